@@ -1,0 +1,105 @@
+use alloc::string::String;
+use core::{fmt, str::FromStr};
+
+use crate::{I2pName, NameError, Target};
+
+/// Longest host name of the I2P address book, `.i2p` included.
+const MAX_I2P: usize = 67;
+/// Longest DNS name.
+const MAX_CLEAR_NET: usize = 253;
+
+/// The name of an I2P destination in an address book, such as `example.i2p`.
+///
+/// Lower case; letters, digits, dots and hyphens; the rules of the I2P naming document: no empty label, no
+/// hyphen at either end of a label, `--` only in `xn--` labels, at most 67 characters.
+#[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct HostName(String);
+
+impl HostName {
+    /// The name, with `.i2p`.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+
+    /// From text in lower case that ends in `.i2p` and not in `.b32.i2p`.
+    pub(crate) fn from_canonical(text: &str) -> Result<Self, NameError> {
+        if text.len() > MAX_I2P {
+            return Err(NameError::TooLong { length: text.len(), limit: MAX_I2P });
+        }
+        for label in text.split('.') {
+            check_label(label, false)?;
+        }
+        Ok(Self(text.into()))
+    }
+}
+
+impl FromStr for HostName {
+    type Err = NameError;
+
+    /// From text in any spelling that [`Target::parse`] understands.
+    fn from_str(text: &str) -> Result<Self, NameError> {
+        match Target::parse(text.as_bytes())? {
+            Target::I2p(I2pName::Host(host)) => Ok(host),
+            _ => Err(NameError::MalformedHost("it is not a name of the form example.i2p")),
+        }
+    }
+}
+
+impl fmt::Debug for HostName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("HostName(..)")
+    }
+}
+
+/// A host name outside I2P, in lower case and without a trailing dot.
+#[derive(Clone, PartialEq, Eq, Hash)]
+pub struct ClearNetHost(String);
+
+impl ClearNetHost {
+    /// The name.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+
+    /// From text in lower case. Underscores are allowed: they exist in the DNS.
+    pub(crate) fn from_canonical(text: &str) -> Result<Self, NameError> {
+        if text.len() > MAX_CLEAR_NET {
+            return Err(NameError::TooLong { length: text.len(), limit: MAX_CLEAR_NET });
+        }
+        for label in text.split('.') {
+            check_label(label, true)?;
+        }
+        Ok(Self(text.into()))
+    }
+}
+
+impl fmt::Debug for ClearNetHost {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("ClearNetHost(..)")
+    }
+}
+
+fn check_label(label: &str, clear_net: bool) -> Result<(), NameError> {
+    if label.is_empty() {
+        return Err(NameError::MalformedHost("a label is empty"));
+    }
+    if label.len() > 63 {
+        return Err(NameError::MalformedHost("a label is longer than 63 characters"));
+    }
+    let known = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-' || (clear_net && c == '_');
+    if !label.chars().all(known) {
+        return Err(NameError::MalformedHost("a character is not a letter, a digit or a hyphen"));
+    }
+    if clear_net {
+        return Ok(());
+    }
+    if label.starts_with('-') || label.ends_with('-') {
+        return Err(NameError::MalformedHost("a label starts or ends with a hyphen"));
+    }
+    if label.contains("--") && !label.starts_with("xn--") {
+        return Err(NameError::MalformedHost("two hyphens in a row outside an xn-- label"));
+    }
+    Ok(())
+}

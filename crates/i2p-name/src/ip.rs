@@ -1,0 +1,44 @@
+use core::net::{IpAddr, Ipv6Addr};
+
+use crate::NameError;
+
+/// An IP address in any spelling that is plain: dotted IPv4, IPv6, IPv6 in brackets. An IPv4 address that hides
+/// in an IPv6 one comes out as IPv4, so that no policy is walked around.
+///
+/// `Ok(None)`: not an address. [`NameError::NumericHost`]: a spelling such as `2130706433`, `0x7f.1` or
+/// `127.1`, which some resolvers take for an address; nobody who means well writes a host so.
+pub(crate) fn parse(text: &str) -> Result<Option<IpAddr>, NameError> {
+    let inner = text.strip_prefix('[').and_then(|rest| rest.strip_suffix(']'));
+    if let Ok(v6) = inner.unwrap_or(text).parse::<Ipv6Addr>() {
+        return Ok(Some(unmap(v6)));
+    }
+    if inner.is_some() {
+        return Err(NameError::MalformedHost("the brackets hold no IPv6 address"));
+    }
+    if let Ok(v4) = text.parse() {
+        return Ok(Some(IpAddr::V4(v4)));
+    }
+    // The WHATWG URL rule: a host whose last label is a number is an IPv4 address, or nothing.
+    let last = text.rsplit('.').next().unwrap_or(text);
+    let hexadecimal = last.strip_prefix("0x").is_some_and(|rest| rest.chars().all(|c| c.is_ascii_hexdigit()));
+    if hexadecimal || (!last.is_empty() && last.chars().all(|c| c.is_ascii_digit())) {
+        return Err(NameError::NumericHost);
+    }
+    Ok(None)
+}
+
+/// `::ffff:a.b.c.d` (mapped), `::a.b.c.d` (compatible) and `64:ff9b::a.b.c.d` (NAT64, RFC 6052) are IPv4.
+pub(crate) fn unmap(v6: Ipv6Addr) -> IpAddr {
+    let [a, b, c, d, e, f, high, low] = v6.segments();
+    let v4 = || {
+        let [h0, h1] = high.to_be_bytes();
+        let [l0, l1] = low.to_be_bytes();
+        IpAddr::from([h0, h1, l0, l1])
+    };
+    match [a, b, c, d, e, f] {
+        [0, 0, 0, 0, 0, 0xffff] | [0x64, 0xff9b, 0, 0, 0, 0] => v4(),
+        // :: and ::1 are IPv6 addresses of their own.
+        [0, 0, 0, 0, 0, 0] if (high, low) != (0, 0) && (high, low) != (0, 1) => v4(),
+        _ => IpAddr::V6(v6),
+    }
+}

@@ -1,0 +1,18 @@
+#![doc = include_str!("../README.md")]
+#![no_std]
+#![forbid(unsafe_code)]
+
+extern crate alloc;
+
+mod b32;
+mod destination;
+mod error;
+mod host;
+mod ip;
+mod target;
+
+pub use b32::{B32, BlindedName};
+pub use destination::Destination;
+pub use error::NameError;
+pub use host::{ClearNetHost, HostName};
+pub use target::{I2pName, Target};

@@ -1,0 +1,193 @@
+use alloc::{boxed::Box, string::String};
+use core::{
+    fmt,
+    net::{IpAddr, Ipv6Addr},
+};
+
+use crate::{
+    B32, BlindedName, ClearNetHost, Destination, HostName, NameError,
+    b32::SUFFIX,
+    destination::{MAX_TEXT, MIN_TEXT},
+    ip,
+};
+
+/// Longest text that is not a destination: the DOMAIN of SOCKS5 (RFC 1928 section 5).
+const MAX_NAME: usize = 255;
+
+/// What a client asked for, in canonical form.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum Target {
+    /// Something on the I2P network.
+    I2p(I2pName),
+    /// A host name outside I2P.
+    ClearNet(ClearNetHost),
+    /// An IP address.
+    Ip(IpAddr),
+}
+
+impl Target {
+    /// Understands the host that a client sent: bytes as they came, without a port.
+    ///
+    /// Upper case, one trailing dot and `.i2p.alt` (RFC 9476) are taken off; addresses come in brackets or
+    /// without. Whatever ends in `.i2p` after that is [`Target::I2p`] or an error, never [`Target::ClearNet`].
+    ///
+    /// # Errors
+    /// [`NameError`] when the text can be none of the three.
+    pub fn parse(host: &[u8]) -> Result<Self, NameError> {
+        let text = printable(host)?;
+        if text.len() >= MIN_TEXT && !text.contains('.') {
+            return text.parse().map(|destination| Self::I2p(I2pName::Destination(Box::new(destination))));
+        }
+        if text.len() > MAX_NAME {
+            return Err(NameError::TooLong { length: text.len(), limit: MAX_NAME });
+        }
+        let lower = text.to_ascii_lowercase();
+        let name = lower.strip_suffix('.').unwrap_or(&lower);
+        let name = match name.strip_suffix(".alt") {
+            Some(rest) if is_i2p(rest) => rest,
+            _ => name,
+        };
+        if is_i2p(name) {
+            return I2pName::from_canonical(name).map(Self::I2p);
+        }
+        if let Some(address) = ip::parse(name)? {
+            return Ok(Self::Ip(address));
+        }
+        ClearNetHost::from_canonical(name).map(Self::ClearNet)
+    }
+
+    /// The target of an address that came as bytes. An IPv4 address inside an IPv6 one is IPv4.
+    #[must_use]
+    pub fn from_ip(address: IpAddr) -> Self {
+        match address {
+            IpAddr::V4(_) => Self::Ip(address),
+            IpAddr::V6(v6) => Self::Ip(ip::unmap(v6)),
+        }
+    }
+}
+
+impl From<Ipv6Addr> for Target {
+    fn from(address: Ipv6Addr) -> Self {
+        Self::from_ip(IpAddr::V6(address))
+    }
+}
+
+/// The I2P pseudo top-level domain, and nothing else: `i2p` alone and `.i2p` are malformed names of it.
+fn is_i2p(name: &str) -> bool {
+    name == "i2p" || name.ends_with(".i2p")
+}
+
+fn printable(host: &[u8]) -> Result<&str, NameError> {
+    if host.is_empty() {
+        return Err(NameError::Empty);
+    }
+    if host.len() > MAX_TEXT {
+        return Err(NameError::TooLong { length: host.len(), limit: MAX_TEXT });
+    }
+    for (position, &byte) in host.iter().enumerate() {
+        match byte {
+            0x80.. => return Err(NameError::NotAscii { position }),
+            b'"' | b'\\' | b'/' | b'@' | b'\'' | ..=0x20 | 0x7f => {
+                return Err(NameError::ForbiddenByte { byte, position });
+            }
+            _ => {}
+        }
+    }
+    core::str::from_utf8(host).map_err(|error| NameError::NotAscii { position: error.valid_up_to() })
+}
+
+/// A name of a destination. Its text form is what a router understands, and nothing a SAM line could be broken
+/// with.
+#[derive(Clone, PartialEq, Eq, Hash)]
+pub enum I2pName {
+    /// In an address book.
+    Host(HostName),
+    /// By hash.
+    B32(B32),
+    /// By the blinded key of an encrypted lease set.
+    Blinded(BlindedName),
+    /// By its keys.
+    Destination(Box<Destination>),
+}
+
+impl I2pName {
+    /// From text in any spelling that [`Target::parse`] understands.
+    ///
+    /// # Errors
+    /// [`NameError`] when it is malformed or not I2P.
+    pub fn parse(text: &str) -> Result<Self, NameError> {
+        match Target::parse(text.as_bytes())? {
+            Target::I2p(name) => Ok(name),
+            _ => Err(NameError::MalformedHost("it does not end in .i2p")),
+        }
+    }
+
+    fn from_canonical(name: &str) -> Result<Self, NameError> {
+        match name.strip_suffix(SUFFIX) {
+            Some(label) if label.contains('.') => {
+                Err(NameError::MalformedHost("a base32 address has no subdomains"))
+            }
+            Some(label) if label.len() <= 52 => B32::from_label(label).map(Self::B32),
+            Some(label) => BlindedName::from_label(label).map(Self::Blinded),
+            None if !name.contains('.') => Err(NameError::MalformedHost("i2p alone is not a host")),
+            None if name == "b32.i2p" => Err(NameError::MalformedHost("b32.i2p is not a host")),
+            None => HostName::from_canonical(name).map(Self::Host),
+        }
+    }
+}
+
+impl fmt::Display for I2pName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Host(host) => f.write_str(host.as_str()),
+            Self::B32(b32) => b32.fmt(f),
+            Self::Blinded(name) => f.write_str(name.as_str()),
+            Self::Destination(destination) => f.write_str(&destination.to_base64()),
+        }
+    }
+}
+
+/// Says the kind only: names do not belong in logs.
+impl fmt::Debug for I2pName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Host(_) => "I2pName::Host(..)",
+            Self::B32(_) => "I2pName::B32(..)",
+            Self::Blinded(_) => "I2pName::Blinded(..)",
+            Self::Destination(_) => "I2pName::Destination(..)",
+        })
+    }
+}
+
+impl From<Destination> for I2pName {
+    fn from(destination: Destination) -> Self {
+        Self::Destination(Box::new(destination))
+    }
+}
+
+impl From<HostName> for I2pName {
+    fn from(host: HostName) -> Self {
+        Self::Host(host)
+    }
+}
+
+impl From<B32> for I2pName {
+    fn from(b32: B32) -> Self {
+        Self::B32(b32)
+    }
+}
+
+impl TryFrom<&str> for I2pName {
+    type Error = NameError;
+
+    fn try_from(text: &str) -> Result<Self, NameError> {
+        Self::parse(text)
+    }
+}
+
+impl From<I2pName> for String {
+    fn from(name: I2pName) -> Self {
+        alloc::format!("{name}")
+    }
+}

@@ -1,0 +1,152 @@
+//! What a client may mean: every spelling of the three kinds of target, and what is none of them.
+#![allow(clippy::unwrap_used, clippy::panic)]
+
+use i2p_name::{Destination, I2pName, NameError, Target};
+use proptest::prelude::*;
+
+fn i2p(text: &str) -> String {
+    match Target::parse(text.as_bytes()) {
+        Ok(Target::I2p(name)) => name.to_string(),
+        other => panic!("{text:?} is {other:?}"),
+    }
+}
+
+#[test]
+fn i2p_names_in_any_spelling() {
+    assert_eq!(i2p("example.i2p"), "example.i2p");
+    assert_eq!(i2p("EXAMPLE.I2P"), "example.i2p");
+    assert_eq!(i2p("example.i2p."), "example.i2p");
+    assert_eq!(i2p("Example.i2p.ALT"), "example.i2p");
+    assert_eq!(i2p("example.i2p.alt."), "example.i2p");
+    assert_eq!(i2p("www.my-site.i2p"), "www.my-site.i2p");
+    assert_eq!(i2p("xn--bcher-kva.i2p"), "xn--bcher-kva.i2p");
+    let b32 = format!("{}.b32.i2p", "a".repeat(52));
+    assert_eq!(i2p(&b32), b32);
+    assert_eq!(i2p(&b32.to_uppercase()), b32);
+    let blinded = format!("{}.b32.i2p", "a".repeat(56));
+    assert_eq!(i2p(&blinded), blinded);
+}
+
+#[test]
+fn base64_destinations() {
+    let destination = Destination::from_bytes([vec![0; 384], vec![5, 0, 4, 0, 7, 0, 4]].concat()).unwrap();
+    assert_eq!(i2p(&destination.to_base64()), destination.to_base64());
+    let broken = destination.to_base64().replacen("AAAA", "AA A", 1);
+    assert_eq!(Target::parse(broken.as_bytes()), Err(NameError::ForbiddenByte { byte: b' ', position: 2 }));
+}
+
+#[test]
+fn addresses_in_every_disguise() {
+    for (text, address) in [
+        ("127.0.0.1", "127.0.0.1"),
+        ("127.0.0.1.", "127.0.0.1"),
+        ("::1", "::1"),
+        ("[2001:DB8::1]", "2001:db8::1"),
+        ("::ffff:10.0.0.1", "10.0.0.1"),
+        ("[::ffff:a00:1]", "10.0.0.1"),
+        ("::10.0.0.1", "10.0.0.1"),
+        ("64:ff9b::10.0.0.1", "10.0.0.1"),
+    ] {
+        assert_eq!(Target::parse(text.as_bytes()), Ok(Target::Ip(address.parse().unwrap())), "{text}");
+    }
+    for text in ["2130706433", "0x7f000001", "0x7f.1", "127.1", "0177.0.0.01", "256.1.1.1", "a.1", "0x"] {
+        assert_eq!(Target::parse(text.as_bytes()), Err(NameError::NumericHost), "{text}");
+    }
+    let mapped = "::ffff:127.0.0.1".parse().unwrap();
+    assert_eq!(Target::from_ip(mapped), Target::Ip("127.0.0.1".parse().unwrap()));
+}
+
+#[test]
+fn clear_net_hosts() {
+    for text in ["example.com", "localhost", "i2p.example", "exampleXi2p", "_srv.example.com", "a.alt"] {
+        assert!(matches!(Target::parse(text.as_bytes()), Ok(Target::ClearNet(_))), "{text}");
+    }
+}
+
+#[test]
+fn malformed_names_are_errors() {
+    for text in [
+        "",
+        ".",
+        "i2p",
+        ".i2p",
+        "..i2p",
+        "a..i2p",
+        "-a.i2p",
+        "a-.i2p",
+        "a--b.i2p",
+        "a_b.i2p",
+        "b32.i2p",
+        ".b32.i2p",
+        "x.b32.i2p",
+        "a.i2p SILENT=true",
+        "a.i2p\nQUIT",
+        "a.i2p\0",
+        "\"a\".i2p",
+        "a\\.i2p",
+        "a=b.i2p",
+        "user@a.i2p",
+        "http://a.i2p",
+        "a.i2p:80",
+        "[::1",
+        "[example.com]",
+        "b\u{fc}cher.i2p",
+        "a\u{3002}i2p",
+        "a.i2p..",
+        "example..com",
+    ] {
+        assert!(Target::parse(text.as_bytes()).is_err(), "{text:?} was accepted");
+    }
+    let subdomain = format!("www.{}.b32.i2p", "a".repeat(52));
+    assert!(Target::parse(subdomain.as_bytes()).is_err());
+    assert_eq!(Target::parse(&[b'a'; 256]), Err(NameError::TooLong { length: 256, limit: 255 }));
+    assert!(matches!(Target::parse(&[b'A'; 100_000]), Err(NameError::TooLong { .. })));
+}
+
+#[test]
+fn errors_and_debug_do_not_repeat_the_name() {
+    let error = Target::parse(b"secret--name.i2p").unwrap_err();
+    assert!(!format!("{error} {error:?}").contains("secret"));
+    for text in ["secret.i2p", "secret.com"] {
+        assert!(!format!("{:?}", Target::parse(text.as_bytes()).unwrap()).contains("secret"));
+    }
+}
+
+proptest! {
+    #[test]
+    fn any_bytes_are_safe(bytes in proptest::collection::vec(any::<u8>(), 0..600)) {
+        let _ = Target::parse(&bytes);
+    }
+
+    /// Whatever comes through can stand as one value in a SAM line.
+    #[test]
+    fn what_comes_through_cannot_break_a_sam_line(text in "[ -~]{0,300}") {
+        if let Ok(Target::I2p(name)) = Target::parse(text.as_bytes()) {
+            let sam = name.to_string();
+            prop_assert!(sam.bytes().all(|b| b.is_ascii_alphanumeric() || b"-.~=".contains(&b)), "{}", sam);
+            prop_assert!(!sam.trim_end_matches('=').contains('='));
+        }
+    }
+
+    /// `.i2p` in any spelling is I2P or an error, never something that could be sent elsewhere.
+    #[test]
+    fn i2p_is_never_clear_net(host in "[a-zA-Z0-9_.-]{0,40}", suffix in "\\.[iI]2[pP](\\.[aA][lL][tT])?\\.?") {
+        let name = format!("{host}{suffix}");
+        let parsed = Target::parse(name.as_bytes());
+        prop_assert!(matches!(parsed, Ok(Target::I2p(_)) | Err(_)), "{:?}", parsed);
+    }
+
+    /// The canonical form is its own canonical form.
+    #[test]
+    fn canonical_is_stable(host in "[a-zA-Z0-9-]{1,20}\\.[iI]2[pP]") {
+        if let Ok(name) = I2pName::parse(&host) {
+            prop_assert_eq!(I2pName::parse(&name.to_string()).unwrap(), name);
+        }
+    }
+}
+
+/// The enum of kinds stays a small value: destinations are boxed.
+#[test]
+fn a_target_is_small() {
+    assert!(size_of::<I2pName>() <= 40);
+}

@@ -1,0 +1,83 @@
+use std::{fmt::Display, io};
+
+use bytes::BytesMut;
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    net::TcpStream,
+};
+
+use crate::wire::MAX_LINE;
+
+/// One connection to a bridge that still speaks lines.
+///
+/// Reads up to the newline and never past it: what follows an answer belongs to the stream, and leaves with it
+/// in [`Connection::into_stream`].
+pub(crate) struct Connection {
+    stream: TcpStream,
+    /// The part of a line that has come so far.
+    partial: BytesMut,
+}
+
+/// What reading a line came to.
+pub(crate) enum Line {
+    /// A whole line, without its newline; or the last words before the connection ended, which is how emissary
+    /// ends its error answers.
+    Complete(BytesMut),
+    /// The bridge closed the connection without a word.
+    End,
+}
+
+impl Connection {
+    pub(crate) fn new(stream: TcpStream) -> Self {
+        Self { stream, partial: BytesMut::new() }
+    }
+
+    /// Sends one command: one write, one line.
+    pub(crate) async fn send(&mut self, command: impl Display) -> io::Result<()> {
+        self.stream.write_all(command.to_string().as_bytes()).await
+    }
+
+    /// Reads one line. Safe to drop and to call again: nothing that was read is lost.
+    pub(crate) async fn line(&mut self) -> io::Result<Line> {
+        let mut seen = [0_u8; 1024];
+        loop {
+            // Look first, then take no more than the line.
+            let length = self.stream.peek(&mut seen).await?;
+            let seen = seen.get(..length).unwrap_or_default();
+            let newline = seen.iter().position(|&byte| byte == b'\n');
+            let take = newline.map_or(length, |at| at + 1);
+            if take == 0 {
+                let rest = self.partial.split();
+                return Ok(if rest.is_empty() { Line::End } else { Line::Complete(rest) });
+            }
+            if self.partial.len() + take > MAX_LINE {
+                return Err(io::Error::new(io::ErrorKind::InvalidData, "a line without end"));
+            }
+            self.take(take).await?;
+            if newline.is_some() {
+                let mut line = self.partial.split();
+                line.truncate(line.len().saturating_sub(1));
+                return Ok(Line::Complete(line));
+            }
+        }
+    }
+
+    /// Moves bytes that are known to be there from the socket to `partial`: never waits, so that dropping
+    /// [`Connection::line`] cannot lose them.
+    async fn take(&mut self, count: usize) -> io::Result<()> {
+        let mut bytes = (&mut self.stream).take(count as u64);
+        let mut taken = 0;
+        while taken < count {
+            match bytes.read_buf(&mut self.partial).await? {
+                0 => break,
+                n => taken += n,
+            }
+        }
+        Ok(())
+    }
+
+    /// The connection as what it is after a successful STREAM CONNECT or ACCEPT: the stream itself.
+    pub(crate) fn into_stream(self) -> TcpStream {
+        self.stream
+    }
+}
