@@ -1,0 +1,109 @@
+//! SOCKS4 and SOCKS4a.
+//!
+//! ```text
+//! client: VN=04 CD DSTPORT(2) DSTIP(4) USERID NUL [HOST NUL]      server: VN=00 CD DSTPORT(2) DSTIP(4)
+//! ```
+//!
+//! SOCKS4a is a DSTIP of 0.0.0.x with x other than 0, and a host name after the user id.
+
+use core::net::Ipv4Addr;
+
+use nom::{
+    Err, Needed, Parser,
+    number::streaming::{be_u8, be_u16, be_u32},
+};
+
+use crate::{
+    Command, Encoded, Error, Parsed,
+    parse::{Fault, Input, fail, run},
+};
+
+/// The version of requests. Replies carry 0.
+pub const VERSION: u8 = 4;
+/// Longest user id and longest host, in bytes, without the NUL. The protocol has no limit of its own.
+pub const MAX_FIELD: usize = 255;
+
+/// A client's request.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub struct Request<'a> {
+    /// CD.
+    pub command: Command,
+    /// DSTPORT.
+    pub port: u16,
+    /// DSTIP. Meaningless when there is a host.
+    pub address: Ipv4Addr,
+    /// USERID, which clients fill with anything.
+    pub user_id: &'a [u8],
+    /// The host of SOCKS4a: 1 to 255 bytes without NUL, otherwise unchecked.
+    pub host: Option<&'a [u8]>,
+}
+
+impl<'a> Request<'a> {
+    /// Parses a request of SOCKS4 or SOCKS4a.
+    ///
+    /// # Errors
+    /// [`Error::Version`], [`Error::FieldTooLong`], [`Error::EmptyHost`].
+    pub fn parse(input: &'a [u8]) -> Result<Parsed<Self>, Error> {
+        run(input, request)
+    }
+}
+
+fn request(input: &[u8]) -> Input<'_, Request<'_>> {
+    let (input, version) = be_u8(input)?;
+    if version != VERSION {
+        return fail(Error::Version(version));
+    }
+    let (input, (command, port, address)) = (be_u8, be_u16, be_u32).parse(input)?;
+    let (input, user_id) = nul_terminated(input)?;
+    let (input, host) = match address {
+        1..=255 => {
+            let (input, host) = nul_terminated(input)?;
+            if host.is_empty() {
+                return fail(Error::EmptyHost);
+            }
+            (input, Some(host))
+        }
+        _ => (input, None),
+    };
+    Ok((input, Request { command: Command(command), port, address: address.into(), user_id, host }))
+}
+
+/// Bytes up to a NUL, at most [`MAX_FIELD`] of them; the limit holds while the NUL has not come.
+fn nul_terminated(input: &[u8]) -> Input<'_, &[u8]> {
+    match input.iter().take(MAX_FIELD + 1).position(|&byte| byte == 0) {
+        Some(end) => {
+            let (field, rest) = input.split_at_checked(end).unwrap_or((input, &[]));
+            Ok((rest.get(1..).unwrap_or_default(), field))
+        }
+        None if input.len() > MAX_FIELD => Err(Err::Failure(Fault(Error::FieldTooLong))),
+        None => Err(Err::Incomplete(Needed::new(1))),
+    }
+}
+
+/// CD of a reply.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct ReplyCode(pub u8);
+
+impl ReplyCode {
+    /// Request granted.
+    pub const GRANTED: Self = Self(90);
+    /// Rejected or failed.
+    pub const REJECTED: Self = Self(91);
+    /// No identd at the client.
+    pub const NO_IDENTD: Self = Self(92);
+    /// The identd says another user.
+    pub const WRONG_USER: Self = Self(93);
+}
+
+/// A reply: 8 bytes, with a port and address of zeros, which clients ignore for CONNECT.
+#[must_use]
+pub fn reply(code: ReplyCode) -> Encoded {
+    Encoded::of(&[&[0, code.0], &[0; 6]])
+}
+
+impl core::fmt::Debug for Request<'_> {
+    /// Without what the client asked for.
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        f.debug_struct("Request").field("command", &self.command).finish_non_exhaustive()
+    }
+}
