@@ -1,0 +1,79 @@
+use socks_wire::{Encoded, Responder, v4, v5};
+
+/// Why a request failed: what happened, not what the client is told. [`Failure::row`] says the latter.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum Failure {
+    /// The host is no name and no address.
+    MalformedName,
+    /// The name is in no address book that was asked.
+    NameUnknown,
+    /// The destination's lease set was not found, or nothing answers there.
+    Unreachable,
+    /// The destination did not answer in time.
+    TimedOut,
+    /// The destination was reached and did not take the stream.
+    Refused,
+    /// Not I2P: a clear-net host or an IP address.
+    NotAllowed,
+    /// No router, or no session at it.
+    RouterUnavailable,
+    /// The router failed at it and did not say more.
+    RouterError,
+    /// A command other than CONNECT.
+    CommandNotSupported,
+}
+
+/// What a failure becomes: a row of the failure table.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Row {
+    /// REP of SOCKS5.
+    pub socks5: v5::ReplyCode,
+    /// CD of SOCKS4 and 4a.
+    pub socks4: v4::ReplyCode,
+    /// The log's words. They name no target.
+    pub log: &'static str,
+}
+
+impl Failure {
+    /// All of them, for tables and tests.
+    pub const ALL: [Self; 9] = [
+        Self::MalformedName,
+        Self::NameUnknown,
+        Self::Unreachable,
+        Self::TimedOut,
+        Self::Refused,
+        Self::NotAllowed,
+        Self::RouterUnavailable,
+        Self::RouterError,
+        Self::CommandNotSupported,
+    ];
+
+    /// The failure table.
+    #[must_use]
+    pub fn row(self) -> Row {
+        let (socks5, log) = match self {
+            Self::MalformedName => (v5::ReplyCode::GENERAL_FAILURE, "the host name is malformed"),
+            Self::NameUnknown => (v5::ReplyCode::HOST_UNREACHABLE, "the name is in no address book"),
+            Self::Unreachable => (v5::ReplyCode::HOST_UNREACHABLE, "the destination cannot be reached"),
+            Self::TimedOut => (v5::ReplyCode::TTL_EXPIRED, "the destination did not answer in time"),
+            Self::Refused => (v5::ReplyCode::CONNECTION_REFUSED, "the destination refused the stream"),
+            Self::NotAllowed => {
+                (v5::ReplyCode::NOT_ALLOWED, "not an I2P name, and there is no other way out")
+            }
+            Self::RouterUnavailable => (v5::ReplyCode::GENERAL_FAILURE, "the I2P router is not available"),
+            Self::RouterError => {
+                (v5::ReplyCode::GENERAL_FAILURE, "the I2P router failed and did not say why")
+            }
+            Self::CommandNotSupported => (v5::ReplyCode::COMMAND_NOT_SUPPORTED, "only CONNECT is supported"),
+        };
+        Row { socks5, socks4: v4::ReplyCode::REJECTED, log }
+    }
+
+    /// The reply that tells a client.
+    #[must_use]
+    pub fn reply(self, to: Responder) -> Encoded {
+        let Row { socks5, socks4, .. } = self.row();
+        to.failed(socks5, socks4)
+    }
+}

@@ -1,0 +1,23 @@
+use std::time::Duration;
+
+/// How long a connection may take over what.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Limits {
+    /// From accepting a connection to the end of its SOCKS handshake, in all.
+    pub handshake: Duration,
+    /// How long the other side may be silent after one side has finished sending.
+    pub half_close: Duration,
+    /// How long to wait for a client to take a last message and to close.
+    pub linger: Duration,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            handshake: Duration::from_secs(30),
+            half_close: Duration::from_secs(120),
+            // RFC 1928 section 6: after a failure the connection ends within 10 s.
+            linger: Duration::from_secs(5),
+        }
+    }
+}

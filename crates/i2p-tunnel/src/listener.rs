@@ -1,0 +1,110 @@
+use std::{io, net::SocketAddr, sync::Arc, time::Duration};
+
+use tokio::{net::TcpListener, task::JoinSet, time::sleep};
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
+use tracing::Instrument;
+
+use crate::{Dial, Limits, connection};
+
+/// First and longest wait after accepting has failed, as it does when file descriptors run out.
+const BACK_OFF: (Duration, Duration) = (Duration::from_millis(50), Duration::from_secs(2));
+
+/// A listening address that cannot be had.
+#[derive(Debug, thiserror::Error)]
+#[error("cannot listen on {address}: {source}")]
+pub struct BindError {
+    /// The address.
+    pub address: SocketAddr,
+    /// What the operating system says.
+    pub source: io::Error,
+}
+
+/// Listening sockets. Clients can connect from the moment they exist, and wait until [`serve`] runs.
+#[derive(Debug)]
+pub struct Listeners(Vec<TcpListener>);
+
+impl Listeners {
+    /// Listens on all of the addresses, or on none.
+    ///
+    /// # Errors
+    /// [`BindError`] for the first address that cannot be had.
+    pub async fn bind(addresses: &[SocketAddr]) -> Result<Self, BindError> {
+        let mut listeners = Vec::with_capacity(addresses.len());
+        for &address in addresses {
+            let listener =
+                TcpListener::bind(address).await.map_err(|source| BindError { address, source })?;
+            listeners.push(listener);
+        }
+        Ok(Self(listeners))
+    }
+
+    /// The addresses listened on, with the ports that the system chose where 0 was asked for.
+    ///
+    /// # Errors
+    /// What the operating system says; it knows the addresses of its sockets.
+    pub fn addresses(&self) -> io::Result<Vec<SocketAddr>> {
+        self.0.iter().map(TcpListener::local_addr).collect()
+    }
+}
+
+/// Serves clients until told to stop; then closes the listeners and all connections, and comes back when they are
+/// gone.
+pub async fn serve<D: Dial>(listeners: Listeners, dialler: D, limits: Limits, stop: CancellationToken) {
+    let server =
+        Arc::new(Server { dialler: Arc::new(dialler), limits, stop, connections: TaskTracker::new() });
+    let mut accepting = JoinSet::new();
+    for listener in listeners.0 {
+        accepting.spawn(Arc::clone(&server).accept(listener));
+    }
+    accepting.join_all().await;
+    server.connections.close();
+    server.connections.wait().await;
+}
+
+struct Server<D> {
+    dialler: Arc<D>,
+    limits: Limits,
+    stop: CancellationToken,
+    connections: TaskTracker,
+}
+
+impl<D: Dial> Server<D> {
+    /// Accepts until told to stop. Nothing that accepting can say ends it.
+    async fn accept(self: Arc<Self>, listener: TcpListener) {
+        let mut back_off = BACK_OFF.0;
+        let mut number = 0_u64;
+        loop {
+            let accepted = tokio::select! {
+                () = self.stop.cancelled() => return,
+                accepted = listener.accept() => accepted,
+            };
+            match accepted {
+                Ok((client, _)) => {
+                    back_off = BACK_OFF.0;
+                    number += 1;
+                    let span = tracing::debug_span!("connection", number);
+                    let stop = self.stop.clone();
+                    let life = connection::run(client, Arc::clone(&self.dialler), self.limits);
+                    let life = async move {
+                        // Told to stop, or over: either way the sockets close.
+                        let _ = stop.run_until_cancelled(life).await;
+                    };
+                    self.connections.spawn(life.instrument(span));
+                }
+                // The client's fault, and over.
+                Err(error) if error.kind() == io::ErrorKind::ConnectionAborted => {}
+                Err(error) => {
+                    tracing::warn!(
+                        "cannot accept connections: {error}; trying again in {} ms",
+                        back_off.as_millis()
+                    );
+                    tokio::select! {
+                        () = self.stop.cancelled() => return,
+                        () = sleep(back_off) => {}
+                    }
+                    back_off = (back_off * 2).min(BACK_OFF.1);
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,157 @@
+use std::{
+    io,
+    sync::atomic::{AtomicU64, Ordering::Relaxed},
+    time::Duration,
+};
+
+use tokio::{
+    net::TcpStream,
+    time::{Instant, sleep_until},
+};
+
+/// Bytes moved at once. On the thread's stack while they move; a connection that is idle holds nothing.
+const CHUNK: usize = 16 * 1024;
+
+/// Bytes that went each way.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) struct Relayed {
+    pub(crate) to_peer: u64,
+    pub(crate) to_client: u64,
+}
+
+/// Relays both ways until both have finished, one has broken, or one has finished and the other has been silent for
+/// `half_close`. `early_data` goes to the peer first.
+///
+/// The peer's end is passed on to the client at once. The client's end is not passed on: every router drops what
+/// its peer still has to say when SAM's side of a stream is closed.
+pub(crate) async fn relay(
+    client: &TcpStream,
+    peer: &TcpStream,
+    early_data: Vec<u8>,
+    half_close: Duration,
+) -> (Relayed, io::Result<()>) {
+    let (upstream, downstream) = (Direction::default(), Direction::default());
+    let up = async {
+        drain(peer, &mut Backlog(early_data), &upstream).await?;
+        pump(client, peer, &upstream).await
+    };
+    let down = async {
+        pump(peer, client, &downstream).await?;
+        // Gone already, perhaps; then the other direction says so.
+        let _ = shut_down_writing(client);
+        Ok(())
+    };
+    let result = both(up, &upstream, down, &downstream, half_close).await;
+    let relayed = Relayed { to_peer: upstream.bytes(), to_client: downstream.bytes() };
+    (relayed, result)
+}
+
+/// Runs both directions; after the first has finished, the second may go on as long as it moves something every
+/// `half_close`.
+async fn both(
+    up: impl Future<Output = io::Result<()>>,
+    upstream: &Direction,
+    down: impl Future<Output = io::Result<()>>,
+    downstream: &Direction,
+    half_close: Duration,
+) -> io::Result<()> {
+    tokio::pin!(up, down);
+    tokio::select! {
+        result = &mut up => { result?; while_moving(down, downstream, half_close).await }
+        result = &mut down => { result?; while_moving(up, upstream, half_close).await }
+    }
+}
+
+async fn while_moving(
+    work: impl Future<Output = io::Result<()>>,
+    direction: &Direction,
+    limit: Duration,
+) -> io::Result<()> {
+    tokio::pin!(work);
+    loop {
+        let before = direction.bytes();
+        tokio::select! {
+            result = &mut work => return result,
+            () = sleep_until(Instant::now() + limit) => {
+                if direction.bytes() == before {
+                    return Err(io::Error::new(io::ErrorKind::TimedOut, "half-close limit"));
+                }
+            }
+        }
+    }
+}
+
+/// One way of a relay.
+#[derive(Default)]
+struct Direction {
+    bytes: AtomicU64,
+}
+
+impl Direction {
+    fn bytes(&self) -> u64 {
+        self.bytes.load(Relaxed)
+    }
+
+    fn add(&self, count: usize) {
+        self.bytes.fetch_add(count as u64, Relaxed);
+    }
+}
+
+/// What the receiving side would not take yet.
+struct Backlog(Vec<u8>);
+
+/// Moves bytes one way until the sender has finished.
+async fn pump(from: &TcpStream, to: &TcpStream, direction: &Direction) -> io::Result<()> {
+    let mut backlog = Backlog(Vec::new());
+    loop {
+        from.readable().await?;
+        match move_chunk(from, to, &mut backlog, direction) {
+            Ok(0) => return Ok(()),
+            Ok(_) => drain(to, &mut backlog, direction).await?,
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+            Err(error) => return Err(error),
+        }
+    }
+}
+
+/// Reads once and writes once, without waiting; what is not taken goes to the backlog. Gives the bytes read.
+fn move_chunk(
+    from: &TcpStream,
+    to: &TcpStream,
+    backlog: &mut Backlog,
+    direction: &Direction,
+) -> io::Result<usize> {
+    let mut chunk = [0_u8; CHUNK];
+    let count = from.try_read(&mut chunk)?;
+    let read = chunk.get(..count).unwrap_or_default();
+    let written = match to.try_write(read) {
+        Ok(written) => written,
+        Err(error) if error.kind() == io::ErrorKind::WouldBlock => 0,
+        Err(error) => return Err(error),
+    };
+    direction.add(written);
+    backlog.0.extend_from_slice(read.get(written..).unwrap_or_default());
+    Ok(count)
+}
+
+/// Waits until all of the backlog is written, and gives its memory back.
+async fn drain(to: &TcpStream, backlog: &mut Backlog, direction: &Direction) -> io::Result<()> {
+    let mut rest = std::mem::take(&mut backlog.0);
+    while !rest.is_empty() {
+        to.writable().await?;
+        match to.try_write(&rest) {
+            Ok(written) => {
+                direction.add(written);
+                rest.drain(..written);
+            }
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(())
+}
+
+/// Sends a FIN and keeps reading: tokio's own shutdown wants the stream for itself.
+fn shut_down_writing(stream: &TcpStream) -> io::Result<()> {
+    socket2::SockRef::from(stream).shutdown(std::net::Shutdown::Write)
+}

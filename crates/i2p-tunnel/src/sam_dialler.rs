@@ -1,0 +1,111 @@
+use i2p_name::I2pName;
+use i2p_sam::{Error, Phase, ResultWord, Session};
+use tokio::net::TcpStream;
+
+use crate::{Dial, Failure};
+
+/// Dials through one SAM session, which all clients share.
+#[derive(Debug, Clone)]
+pub struct SamDialler {
+    session: Session,
+}
+
+impl SamDialler {
+    /// Dials through this session.
+    #[must_use]
+    pub fn new(session: Session) -> Self {
+        Self { session }
+    }
+}
+
+impl Dial for SamDialler {
+    async fn dial(&self, name: &I2pName, port: u16) -> Result<TcpStream, Failure> {
+        // A lookup of its own tells an unknown name from a destination that cannot be reached: in the answers to
+        // STREAM CONNECT routers mix the two up. Addresses by hash have nothing to look up in a book.
+        let resolved = match name {
+            I2pName::Host(host) => self.session.lookup(host).await.map_err(|error| failure(&error))?.into(),
+            other => other.clone(),
+        };
+        self.session.connect(&resolved, port).await.map_err(|error| failure(&error))
+    }
+}
+
+/// What a router's answer means. MESSAGE decides nothing but which of the "not reached" codes a client sees.
+fn failure(error: &Error) -> Failure {
+    match error {
+        Error::Refused { phase, result, message } => refused(*phase, result, message.as_deref()),
+        Error::Timeout { phase: Phase::StreamConnect, .. } => Failure::TimedOut,
+        Error::SessionLost | Error::Unreachable { .. } | Error::NotSam { .. } => Failure::RouterUnavailable,
+        Error::Timeout { phase: Phase::Hello, .. } | Error::Closed { phase: Phase::Hello } => {
+            Failure::RouterUnavailable
+        }
+        _ => Failure::RouterError,
+    }
+}
+
+fn refused(phase: Phase, result: &ResultWord, message: Option<&str>) -> Failure {
+    use ResultWord as Word;
+    match (phase, result) {
+        // i2pd says INVALID_KEY for every name it does not know.
+        (Phase::NamingLookup, Word::KeyNotFound | Word::InvalidKey) => Failure::NameUnknown,
+        (Phase::Hello, _) | (_, Word::InvalidId) => Failure::RouterUnavailable,
+        // Java I2P says INVALID_KEY when the lease set of a base32 address is not found.
+        (_, Word::LeasesetNotFound | Word::PeerNotFound | Word::KeyNotFound | Word::InvalidKey) => {
+            Failure::Unreachable
+        }
+        (_, Word::Timeout) => Failure::TimedOut,
+        (_, Word::ConnectionRefused) => Failure::Refused,
+        (_, Word::CantReachPeer) => match message.map(str::to_ascii_lowercase) {
+            Some(text) if text.contains("reset") || text.contains("refused") => Failure::Refused,
+            Some(text) if text.contains("timed out") => Failure::TimedOut,
+            _ => Failure::Unreachable,
+        },
+        _ => Failure::RouterError,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+
+    #[test]
+    fn every_answer_of_a_router_has_its_failure() {
+        use Phase::{Hello, NamingLookup, StreamConnect};
+        use ResultWord as Word;
+        for (phase, result, message, expected) in [
+            (NamingLookup, Word::KeyNotFound, None, Failure::NameUnknown),
+            (NamingLookup, Word::InvalidKey, None, Failure::NameUnknown),
+            (NamingLookup, Word::LeasesetNotFound, None, Failure::Unreachable),
+            (NamingLookup, Word::I2pError, None, Failure::RouterError),
+            (StreamConnect, Word::CantReachPeer, None, Failure::Unreachable),
+            (StreamConnect, Word::CantReachPeer, Some("LeaseSet not found"), Failure::Unreachable),
+            (StreamConnect, Word::CantReachPeer, Some("Connection reset"), Failure::Refused),
+            (StreamConnect, Word::CantReachPeer, Some("Connection timed out"), Failure::TimedOut),
+            (StreamConnect, Word::ConnectionRefused, None, Failure::Refused),
+            (StreamConnect, Word::Timeout, None, Failure::TimedOut),
+            (StreamConnect, Word::InvalidKey, Some("Lease set not found: x"), Failure::Unreachable),
+            (StreamConnect, Word::PeerNotFound, None, Failure::Unreachable),
+            (StreamConnect, Word::InvalidId, None, Failure::RouterUnavailable),
+            (StreamConnect, Word::I2pError, None, Failure::RouterError),
+            (StreamConnect, Word::Other("NEW".into()), None, Failure::RouterError),
+            (Hello, Word::NoVersion, None, Failure::RouterUnavailable),
+        ] {
+            assert_eq!(refused(phase, &result, message), expected, "{phase} {result} {message:?}");
+        }
+        let limit = Duration::from_secs(1);
+        for (error, expected) in [
+            (Error::SessionLost, Failure::RouterUnavailable),
+            (Error::Timeout { phase: StreamConnect, limit }, Failure::TimedOut),
+            (Error::Timeout { phase: Hello, limit }, Failure::RouterUnavailable),
+            (Error::Timeout { phase: NamingLookup, limit }, Failure::RouterError),
+            (Error::Closed { phase: Hello }, Failure::RouterUnavailable),
+            (Error::Closed { phase: StreamConnect }, Failure::RouterError),
+            (Error::Unexpected { phase: StreamConnect }, Failure::RouterError),
+            (Error::NotSam { address: String::new() }, Failure::RouterUnavailable),
+        ] {
+            assert_eq!(failure(&error), expected, "{error}");
+        }
+    }
+}

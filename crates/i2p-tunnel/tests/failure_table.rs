@@ -1,0 +1,90 @@
+//! Every row of the failure table, as a client sees it.
+#![allow(clippy::unwrap_used, clippy::panic)]
+
+mod common;
+
+use common::{b32, proxy};
+use i2p_tunnel::Failure;
+use sam_testkit::{Act, TestBridge};
+
+#[tokio::test]
+async fn what_the_router_says_decides_the_reply() {
+    let bridge = TestBridge::start().await;
+    let proxy = proxy(&bridge).await;
+    let stream = |answer: &str| [Act::line(&format!("STREAM STATUS {answer}")), Act::Close];
+
+    assert_eq!(proxy.socks5("known.i2p", 80).await.1, 0, "connected");
+    assert_eq!(proxy.socks4a("known.i2p", 80).await.1, 90, "granted");
+    assert_eq!(proxy.socks5("unknown.i2p", 80).await.1, 4, "unknown name");
+    for (answer, code) in [
+        ("RESULT=CANT_REACH_PEER", 4),
+        ("RESULT=CANT_REACH_PEER MESSAGE=\"LeaseSet not found\"", 4),
+        ("RESULT=INVALID_KEY MESSAGE=\"Lease set not found: x\"", 4),
+        ("RESULT=CANT_REACH_PEER MESSAGE=\"Connection reset\"", 5),
+        ("RESULT=CONNECTION_REFUSED", 5),
+        ("RESULT=CANT_REACH_PEER MESSAGE=\"Connection timed out\"", 6),
+        ("RESULT=TIMEOUT", 6),
+        ("RESULT=I2P_ERROR", 1),
+        ("RESULT=INVALID_ID", 1),
+        ("RESULT=WORD_OF_THE_FUTURE", 1),
+    ] {
+        bridge.on("STREAM CONNECT", stream(answer));
+        assert_eq!(proxy.socks5(&b32(), 80).await.1, code, "SOCKS5, {answer}");
+        assert_eq!(proxy.socks4a(&b32(), 80).await.1, 91, "SOCKS4a, {answer}");
+    }
+}
+
+#[tokio::test]
+async fn what_is_not_i2p_is_not_allowed_and_never_reaches_the_router() {
+    let bridge = TestBridge::start().await;
+    let proxy = proxy(&bridge).await;
+    let before = bridge.commands().len();
+    for host in ["example.com", "localhost", "127.0.0.1", "[::1]", "::ffff:10.0.0.1", "2130706433", "0x7f.1"]
+    {
+        assert_eq!(proxy.socks5(host, 80).await.1, 2, "{host}");
+        assert_eq!(proxy.socks4a(host, 80).await.1, 91, "{host}");
+    }
+    let address = |bytes: &[u8]| [&[5, 1, 0, 5, 1, 0], bytes, &[0, 80]].concat();
+    for request in [address(&[1, 198, 51, 100, 7]), address(&[&[4][..], &[0x20; 16]].concat())] {
+        assert_eq!(proxy.exchange(&request).await, [5, 0, 5, 2, 0, 1, 0, 0, 0, 0, 0, 0]);
+    }
+    let socks4 = [4, 1, 0, 80, 198, 51, 100, 7, 0];
+    assert_eq!(proxy.exchange(&socks4).await, [0, 91, 0, 0, 0, 0, 0, 0]);
+    assert_eq!(bridge.commands().len(), before);
+}
+
+#[tokio::test]
+async fn malformed_names_never_reach_the_router() {
+    let bridge = TestBridge::start().await;
+    let proxy = proxy(&bridge).await;
+    let before = bridge.commands().len();
+    for host in ["a.i2p SILENT=true", "a.i2p\nQUIT", "a\"b.i2p", "..i2p", "short.b32.i2p", "b\u{fc}cher.i2p"]
+    {
+        assert_eq!(proxy.socks5(host, 80).await.1, 1, "{host:?}");
+        assert_eq!(proxy.socks4a(host, 80).await.1, 91, "{host:?}");
+    }
+    assert_eq!(bridge.commands().len(), before);
+}
+
+#[tokio::test]
+async fn other_commands_and_address_types_have_their_codes() {
+    let bridge = TestBridge::start().await;
+    let proxy = proxy(&bridge).await;
+    let reply = |code| [5, 0, 5, code, 0, 1, 0, 0, 0, 0, 0, 0].to_vec();
+    for command in [2, 3, 0xf0, 0x7f] {
+        let request = [&[5, 1, 0, 5, command, 0, 3, 9][..], b"known.i2p", &[0, 80]].concat();
+        assert_eq!(proxy.exchange(&request).await, reply(7), "command {command}");
+    }
+    assert_eq!(proxy.exchange(&[5, 1, 0, 5, 1, 0, 9, 0, 0, 0, 0, 0, 0]).await, reply(8));
+    assert_eq!(proxy.exchange(&[5, 1, 1]).await, [5, 0xff], "GSSAPI only");
+    assert_eq!(proxy.exchange(&[4, 2, 0, 80, 0, 0, 0, 1, 0, b'a', 0]).await, [0, 91, 0, 0, 0, 0, 0, 0]);
+}
+
+/// The table itself: changing a code has to be done twice to go unnoticed.
+#[test]
+fn the_codes_of_the_table() {
+    let codes: Vec<_> =
+        Failure::ALL.iter().map(|failure| (failure.row().socks5.0, failure.row().socks4.0)).collect();
+    let expected = [1, 4, 4, 6, 5, 2, 1, 1, 7].map(|socks5| (socks5, 91));
+    assert_eq!(codes, expected);
+}

@@ -1,0 +1,65 @@
+//! No log line, at any level, says where a client wants to go or who it is.
+#![allow(clippy::unwrap_used, clippy::panic)]
+
+mod common;
+
+use std::{
+    io::Write,
+    sync::{Arc, Mutex},
+};
+
+use common::{b32, proxy, socks4a_request, socks5_request};
+use sam_testkit::{Act, TestBridge};
+
+#[derive(Clone, Default)]
+struct Lines(Arc<Mutex<Vec<u8>>>);
+
+impl Write for Lines {
+    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+        self.0.lock().unwrap().extend_from_slice(bytes);
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        Ok(())
+    }
+}
+
+#[tokio::test]
+async fn nothing_a_client_says_is_logged() {
+    let lines = Lines::default();
+    let writer = lines.clone();
+    let subscriber = tracing_subscriber::fmt()
+        .with_max_level(tracing_subscriber::filter::LevelFilter::TRACE)
+        .with_writer(move || writer.clone())
+        .with_ansi(false)
+        .finish();
+    tracing::subscriber::set_global_default(subscriber).unwrap();
+
+    let bridge = TestBridge::start().await;
+    // Java I2P repeats the name in its message.
+    bridge.on(
+        "STREAM CONNECT",
+        [
+            Act::line("STREAM STATUS RESULT=CANT_REACH_PEER MESSAGE=\"Host name not found: secret.i2p\""),
+            Act::Close,
+        ],
+    );
+    let proxy = proxy(&bridge).await;
+    for host in ["secret.i2p", "known.i2p", &b32(), "secret.example.com", "secret--x.i2p", "198.51.100.77"] {
+        proxy.exchange(&socks5_request(host, 80)).await;
+        proxy.exchange(&socks4a_request(host, 80)).await;
+    }
+    let mut with_credentials = b"\x05\x01\x02\x01\x0bsecret-user\x0bsecret-pass".to_vec();
+    with_credentials.extend(socks5_request("secret.i2p", 80).split_off(3));
+    proxy.exchange(&with_credentials).await;
+    proxy.exchange(b"GET http://secret.i2p/ HTTP/1.1\r\n\r\n").await;
+    proxy.exchange(b"\x04\x01\x00\x50\x00\x00\x00\x01secret-id\x00secret.i2p\x00").await;
+
+    let log = String::from_utf8(lines.0.lock().unwrap().clone()).unwrap();
+    assert!(log.contains("a request failed"), "there is a log at all: {log}");
+    for secret in ["secret", "known", ".i2p", "aaaaaaaa", "198.51", "example"] {
+        assert!(!log.contains(secret), "{secret:?} is in the log:\n{log}");
+    }
+    assert!(!log.contains("127.0.0.1"), "the client's address is in the log:\n{log}");
+}

@@ -1,0 +1,140 @@
+//! What goes through an open stream: everything, in order, both ways, to the end.
+#![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing)]
+
+mod common;
+
+use std::time::Duration;
+
+use common::{proxy, proxy_with, socks4a_request, socks5_request};
+use i2p_tunnel::Limits;
+use sam_testkit::{Act, TestBridge};
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    time::Instant,
+};
+
+/// Not periodic in any power of two.
+fn pattern(length: usize) -> Vec<u8> {
+    (0..=250).cycle().take(length).collect()
+}
+
+#[tokio::test]
+async fn megabytes_come_back_unchanged() {
+    let bridge = TestBridge::start().await;
+    let proxy = proxy(&bridge).await;
+    let (client, code) = proxy.socks5("known.i2p", 80).await;
+    assert_eq!(code, 0);
+    let (mut from, mut to) = client.into_split();
+    let sent = pattern(4_000_000);
+    let sending = {
+        let sent = sent.clone();
+        tokio::spawn(async move {
+            to.write_all(&sent).await.unwrap();
+            to
+        })
+    };
+    let mut received = vec![0; sent.len()];
+    from.read_exact(&mut received).await.unwrap();
+    assert!(received == sent, "the echo differs");
+    drop(sending.await.unwrap());
+}
+
+#[tokio::test]
+async fn early_data_follows_the_status_and_nothing_of_it_is_lost() {
+    let bridge = TestBridge::start().await;
+    let proxy = proxy(&bridge).await;
+    let early = pattern(2_000);
+    for (request, reply) in [(socks5_request("known.i2p", 80), 12), (socks4a_request("known.i2p", 80), 8)] {
+        let mut client = proxy.connect().await;
+        client.write_all(&[request, early.clone()].concat()).await.unwrap();
+        let mut answer = vec![0; reply + early.len()];
+        client.read_exact(&mut answer).await.unwrap();
+        assert_eq!(answer[reply..], early);
+    }
+}
+
+#[tokio::test]
+async fn early_data_is_not_sent_before_the_router_says_connected() {
+    let bridge = TestBridge::start().await;
+    let proxy = proxy(&bridge).await;
+    bridge.on("STREAM CONNECT", [Act::Hang]);
+    let mut client = proxy.connect().await;
+    client.write_all(&[&socks5_request("known.i2p", 80)[..], b"EARLY DATA\n"].concat()).await.unwrap();
+    while !bridge.commands().iter().any(|line| line.starts_with("STREAM CONNECT")) {
+        tokio::task::yield_now().await;
+    }
+    client.write_all(b"MORE OF IT\n").await.unwrap();
+    let mut byte = [0; 1];
+    let silence = tokio::time::timeout(Duration::from_millis(100), client.read(&mut byte[..])).await;
+    // The method selection comes, and no reply.
+    assert!(matches!(silence, Ok(Ok(1))));
+    assert!(!bridge.commands().iter().any(|line| line.contains("EARLY") || line.contains("MORE")));
+}
+
+#[tokio::test]
+async fn a_client_that_has_finished_still_gets_its_answer() {
+    let bridge = TestBridge::start().await;
+    bridge.on(
+        "STREAM CONNECT",
+        [
+            Act::line("STREAM STATUS RESULT=OK"),
+            Act::Wait(Duration::from_millis(100)),
+            Act::Send(b"answer".to_vec()),
+            Act::Close,
+        ],
+    );
+    let proxy = proxy(&bridge).await;
+    let (mut client, _) = proxy.socks5("known.i2p", 80).await;
+    client.write_all(b"request").await.unwrap();
+    client.shutdown().await.unwrap();
+    let mut answer = Vec::new();
+    client.read_to_end(&mut answer).await.unwrap();
+    assert_eq!(answer, b"answer");
+}
+
+#[tokio::test]
+async fn the_end_of_the_client_is_held_back_until_the_limit() {
+    let bridge = TestBridge::start().await;
+    // A far end that would answer a FIN: through a router it never sees one while the stream is open.
+    bridge.on(
+        "STREAM CONNECT",
+        [Act::line("STREAM STATUS RESULT=OK"), Act::AnswerAfterFin(b"too late".to_vec())],
+    );
+    let proxy = proxy(&bridge).await;
+    let (mut client, _) = proxy.socks5("known.i2p", 80).await;
+    let begin = Instant::now();
+    client.shutdown().await.unwrap();
+    let mut answer = Vec::new();
+    client.read_to_end(&mut answer).await.unwrap();
+    assert!(answer.is_empty());
+    assert!(begin.elapsed() >= Duration::from_millis(300), "cut before the half-close limit");
+}
+
+#[tokio::test]
+async fn a_far_end_that_goes_on_sending_is_not_cut_by_the_half_close_limit() {
+    let bridge = TestBridge::start().await;
+    let slow = (0..4).flat_map(|_| [Act::Wait(Duration::from_millis(400)), Act::Send(b"x".to_vec())]);
+    bridge.on(
+        "STREAM CONNECT",
+        [Act::line("STREAM STATUS RESULT=OK")].into_iter().chain(slow).chain([Act::Close]),
+    );
+    let proxy = proxy_with(&bridge, Limits { half_close: Duration::from_secs(1), ..Limits::default() }).await;
+    let (mut client, _) = proxy.socks5("known.i2p", 80).await;
+    client.shutdown().await.unwrap();
+    let mut answer = Vec::new();
+    client.read_to_end(&mut answer).await.unwrap();
+    assert_eq!(answer, b"xxxx");
+}
+
+#[tokio::test]
+async fn the_end_of_the_far_end_reaches_the_client_without_any_limit() {
+    let bridge = TestBridge::start().await;
+    bridge
+        .on("STREAM CONNECT", [Act::line("STREAM STATUS RESULT=OK"), Act::Send(b"bye".to_vec()), Act::Close]);
+    let never = Duration::from_secs(3600);
+    let proxy = proxy_with(&bridge, Limits { half_close: never, ..Limits::default() }).await;
+    let (mut client, _) = proxy.socks5("known.i2p", 80).await;
+    let mut answer = Vec::new();
+    client.read_to_end(&mut answer).await.unwrap();
+    assert_eq!(answer, b"bye");
+}
