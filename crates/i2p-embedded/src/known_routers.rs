@@ -1,0 +1,164 @@
+//! Which other routers a router starts with: those stored, those of a private network, those of a reseed.
+
+use std::{
+    collections::HashSet,
+    io,
+    path::{Path, PathBuf},
+    time::{Duration, SystemTime, UNIX_EPOCH},
+};
+
+use emissary_util::storage::Storage;
+
+use crate::{
+    Error, PrivateNetwork,
+    progress::{OnProgress, Progress},
+    reseed::{self, KnownRouter},
+    state_dir::StateDir,
+};
+
+/// I2P's own network ID.
+const PUBLIC_NETWORK: u8 = 2;
+
+/// Descriptions of routers older than this do not count towards [`ENOUGH`]: too many of them have moved since.
+const FRESH: Duration = Duration::from_secs(14 * 24 * 3600);
+
+/// With fewer routers than this a new start asks for more; i2pd does the same.
+const ENOUGH: usize = 25;
+
+/// Where a router can learn of others.
+pub(crate) enum Source {
+    /// The reseed servers of I2P.
+    ReseedServers,
+    /// A reseed file or directory, of I2P too.
+    ReseedFile(PathBuf),
+    /// A private network to be part of instead of I2P.
+    PrivateNetwork { network_id: u8, router_infos: Vec<Vec<u8>> },
+}
+
+impl Source {
+    pub(crate) fn private(network: &PrivateNetwork) -> Self {
+        Self::PrivateNetwork {
+            network_id: network.network_id(),
+            router_infos: network.router_infos().to_vec(),
+        }
+    }
+
+    pub(crate) fn network_id(&self) -> u8 {
+        match self {
+            Self::ReseedServers | Self::ReseedFile(_) => PUBLIC_NETWORK,
+            Self::PrivateNetwork { network_id, .. } => *network_id,
+        }
+    }
+}
+
+/// The routers to start with: `stored` ones, with those of `source` if they are too few or it is a private network.
+pub(crate) async fn known_routers(
+    stored: Vec<Vec<u8>>,
+    source: &Source,
+    storage: &Storage,
+    state_dir: &StateDir,
+    on_progress: &OnProgress,
+) -> Result<Vec<KnownRouter>, Error> {
+    let known = check(stored, source.network_id());
+    let reseed = match source {
+        Source::PrivateNetwork { network_id, router_infos } => {
+            return Ok(merge(known, check(router_infos.clone(), *network_id)));
+        }
+        _ if known.iter().filter(|router| is_fresh(router)).count() >= ENOUGH => {
+            return Ok(forget_old(known, state_dir));
+        }
+        Source::ReseedFile(path) => Some(path.as_path()),
+        Source::ReseedServers => None,
+    };
+    on_progress(Progress::Reseeding);
+    let found = match ask(reseed).await {
+        Ok(found) => found,
+        Err(error) if known.len() >= ENOUGH => {
+            tracing::warn!(%error, known = known.len(), "no reseed; trying the old routers that are stored");
+            return Ok(known);
+        }
+        Err(error) => return Err(error),
+    };
+    on_progress(Progress::Reseeded { routers: found.len() });
+    for router in &found {
+        // emissary itself stores what it knows for the first time after 15 minutes.
+        let stored = storage.store_router_info(router.name.clone(), router.info.clone()).await;
+        stored.map_err(|error| Error::StateDirectory {
+            path: state_dir.path().into(),
+            source: io::Error::other(error.to_string()),
+        })?;
+    }
+    Ok(merge(known, found))
+}
+
+async fn ask(reseed_file: Option<&Path>) -> Result<Vec<KnownRouter>, Error> {
+    match reseed_file {
+        Some(path) => reseed::from_path(path, PUBLIC_NETWORK).await,
+        None => reseed::over_https(PUBLIC_NETWORK).await,
+    }
+}
+
+fn check(infos: Vec<Vec<u8>>, network_id: u8) -> Vec<KnownRouter> {
+    infos.into_iter().filter_map(|info| KnownRouter::new(info, network_id)).collect()
+}
+
+/// All of `new`, and those of `old` that are not among them.
+fn merge(mut old: Vec<KnownRouter>, new: Vec<KnownRouter>) -> Vec<KnownRouter> {
+    let names: HashSet<&str> = new.iter().map(|router| router.name.as_str()).collect();
+    old.retain(|router| !names.contains(router.name.as_str()));
+    old.extend(new);
+    old
+}
+
+fn is_fresh(router: &KnownRouter) -> bool {
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    now.saturating_sub(router.published) < FRESH
+}
+
+/// emissary never deletes what it stored, so without this every router ever met would be read at every start.
+fn forget_old(known: Vec<KnownRouter>, state_dir: &StateDir) -> Vec<KnownRouter> {
+    let (keep, forget): (Vec<_>, Vec<_>) = known.into_iter().partition(is_fresh);
+    for router in forget {
+        state_dir.forget(&router.name);
+    }
+    keep
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::fs;
+
+    fn router(index: u8, age: Duration) -> KnownRouter {
+        let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap();
+        let name = format!("A{:042}=", index);
+        KnownRouter { name, published: now - age, info: vec![index] }
+    }
+
+    #[test]
+    fn the_newly_learnt_replaces_the_stored() {
+        let old = vec![router(1, FRESH), router(2, FRESH)];
+        let merged = merge(old, vec![router(2, Duration::ZERO), router(3, Duration::ZERO)]);
+        assert_eq!(merged.iter().map(|router| router.info[0]).collect::<Vec<_>>(), [1, 2, 3]);
+        assert!(is_fresh(&merged[1]));
+    }
+
+    #[test]
+    fn the_old_is_deleted() {
+        let temp = tempfile::tempdir().unwrap();
+        let state_dir = StateDir::open(temp.path()).unwrap();
+        let (old, new) = (router(1, FRESH), router(2, Duration::ZERO));
+        let files = [&old, &new].map(|router| {
+            let dirs = ["netDb/rA", "peerProfiles/pA"].map(|dir| temp.path().join(dir));
+            dirs.iter().for_each(|dir| fs::create_dir_all(dir).unwrap());
+            let files = [
+                dirs[0].join(format!("routerInfo-{}.dat", router.name)),
+                dirs[1].join(format!("profile-{}.toml", router.name)),
+            ];
+            files.iter().for_each(|file| fs::write(file, "").unwrap());
+            files
+        });
+        assert_eq!(forget_old(vec![old, new], &state_dir).len(), 1);
+        assert_eq!(files.map(|files| files.map(|file| file.exists())), [[false; 2], [true; 2]]);
+    }
+}

@@ -1,0 +1,188 @@
+use std::{
+    net::{Ipv4Addr, SocketAddr},
+    sync::Arc,
+};
+
+use emissary_core::{
+    BandwidthConfig, Config, Ntcp2Config, SamConfig, TransitConfig,
+    router::{Router, RouterBuilder},
+};
+
+use crate::{AddressBook, Error, address_book::RouterView, runtime::Runtime, thread::RouterThread};
+
+/// With two routers no tunnel finds a hop.
+const MIN_ROUTERS: usize = 3;
+
+/// The network ID of I2P itself is 2, and test networks of others use small numbers too.
+const FIRST_NETWORK_ID: u8 = 16;
+
+/// An I2P network of its own: several routers in this process, on 127.0.0.1, connected to nothing else.
+///
+/// For demonstrations and tests. Its routers have new keys each time, store nothing, and carry each other's traffic. It
+/// has no anonymity at all: every hop is in one process. Dropping the value ends all routers.
+///
+/// Give it time: a session takes 0 to 20 s at first, and a stream can be refused until destinations are known, so repeat
+/// within a limit.
+#[derive(Debug)]
+pub struct PrivateNetwork {
+    network_id: u8,
+    sam_addresses: Vec<SocketAddr>,
+    router_infos: Vec<Vec<u8>>,
+    _thread: RouterThread,
+}
+
+/// Settings of a [`PrivateNetwork`], from [`PrivateNetwork::builder`].
+#[derive(Debug, Clone)]
+#[must_use = "a network runs only after start()"]
+pub struct PrivateNetworkBuilder {
+    routers: usize,
+    floodfills: usize,
+    sam_bridges: usize,
+    address_book: AddressBook,
+}
+
+impl PrivateNetwork {
+    /// The settings of a network of 4 routers, 2 of them floodfills and 2 with a SAM bridge.
+    pub fn builder() -> PrivateNetworkBuilder {
+        PrivateNetworkBuilder { routers: 4, floodfills: 2, sam_bridges: 2, address_book: AddressBook::new() }
+    }
+
+    /// The address of the SAM bridge with number `index`, counted from 0; none if there are not that many.
+    #[must_use]
+    pub fn sam_address(&self, index: usize) -> Option<SocketAddr> {
+        self.sam_addresses.get(index).copied()
+    }
+
+    /// The addresses of all SAM bridges, each of another router, on 127.0.0.1.
+    #[must_use]
+    pub fn sam_addresses(&self) -> &[SocketAddr] {
+        &self.sam_addresses
+    }
+
+    /// The number that keeps this network's routers apart from other networks'. I2P itself has 2.
+    #[must_use]
+    pub fn network_id(&self) -> u8 {
+        self.network_id
+    }
+
+    /// The signed descriptions of all routers (I2P common structures, RouterInfo), for another router to join.
+    #[must_use]
+    pub fn router_infos(&self) -> &[Vec<u8>] {
+        &self.router_infos
+    }
+}
+
+impl PrivateNetworkBuilder {
+    /// How many routers there are, at least 3. Networks of 4 to 12 have been tried; each takes about 2 MiB.
+    pub fn routers(mut self, routers: usize) -> Self {
+        self.routers = routers;
+        self
+    }
+
+    /// How many of them keep the network's database, at least 1. They are the first ones.
+    pub fn floodfills(mut self, floodfills: usize) -> Self {
+        self.floodfills = floodfills;
+        self
+    }
+
+    /// How many of them have a SAM bridge, on a free port of 127.0.0.1. They are the last ones.
+    pub fn sam_bridges(mut self, sam_bridges: usize) -> Self {
+        self.sam_bridges = sam_bridges;
+        self
+    }
+
+    /// The host names that all its routers know.
+    pub fn address_book(mut self, address_book: AddressBook) -> Self {
+        self.address_book = address_book;
+        self
+    }
+
+    /// Starts the routers. They then still have to meet and to build tunnels; see [`PrivateNetwork`].
+    ///
+    /// # Errors
+    ///
+    /// [`Error::NetworkShape`] for numbers that cannot work, [`Error::System`] without threads or randomness,
+    /// [`Error::Router`] if a router finds no port.
+    pub async fn start(self) -> Result<PrivateNetwork, Error> {
+        let Self { routers, floodfills, sam_bridges, .. } = self;
+        if routers < MIN_ROUTERS || floodfills == 0 || floodfills > routers || sam_bridges > routers {
+            return Err(Error::NetworkShape { routers, floodfills, sam_bridges });
+        }
+        let thread = RouterThread::start()?;
+        let (network_id, sam_addresses, router_infos) = thread.run(self.start_routers()).await?;
+        Ok(PrivateNetwork { network_id, sam_addresses, router_infos, _thread: thread })
+    }
+
+    async fn start_routers(self) -> Result<(u8, Vec<SocketAddr>, Vec<Vec<u8>>), Error> {
+        let [byte] = random()?;
+        let network_id = FIRST_NETWORK_ID + byte % (u8::MAX - FIRST_NETWORK_ID);
+        let (mut sam_addresses, mut router_infos) = (Vec::new(), Vec::new());
+        for index in 0..self.routers {
+            let floodfill = index < self.floodfills;
+            let with_sam = index >= self.routers - self.sam_bridges;
+            let config = config(network_id, floodfill, with_sam, router_infos.clone())?;
+            let (router, _events, info) = RouterBuilder::<Runtime>::new(config)
+                .with_address_book(Arc::new(RouterView(self.address_book.clone())))
+                .build()
+                .await
+                .map_err(|error| Error::Router { problem: error.to_string() })?;
+            if with_sam {
+                sam_addresses.push(sam_address(&router)?);
+            }
+            router_infos.push(info);
+            tokio::spawn(router);
+        }
+        Ok((network_id, sam_addresses, router_infos))
+    }
+}
+
+fn config(network_id: u8, floodfill: bool, with_sam: bool, known: Vec<Vec<u8>>) -> Result<Config, Error> {
+    Ok(Config {
+        net_id: Some(network_id),
+        // Routers on 127.0.0.1 may be dialled, and hops of one tunnel may be of the same /16.
+        allow_local: true,
+        insecure_tunnels: true,
+        floodfill,
+        caps: Some(if floodfill { "XfR".into() } else { "XR".into() }),
+        ntcp2: Some(Ntcp2Config {
+            ipv4: true,
+            ipv4_host: Some(Ipv4Addr::LOCALHOST),
+            ipv6: false,
+            ipv6_host: None,
+            iv: random()?,
+            key: random()?,
+            port: 0,
+            publish: true,
+            ml_kem: None,
+            disable_pq: false,
+        }),
+        routers: known,
+        bandwidth: Some(BANDWIDTH),
+        samv3_config: with_sam.then(sam_config),
+        // emissary resets the byte counters of transit tunnels at this interval, of 1 s by default, and ends a tunnel
+        // whose counter is 0 at the age of 120 s, in use or not. An hour is longer than any tunnel lives.
+        refresh_interval: Some(3600),
+        transit: Some(TransitConfig { max_tunnels: Some(5000) }),
+        ..Config::default()
+    })
+}
+
+/// Bytes per second, so much that it never limits. With emissary's 1 MB/s, of which a router takes a tenth for itself,
+/// 10 MB take 99 s.
+pub(crate) const BANDWIDTH: BandwidthConfig = BandwidthConfig { bandwidth: 100_000_000, share_ratio: 0.9 };
+
+/// A SAM bridge on free ports, for this machine only.
+pub(crate) fn sam_config() -> SamConfig {
+    SamConfig { tcp_port: 0, udp_port: 0, host: Ipv4Addr::LOCALHOST.to_string() }
+}
+
+pub(crate) fn sam_address(router: &Router<Runtime>) -> Result<SocketAddr, Error> {
+    let missing = || Error::Router { problem: "its SAM bridge has no address".into() };
+    router.protocol_address_info().sam_tcp.ok_or_else(missing)
+}
+
+fn random<const N: usize>() -> Result<[u8; N], Error> {
+    let mut bytes = [0; N];
+    getrandom::fill(&mut bytes).map_err(|error| Error::System(error.into()))?;
+    Ok(bytes)
+}

@@ -1,0 +1,121 @@
+use std::{fmt, io, net::SocketAddr, sync::Arc, time::Duration};
+
+use emissary_core::{
+    events::{Event, EventSubscriber},
+    router::Router,
+};
+use tokio::{net::TcpStream, time::MissedTickBehavior};
+
+use crate::runtime::Runtime;
+
+/// How often the router's numbers are looked at. emissary makes them every second and drops them when nobody looks.
+const STATUS_INTERVAL: Duration = Duration::from_secs(1);
+
+/// How often it is checked that the SAM bridge still listens.
+const BRIDGE_CHECK_INTERVAL: Duration = Duration::from_secs(5);
+
+pub(crate) type OnProgress = Arc<dyn Fn(Progress) + Send + Sync>;
+
+/// How far an [`EmbeddedRouter`](crate::EmbeddedRouter) is. More kinds may be added.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Progress {
+    /// Other routers are being looked up at the reseed servers, or read from the reseed file. Takes up to 90 s.
+    Reseeding,
+    /// That gave this many routers.
+    Reseeded {
+        /// How many, after those that cannot be used were left out.
+        routers: usize,
+    },
+    /// The router runs and its SAM bridge listens. Sessions need some 10 to 30 s more until tunnels are built.
+    Started {
+        /// How many other routers it knows.
+        known_routers: usize,
+    },
+    /// The numbers of the running router, once a second when they have changed.
+    Status {
+        /// Routers it is connected to now.
+        connected_peers: usize,
+        /// Tunnels built since the start, those that have expired included. 0 means that nothing can be reached yet.
+        tunnels_built: usize,
+    },
+}
+
+/// Why an [`EmbeddedRouter`](crate::EmbeddedRouter) stopped by itself.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Stopped {
+    /// The router ended or panicked.
+    Router,
+    /// The router's SAM bridge no longer listens.
+    Bridge,
+}
+
+impl fmt::Display for Stopped {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Router => "the embedded I2P router ended by itself",
+            Self::Bridge => "the embedded I2P router's SAM bridge ended by itself",
+        })
+    }
+}
+
+/// Hands on the router's numbers when they change, for as long as the router's thread runs.
+pub(crate) async fn report(mut events: EventSubscriber, on_progress: OnProgress) {
+    let mut interval = tokio::time::interval(STATUS_INTERVAL);
+    interval.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    let mut last = None;
+    loop {
+        interval.tick().await;
+        let mut newest = None;
+        while let Some(event) = events.router_status() {
+            match event {
+                Event::RouterStatus { transport, tunnel, .. } => {
+                    newest = Some((transport.num_connected_routers, tunnel.num_tunnels_built));
+                }
+                Event::ShuttingDown | Event::ShutDown => return,
+            }
+        }
+        if let Some((connected_peers, tunnels_built)) = newest
+            && newest != last
+        {
+            on_progress(Progress::Status { connected_peers, tunnels_built });
+            last = newest;
+        }
+    }
+}
+
+/// Runs the router until it or its SAM bridge ends. In a task of its own, where a panic ends only that task.
+pub(crate) async fn run(router: Router<Runtime>, sam_address: SocketAddr) -> Stopped {
+    tokio::select! {
+        _ = tokio::spawn(router) => Stopped::Router,
+        () = bridge_gone(sam_address) => Stopped::Bridge,
+    }
+}
+
+/// emissary's SAM bridge is a task that nobody watches; when it ends, its port refuses connections.
+async fn bridge_gone(sam_address: SocketAddr) {
+    loop {
+        tokio::time::sleep(BRIDGE_CHECK_INTERVAL).await;
+        if let Err(error) = TcpStream::connect(sam_address).await
+            && error.kind() == io::ErrorKind::ConnectionRefused
+        {
+            return;
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use tokio::time::timeout;
+
+    #[tokio::test(start_paused = true)]
+    async fn a_bridge_is_gone_when_its_port_refuses() {
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        assert!(timeout(3 * BRIDGE_CHECK_INTERVAL, bridge_gone(address)).await.is_err());
+        drop(listener);
+        assert!(timeout(3 * BRIDGE_CHECK_INTERVAL, bridge_gone(address)).await.is_ok());
+    }
+}

@@ -1,0 +1,191 @@
+//! How a router that knows no other learns of some: over HTTPS from reseed servers, or from a file.
+//!
+//! Names in an archive become file names in emissary's storage, so none of them is used: a router's name is computed from
+//! its identity, after its signature has been checked.
+
+use std::{
+    fs::{self, File},
+    io::{self, Read},
+    path::{Path, PathBuf},
+    time::Duration,
+};
+
+use emissary_core::{crypto::base64_encode, primitives::RouterInfo};
+use emissary_util::{
+    reseeder::Reseeder,
+    su3::{ReseedRouterInfo, Su3},
+};
+
+use crate::{Error, runtime::Runtime, thread};
+
+/// How long all attempts at all reseed servers may take together.
+const TIME_LIMIT: Duration = Duration::from_secs(90);
+
+/// The largest reseed file that is read. The servers' files are about 100 KiB.
+const MAX_SU3: u64 = 16 * 1024 * 1024;
+
+/// A router's information is at most what fits into an I2NP message, in practice 1 to 3 KiB.
+const MAX_ROUTER_INFO: u64 = 64 * 1024;
+
+/// No more files than this are read from a directory. The whole network has a few ten thousand routers.
+const MAX_ROUTER_INFOS: usize = 10_000;
+
+/// Another router, as it described and signed itself.
+pub(crate) struct KnownRouter {
+    /// The hash of its identity in I2P's base64, which is how emissary names its files.
+    pub(crate) name: String,
+    /// When it signed this, since the beginning of 1970.
+    pub(crate) published: Duration,
+    pub(crate) info: Vec<u8>,
+}
+
+impl KnownRouter {
+    /// Checks length, form, signature and network; what fails is of no use to the router.
+    pub(crate) fn new(info: Vec<u8>, network_id: u8) -> Option<Self> {
+        if info.len() as u64 > MAX_ROUTER_INFO {
+            return None;
+        }
+        let parsed = RouterInfo::parse::<Runtime>(&info).ok()?;
+        if parsed.net_id != network_id {
+            return None;
+        }
+        let name = base64_encode(parsed.identity.id().to_vec());
+        let published = Duration::from_millis(*parsed.published.date());
+        is_router_name(&name).then_some(Self { name, published, info })
+    }
+}
+
+/// Whether `name` is the hash of a router's identity in I2P's base64: 32 bytes, so 43 characters and one `=`.
+pub(crate) fn is_router_name(name: &str) -> bool {
+    let known = |c: char| c.is_ascii_alphanumeric() || c == '-' || c == '~';
+    name.len() == 44 && name.strip_suffix('=').is_some_and(|hash| hash.chars().all(known))
+}
+
+/// Asks the reseed servers of the public network, over HTTPS; their files are signed, and the signatures are checked.
+pub(crate) async fn over_https(network_id: u8) -> Result<Vec<KnownRouter>, Error> {
+    let answer = tokio::time::timeout(TIME_LIMIT, Reseeder::reseed::<Runtime>(None, true)).await;
+    let problem = match answer {
+        Ok(Ok(routers)) => {
+            let usable = usable(routers, network_id);
+            if !usable.is_empty() {
+                return Ok(usable);
+            }
+            "the reseed servers' files hold no router that this one can use".into()
+        }
+        Ok(Err(_)) => "none of the reseed servers gave a usable answer over HTTPS".into(),
+        Err(_) => format!("no reseed server answered within {} seconds", TIME_LIMIT.as_secs()),
+    };
+    Err(Error::Reseed { problem })
+}
+
+/// Reads an su3 reseed file whose signature must be one of the known reseed servers', or all router information files in
+/// a directory and in the directories directly below it, which is the layout of every router's netDb.
+pub(crate) async fn from_path(path: &Path, network_id: u8) -> Result<Vec<KnownRouter>, Error> {
+    let fail = |problem: String| Error::ReseedFile { path: path.into(), problem };
+    let given: PathBuf = path.into();
+    // A thread of its own also because emissary-util's parser contains assertions that damaged files can fail.
+    let read = thread::blocking(move || {
+        if given.is_dir() { from_directory(&given, network_id) } else { from_su3(&given, network_id) }
+    });
+    let routers = match read.await {
+        Ok(result) => result.map_err(fail)?,
+        Err(_) => return Err(fail("it is damaged".into())),
+    };
+    if routers.is_empty() {
+        return Err(fail("it holds no router that this one can use".into()));
+    }
+    Ok(routers)
+}
+
+fn from_su3(path: &Path, network_id: u8) -> Result<Vec<KnownRouter>, String> {
+    let bytes = read(path, MAX_SU3).map_err(|error| error.to_string())?;
+    if !bytes.starts_with(b"I2Psu3") {
+        return Err("it is neither an su3 file nor a directory".into());
+    }
+    let routers = Su3::parse_reseed(&bytes, true)
+        .ok_or("it is damaged, or not signed by a reseed server that this program knows")?;
+    Ok(usable(routers, network_id))
+}
+
+fn from_directory(path: &Path, network_id: u8) -> Result<Vec<KnownRouter>, String> {
+    let list = |dir: &Path| -> io::Result<Vec<PathBuf>> {
+        fs::read_dir(dir)?.map(|entry| Ok(entry?.path())).collect()
+    };
+    let mut files = Vec::new();
+    for entry in list(path).map_err(|error| error.to_string())? {
+        if entry.is_dir() {
+            files.extend(list(&entry).unwrap_or_default());
+        } else {
+            files.push(entry);
+        }
+    }
+    files.retain(|file| {
+        let name = file.file_name().unwrap_or_default().to_string_lossy();
+        name.starts_with("routerInfo-") && name.ends_with(".dat")
+    });
+    files.truncate(MAX_ROUTER_INFOS);
+    let infos = files.iter().filter_map(|file| read(file, MAX_ROUTER_INFO).ok());
+    Ok(infos.filter_map(|info| KnownRouter::new(info, network_id)).collect())
+}
+
+fn usable(routers: Vec<ReseedRouterInfo>, network_id: u8) -> Vec<KnownRouter> {
+    routers.into_iter().filter_map(|router| KnownRouter::new(router.router_info, network_id)).collect()
+}
+
+fn read(path: &Path, limit: u64) -> io::Result<Vec<u8>> {
+    let mut bytes = Vec::new();
+    File::open(path)?.take(limit + 1).read_to_end(&mut bytes)?;
+    if bytes.len() as u64 > limit {
+        return Err(io::ErrorKind::FileTooLarge.into());
+    }
+    Ok(bytes)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn router_names() {
+        let hash = "A".repeat(43);
+        assert!(is_router_name(&format!("{hash}=")));
+        assert!(is_router_name(&format!("{}-~9=", "z".repeat(40))));
+        for bad in ["", "=", &hash, &format!("{hash}A"), &format!("{hash}=="), &format!("={hash}")] {
+            assert!(!is_router_name(bad), "{bad}");
+        }
+        for trick in ["../", "..\\", "/..", "+/", "\0", "é"] {
+            let name = format!("{trick}{}=", "A".repeat(43 - trick.len()));
+            assert_eq!(name.len(), 44);
+            assert!(!is_router_name(&name), "{name}");
+        }
+    }
+
+    #[test]
+    fn garbage_is_no_router() {
+        for length in [0, 1, 63, 64, 391, 1000, 70_000] {
+            assert!(KnownRouter::new(vec![0x41; length], 2).is_none());
+        }
+    }
+
+    #[tokio::test]
+    async fn a_netdb_directory_gives_the_routers_of_one_network() {
+        let network = crate::PrivateNetwork::builder().start().await.unwrap();
+        let dir = tempfile::tempdir().unwrap();
+        fs::create_dir(dir.path().join("rA")).unwrap();
+        for (index, info) in network.router_infos().iter().enumerate() {
+            // Some at the top and some below, as netDb directories are; the names do not matter.
+            let place = if index % 2 == 0 { "." } else { "rA" };
+            fs::write(dir.path().join(place).join(format!("routerInfo-{index}.dat")), info).unwrap();
+        }
+        let mut forged = network.router_infos()[0].clone();
+        forged[400] ^= 1;
+        fs::write(dir.path().join("routerInfo-forged.dat"), forged).unwrap();
+        fs::write(dir.path().join("routerInfo-empty.dat"), "").unwrap();
+        fs::write(dir.path().join("router.info"), &network.router_infos()[0]).unwrap();
+
+        let found = from_path(dir.path(), network.network_id()).await.unwrap();
+        assert_eq!(found.len(), network.router_infos().len());
+        assert!(found.iter().all(|router| is_router_name(&router.name)));
+        assert!(from_path(dir.path(), 2).await.is_err());
+    }
+}

@@ -1,0 +1,201 @@
+use std::{io, net::SocketAddr, path::PathBuf, sync::Arc};
+
+use emissary_core::{
+    Config, Ntcp2Config,
+    events::EventSubscriber,
+    router::{Router, RouterBuilder},
+};
+use emissary_util::storage::{Storage, StorageBundle};
+use tokio::sync::watch;
+
+use crate::{
+    AddressBook, Error, PrivateNetwork,
+    address_book::RouterView,
+    known_routers::{Source, known_routers},
+    private_network::{BANDWIDTH, sam_address, sam_config},
+    progress::{OnProgress, Progress, Stopped, report, run},
+    reseed::{self, KnownRouter},
+    runtime::Runtime,
+    state_dir::StateDir,
+    thread::{self, RouterThread},
+};
+
+/// An I2P router inside this process, with a SAM bridge on 127.0.0.1.
+///
+/// A client only: it carries nobody else's traffic and cannot be dialled from other machines. It runs on a thread of
+/// its own until the value is dropped, which ends it at once.
+#[derive(Debug)]
+pub struct EmbeddedRouter {
+    sam_address: SocketAddr,
+    stopped: watch::Receiver<Option<Stopped>>,
+    // Fields are dropped in this order: the router ends before another may use its directory.
+    _thread: RouterThread,
+    _state_dir: StateDir,
+}
+
+/// Settings of an [`EmbeddedRouter`], from [`EmbeddedRouter::builder`].
+#[must_use = "a router runs only after start()"]
+pub struct EmbeddedRouterBuilder {
+    state_dir: PathBuf,
+    address_book: AddressBook,
+    source: Source,
+    on_progress: OnProgress,
+}
+
+impl EmbeddedRouter {
+    /// The settings of a router that keeps its keys and what it learns in `state_dir`.
+    ///
+    /// The directory is made if it is not there, gets the permissions 0700, and is locked while the router runs.
+    pub fn builder(state_dir: impl Into<PathBuf>) -> EmbeddedRouterBuilder {
+        EmbeddedRouterBuilder {
+            state_dir: state_dir.into(),
+            address_book: AddressBook::new(),
+            source: Source::ReseedServers,
+            on_progress: Arc::new(|_| {}),
+        }
+    }
+
+    /// The address of its SAM bridge (TCP, SAM 3.0 to 3.2), on a free port of 127.0.0.1. It asks for no password.
+    #[must_use]
+    pub fn sam_address(&self) -> SocketAddr {
+        self.sam_address
+    }
+
+    /// Waits until the router has stopped by itself, which it should not, and says why. Cancel safe.
+    pub async fn stopped(&self) -> Stopped {
+        let mut stopped = self.stopped.clone();
+        match stopped.wait_for(Option::is_some).await {
+            Ok(reason) => reason.unwrap_or(Stopped::Router),
+            // The watching task is gone without a word.
+            Err(_) => Stopped::Router,
+        }
+    }
+}
+
+impl EmbeddedRouterBuilder {
+    /// The host names that the router's SAM bridge knows. Without it, names do not resolve, only addresses do.
+    pub fn address_book(mut self, address_book: AddressBook) -> Self {
+        self.address_book = address_book;
+        self
+    }
+
+    /// Where to learn of other routers instead of asking the reseed servers over the internet: a signed `.su3` file, or a
+    /// directory with `routerInfo-*.dat` files such as another router's netDb, or their parent. Read only if too few
+    /// routers are stored. Replaces [`join_network`](Self::join_network).
+    pub fn reseed_file(mut self, path: impl Into<PathBuf>) -> Self {
+        self.source = Source::ReseedFile(path.into());
+        self
+    }
+
+    /// Makes the router part of `network` instead of I2P, for tests. Replaces [`reseed_file`](Self::reseed_file).
+    pub fn join_network(mut self, network: &PrivateNetwork) -> Self {
+        self.source = Source::private(network);
+        self
+    }
+
+    /// What to call whenever there is progress, also after the start, until the router is dropped. The call comes from
+    /// the router's thread and must not block.
+    pub fn on_progress(mut self, on_progress: impl Fn(Progress) + Send + Sync + 'static) -> Self {
+        self.on_progress = Arc::new(on_progress);
+        self
+    }
+
+    /// Starts the router, and at the first start learns of others before. Takes well under a second with stored routers,
+    /// and up to 90 s with a reseed. Dropping the future stops everything.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Reseed`] and [`Error::ReseedFile`] if no other router can be found; [`Error::StateDirectory`],
+    /// [`Error::StateDirectoryOwner`], [`Error::StateDirectoryInUse`] and [`Error::DamagedState`] for the state
+    /// directory; [`Error::System`] and [`Error::Router`] if the router does not start.
+    pub async fn start(self) -> Result<EmbeddedRouter, Error> {
+        let thread = RouterThread::start()?;
+        let started = thread.run(self.start_router()).await?;
+        let (stopped_tx, stopped) = watch::channel(None);
+        let sam_address = started.sam_address;
+        thread.spawn(report(started.events, started.on_progress));
+        thread.spawn(async move {
+            let reason = run(started.router, sam_address).await;
+            stopped_tx.send_replace(Some(reason));
+        });
+        Ok(EmbeddedRouter { sam_address, stopped, _thread: thread, _state_dir: started.state_dir })
+    }
+
+    async fn start_router(self) -> Result<Started, Error> {
+        let Self { state_dir, address_book, source, on_progress } = self;
+        let state_dir = {
+            let path = state_dir.clone();
+            let opened = thread::blocking(move || StateDir::open(&path)).await;
+            opened.map_err(|source| Error::StateDirectory { path: state_dir, source })??
+        };
+        let storage = Storage::new::<Runtime>(Some(state_dir.path().into())).await;
+        let storage = storage.map_err(|error| Error::StateDirectory {
+            path: state_dir.path().into(),
+            source: io::Error::other(error.to_string()),
+        })?;
+        let mut stored = storage.load().await;
+        let infos = std::mem::take(&mut stored.routers);
+        let known = known_routers(infos, &source, &storage, &state_dir, &on_progress).await?;
+
+        let count = known.len();
+        let config = config(stored, known, &source);
+        let (router, events, info) = RouterBuilder::<Runtime>::new(config)
+            .with_address_book(Arc::new(RouterView(address_book)))
+            .with_storage(Arc::new(storage))
+            .build()
+            .await
+            .map_err(|error| Error::Router { problem: error.to_string() })?;
+        state_dir.keep_router_info(&info)?;
+        let sam_address = sam_address(&router)?;
+        on_progress(Progress::Started { known_routers: count });
+        Ok(Started { state_dir, router, events, sam_address, on_progress })
+    }
+}
+
+/// A router that has its ports and is not polled yet.
+struct Started {
+    state_dir: StateDir,
+    router: Router<Runtime>,
+    events: EventSubscriber,
+    sam_address: SocketAddr,
+    on_progress: OnProgress,
+}
+
+fn config(stored: StorageBundle, known: Vec<KnownRouter>, source: &Source) -> Config {
+    // Only the routers of a private network are on 127.0.0.1 and all in one /16.
+    let private = matches!(source, Source::PrivateNetwork { .. });
+    // emissary takes names from paths and panics at one that is no router's.
+    let named = stored.profiles.into_iter().filter(|(name, _)| reseed::is_router_name(name));
+    Config {
+        net_id: Some(source.network_id()),
+        allow_local: private,
+        insecure_tunnels: private,
+        ntcp2: Some(Ntcp2Config {
+            ipv4: true,
+            ipv4_host: None,
+            ipv6: false,
+            ipv6_host: None,
+            iv: stored.ntcp2_iv,
+            key: stored.ntcp2_key,
+            port: 0,
+            publish: false,
+            ml_kem: None,
+            disable_pq: false,
+        }),
+        // SSU2 needs a UDP port that the whole internet reaches, and is much code that parses what comes in there. A
+        // client finds enough routers that speak NTCP2.
+        ssu2: None,
+        floodfill: false,
+        transit: None,
+        bandwidth: Some(BANDWIDTH),
+        profiles: named.collect(),
+        router_info: stored.router_info,
+        routers: known.into_iter().map(|router| router.info).collect(),
+        signing_key: Some(stored.signing_key),
+        static_key: Some(stored.static_key),
+        samv3_config: Some(sam_config()),
+        // A short interval ends transit tunnels in use, but there are none here.
+        refresh_interval: Some(1),
+        ..Config::default()
+    }
+}

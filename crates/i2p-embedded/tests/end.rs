@@ -1,0 +1,30 @@
+//! Dropping routers in the middle of their work ends them without a panic. Alone in its file for its panic hook.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
+
+use std::{
+    sync::atomic::{AtomicUsize, Ordering},
+    time::Duration,
+};
+
+use i2p_embedded::{EmbeddedRouter, PrivateNetwork};
+
+static PANICS: AtomicUsize = AtomicUsize::new(0);
+
+#[tokio::test]
+async fn dropping_routers_is_no_panic() {
+    let usual = std::panic::take_hook();
+    std::panic::set_hook(Box::new(move |info| {
+        PANICS.fetch_add(1, Ordering::Relaxed);
+        usual(info);
+    }));
+    let network = PrivateNetwork::builder().start().await.unwrap();
+    let state = tempfile::tempdir().unwrap();
+    for round in 0..50 {
+        let router = EmbeddedRouter::builder(state.path()).join_network(&network).start().await.unwrap();
+        // Somewhere in the building of its first tunnels, where all parts of it talk to each other.
+        tokio::time::sleep(Duration::from_micros(round % 20 * 100)).await;
+        drop(router);
+    }
+    drop(network);
+    assert_eq!(PANICS.load(Ordering::Relaxed), 0);
+}
