@@ -1,1 +1,54 @@
-fn main() {}
+//! `i2p-socks`: a SOCKS proxy into the I2P anonymous network. This binary composes the layers; what they do is in
+//! their own crates.
+
+mod cli;
+mod config;
+#[cfg(feature = "embedded")]
+mod demo;
+mod exit;
+mod log;
+mod progress;
+mod proxy;
+mod router;
+mod signals;
+
+use std::process::ExitCode;
+
+use clap::Parser;
+use cli::{Cli, Command};
+use config::Config;
+use exit::Failure;
+use log::Log;
+use progress::Progress;
+
+fn main() -> ExitCode {
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(error) => return exit::parsed_badly(&error),
+    };
+    match run(&cli) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(failure) => failure.report(),
+    }
+}
+
+fn run(cli: &Cli) -> Result<(), Failure> {
+    let config = Config::load(&cli.options)?;
+    let progress = Progress::new(cli.options.verbosity());
+    Log::start(cli.options.verbosity(), &progress);
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()
+        .map_err(|error| Failure::run_time(format!("cannot start worker threads: {error}")))?;
+    let result = runtime.block_on(async {
+        match cli.command() {
+            Command::Run => proxy::run(&config, &progress).await,
+            #[cfg(feature = "embedded")]
+            Command::Demo => demo::run(&config, &progress).await,
+        }
+    });
+    progress.finish();
+    // Not waiting for what blocks: everything that matters has ended.
+    runtime.shutdown_background();
+    result
+}

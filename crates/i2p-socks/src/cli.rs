@@ -1,0 +1,117 @@
+use std::path::PathBuf;
+
+use clap::{ArgAction, Args, Parser, Subcommand};
+
+use crate::config::{Backend, BridgeAddress, ListenAddress};
+
+/// A SOCKS proxy into the I2P anonymous network.
+///
+/// Programs that speak SOCKS4, 4a or 5 reach .i2p through it: by the SAM bridge of an I2P router (i2pd, Java I2P,
+/// emissary), or, where there is none, by a router of its own. Without a command it does what `run` does.
+#[derive(Debug, Parser)]
+#[command(name = "i2p-socks", version, max_term_width = 100, after_help = AFTER_HELP)]
+pub(crate) struct Cli {
+    #[command(subcommand)]
+    command: Option<Command>,
+    #[command(flatten)]
+    pub(crate) options: Options,
+}
+
+const AFTER_HELP: &str = "\
+Exit codes: 0 ended as told, 1 failed while running, 64 wrong usage or configuration.
+
+Example: i2p-socks run, and in another shell
+  curl --socks5-hostname 127.0.0.1:4450 http://i2p-projekt.i2p/";
+
+impl Cli {
+    pub(crate) fn command(&self) -> Command {
+        self.command.unwrap_or(Command::Run)
+    }
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Subcommand)]
+pub(crate) enum Command {
+    /// Serve SOCKS clients until interrupted.
+    Run,
+    /// Try it without internet and without a router: a private I2P network in this process, with a page on it.
+    ///
+    /// Prints the curl lines to try, and runs until interrupted. Uses --listen; --router, --sam and --state-dir have
+    /// no meaning here.
+    #[cfg(feature = "embedded")]
+    Demo,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Options {
+    /// Where to listen for SOCKS clients, as IP:PORT; may be given more than once [default: 127.0.0.1:4450]
+    #[arg(long, global = true, value_name = "ADDR", env = "I2P_SOCKS_LISTEN", value_delimiter = ',')]
+    pub(crate) listen: Vec<ListenAddress>,
+
+    /// The way into I2P: a SAM bridge if one answers and else the embedded router, or one of the two [default: auto]
+    #[arg(long, global = true, value_name = "WHICH", env = "I2P_SOCKS_ROUTER", value_enum)]
+    pub(crate) router: Option<Backend>,
+
+    /// Where the router's SAM bridge is [default: 127.0.0.1:7656]
+    #[arg(long, global = true, value_name = "HOST:PORT", env = "I2P_SOCKS_SAM")]
+    pub(crate) sam: Option<BridgeAddress>,
+
+    /// Read this configuration file; what the command line says goes before it
+    #[arg(long, global = true, value_name = "FILE", env = "I2P_SOCKS_CONFIG")]
+    pub(crate) config: Option<PathBuf>,
+
+    /// Where the embedded router keeps its keys and what it knows of the network
+    #[arg(long, global = true, value_name = "DIR", env = "I2P_SOCKS_STATE_DIR")]
+    pub(crate) state_dir: Option<PathBuf>,
+
+    /// Log more; twice, everything but the embedded router's own log, which comes at three
+    #[arg(short, long, global = true, action = ArgAction::Count, conflicts_with = "quiet")]
+    verbose: u8,
+
+    /// Log only what went wrong
+    #[arg(short, long, global = true)]
+    quiet: bool,
+}
+
+/// How much a person wants to read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Verbosity {
+    Quiet,
+    Normal,
+    Debug,
+    Trace,
+    /// And what the router inside has to say, which holds addresses of other routers.
+    Router,
+}
+
+impl Options {
+    pub(crate) fn verbosity(&self) -> Verbosity {
+        match (self.quiet, self.verbose) {
+            (true, _) => Verbosity::Quiet,
+            (false, 0) => Verbosity::Normal,
+            (false, 1) => Verbosity::Debug,
+            (false, 2) => Verbosity::Trace,
+            (false, _) => Verbosity::Router,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    use super::*;
+
+    #[test]
+    fn the_definition_is_sound() {
+        <Cli as CommandFactory>::command().debug_assert();
+    }
+
+    #[test]
+    fn options_stand_before_and_after_the_command_and_without_one() {
+        for line in ["i2p-socks run --sam h:1", "i2p-socks --sam h:1 run", "i2p-socks --sam h:1"] {
+            let cli = Cli::try_parse_from(line.split(' ')).unwrap();
+            assert_eq!(cli.command(), Command::Run);
+            assert_eq!(cli.options.sam.unwrap().as_str(), "h:1");
+        }
+    }
+}

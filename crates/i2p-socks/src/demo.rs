@@ -1,0 +1,158 @@
+//! `demo`: a private I2P network in this process, a page on it, and the proxy of `run` in front of it.
+
+use std::{io::Write, net::SocketAddr, time::Duration};
+
+use i2p_embedded::{AddressBook, PrivateNetwork};
+use i2p_name::{B32, HostName, I2pName};
+use i2p_sam::{Bridge, Session, SessionOptions};
+use tokio::{
+    io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader},
+    net::TcpStream,
+    time::{Instant, sleep, timeout},
+};
+
+use crate::{
+    config::Config,
+    exit::Failure,
+    progress::Progress,
+    proxy::{Proxy, build_session, unless},
+    signals::stop_token,
+};
+
+/// The page's name on the private network.
+const HOST: &str = "demo.i2p";
+/// How long the page may take to be reachable, tunnels apart.
+const PATIENCE: Duration = Duration::from_secs(90);
+/// How long a visitor of the page may take.
+const VISIT: Duration = Duration::from_secs(60);
+/// How long to wait for a client that has its page to close.
+const LINGER: Duration = Duration::from_secs(5);
+/// A request line or header longer than this is cut off.
+const MAX_REQUEST: u64 = 8 * 1024;
+
+const PAGE: &str = "<!doctype html>
+<html lang=\"en\"><meta charset=\"utf-8\"><title>It works</title>
+<h1>It works</h1>
+<p>This page came through a SOCKS proxy and over a private I2P network, all inside one process.</p>
+";
+
+/// Runs the demonstration until SIGINT or SIGTERM.
+pub(crate) async fn run(config: &Config, progress: &Progress) -> Result<(), Failure> {
+    let stop = stop_token()?;
+    let proxy = Proxy::bind(&config.listen()).await?;
+    let Some(demo) = unless(&stop, Demo::start(progress)).await else { return Ok(()) };
+    let demo = demo?;
+    let Some(&address) = proxy.addresses().first() else { return Ok(()) };
+    let Some(reached) = unless(&stop, demo.wait_for_page(progress)).await else { return Ok(()) };
+    reached?;
+    progress.finish();
+    proxy.announce()?;
+    demo.say_what_to_try(address)?;
+    proxy.serve(demo.visitor.clone(), stop).await;
+    Ok(())
+}
+
+struct Demo {
+    _network: PrivateNetwork,
+    page: B32,
+    /// The session that the proxy's clients share.
+    visitor: Session,
+}
+
+impl Demo {
+    async fn start(progress: &Progress) -> Result<Self, Failure> {
+        let host: HostName = HOST.parse().map_err(Failure::run_time)?;
+        let address_book = AddressBook::new();
+        progress.step(1, "starting a private I2P network of four routers in this process");
+        let network = PrivateNetwork::builder()
+            .address_book(address_book.clone())
+            .start()
+            .await
+            .map_err(Failure::run_time)?;
+        let &[page_side, visitor_side, ..] = network.sam_addresses() else {
+            return Err(Failure::run_time(
+                "the private network has fewer SAM bridges than it was told to have",
+            ));
+        };
+        progress.step(2, "the private network runs");
+        // One hop is all that four routers can offer, and nobody has to be anonymous to himself.
+        let options = SessionOptions::default().length(1);
+        let published = options.clone().publish(true);
+        let (page_bridge, visitor_bridge) =
+            (Bridge::new(page_side.to_string()), Bridge::new(visitor_side.to_string()));
+        let (page, visitor) = tokio::try_join!(
+            build_session(&page_bridge, &published, progress),
+            build_session(&visitor_bridge, &options, progress),
+        )?;
+        address_book.insert(host, page.destination().clone());
+        let b32 = page.destination().b32();
+        tokio::spawn(host_page(page));
+        Ok(Self { _network: network, page: b32, visitor })
+    }
+
+    /// Connects to the page until it can be reached: a new destination is not known everywhere at once.
+    async fn wait_for_page(&self, progress: &Progress) -> Result<(), Failure> {
+        progress.step(3, "waiting until the page can be reached");
+        let page = I2pName::from(self.page);
+        let begin = Instant::now();
+        while begin.elapsed() < PATIENCE {
+            if self.visitor.connect(&page, 80).await.is_ok() {
+                return Ok(());
+            }
+            sleep(Duration::from_millis(500)).await;
+        }
+        Err(Failure::run_time(format_args!(
+            "the page could not be reached through the private network within {} s. This machine may be too busy for \
+             it; start the demo again.",
+            PATIENCE.as_secs()
+        )))
+    }
+
+    fn say_what_to_try(&self, proxy: SocketAddr) -> Result<(), Failure> {
+        let text = format!(
+            "A page is on a private I2P network in this process. In another shell:\n\n\
+             \x20 curl --socks4a {proxy} http://{HOST}/\n\
+             \x20 curl --socks5-hostname {proxy} http://{HOST}/\n\
+             \x20 curl --socks5-hostname {proxy} http://{}/\n\n\
+             Ctrl-C ends the demo.\n",
+            self.page
+        );
+        std::io::stdout()
+            .lock()
+            .write_all(text.as_bytes())
+            .map_err(|error| Failure::run_time(format_args!("cannot say on stdout what to try: {error}")))
+    }
+}
+
+/// Answers whoever comes to the page's session, for as long as it lasts.
+async fn host_page(session: Session) {
+    while session.is_alive() {
+        match session.accept().await {
+            Ok((stream, _)) => {
+                tokio::spawn(timeout(VISIT, answer(stream)));
+            }
+            // Accepting can fail for a moment; without a pause it would fail in a loop.
+            Err(_) => sleep(Duration::from_millis(200)).await,
+        }
+    }
+}
+
+/// Reads a request's head and sends the page, whatever was asked for.
+async fn answer(stream: TcpStream) -> std::io::Result<()> {
+    let mut stream = BufReader::new(stream);
+    let mut head = (&mut stream).take(MAX_REQUEST);
+    let mut line = Vec::new();
+    while head.read_until(b'\n', &mut line).await? > 0 && !matches!(line.as_slice(), b"\r\n" | b"\n") {
+        line.clear();
+    }
+    let response = format!(
+        "HTTP/1.1 200 OK\r\nContent-Type: text/html; charset=utf-8\r\nContent-Length: {}\r\nConnection: close\r\n\r\n{PAGE}",
+        PAGE.len()
+    );
+    stream.write_all(response.as_bytes()).await?;
+    // The router drops what it has not sent when we close first: let the client close, if it does.
+    let mut rest = [0; 256];
+    let client_closes = async { while stream.read(&mut rest).await.is_ok_and(|count| count > 0) {} };
+    let _ = timeout(LINGER, client_closes).await;
+    Ok(())
+}

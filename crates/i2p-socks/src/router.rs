@@ -1,0 +1,138 @@
+//! Which router carries us: one that runs already, or one of our own.
+
+use i2p_sam::{Bridge, Error};
+
+use crate::{
+    config::{Backend, Config},
+    exit::Failure,
+    progress::Progress,
+};
+
+/// A router, and where its SAM bridge is.
+pub(crate) struct Router {
+    bridge: Bridge,
+    #[cfg(feature = "embedded")]
+    embedded: Option<i2p_embedded::EmbeddedRouter>,
+}
+
+impl Router {
+    /// Finds a router or starts one.
+    pub(crate) async fn find(config: &Config, progress: &Progress) -> Result<Self, Failure> {
+        let bridge = Bridge::new(config.router.sam.as_str());
+        match config.router.backend {
+            Backend::Embedded => Self::embed(config, progress).await,
+            Backend::Sam => match probe(&bridge, progress).await {
+                Ok(()) => Ok(Self::external(bridge)),
+                Err(error) => Err(Failure::run_time(format_args!(
+                    "{error}. Without a router nothing in I2P can be reached. Start i2pd, or Java I2P with its SAM \
+                     bridge switched on, or say where the bridge is with --sam HOST:PORT{}.",
+                    if cfg!(feature = "embedded") { ", or use --router embedded" } else { "" }
+                ))),
+            },
+            Backend::Auto => match probe(&bridge, progress).await {
+                Ok(()) => Ok(Self::external(bridge)),
+                Err(error) if cfg!(feature = "embedded") => {
+                    tracing::info!("{error}; starting the embedded router");
+                    Self::embed(config, progress).await
+                }
+                Err(error) => Err(Failure::run_time(format_args!(
+                    "{error}, and this build has no embedded router. Start i2pd, or Java I2P with its SAM bridge \
+                     switched on, or say where the bridge is with --sam HOST:PORT."
+                ))),
+            },
+        }
+    }
+
+    fn external(bridge: Bridge) -> Self {
+        Self {
+            bridge,
+            #[cfg(feature = "embedded")]
+            embedded: None,
+        }
+    }
+
+    /// Its SAM bridge.
+    pub(crate) fn bridge(&self) -> &Bridge {
+        &self.bridge
+    }
+
+    #[cfg(not(feature = "embedded"))]
+    async fn embed(_: &Config, _: &Progress) -> Result<Self, Failure> {
+        std::future::ready(Err(Failure::usage(
+            "this build has no embedded router: use --router sam with a router that runs already, or install \
+             i2p-socks with its default features",
+        )))
+        .await
+    }
+
+    #[cfg(not(feature = "embedded"))]
+    /// Why the embedded router stopped; there is none, so never.
+    pub(crate) async fn stopped(&self) -> String {
+        std::future::pending().await
+    }
+}
+
+#[cfg(feature = "embedded")]
+impl Router {
+    async fn embed(config: &Config, progress: &Progress) -> Result<Self, Failure> {
+        use i2p_embedded::{AddressBook, EmbeddedRouter};
+
+        let state_dir = config.state_dir()?;
+        let address_book = AddressBook::new();
+        let hosts = state_dir.join("hosts.txt");
+        if hosts.exists() {
+            let loaded = address_book.load_hosts_txt(&hosts).map_err(Failure::run_time)?;
+            tracing::info!(
+                names = loaded.loaded,
+                skipped = loaded.skipped,
+                "host names loaded from hosts.txt"
+            );
+        } else {
+            tracing::warn!(
+                "the embedded router knows no host names, only .b32.i2p addresses: put a hosts.txt into {}",
+                state_dir.display()
+            );
+        }
+        let report = progress.clone();
+        let mut builder = EmbeddedRouter::builder(state_dir.join("router"))
+            .address_book(address_book)
+            .on_progress(move |event| say(&report, event));
+        if let Some(file) = &config.router.reseed_file {
+            builder = builder.reseed_file(file);
+        }
+        let router = builder.start().await.map_err(Failure::run_time)?;
+        Ok(Self { bridge: Bridge::new(router.sam_address().to_string()), embedded: Some(router) })
+    }
+
+    /// Why the embedded router stopped, once it has stopped by itself.
+    pub(crate) async fn stopped(&self) -> String {
+        match &self.embedded {
+            Some(router) => router.stopped().await.to_string(),
+            None => std::future::pending().await,
+        }
+    }
+}
+
+#[cfg(feature = "embedded")]
+fn say(progress: &Progress, event: i2p_embedded::Progress) {
+    use i2p_embedded::Progress as Event;
+    match event {
+        Event::Reseeding => progress.step(1, "asking reseed servers for routers to start from"),
+        Event::Reseeded { routers } => progress.step(2, &format!("{routers} routers to start from")),
+        Event::Started { known_routers } => {
+            progress.step(2, &format!("embedded router runs, {known_routers} routers known"));
+        }
+        Event::Status { connected_peers, tunnels_built } => progress.update(
+            3,
+            &format!("building tunnels: {connected_peers} routers connected, {tunnels_built} tunnels built"),
+        ),
+        _ => {}
+    }
+}
+
+async fn probe(bridge: &Bridge, progress: &Progress) -> Result<(), Error> {
+    progress.step(1, &format!("looking for a SAM bridge at {}", bridge.address()));
+    let version = bridge.probe().await?;
+    progress.step(2, &format!("SAM {version} bridge found at {}", bridge.address()));
+    Ok(())
+}

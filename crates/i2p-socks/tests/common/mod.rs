@@ -1,0 +1,129 @@
+//! The binary as a person starts it.
+#![allow(dead_code, reason = "each test file uses its part")]
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
+
+use std::{
+    io::{BufRead, BufReader, Read},
+    net::SocketAddr,
+    process::{Child, Command, Output, Stdio},
+    sync::{Arc, Mutex},
+    thread,
+    time::{Duration, Instant},
+};
+
+/// Longest that anything here may take: generous, since it is only waited for when something is broken.
+pub(crate) const LIMIT: Duration = Duration::from_secs(150);
+
+/// The binary, without a configuration from the environment.
+pub(crate) fn i2p_socks(args: &[&str]) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_i2p-socks"));
+    command.args(args);
+    for name in ["LISTEN", "ROUTER", "SAM", "CONFIG", "STATE_DIR"] {
+        command.env_remove(format!("I2P_SOCKS_{name}"));
+    }
+    command
+}
+
+/// Runs the binary to its end.
+pub(crate) fn output(args: &[&str]) -> (Option<i32>, String, String) {
+    let Output { status, stdout, stderr } = i2p_socks(args).output().unwrap();
+    (status.code(), String::from_utf8(stdout).unwrap(), String::from_utf8(stderr).unwrap())
+}
+
+/// The binary while it runs. Killed when dropped.
+pub(crate) struct Running {
+    child: Child,
+    out: Lines,
+    err: Lines,
+}
+
+/// What came out of a pipe so far.
+type Lines = Arc<Mutex<Vec<String>>>;
+
+impl Running {
+    pub(crate) fn start(args: &[&str]) -> Self {
+        let mut child = i2p_socks(args)
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let out = collect(child.stdout.take().unwrap());
+        let err = collect(child.stderr.take().unwrap());
+        Self { child, out, err }
+    }
+
+    /// Waits for a line on stdout that starts so.
+    pub(crate) fn stdout_line(&mut self, start: &str) -> String {
+        self.line(&Arc::clone(&self.out), |line| line.starts_with(start))
+    }
+
+    /// Waits for a line on stderr that contains this.
+    pub(crate) fn stderr_line(&mut self, part: &str) -> String {
+        self.line(&Arc::clone(&self.err), |line| line.contains(part))
+    }
+
+    /// Waits for the proxy's first listener and gives its address.
+    pub(crate) fn ready(&mut self) -> SocketAddr {
+        let line = self.stdout_line("socks ");
+        line.split(' ').nth(1).unwrap().parse().unwrap()
+    }
+
+    fn line(&mut self, lines: &Lines, wanted: impl Fn(&str) -> bool) -> String {
+        let begin = Instant::now();
+        loop {
+            // Before looking: what a process said before it ended is still found.
+            let ended = self.child.try_wait().unwrap().is_some();
+            if let Some(line) = lines.lock().unwrap().iter().find(|line| wanted(line)) {
+                return line.clone();
+            }
+            assert!(!ended && begin.elapsed() < LIMIT, "the line did not come; {}", self.said());
+            thread::sleep(Duration::from_millis(20));
+        }
+    }
+
+    pub(crate) fn stdout(&self) -> Vec<String> {
+        self.out.lock().unwrap().clone()
+    }
+
+    pub(crate) fn said(&self) -> String {
+        format!("stdout: {:#?}\nstderr: {:#?}", self.out.lock().unwrap(), self.err.lock().unwrap())
+    }
+
+    pub(crate) fn is_running(&mut self) -> bool {
+        self.child.try_wait().unwrap().is_none()
+    }
+
+    /// Sends a signal, by the name that kill(1) knows, and gives the exit code.
+    pub(crate) fn signal(&mut self, name: &str) -> Option<i32> {
+        let id = self.child.id().to_string();
+        assert!(Command::new("kill").args(["-s", name, &id]).status().unwrap().success());
+        let begin = Instant::now();
+        while begin.elapsed() < Duration::from_secs(10) {
+            if let Some(status) = self.child.try_wait().unwrap() {
+                return status.code();
+            }
+            thread::sleep(Duration::from_millis(20));
+        }
+        panic!("still running 10 s after SIG{name}; {}", self.said());
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        // It may have ended.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+fn collect(pipe: impl Read + Send + 'static) -> Lines {
+    let lines = Lines::default();
+    let collected = Arc::clone(&lines);
+    thread::spawn(move || {
+        for line in BufReader::new(pipe).lines().map_while(Result::ok) {
+            collected.lock().unwrap().push(line);
+        }
+    });
+    lines
+}

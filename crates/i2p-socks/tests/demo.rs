@@ -1,0 +1,38 @@
+//! `i2p-socks demo`, and the curl lines it prints, word for word.
+#![cfg(feature = "embedded")]
+#![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing)]
+
+mod common;
+
+use std::{
+    process::Command,
+    time::{Duration, Instant},
+};
+
+use common::Running;
+
+#[test]
+fn the_printed_curl_lines_fetch_the_page() {
+    let begin = Instant::now();
+    let mut demo = Running::start(&["demo", "--listen", "127.0.0.1:0"]);
+    demo.ready();
+    demo.stdout_line("Ctrl-C ends the demo");
+    let lines: Vec<_> = demo.stdout().into_iter().filter(|line| line.starts_with("  curl ")).collect();
+    assert_eq!(lines.len(), 3, "{}", demo.said());
+    assert!(lines[0].contains("--socks4a") && lines[1].contains("--socks5-hostname"), "{lines:?}");
+    assert!(lines[2].contains(".b32.i2p"), "{lines:?}");
+    for line in lines {
+        let words: Vec<_> = line.split_whitespace().collect();
+        // A stall in the network's streaming is not what this is about; curl tries again.
+        let output = Command::new(words[0])
+            .args(["--silent", "--show-error", "--max-time", "60"])
+            .args(&words[1..])
+            .output()
+            .expect("curl is needed: apt-get install curl");
+        let stderr = String::from_utf8_lossy(&output.stderr);
+        assert!(output.status.success(), "{line}: {stderr}\n{}", demo.said());
+        assert!(String::from_utf8_lossy(&output.stdout).contains("<h1>It works</h1>"), "{line}");
+    }
+    assert!(begin.elapsed() < Duration::from_secs(240), "the demo took too long to be one");
+    assert_eq!(demo.signal("INT"), Some(0), "{}", demo.said());
+}

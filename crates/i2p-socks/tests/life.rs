@@ -1,0 +1,125 @@
+//! From start to end: ready when clients can be served, still there when the router is not, gone when told to.
+#![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing)]
+
+mod common;
+
+use std::{
+    io::{Read, Write},
+    net::{SocketAddr, TcpStream},
+};
+
+use common::Running;
+use sam_testkit::{Act, TestBridge};
+
+/// The reply code of a SOCKS5 CONNECT by name, and the open stream.
+fn connect(proxy: SocketAddr, host: &str) -> (u8, TcpStream) {
+    let mut stream = TcpStream::connect(proxy).unwrap();
+    let length = u8::try_from(host.len()).unwrap();
+    stream.write_all(&[&[5, 1, 0, 5, 1, 0, 3, length], host.as_bytes(), &[0, 80]].concat()).unwrap();
+    let mut answer = [0; 12];
+    stream.read_exact(&mut answer).unwrap();
+    (answer[3], stream)
+}
+
+fn start(bridge: &TestBridge) -> Running {
+    Running::start(&["run", "--router", "sam", "--sam", &bridge.address(), "--listen", "127.0.0.1:0"])
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn each_listener_is_announced_and_signals_end_it_cleanly() {
+    let bridge = TestBridge::start().await;
+    for signal in ["INT", "TERM"] {
+        let mut proxy =
+            Running::start(&["--sam", &bridge.address(), "--listen", "127.0.0.1:0", "--listen", "[::1]:0"]);
+        let first = proxy.ready();
+        let second = proxy.stdout_line("socks [::1]:");
+        assert!(second.ends_with(" ready"), "{second}");
+        let (code, mut stream) = connect(first, "known.i2p");
+        assert_eq!(code, 0);
+        stream.write_all(b"ping").unwrap();
+        let mut echo = [0; 4];
+        stream.read_exact(&mut echo).unwrap();
+        assert_eq!(&echo, b"ping");
+        assert_eq!(proxy.signal(signal), Some(0), "{}", proxy.said());
+        assert_eq!(proxy.stdout().len(), 2, "{}", proxy.said());
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn ready_is_said_when_tunnels_are_built_and_not_before() {
+    let bridge = TestBridge::start().await;
+    bridge.on("SESSION CREATE", [Act::Hang]);
+    let mut proxy = start(&bridge);
+    proxy.stderr_line("[3/3] building tunnels");
+    assert!(proxy.stdout().is_empty(), "{}", proxy.said());
+    // And a slow start can be interrupted.
+    assert_eq!(proxy.signal("INT"), Some(0), "{}", proxy.said());
+    assert!(proxy.stdout().is_empty(), "{}", proxy.said());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_session_that_is_refused_ends_it_with_the_reason() {
+    let bridge = TestBridge::start().await;
+    bridge.on("SESSION CREATE", [Act::line("SESSION STATUS RESULT=I2P_ERROR MESSAGE=\"no tunnels\"")]);
+    let mut proxy = start(&bridge);
+    let line = proxy.stderr_line("no I2P session");
+    assert!(line.contains("I2P_ERROR (no tunnels)"), "{line}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_killed_router_is_said_once_and_survived() {
+    let mut bridge = TestBridge::start().await;
+    let mut proxy = start(&bridge);
+    let address = proxy.ready();
+    let (code, mut open) = connect(address, "known.i2p");
+    assert_eq!(code, 0);
+    bridge.kill().await;
+    let line = proxy.stderr_line("the router has closed the SAM session");
+    assert!(line.contains("ERROR") && line.contains("restart i2p-socks"), "{line}");
+    assert_eq!(open.read(&mut [0; 1]).unwrap_or(0), 0, "the open stream ends");
+    for _ in 0..3 {
+        assert_eq!(connect(address, "known.i2p").0, 1);
+    }
+    assert!(proxy.is_running(), "{}", proxy.said());
+    assert_eq!(proxy.said().matches("has closed the SAM session").count(), 1);
+    assert_eq!(proxy.signal("TERM"), Some(0), "{}", proxy.said());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_listener_that_others_can_reach_is_warned_about() {
+    let bridge = TestBridge::start().await;
+    let mut proxy =
+        Running::start(&["run", "--router", "sam", "--sam", &bridge.address(), "--listen", "0.0.0.0:0"]);
+    let line = proxy.stderr_line("can be reached from other machines");
+    assert!(line.contains("WARN"), "{line}");
+    proxy.ready();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_environment_and_the_file_are_heard_and_the_command_line_goes_first() {
+    let bridge = TestBridge::start().await;
+    let dir = tempfile::tempdir().unwrap();
+    let config = dir.path().join("i2p-socks.toml");
+    let text = format!(
+        "[router]\nbackend = 'sam'\nsam = '{}'\n[session]\nlength = 1\nquantity = 3\n[[tunnel]]\nlisten = ['127.0.0.1:1']\n",
+        bridge.address()
+    );
+    std::fs::write(&config, text).unwrap();
+    // Port 1 needs privileges and is never what we want: the command line's port has to win.
+    let mut proxy = Running::start(&["--config", config.to_str().unwrap(), "--listen", "127.0.0.1:0"]);
+    assert_ne!(proxy.ready().port(), 1);
+    let create = bridge.commands().into_iter().find(|line| line.starts_with("SESSION CREATE")).unwrap();
+    for option in
+        ["inbound.length=1", "outbound.length=1", "inbound.quantity=3", "i2cp.dontPublishLeaseSet=true"]
+    {
+        assert!(create.contains(option), "{create}");
+    }
+    drop(proxy);
+
+    let output = common::i2p_socks(&["run", "--router", "sam", "--listen", "127.0.0.1:0"])
+        .env("I2P_SOCKS_SAM", "127.0.0.1:9")
+        .output()
+        .unwrap();
+    let stderr = String::from_utf8(output.stderr).unwrap();
+    assert!(stderr.contains("127.0.0.1:9"), "{stderr}");
+}

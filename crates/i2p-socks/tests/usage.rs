@@ -1,0 +1,105 @@
+//! Mistakes of the person who starts it: an exit code, what is wrong, what to do.
+#![allow(clippy::unwrap_used, clippy::panic)]
+
+mod common;
+
+use std::{fs, net::TcpListener};
+
+use common::output;
+
+#[test]
+fn wrong_usage_and_configuration_exit_with_64() {
+    let dir = tempfile::tempdir().unwrap();
+    let config = dir.path().join("i2p-socks.toml");
+    fs::write(&config, "[session]\nlenght = 1\n").unwrap();
+    let config = config.to_str().unwrap();
+    for (args, says) in [
+        (&["--frob"][..], "unexpected argument '--frob'"),
+        (&["frob"], "unrecognized subcommand 'frob'"),
+        (&["run", "--listen", "4450"], "expected IP:PORT, such as 127.0.0.1:4450"),
+        (&["run", "--listen", "localhost:4450"], "expected IP:PORT"),
+        (&["run", "--sam", "7656"], "expected HOST:PORT, such as 127.0.0.1:7656"),
+        (&["run", "--router", "i2pd"], "[possible values: auto, sam, embedded]"),
+        (&["run", "-v", "-q"], "cannot be used with"),
+        (&["--config", config], "line 2, column 1"),
+        (&["--config", config], "unknown field `lenght`, expected `length` or `quantity`"),
+        (&["--config", "/nonexistent.toml"], "/nonexistent.toml: No such file"),
+    ] {
+        let (code, stdout, stderr) = output(args);
+        assert_eq!(code, Some(64), "{args:?}\n{stderr}");
+        assert!(stderr.contains(says), "{args:?}\n{stderr}");
+        assert!(stdout.is_empty(), "{args:?}\n{stdout}");
+    }
+}
+
+#[test]
+fn help_and_version_are_no_mistakes() {
+    let (code, stdout, stderr) = output(&["--help"]);
+    assert_eq!((code, stderr.as_str()), (Some(0), ""));
+    for option in
+        ["--listen", "--router", "--sam", "--config", "--state-dir", "--verbose", "--quiet", "Exit codes"]
+    {
+        assert!(stdout.contains(option), "{option} is not in\n{stdout}");
+    }
+    let (code, stdout, _) = output(&["--version"]);
+    assert_eq!((code, stdout.as_str()), (Some(0), concat!("i2p-socks ", env!("CARGO_PKG_VERSION"), "\n")));
+}
+
+#[test]
+fn a_taken_port_is_known_at_once_and_says_what_to_do() {
+    let taken = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = taken.local_addr().unwrap().to_string();
+    let (code, stdout, stderr) = output(&["run", "--listen", &address]);
+    assert_eq!(code, Some(1), "{stderr}");
+    assert!(stdout.is_empty());
+    assert!(stderr.contains(&format!("cannot listen on {address}")), "{stderr}");
+    assert!(stderr.contains("choose another port with --listen IP:PORT"), "{stderr}");
+}
+
+#[test]
+fn no_router_says_what_to_do() {
+    let free = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().to_string();
+    let (code, stdout, stderr) =
+        output(&["run", "--router", "sam", "--sam", &free, "--listen", "127.0.0.1:0"]);
+    assert_eq!(code, Some(1), "{stderr}");
+    assert!(stdout.is_empty());
+    for part in [&format!("no SAM bridge answers at {free}"), "Start i2pd", "--sam HOST:PORT"] {
+        assert!(stderr.contains(part), "{part:?} is not in\n{stderr}");
+    }
+}
+
+#[cfg(not(feature = "embedded"))]
+#[test]
+fn a_build_without_the_embedded_router_says_so() {
+    let (code, _, stderr) = output(&["run", "--router", "embedded", "--listen", "127.0.0.1:0"]);
+    assert_eq!(code, Some(64), "{stderr}");
+    assert!(stderr.contains("this build has no embedded router"), "{stderr}");
+}
+
+/// This machine has no internet, or the reseed servers of its tests' network namespace do not exist: either way a
+/// first start has nothing to begin from.
+#[cfg(feature = "embedded")]
+#[test]
+fn auto_falls_back_to_the_embedded_router_and_a_bad_reseed_file_is_named() {
+    let dir = tempfile::tempdir().unwrap();
+    let free = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().to_string();
+    let reseed = dir.path().join("i2pseeds.su3");
+    fs::write(&reseed, "not an su3 file").unwrap();
+    let config = dir.path().join("i2p-socks.toml");
+    fs::write(&config, format!("[router]\nreseed-file = '{}'\n", reseed.display())).unwrap();
+    let (code, _, stderr) = output(&[
+        "run",
+        "--listen",
+        "127.0.0.1:0",
+        "--sam",
+        &free,
+        "--config",
+        config.to_str().unwrap(),
+        "--state-dir",
+        dir.path().join("state").to_str().unwrap(),
+    ]);
+    assert_eq!(code, Some(1), "{stderr}");
+    for part in ["starting the embedded router", "i2pseeds.su3", "as reseed file"] {
+        assert!(stderr.contains(part), "{part:?} is not in\n{stderr}");
+    }
+}
