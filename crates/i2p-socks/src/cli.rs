@@ -114,4 +114,27 @@ mod tests {
             assert_eq!(cli.options.sam.unwrap().as_str(), "h:1");
         }
     }
+
+    /// Every command that the documentation shows is one: they are parsed here; the tests of `demo` and `cargo xtask ci`
+    /// run them.
+    #[test]
+    fn the_commands_of_the_documentation_are_valid() {
+        let documents = [include_str!("../../../README.md"), include_str!("../README.md")];
+        let blocks = documents.iter().flat_map(|text| text.split("```sh\n").skip(1));
+        let lines = blocks.filter_map(|rest| rest.split("```").next()).flat_map(str::lines);
+        let commands: Vec<_> = lines
+            .filter_map(|line| {
+                line.strip_prefix("cargo run --release -- ").or(line.strip_prefix("i2p-socks "))
+            })
+            .filter_map(|line| line.split('#').next())
+            .collect();
+        assert!(commands.len() >= 6, "{commands:?}");
+        for command in commands {
+            if cfg!(not(feature = "embedded")) && command.trim() == "demo" {
+                continue;
+            }
+            let words = ["i2p-socks"].into_iter().chain(command.split_whitespace());
+            Cli::try_parse_from(words).unwrap_or_else(|error| panic!("{command}\n{error}"));
+        }
+    }
 }
