@@ -10,14 +10,14 @@ use std::{
 use emissary_util::storage::Storage;
 
 use crate::{
-    Error, PrivateNetwork,
+    Error,
     progress::{OnProgress, Progress},
     reseed::{self, KnownRouter},
     state_dir::StateDir,
 };
 
 /// I2P's own network ID.
-const PUBLIC_NETWORK: u8 = 2;
+pub(crate) const PUBLIC_NETWORK: u8 = 2;
 
 /// Descriptions of routers older than this do not count towards [`ENOUGH`]: too many of them have moved since.
 const FRESH: Duration = Duration::from_secs(14 * 24 * 3600);
@@ -27,51 +27,36 @@ const ENOUGH: usize = 25;
 
 /// Where a router can learn of others.
 pub(crate) enum Source {
-    /// The reseed servers of I2P.
+    /// The reseed servers of I2P; private networks have none.
     ReseedServers,
-    /// A reseed file or directory, of I2P too.
+    /// A reseed file or directory.
     ReseedFile(PathBuf),
-    /// A private network to be part of instead of I2P.
-    PrivateNetwork { network_id: u8, router_infos: Vec<Vec<u8>> },
+    /// These router infos.
+    RouterInfos(Vec<Vec<u8>>),
 }
 
-impl Source {
-    pub(crate) fn private(network: &PrivateNetwork) -> Self {
-        Self::PrivateNetwork {
-            network_id: network.network_id(),
-            router_infos: network.router_infos().to_vec(),
-        }
-    }
-
-    pub(crate) fn network_id(&self) -> u8 {
-        match self {
-            Self::ReseedServers | Self::ReseedFile(_) => PUBLIC_NETWORK,
-            Self::PrivateNetwork { network_id, .. } => *network_id,
-        }
-    }
-}
-
-/// The routers to start with: `stored` ones, with those of `source` if they are too few or it is a private network.
+/// The routers of a network to start with: `stored` ones, with those of `source` if they are too few. A private network
+/// may have few routers and new ones each time, so there `source` is always asked.
 pub(crate) async fn known_routers(
     stored: Vec<Vec<u8>>,
-    source: &Source,
+    network_id: u8,
+    source: Source,
     storage: &Storage,
     state_dir: &StateDir,
     on_progress: &OnProgress,
 ) -> Result<Vec<KnownRouter>, Error> {
-    let known = check(stored, source.network_id());
+    let known = check(stored, network_id);
+    let enough = known.iter().filter(|router| is_fresh(router)).count() >= ENOUGH;
+    if enough && network_id == PUBLIC_NETWORK {
+        return Ok(forget_old(known, state_dir));
+    }
     let reseed = match source {
-        Source::PrivateNetwork { network_id, router_infos } => {
-            return Ok(merge(known, check(router_infos.clone(), *network_id)));
-        }
-        _ if known.iter().filter(|router| is_fresh(router)).count() >= ENOUGH => {
-            return Ok(forget_old(known, state_dir));
-        }
-        Source::ReseedFile(path) => Some(path.as_path()),
+        Source::RouterInfos(infos) => return Ok(merge(known, check(infos, network_id))),
+        Source::ReseedFile(path) => Some(path),
         Source::ReseedServers => None,
     };
     on_progress(Progress::Reseeding);
-    let found = match ask(reseed).await {
+    let found = match ask(reseed.as_deref(), network_id).await {
         Ok(found) => found,
         Err(error) if known.len() >= ENOUGH => {
             tracing::warn!(%error, known = known.len(), "no reseed; trying the old routers that are stored");
@@ -91,10 +76,13 @@ pub(crate) async fn known_routers(
     Ok(merge(known, found))
 }
 
-async fn ask(reseed_file: Option<&Path>) -> Result<Vec<KnownRouter>, Error> {
+async fn ask(reseed_file: Option<&Path>, network_id: u8) -> Result<Vec<KnownRouter>, Error> {
     match reseed_file {
-        Some(path) => reseed::from_path(path, PUBLIC_NETWORK).await,
-        None => reseed::over_https(PUBLIC_NETWORK).await,
+        Some(path) => reseed::from_path(path, network_id).await,
+        None if network_id == PUBLIC_NETWORK => reseed::over_https(network_id).await,
+        None => {
+            Err(Error::Reseed { problem: format!("the private network {network_id} has no reseed servers") })
+        }
     }
 }
 

@@ -11,7 +11,7 @@ use tokio::sync::watch;
 use crate::{
     AddressBook, Error, PrivateNetwork,
     address_book::RouterView,
-    known_routers::{Source, known_routers},
+    known_routers::{PUBLIC_NETWORK, Source, known_routers},
     private_network::{BANDWIDTH, sam_address, sam_config},
     progress::{OnProgress, Progress, Stopped, report, run},
     reseed::{self, KnownRouter},
@@ -38,6 +38,7 @@ pub struct EmbeddedRouter {
 pub struct EmbeddedRouterBuilder {
     state_dir: PathBuf,
     address_book: AddressBook,
+    network_id: u8,
     source: Source,
     on_progress: OnProgress,
 }
@@ -50,6 +51,7 @@ impl EmbeddedRouter {
         EmbeddedRouterBuilder {
             state_dir: state_dir.into(),
             address_book: AddressBook::new(),
+            network_id: PUBLIC_NETWORK,
             source: Source::ReseedServers,
             on_progress: Arc::new(|_| {}),
         }
@@ -89,7 +91,15 @@ impl EmbeddedRouterBuilder {
 
     /// Makes the router part of `network` instead of I2P, for tests. Replaces [`reseed_file`](Self::reseed_file).
     pub fn join_network(mut self, network: &PrivateNetwork) -> Self {
-        self.source = Source::private(network);
+        self.source = Source::RouterInfos(network.router_infos().to_vec());
+        self.network_id(network.network_id())
+    }
+
+    /// The ID of the network to be part of: 2, the default, is I2P. Any other number is a private network, where routers
+    /// may be on local addresses and in one address range: nothing there is anonymous. It has no reseed servers, so give
+    /// a [`reseed_file`](Self::reseed_file).
+    pub fn network_id(mut self, network_id: u8) -> Self {
+        self.network_id = network_id;
         self
     }
 
@@ -122,7 +132,7 @@ impl EmbeddedRouterBuilder {
     }
 
     async fn start_router(self) -> Result<Started, Error> {
-        let Self { state_dir, address_book, source, on_progress } = self;
+        let Self { state_dir, address_book, network_id, source, on_progress } = self;
         let state_dir = {
             let path = state_dir.clone();
             let opened = thread::blocking(move || StateDir::open(&path)).await;
@@ -135,10 +145,10 @@ impl EmbeddedRouterBuilder {
         })?;
         let mut stored = storage.load().await;
         let infos = std::mem::take(&mut stored.routers);
-        let known = known_routers(infos, &source, &storage, &state_dir, &on_progress).await?;
+        let known = known_routers(infos, network_id, source, &storage, &state_dir, &on_progress).await?;
 
         let count = known.len();
-        let config = config(stored, known, &source);
+        let config = config(stored, known, network_id);
         let (router, events, info) = RouterBuilder::<Runtime>::new(config)
             .with_address_book(Arc::new(RouterView(address_book)))
             .with_storage(Arc::new(storage))
@@ -161,13 +171,13 @@ struct Started {
     on_progress: OnProgress,
 }
 
-fn config(stored: StorageBundle, known: Vec<KnownRouter>, source: &Source) -> Config {
+fn config(stored: StorageBundle, known: Vec<KnownRouter>, network_id: u8) -> Config {
     // Only the routers of a private network are on 127.0.0.1 and all in one /16.
-    let private = matches!(source, Source::PrivateNetwork { .. });
+    let private = network_id != PUBLIC_NETWORK;
     // emissary takes names from paths and panics at one that is no router's.
     let named = stored.profiles.into_iter().filter(|(name, _)| reseed::is_router_name(name));
     Config {
-        net_id: Some(source.network_id()),
+        net_id: Some(network_id),
         allow_local: private,
         insecure_tunnels: private,
         ntcp2: Some(Ntcp2Config {

@@ -15,6 +15,9 @@ use crate::{cli::Options, exit::Failure};
 /// Largest configuration file that is read, in bytes.
 const MAX_FILE: u64 = 1024 * 1024;
 
+/// The network ID of I2P itself.
+pub(crate) const PUBLIC_NETWORK: u8 = 2;
+
 /// The whole configuration file. Every key has a default.
 #[derive(Debug, Default, Deserialize)]
 #[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
@@ -29,7 +32,7 @@ pub(crate) struct Config {
 }
 
 /// `[router]`: the way into I2P.
-#[derive(Debug, Default, Deserialize)]
+#[derive(Debug, Deserialize)]
 #[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
 pub(crate) struct RouterConfig {
     /// Which of the two.
@@ -39,6 +42,19 @@ pub(crate) struct RouterConfig {
     /// What the embedded router starts from instead of asking a reseed server: an `i2pseeds.su3`, or the netDb directory
     /// of another router.
     pub(crate) reseed_file: Option<PathBuf>,
+    /// The network that the embedded router is part of: 2 is I2P, others are private networks without anonymity.
+    pub(crate) network_id: u8,
+}
+
+impl Default for RouterConfig {
+    fn default() -> Self {
+        Self {
+            backend: Backend::default(),
+            sam: BridgeAddress::default(),
+            reseed_file: None,
+            network_id: PUBLIC_NETWORK,
+        }
+    }
 }
 
 /// `[session]`: the profile of our tunnels in I2P.
@@ -258,6 +274,7 @@ mod tests {
         let config = Config::parse("").unwrap();
         assert_eq!(config.router.backend, Backend::Auto);
         assert_eq!(config.router.sam.as_str(), "127.0.0.1:7656");
+        assert_eq!(config.router.network_id, 2);
         assert_eq!(config.listen(), ["127.0.0.1:4450".parse().unwrap()]);
         assert_eq!((config.session.length, config.session.quantity), (3, 2));
     }
@@ -265,7 +282,7 @@ mod tests {
     #[test]
     fn all_keys() {
         let config = Config::parse(
-            "[router]\nbackend = 'sam'\nsam = 'router.lan:7656'\nreseed-file = '/tmp/i2pseeds.su3'\n\
+            "[router]\nbackend = 'sam'\nsam = 'router.lan:7656'\nreseed-file = '/tmp/i2pseeds.su3'\nnetwork-id = 99\n\
              [session]\nlength = 1\nquantity = 16\n\
              [[tunnel]]\nname = 'a'\nlisten = ['127.0.0.1:1', '[::1]:2']\n[[tunnel]]\nlisten = ['127.0.0.1:3']\n",
         )
@@ -273,6 +290,7 @@ mod tests {
         assert_eq!(config.router.backend, Backend::Sam);
         assert_eq!(config.router.sam.as_str(), "router.lan:7656");
         assert_eq!(config.router.reseed_file, Some("/tmp/i2pseeds.su3".into()));
+        assert_eq!(config.router.network_id, 99);
         assert_eq!((config.session.length, config.session.quantity), (1, 16));
         let ports: Vec<_> = config.listen().iter().map(SocketAddr::port).collect();
         assert_eq!(ports, [1, 2, 3]);

@@ -77,6 +77,8 @@ impl Router {
     async fn embed(config: &Config, progress: &Progress) -> Result<Self, Failure> {
         use i2p_embedded::{AddressBook, EmbeddedRouter};
 
+        use crate::config::PUBLIC_NETWORK;
+
         let state_dir = config.state_dir()?;
         let address_book = AddressBook::new();
         let hosts = state_dir.join("hosts.txt");
@@ -94,8 +96,15 @@ impl Router {
             );
         }
         let report = progress.clone();
+        let network_id = config.router.network_id;
+        if network_id != PUBLIC_NETWORK {
+            tracing::warn!(
+                "network {network_id} is not I2P but a private network: nothing in it is anonymous"
+            );
+        }
         let mut builder = EmbeddedRouter::builder(state_dir.join("router"))
             .address_book(address_book)
+            .network_id(network_id)
             .on_progress(move |event| say(&report, event));
         if let Some(file) = &config.router.reseed_file {
             builder = builder.reseed_file(file);

@@ -4,15 +4,15 @@
 
 mod common;
 
-use std::{
-    net::SocketAddr,
-    time::{Duration, Instant},
-};
+use std::time::{Duration, Instant};
 
-use common::{LIMIT, Running};
+use common::{
+    LIMIT, Running,
+    network::{ask, bridge, is_greeted, socks4a, socks5},
+};
 use i2p_embedded::{AddressBook, PrivateNetwork};
 use i2p_name::I2pName;
-use i2p_sam::{Bridge, Session, SessionOptions};
+use i2p_sam::{Session, SessionOptions};
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::TcpStream,
@@ -31,55 +31,38 @@ fn payload(mut seed: u32) -> Vec<u8> {
     std::iter::repeat_with(next).take(PAYLOAD).collect()
 }
 
-/// A service that greets with one byte, reads a payload, checks it, and answers with another.
-async fn serve(session: Session) {
+/// A service that answers `?` with `!`, and then a payload, which it checks, with another.
+async fn trade(session: Session) {
     loop {
         let Ok((mut stream, _)) = session.accept().await else {
             sleep(Duration::from_millis(200)).await;
             continue;
         };
         tokio::spawn(async move {
-            stream.write_all(b"!").await.unwrap();
-            let mut kind = [0; 1];
-            if stream.read_exact(&mut kind).await.is_err() || kind != *b"P" {
+            let mut received = vec![0; PAYLOAD];
+            if stream.read_u8().await.ok() != Some(b'?')
+                || stream.write_all(b"!").await.is_err()
+                || stream.read_exact(&mut received).await.is_err()
+            {
                 return;
             }
-            let mut received = vec![0; PAYLOAD];
-            stream.read_exact(&mut received).await.unwrap();
             assert!(received == payload(1), "the payload changed on its way to the service");
             stream.write_all(&payload(2)).await.unwrap();
             // Closing first would lose what is on its way.
-            let _ = stream.read(&mut kind).await;
+            let _ = stream.read(&mut [0; 1]).await;
         });
     }
-}
-
-async fn socks5(proxy: SocketAddr, host: &str) -> (u8, TcpStream) {
-    let mut stream = TcpStream::connect(proxy).await.unwrap();
-    let length = u8::try_from(host.len()).unwrap();
-    stream.write_all(&[&[5, 1, 0, 5, 1, 0, 3, length], host.as_bytes(), &[0, 80]].concat()).await.unwrap();
-    let mut answer = [0; 12];
-    stream.read_exact(&mut answer).await.unwrap();
-    (answer[3], stream)
-}
-
-async fn socks4a(proxy: SocketAddr, host: &str) -> (u8, TcpStream) {
-    let mut stream = TcpStream::connect(proxy).await.unwrap();
-    stream.write_all(&[&[4, 1, 0, 80, 0, 0, 0, 1, 0], host.as_bytes(), &[0]].concat()).await.unwrap();
-    let mut answer = [0; 8];
-    stream.read_exact(&mut answer).await.unwrap();
-    (answer[1], stream)
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn streams_to_a_real_destination_and_truthful_failures() {
     let address_book = AddressBook::new();
     let network = PrivateNetwork::builder().address_book(address_book.clone()).start().await.unwrap();
-    let bridge = |index: usize| Bridge::new(network.sam_address(index).unwrap().to_string());
-    let service = bridge(0).create_session(&SessionOptions::default().length(1).publish(true)).await.unwrap();
+    let service =
+        bridge(&network, 0).create_session(&SessionOptions::default().length(1).publish(true)).await.unwrap();
     address_book.insert("service.i2p".parse().unwrap(), service.destination().clone());
     let b32 = service.destination().b32().to_string();
-    tokio::spawn(serve(service));
+    tokio::spawn(trade(service));
 
     let dir = tempfile::tempdir().unwrap();
     let config = dir.path().join("i2p-socks.toml");
@@ -89,7 +72,7 @@ async fn streams_to_a_real_destination_and_truthful_failures() {
         "--router",
         "sam",
         "--sam",
-        bridge(1).address(),
+        bridge(&network, 1).address(),
         "--listen",
         "127.0.0.1:0",
         "--config",
@@ -97,16 +80,9 @@ async fn streams_to_a_real_destination_and_truthful_failures() {
     ]);
     let address = tokio::task::block_in_place(|| proxy.ready());
 
-    // A new destination is not known everywhere at once; the truth until then is "unreachable".
     let begin = Instant::now();
-    loop {
-        let (code, _) = timeout(LIMIT, socks5(address, &b32)).await.unwrap();
-        if code == 0 {
-            break;
-        }
-        assert_eq!(code, 4, "{}", proxy.said());
+    while !is_greeted(address, &b32).await {
         assert!(begin.elapsed() < LIMIT, "the service was never reached; {}", proxy.said());
-        sleep(Duration::from_millis(500)).await;
     }
 
     for host in ["service.i2p", "SERVICE.I2P.", &b32] {
@@ -114,9 +90,7 @@ async fn streams_to_a_real_destination_and_truthful_failures() {
             [(0, socks5(address, host).await), (90, socks4a(address, host).await)]
         {
             assert_eq!(code, granted, "{host}; {}", proxy.said());
-            let mut greeting = [0; 1];
-            timeout(LIMIT, stream.read_exact(&mut greeting)).await.unwrap().unwrap();
-            assert_eq!(&greeting, b"!");
+            assert_eq!(ask(&mut stream).await, b'!', "{host}; {}", proxy.said());
         }
     }
 
@@ -137,9 +111,7 @@ async fn streams_to_a_real_destination_and_truthful_failures() {
 
 /// Sends the payload and takes the answer.
 async fn exchange(mut stream: TcpStream) -> Vec<u8> {
-    let mut greeting = [0; 1];
-    stream.read_exact(&mut greeting).await.unwrap();
-    stream.write_all(b"P").await.unwrap();
+    assert_eq!(ask(&mut stream).await, b'!');
     stream.write_all(&payload(1)).await.unwrap();
     let mut received = vec![0; PAYLOAD];
     stream.read_exact(&mut received).await.unwrap();
