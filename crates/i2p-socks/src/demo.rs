@@ -15,7 +15,7 @@ use crate::{
     config::Config,
     exit::Failure,
     progress::Progress,
-    proxy::{Proxy, build_session, unless},
+    proxy::{BUILDING, Proxy, build_session, unless},
     signals::stop_token,
 };
 
@@ -80,9 +80,10 @@ impl Demo {
         let published = options.clone().publish(true);
         let (page_bridge, visitor_bridge) =
             (Bridge::new(page_side.to_string()), Bridge::new(visitor_side.to_string()));
+        progress.step(3, BUILDING);
         let (page, visitor) = tokio::try_join!(
-            build_session(&page_bridge, &published, progress),
-            build_session(&visitor_bridge, &options, progress),
+            build_session(&page_bridge, &published),
+            build_session(&visitor_bridge, &options),
         )?;
         address_book.insert(host, page.destination().clone());
         let b32 = page.destination().b32();

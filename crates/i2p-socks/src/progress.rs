@@ -49,7 +49,8 @@ impl Progress {
 
     fn say(&self, step: u64, text: &str, not_before: Duration) {
         if let Some(bar) = &self.bar {
-            bar.set_position(step);
+            // As long as the steps that are done.
+            bar.set_position(step.saturating_sub(1));
             bar.set_message(text.to_owned());
         }
         if let Some(plain) = &self.plain {

@@ -12,6 +12,9 @@ use tokio_util::sync::CancellationToken;
 
 use crate::{config::Config, exit::Failure, progress::Progress, router::Router, signals::stop_token};
 
+/// What the third step of a start is.
+pub(crate) const BUILDING: &str = "building tunnels; on a router that has just started this takes minutes";
+
 /// Runs the proxy until SIGINT or SIGTERM.
 pub(crate) async fn run(config: &Config, progress: &Progress) -> Result<(), Failure> {
     let stop = stop_token()?;
@@ -20,7 +23,8 @@ pub(crate) async fn run(config: &Config, progress: &Progress) -> Result<(), Fail
     let Some(router) = unless(&stop, Router::find(config, progress)).await else { return Ok(()) };
     let router = router?;
     let options = config.session.options();
-    let Some(session) = unless(&stop, build_session(router.bridge(), &options, progress)).await else {
+    progress.step(3, BUILDING);
+    let Some(session) = unless(&stop, build_session(router.bridge(), &options)).await else {
         return Ok(());
     };
     let session = session?;
@@ -44,19 +48,13 @@ pub(crate) async fn unless<T>(stop: &CancellationToken, work: impl Future<Output
 }
 
 /// Opens the session that all clients share.
-pub(crate) async fn build_session(
-    bridge: &Bridge,
-    options: &SessionOptions,
-    progress: &Progress,
-) -> Result<Session, Failure> {
-    progress.step(3, "building tunnels; on a router that has just started this takes minutes");
-    let session = bridge.create_session(options).await.map_err(|error| {
+pub(crate) async fn build_session(bridge: &Bridge, options: &SessionOptions) -> Result<Session, Failure> {
+    bridge.create_session(options).await.map_err(|error| {
         Failure::run_time(format_args!(
             "no I2P session: {error}. Nothing in I2P can be reached without one. See that the router is connected to \
              the network, and start again."
         ))
-    })?;
-    Ok(session)
+    })
 }
 
 /// A proxy that has its ports and not yet its way into I2P. Clients that connect in between wait.
