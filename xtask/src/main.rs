@@ -1,2 +1,69 @@
-//! The project's own chores.
-fn main() {}
+//! The project's own chores, run as `cargo xtask NAME`.
+//!
+//! `cargo xtask ci` is all that stands between a change and the main branch; every step of it is a chore of its
+//! own, so that the one that failed can be run again alone. Steps run the tools as a person would type them.
+
+mod ci;
+mod interop;
+mod invocation;
+mod no_std;
+mod steps;
+mod workspace;
+
+use std::process::ExitCode;
+
+use anyhow::Result;
+
+use crate::workspace::Workspace;
+
+/// Exit code of a command line that makes no sense (`EX_USAGE` of sysexits.h), as `i2p-socks` has it.
+const USAGE: u8 = 64;
+
+/// One thing that `cargo xtask` can do.
+#[derive(Clone, Copy)]
+struct Chore {
+    name: &'static str,
+    what: &'static str,
+    run: fn(&Workspace) -> Result<()>,
+}
+
+const CI: Chore =
+    Chore { name: "ci", what: "every step below, in this order, up to the first failure", run: ci::run };
+
+fn main() -> ExitCode {
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
+    let chore = match arguments.as_slice() {
+        [] | ["help" | "--help" | "-h"] => {
+            print!("{}", list());
+            return ExitCode::SUCCESS;
+        }
+        [interop::NAME, interop::INSIDE] => Chore { run: interop::inside, ..CI },
+        [name] => match all().find(|chore| chore.name == *name) {
+            Some(chore) => chore,
+            None => return usage(&format!("no chore is called {name}")),
+        },
+        _ => return usage("a chore takes no arguments"),
+    };
+    match Workspace::of_this_program().and_then(|workspace| (chore.run)(&workspace)) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("error: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn all() -> impl Iterator<Item = Chore> {
+    std::iter::once(CI).chain(ci::STEPS.iter().copied())
+}
+
+fn list() -> String {
+    let lines = all().map(|Chore { name, what, .. }| format!("  cargo xtask {name:8}  {what}\n"));
+    std::iter::once("The project's chores:\n".into()).chain(lines).collect()
+}
+
+fn usage(problem: &str) -> ExitCode {
+    eprint!("error: {problem}\n\n{}", list());
+    ExitCode::from(USAGE)
+}
