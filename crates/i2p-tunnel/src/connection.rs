@@ -76,8 +76,11 @@ async fn answer<D: Dial>(
             Ok(())
         }
         Err(failure) => {
-            tracing::info!(reply = failure.row().socks5.0, "a request failed: {}", failure.row().log);
-            client.write_all(&failure.reply(responder)).await?;
+            let reply = failure.reply(responder);
+            // The second byte is the code in every version.
+            let code = reply.get(1).copied().unwrap_or_default();
+            tracing::info!(code, "a request failed: {}", failure.row().log);
+            client.write_all(&reply).await?;
             close_gently(client, limits).await
         }
     }

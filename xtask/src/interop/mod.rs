@@ -1,0 +1,137 @@
+//! `cargo xtask interop`: a private network of real i2pd routers, our proxy on the SAM bridge of one of them, a
+//! web site on another, and curl in between.
+//!
+//! The suite runs twice: outside, where it finds the programs, builds the proxy and makes a network namespace; and
+//! inside that namespace, where the network is and the checks are. Nothing waits for a fixed time: each stage has
+//! a condition and a limit.
+
+mod checks;
+mod curl;
+mod i2pd;
+mod namespace;
+mod payload;
+mod programs;
+mod proxy;
+mod site;
+mod wait;
+
+use std::{path::Path, time::Duration};
+
+use anyhow::{Context, Result, ensure};
+use i2p_name::I2pName;
+use i2p_sam::{Bridge, Session, SessionOptions};
+use tokio::runtime::Runtime;
+
+use self::{
+    checks::Report,
+    curl::Curl,
+    i2pd::{Network, SiteKey},
+    proxy::Proxy,
+    site::Site,
+    wait::{Attempt, until},
+};
+use crate::{Workspace, invocation::Invocation};
+
+/// The chore's name.
+pub(crate) const NAME: &str = "interop";
+/// What the suite says to itself to run inside the namespace.
+pub(crate) const INSIDE: &str = "--inside";
+
+/// How long tunnels may take. i2pd looks every 20 s whether a session's tunnels are there; 40 s were seen.
+const TUNNELS: Duration = Duration::from_secs(120);
+/// How long a published lease set may take to be found once the tunnels are there; 10 s were seen.
+const LEASE_SET: Duration = Duration::from_secs(40);
+
+/// Outside: everything that needs the machine, then the rest of the suite in a namespace.
+pub(crate) fn run(workspace: &Workspace) -> Result<()> {
+    programs::provide(workspace)?;
+    Invocation::typed("cargo build -p i2p-socks --locked --target-dir", workspace.root())
+        .arg(workspace.target())
+        .run()?;
+    namespace::run_inside(workspace)
+}
+
+/// Inside: the network and the checks.
+pub(crate) fn inside(workspace: &Workspace) -> Result<()> {
+    ensure!(namespace::is_inside(), "{INSIDE} is what the suite says to itself; run cargo xtask {NAME}");
+    let parent = workspace.target().join("interop");
+    std::fs::create_dir_all(&parent).with_context(|| format!("could not make {}", parent.display()))?;
+    let lab =
+        tempfile::Builder::new().prefix("lab-").tempdir_in(&parent).context("no directory for the lab")?;
+    let outcome = Runtime::new().context("no runtime")?.block_on(async {
+        tokio::select! {
+            result = suite(workspace, lab.path()) => Some(result),
+            () = namespace::outside_is_gone() => None,
+        }
+    });
+    let result = outcome.context("interrupted")?;
+    if result.is_err() {
+        eprintln!("logs of the routers and of the proxy: {}", lab.keep().display());
+    }
+    result
+}
+
+/// Starts everything, runs the checks, prints how many of them passed.
+async fn suite(workspace: &Workspace, lab: &Path) -> Result<()> {
+    namespace::set_up(&i2pd::addresses())?;
+    let mut network = Network::start(lab).await?;
+    let site = publish(&network).await?;
+    let mut proxy = Proxy::start(&workspace.proxy(), lab, network.client_bridge()).await?;
+    let mut report = Report::default();
+    checks::run(&mut report, &Curl::new(lab)?, &mut network, &site, &mut proxy).await;
+    if !report.all_passed() {
+        eprintln!("\nthe proxy's log:\n{}", proxy.log());
+    }
+    println!("\n{report}");
+    ensure!(report.all_passed(), "not every check passed");
+    Ok(())
+}
+
+/// Opens the web site and waits until a client on another router has fetched its page.
+///
+/// The client is not the proxy: what it finds is the network's doing, so that what the checks find is the proxy's.
+///
+/// i2pd 2.45 tries to publish a lease set when an inbound tunnel is built, and gives up when there is no outbound one
+/// yet ("Can't publish LeaseSet. Destination is not ready"). Both are built at the same time, and no later attempt
+/// was seen within two minutes: with two tunnels each way 8 of 16 sessions were published, with four 15 of 16. So
+/// the site has four, and where that is not enough the next key is tried: a session with the same key would be the
+/// same destination to i2pd, which keeps it.
+async fn publish(network: &Network) -> Result<Site> {
+    let options = SessionOptions::default().length(1).quantity(4);
+    let mut client = None;
+    let mut why = None;
+    for key in network.site_keys() {
+        let published = options.clone().publish(true).private_key(key.private.as_str());
+        let (session, fetcher) =
+            tokio::try_join!(open_session(network.site_bridge(), "the site's tunnels", &published), async {
+                match client.take() {
+                    Some(session) => Ok(session),
+                    None => open_session(network.client_bridge(), "a client's tunnels", &options).await,
+                }
+            })?;
+        let site = Site::serve(session, key);
+        match until("the site is found", LEASE_SET, async || fetch(&fetcher, key).await).await {
+            Ok(()) => return Ok(site),
+            Err(error) => {
+                println!("  {error:#}; again with another key");
+                why = Some(error);
+            }
+        }
+        client = Some(fetcher);
+    }
+    Err(why.context("there are no keys for the site")?)
+}
+
+async fn open_session(bridge: &Bridge, what: &str, options: &SessionOptions) -> Result<Session> {
+    until(what, TUNNELS, async || Ok(Attempt::of(bridge.create_session(options).await))).await
+}
+
+/// Fetches the page by the site's host name: i2pd says that a stream is connected before it is.
+async fn fetch(client: &Session, key: &SiteKey) -> Result<Attempt<()>> {
+    let name = I2pName::parse(&key.host).context("the site's name is no name")?;
+    let stream = match client.connect(&name, 80).await {
+        Ok(stream) => stream,
+        Err(error) => return Ok(Attempt::NotYet(error.to_string())),
+    };
+    Ok(Attempt::of(site::get_page(stream).await))
+}

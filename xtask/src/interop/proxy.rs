@@ -1,0 +1,95 @@
+//! Our proxy, as an operator runs it.
+
+use std::{
+    fs,
+    path::{Path, PathBuf},
+    process::{ExitStatus, Stdio},
+    time::Duration,
+};
+
+use anyhow::{Context, Result, bail, ensure};
+use i2p_sam::Bridge;
+use tokio::{
+    io::{AsyncBufReadExt, BufReader, Lines},
+    process::{Child, ChildStdout, Command},
+    time::timeout,
+};
+
+use super::wait::{Attempt, until};
+
+/// Where it listens. The namespace is ours alone, so the default port is free.
+pub(crate) const ADDRESS: &str = "127.0.0.1:4450";
+/// Tunnels as short as the network is small.
+const CONFIGURATION: &str = "[session]\nlength = 1\nquantity = 2\n";
+/// How long its tunnels may take.
+const READY: Duration = Duration::from_secs(120);
+/// How long it may take to end when asked to.
+const END: Duration = Duration::from_secs(10);
+
+/// A running proxy, killed when this is dropped.
+pub(crate) struct Proxy {
+    process: Child,
+    /// Held open: a proxy that writes to a closed pipe would end.
+    stdout: Lines<BufReader<ChildStdout>>,
+    log: PathBuf,
+}
+
+impl Proxy {
+    /// Starts the proxy on a bridge and waits until it says that it is ready.
+    pub(crate) async fn start(program: &Path, lab: &Path, bridge: &Bridge) -> Result<Self> {
+        let configuration = lab.join("i2p-socks.toml");
+        fs::write(&configuration, CONFIGURATION)?;
+        let log = lab.join("i2p-socks.log");
+        let mut process = Command::new(program)
+            .args(["run", "--router", "sam", "--sam", bridge.address(), "--listen", ADDRESS])
+            .arg("--config")
+            .arg(&configuration)
+            .arg("--state-dir")
+            .arg(lab.join("i2p-socks"))
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .stderr(fs::File::create(&log)?)
+            .kill_on_drop(true)
+            .spawn()
+            .with_context(|| format!("could not start {}", program.display()))?;
+        let stdout = process.stdout.take().context("the proxy has no stdout")?;
+        let mut proxy = Self { process, stdout: BufReader::new(stdout).lines(), log };
+        let expected = format!("socks {ADDRESS} ready");
+        let ready = until("the proxy is ready", READY, async || match proxy.stdout.next_line().await? {
+            Some(line) if line == expected => Ok(Attempt::Done(())),
+            Some(line) => bail!("the proxy wrote {line:?} where {expected:?} was expected"),
+            None => bail!("the proxy ended before it was ready"),
+        });
+        let result = ready.await;
+        result.with_context(|| format!("the proxy's log:\n{}", proxy.log()))?;
+        Ok(proxy)
+    }
+
+    /// What it has written to its log.
+    pub(crate) fn log(&self) -> String {
+        fs::read(&self.log)
+            .map_or_else(|error| error.to_string(), |bytes| String::from_utf8_lossy(&bytes).into())
+    }
+
+    /// Fails when the proxy has ended.
+    pub(crate) fn is_alive(&mut self) -> Result<()> {
+        match self.process.try_wait()? {
+            Some(status) => bail!("the proxy has ended ({status})"),
+            None => Ok(()),
+        }
+    }
+
+    /// SIGTERM, then the end with exit code 0 within the limit.
+    pub(crate) async fn terminate(&mut self) -> Result<()> {
+        let id = self.process.id().context("the proxy has ended before it was asked to")?;
+        // The shell's own kill: sending signals would need unsafe code or one more crate.
+        let sent = Command::new("sh").arg("-c").arg(format!("kill -TERM {id}")).status().await?;
+        ensure!(sent.success(), "could not send SIGTERM");
+        let Ok(status) = timeout(END, self.process.wait()).await else {
+            bail!("the proxy still runs {} s after SIGTERM", END.as_secs());
+        };
+        let status: ExitStatus = status?;
+        ensure!(status.success(), "the proxy ended with {status}");
+        Ok(())
+    }
+}

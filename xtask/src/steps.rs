@@ -1,0 +1,98 @@
+//! The steps of `cargo xtask ci` that run one or two programs.
+
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, Result, ensure};
+
+use crate::{Workspace, invocation::Invocation};
+
+/// The version of cargo-deny that `deny.toml` is written for: a newer one may know other lints.
+const CARGO_DENY: &str = "0.20.2";
+
+fn cargo(workspace: &Workspace, arguments: &str) -> Invocation {
+    Invocation::typed(&format!("cargo {arguments}"), workspace.root())
+}
+
+/// Installs the tools that are missing or of another version.
+pub(crate) fn tools(workspace: &Workspace) -> Result<()> {
+    cargo_deny(workspace).map(|path| println!("cargo-deny {CARGO_DENY}: {}", path.display()))
+}
+
+/// The pinned cargo-deny, installed if need be. It goes below the target directory, not into the user's
+/// `~/.cargo/bin`, where another version may be wanted.
+fn cargo_deny(workspace: &Workspace) -> Result<PathBuf> {
+    let root = workspace.target().join("xtask-tools");
+    let program = root.join("bin").join("cargo-deny");
+    if !is_cargo_deny(&program, workspace.root()) {
+        // Unoptimised: it takes seconds to run either way, and minutes less to build.
+        cargo(
+            workspace,
+            &format!("install cargo-deny --version ={CARGO_DENY} --locked --debug --force --root"),
+        )
+        .arg(&root)
+        .run()?;
+        ensure!(
+            is_cargo_deny(&program, workspace.root()),
+            "{} is not the version asked for",
+            program.display()
+        );
+    }
+    Ok(program)
+}
+
+fn is_cargo_deny(program: &Path, directory: &Path) -> bool {
+    let version = program.exists().then(|| Invocation::new(program, directory).arg("--version").output());
+    matches!(version, Some(Ok(version)) if version.trim() == format!("cargo-deny {CARGO_DENY}"))
+}
+
+/// `cargo fmt`.
+pub(crate) fn fmt(workspace: &Workspace) -> Result<()> {
+    cargo(workspace, "fmt --all --check").run()
+}
+
+/// `cargo clippy`, also for the binary without the embedded router: its feature takes code away.
+pub(crate) fn clippy(workspace: &Workspace) -> Result<()> {
+    cargo(workspace, "clippy --workspace --all-targets --locked -- -D warnings").run()?;
+    cargo(workspace, "clippy -p i2p-socks --no-default-features --all-targets --locked -- -D warnings").run()
+}
+
+/// `cargo doc`. Private items too: their links rot as well.
+pub(crate) fn doc(workspace: &Workspace) -> Result<()> {
+    cargo(workspace, "doc --workspace --no-deps --document-private-items --locked")
+        .env("RUSTDOCFLAGS", "-D warnings")
+        .run()
+}
+
+/// `cargo test`.
+pub(crate) fn test(workspace: &Workspace) -> Result<()> {
+    cargo(workspace, "test --workspace --locked").run()
+}
+
+/// `cargo deny`. Advisories are left out: they change from day to day without a change of ours, and need more
+/// internet than a package registry. They belong to the release checklist.
+pub(crate) fn deny(workspace: &Workspace) -> Result<()> {
+    let program = cargo_deny(workspace)?;
+    ["check", "-D", "warnings", "bans", "licenses", "sources"]
+        .into_iter()
+        .fold(Invocation::new(program, workspace.root()).arg("--locked"), Invocation::arg)
+        .run()
+}
+
+/// `cargo install`, and the installed program started from a directory that is not the workspace.
+pub(crate) fn install(workspace: &Workspace) -> Result<()> {
+    for features in ["", "--no-default-features"] {
+        let root = tempfile::tempdir().context("no temporary directory")?;
+        // With the workspace's own target directory: the second build shares what it can with the first.
+        cargo(workspace, &format!("install --path crates/i2p-socks --locked {features} --root"))
+            .arg(root.path())
+            .arg("--target-dir")
+            .arg(workspace.target())
+            .run()?;
+        let version = Invocation::new(root.path().join("bin").join("i2p-socks"), Path::new("/"))
+            .arg("--version")
+            .output()?;
+        ensure!(version.starts_with("i2p-socks "), "i2p-socks --version wrote {version:?}");
+        print!("installed and started from /: {version}");
+    }
+    Ok(())
+}

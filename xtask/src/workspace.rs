@@ -1,0 +1,40 @@
+//! Where things are.
+
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, Result};
+
+/// The directories that the chores work in.
+pub(crate) struct Workspace {
+    root: PathBuf,
+    target: PathBuf,
+}
+
+impl Workspace {
+    /// The workspace that this program was built from.
+    ///
+    /// The target directory is taken from where the program itself lies (`<target>/<profile>/xtask`): that is
+    /// right whatever the environment or a `.cargo/config.toml` say about it.
+    pub(crate) fn of_this_program() -> Result<Self> {
+        let manifest = Path::new(env!("CARGO_MANIFEST_DIR"));
+        let root = manifest.parent().context("xtask has no directory above it")?.to_path_buf();
+        let program = std::env::current_exe().context("this program does not know where it lies")?;
+        let target = program.ancestors().nth(2).context("this program lies outside a target directory")?;
+        Ok(Self { root, target: target.to_path_buf() })
+    }
+
+    /// The directory of the top `Cargo.toml`.
+    pub(crate) fn root(&self) -> &Path {
+        &self.root
+    }
+
+    /// Cargo's target directory.
+    pub(crate) fn target(&self) -> &Path {
+        &self.target
+    }
+
+    /// The debug build of `i2p-socks`: what `cargo build -p i2p-socks` makes.
+    pub(crate) fn proxy(&self) -> PathBuf {
+        self.target.join("debug").join("i2p-socks")
+    }
+}
