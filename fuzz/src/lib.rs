@@ -2,14 +2,23 @@
 
 use i2p_name::Target;
 use i2p_sam::wire::{AcceptedFrom, Reply};
-use socks_wire::{ServerHandshake, Step};
+use socks_wire::{
+    Address, ClientHandshake, ClientRequest, ClientStep, Command, Encode, Error, Parsed, Protocol,
+    Reassembled, Reassembly, ServerHandshake, Step, auth, udp, v4, v5,
+};
 
 /// A fuzz target: its name, and what it does with an input.
 pub type FuzzTarget = (&'static str, fn(&[u8]));
 
 /// All targets, by the names of their corpus directories.
-pub const TARGETS: [FuzzTarget; 3] =
-    [("socks_handshake", socks_handshake), ("sam_reply", sam_reply), ("target_name", target_name)];
+pub const TARGETS: [FuzzTarget; 6] = [
+    ("socks_handshake", socks_handshake),
+    ("socks_client", socks_client),
+    ("socks_messages", socks_messages),
+    ("socks_udp", socks_udp),
+    ("sam_reply", sam_reply),
+    ("target_name", target_name),
+];
 
 /// A client's bytes: the handshake ends, in the same way whether they come at once or one by one.
 ///
@@ -54,6 +63,88 @@ fn end_of_handshake(input: &[u8], piece: usize) -> (String, Vec<u8>, usize) {
             }
             Step::NotSocks(what) => return (format!("{what:?}"), sent, taken_so_far),
             Step::Over => return ("over".to_owned(), sent, taken_so_far),
+        }
+    }
+}
+
+/// A server's bytes: the client's handshake ends, and takes no more than there is.
+///
+/// # Panics
+/// When it does not.
+pub fn socks_client(input: &[u8]) {
+    let credentials = auth::Credentials { username: b"user", password: b"password" };
+    for (protocol, command) in [
+        (Protocol::Socks5, Command::CONNECT),
+        (Protocol::Socks5, Command::BIND),
+        (Protocol::Socks4a, Command::CONNECT),
+    ] {
+        let mut client = ClientHandshake::new(ClientRequest {
+            protocol,
+            command,
+            address: Address::Domain(b"example.i2p"),
+            port: 80,
+            credentials: Some(credentials),
+        });
+        let (mut rest, mut output) = (input, [0; ClientHandshake::MAX_SEND]);
+        while let Ok(step) = client.step(rest, &mut output) {
+            let taken = match step {
+                ClientStep::Send { taken, .. }
+                | ClientStep::Listening { taken, .. }
+                | ClientStep::Established { taken, .. } => taken,
+                ClientStep::Receive { .. } | ClientStep::Over => break,
+            };
+            assert!(taken <= rest.len(), "took more than there is");
+            rest = rest.get(taken..).unwrap_or_default();
+        }
+    }
+}
+
+/// Each message alone: what was understood is written again as it was, but for what has two spellings.
+///
+/// # Panics
+/// When it is not.
+pub fn socks_messages(input: &[u8]) {
+    rewritten(input, v5::Greeting::parse);
+    rewritten(input, v5::MethodSelection::parse);
+    rewritten(input, v5::Request::parse);
+    rewritten(input, v5::Reply::parse);
+    rewritten(input, auth::Credentials::parse);
+    rewritten(input, auth::Status::parse);
+    rewritten(input, v4::Reply::parse);
+    rewritten(input, v4::Request::parse);
+}
+
+fn rewritten<'a, M: Encode>(input: &'a [u8], parse: impl Fn(&'a [u8]) -> Result<Parsed<M>, Error>) {
+    let Ok(Parsed::Message { message, length }) = parse(input) else { return };
+    let mut bytes = [0; socks_wire::BUFFER];
+    // A greeting without methods is the one thing that is understood and never written.
+    let Ok(written) = message.encode(&mut bytes) else { return };
+    assert_eq!(written, length, "another length");
+    assert!(written <= M::MAX_LENGTH, "longer than the maximum");
+    // SOCKS4: the version of a reply may be 4 for 0, and the mark of 4a any of 0.0.0.1 to 0.0.0.255.
+    let same = bytes.iter().zip(input).take(length).filter(|(a, b)| a == b).count();
+    assert!(same + 1 >= length, "other bytes");
+}
+
+/// Datagrams from a client, cut by a length byte each: bounded, whatever comes.
+///
+/// # Panics
+/// When it is not.
+pub fn socks_udp(input: &[u8]) {
+    const LIMIT: usize = 100;
+    let mut queue = Reassembly::new(Reassembly::MIN_TIMEOUT, LIMIT);
+    let mut rest = input;
+    while let [length, tail @ ..] = rest {
+        let (datagram, tail) = tail.split_at(usize::from(*length).min(tail.len()));
+        rest = tail;
+        match queue.push(std::time::Duration::ZERO, datagram) {
+            Ok(Reassembled::Complete(whole)) => {
+                let split = udp::Header::split(&whole);
+                let stands_alone = |header: udp::Header<'_>| header.fragment == udp::Fragment::STANDALONE;
+                assert!(split.is_ok_and(|(header, data)| stands_alone(header) && data.len() <= LIMIT));
+            }
+            Ok(Reassembled::Standalone(whole)) => assert_eq!(whole, datagram),
+            _ => {}
         }
     }
 }

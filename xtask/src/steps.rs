@@ -50,10 +50,20 @@ pub(crate) fn fmt(workspace: &Workspace) -> Result<()> {
     cargo(workspace, "fmt --all --check").run()
 }
 
-/// `cargo clippy`, also for the binary without the embedded router: its feature takes code away.
+/// `cargo clippy`, also where features take code away: the binary without the embedded router, and `socks-wire` with
+/// each combination of its features.
 pub(crate) fn clippy(workspace: &Workspace) -> Result<()> {
     cargo(workspace, "clippy --workspace --all-targets --locked -- -D warnings").run()?;
-    cargo(workspace, "clippy -p i2p-socks --no-default-features --all-targets --locked -- -D warnings").run()
+    for package in [
+        "i2p-socks --no-default-features",
+        "socks-wire",
+        "socks-wire --features alloc",
+        "socks-wire --features bytes",
+        "socks-wire --all-features",
+    ] {
+        cargo(workspace, &format!("clippy -p {package} --all-targets --locked -- -D warnings")).run()?;
+    }
+    Ok(())
 }
 
 /// `cargo doc`. Private items too: their links rot as well.
@@ -63,9 +73,10 @@ pub(crate) fn doc(workspace: &Workspace) -> Result<()> {
         .run()
 }
 
-/// `cargo test`.
+/// `cargo test`, and once more with what no crate of the workspace asks of `socks-wire`.
 pub(crate) fn test(workspace: &Workspace) -> Result<()> {
-    cargo(workspace, "test --workspace --locked").run()
+    cargo(workspace, "test --workspace --locked").run()?;
+    cargo(workspace, "test -p socks-wire --all-features --locked").run()
 }
 
 /// `cargo deny`. Advisories are left out: they change from day to day without a change of ours, and need more

@@ -1,7 +1,7 @@
 use std::io;
 
 use i2p_name::{NameError, Target};
-use socks_wire::{BUFFER, Command, Host, NotSocks, Responder, ServerHandshake, Step};
+use socks_wire::{Address, BUFFER, Command, NotSocks, Responder, ServerHandshake, Step};
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::TcpStream,
@@ -50,9 +50,9 @@ pub(crate) async fn receive_request(client: &mut TcpStream) -> io::Result<Outcom
             }
             Step::Request { taken, request } => {
                 let (command, port, responder) = (request.command, request.port, request.responder());
-                let target = match request.host {
-                    Host::Ip(address) => Ok(Target::from_ip(address)),
-                    Host::Domain(name) => Target::parse(name),
+                let target = match request.address {
+                    Address::Ip(address) => Ok(Target::from_ip(address)),
+                    Address::Domain(name) => Target::parse(name),
                 };
                 buffer.drop_front(taken);
                 let early_data = buffer.filled().to_vec();

@@ -9,7 +9,8 @@ use core::fmt;
 use nom::{Parser, multi::length_data, number::streaming::be_u8};
 
 use crate::{
-    Encoded, Error, Parsed,
+    Encode, EncodeError, Error, Parsed,
+    encode::Writer,
     parse::{Input, fail, run},
 };
 
@@ -52,8 +53,73 @@ fn credentials(input: &[u8]) -> Input<'_, Credentials<'_>> {
     Ok((input, Credentials { username, password }))
 }
 
-/// The server's answer: success or failure, after which it closes.
-#[must_use]
-pub fn status(accepted: bool) -> Encoded {
-    Encoded::of(&[&[VERSION, u8::from(!accepted)]])
+impl Encode for Credentials<'_> {
+    const MAX_LENGTH: usize = 1 + 2 * (1 + 255);
+
+    fn write(&self, writer: &mut Writer<'_>) -> Result<(), EncodeError> {
+        writer.bytes(&[VERSION]);
+        writer.counted(self.username)?;
+        writer.counted(self.password)
+    }
+}
+
+/// The server's answer. After anything but [`Status::ACCEPTED`] it closes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct Status(pub u8);
+
+impl Status {
+    /// The credentials are good.
+    pub const ACCEPTED: Self = Self(0);
+    /// They are not. Any other number means the same.
+    pub const REFUSED: Self = Self(1);
+
+    /// Parses the server's message (RFC 1929 section 2).
+    ///
+    /// # Errors
+    /// [`Error::Version`].
+    pub fn parse(input: &[u8]) -> Result<Parsed<Self>, Error> {
+        run(input, |input| match be_u8(input)? {
+            (input, VERSION) => be_u8(input).map(|(input, status)| (input, Self(status))),
+            (_, other) => fail(Error::Version(other)),
+        })
+    }
+}
+
+impl Encode for Status {
+    const MAX_LENGTH: usize = 2;
+
+    fn write(&self, writer: &mut Writer<'_>) -> Result<(), EncodeError> {
+        writer.bytes(&[VERSION, self.0]);
+        Ok(())
+    }
+}
+
+/// The 8 bytes that begin a username in Tor's extended format (proposal 351).
+const TOR_PREFIX: &[u8] = b"<torS0X>";
+
+/// How credentials say which streams are to be kept apart, by the rules of Tor's SOCKS extensions, section 1.
+///
+/// The kinds never share a stream: compare whole values.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Isolation<'a> {
+    /// Plain credentials: both fields together.
+    Legacy(Credentials<'a>),
+    /// `<torS0X>0`: the password alone.
+    Tor(Credentials<'a>),
+    /// `<torS0X>` and a format that is unknown, missing, or `1`, which names an RPC object of Tor: the client is to be
+    /// refused.
+    Unsupported,
+}
+
+impl<'a> Credentials<'a> {
+    /// What these credentials ask for.
+    #[must_use]
+    pub fn isolation(&self) -> Isolation<'a> {
+        match self.username.strip_prefix(TOR_PREFIX) {
+            None => Isolation::Legacy(*self),
+            Some(b"0") => Isolation::Tor(*self),
+            Some(_) => Isolation::Unsupported,
+        }
+    }
 }

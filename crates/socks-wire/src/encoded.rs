@@ -1,9 +1,11 @@
 use core::{fmt, ops::Deref};
 
-/// Longest message that a server sends: a SOCKS5 reply with an IPv6 address.
+use crate::Encode;
+
+/// Longest message that a handshake's server sends: a SOCKS5 reply with an IPv6 address.
 const MAX: usize = 22;
 
-/// A message ready to be sent, in one write. Dereferences to its bytes.
+/// A short message ready to be sent, in one write. Dereferences to its bytes.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub struct Encoded {
     bytes: [u8; MAX],
@@ -11,14 +13,10 @@ pub struct Encoded {
 }
 
 impl Encoded {
-    /// The parts one after the other. Callers stay within [`MAX`]; what went past it would be cut.
-    pub(crate) fn of(parts: &[&[u8]]) -> Self {
+    /// The message's bytes; none when it is one that does not fit, which no caller has.
+    pub(crate) fn of(message: &impl Encode) -> Self {
         let mut bytes = [0; MAX];
-        let mut length = 0;
-        for (slot, &byte) in bytes.iter_mut().zip(parts.iter().copied().flatten()) {
-            *slot = byte;
-            length += 1;
-        }
+        let length = message.encode(&mut bytes).unwrap_or_default();
         Self { bytes, length }
     }
 }

@@ -20,6 +20,9 @@ pub enum Error {
     /// A host name of no characters.
     #[error("empty host name")]
     EmptyHost,
+    /// A UDP datagram that ends within its header.
+    #[error("the datagram ends within its header")]
+    Truncated,
     /// A SOCKS4 field without its NUL within [`v4::MAX_FIELD`](crate::v4::MAX_FIELD) bytes.
     #[error("a SOCKS4 field is longer than {} bytes", crate::v4::MAX_FIELD)]
     FieldTooLong,

@@ -2,20 +2,34 @@
 #![no_std]
 #![forbid(unsafe_code)]
 
+#[cfg(feature = "alloc")]
+extern crate alloc;
+
+mod address;
 pub mod auth;
+mod client;
 mod code;
+mod encode;
 mod encoded;
 mod error;
 mod parse;
+#[cfg(feature = "alloc")]
+mod reassembly;
 mod server;
+pub mod udp;
 pub mod v4;
 pub mod v5;
 
+pub use address::Address;
+pub use client::{ClientError, ClientHandshake, ClientRequest, ClientStep, ServerReply};
 pub use code::Command;
+pub use encode::{Encode, EncodeError};
 pub use encoded::Encoded;
 pub use error::Error;
 pub use parse::Parsed;
-pub use server::{Host, NotSocks, Protocol, Request, Responder, ServerHandshake, Step};
+#[cfg(feature = "alloc")]
+pub use reassembly::{Reassembled, Reassembly};
+pub use server::{Authentication, NotSocks, Protocol, Request, Responder, ServerHandshake, Step};
 
 /// Room for every message of a SOCKS client with something to spare: the longest is a SOCKS4a request of 520 bytes.
 pub const BUFFER: usize = 640;

@@ -1,28 +1,6 @@
-use core::{
-    fmt,
-    net::{IpAddr, Ipv4Addr, SocketAddr, SocketAddrV4},
-};
+use core::net::IpAddr;
 
-use crate::{Command, Encoded, Error, Parsed, auth, v4, v5};
-
-/// Where a client wants to go, as it said it.
-#[derive(Clone, Copy, PartialEq, Eq)]
-pub enum Host<'a> {
-    /// An address in binary form.
-    Ip(IpAddr),
-    /// A name of 1 to 255 bytes of any kind, which may be an address as text.
-    Domain(&'a [u8]),
-}
-
-impl fmt::Debug for Host<'_> {
-    /// Without the host itself: it does not belong in logs.
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::Ip(_) => "Host::Ip(..)",
-            Self::Domain(_) => "Host::Domain(..)",
-        })
-    }
-}
+use crate::{Address, Command, Encode, EncodeError, Encoded, Error, Parsed, auth, v4, v5};
 
 /// The protocol a client speaks.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -44,7 +22,7 @@ pub struct Request<'a> {
     /// What it asks for.
     pub command: Command,
     /// Where to.
-    pub host: Host<'a>,
+    pub address: Address<'a>,
     /// The port there.
     pub port: u16,
     /// The user id of SOCKS4 and 4a; empty in SOCKS5.
@@ -65,8 +43,6 @@ pub struct Responder {
     protocol: Protocol,
 }
 
-const NO_ADDRESS: SocketAddr = SocketAddr::V4(SocketAddrV4::new(Ipv4Addr::UNSPECIFIED, 0));
-
 impl Responder {
     /// The protocol of the request.
     #[must_use]
@@ -74,20 +50,66 @@ impl Responder {
         self.protocol
     }
 
-    /// CONNECT has succeeded. There is no address to tell: BND.ADDR is `0.0.0.0:0`.
+    /// The request has succeeded and there is no address to tell: `0.0.0.0:0`.
     #[must_use]
     pub fn granted(&self) -> Encoded {
-        self.failed(v5::ReplyCode::SUCCEEDED, v4::ReplyCode::GRANTED)
+        self.reply(v5::ReplyCode::SUCCEEDED, v4::ReplyCode::GRANTED)
     }
 
     /// A reply with the code of the client's protocol and no address; after a failure the server closes.
     #[must_use]
     pub fn failed(&self, v5: v5::ReplyCode, v4: v4::ReplyCode) -> Encoded {
-        match self.protocol {
-            Protocol::Socks4 | Protocol::Socks4a => v4::reply(v4),
-            Protocol::Socks5 => v5::reply(v5, NO_ADDRESS),
+        self.reply(v5, v4)
+    }
+
+    /// The request has succeeded, and this is the address: of a BIND or UDP relay, or the answer to RESOLVE and
+    /// RESOLVE_PTR. SOCKS4 has room for an IPv4 address only, and gets `0.0.0.0` for another.
+    ///
+    /// # Errors
+    /// What [`Encode::encode`] says; [`Responder::MAX_LENGTH`] bytes are always enough.
+    pub fn granted_at(
+        &self,
+        address: Address<'_>,
+        port: u16,
+        buffer: &mut [u8],
+    ) -> Result<usize, EncodeError> {
+        match (self.protocol, address) {
+            (Protocol::Socks5, address) => {
+                v5::Reply { code: v5::ReplyCode::SUCCEEDED, address, port }.encode(buffer)
+            }
+            (_, Address::Ip(IpAddr::V4(address))) => {
+                v4::Reply { code: v4::ReplyCode::GRANTED, port, address }.encode(buffer)
+            }
+            _ => v4::Reply { port, ..v4::Reply::new(v4::ReplyCode::GRANTED) }.encode(buffer),
         }
     }
+
+    /// The longest reply, in bytes.
+    pub const MAX_LENGTH: usize = <v5::Reply<'_> as Encode>::MAX_LENGTH;
+
+    fn reply(self, v5: v5::ReplyCode, v4: v4::ReplyCode) -> Encoded {
+        match self.protocol {
+            Protocol::Socks4 | Protocol::Socks4a => Encoded::of(&v4::Reply::new(v4)),
+            Protocol::Socks5 => Encoded::of(&v5::Reply::new(v5)),
+        }
+    }
+}
+
+/// Which clients a server takes.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Authentication {
+    /// Anybody; credentials are never asked for.
+    None,
+    /// Anybody; who offers credentials is asked for them, even when no authentication is offered too, since only then
+    /// the client says who it is. What it says keeps its streams apart.
+    #[default]
+    Isolation,
+    /// Anybody; credentials are asked for only when the client offers nothing else. For clients that offer them and
+    /// then send broken ones.
+    IsolationLast,
+    /// Only who gives credentials that the caller accepts. SOCKS4, which has none, is refused.
+    Required,
 }
 
 /// What a client speaks that is not SOCKS, judged by its first byte.
@@ -149,10 +171,10 @@ pub enum Step<'a> {
 
 /// The server's side of a handshake.
 ///
-/// Takes SOCKS4, SOCKS4a and SOCKS5 with no authentication or with username and password; the latter is chosen
-/// when both are offered, since only then the client says who it is.
+/// Takes SOCKS4, SOCKS4a and SOCKS5, with no authentication or with username and password, as [`Authentication`] says.
 #[derive(Debug, Clone, Default)]
 pub struct ServerHandshake {
+    authentication: Authentication,
     state: State,
 }
 
@@ -168,10 +190,16 @@ enum State {
 }
 
 impl ServerHandshake {
-    /// A handshake that has not begun.
+    /// A handshake that has not begun, with [`Authentication::Isolation`].
     #[must_use]
     pub fn new() -> Self {
         Self::default()
+    }
+
+    /// A handshake that has not begun.
+    #[must_use]
+    pub fn with(authentication: Authentication) -> Self {
+        Self { authentication, state: State::default() }
     }
 
     /// Says what to do next, given all bytes that have come and were not taken yet. After
@@ -183,7 +211,7 @@ impl ServerHandshake {
             State::Credentials => self.credentials(input),
             State::Request => self.request(input),
             // Credentials that nobody judged are not accepted.
-            State::Judging => self.refuse(auth::status(false), Error::WrongCredentials),
+            State::Judging => self.refuse(status(false), Error::WrongCredentials),
             State::Over => Step::Over,
         }
     }
@@ -196,13 +224,17 @@ impl ServerHandshake {
             (State::Judging, true) => State::Request,
             _ => State::Over,
         };
-        auth::status(self.state == State::Request)
+        status(self.state == State::Request)
     }
 
     fn first_byte<'a>(&mut self, input: &'a [u8]) -> Step<'a> {
         let Some(&first) = input.first() else { return Step::Receive { at_least: 1 } };
         self.state = match first {
             v5::VERSION => State::Greeting,
+            v4::VERSION if self.authentication == Authentication::Required => {
+                let reply = v4::Reply::new(v4::ReplyCode::WRONG_USER);
+                return self.refuse(Encoded::of(&reply), Error::WrongCredentials);
+            }
             v4::VERSION => return self.request4(input),
             _ => State::Over,
         };
@@ -215,22 +247,26 @@ impl ServerHandshake {
     }
 
     fn greeting<'a>(&mut self, input: &'a [u8]) -> Step<'a> {
-        let none = v5::method_selection(v5::Method::NO_ACCEPTABLE);
+        let select = |method| Encoded::of(&v5::MethodSelection { method });
+        let none = select(v5::Method::NO_ACCEPTABLE);
         let (greeting, taken) = match v5::Greeting::parse(input) {
             Ok(Parsed::Message { message, length }) => (message, length),
             Ok(Parsed::More { at_least }) => return Step::Receive { at_least },
             Err(error) => return self.refuse(none, error),
         };
-        let method = if greeting.offers(v5::Method::USERNAME_PASSWORD) {
-            self.state = State::Credentials;
-            v5::Method::USERNAME_PASSWORD
-        } else if greeting.offers(v5::Method::NONE) {
-            self.state = State::Request;
-            v5::Method::NONE
-        } else {
+        let credentials = (v5::Method::USERNAME_PASSWORD, State::Credentials);
+        let nothing = (v5::Method::NONE, State::Request);
+        let by_preference: &[_] = match self.authentication {
+            Authentication::None => &[nothing],
+            Authentication::Isolation => &[credentials, nothing],
+            Authentication::IsolationLast => &[nothing, credentials],
+            Authentication::Required => &[credentials],
+        };
+        let Some(&(method, state)) = by_preference.iter().find(|(method, _)| greeting.offers(*method)) else {
             return self.refuse(none, Error::NoAcceptableMethod);
         };
-        Step::Send { taken, bytes: v5::method_selection(method) }
+        self.state = state;
+        Step::Send { taken, bytes: select(method) }
     }
 
     fn credentials<'a>(&mut self, input: &'a [u8]) -> Step<'a> {
@@ -240,16 +276,16 @@ impl ServerHandshake {
                 Step::Authenticate { taken, credentials }
             }
             Ok(Parsed::More { at_least }) => Step::Receive { at_least },
-            Err(error) => self.refuse(auth::status(false), error),
+            Err(error) => self.refuse(status(false), error),
         }
     }
 
     fn request<'a>(&mut self, input: &'a [u8]) -> Step<'a> {
         match v5::Request::parse(input) {
-            Ok(Parsed::Message { message: v5::Request { command, host, port }, length: taken }) => {
+            Ok(Parsed::Message { message: v5::Request { command, address, port }, length: taken }) => {
                 self.state = State::Over;
                 let protocol = Protocol::Socks5;
-                Step::Request { taken, request: Request { protocol, command, host, port, user_id: &[] } }
+                Step::Request { taken, request: Request { protocol, command, address, port, user_id: &[] } }
             }
             Ok(Parsed::More { at_least }) => Step::Receive { at_least },
             Err(error) => {
@@ -257,7 +293,7 @@ impl ServerHandshake {
                     Error::AddressType(_) => v5::ReplyCode::ADDRESS_TYPE_NOT_SUPPORTED,
                     _ => v5::ReplyCode::GENERAL_FAILURE,
                 };
-                self.refuse(v5::reply(code, NO_ADDRESS), error)
+                self.refuse(Encoded::of(&v5::Reply::new(code)), error)
             }
         }
     }
@@ -267,14 +303,14 @@ impl ServerHandshake {
             Ok(Parsed::Message { message, length: taken }) => {
                 self.state = State::Over;
                 let v4::Request { command, port, address, user_id, host } = message;
-                let (protocol, host) = match host {
-                    Some(host) => (Protocol::Socks4a, Host::Domain(host)),
-                    None => (Protocol::Socks4, Host::Ip(address.into())),
+                let (protocol, address) = match host {
+                    Some(host) => (Protocol::Socks4a, Address::Domain(host)),
+                    None => (Protocol::Socks4, Address::Ip(address.into())),
                 };
-                Step::Request { taken, request: Request { protocol, command, host, port, user_id } }
+                Step::Request { taken, request: Request { protocol, command, address, port, user_id } }
             }
             Ok(Parsed::More { at_least }) => Step::Receive { at_least },
-            Err(error) => self.refuse(v4::reply(v4::ReplyCode::REJECTED), error),
+            Err(error) => self.refuse(Encoded::of(&v4::Reply::new(v4::ReplyCode::REJECTED)), error),
         }
     }
 
@@ -282,4 +318,8 @@ impl ServerHandshake {
         self.state = State::Over;
         Step::Refuse { bytes, error }
     }
+}
+
+fn status(accepted: bool) -> Encoded {
+    Encoded::of(&if accepted { auth::Status::ACCEPTED } else { auth::Status::REFUSED })
 }

@@ -14,7 +14,8 @@ use nom::{
 };
 
 use crate::{
-    Command, Encoded, Error, Parsed,
+    Command, Encode, EncodeError, Error, Parsed,
+    encode::Writer,
     parse::{Fault, Input, fail, run},
 };
 
@@ -80,6 +81,30 @@ fn nul_terminated(input: &[u8]) -> Input<'_, &[u8]> {
     }
 }
 
+impl Encode for Request<'_> {
+    const MAX_LENGTH: usize = 8 + 2 * (MAX_FIELD + 1);
+
+    /// With a host, the address is the mark of SOCKS4a whatever [`Request::address`] says; without one, an address
+    /// that would be that mark has no form on the wire: [`EncodeError::Empty`].
+    fn write(&self, writer: &mut Writer<'_>) -> Result<(), EncodeError> {
+        writer.bytes(&[VERSION, self.command.0]);
+        writer.port(self.port);
+        match self.host {
+            Some([]) => Err(EncodeError::Empty),
+            Some(host) => {
+                writer.bytes(&[0, 0, 0, 1]);
+                writer.nul_terminated(self.user_id)?;
+                writer.nul_terminated(host)
+            }
+            None if matches!(self.address.to_bits(), 1..=255) => Err(EncodeError::Empty),
+            None => {
+                writer.bytes(&self.address.octets());
+                writer.nul_terminated(self.user_id)
+            }
+        }
+    }
+}
+
 /// CD of a reply.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct ReplyCode(pub u8);
@@ -95,10 +120,49 @@ impl ReplyCode {
     pub const WRONG_USER: Self = Self(93);
 }
 
-/// A reply: 8 bytes, with a port and address of zeros, which clients ignore for CONNECT.
-#[must_use]
-pub fn reply(code: ReplyCode) -> Encoded {
-    Encoded::of(&[&[0, code.0], &[0; 6]])
+/// A server's reply: always 8 bytes. Clients ignore port and address for CONNECT.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Reply {
+    /// CD.
+    pub code: ReplyCode,
+    /// DSTPORT.
+    pub port: u16,
+    /// DSTIP.
+    pub address: Ipv4Addr,
+}
+
+impl Reply {
+    /// A reply with nothing to tell but its code.
+    #[must_use]
+    pub const fn new(code: ReplyCode) -> Self {
+        Self { code, port: 0, address: Ipv4Addr::UNSPECIFIED }
+    }
+
+    /// Parses a reply. Its version is 0; 4, which some servers send, is accepted.
+    ///
+    /// # Errors
+    /// [`Error::Version`].
+    pub fn parse(input: &[u8]) -> Result<Parsed<Self>, Error> {
+        run(input, |input| {
+            let (input, version) = be_u8(input)?;
+            if version != 0 && version != VERSION {
+                return fail(Error::Version(version));
+            }
+            let (input, (code, port, address)) = (be_u8, be_u16, be_u32).parse(input)?;
+            Ok((input, Self { code: ReplyCode(code), port, address: address.into() }))
+        })
+    }
+}
+
+impl Encode for Reply {
+    const MAX_LENGTH: usize = 8;
+
+    fn write(&self, writer: &mut Writer<'_>) -> Result<(), EncodeError> {
+        writer.bytes(&[0, self.code.0]);
+        writer.port(self.port);
+        writer.bytes(&self.address.octets());
+        Ok(())
+    }
 }
 
 impl core::fmt::Debug for Request<'_> {

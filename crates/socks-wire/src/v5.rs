@@ -5,17 +5,17 @@
 //! client: VER=05 CMD RSV=00 ATYP DST.ADDR DST.PORT(2)     server: VER=05 REP RSV=00 ATYP BND.ADDR BND.PORT(2)
 //! ```
 
-use core::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
-
 use nom::{
     Parser,
     combinator::map,
     multi::length_data,
-    number::streaming::{be_u8, be_u16, be_u32, be_u128},
+    number::streaming::{be_u8, be_u16},
 };
 
 use crate::{
-    Command, Encoded, Error, Host, Parsed,
+    Address, Command, Encode, EncodeError, Error, Parsed,
+    address::{UNSPECIFIED, address},
+    encode::Writer,
     parse::{Input, fail, run},
 };
 
@@ -63,10 +63,45 @@ impl<'a> Greeting<'a> {
     }
 }
 
+impl Encode for Greeting<'_> {
+    const MAX_LENGTH: usize = 2 + 255;
+
+    fn write(&self, writer: &mut Writer<'_>) -> Result<(), EncodeError> {
+        if self.methods.is_empty() {
+            return Err(EncodeError::Empty);
+        }
+        writer.bytes(&[VERSION]);
+        writer.counted(self.methods)
+    }
+}
+
 /// The server's choice of a method.
-#[must_use]
-pub fn method_selection(method: Method) -> Encoded {
-    Encoded::of(&[&[VERSION, method.0]])
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct MethodSelection {
+    /// METHOD.
+    pub method: Method,
+}
+
+impl MethodSelection {
+    /// Parses a method selection (RFC 1928 section 3).
+    ///
+    /// # Errors
+    /// [`Error::Version`].
+    pub fn parse(input: &[u8]) -> Result<Parsed<Self>, Error> {
+        run(input, |input| {
+            let (input, ()) = version(input)?;
+            map(be_u8, |method| Self { method: Method(method) }).parse(input)
+        })
+    }
+}
+
+impl Encode for MethodSelection {
+    const MAX_LENGTH: usize = 2;
+
+    fn write(&self, writer: &mut Writer<'_>) -> Result<(), EncodeError> {
+        writer.bytes(&[VERSION, self.method.0]);
+        Ok(())
+    }
 }
 
 /// A client's request.
@@ -75,7 +110,7 @@ pub struct Request<'a> {
     /// CMD.
     pub command: Command,
     /// DST.ADDR.
-    pub host: Host<'a>,
+    pub address: Address<'a>,
     /// DST.PORT.
     pub port: u16,
 }
@@ -105,26 +140,35 @@ fn version(input: &[u8]) -> Input<'_, ()> {
 }
 
 fn request(input: &[u8]) -> Input<'_, Request<'_>> {
+    let (input, (command, address, port)) = message(input)?;
+    Ok((input, Request { command: Command(command), address, port }))
+}
+
+/// Requests and replies have one form: VER, CMD or REP, RSV, ATYP and address, port.
+fn message(input: &[u8]) -> Input<'_, (u8, Address<'_>, u16)> {
     let (input, ()) = version(input)?;
-    let (input, (command, reserved)) = (be_u8, be_u8).parse(input)?;
+    let (input, (code, reserved)) = (be_u8, be_u8).parse(input)?;
     if reserved != 0 {
         return fail(Error::Reserved(reserved));
     }
-    let (input, host) = address(input)?;
+    let (input, address) = address(input)?;
     let (input, port) = be_u16(input)?;
-    Ok((input, Request { command: Command(command), host, port }))
+    Ok((input, (code, address, port)))
 }
 
-/// ATYP and address (RFC 1928 section 5).
-fn address(input: &[u8]) -> Input<'_, Host<'_>> {
-    match be_u8(input)? {
-        (input, 1) => map(be_u32, |bits| Host::Ip(Ipv4Addr::from(bits).into())).parse(input),
-        (input, 3) => match length_data(be_u8).parse(input)? {
-            (_, []) => fail(Error::EmptyHost),
-            (input, domain) => Ok((input, Host::Domain(domain))),
-        },
-        (input, 4) => map(be_u128, |bits| Host::Ip(Ipv6Addr::from(bits).into())).parse(input),
-        (_, other) => fail(Error::AddressType(other)),
+/// The writing side of [`message`].
+fn write(writer: &mut Writer<'_>, code: u8, address: &Address<'_>, port: u16) -> Result<(), EncodeError> {
+    writer.bytes(&[VERSION, code, 0]);
+    address.write(writer)?;
+    writer.port(port);
+    Ok(())
+}
+
+impl Encode for Request<'_> {
+    const MAX_LENGTH: usize = 3 + Address::MAX_LENGTH + 2;
+
+    fn write(&self, writer: &mut Writer<'_>) -> Result<(), EncodeError> {
+        write(writer, self.command.0, &self.address, self.port)
     }
 }
 
@@ -151,16 +195,65 @@ impl ReplyCode {
     pub const COMMAND_NOT_SUPPORTED: Self = Self(7);
     /// Address type not supported.
     pub const ADDRESS_TYPE_NOT_SUPPORTED: Self = Self(8);
+
+    // Tor's extended codes (SOCKS extensions, section 5): only for clients that are known to want them. The names are
+    // Tor's; an I2P proxy says lease set where Tor says descriptor.
+
+    /// The descriptor of the onion service was not found.
+    pub const DESCRIPTOR_NOT_FOUND: Self = Self(0xf0);
+    /// It was found and makes no sense.
+    pub const DESCRIPTOR_INVALID: Self = Self(0xf1);
+    /// The introduction failed.
+    pub const INTRODUCTION_FAILED: Self = Self(0xf2);
+    /// The rendezvous failed.
+    pub const RENDEZVOUS_FAILED: Self = Self(0xf3);
+    /// The service wants an authorised client.
+    pub const MISSING_AUTHORIZATION: Self = Self(0xf4);
+    /// The client is not the one it wants.
+    pub const WRONG_AUTHORIZATION: Self = Self(0xf5);
+    /// The name is malformed.
+    pub const INVALID_ADDRESS: Self = Self(0xf6);
+    /// The introduction took too long.
+    pub const INTRODUCTION_TIMED_OUT: Self = Self(0xf7);
 }
 
-/// A reply. `bind` is BND.ADDR and BND.PORT: `0.0.0.0:0` where there is none to tell, 10 bytes in all, since
-/// clients exist that read no more after a failure.
-#[must_use]
-pub fn reply(code: ReplyCode, bind: SocketAddr) -> Encoded {
-    let head = [VERSION, code.0, 0];
-    let port = bind.port().to_be_bytes();
-    match bind.ip() {
-        IpAddr::V4(v4) => Encoded::of(&[&head, &[1], &v4.octets(), &port]),
-        IpAddr::V6(v6) => Encoded::of(&[&head, &[4], &v6.octets(), &port]),
+/// A server's reply.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Reply<'a> {
+    /// REP.
+    pub code: ReplyCode,
+    /// BND.ADDR.
+    pub address: Address<'a>,
+    /// BND.PORT.
+    pub port: u16,
+}
+
+impl Reply<'static> {
+    /// A reply with nothing to tell but its code: BND.ADDR is `0.0.0.0` and BND.PORT 0, 10 bytes in all, since clients
+    /// exist that read no more after a failure.
+    #[must_use]
+    pub const fn new(code: ReplyCode) -> Self {
+        Self { code, address: UNSPECIFIED, port: 0 }
+    }
+}
+
+impl<'a> Reply<'a> {
+    /// Parses a reply (RFC 1928 section 6).
+    ///
+    /// # Errors
+    /// [`Error::Version`], [`Error::Reserved`], [`Error::AddressType`], [`Error::EmptyHost`].
+    pub fn parse(input: &'a [u8]) -> Result<Parsed<Self>, Error> {
+        run(input, |input| {
+            let (input, (code, address, port)) = message(input)?;
+            Ok((input, Reply { code: ReplyCode(code), address, port }))
+        })
+    }
+}
+
+impl Encode for Reply<'_> {
+    const MAX_LENGTH: usize = 3 + Address::MAX_LENGTH + 2;
+
+    fn write(&self, writer: &mut Writer<'_>) -> Result<(), EncodeError> {
+        write(writer, self.code.0, &self.address, self.port)
     }
 }

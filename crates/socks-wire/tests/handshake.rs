@@ -3,7 +3,7 @@
 
 use hex_literal::hex;
 use proptest::prelude::*;
-use socks_wire::{Command, Error, Host, NotSocks, Protocol, ServerHandshake, Step, v4, v5};
+use socks_wire::{Address, Command, Encode, Error, NotSocks, Protocol, ServerHandshake, Step, v4, v5};
 
 /// What a handshake came to, owned.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -50,9 +50,9 @@ fn run(input: &[u8], pieces: &[usize]) -> (End, Vec<u8>, Credentials) {
                 sent.extend_from_slice(&handshake.judge(true));
             }
             Step::Request { taken, request } => {
-                let host = match request.host {
-                    Host::Ip(address) => address.to_string(),
-                    Host::Domain(name) => String::from_utf8_lossy(name).into_owned(),
+                let host = match request.address {
+                    Address::Ip(address) => address.to_string(),
+                    Address::Domain(name) => String::from_utf8_lossy(name).into_owned(),
                 };
                 let end = End::Request {
                     protocol: request.protocol,
@@ -206,11 +206,11 @@ fn replies_fit_the_request() {
     };
     assert_eq!(*v4_request.responder().granted(), hex!("00 5a 0000 00000000"));
     assert_eq!(*v4_request.responder().failed(code.0, code.1), hex!("00 5b 0000 00000000"));
-    let bind = "[2001:db8::1]:80".parse().unwrap();
-    assert_eq!(
-        *v5::reply(v5::ReplyCode::SUCCEEDED, bind),
-        hex!("05 00 00 04 20010db8000000000000000000000001 0050")
-    );
+    let address = Address::Ip("2001:db8::1".parse().unwrap());
+    let mut bytes = [0; 22];
+    let length = v5::Reply { code: v5::ReplyCode::SUCCEEDED, address, port: 80 }.encode(&mut bytes);
+    assert_eq!(length, Ok(22));
+    assert_eq!(bytes, hex!("05 00 00 04 20010db8000000000000000000000001 0050"));
 }
 
 /// Handshakes of every kind that end in a request, with early data behind it.
