@@ -1,5 +1,7 @@
 //! What must hold for any bytes from a client, a router or a file. See README.md for how to fuzz with these.
 
+#![forbid(unsafe_code)]
+
 use i2p_name::Target;
 use i2p_sam::wire::{AcceptedFrom, Reply};
 use socks_wire::{

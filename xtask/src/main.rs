@@ -3,6 +3,8 @@
 //! `cargo xtask ci` is all that stands between a change and the main branch; every step of it is a chore of its
 //! own, so that the one that failed can be run again alone. Steps run the tools as a person would type them.
 
+#![forbid(unsafe_code)]
+
 mod ci;
 mod interop;
 mod invocation;

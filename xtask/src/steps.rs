@@ -50,18 +50,20 @@ pub(crate) fn fmt(workspace: &Workspace) -> Result<()> {
     cargo(workspace, "fmt --all --check").run()
 }
 
+/// The features of `socks-wire`, which others may ask for in any combination.
+const SOCKS_WIRE_FEATURES: [&str; 3] = ["alloc", "bytes", "tokio"];
+
 /// `cargo clippy`, also where features take code away: the binary without the embedded router, and `socks-wire` with
 /// each combination of its features.
 pub(crate) fn clippy(workspace: &Workspace) -> Result<()> {
-    cargo(workspace, "clippy --workspace --all-targets --locked -- -D warnings").run()?;
-    for package in [
-        "i2p-socks --no-default-features",
-        "socks-wire",
-        "socks-wire --features alloc",
-        "socks-wire --features bytes",
-        "socks-wire --all-features",
-    ] {
-        cargo(workspace, &format!("clippy -p {package} --all-targets --locked -- -D warnings")).run()?;
+    let clippy =
+        |what: &str| cargo(workspace, &format!("clippy {what} --all-targets --locked -- -D warnings")).run();
+    clippy("--workspace")?;
+    clippy("-p i2p-socks --no-default-features")?;
+    for combination in 0..1_usize << SOCKS_WIRE_FEATURES.len() {
+        let chosen = SOCKS_WIRE_FEATURES.iter().enumerate().filter(|(bit, _)| combination & (1 << bit) != 0);
+        let features: String = chosen.map(|(_, feature)| format!(" --features {feature}")).collect();
+        clippy(&format!("-p socks-wire{features}"))?;
     }
     Ok(())
 }

@@ -1,6 +1,8 @@
 //! `i2p-socks`: a SOCKS proxy into the I2P anonymous network. This binary composes the layers; what they do is in
 //! their own crates.
 
+#![forbid(unsafe_code)]
+
 mod cli;
 mod config;
 #[cfg(feature = "embedded")]

@@ -1,72 +1,68 @@
 use std::{io, sync::Arc};
 
 use i2p_name::{I2pName, NameError, Target};
-use socks_wire::{Command, NotSocks};
+use socks_wire::{
+    Authentication, Command, NotSocks, Responder,
+    stream::{AcceptError, Accepted, OwnedAddress, OwnedRequest, accept},
+};
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::TcpStream,
     time::timeout,
 };
 
-use crate::{
-    Dial, Failure, Limits,
-    handshake::{Outcome, Request, receive_request},
-    http_page,
-    relay::relay,
-};
+use crate::{Dial, Failure, Limits, http_page, relay::relay};
 
 /// Most bytes that are read and thrown away while a client that is to go closes its side.
 const LINGER_BYTES: usize = 64 * 1024;
 
 /// The life of one connection. What goes wrong here is the client's affair and the log's, at debug level: whoever
 /// runs the proxy sees a count of failures, not a line for each.
-pub(crate) async fn run<D: Dial>(mut client: TcpStream, dialler: Arc<D>, limits: Limits) {
-    if let Err(error) = converse(&mut client, &*dialler, limits).await {
+pub(crate) async fn run<D: Dial>(client: TcpStream, dialler: Arc<D>, limits: Limits) {
+    if let Err(error) = converse(client, &*dialler, limits).await {
         tracing::debug!(kind = %error.kind(), "the connection broke");
     }
 }
 
-async fn converse<D: Dial>(client: &mut TcpStream, dialler: &D, limits: Limits) -> io::Result<()> {
+async fn converse<D: Dial>(client: TcpStream, dialler: &D, limits: Limits) -> io::Result<()> {
     // A reply and the first data behind it are two small writes: Nagle's algorithm would hold the second back.
     client.set_nodelay(true)?;
-    let Ok(outcome) = timeout(limits.handshake, receive_request(client)).await else {
-        tracing::debug!(limit = ?limits.handshake, "the handshake limit was reached");
-        return Ok(());
-    };
-    match outcome? {
-        Outcome::Request(request) => answer(client, request, dialler, limits).await,
-        Outcome::Refused(error) => {
+    // Anybody may come in: credentials say who a client is, not whether.
+    match accept(client, Authentication::Isolation, limits.handshake, |_| true).await {
+        Ok(accepted) => answer(accepted, dialler, limits).await,
+        Err(AcceptError::Refused { stream, error }) => {
             tracing::debug!(%error, "the handshake failed");
-            close_gently(client, limits).await
+            close_gently(stream, limits).await
         }
-        Outcome::NotSocks(NotSocks::Http) => {
+        Err(AcceptError::NotSocks { mut stream, protocol: NotSocks::Http, .. }) => {
             tracing::debug!("a client spoke HTTP and got the page that explains");
-            http_page::send(client).await?;
-            close_gently(client, limits).await
+            http_page::send(&mut stream).await?;
+            close_gently(stream, limits).await
         }
-        Outcome::NotSocks(_) => {
+        Err(AcceptError::NotSocks { .. }) => {
             tracing::debug!("a client spoke something else than SOCKS");
             Ok(())
         }
-        Outcome::Gone => Ok(()),
+        Err(AcceptError::Timeout) => {
+            tracing::debug!(limit = ?limits.handshake, "the handshake limit was reached");
+            Ok(())
+        }
+        Err(AcceptError::Io(error)) => Err(error),
+        // Kinds of a later version: nothing was promised to the client.
+        Err(_) => Ok(()),
     }
 }
 
-async fn answer<D: Dial>(
-    client: &mut TcpStream,
-    request: Request,
-    dialler: &D,
-    limits: Limits,
-) -> io::Result<()> {
-    let Request { command, target, port, responder, early_data } = request;
-    let dialled = match wanted(command, target) {
-        Ok(name) => dialler.dial(&name, port).await,
+async fn answer<D: Dial>(accepted: Accepted<TcpStream>, dialler: &D, limits: Limits) -> io::Result<()> {
+    let request = accepted.request();
+    let dialled = match wanted(request) {
+        Ok(name) => dialler.dial(&name, request.port).await,
         Err(failure) => Err(failure),
     };
     match dialled {
         Ok(peer) => {
-            client.write_all(&responder.granted()).await?;
-            let (relayed, result) = relay(client, &peer, early_data, limits.half_close).await;
+            let (client, early_data) = accepted.grant().await?;
+            let (relayed, result) = relay(&client, &peer, early_data, limits.half_close).await;
             tracing::debug!(
                 to_peer = relayed.to_peer,
                 to_client = relayed.to_client,
@@ -76,21 +72,24 @@ async fn answer<D: Dial>(
             Ok(())
         }
         Err(failure) => {
-            let reply = failure.reply(responder);
+            let row = failure.row();
             // The second byte is the code in every version.
-            let code = reply.get(1).copied().unwrap_or_default();
-            tracing::info!(code, "a request failed: {}", failure.row().log);
-            client.write_all(&reply).await?;
-            close_gently(client, limits).await
+            let code = Responder::new(request.protocol).failed(row.socks5, row.socks4).get(1).copied();
+            tracing::info!(code, "a request failed: {}", row.log);
+            close_gently(accepted.refuse(row.socks5, row.socks4).await?, limits).await
         }
     }
 }
 
 /// What is to be dialled, if anything: I2P names and nothing else. This is the one place that decides it.
-fn wanted(command: Command, target: Result<Target, NameError>) -> Result<I2pName, Failure> {
-    if command != Command::CONNECT {
+fn wanted(request: &OwnedRequest) -> Result<I2pName, Failure> {
+    if request.command != Command::CONNECT {
         return Err(Failure::CommandNotSupported);
     }
+    let target = match &request.address {
+        OwnedAddress::Ip(address) => Ok(Target::from_ip(*address)),
+        OwnedAddress::Domain(name) => Target::parse(name),
+    };
     match target {
         Ok(Target::I2p(name)) => Ok(name),
         // A number in disguise is an address as far as policy goes.
@@ -100,7 +99,7 @@ fn wanted(command: Command, target: Result<Target, NameError>) -> Result<I2pName
 }
 
 /// Ends a connection so that the client gets the last message: closing with bytes unread would reset it.
-async fn close_gently(client: &mut TcpStream, limits: Limits) -> io::Result<()> {
+async fn close_gently(mut client: TcpStream, limits: Limits) -> io::Result<()> {
     client.shutdown().await?;
     let drain = async {
         let mut thrown_away = [0; 1024];

@@ -1,4 +1,4 @@
-use socks_wire::{Encoded, Responder, v4, v5};
+use socks_wire::{v4, v5};
 
 /// Why a request failed: what happened, not what the client is told. [`Failure::row`] says the latter.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -68,12 +68,5 @@ impl Failure {
             Self::CommandNotSupported => (v5::ReplyCode::COMMAND_NOT_SUPPORTED, "only CONNECT is supported"),
         };
         Row { socks5, socks4: v4::ReplyCode::REJECTED, log }
-    }
-
-    /// The reply that tells a client.
-    #[must_use]
-    pub fn reply(self, to: Responder) -> Encoded {
-        let Row { socks5, socks4, .. } = self.row();
-        to.failed(socks5, socks4)
     }
 }

@@ -4,7 +4,6 @@
 mod connection;
 mod dial;
 mod failure;
-mod handshake;
 mod http_page;
 mod limits;
 mod listener;

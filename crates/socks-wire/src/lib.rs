@@ -4,6 +4,8 @@
 
 #[cfg(feature = "alloc")]
 extern crate alloc;
+#[cfg(feature = "tokio")]
+extern crate std;
 
 mod address;
 pub mod auth;
@@ -16,6 +18,8 @@ mod parse;
 #[cfg(feature = "alloc")]
 mod reassembly;
 mod server;
+#[cfg(feature = "tokio")]
+pub mod stream;
 pub mod udp;
 pub mod v4;
 pub mod v5;

@@ -33,7 +33,7 @@ impl Request<'_> {
     /// What makes the replies to this request. Keeps nothing of it but the protocol.
     #[must_use]
     pub fn responder(&self) -> Responder {
-        Responder { protocol: self.protocol }
+        Responder::new(self.protocol)
     }
 }
 
@@ -44,6 +44,12 @@ pub struct Responder {
 }
 
 impl Responder {
+    /// Replies for requests of this protocol.
+    #[must_use]
+    pub const fn new(protocol: Protocol) -> Self {
+        Self { protocol }
+    }
+
     /// The protocol of the request.
     #[must_use]
     pub fn protocol(&self) -> Protocol {

@@ -1,0 +1,337 @@
+//! Whole handshakes over tokio streams: for those who want a SOCKS server or client and no machine to drive.
+//!
+//! ```
+//! use std::time::Duration;
+//!
+//! use socks_wire::{
+//!     Address, Authentication, ClientRequest, Command, Protocol,
+//!     stream::{OwnedAddress, accept, connect},
+//! };
+//!
+//! # #[tokio::main(flavor = "current_thread")]
+//! # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! let limit = Duration::from_secs(30);
+//! let (client, server) = tokio::io::duplex(1024);
+//!
+//! let serve = async {
+//!     let accepted = accept(server, Authentication::Isolation, limit, |_| true).await?;
+//!     assert_eq!(accepted.request().address, OwnedAddress::Domain(b"example.i2p".to_vec()));
+//!     let (_stream, early_data) = accepted.grant().await?;
+//!     assert!(early_data.is_empty());
+//!     Ok::<_, Box<dyn std::error::Error>>(())
+//! };
+//! let ask = async {
+//!     let request = ClientRequest {
+//!         protocol: Protocol::Socks5,
+//!         command: Command::CONNECT,
+//!         address: Address::Domain(b"example.i2p"),
+//!         port: 80,
+//!         credentials: None,
+//!     };
+//!     let _connected = connect(client, request, limit).await?;
+//!     Ok::<_, Box<dyn std::error::Error>>(())
+//! };
+//! let (served, asked) = tokio::join!(serve, ask);
+//! served?;
+//! asked
+//! # }
+//! ```
+
+use std::{fmt, io, net::IpAddr, time::Duration, vec::Vec};
+
+use tokio::{
+    io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt},
+    time::timeout,
+};
+
+use crate::{
+    Address, Authentication, BUFFER, ClientError, ClientHandshake, ClientRequest, ClientStep, Command, Error,
+    NotSocks, Protocol, Responder, ServerHandshake, Step, auth::Credentials, v4, v5,
+};
+
+/// An [`Address`] kept beyond the buffer that it came in.
+#[derive(Clone, PartialEq, Eq, Hash)]
+pub enum OwnedAddress {
+    /// An address in binary form.
+    Ip(IpAddr),
+    /// A name of 1 to 255 bytes of any kind, which may be an address as text.
+    Domain(Vec<u8>),
+}
+
+impl From<Address<'_>> for OwnedAddress {
+    fn from(address: Address<'_>) -> Self {
+        match address {
+            Address::Ip(ip) => Self::Ip(ip),
+            Address::Domain(name) => Self::Domain(name.to_vec()),
+        }
+    }
+}
+
+impl fmt::Debug for OwnedAddress {
+    /// Without the address itself: it does not belong in logs.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Ip(_) => "OwnedAddress::Ip(..)",
+            Self::Domain(_) => "OwnedAddress::Domain(..)",
+        })
+    }
+}
+
+/// A request and who made it, kept beyond the buffer that it came in.
+#[derive(Clone, PartialEq, Eq)]
+pub struct OwnedRequest {
+    /// The protocol it came by.
+    pub protocol: Protocol,
+    /// What it asks for.
+    pub command: Command,
+    /// Where to.
+    pub address: OwnedAddress,
+    /// The port there.
+    pub port: u16,
+    /// The user id of SOCKS4 and 4a; empty in SOCKS5.
+    pub user_id: Vec<u8>,
+    /// Username and password, where the client gave them.
+    pub credentials: Option<(Vec<u8>, Vec<u8>)>,
+}
+
+impl fmt::Debug for OwnedRequest {
+    /// Without what the client asked for and who it is.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("OwnedRequest")
+            .field("protocol", &self.protocol)
+            .field("command", &self.command)
+            .finish_non_exhaustive()
+    }
+}
+
+/// A client whose request waits for its reply: [`grant`](Self::grant) or [`refuse`](Self::refuse) it.
+#[derive(Debug)]
+#[must_use = "the client waits for its reply"]
+pub struct Accepted<S> {
+    stream: S,
+    request: OwnedRequest,
+    early_data: Vec<u8>,
+}
+
+impl<S: AsyncWrite + Unpin> Accepted<S> {
+    /// What the client wants.
+    pub fn request(&self) -> &OwnedRequest {
+        &self.request
+    }
+
+    /// Says that the request has succeeded. Gives the stream, and what the client sent ahead of the reply: its first
+    /// data, to be passed on before anything read from the stream.
+    ///
+    /// # Errors
+    /// What writing says.
+    pub async fn grant(mut self) -> io::Result<(S, Vec<u8>)> {
+        self.stream.write_all(&self.responder().granted()).await?;
+        Ok((self.stream, self.early_data))
+    }
+
+    /// Says that the request has failed, with the code of the client's protocol. Gives the stream, which is to be closed.
+    ///
+    /// # Errors
+    /// What writing says.
+    pub async fn refuse(mut self, v5: v5::ReplyCode, v4: v4::ReplyCode) -> io::Result<S> {
+        self.stream.write_all(&self.responder().failed(v5, v4)).await?;
+        Ok(self.stream)
+    }
+
+    fn responder(&self) -> Responder {
+        Responder::new(self.request.protocol)
+    }
+}
+
+/// Why no request came of a connection.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum AcceptError<S> {
+    /// The limit was reached.
+    #[error("the client took too long over its handshake")]
+    Timeout,
+    /// The connection broke, or ended early.
+    #[error(transparent)]
+    Io(#[from] io::Error),
+    /// The client made a mistake and has been told; close the stream.
+    #[error("{error}")]
+    Refused {
+        /// The stream.
+        stream: S,
+        /// The mistake.
+        error: Error,
+    },
+    /// The client speaks something else.
+    #[error("the client does not speak SOCKS")]
+    NotSocks {
+        /// The stream.
+        stream: S,
+        /// What it seems to be.
+        protocol: NotSocks,
+        /// What has been read of it.
+        read: Vec<u8>,
+    },
+}
+
+/// Runs a server's handshake up to the request, which is left to be answered, within a limit for all of it. `judge`
+/// decides on credentials.
+///
+/// # Errors
+/// [`AcceptError`].
+pub async fn accept<S: AsyncRead + AsyncWrite + Unpin>(
+    stream: S,
+    authentication: Authentication,
+    limit: Duration,
+    judge: impl FnMut(&Credentials<'_>) -> bool,
+) -> Result<Accepted<S>, AcceptError<S>> {
+    timeout(limit, accept_unlimited(stream, authentication, judge)).await.unwrap_or(Err(AcceptError::Timeout))
+}
+
+async fn accept_unlimited<S: AsyncRead + AsyncWrite + Unpin>(
+    mut stream: S,
+    authentication: Authentication,
+    mut judge: impl FnMut(&Credentials<'_>) -> bool,
+) -> Result<Accepted<S>, AcceptError<S>> {
+    let mut handshake = ServerHandshake::with(authentication);
+    let mut input = Input::new();
+    let mut known = None;
+    loop {
+        match handshake.step(input.filled()) {
+            Step::Receive { .. } => input.receive(&mut stream).await?,
+            Step::Send { taken, bytes } => {
+                input.drop_front(taken);
+                stream.write_all(&bytes).await?;
+            }
+            Step::Authenticate { taken, credentials } => {
+                known = Some((credentials.username.to_vec(), credentials.password.to_vec()));
+                let accepted = judge(&credentials);
+                let status = handshake.judge(accepted);
+                input.drop_front(taken);
+                stream.write_all(&status).await?;
+                if !accepted {
+                    return Err(AcceptError::Refused { stream, error: Error::WrongCredentials });
+                }
+            }
+            Step::Request { taken, request } => {
+                let request = OwnedRequest {
+                    protocol: request.protocol,
+                    command: request.command,
+                    address: request.address.into(),
+                    port: request.port,
+                    user_id: request.user_id.to_vec(),
+                    credentials: known,
+                };
+                input.drop_front(taken);
+                return Ok(Accepted { stream, request, early_data: input.filled().to_vec() });
+            }
+            Step::Refuse { bytes, error } => {
+                stream.write_all(&bytes).await?;
+                return Err(AcceptError::Refused { stream, error });
+            }
+            Step::NotSocks(protocol) => {
+                return Err(AcceptError::NotSocks { stream, protocol, read: input.filled().to_vec() });
+            }
+            Step::Over => return Err(io::Error::from(io::ErrorKind::UnexpectedEof).into()),
+        }
+    }
+}
+
+/// A stream that a server has connected.
+#[derive(Debug)]
+pub struct Connected<S> {
+    /// The stream.
+    pub stream: S,
+    /// What the server says of the far end or its relay; often `0.0.0.0`.
+    pub address: OwnedAddress,
+    /// The port there.
+    pub port: u16,
+    /// What came behind the reply: the far end's first data, before anything read from the stream.
+    pub early_data: Vec<u8>,
+}
+
+/// Why a server did not connect.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum ConnectError {
+    /// The limit was reached.
+    #[error("the server took too long")]
+    Timeout,
+    /// The connection broke, or ended early.
+    #[error(transparent)]
+    Io(#[from] io::Error),
+    /// The handshake failed.
+    #[error(transparent)]
+    Handshake(#[from] ClientError),
+}
+
+/// Runs a client's handshake within a limit for all of it. For BIND, comes back when the peer has come: use the machine
+/// to know where the server listens.
+///
+/// # Errors
+/// [`ConnectError`].
+pub async fn connect<S: AsyncRead + AsyncWrite + Unpin>(
+    stream: S,
+    request: ClientRequest<'_>,
+    limit: Duration,
+) -> Result<Connected<S>, ConnectError> {
+    timeout(limit, connect_unlimited(stream, request)).await.unwrap_or(Err(ConnectError::Timeout))
+}
+
+async fn connect_unlimited<S: AsyncRead + AsyncWrite + Unpin>(
+    mut stream: S,
+    request: ClientRequest<'_>,
+) -> Result<Connected<S>, ConnectError> {
+    let mut handshake = ClientHandshake::new(request);
+    let mut input = Input::new();
+    let mut output = [0; ClientHandshake::MAX_SEND];
+    loop {
+        match handshake.step(input.filled(), &mut output)? {
+            ClientStep::Send { taken, length } => {
+                input.drop_front(taken);
+                stream.write_all(output.get(..length).unwrap_or_default()).await?;
+            }
+            ClientStep::Receive { .. } => input.receive(&mut stream).await?,
+            ClientStep::Listening { taken, .. } => input.drop_front(taken),
+            ClientStep::Established { taken, reply } => {
+                let (address, port) = (reply.address.into(), reply.port);
+                input.drop_front(taken);
+                return Ok(Connected { stream, address, port, early_data: input.filled().to_vec() });
+            }
+            ClientStep::Over => return Err(io::Error::from(io::ErrorKind::UnexpectedEof).into()),
+        }
+    }
+}
+
+/// The bytes that came and are not used up. Room for any one message; what comes beyond stays in the stream.
+struct Input {
+    bytes: [u8; BUFFER],
+    length: usize,
+}
+
+impl Input {
+    fn new() -> Self {
+        Self { bytes: [0; BUFFER], length: 0 }
+    }
+
+    fn filled(&self) -> &[u8] {
+        self.bytes.get(..self.length).unwrap_or_default()
+    }
+
+    async fn receive(&mut self, stream: &mut (impl AsyncRead + Unpin)) -> io::Result<()> {
+        let free = self.bytes.get_mut(self.length..).unwrap_or_default();
+        match stream.read(free).await? {
+            // Or no room: no message of SOCKS is that long.
+            0 => Err(io::ErrorKind::UnexpectedEof.into()),
+            count => {
+                self.length += count;
+                Ok(())
+            }
+        }
+    }
+
+    fn drop_front(&mut self, count: usize) {
+        let count = count.min(self.length);
+        self.bytes.copy_within(count..self.length, 0);
+        self.length -= count;
+    }
+}

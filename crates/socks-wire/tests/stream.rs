@@ -1,0 +1,119 @@
+//! The adapter for tokio streams: one write per reply, a limit for all of it, nothing lost.
+#![cfg(feature = "tokio")]
+#![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing)]
+
+use std::time::Duration;
+
+use socks_wire::{
+    Address, Authentication, ClientError, ClientRequest, Command, Error, NotSocks, Protocol,
+    auth::Credentials,
+    stream::{AcceptError, ConnectError, OwnedAddress, accept, connect},
+    v4, v5,
+};
+use tokio::io::{AsyncReadExt, AsyncWriteExt, duplex};
+
+const LIMIT: Duration = Duration::from_secs(30);
+const GOOD: Credentials<'static> = Credentials { username: b"me", password: b"secret" };
+
+fn request(protocol: Protocol, credentials: Option<Credentials<'_>>) -> ClientRequest<'_> {
+    let address = Address::Domain(b"example.i2p");
+    ClientRequest { protocol, command: Command::CONNECT, address, port: 80, credentials }
+}
+
+#[tokio::test]
+async fn a_client_and_a_server_come_together() {
+    for (protocol, credentials) in
+        [(Protocol::Socks5, None), (Protocol::Socks5, Some(GOOD)), (Protocol::Socks4a, None)]
+    {
+        let (near, far) = duplex(64);
+        let serve = async {
+            let judge = |given: &Credentials<'_>| *given == GOOD;
+            let accepted = accept(far, Authentication::Isolation, LIMIT, judge).await.unwrap();
+            let got = accepted.request();
+            assert_eq!((got.protocol, got.port), (protocol, 80));
+            assert_eq!(got.address, OwnedAddress::Domain(b"example.i2p".to_vec()));
+            assert_eq!(got.credentials.is_some(), credentials.is_some());
+            let (mut stream, early_data) = accepted.grant().await.unwrap();
+            assert!(early_data.is_empty());
+            stream.write_all(b"welcome").await.unwrap();
+        };
+        let ask = async {
+            let mut connected = connect(near, request(protocol, credentials), LIMIT).await.unwrap();
+            let mut data = connected.early_data;
+            connected.stream.read_to_end(&mut data).await.unwrap();
+            assert_eq!(data, b"welcome");
+        };
+        tokio::join!(serve, ask);
+    }
+}
+
+#[tokio::test]
+async fn early_data_is_handed_back_and_a_refusal_is_one_write() {
+    let (mut near, far) = duplex(1024);
+    near.write_all(b"\x04\x01\x00\x50\x00\x00\x00\x01id\0a.i2p\0GET /").await.unwrap();
+    let accepted = accept(far, Authentication::None, LIMIT, |_| false).await.unwrap();
+    assert_eq!(accepted.request().user_id, b"id");
+    let (mut far, early_data) = accepted.grant().await.unwrap();
+    assert_eq!(early_data, b"GET /");
+    far.shutdown().await.unwrap();
+    let mut reply = Vec::new();
+    near.read_to_end(&mut reply).await.unwrap();
+    assert_eq!(reply, [0, 90, 0, 0, 0, 0, 0, 0]);
+
+    let (mut near, far) = duplex(1024);
+    near.write_all(b"\x05\x01\x00\x05\x01\x00\x03\x05a.i2p\x00\x50").await.unwrap();
+    let accepted = accept(far, Authentication::None, LIMIT, |_| false).await.unwrap();
+    drop(accepted.refuse(v5::ReplyCode::NOT_ALLOWED, v4::ReplyCode::REJECTED).await.unwrap());
+    reply.clear();
+    near.read_to_end(&mut reply).await.unwrap();
+    assert_eq!(reply, [5, 0, 5, 2, 0, 1, 0, 0, 0, 0, 0, 0]);
+}
+
+#[tokio::test]
+async fn mistakes_and_other_protocols_are_told_apart() {
+    let (mut near, far) = duplex(1024);
+    near.write_all(b"\x05\x01\x02\x01\x01u\x01p").await.unwrap();
+    let result = accept(far, Authentication::Required, LIMIT, |_| false).await;
+    let Err(AcceptError::Refused { stream, error: Error::WrongCredentials }) = result else { panic!() };
+    drop(stream);
+    let mut reply = Vec::new();
+    near.read_to_end(&mut reply).await.unwrap();
+    assert_eq!(reply, [5, 2, 1, 1]);
+
+    let (mut near, far) = duplex(1024);
+    near.write_all(b"GET / HTTP/1.1\r\n\r\n").await.unwrap();
+    let result = accept(far, Authentication::None, LIMIT, |_| false).await;
+    let Err(AcceptError::NotSocks { protocol: NotSocks::Http, read, .. }) = result else { panic!() };
+    assert_eq!(read, b"GET / HTTP/1.1\r\n\r\n");
+
+    let (near, far) = duplex(1024);
+    drop(near);
+    assert!(matches!(accept(far, Authentication::None, LIMIT, |_| false).await, Err(AcceptError::Io(_))));
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_limit_is_for_all_of_it() {
+    let (mut near, far) = duplex(1024);
+    let drip = async {
+        for byte in b"\x05\x01\x00\x05\x01\x00\x03\x05a.i2p\x00\x50" {
+            tokio::time::sleep(LIMIT / 3).await;
+            if near.write_all(&[*byte]).await.is_err() {
+                return;
+            }
+        }
+    };
+    let (_, result) = tokio::join!(drip, accept(far, Authentication::None, LIMIT, |_| false));
+    assert!(matches!(result, Err(AcceptError::Timeout)));
+
+    let (near, _far) = duplex(1024);
+    let result = connect(near, request(Protocol::Socks5, None), LIMIT).await;
+    assert!(matches!(result, Err(ConnectError::Timeout)));
+}
+
+#[tokio::test]
+async fn a_server_that_refuses_is_understood() {
+    let (near, mut far) = duplex(1024);
+    far.write_all(b"\x05\xff").await.unwrap();
+    let result = connect(near, request(Protocol::Socks5, None), LIMIT).await;
+    assert!(matches!(result, Err(ConnectError::Handshake(ClientError::NoAcceptableMethod))));
+}
