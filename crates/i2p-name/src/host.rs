@@ -30,6 +30,11 @@ impl HostName {
         for label in text.split('.') {
             check_label(label, false)?;
         }
+        // Routers look for it anywhere in a name, and would take what stands before it for a hash.
+        let mut labels = text.split('.').zip(text.split('.').skip(1));
+        if labels.any(|pair| pair == ("b32", "i2p")) {
+            return Err(NameError::MalformedHost("b32.i2p stands within the name"));
+        }
         Ok(Self(text.into()))
     }
 }

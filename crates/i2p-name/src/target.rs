@@ -131,7 +131,6 @@ impl I2pName {
             Some(label) if label.len() <= 52 => B32::from_label(label).map(Self::B32),
             Some(label) => BlindedName::from_label(label).map(Self::Blinded),
             None if !name.contains('.') => Err(NameError::MalformedHost("i2p alone is not a host")),
-            None if name == "b32.i2p" => Err(NameError::MalformedHost("b32.i2p is not a host")),
             None => HostName::from_canonical(name).map(Self::Host),
         }
     }

@@ -79,6 +79,8 @@ fn malformed_names_are_errors() {
         "b32.i2p",
         ".b32.i2p",
         "x.b32.i2p",
+        "aa.b32.i2p.x.i2p",
+        "b32.i2p.i2p",
         "a.i2p SILENT=true",
         "a.i2p\nQUIT",
         "a.i2p\0",
@@ -97,6 +99,8 @@ fn malformed_names_are_errors() {
     ] {
         assert!(Target::parse(text.as_bytes()).is_err(), "{text:?} was accepted");
     }
+    let twice = format!("{}.b32.i2p.i2p", "a".repeat(52));
+    assert!(Target::parse(twice.as_bytes()).is_err());
     let subdomain = format!("www.{}.b32.i2p", "a".repeat(52));
     assert!(Target::parse(subdomain.as_bytes()).is_err());
     assert_eq!(Target::parse(&[b'a'; 256]), Err(NameError::TooLong { length: 256, limit: 255 }));

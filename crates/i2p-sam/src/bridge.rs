@@ -16,7 +16,8 @@ pub struct Timeouts {
     pub hello: Duration,
     /// SESSION CREATE, until tunnels are built.
     pub session_create: Duration,
-    /// NAMING LOOKUP.
+    /// NAMING LOOKUP of a host name. Short: a router has its address book at hand, and the lookups of a session wait for
+    /// each other.
     pub naming_lookup: Duration,
     /// STREAM CONNECT; routers themselves give up after about 60 s.
     pub stream_connect: Duration,
@@ -27,7 +28,7 @@ impl Default for Timeouts {
         Self {
             hello: Duration::from_secs(10),
             session_create: Duration::from_secs(300),
-            naming_lookup: Duration::from_secs(60),
+            naming_lookup: Duration::from_secs(15),
             stream_connect: Duration::from_secs(90),
         }
     }

@@ -205,19 +205,34 @@ impl Control {
                     Ok(Line::End) | Err(_) => return,
                 },
                 lookup = self.waiting.recv() => {
-                    let Some(Lookup { name, reply }) = lookup else { return };
-                    let phase = Phase::NamingLookup;
-                    let timed_out = Err(Error::Timeout { phase, limit: self.limit });
-                    let result = timeout(self.limit, self.look_up(&name)).await.unwrap_or(timed_out);
-                    let lost = matches!(result, Err(Error::SessionLost));
-                    // Whoever asked may have gone.
-                    let _ = reply.send(result);
-                    if lost {
+                    let Some(lookup) = lookup else { return };
+                    if self.serve(lookup).await.is_err() {
                         return;
                     }
                 }
             }
         }
+    }
+
+    /// Looks a name up, unless and until whoever asked has gone. An error means that the session is lost.
+    async fn serve(&mut self, Lookup { name, mut reply }: Lookup) -> Result<(), Error> {
+        if reply.is_closed() {
+            return Ok(());
+        }
+        // Outside of what can be given up: half a command would spoil the next.
+        let sent = self.connection.send(NamingLookup { name: &name }).await;
+        sent.map_err(|_| Error::SessionLost)?;
+        let limit = self.limit;
+        let timed_out = Err(Error::Timeout { phase: Phase::NamingLookup, limit });
+        let result = tokio::select! {
+            result = timeout(limit, self.naming_reply(&name)) => result.unwrap_or(timed_out),
+            // The answer, when it comes, is known by its name and skipped.
+            () = reply.closed() => return Ok(()),
+        };
+        let lost = matches!(result, Err(Error::SessionLost));
+        // Whoever asked may have gone just now.
+        let _ = reply.send(result);
+        if lost { Err(Error::SessionLost) } else { Ok(()) }
     }
 
     /// A line that answers nothing.
@@ -233,10 +248,9 @@ impl Control {
         }
     }
 
-    async fn look_up(&mut self, name: &I2pName) -> Result<Destination, Error> {
+    async fn naming_reply(&mut self, name: &I2pName) -> Result<Destination, Error> {
         let phase = Phase::NamingLookup;
         let asked = name.to_string();
-        self.connection.send(NamingLookup { name }).await.map_err(|_| Error::SessionLost)?;
         loop {
             let Ok(Line::Complete(line)) = self.connection.line().await else {
                 return Err(Error::SessionLost);

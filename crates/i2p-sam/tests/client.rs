@@ -78,12 +78,37 @@ async fn a_stream_error_may_come_as_one_of_the_session() {
 #[tokio::test]
 async fn names_are_looked_up_one_after_the_other() {
     let bridge = TestBridge::start().await;
+    let known = format!("NAMING REPLY RESULT=OK NAME=known.i2p VALUE={}", sam_testkit::destination());
+    // The second lookup, if it came with the first, would be heard.
+    bridge.on("NAMING LOOKUP NAME=known.i2p", [Act::Listen(Duration::from_millis(100)), Act::line(&known)]);
     let session = session(&bridge).await.unwrap();
     let (known, unknown) = (host("known.i2p"), host("unknown.i2p"));
     let (known, unknown) = tokio::join!(session.lookup(&known), session.lookup(&unknown));
     assert_eq!(known.unwrap().to_base64(), sam_testkit::destination());
     let error = unknown.unwrap_err();
     assert!(matches!(error, Error::Refused { result: ResultWord::KeyNotFound, .. }), "{error}");
+    assert!(bridge.commands().contains(&String::new()), "nothing was heard: {:?}", bridge.commands());
+}
+
+#[tokio::test]
+async fn a_lookup_that_nobody_waits_for_any_more_holds_up_no_other() {
+    let bridge = TestBridge::start().await;
+    bridge.on("NAMING LOOKUP NAME=slow.i2p", []);
+    let session = session(&bridge).await.unwrap();
+    let limit = Duration::from_millis(50);
+    assert!(tokio::time::timeout(limit, session.lookup(&host("slow.i2p"))).await.is_err());
+    let known = tokio::time::timeout(Duration::from_secs(10), session.lookup(&host("known.i2p"))).await;
+    known.expect("the lookup before was given up").unwrap();
+}
+
+#[tokio::test]
+async fn a_ping_on_a_stream_is_skipped_and_not_answered() {
+    let bridge = TestBridge::start().await;
+    bridge.on("STREAM CONNECT", [Act::line("PING 1"), Act::line("STREAM STATUS RESULT=OK"), Act::Echo]);
+    let session = session(&bridge).await.unwrap();
+    let mut stream = session.connect(&name("known.i2p"), 0).await.unwrap();
+    stream.write_all(b"x").await.unwrap();
+    assert_eq!(stream.read_u8().await.unwrap(), b'x', "a PONG would come back first");
 }
 
 #[tokio::test]

@@ -1,4 +1,4 @@
-use std::{fmt, process::ExitCode};
+use std::{fmt, io::Write, process::ExitCode};
 
 /// Usage or configuration (EX_USAGE of sysexits.h).
 const USAGE: u8 = 64;
@@ -25,7 +25,8 @@ impl Failure {
 
     /// Says it on stderr and gives the exit code.
     pub(crate) fn report(&self) -> ExitCode {
-        eprintln!("i2p-socks: {}", self.text);
+        // Nobody may be there to read it; the code says it too.
+        let _ = writeln!(std::io::stderr(), "i2p-socks: {}", self.text);
         ExitCode::from(self.code)
     }
 }

@@ -1,6 +1,9 @@
 use std::{
     io::{IsTerminal, Write},
-    sync::{Arc, Mutex, PoisonError},
+    sync::{
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicBool, Ordering::Relaxed},
+    },
     time::{Duration, Instant},
 };
 
@@ -20,6 +23,8 @@ pub(crate) struct Progress {
     bar: Option<ProgressBar>,
     /// Where there is no bar: when something was said last.
     plain: Option<Arc<Mutex<Option<Instant>>>>,
+    /// Nothing is said any more.
+    finished: Arc<AtomicBool>,
 }
 
 impl Progress {
@@ -33,7 +38,7 @@ impl Progress {
             bar.enable_steady_tick(Duration::from_millis(120));
             bar
         });
-        Self { bar, plain: (shown && !terminal).then(Arc::default) }
+        Self { bar, plain: (shown && !terminal).then(Arc::default), finished: Arc::default() }
     }
 
     /// The start is at step number `step`, and this is what it does there.
@@ -48,6 +53,9 @@ impl Progress {
     }
 
     fn say(&self, step: u64, text: &str, not_before: Duration) {
+        if self.finished.load(Relaxed) {
+            return;
+        }
         if let Some(bar) = &self.bar {
             // As long as the steps that are done.
             bar.set_position(step.saturating_sub(1));
@@ -57,13 +65,15 @@ impl Progress {
             let mut last = plain.lock().unwrap_or_else(PoisonError::into_inner);
             if last.is_none_or(|when| when.elapsed() >= not_before) {
                 *last = Some(Instant::now());
-                eprintln!("[{step}/{STEPS}] {text}");
+                // Nobody may be there to read it, which is no reason to end.
+                let _ = writeln!(std::io::stderr(), "[{step}/{STEPS}] {text}");
             }
         }
     }
 
-    /// The start is over: the bar goes away, and comes back with the next step.
+    /// The start is over: the bar goes away, and no later step is said.
     pub(crate) fn finish(&self) {
+        self.finished.store(true, Relaxed);
         if let Some(bar) = &self.bar {
             bar.finish_and_clear();
         }

@@ -11,25 +11,29 @@ use tokio::{
     time::timeout,
 };
 
-use crate::{Dial, Failure, Limits, http_page, relay::relay};
+use crate::{Dial, Failure, Limits, failure_log::FailureLog, http_page, relay::relay};
 
-/// Most bytes that are read and thrown away while a client that is to go closes its side.
-const LINGER_BYTES: usize = 64 * 1024;
+/// What all connections of a server share.
+pub(crate) struct Shared<D> {
+    pub(crate) dialler: D,
+    pub(crate) limits: Limits,
+    pub(crate) failures: FailureLog,
+}
 
-/// The life of one connection. What goes wrong here is the client's affair and the log's, at debug level: whoever
-/// runs the proxy sees a count of failures, not a line for each.
-pub(crate) async fn run<D: Dial>(client: TcpStream, dialler: Arc<D>, limits: Limits) {
-    if let Err(error) = converse(client, &*dialler, limits).await {
+/// The life of one connection.
+pub(crate) async fn run<D: Dial>(client: TcpStream, shared: Arc<Shared<D>>) {
+    if let Err(error) = converse(client, &shared).await {
         tracing::debug!(kind = %error.kind(), "the connection broke");
     }
 }
 
-async fn converse<D: Dial>(client: TcpStream, dialler: &D, limits: Limits) -> io::Result<()> {
+async fn converse<D: Dial>(client: TcpStream, shared: &Shared<D>) -> io::Result<()> {
+    let limits = shared.limits;
     // A reply and the first data behind it are two small writes: Nagle's algorithm would hold the second back.
     client.set_nodelay(true)?;
     // Anybody may come in: credentials say who a client is, not whether.
     match accept(client, Authentication::Isolation, limits.handshake, |_| true).await {
-        Ok(accepted) => answer(accepted, dialler, limits).await,
+        Ok(accepted) => answer(accepted, shared).await,
         Err(AcceptError::Refused { stream, error }) => {
             tracing::debug!(%error, "the handshake failed");
             close_gently(stream, limits).await
@@ -53,29 +57,35 @@ async fn converse<D: Dial>(client: TcpStream, dialler: &D, limits: Limits) -> io
     }
 }
 
-async fn answer<D: Dial>(accepted: Accepted<TcpStream>, dialler: &D, limits: Limits) -> io::Result<()> {
+async fn answer<D: Dial>(accepted: Accepted<TcpStream>, shared: &Shared<D>) -> io::Result<()> {
+    let limits = shared.limits;
     let request = accepted.request();
     let dialled = match wanted(request) {
-        Ok(name) => dialler.dial(&name, request.port).await,
+        Ok(name) => {
+            let dial = shared.dialler.dial(&name, request.port);
+            timeout(limits.dial, dial).await.unwrap_or(Err(Failure::TimedOut))
+        }
         Err(failure) => Err(failure),
     };
     match dialled {
         Ok(peer) => {
             let (client, early_data) = accepted.grant().await?;
             let (relayed, result) = relay(&client, &peer, early_data, limits.half_close).await;
+            drop(peer);
             tracing::debug!(
                 to_peer = relayed.to_peer,
                 to_client = relayed.to_client,
                 outcome = result.map_or_else(|error| error.kind().to_string(), |()| "finished".to_owned()),
                 "a stream ended"
             );
-            Ok(())
+            close_gently(client, limits).await
         }
         Err(failure) => {
             let row = failure.row();
             // The second byte is the code in every version.
             let code = Responder::new(request.protocol).failed(row.socks5, row.socks4).get(1).copied();
-            tracing::info!(code, "a request failed: {}", row.log);
+            tracing::debug!(code, "a request failed: {}", row.log);
+            shared.failures.note(failure);
             close_gently(accepted.refuse(row.socks5, row.socks4).await?, limits).await
         }
     }
@@ -98,18 +108,12 @@ fn wanted(request: &OwnedRequest) -> Result<I2pName, Failure> {
     }
 }
 
-/// Ends a connection so that the client gets the last message: closing with bytes unread would reset it.
+/// Ends a connection so that the client gets what was sent last: closing with bytes unread would reset it.
 async fn close_gently(mut client: TcpStream, limits: Limits) -> io::Result<()> {
-    client.shutdown().await?;
     let drain = async {
+        client.shutdown().await?;
         let mut thrown_away = [0; 1024];
-        let mut total = 0;
-        while total < LINGER_BYTES {
-            match client.read(&mut thrown_away).await? {
-                0 => break,
-                count => total += count,
-            }
-        }
+        while client.read(&mut thrown_away).await? > 0 {}
         Ok(())
     };
     timeout(limits.linger, drain).await.unwrap_or(Ok(()))

@@ -4,6 +4,7 @@
 mod connection;
 mod dial;
 mod failure;
+mod failure_log;
 mod http_page;
 mod limits;
 mod listener;

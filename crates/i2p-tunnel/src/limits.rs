@@ -5,6 +5,8 @@ use std::time::Duration;
 pub struct Limits {
     /// From accepting a connection to the end of its SOCKS handshake, in all.
     pub handshake: Duration,
+    /// From the request to the open stream: lookup, connection and waiting for both.
+    pub dial: Duration,
     /// How long the other side may be silent after one side has finished sending.
     pub half_close: Duration,
     /// How long to wait for a client to take a last message and to close.
@@ -15,6 +17,8 @@ impl Default for Limits {
     fn default() -> Self {
         Self {
             handshake: Duration::from_secs(30),
+            // Routers give up a connection after about 60 s by themselves.
+            dial: Duration::from_secs(120),
             half_close: Duration::from_secs(120),
             // RFC 1928 section 6: after a failure the connection ends within 10 s.
             linger: Duration::from_secs(5),

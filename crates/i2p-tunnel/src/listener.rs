@@ -4,7 +4,11 @@ use tokio::{net::TcpListener, task::JoinSet, time::sleep};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use tracing::Instrument;
 
-use crate::{Dial, Limits, connection};
+use crate::{
+    Dial, Limits,
+    connection::{self, Shared},
+    failure_log::FailureLog,
+};
 
 /// First and longest wait after accepting has failed, as it does when file descriptors run out.
 const BACK_OFF: (Duration, Duration) = (Duration::from_millis(50), Duration::from_secs(2));
@@ -50,8 +54,8 @@ impl Listeners {
 /// Serves clients until told to stop; then closes the listeners and all connections, and comes back when they are
 /// gone.
 pub async fn serve<D: Dial>(listeners: Listeners, dialler: D, limits: Limits, stop: CancellationToken) {
-    let server =
-        Arc::new(Server { dialler: Arc::new(dialler), limits, stop, connections: TaskTracker::new() });
+    let shared = Arc::new(Shared { dialler, limits, failures: FailureLog::default() });
+    let server = Arc::new(Server { shared, stop, connections: TaskTracker::new() });
     let mut accepting = JoinSet::new();
     for listener in listeners.0 {
         accepting.spawn(Arc::clone(&server).accept(listener));
@@ -62,8 +66,7 @@ pub async fn serve<D: Dial>(listeners: Listeners, dialler: D, limits: Limits, st
 }
 
 struct Server<D> {
-    dialler: Arc<D>,
-    limits: Limits,
+    shared: Arc<Shared<D>>,
     stop: CancellationToken,
     connections: TaskTracker,
 }
@@ -84,7 +87,7 @@ impl<D: Dial> Server<D> {
                     number += 1;
                     let span = tracing::debug_span!("connection", number);
                     let stop = self.stop.clone();
-                    let life = connection::run(client, Arc::clone(&self.dialler), self.limits);
+                    let life = connection::run(client, Arc::clone(&self.shared));
                     let life = async move {
                         // Told to stop, or over: either way the sockets close.
                         let _ = stop.run_until_cancelled(life).await;

@@ -23,7 +23,8 @@ pub(crate) struct Relayed {
 /// `half_close`. `early_data` goes to the peer first.
 ///
 /// The peer's end is passed on to the client at once. The client's end is not passed on: every router drops what
-/// its peer still has to say when SAM's side of a stream is closed.
+/// its peer still has to say when SAM's side of a stream is closed. A peer that takes no more may have more to say all
+/// the same, so what the client goes on sending is then thrown away.
 pub(crate) async fn relay(
     client: &TcpStream,
     peer: &TcpStream,
@@ -32,11 +33,16 @@ pub(crate) async fn relay(
 ) -> (Relayed, io::Result<()>) {
     let (upstream, downstream) = (Direction::default(), Direction::default());
     let up = async {
-        drain(peer, &mut Backlog(early_data), &upstream).await?;
-        pump(client, peer, &upstream).await
+        let mut backlog = Backlog(early_data);
+        match pump(client, peer, &mut backlog, &upstream).await {
+            Ok(()) => Ok(()),
+            Err(Broken::Source(error)) => Err(error),
+            Err(Broken::Sink(_)) => discard(client, &upstream).await,
+        }
     };
     let down = async {
-        pump(peer, client, &downstream).await?;
+        let result = pump(peer, client, &mut Backlog(Vec::new()), &downstream).await;
+        result.map_err(|(Broken::Source(error) | Broken::Sink(error))| error)?;
         // Gone already, perhaps; then the other direction says so.
         let _ = shut_down_writing(client);
         Ok(())
@@ -69,11 +75,11 @@ async fn while_moving(
 ) -> io::Result<()> {
     tokio::pin!(work);
     loop {
-        let before = direction.bytes();
+        let before = direction.moved();
         tokio::select! {
             result = &mut work => return result,
             () = sleep_until(Instant::now() + limit) => {
-                if direction.bytes() == before {
+                if direction.moved() == before {
                     return Err(io::Error::new(io::ErrorKind::TimedOut, "half-close limit"));
                 }
             }
@@ -85,11 +91,18 @@ async fn while_moving(
 #[derive(Default)]
 struct Direction {
     bytes: AtomicU64,
+    discarded: AtomicU64,
 }
 
 impl Direction {
+    /// Bytes that arrived.
     fn bytes(&self) -> u64 {
         self.bytes.load(Relaxed)
+    }
+
+    /// Bytes that show life: those that were thrown away too.
+    fn moved(&self) -> u64 {
+        self.bytes() + self.discarded.load(Relaxed)
     }
 
     fn add(&self, count: usize) {
@@ -100,16 +113,27 @@ impl Direction {
 /// What the receiving side would not take yet.
 struct Backlog(Vec<u8>);
 
-/// Moves bytes one way until the sender has finished.
-async fn pump(from: &TcpStream, to: &TcpStream, direction: &Direction) -> io::Result<()> {
-    let mut backlog = Backlog(Vec::new());
+/// Which end of a direction failed.
+enum Broken {
+    Source(io::Error),
+    Sink(io::Error),
+}
+
+/// Moves bytes one way until the sender has finished, the backlog first.
+async fn pump(
+    from: &TcpStream,
+    to: &TcpStream,
+    backlog: &mut Backlog,
+    direction: &Direction,
+) -> Result<(), Broken> {
     loop {
-        from.readable().await?;
-        match move_chunk(from, to, &mut backlog, direction) {
+        drain(to, backlog, direction).await.map_err(Broken::Sink)?;
+        from.readable().await.map_err(Broken::Source)?;
+        match move_chunk(from, to, backlog, direction) {
             Ok(0) => return Ok(()),
-            Ok(_) => drain(to, &mut backlog, direction).await?,
-            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
-            Err(error) => return Err(error),
+            Ok(_) => {}
+            Err(Broken::Source(error)) if error.kind() == io::ErrorKind::WouldBlock => {}
+            Err(broken) => return Err(broken),
         }
     }
 }
@@ -120,14 +144,14 @@ fn move_chunk(
     to: &TcpStream,
     backlog: &mut Backlog,
     direction: &Direction,
-) -> io::Result<usize> {
+) -> Result<usize, Broken> {
     let mut chunk = [0_u8; CHUNK];
-    let count = from.try_read(&mut chunk)?;
+    let count = from.try_read(&mut chunk).map_err(Broken::Source)?;
     let read = chunk.get(..count).unwrap_or_default();
     let written = match to.try_write(read) {
         Ok(written) => written,
         Err(error) if error.kind() == io::ErrorKind::WouldBlock => 0,
-        Err(error) => return Err(error),
+        Err(error) => return Err(Broken::Sink(error)),
     };
     direction.add(written);
     backlog.0.extend_from_slice(read.get(written..).unwrap_or_default());
@@ -149,6 +173,22 @@ async fn drain(to: &TcpStream, backlog: &mut Backlog, direction: &Direction) -> 
         }
     }
     Ok(())
+}
+
+/// Reads and throws away until the sender has finished.
+async fn discard(from: &TcpStream, direction: &Direction) -> io::Result<()> {
+    let mut thrown_away = [0; 1024];
+    loop {
+        from.readable().await?;
+        match from.try_read(&mut thrown_away) {
+            Ok(0) => return Ok(()),
+            Ok(count) => {
+                direction.discarded.fetch_add(count as u64, Relaxed);
+            }
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+            Err(error) => return Err(error),
+        }
+    }
 }
 
 /// Sends a FIN and keeps reading: tokio's own shutdown wants the stream for itself.

@@ -112,15 +112,3 @@ async fn any_username_and_password_are_accepted() {
     client.read_exact(&mut reply).await.unwrap();
     assert_eq!(reply[1], 0);
 }
-
-#[tokio::test]
-async fn a_reply_comes_in_one_segment_with_nothing_before_it() {
-    let bridge = TestBridge::start().await;
-    let proxy = proxy(&bridge).await;
-    let mut client = proxy.connect().await;
-    client.write_all(b"\x05\x01\x00").await.unwrap();
-    let mut bytes = [0; 64];
-    assert_eq!(client.read(&mut bytes).await.unwrap(), 2);
-    client.write_all(b"\x05\x01\x00\x03\x0bunknown.i2p\x00\x50").await.unwrap();
-    assert_eq!(client.read(&mut bytes).await.unwrap(), 10);
-}

@@ -56,19 +56,48 @@ async fn early_data_follows_the_status_and_nothing_of_it_is_lost() {
 #[tokio::test]
 async fn early_data_is_not_sent_before_the_router_says_connected() {
     let bridge = TestBridge::start().await;
+    let heard = Act::Listen(Duration::from_millis(200));
+    bridge.on("STREAM CONNECT", [heard, Act::line("STREAM STATUS RESULT=OK"), Act::Echo]);
     let proxy = proxy(&bridge).await;
-    bridge.on("STREAM CONNECT", [Act::Hang]);
     let mut client = proxy.connect().await;
-    client.write_all(&[&socks5_request("known.i2p", 80)[..], b"EARLY DATA\n"].concat()).await.unwrap();
-    while !bridge.commands().iter().any(|line| line.starts_with("STREAM CONNECT")) {
-        tokio::task::yield_now().await;
-    }
-    client.write_all(b"MORE OF IT\n").await.unwrap();
-    let mut byte = [0; 1];
-    let silence = tokio::time::timeout(Duration::from_millis(100), client.read(&mut byte[..])).await;
-    // The method selection comes, and no reply.
-    assert!(matches!(silence, Ok(Ok(1))));
-    assert!(!bridge.commands().iter().any(|line| line.contains("EARLY") || line.contains("MORE")));
+    client.write_all(&[&socks5_request("known.i2p", 80)[..], b"EARLY DATA"].concat()).await.unwrap();
+    let mut answer = [0; 2];
+    client.read_exact(&mut answer).await.unwrap();
+    client.write_all(b" AND MORE").await.unwrap();
+    let silence = tokio::time::timeout(Duration::from_millis(50), client.read(&mut answer)).await;
+    assert!(silence.is_err(), "a reply before the router's");
+    let mut rest = [0; 10 + 19];
+    client.read_exact(&mut rest).await.unwrap();
+    assert_eq!(&rest[10..], b"EARLY DATA AND MORE");
+    assert_eq!(bridge.commands().last().unwrap(), "", "heard before the status");
+}
+
+#[tokio::test]
+async fn the_last_data_arrives_although_the_client_goes_on_sending() {
+    let bridge = TestBridge::start().await;
+    let sent = pattern(2_000_000);
+    // A far end that has said all and then goes, whatever the client still sends: a refused upload.
+    let gone = Act::Listen(Duration::from_millis(200));
+    bridge.on(
+        "STREAM CONNECT",
+        [Act::line("STREAM STATUS RESULT=OK"), Act::Send(sent.clone()), gone, Act::Close],
+    );
+    let proxy = proxy_with(&bridge, Limits::default()).await;
+    let (client, code) = proxy.socks5("known.i2p", 80).await;
+    assert_eq!(code, 0);
+    let (mut from, mut to) = client.into_split();
+    let sending = tokio::spawn(async move {
+        while to.write_all(b"more").await.is_ok() {
+            tokio::time::sleep(Duration::from_millis(1)).await;
+        }
+    });
+    // Until the far end has gone: what it said is on its way, in buffers.
+    tokio::time::sleep(Duration::from_millis(600)).await;
+    let mut received = Vec::new();
+    from.read_to_end(&mut received).await.unwrap();
+    assert_eq!(received.len(), sent.len());
+    assert!(received == sent);
+    sending.abort();
 }
 
 #[tokio::test]

@@ -161,7 +161,7 @@ async fn converse(
                 held.note(&command);
                 let acts = lock(&held.shared.script).after(&command);
                 tokio::select! {
-                    ended = perform(&mut stream, acts) => if ended? { return Ok(()) },
+                    ended = perform(&mut stream, acts, held.shared) => if ended? { return Ok(()) },
                     () = closed(pushes) => return Ok(()),
                 }
             }
@@ -179,11 +179,17 @@ async fn closed(pushes: &mut broadcast::Receiver<Push>) {
 }
 
 /// Does what the script says; `true` when the connection is over.
-async fn perform(stream: &mut BufReader<TcpStream>, acts: Vec<Act>) -> io::Result<bool> {
+async fn perform(stream: &mut BufReader<TcpStream>, acts: Vec<Act>, shared: &Shared) -> io::Result<bool> {
     for act in acts {
         match act {
             Act::Send(bytes) => stream.write_all(&bytes).await?,
             Act::Wait(time) => tokio::time::sleep(time).await,
+            Act::Listen(time) => {
+                let mut heard = Vec::new();
+                // The time always runs out, unless the client closes first.
+                let _ = tokio::time::timeout(time, stream.read_to_end(&mut heard)).await;
+                lock(&shared.commands).push(String::from_utf8_lossy(&heard).into_owned());
+            }
             Act::Hang => std::future::pending().await,
             Act::Close => return Ok(true),
             Act::Echo => {

@@ -9,6 +9,8 @@ pub enum Act {
     Send(Vec<u8>),
     /// Waits; with tokio's paused clock, no time passes.
     Wait(Duration),
+    /// Reads for this long and adds what came, newlines and all, to the commands as one.
+    Listen(Duration),
     /// Says nothing more and keeps the connection open.
     Hang,
     /// From here on the connection is a stream to a far end that returns what it gets, until the client's FIN.

@@ -24,7 +24,8 @@ pub(crate) struct Proxy {
 /// A proxy on a bridge, with limits short enough for tests to see them.
 pub(crate) async fn proxy(bridge: &TestBridge) -> Proxy {
     let limit = Duration::from_millis(300);
-    proxy_with(bridge, Limits { handshake: limit, half_close: limit, linger: limit }).await
+    proxy_with(bridge, Limits { handshake: limit, half_close: limit, linger: limit, ..Limits::default() })
+        .await
 }
 
 /// A proxy on a bridge, with these limits.
