@@ -75,9 +75,10 @@ pub(crate) fn doc(workspace: &Workspace) -> Result<()> {
         .run()
 }
 
-/// `cargo test`, and once more with what no crate of the workspace asks of `socks-wire`.
+/// `cargo test`, and once more with what no crate of the workspace asks of `socks-wire`, and without the embedded router.
 pub(crate) fn test(workspace: &Workspace) -> Result<()> {
     cargo(workspace, "test --workspace --locked").run()?;
+    cargo(workspace, "test -p i2p-socks --no-default-features --locked").run()?;
     cargo(workspace, "test -p socks-wire --all-features --locked").run()
 }
 
@@ -91,9 +92,13 @@ pub(crate) fn deny(workspace: &Workspace) -> Result<()> {
         .run()
 }
 
-/// `cargo install`, and the installed program started from a directory that is not the workspace.
+/// `cargo install`, and the installed program, which is built in another profile than the tests: started from a directory
+/// that is not the workspace, and put through the tests of its life, its usage and, where it has one, its demo.
 pub(crate) fn install(workspace: &Workspace) -> Result<()> {
-    for features in ["", "--no-default-features"] {
+    for (features, tests) in [
+        ("", "--test life --test usage --test demo"),
+        ("--no-default-features", "--no-default-features --test life --test usage"),
+    ] {
         let root = tempfile::tempdir().context("no temporary directory")?;
         // With the workspace's own target directory: the second build shares what it can with the first.
         cargo(workspace, &format!("install --path crates/i2p-socks --locked {features} --root"))
@@ -101,11 +106,13 @@ pub(crate) fn install(workspace: &Workspace) -> Result<()> {
             .arg("--target-dir")
             .arg(workspace.target())
             .run()?;
-        let version = Invocation::new(root.path().join("bin").join("i2p-socks"), Path::new("/"))
-            .arg("--version")
-            .output()?;
+        let program = root.path().join("bin").join("i2p-socks");
+        let version = Invocation::new(&program, Path::new("/")).arg("--version").output()?;
         ensure!(version.starts_with("i2p-socks "), "i2p-socks --version wrote {version:?}");
         print!("installed and started from /: {version}");
+        cargo(workspace, &format!("test -p i2p-socks --locked {tests}"))
+            .env("I2P_SOCKS_TEST_BINARY", &program.to_string_lossy())
+            .run()?;
     }
     Ok(())
 }

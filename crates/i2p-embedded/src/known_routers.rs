@@ -55,7 +55,10 @@ pub(crate) async fn known_routers(
         Source::ReseedFile(path) => Some(path),
         Source::ReseedServers => None,
     };
-    on_progress(Progress::Reseeding);
+    on_progress(match reseed {
+        Some(_) => Progress::ReadingReseedFile,
+        None => Progress::AskingReseedServers,
+    });
     let found = match ask(reseed.as_deref(), network_id).await {
         Ok(found) => found,
         Err(error) if known.len() >= ENOUGH => {

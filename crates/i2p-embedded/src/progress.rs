@@ -20,8 +20,10 @@ pub(crate) type OnProgress = Arc<dyn Fn(Progress) + Send + Sync>;
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Progress {
-    /// Other routers are being looked up at the reseed servers, or read from the reseed file. Takes up to 90 s.
-    Reseeding,
+    /// The reseed servers are being asked for other routers, over the internet. Takes up to 90 s.
+    AskingReseedServers,
+    /// The reseed file is being read.
+    ReadingReseedFile,
     /// That gave this many routers.
     Reseeded {
         /// How many, after those that cannot be used were left out.
@@ -45,7 +47,7 @@ pub enum Progress {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Stopped {
-    /// The router ended or panicked.
+    /// The router ended, or panicked in a build where a panic does not end the process.
     Router,
     /// The router's SAM bridge no longer listens.
     Bridge,
@@ -85,7 +87,8 @@ pub(crate) async fn report(mut events: EventSubscriber, on_progress: OnProgress)
     }
 }
 
-/// Runs the router until it or its SAM bridge ends. In a task of its own, where a panic ends only that task.
+/// Runs the router until it or its SAM bridge ends. In a task of its own, so that a panic
+/// ends only that, unless panics end the process.
 pub(crate) async fn run(router: Router<Runtime>, sam_address: SocketAddr) -> Stopped {
     tokio::select! {
         _ = tokio::spawn(router) => Stopped::Router,

@@ -41,7 +41,7 @@ impl RouterThread {
         self.handle.spawn(future)
     }
 
-    /// Runs `future` on this thread to its end; a panic in it is an error.
+    /// Runs `future` on this thread to its end; a panic in it is an error, where panics do not end the process.
     pub(crate) async fn run<F, T>(&self, future: F) -> Result<T, Error>
     where
         F: Future<Output = Result<T, Error>> + Send + 'static,
@@ -63,7 +63,8 @@ impl Drop for RouterThread {
     }
 }
 
-/// Runs blocking file work off the router's thread; a panic in it becomes an I/O error.
+/// Runs blocking file work off the router's thread; a panic in it becomes an I/O error, where panics do not
+/// end the process.
 pub(crate) async fn blocking<T: Send + 'static>(
     work: impl FnOnce() -> T + Send + 'static,
 ) -> Result<T, io::Error> {

@@ -51,7 +51,7 @@ fn without_internet_the_start_fails_in_time_and_says_what_to_do() {
         ] {
             assert!(text.contains(part), "{part} is not in: {text}");
         }
-        assert_eq!(*seen.lock().unwrap(), [Progress::Reseeding]);
+        assert_eq!(*seen.lock().unwrap(), [Progress::AskingReseedServers]);
     });
 }
 

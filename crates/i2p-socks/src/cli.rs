@@ -1,6 +1,6 @@
 use std::path::PathBuf;
 
-use clap::{ArgAction, Args, Parser, Subcommand};
+use clap::{Arg, ArgAction, Args, CommandFactory, FromArgMatches, Parser, Subcommand, builder::Resettable};
 
 use crate::config::{Backend, BridgeAddress, ListenAddress};
 
@@ -20,10 +20,25 @@ pub(crate) struct Cli {
 const AFTER_HELP: &str = "\
 Exit codes: 0 ended as told, 1 failed while running, 64 wrong usage or configuration.
 
-Example: i2p-socks run, and in another shell
+Examples: i2p-socks demo, to see it work; or i2p-socks run with a router that has an address
+book (i2pd, Java I2P), and in another shell
   curl --socks5-hostname 127.0.0.1:4450 http://i2p-projekt.i2p/";
 
 impl Cli {
+    /// From this process's command line and environment. A variable that is set to nothing counts as not set: files that
+    /// set variables for containers and services often have such lines.
+    pub(crate) fn try_parse_process() -> Result<Self, clap::Error> {
+        let mut command = <Self as CommandFactory>::command();
+        let empty =
+            |arg: &Arg| arg.get_env().and_then(std::env::var_os).is_some_and(|value| value.is_empty());
+        let ids: Vec<_> =
+            command.get_arguments().filter(|arg| empty(arg)).map(|arg| arg.get_id().clone()).collect();
+        for id in ids {
+            command = command.mut_arg(id, |arg| arg.env(Resettable::Reset));
+        }
+        Self::from_arg_matches(&command.try_get_matches()?)
+    }
+
     pub(crate) fn command(&self) -> Command {
         self.command.unwrap_or(Command::Run)
     }
@@ -37,7 +52,6 @@ pub(crate) enum Command {
     ///
     /// Prints the curl lines to try, and runs until interrupted. Uses --listen; --router, --sam and --state-dir have
     /// no meaning here.
-    #[cfg(feature = "embedded")]
     Demo,
 }
 
@@ -59,11 +73,12 @@ pub(crate) struct Options {
     #[arg(long, global = true, value_name = "FILE", env = "I2P_SOCKS_CONFIG")]
     pub(crate) config: Option<PathBuf>,
 
-    /// Where the embedded router keeps its keys and what it knows of the network
+    /// Where the embedded router keeps its keys and what it knows of the network, and looks for a hosts.txt [default:
+    /// $STATE_DIRECTORY, else i2p-socks where the platform keeps state: ~/.local/state on Linux]
     #[arg(long, global = true, value_name = "DIR", env = "I2P_SOCKS_STATE_DIR")]
     pub(crate) state_dir: Option<PathBuf>,
 
-    /// Log more; twice, everything but the embedded router's own log, which comes at three
+    /// Log more; twice, all of our own; three times, the embedded router's log too, which names what is visited
     #[arg(short, long, global = true, action = ArgAction::Count, conflicts_with = "quiet")]
     verbose: u8,
 
@@ -97,8 +112,6 @@ impl Options {
 
 #[cfg(test)]
 mod tests {
-    use clap::CommandFactory;
-
     use super::*;
 
     #[test]
@@ -130,9 +143,6 @@ mod tests {
             .collect();
         assert!(commands.len() >= 6, "{commands:?}");
         for command in commands {
-            if cfg!(not(feature = "embedded")) && command.trim() == "demo" {
-                continue;
-            }
             let words = ["i2p-socks"].into_iter().chain(command.split_whitespace());
             Cli::try_parse_from(words).unwrap_or_else(|error| panic!("{command}\n{error}"));
         }

@@ -43,6 +43,7 @@ pub(crate) struct RouterConfig {
     /// of another router.
     pub(crate) reseed_file: Option<PathBuf>,
     /// The network that the embedded router is part of: 2 is I2P, others are private networks without anonymity.
+    #[serde(deserialize_with = "ranged::<_, 0, 255>")]
     pub(crate) network_id: u8,
 }
 
@@ -205,7 +206,23 @@ impl Config {
             config.router.sam = sam.clone();
         }
         config.state_dir.clone_from(&options.state_dir);
+        config.check()?;
         Ok(config)
+    }
+
+    /// What no single value can be wrong about.
+    fn check(&self) -> Result<(), Failure> {
+        let mut seen = Vec::new();
+        for address in self.listen() {
+            // Port 0 is another one each time.
+            if address.port() != 0 && seen.contains(&address) {
+                return Err(Failure::usage(format_args!(
+                    "{address} is to be listened on twice: give each address once"
+                )));
+            }
+            seen.push(address);
+        }
+        Ok(())
     }
 
     fn read(path: &Path) -> Result<Self, Failure> {
@@ -305,6 +322,7 @@ mod tests {
             ("[router]\nsam = '127.0.0.1:0'", "expected HOST:PORT"),
             ("[router]\nsam = '::1:7656'", "expected HOST:PORT"),
             ("[router]\nsam = \"a b:7656\"", "expected HOST:PORT"),
+            ("[router]\nnetwork-id = 300", "300 is not between 0 and 255"),
             ("[session]\nlength = 8", "8 is not between 0 and 7"),
             ("[session]\nquantity = 0", "0 is not between 1 and 16"),
             ("[session]\nlenght = 1", "unknown field `lenght`, expected `length` or `quantity`"),

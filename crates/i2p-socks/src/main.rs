@@ -16,7 +16,6 @@ mod signals;
 
 use std::process::ExitCode;
 
-use clap::Parser;
 use cli::{Cli, Command};
 use config::Config;
 use exit::Failure;
@@ -24,7 +23,7 @@ use log::Log;
 use progress::Progress;
 
 fn main() -> ExitCode {
-    let cli = match Cli::try_parse() {
+    let cli = match Cli::try_parse_process() {
         Ok(cli) => cli,
         Err(error) => return exit::parsed_badly(&error),
     };
@@ -47,6 +46,11 @@ fn run(cli: &Cli) -> Result<(), Failure> {
             Command::Run => proxy::run(&config, &progress).await,
             #[cfg(feature = "embedded")]
             Command::Demo => demo::run(&config, &progress).await,
+            #[cfg(not(feature = "embedded"))]
+            Command::Demo => Err(Failure::usage(
+                "this build has no embedded router, and so no private network to show: install i2p-socks with its \
+                 default features",
+            )),
         }
     });
     progress.finish();

@@ -32,7 +32,7 @@ impl Router {
             Backend::Auto => match probe(&bridge, progress).await {
                 Ok(()) => Ok(Self::external(bridge)),
                 Err(error) if cfg!(feature = "embedded") => {
-                    tracing::info!("{error}; starting the embedded router");
+                    tracing::warn!("{error}; starting the embedded router");
                     Self::embed(config, progress).await
                 }
                 Err(error) => Err(Failure::run_time(format_args!(
@@ -91,7 +91,8 @@ impl Router {
             );
         } else {
             tracing::warn!(
-                "the embedded router knows no host names, only .b32.i2p addresses: put a hosts.txt into {}",
+                "the embedded router knows no host names, only .b32.i2p addresses: put a hosts.txt, such as another router \
+                 has, into {}",
                 state_dir.display()
             );
         }
@@ -126,7 +127,10 @@ impl Router {
 fn say(progress: &Progress, event: i2p_embedded::Progress) {
     use i2p_embedded::Progress as Event;
     match event {
-        Event::Reseeding => progress.step(1, "asking reseed servers for routers to start from"),
+        Event::AskingReseedServers => {
+            progress.step(1, "asking reseed servers on the internet for routers to start from");
+        }
+        Event::ReadingReseedFile => progress.step(1, "reading the reseed file"),
         Event::Reseeded { routers } => progress.step(2, &format!("{routers} routers to start from")),
         Event::Started { known_routers } => {
             progress.step(2, &format!("embedded router runs, {known_routers} routers known"));

@@ -4,8 +4,9 @@
 mod common;
 
 use std::{
-    io::{Read, Write},
+    io::{BufRead, BufReader, Read, Write},
     net::{SocketAddr, TcpStream},
+    process::Stdio,
 };
 
 use common::Running;
@@ -83,6 +84,32 @@ async fn a_killed_router_is_said_once_and_survived() {
     assert!(proxy.is_running(), "{}", proxy.said());
     assert_eq!(proxy.said().matches("has closed the SAM session").count(), 1);
     assert_eq!(proxy.signal("TERM"), Some(0), "{}", proxy.said());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_log_that_nobody_reads_any_more_ends_nothing() {
+    let bridge = TestBridge::start().await;
+    let mut command = common::i2p_socks(&[
+        "run",
+        "-vv",
+        "--sam",
+        &bridge.address(),
+        "--router",
+        "sam",
+        "--listen",
+        "127.0.0.1:0",
+    ]);
+    let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    let mut line = String::new();
+    BufReader::new(child.stdout.take().unwrap()).read_line(&mut line).unwrap();
+    let address = line.split(' ').nth(1).unwrap().parse().unwrap();
+    drop(child.stderr.take());
+    for _ in 0..3 {
+        assert_eq!(connect(address, "unknown.i2p").0, 4);
+    }
+    assert!(child.try_wait().unwrap().is_none(), "it has ended");
+    child.kill().unwrap();
+    child.wait().unwrap();
 }
 
 #[tokio::test(flavor = "multi_thread")]

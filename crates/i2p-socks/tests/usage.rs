@@ -21,6 +21,7 @@ fn wrong_usage_and_configuration_exit_with_64() {
         (&["run", "--sam", "7656"], "expected HOST:PORT, such as 127.0.0.1:7656"),
         (&["run", "--router", "i2pd"], "[possible values: auto, sam, embedded]"),
         (&["run", "-v", "-q"], "cannot be used with"),
+        (&["--listen", "127.0.0.1:7,127.0.0.1:7"], "127.0.0.1:7 is to be listened on twice"),
         (&["--config", config], "line 2, column 1"),
         (&["--config", config], "unknown field `lenght`, expected `length` or `quantity`"),
         (&["--config", "/nonexistent.toml"], "/nonexistent.toml: No such file"),
@@ -71,9 +72,23 @@ fn no_router_says_what_to_do() {
 #[cfg(not(feature = "embedded"))]
 #[test]
 fn a_build_without_the_embedded_router_says_so() {
-    let (code, _, stderr) = output(&["run", "--router", "embedded", "--listen", "127.0.0.1:0"]);
-    assert_eq!(code, Some(64), "{stderr}");
-    assert!(stderr.contains("this build has no embedded router"), "{stderr}");
+    for args in [&["run", "--router", "embedded", "--listen", "127.0.0.1:0"][..], &["demo"]] {
+        let (code, _, stderr) = output(args);
+        assert_eq!(code, Some(64), "{stderr}");
+        assert!(stderr.contains("this build has no embedded router"), "{stderr}");
+    }
+}
+
+#[test]
+fn a_variable_that_is_set_to_nothing_is_not_set() {
+    let taken = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = taken.local_addr().unwrap().to_string();
+    let mut command = common::i2p_socks(&["run", "--listen", &address]);
+    for name in ["LISTEN", "ROUTER", "SAM", "CONFIG", "STATE_DIR"] {
+        command.env(format!("I2P_SOCKS_{name}"), "");
+    }
+    let stderr = String::from_utf8(command.output().unwrap().stderr).unwrap();
+    assert!(stderr.contains(&format!("cannot listen on {address}")), "{stderr}");
 }
 
 /// This machine has no internet, or the reseed servers of its tests' network namespace do not exist: either way a

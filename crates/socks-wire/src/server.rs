@@ -1,4 +1,4 @@
-use core::net::IpAddr;
+use core::{fmt, net::IpAddr};
 
 use crate::{Address, Command, Encode, EncodeError, Encoded, Error, Parsed, auth, v4, v5};
 
@@ -15,7 +15,7 @@ pub enum Protocol {
 }
 
 /// A client's request, whatever its protocol.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Clone, Copy, PartialEq, Eq)]
 pub struct Request<'a> {
     /// The protocol it came by.
     pub protocol: Protocol,
@@ -27,6 +27,16 @@ pub struct Request<'a> {
     pub port: u16,
     /// The user id of SOCKS4 and 4a; empty in SOCKS5.
     pub user_id: &'a [u8],
+}
+
+impl fmt::Debug for Request<'_> {
+    /// Without what the client asked for and who it is.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Request")
+            .field("protocol", &self.protocol)
+            .field("command", &self.command)
+            .finish_non_exhaustive()
+    }
 }
 
 impl Request<'_> {

@@ -105,12 +105,18 @@ impl fmt::Debug for OwnedRequest {
 }
 
 /// A client whose request waits for its reply: [`grant`](Self::grant) or [`refuse`](Self::refuse) it.
-#[derive(Debug)]
 #[must_use = "the client waits for its reply"]
 pub struct Accepted<S> {
     stream: S,
     request: OwnedRequest,
     early_data: Vec<u8>,
+}
+
+impl<S> fmt::Debug for Accepted<S> {
+    /// Without the client's data.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Accepted").field("request", &self.request).finish_non_exhaustive()
+    }
 }
 
 impl<S: AsyncWrite + Unpin> Accepted<S> {
@@ -144,7 +150,7 @@ impl<S: AsyncWrite + Unpin> Accepted<S> {
 }
 
 /// Why no request came of a connection.
-#[derive(Debug, thiserror::Error)]
+#[derive(thiserror::Error)]
 #[non_exhaustive]
 pub enum AcceptError<S> {
     /// The limit was reached.
@@ -171,6 +177,13 @@ pub enum AcceptError<S> {
         /// What has been read of it.
         read: Vec<u8>,
     },
+}
+
+impl<S> fmt::Debug for AcceptError<S> {
+    /// As the text says it: without the client's data.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "AcceptError({self})")
+    }
 }
 
 /// Runs a server's handshake up to the request, which is left to be answered, within a limit for all of it. `judge`
@@ -237,7 +250,6 @@ async fn accept_unlimited<S: AsyncRead + AsyncWrite + Unpin>(
 }
 
 /// A stream that a server has connected.
-#[derive(Debug)]
 pub struct Connected<S> {
     /// The stream.
     pub stream: S,
@@ -247,6 +259,13 @@ pub struct Connected<S> {
     pub port: u16,
     /// What came behind the reply: the far end's first data, before anything read from the stream.
     pub early_data: Vec<u8>,
+}
+
+impl<S> fmt::Debug for Connected<S> {
+    /// Without the far end's data.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Connected").field("address", &self.address).finish_non_exhaustive()
+    }
 }
 
 /// Why a server did not connect.

@@ -2,7 +2,16 @@
 #![cfg(feature = "tokio")]
 #![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing)]
 
-use std::time::Duration;
+use std::{
+    io,
+    pin::Pin,
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering::Relaxed},
+    },
+    task::{Context, Poll},
+    time::Duration,
+};
 
 use socks_wire::{
     Address, Authentication, ClientError, ClientRequest, Command, Error, NotSocks, Protocol,
@@ -10,7 +19,7 @@ use socks_wire::{
     stream::{AcceptError, ConnectError, OwnedAddress, accept, connect},
     v4, v5,
 };
-use tokio::io::{AsyncReadExt, AsyncWriteExt, duplex};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, ReadBuf, duplex};
 
 const LIMIT: Duration = Duration::from_secs(30);
 const GOOD: Credentials<'static> = Credentials { username: b"me", password: b"secret" };
@@ -89,6 +98,66 @@ async fn mistakes_and_other_protocols_are_told_apart() {
     let (near, far) = duplex(1024);
     drop(near);
     assert!(matches!(accept(far, Authentication::None, LIMIT, |_| false).await, Err(AcceptError::Io(_))));
+}
+
+/// A stream that counts its writes.
+struct Counting<S> {
+    inner: S,
+    writes: Arc<AtomicUsize>,
+}
+
+impl<S: AsyncRead + Unpin> AsyncRead for Counting<S> {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.inner).poll_read(cx, buf)
+    }
+}
+
+impl<S: AsyncWrite + Unpin> AsyncWrite for Counting<S> {
+    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
+        self.writes.fetch_add(1, Relaxed);
+        Pin::new(&mut self.inner).poll_write(cx, buf)
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.inner).poll_flush(cx)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.inner).poll_shutdown(cx)
+    }
+}
+
+#[tokio::test]
+async fn each_answer_is_one_write() {
+    let (mut near, far) = duplex(1024);
+    let writes = Arc::new(AtomicUsize::new(0));
+    let far = Counting { inner: far, writes: Arc::clone(&writes) };
+    near.write_all(b"\x05\x01\x02\x01\x01u\x01p\x05\x01\x00\x03\x05a.i2p\x00\x50").await.unwrap();
+    let accepted = accept(far, Authentication::Isolation, LIMIT, |_| true).await.unwrap();
+    assert_eq!(writes.load(Relaxed), 2, "method selection and status");
+    drop(accepted.grant().await.unwrap());
+    assert_eq!(writes.load(Relaxed), 3, "and the reply");
+}
+
+#[tokio::test]
+async fn debug_output_holds_nothing_of_the_client() {
+    let (mut near, far) = duplex(1024);
+    near.write_all(b"\x04\x01\x00\x50\x00\x00\x00\x01secret\0secret.i2p\0secret").await.unwrap();
+    let accepted = accept(far, Authentication::None, LIMIT, |_| false).await.unwrap();
+    let socks4 = format!("{accepted:?} {:?}", accepted.request());
+    let (mut near, far) = duplex(1024);
+    near.write_all(b"GET http://secret.i2p/").await.unwrap();
+    let http = format!("{:?}", accept(far, Authentication::None, LIMIT, |_| false).await);
+    let mut handshake = socks_wire::ServerHandshake::new();
+    let step = format!("{:?}", handshake.step(b"\x04\x01\x00\x50\x00\x00\x00\x01secret\0secret.i2p\0"));
+    for text in [socks4, http, step] {
+        // Neither as text nor as numbers.
+        assert!(!text.contains("secret") && !text.contains("115, 101"), "{text}");
+    }
 }
 
 #[tokio::test(start_paused = true)]

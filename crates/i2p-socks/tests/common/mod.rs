@@ -16,9 +16,11 @@ use std::{
 /// Longest that anything here may take: generous, since it is only waited for when something is broken.
 pub(crate) const LIMIT: Duration = Duration::from_secs(150);
 
-/// The binary, without a configuration from the environment.
+/// The binary, without a configuration from the environment. `cargo xtask install` names the one that it has installed,
+/// to run these tests on what users get.
 pub(crate) fn i2p_socks(args: &[&str]) -> Command {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_i2p-socks"));
+    let installed = std::env::var_os("I2P_SOCKS_TEST_BINARY");
+    let mut command = Command::new(installed.unwrap_or_else(|| env!("CARGO_BIN_EXE_i2p-socks").into()));
     command.args(args);
     for name in ["LISTEN", "ROUTER", "SAM", "CONFIG", "STATE_DIR"] {
         command.env_remove(format!("I2P_SOCKS_{name}"));
