@@ -1,8 +1,5 @@
-use alloc::{boxed::Box, string::String};
-use core::{
-    fmt,
-    net::{IpAddr, Ipv6Addr},
-};
+use alloc::boxed::Box;
+use core::{fmt, net::IpAddr};
 
 use crate::{
     B32, BlindedName, ClearNetHost, Destination, HostName, NameError,
@@ -64,12 +61,6 @@ impl Target {
             IpAddr::V4(_) => Self::Ip(address),
             IpAddr::V6(v6) => Self::Ip(ip::unmap(v6)),
         }
-    }
-}
-
-impl From<Ipv6Addr> for Target {
-    fn from(address: Ipv6Addr) -> Self {
-        Self::from_ip(IpAddr::V6(address))
     }
 }
 
@@ -174,19 +165,5 @@ impl From<HostName> for I2pName {
 impl From<B32> for I2pName {
     fn from(b32: B32) -> Self {
         Self::B32(b32)
-    }
-}
-
-impl TryFrom<&str> for I2pName {
-    type Error = NameError;
-
-    fn try_from(text: &str) -> Result<Self, NameError> {
-        Self::parse(text)
-    }
-}
-
-impl From<I2pName> for String {
-    fn from(name: I2pName) -> Self {
-        alloc::format!("{name}")
     }
 }

@@ -15,7 +15,7 @@ use crate::{
     config::Config,
     exit::Failure,
     progress::Progress,
-    proxy::{BUILDING, Proxy, build_session, unless},
+    proxy::{BUILDING, Proxy, build_session},
     signals::stop_token,
 };
 
@@ -46,7 +46,7 @@ pub(crate) async fn run(config: &Config, progress: &Progress) -> Result<(), Fail
         demo.wait_for_page(progress).await;
         Ok(demo)
     };
-    let Some(demo) = unless(&stop, timeout(PATIENCE, start)).await else { return Ok(()) };
+    let Some(demo) = stop.run_until_cancelled(timeout(PATIENCE, start)).await else { return Ok(()) };
     let demo = demo.unwrap_or_else(|_| Err(too_slow()))?;
     progress.finish();
     proxy.announce()?;

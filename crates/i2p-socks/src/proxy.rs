@@ -1,10 +1,6 @@
 //! `run`: listeners, a router, a session, and then clients until told to stop.
 
-use std::{
-    io::Write,
-    net::SocketAddr,
-    sync::atomic::{AtomicBool, Ordering::Relaxed},
-};
+use std::{io::Write, net::SocketAddr};
 
 use i2p_sam::{Bridge, Session, SessionOptions};
 use i2p_tunnel::{BindError, Limits, Listeners, SamDialler, serve};
@@ -20,11 +16,11 @@ pub(crate) async fn run(config: &Config, progress: &Progress) -> Result<(), Fail
     let stop = stop_token()?;
     // First what fails at once: a taken port is known before minutes of building tunnels.
     let proxy = Proxy::bind(&config.listen()).await?;
-    let Some(router) = unless(&stop, Router::find(config, progress)).await else { return Ok(()) };
+    let Some(router) = stop.run_until_cancelled(Router::find(config, progress)).await else { return Ok(()) };
     let router = router?;
     let options = config.session.options();
     progress.step(3, BUILDING);
-    let Some(session) = unless(&stop, build_session(router.bridge(), &options)).await else {
+    let Some(session) = stop.run_until_cancelled(build_session(router.bridge(), &options)).await else {
         return Ok(());
     };
     let session = session?;
@@ -40,11 +36,6 @@ pub(crate) async fn run(config: &Config, progress: &Progress) -> Result<(), Fail
     }
     serving.await;
     Ok(())
-}
-
-/// Does the work, or drops it when told to stop.
-pub(crate) async fn unless<T>(stop: &CancellationToken, work: impl Future<Output = T>) -> Option<T> {
-    stop.run_until_cancelled(work).await
 }
 
 /// Opens the session that all clients share.
@@ -93,19 +84,13 @@ impl Proxy {
 
     /// Serves clients until told to stop.
     pub(crate) async fn serve(self, session: Session, stop: CancellationToken) {
-        let stopping = AtomicBool::new(false);
-        let served = async {
-            serve(self.listeners, SamDialler::new(session.clone()), Limits::default(), stop).await;
-            stopping.store(true, Relaxed);
-        };
+        let served = serve(self.listeners, SamDialler::new(session.clone()), Limits::default(), stop);
         let watched = async {
             session.lost().await;
-            if !stopping.load(Relaxed) {
-                tracing::error!(
-                    "the router has closed the SAM session: clients are told \"general failure\" (01) from now on; when \
-                     the router is back, restart i2p-socks"
-                );
-            }
+            tracing::error!(
+                "the router has closed the SAM session: clients are told \"general failure\" (01) from now on; when \
+                 the router is back, restart i2p-socks"
+            );
             std::future::pending::<()>().await;
         };
         tokio::select! {

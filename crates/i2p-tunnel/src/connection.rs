@@ -2,7 +2,7 @@ use std::{io, sync::Arc};
 
 use i2p_name::{I2pName, NameError, Target};
 use socks_wire::{
-    Authentication, Command, NotSocks, Responder,
+    Authentication, Command, NotSocks,
     stream::{AcceptError, Accepted, OwnedAddress, OwnedRequest, accept},
 };
 use tokio::{
@@ -82,9 +82,7 @@ async fn answer<D: Dial>(accepted: Accepted<TcpStream>, shared: &Shared<D>) -> i
         }
         Err(failure) => {
             let row = failure.row();
-            // The second byte is the code in every version.
-            let code = Responder::new(request.protocol).failed(row.socks5, row.socks4).get(1).copied();
-            tracing::debug!(code, "a request failed: {}", row.log);
+            tracing::debug!("a request failed: {}", row.log);
             shared.failures.note(failure);
             close_gently(accepted.refuse(row.socks5, row.socks4).await?, limits).await
         }

@@ -1,6 +1,6 @@
 use std::fmt;
 
-use i2p_name::I2pName;
+use i2p_name::{Destination, I2pName, NameError};
 
 /// The versions this client can speak. i2pd takes the minimum when it does not know the maximum, so the
 /// minimum is the least that is enough: 3.1 has SIGNATURE_TYPE.
@@ -78,14 +78,16 @@ impl SessionOptions {
         self
     }
 
-    /// The keys to use, as base64 in the form of a `SESSION STATUS` or `DEST REPLY`, instead of new ones. Text
-    /// that is not base64 is ignored, and the session gets new keys.
-    #[must_use]
-    pub fn private_key(mut self, key: impl Into<String>) -> Self {
+    /// The keys to use instead of new ones, as base64 in the form of a `SESSION STATUS` or `DEST REPLY`.
+    ///
+    /// # Errors
+    /// [`NameError`] when it is not base64, or no destination with keys behind it: a session with other keys than the
+    /// ones asked for would be another identity.
+    pub fn private_key(mut self, key: impl Into<String>) -> Result<Self, NameError> {
         let key = key.into();
-        let base64 = |b: u8| b.is_ascii_alphanumeric() || b"-~=".contains(&b);
-        self.private_key = (!key.is_empty() && key.bytes().all(base64)).then_some(key);
-        self
+        Destination::from_private_key(&key)?;
+        self.private_key = Some(key);
+        Ok(self)
     }
 }
 
@@ -218,13 +220,15 @@ mod tests {
     #[test]
     fn a_private_key_cannot_carry_options() {
         let id = SessionId("x".into());
-        let options = SessionOptions::default().private_key("AAAA inbound.length=0");
-        assert!(SessionCreate { id: &id, options: &options }.to_string().contains("DESTINATION=TRANSIENT"));
-        let options = SessionOptions::default().private_key("AB-~==").publish(true);
+        let key = sam_testkit::private_key();
+        for wrong in ["", "AAAA", &format!("{key} inbound.length=0"), &format!("{key}\nQUIT")] {
+            assert!(SessionOptions::default().private_key(wrong).is_err(), "{wrong:?}");
+        }
+        let options = SessionOptions::default().private_key(&key).unwrap().publish(true);
         let line = SessionCreate { id: &id, options: &options }.to_string();
-        assert!(line.contains("DESTINATION=AB-~== inbound"), "{line}");
+        assert!(line.contains(&format!("DESTINATION={key} inbound")), "{line}");
         assert!(line.ends_with("i2cp.dontPublishLeaseSet=false\n"), "{line}");
-        assert!(!format!("{options:?}").contains("AB-~"));
+        assert!(!format!("{options:?}").contains(&key));
     }
 
     #[test]
