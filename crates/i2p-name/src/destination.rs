@@ -1,27 +1,18 @@
 use alloc::{string::String, vec::Vec};
 use core::{fmt, str::FromStr};
 
-use data_encoding::{Encoding, Specification};
-
-use crate::{B32, NameError};
+use crate::{B32, NameError, base64};
 
 /// 256 bytes of encryption key, 128 of signing key, and a certificate of three bytes and more.
 const MIN_BYTES: usize = 387;
+/// The shortest secret keys: 32 bytes of X25519, 20 of DSA.
+const MIN_SECRET: usize = 52;
 /// The longest that fits into one SAM line of 4,095 bytes, commands and keys around it included.
 const MAX_BYTES: usize = 2_900;
 /// Text shorter than this is never a destination.
 pub(crate) const MIN_TEXT: usize = 516;
 /// Text longer than this is not looked at.
 pub(crate) const MAX_TEXT: usize = MAX_BYTES.div_ceil(3) * 4;
-
-/// I2P's base64: `-` and `~` for 62 and 63.
-fn base64(padding: Option<char>) -> Encoding {
-    let mut spec = Specification::new();
-    spec.symbols.push_str("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-~");
-    spec.padding = padding;
-    // The specification above is well-formed, so the other arm is never taken.
-    spec.encoding().unwrap_or(data_encoding::BASE64)
-}
 
 /// An I2P destination: the public keys of an endpoint and their certificate.
 ///
@@ -55,7 +46,7 @@ impl Destination {
     /// I2P's base64, with padding, as routers write it.
     #[must_use]
     pub fn to_base64(&self) -> String {
-        base64(Some('=')).encode(&self.0)
+        base64::encode(&self.0)
     }
 
     /// Its base32 address.
@@ -74,7 +65,7 @@ impl Destination {
         let error = NameError::DestinationLength { length: bytes.len() };
         let Some(&[high, low]) = bytes.get(MIN_BYTES - 2..MIN_BYTES) else { return Err(error) };
         let end = MIN_BYTES + usize::from(u16::from_be_bytes([high, low]));
-        if bytes.len() <= end {
+        if bytes.len() < end + MIN_SECRET {
             return Err(error);
         }
         bytes.truncate(end);
@@ -86,8 +77,7 @@ fn decode(text: &str) -> Result<Vec<u8>, NameError> {
     if text.len() > MAX_TEXT {
         return Err(NameError::TooLong { length: text.len(), limit: MAX_TEXT });
     }
-    let padding = if text.ends_with('=') { Some('=') } else { None };
-    base64(padding).decode(text.as_bytes()).map_err(|_| NameError::Base64)
+    base64::decode(text)
 }
 
 impl FromStr for Destination {
@@ -142,9 +132,9 @@ mod tests {
     fn the_private_key_starts_with_the_destination() {
         let mut key = sample();
         key.extend([9; 256 + 32]);
-        let text = base64(Some('=')).encode(&key);
+        let text = base64::encode(&key);
         assert_eq!(Destination::from_private_key(&text).unwrap().as_bytes(), sample());
-        let no_secret = base64(Some('=')).encode(&sample());
+        let no_secret = base64::encode(&sample());
         assert!(Destination::from_private_key(&no_secret).is_err());
     }
 

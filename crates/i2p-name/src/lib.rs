@@ -5,6 +5,7 @@
 extern crate alloc;
 
 mod b32;
+pub mod base64;
 mod destination;
 mod error;
 mod host;

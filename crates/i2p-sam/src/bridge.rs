@@ -1,23 +1,33 @@
-use std::{future::Future, io, sync::Arc, time::Duration};
+use std::{
+    future::Future,
+    net::SocketAddr,
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
 
+use i2p_name::{Destination, I2pName};
 use tokio::{net::TcpStream, time::timeout};
 
 use crate::{
-    Error, Phase, Session,
+    Capabilities, Error, Phase, Primary, Session,
     connection::{Connection, Line},
-    wire::{Hello, Malformed, Reply, ResultWord, SessionId, SessionOptions, Version},
+    datagram::DatagramSession,
+    lookup,
+    wire::{
+        DatagramStyle, DestGenerate, Dialect, Hello, Login, LookupName, NamingLookup, Ports, PrivateKey,
+        Reply, ResultWord, SessionOptions, Version,
+    },
 };
 
 /// How long the client waits for a router. The specification asks for patience: a router that gives up says so
 /// itself, and a session or stream that was abandoned too early costs the network as much as one that is used.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Timeouts {
-    /// TCP connection and HELLO.
+    /// TCP connection and HELLO, and answers that take a router no time: keys, subsessions, forwarding.
     pub hello: Duration,
     /// SESSION CREATE, until tunnels are built.
     pub session_create: Duration,
-    /// NAMING LOOKUP of a host name. Short: a router has its address book at hand, and the lookups of a session wait for
-    /// each other.
+    /// NAMING LOOKUP. A router has its address book at hand; Java I2P looks for the lease set of a hash, for 15 s at most.
     pub naming_lookup: Duration,
     /// STREAM CONNECT; routers themselves give up after about 60 s.
     pub stream_connect: Duration,
@@ -28,17 +38,28 @@ impl Default for Timeouts {
         Self {
             hello: Duration::from_secs(10),
             session_create: Duration::from_secs(300),
-            naming_lookup: Duration::from_secs(15),
+            naming_lookup: Duration::from_secs(20),
             stream_connect: Duration::from_secs(90),
         }
     }
 }
 
-/// A router's SAM bridge: where it is and how patient to be with it. Cheap to clone; holds no connection.
+/// A router's SAM bridge: where it is, what it can do and how patient to be with it. Cheap to clone; clones share what
+/// was learned of the bridge, and hold no connection.
 #[derive(Debug, Clone)]
 pub struct Bridge {
     address: Arc<str>,
+    udp_address: Option<SocketAddr>,
+    login: Option<Arc<Login>>,
     timeouts: Timeouts,
+    learned: Arc<Learned>,
+}
+
+/// What is known of the bridge, and who is finding out.
+#[derive(Debug, Default)]
+struct Learned {
+    capabilities: Mutex<Option<Capabilities>>,
+    probing: tokio::sync::Mutex<()>,
 }
 
 impl Bridge {
@@ -46,7 +67,13 @@ impl Bridge {
     /// resolved by the operating system at each connection.
     #[must_use]
     pub fn new(address: impl AsRef<str>) -> Self {
-        Self { address: Arc::from(address.as_ref()), timeouts: Timeouts::default() }
+        Self {
+            address: Arc::from(address.as_ref()),
+            udp_address: None,
+            login: None,
+            timeouts: Timeouts::default(),
+            learned: Arc::default(),
+        }
     }
 
     /// With other limits than the default ones.
@@ -55,10 +82,28 @@ impl Bridge {
         Self { timeouts, ..self }
     }
 
+    /// With a user and a password, for a bridge that asks for them. They cross the network as they are: a bridge on
+    /// another machine belongs behind a tunnel of its own.
+    #[must_use]
+    pub fn with_login(self, login: Login) -> Self {
+        Self { login: Some(Arc::new(login)), ..self }
+    }
+
+    /// With the address that takes datagrams, where it is not the bridge's own and the port below its own (7655 beside 7656).
+    #[must_use]
+    pub fn with_udp_address(self, address: SocketAddr) -> Self {
+        Self { udp_address: Some(address), ..self }
+    }
+
     /// Where the bridge is, as given to [`Bridge::new`].
     #[must_use]
     pub fn address(&self) -> &str {
         &self.address
+    }
+
+    /// Where it takes datagrams, as given to [`Bridge::with_udp_address`].
+    pub(crate) fn udp_address(&self) -> Option<SocketAddr> {
+        self.udp_address
     }
 
     /// The limits in force.
@@ -67,35 +112,130 @@ impl Bridge {
         self.timeouts
     }
 
-    /// Asks whether a bridge answers, and which version it speaks.
+    /// Asks whether a bridge answers, and learns what it can do. Asked once: clones of this bridge and all that uses them
+    /// know it from then on, until a session is lost.
     ///
     /// # Errors
     /// [`Error::Unreachable`], [`Error::NotSam`], [`Error::Timeout`], [`Error::Refused`].
-    pub async fn probe(&self) -> Result<Version, Error> {
-        self.connect().await.map(|(_, version)| version)
+    pub async fn capabilities(&self) -> Result<Capabilities, Error> {
+        if let Some(known) = self.known() {
+            return Ok(known);
+        }
+        let _one_at_a_time = self.learned.probing.lock().await;
+        if let Some(known) = self.known() {
+            return Ok(known);
+        }
+        let learned = self.learn().await?;
+        tracing::info!("the router's bridge: {learned}");
+        self.set_known(Some(learned));
+        Ok(learned)
     }
 
-    /// Opens a session: a destination with tunnels of its own. Returns when the tunnels are built.
+    /// Forgets what was learned: behind a connection that was lost another router may come up, or another version of it.
+    pub(crate) fn forget(&self) {
+        self.set_known(None);
+    }
+
+    fn known(&self) -> Option<Capabilities> {
+        *self.learned.capabilities.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn set_known(&self, capabilities: Option<Capabilities>) {
+        *self.learned.capabilities.lock().unwrap_or_else(PoisonError::into_inner) = capabilities;
+    }
+
+    async fn learn(&self) -> Result<Capabilities, Error> {
+        let (mut connection, version) = self.connect_as(Dialect::Standard).await?;
+        let limit = self.timeouts.hello;
+        within(limit, Phase::Hello, async {
+            connection
+                .send(&NamingLookup { name: LookupName::Nothing, options: false }, Phase::Hello)
+                .await?;
+            let line = connection.answer(Phase::Hello).await?;
+            Ok(Capabilities::learn(version, Reply::parse(&line).ok()))
+        })
+        .await
+    }
+
+    /// Opens a session for streams: a destination with tunnels of its own. Returns when the tunnels are built.
     ///
     /// # Errors
-    /// What [`Bridge::probe`] can say, and [`Error::Refused`] with the router's reason.
+    /// What [`Bridge::capabilities`] can say, and [`Error::Refused`] with the router's reason.
     pub async fn create_session(&self, options: &SessionOptions) -> Result<Session, Error> {
-        let id = SessionId::random().map_err(Error::Random)?;
-        Session::create(self.clone(), id, options).await
+        Session::create(self, options).await
     }
 
-    /// A connection that has said HELLO.
-    pub(crate) async fn connect(&self) -> Result<(Connection, Version), Error> {
-        let limit = self.timeouts.hello;
-        within(limit, Phase::Hello, self.connect_and_hello()).await
+    /// Opens a session for datagrams of one kind. They come and go over UDP; `ports` are those that are listened on and
+    /// sent from where a datagram does not say others.
+    ///
+    /// # Errors
+    /// As [`Bridge::create_session`], and [`Error::Unsupported`], [`Error::Udp`].
+    pub async fn create_datagram_session(
+        &self,
+        style: DatagramStyle,
+        ports: Ports,
+        options: &SessionOptions,
+    ) -> Result<DatagramSession, Error> {
+        DatagramSession::create(self, style, ports, options).await
     }
 
-    async fn connect_and_hello(&self) -> Result<(Connection, Version), Error> {
+    /// Opens a session that carries nothing by itself and lends its destination and tunnels to subsessions.
+    ///
+    /// On Java I2P its lease set is published, whatever the options say.
+    ///
+    /// # Errors
+    /// As [`Bridge::create_session`], and [`Error::Unsupported`].
+    pub async fn create_primary(&self, options: &SessionOptions) -> Result<Primary, Error> {
+        Primary::create(self, options).await
+    }
+
+    /// Asks the router's address book for a destination, without a session. The lookup has a connection of its own.
+    ///
+    /// # Errors
+    /// As [`Session::lookup`], and [`Error::Unsupported`] by emissary, which looks up names for sessions only.
+    pub async fn lookup(&self, name: &I2pName) -> Result<Destination, Error> {
+        lookup::anywhere(self, name).await
+    }
+
+    /// Has the router make keys (Ed25519), for a session that is to be the same one again.
+    ///
+    /// # Errors
+    /// What [`Bridge::capabilities`] can say, and [`Error::Refused`], [`Error::Closed`], [`Error::Unexpected`].
+    pub async fn generate_keys(&self) -> Result<PrivateKey, Error> {
+        let phase = Phase::DestGenerate;
+        let mut connection = self.connect().await?;
+        within(self.timeouts.hello, phase, async {
+            connection.send(&DestGenerate, phase).await?;
+            let line = connection.answer(phase).await?;
+            match Reply::parse(&line) {
+                Ok(Reply::Dest { status, private_key: Some(key), .. }) if status.result == ResultWord::Ok => {
+                    key.parse().map_err(|_| Error::Unexpected { phase })
+                }
+                Ok(Reply::Dest { status, .. }) if status.result != ResultWord::Ok => {
+                    Err(Error::refused(phase, status))
+                }
+                _ => Err(Error::Unexpected { phase }),
+            }
+        })
+        .await
+    }
+
+    /// A connection that has said HELLO and speaks the bridge's dialect.
+    pub(crate) async fn connect(&self) -> Result<Connection, Error> {
+        let dialect = self.capabilities().await?.dialect();
+        self.connect_as(dialect).await.map(|(connection, _)| connection)
+    }
+
+    async fn connect_as(&self, dialect: Dialect) -> Result<(Connection, Version), Error> {
+        within(self.timeouts.hello, Phase::Hello, self.connect_and_hello(dialect)).await
+    }
+
+    async fn connect_and_hello(&self, dialect: Dialect) -> Result<(Connection, Version), Error> {
         let unreachable = |source| Error::Unreachable { address: self.address.to_string(), source };
         let stream = TcpStream::connect(&*self.address).await.map_err(unreachable)?;
         stream.set_nodelay(true).map_err(unreachable)?;
-        let mut connection = Connection::new(stream);
-        connection.send(Hello).await.map_err(unreachable)?;
+        let mut connection = Connection::new(stream, dialect);
+        connection.send(&Hello { login: self.login.as_deref() }, Phase::Hello).await?;
         let not_sam = || Error::NotSam { address: self.address.to_string() };
         let Ok(Line::Complete(line)) = connection.line().await else { return Err(not_sam()) };
         match Reply::parse(&line) {
@@ -108,28 +248,6 @@ impl Bridge {
             _ => Err(not_sam()),
         }
     }
-}
-
-/// The next line as an error where there is none.
-pub(crate) async fn answer(connection: &mut Connection, phase: Phase) -> Result<bytes::BytesMut, Error> {
-    match connection.line().await {
-        Ok(Line::Complete(line)) => Ok(line),
-        Ok(Line::End) => Err(Error::Closed { phase }),
-        Err(error) => Err(broken(&error, phase)),
-    }
-}
-
-/// A connection that broke while something was being done.
-pub(crate) fn broken(error: &io::Error, phase: Phase) -> Error {
-    match error.kind() {
-        io::ErrorKind::InvalidData => Error::Unexpected { phase },
-        _ => Error::Closed { phase },
-    }
-}
-
-/// A line that is no SAM at all.
-pub(crate) fn unexpected(phase: Phase) -> impl FnOnce(Malformed) -> Error {
-    move |Malformed| Error::Unexpected { phase }
 }
 
 pub(crate) async fn within<T>(

@@ -1,4 +1,4 @@
-use std::{fmt::Display, io};
+use std::{io, net::SocketAddr};
 
 use bytes::BytesMut;
 use tokio::{
@@ -6,7 +6,10 @@ use tokio::{
     net::TcpStream,
 };
 
-use crate::wire::MAX_LINE;
+use crate::{
+    Error, Phase,
+    wire::{Command, Dialect, MAX_LINE, Pong, Reply, ResultWord},
+};
 
 /// One connection to a bridge that still speaks lines.
 ///
@@ -14,6 +17,7 @@ use crate::wire::MAX_LINE;
 /// in [`Connection::into_stream`].
 pub(crate) struct Connection {
     stream: TcpStream,
+    dialect: Dialect,
     /// The part of a line that has come so far.
     partial: BytesMut,
 }
@@ -28,13 +32,27 @@ pub(crate) enum Line {
 }
 
 impl Connection {
-    pub(crate) fn new(stream: TcpStream) -> Self {
-        Self { stream, partial: BytesMut::new() }
+    pub(crate) fn new(stream: TcpStream, dialect: Dialect) -> Self {
+        Self { stream, dialect, partial: BytesMut::new() }
+    }
+
+    /// Our own address and the bridge's.
+    pub(crate) fn addresses(&self) -> io::Result<(SocketAddr, SocketAddr)> {
+        Ok((self.stream.local_addr()?, self.stream.peer_addr()?))
     }
 
     /// Sends one command: one write, one line.
-    pub(crate) async fn send(&mut self, command: impl Display) -> io::Result<()> {
-        self.stream.write_all(command.to_string().as_bytes()).await
+    pub(crate) async fn send(&mut self, command: &impl Command, phase: Phase) -> Result<(), Error> {
+        let line = command.line(self.dialect)?;
+        self.stream.write_all(line.as_bytes()).await.map_err(|error| broken(&error, phase))
+    }
+
+    /// Answers a bridge's PING. A text that is too long for an answer gets none.
+    pub(crate) async fn pong(&mut self, text: &str) -> io::Result<()> {
+        match (Pong { text }).line(self.dialect) {
+            Ok(line) => self.stream.write_all(line.as_bytes()).await,
+            Err(_) => Ok(()),
+        }
     }
 
     /// Reads one line. Safe to drop and to call again: nothing that was read is lost.
@@ -62,6 +80,31 @@ impl Connection {
         }
     }
 
+    /// The next line, as an error where there is none.
+    pub(crate) async fn answer(&mut self, phase: Phase) -> Result<BytesMut, Error> {
+        match self.line().await {
+            Ok(Line::Complete(line)) => Ok(line),
+            Ok(Line::End) => Err(Error::Closed { phase }),
+            Err(error) => Err(broken(&error, phase)),
+        }
+    }
+
+    /// The status of a stream, which some routers send as one of the session. PINGs that were on their way are
+    /// skipped: a PONG here could end up in the stream.
+    pub(crate) async fn stream_status(&mut self, phase: Phase) -> Result<(), Error> {
+        loop {
+            let line = self.answer(phase).await?;
+            return match Reply::parse(&line).map_err(|_| Error::Unexpected { phase })? {
+                Reply::Stream { status } if status.result == ResultWord::Ok => Ok(()),
+                Reply::Stream { status } | Reply::Session { status, .. } => {
+                    Err(Error::refused(phase, status))
+                }
+                Reply::Ping(_) => continue,
+                _ => Err(Error::Unexpected { phase }),
+            };
+        }
+    }
+
     /// Moves bytes that are known to be there from the socket to `partial`: never waits, so that dropping
     /// [`Connection::line`] cannot lose them.
     async fn take(&mut self, count: usize) -> io::Result<()> {
@@ -79,5 +122,13 @@ impl Connection {
     /// The connection as what it is after a successful STREAM CONNECT or ACCEPT: the stream itself.
     pub(crate) fn into_stream(self) -> TcpStream {
         self.stream
+    }
+}
+
+/// A connection that broke while something was being done.
+pub(crate) fn broken(error: &io::Error, phase: Phase) -> Error {
+    match error.kind() {
+        io::ErrorKind::InvalidData => Error::Unexpected { phase },
+        _ => Error::Closed { phase },
     }
 }

@@ -1,6 +1,6 @@
 use std::{fmt, io, time::Duration};
 
-use crate::wire::ResultWord;
+use crate::wire::{Dialect, ResultWord, Unspeakable};
 
 /// What was being done when something failed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -10,12 +10,20 @@ pub enum Phase {
     Hello,
     /// Creating a session, its tunnels included.
     SessionCreate,
+    /// Adding a subsession.
+    SessionAdd,
     /// Looking up a name.
     NamingLookup,
+    /// Making keys.
+    DestGenerate,
     /// Connecting a stream.
     StreamConnect,
     /// Accepting a stream.
     StreamAccept,
+    /// Having streams forwarded.
+    StreamForward,
+    /// Sending or receiving a datagram.
+    Datagram,
 }
 
 impl fmt::Display for Phase {
@@ -23,9 +31,13 @@ impl fmt::Display for Phase {
         f.write_str(match self {
             Self::Hello => "saying HELLO",
             Self::SessionCreate => "creating a session",
+            Self::SessionAdd => "adding a subsession",
             Self::NamingLookup => "looking up a name",
+            Self::DestGenerate => "making keys",
             Self::StreamConnect => "connecting a stream",
             Self::StreamAccept => "accepting a stream",
+            Self::StreamForward => "having streams forwarded",
+            Self::Datagram => "passing on a datagram",
         })
     }
 }
@@ -81,6 +93,28 @@ pub enum Error {
     /// The session is gone: its control connection was lost.
     #[error("the I2P session is gone: the connection to the router was lost")]
     SessionLost,
+    /// This router has no such thing.
+    #[error("this router ({dialect}) has no {what}")]
+    Unsupported {
+        /// What was asked of it.
+        what: &'static str,
+        /// Which router it is.
+        dialect: Dialect,
+    },
+    /// This router has no words for the command.
+    #[error("the router cannot be told: {0}")]
+    Unspeakable(#[from] Unspeakable),
+    /// A datagram that SAM does not carry: empty, or too long.
+    #[error("a datagram of {length} bytes cannot be sent: 1 to {limit} can")]
+    DatagramLength {
+        /// Its length in bytes.
+        length: usize,
+        /// The longest, in bytes.
+        limit: usize,
+    },
+    /// The UDP socket for datagrams.
+    #[error("datagrams cannot be exchanged with the router: {0}")]
+    Udp(io::Error),
     /// The operating system has no randomness for a session ID.
     #[error("no random numbers from the operating system: {0}")]
     Random(getrandom::Error),
@@ -91,5 +125,16 @@ impl Error {
     pub(crate) fn refused(phase: Phase, status: crate::wire::Status<'_>) -> Self {
         let printable = |text: &str| text.chars().filter(|c| !c.is_control()).take(200).collect();
         Self::Refused { phase, result: status.result, message: status.message.as_deref().map(printable) }
+    }
+
+    /// Whether the router itself cannot be reached, as against being reached and refusing: a router that is being restarted
+    /// is worth asking again soon.
+    #[must_use]
+    pub fn is_unreachable(&self) -> bool {
+        match self {
+            Self::Unreachable { .. } | Self::NotSam { .. } | Self::SessionLost | Self::Closed { .. } => true,
+            Self::Timeout { phase, .. } => *phase == Phase::Hello,
+            _ => false,
+        }
     }
 }

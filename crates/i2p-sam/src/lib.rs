@@ -2,12 +2,27 @@
 #![forbid(unsafe_code)]
 
 mod bridge;
+mod capabilities;
 mod connection;
+mod control;
+mod datagram;
 mod error;
+mod key_file;
+mod lookup;
+mod primary;
 mod session;
+mod supervised;
 pub mod wire;
 
 pub use bridge::{Bridge, Timeouts};
+pub use capabilities::Capabilities;
+pub use datagram::{DatagramPeer, DatagramSession, MAX_PACKET};
 pub use error::{Error, Phase};
-pub use session::Session;
-pub use wire::{ResultWord, SessionId, SessionOptions, Version};
+pub use key_file::{KeyFile, KeyFileError};
+pub use primary::Primary;
+pub use session::{Accepted, Forwarding, Session};
+pub use supervised::{BackOff, Identity, SessionState, Supervised};
+pub use wire::{
+    DatagramStyle, Dialect, Login, Ports, PrivateKey, Received, ResultWord, Sender, SessionId,
+    SessionOptions, Version,
+};

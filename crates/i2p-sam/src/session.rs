@@ -1,110 +1,110 @@
-use std::sync::Arc;
+use std::{net::SocketAddr, sync::Arc};
 
 use i2p_name::{Destination, HostName, I2pName};
-use tokio::{
-    net::TcpStream,
-    sync::{mpsc, oneshot, watch},
-    time::timeout,
-};
+use tokio::{net::TcpStream, task::JoinHandle};
 
 use crate::{
-    Bridge, Error, Phase,
-    bridge::{answer, broken, unexpected, within},
+    Bridge, Capabilities, Error, Phase,
+    bridge::within,
+    capabilities::Lookups,
     connection::{Connection, Line},
+    control::Control,
+    lookup,
     wire::{
-        AcceptedFrom, NamingLookup, Pong, Reply, ResultWord, SessionCreate, SessionId, SessionOptions,
-        Status, StreamAccept, StreamConnect,
+        AcceptedFrom, Ports, PrivateKey, Reply, SessionId, SessionOptions, StreamAccept, StreamConnect,
+        StreamForward, Style,
     },
 };
 
-/// Lookups that may wait for their turn: emissary loses one of two that run at once, so they go one by one.
-const WAITING_LOOKUPS: usize = 64;
-
 /// An open session: a destination on the network and its tunnels. Clones are the same session; it ends when the
-/// last one is dropped, or when the router goes away.
+/// last one is dropped, or when the router goes away. Its streams end with it.
 #[derive(Clone)]
 pub struct Session {
     inner: Arc<Inner>,
 }
 
-struct Inner {
+pub(crate) struct Inner {
     bridge: Bridge,
+    control: Arc<Control>,
     id: SessionId,
-    destination: Destination,
-    lookups: mpsc::Sender<Lookup>,
-    lost: watch::Receiver<bool>,
+    private_key: PrivateKey,
+    /// Whether the session is one of several on its control connection.
+    subsession: bool,
 }
 
-struct Lookup {
-    name: I2pName,
-    reply: oneshot::Sender<Result<Destination, Error>>,
+impl Drop for Inner {
+    fn drop(&mut self) {
+        if self.subsession {
+            self.control.remove(self.id.clone());
+        }
+    }
 }
 
 impl Session {
-    pub(crate) async fn create(
+    pub(crate) async fn create(bridge: &Bridge, options: &SessionOptions) -> Result<Self, Error> {
+        let id = SessionId::random().map_err(Error::Random)?;
+        let (control, private_key) = Control::create(bridge, &id, Style::Stream, options).await?;
+        Ok(Self::with(bridge.clone(), Arc::new(control), id, private_key, false))
+    }
+
+    pub(crate) fn with(
         bridge: Bridge,
+        control: Arc<Control>,
         id: SessionId,
-        options: &SessionOptions,
-    ) -> Result<Self, Error> {
-        let phase = Phase::SessionCreate;
-        let (mut control, _) = bridge.connect().await?;
-        let create = async {
-            let command = SessionCreate { id: &id, options };
-            control.send(command).await.map_err(|error| broken(&error, phase))?;
-            loop {
-                let line = answer(&mut control, phase).await?;
-                match Reply::parse(&line).map_err(unexpected(phase))? {
-                    Reply::Session { status, private_key } if status.result == ResultWord::Ok => {
-                        let key = private_key.ok_or(Error::Unexpected { phase })?;
-                        return Destination::from_private_key(&key).map_err(|_| Error::Unexpected { phase });
-                    }
-                    Reply::Session { status, .. } => return Err(Error::refused(phase, status)),
-                    // A PING that crossed our command; commands are not answered out of turn.
-                    Reply::Ping(_) => {}
-                    _ => return Err(Error::Unexpected { phase }),
-                }
-            }
-        };
-        let destination = within(bridge.timeouts().session_create, phase, create).await?;
-        let (lookups, waiting) = mpsc::channel(WAITING_LOOKUPS);
-        let (lost_sender, lost) = watch::channel(false);
-        let limit = bridge.timeouts().naming_lookup;
-        tokio::spawn(async move {
-            Control { connection: control, waiting, limit }.run().await;
-            lost_sender.send_replace(true);
-        });
-        Ok(Self { inner: Arc::new(Inner { bridge, id, destination, lookups, lost }) })
+        private_key: PrivateKey,
+        subsession: bool,
+    ) -> Self {
+        Self { inner: Arc::new(Inner { bridge, control, id, private_key, subsession }) }
     }
 
     /// The session's own destination.
     #[must_use]
     pub fn destination(&self) -> &Destination {
-        &self.inner.destination
+        self.inner.private_key.destination()
+    }
+
+    /// The keys behind the destination: with them a later session can be the same one.
+    #[must_use]
+    pub fn private_key(&self) -> &PrivateKey {
+        &self.inner.private_key
+    }
+
+    /// What the bridge could do when the session was created.
+    #[must_use]
+    pub fn capabilities(&self) -> Capabilities {
+        self.inner.control.capabilities()
+    }
+
+    pub(crate) fn id(&self) -> &SessionId {
+        &self.inner.id
     }
 
     /// Whether the router still holds the session. Once `false`, it stays so.
     #[must_use]
     pub fn is_alive(&self) -> bool {
-        !*self.inner.lost.borrow()
+        self.inner.control.is_alive()
     }
 
     /// Comes back when the session is gone.
     pub async fn lost(&self) {
-        let mut lost = self.inner.lost.clone();
-        // The sender says `true` before it goes, so both ways out mean the same.
-        let _ = lost.wait_for(|lost| *lost).await;
+        self.inner.control.lost().await;
     }
 
-    /// Asks the router's address book for a destination. Lookups of one session run one after the other.
+    /// Asks the router's address book for a destination.
+    ///
+    /// Where the router allows it a lookup has a connection of its own, so that a slow one holds up nothing; where it does
+    /// not (emissary) the lookups of a session run one after the other.
     ///
     /// # Errors
     /// [`Error::Refused`] with `KEY_NOT_FOUND` or `INVALID_KEY` when the router does not know the name (i2pd says
     /// the second), [`Error::Timeout`], [`Error::SessionLost`].
     pub async fn lookup(&self, name: &HostName) -> Result<Destination, Error> {
-        let (reply, answer) = oneshot::channel();
-        let lookup = Lookup { name: name.clone().into(), reply };
-        self.inner.lookups.send(lookup).await.map_err(|_| Error::SessionLost)?;
-        answer.await.unwrap_or(Err(Error::SessionLost))
+        let Inner { bridge, control, .. } = &*self.inner;
+        let name = I2pName::from(name.clone());
+        match control.capabilities().lookups() {
+            Lookups::OnSession => control.lookup(name).await,
+            Lookups::Anywhere => control.unless_lost(lookup::anywhere(bridge, &name)).await,
+        }
     }
 
     /// Connects a stream to a destination and port; port 0 is "any". A host name is resolved by the router.
@@ -113,58 +113,64 @@ impl Session {
     ///
     /// # Errors
     /// [`Error::Refused`] with the router's word, [`Error::Timeout`], [`Error::Closed`] (emissary's way to say
-    /// several things), [`Error::SessionLost`], and what [`Bridge::probe`] can say.
+    /// several things), [`Error::SessionLost`], and what [`Bridge::capabilities`] can say.
     pub async fn connect(&self, destination: &I2pName, port: u16) -> Result<TcpStream, Error> {
         let phase = Phase::StreamConnect;
-        let command = StreamConnect { id: &self.inner.id, destination, port };
-        let limit = self.inner.bridge.timeouts().stream_connect;
+        let Inner { bridge, control, id, .. } = &*self.inner;
         let connect = async {
-            let mut connection = self.stream_connection().await?;
-            connection.send(command).await.map_err(|error| broken(&error, phase))?;
-            stream_status(&mut connection, phase).await?;
+            let mut connection = bridge.connect().await?;
+            connection.send(&StreamConnect { id, destination, ports: Ports::to(port) }, phase).await?;
+            connection.stream_status(phase).await?;
             Ok(connection.into_stream())
         };
-        self.unless_lost(within(limit, phase, connect)).await
+        control.unless_lost(within(bridge.timeouts().stream_connect, phase, connect)).await
     }
 
     /// Waits for a peer to connect to the session, which has to be published. Any number may wait at once.
     ///
-    /// Gives the stream and who has come.
+    /// # Errors
+    /// [`Error::Refused`], [`Error::Closed`], [`Error::SessionLost`], and what [`Bridge::capabilities`] can say.
+    pub async fn accept(&self) -> Result<Accepted, Error> {
+        let phase = Phase::StreamAccept;
+        let Inner { bridge, control, id, .. } = &*self.inner;
+        let accept = async {
+            let mut connection = bridge.connect().await?;
+            connection.send(&StreamAccept { id }, phase).await?;
+            connection.stream_status(phase).await?;
+            loop {
+                let line = connection.answer(phase).await?;
+                if let Ok(AcceptedFrom { destination, ports }) = AcceptedFrom::parse(&line) {
+                    let peer = destination.parse().map_err(|_| Error::Unexpected { phase })?;
+                    return Ok(Accepted { stream: connection.into_stream(), peer, ports });
+                }
+                match Reply::parse(&line) {
+                    // Not answered: a peer may be coming in this moment, and would be sent the PONG.
+                    Ok(Reply::Ping(_)) => {}
+                    Ok(Reply::Stream { status }) => return Err(Error::refused(phase, status)),
+                    _ => return Err(Error::Unexpected { phase }),
+                }
+            }
+        };
+        control.unless_lost(accept).await
+    }
+
+    /// Has the router connect to `forward_to` for each stream that a peer opens to the session. Unless `silent`, each such
+    /// connection begins with a line that says who comes ([`AcceptedFrom`]). Ends when the [`Forwarding`] is dropped.
     ///
     /// # Errors
-    /// [`Error::Refused`], [`Error::Closed`], [`Error::SessionLost`], and what [`Bridge::probe`] can say.
-    pub async fn accept(&self) -> Result<(TcpStream, Destination), Error> {
-        let phase = Phase::StreamAccept;
-        let accept = async {
-            let mut connection = self.stream_connection().await?;
-            let command = StreamAccept { id: &self.inner.id };
-            connection.send(command).await.map_err(|error| broken(&error, phase))?;
-            stream_status(&mut connection, phase).await?;
-            let line = answer(&mut connection, phase).await?;
-            let Ok(AcceptedFrom { destination }) = AcceptedFrom::parse(&line) else {
-                return Err(match Reply::parse(&line) {
-                    Ok(Reply::Stream { status }) => Error::refused(phase, status),
-                    _ => Error::Unexpected { phase },
-                });
-            };
-            let peer = destination.parse().map_err(|_| Error::Unexpected { phase })?;
-            Ok((connection.into_stream(), peer))
+    /// As [`Session::accept`], and [`Error::Timeout`]; routers refuse it while the session accepts.
+    pub async fn forward(&self, forward_to: SocketAddr, silent: bool) -> Result<Forwarding, Error> {
+        let phase = Phase::StreamForward;
+        let Inner { bridge, control, id, .. } = &*self.inner;
+        let limit = bridge.timeouts().hello;
+        let forward = async {
+            let mut connection = bridge.connect().await?;
+            connection.send(&StreamForward { id, forward_to, silent }, phase).await?;
+            connection.stream_status(phase).await?;
+            Ok(connection)
         };
-        self.unless_lost(accept).await
-    }
-
-    async fn stream_connection(&self) -> Result<Connection, Error> {
-        self.inner.bridge.connect().await.map(|(connection, _)| connection)
-    }
-
-    /// A router that goes away says so on the control connection first; what it does to the others comes in any
-    /// order and any form.
-    async fn unless_lost<T>(&self, work: impl Future<Output = Result<T, Error>>) -> Result<T, Error> {
-        tokio::select! {
-            biased;
-            () = self.lost() => Err(Error::SessionLost),
-            result = work => result,
-        }
+        let connection = control.unless_lost(within(limit, phase, forward)).await?;
+        Ok(Forwarding { keeping: tokio::spawn(keep(connection)), _session: self.clone() })
     }
 }
 
@@ -174,97 +180,45 @@ impl std::fmt::Debug for Session {
     }
 }
 
-/// The status of a stream, which some routers send as one of the session. PINGs that were on their way are
-/// skipped: a PONG here could end up in the stream.
-async fn stream_status(connection: &mut Connection, phase: Phase) -> Result<(), Error> {
-    loop {
-        let line = answer(connection, phase).await?;
-        return match Reply::parse(&line).map_err(unexpected(phase))? {
-            Reply::Stream { status } if status.result == ResultWord::Ok => Ok(()),
-            Reply::Stream { status } | Reply::Session { status, .. } => Err(Error::refused(phase, status)),
-            Reply::Ping(_) => continue,
-            _ => Err(Error::Unexpected { phase }),
-        };
+/// A stream that a peer opened.
+#[derive(Debug)]
+pub struct Accepted {
+    /// The stream.
+    pub stream: TcpStream,
+    /// Who opened it.
+    pub peer: Destination,
+    /// The I2CP ports; 0 where the router does not say them (i2pd, emissary).
+    pub ports: Ports,
+}
+
+/// Streams of a session are being forwarded for as long as this exists.
+#[derive(Debug)]
+pub struct Forwarding {
+    keeping: JoinHandle<()>,
+    _session: Session,
+}
+
+impl Forwarding {
+    /// Comes back when the router has stopped forwarding.
+    pub async fn ended(&mut self) {
+        // It does not panic, and is aborted only when this is dropped.
+        let _ = (&mut self.keeping).await;
     }
 }
 
-/// Keeps a session's control connection: the session lives as long as it.
-struct Control {
-    connection: Connection,
-    waiting: mpsc::Receiver<Lookup>,
-    limit: std::time::Duration,
+impl Drop for Forwarding {
+    fn drop(&mut self) {
+        self.keeping.abort();
+    }
 }
 
-impl Control {
-    /// Runs until the router closes the connection or nobody holds the session any more.
-    async fn run(mut self) {
-        loop {
-            tokio::select! {
-                line = self.connection.line() => match line {
-                    Ok(Line::Complete(line)) => if self.unasked(&line).await.is_err() { return },
-                    Ok(Line::End) | Err(_) => return,
-                },
-                lookup = self.waiting.recv() => {
-                    let Some(lookup) = lookup else { return };
-                    if self.serve(lookup).await.is_err() {
-                        return;
-                    }
-                }
-            }
-        }
-    }
-
-    /// Looks a name up, unless and until whoever asked has gone. An error means that the session is lost.
-    async fn serve(&mut self, Lookup { name, mut reply }: Lookup) -> Result<(), Error> {
-        if reply.is_closed() {
-            return Ok(());
-        }
-        // Outside of what can be given up: half a command would spoil the next.
-        let sent = self.connection.send(NamingLookup { name: &name }).await;
-        sent.map_err(|_| Error::SessionLost)?;
-        let limit = self.limit;
-        let timed_out = Err(Error::Timeout { phase: Phase::NamingLookup, limit });
-        let result = tokio::select! {
-            result = timeout(limit, self.naming_reply(&name)) => result.unwrap_or(timed_out),
-            // The answer, when it comes, is known by its name and skipped.
-            () = reply.closed() => return Ok(()),
-        };
-        let lost = matches!(result, Err(Error::SessionLost));
-        // Whoever asked may have gone just now.
-        let _ = reply.send(result);
-        if lost { Err(Error::SessionLost) } else { Ok(()) }
-    }
-
-    /// A line that answers nothing.
-    async fn unasked(&mut self, line: &[u8]) -> Result<(), Error> {
-        match Reply::parse(line) {
-            Ok(Reply::Ping(text)) => {
-                self.connection.send(Pong { text }).await.map_err(|_| Error::SessionLost)
-            }
-            // "PONG timeout" and the like: the router closes the session.
-            Ok(Reply::Session { status, .. }) if status.result != ResultWord::Ok => Err(Error::SessionLost),
-            // Late answers to lookups that were given up, and what later versions may bring.
-            _ => Ok(()),
-        }
-    }
-
-    async fn naming_reply(&mut self, name: &I2pName) -> Result<Destination, Error> {
-        let phase = Phase::NamingLookup;
-        let asked = name.to_string();
-        loop {
-            let Ok(Line::Complete(line)) = self.connection.line().await else {
-                return Err(Error::SessionLost);
-            };
-            match Reply::parse(&line).map_err(unexpected(phase))? {
-                // Another name: the late answer to a lookup that was given up.
-                Reply::Naming { name, .. } if !name.is_empty() && name != asked => {}
-                Reply::Naming { status: Status { result: ResultWord::Ok, .. }, value, .. } => {
-                    let value = value.ok_or(Error::Unexpected { phase })?;
-                    return value.parse().map_err(|_| Error::Unexpected { phase });
-                }
-                Reply::Naming { status, .. } => return Err(Error::refused(phase, status)),
-                _ => self.unasked(&line).await?,
-            }
+/// Keeps a connection that the router sends nothing on but PINGs.
+async fn keep(mut connection: Connection) {
+    while let Ok(Line::Complete(line)) = connection.line().await {
+        if let Ok(Reply::Ping(text)) = Reply::parse(&line)
+            && connection.pong(text).await.is_err()
+        {
+            return;
         }
     }
 }

@@ -4,12 +4,17 @@
 use std::time::Duration;
 
 use i2p_name::{HostName, I2pName};
-use i2p_sam::{Bridge, Error, Phase, ResultWord, Session, SessionOptions, Timeouts};
+use i2p_sam::{Accepted, Bridge, Error, Phase, Ports, ResultWord, Session, SessionOptions, Timeouts};
 use sam_testkit::{Act, TestBridge};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 async fn session(bridge: &TestBridge) -> Result<Session, Error> {
     Bridge::new(bridge.address()).create_session(&SessionOptions::default()).await
+}
+
+/// As emissary, which answers lookups on control connections only.
+fn looks_up_on_sessions(bridge: &TestBridge) {
+    bridge.on("HELLO", [Act::line("HELLO REPLY RESULT=OK VERSION=3.2")]);
 }
 
 fn host(name: &str) -> HostName {
@@ -78,6 +83,7 @@ async fn a_stream_error_may_come_as_one_of_the_session() {
 #[tokio::test]
 async fn names_are_looked_up_one_after_the_other() {
     let bridge = TestBridge::start().await;
+    looks_up_on_sessions(&bridge);
     let known = format!("NAMING REPLY RESULT=OK NAME=known.i2p VALUE={}", sam_testkit::destination());
     // The second lookup, if it came with the first, would be heard.
     bridge.on("NAMING LOOKUP NAME=known.i2p", [Act::Listen(Duration::from_millis(100)), Act::line(&known)]);
@@ -93,6 +99,7 @@ async fn names_are_looked_up_one_after_the_other() {
 #[tokio::test]
 async fn a_lookup_that_nobody_waits_for_any_more_holds_up_no_other() {
     let bridge = TestBridge::start().await;
+    looks_up_on_sessions(&bridge);
     bridge.on("NAMING LOOKUP NAME=slow.i2p", []);
     let session = session(&bridge).await.unwrap();
     let limit = Duration::from_millis(50);
@@ -114,10 +121,11 @@ async fn a_ping_on_a_stream_is_skipped_and_not_answered() {
 #[tokio::test]
 async fn a_late_answer_to_another_lookup_is_not_taken_for_this_one() {
     let bridge = TestBridge::start().await;
+    looks_up_on_sessions(&bridge);
     let late = format!("NAMING REPLY RESULT=OK NAME=late.i2p VALUE={}", sam_testkit::destination());
+    let session = session(&bridge).await.unwrap();
     bridge
         .on("NAMING LOOKUP", [Act::line(&late), Act::line("NAMING REPLY RESULT=KEY_NOT_FOUND NAME={NAME}")]);
-    let session = session(&bridge).await.unwrap();
     let error = session.lookup(&host("wanted.i2p")).await.unwrap_err();
     assert!(matches!(error, Error::Refused { result: ResultWord::KeyNotFound, .. }), "{error}");
 }
@@ -231,8 +239,8 @@ async fn a_peer_comes_with_its_destination() {
         format!("STREAM STATUS RESULT=OK\n{} FROM_PORT=0 TO_PORT=80\nGET", sam_testkit::destination());
     bridge.on("STREAM ACCEPT", [Act::Send(accepted.into_bytes()), Act::Hang]);
     let session = session(&bridge).await.unwrap();
-    let (mut stream, peer) = session.accept().await.unwrap();
-    assert_eq!(peer.to_base64(), sam_testkit::destination());
+    let Accepted { mut stream, peer, ports } = session.accept().await.unwrap();
+    assert_eq!((peer.to_base64(), ports), (sam_testkit::destination(), Ports { from: 0, to: 80 }));
     let mut first = [0; 3];
     stream.read_exact(&mut first).await.unwrap();
     assert_eq!(&first, b"GET");

@@ -131,8 +131,8 @@ fn too_slow() -> Failure {
 async fn host_page(session: Session) {
     while session.is_alive() {
         match session.accept().await {
-            Ok((stream, _)) => {
-                tokio::spawn(timeout(VISIT, answer(stream)));
+            Ok(accepted) => {
+                tokio::spawn(timeout(VISIT, answer(accepted.stream)));
             }
             // Accepting can fail for a moment; without a pause it would fail in a loop.
             Err(_) => sleep(Duration::from_millis(200)).await,

@@ -145,7 +145,7 @@ fn say(progress: &Progress, event: i2p_embedded::Progress) {
 
 async fn probe(bridge: &Bridge, progress: &Progress) -> Result<(), Error> {
     progress.step(1, &format!("looking for a SAM bridge at {}", bridge.address()));
-    let version = bridge.probe().await?;
+    let version = bridge.capabilities().await?.version();
     progress.step(2, &format!("SAM {version} bridge found at {}", bridge.address()));
     Ok(())
 }

@@ -12,7 +12,7 @@ use common::{
 };
 use i2p_embedded::{AddressBook, PrivateNetwork};
 use i2p_name::I2pName;
-use i2p_sam::{Session, SessionOptions};
+use i2p_sam::{Accepted, Session, SessionOptions};
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::TcpStream,
@@ -34,7 +34,7 @@ fn payload(mut seed: u32) -> Vec<u8> {
 /// A service that answers `?` with `!`, and then a payload, which it checks, with another.
 async fn trade(session: Session) {
     loop {
-        let Ok((mut stream, _)) = session.accept().await else {
+        let Ok(Accepted { mut stream, .. }) = session.accept().await else {
             sleep(Duration::from_millis(200)).await;
             continue;
         };

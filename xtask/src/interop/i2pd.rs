@@ -14,7 +14,7 @@ use std::{
 use anyhow::{Context, Result, bail, ensure};
 use data_encoding::BASE64;
 use i2p_name::Destination;
-use i2p_sam::Bridge;
+use i2p_sam::{Bridge, PrivateKey};
 use sha2::{Digest, Sha256};
 use tokio::{
     io::{AsyncBufReadExt, AsyncWriteExt, BufReader},
@@ -46,7 +46,7 @@ pub(crate) struct SiteKey {
     /// Its public keys.
     pub(crate) destination: Destination,
     /// Its keys as SAM takes them.
-    pub(crate) private: String,
+    pub(crate) private: PrivateKey,
 }
 
 /// Running routers that know each other. They are killed when this is dropped.
@@ -151,7 +151,7 @@ impl SiteKey {
         let field = |name: &str| line.split_whitespace().find_map(|word| word.strip_prefix(name));
         let public = field("PUB=").with_context(|| format!("no keys from the router, but {line:?}"))?;
         let private = field("PRIV=").with_context(|| format!("no keys from the router, but {line:?}"))?;
-        Ok(Self { host, destination: public.parse()?, private: private.to_owned() })
+        Ok(Self { host, destination: public.parse()?, private: private.parse()? })
     }
 }
 
@@ -195,7 +195,7 @@ impl Router {
             let output = fs::read_to_string(self.directory.join("output.log")).unwrap_or_default();
             bail!("i2pd in {} has ended ({}):\n{output}", self.directory.display(), status?);
         }
-        Ok(Attempt::of(self.bridge.probe().await.map(drop)))
+        Ok(Attempt::of(self.bridge.capabilities().await.map(drop)))
     }
 
     /// SIGKILL: an orderly end takes i2pd up to ten minutes, while transit tunnels last.

@@ -101,7 +101,7 @@ async fn publish(network: &Network) -> Result<Site> {
     let mut client = None;
     let mut why = None;
     for key in network.site_keys() {
-        let published = options.clone().publish(true).private_key(key.private.as_str())?;
+        let published = options.clone().publish(true).private_key(key.private.clone());
         let (session, fetcher) =
             tokio::try_join!(open_session(network.site_bridge(), "the site's tunnels", &published), async {
                 match client.take() {

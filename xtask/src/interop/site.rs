@@ -58,7 +58,7 @@ impl Drop for Site {
 async fn accept(session: Session) {
     while session.is_alive() {
         match session.accept().await {
-            Ok((stream, _)) => drop(tokio::spawn(serve(stream))),
+            Ok(accepted) => drop(tokio::spawn(serve(accepted.stream))),
             Err(_) => sleep(AFTER_FAILURE).await,
         }
     }

@@ -3,7 +3,7 @@
 use std::{future::Future, net::SocketAddr, time::Duration};
 
 use i2p_name::I2pName;
-use i2p_sam::{Bridge, Session, SessionOptions};
+use i2p_sam::{Accepted, Bridge, Session, SessionOptions};
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     time::{sleep, timeout},
@@ -47,7 +47,7 @@ pub(crate) async fn session(bridge: SocketAddr, publish: bool) -> Session {
 pub(crate) fn echo(session: Session) {
     tokio::spawn(async move {
         loop {
-            let Ok((mut stream, _)) = session.accept().await else { continue };
+            let Ok(Accepted { mut stream, .. }) = session.accept().await else { continue };
             tokio::spawn(async move {
                 let (mut read, mut write) = stream.split();
                 tokio::io::copy(&mut read, &mut write).await

@@ -1,130 +1,169 @@
-use std::fmt;
+use std::net::SocketAddr;
 
-use i2p_name::{Destination, I2pName, NameError};
+use i2p_name::{Destination, I2pName};
+use zeroize::Zeroizing;
 
-/// The versions this client can speak. i2pd takes the minimum when it does not know the maximum, so the
-/// minimum is the least that is enough: 3.1 has SIGNATURE_TYPE.
-const VERSIONS: &str = "MIN=3.1 MAX=3.3";
+use super::{
+    DatagramStyle, Dialect, Ports, PrivateKey, SessionId, SessionOptions, Text, Unspeakable,
+    dialect::LineWriter,
+};
+
+/// A line to a bridge. Built from typed values only, so that nothing that a client says can become a part of the
+/// protocol.
+pub trait Command {
+    /// The line as this dialect has it, newline included.
+    ///
+    /// # Errors
+    /// [`Unspeakable`] when the dialect has no words for it.
+    fn line(&self, dialect: Dialect) -> Result<Zeroizing<String>, Unspeakable>;
+}
+
+/// A user and a password for a bridge that asks for them (SAM v3.2).
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Login {
+    /// `USER`.
+    pub user: Text,
+    /// `PASSWORD`.
+    pub password: Text,
+}
 
 /// `HELLO VERSION`: the first line on every connection (SAM v3, "SAM connection handshake").
-#[derive(Debug, Clone, Copy)]
-pub struct Hello;
-
-impl fmt::Display for Hello {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        writeln!(f, "HELLO VERSION {VERSIONS}")
-    }
-}
-
-/// A session's ID: unique on the bridge, so random; letters, digits and `-` only.
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
-pub struct SessionId(String);
-
-impl SessionId {
-    /// A random one, of 80 bits.
-    ///
-    /// # Errors
-    /// When the operating system has no randomness to give.
-    pub fn random() -> Result<Self, getrandom::Error> {
-        let mut bytes = [0_u8; 10];
-        getrandom::fill(&mut bytes)?;
-        let digits: String = bytes.iter().map(|byte| format!("{byte:02x}")).collect();
-        Ok(Self(format!("i2p-socks-{digits}")))
-    }
-
-    /// The text.
-    #[must_use]
-    pub fn as_str(&self) -> &str {
-        &self.0
-    }
-}
-
-/// What a session is to be: tunnels, keys, publication.
 ///
-/// The default is a client: transient keys, three hops, two tunnels each way, lease set not published.
-#[derive(Clone)]
-pub struct SessionOptions {
-    length: u8,
-    quantity: u8,
-    publish: bool,
-    private_key: Option<String>,
+/// The versions are 3.1 to 3.3. i2pd takes the minimum when it does not know the maximum, so the minimum is the least
+/// that is enough: 3.1 has `SIGNATURE_TYPE`.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Hello<'a> {
+    /// Who we are, to a bridge that asks.
+    pub login: Option<&'a Login>,
 }
 
-impl Default for SessionOptions {
-    fn default() -> Self {
-        Self { length: 3, quantity: 2, publish: false, private_key: None }
-    }
-}
-
-impl SessionOptions {
-    /// Hops of each tunnel, both ways: 0 to 7. More is cut to 7. emissary does not answer to 0.
-    #[must_use]
-    pub fn length(mut self, hops: u8) -> Self {
-        self.length = hops.min(7);
-        self
-    }
-
-    /// Tunnels each way: 1 to 16; other numbers are moved into that range.
-    #[must_use]
-    pub fn quantity(mut self, tunnels: u8) -> Self {
-        self.quantity = tunnels.clamp(1, 16);
-        self
-    }
-
-    /// Whether the lease set is published, so that others can connect to the session.
-    #[must_use]
-    pub fn publish(mut self, publish: bool) -> Self {
-        self.publish = publish;
-        self
-    }
-
-    /// The keys to use instead of new ones, as base64 in the form of a `SESSION STATUS` or `DEST REPLY`.
-    ///
-    /// # Errors
-    /// [`NameError`] when it is not base64, or no destination with keys behind it: a session with other keys than the
-    /// ones asked for would be another identity.
-    pub fn private_key(mut self, key: impl Into<String>) -> Result<Self, NameError> {
-        let key = key.into();
-        Destination::from_private_key(&key)?;
-        self.private_key = Some(key);
-        Ok(self)
+impl Command for Hello<'_> {
+    fn line(&self, dialect: Dialect) -> Result<Zeroizing<String>, Unspeakable> {
+        let line = LineWriter::new(dialect, "HELLO VERSION").plain("MIN", "3.1").plain("MAX", "3.3");
+        match self.login {
+            Some(Login { user, password }) => line.quoted("USER", user)?.quoted("PASSWORD", password)?.end(),
+            None => line.end(),
+        }
     }
 }
 
-/// Without the private key.
-impl fmt::Debug for SessionOptions {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("SessionOptions")
-            .field("length", &self.length)
-            .field("quantity", &self.quantity)
-            .field("publish", &self.publish)
-            .finish_non_exhaustive()
+/// What a session carries.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Style {
+    /// Streams.
+    Stream,
+    /// Datagrams of one kind, which the bridge sends to a UDP port of ours.
+    Datagrams {
+        /// Of which kind.
+        style: DatagramStyle,
+        /// `HOST` and `PORT`: where the bridge is to send what comes in.
+        forward_to: SocketAddr,
+        /// `FROM_PORT` and `TO_PORT`: the I2CP ports of what is sent without saying others; the first is also the one
+        /// that is listened on.
+        ports: Ports,
+    },
+    /// Nothing by itself: subsessions do.
+    Primary(PrimaryWord),
+}
+
+/// How a bridge calls a session that has subsessions.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum PrimaryWord {
+    /// `PRIMARY`: Java I2P since 0.9.47 and emissary.
+    Primary,
+    /// `MASTER`: i2pd, and Java I2P before.
+    Master,
+}
+
+impl Style {
+    fn write(self, line: LineWriter) -> LineWriter {
+        match self {
+            Self::Stream => line.plain("STYLE", "STREAM"),
+            Self::Primary(PrimaryWord::Primary) => line.plain("STYLE", "PRIMARY"),
+            Self::Primary(PrimaryWord::Master) => line.plain("STYLE", "MASTER"),
+            Self::Datagrams { style, forward_to, ports } => {
+                let line = line
+                    .plain("STYLE", style.word())
+                    .plain("HOST", forward_to.ip())
+                    .plain("PORT", forward_to.port())
+                    .plain_if("FROM_PORT", nonzero(ports.from))
+                    .plain_if("TO_PORT", nonzero(ports.to));
+                match style {
+                    DatagramStyle::Raw { protocol } => {
+                        // i2pd has no headers, and does not mind being asked for them.
+                        line.plain_if("PROTOCOL", protocol).plain("HEADER", true)
+                    }
+                    _ => line,
+                }
+            }
+        }
     }
 }
 
-/// `SESSION CREATE STYLE=STREAM` (SAM v3, "Creating a session").
+/// 0 is the default everywhere, and does not have to be said.
+fn nonzero(port: u16) -> Option<u16> {
+    (port != 0).then_some(port)
+}
+
+/// `SESSION CREATE` (SAM v3, "Creating a session").
 #[derive(Debug)]
 pub struct SessionCreate<'a> {
     /// The session's ID.
     pub id: &'a SessionId,
+    /// What it carries.
+    pub style: Style,
     /// What it is to be.
     pub options: &'a SessionOptions,
 }
 
-impl fmt::Display for SessionCreate<'_> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let SessionOptions { length, quantity, publish, private_key } = self.options;
-        write!(f, "SESSION CREATE STYLE=STREAM ID={} ", self.id.as_str())?;
-        match private_key {
-            Some(key) => write!(f, "DESTINATION={key} ")?,
+impl Command for SessionCreate<'_> {
+    fn line(&self, dialect: Dialect) -> Result<Zeroizing<String>, Unspeakable> {
+        let line = LineWriter::new(dialect, "SESSION CREATE");
+        let line = self.style.write(line).plain("ID", self.id.as_str());
+        let line = match self.options.key().map(PrivateKey::as_str) {
+            Some(key) => line.plain("DESTINATION", key),
             // Routers would make a DSA key by default.
-            None => f.write_str("DESTINATION=TRANSIENT SIGNATURE_TYPE=7 ")?,
+            None => line.plain("DESTINATION", "TRANSIENT").plain("SIGNATURE_TYPE", 7),
+        };
+        self.options.write(line)?.end()
+    }
+}
+
+/// `SESSION ADD`: a subsession of a primary session (SAM v3.3, "PRIMARY sessions").
+#[derive(Debug)]
+pub struct SessionAdd<'a> {
+    /// The subsession's own ID.
+    pub id: &'a SessionId,
+    /// What it carries; never [`Style::Primary`], which a bridge refuses.
+    pub style: Style,
+    /// `LISTEN_PORT`: the I2CP port whose streams or datagrams come here; 0 is every port that no other subsession has.
+    pub listen_port: u16,
+}
+
+impl Command for SessionAdd<'_> {
+    fn line(&self, dialect: Dialect) -> Result<Zeroizing<String>, Unspeakable> {
+        let line = LineWriter::new(dialect, "SESSION ADD");
+        let line = self.style.write(line).plain("ID", self.id.as_str());
+        let port = nonzero(self.listen_port);
+        match self.style {
+            // A stream subsession listens on its own FROM_PORT, or on all.
+            Style::Stream => line.plain_if("FROM_PORT", port).plain_if("LISTEN_PORT", port).end(),
+            _ => line.plain_if("LISTEN_PORT", port).end(),
         }
-        write!(f, "inbound.length={length} outbound.length={length} ")?;
-        write!(f, "inbound.quantity={quantity} outbound.quantity={quantity} ")?;
-        // 4 is ECIES-X25519, 0 ElGamal for old peers. A list that starts with 6 crashes i2pd 2.45.
-        f.write_str("i2cp.leaseSetEncType=4,0 inbound.nickname=i2p-socks outbound.nickname=i2p-socks ")?;
-        writeln!(f, "i2cp.dontPublishLeaseSet={}", !publish)
+    }
+}
+
+/// `SESSION REMOVE`: ends a subsession (SAM v3.3, "PRIMARY sessions").
+#[derive(Debug)]
+pub struct SessionRemove<'a> {
+    /// The subsession's ID.
+    pub id: &'a SessionId,
+}
+
+impl Command for SessionRemove<'_> {
+    fn line(&self, dialect: Dialect) -> Result<Zeroizing<String>, Unspeakable> {
+        LineWriter::new(dialect, "SESSION REMOVE").plain("ID", self.id.as_str()).end()
     }
 }
 
@@ -135,17 +174,19 @@ pub struct StreamConnect<'a> {
     pub id: &'a SessionId,
     /// Where to.
     pub destination: &'a I2pName,
-    /// The I2CP port of the far end; 0 is "any". i2pd ignores it.
-    pub port: u16,
+    /// The I2CP ports; i2pd ignores them.
+    pub ports: Ports,
 }
 
-impl fmt::Display for StreamConnect<'_> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "STREAM CONNECT ID={} DESTINATION={} SILENT=false", self.id.as_str(), self.destination)?;
-        if self.port != 0 {
-            write!(f, " TO_PORT={}", self.port)?;
-        }
-        f.write_str("\n")
+impl Command for StreamConnect<'_> {
+    fn line(&self, dialect: Dialect) -> Result<Zeroizing<String>, Unspeakable> {
+        LineWriter::new(dialect, "STREAM CONNECT")
+            .plain("ID", self.id.as_str())
+            .plain("DESTINATION", self.destination)
+            .plain("SILENT", false)
+            .plain_if("FROM_PORT", nonzero(self.ports.from))
+            .plain_if("TO_PORT", nonzero(self.ports.to))
+            .end()
     }
 }
 
@@ -156,85 +197,202 @@ pub struct StreamAccept<'a> {
     pub id: &'a SessionId,
 }
 
-impl fmt::Display for StreamAccept<'_> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        writeln!(f, "STREAM ACCEPT ID={} SILENT=false", self.id.as_str())
+impl Command for StreamAccept<'_> {
+    fn line(&self, dialect: Dialect) -> Result<Zeroizing<String>, Unspeakable> {
+        LineWriter::new(dialect, "STREAM ACCEPT").plain("ID", self.id.as_str()).plain("SILENT", false).end()
+    }
+}
+
+/// `STREAM FORWARD` (SAM v3, "SAM virtual streams: FORWARD").
+#[derive(Debug)]
+pub struct StreamForward<'a> {
+    /// The session whose streams are forwarded.
+    pub id: &'a SessionId,
+    /// `HOST` and `PORT`: where the bridge is to connect to for each stream. emissary connects to itself, whatever
+    /// the host.
+    pub forward_to: SocketAddr,
+    /// Whether the line that says who comes is left out.
+    pub silent: bool,
+}
+
+impl Command for StreamForward<'_> {
+    fn line(&self, dialect: Dialect) -> Result<Zeroizing<String>, Unspeakable> {
+        LineWriter::new(dialect, "STREAM FORWARD")
+            .plain("ID", self.id.as_str())
+            .plain("PORT", self.forward_to.port())
+            .plain("HOST", self.forward_to.ip())
+            .plain("SILENT", self.silent)
+            .end()
     }
 }
 
 /// `NAMING LOOKUP` (SAM v3, "SAM utility commands").
 #[derive(Debug)]
 pub struct NamingLookup<'a> {
-    /// The name to look up.
-    pub name: &'a I2pName,
+    /// What to look up.
+    pub name: LookupName<'a>,
+    /// Whether the options of the lease set are asked for (API 0.9.66). Routers that know nothing of it ignore it.
+    pub options: bool,
 }
 
-impl fmt::Display for NamingLookup<'_> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        writeln!(f, "NAMING LOOKUP NAME={}", self.name)
+/// What can be looked up.
+#[derive(Debug, Clone, Copy)]
+pub enum LookupName<'a> {
+    /// `ME`: the session's own destination.
+    Me,
+    /// A name that no address book has: its answer tells one router's way to say so from another's.
+    Nothing,
+    /// A name, a hash or a destination.
+    Name(&'a I2pName),
+}
+
+impl Command for NamingLookup<'_> {
+    fn line(&self, dialect: Dialect) -> Result<Zeroizing<String>, Unspeakable> {
+        let line = LineWriter::new(dialect, "NAMING LOOKUP");
+        let line = match self.name {
+            LookupName::Me => line.plain("NAME", "ME"),
+            LookupName::Nothing => line.plain("NAME", "x"),
+            LookupName::Name(name) => line.plain("NAME", name),
+        };
+        line.plain_if("OPTIONS", self.options.then_some(true)).end()
     }
 }
 
-/// `PONG`: the answer to a bridge's `PING`, with the same text.
+/// `DEST GENERATE` of Ed25519 keys, the only ones that all routers make (SAM v3, "Destination key generation").
+#[derive(Debug, Clone, Copy)]
+pub struct DestGenerate;
+
+impl Command for DestGenerate {
+    fn line(&self, dialect: Dialect) -> Result<Zeroizing<String>, Unspeakable> {
+        // emissary knows the number alone, not the name.
+        LineWriter::new(dialect, "DEST GENERATE").plain("SIGNATURE_TYPE", 7).end()
+    }
+}
+
+/// `DATAGRAM SEND`: a repliable datagram over the control connection; as many bytes as it says have to follow
+/// (SAM v3, "SAM repliable datagrams"). Not for subsessions, and emissary does not know it.
+#[derive(Debug)]
+pub struct DatagramSend<'a> {
+    /// Where to.
+    pub destination: &'a Destination,
+    /// The payload's length in bytes: 1 to 31,744.
+    pub size: u16,
+    /// The I2CP ports.
+    pub ports: Ports,
+}
+
+impl Command for DatagramSend<'_> {
+    fn line(&self, dialect: Dialect) -> Result<Zeroizing<String>, Unspeakable> {
+        send(LineWriter::new(dialect, "DATAGRAM SEND"), self.destination, self.size, self.ports).end()
+    }
+}
+
+/// `RAW SEND`: as [`DatagramSend`], for a datagram that does not say who sent it (SAM v3, "SAM anonymous datagrams").
+#[derive(Debug)]
+pub struct RawSend<'a> {
+    /// Where to.
+    pub destination: &'a Destination,
+    /// The payload's length in bytes: 1 to 32,768.
+    pub size: u16,
+    /// The I2CP ports.
+    pub ports: Ports,
+    /// `PROTOCOL`, where it is not the session's.
+    pub protocol: Option<u8>,
+}
+
+impl Command for RawSend<'_> {
+    fn line(&self, dialect: Dialect) -> Result<Zeroizing<String>, Unspeakable> {
+        let line = send(LineWriter::new(dialect, "RAW SEND"), self.destination, self.size, self.ports);
+        line.plain_if("PROTOCOL", self.protocol).end()
+    }
+}
+
+fn send(line: LineWriter, destination: &Destination, size: u16, ports: Ports) -> LineWriter {
+    line.plain("DESTINATION", destination.to_base64())
+        .plain("SIZE", size)
+        .plain_if("FROM_PORT", nonzero(ports.from))
+        .plain_if("TO_PORT", nonzero(ports.to))
+}
+
+/// `PONG`: the answer to a bridge's `PING`, with the same text (SAM v3.2, "PING").
 #[derive(Debug)]
 pub struct Pong<'a> {
     /// The text of the `PING`; without newlines, since it was a part of a line.
     pub text: &'a str,
 }
 
-impl fmt::Display for Pong<'_> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self.text {
-            "" => f.write_str("PONG\n"),
-            text => writeln!(f, "PONG {text}"),
+impl Command for Pong<'_> {
+    fn line(&self, dialect: Dialect) -> Result<Zeroizing<String>, Unspeakable> {
+        let mut line = Zeroizing::new(String::from("PONG"));
+        // A line break would begin another command.
+        let text = self.text.lines().next().unwrap_or_default();
+        if !text.is_empty() {
+            line.push(' ');
+            line.push_str(text);
         }
+        line.push('\n');
+        let (length, limit) = (line.len(), dialect.max_line());
+        if length > limit { Err(Unspeakable::TooLong { length, limit }) } else { Ok(line) }
     }
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
+/// `QUIT`: ends the connection, and with it the session (SAM v3.2, optional). Closing the connection does the same.
+#[derive(Debug, Clone, Copy)]
+pub struct Quit;
 
-    #[test]
-    fn the_lines_of_the_portable_profile() {
-        let id = SessionId("i2p-socks-1".into());
-        assert_eq!(Hello.to_string(), "HELLO VERSION MIN=3.1 MAX=3.3\n");
-        assert_eq!(
-            SessionCreate { id: &id, options: &SessionOptions::default() }.to_string(),
-            "SESSION CREATE STYLE=STREAM ID=i2p-socks-1 DESTINATION=TRANSIENT SIGNATURE_TYPE=7 \
-             inbound.length=3 outbound.length=3 inbound.quantity=2 outbound.quantity=2 \
-             i2cp.leaseSetEncType=4,0 inbound.nickname=i2p-socks outbound.nickname=i2p-socks \
-             i2cp.dontPublishLeaseSet=true\n"
-        );
-        let host = I2pName::parse("a.i2p").unwrap();
-        assert_eq!(
-            StreamConnect { id: &id, destination: &host, port: 80 }.to_string(),
-            "STREAM CONNECT ID=i2p-socks-1 DESTINATION=a.i2p SILENT=false TO_PORT=80\n"
-        );
-        assert_eq!(StreamAccept { id: &id }.to_string(), "STREAM ACCEPT ID=i2p-socks-1 SILENT=false\n");
-        assert_eq!(NamingLookup { name: &host }.to_string(), "NAMING LOOKUP NAME=a.i2p\n");
-        assert_eq!(Pong { text: "12 3" }.to_string(), "PONG 12 3\n");
-        assert_eq!(Pong { text: "" }.to_string(), "PONG\n");
+impl Command for Quit {
+    fn line(&self, dialect: Dialect) -> Result<Zeroizing<String>, Unspeakable> {
+        LineWriter::new(dialect, "QUIT").end()
     }
+}
 
-    #[test]
-    fn a_private_key_cannot_carry_options() {
-        let id = SessionId("x".into());
-        let key = sam_testkit::private_key();
-        for wrong in ["", "AAAA", &format!("{key} inbound.length=0"), &format!("{key}\nQUIT")] {
-            assert!(SessionOptions::default().private_key(wrong).is_err(), "{wrong:?}");
+/// `HELP` (SAM v3.2, optional). i2pd closes the connection, emissary says nothing.
+#[derive(Debug, Clone, Copy)]
+pub struct Help;
+
+impl Command for Help {
+    fn line(&self, dialect: Dialect) -> Result<Zeroizing<String>, Unspeakable> {
+        LineWriter::new(dialect, "HELP").end()
+    }
+}
+
+/// `PING` (SAM v3.2). This client never sends it: i2pd closes the connection after its answer, emissary gives none.
+#[derive(Debug)]
+pub struct Ping<'a> {
+    /// What the bridge is to say back.
+    pub text: &'a Text,
+}
+
+impl Command for Ping<'_> {
+    fn line(&self, dialect: Dialect) -> Result<Zeroizing<String>, Unspeakable> {
+        let line = Pong { text: self.text.as_str() }.line(dialect)?;
+        Ok(Zeroizing::new(line.replacen("PONG", "PING", 1)))
+    }
+}
+
+/// `AUTH`: who may use the bridge (SAM v3.2, optional; Java I2P).
+#[derive(Debug)]
+#[non_exhaustive]
+pub enum Auth<'a> {
+    /// `AUTH ENABLE`: from now on a user and a password are asked for.
+    Enable,
+    /// `AUTH DISABLE`.
+    Disable,
+    /// `AUTH ADD`.
+    Add(&'a Login),
+    /// `AUTH REMOVE`.
+    Remove(&'a Text),
+}
+
+impl Command for Auth<'_> {
+    fn line(&self, dialect: Dialect) -> Result<Zeroizing<String>, Unspeakable> {
+        match self {
+            Self::Enable => LineWriter::new(dialect, "AUTH ENABLE").end(),
+            Self::Disable => LineWriter::new(dialect, "AUTH DISABLE").end(),
+            Self::Add(Login { user, password }) => {
+                LineWriter::new(dialect, "AUTH ADD").quoted("USER", user)?.quoted("PASSWORD", password)?.end()
+            }
+            Self::Remove(user) => LineWriter::new(dialect, "AUTH REMOVE").quoted("USER", user)?.end(),
         }
-        let options = SessionOptions::default().private_key(&key).unwrap().publish(true);
-        let line = SessionCreate { id: &id, options: &options }.to_string();
-        assert!(line.contains(&format!("DESTINATION={key} inbound")), "{line}");
-        assert!(line.ends_with("i2cp.dontPublishLeaseSet=false\n"), "{line}");
-        assert!(!format!("{options:?}").contains(&key));
-    }
-
-    #[test]
-    fn session_ids_are_random_and_plain() {
-        let (a, b) = (SessionId::random().unwrap(), SessionId::random().unwrap());
-        assert_ne!(a, b);
-        assert!(a.as_str().bytes().all(|c| c.is_ascii_alphanumeric() || c == b'-'));
     }
 }

@@ -1,15 +1,35 @@
-//! The messages of SAM v3, without I/O.
+//! The messages of SAM v3, without I/O: 3.0 to 3.3 and what came after (DATAGRAM2 and 3, `OPTIONS` of lookups).
 //!
-//! A message is one line ended by `\n` (SAM v3, "Generic protocol"). [`command`](self) types go to the bridge
-//! and write themselves, newline included; [`Reply`] is what comes back, parsed from a line without its newline.
+//! A message is one line ended by `\n` (SAM v3, "Generic protocol"). [`Command`]s go to the bridge and write themselves in
+//! the [`Dialect`] of a router, newline included; [`Reply`] is what comes back, parsed from a line without its newline
+//! and borrowed from it. [`Line`] takes apart any line, of either direction.
 
 mod command;
+mod datagram;
+mod dialect;
+mod line;
+mod options;
+mod ports;
+mod private_key;
 mod reply;
+mod result;
+mod session_id;
 
 pub use command::{
-    Hello, NamingLookup, Pong, SessionCreate, SessionId, SessionOptions, StreamAccept, StreamConnect,
+    Auth, Command, DatagramSend, DestGenerate, Hello, Help, Login, LookupName, NamingLookup, Ping, Pong,
+    PrimaryWord, Quit, RawSend, SessionAdd, SessionCreate, SessionRemove, StreamAccept, StreamConnect,
+    StreamForward, Style,
 };
-pub use reply::{AcceptedFrom, Malformed, Reply, ResultWord, Status, Version};
+pub(crate) use datagram::write_send_header;
+pub use datagram::{DatagramStyle, Received, Sender, SenderText};
+pub use dialect::{Dialect, NotText, Text, Unspeakable};
+pub use line::{Line, Malformed};
+pub use options::{NotOption, SessionOptions};
+pub use ports::Ports;
+pub use private_key::PrivateKey;
+pub use reply::{AcceptedFrom, LeaseSetOptions, Reply};
+pub use result::{ResultWord, Status, Version};
+pub use session_id::SessionId;
 
 /// Longest line that is read from a bridge, in bytes. The longest that any router sends is a `SESSION STATUS` with
 /// a private key, of about 1,200 characters; the rest is room for keys to come.

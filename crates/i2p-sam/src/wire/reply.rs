@@ -1,131 +1,6 @@
 use std::{borrow::Cow, fmt};
 
-use nom::{
-    IResult, Parser,
-    branch::alt,
-    bytes::complete::{tag, take_till, take_while1},
-    combinator::{opt, recognize, rest},
-    multi::many0_count,
-    sequence::{delimited, preceded},
-};
-
-/// A line of a bridge that could not be understood.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("not a line of the SAM protocol")]
-pub struct Malformed;
-
-/// A version of the protocol, such as 3.1.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Version {
-    /// The digit before the dot.
-    pub major: u8,
-    /// The number after it.
-    pub minor: u8,
-}
-
-impl Version {
-    fn parse(text: &str) -> Option<Self> {
-        let (major, minor) = text.split_once('.').unwrap_or((text, "0"));
-        Some(Self { major: major.parse().ok()?, minor: minor.parse().ok()? })
-    }
-}
-
-impl fmt::Display for Version {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}.{}", self.major, self.minor)
-    }
-}
-
-/// The value of `RESULT=`. Spellings that routers are known to use for the same thing are one variant; a word
-/// that nobody has documented survives as [`ResultWord::Other`].
-#[derive(Debug, Clone, PartialEq, Eq)]
-#[non_exhaustive]
-pub enum ResultWord {
-    /// It worked.
-    Ok,
-    /// The peer exists but cannot be reached; i2pd and emissary also say it when its lease set is not found.
-    CantReachPeer,
-    /// The peer refused (Java I2P, undocumented).
-    ConnectionRefused,
-    /// The destination is in use by another session.
-    DuplicatedDest,
-    /// The session ID is in use.
-    DuplicatedId,
-    /// A generic error.
-    I2pError,
-    /// No such session.
-    InvalidId,
-    /// A malformed key, an unknown name (i2pd), or a lease set that was not found (Java I2P).
-    InvalidKey,
-    /// The name is not known.
-    KeyNotFound,
-    /// No lease set.
-    LeasesetNotFound,
-    /// No version in common.
-    NoVersion,
-    /// The peer is not on the network.
-    PeerNotFound,
-    /// Nobody answered in time.
-    Timeout,
-    /// Anything else, cut to 32 characters of letters, digits and underscores.
-    Other(String),
-}
-
-impl ResultWord {
-    fn parse(word: &str) -> Self {
-        match word {
-            "OK" => Self::Ok,
-            "CANT_REACH_PEER" => Self::CantReachPeer,
-            "CONNECTION_REFUSED" => Self::ConnectionRefused,
-            // emissary's spelling comes second.
-            "DUPLICATED_DEST" | "DUPLICATE_DEST" => Self::DuplicatedDest,
-            "DUPLICATED_ID" | "DUPLICATE_ID" => Self::DuplicatedId,
-            "I2P_ERROR" => Self::I2pError,
-            "INVALID_ID" => Self::InvalidId,
-            "INVALID_KEY" => Self::InvalidKey,
-            "KEY_NOT_FOUND" => Self::KeyNotFound,
-            "LEASESET_NOT_FOUND" => Self::LeasesetNotFound,
-            "NOVERSION" => Self::NoVersion,
-            "PEER_NOT_FOUND" => Self::PeerNotFound,
-            "TIMEOUT" => Self::Timeout,
-            other => {
-                let plain = |c: &char| c.is_ascii_alphanumeric() || *c == '_';
-                Self::Other(other.chars().filter(plain).take(32).collect())
-            }
-        }
-    }
-}
-
-impl fmt::Display for ResultWord {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::Ok => "OK",
-            Self::CantReachPeer => "CANT_REACH_PEER",
-            Self::ConnectionRefused => "CONNECTION_REFUSED",
-            Self::DuplicatedDest => "DUPLICATED_DEST",
-            Self::DuplicatedId => "DUPLICATED_ID",
-            Self::I2pError => "I2P_ERROR",
-            Self::InvalidId => "INVALID_ID",
-            Self::InvalidKey => "INVALID_KEY",
-            Self::KeyNotFound => "KEY_NOT_FOUND",
-            Self::LeasesetNotFound => "LEASESET_NOT_FOUND",
-            Self::NoVersion => "NOVERSION",
-            Self::PeerNotFound => "PEER_NOT_FOUND",
-            Self::Timeout => "TIMEOUT",
-            Self::Other(word) => word,
-        })
-    }
-}
-
-/// The outcome part that all replies share.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Status<'a> {
-    /// `RESULT`. A `DEST REPLY` has none when it worked: [`ResultWord::Ok`].
-    pub result: ResultWord,
-    /// `MESSAGE`, where there is one: for people, never for decisions, with the exceptions that
-    /// [`Error`](crate::Error) documents. Unescaped.
-    pub message: Option<Cow<'a, str>>,
-}
+use super::{Line, Malformed, Ports, Status, Version};
 
 /// A line from the bridge.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -138,7 +13,7 @@ pub enum Reply<'a> {
         /// `VERSION`.
         version: Option<Version>,
     },
-    /// `SESSION STATUS`.
+    /// `SESSION STATUS`, to `SESSION CREATE`, `ADD` and `REMOVE`.
     Session {
         /// How it went.
         status: Status<'a>,
@@ -158,150 +33,160 @@ pub enum Reply<'a> {
         name: Cow<'a, str>,
         /// `VALUE`: the destination.
         value: Option<Cow<'a, str>>,
+        /// The options of the lease set, where they were asked for and the router knows of them.
+        options: LeaseSetOptions<'a>,
+    },
+    /// `DEST REPLY`.
+    Dest {
+        /// How it went.
+        status: Status<'a>,
+        /// `PUB`: the destination.
+        destination: Option<Cow<'a, str>>,
+        /// `PRIV`: the private key, which begins with the destination.
+        private_key: Option<Cow<'a, str>>,
+    },
+    /// `DATAGRAM RECEIVED`: as many bytes as it says follow the line.
+    Datagram {
+        /// `DESTINATION`: who sent it.
+        destination: Cow<'a, str>,
+        /// `SIZE`, in bytes.
+        size: usize,
+        /// `FROM_PORT` and `TO_PORT`, since 3.2.
+        ports: Ports,
+    },
+    /// `RAW RECEIVED`: as many bytes as it says follow the line.
+    Raw {
+        /// `SIZE`, in bytes.
+        size: usize,
+        /// `FROM_PORT` and `TO_PORT`, since 3.2.
+        ports: Ports,
+        /// `PROTOCOL`, since 3.2.
+        protocol: Option<u8>,
     },
     /// `PING`, with its text.
     Ping(&'a str),
-    /// A well-formed line that this client has no use for.
-    Other,
+    /// `PONG`, with its text.
+    Pong(&'a str),
+    /// A well-formed line of another kind, such as `QUIT STATUS` or the answer to a word that the bridge does not know.
+    Other {
+        /// The first word.
+        command: &'a str,
+        /// The second.
+        subcommand: &'a str,
+        /// What it says of success.
+        status: Status<'a>,
+    },
 }
 
 impl<'a> Reply<'a> {
     /// Understands one line, given without its newline. A `\r` at its end is ignored.
     ///
     /// # Errors
-    /// [`Malformed`]: not UTF-8, or not of the grammar of SAM v3.
+    /// [`Malformed`]: not UTF-8, not of the grammar of SAM v3, or a number that is none.
     pub fn parse(line: &'a [u8]) -> Result<Self, Malformed> {
-        let line = std::str::from_utf8(line).map_err(|_| Malformed)?;
-        let line = line.strip_suffix('\r').unwrap_or(line);
-        if line == "PING" {
-            return Ok(Self::Ping(""));
-        }
-        if let Some(text) = line.strip_prefix("PING ") {
+        if let Some(text) = after_word(line, "PING")? {
             return Ok(Self::Ping(text));
         }
-        let (pairs, (command, subcommand)) = words(line).map_err(|_| Malformed)?;
-        let mut fields = Fields::parse(pairs)?;
-        let status = fields.status();
-        Ok(match (command, subcommand) {
+        if let Some(text) = after_word(line, "PONG")? {
+            return Ok(Self::Pong(text));
+        }
+        let line = Line::parse(line)?;
+        let status = Status::of(&line);
+        Ok(match (line.command, line.subcommand) {
             ("HELLO", "REPLY") => {
-                Self::Hello { status, version: fields.version.as_deref().and_then(Version::parse) }
+                Self::Hello { status, version: line.value("VERSION").as_deref().and_then(Version::parse) }
             }
-            ("SESSION", "STATUS") => Self::Session { status, private_key: fields.destination.take() },
+            ("SESSION", "STATUS") => Self::Session { status, private_key: line.value("DESTINATION") },
             ("STREAM", "STATUS") => Self::Stream { status },
             ("NAMING", "REPLY") => Self::Naming {
                 status,
-                name: fields.name.take().unwrap_or_default(),
-                value: fields.value.take(),
+                name: line.value("NAME").unwrap_or_default(),
+                value: line.value("VALUE"),
+                options: LeaseSetOptions(line),
             },
-            _ => Self::Other,
+            ("DEST", "REPLY") => {
+                Self::Dest { status, destination: line.value("PUB"), private_key: line.value("PRIV") }
+            }
+            ("DATAGRAM", "RECEIVED") => Self::Datagram {
+                destination: line.value("DESTINATION").ok_or(Malformed)?,
+                size: number(&line, "SIZE")?.ok_or(Malformed)?,
+                ports: Ports::of(&line)?,
+            },
+            ("RAW", "RECEIVED") => Self::Raw {
+                size: number(&line, "SIZE")?.ok_or(Malformed)?,
+                ports: Ports::of(&line)?,
+                protocol: number(&line, "PROTOCOL")?,
+            },
+            (_, "") => return Err(Malformed),
+            (command, subcommand) => Self::Other { command, subcommand, status },
         })
     }
 }
 
-/// The line that an accepting connection gets when a peer has come: its destination, and from 3.2 on the ports.
+/// What follows this word, if the line begins with it.
+fn after_word<'a>(line: &'a [u8], word: &str) -> Result<Option<&'a str>, Malformed> {
+    let Some(rest) = line.strip_prefix(word.as_bytes()) else { return Ok(None) };
+    let rest = rest.strip_suffix(b"\r").unwrap_or(rest);
+    let text = match rest {
+        [] => rest,
+        [b' ', text @ ..] => text,
+        _ => return Ok(None),
+    };
+    std::str::from_utf8(text).map(Some).map_err(|_| Malformed)
+}
+
+/// The value of a key as a number of its type.
+pub(super) fn number<T: std::str::FromStr>(line: &Line<'_>, key: &str) -> Result<Option<T>, Malformed> {
+    line.value(key).map(|value| value.parse().map_err(|_| Malformed)).transpose()
+}
+
+/// The options of a lease set (`NAMING LOOKUP OPTIONS=true`; proposal 167 has service records among them).
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub struct LeaseSetOptions<'a>(Line<'a>);
+
+impl<'a> LeaseSetOptions<'a> {
+    /// Each option's key and value, in the order of the reply.
+    pub fn iter(&self) -> impl Iterator<Item = (&'a str, Cow<'a, str>)> + use<'a> {
+        let option = |(key, value): (&'a str, _)| key.strip_prefix("OPTION:").map(|key| (key, value));
+        self.0.pairs().filter_map(Result::ok).filter_map(option)
+    }
+}
+
+impl fmt::Debug for LeaseSetOptions<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_map().entries(self.iter()).finish()
+    }
+}
+
+/// The line that an accepting connection gets when a peer has come, and that a forwarded one begins with: its
+/// destination, and from 3.2 on the ports.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct AcceptedFrom<'a> {
     /// The peer's destination in base64.
     pub destination: &'a str,
+    /// `FROM_PORT` and `TO_PORT`; 0 where the router does not say them.
+    pub ports: Ports,
 }
 
 impl<'a> AcceptedFrom<'a> {
     /// Understands the line, given without its newline.
     ///
     /// # Errors
-    /// [`Malformed`] when it does not start with a word of I2P's base64.
+    /// [`Malformed`] when it does not start with a word of I2P's base64 that is long enough for a destination.
     pub fn parse(line: &'a [u8]) -> Result<Self, Malformed> {
         let line = std::str::from_utf8(line).map_err(|_| Malformed)?;
-        let destination = line.split([' ', '\r']).next().unwrap_or_default();
-        let base64 = |b: u8| b.is_ascii_alphanumeric() || b"-~=".contains(&b);
-        if destination.len() < 516 || !destination.bytes().all(base64) {
+        let mut words = line.trim_end_matches('\r').split(' ');
+        let destination = words.next().unwrap_or_default();
+        if destination.len() < 516 || !is_base64(destination) {
             return Err(Malformed);
         }
-        Ok(Self { destination })
+        Ok(Self { destination, ports: Ports::among(words)? })
     }
 }
 
-/// The pairs this client knows; others are skipped.
-#[derive(Default)]
-struct Fields<'a> {
-    result: Option<Cow<'a, str>>,
-    message: Option<Cow<'a, str>>,
-    version: Option<Cow<'a, str>>,
-    destination: Option<Cow<'a, str>>,
-    name: Option<Cow<'a, str>>,
-    value: Option<Cow<'a, str>>,
-}
-
-impl<'a> Fields<'a> {
-    fn parse(mut input: &'a str) -> Result<Self, Malformed> {
-        let mut fields = Self::default();
-        loop {
-            input = input.trim_start_matches([' ', '\t']);
-            if input.is_empty() {
-                return Ok(fields);
-            }
-            let (remaining, (key, value)) = pair(input).map_err(|_| Malformed)?;
-            input = remaining;
-            let field = match key {
-                "RESULT" => &mut fields.result,
-                "MESSAGE" => &mut fields.message,
-                "VERSION" => &mut fields.version,
-                "DESTINATION" => &mut fields.destination,
-                "NAME" => &mut fields.name,
-                "VALUE" => &mut fields.value,
-                _ => continue,
-            };
-            // The first one counts: what follows may be an unquoted MESSAGE that happens to hold an `=`.
-            field.get_or_insert(value);
-        }
-    }
-
-    fn status(&mut self) -> Status<'a> {
-        let result = self.result.as_deref().map_or(ResultWord::Ok, ResultWord::parse);
-        Status { result, message: self.message.take() }
-    }
-}
-
-fn words(line: &str) -> IResult<&str, (&str, &str)> {
-    let mut word = take_while1(|c: char| c.is_ascii_alphanumeric());
-    let (line, command) = word.parse(line)?;
-    let (line, _) = take_while1(|c| c == ' ')(line)?;
-    let (line, subcommand) = word.parse(line)?;
-    Ok((line, (command, subcommand)))
-}
-
-/// `key=value`, `key="value"`, `key=` or `key`.
-fn pair(input: &str) -> IResult<&str, (&str, Cow<'_, str>)> {
-    let (input, key) = take_while1(|c| c != '=' && c != ' ')(input)?;
-    let (input, value) = opt(preceded(tag("="), alt((quoted, unquoted)))).parse(input)?;
-    Ok((input, (key, value.unwrap_or_default())))
-}
-
-fn unquoted(input: &str) -> IResult<&str, Cow<'_, str>> {
-    let (input, value) = take_till(|c| c == ' ')(input)?;
-    Ok((input, Cow::Borrowed(value)))
-}
-
-fn quoted(input: &str) -> IResult<&str, Cow<'_, str>> {
-    // An escaped character is a backslash and whatever follows it.
-    let plain = take_while1(|c| c != '"' && c != '\\');
-    let escaped = recognize(preceded(tag("\\"), nom::character::complete::anychar));
-    let body = recognize(many0_count(alt((plain, escaped))));
-    let (input, raw) = alt((delimited(tag("\""), body, tag("\"")), unterminated)).parse(input)?;
-    if !raw.contains('\\') {
-        return Ok((input, Cow::Borrowed(raw)));
-    }
-    let mut value = String::with_capacity(raw.len());
-    let mut characters = raw.chars();
-    while let Some(c) = characters.next() {
-        value.push(if c == '\\' { characters.next().unwrap_or('\\') } else { c });
-    }
-    Ok((input, Cow::Owned(value)))
-}
-
-/// A quote that is never closed: the rest of the line is the value. Only people read it.
-fn unterminated(input: &str) -> IResult<&str, &str> {
-    preceded(tag("\""), rest).parse(input)
+/// Whether these are characters of I2P's base64.
+pub(super) fn is_base64(text: &str) -> bool {
+    text.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-~=".contains(&byte))
 }
 
 #[cfg(test)]
@@ -309,6 +194,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
+    use crate::wire::ResultWord;
 
     fn status(result: ResultWord, message: Option<&str>) -> Status<'_> {
         Status { result, message: message.map(Cow::Borrowed) }
@@ -335,31 +221,55 @@ mod tests {
             Ok(Reply::Session { status: status(ResultWord::DuplicatedId, None), private_key: None })
         );
         assert_eq!(
+            Reply::parse(b"SESSION STATUS RESULT=OK ID=\"sub1\" MESSAGE=\"ADD sub1\""),
+            Ok(Reply::Session { status: status(ResultWord::Ok, Some("ADD sub1")), private_key: None })
+        );
+        assert_eq!(
             Reply::parse(b"STREAM STATUS RESULT=CANT_REACH_PEER MESSAGE=\"LeaseSet not found\""),
             Ok(Reply::Stream { status: status(ResultWord::CantReachPeer, Some("LeaseSet not found")) })
         );
         assert_eq!(
-            Reply::parse(b"NAMING REPLY RESULT=INVALID_KEY NAME=nosuch.i2p"),
-            Ok(Reply::Naming {
-                status: status(ResultWord::InvalidKey, None),
-                name: "nosuch.i2p".into(),
-                value: None
+            Reply::parse(b"DEST REPLY PUB=AA PRIV=AABB"),
+            Ok(Reply::Dest {
+                status: status(ResultWord::Ok, None),
+                destination: Some("AA".into()),
+                private_key: Some("AABB".into())
             })
         );
+        assert_eq!(
+            Reply::parse(b"DATAGRAM RECEIVED DESTINATION=AA SIZE=3 FROM_PORT=1 TO_PORT=2"),
+            Ok(Reply::Datagram { destination: "AA".into(), size: 3, ports: Ports { from: 1, to: 2 } })
+        );
+        assert_eq!(
+            Reply::parse(b"RAW RECEIVED SIZE=9 PROTOCOL=18"),
+            Ok(Reply::Raw { size: 9, ports: Ports::default(), protocol: Some(18) })
+        );
         assert_eq!(Reply::parse(b"PING 1763870000"), Ok(Reply::Ping("1763870000")));
-        assert_eq!(Reply::parse(b"PING"), Ok(Reply::Ping("")));
-        assert_eq!(Reply::parse(b"QUIT STATUS RESULT=OK MESSAGE=bye"), Ok(Reply::Other));
+        assert_eq!(Reply::parse(b"PING\r"), Ok(Reply::Ping("")));
+        assert_eq!(Reply::parse(b"PONG a  b"), Ok(Reply::Pong("a  b")));
+        assert_eq!(
+            Reply::parse(b"QUIT STATUS RESULT=OK MESSAGE=bye"),
+            Ok(Reply::Other {
+                command: "QUIT",
+                subcommand: "STATUS",
+                status: status(ResultWord::Ok, Some("bye"))
+            })
+        );
     }
 
     #[test]
-    fn quotes_escapes_and_odd_spacing() {
-        let parsed = Reply::parse(br#"STREAM STATUS  RESULT=I2P_ERROR   MESSAGE="say \"no\" \\ = x" EXTRA"#);
-        assert_eq!(
-            parsed,
-            Ok(Reply::Stream { status: status(ResultWord::I2pError, Some(r#"say "no" \ = x"#)) })
-        );
-        let parsed = Reply::parse(br#"STREAM STATUS RESULT=I2P_ERROR MESSAGE="never closed"#);
-        assert_eq!(parsed, Ok(Reply::Stream { status: status(ResultWord::I2pError, Some("never closed")) }));
+    fn a_naming_reply_and_its_options() {
+        let line =
+            br#"NAMING REPLY RESULT=OK NAME=a.i2p VALUE=AA OPTION:_imap._tcp="0 86400 143" OPTION:x=1"#;
+        let Ok(Reply::Naming { status, name, value, options }) = Reply::parse(line) else { panic!() };
+        assert_eq!((status.result, &*name, value.as_deref()), (ResultWord::Ok, "a.i2p", Some("AA")));
+        let options: Vec<_> = options.iter().collect();
+        assert_eq!(options, [("_imap._tcp", "0 86400 143".into()), ("x", "1".into())]);
+        let Ok(Reply::Naming { status, .. }) = Reply::parse(b"NAMING REPLY RESULT=LEASESET_NOT_FOUND NAME=a")
+        else {
+            panic!()
+        };
+        assert_eq!(status.result, ResultWord::LeasesetNotFound);
     }
 
     #[test]
@@ -372,8 +282,15 @@ mod tests {
     }
 
     #[test]
-    fn what_is_not_sam_is_malformed() {
-        for line in [&b""[..], b"HTTP/1.1 400 Bad Request", b"HELLO", b"\xff\xfe", b"SSH-2.0-OpenSSH"] {
+    fn what_is_not_a_reply_is_malformed() {
+        for line in [
+            &b"HELLO"[..],
+            b"DATAGRAM RECEIVED SIZE=3",
+            b"DATAGRAM RECEIVED DESTINATION=a SIZE=-1",
+            b"RAW RECEIVED SIZE=3 PROTOCOL=256",
+            b"RAW RECEIVED SIZE=3 FROM_PORT=65536",
+            b"PING \xff",
+        ] {
             assert_eq!(Reply::parse(line), Err(Malformed), "{line:?}");
         }
     }
@@ -381,16 +298,16 @@ mod tests {
     #[test]
     fn the_peer_of_an_accepted_stream() {
         let destination = "A".repeat(516);
-        let with_ports = format!("{destination} FROM_PORT=0 TO_PORT=0");
-        assert_eq!(
-            AcceptedFrom::parse(with_ports.as_bytes()),
-            Ok(AcceptedFrom { destination: &destination })
-        );
-        assert_eq!(
-            AcceptedFrom::parse(destination.as_bytes()),
-            Ok(AcceptedFrom { destination: &destination })
-        );
+        for (tail, from, to) in
+            [("", 0, 0), (" FROM_PORT=7 TO_PORT=8", 7, 8), (" TO_PORT=9\r", 0, 9), (" NEW=x", 0, 0)]
+        {
+            assert_eq!(
+                AcceptedFrom::parse(format!("{destination}{tail}").as_bytes()),
+                Ok(AcceptedFrom { destination: &destination, ports: Ports { from, to } })
+            );
+        }
         assert_eq!(AcceptedFrom::parse(b"STREAM STATUS RESULT=I2P_ERROR"), Err(Malformed));
+        assert_eq!(AcceptedFrom::parse(format!("{destination} FROM_PORT=x").as_bytes()), Err(Malformed));
     }
 
     proptest! {
@@ -401,8 +318,8 @@ mod tests {
         }
 
         #[test]
-        fn any_text_after_a_known_head_is_safe(tail in "[ -~]{0,80}") {
-            let line = format!("STREAM STATUS {tail}");
+        fn any_text_after_a_known_head_is_safe(head in "(STREAM STATUS|RAW RECEIVED|NAMING REPLY|PING)", tail in "[ -~]{0,80}") {
+            let line = format!("{head} {tail}");
             let _ = Reply::parse(line.as_bytes());
         }
     }

@@ -4,7 +4,7 @@
 use std::{net::SocketAddr, time::Duration};
 
 use i2p_embedded::PrivateNetwork;
-use i2p_sam::{Bridge, Session};
+use i2p_sam::{Accepted, Bridge, Session};
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::TcpStream,
@@ -18,7 +18,7 @@ pub(crate) fn bridge(network: &PrivateNetwork, index: usize) -> Bridge {
 /// A service that answers `?` with `!`. It does not speak first: between two emissary routers that takes 9 s to arrive.
 pub(crate) async fn greet(session: Session) {
     loop {
-        let Ok((mut stream, _)) = session.accept().await else {
+        let Ok(Accepted { mut stream, .. }) = session.accept().await else {
             sleep(Duration::from_millis(200)).await;
             continue;
         };

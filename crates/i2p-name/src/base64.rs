@@ -1,0 +1,30 @@
+//! I2P's base64: the standard alphabet with `-` and `~` for 62 and 63 (common structures; SAM v3, "BASE 64 Notes").
+
+use alloc::{string::String, vec::Vec};
+
+use data_encoding::{Encoding, Specification};
+
+use crate::NameError;
+
+fn encoding(padding: Option<char>) -> Encoding {
+    let mut spec = Specification::new();
+    spec.symbols.push_str("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-~");
+    spec.padding = padding;
+    // The specification above is well-formed, so the other arm is never taken.
+    spec.encoding().unwrap_or(data_encoding::BASE64)
+}
+
+/// The text of these bytes, with padding, as routers write it.
+#[must_use]
+pub fn encode(bytes: &[u8]) -> String {
+    encoding(Some('=')).encode(bytes)
+}
+
+/// The bytes of a text, with padding or without. Strict: no other characters, no bits left over.
+///
+/// # Errors
+/// [`NameError::Base64`].
+pub fn decode(text: &str) -> Result<Vec<u8>, NameError> {
+    let padding = if text.ends_with('=') { Some('=') } else { None };
+    encoding(padding).decode(text.as_bytes()).map_err(|_| NameError::Base64)
+}

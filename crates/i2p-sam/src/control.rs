@@ -1,0 +1,286 @@
+//! The control connection of a session: the session lives as long as it.
+
+use std::time::Duration;
+
+use i2p_name::{Destination, I2pName};
+use tokio::{
+    sync::{mpsc, oneshot, watch},
+    time::timeout,
+};
+use zeroize::Zeroize;
+
+use crate::{
+    Bridge, Capabilities, Error, Phase,
+    bridge::within,
+    connection::{Connection, Line},
+    lookup,
+    wire::{
+        Command, PrivateKey, Reply, ResultWord, SessionAdd, SessionCreate, SessionId, SessionOptions,
+        SessionRemove, Style,
+    },
+};
+
+/// Requests that may wait for their turn: emissary loses one of two lookups that run at once, so all go one by one.
+const WAITING: usize = 64;
+
+/// What is asked of the router about a session, over its control connection.
+enum Request {
+    Lookup { name: I2pName, reply: oneshot::Sender<Result<Destination, Error>> },
+    Add { id: SessionId, style: Style, listen_port: u16, reply: oneshot::Sender<Result<(), Error>> },
+    Remove { id: SessionId },
+}
+
+/// A handle to the control connection of a session. The connection, and with it the session, ends when the last handle
+/// is dropped.
+pub(crate) struct Control {
+    requests: mpsc::Sender<Request>,
+    lost: watch::Receiver<bool>,
+    capabilities: Capabilities,
+}
+
+impl Control {
+    /// Opens a connection and creates a session on it.
+    pub(crate) async fn create(
+        bridge: &Bridge,
+        id: &SessionId,
+        style: Style,
+        options: &SessionOptions,
+    ) -> Result<(Self, PrivateKey), Error> {
+        let connection = bridge.connect().await?;
+        Self::create_on(connection, bridge, id, style, options).await
+    }
+
+    /// Creates a session on a connection that has said HELLO.
+    pub(crate) async fn create_on(
+        mut connection: Connection,
+        bridge: &Bridge,
+        id: &SessionId,
+        style: Style,
+        options: &SessionOptions,
+    ) -> Result<(Self, PrivateKey), Error> {
+        let phase = Phase::SessionCreate;
+        let capabilities = bridge.capabilities().await?;
+        let limit = bridge.timeouts().session_create;
+        let create = async {
+            connection.send(&SessionCreate { id, style, options }, phase).await?;
+            loop {
+                let mut line = connection.answer(phase).await?;
+                let key = created(&line);
+                line.zeroize();
+                if let Some(key) = key {
+                    return key;
+                }
+            }
+        };
+        let key = within(limit, phase, create).await?;
+        let (requests, waiting) = mpsc::channel(WAITING);
+        let (lost_sender, lost) = watch::channel(false);
+        let limit = bridge.timeouts().naming_lookup;
+        let bridge = bridge.clone();
+        tokio::spawn(async move {
+            let actor = Actor { connection, waiting, limit };
+            if actor.run().await == End::ByRouter {
+                bridge.forget();
+            }
+            lost_sender.send_replace(true);
+        });
+        Ok((Self { requests, lost, capabilities }, key))
+    }
+
+    pub(crate) fn capabilities(&self) -> Capabilities {
+        self.capabilities
+    }
+
+    pub(crate) fn is_alive(&self) -> bool {
+        !*self.lost.borrow()
+    }
+
+    /// Comes back when the session is gone.
+    pub(crate) async fn lost(&self) {
+        let mut lost = self.lost.clone();
+        // The sender says `true` before it goes, so both ways out mean the same.
+        let _ = lost.wait_for(|lost| *lost).await;
+    }
+
+    /// A router that goes away says so on the control connection first; what it does to the others comes in any
+    /// order and any form.
+    pub(crate) async fn unless_lost<T>(
+        &self,
+        work: impl Future<Output = Result<T, Error>>,
+    ) -> Result<T, Error> {
+        tokio::select! {
+            biased;
+            () = self.lost() => Err(Error::SessionLost),
+            result = work => result,
+        }
+    }
+
+    /// Looks a name up; one after the other.
+    pub(crate) async fn lookup(&self, name: I2pName) -> Result<Destination, Error> {
+        self.ask(|reply| Request::Lookup { name, reply }).await
+    }
+
+    /// Adds a subsession.
+    pub(crate) async fn add(&self, id: SessionId, style: Style, listen_port: u16) -> Result<(), Error> {
+        self.ask(|reply| Request::Add { id, style, listen_port, reply }).await
+    }
+
+    /// Takes a subsession away, as soon as it is its turn; not at all where the router has no way to.
+    pub(crate) fn remove(&self, id: SessionId) {
+        if self.capabilities.removes_subsessions() {
+            // Full or gone: the subsession goes with its primary session.
+            let _ = self.requests.try_send(Request::Remove { id });
+        }
+    }
+
+    async fn ask<T>(
+        &self,
+        request: impl FnOnce(oneshot::Sender<Result<T, Error>>) -> Request,
+    ) -> Result<T, Error> {
+        let (reply, answer) = oneshot::channel();
+        self.requests.send(request(reply)).await.map_err(|_| Error::SessionLost)?;
+        answer.await.unwrap_or(Err(Error::SessionLost))
+    }
+}
+
+/// What this line says of the session that is being created; nothing, if it is a PING that crossed our command:
+/// commands are not answered out of turn.
+fn created(line: &[u8]) -> Option<Result<PrivateKey, Error>> {
+    let phase = Phase::SessionCreate;
+    Some(match Reply::parse(line) {
+        Ok(Reply::Session { status, private_key }) if status.result == ResultWord::Ok => {
+            let key = private_key.and_then(|key| key.parse().ok());
+            key.ok_or(Error::Unexpected { phase })
+        }
+        Ok(Reply::Session { status, .. }) => Err(Error::refused(phase, status)),
+        Ok(Reply::Ping(_)) => return None,
+        _ => Err(Error::Unexpected { phase }),
+    })
+}
+
+/// Who ended a session.
+#[derive(PartialEq, Eq)]
+enum End {
+    ByRouter,
+    ByUs,
+}
+
+struct Actor {
+    connection: Connection,
+    waiting: mpsc::Receiver<Request>,
+    limit: Duration,
+}
+
+impl Actor {
+    /// Runs until the router closes the connection or nobody holds the session any more.
+    async fn run(mut self) -> End {
+        loop {
+            tokio::select! {
+                line = self.connection.line() => match line {
+                    Ok(Line::Complete(line)) => if self.unasked(&line).await.is_err() { return End::ByRouter },
+                    Ok(Line::End) | Err(_) => return End::ByRouter,
+                },
+                request = self.waiting.recv() => {
+                    let Some(request) = request else { return End::ByUs };
+                    if self.serve(request).await.is_err() {
+                        return End::ByRouter;
+                    }
+                }
+            }
+        }
+    }
+
+    /// Does what is asked. An error means that the session is lost.
+    async fn serve(&mut self, request: Request) -> Result<(), Error> {
+        match request {
+            Request::Lookup { name, reply } => self.look_up(&name, reply).await,
+            Request::Add { id, style, listen_port, reply } => {
+                let add = SessionAdd { id: &id, style, listen_port };
+                let result = self.status(&add, Phase::SessionAdd).await;
+                let lost = matches!(result, Err(Error::SessionLost));
+                // Whoever asked may have gone just now.
+                let _ = reply.send(result);
+                if lost { Err(Error::SessionLost) } else { Ok(()) }
+            }
+            Request::Remove { id } => {
+                match self.status(&SessionRemove { id: &id }, Phase::SessionAdd).await {
+                    Err(Error::SessionLost) => Err(Error::SessionLost),
+                    // Nobody waits to hear that it was not there any more.
+                    _ => Ok(()),
+                }
+            }
+        }
+    }
+
+    /// Sends a command that is answered with a status of the session.
+    async fn status(&mut self, command: &impl Command, phase: Phase) -> Result<(), Error> {
+        match self.connection.send(command, phase).await {
+            Ok(()) => {}
+            Err(Error::Unspeakable(why)) => return Err(Error::Unspeakable(why)),
+            Err(_) => return Err(Error::SessionLost),
+        }
+        let limit = self.limit;
+        let answer = async {
+            loop {
+                let Ok(Line::Complete(line)) = self.connection.line().await else {
+                    return Err(Error::SessionLost);
+                };
+                match Reply::parse(&line) {
+                    Ok(Reply::Session { status, .. }) if status.result == ResultWord::Ok => return Ok(()),
+                    Ok(Reply::Session { status, .. }) => return Err(Error::refused(phase, status)),
+                    _ => self.unasked(&line).await?,
+                }
+            }
+        };
+        within(limit, phase, answer).await
+    }
+
+    /// Looks a name up, unless and until whoever asked has gone. An error means that the session is lost.
+    async fn look_up(
+        &mut self,
+        name: &I2pName,
+        mut reply: oneshot::Sender<Result<Destination, Error>>,
+    ) -> Result<(), Error> {
+        if reply.is_closed() {
+            return Ok(());
+        }
+        // Outside of what can be given up: half a command would spoil the next.
+        lookup::send(&mut self.connection, name).await.map_err(|_| Error::SessionLost)?;
+        let limit = self.limit;
+        let timed_out = Err(Error::Timeout { phase: Phase::NamingLookup, limit });
+        let result = tokio::select! {
+            result = timeout(limit, self.naming_reply(name)) => result.unwrap_or(timed_out),
+            // The answer, when it comes, is known by its name and skipped.
+            () = reply.closed() => return Ok(()),
+        };
+        let lost = matches!(result, Err(Error::SessionLost));
+        // Whoever asked may have gone just now.
+        let _ = reply.send(result);
+        if lost { Err(Error::SessionLost) } else { Ok(()) }
+    }
+
+    async fn naming_reply(&mut self, name: &I2pName) -> Result<Destination, Error> {
+        let asked = name.to_string();
+        loop {
+            let Ok(Line::Complete(line)) = self.connection.line().await else {
+                return Err(Error::SessionLost);
+            };
+            let reply = Reply::parse(&line).map_err(|_| Error::Unexpected { phase: Phase::NamingLookup })?;
+            match lookup::result(reply, &asked) {
+                Some(result) => return result,
+                None => self.unasked(&line).await?,
+            }
+        }
+    }
+
+    /// A line that answers nothing.
+    async fn unasked(&mut self, line: &[u8]) -> Result<(), Error> {
+        match Reply::parse(line) {
+            Ok(Reply::Ping(text)) => self.connection.pong(text).await.map_err(|_| Error::SessionLost),
+            // "PONG timeout" and the like: the router closes the session.
+            Ok(Reply::Session { status, .. }) if status.result != ResultWord::Ok => Err(Error::SessionLost),
+            // Late answers to lookups that were given up, and what later versions may bring.
+            _ => Ok(()),
+        }
+    }
+}

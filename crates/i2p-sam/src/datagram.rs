@@ -1,0 +1,188 @@
+use std::{
+    io,
+    net::SocketAddr,
+    sync::{Arc, Mutex, PoisonError},
+};
+
+use i2p_name::Destination;
+use tokio::net::UdpSocket;
+
+use crate::{
+    Bridge, Error, Session,
+    connection::Connection,
+    control::Control,
+    wire::{DatagramStyle, Ports, Received, SessionId, SessionOptions, Style, write_send_header},
+};
+
+/// The longest packet that comes from a bridge: 32 KiB of payload and a line before it.
+pub const MAX_PACKET: usize = 40 * 1024;
+
+/// A session for datagrams of one kind. It ends when dropped, or when the router goes away.
+///
+/// Datagrams come and go over UDP between us and the bridge, which says nothing of what becomes of them. The bridge takes
+/// them from whoever knows the session's random ID.
+pub struct DatagramSession {
+    session: Session,
+    style: DatagramStyle,
+    socket: Socket,
+    /// Where header and payload are put together, so that sending allocates nothing once it has grown.
+    packet: Mutex<Vec<u8>>,
+}
+
+/// Our UDP socket and the bridge's.
+pub(crate) struct Socket {
+    socket: UdpSocket,
+    own: SocketAddr,
+    bridge: SocketAddr,
+}
+
+impl Socket {
+    /// A socket on the address by which we reach the bridge.
+    async fn beside(connection: &Connection, bridge: &Bridge) -> io::Result<Self> {
+        let (own, peer) = connection.addresses()?;
+        let to = match bridge.udp_address() {
+            Some(address) => address,
+            None => SocketAddr::new(peer.ip(), peer.port().saturating_sub(1)),
+        };
+        let socket = UdpSocket::bind((own.ip(), 0)).await?;
+        let own = socket.local_addr()?;
+        Ok(Self { socket, own, bridge: to })
+    }
+
+    pub(crate) fn style(&self, style: DatagramStyle, ports: Ports) -> Style {
+        Style::Datagrams { style, forward_to: self.own, ports }
+    }
+}
+
+/// Whom datagrams are sent to: a destination in the form that bridges want.
+#[derive(Clone, PartialEq, Eq)]
+pub struct DatagramPeer(String);
+
+impl From<&Destination> for DatagramPeer {
+    fn from(destination: &Destination) -> Self {
+        Self(destination.to_base64())
+    }
+}
+
+/// Without the destination.
+impl std::fmt::Debug for DatagramPeer {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("DatagramPeer(..)")
+    }
+}
+
+impl DatagramSession {
+    pub(crate) async fn create(
+        bridge: &Bridge,
+        style: DatagramStyle,
+        ports: Ports,
+        options: &SessionOptions,
+    ) -> Result<Self, Error> {
+        let capabilities = bridge.capabilities().await?;
+        if !capabilities.datagrams(style) {
+            return Err(Error::Unsupported {
+                what: "datagrams of this kind",
+                dialect: capabilities.dialect(),
+            });
+        }
+        let connection = bridge.connect().await?;
+        let socket = Socket::beside(&connection, bridge).await.map_err(Error::Udp)?;
+        let id = SessionId::random().map_err(Error::Random)?;
+        let with_socket = socket.style(style, ports);
+        let (control, key) = Control::create_on(connection, bridge, &id, with_socket, options).await?;
+        Ok(Self::with(Session::with(bridge.clone(), Arc::new(control), id, key, false), style, socket))
+    }
+
+    /// A socket for a subsession. The connection says which of our addresses the bridge can reach.
+    pub(crate) async fn socket(bridge: &Bridge) -> Result<Socket, Error> {
+        Socket::beside(&bridge.connect().await?, bridge).await.map_err(Error::Udp)
+    }
+
+    pub(crate) fn with(session: Session, style: DatagramStyle, socket: Socket) -> Self {
+        Self { session, style, socket, packet: Mutex::default() }
+    }
+
+    /// The session: its destination, its end, and lookups of names.
+    #[must_use]
+    pub fn session(&self) -> &Session {
+        &self.session
+    }
+
+    /// The kind of datagrams.
+    #[must_use]
+    pub fn style(&self) -> DatagramStyle {
+        self.style
+    }
+
+    /// Sends a datagram. It is the bridge's from then on; whether it arrives nobody says. Ports of 0 are those that the
+    /// session was created with.
+    ///
+    /// # Errors
+    /// [`Error::DatagramLength`], [`Error::Udp`], [`Error::SessionLost`].
+    pub async fn send(&self, peer: &DatagramPeer, ports: Ports, payload: &[u8]) -> Result<(), Error> {
+        let (length, limit) = (payload.len(), self.style.max_payload());
+        if length == 0 || length > limit {
+            return Err(Error::DatagramLength { length, limit });
+        }
+        if !self.session.is_alive() {
+            return Err(Error::SessionLost);
+        }
+        loop {
+            self.socket.socket.writable().await.map_err(Error::Udp)?;
+            match self.try_send(peer, ports, payload) {
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+                result => return result.map_err(Error::Udp),
+            }
+        }
+    }
+
+    fn try_send(&self, peer: &DatagramPeer, ports: Ports, payload: &[u8]) -> io::Result<()> {
+        let mut packet = self.packet.lock().unwrap_or_else(PoisonError::into_inner);
+        packet.clear();
+        let dialect = self.session.capabilities().dialect();
+        write_send_header(&mut packet, dialect, self.session.id(), &peer.0, ports);
+        packet.extend_from_slice(payload);
+        self.socket.socket.try_send_to(&packet, self.socket.bridge).map(|_| ())
+    }
+
+    /// Waits for a datagram. Whatever does not come from the bridge's host, or is none, is skipped. `buffer` takes the
+    /// datagram with its header and should hold [`MAX_PACKET`] bytes: what is longer is cut off. Safe to drop and to call
+    /// again.
+    ///
+    /// # Errors
+    /// [`Error::Udp`], [`Error::SessionLost`].
+    pub async fn receive<'b>(&self, buffer: &'b mut [u8]) -> Result<Received<'b>, Error> {
+        let dialect = self.session.capabilities().dialect();
+        let length = loop {
+            let received = tokio::select! {
+                biased;
+                () = self.session.lost() => return Err(Error::SessionLost),
+                received = self.socket.socket.recv_from(buffer) => received,
+            };
+            match received {
+                Ok((length, from)) if from.ip() == self.socket.bridge.ip() => {
+                    let packet = buffer.get(..length).unwrap_or_default();
+                    if Received::parse(self.style, dialect, packet).is_ok() {
+                        break length;
+                    }
+                }
+                Ok(_) => {}
+                // An earlier packet of ours found nobody: the bridge's UDP port is closed. It may open again.
+                Err(error) if error.kind() == io::ErrorKind::ConnectionRefused => {}
+                Err(error) => return Err(Error::Udp(error)),
+            }
+        };
+        let packet = buffer.get(..length).unwrap_or_default();
+        Received::parse(self.style, dialect, packet)
+            .map_err(|_| Error::Unexpected { phase: crate::Phase::Datagram })
+    }
+}
+
+impl std::fmt::Debug for DatagramSession {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("DatagramSession")
+            .field("style", &self.style)
+            .field("alive", &self.session.is_alive())
+            .finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,57 @@
+//! NAMING LOOKUP on a connection of its own, for routers that answer there.
+
+use i2p_name::{Destination, I2pName};
+
+use crate::{
+    Bridge, Error, Phase,
+    bridge::within,
+    capabilities::Lookups,
+    connection::Connection,
+    wire::{LookupName, NamingLookup, Reply, ResultWord, Status},
+};
+
+const PHASE: Phase = Phase::NamingLookup;
+
+/// Looks a name up without a session.
+pub(crate) async fn anywhere(bridge: &Bridge, name: &I2pName) -> Result<Destination, Error> {
+    let capabilities = bridge.capabilities().await?;
+    if capabilities.lookups() == Lookups::OnSession {
+        return Err(Error::Unsupported {
+            what: "lookup of names outside of a session",
+            dialect: capabilities.dialect(),
+        });
+    }
+    let mut connection = bridge.connect().await?;
+    let asked = name.to_string();
+    within(bridge.timeouts().naming_lookup, PHASE, async {
+        send(&mut connection, name).await?;
+        loop {
+            let line = connection.answer(PHASE).await?;
+            match Reply::parse(&line).map_err(|_| Error::Unexpected { phase: PHASE })? {
+                Reply::Ping(text) => {
+                    connection.pong(text).await.map_err(|_| Error::Closed { phase: PHASE })?;
+                }
+                reply => return result(reply, &asked).unwrap_or(Err(Error::Unexpected { phase: PHASE })),
+            }
+        }
+    })
+    .await
+}
+
+pub(crate) async fn send(connection: &mut Connection, name: &I2pName) -> Result<(), Error> {
+    connection.send(&NamingLookup { name: LookupName::Name(name), options: false }, PHASE).await
+}
+
+/// What a reply says of this name; nothing, if it is about something else.
+pub(crate) fn result(reply: Reply<'_>, asked: &str) -> Option<Result<Destination, Error>> {
+    match reply {
+        // Another name: the late answer to a lookup that was given up.
+        Reply::Naming { name, .. } if !name.is_empty() && name != asked => None,
+        Reply::Naming { status: Status { result: ResultWord::Ok, .. }, value, .. } => {
+            let value = value.and_then(|value| value.parse().ok());
+            Some(value.ok_or(Error::Unexpected { phase: PHASE }))
+        }
+        Reply::Naming { status, .. } => Some(Err(Error::refused(PHASE, status))),
+        _ => None,
+    }
+}

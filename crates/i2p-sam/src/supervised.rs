@@ -1,0 +1,203 @@
+use std::{sync::Arc, time::Duration};
+
+use tokio::{
+    sync::watch,
+    task::JoinHandle,
+    time::{Instant, sleep},
+};
+
+use crate::{Bridge, Error, PrivateKey, Session, SessionOptions};
+
+/// Which keys a session has when it is built again. Keys in the options always stay.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Identity {
+    /// Others each time: nobody can tell that it is the same client.
+    #[default]
+    New,
+    /// The keys of the first time, for as long as this process lives.
+    Same,
+}
+
+/// How long to wait before the next attempt. Waits double, and each is somewhere between half and all of its length, so
+/// that many clients of one router do not come back in step.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct BackOff {
+    /// The first wait.
+    pub first: Duration,
+    /// The longest while the router cannot be reached. Asking costs next to nothing, and a router that is back should be
+    /// noticed within a second.
+    pub unreachable: Duration,
+    /// The longest while the router is there and refuses, or cannot build tunnels: attempts cost the network something.
+    pub refused: Duration,
+}
+
+impl Default for BackOff {
+    fn default() -> Self {
+        Self {
+            first: Duration::from_millis(100),
+            unreachable: Duration::from_millis(900),
+            refused: Duration::from_secs(60),
+        }
+    }
+}
+
+impl BackOff {
+    /// The wait after so many failures in a row, the last of them this one.
+    fn wait(&self, failures: u32, error: &Error) -> Duration {
+        let most = if error.is_unreachable() { self.unreachable } else { self.refused };
+        let whole = self.first.saturating_mul(1 << failures.saturating_sub(1).min(20)).min(most);
+        let mut byte = [0];
+        // Without randomness waits are whole, which is as good for one client.
+        let part = if getrandom::fill(&mut byte).is_ok() { f64::from(byte[0]) / 255.0 } else { 1.0 };
+        whole.mul_f64(0.5 + part / 2.0)
+    }
+}
+
+/// What a supervised session is doing.
+#[derive(Debug, Clone)]
+#[non_exhaustive]
+pub enum SessionState {
+    /// The router is building its tunnels, or is being looked for.
+    Building {
+        /// Attempts that have failed since it was last ready.
+        failures: u32,
+    },
+    /// It is there.
+    Ready(Session),
+    /// An attempt has failed; the next one is due.
+    Waiting {
+        /// Attempts that have failed since it was last ready.
+        failures: u32,
+        /// Why the last one failed.
+        error: Arc<Error>,
+        /// When the next one begins.
+        until: Instant,
+    },
+}
+
+/// A session that is built again whenever it is lost. Ends when dropped; a [`Session`] that was handed out lives on with
+/// whoever holds it.
+#[derive(Debug)]
+pub struct Supervised {
+    state: watch::Receiver<SessionState>,
+    task: JoinHandle<()>,
+}
+
+impl Drop for Supervised {
+    fn drop(&mut self) {
+        self.task.abort();
+    }
+}
+
+impl Supervised {
+    /// Begins to build a session, and goes on for ever.
+    #[must_use]
+    pub fn start(bridge: Bridge, options: SessionOptions, identity: Identity, back_off: BackOff) -> Self {
+        let (sender, state) = watch::channel(SessionState::Building { failures: 0 });
+        let task = tokio::spawn(supervise(bridge, options, identity, back_off, sender));
+        Self { state, task }
+    }
+
+    /// What it is doing now, and from now on.
+    #[must_use]
+    pub fn state(&self) -> watch::Receiver<SessionState> {
+        self.state.clone()
+    }
+
+    /// The session, if it is there now.
+    #[must_use]
+    pub fn current(&self) -> Option<Session> {
+        match &*self.state.borrow() {
+            SessionState::Ready(session) if session.is_alive() => Some(session.clone()),
+            _ => None,
+        }
+    }
+
+    /// The session, as soon as it is there. Waits for ever: the caller has its own limit.
+    pub async fn session(&self) -> Session {
+        let mut state = self.state.clone();
+        loop {
+            if let SessionState::Ready(session) = &*state.borrow_and_update()
+                && session.is_alive()
+            {
+                return session.clone();
+            }
+            if state.changed().await.is_err() {
+                // The task goes on for as long as this exists.
+                return std::future::pending().await;
+            }
+        }
+    }
+}
+
+async fn supervise(
+    bridge: Bridge,
+    mut options: SessionOptions,
+    identity: Identity,
+    back_off: BackOff,
+    state: watch::Sender<SessionState>,
+) {
+    let mut failures = 0;
+    loop {
+        state.send_replace(SessionState::Building { failures });
+        match bridge.create_session(&options).await {
+            Ok(session) => {
+                if failures > 0 {
+                    tracing::info!("the I2P session is built, after {failures} attempts that failed");
+                }
+                failures = 0;
+                if identity == Identity::Same {
+                    options = options.private_key(PrivateKey::clone(session.private_key()));
+                }
+                state.send_replace(SessionState::Ready(session.clone()));
+                session.lost().await;
+                tracing::warn!("the router has closed the I2P session; building it again");
+            }
+            Err(error) => {
+                failures += 1;
+                // The first of a row is news; the others are the same news.
+                if failures == 1 {
+                    tracing::warn!("no I2P session: {error}; trying again until there is one");
+                } else {
+                    tracing::debug!(failures, "no I2P session: {error}");
+                }
+                let wait = back_off.wait(failures, &error);
+                let until = Instant::now() + wait;
+                state.send_replace(SessionState::Waiting { failures, error: Arc::new(error), until });
+                sleep(wait).await;
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{Phase, ResultWord};
+
+    #[test]
+    fn waits_grow_to_their_limit_and_are_never_the_whole_time_alike() {
+        let back_off = BackOff::default();
+        let lost = Error::SessionLost;
+        let refused =
+            Error::Refused { phase: Phase::SessionCreate, result: ResultWord::I2pError, message: None };
+        for (failures, whole_lost, whole_refused) in [
+            (1, 100, 100),
+            (2, 200, 200),
+            (4, 800, 800),
+            (5, 900, 1600),
+            (40, 900, 60_000),
+            (u32::MAX, 900, 60_000),
+        ] {
+            for (error, whole) in [(&lost, whole_lost), (&refused, whole_refused)] {
+                let whole = Duration::from_millis(whole);
+                for _ in 0..20 {
+                    let wait = back_off.wait(failures, error);
+                    assert!(wait >= whole / 2 && wait <= whole, "{failures}: {wait:?} of {whole:?}");
+                }
+            }
+        }
+        let waits: std::collections::HashSet<_> = (0..50).map(|_| back_off.wait(9, &lost)).collect();
+        assert!(waits.len() > 5, "they would come back in step");
+    }
+}

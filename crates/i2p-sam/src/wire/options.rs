@@ -1,0 +1,174 @@
+use std::{fmt, time::Duration};
+
+use super::{
+    PrivateKey, Text,
+    dialect::{LineWriter, Unspeakable},
+};
+
+/// What a session is to be: tunnels, keys, publication.
+///
+/// The default is a client: transient keys, three hops, two tunnels each way, lease set not published.
+#[derive(Clone)]
+pub struct SessionOptions {
+    length: u8,
+    quantity: u8,
+    publish: bool,
+    reduce: Option<Reduce>,
+    private_key: Option<PrivateKey>,
+    others: Vec<(&'static str, Text)>,
+}
+
+/// Fewer tunnels while a session is idle.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Reduce {
+    after: Duration,
+    quantity: u8,
+}
+
+impl Default for SessionOptions {
+    fn default() -> Self {
+        Self { length: 3, quantity: 2, publish: false, reduce: None, private_key: None, others: Vec::new() }
+    }
+}
+
+impl SessionOptions {
+    /// Hops of each tunnel, both ways: 0 to 7. More is cut to 7. emissary does not answer to 0.
+    #[must_use]
+    pub fn length(mut self, hops: u8) -> Self {
+        self.length = hops.min(7);
+        self
+    }
+
+    /// Tunnels each way: 1 to 16; other numbers are moved into that range.
+    #[must_use]
+    pub fn quantity(mut self, tunnels: u8) -> Self {
+        self.quantity = tunnels.clamp(1, 16);
+        self
+    }
+
+    /// Whether the lease set is published, so that others can connect to the session.
+    #[must_use]
+    pub fn publish(mut self, publish: bool) -> Self {
+        self.publish = publish;
+        self
+    }
+
+    /// Has the router keep fewer tunnels each way while the session is idle for longer than `after`, which is at least five
+    /// minutes and in milliseconds on the wire (`i2cp.reduceOnIdle`). Only Java I2P does so; the others ignore it.
+    #[must_use]
+    pub fn reduce(mut self, after: Duration, quantity: u8) -> Self {
+        let after = after.max(Duration::from_secs(300));
+        self.reduce = Some(Reduce { after, quantity: quantity.clamp(1, 16) });
+        self
+    }
+
+    /// The keys to use instead of new ones.
+    #[must_use]
+    pub fn private_key(mut self, key: PrivateKey) -> Self {
+        self.private_key = Some(key);
+        self
+    }
+
+    /// An I2CP or streaming option that has no method here, such as `i2p.streaming.profile`. The last value of a key counts.
+    ///
+    /// # Errors
+    /// [`NotOption`] for a key that could be mistaken for one of SAM's own, or that has a method here.
+    pub fn option(mut self, key: &'static str, value: Text) -> Result<Self, NotOption> {
+        let plain = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'_');
+        // SAM's own keys are in capitals. `sam.udp.*` are where datagrams go.
+        let foreign = key.starts_with(|c: char| c.is_ascii_lowercase()) && !key.starts_with("sam.");
+        if !foreign || key.len() > 255 || !key.bytes().all(plain) || OWN_KEYS.contains(&key) {
+            return Err(NotOption);
+        }
+        self.others.retain(|(other, _)| *other != key);
+        self.others.push((key, value));
+        Ok(self)
+    }
+
+    /// The keys, if they were given.
+    pub(super) fn key(&self) -> Option<&PrivateKey> {
+        self.private_key.as_ref()
+    }
+
+    /// Adds the tunnels' options.
+    pub(super) fn write(&self, line: LineWriter) -> Result<LineWriter, Unspeakable> {
+        let line = line
+            .plain("inbound.length", self.length)
+            .plain("outbound.length", self.length)
+            .plain("inbound.quantity", self.quantity)
+            .plain("outbound.quantity", self.quantity)
+            // 4 is ECIES-X25519, 0 ElGamal for old peers. A list that starts with 6 crashes i2pd 2.45.
+            .plain("i2cp.leaseSetEncType", "4,0")
+            .plain("inbound.nickname", "i2p-socks")
+            .plain("outbound.nickname", "i2p-socks")
+            .plain("i2cp.dontPublishLeaseSet", !self.publish);
+        let line = match self.reduce {
+            Some(Reduce { after, quantity }) => line
+                .plain("i2cp.reduceOnIdle", true)
+                .plain("i2cp.reduceIdleTime", after.as_millis())
+                .plain("i2cp.reduceQuantity", quantity),
+            None => line,
+        };
+        self.others.iter().try_fold(line, |line, (key, value)| line.quoted(key, value))
+    }
+}
+
+/// Keys that are written by [`SessionOptions::write`]: a key that stands twice in a line is an error to Java I2P.
+const OWN_KEYS: [&str; 11] = [
+    "inbound.length",
+    "outbound.length",
+    "inbound.quantity",
+    "outbound.quantity",
+    "inbound.nickname",
+    "outbound.nickname",
+    "i2cp.leaseSetEncType",
+    "i2cp.dontPublishLeaseSet",
+    "i2cp.reduceOnIdle",
+    "i2cp.reduceIdleTime",
+    "i2cp.reduceQuantity",
+];
+
+/// Without the private key and the values of other options.
+impl fmt::Debug for SessionOptions {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("SessionOptions")
+            .field("length", &self.length)
+            .field("quantity", &self.quantity)
+            .field("publish", &self.publish)
+            .field("reduce", &self.reduce)
+            .finish_non_exhaustive()
+    }
+}
+
+/// A key that no option can have.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("not the key of an I2CP or streaming option, or one that has a method of its own")]
+pub struct NotOption;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::wire::{Dialect, Line};
+
+    #[test]
+    fn an_option_cannot_be_taken_for_one_of_sams_own() {
+        let text = || Text::new("1").unwrap();
+        for key in ["ID", "DESTINATION", "inbound.length", "a b", "a=b", "", "sam.udp.host", "x\n"] {
+            assert!(SessionOptions::default().option(key, text()).is_err(), "{key:?}");
+        }
+        let options = SessionOptions::default()
+            .option("i2p.streaming.profile", Text::new("1").unwrap())
+            .and_then(|options| options.option("i2p.streaming.profile", Text::new("2").unwrap()))
+            .unwrap()
+            .reduce(Duration::from_secs(1), 1);
+        let line = options.write(LineWriter::new(Dialect::I2pd, "SESSION CREATE")).unwrap().end().unwrap();
+        let line = Line::parse(line.trim_end().as_bytes()).unwrap();
+        assert_eq!(line.value("i2p.streaming.profile").as_deref(), Some("2"));
+        assert_eq!(line.value("i2cp.reduceIdleTime").as_deref(), Some("300000"));
+        let mut keys: Vec<_> = line.pairs().map(|pair| pair.unwrap().0).collect();
+        assert!(OWN_KEYS.iter().all(|key| keys.contains(key)));
+        keys.sort_unstable();
+        keys.dedup();
+        assert_eq!(keys.len(), line.pairs().count(), "a key stands twice");
+    }
+}

@@ -1,0 +1,123 @@
+use std::{borrow::Cow, fmt};
+
+use super::Line;
+
+/// A version of the protocol, such as 3.1.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Version {
+    /// The digit before the dot.
+    pub major: u8,
+    /// The number after it.
+    pub minor: u8,
+}
+
+impl Version {
+    pub(super) fn parse(text: &str) -> Option<Self> {
+        let (major, minor) = text.split_once('.').unwrap_or((text, "0"));
+        Some(Self { major: major.parse().ok()?, minor: minor.parse().ok()? })
+    }
+}
+
+impl fmt::Display for Version {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}.{}", self.major, self.minor)
+    }
+}
+
+/// The value of `RESULT=`. Spellings that routers are known to use for the same thing are one variant; a word
+/// that nobody has documented survives as [`ResultWord::Other`].
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum ResultWord {
+    /// It worked.
+    Ok,
+    /// The peer exists but cannot be reached; i2pd and emissary also say it when its lease set is not found.
+    CantReachPeer,
+    /// The peer refused (Java I2P, undocumented).
+    ConnectionRefused,
+    /// The destination is in use by another session.
+    DuplicatedDest,
+    /// The session ID is in use.
+    DuplicatedId,
+    /// A generic error.
+    I2pError,
+    /// No such session.
+    InvalidId,
+    /// A malformed key, an unknown name (i2pd), or a lease set that was not found (Java I2P).
+    InvalidKey,
+    /// The name is not known.
+    KeyNotFound,
+    /// No lease set.
+    LeasesetNotFound,
+    /// No version in common.
+    NoVersion,
+    /// The peer is not on the network.
+    PeerNotFound,
+    /// Nobody answered in time.
+    Timeout,
+    /// Anything else, cut to 32 characters of letters, digits and underscores.
+    Other(String),
+}
+
+impl ResultWord {
+    fn parse(word: &str) -> Self {
+        match word {
+            "OK" => Self::Ok,
+            "CANT_REACH_PEER" => Self::CantReachPeer,
+            "CONNECTION_REFUSED" => Self::ConnectionRefused,
+            // emissary's spelling comes second.
+            "DUPLICATED_DEST" | "DUPLICATE_DEST" => Self::DuplicatedDest,
+            "DUPLICATED_ID" | "DUPLICATE_ID" => Self::DuplicatedId,
+            "I2P_ERROR" => Self::I2pError,
+            "INVALID_ID" => Self::InvalidId,
+            "INVALID_KEY" => Self::InvalidKey,
+            "KEY_NOT_FOUND" => Self::KeyNotFound,
+            "LEASESET_NOT_FOUND" => Self::LeasesetNotFound,
+            "NOVERSION" => Self::NoVersion,
+            "PEER_NOT_FOUND" => Self::PeerNotFound,
+            "TIMEOUT" => Self::Timeout,
+            other => {
+                let plain = |c: &char| c.is_ascii_alphanumeric() || *c == '_';
+                Self::Other(other.chars().filter(plain).take(32).collect())
+            }
+        }
+    }
+}
+
+impl fmt::Display for ResultWord {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Ok => "OK",
+            Self::CantReachPeer => "CANT_REACH_PEER",
+            Self::ConnectionRefused => "CONNECTION_REFUSED",
+            Self::DuplicatedDest => "DUPLICATED_DEST",
+            Self::DuplicatedId => "DUPLICATED_ID",
+            Self::I2pError => "I2P_ERROR",
+            Self::InvalidId => "INVALID_ID",
+            Self::InvalidKey => "INVALID_KEY",
+            Self::KeyNotFound => "KEY_NOT_FOUND",
+            Self::LeasesetNotFound => "LEASESET_NOT_FOUND",
+            Self::NoVersion => "NOVERSION",
+            Self::PeerNotFound => "PEER_NOT_FOUND",
+            Self::Timeout => "TIMEOUT",
+            Self::Other(word) => word,
+        })
+    }
+}
+
+/// The outcome part that all replies share.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Status<'a> {
+    /// `RESULT`. A `DEST REPLY` has none when it worked: [`ResultWord::Ok`].
+    pub result: ResultWord,
+    /// `MESSAGE`, where there is one: for people, never for decisions, with the exceptions that
+    /// [`Error`](crate::Error) documents. Unescaped.
+    pub message: Option<Cow<'a, str>>,
+}
+
+impl<'a> Status<'a> {
+    pub(super) fn of(line: &Line<'a>) -> Self {
+        let result = line.value("RESULT").as_deref().map_or(ResultWord::Ok, ResultWord::parse);
+        Self { result, message: line.value("MESSAGE") }
+    }
+}
