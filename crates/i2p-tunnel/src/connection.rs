@@ -3,6 +3,7 @@ use std::{io, sync::Arc};
 use i2p_name::{I2pName, NameError, Target};
 use socks_wire::{
     Authentication, Command, NotSocks,
+    auth::{Credentials, Isolation},
     stream::{AcceptError, Accepted, OwnedAddress, OwnedRequest, accept},
 };
 use tokio::{
@@ -11,7 +12,7 @@ use tokio::{
     time::timeout,
 };
 
-use crate::{Dial, Failure, Limits, failure_log::FailureLog, http_page, relay::relay};
+use crate::{Client, ClientAddress, ClientCredentials, Dial, Failure, Limits, failure_log::FailureLog, http_page, relay::relay};
 
 /// What all connections of a server share.
 pub(crate) struct Shared<D> {
@@ -20,20 +21,28 @@ pub(crate) struct Shared<D> {
     pub(crate) failures: FailureLog,
 }
 
+/// Where a client came from and where to.
+pub(crate) struct WayIn {
+    pub(crate) address: ClientAddress,
+    pub(crate) listener: Arc<str>,
+}
+
 /// The life of one connection.
-pub(crate) async fn run<D: Dial>(client: TcpStream, shared: Arc<Shared<D>>) {
-    if let Err(error) = converse(client, &shared).await {
+pub(crate) async fn run<D: Dial>(client: TcpStream, way_in: WayIn, shared: Arc<Shared<D>>) {
+    if let Err(error) = converse(client, way_in, &shared).await {
         tracing::debug!(kind = %error.kind(), "the connection broke");
     }
 }
 
-async fn converse<D: Dial>(client: TcpStream, shared: &Shared<D>) -> io::Result<()> {
+async fn converse<D: Dial>(client: TcpStream, way_in: WayIn, shared: &Shared<D>) -> io::Result<()> {
     let limits = shared.limits;
     // A reply and the first data behind it are two small writes: Nagle's algorithm would hold the second back.
     client.set_nodelay(true)?;
-    // Anybody may come in: credentials say who a client is, not whether.
-    match accept(client, Authentication::Isolation, limits.handshake, |_| true).await {
-        Ok(accepted) => answer(accepted, shared).await,
+    // Anybody may come in: credentials say who a client is, not whether. Those in a form of Tor's that nobody here
+    // understands are refused, as Tor does: they may ask for something that would not be done.
+    let judge = |credentials: &Credentials<'_>| credentials.isolation() != Isolation::Unsupported;
+    match accept(client, Authentication::Isolation, limits.handshake, judge).await {
+        Ok(accepted) => answer(accepted, way_in, shared).await,
         Err(AcceptError::Refused { stream, error }) => {
             tracing::debug!(%error, "the handshake failed");
             close_gently(stream, limits).await
@@ -57,21 +66,29 @@ async fn converse<D: Dial>(client: TcpStream, shared: &Shared<D>) -> io::Result<
     }
 }
 
-async fn answer<D: Dial>(accepted: Accepted<TcpStream>, shared: &Shared<D>) -> io::Result<()> {
+async fn answer<D: Dial>(
+    accepted: Accepted<TcpStream>,
+    way_in: WayIn,
+    shared: &Shared<D>,
+) -> io::Result<()> {
     let limits = shared.limits;
     let request = accepted.request();
     let dialled = match wanted(request) {
         Ok(name) => {
-            let dial = shared.dialler.dial(&name, request.port);
+            let WayIn { address, listener } = way_in;
+            let credentials = ClientCredentials::of(request);
+            let client = Client { address, listener, protocol: request.protocol, credentials };
+            let dial = shared.dialler.dial(&client, &name, request.port);
             timeout(limits.dial, dial).await.unwrap_or(Err(Failure::TimedOut))
         }
         Err(failure) => Err(failure),
     };
     match dialled {
-        Ok(peer) => {
+        Ok((peer, hold)) => {
             let (client, early_data) = accepted.grant().await?;
             let (relayed, result) = relay(&client, &peer, early_data, limits.half_close).await;
             drop(peer);
+            drop(hold);
             tracing::debug!(
                 to_peer = relayed.to_peer,
                 to_client = relayed.to_client,

@@ -18,6 +18,12 @@ pub enum Failure {
     NotAllowed,
     /// No router, or no session at it.
     RouterUnavailable,
+    /// The router builds tunnels, and has not come to an end within the limit.
+    NoTunnels,
+    /// The router is there and does not give us a session.
+    SessionRefused,
+    /// All sessions are in use by clients that this one must not share with.
+    TooManySessions,
     /// The router failed at it and did not say more.
     RouterError,
     /// A command other than CONNECT.
@@ -37,7 +43,7 @@ pub struct Row {
 
 impl Failure {
     /// All of them, for tables and tests.
-    pub const ALL: [Self; 9] = [
+    pub const ALL: [Self; 12] = [
         Self::MalformedName,
         Self::NameUnknown,
         Self::Unreachable,
@@ -45,6 +51,9 @@ impl Failure {
         Self::Refused,
         Self::NotAllowed,
         Self::RouterUnavailable,
+        Self::NoTunnels,
+        Self::SessionRefused,
+        Self::TooManySessions,
         Self::RouterError,
         Self::CommandNotSupported,
     ];
@@ -62,6 +71,14 @@ impl Failure {
                 (v5::ReplyCode::NOT_ALLOWED, "not an I2P name, and there is no other way out")
             }
             Self::RouterUnavailable => (v5::ReplyCode::GENERAL_FAILURE, "the I2P router is not available"),
+            Self::NoTunnels => (v5::ReplyCode::NETWORK_UNREACHABLE, "the I2P router has no tunnels for us yet"),
+            Self::SessionRefused => {
+                (v5::ReplyCode::GENERAL_FAILURE, "the I2P router does not give us a session")
+            }
+            Self::TooManySessions => (
+                v5::ReplyCode::GENERAL_FAILURE,
+                "all I2P sessions are in use by clients that are kept apart: raise max-sessions, or isolate by less",
+            ),
             Self::RouterError => {
                 (v5::ReplyCode::GENERAL_FAILURE, "the I2P router failed and did not say why")
             }

@@ -25,3 +25,19 @@ impl Default for Limits {
         }
     }
 }
+
+/// How long a request waits for an I2P session, which is a part of [`Limits::dial`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct SessionLimits {
+    /// While the router cannot be reached or refuses a session.
+    pub router: Duration,
+    /// While the router builds tunnels.
+    pub tunnels: Duration,
+}
+
+impl Default for SessionLimits {
+    fn default() -> Self {
+        // Routers restart within half a minute; tunnels of one that has just started take a minute and more.
+        Self { router: Duration::from_secs(30), tunnels: Duration::from_secs(110) }
+    }
+}

@@ -5,8 +5,8 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use tracing::Instrument;
 
 use crate::{
-    Dial, Limits,
-    connection::{self, Shared},
+    ClientAddress, Dial, Limits,
+    connection::{self, Shared, WayIn},
     failure_log::FailureLog,
 };
 
@@ -74,6 +74,9 @@ struct Server<D> {
 impl<D: Dial> Server<D> {
     /// Accepts until told to stop. Nothing that accepting can say ends it.
     async fn accept(self: Arc<Self>, listener: TcpListener) {
+        // A bound listener has an address; without one, listeners are not told apart.
+        let name = listener.local_addr().map(|address| address.to_string()).unwrap_or_default();
+        let name: Arc<str> = name.into();
         let mut back_off = BACK_OFF.0;
         let mut number = 0_u64;
         loop {
@@ -82,12 +85,14 @@ impl<D: Dial> Server<D> {
                 accepted = listener.accept() => accepted,
             };
             match accepted {
-                Ok((client, _)) => {
+                Ok((client, from)) => {
                     back_off = BACK_OFF.0;
                     number += 1;
                     let span = tracing::debug_span!("connection", number);
                     let stop = self.stop.clone();
-                    let life = connection::run(client, Arc::clone(&self.shared));
+                    let way_in =
+                        WayIn { address: ClientAddress::Ip(from.ip().to_canonical()), listener: Arc::clone(&name) };
+                    let life = connection::run(client, way_in, Arc::clone(&self.shared));
                     let life = async move {
                         // Told to stop, or over: either way the sockets close.
                         let _ = stop.run_until_cancelled(life).await;

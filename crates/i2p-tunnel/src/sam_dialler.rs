@@ -1,33 +1,79 @@
+use std::sync::Arc;
+
 use i2p_name::I2pName;
 use i2p_sam::{Error, Phase, ResultWord, Session};
-use tokio::net::TcpStream;
+use tokio::{net::TcpStream, time::Instant};
 
-use crate::{Dial, Failure};
+use crate::{Client, Dial, Failure, IsolationKey, Isolate, Lease, SessionPool, Wait, limits::SessionLimits};
 
-/// Dials through one SAM session, which all clients share.
+/// How a tunnel uses the sessions of a pool.
+#[derive(Debug, Clone, Default)]
+pub struct Tunnel {
+    /// What keeps its requests apart.
+    pub isolate: Isolate,
+    /// Its name, if it shares sessions with no other tunnel.
+    pub dedicated: Option<Arc<str>>,
+}
+
+/// Dials through the sessions of a pool.
 #[derive(Debug, Clone)]
 pub struct SamDialler {
-    session: Session,
+    pool: SessionPool,
+    tunnel: Tunnel,
+    limits: SessionLimits,
 }
 
 impl SamDialler {
-    /// Dials through this session.
+    /// Dials through the sessions of this pool, by the rules of this tunnel.
     #[must_use]
-    pub fn new(session: Session) -> Self {
-        Self { session }
+    pub fn new(pool: SessionPool, tunnel: Tunnel) -> Self {
+        Self { pool, tunnel, limits: SessionLimits::default() }
+    }
+
+    /// With other limits than the default ones.
+    #[must_use]
+    pub fn with_limits(self, limits: SessionLimits) -> Self {
+        Self { limits, ..self }
     }
 }
 
 impl Dial for SamDialler {
-    async fn dial(&self, name: &I2pName, port: u16) -> Result<TcpStream, Failure> {
-        // A lookup of its own tells an unknown name from a destination that cannot be reached: in the answers to
-        // STREAM CONNECT routers mix the two up. Addresses by hash have nothing to look up in a book.
-        let resolved = match name {
-            I2pName::Host(host) => self.session.lookup(host).await.map_err(|error| failure(&error))?.into(),
-            other => other.clone(),
-        };
-        self.session.connect(&resolved, port).await.map_err(|error| failure(&error))
+    type Hold = Lease;
+
+    async fn dial(&self, client: &Client, name: &I2pName, port: u16) -> Result<(TcpStream, Lease), Failure> {
+        let Tunnel { isolate, dedicated } = &self.tunnel;
+        let key = IsolationKey::new(*isolate, dedicated.clone(), client, name, port);
+        let now = Instant::now();
+        let wait = Wait { router: now + self.limits.router, tunnels: now + self.limits.tunnels };
+        let mut renewed = false;
+        loop {
+            let lease = self.pool.lease(&key).map_err(|_| Failure::TooManySessions)?;
+            let session = lease.session_within(wait).await?;
+            match open(&session, name, port).await {
+                Ok(stream) => return Ok((stream, lease)),
+                // The router has gone, and nothing was sent yet: what is asked for may wait until it is back.
+                Err(Error::SessionLost) if Instant::now() < wait.router => {}
+                // The router has forgotten a session that it has not closed. Once: a router that does so at once again is
+                // not to be asked for ever.
+                Err(Error::Refused { result: ResultWord::InvalidId, .. }) if !renewed => {
+                    renewed = true;
+                    self.pool.renew(&key);
+                }
+                Err(error) => return Err(failure(&error)),
+            }
+        }
     }
+}
+
+/// Looks a name up and connects.
+async fn open(session: &Session, name: &I2pName, port: u16) -> Result<TcpStream, Error> {
+    // A lookup of its own tells an unknown name from a destination that cannot be reached: in the answers to
+    // STREAM CONNECT routers mix the two up. Addresses by hash have nothing to look up in a book.
+    let resolved = match name {
+        I2pName::Host(host) => session.lookup(host).await?.into(),
+        other => other.clone(),
+    };
+    session.connect(&resolved, port).await
 }
 
 /// What a router's answer means. MESSAGE decides nothing but which of the "not reached" codes a client sees.

@@ -1,0 +1,182 @@
+//! The sessions that clients share or do not share: as many as isolation needs, never more than the cap.
+
+mod entry;
+mod state;
+
+use std::{
+    num::NonZeroUsize,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::Duration,
+};
+
+use i2p_sam::{BackOff, Bridge, Identity, Session, SessionOptions};
+use tokio::{sync::Notify, task::JoinHandle, time::Instant};
+
+pub use self::entry::{Lease, SessionStatus, Wait};
+use self::state::State;
+use crate::IsolationKey;
+
+/// What a pool's sessions are, and how many.
+#[derive(Debug, Clone)]
+pub struct PoolOptions {
+    /// What each session is.
+    pub session: SessionOptions,
+    /// Which keys a session has that is built again: after it was lost, or closed because nobody used it.
+    pub identity: Identity,
+    /// The cap: sessions at one time, spares and those that are being built included. Each costs the network tunnels.
+    pub max_sessions: NonZeroUsize,
+    /// How long a session may be unused before it is closed; for ever if not set.
+    pub idle_close: Option<Duration>,
+    /// Sessions that are kept ready for clients that are still to come.
+    pub warm_spares: usize,
+    /// Whether the first session waits for the first client. Else it is built at once.
+    pub delay_open: bool,
+    /// How to try again.
+    pub back_off: BackOff,
+}
+
+impl Default for PoolOptions {
+    fn default() -> Self {
+        Self {
+            session: SessionOptions::default(),
+            identity: Identity::New,
+            max_sessions: NonZeroUsize::MIN.saturating_add(7),
+            idle_close: Some(Duration::from_secs(30 * 60)),
+            warm_spares: 0,
+            delay_open: false,
+            back_off: BackOff::default(),
+        }
+    }
+}
+
+/// No session is left for a client that must not share one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("all {max} I2P sessions are in use by clients that are kept apart")]
+pub struct PoolFull {
+    /// [`PoolOptions::max_sessions`].
+    pub max: NonZeroUsize,
+}
+
+/// Sessions by [`IsolationKey`]. Clones are the same pool; its sessions end with the last of them and the last [`Lease`].
+///
+/// The same key gets the same session, different keys never the same. Where the cap is reached, the session that has
+/// been unused for longest makes room; where all are in use, a new key is refused: sharing in silence would be worse.
+#[derive(Clone)]
+pub struct SessionPool {
+    shared: Arc<Shared>,
+    _reaper: Arc<Reaper>,
+}
+
+struct Shared {
+    bridge: Bridge,
+    options: PoolOptions,
+    state: Mutex<State>,
+    /// Something has become unused, or is used again.
+    changed: Arc<Notify>,
+}
+
+/// Ends the task that closes unused sessions, with the pool.
+struct Reaper(JoinHandle<()>);
+
+impl Drop for Reaper {
+    fn drop(&mut self) {
+        self.0.abort();
+    }
+}
+
+impl Shared {
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Closes what has been unused for too long, and says when to look again.
+    fn reap(&self) -> Option<Instant> {
+        let idle_close = self.options.idle_close?;
+        let mut state = self.state();
+        let closed = state.close_unused(Instant::now(), idle_close);
+        if closed > 0 {
+            let left = state.count();
+            tracing::info!(closed, left, "I2P sessions closed: nobody had used them for {} s", idle_close.as_secs());
+        }
+        state.next_close(idle_close)
+    }
+}
+
+impl SessionPool {
+    /// A pool of sessions at a bridge. Its first session and its spares begin to be built at once.
+    ///
+    /// Has to be called within a tokio runtime.
+    #[must_use]
+    pub fn new(bridge: Bridge, options: PoolOptions) -> Self {
+        let changed = Arc::new(Notify::new());
+        let mut state = State::new(bridge.clone(), options.clone(), Arc::clone(&changed));
+        state.open_spares(options.warm_spares.max(usize::from(!options.delay_open)));
+        let shared = Arc::new(Shared { bridge, options, state: Mutex::new(state), changed });
+        let reaper = Reaper(tokio::spawn(reap(Arc::clone(&shared))));
+        Self { shared, _reaper: Arc::new(reaper) }
+    }
+
+    /// The bridge that the sessions are at.
+    #[must_use]
+    pub fn bridge(&self) -> &Bridge {
+        &self.shared.bridge
+    }
+
+    /// The session of this key, which is built if there is none yet. It stays for as long as the lease, and as long after
+    /// that as [`PoolOptions::idle_close`] says.
+    ///
+    /// # Errors
+    /// [`PoolFull`].
+    pub fn lease(&self, key: &IsolationKey) -> Result<Lease, PoolFull> {
+        self.shared.state().lease(key)
+    }
+
+    /// Gives the next request of this key another identity. Streams that are open stay on the old one until they end.
+    pub fn renew(&self, key: &IsolationKey) {
+        self.shared.state().renew(key);
+    }
+
+    /// Gives the next request of every key another identity, and the spares too.
+    pub fn renew_all(&self) {
+        self.shared.state().renew_all();
+    }
+
+    /// Every session that there is now. Says nothing of who uses it.
+    #[must_use]
+    pub fn sessions(&self) -> Vec<SessionStatus> {
+        self.shared.state().sessions()
+    }
+
+    /// Comes back with the first session that is ready. Without any, or with [`PoolOptions::delay_open`], that may be never.
+    pub async fn first_ready(&self) -> Option<Session> {
+        let first = self.shared.state().any()?;
+        Some(first.session().await)
+    }
+
+    /// The first of the sessions that there are now: its state is that of the start.
+    #[must_use]
+    pub fn first(&self) -> Option<Lease> {
+        self.shared.state().any()
+    }
+}
+
+impl std::fmt::Debug for SessionPool {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("SessionPool").field("sessions", &self.sessions().len()).finish_non_exhaustive()
+    }
+}
+
+/// Closes sessions that nobody uses, when it is time.
+async fn reap(shared: Arc<Shared>) {
+    loop {
+        match shared.reap() {
+            Some(next) => {
+                tokio::select! {
+                    () = tokio::time::sleep_until(next) => {}
+                    () = shared.changed.notified() => {}
+                }
+            }
+            None => shared.changed.notified().await,
+        }
+    }
+}

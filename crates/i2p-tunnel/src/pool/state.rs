@@ -1,0 +1,172 @@
+use std::{
+    collections::{HashMap, VecDeque},
+    sync::{Arc, Weak},
+    time::Duration,
+};
+
+use i2p_sam::{Bridge, Identity, PrivateKey, SessionOptions, Supervised};
+use tokio::{sync::Notify, time::Instant};
+
+use super::{
+    PoolFull, PoolOptions,
+    entry::{Entry, Lease, SessionStatus},
+};
+use crate::IsolationKey;
+
+/// Identities that are remembered for keys whose session was closed, per session that the pool may have.
+const REMEMBERED: usize = 8;
+
+/// The sessions of a pool.
+pub(super) struct State {
+    bridge: Bridge,
+    options: PoolOptions,
+    changed: Arc<Notify>,
+    entries: HashMap<IsolationKey, Arc<Entry>>,
+    /// Built for clients that are still to come.
+    spares: VecDeque<Arc<Entry>>,
+    /// Replaced by [`State::renew`] and still in use.
+    replaced: Vec<Weak<Entry>>,
+    /// The keys of sessions that were closed, the latest last, where they are to be the same again.
+    remembered: VecDeque<(IsolationKey, PrivateKey)>,
+}
+
+impl State {
+    pub(super) fn new(bridge: Bridge, options: PoolOptions, changed: Arc<Notify>) -> Self {
+        Self {
+            bridge,
+            options,
+            changed,
+            entries: HashMap::new(),
+            spares: VecDeque::new(),
+            replaced: Vec::new(),
+            remembered: VecDeque::new(),
+        }
+    }
+
+    /// Sessions that there are, in whatever state.
+    pub(super) fn count(&mut self) -> usize {
+        self.replaced.retain(|entry| entry.strong_count() > 0);
+        self.entries.len() + self.spares.len() + self.replaced.len()
+    }
+
+    pub(super) fn lease(&mut self, key: &IsolationKey) -> Result<Lease, PoolFull> {
+        if let Some(entry) = self.entries.get(key) {
+            return Ok(Lease::new(Arc::clone(entry)));
+        }
+        let entry = match self.recall(key) {
+            Some(private_key) => self.open(self.options.session.clone().private_key(private_key))?,
+            None => match self.spares.pop_front() {
+                Some(spare) => spare,
+                None => self.open(self.options.session.clone())?,
+            },
+        };
+        self.entries.insert(key.clone(), Arc::clone(&entry));
+        let lease = Lease::new(entry);
+        self.open_spares(self.options.warm_spares);
+        Ok(lease)
+    }
+
+    /// Begins to build a session, if need be in the place of one that nobody uses.
+    fn open(&mut self, options: SessionOptions) -> Result<Arc<Entry>, PoolFull> {
+        let max = self.options.max_sessions;
+        if self.count() >= max.get() && !self.close_longest_unused() {
+            return Err(PoolFull { max });
+        }
+        let sessions = self.count() + 1;
+        tracing::info!("building I2P session {sessions} of at most {max}");
+        Ok(self.build(options))
+    }
+
+    fn build(&self, options: SessionOptions) -> Arc<Entry> {
+        let PoolOptions { identity, back_off, .. } = self.options;
+        let supervised = Supervised::start(self.bridge.clone(), options, identity, back_off);
+        Arc::new(Entry::new(supervised, Arc::clone(&self.changed)))
+    }
+
+    /// Begins to build spares until there are so many, as far as the cap allows without closing anything.
+    pub(super) fn open_spares(&mut self, wanted: usize) {
+        while self.spares.len() < wanted && self.count() < self.options.max_sessions.get() {
+            let spare = self.build(self.options.session.clone());
+            self.spares.push_back(spare);
+        }
+    }
+
+    /// Whether there was one that nobody used. A spare goes last: it has never been used, and may be in a moment.
+    fn close_longest_unused(&mut self) -> bool {
+        let unused = self.entries.iter().filter_map(|(key, entry)| Some((entry.unused_since()?, key)));
+        match unused.min_by_key(|(since, _)| *since).map(|(_, key)| key.clone()) {
+            Some(key) => {
+                tracing::info!("the I2P session that has been unused for longest makes room for another");
+                self.close(&key);
+                true
+            }
+            None => self.spares.pop_front().is_some(),
+        }
+    }
+
+    fn close(&mut self, key: &IsolationKey) {
+        let Some(entry) = self.entries.remove(key) else { return };
+        if self.options.identity == Identity::Same
+            && let Some(session) = entry.supervised().current()
+        {
+            self.remembered.push_back((key.clone(), session.private_key().clone()));
+            if self.remembered.len() > REMEMBERED * self.options.max_sessions.get() {
+                self.remembered.pop_front();
+            }
+        }
+    }
+
+    /// The identity that this key had, which is forgotten here: the session knows it from now on.
+    fn recall(&mut self, key: &IsolationKey) -> Option<PrivateKey> {
+        let at = self.remembered.iter().position(|(remembered, _)| remembered == key)?;
+        self.remembered.remove(at).map(|(_, private_key)| private_key)
+    }
+
+    pub(super) fn renew(&mut self, key: &IsolationKey) {
+        self.recall(key);
+        if let Some(entry) = self.entries.remove(key) {
+            self.replaced.push(Arc::downgrade(&entry));
+        }
+    }
+
+    pub(super) fn renew_all(&mut self) {
+        self.remembered.clear();
+        let entries = self.entries.drain().map(|(_, entry)| Arc::downgrade(&entry));
+        self.replaced.extend(entries);
+        let spares = self.spares.len();
+        self.spares.clear();
+        self.open_spares(spares);
+    }
+
+    /// Closes what has been unused for so long, and says how many. The spares that are wanted stay.
+    pub(super) fn close_unused(&mut self, now: Instant, limit: Duration) -> usize {
+        let due = |entry: &Entry| entry.unused_since().is_some_and(|since| since + limit <= now);
+        let keys: Vec<_> =
+            self.entries.iter().filter(|(_, entry)| due(entry)).map(|(key, _)| key.clone()).collect();
+        keys.iter().for_each(|key| self.close(key));
+        let spares = self.spares.len();
+        while self.spares.len() > self.options.warm_spares && self.spares.front().is_some_and(|spare| due(spare)) {
+            self.spares.pop_front();
+        }
+        keys.len() + spares - self.spares.len()
+    }
+
+    /// When the next session will have been unused for so long, if nothing happens until then.
+    pub(super) fn next_close(&self, limit: Duration) -> Option<Instant> {
+        let spares = self.spares.iter().take(self.spares.len().saturating_sub(self.options.warm_spares));
+        let unused = self.entries.values().chain(spares).filter_map(|entry| entry.unused_since());
+        unused.min().map(|since| since + limit)
+    }
+
+    pub(super) fn sessions(&self) -> Vec<SessionStatus> {
+        let replaced: Vec<_> = self.replaced.iter().filter_map(Weak::upgrade).collect();
+        let used = self.entries.values().chain(&replaced).map(|entry| entry.status(false));
+        used.chain(self.spares.iter().map(|entry| entry.status(true))).collect()
+    }
+
+    /// One of the sessions, whichever; a spare first.
+    pub(super) fn any(&self) -> Option<Lease> {
+        let entry = self.spares.front().or_else(|| self.entries.values().next())?;
+        Some(Lease::new(Arc::clone(entry)))
+    }
+}
