@@ -31,7 +31,7 @@ async fn a_stream_carries_bytes_and_starts_right_after_the_status() {
     // Status and the far end's first bytes in one segment: the client must not lose the second part.
     bridge.on("STREAM CONNECT", [Act::Send(b"STREAM STATUS RESULT=OK\nhello ".to_vec()), Act::Echo]);
     let session = session(&bridge).await.unwrap();
-    assert_eq!(session.destination().to_base64(), sam_testkit::destination());
+    assert_eq!(session.destination().to_base64(), bridge.sessions()[0].destination);
     let mut stream = session.connect(&name("known.i2p"), 80).await.unwrap();
     stream.write_all(b"world").await.unwrap();
     let mut answer = [0; 11];

@@ -1,209 +1,302 @@
 use std::{
     io,
-    net::SocketAddr,
+    net::{Ipv4Addr, SocketAddr, SocketAddrV4},
     sync::{
-        Arc, Mutex, MutexGuard, PoisonError,
-        atomic::{AtomicUsize, Ordering::Relaxed},
+        Arc, Mutex,
+        atomic::{AtomicBool, AtomicU64, Ordering::Relaxed},
     },
+    time::Duration,
 };
 
 use tokio::{
-    io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader},
-    net::{TcpListener, TcpStream},
-    sync::broadcast,
+    net::{TcpListener, TcpSocket, UdpSocket},
+    sync::watch,
     task::JoinHandle,
+    time::timeout,
 };
 
-use crate::script::{Act, Script};
+use crate::{
+    Act, Dialect, Endpoint, Heard, StreamRecord,
+    connection::{Connection, Shared},
+    destination::{Keys, SignatureType},
+    recorder::{Recorder, lock},
+    registry::{Registry, over},
+    script::Script,
+};
+
+/// Connections that may wait to be accepted: tests open thousands at once.
+const BACKLOG: u32 = 4_096;
+/// How long a kill waits for one control connection to close.
+const CONTROL_FIRST: Duration = Duration::from_millis(100);
 
 /// A bridge on a random loopback port. Ends when dropped, with all its connections.
 pub struct TestBridge {
     address: SocketAddr,
+    udp_address: SocketAddr,
     shared: Arc<Shared>,
-    accepting: JoinHandle<()>,
+    connections: Arc<AtomicU64>,
+    life: Option<Life>,
 }
 
-struct Shared {
-    script: Mutex<Script>,
-    commands: Mutex<Vec<String>>,
-    sessions: AtomicUsize,
-    control: broadcast::Sender<Push>,
+/// From a start to a kill.
+struct Life {
+    tasks: [JoinHandle<()>; 2],
+    /// `true` tells all connections to go; each of them holds a receiver.
+    killed: watch::Sender<bool>,
 }
 
-/// What a test makes connections do, unasked.
-#[derive(Clone)]
-enum Push {
-    /// Sent on all connections that hold a session.
-    ToSessions(Vec<u8>),
-    /// All connections are closed.
-    CloseAll,
+/// A session that is open.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct SessionRecord {
+    /// Its ID.
+    pub id: String,
+    /// Its destination in base64.
+    pub destination: String,
 }
 
 impl TestBridge {
-    /// Starts a healthy bridge.
+    /// Starts a healthy bridge that speaks as Java I2P does.
+    ///
+    /// # Panics
+    /// When loopback has no free port.
+    pub async fn start() -> Self {
+        Self::start_as(Dialect::Java).await
+    }
+
+    /// Starts a healthy bridge that speaks as this router does.
     ///
     /// # Panics
     /// When loopback has no free port.
     #[allow(clippy::expect_used, reason = "a test without a port cannot go on")]
-    pub async fn start() -> Self {
-        let listener = TcpListener::bind("127.0.0.1:0").await.expect("a loopback port");
+    pub async fn start_as(dialect: Dialect) -> Self {
+        let any = SocketAddr::V4(SocketAddrV4::new(Ipv4Addr::LOCALHOST, 0));
+        let listener = listen(any).expect("a free loopback port");
         let address = listener.local_addr().expect("a bound listener has an address");
+        let udp = UdpSocket::bind(any).await.map(Arc::new).expect("a free loopback port");
+        let udp_address = udp.local_addr().expect("a bound socket has an address");
         let shared = Arc::new(Shared {
-            script: Mutex::new(Script::healthy()),
-            commands: Mutex::new(Vec::new()),
-            sessions: AtomicUsize::new(0),
-            control: broadcast::channel(16).0,
+            dialect,
+            script: Mutex::new(Script::default()),
+            recorder: Recorder::default(),
+            registry: Registry::default(),
+            login: Mutex::new(None),
+            split: AtomicBool::new(false),
+            udp: Mutex::new(Arc::clone(&udp)),
         });
-        let serving = Arc::clone(&shared);
-        let accepting = tokio::spawn(async move {
-            while let Ok((stream, _)) = listener.accept().await {
-                tokio::spawn(serve(stream, Arc::clone(&serving)));
-            }
-        });
-        Self { address, shared, accepting }
+        // One destination under two names: tests of name lookups want a name that is known, others an echo.
+        for name in ["known.i2p", "echo.i2p"] {
+            shared.registry.host(name, Keys::fixed(), Endpoint::Echo);
+        }
+        let mut bridge =
+            Self { address, udp_address, shared, connections: Arc::new(AtomicU64::new(0)), life: None };
+        bridge.live(listener, udp);
+        bridge
     }
 
-    /// `127.0.0.1:PORT`.
+    fn live(&mut self, listener: TcpListener, udp: Arc<UdpSocket>) {
+        let killed = watch::Sender::new(false);
+        let accepting = {
+            let (shared, connections) = (Arc::clone(&self.shared), Arc::clone(&self.connections));
+            let killed = killed.subscribe();
+            tokio::spawn(accept(listener, shared, connections, killed))
+        };
+        let datagrams = tokio::spawn(crate::datagram::serve(udp, Arc::clone(&self.shared)));
+        self.life = Some(Life { tasks: [accepting, datagrams], killed });
+    }
+
+    /// Where the bridge is: `127.0.0.1:PORT`.
     #[must_use]
     pub fn address(&self) -> String {
         self.address.to_string()
     }
 
-    /// From now on, does this after commands that start with `command`; the longest such text wins.
+    /// Where it takes datagrams: `127.0.0.1:PORT`, over UDP.
+    #[must_use]
+    pub fn udp_address(&self) -> String {
+        self.udp_address.to_string()
+    }
+
+    /// Whose ways it has.
+    #[must_use]
+    pub fn dialect(&self) -> Dialect {
+        self.shared.dialect
+    }
+
+    /// From now on, does this after commands that start with `command`, instead of what a healthy bridge does; the
+    /// longest such text wins.
     pub fn on(&self, command: &str, acts: impl IntoIterator<Item = Act>) {
-        lock(&self.shared.script).on(command, acts);
+        lock(&self.shared.script).on(command, acts.into_iter().collect());
+    }
+
+    /// Does this after the next command that starts with `command`, and only then. Called again, it is for the command
+    /// after that. Goes before what [`TestBridge::on`] was told.
+    pub fn once(&self, command: &str, acts: impl IntoIterator<Item = Act>) {
+        lock(&self.shared.script).once(command, acts.into_iter().collect());
+    }
+
+    /// Sends healthy answers byte by byte, each in a write of its own, or no longer so.
+    pub fn split_answers(&self, split: bool) {
+        self.shared.split.store(split, Relaxed);
+    }
+
+    /// From now on, takes only clients whose HELLO has this USER and PASSWORD. Only Java I2P knows them; the other
+    /// dialects ignore it, as the routers do.
+    pub fn require_login(&self, user: &str, password: &str) {
+        *lock(&self.shared.login) = Some((user.to_owned(), password.to_owned()));
+    }
+
+    /// Puts a far end behind a host name and a new destination; gives the destination in base64. A name that is taken
+    /// moves; its old destination keeps its far end.
+    pub fn host(&self, name: &str, endpoint: Endpoint) -> String {
+        let keys = Keys::generate(SignatureType::Ed25519);
+        let destination = keys.public.clone();
+        self.shared.registry.host(name, keys, endpoint);
+        destination
     }
 
     /// All lines that clients have sent, HELLOs left out, in the order of their coming.
     #[must_use]
     pub fn commands(&self) -> Vec<String> {
-        lock(&self.shared.commands).iter().filter(|line| !line.starts_with("HELLO")).cloned().collect()
+        self.shared.recorder.commands()
     }
 
-    /// Connections that have asked for a session and are still open.
+    /// All lines that clients have sent, HELLOs and all, and on which connection.
+    #[must_use]
+    pub fn transcript(&self) -> Vec<Heard> {
+        self.shared.recorder.transcript()
+    }
+
+    /// The streams that sessions have asked for, in the order of their coming: each healthy STREAM CONNECT with the ID
+    /// of a session, whatever came of it.
+    #[must_use]
+    pub fn streams(&self) -> Vec<StreamRecord> {
+        self.shared.recorder.streams()
+    }
+
+    /// The datagrams that have come over UDP, header line and all.
+    #[must_use]
+    pub fn datagrams(&self) -> Vec<Vec<u8>> {
+        self.shared.recorder.datagrams()
+    }
+
+    /// The sessions that are open, without subsessions, in no order.
+    #[must_use]
+    pub fn sessions(&self) -> Vec<SessionRecord> {
+        let sessions = self.shared.registry.top_sessions();
+        let record = |session: &Arc<crate::registry::Session>| SessionRecord {
+            id: session.id.clone(),
+            destination: session.keys.public.clone(),
+        };
+        sessions.iter().map(record).collect()
+    }
+
+    /// How many sessions are open, subsessions not counted.
     #[must_use]
     pub fn open_sessions(&self) -> usize {
-        self.shared.sessions.load(Relaxed)
+        self.shared.registry.top_sessions().len()
     }
 
-    /// Sends a line, unasked, on every connection that has created a session.
+    /// How many streams are open. A stream between two sessions of this bridge is one.
+    #[must_use]
+    pub fn open_streams(&self) -> usize {
+        self.shared.registry.open_streams()
+    }
+
+    /// Connections that were accepted since the start, of sessions, streams and everything else.
+    #[must_use]
+    pub fn accepted_connections(&self) -> u64 {
+        self.connections.load(Relaxed)
+    }
+
+    /// Sends a line, unasked, on the control connection of every session.
     pub fn push_to_sessions(&self, line: &str) {
-        // No receiver: no connection to send it on.
-        let _ = self.shared.control.send(Push::ToSessions(format!("{line}\n").into_bytes()));
+        for session in self.shared.registry.top_sessions() {
+            // No receiver: the session is just ending.
+            let _ = session.control.send(format!("{line}\n").into_bytes());
+        }
     }
 
-    /// Dies as a killed router does: closes the port and every connection.
+    /// Closes the control connections of all sessions, as a router does that loses its tunnels: the sessions and their
+    /// streams end one after the other, the port stays open.
+    pub fn drop_control_connections(&self) {
+        for session in self.shared.registry.top_sessions() {
+            session.closing.send_replace(true);
+        }
+    }
+
+    /// Dies as a killed router does: closes the ports and every connection, control connections first, as an operating
+    /// system does that closes the oldest first. Returns when all of them are closed.
     pub async fn kill(&mut self) {
-        self.accepting.abort();
-        // Cancelled is what it should be.
-        let _ = (&mut self.accepting).await;
-        let _ = self.shared.control.send(Push::CloseAll);
+        let Some(Life { tasks, killed }) = self.life.take() else { return };
+        for session in self.shared.registry.top_sessions() {
+            session.closing.send_replace(true);
+            // One that is stuck goes with the rest.
+            let _ = timeout(CONTROL_FIRST, over(&mut session.ended.subscribe())).await;
+        }
+        killed.send_replace(true);
+        for task in tasks {
+            task.abort();
+            // Cancelled is what it should be.
+            let _ = task.await;
+        }
+        killed.closed().await;
+    }
+
+    /// Comes back on the same ports, killed before or not, with no sessions. Names, scripts and records stay.
+    ///
+    /// # Panics
+    /// When another program has taken one of the ports in the meantime.
+    #[allow(clippy::expect_used, reason = "a test without its port cannot go on")]
+    pub async fn restart(&mut self) {
+        self.kill().await;
+        let listener = listen(self.address).expect("the port is still free");
+        // The old socket has to go first: two cannot have one port.
+        let old = {
+            let any = UdpSocket::bind((Ipv4Addr::LOCALHOST, 0)).await.expect("a free loopback port");
+            std::mem::replace(&mut *lock(&self.shared.udp), Arc::new(any))
+        };
+        drop(old);
+        let udp = UdpSocket::bind(self.udp_address).await.map(Arc::new).expect("the port is still free");
+        *lock(&self.shared.udp) = Arc::clone(&udp);
+        self.live(listener, udp);
     }
 }
 
 impl Drop for TestBridge {
     fn drop(&mut self) {
-        self.accepting.abort();
-        let _ = self.shared.control.send(Push::CloseAll);
-    }
-}
-
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
-}
-
-async fn serve(stream: TcpStream, shared: Arc<Shared>) {
-    let mut pushes = shared.control.subscribe();
-    // Whatever ends the connection ends only this connection.
-    let mut held = Held { shared: &shared, session: false };
-    let _ = converse(stream, &mut held, &mut pushes).await;
-}
-
-/// What one connection holds, given back however it ends.
-struct Held<'a> {
-    shared: &'a Shared,
-    session: bool,
-}
-
-impl Held<'_> {
-    fn note(&mut self, command: &str) {
-        if command.starts_with("SESSION CREATE") && !self.session {
-            self.session = true;
-            self.shared.sessions.fetch_add(1, Relaxed);
-        }
-        lock(&self.shared.commands).push(command.to_owned());
-    }
-}
-
-impl Drop for Held<'_> {
-    fn drop(&mut self) {
-        if self.session {
-            self.shared.sessions.fetch_sub(1, Relaxed);
+        if let Some(Life { tasks, killed }) = self.life.take() {
+            killed.send_replace(true);
+            tasks.iter().for_each(JoinHandle::abort);
         }
     }
 }
 
-async fn converse(
-    stream: TcpStream,
-    held: &mut Held<'_>,
-    pushes: &mut broadcast::Receiver<Push>,
-) -> io::Result<()> {
-    let mut stream = BufReader::new(stream);
-    let mut line = Vec::new();
+fn listen(address: SocketAddr) -> io::Result<TcpListener> {
+    let socket = TcpSocket::new_v4()?;
+    // A restarted bridge has connections of its former life in TIME_WAIT.
+    socket.set_reuseaddr(true)?;
+    socket.bind(address)?;
+    socket.listen(BACKLOG)
+}
+
+async fn accept(
+    listener: TcpListener,
+    shared: Arc<Shared>,
+    connections: Arc<AtomicU64>,
+    killed: watch::Receiver<bool>,
+) {
     loop {
-        tokio::select! {
-            read = stream.read_until(b'\n', &mut line) => {
-                if read? == 0 {
-                    return Ok(());
-                }
-                let command = String::from_utf8_lossy(&line).trim_end().to_owned();
-                line.clear();
-                held.note(&command);
-                let acts = lock(&held.shared.script).after(&command);
-                tokio::select! {
-                    ended = perform(&mut stream, acts, held.shared) => if ended? { return Ok(()) },
-                    () = closed(pushes) => return Ok(()),
-                }
+        match listener.accept().await {
+            Ok((stream, _)) => {
+                let number = connections.fetch_add(1, Relaxed) + 1;
+                // Without it, an answer in several writes would wait for the client's acknowledgement.
+                let _ = stream.set_nodelay(true);
+                let connection = Connection::new(stream, number, Arc::clone(&shared));
+                tokio::spawn(connection.serve(killed.clone()));
             }
-            push = pushes.recv() => match push {
-                Ok(Push::ToSessions(bytes)) if held.session => stream.write_all(&bytes).await?,
-                Ok(Push::ToSessions(_)) | Err(broadcast::error::RecvError::Lagged(_)) => {}
-                Ok(Push::CloseAll) | Err(broadcast::error::RecvError::Closed) => return Ok(()),
-            }
+            // No file descriptor left, or a client that has gone again: the next one may have more luck.
+            Err(_) => tokio::time::sleep(Duration::from_millis(10)).await,
         }
     }
-}
-
-async fn closed(pushes: &mut broadcast::Receiver<Push>) {
-    while !matches!(pushes.recv().await, Ok(Push::CloseAll) | Err(broadcast::error::RecvError::Closed)) {}
-}
-
-/// Does what the script says; `true` when the connection is over.
-async fn perform(stream: &mut BufReader<TcpStream>, acts: Vec<Act>, shared: &Shared) -> io::Result<bool> {
-    for act in acts {
-        match act {
-            Act::Send(bytes) => stream.write_all(&bytes).await?,
-            Act::Wait(time) => tokio::time::sleep(time).await,
-            Act::Listen(time) => {
-                let mut heard = Vec::new();
-                // The time always runs out, unless the client closes first.
-                let _ = tokio::time::timeout(time, stream.read_to_end(&mut heard)).await;
-                lock(&shared.commands).push(String::from_utf8_lossy(&heard).into_owned());
-            }
-            Act::Hang => std::future::pending().await,
-            Act::Close => return Ok(true),
-            Act::Echo => {
-                let (mut from, mut to) = stream.get_mut().split();
-                tokio::io::copy(&mut from, &mut to).await?;
-                return Ok(true);
-            }
-            Act::AnswerAfterFin(answer) => {
-                let mut request = Vec::new();
-                stream.read_to_end(&mut request).await?;
-                stream.write_all(&answer).await?;
-                return Ok(true);
-            }
-        }
-    }
-    Ok(false)
 }

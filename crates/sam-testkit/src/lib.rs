@@ -2,22 +2,24 @@
 #![forbid(unsafe_code)]
 
 mod bridge;
+mod command;
+mod connection;
+mod datagram;
+mod destination;
+mod dialect;
+mod endpoint;
+mod naming;
+mod recorder;
+mod registry;
+mod relay;
 mod script;
+mod session;
+mod stream;
+mod talk;
 
-pub use bridge::TestBridge;
+pub use bridge::{SessionRecord, TestBridge};
+pub use destination::{destination, private_key};
+pub use dialect::Dialect;
+pub use endpoint::Endpoint;
+pub use recorder::{Heard, StreamRecord};
 pub use script::Act;
-
-/// A well-formed destination of an Ed25519 key certificate, in base64: what the healthy bridge answers lookups
-/// with.
-#[must_use]
-pub fn destination() -> String {
-    // 384 zero bytes and the certificate 05 0004 0007 0004.
-    format!("{}{}", "A".repeat(512), "BQAEAAcABA==")
-}
-
-/// A private key that starts with [`destination`]: what the healthy bridge answers SESSION CREATE with.
-#[must_use]
-pub fn private_key() -> String {
-    // The 391 bytes of the destination, then 289 of keys: 680 bytes without padding in between.
-    format!("{}{}{}", "A".repeat(512), "BQAEAAcABA", "A".repeat(386))
-}

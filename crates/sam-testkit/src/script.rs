@@ -1,16 +1,24 @@
-use std::{collections::HashMap, time::Duration};
-
-use crate::{destination, private_key};
+use std::{
+    collections::{HashMap, VecDeque},
+    time::Duration,
+};
 
 /// One thing the bridge does after a command.
 #[derive(Debug, Clone)]
+#[non_exhaustive]
 pub enum Act {
-    /// Sends these bytes in one write.
+    /// Sends these bytes in one write. `{NAME}` in them is replaced by the `NAME` of the command.
     Send(Vec<u8>),
+    /// Sends these bytes one by one, each in a write of its own and with this pause after it. `{NAME}` as in
+    /// [`Act::Send`].
+    Split(Vec<u8>, Duration),
     /// Waits; with tokio's paused clock, no time passes.
     Wait(Duration),
     /// Reads for this long and adds what came, newlines and all, to the commands as one.
     Listen(Duration),
+    /// Does what a healthy bridge does after this command. When that makes the connection a stream, the script ends
+    /// there.
+    Behave,
     /// Says nothing more and keeps the connection open.
     Hang,
     /// From here on the connection is a stream to a far end that returns what it gets, until the client's FIN.
@@ -27,45 +35,103 @@ impl Act {
     pub fn line(text: &str) -> Self {
         Self::Send(format!("{text}\n").into_bytes())
     }
+
+    /// The last words of a connection: a line without its newline, and the end. emissary ends its errors so.
+    #[must_use]
+    pub fn last_words(text: &str) -> [Self; 2] {
+        [Self::Send(text.as_bytes().to_vec()), Self::Close]
+    }
+
+    /// A line and its newline, then the end: a refusal by Java I2P or i2pd.
+    #[must_use]
+    pub fn refuse(text: &str) -> [Self; 2] {
+        [Self::line(text), Self::Close]
+    }
+
+    /// The healthy behaviour, this much later: a slow session, a late answer.
+    #[must_use]
+    pub fn late(by: Duration) -> [Self; 2] {
+        [Self::Wait(by), Self::Behave]
+    }
+
+    /// The act with `{NAME}` filled in.
+    fn filled(&self, name: &str) -> Self {
+        let fill = |bytes: &[u8]| match std::str::from_utf8(bytes) {
+            Ok(text) => text.replace("{NAME}", name).into_bytes(),
+            Err(_) => bytes.to_vec(),
+        };
+        match self {
+            Self::Send(bytes) => Self::Send(fill(bytes)),
+            Self::Split(bytes, pause) => Self::Split(fill(bytes), *pause),
+            act => act.clone(),
+        }
+    }
 }
 
-/// What to do after commands that start with some text. The longest match wins.
-pub(crate) struct Script(HashMap<String, Vec<Act>>);
+/// What to do instead of the healthy behaviour, after commands that start with some text.
+#[derive(Default)]
+pub(crate) struct Script {
+    always: HashMap<String, Vec<Act>>,
+    once: HashMap<String, VecDeque<Vec<Act>>>,
+}
 
 impl Script {
-    pub(crate) fn healthy() -> Self {
-        let mut script = Self(HashMap::new());
-        let known =
-            |name: &str| [Act::line(&format!("NAMING REPLY RESULT=OK NAME={name} VALUE={}", destination()))];
-        script.on("HELLO", [Act::line("HELLO REPLY RESULT=OK VERSION=3.3")]);
-        script.on(
-            "SESSION CREATE",
-            [Act::line(&format!("SESSION STATUS RESULT=OK DESTINATION={}", private_key()))],
-        );
-        script.on("NAMING LOOKUP", [Act::line("NAMING REPLY RESULT=KEY_NOT_FOUND NAME={NAME}")]);
-        script.on("NAMING LOOKUP NAME=known.i2p", known("known.i2p"));
-        script.on("NAMING LOOKUP NAME=echo.i2p", known("echo.i2p"));
-        script.on("STREAM CONNECT", [Act::line("STREAM STATUS RESULT=OK"), Act::Echo]);
-        script
+    /// From now on.
+    pub(crate) fn on(&mut self, prefix: &str, acts: Vec<Act>) {
+        self.always.insert(prefix.to_owned(), acts);
     }
 
-    pub(crate) fn on(&mut self, command: &str, acts: impl IntoIterator<Item = Act>) {
-        self.0.insert(command.to_owned(), acts.into_iter().collect());
+    /// For one command; several calls are for several commands, in their order.
+    pub(crate) fn once(&mut self, prefix: &str, acts: Vec<Act>) {
+        self.once.entry(prefix.to_owned()).or_default().push_back(acts);
     }
 
-    /// What to do after this line. `{NAME}` in an answer is the command's own `NAME`. Unknown commands get what
-    /// emissary gives them: silence.
-    pub(crate) fn after(&self, line: &str) -> Vec<Act> {
-        let matching = self.0.iter().filter(|(command, _)| line.starts_with(command.as_str()));
-        let Some((_, acts)) = matching.max_by_key(|(command, _)| command.len()) else { return Vec::new() };
-        let name = line.split(' ').find_map(|pair| pair.strip_prefix("NAME=")).unwrap_or_default();
-        let fill = |act: &Act| match act {
-            Act::Send(bytes) => match std::str::from_utf8(bytes) {
-                Ok(text) => Act::Send(text.replace("{NAME}", name).into_bytes()),
-                Err(_) => act.clone(),
-            },
-            _ => act.clone(),
+    /// What to do after this line: what was said for one command goes first, then the longest text that matches.
+    /// `None` where nothing was said.
+    pub(crate) fn after(&mut self, line: &str) -> Option<Vec<Act>> {
+        let matches = |prefix: &&String| line.starts_with(prefix.as_str());
+        let once = self.once.keys().filter(matches).max_by_key(|prefix| prefix.len()).cloned();
+        let acts = match once {
+            Some(prefix) => {
+                let waiting = self.once.get_mut(&prefix)?;
+                let acts = waiting.pop_front();
+                if waiting.is_empty() {
+                    self.once.remove(&prefix);
+                }
+                acts?
+            }
+            None => {
+                let prefix = self.always.keys().filter(matches).max_by_key(|prefix| prefix.len())?;
+                self.always.get(prefix)?.clone()
+            }
         };
-        acts.iter().map(fill).collect()
+        let name = line.split(' ').find_map(|pair| pair.strip_prefix("NAME=")).unwrap_or_default();
+        Some(acts.iter().map(|act| act.filled(name)).collect())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn said(script: &mut Script, line: &str) -> Option<String> {
+        let acts = script.after(line)?;
+        let [Act::Send(bytes)] = acts.as_slice() else { panic!("{acts:?}") };
+        Some(String::from_utf8(bytes.clone()).unwrap())
+    }
+
+    #[test]
+    fn once_goes_first_then_the_longest_text() {
+        let mut script = Script::default();
+        let acts = |text: &str| vec![Act::Send(text.into())];
+        assert_eq!(said(&mut script, "NAMING LOOKUP NAME=a"), None);
+        script.on("NAMING", acts("short"));
+        script.on("NAMING LOOKUP NAME=a", acts("long {NAME}"));
+        script.once("NAMING", acts("first"));
+        script.once("NAMING", acts("second"));
+        let heard: Vec<_> =
+            (0..4).map(|_| said(&mut script, "NAMING LOOKUP NAME=ab OPTIONS=true").unwrap()).collect();
+        assert_eq!(heard, ["first", "second", "long ab", "long ab"]);
+        assert_eq!(said(&mut script, "NAMING LOOKUP NAME=b").unwrap(), "short");
     }
 }

@@ -1,0 +1,133 @@
+//! NAMING LOOKUP and DEST GENERATE, and what a name stands for.
+
+use std::io;
+
+use i2p_name::{B32, Destination};
+
+use crate::{
+    Dialect,
+    command::Command,
+    connection::{Connection, Next, Shared},
+    destination::{Keys, SignatureType},
+};
+
+/// What a name, base32 address or base64 destination turns out to be.
+pub(crate) enum Resolved {
+    Destination(Destination),
+    /// A base32 address of nobody here.
+    NoLeaseSet,
+    /// A host name that is in no address book.
+    UnknownName,
+    /// Neither name nor destination.
+    Malformed,
+}
+
+/// Looks a name up as the dialect does.
+pub(crate) fn resolve(shared: &Shared, name: &str) -> Resolved {
+    let registry = &shared.registry;
+    let is_name = match shared.dialect {
+        // Java takes as a destination only what is long enough for one.
+        Dialect::Java => name.len() < 516,
+        // D16, E16: found by the text.
+        _ => name.contains(".i2p"),
+    };
+    if !is_name {
+        return name.parse().map_or(Resolved::Malformed, Resolved::Destination);
+    }
+    if name.to_ascii_lowercase().ends_with(".b32.i2p") {
+        let Ok(address) = name.parse::<B32>() else {
+            // emissary takes it for an address that it cannot read; the others look into their books.
+            let emissary = shared.dialect == Dialect::Emissary;
+            return if emissary { Resolved::Malformed } else { Resolved::UnknownName };
+        };
+        return registry.by_address(&address).map_or(Resolved::NoLeaseSet, Resolved::Destination);
+    }
+    registry.by_name(name).map_or(Resolved::UnknownName, Resolved::Destination)
+}
+
+pub(crate) async fn behave(connection: &mut Connection, command: &Command) -> io::Result<Next> {
+    match (command.verb.as_str(), command.action.as_str(), connection.shared.dialect) {
+        ("NAMING", "LOOKUP", _) => lookup(connection, command).await,
+        ("DEST", "GENERATE", _) => generate(connection, command).await,
+        ("DEST", _, Dialect::Java) => {
+            connection.last_words("DEST REPLY RESULT=I2P_ERROR MESSAGE=\"DEST GENERATE required\"").await
+        }
+        (_, _, Dialect::Emissary) => Ok(Next::Listen),
+        _ => Ok(Next::Close),
+    }
+}
+
+async fn lookup(connection: &mut Connection, command: &Command) -> io::Result<Next> {
+    let dialect = connection.shared.dialect;
+    let Some(name) = command.get("NAME") else {
+        return match dialect {
+            Dialect::Java => {
+                let text = "NAMING REPLY RESULT=KEY_NOT_FOUND NAME=\"\" MESSAGE=\"Must specify NAME\"";
+                connection.answer(text).await
+            }
+            Dialect::I2pd | Dialect::I2pdMaster => Ok(Next::Close),
+            Dialect::Emissary => Ok(Next::Listen),
+        };
+    };
+    let session = connection.held.session().map(|session| session.keys.public.clone());
+    // E15: before there is a session, nothing is found.
+    if dialect == Dialect::Emissary && session.is_none() {
+        return not_found(connection, "KEY_NOT_FOUND", name).await;
+    }
+    if name == "ME" {
+        let own = match (session, dialect) {
+            (Some(own), _) => own,
+            (None, Dialect::Java) => return Ok(Next::Close),
+            // D22: the router has a destination of its own for this.
+            (None, _) => crate::destination(),
+        };
+        return found(connection, name, &own).await;
+    }
+    match (resolve(&connection.shared, name), dialect) {
+        // E16: a destination is no name.
+        (Resolved::Destination(_), Dialect::Emissary) if !name.contains(".i2p") => {
+            not_found(connection, "INVALID_KEY", name).await
+        }
+        (Resolved::Destination(destination), _) => found(connection, name, &destination.to_base64()).await,
+        (_, Dialect::Java) | (Resolved::UnknownName | Resolved::NoLeaseSet, Dialect::Emissary) => {
+            not_found(connection, "KEY_NOT_FOUND", name).await
+        }
+        // D22.
+        (_, _) => not_found(connection, "INVALID_KEY", name).await,
+    }
+}
+
+async fn found(connection: &mut Connection, name: &str, destination: &str) -> io::Result<Next> {
+    connection.answer(&format!("NAMING REPLY RESULT=OK NAME={name} VALUE={destination}")).await
+}
+
+async fn not_found(connection: &mut Connection, result: &str, name: &str) -> io::Result<Next> {
+    connection.answer(&format!("NAMING REPLY RESULT={result} NAME={name}")).await
+}
+
+async fn generate(connection: &mut Connection, command: &Command) -> io::Result<Next> {
+    let given = command.get("SIGNATURE_TYPE");
+    let signature = match connection.shared.dialect {
+        Dialect::Java => match signature_type(given) {
+            Some(signature) => signature,
+            None => {
+                let given = given.unwrap_or_default();
+                let text =
+                    format!("DEST REPLY RESULT=I2P_ERROR MESSAGE=\"SIGNATURE_TYPE {given} unsupported\"");
+                return connection.answer(&text).await;
+            }
+        },
+        // D13: a type that it does not know is only logged.
+        Dialect::I2pd | Dialect::I2pdMaster => signature_type(given).unwrap_or(SignatureType::Dsa),
+        // E7.
+        Dialect::Emissary if given == Some("7") => SignatureType::Ed25519,
+        Dialect::Emissary => return Ok(Next::Listen),
+    };
+    let keys = Keys::generate(signature);
+    connection.answer(&format!("DEST REPLY PUB={} PRIV={}", keys.public, keys.private)).await
+}
+
+/// The type that is asked for; DSA where none is (SAM v3, "Signature and encryption types").
+pub(crate) fn signature_type(given: Option<&str>) -> Option<SignatureType> {
+    given.map_or(Some(SignatureType::Dsa), SignatureType::parse)
+}
