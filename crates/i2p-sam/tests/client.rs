@@ -5,16 +5,11 @@ use std::time::Duration;
 
 use i2p_name::{HostName, I2pName};
 use i2p_sam::{Accepted, Bridge, Error, Phase, Ports, ResultWord, Session, SessionOptions, Timeouts};
-use sam_testkit::{Act, TestBridge};
+use sam_testkit::{Act, Dialect, TestBridge};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 async fn session(bridge: &TestBridge) -> Result<Session, Error> {
     Bridge::new(bridge.address()).create_session(&SessionOptions::default()).await
-}
-
-/// As emissary, which answers lookups on control connections only.
-fn looks_up_on_sessions(bridge: &TestBridge) {
-    bridge.on("HELLO", [Act::line("HELLO REPLY RESULT=OK VERSION=3.2")]);
 }
 
 fn host(name: &str) -> HostName {
@@ -82,8 +77,7 @@ async fn a_stream_error_may_come_as_one_of_the_session() {
 
 #[tokio::test]
 async fn names_are_looked_up_one_after_the_other() {
-    let bridge = TestBridge::start().await;
-    looks_up_on_sessions(&bridge);
+    let bridge = TestBridge::start_as(Dialect::Emissary).await;
     let known = format!("NAMING REPLY RESULT=OK NAME=known.i2p VALUE={}", sam_testkit::destination());
     // The second lookup, if it came with the first, would be heard.
     bridge.on("NAMING LOOKUP NAME=known.i2p", [Act::Listen(Duration::from_millis(100)), Act::line(&known)]);
@@ -98,8 +92,7 @@ async fn names_are_looked_up_one_after_the_other() {
 
 #[tokio::test]
 async fn a_lookup_that_nobody_waits_for_any_more_holds_up_no_other() {
-    let bridge = TestBridge::start().await;
-    looks_up_on_sessions(&bridge);
+    let bridge = TestBridge::start_as(Dialect::Emissary).await;
     bridge.on("NAMING LOOKUP NAME=slow.i2p", []);
     let session = session(&bridge).await.unwrap();
     let limit = Duration::from_millis(50);
@@ -120,8 +113,7 @@ async fn a_ping_on_a_stream_is_skipped_and_not_answered() {
 
 #[tokio::test]
 async fn a_late_answer_to_another_lookup_is_not_taken_for_this_one() {
-    let bridge = TestBridge::start().await;
-    looks_up_on_sessions(&bridge);
+    let bridge = TestBridge::start_as(Dialect::Emissary).await;
     let late = format!("NAMING REPLY RESULT=OK NAME=late.i2p VALUE={}", sam_testkit::destination());
     let session = session(&bridge).await.unwrap();
     bridge

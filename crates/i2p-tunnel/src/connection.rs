@@ -12,7 +12,10 @@ use tokio::{
     time::timeout,
 };
 
-use crate::{Client, ClientAddress, ClientCredentials, Dial, Failure, Limits, failure_log::FailureLog, http_page, relay::relay};
+use crate::{
+    Client, ClientAddress, ClientCredentials, Dial, Failure, Limits, failure_log::FailureLog, http_page,
+    relay::relay,
+};
 
 /// What all connections of a server share.
 pub(crate) struct Shared<D> {
@@ -66,11 +69,7 @@ async fn converse<D: Dial>(client: TcpStream, way_in: WayIn, shared: &Shared<D>)
     }
 }
 
-async fn answer<D: Dial>(
-    accepted: Accepted<TcpStream>,
-    way_in: WayIn,
-    shared: &Shared<D>,
-) -> io::Result<()> {
+async fn answer<D: Dial>(accepted: Accepted<TcpStream>, way_in: WayIn, shared: &Shared<D>) -> io::Result<()> {
     let limits = shared.limits;
     let request = accepted.request();
     let dialled = match wanted(request) {

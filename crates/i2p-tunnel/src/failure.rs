@@ -71,7 +71,9 @@ impl Failure {
                 (v5::ReplyCode::NOT_ALLOWED, "not an I2P name, and there is no other way out")
             }
             Self::RouterUnavailable => (v5::ReplyCode::GENERAL_FAILURE, "the I2P router is not available"),
-            Self::NoTunnels => (v5::ReplyCode::NETWORK_UNREACHABLE, "the I2P router has no tunnels for us yet"),
+            Self::NoTunnels => {
+                (v5::ReplyCode::NETWORK_UNREACHABLE, "the I2P router has no tunnels for us yet")
+            }
             Self::SessionRefused => {
                 (v5::ReplyCode::GENERAL_FAILURE, "the I2P router does not give us a session")
             }

@@ -114,8 +114,15 @@ pub struct IsolationKey {
 impl IsolationKey {
     /// The key of a request by these rules; `tunnel` is the name of a tunnel that shares its sessions with no other.
     #[must_use]
-    pub fn new(isolate: Isolate, tunnel: Option<Arc<str>>, client: &Client, host: &I2pName, port: u16) -> Self {
-        let credentials = if isolate.socks_auth { client.credentials.clone() } else { ClientCredentials::Nothing };
+    pub fn new(
+        isolate: Isolate,
+        tunnel: Option<Arc<str>>,
+        client: &Client,
+        host: &I2pName,
+        port: u16,
+    ) -> Self {
+        let credentials =
+            if isolate.socks_auth { client.credentials.clone() } else { ClientCredentials::Nothing };
         Self {
             tunnel,
             client: isolate.client.then_some(client.address),
@@ -173,7 +180,9 @@ mod tests {
             (Isolate { listener: true, ..Isolate::NOTHING }, |client, _, _| client.listener = "b".into()),
             (Isolate { dest_host: true, ..Isolate::NOTHING }, |_, host, _| *host = "other.i2p"),
             (Isolate { dest_port: true, ..Isolate::NOTHING }, |_, _, port| *port = 81),
-            (Isolate { protocol: true, ..Isolate::NOTHING }, |client, _, _| client.protocol = Protocol::Socks4a),
+            (Isolate { protocol: true, ..Isolate::NOTHING }, |client, _, _| {
+                client.protocol = Protocol::Socks4a
+            }),
         ];
         for (rule, (isolate, _)) in fields.iter().enumerate() {
             for (field, (_, change)) in fields.iter().enumerate() {

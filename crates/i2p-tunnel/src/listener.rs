@@ -90,8 +90,10 @@ impl<D: Dial> Server<D> {
                     number += 1;
                     let span = tracing::debug_span!("connection", number);
                     let stop = self.stop.clone();
-                    let way_in =
-                        WayIn { address: ClientAddress::Ip(from.ip().to_canonical()), listener: Arc::clone(&name) };
+                    let way_in = WayIn {
+                        address: ClientAddress::Ip(from.ip().to_canonical()),
+                        listener: Arc::clone(&name),
+                    };
                     let life = connection::run(client, way_in, Arc::clone(&self.shared));
                     let life = async move {
                         // Told to stop, or over: either way the sockets close.

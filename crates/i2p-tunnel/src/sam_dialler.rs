@@ -4,7 +4,7 @@ use i2p_name::I2pName;
 use i2p_sam::{Error, Phase, ResultWord, Session};
 use tokio::{net::TcpStream, time::Instant};
 
-use crate::{Client, Dial, Failure, IsolationKey, Isolate, Lease, SessionPool, Wait, limits::SessionLimits};
+use crate::{Client, Dial, Failure, Isolate, IsolationKey, Lease, SessionPool, Wait, limits::SessionLimits};
 
 /// How a tunnel uses the sessions of a pool.
 #[derive(Debug, Clone, Default)]

@@ -85,6 +85,6 @@ async fn other_commands_and_address_types_have_their_codes() {
 fn the_codes_of_the_table() {
     let codes: Vec<_> =
         Failure::ALL.iter().map(|failure| (failure.row().socks5.0, failure.row().socks4.0)).collect();
-    let expected = [1, 4, 4, 6, 5, 2, 1, 1, 7].map(|socks5| (socks5, 91));
+    let expected = [1, 4, 4, 6, 5, 2, 1, 3, 1, 1, 1, 7].map(|socks5| (socks5, 91));
     assert_eq!(codes, expected);
 }

@@ -96,7 +96,12 @@ impl Shared {
         let closed = state.close_unused(Instant::now(), idle_close);
         if closed > 0 {
             let left = state.count();
-            tracing::info!(closed, left, "I2P sessions closed: nobody had used them for {} s", idle_close.as_secs());
+            tracing::info!(
+                closed,
+                left,
+                "I2P sessions closed: nobody had used them for {} s",
+                idle_close.as_secs()
+            );
         }
         state.next_close(idle_close)
     }

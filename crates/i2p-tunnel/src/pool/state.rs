@@ -145,7 +145,9 @@ impl State {
             self.entries.iter().filter(|(_, entry)| due(entry)).map(|(key, _)| key.clone()).collect();
         keys.iter().for_each(|key| self.close(key));
         let spares = self.spares.len();
-        while self.spares.len() > self.options.warm_spares && self.spares.front().is_some_and(|spare| due(spare)) {
+        while self.spares.len() > self.options.warm_spares
+            && self.spares.front().is_some_and(|spare| due(spare))
+        {
             self.spares.pop_front();
         }
         keys.len() + spares - self.spares.len()

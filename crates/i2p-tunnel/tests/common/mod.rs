@@ -4,8 +4,8 @@
 
 use std::{net::SocketAddr, time::Duration};
 
-use i2p_sam::{Bridge, Session, SessionOptions};
-use i2p_tunnel::{Limits, Listeners, SamDialler, serve};
+use i2p_sam::{BackOff, Bridge};
+use i2p_tunnel::{Limits, Listeners, PoolOptions, SamDialler, SessionLimits, SessionPool, Tunnel, serve};
 use sam_testkit::TestBridge;
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
@@ -16,7 +16,7 @@ use tokio_util::sync::CancellationToken;
 
 pub(crate) struct Proxy {
     pub(crate) address: SocketAddr,
-    pub(crate) session: Session,
+    pub(crate) pool: SessionPool,
     pub(crate) stop: CancellationToken,
     pub(crate) serving: JoinHandle<()>,
 }
@@ -30,12 +30,29 @@ pub(crate) async fn proxy(bridge: &TestBridge) -> Proxy {
 
 /// A proxy on a bridge, with these limits.
 pub(crate) async fn proxy_with(bridge: &TestBridge, limits: Limits) -> Proxy {
-    let session = Bridge::new(bridge.address()).create_session(&SessionOptions::default()).await.unwrap();
+    proxy_of(bridge, limits, PoolOptions::default(), Tunnel::default()).await
+}
+
+/// A proxy on a bridge, with these limits, sessions and rules. Its first session is there.
+pub(crate) async fn proxy_of(
+    bridge: &TestBridge,
+    limits: Limits,
+    options: PoolOptions,
+    tunnel: Tunnel,
+) -> Proxy {
+    let back_off = BackOff { first: Duration::from_millis(10), ..BackOff::default() };
+    let delay_open = options.delay_open;
+    let pool = SessionPool::new(Bridge::new(bridge.address()), PoolOptions { back_off, ..options });
+    if !delay_open {
+        pool.first_ready().await.unwrap();
+    }
     let listeners = Listeners::bind(&["127.0.0.1:0".parse().unwrap()]).await.unwrap();
     let address = listeners.addresses().unwrap()[0];
     let stop = CancellationToken::new();
-    let serving = tokio::spawn(serve(listeners, SamDialler::new(session.clone()), limits, stop.clone()));
-    Proxy { address, session, stop, serving }
+    let waits = SessionLimits { router: Duration::from_millis(300), ..SessionLimits::default() };
+    let dialler = SamDialler::new(pool.clone(), tunnel).with_limits(waits);
+    let serving = tokio::spawn(serve(listeners, dialler, limits, stop.clone()));
+    Proxy { address, pool, stop, serving }
 }
 
 impl Proxy {
