@@ -15,7 +15,8 @@ use crate::{
     config::Config,
     exit::Failure,
     progress::Progress,
-    proxy::{BUILDING, Proxy, build_session},
+    proxy::{BUILDING, Proxy, announce},
+    sessions::Sessions,
     signals::stop_token,
 };
 
@@ -39,7 +40,7 @@ const PAGE: &str = "<!doctype html>
 /// Runs the demonstration until SIGINT or SIGTERM.
 pub(crate) async fn run(config: &Config, progress: &Progress) -> Result<(), Failure> {
     let stop = stop_token()?;
-    let proxy = Proxy::bind(&config.listen()).await?;
+    let proxy = Proxy::bind(&config.tunnels()).await?;
     let Some(&address) = proxy.addresses().first() else { return Ok(()) };
     let start = async {
         let demo = Demo::start(progress).await?;
@@ -49,17 +50,17 @@ pub(crate) async fn run(config: &Config, progress: &Progress) -> Result<(), Fail
     let Some(demo) = stop.run_until_cancelled(timeout(PATIENCE, start)).await else { return Ok(()) };
     let demo = demo.unwrap_or_else(|_| Err(too_slow()))?;
     progress.finish();
-    proxy.announce()?;
+    announce(proxy.addresses())?;
     demo.say_what_to_try(address)?;
-    proxy.serve(demo.visitor.clone(), stop).await;
+    proxy.serve(&demo.visitors, stop).await;
     Ok(())
 }
 
 struct Demo {
     _network: PrivateNetwork,
     page: B32,
-    /// The session that the proxy's clients share.
-    visitor: Session,
+    /// The sessions of the proxy's clients.
+    visitors: Sessions,
 }
 
 impl Demo {
@@ -84,21 +85,22 @@ impl Demo {
         let (page_bridge, visitor_bridge) =
             (Bridge::new(page_side.to_string()), Bridge::new(visitor_side.to_string()));
         progress.step(3, BUILDING);
-        let (page, visitor) = tokio::try_join!(
-            build_session(&page_bridge, &published),
-            build_session(&visitor_bridge, &options),
-        )?;
+        let visitors = Sessions::like(visitor_bridge, options);
+        let page = page_bridge.create_session(&published).await.map_err(|error| {
+            Failure::run_time(format_args!("the private network gives no session for the page: {error}"))
+        })?;
         address_book.insert(host, page.destination().clone());
         let b32 = page.destination().b32();
         tokio::spawn(host_page(page));
-        Ok(Self { _network: network, page: b32, visitor })
+        Ok(Self { _network: network, page: b32, visitors })
     }
 
     /// Connects to the page until it can be reached: a new destination is not known everywhere at once.
     async fn wait_for_page(&self, progress: &Progress) {
         progress.step(3, "waiting until the page can be reached");
         let page = I2pName::from(self.page);
-        while self.visitor.connect(&page, 80).await.is_err() {
+        let Some(visitor) = self.visitors.shared().first_ready().await else { return };
+        while visitor.connect(&page, 80).await.is_err() {
             sleep(Duration::from_millis(500)).await;
         }
     }

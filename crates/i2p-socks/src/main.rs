@@ -12,6 +12,7 @@ mod log;
 mod progress;
 mod proxy;
 mod router;
+mod sessions;
 mod signals;
 
 use std::process::ExitCode;

@@ -2,11 +2,18 @@
 
 use std::{io::Write, net::SocketAddr};
 
-use i2p_sam::{Bridge, Session, SessionOptions};
-use i2p_tunnel::{BindError, Limits, Listeners, SamDialler, serve};
+use i2p_tunnel::{BindError, Limits, Listeners, serve};
+use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
-use crate::{config::Config, exit::Failure, progress::Progress, router::Router, signals::stop_token};
+use crate::{
+    config::{Config, TunnelConfig},
+    exit::Failure,
+    progress::Progress,
+    router::Router,
+    sessions::Sessions,
+    signals::stop_token,
+};
 
 /// What the third step of a start is.
 pub(crate) const BUILDING: &str = "building tunnels; on a router that has just started this takes minutes";
@@ -15,19 +22,21 @@ pub(crate) const BUILDING: &str = "building tunnels; on a router that has just s
 pub(crate) async fn run(config: &Config, progress: &Progress) -> Result<(), Failure> {
     let stop = stop_token()?;
     // First what fails at once: a taken port is known before minutes of building tunnels.
-    let proxy = Proxy::bind(&config.listen()).await?;
+    let proxy = Proxy::bind(&config.tunnels()).await?;
     let Some(router) = stop.run_until_cancelled(Router::find(config, progress)).await else { return Ok(()) };
     let router = router?;
-    let options = config.session.options();
     progress.step(3, BUILDING);
-    let Some(session) = stop.run_until_cancelled(build_session(router.bridge(), &options)).await else {
-        return Ok(());
-    };
-    let session = session?;
-    progress.finish();
-    proxy.announce()?;
-    let serving = proxy.serve(session, stop);
+    let sessions = Sessions::open(config, router.bridge()).await?;
+    let addresses = proxy.addresses().to_vec();
+    // From here on clients are served: until there is a session, they wait, and are told why when they have waited for long.
+    let serving = proxy.serve(&sessions, stop);
     tokio::pin!(serving);
+    tokio::select! {
+        () = &mut serving => return Ok(()),
+        () = sessions.ready() => {}
+    }
+    progress.finish();
+    announce(&addresses)?;
     tokio::select! {
         () = &mut serving => return Ok(()),
         reason = router.stopped() => {
@@ -38,67 +47,58 @@ pub(crate) async fn run(config: &Config, progress: &Progress) -> Result<(), Fail
     Ok(())
 }
 
-/// Opens the session that all clients share.
-pub(crate) async fn build_session(bridge: &Bridge, options: &SessionOptions) -> Result<Session, Failure> {
-    bridge.create_session(options).await.map_err(|error| {
-        Failure::run_time(format_args!(
-            "no I2P session: {error}. Nothing in I2P can be reached without one. See that the router is connected to \
-             the network, and start again."
-        ))
-    })
-}
-
 /// A proxy that has its ports and not yet its way into I2P. Clients that connect in between wait.
 pub(crate) struct Proxy {
-    listeners: Listeners,
+    tunnels: Vec<(TunnelConfig, Listeners)>,
     addresses: Vec<SocketAddr>,
 }
 
 impl Proxy {
-    pub(crate) async fn bind(addresses: &[SocketAddr]) -> Result<Self, Failure> {
-        for address in addresses.iter().filter(|address| !address.ip().is_loopback()) {
-            tracing::warn!(
-                "{address} can be reached from other machines: whoever reaches it uses I2P in your name, and what they \
-                 send to it is not encrypted on the way"
-            );
+    pub(crate) async fn bind(tunnels: &[TunnelConfig]) -> Result<Self, Failure> {
+        let mut bound = Self { tunnels: Vec::with_capacity(tunnels.len()), addresses: Vec::new() };
+        for tunnel in tunnels {
+            for address in tunnel.listen().iter().filter(|address| !address.ip().is_loopback()) {
+                tracing::warn!(
+                    "{address} can be reached from other machines: whoever reaches it uses I2P in your name, and what they \
+                     send to it is not encrypted on the way"
+                );
+            }
+            let listeners = Listeners::bind(&tunnel.listen()).await.map_err(|error| cannot_listen(&error))?;
+            bound.addresses.extend(listeners.addresses().map_err(Failure::run_time)?);
+            bound.tunnels.push((tunnel.clone(), listeners));
         }
-        let listeners = Listeners::bind(addresses).await.map_err(|error| cannot_listen(&error))?;
-        let addresses = listeners.addresses().map_err(Failure::run_time)?;
-        Ok(Self { listeners, addresses })
+        Ok(bound)
     }
 
     /// The addresses listened on.
-    #[cfg(feature = "embedded")]
     pub(crate) fn addresses(&self) -> &[SocketAddr] {
         &self.addresses
     }
 
-    /// Says on stdout that clients can come: the lines that scripts wait for.
-    pub(crate) fn announce(&self) -> Result<(), Failure> {
-        let mut out = std::io::stdout().lock();
-        let mut lines = self.addresses.iter().map(|address| writeln!(out, "socks {address} ready"));
-        lines.try_for_each(|result| result).and_then(|()| out.flush()).map_err(|error| {
-            Failure::run_time(format_args!("cannot say on stdout that the proxy is ready: {error}"))
-        })
-    }
-
     /// Serves clients until told to stop.
-    pub(crate) async fn serve(self, session: Session, stop: CancellationToken) {
-        let served = serve(self.listeners, SamDialler::new(session.clone()), Limits::default(), stop);
-        let watched = async {
-            session.lost().await;
-            tracing::error!(
-                "the router has closed the SAM session: clients are told \"general failure\" (01) from now on; when \
-                 the router is back, restart i2p-socks"
-            );
-            std::future::pending::<()>().await;
-        };
-        tokio::select! {
-            () = served => {}
-            () = watched => {}
+    pub(crate) fn serve(
+        self,
+        sessions: &Sessions,
+        stop: CancellationToken,
+    ) -> impl Future<Output = ()> + use<> {
+        let serving = self.tunnels.into_iter().map(|(tunnel, listeners)| {
+            serve(listeners, sessions.dialler(&tunnel), Limits::default(), stop.clone())
+        });
+        let serving: JoinSet<()> = serving.collect();
+        async move {
+            serving.join_all().await;
+            tracing::info!("told to stop: all connections are closed");
         }
-        tracing::info!("told to stop: all connections are closed");
     }
+}
+
+/// Says on stdout that clients can come: the lines that scripts wait for.
+pub(crate) fn announce(addresses: &[SocketAddr]) -> Result<(), Failure> {
+    let mut out = std::io::stdout().lock();
+    let mut lines = addresses.iter().map(|address| writeln!(out, "socks {address} ready"));
+    lines.try_for_each(|result| result).and_then(|()| out.flush()).map_err(|error| {
+        Failure::run_time(format_args!("cannot say on stdout that the proxy is ready: {error}"))
+    })
 }
 
 fn cannot_listen(error: &BindError) -> Failure {

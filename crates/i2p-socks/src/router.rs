@@ -1,6 +1,9 @@
 //! Which router carries us: one that runs already, or one of our own.
 
-use i2p_sam::{Bridge, Error};
+use std::{fmt::Display, fs, path::Path};
+
+use i2p_sam::{Bridge, Error, Login, wire::Text};
+use zeroize::Zeroizing;
 
 use crate::{
     config::{Backend, Config},
@@ -18,7 +21,7 @@ pub(crate) struct Router {
 impl Router {
     /// Finds a router or starts one.
     pub(crate) async fn find(config: &Config, progress: &Progress) -> Result<Self, Failure> {
-        let bridge = Bridge::new(config.router.sam.as_str());
+        let bridge = bridge(config)?;
         match config.router.backend {
             Backend::Embedded => Self::embed(config, progress).await,
             Backend::Sam => match probe(&bridge, progress).await {
@@ -141,6 +144,33 @@ fn say(progress: &Progress, event: i2p_embedded::Progress) {
         ),
         _ => {}
     }
+}
+
+/// The bridge of the configuration.
+fn bridge(config: &Config) -> Result<Bridge, Failure> {
+    let router = &config.router;
+    let mut bridge = Bridge::new(router.sam.as_str());
+    if let Some(address) = router.sam_udp {
+        bridge = bridge.with_udp_address(address);
+    }
+    match (&router.user, &router.password_file) {
+        (Some(user), Some(file)) => Ok(bridge.with_login(login(user, file)?)),
+        (None, None) => Ok(bridge),
+        _ => Err(Failure::usage("user and password-file of [router] go together: give both, or none")),
+    }
+}
+
+fn login(user: &str, file: &Path) -> Result<Login, Failure> {
+    let mistake = |what: &dyn Display| Failure::usage(format_args!("[router] {what}"));
+    let text = |what: &str, value: &str| {
+        Text::new(value).map_err(|error| mistake(&format_args!("the {what} cannot be used: {error}")))
+    };
+    let shown = file.display();
+    let password = fs::read_to_string(file)
+        .map(Zeroizing::new)
+        .map_err(|error| mistake(&format_args!("cannot read the password file {shown}: {error}")))?;
+    let password = password.strip_suffix('\n').unwrap_or(&password);
+    Ok(Login { user: text("user", user)?, password: text("password", password)? })
 }
 
 async fn probe(bridge: &Bridge, progress: &Progress) -> Result<(), Error> {

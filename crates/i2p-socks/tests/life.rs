@@ -59,30 +59,32 @@ async fn ready_is_said_when_tunnels_are_built_and_not_before() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_session_that_is_refused_ends_it_with_the_reason() {
+async fn a_session_that_is_refused_says_why_and_is_tried_again() {
     let bridge = TestBridge::start().await;
-    bridge.on("SESSION CREATE", [Act::line("SESSION STATUS RESULT=I2P_ERROR MESSAGE=\"no tunnels\"")]);
+    bridge.once("SESSION CREATE", [Act::line("SESSION STATUS RESULT=I2P_ERROR MESSAGE=\"no tunnels\"")]);
     let mut proxy = start(&bridge);
     let line = proxy.stderr_line("no I2P session");
-    assert!(line.contains("I2P_ERROR (no tunnels)"), "{line}");
+    assert!(line.contains("WARN") && line.contains("I2P_ERROR (no tunnels)"), "{line}");
+    let address = proxy.ready();
+    assert_eq!(connect(address, "known.i2p").0, 0);
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_killed_router_is_said_once_and_survived() {
+async fn a_killed_router_is_said_once_and_the_next_one_is_used() {
     let mut bridge = TestBridge::start().await;
     let mut proxy = start(&bridge);
     let address = proxy.ready();
     let (code, mut open) = connect(address, "known.i2p");
     assert_eq!(code, 0);
     bridge.kill().await;
-    let line = proxy.stderr_line("the router has closed the SAM session");
-    assert!(line.contains("ERROR") && line.contains("restart i2p-socks"), "{line}");
+    let line = proxy.stderr_line("the router has closed the I2P session");
+    assert!(line.contains("WARN") && line.contains("building it again"), "{line}");
     assert_eq!(open.read(&mut [0; 1]).unwrap_or(0), 0, "the open stream ends");
-    for _ in 0..3 {
-        assert_eq!(connect(address, "known.i2p").0, 1);
-    }
+    let waiting = std::thread::spawn(move || connect(address, "known.i2p").0);
+    bridge.restart().await;
+    assert_eq!(waiting.join().unwrap(), 0, "it waited for the router: {}", proxy.said());
     assert!(proxy.is_running(), "{}", proxy.said());
-    assert_eq!(proxy.said().matches("has closed the SAM session").count(), 1);
+    assert_eq!(proxy.said().matches("has closed the I2P session").count(), 1);
     assert_eq!(proxy.signal("TERM"), Some(0), "{}", proxy.said());
 }
 

@@ -23,7 +23,7 @@ fn wrong_usage_and_configuration_exit_with_64() {
         (&["run", "-v", "-q"], "cannot be used with"),
         (&["--listen", "127.0.0.1:7,127.0.0.1:7"], "127.0.0.1:7 is to be listened on twice"),
         (&["--config", config], "line 2, column 1"),
-        (&["--config", config], "unknown field `lenght`, expected `length` or `quantity`"),
+        (&["--config", config], "unknown field `lenght`, expected one of `length`, `quantity`"),
         (&["--config", "/nonexistent.toml"], "/nonexistent.toml: No such file"),
     ] {
         let (code, stdout, stderr) = output(args);

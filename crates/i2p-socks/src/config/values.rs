@@ -1,0 +1,124 @@
+//! Values of a form of their own.
+
+use std::{net::SocketAddr, str::FromStr, time::Duration};
+
+use serde::{Deserialize, Deserializer, de::Error as _};
+
+/// `backend`: how I2P is reached.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize, clap::ValueEnum)]
+#[serde(rename_all = "kebab-case")]
+pub(crate) enum Backend {
+    /// A SAM bridge if one answers, else the embedded router.
+    #[default]
+    Auto,
+    /// The SAM bridge of a router that runs already.
+    Sam,
+    /// The router in this process.
+    Embedded,
+}
+
+/// `HOST:PORT` of a SAM bridge.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(try_from = "String")]
+pub(crate) struct BridgeAddress(String);
+
+impl BridgeAddress {
+    pub(crate) fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl Default for BridgeAddress {
+    fn default() -> Self {
+        Self("127.0.0.1:7656".to_owned())
+    }
+}
+
+impl FromStr for BridgeAddress {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let expected = "expected HOST:PORT, such as 127.0.0.1:7656 or [::1]:7656";
+        let (host, port) = text.rsplit_once(':').ok_or(expected)?;
+        let bare_ipv6 = host.contains(':') && !(host.starts_with('[') && host.ends_with(']'));
+        let odd =
+            host.is_empty() || bare_ipv6 || text.contains(|c: char| c.is_whitespace() || c.is_control());
+        match port.parse::<u16>() {
+            Ok(1..) if !odd => Ok(Self(text.to_owned())),
+            _ => Err(expected.to_owned()),
+        }
+    }
+}
+
+impl TryFrom<String> for BridgeAddress {
+    type Error = String;
+
+    fn try_from(text: String) -> Result<Self, String> {
+        text.parse()
+    }
+}
+
+/// `IP:PORT` to listen on. Port 0 is "any free one".
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(try_from = "String")]
+pub(crate) struct ListenAddress(SocketAddr);
+
+impl From<SocketAddr> for ListenAddress {
+    fn from(address: SocketAddr) -> Self {
+        Self(address)
+    }
+}
+
+impl From<ListenAddress> for SocketAddr {
+    fn from(address: ListenAddress) -> Self {
+        address.0
+    }
+}
+
+impl FromStr for ListenAddress {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let expected = "expected IP:PORT, such as 127.0.0.1:4450 or [::1]:4450";
+        text.parse().map(Self).map_err(|_| expected.to_owned())
+    }
+}
+
+impl TryFrom<String> for ListenAddress {
+    type Error = String;
+
+    fn try_from(text: String) -> Result<Self, String> {
+        text.parse()
+    }
+}
+
+/// A time such as `30m` or `1h 30m`; `0` is never.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(try_from = "String")]
+pub(crate) struct OptionalTime(pub(crate) Option<Duration>);
+
+impl TryFrom<String> for OptionalTime {
+    type Error = String;
+
+    fn try_from(text: String) -> Result<Self, String> {
+        if text == "0" {
+            return Ok(Self(None));
+        }
+        match humantime::parse_duration(&text) {
+            Ok(Duration::ZERO) => Ok(Self(None)),
+            Ok(time) => Ok(Self(Some(time))),
+            Err(error) => Err(format!("{error}; expected a time such as 30m, 1h 30m or 90s, or 0 for never")),
+        }
+    }
+}
+
+/// A whole number between two others, both included.
+pub(super) fn ranged<'de, D: Deserializer<'de>, const LEAST: u8, const MOST: u8>(
+    from: D,
+) -> Result<u8, D::Error> {
+    let number = i64::deserialize(from)?;
+    match u8::try_from(number) {
+        Ok(number) if (LEAST..=MOST).contains(&number) => Ok(number),
+        _ => Err(D::Error::custom(format_args!("{number} is not between {LEAST} and {MOST}"))),
+    }
+}
