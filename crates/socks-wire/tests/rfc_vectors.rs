@@ -113,7 +113,7 @@ fn decode(kind: &str, bytes: &[u8]) -> Outcome {
             vec![("CD", command(request.command)), port("DSTPORT", request.port), address, user_id(request)]
         }),
         "SOCKS4a request" => outcome(v4::Request::parse(bytes), |request| {
-            let host = ("HOST", text(request.host.expect("SOCKS4a has a host")));
+            let host = ("HOST", text(request.host.unwrap()));
             vec![("CD", command(request.command)), port("DSTPORT", request.port), user_id(request), host]
         }),
         "SOCKS4 reply" => outcome(v4::Reply::parse(bytes), |reply| {
@@ -324,7 +324,7 @@ fn hex(place: &str, digits: &str) -> Vec<u8> {
     if digits == ['-'] {
         return Vec::new();
     }
-    assert!(!digits.is_empty() && digits.len() % 2 == 0, "{place}: not bytes");
+    assert!(!digits.is_empty() && digits.len().is_multiple_of(2), "{place}: not bytes");
     let digit = |c: char| c.to_digit(16).unwrap_or_else(|| panic!("{place}: not hexadecimal"));
     digits.chunks(2).map(|pair| u8::try_from(digit(pair[0]) << 4 | digit(pair[1])).unwrap()).collect()
 }
