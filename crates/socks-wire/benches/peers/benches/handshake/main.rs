@@ -1,4 +1,4 @@
-//! One server's handshake, by each crate. See README.md.
+//! One server's handshake, by each crate. See `../README.md` of the benches.
 #![allow(missing_docs, reason = "criterion's macros")]
 
 #[path = "../../../wire/count.rs"]
