@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result};
 
-use crate::{Chore, Workspace, interop, no_std, steps};
+use crate::{Chore, Workspace, instructions, interop, no_std, steps};
 
 /// Every step, cheap ones first: what a person gets wrong most often is said after seconds, not minutes.
 pub(crate) const STEPS: &[Chore] = &[
@@ -18,6 +18,11 @@ pub(crate) const STEPS: &[Chore] = &[
     Chore { name: "doc", what: "documentation, private items included", run: steps::doc },
     Chore { name: "no-std", what: "socks-wire links neither std nor alloc", run: no_std::run },
     Chore { name: "test", what: "all tests, the fuzz corpus included", run: steps::test },
+    Chore {
+        name: "instructions",
+        what: "socks-wire takes no more instructions than are committed",
+        run: instructions::run,
+    },
     Chore { name: "deny", what: "licences, sources and bans of the dependencies", run: steps::deny },
     Chore {
         name: "install",
@@ -50,13 +55,13 @@ fn summary(taken: &[(&str, Duration)], success: bool) -> String {
     for (index, (name, duration)) in taken.iter().enumerate() {
         let failed = !success && index + 1 == taken.len();
         let word = if failed { "FAILED" } else { "ok" };
-        text += &format!("{name:10} {word:6} {:7.1} s\n", duration.as_secs_f64());
+        text += &format!("{name:12} {word:6} {:7.1} s\n", duration.as_secs_f64());
     }
     for step in STEPS.iter().skip(taken.len()) {
-        text += &format!("{:10} not run\n", step.name);
+        text += &format!("{:12} not run\n", step.name);
     }
     let total: Duration = taken.iter().map(|(_, duration)| duration).sum();
-    text + &format!("{:10} {:14.1} s\n", "all", total.as_secs_f64())
+    text + &format!("{:12} {:14.1} s\n", "all", total.as_secs_f64())
 }
 
 #[cfg(test)]
@@ -68,10 +73,12 @@ mod tests {
         let second = Duration::from_secs(1);
         let text = summary(&[("tools", second), ("fmt", second)], false);
         assert!(
-            text.contains("tools      ok         1.0 s\nfmt        FAILED     1.0 s\nclippy     not run\n"),
+            text.contains(
+                "tools        ok         1.0 s\nfmt          FAILED     1.0 s\nclippy       not run\n"
+            ),
             "{text}"
         );
-        assert!(text.ends_with("all                   2.0 s\n"), "{text}");
+        assert!(text.ends_with("all                     2.0 s\n"), "{text}");
         assert!(!summary(&[("tools", second)], true).contains("FAILED"));
     }
 }

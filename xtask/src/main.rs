@@ -6,9 +6,11 @@
 #![forbid(unsafe_code)]
 
 mod ci;
+mod instructions;
 mod interop;
 mod invocation;
 mod no_std;
+mod programs;
 mod steps;
 mod workspace;
 
@@ -31,6 +33,13 @@ struct Chore {
 
 const CI: Chore =
     Chore { name: "ci", what: "every step below, in this order, up to the first failure", run: ci::run };
+
+/// What `ci` leaves out.
+const ALONE: &[Chore] = &[Chore {
+    name: "peers",
+    what: "instructions of socks-wire beside other crates, which it builds for that (not a step of ci)",
+    run: instructions::peers,
+}];
 
 fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
@@ -57,11 +66,11 @@ fn main() -> ExitCode {
 }
 
 fn all() -> impl Iterator<Item = Chore> {
-    std::iter::once(CI).chain(ci::STEPS.iter().copied())
+    std::iter::once(CI).chain(ci::STEPS.iter().chain(ALONE).copied())
 }
 
 fn list() -> String {
-    let lines = all().map(|Chore { name, what, .. }| format!("  cargo xtask {name:8}  {what}\n"));
+    let lines = all().map(|Chore { name, what, .. }| format!("  cargo xtask {name:12}  {what}\n"));
     std::iter::once("The project's chores:\n".into()).chain(lines).collect()
 }
 

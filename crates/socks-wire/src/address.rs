@@ -54,6 +54,7 @@ impl Address<'_> {
 }
 
 /// ATYP and the address (RFC 1928 section 5).
+#[inline]
 pub(crate) fn address(input: &[u8]) -> Input<'_, Address<'_>> {
     match be_u8(input)? {
         (input, 1) => map(be_u32, |bits| Address::Ip(Ipv4Addr::from(bits).into())).parse(input),

@@ -49,6 +49,7 @@ impl<'a> Greeting<'a> {
     ///
     /// # Errors
     /// [`Error::Version`].
+    #[inline]
     pub fn parse(input: &'a [u8]) -> Result<Parsed<Self>, Error> {
         run(input, |input| {
             let (input, ()) = version(input)?;
@@ -120,6 +121,7 @@ impl<'a> Request<'a> {
     ///
     /// # Errors
     /// [`Error::Version`], [`Error::Reserved`], [`Error::AddressType`], [`Error::EmptyHost`].
+    #[inline]
     pub fn parse(input: &'a [u8]) -> Result<Parsed<Self>, Error> {
         run(input, request)
     }
@@ -132,6 +134,7 @@ impl core::fmt::Debug for Request<'_> {
     }
 }
 
+#[inline]
 fn version(input: &[u8]) -> Input<'_, ()> {
     match be_u8(input)? {
         (input, VERSION) => Ok((input, ())),
@@ -139,12 +142,14 @@ fn version(input: &[u8]) -> Input<'_, ()> {
     }
 }
 
+#[inline]
 fn request(input: &[u8]) -> Input<'_, Request<'_>> {
     let (input, (command, address, port)) = message(input)?;
     Ok((input, Request { command: Command(command), address, port }))
 }
 
 /// Requests and replies have one form: VER, CMD or REP, RSV, ATYP and address, port.
+#[inline]
 fn message(input: &[u8]) -> Input<'_, (u8, Address<'_>, u16)> {
     let (input, ()) = version(input)?;
     let (input, (code, reserved)) = (be_u8, be_u8).parse(input)?;
@@ -242,6 +247,7 @@ impl<'a> Reply<'a> {
     ///
     /// # Errors
     /// [`Error::Version`], [`Error::Reserved`], [`Error::AddressType`], [`Error::EmptyHost`].
+    #[inline]
     pub fn parse(input: &'a [u8]) -> Result<Parsed<Self>, Error> {
         run(input, |input| {
             let (input, (code, address, port)) = message(input)?;

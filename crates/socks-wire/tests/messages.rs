@@ -1,4 +1,4 @@
-//! Every message, written and read again, whole and in part.
+//! Any message, written and read again, whole and in part. Those of the specifications are in `rfc_vectors.rs`.
 #![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing)]
 
 use std::{
@@ -6,7 +6,6 @@ use std::{
     net::{IpAddr, Ipv4Addr},
 };
 
-use hex_literal::hex;
 use proptest::{collection::vec, prelude::*};
 use socks_wire::{
     Address, Command, Encode, EncodeError, Error, Parsed,
@@ -178,18 +177,6 @@ fn what_has_no_form_on_the_wire_is_refused() {
     assert_eq!(request4(b"", Some(b"a\0")), Err(EncodeError::Nul));
     let mark = v4::Request { command, port, address: Ipv4Addr::new(0, 0, 0, 7), user_id, host: None };
     assert_eq!(encoded(&mark), Err(EncodeError::Empty));
-}
-
-#[test]
-fn replies_of_servers_that_count_differently() {
-    let reply = v4::Reply::new(v4::ReplyCode::GRANTED);
-    for version in [0, 4] {
-        let parsed = v4::Reply::parse(&[version, 90, 0, 0, 0, 0, 0, 0]);
-        assert_eq!(parsed, Ok(Parsed::Message { message: reply, length: 8 }));
-    }
-    assert_eq!(v4::Reply::parse(&[5, 90]), Err(Error::Version(5)));
-    assert_eq!(udp::Header::split(&hex!("0001 00 01 7f000001 0050")), Err(Error::Reserved(1)));
-    assert_eq!(udp::Header::split(&hex!("0000 00 03 00 0050")), Err(Error::EmptyHost));
 }
 
 #[test]

@@ -22,10 +22,8 @@ use tokio::{
     process::{Child, Command},
 };
 
-use super::{
-    programs,
-    wait::{Attempt, until},
-};
+use super::wait::{Attempt, until};
+use crate::programs;
 
 /// Routers, and how many of them keep the network database. The SAM bridges used are those of the last two.
 const ROUTERS: u16 = 6;

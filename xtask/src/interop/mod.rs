@@ -10,7 +10,6 @@ mod curl;
 mod i2pd;
 mod namespace;
 mod payload;
-mod programs;
 mod proxy;
 mod site;
 mod wait;
@@ -30,12 +29,20 @@ use self::{
     site::Site,
     wait::{Attempt, until},
 };
-use crate::{Workspace, invocation::Invocation};
+use crate::{
+    Workspace,
+    invocation::Invocation,
+    programs::{self, Program},
+};
 
 /// The chore's name.
 pub(crate) const NAME: &str = "interop";
 /// What the suite says to itself to run inside the namespace.
 pub(crate) const INSIDE: &str = "--inside";
+
+/// What the suite runs beside the proxy.
+const PROGRAMS: [Program; 4] =
+    [("i2pd", "i2pd"), ("curl", "curl"), ("ip", "iproute2"), ("unshare", "util-linux")];
 
 /// How long tunnels may take. i2pd looks every 20 s whether a session's tunnels are there; 40 s were seen.
 const TUNNELS: Duration = Duration::from_secs(120);
@@ -44,7 +51,7 @@ const LEASE_SET: Duration = Duration::from_secs(40);
 
 /// Outside: everything that needs the machine, then the rest of the suite in a namespace.
 pub(crate) fn run(workspace: &Workspace) -> Result<()> {
-    programs::provide(workspace)?;
+    programs::provide(&PROGRAMS, workspace)?;
     Invocation::typed("cargo build -p i2p-socks --locked --target-dir", workspace.root())
         .arg(workspace.target())
         .run()?;

@@ -16,8 +16,8 @@ use std::{
 use anyhow::{Context, Result, bail};
 use tokio::sync::oneshot;
 
-use super::{INSIDE, NAME, programs};
-use crate::{Workspace, invocation::Invocation};
+use super::{INSIDE, NAME};
+use crate::{Workspace, invocation::Invocation, programs};
 
 /// A network and a process namespace; the process inside is killed when unshare is.
 const NAMESPACES: &str = "--net --pid --fork --kill-child";

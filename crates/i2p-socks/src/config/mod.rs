@@ -290,7 +290,7 @@ mod tests {
             ),
         ] {
             let config = Config::parse(&text).unwrap();
-            let error = config.check().unwrap_err().to_string();
+            let error = format!("{:?}", config.check().unwrap_err());
             assert!(error.contains(says), "{text}\n{error}");
         }
         let one = Config::parse(&format!("[session]\nmax-sessions = 1\n{persistent}")).unwrap();

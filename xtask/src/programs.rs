@@ -1,4 +1,4 @@
-//! The programs that the suite needs, installed where that is possible.
+//! The programs that chores need and cargo does not bring, installed where that is possible.
 
 use std::{env, os::unix::fs::MetadataExt, path::PathBuf};
 
@@ -6,9 +6,8 @@ use anyhow::{Result, bail};
 
 use crate::{Workspace, invocation::Invocation};
 
-/// Programs and the Debian packages that they are in.
-const PROGRAMS: [(&str, &str); 4] =
-    [("i2pd", "i2pd"), ("curl", "curl"), ("ip", "iproute2"), ("unshare", "util-linux")];
+/// A program and the Debian package that it is in.
+pub(crate) type Program = (&'static str, &'static str);
 
 /// Where Debian keeps daemons and `ip`; not in every user's `PATH`.
 const SYSTEM_DIRECTORIES: [&str; 2] = ["/usr/sbin", "/sbin"];
@@ -27,19 +26,19 @@ pub(crate) fn is_root() -> bool {
     std::fs::metadata("/proc/self").is_ok_and(|process| process.uid() == 0)
 }
 
-/// Sees to it that all programs are there.
-pub(crate) fn provide(workspace: &Workspace) -> Result<()> {
-    if missing().is_empty() {
+/// Sees to it that all these programs are there.
+pub(crate) fn provide(programs: &[Program], workspace: &Workspace) -> Result<()> {
+    if missing(programs).is_empty() {
         return Ok(());
     }
-    let install = format!("apt-get install -y --no-install-recommends {}", missing().join(" "));
+    let install = format!("apt-get install -y --no-install-recommends {}", missing(programs).join(" "));
     if is_root() && find("apt-get").is_some() {
         for line in ["apt-get update", &install] {
             // Questions would wait for an answer that nobody is there to give.
             Invocation::typed(line, workspace.root()).env("DEBIAN_FRONTEND", "noninteractive").run()?;
         }
     }
-    match missing().as_slice() {
+    match missing(programs).as_slice() {
         [] => Ok(()),
         packages => bail!(
             "programs are missing; install them and try again:\n\n    sudo apt-get update && sudo apt-get install -y \
@@ -50,6 +49,6 @@ pub(crate) fn provide(workspace: &Workspace) -> Result<()> {
 }
 
 /// The packages of the programs that are not there.
-fn missing() -> Vec<&'static str> {
-    PROGRAMS.iter().filter(|(program, _)| find(program).is_none()).map(|&(_, package)| package).collect()
+fn missing(programs: &[Program]) -> Vec<&'static str> {
+    programs.iter().filter(|(program, _)| find(program).is_none()).map(|&(_, package)| package).collect()
 }

@@ -1,15 +1,21 @@
-//! One server's handshake, by each crate. See README.md.
+//! One server's handshake, by each crate. See `../README.md` of the benches.
 #![allow(missing_docs, reason = "criterion's macros")]
+
+#[path = "../../../wire/count.rs"]
+mod count;
 
 use std::{
     hint::black_box,
     io,
     pin::{Pin, pin},
+    process::ExitCode,
     task::{Context, Poll, Waker},
 };
 
-use criterion::{Criterion, Throughput, criterion_group, criterion_main};
+use criterion::{Criterion, Throughput, criterion_group};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+
+use crate::count::Work;
 
 const GREETING: &[u8] = b"\x05\x01\x00";
 const REQUEST: &[u8] = b"\x05\x01\x00\x03\x0bexample.i2p\x00\x50";
@@ -114,20 +120,30 @@ fn fast_socks5() -> usize {
     }
 }
 
+/// Each has to do all of it, or its time means nothing.
+const WORKS: &[Work] = &[
+    Work { name: "socks-wire", run: socks_wire, gives: ANSWERS },
+    Work { name: "tor-socksproto", run: tor_socksproto, gives: ANSWERS },
+    Work { name: "fast-socks5", run: fast_socks5, gives: ANSWERS },
+];
+
 fn handshake(criterion: &mut Criterion) {
     let mut group = criterion.benchmark_group("socks5 handshake, CONNECT by name");
     group.throughput(Throughput::Elements(1));
-    for (name, work) in [
-        ("socks-wire", socks_wire as fn() -> usize),
-        ("tor-socksproto", tor_socksproto),
-        ("fast-socks5", fast_socks5),
-    ] {
-        // Each has to do all of it, or its time means nothing.
-        assert_eq!(work(), ANSWERS, "{name}");
-        group.bench_function(name, |bencher| bencher.iter(work));
+    for work in WORKS {
+        work.check();
+        group.bench_function(work.name, |bencher| bencher.iter(work.run));
     }
     group.finish();
 }
 
 criterion_group!(benches, handshake);
-criterion_main!(benches);
+
+fn main() -> ExitCode {
+    if let Some(code) = count::asked(WORKS) {
+        return code;
+    }
+    benches();
+    Criterion::default().configure_from_args().final_summary();
+    ExitCode::SUCCESS
+}
