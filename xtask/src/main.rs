@@ -8,6 +8,7 @@
 mod ci;
 mod interop;
 mod invocation;
+mod lab;
 mod no_std;
 mod steps;
 mod workspace;
@@ -40,7 +41,7 @@ fn main() -> ExitCode {
             print!("{}", list());
             return ExitCode::SUCCESS;
         }
-        [interop::NAME, interop::INSIDE] => Chore { run: interop::inside, ..CI },
+        [interop::NAME, lab::namespace::INSIDE] => Chore { run: interop::inside, ..CI },
         [name] => match all().find(|chore| chore.name == *name) {
             Some(chore) => chore,
             None => return usage(&format!("no chore is called {name}")),

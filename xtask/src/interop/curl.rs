@@ -8,7 +8,7 @@ use std::{
 use anyhow::{Context, Result};
 use tokio::process::Command;
 
-use super::programs;
+use crate::lab::programs;
 
 /// Exit code for a proxy that refused (`CURLE_PROXY`).
 pub(crate) const REFUSED_BY_PROXY: i32 = 97;

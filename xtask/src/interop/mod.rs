@@ -8,12 +8,9 @@
 mod checks;
 mod curl;
 mod i2pd;
-mod namespace;
 mod payload;
-mod programs;
 mod proxy;
 mod site;
-mod wait;
 
 use std::{path::Path, time::Duration};
 
@@ -28,14 +25,21 @@ use self::{
     i2pd::{Network, SiteKey},
     proxy::Proxy,
     site::Site,
-    wait::{Attempt, until},
 };
-use crate::{Workspace, invocation::Invocation};
+use crate::{
+    Workspace,
+    invocation::Invocation,
+    lab::{
+        namespace::{self, INSIDE, NETWORK},
+        programs,
+        wait::{Attempt, until},
+    },
+};
 
 /// The chore's name.
 pub(crate) const NAME: &str = "interop";
-/// What the suite says to itself to run inside the namespace.
-pub(crate) const INSIDE: &str = "--inside";
+/// The programs that it needs, and their packages.
+const PROGRAMS: [(&str, &str); 2] = [("i2pd", "i2pd"), ("curl", "curl")];
 
 /// How long tunnels may take. i2pd looks every 20 s whether a session's tunnels are there; 40 s were seen.
 const TUNNELS: Duration = Duration::from_secs(120);
@@ -44,11 +48,11 @@ const LEASE_SET: Duration = Duration::from_secs(40);
 
 /// Outside: everything that needs the machine, then the rest of the suite in a namespace.
 pub(crate) fn run(workspace: &Workspace) -> Result<()> {
-    programs::provide(workspace)?;
+    programs::provide(workspace, &PROGRAMS)?;
     Invocation::typed("cargo build -p i2p-socks --locked --target-dir", workspace.root())
         .arg(workspace.target())
         .run()?;
-    namespace::run_inside(workspace)
+    namespace::run_inside(workspace, NAME, NETWORK)
 }
 
 /// Inside: the network and the checks.

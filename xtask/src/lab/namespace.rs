@@ -1,7 +1,8 @@
-//! The network namespace that the lab lives in.
+//! The network namespace that a lab lives in.
 //!
 //! i2pd 2.45 dials no loopback addresses, so the routers need addresses that look public, on a machine where they
-//! are not: a network namespace with nothing but its own loopback interface.
+//! are not: a network namespace with nothing but its own loopback interface. It also keeps what other people's programs
+//! do away from the internet.
 //!
 //! The namespace is nameless, and its first process is the suite itself, in a process namespace of its own: when
 //! that process ends, in whatever way, the kernel kills the routers and the proxy and takes the network away.
@@ -16,22 +17,26 @@ use std::{
 use anyhow::{Context, Result, bail};
 use tokio::sync::oneshot;
 
-use super::{INSIDE, NAME, programs};
+use super::programs;
 use crate::{Workspace, invocation::Invocation};
 
+/// What a chore says to itself to run inside the namespaces.
+pub(crate) const INSIDE: &str = "--inside";
 /// A network and a process namespace; the process inside is killed when unshare is.
-const NAMESPACES: &str = "--net --pid --fork --kill-child";
+pub(crate) const NETWORK: &str = "--net --pid --fork --kill-child";
+/// The same, and mounts that nobody outside sees.
+pub(crate) const NETWORK_AND_MOUNTS: &str = "--net --pid --mount --fork --kill-child";
 /// The same for somebody who is not root, where unprivileged user namespaces are allowed.
 const AS_USER: &str = "--user --map-root-user";
 
-/// Runs this program again inside new namespaces. Fails when it does.
-pub(crate) fn run_inside(workspace: &Workspace) -> Result<()> {
-    let unshare = unshare(workspace)?;
+/// Runs this program again inside new namespaces, with the name of the chore and [`INSIDE`]. Fails when it does.
+pub(crate) fn run_inside(workspace: &Workspace, chore: &str, namespaces: &str) -> Result<()> {
+    let unshare = unshare(workspace, namespaces)?;
     let program = std::env::current_exe().context("this program does not know where it lies")?;
     // The pipe tells the inside that we are gone, see `outside_is_gone`.
     let mut child = unshare
         .arg(program)
-        .arg(NAME)
+        .arg(chore)
         .arg(INSIDE)
         .command()
         .stdin(Stdio::piped())
@@ -47,13 +52,13 @@ pub(crate) fn run_inside(workspace: &Workspace) -> Result<()> {
 }
 
 /// The unshare command line that works here.
-fn unshare(workspace: &Workspace) -> Result<Invocation> {
+fn unshare(workspace: &Workspace, namespaces: &str) -> Result<Invocation> {
     let program = programs::find("unshare").context("unshare is missing")?;
     let line = |options: &str| {
         options.split_whitespace().fold(Invocation::new(&program, workspace.root()), Invocation::arg)
     };
     let mut tried = String::new();
-    for options in [NAMESPACES.to_owned(), format!("{AS_USER} {NAMESPACES}")] {
+    for options in [namespaces.to_owned(), format!("{AS_USER} {namespaces}")] {
         let output = line(&options).arg("true").command().output().context("could not start unshare")?;
         if output.status.success() {
             return Ok(line(&options));

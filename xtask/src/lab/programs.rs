@@ -6,9 +6,8 @@ use anyhow::{Result, bail};
 
 use crate::{Workspace, invocation::Invocation};
 
-/// Programs and the Debian packages that they are in.
-const PROGRAMS: [(&str, &str); 4] =
-    [("i2pd", "i2pd"), ("curl", "curl"), ("ip", "iproute2"), ("unshare", "util-linux")];
+/// What namespaces are made with, and the Debian packages that it is in.
+const NAMESPACES: [(&str, &str); 2] = [("ip", "iproute2"), ("unshare", "util-linux")];
 
 /// Where Debian keeps daemons and `ip`; not in every user's `PATH`.
 const SYSTEM_DIRECTORIES: [&str; 2] = ["/usr/sbin", "/sbin"];
@@ -27,8 +26,9 @@ pub(crate) fn is_root() -> bool {
     std::fs::metadata("/proc/self").is_ok_and(|process| process.uid() == 0)
 }
 
-/// Sees to it that all programs are there.
-pub(crate) fn provide(workspace: &Workspace) -> Result<()> {
+/// Sees to it that these programs, given with their Debian packages, are there, and what namespaces are made with.
+pub(crate) fn provide(workspace: &Workspace, programs: &[(&str, &'static str)]) -> Result<()> {
+    let missing = || missing(programs);
     if missing().is_empty() {
         return Ok(());
     }
@@ -50,6 +50,7 @@ pub(crate) fn provide(workspace: &Workspace) -> Result<()> {
 }
 
 /// The packages of the programs that are not there.
-fn missing() -> Vec<&'static str> {
-    PROGRAMS.iter().filter(|(program, _)| find(program).is_none()).map(|&(_, package)| package).collect()
+fn missing(programs: &[(&str, &'static str)]) -> Vec<&'static str> {
+    let all = programs.iter().chain(&NAMESPACES);
+    all.filter(|(program, _)| find(program).is_none()).map(|&(_, package)| package).collect()
 }
