@@ -14,7 +14,10 @@ use tokio::{
     task::JoinHandle,
 };
 
-use crate::script::{Act, Script};
+use crate::{
+    dial,
+    script::{Act, Script},
+};
 
 /// A bridge on a random loopback port. Ends when dropped, with all its connections.
 pub struct TestBridge {
@@ -161,7 +164,7 @@ async fn converse(
                 held.note(&command);
                 let acts = lock(&held.shared.script).after(&command);
                 tokio::select! {
-                    ended = perform(&mut stream, acts, held.shared) => if ended? { return Ok(()) },
+                    ended = perform(&mut stream, acts, &command, held.shared) => if ended? { return Ok(()) },
                     () = closed(pushes) => return Ok(()),
                 }
             }
@@ -179,7 +182,12 @@ async fn closed(pushes: &mut broadcast::Receiver<Push>) {
 }
 
 /// Does what the script says; `true` when the connection is over.
-async fn perform(stream: &mut BufReader<TcpStream>, acts: Vec<Act>, shared: &Shared) -> io::Result<bool> {
+async fn perform(
+    stream: &mut BufReader<TcpStream>,
+    acts: Vec<Act>,
+    command: &str,
+    shared: &Shared,
+) -> io::Result<bool> {
     for act in acts {
         match act {
             Act::Send(bytes) => stream.write_all(&bytes).await?,
@@ -195,6 +203,10 @@ async fn perform(stream: &mut BufReader<TcpStream>, acts: Vec<Act>, shared: &Sha
             Act::Echo => {
                 let (mut from, mut to) = stream.get_mut().split();
                 tokio::io::copy(&mut from, &mut to).await?;
+                return Ok(true);
+            }
+            Act::Dial => {
+                dial::perform(stream, command).await?;
                 return Ok(true);
             }
             Act::AnswerAfterFin(answer) => {

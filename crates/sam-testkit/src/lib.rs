@@ -2,6 +2,7 @@
 #![forbid(unsafe_code)]
 
 mod bridge;
+mod dial;
 mod script;
 
 pub use bridge::TestBridge;

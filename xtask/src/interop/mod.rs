@@ -52,7 +52,7 @@ pub(crate) fn run(workspace: &Workspace) -> Result<()> {
     Invocation::typed("cargo build -p i2p-socks --locked --target-dir", workspace.root())
         .arg(workspace.target())
         .run()?;
-    namespace::run_inside(workspace, NAME, NETWORK)
+    namespace::run_inside(workspace, NAME, &[], NETWORK)
 }
 
 /// Inside: the network and the checks.

@@ -29,15 +29,21 @@ pub(crate) const NETWORK_AND_MOUNTS: &str = "--net --pid --mount --fork --kill-c
 /// The same for somebody who is not root, where unprivileged user namespaces are allowed.
 const AS_USER: &str = "--user --map-root-user";
 
-/// Runs this program again inside new namespaces, with the name of the chore and [`INSIDE`]. Fails when it does.
-pub(crate) fn run_inside(workspace: &Workspace, chore: &str, namespaces: &str) -> Result<()> {
+/// Runs this program again inside new namespaces, with the name of the chore, [`INSIDE`] and these arguments. Fails
+/// when it does.
+pub(crate) fn run_inside(
+    workspace: &Workspace,
+    chore: &str,
+    arguments: &[&str],
+    namespaces: &str,
+) -> Result<()> {
     let unshare = unshare(workspace, namespaces)?;
     let program = std::env::current_exe().context("this program does not know where it lies")?;
     // The pipe tells the inside that we are gone, see `outside_is_gone`.
-    let mut child = unshare
-        .arg(program)
-        .arg(chore)
-        .arg(INSIDE)
+    let line = unshare.arg(program).arg(chore).arg(INSIDE);
+    let mut child = arguments
+        .iter()
+        .fold(line, Invocation::arg)
         .command()
         .stdin(Stdio::piped())
         .spawn()
