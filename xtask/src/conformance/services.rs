@@ -11,6 +11,8 @@ use std::{
 use anyhow::{Context, Result};
 use socket2::{Domain, Socket, Type};
 
+/// What the welcome says before it listens.
+pub(crate) const WELCOME: &[u8] = b"welcome";
 /// What the farewell says before it finishes.
 pub(crate) const FAREWELL: &[u8] = b"farewell";
 /// What the listener to the end answers: the client's end came before the answer ...
@@ -26,6 +28,8 @@ pub(crate) struct Services {
     pub(crate) echo: u16,
     /// Reads a line, waits a little for the end of what the client sends, and answers whether it has seen it.
     pub(crate) answer: u16,
+    /// Speaks first, and then returns what it gets.
+    pub(crate) welcome: u16,
     /// Speaks first and finishes; then listens to what the client has to say.
     pub(crate) farewell: u16,
     /// Nobody listens.
@@ -51,6 +55,7 @@ impl Services {
         Ok(Self {
             echo: serve(echo)?,
             answer: serve(answer)?,
+            welcome: serve(welcome)?,
             farewell: serve(move |stream| farewell(stream, &listener))?,
             refused: free_port()?,
             silent,
@@ -60,8 +65,8 @@ impl Services {
     }
 
     /// The ports, for subjects that have to be told where the far end is.
-    pub(crate) fn ports(&self) -> [u16; 5] {
-        [self.echo, self.answer, self.farewell, self.refused, self.silent]
+    pub(crate) fn ports(&self) -> [u16; 6] {
+        [self.echo, self.answer, self.welcome, self.farewell, self.refused, self.silent]
     }
 
     /// Whether the farewell's listener hears this within the limit.
@@ -105,6 +110,11 @@ fn serve(service: impl Fn(TcpStream) -> std::io::Result<()> + Send + Sync + 'sta
 fn echo(mut stream: TcpStream) -> std::io::Result<()> {
     let mut back = stream.try_clone()?;
     std::io::copy(&mut stream, &mut back).map(drop)
+}
+
+fn welcome(mut stream: TcpStream) -> std::io::Result<()> {
+    stream.write_all(WELCOME)?;
+    echo(stream)
 }
 
 fn answer(stream: TcpStream) -> std::io::Result<()> {

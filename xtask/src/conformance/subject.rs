@@ -14,12 +14,23 @@ pub(crate) struct Subject {
     pub(crate) far: Result<Far, String>,
     /// Where it can go.
     pub(crate) reach: Reach,
-    /// Why it has no SOCKS4, if it has none.
-    pub(crate) no_socks4: Option<&'static str>,
-    /// Why it does not pass on that a client has finished, if there is a reason.
-    pub(crate) holds_fin: Option<&'static str>,
+    /// What rows cannot ask of it.
+    pub(crate) lacks: Lacks,
     /// The lines of text that it has sent on behalf of clients, where it speaks a protocol of lines.
     pub(crate) lines: Box<dyn Fn() -> Vec<String> + Send + Sync>,
+}
+
+/// Why a subject lacks what rows ask for; nothing where it does not.
+#[derive(Default)]
+pub(crate) struct Lacks {
+    /// SOCKS4.
+    pub(crate) socks4: Option<&'static str>,
+    /// SOCKS4a.
+    pub(crate) socks4a: Option<&'static str>,
+    /// A far end that says itself whether it takes a connection.
+    pub(crate) verdict: Option<&'static str>,
+    /// A way to pass on that the client has finished.
+    pub(crate) client_end: Option<&'static str>,
 }
 
 /// What a proxy's names and addresses are.
@@ -66,14 +77,9 @@ impl Subject {
         self.far.as_ref().map_err(|reason| NotApplicable::because(reason.as_str()))
     }
 
-    /// Ends a row on SOCKS4 where there is none.
-    pub(crate) fn has_socks4(&self) -> anyhow::Result<()> {
-        self.no_socks4.map_or(Ok(()), |reason| Err(NotApplicable::because(reason)))
-    }
-
-    /// Ends a row on the client's end where it is held back for a reason.
-    pub(crate) fn passes_fin(&self) -> anyhow::Result<()> {
-        self.holds_fin.map_or(Ok(()), |reason| Err(NotApplicable::because(reason)))
+    /// Ends a row where there is a reason to: one of [`Lacks`].
+    pub(crate) fn needs(&self, reason: Option<&'static str>) -> anyhow::Result<()> {
+        reason.map_or(Ok(()), |reason| Err(NotApplicable::because(reason)))
     }
 
     /// Ends a row where no credentials are taken: a server may be set up without.
@@ -82,7 +88,7 @@ impl Subject {
         client.send(&[5, 1, 2])?;
         match client.receive(2)?.as_slice() {
             [5, 2] => Ok(()),
-            _ => Err(NotApplicable::because("set up without users, so it takes no credentials")),
+            _ => Err(NotApplicable::because("takes no credentials as it is set up here")),
         }
     }
 }

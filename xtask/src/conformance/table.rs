@@ -62,9 +62,11 @@ another server does something else than this file tells, since its version may b
 Each row is a conversation in raw bytes (`xtask/src/conformance/rows/`). All servers run on one machine in a network
 namespace that nothing leaves. What they are asked to connect to are the same servers on loopback: microsocks and Dante dial
 them and ask a name server of the suite for their name; i2p-socks has the project's test SAM bridge behind it; i2pd has a
-private network of two routers with tunnels of no hops.
+private network of two routers with tunnels of no hops, so that its last rows, on what comes behind the reply, show both of
+them.
 
-✓ does it; ✗ does not: what it does instead stands below; – does not apply: why stands below.
+✓ does it; ✗ does not, and what it does instead stands below the table; – cannot be asked, and why stands there too. A ✗ is
+not always a fault: the second column says who asks for it, and where no RFC does, it is practice.
 
 ";
 

@@ -78,6 +78,7 @@ pub(crate) fn inside(workspace: &Workspace) -> Result<()> {
 /// Starts everything, runs the checks, prints how many of them passed.
 async fn suite(workspace: &Workspace, lab: &Path) -> Result<()> {
     namespace::set_up(&i2pd::addresses())?;
+    namespace::route_everything()?;
     let mut network = Network::start(lab).await?;
     let site = publish(&network).await?;
     let mut proxy = Proxy::start(&workspace.proxy(), lab, network.client_bridge()).await?;

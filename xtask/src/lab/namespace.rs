@@ -83,22 +83,27 @@ pub(crate) fn is_inside() -> bool {
     std::process::id() == 1
 }
 
-/// Gives the namespace its addresses. The default route lets programs believe that there is a network.
+/// Gives the namespace its addresses.
 pub(crate) fn set_up(addresses: &[String]) -> Result<()> {
-    let ip = programs::find("ip").context("ip is missing")?;
-    let run = |line: &str| {
-        let output =
-            Command::new(&ip).args(line.split_whitespace()).output().context("could not start ip")?;
-        if !output.status.success() {
-            bail!("ip {line}: {}", String::from_utf8_lossy(&output.stderr).trim());
-        }
-        Ok(())
-    };
     run("link set lo up")?;
     for address in addresses {
         run(&format!("address add {address}/32 dev lo"))?;
     }
+    Ok(())
+}
+
+/// Lets programs believe that there is a network. What is sent there is lost.
+pub(crate) fn route_everything() -> Result<()> {
     run("route add default dev lo")
+}
+
+fn run(line: &str) -> Result<()> {
+    let ip = programs::find("ip").context("ip is missing")?;
+    let output = Command::new(ip).args(line.split_whitespace()).output().context("could not start ip")?;
+    if !output.status.success() {
+        bail!("ip {line}: {}", String::from_utf8_lossy(&output.stderr).trim());
+    }
+    Ok(())
 }
 
 /// Comes back when the suite outside has ended: it holds the other end of our stdin, and the kernel closes that

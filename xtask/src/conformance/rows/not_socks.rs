@@ -15,11 +15,7 @@ const HANDSHAKE: Duration = Duration::from_secs(35);
 
 /// The rows.
 pub(crate) const ROWS: &[Row] = &[
-    Row::new(
-        "HTTP: an HTTP error that explains, or closed at once",
-        "people mistake the port; Tor explains",
-        http,
-    ),
+    Row::new("HTTP: an HTTP error, or closed at once", "people mistake the port; Tor explains", http),
     Row::new("TLS: closed at once", "people mistake the port", tls),
     Row::new("first byte 00, 01, 03, 06, 80 or ff: closed at once", "no version of SOCKS", garbage),
     Row::new("a client that says nothing is cut off within 35 s", "connections are few", silence),
@@ -42,7 +38,10 @@ fn http(subject: &Subject) -> Result<()> {
         };
         let status = answer.strip_prefix(b"HTTP/1.1 ").or_else(|| answer.strip_prefix(b"HTTP/1.0 "));
         let error = matches!(status, Some([b'4' | b'5', ..]));
-        ensure!(answer.is_empty() || error, "{}", hex(&answer));
+        ensure!(answer.is_empty() || error || answer == [5, 0xff], "{}", hex(&answer));
+        if answer == [5, 0xff] {
+            client.ends(AT_ONCE)?;
+        }
     }
     Ok(())
 }
@@ -50,7 +49,17 @@ fn http(subject: &Subject) -> Result<()> {
 fn closes_at_once(subject: &Subject, bytes: &[u8]) -> Result<()> {
     let mut client = Client::connect(subject)?;
     client.send(bytes)?;
-    client.ends(AT_ONCE)
+    is_over(client, AT_ONCE)
+}
+
+/// Fails unless the connection ends within the limit. That no method is acceptable may be said before.
+fn is_over(mut client: Client, limit: Duration) -> Result<()> {
+    match client.read_once(limit).as_deref() {
+        None => bail!("still open after {} s", limit.as_secs()),
+        Some([]) => Ok(()),
+        Some([5, 0xff]) => client.ends(AT_ONCE),
+        Some(other) => bail!("{} instead of the end", hex(other)),
+    }
 }
 
 fn tls(subject: &Subject) -> Result<()> {
@@ -85,6 +94,7 @@ fn slow_drip(subject: &Subject) -> Result<()> {
         }
         match client.read_once(PAUSE).as_deref() {
             Some([]) => return Ok(()),
+            Some([5, 0xff]) => return client.ends(AT_ONCE),
             Some(other) => bail!("{}", hex(other)),
             None => ensure!(start.elapsed() < LIMIT, "still open after {} s", LIMIT.as_secs()),
         }

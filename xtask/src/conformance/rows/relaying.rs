@@ -7,13 +7,14 @@ use anyhow::{Context, Result, ensure};
 use super::Row;
 use crate::conformance::{
     client::{Client, END},
-    services::{END_SEEN, FAREWELL, NO_END_SEEN},
+    services::{END_SEEN, FAREWELL, NO_END_SEEN, WELCOME},
     subject::Subject,
 };
 
 /// The rows.
 pub(crate) const ROWS: &[Row] = &[
     Row::new("a mebibyte comes back as it was sent", "TCP", mebibyte),
+    Row::new("a far end that speaks first is heard", "SMTP, IRC, SSH", far_end_first),
     Row::new(
         "a client that has finished sending gets its answer",
         "nc reading from a pipe, HTTP/1.0",
@@ -42,6 +43,13 @@ fn mebibyte(subject: &Subject) -> Result<()> {
     })
 }
 
+fn far_end_first(subject: &Subject) -> Result<()> {
+    let far = subject.far()?;
+    let mut client = Client::connected(subject, far, far.services.welcome)?;
+    client.expect(WELCOME)?;
+    client.is_echoed()
+}
+
 /// What a server that waits for the client's end for a while says then.
 fn answered(subject: &Subject) -> Result<Vec<u8>> {
     let far = subject.far()?;
@@ -58,7 +66,7 @@ fn answer_after_end(subject: &Subject) -> Result<()> {
 }
 
 fn client_end(subject: &Subject) -> Result<()> {
-    subject.passes_fin()?;
+    subject.needs(subject.lacks.client_end)?;
     let answer = answered(subject)?;
     ensure!(answer == END_SEEN, "the server waits for it in vain");
     Ok(())
@@ -92,9 +100,9 @@ pub(crate) fn first_byte(subject: &Subject) -> Result<Duration> {
     let far = subject.far()?;
     let mut times = Vec::new();
     for _ in 0..5 {
-        let mut client = Client::connected(subject, far, far.services.farewell)?;
+        let mut client = Client::connected(subject, far, far.services.welcome)?;
         let start = Instant::now();
-        client.receive(FAREWELL.len())?;
+        client.receive(WELCOME.len())?;
         times.push(start.elapsed());
     }
     times.sort_unstable();

@@ -45,7 +45,7 @@ fn ask(subject: &Subject, request: &[u8]) -> Result<Client> {
 }
 
 fn connect(subject: &Subject) -> Result<()> {
-    subject.has_socks4()?;
+    subject.needs(subject.lacks.socks4)?;
     let request = [&head4(CONNECT, subject.far()?.services.echo, [127, 0, 0, 1])[..], b"user\0"].concat();
     let mut client = ask(subject, &request)?;
     match subject.reach {
@@ -57,20 +57,31 @@ fn connect(subject: &Subject) -> Result<()> {
     }
 }
 
-fn to_echo(subject: &Subject, user_id: &[u8]) -> Result<Vec<u8>> {
-    subject.has_socks4()?;
+/// A request of SOCKS4a.
+fn to_echo(subject: &Subject) -> Result<Vec<u8>> {
+    subject.needs(subject.lacks.socks4a)?;
     let far = subject.far()?;
-    Ok(request4a(CONNECT, user_id, far.host.as_bytes(), far.services.echo))
+    Ok(request4a(CONNECT, b"", far.host.as_bytes(), far.services.echo))
+}
+
+/// A request of SOCKS4, or of SOCKS4a where addresses lead nowhere.
+fn to_echo_as(subject: &Subject, user_id: &[u8]) -> Result<Vec<u8>> {
+    subject.needs(subject.lacks.socks4)?;
+    let far = subject.far()?;
+    Ok(match subject.reach {
+        Reach::Tcp => [&head4(CONNECT, far.services.echo, [127, 0, 0, 1])[..], user_id, &[0]].concat(),
+        Reach::I2p => request4a(CONNECT, user_id, far.host.as_bytes(), far.services.echo),
+    })
 }
 
 fn connect_by_name(subject: &Subject) -> Result<()> {
-    let mut client = ask(subject, &to_echo(subject, b"")?)?;
+    let mut client = ask(subject, &to_echo(subject)?)?;
     client.is_answered4(GRANTED)?;
     client.is_echoed()
 }
 
 fn byte_by_byte(subject: &Subject) -> Result<()> {
-    let request = to_echo(subject, b"user")?;
+    let request = to_echo(subject)?;
     let mut client = Client::connect(subject)?;
     client.drip(&request)?;
     client.is_answered4(GRANTED)?;
@@ -79,19 +90,19 @@ fn byte_by_byte(subject: &Subject) -> Result<()> {
 
 fn early_data(subject: &Subject) -> Result<()> {
     const DATA: &[u8] = b"too early?";
-    let mut client = ask(subject, &[&to_echo(subject, b"")?, DATA].concat())?;
+    let mut client = ask(subject, &[&to_echo(subject)?, DATA].concat())?;
     client.is_answered4(GRANTED)?;
     client.returns(DATA)
 }
 
 fn unknown_name(subject: &Subject) -> Result<()> {
-    subject.has_socks4()?;
+    subject.needs(subject.lacks.socks4a)?;
     let far = subject.far()?;
     ask(subject, &request4a(CONNECT, b"", far.unknown.as_bytes(), 80))?.is_answered4(REJECTED)
 }
 
 fn empty_name(subject: &Subject) -> Result<()> {
-    subject.has_socks4()?;
+    subject.needs(subject.lacks.socks4a)?;
     match ask(subject, &request4a(CONNECT, b"", b"", 80))?.read_once(END).as_deref() {
         Some([] | [0, REJECTED, _, _, _, _, _, _]) => Ok(()),
         Some(other) => bail!("{}", hex(other)),
@@ -100,32 +111,33 @@ fn empty_name(subject: &Subject) -> Result<()> {
 }
 
 fn unknown_command(subject: &Subject) -> Result<()> {
-    subject.has_socks4()?;
+    subject.needs(subject.lacks.socks4)?;
     ask(subject, &[&head4(UNKNOWN_COMMAND, 80, [127, 0, 0, 1])[..], b"\0"].concat())?.is_answered4(REJECTED)
 }
 
 fn bind(subject: &Subject) -> Result<()> {
-    subject.has_socks4()?;
+    subject.needs(subject.lacks.socks4)?;
     let code = ask(subject, &[&head4(BIND, 80, [127, 0, 0, 1])[..], b"\0"].concat())?.reply4()?;
     ensure!(matches!(code, GRANTED | REJECTED), "answered {code}");
     Ok(())
 }
 
 fn closed_after_failure(subject: &Subject) -> Result<()> {
-    subject.has_socks4()?;
-    let mut client = ask(subject, &[&head4(UNKNOWN_COMMAND, 80, [127, 0, 0, 1])[..], b"\0"].concat())?;
-    client.reply4()?;
+    subject.needs(subject.lacks.socks4)?;
+    let port = subject.far()?.services.refused;
+    let mut client = ask(subject, &[&head4(CONNECT, port, [127, 0, 0, 1])[..], b"\0"].concat())?;
+    client.is_answered4(REJECTED)?;
     client.ends(END)
 }
 
 fn long_user_id(subject: &Subject) -> Result<()> {
-    let mut client = ask(subject, &to_echo(subject, &[b'u'; 255])?)?;
+    let mut client = ask(subject, &to_echo_as(subject, &[b'u'; 255])?)?;
     client.is_answered4(GRANTED)?;
     client.is_echoed()
 }
 
 fn longer_user_id(subject: &Subject) -> Result<()> {
-    let answer = ask(subject, &to_echo(subject, &[b'u'; 300])?)?.read_once(END);
+    let answer = ask(subject, &to_echo_as(subject, &[b'u'; 300])?)?.read_once(END);
     match answer.as_deref() {
         Some([] | [0, ..]) => Ok(()),
         Some(other) => bail!("{}", hex(other)),
@@ -134,12 +146,12 @@ fn longer_user_id(subject: &Subject) -> Result<()> {
 }
 
 fn endless_user_id(subject: &Subject) -> Result<()> {
-    subject.has_socks4()?;
+    subject.needs(subject.lacks.socks4)?;
     is_cut_off(subject, &head4(CONNECT, 80, [127, 0, 0, 1]))
 }
 
 fn endless_name(subject: &Subject) -> Result<()> {
-    subject.has_socks4()?;
+    subject.needs(subject.lacks.socks4a)?;
     is_cut_off(subject, &[&head4(CONNECT, 80, [0, 0, 0, 1])[..], b"user\0"].concat())
 }
 

@@ -5,7 +5,7 @@ use std::fs;
 use anyhow::{Context, Result};
 
 use super::{Kind, Running, Setup};
-use crate::conformance::services::free_port;
+use crate::conformance::{services::free_port, subject::Lacks};
 
 pub(crate) async fn start(setup: &Setup) -> Result<Running> {
     let port = free_port()?;
@@ -30,5 +30,7 @@ socks pass {{ from: 0.0.0.0/0 to: 127.0.0.0/8 command: bindreply udpreply }}
     let mut command = Kind::Dante.command(setup)?;
     command.arg("-f").arg(path("danted.conf")).arg("-p").arg(path("danted.pid"));
     let process = command.spawn().context("could not start it")?;
-    Running::tcp(Kind::Dante, setup, port, process, None).await
+    let no_socks4a = "speaks SOCKS4, but not SOCKS4a: it dials 0.0.0.1";
+    let lacks = Lacks { socks4a: Some(no_socks4a), ..Lacks::default() };
+    Running::tcp(Kind::Dante, setup, port, process, lacks).await
 }

@@ -23,7 +23,7 @@ use crate::{
     conformance::{
         client::Client,
         services::free_port,
-        subject::{Far, Reach, Subject},
+        subject::{Far, Lacks, Reach, Subject},
     },
     lab::{
         router::{NO_HOPS, Router, Settings, introduce_all, start_all},
@@ -37,6 +37,8 @@ pub(crate) const ROUTERS: u16 = 2;
 const NETWORK: Duration = Duration::from_secs(90);
 /// The far end's keys, below its router's directory.
 const KEYS: &str = "far.keys";
+/// Why nobody can tell it how the far end takes a connection.
+const TAKES_FIRST: &str = "the far end is a server tunnel of i2pd, which takes every stream before it dials";
 
 pub(crate) async fn start(setup: &Setup) -> Result<Running> {
     let port = free_port()?;
@@ -56,8 +58,7 @@ pub(crate) async fn start(setup: &Setup) -> Result<Running> {
         version: Kind::I2pd.package_version().await?,
         far: Ok(Far { host: HOST, unknown: UNKNOWN, services }),
         reach: Reach::I2p,
-        no_socks4: None,
-        holds_fin: None,
+        lacks: Lacks { verdict: Some(TAKES_FIRST), ..Lacks::default() },
         lines: Box::new(Vec::new),
     };
     let subject = match connected(subject).await? {

@@ -19,7 +19,7 @@ use tokio::process::{Child, Command};
 use super::{
     name_server,
     services::Services,
-    subject::{Far, Reach, Subject},
+    subject::{Far, Lacks, Reach, Subject},
 };
 use crate::{
     Workspace,
@@ -103,7 +103,7 @@ impl Kind {
     async fn package_version(self) -> Result<String> {
         let (_, package) = self.program().context("no package")?;
         let query =
-            Command::new("dpkg-query").args(["--show", "--showformat=Debian ${Version}", package]).output();
+            Command::new("dpkg-query").args(["--show", "--showformat=${Version} (Debian)", package]).output();
         Ok(match query.await {
             Ok(output) if output.status.success() => String::from_utf8_lossy(&output.stdout).into_owned(),
             _ => String::from("of unknown version"),
@@ -123,13 +123,7 @@ impl Kind {
 
 impl Running {
     /// A subject of the internet, which has one process.
-    async fn tcp(
-        kind: Kind,
-        setup: &Setup,
-        port: u16,
-        mut process: Child,
-        no_socks4: Option<&'static str>,
-    ) -> Result<Self> {
+    async fn tcp(kind: Kind, setup: &Setup, port: u16, mut process: Child, lacks: Lacks) -> Result<Self> {
         let address = SocketAddr::from((Ipv4Addr::LOCALHOST, port));
         listens(address, &mut process).await?;
         let services = Arc::clone(&setup.services);
@@ -139,8 +133,7 @@ impl Running {
             version: kind.package_version().await?,
             far: Ok(far),
             reach: Reach::Tcp,
-            no_socks4,
-            holds_fin: None,
+            lacks,
             lines: Box::new(Vec::new),
         };
         Ok(Self { subject, processes: vec![process], routers: Vec::new() })

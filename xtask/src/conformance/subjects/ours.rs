@@ -12,7 +12,7 @@ use tokio::{
 
 use super::{Running, START, Setup};
 use crate::{
-    conformance::subject::{Far, Reach, Subject},
+    conformance::subject::{Far, Lacks, Reach, Subject},
     invocation::Invocation,
 };
 
@@ -53,8 +53,7 @@ pub(crate) async fn start(setup: &Setup) -> Result<Running> {
         version,
         far: Ok(Far { host: HOST, unknown: UNKNOWN, services: Arc::clone(&setup.services) }),
         reach: Reach::I2p,
-        no_socks4: None,
-        holds_fin: Some(HOLDS_FIN),
+        lacks: Lacks { client_end: Some(HOLDS_FIN), ..Lacks::default() },
         // Keeps the bridge, too.
         lines: Box::new(move || bridge.commands()),
     };
