@@ -68,7 +68,7 @@ fn all() -> impl Iterator<Item = Chore> {
 }
 
 fn list() -> String {
-    let lines = all().map(|Chore { name, what, .. }| format!("  cargo xtask {name:8}  {what}\n"));
+    let lines = all().map(|Chore { name, what, .. }| format!("  cargo xtask {name:11}  {what}\n"));
     std::iter::once("The project's chores:\n".into()).chain(lines).collect()
 }
 

@@ -243,11 +243,7 @@ pub(crate) const ADDRESSES: &[Row] = &[
     Row::new("an address written as a name is answered", "torsocks and browsers send such", ip_as_name),
     Row::new("a name in capitals", "RFC 4343: names have no case", capitals),
     Row::new("a name with a dot at its end", "RFC 1034 §3.1: the same name", trailing_dot),
-    Row::new(
-        "name of length 0: refused, not waited for",
-        "RFC 1928 §5; i2pd reads beyond its buffer",
-        empty_name,
-    ),
+    Row::new("name of length 0: refused, not waited for", "RFC 1928 §5: a name is needed", empty_name),
     Row::new("name of 255 bytes: refused", "RFC 1928 §5: longer than any name", longest_name),
     Row::new("a NUL in a name does not end it", "RFC 1928 §5: it is counted, not terminated", nul_in_name),
     Row::new(

@@ -69,13 +69,16 @@ pub(crate) async fn start(setup: &Setup) -> Result<Running> {
             subject
         }
     };
-    Ok(Running { subject, processes: Vec::new(), routers })
+    Ok(Running { subject, _processes: Vec::new(), _routers: routers })
 }
 
-/// Server tunnels of one destination: its port leads to the same port of this machine.
+/// Server tunnels of one destination: its port leads to the same port of this machine. Without `inport`, all but the first
+/// would be ignored.
 fn tunnels(ports: &[u16]) -> String {
     let tunnel = |port| {
-        format!("[far-{port}]\ntype = server\nhost = 127.0.0.1\nport = {port}\nkeys = {KEYS}\n{NO_HOPS}")
+        format!(
+            "[far-{port}]\ntype = server\nhost = 127.0.0.1\nport = {port}\ninport = {port}\nkeys = {KEYS}\n{NO_HOPS}"
+        )
     };
     ports.iter().map(tunnel).collect()
 }

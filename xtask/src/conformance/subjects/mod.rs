@@ -53,8 +53,8 @@ pub(crate) struct Setup {
 /// A subject that runs, until this is dropped.
 pub(crate) struct Running {
     pub(crate) subject: Subject,
-    processes: Vec<Child>,
-    routers: Vec<Router>,
+    _processes: Vec<Child>,
+    _routers: Vec<Router>,
 }
 
 impl Kind {
@@ -136,20 +136,7 @@ impl Running {
             lacks,
             lines: Box::new(Vec::new),
         };
-        Ok(Self { subject, processes: vec![process], routers: Vec::new() })
-    }
-
-    /// Fails when it has ended.
-    pub(crate) async fn is_alive(&mut self) -> Result<()> {
-        for process in &mut self.processes {
-            has_not_ended(process)?;
-        }
-        for router in &mut self.routers {
-            if let Attempt::NotYet(reason) = router.is_up().await? {
-                bail!("{reason}");
-            }
-        }
-        Ok(())
+        Ok(Self { subject, _processes: vec![process], _routers: Vec::new() })
     }
 }
 

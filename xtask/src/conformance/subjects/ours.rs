@@ -58,5 +58,5 @@ pub(crate) async fn start(setup: &Setup) -> Result<Running> {
         lines: Box::new(move || bridge.commands()),
     };
     // Nothing more is said on stdout, so nobody has to read it.
-    Ok(Running { subject, processes: vec![process], routers: Vec::new() })
+    Ok(Running { subject, _processes: vec![process], _routers: Vec::new() })
 }
