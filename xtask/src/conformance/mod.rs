@@ -191,23 +191,20 @@ fn judge(workspace: &Workspace, columns: &[Column], write: bool) -> Result<()> {
     }
     let committed =
         fs::read_to_string(&path).with_context(|| format!("could not read {}", path.display()))?;
-    let Differences { rows, marks } = table::compare(&committed, &new);
+    let Differences { mut rows, ours: mine, others } = table::compare(&committed, &new, Kind::Ours.title());
     let lines = |of: &[String]| of.iter().map(|line| format!("\n  {line}")).collect::<String>();
-    if !marks.is_empty() {
-        println!(
-            "other marks than in {} (another version, or another machine?):{}",
-            table::FILE,
-            lines(&marks)
-        );
+    if !others.is_empty() {
+        println!("not as in {}; another version, or another machine?{}", table::FILE, lines(&others));
     }
+    rows.extend(mine);
     ensure!(
         rows.is_empty(),
-        "other rows than in {}; write it again with cargo xtask {NAME} {WRITE}:{}",
+        "not as in {}; if it is as it should be, write it again with cargo xtask {NAME} {WRITE}:{}",
         table::FILE,
         lines(&rows)
     );
     match ours {
-        Some(_) => println!("i2p-socks passes, and {} has the same rows", table::FILE),
+        Some(_) => println!("i2p-socks does what {} says", table::FILE),
         None => println!("{} has the same rows", table::FILE),
     }
     Ok(())

@@ -32,7 +32,7 @@ pub(crate) const ROWS: &[Row] = &[
         "optimistic data, Tor's SOCKS extensions",
         early_data,
     ),
-    Row::new("greeting, request and data in one segment", "both of these", everything_at_once),
+    Row::new("greeting, request and data in one segment", "clients save two round trips", everything_at_once),
     Row::new(
         "the reply to CONNECT is one segment",
         "clients that read once; measured by one read, five times",
