@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result};
 
-use crate::{Chore, Workspace, instructions, interop, no_std, steps};
+use crate::{Chore, Workspace, conformance, instructions, interop, no_std, steps};
 
 /// Every step, cheap ones first: what a person gets wrong most often is said after seconds, not minutes.
 pub(crate) const STEPS: &[Chore] = &[
@@ -28,6 +28,11 @@ pub(crate) const STEPS: &[Chore] = &[
         name: "install",
         what: "cargo install, with and without the embedded router",
         run: steps::install,
+    },
+    Chore {
+        name: conformance::NAME,
+        what: "how our proxy and others behave, byte by byte (--write: docs/conformance.md)",
+        run: conformance::run,
     },
     Chore { name: interop::NAME, what: "real i2pd routers, our proxy and curl", run: interop::run },
 ];

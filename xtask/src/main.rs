@@ -6,9 +6,11 @@
 #![forbid(unsafe_code)]
 
 mod ci;
+mod conformance;
 mod instructions;
 mod interop;
 mod invocation;
+mod lab;
 mod no_std;
 mod programs;
 mod steps;
@@ -18,7 +20,7 @@ use std::process::ExitCode;
 
 use anyhow::Result;
 
-use crate::workspace::Workspace;
+use crate::{lab::namespace::INSIDE, workspace::Workspace};
 
 /// Exit code of a command line that makes no sense (`EX_USAGE` of sysexits.h), as `i2p-socks` has it.
 const USAGE: u8 = 64;
@@ -49,7 +51,12 @@ fn main() -> ExitCode {
             print!("{}", list());
             return ExitCode::SUCCESS;
         }
-        [interop::NAME, interop::INSIDE] => Chore { run: interop::inside, ..CI },
+        [interop::NAME, INSIDE] => Chore { run: interop::inside, ..CI },
+        [conformance::NAME, INSIDE] => Chore { run: |workspace| conformance::inside(workspace, false), ..CI },
+        [conformance::NAME, INSIDE, conformance::WRITE] => {
+            Chore { run: |workspace| conformance::inside(workspace, true), ..CI }
+        }
+        [conformance::NAME, conformance::WRITE] => Chore { run: conformance::write, ..CI },
         [name] => match all().find(|chore| chore.name == *name) {
             Some(chore) => chore,
             None => return usage(&format!("no chore is called {name}")),

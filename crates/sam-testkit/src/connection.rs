@@ -11,7 +11,7 @@ use tokio::{
 };
 
 use crate::{
-    Act, Dialect,
+    Act, Dialect, dial,
     dialect::Version,
     endpoint::Endpoint,
     recorder::{Recorder, lock},
@@ -229,7 +229,7 @@ impl Connection {
         Ok(next)
     }
 
-    fn session_of_stream(&self, line: &str) -> Option<Arc<Session>> {
+    pub(crate) fn session_of_stream(&self, line: &str) -> Option<Arc<Session>> {
         if !line.starts_with("STREAM") {
             return None;
         }
@@ -251,6 +251,7 @@ impl Connection {
                 Act::Hang => std::future::pending().await,
                 Act::Close => return Ok(Next::Close),
                 Act::Echo => return Ok(self.scripted(Endpoint::Echo, line)),
+                Act::Dial => return dial::connect(self, line).await,
                 Act::AnswerAfterFin(answer) => {
                     return Ok(self.scripted(Endpoint::AnswerAfterFin(answer), line));
                 }

@@ -6,6 +6,7 @@ mod command;
 mod connection;
 mod datagram;
 mod destination;
+mod dial;
 mod dialect;
 mod endpoint;
 mod naming;

@@ -25,6 +25,9 @@ pub enum Act {
     Echo,
     /// From here on the connection is a stream to a far end that reads until the client's FIN and then answers.
     AnswerAfterFin(Vec<u8>),
+    /// Takes the command for a STREAM CONNECT: dials its `TO_PORT` on 127.0.0.1, says what became of that, and is a stream
+    /// to the server there. As at every router, the client's FIN ends the stream both ways; the server's does not.
+    Dial,
     /// Closes the connection.
     Close,
 }

@@ -17,6 +17,7 @@ use crate::{
     Dialect,
     command::Command,
     connection::{Connection, Next, Wire},
+    dial,
     endpoint::Endpoint,
     naming::{Resolved, resolve},
     recorder::{StreamRecord, lock},
@@ -33,6 +34,8 @@ const I2PD_UNACCEPTED: Duration = Duration::from_secs(10);
 pub(crate) enum Role {
     /// A stream to a far end that the script wants.
     Scripted { endpoint: Endpoint, session: Option<Arc<Session>> },
+    /// A stream to a server on this machine.
+    ToServer { server: TcpStream, session: Option<Arc<Session>> },
     /// A stream to a far end.
     ToHost { host: Arc<Host>, session: Arc<Session> },
     /// A stream to another session's STREAM ACCEPT.
@@ -59,6 +62,13 @@ impl Role {
                 match session {
                     Some(session) => while_open(&session, serve).await,
                     None => serve.await,
+                }
+            }
+            Self::ToServer { server, session } => {
+                let relay = dial::relay(&stream, &buffer, &server);
+                match session {
+                    Some(session) => while_open(&session, relay).await,
+                    None => relay.await,
                 }
             }
             Self::ToHost { host, session } => {

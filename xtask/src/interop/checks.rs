@@ -11,8 +11,8 @@ use super::{
     payload,
     proxy::{self, Proxy},
     site::{DOWNLOAD_SEED, PAGE, Site},
-    wait::{Attempt, until},
 };
+use crate::lab::wait::{Attempt, until};
 
 /// How a client gets its target's name to the proxy.
 const SOCKS4A: &str = "--socks4a";

@@ -8,11 +8,9 @@
 mod checks;
 mod curl;
 mod i2pd;
-mod namespace;
 mod payload;
 mod proxy;
 mod site;
-mod wait;
 
 use std::{path::Path, time::Duration};
 
@@ -27,19 +25,19 @@ use self::{
     i2pd::{Network, SiteKey},
     proxy::Proxy,
     site::Site,
-    wait::{Attempt, until},
 };
 use crate::{
     Workspace,
     invocation::Invocation,
+    lab::{
+        namespace::{self, INSIDE, NETWORK},
+        wait::{Attempt, until},
+    },
     programs::{self, Program},
 };
 
 /// The chore's name.
 pub(crate) const NAME: &str = "interop";
-/// What the suite says to itself to run inside the namespace.
-pub(crate) const INSIDE: &str = "--inside";
-
 /// What the suite runs beside the proxy.
 const PROGRAMS: [Program; 4] =
     [("i2pd", "i2pd"), ("curl", "curl"), ("ip", "iproute2"), ("unshare", "util-linux")];
@@ -55,7 +53,7 @@ pub(crate) fn run(workspace: &Workspace) -> Result<()> {
     Invocation::typed("cargo build -p i2p-socks --locked --target-dir", workspace.root())
         .arg(workspace.target())
         .run()?;
-    namespace::run_inside(workspace)
+    namespace::run_inside(workspace, NAME, &[], NETWORK)
 }
 
 /// Inside: the network and the checks.
@@ -81,6 +79,7 @@ pub(crate) fn inside(workspace: &Workspace) -> Result<()> {
 /// Starts everything, runs the checks, prints how many of them passed.
 async fn suite(workspace: &Workspace, lab: &Path) -> Result<()> {
     namespace::set_up(&i2pd::addresses())?;
+    namespace::route_everything()?;
     let mut network = Network::start(lab).await?;
     let site = publish(&network).await?;
     let mut proxy = Proxy::start(&workspace.proxy(), lab, network.client_bridge()).await?;

@@ -15,7 +15,7 @@ use tokio::{
     time::timeout,
 };
 
-use super::wait::{Attempt, until};
+use crate::lab::wait::{Attempt, until};
 
 /// Where it listens. The namespace is ours alone, so the default port is free.
 pub(crate) const ADDRESS: &str = "127.0.0.1:4450";

@@ -1,7 +1,8 @@
-//! The network namespace that the lab lives in.
+//! The network namespace that a lab lives in.
 //!
 //! i2pd 2.45 dials no loopback addresses, so the routers need addresses that look public, on a machine where they
-//! are not: a network namespace with nothing but its own loopback interface.
+//! are not: a network namespace with nothing but its own loopback interface. It also keeps what other people's programs
+//! do away from the internet.
 //!
 //! The namespace is nameless, and its first process is the suite itself, in a process namespace of its own: when
 //! that process ends, in whatever way, the kernel kills the routers and the proxy and takes the network away.
@@ -16,23 +17,32 @@ use std::{
 use anyhow::{Context, Result, bail};
 use tokio::sync::oneshot;
 
-use super::{INSIDE, NAME};
 use crate::{Workspace, invocation::Invocation, programs};
 
+/// What a chore says to itself to run inside the namespaces.
+pub(crate) const INSIDE: &str = "--inside";
 /// A network and a process namespace; the process inside is killed when unshare is.
-const NAMESPACES: &str = "--net --pid --fork --kill-child";
+pub(crate) const NETWORK: &str = "--net --pid --fork --kill-child";
+/// The same, and mounts that nobody outside sees.
+pub(crate) const NETWORK_AND_MOUNTS: &str = "--net --pid --mount --fork --kill-child";
 /// The same for somebody who is not root, where unprivileged user namespaces are allowed.
 const AS_USER: &str = "--user --map-root-user";
 
-/// Runs this program again inside new namespaces. Fails when it does.
-pub(crate) fn run_inside(workspace: &Workspace) -> Result<()> {
-    let unshare = unshare(workspace)?;
+/// Runs this program again inside new namespaces, with the name of the chore, [`INSIDE`] and these arguments. Fails
+/// when it does.
+pub(crate) fn run_inside(
+    workspace: &Workspace,
+    chore: &str,
+    arguments: &[&str],
+    namespaces: &str,
+) -> Result<()> {
+    let unshare = unshare(workspace, namespaces)?;
     let program = std::env::current_exe().context("this program does not know where it lies")?;
     // The pipe tells the inside that we are gone, see `outside_is_gone`.
-    let mut child = unshare
-        .arg(program)
-        .arg(NAME)
-        .arg(INSIDE)
+    let line = unshare.arg(program).arg(chore).arg(INSIDE);
+    let mut child = arguments
+        .iter()
+        .fold(line, Invocation::arg)
         .command()
         .stdin(Stdio::piped())
         .spawn()
@@ -47,13 +57,13 @@ pub(crate) fn run_inside(workspace: &Workspace) -> Result<()> {
 }
 
 /// The unshare command line that works here.
-fn unshare(workspace: &Workspace) -> Result<Invocation> {
+fn unshare(workspace: &Workspace, namespaces: &str) -> Result<Invocation> {
     let program = programs::find("unshare").context("unshare is missing")?;
     let line = |options: &str| {
         options.split_whitespace().fold(Invocation::new(&program, workspace.root()), Invocation::arg)
     };
     let mut tried = String::new();
-    for options in [NAMESPACES.to_owned(), format!("{AS_USER} {NAMESPACES}")] {
+    for options in [namespaces.to_owned(), format!("{AS_USER} {namespaces}")] {
         let output = line(&options).arg("true").command().output().context("could not start unshare")?;
         if output.status.success() {
             return Ok(line(&options));
@@ -72,22 +82,27 @@ pub(crate) fn is_inside() -> bool {
     std::process::id() == 1
 }
 
-/// Gives the namespace its addresses. The default route lets programs believe that there is a network.
+/// Gives the namespace its addresses.
 pub(crate) fn set_up(addresses: &[String]) -> Result<()> {
-    let ip = programs::find("ip").context("ip is missing")?;
-    let run = |line: &str| {
-        let output =
-            Command::new(&ip).args(line.split_whitespace()).output().context("could not start ip")?;
-        if !output.status.success() {
-            bail!("ip {line}: {}", String::from_utf8_lossy(&output.stderr).trim());
-        }
-        Ok(())
-    };
     run("link set lo up")?;
     for address in addresses {
         run(&format!("address add {address}/32 dev lo"))?;
     }
+    Ok(())
+}
+
+/// Lets programs believe that there is a network. What is sent there is lost.
+pub(crate) fn route_everything() -> Result<()> {
     run("route add default dev lo")
+}
+
+fn run(line: &str) -> Result<()> {
+    let ip = programs::find("ip").context("ip is missing")?;
+    let output = Command::new(ip).args(line.split_whitespace()).output().context("could not start ip")?;
+    if !output.status.success() {
+        bail!("ip {line}: {}", String::from_utf8_lossy(&output.stderr).trim());
+    }
+    Ok(())
 }
 
 /// Comes back when the suite outside has ended: it holds the other end of our stdin, and the kernel closes that

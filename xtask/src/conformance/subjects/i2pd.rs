@@ -1,0 +1,112 @@
+//! i2pd's own SOCKS proxy, on a private network of two routers.
+//!
+//! Tunnels have no hops, so that two routers are enough: one with the proxy, one with the far end, which also keeps the
+//! network database. With Debian's 2.45.1 the far end is reached after 8 or 12 s; one router alone publishes to nobody.
+
+use std::{
+    fs,
+    net::{Ipv4Addr, SocketAddr},
+    path::PathBuf,
+    sync::Arc,
+    time::Duration,
+};
+
+use anyhow::{Context, Result};
+use i2p_name::Destination;
+use tokio::task::spawn_blocking;
+
+use super::{
+    Kind, Running, Setup,
+    ours::{HOST, UNKNOWN},
+};
+use crate::{
+    conformance::{
+        client::Client,
+        services::free_port,
+        subject::{Far, Lacks, Reach, Subject},
+    },
+    lab::{
+        router::{NO_HOPS, Router, Settings, introduce_all, start_all},
+        wait::{Attempt, until},
+    },
+};
+
+/// Routers, and so addresses, of this network.
+pub(crate) const ROUTERS: u16 = 2;
+/// How long the far end may take to be found.
+const NETWORK: Duration = Duration::from_secs(90);
+/// The far end's keys, below its router's directory.
+const KEYS: &str = "far.keys";
+/// Why nobody can tell it how the far end takes a connection.
+const TAKES_FIRST: &str = "the far end is a server tunnel of i2pd, which takes every stream before it dials";
+
+pub(crate) async fn start(setup: &Setup) -> Result<Running> {
+    let port = free_port()?;
+    let client = Settings { socks_port: Some(port), ..Settings::default() };
+    let far = Settings { floodfill: true, tunnels: tunnels(&setup.services.ports()), ..Settings::default() };
+    let mut routers = vec![Router::new(&setup.lab, 0, &client)?, Router::new(&setup.lab, 1, &far)?];
+    start_all(&mut routers, "i2pd routers have keys").await?;
+    let keys = routers.last().context("no routers")?.directory().join(KEYS);
+    let destination =
+        until("the far end has keys", NETWORK, async || Ok(Attempt::of(destination(&keys)))).await?;
+    introduce_all(&mut routers).await?;
+    routers.first().context("no routers")?.add_to_address_book(&[(HOST, &destination)])?;
+    start_all(&mut routers, "i2pd routers answer").await?;
+    let services = Arc::clone(&setup.services);
+    let mut subject = Subject {
+        address: SocketAddr::from((Ipv4Addr::LOCALHOST, port)),
+        version: Kind::I2pd.package_version().await?,
+        far: Ok(Far { host: HOST, unknown: UNKNOWN, services }),
+        reach: Reach::I2p,
+        lacks: Lacks { verdict: Some(TAKES_FIRST), ..Lacks::default() },
+        lines: Box::new(Vec::new),
+    };
+    let subject = match connected(subject).await? {
+        (subject, Ok(())) => subject,
+        (other, Err(error)) => {
+            subject = other;
+            subject.far = Err(format!("not run: needs a network, and there is none ({error:#})"));
+            subject
+        }
+    };
+    Ok(Running { subject, _processes: Vec::new(), _routers: routers })
+}
+
+/// Server tunnels of one destination: its port leads to the same port of this machine. Without `inport`, all but the first
+/// would be ignored.
+fn tunnels(ports: &[u16]) -> String {
+    let tunnel = |port| {
+        format!(
+            "[far-{port}]\ntype = server\nhost = 127.0.0.1\nport = {port}\ninport = {port}\nkeys = {KEYS}\n{NO_HOPS}"
+        )
+    };
+    ports.iter().map(tunnel).collect()
+}
+
+/// The destination at the front of a file of keys.
+fn destination(path: &PathBuf) -> Result<Destination> {
+    let keys = fs::read(path).with_context(|| format!("no {}", path.display()))?;
+    let length = keys.get(385..387).and_then(|bytes| bytes.try_into().ok()).map_or(0, u16::from_be_bytes);
+    let destination = keys.get(..387 + usize::from(length)).context("keys that are cut off")?;
+    data_encoding::BASE64
+        .encode(destination)
+        .replace('+', "-")
+        .replace('/', "~")
+        .parse()
+        .context("no destination")
+}
+
+/// Waits until the far end answers through the proxy.
+async fn connected(subject: Subject) -> Result<(Subject, Result<()>)> {
+    let subject = Arc::new(subject);
+    let echo = async || {
+        let subject = Arc::clone(&subject);
+        let attempt = spawn_blocking(move || {
+            let far = subject.far()?;
+            Client::connected(&subject, far, far.services.echo)?.is_echoed()
+        });
+        Ok(Attempt::of(attempt.await?))
+    };
+    let outcome = until("i2pd reaches the far end", NETWORK, echo).await;
+    Ok((Arc::into_inner(subject).context("an attempt still runs")?, outcome))
+}
