@@ -112,11 +112,21 @@ impl Bridge {
         self.timeouts
     }
 
-    /// Asks whether a bridge answers, and learns what it can do. Asked once: clones of this bridge and all that uses them
-    /// know it from then on, until a session is lost.
+    /// Asks whether a bridge answers now, and what it can do.
     ///
     /// # Errors
     /// [`Error::Unreachable`], [`Error::NotSam`], [`Error::Timeout`], [`Error::Refused`].
+    pub async fn probe(&self) -> Result<Capabilities, Error> {
+        let learned = self.learn().await?;
+        self.set_known(Some(learned));
+        Ok(learned)
+    }
+
+    /// What the bridge can do. Asked once: clones of this bridge and all that uses them know it from then on, until a session
+    /// is lost.
+    ///
+    /// # Errors
+    /// As [`Bridge::probe`].
     pub async fn capabilities(&self) -> Result<Capabilities, Error> {
         if let Some(known) = self.known() {
             return Ok(known);
@@ -125,9 +135,8 @@ impl Bridge {
         if let Some(known) = self.known() {
             return Ok(known);
         }
-        let learned = self.learn().await?;
+        let learned = self.probe().await?;
         tracing::info!("the router's bridge: {learned}");
-        self.set_known(Some(learned));
         Ok(learned)
     }
 

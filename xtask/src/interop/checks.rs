@@ -27,6 +27,8 @@ const HOST_UNREACHABLE: u8 = 4;
 const TTL_EXPIRED: u8 = 6;
 const SOCKS4_REJECTED: u8 = 91;
 
+/// How long a router that was killed may take until streams go through it again: it has to build its tunnels anew.
+const RECOVERY: Duration = Duration::from_secs(180);
 /// How long the proxy may take to see and say that its router is gone.
 const NOTICE: Duration = Duration::from_secs(10);
 
@@ -76,6 +78,9 @@ pub(crate) async fn run(
     report.check("5 MB down, the sum is right", download(curl, site)).await;
     report.check("5 MB up, the far end's sum is right", upload(curl, site)).await;
     refusals(report, curl).await;
+    report
+        .check("two SOCKS5 users are two destinations to the site, one user is one", isolation(curl, site))
+        .await;
     report.check("plain HTTP to the SOCKS port is answered with an explanation", explanation(curl)).await;
     router_loss(report, curl, network, site, proxy).await;
 }
@@ -162,6 +167,22 @@ async fn refused(curl: &Curl, option: &str, url: &str, codes: &[u8]) -> Result<(
     Ok(())
 }
 
+/// Sessions of users are built when they first come, which takes i2pd 20 s and more each.
+async fn isolation(curl: &Curl, site: &Site) -> Result<()> {
+    let url = format!("http://{}/who", site.host);
+    let who = async |user: &str| {
+        let user = format!("{user}:x");
+        let fetched = fetch(curl, &["--proxy-user", &user, SOCKS5_NAME, proxy::ADDRESS, &url]).await?;
+        String::from_utf8(fetched).context("no address")
+    };
+    let (alice, bob) = tokio::try_join!(who("alice"), who("bob"))?;
+    ensure!(alice.ends_with(".b32.i2p") && bob.ends_with(".b32.i2p"), "no addresses: {alice}, {bob}");
+    ensure!(alice != bob, "both come from {alice}");
+    let again = who("alice").await?;
+    ensure!(alice == again, "alice comes from {alice}, and then from {again}");
+    Ok(())
+}
+
 async fn explanation(curl: &Curl) -> Result<()> {
     let url = format!("http://{}/", proxy::ADDRESS);
     let outcome = curl.run(&["--include", &url]).await?;
@@ -188,6 +209,14 @@ async fn router_loss(
     report.check(&format!("SOCKS5, router killed: refused with [{GENERAL_FAILURE}]"), refused).await;
     report.check("the proxy says in its log that the router is gone", log_of_loss(proxy, lines_before)).await;
     report.check("the proxy still runs", async { proxy.is_alive() }).await;
+    let recovery = async {
+        network.restart_client_router().await?;
+        until("the page, after the router's return", RECOVERY, async || {
+            Ok(Attempt::of(page(curl, &[SOCKS5_NAME], &site.host).await))
+        })
+        .await
+    };
+    report.check("the router restarted: the page again, without restarting the proxy", recovery).await;
     report.check("SIGTERM ends the proxy with exit code 0", proxy.terminate()).await;
 }
 

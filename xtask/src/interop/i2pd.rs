@@ -82,6 +82,11 @@ impl Network {
     pub(crate) async fn kill_client_router(&mut self) -> Result<()> {
         self.client.kill().await
     }
+
+    /// Starts it again. Comes back when its SAM bridge answers.
+    pub(crate) async fn restart_client_router(&mut self) -> Result<()> {
+        start_all(std::slice::from_mut(&mut self.client), "the proxy's router answers again").await
+    }
 }
 
 fn settings(index: u16) -> Settings {

@@ -5,12 +5,14 @@
 //! | `GET /` | a page |
 //! | `GET /large` | [`payload::LARGE`] bytes |
 //! | `POST /sum` | the SHA-256 of the body |
+//! | `GET /who` | the base32 address of whoever asks |
 
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail, ensure};
 use data_encoding::HEXLOWER;
-use i2p_sam::Session;
+use i2p_name::Destination;
+use i2p_sam::{Accepted, Session};
 use sha2::{Digest, Sha256};
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
@@ -58,23 +60,24 @@ impl Drop for Site {
 async fn accept(session: Session) {
     while session.is_alive() {
         match session.accept().await {
-            Ok(accepted) => drop(tokio::spawn(serve(accepted.stream))),
+            Ok(accepted) => drop(tokio::spawn(serve(accepted))),
             Err(_) => sleep(AFTER_FAILURE).await,
         }
     }
 }
 
 /// One exchange. What goes wrong shows at the client, which is where it is looked for.
-async fn serve(mut stream: TcpStream) {
-    let _ = timeout(EXCHANGE, exchange(&mut stream)).await;
+async fn serve(Accepted { mut stream, peer, .. }: Accepted) {
+    let _ = timeout(EXCHANGE, exchange(&mut stream, &peer)).await;
 }
 
-async fn exchange(stream: &mut TcpStream) -> Result<()> {
+async fn exchange(stream: &mut TcpStream, peer: &Destination) -> Result<()> {
     let Head { method, path, length, early } = Head::read(stream).await?;
     let (status, body) = match (method.as_str(), path.as_str()) {
         ("GET", "/") => ("200 OK", PAGE.into()),
         ("GET", "/large") => ("200 OK", payload::bytes(DOWNLOAD_SEED, payload::LARGE)),
         ("POST", "/sum") => ("200 OK", sum_of_body(stream, &early, length).await?.into_bytes()),
+        ("GET", "/who") => ("200 OK", peer.b32().to_string().into_bytes()),
         _ => ("404 Not Found", Vec::new()),
     };
     let head = format!("HTTP/1.1 {status}\r\nContent-Length: {}\r\nConnection: close\r\n\r\n", body.len());

@@ -132,7 +132,7 @@ impl Router {
             let output = fs::read_to_string(self.directory.join("output.log")).unwrap_or_default();
             bail!("i2pd in {} has ended ({}):\n{output}", self.directory.display(), status?);
         }
-        Ok(Attempt::of(self.bridge.capabilities().await.map(drop)))
+        Ok(Attempt::of(self.bridge.probe().await.map(drop)))
     }
 
     /// SIGKILL: an orderly end takes i2pd up to ten minutes, while transit tunnels last.
