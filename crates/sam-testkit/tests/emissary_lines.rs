@@ -165,11 +165,14 @@ async fn streams() {
         assert_eq!(client.ask(line).await, answer, "{line}");
     }
     // The forwarding ends with its connection: soon.
+    let mut tries = 0;
     let mut acceptor = loop {
         let mut acceptor = Client::hello(&bridge).await;
         if acceptor.ask("STREAM ACCEPT ID=b").await == "STREAM STATUS RESULT=OK" {
             break acceptor;
         }
+        tries += 1;
+        assert!(tries < 100, "the forwarding is still there");
     };
     let mut stream = Client::stream(&bridge, "a", &b).await;
     assert_eq!(acceptor.line().await, a);

@@ -99,10 +99,10 @@ async fn an_acceptor_that_has_gone_is_passed_over() {
     let (_b, b) = Client::session(&bridge, "b", "STYLE=STREAM").await;
     let mut gone = Client::hello(&bridge).await;
     gone.ask("STREAM ACCEPT ID=b").await;
-    gone.0.shutdown().await.unwrap();
-    assert_eq!(gone.line().await, "<EOF>");
     let mut acceptor = Client::hello(&bridge).await;
     acceptor.ask("STREAM ACCEPT ID=b").await;
+    gone.0.shutdown().await.unwrap();
+    assert_eq!(gone.line().await, "<EOF>");
     let mut stream = Client::stream(&bridge, "a", &b).await;
     stream.send("x").await;
     acceptor.line().await;
