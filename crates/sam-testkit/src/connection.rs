@@ -194,13 +194,15 @@ impl Connection {
                 Line::TooLong | Line::End => return Ok(()),
             };
             self.shared.recorder.heard(self.number, &line);
-            match self.react(&line).await? {
+            let next = self.react(&line).await?;
+            // Of a stream's early data, too (D3, E2).
+            if !dialect.keeps_what_follows() {
+                self.wire.buffer = Vec::new();
+            }
+            match next {
                 Next::Listen => {}
                 Next::Close => return Ok(()),
                 Next::Become(role) => return role.play(self).await,
-            }
-            if !dialect.keeps_what_follows() {
-                self.wire.buffer = Vec::new();
             }
             self.renew_patience(&line);
         }

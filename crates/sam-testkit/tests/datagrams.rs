@@ -1,0 +1,182 @@
+//! Datagrams, over UDP and over control connections.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
+
+mod common;
+
+use std::time::Duration;
+
+use common::{Client, b32};
+use sam_testkit::{Dialect, TestBridge};
+use tokio::{net::UdpSocket, time::timeout};
+
+/// A client's UDP socket, and the `PORT` and `HOST` of a session that forwards to it.
+async fn socket() -> (UdpSocket, String) {
+    let socket = UdpSocket::bind("127.0.0.1:0").await.unwrap();
+    let options = format!("PORT={} HOST=127.0.0.1", socket.local_addr().unwrap().port());
+    (socket, options)
+}
+
+async fn received(socket: &UdpSocket) -> String {
+    let mut bytes = vec![0; 65_536];
+    let (count, _) =
+        timeout(Duration::from_secs(10), socket.recv_from(&mut bytes)).await.expect("a datagram").unwrap();
+    String::from_utf8_lossy(&bytes[..count]).into_owned()
+}
+
+async fn is_silent(socket: &UdpSocket) {
+    let limit = Duration::from_millis(50);
+    assert!(timeout(limit, socket.recv_from(&mut [0; 1])).await.is_err(), "a datagram came");
+}
+
+#[tokio::test]
+async fn forwarded_with_the_headers_of_each_router() {
+    // live-probes, "PRIMARY and datagrams": i2pd "<B-dest>\nPING1" and "ports", emissary "<B-dest> FROM_PORT=0
+    // TO_PORT=0\nPING0" whatever the sender gave. Java's form is the specification's.
+    for (dialect, style, head) in [
+        (Dialect::Java, "DATAGRAM", " FROM_PORT=21 TO_PORT=22\n"),
+        (Dialect::I2pdMaster, "DATAGRAM", "\n"),
+        (Dialect::I2pdMaster, "DATAGRAM2", "\n"),
+        (Dialect::I2pdMaster, "DATAGRAM3", "\n"),
+        (Dialect::Emissary, "DATAGRAM", " FROM_PORT=0 TO_PORT=0\n"),
+        (Dialect::Emissary, "DATAGRAM2", " FROM_PORT=0 TO_PORT=0\n"),
+    ] {
+        let bridge = TestBridge::start_as(dialect).await;
+        let ((_, to_a), (b_socket, to_b)) = (socket().await, socket().await);
+        let (_a, a) = Client::session(&bridge, "a", &format!("STYLE={style} {to_a}")).await;
+        let (_b, b) = Client::session(&bridge, "b", &format!("STYLE={style} {to_b}")).await;
+        let sender = UdpSocket::bind("127.0.0.1:0").await.unwrap();
+        let datagram = format!("3.3 a {b} FROM_PORT=21 TO_PORT=22\nhello\nworld");
+        sender.send_to(datagram.as_bytes(), bridge.udp_address()).await.unwrap();
+        assert_eq!(received(&b_socket).await, format!("{a}{head}hello\nworld"), "{dialect:?} {style}");
+        assert_eq!(bridge.datagrams(), [datagram.into_bytes()]);
+    }
+}
+
+#[tokio::test]
+async fn raw_ones_are_bare_or_have_javas_header() {
+    // Bare: as recorded of i2pd and emissary. The header: from reading (J18).
+    for (dialect, options, head) in [
+        (Dialect::Java, "", ""),
+        (Dialect::Java, "HEADER=true", "PROTOCOL=18 FROM_PORT=21 TO_PORT=22\n"),
+        (Dialect::I2pd, "HEADER=true", ""),
+        (Dialect::Emissary, "HEADER=true", ""),
+    ] {
+        let bridge = TestBridge::start_as(dialect).await;
+        let ((_, to_a), (b_socket, to_b)) = (socket().await, socket().await);
+        let (_a, _) = Client::session(&bridge, "a", &format!("STYLE=RAW {to_a}")).await;
+        let (_b, b) = Client::session(&bridge, "b", &format!("STYLE=RAW {to_b} {options}")).await;
+        let datagram = format!("3.0 a {b} FROM_PORT=21 TO_PORT=22\nPING1");
+        b_socket.send_to(datagram.as_bytes(), bridge.udp_address()).await.unwrap();
+        assert_eq!(received(&b_socket).await, format!("{head}PING1"), "{dialect:?} {options}");
+    }
+}
+
+#[tokio::test]
+async fn on_the_control_connection_where_there_is_no_port() {
+    // i2pd as recorded; Java as specified.
+    for (dialect, ports) in [(Dialect::Java, " FROM_PORT=1 TO_PORT=2"), (Dialect::I2pd, "")] {
+        let bridge = TestBridge::start_as(dialect).await;
+        let (mut a, from) = Client::session(&bridge, "a", "STYLE=DATAGRAM FROM_PORT=1").await;
+        let (mut b, to) = Client::session(&bridge, "b", "STYLE=DATAGRAM").await;
+        a.send(format!("DATAGRAM SEND DESTINATION={to} SIZE=4 TO_PORT=2\nC\nTL")).await;
+        assert_eq!(b.line().await, format!("DATAGRAM RECEIVED DESTINATION={from} SIZE=4{ports}"));
+        assert_eq!(&b.bytes::<4>().await, b"C\nTL");
+        // The connection goes on with lines.
+        let answer = a.ask("NAMING LOOKUP NAME=ME").await;
+        assert!(answer.ends_with(&from), "{answer}");
+        let (mut c, _) = Client::session(&bridge, "c", "STYLE=RAW FROM_PORT=1").await;
+        let (mut d, to) = Client::session(&bridge, "d", "STYLE=RAW").await;
+        c.send(format!("RAW SEND DESTINATION={to} SIZE=3 TO_PORT=2\nCTL")).await;
+        let protocol = if ports.is_empty() { "" } else { " PROTOCOL=18" };
+        assert_eq!(d.line().await, format!("RAW RECEIVED SIZE=3{ports}{protocol}"));
+        assert_eq!(&d.bytes::<3>().await, b"CTL");
+    }
+}
+
+#[tokio::test]
+async fn an_echo_sends_them_back() {
+    let bridge = TestBridge::start().await;
+    let (a_socket, to_a) = socket().await;
+    let (_a, _) = Client::session(&bridge, "a", &format!("STYLE=DATAGRAM {to_a}")).await;
+    a_socket.send_to(b"3.3 a echo.i2p FROM_PORT=5 TO_PORT=53\nhello", bridge.udp_address()).await.unwrap();
+    let echo = sam_testkit::destination();
+    assert_eq!(received(&a_socket).await, format!("{echo} FROM_PORT=53 TO_PORT=5\nhello"));
+}
+
+#[tokio::test]
+async fn names_are_known_to_java_and_the_newer_i2pd() {
+    for dialect in [Dialect::Java, Dialect::I2pd, Dialect::I2pdMaster, Dialect::Emissary] {
+        let bridge = TestBridge::start_as(dialect).await;
+        let ((_, to_a), (b_socket, to_b)) = (socket().await, socket().await);
+        let (_a, _) = Client::session(&bridge, "a", &format!("STYLE=RAW {to_a}")).await;
+        let (_b, b) = Client::session(&bridge, "b", &format!("STYLE=RAW {to_b}")).await;
+        b_socket.send_to(format!("3.3 a {}\ntob32", b32(&b)).as_bytes(), bridge.udp_address()).await.unwrap();
+        match dialect {
+            Dialect::Java | Dialect::I2pdMaster => assert_eq!(received(&b_socket).await, "tob32"),
+            _ => is_silent(&b_socket).await,
+        }
+    }
+}
+
+#[tokio::test]
+async fn what_is_wrong_is_dropped_and_the_next_one_served() {
+    let bridge = TestBridge::start().await;
+    let ((_, to_a), (b_socket, to_b)) = (socket().await, socket().await);
+    let (_a, _) = Client::session(&bridge, "a", &format!("STYLE=RAW {to_a}")).await;
+    let (_b, b) = Client::session(&bridge, "b", &format!("STYLE=RAW {to_b}")).await;
+    let (_s, _) = Client::session(&bridge, "s", "STYLE=STREAM").await;
+    let (_d, datagrams) = Client::session(&bridge, "d", &format!("STYLE=DATAGRAM {to_b}")).await;
+    for datagram in [
+        "no line".to_owned(),
+        format!("2.0 a {b}\nx"),
+        format!("3.3 nosuch {b}\nx"),
+        format!("3.3 s {b}\nx"),
+        "3.3 a abcd\nx".to_owned(),
+        format!("3.3 a {b}\n"),
+        format!("3.3 a {b}\n{}", "x".repeat(32_769)),
+        // Another style does not hear it.
+        format!("3.3 a {datagrams}\nx"),
+        format!("3.3 a {b}\nlast"),
+    ] {
+        b_socket.send_to(datagram.as_bytes(), bridge.udp_address()).await.unwrap();
+    }
+    assert_eq!(received(&b_socket).await, "last");
+}
+
+#[tokio::test]
+async fn emissary_loses_large_ones() {
+    let bridge = TestBridge::start_as(Dialect::Emissary).await;
+    let ((_, to_a), (b_socket, to_b)) = (socket().await, socket().await);
+    let (_a, _) = Client::session(&bridge, "a", &format!("STYLE=RAW {to_a}")).await;
+    let (_b, b) = Client::session(&bridge, "b", &format!("STYLE=RAW {to_b}")).await;
+    // As recorded: {1000: 5, 4000: 5, 10000: 0}.
+    for size in [10_000, 4_000] {
+        b_socket
+            .send_to(format!("3.3 a {b}\n{}", "x".repeat(size)).as_bytes(), bridge.udp_address())
+            .await
+            .unwrap();
+    }
+    assert_eq!(received(&b_socket).await.len(), 4_000);
+}
+
+#[tokio::test]
+async fn a_subsession_hears_its_port_and_style() {
+    let bridge = TestBridge::start().await;
+    let (mut primary, destination) = Client::session(&bridge, "m", "STYLE=PRIMARY").await;
+    let ((raw, to_raw), (web, to_web)) = (socket().await, socket().await);
+    primary.ask(&format!("SESSION ADD STYLE=RAW ID=raw {to_raw}")).await;
+    primary.ask(&format!("SESSION ADD STYLE=DATAGRAM ID=web {to_web} LISTEN_PORT=80")).await;
+    let (_a, a) = Client::session(&bridge, "a", "STYLE=DATAGRAM").await;
+    for port in [81, 80] {
+        let datagram = format!("3.3 a {destination} TO_PORT={port}\nto {port}");
+        web.send_to(datagram.as_bytes(), bridge.udp_address()).await.unwrap();
+    }
+    assert_eq!(received(&web).await, format!("{a} FROM_PORT=0 TO_PORT=80\nto 80"));
+    is_silent(&raw).await;
+    // A subsession sends, too; its primary does not.
+    web.send_to(format!("3.3 m {a}\nno").as_bytes(), bridge.udp_address()).await.unwrap();
+    web.send_to(format!("3.3 web {destination} TO_PORT=80\nown").as_bytes(), bridge.udp_address())
+        .await
+        .unwrap();
+    assert_eq!(received(&web).await, format!("{destination} FROM_PORT=0 TO_PORT=80\nown"));
+}

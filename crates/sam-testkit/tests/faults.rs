@@ -1,0 +1,150 @@
+//! What a test can make the bridge do instead.
+#![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing)]
+
+mod common;
+
+use std::time::Duration;
+
+use common::Client;
+use sam_testkit::{Act, Dialect, TestBridge};
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    time::{Instant, timeout},
+};
+
+const CREATE: &str = "SESSION CREATE STYLE=STREAM ID=a DESTINATION=TRANSIENT";
+
+#[tokio::test]
+async fn a_session_can_be_refused_once_and_late_the_next_time() {
+    let bridge = TestBridge::start().await;
+    let refusal = "SESSION STATUS RESULT=I2P_ERROR MESSAGE=\"no tunnels\"";
+    bridge.once("SESSION CREATE", Act::refuse(refusal));
+    bridge.once("SESSION CREATE", Act::late(Duration::from_millis(80)));
+    let mut client = Client::hello(&bridge).await;
+    assert_eq!(client.ask(CREATE).await, refusal);
+    assert_eq!(client.line().await, "<EOF>");
+    let mut client = Client::hello(&bridge).await;
+    let begin = Instant::now();
+    client.send(format!("{CREATE}\n")).await;
+    client.is_silent().await;
+    assert_eq!(bridge.open_sessions(), 0);
+    assert!(client.line().await.starts_with("SESSION STATUS RESULT=OK "));
+    assert!(begin.elapsed() >= Duration::from_millis(80));
+    assert_eq!(bridge.open_sessions(), 1);
+}
+
+#[tokio::test]
+async fn the_healthy_answer_can_have_something_before_and_after_it() {
+    let bridge = TestBridge::start().await;
+    bridge.on("NAMING LOOKUP", [Act::line("PING {NAME}"), Act::Behave, Act::Close]);
+    let mut client = Client::hello(&bridge).await;
+    assert_eq!(client.ask("NAMING LOOKUP NAME=nosuch.i2p").await, "PING nosuch.i2p");
+    assert_eq!(client.line().await, "NAMING REPLY RESULT=KEY_NOT_FOUND NAME=nosuch.i2p");
+    assert_eq!(client.line().await, "<EOF>");
+}
+
+#[tokio::test]
+async fn a_scripted_hello_counts_as_one() {
+    let bridge = TestBridge::start_as(Dialect::Emissary).await;
+    bridge.on("HELLO", [Act::line("HELLO REPLY RESULT=OK VERSION=3.9")]);
+    let mut client = Client::connect(&bridge).await;
+    assert_eq!(client.ask("HELLO VERSION").await, "HELLO REPLY RESULT=OK VERSION=3.9");
+    assert!(client.ask(CREATE).await.starts_with("SESSION STATUS RESULT=OK "));
+}
+
+#[tokio::test]
+async fn last_words_have_no_newline() {
+    let bridge = TestBridge::start().await;
+    bridge.on("STREAM CONNECT", Act::last_words("STREAM STATUS RESULT=TIMEOUT"));
+    let mut client = Client::hello(&bridge).await;
+    assert_eq!(client.ask("STREAM CONNECT ID=a DESTINATION=x").await, "STREAM STATUS RESULT=TIMEOUT<EOF>");
+}
+
+/// The sizes of what single reads bring, up to a newline.
+async fn reads(client: &mut Client) -> Vec<usize> {
+    let mut reads = Vec::new();
+    let mut bytes = [0; 1024];
+    loop {
+        let count = client.0.read(&mut bytes).await.unwrap();
+        assert_ne!(count, 0);
+        reads.push(count);
+        if bytes[..count].ends_with(b"\n") {
+            return reads;
+        }
+    }
+}
+
+#[tokio::test]
+async fn answers_come_apart() {
+    let bridge = TestBridge::start().await;
+    let mut client = Client::hello(&bridge).await;
+    bridge.split_answers(true);
+    client.send("PING 1\n").await;
+    assert_eq!(reads(&mut client).await, [1; 7]);
+    bridge.split_answers(false);
+    client.send("PING 1\n").await;
+    assert_eq!(reads(&mut client).await, [7]);
+    bridge.on("PING", [Act::Split(b"PONG 1\n".to_vec(), Duration::from_millis(1))]);
+    client.send("PING 1\n").await;
+    assert_eq!(reads(&mut client).await, [1; 7]);
+}
+
+#[tokio::test]
+async fn a_hang_keeps_the_connection() {
+    let bridge = TestBridge::start().await;
+    bridge.on("PING", [Act::Hang]);
+    let mut client = Client::hello(&bridge).await;
+    client.send("PING 1\nHELP\n").await;
+    client.is_silent().await;
+}
+
+#[tokio::test]
+async fn what_comes_meanwhile_is_heard() {
+    let bridge = TestBridge::start().await;
+    bridge.on("HELP", [Act::Listen(Duration::from_millis(50)), Act::line("HEARD")]);
+    let mut client = Client::hello(&bridge).await;
+    client.send("HELP\nand\nmore").await;
+    assert_eq!(client.line().await, "HEARD");
+    assert_eq!(bridge.commands(), ["HELP", "and\nmore"]);
+}
+
+#[tokio::test]
+async fn streams_can_be_scripted() {
+    let bridge = TestBridge::start().await;
+    let ok = || Act::line("STREAM STATUS RESULT=OK");
+    bridge.once("STREAM CONNECT", [ok(), Act::Echo]);
+    bridge.once("STREAM CONNECT", [ok(), Act::AnswerAfterFin(b"late".to_vec())]);
+    for answer in ["hello", "late"] {
+        let mut stream = Client::hello(&bridge).await;
+        assert_eq!(stream.ask("STREAM CONNECT ID=none DESTINATION=x").await, "STREAM STATUS RESULT=OK");
+        stream.send("hello").await;
+        stream.0.shutdown().await.unwrap();
+        assert_eq!(stream.rest().await, answer.as_bytes());
+    }
+    common::until(|| bridge.open_streams() == 0).await;
+}
+
+#[tokio::test]
+async fn hundreds_of_streams_can_be_open_at_once() {
+    // Two descriptors each in this process: as many as the usual limit of 1,024 allows with room to spare.
+    const STREAMS: usize = 400;
+    let bridge = TestBridge::start().await;
+    let (control, _) = Client::session(&bridge, "a", "STYLE=STREAM").await;
+    let mut streams = Vec::new();
+    for _ in 0..STREAMS {
+        streams.push(Client::stream(&bridge, "a", "echo.i2p").await);
+    }
+    assert_eq!(bridge.open_streams(), STREAMS);
+    for stream in &mut streams {
+        stream.send("x").await;
+        assert_eq!(&stream.bytes::<1>().await, b"x");
+    }
+    drop(control);
+    let ends = async {
+        for stream in &mut streams {
+            assert_eq!(stream.line().await, "<EOF>");
+        }
+    };
+    timeout(Duration::from_secs(10), ends).await.unwrap();
+    common::until(|| bridge.open_streams() == 0).await;
+}

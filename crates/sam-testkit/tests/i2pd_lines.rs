@@ -1,0 +1,205 @@
+//! i2pd 2.45.1 and its master branch, as recorded from running routers (live probes; where both are the same, once for
+//! both). `<n>` is a key of n characters, `<EOF>` the end of the connection.
+#![allow(clippy::unwrap_used, clippy::panic, clippy::string_slice)]
+
+mod common;
+
+use common::{Client, b32, shape};
+use sam_testkit::{Dialect, TestBridge};
+
+const BOTH: [Dialect; 2] = [Dialect::I2pd, Dialect::I2pdMaster];
+const UNKNOWN_B32: &str = "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa.b32.i2p";
+
+/// Each line on a connection of its own that has said HELLO, and whether it is closed after the answer.
+async fn each(bridge: &TestBridge, lines: &[(&str, &str)], closed: bool) {
+    for (line, answer) in lines {
+        let mut client = Client::hello(bridge).await;
+        assert_eq!(shape(&client.ask(line).await), *answer, "{line}");
+        if closed {
+            assert_eq!(client.line().await, "<EOF>", "{line}");
+        } else {
+            assert!(client.ask("DEST GENERATE").await.starts_with("DEST REPLY PUB="), "{line}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn hello() {
+    for (dialect, line, answer) in [
+        (Dialect::I2pd, "HELLO VERSION", "HELLO REPLY RESULT=OK VERSION=3.1"),
+        (Dialect::I2pd, "HELLO VERSION MIN=3.1 MAX=3.3", "HELLO REPLY RESULT=OK VERSION=3.1"),
+        (Dialect::I2pd, "HELLO VERSION MIN=3.2 MAX=3.2", "HELLO REPLY RESULT=NOVERSION"),
+        (Dialect::I2pd, "hello version min=3.0 max=3.3", "<EOF>"),
+        (Dialect::I2pdMaster, "HELLO VERSION", "HELLO REPLY RESULT=OK VERSION=3.0"),
+        (Dialect::I2pdMaster, "HELLO VERSION MIN=3.0 MAX=3.3", "HELLO REPLY RESULT=OK VERSION=3.3"),
+        (Dialect::I2pdMaster, "hello version min=3.0 max=3.3", "<EOF>"),
+    ] {
+        let bridge = TestBridge::start_as(dialect).await;
+        assert_eq!(Client::connect(&bridge).await.ask(line).await, answer, "{dialect:?}");
+    }
+}
+
+#[tokio::test]
+async fn utility_commands() {
+    for dialect in BOTH {
+        let bridge = TestBridge::start_as(dialect).await;
+        let pong = if dialect == Dialect::I2pd { "<EOF>" } else { "PONG abc" };
+        let lines = [("PING", "<EOF>"), ("PING abc", pong), ("QUIT", "<EOF>"), ("garbage FOO BAR", "<EOF>")];
+        each(&bridge, &lines, true).await;
+        let lines = [
+            ("DEST GENERATE", "DEST REPLY PUB=<516> PRIV=<884>"),
+            ("DEST GENERATE SIGNATURE_TYPE=7", "DEST REPLY PUB=<524> PRIV=<908>"),
+            ("DEST GENERATE SIGNATURE_TYPE=0", "DEST REPLY PUB=<516> PRIV=<884>"),
+            ("DEST GENERATE SIGNATURE_TYPE=11", "DEST REPLY PUB=<524> PRIV=<908>"),
+            ("DEST GENERATE SIGNATURE_TYPE=EdDSA_SHA512_Ed25519", "DEST REPLY PUB=<524> PRIV=<908>"),
+        ];
+        each(&bridge, &lines, false).await;
+    }
+}
+
+#[tokio::test]
+async fn lookups() {
+    for dialect in BOTH {
+        let bridge = TestBridge::start_as(dialect).await;
+        let unknown = format!("NAMING REPLY RESULT=INVALID_KEY NAME={UNKNOWN_B32}");
+        let lines = [
+            // Without a session, it has a destination of its own.
+            ("NAMING LOOKUP NAME=ME", "NAMING REPLY RESULT=OK NAME=ME VALUE=<524>"),
+            ("NAMING LOOKUP NAME=nosuch.i2p", "NAMING REPLY RESULT=INVALID_KEY NAME=nosuch.i2p"),
+            ("NAMING LOOKUP NAME=foo", "NAMING REPLY RESULT=INVALID_KEY NAME=foo"),
+            (&format!("NAMING LOOKUP NAME={UNKNOWN_B32}"), &unknown),
+        ];
+        each(&bridge, &lines, false).await;
+        let (mut client, destination) = Client::session(&bridge, "a", "STYLE=STREAM").await;
+        let b32 = b32(&destination);
+        for name in [&b32, &destination] {
+            let answer = client.ask(&format!("NAMING LOOKUP NAME={name}")).await;
+            assert_eq!(answer, format!("NAMING REPLY RESULT=OK NAME={name} VALUE={destination}"));
+        }
+    }
+}
+
+#[tokio::test]
+async fn sessions_that_are_not_made() {
+    let unknown = "SESSION STATUS RESULT=I2P_ERROR MESSAGE=\"Unknown STYLE\"";
+    for dialect in BOTH {
+        let bridge = TestBridge::start_as(dialect).await;
+        let (_first, _) = Client::session(&bridge, "taken", "STYLE=STREAM").await;
+        let lines = [
+            ("SESSION CREATE STYLE=PRIMARY ID=a DESTINATION=TRANSIENT", unknown),
+            ("SESSION CREATE STYLE=BOGUS ID=a DESTINATION=TRANSIENT", unknown),
+            ("SESSION CREATE STYLE=STREAM ID=a", "SESSION STATUS RESULT=INVALID_KEY"),
+            ("SESSION CREATE STYLE=STREAM ID=a DESTINATION=abcd", "SESSION STATUS RESULT=INVALID_KEY"),
+            (
+                "SESSION CREATE STYLE=STREAM ID=taken DESTINATION=TRANSIENT",
+                "SESSION STATUS RESULT=DUPLICATED_ID",
+            ),
+            // From reading (D9).
+            ("SESSION CREATE STYLE=STREAM ID=a/b DESTINATION=TRANSIENT", "SESSION STATUS RESULT=INVALID_ID"),
+        ];
+        each(&bridge, &lines, true).await;
+    }
+    let bridge = TestBridge::start_as(Dialect::I2pd).await;
+    let lines = [
+        ("SESSION CREATE STYLE=DATAGRAM2 ID=a DESTINATION=TRANSIENT", unknown),
+        ("SESSION CREATE STYLE=DATAGRAM3 ID=a DESTINATION=TRANSIENT", unknown),
+    ];
+    each(&bridge, &lines, true).await;
+}
+
+#[tokio::test]
+async fn sessions_that_are_made() {
+    for dialect in BOTH {
+        let bridge = TestBridge::start_as(dialect).await;
+        let mut styles = vec!["STREAM", "DATAGRAM", "DATAGRAM PORT=39999 HOST=127.0.0.1", "RAW", "MASTER"];
+        if dialect == Dialect::I2pdMaster {
+            styles.extend(["DATAGRAM2", "DATAGRAM3"]);
+        }
+        for style in styles {
+            let mut client = Client::connect(&bridge).await;
+            // Below 3.3, the newer one knows no MASTER.
+            client.ask("HELLO VERSION MIN=3.0 MAX=3.3").await;
+            let create = format!("SESSION CREATE ID=a DESTINATION=TRANSIENT STYLE={style}");
+            assert_eq!(
+                shape(&client.ask(&create).await),
+                "SESSION STATUS RESULT=OK DESTINATION=<884>",
+                "{style}"
+            );
+            drop(client);
+            common::until(|| bridge.open_sessions() == 0).await;
+        }
+        // One destination twice is one destination.
+        let key = sam_testkit::private_key();
+        let (mut first, mut second) = (Client::hello(&bridge).await, Client::hello(&bridge).await);
+        for (client, id) in [(&mut first, "b"), (&mut second, "c")] {
+            let answer = client.ask(&format!("SESSION CREATE STYLE=STREAM ID={id} DESTINATION={key}")).await;
+            assert_eq!(answer, format!("SESSION STATUS RESULT=OK DESTINATION={key}"));
+        }
+        assert_eq!(bridge.open_sessions(), 2);
+    }
+}
+
+#[tokio::test]
+async fn subsessions_are_of_streams_only() {
+    let bridge = TestBridge::start_as(Dialect::I2pd).await;
+    let mut client = Client::hello(&bridge).await;
+    let create = "SESSION CREATE STYLE=MASTER ID=m DESTINATION=TRANSIENT";
+    assert_eq!(shape(&client.ask(create).await), "SESSION STATUS RESULT=OK DESTINATION=<884>");
+    for add in ["ID=sub1 FROM_PORT=0 LISTEN_PORT=0", "ID=sub2 FROM_PORT=80 LISTEN_PORT=80"] {
+        let answer = client.ask(&format!("SESSION ADD STYLE=STREAM {add}")).await;
+        assert_eq!(shape(&answer), "SESSION STATUS RESULT=OK DESTINATION=<884>");
+    }
+    let mut stream = Client::stream(&bridge, "sub1", "echo.i2p").await;
+    let answer = client.ask("SESSION ADD STYLE=RAW ID=sub3 PORT=38883 HOST=127.0.0.1 FROM_PORT=5").await;
+    assert_eq!(answer, "SESSION STATUS RESULT=I2P_ERROR MESSAGE=\"Unsupported STYLE\"");
+    assert_eq!(client.line().await, "<EOF>");
+    // The error has closed the session, and with it the subsession.
+    assert_eq!(stream.line().await, "<EOF>");
+    let mut stream = Client::hello(&bridge).await;
+    assert_eq!(stream.ask("STREAM ACCEPT ID=sub1").await, "STREAM STATUS RESULT=INVALID_ID");
+}
+
+#[tokio::test]
+async fn streams_that_fail() {
+    for dialect in BOTH {
+        let bridge = TestBridge::start_as(dialect).await;
+        let (mut control, own) = Client::session(&bridge, "a", "STYLE=STREAM").await;
+        let connect = |to: &str| format!("STREAM CONNECT ID=a DESTINATION={to}");
+        let unreachable = match dialect {
+            Dialect::I2pd => "STREAM STATUS RESULT=CANT_REACH_PEER",
+            _ => "STREAM STATUS RESULT=CANT_REACH_PEER MESSAGE=\"LeaseSet not found\"",
+        };
+        let lines = [
+            ("STREAM CONNECT ID=x DESTINATION=echo.i2p", "STREAM STATUS RESULT=INVALID_ID"),
+            ("STREAM ACCEPT ID=x", "STREAM STATUS RESULT=INVALID_ID"),
+            (&connect("abcd"), "STREAM STATUS RESULT=INVALID_KEY"),
+            (&connect("nosuch.i2p"), "STREAM STATUS RESULT=INVALID_KEY"),
+            (&connect("example.com"), "STREAM STATUS RESULT=INVALID_KEY"),
+            (&connect(UNKNOWN_B32), unreachable),
+            ("STREAM ACCEPT ID=a SILENT=true", "<EOF>"),
+        ];
+        each(&bridge, &lines, true).await;
+        let itself = match dialect {
+            Dialect::I2pd => "STREAM STATUS RESULT=OK",
+            _ => "STREAM STATUS RESULT=CANT_REACH_PEER MESSAGE=\"Can't connect to myself\"",
+        };
+        let mut stream = Client::hello(&bridge).await;
+        assert_eq!(stream.ask(&connect(&own)).await, itself);
+        // From reading (D19).
+        let used = "SESSION STATUS RESULT=I2P_ERROR MESSAGE=\"Socket already in use\"";
+        assert_eq!(control.ask(&connect("echo.i2p")).await, used);
+    }
+}
+
+#[tokio::test]
+async fn a_peer_comes_without_ports() {
+    let bridge = TestBridge::start_as(Dialect::I2pd).await;
+    let (_a, a) = Client::session(&bridge, "a", "STYLE=STREAM").await;
+    let (_b, b) = Client::session(&bridge, "b", "STYLE=STREAM").await;
+    let mut acceptor = Client::hello(&bridge).await;
+    assert_eq!(acceptor.ask("STREAM ACCEPT ID=b").await, "STREAM STATUS RESULT=OK");
+    let mut stream = Client::hello(&bridge).await;
+    let answer = stream.ask(&format!("STREAM CONNECT ID=a DESTINATION={b} FROM_PORT=7 TO_PORT=8")).await;
+    assert_eq!(answer, "STREAM STATUS RESULT=OK");
+    assert_eq!(acceptor.line().await, a);
+}
