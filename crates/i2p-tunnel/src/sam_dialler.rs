@@ -104,6 +104,8 @@ fn refused(phase: Phase, result: &ResultWord, message: Option<&str>) -> Failure 
         (_, Word::CantReachPeer) => match message.map(str::to_ascii_lowercase) {
             Some(text) if text.contains("reset") || text.contains("refused") => Failure::Refused,
             Some(text) if text.contains("timed out") => Failure::TimedOut,
+            // Java I2P's "Local router failure".
+            Some(text) if text.contains("router failure") => Failure::RouterError,
             _ => Failure::Unreachable,
         },
         _ => Failure::RouterError,
@@ -129,6 +131,7 @@ mod tests {
             (StreamConnect, Word::CantReachPeer, Some("LeaseSet not found"), Failure::Unreachable),
             (StreamConnect, Word::CantReachPeer, Some("Connection reset"), Failure::Refused),
             (StreamConnect, Word::CantReachPeer, Some("Connection timed out"), Failure::TimedOut),
+            (StreamConnect, Word::CantReachPeer, Some("Local router failure"), Failure::RouterError),
             (StreamConnect, Word::ConnectionRefused, None, Failure::Refused),
             (StreamConnect, Word::Timeout, None, Failure::TimedOut),
             (StreamConnect, Word::InvalidKey, Some("Lease set not found: x"), Failure::Unreachable),

@@ -1,38 +1,11 @@
-//! Every row of the failure table, as a client sees it.
+//! What the proxy decides by itself, as a client sees it; what routers decide is in `router_answers.rs`.
 #![allow(clippy::unwrap_used, clippy::panic)]
 
 mod common;
 
-use common::{b32, proxy};
+use common::proxy;
 use i2p_tunnel::Failure;
-use sam_testkit::{Act, TestBridge};
-
-#[tokio::test]
-async fn what_the_router_says_decides_the_reply() {
-    let bridge = TestBridge::start().await;
-    let proxy = proxy(&bridge).await;
-    let stream = |answer: &str| [Act::line(&format!("STREAM STATUS {answer}")), Act::Close];
-
-    assert_eq!(proxy.socks5("known.i2p", 80).await.1, 0, "connected");
-    assert_eq!(proxy.socks4a("known.i2p", 80).await.1, 90, "granted");
-    assert_eq!(proxy.socks5("unknown.i2p", 80).await.1, 4, "unknown name");
-    for (answer, code) in [
-        ("RESULT=CANT_REACH_PEER", 4),
-        ("RESULT=CANT_REACH_PEER MESSAGE=\"LeaseSet not found\"", 4),
-        ("RESULT=INVALID_KEY MESSAGE=\"Lease set not found: x\"", 4),
-        ("RESULT=CANT_REACH_PEER MESSAGE=\"Connection reset\"", 5),
-        ("RESULT=CONNECTION_REFUSED", 5),
-        ("RESULT=CANT_REACH_PEER MESSAGE=\"Connection timed out\"", 6),
-        ("RESULT=TIMEOUT", 6),
-        ("RESULT=I2P_ERROR", 1),
-        ("RESULT=INVALID_ID", 1),
-        ("RESULT=WORD_OF_THE_FUTURE", 1),
-    ] {
-        bridge.on("STREAM CONNECT", stream(answer));
-        assert_eq!(proxy.socks5(&b32(), 80).await.1, code, "SOCKS5, {answer}");
-        assert_eq!(proxy.socks4a(&b32(), 80).await.1, 91, "SOCKS4a, {answer}");
-    }
-}
+use sam_testkit::TestBridge;
 
 #[tokio::test]
 async fn what_is_not_i2p_is_not_allowed_and_never_reaches_the_router() {
