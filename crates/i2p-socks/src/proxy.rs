@@ -29,7 +29,7 @@ pub(crate) async fn run(config: &Config, progress: &Progress) -> Result<(), Fail
     let sessions = Sessions::open(config, router.bridge()).await?;
     let addresses = proxy.addresses().to_vec();
     // From here on clients are served: until there is a session, they wait, and are told why when they have waited for long.
-    let serving = proxy.serve(&sessions, stop);
+    let serving = proxy.serve(&sessions, &stop);
     tokio::pin!(serving);
     tokio::select! {
         () = &mut serving => return Ok(()),
@@ -79,7 +79,7 @@ impl Proxy {
     pub(crate) fn serve(
         self,
         sessions: &Sessions,
-        stop: CancellationToken,
+        stop: &CancellationToken,
     ) -> impl Future<Output = ()> + use<> {
         let serving = self.tunnels.into_iter().map(|(tunnel, listeners)| {
             serve(listeners, sessions.dialler(&tunnel), Limits::default(), stop.clone())

@@ -231,7 +231,7 @@ mod tests {
         assert_eq!((pool.idle_close, pool.warm_spares), (Some(Duration::from_secs(5400)), 2));
         assert_eq!((pool.delay_open, pool.identity), (true, Identity::Same));
         let [a, b] = &config.tunnels()[..] else { panic!("two tunnels") };
-        assert_eq!(a.listen().iter().map(|address| address.port()).collect::<Vec<_>>(), [1, 2]);
+        assert_eq!(a.listen().iter().map(SocketAddr::port).collect::<Vec<_>>(), [1, 2]);
         let Tunnel { isolate, dedicated } = a.tunnel();
         let all = isolate.client && isolate.socks_auth && isolate.listener && isolate.dest_host;
         assert!(all && isolate.dest_port && isolate.protocol);
