@@ -181,7 +181,7 @@ mod tests {
             (Isolate { dest_host: true, ..Isolate::NOTHING }, |_, host, _| *host = "other.i2p"),
             (Isolate { dest_port: true, ..Isolate::NOTHING }, |_, _, port| *port = 81),
             (Isolate { protocol: true, ..Isolate::NOTHING }, |client, _, _| {
-                client.protocol = Protocol::Socks4a
+                client.protocol = Protocol::Socks4a;
             }),
         ];
         for (rule, (isolate, _)) in fields.iter().enumerate() {
