@@ -12,7 +12,7 @@ use crate::{
     progress::Progress,
     router::Router,
     sessions::Sessions,
-    signals::stop_token,
+    signals::{at_new_identity, stop_token},
 };
 
 /// What the third step of a start is.
@@ -27,6 +27,11 @@ pub(crate) async fn run(config: &Config, progress: &Progress) -> Result<(), Fail
     let router = router?;
     progress.step(3, BUILDING);
     let sessions = Sessions::open(config, router.bridge()).await?;
+    let pool = sessions.shared().clone();
+    at_new_identity(move || {
+        pool.renew_all();
+        tracing::info!("new identities, as asked for: open streams stay on the old ones");
+    })?;
     let addresses = proxy.addresses().to_vec();
     // From here on clients are served: until there is a session, they wait, and are told why when they have waited for long.
     let serving = proxy.serve(&sessions, &stop);

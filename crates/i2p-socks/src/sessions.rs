@@ -58,7 +58,6 @@ impl Sessions {
     }
 
     /// The pool of all tunnels without keys of their own.
-    #[cfg(feature = "embedded")]
     pub(crate) fn shared(&self) -> &SessionPool {
         &self.shared
     }

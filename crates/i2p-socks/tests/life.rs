@@ -10,7 +10,7 @@ use std::{
 };
 
 use common::Running;
-use sam_testkit::{Act, TestBridge};
+use sam_testkit::{Act, Endpoint, TestBridge};
 
 /// The reply code of a SOCKS5 CONNECT by name, and the open stream.
 fn connect(proxy: SocketAddr, host: &str) -> (u8, TcpStream) {
@@ -122,6 +122,106 @@ async fn a_listener_that_others_can_reach_is_warned_about() {
     let line = proxy.stderr_line("can be reached from other machines");
     assert!(line.contains("WARN"), "{line}");
     proxy.ready();
+}
+
+/// The destination that a far end sees us come from.
+fn seen(proxy: SocketAddr) -> String {
+    let (code, mut stream) = connect(proxy, "whoami.i2p");
+    assert_eq!(code, 0);
+    let mut destination = String::new();
+    stream.read_to_string(&mut destination).unwrap();
+    assert!(destination.len() > 500, "{destination}");
+    destination
+}
+
+#[cfg(unix)]
+#[tokio::test(flavor = "multi_thread")]
+async fn a_new_identity_is_a_signal_away() {
+    let bridge = TestBridge::start().await;
+    bridge.host("whoami.i2p", Endpoint::Whoami);
+    let mut proxy = start(&bridge);
+    let address = proxy.ready();
+    let before = seen(address);
+    assert_eq!(seen(address), before);
+    proxy.send("USR1");
+    proxy.stderr_line("new identities");
+    assert_ne!(seen(address), before);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn persistent_keys_outlive_the_program_and_are_ours_alone() {
+    let bridge = TestBridge::start().await;
+    bridge.host("whoami.i2p", Endpoint::Whoami);
+    let dir = tempfile::tempdir().unwrap();
+    let config = dir.path().join("i2p-socks.toml");
+    let text = "[[tunnel]]\nname = 'kept'\nkey = 'persistent'\nlisten = ['127.0.0.1:0']\n\
+                [[tunnel]]\nname = 'other'\nlisten = ['127.0.0.1:0']\n";
+    std::fs::write(&config, text).unwrap();
+    let state = dir.path().join("state");
+    let args = [
+        "--sam",
+        &bridge.address(),
+        "--config",
+        config.to_str().unwrap(),
+        "--state-dir",
+        state.to_str().unwrap(),
+    ];
+    let run = || {
+        let mut proxy = Running::start(&args);
+        proxy.ready();
+        // The tunnels in the order of the file.
+        let addresses: Vec<SocketAddr> = loop {
+            let lines = proxy.stdout();
+            if lines.len() == 2 {
+                break lines.iter().map(|line| line.split(' ').nth(1).unwrap().parse().unwrap()).collect();
+            }
+        };
+        let seen = addresses.into_iter().map(seen).collect::<Vec<_>>();
+        assert_eq!(proxy.signal("TERM"), Some(0), "{}", proxy.said());
+        seen
+    };
+    let (first, second) = (run(), run());
+    assert_eq!(first[0], second[0], "the kept one is the same");
+    assert_ne!(first[1], second[1], "the other is not");
+    assert_ne!(first[0], first[1]);
+    let file = state.join("keys").join("kept.dat");
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::PermissionsExt;
+        let mode = |path: &std::path::Path| std::fs::metadata(path).unwrap().permissions().mode() & 0o777;
+        assert_eq!((mode(&file), mode(file.parent().unwrap())), (0o600, 0o700));
+        std::fs::set_permissions(&file, std::fs::Permissions::from_mode(0o644)).unwrap();
+        let (code, stdout, stderr) = common::output(&args);
+        assert_eq!((code, stdout.as_str()), (Some(1), ""), "{stderr}");
+        assert!(stderr.contains("can be read by others") && stderr.contains("chmod 600"), "{stderr}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_bridge_that_asks_who_we_are_is_told() {
+    let bridge = TestBridge::start().await;
+    bridge.require_login("me", "pass word");
+    let dir = tempfile::tempdir().unwrap();
+    let (config, password) = (dir.path().join("i2p-socks.toml"), dir.path().join("password"));
+    let text = format!(
+        "[router]\nbackend = 'sam'\nsam = '{}'\nuser = 'me'\npassword-file = '{}'\n",
+        bridge.address(),
+        password.display()
+    );
+    std::fs::write(&config, text).unwrap();
+    std::fs::write(&password, "pass word\n").unwrap();
+    let args = ["--listen", "127.0.0.1:0", "--config", config.to_str().unwrap()];
+    let mut proxy = Running::start(&args);
+    assert_eq!(connect(proxy.ready(), "known.i2p").0, 0);
+    assert!(!proxy.said().contains("pass word"), "{}", proxy.said());
+    std::fs::write(&password, "wrong\n").unwrap();
+    let (code, _, stderr) = common::output(&args);
+    assert_eq!(code, Some(1), "{stderr}");
+    assert!(stderr.contains("Authorization failed"), "{stderr}");
+    std::fs::remove_file(&password).unwrap();
+    let (code, _, stderr) = common::output(&args);
+    assert_eq!(code, Some(64), "{stderr}");
+    assert!(stderr.contains("cannot read the password file"), "{stderr}");
 }
 
 #[tokio::test(flavor = "multi_thread")]

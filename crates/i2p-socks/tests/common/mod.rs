@@ -98,10 +98,15 @@ impl Running {
         self.child.try_wait().unwrap().is_none()
     }
 
-    /// Sends a signal, by the name that kill(1) knows, and gives the exit code.
-    pub(crate) fn signal(&mut self, name: &str) -> Option<i32> {
+    /// Sends a signal, by the name that kill(1) knows.
+    pub(crate) fn send(&self, name: &str) {
         let id = self.child.id().to_string();
         assert!(Command::new("kill").args(["-s", name, &id]).status().unwrap().success());
+    }
+
+    /// Sends a signal, by the name that kill(1) knows, and gives the exit code.
+    pub(crate) fn signal(&mut self, name: &str) -> Option<i32> {
+        self.send(name);
         let begin = Instant::now();
         while begin.elapsed() < Duration::from_secs(10) {
             if let Some(status) = self.child.try_wait().unwrap() {
