@@ -57,7 +57,7 @@ impl Dial for SamDialler {
                 // not to be asked for ever.
                 Err(Error::Refused { result: ResultWord::InvalidId, .. }) if !renewed => {
                     renewed = true;
-                    self.pool.renew(&key);
+                    self.pool.renew(&key, &lease);
                 }
                 Err(error) => return Err(failure(&error)),
             }

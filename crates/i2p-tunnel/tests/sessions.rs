@@ -233,4 +233,15 @@ async fn a_session_that_the_router_has_forgotten_is_replaced_once() {
     bridge.on("STREAM CONNECT", Act::refuse("STREAM STATUS RESULT=INVALID_ID"));
     assert_eq!(connect_as(&proxy, "alice", "echo.i2p").await.1, 1);
     assert_eq!(created(&bridge), 3, "it is not asked for ever");
+    // Requests that hear it of one session replace it once for all of them.
+    bridge.on("STREAM CONNECT", Act::late(Duration::ZERO));
+    for _ in 0..3 {
+        let refused =
+            [Act::Wait(Duration::from_millis(100)), Act::line("STREAM STATUS RESULT=INVALID_ID"), Act::Close];
+        bridge.once("STREAM CONNECT", refused);
+    }
+    let request = || connect_as(&proxy, "alice", "echo.i2p");
+    let ((_a, first), (_b, second), (_c, third)) = tokio::join!(request(), request(), request());
+    assert_eq!([first, second, third], [0; 3]);
+    assert_eq!(created(&bridge), 4);
 }

@@ -98,6 +98,10 @@ impl Lease {
         Self { entry }
     }
 
+    pub(super) fn is_of(&self, entry: &Arc<Entry>) -> bool {
+        Arc::ptr_eq(&self.entry, entry)
+    }
+
     /// The session, as soon as it is there. Waits for ever.
     pub async fn session(&self) -> Session {
         self.entry.supervised.session().await

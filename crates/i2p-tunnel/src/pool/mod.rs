@@ -136,9 +136,10 @@ impl SessionPool {
         self.shared.state().lease(key)
     }
 
-    /// Gives the next request of this key another identity. Streams that are open stay on the old one until they end.
-    pub fn renew(&self, key: &IsolationKey) {
-        self.shared.state().renew(key);
+    /// Gives the next request of this key another session, unless it has another one than this lease's already. Streams that
+    /// are open stay on the old one until they end.
+    pub fn renew(&self, key: &IsolationKey, lease: &Lease) {
+        self.shared.state().renew(key, lease);
     }
 
     /// Gives the next request of every key another identity, and the spares too.

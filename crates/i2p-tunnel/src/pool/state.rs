@@ -122,10 +122,10 @@ impl State {
         self.remembered.remove(at).map(|(_, private_key)| private_key)
     }
 
-    pub(super) fn renew(&mut self, key: &IsolationKey) {
-        self.recall(key);
-        if let Some(entry) = self.entries.remove(key) {
-            self.replaced.push(Arc::downgrade(&entry));
+    pub(super) fn renew(&mut self, key: &IsolationKey, lease: &Lease) {
+        if self.entries.get(key).is_some_and(|entry| lease.is_of(entry)) {
+            let entry = self.entries.remove(key);
+            self.replaced.extend(entry.as_ref().map(Arc::downgrade));
         }
     }
 
