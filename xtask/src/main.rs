@@ -41,6 +41,9 @@ fn main() -> ExitCode {
             return ExitCode::SUCCESS;
         }
         [interop::NAME, interop::INSIDE] => Chore { run: interop::inside, ..CI },
+        [interop::sam_conformance::NAME, interop::INSIDE] => {
+            Chore { run: interop::sam_conformance::inside, ..CI }
+        }
         [name] => match all().find(|chore| chore.name == *name) {
             Some(chore) => chore,
             None => return usage(&format!("no chore is called {name}")),
@@ -61,7 +64,7 @@ fn all() -> impl Iterator<Item = Chore> {
 }
 
 fn list() -> String {
-    let lines = all().map(|Chore { name, what, .. }| format!("  cargo xtask {name:8}  {what}\n"));
+    let lines = all().map(|Chore { name, what, .. }| format!("  cargo xtask {name:15}  {what}\n"));
     std::iter::once("The project's chores:\n".into()).chain(lines).collect()
 }
 

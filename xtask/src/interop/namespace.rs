@@ -16,7 +16,7 @@ use std::{
 use anyhow::{Context, Result, bail};
 use tokio::sync::oneshot;
 
-use super::{INSIDE, NAME, programs};
+use super::{INSIDE, programs};
 use crate::{Workspace, invocation::Invocation};
 
 /// A network and a process namespace; the process inside is killed when unshare is.
@@ -24,14 +24,14 @@ const NAMESPACES: &str = "--net --pid --fork --kill-child";
 /// The same for somebody who is not root, where unprivileged user namespaces are allowed.
 const AS_USER: &str = "--user --map-root-user";
 
-/// Runs this program again inside new namespaces. Fails when it does.
-pub(crate) fn run_inside(workspace: &Workspace) -> Result<()> {
+/// Runs this program again, with this chore, inside new namespaces. Fails when it does.
+pub(crate) fn run_inside(workspace: &Workspace, chore: &str) -> Result<()> {
     let unshare = unshare(workspace)?;
     let program = std::env::current_exe().context("this program does not know where it lies")?;
     // The pipe tells the inside that we are gone, see `outside_is_gone`.
     let mut child = unshare
         .arg(program)
-        .arg(NAME)
+        .arg(chore)
         .arg(INSIDE)
         .command()
         .stdin(Stdio::piped())
