@@ -75,6 +75,8 @@ pub(crate) struct Expected {
     pub(crate) second_session: SecondSession,
     /// Whether a DATAGRAM3 comes with the destination of its sender, in the place of its hash.
     pub(crate) datagram3_says_destination: bool,
+    /// Bytes of the shortest raw datagram that arrives.
+    pub(crate) smallest_raw: usize,
     /// Whether STREAM ACCEPT says the ports.
     pub(crate) accept_says_ports: bool,
     /// Whether names can be looked up without a session, base32 addresses among them.
@@ -96,6 +98,7 @@ impl Expected {
                 unaccepted: Unaccepted::GrantedAndEnded,
                 second_session: SecondSession::Granted,
                 datagram3_says_destination: true,
+                smallest_raw: 3,
                 accept_says_ports: false,
                 lookups_anywhere: true,
             },
@@ -108,6 +111,7 @@ impl Expected {
                 unaccepted: Unaccepted::GrantedAndSilent,
                 second_session: SecondSession::Refused(Word(DuplicatedDest)),
                 datagram3_says_destination: false,
+                smallest_raw: 1,
                 accept_says_ports: false,
                 lookups_anywhere: false,
             },
@@ -120,6 +124,7 @@ impl Expected {
                 unaccepted: Unaccepted::Refused(Word(CantReachPeer)),
                 second_session: SecondSession::Refused(Word(DuplicatedDest)),
                 datagram3_says_destination: false,
+                smallest_raw: 1,
                 accept_says_ports: capabilities.version().minor >= 2,
                 lookups_anywhere: true,
             },

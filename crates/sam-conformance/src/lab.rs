@@ -116,7 +116,8 @@ impl<'b> Lab<'b> {
             })?;
             let service = Service::accepting(&far, ACCEPTS);
             let to = I2pName::Destination(Box::new(far.destination().clone()));
-            let found = until_each(patience, FIRST, async || visit(&near, &to, 0).await.map(drop)).await;
+            let found =
+                until_each(patience, patience / FIRST, async || visit(&near, &to, 0).await.map(drop)).await;
             match found {
                 Ok(tried) => {
                     // An echo without keys is there whatever session it is.

@@ -54,7 +54,8 @@ async fn streams(lab: &Lab<'_>, far: &Primary) -> Outcome {
     let others = Service::accepting(&any, 1);
     let to = I2pName::Destination(Box::new(far.destination().clone()));
     let patience = lab.bridges.patience();
-    let tried = until_each(patience, FIRST, async || visit(&lab.near, &to, 0).await.map(|(_, tag)| tag));
+    let tried =
+        until_each(patience, patience / FIRST, async || visit(&lab.near, &to, 0).await.map(|(_, tag)| tag));
     let tried = tried.await.map_err(|why| Failure::new(format!("{why}{}", said(&others))))?;
     others.visit(tried.value)?;
     if !lab.bridges.capabilities.stream_ports() {
@@ -62,7 +63,7 @@ async fn streams(lab: &Lab<'_>, far: &Primary) -> Outcome {
     }
     let exact = far.add_streams(PORT).await.promised("a subsession for streams to a port")?;
     let service = Service::accepting(&exact, 1);
-    let tried = until_each(patience, FIRST, async || {
+    let tried = until_each(patience, patience / FIRST, async || {
         let (_, tag) = visit(&lab.near, &to, PORT).await?;
         service.visit(tag).map(drop)
     });

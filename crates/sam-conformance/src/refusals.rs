@@ -32,9 +32,8 @@ pub(crate) async fn check(lab: &Lab<'_>, report: &Report) {
 async fn refused(lab: &Lab<'_>, name: &I2pName, expected: &[Refusal]) -> Outcome {
     let words: Vec<String> = expected.iter().map(ToString::to_string).collect();
     let words = words.join(" or ");
-    let error = match lab.near.connect(name, 80).await {
-        Err(error) => error,
-        Ok(_) => return Err(Failure::new(format!("promised: {words}; it was granted"))),
+    let Err(error) = lab.near.connect(name, 80).await else {
+        return Err(Failure::new(format!("promised: {words}; it was granted")));
     };
     ensure(expected.iter().any(|refusal| refusal.is(&error)), || format!("promised: {words}; {error}"))?;
     ensure(lab.near.is_alive(), || "promised: the session stays; it is gone".into())?;

@@ -25,8 +25,9 @@ pub(crate) type Tag = [u8; 8];
 
 /// For an answer over a stream that is up; emissary's streaming stalls for 7 to 9 s now and then.
 const ANSWER: Duration = Duration::from_secs(20);
-/// For the first stream. It may come before the acceptors do, and routers keep none for later.
-pub(crate) const FIRST: Duration = Duration::from_secs(3);
+/// For the first stream, as a part of the network's patience. It may come before the acceptors do, and routers keep none
+/// for later.
+pub(crate) const FIRST: u32 = 10;
 /// After an accept that failed, so that a router in trouble is not asked without end.
 const AFTER_FAILURE: Duration = Duration::from_millis(100);
 /// The longest line before a forwarded stream.
