@@ -3,7 +3,9 @@
 #![forbid(unsafe_code)]
 
 use i2p_name::{I2pName, Target};
-use i2p_sam::wire::{AcceptedFrom, Reply};
+use i2p_sam::wire::{
+    AcceptedFrom, DatagramStyle, Dialect, Line, Malformed, Received, Reply, Sender, SenderText,
+};
 use socks_wire::{
     Address, ClientHandshake, ClientRequest, ClientStep, Command, Encode, Error, Parsed, Protocol,
     Reassembled, Reassembly, ServerHandshake, Step, auth, udp, v4, v5,
@@ -13,12 +15,13 @@ use socks_wire::{
 pub type FuzzTarget = (&'static str, fn(&[u8]));
 
 /// All targets, by the names of their corpus directories.
-pub const TARGETS: [FuzzTarget; 6] = [
+pub const TARGETS: [FuzzTarget; 7] = [
     ("socks_handshake", socks_handshake),
     ("socks_client", socks_client),
     ("socks_messages", socks_messages),
     ("socks_udp", socks_udp),
     ("sam_reply", sam_reply),
+    ("sam_datagram", sam_datagram),
     ("target_name", target_name),
 ];
 
@@ -151,11 +154,60 @@ pub fn socks_udp(input: &[u8]) {
     }
 }
 
-/// A line from a router: understood or not, without panic.
+/// A line from a router: understood or refused as a whole, so that nothing is left to go wrong when it is used.
+///
+/// # Panics
+/// When a part of what was understood cannot be read.
 pub fn sam_reply(input: &[u8]) {
-    // What they come to is judged by the tests of their crate.
-    let _ = Reply::parse(input);
-    let _ = AcceptedFrom::parse(input);
+    if let Ok(line) = Line::parse(input) {
+        assert!(line.pairs().all(|pair| pair.is_ok()), "pairs were read once, and now are none");
+        for (key, value) in line.pairs().filter_map(Result::ok) {
+            assert!(!key.is_empty(), "a pair without a key");
+            assert!(key.len() + value.len() <= input.len(), "more than there is");
+            assert!(line.value(key).is_some(), "a key that is there and not found");
+        }
+    }
+    match Reply::parse(input) {
+        Ok(Reply::Naming { options, .. }) => assert!(options.iter().count() <= input.len()),
+        Ok(Reply::Ping(text) | Reply::Pong(text)) => assert!(text.len() < input.len(), "more than there is"),
+        Ok(_) | Err(Malformed) => {}
+    }
+    if let Ok(AcceptedFrom { destination, .. }) = AcceptedFrom::parse(input) {
+        assert!(input.starts_with(destination.as_bytes()), "a peer that is not said");
+        assert!(!destination.contains(['\n', ' ']), "more than a word");
+    }
+}
+
+/// A packet from a router, as each style and dialect has it: the payload is what is left of it, and the sender is of the
+/// kind that the style has.
+///
+/// # Panics
+/// When it is not.
+pub fn sam_datagram(input: &[u8]) {
+    let styles = [
+        DatagramStyle::Datagram,
+        DatagramStyle::Datagram2,
+        DatagramStyle::Datagram3,
+        DatagramStyle::Raw { protocol: None },
+    ];
+    for style in styles {
+        for dialect in [Dialect::Standard, Dialect::I2pd, Dialect::Emissary] {
+            let Ok(received) = Received::parse(style, dialect, input) else { continue };
+            assert!(input.ends_with(received.payload), "a payload that did not come");
+            let is_raw = matches!(style, DatagramStyle::Raw { .. });
+            assert_eq!(is_raw, received.sender == SenderText::Unknown, "{style:?}");
+            let kind = match received.sender.decode() {
+                // Base64 of the right length, and no more than that.
+                Err(Malformed) => true,
+                Ok(Sender::Destination(sender)) => {
+                    SenderText::Destination(&sender.to_base64()) == received.sender
+                }
+                Ok(Sender::Hash(_)) => style == DatagramStyle::Datagram3,
+                Ok(Sender::Unknown) => is_raw,
+            };
+            assert!(kind, "another sender: {:?} of {style:?}", received.sender);
+        }
+    }
 }
 
 /// A host from a client: what is understood as I2P fits into a SAM line and is its own canonical form.

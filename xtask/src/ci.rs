@@ -30,6 +30,11 @@ pub(crate) const STEPS: &[Chore] = &[
         run: steps::install,
     },
     Chore {
+        name: interop::sam_conformance::NAME,
+        what: "the SAM client against real i2pd routers",
+        run: interop::sam_conformance::run,
+    },
+    Chore {
         name: conformance::NAME,
         what: "how our proxy and others behave, byte by byte (--write: docs/conformance.md)",
         run: conformance::run,
@@ -60,13 +65,13 @@ fn summary(taken: &[(&str, Duration)], success: bool) -> String {
     for (index, (name, duration)) in taken.iter().enumerate() {
         let failed = !success && index + 1 == taken.len();
         let word = if failed { "FAILED" } else { "ok" };
-        text += &format!("{name:12} {word:6} {:7.1} s\n", duration.as_secs_f64());
+        text += &format!("{name:15} {word:6} {:7.1} s\n", duration.as_secs_f64());
     }
     for step in STEPS.iter().skip(taken.len()) {
-        text += &format!("{:12} not run\n", step.name);
+        text += &format!("{:15} not run\n", step.name);
     }
     let total: Duration = taken.iter().map(|(_, duration)| duration).sum();
-    text + &format!("{:12} {:14.1} s\n", "all", total.as_secs_f64())
+    text + &format!("{:15} {:14.1} s\n", "all", total.as_secs_f64())
 }
 
 #[cfg(test)]
@@ -78,12 +83,10 @@ mod tests {
         let second = Duration::from_secs(1);
         let text = summary(&[("tools", second), ("fmt", second)], false);
         assert!(
-            text.contains(
-                "tools        ok         1.0 s\nfmt          FAILED     1.0 s\nclippy       not run\n"
-            ),
+            text.contains("tools           ok         1.0 s\nfmt             FAILED     1.0 s\nclippy          not run\n"),
             "{text}"
         );
-        assert!(text.ends_with("all                     2.0 s\n"), "{text}");
+        assert!(text.ends_with("all                        2.0 s\n"), "{text}");
         assert!(!summary(&[("tools", second)], true).contains("FAILED"));
     }
 }

@@ -52,6 +52,7 @@ fn main() -> ExitCode {
             return ExitCode::SUCCESS;
         }
         [interop::NAME, INSIDE] => Chore { run: interop::inside, ..CI },
+        [interop::sam_conformance::NAME, INSIDE] => Chore { run: interop::sam_conformance::inside, ..CI },
         [conformance::NAME, INSIDE] => Chore { run: |workspace| conformance::inside(workspace, false), ..CI },
         [conformance::NAME, INSIDE, conformance::WRITE] => {
             Chore { run: |workspace| conformance::inside(workspace, true), ..CI }
@@ -77,7 +78,7 @@ fn all() -> impl Iterator<Item = Chore> {
 }
 
 fn list() -> String {
-    let lines = all().map(|Chore { name, what, .. }| format!("  cargo xtask {name:12}  {what}\n"));
+    let lines = all().map(|Chore { name, what, .. }| format!("  cargo xtask {name:15}  {what}\n"));
     std::iter::once("The project's chores:\n".into()).chain(lines).collect()
 }
 

@@ -27,6 +27,7 @@ const FIRST_NETWORK_ID: u8 = 16;
 pub struct PrivateNetwork {
     network_id: u8,
     sam_addresses: Vec<SocketAddr>,
+    sam_udp_addresses: Vec<SocketAddr>,
     router_infos: Vec<Vec<u8>>,
     _thread: RouterThread,
 }
@@ -57,6 +58,12 @@ impl PrivateNetwork {
     #[must_use]
     pub fn sam_addresses(&self) -> &[SocketAddr] {
         &self.sam_addresses
+    }
+
+    /// Where the bridges take datagrams, in the order of [`PrivateNetwork::sam_addresses`].
+    #[must_use]
+    pub fn sam_udp_addresses(&self) -> &[SocketAddr] {
+        &self.sam_udp_addresses
     }
 
     /// The number that keeps this network's routers apart from other networks'. I2P itself has 2.
@@ -109,14 +116,16 @@ impl PrivateNetworkBuilder {
             return Err(Error::NetworkShape { routers, floodfills, sam_bridges });
         }
         let thread = RouterThread::start()?;
-        let (network_id, sam_addresses, router_infos) = thread.run(self.start_routers()).await?;
-        Ok(PrivateNetwork { network_id, sam_addresses, router_infos, _thread: thread })
+        let (network_id, bridges, router_infos) = thread.run(self.start_routers()).await?;
+        let (sam_addresses, sam_udp_addresses) = bridges.into_iter().unzip();
+        Ok(PrivateNetwork { network_id, sam_addresses, sam_udp_addresses, router_infos, _thread: thread })
     }
 
-    async fn start_routers(self) -> Result<(u8, Vec<SocketAddr>, Vec<Vec<u8>>), Error> {
+    /// The network's ID, the addresses of its bridges for TCP and for UDP, and the router infos.
+    async fn start_routers(self) -> Result<(u8, Vec<(SocketAddr, SocketAddr)>, Vec<Vec<u8>>), Error> {
         let [byte] = random()?;
         let network_id = FIRST_NETWORK_ID + byte % (u8::MAX - FIRST_NETWORK_ID);
-        let (mut sam_addresses, mut router_infos) = (Vec::new(), Vec::new());
+        let (mut bridges, mut router_infos) = (Vec::new(), Vec::new());
         for index in 0..self.routers {
             let floodfill = index < self.floodfills;
             let with_sam = index >= self.routers - self.sam_bridges;
@@ -127,12 +136,12 @@ impl PrivateNetworkBuilder {
                 .await
                 .map_err(|error| Error::Router { problem: error.to_string() })?;
             if with_sam {
-                sam_addresses.push(sam_address(&router)?);
+                bridges.push((sam_address(&router)?, sam_udp_address(&router)?));
             }
             router_infos.push(info);
             tokio::spawn(router);
         }
-        Ok((network_id, sam_addresses, router_infos))
+        Ok((network_id, bridges, router_infos))
     }
 }
 
@@ -179,6 +188,11 @@ pub(crate) fn sam_config() -> SamConfig {
 pub(crate) fn sam_address(router: &Router<Runtime>) -> Result<SocketAddr, Error> {
     let missing = || Error::Router { problem: "its SAM bridge has no address".into() };
     router.protocol_address_info().sam_tcp.ok_or_else(missing)
+}
+
+fn sam_udp_address(router: &Router<Runtime>) -> Result<SocketAddr, Error> {
+    let missing = || Error::Router { problem: "its SAM bridge takes no datagrams".into() };
+    router.protocol_address_info().sam_udp.ok_or_else(missing)
 }
 
 fn random<const N: usize>() -> Result<[u8; N], Error> {

@@ -71,7 +71,8 @@ impl Capabilities {
             (_, DatagramStyle::Datagram | DatagramStyle::Raw { .. }) | (Dialect::Standard, _) => true,
             // i2pd learned both, and to say 3.3, between 2.45 and 2.58.
             (Dialect::I2pd, _) => self.version.minor >= 3,
-            (Dialect::Emissary, style) => style == DatagramStyle::Datagram2,
+            // emissary opens sessions for DATAGRAM2 and delivers none of them: one that comes in ends its SAM server (0.4.0).
+            (Dialect::Emissary, _) => false,
         }
     }
 
@@ -151,6 +152,8 @@ mod tests {
         assert_eq!((java.dialect(), java.primary()), (Dialect::Standard, Some(PrimaryWord::Primary)));
         let emissary = learn(2, "NAMING REPLY RESULT=KEY_NOT_FOUND NAME=x");
         assert_eq!((emissary.dialect(), emissary.lookups()), (Dialect::Emissary, Lookups::OnSession));
+        assert!(emissary.datagrams(DatagramStyle::Datagram));
+        assert!(!emissary.datagrams(DatagramStyle::Datagram2));
         assert!(!emissary.datagrams(DatagramStyle::Datagram3));
         for (minor, modern) in [(1, false), (3, true)] {
             let i2pd = learn(minor, "NAMING REPLY RESULT=INVALID_KEY NAME=x");

@@ -23,6 +23,9 @@ use crate::{
 /// Requests that may wait for their turn: emissary loses one of two lookups that run at once, so all go one by one.
 const WAITING: usize = 64;
 
+/// For the answer to a lookup that nobody waits for any more: an address book is at hand.
+const ABANDONED: Duration = Duration::from_secs(1);
+
 /// What is asked of the router about a session, over its control connection.
 enum Request {
     Lookup { name: I2pName, reply: oneshot::Sender<Result<Destination, Error>> },
@@ -250,13 +253,21 @@ impl Actor {
         let timed_out = Err(Error::Timeout { phase: Phase::NamingLookup, limit });
         let result = tokio::select! {
             result = timeout(limit, self.naming_reply(name)) => result.unwrap_or(timed_out),
-            // The answer, when it comes, is known by its name and skipped.
-            () = reply.closed() => return Ok(()),
+            () = reply.closed() => return self.abandoned(name).await,
         };
         let lost = matches!(result, Err(Error::SessionLost));
         // Whoever asked may have gone just now.
         let _ = reply.send(result);
         if lost { Err(Error::SessionLost) } else { Ok(()) }
+    }
+
+    /// Gives the answer to a lookup that nobody waits for any more a moment to come: emissary loses a command that it gets
+    /// before it has answered the one before. An answer that takes longer is known by its name and skipped.
+    async fn abandoned(&mut self, name: &I2pName) -> Result<(), Error> {
+        match timeout(ABANDONED, self.naming_reply(name)).await {
+            Ok(Err(Error::SessionLost)) => Err(Error::SessionLost),
+            _ => Ok(()),
+        }
     }
 
     async fn naming_reply(&mut self, name: &I2pName) -> Result<Destination, Error> {

@@ -113,7 +113,14 @@ impl Session {
     ///
     /// # Errors
     /// [`Error::Refused`] with the router's word, [`Error::Timeout`], [`Error::Closed`] (emissary's way to say
-    /// several things), [`Error::SessionLost`], and what [`Bridge::capabilities`] can say.
+    /// several things), [`Error::SessionLost`], and what [`Bridge::capabilities`] can say. The words:
+    ///
+    /// | why | Java I2P 2.7 | i2pd | emissary |
+    /// |---|---|---|---|
+    /// | a host name that nobody has | `INVALID_KEY` | `INVALID_KEY` | `I2P_ERROR`, or [`Error::Closed`] |
+    /// | a base32 address of nobody | `INVALID_KEY` | `CANT_REACH_PEER` | `CANT_REACH_PEER` |
+    /// | a destination of nobody | `CANT_REACH_PEER` | `CANT_REACH_PEER` | `CANT_REACH_PEER` |
+    /// | a session that accepts nothing | `CANT_REACH_PEER` | granted, and ended after 10 s | granted, and silent |
     pub async fn connect(&self, destination: &I2pName, port: u16) -> Result<TcpStream, Error> {
         let phase = Phase::StreamConnect;
         let Inner { bridge, control, id, .. } = &*self.inner;

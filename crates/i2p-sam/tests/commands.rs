@@ -66,7 +66,10 @@ fn sessions() {
     assert!(with_key.ends_with(end), "{with_key}");
 
     let add = |style, listen_port| line(&SessionAdd { id: &id, style, listen_port });
-    assert_eq!(add(Style::Stream, 0), format!("SESSION ADD STYLE=STREAM ID={shown}\n"));
+    assert_eq!(
+        add(Style::Stream, 0),
+        format!("SESSION ADD STYLE=STREAM ID={shown} FROM_PORT=0 LISTEN_PORT=0\n")
+    );
     assert_eq!(
         add(Style::Stream, 80),
         format!("SESSION ADD STYLE=STREAM ID={shown} FROM_PORT=80 LISTEN_PORT=80\n")

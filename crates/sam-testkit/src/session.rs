@@ -131,6 +131,10 @@ fn add(connection: &Connection, command: &Command) -> Result<String, Refusal> {
     let has_port = command.get("PORT").is_some();
     let style = match (dialect, style) {
         (Dialect::Java, _) => java_subsession(command, given, style, has_port)?,
+        // As seen in 2.45.1: its reading stops at a port that is not said.
+        (Dialect::I2pd, Some(Style::Stream)) if command.get("FROM_PORT").is_none() => {
+            return Err(Refusal::Ignored);
+        }
         // D11.
         (Dialect::I2pd | Dialect::I2pdMaster, Some(Style::Stream)) => Style::Stream,
         (Dialect::I2pd | Dialect::I2pdMaster, _) => return Err(Refusal::message("Unsupported STYLE")),

@@ -10,6 +10,7 @@ mod curl;
 mod i2pd;
 mod payload;
 mod proxy;
+pub(crate) mod sam_conformance;
 mod site;
 
 use std::{path::Path, time::Duration};
@@ -58,14 +59,19 @@ pub(crate) fn run(workspace: &Workspace) -> Result<()> {
 
 /// Inside: the network and the checks.
 pub(crate) fn inside(workspace: &Workspace) -> Result<()> {
-    ensure!(namespace::is_inside(), "{INSIDE} is what the suite says to itself; run cargo xtask {NAME}");
+    in_lab(workspace, NAME, async |lab| suite(workspace, lab).await)
+}
+
+/// Does `work` inside the namespace, in a directory for the network that stays when it fails.
+fn in_lab(workspace: &Workspace, chore: &str, work: impl AsyncFnOnce(&Path) -> Result<()>) -> Result<()> {
+    ensure!(namespace::is_inside(), "{INSIDE} is what the suite says to itself; run cargo xtask {chore}");
     let parent = workspace.target().join("interop");
     std::fs::create_dir_all(&parent).with_context(|| format!("could not make {}", parent.display()))?;
     let lab =
         tempfile::Builder::new().prefix("lab-").tempdir_in(&parent).context("no directory for the lab")?;
     let outcome = Runtime::new().context("no runtime")?.block_on(async {
         tokio::select! {
-            result = suite(workspace, lab.path()) => Some(result),
+            result = work(lab.path()) => Some(result),
             () = namespace::outside_is_gone() => None,
         }
     });

@@ -145,11 +145,13 @@ impl Command for SessionAdd<'_> {
     fn line(&self, dialect: Dialect) -> Result<Zeroizing<String>, Unspeakable> {
         let line = LineWriter::new(dialect, "SESSION ADD");
         let line = self.style.write(line).plain("ID", self.id.as_str());
-        let port = nonzero(self.listen_port);
         match self.style {
-            // A stream subsession listens on its own FROM_PORT, or on all.
-            Style::Stream => line.plain_if("FROM_PORT", port).plain_if("LISTEN_PORT", port).end(),
-            _ => line.plain_if("LISTEN_PORT", port).end(),
+            // A stream subsession listens on its own FROM_PORT, or on all. i2pd 2.45 never answers, and is deaf on the
+            // connection from then on, where FROM_PORT is not said.
+            Style::Stream => {
+                line.plain("FROM_PORT", self.listen_port).plain("LISTEN_PORT", self.listen_port).end()
+            }
+            _ => line.plain_if("LISTEN_PORT", nonzero(self.listen_port)).end(),
         }
     }
 }

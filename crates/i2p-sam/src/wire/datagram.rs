@@ -34,7 +34,7 @@ impl DatagramStyle {
     }
 
     /// The longest payload, in bytes, that SAM carries. About 11,000 bytes arrive reliably; emissary 0.4 loses those beyond
-    /// 4,000.
+    /// 4,000, and i2pd 2.45 raw ones of fewer than three.
     #[must_use]
     pub fn max_payload(self) -> usize {
         match self {
@@ -68,7 +68,7 @@ pub(crate) fn write_send_header(
 /// Who sent a datagram.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Sender {
-    /// Its destination, proven by a signature.
+    /// Its destination, proven by a signature; on a session for [`DatagramStyle::Datagram3`] by nothing.
     Destination(Destination),
     /// The hash of its destination, proven by nothing.
     Hash(B32),
@@ -122,7 +122,8 @@ impl<'a> Received<'a> {
     /// # Errors
     /// [`Malformed`] when the line before the payload is not what the style has.
     pub fn parse(style: DatagramStyle, dialect: Dialect, packet: &'a [u8]) -> Result<Self, Malformed> {
-        if let (DatagramStyle::Raw { .. }, Dialect::I2pd) = (style, dialect) {
+        // Others than Java I2P put nothing before a raw datagram, with HEADER=true or without.
+        if let (DatagramStyle::Raw { .. }, Dialect::I2pd | Dialect::Emissary) = (style, dialect) {
             return Ok(Self { sender: SenderText::Unknown, ports: Ports::default(), payload: packet });
         }
         let head = packet.get(..MAX_HEADER).unwrap_or(packet);
@@ -134,15 +135,14 @@ impl<'a> Received<'a> {
         let mut words = line.trim_end_matches('\r').split(' ');
         let sender = match style {
             DatagramStyle::Raw { .. } => SenderText::Unknown,
-            DatagramStyle::Datagram3 => {
-                let hash =
-                    words.next().filter(|word| word.len() == 44 && is_base64(word)).ok_or(Malformed)?;
-                SenderText::Hash(hash)
-            }
             _ => {
-                let word =
-                    words.next().filter(|word| word.len() >= 516 && is_base64(word)).ok_or(Malformed)?;
-                SenderText::Destination(word)
+                let word = words.next().filter(|word| is_base64(word)).ok_or(Malformed)?;
+                match (style, word.len()) {
+                    (DatagramStyle::Datagram3, 44) => SenderText::Hash(word),
+                    // For DATAGRAM3 too: i2pd's master looks the hash up before it passes the datagram on.
+                    (_, 516..) => SenderText::Destination(word),
+                    _ => return Err(Malformed),
+                }
             }
         };
         Ok(Self { sender, ports: Ports::among(words)?, payload })
@@ -175,10 +175,16 @@ mod tests {
         let received = Received::parse(RAW, Dialect::Standard, packet).unwrap();
         assert_eq!((received.sender, received.ports), (SenderText::Unknown, Ports { from: 1, to: 2 }));
         // No header at all.
-        assert_eq!(Received::parse(RAW, Dialect::I2pd, b"a\nb").unwrap().payload, b"a\nb");
+        for dialect in [Dialect::I2pd, Dialect::Emissary] {
+            assert_eq!(Received::parse(RAW, dialect, b"a\nb").unwrap().payload, b"a\nb");
+        }
         let hash = format!("{}=\nx", "A".repeat(43));
         let received = Received::parse(DatagramStyle::Datagram3, Dialect::Standard, hash.as_bytes()).unwrap();
         assert_eq!(received.sender.decode(), Ok(Sender::Hash(B32::from_hash([0; 32]))));
+        // i2pd's master says the destination.
+        let packet = format!("{destination}\nx");
+        let received = Received::parse(DatagramStyle::Datagram3, Dialect::I2pd, packet.as_bytes()).unwrap();
+        assert_eq!(received.sender, SenderText::Destination(&destination));
     }
 
     #[test]

@@ -1,0 +1,143 @@
+//! The conformance suite against the test kit, or against whatever `SAM_CONFORMANCE_PEER` says.
+//!
+//! | variable | value |
+//! |---|---|
+//! | `SAM_CONFORMANCE_PEER` | `testkit-java`, `testkit-i2pd`, `testkit-i2pd-master`, `testkit-emissary`, or the bridges of running routers: `HOST:PORT`, or `HOST:PORT,HOST:PORT` for a near and a far one. Unset: the test kit in all its dialects |
+//! | `SAM_CONFORMANCE_CAPABILITIES` | what the routers' bridges can do, as `Capabilities` displays it; unset: whatever it is |
+//! | `SAM_CONFORMANCE_HOSTS` | `NAME=KEYFILE,...`: names in the near router's address book and the keys behind them, for sessions on the far one |
+//! | `SAM_CONFORMANCE_HOPS` | hops of each tunnel; unset: 1 |
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
+
+use std::{env, time::Duration};
+
+use i2p_sam::{Bridge, Error, KeyFile, Login, Phase, ResultWord, SessionOptions, wire::Text};
+use sam_conformance::{Host, Peer};
+use sam_testkit::{Dialect, TestBridge};
+use tokio::task::{JoinSet, LocalSet};
+
+/// Its name, its dialect, and what its bridge can do.
+const KITS: [(&str, Dialect, &str); 4] = [
+    (
+        "testkit-java",
+        Dialect::Java,
+        "SAM 3.3, dialect standard (Java I2P), datagrams 1 2 3 and raw, subsessions for streams and datagrams, stream \
+         ports carried",
+    ),
+    (
+        "testkit-i2pd",
+        Dialect::I2pd,
+        "SAM 3.1, dialect i2pd, datagrams 1 and raw, subsessions for streams, stream ports ignored",
+    ),
+    (
+        "testkit-i2pd-master",
+        Dialect::I2pdMaster,
+        "SAM 3.3, dialect i2pd, datagrams 1 2 3 and raw, subsessions for streams, stream ports ignored",
+    ),
+    (
+        "testkit-emissary",
+        Dialect::Emissary,
+        "SAM 3.2, dialect emissary, datagrams 1 and raw, subsessions for streams and datagrams, stream ports carried",
+    ),
+];
+
+#[tokio::test]
+async fn bridges_and_client_keep_what_the_client_promises() {
+    let chosen = env::var("SAM_CONFORMANCE_PEER").ok();
+    let wanted = |name: &str| chosen.as_deref().is_none_or(|chosen| chosen == name);
+    // The suite is one task, which does not move between threads.
+    let (local, mut runs) = (LocalSet::new(), JoinSet::new());
+    for (name, dialect, capabilities) in KITS.into_iter().filter(|kit| wanted(kit.0)) {
+        let run = async move {
+            let (_kit, peer) = kit(name, dialect, capabilities).await;
+            sam_conformance::run(&peer).await
+        };
+        runs.spawn_local_on(run, &local);
+    }
+    if runs.is_empty() {
+        let peer = running(&chosen.unwrap());
+        runs.spawn_local_on(async move { sam_conformance::run(&peer).await }, &local);
+    }
+    let reports = local.run_until(runs.join_all()).await;
+    reports.iter().for_each(|report| println!("{report}"));
+    let broken: Vec<_> = reports.iter().filter(|report| !report.all_hold()).collect();
+    assert!(broken.is_empty(), "{} of {} peers broke a promise, see above", broken.len(), reports.len());
+}
+
+async fn kit(name: &str, dialect: Dialect, capabilities: &str) -> (TestBridge, Peer) {
+    let kit = TestBridge::start_as(dialect).await;
+    let bridge = Bridge::new(kit.address());
+    let echo = Host {
+        name: "echo.i2p".parse().unwrap(),
+        destination: sam_testkit::destination().parse().unwrap(),
+        keys: None,
+    };
+    let peer = Peer {
+        name: name.into(),
+        near: bridge.clone().with_udp_address(kit.udp_address().parse().unwrap()),
+        far: bridge.with_udp_address(kit.udp_address().parse().unwrap()),
+        capabilities: Some(capabilities.into()),
+        hosts: vec![echo],
+        patience: Duration::from_secs(10),
+        hops: 1,
+        tunnels: 2,
+    };
+    (kit, peer)
+}
+
+/// Routers that run already.
+fn running(bridges: &str) -> Peer {
+    let (near, far) = bridges.split_once(',').unwrap_or((bridges, bridges));
+    assert!(
+        [near, far].iter().all(|bridge| bridge.contains(':')),
+        "SAM_CONFORMANCE_PEER is {bridges:?}: neither a dialect of the test kit nor HOST:PORT[,HOST:PORT]"
+    );
+    let hosts = env::var("SAM_CONFORMANCE_HOSTS").unwrap_or_default();
+    let host = |pair: &str| {
+        let (name, file) = pair.split_once('=').expect("SAM_CONFORMANCE_HOSTS holds NAME=KEYFILE,...");
+        let keys = KeyFile::new(file).load().unwrap().expect("the key file is there");
+        Host { name: name.parse().unwrap(), destination: keys.destination().clone(), keys: Some(keys) }
+    };
+    Peer {
+        name: bridges.into(),
+        near: Bridge::new(near),
+        far: Bridge::new(far),
+        capabilities: env::var("SAM_CONFORMANCE_CAPABILITIES").ok(),
+        hosts: hosts.split(',').filter(|pair| !pair.is_empty()).map(host).collect(),
+        patience: Duration::from_secs(40),
+        hops: env::var("SAM_CONFORMANCE_HOPS").map_or(1, |hops| hops.parse().expect("a number of hops")),
+        tunnels: 4,
+    }
+}
+
+/// Java I2P asks after three minutes of silence, and ends a session that does not answer.
+#[tokio::test(start_paused = true)]
+async fn a_session_survives_hours_of_silence() {
+    let kit = TestBridge::start_as(Dialect::Java).await;
+    let session = Bridge::new(kit.address()).create_session(&SessionOptions::default()).await.unwrap();
+    tokio::time::sleep(Duration::from_secs(2 * 3600)).await;
+    let pongs = kit.commands().iter().filter(|line| line.starts_with("PONG")).count();
+    assert!(pongs > 10, "{pongs} answers in two hours");
+    assert!(session.is_alive());
+    session.lookup(&"known.i2p".parse().unwrap()).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_bridge_that_asks_for_a_login_gets_it_or_says_no() {
+    let kit = TestBridge::start_as(Dialect::Java).await;
+    kit.require_login("operator", "two words");
+    let login = |password: &str| Login {
+        user: Text::new("operator").unwrap(),
+        password: Text::new(password).unwrap(),
+    };
+    let bridge = Bridge::new(kit.address());
+    for bridge in [bridge.clone(), bridge.clone().with_login(login("wrong"))] {
+        let error = bridge.create_session(&SessionOptions::default()).await.unwrap_err();
+        assert!(
+            matches!(error, Error::Refused { phase: Phase::Hello, result: ResultWord::I2pError, .. }),
+            "{error}"
+        );
+    }
+    let session =
+        bridge.with_login(login("two words")).create_session(&SessionOptions::default()).await.unwrap();
+    session.lookup(&"known.i2p".parse().unwrap()).await.unwrap();
+}
