@@ -11,6 +11,7 @@ mod limits;
 mod listener;
 mod pool;
 mod relay;
+mod resolver;
 mod sam_dialler;
 
 pub use dial::Dial;
@@ -19,4 +20,5 @@ pub use isolation::{Client, ClientAddress, ClientCredentials, Isolate, Isolation
 pub use limits::{Limits, SessionLimits};
 pub use listener::{BindError, Listeners, serve};
 pub use pool::{Lease, PoolFull, PoolOptions, SessionPool, SessionStatus, Wait};
+pub use resolver::{NameSource, Resolver, ResolverTimes};
 pub use sam_dialler::{SamDialler, Tunnel};

@@ -1,10 +1,12 @@
 use std::sync::Arc;
 
-use i2p_name::I2pName;
+use i2p_name::{HostName, I2pName};
 use i2p_sam::{Error, Phase, ResultWord, Session};
 use tokio::{net::TcpStream, time::Instant};
 
-use crate::{Client, Dial, Failure, Isolate, IsolationKey, Lease, SessionPool, Wait, limits::SessionLimits};
+use crate::{
+    Client, Dial, Failure, Isolate, IsolationKey, Lease, Resolver, SessionPool, Wait, limits::SessionLimits,
+};
 
 /// How a tunnel uses the sessions of a pool.
 #[derive(Debug, Clone, Default)]
@@ -21,13 +23,20 @@ pub struct SamDialler {
     pool: SessionPool,
     tunnel: Tunnel,
     limits: SessionLimits,
+    resolver: Resolver,
 }
 
 impl SamDialler {
     /// Dials through the sessions of this pool, by the rules of this tunnel.
     #[must_use]
     pub fn new(pool: SessionPool, tunnel: Tunnel) -> Self {
-        Self { pool, tunnel, limits: SessionLimits::default() }
+        Self { pool, tunnel, limits: SessionLimits::default(), resolver: Resolver::default() }
+    }
+
+    /// With other sources of names than the router alone. A resolver is best shared by all diallers: it remembers.
+    #[must_use]
+    pub fn with_resolver(self, resolver: Resolver) -> Self {
+        Self { resolver, ..self }
     }
 
     /// With other limits than the default ones.
@@ -49,31 +58,76 @@ impl Dial for SamDialler {
         loop {
             let lease = self.pool.lease(&key).map_err(|_| Failure::TooManySessions)?;
             let session = lease.session_within(wait).await?;
-            match open(&session, name, port).await {
+            match self.open(&session, name, port).await {
                 Ok(stream) => return Ok((stream, lease)),
                 // The router has gone, and nothing was sent yet: what is asked for may wait until it is back.
-                Err(Error::SessionLost) if Instant::now() < wait.router => {}
+                Err(Refusal::SessionLost) if Instant::now() < wait.router => {}
                 // The router has forgotten a session that it has not closed. Once: a router that does so at once again is
                 // not to be asked for ever.
-                Err(Error::Refused { result: ResultWord::InvalidId, .. }) if !renewed => {
+                Err(Refusal::SessionForgotten) if !renewed => {
                     renewed = true;
                     self.pool.renew(&key, &lease);
                 }
-                Err(error) => return Err(failure(&error)),
+                Err(refusal) => return Err(refusal.failure()),
             }
         }
     }
 }
 
-/// Looks a name up and connects.
-async fn open(session: &Session, name: &I2pName, port: u16) -> Result<TcpStream, Error> {
-    // A lookup of its own tells an unknown name from a destination that cannot be reached: in the answers to
-    // STREAM CONNECT routers mix the two up. Addresses by hash have nothing to look up in a book.
-    let resolved = match name {
-        I2pName::Host(host) => session.lookup(host).await?.into(),
-        other => other.clone(),
-    };
-    session.connect(&resolved, port).await
+impl SamDialler {
+    /// Looks a name up and connects.
+    async fn open(&self, session: &Session, name: &I2pName, port: u16) -> Result<TcpStream, Refusal> {
+        // A lookup of its own tells an unknown name from a destination that cannot be reached: in the answers to
+        // STREAM CONNECT routers mix the two up. Addresses by hash have nothing to look up in a book.
+        let found = match name {
+            I2pName::Host(host) => Some(self.look_up(session, host).await?),
+            _ => None,
+        };
+        let target = found.as_deref().unwrap_or(name);
+        session.connect(target, port).await.map_err(|error| Refusal::of(&error))
+    }
+
+    async fn look_up(&self, session: &Session, host: &HostName) -> Result<Arc<I2pName>, Refusal> {
+        let ask = async {
+            match session.lookup(host).await.map(I2pName::from) {
+                Ok(found) => Ok(Some(found)),
+                Err(error) => match Refusal::of(&error) {
+                    Refusal::Failed(Failure::NameUnknown) => Ok(None),
+                    refusal => Err(refusal),
+                },
+            }
+        };
+        self.resolver.resolve(host, ask).await?.ok_or(Refusal::Failed(Failure::NameUnknown))
+    }
+}
+
+/// Why a session did not open a stream.
+#[derive(Debug, Clone, Copy)]
+enum Refusal {
+    /// The session is gone, and another one may do better.
+    SessionLost,
+    /// The router has forgotten the session that it has not closed.
+    SessionForgotten,
+    /// As another one would.
+    Failed(Failure),
+}
+
+impl Refusal {
+    fn of(error: &Error) -> Self {
+        match error {
+            Error::SessionLost => Self::SessionLost,
+            Error::Refused { result: ResultWord::InvalidId, .. } => Self::SessionForgotten,
+            error => Self::Failed(failure(error)),
+        }
+    }
+
+    /// What the client is told when nothing else is tried.
+    fn failure(self) -> Failure {
+        match self {
+            Self::SessionLost | Self::SessionForgotten => Failure::RouterUnavailable,
+            Self::Failed(failure) => failure,
+        }
+    }
 }
 
 /// What a router's answer means. MESSAGE decides nothing but which of the "not reached" codes a client sees.

@@ -89,22 +89,24 @@ async fn stream_connect() {
 
 #[tokio::test]
 async fn naming_lookup() {
-    let reply = |word: &str| format!("NAMING REPLY RESULT={word} NAME=asked.i2p\n");
+    let answers = [
+        ("RESULT=KEY_NOT_FOUND NAME={NAME}", 4),
+        ("RESULT=INVALID_KEY NAME={NAME}", 4),
+        ("RESULT=LEASESET_NOT_FOUND NAME={NAME}", 4),
+        ("RESULT=PEER_NOT_FOUND NAME={NAME}", 4),
+        ("RESULT=I2P_ERROR NAME={NAME}", 1),
+        ("RESULT=WORD_OF_THE_FUTURE NAME={NAME}", 1),
+        ("RESULT=OK NAME={NAME}", 1),
+        ("RESULT=OK NAME={NAME} VALUE=AAAA", 1),
+    ];
     for dialect in EVERY_ROUTER {
         let bridge = TestBridge::start_as(dialect).await;
         let proxy = proxy(&bridge).await;
-        for (answer, expected) in [
-            (reply("KEY_NOT_FOUND"), 4),
-            (reply("INVALID_KEY"), 4),
-            (reply("LEASESET_NOT_FOUND"), 4),
-            (reply("PEER_NOT_FOUND"), 4),
-            (reply("I2P_ERROR"), 1),
-            (reply("WORD_OF_THE_FUTURE"), 1),
-            ("NAMING REPLY RESULT=OK NAME=asked.i2p\n".to_owned(), 1),
-            ("NAMING REPLY RESULT=OK NAME=asked.i2p VALUE=AAAA\n".to_owned(), 1),
-        ] {
-            bridge.on("NAMING LOOKUP NAME=asked.i2p", [Act::Send(answer.clone().into_bytes())]);
-            assert_eq!(codes(&proxy, "asked.i2p").await, expected, "{dialect:?}, {answer:?}");
+        for (number, (answer, expected)) in answers.into_iter().enumerate() {
+            // What a router said of a name is remembered: each answer is about another one.
+            let name = format!("asked-{number}.i2p");
+            bridge.on(&format!("NAMING LOOKUP NAME={name}"), [Act::line(&format!("NAMING REPLY {answer}"))]);
+            assert_eq!(codes(&proxy, &name).await, expected, "{dialect:?}, {answer}");
         }
     }
 }

@@ -1,0 +1,209 @@
+use std::{
+    collections::HashMap,
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use i2p_name::{HostName, I2pName};
+use moka::{Expiry, future::Cache};
+
+/// Names that are remembered. One takes less than a kilobyte.
+const REMEMBERED: u64 = 4096;
+
+/// Something that knows host names without asking anybody, such as an address book on disk.
+pub trait NameSource: Send + Sync + 'static {
+    /// What a name stands for: a destination or the hash of one. Nothing, if it is not known here. Is not to wait for anything but
+    /// a disk.
+    fn find(&self, name: &HostName) -> Option<I2pName>;
+}
+
+/// Names of the configuration.
+impl NameSource for HashMap<HostName, I2pName> {
+    fn find(&self, name: &HostName) -> Option<I2pName> {
+        self.get(name).cloned()
+    }
+}
+
+/// How long answers of the router are believed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ResolverTimes {
+    /// That a name has this destination.
+    pub known: Duration,
+    /// That a name is in no address book: short, since somebody may be adding it just now.
+    pub unknown: Duration,
+}
+
+impl Default for ResolverTimes {
+    fn default() -> Self {
+        Self { known: Duration::from_secs(600), unknown: Duration::from_secs(20) }
+    }
+}
+
+/// Finds the destinations of host names: in its sources, in their order, and then at the router, whose answers it remembers.
+/// However many ask for one name at once, the router is asked once.
+///
+/// Names are remembered for all clients together: a name has one destination, whoever asks. Clones share what they remember.
+#[derive(Clone)]
+pub struct Resolver {
+    sources: Arc<[Arc<dyn NameSource>]>,
+    router: bool,
+    answers: Cache<HostName, Answer>,
+}
+
+/// What the router said. Shared, since it is handed out again and again.
+#[derive(Debug, Clone)]
+enum Answer {
+    Known(Arc<I2pName>),
+    Unknown,
+}
+
+impl Resolver {
+    /// Asks these sources and then, if `router` says so, the router.
+    #[must_use]
+    pub fn new(sources: Vec<Arc<dyn NameSource>>, router: bool, times: ResolverTimes) -> Self {
+        let answers = Cache::builder().max_capacity(REMEMBERED).expire_after(Expire(times)).build();
+        Self { sources: sources.into(), router, answers }
+    }
+
+    /// The destination of a name; nothing, if nobody knows it. `ask` asks the router, and is run at most once for all who
+    /// want to know at one time; `Ok(None)` from it is "not known".
+    ///
+    /// # Errors
+    /// What `ask` says; that is not remembered.
+    pub async fn resolve<E: Clone + Send + Sync + 'static>(
+        &self,
+        name: &HostName,
+        ask: impl Future<Output = Result<Option<I2pName>, E>> + Send,
+    ) -> Result<Option<Arc<I2pName>>, E> {
+        if let Some(found) = self.sources.iter().find_map(|source| source.find(name)) {
+            return Ok(Some(Arc::new(found)));
+        }
+        if !self.router {
+            return Ok(None);
+        }
+        let ask = async {
+            Ok(match ask.await? {
+                Some(found) => Answer::Known(Arc::new(found)),
+                None => Answer::Unknown,
+            })
+        };
+        match self.answers.try_get_with_by_ref(name, ask).await {
+            Ok(Answer::Known(found)) => Ok(Some(found)),
+            Ok(Answer::Unknown) => Ok(None),
+            Err(error) => Err(E::clone(&error)),
+        }
+    }
+}
+
+impl Default for Resolver {
+    /// The router alone.
+    fn default() -> Self {
+        Self::new(Vec::new(), true, ResolverTimes::default())
+    }
+}
+
+/// Without the names.
+impl std::fmt::Debug for Resolver {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Resolver").field("sources", &self.sources.len()).finish_non_exhaustive()
+    }
+}
+
+struct Expire(ResolverTimes);
+
+impl Expiry<HostName, Answer> for Expire {
+    fn expire_after_create(&self, _: &HostName, answer: &Answer, _: Instant) -> Option<Duration> {
+        Some(match answer {
+            Answer::Known(_) => self.0.known,
+            Answer::Unknown => self.0.unknown,
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
+
+    use i2p_name::B32;
+    use tokio::sync::Notify;
+
+    use super::*;
+
+    fn name(text: &str) -> HostName {
+        text.parse().unwrap()
+    }
+
+    fn destination(byte: u8) -> I2pName {
+        I2pName::B32(B32::from_hash([byte; 32]))
+    }
+
+    type Asked = Result<Option<I2pName>, &'static str>;
+
+    async fn says(asked: &AtomicUsize, answer: Asked) -> Asked {
+        asked.fetch_add(1, Relaxed);
+        answer
+    }
+
+    #[tokio::test]
+    async fn sources_go_first_in_their_order() {
+        let book =
+            |byte| Arc::new(HashMap::from([(name("a.i2p"), destination(byte))])) as Arc<dyn NameSource>;
+        let resolver = Resolver::new(vec![book(1), book(2)], true, ResolverTimes::default());
+        let asked = AtomicUsize::new(0);
+        let found = resolver.resolve(&name("a.i2p"), says(&asked, Ok(Some(destination(3))))).await.unwrap();
+        assert_eq!(*found.unwrap(), destination(1));
+        assert_eq!(asked.load(Relaxed), 0);
+        let found = resolver.resolve(&name("b.i2p"), says(&asked, Ok(Some(destination(3))))).await.unwrap();
+        assert_eq!(*found.unwrap(), destination(3));
+        let alone = Resolver::new(vec![book(1)], false, ResolverTimes::default());
+        assert_eq!(alone.resolve(&name("b.i2p"), says(&asked, Err("asked"))).await, Ok(None));
+    }
+
+    #[tokio::test]
+    async fn answers_are_remembered_for_their_time_and_failures_are_not() {
+        let times = ResolverTimes { known: Duration::from_secs(600), unknown: Duration::from_millis(50) };
+        let resolver = Resolver::new(Vec::new(), true, times);
+        let asked = AtomicUsize::new(0);
+        for _ in 0..3 {
+            assert_eq!(resolver.resolve(&name("x.i2p"), says(&asked, Err("away"))).await, Err("away"));
+        }
+        assert_eq!(asked.swap(0, Relaxed), 3);
+        for _ in 0..3 {
+            let found = resolver.resolve(&name("a.i2p"), says(&asked, Ok(Some(destination(1))))).await;
+            assert_eq!(*found.unwrap().unwrap(), destination(1));
+            assert_eq!(resolver.resolve(&name("b.i2p"), says(&asked, Ok(None))).await, Ok(None));
+        }
+        assert_eq!(asked.swap(0, Relaxed), 2);
+        // The clock of the memory is the system's.
+        tokio::time::sleep(Duration::from_millis(80)).await;
+        let found = resolver.resolve(&name("b.i2p"), says(&asked, Ok(Some(destination(2))))).await;
+        assert_eq!(*found.unwrap().unwrap(), destination(2), "somebody has added it");
+    }
+
+    #[tokio::test]
+    async fn the_router_is_asked_once_for_all_who_want_to_know() {
+        let resolver = Resolver::default();
+        let (asked, go) = (Arc::new(AtomicUsize::new(0)), Arc::new(Notify::new()));
+        let ask = |resolver: Resolver| {
+            let (asked, go) = (Arc::clone(&asked), Arc::clone(&go));
+            tokio::spawn(async move {
+                let ask = async {
+                    asked.fetch_add(1, Relaxed);
+                    go.notified().await;
+                    Ok::<_, &'static str>(Some(destination(1)))
+                };
+                resolver.resolve(&name("a.i2p"), ask).await
+            })
+        };
+        let tasks: Vec<_> = (0..10).map(|_| ask(resolver.clone())).collect();
+        // Whoever asked first may go: another one asks then.
+        while asked.load(Relaxed) == 0 {
+            tokio::task::yield_now().await;
+        }
+        go.notify_one();
+        for task in tasks {
+            assert!(task.await.unwrap().unwrap().is_some());
+        }
+        assert_eq!(asked.load(Relaxed), 1);
+    }
+}
