@@ -40,11 +40,11 @@ impl Cli {
     }
 
     pub(crate) fn command(&self) -> Command {
-        self.command.unwrap_or(Command::Run)
+        self.command.clone().unwrap_or(Command::Run)
     }
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Subcommand)]
+#[derive(Debug, Clone, PartialEq, Eq, Subcommand)]
 pub(crate) enum Command {
     /// Serve SOCKS clients until interrupted.
     Run,
@@ -53,6 +53,18 @@ pub(crate) enum Command {
     /// Prints the curl lines to try, and runs until interrupted. Uses --listen; --router, --sam and --state-dir have
     /// no meaning here.
     Demo,
+    /// Say what a name is, where it is looked up, and what is found there.
+    ///
+    /// Asks the places that the proxy asks, in their order, and prints what each says. Exit code 1 when the name leads
+    /// nowhere.
+    Resolve {
+        /// A host name, a .b32.i2p address or a destination in base64.
+        #[arg(value_name = "NAME")]
+        name: String,
+        /// Print JSON.
+        #[arg(long)]
+        json: bool,
+    },
 }
 
 #[derive(Debug, Args)]

@@ -11,6 +11,7 @@ mod exit;
 mod log;
 mod progress;
 mod proxy;
+mod resolve;
 mod router;
 mod sessions;
 mod signals;
@@ -45,6 +46,7 @@ fn run(cli: &Cli) -> Result<(), Failure> {
     let result = runtime.block_on(async {
         match cli.command() {
             Command::Run => proxy::run(&config, &progress).await,
+            Command::Resolve { name, json } => resolve::run(&config, &name, json).await,
             #[cfg(feature = "embedded")]
             Command::Demo => demo::run(&config, &progress).await,
             #[cfg(not(feature = "embedded"))]

@@ -147,7 +147,7 @@ fn say(progress: &Progress, event: i2p_embedded::Progress) {
 }
 
 /// The bridge of the configuration.
-fn bridge(config: &Config) -> Result<Bridge, Failure> {
+pub(crate) fn bridge(config: &Config) -> Result<Bridge, Failure> {
     let router = &config.router;
     let mut bridge = Bridge::new(router.sam.as_str());
     if let Some(address) = router.sam_udp {

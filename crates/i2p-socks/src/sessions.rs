@@ -1,11 +1,11 @@
 //! The pools of sessions that the tunnels of the configuration need.
 
-use std::{collections::HashMap, fs, num::NonZeroUsize, path::Path};
+use std::{collections::HashMap, fs, num::NonZeroUsize, path::Path, sync::Arc};
 
 #[cfg(feature = "embedded")]
 use i2p_sam::SessionOptions;
 use i2p_sam::{Bridge, KeyFile};
-use i2p_tunnel::{PoolOptions, SamDialler, SessionPool};
+use i2p_tunnel::{NameSource, PoolOptions, Resolver, ResolverTimes, SamDialler, SessionPool};
 
 use crate::{
     config::{Config, KeyMode, TunnelConfig},
@@ -19,6 +19,7 @@ const KEYS: &str = "keys";
 pub(crate) struct Sessions {
     shared: SessionPool,
     kept: HashMap<String, SessionPool>,
+    resolver: Resolver,
 }
 
 impl Sessions {
@@ -41,20 +42,24 @@ impl Sessions {
             options.delay_open = true;
             options.warm_spares = 0;
         }
-        Ok(Self { shared: SessionPool::new(bridge.clone(), options), kept })
+        Ok(Self { shared: SessionPool::new(bridge.clone(), options), kept, resolver: resolver(config) })
     }
 
     /// One pool for all tunnels, of sessions like this.
     #[cfg(feature = "embedded")]
     pub(crate) fn like(bridge: Bridge, session: SessionOptions) -> Self {
         let options = PoolOptions { session, idle_close: None, ..PoolOptions::default() };
-        Self { shared: SessionPool::new(bridge, options), kept: HashMap::new() }
+        Self {
+            shared: SessionPool::new(bridge, options),
+            kept: HashMap::new(),
+            resolver: Resolver::default(),
+        }
     }
 
     /// What dials for this tunnel.
     pub(crate) fn dialler(&self, tunnel: &TunnelConfig) -> SamDialler {
         let pool = self.kept.get(tunnel.name()).unwrap_or(&self.shared);
-        SamDialler::new(pool.clone(), tunnel.tunnel())
+        SamDialler::new(pool.clone(), tunnel.tunnel()).with_resolver(self.resolver.clone())
     }
 
     /// The pool of all tunnels without keys of their own.
@@ -68,6 +73,12 @@ impl Sessions {
             pool.first_ready().await;
         }
     }
+}
+
+/// Where names are looked up: in the configuration, then at the router.
+fn resolver(config: &Config) -> Resolver {
+    let fixed: Arc<dyn NameSource> = Arc::new(config.names.fixed.clone());
+    Resolver::new(vec![fixed], config.names.router, ResolverTimes::default())
 }
 
 fn key_file(state_dir: &Path, tunnel: &str) -> Result<KeyFile, Failure> {

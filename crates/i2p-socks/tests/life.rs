@@ -10,6 +10,7 @@ use std::{
 };
 
 use common::Running;
+use i2p_name::Destination;
 use sam_testkit::{Act, Endpoint, TestBridge};
 
 /// The reply code of a SOCKS5 CONNECT by name, and the open stream.
@@ -222,6 +223,50 @@ async fn a_bridge_that_asks_who_we_are_is_told() {
     let (code, _, stderr) = common::output(&args);
     assert_eq!(code, Some(64), "{stderr}");
     assert!(stderr.contains("cannot read the password file"), "{stderr}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_name_says_where_it_leads() {
+    let bridge = TestBridge::start().await;
+    let page = bridge.host("page.i2p", Endpoint::Http("hello".into()));
+    let b32 = page.parse::<Destination>().unwrap().b32().to_string();
+    let dir = tempfile::tempdir().unwrap();
+    let config = dir.path().join("i2p-socks.toml");
+    std::fs::write(&config, format!("[names.static]\n'own.i2p' = '{b32}'\n")).unwrap();
+    let resolve = |name: &str, more: &[&str]| {
+        let args = ["resolve", name, "--sam", &bridge.address(), "--config", config.to_str().unwrap()];
+        common::output(&[&args[..], more].concat())
+    };
+    let (code, stdout, stderr) = resolve("PAGE.i2p.", &[]);
+    assert_eq!(code, Some(0), "{stderr}");
+    let expected = format!(
+        "page.i2p is a host name\n  the configuration's names: not there\n  the router's address book: {b32}\n\
+         base32: {b32}\ndestination: {page}\n"
+    );
+    assert_eq!(stdout, expected);
+    let (_, stdout, _) = resolve("own.i2p", &["--json"]);
+    let json: serde_json::Value = serde_json::from_str(&stdout).unwrap();
+    assert_eq!((&json["name"], &json["b32"]), (&"own.i2p".into(), &b32.as_str().into()));
+    assert_eq!(json["steps"][0]["answer"], b32.as_str());
+    assert_eq!(json["steps"][1]["answer"], "not there");
+    for (name, code, says) in [
+        (b32.as_str(), 0, "is a base32 address"),
+        (page.as_str(), 0, "is a destination"),
+        ("nobody.i2p", 1, "the router's address book: not there"),
+        ("example.com", 1, "a host outside I2P"),
+        ("127.0.0.1", 1, "an IP address"),
+    ] {
+        let (found, stdout, stderr) = resolve(name, &[]);
+        assert_eq!(found, Some(code), "{name}: {stdout}{stderr}");
+        assert!(stdout.contains(says), "{name}: {stdout}");
+    }
+    let (code, stdout, stderr) = resolve("a b.i2p", &[]);
+    assert_eq!((code, stdout.as_str()), (Some(1), ""));
+    assert!(stderr.contains("byte 0x20 at position 1"), "{stderr}");
+    // What the configuration says is what the proxy does.
+    let args = ["--sam", &bridge.address(), "--listen", "127.0.0.1:0", "--config", config.to_str().unwrap()];
+    let mut proxy = Running::start(&args);
+    assert_eq!(connect(proxy.ready(), "own.i2p").0, 0);
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -1,5 +1,6 @@
 //! The configuration: defaults, then the file, then the environment and the command line.
 
+mod names;
 mod session;
 mod tunnel;
 mod values;
@@ -15,6 +16,7 @@ use serde::Deserialize;
 
 use self::values::ranged;
 pub(crate) use self::{
+    names::NamesConfig,
     session::SessionConfig,
     tunnel::{KeyMode, TunnelConfig},
     values::{Backend, BridgeAddress, ListenAddress},
@@ -34,6 +36,7 @@ pub(crate) const PUBLIC_NETWORK: u8 = 2;
 pub(crate) struct Config {
     pub(crate) router: RouterConfig,
     pub(crate) session: SessionConfig,
+    pub(crate) names: NamesConfig,
     /// One SOCKS tunnel each; none: one with the defaults.
     pub(crate) tunnel: Vec<TunnelConfig>,
     /// Where keys are kept, and what the embedded router knows; none: the platform's place for state.

@@ -1,0 +1,156 @@
+//! `resolve NAME`: what a name is, and what each place that is asked says of it.
+
+use std::io::Write;
+
+use i2p_name::{B32, Destination, HostName, I2pName, Target};
+use i2p_sam::{Bridge, Error, Phase, ResultWord};
+use serde::Serialize;
+
+use crate::{config::Config, exit::Failure, router::bridge};
+
+/// All that there is to say of a name.
+#[derive(Serialize)]
+struct Report {
+    /// The name in its canonical form.
+    name: String,
+    /// What kind of name it is.
+    form: &'static str,
+    /// Whoever was asked, and what they said.
+    steps: Vec<Step>,
+    /// The base32 address that it leads to, if it leads anywhere.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    b32: Option<String>,
+    /// The destination, if it is known.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    destination: Option<String>,
+}
+
+/// One place that was asked.
+#[derive(Serialize)]
+struct Step {
+    /// Which.
+    step: &'static str,
+    /// What it said, for people.
+    answer: String,
+}
+
+/// Says on stdout what a name is and where it leads; fails when it leads nowhere.
+pub(crate) async fn run(config: &Config, name: &str, json: bool) -> Result<(), Failure> {
+    let target = Target::parse(name.as_bytes()).map_err(|error| {
+        Failure::run_time(format_args!("that is no name that a client may ask for: {error}"))
+    })?;
+    let report = match target {
+        Target::I2p(name) => Report::of(config, name).await?,
+        Target::ClearNet(_) => Report::refused(name, "a host outside I2P, which is refused"),
+        Target::Ip(_) => Report::refused(name, "an IP address, which is refused"),
+        _ => Report::refused(name, "something that is refused"),
+    };
+    let text = if json {
+        serde_json::to_string_pretty(&report).map_err(Failure::run_time)? + "\n"
+    } else {
+        report.plain()
+    };
+    std::io::stdout()
+        .lock()
+        .write_all(text.as_bytes())
+        .map_err(|error| Failure::run_time(format_args!("cannot write to stdout: {error}")))?;
+    match report.b32 {
+        Some(_) => Ok(()),
+        None => Err(Failure::run_time("it leads nowhere: a client is told that, and nothing is sent")),
+    }
+}
+
+impl Report {
+    async fn of(config: &Config, name: I2pName) -> Result<Self, Failure> {
+        let shown = name.to_string();
+        Ok(match name {
+            I2pName::Host(host) => {
+                let mut report = Self::new(shown, "a host name");
+                report.look_up(config, &host).await?;
+                report
+            }
+            I2pName::B32(b32) => Self::new(shown, "a base32 address: the hash of a destination").at(b32),
+            I2pName::Blinded(_) => {
+                let mut report = Self::new(shown.clone(), "a base32 address of an encrypted lease set");
+                report.b32 = Some(shown);
+                report
+            }
+            I2pName::Destination(destination) => Self::new(shown, "a destination").with(&destination),
+        })
+    }
+
+    fn new(name: String, form: &'static str) -> Self {
+        Self { name, form, steps: Vec::new(), b32: None, destination: None }
+    }
+
+    fn refused(name: &str, form: &'static str) -> Self {
+        // It was parsed: there is nothing in it that a terminal could take for a command.
+        Self::new(name.to_owned(), form)
+    }
+
+    fn at(self, b32: B32) -> Self {
+        Self { b32: Some(b32.to_string()), ..self }
+    }
+
+    fn with(self, destination: &Destination) -> Self {
+        let destination_text = Some(destination.to_base64());
+        Self { destination: destination_text, ..self.at(destination.b32()) }
+    }
+
+    /// Asks every place, in the order in which the proxy asks them. The first that knows decides where it leads.
+    async fn look_up(&mut self, config: &Config, host: &HostName) -> Result<(), Failure> {
+        let fixed = config.names.fixed.get(host).cloned();
+        self.note("the configuration's names", fixed);
+        if config.names.router {
+            match ask(&bridge(config)?, host).await {
+                Ok(found) => self.note("the router's address book", found.map(I2pName::from)),
+                Err(error) => self.say("the router's address book", error.to_string()),
+            }
+        }
+        Ok(())
+    }
+
+    fn note(&mut self, step: &'static str, found: Option<I2pName>) {
+        let (b32, destination) = match &found {
+            Some(I2pName::Destination(destination)) => {
+                (Some(destination.b32().to_string()), Some(destination.to_base64()))
+            }
+            Some(other) => (Some(other.to_string()), None),
+            None => (None, None),
+        };
+        self.say(step, b32.clone().unwrap_or_else(|| "not there".to_owned()));
+        if self.b32.is_none() {
+            (self.b32, self.destination) = (b32, destination);
+        }
+    }
+
+    fn say(&mut self, step: &'static str, answer: String) {
+        self.steps.push(Step { step, answer });
+    }
+
+    fn plain(&self) -> String {
+        let mut text = format!("{} is {}\n", self.name, self.form);
+        for Step { step, answer } in &self.steps {
+            text += &format!("  {step}: {answer}\n");
+        }
+        for (what, value) in [("base32", &self.b32), ("destination", &self.destination)] {
+            if let Some(value) = value {
+                text += &format!("{what}: {value}\n");
+            }
+        }
+        text
+    }
+}
+
+/// What the router says; nothing, if it does not know the name.
+async fn ask(bridge: &Bridge, host: &HostName) -> Result<Option<Destination>, Error> {
+    match bridge.lookup(&host.clone().into()).await {
+        Ok(found) => Ok(Some(found)),
+        Err(Error::Refused {
+            phase: Phase::NamingLookup,
+            result: ResultWord::KeyNotFound | ResultWord::InvalidKey,
+            ..
+        }) => Ok(None),
+        Err(error) => Err(error),
+    }
+}
