@@ -103,7 +103,7 @@ fn running(bridges: &str) -> Peer {
         far: Bridge::new(far),
         capabilities: env::var("SAM_CONFORMANCE_CAPABILITIES").ok(),
         hosts: hosts.split(',').filter(|pair| !pair.is_empty()).map(host).collect(),
-        patience: Duration::from_secs(40),
+        patience: Duration::from_secs(15),
         hops: env::var("SAM_CONFORMANCE_HOPS").map_or(1, |hops| hops.parse().expect("a number of hops")),
         tunnels: 4,
     }

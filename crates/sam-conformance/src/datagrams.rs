@@ -7,7 +7,7 @@ use i2p_sam::{Bridge, DatagramPeer, DatagramSession, DatagramStyle, Error, MAX_P
 
 use crate::{
     expected::{Claim, claim},
-    lab::{Bridges, TUNNELS},
+    lab::{Bridges, TUNNELS, with_sessions},
     report::{Failure, Outcome, Promised, Report, Verdict, ensure, holds},
     retry::{Tried, until, until_each, within},
     service::payload,
@@ -24,8 +24,6 @@ const STYLES: [(DatagramStyle, &str); 4] = [
 const SIZES: [usize; 2] = [1_000, 4_000];
 /// How long one datagram may be on its way, before it counts as lost and is sent again.
 const ARRIVAL: Duration = Duration::from_secs(2);
-/// Sessions that are tried, see `Lab::find`.
-const SESSIONS: usize = 2;
 const ANY: Ports = Ports { from: 0, to: 0 };
 const SOME: Ports = Ports { from: 7, to: 8 };
 
@@ -114,18 +112,12 @@ async fn find(bridges: &Bridges<'_>, style: DatagramStyle) -> Result<(Pair, Stri
         };
         until_each(bridges.patience(), TUNNELS, create).await.map(|tried| tried.value)
     };
-    let mut why = Failure::new("no session was tried");
-    for _ in 0..SESSIONS {
+    with_sessions(async || {
         let (near, far) = tokio::try_join!(open(&bridges.peer.near), open(&bridges.peer.far))?;
-        match deliver(&near, &far, ANY, b"is anybody there", bridges.patience()).await {
-            Ok(tried) => {
-                let seen = tried.seen();
-                return Ok((Pair { near, far }, seen));
-            }
-            Err(failure) => why = failure,
-        }
-    }
-    Err(why)
+        let seen = deliver(&near, &far, ANY, b"is anybody there", bridges.patience()).await?.seen();
+        Ok((Pair { near, far }, seen))
+    })
+    .await
 }
 
 /// Sends a datagram until it arrives. What arrives besides, earlier copies among it, is skipped.

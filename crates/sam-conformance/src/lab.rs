@@ -16,8 +16,8 @@ use crate::{
 /// STREAM ACCEPTs that wait at once: more than there are streams at once. A router keeps no stream for later that nobody
 /// waits for.
 const ACCEPTS: usize = 16;
-/// Sessions that are tried before one counts as not to be found: i2pd 2.45 fails to publish some, for good.
-const SESSIONS: usize = 3;
+/// Sessions that are tried before they count as not to be found.
+const SESSIONS: usize = 4;
 
 /// Two bridges that answer.
 pub(crate) struct Bridges<'p> {
@@ -76,6 +76,21 @@ pub(crate) async fn open(
     until_each(patience, TUNNELS, create).await.map(|tried| tried.value)
 }
 
+/// Does what needs a session that can be found, again with a new one where it fails: i2pd 2.45 fails to publish some, for
+/// good. The failure is the last one's.
+pub(crate) async fn with_sessions<T>(
+    mut attempt: impl AsyncFnMut() -> Result<T, Failure>,
+) -> Result<T, Failure> {
+    let mut why = Failure::new("no session was tried");
+    for number in 1..=SESSIONS {
+        match Box::pin(attempt()).await {
+            Ok(value) => return Ok(value),
+            Err(failure) => why = Failure::new(format!("session {number} of {SESSIONS}: {failure}")),
+        }
+    }
+    Err(why)
+}
+
 /// Two sessions that have found each other: the near one connects, the far one is an echo.
 pub(crate) struct Lab<'b> {
     pub(crate) bridges: &'b Bridges<'b>,
@@ -102,34 +117,28 @@ impl<'b> Lab<'b> {
     async fn find(bridges: &'b Bridges<'b>) -> Result<(Self, String), Failure> {
         let Peer { near, far, hosts, .. } = bridges.peer;
         let patience = bridges.patience();
-        let mut near_session = None;
-        let mut why = Failure::new("no session was tried");
-        for index in 0..SESSIONS {
-            let host = hosts.get(index);
+        let (mut near_session, mut hosts_left) = (None, hosts.iter());
+        with_sessions(async || {
+            let host = hosts_left.next();
             let keys = host.and_then(|host| host.keys.clone());
             let options = keys.into_iter().fold(bridges.published(), SessionOptions::private_key);
-            let (far, near) = tokio::try_join!(open(far, &options, patience), async {
-                match near_session.take() {
-                    Some(session) => Ok(session),
+            let near = async {
+                match &near_session {
+                    Some(session) => Ok(Session::clone(session)),
                     None => open(near, &bridges.unpublished(), patience).await,
                 }
-            })?;
+            };
+            let (far, near) = tokio::try_join!(open(far, &options, patience), near)?;
+            near_session = Some(near.clone());
             let service = Service::accepting(&far, ACCEPTS);
             let to = I2pName::Destination(Box::new(far.destination().clone()));
-            let found =
-                until_each(patience, patience / FIRST, async || visit(&near, &to, 0).await.map(drop)).await;
-            match found {
-                Ok(tried) => {
-                    // An echo without keys is there whatever session it is.
-                    let host = host.or_else(|| hosts.iter().find(|host| host.keys.is_none()));
-                    let seen = tried.seen();
-                    return Ok((Self { bridges, near, far, service, host }, seen));
-                }
-                Err(failure) => why = Failure::new(format!("{} sessions: {failure}", index + 1)),
-            }
-            near_session = Some(near);
-        }
-        Err(why)
+            let visit = async || visit(&near, &to, 0).await.map(drop);
+            let seen = until_each(patience, patience / FIRST, visit).await?.seen();
+            // An echo without keys is there whatever session it is.
+            let host = host.or_else(|| hosts.iter().find(|host| host.keys.is_none()));
+            Ok((Self { bridges, near, far, service, host }, seen))
+        })
+        .await
     }
 
     /// The far session by its keys.

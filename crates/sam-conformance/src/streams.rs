@@ -2,12 +2,12 @@
 
 use std::time::Duration;
 
-use i2p_name::{Destination, I2pName};
+use i2p_name::I2pName;
 use i2p_sam::Ports;
 
 use crate::{
     expected::Unaccepted,
-    lab::{Lab, open},
+    lab::{Lab, open, with_sessions},
     report::{Failure, Outcome, Promised, Report, Verdict, ensure, holds},
     retry::{until, within},
     service::{Service, exchange, payload, visit},
@@ -115,50 +115,48 @@ async fn several(lab: &Lab<'_>, far: &I2pName) -> Outcome {
 
 async fn forward(lab: &Lab<'_>) -> Outcome {
     let patience = lab.bridges.patience();
-    let mut why = Failure::new("no session was tried");
-    // A session that is never found is not the forwarding's fault: see `Lab::find`.
-    for _ in 0..2 {
+    with_sessions(async || {
         let session = open(&lab.bridges.peer.far, &lab.bridges.published(), patience).await?;
         let (service, address) = Service::forwarded().await?;
-        let forwarding = session.forward(address, false).await.promised("streams are forwarded")?;
+        let _forwarding = session.forward(address, false).await.promised("streams are forwarded")?;
         let to = I2pName::Destination(Box::new(session.destination().clone()));
         let tried = until(patience, async || {
             let (mut stream, tag) = visit(&lab.near, &to, 0).await?;
             exchange(&mut stream, &payload(10_000, 2)).await?;
             Ok(tag)
         });
-        match tried.await {
-            Ok(tried) => {
-                let visit = service.visit(tried.value)?;
-                let same = visit.peer == *lab.near.destination();
-                ensure(same, || "promised: the near session in the first line; another was told".into())?;
-                drop(forwarding);
-                return holds(tried.seen());
-            }
-            Err(failure) => why = failure,
-        }
+        let tried = tried.await;
         let said = service.refusals();
         ensure(said.is_empty(), || said.join("; "))?;
-    }
-    Err(why)
+        let tried = tried?;
+        let same = service.visit(tried.value)?.peer == *lab.near.destination();
+        ensure(same, || "promised: the near session in the first line; another was told".into())?;
+        holds(tried.seen())
+    })
+    .await
 }
 
 /// A published session that has never accepted anything.
 async fn unaccepted(lab: &Lab<'_>) -> Outcome {
     let expected = &lab.bridges.expected.unaccepted;
     let patience = lab.bridges.patience();
-    let session = open(&lab.bridges.peer.far, &lab.bridges.published(), patience).await?;
-    let to = I2pName::Destination(Box::new(Destination::clone(session.destination())));
-    let tried = until(patience, async || match (lab.near.connect(&to, 0).await, expected) {
-        (Err(error), Unaccepted::Refused(refusal)) if refusal.is(&error) => Ok((None, error.to_string())),
-        (Ok(stream), Unaccepted::GrantedAndEnded | Unaccepted::GrantedAndSilent) => {
-            Ok((Some(stream), "granted".to_owned()))
-        }
-        // Not found yet, perhaps.
-        (Err(error), _) => Err(Failure::new(format!("promised: {expected:?}; {error}"))),
-        (Ok(_), _) => Err(Failure::new(format!("promised: {expected:?}; it was granted"))),
-    });
-    let (stream, said) = tried.await?.value;
+    let (_session, tried) = with_sessions(async || {
+        let session = open(&lab.bridges.peer.far, &lab.bridges.published(), patience).await?;
+        let to = I2pName::Destination(Box::new(session.destination().clone()));
+        let tried = until(patience, async || match (lab.near.connect(&to, 0).await, expected) {
+            (Err(error), Unaccepted::Refused(refusal)) if refusal.is(&error) => Ok((None, error.to_string())),
+            (Ok(stream), Unaccepted::GrantedAndEnded | Unaccepted::GrantedAndSilent) => {
+                Ok((Some(stream), "granted".to_owned()))
+            }
+            // Not found yet, perhaps.
+            (Err(error), _) => Err(Failure::new(format!("promised: {expected:?}; {error}"))),
+            (Ok(_), _) => Err(Failure::new(format!("promised: {expected:?}; it was granted"))),
+        });
+        let tried = tried.await?;
+        Ok((session, tried))
+    })
+    .await?;
+    let (stream, said) = tried.value;
     let Some(stream) = stream else { return holds(said) };
     let mut byte = [0];
     let limit = if *expected == Unaccepted::GrantedAndEnded { ENDED } else { SILENT };

@@ -2,9 +2,9 @@
 
 use std::path::Path;
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, ensure};
 use i2p_sam::KeyFile;
-use tokio::task::spawn_blocking;
+use tokio::process::Command;
 
 use super::{
     i2pd::{self, Network},
@@ -59,5 +59,10 @@ async fn suite(workspace: &Workspace, lab: &Path) -> Result<()> {
         .env("SAM_CONFORMANCE_PEER", &bridges)
         .env("SAM_CONFORMANCE_CAPABILITIES", CAPABILITIES)
         .env("SAM_CONFORMANCE_HOSTS", &hosts.join(","));
-    spawn_blocking(move || test.run()).await.context("the test was not run")?
+    println!("$ {test}");
+    // Ends with us: a test whose routers are gone would go on for minutes.
+    let status =
+        Command::from(test.command()).kill_on_drop(true).status().await.context("no test was run")?;
+    ensure!(status.success(), "the suite ended with {status}");
+    Ok(())
 }
