@@ -199,9 +199,13 @@ pub fn sam_datagram(input: &[u8]) {
             let kind = match received.sender.decode() {
                 // Base64 of the right length, and no more than that.
                 Err(Malformed) => true,
-                Ok(Sender::Destination(sender)) => {
-                    SenderText::Destination(&sender.to_base64()) == received.sender
-                }
+                // With padding or without.
+                Ok(Sender::Destination(sender)) => match received.sender {
+                    SenderText::Destination(text) => {
+                        sender.to_base64().trim_end_matches('=') == text.trim_end_matches('=')
+                    }
+                    _ => false,
+                },
                 Ok(Sender::Hash(_)) => style == DatagramStyle::Datagram3,
                 Ok(Sender::Unknown) => is_raw,
             };

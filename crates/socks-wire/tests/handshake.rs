@@ -36,6 +36,11 @@ fn run(input: &[u8], pieces: &[usize]) -> (End, Vec<u8>, Credentials) {
         match handshake.step(&input[start..given]) {
             Step::Receive { at_least } => {
                 assert!(at_least > 0);
+                let untaken = given - start;
+                assert!(
+                    untaken + at_least <= socks_wire::BUFFER,
+                    "{untaken} bytes and {at_least} more do not fit"
+                );
                 if given == input.len() {
                     return (End::Starved(at_least), sent, credentials);
                 }
@@ -299,8 +304,9 @@ proptest! {
         for version in [4, 5] {
             let mut input = input.clone();
             input[0] = version;
-            let (end, _) = whole(&input);
-            prop_assert!(!matches!(end, End::Starved(_)), "starved with a full buffer: {:?}", end);
+            // A full buffer of a first message is one that has an end. What comes after it, it may have a part of.
+            let (end, sent) = whole(&input);
+            prop_assert!(!matches!(end, End::Starved(_)) || !sent.is_empty(), "starved with a full buffer: {:?}", end);
         }
     }
 }
