@@ -41,6 +41,28 @@ impl Dial for SamDialler {
     type Hold = Lease;
 
     async fn dial(&self, client: &Client, name: &I2pName, port: u16) -> Result<(TcpStream, Lease), Failure> {
+        self.with_session(client, name, port, |session| open(session, name, port)).await
+    }
+
+    async fn lookup(&self, client: &Client, name: &I2pName, port: u16) -> Result<(), Failure> {
+        // What is behind an address by hash only a connection can tell.
+        let I2pName::Host(host) = name else { return Ok(()) };
+        // By the session of whoever asks, although all have the same address book: it will be needed next, and waits for
+        // a router that is away.
+        let look_up = async |session: Session| session.lookup(host).await;
+        self.with_session(client, name, port, look_up).await.map(|_| ())
+    }
+}
+
+impl SamDialler {
+    /// Does something with the session of a request, and again where that session has gone before anything was sent.
+    async fn with_session<T, F: Future<Output = Result<T, Error>>>(
+        &self,
+        client: &Client,
+        name: &I2pName,
+        port: u16,
+        work: impl Fn(Session) -> F,
+    ) -> Result<(T, Lease), Failure> {
         let Tunnel { isolate, dedicated } = &self.tunnel;
         let key = IsolationKey::new(*isolate, dedicated.clone(), client, name, port);
         let now = Instant::now();
@@ -49,8 +71,8 @@ impl Dial for SamDialler {
         loop {
             let lease = self.pool.lease(&key).map_err(|_| Failure::TooManySessions)?;
             let session = lease.session_within(wait).await?;
-            match open(&session, name, port).await {
-                Ok(stream) => return Ok((stream, lease)),
+            match work(session).await {
+                Ok(done) => return Ok((done, lease)),
                 // The router has gone, and nothing was sent yet: what is asked for may wait until it is back.
                 Err(Error::SessionLost) if Instant::now() < wait.router => {}
                 // The router has forgotten a session that it has not closed. Once: a router that does so at once again is
@@ -66,7 +88,7 @@ impl Dial for SamDialler {
 }
 
 /// Looks a name up and connects.
-async fn open(session: &Session, name: &I2pName, port: u16) -> Result<TcpStream, Error> {
+async fn open(session: Session, name: &I2pName, port: u16) -> Result<TcpStream, Error> {
     // A lookup of its own tells an unknown name from a destination that cannot be reached: in the answers to
     // STREAM CONNECT routers mix the two up. Addresses by hash have nothing to look up in a book.
     let resolved = match name {

@@ -3,6 +3,7 @@
 mod session;
 mod tunnel;
 mod values;
+mod virtual_addresses;
 
 use std::{
     fmt, fs,
@@ -18,6 +19,7 @@ pub(crate) use self::{
     session::SessionConfig,
     tunnel::{KeyMode, TunnelConfig},
     values::{Backend, BridgeAddress, ListenAddress},
+    virtual_addresses::VirtualAddressesConfig,
 };
 
 use crate::{cli::Options, exit::Failure};
@@ -36,6 +38,8 @@ pub(crate) struct Config {
     pub(crate) session: SessionConfig,
     /// One SOCKS tunnel each; none: one with the defaults.
     pub(crate) tunnel: Vec<TunnelConfig>,
+    /// The same for all tunnels.
+    pub(crate) virtual_addresses: VirtualAddressesConfig,
     /// Where keys are kept, and what the embedded router knows; none: the platform's place for state.
     #[serde(skip)]
     state_dir: Option<PathBuf>,
