@@ -90,7 +90,7 @@ impl FromStr for B32 {
 /// The base32 address of an encrypted lease set, also known as b33.
 ///
 /// Its alphabet and length are checked; its checksum and flags are not, the router does that.
-#[derive(Clone, PartialEq, Eq, Hash)]
+#[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct BlindedName(String);
 
 impl BlindedName {

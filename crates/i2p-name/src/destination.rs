@@ -18,7 +18,7 @@ pub(crate) const MAX_TEXT: usize = MAX_BYTES.div_ceil(3) * 4;
 ///
 /// Holds the binary form (common structures, "Destination"): 387 bytes and more, ended by a certificate whose
 /// length field matches. Keys inside are not checked.
-#[derive(Clone, PartialEq, Eq, Hash)]
+#[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Destination(Vec<u8>);
 
 impl Destination {

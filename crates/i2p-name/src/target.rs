@@ -90,7 +90,7 @@ fn printable(host: &[u8]) -> Result<&str, NameError> {
 
 /// A name of a destination. Its text form is what a router understands, and nothing a SAM line could be broken
 /// with.
-#[derive(Clone, PartialEq, Eq, Hash)]
+#[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum I2pName {
     /// In an address book.
     Host(HostName),

@@ -40,7 +40,7 @@ const PAGE: &str = "<!doctype html>
 /// Runs the demonstration until SIGINT or SIGTERM.
 pub(crate) async fn run(config: &Config, progress: &Progress) -> Result<(), Failure> {
     let stop = stop_token()?;
-    let proxy = Proxy::bind(&config.tunnels()).await?;
+    let proxy = Proxy::bind(config).await?;
     let Some(&address) = proxy.addresses().first() else { return Ok(()) };
     let start = async {
         let demo = Demo::start(progress).await?;

@@ -2,7 +2,7 @@
 
 use std::{io::Write, net::SocketAddr};
 
-use i2p_tunnel::{BindError, Limits, Listeners, serve};
+use i2p_tunnel::{AddressPool, BindError, Limits, Listeners, serve};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
@@ -22,7 +22,7 @@ pub(crate) const BUILDING: &str = "building tunnels; on a router that has just s
 pub(crate) async fn run(config: &Config, progress: &Progress) -> Result<(), Failure> {
     let stop = stop_token()?;
     // First what fails at once: a taken port is known before minutes of building tunnels.
-    let proxy = Proxy::bind(&config.tunnels()).await?;
+    let proxy = Proxy::bind(config).await?;
     let Some(router) = stop.run_until_cancelled(Router::find(config, progress)).await else { return Ok(()) };
     let router = router?;
     progress.step(3, BUILDING);
@@ -56,11 +56,17 @@ pub(crate) async fn run(config: &Config, progress: &Progress) -> Result<(), Fail
 pub(crate) struct Proxy {
     tunnels: Vec<(TunnelConfig, Listeners)>,
     addresses: Vec<SocketAddr>,
+    virtual_addresses: AddressPool,
 }
 
 impl Proxy {
-    pub(crate) async fn bind(tunnels: &[TunnelConfig]) -> Result<Self, Failure> {
-        let mut bound = Self { tunnels: Vec::with_capacity(tunnels.len()), addresses: Vec::new() };
+    pub(crate) async fn bind(config: &Config) -> Result<Self, Failure> {
+        let virtual_addresses = AddressPool::new(config.virtual_addresses.options()?).map_err(|error| {
+            Failure::run_time(format_args!("the operating system gives no random numbers: {error}"))
+        })?;
+        let tunnels = config.tunnels();
+        let mut bound =
+            Self { tunnels: Vec::with_capacity(tunnels.len()), addresses: Vec::new(), virtual_addresses };
         for tunnel in tunnels {
             for address in tunnel.listen().iter().filter(|address| !address.ip().is_loopback()) {
                 tracing::warn!(
@@ -70,7 +76,7 @@ impl Proxy {
             }
             let listeners = Listeners::bind(&tunnel.listen()).await.map_err(|error| cannot_listen(&error))?;
             bound.addresses.extend(listeners.addresses().map_err(Failure::run_time)?);
-            bound.tunnels.push((tunnel.clone(), listeners));
+            bound.tunnels.push((tunnel, listeners));
         }
         Ok(bound)
     }
@@ -87,7 +93,8 @@ impl Proxy {
         stop: &CancellationToken,
     ) -> impl Future<Output = ()> + use<> {
         let serving = self.tunnels.into_iter().map(|(tunnel, listeners)| {
-            serve(listeners, sessions.dialler(&tunnel), Limits::default(), stop.clone())
+            let addresses = self.virtual_addresses.clone();
+            serve(listeners, sessions.dialler(&tunnel), addresses, Limits::default(), stop.clone())
         });
         let serving: JoinSet<()> = serving.collect();
         async move {

@@ -1,10 +1,9 @@
-use std::{io, sync::Arc};
+use std::{io, sync::Arc, time::Duration};
 
-use i2p_name::{I2pName, NameError, Target};
 use socks_wire::{
     Authentication, Command, NotSocks,
     auth::{Credentials, Isolation},
-    stream::{AcceptError, Accepted, OwnedAddress, OwnedRequest, accept},
+    stream::{AcceptError, Accepted, accept},
 };
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
@@ -13,13 +12,14 @@ use tokio::{
 };
 
 use crate::{
-    Client, ClientAddress, ClientCredentials, Dial, Failure, Limits, failure_log::FailureLog, http_page,
-    relay::relay,
+    AddressPool, Client, ClientAddress, ClientCredentials, Dial, Failure, Limits, failure_log::FailureLog,
+    http_page, relay::relay, resolve, target,
 };
 
 /// What all connections of a server share.
 pub(crate) struct Shared<D> {
     pub(crate) dialler: D,
+    pub(crate) addresses: AddressPool,
     pub(crate) limits: Limits,
     pub(crate) failures: FailureLog,
 }
@@ -70,56 +70,66 @@ async fn converse<D: Dial>(client: TcpStream, way_in: WayIn, shared: &Shared<D>)
 }
 
 async fn answer<D: Dial>(accepted: Accepted<TcpStream>, way_in: WayIn, shared: &Shared<D>) -> io::Result<()> {
-    let limits = shared.limits;
     let request = accepted.request();
-    let dialled = match wanted(request) {
-        Ok(name) => {
-            let WayIn { address, listener } = way_in;
-            let credentials = ClientCredentials::of(request);
-            let client = Client { address, listener, protocol: request.protocol, credentials };
-            let dial = shared.dialler.dial(&client, &name, request.port);
-            timeout(limits.dial, dial).await.unwrap_or(Err(Failure::TimedOut))
-        }
-        Err(failure) => Err(failure),
-    };
-    match dialled {
-        Ok((peer, hold)) => {
-            let (client, early_data) = accepted.grant().await?;
-            let (relayed, result) = relay(&client, &peer, early_data, limits.half_close).await;
-            drop(peer);
-            drop(hold);
-            tracing::debug!(
-                to_peer = relayed.to_peer,
-                to_client = relayed.to_client,
-                outcome = result.map_or_else(|error| error.kind().to_string(), |()| "finished".to_owned()),
-                "a stream ended"
-            );
-            close_gently(client, limits).await
-        }
-        Err(failure) => {
-            let row = failure.row();
-            tracing::debug!("a request failed: {}", row.log);
-            shared.failures.note(failure);
-            close_gently(accepted.refuse(row.socks5, row.socks4).await?, limits).await
-        }
+    let WayIn { address, listener } = way_in;
+    let credentials = ClientCredentials::of(request);
+    let client = Client { address, listener, protocol: request.protocol, credentials };
+    match request.command {
+        Command::CONNECT => connect(accepted, &client, shared).await,
+        command if resolve::is_asked(command) => tell(accepted, &client, shared).await,
+        _ => refuse(accepted, Failure::CommandNotSupported, shared).await,
     }
 }
 
-/// What is to be dialled, if anything: I2P names and nothing else. This is the one place that decides it.
-fn wanted(request: &OwnedRequest) -> Result<I2pName, Failure> {
-    if request.command != Command::CONNECT {
-        return Err(Failure::CommandNotSupported);
-    }
-    let target = match &request.address {
-        OwnedAddress::Ip(address) => Ok(Target::from_ip(*address)),
-        OwnedAddress::Domain(name) => Target::parse(name),
+/// CONNECT: a stream, from its opening to its end.
+async fn connect<D: Dial>(
+    accepted: Accepted<TcpStream>,
+    client: &Client,
+    shared: &Shared<D>,
+) -> io::Result<()> {
+    let limits = shared.limits;
+    let (name, address_lease) = match target::dialled(accepted.request(), client, &shared.addresses) {
+        Ok(dialled) => dialled,
+        Err(failure) => return refuse(accepted, failure, shared).await,
     };
-    match target {
-        Ok(Target::I2p(name)) => Ok(name),
-        // A number in disguise is an address as far as policy goes.
-        Ok(_) | Err(NameError::NumericHost) => Err(Failure::NotAllowed),
-        Err(_) => Err(Failure::MalformedName),
+    let dial = shared.dialler.dial(client, &name, accepted.request().port);
+    let (peer, hold) = match within(limits.dial, dial).await {
+        Ok(dialled) => dialled,
+        Err(failure) => return refuse(accepted, failure, shared).await,
+    };
+    let (client, early_data) = accepted.grant().await?;
+    let (relayed, result) = relay(&client, &peer, early_data, limits.half_close).await;
+    drop(peer);
+    drop(hold);
+    drop(address_lease);
+    tracing::debug!(
+        to_peer = relayed.to_peer,
+        to_client = relayed.to_client,
+        outcome = result.map_or_else(|error| error.kind().to_string(), |()| "finished".to_owned()),
+        "a stream ended"
+    );
+    close_gently(client, limits).await
+}
+
+/// RESOLVE and RESOLVE_PTR: an answer, and the end.
+async fn tell<D: Dial>(accepted: Accepted<TcpStream>, client: &Client, shared: &Shared<D>) -> io::Result<()> {
+    let Shared { dialler, addresses, limits, .. } = shared;
+    let answer = resolve::resolve(accepted.request(), client, dialler, addresses);
+    match within(limits.dial, answer).await {
+        Ok(answer) => close_gently(accepted.answer(answer.borrow()).await?, *limits).await,
+        Err(failure) => refuse(accepted, failure, shared).await,
     }
+}
+
+async fn refuse<D>(accepted: Accepted<TcpStream>, failure: Failure, shared: &Shared<D>) -> io::Result<()> {
+    let row = failure.row();
+    tracing::debug!("a request failed: {}", row.log);
+    shared.failures.note(failure);
+    close_gently(accepted.refuse(row.socks5, row.socks4).await?, shared.limits).await
+}
+
+async fn within<T>(limit: Duration, work: impl Future<Output = Result<T, Failure>>) -> Result<T, Failure> {
+    timeout(limit, work).await.unwrap_or(Err(Failure::TimedOut))
 }
 
 /// Ends a connection so that the client gets what was sent last: closing with bytes unread would reset it.

@@ -3,7 +3,7 @@ use tokio::net::TcpStream;
 
 use crate::{Client, Failure};
 
-/// Opens streams to what clients ask for.
+/// Looks up and opens streams to what clients ask for.
 pub trait Dial: Send + Sync + 'static {
     /// What has to live for as long as a stream, such as the right to use a session.
     type Hold: Send + 'static;
@@ -19,4 +19,15 @@ pub trait Dial: Send + Sync + 'static {
         name: &I2pName,
         port: u16,
     ) -> impl Future<Output = Result<(TcpStream, Self::Hold), Failure>> + Send;
+
+    /// Finds out whether there is such a name, without opening anything: succeeds for names that nothing is known about.
+    ///
+    /// # Errors
+    /// The [`Failure`] that the client is to be told.
+    fn lookup(
+        &self,
+        client: &Client,
+        name: &I2pName,
+        port: u16,
+    ) -> impl Future<Output = Result<(), Failure>> + Send;
 }

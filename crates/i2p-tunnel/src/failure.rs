@@ -26,8 +26,14 @@ pub enum Failure {
     TooManySessions,
     /// The router failed at it and did not say more.
     RouterError,
-    /// A command other than CONNECT.
+    /// A command other than CONNECT, RESOLVE and RESOLVE_PTR.
     CommandNotSupported,
+    /// A virtual address that this client was not given, or that has expired.
+    VirtualAddressUnknown,
+    /// A name has no virtual address and gets none: all are in use, or there is no range that the client's protocol can use.
+    NoVirtualAddress,
+    /// A name where only an address can be, or an IPv6 address that SOCKS4 has no form for.
+    AddressTypeNotSupported,
 }
 
 /// What a failure becomes: a row of the failure table.
@@ -43,7 +49,7 @@ pub struct Row {
 
 impl Failure {
     /// All of them, for tables and tests.
-    pub const ALL: [Self; 12] = [
+    pub const ALL: [Self; 15] = [
         Self::MalformedName,
         Self::NameUnknown,
         Self::Unreachable,
@@ -56,6 +62,9 @@ impl Failure {
         Self::TooManySessions,
         Self::RouterError,
         Self::CommandNotSupported,
+        Self::VirtualAddressUnknown,
+        Self::NoVirtualAddress,
+        Self::AddressTypeNotSupported,
     ];
 
     /// The failure table.
@@ -84,7 +93,20 @@ impl Failure {
             Self::RouterError => {
                 (v5::ReplyCode::GENERAL_FAILURE, "the I2P router failed and did not say why")
             }
-            Self::CommandNotSupported => (v5::ReplyCode::COMMAND_NOT_SUPPORTED, "only CONNECT is supported"),
+            Self::CommandNotSupported => {
+                (v5::ReplyCode::COMMAND_NOT_SUPPORTED, "only CONNECT, RESOLVE and RESOLVE_PTR are supported")
+            }
+            Self::VirtualAddressUnknown => (
+                v5::ReplyCode::HOST_UNREACHABLE,
+                "a virtual address that this client was not given, or that has expired",
+            ),
+            Self::NoVirtualAddress => (
+                v5::ReplyCode::GENERAL_FAILURE,
+                "no virtual address is left for a name: raise max, or give a range, under [virtual-addresses]",
+            ),
+            Self::AddressTypeNotSupported => {
+                (v5::ReplyCode::ADDRESS_TYPE_NOT_SUPPORTED, "the command is not for addresses of this kind")
+            }
         };
         Row { socks5, socks4: v4::ReplyCode::REJECTED, log }
     }

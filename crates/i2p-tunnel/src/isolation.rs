@@ -45,7 +45,7 @@ impl Isolate {
 }
 
 /// Where a client comes from.
-#[derive(Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum ClientAddress {
     /// Over TCP, from this address.
     Ip(IpAddr),
@@ -54,7 +54,7 @@ pub enum ClientAddress {
 }
 
 /// What a client said of itself. The kinds are never equal to each other.
-#[derive(Clone, PartialEq, Eq, Hash, Default)]
+#[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Default)]
 pub enum ClientCredentials {
     /// Nothing.
     #[default]

@@ -1,6 +1,7 @@
 #![doc = include_str!("../README.md")]
 #![forbid(unsafe_code)]
 
+mod addresses;
 mod connection;
 mod dial;
 mod failure;
@@ -11,9 +12,12 @@ mod limits;
 mod listener;
 mod pool;
 mod relay;
+mod resolve;
 mod resolver;
 mod sam_dialler;
+mod target;
 
+pub use addresses::{AddressLease, AddressPool};
 pub use dial::Dial;
 pub use failure::{Failure, Row};
 pub use isolation::{Client, ClientAddress, ClientCredentials, Isolate, IsolationKey};

@@ -5,7 +5,7 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use tracing::Instrument;
 
 use crate::{
-    ClientAddress, Dial, Limits,
+    AddressPool, ClientAddress, Dial, Limits,
     connection::{self, Shared, WayIn},
     failure_log::FailureLog,
 };
@@ -53,8 +53,14 @@ impl Listeners {
 
 /// Serves clients until told to stop; then closes the listeners and all connections, and comes back when they are
 /// gone.
-pub async fn serve<D: Dial>(listeners: Listeners, dialler: D, limits: Limits, stop: CancellationToken) {
-    let shared = Arc::new(Shared { dialler, limits, failures: FailureLog::default() });
+pub async fn serve<D: Dial>(
+    listeners: Listeners,
+    dialler: D,
+    addresses: AddressPool,
+    limits: Limits,
+    stop: CancellationToken,
+) {
+    let shared = Arc::new(Shared { dialler, addresses, limits, failures: FailureLog::default() });
     let server = Arc::new(Server { shared, stop, connections: TaskTracker::new() });
     let mut accepting = JoinSet::new();
     for listener in listeners.0 {

@@ -50,6 +50,29 @@ impl Dial for SamDialler {
     type Hold = Lease;
 
     async fn dial(&self, client: &Client, name: &I2pName, port: u16) -> Result<(TcpStream, Lease), Failure> {
+        let open = async |session: Session| self.open(&session, name, port).await;
+        self.with_session(client, name, port, open).await
+    }
+
+    async fn lookup(&self, client: &Client, name: &I2pName, port: u16) -> Result<(), Failure> {
+        // What is behind an address by hash only a connection can tell.
+        let I2pName::Host(host) = name else { return Ok(()) };
+        // By the session of whoever asks, although all have the same address book: it will be needed next, and waits for
+        // a router that is away.
+        let look_up = async |session: Session| self.look_up(&session, host).await;
+        self.with_session(client, name, port, look_up).await.map(|_| ())
+    }
+}
+
+impl SamDialler {
+    /// Does something with the session of a request, and again where that session has gone before anything was sent.
+    async fn with_session<T, F: Future<Output = Result<T, Refusal>>>(
+        &self,
+        client: &Client,
+        name: &I2pName,
+        port: u16,
+        work: impl Fn(Session) -> F,
+    ) -> Result<(T, Lease), Failure> {
         let Tunnel { isolate, dedicated } = &self.tunnel;
         let key = IsolationKey::new(*isolate, dedicated.clone(), client, name, port);
         let now = Instant::now();
@@ -58,8 +81,8 @@ impl Dial for SamDialler {
         loop {
             let lease = self.pool.lease(&key).map_err(|_| Failure::TooManySessions)?;
             let session = lease.session_within(wait).await?;
-            match self.open(&session, name, port).await {
-                Ok(stream) => return Ok((stream, lease)),
+            match work(session).await {
+                Ok(done) => return Ok((done, lease)),
                 // The router has gone, and nothing was sent yet: what is asked for may wait until it is back.
                 Err(Refusal::SessionLost) if Instant::now() < wait.router => {}
                 // The router has forgotten a session that it has not closed. Once: a router that does so at once again is

@@ -44,7 +44,7 @@ async fn other_commands_and_address_types_have_their_codes() {
     let bridge = TestBridge::start().await;
     let proxy = proxy(&bridge).await;
     let reply = |code| [5, 0, 5, code, 0, 1, 0, 0, 0, 0, 0, 0].to_vec();
-    for command in [2, 3, 0xf0, 0x7f] {
+    for command in [2, 3, 0xf2, 0x7f] {
         let request = [&[5, 1, 0, 5, command, 0, 3, 9][..], b"known.i2p", &[0, 80]].concat();
         assert_eq!(proxy.exchange(&request).await, reply(7), "command {command}");
     }
@@ -58,6 +58,6 @@ async fn other_commands_and_address_types_have_their_codes() {
 fn the_codes_of_the_table() {
     let codes: Vec<_> =
         Failure::ALL.iter().map(|failure| (failure.row().socks5.0, failure.row().socks4.0)).collect();
-    let expected = [1, 4, 4, 6, 5, 2, 1, 3, 1, 1, 1, 7].map(|socks5| (socks5, 91));
+    let expected = [1, 4, 4, 6, 5, 2, 1, 3, 1, 1, 1, 7, 4, 1, 8].map(|socks5| (socks5, 91));
     assert_eq!(codes, expected);
 }

@@ -8,7 +8,7 @@ use std::{
     sync::{Arc, Mutex},
 };
 
-use common::{b32, proxy, socks4a_request, socks5_request};
+use common::{b32, domain, proxy, socks4a_request, socks5_command, socks5_request};
 use sam_testkit::{Act, TestBridge};
 
 #[derive(Clone, Default)]
@@ -50,6 +50,12 @@ async fn nothing_a_client_says_is_logged() {
         proxy.exchange(&socks5_request(host, 80)).await;
         proxy.exchange(&socks4a_request(host, 80)).await;
     }
+    for (host, address) in [("known.i2p", domain("known.i2p")), ("echo.i2p", domain("250.77.77.77"))] {
+        proxy.exchange(&socks5_command(0xf0, &domain(host), 42)).await;
+        proxy.exchange(&socks5_command(0xf0, &address, 42)).await;
+        proxy.exchange(&socks5_command(0xf1, &[1, 250, 77, 77, 77], 42)).await;
+        proxy.exchange(&socks5_command(1, &[1, 250, 77, 77, 77], 80)).await;
+    }
     let mut with_credentials = b"\x05\x01\x02\x01\x0bsecret-user\x0bsecret-pass".to_vec();
     with_credentials.extend(socks5_request("secret.i2p", 80).split_off(3));
     proxy.exchange(&with_credentials).await;
@@ -58,7 +64,7 @@ async fn nothing_a_client_says_is_logged() {
 
     let log = String::from_utf8(lines.0.lock().unwrap().clone()).unwrap();
     assert!(log.contains("a request failed"), "there is a log at all: {log}");
-    for secret in ["secret", "known", ".i2p", "aaaaaaaa", "198.51", "example"] {
+    for secret in ["secret", "known", ".i2p", "aaaaaaaa", "198.51", "example", "250."] {
         assert!(!log.contains(secret), "{secret:?} is in the log:\n{log}");
     }
     assert!(!log.contains("127.0.0.1"), "the client's address is in the log:\n{log}");

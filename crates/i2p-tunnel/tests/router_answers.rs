@@ -8,8 +8,11 @@ mod common;
 use std::time::Duration;
 
 use common::{Proxy, b32, proxy_of};
+use i2p_name::VirtualOptions;
 use i2p_sam::{BackOff, Bridge};
-use i2p_tunnel::{Limits, Listeners, PoolOptions, SamDialler, SessionLimits, SessionPool, Tunnel, serve};
+use i2p_tunnel::{
+    AddressPool, Limits, Listeners, PoolOptions, SamDialler, SessionLimits, SessionPool, Tunnel, serve,
+};
 use sam_testkit::{Act, Dialect, TestBridge};
 use tokio_util::sync::CancellationToken;
 
@@ -123,7 +126,8 @@ async fn proxy_without_session(bridge: &TestBridge) -> Proxy {
     let address = *listeners.addresses().unwrap().first().unwrap();
     let stop = CancellationToken::new();
     let limits = Limits { linger: limit, ..Limits::default() };
-    let serving = tokio::spawn(serve(listeners, dialler, limits, stop.clone()));
+    let addresses = AddressPool::new(VirtualOptions::default()).unwrap();
+    let serving = tokio::spawn(serve(listeners, dialler, addresses, limits, stop.clone()));
     Proxy { address, pool, stop, serving }
 }
 

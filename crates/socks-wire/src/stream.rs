@@ -58,6 +58,17 @@ pub enum OwnedAddress {
     Domain(Vec<u8>),
 }
 
+impl OwnedAddress {
+    /// The same as messages hold it.
+    #[must_use]
+    pub fn borrow(&self) -> Address<'_> {
+        match self {
+            Self::Ip(ip) => Address::Ip(*ip),
+            Self::Domain(name) => Address::Domain(name),
+        }
+    }
+}
+
 impl From<Address<'_>> for OwnedAddress {
     fn from(address: Address<'_>) -> Self {
         match address {
@@ -104,7 +115,8 @@ impl fmt::Debug for OwnedRequest {
     }
 }
 
-/// A client whose request waits for its reply: [`grant`](Self::grant) or [`refuse`](Self::refuse) it.
+/// A client whose request waits for its reply: [`grant`](Self::grant), [`answer`](Self::answer) or
+/// [`refuse`](Self::refuse) it.
 #[must_use = "the client waits for its reply"]
 pub struct Accepted<S> {
     stream: S,
@@ -133,6 +145,26 @@ impl<S: AsyncWrite + Unpin> Accepted<S> {
     pub async fn grant(mut self) -> io::Result<(S, Vec<u8>)> {
         self.stream.write_all(&self.responder().granted()).await?;
         Ok((self.stream, self.early_data))
+    }
+
+    /// Answers RESOLVE with an address or RESOLVE_PTR with a name (Tor's SOCKS extensions, section 2). Gives the stream,
+    /// which is to be closed.
+    ///
+    /// # Errors
+    /// What writing says; [`io::ErrorKind::InvalidInput`] for what the client's protocol has no form for, in which case nothing
+    /// was written: in SOCKS4 all but IPv4 addresses, in SOCKS5 names of 0 and of more than 255 bytes.
+    pub async fn answer(mut self, address: Address<'_>) -> io::Result<S> {
+        let mut buffer = [0; Responder::MAX_LENGTH];
+        let has_form = matches!(
+            (self.request.protocol, address),
+            (Protocol::Socks5, _) | (_, Address::Ip(IpAddr::V4(_)))
+        );
+        let length = match self.responder().granted_at(address, 0, &mut buffer) {
+            Ok(length) if has_form => length,
+            _ => return Err(io::ErrorKind::InvalidInput.into()),
+        };
+        self.stream.write_all(buffer.get(..length).unwrap_or_default()).await?;
+        Ok(self.stream)
     }
 
     /// Says that the request has failed, with the code of the client's protocol. Gives the stream, which is to be closed.

@@ -57,6 +57,42 @@ async fn a_client_and_a_server_come_together() {
 }
 
 #[tokio::test]
+async fn answers_to_resolve_have_the_form_of_the_protocol() {
+    let socks5 = b"\x05\x01\x00\x05\xf0\x00\x03\x05a.i2p\x00\x2a";
+    let socks4 = b"\x04\xf0\x00\x00\x00\x00\x00\x01\x00a.i2p\x00";
+    let v4 = Address::Ip([250, 1, 2, 3].into());
+    let v6 = Address::Ip([0xfd00, 0, 0, 0, 0, 0, 0, 1].into());
+    let long = [b'x'; 256];
+    type Row<'a> = (&'a [u8], Address<'a>, Option<&'a [u8]>);
+    let table: [Row<'_>; 8] = [
+        (socks5, v4, Some(&[5, 0, 5, 0, 0, 1, 250, 1, 2, 3, 0, 0])),
+        (socks5, v6, Some(&[5, 0, 5, 0, 0, 4, 0xfd, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1, 0, 0])),
+        (socks5, Address::Domain(b"a.i2p"), Some(b"\x05\x00\x05\x00\x00\x03\x05a.i2p\x00\x00")),
+        (socks5, Address::Domain(b""), None),
+        (socks5, Address::Domain(&long), None),
+        (socks4, v4, Some(&[0, 90, 0, 0, 250, 1, 2, 3])),
+        (socks4, v6, None),
+        (socks4, Address::Domain(b"a.i2p"), None),
+    ];
+    for (request, address, expected) in table {
+        let (mut near, far) = duplex(1024);
+        near.write_all(request).await.unwrap();
+        let accepted = accept(far, Authentication::None, LIMIT, |_| false).await.unwrap();
+        assert_eq!(accepted.request().command, Command::RESOLVE);
+        let answered = accepted.answer(address).await.map(drop);
+        let mut reply = Vec::new();
+        near.read_to_end(&mut reply).await.unwrap();
+        match expected {
+            Some(expected) => assert_eq!(reply, expected),
+            None => {
+                assert_eq!(answered.unwrap_err().kind(), io::ErrorKind::InvalidInput);
+                assert!(reply.len() <= 2, "part of a reply");
+            }
+        }
+    }
+}
+
+#[tokio::test]
 async fn early_data_is_handed_back_and_a_refusal_is_one_write() {
     let (mut near, far) = duplex(1024);
     near.write_all(b"\x04\x01\x00\x50\x00\x00\x00\x01id\0a.i2p\0GET /").await.unwrap();

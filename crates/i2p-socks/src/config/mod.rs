@@ -4,6 +4,7 @@ mod names;
 mod session;
 mod tunnel;
 mod values;
+mod virtual_addresses;
 
 use std::{
     fmt, fs,
@@ -20,6 +21,7 @@ pub(crate) use self::{
     session::SessionConfig,
     tunnel::{KeyMode, TunnelConfig},
     values::{Backend, BridgeAddress, ListenAddress},
+    virtual_addresses::VirtualAddressesConfig,
 };
 
 use crate::{cli::Options, exit::Failure};
@@ -39,6 +41,8 @@ pub(crate) struct Config {
     pub(crate) names: NamesConfig,
     /// One SOCKS tunnel each; none: one with the defaults.
     pub(crate) tunnel: Vec<TunnelConfig>,
+    /// The same for all tunnels.
+    pub(crate) virtual_addresses: VirtualAddressesConfig,
     /// Where keys are kept, and what the embedded router knows; none: the platform's place for state.
     #[serde(skip)]
     state_dir: Option<PathBuf>,

@@ -2,10 +2,16 @@
 #![allow(dead_code, reason = "each test file uses its part")]
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
 
-use std::{net::SocketAddr, time::Duration};
+use std::{
+    net::{IpAddr, SocketAddr},
+    time::Duration,
+};
 
+use i2p_name::VirtualOptions;
 use i2p_sam::{BackOff, Bridge};
-use i2p_tunnel::{Limits, Listeners, PoolOptions, SamDialler, SessionLimits, SessionPool, Tunnel, serve};
+use i2p_tunnel::{
+    AddressPool, Limits, Listeners, PoolOptions, SamDialler, SessionLimits, SessionPool, Tunnel, serve,
+};
 use sam_testkit::TestBridge;
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
@@ -40,6 +46,23 @@ pub(crate) async fn proxy_of(
     options: PoolOptions,
     tunnel: Tunnel,
 ) -> Proxy {
+    start(bridge, limits, options, tunnel, VirtualOptions::default()).await
+}
+
+/// A proxy on a bridge, with these virtual addresses.
+pub(crate) async fn proxy_with_addresses(bridge: &TestBridge, addresses: VirtualOptions) -> Proxy {
+    let limit = Duration::from_millis(300);
+    let limits = Limits { half_close: limit, linger: limit, ..Limits::default() };
+    start(bridge, limits, PoolOptions::default(), Tunnel::default(), addresses).await
+}
+
+async fn start(
+    bridge: &TestBridge,
+    limits: Limits,
+    options: PoolOptions,
+    tunnel: Tunnel,
+    addresses: VirtualOptions,
+) -> Proxy {
     let back_off = BackOff { first: Duration::from_millis(10), ..BackOff::default() };
     let delay_open = options.delay_open;
     let pool = SessionPool::new(Bridge::new(bridge.address()), PoolOptions { back_off, ..options });
@@ -51,7 +74,8 @@ pub(crate) async fn proxy_of(
     let stop = CancellationToken::new();
     let waits = SessionLimits { router: Duration::from_millis(300), ..SessionLimits::default() };
     let dialler = SamDialler::new(pool.clone(), tunnel).with_limits(waits);
-    let serving = tokio::spawn(serve(listeners, dialler, limits, stop.clone()));
+    let addresses = AddressPool::new(addresses).unwrap();
+    let serving = tokio::spawn(serve(listeners, dialler, addresses, limits, stop.clone()));
     Proxy { address, pool, stop, serving }
 }
 
@@ -80,6 +104,47 @@ impl Proxy {
         (client, answer[3])
     }
 
+    /// SOCKS5 RESOLVE by name: the address, or the code of the refusal.
+    pub(crate) async fn resolve(&self, host: &str) -> Result<IpAddr, u8> {
+        let answer = self.exchange(&socks5_command(0xf0, &domain(host), 42)).await;
+        address_in(&answer[2..])
+    }
+
+    /// SOCKS5 RESOLVE_PTR: the name, or the code of the refusal.
+    pub(crate) async fn resolve_ptr(&self, address: IpAddr) -> Result<String, u8> {
+        let answer = self.exchange(&socks5_command(0xf1, &binary(address), 42)).await;
+        assert_eq!(answer[..3], [5, 0, 5]);
+        match &answer[3..] {
+            [0, 0, 3, length, rest @ ..] => {
+                let (name, port) = rest.split_at(usize::from(*length));
+                assert_eq!(port, [0, 0], "and nothing behind it");
+                Ok(String::from_utf8(name.to_vec()).unwrap())
+            }
+            [code, 0, 1, 0, 0, 0, 0, 0, 0] if *code != 0 => Err(*code),
+            other => panic!("a reply of another form: {other:?}"),
+        }
+    }
+
+    /// Sends a handshake in one go, then data through the stream, which the far end sends back: the code of the reply.
+    pub(crate) async fn echo(&self, handshake: &[u8]) -> u8 {
+        let mut client = self.connect().await;
+        client.write_all(handshake).await.unwrap();
+        let mut reply = [0; 12];
+        let (reply, code, granted) = match handshake[0] {
+            5 => (&mut reply[..], 3, 0),
+            _ => (&mut reply[..8], 1, 90),
+        };
+        client.read_exact(reply).await.unwrap();
+        let code = reply[code];
+        if code == granted {
+            client.write_all(b"there and back").await.unwrap();
+            let mut back = [0; 14];
+            client.read_exact(&mut back).await.unwrap();
+            assert_eq!(&back, b"there and back");
+        }
+        code
+    }
+
     /// SOCKS4a CONNECT; gives the stream and the reply's code.
     pub(crate) async fn socks4a(&self, host: &str, port: u16) -> (TcpStream, u8) {
         let mut client = self.connect().await;
@@ -91,6 +156,16 @@ impl Proxy {
     }
 }
 
+/// The address in a reply of SOCKS5 that carries one, or the code of the refusal.
+pub(crate) fn address_in(reply: &[u8]) -> Result<IpAddr, u8> {
+    match reply {
+        [5, 0, 0, 1, v4 @ .., 0, 0] => Ok(<[u8; 4]>::try_from(v4).unwrap().into()),
+        [5, 0, 0, 4, v6 @ .., 0, 0] => Ok(<[u8; 16]>::try_from(v6).unwrap().into()),
+        [5, code, 0, 1, 0, 0, 0, 0, 0, 0] if *code != 0 => Err(*code),
+        other => panic!("a reply of another form: {other:?}"),
+    }
+}
+
 /// Greeting and request in one go.
 pub(crate) fn socks5_request(host: &str, port: u16) -> Vec<u8> {
     let length = u8::try_from(host.len()).unwrap();
@@ -99,6 +174,24 @@ pub(crate) fn socks5_request(host: &str, port: u16) -> Vec<u8> {
 
 pub(crate) fn socks4a_request(host: &str, port: u16) -> Vec<u8> {
     [&[4, 1], &port.to_be_bytes()[..], &[0, 0, 0, 1, 0], host.as_bytes(), &[0]].concat()
+}
+
+/// Greeting and a request with any command and address: ATYP and what follows it, without the port.
+pub(crate) fn socks5_command(command: u8, address: &[u8], port: u16) -> Vec<u8> {
+    [&[5, 1, 0, 5, command, 0], address, &port.to_be_bytes()].concat()
+}
+
+/// ATYP DOMAIN and the text.
+pub(crate) fn domain(text: &str) -> Vec<u8> {
+    [&[3, u8::try_from(text.len()).unwrap()], text.as_bytes()].concat()
+}
+
+/// ATYP IPv4 or IPv6 and the address.
+pub(crate) fn binary(address: IpAddr) -> Vec<u8> {
+    match address {
+        IpAddr::V4(address) => [&[1][..], &address.octets()].concat(),
+        IpAddr::V6(address) => [&[4][..], &address.octets()].concat(),
+    }
 }
 
 pub(crate) fn b32() -> String {

@@ -1,0 +1,306 @@
+//! What the table of virtual addresses promises, in examples and for any order of calls.
+#![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing)]
+
+use std::{
+    collections::{BTreeMap, HashMap},
+    net::IpAddr,
+    num::NonZeroUsize,
+    time::Duration,
+};
+
+use i2p_name::{AddressError, Family, I2pName, VirtualAddresses, VirtualOptions, VirtualRanges};
+use proptest::prelude::*;
+
+const EXPIRE: Duration = Duration::from_secs(60);
+
+fn name(text: &str) -> I2pName {
+    I2pName::parse(text).unwrap()
+}
+
+fn ip(text: &str) -> IpAddr {
+    text.parse().unwrap()
+}
+
+fn seconds(count: u64) -> Duration {
+    Duration::from_secs(count)
+}
+
+fn ranges(v4: &str, v6: &str) -> VirtualRanges {
+    VirtualRanges::new(Some(v4.parse().unwrap()), Some(v6.parse().unwrap())).unwrap()
+}
+
+fn options() -> VirtualOptions {
+    VirtualOptions { expire_after: Some(EXPIRE), ..VirtualOptions::default() }
+}
+
+fn table(options: VirtualOptions) -> VirtualAddresses<&'static str> {
+    VirtualAddresses::new(options, [7; 32])
+}
+
+#[test]
+fn a_name_keeps_its_address_until_it_expires_and_the_address_its_name() {
+    let mut table = table(options());
+    let address = table.address_of(&"me", &name("a.i2p"), Family::V4, seconds(0)).unwrap();
+    assert!(table.is_virtual(address) && address.is_ipv4());
+    assert_eq!(table.address_of(&"me", &name("a.i2p"), Family::V4, seconds(59)), Ok(address));
+    assert_eq!(table.name_of(&"me", address, seconds(118)), Some(name("a.i2p")), "used at 59");
+    assert_eq!(table.name_of(&"me", address, seconds(178)), None, "60 s after the last use");
+    assert!(table.is_empty());
+}
+
+#[test]
+fn an_address_in_use_does_not_expire() {
+    let mut table = table(options());
+    let address = table.address_of(&"me", &name("a.i2p"), Family::V4, seconds(0)).unwrap();
+    for _ in 0..2 {
+        assert_eq!(table.acquire(&"me", address, seconds(1)), Some(name("a.i2p")));
+    }
+    table.release(address, seconds(100));
+    assert_eq!(
+        table.address_of(&"me", &name("b.i2p"), Family::V4, seconds(1000)).map(|b| b == address),
+        Ok(false)
+    );
+    assert_eq!(table.name_of(&"me", address, seconds(5000)), Some(name("a.i2p")), "one use is left");
+    table.release(address, seconds(5000));
+    assert_eq!(table.name_of(&"me", address, seconds(5060)), None);
+}
+
+#[test]
+fn an_address_means_nothing_to_anybody_else() {
+    let mut table = table(options());
+    let mine = table.address_of(&"me", &name("a.i2p"), Family::V4, seconds(0)).unwrap();
+    let yours = table.address_of(&"you", &name("a.i2p"), Family::V4, seconds(0)).unwrap();
+    assert_ne!(mine, yours);
+    assert_eq!(table.name_of(&"you", mine, seconds(0)), None);
+    assert_eq!(table.acquire(&"you", mine, seconds(0)), None);
+    // What somebody else tries does not keep it.
+    assert_eq!(table.name_of(&"you", mine, seconds(59)), None);
+    assert_eq!(table.name_of(&"me", mine, seconds(60)), None);
+}
+
+#[test]
+fn each_family_has_an_address_of_its_own() {
+    let mut table = table(options());
+    let v4 = table.address_of(&"me", &name("a.i2p"), Family::V4, seconds(0)).unwrap();
+    let v6 = table.address_of(&"me", &name("a.i2p"), Family::V6, seconds(0)).unwrap();
+    assert!(v4.is_ipv4() && v6.is_ipv6() && table.is_virtual(v6));
+    assert_eq!(table.name_of(&"me", v6, seconds(0)), Some(name("a.i2p")));
+    let v4_only = VirtualRanges::new(Some("10.1.0.0/16".parse().unwrap()), None).unwrap();
+    let mut table = self::table(VirtualOptions { ranges: v4_only, ..options() });
+    let asked = table.address_of(&"me", &name("a.i2p"), Family::V6, seconds(0));
+    assert_eq!(asked, Err(AddressError::NoRange));
+}
+
+#[test]
+fn full_is_full_until_something_expires() {
+    let max = NonZeroUsize::new(2).unwrap();
+    let mut table = table(VirtualOptions { max, ..options() });
+    for host in ["a.i2p", "b.i2p"] {
+        table.address_of(&"me", &name(host), Family::V4, seconds(0)).unwrap();
+    }
+    let more =
+        |table: &mut VirtualAddresses<_>, now| table.address_of(&"me", &name("c.i2p"), Family::V4, now);
+    assert_eq!(more(&mut table, seconds(59)), Err(AddressError::Full));
+    assert!(table.address_of(&"me", &name("a.i2p"), Family::V4, seconds(59)).is_ok(), "what is there stays");
+    assert!(more(&mut table, seconds(60)).is_ok(), "b has expired");
+    assert_eq!(more(&mut table, seconds(60)), more(&mut table, seconds(60)));
+    assert_eq!(table.len(), 2);
+}
+
+#[test]
+fn a_range_is_used_to_its_last_address_and_not_to_its_ends() {
+    let mut table = table(VirtualOptions { ranges: ranges("240.0.0.0/29", "fd00::/126"), ..options() });
+    let mut given: Vec<_> = (0..6)
+        .map(|n| table.address_of(&"me", &name(&format!("{n}.i2p")), Family::V4, seconds(0)).unwrap())
+        .collect();
+    given.sort();
+    assert_eq!(given, (1..=6).map(|n| IpAddr::from([240, 0, 0, n])).collect::<Vec<_>>());
+    let one_more = table.address_of(&"me", &name("more.i2p"), Family::V4, seconds(0));
+    assert_eq!(one_more, Err(AddressError::Full));
+    assert!(table.address_of(&"me", &name("more.i2p"), Family::V6, seconds(0)).is_ok());
+}
+
+#[test]
+fn static_addresses_are_everybodys_and_for_ever() {
+    let map = BTreeMap::from([
+        (ip("10.0.0.1"), name("a.i2p")),
+        (ip("10.0.0.2"), name("a.i2p")),
+        (ip("::ffff:240.0.0.2"), name("b.i2p")),
+    ]);
+    let ranges = ranges("240.0.0.0/30", "fd00::/64");
+    let mut table = table(VirtualOptions { map, ranges, ..options() });
+    for owner in ["me", "you"] {
+        assert_eq!(table.name_of(&owner, ip("10.0.0.2"), seconds(0)), Some(name("a.i2p")));
+        assert_eq!(table.address_of(&owner, &name("a.i2p"), Family::V4, seconds(9999)), Ok(ip("10.0.0.1")));
+        assert_eq!(table.name_of(&owner, ip("240.0.0.2"), seconds(0)), Some(name("b.i2p")));
+    }
+    assert_eq!(table.acquire(&"me", ip("10.0.0.1"), seconds(0)), Some(name("a.i2p")));
+    table.release(ip("10.0.0.1"), seconds(0));
+    assert!(table.is_empty());
+    // The range has two, of which one is taken.
+    assert_eq!(table.address_of(&"me", &name("c.i2p"), Family::V4, seconds(0)), Ok(ip("240.0.0.1")));
+    let one_more = table.address_of(&"me", &name("d.i2p"), Family::V4, seconds(0));
+    assert_eq!(one_more, Err(AddressError::Full));
+}
+
+#[test]
+fn addresses_do_not_follow_from_each_other() {
+    let given = |seed| {
+        let mut table = VirtualAddresses::new(options(), [seed; 32]);
+        let addresses = (0..100).map(|n| {
+            let address = table.address_of(&(), &name(&format!("{n}.i2p")), Family::V4, seconds(0)).unwrap();
+            let IpAddr::V4(address) = address else { panic!("an IPv4 address") };
+            address.to_bits()
+        });
+        addresses.collect::<Vec<_>>()
+    };
+    let (one, other) = (given(1), given(2));
+    assert!(one.iter().zip(&other).all(|(a, b)| a != b), "the seed decides");
+    let near = one.windows(2).filter(|pair| pair[0].abs_diff(pair[1]) < 1000).count();
+    assert!(near < 3, "{near} of 100 addresses lie beside the one before");
+}
+
+#[test]
+fn only_ranges_that_are_never_routed() {
+    for (v4, good) in [
+        ("250.0.0.0/8", true),
+        ("127.192.0.0/10", true),
+        ("198.18.0.0/15", true),
+        ("10.9.8.7/24", true),
+        ("8.8.8.0/24", false),
+        ("0.0.0.0/0", false),
+        ("198.18.0.0/14", false),
+        ("0.0.0.0/24", false),
+        ("224.0.0.0/8", false),
+        ("10.0.0.0/31", false),
+    ] {
+        assert_eq!(VirtualRanges::new(Some(v4.parse().unwrap()), None).is_ok(), good, "{v4}");
+    }
+    for (v6, good) in [
+        ("fd00::/64", true),
+        ("fe80::/10", true),
+        ("100::/64", true),
+        ("2000::/3", false),
+        ("::/0", false),
+        ("::ffff:0:0/96", false),
+        ("64:ff9b::/96", false),
+        ("fd00::/127", false),
+    ] {
+        assert_eq!(VirtualRanges::new(None, Some(v6.parse().unwrap())).is_ok(), good, "{v6}");
+    }
+    let defaults = VirtualRanges::default();
+    assert_eq!(VirtualRanges::new(defaults.v4(), defaults.v6()), Ok(defaults));
+}
+
+#[test]
+fn debug_says_nothing_of_names_and_addresses() {
+    let mut table = table(options());
+    table.address_of(&"me", &name("secret.i2p"), Family::V4, seconds(0)).unwrap();
+    assert_eq!(format!("{table:?}"), "VirtualAddresses { len: 1, .. }");
+}
+
+#[derive(Debug, Clone)]
+enum Call {
+    Resolve { owner: usize, name: usize, family: Family },
+    Acquire { owner: usize, known: usize },
+    Release { held: usize },
+    NameOf { owner: usize, known: usize },
+    Pass { seconds: u64 },
+}
+
+fn call() -> impl Strategy<Value = Call> {
+    let family = prop_oneof![Just(Family::V4), Just(Family::V6)];
+    prop_oneof![
+        4 => (0..3_usize, 0..5_usize, family).prop_map(|(owner, name, family)| Call::Resolve { owner, name, family }),
+        2 => (0..3_usize, 0..32_usize).prop_map(|(owner, known)| Call::Acquire { owner, known }),
+        2 => (0..8_usize).prop_map(|held| Call::Release { held }),
+        2 => (0..3_usize, 0..32_usize).prop_map(|(owner, known)| Call::NameOf { owner, known }),
+        2 => (0..70_u64).prop_map(|seconds| Call::Pass { seconds }),
+    ]
+}
+
+/// What an address has to mean.
+struct Meaning {
+    owner: usize,
+    name: usize,
+    uses: usize,
+    last_use: Duration,
+}
+
+const MAX: usize = 5;
+
+proptest! {
+    /// Ranges so small, and times so short, that addresses come back all the time.
+    #[test]
+    fn any_order_of_calls(calls in prop::collection::vec(call(), 1..200), seed in any::<[u8; 32]>()) {
+        let options = VirtualOptions {
+            ranges: ranges("240.0.0.0/29", "fd00::/126"),
+            max: NonZeroUsize::new(MAX).unwrap(),
+            ..options()
+        };
+        let mut table = VirtualAddresses::new(options, seed);
+        let names: Vec<_> = (0..5).map(|n| name(&format!("{n}.i2p"))).collect();
+        let mut now = Duration::ZERO;
+        let mut meanings: HashMap<IpAddr, Meaning> = HashMap::new();
+        let mut ever_given: Vec<IpAddr> = Vec::new();
+        let mut held: Vec<IpAddr> = Vec::new();
+        for call in calls {
+            meanings.retain(|_, meaning| meaning.uses > 0 || now < meaning.last_use + EXPIRE);
+            match call {
+                Call::Pass { seconds } => now += Duration::from_secs(seconds),
+                Call::Resolve { owner, name, family } => {
+                    let of_family = |address: &IpAddr| address.is_ipv4() == (family == Family::V4);
+                    let before = meanings
+                        .iter_mut()
+                        .find(|(address, meaning)| of_family(address) && (meaning.owner, meaning.name) == (owner, name));
+                    let answer = table.address_of(&owner, &names[name], family, now);
+                    match before {
+                        Some((address, meaning)) => {
+                            prop_assert_eq!(answer, Ok(*address), "it has changed");
+                            meaning.last_use = now;
+                        }
+                        None => match answer {
+                            Ok(address) => {
+                                prop_assert!(of_family(&address) && table.is_virtual(address));
+                                prop_assert!(!meanings.contains_key(&address), "it is in use");
+                                meanings.insert(address, Meaning { owner, name, uses: 0, last_use: now });
+                                ever_given.push(address);
+                            }
+                            Err(error) => {
+                                prop_assert_eq!(error, AddressError::Full);
+                                let room = if family == Family::V4 { 6 } else { 2 };
+                                let taken = meanings.keys().filter(|address| of_family(address)).count();
+                                prop_assert!(meanings.len() == MAX || taken == room, "there was room");
+                            }
+                        },
+                    }
+                }
+                Call::Acquire { owner, known } | Call::NameOf { owner, known } => {
+                    let Some(&address) = ever_given.get(known) else { continue };
+                    let acquire = matches!(call, Call::Acquire { .. });
+                    let answer = match acquire {
+                        true => table.acquire(&owner, address, now),
+                        false => table.name_of(&owner, address, now),
+                    };
+                    let meaning = meanings.get_mut(&address).filter(|meaning| meaning.owner == owner);
+                    prop_assert_eq!(answer.as_ref(), meaning.as_ref().map(|meaning| &names[meaning.name]));
+                    if let Some(meaning) = meaning {
+                        meaning.last_use = now;
+                        meaning.uses += usize::from(acquire);
+                        held.extend(acquire.then_some(address));
+                    }
+                }
+                Call::Release { held: index } => {
+                    if index < held.len() {
+                        let address = held.swap_remove(index);
+                        table.release(address, now);
+                        let meaning = meanings.get_mut(&address).unwrap();
+                        meaning.uses -= 1;
+                        meaning.last_use = now;
+                    }
+                }
+            }
+            prop_assert!(table.len() <= MAX);
+        }
+    }
+}
