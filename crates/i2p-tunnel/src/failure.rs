@@ -14,7 +14,7 @@ pub enum Failure {
     TimedOut,
     /// The destination was reached and did not take the stream.
     Refused,
-    /// Not I2P: a clear-net host or an IP address.
+    /// Not I2P: a clear-net host, or an IP address that stands for no name.
     NotAllowed,
     /// No router, or no session at it.
     RouterUnavailable,

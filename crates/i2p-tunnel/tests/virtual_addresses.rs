@@ -109,7 +109,7 @@ async fn it_means_nothing_to_another_client() {
 #[tokio::test]
 async fn it_expires_but_not_while_a_stream_goes_by_it() {
     let bridge = TestBridge::start().await;
-    let expire_after = Duration::from_millis(150);
+    let expire_after = Duration::from_millis(600);
     let options = VirtualOptions {
         ranges: VirtualRanges::new(Some("240.0.0.0/30".parse().unwrap()), None).unwrap(),
         expire_after: Some(expire_after),
@@ -121,7 +121,9 @@ async fn it_expires_but_not_while_a_stream_goes_by_it() {
     let request = socks5_command(1, &binary(address), 80);
     let mut client = proxy.connect().await;
     client.write_all(&request).await.unwrap();
-    client.read_exact(&mut [0; 12]).await.unwrap();
+    let mut reply = [0; 12];
+    client.read_exact(&mut reply).await.unwrap();
+    assert_eq!(reply[..4], [5, 0, 5, 0]);
     // What is waited for here is that something does not happen.
     tokio::time::sleep(2 * expire_after).await;
     assert_eq!(proxy.resolve("echo.i2p").await, Err(1), "the only address is in use");

@@ -6,6 +6,7 @@ use anyhow::{Context, Result, ensure};
 use tokio::time::Instant;
 
 use super::{
+    addresses,
     curl::{Curl, REFUSED_BY_PROXY},
     i2pd::Network,
     payload,
@@ -45,7 +46,7 @@ impl Report {
         self.failed == 0 && self.passed > 0
     }
 
-    async fn check(&mut self, name: &str, work: impl Future<Output = Result<()>>) {
+    pub(super) async fn check(&mut self, name: &str, work: impl Future<Output = Result<()>>) {
         let start = Instant::now();
         match work.await {
             Ok(()) => {
@@ -78,6 +79,7 @@ pub(crate) async fn run(
     report.check("5 MB down, the sum is right", download(curl, site)).await;
     report.check("5 MB up, the far end's sum is right", upload(curl, site)).await;
     refusals(report, curl).await;
+    addresses::run(report, curl, site).await;
     report
         .check("two SOCKS5 users are two destinations to the site, one user is one", isolation(curl, site))
         .await;
@@ -97,7 +99,7 @@ async fn pages(report: &mut Report, curl: &Curl, site: &Site) {
 }
 
 /// The options end with the one that takes the proxy's address.
-async fn page(curl: &Curl, options: &[&str], host: &str) -> Result<()> {
+pub(super) async fn page(curl: &Curl, options: &[&str], host: &str) -> Result<()> {
     let url = format!("http://{host}/");
     let fetched = fetch(curl, &[options, &[proxy::ADDRESS, &url]].concat()).await?;
     ensure!(fetched == PAGE.as_bytes(), "another page: {:?}", String::from_utf8_lossy(&fetched));

@@ -8,6 +8,7 @@ use std::{
 use anyhow::{Context, Result};
 use tokio::process::Command;
 
+use super::wrapper::Wrapper;
 use crate::programs;
 
 /// Exit code for a proxy that refused (`CURLE_PROXY`).
@@ -43,13 +44,27 @@ impl Curl {
         &self.directory
     }
 
-    /// Runs it: no configuration file, no proxy from the environment, no progress, errors in English.
+    /// Runs it.
     pub(crate) async fn run(&self, arguments: &[&str]) -> Result<Outcome> {
-        let output = Command::new(&self.program)
+        let mut command = Command::new(&self.program);
+        command.env_clear();
+        self.finish(command, arguments).await
+    }
+
+    /// Runs it below a program that sends what it does to the proxy.
+    pub(crate) async fn run_below(&self, wrapper: &Wrapper, arguments: &[&str]) -> Result<Outcome> {
+        let mut command = Command::new(&wrapper.program);
+        command.args(&wrapper.arguments).arg(&self.program);
+        command.env_clear().envs(wrapper.variables.iter().map(|(name, value)| (name, value)));
+        self.finish(command, arguments).await
+    }
+
+    /// No configuration file, no proxy from the environment, no progress, errors in English.
+    async fn finish(&self, mut command: Command, arguments: &[&str]) -> Result<Outcome> {
+        let output = command
             .args(["-q", "--silent", "--show-error", "--max-time", LIMIT])
             .args(arguments)
             .current_dir(&self.directory)
-            .env_clear()
             .stdin(Stdio::null())
             .kill_on_drop(true)
             .output()

@@ -5,6 +5,7 @@
 //! inside that namespace, where the network is and the checks are. Nothing waits for a fixed time: each stage has
 //! a condition and a limit.
 
+mod addresses;
 mod checks;
 mod curl;
 mod i2pd;
@@ -12,6 +13,7 @@ mod payload;
 mod proxy;
 pub(crate) mod sam_conformance;
 mod site;
+mod wrapper;
 
 use std::{path::Path, time::Duration};
 
@@ -40,8 +42,14 @@ use crate::{
 /// The chore's name.
 pub(crate) const NAME: &str = "interop";
 /// What the suite runs beside the proxy.
-const PROGRAMS: [Program; 4] =
-    [("i2pd", "i2pd"), ("curl", "curl"), ("ip", "iproute2"), ("unshare", "util-linux")];
+const PROGRAMS: [Program; 6] = [
+    ("i2pd", "i2pd"),
+    ("curl", "curl"),
+    ("torsocks", "torsocks"),
+    ("proxychains4", "proxychains4"),
+    ("ip", "iproute2"),
+    ("unshare", "util-linux"),
+];
 
 /// How long tunnels may take. i2pd looks every 20 s whether a session's tunnels are there; 40 s were seen.
 const TUNNELS: Duration = Duration::from_secs(120);
@@ -88,7 +96,7 @@ async fn suite(workspace: &Workspace, lab: &Path) -> Result<()> {
     namespace::route_everything()?;
     let mut network = Network::start(lab).await?;
     let site = publish(&network).await?;
-    let mut proxy = Proxy::start(&workspace.proxy(), lab, network.client_bridge()).await?;
+    let mut proxy = Proxy::start(&workspace.proxy(), lab, network.client_bridge(), &site).await?;
     let mut report = Report::default();
     checks::run(&mut report, &Curl::new(lab)?, &mut network, &site, &mut proxy).await;
     if !report.all_passed() {

@@ -15,12 +15,13 @@ use tokio::{
     time::timeout,
 };
 
+use super::site::Site;
 use crate::lab::wait::{Attempt, until};
 
 /// Where it listens. The namespace is ours alone, so the default port is free.
 pub(crate) const ADDRESS: &str = "127.0.0.1:4450";
-/// Tunnels as short as the network is small.
-const CONFIGURATION: &str = "[session]\nlength = 1\nquantity = 2\n";
+/// An address that its configuration makes the site's.
+pub(crate) const STATIC_ADDRESS: &str = "192.0.2.80";
 /// How long its tunnels may take.
 const READY: Duration = Duration::from_secs(120);
 /// How long it may take to end when asked to.
@@ -36,9 +37,9 @@ pub(crate) struct Proxy {
 
 impl Proxy {
     /// Starts the proxy on a bridge and waits until it says that it is ready.
-    pub(crate) async fn start(program: &Path, lab: &Path, bridge: &Bridge) -> Result<Self> {
+    pub(crate) async fn start(program: &Path, lab: &Path, bridge: &Bridge, site: &Site) -> Result<Self> {
         let configuration = lab.join("i2p-socks.toml");
-        fs::write(&configuration, CONFIGURATION)?;
+        fs::write(&configuration, self::configuration(site))?;
         let log = lab.join("i2p-socks.log");
         let mut process = Command::new(program)
             .args(["run", "--router", "sam", "--sam", bridge.address(), "--listen", ADDRESS])
@@ -92,4 +93,12 @@ impl Proxy {
         ensure!(status.success(), "the proxy ended with {status}");
         Ok(())
     }
+}
+
+/// Tunnels as short as the network is small, and the site by an address.
+fn configuration(site: &Site) -> String {
+    let b32 = &site.b32;
+    format!(
+        "[session]\nlength = 1\nquantity = 2\n[virtual-addresses.map]\n\"{STATIC_ADDRESS}\" = \"{b32}\"\n"
+    )
 }
