@@ -1,8 +1,13 @@
-use std::{io, net::SocketAddr};
+use std::{
+    future::poll_fn,
+    io,
+    net::SocketAddr,
+    task::{Context, Poll},
+};
 
 use bytes::BytesMut;
 use tokio::{
-    io::{AsyncReadExt, AsyncWriteExt},
+    io::{AsyncReadExt, AsyncWriteExt, ReadBuf},
     net::TcpStream,
 };
 
@@ -57,13 +62,9 @@ impl Connection {
 
     /// Reads one line. Safe to drop and to call again: nothing that was read is lost.
     pub(crate) async fn line(&mut self) -> io::Result<Line> {
-        let mut seen = [0_u8; 1024];
         loop {
             // Look first, then take no more than the line.
-            let length = self.stream.peek(&mut seen).await?;
-            let seen = seen.get(..length).unwrap_or_default();
-            let newline = seen.iter().position(|&byte| byte == b'\n');
-            let take = newline.map_or(length, |at| at + 1);
+            let (take, newline) = poll_fn(|context| self.poll_look(context)).await?;
             if take == 0 {
                 let rest = self.partial.split();
                 return Ok(if rest.is_empty() { Line::End } else { Line::Complete(rest) });
@@ -72,12 +73,25 @@ impl Connection {
                 return Err(io::Error::new(io::ErrorKind::InvalidData, "a line without end"));
             }
             self.take(take).await?;
-            if newline.is_some() {
+            if newline {
                 let mut line = self.partial.split();
                 line.truncate(line.len().saturating_sub(1));
                 return Ok(Line::Complete(line));
             }
         }
+    }
+
+    /// How many bytes of a line are there, none at the end of the connection, and whether its newline is among them.
+    ///
+    /// The bytes are on the stack for no longer than this takes: in a future of every connection they would be a kilobyte
+    /// each time that futures are nested.
+    fn poll_look(&self, context: &mut Context<'_>) -> Poll<io::Result<(usize, bool)>> {
+        let mut seen = [0_u8; 1024];
+        let mut seen = ReadBuf::new(&mut seen);
+        self.stream.poll_peek(context, &mut seen).map_ok(|length| {
+            let newline = seen.filled().iter().position(|&byte| byte == b'\n');
+            newline.map_or((length, false), |at| (at + 1, true))
+        })
     }
 
     /// The next line, as an error where there is none.

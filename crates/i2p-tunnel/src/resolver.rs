@@ -81,6 +81,20 @@ impl Resolver {
         if !self.router {
             return Ok(None);
         }
+        match self.answers.get(name).await {
+            Some(Answer::Known(found)) => return Ok(Some(found)),
+            Some(Answer::Unknown) => return Ok(None),
+            None => {}
+        }
+        // Boxed, since every connection would have room for it otherwise, a hundred kilobytes, at all times.
+        Box::pin(self.ask_once(name, Box::pin(ask))).await
+    }
+
+    async fn ask_once<E: Clone + Send + Sync + 'static>(
+        &self,
+        name: &HostName,
+        ask: impl Future<Output = Result<Option<I2pName>, E>> + Send,
+    ) -> Result<Option<Arc<I2pName>>, E> {
         let ask = async {
             Ok(match ask.await? {
                 Some(found) => Answer::Known(Arc::new(found)),

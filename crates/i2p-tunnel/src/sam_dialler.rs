@@ -194,6 +194,24 @@ mod tests {
     use std::time::Duration;
 
     use super::*;
+    use crate::{ClientAddress, ClientCredentials, PoolOptions};
+
+    /// What a connection's task holds, at all times: kilobytes that thousands of idle connections would pay for.
+    #[tokio::test]
+    async fn dialling_is_small() {
+        let options = PoolOptions { delay_open: true, ..PoolOptions::default() };
+        let pool = SessionPool::new(i2p_sam::Bridge::new("127.0.0.1:9"), options);
+        let dialler = SamDialler::new(pool, Tunnel::default());
+        let client = Client {
+            address: ClientAddress::User(0),
+            listener: "x".into(),
+            protocol: socks_wire::Protocol::Socks5,
+            credentials: ClientCredentials::Nothing,
+        };
+        let name = I2pName::parse("a.i2p").unwrap();
+        let size = size_of_val(&dialler.dial(&client, &name, 80));
+        assert!(size < 8 * 1024, "{size} bytes");
+    }
 
     #[test]
     fn every_answer_of_a_router_has_its_failure() {
