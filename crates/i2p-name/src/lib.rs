@@ -6,14 +6,21 @@ extern crate alloc;
 
 mod b32;
 pub mod base64;
+mod blinded;
+mod certificate;
 mod destination;
 mod error;
 mod host;
+mod international;
 mod ip;
+mod key_type;
 mod target;
 
-pub use b32::{B32, BlindedName};
+pub use b32::B32;
+pub use blinded::BlindedName;
+pub use certificate::CertificateType;
 pub use destination::Destination;
 pub use error::NameError;
-pub use host::{ClearNetHost, HostName};
+pub use host::{ClearNetHost, HostName, ImportRefusal};
+pub use key_type::{EncryptionType, SignatureType};
 pub use target::{I2pName, Target};
