@@ -1,7 +1,7 @@
 use alloc::string::String;
 use core::{fmt, str::FromStr};
 
-use crate::{B32, I2pName, NameError, Target};
+use crate::{B32, I2pName, NameError, Target, b32::SUFFIX};
 
 /// Longest host name of the I2P address book, `.i2p` included.
 const MAX_I2P: usize = 67;
@@ -51,9 +51,9 @@ impl HostName {
         for label in text.split('.') {
             check_label(label, false)?;
         }
-        // Routers look for it anywhere in a name, and would take what stands before it for a hash.
-        let mut labels = text.split('.').zip(text.split('.').skip(1));
-        if labels.any(|pair| pair == ("b32", "i2p")) {
+        // Routers look for these letters anywhere in a name, ended by a dot or not, and would take what stands before
+        // them for a hash.
+        if text.contains(SUFFIX) || text.starts_with("b32.i2p.") || text == "b32.i2p" {
             return Err(NameError::MalformedHost("b32.i2p stands within the name"));
         }
         Ok(Self(text.into()))

@@ -121,6 +121,7 @@ fn malformed_names_are_errors() {
         ".b32.i2p",
         "x.b32.i2p",
         "aa.b32.i2p.x.i2p",
+        "aa.b32.i2px.i2p",
         "b32.i2p.i2p",
         "a.i2p SILENT=true",
         "a.i2p\nQUIT",
