@@ -2,7 +2,7 @@
 
 #![forbid(unsafe_code)]
 
-use i2p_name::{I2pName, Target};
+use i2p_name::{BlindedName, Destination, I2pName, Target};
 use i2p_sam::wire::{
     AcceptedFrom, DatagramStyle, Dialect, Line, Malformed, Received, Reply, Sender, SenderText,
 };
@@ -15,7 +15,7 @@ use socks_wire::{
 pub type FuzzTarget = (&'static str, fn(&[u8]));
 
 /// All targets, by the names of their corpus directories.
-pub const TARGETS: [FuzzTarget; 7] = [
+pub const TARGETS: [FuzzTarget; 10] = [
     ("socks_handshake", socks_handshake),
     ("socks_client", socks_client),
     ("socks_messages", socks_messages),
@@ -23,6 +23,9 @@ pub const TARGETS: [FuzzTarget; 7] = [
     ("sam_reply", sam_reply),
     ("sam_datagram", sam_datagram),
     ("target_name", target_name),
+    ("canonical_name", canonical_name),
+    ("blinded_name", blinded_name),
+    ("destination", destination),
 ];
 
 /// A client's bytes: the handshake ends, in the same way whether they come at once or one by one.
@@ -225,5 +228,87 @@ pub fn target_name(input: &[u8]) {
         // Routers take whatever holds this for an address by hash.
         assert!(!matches!(name, I2pName::Host(_)) || !text.contains(".b32.i2p"), "{text:?}");
         assert_eq!(Target::parse(text.as_bytes()), Ok(Target::I2p(name)), "not canonical");
+    }
+}
+
+/// A host in more spellings than one: what it comes to is the same in each, or nothing in each, and comes to itself.
+///
+/// # Panics
+/// When it does not.
+pub fn canonical_name(input: &[u8]) {
+    let parsed = Target::parse(input);
+    if let Ok(target) = &parsed {
+        let text = match target {
+            Target::I2p(name) => name.to_string(),
+            Target::ClearNet(host) => host.as_str().to_owned(),
+            Target::Ip(address) => address.to_string(),
+            _ => return,
+        };
+        assert_eq!(Target::parse(text.as_bytes()).as_ref(), Ok(target), "{text:?}");
+        let last = text.rsplit('.').next().unwrap_or_default();
+        let number = !last.is_empty() && last.bytes().all(|byte| byte.is_ascii_digit());
+        assert!(!matches!(target, Target::ClearNet(_)) || (last != "i2p" && !number), "{text:?}");
+    }
+    // Base64 is what upper case and a dot do change; a second dot is one too many.
+    if input.len() > 200
+        || input.is_empty()
+        || input.ends_with(b".")
+        || input.ends_with("\u{3002}".as_bytes())
+    {
+        return;
+    }
+    let upper = input.to_ascii_uppercase();
+    assert_eq!(Target::parse(&upper).ok(), parsed.clone().ok(), "upper case");
+    let dotted = Target::parse(&[input, b"."].concat()).ok();
+    assert!(dotted.is_none() || dotted == parsed.ok(), "a dot at the end");
+}
+
+/// The address of an encrypted lease set, as text, and made of a key: what is understood is written as it was read, and
+/// no other key has the same address.
+///
+/// # Panics
+/// When it does not hold.
+pub fn blinded_name(input: &[u8]) {
+    if let Some(name) = std::str::from_utf8(input).ok().and_then(|text| text.parse::<BlindedName>().ok()) {
+        let label = input.get(..name.label().len()).unwrap_or_default();
+        assert_eq!(name.label().as_bytes(), label.to_ascii_lowercase());
+    }
+    let Some((&[settings, at], key)) = input.split_first_chunk::<2>() else { return };
+    let Some(key) = key.first_chunk::<32>() else { return };
+    let signature_type = if settings & 1 == 0 { 7 } else { 11 };
+    let bytes = [&[0; 352][..], key, &[5, 0, 4, 0, signature_type, 0, 4]].concat();
+    let name = Destination::from_bytes(bytes).ok().and_then(|destination| BlindedName::of(&destination));
+    assert!(name.is_some(), "a key that can be blinded was not");
+    let Some(name) = name else { return };
+    let name = name.with_secret(settings & 2 != 0).with_client_key(settings & 4 != 0);
+    assert_eq!(name.to_string().parse(), Ok(name));
+    // A typing error comes out as an error, or, in the flags and types, as what it says.
+    let mut typed = name.label().into_bytes();
+    let place = usize::from(at) % typed.len();
+    if let Some(byte) = typed.get_mut(place) {
+        *byte = if *byte == b'a' { b'b' } else { b'a' };
+    }
+    let typed = String::from_utf8_lossy(&typed).parse::<BlindedName>();
+    assert!(typed.is_err() || (place < 5 && typed != Ok(name)), "an error at {place} was not seen");
+}
+
+/// A destination in binary and as text: written as it was read, with the keys that its types ask for.
+///
+/// # Panics
+/// When it is not.
+pub fn destination(input: &[u8]) {
+    if let Ok(destination) = Destination::from_bytes(input.to_vec()) {
+        assert_eq!(destination.as_bytes(), input);
+        assert_eq!(destination.to_base64().parse().as_ref(), Ok(&destination));
+        let key = destination.signing_public_key();
+        assert_eq!(key.map(|key| key.len()), destination.signature_type().public_key_length());
+    }
+    let Ok(text) = std::str::from_utf8(input) else { return };
+    if let Ok(destination) = text.parse::<Destination>() {
+        assert_eq!(destination.to_base64().trim_end_matches('='), text.trim_end_matches('='));
+    }
+    if let Ok(destination) = Destination::from_private_key(text) {
+        let whole = i2p_name::base64::decode(text);
+        assert!(whole.is_ok_and(|bytes| bytes.starts_with(destination.as_bytes())));
     }
 }

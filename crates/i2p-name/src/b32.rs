@@ -10,14 +10,10 @@ use crate::{Destination, NameError};
 pub(crate) const SUFFIX: &str = ".b32.i2p";
 /// Characters of a plain base32 address: 256 bits, five a character.
 const LENGTH: usize = 52;
-/// Characters of the shortest blinded address: 3 bytes of flags and key types, 32 of key.
-const BLINDED_MIN: usize = 56;
-/// Characters of the longest: one DNS label would be 63, but key types with longer keys exist.
-const BLINDED_MAX: usize = 240;
 
 /// Lower-case RFC 4648 base32 without padding. Trailing bits are checked, which catches most typing errors
 /// in the last character.
-fn base32() -> Encoding {
+pub(crate) fn base32() -> Encoding {
     let mut spec = Specification::new();
     spec.symbols.push_str("abcdefghijklmnopqrstuvwxyz234567");
     // The specification above is well-formed, so the other arm is never taken; BASE32_NOPAD is upper case.
@@ -87,35 +83,6 @@ impl FromStr for B32 {
     }
 }
 
-/// The base32 address of an encrypted lease set, also known as b33.
-///
-/// Its alphabet and length are checked; its checksum and flags are not, the router does that.
-#[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub struct BlindedName(String);
-
-impl BlindedName {
-    /// The whole name in lower case, with `.b32.i2p`.
-    #[must_use]
-    pub fn as_str(&self) -> &str {
-        &self.0
-    }
-
-    /// From the text before `.b32.i2p`, in lower case.
-    pub(crate) fn from_label(label: &str) -> Result<Self, NameError> {
-        if !(BLINDED_MIN..=BLINDED_MAX).contains(&label.len()) {
-            return Err(NameError::Base32Length(label.len()));
-        }
-        base32().decode(label.as_bytes()).map_err(|_| NameError::Base32)?;
-        Ok(Self(alloc::format!("{label}{SUFFIX}")))
-    }
-}
-
-impl fmt::Debug for BlindedName {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("BlindedName(..)")
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use alloc::string::ToString;
@@ -141,12 +108,9 @@ mod tests {
     }
 
     #[test]
-    fn lengths_between_the_two_kinds_are_refused() {
-        for length in [0, 1, 51, 53, 55] {
+    fn other_lengths_are_refused() {
+        for length in [0, 1, 51, 53, 55, 56] {
             assert_eq!("a".repeat(length).parse::<B32>(), Err(NameError::Base32Length(length)));
         }
-        assert!(BlindedName::from_label(&"a".repeat(56)).is_ok());
-        assert_eq!(BlindedName::from_label(&"a".repeat(54)), Err(NameError::Base32Length(54)));
-        assert_eq!(BlindedName::from_label(&"a".repeat(241)), Err(NameError::Base32Length(241)));
     }
 }

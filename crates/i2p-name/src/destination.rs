@@ -1,13 +1,17 @@
-use alloc::{string::String, vec::Vec};
+use alloc::{borrow::Cow, string::String, vec::Vec};
 use core::{fmt, str::FromStr};
 
-use crate::{B32, NameError, base64};
+use crate::{
+    B32, CertificateType, EncryptionType, NameError, SignatureType, base64,
+    certificate::{Certificate, ENCRYPTION_FIELD, SIGNING_FIELD},
+};
 
-/// 256 bytes of encryption key, 128 of signing key, and a certificate of three bytes and more.
-const MIN_BYTES: usize = 387;
+/// Keys, parts of keys and padding in front of the certificate.
+const KEYS: usize = ENCRYPTION_FIELD + SIGNING_FIELD;
 /// The shortest secret keys: 32 bytes of X25519, 20 of DSA.
 const MIN_SECRET: usize = 52;
-/// The longest that fits into one SAM line of 4,095 bytes, commands and keys around it included.
+/// The longest that fits into one SAM line of 4,095 bytes, commands and keys around it included. Room for every key
+/// type that exists or is proposed: the longest, ML-DSA-87, makes 2,855.
 const MAX_BYTES: usize = 2_900;
 /// Text shorter than this is never a destination.
 pub(crate) const MIN_TEXT: usize = 516;
@@ -16,8 +20,9 @@ pub(crate) const MAX_TEXT: usize = MAX_BYTES.div_ceil(3) * 4;
 
 /// An I2P destination: the public keys of an endpoint and their certificate.
 ///
-/// Holds the binary form (common structures, "Destination"): 387 bytes and more, ended by a certificate whose
-/// length field matches. Keys inside are not checked.
+/// Holds the binary form (common structures, "Destination"): 387 to 2,900 bytes, ended by a certificate that is as long
+/// as its type and the key types in it ask for. Types that are not known survive as numbers. Whether the keys are points
+/// on their curves is not checked.
 #[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Destination(Vec<u8>);
 
@@ -25,16 +30,52 @@ impl Destination {
     /// From the binary form.
     ///
     /// # Errors
-    /// [`NameError::DestinationLength`] when the certificate does not end where the bytes end.
+    /// [`NameError::DestinationLength`] when the certificate does not end where the bytes end,
+    /// [`NameError::CertificateLength`] when the certificate cannot be that long.
     pub fn from_bytes(bytes: Vec<u8>) -> Result<Self, NameError> {
         let length = bytes.len();
-        let error = NameError::DestinationLength { length };
-        let Some(&[high, low]) = bytes.get(MIN_BYTES - 2..MIN_BYTES) else { return Err(error) };
-        let certificate = usize::from(u16::from_be_bytes([high, low]));
-        if length != MIN_BYTES + certificate || length > MAX_BYTES {
-            return Err(error);
+        match split(&bytes) {
+            Some((certificate, end)) if end == length && length <= MAX_BYTES => certificate.check()?,
+            _ => return Err(NameError::DestinationLength { length }),
         }
         Ok(Self(bytes))
+    }
+
+    /// Which certificate it has.
+    #[must_use]
+    pub fn certificate_type(&self) -> CertificateType {
+        self.certificate().map_or(CertificateType::NULL, |certificate| certificate.kind())
+    }
+
+    /// The type of its signing key: DSA without a key certificate.
+    #[must_use]
+    pub fn signature_type(&self) -> SignatureType {
+        self.certificate().map_or(SignatureType::DSA_SHA1, |certificate| certificate.signature_type())
+    }
+
+    /// The type of its encryption key, which nobody uses: ElGamal without a key certificate.
+    #[must_use]
+    pub fn encryption_type(&self) -> EncryptionType {
+        self.certificate().map_or(EncryptionType::ELGAMAL, |certificate| certificate.encryption_type())
+    }
+
+    /// The key that its signatures are verified with, or nothing when the type, and with it the key's length, is not
+    /// known here. Owned when the key goes on in the certificate: one longer than 128 bytes.
+    #[must_use]
+    pub fn signing_public_key(&self) -> Option<Cow<'_, [u8]>> {
+        let certificate = self.certificate()?;
+        let length = certificate.signature_type().public_key_length()?;
+        // At the end of its field, with padding before it.
+        let field = self.0.get(ENCRYPTION_FIELD..KEYS)?;
+        let Some(excess) = length.checked_sub(SIGNING_FIELD).filter(|&excess| excess > 0) else {
+            return field.get(SIGNING_FIELD.checked_sub(length)?..).map(Cow::Borrowed);
+        };
+        Some(Cow::Owned([field, certificate.excess().get(..excess)?].concat()))
+    }
+
+    /// Always there: its end was looked for when the destination was made.
+    fn certificate(&self) -> Option<Certificate<'_>> {
+        split(&self.0).map(|(certificate, _)| certificate)
     }
 
     /// The binary form.
@@ -59,18 +100,23 @@ impl Destination {
     /// (SAM v3, "Destination key generation").
     ///
     /// # Errors
-    /// [`NameError::Base64`] or [`NameError::DestinationLength`].
+    /// [`NameError::Base64`], or [`NameError::DestinationLength`] when what follows is too short for keys, or as
+    /// [`Self::from_bytes`].
     pub fn from_private_key(text: &str) -> Result<Self, NameError> {
         let mut bytes = decode(text)?;
-        let error = NameError::DestinationLength { length: bytes.len() };
-        let Some(&[high, low]) = bytes.get(MIN_BYTES - 2..MIN_BYTES) else { return Err(error) };
-        let end = MIN_BYTES + usize::from(u16::from_be_bytes([high, low]));
-        if bytes.len() < end + MIN_SECRET {
-            return Err(error);
+        let length = bytes.len();
+        match split(&bytes) {
+            Some((_, end)) if length >= end + MIN_SECRET => bytes.truncate(end),
+            _ => return Err(NameError::DestinationLength { length }),
         }
-        bytes.truncate(end);
         Self::from_bytes(bytes)
     }
+}
+
+/// The certificate of the destination at the front of these bytes, and where it ends.
+fn split(bytes: &[u8]) -> Option<(Certificate<'_>, usize)> {
+    let (certificate, length) = Certificate::split(bytes.get(KEYS..)?)?;
+    Some((certificate, KEYS + length))
 }
 
 fn decode(text: &str) -> Result<Vec<u8>, NameError> {
@@ -126,6 +172,76 @@ mod tests {
         short.pop();
         assert_eq!(Destination::from_bytes(short), Err(NameError::DestinationLength { length: 390 }));
         assert_eq!(Destination::from_bytes(vec![]), Err(NameError::DestinationLength { length: 0 }));
+    }
+
+    /// 384 bytes and this certificate.
+    fn with_certificate(kind: u8, payload: &[u8]) -> Result<Destination, NameError> {
+        let length = u16::try_from(payload.len()).unwrap().to_be_bytes();
+        Destination::from_bytes([&[1; 384], &[kind][..], &length, payload].concat())
+    }
+
+    #[test]
+    fn certificates_are_as_long_as_they_say_and_can_be() {
+        for (kind, length) in [(0, 0), (1, 0), (1, 30), (2, 0), (3, 40), (3, 72), (4, 10), (6, 0), (255, 100)]
+        {
+            let destination = with_certificate(kind, &vec![0; length]).unwrap();
+            assert_eq!(destination.certificate_type().number(), kind);
+            assert_eq!(destination.signature_type(), SignatureType::DSA_SHA1);
+            assert_eq!(destination.signing_public_key().unwrap(), vec![1; 128]);
+        }
+        for (kind, length) in [(0, 1), (2, 1), (3, 0), (3, 41), (5, 0), (5, 3)] {
+            let refused = with_certificate(kind, &vec![0; length]);
+            assert_eq!(refused, Err(NameError::CertificateLength { kind, length }));
+        }
+    }
+
+    #[test]
+    fn key_certificates_hold_the_rest_of_the_keys_and_nothing_else() {
+        // Signature type, encryption type, bytes that do not fit before the certificate.
+        for (signature, encryption, excess) in [
+            (0, 0, 0),
+            (1, 0, 0),
+            (3, 0, 4),
+            (3, 4, 4),
+            (4, 0, 128),
+            (5, 0, 256),
+            (6, 0, 384),
+            (7, 4, 0),
+            (10, 0, 0),
+        ] {
+            let payload = |excess| [&[0, signature, 0, encryption][..], &vec![2; excess]].concat();
+            let destination = with_certificate(5, &payload(excess)).unwrap();
+            assert_eq!(destination.signature_type().number(), u16::from(signature));
+            assert_eq!(destination.encryption_type().number(), u16::from(encryption));
+            let key = destination.signing_public_key().unwrap();
+            assert_eq!(Some(key.len()), destination.signature_type().public_key_length());
+            assert_eq!(key.iter().filter(|&&byte| byte == 2).count(), excess);
+            let long = with_certificate(5, &payload(excess + 1));
+            assert_eq!(long, Err(NameError::CertificateLength { kind: 5, length: excess + 5 }));
+            if let Some(less) = excess.checked_sub(1) {
+                assert!(with_certificate(5, &payload(less)).is_err());
+            }
+        }
+    }
+
+    #[test]
+    fn types_that_are_not_known_survive() {
+        // ML-DSA-44 as proposed: 1,312 bytes of key.
+        let destination = with_certificate(5, &[&[0, 12, 0, 6][..], &vec![0; 1_184]].concat()).unwrap();
+        assert_eq!((destination.signature_type().number(), destination.encryption_type().number()), (12, 6));
+        assert_eq!(destination.signing_public_key(), None);
+        // An unknown encryption key may follow the rest of a known signing key, which must be there.
+        let rest = with_certificate(5, &[0, 3, 0, 99, 2, 2, 2, 2, 3]).unwrap();
+        assert_eq!(rest.signing_public_key().unwrap(), [&[1; 128][..], &[2; 4]].concat());
+        assert!(with_certificate(5, &[0, 3, 0, 99, 2, 2, 2]).is_err());
+    }
+
+    #[test]
+    fn the_longest_fits_into_a_sam_line() {
+        let length = MAX_BYTES - 387;
+        assert!(with_certificate(6, &vec![0; length]).is_ok());
+        let error = NameError::DestinationLength { length: MAX_BYTES + 1 };
+        assert_eq!(with_certificate(6, &vec![0; length + 1]), Err(error));
     }
 
     #[test]

@@ -1,12 +1,15 @@
 use alloc::string::String;
 use core::{fmt, str::FromStr};
 
-use crate::{I2pName, NameError, Target};
+use crate::{B32, I2pName, NameError, Target, b32::SUFFIX};
 
 /// Longest host name of the I2P address book, `.i2p` included.
 const MAX_I2P: usize = 67;
 /// Longest DNS name.
 const MAX_CLEAR_NET: usize = 253;
+
+/// Labels before `.i2p` that no subscription may give away.
+const RESERVED: [&str; 4] = ["proxy", "router", "console", "mail"];
 
 /// The name of an I2P destination in an address book, such as `example.i2p`.
 ///
@@ -22,6 +25,24 @@ impl HostName {
         &self.0
     }
 
+    /// Whether an address book may take this name from somebody else: the rules of the naming document that hold for
+    /// import and not for lookup.
+    ///
+    /// # Errors
+    /// [`ImportRefusal`] when it may not.
+    pub fn may_be_imported(&self) -> Result<(), ImportRefusal> {
+        let name = self.0.strip_suffix(".i2p").unwrap_or(&self.0);
+        let last = name.rsplit('.').next().unwrap_or(name);
+        if RESERVED.contains(&last) {
+            return Err(ImportRefusal::Reserved);
+        }
+        // The whole name and no subdomain of it, as Java I2P has it.
+        if name.parse::<B32>().is_ok() {
+            return Err(ImportRefusal::LooksLikeBase32);
+        }
+        Ok(())
+    }
+
     /// From text in lower case that ends in `.i2p` and not in `.b32.i2p`.
     pub(crate) fn from_canonical(text: &str) -> Result<Self, NameError> {
         if text.len() > MAX_I2P {
@@ -30,13 +51,26 @@ impl HostName {
         for label in text.split('.') {
             check_label(label, false)?;
         }
-        // Routers look for it anywhere in a name, and would take what stands before it for a hash.
-        let mut labels = text.split('.').zip(text.split('.').skip(1));
-        if labels.any(|pair| pair == ("b32", "i2p")) {
+        // Routers look for these letters anywhere in a name, ended by a dot or not, and would take what stands before
+        // them for a hash.
+        if text.contains(SUFFIX) || text.starts_with("b32.i2p.") || text == "b32.i2p" {
             return Err(NameError::MalformedHost("b32.i2p stands within the name"));
         }
         Ok(Self(text.into()))
     }
+}
+
+/// Why an address book must not take a name from somebody else (naming document, "Naming Rules";
+/// `addressbook/AddressBook.isValidKey` of Java I2P).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum ImportRefusal {
+    /// `proxy.i2p`, `router.i2p`, `console.i2p`, `mail.i2p` and names below them belong to the router itself.
+    #[error("the name is reserved for the router itself")]
+    Reserved,
+    /// `<52 characters of base32>.i2p`, which a hurried reader takes for an address by hash.
+    #[error("the name looks like a base32 address without being one")]
+    LooksLikeBase32,
 }
 
 impl FromStr for HostName {

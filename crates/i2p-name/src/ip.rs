@@ -18,6 +18,11 @@ pub(crate) fn parse(text: &str) -> Result<Option<IpAddr>, NameError> {
     if let Ok(v4) = text.parse() {
         return Ok(Some(IpAddr::V4(v4)));
     }
+    if text.contains(':') {
+        return Err(NameError::MalformedHost(
+            "a colon in what is no IPv6 address; a port or a zone goes elsewhere",
+        ));
+    }
     // The WHATWG URL rule: a host whose last label is a number is an IPv4 address, or nothing.
     let last = text.rsplit('.').next().unwrap_or(text);
     let hexadecimal = last.strip_prefix("0x").is_some_and(|rest| rest.chars().all(|c| c.is_ascii_hexdigit()));
@@ -27,7 +32,8 @@ pub(crate) fn parse(text: &str) -> Result<Option<IpAddr>, NameError> {
     Ok(None)
 }
 
-/// `::ffff:a.b.c.d` (mapped), `::a.b.c.d` (compatible) and `64:ff9b::a.b.c.d` (NAT64, RFC 6052) are IPv4.
+/// `::ffff:a.b.c.d` (mapped) and `::a.b.c.d` (compatible, both RFC 4291 section 2.5.5), `::ffff:0:a.b.c.d` (translated,
+/// RFC 2765 section 2.1) and `64:ff9b::a.b.c.d` (NAT64, RFC 6052 section 2.1) are IPv4.
 pub(crate) fn unmap(v6: Ipv6Addr) -> IpAddr {
     let [a, b, c, d, e, f, high, low] = v6.segments();
     let v4 = || {
@@ -36,7 +42,7 @@ pub(crate) fn unmap(v6: Ipv6Addr) -> IpAddr {
         IpAddr::from([h0, h1, l0, l1])
     };
     match [a, b, c, d, e, f] {
-        [0, 0, 0, 0, 0, 0xffff] | [0x64, 0xff9b, 0, 0, 0, 0] => v4(),
+        [0, 0, 0, 0, 0, 0xffff] | [0, 0, 0, 0, 0xffff, 0] | [0x64, 0xff9b, 0, 0, 0, 0] => v4(),
         // :: and ::1 are IPv6 addresses of their own.
         [0, 0, 0, 0, 0, 0] if (high, low) != (0, 0) && (high, low) != (0, 1) => v4(),
         _ => IpAddr::V6(v6),

@@ -6,18 +6,25 @@ extern crate alloc;
 
 mod b32;
 pub mod base64;
+mod blinded;
+mod certificate;
 mod destination;
 mod error;
 mod host;
+mod international;
 mod ip;
+mod key_type;
 mod target;
 mod virtual_addresses;
 mod virtual_ranges;
 
-pub use b32::{B32, BlindedName};
+pub use b32::B32;
+pub use blinded::BlindedName;
+pub use certificate::CertificateType;
 pub use destination::Destination;
 pub use error::NameError;
-pub use host::{ClearNetHost, HostName};
+pub use host::{ClearNetHost, HostName, ImportRefusal};
+pub use key_type::{EncryptionType, SignatureType};
 pub use target::{I2pName, Target};
 pub use virtual_addresses::{AddressError, Family, VirtualAddresses, VirtualOptions};
 pub use virtual_ranges::{RangeError, VirtualRanges};

@@ -4,8 +4,9 @@ use core::{fmt, net::IpAddr};
 use crate::{
     B32, BlindedName, ClearNetHost, Destination, HostName, NameError,
     b32::SUFFIX,
+    blinded,
     destination::{MAX_TEXT, MIN_TEXT},
-    ip,
+    international, ip,
 };
 
 /// Longest text that is not a destination: the DOMAIN of SOCKS5 (RFC 1928 section 5).
@@ -26,19 +27,21 @@ pub enum Target {
 impl Target {
     /// Understands the host that a client sent: bytes as they came, without a port.
     ///
-    /// Upper case, one trailing dot and `.i2p.alt` (RFC 9476) are taken off; addresses come in brackets or
-    /// without. Whatever ends in `.i2p` after that is [`Target::I2p`] or an error, never [`Target::ClearNet`].
+    /// International names become ASCII (feature `idna`); upper case, one trailing dot and `.i2p.alt` (RFC 9476) are
+    /// taken off; addresses come in brackets or without. Whatever ends in `.i2p` after that is [`Target::I2p`] or an
+    /// error, and whatever ends in a number is [`Target::Ip`] or an error: neither is ever [`Target::ClearNet`].
     ///
     /// # Errors
     /// [`NameError`] when the text can be none of the three.
     pub fn parse(host: &[u8]) -> Result<Self, NameError> {
         let text = printable(host)?;
-        if text.len() >= MIN_TEXT && !text.contains('.') {
+        if text.len() >= MIN_TEXT && text.is_ascii() && !text.contains('.') {
             return text.parse().map(|destination| Self::I2p(I2pName::Destination(Box::new(destination))));
         }
-        if text.len() > MAX_NAME {
-            return Err(NameError::TooLong { length: text.len(), limit: MAX_NAME });
-        }
+        within_limit(text)?;
+        // From here on, a name in letters of any script goes the way that its ASCII form goes.
+        let ascii = international::to_ascii(text)?;
+        let text = within_limit(&ascii)?;
         let lower = text.to_ascii_lowercase();
         let name = lower.strip_suffix('.').unwrap_or(&lower);
         let name = match name.strip_suffix(".alt") {
@@ -69,6 +72,16 @@ fn is_i2p(name: &str) -> bool {
     name == "i2p" || name.ends_with(".i2p")
 }
 
+/// The text, if it is short enough for a name that is not a destination, and there at all.
+fn within_limit(text: &str) -> Result<&str, NameError> {
+    match text.len() {
+        // A name of nothing but what is not seen, such as soft hyphens.
+        0 => Err(NameError::Empty),
+        length if length > MAX_NAME => Err(NameError::TooLong { length, limit: MAX_NAME }),
+        _ => Ok(text),
+    }
+}
+
 fn printable(host: &[u8]) -> Result<&str, NameError> {
     if host.is_empty() {
         return Err(NameError::Empty);
@@ -77,15 +90,11 @@ fn printable(host: &[u8]) -> Result<&str, NameError> {
         return Err(NameError::TooLong { length: host.len(), limit: MAX_TEXT });
     }
     for (position, &byte) in host.iter().enumerate() {
-        match byte {
-            0x80.. => return Err(NameError::NotAscii { position }),
-            b'"' | b'\\' | b'/' | b'@' | b'\'' | ..=0x20 | 0x7f => {
-                return Err(NameError::ForbiddenByte { byte, position });
-            }
-            _ => {}
+        if matches!(byte, b'"' | b'\\' | b'/' | b'@' | b'\'' | ..=0x20 | 0x7f) {
+            return Err(NameError::ForbiddenByte { byte, position });
         }
     }
-    core::str::from_utf8(host).map_err(|error| NameError::NotAscii { position: error.valid_up_to() })
+    core::str::from_utf8(host).map_err(|error| NameError::NotUtf8 { position: error.valid_up_to() })
 }
 
 /// A name of a destination. Its text form is what a router understands, and nothing a SAM line could be broken
@@ -119,8 +128,10 @@ impl I2pName {
             Some(label) if label.contains('.') => {
                 Err(NameError::MalformedHost("a base32 address has no subdomains"))
             }
-            Some(label) if label.len() <= 52 => B32::from_label(label).map(Self::B32),
-            Some(label) => BlindedName::from_label(label).map(Self::Blinded),
+            Some(label) if label.len() == blinded::LENGTH => {
+                BlindedName::from_label(label).map(Self::Blinded)
+            }
+            Some(label) => B32::from_label(label).map(Self::B32),
             None if !name.contains('.') => Err(NameError::MalformedHost("i2p alone is not a host")),
             None => HostName::from_canonical(name).map(Self::Host),
         }
@@ -132,7 +143,7 @@ impl fmt::Display for I2pName {
         match self {
             Self::Host(host) => f.write_str(host.as_str()),
             Self::B32(b32) => b32.fmt(f),
-            Self::Blinded(name) => f.write_str(name.as_str()),
+            Self::Blinded(name) => name.fmt(f),
             Self::Destination(destination) => f.write_str(&destination.to_base64()),
         }
     }
