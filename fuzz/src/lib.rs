@@ -2,6 +2,7 @@
 
 #![forbid(unsafe_code)]
 
+use i2p_address_book::feed::{self, Line, Lines};
 use i2p_name::{I2pName, Target};
 use i2p_sam::wire::{AcceptedFrom, Reply};
 use socks_wire::{
@@ -13,13 +14,14 @@ use socks_wire::{
 pub type FuzzTarget = (&'static str, fn(&[u8]));
 
 /// All targets, by the names of their corpus directories.
-pub const TARGETS: [FuzzTarget; 6] = [
+pub const TARGETS: [FuzzTarget; 7] = [
     ("socks_handshake", socks_handshake),
     ("socks_client", socks_client),
     ("socks_messages", socks_messages),
     ("socks_udp", socks_udp),
     ("sam_reply", sam_reply),
     ("target_name", target_name),
+    ("address_book_feed", address_book_feed),
 ];
 
 /// A client's bytes: the handshake ends, in the same way whether they come at once or one by one.
@@ -170,4 +172,26 @@ pub fn target_name(input: &[u8]) {
         assert!(!matches!(name, I2pName::Host(_)) || !text.contains(".b32.i2p"), "{text:?}");
         assert_eq!(Target::parse(text.as_bytes()), Ok(Target::I2p(name)), "not canonical");
     }
+}
+
+/// A feed: every line is counted, none holds more than it may, what was understood is printed and understood again,
+/// and its signatures hold or not without panic.
+///
+/// # Panics
+/// When it is not so.
+pub fn address_book_feed(input: &[u8]) {
+    let ends = input.iter().filter(|&&byte| byte == b'\n').count();
+    let mut lines = Lines::new(input);
+    for line in lines.by_ref() {
+        assert!(line.is_ok(), "memory can be read");
+        let Ok(Ok(line)) = line else { continue };
+        let text = line.to_string();
+        assert!(text.len() <= feed::MAX_LINE && !text.chars().any(char::is_control), "{text:?}");
+        assert_eq!(feed::parse_line(text.as_bytes()), Ok(Some(line.clone())), "printed otherwise");
+        if let Line::Command(command) = line {
+            // Whether they hold is judged by the tests of their crate.
+            let _ = command.verify();
+        }
+    }
+    assert!(lines.number() <= ends as u64 + 1, "more lines than there are");
 }
