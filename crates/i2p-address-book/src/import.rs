@@ -46,7 +46,8 @@ pub struct Refused {
     pub reason: Refusal,
 }
 
-/// What came of an import. Each line that is not empty and no comment is counted once.
+/// What came of an import. Each line that is not empty and no comment is counted once, but for `removed`: one command
+/// may remove many names.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Report {

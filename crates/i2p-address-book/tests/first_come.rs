@@ -59,6 +59,8 @@ fn by_hand_a_taken_name_is_not_added_but_may_be_replaced() {
     assert!(shelf.book.conflicts(10).unwrap().is_empty());
     assert_eq!(shelf.book.entry(&host("a.i2p")).unwrap().unwrap().source, Source::Hand);
     assert!(shelf.book.names_of(&first.destination.b32(), 10).unwrap().is_empty());
+    assert_eq!(shelf.import(first.entry("a.i2p")).superseded, 1);
+    assert!(shelf.book.conflicts(10).unwrap().is_empty());
 }
 
 #[test]

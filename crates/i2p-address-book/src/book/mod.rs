@@ -201,18 +201,20 @@ impl AddressBook {
         })
     }
 
-    /// Adds a name by hand, in place of what is there, and settles the conflicts about it.
+    /// Adds a name by hand, in place of what is there, and settles the conflicts about it. Lines of feeds that still
+    /// have the old destination are superseded from then on, and no conflict.
     ///
     /// # Errors
     /// [`BookError::Full`], [`BookError::Storage`].
     pub fn replace(&self, host: &HostName, destination: &Destination) -> Result<(), BookError> {
         self.write(|ledger| {
-            let record = Record::new(destination.clone(), Source::Hand, ledger.now, 0);
+            let mut record = Record::new(destination.clone(), Source::Hand, ledger.now, 0);
             ledger.settle(host)?;
-            match ledger.get(host)? {
-                None => add(ledger, host, &record),
-                Some(old) => ledger.change(host, &old, &record),
+            let Some(old) = ledger.get(host)? else { return add(ledger, host, &record) };
+            for other in old.destinations().iter().filter(|other| *other != destination) {
+                record.remember(other.b32());
             }
+            ledger.change(host, &old, &record)
         })
     }
 
@@ -251,7 +253,8 @@ impl AddressBook {
         Ok(conflicts)
     }
 
-    /// Forgets the conflicts about a name, leaves the name as it is, and says how many there were.
+    /// Forgets the conflicts about a name, leaves the name as it is, and says how many there were. They are back after
+    /// the next import of a feed that still has them.
     ///
     /// # Errors
     /// [`BookError::Storage`].
