@@ -111,3 +111,16 @@ impl<R: BufRead> Iterator for Lines<R> {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_line_that_is_too_long_takes_no_memory() {
+        let input = vec![b'x'; 100 * MAX_LINE];
+        let mut lines = Lines::new(io::BufReader::new(input.as_slice()));
+        assert!(matches!(lines.next(), Some(Ok(Err(LineFailure { error: LineError::TooLong, .. })))));
+        assert!(lines.line.capacity() <= 2 * MAX_LINE + 2, "{}", lines.line.capacity());
+    }
+}
