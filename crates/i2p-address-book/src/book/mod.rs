@@ -24,7 +24,7 @@ use self::{
 };
 use crate::{BookError, Source, feed::Entry};
 
-/// How much an address book takes. An entry is some 700 bytes on disk.
+/// How much an address book takes. The file has some 1,500 bytes for each name.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Limits {
     /// Names in the book. Default: 1,000,000.

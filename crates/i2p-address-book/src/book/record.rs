@@ -181,3 +181,28 @@ impl<'a> Reader<'a> {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn destination(certificate: &[u8]) -> Destination {
+        Destination::from_bytes([&[7; 384], certificate].concat()).unwrap()
+    }
+
+    #[test]
+    fn the_best_signature_type_comes_first_and_the_store_keeps_the_order() {
+        let (dsa, p256) = (destination(&[0, 0, 0]), destination(&[5, 0, 4, 0, 1, 0, 4]));
+        let ed25519 = destination(&[5, 0, 4, 0, 7, 0, 4]);
+        let mut record = Record::new(dsa.clone(), Source::feed("hosts.txt"), 1, 2);
+        assert!(record.insert(ed25519.clone()) && record.insert(p256.clone()));
+        assert_eq!(record.destinations(), [ed25519.clone(), p256, dsa.clone()]);
+        assert!(record.retire(&dsa));
+        let bytes = record.encode();
+        assert_eq!(Record::decode(&bytes), Some(record));
+        assert_eq!(Record::first_destination(&bytes), Some(ed25519));
+        for length in 0..bytes.len() {
+            assert_eq!(Record::decode(&bytes[..length]), None, "{length} bytes");
+        }
+    }
+}
