@@ -2,6 +2,7 @@
 
 #![forbid(unsafe_code)]
 
+use i2p_address_book::feed::{self, Lines};
 use i2p_name::{BlindedName, Destination, I2pName, Target};
 use i2p_sam::wire::{
     AcceptedFrom, DatagramStyle, Dialect, Line, Malformed, Received, Reply, Sender, SenderText,
@@ -15,7 +16,7 @@ use socks_wire::{
 pub type FuzzTarget = (&'static str, fn(&[u8]));
 
 /// All targets, by the names of their corpus directories.
-pub const TARGETS: [FuzzTarget; 10] = [
+pub const TARGETS: [FuzzTarget; 11] = [
     ("socks_handshake", socks_handshake),
     ("socks_client", socks_client),
     ("socks_messages", socks_messages),
@@ -26,6 +27,7 @@ pub const TARGETS: [FuzzTarget; 10] = [
     ("canonical_name", canonical_name),
     ("blinded_name", blinded_name),
     ("destination", destination),
+    ("address_book_feed", address_book_feed),
 ];
 
 /// A client's bytes: the handshake ends, in the same way whether they come at once or one by one.
@@ -311,4 +313,26 @@ pub fn destination(input: &[u8]) {
         let whole = i2p_name::base64::decode(text);
         assert!(whole.is_ok_and(|bytes| bytes.starts_with(destination.as_bytes())));
     }
+}
+
+/// A feed: every line is counted, none holds more than it may, what was understood is printed and understood again,
+/// and its signatures hold or not without panic.
+///
+/// # Panics
+/// When it is not so.
+pub fn address_book_feed(input: &[u8]) {
+    let ends = input.iter().filter(|&&byte| byte == b'\n').count();
+    let mut lines = Lines::new(input);
+    for line in lines.by_ref() {
+        assert!(line.is_ok(), "memory can be read");
+        let Ok(Ok(line)) = line else { continue };
+        let text = line.to_string();
+        assert!(text.len() <= feed::MAX_LINE && !text.chars().any(char::is_control), "{text:?}");
+        assert_eq!(feed::parse_line(text.as_bytes()), Ok(Some(line.clone())), "printed otherwise");
+        if let feed::Line::Command(command) = line {
+            // Whether they hold is judged by the tests of their crate.
+            let _ = command.verify();
+        }
+    }
+    assert!(lines.number() <= ends as u64 + 1, "more lines than there are");
 }

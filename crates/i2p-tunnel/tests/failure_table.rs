@@ -31,8 +31,7 @@ async fn malformed_names_never_reach_the_router() {
     let bridge = TestBridge::start().await;
     let proxy = proxy(&bridge).await;
     let before = bridge.commands().len();
-    for host in ["a.i2p SILENT=true", "a.i2p\nQUIT", "a\"b.i2p", "..i2p", "short.b32.i2p", "b\u{fc}cher.i2p"]
-    {
+    for host in ["a.i2p SILENT=true", "a.i2p\nQUIT", "a\"b.i2p", "..i2p", "short.b32.i2p", "a_b.i2p"] {
         assert_eq!(proxy.socks5(host, 80).await.1, 1, "{host:?}");
         assert_eq!(proxy.socks4a(host, 80).await.1, 91, "{host:?}");
     }
