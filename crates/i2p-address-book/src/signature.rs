@@ -1,14 +1,11 @@
 //! Signatures of I2P destinations (common structures, "Signature", "KeysAndCert", "KeyCertificate").
 
+use std::borrow::Cow;
+
 use dsa::{BoxedUint, Components, signature::hazmat::PrehashVerifier};
 use i2p_name::Destination;
 use p256::ecdsa::signature::Verifier;
 use sha1::{Digest, Sha1};
-
-/// Where the 128 bytes for the signing key end and the certificate starts.
-const CERTIFICATE: usize = 384;
-/// Where they start.
-const SIGNING_KEY: usize = 256;
 
 /// The field that all DSA keys of I2P are of (cryptography specification, "DSA"), big endian.
 const DSA_P: [u8; 128] = *b"\
@@ -55,33 +52,20 @@ pub(crate) enum SigningKey<'a> {
 }
 
 impl<'a> SigningKey<'a> {
-    /// Reads the signing key: right-aligned in its 128 bytes; what does not fit is in the certificate.
+    /// The signing key, by the type of the destination's signatures.
     pub(crate) fn of(destination: &'a Destination) -> Self {
-        Self::read(destination.as_bytes()).unwrap_or(Self::Unknown(u16::MAX))
+        let number = destination.signature_type().number();
+        Self::known(number, destination.signing_public_key()).unwrap_or(Self::Unknown(number))
     }
 
-    fn read(bytes: &'a [u8]) -> Option<Self> {
-        let field = bytes.get(SIGNING_KEY..CERTIFICATE)?;
-        let certificate = bytes.get(CERTIFICATE..)?;
-        let key_type = match certificate {
-            // NULL: a destination of before there were key certificates.
-            [0, ..] => 0,
-            // KEY: type, two bytes of length, signing key type, encryption key type.
-            [5, _, _, high, low, _, _, ..] => u16::from_be_bytes([*high, *low]),
+    fn known(number: u16, key: Option<Cow<'a, [u8]>>) -> Option<Self> {
+        Some(match (number, key?) {
+            (0, Cow::Borrowed(key)) => Self::DsaSha1(key.try_into().ok()?),
+            (1, Cow::Borrowed(key)) => Self::EcdsaSha256P256(key.try_into().ok()?),
+            (2, Cow::Borrowed(key)) => Self::EcdsaSha384P384(key.try_into().ok()?),
+            (3, key) => Self::EcdsaSha512P521(key.as_ref().try_into().ok()?),
+            (7 | 11, Cow::Borrowed(key)) => Self::EdDsaSha512Ed25519(key.try_into().ok()?),
             _ => return None,
-        };
-        Some(match key_type {
-            0 => Self::DsaSha1(field.last_chunk()?),
-            1 => Self::EcdsaSha256P256(field.last_chunk()?),
-            2 => Self::EcdsaSha384P384(field.last_chunk()?),
-            3 => {
-                let mut key = [0; 132];
-                key.get_mut(..128)?.copy_from_slice(field);
-                key.get_mut(128..)?.copy_from_slice(certificate.get(7..11)?);
-                Self::EcdsaSha512P521(key)
-            }
-            7 | 11 => Self::EdDsaSha512Ed25519(field.last_chunk()?),
-            other => Self::Unknown(other),
         })
     }
 

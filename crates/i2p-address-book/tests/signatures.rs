@@ -93,7 +93,7 @@ fn red_dsa_is_verified_like_ed25519_and_unknown_types_are_refused() {
     };
     assert!(with_type(7).is_ok());
     assert!(with_type(11).is_ok());
-    for number in [4, 5, 6, 8, 9, 10, 12, 255] {
+    for number in [8, 9, 10, 12, 255] {
         assert_eq!(with_type(number), Err(SignatureError::UnknownType(number.into())));
     }
 }
@@ -134,10 +134,8 @@ fn destinations_with_keys_that_are_none_are_refused_and_nothing_panics() {
             }
         }
     }
-    // A P-521 destination whose certificate lacks the rest of its key.
+    // A P-521 destination whose certificate lacks the rest of its key is none.
     let mut bytes = vec![1; 384];
     bytes.extend([5, 0, 4, 0, 3, 0, 4]);
-    let entry = format!("a.i2p={}", Destination::from_bytes(bytes).unwrap().to_base64());
-    let verified = command(&text(&entry, &[("sig", "AAAA")])).verify();
-    assert!(matches!(verified, Err(SignatureError::UnknownType(_))), "{verified:?}");
+    assert!(Destination::from_bytes(bytes).is_err());
 }

@@ -25,6 +25,32 @@ pub fn encode(bytes: &[u8]) -> String {
 /// # Errors
 /// [`NameError::Base64`].
 pub fn decode(text: &str) -> Result<Vec<u8>, NameError> {
-    let padding = if text.ends_with('=') { Some('=') } else { None };
-    encoding(padding).decode(text.as_bytes()).map_err(|_| NameError::Base64)
+    let digits = text.trim_end_matches('=');
+    let padding = text.len() - digits.len();
+    // Padding fills the last group of four, or is left out altogether; within the text it would begin another one.
+    if padding > 2 || (padding > 0 && text.len() % 4 != 0) {
+        return Err(NameError::Base64);
+    }
+    encoding(None).decode(digits.as_bytes()).map_err(|_| NameError::Base64)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn padding_is_whole_or_left_out_and_never_within() {
+        for text in ["", "AA", "AA==", "AAA", "AAA=", "AAAA", "-~-~"] {
+            assert_eq!(
+                encode(&decode(text).unwrap()).trim_end_matches('='),
+                text.trim_end_matches('='),
+                "{text}"
+            );
+        }
+        for text in
+            ["AAA=AAAA", "AA==AA==", "AA=", "A===", "AAAA=", "AAAA====", "=", "AAA==", "A", "AB==", "A+AA"]
+        {
+            assert_eq!(decode(text), Err(NameError::Base64), "{text}");
+        }
+    }
 }

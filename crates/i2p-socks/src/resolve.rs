@@ -99,19 +99,19 @@ impl Report {
 
     /// Asks every place, in the order in which the proxy asks them. The first that knows decides where it leads.
     async fn look_up(&mut self, config: &Config, host: &HostName) -> Result<(), Failure> {
-        let fixed = config.names.fixed.get(host).cloned();
+        let fixed = config.names.fixed.get(host);
         self.note("the configuration's names", fixed);
         if config.names.router {
             match ask(&bridge(config)?, host).await {
-                Ok(found) => self.note("the router's address book", found.map(I2pName::from)),
+                Ok(found) => self.note("the router's address book", found.map(I2pName::from).as_ref()),
                 Err(error) => self.say("the router's address book", error.to_string()),
             }
         }
         Ok(())
     }
 
-    fn note(&mut self, step: &'static str, found: Option<I2pName>) {
-        let (b32, destination) = match &found {
+    fn note(&mut self, step: &'static str, found: Option<&I2pName>) {
+        let (b32, destination) = match found {
             Some(I2pName::Destination(destination)) => {
                 (Some(destination.b32().to_string()), Some(destination.to_base64()))
             }
