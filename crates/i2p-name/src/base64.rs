@@ -28,7 +28,7 @@ pub fn decode(text: &str) -> Result<Vec<u8>, NameError> {
     let digits = text.trim_end_matches('=');
     let padding = text.len() - digits.len();
     // Padding fills the last group of four, or is left out altogether; within the text it would begin another one.
-    if padding > 2 || (padding > 0 && text.len() % 4 != 0) {
+    if padding > 2 || (padding > 0 && !text.len().is_multiple_of(4)) {
         return Err(NameError::Base64);
     }
     encoding(None).decode(digits.as_bytes()).map_err(|_| NameError::Base64)
