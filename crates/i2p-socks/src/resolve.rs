@@ -23,6 +23,9 @@ struct Report {
     /// The destination, if it is known.
     #[serde(skip_serializing_if = "Option::is_none")]
     destination: Option<String>,
+    /// Whether the router is to be asked and did not answer.
+    #[serde(skip)]
+    router_silent: bool,
 }
 
 /// One place that was asked.
@@ -56,6 +59,9 @@ pub(crate) async fn run(config: &Config, name: &str, json: bool) -> Result<(), F
         .map_err(|error| Failure::run_time(format_args!("cannot write to stdout: {error}")))?;
     match report.b32 {
         Some(_) => Ok(()),
+        None if report.router_silent => Err(Failure::run_time(
+            "nobody who was asked knows it, and the router could not be asked: see that it runs",
+        )),
         None => Err(Failure::run_time("it leads nowhere: a client is told that, and nothing is sent")),
     }
 }
@@ -80,7 +86,7 @@ impl Report {
     }
 
     fn new(name: String, form: &'static str) -> Self {
-        Self { name, form, steps: Vec::new(), b32: None, destination: None }
+        Self { name, form, steps: Vec::new(), b32: None, destination: None, router_silent: false }
     }
 
     fn refused(name: &str, form: &'static str) -> Self {
@@ -104,7 +110,10 @@ impl Report {
         if config.names.router {
             match ask(&bridge(config)?, host).await {
                 Ok(found) => self.note("the router's address book", found.map(I2pName::from).as_ref()),
-                Err(error) => self.say("the router's address book", error.to_string()),
+                Err(error) => {
+                    self.router_silent = true;
+                    self.say("the router's address book", error.to_string());
+                }
             }
         }
         Ok(())

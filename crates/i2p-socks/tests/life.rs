@@ -263,6 +263,9 @@ async fn a_name_says_where_it_leads() {
     let (code, stdout, stderr) = resolve("a b.i2p", &[]);
     assert_eq!((code, stdout.as_str()), (Some(1), ""));
     assert!(stderr.contains("byte 0x20 at position 1"), "{stderr}");
+    let (code, _, stderr) = common::output(&["resolve", "nobody.i2p", "--sam", "127.0.0.1:9"]);
+    assert_eq!(code, Some(1), "{stderr}");
+    assert!(stderr.contains("the router could not be asked"), "{stderr}");
     // What the configuration says is what the proxy does.
     let args = ["--sam", &bridge.address(), "--listen", "127.0.0.1:0", "--config", config.to_str().unwrap()];
     let mut proxy = Running::start(&args);
