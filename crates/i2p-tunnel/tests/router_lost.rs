@@ -37,6 +37,22 @@ async fn clients_get_a_general_failure_and_the_proxy_survives() {
 }
 
 #[tokio::test]
+async fn a_request_that_was_under_way_is_served_by_the_next_session() {
+    let bridge = TestBridge::start().await;
+    let proxy = proxy(&bridge).await;
+    bridge.once("STREAM CONNECT", [Act::Hang]);
+    let mut client = proxy.connect().await;
+    client.write_all(&common::socks5_request("known.i2p", 80)).await.unwrap();
+    while !bridge.commands().iter().any(|line| line.starts_with("STREAM CONNECT")) {
+        tokio::task::yield_now().await;
+    }
+    bridge.drop_control_connections();
+    let mut answer = [0; 12];
+    client.read_exact(&mut answer).await.unwrap();
+    assert_eq!(answer, [5, 0, 5, 0, 0, 1, 0, 0, 0, 0, 0, 0]);
+}
+
+#[tokio::test]
 async fn told_to_stop_it_closes_everything() {
     let bridge = TestBridge::start().await;
     let proxy = proxy(&bridge).await;

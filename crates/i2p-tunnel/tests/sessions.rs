@@ -165,6 +165,7 @@ async fn a_new_identity_on_demand() {
     assert_ne!(seen_as(&proxy, "alice").await, before);
     open.write_all(b"x").await.unwrap();
     assert_eq!(open.read_u8().await.unwrap(), b'x', "open streams stay");
+    assert_eq!(proxy.pool.sessions().len(), 2, "the old one counts for as long as it is used");
     assert_eq!(bridge.open_sessions(), 2);
     drop(open);
     until("the old one goes with its last stream", || bridge.open_sessions() == 1).await;
