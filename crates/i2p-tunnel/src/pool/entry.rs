@@ -107,12 +107,6 @@ impl Lease {
         self.entry.supervised.session().await
     }
 
-    /// What the session is doing.
-    #[must_use]
-    pub fn status(&self) -> SessionStatus {
-        self.entry.status(false)
-    }
-
     /// The session, or why there is none within these limits.
     ///
     /// # Errors

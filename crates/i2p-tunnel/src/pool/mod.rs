@@ -68,7 +68,6 @@ pub struct SessionPool {
 }
 
 struct Shared {
-    bridge: Bridge,
     options: PoolOptions,
     state: Mutex<State>,
     /// Something has become unused, or is used again.
@@ -114,17 +113,11 @@ impl SessionPool {
     #[must_use]
     pub fn new(bridge: Bridge, options: PoolOptions) -> Self {
         let changed = Arc::new(Notify::new());
-        let mut state = State::new(bridge.clone(), options.clone(), Arc::clone(&changed));
+        let mut state = State::new(bridge, options.clone(), Arc::clone(&changed));
         state.open_spares(options.warm_spares.max(usize::from(!options.delay_open)));
-        let shared = Arc::new(Shared { bridge, options, state: Mutex::new(state), changed });
+        let shared = Arc::new(Shared { options, state: Mutex::new(state), changed });
         let reaper = Reaper(tokio::spawn(reap(Arc::clone(&shared))));
         Self { shared, _reaper: Arc::new(reaper) }
-    }
-
-    /// The bridge that the sessions are at.
-    #[must_use]
-    pub fn bridge(&self) -> &Bridge {
-        &self.shared.bridge
     }
 
     /// The session of this key, which is built if there is none yet. It stays for as long as the lease, and as long after
@@ -157,12 +150,6 @@ impl SessionPool {
     pub async fn first_ready(&self) -> Option<Session> {
         let first = self.shared.state().any()?;
         Some(first.session().await)
-    }
-
-    /// The first of the sessions that there are now: its state is that of the start.
-    #[must_use]
-    pub fn first(&self) -> Option<Lease> {
-        self.shared.state().any()
     }
 }
 
