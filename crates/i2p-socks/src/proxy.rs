@@ -1,9 +1,9 @@
 //! `run`: listeners, a router, a session, and then clients until told to stop.
 
-use std::{io::Write, net::SocketAddr};
+use std::{io::Write, net::SocketAddr, sync::Arc};
 
-use i2p_tunnel::{AddressPool, BindError, Limits, Listeners, serve};
-use tokio::task::JoinSet;
+use i2p_tunnel::{AddressPool, BindError, Listeners, Service, serve};
+use tokio::{sync::watch, task::JoinSet};
 use tokio_util::sync::CancellationToken;
 
 use crate::{
@@ -94,7 +94,9 @@ impl Proxy {
     ) -> impl Future<Output = ()> + use<> {
         let serving = self.tunnels.into_iter().map(|(tunnel, listeners)| {
             let addresses = self.virtual_addresses.clone();
-            serve(listeners, sessions.dialler(&tunnel), addresses, Limits::default(), stop.clone())
+            let service = Service::new(tunnel.name(), sessions.dialler(&tunnel), addresses);
+            let (_, service) = watch::channel(Arc::new(service));
+            serve(listeners, service, stop.clone())
         });
         let serving: JoinSet<()> = serving.collect();
         async move {

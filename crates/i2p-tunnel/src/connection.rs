@@ -7,22 +7,13 @@ use socks_wire::{
 };
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
-    net::TcpStream,
     time::timeout,
 };
 
 use crate::{
-    AddressPool, Client, ClientAddress, ClientCredentials, Dial, Failure, Limits, failure_log::FailureLog,
-    http_page, relay::relay, resolve, target,
+    Client, ClientAddress, ClientCredentials, Dial, Failure, Limits, Service, Socket, http_page,
+    relay::relay, resolve, target,
 };
-
-/// What all connections of a server share.
-pub(crate) struct Shared<D> {
-    pub(crate) dialler: D,
-    pub(crate) addresses: AddressPool,
-    pub(crate) limits: Limits,
-    pub(crate) failures: FailureLog,
-}
 
 /// Where a client came from and where to.
 pub(crate) struct WayIn {
@@ -31,21 +22,21 @@ pub(crate) struct WayIn {
 }
 
 /// The life of one connection.
-pub(crate) async fn run<D: Dial>(client: TcpStream, way_in: WayIn, shared: Arc<Shared<D>>) {
-    if let Err(error) = converse(client, way_in, &shared).await {
+pub(crate) async fn run<D: Dial>(client: Socket, way_in: WayIn, service: Arc<Service<D>>) {
+    if let Err(error) = converse(client, way_in, &service).await {
         tracing::debug!(kind = %error.kind(), "the connection broke");
     }
 }
 
-async fn converse<D: Dial>(client: TcpStream, way_in: WayIn, shared: &Shared<D>) -> io::Result<()> {
-    let limits = shared.limits;
+async fn converse<D: Dial>(client: Socket, way_in: WayIn, service: &Service<D>) -> io::Result<()> {
+    let limits = service.limits;
     // A reply and the first data behind it are two small writes: Nagle's algorithm would hold the second back.
-    client.set_nodelay(true)?;
+    client.send_at_once()?;
     // Anybody may come in: credentials say who a client is, not whether. Those in a form of Tor's that nobody here
     // understands are refused, as Tor does: they may ask for something that would not be done.
     let judge = |credentials: &Credentials<'_>| credentials.isolation() != Isolation::Unsupported;
     match accept(client, Authentication::Isolation, limits.handshake, judge).await {
-        Ok(accepted) => answer(accepted, way_in, shared).await,
+        Ok(accepted) => answer(accepted, way_in, service).await,
         Err(AcceptError::Refused { stream, error }) => {
             tracing::debug!(%error, "the handshake failed");
             close_gently(stream, limits).await
@@ -69,38 +60,37 @@ async fn converse<D: Dial>(client: TcpStream, way_in: WayIn, shared: &Shared<D>)
     }
 }
 
-async fn answer<D: Dial>(accepted: Accepted<TcpStream>, way_in: WayIn, shared: &Shared<D>) -> io::Result<()> {
+async fn answer<D: Dial>(accepted: Accepted<Socket>, way_in: WayIn, service: &Service<D>) -> io::Result<()> {
     let request = accepted.request();
     let WayIn { address, listener } = way_in;
     let credentials = ClientCredentials::of(request);
     let client = Client { address, listener, protocol: request.protocol, credentials };
     match request.command {
-        Command::CONNECT => connect(accepted, &client, shared).await,
-        command if resolve::is_asked(command) => tell(accepted, &client, shared).await,
-        _ => refuse(accepted, Failure::CommandNotSupported, shared).await,
+        Command::CONNECT => connect(accepted, &client, service).await,
+        command if resolve::is_asked(command) => tell(accepted, &client, service).await,
+        _ => refuse(accepted, Failure::CommandNotSupported, service).await,
     }
 }
 
 /// CONNECT: a stream, from its opening to its end.
 async fn connect<D: Dial>(
-    accepted: Accepted<TcpStream>,
+    accepted: Accepted<Socket>,
     client: &Client,
-    shared: &Shared<D>,
+    service: &Service<D>,
 ) -> io::Result<()> {
-    let limits = shared.limits;
-    let (name, address_lease) = match target::dialled(accepted.request(), client, &shared.addresses) {
+    let limits = service.limits;
+    let (target, address_lease) = match target::dialled(accepted.request(), client, &service.addresses) {
         Ok(dialled) => dialled,
-        Err(failure) => return refuse(accepted, failure, shared).await,
+        Err(failure) => return refuse(accepted, failure, service).await,
     };
-    let dial = shared.dialler.dial(client, &name, accepted.request().port);
-    let (peer, hold) = match within(limits.dial, dial).await {
+    let dial = service.dialler.dial(client, &target, accepted.request().port);
+    let mut peer = match within(limits.dial, dial).await {
         Ok(dialled) => dialled,
-        Err(failure) => return refuse(accepted, failure, shared).await,
+        Err(failure) => return refuse(accepted, failure, service).await,
     };
     let (client, early_data) = accepted.grant().await?;
-    let (relayed, result) = relay(&client, &peer, early_data, limits.half_close).await;
+    let (relayed, result) = relay(&client, &mut peer, early_data, limits.half_close).await;
     drop(peer);
-    drop(hold);
     drop(address_lease);
     tracing::debug!(
         to_peer = relayed.to_peer,
@@ -112,20 +102,20 @@ async fn connect<D: Dial>(
 }
 
 /// RESOLVE and RESOLVE_PTR: an answer, and the end.
-async fn tell<D: Dial>(accepted: Accepted<TcpStream>, client: &Client, shared: &Shared<D>) -> io::Result<()> {
-    let Shared { dialler, addresses, limits, .. } = shared;
+async fn tell<D: Dial>(accepted: Accepted<Socket>, client: &Client, service: &Service<D>) -> io::Result<()> {
+    let Service { dialler, addresses, limits, .. } = service;
     let answer = resolve::resolve(accepted.request(), client, dialler, addresses);
     match within(limits.dial, answer).await {
         Ok(answer) => close_gently(accepted.answer(answer.borrow()).await?, *limits).await,
-        Err(failure) => refuse(accepted, failure, shared).await,
+        Err(failure) => refuse(accepted, failure, service).await,
     }
 }
 
-async fn refuse<D>(accepted: Accepted<TcpStream>, failure: Failure, shared: &Shared<D>) -> io::Result<()> {
+async fn refuse<D>(accepted: Accepted<Socket>, failure: Failure, service: &Service<D>) -> io::Result<()> {
     let row = failure.row();
     tracing::debug!("a request failed: {}", row.log);
-    shared.failures.note(failure);
-    close_gently(accepted.refuse(row.socks5, row.socks4).await?, shared.limits).await
+    service.failures.note(failure);
+    close_gently(accepted.refuse(row.socks5, row.socks4).await?, service.limits).await
 }
 
 async fn within<T>(limit: Duration, work: impl Future<Output = Result<T, Failure>>) -> Result<T, Failure> {
@@ -133,7 +123,7 @@ async fn within<T>(limit: Duration, work: impl Future<Output = Result<T, Failure
 }
 
 /// Ends a connection so that the client gets what was sent last: closing with bytes unread would reset it.
-async fn close_gently(mut client: TcpStream, limits: Limits) -> io::Result<()> {
+async fn close_gently(mut client: Socket, limits: Limits) -> io::Result<()> {
     let drain = async {
         client.shutdown().await?;
         let mut thrown_away = [0; 1024];

@@ -1,24 +1,24 @@
-use i2p_name::I2pName;
-use tokio::net::TcpStream;
+use std::{any::Any, fmt};
 
-use crate::{Client, Failure};
+use i2p_name::{I2pName, Target};
+
+use crate::{Client, Failure, Socket};
 
 /// Looks up and opens streams to what clients ask for.
 pub trait Dial: Send + Sync + 'static {
-    /// What has to live for as long as a stream, such as the right to use a session.
-    type Hold: Send + 'static;
-
-    /// Opens a stream to a name and port, and comes back when the far end is connected, as far as the router can
-    /// tell. Port 0 is "any". Who asks may decide by which way.
+    /// Opens a stream to a target and port, and comes back when the far end is connected, as far as can be told. Port 0 is
+    /// "any". Who asks may decide by which way.
+    ///
+    /// Virtual addresses have become the names that they stand for before: an address here is one of the internet.
     ///
     /// # Errors
     /// The [`Failure`] that the client is to be told.
     fn dial(
         &self,
         client: &Client,
-        name: &I2pName,
+        target: &Target,
         port: u16,
-    ) -> impl Future<Output = Result<(TcpStream, Self::Hold), Failure>> + Send;
+    ) -> impl Future<Output = Result<Opened, Failure>> + Send;
 
     /// Finds out whether there is such a name, without opening anything: succeeds for names that nothing is known about.
     ///
@@ -30,4 +30,40 @@ pub trait Dial: Send + Sync + 'static {
         name: &I2pName,
         port: u16,
     ) -> impl Future<Output = Result<(), Failure>> + Send;
+}
+
+/// An open stream.
+pub struct Opened {
+    /// The stream.
+    pub socket: Socket,
+    /// What the far end has sent already: for the client, before anything that is read from the stream.
+    pub first_data: Vec<u8>,
+    /// What becomes of the client's end of sending.
+    pub client_end: ClientEnd,
+    /// What has to live for as long as the stream, such as the right to use a session.
+    pub hold: Option<Box<dyn Any + Send>>,
+}
+
+/// What becomes of a client's FIN.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ClientEnd {
+    /// It is kept: every router drops what its peer still has to say when SAM's side of a stream is closed.
+    Held,
+    /// It is passed on: the other side can still answer.
+    PassedOn,
+}
+
+impl Opened {
+    /// A stream at a SAM bridge, with what has to live as long.
+    #[must_use]
+    pub fn over_sam(socket: Socket, hold: impl Any + Send) -> Self {
+        Self { socket, first_data: Vec::new(), client_end: ClientEnd::Held, hold: Some(Box::new(hold)) }
+    }
+}
+
+/// Without the far end's data.
+impl fmt::Debug for Opened {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Opened").field("client_end", &self.client_end).finish_non_exhaustive()
+    }
 }

@@ -1,6 +1,8 @@
 use std::io;
 
-use tokio::{io::AsyncWriteExt, net::TcpStream};
+use tokio::io::AsyncWriteExt;
+
+use crate::Socket;
 
 const PAGE: &str = "<!doctype html>
 <html lang=\"en\"><meta charset=\"utf-8\"><title>This is a SOCKS proxy</title>
@@ -15,7 +17,7 @@ SOCKS v5\", and leave the HTTP and HTTPS proxy fields empty.</li>
 ";
 
 /// Tells a client that spoke HTTP what this port is. Says nothing of what the client asked for.
-pub(crate) async fn send(client: &mut TcpStream) -> io::Result<()> {
+pub(crate) async fn send(client: &mut Socket) -> io::Result<()> {
     let response = format!(
         "HTTP/1.1 501 Not Implemented\r\n\
          Content-Type: text/html; charset=utf-8\r\n\

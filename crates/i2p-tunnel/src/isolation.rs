@@ -1,6 +1,6 @@
 use std::{fmt, net::IpAddr, sync::Arc};
 
-use i2p_name::I2pName;
+use i2p_name::Target;
 use socks_wire::{
     Protocol,
     auth::{Credentials, Isolation},
@@ -106,7 +106,7 @@ pub struct IsolationKey {
     client: Option<ClientAddress>,
     credentials: ClientCredentials,
     listener: Option<Arc<str>>,
-    dest_host: Option<I2pName>,
+    dest_host: Option<Target>,
     dest_port: Option<u16>,
     protocol: Option<Protocol>,
 }
@@ -118,7 +118,7 @@ impl IsolationKey {
         isolate: Isolate,
         tunnel: Option<Arc<str>>,
         client: &Client,
-        host: &I2pName,
+        target: &Target,
         port: u16,
     ) -> Self {
         let credentials =
@@ -128,7 +128,7 @@ impl IsolationKey {
             client: isolate.client.then_some(client.address),
             credentials,
             listener: isolate.listener.then(|| Arc::clone(&client.listener)),
-            dest_host: isolate.dest_host.then(|| host.clone()),
+            dest_host: isolate.dest_host.then(|| target.clone()),
             dest_port: isolate.dest_port.then_some(port),
             protocol: isolate.protocol.then_some(client.protocol),
         }
@@ -162,7 +162,7 @@ mod tests {
     }
 
     fn key(isolate: Isolate, client: &Client, host: &str, port: u16) -> IsolationKey {
-        IsolationKey::new(isolate, None, client, &I2pName::parse(host).unwrap(), port)
+        IsolationKey::new(isolate, None, client, &Target::parse(host.as_bytes()).unwrap(), port)
     }
 
     type Change = fn(&mut Client, &mut &str, &mut u16);
@@ -225,7 +225,7 @@ mod tests {
     #[test]
     fn a_tunnel_of_its_own_shares_with_nobody() {
         let named = |tunnel: &str| {
-            let host = I2pName::parse("host.i2p").unwrap();
+            let host = Target::parse(b"host.i2p").unwrap();
             IsolationKey::new(Isolate::NOTHING, Some(tunnel.into()), &client(), &host, 80)
         };
         assert!(named("a") != named("b") && named("a") != key(Isolate::NOTHING, &client(), "host.i2p", 80));

@@ -1,13 +1,12 @@
 use std::{io, net::SocketAddr, sync::Arc, time::Duration};
 
-use tokio::{net::TcpListener, task::JoinSet, time::sleep};
+use tokio::{net::TcpListener, sync::watch, task::JoinSet, time::sleep};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use tracing::Instrument;
 
 use crate::{
-    AddressPool, ClientAddress, Dial, Limits,
-    connection::{self, Shared, WayIn},
-    failure_log::FailureLog,
+    ClientAddress, Dial, Service,
+    connection::{self, WayIn},
 };
 
 /// First and longest wait after accepting has failed, as it does when file descriptors run out.
@@ -52,16 +51,13 @@ impl Listeners {
 }
 
 /// Serves clients until told to stop; then closes the listeners and all connections, and comes back when they are
-/// gone.
+/// gone. Each connection gets the service that there is when it comes.
 pub async fn serve<D: Dial>(
     listeners: Listeners,
-    dialler: D,
-    addresses: AddressPool,
-    limits: Limits,
+    service: watch::Receiver<Arc<Service<D>>>,
     stop: CancellationToken,
 ) {
-    let shared = Arc::new(Shared { dialler, addresses, limits, failures: FailureLog::default() });
-    let server = Arc::new(Server { shared, stop, connections: TaskTracker::new() });
+    let server = Arc::new(Server { service, stop, connections: TaskTracker::new() });
     let mut accepting = JoinSet::new();
     for listener in listeners.0 {
         accepting.spawn(Arc::clone(&server).accept(listener));
@@ -72,7 +68,7 @@ pub async fn serve<D: Dial>(
 }
 
 struct Server<D> {
-    shared: Arc<Shared<D>>,
+    service: watch::Receiver<Arc<Service<D>>>,
     stop: CancellationToken,
     connections: TaskTracker,
 }
@@ -96,11 +92,12 @@ impl<D: Dial> Server<D> {
                     number += 1;
                     let span = tracing::debug_span!("connection", number);
                     let stop = self.stop.clone();
+                    let service = Arc::clone(&self.service.borrow());
                     let way_in = WayIn {
                         address: ClientAddress::Ip(from.ip().to_canonical()),
                         listener: Arc::clone(&name),
                     };
-                    let life = connection::run(client, way_in, Arc::clone(&self.shared));
+                    let life = connection::run(client.into(), way_in, service);
                     let life = async move {
                         // Told to stop, or over: either way the sockets close.
                         let _ = stop.run_until_cancelled(life).await;

@@ -4,10 +4,9 @@ use std::{
     time::Duration,
 };
 
-use tokio::{
-    net::TcpStream,
-    time::{Instant, sleep_until},
-};
+use tokio::time::{Instant, sleep_until};
+
+use crate::{ClientEnd, Opened, Socket};
 
 /// Bytes moved at once. On the thread's stack while they move; a connection that is idle holds nothing.
 const CHUNK: usize = 16 * 1024;
@@ -22,29 +21,36 @@ pub(crate) struct Relayed {
 /// Relays both ways until both have finished, one has broken, or one has finished and the other has been silent for
 /// `half_close`. `early_data` goes to the peer first.
 ///
-/// The peer's end is passed on to the client at once. The client's end is not passed on: every router drops what
-/// its peer still has to say when SAM's side of a stream is closed. A peer that takes no more may have more to say all
-/// the same, so what the client goes on sending is then thrown away.
+/// The peer's end is passed on to the client at once; the client's end as [`Opened::client_end`] says. A peer that takes
+/// no more may have more to say all the same, so what the client goes on sending is then thrown away.
 pub(crate) async fn relay(
-    client: &TcpStream,
-    peer: &TcpStream,
+    client: &Socket,
+    peer: &mut Opened,
     early_data: Vec<u8>,
     half_close: Duration,
 ) -> (Relayed, io::Result<()>) {
     let (upstream, downstream) = (Direction::default(), Direction::default());
+    let first_data = std::mem::take(&mut peer.first_data);
+    let Opened { socket: peer, client_end, .. } = &*peer;
     let up = async {
         let mut backlog = Backlog(early_data);
         match pump(client, peer, &mut backlog, &upstream).await {
-            Ok(()) => Ok(()),
+            Ok(()) => {
+                if *client_end == ClientEnd::PassedOn {
+                    // Gone already, perhaps; then the other direction says so.
+                    let _ = peer.finish_writing();
+                }
+                Ok(())
+            }
             Err(Broken::Source(error)) => Err(error),
             Err(Broken::Sink(_)) => discard(client, &upstream).await,
         }
     };
     let down = async {
-        let result = pump(peer, client, &mut Backlog(Vec::new()), &downstream).await;
+        let result = pump(peer, client, &mut Backlog(first_data), &downstream).await;
         result.map_err(|(Broken::Source(error) | Broken::Sink(error))| error)?;
         // Gone already, perhaps; then the other direction says so.
-        let _ = shut_down_writing(client);
+        let _ = client.finish_writing();
         Ok(())
     };
     let result = both(up, &upstream, down, &downstream, half_close).await;
@@ -121,8 +127,8 @@ enum Broken {
 
 /// Moves bytes one way until the sender has finished, the backlog first.
 async fn pump(
-    from: &TcpStream,
-    to: &TcpStream,
+    from: &Socket,
+    to: &Socket,
     backlog: &mut Backlog,
     direction: &Direction,
 ) -> Result<(), Broken> {
@@ -140,8 +146,8 @@ async fn pump(
 
 /// Reads once and writes once, without waiting; what is not taken goes to the backlog. Gives the bytes read.
 fn move_chunk(
-    from: &TcpStream,
-    to: &TcpStream,
+    from: &Socket,
+    to: &Socket,
     backlog: &mut Backlog,
     direction: &Direction,
 ) -> Result<usize, Broken> {
@@ -159,7 +165,7 @@ fn move_chunk(
 }
 
 /// Waits until all of the backlog is written, and gives its memory back.
-async fn drain(to: &TcpStream, backlog: &mut Backlog, direction: &Direction) -> io::Result<()> {
+async fn drain(to: &Socket, backlog: &mut Backlog, direction: &Direction) -> io::Result<()> {
     let mut rest = std::mem::take(&mut backlog.0);
     while !rest.is_empty() {
         to.writable().await?;
@@ -176,7 +182,7 @@ async fn drain(to: &TcpStream, backlog: &mut Backlog, direction: &Direction) -> 
 }
 
 /// Reads and throws away until the sender has finished.
-async fn discard(from: &TcpStream, direction: &Direction) -> io::Result<()> {
+async fn discard(from: &Socket, direction: &Direction) -> io::Result<()> {
     let mut thrown_away = [0; 1024];
     loop {
         from.readable().await?;
@@ -189,9 +195,4 @@ async fn discard(from: &TcpStream, direction: &Direction) -> io::Result<()> {
             Err(error) => return Err(error),
         }
     }
-}
-
-/// Sends a FIN and keeps reading: tokio's own shutdown wants the stream for itself.
-fn shut_down_writing(stream: &TcpStream) -> io::Result<()> {
-    socket2::SockRef::from(stream).shutdown(std::net::Shutdown::Write)
 }

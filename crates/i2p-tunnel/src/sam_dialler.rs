@@ -1,11 +1,13 @@
 use std::sync::Arc;
 
-use i2p_name::{HostName, I2pName};
+use i2p_name::{HostName, I2pName, Target};
 use i2p_sam::{Error, Phase, ResultWord, Session};
-use tokio::{net::TcpStream, time::Instant};
+use tokio::net::TcpStream;
+use tokio::time::Instant;
 
 use crate::{
-    Client, Dial, Failure, Isolate, IsolationKey, Lease, Resolver, SessionPool, Wait, limits::SessionLimits,
+    Client, Dial, Failure, Isolate, IsolationKey, Lease, Opened, Resolver, SessionPool, Wait,
+    limits::SessionLimits,
 };
 
 /// How a tunnel uses the sessions of a pool.
@@ -46,12 +48,13 @@ impl SamDialler {
     }
 }
 
+/// Names of I2P, and nothing else.
 impl Dial for SamDialler {
-    type Hold = Lease;
-
-    async fn dial(&self, client: &Client, name: &I2pName, port: u16) -> Result<(TcpStream, Lease), Failure> {
-        let open = async |session: Session| self.open(&session, name, port).await;
-        self.with_session(client, name, port, open).await
+    async fn dial(&self, client: &Client, target: &Target, port: u16) -> Result<Opened, Failure> {
+        match target {
+            Target::I2p(name) => self.open(client, (target, port), name, port).await,
+            _ => Err(Failure::NotAllowed),
+        }
     }
 
     async fn lookup(&self, client: &Client, name: &I2pName, port: u16) -> Result<(), Failure> {
@@ -60,21 +63,37 @@ impl Dial for SamDialler {
         // By the session of whoever asks, although all have the same address book: it will be needed next, and waits for
         // a router that is away.
         let look_up = async |session: Session| self.look_up(&session, host).await;
-        self.with_session(client, name, port, look_up).await.map(|_| ())
+        self.with_session(client, (&Target::I2p(name.clone()), port), look_up).await.map(|_| ())
     }
 }
 
 impl SamDialler {
+    /// Opens a stream to a name on behalf of a client that asked for something, which may be the same or lie behind it, as a
+    /// host of the internet lies behind an outproxy. What it asked for is what keeps it apart from others.
+    ///
+    /// # Errors
+    /// The [`Failure`] that the client is to be told.
+    pub async fn open(
+        &self,
+        client: &Client,
+        asked: (&Target, u16),
+        name: &I2pName,
+        port: u16,
+    ) -> Result<Opened, Failure> {
+        let open = async |session: Session| self.connect(&session, name, port).await;
+        let (stream, lease) = self.with_session(client, asked, open).await?;
+        Ok(Opened::over_sam(stream.into(), lease))
+    }
+
     /// Does something with the session of a request, and again where that session has gone before anything was sent.
     async fn with_session<T, F: Future<Output = Result<T, Refusal>>>(
         &self,
         client: &Client,
-        name: &I2pName,
-        port: u16,
+        (target, port): (&Target, u16),
         work: impl Fn(Session) -> F,
     ) -> Result<(T, Lease), Failure> {
         let Tunnel { isolate, dedicated } = &self.tunnel;
-        let key = IsolationKey::new(*isolate, dedicated.clone(), client, name, port);
+        let key = IsolationKey::new(*isolate, dedicated.clone(), client, target, port);
         let now = Instant::now();
         let wait = Wait { router: now + self.limits.router, tunnels: now + self.limits.tunnels };
         let mut renewed = false;
@@ -99,7 +118,7 @@ impl SamDialler {
 
 impl SamDialler {
     /// Looks a name up and connects.
-    async fn open(&self, session: &Session, name: &I2pName, port: u16) -> Result<TcpStream, Refusal> {
+    async fn connect(&self, session: &Session, name: &I2pName, port: u16) -> Result<TcpStream, Refusal> {
         // A lookup of its own tells an unknown name from a destination that cannot be reached: in the answers to
         // STREAM CONNECT routers mix the two up. Addresses by hash have nothing to look up in a book.
         let found = match name {
@@ -107,7 +126,12 @@ impl SamDialler {
             _ => None,
         };
         let target = found.as_deref().unwrap_or(name);
-        session.connect(target, port).await.map_err(|error| Refusal::of(&error))
+        session.connect(target, port).await.map_err(|error| match (Refusal::of(&error), target) {
+            (Refusal::Failed(Failure::Unreachable), I2pName::Blinded(name)) if name.needs_client_key() => {
+                Refusal::Failed(Failure::ClientKeyMissing)
+            }
+            (refusal, _) => refusal,
+        })
     }
 
     async fn look_up(&self, session: &Session, host: &HostName) -> Result<Arc<I2pName>, Refusal> {
@@ -208,8 +232,8 @@ mod tests {
             protocol: socks_wire::Protocol::Socks5,
             credentials: ClientCredentials::Nothing,
         };
-        let name = I2pName::parse("a.i2p").unwrap();
-        let size = size_of_val(&dialler.dial(&client, &name, 80));
+        let target = Target::parse(b"a.i2p").unwrap();
+        let size = size_of_val(&dialler.dial(&client, &target, 80));
         assert!(size < 8 * 1024, "{size} bytes");
     }
 

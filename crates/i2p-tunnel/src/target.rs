@@ -2,7 +2,7 @@
 
 use std::net::IpAddr;
 
-use i2p_name::{I2pName, NameError, Target};
+use i2p_name::{NameError, Target};
 use socks_wire::stream::{OwnedAddress, OwnedRequest};
 
 use crate::{AddressLease, AddressPool, Client, Failure};
@@ -20,26 +20,25 @@ pub(crate) fn named(request: &OwnedRequest) -> Result<Target, Failure> {
     })
 }
 
-/// What is to be dialled, if anything: I2P names, those behind virtual addresses among them, and nothing else. The lease
-/// keeps the address what it is for as long as the stream lives.
+/// What is to be dialled: what the request names, with the name in the place of a virtual address that stands for it. The
+/// lease keeps the address what it is for as long as the stream lives.
+///
+/// No address of the virtual ranges comes out of here, whatever it means: none is ever sent to the internet.
 pub(crate) fn dialled(
     request: &OwnedRequest,
     client: &Client,
     addresses: &AddressPool,
-) -> Result<(I2pName, Option<AddressLease>), Failure> {
-    match named(request)? {
-        Target::I2p(name) => Ok((name, None)),
-        Target::Ip(address) => {
-            let (name, lease) =
-                addresses.lease(client, address).ok_or_else(|| meaningless(address, addresses))?;
-            Ok((name, Some(lease)))
-        }
-        _ => Err(Failure::NotAllowed),
+) -> Result<(Target, Option<AddressLease>), Failure> {
+    let target = named(request)?;
+    let Target::Ip(address) = target else { return Ok((target, None)) };
+    match addresses.lease(client, address) {
+        Some((name, lease)) => Ok((Target::I2p(name), Some(lease))),
+        None if addresses.is_virtual(address) => Err(Failure::VirtualAddressUnknown),
+        None => Ok((target, None)),
     }
 }
 
-/// Why an address that means no name leads nowhere. One of ours has expired, or is another client's; whatever else becomes of
-/// addresses, it is not for the network.
+/// Why an address means no name. One of ours has expired, or is another client's; of others nobody here knows a name.
 pub(crate) fn meaningless(address: IpAddr, addresses: &AddressPool) -> Failure {
     if addresses.is_virtual(address) { Failure::VirtualAddressUnknown } else { Failure::NotAllowed }
 }

@@ -55,8 +55,39 @@ async fn other_commands_and_address_types_have_their_codes() {
 /// The table itself: changing a code has to be done twice to go unnoticed.
 #[test]
 fn the_codes_of_the_table() {
-    let codes: Vec<_> =
-        Failure::ALL.iter().map(|failure| (failure.row().socks5.0, failure.row().socks4.0)).collect();
-    let expected = [1, 4, 4, 6, 5, 2, 1, 3, 1, 1, 1, 7, 4, 1, 8].map(|socks5| (socks5, 91));
+    let rows: Vec<_> = Failure::ALL.iter().map(|failure| failure.row()).collect();
+    assert!(rows.iter().all(|row| row.socks4.0 == 91));
+    let codes: Vec<_> = rows.iter().map(|row| (row.socks5.0, row.extended.0, row.http)).collect();
+    let expected = [
+        (1, 0xf6, 400),
+        (4, 0xf0, 404),
+        (4, 0xf0, 502),
+        (6, 0xf7, 504),
+        (5, 0xf2, 502),
+        (2, 2, 403),
+        (1, 1, 503),
+        (3, 3, 503),
+        (1, 1, 503),
+        (1, 1, 503),
+        (1, 1, 502),
+        (7, 7, 501),
+        (4, 4, 404),
+        (1, 1, 503),
+        (8, 8, 400),
+        (4, 0xf4, 502),
+        (4, 4, 502),
+        (1, 1, 503),
+        (2, 2, 403),
+    ];
     assert_eq!(codes, expected);
+}
+
+/// They go into metrics and JSON as they are.
+#[test]
+fn labels_are_plain_and_differ() {
+    let mut labels: Vec<_> = Failure::ALL.iter().map(|failure| failure.row().label).collect();
+    assert!(labels.iter().all(|label| label.bytes().all(|byte| byte.is_ascii_lowercase() || byte == b'_')));
+    labels.sort_unstable();
+    labels.dedup();
+    assert_eq!(labels.len(), Failure::ALL.len());
 }

@@ -7,14 +7,11 @@ mod common;
 
 use std::time::Duration;
 
-use common::{Proxy, b32, proxy_of};
+use common::{Proxy, b32, proxy_of, start_service};
 use i2p_name::VirtualOptions;
 use i2p_sam::{BackOff, Bridge};
-use i2p_tunnel::{
-    AddressPool, Limits, Listeners, PoolOptions, SamDialler, SessionLimits, SessionPool, Tunnel, serve,
-};
+use i2p_tunnel::{AddressPool, Limits, PoolOptions, SamDialler, Service, SessionLimits, SessionPool, Tunnel};
 use sam_testkit::{Act, Dialect, TestBridge};
-use tokio_util::sync::CancellationToken;
 
 const EVERY_ROUTER: [Dialect; 4] = [Dialect::Java, Dialect::I2pd, Dialect::I2pdMaster, Dialect::Emissary];
 
@@ -122,13 +119,9 @@ async fn proxy_without_session(bridge: &TestBridge) -> Proxy {
         SessionPool::new(Bridge::new(bridge.address()), PoolOptions { back_off, ..PoolOptions::default() });
     let waits = SessionLimits { router: limit, tunnels: 3 * limit };
     let dialler = SamDialler::new(pool.clone(), Tunnel::default()).with_limits(waits);
-    let listeners = Listeners::bind(&["127.0.0.1:0".parse().unwrap()]).await.unwrap();
-    let address = *listeners.addresses().unwrap().first().unwrap();
-    let stop = CancellationToken::new();
     let limits = Limits { linger: limit, ..Limits::default() };
     let addresses = AddressPool::new(VirtualOptions::default()).unwrap();
-    let serving = tokio::spawn(serve(listeners, dialler, addresses, limits, stop.clone()));
-    Proxy { address, pool, stop, serving }
+    start_service(Service::new("test", dialler, addresses).with_limits(limits), pool).await
 }
 
 #[tokio::test]

@@ -4,18 +4,21 @@
 
 use std::{
     net::{IpAddr, SocketAddr},
+    sync::Arc,
     time::Duration,
 };
 
 use i2p_name::VirtualOptions;
 use i2p_sam::{BackOff, Bridge};
 use i2p_tunnel::{
-    AddressPool, Limits, Listeners, PoolOptions, SamDialler, SessionLimits, SessionPool, Tunnel, serve,
+    AddressPool, Limits, Listeners, PoolOptions, SamDialler, Service, SessionLimits, SessionPool, Tunnel,
+    serve,
 };
 use sam_testkit::TestBridge;
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::TcpStream,
+    sync::watch,
     task::JoinHandle,
 };
 use tokio_util::sync::CancellationToken;
@@ -69,13 +72,19 @@ async fn start(
     if !delay_open {
         pool.first_ready().await.unwrap();
     }
-    let listeners = Listeners::bind(&["127.0.0.1:0".parse().unwrap()]).await.unwrap();
-    let address = listeners.addresses().unwrap()[0];
-    let stop = CancellationToken::new();
     let waits = SessionLimits { router: Duration::from_millis(300), ..SessionLimits::default() };
     let dialler = SamDialler::new(pool.clone(), tunnel).with_limits(waits);
     let addresses = AddressPool::new(addresses).unwrap();
-    let serving = tokio::spawn(serve(listeners, dialler, addresses, limits, stop.clone()));
+    start_service(Service::new("test", dialler, addresses).with_limits(limits), pool).await
+}
+
+/// A proxy that does this, with the sessions of this pool.
+pub(crate) async fn start_service(service: Service<SamDialler>, pool: SessionPool) -> Proxy {
+    let listeners = Listeners::bind(&["127.0.0.1:0".parse().unwrap()]).await.unwrap();
+    let address = listeners.addresses().unwrap()[0];
+    let stop = CancellationToken::new();
+    let (_, service) = watch::channel(Arc::new(service));
+    let serving = tokio::spawn(serve(listeners, service, stop.clone()));
     Proxy { address, pool, stop, serving }
 }
 

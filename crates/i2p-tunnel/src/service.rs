@@ -1,0 +1,41 @@
+use std::{fmt, sync::Arc};
+
+use crate::{AddressPool, Limits, failure_log::FailureLog};
+
+/// What a tunnel does for its clients: all that a connection needs to know. Connections keep the one that they began with.
+pub struct Service<D> {
+    /// The tunnel's name, as the configuration has it.
+    pub name: Arc<str>,
+    /// Opens streams.
+    pub dialler: D,
+    /// The virtual addresses; tunnels may share them.
+    pub addresses: AddressPool,
+    /// How long a connection may take over what.
+    pub limits: Limits,
+    pub(crate) failures: FailureLog,
+}
+
+impl<D> Service<D> {
+    /// A service with the default limits.
+    pub fn new(name: impl Into<Arc<str>>, dialler: D, addresses: AddressPool) -> Self {
+        Self {
+            name: name.into(),
+            dialler,
+            addresses,
+            limits: Limits::default(),
+            failures: FailureLog::default(),
+        }
+    }
+
+    /// With other limits.
+    #[must_use]
+    pub fn with_limits(self, limits: Limits) -> Self {
+        Self { limits, ..self }
+    }
+}
+
+impl<D> fmt::Debug for Service<D> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Service").field("name", &self.name).finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,126 @@
+use std::{
+    io,
+    net::Shutdown,
+    pin::Pin,
+    task::{Context, Poll},
+};
+
+#[cfg(unix)]
+use tokio::net::UnixStream;
+use tokio::{
+    io::{AsyncRead, AsyncWrite, ReadBuf},
+    net::TcpStream,
+};
+
+/// One end of what is relayed: a client, or the way on from here.
+#[derive(Debug)]
+#[non_exhaustive]
+pub enum Socket {
+    /// Over TCP.
+    Tcp(TcpStream),
+    /// Within this machine.
+    #[cfg(unix)]
+    Unix(UnixStream),
+}
+
+/// Does the same with whatever socket it is.
+macro_rules! with {
+    ($socket:expr, $stream:ident => $work:expr) => {
+        match $socket {
+            Socket::Tcp($stream) => $work,
+            #[cfg(unix)]
+            Socket::Unix($stream) => $work,
+        }
+    };
+}
+
+impl Socket {
+    /// Comes back when there may be something to read.
+    ///
+    /// # Errors
+    /// What the operating system says.
+    pub async fn readable(&self) -> io::Result<()> {
+        with!(self, stream => stream.readable().await)
+    }
+
+    /// Comes back when there may be room to write.
+    ///
+    /// # Errors
+    /// What the operating system says.
+    pub async fn writable(&self) -> io::Result<()> {
+        with!(self, stream => stream.writable().await)
+    }
+
+    /// Reads what is there, without waiting; 0 is the end.
+    ///
+    /// # Errors
+    /// [`io::ErrorKind::WouldBlock`] when nothing is there, and what the operating system says.
+    pub fn try_read(&self, buffer: &mut [u8]) -> io::Result<usize> {
+        with!(self, stream => stream.try_read(buffer))
+    }
+
+    /// Writes as much as there is room for, without waiting.
+    ///
+    /// # Errors
+    /// [`io::ErrorKind::WouldBlock`] when there is no room, and what the operating system says.
+    pub fn try_write(&self, bytes: &[u8]) -> io::Result<usize> {
+        with!(self, stream => stream.try_write(bytes))
+    }
+
+    /// Has small writes sent at once: Nagle's algorithm would hold the second of two back for 40 ms.
+    ///
+    /// # Errors
+    /// What the operating system says.
+    pub fn send_at_once(&self) -> io::Result<()> {
+        match self {
+            Self::Tcp(stream) => stream.set_nodelay(true),
+            #[cfg(unix)]
+            Self::Unix(_) => Ok(()),
+        }
+    }
+
+    /// Says that nothing more is written, and goes on reading: tokio's own shutdown wants the stream for itself.
+    ///
+    /// # Errors
+    /// What the operating system says.
+    pub fn finish_writing(&self) -> io::Result<()> {
+        with!(self, stream => socket2::SockRef::from(stream).shutdown(Shutdown::Write))
+    }
+}
+
+impl From<TcpStream> for Socket {
+    fn from(stream: TcpStream) -> Self {
+        Self::Tcp(stream)
+    }
+}
+
+#[cfg(unix)]
+impl From<UnixStream> for Socket {
+    fn from(stream: UnixStream) -> Self {
+        Self::Unix(stream)
+    }
+}
+
+impl AsyncRead for Socket {
+    fn poll_read(
+        self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        buffer: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        with!(self.get_mut(), stream => Pin::new(stream).poll_read(context, buffer))
+    }
+}
+
+impl AsyncWrite for Socket {
+    fn poll_write(self: Pin<&mut Self>, context: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+        with!(self.get_mut(), stream => Pin::new(stream).poll_write(context, bytes))
+    }
+
+    fn poll_flush(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        with!(self.get_mut(), stream => Pin::new(stream).poll_flush(context))
+    }
+
+    fn poll_shutdown(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        with!(self.get_mut(), stream => Pin::new(stream).poll_shutdown(context))
+    }
+}
