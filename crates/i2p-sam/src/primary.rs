@@ -27,6 +27,11 @@ impl Primary {
         Ok(Self { bridge: bridge.clone(), control: Arc::new(control), private_key })
     }
 
+    /// The primary session behind one of its subsessions.
+    pub(crate) fn of(bridge: Bridge, control: Arc<Control>, private_key: PrivateKey) -> Self {
+        Self { bridge, control, private_key }
+    }
+
     /// The destination of the session and all of its subsessions.
     #[must_use]
     pub fn destination(&self) -> &Destination {

@@ -4,15 +4,15 @@ use i2p_name::{Destination, HostName, I2pName};
 use tokio::{net::TcpStream, task::JoinHandle};
 
 use crate::{
-    Bridge, Capabilities, Error, Phase,
+    Bridge, Capabilities, DatagramSession, Error, Phase, Primary,
     bridge::within,
     capabilities::Lookups,
     connection::{Connection, Line},
     control::Control,
     lookup,
     wire::{
-        AcceptedFrom, Ports, PrivateKey, Reply, SessionId, SessionOptions, StreamAccept, StreamConnect,
-        StreamForward, Style,
+        AcceptedFrom, DatagramStyle, Ports, PrivateKey, Reply, SessionId, SessionOptions, StreamAccept,
+        StreamConnect, StreamForward, Style,
     },
 };
 
@@ -42,6 +42,9 @@ impl Drop for Inner {
 
 impl Session {
     pub(crate) async fn create(bridge: &Bridge, options: &SessionOptions) -> Result<Self, Error> {
+        if options.lends() && bridge.capabilities().await?.datagrams_beside_streams(DatagramStyle::Datagram) {
+            return Primary::create(bridge, options).await?.add_streams(0).await;
+        }
         let id = SessionId::random().map_err(Error::Random)?;
         let (control, private_key) = Control::create(bridge, &id, Style::Stream, options).await?;
         Ok(Self::with(bridge.clone(), Arc::new(control), id, private_key, false))
@@ -105,6 +108,41 @@ impl Session {
             Lookups::OnSession => control.lookup(name).await,
             Lookups::Anywhere => control.unless_lost(lookup::anywhere(bridge, &name)).await,
         }
+    }
+
+    /// The destination behind any name: datagrams are sent to nothing shorter. An address by hash the router looks for in the
+    /// network, which takes seconds.
+    ///
+    /// # Errors
+    /// As [`Session::lookup`].
+    pub async fn destination_of(&self, name: &I2pName) -> Result<Destination, Error> {
+        let Inner { bridge, control, .. } = &*self.inner;
+        match (name, control.capabilities().lookups()) {
+            (I2pName::Destination(destination), _) => Ok(Destination::clone(destination)),
+            (name, Lookups::OnSession) => control.lookup(name.clone()).await,
+            (name, Lookups::Anywhere) => control.unless_lost(lookup::anywhere(bridge, name)).await,
+        }
+    }
+
+    /// Opens a session for datagrams: on this one's destination where it [lends](SessionOptions::lend) it, and else on one of
+    /// its own with these options. Where several are on one destination, each gets what is sent to its `ports.from`, and
+    /// routers that carry no ports give each datagram to one of them.
+    ///
+    /// # Errors
+    /// As [`Bridge::create_datagram_session`].
+    pub async fn open_datagrams(
+        &self,
+        style: DatagramStyle,
+        ports: Ports,
+        options: &SessionOptions,
+    ) -> Result<DatagramSession, Error> {
+        let Inner { bridge, control, private_key, subsession, .. } = &*self.inner;
+        if !subsession || !control.capabilities().datagrams_beside_streams(style) {
+            return DatagramSession::create(bridge, style, ports, options).await;
+        }
+        Primary::of(bridge.clone(), Arc::clone(control), private_key.clone())
+            .add_datagrams(style, ports)
+            .await
     }
 
     /// Connects a stream to a destination and port; port 0 is "any". A host name is resolved by the router.

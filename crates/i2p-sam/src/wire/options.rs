@@ -13,6 +13,7 @@ pub struct SessionOptions {
     length: u8,
     quantity: u8,
     publish: bool,
+    lend: bool,
     reduce: Option<Reduce>,
     private_key: Option<PrivateKey>,
     others: Vec<(&'static str, Text)>,
@@ -27,7 +28,15 @@ struct Reduce {
 
 impl Default for SessionOptions {
     fn default() -> Self {
-        Self { length: 3, quantity: 2, publish: false, reduce: None, private_key: None, others: Vec::new() }
+        Self {
+            length: 3,
+            quantity: 2,
+            publish: false,
+            lend: false,
+            reduce: None,
+            private_key: None,
+            others: Vec::new(),
+        }
     }
 }
 
@@ -50,6 +59,25 @@ impl SessionOptions {
     #[must_use]
     pub fn publish(mut self, publish: bool) -> Self {
         self.publish = publish;
+        self
+    }
+
+    /// Whether a session for streams is to lend its destination to datagrams too
+    /// ([`Session::open_datagrams`](crate::Session::open_datagrams)), on routers that can: it is a subsession then.
+    #[must_use]
+    pub fn lend(mut self, lend: bool) -> Self {
+        self.lend = lend;
+        self
+    }
+
+    pub(crate) fn lends(&self) -> bool {
+        self.lend
+    }
+
+    /// The same session with new keys.
+    #[must_use]
+    pub fn without_private_key(mut self) -> Self {
+        self.private_key = None;
         self
     }
 
@@ -135,6 +163,7 @@ impl fmt::Debug for SessionOptions {
             .field("length", &self.length)
             .field("quantity", &self.quantity)
             .field("publish", &self.publish)
+            .field("lend", &self.lend)
             .field("reduce", &self.reduce)
             .finish_non_exhaustive()
     }
