@@ -145,6 +145,12 @@ impl DatagramSession {
         self.socket.socket.try_send_to(&packet, self.socket.bridge).map(|_| ())
     }
 
+    /// Throws away the datagrams that have come and that nobody has received yet.
+    pub fn discard_waiting(&self) {
+        // What does not fit is cut off.
+        while self.socket.socket.try_recv_from(&mut [0]).is_ok() {}
+    }
+
     /// Waits for a datagram. Whatever does not come from the bridge's host, or is none, is skipped. `buffer` takes the
     /// datagram with its header and should hold [`MAX_PACKET`] bytes: what is longer is cut off. Safe to drop and to call
     /// again.

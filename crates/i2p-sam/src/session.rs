@@ -145,6 +145,19 @@ impl Session {
             .await
     }
 
+    /// Opens a session for datagrams on a destination of its own.
+    ///
+    /// # Errors
+    /// As [`Bridge::create_datagram_session`].
+    pub async fn open_datagrams_apart(
+        &self,
+        style: DatagramStyle,
+        ports: Ports,
+        options: &SessionOptions,
+    ) -> Result<DatagramSession, Error> {
+        DatagramSession::create(&self.inner.bridge, style, ports, options).await
+    }
+
     /// Connects a stream to a destination and port; port 0 is "any". A host name is resolved by the router.
     ///
     /// i2pd answers when the stream is on its way, the other routers when the far end has answered.

@@ -11,7 +11,7 @@ use tokio::{
 };
 
 use crate::{
-    Client, ClientAddress, ClientCredentials, Dial, Failure, Limits, Service, Socket, http_page,
+    Client, ClientAddress, ClientCredentials, Dial, Failure, Limits, Service, Socket, datagrams, http_page,
     relay::relay, resolve, target,
 };
 
@@ -67,6 +67,7 @@ async fn answer<D: Dial>(accepted: Accepted<Socket>, way_in: WayIn, service: &Se
     let client = Client { address, listener, protocol: request.protocol, credentials };
     match request.command {
         Command::CONNECT => connect(accepted, &client, service).await,
+        Command::UDP_ASSOCIATE => datagrams::associate(accepted, &client, service).await,
         command if resolve::is_asked(command) => tell(accepted, &client, service).await,
         _ => refuse(accepted, Failure::CommandNotSupported, service).await,
     }
@@ -111,7 +112,11 @@ async fn tell<D: Dial>(accepted: Accepted<Socket>, client: &Client, service: &Se
     }
 }
 
-async fn refuse<D>(accepted: Accepted<Socket>, failure: Failure, service: &Service<D>) -> io::Result<()> {
+pub(crate) async fn refuse<D>(
+    accepted: Accepted<Socket>,
+    failure: Failure,
+    service: &Service<D>,
+) -> io::Result<()> {
     let row = failure.row();
     tracing::debug!("a request failed: {}", row.log);
     service.failures.note(failure);
@@ -123,7 +128,7 @@ async fn within<T>(limit: Duration, work: impl Future<Output = Result<T, Failure
 }
 
 /// Ends a connection so that the client gets what was sent last: closing with bytes unread would reset it.
-async fn close_gently(mut client: Socket, limits: Limits) -> io::Result<()> {
+pub(crate) async fn close_gently(mut client: Socket, limits: Limits) -> io::Result<()> {
     let drain = async {
         client.shutdown().await?;
         let mut thrown_away = [0; 1024];

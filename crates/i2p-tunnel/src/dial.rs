@@ -2,7 +2,7 @@ use std::{any::Any, fmt};
 
 use i2p_name::{I2pName, Target};
 
-use crate::{Client, Failure, Socket};
+use crate::{Client, Datagrams, Failure, Socket};
 
 /// Looks up and opens streams to what clients ask for.
 pub trait Dial: Send + Sync + 'static {
@@ -30,6 +30,14 @@ pub trait Dial: Send + Sync + 'static {
         name: &I2pName,
         port: u16,
     ) -> impl Future<Output = Result<(), Failure>> + Send;
+
+    /// A way for a client's datagrams, which is its own for as long as it lives.
+    ///
+    /// # Errors
+    /// The [`Failure`] that the client is to be told; [`Failure::CommandNotSupported`] where datagrams have no way.
+    fn associate(&self, _client: &Client) -> impl Future<Output = Result<Datagrams, Failure>> + Send {
+        std::future::ready(Err(Failure::CommandNotSupported))
+    }
 }
 
 /// An open stream.

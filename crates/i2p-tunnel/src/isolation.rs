@@ -121,6 +121,16 @@ impl IsolationKey {
         target: &Target,
         port: u16,
     ) -> Self {
+        Self {
+            dest_host: isolate.dest_host.then(|| target.clone()),
+            dest_port: isolate.dest_port.then_some(port),
+            ..Self::of_client(isolate, tunnel, client)
+        }
+    }
+
+    /// The key of what is asked of no host in particular: the one of a client.
+    #[must_use]
+    pub fn of_client(isolate: Isolate, tunnel: Option<Arc<str>>, client: &Client) -> Self {
         let credentials =
             if isolate.socks_auth { client.credentials.clone() } else { ClientCredentials::Nothing };
         Self {
@@ -128,8 +138,8 @@ impl IsolationKey {
             client: isolate.client.then_some(client.address),
             credentials,
             listener: isolate.listener.then(|| Arc::clone(&client.listener)),
-            dest_host: isolate.dest_host.then(|| target.clone()),
-            dest_port: isolate.dest_port.then_some(port),
+            dest_host: None,
+            dest_port: None,
             protocol: isolate.protocol.then_some(client.protocol),
         }
     }

@@ -3,6 +3,7 @@
 
 mod addresses;
 mod connection;
+mod datagrams;
 mod dial;
 mod failure;
 mod failure_log;
@@ -20,6 +21,7 @@ mod socket;
 mod target;
 
 pub use addresses::{AddressLease, AddressPool};
+pub use datagrams::{DatagramCounts, DatagramOptions, DatagramPool, DatagramRules, Datagrams, Dropped, Seat};
 pub use dial::{ClientEnd, Dial, Opened};
 pub use failure::{Failure, Row};
 pub use isolation::{Client, ClientAddress, ClientCredentials, Isolate, IsolationKey};

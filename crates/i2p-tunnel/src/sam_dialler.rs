@@ -1,13 +1,13 @@
 use std::sync::Arc;
 
-use i2p_name::{HostName, I2pName, Target};
+use i2p_name::{Destination, HostName, I2pName, Target};
 use i2p_sam::{Error, Phase, ResultWord, Session};
 use tokio::net::TcpStream;
 use tokio::time::Instant;
 
 use crate::{
-    Client, Dial, Failure, Isolate, IsolationKey, Lease, Opened, Resolver, SessionPool, Wait,
-    limits::SessionLimits,
+    Client, DatagramPool, Datagrams, Dial, Failure, Isolate, IsolationKey, Lease, Opened, Resolver,
+    SessionPool, Wait, limits::SessionLimits,
 };
 
 /// How a tunnel uses the sessions of a pool.
@@ -26,19 +26,33 @@ pub struct SamDialler {
     tunnel: Tunnel,
     limits: SessionLimits,
     resolver: Resolver,
+    datagrams: Option<DatagramPool>,
 }
 
 impl SamDialler {
     /// Dials through the sessions of this pool, by the rules of this tunnel.
     #[must_use]
     pub fn new(pool: SessionPool, tunnel: Tunnel) -> Self {
-        Self { pool, tunnel, limits: SessionLimits::default(), resolver: Resolver::default() }
+        Self {
+            pool,
+            tunnel,
+            limits: SessionLimits::default(),
+            resolver: Resolver::default(),
+            datagrams: None,
+        }
     }
 
     /// With other sources of names than the router alone. A resolver is best shared by all diallers: it remembers.
     #[must_use]
     pub fn with_resolver(self, resolver: Resolver) -> Self {
         Self { resolver, ..self }
+    }
+
+    /// With sessions for datagrams. Isolation by host or port has no meaning for them: a client's datagrams have one session,
+    /// whomever they are for; where it is asked for, there are none.
+    #[must_use]
+    pub fn with_datagrams(self, pool: DatagramPool) -> Self {
+        Self { datagrams: Some(pool), ..self }
     }
 
     /// With other limits than the default ones.
@@ -64,6 +78,21 @@ impl Dial for SamDialler {
         // a router that is away.
         let look_up = async |session: Session| self.look_up(&session, host).await;
         self.with_session(client, (&Target::I2p(name.clone()), port), look_up).await.map(|_| ())
+    }
+
+    async fn associate(&self, client: &Client) -> Result<Datagrams, Failure> {
+        let Tunnel { isolate, dedicated } = &self.tunnel;
+        let pool = match &self.datagrams {
+            Some(pool) if !isolate.dest_host && !isolate.dest_port => pool,
+            _ => return Err(Failure::CommandNotSupported),
+        };
+        let key = IsolationKey::of_client(*isolate, dedicated.clone(), client);
+        let now = Instant::now();
+        let wait = Wait { router: now + self.limits.router, tunnels: now + self.limits.tunnels };
+        let lease = self.pool.lease(&key).map_err(|_| Failure::TooManySessions)?;
+        let streams = lease.session_within(wait).await?;
+        let seat = pool.seat(&key, &streams).await?;
+        Ok(Datagrams::new(seat, streams, self.clone(), lease))
     }
 }
 
@@ -132,6 +161,20 @@ impl SamDialler {
             }
             (refusal, _) => refusal,
         })
+    }
+
+    /// The destination of a name: what datagrams are sent to.
+    pub(crate) async fn destination(
+        &self,
+        session: &Session,
+        name: &I2pName,
+    ) -> Result<Destination, Failure> {
+        let found = match name {
+            I2pName::Host(host) => Some(self.look_up(session, host).await.map_err(Refusal::failure)?),
+            _ => None,
+        };
+        let name = found.as_deref().unwrap_or(name);
+        session.destination_of(name).await.map_err(|error| Refusal::of(&error).failure())
     }
 
     async fn look_up(&self, session: &Session, host: &HostName) -> Result<Arc<I2pName>, Refusal> {

@@ -1,6 +1,6 @@
 use std::{fmt, sync::Arc};
 
-use crate::{AddressPool, Limits, failure_log::FailureLog};
+use crate::{AddressPool, DatagramCounts, DatagramRules, Limits, failure_log::FailureLog};
 
 /// What a tunnel does for its clients: all that a connection needs to know. Connections keep the one that they began with.
 pub struct Service<D> {
@@ -12,6 +12,10 @@ pub struct Service<D> {
     pub addresses: AddressPool,
     /// How long a connection may take over what.
     pub limits: Limits,
+    /// What is done with datagrams, where the dialler has a way for them.
+    pub datagrams: DatagramRules,
+    /// What became of datagrams; tunnels may share it.
+    pub datagram_counts: Arc<DatagramCounts>,
     pub(crate) failures: FailureLog,
 }
 
@@ -23,6 +27,8 @@ impl<D> Service<D> {
             dialler,
             addresses,
             limits: Limits::default(),
+            datagrams: DatagramRules::default(),
+            datagram_counts: Arc::default(),
             failures: FailureLog::default(),
         }
     }

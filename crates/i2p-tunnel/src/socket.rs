@@ -1,6 +1,6 @@
 use std::{
     io,
-    net::Shutdown,
+    net::{Shutdown, SocketAddr},
     pin::Pin,
     task::{Context, Poll},
 };
@@ -65,6 +65,16 @@ impl Socket {
     /// [`io::ErrorKind::WouldBlock`] when there is no room, and what the operating system says.
     pub fn try_write(&self, bytes: &[u8]) -> io::Result<usize> {
         with!(self, stream => stream.try_write(bytes))
+    }
+
+    /// Our address and the other side's, where it has any: a Unix socket has not.
+    #[must_use]
+    pub fn tcp_addresses(&self) -> Option<(SocketAddr, SocketAddr)> {
+        match self {
+            Self::Tcp(stream) => Some((stream.local_addr().ok()?, stream.peer_addr().ok()?)),
+            #[cfg(unix)]
+            Self::Unix(_) => None,
+        }
     }
 
     /// Has small writes sent at once: Nagle's algorithm would hold the second of two back for 40 ms.

@@ -147,6 +147,29 @@ impl<S: AsyncWrite + Unpin> Accepted<S> {
         Ok((self.stream, self.early_data))
     }
 
+    /// The stream, to look at.
+    pub fn stream(&self) -> &S {
+        &self.stream
+    }
+
+    /// Says that the request has succeeded, and where: BND.ADDR and BND.PORT of the relay that was asked for with UDP
+    /// ASSOCIATE, or of the peer that came to a BIND (RFC 1928 section 6). Gives the same as [`Accepted::grant`].
+    ///
+    /// # Errors
+    /// As [`Accepted::answer`].
+    pub async fn grant_at(mut self, address: Address<'_>, port: u16) -> io::Result<(S, Vec<u8>)> {
+        self.say_where(address, port).await?;
+        Ok((self.stream, self.early_data))
+    }
+
+    /// The first of the two replies to BIND: where the peer is waited for. The second one follows.
+    ///
+    /// # Errors
+    /// As [`Accepted::answer`].
+    pub async fn listening_at(&mut self, address: Address<'_>, port: u16) -> io::Result<()> {
+        self.say_where(address, port).await
+    }
+
     /// Answers RESOLVE with an address or RESOLVE_PTR with a name (Tor's SOCKS extensions, section 2). Gives the stream,
     /// which is to be closed.
     ///
@@ -154,17 +177,21 @@ impl<S: AsyncWrite + Unpin> Accepted<S> {
     /// What writing says; [`io::ErrorKind::InvalidInput`] for what the client's protocol has no form for, in which case nothing
     /// was written: in SOCKS4 all but IPv4 addresses, in SOCKS5 names of 0 and of more than 255 bytes.
     pub async fn answer(mut self, address: Address<'_>) -> io::Result<S> {
+        self.say_where(address, 0).await?;
+        Ok(self.stream)
+    }
+
+    async fn say_where(&mut self, address: Address<'_>, port: u16) -> io::Result<()> {
         let mut buffer = [0; Responder::MAX_LENGTH];
         let has_form = matches!(
             (self.request.protocol, address),
             (Protocol::Socks5, _) | (_, Address::Ip(IpAddr::V4(_)))
         );
-        let length = match self.responder().granted_at(address, 0, &mut buffer) {
+        let length = match self.responder().granted_at(address, port, &mut buffer) {
             Ok(length) if has_form => length,
             _ => return Err(io::ErrorKind::InvalidInput.into()),
         };
-        self.stream.write_all(buffer.get(..length).unwrap_or_default()).await?;
-        Ok(self.stream)
+        self.stream.write_all(buffer.get(..length).unwrap_or_default()).await
     }
 
     /// Says that the request has failed, with the code of the client's protocol. Gives the stream, which is to be closed.

@@ -11,8 +11,8 @@ use std::{
 use i2p_name::VirtualOptions;
 use i2p_sam::{BackOff, Bridge};
 use i2p_tunnel::{
-    AddressPool, Limits, Listeners, PoolOptions, SamDialler, Service, SessionLimits, SessionPool, Tunnel,
-    serve,
+    AddressPool, DatagramCounts, Limits, Listeners, PoolOptions, SamDialler, Service, SessionLimits,
+    SessionPool, Tunnel, serve,
 };
 use sam_testkit::TestBridge;
 use tokio::{
@@ -28,6 +28,7 @@ pub(crate) struct Proxy {
     pub(crate) pool: SessionPool,
     pub(crate) stop: CancellationToken,
     pub(crate) serving: JoinHandle<()>,
+    pub(crate) datagram_counts: Arc<DatagramCounts>,
 }
 
 /// A proxy on a bridge, with limits short enough for tests to see them.
@@ -83,9 +84,10 @@ pub(crate) async fn start_service(service: Service<SamDialler>, pool: SessionPoo
     let listeners = Listeners::bind(&["127.0.0.1:0".parse().unwrap()]).await.unwrap();
     let address = listeners.addresses().unwrap()[0];
     let stop = CancellationToken::new();
+    let datagram_counts = Arc::clone(&service.datagram_counts);
     let (_, service) = watch::channel(Arc::new(service));
     let serving = tokio::spawn(serve(listeners, service, stop.clone()));
-    Proxy { address, pool, stop, serving }
+    Proxy { address, pool, stop, serving, datagram_counts }
 }
 
 impl Proxy {

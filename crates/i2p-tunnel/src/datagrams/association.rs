@@ -1,0 +1,387 @@
+use std::{
+    io,
+    net::{IpAddr, SocketAddr},
+    sync::Arc,
+};
+
+use i2p_name::{Destination, I2pName, Target};
+use i2p_sam::{DatagramSession, MAX_PACKET, Ports, wire::Received};
+use socks_wire::{
+    Address, Reassembled, Reassembly,
+    stream::{Accepted, OwnedAddress, OwnedRequest},
+    udp,
+};
+use tokio::{
+    net::UdpSocket,
+    task::JoinSet,
+    time::{Instant, timeout},
+};
+
+use super::{
+    Datagrams, Dropped,
+    peers::{Peers, header_by_hash},
+    waiting::Waiting,
+};
+use crate::{
+    AddressLease, Client, Dial, Failure, Service, Socket,
+    connection::{close_gently, refuse},
+};
+
+/// The longest datagram over UDP.
+const MAX_DATAGRAM: usize = 65_535;
+/// RSV and FRAG, which stand before what says where to.
+const PREFIX: [u8; 3] = [0; 3];
+/// Datagrams that are handled in a row before something else has its turn.
+const BURST: usize = 32;
+
+/// UDP ASSOCIATE, from the request to its end: that of the client's TCP connection (RFC 1928 section 7).
+pub(crate) async fn associate<D: Dial>(
+    accepted: Accepted<Socket>,
+    client: &Client,
+    service: &Service<D>,
+) -> io::Result<()> {
+    // Who comes over a Unix socket has no address that its datagrams could be known by.
+    let Some((own, from)) = accepted.stream().tcp_addresses() else {
+        return refuse(accepted, Failure::CommandNotSupported, service).await;
+    };
+    let Some(source) = Source::of(accepted.request(), from.ip()) else {
+        return refuse(accepted, Failure::NotAllowed, service).await;
+    };
+    let way = match timeout(service.limits.dial, service.dialler.associate(client)).await {
+        Ok(Ok(way)) => way,
+        Ok(Err(failure)) => return refuse(accepted, failure, service).await,
+        Err(_) => return refuse(accepted, Failure::TimedOut, service).await,
+    };
+    // Where the client reached us it reaches the relay too; on every address strangers would.
+    let socket = UdpSocket::bind((own.ip(), 0)).await?;
+    let relay = socket.local_addr()?;
+    let (control, _) = accepted.grant_at(Address::Ip(relay.ip()), relay.port()).await?;
+    let mut association = Association {
+        client,
+        service,
+        socket,
+        source,
+        peers: Peers::default(),
+        waiting: Waiting::default(),
+        lookups: JoinSet::new(),
+        reassembly: service
+            .datagrams
+            .reassemble
+            .then(|| Reassembly::new(Reassembly::MIN_TIMEOUT, MAX_PACKET)),
+        begin: Instant::now(),
+        out: Vec::new(),
+    };
+    association.run(way, &control).await;
+    close_gently(control, service.limits).await
+}
+
+/// Whose datagrams are taken.
+struct Source {
+    ip: IpAddr,
+    /// The port that it has said, or has sent from first.
+    port: Option<u16>,
+}
+
+impl Source {
+    /// By DST.ADDR and DST.PORT, where they say something. Nothing, if they speak of another host: its datagrams would be
+    /// somebody else's.
+    fn of(request: &OwnedRequest, client: IpAddr) -> Option<Self> {
+        let port = (request.port != 0).then_some(request.port);
+        let client = client.to_canonical();
+        match &request.address {
+            OwnedAddress::Ip(ip) if ip.is_unspecified() || ip.to_canonical() == client => {
+                Some(Self { ip: client, port })
+            }
+            // Behind an address translator, a client knows another address of itself than we do; then the port may be
+            // another too.
+            OwnedAddress::Ip(_) => None,
+            // Some clients write a name that means nothing, such as "0".
+            OwnedAddress::Domain(_) => Some(Self { ip: client, port: None }),
+        }
+    }
+
+    fn takes(&mut self, from: SocketAddr) -> bool {
+        if from.ip().to_canonical() != self.ip {
+            return false;
+        }
+        *self.port.get_or_insert(from.port()) == from.port()
+    }
+}
+
+struct Association<'a, D> {
+    client: &'a Client,
+    service: &'a Service<D>,
+    socket: UdpSocket,
+    source: Source,
+    /// Where the client's datagrams come from, once one has come.
+    peers: Peers,
+    waiting: Waiting,
+    lookups: JoinSet<Found>,
+    reassembly: Option<Reassembly>,
+    begin: Instant,
+    /// Where a datagram for the client is put together.
+    out: Vec<u8>,
+}
+
+/// What a lookup has found.
+struct Found {
+    target: Box<[u8]>,
+    port: u16,
+    destination: Result<Destination, Failure>,
+    address: Option<AddressLease>,
+}
+
+/// Why datagrams stopped going.
+enum End {
+    ClientGone,
+    SessionLost,
+}
+
+impl<D: Dial> Association<'_, D> {
+    /// Relays until the client's TCP connection ends. A session that is lost is replaced.
+    async fn run(&mut self, first: Datagrams, control: &Socket) {
+        let mut way = Arc::new(first);
+        let mut datagram = vec![0; MAX_DATAGRAM];
+        let mut packet = vec![0; MAX_PACKET];
+        loop {
+            match self.relay(&way, control, &mut datagram, &mut packet).await {
+                End::ClientGone => return,
+                End::SessionLost => {}
+            }
+            drop(way);
+            self.lookups.abort_all();
+            self.waiting = Waiting::default();
+            let again = async {
+                loop {
+                    // It waits for the router by itself, for as long as a request may.
+                    match self.service.dialler.associate(self.client).await {
+                        Ok(way) => return way,
+                        Err(failure) => {
+                            tracing::debug!("no session for datagrams: {}", failure.row().log);
+                            tokio::time::sleep(self.service.limits.linger).await;
+                        }
+                    }
+                }
+            };
+            way = tokio::select! {
+                way = again => Arc::new(way),
+                () = ended(control) => return,
+            };
+        }
+    }
+
+    async fn relay(
+        &mut self,
+        way: &Arc<Datagrams>,
+        control: &Socket,
+        datagram: &mut [u8],
+        packet: &mut [u8],
+    ) -> End {
+        let session = way.session();
+        loop {
+            tokio::select! {
+                () = ended(control) => return End::ClientGone,
+                received = session.receive(packet) => match received {
+                    Ok(received) => self.peer_sent(session, &received),
+                    Err(_) => return End::SessionLost,
+                },
+                Some(found) = self.lookups.join_next(), if !self.lookups.is_empty() => {
+                    if let Ok(found) = found && self.found(way, found).await.is_err() {
+                        return End::SessionLost;
+                    }
+                }
+                readable = self.socket.readable() => {
+                    if readable.is_ok() && self.burst(way, datagram).await.is_err() {
+                        return End::SessionLost;
+                    }
+                }
+            }
+        }
+    }
+
+    /// Takes what the client has sent, up to a limit. An error means that the session is lost.
+    async fn burst(&mut self, way: &Arc<Datagrams>, buffer: &mut [u8]) -> Result<(), ()> {
+        for _ in 0..BURST {
+            match self.socket.try_recv_from(buffer) {
+                Ok((length, from)) if self.source.takes(from) => {
+                    let datagram = buffer.get(..length).unwrap_or_default();
+                    self.client_sent(way, datagram).await?;
+                }
+                Ok(_) => self.drop_one(Dropped::NotTheClient),
+                // Also what an earlier datagram of ours brought back: the client's port may open again.
+                Err(_) => return Ok(()),
+            }
+        }
+        Ok(())
+    }
+
+    async fn client_sent(&mut self, way: &Arc<Datagrams>, datagram: &[u8]) -> Result<(), ()> {
+        let Some(reassembly) = &mut self.reassembly else {
+            return self.whole(way, datagram).await;
+        };
+        match reassembly.push(self.begin.elapsed(), datagram) {
+            Ok(Reassembled::Standalone(whole)) => self.whole(way, whole).await,
+            Ok(Reassembled::Complete(whole)) => self.whole(way, &whole).await,
+            Ok(Reassembled::Kept) => Ok(()),
+            Ok(Reassembled::Dropped) => {
+                self.drop_one(Dropped::Fragment);
+                Ok(())
+            }
+            Err(_) => {
+                self.drop_one(Dropped::Malformed);
+                Ok(())
+            }
+        }
+    }
+
+    /// A datagram that is no fragment, or has been put together.
+    async fn whole(&mut self, way: &Arc<Datagrams>, datagram: &[u8]) -> Result<(), ()> {
+        let dropped = match udp::Header::split(datagram) {
+            Err(_) => Dropped::Malformed,
+            Ok((header, _)) if header.fragment != udp::Fragment::STANDALONE => Dropped::Fragment,
+            Ok((_, [])) => Dropped::Empty,
+            Ok((_, data)) if data.len() > way.session().style().max_payload() => Dropped::TooLong,
+            Ok((header, data)) => {
+                let target = datagram.get(PREFIX.len()..datagram.len() - data.len()).unwrap_or_default();
+                if self.peers.of_target(target).is_some() {
+                    return self.send(way, target, data).await;
+                }
+                match self.look_up(way, target, &header, data) {
+                    Ok(()) => return Ok(()),
+                    Err(dropped) => dropped,
+                }
+            }
+        };
+        self.drop_one(dropped);
+        Ok(())
+    }
+
+    /// Sends to a peer that is known. An error means that the session is lost.
+    async fn send(&mut self, way: &Datagrams, target: &[u8], data: &[u8]) -> Result<(), ()> {
+        let Some(peer) = self.peers.of_target(target) else { return Ok(()) };
+        let ports = Ports { from: way.seat.port(), to: peer.port };
+        match way.session().send(&peer.peer, ports, data).await {
+            Ok(()) => self.service.datagram_counts.count_to_peer(),
+            Err(i2p_sam::Error::SessionLost) => return Err(()),
+            Err(_) => self.drop_one(Dropped::NotTaken),
+        }
+        Ok(())
+    }
+
+    /// Begins to look a target up, or lets a datagram wait for a lookup that is under way.
+    fn look_up(
+        &mut self,
+        way: &Arc<Datagrams>,
+        target: &[u8],
+        header: &udp::Header<'_>,
+        data: &[u8],
+    ) -> Result<(), Dropped> {
+        let (name, address) = self.name(header).map_err(|_| Dropped::NotAllowed)?;
+        if !self.waiting.push(target, data)? {
+            return Ok(());
+        }
+        let (way, target, port) = (Arc::clone(way), Box::from(target), header.port);
+        let limit = self.service.limits.dial;
+        self.lookups.spawn(async move {
+            let looking = timeout(limit, way.destination(&name)).await;
+            Found { target, port, destination: looking.unwrap_or(Err(Failure::TimedOut)), address }
+        });
+        Ok(())
+    }
+
+    /// The name in I2P that a header speaks of; there is no other way for datagrams.
+    fn name(&self, header: &udp::Header<'_>) -> Result<(I2pName, Option<AddressLease>), Failure> {
+        let target = match header.address {
+            Address::Ip(address) => Target::from_ip(address),
+            Address::Domain(name) => Target::parse(name).map_err(|_| Failure::MalformedName)?,
+        };
+        match target {
+            Target::I2p(name) => Ok((name, None)),
+            Target::Ip(address) => {
+                let leased = self.service.addresses.lease(self.client, address);
+                let (name, lease) = leased.ok_or(Failure::NotAllowed)?;
+                Ok((name, Some(lease)))
+            }
+            _ => Err(Failure::NotAllowed),
+        }
+    }
+
+    /// Sends what waited for a lookup. An error means that the session is lost.
+    async fn found(&mut self, way: &Datagrams, found: Found) -> Result<(), ()> {
+        let Found { target, port, destination, address } = found;
+        let queue = self.waiting.take(&target);
+        match destination {
+            Ok(destination) => {
+                self.peers.insert(&target, port, &destination, address);
+                for data in queue {
+                    self.send(way, &target, &data).await?;
+                }
+            }
+            Err(_) => queue.iter().for_each(|_| self.drop_one(Dropped::Unresolved)),
+        }
+        Ok(())
+    }
+
+    /// Passes on what came from I2P.
+    fn peer_sent(&mut self, session: &DatagramSession, received: &Received<'_>) {
+        let Some(port) = self.source.port else {
+            // It has never sent anything, so that nobody knows where it is.
+            return self.drop_one(Dropped::Stranger);
+        };
+        if received.payload.is_empty() {
+            return self.drop_one(Dropped::Empty);
+        }
+        self.out.clear();
+        self.out.extend_from_slice(&PREFIX);
+        match self.peers.header_of(received.sender) {
+            Some(header) => self.out.extend_from_slice(header),
+            None if self.service.datagrams.strangers => match stranger(received) {
+                Some(header) => self.out.extend_from_slice(&header),
+                None => return self.drop_one(Dropped::Stranger),
+            },
+            None => return self.drop_one(Dropped::Stranger),
+        }
+        if session.session().capabilities().datagram_ports()
+            && let Some(last) = self.out.last_chunk_mut::<2>()
+        {
+            *last = received.ports.from.to_be_bytes();
+        }
+        self.out.extend_from_slice(received.payload);
+        match self.socket.try_send_to(&self.out, (self.source.ip, port).into()) {
+            Ok(_) => self.service.datagram_counts.count_to_client(),
+            Err(_) => self.drop_one(Dropped::NotTaken),
+        }
+    }
+
+    fn drop_one(&self, why: Dropped) {
+        if self.service.datagram_counts.count_dropped(why) {
+            tracing::info!("a datagram was dropped: {} (said once; all are counted)", why.label());
+        }
+    }
+}
+
+/// What stands before a datagram of somebody whom the client does not know.
+fn stranger(received: &Received<'_>) -> Option<Vec<u8>> {
+    let b32 = match received.sender.decode().ok()? {
+        i2p_sam::Sender::Destination(destination) => destination.b32(),
+        i2p_sam::Sender::Hash(b32) => b32,
+        i2p_sam::Sender::Unknown => return None,
+    };
+    Some(header_by_hash(&b32, received.ports.from))
+}
+
+/// Comes back when the client's TCP connection has ended. What it sends there means nothing.
+async fn ended(control: &Socket) {
+    let mut thrown_away = [0; 256];
+    loop {
+        if control.readable().await.is_err() {
+            return;
+        }
+        match control.try_read(&mut thrown_away) {
+            Ok(0) => return,
+            Ok(_) => {}
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+            Err(_) => return,
+        }
+    }
+}

@@ -1,0 +1,376 @@
+//! Datagrams of clients, to I2P and back.
+#![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing)]
+
+mod common;
+
+use std::{
+    net::{Ipv4Addr, SocketAddr},
+    num::NonZeroUsize,
+    time::Duration,
+};
+
+use common::{Proxy, binary, domain, proxy as proxy_without_udp, start_service};
+use i2p_name::{Destination, VirtualOptions};
+use i2p_sam::{BackOff, Bridge, SessionOptions};
+use i2p_tunnel::{
+    AddressPool, DatagramOptions, DatagramPool, DatagramRules, Dropped, Isolate, Limits, PoolOptions,
+    SamDialler, Service, SessionPool, Tunnel,
+};
+use sam_testkit::{Act, Dialect, Endpoint, TestBridge};
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    net::{TcpStream, UdpSocket},
+    time::timeout,
+};
+
+const EVERY_ROUTER: [Dialect; 4] = [Dialect::Java, Dialect::I2pd, Dialect::I2pdMaster, Dialect::Emissary];
+/// Generous: it is only waited for in full when something is broken.
+const LIMIT: Duration = Duration::from_secs(20);
+
+async fn bridge(dialect: Dialect) -> TestBridge {
+    let bridge = TestBridge::start_as(dialect).await;
+    bridge.host("echo.i2p", Endpoint::Echo);
+    bridge
+}
+
+struct Udp {
+    rules: DatagramRules,
+    isolate: Isolate,
+    max_sessions: usize,
+}
+
+impl Default for Udp {
+    fn default() -> Self {
+        Self { rules: DatagramRules::default(), isolate: Isolate::default(), max_sessions: 8 }
+    }
+}
+
+/// A proxy whose clients may send datagrams.
+async fn proxy(bridge: &TestBridge, udp: Udp) -> Proxy {
+    let back_off = BackOff { first: Duration::from_millis(10), ..BackOff::default() };
+    let session = SessionOptions::default().lend(true);
+    let sam = Bridge::new(bridge.address()).with_udp_address(bridge.udp_address().parse().unwrap());
+    let pool = SessionPool::new(sam, PoolOptions { session, back_off, ..PoolOptions::default() });
+    pool.first_ready().await.unwrap();
+    let max_sessions = NonZeroUsize::new(udp.max_sessions).unwrap();
+    let datagrams = DatagramPool::new(DatagramOptions { max_sessions, ..DatagramOptions::default() });
+    let tunnel = Tunnel { isolate: udp.isolate, dedicated: None };
+    let dialler = SamDialler::new(pool.clone(), tunnel).with_datagrams(datagrams);
+    let addresses = AddressPool::new(VirtualOptions::default()).unwrap();
+    let limits = Limits { linger: Duration::from_millis(200), ..Limits::default() };
+    let mut service = Service::new("test", dialler, addresses).with_limits(limits);
+    service.datagrams = udp.rules;
+    start_service(service, pool).await
+}
+
+/// A client with UDP open: as any program would do it.
+struct Client {
+    control: TcpStream,
+    socket: UdpSocket,
+    relay: SocketAddr,
+}
+
+impl Client {
+    async fn open(proxy: &Proxy) -> Self {
+        Self::ask(proxy, b"user", &binary(Ipv4Addr::UNSPECIFIED.into()), 0).await.unwrap()
+    }
+
+    /// The reply's code, where there is no relay.
+    async fn ask(proxy: &Proxy, user: &[u8], address: &[u8], port: u16) -> Result<Self, u8> {
+        let mut control = proxy.connect().await;
+        let credentials = [&[1, u8::try_from(user.len()).unwrap()], user, &[1, b'x']].concat();
+        let request = [&[5, 3, 0], address, &port.to_be_bytes()].concat();
+        control.write_all(&[&[5, 1, 2][..], &credentials, &request].concat()).await.unwrap();
+        let mut reply = [0; 14];
+        control.read_exact(&mut reply).await.unwrap();
+        let [5, 2, 1, 0, 5, code, 0, 1, a, b, c, d, high, low] = reply else { panic!("{reply:?}") };
+        if code != 0 {
+            return Err(code);
+        }
+        let relay = SocketAddr::from((Ipv4Addr::new(a, b, c, d), u16::from_be_bytes([high, low])));
+        let socket = UdpSocket::bind("127.0.0.1:0").await.unwrap();
+        Ok(Self { control, socket, relay })
+    }
+
+    async fn send(&self, fragment: u8, target: &[u8], port: u16, data: &[u8]) {
+        let datagram = [&[0, 0, fragment], target, &port.to_be_bytes(), data].concat();
+        assert_eq!(self.socket.send_to(&datagram, self.relay).await.unwrap(), datagram.len());
+    }
+
+    /// The header from ATYP to the port, and the data.
+    async fn receive(&self, header: usize) -> (Vec<u8>, Vec<u8>) {
+        let mut buffer = vec![0; 65_535];
+        let (length, from) = timeout(LIMIT, self.socket.recv_from(&mut buffer)).await.unwrap().unwrap();
+        assert_eq!((from, &buffer[..3]), (self.relay, &[0; 3][..]));
+        (buffer[3..3 + header].to_vec(), buffer[3 + header..length].to_vec())
+    }
+
+    /// Sends and waits for the echo, which has the name and the port that were asked for.
+    async fn echo(&self, data: &[u8]) {
+        self.send(0, &domain("echo.i2p"), 7, data).await;
+        let header = [&domain("echo.i2p")[..], &[0, 7]].concat();
+        assert_eq!(self.receive(header.len()).await, (header, data.to_vec()));
+    }
+}
+
+#[tokio::test]
+async fn datagrams_go_and_come_back_on_every_router() {
+    for dialect in EVERY_ROUTER {
+        let bridge = bridge(dialect).await;
+        let proxy = proxy(&bridge, Udp::default()).await;
+        let client = Client::open(&proxy).await;
+        assert_eq!(client.relay.ip(), Ipv4Addr::LOCALHOST, "where the client reached us");
+        // emissary carries no more.
+        let longest = if dialect == Dialect::Emissary { 4_000 } else { 31_744 };
+        for length in [1, 3, 500, 4_000, longest] {
+            client.echo(&vec![u8::try_from(length % 251).unwrap(); length]).await;
+        }
+    }
+}
+
+#[tokio::test]
+async fn names_in_any_form_are_reached_and_come_back_as_they_were_asked_for() {
+    let bridge = bridge(Dialect::Java).await;
+    let destination: Destination = bridge.host("echo.i2p", Endpoint::Echo).parse().unwrap();
+    let proxy = proxy(&bridge, Udp::default()).await;
+    let client = Client::open(&proxy).await;
+    let virtual_address = proxy.resolve("echo.i2p").await;
+    assert!(virtual_address.is_ok());
+    for target in [domain("ECHO.i2p."), domain("echo.i2p"), domain(&destination.b32().to_string())] {
+        client.send(0, &target, 7, b"x").await;
+        let header = [&target[..], &[0, 7]].concat();
+        assert_eq!(client.receive(header.len()).await, (header, b"x".to_vec()));
+    }
+}
+
+#[tokio::test]
+async fn a_virtual_address_is_a_name() {
+    let bridge = bridge(Dialect::Emissary).await;
+    let proxy = proxy(&bridge, Udp::default()).await;
+    // Of the same client: the same credentials.
+    let mut ask = proxy.connect().await;
+    let resolve =
+        [&[5, 1, 2, 1, 4][..], b"user", &[1, b'x', 5, 0xf0, 0], &domain("echo.i2p"), &[0, 0]].concat();
+    ask.write_all(&resolve).await.unwrap();
+    let mut reply = [0; 14];
+    ask.read_exact(&mut reply).await.unwrap();
+    let target = &reply[7..12];
+    assert_eq!((reply[5], target[0]), (0, 1), "{reply:?}");
+    let client = Client::open(&proxy).await;
+    client.send(0, target, 7, b"x").await;
+    let header = [target, &[0, 7]].concat();
+    assert_eq!(client.receive(header.len()).await, (header, b"x".to_vec()));
+}
+
+#[tokio::test]
+async fn clients_do_not_see_each_others_datagrams() {
+    for dialect in EVERY_ROUTER {
+        let bridge = bridge(dialect).await;
+        let proxy = proxy(&bridge, Udp::default()).await;
+        // Three of one identity, and one of another.
+        let mut clients = Vec::new();
+        for user in [&b"user"[..], b"user", b"user", b"other"] {
+            let address = binary(Ipv4Addr::UNSPECIFIED.into());
+            clients.push(Client::ask(&proxy, user, &address, 0).await.unwrap());
+        }
+        for round in 0..50_u8 {
+            for (number, client) in (0_u8..).zip(&clients) {
+                client.send(0, &domain("echo.i2p"), 7, &[number, round]).await;
+            }
+            for (number, client) in (0_u8..).zip(&clients) {
+                assert_eq!(client.receive(12).await.1[0], number, "{dialect:?}");
+            }
+        }
+    }
+}
+
+#[tokio::test]
+async fn the_session_of_a_client_that_went_serves_the_next_of_the_same_key() {
+    let bridge = bridge(Dialect::I2pd).await;
+    let proxy = proxy(&bridge, Udp { max_sessions: 1, ..Udp::default() }).await;
+    let address = binary(Ipv4Addr::UNSPECIFIED.into());
+    let client = Client::open(&proxy).await;
+    client.echo(b"first").await;
+    let sessions = bridge.sessions().len();
+    assert_eq!(
+        Client::ask(&proxy, b"user", &address, 0).await.err(),
+        Some(1),
+        "there is one, and it is in use"
+    );
+    drop(client);
+    // Until the proxy has seen that it is gone.
+    let client = loop {
+        match Client::ask(&proxy, b"user", &address, 0).await {
+            Ok(client) => break client,
+            Err(code) => assert_eq!(code, 1),
+        }
+    };
+    client.echo(b"second").await;
+    assert_eq!(bridge.sessions().len(), sessions, "the same session");
+    drop(client);
+    // Somebody else gets another one, in its place.
+    let other = loop {
+        match Client::ask(&proxy, b"other", &address, 0).await {
+            Ok(client) => break client,
+            Err(code) => assert_eq!(code, 1),
+        }
+    };
+    other.echo(b"third").await;
+    assert_eq!(
+        bridge.sessions().len(),
+        sessions + 1,
+        "streams and datagrams of another identity, for the datagrams of the first"
+    );
+}
+
+#[tokio::test]
+async fn the_relay_ends_with_the_tcp_connection() {
+    let bridge = bridge(Dialect::I2pd).await;
+    let proxy = proxy(&bridge, Udp::default()).await;
+    let mut client = Client::open(&proxy).await;
+    client.echo(b"alive").await;
+    // What is said on the connection means nothing.
+    client.control.write_all(b"whatever").await.unwrap();
+    client.echo(b"still alive").await;
+    client.control.shutdown().await.unwrap();
+    let mut rest = Vec::new();
+    client.control.read_to_end(&mut rest).await.unwrap();
+    assert_eq!(rest, b"");
+    // The port is free again.
+    UdpSocket::bind(client.relay).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_strangers_datagrams_are_ignored() {
+    let bridge = bridge(Dialect::I2pd).await;
+    let proxy = proxy(&bridge, Udp::default()).await;
+    let client = Client::open(&proxy).await;
+    client.echo(b"mine").await;
+    let stranger = UdpSocket::bind("127.0.0.1:0").await.unwrap();
+    let datagram = [&[0, 0, 0][..], &domain("echo.i2p"), &[0, 7], b"theirs"].concat();
+    stranger.send_to(&datagram, client.relay).await.unwrap();
+    let elsewhere = UdpSocket::bind("127.0.0.2:0").await.unwrap();
+    elsewhere.send_to(&datagram, client.relay).await.unwrap();
+    client.echo(b"and nothing else").await;
+    assert_eq!(bridge.datagrams().len(), 2);
+}
+
+#[tokio::test]
+async fn the_address_in_the_request_is_the_clients_or_nobodys() {
+    let bridge = bridge(Dialect::I2pd).await;
+    let proxy = proxy(&bridge, Udp::default()).await;
+    let mine = binary(Ipv4Addr::LOCALHOST.into());
+    // PySocks says the name "0".
+    for address in [mine.clone(), domain("0"), binary(std::net::Ipv6Addr::UNSPECIFIED.into())] {
+        Client::ask(&proxy, b"user", &address, 0).await.unwrap().echo(b"x").await;
+    }
+    let others = binary(Ipv4Addr::new(198, 51, 100, 7).into());
+    assert_eq!(Client::ask(&proxy, b"user", &others, 0).await.err(), Some(2));
+    // A port that is said counts: another one is a stranger's.
+    let other = UdpSocket::bind("127.0.0.1:0").await.unwrap();
+    let said = other.local_addr().unwrap().port();
+    let mut client = Client::ask(&proxy, b"user", &mine, said).await.unwrap();
+    client.send(0, &domain("echo.i2p"), 7, b"from the wrong port").await;
+    client.socket = other;
+    client.echo(b"from the right one").await;
+}
+
+#[tokio::test]
+async fn what_cannot_be_sent_is_dropped_and_the_rest_goes_on() {
+    let bridge = bridge(Dialect::Java).await;
+    let proxy = proxy(&bridge, Udp::default()).await;
+    let counts = proxy.datagram_counts.clone();
+    let client = Client::open(&proxy).await;
+    let echo = domain("echo.i2p");
+    let cases: [(&[u8], Dropped); 8] = [
+        (b"", Dropped::Malformed),
+        (&[0, 1, 0, 1, 127, 0, 0, 1, 0, 7, b'x'], Dropped::Malformed),
+        (&[0, 0, 0, 9, 127, 0, 0, 1, 0, 7, b'x'], Dropped::Malformed),
+        (&[0, 0, 1, 1, 127, 0, 0, 1, 0, 7, b'x'], Dropped::Fragment),
+        (&[&[0, 0, 0], &echo[..], &[0, 7]].concat(), Dropped::Empty),
+        (&[&[0, 0, 0], &echo[..], &[0, 7], &[0; 31_745]].concat(), Dropped::TooLong),
+        (&[0, 0, 0, 1, 198, 51, 100, 7, 0, 7, b'x'], Dropped::NotAllowed),
+        (&[&[0, 0, 0], &domain("example.com")[..], &[0, 53, b'x']].concat(), Dropped::NotAllowed),
+    ];
+    for (datagram, why) in cases {
+        let before = counts.dropped(why);
+        client.socket.send_to(datagram, client.relay).await.unwrap();
+        client.echo(b"still there").await;
+        assert_eq!(counts.dropped(why), before + 1, "{why:?}");
+    }
+    assert_eq!((counts.to_peers(), counts.to_clients()), (8, 8));
+    client.send(0, &domain("unknown.i2p"), 7, b"x").await;
+    while counts.dropped(Dropped::Unresolved) == 0 {
+        client.echo(b"still there").await;
+    }
+}
+
+#[tokio::test]
+async fn a_slow_lookup_holds_up_nobody_else() {
+    let bridge = bridge(Dialect::Java).await;
+    bridge.host("slow.i2p", Endpoint::Echo);
+    bridge.on("NAMING LOOKUP NAME=slow.i2p", [Act::Wait(Duration::from_millis(400)), Act::Behave]);
+    let proxy = proxy(&bridge, Udp::default()).await;
+    let client = Client::open(&proxy).await;
+    let slow = domain("slow.i2p");
+    for number in 0..12 {
+        client.send(0, &slow, 7, &[number]).await;
+    }
+    client.echo(b"quick").await;
+    // What waited arrives, in order, up to the limit.
+    for number in 0..8 {
+        assert_eq!(client.receive(slow.len() + 2).await.1, [number]);
+    }
+    assert_eq!(proxy.datagram_counts.dropped(Dropped::QueueFull), 4);
+}
+
+#[tokio::test]
+async fn fragments_are_put_together_where_that_is_wanted() {
+    let bridge = bridge(Dialect::I2pd).await;
+    let rules = DatagramRules { reassemble: true, ..DatagramRules::default() };
+    let proxy = proxy(&bridge, Udp { rules, ..Udp::default() }).await;
+    let client = Client::open(&proxy).await;
+    let echo = domain("echo.i2p");
+    client.send(1, &echo, 7, b"one ").await;
+    client.send(2, &echo, 7, b"two ").await;
+    client.echo(b"whole").await;
+    client.send(0x83, &echo, 7, b"three").await;
+    assert_eq!(client.receive(echo.len() + 2).await.1, b"one two three");
+    // One is missing.
+    client.send(1, &echo, 7, b"one ").await;
+    client.send(0x83, &echo, 7, b"three").await;
+    client.echo(b"whole").await;
+    assert_eq!(proxy.datagram_counts.dropped(Dropped::Fragment), 1);
+}
+
+#[tokio::test]
+async fn a_router_that_restarts_is_waited_for() {
+    let mut bridge = bridge(Dialect::I2pd).await;
+    let proxy = proxy(&bridge, Udp::default()).await;
+    let client = Client::open(&proxy).await;
+    client.echo(b"before").await;
+    bridge.kill().await;
+    bridge.restart().await;
+    bridge.host("echo.i2p", Endpoint::Echo);
+    let mut buffer = [0; 64];
+    // The destination that is remembered is another one now: by its name it is found again with a new association.
+    let begin = tokio::time::Instant::now();
+    loop {
+        client.send(0, &domain("echo.i2p"), 7, b"after").await;
+        if timeout(Duration::from_millis(50), client.socket.recv_from(&mut buffer)).await.is_ok() {
+            return;
+        }
+        assert!(begin.elapsed() < LIMIT, "nothing goes any more");
+    }
+}
+
+#[tokio::test]
+async fn without_leave_or_by_host_there_is_none() {
+    let bridge = bridge(Dialect::Java).await;
+    let address = binary(Ipv4Addr::UNSPECIFIED.into());
+    let without = proxy_without_udp(&bridge).await;
+    assert_eq!(Client::ask(&without, b"user", &address, 0).await.err(), Some(7));
+    let isolate = Isolate { dest_host: true, ..Isolate::default() };
+    let by_host = proxy(&bridge, Udp { isolate, ..Udp::default() }).await;
+    assert_eq!(Client::ask(&by_host, b"user", &address, 0).await.err(), Some(7));
+}
