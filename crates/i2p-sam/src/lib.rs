@@ -20,7 +20,7 @@ pub use datagram::{DatagramPeer, DatagramSession, MAX_PACKET};
 pub use error::{Error, Phase};
 pub use key_file::{KeyFile, KeyFileError};
 pub use primary::Primary;
-pub use session::{Accepted, Forwarding, Session};
+pub use session::{Accepted, Forwarding, Listening, Session};
 pub use supervised::{BackOff, Identity, SessionState, Supervised};
 pub use wire::{
     DatagramStyle, Dialect, Login, Ports, PrivateKey, Received, ResultWord, Sender, SessionId,

@@ -189,27 +189,23 @@ impl Session {
     /// # Errors
     /// [`Error::Refused`], [`Error::Closed`], [`Error::SessionLost`], and what [`Bridge::capabilities`] can say.
     pub async fn accept(&self) -> Result<Accepted, Error> {
-        let phase = Phase::StreamAccept;
+        self.listen().await?.accept().await
+    }
+
+    /// Begins to wait for a peer: once this comes back, one that connects is taken.
+    ///
+    /// # Errors
+    /// As [`Session::accept`].
+    pub async fn listen(&self) -> Result<Listening, Error> {
         let Inner { bridge, control, id, .. } = &*self.inner;
-        let accept = async {
+        let listen = async {
             let mut connection = bridge.connect().await?;
-            connection.send(&StreamAccept { id }, phase).await?;
-            connection.stream_status(phase).await?;
-            loop {
-                let line = connection.answer(phase).await?;
-                if let Ok(AcceptedFrom { destination, ports }) = AcceptedFrom::parse(&line) {
-                    let peer = destination.parse().map_err(|_| Error::Unexpected { phase })?;
-                    return Ok(Accepted { stream: connection.into_stream(), peer, ports });
-                }
-                match Reply::parse(&line) {
-                    // Not answered: a peer may be coming in this moment, and would be sent the PONG.
-                    Ok(Reply::Ping(_)) => {}
-                    Ok(Reply::Stream { status }) => return Err(Error::refused(phase, status)),
-                    _ => return Err(Error::Unexpected { phase }),
-                }
-            }
+            connection.send(&StreamAccept { id }, ACCEPT).await?;
+            connection.stream_status(ACCEPT).await?;
+            Ok(connection)
         };
-        control.unless_lost(accept).await
+        let connection = control.unless_lost(listen).await?;
+        Ok(Listening { connection, session: self.clone() })
     }
 
     /// Has the router connect to `forward_to` for each stream that a peer opens to the session. Unless `silent`, each such
@@ -235,6 +231,46 @@ impl Session {
 impl std::fmt::Debug for Session {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Session").field("alive", &self.is_alive()).finish_non_exhaustive()
+    }
+}
+
+const ACCEPT: Phase = Phase::StreamAccept;
+
+/// A session waits for a peer for as long as this exists.
+pub struct Listening {
+    connection: Connection,
+    session: Session,
+}
+
+impl std::fmt::Debug for Listening {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Listening").field("session", &self.session).finish_non_exhaustive()
+    }
+}
+
+impl Listening {
+    /// The peer, when one has come.
+    ///
+    /// # Errors
+    /// As [`Session::accept`].
+    pub async fn accept(self) -> Result<Accepted, Error> {
+        let Self { mut connection, session } = self;
+        let accept = async {
+            loop {
+                let line = connection.answer(ACCEPT).await?;
+                if let Ok(AcceptedFrom { destination, ports }) = AcceptedFrom::parse(&line) {
+                    let peer = destination.parse().map_err(|_| Error::Unexpected { phase: ACCEPT })?;
+                    return Ok(Accepted { stream: connection.into_stream(), peer, ports });
+                }
+                match Reply::parse(&line) {
+                    // Not answered: a peer may be coming in this moment, and would be sent the PONG.
+                    Ok(Reply::Ping(_)) => {}
+                    Ok(Reply::Stream { status }) => return Err(Error::refused(ACCEPT, status)),
+                    _ => return Err(Error::Unexpected { phase: ACCEPT }),
+                }
+            }
+        };
+        session.inner.control.unless_lost(accept).await
     }
 }
 

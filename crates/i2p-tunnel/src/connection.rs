@@ -11,8 +11,8 @@ use tokio::{
 };
 
 use crate::{
-    Client, ClientAddress, ClientCredentials, Dial, Failure, Limits, Service, Socket, datagrams, http_page,
-    relay::relay, resolve, target,
+    Client, ClientAddress, ClientCredentials, Dial, Failure, Limits, Opened, Service, Socket, bind,
+    datagrams, http_page, relay::relay, resolve, target,
 };
 
 /// Where a client came from and where to.
@@ -67,6 +67,7 @@ async fn answer<D: Dial>(accepted: Accepted<Socket>, way_in: WayIn, service: &Se
     let client = Client { address, listener, protocol: request.protocol, credentials };
     match request.command {
         Command::CONNECT => connect(accepted, &client, service).await,
+        Command::BIND => bind::bind(accepted, &client, service).await,
         Command::UDP_ASSOCIATE => datagrams::associate(accepted, &client, service).await,
         command if resolve::is_asked(command) => tell(accepted, &client, service).await,
         _ => refuse(accepted, Failure::CommandNotSupported, service).await,
@@ -85,14 +86,26 @@ async fn connect<D: Dial>(
         Err(failure) => return refuse(accepted, failure, service).await,
     };
     let dial = service.dialler.dial(client, &target, accepted.request().port);
-    let mut peer = match within(limits.dial, dial).await {
+    let peer = match within(limits.dial, dial).await {
         Ok(dialled) => dialled,
         Err(failure) => return refuse(accepted, failure, service).await,
     };
     let (client, early_data) = accepted.grant().await?;
+    let result = relay_to(client, peer, early_data, service).await;
+    drop(address_lease);
+    result
+}
+
+/// A stream that is open on both sides, to its end.
+pub(crate) async fn relay_to<D>(
+    client: Socket,
+    mut peer: Opened,
+    early_data: Vec<u8>,
+    service: &Service<D>,
+) -> io::Result<()> {
+    let limits = service.limits;
     let (relayed, result) = relay(&client, &mut peer, early_data, limits.half_close).await;
     drop(peer);
-    drop(address_lease);
     tracing::debug!(
         to_peer = relayed.to_peer,
         to_client = relayed.to_client,

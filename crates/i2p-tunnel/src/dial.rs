@@ -2,7 +2,7 @@ use std::{any::Any, fmt};
 
 use i2p_name::{I2pName, Target};
 
-use crate::{Client, Datagrams, Failure, Socket};
+use crate::{Client, Datagrams, Failure, Incoming, Socket};
 
 /// Looks up and opens streams to what clients ask for.
 pub trait Dial: Send + Sync + 'static {
@@ -36,6 +36,14 @@ pub trait Dial: Send + Sync + 'static {
     /// # Errors
     /// The [`Failure`] that the client is to be told; [`Failure::CommandNotSupported`] where datagrams have no way.
     fn associate(&self, _client: &Client) -> impl Future<Output = Result<Datagrams, Failure>> + Send {
+        std::future::ready(Err(Failure::CommandNotSupported))
+    }
+
+    /// The streams that peers open to a client, on the session that its own streams have.
+    ///
+    /// # Errors
+    /// As [`Dial::associate`].
+    fn listen(&self, _client: &Client) -> impl Future<Output = Result<Incoming, Failure>> + Send {
         std::future::ready(Err(Failure::CommandNotSupported))
     }
 }

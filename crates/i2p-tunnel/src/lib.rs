@@ -2,6 +2,7 @@
 #![forbid(unsafe_code)]
 
 mod addresses;
+mod bind;
 mod connection;
 mod datagrams;
 mod dial;
@@ -21,6 +22,7 @@ mod socket;
 mod target;
 
 pub use addresses::{AddressLease, AddressPool};
+pub use bind::Incoming;
 pub use datagrams::{DatagramCounts, DatagramOptions, DatagramPool, DatagramRules, Datagrams, Dropped, Seat};
 pub use dial::{ClientEnd, Dial, Opened};
 pub use failure::{Failure, Row};

@@ -7,6 +7,8 @@ pub struct Limits {
     pub handshake: Duration,
     /// From the request to the open stream: lookup, connection and waiting for both.
     pub dial: Duration,
+    /// How long a BIND waits for a peer.
+    pub bind: Duration,
     /// How long the other side may be silent after one side has finished sending.
     pub half_close: Duration,
     /// How long to wait for a client to take a last message and to close.
@@ -19,6 +21,8 @@ impl Default for Limits {
             handshake: Duration::from_secs(30),
             // Routers give up a connection after about 60 s by themselves.
             dial: Duration::from_secs(120),
+            // Somebody has to be told where to connect to, and has to do it.
+            bind: Duration::from_secs(600),
             half_close: Duration::from_secs(120),
             // RFC 1928 section 6: after a failure the connection ends within 10 s.
             linger: Duration::from_secs(5),

@@ -1,12 +1,12 @@
 use std::sync::Arc;
 
-use i2p_name::{Destination, HostName, I2pName, Target};
+use i2p_name::{B32, Destination, HostName, I2pName, Target};
 use i2p_sam::{Error, Phase, ResultWord, Session};
 use tokio::net::TcpStream;
 use tokio::time::Instant;
 
 use crate::{
-    Client, DatagramPool, Datagrams, Dial, Failure, Isolate, IsolationKey, Lease, Opened, Resolver,
+    Client, DatagramPool, Datagrams, Dial, Failure, Incoming, Isolate, IsolationKey, Lease, Opened, Resolver,
     SessionPool, Wait, limits::SessionLimits,
 };
 
@@ -17,6 +17,8 @@ pub struct Tunnel {
     pub isolate: Isolate,
     /// Its name, if it shares sessions with no other tunnel.
     pub dedicated: Option<Arc<str>>,
+    /// Whether peers may open streams to its clients, with BIND. The sessions of its pool have to be published then.
+    pub incoming: bool,
 }
 
 /// Dials through the sessions of a pool.
@@ -81,18 +83,35 @@ impl Dial for SamDialler {
     }
 
     async fn associate(&self, client: &Client) -> Result<Datagrams, Failure> {
-        let Tunnel { isolate, dedicated } = &self.tunnel;
-        let pool = match &self.datagrams {
-            Some(pool) if !isolate.dest_host && !isolate.dest_port => pool,
-            _ => return Err(Failure::CommandNotSupported),
-        };
+        let pool = self.datagrams.as_ref().ok_or(Failure::CommandNotSupported)?;
+        let (key, lease, streams) = self.session_of(client).await?;
+        let seat = pool.seat(&key, &streams).await?;
+        Ok(Datagrams::new(seat, streams, self.clone(), lease))
+    }
+
+    async fn listen(&self, client: &Client) -> Result<Incoming, Failure> {
+        if !self.tunnel.incoming {
+            return Err(Failure::CommandNotSupported);
+        }
+        let (_, lease, session) = self.session_of(client).await?;
+        Ok(Incoming::new(session, self.clone(), lease))
+    }
+}
+
+impl SamDialler {
+    /// The session of what a client asks of no host in particular. Where hosts or ports are kept apart there is none: what
+    /// comes in is of any.
+    async fn session_of(&self, client: &Client) -> Result<(IsolationKey, Lease, Session), Failure> {
+        let Tunnel { isolate, dedicated, .. } = &self.tunnel;
+        if isolate.dest_host || isolate.dest_port {
+            return Err(Failure::CommandNotSupported);
+        }
         let key = IsolationKey::of_client(*isolate, dedicated.clone(), client);
         let now = Instant::now();
         let wait = Wait { router: now + self.limits.router, tunnels: now + self.limits.tunnels };
         let lease = self.pool.lease(&key).map_err(|_| Failure::TooManySessions)?;
-        let streams = lease.session_within(wait).await?;
-        let seat = pool.seat(&key, &streams).await?;
-        Ok(Datagrams::new(seat, streams, self.clone(), lease))
+        let session = lease.session_within(wait).await?;
+        Ok((key, lease, session))
     }
 }
 
@@ -121,7 +140,7 @@ impl SamDialler {
         (target, port): (&Target, u16),
         work: impl Fn(Session) -> F,
     ) -> Result<(T, Lease), Failure> {
-        let Tunnel { isolate, dedicated } = &self.tunnel;
+        let Tunnel { isolate, dedicated, .. } = &self.tunnel;
         let key = IsolationKey::new(*isolate, dedicated.clone(), client, target, port);
         let now = Instant::now();
         let wait = Wait { router: now + self.limits.router, tunnels: now + self.limits.tunnels };
@@ -175,6 +194,14 @@ impl SamDialler {
         };
         let name = found.as_deref().unwrap_or(name);
         session.destination_of(name).await.map_err(|error| Refusal::of(&error).failure())
+    }
+
+    /// The hash of the destination of a name, which an address by hash says by itself.
+    pub(crate) async fn hash_of(&self, session: &Session, name: &I2pName) -> Result<B32, Failure> {
+        match name {
+            I2pName::B32(b32) => Ok(*b32),
+            name => self.destination(session, name).await.map(|destination| destination.b32()),
+        }
     }
 
     async fn look_up(&self, session: &Session, host: &HostName) -> Result<Arc<I2pName>, Refusal> {

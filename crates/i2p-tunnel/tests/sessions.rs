@@ -213,7 +213,7 @@ async fn each_circumstance_that_is_asked_for_keeps_requests_apart() {
         (Isolate { dest_host: true, ..Isolate::NOTHING }, true, false),
         (Isolate { dest_port: true, ..Isolate::NOTHING }, false, true),
     ] {
-        let tunnel = Tunnel { isolate, dedicated: None };
+        let tunnel = Tunnel { isolate, ..Tunnel::default() };
         let proxy = proxy_of(&bridge, limits(), options(8), tunnel).await;
         let first = ask(&proxy, "whoami.i2p", 80).await;
         assert_eq!(ask(&proxy, "other.i2p", 80).await != first, by_host);

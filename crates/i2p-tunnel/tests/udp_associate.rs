@@ -54,7 +54,7 @@ async fn proxy(bridge: &TestBridge, udp: Udp) -> Proxy {
     pool.first_ready().await.unwrap();
     let max_sessions = NonZeroUsize::new(udp.max_sessions).unwrap();
     let datagrams = DatagramPool::new(DatagramOptions { max_sessions, ..DatagramOptions::default() });
-    let tunnel = Tunnel { isolate: udp.isolate, dedicated: None };
+    let tunnel = Tunnel { isolate: udp.isolate, ..Tunnel::default() };
     let dialler = SamDialler::new(pool.clone(), tunnel).with_datagrams(datagrams);
     let addresses = AddressPool::new(VirtualOptions::default()).unwrap();
     let limits = Limits { linger: Duration::from_millis(200), ..Limits::default() };

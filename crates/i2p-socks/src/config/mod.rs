@@ -239,7 +239,7 @@ mod tests {
         assert_eq!((pool.delay_open, pool.identity), (true, Identity::Same));
         let [a, b] = &config.tunnels()[..] else { panic!("two tunnels") };
         assert_eq!(a.listen().iter().map(SocketAddr::port).collect::<Vec<_>>(), [1, 2]);
-        let Tunnel { isolate, dedicated } = a.tunnel();
+        let Tunnel { isolate, dedicated, .. } = a.tunnel();
         let all = isolate.client && isolate.socks_auth && isolate.listener && isolate.dest_host;
         assert!(all && isolate.dest_port && isolate.protocol);
         assert_eq!(dedicated.as_deref(), Some("a"));

@@ -141,7 +141,11 @@ impl TunnelConfig {
     /// How it uses sessions.
     pub(crate) fn tunnel(&self) -> Tunnel {
         let dedicated = self.session == SessionMode::Dedicated || self.key == KeyMode::Persistent;
-        Tunnel { isolate: self.isolate(), dedicated: dedicated.then(|| self.name().into()) }
+        Tunnel {
+            isolate: self.isolate(),
+            dedicated: dedicated.then(|| self.name().into()),
+            ..Tunnel::default()
+        }
     }
 
     fn isolate(&self) -> Isolate {

@@ -1,0 +1,139 @@
+//! BIND (RFC 1928 section 4): a client waits for a peer to connect to it.
+
+use std::{io, time::Duration};
+
+use i2p_name::{B32, Target};
+use i2p_sam::{Accepted as Peer, Session};
+use socks_wire::{
+    Address, Protocol,
+    stream::{Accepted, OwnedAddress},
+};
+use tokio::time::timeout;
+
+use crate::{
+    Client, Dial, Failure, Lease, Opened, SamDialler, Service, Socket,
+    connection::{refuse, relay_to},
+    target,
+};
+
+/// What a client may send before its peer has come: kept, and the peer's first data.
+const MAX_EARLY: usize = 16 * 1024;
+
+/// The streams that peers open to a client's session.
+pub struct Incoming {
+    session: Session,
+    dialler: SamDialler,
+    lease: Lease,
+}
+
+impl Incoming {
+    pub(crate) fn new(session: Session, dialler: SamDialler, lease: Lease) -> Self {
+        Self { session, dialler, lease }
+    }
+}
+
+impl std::fmt::Debug for Incoming {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Incoming").finish_non_exhaustive()
+    }
+}
+
+/// BIND, from the request to the end of the stream that came of it.
+pub(crate) async fn bind<D: Dial>(
+    mut accepted: Accepted<Socket>,
+    client: &Client,
+    service: &Service<D>,
+) -> io::Result<()> {
+    // SOCKS4 has no form for the address of anybody in I2P.
+    if accepted.request().protocol != Protocol::Socks5 {
+        return refuse(accepted, Failure::CommandNotSupported, service).await;
+    }
+    let listening = async {
+        let incoming = service.dialler.listen(client).await?;
+        let expected = expected(&accepted, client, service, &incoming).await?;
+        let listening = incoming.session.listen().await.map_err(|_| Failure::RouterError)?;
+        Ok((incoming, expected, listening))
+    };
+    let (incoming, expected, listening) = match timeout(service.limits.dial, listening).await {
+        Ok(Ok(listening)) => listening,
+        Ok(Err(failure)) => return refuse(accepted, failure, service).await,
+        Err(_) => return refuse(accepted, Failure::TimedOut, service).await,
+    };
+    let own = incoming.session.destination().b32().to_string();
+    let port = accepted.request().port;
+    accepted.listening_at(Address::Domain(own.as_bytes()), port).await?;
+    let mut early = Vec::new();
+    let waiting = async {
+        let mut listening = Some(listening);
+        loop {
+            let next = match listening.take() {
+                Some(listening) => listening,
+                None => incoming.session.listen().await?,
+            };
+            let peer = next.accept().await?;
+            if expected.is_none_or(|expected| peer.peer.b32() == expected) {
+                return Ok::<Peer, i2p_sam::Error>(peer);
+            }
+            tracing::debug!("a peer that was not asked for was turned away");
+        }
+    };
+    let peer = tokio::select! {
+        peer = within(service.limits.bind, waiting) => peer,
+        () = gone(accepted.stream(), &mut early) => return Ok(()),
+    };
+    let peer = match peer {
+        Ok(peer) => peer,
+        Err(failure) => return refuse(accepted, failure, service).await,
+    };
+    let who = peer.peer.b32().to_string();
+    let (socket, mut early_data) =
+        accepted.grant_at(Address::Domain(who.as_bytes()), peer.ports.from).await?;
+    early_data.append(&mut early);
+    let opened = Opened::over_sam(peer.stream.into(), incoming.lease);
+    relay_to(socket, opened, early_data, service).await
+}
+
+/// Whom the client waits for, by DST.ADDR; nothing is anybody.
+async fn expected<D: Dial>(
+    accepted: &Accepted<Socket>,
+    client: &Client,
+    service: &Service<D>,
+    incoming: &Incoming,
+) -> Result<Option<B32>, Failure> {
+    if matches!(&accepted.request().address, OwnedAddress::Ip(ip) if ip.is_unspecified()) {
+        return Ok(None);
+    }
+    // The lease is not needed: the name is what counts from here on.
+    let (target, _lease) = target::dialled(accepted.request(), client, &service.addresses)?;
+    let Target::I2p(name) = target else { return Err(Failure::NotAllowed) };
+    incoming.dialler.hash_of(&incoming.session, &name).await.map(Some)
+}
+
+async fn within(
+    limit: Duration,
+    waiting: impl Future<Output = Result<Peer, i2p_sam::Error>>,
+) -> Result<Peer, Failure> {
+    match timeout(limit, waiting).await {
+        Ok(Ok(peer)) => Ok(peer),
+        Ok(Err(i2p_sam::Error::SessionLost)) => Err(Failure::RouterUnavailable),
+        Ok(Err(_)) => Err(Failure::RouterError),
+        Err(_) => Err(Failure::TimedOut),
+    }
+}
+
+/// Comes back when the client has gone. What it sends meanwhile is kept, up to a limit, behind which nobody looks.
+async fn gone(client: &Socket, early: &mut Vec<u8>) {
+    let mut chunk = [0; 1024];
+    while early.len() + chunk.len() <= MAX_EARLY {
+        if client.readable().await.is_err() {
+            return;
+        }
+        match client.try_read(&mut chunk) {
+            Ok(0) => return,
+            Ok(length) => early.extend_from_slice(chunk.get(..length).unwrap_or_default()),
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+            Err(_) => return,
+        }
+    }
+    std::future::pending::<()>().await;
+}
