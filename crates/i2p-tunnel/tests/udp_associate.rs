@@ -5,17 +5,16 @@ mod common;
 
 use std::{
     net::{Ipv4Addr, SocketAddr},
-    num::NonZeroUsize,
     time::Duration,
 };
 
-use common::{Proxy, binary, domain, proxy as proxy_without_udp, start_service};
-use i2p_name::{Destination, VirtualOptions};
-use i2p_sam::{BackOff, Bridge, SessionOptions};
-use i2p_tunnel::{
-    AddressPool, DatagramOptions, DatagramPool, DatagramRules, Dropped, Isolate, Limits, PoolOptions,
-    SamDialler, Service, SessionPool, Tunnel,
+use common::{
+    Proxy, binary, domain, proxy as proxy_without_udp,
+    udp::{self, Udp},
 };
+use i2p_name::Destination;
+use i2p_sam::{Bridge, DatagramPeer, DatagramStyle, Ports, SessionOptions};
+use i2p_tunnel::{DatagramRules, Dropped, Isolate};
 use sam_testkit::{Act, Dialect, Endpoint, TestBridge};
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
@@ -33,34 +32,8 @@ async fn bridge(dialect: Dialect) -> TestBridge {
     bridge
 }
 
-struct Udp {
-    rules: DatagramRules,
-    isolate: Isolate,
-    max_sessions: usize,
-}
-
-impl Default for Udp {
-    fn default() -> Self {
-        Self { rules: DatagramRules::default(), isolate: Isolate::default(), max_sessions: 8 }
-    }
-}
-
-/// A proxy whose clients may send datagrams.
-async fn proxy(bridge: &TestBridge, udp: Udp) -> Proxy {
-    let back_off = BackOff { first: Duration::from_millis(10), ..BackOff::default() };
-    let session = SessionOptions::default().lend(true);
-    let sam = Bridge::new(bridge.address()).with_udp_address(bridge.udp_address().parse().unwrap());
-    let pool = SessionPool::new(sam, PoolOptions { session, back_off, ..PoolOptions::default() });
-    pool.first_ready().await.unwrap();
-    let max_sessions = NonZeroUsize::new(udp.max_sessions).unwrap();
-    let datagrams = DatagramPool::new(DatagramOptions { max_sessions, ..DatagramOptions::default() });
-    let tunnel = Tunnel { isolate: udp.isolate, ..Tunnel::default() };
-    let dialler = SamDialler::new(pool.clone(), tunnel).with_datagrams(datagrams);
-    let addresses = AddressPool::new(VirtualOptions::default()).unwrap();
-    let limits = Limits { linger: Duration::from_millis(200), ..Limits::default() };
-    let mut service = Service::new("test", dialler, addresses).with_limits(limits);
-    service.datagrams = udp.rules;
-    start_service(service, pool).await
+async fn proxy(bridge: &TestBridge, options: Udp) -> Proxy {
+    udp::proxy_with(&bridge.address(), &bridge.udp_address(), options).await
 }
 
 /// A client with UDP open: as any program would do it.
@@ -373,4 +346,61 @@ async fn without_leave_or_by_host_there_is_none() {
     let isolate = Isolate { dest_host: true, ..Isolate::default() };
     let by_host = proxy(&bridge, Udp { isolate, ..Udp::default() }).await;
     assert_eq!(Client::ask(&by_host, b"user", &address, 0).await.err(), Some(7));
+}
+
+#[tokio::test]
+async fn other_kinds_of_datagrams_go_where_the_router_has_them() {
+    for (dialect, style) in [
+        (Dialect::I2pdMaster, DatagramStyle::Datagram2),
+        (Dialect::I2pdMaster, DatagramStyle::Datagram3),
+        (Dialect::I2pdMaster, DatagramStyle::Raw { protocol: None }),
+        (Dialect::I2pd, DatagramStyle::Raw { protocol: None }),
+        (Dialect::Emissary, DatagramStyle::Raw { protocol: None }),
+        (Dialect::Java, DatagramStyle::Raw { protocol: None }),
+    ] {
+        let bridge = bridge(dialect).await;
+        let proxy = proxy(&bridge, Udp { style, ..Udp::default() }).await;
+        let client = Client::open(&proxy).await;
+        client.send(0, &domain("echo.i2p"), 7, b"there and back").await;
+        assert_eq!(client.receive(12).await.1, b"there and back", "{dialect:?} {style:?}");
+    }
+    let address = binary(Ipv4Addr::UNSPECIFIED.into());
+    for style in [DatagramStyle::Datagram2, DatagramStyle::Datagram3] {
+        let bridge = bridge(Dialect::Emissary).await;
+        let proxy = proxy(&bridge, Udp { style, ..Udp::default() }).await;
+        assert_eq!(Client::ask(&proxy, b"user", &address, 0).await.err(), Some(7), "{style:?}");
+    }
+}
+
+#[tokio::test]
+async fn who_was_never_written_to_is_heard_only_where_that_is_allowed() {
+    for strangers in [false, true] {
+        let bridge = bridge(Dialect::Java).await;
+        let rules = DatagramRules { strangers, ..DatagramRules::default() };
+        let proxy = proxy(&bridge, Udp { rules, ..Udp::default() }).await;
+        let client = Client::open(&proxy).await;
+        client.echo(b"here I am").await;
+        // Whom the echo got it from: the session for datagrams.
+        let heard = String::from_utf8(bridge.datagrams()[0].clone()).unwrap();
+        let [own] = &bridge.sessions()[..] else { panic!("one session") };
+        let sam = Bridge::new(bridge.address()).with_udp_address(bridge.udp_address().parse().unwrap());
+        let any = Ports { from: 9, to: 0 };
+        let stranger = sam
+            .create_datagram_session(DatagramStyle::Datagram, any, &SessionOptions::default())
+            .await
+            .unwrap();
+        let port: u16 = heard.split("FROM_PORT=").nth(1).unwrap().split(' ').next().unwrap().parse().unwrap();
+        let destination: Destination = own.destination.parse().unwrap();
+        let ports = Ports { from: 9, to: port };
+        stranger.send(&DatagramPeer::from(&destination), ports, b"hello").await.unwrap();
+        if strangers {
+            let who = domain(&stranger.session().destination().b32().to_string());
+            let header = [&who[..], &[0, 9]].concat();
+            assert_eq!(client.receive(header.len()).await, (header, b"hello".to_vec()));
+        } else {
+            while proxy.datagram_counts.dropped(Dropped::Stranger) == 0 {
+                client.echo(b"still there").await;
+            }
+        }
+    }
 }

@@ -1,0 +1,94 @@
+//! A datagram that is passed on costs no allocation, once its target is known.
+#![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing)]
+#![allow(
+    unsafe_code,
+    reason = "an allocator that counts is one, and there is no other way to see what is allocated"
+)]
+
+mod common;
+
+use std::{
+    alloc::{GlobalAlloc, Layout, System},
+    cell::Cell,
+    sync::{
+        atomic::{AtomicU64, Ordering::SeqCst},
+        mpsc,
+    },
+    thread,
+};
+
+use common::{domain, udp};
+use sam_testkit::{Dialect, Endpoint, TestBridge};
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    net::{TcpStream, UdpSocket},
+};
+
+/// What the proxy's thread has allocated. The bridge and the client have threads of their own.
+static ALLOCATIONS: AtomicU64 = AtomicU64::new(0);
+
+thread_local! {
+    static COUNTED: Cell<bool> = const { Cell::new(false) };
+}
+
+struct Counting;
+
+// SAFETY: everything is done by the system's allocator; counting allocates nothing.
+unsafe impl GlobalAlloc for Counting {
+    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
+        if COUNTED.try_with(Cell::get).unwrap_or(false) {
+            ALLOCATIONS.fetch_add(1, SeqCst);
+        }
+        // SAFETY: the caller keeps what the system's allocator asks for.
+        unsafe { System.alloc(layout) }
+    }
+
+    unsafe fn dealloc(&self, pointer: *mut u8, layout: Layout) {
+        // SAFETY: as above.
+        unsafe { System.dealloc(pointer, layout) }
+    }
+}
+
+#[global_allocator]
+static ALLOCATOR: Counting = Counting;
+
+#[tokio::test]
+async fn passing_a_datagram_on_allocates_nothing() {
+    // They stay: a proxy whose router goes looks for it, and allocates.
+    let mut bridges = Vec::new();
+    for dialect in [Dialect::Java, Dialect::I2pd] {
+        let bridge = TestBridge::start_as(dialect).await;
+        bridge.host("echo.i2p", Endpoint::Echo);
+        let (sam, sam_udp) = (bridge.address(), bridge.udp_address());
+        bridges.push(bridge);
+        let (sender, address) = mpsc::channel();
+        thread::spawn(move || {
+            COUNTED.set(true);
+            let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+            runtime.block_on(async {
+                let proxy = udp::proxy(&sam, &sam_udp).await;
+                sender.send(proxy.address).unwrap();
+                std::future::pending::<()>().await;
+            });
+        });
+        let address = tokio::task::spawn_blocking(move || address.recv().unwrap()).await.unwrap();
+        let mut control = TcpStream::connect(address).await.unwrap();
+        control.write_all(&[5, 1, 0, 5, 3, 0, 1, 0, 0, 0, 0, 0, 0]).await.unwrap();
+        let mut reply = [0; 12];
+        control.read_exact(&mut reply).await.unwrap();
+        assert_eq!(reply[3], 0);
+        let relay = (address.ip(), u16::from_be_bytes([reply[10], reply[11]]));
+        let socket = UdpSocket::bind("127.0.0.1:0").await.unwrap();
+        let datagram = [&[0, 0, 0][..], &domain("echo.i2p"), &[0, 7], &[b'x'; 1000]].concat();
+        let mut buffer = [0; 2048];
+        let mut before = 0;
+        for number in 0..1_100 {
+            if number == 100 {
+                before = ALLOCATIONS.load(SeqCst);
+            }
+            socket.send_to(&datagram, relay).await.unwrap();
+            socket.recv(&mut buffer).await.unwrap();
+        }
+        assert_eq!(ALLOCATIONS.load(SeqCst) - before, 0, "{dialect:?}: 1,000 datagrams there and back");
+    }
+}
