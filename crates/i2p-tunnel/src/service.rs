@@ -1,6 +1,6 @@
 use std::{fmt, sync::Arc};
 
-use crate::{AddressPool, Limits, failure_log::FailureLog};
+use crate::{Account, AddressPool, Limits};
 
 /// What a tunnel does for its clients: all that a connection needs to know. Connections keep the one that they began with.
 pub struct Service<D> {
@@ -12,19 +12,20 @@ pub struct Service<D> {
     pub addresses: AddressPool,
     /// How long a connection may take over what.
     pub limits: Limits,
-    pub(crate) failures: FailureLog,
+    /// What its clients come to.
+    pub account: Arc<Account>,
 }
 
 impl<D> Service<D> {
     /// A service with the default limits.
     pub fn new(name: impl Into<Arc<str>>, dialler: D, addresses: AddressPool) -> Self {
-        Self {
-            name: name.into(),
-            dialler,
-            addresses,
-            limits: Limits::default(),
-            failures: FailureLog::default(),
-        }
+        Self { name: name.into(), dialler, addresses, limits: Limits::default(), account: Arc::default() }
+    }
+
+    /// With an account that somebody reads.
+    #[must_use]
+    pub fn with_account(self, account: Arc<Account>) -> Self {
+        Self { account, ..self }
     }
 
     /// With other limits.
