@@ -79,6 +79,12 @@ impl AddressPool {
         Some((name, AddressLease { shared: Arc::clone(&self.shared), address }))
     }
 
+    /// How many addresses mean something now.
+    #[must_use]
+    pub fn in_use(&self) -> usize {
+        self.shared.table().len()
+    }
+
     /// Whether an address is in one of the ranges, whatever it means. Such an address must not go anywhere else.
     #[must_use]
     pub fn is_virtual(&self, address: IpAddr) -> bool {

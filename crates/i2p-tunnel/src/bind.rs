@@ -11,7 +11,7 @@ use socks_wire::{
 use tokio::time::timeout;
 
 use crate::{
-    Client, Dial, Failure, Lease, Opened, SamDialler, Service, Socket,
+    Client, Dial, Failure, Lease, Opened, SamDialler, Service, Socket, Stop,
     connection::{refuse, relay_to},
     target,
 };
@@ -43,6 +43,7 @@ pub(crate) async fn bind<D: Dial>(
     mut accepted: Accepted<Socket>,
     client: &Client,
     service: &Service<D>,
+    stop: &Stop,
 ) -> io::Result<()> {
     // SOCKS4 has no form for the address of anybody in I2P.
     if accepted.request().protocol != Protocol::Socks5 {
@@ -77,20 +78,24 @@ pub(crate) async fn bind<D: Dial>(
             tracing::debug!("a peer that was not asked for was turned away");
         }
     };
-    let peer = tokio::select! {
-        peer = within(service.limits.bind, waiting) => peer,
-        () = gone(accepted.stream(), &mut early) => return Ok(()),
+    let waiting = async {
+        tokio::select! {
+            peer = within(service.limits.bind, waiting) => Some(peer),
+            () = gone(accepted.stream(), &mut early) => None,
+        }
     };
+    let Some(peer) = stop.unless_draining(waiting).await? else { return Ok(()) };
     let peer = match peer {
         Ok(peer) => peer,
         Err(failure) => return refuse(accepted, failure, service).await,
     };
+    service.account.succeeded(Protocol::Socks5);
     let who = peer.peer.b32().to_string();
     let (socket, mut early_data) =
         accepted.grant_at(Address::Domain(who.as_bytes()), peer.ports.from).await?;
     early_data.append(&mut early);
     let opened = Opened::over_sam(peer.stream.into(), incoming.lease);
-    relay_to(socket, opened, early_data, service).await
+    relay_to(socket, opened, early_data, service, stop).await
 }
 
 /// Whom the client waits for, by DST.ADDR; nothing is anybody.

@@ -1,4 +1,8 @@
-use std::{io, sync::Arc, time::Duration};
+use std::{
+    io,
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use socks_wire::{
     Authentication, Command, NotSocks,
@@ -11,7 +15,7 @@ use tokio::{
 };
 
 use crate::{
-    Client, ClientAddress, ClientCredentials, Dial, Failure, Limits, Opened, Service, Socket, bind,
+    Client, ClientAddress, ClientCredentials, Dial, Failure, Limits, Opened, Service, Socket, Stop, bind,
     datagrams, http_page, relay::relay, resolve, target,
 };
 
@@ -19,10 +23,12 @@ use crate::{
 pub(crate) struct WayIn {
     pub(crate) address: ClientAddress,
     pub(crate) listener: Arc<str>,
+    pub(crate) stop: Stop,
 }
 
 /// The life of one connection.
 pub(crate) async fn run<D: Dial>(client: Socket, way_in: WayIn, service: Arc<Service<D>>) {
+    let _active = service.account.connection();
     if let Err(error) = converse(client, way_in, &service).await {
         tracing::debug!(kind = %error.kind(), "the connection broke");
     }
@@ -35,7 +41,11 @@ async fn converse<D: Dial>(client: Socket, way_in: WayIn, service: &Service<D>) 
     // Anybody may come in: credentials say who a client is, not whether. Those in a form of Tor's that nobody here
     // understands are refused, as Tor does: they may ask for something that would not be done.
     let judge = |credentials: &Credentials<'_>| credentials.isolation() != Isolation::Unsupported;
-    match accept(client, Authentication::Isolation, limits.handshake, judge).await {
+    let begin = Instant::now();
+    let handshake = accept(client, Authentication::Isolation, limits.handshake, judge);
+    let accepted = way_in.stop.unless_draining(handshake).await?;
+    service.account.handshake(begin, &accepted);
+    match accepted {
         Ok(accepted) => answer(accepted, way_in, service).await,
         Err(AcceptError::Refused { stream, error }) => {
             tracing::debug!(%error, "the handshake failed");
@@ -62,13 +72,13 @@ async fn converse<D: Dial>(client: Socket, way_in: WayIn, service: &Service<D>) 
 
 async fn answer<D: Dial>(accepted: Accepted<Socket>, way_in: WayIn, service: &Service<D>) -> io::Result<()> {
     let request = accepted.request();
-    let WayIn { address, listener } = way_in;
+    let WayIn { address, listener, stop } = way_in;
     let credentials = ClientCredentials::of(request);
     let client = Client { address, listener, protocol: request.protocol, credentials };
     match request.command {
-        Command::CONNECT => connect(accepted, &client, service).await,
-        Command::BIND => bind::bind(accepted, &client, service).await,
-        Command::UDP_ASSOCIATE => datagrams::associate(accepted, &client, service).await,
+        Command::CONNECT => connect(accepted, &client, service, &stop).await,
+        Command::BIND => bind::bind(accepted, &client, service, &stop).await,
+        Command::UDP_ASSOCIATE => datagrams::associate(accepted, &client, service, &stop).await,
         command if resolve::is_asked(command) => tell(accepted, &client, service).await,
         _ => refuse(accepted, Failure::CommandNotSupported, service).await,
     }
@@ -79,19 +89,25 @@ async fn connect<D: Dial>(
     accepted: Accepted<Socket>,
     client: &Client,
     service: &Service<D>,
+    stop: &Stop,
 ) -> io::Result<()> {
+    let account = &service.account;
     let limits = service.limits;
     let (target, address_lease) = match target::dialled(accepted.request(), client, &service.addresses) {
         Ok(dialled) => dialled,
         Err(failure) => return refuse(accepted, failure, service).await,
     };
     let dial = service.dialler.dial(client, &target, accepted.request().port);
-    let peer = match within(limits.dial, dial).await {
+    let begin = Instant::now();
+    let dialled = within(limits.dial, dial).await;
+    account.dialled(begin.elapsed());
+    let peer = match dialled {
         Ok(dialled) => dialled,
         Err(failure) => return refuse(accepted, failure, service).await,
     };
+    account.succeeded(accepted.request().protocol);
     let (client, early_data) = accepted.grant().await?;
-    let result = relay_to(client, peer, early_data, service).await;
+    let result = relay_to(client, peer, early_data, service, stop).await;
     drop(address_lease);
     result
 }
@@ -102,9 +118,12 @@ pub(crate) async fn relay_to<D>(
     mut peer: Opened,
     early_data: Vec<u8>,
     service: &Service<D>,
+    stop: &Stop,
 ) -> io::Result<()> {
-    let limits = service.limits;
-    let (relayed, result) = relay(&client, &mut peer, early_data, limits.half_close).await;
+    let (limits, account) = (service.limits, &service.account);
+    let stream = account.stream();
+    let (relayed, result) = relay(&client, &mut peer, early_data, limits.half_close, account, stop).await;
+    drop(stream);
     drop(peer);
     tracing::debug!(
         to_peer = relayed.to_peer,
@@ -120,7 +139,10 @@ async fn tell<D: Dial>(accepted: Accepted<Socket>, client: &Client, service: &Se
     let Service { dialler, addresses, limits, .. } = service;
     let answer = resolve::resolve(accepted.request(), client, dialler, addresses);
     match within(limits.dial, answer).await {
-        Ok(answer) => close_gently(accepted.answer(answer.borrow()).await?, *limits).await,
+        Ok(answer) => {
+            service.account.succeeded(accepted.request().protocol);
+            close_gently(accepted.answer(answer.borrow()).await?, *limits).await
+        }
         Err(failure) => refuse(accepted, failure, service).await,
     }
 }
@@ -132,7 +154,7 @@ pub(crate) async fn refuse<D>(
 ) -> io::Result<()> {
     let row = failure.row();
     tracing::debug!("a request failed: {}", row.log);
-    service.failures.note(failure);
+    service.account.failed(accepted.request().protocol, failure);
     close_gently(accepted.refuse(row.socks5, row.socks4).await?, service.limits).await
 }
 

@@ -1,11 +1,11 @@
 use std::{io, net::SocketAddr, sync::Arc, time::Duration};
 
 use tokio::{net::TcpListener, sync::watch, task::JoinSet, time::sleep};
-use tokio_util::{sync::CancellationToken, task::TaskTracker};
+use tokio_util::task::TaskTracker;
 use tracing::Instrument;
 
 use crate::{
-    ClientAddress, Dial, Service,
+    ClientAddress, Dial, Service, Stop,
     connection::{self, WayIn},
 };
 
@@ -50,14 +50,14 @@ impl Listeners {
     }
 }
 
-/// Serves clients until told to stop; then closes the listeners and all connections, and comes back when they are
-/// gone. Each connection gets the service that there is when it comes.
+/// Serves clients until told to stop; then closes the listeners, and comes back when all connections are gone, which
+/// [`Stop`] says more of. Each connection gets the service that there is when it comes.
 pub async fn serve<D: Dial>(
     listeners: Listeners,
     service: watch::Receiver<Arc<Service<D>>>,
-    stop: CancellationToken,
+    stop: impl Into<Stop>,
 ) {
-    let server = Arc::new(Server { service, stop, connections: TaskTracker::new() });
+    let server = Arc::new(Server { service, stop: stop.into(), connections: TaskTracker::new() });
     let mut accepting = JoinSet::new();
     for listener in listeners.0 {
         accepting.spawn(Arc::clone(&server).accept(listener));
@@ -69,7 +69,7 @@ pub async fn serve<D: Dial>(
 
 struct Server<D> {
     service: watch::Receiver<Arc<Service<D>>>,
-    stop: CancellationToken,
+    stop: Stop,
     connections: TaskTracker,
 }
 
@@ -96,6 +96,7 @@ impl<D: Dial> Server<D> {
                     let way_in = WayIn {
                         address: ClientAddress::Ip(from.ip().to_canonical()),
                         listener: Arc::clone(&name),
+                        stop: stop.clone(),
                     };
                     let life = connection::run(client.into(), way_in, service);
                     let life = async move {

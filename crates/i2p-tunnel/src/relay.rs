@@ -4,9 +4,10 @@ use std::{
     time::Duration,
 };
 
+use prometheus_client::metrics::counter::Counter;
 use tokio::time::{Instant, sleep_until};
 
-use crate::{ClientEnd, Opened, Socket};
+use crate::{Account, ClientEnd, Opened, Socket, Stop};
 
 /// Bytes moved at once. On the thread's stack while they move; a connection that is idle holds nothing.
 const CHUNK: usize = 16 * 1024;
@@ -28,8 +29,10 @@ pub(crate) async fn relay(
     peer: &mut Opened,
     early_data: Vec<u8>,
     half_close: Duration,
+    account: &Account,
+    stop: &Stop,
 ) -> (Relayed, io::Result<()>) {
-    let (upstream, downstream) = (Direction::default(), Direction::default());
+    let (upstream, downstream) = (Direction::new(account.to_peer()), Direction::new(account.to_client()));
     let first_data = std::mem::take(&mut peer.first_data);
     let Opened { socket: peer, client_end, .. } = &*peer;
     let up = async {
@@ -53,7 +56,10 @@ pub(crate) async fn relay(
         let _ = client.finish_writing();
         Ok(())
     };
-    let result = both(up, &upstream, down, &downstream, half_close).await;
+    let result = tokio::select! {
+        result = both(up, &upstream, down, &downstream, half_close) => result,
+        told = stop.quiet(|| upstream.moved() + downstream.moved()) => Err(told),
+    };
     let relayed = Relayed { to_peer: upstream.bytes(), to_client: downstream.bytes() };
     (relayed, result)
 }
@@ -62,9 +68,9 @@ pub(crate) async fn relay(
 /// `half_close`.
 async fn both(
     up: impl Future<Output = io::Result<()>>,
-    upstream: &Direction,
+    upstream: &Direction<'_>,
     down: impl Future<Output = io::Result<()>>,
-    downstream: &Direction,
+    downstream: &Direction<'_>,
     half_close: Duration,
 ) -> io::Result<()> {
     tokio::pin!(up, down);
@@ -76,7 +82,7 @@ async fn both(
 
 async fn while_moving(
     work: impl Future<Output = io::Result<()>>,
-    direction: &Direction,
+    direction: &Direction<'_>,
     limit: Duration,
 ) -> io::Result<()> {
     tokio::pin!(work);
@@ -94,13 +100,18 @@ async fn while_moving(
 }
 
 /// One way of a relay.
-#[derive(Default)]
-struct Direction {
+struct Direction<'a> {
     bytes: AtomicU64,
     discarded: AtomicU64,
+    /// Of the whole tunnel.
+    total: &'a Counter,
 }
 
-impl Direction {
+impl<'a> Direction<'a> {
+    fn new(total: &'a Counter) -> Self {
+        Self { bytes: AtomicU64::new(0), discarded: AtomicU64::new(0), total }
+    }
+
     /// Bytes that arrived.
     fn bytes(&self) -> u64 {
         self.bytes.load(Relaxed)
@@ -113,6 +124,7 @@ impl Direction {
 
     fn add(&self, count: usize) {
         self.bytes.fetch_add(count as u64, Relaxed);
+        self.total.inc_by(count as u64);
     }
 }
 
@@ -130,7 +142,7 @@ async fn pump(
     from: &Socket,
     to: &Socket,
     backlog: &mut Backlog,
-    direction: &Direction,
+    direction: &Direction<'_>,
 ) -> Result<(), Broken> {
     loop {
         drain(to, backlog, direction).await.map_err(Broken::Sink)?;
@@ -149,7 +161,7 @@ fn move_chunk(
     from: &Socket,
     to: &Socket,
     backlog: &mut Backlog,
-    direction: &Direction,
+    direction: &Direction<'_>,
 ) -> Result<usize, Broken> {
     let mut chunk = [0_u8; CHUNK];
     let count = from.try_read(&mut chunk).map_err(Broken::Source)?;
@@ -165,7 +177,7 @@ fn move_chunk(
 }
 
 /// Waits until all of the backlog is written, and gives its memory back.
-async fn drain(to: &Socket, backlog: &mut Backlog, direction: &Direction) -> io::Result<()> {
+async fn drain(to: &Socket, backlog: &mut Backlog, direction: &Direction<'_>) -> io::Result<()> {
     let mut rest = std::mem::take(&mut backlog.0);
     while !rest.is_empty() {
         to.writable().await?;
@@ -182,7 +194,7 @@ async fn drain(to: &Socket, backlog: &mut Backlog, direction: &Direction) -> io:
 }
 
 /// Reads and throws away until the sender has finished.
-async fn discard(from: &Socket, direction: &Direction) -> io::Result<()> {
+async fn discard(from: &Socket, direction: &Direction<'_>) -> io::Result<()> {
     let mut thrown_away = [0; 1024];
     loop {
         from.readable().await?;

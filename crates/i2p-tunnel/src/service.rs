@@ -1,6 +1,6 @@
 use std::{fmt, sync::Arc};
 
-use crate::{AddressPool, DatagramCounts, DatagramRules, Limits, failure_log::FailureLog};
+use crate::{Account, AddressPool, DatagramCounts, DatagramRules, Limits};
 
 /// What a tunnel does for its clients: all that a connection needs to know. Connections keep the one that they began with.
 pub struct Service<D> {
@@ -16,7 +16,8 @@ pub struct Service<D> {
     pub datagrams: DatagramRules,
     /// What became of datagrams; tunnels may share it.
     pub datagram_counts: Arc<DatagramCounts>,
-    pub(crate) failures: FailureLog,
+    /// What its clients come to.
+    pub account: Arc<Account>,
 }
 
 impl<D> Service<D> {
@@ -29,8 +30,14 @@ impl<D> Service<D> {
             limits: Limits::default(),
             datagrams: DatagramRules::default(),
             datagram_counts: Arc::default(),
-            failures: FailureLog::default(),
+            account: Arc::default(),
         }
+    }
+
+    /// With an account that somebody reads.
+    #[must_use]
+    pub fn with_account(self, account: Arc<Account>) -> Self {
+        Self { account, ..self }
     }
 
     /// With other limits.

@@ -1,13 +1,16 @@
 use std::{
     io,
     net::{IpAddr, SocketAddr},
-    sync::Arc,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering::Relaxed},
+    },
 };
 
 use i2p_name::{Destination, I2pName, Target};
 use i2p_sam::{DatagramSession, MAX_PACKET, Ports, wire::Received};
 use socks_wire::{
-    Address, Reassembled, Reassembly,
+    Address, Protocol, Reassembled, Reassembly,
     stream::{Accepted, OwnedAddress, OwnedRequest},
     udp,
 };
@@ -23,7 +26,7 @@ use super::{
     waiting::Waiting,
 };
 use crate::{
-    AddressLease, Client, Dial, Failure, Service, Socket,
+    AddressLease, Client, Dial, Failure, Service, Socket, Stop,
     connection::{close_gently, refuse},
 };
 
@@ -39,6 +42,7 @@ pub(crate) async fn associate<D: Dial>(
     accepted: Accepted<Socket>,
     client: &Client,
     service: &Service<D>,
+    stop: &Stop,
 ) -> io::Result<()> {
     // Who comes over a Unix socket has no address that its datagrams could be known by.
     let Some((own, from)) = accepted.stream().tcp_addresses() else {
@@ -71,7 +75,12 @@ pub(crate) async fn associate<D: Dial>(
         begin: Instant::now(),
         out: Vec::new(),
     };
-    association.run(way, &control).await;
+    service.account.succeeded(Protocol::Socks5);
+    let moved = AtomicU64::new(0);
+    tokio::select! {
+        () = association.run(way, &control, &moved) => {}
+        _ = stop.quiet(|| moved.load(Relaxed)) => {}
+    }
     close_gently(control, service.limits).await
 }
 
@@ -139,12 +148,12 @@ enum End {
 
 impl<D: Dial> Association<'_, D> {
     /// Relays until the client's TCP connection ends. A session that is lost is replaced.
-    async fn run(&mut self, first: Datagrams, control: &Socket) {
+    async fn run(&mut self, first: Datagrams, control: &Socket, moved: &AtomicU64) {
         let mut way = Arc::new(first);
         let mut datagram = vec![0; MAX_DATAGRAM];
         let mut packet = vec![0; MAX_PACKET];
         loop {
-            match self.relay(&way, control, &mut datagram, &mut packet).await {
+            match self.relay(&way, control, (&mut datagram, &mut packet), moved).await {
                 End::ClientGone => return,
                 End::SessionLost => {}
             }
@@ -174,11 +183,12 @@ impl<D: Dial> Association<'_, D> {
         &mut self,
         way: &Arc<Datagrams>,
         control: &Socket,
-        datagram: &mut [u8],
-        packet: &mut [u8],
+        (datagram, packet): (&mut [u8], &mut [u8]),
+        moved: &AtomicU64,
     ) -> End {
         let session = way.session();
         loop {
+            moved.fetch_add(1, Relaxed);
             tokio::select! {
                 () = ended(control) => return End::ClientGone,
                 received = session.receive(packet) => match received {

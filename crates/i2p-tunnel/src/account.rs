@@ -1,0 +1,232 @@
+//! What a tunnel's clients came to: each thing is counted once, where it happens.
+
+use std::{
+    fmt,
+    time::{Duration, Instant},
+};
+
+use prometheus_client::metrics::{counter::Counter, gauge::Gauge};
+use socks_wire::{NotSocks, Protocol, stream::AcceptError};
+
+use crate::{
+    Failure,
+    failure_log::{FailureLog, RecentFailure},
+    metrics::{Durations, Families, OfDirection, OfHandshake, OfRequest, OfTunnel},
+};
+
+/// What a request that did not fail is called.
+const SUCCEEDED: &str = "succeeded";
+
+/// What a client speaks, as it is called where it is counted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Spoken {
+    Socks4,
+    Socks4a,
+    Socks5,
+    HttpConnect,
+}
+
+impl Spoken {
+    const ALL: [Self; 4] = [Self::Socks4, Self::Socks4a, Self::Socks5, Self::HttpConnect];
+
+    fn label(self) -> &'static str {
+        match self {
+            Self::Socks4 => "socks4",
+            Self::Socks4a => "socks4a",
+            Self::Socks5 => "socks5",
+            Self::HttpConnect => "http-connect",
+        }
+    }
+}
+
+impl From<Protocol> for Spoken {
+    fn from(protocol: Protocol) -> Self {
+        match protocol {
+            Protocol::Socks4 => Self::Socks4,
+            Protocol::Socks4a => Self::Socks4a,
+            _ => Self::Socks5,
+        }
+    }
+}
+
+/// Why a connection made no request, as it is called where it is counted.
+const HANDSHAKES: [&str; 5] = ["timeout", "broken", "refused", "http", "not_socks"];
+
+/// The account of one tunnel. Its counters are found beforehand: a connection takes no lock for them.
+pub struct Account {
+    accepted: Counter,
+    active: Gauge,
+    /// In the order of [`HANDSHAKES`].
+    handshakes_failed: [Counter; HANDSHAKES.len()],
+    requests: Vec<Outcomes>,
+    handshake: Durations,
+    dial: Durations,
+    streams: Gauge,
+    to_peer: Counter,
+    to_client: Counter,
+    failures: FailureLog,
+}
+
+/// The requests of one protocol.
+struct Outcomes {
+    spoken: Spoken,
+    succeeded: Counter,
+    failed: Vec<(Failure, Counter)>,
+}
+
+impl Account {
+    pub(crate) fn new(families: &Families, tunnel: &str) -> Self {
+        let of_tunnel = OfTunnel { tunnel: tunnel.to_owned() };
+        let handshake_failed = |reason| {
+            let labels = OfHandshake { tunnel: tunnel.to_owned(), reason };
+            families.handshakes_failed.get_or_create_owned(&labels)
+        };
+        let direction = |direction| {
+            families.relayed.get_or_create_owned(&OfDirection { tunnel: tunnel.to_owned(), direction })
+        };
+        let outcomes = |spoken: Spoken| {
+            let counter = |outcome| {
+                let labels = OfRequest { tunnel: tunnel.to_owned(), protocol: spoken.label(), outcome };
+                families.requests.get_or_create_owned(&labels)
+            };
+            let failed = Failure::ALL.into_iter().map(|failure| (failure, counter(failure.row().label)));
+            Outcomes { spoken, succeeded: counter(SUCCEEDED), failed: failed.collect() }
+        };
+        Self {
+            accepted: families.connections.get_or_create_owned(&of_tunnel),
+            active: families.connections_active.get_or_create_owned(&of_tunnel),
+            handshakes_failed: HANDSHAKES.map(handshake_failed),
+            requests: Spoken::ALL.into_iter().map(outcomes).collect(),
+            handshake: families.handshake.get_or_create_owned(&of_tunnel),
+            dial: families.dial.get_or_create_owned(&of_tunnel),
+            streams: families.streams_active.get_or_create_owned(&of_tunnel),
+            to_peer: direction("to_peer"),
+            to_client: direction("to_client"),
+            failures: FailureLog::default(),
+        }
+    }
+
+    /// A connection was accepted; it is open for as long as what this gives.
+    pub(crate) fn connection(&self) -> Active<'_> {
+        self.accepted.inc();
+        Active::new(&self.active)
+    }
+
+    /// A handshake came to its end.
+    pub(crate) fn handshake<T, S>(&self, begin: Instant, end: &Result<T, AcceptError<S>>) {
+        let reason = match end {
+            Ok(_) => return self.handshake.observe(begin.elapsed()),
+            Err(AcceptError::Timeout) => "timeout",
+            Err(AcceptError::Io(_)) => "broken",
+            Err(AcceptError::Refused { .. }) => "refused",
+            Err(AcceptError::NotSocks { protocol: NotSocks::Http, .. }) => "http",
+            Err(_) => "not_socks",
+        };
+        let failed = HANDSHAKES.iter().zip(&self.handshakes_failed).find(|(label, _)| **label == reason);
+        if let Some((_, counter)) = failed {
+            counter.inc();
+        }
+    }
+
+    /// A request was dialled, with whatever result.
+    pub(crate) fn dialled(&self, took: Duration) {
+        self.dial.observe(took);
+    }
+
+    /// A request did what it was to do.
+    pub(crate) fn succeeded(&self, spoken: impl Into<Spoken>) {
+        if let Some(outcomes) = self.outcomes(spoken.into()) {
+            outcomes.succeeded.inc();
+        }
+    }
+
+    /// A request failed: it is counted, and said now and then.
+    pub(crate) fn failed(&self, spoken: impl Into<Spoken>, failure: Failure) {
+        let outcomes = self.outcomes(spoken.into());
+        let failed = outcomes.and_then(|outcomes| outcomes.failed.iter().find(|(of, _)| *of == failure));
+        if let Some((_, counter)) = failed {
+            counter.inc();
+        }
+        self.failures.note(failure);
+    }
+
+    fn outcomes(&self, spoken: Spoken) -> Option<&Outcomes> {
+        self.requests.iter().find(|outcomes| outcomes.spoken == spoken)
+    }
+
+    /// A stream is open for as long as what this gives.
+    pub(crate) fn stream(&self) -> Active<'_> {
+        Active::new(&self.streams)
+    }
+
+    /// Payload towards the far end.
+    pub(crate) fn to_peer(&self) -> &Counter {
+        &self.to_peer
+    }
+
+    /// Payload towards clients.
+    pub(crate) fn to_client(&self) -> &Counter {
+        &self.to_client
+    }
+
+    /// The kinds of failures that there have been, the latest first.
+    #[must_use]
+    pub fn recent_failures(&self) -> Vec<RecentFailure> {
+        self.failures.recent()
+    }
+
+    /// Connections that are open now.
+    #[must_use]
+    pub fn open_connections(&self) -> u64 {
+        u64::try_from(self.active.get()).unwrap_or_default()
+    }
+
+    /// Streams that are relayed now.
+    #[must_use]
+    pub fn open_streams(&self) -> u64 {
+        u64::try_from(self.streams.get()).unwrap_or_default()
+    }
+
+    /// Requests that did what they were to do, and those that failed.
+    #[must_use]
+    pub fn requests(&self) -> (u64, u64) {
+        let succeeded = self.requests.iter().map(|outcomes| outcomes.succeeded.get()).sum();
+        let failed = self.requests.iter().flat_map(|outcomes| &outcomes.failed);
+        (succeeded, failed.map(|(_, counter)| counter.get()).sum())
+    }
+
+    /// Bytes of payload that arrived: at the far end, and at clients.
+    #[must_use]
+    pub fn relayed(&self) -> (u64, u64) {
+        (self.to_peer.get(), self.to_client.get())
+    }
+}
+
+/// An account that nobody reads: of a service that was given none.
+impl Default for Account {
+    fn default() -> Self {
+        Self::new(&Families::default(), "")
+    }
+}
+
+impl fmt::Debug for Account {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Account").finish_non_exhaustive()
+    }
+}
+
+/// One more of something, for as long as this exists.
+pub(crate) struct Active<'a>(&'a Gauge);
+
+impl<'a> Active<'a> {
+    fn new(gauge: &'a Gauge) -> Self {
+        gauge.inc();
+        Self(gauge)
+    }
+}
+
+impl Drop for Active<'_> {
+    fn drop(&mut self) {
+        self.0.dec();
+    }
+}
