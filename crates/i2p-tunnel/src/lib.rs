@@ -1,12 +1,17 @@
 #![doc = include_str!("../README.md")]
 #![forbid(unsafe_code)]
 
+mod accepting;
 mod addresses;
+mod admission;
+mod advice;
 mod connection;
 mod dial;
 mod failure;
 mod failure_log;
-mod http_page;
+mod handshake;
+mod http;
+mod inherited;
 mod isolation;
 mod limits;
 mod listener;
@@ -18,15 +23,26 @@ mod sam_dialler;
 mod service;
 mod socket;
 mod target;
+mod terms;
+#[cfg(unix)]
+mod unix_socket;
+mod users;
 
+pub use accepting::serve;
 pub use addresses::{AddressLease, AddressPool};
+pub use admission::{Admission, Caps};
 pub use dial::{ClientEnd, Dial, Opened};
 pub use failure::{Failure, Row};
-pub use isolation::{Client, ClientAddress, ClientCredentials, Isolate, IsolationKey};
-pub use limits::{Limits, SessionLimits};
-pub use listener::{BindError, Listeners, serve};
+pub use inherited::Inherited;
+pub use isolation::{Client, ClientAddress, ClientCredentials, ClientProtocol, Isolate, IsolationKey};
+pub use limits::{Limit, Limits, SessionLimits};
+pub use listener::{BindCause, BindError, BoundAddress, ListenAt, Listeners};
 pub use pool::{Lease, PoolFull, PoolOptions, SessionPool, SessionStatus, Wait};
 pub use resolver::{NameSource, Resolver, ResolverTimes};
 pub use sam_dialler::{SamDialler, Tunnel};
 pub use service::Service;
 pub use socket::Socket;
+pub use terms::{Authentication, Protocols, Terms};
+#[cfg(unix)]
+pub use unix_socket::SocketFile;
+pub use users::{EntryError, Users, UsersError};

@@ -1,6 +1,6 @@
 use std::{fmt, sync::Arc};
 
-use crate::{AddressPool, Limits, failure_log::FailureLog};
+use crate::{AddressPool, Admission, Limits, failure_log::FailureLog, terms::Terms};
 
 /// What a tunnel does for its clients: all that a connection needs to know. Connections keep the one that they began with.
 pub struct Service<D> {
@@ -12,6 +12,10 @@ pub struct Service<D> {
     pub addresses: AddressPool,
     /// How long a connection may take over what.
     pub limits: Limits,
+    /// Whom it serves.
+    pub terms: Terms,
+    /// How many it serves; tunnels share one.
+    pub admission: Admission,
     pub(crate) failures: FailureLog,
 }
 
@@ -23,6 +27,8 @@ impl<D> Service<D> {
             dialler,
             addresses,
             limits: Limits::default(),
+            terms: Terms::default(),
+            admission: Admission::default(),
             failures: FailureLog::default(),
         }
     }
@@ -31,6 +37,18 @@ impl<D> Service<D> {
     #[must_use]
     pub fn with_limits(self, limits: Limits) -> Self {
         Self { limits, ..self }
+    }
+
+    /// On other terms.
+    #[must_use]
+    pub fn with_terms(self, terms: Terms) -> Self {
+        Self { terms, ..self }
+    }
+
+    /// With other caps, or with those of other tunnels.
+    #[must_use]
+    pub fn with_admission(self, admission: Admission) -> Self {
+        Self { admission, ..self }
     }
 }
 
