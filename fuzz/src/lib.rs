@@ -126,7 +126,7 @@ pub fn socks_messages(input: &[u8]) {
 
 fn rewritten<'a, M: Encode>(input: &'a [u8], parse: impl Fn(&'a [u8]) -> Result<Parsed<M>, Error>) {
     let Ok(Parsed::Message { message, length }) = parse(input) else { return };
-    let mut bytes = [0; socks_wire::BUFFER];
+    let mut bytes = [0; socks_wire::LONG_BUFFER];
     // A greeting without methods is the one thing that is understood and never written.
     let Ok(written) = message.encode(&mut bytes) else { return };
     assert_eq!(written, length, "another length");

@@ -1,51 +1,30 @@
 //! What a tunnel's clients came to: each thing is counted once, where it happens.
 
-use std::{
-    fmt,
-    time::{Duration, Instant},
-};
+use std::{fmt, io, time::Duration};
 
 use prometheus_client::metrics::{counter::Counter, gauge::Gauge};
-use socks_wire::{NotSocks, Protocol, stream::AcceptError};
+use tokio::time::Instant;
 
 use crate::{
-    Failure,
+    ClientProtocol, Failure, Limit,
     failure_log::{FailureLog, RecentFailure},
+    handshake::Heard,
     metrics::{Durations, Families, OfDirection, OfHandshake, OfRequest, OfTunnel},
 };
 
 /// What a request that did not fail is called.
 const SUCCEEDED: &str = "succeeded";
 
-/// What a client speaks, as it is called where it is counted.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Spoken {
-    Socks4,
-    Socks4a,
-    Socks5,
-    HttpConnect,
-}
+/// What clients speak.
+const SPOKEN: [ClientProtocol; 4] =
+    [ClientProtocol::Socks4, ClientProtocol::Socks4a, ClientProtocol::Socks5, ClientProtocol::HttpConnect];
 
-impl Spoken {
-    const ALL: [Self; 4] = [Self::Socks4, Self::Socks4a, Self::Socks5, Self::HttpConnect];
-
-    fn label(self) -> &'static str {
-        match self {
-            Self::Socks4 => "socks4",
-            Self::Socks4a => "socks4a",
-            Self::Socks5 => "socks5",
-            Self::HttpConnect => "http-connect",
-        }
-    }
-}
-
-impl From<Protocol> for Spoken {
-    fn from(protocol: Protocol) -> Self {
-        match protocol {
-            Protocol::Socks4 => Self::Socks4,
-            Protocol::Socks4a => Self::Socks4a,
-            _ => Self::Socks5,
-        }
+fn label(protocol: ClientProtocol) -> &'static str {
+    match protocol {
+        ClientProtocol::Socks4 => "socks4",
+        ClientProtocol::Socks4a => "socks4a",
+        ClientProtocol::Socks5 => "socks5",
+        ClientProtocol::HttpConnect => "http-connect",
     }
 }
 
@@ -69,7 +48,7 @@ pub struct Account {
 
 /// The requests of one protocol.
 struct Outcomes {
-    spoken: Spoken,
+    spoken: ClientProtocol,
     succeeded: Counter,
     failed: Vec<(Failure, Counter)>,
 }
@@ -84,9 +63,9 @@ impl Account {
         let direction = |direction| {
             families.relayed.get_or_create_owned(&OfDirection { tunnel: tunnel.to_owned(), direction })
         };
-        let outcomes = |spoken: Spoken| {
+        let outcomes = |spoken: ClientProtocol| {
             let counter = |outcome| {
-                let labels = OfRequest { tunnel: tunnel.to_owned(), protocol: spoken.label(), outcome };
+                let labels = OfRequest { tunnel: tunnel.to_owned(), protocol: label(spoken), outcome };
                 families.requests.get_or_create_owned(&labels)
             };
             let failed = Failure::ALL.into_iter().map(|failure| (failure, counter(failure.row().label)));
@@ -96,7 +75,7 @@ impl Account {
             accepted: families.connections.get_or_create_owned(&of_tunnel),
             active: families.connections_active.get_or_create_owned(&of_tunnel),
             handshakes_failed: HANDSHAKES.map(handshake_failed),
-            requests: Spoken::ALL.into_iter().map(outcomes).collect(),
+            requests: SPOKEN.into_iter().map(outcomes).collect(),
             handshake: families.handshake.get_or_create_owned(&of_tunnel),
             dial: families.dial.get_or_create_owned(&of_tunnel),
             streams: families.streams_active.get_or_create_owned(&of_tunnel),
@@ -113,19 +92,24 @@ impl Account {
     }
 
     /// A handshake came to its end.
-    pub(crate) fn handshake<T, S>(&self, begin: Instant, end: &Result<T, AcceptError<S>>) {
+    pub(crate) fn handshake(&self, begin: Instant, end: &io::Result<Heard>) {
         let reason = match end {
-            Ok(_) => return self.handshake.observe(begin.elapsed()),
-            Err(AcceptError::Timeout) => "timeout",
-            Err(AcceptError::Io(_)) => "broken",
-            Err(AcceptError::Refused { .. }) => "refused",
-            Err(AcceptError::NotSocks { protocol: NotSocks::Http, .. }) => "http",
-            Err(_) => "not_socks",
+            Ok(Heard::Request(_)) => return self.handshake.observe(begin.elapsed()),
+            Ok(Heard::Cut(_)) => "timeout",
+            Ok(Heard::Told(_)) => "refused",
+            Ok(Heard::Answered(_)) => "http",
+            Ok(Heard::Nothing) => "not_socks",
+            Err(_) => "broken",
         };
         let failed = HANDSHAKES.iter().zip(&self.handshakes_failed).find(|(label, _)| **label == reason);
         if let Some((_, counter)) = failed {
             counter.inc();
         }
+    }
+
+    /// A connection has come to a limit.
+    pub(crate) fn limit(&self, limit: Limit) {
+        self.failures.limit(limit);
     }
 
     /// A request was dialled, with whatever result.
@@ -134,15 +118,15 @@ impl Account {
     }
 
     /// A request did what it was to do.
-    pub(crate) fn succeeded(&self, spoken: impl Into<Spoken>) {
-        if let Some(outcomes) = self.outcomes(spoken.into()) {
+    pub(crate) fn succeeded(&self, spoken: ClientProtocol) {
+        if let Some(outcomes) = self.outcomes(spoken) {
             outcomes.succeeded.inc();
         }
     }
 
     /// A request failed: it is counted, and said now and then.
-    pub(crate) fn failed(&self, spoken: impl Into<Spoken>, failure: Failure) {
-        let outcomes = self.outcomes(spoken.into());
+    pub(crate) fn failed(&self, spoken: ClientProtocol, failure: Failure) {
+        let outcomes = self.outcomes(spoken);
         let failed = outcomes.and_then(|outcomes| outcomes.failed.iter().find(|(of, _)| *of == failure));
         if let Some((_, counter)) = failed {
             counter.inc();
@@ -150,7 +134,7 @@ impl Account {
         self.failures.note(failure);
     }
 
-    fn outcomes(&self, spoken: Spoken) -> Option<&Outcomes> {
+    fn outcomes(&self, spoken: ClientProtocol) -> Option<&Outcomes> {
         self.requests.iter().find(|outcomes| outcomes.spoken == spoken)
     }
 

@@ -13,6 +13,7 @@ use tokio::time::timeout;
 use crate::{
     Client, Dial, Failure, Lease, Opened, SamDialler, Service, Socket, Stop,
     connection::{refuse, relay_to},
+    handshake::Waiting,
     target,
 };
 
@@ -47,7 +48,7 @@ pub(crate) async fn bind<D: Dial>(
 ) -> io::Result<()> {
     // SOCKS4 has no form for the address of anybody in I2P.
     if accepted.request().protocol != Protocol::Socks5 {
-        return refuse(accepted, Failure::CommandNotSupported, service).await;
+        return refuse(Waiting::Socks(accepted), Failure::CommandNotSupported, service).await;
     }
     let listening = async {
         let incoming = service.dialler.listen(client).await?;
@@ -57,8 +58,8 @@ pub(crate) async fn bind<D: Dial>(
     };
     let (incoming, expected, listening) = match timeout(service.limits.dial, listening).await {
         Ok(Ok(listening)) => listening,
-        Ok(Err(failure)) => return refuse(accepted, failure, service).await,
-        Err(_) => return refuse(accepted, Failure::TimedOut, service).await,
+        Ok(Err(failure)) => return refuse(Waiting::Socks(accepted), failure, service).await,
+        Err(_) => return refuse(Waiting::Socks(accepted), Failure::TimedOut, service).await,
     };
     let own = incoming.session.destination().b32().to_string();
     let port = accepted.request().port;
@@ -87,9 +88,9 @@ pub(crate) async fn bind<D: Dial>(
     let Some(peer) = stop.unless_draining(waiting).await? else { return Ok(()) };
     let peer = match peer {
         Ok(peer) => peer,
-        Err(failure) => return refuse(accepted, failure, service).await,
+        Err(failure) => return refuse(Waiting::Socks(accepted), failure, service).await,
     };
-    service.account.succeeded(Protocol::Socks5);
+    service.account.succeeded(client.protocol);
     let who = peer.peer.b32().to_string();
     let (socket, mut early_data) =
         accepted.grant_at(Address::Domain(who.as_bytes()), peer.ports.from).await?;
@@ -109,7 +110,7 @@ async fn expected<D: Dial>(
         return Ok(None);
     }
     // The lease is not needed: the name is what counts from here on.
-    let (target, _lease) = target::dialled(accepted.request(), client, &service.addresses)?;
+    let (target, _lease) = target::dialled(&accepted.request().address, client, &service.addresses)?;
     let Target::I2p(name) = target else { return Err(Failure::NotAllowed) };
     incoming.dialler.hash_of(&incoming.session, &name).await.map(Some)
 }

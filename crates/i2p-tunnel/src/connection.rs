@@ -1,23 +1,21 @@
-use std::{
-    io,
-    sync::Arc,
-    time::{Duration, Instant},
-};
+use std::{io, sync::Arc, time::Duration};
 
-use socks_wire::{
-    Authentication, Command, NotSocks,
-    auth::{Credentials, Isolation},
-    stream::{AcceptError, Accepted, accept},
-};
+use socks_wire::{Command, stream::Accepted};
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
-    time::timeout,
+    time::{Instant, timeout},
 };
 
 use crate::{
-    Client, ClientAddress, ClientCredentials, Dial, Failure, Limits, Opened, Service, Socket, Stop, bind,
-    datagrams, http_page, relay::relay, resolve, target,
+    Client, ClientAddress, Dial, Failure, Limit, Opened, Service, Socket, Stop, bind, datagrams,
+    handshake::{self, Heard, Waiting},
+    relay::{End, relay},
+    resolve, target,
+    terms::Terms,
 };
+
+/// How long a client that there is no room for has to say what it wants.
+const NO_ROOM: Duration = Duration::from_secs(5);
 
 /// Where a client came from and where to.
 pub(crate) struct WayIn {
@@ -27,86 +25,92 @@ pub(crate) struct WayIn {
 }
 
 /// The life of one connection.
-pub(crate) async fn run<D: Dial>(client: Socket, way_in: WayIn, service: Arc<Service<D>>) {
+pub(crate) async fn run<D: Dial>(client: Socket, way_in: WayIn, service: &Service<D>) {
     let _active = service.account.connection();
-    if let Err(error) = converse(client, way_in, &service).await {
+    note(converse(client, way_in, service).await);
+}
+
+/// The life of a connection that there is no room for: it hears so, in its own protocol and whoever it is.
+pub(crate) async fn turn_away<D>(client: Socket, service: &Service<D>) {
+    let anybody = Terms { extended_errors: service.terms.extended_errors, ..Terms::default() };
+    let told = async {
+        client.send_at_once()?;
+        let limit = NO_ROOM.min(service.limits.handshake);
+        match handshake::hear(client, Instant::now() + limit, &anybody).await? {
+            Heard::Request(waiting) => refuse(waiting, Failure::TooManyConnections, service).await,
+            Heard::Told(client) | Heard::Answered(client) => close_gently(client, service).await,
+            Heard::Nothing | Heard::Cut(_) => Ok(()),
+        }
+    };
+    note(told.await);
+}
+
+fn note(result: io::Result<()>) {
+    if let Err(error) = result {
         tracing::debug!(kind = %error.kind(), "the connection broke");
     }
 }
 
 async fn converse<D: Dial>(client: Socket, way_in: WayIn, service: &Service<D>) -> io::Result<()> {
-    let limits = service.limits;
     // A reply and the first data behind it are two small writes: Nagle's algorithm would hold the second back.
     client.send_at_once()?;
-    // Anybody may come in: credentials say who a client is, not whether. Those in a form of Tor's that nobody here
-    // understands are refused, as Tor does: they may ask for something that would not be done.
-    let judge = |credentials: &Credentials<'_>| credentials.isolation() != Isolation::Unsupported;
+    client.notice_loss(service.limits);
     let begin = Instant::now();
-    let handshake = accept(client, Authentication::Isolation, limits.handshake, judge);
-    let accepted = way_in.stop.unless_draining(handshake).await?;
-    service.account.handshake(begin, &accepted);
-    match accepted {
-        Ok(accepted) => answer(accepted, way_in, service).await,
-        Err(AcceptError::Refused { stream, error }) => {
-            tracing::debug!(%error, "the handshake failed");
-            close_gently(stream, limits).await
-        }
-        Err(AcceptError::NotSocks { mut stream, protocol: NotSocks::Http, .. }) => {
-            tracing::debug!("a client spoke HTTP and got the page that explains");
-            http_page::send(&mut stream).await?;
-            close_gently(stream, limits).await
-        }
-        Err(AcceptError::NotSocks { .. }) => {
-            tracing::debug!("a client spoke something else than SOCKS");
+    let hearing = handshake::hear(client, begin + service.limits.handshake, &service.terms);
+    let heard = way_in.stop.unless_draining(hearing).await?;
+    service.account.handshake(begin, &heard);
+    match heard? {
+        Heard::Request(waiting) => answer(waiting, way_in, service).await,
+        Heard::Told(client) | Heard::Answered(client) => close_gently(client, service).await,
+        Heard::Nothing => Ok(()),
+        Heard::Cut(limit) => {
+            service.account.limit(limit);
             Ok(())
         }
-        Err(AcceptError::Timeout) => {
-            tracing::debug!(limit = ?limits.handshake, "the handshake limit was reached");
-            Ok(())
-        }
-        Err(AcceptError::Io(error)) => Err(error),
-        // Kinds of a later version: nothing was promised to the client.
-        Err(_) => Ok(()),
     }
 }
 
-async fn answer<D: Dial>(accepted: Accepted<Socket>, way_in: WayIn, service: &Service<D>) -> io::Result<()> {
-    let request = accepted.request();
+async fn answer<D: Dial>(waiting: Waiting, way_in: WayIn, service: &Service<D>) -> io::Result<()> {
     let WayIn { address, listener, stop } = way_in;
-    let credentials = ClientCredentials::of(request);
-    let client = Client { address, listener, protocol: request.protocol, credentials };
-    match request.command {
-        Command::CONNECT => connect(accepted, &client, service, &stop).await,
-        Command::BIND => bind::bind(accepted, &client, service, &stop).await,
-        Command::UDP_ASSOCIATE => datagrams::associate(accepted, &client, service, &stop).await,
-        command if resolve::is_asked(command) => tell(accepted, &client, service).await,
-        _ => refuse(accepted, Failure::CommandNotSupported, service).await,
+    let (protocol, credentials) = (waiting.protocol(), waiting.credentials());
+    let client = Client { address, listener, protocol, credentials };
+    if !service.terms.protocols.has(protocol) {
+        return refuse(waiting, Failure::ProtocolNotAllowed, service).await;
+    }
+    match (waiting.command(), waiting) {
+        (Command::CONNECT, waiting) => connect(waiting, &client, service, &stop).await,
+        (Command::BIND, Waiting::Socks(accepted)) => bind::bind(accepted, &client, service, &stop).await,
+        (Command::UDP_ASSOCIATE, Waiting::Socks(accepted)) => {
+            datagrams::associate(accepted, &client, service, &stop).await
+        }
+        (command, Waiting::Socks(accepted)) if resolve::is_asked(command) => {
+            tell(accepted, &client, service).await
+        }
+        (_, waiting) => refuse(waiting, Failure::CommandNotSupported, service).await,
     }
 }
 
 /// CONNECT: a stream, from its opening to its end.
 async fn connect<D: Dial>(
-    accepted: Accepted<Socket>,
+    waiting: Waiting,
     client: &Client,
     service: &Service<D>,
     stop: &Stop,
 ) -> io::Result<()> {
-    let account = &service.account;
-    let limits = service.limits;
-    let (target, address_lease) = match target::dialled(accepted.request(), client, &service.addresses) {
+    let (target, address_lease) = match target::dialled(waiting.address(), client, &service.addresses) {
         Ok(dialled) => dialled,
-        Err(failure) => return refuse(accepted, failure, service).await,
+        Err(failure) => return refuse(waiting, failure, service).await,
     };
-    let dial = service.dialler.dial(client, &target, accepted.request().port);
+    let dial = service.dialler.dial(client, &target, waiting.port());
     let begin = Instant::now();
-    let dialled = within(limits.dial, dial).await;
-    account.dialled(begin.elapsed());
+    let dialled = within(dial, service).await;
+    service.account.dialled(begin.elapsed());
     let peer = match dialled {
         Ok(dialled) => dialled,
-        Err(failure) => return refuse(accepted, failure, service).await,
+        Err(failure) => return refuse(waiting, failure, service).await,
     };
-    account.succeeded(accepted.request().protocol);
-    let (client, early_data) = accepted.grant().await?;
+    service.account.succeeded(waiting.protocol());
+    let (client, early_data) = waiting.grant().await?;
     let result = relay_to(client, peer, early_data, service, stop).await;
     drop(address_lease);
     result
@@ -120,55 +124,63 @@ pub(crate) async fn relay_to<D>(
     service: &Service<D>,
     stop: &Stop,
 ) -> io::Result<()> {
-    let (limits, account) = (service.limits, &service.account);
+    let Service { account, limits, .. } = service;
+    peer.socket.notice_loss(*limits);
     let stream = account.stream();
-    let (relayed, result) = relay(&client, &mut peer, early_data, limits.half_close, account, stop).await;
+    let (relayed, end) = relay(&client, &mut peer, early_data, *limits, account, stop).await;
     drop(stream);
     drop(peer);
+    if let End::Limit(limit) = end {
+        service.account.limit(limit);
+    }
     tracing::debug!(
         to_peer = relayed.to_peer,
         to_client = relayed.to_client,
-        outcome = result.map_or_else(|error| error.kind().to_string(), |()| "finished".to_owned()),
+        outcome = %end,
         "a stream ended"
     );
-    close_gently(client, limits).await
+    close_gently(client, service).await
 }
 
 /// RESOLVE and RESOLVE_PTR: an answer, and the end.
 async fn tell<D: Dial>(accepted: Accepted<Socket>, client: &Client, service: &Service<D>) -> io::Result<()> {
-    let Service { dialler, addresses, limits, .. } = service;
+    let Service { dialler, addresses, .. } = service;
     let answer = resolve::resolve(accepted.request(), client, dialler, addresses);
-    match within(limits.dial, answer).await {
+    match within(answer, service).await {
         Ok(answer) => {
-            service.account.succeeded(accepted.request().protocol);
-            close_gently(accepted.answer(answer.borrow()).await?, *limits).await
+            service.account.succeeded(client.protocol);
+            close_gently(accepted.answer(answer.borrow()).await?, service).await
         }
-        Err(failure) => refuse(accepted, failure, service).await,
+        Err(failure) => refuse(Waiting::Socks(accepted), failure, service).await,
     }
 }
 
-pub(crate) async fn refuse<D>(
-    accepted: Accepted<Socket>,
-    failure: Failure,
-    service: &Service<D>,
-) -> io::Result<()> {
-    let row = failure.row();
-    tracing::debug!("a request failed: {}", row.log);
-    service.account.failed(accepted.request().protocol, failure);
-    close_gently(accepted.refuse(row.socks5, row.socks4).await?, service.limits).await
+pub(crate) async fn refuse<D>(waiting: Waiting, failure: Failure, service: &Service<D>) -> io::Result<()> {
+    tracing::debug!("a request failed: {}", failure.row().log);
+    service.account.failed(waiting.protocol(), failure);
+    close_gently(waiting.refuse(failure, &service.terms).await?, service).await
 }
 
-async fn within<T>(limit: Duration, work: impl Future<Output = Result<T, Failure>>) -> Result<T, Failure> {
-    timeout(limit, work).await.unwrap_or(Err(Failure::TimedOut))
+async fn within<T, D>(
+    work: impl Future<Output = Result<T, Failure>>,
+    service: &Service<D>,
+) -> Result<T, Failure> {
+    timeout(service.limits.dial, work).await.unwrap_or_else(|_| {
+        service.account.limit(Limit::Dial);
+        Err(Failure::TimedOut)
+    })
 }
 
 /// Ends a connection so that the client gets what was sent last: closing with bytes unread would reset it.
-pub(crate) async fn close_gently(mut client: Socket, limits: Limits) -> io::Result<()> {
+pub(crate) async fn close_gently<D>(mut client: Socket, service: &Service<D>) -> io::Result<()> {
     let drain = async {
         client.shutdown().await?;
         let mut thrown_away = [0; 1024];
         while client.read(&mut thrown_away).await? > 0 {}
         Ok(())
     };
-    timeout(limits.linger, drain).await.unwrap_or(Ok(()))
+    timeout(service.limits.linger, drain).await.unwrap_or_else(|_| {
+        service.account.limit(Limit::Linger);
+        Ok(())
+    })
 }

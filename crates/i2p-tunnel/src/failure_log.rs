@@ -5,16 +5,17 @@ use std::{
 
 use tokio::time::Instant;
 
-use crate::Failure;
+use crate::{Failure, Limit};
 
 /// How often one kind of failure is said.
 const EVERY: Duration = Duration::from_secs(60);
 
-/// Tells whoever runs the proxy why requests fail, without a line for each: the first of a kind at once, and how many more
-/// there were with the next line of its kind, a minute later at the earliest.
+/// Tells whoever runs the proxy why requests fail and which limits are reached, without a line for each: the first of a kind
+/// at once, and how many more there were with the next line of its kind, a minute later at the earliest.
 #[derive(Debug, Default)]
 pub(crate) struct FailureLog {
     said: Repeated<Failure>,
+    limits: Repeated<Limit>,
 }
 
 impl FailureLog {
@@ -25,6 +26,20 @@ impl FailureLog {
                 0 => tracing::info!("a request failed: {why}"),
                 more => tracing::info!("a request failed: {why} (and {more} more since this was said last)"),
             }
+        }
+    }
+
+    /// A connection has come to a limit.
+    pub(crate) fn limit(&self, limit: Limit) {
+        let what = limit.log();
+        tracing::debug!(limit = limit.label(), "a limit was reached");
+        if !limit.is_news() {
+            return;
+        }
+        match self.limits.due(limit) {
+            Some(0) => tracing::warn!("{what}"),
+            Some(more) => tracing::warn!("{what} (and {more} times more since this was said last)"),
+            None => {}
         }
     }
 

@@ -2,7 +2,6 @@ use std::{fmt, net::IpAddr, sync::Arc};
 
 use i2p_name::Target;
 use socks_wire::{
-    Protocol,
     auth::{Credentials, Isolation},
     stream::OwnedRequest,
 };
@@ -13,7 +12,7 @@ use socks_wire::{
 pub struct Isolate {
     /// The client's address, or its user where it comes through a Unix socket.
     pub client: bool,
-    /// What it said of itself: username and password of SOCKS5, user id of SOCKS4.
+    /// What it said of itself: username and password of SOCKS5 and HTTP, user id of SOCKS4.
     pub socks_auth: bool,
     /// The address that it connected to.
     pub listener: bool,
@@ -21,7 +20,7 @@ pub struct Isolate {
     pub dest_host: bool,
     /// The port that it asks for.
     pub dest_port: bool,
-    /// The version of SOCKS.
+    /// The protocol that it speaks.
     pub protocol: bool,
 }
 
@@ -61,7 +60,7 @@ pub enum ClientCredentials {
     Nothing,
     /// The user id of SOCKS4.
     UserId(Vec<u8>),
-    /// Username and password of SOCKS5, which count together.
+    /// Username and password of SOCKS5 or HTTP, which count together.
     Password(Vec<u8>, Vec<u8>),
     /// The password that came with the username `<torS0X>0` (Tor's SOCKS extensions, section 1).
     Tor(Vec<u8>),
@@ -70,14 +69,31 @@ pub enum ClientCredentials {
 impl ClientCredentials {
     pub(crate) fn of(request: &OwnedRequest) -> Self {
         match &request.credentials {
-            Some((username, password)) => match (Credentials { username, password }).isolation() {
-                Isolation::Tor(credentials) => Self::Tor(credentials.password.to_vec()),
-                _ => Self::Password(username.clone(), password.clone()),
-            },
+            Some((username, password)) => Self::of_password(&Credentials { username, password }),
             None if request.user_id.is_empty() => Self::Nothing,
             None => Self::UserId(request.user_id.clone()),
         }
     }
+
+    pub(crate) fn of_password(credentials: &Credentials<'_>) -> Self {
+        match credentials.isolation() {
+            Isolation::Tor(credentials) => Self::Tor(credentials.password.to_vec()),
+            _ => Self::Password(credentials.username.to_vec(), credentials.password.to_vec()),
+        }
+    }
+}
+
+/// What a client speaks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum ClientProtocol {
+    /// SOCKS4, with an address.
+    Socks4,
+    /// SOCKS4a, with a host name.
+    Socks4a,
+    /// SOCKS5.
+    Socks5,
+    /// HTTP CONNECT.
+    HttpConnect,
 }
 
 /// Who makes a request, and by which way. What is said of clients in logs is nothing.
@@ -88,7 +104,7 @@ pub struct Client {
     /// The listener that it came to, as the configuration names it.
     pub listener: Arc<str>,
     /// The protocol that it speaks.
-    pub protocol: Protocol,
+    pub protocol: ClientProtocol,
     /// What it said of itself.
     pub credentials: ClientCredentials,
 }
@@ -108,7 +124,7 @@ pub struct IsolationKey {
     listener: Option<Arc<str>>,
     dest_host: Option<Target>,
     dest_port: Option<u16>,
-    protocol: Option<Protocol>,
+    protocol: Option<ClientProtocol>,
 }
 
 impl IsolationKey {
@@ -166,7 +182,7 @@ mod tests {
         Client {
             address: ClientAddress::Ip([127, 0, 0, 1].into()),
             listener: "a".into(),
-            protocol: Protocol::Socks5,
+            protocol: ClientProtocol::Socks5,
             credentials: ClientCredentials::Password(b"u".to_vec(), b"p".to_vec()),
         }
     }
@@ -191,7 +207,7 @@ mod tests {
             (Isolate { dest_host: true, ..Isolate::NOTHING }, |_, host, _| *host = "other.i2p"),
             (Isolate { dest_port: true, ..Isolate::NOTHING }, |_, _, port| *port = 81),
             (Isolate { protocol: true, ..Isolate::NOTHING }, |client, _, _| {
-                client.protocol = Protocol::Socks4a;
+                client.protocol = ClientProtocol::HttpConnect;
             }),
         ];
         for (rule, (isolate, _)) in fields.iter().enumerate() {
@@ -208,7 +224,7 @@ mod tests {
     fn the_kinds_of_credentials_are_never_equal() {
         let of = |user_id: &[u8], credentials: Option<(&[u8], &[u8])>| {
             ClientCredentials::of(&OwnedRequest {
-                protocol: Protocol::Socks5,
+                protocol: socks_wire::Protocol::Socks5,
                 command: socks_wire::Command::CONNECT,
                 address: socks_wire::stream::OwnedAddress::Domain(b"x".to_vec()),
                 port: 0,

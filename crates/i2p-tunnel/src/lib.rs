@@ -1,8 +1,10 @@
 #![doc = include_str!("../README.md")]
 #![forbid(unsafe_code)]
 
+mod accepting;
 mod account;
 mod addresses;
+mod admission;
 mod advice;
 mod bind;
 mod connection;
@@ -10,7 +12,9 @@ mod datagrams;
 mod dial;
 mod failure;
 mod failure_log;
-mod http_page;
+mod handshake;
+mod http;
+mod inherited;
 mod isolation;
 mod limits;
 mod listener;
@@ -25,17 +29,24 @@ mod service;
 mod socket;
 mod stop;
 mod target;
+mod terms;
+#[cfg(unix)]
+mod unix_socket;
+mod users;
 
+pub use accepting::serve;
 pub use account::Account;
 pub use addresses::{AddressLease, AddressPool};
+pub use admission::{Admission, Caps};
 pub use bind::Incoming;
 pub use datagrams::{DatagramCounts, DatagramOptions, DatagramPool, DatagramRules, Datagrams, Dropped, Seat};
 pub use dial::{ClientEnd, Dial, Opened};
 pub use failure::{Failure, Row};
 pub use failure_log::RecentFailure;
-pub use isolation::{Client, ClientAddress, ClientCredentials, Isolate, IsolationKey};
-pub use limits::{Limits, SessionLimits};
-pub use listener::{BindError, Listeners, serve};
+pub use inherited::Inherited;
+pub use isolation::{Client, ClientAddress, ClientCredentials, ClientProtocol, Isolate, IsolationKey};
+pub use limits::{Limit, Limits, SessionLimits};
+pub use listener::{BindCause, BindError, BoundAddress, ListenAt, Listeners};
 pub use metrics::Metrics;
 pub use pool::{Lease, PoolFull, PoolOptions, SessionPool, SessionStatus, Wait};
 pub use resolver::{LastResort, NameSource, Resolver, ResolverTimes};
@@ -44,3 +55,7 @@ pub use sensitive::{Sensitive, show_sensitive};
 pub use service::Service;
 pub use socket::Socket;
 pub use stop::Stop;
+pub use terms::{Authentication, Protocols, Terms};
+#[cfg(unix)]
+pub use unix_socket::SocketFile;
+pub use users::{EntryError, Users, UsersError};

@@ -1,5 +1,5 @@
 use std::{
-    io,
+    fmt, io,
     sync::atomic::{AtomicU64, Ordering::Relaxed},
     time::Duration,
 };
@@ -7,7 +7,7 @@ use std::{
 use prometheus_client::metrics::counter::Counter;
 use tokio::time::{Instant, sleep_until};
 
-use crate::{Account, ClientEnd, Opened, Socket, Stop};
+use crate::{Account, ClientEnd, Limit, Limits, Opened, Socket, Stop};
 
 /// Bytes moved at once. On the thread's stack while they move; a connection that is idle holds nothing.
 const CHUNK: usize = 16 * 1024;
@@ -19,8 +19,30 @@ pub(crate) struct Relayed {
     pub(crate) to_client: u64,
 }
 
-/// Relays both ways until both have finished, one has broken, or one has finished and the other has been silent for
-/// `half_close`. `early_data` goes to the peer first.
+/// How a relay ended.
+#[derive(Debug)]
+pub(crate) enum End {
+    /// Both sides have finished.
+    Finished,
+    /// One side broke.
+    Broken(io::Error),
+    /// A limit was reached.
+    Limit(Limit),
+}
+
+/// For the log: without anything that was relayed.
+impl fmt::Display for End {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Finished => f.write_str("finished"),
+            Self::Broken(error) => error.kind().fmt(f),
+            Self::Limit(limit) => write!(f, "limit {}", limit.label()),
+        }
+    }
+}
+
+/// Relays both ways until both have finished, one has broken, or a limit is reached: one has finished and the other has been
+/// silent for [`Limits::half_close`], or both have for [`Limits::idle`]. `early_data` goes to the peer first.
 ///
 /// The peer's end is passed on to the client at once; the client's end as [`Opened::client_end`] says. A peer that takes
 /// no more may have more to say all the same, so what the client goes on sending is then thrown away.
@@ -28,10 +50,10 @@ pub(crate) async fn relay(
     client: &Socket,
     peer: &mut Opened,
     early_data: Vec<u8>,
-    half_close: Duration,
+    limits: Limits,
     account: &Account,
     stop: &Stop,
-) -> (Relayed, io::Result<()>) {
+) -> (Relayed, End) {
     let (upstream, downstream) = (Direction::new(account.to_peer()), Direction::new(account.to_client()));
     let first_data = std::mem::take(&mut peer.first_data);
     let Opened { socket: peer, client_end, .. } = &*peer;
@@ -56,12 +78,20 @@ pub(crate) async fn relay(
         let _ = client.finish_writing();
         Ok(())
     };
-    let result = tokio::select! {
-        result = both(up, &upstream, down, &downstream, half_close) => result,
-        told = stop.quiet(|| upstream.moved() + downstream.moved()) => Err(told),
+    let moved = || upstream.moved() + downstream.moved();
+    let work = both(up, &upstream, down, &downstream, limits.half_close);
+    let limited = async {
+        match limits.idle {
+            None => work.await,
+            Some(idle) => while_moving(work, moved, idle).await.unwrap_or(Err(End::Limit(Limit::Idle))),
+        }
+    };
+    let end = tokio::select! {
+        end = limited => end,
+        told = stop.quiet(moved) => Err(End::Broken(told)),
     };
     let relayed = Relayed { to_peer: upstream.bytes(), to_client: downstream.bytes() };
-    (relayed, result)
+    (relayed, end.map_or_else(|end| end, |()| End::Finished))
 }
 
 /// Runs both directions; after the first has finished, the second may go on as long as it moves something every
@@ -72,27 +102,39 @@ async fn both(
     down: impl Future<Output = io::Result<()>>,
     downstream: &Direction<'_>,
     half_close: Duration,
-) -> io::Result<()> {
+) -> Result<(), End> {
     tokio::pin!(up, down);
     tokio::select! {
-        result = &mut up => { result?; while_moving(down, downstream, half_close).await }
-        result = &mut down => { result?; while_moving(up, upstream, half_close).await }
+        result = &mut up => {
+            result.map_err(End::Broken)?;
+            rest(while_moving(down, || downstream.moved(), half_close).await)
+        }
+        result = &mut down => {
+            result.map_err(End::Broken)?;
+            rest(while_moving(up, || upstream.moved(), half_close).await)
+        }
     }
 }
 
-async fn while_moving(
-    work: impl Future<Output = io::Result<()>>,
-    direction: &Direction<'_>,
+/// What came of the second direction.
+fn rest(result: Option<io::Result<()>>) -> Result<(), End> {
+    result.ok_or(End::Limit(Limit::HalfClose))?.map_err(End::Broken)
+}
+
+/// Goes on as long as something moves every so often; nothing, when it has not.
+async fn while_moving<T>(
+    work: impl Future<Output = T>,
+    moved: impl Fn() -> u64,
     limit: Duration,
-) -> io::Result<()> {
+) -> Option<T> {
     tokio::pin!(work);
     loop {
-        let before = direction.moved();
+        let before = moved();
         tokio::select! {
-            result = &mut work => return result,
+            result = &mut work => return Some(result),
             () = sleep_until(Instant::now() + limit) => {
-                if direction.moved() == before {
-                    return Err(io::Error::new(io::ErrorKind::TimedOut, "half-close limit"));
+                if moved() == before {
+                    return None;
                 }
             }
         }

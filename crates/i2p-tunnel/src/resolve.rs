@@ -44,7 +44,7 @@ async fn address<D: Dial>(
     addresses: &AddressPool,
 ) -> Result<IpAddr, Failure> {
     let v4_only = request.protocol != Protocol::Socks5;
-    match named(request)? {
+    match named(&request.address)? {
         Target::Ip(IpAddr::V6(_)) if v4_only => Err(Failure::AddressTypeNotSupported),
         Target::Ip(address) => Ok(address),
         Target::I2p(name) => {
@@ -62,7 +62,7 @@ async fn address<D: Dial>(
 
 /// RESOLVE_PTR. The address may be text, as everywhere.
 fn name(request: &OwnedRequest, client: &Client, addresses: &AddressPool) -> Result<String, Failure> {
-    let Target::Ip(address) = named(request)? else { return Err(Failure::AddressTypeNotSupported) };
+    let Target::Ip(address) = named(&request.address)? else { return Err(Failure::AddressTypeNotSupported) };
     match addresses.name_of(client, address) {
         // Its base64 would not fit into a reply.
         Some(I2pName::Destination(destination)) => Ok(destination.b32().to_string()),

@@ -299,7 +299,7 @@ mod tests {
         let client = Client {
             address: ClientAddress::User(0),
             listener: "x".into(),
-            protocol: socks_wire::Protocol::Socks5,
+            protocol: crate::ClientProtocol::Socks5,
             credentials: ClientCredentials::Nothing,
         };
         let target = Target::parse(b"a.i2p").unwrap();

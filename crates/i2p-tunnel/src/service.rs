@@ -1,6 +1,6 @@
 use std::{fmt, sync::Arc};
 
-use crate::{Account, AddressPool, DatagramCounts, DatagramRules, Limits};
+use crate::{Account, AddressPool, Admission, DatagramCounts, DatagramRules, Limits, terms::Terms};
 
 /// What a tunnel does for its clients: all that a connection needs to know. Connections keep the one that they began with.
 pub struct Service<D> {
@@ -18,6 +18,10 @@ pub struct Service<D> {
     pub datagram_counts: Arc<DatagramCounts>,
     /// What its clients come to.
     pub account: Arc<Account>,
+    /// Whom it serves.
+    pub terms: Terms,
+    /// How many it serves; tunnels share one.
+    pub admission: Admission,
 }
 
 impl<D> Service<D> {
@@ -31,6 +35,8 @@ impl<D> Service<D> {
             datagrams: DatagramRules::default(),
             datagram_counts: Arc::default(),
             account: Arc::default(),
+            terms: Terms::default(),
+            admission: Admission::default(),
         }
     }
 
@@ -44,6 +50,18 @@ impl<D> Service<D> {
     #[must_use]
     pub fn with_limits(self, limits: Limits) -> Self {
         Self { limits, ..self }
+    }
+
+    /// On other terms.
+    #[must_use]
+    pub fn with_terms(self, terms: Terms) -> Self {
+        Self { terms, ..self }
+    }
+
+    /// With other caps, or with those of other tunnels.
+    #[must_use]
+    pub fn with_admission(self, admission: Admission) -> Self {
+        Self { admission, ..self }
     }
 }
 

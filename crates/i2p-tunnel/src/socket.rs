@@ -12,6 +12,11 @@ use tokio::{
     net::TcpStream,
 };
 
+use crate::Limits;
+
+/// How often the other end of a silent connection is asked before it counts as gone.
+const PROBES: u32 = 4;
+
 /// One end of what is relayed: a client, or the way on from here.
 #[derive(Debug)]
 #[non_exhaustive]
@@ -87,6 +92,31 @@ impl Socket {
             #[cfg(unix)]
             Self::Unix(_) => Ok(()),
         }
+    }
+
+    /// Has the operating system notice when the other end has gone without a word: its machine, or the way to it. Sockets
+    /// within this machine know anyway.
+    pub(crate) fn notice_loss(&self, limits: Limits) {
+        let stream = match self {
+            Self::Tcp(stream) => stream,
+            #[cfg(unix)]
+            Self::Unix(_) => return,
+        };
+        let socket = socket2::SockRef::from(stream);
+        if let Some(silence) = limits.keepalive {
+            let probes = socket2::TcpKeepalive::new().with_time(silence);
+            #[cfg(any(
+                target_os = "linux",
+                target_os = "android",
+                target_vendor = "apple",
+                target_os = "freebsd"
+            ))]
+            let probes = probes.with_interval(silence / PROBES).with_retries(PROBES);
+            // Where the system does not do it, connections live longer, which is all.
+            let _ = socket.set_tcp_keepalive(&probes);
+        }
+        #[cfg(any(target_os = "linux", target_os = "android"))]
+        let _ = socket.set_tcp_user_timeout(limits.user_timeout);
     }
 
     /// Says that nothing more is written, and goes on reading: tokio's own shutdown wants the stream for itself.

@@ -3,13 +3,13 @@
 use std::net::IpAddr;
 
 use i2p_name::{NameError, Target};
-use socks_wire::stream::{OwnedAddress, OwnedRequest};
+use socks_wire::stream::OwnedAddress;
 
 use crate::{AddressLease, AddressPool, Client, Failure};
 
 /// What the request names: bytes of an address, or text of any kind.
-pub(crate) fn named(request: &OwnedRequest) -> Result<Target, Failure> {
-    let target = match &request.address {
+pub(crate) fn named(address: &OwnedAddress) -> Result<Target, Failure> {
+    let target = match address {
         OwnedAddress::Ip(address) => Ok(Target::from_ip(*address)),
         OwnedAddress::Domain(name) => Target::parse(name),
     };
@@ -25,11 +25,11 @@ pub(crate) fn named(request: &OwnedRequest) -> Result<Target, Failure> {
 ///
 /// No address of the virtual ranges comes out of here, whatever it means: none is ever sent to the internet.
 pub(crate) fn dialled(
-    request: &OwnedRequest,
+    address: &OwnedAddress,
     client: &Client,
     addresses: &AddressPool,
 ) -> Result<(Target, Option<AddressLease>), Failure> {
-    let target = named(request)?;
+    let target = named(address)?;
     let Target::Ip(address) = target else { return Ok((target, None)) };
     match addresses.lease(client, address) {
         Some((name, lease)) => Ok((Target::I2p(name), Some(lease))),

@@ -31,7 +31,7 @@ async fn start(bridge: &TestBridge) -> (std::net::SocketAddr, Stop, JoinHandle<(
     let addresses = AddressPool::new(VirtualOptions::default()).unwrap();
     let service = Service::new("test", dialler, addresses).with_limits(limits);
     let listeners = Listeners::bind(&["127.0.0.1:0".parse().unwrap()]).await.unwrap();
-    let (address, stop) = (listeners.addresses().unwrap()[0], Stop::new());
+    let (address, stop) = (listeners.addresses().unwrap()[0].tcp().unwrap(), Stop::new());
     let serving = tokio::spawn(serve(listeners, watch::channel(Arc::new(service)).1, stop.clone()));
     (address, stop, serving)
 }

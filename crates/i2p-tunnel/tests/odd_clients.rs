@@ -18,7 +18,8 @@ async fn a_client_that_speaks_http_gets_a_page_that_explains() {
     let proxy = proxy(&bridge).await;
     for request in [
         "GET http://secret.i2p/ HTTP/1.1\r\nHost: secret.i2p\r\n\r\n",
-        "CONNECT secret.i2p:443 HTTP/1.1\r\n\r\n",
+        "POST /secret HTTP/1.1\r\n",
+        "CONNECTION secret",
     ] {
         let page = String::from_utf8(proxy.exchange(request.as_bytes()).await).unwrap();
         assert!(page.starts_with("HTTP/1.1 501 Not Implemented\r\n"), "{page}");

@@ -110,8 +110,9 @@ enum State {
 }
 
 impl<'a> ClientHandshake<'a> {
-    /// The longest message that a client sends, in bytes: the room that [`ClientHandshake::step`] wants for output.
-    pub const MAX_SEND: usize = <v4::Request<'_> as Encode>::MAX_LENGTH;
+    /// The longest message that a client sends, in bytes: the room that [`ClientHandshake::step`] wants for output. Only a
+    /// SOCKS4a request with a host of more than 255 bytes is longer, for which [`LONG_BUFFER`](crate::LONG_BUFFER) is enough.
+    pub const MAX_SEND: usize = 8 + 2 * (255 + 1);
 
     /// A handshake that has not begun.
     #[must_use]

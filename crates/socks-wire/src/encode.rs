@@ -10,8 +10,9 @@ pub enum EncodeError {
         /// Bytes that this message takes.
         needed: usize,
     },
-    /// A field is longer than its length byte can say, or than SOCKS4 fields may be: 255 bytes.
-    #[error("a field is longer than 255 bytes")]
+    /// A field is longer than its length byte can say, 255 bytes, or than SOCKS4 fields may be here:
+    /// [`MAX_USER_ID`](crate::v4::MAX_USER_ID) and [`MAX_HOST`](crate::v4::MAX_HOST).
+    #[error("a field is longer than it can or may be")]
     FieldTooLong,
     /// A field of SOCKS4 holds a NUL, which would end it early.
     #[error("a NUL in a SOCKS4 field")]
@@ -47,7 +48,7 @@ pub trait Encode {
     where
         Self: Sized,
     {
-        let mut scratch = [0; crate::BUFFER];
+        let mut scratch = [0; crate::LONG_BUFFER];
         let length = self.encode(&mut scratch)?;
         let message = scratch.get(..length).unwrap_or_default();
         if buffer.remaining_mut() < length {
@@ -93,8 +94,8 @@ impl Writer<'_> {
     }
 
     /// The field and a NUL.
-    pub(crate) fn nul_terminated(&mut self, field: &[u8]) -> Result<(), EncodeError> {
-        if field.len() > crate::v4::MAX_FIELD {
+    pub(crate) fn nul_terminated(&mut self, field: &[u8], limit: usize) -> Result<(), EncodeError> {
+        if field.len() > limit {
             return Err(EncodeError::FieldTooLong);
         }
         if field.contains(&0) {

@@ -23,7 +23,8 @@ pub enum Error {
     /// A UDP datagram that ends within its header.
     #[error("the datagram ends within its header")]
     Truncated,
-    /// A SOCKS4 field without its NUL within [`v4::MAX_FIELD`](crate::v4::MAX_FIELD) bytes.
-    #[error("a SOCKS4 field is longer than {} bytes", crate::v4::MAX_FIELD)]
+    /// A SOCKS4 field without its NUL within [`v4::MAX_USER_ID`](crate::v4::MAX_USER_ID) or
+    /// [`v4::MAX_HOST`](crate::v4::MAX_HOST) bytes.
+    #[error("a SOCKS4 field without an end")]
     FieldTooLong,
 }

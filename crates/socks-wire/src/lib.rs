@@ -35,5 +35,9 @@ pub use parse::Parsed;
 pub use reassembly::{Reassembled, Reassembly};
 pub use server::{Authentication, NotSocks, Protocol, Request, Responder, ServerHandshake, Step};
 
-/// Room for every message of a SOCKS client with something to spare: the longest is a SOCKS4a request of 520 bytes.
+/// Room for every message of a SOCKS client with something to spare, but for a SOCKS4a request whose host is longer than 255
+/// bytes: there is no such host name, and I2P destinations in base64 are such hosts. Those need [`LONG_BUFFER`].
 pub const BUFFER: usize = 640;
+
+/// Room for every message of a SOCKS client: the longest is a SOCKS4a request of 4,133 bytes.
+pub const LONG_BUFFER: usize = 4_160;

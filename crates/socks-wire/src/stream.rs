@@ -37,7 +37,15 @@
 //! # }
 //! ```
 
-use std::{fmt, io, net::IpAddr, time::Duration, vec::Vec};
+use std::{
+    fmt,
+    future::{Future, ready},
+    io,
+    net::IpAddr,
+    time::Duration,
+    vec,
+    vec::Vec,
+};
 
 use tokio::{
     io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt},
@@ -46,7 +54,7 @@ use tokio::{
 
 use crate::{
     Address, Authentication, BUFFER, ClientError, ClientHandshake, ClientRequest, ClientStep, Command, Error,
-    NotSocks, Protocol, Responder, ServerHandshake, Step, auth::Credentials, v4, v5,
+    LONG_BUFFER, NotSocks, Protocol, Responder, ServerHandshake, Step, auth::Credentials, v4, v5,
 };
 
 /// An [`Address`] kept beyond the buffer that it came in.
@@ -54,7 +62,7 @@ use crate::{
 pub enum OwnedAddress {
     /// An address in binary form.
     Ip(IpAddr),
-    /// A name of 1 to 255 bytes of any kind, which may be an address as text.
+    /// A name of any bytes, which may be an address as text: 1 to 255 of them, in SOCKS4a up to [`v4::MAX_HOST`].
     Domain(Vec<u8>),
 }
 
@@ -256,13 +264,28 @@ pub async fn accept<S: AsyncRead + AsyncWrite + Unpin>(
     limit: Duration,
     judge: impl FnMut(&Credentials<'_>) -> bool,
 ) -> Result<Accepted<S>, AcceptError<S>> {
+    let mut judge = judge;
+    accept_judged_by(stream, authentication, limit, |credentials| ready(judge(credentials))).await
+}
+
+/// Does the same as [`accept`] with a judge that takes its time, which is a part of the limit. It copies what it needs of the
+/// credentials before it waits for anything.
+///
+/// # Errors
+/// [`AcceptError`].
+pub async fn accept_judged_by<S: AsyncRead + AsyncWrite + Unpin, J: Future<Output = bool>>(
+    stream: S,
+    authentication: Authentication,
+    limit: Duration,
+    judge: impl FnMut(&Credentials<'_>) -> J,
+) -> Result<Accepted<S>, AcceptError<S>> {
     timeout(limit, accept_unlimited(stream, authentication, judge)).await.unwrap_or(Err(AcceptError::Timeout))
 }
 
-async fn accept_unlimited<S: AsyncRead + AsyncWrite + Unpin>(
+async fn accept_unlimited<S: AsyncRead + AsyncWrite + Unpin, J: Future<Output = bool>>(
     mut stream: S,
     authentication: Authentication,
-    mut judge: impl FnMut(&Credentials<'_>) -> bool,
+    mut judge: impl FnMut(&Credentials<'_>) -> J,
 ) -> Result<Accepted<S>, AcceptError<S>> {
     let mut handshake = ServerHandshake::with(authentication);
     let mut input = Input::new();
@@ -276,7 +299,8 @@ async fn accept_unlimited<S: AsyncRead + AsyncWrite + Unpin>(
             }
             Step::Authenticate { taken, credentials } => {
                 known = Some((credentials.username.to_vec(), credentials.password.to_vec()));
-                let accepted = judge(&credentials);
+                let judged = judge(&credentials);
+                let accepted = judged.await;
                 let status = handshake.judge(accepted);
                 input.drop_front(taken);
                 stream.write_all(&status).await?;
@@ -380,23 +404,40 @@ async fn connect_unlimited<S: AsyncRead + AsyncWrite + Unpin>(
     }
 }
 
-/// The bytes that came and are not used up. Room for any one message; what comes beyond stays in the stream.
+/// The bytes that came and are not used up. What comes beyond stays in the stream.
+///
+/// There is room for any one message, of which all but one fit where no memory has to be asked for.
 struct Input {
     bytes: [u8; BUFFER],
+    /// In their place, for a SOCKS4a request with a long host.
+    more: Vec<u8>,
     length: usize,
 }
 
 impl Input {
     fn new() -> Self {
-        Self { bytes: [0; BUFFER], length: 0 }
+        Self { bytes: [0; BUFFER], more: Vec::new(), length: 0 }
     }
 
     fn filled(&self) -> &[u8] {
-        self.bytes.get(..self.length).unwrap_or_default()
+        let bytes = if self.more.is_empty() { &self.bytes[..] } else { &self.more };
+        bytes.get(..self.length).unwrap_or_default()
+    }
+
+    fn buffer(&mut self) -> &mut [u8] {
+        if self.more.is_empty() { &mut self.bytes } else { &mut self.more }
     }
 
     async fn receive(&mut self, stream: &mut (impl AsyncRead + Unpin)) -> io::Result<()> {
-        let free = self.bytes.get_mut(self.length..).unwrap_or_default();
+        let length = self.length;
+        // Full, and the message goes on: only one kind does.
+        if length == BUFFER && self.more.is_empty() {
+            self.more = vec![0; LONG_BUFFER];
+            if let Some(front) = self.more.get_mut(..BUFFER) {
+                front.copy_from_slice(&self.bytes);
+            }
+        }
+        let free = self.buffer().get_mut(length..).unwrap_or_default();
         match stream.read(free).await? {
             // Or no room: no message of SOCKS is that long.
             0 => Err(io::ErrorKind::UnexpectedEof.into()),
@@ -408,8 +449,8 @@ impl Input {
     }
 
     fn drop_front(&mut self, count: usize) {
-        let count = count.min(self.length);
-        self.bytes.copy_within(count..self.length, 0);
+        let (length, count) = (self.length, count.min(self.length));
+        self.buffer().copy_within(count..length, 0);
         self.length -= count;
     }
 }

@@ -21,8 +21,11 @@ use crate::{
 
 /// The version of requests. Replies carry 0.
 pub const VERSION: u8 = 4;
-/// Longest user id and longest host, in bytes, without the NUL. The protocol has no limit of its own.
-pub const MAX_FIELD: usize = 255;
+/// Longest user id, in bytes, without the NUL. The protocol has no limit of its own.
+pub const MAX_USER_ID: usize = 255;
+/// Longest host, in bytes, without the NUL: that of the longest I2P destination in base64, which SOCKS5 has no room for. The
+/// protocol has no limit of its own.
+pub const MAX_HOST: usize = 3_868;
 
 /// A client's request.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -35,7 +38,7 @@ pub struct Request<'a> {
     pub address: Ipv4Addr,
     /// USERID, which clients fill with anything.
     pub user_id: &'a [u8],
-    /// The host of SOCKS4a: 1 to 255 bytes without NUL, otherwise unchecked.
+    /// The host of SOCKS4a: 1 to [`MAX_HOST`] bytes without NUL, otherwise unchecked.
     pub host: Option<&'a [u8]>,
 }
 
@@ -55,10 +58,10 @@ fn request(input: &[u8]) -> Input<'_, Request<'_>> {
         return fail(Error::Version(version));
     }
     let (input, (command, port, address)) = (be_u8, be_u16, be_u32).parse(input)?;
-    let (input, user_id) = nul_terminated(input)?;
+    let (input, user_id) = nul_terminated(input, MAX_USER_ID)?;
     let (input, host) = match address {
         1..=255 => {
-            let (input, host) = nul_terminated(input)?;
+            let (input, host) = nul_terminated(input, MAX_HOST)?;
             if host.is_empty() {
                 return fail(Error::EmptyHost);
             }
@@ -69,20 +72,20 @@ fn request(input: &[u8]) -> Input<'_, Request<'_>> {
     Ok((input, Request { command: Command(command), port, address: address.into(), user_id, host }))
 }
 
-/// Bytes up to a NUL, at most [`MAX_FIELD`] of them; the limit holds while the NUL has not come.
-fn nul_terminated(input: &[u8]) -> Input<'_, &[u8]> {
-    match input.iter().take(MAX_FIELD + 1).position(|&byte| byte == 0) {
+/// Bytes up to a NUL, at most so many of them; the limit holds while the NUL has not come.
+fn nul_terminated(input: &[u8], limit: usize) -> Input<'_, &[u8]> {
+    match input.iter().take(limit + 1).position(|&byte| byte == 0) {
         Some(end) => {
             let (field, rest) = input.split_at_checked(end).unwrap_or((input, &[]));
             Ok((rest.get(1..).unwrap_or_default(), field))
         }
-        None if input.len() > MAX_FIELD => Err(Err::Failure(Fault(Error::FieldTooLong))),
+        None if input.len() > limit => Err(Err::Failure(Fault(Error::FieldTooLong))),
         None => Err(Err::Incomplete(Needed::new(1))),
     }
 }
 
 impl Encode for Request<'_> {
-    const MAX_LENGTH: usize = 8 + 2 * (MAX_FIELD + 1);
+    const MAX_LENGTH: usize = 8 + (MAX_USER_ID + 1) + (MAX_HOST + 1);
 
     /// With a host, the address is the mark of SOCKS4a whatever [`Request::address`] says; without one, an address
     /// that would be that mark has no form on the wire: [`EncodeError::Empty`].
@@ -93,13 +96,13 @@ impl Encode for Request<'_> {
             Some([]) => Err(EncodeError::Empty),
             Some(host) => {
                 writer.bytes(&[0, 0, 0, 1]);
-                writer.nul_terminated(self.user_id)?;
-                writer.nul_terminated(host)
+                writer.nul_terminated(self.user_id, MAX_USER_ID)?;
+                writer.nul_terminated(host, MAX_HOST)
             }
             None if matches!(self.address.to_bits(), 1..=255) => Err(EncodeError::Empty),
             None => {
                 writer.bytes(&self.address.octets());
-                writer.nul_terminated(self.user_id)
+                writer.nul_terminated(self.user_id, MAX_USER_ID)
             }
         }
     }

@@ -136,7 +136,7 @@ proptest! {
 }
 
 fn encoded(message: &impl Encode) -> Result<Vec<u8>, EncodeError> {
-    let mut bytes = vec![0; 1000];
+    let mut bytes = vec![0; socks_wire::LONG_BUFFER];
     let length = message.encode(&mut bytes)?;
     bytes.truncate(length);
     Ok(bytes)
@@ -147,8 +147,8 @@ fn the_documented_maximum_is_reached_and_not_passed() {
     let (long, port, command) = ([b'x'; 255], 80, Command::CONNECT);
     let address = Address::Domain(&long);
     let user_id = &long[..];
-    let request4 =
-        v4::Request { command, port, address: Ipv4Addr::new(0, 0, 0, 1), user_id, host: Some(&long) };
+    let host = Some(&[b'x'; v4::MAX_HOST][..]);
+    let request4 = v4::Request { command, port, address: Ipv4Addr::new(0, 0, 0, 1), user_id, host };
     assert_eq!(encoded(&request4).unwrap().len(), v4::Request::MAX_LENGTH);
     assert_eq!(encoded(&v5::Request { command, address, port }).unwrap().len(), v5::Request::MAX_LENGTH);
     let reply = v5::Reply { code: v5::ReplyCode::SUCCEEDED, address, port };
@@ -173,6 +173,7 @@ fn what_has_no_form_on_the_wire_is_refused() {
     let request4 = |user_id, host| encoded(&v4::Request { command, port, address, user_id, host });
     assert_eq!(request4(b"a\0b", None), Err(EncodeError::Nul));
     assert_eq!(request4(&long, None), Err(EncodeError::FieldTooLong));
+    assert_eq!(request4(b"", Some(&[b'x'; v4::MAX_HOST + 1])), Err(EncodeError::FieldTooLong));
     assert_eq!(request4(b"", Some(b"")), Err(EncodeError::Empty));
     assert_eq!(request4(b"", Some(b"a\0")), Err(EncodeError::Nul));
     let mark = v4::Request { command, port, address: Ipv4Addr::new(0, 0, 0, 7), user_id, host: None };

@@ -16,7 +16,7 @@ use std::{
 use socks_wire::{
     Address, Authentication, ClientError, ClientRequest, Command, Error, NotSocks, Protocol,
     auth::Credentials,
-    stream::{AcceptError, ConnectError, OwnedAddress, accept, connect},
+    stream::{AcceptError, ConnectError, OwnedAddress, accept, accept_judged_by, connect},
     v4, v5,
 };
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, ReadBuf, duplex};
@@ -53,6 +53,53 @@ async fn a_client_and_a_server_come_together() {
             assert_eq!(data, b"welcome");
         };
         tokio::join!(serve, ask);
+    }
+}
+
+/// I2P destinations in base64 are hosts that SOCKS5 has no room for.
+#[tokio::test]
+async fn the_longest_host_of_socks4a_comes_in_and_what_follows_it_is_kept() {
+    let host = [b'x'; v4::MAX_HOST];
+    let message = [&b"\x04\x01\x00\x50\x00\x00\x00\x01me\x00"[..], &host, b"\x00early"].concat();
+    for piece in [1, 639, 640, 641, message.len()] {
+        let (mut near, far) = duplex(8192);
+        let send = async {
+            for piece in message.chunks(piece) {
+                near.write_all(piece).await.unwrap();
+                tokio::task::yield_now().await;
+            }
+            near
+        };
+        let serve = accept(far, Authentication::Isolation, LIMIT, |_| true);
+        let (mut near, accepted) = tokio::join!(send, serve);
+        let accepted = accepted.unwrap();
+        assert_eq!(accepted.request().address, OwnedAddress::Domain(host.to_vec()));
+        assert_eq!(accepted.request().user_id, b"me");
+        let (mut stream, mut data) = accepted.grant().await.unwrap();
+        let mut reply = [0; 8];
+        near.read_exact(&mut reply).await.unwrap();
+        drop(near);
+        stream.read_to_end(&mut data).await.unwrap();
+        assert_eq!(data, b"early", "in pieces of {piece}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_judge_that_takes_its_time_is_waited_for_within_the_limit() {
+    let asked = b"\x05\x01\x02\x01\x02me\x06secret\x05\x01\x00\x03\x01x\x00\x50";
+    for (takes, known) in [(LIMIT / 2, true), (LIMIT * 2, false)] {
+        let (mut near, far) = duplex(64);
+        near.write_all(asked).await.unwrap();
+        let judge = |credentials: &Credentials<'_>| {
+            let good = *credentials == GOOD;
+            async move {
+                tokio::time::sleep(takes).await;
+                good
+            }
+        };
+        let accepted = accept_judged_by(far, Authentication::Required, LIMIT, judge).await;
+        assert_eq!(accepted.is_ok(), known, "{takes:?}");
+        assert!(known || matches!(accepted, Err(AcceptError::Timeout)));
     }
 }
 

@@ -10,7 +10,7 @@ use std::{
 use i2p_name::{Destination, I2pName, Target};
 use i2p_sam::{DatagramSession, MAX_PACKET, Ports, wire::Received};
 use socks_wire::{
-    Address, Protocol, Reassembled, Reassembly,
+    Address, Reassembled, Reassembly,
     stream::{Accepted, OwnedAddress, OwnedRequest},
     udp,
 };
@@ -23,11 +23,12 @@ use tokio::{
 use super::{
     Datagrams, Dropped,
     peers::{Peers, header_by_hash},
-    waiting::Waiting,
+    queue::Queue,
 };
 use crate::{
     AddressLease, Client, Dial, Failure, Service, Socket, Stop,
     connection::{close_gently, refuse},
+    handshake::Waiting,
 };
 
 /// The longest datagram over UDP.
@@ -46,15 +47,15 @@ pub(crate) async fn associate<D: Dial>(
 ) -> io::Result<()> {
     // Who comes over a Unix socket has no address that its datagrams could be known by.
     let Some((own, from)) = accepted.stream().tcp_addresses() else {
-        return refuse(accepted, Failure::CommandNotSupported, service).await;
+        return refuse(Waiting::Socks(accepted), Failure::CommandNotSupported, service).await;
     };
     let Some(source) = Source::of(accepted.request(), from.ip()) else {
-        return refuse(accepted, Failure::NotAllowed, service).await;
+        return refuse(Waiting::Socks(accepted), Failure::NotAllowed, service).await;
     };
     let way = match timeout(service.limits.dial, service.dialler.associate(client)).await {
         Ok(Ok(way)) => way,
-        Ok(Err(failure)) => return refuse(accepted, failure, service).await,
-        Err(_) => return refuse(accepted, Failure::TimedOut, service).await,
+        Ok(Err(failure)) => return refuse(Waiting::Socks(accepted), failure, service).await,
+        Err(_) => return refuse(Waiting::Socks(accepted), Failure::TimedOut, service).await,
     };
     // Where the client reached us it reaches the relay too; on every address strangers would.
     let socket = UdpSocket::bind((own.ip(), 0)).await?;
@@ -66,7 +67,7 @@ pub(crate) async fn associate<D: Dial>(
         socket,
         source,
         peers: Peers::default(),
-        waiting: Waiting::default(),
+        queue: Queue::default(),
         lookups: JoinSet::new(),
         reassembly: service
             .datagrams
@@ -75,13 +76,13 @@ pub(crate) async fn associate<D: Dial>(
         begin: Instant::now(),
         out: Vec::new(),
     };
-    service.account.succeeded(Protocol::Socks5);
+    service.account.succeeded(client.protocol);
     let moved = AtomicU64::new(0);
     tokio::select! {
         () = association.run(way, &control, &moved) => {}
         _ = stop.quiet(|| moved.load(Relaxed)) => {}
     }
-    close_gently(control, service.limits).await
+    close_gently(control, service).await
 }
 
 /// Whose datagrams are taken.
@@ -124,7 +125,7 @@ struct Association<'a, D> {
     source: Source,
     /// Where the client's datagrams come from, once one has come.
     peers: Peers,
-    waiting: Waiting,
+    queue: Queue,
     lookups: JoinSet<Found>,
     reassembly: Option<Reassembly>,
     begin: Instant,
@@ -159,7 +160,7 @@ impl<D: Dial> Association<'_, D> {
             }
             drop(way);
             self.lookups.abort_all();
-            self.waiting = Waiting::default();
+            self.queue = Queue::default();
             let again = async {
                 loop {
                     // It waits for the router by itself, for as long as a request may.
@@ -287,7 +288,7 @@ impl<D: Dial> Association<'_, D> {
         data: &[u8],
     ) -> Result<(), Dropped> {
         let (name, address) = self.name(header).map_err(|_| Dropped::NotAllowed)?;
-        if !self.waiting.push(target, data)? {
+        if !self.queue.push(target, data)? {
             return Ok(());
         }
         let (way, target, port) = (Arc::clone(way), Box::from(target), header.port);
@@ -319,15 +320,15 @@ impl<D: Dial> Association<'_, D> {
     /// Sends what waited for a lookup. An error means that the session is lost.
     async fn found(&mut self, way: &Datagrams, found: Found) -> Result<(), ()> {
         let Found { target, port, destination, address } = found;
-        let queue = self.waiting.take(&target);
+        let queued = self.queue.take(&target);
         match destination {
             Ok(destination) => {
                 self.peers.insert(&target, port, &destination, address);
-                for data in queue {
+                for data in queued {
                     self.send(way, &target, &data).await?;
                 }
             }
-            Err(_) => queue.iter().for_each(|_| self.drop_one(Dropped::Unresolved)),
+            Err(_) => queued.iter().for_each(|_| self.drop_one(Dropped::Unresolved)),
         }
         Ok(())
     }

@@ -4,7 +4,7 @@ mod association;
 mod counts;
 mod peers;
 mod pool;
-mod waiting;
+mod queue;
 
 use i2p_name::{Destination, I2pName};
 use i2p_sam::{DatagramSession, Session};

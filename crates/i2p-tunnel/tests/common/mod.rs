@@ -84,7 +84,7 @@ async fn start(
 /// A proxy that does this, with the sessions of this pool.
 pub(crate) async fn start_service(service: Service<SamDialler>, pool: SessionPool) -> Proxy {
     let listeners = Listeners::bind(&["127.0.0.1:0".parse().unwrap()]).await.unwrap();
-    let address = listeners.addresses().unwrap()[0];
+    let address = listeners.addresses().unwrap()[0].tcp().unwrap();
     let stop = CancellationToken::new();
     let datagram_counts = Arc::clone(&service.datagram_counts);
     let (_, service) = watch::channel(Arc::new(service));

@@ -3,13 +3,13 @@ use super::Dropped;
 /// Targets that are looked up at the same time, for one client.
 const MAX_LOOKUPS: usize = 16;
 /// Datagrams that wait for one lookup.
-const MAX_WAITING: usize = 8;
+const MAX_QUEUED: usize = 8;
 /// Bytes of all datagrams of one client that wait.
 pub(super) const MAX_BYTES: usize = 256 * 1024;
 
 /// Datagrams whose targets are being looked up.
 #[derive(Default)]
-pub(super) struct Waiting {
+pub(super) struct Queue {
     lookups: Vec<Lookup>,
     bytes: usize,
 }
@@ -20,7 +20,7 @@ struct Lookup {
     datagrams: Vec<Vec<u8>>,
 }
 
-impl Waiting {
+impl Queue {
     /// Lets a datagram wait for the lookup of its target. Says whether that lookup is to be begun now, for which there is
     /// room.
     pub(super) fn push(&mut self, target: &[u8], data: &[u8]) -> Result<bool, Dropped> {
@@ -30,7 +30,7 @@ impl Waiting {
         let full = self.lookups.len() >= MAX_LOOKUPS;
         let under_way = self.lookups.iter_mut().find(|lookup| *lookup.target == *target);
         let begins = match under_way {
-            Some(Lookup { datagrams, .. }) if datagrams.len() >= MAX_WAITING => {
+            Some(Lookup { datagrams, .. }) if datagrams.len() >= MAX_QUEUED => {
                 return Err(Dropped::QueueFull);
             }
             Some(Lookup { datagrams, .. }) => {
@@ -64,22 +64,22 @@ mod tests {
 
     #[test]
     fn everything_is_bounded_and_given_back() {
-        let mut waiting = Waiting::default();
-        assert_eq!(waiting.push(b"a", b"1"), Ok(true));
-        for _ in 1..MAX_WAITING {
-            assert_eq!(waiting.push(b"a", b"2"), Ok(false));
+        let mut queue = Queue::default();
+        assert_eq!(queue.push(b"a", b"1"), Ok(true));
+        for _ in 1..MAX_QUEUED {
+            assert_eq!(queue.push(b"a", b"2"), Ok(false));
         }
-        assert_eq!(waiting.push(b"a", b"3"), Err(Dropped::QueueFull));
+        assert_eq!(queue.push(b"a", b"3"), Err(Dropped::QueueFull));
         for number in 1..MAX_LOOKUPS {
-            assert_eq!(waiting.push(&number.to_be_bytes(), b"1"), Ok(true));
+            assert_eq!(queue.push(&number.to_be_bytes(), b"1"), Ok(true));
         }
-        assert_eq!(waiting.push(b"b", b"1"), Err(Dropped::QueueFull));
-        assert_eq!(waiting.take(b"a").len(), MAX_WAITING);
-        assert_eq!(waiting.take(b"a"), Vec::<Vec<u8>>::new());
+        assert_eq!(queue.push(b"b", b"1"), Err(Dropped::QueueFull));
+        assert_eq!(queue.take(b"a").len(), MAX_QUEUED);
+        assert_eq!(queue.take(b"a"), Vec::<Vec<u8>>::new());
         let large = vec![0; MAX_BYTES - (MAX_LOOKUPS - 1)];
-        assert_eq!(waiting.push(b"b", &large), Ok(true));
-        assert_eq!(waiting.push(b"b", b"1"), Err(Dropped::QueueFull));
-        assert_eq!(waiting.take(b"b"), [large]);
-        assert_eq!(waiting.push(b"b", b"1"), Ok(true));
+        assert_eq!(queue.push(b"b", &large), Ok(true));
+        assert_eq!(queue.push(b"b", b"1"), Err(Dropped::QueueFull));
+        assert_eq!(queue.take(b"b"), [large]);
+        assert_eq!(queue.push(b"b", b"1"), Ok(true));
     }
 }

@@ -1,0 +1,178 @@
+//! Heads of requests.
+
+use data_encoding::BASE64;
+use socks_wire::stream::OwnedAddress;
+
+/// Most header fields of a request.
+const MAX_FIELDS: usize = 64;
+/// The one method that is served.
+const CONNECT: &[u8] = b"CONNECT ";
+
+/// What the front of a buffer is.
+pub(super) enum Head {
+    /// A CONNECT.
+    Connect {
+        address: OwnedAddress,
+        port: u16,
+        credentials: Given,
+        /// Of the head, in bytes.
+        length: usize,
+    },
+    /// A request with another method.
+    Other,
+    /// More is to come.
+    More,
+    /// More header fields than anybody has.
+    TooLong,
+    /// No request that can be understood.
+    Malformed,
+}
+
+/// What a client says of itself (`Proxy-Authorization`, RFC 9110 section 11.7.2).
+pub(super) enum Given {
+    Nothing,
+    /// User and password (RFC 7617).
+    Basic(Vec<u8>, Vec<u8>),
+    /// Something that is not understood.
+    Other,
+}
+
+/// Reads a head. What is no CONNECT is known by its first bytes, and not read any further.
+pub(super) fn parse(bytes: &[u8]) -> Head {
+    if !bytes.iter().zip(CONNECT).all(|(given, wanted)| given == wanted) {
+        return Head::Other;
+    }
+    let mut fields = [httparse::EMPTY_HEADER; MAX_FIELDS];
+    let mut request = httparse::Request::new(&mut fields);
+    let length = match request.parse(bytes) {
+        Ok(httparse::Status::Complete(length)) => length,
+        Ok(httparse::Status::Partial) => return Head::More,
+        Err(httparse::Error::TooManyHeaders) => return Head::TooLong,
+        Err(_) => return Head::Malformed,
+    };
+    let Some((address, port)) = request.path.and_then(target) else { return Head::Malformed };
+    Head::Connect { address, port, credentials: given(request.headers), length }
+}
+
+/// `host:port`, the only form that CONNECT has (RFC 9112 section 3.2.3). IPv6 addresses are in brackets. What the host is,
+/// is judged where all targets are.
+fn target(text: &str) -> Option<(OwnedAddress, u16)> {
+    let (host, port) = text.rsplit_once(':')?;
+    let in_brackets = host.starts_with('[') && host.ends_with(']');
+    let digits = !port.is_empty() && port.bytes().all(|byte| byte.is_ascii_digit());
+    let port = port.parse().ok().filter(|&port: &u16| digits && port != 0)?;
+    let plain = !host.is_empty() && (in_brackets || !host.contains(':'));
+    plain.then(|| (OwnedAddress::Domain(host.as_bytes().to_vec()), port))
+}
+
+/// One field at most: of two, nobody knows which is meant.
+fn given(fields: &[httparse::Header<'_>]) -> Given {
+    let mut fields = fields.iter().filter(|field| field.name.eq_ignore_ascii_case("Proxy-Authorization"));
+    match (fields.next(), fields.next()) {
+        (None, _) => Given::Nothing,
+        (Some(field), None) => basic(field.value).unwrap_or(Given::Other),
+        (Some(_), Some(_)) => Given::Other,
+    }
+}
+
+fn basic(value: &[u8]) -> Option<Given> {
+    let (scheme, rest) = value.split_at_checked(5)?;
+    let token = rest.strip_prefix(b" ")?.trim_ascii();
+    if !scheme.eq_ignore_ascii_case(b"Basic") {
+        return None;
+    }
+    let mut username = BASE64.decode(token).ok()?;
+    let colon = username.iter().position(|&byte| byte == b':')?;
+    let password = username.split_off(colon).split_off(1);
+    // As long as SOCKS5 has room for, so that one client is one by either protocol.
+    (username.len() <= 255 && password.len() <= 255).then_some(Given::Basic(username, password))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn connect(head: &str) -> Option<(String, u16)> {
+        match parse(head.as_bytes()) {
+            Head::Connect { address: OwnedAddress::Domain(host), port, length, .. } => {
+                assert_eq!(length, head.len());
+                Some((String::from_utf8(host).unwrap(), port))
+            }
+            _ => None,
+        }
+    }
+
+    #[test]
+    fn targets() {
+        let long = "x".repeat(3868);
+        for (target, expected) in [
+            ("example.i2p:80", Some(("example.i2p", 80))),
+            ("[::1]:443", Some(("[::1]", 443))),
+            (&format!("{long}:65535"), Some((long.as_str(), 65535))),
+            ("a-b~c==:1", Some(("a-b~c==", 1))),
+            ("example.i2p", None),
+            ("example.i2p:", None),
+            ("example.i2p:0", None),
+            ("example.i2p:65536", None),
+            ("example.i2p:+80", None),
+            ("::1:80", None),
+            (":80", None),
+            ("http://example.i2p/", None),
+        ] {
+            let head = format!("CONNECT {target} HTTP/1.1\r\nHost: other.i2p:1\r\n\r\n");
+            assert_eq!(connect(&head), expected.map(|(host, port)| (host.to_owned(), port)), "{target}");
+        }
+        assert_eq!(connect("CONNECT a.i2p:80 HTTP/1.0\r\n\r\n"), Some(("a.i2p".into(), 80)));
+    }
+
+    #[test]
+    fn every_prefix_asks_for_more_and_other_methods_are_known_at_once() {
+        let head = b"CONNECT a.i2p:80 HTTP/1.1\r\nHost: a.i2p:80\r\n\r\n";
+        for end in 0..head.len() {
+            assert!(matches!(parse(&head[..end]), Head::More), "{end}");
+        }
+        for other in ["G", "CONNECTED", "COP", "POST / HTTP/1.1\r\n", "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"] {
+            assert!(matches!(parse(other.as_bytes()), Head::Other), "{other}");
+        }
+        for malformed in
+            ["CONNECT \r\n\r\n", "CONNECT a b c\r\n\r\n", "CONNECT a:1 HTTP/1.1\r\n\0: x\r\n\r\n"]
+        {
+            assert!(matches!(parse(malformed.as_bytes()), Head::Malformed), "{malformed}");
+        }
+        let many = format!("CONNECT a:1 HTTP/1.1\r\n{}\r\n", "a: b\r\n".repeat(MAX_FIELDS + 1));
+        assert!(matches!(parse(many.as_bytes()), Head::TooLong));
+    }
+
+    #[test]
+    fn credentials() {
+        let given = |fields: &str| {
+            let head = format!("CONNECT a:1 HTTP/1.1\r\n{fields}\r\n");
+            match parse(head.as_bytes()) {
+                Head::Connect { credentials: Given::Basic(user, password), .. } => {
+                    format!("{} {}", String::from_utf8(user).unwrap(), String::from_utf8(password).unwrap())
+                }
+                Head::Connect { credentials: Given::Nothing, .. } => "nothing".into(),
+                Head::Connect { credentials: Given::Other, .. } => "other".into(),
+                _ => "malformed".into(),
+            }
+        };
+        let field =
+            |text: &str| format!("Proxy-Authorization: {} {}\r\n", "Basic", BASE64.encode(text.as_bytes()));
+        assert_eq!(given(""), "nothing");
+        assert_eq!(given("Authorization: Basic eDp5\r\n"), "nothing");
+        assert_eq!(given(&field("user:pass:word")), "user pass:word");
+        assert_eq!(given("proxy-authorization:bAsIc  eDp5 \r\n"), "x y");
+        assert_eq!(given(&field(":")), " ");
+        for other in [
+            &field("no colon"),
+            &field(&format!("{}:x", "u".repeat(256))),
+            &(field("a:b") + &field("a:b")),
+            "Proxy-Authorization: Bearer eDp5\r\n",
+            "Proxy-Authorization: Basic e\r\n",
+            "Proxy-Authorization: Basic\r\n",
+            "Proxy-Authorization: \r\n",
+        ] {
+            assert_eq!(given(other), "other", "{other}");
+        }
+    }
+}

@@ -1,0 +1,43 @@
+//! The page for whoever takes this port for something else.
+
+use super::answer::whole;
+
+const PAGE: &str = "<!doctype html>
+<html lang=\"en\"><meta charset=\"utf-8\"><meta name=\"viewport\" content=\"width=device-width\">
+<meta name=\"color-scheme\" content=\"light dark\"><title>This is a SOCKS proxy</title>
+<h1>This is a SOCKS proxy, not a web server</h1>
+<p>This port belongs to i2p-socks, a way into the I2P network for programs that speak SOCKS, or HTTP CONNECT. Your program
+asked it for a page.</p>
+<ul>
+<li>In a browser: enter this address and port as <b>SOCKS host</b>, version 5, switch on \"Proxy DNS when using
+SOCKS v5\", and leave the HTTP proxy field empty.</li>
+<li>curl: <code>curl --socks5-hostname HOST:PORT http://example.i2p/</code>, or with HTTP CONNECT
+<code>curl -p -x http://HOST:PORT http://example.i2p/</code></li>
+</ul>
+";
+
+/// Tells a client that spoke HTTP what this port is, and where the status page is if there is one. Says nothing of what the
+/// client asked for.
+pub(super) fn explanation(status_page: Option<&str>) -> String {
+    let link = status_page.map(|url| {
+        let url = escaped(url);
+        format!("<p>How the proxy does: <a href=\"{url}\">{url}</a></p>\n")
+    });
+    whole(501, "", "text/html", &format!("{PAGE}{}", link.unwrap_or_default()))
+}
+
+fn escaped(text: &str) -> String {
+    text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;").replace('"', "&quot;")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_status_page_is_linked_if_there_is_one() {
+        assert!(!explanation(None).contains("<a "));
+        let page = explanation(Some("http://127.0.0.1:1/?a&\"><script>"));
+        assert!(page.contains("<a href=\"http://127.0.0.1:1/?a&amp;&quot;&gt;&lt;script&gt;\">"), "{page}");
+    }
+}

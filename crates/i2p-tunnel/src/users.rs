@@ -1,0 +1,330 @@
+//! Users of a tunnel, and their passwords.
+
+use std::{
+    collections::HashMap,
+    fmt, fs, io,
+    io::Read,
+    path::Path,
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
+
+use argon2::{
+    Algorithm, Argon2, Params, PasswordHasher, PasswordVerifier,
+    password_hash::{self, phc::PasswordHash},
+};
+use sha2::{Digest, Sha256};
+use tokio::{sync::Semaphore, task::spawn_blocking, time::sleep};
+
+/// Largest users file, in bytes.
+const MAX_FILE: u64 = 1024 * 1024;
+/// Longest name and longest password, in bytes: what SOCKS5 has room for (RFC 1929 section 2).
+const MAX_FIELD: usize = 255;
+/// Most memory that checking one password may take, in KiB, and most passes over it.
+const MAX_COST: (u32, u32) = (256 * 1024, 16);
+/// Passwords that are checked at one time: each takes a processor and its memory.
+const AT_ONCE: usize = 2;
+/// How long whoever was wrong waits for the answer.
+const AFTER_FAILURE: Duration = Duration::from_secs(1);
+
+/// The users of a tunnel. Clones are the same users.
+#[derive(Clone)]
+pub struct Users(Arc<Inner>);
+
+struct Inner {
+    /// argon2id, as [`Users::entry`] makes it.
+    hashes: HashMap<Vec<u8>, PasswordHash>,
+    /// What the password of somebody who is no user is checked against, so that the time says nothing of who is one.
+    nobody: Option<PasswordHash>,
+    /// What passwords were right, by user: so that argon2 is not run for each connection.
+    verified: Mutex<HashMap<Vec<u8>, [u8; 32]>>,
+    /// Known to this process only, so that what is kept of passwords is worth nothing elsewhere.
+    key: [u8; 32],
+    at_once: Arc<Semaphore>,
+}
+
+/// Why a users file cannot be used.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum UsersError {
+    /// It cannot be read.
+    #[error(transparent)]
+    Read(#[from] io::Error),
+    /// It is larger than 1 MiB.
+    #[error("it is larger than 1 MiB")]
+    TooLarge,
+    /// A line is malformed.
+    #[error("line {line}: {what}")]
+    Line {
+        /// Which, from 1.
+        line: usize,
+        /// What is wrong. Says nothing of what stands there.
+        what: &'static str,
+    },
+}
+
+impl Users {
+    /// Reads a file of lines `name:$argon2id$...`. Empty lines and those that begin with `#` mean nothing.
+    ///
+    /// # Errors
+    /// [`UsersError`].
+    pub fn load(path: &Path) -> Result<Self, UsersError> {
+        let mut text = String::new();
+        fs::File::open(path)?.take(MAX_FILE + 1).read_to_string(&mut text)?;
+        if text.len() as u64 > MAX_FILE { Err(UsersError::TooLarge) } else { Self::parse(&text) }
+    }
+
+    /// The same from text.
+    ///
+    /// # Errors
+    /// [`UsersError::Line`]; [`UsersError::Read`] when there are no random numbers.
+    pub fn parse(text: &str) -> Result<Self, UsersError> {
+        let mut hashes = HashMap::new();
+        for (index, line) in text.lines().enumerate() {
+            let line = line.trim_end();
+            if line.is_empty() || line.starts_with('#') {
+                continue;
+            }
+            let at = |what| UsersError::Line { line: index + 1, what };
+            let (name, hash) = parse_line(line).map_err(at)?;
+            if hashes.insert(name.as_bytes().to_vec(), hash).is_some() {
+                return Err(at("this name was there before"));
+            }
+        }
+        let mut key = [0; 32];
+        getrandom::fill(&mut key).map_err(io::Error::other)?;
+        // As costly as the users' own.
+        let params = hashes.values().next().and_then(|hash| Params::try_from(hash).ok()).unwrap_or_default();
+        let argon2 = Argon2::from(params);
+        let nobody = argon2.hash_password_with_salt(&key, key.get(..16).unwrap_or_default()).ok();
+        Ok(Self(Arc::new(Inner {
+            hashes,
+            nobody,
+            verified: Mutex::default(),
+            key,
+            at_once: Arc::new(Semaphore::new(AT_ONCE)),
+        })))
+    }
+
+    /// How many there are.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.0.hashes.len()
+    }
+
+    /// Whether there is none, and so nobody can come in.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// A line for a users file. Takes a few hundredths of a second and 19 MiB for as long.
+    ///
+    /// # Errors
+    /// [`EntryError`].
+    pub fn entry(name: &str, password: &[u8]) -> Result<String, EntryError> {
+        check_name(name).map_err(EntryError::Name)?;
+        if !(1..=MAX_FIELD).contains(&password.len()) {
+            return Err(EntryError::PasswordLength);
+        }
+        let hash: PasswordHash = Argon2::default().hash_password(password)?;
+        Ok(format!("{name}:{hash}"))
+    }
+
+    /// Whether this is a user's password. Whoever is wrong has to wait for a second.
+    pub(crate) async fn check(&self, name: &[u8], password: &[u8]) -> bool {
+        let digest = self.digest(name, password);
+        if self.is_verified(name, &digest) {
+            return true;
+        }
+        let right = self.verify(name, password).await;
+        if right {
+            let mut verified = self.0.verified.lock().unwrap_or_else(PoisonError::into_inner);
+            verified.insert(name.to_vec(), digest);
+        } else {
+            sleep(AFTER_FAILURE).await;
+        }
+        right
+    }
+
+    async fn verify(&self, name: &[u8], password: &[u8]) -> bool {
+        // Held until the work is done, even if nobody waits for it any more.
+        let Ok(turn) = Arc::clone(&self.0.at_once).acquire_owned().await else { return false };
+        // Another connection of the same user may have been first.
+        if self.is_verified(name, &self.digest(name, password)) {
+            return true;
+        }
+        let known = self.0.hashes.get(name).cloned();
+        let is_user = known.is_some();
+        let (hash, password) = (known.or_else(|| self.0.nobody.clone()), password.to_vec());
+        let work = spawn_blocking(move || {
+            let matches =
+                hash.is_some_and(|hash| Argon2::default().verify_password(&password, &hash).is_ok());
+            drop(turn);
+            matches
+        });
+        work.await.unwrap_or(false) && is_user
+    }
+
+    fn is_verified(&self, name: &[u8], digest: &[u8; 32]) -> bool {
+        let verified = self.0.verified.lock().unwrap_or_else(PoisonError::into_inner);
+        // Nobody can choose a digest without the key: how long comparing takes says nothing.
+        verified.get(name) == Some(digest)
+    }
+
+    fn digest(&self, name: &[u8], password: &[u8]) -> [u8; 32] {
+        let mut digest = Sha256::new();
+        digest.update(self.0.key);
+        digest.update((name.len() as u64).to_be_bytes());
+        digest.update(name);
+        digest.update(password);
+        digest.finalize().into()
+    }
+}
+
+/// Without who they are.
+impl fmt::Debug for Users {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Users({})", self.len())
+    }
+}
+
+/// Why there is no entry for a user.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum EntryError {
+    /// The name cannot be one.
+    #[error("{0}")]
+    Name(&'static str),
+    /// The password is empty or too long.
+    #[error("a password has 1 to {MAX_FIELD} bytes: SOCKS has no room for more")]
+    PasswordLength,
+    /// argon2 failed, for want of memory or random numbers.
+    #[error("the password could not be hashed: {0}")]
+    Hash(#[from] password_hash::Error),
+}
+
+fn parse_line(line: &str) -> Result<(&str, PasswordHash), &'static str> {
+    let (name, hash) =
+        line.split_once(':').ok_or("expected name:$argon2id$..., as i2p-socks passwd makes it")?;
+    check_name(name)?;
+    let hash =
+        PasswordHash::new(hash).map_err(|_| "expected a hash that begins with $argon2id$ behind the name")?;
+    if Algorithm::try_from(hash.algorithm.as_str()) != Ok(Algorithm::Argon2id) || hash.salt.is_none() {
+        return Err("expected a hash that begins with $argon2id$ behind the name");
+    }
+    let params = Params::try_from(&hash).map_err(|_| "the parameters of the hash are invalid")?;
+    match hash.hash {
+        Some(_) if params.m_cost() <= MAX_COST.0 && params.t_cost() <= MAX_COST.1 => Ok((name, hash)),
+        Some(_) => Err("the hash is too costly: at most m=262144 (256 MiB) and t=16"),
+        None => Err("the hash itself is missing"),
+    }
+}
+
+fn check_name(name: &str) -> Result<(), &'static str> {
+    if !(1..=MAX_FIELD).contains(&name.len()) {
+        return Err("a user's name has 1 to 255 bytes: SOCKS has no room for more");
+    }
+    if name.contains(':') || name.chars().any(char::is_control) || name.starts_with('#') {
+        return Err("a user's name has no colon and no control character, and does not begin with #");
+    }
+    // What follows would say what to isolate by, not who it is.
+    if name.starts_with("<torS0X>") {
+        return Err("<torS0X> begins no user's name: Tor's programs give it a meaning");
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Cheap, so that tests are quick.
+    fn line(name: &str, password: &str) -> String {
+        let params = Params::new(Params::MIN_M_COST, 1, 1, None).unwrap();
+        let hash =
+            Argon2::from(params).hash_password_with_salt(password.as_bytes(), b"salt of a test").unwrap();
+        format!("{name}:{hash}")
+    }
+
+    fn users() -> Users {
+        Users::parse(&format!("# friends\n\n{}\n{}\n", line("anna", "secret"), line("b", "x:y"))).unwrap()
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn only_a_users_own_password_is_right() {
+        let users = users();
+        for (name, password, right) in [
+            ("anna", "secret", true),
+            ("b", "x:y", true),
+            ("anna", "x:y", false),
+            ("anna", "Secret", false),
+            ("anna", "", false),
+            ("nobody", "secret", false),
+            ("", "", false),
+            // Shifted between the fields.
+            ("annas", "ecret", false),
+        ] {
+            assert_eq!(users.check(name.as_bytes(), password.as_bytes()).await, right, "{name} {password}");
+            // And again, from memory.
+            assert_eq!(users.check(name.as_bytes(), password.as_bytes()).await, right, "{name} {password}");
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn whoever_is_wrong_waits_and_whoever_was_right_does_not() {
+        let users = users();
+        let begin = tokio::time::Instant::now();
+        assert!(!users.check(b"anna", b"wrong").await);
+        assert!(begin.elapsed() >= AFTER_FAILURE);
+        assert!(users.check(b"anna", b"secret").await);
+        // Nothing is free to check with: it is remembered.
+        let _all = users.0.at_once.acquire_many(2).await.unwrap();
+        assert!(users.check(b"anna", b"secret").await);
+        let wait = Duration::from_secs(5);
+        assert!(tokio::time::timeout(wait, users.check(b"anna", b"other")).await.is_err(), "and only that");
+    }
+
+    #[test]
+    fn malformed_lines_are_named_and_not_shown() {
+        let long = format!("{}:x", "n".repeat(256));
+        for (text, line, says) in [
+            ("anna", 1, "expected name:$argon2id$"),
+            ("\n#\nanna:secret", 3, "begins with $argon2id$"),
+            (
+                "anna:$argon2i$v=19$m=8,t=1,p=1$c2FsdHNhbHQ$MDEyMzQ1Njc4OWFiY2RlZg",
+                1,
+                "begins with $argon2id$",
+            ),
+            ("anna:$argon2id$v=19$m=8,t=1,p=1$c2FsdHNhbHQ", 1, "is missing"),
+            ("anna:$argon2id$v=19$m=8,t=17,p=1$c2FsdHNhbHQ$MDEyMzQ1Njc4OWFiY2RlZg", 1, "too costly"),
+            ("anna:$argon2id$v=19$m=262145,t=1,p=1$c2FsdHNhbHQ$MDEyMzQ1Njc4OWFiY2RlZg", 1, "too costly"),
+            (":$argon2id$", 1, "1 to 255 bytes"),
+            (long.as_str(), 1, "1 to 255 bytes"),
+            ("<torS0X>0:x", 1, "Tor's programs"),
+            ("a\tb:x", 1, "no control character"),
+        ] {
+            let error = Users::parse(text).unwrap_err();
+            assert!(
+                matches!(error, UsersError::Line { line: at, what } if at == line && what.contains(says)),
+                "{text}: {error}"
+            );
+            assert!(!error.to_string().contains("secret"));
+        }
+        let twice = format!("{0}\n{0}", line("anna", "secret"));
+        assert!(Users::parse(&twice).unwrap_err().to_string().contains("line 2: this name was there before"));
+    }
+
+    #[tokio::test]
+    async fn an_entry_is_a_line_of_a_file() {
+        let entry = Users::entry("anna", b"secret").unwrap();
+        assert!(entry.starts_with("anna:$argon2id$v=19$m=19456,t=2,p=1$"), "{entry}");
+        assert_ne!(entry, Users::entry("anna", b"secret").unwrap(), "salted");
+        let users = Users::parse(&entry).unwrap();
+        assert_eq!(users.len(), 1);
+        assert!(users.check(b"anna", b"secret").await);
+        assert!(matches!(Users::entry("a:b", b"x"), Err(EntryError::Name(_))));
+        assert!(matches!(Users::entry("a", b""), Err(EntryError::PasswordLength)));
+        assert!(matches!(Users::entry("a", &[b'x'; 256]), Err(EntryError::PasswordLength)));
+    }
+}
