@@ -2,6 +2,8 @@
 #![allow(dead_code, reason = "each test file uses its part")]
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
 
+pub(crate) mod exit;
+
 use std::{
     net::{IpAddr, SocketAddr},
     sync::Arc,
@@ -11,8 +13,8 @@ use std::{
 use i2p_name::VirtualOptions;
 use i2p_sam::{BackOff, Bridge};
 use i2p_tunnel::{
-    AddressPool, Limits, Listeners, PoolOptions, SamDialler, Service, SessionLimits, SessionPool, Tunnel,
-    serve,
+    AddressPool, Dial, Limits, Listeners, PoolOptions, SamDialler, Service, SessionLimits, SessionPool,
+    Tunnel, serve,
 };
 use sam_testkit::TestBridge;
 use tokio::{
@@ -79,7 +81,7 @@ async fn start(
 }
 
 /// A proxy that does this, with the sessions of this pool.
-pub(crate) async fn start_service(service: Service<SamDialler>, pool: SessionPool) -> Proxy {
+pub(crate) async fn start_service<D: Dial>(service: Service<D>, pool: SessionPool) -> Proxy {
     let listeners = Listeners::bind(&["127.0.0.1:0".parse().unwrap()]).await.unwrap();
     let address = listeners.addresses().unwrap()[0];
     let stop = CancellationToken::new();
