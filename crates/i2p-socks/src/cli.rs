@@ -65,6 +65,20 @@ pub(crate) enum Command {
         #[arg(long)]
         json: bool,
     },
+    /// Say which way a request would go, and which [[route]] of the configuration says so.
+    ///
+    /// Asks nobody: what is not of I2P is refused, or sent to the outproxies of the first rule that matches.
+    Explain {
+        /// What a client would ask for: a host name or an address.
+        #[arg(value_name = "HOST")]
+        host: String,
+        /// The port that it would ask for.
+        #[arg(value_name = "PORT")]
+        port: u16,
+        /// Print JSON.
+        #[arg(long)]
+        json: bool,
+    },
 }
 
 #[derive(Debug, Args)]

@@ -52,7 +52,7 @@ pub(crate) async fn run(config: &Config, progress: &Progress) -> Result<(), Fail
     progress.finish();
     announce(proxy.addresses())?;
     demo.say_what_to_try(address)?;
-    proxy.serve(&demo.visitors, &stop).await;
+    proxy.serve(&demo.visitors, &stop)?.await;
     Ok(())
 }
 

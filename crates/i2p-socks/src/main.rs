@@ -9,11 +9,13 @@ mod control;
 #[cfg(feature = "embedded")]
 mod demo;
 mod exit;
+mod explain;
 mod log;
 mod progress;
 mod proxy;
 mod resolve;
 mod router;
+mod routing;
 mod sessions;
 mod signals;
 
@@ -47,6 +49,7 @@ fn run(cli: &Cli) -> Result<(), Failure> {
     let result = runtime.block_on(async {
         match cli.command() {
             Command::Run => proxy::run(&config, &progress).await,
+            Command::Explain { host, port, json } => explain::run(&config, &host, port, json),
             Command::Resolve { name, json } => resolve::run(&config, &name, json).await,
             #[cfg(feature = "embedded")]
             Command::Demo => demo::run(&config, &progress).await,

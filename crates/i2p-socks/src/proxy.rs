@@ -12,6 +12,7 @@ use crate::{
     exit::Failure,
     progress::Progress,
     router::Router,
+    routing,
     sessions::Sessions,
     signals::{at_new_identity, stop_token},
 };
@@ -28,18 +29,20 @@ pub(crate) async fn run(config: &Config, progress: &Progress) -> Result<(), Fail
     if let Some(control) = &mut control {
         control.serve(Routes::default(), &stop);
     }
+    routing::warn(config);
     let Some(router) = stop.run_until_cancelled(Router::find(config, progress)).await else { return Ok(()) };
     let router = router?;
     progress.step(3, BUILDING);
     let sessions = Sessions::open(config, router.bridge()).await?;
-    let pool = sessions.shared().clone();
+    let (pool, outproxies) = (sessions.shared().clone(), sessions.outproxies().clone());
     at_new_identity(move || {
         pool.renew_all();
+        outproxies.renew();
         tracing::info!("new identities, as asked for: open streams stay on the old ones");
     })?;
     let addresses = proxy.addresses().to_vec();
     // From here on clients are served: until there is a session, they wait, and are told why when they have waited for long.
-    let serving = proxy.serve(&sessions, &stop);
+    let serving = proxy.serve(&sessions, &stop)?;
     tokio::pin!(serving);
     tokio::select! {
         () = &mut serving => return Ok(()),
@@ -113,18 +116,18 @@ impl Proxy {
         self,
         sessions: &Sessions,
         stop: &CancellationToken,
-    ) -> impl Future<Output = ()> + use<> {
-        let serving = self.tunnels.into_iter().map(|(tunnel, listeners)| {
+    ) -> Result<impl Future<Output = ()> + use<>, Failure> {
+        let mut serving = JoinSet::new();
+        for (tunnel, listeners) in self.tunnels {
             let addresses = self.virtual_addresses.clone();
-            let service = Service::new(tunnel.name(), sessions.dialler(&tunnel), addresses);
+            let service = Service::new(tunnel.name(), sessions.dialler(&tunnel)?, addresses);
             let (_, service) = watch::channel(Arc::new(service));
-            serve(listeners, service, stop.clone())
-        });
-        let serving: JoinSet<()> = serving.collect();
-        async move {
+            serving.spawn(serve(listeners, service, stop.clone()));
+        }
+        Ok(async move {
             serving.join_all().await;
             tracing::info!("told to stop: all connections are closed");
-        }
+        })
     }
 }
 

@@ -5,11 +5,14 @@ use std::{collections::HashMap, fs, num::NonZeroUsize, path::Path, sync::Arc};
 #[cfg(feature = "embedded")]
 use i2p_sam::SessionOptions;
 use i2p_sam::{Bridge, KeyFile};
-use i2p_tunnel::{NameSource, PoolOptions, Resolver, ResolverTimes, SamDialler, SessionPool};
+use i2p_tunnel::{
+    NameSource, Outproxies, PoolOptions, Resolver, ResolverTimes, RoutedDialler, SamDialler, SessionPool,
+};
 
 use crate::{
     config::{Config, KeyMode, TunnelConfig},
     exit::Failure,
+    routing::Routing,
 };
 
 /// Below the state directory: one file for each tunnel with keys of its own.
@@ -20,6 +23,7 @@ pub(crate) struct Sessions {
     shared: SessionPool,
     kept: HashMap<String, SessionPool>,
     resolver: Resolver,
+    routing: Routing,
 }
 
 impl Sessions {
@@ -42,7 +46,12 @@ impl Sessions {
             options.delay_open = true;
             options.warm_spares = 0;
         }
-        Ok(Self { shared: SessionPool::new(bridge.clone(), options), kept, resolver: resolver(config) })
+        Ok(Self {
+            shared: SessionPool::new(bridge.clone(), options),
+            kept,
+            resolver: resolver(config),
+            routing: Routing::of(config)?,
+        })
     }
 
     /// One pool for all tunnels, of sessions like this.
@@ -53,13 +62,20 @@ impl Sessions {
             shared: SessionPool::new(bridge, options),
             kept: HashMap::new(),
             resolver: Resolver::default(),
+            routing: Routing::default(),
         }
     }
 
     /// What dials for this tunnel.
-    pub(crate) fn dialler(&self, tunnel: &TunnelConfig) -> SamDialler {
+    pub(crate) fn dialler(&self, tunnel: &TunnelConfig) -> Result<RoutedDialler, Failure> {
         let pool = self.kept.get(tunnel.name()).unwrap_or(&self.shared);
-        SamDialler::new(pool.clone(), tunnel.tunnel()).with_resolver(self.resolver.clone())
+        let sam = SamDialler::new(pool.clone(), tunnel.tunnel()).with_resolver(self.resolver.clone());
+        self.routing.dialler(sam)
+    }
+
+    /// The ways out of I2P, the same for all tunnels.
+    pub(crate) fn outproxies(&self) -> &Outproxies {
+        self.routing.outproxies()
     }
 
     /// The pool of all tunnels without keys of their own.

@@ -79,9 +79,12 @@ async fn answer<D: Dial>(waiting: Waiting, way_in: WayIn, service: &Service<D>) 
     }
     match (waiting.command(), waiting) {
         (Command::CONNECT, waiting) => connect(waiting, &client, service, &stop).await,
-        (Command::BIND, Waiting::Socks(accepted)) => bind::bind(accepted, &client, service, &stop).await,
+        // In places of their own: what these take is not to be in the size of every connection.
+        (Command::BIND, Waiting::Socks(accepted)) => {
+            Box::pin(bind::bind(accepted, &client, service, &stop)).await
+        }
         (Command::UDP_ASSOCIATE, Waiting::Socks(accepted)) => {
-            datagrams::associate(accepted, &client, service, &stop).await
+            Box::pin(datagrams::associate(accepted, &client, service, &stop)).await
         }
         (command, Waiting::Socks(accepted)) if resolve::is_asked(command) => {
             tell(accepted, &client, service).await

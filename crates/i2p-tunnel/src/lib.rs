@@ -19,10 +19,13 @@ mod isolation;
 mod limits;
 mod listener;
 pub mod metrics;
+mod outproxy;
 mod pool;
 mod relay;
 mod resolve;
 mod resolver;
+mod route;
+mod routed_dialler;
 mod sam_dialler;
 mod sensitive;
 mod service;
@@ -48,8 +51,16 @@ pub use isolation::{Client, ClientAddress, ClientCredentials, ClientProtocol, Is
 pub use limits::{Limit, Limits, SessionLimits};
 pub use listener::{BindCause, BindError, BoundAddress, ListenAt, Listeners};
 pub use metrics::Metrics;
+pub use outproxy::{
+    Outproxies, OutproxyAt, OutproxyCredentials, OutproxyDefinition, OutproxyProtocol, OutproxyStatus,
+    OutproxyTrouble, TwoOutproxies,
+};
 pub use pool::{Lease, PoolFull, PoolOptions, SessionPool, SessionStatus, Wait};
 pub use resolver::{LastResort, NameSource, Resolver, ResolverTimes};
+pub use route::{
+    Comparison, HostPattern, HostPatternError, Outside, Ports, PortsError, Routes, Rule, Verdict, Via,
+};
+pub use routed_dialler::{RoutedDialler, UnknownOutproxy};
 pub use sam_dialler::{SamDialler, Tunnel};
 pub use sensitive::{Sensitive, show_sensitive};
 pub use service::Service;

@@ -133,15 +133,25 @@ impl SamDialler {
         Ok(Opened::over_sam(stream.into(), lease))
     }
 
+    /// What keeps a request apart from others at this dialler.
+    pub(crate) fn isolation_key(&self, client: &Client, (target, port): (&Target, u16)) -> IsolationKey {
+        let Tunnel { isolate, dedicated, .. } = &self.tunnel;
+        IsolationKey::new(*isolate, dedicated.clone(), client, target, port)
+    }
+
+    /// Waits until the session of a request is there.
+    pub(crate) async fn session(&self, client: &Client, asked: (&Target, u16)) -> Result<(), Failure> {
+        self.with_session(client, asked, async |_| Ok(())).await.map(|_| ())
+    }
+
     /// Does something with the session of a request, and again where that session has gone before anything was sent.
     async fn with_session<T, F: Future<Output = Result<T, Refusal>>>(
         &self,
         client: &Client,
-        (target, port): (&Target, u16),
+        asked: (&Target, u16),
         work: impl Fn(Session) -> F,
     ) -> Result<(T, Lease), Failure> {
-        let Tunnel { isolate, dedicated, .. } = &self.tunnel;
-        let key = IsolationKey::new(*isolate, dedicated.clone(), client, target, port);
+        let key = self.isolation_key(client, asked);
         let now = Instant::now();
         let wait = Wait { router: now + self.limits.router, tunnels: now + self.limits.tunnels };
         let mut renewed = false;

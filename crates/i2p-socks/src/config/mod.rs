@@ -1,6 +1,8 @@
 //! The configuration: defaults, then the file, then the environment and the command line.
 
 mod names;
+mod outproxy;
+mod route;
 mod session;
 mod tunnel;
 mod values;
@@ -11,13 +13,17 @@ use std::{
     net::SocketAddr,
     num::NonZeroUsize,
     path::{Path, PathBuf},
+    sync::Arc,
 };
 
+use i2p_tunnel::{OutproxyDefinition, Routes};
 use serde::Deserialize;
 
 use self::values::ranged;
 pub(crate) use self::{
     names::NamesConfig,
+    outproxy::OutproxyConfig,
+    route::RouteConfig,
     session::SessionConfig,
     tunnel::{KeyMode, TunnelConfig},
     values::{Backend, BridgeAddress, ListenAddress},
@@ -41,6 +47,10 @@ pub(crate) struct Config {
     pub(crate) names: NamesConfig,
     /// One SOCKS tunnel each; none: one with the defaults.
     pub(crate) tunnel: Vec<TunnelConfig>,
+    /// Ways out of I2P.
+    pub(crate) outproxy: Vec<OutproxyConfig>,
+    /// Where what is not of I2P goes, for all tunnels; none: nowhere.
+    pub(crate) route: Vec<RouteConfig>,
     /// The same for all tunnels.
     pub(crate) virtual_addresses: VirtualAddressesConfig,
     /// Where keys are kept, and what the embedded router knows; none: the platform's place for state.
@@ -129,6 +139,7 @@ impl Config {
                 return Err(Failure::usage(contradiction));
             }
         }
+        self.check_routes()?;
         match self.shared_sessions() {
             Some(_) => Ok(()),
             None => Err(Failure::usage(format_args!(
@@ -137,6 +148,39 @@ impl Config {
                 self.session.max_sessions()
             ))),
         }
+    }
+
+    /// What outproxies and routes say of each other. A rule that cannot be followed is never passed over in silence.
+    fn check_routes(&self) -> Result<(), Failure> {
+        for (index, outproxy) in self.outproxy.iter().enumerate() {
+            if self.outproxy.iter().take(index).any(|other| other.name() == outproxy.name()) {
+                return Err(Failure::usage(format_args!(
+                    "two outproxies are called {}: give each a name of its own",
+                    outproxy.name()
+                )));
+            }
+        }
+        for (index, route) in self.route.iter().enumerate() {
+            let unknown =
+                |name: &&Arc<str>| !self.outproxy.iter().any(|outproxy| *outproxy.name() == ***name);
+            if let Some(name) = route.outproxies().iter().find(unknown) {
+                return Err(Failure::usage(format_args!(
+                    "route {} names the outproxy {name}, and there is no [[outproxy]] of that name",
+                    index + 1
+                )));
+            }
+        }
+        self.outproxies().map(|_| ())
+    }
+
+    /// The outproxies, with what is in their password files.
+    pub(crate) fn outproxies(&self) -> Result<Vec<OutproxyDefinition>, Failure> {
+        self.outproxy.iter().map(OutproxyConfig::definition).collect()
+    }
+
+    /// The rules for what is not of I2P.
+    pub(crate) fn routes(&self) -> Routes {
+        Routes::new(self.route.iter().map(RouteConfig::rule).collect())
     }
 
     /// The cap for sessions with transient keys: what tunnels with persistent keys leave of it.
@@ -291,6 +335,19 @@ mod tests {
                 "listened on twice",
             ),
             (format!("{persistent}isolate = ['client']\n"), "write isolate = []"),
+            (
+                "[[outproxy]]\nname = 'a'\nat = 'a.i2p'\nprotocol = 'socks5'\n".repeat(2),
+                "two outproxies are called a",
+            ),
+            (
+                "[[route]]\nvia = 'reject'\n[[route]]\nvia = ['exit']\n".into(),
+                "route 2 names the outproxy exit, and there is no",
+            ),
+            (
+                "[[outproxy]]\nname = 'a'\nat = 'a.i2p'\nprotocol = 'socks5'\nusername = 'x'\npassword-file = '/nonexistent'"
+                    .into(),
+                "outproxy a: cannot use the password file /nonexistent",
+            ),
             (
                 format!("[session]\nmax-sessions = 1\n{persistent}[[tunnel]]\nname = 'b'\n{}", listen(2)),
                 "raise it",

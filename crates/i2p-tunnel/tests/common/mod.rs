@@ -2,6 +2,7 @@
 #![allow(dead_code, reason = "each test file uses its part")]
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
 
+pub(crate) mod exit;
 pub(crate) mod udp;
 
 use std::{
@@ -13,7 +14,7 @@ use std::{
 use i2p_name::VirtualOptions;
 use i2p_sam::{BackOff, Bridge};
 use i2p_tunnel::{
-    AddressPool, DatagramCounts, Limits, Listeners, PoolOptions, SamDialler, Service, SessionLimits,
+    AddressPool, DatagramCounts, Dial, Limits, Listeners, PoolOptions, SamDialler, Service, SessionLimits,
     SessionPool, Tunnel, serve,
 };
 use sam_testkit::TestBridge;
@@ -82,7 +83,7 @@ async fn start(
 }
 
 /// A proxy that does this, with the sessions of this pool.
-pub(crate) async fn start_service(service: Service<SamDialler>, pool: SessionPool) -> Proxy {
+pub(crate) async fn start_service<D: Dial>(service: Service<D>, pool: SessionPool) -> Proxy {
     let listeners = Listeners::bind(&["127.0.0.1:0".parse().unwrap()]).await.unwrap();
     let address = listeners.addresses().unwrap()[0].tcp().unwrap();
     let stop = CancellationToken::new();

@@ -1,0 +1,366 @@
+//! `[[outproxy]]`: a way out of I2P.
+
+use std::{
+    fmt, fs,
+    io::Read,
+    net::{Ipv4Addr, Ipv6Addr, SocketAddr},
+    path::{Path, PathBuf},
+};
+
+use i2p_name::I2pName;
+use i2p_tunnel::{OutproxyAt, OutproxyCredentials, OutproxyDefinition, OutproxyProtocol};
+use serde::Deserialize;
+use zeroize::Zeroizing;
+
+use super::tunnel::TunnelName;
+use crate::exit::Failure;
+
+/// The most that username and password can have: SOCKS5 has one byte for their lengths (RFC 1929).
+const LONGEST: usize = 255;
+
+/// `[[outproxy]]`.
+#[derive(Debug, Deserialize)]
+#[serde(try_from = "Keys")]
+pub(crate) struct OutproxyConfig {
+    name: TunnelName,
+    /// `at`, as it was written.
+    at_text: String,
+    at: OutproxyAt,
+    protocol: OutproxyProtocol,
+    login: Option<(String, PathBuf)>,
+    pass_isolation: bool,
+}
+
+/// The keys, as they are written.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+struct Keys {
+    name: TunnelName,
+    at: String,
+    #[serde(default)]
+    via: Via,
+    protocol: Protocol,
+    username: Option<String>,
+    password_file: Option<PathBuf>,
+    pass_isolation: Option<bool>,
+}
+
+/// `via`: how it is reached.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+enum Via {
+    /// In I2P.
+    #[default]
+    I2p,
+    /// Over TCP.
+    Tcp,
+    /// At a Unix socket.
+    Unix,
+}
+
+/// `protocol`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+enum Protocol {
+    Socks5,
+    HttpConnect,
+}
+
+impl TryFrom<Keys> for OutproxyConfig {
+    type Error = String;
+
+    fn try_from(keys: Keys) -> Result<Self, String> {
+        let Keys { name, at: at_text, via, protocol, username, password_file, pass_isolation } = keys;
+        let shown = name.as_str();
+        let mistake = |what: &str| Err(format!("outproxy {shown}: {what}"));
+        if shown == "reject" {
+            return mistake(
+                "via = \"reject\" of a route means that it refuses; give the outproxy another name",
+            );
+        }
+        let at = match at(via, &at_text) {
+            Ok(at) => at,
+            Err(what) => return mistake(&format!("at = {at_text:?}: {what}")),
+        };
+        let protocol = match protocol {
+            Protocol::Socks5 => OutproxyProtocol::Socks5,
+            Protocol::HttpConnect => OutproxyProtocol::HttpConnect,
+        };
+        let login = match (username, password_file) {
+            (Some(username), Some(file)) => Some((username, file)),
+            (None, None) => None,
+            _ => return mistake("username and password-file go together: give both, or none"),
+        };
+        if let Some((username, _)) = &login {
+            if let Err(what) = check("username", username) {
+                return mistake(&what);
+            }
+            if protocol == OutproxyProtocol::HttpConnect && username.contains(':') {
+                return mistake("Basic authentication has no place for a colon in the username");
+            }
+        }
+        let can_pass = protocol == OutproxyProtocol::Socks5 && via != Via::I2p && login.is_none();
+        if pass_isolation == Some(true) && !can_pass {
+            return mistake(
+                "pass-isolation = true needs protocol = \"socks5\", via = \"tcp\" or \"unix\", and no username of its own",
+            );
+        }
+        let pass_isolation = pass_isolation.unwrap_or(can_pass);
+        Ok(Self { name, at_text, at, protocol, login, pass_isolation })
+    }
+}
+
+fn at(via: Via, text: &str) -> Result<OutproxyAt, String> {
+    match via {
+        Via::I2p => in_i2p(text),
+        Via::Tcp => over_tcp(text).map(OutproxyAt::Tcp),
+        Via::Unix if cfg!(unix) => match Path::new(text) {
+            path if path.is_absolute() => Ok(OutproxyAt::Unix(path.to_owned())),
+            _ => Err("expected the whole path of a Unix socket, such as /run/tor/socks".into()),
+        },
+        Via::Unix => Err("this system has no Unix sockets".into()),
+    }
+}
+
+/// A name, with a port or without.
+fn in_i2p(text: &str) -> Result<OutproxyAt, String> {
+    let (host, port) = match text.rsplit_once(':') {
+        None => (text, Some(0)),
+        Some((host, port)) => (host, port.parse().ok().filter(|port| *port > 0)),
+    };
+    match (I2pName::parse(host), port) {
+        (Ok(name), Some(port)) => Ok(OutproxyAt::I2p(name, port)),
+        _ => Err("expected a name such as exit.example.i2p or exit.example.i2p:4444; of a program outside I2P, say how it is \
+                  reached: via = \"tcp\" or via = \"unix\""
+            .into()),
+    }
+}
+
+/// Addresses only: a name would be looked up by whatever DNS this machine has, and whoever answers there would decide where
+/// everything goes.
+fn over_tcp(text: &str) -> Result<Vec<SocketAddr>, String> {
+    let loopback = text.strip_prefix("localhost:").and_then(|port| port.parse().ok());
+    let addresses: Vec<SocketAddr> = match loopback {
+        Some(port) => vec![(Ipv4Addr::LOCALHOST, port).into(), (Ipv6Addr::LOCALHOST, port).into()],
+        None => text.parse().map(|address| vec![address]).unwrap_or_default(),
+    };
+    match addresses.first() {
+        Some(address) if address.port() > 0 => Ok(addresses),
+        _ => Err("expected an address and a port such as 127.0.0.1:9050, [::1]:9050 or localhost:9050; other names are not \
+                  looked up"
+            .into()),
+    }
+}
+
+/// What there is room for in both protocols.
+fn check(what: &str, text: &str) -> Result<(), String> {
+    match text.len() {
+        0 => Err(format!("the {what} is empty")),
+        length if length > LONGEST => {
+            Err(format!("the {what} has {length} bytes, and {LONGEST} is the most"))
+        }
+        _ if text.chars().any(char::is_control) => Err(format!("the {what} holds a control character")),
+        _ => Ok(()),
+    }
+}
+
+impl OutproxyConfig {
+    /// What it is called.
+    pub(crate) fn name(&self) -> &str {
+        self.name.as_str()
+    }
+
+    /// Where it is, if that is outside I2P and beyond this machine.
+    pub(crate) fn beyond_this_machine(&self) -> Option<SocketAddr> {
+        match &self.at {
+            OutproxyAt::Tcp(addresses) => {
+                addresses.iter().find(|address| !address.ip().is_loopback()).copied()
+            }
+            _ => None,
+        }
+    }
+
+    /// All of it, with the password.
+    pub(crate) fn definition(&self) -> Result<OutproxyDefinition, Failure> {
+        let credentials = match &self.login {
+            None => None,
+            Some((username, file)) => {
+                let password = self.password(file)?;
+                Some(OutproxyCredentials { username: username.clone(), password })
+            }
+        };
+        Ok(OutproxyDefinition {
+            name: self.name().into(),
+            at: self.at.clone(),
+            protocol: self.protocol,
+            credentials,
+            pass_isolation: self.pass_isolation,
+        })
+    }
+
+    fn password(&self, file: &Path) -> Result<Zeroizing<String>, Failure> {
+        let mistake = |what: &dyn fmt::Display| {
+            let (name, shown) = (self.name(), file.display());
+            Failure::usage(format_args!("outproxy {name}: cannot use the password file {shown}: {what}"))
+        };
+        let mut text = Zeroizing::new(String::new());
+        // The longest password, an end of line, and one byte that tells that there is more.
+        let limit = (LONGEST + 3) as u64;
+        fs::File::open(file)
+            .and_then(|file| file.take(limit).read_to_string(&mut text))
+            .map_err(|error| mistake(&error))?;
+        let password = text.strip_suffix('\n').unwrap_or(&text);
+        let password = password.strip_suffix('\r').unwrap_or(password);
+        check("password", password).map_err(|what| mistake(&what))?;
+        Ok(Zeroizing::new(password.to_owned()))
+    }
+}
+
+/// What it is and where, for people.
+impl fmt::Display for OutproxyConfig {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let protocol = match self.protocol {
+            OutproxyProtocol::Socks5 => "SOCKS5",
+            _ => "HTTP CONNECT",
+        };
+        let way = match self.at {
+            OutproxyAt::I2p(..) => "in I2P",
+            OutproxyAt::Tcp(_) => "over TCP",
+            _ => "at a Unix socket",
+        };
+        write!(f, "{protocol}, {way}: {}", self.at_text)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parse(text: &str) -> Result<OutproxyConfig, String> {
+        toml::from_str(text).map_err(|error| error.to_string())
+    }
+
+    #[test]
+    fn all_keys() {
+        let directory = tempfile::tempdir().unwrap();
+        let file = directory.path().join("password");
+        for end in ["", "\n", "\r\n"] {
+            fs::write(&file, format!("open sesame{end}")).unwrap();
+            let text = format!(
+                "name = 'a'\nat = 'Exit.Example.I2P:4444'\nvia = 'i2p'\nprotocol = 'http-connect'\nusername = 'me'\n\
+                 password-file = '{}'\n",
+                file.display()
+            );
+            let definition = parse(&text).unwrap().definition().unwrap();
+            let OutproxyAt::I2p(name, 4444) = &definition.at else { panic!("{:?}", definition.at) };
+            assert_eq!(name.to_string(), "exit.example.i2p");
+            assert_eq!((&*definition.name, definition.protocol), ("a", OutproxyProtocol::HttpConnect));
+            let OutproxyCredentials { username, password } = definition.credentials.unwrap();
+            assert_eq!((username.as_str(), password.as_str()), ("me", "open sesame"));
+            assert!(!definition.pass_isolation);
+        }
+    }
+
+    #[test]
+    fn where_it_can_be() {
+        let b32 = format!("{}.b32.i2p", "a".repeat(52));
+        let at = |via: &str, at: &str| {
+            let config = parse(&format!("name = 'a'\nat = '{at}'\n{via}\nprotocol = 'socks5'\n")).unwrap();
+            (config.to_string(), config.definition().unwrap())
+        };
+        let (text, definition) = at("", &b32);
+        assert!(matches!(definition.at, OutproxyAt::I2p(I2pName::B32(_), 0)) && !definition.pass_isolation);
+        assert_eq!(text, format!("SOCKS5, in I2P: {b32}"));
+        let (text, definition) = at("via = 'tcp'", "127.0.0.1:9050");
+        assert_eq!(definition.at, OutproxyAt::Tcp(vec!["127.0.0.1:9050".parse().unwrap()]));
+        assert!(definition.pass_isolation);
+        assert_eq!(text, "SOCKS5, over TCP: 127.0.0.1:9050");
+        let both = ["127.0.0.1:9050", "[::1]:9050"].map(|address| address.parse().unwrap());
+        assert_eq!(at("via = 'tcp'", "localhost:9050").1.at, OutproxyAt::Tcp(both.into()));
+        assert_eq!(at("via = 'unix'", "/run/tor/socks").1.at, OutproxyAt::Unix("/run/tor/socks".into()));
+        assert!(!at("via = 'tcp'\npass-isolation = false", "[::1]:9050").1.pass_isolation);
+    }
+
+    #[test]
+    fn mistakes_say_what_is_expected() {
+        let tcp = "at = '127.0.0.1:9050'\nvia = 'tcp'\n";
+        for (text, says) in [
+            ("at = 'a.i2p'\nprotocol = 'socks5'", "missing field `name`"),
+            ("name = 'a'\nat = 'a.i2p'", "missing field `protocol`"),
+            ("name = 'a'\nat = 'a.i2p'\nprotocol = 'http'", "expected `socks5` or `http-connect`"),
+            ("name = 'A'\nat = 'a.i2p'\nprotocol = 'socks5'", "lower-case letters"),
+            ("name = 'reject'\nat = 'a.i2p'\nprotocol = 'socks5'", "another name"),
+            ("name = 'a'\nat = 'example.com'\nprotocol = 'socks5'", "a name such as exit.example.i2p"),
+            ("name = 'a'\nat = 'a.i2p:0'\nprotocol = 'socks5'", "a name such as exit.example.i2p"),
+            ("name = 'a'\nat = '127.0.0.1:9050'\nprotocol = 'socks5'", "via = \"tcp\""),
+            (
+                "name = 'a'\nat = 'tor.lan:9050'\nvia = 'tcp'\nprotocol = 'socks5'",
+                "other names are not looked up",
+            ),
+            (
+                "name = 'a'\nat = 'localhost'\nvia = 'tcp'\nprotocol = 'socks5'",
+                "expected an address and a port",
+            ),
+            (
+                "name = 'a'\nat = '127.0.0.1:0'\nvia = 'tcp'\nprotocol = 'socks5'",
+                "expected an address and a port",
+            ),
+            (
+                "name = 'a'\nat = 'a.i2p:80'\nvia = 'tcp'\nprotocol = 'socks5'",
+                "expected an address and a port",
+            ),
+            ("name = 'a'\nat = 'socks'\nvia = 'unix'\nprotocol = 'socks5'", "the whole path"),
+            (
+                "name = 'a'\nat = 'a.i2p'\nvia = 'udp'\nprotocol = 'socks5'",
+                "expected one of `i2p`, `tcp`, `unix`",
+            ),
+            ("name = 'a'\nat = 'a.i2p'\nprotocol = 'socks5'\nuser = 'x'", "unknown field `user`"),
+            ("name = 'a'\nat = 'a.i2p'\nprotocol = 'socks5'\nusername = 'x'", "go together"),
+            (
+                "name = 'a'\nat = 'a.i2p'\nprotocol = 'socks5'\npass-isolation = true",
+                "via = \"tcp\" or \"unix\"",
+            ),
+            (
+                "name = 'a'\nat = 'a.i2p'\nprotocol = 'http-connect'\nusername = 'a:b'\npassword-file = 'x'",
+                "no place for a colon",
+            ),
+            (
+                "name = 'a'\nat = 'a.i2p'\nprotocol = 'socks5'\nusername = ''\npassword-file = 'x'",
+                "username is empty",
+            ),
+        ] {
+            let error = parse(text).unwrap_err();
+            assert!(error.contains(says), "{text}\n{error}");
+        }
+        let long = format!(
+            "name = 'a'\n{tcp}protocol = 'socks5'\nusername = '{}'\npassword-file = 'x'",
+            "x".repeat(256)
+        );
+        assert!(parse(&long).unwrap_err().contains("256 bytes, and 255 is the most"));
+    }
+
+    #[test]
+    fn a_password_file_that_cannot_be_used_is_named() {
+        let directory = tempfile::tempdir().unwrap();
+        let file = directory.path().join("password");
+        let text = format!(
+            "name = 'a'\nat = 'a.i2p'\nprotocol = 'socks5'\nusername = 'x'\npassword-file = '{}'\n",
+            file.display()
+        );
+        let config = parse(&text).unwrap();
+        let said = || format!("{:?}", config.definition().unwrap_err());
+        assert!(said().contains("No such file"), "{}", said());
+        let long = "x".repeat(256);
+        for (content, says) in [
+            ("", "the password is empty"),
+            ("\n", "the password is empty"),
+            ("a\nb\n", "control character"),
+            (long.as_str(), "255 is the most"),
+        ] {
+            fs::write(&file, content).unwrap();
+            assert!(said().contains(says) && said().contains("outproxy a: "), "{content:?}: {}", said());
+        }
+        fs::write(&file, [0xff, 0xfe]).unwrap();
+        assert!(said().contains("UTF-8"), "{}", said());
+    }
+}

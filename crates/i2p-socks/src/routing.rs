@@ -1,0 +1,61 @@
+//! Which way requests go: what `[[outproxy]]` and `[[route]]` come to.
+
+use std::sync::Arc;
+
+use i2p_tunnel::{Outproxies, RoutedDialler, Routes, SamDialler};
+
+use crate::{config::Config, exit::Failure};
+
+/// Rules and outproxies, the same for all tunnels.
+#[derive(Default)]
+pub(crate) struct Routing {
+    routes: Arc<Routes>,
+    outproxies: Outproxies,
+}
+
+impl Routing {
+    /// Those of the configuration. Reads the password files.
+    pub(crate) fn of(config: &Config) -> Result<Self, Failure> {
+        let outproxies = Outproxies::new(config.outproxies()?).map_err(Failure::usage)?;
+        Ok(Self { routes: Arc::new(config.routes()), outproxies })
+    }
+
+    /// What dials for a tunnel whose way into I2P this is.
+    pub(crate) fn dialler(&self, sam: SamDialler) -> Result<RoutedDialler, Failure> {
+        RoutedDialler::new(sam, Arc::clone(&self.routes), self.outproxies.clone()).map_err(Failure::usage)
+    }
+
+    /// How the outproxies do, and who is served by which.
+    pub(crate) fn outproxies(&self) -> &Outproxies {
+        &self.outproxies
+    }
+}
+
+/// Says once what it means to have outproxies, and which of them nobody uses.
+pub(crate) fn warn(config: &Config) {
+    let (used, unused): (Vec<_>, Vec<_>) = config.outproxy.iter().partition(|outproxy| {
+        config.route.iter().any(|route| route.outproxies().iter().any(|name| **name == *outproxy.name()))
+    });
+    let names = |outproxies: &[&crate::config::OutproxyConfig]| {
+        outproxies.iter().map(|outproxy| outproxy.name()).collect::<Vec<_>>().join(", ")
+    };
+    if !used.is_empty() {
+        tracing::warn!(
+            "what is not of I2P goes out by outproxies, where a route says so ({}). Whoever runs one sees which hosts are \
+             visited through it and reads and can change all that is not encrypted: use HTTPS and the like there",
+            names(&used)
+        );
+    }
+    for outproxy in &used {
+        if let Some(address) = outproxy.beyond_this_machine() {
+            tracing::warn!(
+                "outproxy {} at {address} is reached outside I2P: it sees this machine's address, and whoever is on the way \
+                 there reads what it is asked for",
+                outproxy.name()
+            );
+        }
+    }
+    if !unused.is_empty() {
+        tracing::warn!("no route names these outproxies, so nothing goes by them: {}", names(&unused));
+    }
+}

@@ -1,0 +1,136 @@
+//! Hosts that mean something else at every machine: never for somebody far away, unless a rule names them.
+
+use std::net::{Ipv4Addr, Ipv6Addr};
+
+use ipnet::{IpNet, Ipv4Net, Ipv6Net};
+
+use super::Outside;
+
+const fn v4(a: u8, b: u8, c: u8, d: u8, length: u8) -> IpNet {
+    IpNet::V4(Ipv4Net::new_assert(Ipv4Addr::new(a, b, c, d), length))
+}
+
+const fn v6(first: u16, second: u16, third: u16, last: u16, length: u8) -> IpNet {
+    IpNet::V6(Ipv6Net::new_assert(Ipv6Addr::new(first, second, third, 0, 0, 0, 0, last), length))
+}
+
+/// What the IANA special-purpose registries (RFC 6890) say is not global. The ranges for documentation are left out: they lead
+/// nowhere.
+const RANGES: [IpNet; 20] = [
+    v4(0, 0, 0, 0, 8),          // this host on this network
+    v4(10, 0, 0, 0, 8),         // private
+    v4(100, 64, 0, 0, 10),      // shared by a provider's customers
+    v4(127, 0, 0, 0, 8),        // loopback
+    v4(169, 254, 0, 0, 16),     // link-local
+    v4(172, 16, 0, 0, 12),      // private
+    v4(192, 0, 0, 0, 24),       // protocol assignments
+    v4(192, 168, 0, 0, 16),     // private
+    v4(198, 18, 0, 0, 15),      // benchmarks
+    v4(224, 0, 0, 0, 4),        // multicast
+    v4(240, 0, 0, 0, 4),        // reserved, and broadcast
+    v6(0, 0, 0, 0, 127),        // unspecified and loopback
+    v6(0x64, 0xff9b, 1, 0, 48), // translation to IPv4 within a site (RFC 8215)
+    v6(0x100, 0, 0, 0, 64),     // discard
+    v6(0x2001, 0, 0, 0, 32),    // Teredo: an IPv4 address within
+    v6(0x2002, 0, 0, 0, 16),    // 6to4: an IPv4 address within
+    v6(0xfc00, 0, 0, 0, 7),     // unique local
+    v6(0xfe80, 0, 0, 0, 10),    // link-local
+    v6(0xfec0, 0, 0, 0, 10),    // site-local, once
+    v6(0xff00, 0, 0, 0, 8),     // multicast
+];
+
+/// Whether this host is another one for whoever is asked: an address of a network of one's own, and `localhost` with what is
+/// below it (RFC 6761 section 6.3).
+pub(super) fn is_local(host: Outside<'_>) -> bool {
+    match (host.address(), host.name()) {
+        (Some(address), _) => is_within(address.into()),
+        (_, Some(name)) => {
+            name.strip_suffix("localhost").is_some_and(|rest| rest.is_empty() || rest.ends_with('.'))
+        }
+        (None, None) => true,
+    }
+}
+
+/// Whether all of this range is local.
+pub(super) fn is_within(range: IpNet) -> bool {
+    let holds = |local: &IpNet| match (local, &range) {
+        (IpNet::V4(local), IpNet::V4(range)) => local.contains(range),
+        (IpNet::V6(local), IpNet::V6(range)) => local.contains(range),
+        _ => false,
+    };
+    RANGES.iter().any(holds)
+}
+
+#[cfg(test)]
+mod tests {
+    use i2p_name::Target;
+
+    use super::*;
+
+    fn local(host: &str) -> bool {
+        is_local(Outside::of(&Target::parse(host.as_bytes()).unwrap()).unwrap())
+    }
+
+    #[test]
+    fn what_is_another_host_at_every_machine() {
+        for host in [
+            "localhost",
+            "LOCALHOST.",
+            "a.localhost",
+            "0.0.0.0",
+            "10.1.2.3",
+            "100.64.0.1",
+            "127.0.0.53",
+            "169.254.169.254",
+            "172.31.255.255",
+            "192.168.0.1",
+            "198.19.0.1",
+            "224.0.0.251",
+            "255.255.255.255",
+            "::",
+            "::1",
+            "::ffff:10.0.0.1",
+            "::ffff:0:127.0.0.1",
+            "64:ff9b::a00:1",
+            "2002:a00:1::",
+            "fd00::1",
+            "fe80::1",
+            "ff02::fb",
+        ] {
+            assert!(local(host), "{host}");
+        }
+        for host in [
+            "localhost.example.com",
+            "notlocalhost",
+            "example.com",
+            "9.255.255.255",
+            "11.0.0.0",
+            "172.32.0.1",
+            "192.169.0.1",
+            "198.51.100.7",
+            "8.8.8.8",
+            "2001:db8::1",
+            "2606:4700::1111",
+            "::808:808",
+        ] {
+            assert!(!local(host), "{host}");
+        }
+    }
+
+    #[test]
+    fn a_range_is_local_as_a_whole_or_not() {
+        for (range, expected) in [
+            ("10.0.0.0/8", true),
+            ("10.1.0.0/16", true),
+            ("10.0.0.0/7", false),
+            ("0.0.0.0/0", false),
+            ("::/0", false),
+            ("fe80::/10", true),
+            ("fc00::/6", false),
+            ("::1/128", true),
+            ("198.51.100.0/24", false),
+        ] {
+            assert_eq!(is_within(range.parse().unwrap()), expected, "{range}");
+        }
+    }
+}

@@ -1,0 +1,143 @@
+//! Which way a request goes.
+
+mod host;
+mod local;
+mod outside;
+mod port;
+
+use std::{fmt, sync::Arc};
+
+use i2p_name::Target;
+
+pub use self::{
+    host::{HostPattern, HostPatternError},
+    outside::Outside,
+    port::{Ports, PortsError},
+};
+
+/// The rules for what is not of I2P: the first that matches decides, and what none matches is refused.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Routes(Vec<Rule>);
+
+/// Where requests of a kind go.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Rule {
+    /// Which hosts.
+    pub host: HostPattern,
+    /// Which ports.
+    pub ports: Ports,
+    /// Where to.
+    pub via: Via,
+}
+
+/// Where a rule sends what it matches.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Via {
+    /// Nowhere.
+    Reject,
+    /// To one of these outproxies, the first that works.
+    Outproxies(Vec<Arc<str>>),
+}
+
+/// What is to become of a request.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Verdict<'a> {
+    /// It goes to I2P, and nowhere else.
+    I2p,
+    /// It is asked of outproxies.
+    Outproxies {
+        /// The rule that says so, counted from 0.
+        rule: usize,
+        /// Their names, in the rule's order.
+        names: &'a [Arc<str>],
+        /// What they are asked for.
+        host: Outside<'a>,
+    },
+    /// A rule refuses it.
+    Rejected {
+        /// The rule, counted from 0.
+        rule: usize,
+    },
+    /// No rule matches: it is refused.
+    NoRule,
+}
+
+/// How a rule and a request compare.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Comparison {
+    /// The rule matches.
+    Matches,
+    /// It is about other hosts.
+    OtherHost,
+    /// It is about the host, and about other ports.
+    OtherPort,
+    /// It would be about the host, which is local and not named by it.
+    LocalHost,
+}
+
+impl Rule {
+    /// How it compares with a request.
+    #[must_use]
+    pub fn compare(&self, host: Outside<'_>, port: u16) -> Comparison {
+        if !self.host.covers(host) {
+            Comparison::OtherHost
+        } else if !self.ports.contains(port) {
+            Comparison::OtherPort
+        } else if self.leads_out() && local::is_local(host) && !self.host.names_local() {
+            Comparison::LocalHost
+        } else {
+            Comparison::Matches
+        }
+    }
+
+    /// A rule that refuses everything refuses local hosts too.
+    fn leads_out(&self) -> bool {
+        self.via != Via::Reject
+    }
+}
+
+impl fmt::Display for Rule {
+    /// In one line, for people.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "host {}, ", self.host)?;
+        match self.ports == Ports::all() {
+            true => f.write_str("all ports, ")?,
+            false => write!(f, "port {}, ", self.ports)?,
+        }
+        match &self.via {
+            Via::Reject => f.write_str("reject"),
+            Via::Outproxies(names) => write!(f, "via {}", names.join(", ")),
+        }
+    }
+}
+
+impl Routes {
+    /// These rules, in this order. Without any, everything outside I2P is refused.
+    #[must_use]
+    pub fn new(rules: Vec<Rule>) -> Self {
+        Self(rules)
+    }
+
+    /// The rules, in their order.
+    #[must_use]
+    pub fn rules(&self) -> &[Rule] {
+        &self.0
+    }
+
+    /// Decides which way a request goes. What is of I2P never comes near a rule: see [`Outside::of`].
+    #[must_use]
+    pub fn decide<'a>(&'a self, target: &'a Target, port: u16) -> Verdict<'a> {
+        let Some(host) = Outside::of(target) else { return Verdict::I2p };
+        let mut rules = self.0.iter().enumerate();
+        match rules.find(|(_, rule)| rule.compare(host, port) == Comparison::Matches) {
+            Some((rule, Rule { via: Via::Outproxies(names), .. })) => {
+                Verdict::Outproxies { rule, names, host }
+            }
+            Some((rule, Rule { via: Via::Reject, .. })) => Verdict::Rejected { rule },
+            None => Verdict::NoRule,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

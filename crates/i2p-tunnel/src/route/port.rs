@@ -1,0 +1,128 @@
+use std::{fmt, ops::RangeInclusive, str::FromStr};
+
+/// The ports of a rule: numbers and ranges such as `80,443,8000-8999`, each from 1 to 65535.
+///
+/// Port 0, "any" in I2P, is no port of the internet: it is never among them.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Ports(Vec<RangeInclusive<u16>>);
+
+impl Ports {
+    /// All ports.
+    #[must_use]
+    pub fn all() -> Self {
+        Self(vec![1..=u16::MAX])
+    }
+
+    /// Whether this port is among them.
+    #[must_use]
+    pub fn contains(&self, port: u16) -> bool {
+        self.0.iter().any(|range| range.contains(&port))
+    }
+}
+
+/// All ports.
+impl Default for Ports {
+    fn default() -> Self {
+        Self::all()
+    }
+}
+
+/// Why a text names no ports.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{item:?} is no port and no range of ports; expected such as 80,443,8000-8999, each from 1 to 65535")]
+pub struct PortsError {
+    item: String,
+}
+
+impl FromStr for Ports {
+    type Err = PortsError;
+
+    /// From ports and ranges with commas between them; spaces do not count.
+    fn from_str(text: &str) -> Result<Self, PortsError> {
+        let ranges = text.split(',').map(|item| range(item.trim()));
+        ranges.collect::<Result<_, _>>().map(Self)
+    }
+}
+
+fn range(item: &str) -> Result<RangeInclusive<u16>, PortsError> {
+    let (first, last) = item.split_once('-').unwrap_or((item, item));
+    match (number(first), number(last)) {
+        (Some(first), Some(last)) if first <= last => Ok(first..=last),
+        _ => Err(PortsError { item: item.to_owned() }),
+    }
+}
+
+/// Digits and nothing else: the standard parser takes a sign.
+fn number(text: &str) -> Option<u16> {
+    let text = text.trim();
+    let port = text.parse().ok().filter(|port| *port > 0)?;
+    text.bytes().all(|byte| byte.is_ascii_digit()).then_some(port)
+}
+
+impl fmt::Display for Ports {
+    /// As a rule has them.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (index, range) in self.0.iter().enumerate() {
+            f.write_str(if index == 0 { "" } else { "," })?;
+            match (range.start(), range.end()) {
+                (first, last) if first == last => write!(f, "{first}")?,
+                (first, last) => write!(f, "{first}-{last}")?,
+            }
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    #[test]
+    fn numbers_and_ranges() {
+        let ports: Ports = "80, 443,8000-8999".parse().unwrap();
+        for (port, expected) in [
+            (0, false),
+            (79, false),
+            (80, true),
+            (443, true),
+            (7999, false),
+            (8000, true),
+            (8999, true),
+            (9000, false),
+        ] {
+            assert_eq!(ports.contains(port), expected, "{port}");
+        }
+        assert_eq!(ports.to_string(), "80,443,8000-8999");
+        assert!(!Ports::all().contains(0) && Ports::all().contains(1) && Ports::all().contains(u16::MAX));
+    }
+
+    #[test]
+    fn what_is_none_is_named() {
+        for text in ["", "80,", "0", "0-5", "65536", "9-8", "+80", "-80", "80-", "http", "8 0", "1-2-3", "*"]
+        {
+            let error = text.parse::<Ports>().unwrap_err().to_string();
+            assert!(error.contains("expected such as 80,443,8000-8999"), "{text}: {error}");
+        }
+        assert!("80,x".parse::<Ports>().unwrap_err().to_string().starts_with("\"x\" is no port"));
+    }
+
+    proptest! {
+        #[test]
+        fn a_list_holds_what_its_ranges_hold(
+            ranges in prop::collection::vec((1..=u16::MAX, 0..2000_u16), 1..6), port in any::<u16>()
+        ) {
+            let ranges: Vec<_> = ranges.iter().map(|(first, more)| (*first, first.saturating_add(*more))).collect();
+            let text: Vec<_> = ranges.iter().map(|(first, last)| format!("{first}-{last}")).collect();
+            let ports: Ports = text.join(",").parse().unwrap();
+            prop_assert_eq!(ports.contains(port), ranges.iter().any(|(first, last)| (*first..=*last).contains(&port)));
+            prop_assert_eq!(&ports.to_string().parse::<Ports>().unwrap(), &ports);
+        }
+
+        #[test]
+        fn any_text_is_ports_or_an_error(text in ".{0,40}") {
+            let _ = text.parse::<Ports>();
+        }
+    }
+}

@@ -1,0 +1,222 @@
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+
+use i2p_name::{Family, I2pName, VirtualOptions};
+use proptest::prelude::*;
+use socks_wire::stream::OwnedAddress;
+
+use super::*;
+use crate::{AddressPool, Client, ClientAddress, ClientCredentials, ClientProtocol, target};
+
+fn rule(host: &str, ports: &str, via: &[&str]) -> Rule {
+    let via = match via {
+        [] => Via::Reject,
+        names => Via::Outproxies(names.iter().map(|name| Arc::from(*name)).collect()),
+    };
+    Rule { host: host.parse().unwrap(), ports: ports.parse().unwrap(), via }
+}
+
+/// What the rules say, in a word.
+fn decided(routes: &Routes, host: &str, port: u16) -> String {
+    match routes.decide(&Target::parse(host.as_bytes()).unwrap(), port) {
+        Verdict::I2p => "i2p".into(),
+        Verdict::Outproxies { names, rule, .. } => format!("{rule} {}", names.join(" ")),
+        Verdict::Rejected { rule } => format!("{rule} reject"),
+        Verdict::NoRule => "none".into(),
+    }
+}
+
+/// Everything that can be let out is.
+fn wide_open() -> Routes {
+    let hosts =
+        ["*", "0.0.0.0/0", "::/0", "250.0.0.0/8", "fd91:cbed:4d7e::/64", "*p", "*t", ".alt", ".localhost"];
+    Routes::new(hosts.iter().map(|host| rule(host, "1-65535", &["out"])).collect())
+}
+
+#[test]
+fn the_first_rule_that_matches_decides() {
+    let routes = Routes::new(vec![
+        rule("bad.example", "1-65535", &[]),
+        rule("*.onion", "1-65535", &["tor"]),
+        rule("*", "25,465", &[]),
+        rule("*", "80,443,8000-8999", &["a", "b"]),
+        rule(".example", "22", &["b"]),
+        rule("10.1.0.0/16", "1-65535", &["lan"]),
+    ]);
+    for (host, port, expected) in [
+        ("bad.example", 80, "0 reject"),
+        ("a.bad.example", 80, "3 a b"),
+        ("x.onion", 25, "1 tor"),
+        ("x.test", 25, "2 reject"),
+        ("x.test", 80, "3 a b"),
+        ("x.test", 8500, "3 a b"),
+        ("198.51.100.7", 443, "3 a b"),
+        ("x.test", 22, "none"),
+        ("x.example", 22, "4 b"),
+        ("x.example", 0, "none"),
+        ("x.i2p", 80, "i2p"),
+        ("10.1.2.3", 80, "5 lan"),
+        ("10.2.2.3", 80, "none"),
+    ] {
+        assert_eq!(decided(&routes, host, port), expected, "{host}:{port}");
+    }
+    assert_eq!(decided(&Routes::default(), "example.com", 80), "none");
+}
+
+#[test]
+fn local_hosts_are_let_out_by_their_name_only() {
+    let open = Routes::new(
+        ["*", "*host", "0.0.0.0/0", "::/0", "10.0.0.0/7"].map(|host| rule(host, "1-65535", &["out"])).into(),
+    );
+    for host in [
+        "10.0.0.1",
+        "127.0.0.1",
+        "169.254.1.1",
+        "224.0.0.1",
+        "0.0.0.0",
+        "::1",
+        "fe80::1",
+        "localhost",
+        "a.localhost",
+    ] {
+        assert_eq!(decided(&open, host, 80), "none", "{host}");
+        let pattern = if host == "a.localhost" { ".localhost" } else { host };
+        let named = Routes::new(vec![rule(pattern, "1-65535", &["out"])]);
+        assert_eq!(decided(&named, host, 80), "0 out", "{host}");
+    }
+    let target = Target::parse(b"10.0.0.1").unwrap();
+    let compared = open.rules()[0].compare(Outside::of(&target).unwrap(), 80);
+    assert_eq!(compared, Comparison::LocalHost);
+    assert_eq!(decided(&Routes::new(vec![rule("*", "1-65535", &[])]), "10.0.0.1", 80), "0 reject");
+}
+
+#[test]
+fn a_rule_is_shown_in_one_line() {
+    assert_eq!(rule("*", "1-65535", &[]).to_string(), "host *, all ports, reject");
+    assert_eq!(rule("*.onion", "80,443", &["a", "b"]).to_string(), "host *.onion, port 80,443, via a, b");
+}
+
+fn goes_to_i2p(target: &Target, port: u16) -> bool {
+    wide_open().decide(target, port) == Verdict::I2p
+}
+
+/// A label in any of the ways in which clients write one.
+fn label() -> impl Strategy<Value = String> {
+    prop_oneof![
+        "[a-zA-Z0-9]{1,12}",
+        "xn--[a-z0-9]{1,8}",
+        "[a-z0-9-]{1,60}",
+        "[ä-üА-я]{1,6}",
+        "[a-z2-7]{52}",
+        "b32|B32|proxy|localhost"
+    ]
+}
+
+/// A dot in any of the ways in which international names have one (UTS 46).
+fn dot() -> impl Strategy<Value = &'static str> {
+    prop::sample::select(vec![".", "。", "．", "｡"])
+}
+
+/// `i2p` in capitals, in full width, and with what is not seen in between.
+fn i2p() -> impl Strategy<Value = &'static str> {
+    prop::sample::select(vec![
+        "i2p",
+        "I2P",
+        "I2p",
+        "i2P",
+        "ｉ２ｐ",
+        "Ｉ２Ｐ",
+        "ⅰ2p",
+        "i²p",
+        "i\u{ad}2p",
+        "i2p\u{200b}",
+    ])
+}
+
+/// Names that end in `.i2p` in some spelling, or are `i2p`.
+fn i2p_spelling() -> impl Strategy<Value = String> {
+    let alt =
+        prop_oneof![Just(String::new()), (dot(), "alt|ALT|Alt").prop_map(|(dot, alt)| format!("{dot}{alt}"))];
+    let end = prop_oneof![Just(""), dot()];
+    (prop::collection::vec((label(), dot()), 0..4), i2p(), alt, end).prop_map(|(labels, i2p, alt, end)| {
+        let labels: String = labels.into_iter().map(|(label, dot)| label + dot).collect();
+        format!("{labels}{i2p}{alt}{end}")
+    })
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(2000))]
+
+    /// The invariant of [`Outside::of`], over spellings.
+    #[test]
+    fn i2p_in_any_spelling_is_never_for_an_outproxy(host in i2p_spelling(), port: u16) {
+        if let Ok(target) = Target::parse(host.as_bytes()) {
+            prop_assert!(Outside::of(&target).is_none(), "{}", host);
+            prop_assert!(goes_to_i2p(&target, port), "{}", host);
+        }
+    }
+
+    /// Whatever bytes a client sends: what is let out does not end in what I2P names end in, by a reading of its own.
+    #[test]
+    fn nothing_that_is_let_out_ends_in_i2p(host in prop_oneof![prop::collection::vec(any::<u8>(), 0..80), ".{0,40}".prop_map(String::into_bytes)]) {
+        if let Ok(target) = Target::parse(&host)
+            && let Verdict::Outproxies { host, .. } = wide_open().decide(&target, 80)
+        {
+            let name = host.name().unwrap_or_default().to_lowercase();
+            let labels: Vec<_> = name.split('.').filter(|label| !label.is_empty()).collect();
+            prop_assert!(!matches!(labels.as_slice(), [.., "i2p"] | [.., "i2p", "alt"]), "{}", name);
+        }
+    }
+
+    /// A destination or an address by hash is I2P too.
+    #[test]
+    fn addresses_of_i2p_are_never_for_an_outproxy(hash in "[a-z2-7]{51}[aq]", upper: bool) {
+        let host = format!("{hash}.b32.i2p");
+        let host = if upper { host.to_uppercase() } else { host };
+        prop_assert!(goes_to_i2p(&Target::parse(host.as_bytes()).unwrap(), 80));
+    }
+
+    /// An address of the virtual ranges, as bytes or as text, given out or not: a name of I2P or an error before any rule is
+    /// asked.
+    #[test]
+    fn virtual_addresses_are_never_for_an_outproxy(low in any::<[u8; 11]>(), v6: bool, text: bool, given: bool) {
+        let pool = AddressPool::new(VirtualOptions::default()).unwrap();
+        let client = client();
+        let address = match (given, v6) {
+            (true, _) => {
+                let name = I2pName::parse("example.i2p").unwrap();
+                pool.address_of(&client, &name, if v6 { Family::V6 } else { Family::V4 }).unwrap()
+            }
+            (false, false) => IpAddr::V4(Ipv4Addr::new(250, low[0], low[1], low[2])),
+            (false, true) => {
+                let mut bytes = [0; 16];
+                bytes[..8].copy_from_slice(&[0xfd, 0x91, 0xcb, 0xed, 0x4d, 0x7e, 0, 0]);
+                bytes[8..].copy_from_slice(&low[..8]);
+                IpAddr::V6(Ipv6Addr::from(bytes))
+            }
+        };
+        let address = if text { OwnedAddress::Domain(address.to_string().into_bytes()) } else { OwnedAddress::Ip(address) };
+        if let Ok((target, _lease)) = target::dialled(&address, &client, &pool) {
+            prop_assert!(given);
+            prop_assert!(goes_to_i2p(&target, 80));
+        }
+    }
+}
+
+fn client() -> Client {
+    Client {
+        address: ClientAddress::User(0),
+        listener: "a".into(),
+        protocol: ClientProtocol::Socks5,
+        credentials: ClientCredentials::Nothing,
+    }
+}
+
+/// The properties above would hold of a function that lets nothing out.
+#[test]
+fn the_rules_of_the_properties_do_let_out() {
+    for host in
+        ["example.com", "i2p.example", "i2p.alt.example", "198.51.100.7", "2001:db8::1", "xi2p", "a.alt"]
+    {
+        assert!(decided(&wide_open(), host, 80).ends_with("out"), "{host}");
+    }
+}
