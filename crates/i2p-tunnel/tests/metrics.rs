@@ -93,7 +93,7 @@ async fn known_traffic_has_known_values() {
         "handshakes_failed_total{tunnel=\"main\",reason=\"not_socks\"} 1",
         "handshakes_failed_total{tunnel=\"main\",reason=\"timeout\"} 1",
         "handshake_duration_seconds_count{tunnel=\"main\"} 5",
-        "handshake_duration_seconds_bucket{tunnel=\"main\",le=\"+Inf\"} 5",
+        "handshake_duration_seconds_bucket{le=\"+Inf\",tunnel=\"main\"} 5",
         "dial_duration_seconds_count{tunnel=\"main\"} 4",
         "sessions{state=\"ready\"} 1",
         "sessions{state=\"building\"} 0",
