@@ -1,8 +1,11 @@
-use std::path::PathBuf;
+use std::{path::PathBuf, time::Duration};
 
 use clap::{Arg, ArgAction, Args, CommandFactory, FromArgMatches, Parser, Subcommand, builder::Resettable};
 
-use crate::config::{Backend, BridgeAddress, ListenAddress};
+use crate::{
+    config::{Backend, BridgeAddress, ListenAddress},
+    status::command::AdminUrl,
+};
 
 /// A SOCKS proxy into the I2P anonymous network.
 ///
@@ -78,6 +81,23 @@ pub(crate) enum Command {
         /// Print JSON.
         #[arg(long)]
         json: bool,
+    },
+    /// Say how the proxy that runs does: its tunnels, its sessions in I2P with their addresses, what failed.
+    ///
+    /// Asks the one that runs with the same state directory. Exit code 0 when clients are served, else 1.
+    Status {
+        /// Print JSON.
+        #[arg(long)]
+        json: bool,
+        /// Wait until clients are served.
+        #[arg(long)]
+        wait: bool,
+        /// How long to wait at most.
+        #[arg(long, value_name = "TIME", default_value = "10m", value_parser = humantime::parse_duration)]
+        limit: Duration,
+        /// Ask this admin endpoint (http://IP:PORT/), not the control socket.
+        #[arg(long, value_name = "URL")]
+        admin: Option<AdminUrl>,
     },
 }
 

@@ -5,6 +5,7 @@ use std::{io::Write, net::SocketAddr, time::Duration};
 use i2p_embedded::{AddressBook, PrivateNetwork};
 use i2p_name::{B32, HostName, I2pName};
 use i2p_sam::{Bridge, Session, SessionOptions};
+use i2p_tunnel::Metrics;
 use tokio::{
     io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader},
     net::TcpStream,
@@ -15,9 +16,11 @@ use crate::{
     config::Config,
     exit::Failure,
     progress::Progress,
-    proxy::{BUILDING, Proxy, announce},
+    proxy::{BUILDING, announce, drain},
+    reload::Running,
     sessions::Sessions,
-    signals::stop_token,
+    signals::Signals,
+    tunnels::{Bound, Tunnels},
 };
 
 /// The page's name on the private network.
@@ -38,10 +41,12 @@ const PAGE: &str = "<!doctype html>
 ";
 
 /// Runs the demonstration until SIGINT or SIGTERM.
-pub(crate) async fn run(config: &Config, progress: &Progress) -> Result<(), Failure> {
-    let stop = stop_token()?;
-    let proxy = Proxy::bind(config).await?;
-    let Some(&address) = proxy.addresses().first() else { return Ok(()) };
+pub(crate) async fn run(config: Config, progress: &Progress) -> Result<(), Failure> {
+    let signals = Signals::catch()?;
+    let stop = &signals.stop;
+    let bound = Bound::all(&config).await?;
+    let places: Vec<_> = bound.iter().map(Bound::place).collect();
+    let Some(address) = places.first().map(|place| place.address) else { return Ok(()) };
     let start = async {
         let demo = Demo::start(progress).await?;
         demo.wait_for_page(progress).await;
@@ -50,9 +55,12 @@ pub(crate) async fn run(config: &Config, progress: &Progress) -> Result<(), Fail
     let Some(demo) = stop.run_until_cancelled(timeout(PATIENCE, start)).await else { return Ok(()) };
     let demo = demo.unwrap_or_else(|_| Err(too_slow()))?;
     progress.finish();
-    announce(proxy.addresses())?;
+    announce(&places)?;
     demo.say_what_to_try(address)?;
-    proxy.serve(&demo.visitors, &stop)?.await;
+    let Demo { _network, visitors: sessions, .. } = demo;
+    let tunnels = Tunnels::serve(bound, &config, &sessions, &Metrics::new())?;
+    stop.cancelled().await;
+    drain(Running { config, sessions, tunnels }, &signals.stop_now).await;
     Ok(())
 }
 

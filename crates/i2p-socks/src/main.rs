@@ -3,6 +3,7 @@
 
 #![forbid(unsafe_code)]
 
+mod admin;
 mod cli;
 mod config;
 mod control;
@@ -11,13 +12,18 @@ mod demo;
 mod exit;
 mod explain;
 mod log;
+mod notify;
+mod ports;
 mod progress;
 mod proxy;
+mod reload;
 mod resolve;
 mod router;
 mod routing;
 mod sessions;
 mod signals;
+mod status;
+mod tunnels;
 
 use std::process::ExitCode;
 
@@ -26,6 +32,7 @@ use config::Config;
 use exit::Failure;
 use log::Log;
 use progress::Progress;
+use status::command::Question;
 
 fn main() -> ExitCode {
     let cli = match Cli::try_parse_process() {
@@ -48,11 +55,15 @@ fn run(cli: &Cli) -> Result<(), Failure> {
         .map_err(|error| Failure::run_time(format!("cannot start worker threads: {error}")))?;
     let result = runtime.block_on(async {
         match cli.command() {
-            Command::Run => proxy::run(&config, &progress).await,
+            Command::Run => proxy::run(config, &cli.options, &progress).await,
             Command::Explain { host, port, json } => explain::run(&config, &host, port, json),
             Command::Resolve { name, json } => resolve::run(&config, &name, json).await,
+            Command::Status { json, wait, limit, admin } => {
+                let question = Question { admin, wait: wait.then_some(limit), json };
+                status::command::run(&config, &question).await
+            }
             #[cfg(feature = "embedded")]
-            Command::Demo => demo::run(&config, &progress).await,
+            Command::Demo => demo::run(config, &progress).await,
             #[cfg(not(feature = "embedded"))]
             Command::Demo => Err(Failure::usage(
                 "this build has no embedded router, and so no private network to show: install i2p-socks with its \

@@ -1,163 +1,207 @@
 //! `run`: listeners, a router, a session, and then clients until told to stop.
 
-use std::{io::Write, net::SocketAddr, sync::Arc};
+use std::{io::Write, path::PathBuf, time::Duration};
 
-use i2p_tunnel::{AddressPool, BindError, Listeners, Service, serve};
-use tokio::{sync::watch, task::JoinSet};
+use tokio::time::{MissedTickBehavior, interval};
 use tokio_util::sync::CancellationToken;
 
 use crate::{
-    config::{Config, TunnelConfig},
+    admin::{AdminEndpoint, Visitors, pages},
+    cli::Options,
+    config::Config,
     control::{Control, Routes},
     exit::Failure,
+    notify::Manager,
+    ports::PortsFile,
     progress::Progress,
+    reload::Running,
     router::Router,
     routing,
     sessions::Sessions,
-    signals::{at_new_identity, stop_token},
+    signals::Signals,
+    status::{Board, Stage},
+    tunnels::{Bound, Place, Tunnels},
 };
 
 /// What the third step of a start is.
 pub(crate) const BUILDING: &str = "building tunnels; on a router that has just started this takes minutes";
+/// How often the service manager is told how the proxy does, if that has changed.
+const TELL: Duration = Duration::from_secs(5);
 
 /// Runs the proxy until SIGINT or SIGTERM.
-pub(crate) async fn run(config: &Config, progress: &Progress) -> Result<(), Failure> {
-    let stop = stop_token()?;
+pub(crate) async fn run(config: Config, options: &Options, progress: &Progress) -> Result<(), Failure> {
+    let mut signals = Signals::catch()?;
+    let stop = signals.stop.clone();
     // First what fails at once: a taken port is known before minutes of building tunnels.
-    let proxy = Proxy::bind(config).await?;
-    let mut control = take_state_dir(config);
-    if let Some(control) = &mut control {
-        control.serve(Routes::default(), &stop);
+    let bound = Bound::all(&config).await?;
+    let places: Vec<_> = bound.iter().map(Bound::place).collect();
+    let board = Board::new(places.clone());
+    let mut admin = AdminEndpoint::bind(&config.admin.listen).await?;
+    // What is said of the proxy is said up to its end, while it drains too.
+    let ended = CancellationToken::new();
+    let _ended = ended.clone().drop_guard();
+    if let Some(admin) = &mut admin {
+        admin.serve(&board, &ended);
     }
-    routing::warn(config);
-    let Some(router) = stop.run_until_cancelled(Router::find(config, progress)).await else { return Ok(()) };
+    let mut home = Home::take(&config, admin.as_ref().map(AdminEndpoint::at));
+    home.serve(pages(Routes::default(), &board, Visitors::OfASocket), &places, &ended);
+    tokio::spawn(ended.clone().run_until_cancelled_owned(tell(Manager, board.clone())));
+    routing::warn(&config);
+    let Some(router) = stop.run_until_cancelled(Router::find(&config, progress)).await else { return Ok(()) };
     let router = router?;
     progress.step(3, BUILDING);
-    let sessions = Sessions::open(config, router.bridge()).await?;
-    let (pool, outproxies) = (sessions.shared().clone(), sessions.outproxies().clone());
-    at_new_identity(move || {
-        pool.renew_all();
-        outproxies.renew();
-        tracing::info!("new identities, as asked for: open streams stay on the old ones");
-    })?;
-    let addresses = proxy.addresses().to_vec();
+    let sessions = Sessions::open(&config, router.bridge()).await?;
+    let tunnels = Tunnels::serve(bound, &config, &sessions, board.metrics())?;
     // From here on clients are served: until there is a session, they wait, and are told why when they have waited for long.
-    let serving = proxy.serve(&sessions, &stop)?;
-    tokio::pin!(serving);
-    tokio::select! {
-        () = &mut serving => return Ok(()),
-        () = sessions.ready() => {}
+    let mut running = Running { config, sessions, tunnels };
+    running.show_on(&board);
+    if stop.run_until_cancelled(running.sessions.ready()).await.is_some() {
+        progress.finish();
+        board.set_stage(Stage::Running);
+        announce(&places)?;
+        Manager.ready(&board.line());
+        serve(&mut running, &mut signals, &router, options, &board, &home).await?;
     }
-    progress.finish();
-    announce(&addresses)?;
-    tokio::select! {
-        () = &mut serving => return Ok(()),
-        reason = router.stopped() => {
-            tracing::error!("{reason}: clients are told \"general failure\" (01) from now on; restart i2p-socks");
-        }
-    }
-    serving.await;
+    board.set_stage(Stage::Stopping);
+    Manager.stopping(&board.line());
+    drain(running, &signals.stop_now).await;
     Ok(())
 }
 
-/// Takes the state directory for this proxy. Without it there is no book of names and no control socket, which most can do
-/// without.
-fn take_state_dir(config: &Config) -> Option<Control> {
-    let taken = config.state_dir().map_err(|failure| failure.to_string()).and_then(|state_dir| {
-        Control::take(&state_dir)
-            .map_err(|error| format!("the state directory {} cannot be used: {error}", state_dir.display()))
-    });
-    taken
-        .inspect_err(|error| {
-            tracing::warn!(
-                "{error}. So this proxy has no address book of its own, and no command can speak to it; say with --state-dir \
-                 DIR which directory to use"
-            );
-        })
-        .ok()
-}
-
-/// A proxy that has its ports and not yet its way into I2P. Clients that connect in between wait.
-pub(crate) struct Proxy {
-    tunnels: Vec<(TunnelConfig, Listeners)>,
-    addresses: Vec<SocketAddr>,
-    virtual_addresses: AddressPool,
-}
-
-impl Proxy {
-    pub(crate) async fn bind(config: &Config) -> Result<Self, Failure> {
-        let virtual_addresses = AddressPool::new(config.virtual_addresses.options()?).map_err(|error| {
-            Failure::run_time(format_args!("the operating system gives no random numbers: {error}"))
-        })?;
-        let tunnels = config.tunnels();
-        let mut bound =
-            Self { tunnels: Vec::with_capacity(tunnels.len()), addresses: Vec::new(), virtual_addresses };
-        for tunnel in tunnels {
-            for address in tunnel.listen().iter().filter(|address| !address.ip().is_loopback()) {
-                tracing::warn!(
-                    "{address} can be reached from other machines: whoever reaches it uses I2P in your name, and what they \
-                     send to it is not encrypted on the way"
-                );
+/// Does what signals ask for, until told to stop.
+async fn serve(
+    running: &mut Running,
+    signals: &mut Signals,
+    router: &Router,
+    options: &Options,
+    board: &Board,
+    home: &Home,
+) -> Result<(), Failure> {
+    let stopped = router.stopped();
+    tokio::pin!(stopped);
+    let mut router_runs = true;
+    loop {
+        tokio::select! {
+            () = signals.stop.cancelled() => return Ok(()),
+            reason = &mut stopped, if router_runs => {
+                router_runs = false;
+                tracing::error!("{reason}: clients are told \"general failure\" (01) from now on; restart i2p-socks");
             }
-            let listeners = Listeners::bind(&tunnel.listen()).await.map_err(|error| cannot_listen(&error))?;
-            bound.addresses.extend(listeners.addresses().map_err(Failure::run_time)?);
-            bound.tunnels.push((tunnel, listeners));
+            Some(()) = signals.new_identity.recv() => {
+                running.sessions.renew();
+                tracing::info!("new identities, as asked for: open streams stay on the old ones");
+            }
+            Some(()) = signals.reload.recv() => {
+                Manager.reloading();
+                let reloaded = running.reload(options);
+                let Some(result) = signals.stop.run_until_cancelled(reloaded).await else { return Ok(()) };
+                match result {
+                    Ok(changed) => {
+                        running.show_on(board);
+                        home.write_ports(&running.tunnels.places());
+                        announce(&changed.opened)?;
+                        for gone in &changed.closed {
+                            tracing::info!("{} takes no more clients; open streams go on", gone.address);
+                        }
+                        tracing::info!(
+                            kept = changed.kept,
+                            opened = changed.opened.len(),
+                            closed = changed.closed.len(),
+                            "the new configuration is in force"
+                        );
+                        Manager.ready(&board.line());
+                    }
+                    Err(failure) => {
+                        tracing::error!("the configuration was read again and nothing of it is in force: {failure}");
+                        Manager.ready("The last reload was refused; the configuration before it is in force");
+                    }
+                }
+            }
         }
-        Ok(bound)
+    }
+}
+
+/// The end: what is under way may go on for its time.
+pub(crate) async fn drain(running: Running, now: &CancellationToken) {
+    let Running { config, tunnels, sessions: _sessions } = running;
+    let (grace, idle) = (config.shutdown.grace(), config.shutdown.idle());
+    tracing::info!(
+        "told to stop: no more clients; what is under way may go on for {} s; a second signal ends it at once",
+        grace.as_secs()
+    );
+    if tunnels.drain(grace, idle, now).await {
+        tracing::warn!("some transfers had not come to their end and were cut: all connections are closed");
+    } else {
+        tracing::info!("all connections are closed");
+    }
+}
+
+/// Tells the service manager, again and again, that this lives and how it does.
+async fn tell(manager: Manager, board: Board) {
+    let mut tick = interval(manager.watchdog().map_or(TELL, |limit| limit.min(TELL)));
+    tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    let mut said = String::new();
+    loop {
+        tick.tick().await;
+        if manager.watchdog().is_some() {
+            manager.alive();
+        }
+        let line = board.line();
+        if line != said {
+            manager.status(&line);
+            said = line;
+        }
+    }
+}
+
+/// The state directory, if it can be used: the control socket and the file of ports.
+struct Home {
+    control: Option<Control>,
+    ports: Option<PortsFile>,
+    /// Where the admin endpoint is, if there is one.
+    admin: Option<String>,
+}
+
+impl Home {
+    /// Takes the state directory for this proxy. Without it there is no book of names and no control socket, which most can
+    /// do without.
+    fn take(config: &Config, admin: Option<&str>) -> Self {
+        let admin = admin.map(str::to_owned);
+        let take = |state_dir: PathBuf| match Control::take(&state_dir) {
+            Ok(control) => Ok((control, PortsFile::new(&state_dir))),
+            Err(error) => Err(format!("the state directory {} cannot be used: {error}", state_dir.display())),
+        };
+        match config.state_dir().map_err(|failure| failure.to_string()).and_then(take) {
+            Ok((control, ports)) => Self { control: Some(control), ports: Some(ports), admin },
+            Err(error) => {
+                tracing::warn!(
+                    "{error}. So this proxy has no address book of its own, and no command can speak to it; say with \
+                     --state-dir DIR which directory to use"
+                );
+                Self { control: None, ports: None, admin }
+            }
+        }
     }
 
-    /// The addresses listened on.
-    pub(crate) fn addresses(&self) -> &[SocketAddr] {
-        &self.addresses
+    fn serve(&mut self, routes: Routes, places: &[Place], stop: &CancellationToken) {
+        if let Some(control) = &mut self.control {
+            control.serve(routes, stop);
+        }
+        self.write_ports(places);
     }
 
-    /// Serves clients until told to stop.
-    pub(crate) fn serve(
-        self,
-        sessions: &Sessions,
-        stop: &CancellationToken,
-    ) -> Result<impl Future<Output = ()> + use<>, Failure> {
-        let mut serving = JoinSet::new();
-        for (tunnel, listeners) in self.tunnels {
-            let addresses = self.virtual_addresses.clone();
-            let service = Service::new(tunnel.name(), sessions.dialler(&tunnel)?, addresses);
-            let (_, service) = watch::channel(Arc::new(service));
-            serving.spawn(serve(listeners, service, stop.clone()));
+    fn write_ports(&self, places: &[Place]) {
+        if let Some(ports) = &self.ports {
+            ports.write(places, self.admin.as_deref());
         }
-        Ok(async move {
-            serving.join_all().await;
-            tracing::info!("told to stop: all connections are closed");
-        })
     }
 }
 
 /// Says on stdout that clients can come: the lines that scripts wait for.
-pub(crate) fn announce(addresses: &[SocketAddr]) -> Result<(), Failure> {
+pub(crate) fn announce(places: &[Place]) -> Result<(), Failure> {
     let mut out = std::io::stdout().lock();
-    let mut lines = addresses.iter().map(|address| writeln!(out, "socks {address} ready"));
+    let mut lines = places.iter().map(|place| writeln!(out, "socks {} ready", place.address));
     lines.try_for_each(|result| result).and_then(|()| out.flush()).map_err(|error| {
         Failure::run_time(format_args!("cannot say on stdout that the proxy is ready: {error}"))
     })
-}
-
-fn cannot_listen(error: &BindError) -> Failure {
-    use std::io::ErrorKind;
-    let advice = match error.source.kind() {
-        ErrorKind::AddrInUse if error.address.port() == 4447 => {
-            "Another program has this port, probably i2pd, whose own SOCKS proxy listens there; choose another one with \
-             --listen IP:PORT."
-        }
-        ErrorKind::AddrInUse => {
-            "Another program has this port, perhaps another i2p-socks; stop it, or choose another port with --listen \
-             IP:PORT."
-        }
-        ErrorKind::AddrNotAvailable => {
-            "This machine has no such address; choose one of its own with --listen IP:PORT."
-        }
-        ErrorKind::PermissionDenied => {
-            "Ports below 1024 need privileges; choose a higher one with --listen IP:PORT."
-        }
-        _ => "Choose another address with --listen IP:PORT.",
-    };
-    Failure::run_time(format_args!("{error}. {advice}"))
 }

@@ -10,7 +10,7 @@ use i2p_tunnel::{
 };
 
 use crate::{
-    config::{Config, KeyMode, TunnelConfig},
+    config::{Config, KeyMode, NamesConfig, SessionConfig, TunnelConfig},
     exit::Failure,
     routing::Routing,
 };
@@ -20,38 +20,69 @@ const KEYS: &str = "keys";
 
 /// Pools of sessions: one for all tunnels whose keys are made anew, and one for each whose keys are kept.
 pub(crate) struct Sessions {
+    bridge: Bridge,
     shared: SessionPool,
     kept: HashMap<String, SessionPool>,
     resolver: Resolver,
     routing: Routing,
+    /// What all of this was made by.
+    made_by: MadeBy,
+}
+
+/// What decides what sessions are, and where names are looked up. As long as it is the same, they stay.
+#[derive(Clone, PartialEq, Default)]
+struct MadeBy {
+    session: SessionConfig,
+    names: NamesConfig,
+    /// The cap of the shared pool, and whether anybody uses it.
+    shared: Option<(NonZeroUsize, bool)>,
+}
+
+impl MadeBy {
+    fn of(config: &Config) -> Self {
+        let tunnels = config.tunnels();
+        let used = tunnels.iter().any(|tunnel| tunnel.key != KeyMode::Persistent);
+        let max = config.shared_sessions().unwrap_or(NonZeroUsize::MIN);
+        Self { session: config.session.clone(), names: config.names.clone(), shared: Some((max, used)) }
+    }
 }
 
 impl Sessions {
     /// Loads or makes keys, and begins to build the first sessions.
     pub(crate) async fn open(config: &Config, bridge: &Bridge) -> Result<Self, Failure> {
+        Self::make(config, bridge, None).await
+    }
+
+    /// What this configuration wants; what it wants as it was is the same.
+    ///
+    /// # Errors
+    /// Keys cannot be loaded or made.
+    pub(crate) async fn changed(&self, config: &Config) -> Result<Self, Failure> {
+        Self::make(config, &self.bridge, Some(self)).await
+    }
+
+    async fn make(config: &Config, bridge: &Bridge, before: Option<&Self>) -> Result<Self, Failure> {
+        let made_by = MadeBy::of(config);
+        let alike = before.filter(|before| before.made_by.session == made_by.session);
         let mut kept = HashMap::new();
-        let tunnels = config.tunnels();
-        for tunnel in tunnels.iter().filter(|tunnel| tunnel.key == KeyMode::Persistent) {
-            let file = key_file(&config.state_dir()?, tunnel.name())?;
-            let key = file.load_or_generate(bridge).await.map_err(Failure::run_time)?;
-            let options = config.session.pool(NonZeroUsize::MIN);
-            let session = options.session.private_key(key);
-            let pool = SessionPool::new(bridge.clone(), PoolOptions { session, warm_spares: 0, ..options });
-            kept.insert(tunnel.name().to_owned(), pool);
+        for tunnel in config.tunnels().iter().filter(|tunnel| tunnel.key == KeyMode::Persistent) {
+            let name = tunnel.name();
+            let pool = match alike.and_then(|before| before.kept.get(name)) {
+                Some(pool) => pool.clone(),
+                None => kept_pool(config, bridge, name).await?,
+            };
+            kept.insert(name.to_owned(), pool);
         }
-        let max = config.shared_sessions().unwrap_or(NonZeroUsize::MIN);
-        let mut options = config.session.pool(max);
-        if kept.len() == tunnels.len() {
-            // Nobody would use it.
-            options.delay_open = true;
-            options.warm_spares = 0;
-        }
-        Ok(Self {
-            shared: SessionPool::new(bridge.clone(), options),
-            kept,
-            resolver: resolver(config),
-            routing: Routing::of(config)?,
-        })
+        let shared = match alike.filter(|before| before.made_by.shared == made_by.shared) {
+            Some(before) => before.shared.clone(),
+            None => shared_pool(config, bridge, &made_by),
+        };
+        let resolver = match before.filter(|before| before.made_by.names == made_by.names) {
+            Some(before) => before.resolver.clone(),
+            None => resolver(config),
+        };
+        let routing = Routing::of(config)?;
+        Ok(Self { bridge: bridge.clone(), shared, kept, resolver, routing, made_by })
     }
 
     /// One pool for all tunnels, of sessions like this.
@@ -59,10 +90,12 @@ impl Sessions {
     pub(crate) fn like(bridge: Bridge, session: SessionOptions) -> Self {
         let options = PoolOptions { session, idle_close: None, ..PoolOptions::default() };
         Self {
-            shared: SessionPool::new(bridge, options),
+            shared: SessionPool::new(bridge.clone(), options),
+            bridge,
             kept: HashMap::new(),
             resolver: Resolver::default(),
             routing: Routing::default(),
+            made_by: MadeBy::default(),
         }
     }
 
@@ -78,9 +111,17 @@ impl Sessions {
         self.routing.outproxies()
     }
 
-    /// The pool of all tunnels without keys of their own.
-    pub(crate) fn shared(&self) -> &SessionPool {
-        &self.shared
+    /// Other identities for all requests from now on, where keys are not kept.
+    pub(crate) fn renew(&self) {
+        self.shared.renew_all();
+        self.routing.outproxies().renew();
+    }
+
+    /// Every pool that somebody uses, with the tunnel that has it for itself.
+    pub(crate) fn pools(&self) -> impl Iterator<Item = (Option<&str>, &SessionPool)> {
+        let used = self.made_by.shared.is_none_or(|(_, used)| used);
+        let kept = self.kept.iter().map(|(tunnel, pool)| (Some(tunnel.as_str()), pool));
+        used.then_some((None, &self.shared)).into_iter().chain(kept)
     }
 
     /// Comes back when every session that is built at the start is ready.
@@ -89,6 +130,24 @@ impl Sessions {
             pool.first_ready().await;
         }
     }
+}
+
+async fn kept_pool(config: &Config, bridge: &Bridge, tunnel: &str) -> Result<SessionPool, Failure> {
+    let file = key_file(&config.state_dir()?, tunnel)?;
+    let key = file.load_or_generate(bridge).await.map_err(Failure::run_time)?;
+    let options = config.session.pool(NonZeroUsize::MIN);
+    let session = options.session.private_key(key);
+    Ok(SessionPool::new(bridge.clone(), PoolOptions { session, warm_spares: 0, ..options }))
+}
+
+fn shared_pool(config: &Config, bridge: &Bridge, made_by: &MadeBy) -> SessionPool {
+    let (max, used) = made_by.shared.unwrap_or((NonZeroUsize::MIN, true));
+    let mut options = config.session.pool(max);
+    if !used {
+        options.delay_open = true;
+        options.warm_spares = 0;
+    }
+    SessionPool::new(bridge.clone(), options)
 }
 
 /// Where names are looked up: in the configuration, then at the router.

@@ -1,9 +1,11 @@
 //! The configuration: defaults, then the file, then the environment and the command line.
 
+mod admin;
 mod names;
 mod outproxy;
 mod route;
 mod session;
+mod shutdown;
 mod tunnel;
 mod values;
 mod virtual_addresses;
@@ -21,10 +23,12 @@ use serde::Deserialize;
 
 use self::values::ranged;
 pub(crate) use self::{
+    admin::{AdminConfig, AdminListen},
     names::NamesConfig,
     outproxy::OutproxyConfig,
     route::RouteConfig,
     session::SessionConfig,
+    shutdown::ShutdownConfig,
     tunnel::{KeyMode, TunnelConfig},
     values::{Backend, BridgeAddress, ListenAddress},
     virtual_addresses::VirtualAddressesConfig,
@@ -53,13 +57,17 @@ pub(crate) struct Config {
     pub(crate) route: Vec<RouteConfig>,
     /// The same for all tunnels.
     pub(crate) virtual_addresses: VirtualAddressesConfig,
+    /// Pages on how it does.
+    pub(crate) admin: AdminConfig,
+    /// How it ends.
+    pub(crate) shutdown: ShutdownConfig,
     /// Where keys are kept, and what the embedded router knows; none: the platform's place for state.
     #[serde(skip)]
     state_dir: Option<PathBuf>,
 }
 
 /// `[router]`: the way into I2P.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, PartialEq, Eq, Deserialize)]
 #[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
 pub(crate) struct RouterConfig {
     /// Which of the two.
@@ -181,6 +189,12 @@ impl Config {
     /// The rules for what is not of I2P.
     pub(crate) fn routes(&self) -> Routes {
         Routes::new(self.route.iter().map(RouteConfig::rule).collect())
+    }
+
+    /// What is another here and cannot be changed while the proxy runs, as a user calls it.
+    pub(crate) fn differs_in_what_is_fixed(&self, other: &Self) -> Option<&'static str> {
+        let differs = [("[router]", self.router != other.router), ("[admin]", self.admin != other.admin)];
+        differs.into_iter().find(|(_, differs)| *differs).map(|(what, _)| what)
     }
 
     /// The cap for sessions with transient keys: what tunnels with persistent keys leave of it.

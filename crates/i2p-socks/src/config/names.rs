@@ -6,7 +6,7 @@ use i2p_name::{HostName, I2pName};
 use serde::{Deserialize, Deserializer, de::Error as _};
 
 /// `[names]`.
-#[derive(Debug, Clone, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 #[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
 pub(crate) struct NamesConfig {
     /// Whether the router's address book is asked.

@@ -12,7 +12,7 @@ use super::values::{OptionalTime, ranged};
 const REDUCED: u8 = 1;
 
 /// `[session]`.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 #[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
 pub(crate) struct SessionConfig {
     /// Hops each way.

@@ -13,7 +13,7 @@ use crate::exit::Failure;
 const MOST: usize = 65_536;
 
 /// `[virtual-addresses]`.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 #[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
 pub(crate) struct VirtualAddressesConfig {
     /// Where IPv4 addresses are taken from.
@@ -79,7 +79,7 @@ fn network<Network: FromStr>(text: &str, example: &str) -> Result<Option<Network
 }
 
 /// A name of I2P.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 #[serde(try_from = "String")]
 struct MappedName(I2pName);
 

@@ -14,7 +14,7 @@ use std::{path::Path, sync::Arc};
 use tokio_util::sync::CancellationToken;
 
 pub(crate) use self::{
-    client::{Client, Unanswered},
+    client::{Client, Unanswered, read},
     routes::{Answer, Asked, Body, Routes, bytes_within, json, json_within, problem},
     server::{Accept, Bounds, serve},
 };

@@ -5,8 +5,8 @@
 pub(crate) mod network;
 
 use std::{
-    io::{BufRead, BufReader, Read},
-    net::SocketAddr,
+    io::{BufRead, BufReader, Read, Write},
+    net::{SocketAddr, TcpStream},
     process::{Child, Command, Output, Stdio},
     sync::{
         Arc, LazyLock, Mutex,
@@ -53,12 +53,13 @@ type Lines = Arc<Mutex<Vec<String>>>;
 
 impl Running {
     pub(crate) fn start(args: &[&str]) -> Self {
-        let mut child = i2p_socks(args)
-            .stdin(Stdio::null())
-            .stdout(Stdio::piped())
-            .stderr(Stdio::piped())
-            .spawn()
-            .unwrap();
+        Self::of(i2p_socks(args))
+    }
+
+    /// With more than arguments, such as an environment.
+    pub(crate) fn of(mut command: Command) -> Self {
+        let mut child =
+            command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
         let out = collect(child.stdout.take().unwrap());
         let err = collect(child.stderr.take().unwrap());
         Self { child, out, err }
@@ -72,6 +73,15 @@ impl Running {
     /// Waits for a line on stderr that contains this.
     pub(crate) fn stderr_line(&mut self, part: &str) -> String {
         self.line(&Arc::clone(&self.err), |line| line.contains(part))
+    }
+
+    /// Waits until as many lines on stderr contain this.
+    pub(crate) fn stderr_lines(&mut self, part: &str, count: usize) {
+        let begin = Instant::now();
+        while self.err.lock().unwrap().iter().filter(|line| line.contains(part)).count() < count {
+            assert!(self.is_running() && begin.elapsed() < LIMIT, "the lines did not come; {}", self.said());
+            thread::sleep(Duration::from_millis(20));
+        }
     }
 
     /// Waits for the proxy's first listener and gives its address.
@@ -114,6 +124,11 @@ impl Running {
     /// Sends a signal, by the name that kill(1) knows, and gives the exit code.
     pub(crate) fn signal(&mut self, name: &str) -> Option<i32> {
         self.send(name);
+        self.ended(name)
+    }
+
+    /// The exit code after a signal.
+    pub(crate) fn ended(&mut self, name: &str) -> Option<i32> {
         let begin = Instant::now();
         while begin.elapsed() < Duration::from_secs(10) {
             if let Some(status) = self.child.try_wait().unwrap() {
@@ -131,6 +146,25 @@ impl Drop for Running {
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
+}
+
+/// A SOCKS5 CONNECT by name, in threads and not in tasks: the reply's code, and the stream.
+pub(crate) fn connect(proxy: SocketAddr, host: &str) -> (u8, TcpStream) {
+    let mut stream = TcpStream::connect(proxy).unwrap();
+    let length = u8::try_from(host.len()).unwrap();
+    stream.write_all(&[&[5, 1, 0, 5, 1, 0, 3, length], host.as_bytes(), &[0, 80]].concat()).unwrap();
+    let mut answer = [0; 12];
+    stream.read_exact(&mut answer).unwrap();
+    (answer[3], stream)
+}
+
+/// Sends a byte that an echo sends back.
+pub(crate) fn echo(stream: &mut TcpStream) {
+    stream.set_read_timeout(Some(LIMIT)).unwrap();
+    stream.write_all(b"x").unwrap();
+    let mut back = [0];
+    stream.read_exact(&mut back).unwrap();
+    assert_eq!(&back, b"x");
 }
 
 fn collect(pipe: impl Read + Send + 'static) -> Lines {

@@ -1,0 +1,181 @@
+//! The status page: HTML without script, the same on a phone.
+
+use std::{
+    fmt::{self, Write},
+    time::Duration,
+};
+
+use crate::status::{FailureReport, Report, SessionReport, TunnelReport};
+
+/// The page on this.
+pub(super) fn render(report: &Report) -> String {
+    let mut page = String::with_capacity(8 * 1024);
+    // Writing to a string does not fail.
+    let _ = write(&mut page, report);
+    page
+}
+
+fn write(page: &mut String, report: &Report) -> fmt::Result {
+    let (class, state) = match report.state.as_str() {
+        "ready" => ("good", "Ready: tunnels are built, clients are served."),
+        "starting" => ("bad", "Starting: the router builds tunnels, which can take minutes."),
+        "stopping" => ("bad", "Stopping: transfers that run may go on for a while."),
+        _ => ("bad", "No I2P session: clients wait for the router."),
+    };
+    write!(
+        page,
+        "<!doctype html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n\
+         <meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\n\
+         <title>i2p-socks: {}</title>\n<link rel=\"stylesheet\" href=\"/style.css\">\n</head>\n<body>\n\
+         <header>\n<h1>i2p-socks</h1>\n<p class=\"{class}\">{state}</p>\n\
+         <p class=\"faint\">Version {}, running for {}.</p>\n</header>\n<main>\n",
+        Text(&report.state),
+        Text(&report.version),
+        time(report.uptime),
+    )?;
+    page.push_str("<h2>Tunnels</h2>\n");
+    report.tunnels.iter().try_for_each(|report| tunnel(page, report))?;
+    writeln!(page, "<h2>I2P sessions</h2>\n<p class=\"faint\">At most {}.</p>", report.max_sessions)?;
+    if report.sessions.is_empty() {
+        page.push_str("<p>None: one is built when a client comes.</p>\n");
+    }
+    report.sessions.iter().try_for_each(|report| session(page, report))?;
+    page.push_str("<h2>What failed</h2>\n");
+    if report.failures.is_empty() {
+        page.push_str("<p>Nothing yet.</p>\n");
+    }
+    report.failures.iter().try_for_each(|report| failure(page, report))?;
+    page.push_str(
+        "<h2>More</h2>\n<p><a href=\"/metrics\">Metrics</a>, <a href=\"/status.json\">this page as JSON</a>, and \
+         <a href=\"/proxy.pac\">proxy.pac</a> for browsers.</p>\n</main>\n</body>\n</html>\n",
+    );
+    Ok(())
+}
+
+fn tunnel(page: &mut String, report: &TunnelReport) -> fmt::Result {
+    write!(page, "<article>\n<h3>{}</h3>\n<dl>\n<dt>listens on</dt><dd>", Text(&report.name))?;
+    for (index, listener) in report.listeners.iter().enumerate() {
+        write!(page, "{}<code>{}</code>", if index == 0 { "" } else { ", " }, Text(listener))?;
+    }
+    write!(
+        page,
+        "</dd>\n<dt>now</dt><dd>{} connections, {} streams</dd>\n\
+         <dt>requests</dt><dd>{} succeeded, {} failed</dd>\n\
+         <dt>relayed</dt><dd>{} sent, {} received</dd>\n</dl>\n</article>\n",
+        report.connections,
+        report.streams,
+        report.succeeded,
+        report.failed,
+        size(report.sent),
+        size(report.received),
+    )
+}
+
+fn session(page: &mut String, report: &SessionReport) -> fmt::Result {
+    let (class, state) = match (report.state.as_str(), report.spare) {
+        ("ready", false) => ("good", "ready"),
+        ("ready", true) => ("good", "ready, for the next client"),
+        ("building", _) => ("bad", "being built"),
+        _ => ("bad", "not there, tried again soon"),
+    };
+    write!(page, "<article>\n<p class=\"{class}\">{state}</p>\n<dl>\n")?;
+    if let Some(tunnel) = &report.tunnel {
+        writeln!(page, "<dt>of tunnel</dt><dd>{}, with keys that are kept</dd>", Text(tunnel))?;
+    }
+    if let Some(b32) = &report.b32 {
+        writeln!(page, "<dt>our address</dt><dd><code>{}</code></dd>", Text(b32))?;
+    }
+    if let Some(trouble) = &report.trouble {
+        writeln!(page, "<dt>why</dt><dd>{}</dd>", Text(trouble))?;
+    }
+    write!(page, "<dt>used by</dt><dd>{} requests and streams</dd>\n</dl>\n</article>\n", report.used_by)
+}
+
+fn failure(page: &mut String, report: &FailureReport) -> fmt::Result {
+    write!(
+        page,
+        "<article>\n<h3>{}</h3>\n<p>{}</p>\n<p class=\"faint\"><code>{}</code>, tunnel {}: {} times, the last {} ago</p>\n\
+         </article>\n",
+        Text(&report.what),
+        Text(&report.advice),
+        Text(&report.kind),
+        Text(&report.tunnel),
+        report.count,
+        time(report.ago),
+    )
+}
+
+/// Text that is nothing but text, wherever it comes from: a router's words may be anything.
+struct Text<'a>(&'a str);
+
+impl fmt::Display for Text<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.chars().try_for_each(|char| match char {
+            '&' => f.write_str("&amp;"),
+            '<' => f.write_str("&lt;"),
+            '>' => f.write_str("&gt;"),
+            '"' => f.write_str("&quot;"),
+            '\'' => f.write_str("&#39;"),
+            char if char.is_control() => f.write_char('\u{fffd}'),
+            char => f.write_char(char),
+        })
+    }
+}
+
+fn time(seconds: u64) -> impl fmt::Display {
+    humantime::format_duration(Duration::from_secs(seconds))
+}
+
+/// Bytes, as people read them.
+fn size(bytes: u64) -> String {
+    let (mut whole, mut rest, mut unit) = (bytes, 0, "B");
+    for larger in ["KiB", "MiB", "GiB", "TiB"] {
+        if whole < 1024 {
+            break;
+        }
+        (rest, whole, unit) = (whole % 1024 * 10 / 1024, whole / 1024, larger);
+    }
+    if unit == "B" { format!("{whole} B") } else { format!("{whole}.{rest} {unit}") }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_a_router_says_is_text_and_nothing_else() {
+        let session = SessionReport {
+            tunnel: None,
+            state: "waiting".into(),
+            b32: None,
+            used_by: 0,
+            spare: false,
+            trouble: Some("<script>alert('x')</script>&\"\u{1b}".into()),
+        };
+        let report = Report {
+            version: "1".into(),
+            state: "no-session".into(),
+            ready: false,
+            uptime: 61,
+            tunnels: Vec::new(),
+            sessions: vec![session],
+            max_sessions: 8,
+            virtual_addresses: 0,
+            failures: Vec::new(),
+        };
+        let page = render(&report);
+        assert!(!page.contains("<script") && !page.contains('\u{1b}'), "{page}");
+        assert!(
+            page.contains("&lt;script&gt;alert(&#39;x&#39;)&lt;/script&gt;&amp;&quot;\u{fffd}"),
+            "{page}"
+        );
+        assert!(page.contains("running for 1m 1s"), "{page}");
+    }
+
+    #[test]
+    fn sizes_are_what_people_read() {
+        for (bytes, text) in [(0, "0 B"), (1023, "1023 B"), (1536, "1.5 KiB"), (5 * 1024 * 1024, "5.0 MiB")] {
+            assert_eq!(size(bytes), text);
+        }
+    }
+}

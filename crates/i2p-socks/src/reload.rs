@@ -1,0 +1,54 @@
+//! SIGHUP: the configuration is read again. All of it comes into force, or nothing.
+
+use crate::{
+    cli::Options,
+    config::Config,
+    exit::Failure,
+    sessions::Sessions,
+    status::{Board, Current, OwnedPool},
+    tunnels::{Changed, Tunnels},
+};
+
+/// What runs, and by which configuration.
+pub(crate) struct Running {
+    pub(crate) config: Config,
+    pub(crate) sessions: Sessions,
+    pub(crate) tunnels: Tunnels,
+}
+
+impl Running {
+    /// Reads the configuration again and puts it into force. Streams that are open are not touched; sessions and listeners that are
+    /// as before stay.
+    ///
+    /// # Errors
+    /// What is wrong with it; then all is as it was.
+    pub(crate) async fn reload(&mut self, options: &Options) -> Result<Changed, Failure> {
+        let config = Config::load(options)?;
+        if let Some(fixed) = self.config.differs_in_what_is_fixed(&config) {
+            return Err(Failure::usage(format_args!(
+                "{fixed} cannot be changed while the proxy runs: restart it for that"
+            )));
+        }
+        let sessions = self.sessions.changed(&config).await?;
+        let change = self.tunnels.prepare(&config, &sessions).await?;
+        // From here on nothing fails.
+        let changed = self.tunnels.apply(change, &config);
+        self.sessions = sessions;
+        self.config = config;
+        Ok(changed)
+    }
+
+    /// What there is now, for the board.
+    pub(crate) fn show_on(&self, board: &Board) {
+        let pools = self
+            .sessions
+            .pools()
+            .map(|(tunnel, pool)| OwnedPool { tunnel: tunnel.map(str::to_owned), pool: pool.clone() });
+        board.set_current(Current {
+            places: self.tunnels.places(),
+            pools: pools.collect(),
+            max_sessions: self.config.session.max_sessions().get(),
+            addresses: Some(self.tunnels.addresses().clone()),
+        });
+    }
+}

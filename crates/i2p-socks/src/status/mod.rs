@@ -1,0 +1,152 @@
+//! How the proxy does: what is so now, for pages, commands and metrics.
+
+pub(crate) mod command;
+mod report;
+
+use std::{
+    net::{Ipv4Addr, SocketAddr},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::Instant,
+};
+
+use i2p_tunnel::{AddressPool, Metrics, SessionPool, SessionStatus, metrics::Moment};
+use tokio::sync::watch;
+
+pub(crate) use self::report::{FailureReport, Report, SessionReport, TunnelReport};
+use crate::tunnels::Place;
+
+/// What the proxy is at.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Stage {
+    /// There was no session yet.
+    Starting,
+    /// Clients are served.
+    Running,
+    /// It was told to end.
+    Stopping,
+}
+
+/// What there is to know of a running proxy. Clones are the same.
+#[derive(Debug, Clone)]
+pub(crate) struct Board(Arc<Inner>);
+
+#[derive(Debug)]
+struct Inner {
+    started: Instant,
+    stage: watch::Sender<Stage>,
+    metrics: Metrics,
+    current: Mutex<Current>,
+}
+
+/// What a reload may replace.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Current {
+    /// Where it listens.
+    pub(crate) places: Vec<Place>,
+    /// Its sessions.
+    pub(crate) pools: Vec<OwnedPool>,
+    /// How many of them there may be.
+    pub(crate) max_sessions: usize,
+    /// Its virtual addresses.
+    pub(crate) addresses: Option<AddressPool>,
+}
+
+/// A pool, and the tunnel that has it for itself, if one has.
+#[derive(Debug, Clone)]
+pub(crate) struct OwnedPool {
+    pub(crate) tunnel: Option<String>,
+    pub(crate) pool: SessionPool,
+}
+
+impl Board {
+    /// Of a proxy that starts now.
+    pub(crate) fn new(places: Vec<Place>) -> Self {
+        let current = Current { places, ..Current::default() };
+        Self(Arc::new(Inner {
+            started: Instant::now(),
+            stage: watch::channel(Stage::Starting).0,
+            metrics: Metrics::new(),
+            current: Mutex::new(current),
+        }))
+    }
+
+    /// What is counted.
+    pub(crate) fn metrics(&self) -> &Metrics {
+        &self.0.metrics
+    }
+
+    /// From now on it is at this.
+    pub(crate) fn set_stage(&self, stage: Stage) {
+        self.0.stage.send_replace(stage);
+    }
+
+    fn stage(&self) -> Stage {
+        *self.0.stage.borrow()
+    }
+
+    /// From now on this is what there is.
+    pub(crate) fn set_current(&self, current: Current) {
+        *self.current() = current;
+    }
+
+    fn current(&self) -> MutexGuard<'_, Current> {
+        self.0.current.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Whether a client that comes now can be served without waiting for tunnels.
+    pub(crate) fn is_ready(&self) -> bool {
+        self.stage() == Stage::Running && self.current().pools.iter().all(OwnedPool::is_ready)
+    }
+
+    /// In a line, for the service manager.
+    pub(crate) fn line(&self) -> String {
+        match (self.stage(), self.is_ready()) {
+            (Stage::Starting, _) => "Starting: waiting for the router's tunnels".into(),
+            (Stage::Stopping, _) => "Stopping: transfers that run may go on for a while".into(),
+            (Stage::Running, false) => "No I2P session: waiting for the router".into(),
+            (Stage::Running, true) => {
+                let listeners = self.current().places.len();
+                format!("Serving at {listeners} listener{}", if listeners == 1 { "" } else { "s" })
+            }
+        }
+    }
+
+    /// Where a browser of this machine finds a SOCKS listener.
+    pub(crate) fn socks(&self) -> Option<SocketAddr> {
+        let current = self.current();
+        let addresses = || current.places.iter().map(|place| place.address);
+        let here = addresses().find(|address| address.ip().is_loopback()).or_else(|| addresses().next())?;
+        // A listener on all addresses is on this machine's own, too.
+        let all = here.ip().is_unspecified();
+        Some(if all { SocketAddr::from((Ipv4Addr::LOCALHOST, here.port())) } else { here })
+    }
+
+    /// Everything, for people and programs.
+    pub(crate) fn report(&self) -> Report {
+        let current = self.current().clone();
+        Report::of(self, self.stage(), self.0.started.elapsed(), &current)
+    }
+
+    /// What is counted, as Prometheus reads it.
+    pub(crate) fn encode_metrics(&self) -> String {
+        let current = self.current().clone();
+        self.0.metrics.encode(&Moment {
+            sessions: current.pools.iter().flat_map(|owned| owned.pool.sessions()).collect(),
+            max_sessions: current.max_sessions,
+            virtual_addresses: current.addresses.map_or(0, |addresses| addresses.in_use()),
+            outproxies: Vec::new(),
+        })
+    }
+}
+
+impl OwnedPool {
+    /// A pool without sessions builds one when a client comes, as it was told to.
+    fn is_ready(&self) -> bool {
+        let sessions = self.pool.sessions();
+        sessions.is_empty() || sessions.iter().any(is_there)
+    }
+}
+
+fn is_there(session: &SessionStatus) -> bool {
+    i2p_tunnel::metrics::state_word(&session.state) == "ready"
+}

@@ -1,0 +1,176 @@
+use std::time::Duration;
+
+use i2p_sam::SessionState;
+use i2p_tunnel::{RecentFailure, SessionStatus, metrics::state_word};
+use serde::{Deserialize, Serialize};
+
+use super::{Board, Current, OwnedPool, Stage};
+
+/// What `/status.json` says, and `i2p-socks status --json`.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub(crate) struct Report {
+    /// This program's.
+    pub(crate) version: String,
+    /// `starting`, `ready`, `no-session` or `stopping`.
+    pub(crate) state: String,
+    /// Whether clients are served without waiting for tunnels.
+    pub(crate) ready: bool,
+    /// Seconds since the start.
+    pub(crate) uptime: u64,
+    pub(crate) tunnels: Vec<TunnelReport>,
+    pub(crate) sessions: Vec<SessionReport>,
+    /// As many sessions as there may be.
+    pub(crate) max_sessions: usize,
+    /// Virtual addresses that stand for a name.
+    pub(crate) virtual_addresses: usize,
+    /// Failures by kind, the latest first.
+    pub(crate) failures: Vec<FailureReport>,
+}
+
+/// A tunnel.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub(crate) struct TunnelReport {
+    pub(crate) name: String,
+    pub(crate) listeners: Vec<String>,
+    /// Open now.
+    pub(crate) connections: u64,
+    /// Relayed now.
+    pub(crate) streams: u64,
+    /// Requests since the start.
+    pub(crate) succeeded: u64,
+    pub(crate) failed: u64,
+    /// Bytes since the start.
+    pub(crate) sent: u64,
+    pub(crate) received: u64,
+}
+
+/// A session.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub(crate) struct SessionReport {
+    /// The tunnel that has it for itself.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) tunnel: Option<String>,
+    /// `building`, `ready` or `waiting`.
+    pub(crate) state: String,
+    /// Our own address in I2P while it is ready.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) b32: Option<String>,
+    /// Requests and streams that use it.
+    pub(crate) used_by: usize,
+    /// Whether it waits for a client that is still to come.
+    pub(crate) spare: bool,
+    /// Why it is not ready.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) trouble: Option<String>,
+}
+
+/// A kind of failure.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub(crate) struct FailureReport {
+    /// As metrics call it.
+    pub(crate) kind: String,
+    pub(crate) tunnel: String,
+    /// Since the start.
+    pub(crate) count: u64,
+    /// Seconds since the last one.
+    pub(crate) ago: u64,
+    /// What happened.
+    pub(crate) what: String,
+    /// What to do.
+    pub(crate) advice: String,
+}
+
+impl Report {
+    pub(super) fn of(board: &Board, stage: Stage, uptime: Duration, current: &Current) -> Self {
+        let ready = board.is_ready();
+        let state = match (stage, ready) {
+            (Stage::Starting, _) => "starting",
+            (Stage::Running, true) => "ready",
+            (Stage::Running, false) => "no-session",
+            (Stage::Stopping, _) => "stopping",
+        };
+        let mut names: Vec<&str> = Vec::new();
+        for place in &current.places {
+            if !names.contains(&place.tunnel.as_str()) {
+                names.push(&place.tunnel);
+            }
+        }
+        let mut failures: Vec<_> = names
+            .iter()
+            .flat_map(|name| {
+                let recent = board.metrics().account(name).recent_failures();
+                recent.into_iter().map(|recent| FailureReport::of(name, recent))
+            })
+            .collect();
+        failures.sort_by_key(|failure| failure.ago);
+        Self {
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+            state: state.to_owned(),
+            ready,
+            uptime: uptime.as_secs(),
+            tunnels: names.into_iter().map(|name| TunnelReport::of(board, name, current)).collect(),
+            sessions: current.pools.iter().flat_map(SessionReport::of).collect(),
+            max_sessions: current.max_sessions,
+            virtual_addresses: current.addresses.as_ref().map_or(0, i2p_tunnel::AddressPool::in_use),
+            failures,
+        }
+    }
+}
+
+impl TunnelReport {
+    fn of(board: &Board, name: &str, current: &Current) -> Self {
+        let account = board.metrics().account(name);
+        let ((succeeded, failed), (sent, received)) = (account.requests(), account.relayed());
+        let places = current.places.iter().filter(|place| place.tunnel == name);
+        Self {
+            name: name.to_owned(),
+            listeners: places.map(|place| place.address.to_string()).collect(),
+            connections: account.open_connections(),
+            streams: account.open_streams(),
+            succeeded,
+            failed,
+            sent,
+            received,
+        }
+    }
+}
+
+impl SessionReport {
+    fn of(owned: &OwnedPool) -> Vec<Self> {
+        let of = |status: SessionStatus| Self {
+            tunnel: owned.tunnel.clone(),
+            state: state_word(&status.state).to_owned(),
+            b32: match &status.state {
+                SessionState::Ready(session) if session.is_alive() => {
+                    Some(session.destination().b32().to_string())
+                }
+                _ => None,
+            },
+            used_by: status.leases,
+            spare: status.spare,
+            trouble: match &status.state {
+                SessionState::Waiting { error, .. } => Some(error.to_string()),
+                _ => None,
+            },
+        };
+        owned.pool.sessions().into_iter().map(of).collect()
+    }
+}
+
+impl FailureReport {
+    fn of(tunnel: &str, RecentFailure { failure, count, ago }: RecentFailure) -> Self {
+        let row = failure.row();
+        Self {
+            kind: row.label.to_owned(),
+            tunnel: tunnel.to_owned(),
+            count,
+            ago: ago.as_secs(),
+            what: row.log.to_owned(),
+            advice: failure.advice().to_owned(),
+        }
+    }
+}

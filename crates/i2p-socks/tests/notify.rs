@@ -1,0 +1,72 @@
+//! What the service manager is told, and when.
+#![cfg(target_os = "linux")]
+#![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing)]
+
+mod common;
+
+use std::{fs, os::unix::net::UnixDatagram, time::Instant};
+
+use common::{LIMIT, Running};
+use sam_testkit::{Act, TestBridge};
+
+/// Stands in for systemd.
+struct Manager {
+    socket: UnixDatagram,
+    said: Vec<String>,
+}
+
+impl Manager {
+    /// Waits for a message that has this line.
+    fn told(&mut self, wanted: &str) -> String {
+        let begin = Instant::now();
+        loop {
+            let mut message = [0; 4096];
+            let length = self.socket.recv(&mut message).unwrap();
+            let message = String::from_utf8(message[..length].to_vec()).unwrap();
+            self.said.push(message.clone());
+            if message.lines().any(|line| line.starts_with(wanted)) {
+                return message;
+            }
+            assert!(begin.elapsed() < LIMIT / 5, "{wanted} was not said: {:?}", self.said);
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_service_manager_is_told_the_truth() {
+    let bridge = TestBridge::start().await;
+    bridge.once("SESSION CREATE", [Act::line("SESSION STATUS RESULT=I2P_ERROR MESSAGE=\"no tunnels\"")]);
+    let dir = tempfile::tempdir().unwrap();
+    let at = dir.path().join("notify");
+    let socket = UnixDatagram::bind(&at).unwrap();
+    socket.set_read_timeout(Some(LIMIT)).unwrap();
+    let mut manager = Manager { socket, said: Vec::new() };
+    let config = dir.path().join("config.toml");
+    let text = format!("[router]\nsam = '{}'\n[[tunnel]]\nlisten = ['127.0.0.1:0']\n", bridge.address());
+    fs::write(&config, &text).unwrap();
+    let mut command = common::i2p_socks(&["--config", config.to_str().unwrap()]);
+    command.env("NOTIFY_SOCKET", &at).env("WATCHDOG_USEC", "400000");
+    let mut proxy = Running::of(command);
+    manager.told("STATUS=Starting");
+    let ready = manager.told("READY=1");
+    assert!(ready.contains("STATUS=Serving at 1 listener\n"), "{ready}");
+    let create = bridge.commands().iter().filter(|line| line.starts_with("SESSION CREATE")).count();
+    assert_eq!(create, 2, "ready is said after the session, not before: {:?}", manager.said);
+    assert_eq!(manager.said.iter().filter(|message| message.contains("READY=1")).count(), 1);
+    manager.told("WATCHDOG=1");
+
+    proxy.send("HUP");
+    let reloading = manager.told("RELOADING=1");
+    assert!(reloading.contains("\nMONOTONIC_USEC="), "{reloading}");
+    manager.told("READY=1");
+    proxy.stderr_line("the new configuration is in force");
+
+    fs::write(&config, "nonsense").unwrap();
+    proxy.send("HUP");
+    manager.told("RELOADING=1");
+    let ready = manager.told("READY=1");
+    assert!(ready.contains("STATUS=The last reload was refused"), "{ready}");
+
+    assert_eq!(proxy.signal("TERM"), Some(0), "{}", proxy.said());
+    manager.told("STOPPING=1");
+}

@@ -1,0 +1,179 @@
+//! SIGHUP: the new configuration comes into force as a whole or not at all, and streams do not notice.
+#![cfg(unix)]
+#![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing)]
+
+mod common;
+
+use std::{
+    fs,
+    net::{SocketAddr, TcpListener, TcpStream},
+    path::PathBuf,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, AtomicUsize, Ordering::Relaxed},
+    },
+    thread,
+    time::Instant,
+};
+
+use common::{LIMIT, Running, connect, echo};
+use sam_testkit::TestBridge;
+
+const IN_FORCE: &str = "the new configuration is in force";
+const REFUSED: &str = "nothing of it is in force";
+
+struct Proxy {
+    running: Running,
+    dir: tempfile::TempDir,
+    sam: String,
+}
+
+impl Proxy {
+    fn start(bridge: &TestBridge, text: &str) -> Self {
+        let dir = tempfile::tempdir().unwrap();
+        let sam = format!("[router]\nbackend = 'sam'\nsam = '{}'\n", bridge.address());
+        fs::write(dir.path().join("config.toml"), format!("{sam}{text}")).unwrap();
+        let (config, state) = (dir.path().join("config.toml"), dir.path().join("state"));
+        let args = ["--config", config.to_str().unwrap(), "--state-dir", state.to_str().unwrap()];
+        Self { running: Running::start(&args), dir, sam }
+    }
+
+    fn config(&self) -> PathBuf {
+        self.dir.path().join("config.toml")
+    }
+
+    /// Puts this into the file and asks for it.
+    fn reload(&self, text: &str) {
+        fs::write(self.config(), format!("{}{text}", self.sam)).unwrap();
+        self.running.send("HUP");
+    }
+
+    /// Where a tunnel listens, as the file of ports has it, which is there when the line is.
+    fn address(&self, tunnel: &str) -> Option<SocketAddr> {
+        let text = fs::read_to_string(self.dir.path().join("state/ports.json")).unwrap();
+        let ports: serde_json::Value = serde_json::from_str(&text).unwrap();
+        let listeners = ports["listeners"].as_array().unwrap();
+        let found = listeners.iter().find(|listener| listener["tunnel"] == tunnel)?;
+        Some(found["address"].as_str().unwrap().parse().unwrap())
+    }
+}
+
+fn tunnel(name: &str, more: &str) -> String {
+    format!("[[tunnel]]\nname = '{name}'\nlisten = ['127.0.0.1:0']\n{more}\n")
+}
+
+fn sessions_created(bridge: &TestBridge) -> usize {
+    bridge.commands().iter().filter(|line| line.starts_with("SESSION CREATE")).count()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn under_load_nothing_is_dropped() {
+    let bridge = TestBridge::start().await;
+    let mut proxy = Proxy::start(&bridge, &(tunnel("a", "") + &tunnel("b", "")));
+    let address = proxy.running.ready();
+    let b = proxy.address("b").unwrap();
+    let (code, mut on_b) = connect(b, "echo.i2p");
+    assert_eq!(code, 0);
+    let (stop, streams, requests) = (Arc::new(AtomicBool::new(false)), 4, Arc::new(AtomicUsize::new(0)));
+    let long: Vec<_> = (0..streams)
+        .map(|_| {
+            let stop = Arc::clone(&stop);
+            let (code, mut stream) = connect(address, "echo.i2p");
+            assert_eq!(code, 0);
+            thread::spawn(move || {
+                while !stop.load(Relaxed) {
+                    echo(&mut stream);
+                }
+            })
+        })
+        .collect();
+    let short: Vec<_> = (0..2)
+        .map(|_| {
+            let (stop, requests) = (Arc::clone(&stop), Arc::clone(&requests));
+            thread::spawn(move || {
+                while !stop.load(Relaxed) {
+                    let (code, mut stream) = connect(address, "echo.i2p");
+                    assert_eq!(code, 0);
+                    echo(&mut stream);
+                    requests.fetch_add(1, Relaxed);
+                }
+            })
+        })
+        .collect();
+    for round in 1..=10 {
+        let before = requests.load(Relaxed);
+        let text = match round % 2 {
+            1 => tunnel("c", "session = 'dedicated'") + &tunnel("a", "isolate = ['client', 'dest-port']"),
+            _ => tunnel("a", "") + &tunnel("d", ""),
+        };
+        proxy.reload(&text);
+        proxy.running.stderr_lines(IN_FORCE, round);
+        let begin = Instant::now();
+        while requests.load(Relaxed) < before + 2 {
+            assert!(begin.elapsed() < LIMIT, "clients are served: {}", proxy.running.said());
+            thread::yield_now();
+        }
+    }
+    stop.store(true, Relaxed);
+    for client in long.into_iter().chain(short) {
+        client.join().expect("no stream broke and no request failed");
+    }
+    assert_eq!(proxy.address("a"), Some(address), "the listener stayed");
+    assert!(proxy.address("b").is_none());
+    assert!(TcpStream::connect(b).is_err(), "the listener that is not configured any more is gone");
+    echo(&mut on_b);
+    assert_eq!(connect(proxy.address("d").unwrap(), "known.i2p").0, 0, "a new one is served");
+    let line = proxy.running.stdout_line(&format!("socks {}", proxy.address("d").unwrap()));
+    assert!(line.ends_with(" ready"), "and announced: {line}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_bad_configuration_changes_nothing_and_is_told() {
+    let bridge = TestBridge::start().await;
+    let taken = TcpListener::bind("127.0.0.1:0").unwrap();
+    let taken = taken.local_addr().unwrap();
+    let mut proxy = Proxy::start(&bridge, &tunnel("a", ""));
+    let address = proxy.running.ready();
+    let (_, mut open) = connect(address, "echo.i2p");
+    let _busy = TcpListener::bind(taken).unwrap();
+    let new = tunnel("new", "");
+    for (count, (text, says)) in [
+        (format!("{new}nonsense = 1\n"), "unknown field `nonsense`"),
+        (new.clone() + &tunnel("new", ""), "two tunnels are called new"),
+        (format!("{new}[[tunnel]]\nname = 'x'\nlisten = ['{taken}']\n"), "cannot listen on"),
+        (format!("{new}[admin]\nlisten = '127.0.0.1:0'\n"), "[admin] cannot be changed"),
+        (tunnel("new", "key = 'persistent'") + "[names]\nrouter = 1\n", "expected a boolean"),
+    ]
+    .into_iter()
+    .enumerate()
+    {
+        proxy.reload(&text);
+        proxy.running.stderr_lines(REFUSED, count + 1);
+        let line = proxy.running.said();
+        assert!(line.contains(says), "{says} is not in {line}");
+        assert_eq!(proxy.address("a"), Some(address));
+        assert_eq!(proxy.address("new"), None);
+    }
+    echo(&mut open);
+    assert_eq!(connect(address, "known.i2p").0, 0);
+    assert_eq!(proxy.running.stdout().len(), 1, "nothing new is announced: {}", proxy.running.said());
+    assert_eq!(sessions_created(&bridge), 1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn sessions_stay_unless_their_options_change() {
+    let bridge = TestBridge::start().await;
+    let mut proxy = Proxy::start(&bridge, &tunnel("a", ""));
+    let address = proxy.running.ready();
+    proxy.reload(&(tunnel("a", "") + &tunnel("b", "") + "[names.static]\n"));
+    proxy.running.stderr_lines(IN_FORCE, 1);
+    assert_eq!(connect(address, "known.i2p").0, 0);
+    assert_eq!(sessions_created(&bridge), 1);
+    proxy.reload(&(tunnel("a", "") + "[session]\nquantity = 3\n"));
+    proxy.running.stderr_lines(IN_FORCE, 2);
+    assert_eq!(connect(address, "known.i2p").0, 0);
+    let commands = bridge.commands();
+    let last = commands.iter().rfind(|line| line.starts_with("SESSION CREATE")).unwrap();
+    assert!(last.contains("inbound.quantity=3"), "{last}");
+    assert_eq!(sessions_created(&bridge), 2);
+}

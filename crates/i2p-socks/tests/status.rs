@@ -1,0 +1,248 @@
+//! What is said of a running proxy: on the admin endpoint, on the control socket, by `status`.
+#![cfg(unix)]
+#![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing)]
+
+mod common;
+
+use std::{
+    fs,
+    io::{Read, Write},
+    net::{SocketAddr, TcpStream},
+    os::unix::net::UnixStream,
+    path::Path,
+    process::Child,
+    thread,
+    time::{Duration, Instant},
+};
+
+use common::{Running, connect, echo};
+use sam_testkit::{Act, TestBridge};
+
+struct Proxy {
+    running: Running,
+    dir: tempfile::TempDir,
+}
+
+impl Proxy {
+    /// With these lines in its configuration, and an admin endpoint at some port.
+    fn start(bridge: &TestBridge, more: &str) -> Self {
+        let dir = tempfile::tempdir().unwrap();
+        let config = dir.path().join("config.toml");
+        let text = format!(
+            "[router]\nbackend = 'sam'\nsam = '{}'\n[admin]\nlisten = '127.0.0.1:0'\n\
+             [[tunnel]]\nname = 'main'\nlisten = ['127.0.0.1:0']\n{more}",
+            bridge.address()
+        );
+        fs::write(&config, text).unwrap();
+        let state = dir.path().join("state");
+        let args = ["--config", config.to_str().unwrap(), "--state-dir", state.to_str().unwrap()];
+        Self { running: Running::start(&args), dir }
+    }
+
+    fn state(&self) -> String {
+        self.dir.path().join("state").to_str().unwrap().to_owned()
+    }
+
+    fn admin(&mut self) -> SocketAddr {
+        let line = self.running.stderr_line("status page and metrics: http://");
+        let address = line.split("http://").nth(1).unwrap();
+        address.split('/').next().unwrap().parse().unwrap()
+    }
+
+    fn get(&mut self, path: &str) -> (u16, String) {
+        get(self.admin(), path)
+    }
+}
+
+fn get(admin: SocketAddr, path: &str) -> (u16, String) {
+    ask(TcpStream::connect(admin).unwrap(), &format!("GET {path} HTTP/1.1\r\nHost: {admin}\r\n\r\n"))
+}
+
+/// The status and everything of the answer, its head first.
+fn ask(mut stream: impl Read + Write, request: &str) -> (u16, String) {
+    stream.write_all(request.as_bytes()).unwrap();
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).unwrap();
+    let status = answer.split(' ').nth(1).unwrap_or("0").parse().unwrap();
+    (status, answer)
+}
+
+fn body(answer: &str) -> &str {
+    answer.split_once("\r\n\r\n").unwrap().1
+}
+
+fn exit_code(mut child: Child) -> Option<i32> {
+    let begin = Instant::now();
+    loop {
+        if let Some(status) = child.try_wait().unwrap() {
+            return status.code();
+        }
+        assert!(begin.elapsed() < common::LIMIT);
+        thread::sleep(Duration::from_millis(20));
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn ready_means_that_tunnels_are_built() {
+    let mut bridge = TestBridge::start().await;
+    bridge.on("SESSION CREATE", [Act::Hang]);
+    let mut proxy = Proxy::start(&bridge, "");
+    proxy.running.stderr_line("[3/3] building tunnels");
+    assert_eq!(proxy.get("/live").0, 200);
+    let (status, answer) = proxy.get("/ready");
+    assert_eq!(status, 503, "{answer}");
+    assert!(answer.contains("waiting for the router's tunnels"), "{answer}");
+    let state = proxy.state();
+    let (code, stdout, stderr) = common::output(&["status", "--state-dir", &state]);
+    assert_eq!(code, Some(1), "{stderr}");
+    assert!(stdout.starts_with("i2p-socks ") && stdout.contains(": starting, running for"), "{stdout}");
+    assert!(stderr.contains("it is not ready"), "{stderr}");
+    let (code, _, stderr) = common::output(&["status", "--wait", "--limit", "700ms", "--state-dir", &state]);
+    assert_eq!(code, Some(1));
+    assert!(stderr.contains("not ready after 700ms"), "{stderr}");
+    let waiting = common::i2p_socks(&["status", "--wait", "--state-dir", &state]).spawn().unwrap();
+    // A router that comes back and does what it should.
+    bridge.kill().await;
+    bridge.on("SESSION CREATE", []);
+    bridge.restart().await;
+    proxy.running.ready();
+    assert_eq!(exit_code(waiting), Some(0), "who waits is told");
+    let (status, answer) = proxy.get("/ready");
+    assert_eq!((status, body(&answer)), (200, "Serving at 1 listener\n"));
+    bridge.kill().await;
+    proxy.running.stderr_line("the router has closed the I2P session");
+    assert_eq!(proxy.get("/ready").0, 503, "and not any more when the router is gone");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn everything_is_said_alike_everywhere() {
+    let bridge = TestBridge::start().await;
+    let mut proxy =
+        Proxy::start(&bridge, "[[tunnel]]\nname = 'kept'\nkey = 'persistent'\nlisten = ['127.0.0.1:0']\n");
+    let address = proxy.running.ready();
+    let (_, mut stream) = connect(address, "echo.i2p");
+    echo(&mut stream);
+    assert_eq!(connect(address, "secret-name.i2p").0, 4);
+    let admin = proxy.admin();
+    let (status, answer) = get(admin, "/status.json");
+    assert_eq!(status, 200);
+    let json: serde_json::Value = serde_json::from_str(body(&answer)).unwrap();
+    assert_eq!((&json["state"], &json["ready"]), (&"ready".into(), &true.into()), "{json:#}");
+    let main = &json["tunnels"][0];
+    assert_eq!((&main["name"], &main["listeners"][0]), (&"main".into(), &address.to_string().into()));
+    assert_eq!((&main["streams"], &main["succeeded"], &main["failed"]), (&1.into(), &1.into(), &1.into()));
+    assert_eq!((&main["sent"], &main["received"]), (&1.into(), &1.into()));
+    assert_eq!(json["failures"][0]["kind"], "name_unknown");
+    let sessions = json["sessions"].as_array().unwrap();
+    assert_eq!(sessions.len(), 2, "{json:#}");
+    let b32 = sessions.iter().find(|session| session["tunnel"] == "kept").unwrap()["b32"].as_str().unwrap();
+    assert!(b32.ends_with(".b32.i2p"), "{b32}");
+
+    let (_, page) = get(admin, "/");
+    for part in [
+        "Ready: tunnels are built",
+        b32,
+        &address.to_string(),
+        "the name is in no address book",
+        "Check the spelling.",
+        "of tunnel</dt><dd>kept",
+        "<meta name=\"viewport\"",
+    ] {
+        assert!(page.contains(part), "{part} is not in\n{page}");
+    }
+    let (_, style) = get(admin, "/style.css");
+    assert!(style.contains("prefers-color-scheme: dark"), "{style}");
+    let (_, metrics) = get(admin, "/metrics");
+    assert!(metrics.contains("content-type: application/openmetrics-text; version=1.0.0"), "{metrics}");
+    assert!(metrics.contains("i2p_socks_sessions{state=\"ready\"} 2\n"), "{metrics}");
+    assert!(metrics.contains("i2p_socks_relayed_bytes_total{tunnel=\"main\",direction=\"to_peer\"} 1\n"));
+    let (_, pac) = get(admin, "/proxy.pac");
+    assert!(pac.contains("content-type: application/x-ns-proxy-autoconfig"), "{pac}");
+    assert!(pac.contains(&format!("return \"SOCKS5 {address}; SOCKS {address}\";")), "{pac}");
+    for text in [&page, &metrics, &answer] {
+        assert!(!text.contains("secret-name"), "{text}");
+        assert!(text.contains("default-src 'none'") && text.contains("cache-control: no-store"), "{text}");
+    }
+
+    let socket = Path::new(&proxy.state()).join("control.sock");
+    let same = ask(UnixStream::connect(socket).unwrap(), "GET /status.json HTTP/1.1\r\nHost: x\r\n\r\n").1;
+    let same: serde_json::Value = serde_json::from_str(body(&same)).unwrap();
+    assert_eq!((&same["sessions"], &same["tunnels"]), (&json["sessions"], &json["tunnels"]));
+    let (code, stdout, stderr) = common::output(&["status", "--json", "--state-dir", &proxy.state()]);
+    assert_eq!(code, Some(0), "{stderr}");
+    let said: serde_json::Value = serde_json::from_str(&stdout).unwrap();
+    assert_eq!(said["sessions"], json["sessions"]);
+    let (code, stdout, _) = common::output(&["status", "--admin", &format!("http://{admin}/")]);
+    assert_eq!(code, Some(0));
+    for part in ["tunnel main at 127.0.0.1:", "session of tunnel kept ready: ", "Check the spelling."] {
+        assert!(stdout.contains(part), "{part} is not in\n{stdout}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn foreign_pages_and_floods_get_nothing() {
+    let bridge = TestBridge::start().await;
+    let mut proxy = Proxy::start(&bridge, "");
+    let admin = proxy.admin();
+    let get = |head: &str| ask(TcpStream::connect(admin).unwrap(), &format!("GET /{head}\r\n\r\n"));
+    for host in ["evil.example", "evil.example:80", "127.0.0.1.evil.example", "10.0.0.1"] {
+        for path in ["", "status.json", "metrics", "ready", "proxy.pac", "style.css", "live"] {
+            let (status, answer) = get(&format!("{path} HTTP/1.1\r\nHost: {host}"));
+            assert_eq!(status, 421, "{answer}");
+            assert!(!answer.contains("main"), "{answer}");
+        }
+    }
+    assert_eq!(get(" HTTP/1.0").0, 421, "no host at all");
+    assert_eq!(get(" HTTP/1.1\r\nHost: localhost\r\nHost: localhost").0, 421);
+    for host in ["localhost", "127.0.0.1:1", "[::1]"] {
+        assert_eq!(get(&format!("live HTTP/1.1\r\nHost: {host}")).0, 200, "{host}");
+    }
+    assert_eq!(get("nothing HTTP/1.1\r\nHost: localhost").0, 404);
+    let post = "POST /status.json HTTP/1.1\r\nHost: localhost\r\nContent-Length: 0\r\n\r\n";
+    assert_eq!(ask(TcpStream::connect(admin).unwrap(), post).0, 405);
+    assert_eq!(get(&format!("{} HTTP/1.1", "a".repeat(100_000))).0, 431);
+    // More that say nothing than are served at one time: they are let go after ten seconds, and others come to their turn.
+    let silent: Vec<_> = (0..40).map(|_| TcpStream::connect(admin).unwrap()).collect();
+    drop(silent);
+    assert_eq!(get("live HTTP/1.1\r\nHost: localhost").0, 200);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_unix_socket_serves_the_pages_to_its_owner() {
+    use std::os::unix::fs::PermissionsExt;
+    let bridge = TestBridge::start().await;
+    let dir = tempfile::tempdir().unwrap();
+    let (config, at) = (dir.path().join("config.toml"), dir.path().join("admin"));
+    fs::write(&config, format!("[admin]\nlisten = 'unix:{}'\n", at.display())).unwrap();
+    let args = ["--config", config.to_str().unwrap(), "--sam", &bridge.address(), "--listen", "127.0.0.1:0"];
+    let mut proxy = Running::start(&args);
+    proxy.ready();
+    assert_eq!(fs::metadata(&at).unwrap().permissions().mode() & 0o777, 0o600);
+    let ready = ask(UnixStream::connect(&at).unwrap(), "GET /ready HTTP/1.1\r\nHost: anything\r\n\r\n");
+    assert_eq!(ready.0, 200, "{}", ready.1);
+    let (code, _, stderr) = common::output(&args);
+    assert_eq!(code, Some(1));
+    assert!(stderr.contains("for the admin pages"), "a live one is not taken away: {stderr}");
+    assert_eq!(proxy.signal("TERM"), Some(0));
+    assert!(!at.exists());
+    fs::write(&at, "a file of somebody").unwrap();
+    let (code, _, stderr) = common::output(&args);
+    assert_eq!(code, Some(1), "{stderr}");
+    assert_eq!(fs::read_to_string(&at).unwrap(), "a file of somebody");
+}
+
+#[test]
+fn nobody_there_is_said_so() {
+    let (code, stdout, stderr) = common::output(&["status"]);
+    assert_eq!((code, stdout.as_str()), (Some(1), ""));
+    assert!(stderr.contains("no proxy runs with this state directory"), "{stderr}");
+    for url in ["http://192.0.2.1.example/", "ftp://127.0.0.1:1/"] {
+        assert_eq!(common::output(&["status", "--admin", url]).0, Some(64));
+    }
+    let dir = tempfile::tempdir().unwrap();
+    let config = dir.path().join("config.toml");
+    fs::write(&config, "[admin]\nlisten = '0.0.0.0:4480'\n").unwrap();
+    let (code, _, stderr) = common::output(&["--config", config.to_str().unwrap()]);
+    assert_eq!(code, Some(64));
+    assert!(stderr.contains("can be reached from other machines"), "{stderr}");
+}
