@@ -5,6 +5,7 @@ use std::{io::Write, net::SocketAddr, time::Duration};
 use i2p_embedded::{AddressBook, PrivateNetwork};
 use i2p_name::{B32, HostName, I2pName};
 use i2p_sam::{Bridge, Session, SessionOptions};
+use i2p_tunnel::{BoundAddress, Inherited};
 use tokio::{
     io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader},
     net::TcpStream,
@@ -38,10 +39,14 @@ const PAGE: &str = "<!doctype html>
 ";
 
 /// Runs the demonstration until SIGINT or SIGTERM.
-pub(crate) async fn run(config: &Config, progress: &Progress) -> Result<(), Failure> {
+pub(crate) async fn run(config: &Config, inherited: &Inherited, progress: &Progress) -> Result<(), Failure> {
     let stop = stop_token()?;
-    let proxy = Proxy::bind(config).await?;
-    let Some(&address) = proxy.addresses().first() else { return Ok(()) };
+    let proxy = Proxy::bind(config, inherited).await?;
+    let Some(address) = proxy.addresses().iter().find_map(BoundAddress::tcp) else {
+        return Err(Failure::usage(
+            "the demo's curl lines are for a port: give it one with --listen IP:PORT",
+        ));
+    };
     let start = async {
         let demo = Demo::start(progress).await?;
         demo.wait_for_page(progress).await;

@@ -8,7 +8,10 @@ mod config;
 #[cfg(feature = "embedded")]
 mod demo;
 mod exit;
+mod file_descriptors;
+mod listening;
 mod log;
+mod passwd;
 mod progress;
 mod proxy;
 mod resolve;
@@ -21,6 +24,7 @@ use std::process::ExitCode;
 use cli::{Cli, Command};
 use config::Config;
 use exit::Failure;
+use i2p_tunnel::Inherited;
 use log::Log;
 use progress::Progress;
 
@@ -36,6 +40,11 @@ fn main() -> ExitCode {
 }
 
 fn run(cli: &Cli) -> Result<(), Failure> {
+    if let Command::Passwd { name } = cli.command() {
+        return passwd::run(name.as_deref());
+    }
+    // While there is one thread: the environment is changed, so that programs started by this one take nothing for theirs.
+    let inherited = Inherited::from_environment();
     let config = Config::load(&cli.options)?;
     let progress = Progress::new(cli.options.verbosity());
     Log::start(cli.options.verbosity(), &progress);
@@ -45,10 +54,11 @@ fn run(cli: &Cli) -> Result<(), Failure> {
         .map_err(|error| Failure::run_time(format!("cannot start worker threads: {error}")))?;
     let result = runtime.block_on(async {
         match cli.command() {
-            Command::Run => proxy::run(&config, &progress).await,
+            Command::Run => proxy::run(&config, &inherited, &progress).await,
             Command::Resolve { name, json } => resolve::run(&config, &name, json).await,
+            Command::Passwd { name } => passwd::run(name.as_deref()),
             #[cfg(feature = "embedded")]
-            Command::Demo => demo::run(&config, &progress).await,
+            Command::Demo => demo::run(&config, &inherited, &progress).await,
             #[cfg(not(feature = "embedded"))]
             Command::Demo => Err(Failure::usage(
                 "this build has no embedded router, and so no private network to show: install i2p-socks with its \

@@ -1,14 +1,15 @@
 //! `run`: listeners, a router, a session, and then clients until told to stop.
 
-use std::{io::Write, net::SocketAddr, sync::Arc};
+use std::{io::Write, sync::Arc};
 
-use i2p_tunnel::{AddressPool, BindError, Listeners, Service, serve};
+use i2p_tunnel::{AddressPool, Admission, BoundAddress, Inherited, Limits, Listeners, Service, Terms, serve};
 use tokio::{sync::watch, task::JoinSet};
 use tokio_util::sync::CancellationToken;
 
 use crate::{
-    config::{Config, TunnelConfig},
+    config::{Backend, Config, TunnelConfig},
     exit::Failure,
+    file_descriptors, listening,
     progress::Progress,
     router::Router,
     sessions::Sessions,
@@ -19,10 +20,10 @@ use crate::{
 pub(crate) const BUILDING: &str = "building tunnels; on a router that has just started this takes minutes";
 
 /// Runs the proxy until SIGINT or SIGTERM.
-pub(crate) async fn run(config: &Config, progress: &Progress) -> Result<(), Failure> {
+pub(crate) async fn run(config: &Config, inherited: &Inherited, progress: &Progress) -> Result<(), Failure> {
     let stop = stop_token()?;
     // First what fails at once: a taken port is known before minutes of building tunnels.
-    let proxy = Proxy::bind(config).await?;
+    let proxy = Proxy::bind(config, inherited).await?;
     let Some(router) = stop.run_until_cancelled(Router::find(config, progress)).await else { return Ok(()) };
     let router = router?;
     progress.step(3, BUILDING);
@@ -54,35 +55,38 @@ pub(crate) async fn run(config: &Config, progress: &Progress) -> Result<(), Fail
 
 /// A proxy that has its ports and not yet its way into I2P. Clients that connect in between wait.
 pub(crate) struct Proxy {
-    tunnels: Vec<(TunnelConfig, Listeners)>,
-    addresses: Vec<SocketAddr>,
+    tunnels: Vec<(TunnelConfig, Terms, Listeners)>,
+    addresses: Vec<BoundAddress>,
     virtual_addresses: AddressPool,
+    limits: Limits,
+    admission: Admission,
 }
 
 impl Proxy {
-    pub(crate) async fn bind(config: &Config) -> Result<Self, Failure> {
+    pub(crate) async fn bind(config: &Config, inherited: &Inherited) -> Result<Self, Failure> {
         let virtual_addresses = AddressPool::new(config.virtual_addresses.options()?).map_err(|error| {
             Failure::run_time(format_args!("the operating system gives no random numbers: {error}"))
         })?;
         let tunnels = config.tunnels();
-        let mut bound =
-            Self { tunnels: Vec::with_capacity(tunnels.len()), addresses: Vec::new(), virtual_addresses };
-        for tunnel in tunnels {
-            for address in tunnel.listen().iter().filter(|address| !address.ip().is_loopback()) {
-                tracing::warn!(
-                    "{address} can be reached from other machines: whoever reaches it uses I2P in your name, and what they \
-                     send to it is not encrypted on the way"
-                );
-            }
-            let listeners = Listeners::bind(&tunnel.listen()).await.map_err(|error| cannot_listen(&error))?;
+        // All that can be wrong with the configuration comes before the first port is taken.
+        let terms = tunnels.iter().map(TunnelConfig::terms).collect::<Result<Vec<_>, _>>()?;
+        let mut bound = Self {
+            tunnels: Vec::with_capacity(tunnels.len()),
+            addresses: Vec::new(),
+            virtual_addresses,
+            limits: config.limits.times(),
+            admission: admission(config),
+        };
+        for (tunnel, terms) in tunnels.into_iter().zip(terms) {
+            let listeners = listening::bind(&tunnel, inherited).await?;
             bound.addresses.extend(listeners.addresses().map_err(Failure::run_time)?);
-            bound.tunnels.push((tunnel, listeners));
+            bound.tunnels.push((tunnel, terms, listeners));
         }
         Ok(bound)
     }
 
     /// The addresses listened on.
-    pub(crate) fn addresses(&self) -> &[SocketAddr] {
+    pub(crate) fn addresses(&self) -> &[BoundAddress] {
         &self.addresses
     }
 
@@ -92,9 +96,12 @@ impl Proxy {
         sessions: &Sessions,
         stop: &CancellationToken,
     ) -> impl Future<Output = ()> + use<> {
-        let serving = self.tunnels.into_iter().map(|(tunnel, listeners)| {
+        let serving = self.tunnels.into_iter().map(|(tunnel, terms, listeners)| {
             let addresses = self.virtual_addresses.clone();
-            let service = Service::new(tunnel.name(), sessions.dialler(&tunnel), addresses);
+            let service = Service::new(tunnel.name(), sessions.dialler(&tunnel), addresses)
+                .with_limits(self.limits)
+                .with_terms(terms)
+                .with_admission(self.admission.clone());
             let (_, service) = watch::channel(Arc::new(service));
             serve(listeners, service, stop.clone())
         });
@@ -106,33 +113,26 @@ impl Proxy {
     }
 }
 
+/// How many connections there may be, by the configuration and by what this process has file descriptors for.
+fn admission(config: &Config) -> Admission {
+    let descriptors = file_descriptors::raise();
+    let with_router = cfg!(feature = "embedded") && config.router.backend != Backend::Sam;
+    let (caps, asked) = config.limits.caps(file_descriptors::connections(descriptors, with_router));
+    if let Some(asked) = asked {
+        tracing::warn!(
+            "[limits] connections is {asked}, and with {descriptors} file descriptors there can be {}: raise the limit of the \
+             process (LimitNOFILE= in systemd, ulimit -n)",
+            caps.connections
+        );
+    }
+    Admission::new(caps)
+}
+
 /// Says on stdout that clients can come: the lines that scripts wait for.
-pub(crate) fn announce(addresses: &[SocketAddr]) -> Result<(), Failure> {
+pub(crate) fn announce(addresses: &[BoundAddress]) -> Result<(), Failure> {
     let mut out = std::io::stdout().lock();
     let mut lines = addresses.iter().map(|address| writeln!(out, "socks {address} ready"));
     lines.try_for_each(|result| result).and_then(|()| out.flush()).map_err(|error| {
         Failure::run_time(format_args!("cannot say on stdout that the proxy is ready: {error}"))
     })
-}
-
-fn cannot_listen(error: &BindError) -> Failure {
-    use std::io::ErrorKind;
-    let advice = match error.source.kind() {
-        ErrorKind::AddrInUse if error.address.port() == 4447 => {
-            "Another program has this port, probably i2pd, whose own SOCKS proxy listens there; choose another one with \
-             --listen IP:PORT."
-        }
-        ErrorKind::AddrInUse => {
-            "Another program has this port, perhaps another i2p-socks; stop it, or choose another port with --listen \
-             IP:PORT."
-        }
-        ErrorKind::AddrNotAvailable => {
-            "This machine has no such address; choose one of its own with --listen IP:PORT."
-        }
-        ErrorKind::PermissionDenied => {
-            "Ports below 1024 need privileges; choose a higher one with --listen IP:PORT."
-        }
-        _ => "Choose another address with --listen IP:PORT.",
-    };
-    Failure::run_time(format_args!("{error}. {advice}"))
 }
