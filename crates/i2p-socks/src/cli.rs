@@ -99,13 +99,25 @@ pub(crate) enum Command {
         #[arg(long, value_name = "URL")]
         admin: Option<AdminUrl>,
     },
+    /// Make an entry for a users file (auth = "required").
+    ///
+    /// Asks for the password, or reads it from stdin where that is no terminal, and prints a line to be added to the file.
+    Passwd {
+        /// The user's name; not given, the first line of stdin.
+        #[arg(value_name = "NAME")]
+        name: Option<String>,
+    },
 }
 
 #[derive(Debug, Args)]
 pub(crate) struct Options {
-    /// Where to listen for SOCKS clients, as IP:PORT; may be given more than once [default: 127.0.0.1:4450]
+    /// Where to listen for clients, as IP:PORT, unix:/PATH or fd:NAME; may be given more than once [default: 127.0.0.1:4450]
     #[arg(long, global = true, value_name = "ADDR", env = "I2P_SOCKS_LISTEN", value_delimiter = ',')]
     pub(crate) listen: Vec<ListenAddress>,
+
+    /// Let everybody use the proxy who can reach it, from other machines too
+    #[arg(long, global = true)]
+    pub(crate) open_to_others: bool,
 
     /// The way into I2P: a SAM bridge if one answers and else the embedded router, or one of the two [default: auto]
     #[arg(long, global = true, value_name = "WHICH", env = "I2P_SOCKS_ROUTER", value_enum)]

@@ -5,7 +5,7 @@ use std::{io::Write, net::SocketAddr, time::Duration};
 use i2p_embedded::{AddressBook, PrivateNetwork};
 use i2p_name::{B32, HostName, I2pName};
 use i2p_sam::{Bridge, Session, SessionOptions};
-use i2p_tunnel::Metrics;
+use i2p_tunnel::{BoundAddress, Inherited, Metrics};
 use tokio::{
     io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader},
     net::TcpStream,
@@ -41,12 +41,17 @@ const PAGE: &str = "<!doctype html>
 ";
 
 /// Runs the demonstration until SIGINT or SIGTERM.
-pub(crate) async fn run(config: Config, progress: &Progress) -> Result<(), Failure> {
+pub(crate) async fn run(config: Config, inherited: Inherited, progress: &Progress) -> Result<(), Failure> {
     let signals = Signals::catch()?;
     let stop = &signals.stop;
-    let bound = Bound::all(&config).await?;
-    let places: Vec<_> = bound.iter().map(Bound::place).collect();
-    let Some(address) = places.first().map(|place| place.address) else { return Ok(()) };
+    let inherited = Arc::new(inherited);
+    let bound = Bound::all(&config, &inherited).await?;
+    let places: Vec<_> = bound.iter().flat_map(Bound::places).collect();
+    let Some(address) = places.iter().find_map(|place| place.address.tcp()) else {
+        return Err(Failure::usage(
+            "the demo's curl lines are for a port: give it one with --listen IP:PORT",
+        ));
+    };
     let start = async {
         let demo = Demo::start(progress).await?;
         demo.wait_for_page(progress).await;
@@ -58,7 +63,7 @@ pub(crate) async fn run(config: Config, progress: &Progress) -> Result<(), Failu
     announce(&places)?;
     demo.say_what_to_try(address)?;
     let Demo { _network, visitors: sessions, .. } = demo;
-    let tunnels = Tunnels::serve(bound, &config, &sessions, &Metrics::new())?;
+    let tunnels = Tunnels::serve(bound, &config, inherited, &sessions, &Metrics::new())?;
     stop.cancelled().await;
     drain(Running { config, sessions, tunnels }, &signals.stop_now).await;
     Ok(())

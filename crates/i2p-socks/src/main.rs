@@ -11,8 +11,11 @@ mod control;
 mod demo;
 mod exit;
 mod explain;
+mod file_descriptors;
+mod listening;
 mod log;
 mod notify;
+mod passwd;
 mod ports;
 mod progress;
 mod proxy;
@@ -30,6 +33,7 @@ use std::process::ExitCode;
 use cli::{Cli, Command};
 use config::Config;
 use exit::Failure;
+use i2p_tunnel::Inherited;
 use log::Log;
 use progress::Progress;
 use status::command::Question;
@@ -46,6 +50,11 @@ fn main() -> ExitCode {
 }
 
 fn run(cli: &Cli) -> Result<(), Failure> {
+    if let Command::Passwd { name } = cli.command() {
+        return passwd::run(name.as_deref());
+    }
+    // While there is one thread: the environment is changed, so that programs started by this one take nothing for theirs.
+    let inherited = Inherited::from_environment();
     let config = Config::load(&cli.options)?;
     let progress = Progress::new(cli.options.verbosity());
     Log::start(cli.options.verbosity(), &progress);
@@ -55,15 +64,16 @@ fn run(cli: &Cli) -> Result<(), Failure> {
         .map_err(|error| Failure::run_time(format!("cannot start worker threads: {error}")))?;
     let result = runtime.block_on(async {
         match cli.command() {
-            Command::Run => proxy::run(config, &cli.options, &progress).await,
+            Command::Run => proxy::run(config, inherited, &cli.options, &progress).await,
             Command::Explain { host, port, json } => explain::run(&config, &host, port, json),
             Command::Resolve { name, json } => resolve::run(&config, &name, json).await,
+            Command::Passwd { name } => passwd::run(name.as_deref()),
             Command::Status { json, wait, limit, admin } => {
                 let question = Question { admin, wait: wait.then_some(limit), json };
                 status::command::run(&config, &question).await
             }
             #[cfg(feature = "embedded")]
-            Command::Demo => demo::run(config, &progress).await,
+            Command::Demo => demo::run(config, inherited, &progress).await,
             #[cfg(not(feature = "embedded"))]
             Command::Demo => Err(Failure::usage(
                 "this build has no embedded router, and so no private network to show: install i2p-socks with its \

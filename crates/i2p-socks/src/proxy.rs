@@ -1,7 +1,8 @@
 //! `run`: listeners, a router, a session, and then clients until told to stop.
 
-use std::{io::Write, path::PathBuf, time::Duration};
+use std::{io::Write, path::PathBuf, sync::Arc, time::Duration};
 
+use i2p_tunnel::Inherited;
 use tokio::time::{MissedTickBehavior, interval};
 use tokio_util::sync::CancellationToken;
 
@@ -29,12 +30,18 @@ pub(crate) const BUILDING: &str = "building tunnels; on a router that has just s
 const TELL: Duration = Duration::from_secs(5);
 
 /// Runs the proxy until SIGINT or SIGTERM.
-pub(crate) async fn run(config: Config, options: &Options, progress: &Progress) -> Result<(), Failure> {
+pub(crate) async fn run(
+    config: Config,
+    inherited: Inherited,
+    options: &Options,
+    progress: &Progress,
+) -> Result<(), Failure> {
     let mut signals = Signals::catch()?;
     let stop = signals.stop.clone();
     // First what fails at once: a taken port is known before minutes of building tunnels.
-    let bound = Bound::all(&config).await?;
-    let places: Vec<_> = bound.iter().map(Bound::place).collect();
+    let inherited = Arc::new(inherited);
+    let bound = Bound::all(&config, &inherited).await?;
+    let places: Vec<_> = bound.iter().flat_map(Bound::places).collect();
     let board = Board::new(places.clone());
     let mut admin = AdminEndpoint::bind(&config.admin.listen).await?;
     // What is said of the proxy is said up to its end, while it drains too.
@@ -51,7 +58,7 @@ pub(crate) async fn run(config: Config, options: &Options, progress: &Progress) 
     let router = router?;
     progress.step(3, BUILDING);
     let sessions = Sessions::open(&config, router.bridge()).await?;
-    let tunnels = Tunnels::serve(bound, &config, &sessions, board.metrics())?;
+    let tunnels = Tunnels::serve(bound, &config, inherited, &sessions, board.metrics())?;
     // From here on clients are served: until there is a session, they wait, and are told why when they have waited for long.
     let mut running = Running { config, sessions, tunnels };
     running.show_on(&board);

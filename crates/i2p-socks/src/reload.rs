@@ -49,6 +49,7 @@ impl Running {
             pools: pools.collect(),
             max_sessions: self.config.session.max_sessions().get(),
             addresses: Some(self.tunnels.addresses().clone()),
+            outproxies: self.sessions.outproxies().clone(),
         });
     }
 }

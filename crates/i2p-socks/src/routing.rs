@@ -14,10 +14,14 @@ pub(crate) struct Routing {
 }
 
 impl Routing {
-    /// Those of the configuration. Reads the password files.
-    pub(crate) fn of(config: &Config) -> Result<Self, Failure> {
-        let outproxies = Outproxies::new(config.outproxies()?).map_err(Failure::usage)?;
-        Ok(Self { routes: Arc::new(config.routes()), outproxies })
+    /// Those of the configuration. Reads the password files. What is known of outproxies that were there before stays known.
+    pub(crate) fn of(config: &Config, before: Option<&Self>) -> Result<Self, Failure> {
+        let definitions = config.outproxies()?;
+        let outproxies = match before {
+            Some(before) => before.outproxies.replaced_by(definitions),
+            None => Outproxies::new(definitions),
+        };
+        Ok(Self { routes: Arc::new(config.routes()), outproxies: outproxies.map_err(Failure::usage)? })
     }
 
     /// What dials for a tunnel whose way into I2P this is.

@@ -81,7 +81,7 @@ impl Sessions {
             Some(before) => before.resolver.clone(),
             None => resolver(config),
         };
-        let routing = Routing::of(config)?;
+        let routing = Routing::of(config, before.map(|before| &before.routing))?;
         Ok(Self { bridge: bridge.clone(), shared, kept, resolver, routing, made_by })
     }
 

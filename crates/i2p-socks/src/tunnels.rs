@@ -1,59 +1,64 @@
 //! What listens, for which tunnel, and what is done for its clients: bound at the start, changed by a reload, drained at the
 //! end.
 
-use std::{net::SocketAddr, sync::Arc, time::Duration};
+use std::{sync::Arc, time::Duration};
 
-use i2p_tunnel::{AddressPool, BindError, Listeners, Metrics, RoutedDialler, Service, Stop, serve};
+use i2p_tunnel::{
+    AddressPool, Admission, BoundAddress, Caps, Inherited, ListenAt, Listeners, Metrics, RoutedDialler,
+    Service, Stop, serve,
+};
 use tokio::{sync::watch, time::timeout};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use crate::{
-    config::{Config, TunnelConfig, VirtualAddressesConfig},
+    config::{Backend, Config, TunnelConfig, VirtualAddressesConfig},
     exit::Failure,
+    file_descriptors, listening,
     sessions::Sessions,
 };
 
 /// Something that a tunnel's clients are served with.
 type TunnelService = Service<RoutedDialler>;
 
-/// A listener that is bound and not served yet. Clients that connect in between wait.
+/// A place that is listened at and not served yet. Clients that connect in between wait.
 pub(crate) struct Bound {
     tunnel: TunnelConfig,
     /// As the configuration has it: with port 0 where any will do.
-    asked: SocketAddr,
-    /// As it is.
-    address: SocketAddr,
+    asked: ListenAt,
+    /// As it is; several sockets can be handed down by one name.
+    addresses: Vec<BoundAddress>,
     listeners: Listeners,
 }
 
 impl Bound {
     /// Every listener of the configuration, or none.
-    pub(crate) async fn all(config: &Config) -> Result<Vec<Self>, Failure> {
+    pub(crate) async fn all(config: &Config, inherited: &Inherited) -> Result<Vec<Self>, Failure> {
         let mut bound = Vec::new();
         for tunnel in config.tunnels() {
-            for asked in tunnel.listen() {
-                bound.push(Self::one(&tunnel, asked).await?);
+            // What is wrong with the users of a tunnel is known before its first port is taken.
+            tunnel.terms()?;
+            for asked in tunnel.listen()? {
+                bound.push(Self::one(&tunnel, asked, inherited).await?);
             }
         }
         Ok(bound)
     }
 
-    async fn one(tunnel: &TunnelConfig, asked: SocketAddr) -> Result<Self, Failure> {
-        if !asked.ip().is_loopback() {
-            tracing::warn!(
-                "{asked} can be reached from other machines: whoever reaches it uses I2P in your name, and what they send to \
-                 it is not encrypted on the way"
-            );
-        }
-        let listeners = Listeners::bind(&[asked]).await.map_err(|error| cannot_listen(&error))?;
-        let address = listeners.addresses().map_err(Failure::run_time)?.first().copied().unwrap_or(asked);
-        Ok(Self { tunnel: tunnel.clone(), asked, address, listeners })
+    async fn one(tunnel: &TunnelConfig, asked: ListenAt, inherited: &Inherited) -> Result<Self, Failure> {
+        let listeners = listening::bind(tunnel, &asked, inherited).await?;
+        let addresses = listeners.addresses().map_err(Failure::run_time)?;
+        Ok(Self { tunnel: tunnel.clone(), asked, addresses, listeners })
     }
 
     /// Where it listens.
-    pub(crate) fn place(&self) -> Place {
-        Place { tunnel: self.tunnel.name().to_owned(), address: self.address }
+    pub(crate) fn places(&self) -> Vec<Place> {
+        places(self.tunnel.name(), &self.addresses)
     }
+}
+
+fn places(tunnel: &str, addresses: &[BoundAddress]) -> Vec<Place> {
+    let place = |address: &BoundAddress| Place { tunnel: tunnel.to_owned(), address: address.clone() };
+    addresses.iter().map(place).collect()
 }
 
 /// Where a tunnel listens.
@@ -62,13 +67,20 @@ pub(crate) struct Place {
     /// The tunnel's name.
     pub(crate) tunnel: String,
     /// The address, with the port that the system chose where any would do.
-    pub(crate) address: SocketAddr,
+    #[serde(serialize_with = "as_text")]
+    pub(crate) address: BoundAddress,
+}
+
+fn as_text<S: serde::Serializer>(address: &BoundAddress, to: S) -> Result<S::Ok, S::Error> {
+    to.collect_str(address)
 }
 
 /// All listeners while they are served.
 pub(crate) struct Tunnels {
     serving: Vec<Serving>,
     metrics: Metrics,
+    admission: Admission,
+    inherited: Arc<Inherited>,
     virtual_addresses: VirtualAddressesConfig,
     addresses: AddressPool,
     tasks: TaskTracker,
@@ -79,15 +91,15 @@ pub(crate) struct Tunnels {
 /// One listener while it is served.
 struct Serving {
     tunnel: String,
-    asked: SocketAddr,
-    address: SocketAddr,
+    asked: ListenAt,
+    addresses: Vec<BoundAddress>,
     service: watch::Sender<Arc<TunnelService>>,
     stop: Stop,
 }
 
 impl Serving {
-    fn place(&self) -> Place {
-        Place { tunnel: self.tunnel.clone(), address: self.address }
+    fn places(&self) -> Vec<Place> {
+        places(&self.tunnel, &self.addresses)
     }
 }
 
@@ -121,45 +133,53 @@ impl Tunnels {
     pub(crate) fn serve(
         bound: Vec<Bound>,
         config: &Config,
+        inherited: Arc<Inherited>,
         sessions: &Sessions,
         metrics: &Metrics,
     ) -> Result<Self, Failure> {
         let mut tunnels = Self {
             serving: Vec::with_capacity(bound.len()),
             metrics: metrics.clone(),
+            admission: Admission::new(caps(config)),
+            inherited,
             virtual_addresses: config.virtual_addresses.clone(),
             addresses: address_pool(&config.virtual_addresses)?,
             tasks: TaskTracker::new(),
             closed: Vec::new(),
         };
         for bound in bound {
-            let service = tunnels.service(&bound.tunnel, sessions, &tunnels.addresses)?;
+            let service = tunnels.service(&bound.tunnel, config, sessions, &tunnels.addresses)?;
             tunnels.add(bound, service);
         }
         Ok(tunnels)
     }
 
     fn add(&mut self, bound: Bound, service: Arc<TunnelService>) {
-        let Bound { tunnel, asked, address, listeners } = bound;
+        let Bound { tunnel, asked, addresses, listeners } = bound;
         let (service, served) = watch::channel(service);
         let stop = Stop::new();
         self.tasks.spawn(serve(listeners, served, stop.clone()));
-        self.serving.push(Serving { tunnel: tunnel.name().to_owned(), asked, address, service, stop });
+        self.serving.push(Serving { tunnel: tunnel.name().to_owned(), asked, addresses, service, stop });
     }
 
     fn service(
         &self,
         tunnel: &TunnelConfig,
+        config: &Config,
         sessions: &Sessions,
         addresses: &AddressPool,
     ) -> Result<Arc<TunnelService>, Failure> {
-        let service = Service::new(tunnel.name(), sessions.dialler(tunnel)?, addresses.clone());
-        Ok(service.with_account(self.metrics.account(tunnel.name())).into())
+        let service = Service::new(tunnel.name(), sessions.dialler(tunnel)?, addresses.clone())
+            .with_limits(config.limits.times())
+            .with_terms(tunnel.terms()?)
+            .with_admission(self.admission.clone())
+            .with_account(self.metrics.account(tunnel.name()));
+        Ok(service.into())
     }
 
     /// Where clients can come, in the order of the configuration.
     pub(crate) fn places(&self) -> Vec<Place> {
-        self.serving.iter().map(Serving::place).collect()
+        self.serving.iter().flat_map(Serving::places).collect()
     }
 
     /// What clients have got addresses from.
@@ -179,18 +199,18 @@ impl Tunnels {
         };
         let (mut kept, mut opened) = (Vec::<GoesOn>::new(), Vec::new());
         for tunnel in config.tunnels() {
-            let service = self.service(&tunnel, sessions, &addresses)?;
-            for asked in tunnel.listen() {
+            let service = self.service(&tunnel, config, sessions, &addresses)?;
+            for asked in tunnel.listen()? {
                 let service = Arc::clone(&service);
                 // A port that the system chose belongs to its tunnel; one that was asked for can go to another.
                 let goes_on = |(index, serving): &(usize, &Serving)| {
                     serving.asked == asked
-                        && (asked.port() != 0 || serving.tunnel == tunnel.name())
+                        && (!is_any_port(&asked) || serving.tunnel == tunnel.name())
                         && kept.iter().all(|kept| kept.index != *index)
                 };
                 match self.serving.iter().enumerate().find(goes_on) {
                     Some((index, _)) => kept.push(GoesOn { index, tunnel: tunnel.clone(), service }),
-                    None => opened.push((Bound::one(&tunnel, asked).await?, service)),
+                    None => opened.push((Bound::one(&tunnel, asked, &self.inherited).await?, service)),
                 }
             }
         }
@@ -202,6 +222,7 @@ impl Tunnels {
         let Change { kept, opened, addresses } = change;
         self.virtual_addresses = config.virtual_addresses.clone();
         self.addresses = addresses;
+        self.admission.set_caps(caps(config));
         let mut before: Vec<_> = std::mem::take(&mut self.serving).into_iter().map(Some).collect();
         let mut changed = Changed { kept: kept.len(), ..Changed::default() };
         for GoesOn { index, tunnel, service } in kept {
@@ -212,11 +233,11 @@ impl Tunnels {
         }
         for gone in before.into_iter().flatten() {
             gone.stop.close();
-            changed.closed.push(gone.place());
+            changed.closed.extend(gone.places());
             self.closed.push(gone.stop);
         }
         for (bound, service) in opened {
-            changed.opened.push(bound.place());
+            changed.opened.extend(bound.places());
             self.add(bound, service);
         }
         changed
@@ -242,24 +263,22 @@ fn address_pool(config: &VirtualAddressesConfig) -> Result<AddressPool, Failure>
     })
 }
 
-fn cannot_listen(error: &BindError) -> Failure {
-    use std::io::ErrorKind;
-    let advice = match error.source.kind() {
-        ErrorKind::AddrInUse if error.address.port() == 4447 => {
-            "Another program has this port, probably i2pd, whose own SOCKS proxy listens there; choose another one with \
-             --listen IP:PORT."
-        }
-        ErrorKind::AddrInUse => {
-            "Another program has this port, perhaps another i2p-socks; stop it, or choose another port with --listen \
-             IP:PORT."
-        }
-        ErrorKind::AddrNotAvailable => {
-            "This machine has no such address; choose one of its own with --listen IP:PORT."
-        }
-        ErrorKind::PermissionDenied => {
-            "Ports below 1024 need privileges; choose a higher one with --listen IP:PORT."
-        }
-        _ => "Choose another address with --listen IP:PORT.",
-    };
-    Failure::run_time(format_args!("{error}. {advice}"))
+/// Whether the system chooses the port.
+fn is_any_port(at: &ListenAt) -> bool {
+    matches!(at, ListenAt::Tcp(address) if address.port() == 0)
+}
+
+/// How many connections there may be, by the configuration and by what this process has file descriptors for.
+fn caps(config: &Config) -> Caps {
+    let descriptors = file_descriptors::raise();
+    let with_router = cfg!(feature = "embedded") && config.router.backend != Backend::Sam;
+    let (caps, asked) = config.limits.caps(file_descriptors::connections(descriptors, with_router));
+    if let Some(asked) = asked {
+        tracing::warn!(
+            "[limits] connections is {asked}, and with {descriptors} file descriptors there can be {}: raise the limit of the \
+             process (LimitNOFILE= in systemd, ulimit -n)",
+            caps.connections
+        );
+    }
+    caps
 }

@@ -5,7 +5,7 @@ use std::{
     time::Duration,
 };
 
-use crate::status::{FailureReport, Report, SessionReport, TunnelReport};
+use crate::status::{FailureReport, OutproxyReport, Report, SessionReport, TunnelReport};
 
 /// The page on this.
 pub(super) fn render(report: &Report) -> String {
@@ -40,6 +40,10 @@ fn write(page: &mut String, report: &Report) -> fmt::Result {
         page.push_str("<p>None: one is built when a client comes.</p>\n");
     }
     report.sessions.iter().try_for_each(|report| session(page, report))?;
+    if !report.outproxies.is_empty() {
+        page.push_str("<h2>Outproxies</h2>\n");
+    }
+    report.outproxies.iter().try_for_each(|report| outproxy(page, report))?;
     page.push_str("<h2>What failed</h2>\n");
     if report.failures.is_empty() {
         page.push_str("<p>Nothing yet.</p>\n");
@@ -89,6 +93,21 @@ fn session(page: &mut String, report: &SessionReport) -> fmt::Result {
         writeln!(page, "<dt>why</dt><dd>{}</dd>", Text(trouble))?;
     }
     write!(page, "<dt>used by</dt><dd>{} requests and streams</dd>\n</dl>\n</article>\n", report.used_by)
+}
+
+fn outproxy(page: &mut String, report: &OutproxyReport) -> fmt::Result {
+    write!(page, "<article>\n<h3>{}</h3>\n", Text(&report.name))?;
+    match report.left_alone_for {
+        None => page.push_str("<p class=\"good\">in use</p>\n"),
+        Some(seconds) => {
+            writeln!(page, "<p class=\"bad\">failed too often, asked again in {}</p>", time(seconds))?;
+        }
+    }
+    write!(
+        page,
+        "<dl>\n<dt>requests</dt><dd>{} asked, {} opened, {} failed through its own doing</dd>\n</dl>\n</article>\n",
+        report.asked, report.opened, report.failed,
+    )
 }
 
 fn failure(page: &mut String, report: &FailureReport) -> fmt::Result {
@@ -161,6 +180,13 @@ mod tests {
             sessions: vec![session],
             max_sessions: 8,
             virtual_addresses: 0,
+            outproxies: vec![OutproxyReport {
+                name: "exit".into(),
+                asked: 3,
+                opened: 1,
+                failed: 2,
+                left_alone_for: Some(60),
+            }],
             failures: Vec::new(),
         };
         let page = render(&report);
@@ -170,6 +196,7 @@ mod tests {
             "{page}"
         );
         assert!(page.contains("running for 1m 1s"), "{page}");
+        assert!(page.contains("<h3>exit</h3>") && page.contains("asked again in 1m"), "{page}");
     }
 
     #[test]

@@ -1,6 +1,7 @@
 //! The configuration: defaults, then the file, then the environment and the command line.
 
 mod admin;
+mod limits;
 mod names;
 mod outproxy;
 mod route;
@@ -18,12 +19,13 @@ use std::{
     sync::Arc,
 };
 
-use i2p_tunnel::{OutproxyDefinition, Routes};
+use i2p_tunnel::{ListenAt, OutproxyDefinition, Routes};
 use serde::Deserialize;
 
 use self::values::ranged;
 pub(crate) use self::{
     admin::{AdminConfig, AdminListen},
+    limits::LimitsConfig,
     names::NamesConfig,
     outproxy::OutproxyConfig,
     route::RouteConfig,
@@ -55,6 +57,8 @@ pub(crate) struct Config {
     pub(crate) outproxy: Vec<OutproxyConfig>,
     /// Where what is not of I2P goes, for all tunnels; none: nowhere.
     pub(crate) route: Vec<RouteConfig>,
+    /// For all tunnels together.
+    pub(crate) limits: LimitsConfig,
     /// The same for all tunnels.
     pub(crate) virtual_addresses: VirtualAddressesConfig,
     /// Pages on how it does.
@@ -110,7 +114,10 @@ impl Config {
             None => Self::default(),
         };
         if !options.listen.is_empty() {
-            config.tunnel = vec![TunnelConfig::at(options.listen.clone())];
+            config.the_tunnel("--listen")?.listen_at(options.listen.clone());
+        }
+        if options.open_to_others {
+            config.the_tunnel("--open-to-others")?.open_to_others();
         }
         if let Some(backend) = options.router {
             config.router.backend = backend;
@@ -123,18 +130,43 @@ impl Config {
         Ok(config)
     }
 
+    /// The one tunnel that the command line is about. What the file says of it counts: it may ask for passwords.
+    fn the_tunnel(&mut self, option: &str) -> Result<&mut TunnelConfig, Failure> {
+        if self.tunnel.is_empty() {
+            self.tunnel.push(TunnelConfig::default());
+        }
+        match &mut self.tunnel[..] {
+            [tunnel] => Ok(tunnel),
+            tunnels => Err(Failure::usage(format_args!(
+                "{option} does not say which of the {} tunnels of the configuration file it is about: write it there",
+                tunnels.len()
+            ))),
+        }
+    }
+
     /// What no single value can be wrong about.
     fn check(&self) -> Result<(), Failure> {
         let tunnels = self.tunnels();
         let mut seen = Vec::new();
-        // Port 0 is another one each time.
-        for address in tunnels.iter().flat_map(TunnelConfig::listen).filter(|address| address.port() != 0) {
-            if seen.contains(&address) {
-                return Err(Failure::usage(format_args!(
-                    "{address} is to be listened on twice: give each address once"
-                )));
+        for tunnel in &tunnels {
+            let places = tunnel.listen()?;
+            tunnel.check_open(&places)?;
+            for at in places {
+                // Port 0 is another one each time.
+                if matches!(&at, ListenAt::Tcp(address) if address.port() == 0) {
+                    continue;
+                }
+                let at = at.to_string();
+                if seen.contains(&at) {
+                    return Err(Failure::usage(format_args!(
+                        "{at} is to be listened on twice: give each address once"
+                    )));
+                }
+                seen.push(at);
             }
-            seen.push(address);
+        }
+        if let Some(mistake) = self.limits.mistake() {
+            return Err(Failure::usage(mistake));
         }
         for (index, tunnel) in tunnels.iter().enumerate() {
             if tunnels.iter().take(index).any(|other| other.name() == tunnel.name()) {
@@ -252,7 +284,7 @@ mod tests {
     use std::time::Duration;
 
     use i2p_sam::Identity;
-    use i2p_tunnel::{Isolate, PoolOptions, Tunnel};
+    use i2p_tunnel::{Authentication, Caps, Isolate, Limits, PoolOptions, Protocols, Tunnel};
 
     use super::*;
 
@@ -263,7 +295,15 @@ mod tests {
         assert_eq!(config.router.sam.as_str(), "127.0.0.1:7656");
         assert_eq!(config.router.network_id, 2);
         let [tunnel] = &config.tunnels()[..] else { panic!("one tunnel") };
-        assert_eq!((tunnel.name(), tunnel.listen()), ("default", vec!["127.0.0.1:4450".parse().unwrap()]));
+        assert_eq!(tunnel.name(), "default");
+        assert_eq!(tunnel.listen().unwrap(), ["127.0.0.1:4450".parse().unwrap()]);
+        let terms = tunnel.terms().unwrap();
+        assert_eq!((terms.protocols, terms.extended_errors), (Protocols::default(), false));
+        assert!(matches!(terms.authentication, Authentication::Isolation) && !tunnel.may_be_open());
+        assert_eq!(config.limits.times(), Limits::default());
+        let possible = NonZeroUsize::new(100_000).unwrap();
+        let caps = Caps { connections: 65_536, per_client: None, per_tunnel: None };
+        assert_eq!(config.limits.caps(possible), (caps, None));
         assert_eq!((tunnel.tunnel().isolate, tunnel.tunnel().dedicated), (Isolate::default(), None));
         assert_eq!((config.session.length, config.session.quantity), (3, 2));
         let pool = config.session.pool(config.shared_sessions().unwrap());
@@ -296,13 +336,60 @@ mod tests {
         assert_eq!((pool.idle_close, pool.warm_spares), (Some(Duration::from_secs(5400)), 2));
         assert_eq!((pool.delay_open, pool.identity), (true, Identity::Same));
         let [a, b] = &config.tunnels()[..] else { panic!("two tunnels") };
-        assert_eq!(a.listen().iter().map(SocketAddr::port).collect::<Vec<_>>(), [1, 2]);
+        let expected: Vec<ListenAt> = vec!["127.0.0.1:1".parse().unwrap(), "[::1]:2".parse().unwrap()];
+        assert_eq!(a.listen().unwrap(), expected);
         let Tunnel { isolate, dedicated, .. } = a.tunnel();
         let all = isolate.client && isolate.socks_auth && isolate.listener && isolate.dest_host;
         assert!(all && isolate.dest_port && isolate.protocol);
         assert_eq!(dedicated.as_deref(), Some("a"));
         assert_eq!((b.key, b.tunnel().isolate), (KeyMode::Persistent, Isolate::NOTHING));
         assert_eq!(b.tunnel().dedicated.as_deref(), Some("b"));
+    }
+
+    #[test]
+    fn all_keys_about_clients() {
+        let dir = tempfile::tempdir().unwrap();
+        let users = dir.path().join("users");
+        fs::write(&users, i2p_tunnel::Users::entry("anna", b"secret").unwrap()).unwrap();
+        let config = Config::parse(&format!(
+            "[limits]\nconnections = 500\nper-client = 10\nper-tunnel = 20\nhandshake = '1s'\ndial = '2s'\n\
+             half-close = '3s'\nlinger = '4s'\nidle = '5s'\nkeepalive = '6s'\nuser-timeout = '0'\n\
+             [[tunnel]]\nlisten = ['0.0.0.0:1', 'fd:some.socket', 'unix:/run/socks']\nunix-mode = '0660'\n\
+             unix-group = '12'\nprotocols = ['socks5', 'http-connect']\nauth = 'required'\n\
+             users-file = '{}'\nextended-errors = true\n\
+             [[tunnel]]\nname = 'b'\nlisten = ['0.0.0.0:2']\nopen-to-others = true\n",
+            users.display()
+        ))
+        .unwrap();
+        config.check().unwrap();
+        let [a, b] = &config.tunnels()[..] else { panic!("two tunnels") };
+        let places: Vec<_> = a.listen().unwrap().iter().map(ToString::to_string).collect();
+        assert_eq!(places, ["0.0.0.0:1", "fd:some.socket", "unix:/run/socks"]);
+        #[cfg(unix)]
+        {
+            let file = i2p_tunnel::SocketFile { path: "/run/socks".into(), mode: 0o660, group: Some(12) };
+            assert_eq!(a.listen().unwrap()[2], ListenAt::Unix(file));
+        }
+        let terms = a.terms().unwrap();
+        let protocols = Protocols { socks5: true, http_connect: true, ..Protocols::NONE };
+        assert_eq!((terms.protocols, terms.extended_errors), (protocols, true));
+        assert!(matches!(terms.authentication, Authentication::Required(users) if users.len() == 1));
+        assert!(a.may_be_open() && a.asks_for_passwords() && b.may_be_open() && !b.asks_for_passwords());
+        let seconds = Duration::from_secs;
+        let times = Limits {
+            handshake: seconds(1),
+            dial: seconds(2),
+            half_close: seconds(3),
+            linger: seconds(4),
+            idle: Some(seconds(5)),
+            keepalive: Some(seconds(6)),
+            user_timeout: None,
+        };
+        assert_eq!(config.limits.times(), times);
+        let caps = |connections| Caps { connections, per_client: Some(10), per_tunnel: Some(20) };
+        let possible = |number| NonZeroUsize::new(number).unwrap();
+        assert_eq!(config.limits.caps(possible(1000)), (caps(500), None));
+        assert_eq!(config.limits.caps(possible(300)), (caps(300), Some(500)), "and it is said");
     }
 
     #[test]
@@ -332,6 +419,20 @@ mod tests {
             ("[[tunnel]]\nlisten = []", "has to listen somewhere"),
             ("[tunnel]\nlisten = ['127.0.0.1:1']", "line 1, column 1"),
             ("[session]\nlength = 1\nlength = 2", "line 3"),
+            ("[[tunnel]]\nlisten = ['fd:']", "expected fd:NAME"),
+            ("[[tunnel]]\nlisten = ['fd:a b']", "expected fd:NAME"),
+            ("[[tunnel]]\nunix-mode = '0999'", "expected permissions"),
+            ("[[tunnel]]\nunix-mode = '1777'", "expected permissions"),
+            ("[[tunnel]]\nunix-mode = 600", "line 2, column 13"),
+            ("[[tunnel]]\nprotocols = []", "has to speak something"),
+            (
+                "[[tunnel]]\nprotocols = ['http']",
+                "expected one of `socks4`, `socks4a`, `socks5`, `http-connect`",
+            ),
+            ("[[tunnel]]\nauth = 'none'", "expected `isolation` or `required`"),
+            ("[limits]\nconnections = 0", "line 2, column 15"),
+            ("[limits]\nhandshake = '0'", "more than nothing"),
+            ("[limits]\nidle = 'x'", "expected a time such as"),
         ] {
             let error = Config::parse(text).unwrap_err().to_string();
             assert!(error.contains(says), "{text:?} says\n{error}");
@@ -349,6 +450,18 @@ mod tests {
                 "listened on twice",
             ),
             (format!("{persistent}isolate = ['client']\n"), "write isolate = []"),
+            ("[[tunnel]]\nlisten = ['0.0.0.0:1']\n".into(), "open-to-others = true"),
+            (
+                "[[tunnel]]\nlisten = ['127.0.0.1:1', '[::ffff:192.0.2.1]:1']\n".into(),
+                "auth = \\\"required\\\"",
+            ),
+            ("[[tunnel]]\nauth = 'required'\n".into(), "needs a users-file"),
+            ("[[tunnel]]\nusers-file = '/x'\n".into(), "lets everybody in"),
+            ("[[tunnel]]\nlisten = ['fd:a', 'fd:a']\n".into(), "listened on twice"),
+            ("[limits]\nkeepalive = '1s'\n".into(), "keepalive is not between 4s and 9h 6m 7s"),
+            ("[limits]\nuser-timeout = '2days'\n".into(), "user-timeout is not between"),
+            #[cfg(unix)]
+            ("[[tunnel]]\nunix-group = 'no such group'\n".into(), "no group"),
             (
                 "[[outproxy]]\nname = 'a'\nat = 'a.i2p'\nprotocol = 'socks5'\n".repeat(2),
                 "two outproxies are called a",

@@ -1,11 +1,15 @@
 //! `[[tunnel]]`: one SOCKS tunnel.
 
-use std::net::{Ipv4Addr, SocketAddr};
+use std::{
+    net::{Ipv4Addr, SocketAddr},
+    path::PathBuf,
+};
 
-use i2p_tunnel::{Isolate, Tunnel};
+use i2p_tunnel::{Authentication, Isolate, ListenAt, Protocols, Terms, Tunnel, Users};
 use serde::Deserialize;
 
-use super::values::ListenAddress;
+use super::values::{FileMode, ListenAddress};
+use crate::{exit::Failure, listening::open_to_others};
 
 /// `[[tunnel]]`.
 #[derive(Debug, Clone, Default, Deserialize)]
@@ -21,6 +25,63 @@ pub(crate) struct TunnelConfig {
     pub(crate) key: KeyMode,
     /// What keeps its clients apart.
     pub(super) isolate: IsolateFields,
+    /// Who may connect to its Unix sockets.
+    pub(super) unix_mode: Option<FileMode>,
+    /// The group of its Unix sockets, by name or number; none: that of the process.
+    pub(super) unix_group: Option<String>,
+    /// Whether everybody who can reach it may use it.
+    pub(super) open_to_others: bool,
+    /// What its clients may speak.
+    pub(super) protocols: ProtocolSet,
+    /// What its clients have to say of themselves.
+    pub(super) auth: Auth,
+    /// Its users, where they need passwords.
+    pub(super) users_file: Option<PathBuf>,
+    /// Whether SOCKS5 clients are told more than RFC 1928 has codes for.
+    pub(super) extended_errors: bool,
+}
+
+/// `protocols`; not given, all.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
+#[serde(try_from = "Vec<Protocol>")]
+pub(super) struct ProtocolSet(Protocols);
+
+/// One of `protocols`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+enum Protocol {
+    Socks4,
+    Socks4a,
+    Socks5,
+    HttpConnect,
+}
+
+impl TryFrom<Vec<Protocol>> for ProtocolSet {
+    type Error = &'static str;
+
+    fn try_from(protocols: Vec<Protocol>) -> Result<Self, Self::Error> {
+        if protocols.is_empty() {
+            return Err("a tunnel has to speak something");
+        }
+        let has = |protocol| protocols.contains(&protocol);
+        Ok(Self(Protocols {
+            socks4: has(Protocol::Socks4),
+            socks4a: has(Protocol::Socks4a),
+            socks5: has(Protocol::Socks5),
+            http_connect: has(Protocol::HttpConnect),
+        }))
+    }
+}
+
+/// `auth`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub(super) enum Auth {
+    /// Credentials say who a client is.
+    #[default]
+    Isolation,
+    /// And whether it may come in.
+    Required,
 }
 
 /// `name`: letters, digits and hyphens, since files are called by it.
@@ -110,7 +171,8 @@ pub(super) struct Listen(pub(super) Vec<ListenAddress>);
 
 impl Default for Listen {
     fn default() -> Self {
-        Self(vec![ListenAddress::from(SocketAddr::from((Ipv4Addr::LOCALHOST, 4450)))])
+        let address = SocketAddr::from((Ipv4Addr::LOCALHOST, 4450));
+        Self(vec![ListenAddress(address.into())])
     }
 }
 
@@ -123,9 +185,14 @@ impl TryFrom<Vec<ListenAddress>> for Listen {
 }
 
 impl TunnelConfig {
-    /// The one tunnel of the command line.
-    pub(super) fn at(addresses: Vec<ListenAddress>) -> Self {
-        Self { listen: Listen(addresses), ..Self::default() }
+    /// Where the command line wants it to listen.
+    pub(super) fn listen_at(&mut self, addresses: Vec<ListenAddress>) {
+        self.listen = Listen(addresses);
+    }
+
+    /// What the command line says of it.
+    pub(super) fn open_to_others(&mut self) {
+        self.open_to_others = true;
     }
 
     /// What it is called.
@@ -134,8 +201,67 @@ impl TunnelConfig {
     }
 
     /// Where it listens.
-    pub(crate) fn listen(&self) -> Vec<SocketAddr> {
-        self.listen.0.iter().copied().map(SocketAddr::from).collect()
+    pub(crate) fn listen(&self) -> Result<Vec<ListenAt>, Failure> {
+        #[cfg(unix)]
+        let group = self.unix_group.as_deref().map(|group| self.group(group)).transpose()?;
+        let places = self.listen.0.iter().map(|ListenAddress(at)| match at.clone() {
+            #[cfg(unix)]
+            ListenAt::Unix(file) => {
+                let mode = self.unix_mode.map_or(file.mode, |FileMode(mode)| mode);
+                ListenAt::Unix(i2p_tunnel::SocketFile { mode, group, ..file })
+            }
+            at => at,
+        });
+        Ok(places.collect())
+    }
+
+    /// The number of a group.
+    #[cfg(unix)]
+    fn group(&self, group: &str) -> Result<u32, Failure> {
+        if let Ok(number) = group.parse() {
+            return Ok(number);
+        }
+        match nix::unistd::Group::from_name(group) {
+            Ok(Some(found)) => Ok(found.gid.as_raw()),
+            _ => Err(Failure::usage(format_args!(
+                "tunnel {}: this machine has no group {group:?}: give unix-group one that it has",
+                self.name()
+            ))),
+        }
+    }
+
+    /// Whether other machines may be let in.
+    pub(crate) fn may_be_open(&self) -> bool {
+        self.open_to_others || self.asks_for_passwords()
+    }
+
+    /// Whether only users are let in.
+    pub(crate) fn asks_for_passwords(&self) -> bool {
+        self.auth == Auth::Required
+    }
+
+    /// Whom it serves. Reads the users file.
+    pub(crate) fn terms(&self) -> Result<Terms, Failure> {
+        let authentication = match &self.users_file {
+            Some(file) => Authentication::Required(self.users(file)?),
+            None => Authentication::Isolation,
+        };
+        let ProtocolSet(protocols) = self.protocols;
+        Ok(Terms { protocols, authentication, extended_errors: self.extended_errors, status_page: None })
+    }
+
+    fn users(&self, file: &std::path::Path) -> Result<Users, Failure> {
+        let (tunnel, shown) = (self.name(), file.display());
+        let users = Users::load(file).map_err(|error| {
+            Failure::usage(format_args!("tunnel {tunnel}: the users file {shown} cannot be used: {error}"))
+        })?;
+        if users.is_empty() {
+            return Err(Failure::usage(format_args!(
+                "tunnel {tunnel}: the users file {shown} has no users, so that nobody could connect: add lines that \
+                 i2p-socks passwd makes"
+            )));
+        }
+        Ok(users)
     }
 
     /// How it uses sessions.
@@ -165,8 +291,33 @@ impl TunnelConfig {
         }
     }
 
+    /// Refused: what other machines can reach, and nobody said that they may.
+    pub(super) fn check_open(&self, places: &[ListenAt]) -> Result<(), Failure> {
+        let open = |at: &&ListenAt| matches!(at, ListenAt::Tcp(address) if !address.ip().to_canonical().is_loopback());
+        match places.iter().find(open) {
+            Some(at) if !self.may_be_open() => Err(open_to_others(self.name(), at)),
+            _ => Ok(()),
+        }
+    }
+
     /// What its values contradict each other in.
     pub(super) fn contradiction(&self) -> Option<String> {
+        match (self.auth, &self.users_file) {
+            (Auth::Required, None) => {
+                return Some(format!(
+                    "tunnel {}: auth = \"required\" needs a users-file, with lines that i2p-socks passwd makes",
+                    self.name()
+                ));
+            }
+            (Auth::Isolation, Some(_)) => {
+                return Some(format!(
+                    "tunnel {}: its users-file lets everybody in as long as auth is not \"required\"; write that, or no \
+                     users-file",
+                    self.name()
+                ));
+            }
+            _ => {}
+        }
         (self.key == KeyMode::Persistent && self.isolate() != Isolate::NOTHING).then(|| {
             format!(
                 "tunnel {}: persistent keys are one identity, which clients that are kept apart cannot share; write isolate = \

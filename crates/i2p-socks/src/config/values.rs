@@ -1,7 +1,8 @@
 //! Values of a form of their own.
 
-use std::{net::SocketAddr, str::FromStr, time::Duration};
+use std::{str::FromStr, time::Duration};
 
+use i2p_tunnel::ListenAt;
 use serde::{Deserialize, Deserializer, de::Error as _};
 
 /// `backend`: how I2P is reached.
@@ -58,29 +59,16 @@ impl TryFrom<String> for BridgeAddress {
     }
 }
 
-/// `IP:PORT` to listen on. Port 0 is "any free one".
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+/// `IP:PORT`, `unix:/PATH` or `fd:NAME` to listen on. Port 0 is "any free one".
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 #[serde(try_from = "String")]
-pub(crate) struct ListenAddress(SocketAddr);
-
-impl From<SocketAddr> for ListenAddress {
-    fn from(address: SocketAddr) -> Self {
-        Self(address)
-    }
-}
-
-impl From<ListenAddress> for SocketAddr {
-    fn from(address: ListenAddress) -> Self {
-        address.0
-    }
-}
+pub(crate) struct ListenAddress(pub(super) ListenAt);
 
 impl FromStr for ListenAddress {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {
-        let expected = "expected IP:PORT, such as 127.0.0.1:4450 or [::1]:4450";
-        text.parse().map(Self).map_err(|_| expected.to_owned())
+        text.parse().map(Self).map_err(|error: &str| error.to_owned())
     }
 }
 
@@ -108,6 +96,39 @@ impl TryFrom<String> for OptionalTime {
             Ok(Duration::ZERO) => Ok(Self(None)),
             Ok(time) => Ok(Self(Some(time))),
             Err(error) => Err(format!("{error}; expected a time such as 30m, 1h 30m or 90s, or 0 for never")),
+        }
+    }
+}
+
+/// A time such as `30s`, of more than nothing.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(try_from = "String")]
+pub(crate) struct Time(pub(crate) Duration);
+
+impl TryFrom<String> for Time {
+    type Error = String;
+
+    fn try_from(text: String) -> Result<Self, String> {
+        match humantime::parse_duration(&text) {
+            Ok(time) if time > Duration::ZERO => Ok(Self(time)),
+            _ => Err("expected a time of more than nothing, such as 30s or 2m".to_owned()),
+        }
+    }
+}
+
+/// Permissions as chmod takes them: `0660`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(try_from = "String")]
+pub(crate) struct FileMode(pub(crate) u32);
+
+impl TryFrom<String> for FileMode {
+    type Error = &'static str;
+
+    fn try_from(text: String) -> Result<Self, Self::Error> {
+        let octal = (3..=4).contains(&text.len()) && text.bytes().all(|byte| (b'0'..=b'7').contains(&byte));
+        match u32::from_str_radix(&text, 8) {
+            Ok(mode) if octal && mode <= 0o777 => Ok(Self(mode)),
+            _ => Err("expected permissions such as \"0600\" or \"0660\""),
         }
     }
 }

@@ -9,10 +9,10 @@ use std::{
     time::Instant,
 };
 
-use i2p_tunnel::{AddressPool, Metrics, SessionPool, SessionStatus, metrics::Moment};
+use i2p_tunnel::{AddressPool, Metrics, Outproxies, SessionPool, SessionStatus, metrics::Moment};
 use tokio::sync::watch;
 
-pub(crate) use self::report::{FailureReport, Report, SessionReport, TunnelReport};
+pub(crate) use self::report::{FailureReport, OutproxyReport, Report, SessionReport, TunnelReport};
 use crate::tunnels::Place;
 
 /// What the proxy is at.
@@ -49,6 +49,8 @@ pub(crate) struct Current {
     pub(crate) max_sessions: usize,
     /// Its virtual addresses.
     pub(crate) addresses: Option<AddressPool>,
+    /// Its ways out of I2P.
+    pub(crate) outproxies: Outproxies,
 }
 
 /// A pool, and the tunnel that has it for itself, if one has.
@@ -114,7 +116,7 @@ impl Board {
     /// Where a browser of this machine finds a SOCKS listener.
     pub(crate) fn socks(&self) -> Option<SocketAddr> {
         let current = self.current();
-        let addresses = || current.places.iter().map(|place| place.address);
+        let addresses = || current.places.iter().filter_map(|place| place.address.tcp());
         let here = addresses().find(|address| address.ip().is_loopback()).or_else(|| addresses().next())?;
         // A listener on all addresses is on this machine's own, too.
         let all = here.ip().is_unspecified();
@@ -130,11 +132,14 @@ impl Board {
     /// What is counted, as Prometheus reads it.
     pub(crate) fn encode_metrics(&self) -> String {
         let current = self.current().clone();
+        let outproxies = current.outproxies.status().into_iter();
+        let outproxies =
+            outproxies.map(|status| (status.name.as_ref().to_owned(), status.ejected_for.is_none()));
         self.0.metrics.encode(&Moment {
             sessions: current.pools.iter().flat_map(|owned| owned.pool.sessions()).collect(),
             max_sessions: current.max_sessions,
             virtual_addresses: current.addresses.map_or(0, |addresses| addresses.in_use()),
-            outproxies: Vec::new(),
+            outproxies: outproxies.collect(),
         })
     }
 }

@@ -1,7 +1,7 @@
 use std::time::Duration;
 
 use i2p_sam::SessionState;
-use i2p_tunnel::{RecentFailure, SessionStatus, metrics::state_word};
+use i2p_tunnel::{OutproxyStatus, RecentFailure, SessionStatus, metrics::state_word};
 use serde::{Deserialize, Serialize};
 
 use super::{Board, Current, OwnedPool, Stage};
@@ -24,6 +24,8 @@ pub(crate) struct Report {
     pub(crate) max_sessions: usize,
     /// Virtual addresses that stand for a name.
     pub(crate) virtual_addresses: usize,
+    /// Ways out of I2P.
+    pub(crate) outproxies: Vec<OutproxyReport>,
     /// Failures by kind, the latest first.
     pub(crate) failures: Vec<FailureReport>,
 }
@@ -65,6 +67,21 @@ pub(crate) struct SessionReport {
     /// Why it is not ready.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) trouble: Option<String>,
+}
+
+/// A way out of I2P.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub(crate) struct OutproxyReport {
+    pub(crate) name: String,
+    /// Requests that it was asked for since the start, and streams that it opened.
+    pub(crate) asked: u64,
+    pub(crate) opened: u64,
+    /// Requests that failed through its own doing.
+    pub(crate) failed: u64,
+    /// Seconds for which it is left alone from now on, after failures.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) left_alone_for: Option<u64>,
 }
 
 /// A kind of failure.
@@ -116,7 +133,20 @@ impl Report {
             sessions: current.pools.iter().flat_map(SessionReport::of).collect(),
             max_sessions: current.max_sessions,
             virtual_addresses: current.addresses.as_ref().map_or(0, i2p_tunnel::AddressPool::in_use),
+            outproxies: current.outproxies.status().into_iter().map(OutproxyReport::of).collect(),
             failures,
+        }
+    }
+}
+
+impl OutproxyReport {
+    fn of(status: OutproxyStatus) -> Self {
+        Self {
+            name: status.name.as_ref().to_owned(),
+            asked: status.attempts,
+            opened: status.successes,
+            failed: status.troubles.values().sum(),
+            left_alone_for: status.ejected_for.map(|time| time.as_secs()),
         }
     }
 }

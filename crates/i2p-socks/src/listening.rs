@@ -1,0 +1,85 @@
+//! Where the tunnels listen, and whom that lets in.
+
+use i2p_tunnel::{BindCause, BindError, Inherited, ListenAt, Listeners};
+
+use crate::{config::TunnelConfig, exit::Failure};
+
+/// Listens for a tunnel at one of its places, and warns of what others can reach.
+pub(crate) async fn bind(
+    tunnel: &TunnelConfig,
+    at: &ListenAt,
+    inherited: &Inherited,
+) -> Result<Listeners, Failure> {
+    let listeners = Listeners::bind_or_inherit(std::slice::from_ref(at), inherited)
+        .await
+        .map_err(|error| cannot_listen(&error))?;
+    for address in listeners.addresses().map_err(Failure::run_time)? {
+        if !address.is_open_to_others() {
+            continue;
+        }
+        // What was handed down is known only now.
+        if !tunnel.may_be_open() {
+            return Err(open_to_others(tunnel.name(), &address));
+        }
+        tracing::warn!(
+            "{address} can be reached from other machines: whoever reaches it{} uses I2P in your name, and what they send to \
+             it is not encrypted on the way",
+            if tunnel.asks_for_passwords() { " and has a password" } else { "" }
+        );
+    }
+    Ok(listeners)
+}
+
+/// Why a tunnel does not start that lets other machines in without being told to.
+pub(crate) fn open_to_others(tunnel: &str, address: &impl std::fmt::Display) -> Failure {
+    Failure::usage(format_args!(
+        "tunnel {tunnel}: {address} can be reached from other machines, and whoever reaches it could use I2P in your name. \
+         Listen on 127.0.0.1 or [::1]; or ask for passwords with auth = \"required\" and a users-file; or, if everybody who \
+         can reach it may use it, say open-to-others = true in the tunnel's configuration, or --open-to-others."
+    ))
+}
+
+fn cannot_listen(error: &BindError) -> Failure {
+    Failure::run_time(format_args!("{error}. {}", advice(&error.at, &error.cause)))
+}
+
+fn advice(at: &ListenAt, cause: &BindCause) -> &'static str {
+    use std::io::ErrorKind;
+    match (cause, at) {
+        (BindCause::System(error), ListenAt::Tcp(address)) => match error.kind() {
+            ErrorKind::AddrInUse if address.port() == 4447 => {
+                "Another program has this port, probably i2pd, whose own SOCKS proxy listens there; choose another one with \
+                 --listen IP:PORT."
+            }
+            ErrorKind::AddrInUse => {
+                "Another program has this port, perhaps another i2p-socks; stop it, or choose another port with --listen \
+                 IP:PORT."
+            }
+            ErrorKind::AddrNotAvailable => {
+                "This machine has no such address; choose one of its own with --listen IP:PORT."
+            }
+            ErrorKind::PermissionDenied => {
+                "Ports below 1024 need privileges; choose a higher one with --listen IP:PORT."
+            }
+            _ => "Choose another address with --listen IP:PORT.",
+        },
+        (BindCause::System(error), _) => match error.kind() {
+            ErrorKind::NotFound => "Make the directory of the socket first, or choose another path.",
+            ErrorKind::PermissionDenied => {
+                "The directory of the socket has to be writable for the user that the program runs as, who has to be a \
+                 member of its unix-group."
+            }
+            _ => "Choose another path; sockets have paths of at most 107 bytes.",
+        },
+        (BindCause::InUse, _) => "Stop it, perhaps another i2p-socks, or choose another path.",
+        (BindCause::NotASocket, _) => {
+            "It stays as it is; remove it if nobody needs it, or choose another path."
+        }
+        (BindCause::NotInherited, _) => {
+            "fd:NAME is for sockets of systemd: NAME is FileDescriptorName= of the socket unit, or the unit's own name, such \
+             as fd:i2p-socks.socket; each name can be used once."
+        }
+        (BindCause::NotListening, _) => "The socket unit has to have ListenStream= and Accept=no.",
+        _ => "Choose another place to listen at.",
+    }
+}
