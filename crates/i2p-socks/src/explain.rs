@@ -139,7 +139,7 @@ impl Report {
                     [_] => format!("rule {} sends it to an outproxy", rule + 1),
                     _ => format!(
                         "rule {} sends it to the first of these outproxies that connects; the one that has served the client \
-                         there before goes first, one with repeated troubles last",
+                         there before goes first, one in repeated trouble is left out",
                         rule + 1
                     ),
                 };
@@ -274,7 +274,7 @@ mod tests {
              rule 2 (host *, port 25, reject) is about other ports\n  \
              rule 3 (host *, port 80,443, via exit, tor) decides\n\
              port 80 of it goes out of I2P: rule 3 sends it to the first of these outproxies that connects; the one that has \
-             served the client there before goes first, one with repeated troubles last\n  \
+             served the client there before goes first, one in repeated trouble is left out\n  \
              outproxy exit: HTTP CONNECT, in I2P: exit.example.i2p\n  \
              outproxy tor: SOCKS5, over TCP: 127.0.0.1:9050\n"
         );

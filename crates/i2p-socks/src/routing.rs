@@ -4,7 +4,10 @@ use std::sync::Arc;
 
 use i2p_tunnel::{Outproxies, RoutedDialler, Routes, SamDialler};
 
-use crate::{config::Config, exit::Failure};
+use crate::{
+    config::{Config, OutproxyConfig},
+    exit::Failure,
+};
 
 /// Rules and outproxies, the same for all tunnels.
 #[derive(Default)]
@@ -35,12 +38,12 @@ impl Routing {
     }
 }
 
-/// Says once what it means to have outproxies, and which of them nobody uses.
+/// Says once what it means to have outproxies, and which of them, and of the routes, are never used.
 pub(crate) fn warn(config: &Config) {
     let (used, unused): (Vec<_>, Vec<_>) = config.outproxy.iter().partition(|outproxy| {
         config.route.iter().any(|route| route.outproxies().iter().any(|name| **name == *outproxy.name()))
     });
-    let names = |outproxies: &[&crate::config::OutproxyConfig]| {
+    let names = |outproxies: &[&OutproxyConfig]| {
         outproxies.iter().map(|outproxy| outproxy.name()).collect::<Vec<_>>().join(", ")
     };
     if !used.is_empty() {
@@ -58,6 +61,13 @@ pub(crate) fn warn(config: &Config) {
                 outproxy.name()
             );
         }
+    }
+    for (idle, first) in config.routes().idle() {
+        tracing::warn!(
+            "route {} never decides anything: route {} comes before it and matches all that it matches",
+            idle + 1,
+            first + 1
+        );
     }
     if !unused.is_empty() {
         tracing::warn!("no route names these outproxies, so nothing goes by them: {}", names(&unused));

@@ -34,6 +34,48 @@ fn wrong_usage_and_configuration_exit_with_64() {
 }
 
 #[test]
+fn explain_needs_no_router_and_says_which_route_decides() {
+    let dir = tempfile::tempdir().unwrap();
+    let config = dir.path().join("i2p-socks.toml");
+    let exit = "[[outproxy]]\nname = 'exit'\nat = 'exit.example.i2p'\nprotocol = 'socks5'\n";
+    fs::write(&config, format!("{exit}[[route]]\nport = '80,443'\nvia = ['exit']\n")).unwrap();
+    let config = config.to_str().unwrap();
+    for (host, port, says) in [
+        ("example.com", "443", "port 443 of it goes out of I2P: rule 1 sends it to an outproxy"),
+        ("example.com", "22", "port 22 of it is refused: no rule matches"),
+        ("known.i2p", "443", "port 443 of it goes to I2P"),
+    ] {
+        let (code, stdout, stderr) = output(&["explain", host, port, "--config", config]);
+        assert_eq!((code, stderr.as_str()), (Some(0), ""));
+        assert!(stdout.contains(says), "{stdout}");
+    }
+    let (_, stdout, _) = output(&["explain", "example.com", "443", "--json", "--config", config]);
+    assert!(stdout.contains("\"decision\": \"outproxies\""), "{stdout}");
+    let (code, _, stderr) = output(&["explain", "example.com", "70000"]);
+    assert_eq!(code, Some(64), "{stderr}");
+}
+
+/// A rule that is not followed would send clients where they must not go, or nowhere: nothing starts then.
+#[test]
+fn mistakes_in_routes_and_outproxies_exit_with_64() {
+    let dir = tempfile::tempdir().unwrap();
+    let config = dir.path().join("i2p-socks.toml");
+    let exit = "[[outproxy]]\nname = 'exit'\nat = 'exit.example.i2p'\nprotocol = 'socks5'\n";
+    for (text, says) in [
+        ("[[route]]\nvia = ['exit']\n".to_owned(), "there is no [[outproxy]] of that name"),
+        (exit.repeat(2), "two outproxies are called exit"),
+        (format!("{exit}username = 'x'\npassword-file = '/nonexistent'\n"), "the password file /nonexistent"),
+        (format!("{exit}[[route]]\nhost = '*.i2p'\nvia = ['exit']\n"), "goes to I2P and nowhere else"),
+        ("[[route]]\nport = '80-'\nvia = 'reject'\n".to_owned(), "line 2, column 8"),
+    ] {
+        fs::write(&config, &text).unwrap();
+        let (code, stdout, stderr) = output(&["run", "--config", config.to_str().unwrap()]);
+        assert_eq!(code, Some(64), "{text}\n{stderr}");
+        assert!(stderr.contains(says) && stdout.is_empty(), "{text}\n{stderr}");
+    }
+}
+
+#[test]
 fn help_and_version_are_no_mistakes() {
     let (code, stdout, stderr) = output(&["--help"]);
     assert_eq!((code, stderr.as_str()), (Some(0), ""));

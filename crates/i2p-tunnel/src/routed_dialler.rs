@@ -6,7 +6,7 @@ use tokio::time::{Instant, timeout_at};
 use crate::{
     Client, Datagrams, Dial, Failure, Incoming, Opened, Outproxies, Outside, Routes, SamDialler, Verdict,
     Via,
-    outproxy::{Fault, Request},
+    outproxy::{Asking, Fault, Request},
 };
 
 /// For all that dialling by outproxies takes: less than [`Limits::dial`](crate::Limits::dial), so that what is said is what
@@ -76,9 +76,10 @@ impl RoutedDialler {
         host: Outside<'_>,
     ) -> Result<Opened, Failure> {
         let deadline = Instant::now() + self.limit;
-        let key = (self.sam.isolation_key(client, (target, port)), target.clone());
-        let mut left = self.outproxies.in_order(names, &key).await.into_iter().peekable();
-        let request = Request { host, port, asked: target, client, key: &key.0, sam: &self.sam };
+        let key = self.sam.isolation_key(client, (target, port));
+        let asking = Asking { key, target: target.clone(), names: names.to_vec() };
+        let mut left = self.outproxies.in_order(&asking).await.into_iter().peekable();
+        let request = Request { host, port, asked: target, client, key: &asking.key, sam: &self.sam };
         let mut router = None;
         while let Some(outproxy) = left.next() {
             let rest = deadline.saturating_duration_since(Instant::now());
@@ -90,7 +91,7 @@ impl RoutedDialler {
             let outcome = timeout_at(deadline, outproxy.connect(&request, limit)).await;
             match outcome.unwrap_or(Err(Fault::Declined)) {
                 Ok(opened) => {
-                    self.outproxies.choose(key, &outproxy).await;
+                    self.outproxies.choose(asking, &outproxy).await;
                     return Ok(opened);
                 }
                 Err(Fault::Target(failure)) => return Err(failure),

@@ -175,6 +175,18 @@ async fn a_target_stays_with_the_outproxy_that_served_it() {
     assert_eq!(routed.by("example.com", 80).await.unwrap(), "a", "new identities begin anew");
 }
 
+/// Or a choice by port would hold for the first port only.
+#[tokio::test]
+async fn another_list_of_outproxies_is_another_choice() {
+    let bridge = TestBridge::start().await;
+    let (a, b) = (Exit::start("a", GRANTED).await, Exit::start("b", GRANTED).await);
+    let rules = vec![rule("*", "80", &["a", "b"]), rule("*", "443", &["b", "a"])];
+    let routed = routed(&bridge, rules, vec![a.over_tcp(Socks5), b.over_tcp(Socks5)]).await;
+    for (port, expected) in [(80, "a"), (443, "b"), (80, "a")] {
+        assert_eq!(routed.by("example.com", port).await.unwrap(), expected, "{port}");
+    }
+}
+
 #[tokio::test]
 async fn troubles_in_a_row_leave_an_outproxy_alone_for_longer_each_time() {
     let bridge = TestBridge::start().await;

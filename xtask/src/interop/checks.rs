@@ -9,6 +9,7 @@ use super::{
     addresses,
     curl::{Curl, REFUSED_BY_PROXY},
     i2pd::Network,
+    outproxies::{self, Exits},
     payload,
     proxy::{self, Proxy},
     site::{DOWNLOAD_SEED, PAGE, Site},
@@ -23,7 +24,7 @@ const SOCKS5_ADDRESS: &str = "--socks5";
 
 /// Reply codes of SOCKS5 (RFC 1928 section 6) and SOCKS4.
 const GENERAL_FAILURE: u8 = 1;
-const NOT_ALLOWED: u8 = 2;
+pub(super) const NOT_ALLOWED: u8 = 2;
 const HOST_UNREACHABLE: u8 = 4;
 const TTL_EXPIRED: u8 = 6;
 const SOCKS4_REJECTED: u8 = 91;
@@ -73,6 +74,7 @@ pub(crate) async fn run(
     curl: &Curl,
     network: &mut Network,
     site: &Site,
+    exits: &mut Exits,
     proxy: &mut Proxy,
 ) {
     pages(report, curl, site).await;
@@ -80,6 +82,7 @@ pub(crate) async fn run(
     report.check("5 MB up, the far end's sum is right", upload(curl, site)).await;
     refusals(report, curl).await;
     addresses::run(report, curl, site).await;
+    outproxies::run(report, curl, exits).await;
     report
         .check("two SOCKS5 users are two destinations to the site, one user is one", isolation(curl, site))
         .await;
@@ -156,7 +159,7 @@ async fn refusals(report: &mut Report, curl: &Curl) {
 }
 
 /// curl says "Can't complete SOCKS5 connection to HOST. (CODE)", and "SOCKS4 ... (CODE), reason".
-async fn refused(curl: &Curl, option: &str, url: &str, codes: &[u8]) -> Result<()> {
+pub(super) async fn refused(curl: &Curl, option: &str, url: &str, codes: &[u8]) -> Result<()> {
     let outcome = curl.run(&[option, proxy::ADDRESS, url]).await?;
     ensure!(outcome.code != 0, "it was not refused");
     let said = |code: &u8| outcome.stderr.contains("SOCKS") && outcome.stderr.contains(&format!(" ({code})"));

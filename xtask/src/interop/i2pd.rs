@@ -16,6 +16,8 @@ const ROUTERS: u16 = 6;
 const FLOODFILLS: u16 = 4;
 /// Keys made for the site: more than one, see `super::publish`.
 const SITE_KEYS: usize = 3;
+/// Keys made for the two exits: one more for each, for the same reason.
+const EXIT_KEYS: usize = 4;
 
 /// The keys and names of a site that is yet to be opened.
 pub(crate) struct SiteKey {
@@ -34,6 +36,7 @@ pub(crate) struct Network {
     /// They only carry the traffic of the two.
     _others: Vec<Router>,
     site_keys: Vec<SiteKey>,
+    exit_keys: Vec<SiteKey>,
 }
 
 /// The routers' addresses.
@@ -53,6 +56,10 @@ impl Network {
         for number in 1..=SITE_KEYS {
             site_keys.push(SiteKey::generate(&site_bridge, format!("site-{number}.i2p")).await?);
         }
+        let mut exit_keys = Vec::new();
+        for number in 1..=EXIT_KEYS {
+            exit_keys.push(SiteKey::generate(&site_bridge, format!("exit-{number}.i2p")).await?);
+        }
         introduce_all(&mut routers).await?;
         let client = routers.iter().rev().nth(1).context("no router for the client")?;
         let names: Vec<_> = site_keys.iter().map(|key| (key.host.as_str(), &key.destination)).collect();
@@ -60,7 +67,7 @@ impl Network {
         start_all(&mut routers, "the routers answer").await?;
         let site = routers.pop().context("no router for the site")?;
         let client = routers.pop().context("no router for the client")?;
-        Ok(Self { client, site, _others: routers, site_keys })
+        Ok(Self { client, site, _others: routers, site_keys, exit_keys })
     }
 
     /// The bridge for the proxy.
@@ -76,6 +83,11 @@ impl Network {
     /// Keys for the site, to be tried in turn.
     pub(crate) fn site_keys(&self) -> &[SiteKey] {
         &self.site_keys
+    }
+
+    /// Keys for the exits, reached by their base32 addresses: one each, and one more each.
+    pub(crate) fn exit_keys(&self) -> &[SiteKey] {
+        &self.exit_keys
     }
 
     /// Ends the proxy's router as a crash would.

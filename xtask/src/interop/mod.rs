@@ -9,6 +9,7 @@ mod addresses;
 mod checks;
 mod curl;
 mod i2pd;
+mod outproxies;
 mod payload;
 mod proxy;
 pub(crate) mod sam_conformance;
@@ -26,6 +27,7 @@ use self::{
     checks::Report,
     curl::Curl,
     i2pd::{Network, SiteKey},
+    outproxies::Exits,
     proxy::Proxy,
     site::Site,
 };
@@ -58,7 +60,7 @@ const LEASE_SET: Duration = Duration::from_secs(40);
 
 /// Outside: everything that needs the machine, then the rest of the suite in a namespace.
 pub(crate) fn run(workspace: &Workspace) -> Result<()> {
-    programs::provide(&PROGRAMS, workspace)?;
+    programs::provide(&[&PROGRAMS[..], &outproxies::PROGRAMS].concat(), workspace)?;
     Invocation::typed("cargo build -p i2p-socks --locked --target-dir", workspace.root())
         .arg(workspace.target())
         .run()?;
@@ -92,13 +94,14 @@ fn in_lab(workspace: &Workspace, chore: &str, work: impl AsyncFnOnce(&Path) -> R
 
 /// Starts everything, runs the checks, prints how many of them passed.
 async fn suite(workspace: &Workspace, lab: &Path) -> Result<()> {
-    namespace::set_up(&i2pd::addresses())?;
+    namespace::set_up(&[i2pd::addresses(), outproxies::addresses()].concat())?;
     namespace::route_everything()?;
     let mut network = Network::start(lab).await?;
-    let site = publish(&network).await?;
-    let mut proxy = Proxy::start(&workspace.proxy(), lab, network.client_bridge(), &site).await?;
+    let (site, mut exits) = tokio::try_join!(publish(&network), Exits::start(&network, lab))?;
+    let configuration = proxy::configuration(&site) + &exits.configuration();
+    let mut proxy = Proxy::start(&workspace.proxy(), lab, network.client_bridge(), &configuration).await?;
     let mut report = Report::default();
-    checks::run(&mut report, &Curl::new(lab)?, &mut network, &site, &mut proxy).await;
+    checks::run(&mut report, &Curl::new(lab)?, &mut network, &site, &mut exits, &mut proxy).await;
     if !report.all_passed() {
         eprintln!("\nthe proxy's log:\n{}", proxy.log());
     }

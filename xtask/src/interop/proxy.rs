@@ -37,14 +37,19 @@ pub(crate) struct Proxy {
 
 impl Proxy {
     /// Starts the proxy on a bridge and waits until it says that it is ready.
-    pub(crate) async fn start(program: &Path, lab: &Path, bridge: &Bridge, site: &Site) -> Result<Self> {
-        let configuration = lab.join("i2p-socks.toml");
-        fs::write(&configuration, self::configuration(site))?;
+    pub(crate) async fn start(
+        program: &Path,
+        lab: &Path,
+        bridge: &Bridge,
+        configuration: &str,
+    ) -> Result<Self> {
+        let file = lab.join("i2p-socks.toml");
+        fs::write(&file, configuration)?;
         let log = lab.join("i2p-socks.log");
         let mut process = Command::new(program)
             .args(["run", "--router", "sam", "--sam", bridge.address(), "--listen", ADDRESS])
             .arg("--config")
-            .arg(&configuration)
+            .arg(&file)
             .arg("--state-dir")
             .arg(lab.join("i2p-socks"))
             .stdin(Stdio::null())
@@ -96,7 +101,7 @@ impl Proxy {
 }
 
 /// Tunnels as short as the network is small, and the site by an address.
-fn configuration(site: &Site) -> String {
+pub(super) fn configuration(site: &Site) -> String {
     let b32 = &site.b32;
     format!(
         "[session]\nlength = 1\nquantity = 2\n[virtual-addresses.map]\n\"{STATIC_ADDRESS}\" = \"{b32}\"\n"

@@ -496,7 +496,8 @@ mod tests {
             readme.split("```toml\n").skip(1).filter_map(|rest| rest.split("```").next()).collect();
         assert!(!blocks.is_empty());
         for block in blocks {
-            Config::parse(block).unwrap_or_else(|error| panic!("{block}\n{error}"));
+            let config = Config::parse(block).unwrap_or_else(|error| panic!("{block}\n{error}"));
+            config.check().unwrap_or_else(|error| panic!("{block}\n{error:?}"));
         }
     }
 }

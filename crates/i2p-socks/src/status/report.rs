@@ -133,14 +133,14 @@ impl Report {
             sessions: current.pools.iter().flat_map(SessionReport::of).collect(),
             max_sessions: current.max_sessions,
             virtual_addresses: current.addresses.as_ref().map_or(0, i2p_tunnel::AddressPool::in_use),
-            outproxies: current.outproxies.status().into_iter().map(OutproxyReport::of).collect(),
+            outproxies: current.outproxies.status().iter().map(OutproxyReport::of).collect(),
             failures,
         }
     }
 }
 
 impl OutproxyReport {
-    fn of(status: OutproxyStatus) -> Self {
+    fn of(status: &OutproxyStatus) -> Self {
         Self {
             name: status.name.as_ref().to_owned(),
             asked: status.attempts,

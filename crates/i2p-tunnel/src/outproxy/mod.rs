@@ -20,6 +20,7 @@ use tokio::{
 };
 
 pub(crate) use self::fault::Fault;
+pub(crate) use self::set::Asking;
 pub use self::{
     definition::{OutproxyAt, OutproxyCredentials, OutproxyDefinition, OutproxyProtocol},
     fault::OutproxyTrouble,
@@ -82,7 +83,7 @@ impl Outproxy {
         {
             tracing::warn!(
                 outproxy = %name,
-                "outproxy {name} has failed several times in a row: {}. Others are asked before it for {} s",
+                "outproxy {name} has failed several times in a row: {}. It is left out for {} s, unless all are",
                 trouble.text(),
                 lasts.as_secs()
             );
@@ -117,8 +118,11 @@ impl Outproxy {
         };
         match timeout_at(deadline, ask).await {
             Ok(answer) => opened.first_data = answer?,
-            // It is there; what it was asked for may be slow.
-            Err(_) if line.heard() => return Err(Fault::Declined),
+            // It speaks before it is asked, so it is there; what it was asked for may be slow. A proxy of HTTP says nothing before
+            // it has an answer, and then all of it.
+            Err(_) if self.definition.protocol == OutproxyProtocol::Socks5 && line.heard() => {
+                return Err(Fault::Declined);
+            }
             Err(_) => return Err(silent),
         }
         Ok(opened)

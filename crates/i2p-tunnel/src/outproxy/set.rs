@@ -14,7 +14,15 @@ const UNUSED: Duration = Duration::from_secs(60 * 60);
 #[derive(Clone)]
 pub struct Outproxies {
     all: Arc<[Arc<Outproxy>]>,
-    chosen: Cache<(IsolationKey, Target), Arc<str>>,
+    chosen: Cache<Asking, Arc<str>>,
+}
+
+/// Who asks for what, by a rule with which outproxies: another list of them is another choice, such as one that is made by the port.
+#[derive(Clone, PartialEq, Eq, Hash)]
+pub(crate) struct Asking {
+    pub(crate) key: IsolationKey,
+    pub(crate) target: Target,
+    pub(crate) names: Vec<Arc<str>>,
 }
 
 /// Two outproxies have one name.
@@ -67,12 +75,9 @@ impl Outproxies {
 
     /// Those of a rule, in the order in which they are to be asked for this target: the one that has served it last, then the
     /// rule's order. Those that are left alone are not asked, unless all are: then that for the shortest time goes first.
-    pub(crate) async fn in_order(
-        &self,
-        names: &[Arc<str>],
-        key: &(IsolationKey, Target),
-    ) -> Vec<Arc<Outproxy>> {
-        let all = names.iter().filter_map(|name| self.all.iter().find(|outproxy| outproxy.name() == name));
+    pub(crate) async fn in_order(&self, asking: &Asking) -> Vec<Arc<Outproxy>> {
+        let named = |name| self.all.iter().find(|outproxy| outproxy.name() == name);
+        let all = asking.names.iter().filter_map(named);
         let all = all.map(|outproxy| (outproxy.health.ejected_until(), Arc::clone(outproxy)));
         let (mut out, well): (Vec<_>, Vec<_>) = all.partition(|(until, _)| until.is_some());
         if well.is_empty() {
@@ -80,14 +85,14 @@ impl Outproxies {
             return out.into_iter().map(|(_, outproxy)| outproxy).collect();
         }
         let mut well: Vec<_> = well.into_iter().map(|(_, outproxy)| outproxy).collect();
-        let chosen = self.chosen.get(key).await;
+        let chosen = self.chosen.get(asking).await;
         well.sort_by_key(|outproxy| Some(outproxy.name()) != chosen.as_ref());
         well
     }
 
     /// Remembers who serves a target.
-    pub(crate) async fn choose(&self, key: (IsolationKey, Target), outproxy: &Outproxy) {
-        self.chosen.insert(key, Arc::clone(outproxy.name())).await;
+    pub(crate) async fn choose(&self, asking: Asking, outproxy: &Outproxy) {
+        self.chosen.insert(asking, Arc::clone(outproxy.name())).await;
     }
 }
 
@@ -130,22 +135,25 @@ mod tests {
     #[tokio::test]
     async fn what_is_known_outlives_another_configuration_where_the_definition_is_the_same() {
         let before = Outproxies::new(vec![definition("a", 1), definition("b", 1)]).unwrap();
-        let key = || (IsolationKey::of_tunnel("t".into()), Target::parse(b"example.com").unwrap());
+        let asking = || Asking {
+            key: IsolationKey::of_tunnel("t".into()),
+            target: Target::parse(b"example.com").unwrap(),
+            names: ["c", "a", "b"].map(Arc::from).into(),
+        };
         for outproxy in before.all.iter() {
             outproxy.health.attempt();
             outproxy.health.note::<()>(&Err(Fault::Declined));
-            before.choose(key(), outproxy).await;
+            before.choose(asking(), outproxy).await;
         }
         let after =
             before.replaced_by(vec![definition("c", 1), definition("b", 1), definition("a", 2)]).unwrap();
         let attempts: Vec<_> =
             after.status().into_iter().map(|status| (status.name.to_string(), status.attempts)).collect();
         assert_eq!(attempts, [("c".into(), 0), ("b".into(), 1), ("a".into(), 0)]);
-        let names = ["c".into(), "a".into(), "b".into()];
-        let order = after.in_order(&names, &key()).await;
+        let order = after.in_order(&asking()).await;
         let order: Vec<_> = order.iter().map(|outproxy| &**outproxy.name()).collect();
         assert_eq!(order, ["b", "c", "a"], "who served it last goes first");
         after.renew();
-        assert_eq!(&**after.in_order(&names, &key()).await[0].name(), "c");
+        assert_eq!(&**after.in_order(&asking()).await[0].name(), "c");
     }
 }

@@ -88,6 +88,29 @@ impl HostPattern {
             Pattern::Range(range) => local::is_within(*range),
         }
     }
+
+    /// Whether it covers all that the other one covers, as far as can be told at a glance: being all, or the same.
+    pub(super) fn holds(&self, other: &Self) -> bool {
+        self.0 == Pattern::All || self == other
+    }
+
+    /// Whether there may be local hosts that it covers.
+    pub(super) fn covers_local(&self) -> bool {
+        match &self.0 {
+            Pattern::All | Pattern::Glob(_) => true,
+            Pattern::Below(name) | Pattern::Name(name) => local::is_local_name(name),
+            Pattern::Range(range) => local::touches(*range),
+        }
+    }
+
+    /// Whether there are local hosts that it means.
+    pub(super) fn means_local(&self) -> bool {
+        match &self.0 {
+            Pattern::All | Pattern::Glob(_) => false,
+            Pattern::Below(name) | Pattern::Name(name) => local::is_local_name(name),
+            Pattern::Range(range) => local::is_within(*range),
+        }
+    }
 }
 
 /// All hosts that are not local.

@@ -44,11 +44,14 @@ const RANGES: [IpNet; 20] = [
 pub(super) fn is_local(host: Outside<'_>) -> bool {
     match (host.address(), host.name()) {
         (Some(address), _) => is_within(address.into()),
-        (_, Some(name)) => {
-            name.strip_suffix("localhost").is_some_and(|rest| rest.is_empty() || rest.ends_with('.'))
-        }
+        (_, Some(name)) => is_local_name(name),
         (None, None) => true,
     }
+}
+
+/// `localhost`, and what is below it.
+pub(super) fn is_local_name(name: &str) -> bool {
+    name.strip_suffix("localhost").is_some_and(|rest| rest.is_empty() || rest.ends_with('.'))
 }
 
 /// Whether all of this range is local.
@@ -59,6 +62,11 @@ pub(super) fn is_within(range: IpNet) -> bool {
         _ => false,
     };
     RANGES.iter().any(holds)
+}
+
+/// Whether some of this range is local: of two ranges that meet, one holds the other.
+pub(super) fn touches(range: IpNet) -> bool {
+    is_within(range) || RANGES.iter().any(|local| range.contains(local))
 }
 
 #[cfg(test)]
@@ -130,7 +138,9 @@ mod tests {
             ("::1/128", true),
             ("198.51.100.0/24", false),
         ] {
-            assert_eq!(is_within(range.parse().unwrap()), expected, "{range}");
+            let range: IpNet = range.parse().unwrap();
+            assert_eq!(is_within(range), expected, "{range}");
+            assert_eq!(touches(range), range.to_string() != "198.51.100.0/24", "{range}");
         }
     }
 }

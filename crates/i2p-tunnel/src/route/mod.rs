@@ -90,6 +90,16 @@ impl Rule {
         }
     }
 
+    /// Whether this rule matches all that another one could match after it.
+    fn leaves_nothing_for(&self, later: &Self) -> bool {
+        let spares_local = self.leads_out() && !self.host.means_local() && later.may_match_local();
+        self.host.holds(&later.host) && self.ports.hold(&later.ports) && !spares_local
+    }
+
+    fn may_match_local(&self) -> bool {
+        if self.leads_out() { self.host.means_local() } else { self.host.covers_local() }
+    }
+
     /// A rule that refuses everything refuses local hosts too.
     fn leads_out(&self) -> bool {
         self.via != Via::Reject
@@ -122,6 +132,18 @@ impl Routes {
     #[must_use]
     pub fn rules(&self) -> &[Rule] {
         &self.0
+    }
+
+    /// Rules that never decide, since one before them matches all that they match: pairs of such a rule and the first one that
+    /// does so, counted from 0. Not all can be found; those that are found are sure.
+    #[must_use]
+    pub fn idle(&self) -> Vec<(usize, usize)> {
+        let rules = self.0.iter().enumerate();
+        let before = |(index, rule): (usize, &Rule)| {
+            let first = self.0.iter().take(index).position(|earlier| earlier.leaves_nothing_for(rule));
+            first.map(|first| (index, first))
+        };
+        rules.filter_map(before).collect()
     }
 
     /// Decides which way a request goes. What is of I2P never comes near a rule: see [`Outside::of`].

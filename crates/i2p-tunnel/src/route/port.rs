@@ -18,6 +18,14 @@ impl Ports {
     pub fn contains(&self, port: u16) -> bool {
         self.0.iter().any(|range| range.contains(&port))
     }
+
+    /// Whether a range of these holds each range of the others.
+    pub(super) fn hold(&self, others: &Self) -> bool {
+        let within = |range: &RangeInclusive<u16>| {
+            self.0.iter().any(|own| own.contains(range.start()) && own.contains(range.end()))
+        };
+        others.0.iter().all(within)
+    }
 }
 
 /// All ports.

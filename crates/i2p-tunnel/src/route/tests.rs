@@ -90,6 +90,25 @@ fn local_hosts_are_let_out_by_their_name_only() {
 }
 
 #[test]
+fn rules_that_never_decide() {
+    let routes = Routes::new(vec![
+        rule("*.onion", "1-65535", &["tor"]),
+        rule("*.onion", "80", &["out"]),
+        rule("*", "80-90,443", &["out"]),
+        rule("example.com", "80", &["out"]),
+        rule("example.com", "80,8080", &["out"]),
+        rule("10.0.0.0/8", "80", &["lan"]),
+        rule("localhost", "80", &["lan"]),
+        rule("*", "1-65535", &[]),
+        rule("10.0.0.0/8", "22", &["lan"]),
+    ]);
+    assert_eq!(routes.idle(), [(1, 0), (3, 2), (8, 7)]);
+    let refused_too_late =
+        vec![rule("*", "1-65535", &["out"]), rule("bad.example", "80", &[]), rule("*", "80", &[])];
+    assert_eq!(Routes::new(refused_too_late).idle(), [(1, 0)], "the last one refuses local hosts");
+}
+
+#[test]
 fn a_rule_is_shown_in_one_line() {
     assert_eq!(rule("*", "1-65535", &[]).to_string(), "host *, all ports, reject");
     assert_eq!(rule("*.onion", "80,443", &["a", "b"]).to_string(), "host *.onion, port 80,443, via a, b");
@@ -165,6 +184,25 @@ proptest! {
             let labels: Vec<_> = name.split('.').filter(|label| !label.is_empty()).collect();
             prop_assert!(!matches!(labels.as_slice(), [.., "i2p"] | [.., "i2p", "alt"]), "{}", name);
         }
+    }
+
+    /// What is said to be idle is, whatever is asked for.
+    #[test]
+    fn an_idle_rule_never_decides(
+        rules in prop::collection::vec((0..9_usize, 0..4_usize, any::<bool>()), 2..6), host in 0..9_usize, port in 79..82_u16
+    ) {
+        let patterns = ["*", "*.com", "a.com", ".com", "localhost", "10.0.0.0/8", "10.1.0.0/16", "0.0.0.0/0", "198.51.100.0/24"];
+        let hosts = ["a.com", "b.com", "com", "localhost", "a.localhost", "10.1.0.1", "10.2.0.1", "198.51.100.1", "::1"];
+        let ports = ["1-65535", "80", "79-80", "79,81"];
+        let rules = rules.iter().map(|(host, ports_of, out)| {
+            rule(patterns[*host], ports[*ports_of], if *out { &["out"] } else { &[] })
+        });
+        let routes = Routes::new(rules.collect());
+        let decides = match routes.decide(&Target::parse(hosts[host].as_bytes()).unwrap(), port) {
+            Verdict::Outproxies { rule, .. } | Verdict::Rejected { rule } => Some(rule),
+            _ => None,
+        };
+        prop_assert!(routes.idle().iter().all(|(idle, _)| Some(*idle) != decides));
     }
 
     /// A destination or an address by hash is I2P too.
