@@ -31,6 +31,12 @@ impl Failure {
     }
 }
 
+impl fmt::Display for Failure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.text)
+    }
+}
+
 /// What clap has to say, with our exit code. `--help` and `--version` come this way too and are no errors.
 pub(crate) fn parsed_badly(error: &clap::Error) -> ExitCode {
     // Nobody may be there to read it.

@@ -5,6 +5,7 @@
 
 mod cli;
 mod config;
+mod control;
 #[cfg(feature = "embedded")]
 mod demo;
 mod exit;

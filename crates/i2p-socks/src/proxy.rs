@@ -8,6 +8,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::{
     config::{Config, TunnelConfig},
+    control::{Control, Routes},
     exit::Failure,
     progress::Progress,
     router::Router,
@@ -23,6 +24,10 @@ pub(crate) async fn run(config: &Config, progress: &Progress) -> Result<(), Fail
     let stop = stop_token()?;
     // First what fails at once: a taken port is known before minutes of building tunnels.
     let proxy = Proxy::bind(config).await?;
+    let mut control = take_state_dir(config);
+    if let Some(control) = &mut control {
+        control.serve(Routes::default(), &stop);
+    }
     let Some(router) = stop.run_until_cancelled(Router::find(config, progress)).await else { return Ok(()) };
     let router = router?;
     progress.step(3, BUILDING);
@@ -50,6 +55,23 @@ pub(crate) async fn run(config: &Config, progress: &Progress) -> Result<(), Fail
     }
     serving.await;
     Ok(())
+}
+
+/// Takes the state directory for this proxy. Without it there is no book of names and no control socket, which most can do
+/// without.
+fn take_state_dir(config: &Config) -> Option<Control> {
+    let taken = config.state_dir().map_err(|failure| failure.to_string()).and_then(|state_dir| {
+        Control::take(&state_dir)
+            .map_err(|error| format!("the state directory {} cannot be used: {error}", state_dir.display()))
+    });
+    taken
+        .inspect_err(|error| {
+            tracing::warn!(
+                "{error}. So this proxy has no address book of its own, and no command can speak to it; say with --state-dir \
+                 DIR which directory to use"
+            );
+        })
+        .ok()
 }
 
 /// A proxy that has its ports and not yet its way into I2P. Clients that connect in between wait.

@@ -8,7 +8,10 @@ use std::{
     io::{BufRead, BufReader, Read},
     net::SocketAddr,
     process::{Child, Command, Output, Stdio},
-    sync::{Arc, Mutex},
+    sync::{
+        Arc, LazyLock, Mutex,
+        atomic::{AtomicU32, Ordering::Relaxed},
+    },
     thread,
     time::{Duration, Instant},
 };
@@ -25,6 +28,10 @@ pub(crate) fn i2p_socks(args: &[&str]) -> Command {
     for name in ["LISTEN", "ROUTER", "SAM", "CONFIG", "STATE_DIR"] {
         command.env_remove(format!("I2P_SOCKS_{name}"));
     }
+    // The user's own state is nothing for tests: each process has a directory that is not there yet.
+    static STATE: LazyLock<tempfile::TempDir> = LazyLock::new(|| tempfile::tempdir().unwrap());
+    static NEXT: AtomicU32 = AtomicU32::new(0);
+    command.env("STATE_DIRECTORY", STATE.path().join(NEXT.fetch_add(1, Relaxed).to_string()));
     command
 }
 
