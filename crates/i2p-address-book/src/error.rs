@@ -49,6 +49,9 @@ pub enum BookError {
     /// The name stands for another destination already. Remove or replace it.
     #[error("the name stands for another destination already")]
     NameTaken,
+    /// There are as many subscriptions as [`Limits::max_subscriptions`](crate::Limits::max_subscriptions) allows.
+    #[error("there are too many subscriptions")]
+    TooManySubscriptions,
     /// There are as many names as [`Limits::max_entries`](crate::Limits::max_entries) allows.
     #[error("the address book is full")]
     Full,

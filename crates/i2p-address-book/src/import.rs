@@ -66,7 +66,10 @@ pub struct Report {
     pub conflicts: u64,
     /// Lines that were not followed for another reason.
     pub refused: u64,
-    /// The first hundred of these.
+    /// How many of these were commands with a date in the future: another day they may be followed, if the feed is read
+    /// again.
+    pub early: u64,
+    /// The first hundred of those that were refused.
     pub reasons: Vec<Refused>,
     /// Whether the input ended at [`Limits::max_import_bytes`](crate::Limits::max_import_bytes) and not by itself.
     pub cut: bool,
@@ -75,6 +78,7 @@ pub struct Report {
 impl Report {
     pub(crate) fn refuse(&mut self, line: u64, reason: Refusal) {
         self.refused += 1;
+        self.early += u64::from(reason == Refusal::FromTheFuture);
         if self.reasons.len() < MAX_REFUSED {
             self.reasons.push(Refused { line, reason });
         }

@@ -8,7 +8,7 @@ mod import;
 mod signature;
 mod source;
 
-pub use book::{AddressBook, BookEntry, Conflict, Limits};
+pub use book::{AddressBook, BookEntry, Conflict, FeedState, Limits};
 pub use error::BookError;
 pub use import::{Refusal, Refused, Report};
 pub use source::{FeedName, Source};

@@ -216,7 +216,8 @@ fn commands_of_the_past_and_of_the_future_are_refused() {
     let expired = holder.change("a.i2p", &[("expires", "1700000000")]);
     assert_eq!(refusal(&shelf.import(expired)), Refusal::Expired);
     let future = holder.change("a.i2p", &[("date", "99999999999")]);
-    assert_eq!(refusal(&shelf.import(future)), Refusal::FromTheFuture);
+    let report = shelf.import(future);
+    assert_eq!((refusal(&report), report.early), (Refusal::FromTheFuture, 1));
     assert_eq!(shelf.import(holder.change("a.i2p", &[("expires", "99999999999")])).added, 1);
     assert_eq!(shelf.import(holder.change("a.i2p", &[("action", "update"), ("colour", "red")])).same, 1);
 }

@@ -6,6 +6,7 @@ mod import;
 mod ledger;
 mod open;
 mod record;
+mod subscriptions;
 
 use std::{
     fmt,
@@ -18,6 +19,7 @@ use std::{
 use i2p_name::{B32, Destination, HostName};
 use redb::{Database, ReadableDatabase, ReadableTableMetadata};
 
+pub use self::subscriptions::FeedState;
 use self::{
     ledger::{CONFLICT_ORDER, CONFLICTS, ENTRIES, Ledger, NoRoom, REVERSE, host_name},
     record::{Reader, Record},
@@ -37,6 +39,8 @@ pub struct Limits {
     pub max_conflicts: u64,
     /// Removed names that are remembered, so that no feed brings them back; the oldest go first. Default: 100,000.
     pub max_removed: u64,
+    /// Feeds that are subscribed to. What is known of feeds is kept for twice as many. Default: 100.
+    pub max_subscriptions: u64,
 }
 
 impl Default for Limits {
@@ -47,6 +51,7 @@ impl Default for Limits {
             max_import_bytes: 64 * 1024 * 1024,
             max_conflicts: 10_000,
             max_removed: 100_000,
+            max_subscriptions: 100,
         }
     }
 }

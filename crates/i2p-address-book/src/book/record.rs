@@ -130,14 +130,18 @@ pub(super) fn put_destination(bytes: &mut Vec<u8>, destination: &Destination) {
     bytes.extend(destination.as_bytes());
 }
 
+pub(super) fn put_text(bytes: &mut Vec<u8>, text: &str) {
+    bytes.extend(count(text.len()));
+    bytes.extend(text.as_bytes());
+}
+
 pub(super) fn put_source(bytes: &mut Vec<u8>, source: &Source) {
     let (kind, text) = match source {
         Source::Hand => (0, ""),
         Source::Feed(name) => (1, name.as_str()),
     };
     bytes.push(kind);
-    bytes.extend(count(text.len()));
-    bytes.extend(text.as_bytes());
+    put_text(bytes, text);
 }
 
 /// Takes fields off the front.
@@ -150,7 +154,7 @@ impl<'a> Reader<'a> {
         Some(taken)
     }
 
-    fn array<const N: usize>(&mut self) -> Option<[u8; N]> {
+    pub(super) fn array<const N: usize>(&mut self) -> Option<[u8; N]> {
         self.take(N)?.try_into().ok()
     }
 
@@ -171,6 +175,12 @@ impl<'a> Reader<'a> {
         let [kind] = self.array()?;
         let length = self.u16()?;
         Some((kind, self.take(length.into())?))
+    }
+
+    /// Text with its length in front.
+    pub(super) fn text(&mut self) -> Option<&'a str> {
+        let length = self.u16()?;
+        core::str::from_utf8(self.take(length.into())?).ok()
     }
 
     pub(super) fn source(&mut self) -> Option<Source> {
