@@ -30,7 +30,7 @@ pub use isolation::{Client, ClientAddress, ClientCredentials, Isolate, Isolation
 pub use limits::{Limits, SessionLimits};
 pub use listener::{BindError, Listeners, serve};
 pub use pool::{Lease, PoolFull, PoolOptions, SessionPool, SessionStatus, Wait};
-pub use resolver::{NameSource, Resolver, ResolverTimes};
+pub use resolver::{LastResort, NameSource, Resolver, ResolverTimes};
 pub use sam_dialler::{SamDialler, Tunnel};
 pub use service::Service;
 pub use socket::Socket;

@@ -1,6 +1,10 @@
 use std::{
     collections::HashMap,
-    sync::Arc,
+    pin::Pin,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering::Relaxed},
+    },
     time::{Duration, Instant},
 };
 
@@ -24,7 +28,7 @@ impl NameSource for HashMap<HostName, I2pName> {
     }
 }
 
-/// How long answers of the router are believed.
+/// How long answers are believed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct ResolverTimes {
     /// That a name has this destination.
@@ -39,22 +43,43 @@ impl Default for ResolverTimes {
     }
 }
 
-/// Finds the destinations of host names: in its sources, in their order, and then at the router, whose answers it remembers.
-/// However many ask for one name at once, the router is asked once.
+/// Somebody far away who may know a name that nobody else knows, such as a jump service.
+pub trait LastResort: Send + Sync + 'static {
+    /// What a name stands for; nothing, if that is not to be found out. Takes as long as a client can wait, at the most.
+    fn find<'a>(&'a self, name: &'a HostName) -> Pin<Box<dyn Future<Output = Option<I2pName>> + Send + 'a>>;
+}
+
+/// Finds the destinations of host names: in its sources, in their order, then at the router, then at its last resort, and
+/// remembers what was found. However many ask for one name at once, it is looked for once.
 ///
 /// Names are remembered for all clients together: a name has one destination, whoever asks. Clones share what they remember.
 #[derive(Clone)]
 pub struct Resolver {
     sources: Arc<[Arc<dyn NameSource>]>,
     router: bool,
-    answers: Cache<HostName, Answer>,
+    last_resort: Option<Arc<dyn LastResort>>,
+    answers: Cache<Key, Answer>,
+    /// Counts what was forgotten. Answers are kept under the number that was there before anybody was asked, so that one
+    /// that was on its way meanwhile is not believed.
+    generation: Arc<AtomicU64>,
 }
 
-/// What the router said. Shared, since it is handed out again and again.
+type Key = (u64, HostName);
+
+/// What was found. Shared, since it is handed out again and again.
 #[derive(Debug, Clone)]
 enum Answer {
     Known(Arc<I2pName>),
     Unknown,
+}
+
+impl Answer {
+    fn found(self) -> Option<Arc<I2pName>> {
+        match self {
+            Self::Known(found) => Some(found),
+            Self::Unknown => None,
+        }
+    }
 }
 
 impl Resolver {
@@ -62,7 +87,18 @@ impl Resolver {
     #[must_use]
     pub fn new(sources: Vec<Arc<dyn NameSource>>, router: bool, times: ResolverTimes) -> Self {
         let answers = Cache::builder().max_capacity(REMEMBERED).expire_after(Expire(times)).build();
-        Self { sources: sources.into(), router, answers }
+        Self { sources: sources.into(), router, last_resort: None, answers, generation: Arc::default() }
+    }
+
+    /// With somebody to ask for what nobody else knows.
+    #[must_use]
+    pub fn with_last_resort(self, last_resort: Arc<dyn LastResort>) -> Self {
+        Self { last_resort: Some(last_resort), ..self }
+    }
+
+    /// Forgets all that it remembers. To be called when a source has changed.
+    pub fn forget(&self) {
+        self.generation.fetch_add(1, Relaxed);
     }
 
     /// The destination of a name; nothing, if nobody knows it. `ask` asks the router, and is run at most once for all who
@@ -75,36 +111,45 @@ impl Resolver {
         name: &HostName,
         ask: impl Future<Output = Result<Option<I2pName>, E>> + Send,
     ) -> Result<Option<Arc<I2pName>>, E> {
-        if let Some(found) = self.sources.iter().find_map(|source| source.find(name)) {
-            return Ok(Some(Arc::new(found)));
-        }
-        if !self.router {
-            return Ok(None);
-        }
-        match self.answers.get(name).await {
-            Some(Answer::Known(found)) => return Ok(Some(found)),
-            Some(Answer::Unknown) => return Ok(None),
-            None => {}
+        let key = (self.generation.load(Relaxed), name.clone());
+        if let Some(answer) = self.answers.get(&key).await {
+            return Ok(answer.found());
         }
         // Boxed, since every connection would have room for it otherwise, a hundred kilobytes, at all times.
-        Box::pin(self.ask_once(name, Box::pin(ask))).await
+        Box::pin(self.find_once(&key, Box::pin(ask))).await
     }
 
-    async fn ask_once<E: Clone + Send + Sync + 'static>(
+    async fn find_once<E: Clone + Send + Sync + 'static>(
+        &self,
+        key: &Key,
+        ask: impl Future<Output = Result<Option<I2pName>, E>> + Send,
+    ) -> Result<Option<Arc<I2pName>>, E> {
+        let find = async {
+            let found = self.find(&key.1, ask).await?;
+            Ok(found.map_or(Answer::Unknown, |found| Answer::Known(Arc::new(found))))
+        };
+        match self.answers.try_get_with_by_ref(key, find).await {
+            Ok(answer) => Ok(answer.found()),
+            Err(error) => Err(E::clone(&error)),
+        }
+    }
+
+    async fn find<E>(
         &self,
         name: &HostName,
         ask: impl Future<Output = Result<Option<I2pName>, E>> + Send,
-    ) -> Result<Option<Arc<I2pName>>, E> {
-        let ask = async {
-            Ok(match ask.await? {
-                Some(found) => Answer::Known(Arc::new(found)),
-                None => Answer::Unknown,
-            })
-        };
-        match self.answers.try_get_with_by_ref(name, ask).await {
-            Ok(Answer::Known(found)) => Ok(Some(found)),
-            Ok(Answer::Unknown) => Ok(None),
-            Err(error) => Err(E::clone(&error)),
+    ) -> Result<Option<I2pName>, E> {
+        if let Some(found) = self.sources.iter().find_map(|source| source.find(name)) {
+            return Ok(Some(found));
+        }
+        if self.router
+            && let Some(found) = ask.await?
+        {
+            return Ok(Some(found));
+        }
+        match &self.last_resort {
+            Some(last_resort) => Ok(last_resort.find(name).await),
+            None => Ok(None),
         }
     }
 }
@@ -125,8 +170,8 @@ impl std::fmt::Debug for Resolver {
 
 struct Expire(ResolverTimes);
 
-impl Expiry<HostName, Answer> for Expire {
-    fn expire_after_create(&self, _: &HostName, answer: &Answer, _: Instant) -> Option<Duration> {
+impl Expiry<Key, Answer> for Expire {
+    fn expire_after_create(&self, _: &Key, answer: &Answer, _: Instant) -> Option<Duration> {
         Some(match answer {
             Answer::Known(_) => self.0.known,
             Answer::Unknown => self.0.unknown,
@@ -136,11 +181,7 @@ impl Expiry<HostName, Answer> for Expire {
 
 #[cfg(test)]
 mod tests {
-    use std::{
-        future::poll_fn,
-        sync::atomic::{AtomicUsize, Ordering::Relaxed},
-        task::Poll,
-    };
+    use std::{future::poll_fn, sync::atomic::AtomicUsize, task::Poll};
 
     use i2p_name::B32;
     use tokio::sync::Notify;
@@ -198,6 +239,64 @@ mod tests {
         tokio::time::sleep(Duration::from_millis(80)).await;
         let found = resolver.resolve(&name("b.i2p"), says(&asked, Ok(Some(destination(2))))).await;
         assert_eq!(*found.unwrap().unwrap(), destination(2), "somebody has added it");
+    }
+
+    /// Knows one name, and counts who wants to know it.
+    struct Far(HostName, AtomicUsize);
+
+    impl LastResort for Far {
+        fn find<'a>(
+            &'a self,
+            name: &'a HostName,
+        ) -> Pin<Box<dyn Future<Output = Option<I2pName>> + Send + 'a>> {
+            self.1.fetch_add(1, Relaxed);
+            Box::pin(async move { (*name == self.0).then(|| destination(9)) })
+        }
+    }
+
+    #[tokio::test]
+    async fn the_last_resort_is_asked_last_and_its_answers_are_remembered() {
+        let far = Arc::new(Far(name("far.i2p"), AtomicUsize::new(0)));
+        let resolver = Resolver::default().with_last_resort(far.clone());
+        let asked = AtomicUsize::new(0);
+        let near = resolver.resolve(&name("near.i2p"), says(&asked, Ok(Some(destination(1))))).await;
+        assert_eq!(*near.unwrap().unwrap(), destination(1));
+        assert_eq!(far.1.load(Relaxed), 0);
+        let away = resolver.resolve(&name("far.i2p"), says(&asked, Err("away"))).await;
+        assert_eq!((away, far.1.load(Relaxed)), (Err("away"), 0), "a router that is away may know it");
+        for _ in 0..3 {
+            let found = resolver.resolve(&name("far.i2p"), says(&asked, Ok(None))).await.unwrap();
+            assert_eq!(*found.unwrap(), destination(9));
+            assert_eq!(resolver.resolve(&name("none.i2p"), says(&asked, Ok(None))).await, Ok(None));
+        }
+        assert_eq!(far.1.load(Relaxed), 2, "once for each name");
+    }
+
+    #[tokio::test]
+    async fn what_has_changed_is_forgotten_and_answers_that_were_on_their_way_too() {
+        let resolver = Resolver::default();
+        let asked = AtomicUsize::new(0);
+        let (late, go) = (Arc::new(Notify::new()), Arc::new(Notify::new()));
+        assert_eq!(resolver.resolve(&name("a.i2p"), says(&asked, Ok(None))).await, Ok(None));
+        let on_its_way = tokio::spawn({
+            let (resolver, late, go) = (resolver.clone(), Arc::clone(&late), Arc::clone(&go));
+            async move {
+                let ask = async {
+                    late.notify_one();
+                    go.notified().await;
+                    Ok::<_, &'static str>(Some(destination(1)))
+                };
+                resolver.resolve(&name("b.i2p"), ask).await
+            }
+        });
+        late.notified().await;
+        resolver.forget();
+        go.notify_one();
+        assert!(on_its_way.await.unwrap().is_ok());
+        for text in ["a.i2p", "b.i2p"] {
+            let found = resolver.resolve(&name(text), says(&asked, Ok(Some(destination(2))))).await;
+            assert_eq!(*found.unwrap().unwrap(), destination(2), "{text}");
+        }
     }
 
     #[tokio::test]
