@@ -10,6 +10,7 @@ mod control;
 mod demo;
 mod exit;
 mod log;
+mod names;
 mod progress;
 mod proxy;
 mod resolve;
@@ -48,6 +49,7 @@ fn run(cli: &Cli) -> Result<(), Failure> {
         match cli.command() {
             Command::Run => proxy::run(&config, &progress).await,
             Command::Resolve { name, json } => resolve::run(&config, &name, json).await,
+            Command::Names { command, json } => names::run(&config, &command, json).await,
             #[cfg(feature = "embedded")]
             Command::Demo => demo::run(&config, &progress).await,
             #[cfg(not(feature = "embedded"))]

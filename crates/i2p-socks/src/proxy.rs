@@ -1,6 +1,6 @@
 //! `run`: listeners, a router, a session, and then clients until told to stop.
 
-use std::{io::Write, net::SocketAddr, sync::Arc};
+use std::{io::Write, net::SocketAddr, path::PathBuf, sync::Arc};
 
 use i2p_tunnel::{AddressPool, BindError, Listeners, Service, serve};
 use tokio::{sync::watch, task::JoinSet};
@@ -10,6 +10,7 @@ use crate::{
     config::{Config, TunnelConfig},
     control::{Control, Routes},
     exit::Failure,
+    names::Names,
     progress::Progress,
     router::Router,
     sessions::Sessions,
@@ -24,14 +25,17 @@ pub(crate) async fn run(config: &Config, progress: &Progress) -> Result<(), Fail
     let stop = stop_token()?;
     // First what fails at once: a taken port is known before minutes of building tunnels.
     let proxy = Proxy::bind(config).await?;
-    let mut control = take_state_dir(config);
-    if let Some(control) = &mut control {
-        control.serve(Routes::default(), &stop);
+    let mut state = StateDir::take(config)?;
+    let names = Names::open(config, state.as_ref().map(|state| state.path.as_path())).await;
+    if let Some(state) = &mut state {
+        state.control.serve(names.routes(Routes::default()), &stop);
     }
-    let Some(router) = stop.run_until_cancelled(Router::find(config, progress)).await else { return Ok(()) };
+    let found = stop.run_until_cancelled(Router::find(config, progress, &names)).await;
+    let Some(router) = found else { return Ok(()) };
     let router = router?;
     progress.step(3, BUILDING);
-    let sessions = Sessions::open(config, router.bridge()).await?;
+    let sessions = Sessions::open(config, router.bridge(), names.resolver().clone()).await?;
+    names.connect(router.bridge(), &config.session);
     let pool = sessions.shared().clone();
     at_new_identity(move || {
         pool.renew_all();
@@ -57,21 +61,36 @@ pub(crate) async fn run(config: &Config, progress: &Progress) -> Result<(), Fail
     Ok(())
 }
 
-/// Takes the state directory for this proxy. Without it there is no book of names and no control socket, which most can do
-/// without.
-fn take_state_dir(config: &Config) -> Option<Control> {
-    let taken = config.state_dir().map_err(|failure| failure.to_string()).and_then(|state_dir| {
-        Control::take(&state_dir)
-            .map_err(|error| format!("the state directory {} cannot be used: {error}", state_dir.display()))
-    });
-    taken
-        .inspect_err(|error| {
-            tracing::warn!(
-                "{error}. So this proxy has no address book of its own, and no command can speak to it; say with --state-dir \
-                 DIR which directory to use"
-            );
-        })
-        .ok()
+/// The state directory, for as long as this process has it.
+struct StateDir {
+    path: PathBuf,
+    control: Control,
+}
+
+impl StateDir {
+    /// Takes the state directory for this proxy. Without it there is no address book and no control socket, which a proxy can
+    /// do without unless its configuration says otherwise.
+    fn take(config: &Config) -> Result<Option<Self>, Failure> {
+        let taken = config.state_dir().map_err(|failure| failure.to_string()).and_then(|path| {
+            let control = Control::take(&path)
+                .map_err(|error| format!("the state directory {} cannot be used: {error}", path.display()))?;
+            Ok(Self { path, control })
+        });
+        let error = match taken {
+            Ok(taken) => return Ok(Some(taken)),
+            Err(error) => error,
+        };
+        let advice = "say with --state-dir DIR which directory to use";
+        if !config.names.subscriptions.is_empty() || !config.names.jump.is_empty() {
+            return Err(Failure::run_time(format_args!(
+                "{error}. The subscriptions and jump services under [names] need it for their names: {advice}"
+            )));
+        }
+        tracing::warn!(
+            "{error}. So this proxy has no address book of its own, and no command can speak to it; {advice}"
+        );
+        Ok(None)
+    }
 }
 
 /// A proxy that has its ports and not yet its way into I2P. Clients that connect in between wait.

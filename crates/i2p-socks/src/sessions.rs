@@ -1,11 +1,11 @@
 //! The pools of sessions that the tunnels of the configuration need.
 
-use std::{collections::HashMap, fs, num::NonZeroUsize, path::Path, sync::Arc};
+use std::{collections::HashMap, fs, num::NonZeroUsize, path::Path};
 
 #[cfg(feature = "embedded")]
 use i2p_sam::SessionOptions;
 use i2p_sam::{Bridge, KeyFile};
-use i2p_tunnel::{NameSource, PoolOptions, Resolver, ResolverTimes, SamDialler, SessionPool};
+use i2p_tunnel::{PoolOptions, Resolver, SamDialler, SessionPool};
 
 use crate::{
     config::{Config, KeyMode, TunnelConfig},
@@ -24,7 +24,7 @@ pub(crate) struct Sessions {
 
 impl Sessions {
     /// Loads or makes keys, and begins to build the first sessions.
-    pub(crate) async fn open(config: &Config, bridge: &Bridge) -> Result<Self, Failure> {
+    pub(crate) async fn open(config: &Config, bridge: &Bridge, resolver: Resolver) -> Result<Self, Failure> {
         let mut kept = HashMap::new();
         let tunnels = config.tunnels();
         for tunnel in tunnels.iter().filter(|tunnel| tunnel.key == KeyMode::Persistent) {
@@ -42,7 +42,7 @@ impl Sessions {
             options.delay_open = true;
             options.warm_spares = 0;
         }
-        Ok(Self { shared: SessionPool::new(bridge.clone(), options), kept, resolver: resolver(config) })
+        Ok(Self { shared: SessionPool::new(bridge.clone(), options), kept, resolver })
     }
 
     /// One pool for all tunnels, of sessions like this.
@@ -73,12 +73,6 @@ impl Sessions {
             pool.first_ready().await;
         }
     }
-}
-
-/// Where names are looked up: in the configuration, then at the router.
-fn resolver(config: &Config) -> Resolver {
-    let fixed: Arc<dyn NameSource> = Arc::new(config.names.fixed.clone());
-    Resolver::new(vec![fixed], config.names.router, ResolverTimes::default())
 }
 
 fn key_file(state_dir: &Path, tunnel: &str) -> Result<KeyFile, Failure> {

@@ -129,6 +129,9 @@ impl Config {
                 return Err(Failure::usage(contradiction));
             }
         }
+        if let Some(contradiction) = self.names.contradiction() {
+            return Err(Failure::usage(contradiction));
+        }
         match self.shared_sessions() {
             Some(_) => Ok(()),
             None => Err(Failure::usage(format_args!(
@@ -263,6 +266,9 @@ mod tests {
             ("[session]\nidle-close = '30'", "expected a time such as 30m"),
             ("[session]\nidle-close = 30", "line 2, column 14"),
             ("[session]\nmax-sessions = 0", "0 is not between 1 and 64"),
+            ("[names]\nsubscriptions = ['http://example.com/hosts.txt']", "only names of I2P are asked"),
+            ("[names]\njump = ['https://stats.i2p/?a=']", "expected a URL in I2P"),
+            ("[names]\nupdate-every = '5m'", "less than 1h"),
             ("[session]\nreopen-with = 'keys'", "expected `new-keys` or `same-keys`"),
             ("[[tunnel]]\nname = '../x'", "lower-case letters, digits and hyphens"),
             (
@@ -285,6 +291,8 @@ mod tests {
         let listen = |port: u16| format!("listen = ['127.0.0.1:{port}']\n");
         let persistent = format!("[[tunnel]]\nname = 'a'\nkey = 'persistent'\n{}", listen(1));
         for (text, says) in [
+            ("[names]\nbook = false\nsubscriptions = ['http://a.i2p/']\n".to_owned(), "book = false"),
+            ("[names]\nbook = false\njump = ['http://a.i2p/']\n".to_owned(), "book = false"),
             (format!("[[tunnel]]\n{}[[tunnel]]\n{}", listen(1), listen(2)), "two tunnels are called default"),
             (
                 format!("[[tunnel]]\nname = 'a'\n{0}[[tunnel]]\nname = 'b'\n{0}", listen(1)),
