@@ -26,7 +26,8 @@ pub(crate) async fn run(config: &Config, progress: &Progress) -> Result<(), Fail
     // First what fails at once: a taken port is known before minutes of building tunnels.
     let proxy = Proxy::bind(config).await?;
     let mut state = StateDir::take(config)?;
-    let names = Names::open(config, state.as_ref().map(|state| state.path.as_path())).await;
+    let open = Names::open(config, state.as_ref().map(|state| state.path.as_path()));
+    let Some(names) = stop.run_until_cancelled(open).await else { return Ok(()) };
     if let Some(state) = &mut state {
         state.control.serve(names.routes(Routes::default()), &stop);
     }

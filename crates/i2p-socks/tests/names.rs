@@ -250,7 +250,11 @@ type Next = Arc<Mutex<Vec<u8>>>;
 async fn feed(bridge: &TestBridge, place: &Place, more: &str) -> (Site, Next) {
     let next: Next = Arc::default();
     let says = Arc::clone(&next);
-    let site = Site::start(&bridge.address(), move |_| says.lock().unwrap().clone()).await;
+    let site = Site::start(&bridge.address(), move |head| match head {
+        head if head.starts_with("get /moved ") => response("302 Found", "Location: /hosts.txt\r\n", ""),
+        _ => says.lock().unwrap().clone(),
+    })
+    .await;
     place.configure(&format!("[names.static]\n'feed.i2p' = '{}'\n{more}", site.destination));
     (site, next)
 }
@@ -292,13 +296,29 @@ async fn a_subscription_is_read_and_asked_only_for_what_is_new() {
     assert!(conditions.iter().all(|condition| heads[1].contains(condition)), "{}", heads[1]);
     assert!(!heads.concat().contains("user-agent"), "nothing says which program asks");
 
-    // Somebody else's idea of a name is shown and not followed; a command of the future is to be seen again.
-    let future = format!("{}#!date=99999999999#sig=AAAA\n", hosts(&[("c.i2p", 3)]).trim());
-    set(response("200 OK", "ETag: \"two\"\r\n", &format!("{}{future}", hosts(&[("a.i2p", 9)]))));
+    // Somebody else's idea of a name is shown and not followed; neither is a command without its signature.
+    let unsigned = format!("{}#!date=1#sig=AAAA\n", hosts(&[("c.i2p", 3)]).trim());
+    set(response("200 OK", "ETag: \"two\"\r\n", &format!("{}{unsigned}", hosts(&[("a.i2p", 9)]))));
     let changed = update();
-    assert_eq!(changed["imported"]["conflicts"], 1, "{changed}");
+    assert_eq!((&changed["imported"]["conflicts"], &changed["imported"]["refused"]), (&1.into(), &1.into()));
     assert_eq!(place.json(&["names", "conflicts"])[0]["source"], FEED);
     assert_eq!(connect(address, "c.i2p").0, 4);
+    update();
+    assert!(site.heads().last().unwrap().contains("if-none-match: \"two\"\r\n"));
+
+    // Where a feed has moved to, its version belongs to that place.
+    place.says(&["names", "unsubscribe", FEED]);
+    place.says(&["names", "subscribe", "http://feed.i2p/moved"]);
+    set(response("200 OK", "ETag: \"three\"\r\n", &hosts(&[("d.i2p", 4)])));
+    assert_eq!(update()["imported"]["added"], 1);
+    assert_eq!(update()["imported"]["same"], 1);
+    let heads = site.heads().split_off(4);
+    let paths: Vec<_> = heads.iter().filter_map(|head| head.split(' ').nth(1)).collect();
+    assert_eq!(paths, ["/moved", "/hosts.txt", "/moved", "/hosts.txt"]);
+    assert!(!heads.concat().contains("if-none-match"), "{heads:?}");
+    place.says(&["names", "unsubscribe", "http://feed.i2p/moved"]);
+    place.says(&["names", "subscribe", FEED]);
+    update();
     let listed = place.says(&["names", "subscribe"]);
     assert!(listed.starts_with(&format!("{FEED}  names subscribe  read 2")), "{listed}");
 

@@ -10,7 +10,7 @@ use std::{
     time::{SystemTime, UNIX_EPOCH},
 };
 
-use i2p_address_book::{AddressBook, BookError, FeedName, FeedState};
+use i2p_address_book::{AddressBook, BookError, FeedName, FeedState, Report};
 use i2p_name::{Destination, HostName, I2pName};
 use i2p_tunnel::NameSource;
 
@@ -92,7 +92,10 @@ impl fmt::Debug for Book {
 
 /// What is wrong with a book, and what the system says of it.
 pub(crate) fn explain(error: &BookError) -> String {
-    let mut text = error.to_string();
+    let mut text = match error {
+        BookError::InUse { .. } => format!("{error}: stop that program, or wait until it has ended"),
+        error => error.to_string(),
+    };
     let mut cause = std::error::Error::source(error);
     while let Some(error) = cause {
         text = format!("{text}: {error}");
@@ -117,7 +120,7 @@ fn import_hosts(book: &AddressBook, path: &Path) {
         .map_err(BookError::Read)
         .and_then(|file| book.import(std::io::BufReader::new(file), &feed))
         .and_then(|report| {
-            let etag = version.filter(|_| !report.cut && report.early == 0);
+            let etag = version.filter(|_| is_done_with(&report));
             let checked = Some(SystemTime::now());
             book.set_feed_state(&feed, &FeedState { etag, checked, last_modified: None })?;
             Ok(report)
@@ -134,8 +137,31 @@ fn import_hosts(book: &AddressBook, path: &Path) {
     }
 }
 
+/// Whether a feed needs to be read again only when it has changed: not if some of it was not read, or is not to be followed
+/// before tomorrow.
+pub(super) fn is_done_with(report: &Report) -> bool {
+    !report.cut && report.early == 0
+}
+
 /// What tells one version of a file from another.
 fn version(found: &fs::Metadata) -> Option<String> {
     let modified = found.modified().ok()?.duration_since(UNIX_EPOCH).ok()?;
     Some(format!("{}-{}", modified.as_nanos(), found.len()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_was_not_wholly_followed_is_read_again() {
+        let mut report = Report::default();
+        assert!(is_done_with(&report));
+        report.refused = 1;
+        assert!(is_done_with(&report), "a bad line stays one");
+        report.early = 1;
+        assert!(!is_done_with(&report));
+        (report.early, report.cut) = (0, true);
+        assert!(!is_done_with(&report));
+    }
 }

@@ -16,7 +16,7 @@ use i2p_tunnel::Resolver;
 use tokio::{sync::Notify, task::JoinSet, time::Instant};
 
 use super::{
-    book::Book,
+    book::{Book, is_done_with},
     fetch::{FetchError, Fetched, get_following},
     schedule,
     url::I2pUrl,
@@ -81,8 +81,10 @@ impl Feeds {
     pub(super) async fn run(self: Arc<Self>) {
         loop {
             let now = Instant::now();
-            let plans: Vec<_> =
-                self.subscriptions().await.into_iter().map(|url| (self.planned(&url, now), url)).collect();
+            let urls = self.subscriptions().await;
+            // One that comes back is as a new one.
+            self.plans().retain(|url, _| urls.contains(url));
+            let plans: Vec<_> = urls.into_iter().map(|url| (self.planned(&url, now), url)).collect();
             let due: Vec<_> = plans
                 .iter()
                 .filter(|(next, _)| next.is_some_and(|next| next <= now))
@@ -174,9 +176,7 @@ impl Feeds {
             let body = if cut { whole_lines(&body) } else { &body };
             let mut report = book.import(Cursor::new(body), &feed)?;
             report.cut |= cut;
-            // What was not read, or is not to be followed before tomorrow, is to be read again.
-            let all = !report.cut && report.early == 0;
-            let (etag, last_modified) = if all { validators } else { (None, None) };
+            let (etag, last_modified) = if is_done_with(&report) { validators } else { (None, None) };
             book.set_feed_state(&feed, &FeedState { etag, last_modified, checked })?;
             Ok(report)
         });
