@@ -9,7 +9,7 @@ use super::{
     addresses,
     curl::{Curl, REFUSED_BY_PROXY},
     i2pd::Network,
-    payload,
+    names, payload,
     proxy::{self, Proxy},
     site::{DOWNLOAD_SEED, PAGE, Site},
 };
@@ -80,6 +80,7 @@ pub(crate) async fn run(
     report.check("5 MB up, the far end's sum is right", upload(curl, site)).await;
     refusals(report, curl).await;
     addresses::run(report, curl, site).await;
+    names::run(report, curl, site, proxy).await;
     report
         .check("two SOCKS5 users are two destinations to the site, one user is one", isolation(curl, site))
         .await;

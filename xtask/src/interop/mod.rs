@@ -9,6 +9,7 @@ mod addresses;
 mod checks;
 mod curl;
 mod i2pd;
+mod names;
 mod payload;
 mod proxy;
 pub(crate) mod sam_conformance;
