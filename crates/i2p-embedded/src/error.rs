@@ -79,15 +79,6 @@ pub enum Error {
         problem: String,
     },
 
-    /// A `hosts.txt` cannot be read or is too large.
-    #[error("cannot load the host names in {}: {source}. None of its names can be reached by name.", path.display())]
-    HostsTxt {
-        /// The file.
-        path: PathBuf,
-        /// What the operating system said, or that the file exceeds the limit.
-        source: io::Error,
-    },
-
     /// The router inside did not start, or panicked while it started.
     #[error(
         "the embedded I2P router did not start: {problem}. Nothing in I2P can be reached through it. Start again, or \

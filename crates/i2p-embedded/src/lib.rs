@@ -12,7 +12,7 @@ mod runtime;
 mod state_dir;
 mod thread;
 
-pub use address_book::{AddressBook, HostsTxt};
+pub use address_book::{AddressBook, HostNames};
 pub use error::Error;
 pub use private_network::{PrivateNetwork, PrivateNetworkBuilder};
 pub use progress::{Progress, Stopped};

@@ -131,7 +131,7 @@ impl PrivateNetworkBuilder {
             let with_sam = index >= self.routers - self.sam_bridges;
             let config = config(network_id, floodfill, with_sam, router_infos.clone())?;
             let (router, _events, info) = RouterBuilder::<Runtime>::new(config)
-                .with_address_book(Arc::new(RouterView(self.address_book.clone())))
+                .with_address_book(Arc::new(RouterView(Arc::new(self.address_book.clone()))))
                 .build()
                 .await
                 .map_err(|error| Error::Router { problem: error.to_string() })?;

@@ -9,7 +9,7 @@ use emissary_util::storage::{Storage, StorageBundle};
 use tokio::sync::watch;
 
 use crate::{
-    AddressBook, Error, PrivateNetwork,
+    AddressBook, Error, HostNames, PrivateNetwork,
     address_book::RouterView,
     known_routers::{PUBLIC_NETWORK, Source, known_routers},
     private_network::{BANDWIDTH, sam_address, sam_config},
@@ -37,7 +37,7 @@ pub struct EmbeddedRouter {
 #[must_use = "a router runs only after start()"]
 pub struct EmbeddedRouterBuilder {
     state_dir: PathBuf,
-    address_book: AddressBook,
+    host_names: Arc<dyn HostNames>,
     network_id: u8,
     source: Source,
     on_progress: OnProgress,
@@ -50,7 +50,7 @@ impl EmbeddedRouter {
     pub fn builder(state_dir: impl Into<PathBuf>) -> EmbeddedRouterBuilder {
         EmbeddedRouterBuilder {
             state_dir: state_dir.into(),
-            address_book: AddressBook::new(),
+            host_names: Arc::new(AddressBook::new()),
             network_id: PUBLIC_NETWORK,
             source: Source::ReseedServers,
             on_progress: Arc::new(|_| {}),
@@ -75,9 +75,10 @@ impl EmbeddedRouter {
 }
 
 impl EmbeddedRouterBuilder {
-    /// The host names that the router's SAM bridge knows. Without it, names do not resolve, only addresses do.
-    pub fn address_book(mut self, address_book: AddressBook) -> Self {
-        self.address_book = address_book;
+    /// Who knows the host names that the router's SAM bridge is asked for, such as an [`AddressBook`]. Without it, names do not
+    /// resolve, only addresses do.
+    pub fn host_names(mut self, host_names: impl HostNames) -> Self {
+        self.host_names = Arc::new(host_names);
         self
     }
 
@@ -132,7 +133,7 @@ impl EmbeddedRouterBuilder {
     }
 
     async fn start_router(self) -> Result<Started, Error> {
-        let Self { state_dir, address_book, network_id, source, on_progress } = self;
+        let Self { state_dir, host_names, network_id, source, on_progress } = self;
         let state_dir = {
             let path = state_dir.clone();
             let opened = thread::blocking(move || StateDir::open(&path)).await;
@@ -150,7 +151,7 @@ impl EmbeddedRouterBuilder {
         let count = known.len();
         let config = config(stored, known, network_id);
         let (router, events, info) = RouterBuilder::<Runtime>::new(config)
-            .with_address_book(Arc::new(RouterView(address_book)))
+            .with_address_book(Arc::new(RouterView(host_names)))
             .with_storage(Arc::new(storage))
             .build()
             .await

@@ -4,6 +4,7 @@ use clap::{Arg, ArgAction, Args, CommandFactory, FromArgMatches, Parser, Subcomm
 
 use crate::{
     config::{Backend, BridgeAddress, ListenAddress},
+    names::NamesCommand,
     status::command::AdminUrl,
 };
 
@@ -107,6 +108,16 @@ pub(crate) enum Command {
         #[arg(value_name = "NAME")]
         name: Option<String>,
     },
+    /// The address book: list, add, remove, import, subscribe.
+    ///
+    /// It is a file in the state directory. Where a proxy runs with that directory, it is the proxy that is spoken to.
+    Names {
+        #[command(subcommand)]
+        command: NamesCommand,
+        /// Print JSON.
+        #[arg(long, global = true)]
+        json: bool,
+    },
 }
 
 #[derive(Debug, Args)]
@@ -131,8 +142,8 @@ pub(crate) struct Options {
     #[arg(long, global = true, value_name = "FILE", env = "I2P_SOCKS_CONFIG")]
     pub(crate) config: Option<PathBuf>,
 
-    /// Where the embedded router keeps its keys and what it knows of the network, and looks for a hosts.txt [default:
-    /// $STATE_DIRECTORY, else i2p-socks where the platform keeps state: ~/.local/state on Linux]
+    /// Where the address book is and a hosts.txt is looked for, and where keys are kept and what the embedded router knows of
+    /// the network [default: $STATE_DIRECTORY, else i2p-socks where the platform keeps state: ~/.local/state on Linux]
     #[arg(long, global = true, value_name = "DIR", env = "I2P_SOCKS_STATE_DIR")]
     pub(crate) state_dir: Option<PathBuf>,
 

@@ -14,6 +14,7 @@ mod explain;
 mod file_descriptors;
 mod listening;
 mod log;
+mod names;
 mod notify;
 mod passwd;
 mod ports;
@@ -72,6 +73,7 @@ fn run(cli: &Cli) -> Result<(), Failure> {
                 let question = Question { admin, wait: wait.then_some(limit), json };
                 status::command::run(&config, &question).await
             }
+            Command::Names { command, json } => names::run(&config, &command, json).await,
             #[cfg(feature = "embedded")]
             Command::Demo => demo::run(config, inherited, &progress).await,
             #[cfg(not(feature = "embedded"))]

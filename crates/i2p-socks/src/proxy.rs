@@ -1,6 +1,11 @@
 //! `run`: listeners, a router, a session, and then clients until told to stop.
 
-use std::{io::Write, path::PathBuf, sync::Arc, time::Duration};
+use std::{
+    io::Write,
+    path::{Path, PathBuf},
+    sync::Arc,
+    time::Duration,
+};
 
 use i2p_tunnel::Inherited;
 use tokio::time::{MissedTickBehavior, interval};
@@ -12,6 +17,7 @@ use crate::{
     config::Config,
     control::{Control, Routes},
     exit::Failure,
+    names::Names,
     notify::Manager,
     ports::PortsFile,
     progress::Progress,
@@ -50,14 +56,19 @@ pub(crate) async fn run(
     if let Some(admin) = &mut admin {
         admin.serve(&board, &ended);
     }
-    let mut home = Home::take(&config, admin.as_ref().map(AdminEndpoint::at));
-    home.serve(pages(Routes::default(), &board, Visitors::OfASocket), &places, &ended);
+    let mut home = Home::take(&config, admin.as_ref().map(AdminEndpoint::at))?;
+    let open = Names::open(&config, home.state_dir());
+    let Some(names) = stop.run_until_cancelled(open).await else { return Ok(()) };
+    let routes = pages(names.routes(Routes::default()), &board, Visitors::OfASocket);
+    home.serve(routes, &places, &ended);
     tokio::spawn(ended.clone().run_until_cancelled_owned(tell(Manager, board.clone())));
     routing::warn(&config);
-    let Some(router) = stop.run_until_cancelled(Router::find(&config, progress)).await else { return Ok(()) };
+    let found = stop.run_until_cancelled(Router::find(&config, progress, &names)).await;
+    let Some(router) = found else { return Ok(()) };
     let router = router?;
     progress.step(3, BUILDING);
-    let sessions = Sessions::open(&config, router.bridge()).await?;
+    let sessions = Sessions::open(&config, router.bridge(), names.resolver().clone()).await?;
+    names.connect(router.bridge(), &config.session);
     let tunnels = Tunnels::serve(bound, &config, inherited, &sessions, board.metrics())?;
     // From here on clients are served: until there is a session, they wait, and are told why when they have waited for long.
     let mut running = Running { config, sessions, tunnels };
@@ -163,42 +174,57 @@ async fn tell(manager: Manager, board: Board) {
 
 /// The state directory, if it can be used: the control socket and the file of ports.
 struct Home {
-    control: Option<Control>,
-    ports: Option<PortsFile>,
+    state_dir: Option<StateDir>,
     /// Where the admin endpoint is, if there is one.
     admin: Option<String>,
 }
 
+/// The state directory, for as long as this process has it.
+struct StateDir {
+    path: PathBuf,
+    control: Control,
+    ports: PortsFile,
+}
+
 impl Home {
-    /// Takes the state directory for this proxy. Without it there is no book of names and no control socket, which most can
-    /// do without.
-    fn take(config: &Config, admin: Option<&str>) -> Self {
+    /// Takes the state directory for this proxy. Without it there is no address book and no control socket, which a proxy can
+    /// do without unless its configuration says otherwise.
+    fn take(config: &Config, admin: Option<&str>) -> Result<Self, Failure> {
         let admin = admin.map(str::to_owned);
-        let take = |state_dir: PathBuf| match Control::take(&state_dir) {
-            Ok(control) => Ok((control, PortsFile::new(&state_dir))),
-            Err(error) => Err(format!("the state directory {} cannot be used: {error}", state_dir.display())),
+        let taken = config.state_dir().map_err(|failure| failure.to_string()).and_then(|path| {
+            let control = Control::take(&path)
+                .map_err(|error| format!("the state directory {} cannot be used: {error}", path.display()))?;
+            Ok(StateDir { control, ports: PortsFile::new(&path), path })
+        });
+        let error = match taken {
+            Ok(state_dir) => return Ok(Self { state_dir: Some(state_dir), admin }),
+            Err(error) => error,
         };
-        match config.state_dir().map_err(|failure| failure.to_string()).and_then(take) {
-            Ok((control, ports)) => Self { control: Some(control), ports: Some(ports), admin },
-            Err(error) => {
-                tracing::warn!(
-                    "{error}. So this proxy has no address book of its own, and no command can speak to it; say with \
-                     --state-dir DIR which directory to use"
-                );
-                Self { control: None, ports: None, admin }
-            }
+        let advice = "say with --state-dir DIR which directory to use";
+        if !config.names.subscriptions.is_empty() || !config.names.jump.is_empty() {
+            return Err(Failure::run_time(format_args!(
+                "{error}. The subscriptions and jump services under [names] need it for their names: {advice}"
+            )));
         }
+        tracing::warn!(
+            "{error}. So this proxy has no address book of its own, and no command can speak to it; {advice}"
+        );
+        Ok(Self { state_dir: None, admin })
+    }
+
+    fn state_dir(&self) -> Option<&Path> {
+        self.state_dir.as_ref().map(|state_dir| state_dir.path.as_path())
     }
 
     fn serve(&mut self, routes: Routes, places: &[Place], stop: &CancellationToken) {
-        if let Some(control) = &mut self.control {
-            control.serve(routes, stop);
+        if let Some(state_dir) = &mut self.state_dir {
+            state_dir.control.serve(routes, stop);
         }
         self.write_ports(places);
     }
 
     fn write_ports(&self, places: &[Place]) {
-        if let Some(ports) = &self.ports {
+        if let Some(StateDir { ports, .. }) = &self.state_dir {
             ports.write(places, self.admin.as_deref());
         }
     }

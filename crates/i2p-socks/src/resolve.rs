@@ -6,7 +6,7 @@ use i2p_name::{B32, Destination, HostName, I2pName, Target};
 use i2p_sam::{Bridge, Error, Phase, ResultWord};
 use serde::Serialize;
 
-use crate::{config::Config, exit::Failure, router::bridge};
+use crate::{config::Config, exit::Failure, names, router::bridge};
 
 /// All that there is to say of a name.
 #[derive(Serialize)]
@@ -107,6 +107,15 @@ impl Report {
     async fn look_up(&mut self, config: &Config, host: &HostName) -> Result<(), Failure> {
         let fixed = config.names.fixed.get(host);
         self.note("the configuration's names", fixed);
+        if config.names.book {
+            match names::find(config, host).await {
+                Ok(found) => {
+                    let found = found.and_then(|text| text.parse::<Destination>().ok()).map(I2pName::from);
+                    self.note("the address book", found.as_ref());
+                }
+                Err(failure) => self.say("the address book", failure.to_string()),
+            }
+        }
         if config.names.router {
             match ask(&bridge(config)?, host).await {
                 Ok(found) => self.note("the router's address book", found.map(I2pName::from).as_ref()),
@@ -115,6 +124,9 @@ impl Report {
                     self.say("the router's address book", error.to_string());
                 }
             }
+        }
+        if self.b32.is_none() && !config.names.jump.is_empty() {
+            self.say("the jump services", "the proxy asks them when a client wants the name".to_owned());
         }
         Ok(())
     }

@@ -8,6 +8,7 @@ use zeroize::Zeroizing;
 use crate::{
     config::{Backend, Config},
     exit::Failure,
+    names::Names,
     progress::Progress,
 };
 
@@ -20,10 +21,10 @@ pub(crate) struct Router {
 
 impl Router {
     /// Finds a router or starts one.
-    pub(crate) async fn find(config: &Config, progress: &Progress) -> Result<Self, Failure> {
+    pub(crate) async fn find(config: &Config, progress: &Progress, names: &Names) -> Result<Self, Failure> {
         let bridge = bridge(config)?;
         match config.router.backend {
-            Backend::Embedded => Self::embed(config, progress).await,
+            Backend::Embedded => Self::embed(config, progress, names).await,
             Backend::Sam => match probe(&bridge, progress).await {
                 Ok(()) => Ok(Self::external(bridge)),
                 Err(error) => Err(Failure::run_time(format_args!(
@@ -36,7 +37,7 @@ impl Router {
                 Ok(()) => Ok(Self::external(bridge)),
                 Err(error) if cfg!(feature = "embedded") => {
                     tracing::warn!("{error}; starting the embedded router");
-                    Self::embed(config, progress).await
+                    Self::embed(config, progress, names).await
                 }
                 Err(error) => Err(Failure::run_time(format_args!(
                     "{error}, and this build has no embedded router. Start i2pd, or Java I2P with its SAM bridge \
@@ -60,7 +61,7 @@ impl Router {
     }
 
     #[cfg(not(feature = "embedded"))]
-    async fn embed(_: &Config, _: &Progress) -> Result<Self, Failure> {
+    async fn embed(_: &Config, _: &Progress, _: &Names) -> Result<Self, Failure> {
         std::future::ready(Err(Failure::usage(
             "this build has no embedded router: use --router sam with a router that runs already, or install \
              i2p-socks with its default features",
@@ -77,28 +78,12 @@ impl Router {
 
 #[cfg(feature = "embedded")]
 impl Router {
-    async fn embed(config: &Config, progress: &Progress) -> Result<Self, Failure> {
-        use i2p_embedded::{AddressBook, EmbeddedRouter};
+    async fn embed(config: &Config, progress: &Progress, names: &Names) -> Result<Self, Failure> {
+        use i2p_embedded::EmbeddedRouter;
 
         use crate::config::PUBLIC_NETWORK;
 
         let state_dir = config.state_dir()?;
-        let address_book = AddressBook::new();
-        let hosts = state_dir.join("hosts.txt");
-        if hosts.exists() {
-            let loaded = address_book.load_hosts_txt(&hosts).map_err(Failure::run_time)?;
-            tracing::info!(
-                names = loaded.loaded,
-                skipped = loaded.skipped,
-                "host names loaded from hosts.txt"
-            );
-        } else {
-            tracing::warn!(
-                "the embedded router knows no host names, only .b32.i2p addresses: put a hosts.txt, such as another router \
-                 has, into {}",
-                state_dir.display()
-            );
-        }
         let report = progress.clone();
         let network_id = config.router.network_id;
         if network_id != PUBLIC_NETWORK {
@@ -107,9 +92,24 @@ impl Router {
             );
         }
         let mut builder = EmbeddedRouter::builder(state_dir.join("router"))
-            .address_book(address_book)
             .network_id(network_id)
             .on_progress(move |event| say(&report, event));
+        // A lookup of ours has asked the book before; programs that speak to the router's own bridge have not.
+        match names.book() {
+            Ok(book) => {
+                if book.file().is_empty().unwrap_or(true) {
+                    tracing::warn!(
+                        "the address book is empty, so that no host names are known, only .b32.i2p addresses: put a hosts.txt, \
+                         such as another router has, into {} and start again, or see i2p-socks names subscribe",
+                        state_dir.display()
+                    );
+                }
+                builder = builder.host_names(book.clone());
+            }
+            Err(why) => {
+                tracing::warn!("{why}: the embedded router knows no host names, only .b32.i2p addresses");
+            }
+        }
         if let Some(file) = &config.router.reseed_file {
             builder = builder.reseed_file(file);
         }

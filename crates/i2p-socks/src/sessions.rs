@@ -1,16 +1,14 @@
 //! The pools of sessions that the tunnels of the configuration need.
 
-use std::{collections::HashMap, fs, num::NonZeroUsize, path::Path, sync::Arc};
+use std::{collections::HashMap, fs, num::NonZeroUsize, path::Path};
 
 #[cfg(feature = "embedded")]
 use i2p_sam::SessionOptions;
 use i2p_sam::{Bridge, KeyFile};
-use i2p_tunnel::{
-    NameSource, Outproxies, PoolOptions, Resolver, ResolverTimes, RoutedDialler, SamDialler, SessionPool,
-};
+use i2p_tunnel::{Outproxies, PoolOptions, Resolver, RoutedDialler, SamDialler, SessionPool};
 
 use crate::{
-    config::{Config, KeyMode, NamesConfig, SessionConfig, TunnelConfig},
+    config::{Config, KeyMode, SessionConfig, TunnelConfig},
     exit::Failure,
     routing::Routing,
 };
@@ -33,7 +31,6 @@ pub(crate) struct Sessions {
 #[derive(Clone, PartialEq, Default)]
 struct MadeBy {
     session: SessionConfig,
-    names: NamesConfig,
     /// The cap of the shared pool, and whether anybody uses it.
     shared: Option<(NonZeroUsize, bool)>,
 }
@@ -43,14 +40,14 @@ impl MadeBy {
         let tunnels = config.tunnels();
         let used = tunnels.iter().any(|tunnel| tunnel.key != KeyMode::Persistent);
         let max = config.shared_sessions().unwrap_or(NonZeroUsize::MIN);
-        Self { session: config.session.clone(), names: config.names.clone(), shared: Some((max, used)) }
+        Self { session: config.session.clone(), shared: Some((max, used)) }
     }
 }
 
 impl Sessions {
     /// Loads or makes keys, and begins to build the first sessions.
-    pub(crate) async fn open(config: &Config, bridge: &Bridge) -> Result<Self, Failure> {
-        Self::make(config, bridge, None).await
+    pub(crate) async fn open(config: &Config, bridge: &Bridge, resolver: Resolver) -> Result<Self, Failure> {
+        Self::make(config, bridge, resolver, None).await
     }
 
     /// What this configuration wants; what it wants as it was is the same.
@@ -58,10 +55,15 @@ impl Sessions {
     /// # Errors
     /// Keys cannot be loaded or made.
     pub(crate) async fn changed(&self, config: &Config) -> Result<Self, Failure> {
-        Self::make(config, &self.bridge, Some(self)).await
+        Self::make(config, &self.bridge, self.resolver.clone(), Some(self)).await
     }
 
-    async fn make(config: &Config, bridge: &Bridge, before: Option<&Self>) -> Result<Self, Failure> {
+    async fn make(
+        config: &Config,
+        bridge: &Bridge,
+        resolver: Resolver,
+        before: Option<&Self>,
+    ) -> Result<Self, Failure> {
         let made_by = MadeBy::of(config);
         let alike = before.filter(|before| before.made_by.session == made_by.session);
         let mut kept = HashMap::new();
@@ -76,10 +78,6 @@ impl Sessions {
         let shared = match alike.filter(|before| before.made_by.shared == made_by.shared) {
             Some(before) => before.shared.clone(),
             None => shared_pool(config, bridge, &made_by),
-        };
-        let resolver = match before.filter(|before| before.made_by.names == made_by.names) {
-            Some(before) => before.resolver.clone(),
-            None => resolver(config),
         };
         let routing = Routing::of(config, before.map(|before| &before.routing))?;
         Ok(Self { bridge: bridge.clone(), shared, kept, resolver, routing, made_by })
@@ -148,12 +146,6 @@ fn shared_pool(config: &Config, bridge: &Bridge, made_by: &MadeBy) -> SessionPoo
         options.warm_spares = 0;
     }
     SessionPool::new(bridge.clone(), options)
-}
-
-/// Where names are looked up: in the configuration, then at the router.
-fn resolver(config: &Config) -> Resolver {
-    let fixed: Arc<dyn NameSource> = Arc::new(config.names.fixed.clone());
-    Resolver::new(vec![fixed], config.names.router, ResolverTimes::default())
 }
 
 fn key_file(state_dir: &Path, tunnel: &str) -> Result<KeyFile, Failure> {

@@ -47,8 +47,8 @@ async fn starts_from_a_reseed_directory_and_resolves_by_hosts_txt() {
         config.to_str().unwrap(),
     ]);
     let address = tokio::task::block_in_place(|| proxy.ready());
-    let loaded = proxy.stderr_line("loaded from hosts.txt");
-    assert!(loaded.contains("names=1") && loaded.contains("skipped=1"), "{loaded}");
+    let loaded = proxy.stderr_line("read from hosts.txt");
+    assert!(loaded.contains("added=1") && loaded.contains("refused=1"), "{loaded}");
     proxy.stderr_line("4 routers to start from");
     proxy.stderr_line("is not I2P but a private network");
     let mode = fs::metadata(state.join("router")).unwrap().permissions().mode();

@@ -240,7 +240,8 @@ async fn a_name_says_where_it_leads() {
     let (code, stdout, stderr) = resolve("PAGE.i2p.", &[]);
     assert_eq!(code, Some(0), "{stderr}");
     let expected = format!(
-        "page.i2p is a host name\n  the configuration's names: not there\n  the router's address book: {b32}\n\
+        "page.i2p is a host name\n  the configuration's names: not there\n  the address book: not there\n  \
+         the router's address book: {b32}\n\
          base32: {b32}\ndestination: {page}\n"
     );
     assert_eq!(stdout, expected);

@@ -9,6 +9,7 @@ use super::{
     addresses,
     curl::{Curl, REFUSED_BY_PROXY},
     i2pd::Network,
+    names,
     outproxies::{self, Exits},
     payload,
     proxy::{self, Proxy},
@@ -83,6 +84,7 @@ pub(crate) async fn run(
     refusals(report, curl).await;
     addresses::run(report, curl, site).await;
     outproxies::run(report, curl, exits).await;
+    names::run(report, curl, site, proxy).await;
     report
         .check("two SOCKS5 users are two destinations to the site, one user is one", isolation(curl, site))
         .await;

@@ -9,6 +9,7 @@ mod addresses;
 mod checks;
 mod curl;
 mod i2pd;
+mod names;
 mod outproxies;
 mod payload;
 mod proxy;

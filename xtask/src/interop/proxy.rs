@@ -33,6 +33,8 @@ pub(crate) struct Proxy {
     /// Held open: a proxy that writes to a closed pipe would end.
     stdout: Lines<BufReader<ChildStdout>>,
     log: PathBuf,
+    program: PathBuf,
+    state_dir: PathBuf,
 }
 
 impl Proxy {
@@ -46,12 +48,13 @@ impl Proxy {
         let file = lab.join("i2p-socks.toml");
         fs::write(&file, configuration)?;
         let log = lab.join("i2p-socks.log");
+        let state_dir = lab.join("i2p-socks");
         let mut process = Command::new(program)
             .args(["run", "--router", "sam", "--sam", bridge.address(), "--listen", ADDRESS])
             .arg("--config")
             .arg(&file)
             .arg("--state-dir")
-            .arg(lab.join("i2p-socks"))
+            .arg(&state_dir)
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
             .stderr(fs::File::create(&log)?)
@@ -59,7 +62,8 @@ impl Proxy {
             .spawn()
             .with_context(|| format!("could not start {}", program.display()))?;
         let stdout = process.stdout.take().context("the proxy has no stdout")?;
-        let mut proxy = Self { process, stdout: BufReader::new(stdout).lines(), log };
+        let (stdout, program) = (BufReader::new(stdout).lines(), program.to_owned());
+        let mut proxy = Self { process, stdout, log, program, state_dir };
         let expected = format!("socks {ADDRESS} ready");
         let ready = until("the proxy is ready", READY, async || match proxy.stdout.next_line().await? {
             Some(line) if line == expected => Ok(Attempt::Done(())),
@@ -75,6 +79,21 @@ impl Proxy {
     pub(crate) fn log(&self) -> String {
         fs::read(&self.log)
             .map_or_else(|error| error.to_string(), |bytes| String::from_utf8_lossy(&bytes).into())
+    }
+
+    /// What a command for the running proxy prints.
+    pub(crate) async fn command(&self, words: &[&str]) -> Result<String> {
+        let output = Command::new(&self.program)
+            .args(words)
+            .arg("--state-dir")
+            .arg(&self.state_dir)
+            .stdin(Stdio::null())
+            .kill_on_drop(true)
+            .output()
+            .await?;
+        let said = String::from_utf8_lossy(&output.stdout);
+        ensure!(output.status.success(), "{said}{}", String::from_utf8_lossy(&output.stderr));
+        Ok(said.into_owned())
     }
 
     /// Fails when the proxy has ended.

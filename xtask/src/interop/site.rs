@@ -5,6 +5,7 @@
 //! | `GET /` | a page |
 //! | `GET /large` | [`payload::LARGE`] bytes |
 //! | `POST /sum` | the SHA-256 of the body |
+//! | `GET /hosts.txt` | [`LISTED`] with the site's destination; 304 to whoever has it |
 //! | `GET /who` | the base32 address of whoever asks |
 
 use std::time::Duration;
@@ -25,6 +26,10 @@ use super::{i2pd::SiteKey, payload};
 
 /// The page.
 pub(crate) const PAGE: &str = "<!doctype html><title>interop</title><p>Hello from the far end of I2P.\n";
+/// The name that the site's `hosts.txt` gives it, which no router knows.
+pub(crate) const LISTED: &str = "listed.i2p";
+/// The version of its `hosts.txt`.
+const ETAG: &str = "\"1\"";
 /// What the bytes of `/large` are made from.
 pub(crate) const DOWNLOAD_SEED: &str = "download";
 /// More than any request head that curl sends.
@@ -46,7 +51,8 @@ pub(crate) struct Site {
 impl Site {
     /// Serves the site on `session`, which has the keys `key`.
     pub(crate) fn serve(session: Session, key: &SiteKey) -> Self {
-        let task = tokio::spawn(accept(session));
+        let hosts = format!("{LISTED}={}\n", key.destination.to_base64());
+        let task = tokio::spawn(accept(session, hosts));
         Self { host: key.host.clone(), b32: key.destination.b32().to_string(), task }
     }
 }
@@ -57,30 +63,35 @@ impl Drop for Site {
     }
 }
 
-async fn accept(session: Session) {
+async fn accept(session: Session, hosts: String) {
     while session.is_alive() {
         match session.accept().await {
-            Ok(accepted) => drop(tokio::spawn(serve(accepted))),
+            Ok(accepted) => drop(tokio::spawn(serve(accepted, hosts.clone()))),
             Err(_) => sleep(AFTER_FAILURE).await,
         }
     }
 }
 
 /// One exchange. What goes wrong shows at the client, which is where it is looked for.
-async fn serve(Accepted { mut stream, peer, .. }: Accepted) {
-    let _ = timeout(EXCHANGE, exchange(&mut stream, &peer)).await;
+async fn serve(Accepted { mut stream, peer, .. }: Accepted, hosts: String) {
+    let _ = timeout(EXCHANGE, exchange(&mut stream, &peer, hosts)).await;
 }
 
-async fn exchange(stream: &mut TcpStream, peer: &Destination) -> Result<()> {
-    let Head { method, path, length, early } = Head::read(stream).await?;
+async fn exchange(stream: &mut TcpStream, peer: &Destination, hosts: String) -> Result<()> {
+    let Head { method, path, length, known, early } = Head::read(stream).await?;
     let (status, body) = match (method.as_str(), path.as_str()) {
         ("GET", "/") => ("200 OK", PAGE.into()),
         ("GET", "/large") => ("200 OK", payload::bytes(DOWNLOAD_SEED, payload::LARGE)),
         ("POST", "/sum") => ("200 OK", sum_of_body(stream, &early, length).await?.into_bytes()),
+        ("GET", "/hosts.txt") if known.as_deref() == Some(ETAG) => ("304 Not Modified", Vec::new()),
+        ("GET", "/hosts.txt") => ("200 OK", hosts.into_bytes()),
         ("GET", "/who") => ("200 OK", peer.b32().to_string().into_bytes()),
         _ => ("404 Not Found", Vec::new()),
     };
-    let head = format!("HTTP/1.1 {status}\r\nContent-Length: {}\r\nConnection: close\r\n\r\n", body.len());
+    let head = format!(
+        "HTTP/1.1 {status}\r\nETag: {ETAG}\r\nContent-Length: {}\r\nConnection: close\r\n\r\n",
+        body.len()
+    );
     stream.write_all(head.as_bytes()).await?;
     stream.write_all(&body).await?;
     // The client closes first: i2pd may forget what it still has to send when our end goes away.
@@ -107,6 +118,8 @@ struct Head {
     path: String,
     /// Bytes of body.
     length: usize,
+    /// The version that the client has.
+    known: Option<String>,
     /// The part of the body that came with the head.
     early: Vec<u8>,
 }
@@ -132,13 +145,17 @@ impl Head {
         let mut lines = head.split("\r\n");
         let mut words = lines.next().unwrap_or_default().split(' ');
         let (Some(method), Some(path)) = (words.next(), words.next()) else { bail!("no request line") };
-        let length = lines
-            .filter_map(|line| line.split_once(':'))
-            .find(|(name, _)| name.eq_ignore_ascii_case("content-length"))
-            .map_or(Ok(0), |(_, value)| value.trim().parse())
+        let fields: Vec<_> = lines.filter_map(|line| line.split_once(':')).collect();
+        let field = |wanted: &str| {
+            let found = fields.iter().find(|(name, _)| name.eq_ignore_ascii_case(wanted));
+            found.map(|(_, value)| value.trim())
+        };
+        let length = field("content-length")
+            .map_or(Ok(0), str::parse)
             .context("a Content-Length that is no number")?;
+        let known = field("if-none-match").map(str::to_owned);
         let early = rest.get(END.len()..).unwrap_or_default().to_vec();
-        Ok(Some(Self { method: method.into(), path: path.into(), length, early }))
+        Ok(Some(Self { method: method.into(), path: path.into(), length, known, early }))
     }
 }
 
@@ -158,13 +175,14 @@ mod tests {
 
     #[test]
     fn heads_come_in_parts_and_with_the_body_behind_them() {
-        let whole = b"POST /sum HTTP/1.1\r\nHost: a\r\ncontent-length: 12\r\n\r\nbody";
+        let whole =
+            b"POST /sum HTTP/1.1\r\nHost: a\r\ncontent-length: 12\r\nIf-None-Match: \"1\"\r\n\r\nbody";
         for length in 0..whole.len() - 4 {
             assert!(Head::parse(&whole[..length]).unwrap().is_none(), "{length}");
         }
         let head = Head::parse(whole).unwrap().unwrap();
         assert_eq!((head.method.as_str(), head.path.as_str(), head.length), ("POST", "/sum", 12));
-        assert_eq!(head.early, b"body");
+        assert_eq!((head.known.as_deref(), head.early.as_slice()), (Some(ETAG), &b"body"[..]));
     }
 
     #[test]

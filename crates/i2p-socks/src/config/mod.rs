@@ -180,6 +180,9 @@ impl Config {
             }
         }
         self.check_routes()?;
+        if let Some(contradiction) = self.names.contradiction() {
+            return Err(Failure::usage(contradiction));
+        }
         match self.shared_sessions() {
             Some(_) => Ok(()),
             None => Err(Failure::usage(format_args!(
@@ -225,7 +228,11 @@ impl Config {
 
     /// What is another here and cannot be changed while the proxy runs, as a user calls it.
     pub(crate) fn differs_in_what_is_fixed(&self, other: &Self) -> Option<&'static str> {
-        let differs = [("[router]", self.router != other.router), ("[admin]", self.admin != other.admin)];
+        let differs = [
+            ("[router]", self.router != other.router),
+            ("[names]", self.names != other.names),
+            ("[admin]", self.admin != other.admin),
+        ];
         differs.into_iter().find(|(_, differs)| *differs).map(|(what, _)| what)
     }
 
@@ -408,6 +415,9 @@ mod tests {
             ("[session]\nidle-close = '30'", "expected a time such as 30m"),
             ("[session]\nidle-close = 30", "line 2, column 14"),
             ("[session]\nmax-sessions = 0", "0 is not between 1 and 64"),
+            ("[names]\nsubscriptions = ['http://example.com/hosts.txt']", "only names of I2P are asked"),
+            ("[names]\njump = ['https://stats.i2p/?a=']", "expected a URL in I2P"),
+            ("[names]\nupdate-every = '5m'", "less than 1h"),
             ("[session]\nreopen-with = 'keys'", "expected `new-keys` or `same-keys`"),
             ("[[tunnel]]\nname = '../x'", "lower-case letters, digits and hyphens"),
             (
@@ -444,6 +454,8 @@ mod tests {
         let listen = |port: u16| format!("listen = ['127.0.0.1:{port}']\n");
         let persistent = format!("[[tunnel]]\nname = 'a'\nkey = 'persistent'\n{}", listen(1));
         for (text, says) in [
+            ("[names]\nbook = false\nsubscriptions = ['http://a.i2p/']\n".to_owned(), "book = false"),
+            ("[names]\nbook = false\njump = ['http://a.i2p/']\n".to_owned(), "book = false"),
             (format!("[[tunnel]]\n{}[[tunnel]]\n{}", listen(1), listen(2)), "two tunnels are called default"),
             (
                 format!("[[tunnel]]\nname = 'a'\n{0}[[tunnel]]\nname = 'b'\n{0}", listen(1)),

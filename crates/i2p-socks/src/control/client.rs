@@ -6,8 +6,11 @@ use std::{
     time::Duration,
 };
 
-use http_body_util::{BodyExt, Full, Limited};
-use hyper::{Method, Request, Response, StatusCode, body::Incoming};
+use http_body_util::{BodyExt, Empty, Full, Limited};
+use hyper::{
+    Method, Request, Response, body::Incoming, client::conn::http1, header::HOST, http::request::Builder,
+};
+use hyper_util::rt::TokioIo;
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 
 use super::{Body, SOCKET};
@@ -25,7 +28,7 @@ pub(crate) enum Unanswered {
     /// It could not be spoken to.
     Broken(String),
     /// It said no, and why.
-    Refused(StatusCode, String),
+    Refused(String),
 }
 
 impl fmt::Display for Unanswered {
@@ -33,7 +36,7 @@ impl fmt::Display for Unanswered {
         match self {
             Self::NotRunning => f.write_str("no proxy runs with this state directory"),
             Self::Broken(why) => write!(f, "the proxy that runs gives no answer: {why}"),
-            Self::Refused(_, why) => f.write_str(why),
+            Self::Refused(why) => f.write_str(why),
         }
     }
 }
@@ -67,48 +70,71 @@ impl Client {
     ) -> Result<T, Unanswered> {
         let text = serde_json::to_vec(question).map_err(broken)?;
         let body = Full::from(text).map_err(|never| match never {}).boxed_unsync();
-        tokio::time::timeout(limit, async { read(self.send(Method::POST, path, body).await?).await })
+        tokio::time::timeout(limit, async { read(self.send(request(Method::POST, path), body).await?).await })
             .await
             .unwrap_or_else(|_| Err(broken(format_args!("{} s have passed", limit.as_secs()))))
     }
 
-    /// Sends a request, and gives the answer with a body that is still to be read. No time limit but the proxy's.
-    #[cfg(unix)]
-    pub(crate) async fn send(
+    /// Gets what is at a path. The body is still to be read, and there is no time limit but the proxy's.
+    pub(crate) async fn get(&self, path: &str) -> Result<Response<Incoming>, Unanswered> {
+        let body = Empty::new().map_err(|never| match never {}).boxed_unsync();
+        self.send(request(Method::GET, path), body).await
+    }
+
+    /// Sends a body with one field in the head. There is no time limit but the proxy's.
+    pub(crate) async fn post(
         &self,
-        method: Method,
         path: &str,
+        (field, value): (&str, &str),
         body: Body,
     ) -> Result<Response<Incoming>, Unanswered> {
-        use std::io::ErrorKind;
+        self.send(request(Method::POST, path).header(field, value.as_bytes()), body).await
+    }
 
-        use hyper::client::conn::http1;
-        use hyper_util::rt::TokioIo;
+    /// Whether a proxy runs.
+    ///
+    /// # Errors
+    /// [`Unanswered::Broken`]: it is not known.
+    pub(crate) async fn is_running(&self) -> Result<bool, Unanswered> {
+        match self.connect().await {
+            Ok(_) => Ok(true),
+            Err(Unanswered::NotRunning) => Ok(false),
+            Err(error) => Err(error),
+        }
+    }
 
-        let stream = match tokio::net::UnixStream::connect(&self.socket).await {
-            Ok(stream) => stream,
-            // A socket that nobody listens to is what a killed proxy leaves.
-            Err(error) if matches!(error.kind(), ErrorKind::NotFound | ErrorKind::ConnectionRefused) => {
-                return Err(Unanswered::NotRunning);
-            }
-            Err(error) => return Err(broken(format_args!("{}: {error}", self.socket.display()))),
-        };
-        let (mut sender, connection) = http1::handshake(TokioIo::new(stream)).await.map_err(broken)?;
+    async fn send(&self, request: Builder, body: Body) -> Result<Response<Incoming>, Unanswered> {
+        let stream = TokioIo::new(self.connect().await?);
+        let (mut sender, connection) = http1::handshake(stream).await.map_err(broken)?;
         tokio::spawn(connection);
-        let request = Request::builder().method(method).uri(path).header("host", "control");
         let answer = sender.send_request(request.body(body).map_err(broken)?).await.map_err(broken)?;
         match answer.status() {
             status if status.is_success() => Ok(answer),
-            status => Err(Unanswered::Refused(status, refusal(answer).await)),
+            _ => Err(Unanswered::Refused(refusal(answer).await)),
         }
+    }
+
+    #[cfg(unix)]
+    async fn connect(&self) -> Result<tokio::net::UnixStream, Unanswered> {
+        use std::io::ErrorKind;
+
+        tokio::net::UnixStream::connect(&self.socket).await.map_err(|error| match error.kind() {
+            // A socket that nobody listens to is what a killed proxy leaves.
+            ErrorKind::NotFound | ErrorKind::ConnectionRefused => Unanswered::NotRunning,
+            _ => broken(format_args!("{}: {error}", self.socket.display())),
+        })
     }
 
     /// There are no such sockets here.
     #[cfg(not(unix))]
-    pub(crate) async fn send(&self, _: Method, _: &str, _: Body) -> Result<Response<Incoming>, Unanswered> {
-        let _ = (&self.socket, Request::<Body>::new);
+    async fn connect(&self) -> Result<tokio::io::DuplexStream, Unanswered> {
+        let _ = &self.socket;
         std::future::ready(Err(Unanswered::NotRunning)).await
     }
+}
+
+fn request(method: Method, path: &str) -> Builder {
+    Request::builder().method(method).uri(path).header(HOST, "control")
 }
 
 fn broken(why: impl fmt::Display) -> Unanswered {

@@ -1,9 +1,8 @@
 //! How a running proxy is spoken to: HTTP/1.1 on a Unix socket in the state directory. The server part serves any
 //! listener, with any routes.
 
-#![allow(dead_code, unused_imports, reason = "the commands that speak to a running proxy come next")]
-
 mod client;
+mod pieces;
 mod routes;
 mod server;
 #[cfg(unix)]
@@ -15,7 +14,8 @@ use tokio_util::sync::CancellationToken;
 
 pub(crate) use self::{
     client::{Client, Unanswered, read},
-    routes::{Answer, Asked, Body, Routes, bytes_within, json, json_within, problem},
+    pieces::{PieceReader, PieceWriter, sent},
+    routes::{Answer, Asked, Body, Routes, json, json_within, problem},
     server::{Accept, Bounds, serve},
 };
 

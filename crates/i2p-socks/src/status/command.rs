@@ -3,7 +3,7 @@
 use std::{fmt::Write as _, io::Write as _, net::SocketAddr, str::FromStr, time::Duration};
 
 use http_body_util::{BodyExt, Empty, Limited};
-use hyper::{Method, Request, StatusCode, client::conn::http1};
+use hyper::{Request, StatusCode, client::conn::http1};
 use hyper_util::rt::TokioIo;
 use tokio::{
     net::TcpStream,
@@ -89,11 +89,7 @@ async fn ask(config: &Config, question: &Question) -> Result<Result<Report, Unan
         Some(admin) => admin.report().await,
         None => {
             let client = Client::of(&config.state_dir()?);
-            let body = Empty::new().map_err(|never| match never {}).boxed_unsync();
-            let asked = async {
-                let answer = client.send(Method::GET, "/status.json", body).await?;
-                control::read(answer).await
-            };
+            let asked = async { control::read(client.get("/status.json").await?).await };
             timeout(ANSWER, asked).await.unwrap_or_else(|_| Err(too_slow()))
         }
     })

@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
 
 pub(crate) mod network;
+pub(crate) mod site;
 
 use std::{
     io::{BufRead, BufReader, Read, Write},

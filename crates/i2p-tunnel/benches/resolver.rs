@@ -1,0 +1,54 @@
+//! What a name costs that was looked up before. See the README beside this file.
+#![allow(clippy::unwrap_used, missing_docs)]
+
+use std::{convert::Infallible, future::ready, hint::black_box, sync::Arc, time::Instant};
+
+use criterion::{Criterion, criterion_group, criterion_main};
+use i2p_name::{B32, HostName, I2pName};
+use i2p_tunnel::{NameSource, Resolver, ResolverTimes};
+
+/// Names that are remembered, of which each lookup takes the next.
+const NAMES: u16 = 1_000;
+
+/// Knows all names that start with k. Any source would do: it is asked once for each name.
+struct Known;
+
+impl NameSource for Known {
+    fn find(&self, name: &HostName) -> Option<I2pName> {
+        name.as_str().starts_with('k').then(|| I2pName::B32(B32::from_hash([7; 32])))
+    }
+}
+
+fn resolver(criterion: &mut Criterion) {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    let mut group = criterion.benchmark_group("resolver");
+    for (what, letter) in [("known, remembered", 'k'), ("unknown, remembered", 'u')] {
+        let names: Vec<HostName> =
+            (0..NAMES).map(|number| format!("{letter}{number}.example.i2p").parse().unwrap()).collect();
+        // Nothing is forgotten while it is measured.
+        let hour = std::time::Duration::from_secs(3600);
+        let times = ResolverTimes { known: hour, unknown: hour };
+        let resolver = Resolver::new(vec![Arc::new(Known)], true, times);
+        let resolve = async |name: &HostName| resolver.resolve(name, ready(Ok::<_, Infallible>(None))).await;
+        runtime.block_on(async {
+            for name in &names {
+                resolve(name).await.unwrap();
+            }
+        });
+        group.bench_function(what, |bencher| {
+            bencher.iter_custom(|times| {
+                runtime.block_on(async {
+                    let start = Instant::now();
+                    for name in names.iter().cycle().zip(0..times).map(|(name, _)| name) {
+                        black_box(resolve(name).await.unwrap());
+                    }
+                    start.elapsed()
+                })
+            });
+        });
+    }
+    group.finish();
+}
+
+criterion_group!(benches, resolver);
+criterion_main!(benches);
