@@ -4,12 +4,15 @@
 #![forbid(unsafe_code)]
 
 mod admin;
+mod check;
 mod cli;
 mod config;
 mod control;
 #[cfg(feature = "embedded")]
 mod demo;
 mod exit;
+mod generate;
+mod keys;
 mod log;
 mod notify;
 mod ports;
@@ -44,16 +47,22 @@ fn main() -> ExitCode {
 }
 
 fn run(cli: &Cli) -> Result<(), Failure> {
+    if let Command::Generate(command) = cli.command() {
+        return generate::run(&command);
+    }
     let config = Config::load(&cli.options)?;
     let progress = Progress::new(cli.options.verbosity());
-    Log::start(cli.options.verbosity(), &progress);
+    let log = Log::start(config.log, cli.options.verbosity(), &progress);
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .build()
         .map_err(|error| Failure::run_time(format!("cannot start worker threads: {error}")))?;
     let result = runtime.block_on(async {
         match cli.command() {
-            Command::Run => proxy::run(config, &cli.options, &progress).await,
+            Command::Run => proxy::run(config, &cli.options, &progress, &log).await,
+            Command::Check { live } => check::run(&config, live).await,
+            Command::Keys(command) => keys::run(&config, &command).await,
+            Command::Generate(command) => generate::run(&command),
             Command::Resolve { name, json } => resolve::run(&config, &name, json).await,
             Command::Status { json, wait, limit, admin } => {
                 let question = Question { admin, wait: wait.then_some(limit), json };

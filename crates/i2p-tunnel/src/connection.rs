@@ -15,8 +15,8 @@ use tokio::{
 };
 
 use crate::{
-    Client, ClientAddress, ClientCredentials, Dial, Failure, Limits, Service, Socket, Stop, http_page,
-    relay::relay, resolve, target,
+    Client, ClientAddress, ClientCredentials, Dial, Failure, Limits, Sensitive, Service, Socket, Stop,
+    http_page, relay::relay, resolve, target,
 };
 
 /// Where a client came from and where to.
@@ -95,6 +95,7 @@ async fn connect<D: Dial>(
         Ok(dialled) => dialled,
         Err(failure) => return refuse(accepted, failure, service).await,
     };
+    tracing::debug!(tunnel = %service.name, target = %Sensitive(target::Shown(&target)), "a request");
     let dial = service.dialler.dial(client, &target, accepted.request().port);
     let begin = Instant::now();
     let dialled = within(limits.dial, dial).await;

@@ -1,16 +1,28 @@
-use std::{io, net::SocketAddr, sync::Arc, time::Duration};
+use std::{
+    io,
+    net::SocketAddr,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering::Relaxed},
+    },
+    time::Duration,
+};
 
 use tokio::{net::TcpListener, sync::watch, task::JoinSet, time::sleep};
 use tokio_util::task::TaskTracker;
 use tracing::Instrument;
 
 use crate::{
-    ClientAddress, Dial, Service, Stop,
+    ClientAddress, Dial, Sensitive, Service, Stop,
     connection::{self, WayIn},
+    failure_log::Repeated,
 };
 
 /// First and longest wait after accepting has failed, as it does when file descriptors run out.
 const BACK_OFF: (Duration, Duration) = (Duration::from_millis(50), Duration::from_secs(2));
+
+/// What tells connections apart in the log.
+static NEXT_ID: AtomicU64 = AtomicU64::new(1);
 
 /// A listening address that cannot be had.
 #[derive(Debug, thiserror::Error)]
@@ -80,7 +92,7 @@ impl<D: Dial> Server<D> {
         let name = listener.local_addr().map(|address| address.to_string()).unwrap_or_default();
         let name: Arc<str> = name.into();
         let mut back_off = BACK_OFF.0;
-        let mut number = 0_u64;
+        let errors = Repeated::default();
         loop {
             let accepted = tokio::select! {
                 () = self.stop.cancelled() => return,
@@ -89,8 +101,8 @@ impl<D: Dial> Server<D> {
             match accepted {
                 Ok((client, from)) => {
                     back_off = BACK_OFF.0;
-                    number += 1;
-                    let span = tracing::debug_span!("connection", number);
+                    let id = NEXT_ID.fetch_add(1, Relaxed);
+                    let span = tracing::debug_span!("connection", id, client = %Sensitive(from.ip()));
                     let stop = self.stop.clone();
                     let service = Arc::clone(&self.service.borrow());
                     let way_in = WayIn {
@@ -108,10 +120,12 @@ impl<D: Dial> Server<D> {
                 // The client's fault, and over.
                 Err(error) if error.kind() == io::ErrorKind::ConnectionAborted => {}
                 Err(error) => {
-                    tracing::warn!(
-                        "cannot accept connections: {error}; trying again in {} ms",
-                        back_off.as_millis()
-                    );
+                    if let Some(unsaid) = errors.due(error.kind()) {
+                        tracing::warn!(
+                            unsaid,
+                            "cannot accept connections: {error}; trying again until it can be done"
+                        );
+                    }
                     tokio::select! {
                         () = self.stop.cancelled() => return,
                         () = sleep(back_off) => {}
