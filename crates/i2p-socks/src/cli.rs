@@ -4,6 +4,8 @@ use clap::{Arg, ArgAction, Args, CommandFactory, FromArgMatches, Parser, Subcomm
 
 use crate::{
     config::{Backend, BridgeAddress, ListenAddress},
+    generate::GenerateCommand,
+    keys::KeysCommand,
     names::NamesCommand,
     status::command::AdminUrl,
 };
@@ -83,6 +85,20 @@ pub(crate) enum Command {
         #[arg(long)]
         json: bool,
     },
+    /// Say whether the configuration is right, and everything that is wrong with it. Binds nothing.
+    ///
+    /// Exit code 64 where something is wrong with it, 1 where --live finds no router.
+    Check {
+        /// Ask the router too, and say what it can do.
+        #[arg(long)]
+        live: bool,
+    },
+    /// The identities that are kept for tunnels whose `key` is "persistent": their addresses, and new ones.
+    #[command(subcommand)]
+    Keys(KeysCommand),
+    /// Print what is installed beside the program: manual pages, completions, a configuration, a unit for systemd.
+    #[command(subcommand)]
+    Generate(GenerateCommand),
     /// Say how the proxy that runs does: its tunnels, its sessions in I2P with their addresses, what failed.
     ///
     /// Asks the one that runs with the same state directory. Exit code 0 when clients are served, else 1.

@@ -4,6 +4,7 @@
 #![forbid(unsafe_code)]
 
 mod admin;
+mod check;
 mod cli;
 mod config;
 mod control;
@@ -12,6 +13,8 @@ mod demo;
 mod exit;
 mod explain;
 mod file_descriptors;
+mod generate;
+mod keys;
 mod listening;
 mod log;
 mod names;
@@ -51,6 +54,9 @@ fn main() -> ExitCode {
 }
 
 fn run(cli: &Cli) -> Result<(), Failure> {
+    if let Command::Generate(command) = cli.command() {
+        return generate::run(&command);
+    }
     if let Command::Passwd { name } = cli.command() {
         return passwd::run(name.as_deref());
     }
@@ -58,15 +64,18 @@ fn run(cli: &Cli) -> Result<(), Failure> {
     let inherited = Inherited::from_environment();
     let config = Config::load(&cli.options)?;
     let progress = Progress::new(cli.options.verbosity());
-    Log::start(cli.options.verbosity(), &progress);
+    let log = Log::start(config.log, cli.options.verbosity(), &progress);
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .build()
         .map_err(|error| Failure::run_time(format!("cannot start worker threads: {error}")))?;
     let result = runtime.block_on(async {
         match cli.command() {
-            Command::Run => proxy::run(config, inherited, &cli.options, &progress).await,
+            Command::Run => proxy::run(config, inherited, &cli.options, &progress, &log).await,
             Command::Explain { host, port, json } => explain::run(&config, &host, port, json),
+            Command::Check { live } => check::run(&config, live).await,
+            Command::Keys(command) => keys::run(&config, &command).await,
+            Command::Generate(command) => generate::run(&command),
             Command::Resolve { name, json } => resolve::run(&config, &name, json).await,
             Command::Passwd { name } => passwd::run(name.as_deref()),
             Command::Status { json, wait, limit, admin } => {

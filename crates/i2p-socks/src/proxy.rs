@@ -13,10 +13,12 @@ use tokio_util::sync::CancellationToken;
 
 use crate::{
     admin::{AdminEndpoint, Visitors, pages},
+    check,
     cli::Options,
     config::Config,
     control::{Control, Routes},
     exit::Failure,
+    log::Log,
     names::Names,
     notify::Manager,
     ports::PortsFile,
@@ -41,7 +43,9 @@ pub(crate) async fn run(
     inherited: Inherited,
     options: &Options,
     progress: &Progress,
+    log: &Log,
 ) -> Result<(), Failure> {
+    check::files(&config)?;
     let mut signals = Signals::catch()?;
     let stop = signals.stop.clone();
     // First what fails at once: a taken port is known before minutes of building tunnels.
@@ -78,7 +82,8 @@ pub(crate) async fn run(
         board.set_stage(Stage::Running);
         announce(&places)?;
         Manager.ready(&board.line());
-        serve(&mut running, &mut signals, &router, options, &board, &home).await?;
+        let surroundings = Surroundings { options, log, board: &board, home: &home };
+        serve(&mut running, &mut signals, &router, &surroundings).await?;
     }
     board.set_stage(Stage::Stopping);
     Manager.stopping(&board.line());
@@ -86,14 +91,20 @@ pub(crate) async fn run(
     Ok(())
 }
 
+/// What a reload reads from and tells.
+struct Surroundings<'a> {
+    options: &'a Options,
+    log: &'a Log,
+    board: &'a Board,
+    home: &'a Home,
+}
+
 /// Does what signals ask for, until told to stop.
 async fn serve(
     running: &mut Running,
     signals: &mut Signals,
     router: &Router,
-    options: &Options,
-    board: &Board,
-    home: &Home,
+    &Surroundings { options, log, board, home }: &Surroundings<'_>,
 ) -> Result<(), Failure> {
     let stopped = router.stopped();
     tokio::pin!(stopped);
@@ -116,6 +127,7 @@ async fn serve(
                 match result {
                     Ok(changed) => {
                         running.show_on(board);
+                        log.change(running.config.log);
                         home.write_ports(&running.tunnels.places());
                         announce(&changed.opened)?;
                         for gone in &changed.closed {

@@ -1,6 +1,7 @@
 //! SIGHUP: the configuration is read again. All of it comes into force, or nothing.
 
 use crate::{
+    check,
     cli::Options,
     config::Config,
     exit::Failure,
@@ -24,6 +25,7 @@ impl Running {
     /// What is wrong with it; then all is as it was.
     pub(crate) async fn reload(&mut self, options: &Options) -> Result<Changed, Failure> {
         let config = Config::load(options)?;
+        check::files(&config)?;
         if let Some(fixed) = self.config.differs_in_what_is_fixed(&config) {
             return Err(Failure::usage(format_args!(
                 "{fixed} cannot be changed while the proxy runs: restart it for that"

@@ -1,20 +1,18 @@
 //! The pools of sessions that the tunnels of the configuration need.
 
-use std::{collections::HashMap, fs, num::NonZeroUsize, path::Path};
+use std::{collections::HashMap, num::NonZeroUsize};
 
+use i2p_sam::Bridge;
 #[cfg(feature = "embedded")]
 use i2p_sam::SessionOptions;
-use i2p_sam::{Bridge, KeyFile};
 use i2p_tunnel::{Outproxies, PoolOptions, Resolver, RoutedDialler, SamDialler, SessionPool};
 
 use crate::{
     config::{Config, KeyMode, SessionConfig, TunnelConfig},
     exit::Failure,
+    keys::Kept,
     routing::Routing,
 };
-
-/// Below the state directory: one file for each tunnel with keys of its own.
-const KEYS: &str = "keys";
 
 /// Pools of sessions: one for all tunnels whose keys are made anew, and one for each whose keys are kept.
 pub(crate) struct Sessions {
@@ -131,8 +129,7 @@ impl Sessions {
 }
 
 async fn kept_pool(config: &Config, bridge: &Bridge, tunnel: &str) -> Result<SessionPool, Failure> {
-    let file = key_file(&config.state_dir()?, tunnel)?;
-    let key = file.load_or_generate(bridge).await.map_err(Failure::run_time)?;
+    let key = Kept::of(&config.state_dir()?, tunnel).load_or_generate(bridge).await?;
     let options = config.session.pool(NonZeroUsize::MIN);
     let session = options.session.private_key(key);
     Ok(SessionPool::new(bridge.clone(), PoolOptions { session, warm_spares: 0, ..options }))
@@ -146,24 +143,4 @@ fn shared_pool(config: &Config, bridge: &Bridge, made_by: &MadeBy) -> SessionPoo
         options.warm_spares = 0;
     }
     SessionPool::new(bridge.clone(), options)
-}
-
-fn key_file(state_dir: &Path, tunnel: &str) -> Result<KeyFile, Failure> {
-    let directory = state_dir.join(KEYS);
-    create_for_us_alone(&directory).map_err(|error| {
-        Failure::run_time(format_args!(
-            "cannot make the directory {} for the keys of tunnel {tunnel}: {error}. Say with --state-dir DIR where they can \
-             be kept.",
-            directory.display()
-        ))
-    })?;
-    Ok(KeyFile::new(directory.join(format!("{tunnel}.dat"))))
-}
-
-fn create_for_us_alone(directory: &Path) -> std::io::Result<()> {
-    let mut builder = fs::DirBuilder::new();
-    builder.recursive(true);
-    #[cfg(unix)]
-    std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
-    builder.create(directory)
 }

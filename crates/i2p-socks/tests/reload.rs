@@ -130,12 +130,11 @@ async fn under_load_nothing_is_dropped() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_bad_configuration_changes_nothing_and_is_told() {
     let bridge = TestBridge::start().await;
-    let taken = TcpListener::bind("127.0.0.1:0").unwrap();
-    let taken = taken.local_addr().unwrap();
+    let other = TcpListener::bind("127.0.0.1:0").unwrap();
+    let taken = other.local_addr().unwrap();
     let mut proxy = Proxy::start(&bridge, &tunnel("a", ""));
     let address = proxy.running.ready();
     let (_, mut open) = connect(address, "echo.i2p");
-    let _busy = TcpListener::bind(taken).unwrap();
     let new = tunnel("new", "");
     for (count, (text, says)) in [
         (format!("{new}nonsense = 1\n"), "unknown field `nonsense`"),

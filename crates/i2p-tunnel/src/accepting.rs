@@ -9,7 +9,7 @@ use tokio_util::task::TaskTracker;
 use tracing::Instrument;
 
 use crate::{
-    Dial, Limit, Listeners, Service, Socket, Stop,
+    ClientAddress, Dial, Limit, Listeners, Sensitive, Service, Socket, Stop,
     connection::{self, WayIn},
     listener::Listener,
 };
@@ -17,6 +17,9 @@ use crate::{
 /// First and longest wait after accepting has failed, as it does when file descriptors run out: long enough not to spin, and
 /// short enough that clients are served within a second when there are some again.
 const BACK_OFF: (Duration, Duration) = (Duration::from_millis(10), Duration::from_millis(500));
+
+/// What the next connection of this process is called in the log.
+static NEXT_ID: AtomicU64 = AtomicU64::new(1);
 
 /// Serves clients until told to stop; then closes the listeners, and comes back when all connections are gone, which
 /// [`Stop`] says more of. Each connection gets the service that there is when it comes.
@@ -26,8 +29,7 @@ pub async fn serve<D: Dial>(
     stop: impl Into<Stop>,
 ) {
     let stop = stop.into();
-    let server =
-        Arc::new(Server { service, stop, connections: TaskTracker::new(), number: AtomicU64::new(0) });
+    let server = Arc::new(Server { service, stop, connections: TaskTracker::new() });
     let mut accepting = JoinSet::new();
     for listener in listeners.into_each() {
         accepting.spawn(Arc::clone(&server).accept(listener));
@@ -41,8 +43,6 @@ struct Server<D> {
     service: watch::Receiver<Arc<Service<D>>>,
     stop: Stop,
     connections: TaskTracker,
-    /// Of the last connection.
-    number: AtomicU64,
 }
 
 impl<D: Dial> Server<D> {
@@ -84,15 +84,16 @@ impl<D: Dial> Server<D> {
     /// Serves a client, or tells it that there is no room. Whom there is no room to tell either is closed.
     fn take(&self, client: Socket, way_in: WayIn) {
         let service = Arc::clone(&self.service.borrow());
+        let address = way_in.address;
         match service.admission.admit(&service.name, way_in.address) {
-            Ok(admitted) => self.spawn(async move {
+            Ok(admitted) => self.spawn(address, async move {
                 connection::run(client, way_in, &service).await;
                 drop(admitted);
             }),
             Err(limit) => {
                 service.account.limit(limit);
                 if let Some(told) = service.admission.turn_away() {
-                    self.spawn(async move {
+                    self.spawn(address, async move {
                         connection::turn_away(client, &service).await;
                         drop(told);
                     });
@@ -102,9 +103,9 @@ impl<D: Dial> Server<D> {
     }
 
     /// Told to stop, or over: either way the sockets close.
-    fn spawn(&self, life: impl Future<Output = ()> + Send + 'static) {
-        let number = self.number.fetch_add(1, Relaxed) + 1;
-        let span = tracing::debug_span!("connection", number);
+    fn spawn(&self, address: ClientAddress, life: impl Future<Output = ()> + Send + 'static) {
+        let id = NEXT_ID.fetch_add(1, Relaxed);
+        let span = tracing::debug_span!("connection", id, client = %Sensitive(address));
         let stop = self.stop.clone();
         let life = async move {
             let _ = stop.run_until_cancelled(life).await;

@@ -7,7 +7,7 @@ use tokio::{
 };
 
 use crate::{
-    Client, ClientAddress, Dial, Failure, Limit, Opened, Service, Socket, Stop, bind, datagrams,
+    Client, ClientAddress, Dial, Failure, Limit, Opened, Sensitive, Service, Socket, Stop, bind, datagrams,
     handshake::{self, Heard, Waiting},
     relay::{End, relay},
     resolve, target,
@@ -104,6 +104,7 @@ async fn connect<D: Dial>(
         Ok(dialled) => dialled,
         Err(failure) => return refuse(waiting, failure, service).await,
     };
+    tracing::debug!(tunnel = %service.name, target = %Sensitive(target::Shown(&target)), "a request");
     let dial = service.dialler.dial(client, &target, waiting.port());
     let begin = Instant::now();
     let dialled = within(dial, service).await;

@@ -52,6 +52,16 @@ pub enum ClientAddress {
     User(u32),
 }
 
+/// For a log that may say it.
+impl fmt::Display for ClientAddress {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Ip(address) => address.fmt(f),
+            Self::User(user) => write!(f, "user {user}"),
+        }
+    }
+}
+
 /// What a client said of itself. The kinds are never equal to each other.
 #[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Default)]
 pub enum ClientCredentials {

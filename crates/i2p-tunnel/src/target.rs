@@ -1,11 +1,25 @@
 //! What a request is about, and whether there is a way to it. All that decides where a client gets is here.
 
-use std::net::IpAddr;
+use std::{fmt, net::IpAddr};
 
 use i2p_name::{NameError, Target};
 use socks_wire::stream::OwnedAddress;
 
 use crate::{AddressLease, AddressPool, Client, Failure};
+
+/// A target as people write it. Whoever shows it has to say that it is [`Sensitive`](crate::Sensitive).
+pub(crate) struct Shown<'a>(pub(crate) &'a Target);
+
+impl fmt::Display for Shown<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.0 {
+            Target::I2p(name) => name.fmt(f),
+            Target::ClearNet(host) => f.write_str(host.as_str()),
+            Target::Ip(address) => address.fmt(f),
+            _ => f.write_str("?"),
+        }
+    }
+}
 
 /// What the request names: bytes of an address, or text of any kind.
 pub(crate) fn named(address: &OwnedAddress) -> Result<Target, Failure> {

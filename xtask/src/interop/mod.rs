@@ -15,6 +15,7 @@ mod payload;
 mod proxy;
 pub(crate) mod sam_conformance;
 mod site;
+mod status_page;
 mod wrapper;
 
 use std::{path::Path, time::Duration};
@@ -45,13 +46,15 @@ use crate::{
 /// The chore's name.
 pub(crate) const NAME: &str = "interop";
 /// What the suite runs beside the proxy.
-const PROGRAMS: [Program; 6] = [
+const PROGRAMS: [Program; 8] = [
     ("i2pd", "i2pd"),
     ("curl", "curl"),
     ("torsocks", "torsocks"),
     ("proxychains4", "proxychains4"),
     ("ip", "iproute2"),
     ("unshare", "util-linux"),
+    ("chromium", "chromium"),
+    ("systemd-analyze", "systemd"),
 ];
 
 /// How long tunnels may take. i2pd looks every 20 s whether a session's tunnels are there; 40 s were seen.
@@ -102,7 +105,9 @@ async fn suite(workspace: &Workspace, lab: &Path) -> Result<()> {
     let configuration = proxy::configuration(&site) + &exits.configuration();
     let mut proxy = Proxy::start(&workspace.proxy(), lab, network.client_bridge(), &configuration).await?;
     let mut report = Report::default();
-    checks::run(&mut report, &Curl::new(lab)?, &mut network, &site, &mut exits, &mut proxy).await;
+    let curl = Curl::new(lab)?;
+    status_page::run(&mut report, workspace, lab, &curl).await;
+    checks::run(&mut report, &curl, &mut network, &site, &mut exits, &mut proxy).await;
     if !report.all_passed() {
         eprintln!("\nthe proxy's log:\n{}", proxy.log());
     }

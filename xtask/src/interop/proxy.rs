@@ -20,6 +20,8 @@ use crate::lab::wait::{Attempt, until};
 
 /// Where it listens. The namespace is ours alone, so the default port is free.
 pub(crate) const ADDRESS: &str = "127.0.0.1:4450";
+/// Where its status page is.
+pub(crate) const ADMIN: &str = "http://127.0.0.1:4480/";
 /// An address that its configuration makes the site's.
 pub(crate) const STATIC_ADDRESS: &str = "192.0.2.80";
 /// How long its tunnels may take.
@@ -123,6 +125,6 @@ impl Proxy {
 pub(super) fn configuration(site: &Site) -> String {
     let b32 = &site.b32;
     format!(
-        "[session]\nlength = 1\nquantity = 2\n[virtual-addresses.map]\n\"{STATIC_ADDRESS}\" = \"{b32}\"\n"
+        "[session]\nlength = 1\nquantity = 2\n[admin]\nlisten = \"127.0.0.1:4480\"\n[virtual-addresses.map]\n\"{STATIC_ADDRESS}\" = \"{b32}\"\n"
     )
 }

@@ -18,7 +18,7 @@ const KEEPALIVE: (Duration, Duration) = (Duration::from_secs(4), Duration::from_
 const USER_TIMEOUT: (Duration, Duration) = (Duration::from_secs(1), Duration::from_secs(24 * 3600));
 
 /// `[limits]`.
-#[derive(Debug, Clone, Deserialize)]
+#[derive(Debug, Clone, Deserialize, PartialEq)]
 #[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
 pub(crate) struct LimitsConfig {
     /// Connections in all; none: as many as there are file descriptors for.

@@ -2,6 +2,7 @@
 
 mod admin;
 mod limits;
+mod log;
 mod names;
 mod outproxy;
 mod route;
@@ -26,17 +27,21 @@ use self::values::ranged;
 pub(crate) use self::{
     admin::{AdminConfig, AdminListen},
     limits::LimitsConfig,
+    log::{Journald, Level, LogConfig, LogFormat},
     names::NamesConfig,
     outproxy::OutproxyConfig,
     route::RouteConfig,
     session::SessionConfig,
     shutdown::ShutdownConfig,
-    tunnel::{KeyMode, TunnelConfig},
+    tunnel::{KeyMode, TunnelConfig, TunnelName},
     values::{Backend, BridgeAddress, ListenAddress},
     virtual_addresses::VirtualAddressesConfig,
 };
 
 use crate::{cli::Options, exit::Failure};
+
+/// Every key with its default and what it is, as `generate config` prints it.
+pub(crate) const EXAMPLE: &str = include_str!("../../dist/i2p-socks.toml");
 
 /// Largest configuration file that is read, in bytes.
 const MAX_FILE: u64 = 1024 * 1024;
@@ -45,7 +50,7 @@ const MAX_FILE: u64 = 1024 * 1024;
 pub(crate) const PUBLIC_NETWORK: u8 = 2;
 
 /// The whole configuration file. Every key has a default.
-#[derive(Debug, Default, Deserialize)]
+#[derive(Debug, Default, PartialEq, Deserialize)]
 #[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
 pub(crate) struct Config {
     pub(crate) router: RouterConfig,
@@ -63,6 +68,8 @@ pub(crate) struct Config {
     pub(crate) virtual_addresses: VirtualAddressesConfig,
     /// Pages on how it does.
     pub(crate) admin: AdminConfig,
+    /// What it says of itself, and how.
+    pub(crate) log: LogConfig,
     /// How it ends.
     pub(crate) shutdown: ShutdownConfig,
     /// Where keys are kept, and what the embedded router knows; none: the platform's place for state.
@@ -146,11 +153,23 @@ impl Config {
 
     /// What no single value can be wrong about.
     fn check(&self) -> Result<(), Failure> {
+        match self.contradictions().as_slice() {
+            [] => Ok(()),
+            contradictions => Err(Failure::usage(contradictions.join("\n"))),
+        }
+    }
+
+    /// All of it, each for a person to read.
+    fn contradictions(&self) -> Vec<String> {
         let tunnels = self.tunnels();
+        let mut found = Vec::new();
         let mut seen = Vec::new();
         for tunnel in &tunnels {
-            let places = tunnel.listen()?;
-            tunnel.check_open(&places)?;
+            let places = tunnel.listen().and_then(|places| tunnel.check_open(&places).map(|()| places));
+            let places = places.unwrap_or_else(|failure| {
+                found.push(failure.to_string());
+                Vec::new()
+            });
             for at in places {
                 // Port 0 is another one each time.
                 if matches!(&at, ListenAt::Tcp(address) if address.port() == 0) {
@@ -158,62 +177,52 @@ impl Config {
                 }
                 let at = at.to_string();
                 if seen.contains(&at) {
-                    return Err(Failure::usage(format_args!(
-                        "{at} is to be listened on twice: give each address once"
-                    )));
+                    found.push(format!("{at} is to be listened on twice: give each address once"));
                 }
                 seen.push(at);
             }
         }
-        if let Some(mistake) = self.limits.mistake() {
-            return Err(Failure::usage(mistake));
-        }
+        found.extend(self.limits.mistake());
         for (index, tunnel) in tunnels.iter().enumerate() {
             if tunnels.iter().take(index).any(|other| other.name() == tunnel.name()) {
-                return Err(Failure::usage(format_args!(
-                    "two tunnels are called {}: give each a name of its own",
-                    tunnel.name()
-                )));
+                found.push(format!("two tunnels are called {}: give each a name of its own", tunnel.name()));
             }
-            if let Some(contradiction) = tunnel.contradiction() {
-                return Err(Failure::usage(contradiction));
-            }
+            found.extend(tunnel.contradiction());
         }
-        self.check_routes()?;
-        if let Some(contradiction) = self.names.contradiction() {
-            return Err(Failure::usage(contradiction));
-        }
-        match self.shared_sessions() {
-            Some(_) => Ok(()),
-            None => Err(Failure::usage(format_args!(
-                "max-sessions is {}, and tunnels with persistent keys need one each, the others at least one in all: raise \
-                 it",
+        found.extend(self.route_contradictions());
+        found.extend(self.names.contradiction().map(str::to_owned));
+        if self.shared_sessions().is_none() {
+            found.push(format!(
+                "max-sessions is {}, and tunnels with persistent keys need one each, the others at least one in all: raise it",
                 self.session.max_sessions()
-            ))),
+            ));
         }
+        found
     }
 
     /// What outproxies and routes say of each other. A rule that cannot be followed is never passed over in silence.
-    fn check_routes(&self) -> Result<(), Failure> {
+    fn route_contradictions(&self) -> Vec<String> {
+        let mut found = Vec::new();
         for (index, outproxy) in self.outproxy.iter().enumerate() {
             if self.outproxy.iter().take(index).any(|other| other.name() == outproxy.name()) {
-                return Err(Failure::usage(format_args!(
+                found.push(format!(
                     "two outproxies are called {}: give each a name of its own",
                     outproxy.name()
-                )));
+                ));
             }
         }
         for (index, route) in self.route.iter().enumerate() {
             let unknown =
                 |name: &&Arc<str>| !self.outproxy.iter().any(|outproxy| *outproxy.name() == ***name);
-            if let Some(name) = route.outproxies().iter().find(unknown) {
-                return Err(Failure::usage(format_args!(
+            found.extend(route.outproxies().iter().find(unknown).map(|name| {
+                format!(
                     "route {} names the outproxy {name}, and there is no [[outproxy]] of that name",
                     index + 1
-                )));
-            }
+                )
+            }));
         }
-        self.outproxies().map(|_| ())
+        found.extend(self.outproxies().err().map(|failure| failure.to_string()));
+        found
     }
 
     /// The outproxies, with what is in their password files.
@@ -232,6 +241,7 @@ impl Config {
             ("[router]", self.router != other.router),
             ("[names]", self.names != other.names),
             ("[admin]", self.admin != other.admin),
+            ("format or journald of [log]", !self.log.goes_where(&other.log)),
         ];
         differs.into_iter().find(|(_, differs)| *differs).map(|(what, _)| what)
     }
@@ -500,16 +510,49 @@ mod tests {
         one.check().unwrap();
     }
 
-    /// Every configuration that the documentation shows is one, and the first is that of the defaults.
+    /// Every configuration that the documentation shows is one, and the first is the example.
     #[test]
     fn the_configurations_of_the_readme_are_valid() {
         let readme = include_str!("../../../../README.md");
         let blocks: Vec<_> =
             readme.split("```toml\n").skip(1).filter_map(|rest| rest.split("```").next()).collect();
-        assert!(!blocks.is_empty());
-        for block in blocks {
+        for block in &blocks {
             let config = Config::parse(block).unwrap_or_else(|error| panic!("{block}\n{error}"));
             config.check().unwrap_or_else(|error| panic!("{block}\n{error:?}"));
         }
+        assert!(blocks.first() == Some(&EXAMPLE), "the README's first configuration is dist/i2p-socks.toml");
+    }
+
+    #[test]
+    fn the_example_is_the_defaults() {
+        let example = Config::parse(EXAMPLE).unwrap();
+        assert_eq!(example.tunnels(), Config::default().tunnels());
+        assert_eq!(Config { tunnel: Vec::new(), ..example }, Config::default());
+    }
+
+    /// What the parser expects in a table, it says when it finds something else there.
+    #[test]
+    fn the_example_has_every_key() {
+        let keys = |table: &str| {
+            let error = Config::parse(&format!("{table}\nnonsense = 1")).unwrap_err().to_string();
+            let expected = error.split("expected ").nth(1).unwrap_or_else(|| panic!("{error}"));
+            let keys: Vec<_> = expected.split('`').skip(1).step_by(2).map(str::to_owned).collect();
+            assert!(!keys.is_empty(), "{error}");
+            keys
+        };
+        let mut sections = EXAMPLE.split("\n[").map(|section| section.trim_start_matches('['));
+        for table in keys("") {
+            let head = [format!("[{table}]"), format!("[[{table}]]")];
+            let head = head.iter().find(|head| Config::parse(&format!("{head}\n")).is_ok()).unwrap();
+            let of_table = |section: &&str| section.starts_with(&format!("{table}]"));
+            let text = sections.clone().find(of_table).unwrap_or_else(|| panic!("{head} is not there"));
+            for key in keys(head) {
+                let is_it = |line: &str| line.trim_start_matches("# ").starts_with(&format!("{key} = "));
+                let own_table =
+                    || sections.clone().any(|other| other.starts_with(&format!("{table}.{key}]")));
+                assert!(text.lines().any(is_it) || own_table(), "{key} of {head} is not there");
+            }
+        }
+        assert!(sections.next().is_some());
     }
 }

@@ -19,7 +19,7 @@ use crate::exit::Failure;
 const LONGEST: usize = 255;
 
 /// `[[outproxy]]`.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, PartialEq)]
 #[serde(try_from = "Keys")]
 pub(crate) struct OutproxyConfig {
     name: TunnelName,

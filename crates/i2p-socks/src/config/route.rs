@@ -6,7 +6,7 @@ use i2p_tunnel::{HostPattern, Ports, Rule, Via};
 use serde::{Deserialize, Deserializer, de::Error as _};
 
 /// `[[route]]`.
-#[derive(Debug, Clone, Deserialize)]
+#[derive(Debug, Clone, Deserialize, PartialEq)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct RouteConfig {
     /// Which hosts; not given, all.

@@ -3,6 +3,7 @@
 use std::{
     net::{Ipv4Addr, SocketAddr},
     path::PathBuf,
+    str::FromStr,
 };
 
 use i2p_tunnel::{Authentication, Isolate, ListenAt, Protocols, Terms, Tunnel, Users};
@@ -12,7 +13,7 @@ use super::values::{FileMode, ListenAddress};
 use crate::{exit::Failure, listening::open_to_others};
 
 /// `[[tunnel]]`.
-#[derive(Debug, Clone, Default, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
 #[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
 pub(crate) struct TunnelConfig {
     /// What it is called.
@@ -99,9 +100,17 @@ impl TryFrom<String> for TunnelName {
     type Error = &'static str;
 
     fn try_from(name: String) -> Result<Self, Self::Error> {
+        name.parse()
+    }
+}
+
+impl FromStr for TunnelName {
+    type Err = &'static str;
+
+    fn from_str(name: &str) -> Result<Self, Self::Err> {
         let plain = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-';
         match (1..=32).contains(&name.len()) && name.bytes().all(plain) {
-            true => Ok(Self(name)),
+            true => Ok(Self(name.to_owned())),
             false => Err("expected a name of 1 to 32 lower-case letters, digits and hyphens"),
         }
     }
@@ -136,9 +145,24 @@ pub(crate) enum KeyMode {
 }
 
 /// `isolate`; not given, it is `client` and `socks-auth`, and nothing where keys are persistent.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, Default, Deserialize)]
 #[serde(from = "Vec<IsolateField>")]
 pub(super) struct IsolateFields(pub(super) Option<Vec<IsolateField>>);
+
+/// Not given, and what that means, is the same.
+impl PartialEq for IsolateFields {
+    fn eq(&self, other: &Self) -> bool {
+        let plain = |fields: &Self| {
+            let mut fields = fields.0.clone().unwrap_or_else(|| DEFAULT.to_vec());
+            fields.sort_unstable();
+            fields.dedup();
+            fields
+        };
+        plain(self) == plain(other)
+    }
+}
+
+impl Eq for IsolateFields {}
 
 impl From<Vec<IsolateField>> for IsolateFields {
     fn from(fields: Vec<IsolateField>) -> Self {
@@ -146,8 +170,11 @@ impl From<Vec<IsolateField>> for IsolateFields {
     }
 }
 
+/// What `isolate` is where it is not given and keys are transient.
+const DEFAULT: [IsolateField; 2] = [IsolateField::Client, IsolateField::SocksAuth];
+
 /// One of `isolate`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub(super) enum IsolateField {
     /// By the client's address.
@@ -165,7 +192,7 @@ pub(super) enum IsolateField {
 }
 
 /// Where a tunnel listens, at one place at least.
-#[derive(Debug, Clone, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 #[serde(try_from = "Vec<ListenAddress>")]
 pub(super) struct Listen(pub(super) Vec<ListenAddress>);
 

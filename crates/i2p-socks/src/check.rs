@@ -1,0 +1,85 @@
+//! `check`: whether the configuration would do, before anything depends on it.
+
+use std::io::Write;
+
+use i2p_sam::{Capabilities, Dialect};
+
+use crate::{
+    config::{Backend, Config, KeyMode},
+    exit::Failure,
+    keys::Kept,
+    router::bridge,
+};
+
+/// What is wrong with a configuration beyond its text: with files that it names, and values that do not go together. Binds
+/// nothing and asks nobody.
+///
+/// # Errors
+/// All of it.
+pub(crate) fn files(config: &Config) -> Result<(), Failure> {
+    let mut problems = Vec::new();
+    let mut note = |result: Result<(), Failure>| problems.extend(result.err());
+    note(bridge(config).map(|_| ()));
+    note(config.virtual_addresses.options().map(|_| ()));
+    config.tunnels().iter().for_each(|tunnel| note(tunnel.terms().map(|_| ())));
+    for tunnel in config.tunnels().iter().filter(|tunnel| tunnel.key == KeyMode::Persistent) {
+        let keys = config.state_dir().and_then(|state_dir| Kept::of(&state_dir, tunnel.name()).load());
+        note(keys.map(|_| ()));
+    }
+    match <[Failure; 1]>::try_from(problems) {
+        // One keeps its own exit code.
+        Ok([problem]) => Err(problem),
+        Err(problems) if problems.is_empty() => Ok(()),
+        Err(problems) => {
+            let lines: Vec<_> = problems.iter().map(ToString::to_string).collect();
+            Err(Failure::usage(lines.join("\n")))
+        }
+    }
+}
+
+/// Says on stdout that the configuration is right, and with `live` what the router can do.
+pub(crate) async fn run(config: &Config, live: bool) -> Result<(), Failure> {
+    files(config).map_err(|failure| Failure::usage(failure.to_string()))?;
+    let mut text = String::from("the configuration is right\n");
+    for tunnel in config.tunnels() {
+        let listeners: Vec<_> = tunnel.listen()?.iter().map(ToString::to_string).collect();
+        text += &format!("tunnel {} listens on {}\n", tunnel.name(), listeners.join(", "));
+    }
+    let outcome = if live { ask(config).await } else { Ok(String::new()) };
+    text += outcome.as_deref().unwrap_or_default();
+    std::io::stdout()
+        .lock()
+        .write_all(text.as_bytes())
+        .map_err(|error| Failure::run_time(format_args!("cannot write to stdout: {error}")))?;
+    outcome.map(|_| ())
+}
+
+/// What the router says of itself.
+async fn ask(config: &Config) -> Result<String, Failure> {
+    if config.router.backend == Backend::Embedded {
+        return Ok("the router is the embedded one, which starts with the proxy\n".to_owned());
+    }
+    let bridge = bridge(config)?;
+    match bridge.probe().await {
+        Ok(capabilities) => Ok(format!(
+            "the router at {} answers: {}\n{capabilities}\n",
+            bridge.address(),
+            router(capabilities)
+        )),
+        Err(error) if config.router.backend == Backend::Auto && cfg!(feature = "embedded") => {
+            Ok(format!("{error}: the embedded router would start in its place\n"))
+        }
+        Err(error) => Err(Failure::run_time(format_args!(
+            "{error}. Start the router, or say where its SAM bridge is with --sam HOST:PORT"
+        ))),
+    }
+}
+
+/// Whose bridge it is, as far as its answers tell.
+fn router(capabilities: Capabilities) -> &'static str {
+    match capabilities.dialect() {
+        Dialect::I2pd => "i2pd",
+        Dialect::Emissary => "emissary",
+        _ => "Java I2P, or another that answers as the specification has it",
+    }
+}

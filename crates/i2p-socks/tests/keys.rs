@@ -1,0 +1,79 @@
+//! Identities that are kept: made, listed and shown without what is secret of them.
+#![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing)]
+
+mod common;
+
+use std::fs;
+
+use common::Running;
+use i2p_sam::KeyFile;
+use sam_testkit::TestBridge;
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_identity_is_made_once_and_its_address_is_known() {
+    let bridge = TestBridge::start().await;
+    let dir = tempfile::tempdir().unwrap();
+    let state = dir.path().join("state");
+    let keys = |args: &[&str]| {
+        let address = bridge.address();
+        let more = ["--sam", &address, "--state-dir", state.to_str().unwrap()];
+        common::output(&[&["keys"], args, &more].concat())
+    };
+    assert_eq!(keys(&["list"]), (Some(0), String::new(), String::new()));
+    let (code, made, stderr) = keys(&["new", "mine"]);
+    assert_eq!(code, Some(0), "{stderr}");
+    let b32 = made.trim();
+    assert!(b32.len() == 60 && b32.ends_with(".b32.i2p"), "{made}");
+    let (file, hostname) = (state.join("keys/mine.dat"), state.join("keys/mine.hostname"));
+    let key = KeyFile::new(&file).load().unwrap().unwrap();
+    assert_eq!(key.destination().b32().to_string(), b32);
+    assert_eq!(fs::read_to_string(&hostname).unwrap(), made);
+
+    assert_eq!(keys(&["show", "mine"]), (Some(0), made.clone(), String::new()));
+    assert_eq!(keys(&["list"]).1, format!("mine {b32} (no tunnel uses it)\n"));
+    let (_, json, _) = keys(&["show", "mine", "--json"]);
+    let shown: serde_json::Value = serde_json::from_str(&json).unwrap();
+    assert_eq!((&shown["b32"], &shown["used"]), (&b32.into(), &false.into()));
+    let destination = key.destination().to_base64();
+    assert_eq!(shown["destination"], destination.as_str());
+    let (_, list, _) = keys(&["list", "--json"]);
+    let list: serde_json::Value = serde_json::from_str(&list).unwrap();
+    assert_eq!(list, serde_json::json!([shown]));
+
+    let (code, stdout, stderr) = keys(&["new", "mine"]);
+    assert_eq!((code, stdout.as_str()), (Some(1), ""));
+    assert!(stderr.contains("there is an identity called mine already"), "{stderr}");
+    assert_eq!(KeyFile::new(&file).load().unwrap().unwrap().destination(), key.destination(), "and it stays");
+    let (code, _, stderr) = keys(&["show", "other"]);
+    assert_eq!(code, Some(1));
+    assert!(stderr.contains("make it with i2p-socks keys new other"), "{stderr}");
+    assert_eq!(keys(&["show", "../mine"]).0, Some(64), "a name is no path");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_tunnel_uses_the_identity_of_its_name_and_says_its_address() {
+    let bridge = TestBridge::start().await;
+    let dir = tempfile::tempdir().unwrap();
+    let (state, config) = (dir.path().join("state"), dir.path().join("config.toml"));
+    let text = "[[tunnel]]\nname = 'mine'\nkey = 'persistent'\nlisten = ['127.0.0.1:0']\n";
+    fs::write(&config, text).unwrap();
+    let args = [
+        "--sam",
+        &bridge.address(),
+        "--config",
+        config.to_str().unwrap(),
+        "--state-dir",
+        state.to_str().unwrap(),
+    ];
+    let (_, made, _) = common::output(&[&["keys", "new", "mine"], &args[..]].concat());
+    // The file of the address was lost: it is made again.
+    let hostname = state.join("keys/mine.hostname");
+    fs::remove_file(&hostname).unwrap();
+    let mut proxy = Running::start(&args);
+    proxy.ready();
+    assert_eq!(fs::read_to_string(&hostname).unwrap(), made);
+    let (_, status, _) = common::output(&[&["status"], &args[..]].concat());
+    assert!(status.contains(&format!("session of tunnel mine ready: {made}")), "{status}");
+    let (_, list, _) = common::output(&[&["keys", "list"], &args[..]].concat());
+    assert_eq!(list, format!("mine {made}"), "used");
+}
