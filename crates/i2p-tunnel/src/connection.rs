@@ -2,14 +2,14 @@ use std::{io, sync::Arc, time::Duration};
 
 use socks_wire::{Command, stream::Accepted};
 use tokio::{
-    io::{AsyncReadExt, AsyncWriteExt},
+    io::AsyncWriteExt,
     time::{Instant, timeout},
 };
 
 use crate::{
     Client, ClientAddress, Dial, Failure, Limit, Service, Socket,
     handshake::{self, Heard, Waiting},
-    relay::{End, relay},
+    relay::{End, discard, relay},
     resolve, target,
     terms::Terms,
 };
@@ -53,7 +53,9 @@ async fn converse<D: Dial>(client: Socket, way_in: WayIn, service: &Service<D>) 
     // A reply and the first data behind it are two small writes: Nagle's algorithm would hold the second back.
     client.send_at_once()?;
     client.notice_loss(service.limits);
-    match handshake::hear(client, Instant::now() + service.limits.handshake, &service.terms).await? {
+    // Apart, as is dialling: they are large and soon over, and what is left has to be small for as long as a stream lives.
+    let hear = handshake::hear(client, Instant::now() + service.limits.handshake, &service.terms);
+    match Box::pin(hear).await? {
         Heard::Request(waiting) => answer(waiting, way_in, service).await,
         Heard::Told(client) => close_gently(client, service).await,
         Heard::Nothing => Ok(()),
@@ -88,7 +90,7 @@ async fn connect<D: Dial>(waiting: Waiting, client: &Client, service: &Service<D
         Err(failure) => return refuse(waiting, failure, service).await,
     };
     let dial = service.dialler.dial(client, &target, waiting.port());
-    let mut peer = match within(dial, service).await {
+    let mut peer = match Box::pin(within(dial, service)).await {
         Ok(dialled) => dialled,
         Err(failure) => return refuse(waiting, failure, service).await,
     };
@@ -113,7 +115,7 @@ async fn connect<D: Dial>(waiting: Waiting, client: &Client, service: &Service<D
 async fn tell<D: Dial>(accepted: Accepted<Socket>, client: &Client, service: &Service<D>) -> io::Result<()> {
     let Service { dialler, addresses, .. } = service;
     let answer = resolve::resolve(accepted.request(), client, dialler, addresses);
-    match within(answer, service).await {
+    match Box::pin(within(answer, service)).await {
         Ok(answer) => close_gently(accepted.answer(answer.borrow()).await?, service).await,
         Err(failure) => refuse(Waiting::Socks(accepted), failure, service).await,
     }
@@ -139,12 +141,31 @@ async fn within<T, D>(
 async fn close_gently<D>(mut client: Socket, service: &Service<D>) -> io::Result<()> {
     let drain = async {
         client.shutdown().await?;
-        let mut thrown_away = [0; 1024];
-        while client.read(&mut thrown_away).await? > 0 {}
-        Ok(())
+        discard(&client).await
     };
     timeout(service.limits.linger, drain).await.unwrap_or_else(|_| {
         service.failures.limit(Limit::Linger);
         Ok(())
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use i2p_name::VirtualOptions;
+
+    use super::*;
+    use crate::{AddressPool, PoolOptions, SamDialler, SessionPool, Tunnel};
+
+    /// A connection's task holds this for its whole life, and thousands of them may be idle.
+    #[tokio::test]
+    async fn a_connection_is_small() {
+        let options = PoolOptions { delay_open: true, ..PoolOptions::default() };
+        let pool = SessionPool::new(i2p_sam::Bridge::new("127.0.0.1:9"), options);
+        let addresses = AddressPool::new(VirtualOptions::default()).unwrap();
+        let service = Service::new("test", SamDialler::new(pool, Tunnel::default()), addresses);
+        let (client, _other) = tokio::net::UnixStream::pair().unwrap();
+        let way_in = WayIn { address: ClientAddress::User(0), listener: "x".into() };
+        let size = size_of_val(&run(client.into(), way_in, &service));
+        assert!(size < 5 * 1024, "{size} bytes");
+    }
 }

@@ -60,11 +60,19 @@ async fn nothing_a_client_says_is_logged() {
     with_credentials.extend(socks5_request("secret.i2p", 80).split_off(3));
     proxy.exchange(&with_credentials).await;
     proxy.exchange(b"GET http://secret.i2p/ HTTP/1.1\r\n\r\n").await;
+    for target in ["secret.i2p:80", "secret.example.com:443", "secret"] {
+        // base64 of secret-user:secret-pass, and no base64.
+        for credentials in ["c2VjcmV0LXVzZXI6c2VjcmV0LXBhc3M=", "secret"] {
+            let request =
+                format!("CONNECT {target} HTTP/1.1\r\nProxy-Authorization: Basic {credentials}\r\n\r\n");
+            proxy.exchange(request.as_bytes()).await;
+        }
+    }
     proxy.exchange(b"\x04\x01\x00\x50\x00\x00\x00\x01secret-id\x00secret.i2p\x00").await;
 
     let log = String::from_utf8(lines.0.lock().unwrap().clone()).unwrap();
     assert!(log.contains("a request failed"), "there is a log at all: {log}");
-    for secret in ["secret", "known", ".i2p", "aaaaaaaa", "198.51", "example", "250."] {
+    for secret in ["secret", "c2Vjcm", "known", ".i2p", "aaaaaaaa", "198.51", "example", "250."] {
         assert!(!log.contains(secret), "{secret:?} is in the log:\n{log}");
     }
     assert!(!log.contains("127.0.0.1"), "the client's address is in the log:\n{log}");

@@ -46,15 +46,21 @@ type Lines = Arc<Mutex<Vec<String>>>;
 
 impl Running {
     pub(crate) fn start(args: &[&str]) -> Self {
-        let mut child = i2p_socks(args)
-            .stdin(Stdio::null())
-            .stdout(Stdio::piped())
-            .stderr(Stdio::piped())
-            .spawn()
-            .unwrap();
+        let mut command = i2p_socks(args);
+        command.stdin(Stdio::null());
+        Self::of(command)
+    }
+
+    /// The same for a command that leads to the binary.
+    pub(crate) fn of(mut command: Command) -> Self {
+        let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
         let out = collect(child.stdout.take().unwrap());
         let err = collect(child.stderr.take().unwrap());
         Self { child, out, err }
+    }
+
+    pub(crate) fn id(&self) -> u32 {
+        self.child.id()
     }
 
     /// Waits for a line on stdout that starts so.
