@@ -12,7 +12,7 @@ use tokio::time::timeout;
 
 use crate::{
     Client, Dial, Failure, Lease, Opened, SamDialler, Service, Socket, Stop,
-    connection::{refuse, relay_to},
+    connection::{Next, Streaming, refuse},
     handshake::Waiting,
     target,
 };
@@ -39,13 +39,13 @@ impl std::fmt::Debug for Incoming {
     }
 }
 
-/// BIND, from the request to the end of the stream that came of it.
+/// BIND, up to the stream that came of it.
 pub(crate) async fn bind<D: Dial>(
     mut accepted: Accepted<Socket>,
     client: &Client,
     service: &Service<D>,
     stop: &Stop,
-) -> io::Result<()> {
+) -> io::Result<Next> {
     // SOCKS4 has no form for the address of anybody in I2P.
     if accepted.request().protocol != Protocol::Socks5 {
         return refuse(Waiting::Socks(accepted), Failure::CommandNotSupported, service).await;
@@ -85,18 +85,18 @@ pub(crate) async fn bind<D: Dial>(
             () = gone(accepted.stream(), &mut early) => None,
         }
     };
-    let Some(peer) = stop.unless_draining(waiting).await? else { return Ok(()) };
+    let Some(peer) = stop.unless_draining(waiting).await? else { return Ok(Next::Over) };
     let peer = match peer {
         Ok(peer) => peer,
         Err(failure) => return refuse(Waiting::Socks(accepted), failure, service).await,
     };
     service.account.succeeded(client.protocol);
     let who = peer.peer.b32().to_string();
-    let (socket, mut early_data) =
+    let (client, mut early_data) =
         accepted.grant_at(Address::Domain(who.as_bytes()), peer.ports.from).await?;
     early_data.append(&mut early);
-    let opened = Opened::over_sam(peer.stream.into(), incoming.lease);
-    relay_to(socket, opened, early_data, service, stop).await
+    let peer = Opened::over_sam(peer.stream.into(), incoming.lease);
+    Ok(Next::Relay(Streaming { client, peer, early_data, address: None }))
 }
 
 /// Whom the client waits for, by DST.ADDR; nothing is anybody.

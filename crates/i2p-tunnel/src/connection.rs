@@ -2,14 +2,15 @@ use std::{io, sync::Arc, time::Duration};
 
 use socks_wire::{Command, stream::Accepted};
 use tokio::{
-    io::{AsyncReadExt, AsyncWriteExt},
+    io::AsyncWriteExt,
     time::{Instant, timeout},
 };
 
 use crate::{
-    Client, ClientAddress, Dial, Failure, Limit, Opened, Sensitive, Service, Socket, Stop, bind, datagrams,
+    AddressLease, Client, ClientAddress, Dial, Failure, Limit, Opened, Sensitive, Service, Socket, Stop,
+    bind, datagrams,
     handshake::{self, Heard, Waiting},
-    relay::{End, relay},
+    relay::{End, discard, relay},
     resolve, target,
     terms::Terms,
 };
@@ -24,10 +25,34 @@ pub(crate) struct WayIn {
     pub(crate) stop: Stop,
 }
 
+/// What is left to do for a client.
+pub(crate) enum Next {
+    /// It has a stream.
+    Relay(Streaming),
+    /// All is said: the connection is to be closed gently.
+    Close(Socket),
+    /// Nothing.
+    Over,
+}
+
+/// A stream that is open on both sides.
+pub(crate) struct Streaming {
+    pub(crate) client: Socket,
+    pub(crate) peer: Opened,
+    /// What the client sent ahead, for the peer.
+    pub(crate) early_data: Vec<u8>,
+    /// The virtual address that it was asked for by keeps its meaning.
+    pub(crate) address: Option<AddressLease>,
+}
+
 /// The life of one connection.
 pub(crate) async fn run<D: Dial>(client: Socket, way_in: WayIn, service: &Service<D>) {
     let _active = service.account.connection();
-    note(converse(client, way_in, service).await);
+    let stop = way_in.stop.clone();
+    // In a place of its own: what it takes to get so far is large and soon over, and what is left has to be small for as long
+    // as a stream lives.
+    let next = Box::pin(converse(client, way_in, service)).await;
+    note(finish(next, service, &stop).await);
 }
 
 /// The life of a connection that there is no room for: it hears so, in its own protocol and whoever it is.
@@ -38,11 +63,20 @@ pub(crate) async fn turn_away<D>(client: Socket, service: &Service<D>) {
         let limit = NO_ROOM.min(service.limits.handshake);
         match handshake::hear(client, Instant::now() + limit, &anybody).await? {
             Heard::Request(waiting) => refuse(waiting, Failure::TooManyConnections, service).await,
-            Heard::Told(client) | Heard::Answered(client) => close_gently(client, service).await,
-            Heard::Nothing | Heard::Cut(_) => Ok(()),
+            Heard::Told(client) | Heard::Answered(client) => Ok(Next::Close(client)),
+            Heard::Nothing | Heard::Cut(_) => Ok(Next::Over),
         }
     };
-    note(told.await);
+    note(finish(told.await, service, &Stop::new()).await);
+}
+
+async fn finish<D>(next: io::Result<Next>, service: &Service<D>, stop: &Stop) -> io::Result<()> {
+    let client = match next? {
+        Next::Relay(streaming) => relayed(streaming, service, stop).await,
+        Next::Close(client) => client,
+        Next::Over => return Ok(()),
+    };
+    close_gently(client, service).await
 }
 
 fn note(result: io::Result<()>) {
@@ -51,7 +85,7 @@ fn note(result: io::Result<()>) {
     }
 }
 
-async fn converse<D: Dial>(client: Socket, way_in: WayIn, service: &Service<D>) -> io::Result<()> {
+async fn converse<D: Dial>(client: Socket, way_in: WayIn, service: &Service<D>) -> io::Result<Next> {
     // A reply and the first data behind it are two small writes: Nagle's algorithm would hold the second back.
     client.send_at_once()?;
     client.notice_loss(service.limits);
@@ -61,16 +95,16 @@ async fn converse<D: Dial>(client: Socket, way_in: WayIn, service: &Service<D>) 
     service.account.handshake(begin, &heard);
     match heard? {
         Heard::Request(waiting) => answer(waiting, way_in, service).await,
-        Heard::Told(client) | Heard::Answered(client) => close_gently(client, service).await,
-        Heard::Nothing => Ok(()),
+        Heard::Told(client) | Heard::Answered(client) => Ok(Next::Close(client)),
+        Heard::Nothing => Ok(Next::Over),
         Heard::Cut(limit) => {
             service.account.limit(limit);
-            Ok(())
+            Ok(Next::Over)
         }
     }
 }
 
-async fn answer<D: Dial>(waiting: Waiting, way_in: WayIn, service: &Service<D>) -> io::Result<()> {
+async fn answer<D: Dial>(waiting: Waiting, way_in: WayIn, service: &Service<D>) -> io::Result<Next> {
     let WayIn { address, listener, stop } = way_in;
     let (protocol, credentials) = (waiting.protocol(), waiting.credentials());
     let client = Client { address, listener, protocol, credentials };
@@ -78,13 +112,10 @@ async fn answer<D: Dial>(waiting: Waiting, way_in: WayIn, service: &Service<D>) 
         return refuse(waiting, Failure::ProtocolNotAllowed, service).await;
     }
     match (waiting.command(), waiting) {
-        (Command::CONNECT, waiting) => connect(waiting, &client, service, &stop).await,
-        // In places of their own: what these take is not to be in the size of every connection.
-        (Command::BIND, Waiting::Socks(accepted)) => {
-            Box::pin(bind::bind(accepted, &client, service, &stop)).await
-        }
+        (Command::CONNECT, waiting) => connect(waiting, &client, service).await,
+        (Command::BIND, Waiting::Socks(accepted)) => bind::bind(accepted, &client, service, &stop).await,
         (Command::UDP_ASSOCIATE, Waiting::Socks(accepted)) => {
-            Box::pin(datagrams::associate(accepted, &client, service, &stop)).await
+            datagrams::associate(accepted, &client, service, &stop).await
         }
         (command, Waiting::Socks(accepted)) if resolve::is_asked(command) => {
             tell(accepted, &client, service).await
@@ -93,14 +124,9 @@ async fn answer<D: Dial>(waiting: Waiting, way_in: WayIn, service: &Service<D>) 
     }
 }
 
-/// CONNECT: a stream, from its opening to its end.
-async fn connect<D: Dial>(
-    waiting: Waiting,
-    client: &Client,
-    service: &Service<D>,
-    stop: &Stop,
-) -> io::Result<()> {
-    let (target, address_lease) = match target::dialled(waiting.address(), client, &service.addresses) {
+/// CONNECT, up to the open stream.
+async fn connect<D: Dial>(waiting: Waiting, client: &Client, service: &Service<D>) -> io::Result<Next> {
+    let (target, address) = match target::dialled(waiting.address(), client, &service.addresses) {
         Ok(dialled) => dialled,
         Err(failure) => return refuse(waiting, failure, service).await,
     };
@@ -115,27 +141,19 @@ async fn connect<D: Dial>(
     };
     service.account.succeeded(waiting.protocol());
     let (client, early_data) = waiting.grant().await?;
-    let result = relay_to(client, peer, early_data, service, stop).await;
-    drop(address_lease);
-    result
+    Ok(Next::Relay(Streaming { client, peer, early_data, address }))
 }
 
-/// A stream that is open on both sides, to its end.
-pub(crate) async fn relay_to<D>(
-    client: Socket,
-    mut peer: Opened,
-    early_data: Vec<u8>,
-    service: &Service<D>,
-    stop: &Stop,
-) -> io::Result<()> {
+/// The life of a stream. Gives the client back.
+async fn relayed<D>(streaming: Streaming, service: &Service<D>, stop: &Stop) -> Socket {
+    let Streaming { client, mut peer, early_data, address } = streaming;
     let Service { account, limits, .. } = service;
     peer.socket.notice_loss(*limits);
     let stream = account.stream();
     let (relayed, end) = relay(&client, &mut peer, early_data, *limits, account, stop).await;
-    drop(stream);
-    drop(peer);
+    drop((stream, peer, address));
     if let End::Limit(limit) = end {
-        service.account.limit(limit);
+        account.limit(limit);
     }
     tracing::debug!(
         to_peer = relayed.to_peer,
@@ -143,26 +161,31 @@ pub(crate) async fn relay_to<D>(
         outcome = %end,
         "a stream ended"
     );
-    close_gently(client, service).await
+    client
 }
 
 /// RESOLVE and RESOLVE_PTR: an answer, and the end.
-async fn tell<D: Dial>(accepted: Accepted<Socket>, client: &Client, service: &Service<D>) -> io::Result<()> {
+async fn tell<D: Dial>(
+    accepted: Accepted<Socket>,
+    client: &Client,
+    service: &Service<D>,
+) -> io::Result<Next> {
     let Service { dialler, addresses, .. } = service;
     let answer = resolve::resolve(accepted.request(), client, dialler, addresses);
     match within(answer, service).await {
         Ok(answer) => {
             service.account.succeeded(client.protocol);
-            close_gently(accepted.answer(answer.borrow()).await?, service).await
+            accepted.answer(answer.borrow()).await.map(Next::Close)
         }
         Err(failure) => refuse(Waiting::Socks(accepted), failure, service).await,
     }
 }
 
-pub(crate) async fn refuse<D>(waiting: Waiting, failure: Failure, service: &Service<D>) -> io::Result<()> {
+/// Says why not.
+pub(crate) async fn refuse<D>(waiting: Waiting, failure: Failure, service: &Service<D>) -> io::Result<Next> {
     tracing::debug!("a request failed: {}", failure.row().log);
     service.account.failed(waiting.protocol(), failure);
-    close_gently(waiting.refuse(failure, &service.terms).await?, service).await
+    waiting.refuse(failure, &service.terms).await.map(Next::Close)
 }
 
 async fn within<T, D>(
@@ -176,15 +199,34 @@ async fn within<T, D>(
 }
 
 /// Ends a connection so that the client gets what was sent last: closing with bytes unread would reset it.
-pub(crate) async fn close_gently<D>(mut client: Socket, service: &Service<D>) -> io::Result<()> {
+async fn close_gently<D>(mut client: Socket, service: &Service<D>) -> io::Result<()> {
     let drain = async {
         client.shutdown().await?;
-        let mut thrown_away = [0; 1024];
-        while client.read(&mut thrown_away).await? > 0 {}
-        Ok(())
+        discard(&client).await
     };
     timeout(service.limits.linger, drain).await.unwrap_or_else(|_| {
         service.account.limit(Limit::Linger);
         Ok(())
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use i2p_name::VirtualOptions;
+
+    use super::*;
+    use crate::{AddressPool, PoolOptions, SamDialler, SessionPool, Tunnel};
+
+    /// A connection's task holds this for its whole life, and thousands of them may be idle.
+    #[tokio::test]
+    async fn a_connection_is_small() {
+        let options = PoolOptions { delay_open: true, ..PoolOptions::default() };
+        let pool = SessionPool::new(i2p_sam::Bridge::new("127.0.0.1:9"), options);
+        let addresses = AddressPool::new(VirtualOptions::default()).unwrap();
+        let service = Service::new("test", SamDialler::new(pool, Tunnel::default()), addresses);
+        let (client, _other) = tokio::net::UnixStream::pair().unwrap();
+        let way_in = WayIn { address: ClientAddress::User(0), listener: "x".into(), stop: Stop::new() };
+        let size = size_of_val(&run(client.into(), way_in, &service));
+        assert!(size < 5 * 1024, "{size} bytes");
+    }
 }

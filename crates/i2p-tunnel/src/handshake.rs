@@ -107,7 +107,8 @@ pub(crate) async fn hear(client: Socket, deadline: Instant, terms: &Terms) -> io
             Ok(Heard::Told(stream))
         }
         Err(AcceptError::NotSocks { stream, protocol: NotSocks::Http, read }) => {
-            Ok(match http::hear(stream, read, deadline, terms).await? {
+            // Large, and not for everybody.
+            Ok(match Box::pin(http::hear(stream, read, deadline, terms)).await? {
                 http::Heard::Connect(connecting) => Heard::Request(Waiting::Http(connecting)),
                 http::Heard::Answered(stream, why) => {
                     tracing::debug!("a client spoke {why}");

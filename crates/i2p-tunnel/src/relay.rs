@@ -68,7 +68,7 @@ pub(crate) async fn relay(
                 Ok(())
             }
             Err(Broken::Source(error)) => Err(error),
-            Err(Broken::Sink(_)) => discard(client, &upstream).await,
+            Err(Broken::Sink(_)) => discard_and_count(client, &upstream.discarded).await,
         }
     };
     let down = async {
@@ -80,10 +80,12 @@ pub(crate) async fn relay(
     };
     let moved = || upstream.moved() + downstream.moved();
     let work = both(up, &upstream, down, &downstream, limits.half_close);
+    // In one place: it is most of what a stream holds while nothing happens.
+    tokio::pin!(work);
     let limited = async {
         match limits.idle {
-            None => work.await,
-            Some(idle) => while_moving(work, moved, idle).await.unwrap_or(Err(End::Limit(Limit::Idle))),
+            None => (&mut work).await,
+            Some(idle) => while_moving(&mut work, moved, idle).await.unwrap_or(Err(End::Limit(Limit::Idle))),
         }
     };
     let end = tokio::select! {
@@ -235,15 +237,24 @@ async fn drain(to: &Socket, backlog: &mut Backlog, direction: &Direction<'_>) ->
     Ok(())
 }
 
+/// Reads once and throws it away, without waiting.
+fn throw_away(from: &Socket) -> io::Result<usize> {
+    from.try_read(&mut [0; CHUNK])
+}
+
 /// Reads and throws away until the sender has finished.
-async fn discard(from: &Socket, direction: &Direction<'_>) -> io::Result<()> {
-    let mut thrown_away = [0; 1024];
+pub(crate) async fn discard(from: &Socket) -> io::Result<()> {
+    discard_and_count(from, &AtomicU64::new(0)).await
+}
+
+/// The same, counted as a sign of life.
+async fn discard_and_count(from: &Socket, discarded: &AtomicU64) -> io::Result<()> {
     loop {
         from.readable().await?;
-        match from.try_read(&mut thrown_away) {
+        match throw_away(from) {
             Ok(0) => return Ok(()),
             Ok(count) => {
-                direction.discarded.fetch_add(count as u64, Relaxed);
+                discarded.fetch_add(count as u64, Relaxed);
             }
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
             Err(error) => return Err(error),

@@ -19,7 +19,8 @@ use tracing::{
 use tracing_subscriber::{Layer, layer::Context, prelude::*};
 
 /// What has to stay out of the log, and would be in it if somebody logged a name, an address or a credential as it is.
-const SECRETS: [&str; 8] = ["secret", "known", ".i2p", "aaaaaaaa", "198.51", "example", "250.", "127.0.0.1"];
+const SECRETS: [&str; 9] =
+    ["secret", "c2Vjcm", "known", ".i2p", "aaaaaaaa", "198.51", "example", "250.", "127.0.0.1"];
 
 /// Panics when a field of a span or an event holds one of the secrets. A panic ends only the task that logs, so it is noted as
 /// well.
@@ -99,6 +100,14 @@ async fn nothing_a_client_says_is_logged() {
     with_credentials.extend(socks5_request("secret.i2p", 80).split_off(3));
     proxy.exchange(&with_credentials).await;
     proxy.exchange(b"GET http://secret.i2p/ HTTP/1.1\r\n\r\n").await;
+    for target in ["secret.i2p:80", "secret.example.com:443", "secret"] {
+        // base64 of secret-user:secret-pass, and no base64.
+        for credentials in ["c2VjcmV0LXVzZXI6c2VjcmV0LXBhc3M=", "secret"] {
+            let request =
+                format!("CONNECT {target} HTTP/1.1\r\nProxy-Authorization: Basic {credentials}\r\n\r\n");
+            proxy.exchange(request.as_bytes()).await;
+        }
+    }
     proxy.exchange(b"\x04\x01\x00\x50\x00\x00\x00\x01secret-id\x00secret.i2p\x00").await;
 
     bridge.on("STREAM CONNECT", [Act::Behave]);

@@ -54,16 +54,21 @@ type Lines = Arc<Mutex<Vec<String>>>;
 
 impl Running {
     pub(crate) fn start(args: &[&str]) -> Self {
-        Self::of(i2p_socks(args))
+        let mut command = i2p_socks(args);
+        command.stdin(Stdio::null());
+        Self::of(command)
     }
 
-    /// With more than arguments, such as an environment.
+    /// The same for a command that leads to the binary, with more than arguments, such as an environment.
     pub(crate) fn of(mut command: Command) -> Self {
-        let mut child =
-            command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+        let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
         let out = collect(child.stdout.take().unwrap());
         let err = collect(child.stderr.take().unwrap());
         Self { child, out, err }
+    }
+
+    pub(crate) fn id(&self) -> u32 {
+        self.child.id()
     }
 
     /// Waits for a line on stdout that starts so.

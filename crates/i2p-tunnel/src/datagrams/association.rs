@@ -27,7 +27,7 @@ use super::{
 };
 use crate::{
     AddressLease, Client, Dial, Failure, Service, Socket, Stop,
-    connection::{close_gently, refuse},
+    connection::{Next, refuse},
     handshake::Waiting,
 };
 
@@ -44,7 +44,7 @@ pub(crate) async fn associate<D: Dial>(
     client: &Client,
     service: &Service<D>,
     stop: &Stop,
-) -> io::Result<()> {
+) -> io::Result<Next> {
     // Who comes over a Unix socket has no address that its datagrams could be known by.
     let Some((own, from)) = accepted.stream().tcp_addresses() else {
         return refuse(Waiting::Socks(accepted), Failure::CommandNotSupported, service).await;
@@ -82,7 +82,7 @@ pub(crate) async fn associate<D: Dial>(
         () = association.run(way, &control, &moved) => {}
         _ = stop.quiet(|| moved.load(Relaxed)) => {}
     }
-    close_gently(control, service).await
+    Ok(Next::Close(control))
 }
 
 /// Whose datagrams are taken.

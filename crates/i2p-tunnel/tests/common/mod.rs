@@ -82,6 +82,21 @@ async fn start(
     start_service(Service::new("test", dialler, addresses).with_limits(limits), pool).await
 }
 
+/// A proxy on a bridge whose service is made into another one, with limits short enough for tests to see them.
+pub(crate) async fn proxy_that(
+    bridge: &TestBridge,
+    change: impl FnOnce(Service<SamDialler>) -> Service<SamDialler>,
+) -> Proxy {
+    let limit = Duration::from_millis(300);
+    let limits = Limits { half_close: limit, linger: limit, ..Limits::default() };
+    let pool = SessionPool::new(Bridge::new(bridge.address()), PoolOptions::default());
+    pool.first_ready().await.unwrap();
+    let dialler = SamDialler::new(pool.clone(), Tunnel::default());
+    let addresses = AddressPool::new(VirtualOptions::default()).unwrap();
+    let service = Service::new("test", dialler, addresses).with_limits(limits);
+    start_service(change(service), pool).await
+}
+
 /// A proxy that does this, with the sessions of this pool.
 pub(crate) async fn start_service<D: Dial>(service: Service<D>, pool: SessionPool) -> Proxy {
     let listeners = Listeners::bind(&["127.0.0.1:0".parse().unwrap()]).await.unwrap();
@@ -102,6 +117,16 @@ impl Proxy {
     pub(crate) async fn exchange(&self, bytes: &[u8]) -> Vec<u8> {
         let mut client = self.connect().await;
         client.write_all(bytes).await.unwrap();
+        let mut answer = Vec::new();
+        client.read_to_end(&mut answer).await.unwrap();
+        answer
+    }
+
+    /// The same, and says that nothing more comes, so that a stream ends when the far end has answered.
+    pub(crate) async fn exchange_and_finish(&self, bytes: &[u8]) -> Vec<u8> {
+        let mut client = self.connect().await;
+        client.write_all(bytes).await.unwrap();
+        client.shutdown().await.unwrap();
         let mut answer = Vec::new();
         client.read_to_end(&mut answer).await.unwrap();
         answer
