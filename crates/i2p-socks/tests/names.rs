@@ -278,11 +278,14 @@ async fn a_subscription_is_read_and_asked_only_for_what_is_new() {
     let update = || place.json(&["names", "update"])[0].clone();
 
     // In pieces of unknown length.
-    let text = hosts(&[("a.i2p", 1), ("b.i2p", 2)]);
+    let echo = bridge.host("elsewhere.i2p", Endpoint::Echo);
+    assert_eq!(connect(address, "new.i2p").0, 4);
+    let text = hosts(&[("a.i2p", 1)]) + &format!("new.i2p={echo}\n");
     let head = "HTTP/1.1 200 OK\r\nETag: \"one\"\r\nLast-Modified: Mon, 01 Jan 2024 00:00:00 GMT\r\n";
     set(format!("{head}Transfer-Encoding: chunked\r\n\r\n{:x}\r\n{text}\r\n0\r\n\r\n", text.len())
         .into_bytes());
     assert_eq!(update()["imported"]["added"], 2);
+    assert_eq!(connect(address, "new.i2p").0, 0, "that it was unknown is forgotten");
     assert_eq!(place.json(&["resolve", "a.i2p"])["b32"], destination(1).b32().to_string());
     set(response("304 Not Modified", "", ""));
     let unchanged = update();
@@ -377,13 +380,19 @@ async fn feeds_that_are_no_feeds_change_nothing() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_subscription_that_was_never_read_is_read_by_itself() {
     let bridge = TestBridge::start().await;
-    let place = Place::new(&bridge);
-    let (site, next) = feed(&bridge, &place, &format!("[names]\nsubscriptions = ['{FEED}']\n")).await;
+    let (by_file, by_command) = (Place::new(&bridge), Place::new(&bridge));
+    let (first, next) = feed(&bridge, &by_file, &format!("[names]\nsubscriptions = ['{FEED}']\n")).await;
     *next.lock().unwrap() = response("200 OK", "", &hosts(&[("a.i2p", 1)]));
-    let mut proxy = place.run();
-    let said = proxy.stderr_line("a subscription was read");
-    assert!(said.contains("added=1"), "{said}");
-    assert_eq!(site.heads().len(), 1);
+    let (second, next) = feed(&bridge, &by_command, "").await;
+    *next.lock().unwrap() = response("200 OK", "", &hosts(&[("b.i2p", 2)]));
+    let (mut one, mut other) = (by_file.run(), by_command.run());
+    other.ready();
+    by_command.says(&["names", "subscribe", FEED]);
+    for (proxy, site) in [(&mut one, first), (&mut other, second)] {
+        let said = proxy.stderr_line("a subscription was read");
+        assert!(said.contains("added=1"), "{said}");
+        assert_eq!(site.heads().len(), 1);
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]

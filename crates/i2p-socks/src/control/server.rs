@@ -157,7 +157,9 @@ mod tests {
         let stop = CancellationToken::new();
         let address = echo(bounds, stop.clone()).await;
         let mut silent = TcpStream::connect(address).await.unwrap();
-        let answer = ask(address, "POST /echo HTTP/1.1\r\nHost: x\r\nContent-Length: 2\r\n\r\nok").await;
+        let asked = ask(address, "POST /echo HTTP/1.1\r\nHost: x\r\nContent-Length: 2\r\n\r\nok");
+        // Well before hyper's own limit.
+        let answer = timeout(Duration::from_secs(10), asked).await.unwrap();
         assert!(answer.ends_with("\"ok\""), "{answer}");
         assert_eq!(silent.read(&mut [0; 1]).await.unwrap_or(0), 0);
         // And a body that does not come ends with the connection's time, or with the server.
