@@ -115,16 +115,6 @@ async fn a_log_that_nobody_reads_any_more_ends_nothing() {
     child.wait().unwrap();
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn a_listener_that_others_can_reach_is_warned_about() {
-    let bridge = TestBridge::start().await;
-    let mut proxy =
-        Running::start(&["run", "--router", "sam", "--sam", &bridge.address(), "--listen", "0.0.0.0:0"]);
-    let line = proxy.stderr_line("can be reached from other machines");
-    assert!(line.contains("WARN"), "{line}");
-    proxy.ready();
-}
-
 /// The destination that a far end sees us come from.
 fn seen(proxy: SocketAddr) -> String {
     let (code, mut stream) = connect(proxy, "whoami.i2p");

@@ -97,6 +97,11 @@ async fn pages(report: &mut Report, curl: &Curl, site: &Site) {
         report.check(&format!("{protocol}, page by host name"), page(curl, &[option], &site.host)).await;
         report.check(&format!("{protocol}, page by base32 address"), page(curl, &[option], &site.b32)).await;
     }
+    let connect = ["--proxytunnel", "--proxy"];
+    report.check("HTTP CONNECT, page by host name", page(curl, &connect, &site.host)).await;
+    report.check("HTTP CONNECT, page by base32 address", page(curl, &connect, &site.b32)).await;
+    let user = ["--proxy-user", "user:password", "--proxytunnel", "--proxy"];
+    report.check("HTTP CONNECT with user name and password, page", page(curl, &user, &site.host)).await;
     let upper = site.host.to_ascii_uppercase();
     report.check("SOCKS5, page by host name in capitals", page(curl, &[SOCKS5_NAME], &upper)).await;
     let user = ["--proxy-user", "user:password", SOCKS5_NAME];

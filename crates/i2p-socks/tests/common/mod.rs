@@ -26,6 +26,9 @@ pub(crate) fn i2p_socks(args: &[&str]) -> Command {
     let installed = std::env::var_os("I2P_SOCKS_TEST_BINARY");
     let mut command = Command::new(installed.unwrap_or_else(|| env!("CARGO_BIN_EXE_i2p-socks").into()));
     command.args(args);
+    for name in ["LISTEN_FDS", "LISTEN_PID", "LISTEN_FDNAMES"] {
+        command.env_remove(name);
+    }
     for name in ["LISTEN", "ROUTER", "SAM", "CONFIG", "STATE_DIR"] {
         command.env_remove(format!("I2P_SOCKS_{name}"));
     }

@@ -1,0 +1,240 @@
+//! Clients that mean harm: others are served meanwhile, and when they go, so does what they cost.
+#![cfg(target_os = "linux")]
+#![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing)]
+
+mod common;
+
+use std::{
+    fs,
+    io::{Read, Write},
+    net::{Shutdown, SocketAddr, TcpStream},
+    process::{Command, Stdio},
+    thread,
+    time::{Duration, Instant},
+};
+
+use common::Running;
+use rustix::process::{Pid, Resource, Rlimit, getrlimit, prlimit, setrlimit};
+use sam_testkit::TestBridge;
+
+/// As often as a person would wait for once.
+const SECOND: Duration = Duration::from_secs(1);
+/// Longest wait for what takes no time.
+const LIMIT: Duration = Duration::from_secs(20);
+const REQUEST: &[u8] = b"\x05\x01\x00\x05\x01\x00\x03\x08echo.i2p\x00\x50";
+
+/// One well-behaved client, from its connection to its echo: how long it took.
+fn is_served(proxy: SocketAddr) -> Duration {
+    let begin = Instant::now();
+    let mut client = TcpStream::connect(proxy).unwrap();
+    client.set_read_timeout(Some(LIMIT)).unwrap();
+    client.write_all(&[REQUEST, b"ping"].concat()).unwrap();
+    let mut answer = [0; 16];
+    client.read_exact(&mut answer).unwrap();
+    assert_eq!((answer[3], &answer[12..]), (0, &b"ping"[..]));
+    begin.elapsed()
+}
+
+/// Resident memory in KiB, and open file descriptors.
+fn costs(proxy: &Running) -> (usize, usize) {
+    let status = fs::read_to_string(format!("/proc/{}/status", proxy.id())).unwrap();
+    let resident = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).unwrap();
+    let resident = resident.trim().trim_end_matches(" kB").parse().unwrap();
+    (resident, fs::read_dir(format!("/proc/{}/fd", proxy.id())).unwrap().count())
+}
+
+/// Processor time used so far, in hundredths of a second.
+fn ticks(proxy: &Running) -> u64 {
+    let stat = fs::read_to_string(format!("/proc/{}/stat", proxy.id())).unwrap();
+    let fields: Vec<_> = stat.rsplit(')').next().unwrap().split_whitespace().collect();
+    fields[11].parse::<u64>().unwrap() + fields[12].parse::<u64>().unwrap()
+}
+
+fn until(what: &str, limit: Duration, mut done: impl FnMut() -> bool) {
+    let begin = Instant::now();
+    while !done() {
+        assert!(begin.elapsed() < limit, "{what}");
+        thread::sleep(Duration::from_millis(20));
+    }
+}
+
+fn start(bridge: &TestBridge, limits: &str) -> (Running, tempfile::TempDir) {
+    // This process has the other ends of all sockets.
+    let mut descriptors = getrlimit(Resource::Nofile);
+    descriptors.current = descriptors.maximum;
+    setrlimit(Resource::Nofile, descriptors).unwrap();
+    let dir = tempfile::tempdir().unwrap();
+    let file = dir.path().join("i2p-socks.toml");
+    fs::write(&file, format!("[limits]\n{limits}")).unwrap();
+    let args = ["run", "--router", "sam", "--sam", &bridge.address(), "--config", file.to_str().unwrap()];
+    let listen = ["--listen", "127.0.0.1:0"];
+    (Running::start(&[&args[..], &listen].concat()), dir)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn two_thousand_slow_handshakes_hold_nobody_up_and_cost_nothing_afterwards() {
+    let bridge = TestBridge::start().await;
+    let (mut proxy, _config) = start(&bridge, "handshake = '4s'\nhalf-close = '1s'\n");
+    let address = proxy.ready();
+    is_served(address);
+    let round = || {
+        let mut slow: Vec<_> = (0..2_000).map(|_| TcpStream::connect(address).unwrap()).collect();
+        for (number, client) in slow.iter_mut().enumerate() {
+            // One byte of this, one of that, and half a head.
+            let beginning: &[u8] =
+                [&b"\x05"[..], b"\x04\x01", b"C", b"CONNECT a.i2p:80 HTTP/1.1\r\nX", b""][number % 5];
+            client.write_all(beginning).unwrap();
+        }
+        let slowest = (0..20).map(|_| is_served(address)).max().unwrap();
+        assert!(slowest < SECOND, "{slowest:?} among slow clients");
+        // The proxy ends them by itself.
+        for client in &mut slow {
+            client.set_read_timeout(Some(LIMIT)).unwrap();
+            assert_eq!(client.read(&mut [0; 1]).unwrap_or(0), 0);
+        }
+    };
+    round();
+    until("the sockets are gone", LIMIT, || costs(&proxy).1 < 100);
+    let (before, _) = costs(&proxy);
+    round();
+    until("the sockets are gone again", LIMIT, || costs(&proxy).1 < 100);
+    let (after, _) = costs(&proxy);
+    // Two thousand connections that are kept, or their buffers, would be more than this.
+    assert!(after < before + 8_192, "{before} KiB after one round, {after} KiB after two");
+    assert!(proxy.is_running(), "{}", proxy.said());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn garbage_oversized_and_half_open_clients_do_no_harm() {
+    let bridge = TestBridge::start().await;
+    let (mut proxy, _config) = start(&bridge, "handshake = '2s'\nlinger = '1s'\nhalf-close = '1s'\n");
+    let address = proxy.ready();
+    let mut random = 1_u64;
+    let mut garbage = || {
+        // xorshift, which is all that garbage needs.
+        random ^= random << 13;
+        random ^= random >> 7;
+        random ^= random << 17;
+        random.to_le_bytes()
+    };
+    for first in [4, 5, b'C', b'G', 0x16, 0, 0xff] {
+        for length in [1, 100, 10_000, 1_000_000] {
+            let mut bytes = vec![first];
+            bytes.extend(std::iter::repeat_with(&mut garbage).flatten().take(length));
+            let mut client = TcpStream::connect(address).unwrap();
+            client.set_write_timeout(Some(LIMIT)).unwrap();
+            // Reset in the middle, most of them.
+            let _ = client.write_all(&bytes);
+            // And some go without a word, some with half of one.
+            if length % 3 == 0 {
+                let _ = client.shutdown(Shutdown::Write);
+            }
+        }
+        is_served(address);
+    }
+    let half_open: Vec<_> = (0..200)
+        .map(|_| {
+            let mut client = TcpStream::connect(address).unwrap();
+            client.write_all(REQUEST).unwrap();
+            client.shutdown(Shutdown::Write).unwrap();
+            client
+        })
+        .collect();
+    is_served(address);
+    drop(half_open);
+    until("all is closed", LIMIT, || costs(&proxy).1 < 100);
+    is_served(address);
+    assert_eq!(proxy.signal("TERM"), Some(0), "{}", proxy.said());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_storm_past_the_cap_is_refused_and_over_when_it_is_over() {
+    let bridge = TestBridge::start().await;
+    let (mut proxy, _config) = start(&bridge, "connections = 50\nhandshake = '20s'\n");
+    let address = proxy.ready();
+    let storm: Vec<_> = (0..1_000).map(|_| TcpStream::connect(address).unwrap()).collect();
+    let line = proxy.stderr_line("as many connections as [limits] connections allows");
+    assert!(line.contains("WARN"), "{line}");
+    until("those beyond are closed", LIMIT, || costs(&proxy).1 < 50 + 64 + 50);
+    drop(storm);
+    let over = Instant::now();
+    until("a client is served", SECOND, || {
+        let mut client = TcpStream::connect(address).unwrap();
+        let mut answer = [0; 12];
+        client.write_all(REQUEST).unwrap();
+        client.read_exact(&mut answer).is_ok() && answer[3] == 0
+    });
+    println!("served {:?} after the storm", over.elapsed());
+    let said = proxy.said();
+    assert_eq!(
+        said.matches("[limits] connections allows").count(),
+        1,
+        "said once, not a thousand times: {said}"
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn without_file_descriptors_it_waits_without_spinning_and_answers_within_a_second_when_there_are_some()
+{
+    let bridge = TestBridge::start().await;
+    let (mut proxy, _config) = start(&bridge, "");
+    let address = proxy.ready();
+    is_served(address);
+    let pid = Pid::from_raw(i32::try_from(proxy.id()).unwrap());
+    let plenty = prlimit(
+        pid,
+        Resource::Nofile,
+        Rlimit { current: Some(3), maximum: getrlimit(Resource::Nofile).maximum },
+    )
+    .unwrap();
+    let waiting = thread::spawn(move || is_served(address));
+    let line = proxy.stderr_line("no connection can be accepted");
+    assert!(line.contains("WARN") && line.contains("LimitNOFILE="), "{line}");
+    let (begin, before) = (Instant::now(), ticks(&proxy));
+    thread::sleep(2 * SECOND);
+    let used = ticks(&proxy) - before;
+    assert!(used < 20, "{used} hundredths of a second in {:?}: it spins", begin.elapsed());
+    assert!(!waiting.is_finished(), "there were descriptors");
+    let over = Instant::now();
+    prlimit(pid, Resource::Nofile, plenty).unwrap();
+    waiting.join().unwrap();
+    assert!(over.elapsed() < SECOND, "{:?}", over.elapsed());
+    println!(
+        "served {:?} after descriptors were there again, {used} ticks while there were none",
+        over.elapsed()
+    );
+    assert!(is_served(address) < SECOND);
+}
+
+/// The cap comes from the limit, so that accepting never fails for want of descriptors.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_low_limit_of_file_descriptors_is_a_cap_and_not_a_failure() {
+    let bridge = TestBridge::start().await;
+    let binary = common::i2p_socks(&[]);
+    let mut command = Command::new("sh");
+    command.args(["-c", "ulimit -n 300; exec \"$0\" \"$@\""]).arg(binary.get_program());
+    command.args(["run", "--router", "sam", "--sam", &bridge.address(), "--listen", "127.0.0.1:0"]);
+    let mut proxy = Running::of({
+        command.stdin(Stdio::null());
+        command
+    });
+    let address = proxy.ready();
+    // With 150 kept, half of the rest.
+    let mut open: Vec<_> = (0..100)
+        .map(|_| {
+            let mut client = TcpStream::connect(address).unwrap();
+            client.write_all(REQUEST).unwrap();
+            client
+        })
+        .collect();
+    let mut codes = Vec::new();
+    for client in &mut open {
+        let mut answer = [0; 12];
+        client.read_exact(&mut answer).unwrap();
+        codes.push(answer[3]);
+    }
+    let served = codes.iter().filter(|&&code| code == 0).count();
+    let refused = codes.iter().filter(|&&code| code == 1).count();
+    assert_eq!((served, refused), (75, 25), "{}", proxy.said());
+    assert!(!proxy.said().contains("no connection can be accepted"), "{}", proxy.said());
+}
