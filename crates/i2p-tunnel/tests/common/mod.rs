@@ -14,8 +14,8 @@ use std::{
 use i2p_name::VirtualOptions;
 use i2p_sam::{BackOff, Bridge};
 use i2p_tunnel::{
-    AddressPool, DatagramCounts, Dial, Limits, Listeners, PoolOptions, SamDialler, Service, SessionLimits,
-    SessionPool, Tunnel, serve,
+    AddressPool, DatagramCounts, Dial, Limits, Listeners, PoolOptions, RoutedDialler, SamDialler, Service,
+    SessionLimits, SessionPool, Tunnel, serve,
 };
 use sam_testkit::TestBridge;
 use tokio::{
@@ -77,7 +77,8 @@ async fn start(
         pool.first_ready().await.unwrap();
     }
     let waits = SessionLimits { router: Duration::from_millis(300), ..SessionLimits::default() };
-    let dialler = SamDialler::new(pool.clone(), tunnel).with_limits(waits);
+    // As the program has it.
+    let dialler = RoutedDialler::without_routes(SamDialler::new(pool.clone(), tunnel).with_limits(waits));
     let addresses = AddressPool::new(addresses).unwrap();
     start_service(Service::new("test", dialler, addresses).with_limits(limits), pool).await
 }

@@ -5,8 +5,8 @@ use std::{num::NonZeroUsize, time::Duration};
 use i2p_name::VirtualOptions;
 use i2p_sam::{BackOff, Bridge, DatagramStyle, SessionOptions};
 use i2p_tunnel::{
-    AddressPool, DatagramOptions, DatagramPool, DatagramRules, Isolate, Limits, PoolOptions, SamDialler,
-    Service, SessionPool, Tunnel,
+    AddressPool, DatagramOptions, DatagramPool, DatagramRules, Isolate, Limits, PoolOptions, RoutedDialler,
+    SamDialler, Service, SessionPool, Tunnel,
 };
 
 use super::{Proxy, start_service};
@@ -44,7 +44,9 @@ pub(crate) async fn proxy_with(sam: &str, sam_udp: &str, udp: Udp) -> Proxy {
     let max_sessions = NonZeroUsize::new(udp.max_sessions).unwrap();
     let options = DatagramOptions { style: udp.style, max_sessions, ..DatagramOptions::default() };
     let tunnel = Tunnel { isolate: udp.isolate, ..Tunnel::default() };
-    let dialler = SamDialler::new(pool.clone(), tunnel).with_datagrams(DatagramPool::new(options));
+    let sam = SamDialler::new(pool.clone(), tunnel).with_datagrams(DatagramPool::new(options));
+    // As the program has it.
+    let dialler = RoutedDialler::without_routes(sam);
     let addresses = AddressPool::new(VirtualOptions::default()).unwrap();
     let limits = Limits { linger: Duration::from_millis(200), ..Limits::default() };
     let mut service = Service::new("test", dialler, addresses).with_limits(limits);
