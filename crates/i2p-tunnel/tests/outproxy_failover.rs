@@ -13,7 +13,7 @@ use i2p_tunnel::{
     OutproxyProtocol::{HttpConnect, Socks5},
     OutproxyTrouble as Trouble,
 };
-use sam_testkit::TestBridge;
+use sam_testkit::{Act, TestBridge};
 use tokio::time::{Instant, advance, pause, resume};
 
 /// Two outproxies over TCP, `a` before `b`.
@@ -249,4 +249,19 @@ async fn a_router_that_is_away_is_no_fault_of_an_outproxy() {
     let status = routed.status("a");
     assert_eq!((status.router_failures, status.ejections, status.troubles.len()), (4, 0, 0));
     assert_eq!(routed.status("b").attempts, 0, "it would have been no better");
+}
+
+/// Tunnels take minutes to build: longer than an outproxy may be silent.
+#[tokio::test]
+async fn waiting_for_our_own_session_is_not_counted_against_an_outproxy() {
+    let bridge = TestBridge::start().await;
+    let (a, b) = (Exit::start("a", GRANTED).await, Exit::start("b", GRANTED).await);
+    let routed = routed(&bridge, all_via(&["a", "b"]), vec![a.in_i2p(Socks5), b.in_i2p(Socks5)]).await;
+    // The first client has the session that was built at the start.
+    assert_eq!(routed.by("example.com", 80).await.unwrap(), "a");
+    bridge.on("SESSION CREATE", Act::late(Duration::from_secs(60)));
+    pause();
+    let new_client = Some(("new", "client"));
+    assert_eq!(routed.by_as("example.com", 80, new_client).await.unwrap(), "a");
+    assert!(routed.status("a").troubles.is_empty() && b.asked().is_empty());
 }
