@@ -1,6 +1,6 @@
 //! The ways into the binary: Unix sockets with other users, sockets of systemd, other machines, and passwords.
 #![cfg(unix)]
-#![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing)]
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
 
 mod common;
 

@@ -107,6 +107,8 @@ impl<D: Dial> Server<D> {
         let id = NEXT_ID.fetch_add(1, Relaxed);
         let span = tracing::debug_span!("connection", id, client = %Sensitive(address));
         let stop = self.stop.clone();
+        // Once, and not in each of the futures around it, which would be three times as much for each connection.
+        let life = Box::pin(life);
         let life = async move {
             let _ = stop.run_until_cancelled(life).await;
         };
