@@ -3,7 +3,7 @@
 
 mod account;
 mod addresses;
-mod advice;
+
 mod connection;
 mod dial;
 mod failure;
@@ -15,6 +15,7 @@ mod listener;
 pub mod metrics;
 mod pool;
 mod relay;
+mod remedy;
 mod resolve;
 mod resolver;
 mod sam_dialler;

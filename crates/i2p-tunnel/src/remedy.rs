@@ -3,7 +3,7 @@ use crate::Failure;
 impl Failure {
     /// What whoever runs the proxy can do about it. It names no target.
     #[must_use]
-    pub fn advice(self) -> &'static str {
+    pub fn remedy(self) -> &'static str {
         match self {
             Self::MalformedName => {
                 "A program asked for something that cannot be a host. See that it sends names, and not whole addresses of \
