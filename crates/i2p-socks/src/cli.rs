@@ -224,7 +224,7 @@ mod tests {
             .filter_map(|line| {
                 line.strip_prefix("cargo run --release -- ").or(line.strip_prefix("i2p-socks "))
             })
-            .filter_map(|line| line.split('#').next())
+            .filter_map(|line| line.split(['#', '>']).next())
             .collect();
         assert!(commands.len() >= 6, "{commands:?}");
         for command in commands {

@@ -111,6 +111,27 @@ async fn ready_means_that_tunnels_are_built() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn neither_before_the_router_nor_while_it_ends_is_it_ready() {
+    let bridge = TestBridge::start().await;
+    bridge.once("HELLO", [Act::Wait(Duration::from_secs(3)), Act::Behave]);
+    let mut proxy = Proxy::start(&bridge, "[shutdown]\ngrace = '1h'\nidle = '1h'\n");
+    proxy.running.stderr_line("[1/3] looking for a SAM bridge");
+    assert_eq!(proxy.get("/ready").0, 503);
+    let address = proxy.running.ready();
+    assert_eq!(proxy.get("/ready").0, 200);
+    let (_, mut stream) = connect(address, "echo.i2p");
+    proxy.running.send("TERM");
+    proxy.running.stderr_line("told to stop");
+    let (status, answer) = proxy.get("/ready");
+    assert_eq!(status, 503, "{answer}");
+    assert!(answer.contains("Stopping"), "{answer}");
+    let (_, answer) = proxy.get("/status.json");
+    assert!(answer.contains("\"state\": \"stopping\""), "{answer}");
+    echo(&mut stream);
+    assert_eq!(proxy.running.signal("TERM"), Some(0));
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn everything_is_said_alike_everywhere() {
     let bridge = TestBridge::start().await;
     let mut proxy =

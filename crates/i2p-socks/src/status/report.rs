@@ -200,7 +200,7 @@ impl FailureReport {
             count,
             ago: ago.as_secs(),
             what: row.log.to_owned(),
-            advice: failure.advice().to_owned(),
+            advice: failure.remedy().to_owned(),
         }
     }
 }
