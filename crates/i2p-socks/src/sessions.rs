@@ -5,24 +5,67 @@ use std::{collections::HashMap, num::NonZeroUsize};
 use i2p_sam::Bridge;
 #[cfg(feature = "embedded")]
 use i2p_sam::SessionOptions;
-use i2p_tunnel::{Outproxies, PoolOptions, Resolver, RoutedDialler, SamDialler, SessionPool};
+#[cfg(feature = "embedded")]
+use i2p_tunnel::PoolOptions;
+use i2p_tunnel::{
+    DatagramOptions, DatagramPool, Outproxies, Resolver, RoutedDialler, SamDialler, SessionPool,
+};
 
 use crate::{
-    config::{Config, KeyMode, SessionConfig, TunnelConfig},
+    config::{Config, OwnSessions, SessionConfig, TunnelConfig},
     exit::Failure,
     keys::Kept,
     routing::Routing,
 };
 
-/// Pools of sessions: one for all tunnels whose keys are made anew, and one for each whose keys are kept.
+/// Pools of sessions: one for all tunnels that want nothing special, and one for each that does.
 pub(crate) struct Sessions {
     bridge: Bridge,
     shared: SessionPool,
-    kept: HashMap<String, SessionPool>,
+    own: HashMap<String, OwnPool>,
     resolver: Resolver,
     routing: Routing,
     /// What all of this was made by.
     made_by: MadeBy,
+}
+
+/// The pool of one tunnel.
+struct OwnPool {
+    wants: OwnSessions,
+    sessions: SessionPool,
+    datagrams: Option<DatagramPool>,
+}
+
+impl OwnPool {
+    async fn new(
+        config: &Config,
+        bridge: &Bridge,
+        tunnel: &str,
+        wants: OwnSessions,
+    ) -> Result<Self, Failure> {
+        // A kept identity is one session.
+        let max = if wants.kept { NonZeroUsize::MIN } else { config.session.max_sessions() };
+        let mut options = config.session.pool(max);
+        options.session = options.session.lend(wants.datagrams.is_some()).publish(wants.incoming);
+        let datagrams = wants.datagrams.map(|style| {
+            DatagramPool::new(DatagramOptions {
+                style,
+                session: options.session.clone(),
+                max_sessions: config.session.max_sessions(),
+                idle_close: options.idle_close,
+            })
+        });
+        if wants.kept {
+            let key = Kept::of(&config.state_dir()?, tunnel).load_or_generate(bridge).await?;
+            options.session = options.session.private_key(key);
+            options.warm_spares = 0;
+        }
+        Ok(Self { wants, sessions: SessionPool::new(bridge.clone(), options), datagrams })
+    }
+
+    fn same(&self) -> Self {
+        Self { wants: self.wants, sessions: self.sessions.clone(), datagrams: self.datagrams.clone() }
+    }
 }
 
 /// What decides what sessions are, and where names are looked up. As long as it is the same, they stay.
@@ -36,7 +79,7 @@ struct MadeBy {
 impl MadeBy {
     fn of(config: &Config) -> Self {
         let tunnels = config.tunnels();
-        let used = tunnels.iter().any(|tunnel| tunnel.key != KeyMode::Persistent);
+        let used = tunnels.iter().any(|tunnel| tunnel.own_sessions().is_none());
         let max = config.shared_sessions().unwrap_or(NonZeroUsize::MIN);
         Self { session: config.session.clone(), shared: Some((max, used)) }
     }
@@ -64,21 +107,23 @@ impl Sessions {
     ) -> Result<Self, Failure> {
         let made_by = MadeBy::of(config);
         let alike = before.filter(|before| before.made_by.session == made_by.session);
-        let mut kept = HashMap::new();
-        for tunnel in config.tunnels().iter().filter(|tunnel| tunnel.key == KeyMode::Persistent) {
+        let mut own = HashMap::new();
+        for tunnel in config.tunnels() {
+            let Some(wants) = tunnel.own_sessions() else { continue };
             let name = tunnel.name();
-            let pool = match alike.and_then(|before| before.kept.get(name)) {
-                Some(pool) => pool.clone(),
-                None => kept_pool(config, bridge, name).await?,
+            let before = alike.and_then(|before| before.own.get(name)).filter(|before| before.wants == wants);
+            let pool = match before {
+                Some(before) => before.same(),
+                None => OwnPool::new(config, bridge, name, wants).await?,
             };
-            kept.insert(name.to_owned(), pool);
+            own.insert(name.to_owned(), pool);
         }
         let shared = match alike.filter(|before| before.made_by.shared == made_by.shared) {
             Some(before) => before.shared.clone(),
             None => shared_pool(config, bridge, &made_by),
         };
         let routing = Routing::of(config, before.map(|before| &before.routing))?;
-        Ok(Self { bridge: bridge.clone(), shared, kept, resolver, routing, made_by })
+        Ok(Self { bridge: bridge.clone(), shared, own, resolver, routing, made_by })
     }
 
     /// One pool for all tunnels, of sessions like this.
@@ -88,7 +133,7 @@ impl Sessions {
         Self {
             shared: SessionPool::new(bridge.clone(), options),
             bridge,
-            kept: HashMap::new(),
+            own: HashMap::new(),
             resolver: Resolver::default(),
             routing: Routing::default(),
             made_by: MadeBy::default(),
@@ -97,9 +142,13 @@ impl Sessions {
 
     /// What dials for this tunnel.
     pub(crate) fn dialler(&self, tunnel: &TunnelConfig) -> Result<RoutedDialler, Failure> {
-        let pool = self.kept.get(tunnel.name()).unwrap_or(&self.shared);
+        let own = self.own.get(tunnel.name());
+        let pool = own.map_or(&self.shared, |own| &own.sessions);
         let sam = SamDialler::new(pool.clone(), tunnel.tunnel()).with_resolver(self.resolver.clone());
-        self.routing.dialler(sam)
+        self.routing.dialler(match own.and_then(|own| own.datagrams.clone()) {
+            Some(datagrams) => sam.with_datagrams(datagrams),
+            None => sam,
+        })
     }
 
     /// The ways out of I2P, the same for all tunnels.
@@ -109,30 +158,24 @@ impl Sessions {
 
     /// Other identities for all requests from now on, where keys are not kept.
     pub(crate) fn renew(&self) {
-        self.shared.renew_all();
+        let own = self.own.values().filter(|own| !own.wants.kept).map(|own| &own.sessions);
+        own.chain([&self.shared]).for_each(SessionPool::renew_all);
         self.routing.outproxies().renew();
     }
 
     /// Every pool that somebody uses, with the tunnel that has it for itself.
     pub(crate) fn pools(&self) -> impl Iterator<Item = (Option<&str>, &SessionPool)> {
         let used = self.made_by.shared.is_none_or(|(_, used)| used);
-        let kept = self.kept.iter().map(|(tunnel, pool)| (Some(tunnel.as_str()), pool));
-        used.then_some((None, &self.shared)).into_iter().chain(kept)
+        let own = self.own.iter().map(|(tunnel, own)| (Some(tunnel.as_str()), &own.sessions));
+        used.then_some((None, &self.shared)).into_iter().chain(own)
     }
 
     /// Comes back when every session that is built at the start is ready.
     pub(crate) async fn ready(&self) {
-        for pool in self.kept.values().chain([&self.shared]) {
+        for pool in self.own.values().map(|own| &own.sessions).chain([&self.shared]) {
             pool.first_ready().await;
         }
     }
-}
-
-async fn kept_pool(config: &Config, bridge: &Bridge, tunnel: &str) -> Result<SessionPool, Failure> {
-    let key = Kept::of(&config.state_dir()?, tunnel).load_or_generate(bridge).await?;
-    let options = config.session.pool(NonZeroUsize::MIN);
-    let session = options.session.private_key(key);
-    Ok(SessionPool::new(bridge.clone(), PoolOptions { session, warm_spares: 0, ..options }))
 }
 
 fn shared_pool(config: &Config, bridge: &Bridge, made_by: &MadeBy) -> SessionPool {

@@ -169,11 +169,14 @@ impl Tunnels {
         sessions: &Sessions,
         addresses: &AddressPool,
     ) -> Result<Arc<TunnelService>, Failure> {
+        let mut terms = tunnel.terms()?;
+        terms.status_page = config.admin.url().map(Into::into);
         let service = Service::new(tunnel.name(), sessions.dialler(tunnel)?, addresses.clone())
             .with_limits(config.limits.times())
-            .with_terms(tunnel.terms()?)
+            .with_terms(terms)
             .with_admission(self.admission.clone())
-            .with_account(self.metrics.account(tunnel.name()));
+            .with_account(self.metrics.account(tunnel.name()))
+            .with_datagrams(tunnel.datagrams());
         Ok(service.into())
     }
 

@@ -46,6 +46,12 @@ impl<D> Service<D> {
         Self { account, ..self }
     }
 
+    /// With other rules for datagrams.
+    #[must_use]
+    pub fn with_datagrams(self, datagrams: DatagramRules) -> Self {
+        Self { datagrams, ..self }
+    }
+
     /// With other limits.
     #[must_use]
     pub fn with_limits(self, limits: Limits) -> Self {

@@ -12,6 +12,16 @@ pub(crate) struct AdminConfig {
     pub(crate) listen: AdminListen,
 }
 
+impl AdminConfig {
+    /// Where a browser of this machine finds the pages, if they are at a port that is known.
+    pub(crate) fn url(&self) -> Option<String> {
+        match self.listen {
+            AdminListen::Tcp(address) if address.port() != 0 => Some(format!("http://{address}/")),
+            _ => None,
+        }
+    }
+}
+
 /// `listen`: for this machine alone, since whoever reads the pages learns our addresses in I2P.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
 #[serde(try_from = "String")]

@@ -33,7 +33,7 @@ pub(crate) use self::{
     route::RouteConfig,
     session::SessionConfig,
     shutdown::ShutdownConfig,
-    tunnel::{KeyMode, TunnelConfig, TunnelName},
+    tunnel::{KeyMode, OwnSessions, TunnelConfig, TunnelName},
     values::{Backend, BridgeAddress, ListenAddress},
     virtual_addresses::VirtualAddressesConfig,
 };
@@ -394,6 +394,7 @@ mod tests {
         assert!(a.may_be_open() && a.asks_for_passwords() && b.may_be_open() && !b.asks_for_passwords());
         let seconds = Duration::from_secs;
         let times = Limits {
+            bind: Duration::from_secs(600),
             handshake: seconds(1),
             dial: seconds(2),
             half_close: seconds(3),
@@ -540,10 +541,16 @@ mod tests {
             assert!(!keys.is_empty(), "{error}");
             keys
         };
-        let mut sections = EXAMPLE.split("\n[").map(|section| section.trim_start_matches('['));
+        // A table of which there may be none stands there as a comment.
+        let example = EXAMPLE.replace("\n# [", "\n[");
+        let mut sections = example.split("\n[").map(|section| section.trim_start_matches('['));
         for table in keys("") {
             let head = [format!("[{table}]"), format!("[[{table}]]")];
-            let head = head.iter().find(|head| Config::parse(&format!("{head}\n")).is_ok()).unwrap();
+            let is_it = |head: &&String| {
+                let error = Config::parse(&format!("{head}\nnonsense = 1")).unwrap_err();
+                error.to_string().contains("unknown field `nonsense`")
+            };
+            let head = head.iter().find(is_it).unwrap();
             let of_table = |section: &&str| section.starts_with(&format!("{table}]"));
             let text = sections.clone().find(of_table).unwrap_or_else(|| panic!("{head} is not there"));
             for key in keys(head) {

@@ -6,7 +6,8 @@ use std::{
     str::FromStr,
 };
 
-use i2p_tunnel::{Authentication, Isolate, ListenAt, Protocols, Terms, Tunnel, Users};
+use i2p_sam::DatagramStyle;
+use i2p_tunnel::{Authentication, DatagramRules, Isolate, ListenAt, Protocols, Terms, Tunnel, Users};
 use serde::Deserialize;
 
 use super::values::{FileMode, ListenAddress};
@@ -40,6 +41,63 @@ pub(crate) struct TunnelConfig {
     pub(super) users_file: Option<PathBuf>,
     /// Whether SOCKS5 clients are told more than RFC 1928 has codes for.
     pub(super) extended_errors: bool,
+    /// Which datagrams its clients may send.
+    pub(super) udp: Udp,
+    /// What becomes of datagrams that its clients send in fragments.
+    pub(super) udp_fragments: Fragments,
+    /// Whether peers may open streams to its clients, and send datagrams to those who have not sent any.
+    pub(super) incoming: bool,
+}
+
+/// `udp`: the kind of datagrams in I2P.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub(super) enum Udp {
+    /// None: UDP ASSOCIATE is refused.
+    #[default]
+    Off,
+    /// Repliable ones, which every router has.
+    Datagram,
+    /// The same, bound to their receiver.
+    Datagram2,
+    /// Those that say the hash of their sender, which nothing proves.
+    Datagram3,
+    /// Those that do not say their sender.
+    Raw,
+}
+
+impl Udp {
+    fn style(self) -> Option<DatagramStyle> {
+        match self {
+            Self::Off => None,
+            Self::Datagram => Some(DatagramStyle::Datagram),
+            Self::Datagram2 => Some(DatagramStyle::Datagram2),
+            Self::Datagram3 => Some(DatagramStyle::Datagram3),
+            Self::Raw => Some(DatagramStyle::Raw { protocol: None }),
+        }
+    }
+}
+
+/// `udp-fragments`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub(super) enum Fragments {
+    /// They are dropped, which RFC 1928 allows.
+    #[default]
+    Drop,
+    /// They are put together.
+    Reassemble,
+}
+
+/// What sessions of a tunnel's own are.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(crate) struct OwnSessions {
+    /// Their one identity is kept.
+    pub(crate) kept: bool,
+    /// They carry datagrams of this kind too.
+    pub(crate) datagrams: Option<DatagramStyle>,
+    /// Others can find and reach them.
+    pub(crate) incoming: bool,
 }
 
 /// `protocols`; not given, all.
@@ -293,12 +351,27 @@ impl TunnelConfig {
 
     /// How it uses sessions.
     pub(crate) fn tunnel(&self) -> Tunnel {
-        let dedicated = self.session == SessionMode::Dedicated || self.key == KeyMode::Persistent;
+        let dedicated = self.session == SessionMode::Dedicated || self.own_sessions().is_some();
         Tunnel {
             isolate: self.isolate(),
             dedicated: dedicated.then(|| self.name().into()),
-            ..Tunnel::default()
+            incoming: self.incoming,
         }
+    }
+
+    /// What its sessions are, where they are others than those that tunnels share.
+    pub(crate) fn own_sessions(&self) -> Option<OwnSessions> {
+        let own = OwnSessions {
+            kept: self.key == KeyMode::Persistent,
+            datagrams: self.udp.style(),
+            incoming: self.incoming,
+        };
+        (own != OwnSessions::default()).then_some(own)
+    }
+
+    /// What is done with datagrams of its clients, and for them.
+    pub(crate) fn datagrams(&self) -> DatagramRules {
+        DatagramRules { strangers: self.incoming, reassemble: self.udp_fragments == Fragments::Reassemble }
     }
 
     fn isolate(&self) -> Isolate {
@@ -344,6 +417,14 @@ impl TunnelConfig {
                 ));
             }
             _ => {}
+        }
+        let isolate = self.isolate();
+        if (isolate.dest_host || isolate.dest_port) && (self.udp != Udp::Off || self.incoming) {
+            return Some(format!(
+                "tunnel {}: datagrams, and what comes in, are of no host in particular, so they cannot be kept apart by \
+                 \"dest-host\" or \"dest-port\": take these out of isolate, or write udp = \"off\" and incoming = false",
+                self.name()
+            ));
         }
         (self.key == KeyMode::Persistent && self.isolate() != Isolate::NOTHING).then(|| {
             format!(
