@@ -65,9 +65,9 @@ impl Plan {
         self.steps.last().copied().unwrap_or(1)
     }
 
-    /// File descriptors that one process needs: a service and a client for each connection, pipes of a relay, and some.
+    /// File descriptors that one process needs: two for each connection, at either end of it, and some.
     pub(crate) fn descriptors(&self) -> u64 {
-        self.most() as u64 * 8 + 2_000
+        self.most() as u64 * 2 + 2_000
     }
 }
 
