@@ -110,3 +110,19 @@ fn settled(proxy: &Processes) -> Result<u64> {
     }
     Ok(least)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::bench::{client::Way, service::Service};
+
+    #[test]
+    fn as_many_connections_as_asked_for_and_each_answers() {
+        let route = Route { way: Way::Straight, service: Service::start().unwrap() };
+        for count in [0, 1, OPENERS + 5] {
+            let mut links = open(&route, count).unwrap();
+            assert_eq!(links.len(), count);
+            links.iter_mut().for_each(|link| link.round_trip().unwrap());
+        }
+    }
+}
