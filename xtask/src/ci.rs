@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result};
 
-use crate::{Chore, Workspace, conformance, instructions, interop, no_std, steps};
+use crate::{Chore, Workspace, bench, conformance, instructions, interop, no_std, steps};
 
 /// Every step, cheap ones first: what a person gets wrong most often is said after seconds, not minutes.
 pub(crate) const STEPS: &[Chore] = &[
@@ -28,6 +28,11 @@ pub(crate) const STEPS: &[Chore] = &[
         name: "install",
         what: "cargo install, with and without the embedded router",
         run: steps::install,
+    },
+    Chore {
+        name: bench::NAME,
+        what: "cost beside other proxies; ci takes --short (--write: docs/performance.md)",
+        run: bench::short,
     },
     Chore {
         name: interop::sam_conformance::NAME,

@@ -5,6 +5,7 @@
 
 #![forbid(unsafe_code)]
 
+mod bench;
 mod ci;
 mod conformance;
 mod instructions;
@@ -58,6 +59,10 @@ fn main() -> ExitCode {
             Chore { run: |workspace| conformance::inside(workspace, true), ..CI }
         }
         [conformance::NAME, conformance::WRITE] => Chore { run: conformance::write, ..CI },
+        [bench::NAME, arguments @ ..] => match bench::chore(arguments) {
+            Some(run) => Chore { run, ..CI },
+            None => return usage("bench takes --short or --write, or nothing"),
+        },
         [name] => match all().find(|chore| chore.name == *name) {
             Some(chore) => chore,
             None => return usage(&format!("no chore is called {name}")),

@@ -1,6 +1,6 @@
 //! The programs that chores need and cargo does not bring, installed where that is possible.
 
-use std::{env, os::unix::fs::MetadataExt, path::PathBuf};
+use std::{env, os::unix::fs::MetadataExt, path::PathBuf, process::Command};
 
 use anyhow::{Result, bail};
 
@@ -45,6 +45,16 @@ pub(crate) fn provide(programs: &[Program], workspace: &Workspace) -> Result<()>
              --no-install-recommends {}\n",
             packages.join(" ")
         ),
+    }
+}
+
+/// The version of a program's package.
+pub(crate) fn package_version((_, package): Program) -> String {
+    let query =
+        Command::new("dpkg-query").args(["--show", "--showformat=${Version} (Debian)", package]).output();
+    match query {
+        Ok(output) if output.status.success() => String::from_utf8_lossy(&output.stdout).into_owned(),
+        _ => String::from("of unknown version"),
     }
 }
 

@@ -7,9 +7,9 @@
 mod client;
 mod name_server;
 mod rows;
-mod services;
+pub(crate) mod services;
 mod subject;
-mod subjects;
+pub(crate) mod subjects;
 mod table;
 
 use std::{fs, path::Path, sync::Arc, thread};

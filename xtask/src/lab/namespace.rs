@@ -25,6 +25,8 @@ pub(crate) const INSIDE: &str = "--inside";
 pub(crate) const NETWORK: &str = "--net --pid --fork --kill-child";
 /// The same, and mounts that nobody outside sees.
 pub(crate) const NETWORK_AND_MOUNTS: &str = "--net --pid --mount --fork --kill-child";
+/// The same, and a `/proc` of the processes inside.
+pub(crate) const NETWORK_AND_PROCESSES: &str = "--net --pid --mount --mount-proc --fork --kill-child";
 /// The same for somebody who is not root, where unprivileged user namespaces are allowed.
 const AS_USER: &str = "--user --map-root-user";
 

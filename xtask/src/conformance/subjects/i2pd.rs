@@ -29,6 +29,7 @@ use crate::{
         router::{NO_HOPS, Router, Settings, introduce_all, start_all},
         wait::{Attempt, until},
     },
+    programs,
 };
 
 /// Routers, and so addresses, of this network.
@@ -55,7 +56,7 @@ pub(crate) async fn start(setup: &Setup) -> Result<Running> {
     let services = Arc::clone(&setup.services);
     let mut subject = Subject {
         address: SocketAddr::from((Ipv4Addr::LOCALHOST, port)),
-        version: Kind::I2pd.package_version().await?,
+        version: programs::package_version(Kind::I2pd.program().context("no package")?),
         far: Ok(Far { host: HOST, unknown: UNKNOWN, services }),
         reach: Reach::I2p,
         lacks: Lacks { verdict: Some(TAKES_FIRST), ..Lacks::default() },

@@ -1,6 +1,6 @@
 //! How each subject is started.
 
-mod dante;
+pub(crate) mod dante;
 pub(crate) mod i2pd;
 mod microsocks;
 mod ours;
@@ -99,17 +99,6 @@ impl Kind {
         started.with_context(|| format!("{} did not start", self.title()))
     }
 
-    /// The version of its package.
-    async fn package_version(self) -> Result<String> {
-        let (_, package) = self.program().context("no package")?;
-        let query =
-            Command::new("dpkg-query").args(["--show", "--showformat=${Version} (Debian)", package]).output();
-        Ok(match query.await {
-            Ok(output) if output.status.success() => String::from_utf8_lossy(&output.stdout).into_owned(),
-            _ => String::from("of unknown version"),
-        })
-    }
-
     /// A command line that starts its program below the lab, killed when dropped, with a log of its own.
     fn command(self, setup: &Setup) -> Result<Command> {
         let (program, _) = self.program().context("no program")?;
@@ -130,7 +119,7 @@ impl Running {
         let far = Far { host: name_server::HOST, unknown: name_server::UNKNOWN, services };
         let subject = Subject {
             address,
-            version: kind.package_version().await?,
+            version: programs::package_version(kind.program().context("no package")?),
             far: Ok(far),
             reach: Reach::Tcp,
             lacks,

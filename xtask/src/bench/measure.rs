@@ -1,0 +1,215 @@
+//! What is measured, and what came out.
+
+use std::{collections::BTreeMap, fmt};
+
+use anyhow::{Result, ensure};
+
+use super::{
+    statistics::{Spread, median},
+    subjects::Subject,
+};
+
+/// Where bulk data goes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Direction {
+    /// From the service to the client.
+    Down,
+    /// From the client to the service.
+    Up,
+    /// Both at once.
+    Both,
+}
+
+impl Direction {
+    pub(crate) const ALL: [Self; 3] = [Self::Down, Self::Up, Self::Both];
+}
+
+/// One thing that is measured. The numbers are connections, or sessions where it says so.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Measure {
+    /// CPU-seconds per relayed GiB.
+    Cpu(Direction, usize),
+    /// Relayed GiB per second.
+    Throughput(Direction, usize),
+    /// A small message there and back, in µs: the median.
+    RoundTrip,
+    /// What the proxy adds to the median, in µs.
+    Added,
+    /// The 99th percentile, in µs.
+    RoundTripTail,
+    /// Connections per second, each to the service's first byte.
+    Rate,
+    /// Resident memory of one idle connection among so many, in KiB.
+    IdleMemory(usize),
+    /// File descriptors of one idle connection among so many.
+    Descriptors(usize),
+    /// Connections that answer, of so many that were held.
+    Alive(usize),
+    /// Time from the start of the program to `ready`, in ms.
+    Start,
+    /// Size of the program, in MB.
+    Size,
+    /// Resident memory of the proxy with so many connections, in MiB.
+    Memory(usize),
+    /// CPU time of a message there and back over so many connections in turn, in µs.
+    MessageCpu(usize),
+    /// Resident memory of the proxy with so many sessions, in MiB.
+    SessionMemory(usize),
+    /// CPU time of a connection over so many sessions in turn, in µs.
+    SessionCpu(usize),
+}
+
+impl Measure {
+    /// Whether more of it is better.
+    pub(crate) fn more_is_better(self) -> bool {
+        matches!(self, Self::Throughput(..) | Self::Rate | Self::Alive(_))
+    }
+
+    /// Whether it says how cost grows: for the plot, not for the table.
+    pub(crate) fn is_growth(self) -> bool {
+        matches!(self, Self::Memory(_) | Self::MessageCpu(_) | Self::SessionMemory(_) | Self::SessionCpu(_))
+    }
+
+    /// Whether a ratio to another subject says something: not of small numbers that are what they are.
+    pub(crate) fn is_compared(self) -> bool {
+        !matches!(self, Self::Descriptors(_) | Self::Alive(_) | Self::Start | Self::Size)
+    }
+
+    /// Whether it is a difference, which noise can make less than nothing.
+    fn is_difference(self) -> bool {
+        matches!(self, Self::Added | Self::IdleMemory(_))
+    }
+}
+
+impl fmt::Display for Direction {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Down => "down",
+            Self::Up => "up",
+            Self::Both => "both ways",
+        })
+    }
+}
+
+impl fmt::Display for Measure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let counted = |count: usize, what| format!("{count} {what}{}", if count == 1 { "" } else { "s" });
+        let connections = |count| counted(count, "connection");
+        let sessions = |count| counted(count, "session");
+        match *self {
+            Self::Cpu(direction, count) => write!(f, "CPU-s per GiB, {direction}, {}", connections(count)),
+            Self::Throughput(direction, count) => {
+                write!(f, "GiB/s, {direction}, {}", connections(count))
+            }
+            Self::RoundTrip => f.write_str("round trip of 64 bytes, median, µs"),
+            Self::Added => f.write_str("of it added by the proxy, µs"),
+            Self::RoundTripTail => f.write_str("round trip of 64 bytes, 99th percentile, µs"),
+            Self::Rate => f.write_str("connections per second"),
+            Self::IdleMemory(count) => write!(f, "memory per idle connection of {count}, KiB"),
+            Self::Descriptors(count) => write!(f, "descriptors per idle connection of {count}"),
+            Self::Alive(count) => write!(f, "alive of {count} held, then all used"),
+            Self::Start => f.write_str("start to ready, ms"),
+            Self::Size => f.write_str("size of the program, MB"),
+            Self::Memory(count) => write!(f, "memory with {}, MiB", connections(count)),
+            Self::MessageCpu(count) => write!(f, "CPU per message over {}, µs", connections(count)),
+            Self::SessionMemory(count) => write!(f, "memory with {}, MiB", sessions(count)),
+            Self::SessionCpu(count) => write!(f, "CPU per connection over {}, µs", sessions(count)),
+        }
+    }
+}
+
+/// All that was measured, round by round.
+#[derive(Debug, Default)]
+pub(crate) struct Results {
+    values: BTreeMap<(Measure, Subject), Vec<f64>>,
+}
+
+impl Results {
+    /// Takes a value. Refuses one that cannot be: a rate of nothing, memory of no size.
+    pub(crate) fn record(&mut self, measure: Measure, subject: Subject, value: f64) -> Result<()> {
+        let sane = value.is_finite() && (value > 0.0 || measure.is_difference());
+        ensure!(sane, "{}: {measure}: {value} cannot be", subject.title());
+        self.values.entry((measure, subject)).or_default().push(value);
+        Ok(())
+    }
+
+    /// The values of the rounds, in their order.
+    pub(crate) fn values(&self, measure: Measure, subject: Subject) -> &[f64] {
+        self.values.get(&(measure, subject)).map_or(&[], Vec::as_slice)
+    }
+
+    /// What was measured, in the order of [`Measure`].
+    pub(crate) fn measures(&self) -> Vec<Measure> {
+        let mut measures: Vec<_> = self.values.keys().map(|(measure, _)| *measure).collect();
+        measures.dedup();
+        measures
+    }
+
+    /// The middle and the spread over the rounds.
+    pub(crate) fn spread(&self, measure: Measure, subject: Subject) -> Option<Spread> {
+        Spread::of(self.values(measure, subject))
+    }
+
+    /// How often one has the other's value: the median of the rounds' ratios, since noise hits a round as a whole.
+    pub(crate) fn ratio(&self, measure: Measure, subject: Subject, other: Subject) -> Option<f64> {
+        let pairs = self.values(measure, subject).iter().zip(self.values(measure, other));
+        median(&pairs.filter(|(_, other)| **other > 0.0).map(|(one, other)| one / other).collect::<Vec<_>>())
+    }
+
+    /// The other SOCKS server with the best median.
+    pub(crate) fn best_peer(&self, measure: Measure) -> Option<Subject> {
+        let medians = Subject::PEERS
+            .into_iter()
+            .filter_map(|peer| self.spread(measure, peer).map(|spread| (peer, spread.median)));
+        let better = |a: &(Subject, f64), b: &(Subject, f64)| match measure.more_is_better() {
+            true => b.1.total_cmp(&a.1),
+            false => a.1.total_cmp(&b.1),
+        };
+        medians.min_by(better).map(|(peer, _)| peer)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_cannot_be_is_refused() {
+        let mut results = Results::default();
+        for value in [0.0, -1.0, f64::NAN, f64::INFINITY] {
+            assert!(results.record(Measure::Rate, Subject::Ours, value).is_err(), "{value}");
+        }
+        results.record(Measure::Added, Subject::Ours, -1.0).unwrap();
+        assert_eq!(results.values(Measure::Rate, Subject::Ours), [0.0; 0]);
+    }
+
+    #[test]
+    fn ratios_are_of_rounds() {
+        let mut results = Results::default();
+        for (ours, theirs) in [(1.0, 2.0), (100.0, 100.0), (4.0, 2.0)] {
+            results.record(Measure::Rate, Subject::Ours, ours).unwrap();
+            results.record(Measure::Rate, Subject::Dante, theirs).unwrap();
+        }
+        assert_eq!(results.ratio(Measure::Rate, Subject::Ours, Subject::Dante), Some(1.0));
+        assert_eq!(results.ratio(Measure::Rate, Subject::Ours, Subject::Splice), None);
+    }
+
+    #[test]
+    fn the_best_peer_has_the_most_or_the_least() {
+        let mut results = Results::default();
+        for measure in [Measure::Rate, Measure::Start] {
+            for (subject, value) in [
+                (Subject::Ours, 0.5),
+                (Subject::Microsocks, 1.0),
+                (Subject::Dante, 2.0),
+                (Subject::Splice, 9.0),
+            ] {
+                results.record(measure, subject, value).unwrap();
+            }
+        }
+        assert_eq!(results.best_peer(Measure::Rate), Some(Subject::Dante));
+        assert_eq!(results.best_peer(Measure::Start), Some(Subject::Microsocks));
+        assert_eq!(results.best_peer(Measure::Size), None);
+        assert_eq!(results.measures(), [Measure::Rate, Measure::Start]);
+    }
+}
