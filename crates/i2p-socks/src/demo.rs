@@ -1,11 +1,11 @@
 //! `demo`: a private I2P network in this process, a page on it, and the proxy of `run` in front of it.
 
-use std::{io::Write, net::SocketAddr, time::Duration};
+use std::{io::Write, net::SocketAddr, sync::Arc, time::Duration};
 
 use i2p_embedded::{AddressBook, PrivateNetwork};
 use i2p_name::{B32, HostName, I2pName};
 use i2p_sam::{Bridge, Session, SessionOptions};
-use i2p_tunnel::{BoundAddress, Inherited, Metrics};
+use i2p_tunnel::{Inherited, Metrics};
 use tokio::{
     io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader},
     net::TcpStream,

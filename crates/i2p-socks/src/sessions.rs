@@ -140,6 +140,12 @@ impl Sessions {
         }
     }
 
+    /// The pool of all tunnels that want nothing special.
+    #[cfg(feature = "embedded")]
+    pub(crate) fn shared(&self) -> &SessionPool {
+        &self.shared
+    }
+
     /// What dials for this tunnel.
     pub(crate) fn dialler(&self, tunnel: &TunnelConfig) -> Result<RoutedDialler, Failure> {
         let own = self.own.get(tunnel.name());
