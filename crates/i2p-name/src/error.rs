@@ -90,4 +90,7 @@ pub enum NameError {
     /// A host whose last label is a number, but which is no IPv4 address in its plain form.
     #[error("the host ends in a number without being a plain IPv4 address")]
     NumericHost,
+    /// A service record of another form than proposal 167 has.
+    #[error("the service record is malformed")]
+    MalformedService,
 }

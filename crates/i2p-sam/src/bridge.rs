@@ -206,6 +206,15 @@ impl Bridge {
         lookup::anywhere(self, name).await
     }
 
+    /// Asks the router for the options of a name's lease set, where it publishes any: service records among them (proposal 167,
+    /// API 0.9.66). Routers that know nothing of it, as all did in 2025, give none.
+    ///
+    /// # Errors
+    /// As [`Bridge::lookup`].
+    pub async fn lookup_options(&self, name: &I2pName) -> Result<Vec<(String, String)>, Error> {
+        lookup::options(self, name).await
+    }
+
     /// Has the router make keys (Ed25519), for a session that is to be the same one again.
     ///
     /// # Errors

@@ -14,6 +14,28 @@ const PHASE: Phase = Phase::NamingLookup;
 
 /// Looks a name up without a session.
 pub(crate) async fn anywhere(bridge: &Bridge, name: &I2pName) -> Result<Destination, Error> {
+    ask(bridge, name, false, result).await
+}
+
+/// The options of the lease set of a name.
+pub(crate) async fn options(bridge: &Bridge, name: &I2pName) -> Result<Vec<(String, String)>, Error> {
+    ask(bridge, name, true, |reply, asked| match reply {
+        Reply::Naming { name, .. } if !name.is_empty() && name != asked => None,
+        Reply::Naming { status: Status { result: ResultWord::Ok, .. }, options, .. } => {
+            Some(Ok(options.iter().map(|(key, value)| (key.to_owned(), value.into_owned())).collect()))
+        }
+        reply => result(reply, asked).map(|other| other.map(|_| Vec::new())),
+    })
+    .await
+}
+
+/// Asks on a connection of its own, and gives what `read` makes of the answer.
+async fn ask<T>(
+    bridge: &Bridge,
+    name: &I2pName,
+    options: bool,
+    read: impl Fn(Reply<'_>, &str) -> Option<Result<T, Error>>,
+) -> Result<T, Error> {
     let capabilities = bridge.capabilities().await?;
     if capabilities.lookups() == Lookups::OnSession {
         return Err(Error::Unsupported {
@@ -24,14 +46,14 @@ pub(crate) async fn anywhere(bridge: &Bridge, name: &I2pName) -> Result<Destinat
     let mut connection = bridge.connect().await?;
     let asked = name.to_string();
     within(bridge.timeouts().naming_lookup, PHASE, async {
-        send(&mut connection, name).await?;
+        connection.send(&NamingLookup { name: LookupName::Name(name), options }, PHASE).await?;
         loop {
             let line = connection.answer(PHASE).await?;
             match Reply::parse(&line).map_err(|_| Error::Unexpected { phase: PHASE })? {
                 Reply::Ping(text) => {
                     connection.pong(text).await.map_err(|_| Error::Closed { phase: PHASE })?;
                 }
-                reply => return result(reply, &asked).unwrap_or(Err(Error::Unexpected { phase: PHASE })),
+                reply => return read(reply, &asked).unwrap_or(Err(Error::Unexpected { phase: PHASE })),
             }
         }
     })

@@ -1,8 +1,8 @@
 //! `resolve NAME`: what a name is, and what each place that is asked says of it.
 
-use std::io::Write;
+use std::{collections::BTreeMap, io::Write};
 
-use i2p_name::{B32, Destination, HostName, I2pName, Target};
+use i2p_name::{B32, Destination, HostName, I2pName, ServiceRecord, Target, is_service};
 use i2p_sam::{Bridge, Error, Phase, ResultWord};
 use serde::Serialize;
 
@@ -23,6 +23,9 @@ struct Report {
     /// The destination, if it is known.
     #[serde(skip_serializing_if = "Option::is_none")]
     destination: Option<String>,
+    /// Where its services are, by option of its lease set, where the router says it.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    services: BTreeMap<String, Vec<String>>,
     /// Whether the router is to be asked and did not answer.
     #[serde(skip)]
     router_silent: bool,
@@ -86,7 +89,15 @@ impl Report {
     }
 
     fn new(name: String, form: &'static str) -> Self {
-        Self { name, form, steps: Vec::new(), b32: None, destination: None, router_silent: false }
+        Self {
+            name,
+            form,
+            steps: Vec::new(),
+            b32: None,
+            destination: None,
+            services: BTreeMap::new(),
+            router_silent: false,
+        }
     }
 
     fn refused(name: &str, form: &'static str) -> Self {
@@ -117,8 +128,15 @@ impl Report {
             }
         }
         if config.names.router {
-            match ask(&bridge(config)?, host).await {
-                Ok(found) => self.note("the router's address book", found.map(I2pName::from).as_ref()),
+            let bridge = bridge(config)?;
+            match ask(&bridge, host).await {
+                Ok(found) => {
+                    let known = found.is_some();
+                    self.note("the router's address book", found.map(I2pName::from).as_ref());
+                    if known {
+                        self.services = services(&bridge, host).await;
+                    }
+                }
                 Err(error) => {
                     self.router_silent = true;
                     self.say("the router's address book", error.to_string());
@@ -159,7 +177,33 @@ impl Report {
                 text += &format!("{what}: {value}\n");
             }
         }
+        for (service, places) in &self.services {
+            text += &format!("service {service}: {}\n", places.join("; "));
+        }
         text
+    }
+}
+
+/// What the lease set says of services. Routers that know nothing of that, and lease sets that are not found, say nothing.
+async fn services(bridge: &Bridge, host: &HostName) -> BTreeMap<String, Vec<String>> {
+    let options = bridge.lookup_options(&host.clone().into()).await.unwrap_or_default();
+    let services = options.into_iter().filter(|(option, _)| is_service(option));
+    services
+        .filter_map(|(option, value)| {
+            let records = ServiceRecord::parse_all(&value).ok()?;
+            Some((option, records.iter().map(place).collect()))
+        })
+        .collect()
+}
+
+fn place(record: &ServiceRecord) -> String {
+    let app = record.app.as_ref().map(|app| format!(", for {app}")).unwrap_or_default();
+    match &record.at {
+        None => format!("port {}{app}", record.port),
+        Some(at) => format!(
+            "port {} of {} (priority {}, weight {}){app}",
+            record.port, at.name, at.priority, at.weight
+        ),
     }
 }
 

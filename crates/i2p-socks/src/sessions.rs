@@ -46,6 +46,12 @@ impl OwnPool {
         // A kept identity is one session.
         let max = if wants.kept { NonZeroUsize::MIN } else { config.session.max_sessions() };
         let mut options = config.session.pool(max);
+        if let Some(length) = wants.length {
+            options.session = options.session.length(length);
+        }
+        if let Some(quantity) = wants.quantity {
+            options.session = options.session.quantity(quantity);
+        }
         options.session = options.session.lend(wants.datagrams.is_some()).publish(wants.incoming);
         let datagrams = wants.datagrams.map(|style| {
             DatagramPool::new(DatagramOptions {

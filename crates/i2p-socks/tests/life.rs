@@ -251,6 +251,14 @@ async fn a_name_says_where_it_leads() {
         assert_eq!(found, Some(code), "{name}: {stdout}{stderr}");
         assert!(stdout.contains(says), "{name}: {stdout}");
     }
+    // Where its services are, from a router that says so.
+    let services = "OPTION:_smtp._tcp=\"0 86400 25\" OPTION:_smtp._udp=\"nonsense\" OPTION:x=\"y\"";
+    let answer =
+        format!("NAMING REPLY RESULT=OK NAME=mail.i2p VALUE={} {services}", sam_testkit::destination());
+    bridge.on("NAMING LOOKUP NAME=mail.i2p", [Act::line(&answer)]);
+    let (code, stdout, stderr) = resolve("mail.i2p", &[]);
+    assert_eq!(code, Some(0), "{stderr}");
+    assert!(stdout.ends_with("service _smtp._tcp: port 25\n"), "{stdout}");
     let (code, stdout, stderr) = resolve("a b.i2p", &[]);
     assert_eq!((code, stdout.as_str()), (Some(1), ""));
     assert!(stderr.contains("byte 0x20 at position 1"), "{stderr}");

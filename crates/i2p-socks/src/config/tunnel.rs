@@ -10,7 +10,7 @@ use i2p_sam::DatagramStyle;
 use i2p_tunnel::{Authentication, DatagramRules, Isolate, ListenAt, Protocols, Terms, Tunnel, Users};
 use serde::Deserialize;
 
-use super::values::{FileMode, ListenAddress};
+use super::values::{FileMode, ListenAddress, some_ranged};
 use crate::{exit::Failure, listening::open_to_others};
 
 /// `[[tunnel]]`.
@@ -41,6 +41,12 @@ pub(crate) struct TunnelConfig {
     pub(super) users_file: Option<PathBuf>,
     /// Whether SOCKS5 clients are told more than RFC 1928 has codes for.
     pub(super) extended_errors: bool,
+    /// Hops each way; none: as `[session]` has it.
+    #[serde(deserialize_with = "some_ranged::<_, 0, 7>")]
+    pub(super) length: Option<u8>,
+    /// Tunnels each way; none: as `[session]` has it.
+    #[serde(deserialize_with = "some_ranged::<_, 1, 16>")]
+    pub(super) quantity: Option<u8>,
     /// Which datagrams its clients may send.
     pub(super) udp: Udp,
     /// What becomes of datagrams that its clients send in fragments.
@@ -98,6 +104,9 @@ pub(crate) struct OwnSessions {
     pub(crate) datagrams: Option<DatagramStyle>,
     /// Others can find and reach them.
     pub(crate) incoming: bool,
+    /// Hops each way, and tunnels each way, where they are others than all have.
+    pub(crate) length: Option<u8>,
+    pub(crate) quantity: Option<u8>,
 }
 
 /// `protocols`; not given, all.
@@ -365,6 +374,8 @@ impl TunnelConfig {
             kept: self.key == KeyMode::Persistent,
             datagrams: self.udp.style(),
             incoming: self.incoming,
+            length: self.length,
+            quantity: self.quantity,
         };
         (own != OwnSessions::default()).then_some(own)
     }

@@ -133,6 +133,13 @@ impl TryFrom<String> for FileMode {
     }
 }
 
+/// The same, where there is one.
+pub(super) fn some_ranged<'de, D: Deserializer<'de>, const LEAST: u8, const MOST: u8>(
+    from: D,
+) -> Result<Option<u8>, D::Error> {
+    ranged::<D, LEAST, MOST>(from).map(Some)
+}
+
 /// A whole number between two others, both included.
 pub(super) fn ranged<'de, D: Deserializer<'de>, const LEAST: u8, const MOST: u8>(
     from: D,
