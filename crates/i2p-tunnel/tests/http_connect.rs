@@ -44,7 +44,8 @@ async fn a_stream_is_opened_and_relays_both_ways_and_early_data_is_kept() {
         assert_eq!(head(&mut client).await, "HTTP/1.1 200 Connection established\r\n\r\n");
         client.write_all(b" and late").await.unwrap();
         let mut echo = [0; 14];
-        client.read_exact(&mut echo).await.unwrap();
+        let echoed = timeout(Duration::from_secs(5), client.read_exact(&mut echo)).await;
+        assert!(echoed.is_ok_and(|read| read.is_ok()), "data was lost: {:?}", String::from_utf8_lossy(&echo));
         assert_eq!(&echo, b"early and late");
     }
     let ports: Vec<_> =
