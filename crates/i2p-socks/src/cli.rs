@@ -217,7 +217,16 @@ mod tests {
     /// run them.
     #[test]
     fn the_commands_of_the_documentation_are_valid() {
-        let documents = [include_str!("../../../README.md"), include_str!("../README.md")];
+        let documents = [
+            include_str!("../../../README.md"),
+            include_str!("../README.md"),
+            include_str!("../../../docs/configuration.md"),
+            include_str!("../../../docs/clients.md"),
+            include_str!("../../../docs/names.md"),
+            include_str!("../../../docs/datagrams.md"),
+            include_str!("../../../docs/outproxies.md"),
+            include_str!("../../../docs/service.md"),
+        ];
         let blocks = documents.iter().flat_map(|text| text.split("```sh\n").skip(1));
         let lines = blocks.filter_map(|rest| rest.split("```").next()).flat_map(str::lines);
         let commands: Vec<_> = lines

@@ -513,15 +513,26 @@ mod tests {
 
     /// Every configuration that the documentation shows is one, and the first is the example.
     #[test]
-    fn the_configurations_of_the_readme_are_valid() {
-        let readme = include_str!("../../../../README.md");
-        let blocks: Vec<_> =
-            readme.split("```toml\n").skip(1).filter_map(|rest| rest.split("```").next()).collect();
+    fn the_configurations_of_the_documentation_are_valid() {
+        let pages = [
+            include_str!("../../../../docs/configuration.md"),
+            include_str!("../../../../docs/clients.md"),
+            include_str!("../../../../docs/names.md"),
+            include_str!("../../../../docs/datagrams.md"),
+            include_str!("../../../../docs/outproxies.md"),
+            include_str!("../../../../docs/service.md"),
+            include_str!("../../../../README.md"),
+        ];
+        let blocks = pages.iter().flat_map(|page| page.split("```toml\n").skip(1));
+        let blocks: Vec<_> = blocks.filter_map(|rest| rest.split("```").next()).collect();
         for block in &blocks {
             let config = Config::parse(block).unwrap_or_else(|error| panic!("{block}\n{error}"));
             config.check().unwrap_or_else(|error| panic!("{block}\n{error:?}"));
         }
-        assert!(blocks.first() == Some(&EXAMPLE), "the README's first configuration is dist/i2p-socks.toml");
+        assert!(
+            blocks.first() == Some(&EXAMPLE),
+            "the first of docs/configuration.md is dist/i2p-socks.toml"
+        );
     }
 
     #[test]
