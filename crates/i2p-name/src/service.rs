@@ -139,6 +139,8 @@ mod tests {
         ] {
             assert_eq!(ServiceRecord::parse_all(value), Err(NameError::MalformedService), "{value:?}");
         }
+        // With a target that is none.
+        assert!(ServiceRecord::parse_all("1 1 1 1 1").is_err());
         assert!(ServiceRecord::parse_all("1 1 1 1 1 example.com").is_err());
         assert!(ServiceRecord::parse_all(&format!("0 1 2 {}", "a".repeat(250))).is_err());
     }
