@@ -225,21 +225,22 @@ impl TestBridge {
         }
     }
 
-    /// Dies as a killed router does: closes the ports and every connection, control connections first, as an operating
+    /// Dies as a killed router does: closes the ports, and then every connection, control connections first, as an operating
     /// system does that closes the oldest first. Returns when all of them are closed.
     pub async fn kill(&mut self) {
         let Some(Life { tasks, killed }) = self.life.take() else { return };
+        // Nobody gets in any more who would only be thrown out.
+        for task in tasks {
+            task.abort();
+            // Cancelled is what it should be.
+            let _ = task.await;
+        }
         for session in self.shared.registry.top_sessions() {
             session.closing.send_replace(true);
             // One that is stuck goes with the rest.
             let _ = timeout(CONTROL_FIRST, over(&mut session.ended.subscribe())).await;
         }
         killed.send_replace(true);
-        for task in tasks {
-            task.abort();
-            // Cancelled is what it should be.
-            let _ = task.await;
-        }
         killed.closed().await;
     }
 
