@@ -1,12 +1,10 @@
 //! `check`: whether the configuration would do, before anything depends on it.
 
-use std::io::Write;
-
 use i2p_sam::{Capabilities, Dialect};
 
 use crate::{
     config::{Backend, Config, KeyMode},
-    exit::Failure,
+    exit::{Failure, say},
     keys::Kept,
     router::bridge,
 };
@@ -47,10 +45,7 @@ pub(crate) async fn run(config: &Config, live: bool) -> Result<(), Failure> {
     }
     let outcome = if live { ask(config).await } else { Ok(String::new()) };
     text += outcome.as_deref().unwrap_or_default();
-    std::io::stdout()
-        .lock()
-        .write_all(text.as_bytes())
-        .map_err(|error| Failure::run_time(format_args!("cannot write to stdout: {error}")))?;
+    say(&text)?;
     outcome.map(|_| ())
 }
 

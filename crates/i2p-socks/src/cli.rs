@@ -71,7 +71,7 @@ pub(crate) enum Command {
         #[arg(long)]
         json: bool,
     },
-    /// Say which way a request would go, and which [[route]] of the configuration says so.
+    /// Say which way a request would go, and which route of the configuration says so.
     ///
     /// Asks nobody: what is not of I2P is refused, or sent to the outproxies of the first rule that matches.
     Explain {

@@ -43,3 +43,14 @@ pub(crate) fn parsed_badly(error: &clap::Error) -> ExitCode {
     let _ = error.print();
     if error.use_stderr() { ExitCode::from(USAGE) } else { ExitCode::SUCCESS }
 }
+
+/// Says on stdout what a command was asked for.
+///
+/// # Errors
+/// Nobody reads it any more.
+pub(crate) fn say(text: &str) -> Result<(), Failure> {
+    std::io::stdout()
+        .lock()
+        .write_all(text.as_bytes())
+        .map_err(|error| Failure::run_time(format_args!("cannot write to stdout: {error}")))
+}

@@ -1,12 +1,15 @@
 //! `explain HOST PORT`: which way a request would go, and which rule says so. Asks nobody: all of it is in the configuration.
 
-use std::{io::Write, net::IpAddr};
+use std::net::IpAddr;
 
 use i2p_name::{I2pName, Target, VirtualOptions};
 use i2p_tunnel::{Comparison, Outside, Routes, Verdict};
 use serde::Serialize;
 
-use crate::{config::Config, exit::Failure};
+use crate::{
+    config::Config,
+    exit::{Failure, say},
+};
 
 /// All that there is to say of a request.
 #[derive(Debug, Serialize)]
@@ -59,10 +62,7 @@ pub(crate) fn run(config: &Config, host: &str, port: u16, json: bool) -> Result<
     } else {
         report.plain()
     };
-    std::io::stdout()
-        .lock()
-        .write_all(text.as_bytes())
-        .map_err(|error| Failure::run_time(format_args!("cannot write to stdout: {error}")))
+    say(&text)
 }
 
 impl Report {

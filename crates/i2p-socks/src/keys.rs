@@ -12,7 +12,7 @@ use serde::Serialize;
 
 use crate::{
     config::{Config, KeyMode, TunnelName},
-    exit::Failure,
+    exit::{Failure, say},
     router::bridge,
 };
 
@@ -150,10 +150,7 @@ pub(crate) async fn run(config: &Config, command: &KeysCommand) -> Result<(), Fa
             if *json { pretty(&identity)? } else { format!("{}\n", identity.b32) }
         }
     };
-    io::stdout()
-        .lock()
-        .write_all(text.as_bytes())
-        .map_err(|error| Failure::run_time(format_args!("cannot write to stdout: {error}")))
+    say(&text)
 }
 
 fn list(config: &Config, state_dir: &Path, json: bool) -> Result<String, Failure> {

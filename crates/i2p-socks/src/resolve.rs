@@ -1,12 +1,17 @@
 //! `resolve NAME`: what a name is, and what each place that is asked says of it.
 
-use std::{collections::BTreeMap, io::Write};
+use std::collections::BTreeMap;
 
 use i2p_name::{B32, Destination, HostName, I2pName, ServiceRecord, Target, is_service};
 use i2p_sam::{Bridge, Error, Phase, ResultWord};
 use serde::Serialize;
 
-use crate::{config::Config, exit::Failure, names, router::bridge};
+use crate::{
+    config::Config,
+    exit::{Failure, say},
+    names,
+    router::bridge,
+};
 
 /// All that there is to say of a name.
 #[derive(Serialize)]
@@ -56,10 +61,7 @@ pub(crate) async fn run(config: &Config, name: &str, json: bool) -> Result<(), F
     } else {
         report.plain()
     };
-    std::io::stdout()
-        .lock()
-        .write_all(text.as_bytes())
-        .map_err(|error| Failure::run_time(format_args!("cannot write to stdout: {error}")))?;
+    say(&text)?;
     match report.b32 {
         Some(_) => Ok(()),
         None if report.router_silent => Err(Failure::run_time(

@@ -3,12 +3,9 @@
 
 mod common;
 
-use std::{
-    io::Write,
-    sync::{Arc, Mutex},
-    time::Duration,
-};
+use std::time::Duration;
 
+use common::log::Lines;
 use common::{proxy_that, socks5_request};
 use i2p_tunnel::{Limit, Limits};
 use sam_testkit::{Act, Endpoint, TestBridge};
@@ -20,32 +17,16 @@ use tokio::{
 const SHORT: Duration = Duration::from_millis(200);
 const LONG: Duration = Duration::from_secs(20);
 
-#[derive(Clone, Default)]
-struct Lines(Arc<Mutex<Vec<u8>>>);
-
-impl Write for Lines {
-    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
-        self.0.lock().unwrap().extend_from_slice(bytes);
-        Ok(bytes.len())
-    }
-
-    fn flush(&mut self) -> std::io::Result<()> {
-        Ok(())
-    }
-}
-
-impl Lines {
-    async fn say(&self, limit: Limit) {
-        let wanted = format!("a limit was reached limit=\"{}\"", limit.label());
-        let begin = Instant::now();
-        loop {
-            let text = String::from_utf8(self.0.lock().unwrap().clone()).unwrap();
-            if text.contains(&wanted) {
-                return;
-            }
-            assert!(begin.elapsed() < LONG, "{wanted} is not in\n{text}");
-            tokio::time::sleep(Duration::from_millis(10)).await;
+async fn say(lines: &Lines, limit: Limit) {
+    let wanted = format!("a limit was reached limit=\"{}\"", limit.label());
+    let begin = Instant::now();
+    loop {
+        let text = lines.text();
+        if text.contains(&wanted) {
+            return;
         }
+        assert!(begin.elapsed() < LONG, "{wanted} is not in\n{text}");
+        tokio::time::sleep(Duration::from_millis(10)).await;
     }
 }
 
@@ -67,7 +48,7 @@ async fn each_limit_cuts_by_itself_and_is_named() {
 
     let silent = proxy(Limits { handshake: SHORT, ..long }).await;
     assert!(silent.exchange(b"").await.is_empty());
-    lines.say(Limit::Handshake).await;
+    say(&lines, Limit::Handshake).await;
 
     let idle = proxy(Limits { idle: Some(SHORT), ..long }).await;
     let (mut client, code) = idle.socks5("echo.i2p", 80).await;
@@ -79,26 +60,26 @@ async fn each_limit_cuts_by_itself_and_is_named() {
         tokio::time::sleep(SHORT / 10).await;
     }
     assert_eq!(timeout(LONG / 2, client.read(&mut [0; 1])).await.unwrap().unwrap_or(0), 0);
-    lines.say(Limit::Idle).await;
+    say(&lines, Limit::Idle).await;
 
     let half_close = proxy(Limits { half_close: SHORT, ..long }).await;
     let (mut client, _) = half_close.socks5("sink.i2p", 80).await;
     client.shutdown().await.unwrap();
     // The far end reads on and says nothing: the router does not pass our end on.
     assert_eq!(timeout(LONG / 2, client.read(&mut [0; 1])).await.unwrap().unwrap_or(0), 0);
-    lines.say(Limit::HalfClose).await;
+    say(&lines, Limit::HalfClose).await;
 
     let linger = proxy(Limits { linger: SHORT, ..long }).await;
     let mut client = linger.connect().await;
     client.write_all(&socks5_request("unknown.i2p", 80)).await.unwrap();
     let mut answer = [0; 12];
     client.read_exact(&mut answer).await.unwrap();
-    lines.say(Limit::Linger).await;
+    say(&lines, Limit::Linger).await;
 
     bridge.on("STREAM CONNECT", [Act::Hang]);
     let dial = proxy(Limits { dial: SHORT, ..long }).await;
     assert_eq!(dial.socks5("known.i2p", 80).await.1, 6);
-    lines.say(Limit::Dial).await;
+    say(&lines, Limit::Dial).await;
 }
 
 /// They are counted, and they are keys.

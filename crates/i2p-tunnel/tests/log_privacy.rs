@@ -3,11 +3,9 @@
 
 mod common;
 
-use std::{
-    io::Write,
-    sync::{Arc, Mutex},
-};
+use std::sync::{Arc, Mutex};
 
+use common::log::Lines;
 use common::{b32, domain, proxy, socks4a_request, socks5_command, socks5_request};
 use sam_testkit::{Act, TestBridge};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -51,20 +49,6 @@ impl<S: Subscriber> Layer<S> for Forbidden {
         if event.metadata().target().starts_with("i2p") {
             event.record(&mut self.clone());
         }
-    }
-}
-
-#[derive(Clone, Default)]
-struct Lines(Arc<Mutex<Vec<u8>>>);
-
-impl Write for Lines {
-    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
-        self.0.lock().unwrap().extend_from_slice(bytes);
-        Ok(bytes.len())
-    }
-
-    fn flush(&mut self) -> std::io::Result<()> {
-        Ok(())
     }
 }
 
@@ -121,7 +105,7 @@ async fn nothing_a_client_says_is_logged() {
 
     let forbidden = forbidden.0.lock().unwrap().clone();
     assert!(forbidden.is_empty(), "{forbidden:#?}");
-    let log = String::from_utf8(lines.0.lock().unwrap().clone()).unwrap();
+    let log = lines.text();
     assert!(log.contains("a request failed"), "there is a log at all: {log}");
     assert!(log.contains("target=[scrubbed]"), "with what must not be shown in its places: {log}");
     for secret in SECRETS {

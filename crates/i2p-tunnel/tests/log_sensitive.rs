@@ -3,28 +3,10 @@
 
 mod common;
 
-use std::{
-    io::Write,
-    sync::{Arc, Mutex},
-};
-
+use common::log::Lines;
 use common::{proxy, socks5_request};
 use i2p_tunnel::show_sensitive;
 use sam_testkit::TestBridge;
-
-#[derive(Clone, Default)]
-struct Lines(Arc<Mutex<Vec<u8>>>);
-
-impl Write for Lines {
-    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
-        self.0.lock().unwrap().extend_from_slice(bytes);
-        Ok(bytes.len())
-    }
-
-    fn flush(&mut self) -> std::io::Result<()> {
-        Ok(())
-    }
-}
 
 #[tokio::test]
 async fn hosts_and_clients_are_shown_to_whoever_asks_for_it_and_not_before() {
@@ -38,7 +20,7 @@ async fn hosts_and_clients_are_shown_to_whoever_asks_for_it_and_not_before() {
     tracing::subscriber::set_global_default(subscriber).unwrap();
     let bridge = TestBridge::start().await;
     let proxy = proxy(&bridge).await;
-    let log = || String::from_utf8(lines.0.lock().unwrap().clone()).unwrap();
+    let log = || lines.text();
     proxy.exchange(&socks5_request("unknown.i2p", 80)).await;
     let before = log();
     assert!(before.contains("client=[scrubbed]") && before.contains("target=[scrubbed]"), "{before}");

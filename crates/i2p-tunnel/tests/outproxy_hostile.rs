@@ -4,30 +4,13 @@
 
 mod common;
 
-use std::{
-    io::Write,
-    sync::{Arc, Mutex},
-    time::Duration,
-};
+use std::time::Duration;
 
 use common::exit::{Answer, Exit, GRANTED, all_via, refused, routed};
+use common::log::Lines;
 use i2p_tunnel::OutproxyProtocol::{HttpConnect, Socks5};
 use sam_testkit::TestBridge;
 use tokio::time::{Instant, pause};
-
-#[derive(Clone, Default)]
-struct Lines(Arc<Mutex<Vec<u8>>>);
-
-impl Write for Lines {
-    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
-        self.0.lock().unwrap().extend_from_slice(bytes);
-        Ok(bytes.len())
-    }
-
-    fn flush(&mut self) -> std::io::Result<()> {
-        Ok(())
-    }
-}
 
 fn answers() -> Vec<Answer> {
     let head = |filler: &[u8]| Answer::Raw([b"HTTP/1.1 200 OK\r\n", filler].concat());
@@ -83,7 +66,7 @@ async fn hostile_outproxies_come_to_nothing() {
         assert_eq!(status.attempts, answers().len() as u64);
         assert_eq!(status.declined + status.troubles.values().sum::<u64>(), status.attempts, "{status:?}");
     }
-    let log = String::from_utf8(lines.0.lock().unwrap().clone()).unwrap();
+    let log = lines.text();
     assert!(log.contains("outproxy exit has failed several times in a row"), "{log}");
     for secret in ["secret", "example", "127.0.0.1", ".i2p"] {
         assert!(!log.contains(secret), "{secret:?} is in the log:\n{log}");

@@ -1,6 +1,6 @@
 //! `status`: how the proxy that runs does.
 
-use std::{fmt::Write as _, io::Write as _, net::SocketAddr, str::FromStr, time::Duration};
+use std::{fmt::Write as _, net::SocketAddr, str::FromStr, time::Duration};
 
 use http_body_util::{BodyExt, Empty, Limited};
 use hyper::{Request, StatusCode, client::conn::http1};
@@ -14,7 +14,7 @@ use super::Report;
 use crate::{
     config::Config,
     control::{self, Client, Unanswered},
-    exit::Failure,
+    exit::{Failure, say},
 };
 
 /// How often a proxy is asked that is waited for.
@@ -70,10 +70,7 @@ pub(crate) async fn run(config: &Config, question: &Question) -> Result<(), Fail
         true => serde_json::to_string_pretty(&report).map_err(Failure::run_time)? + "\n",
         false => plain(&report),
     };
-    std::io::stdout()
-        .lock()
-        .write_all(text.as_bytes())
-        .map_err(|error| Failure::run_time(format_args!("cannot write to stdout: {error}")))?;
+    say(&text)?;
     match (report.ready, question.wait) {
         (true, _) => Ok(()),
         (false, None) => Err(Failure::run_time("it is not ready: clients have to wait for tunnels")),

@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
 
 pub(crate) mod exit;
+pub(crate) mod log;
 pub(crate) mod udp;
 
 use std::{

@@ -1,0 +1,265 @@
+use std::time::Duration;
+
+use i2p_sam::Identity;
+use i2p_tunnel::{Authentication, Caps, Isolate, Limits, PoolOptions, Protocols, Tunnel};
+
+use super::*;
+
+#[test]
+fn an_empty_file_is_the_defaults() {
+    let config = Config::parse("").unwrap();
+    assert_eq!(config.router.backend, Backend::Auto);
+    assert_eq!(config.router.sam.as_str(), "127.0.0.1:7656");
+    assert_eq!(config.router.network_id, 2);
+    let [tunnel] = &config.tunnels()[..] else { panic!("one tunnel") };
+    assert_eq!(tunnel.name(), "default");
+    assert_eq!(tunnel.listen().unwrap(), ["127.0.0.1:4450".parse().unwrap()]);
+    let terms = tunnel.terms().unwrap();
+    assert_eq!((terms.protocols, terms.extended_errors), (Protocols::default(), false));
+    assert!(matches!(terms.authentication, Authentication::Isolation) && !tunnel.may_be_open());
+    assert_eq!(config.limits.times(), Limits::default());
+    let possible = NonZeroUsize::new(100_000).unwrap();
+    let caps = Caps { connections: 65_536, per_client: None, per_tunnel: None };
+    assert_eq!(config.limits.caps(possible), (caps, None));
+    assert_eq!((tunnel.tunnel().isolate, tunnel.tunnel().dedicated), (Isolate::default(), None));
+    assert_eq!((config.session.length, config.session.quantity), (3, 2));
+    let pool = config.session.pool(config.shared_sessions().unwrap());
+    let defaults = PoolOptions::default();
+    assert_eq!(pool.max_sessions, defaults.max_sessions);
+    assert_eq!((pool.idle_close, pool.warm_spares), (defaults.idle_close, defaults.warm_spares));
+    assert_eq!((pool.delay_open, pool.identity), (defaults.delay_open, defaults.identity));
+}
+
+#[test]
+fn all_keys() {
+    let config = Config::parse(
+        "[router]\nbackend = 'sam'\nsam = 'router.lan:7656'\nreseed-file = '/tmp/i2pseeds.su3'\nnetwork-id = 99\n\
+         sam-udp = '127.0.0.1:7000'\nuser = 'me'\npassword-file = '/tmp/password'\n\
+         [session]\nlength = 1\nquantity = 16\nidle-close = '1h 30m'\nreduce-after = '10m'\ndelay-open = true\n\
+         max-sessions = 5\nwarm-spares = 2\nreopen-with = 'same-keys'\n\
+         [[tunnel]]\nname = 'a'\nlisten = ['127.0.0.1:1', '[::1]:2']\nsession = 'dedicated'\n\
+         isolate = ['client', 'socks-auth', 'listener', 'dest-host', 'dest-port', 'protocol']\n\
+         [[tunnel]]\nname = 'b'\nlisten = ['127.0.0.1:3']\nkey = 'persistent'\n",
+    )
+    .unwrap();
+    assert_eq!(config.router.backend, Backend::Sam);
+    assert_eq!(config.router.sam.as_str(), "router.lan:7656");
+    assert_eq!(config.router.reseed_file, Some("/tmp/i2pseeds.su3".into()));
+    assert_eq!(config.router.network_id, 99);
+    assert_eq!((config.session.length, config.session.quantity), (1, 16));
+    config.check().unwrap();
+    let pool = config.session.pool(config.shared_sessions().unwrap());
+    assert_eq!(pool.max_sessions.get(), 4, "one is for the tunnel with keys of its own");
+    assert_eq!((pool.idle_close, pool.warm_spares), (Some(Duration::from_secs(5400)), 2));
+    assert_eq!((pool.delay_open, pool.identity), (true, Identity::Same));
+    let [a, b] = &config.tunnels()[..] else { panic!("two tunnels") };
+    let expected: Vec<ListenAt> = vec!["127.0.0.1:1".parse().unwrap(), "[::1]:2".parse().unwrap()];
+    assert_eq!(a.listen().unwrap(), expected);
+    let Tunnel { isolate, dedicated, .. } = a.tunnel();
+    let all = isolate.client && isolate.socks_auth && isolate.listener && isolate.dest_host;
+    assert!(all && isolate.dest_port && isolate.protocol);
+    assert_eq!(dedicated.as_deref(), Some("a"));
+    assert_eq!((b.key, b.tunnel().isolate), (KeyMode::Persistent, Isolate::NOTHING));
+    assert_eq!(b.tunnel().dedicated.as_deref(), Some("b"));
+}
+
+#[test]
+fn all_keys_about_clients() {
+    let dir = tempfile::tempdir().unwrap();
+    let users = dir.path().join("users");
+    fs::write(&users, i2p_tunnel::Users::entry("anna", b"secret").unwrap()).unwrap();
+    let config = Config::parse(&format!(
+        "[limits]\nconnections = 500\nper-client = 10\nper-tunnel = 20\nhandshake = '1s'\ndial = '2s'\n\
+         half-close = '3s'\nlinger = '4s'\nidle = '5s'\nkeepalive = '6s'\nuser-timeout = '0'\n\
+         [[tunnel]]\nlisten = ['0.0.0.0:1', 'fd:some.socket', 'unix:/run/socks']\nunix-mode = '0660'\n\
+         unix-group = '12'\nprotocols = ['socks5', 'http-connect']\nauth = 'required'\n\
+         users-file = '{}'\nextended-errors = true\n\
+         [[tunnel]]\nname = 'b'\nlisten = ['0.0.0.0:2']\nopen-to-others = true\n",
+        users.display()
+    ))
+    .unwrap();
+    config.check().unwrap();
+    let [a, b] = &config.tunnels()[..] else { panic!("two tunnels") };
+    let places: Vec<_> = a.listen().unwrap().iter().map(ToString::to_string).collect();
+    assert_eq!(places, ["0.0.0.0:1", "fd:some.socket", "unix:/run/socks"]);
+    #[cfg(unix)]
+    {
+        let file = i2p_tunnel::SocketFile { path: "/run/socks".into(), mode: 0o660, group: Some(12) };
+        assert_eq!(a.listen().unwrap()[2], ListenAt::Unix(file));
+    }
+    let terms = a.terms().unwrap();
+    let protocols = Protocols { socks5: true, http_connect: true, ..Protocols::NONE };
+    assert_eq!((terms.protocols, terms.extended_errors), (protocols, true));
+    assert!(matches!(terms.authentication, Authentication::Required(users) if users.len() == 1));
+    assert!(a.may_be_open() && a.asks_for_passwords() && b.may_be_open() && !b.asks_for_passwords());
+    let seconds = Duration::from_secs;
+    let times = Limits {
+        bind: Duration::from_secs(600),
+        handshake: seconds(1),
+        dial: seconds(2),
+        half_close: seconds(3),
+        linger: seconds(4),
+        idle: Some(seconds(5)),
+        keepalive: Some(seconds(6)),
+        user_timeout: None,
+    };
+    assert_eq!(config.limits.times(), times);
+    let caps = |connections| Caps { connections, per_client: Some(10), per_tunnel: Some(20) };
+    let possible = |number| NonZeroUsize::new(number).unwrap();
+    assert_eq!(config.limits.caps(possible(1000)), (caps(500), None));
+    assert_eq!(config.limits.caps(possible(300)), (caps(300), Some(500)), "and it is said");
+}
+
+#[test]
+fn mistakes_say_where_and_what_is_expected() {
+    for (text, says) in [
+        ("[router]\nbackend = 'i2pd'", "line 2, column 11"),
+        ("[router]\nbackend = 'i2pd'", "`auto`, `sam`, `embedded`"),
+        ("[router]\nsam = '7656'", "expected HOST:PORT"),
+        ("[router]\nsam = '127.0.0.1:0'", "expected HOST:PORT"),
+        ("[router]\nsam = '::1:7656'", "expected HOST:PORT"),
+        ("[router]\nsam = \"a b:7656\"", "expected HOST:PORT"),
+        ("[router]\nnetwork-id = 300", "300 is not between 0 and 255"),
+        ("[session]\nlength = 8", "8 is not between 0 and 7"),
+        ("[session]\nquantity = 0", "0 is not between 1 and 16"),
+        ("[session]\nlenght = 1", "unknown field `lenght`, expected one of `length`, `quantity`"),
+        ("[session]\nidle-close = '30'", "expected a time such as 30m"),
+        ("[session]\nidle-close = 30", "line 2, column 14"),
+        ("[session]\nmax-sessions = 0", "0 is not between 1 and 64"),
+        ("[names]\nsubscriptions = ['http://example.com/hosts.txt']", "only names of I2P are asked"),
+        ("[names]\njump = ['https://stats.i2p/?a=']", "expected a URL in I2P"),
+        ("[names]\nupdate-every = '5m'", "less than 1h"),
+        ("[session]\nreopen-with = 'keys'", "expected `new-keys` or `same-keys`"),
+        ("[[tunnel]]\nname = '../x'", "lower-case letters, digits and hyphens"),
+        ("[[tunnel]]\nisolate = ['user']", "unknown variant `user`, expected one of `client`, `socks-auth`"),
+        ("[router]\nsam-udp = 'x'", "line 2, column 11"),
+        ("[[tunnel]]\nlisten = ['localhost:4450']", "expected IP:PORT"),
+        ("[[tunnel]]\nlisten = []", "has to listen somewhere"),
+        ("[tunnel]\nlisten = ['127.0.0.1:1']", "line 1, column 1"),
+        ("[session]\nlength = 1\nlength = 2", "line 3"),
+        ("[[tunnel]]\nlisten = ['fd:']", "expected fd:NAME"),
+        ("[[tunnel]]\nlisten = ['fd:a b']", "expected fd:NAME"),
+        ("[[tunnel]]\nunix-mode = '0999'", "expected permissions"),
+        ("[[tunnel]]\nunix-mode = '1777'", "expected permissions"),
+        ("[[tunnel]]\nunix-mode = 600", "line 2, column 13"),
+        ("[[tunnel]]\nprotocols = []", "has to speak something"),
+        ("[[tunnel]]\nprotocols = ['http']", "expected one of `socks4`, `socks4a`, `socks5`, `http-connect`"),
+        ("[[tunnel]]\nauth = 'none'", "expected `isolation` or `required`"),
+        ("[limits]\nconnections = 0", "line 2, column 15"),
+        ("[limits]\nhandshake = '0'", "more than nothing"),
+        ("[limits]\nidle = 'x'", "expected a time such as"),
+    ] {
+        let error = Config::parse(text).unwrap_err().to_string();
+        assert!(error.contains(says), "{text:?} says\n{error}");
+    }
+}
+
+#[test]
+fn values_that_contradict_each_other_are_said_so() {
+    let listen = |port: u16| format!("listen = ['127.0.0.1:{port}']\n");
+    let persistent = format!("[[tunnel]]\nname = 'a'\nkey = 'persistent'\n{}", listen(1));
+    for (text, says) in [
+        ("[names]\nbook = false\nsubscriptions = ['http://a.i2p/']\n".to_owned(), "book = false"),
+        ("[names]\nbook = false\njump = ['http://a.i2p/']\n".to_owned(), "book = false"),
+        (format!("[[tunnel]]\n{}[[tunnel]]\n{}", listen(1), listen(2)), "two tunnels are called default"),
+        (
+            format!("[[tunnel]]\nname = 'a'\n{0}[[tunnel]]\nname = 'b'\n{0}", listen(1)),
+            "listened on twice",
+        ),
+        (format!("{persistent}isolate = ['client']\n"), "write isolate = []"),
+        ("[[tunnel]]\nlisten = ['0.0.0.0:1']\n".into(), "open-to-others = true"),
+        (
+            "[[tunnel]]\nlisten = ['127.0.0.1:1', '[::ffff:192.0.2.1]:1']\n".into(),
+            "auth = \\\"required\\\"",
+        ),
+        ("[[tunnel]]\nauth = 'required'\n".into(), "needs a users-file"),
+        ("[[tunnel]]\nusers-file = '/x'\n".into(), "lets everybody in"),
+        ("[[tunnel]]\nlisten = ['fd:a', 'fd:a']\n".into(), "listened on twice"),
+        ("[limits]\nkeepalive = '1s'\n".into(), "keepalive is not between 4s and 9h 6m 7s"),
+        ("[limits]\nuser-timeout = '2days'\n".into(), "user-timeout is not between"),
+        #[cfg(unix)]
+        ("[[tunnel]]\nunix-group = 'no such group'\n".into(), "no group"),
+        (
+            "[[outproxy]]\nname = 'a'\nat = 'a.i2p'\nprotocol = 'socks5'\n".repeat(2),
+            "two outproxies are called a",
+        ),
+        (
+            "[[route]]\nvia = 'reject'\n[[route]]\nvia = ['exit']\n".into(),
+            "route 2 names the outproxy exit, and there is no",
+        ),
+        (
+            "[[outproxy]]\nname = 'a'\nat = 'a.i2p'\nprotocol = 'socks5'\nusername = 'x'\npassword-file = '/nonexistent'"
+                .into(),
+            "outproxy a: cannot use the password file /nonexistent",
+        ),
+        (
+            format!("[session]\nmax-sessions = 1\n{persistent}[[tunnel]]\nname = 'b'\n{}", listen(2)),
+            "raise it",
+        ),
+    ] {
+        let config = Config::parse(&text).unwrap();
+        let error = format!("{:?}", config.check().unwrap_err());
+        assert!(error.contains(says), "{text}\n{error}");
+    }
+    let one = Config::parse(&format!("[session]\nmax-sessions = 1\n{persistent}")).unwrap();
+    one.check().unwrap();
+}
+
+/// Every configuration that the documentation shows is one, and the first is the example.
+#[test]
+fn the_configurations_of_the_documentation_are_valid() {
+    let pages = [
+        include_str!("../../../../docs/configuration.md"),
+        include_str!("../../../../docs/clients.md"),
+        include_str!("../../../../docs/names.md"),
+        include_str!("../../../../docs/datagrams.md"),
+        include_str!("../../../../docs/outproxies.md"),
+        include_str!("../../../../docs/service.md"),
+        include_str!("../../../../README.md"),
+    ];
+    let blocks = pages.iter().flat_map(|page| page.split("```toml\n").skip(1));
+    let blocks: Vec<_> = blocks.filter_map(|rest| rest.split("```").next()).collect();
+    for block in &blocks {
+        let config = Config::parse(block).unwrap_or_else(|error| panic!("{block}\n{error}"));
+        config.check().unwrap_or_else(|error| panic!("{block}\n{error:?}"));
+    }
+    assert!(blocks.first() == Some(&EXAMPLE), "the first of docs/configuration.md is dist/i2p-socks.toml");
+}
+
+#[test]
+fn the_example_is_the_defaults() {
+    let example = Config::parse(EXAMPLE).unwrap();
+    assert_eq!(example.tunnels(), Config::default().tunnels());
+    assert_eq!(Config { tunnel: Vec::new(), ..example }, Config::default());
+}
+
+/// What the parser expects in a table, it says when it finds something else there.
+#[test]
+fn the_example_has_every_key() {
+    let keys = |table: &str| {
+        let error = Config::parse(&format!("{table}\nnonsense = 1")).unwrap_err().to_string();
+        let expected = error.split("expected ").nth(1).unwrap_or_else(|| panic!("{error}"));
+        let keys: Vec<_> = expected.split('`').skip(1).step_by(2).map(str::to_owned).collect();
+        assert!(!keys.is_empty(), "{error}");
+        keys
+    };
+    // A table of which there may be none stands there as a comment.
+    let example = EXAMPLE.replace("\n# [", "\n[");
+    let mut sections = example.split("\n[").map(|section| section.trim_start_matches('['));
+    for table in keys("") {
+        let head = [format!("[{table}]"), format!("[[{table}]]")];
+        let is_it = |head: &&String| {
+            let error = Config::parse(&format!("{head}\nnonsense = 1")).unwrap_err();
+            error.to_string().contains("unknown field `nonsense`")
+        };
+        let head = head.iter().find(is_it).unwrap();
+        let of_table = |section: &&str| section.starts_with(&format!("{table}]"));
+        let text = sections.clone().find(of_table).unwrap_or_else(|| panic!("{head} is not there"));
+        for key in keys(head) {
+            let is_it = |line: &str| line.trim_start_matches("# ").starts_with(&format!("{key} = "));
+            let own_table = || sections.clone().any(|other| other.starts_with(&format!("{table}.{key}]")));
+            assert!(text.lines().any(is_it) || own_table(), "{key} of {head} is not there");
+        }
+    }
+    assert!(sections.next().is_some());
+}
