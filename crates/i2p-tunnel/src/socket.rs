@@ -1,3 +1,5 @@
+#[cfg(target_os = "linux")]
+use std::os::fd::OwnedFd;
 use std::{
     io,
     net::{Shutdown, SocketAddr},
@@ -5,6 +7,10 @@ use std::{
     task::{Context, Poll},
 };
 
+#[cfg(target_os = "linux")]
+use rustix::pipe::{SpliceFlags, splice};
+#[cfg(target_os = "linux")]
+use tokio::io::Interest;
 #[cfg(unix)]
 use tokio::net::UnixStream;
 use tokio::{
@@ -16,6 +22,10 @@ use crate::Limits;
 
 /// How often the other end of a silent connection is asked before it counts as gone.
 const PROBES: u32 = 4;
+
+/// Pages are moved where they can be, and nothing waits.
+#[cfg(target_os = "linux")]
+const SPLICE_FLAGS: SpliceFlags = SpliceFlags::MOVE.union(SpliceFlags::NONBLOCK);
 
 /// One end of what is relayed: a client, or the way on from here.
 #[derive(Debug)]
@@ -80,6 +90,22 @@ impl Socket {
             #[cfg(unix)]
             Self::Unix(_) => None,
         }
+    }
+
+    /// Has the kernel move up to so many bytes from here into a pipe, without waiting; 0 is the end.
+    #[cfg(target_os = "linux")]
+    pub(crate) fn try_splice_into(&self, pipe: &OwnedFd, count: usize) -> io::Result<usize> {
+        with!(self, stream => stream.try_io(Interest::READABLE, || {
+            splice(stream, None, pipe, None, count, SPLICE_FLAGS).map_err(Into::into)
+        }))
+    }
+
+    /// Has the kernel move up to so many bytes from a pipe to here, without waiting.
+    #[cfg(target_os = "linux")]
+    pub(crate) fn try_splice_from(&self, pipe: &OwnedFd, count: usize) -> io::Result<usize> {
+        with!(self, stream => stream.try_io(Interest::WRITABLE, || {
+            splice(pipe, None, stream, None, count, SPLICE_FLAGS).map_err(Into::into)
+        }))
     }
 
     /// Has small writes sent at once: Nagle's algorithm would hold the second of two back for 40 ms.

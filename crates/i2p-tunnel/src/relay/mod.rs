@@ -1,3 +1,9 @@
+mod pump;
+#[cfg(target_os = "linux")]
+mod splice;
+#[cfg(test)]
+mod tests;
+
 use std::{
     fmt, io,
     sync::atomic::{AtomicU64, Ordering::Relaxed},
@@ -7,10 +13,9 @@ use std::{
 use prometheus_client::metrics::counter::Counter;
 use tokio::time::{Instant, sleep_until};
 
+pub(crate) use self::pump::discard;
+use self::pump::{Broken, discard_and_count, pump};
 use crate::{Account, ClientEnd, Limit, Limits, Opened, Socket, Stop};
-
-/// Bytes moved at once. On the thread's stack while they move; a connection that is idle holds nothing.
-const CHUNK: usize = 16 * 1024;
 
 /// Bytes that went each way.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -58,8 +63,7 @@ pub(crate) async fn relay(
     let first_data = std::mem::take(&mut peer.first_data);
     let Opened { socket: peer, client_end, .. } = &*peer;
     let up = async {
-        let mut backlog = Backlog(early_data);
-        match pump(client, peer, &mut backlog, &upstream).await {
+        match pump(client, peer, early_data, &upstream).await {
             Ok(()) => {
                 if *client_end == ClientEnd::PassedOn {
                     // Gone already, perhaps; then the other direction says so.
@@ -72,7 +76,7 @@ pub(crate) async fn relay(
         }
     };
     let down = async {
-        let result = pump(peer, client, &mut Backlog(first_data), &downstream).await;
+        let result = pump(peer, client, first_data, &downstream).await;
         result.map_err(|(Broken::Source(error) | Broken::Sink(error))| error)?;
         // Gone already, perhaps; then the other direction says so.
         let _ = client.finish_writing();
@@ -169,95 +173,5 @@ impl<'a> Direction<'a> {
     fn add(&self, count: usize) {
         self.bytes.fetch_add(count as u64, Relaxed);
         self.total.inc_by(count as u64);
-    }
-}
-
-/// What the receiving side would not take yet.
-struct Backlog(Vec<u8>);
-
-/// Which end of a direction failed.
-enum Broken {
-    Source(io::Error),
-    Sink(io::Error),
-}
-
-/// Moves bytes one way until the sender has finished, the backlog first.
-async fn pump(
-    from: &Socket,
-    to: &Socket,
-    backlog: &mut Backlog,
-    direction: &Direction<'_>,
-) -> Result<(), Broken> {
-    loop {
-        drain(to, backlog, direction).await.map_err(Broken::Sink)?;
-        from.readable().await.map_err(Broken::Source)?;
-        match move_chunk(from, to, backlog, direction) {
-            Ok(0) => return Ok(()),
-            Ok(_) => {}
-            Err(Broken::Source(error)) if error.kind() == io::ErrorKind::WouldBlock => {}
-            Err(broken) => return Err(broken),
-        }
-    }
-}
-
-/// Reads once and writes once, without waiting; what is not taken goes to the backlog. Gives the bytes read.
-fn move_chunk(
-    from: &Socket,
-    to: &Socket,
-    backlog: &mut Backlog,
-    direction: &Direction<'_>,
-) -> Result<usize, Broken> {
-    let mut chunk = [0_u8; CHUNK];
-    let count = from.try_read(&mut chunk).map_err(Broken::Source)?;
-    let read = chunk.get(..count).unwrap_or_default();
-    let written = match to.try_write(read) {
-        Ok(written) => written,
-        Err(error) if error.kind() == io::ErrorKind::WouldBlock => 0,
-        Err(error) => return Err(Broken::Sink(error)),
-    };
-    direction.add(written);
-    backlog.0.extend_from_slice(read.get(written..).unwrap_or_default());
-    Ok(count)
-}
-
-/// Waits until all of the backlog is written, and gives its memory back.
-async fn drain(to: &Socket, backlog: &mut Backlog, direction: &Direction<'_>) -> io::Result<()> {
-    let mut rest = std::mem::take(&mut backlog.0);
-    while !rest.is_empty() {
-        to.writable().await?;
-        match to.try_write(&rest) {
-            Ok(written) => {
-                direction.add(written);
-                rest.drain(..written);
-            }
-            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
-            Err(error) => return Err(error),
-        }
-    }
-    Ok(())
-}
-
-/// Reads once and throws it away, without waiting.
-fn throw_away(from: &Socket) -> io::Result<usize> {
-    from.try_read(&mut [0; CHUNK])
-}
-
-/// Reads and throws away until the sender has finished.
-pub(crate) async fn discard(from: &Socket) -> io::Result<()> {
-    discard_and_count(from, &AtomicU64::new(0)).await
-}
-
-/// The same, counted as a sign of life.
-async fn discard_and_count(from: &Socket, discarded: &AtomicU64) -> io::Result<()> {
-    loop {
-        from.readable().await?;
-        match throw_away(from) {
-            Ok(0) => return Ok(()),
-            Ok(count) => {
-                discarded.fetch_add(count as u64, Relaxed);
-            }
-            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
-            Err(error) => return Err(error),
-        }
     }
 }
