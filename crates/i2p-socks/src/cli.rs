@@ -8,6 +8,7 @@ use crate::{
     keys::KeysCommand,
     names::NamesCommand,
     status::command::AdminUrl,
+    streams::{ConnectCommand, ListenCommand},
 };
 
 /// A SOCKS proxy into the I2P anonymous network.
@@ -116,6 +117,17 @@ pub(crate) enum Command {
         #[arg(long, value_name = "URL")]
         admin: Option<AdminUrl>,
     },
+    /// Open a stream to a host in I2P, with stdin and stdout as its other end: for ssh, as its ProxyCommand.
+    ///
+    /// Goes through the proxy that runs with the same state directory; where none runs, through a session of its own, which
+    /// takes a minute. Ends when the far end has finished. Exit code 1 where it cannot be reached.
+    Connect(ConnectCommand),
+    /// Wait for streams that others in I2P open to us, and print the address that they need.
+    ///
+    /// Takes one stream, with stdin and stdout as its other end; the address goes to stderr then. With --forward, takes streams
+    /// until interrupted; the address goes to stdout. The proxy's tunnel needs incoming = true; where no proxy runs, it has a
+    /// session of its own. The address is another one each time, unless the tunnel's key is persistent.
+    Listen(ListenCommand),
     /// Make an entry for a users file (auth = "required").
     ///
     /// Asks for the password, or reads it from stdin where that is no terminal, and prints a line to be added to the file.
