@@ -66,7 +66,8 @@ pub(crate) enum Command {
     /// nowhere.
     Resolve {
         /// A host name, a .b32.i2p address or a destination in base64.
-        #[arg(value_name = "NAME")]
+        // One destination of 64 begins with a hyphen.
+        #[arg(value_name = "NAME", allow_hyphen_values = true)]
         name: String,
         /// Print JSON.
         #[arg(long)]
@@ -223,6 +224,26 @@ mod tests {
             assert_eq!(cli.command(), Command::Run);
             assert_eq!(cli.options.sam.unwrap().as_str(), "h:1");
         }
+    }
+
+    /// I2P's base64 has hyphens, and one destination of 64 begins with one.
+    #[test]
+    fn a_destination_that_begins_with_a_hyphen_is_no_option() {
+        for second in "8vqhA-~".chars() {
+            let destination = format!("-{second}{}AAAA", "abAB01-~".repeat(64));
+            for line in [
+                vec!["resolve", &destination, "--json"],
+                vec!["resolve", "-v", &destination],
+                vec!["connect", &destination, "80"],
+                vec!["connect", "--udp", &destination, "7", "--linger", "1s"],
+            ] {
+                let words = ["i2p-socks"].into_iter().chain(line);
+                let cli = Cli::try_parse_from(words).unwrap_or_else(|error| panic!("{second}: {error}"));
+                assert!(format!("{cli:?}").contains(&format!("\"{destination}\"")), "{second}");
+            }
+        }
+        let cli = Cli::try_parse_from(["i2p-socks", "resolve", "--json", "a.i2p"]).unwrap();
+        assert_eq!(cli.command(), Command::Resolve { name: "a.i2p".into(), json: true });
     }
 
     /// Every command that the documentation shows is one: they are parsed here; the tests of `demo` and `cargo xtask ci`

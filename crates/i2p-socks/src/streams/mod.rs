@@ -23,7 +23,8 @@ use crate::{
 #[derive(Debug, Clone, PartialEq, Eq, Args)]
 pub(crate) struct ConnectCommand {
     /// A host name, a .b32.i2p address or a destination in base64.
-    #[arg(value_name = "HOST")]
+    // One destination of 64 begins with a hyphen.
+    #[arg(value_name = "HOST", allow_hyphen_values = true)]
     host: String,
     /// The port there. Most services in I2P are the same at every port.
     #[arg(value_name = "PORT", default_value_t = 0)]
