@@ -8,6 +8,7 @@ use crate::{
     keys::KeysCommand,
     names::NamesCommand,
     status::command::AdminUrl,
+    streams::{ConnectCommand, ListenCommand},
 };
 
 /// A SOCKS proxy into the I2P anonymous network.
@@ -65,7 +66,8 @@ pub(crate) enum Command {
     /// nowhere.
     Resolve {
         /// A host name, a .b32.i2p address or a destination in base64.
-        #[arg(value_name = "NAME")]
+        // One destination of 64 begins with a hyphen.
+        #[arg(value_name = "NAME", allow_hyphen_values = true)]
         name: String,
         /// Print JSON.
         #[arg(long)]
@@ -116,6 +118,17 @@ pub(crate) enum Command {
         #[arg(long, value_name = "URL")]
         admin: Option<AdminUrl>,
     },
+    /// Open a stream to a host in I2P, with stdin and stdout as its other end: for ssh, as its ProxyCommand.
+    ///
+    /// Goes through the proxy that runs with the same state directory; where none runs, through a session of its own, which
+    /// takes a minute. Ends when the far end has finished. Exit code 1 where it cannot be reached.
+    Connect(ConnectCommand),
+    /// Wait for streams that others in I2P open to us, and print the address that they need.
+    ///
+    /// Takes one stream, with stdin and stdout as its other end; the address goes to stderr then. With --forward, takes streams
+    /// until interrupted; the address goes to stdout. The proxy's tunnel needs incoming = true; where no proxy runs, it has a
+    /// session of its own. The address is another one each time, unless the tunnel's key is persistent.
+    Listen(ListenCommand),
     /// Make an entry for a users file (auth = "required").
     ///
     /// Asks for the password, or reads it from stdin where that is no terminal, and prints a line to be added to the file.
@@ -213,6 +226,26 @@ mod tests {
         }
     }
 
+    /// I2P's base64 has hyphens, and one destination of 64 begins with one.
+    #[test]
+    fn a_destination_that_begins_with_a_hyphen_is_no_option() {
+        for second in "8vqhA-~".chars() {
+            let destination = format!("-{second}{}AAAA", "abAB01-~".repeat(64));
+            for line in [
+                vec!["resolve", &destination, "--json"],
+                vec!["resolve", "-v", &destination],
+                vec!["connect", &destination, "80"],
+                vec!["connect", "--udp", &destination, "7", "--linger", "1s"],
+            ] {
+                let words = ["i2p-socks"].into_iter().chain(line);
+                let cli = Cli::try_parse_from(words).unwrap_or_else(|error| panic!("{second}: {error}"));
+                assert!(format!("{cli:?}").contains(&format!("\"{destination}\"")), "{second}");
+            }
+        }
+        let cli = Cli::try_parse_from(["i2p-socks", "resolve", "--json", "a.i2p"]).unwrap();
+        assert_eq!(cli.command(), Command::Resolve { name: "a.i2p".into(), json: true });
+    }
+
     /// Every command that the documentation shows is one: they are parsed here; the tests of `demo` and `cargo xtask ci`
     /// run them.
     #[test]
@@ -224,6 +257,7 @@ mod tests {
             include_str!("../../../docs/clients.md"),
             include_str!("../../../docs/names.md"),
             include_str!("../../../docs/datagrams.md"),
+            include_str!("../../../docs/ssh.md"),
             include_str!("../../../docs/outproxies.md"),
             include_str!("../../../docs/service.md"),
         ];

@@ -30,6 +30,7 @@ mod routing;
 mod sessions;
 mod signals;
 mod status;
+mod streams;
 mod tunnels;
 
 use std::process::ExitCode;
@@ -82,6 +83,8 @@ fn run(cli: &Cli) -> Result<(), Failure> {
                 let question = Question { admin, wait: wait.then_some(limit), json };
                 status::command::run(&config, &question).await
             }
+            Command::Connect(command) => streams::connect(config, &command, &progress).await,
+            Command::Listen(command) => streams::listen(config, &command, &progress).await,
             Command::Names { command, json } => names::run(&config, &command, json).await,
             #[cfg(feature = "embedded")]
             Command::Demo => demo::run(config, inherited, &progress).await,

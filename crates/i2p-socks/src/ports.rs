@@ -2,16 +2,19 @@
 
 use std::{
     fs, io,
-    io::Write,
+    io::{Read as _, Write},
     path::{Path, PathBuf},
 };
 
-use serde::Serialize;
+use i2p_tunnel::BoundAddress;
+use serde::{Deserialize, Deserializer, Serialize, de::Error as _};
 
 use crate::tunnels::Place;
 
 /// The file's name.
 const FILE: &str = "ports.json";
+/// More than any file of ours.
+const MAX_FILE: u64 = 1024 * 1024;
 
 /// The file, which goes away with this value.
 #[derive(Debug)]
@@ -52,6 +55,41 @@ impl PortsFile {
         file.persist(&self.0).map_err(|error| error.error)?;
         Ok(())
     }
+}
+
+/// Where a proxy listens, as the file says it.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+pub(crate) struct Listener {
+    /// For which tunnel.
+    pub(crate) tunnel: String,
+    /// The address.
+    #[serde(deserialize_with = "address")]
+    pub(crate) address: BoundAddress,
+}
+
+fn address<'de, D: Deserializer<'de>>(from: D) -> Result<BoundAddress, D::Error> {
+    let text = String::deserialize(from)?;
+    match text.strip_prefix("unix:") {
+        Some(path) => Ok(BoundAddress::Unix(path.to_owned())),
+        None => text.parse().map(BoundAddress::Tcp).map_err(D::Error::custom),
+    }
+}
+
+/// Where the proxy with this state directory listens, or listened if it was killed; nothing, if there is no such file.
+pub(crate) fn read(state_dir: &Path) -> io::Result<Option<Vec<Listener>>> {
+    #[derive(Deserialize)]
+    struct Read {
+        listeners: Vec<Listener>,
+    }
+    let file = match fs::File::open(state_dir.join(FILE)) {
+        Ok(file) => file,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+        Err(error) => return Err(error),
+    };
+    let mut text = Vec::new();
+    io::Read::take(file, MAX_FILE).read_to_end(&mut text)?;
+    let read: Read = serde_json::from_slice(&text)?;
+    Ok(Some(read.listeners))
 }
 
 impl Drop for PortsFile {

@@ -24,6 +24,13 @@ impl Signals {
         Ok(Self { stop, stop_now, reload, new_identity })
     }
 
+    /// Catches SIGINT and SIGTERM alone. What is given is cancelled by the first.
+    pub(crate) fn stop_alone() -> Result<CancellationToken, Failure> {
+        let stop = CancellationToken::new();
+        Self::catch_stop(stop.clone(), CancellationToken::new()).map_err(|error| cannot(&error))?;
+        Ok(stop)
+    }
+
     fn catch_stop(stop: CancellationToken, stop_now: CancellationToken) -> std::io::Result<()> {
         let mut told = caught::Stop::new()?;
         tokio::spawn(async move {

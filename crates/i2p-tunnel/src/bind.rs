@@ -31,6 +31,21 @@ impl Incoming {
     pub(crate) fn new(session: Session, dialler: SamDialler, lease: Lease) -> Self {
         Self { session, dialler, lease }
     }
+
+    /// Waits for a peer, whoever it is, and gives its address and its stream. `listening` is told our own address once peers
+    /// that connect to it are taken.
+    ///
+    /// # Errors
+    /// [`Failure::RouterUnavailable`] when the session is lost; [`Failure::RouterError`].
+    pub async fn accept(self, listening: impl FnOnce(B32)) -> Result<(B32, Opened), Failure> {
+        let accept = async {
+            let waiting = self.session.listen().await?;
+            listening(self.session.destination().b32());
+            waiting.accept().await
+        };
+        let peer = accept.await.map_err(|error| refused(&error))?;
+        Ok((peer.peer.b32(), Opened::over_sam(peer.stream.into(), self.lease)))
+    }
 }
 
 impl std::fmt::Debug for Incoming {
@@ -120,10 +135,16 @@ async fn within(
     waiting: impl Future<Output = Result<Peer, i2p_sam::Error>>,
 ) -> Result<Peer, Failure> {
     match timeout(limit, waiting).await {
-        Ok(Ok(peer)) => Ok(peer),
-        Ok(Err(i2p_sam::Error::SessionLost)) => Err(Failure::RouterUnavailable),
-        Ok(Err(_)) => Err(Failure::RouterError),
+        Ok(peer) => peer.map_err(|error| refused(&error)),
         Err(_) => Err(Failure::TimedOut),
+    }
+}
+
+/// Why no peer comes any more.
+fn refused(error: &i2p_sam::Error) -> Failure {
+    match error {
+        i2p_sam::Error::SessionLost => Failure::RouterUnavailable,
+        _ => Failure::RouterError,
     }
 }
 

@@ -153,6 +153,23 @@ impl Config {
         }
     }
 
+    /// Only the tunnel of this name, or the first: what a command uses that has sessions of its own, with datagrams, or peers,
+    /// where it wants them.
+    pub(crate) fn for_a_command(
+        mut self,
+        tunnel: Option<&TunnelName>,
+        datagrams: bool,
+        incoming: bool,
+    ) -> Result<Self, Failure> {
+        let wanted = |found: &TunnelConfig| tunnel.is_none_or(|name| name.as_str() == found.name());
+        let Some(mut one) = self.tunnels().into_iter().find(wanted) else {
+            return Err(Failure::usage("the configuration has no tunnel of that name"));
+        };
+        one.for_a_command(datagrams, incoming);
+        self.tunnel = vec![one];
+        Ok(self)
+    }
+
     /// What no single value can be wrong about.
     fn check(&self) -> Result<(), Failure> {
         match self.contradictions().as_slice() {

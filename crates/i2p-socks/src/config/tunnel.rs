@@ -289,6 +289,15 @@ impl TunnelConfig {
         self.open_to_others = true;
     }
 
+    /// For a command that has sessions of its own, and nobody to share them with: with datagrams, or peers, where it wants them.
+    pub(super) fn for_a_command(&mut self, datagrams: bool, incoming: bool) {
+        self.isolate = IsolateFields(Some(Vec::new()));
+        self.incoming |= incoming;
+        if datagrams && self.udp == Udp::Off {
+            self.udp = Udp::Datagram;
+        }
+    }
+
     /// What it is called.
     pub(crate) fn name(&self) -> &str {
         self.name.as_str()

@@ -1,0 +1,227 @@
+//! The proxy that runs with the same state directory.
+
+use std::{
+    io,
+    net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr},
+    time::Duration,
+};
+
+use i2p_name::Target;
+use i2p_tunnel::{BoundAddress, Socket};
+use socks_wire::{
+    Address, ClientError, ClientHandshake, ClientRequest, ClientStep, Command, LONG_BUFFER, Protocol,
+    stream::OwnedAddress,
+};
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    net::TcpStream,
+    time::timeout,
+};
+
+use super::{
+    Asked,
+    reply::{Asking, refused},
+};
+use crate::{
+    config::{Config, TunnelName},
+    control,
+    exit::Failure,
+    ports::{self, Listener},
+};
+
+/// Longer than a proxy waits for anything before it says that it failed, unless it waits for peers.
+const ANSWER: Duration = Duration::from_secs(10 * 60);
+/// Names that are longer have no form in SOCKS5.
+const MAX_DOMAIN: usize = 255;
+
+/// A proxy that runs, by the listeners of one tunnel, or of all.
+pub(super) struct RunningProxy {
+    listeners: Vec<Listener>,
+}
+
+/// A request that was granted.
+pub(super) struct Granted {
+    pub(super) socket: Socket,
+    /// BND.ADDR and BND.PORT.
+    pub(super) address: OwnedAddress,
+    pub(super) port: u16,
+    /// What has come behind the reply.
+    pub(super) early: Vec<u8>,
+}
+
+/// Why none was.
+enum Talk {
+    Io(io::Error),
+    Refused(ClientError),
+}
+
+impl From<io::Error> for Talk {
+    fn from(error: io::Error) -> Self {
+        Self::Io(error)
+    }
+}
+
+impl RunningProxy {
+    /// Nothing, if none runs with this state directory.
+    pub(super) async fn find(config: &Config, tunnel: Option<&TunnelName>) -> Result<Option<Self>, Failure> {
+        let Ok(state_dir) = config.state_dir() else { return Ok(None) };
+        let found = ports::read(&state_dir).map_err(|error| {
+            Failure::run_time(format_args!(
+                "cannot read in {} where the proxy listens: {error}. See that it runs as the same user, or say with --state-dir \
+                 where another one has its files",
+                state_dir.display()
+            ))
+        })?;
+        let Some(mut listeners) = found else { return Ok(None) };
+        // A proxy that was killed leaves the file, and its port may be somebody else's now.
+        if cfg!(unix) && !control::Client::of(&state_dir).is_running().await.map_err(Failure::run_time)? {
+            return Ok(None);
+        }
+        if let Some(name) = tunnel {
+            listeners.retain(|listener| listener.tunnel == name.as_str());
+        }
+        match (listeners.is_empty(), tunnel) {
+            (false, _) => Ok(Some(Self { listeners })),
+            (true, Some(name)) => Err(Failure::usage(format_args!(
+                "the proxy that runs has no tunnel that is called {}: i2p-socks status lists those that it has",
+                name.as_str()
+            ))),
+            (true, None) => Err(Failure::run_time("the proxy that runs listens nowhere")),
+        }
+    }
+
+    /// A stream to a host, and what has come of it already.
+    pub(super) async fn connect(&self, asked: &Asked) -> Result<(Socket, Vec<u8>), Failure> {
+        let address = match &asked.target {
+            Target::Ip(ip) => Address::Ip(*ip),
+            _ => Address::Domain(asked.host.as_bytes()),
+        };
+        let long = asked.host.len() > MAX_DOMAIN;
+        let request = ClientRequest {
+            protocol: if long { Protocol::Socks4a } else { Protocol::Socks5 },
+            command: Command::CONNECT,
+            address,
+            port: asked.port,
+            credentials: None,
+        };
+        let granted = self.ask(request, Asking::Stream).await?;
+        Ok((granted.socket, granted.early))
+    }
+
+    /// A relay for datagrams, which lives as long as the stream on which it was asked for.
+    pub(super) async fn associate(&self) -> Result<Granted, Failure> {
+        self.ask(anybody(Command::UDP_ASSOCIATE, 0), Asking::Datagrams).await
+    }
+
+    /// The next stream of a peer. The address that peers need is told as soon as it is known.
+    pub(super) async fn bind(&self, port: u16, told: impl FnMut(&str)) -> Result<(Socket, Vec<u8>), Failure> {
+        let (listener, socket) = self.open(Asking::Peers).await?;
+        let granted = talk(socket, anybody(Command::BIND, port), told).await;
+        granted
+            .map(|granted| (granted.socket, granted.early))
+            .map_err(|error| said(&listener.tunnel, Asking::Peers, error))
+    }
+
+    async fn ask(&self, request: ClientRequest<'_>, asking: Asking) -> Result<Granted, Failure> {
+        let (listener, socket) = self.open(asking).await?;
+        let granted = timeout(ANSWER, talk(socket, request, |_| {})).await;
+        let granted = granted.unwrap_or_else(|_| Err(Talk::Io(io::ErrorKind::TimedOut.into())));
+        granted.map_err(|error| said(&listener.tunnel, asking, error))
+    }
+
+    /// A connection to a listener. Datagrams have a relay only where the client has an address.
+    async fn open(&self, asking: Asking) -> Result<(&Listener, Socket), Failure> {
+        let tcp = |listener: &&Listener| listener.address.tcp().is_some();
+        let listener = match asking {
+            Asking::Datagrams => self.listeners.iter().find(tcp),
+            _ => self.listeners.first(),
+        };
+        let Some(listener) = listener else {
+            return Err(Failure::run_time(
+                "the proxy listens at Unix sockets alone, by which it takes no datagrams: add an IP:PORT to listen",
+            ));
+        };
+        match open(&listener.address).await {
+            Ok(socket) => Ok((listener, socket)),
+            Err(error) => Err(Failure::run_time(format_args!(
+                "the proxy that runs cannot be connected to at {}: {error}. Say with --tunnel NAME which other one to use",
+                listener.address
+            ))),
+        }
+    }
+}
+
+fn anybody(command: Command, port: u16) -> ClientRequest<'static> {
+    let address = Address::Ip(IpAddr::V4(Ipv4Addr::UNSPECIFIED));
+    ClientRequest { protocol: Protocol::Socks5, command, address, port, credentials: None }
+}
+
+fn said(tunnel: &str, asking: Asking, error: Talk) -> Failure {
+    match error {
+        Talk::Refused(error) => refused(tunnel, asking, &error),
+        Talk::Io(error) => Failure::run_time(format_args!(
+            "the proxy that runs broke the connection off: {error}. See its log, and try again"
+        )),
+    }
+}
+
+async fn open(address: &BoundAddress) -> io::Result<Socket> {
+    let socket = match address {
+        BoundAddress::Tcp(address) => TcpStream::connect(reachable(*address)).await?.into(),
+        #[cfg(unix)]
+        BoundAddress::Unix(path) => tokio::net::UnixStream::connect(path).await?.into(),
+        // Unix sockets, where there are none.
+        _ => return Err(io::ErrorKind::Unsupported.into()),
+    };
+    let _: Result<(), io::Error> = Socket::send_at_once(&socket);
+    Ok(socket)
+}
+
+/// What listens on every address is reached by the one of this machine.
+fn reachable(mut address: SocketAddr) -> SocketAddr {
+    match address.ip() {
+        IpAddr::V4(ip) if ip.is_unspecified() => address.set_ip(Ipv4Addr::LOCALHOST.into()),
+        IpAddr::V6(ip) if ip.is_unspecified() => address.set_ip(Ipv6Addr::LOCALHOST.into()),
+        _ => {}
+    }
+    address
+}
+
+/// A client's handshake. For BIND it comes back when a peer has come; before that, `told` gets the address that is listened at.
+async fn talk(
+    mut socket: Socket,
+    request: ClientRequest<'_>,
+    mut told: impl FnMut(&str),
+) -> Result<Granted, Talk> {
+    let mut handshake = ClientHandshake::new(request);
+    let mut input = Vec::new();
+    // A destination in base64 is longer than anything else that a client sends.
+    let mut output = vec![0; LONG_BUFFER];
+    loop {
+        let taken = match handshake.step(&input, &mut output).map_err(Talk::Refused)? {
+            ClientStep::Send { taken, length } => {
+                socket.write_all(output.get(..length).unwrap_or_default()).await?;
+                taken
+            }
+            ClientStep::Receive { .. } => {
+                if socket.read_buf(&mut input).await? == 0 {
+                    return Err(Talk::Io(io::ErrorKind::UnexpectedEof.into()));
+                }
+                0
+            }
+            ClientStep::Listening { taken, reply } => {
+                if let Address::Domain(name) = reply.address {
+                    told(&String::from_utf8_lossy(name));
+                }
+                taken
+            }
+            ClientStep::Established { taken, reply } => {
+                let (address, port) = (reply.address.into(), reply.port);
+                input.drain(..taken);
+                return Ok(Granted { socket, address, port, early: input });
+            }
+            ClientStep::Over => return Err(Talk::Io(io::ErrorKind::UnexpectedEof.into())),
+        };
+        input.drain(..taken);
+    }
+}

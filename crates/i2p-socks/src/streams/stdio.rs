@@ -1,0 +1,130 @@
+//! A stream between this process's stdin and stdout, or a connection of this machine, and a peer in I2P.
+
+use std::{io, time::Duration};
+
+use i2p_tunnel::{ClientEnd, Opened, Socket};
+use tokio::{
+    io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt},
+    net::TcpStream,
+    time::sleep,
+};
+use tokio_util::sync::CancellationToken;
+
+use crate::exit::Failure;
+
+/// Bytes moved at once.
+const CHUNK: usize = 64 * 1024;
+
+/// A stream to a peer.
+pub(super) struct Stream {
+    opened: Opened,
+    /// How long the peer may be silent once we have finished, where it is not told that we have.
+    silence: Duration,
+}
+
+impl Stream {
+    /// One that a proxy opened: it is told of our end, and knows what to do with it.
+    pub(super) fn through_proxy(socket: Socket, first_data: Vec<u8>) -> Self {
+        let opened = Opened { socket, first_data, client_end: ClientEnd::PassedOn, hold: None };
+        Self { opened, silence: Duration::ZERO }
+    }
+
+    /// One of a session of our own.
+    pub(super) fn of_session(opened: Opened, silence: Duration) -> Self {
+        Self { opened, silence }
+    }
+
+    /// Relays until the peer has finished. The end of `input` is passed on, or kept where passing it on would end the stream:
+    /// then a peer that is silent for too long has finished, too.
+    async fn relay(
+        self,
+        mut input: impl AsyncRead + Unpin,
+        mut output: impl AsyncWrite + Unpin,
+    ) -> Result<(), Broken> {
+        let Self { opened, silence } = self;
+        let Opened { socket, first_data, client_end, hold: _hold } = opened;
+        // What may fail makes things slower and nothing else.
+        let _ = socket.send_at_once();
+        let (mut from_peer, mut to_peer) = tokio::io::split(socket);
+        let finished = CancellationToken::new();
+        let up = async {
+            let mut buffer = vec![0; CHUNK];
+            // A peer that takes no more may still have something to say, and what cannot be read is over.
+            while let Ok(length @ 1..) = input.read(&mut buffer).await {
+                if to_peer.write_all(buffer.get(..length).unwrap_or_default()).await.is_err() {
+                    break;
+                }
+            }
+            match client_end {
+                ClientEnd::PassedOn => drop(to_peer.shutdown().await),
+                ClientEnd::Held => finished.cancel(),
+            }
+            std::future::pending::<()>().await;
+        };
+        let down = async {
+            write(&mut output, &first_data).await?;
+            let mut buffer = vec![0; CHUNK];
+            loop {
+                let given_up = async {
+                    finished.cancelled().await;
+                    sleep(silence).await;
+                };
+                let length = tokio::select! {
+                    read = from_peer.read(&mut buffer) => read.map_err(Broken::Peer)?,
+                    () = given_up => 0,
+                };
+                match buffer.get(..length) {
+                    None | Some([]) => break,
+                    Some(bytes) => write(&mut output, bytes).await?,
+                }
+            }
+            // Gone already, perhaps.
+            let _ = output.shutdown().await;
+            Ok(())
+        };
+        tokio::select! {
+            result = down => result,
+            () = up => Ok(()),
+        }
+    }
+
+    /// Relays between the peer and a connection of this machine.
+    pub(super) async fn forward(self, local: TcpStream) {
+        // What the local program sends goes at once, as it would without us between.
+        let _ = local.set_nodelay(true);
+        let (input, output) = local.into_split();
+        if let Err(broken) = self.relay(input, output).await {
+            tracing::debug!("a stream broke: {}", broken.error().kind());
+        }
+    }
+}
+
+/// Which side broke.
+enum Broken {
+    Peer(io::Error),
+    Output(io::Error),
+}
+
+impl Broken {
+    fn error(&self) -> &io::Error {
+        match self {
+            Self::Peer(error) | Self::Output(error) => error,
+        }
+    }
+}
+
+async fn write(output: &mut (impl AsyncWrite + Unpin), bytes: &[u8]) -> Result<(), Broken> {
+    output.write_all(bytes).await.map_err(Broken::Output)?;
+    // Whoever reads from us may wait for these, and send nothing before they are there.
+    output.flush().await.map_err(Broken::Output)
+}
+
+/// Relays between the peer and stdin and stdout.
+pub(super) async fn relay(stream: Stream) -> Result<(), Failure> {
+    stream.relay(tokio::io::stdin(), tokio::io::stdout()).await.map_err(|broken| match broken {
+        Broken::Peer(error) => Failure::run_time(format_args!(
+            "the stream broke: {error}. The far end, or the way there, is gone: try again"
+        )),
+        Broken::Output(error) => Failure::run_time(format_args!("cannot write to stdout: {error}")),
+    })
+}
