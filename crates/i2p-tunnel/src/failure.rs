@@ -26,7 +26,7 @@ pub enum Failure {
     TooManySessions,
     /// The router failed at it and did not say more.
     RouterError,
-    /// A command other than CONNECT, RESOLVE and RESOLVE_PTR.
+    /// A command that nobody knows, or that the tunnel does not allow: BIND, UDP ASSOCIATE.
     CommandNotSupported,
     /// A virtual address that this client was not given, or that has expired.
     VirtualAddressUnknown,
@@ -166,7 +166,7 @@ impl Failure {
                 None,
                 501,
                 "command_not_supported",
-                "only CONNECT, RESOLVE and RESOLVE_PTR are supported",
+                "the command is none that there is, or the tunnel does not allow it: see its udp and incoming",
             ),
             Self::VirtualAddressUnknown => (
                 Code::HOST_UNREACHABLE,

@@ -39,7 +39,8 @@ impl Failure {
             Self::TooManySessions => "Raise max-sessions under [session], or isolate by less.",
             Self::RouterError => "See the router's log at this time; if it goes on, restart the router.",
             Self::CommandNotSupported => {
-                "A program asked for BIND or UDP ASSOCIATE. Set it up for connections over TCP alone."
+                "A program asked for BIND or UDP ASSOCIATE. Allow them with udp and incoming of the tunnel, or set the program \
+                 up for connections over TCP alone."
             }
             Self::VirtualAddressUnknown => {
                 "A program kept an address for longer than it holds: restart it, or raise expire-after under \
@@ -89,7 +90,7 @@ impl Failure {
                 "Try again later, or have max-sessions raised in the proxy's configuration."
             }
             Self::CommandNotSupported => {
-                "Use a program that only needs to connect: CONNECT is what there is."
+                "Use a program that only needs to connect, or have the tunnel's udp or incoming switched on."
             }
             Self::VirtualAddressUnknown => "Ask for the name again: addresses are forgotten after some time.",
             Self::NoVirtualAddress => "Use the name itself, or have more virtual addresses configured.",
