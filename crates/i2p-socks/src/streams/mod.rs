@@ -35,7 +35,7 @@ pub(crate) struct ConnectCommand {
     /// With --udp: how long to wait for more to come back after the end of stdin.
     #[arg(long, value_name = "TIME", default_value = "10s", value_parser = humantime::parse_duration, requires = "udp")]
     linger: Duration,
-    /// By which [[tunnel]] of the configuration; not given, the first that will do.
+    /// By which tunnel of the configuration; not given, the first that will do.
     #[arg(long, value_name = "NAME")]
     tunnel: Option<TunnelName>,
 }
@@ -49,7 +49,7 @@ pub(crate) struct ListenCommand {
     /// Connect every stream to this port of this machine, such as localhost:22, until interrupted.
     #[arg(long, value_name = "HOST:PORT")]
     forward: Option<ForwardTo>,
-    /// By which [[tunnel]] of the configuration; not given, the first.
+    /// By which tunnel of the configuration; not given, the first.
     #[arg(long, value_name = "NAME")]
     tunnel: Option<TunnelName>,
 }
