@@ -68,13 +68,18 @@ fn start(bridge: &TestBridge, limits: &str) -> (Running, tempfile::TempDir) {
     fs::write(&file, format!("[limits]\n{limits}")).unwrap();
     let args = ["run", "--router", "sam", "--sam", &bridge.address(), "--config", file.to_str().unwrap()];
     let listen = ["--listen", "127.0.0.1:0"];
-    (Running::start(&[&args[..], &listen].concat()), dir)
+    let mut command = common::i2p_socks(&[&args[..], &listen].concat());
+    // What is free goes back to the system at once: glibc's arenas, one for each thread, keep tens of megabytes for later, and
+    // now more, now less.
+    command.env("MALLOC_ARENA_MAX", "1").env("MALLOC_TRIM_THRESHOLD_", "65536");
+    command.stdin(std::process::Stdio::null());
+    (Running::of(command), dir)
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn two_thousand_slow_handshakes_hold_nobody_up_and_cost_nothing_afterwards() {
     let bridge = TestBridge::start().await;
-    let (mut proxy, _config) = start(&bridge, "handshake = '3s'\nhalf-close = '1s'\n");
+    let (mut proxy, _config) = start(&bridge, "handshake = '2s'\nhalf-close = '1s'\n");
     let address = proxy.ready();
     is_served(address);
     let round = || {
@@ -93,7 +98,7 @@ async fn two_thousand_slow_handshakes_hold_nobody_up_and_cost_nothing_afterwards
             assert_eq!(client.read(&mut [0; 1]).unwrap_or(0), 0);
         }
     };
-    // What the allocator keeps for the next time grows with the first rounds.
+    // What the allocator keeps for the next time grows with the first rounds, and then no more.
     let memory = || {
         round();
         until("the sockets are gone", LIMIT, || costs(&proxy).1 < 100);
@@ -101,9 +106,13 @@ async fn two_thousand_slow_handshakes_hold_nobody_up_and_cost_nothing_afterwards
         until("the sockets are gone again", LIMIT, || costs(&proxy).1 < 100);
         costs(&proxy).0
     };
-    let (before, after) = (memory(), memory());
-    // Four thousand connections that are kept would be more than this, whatever they hold.
-    assert!(after < before + 14_336, "{before} KiB after two rounds, {after} KiB after four");
+    let mut measured = vec![memory()];
+    // Four thousand connections that are kept would be more than this each time, whatever they hold.
+    let stays = |measured: &[u64]| measured.windows(2).any(|pair| pair[1] < pair[0] + 6_144);
+    while !stays(&measured) {
+        assert!(measured.len() < 5, "KiB after every other round: {measured:?}");
+        measured.push(memory());
+    }
     assert!(proxy.is_running(), "{}", proxy.said());
 }
 

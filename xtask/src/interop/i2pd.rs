@@ -90,6 +90,11 @@ impl Network {
         &self.exit_keys
     }
 
+    /// Whether the proxy's router has ended by itself.
+    pub(crate) async fn client_router_has_crashed(&mut self) -> bool {
+        self.client.is_up().await.is_err()
+    }
+
     /// Ends the proxy's router as a crash would.
     pub(crate) async fn kill_client_router(&mut self) -> Result<()> {
         self.client.kill().await
