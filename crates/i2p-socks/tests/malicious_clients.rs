@@ -72,7 +72,7 @@ fn start(bridge: &TestBridge, limits: &str) -> (Running, tempfile::TempDir) {
     // What is free goes back to the system at once: glibc's arenas, one for each thread, keep tens of megabytes for later, and
     // now more, now less.
     command.env("MALLOC_ARENA_MAX", "1").env("MALLOC_TRIM_THRESHOLD_", "65536");
-    command.stdin(std::process::Stdio::null());
+    command.stdin(Stdio::null());
     (Running::of(command), dir)
 }
 
@@ -108,7 +108,7 @@ async fn two_thousand_slow_handshakes_hold_nobody_up_and_cost_nothing_afterwards
     };
     let mut measured = vec![memory()];
     // Four thousand connections that are kept would be more than this each time, whatever they hold.
-    let stays = |measured: &[u64]| measured.windows(2).any(|pair| pair[1] < pair[0] + 6_144);
+    let stays = |measured: &[usize]| measured.windows(2).any(|pair| pair[1] < pair[0] + 6_144);
     while !stays(&measured) {
         assert!(measured.len() < 5, "KiB after every other round: {measured:?}");
         measured.push(memory());
