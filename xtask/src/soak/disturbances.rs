@@ -154,16 +154,7 @@ impl Disturbances {
 
     /// Fails when the proxy's log does not say of each reload what came of it.
     pub(super) fn verdict(&self, log: &str) -> Result<()> {
-        let refused = self.reloads / BROKEN;
-        let said = |words: &str| log.lines().filter(|line| line.contains(words)).count();
-        for (words, times) in [(IN_FORCE, self.reloads - refused), (REFUSED, refused)] {
-            ensure!(
-                said(words) == usize::try_from(times)?,
-                "{} lines say {words:?}, not {times}",
-                said(words)
-            );
-        }
-        Ok(())
+        all_told(log, self.reloads)
     }
 }
 
@@ -174,6 +165,15 @@ impl fmt::Display for Disturbances {
         write!(f, "router killed {restarts} times, ended by itself {crashes} times; ")?;
         write!(f, "{reloads} reloads, {refused} of them refused; {identities} times new identities")
     }
+}
+
+fn all_told(log: &str, reloads: u32) -> Result<()> {
+    let refused = reloads / BROKEN;
+    let said = |words: &str| log.lines().filter(|line| line.contains(words)).count();
+    for (words, times) in [(IN_FORCE, reloads - refused), (REFUSED, refused)] {
+        ensure!(said(words) == usize::try_from(times)?, "{} lines say {words:?}, not {times}", said(words));
+    }
+    Ok(())
 }
 
 #[cfg(test)]
@@ -201,5 +201,28 @@ mod tests {
         assert_eq!(times(Disturbance::Router), [7, 14, 21, 28, 35, 42, 49, 56]);
         assert_eq!(times(Disturbance::Reload), (2..20).map(|time| 3 * time).collect::<Vec<_>>());
         assert_eq!(times(Disturbance::NewIdentities), [10, 21, 31, 42, 52]);
+    }
+
+    #[test]
+    fn the_router_is_left_alone_before_the_end() {
+        let mut plan = Plan::new();
+        let mut minutes = Vec::new();
+        while let Some((at, what)) = plan.take(Duration::from_secs(15 * 60)) {
+            minutes.push((what, at.as_secs() / 60));
+        }
+        let (router, reload) = (Disturbance::Router, Disturbance::Reload);
+        let identities = (Disturbance::NewIdentities, 10);
+        let expected = [(reload, 3), (reload, 6), (router, 7), (reload, 9), identities, (reload, 12)];
+        assert_eq!(minutes, expected, "a router killed in minute 14 would not be back in time");
+    }
+
+    #[test]
+    fn the_log_says_of_each_reload_what_came_of_it() {
+        let log = format!("INFO {IN_FORCE} kept=1\n").repeat(4) + &format!("ERROR {REFUSED}: no number\n");
+        all_told(&log, 5).unwrap();
+        assert_eq!(all_told(&log, 6).unwrap_err().to_string(), format!("4 lines say {IN_FORCE:?}, not 5"));
+        assert_eq!(all_told(&log, 8).unwrap_err().to_string(), format!("4 lines say {IN_FORCE:?}, not 6"));
+        let log = log.replace(REFUSED, "");
+        assert_eq!(all_told(&log, 5).unwrap_err().to_string(), format!("0 lines say {REFUSED:?}, not 1"));
     }
 }
