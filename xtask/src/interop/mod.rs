@@ -83,7 +83,7 @@ pub(crate) fn in_lab(
     work: impl AsyncFnOnce(&Path) -> Result<()>,
 ) -> Result<()> {
     ensure!(namespace::is_inside(), "{INSIDE} is what the suite says to itself; run cargo xtask {chore}");
-    let parent = workspace.target().join("interop");
+    let parent = workspace.target().join(chore);
     std::fs::create_dir_all(&parent).with_context(|| format!("could not make {}", parent.display()))?;
     let lab =
         tempfile::Builder::new().prefix("lab-").tempdir_in(&parent).context("no directory for the lab")?;

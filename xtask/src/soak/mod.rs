@@ -13,6 +13,7 @@ mod verdict;
 
 use std::{
     fs,
+    io::ErrorKind,
     path::{Path, PathBuf},
     sync::Arc,
     time::Duration,
@@ -95,7 +96,13 @@ pub(crate) fn run(workspace: &Workspace, minutes: u64) -> Result<()> {
     .run()?;
     // Whatever is built meanwhile shall not change what is tested.
     let program = program(workspace);
-    fs::create_dir_all(results(workspace))?;
+    let results = results(workspace);
+    match fs::remove_dir_all(&results) {
+        Err(error) if error.kind() != ErrorKind::NotFound => {
+            return Err(error).with_context(|| format!("could not remove {}", results.display()));
+        }
+        _ => fs::create_dir_all(&results)?,
+    }
     fs::copy(workspace.proxy(), &program).with_context(|| format!("could not make {}", program.display()))?;
     namespace::run_inside(workspace, NAME, &[MINUTES, &minutes.to_string()], NETWORK_AND_PROCESSES)
 }
@@ -103,24 +110,18 @@ pub(crate) fn run(workspace: &Workspace, minutes: u64) -> Result<()> {
 /// Inside: the network, the load and the verdict.
 pub(crate) fn inside(workspace: &Workspace, minutes: u64) -> Result<()> {
     interop::in_lab(workspace, NAME, async |lab| {
-        let outcome = soak(workspace, lab, minutes).await;
-        // Kept whatever came of it.
-        let log = results(workspace).join("i2p-socks.log");
-        match fs::copy(lab.join("i2p-socks.log"), &log) {
-            Ok(_) => println!("the proxy's log: {}", log.display()),
-            Err(error) => println!("the proxy has left no log: {error}"),
-        }
-        outcome
+        println!("the proxy's log and all samples: {}", results(workspace).display());
+        soak(workspace, lab, minutes).await
     })
 }
 
-/// Where what is left of it goes.
+/// Where the proxy's files and the samples are. They stay, whatever comes of it.
 fn results(workspace: &Workspace) -> PathBuf {
     workspace.target().join("ci-files").join(NAME)
 }
 
 fn program(workspace: &Workspace) -> PathBuf {
-    results(workspace).join("i2p-socks")
+    results(workspace).join("proxy")
 }
 
 async fn soak(workspace: &Workspace, lab: &Path, minutes: u64) -> Result<()> {
@@ -132,19 +133,17 @@ async fn soak(workspace: &Workspace, lab: &Path, minutes: u64) -> Result<()> {
     let (program, bridge) = (program(workspace), network.client_bridge().clone());
     let diary = Diary::begin();
     let surroundings = Arc::new(Surroundings::new(Curl::new(lab)?, site, diary));
-    let file = lab.join("i2p-socks.toml");
+    let directory = results(workspace);
+    let file = directory.join("i2p-socks.toml");
     let mut disturbances = Disturbances::new(network, file, configuration.clone(), diary);
     let proxy = tokio::select! {
-        proxy = Proxy::start(&program, lab, &bridge, &configuration) => proxy?,
+        proxy = Proxy::start(&program, &directory, &bridge, &configuration) => proxy?,
         broken = disturbances.keep_router(surroundings.router()) => return broken.map(|never| match never {}),
     };
-    let mut soak =
-        Soak { proxy, surroundings, disturbances, series: Series::default(), load: Duration::ZERO };
+    let series = Series::new(directory.join("samples.tsv"));
+    let mut soak = Soak { proxy, surroundings, disturbances, series, load: Duration::ZERO };
     let outcome = soak.run(Duration::from_secs(minutes * 60)).await;
     drop(exits);
-    let file = results(workspace).join("samples.tsv");
-    fs::write(&file, soak.series.tsv())?;
-    println!("all samples: {}", file.display());
     outcome
 }
 
@@ -206,7 +205,7 @@ impl Soak {
                         if self.series.len().is_multiple_of(PRINTED) {
                             println!("{sample}");
                         }
-                        self.series.push(sample);
+                        self.series.push(sample)?;
                     }
                     // A slow moment of the machine: a dead proxy is found above.
                     Err(error) => println!("no sample: {error:#}"),

@@ -1,6 +1,8 @@
 //! Whether it has grown.
 
-use std::fmt;
+use std::{fmt, fs, path::PathBuf};
+
+use anyhow::{Context, Result};
 
 use super::process::Sample;
 
@@ -18,41 +20,50 @@ const TREND: f64 = 8.0 * 1024.0;
 const GROWTH: u64 = 12 * 1024;
 
 /// Samples in the order in which they were taken.
-#[derive(Default)]
-pub(super) struct Series(Vec<Sample>);
+pub(super) struct Series {
+    samples: Vec<Sample>,
+    file: PathBuf,
+}
 
 impl Series {
-    pub(super) fn push(&mut self, sample: Sample) {
-        self.0.push(sample);
+    /// None yet; all go to `file`.
+    pub(super) fn new(file: PathBuf) -> Self {
+        Self { samples: Vec::new(), file }
+    }
+
+    /// One more, which is in the file at once: whatever ends the soak, the samples are there.
+    pub(super) fn push(&mut self, sample: Sample) -> Result<()> {
+        self.samples.push(sample);
+        fs::write(&self.file, self.tsv()).with_context(|| format!("could not write {}", self.file.display()))
     }
 
     pub(super) fn len(&self) -> u64 {
-        self.0.len().try_into().unwrap_or(u64::MAX)
+        self.samples.len().try_into().unwrap_or(u64::MAX)
     }
 
     /// All samples, one a line, with tabs.
-    pub(super) fn tsv(&self) -> String {
+    fn tsv(&self) -> String {
         let line = |text: &str| text.split_whitespace().collect::<Vec<_>>().join("\t") + "\n";
         let head = line(&Sample::HEAD.replace(" KiB", "-KiB"));
-        head + &self.0.iter().map(|sample| line(&sample.to_string())).collect::<String>()
+        head + &self.samples.iter().map(|sample| line(&sample.to_string())).collect::<String>()
     }
 
     /// What the two quiet minutes and the trend come to.
     pub(super) fn verdict(&self, baseline: &Sample, end: &Sample) -> Verdict {
         let trend = |of: fn(&Sample) -> u64| {
             let hours = |sample: &Sample| sample.load.as_secs_f64() / 3600.0;
-            let late = self.0.iter().filter(|sample| hours(sample) * 60.0 >= TREND_FROM);
+            let late = self.samples.iter().filter(|sample| hours(sample) * 60.0 >= TREND_FROM);
             let points: Vec<_> = late.map(|sample| (hours(sample), of(sample) as f64)).collect();
             if points.len() < TREND_SAMPLES { None } else { slope(&points) }
         };
-        let all = || self.0.iter().chain([baseline, end]).map(|sample| sample.rss);
+        let all = || self.samples.iter().chain([baseline, end]).map(|sample| sample.rss);
         Verdict {
             baseline: baseline.clone(),
             end: end.clone(),
             rss: (all().min().unwrap_or_default(), all().max().unwrap_or_default()),
             rss_trend: trend(|sample| sample.rss),
             anonymous_trend: trend(|sample| sample.anonymous),
-            descriptors: self.0.iter().map(|sample| sample.descriptors).max().unwrap_or_default(),
+            descriptors: self.samples.iter().map(|sample| sample.descriptors).max().unwrap_or_default(),
         }
     }
 }
@@ -142,11 +153,11 @@ mod tests {
 
     /// A sample a minute, with so much anonymous memory in KiB, and as much resident.
     fn series(memory: impl Fn(u64) -> u64) -> Series {
-        let mut series = Series::default();
+        let mut series = Series::new(PathBuf::new());
         for minute in 0..60 {
             let anonymous = memory(minute);
             let load = Duration::from_secs(minute * 60);
-            series.push(Sample { load, anonymous, rss: anonymous, ..quiet() });
+            series.samples.push(Sample { load, anonymous, rss: anonymous, ..quiet() });
         }
         series
     }
@@ -181,7 +192,8 @@ mod tests {
         assert!(verdict.is_good(), "{verdict}");
         assert_eq!(verdict.rss, (0, 55_900));
         assert!(!series(|minute| minute * 200).verdict(&quiet(), &quiet()).is_good());
-        let few = Series(series(|minute| minute * 200).0.split_off(60 - TREND_SAMPLES + 1));
+        let mut few = series(|minute| minute * 200);
+        few.samples.drain(..=60 - TREND_SAMPLES);
         assert_eq!(few.verdict(&quiet(), &quiet()).anonymous_trend, None);
     }
 
