@@ -14,6 +14,7 @@ mod invocation;
 mod lab;
 mod no_std;
 mod programs;
+mod soak;
 mod steps;
 mod workspace;
 
@@ -38,11 +39,18 @@ const CI: Chore =
     Chore { name: "ci", what: "every step below, in this order, up to the first failure", run: ci::run };
 
 /// What `ci` leaves out.
-const ALONE: &[Chore] = &[Chore {
-    name: "peers",
-    what: "instructions of socks-wire beside other crates, which it builds for that (not a step of ci)",
-    run: instructions::peers,
-}];
+const ALONE: &[Chore] = &[
+    Chore {
+        name: "peers",
+        what: "instructions of socks-wire beside other crates, which it builds for that (not a step of ci)",
+        run: instructions::peers,
+    },
+    Chore {
+        name: soak::NAME,
+        what: "an hour, or --minutes N, of clients of every kind: does the proxy grow? (not a step of ci)",
+        run: |workspace| soak::run(workspace, soak::USUAL),
+    },
+];
 
 fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
@@ -63,13 +71,26 @@ fn main() -> ExitCode {
             Some(run) => Chore { run, ..CI },
             None => return usage("bench takes --short or --write, or nothing"),
         },
+        [soak::NAME, arguments @ ..] => match soak::arguments(arguments) {
+            Some((minutes, inside)) => return done(soak_for(minutes, inside)),
+            None => return usage("soak takes --minutes and a number above 0, or nothing"),
+        },
         [name] => match all().find(|chore| chore.name == *name) {
             Some(chore) => chore,
             None => return usage(&format!("no chore is called {name}")),
         },
         _ => return usage("a chore takes no arguments"),
     };
-    match Workspace::of_this_program().and_then(|workspace| (chore.run)(&workspace)) {
+    done(Workspace::of_this_program().and_then(|workspace| (chore.run)(&workspace)))
+}
+
+fn soak_for(minutes: u64, inside: bool) -> Result<()> {
+    let workspace = Workspace::of_this_program()?;
+    if inside { soak::inside(&workspace, minutes) } else { soak::run(&workspace, minutes) }
+}
+
+fn done(outcome: Result<()>) -> ExitCode {
+    match outcome {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("error: {error:#}");

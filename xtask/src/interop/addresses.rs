@@ -62,7 +62,7 @@ fn is_page(outcome: &Outcome) -> Result<()> {
     Ok(())
 }
 
-async fn by_virtual_address(curl: &Curl, option: &str, host: &str) -> Result<()> {
+pub(crate) async fn by_virtual_address(curl: &Curl, option: &str, host: &str) -> Result<()> {
     let length = u8::try_from(host.len()).context("a long name")?;
     let asked = [&[3, length][..], host.as_bytes()].concat();
     let [1, address @ ..] = &tor_command(0xf0, &asked).await?[..] else { bail!("no IPv4 address") };

@@ -18,15 +18,15 @@ use super::{
 use crate::lab::wait::{Attempt, until};
 
 /// How a client gets its target's name to the proxy.
-const SOCKS4A: &str = "--socks4a";
-const SOCKS5_NAME: &str = "--socks5-hostname";
+pub(crate) const SOCKS4A: &str = "--socks4a";
+pub(crate) const SOCKS5_NAME: &str = "--socks5-hostname";
 /// curl turns the name into an address itself: with an address as the name, that is what arrives.
 const SOCKS5_ADDRESS: &str = "--socks5";
 
 /// Reply codes of SOCKS5 (RFC 1928 section 6) and SOCKS4.
 const GENERAL_FAILURE: u8 = 1;
-pub(super) const NOT_ALLOWED: u8 = 2;
-const HOST_UNREACHABLE: u8 = 4;
+pub(crate) const NOT_ALLOWED: u8 = 2;
+pub(crate) const HOST_UNREACHABLE: u8 = 4;
 const TTL_EXPIRED: u8 = 6;
 const SOCKS4_REJECTED: u8 = 91;
 
@@ -112,7 +112,7 @@ async fn pages(report: &mut Report, curl: &Curl, site: &Site) {
 }
 
 /// The options end with the one that takes the proxy's address.
-pub(super) async fn page(curl: &Curl, options: &[&str], host: &str) -> Result<()> {
+pub(crate) async fn page(curl: &Curl, options: &[&str], host: &str) -> Result<()> {
     let url = format!("http://{host}/");
     let fetched = fetch(curl, &[options, &[proxy::ADDRESS, &url]].concat()).await?;
     ensure!(fetched == PAGE.as_bytes(), "another page: {:?}", String::from_utf8_lossy(&fetched));
@@ -125,7 +125,7 @@ async fn fetch(curl: &Curl, arguments: &[&str]) -> Result<Vec<u8>> {
     Ok(outcome.stdout)
 }
 
-async fn download(curl: &Curl, site: &Site) -> Result<()> {
+pub(crate) async fn download(curl: &Curl, site: &Site) -> Result<()> {
     let url = format!("http://{}/large", site.host);
     let fetched = fetch(curl, &[SOCKS5_NAME, proxy::ADDRESS, &url]).await?;
     ensure!(fetched.len() == payload::LARGE, "{} bytes of {}", fetched.len(), payload::LARGE);
@@ -134,7 +134,7 @@ async fn download(curl: &Curl, site: &Site) -> Result<()> {
     Ok(())
 }
 
-async fn upload(curl: &Curl, site: &Site) -> Result<()> {
+pub(crate) async fn upload(curl: &Curl, site: &Site) -> Result<()> {
     let bytes = payload::bytes("upload", payload::LARGE);
     fs::write(curl.directory().join("upload"), &bytes).context("could not write the upload")?;
     let url = format!("http://{}/sum", site.host);
@@ -169,7 +169,7 @@ async fn refusals(report: &mut Report, curl: &Curl) {
 }
 
 /// curl says "Can't complete SOCKS5 connection to HOST. (CODE)", and "SOCKS4 ... (CODE), reason".
-pub(super) async fn refused(curl: &Curl, option: &str, url: &str, codes: &[u8]) -> Result<()> {
+pub(crate) async fn refused(curl: &Curl, option: &str, url: &str, codes: &[u8]) -> Result<()> {
     let outcome = curl.run(&[option, proxy::ADDRESS, url]).await?;
     ensure!(outcome.code != 0, "it was not refused");
     let said = |code: &u8| outcome.stderr.contains("SOCKS") && outcome.stderr.contains(&format!(" ({code})"));

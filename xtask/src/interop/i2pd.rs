@@ -3,7 +3,7 @@
 //! The shape is what was found to be stable with Debian's 2.45.1: six routers, four of them floodfills, the two whose
 //! SAM bridges are used not, tunnels of one hop.
 
-use std::path::Path;
+use std::{path::Path, process::ExitStatus};
 
 use anyhow::{Context, Result};
 use i2p_name::Destination;
@@ -98,6 +98,11 @@ impl Network {
     /// Ends the proxy's router as a crash would.
     pub(crate) async fn kill_client_router(&mut self) -> Result<()> {
         self.client.kill().await
+    }
+
+    /// Comes back when the proxy's router has ended by itself.
+    pub(crate) async fn client_router_ends(&mut self) -> Result<ExitStatus> {
+        self.client.ends().await
     }
 
     /// Starts it again. Comes back when its SAM bridge answers.

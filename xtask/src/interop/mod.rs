@@ -5,16 +5,16 @@
 //! inside that namespace, where the network is and the checks are. Nothing waits for a fixed time: each stage has
 //! a condition and a limit.
 
-mod addresses;
-mod checks;
-mod curl;
-mod i2pd;
+pub(crate) mod addresses;
+pub(crate) mod checks;
+pub(crate) mod curl;
+pub(crate) mod i2pd;
 mod names;
-mod outproxies;
-mod payload;
-mod proxy;
+pub(crate) mod outproxies;
+pub(crate) mod payload;
+pub(crate) mod proxy;
 pub(crate) mod sam_conformance;
-mod site;
+pub(crate) mod site;
 mod status_page;
 mod wrapper;
 
@@ -77,9 +77,13 @@ pub(crate) fn inside(workspace: &Workspace) -> Result<()> {
 }
 
 /// Does `work` inside the namespace, in a directory for the network that stays when it fails.
-fn in_lab(workspace: &Workspace, chore: &str, work: impl AsyncFnOnce(&Path) -> Result<()>) -> Result<()> {
+pub(crate) fn in_lab(
+    workspace: &Workspace,
+    chore: &str,
+    work: impl AsyncFnOnce(&Path) -> Result<()>,
+) -> Result<()> {
     ensure!(namespace::is_inside(), "{INSIDE} is what the suite says to itself; run cargo xtask {chore}");
-    let parent = workspace.target().join("interop");
+    let parent = workspace.target().join(chore);
     std::fs::create_dir_all(&parent).with_context(|| format!("could not make {}", parent.display()))?;
     let lab =
         tempfile::Builder::new().prefix("lab-").tempdir_in(&parent).context("no directory for the lab")?;
@@ -102,7 +106,7 @@ async fn suite(workspace: &Workspace, lab: &Path) -> Result<()> {
     namespace::route_everything()?;
     let mut network = Network::start(lab).await?;
     let (site, mut exits) = tokio::try_join!(publish(&network), Exits::start(&network, lab))?;
-    let configuration = proxy::configuration(&site) + &exits.configuration();
+    let configuration = proxy::configuration(&site, 1) + &exits.configuration();
     let mut proxy = Proxy::start(&workspace.proxy(), lab, network.client_bridge(), &configuration).await?;
     let mut report = Report::default();
     let curl = Curl::new(lab)?;
@@ -125,7 +129,7 @@ async fn suite(workspace: &Workspace, lab: &Path) -> Result<()> {
 /// was seen within two minutes: with two tunnels each way 8 of 16 sessions were published, with four 15 of 16. So
 /// the site has four, and where that is not enough the next key is tried: a session with the same key would be the
 /// same destination to i2pd, which keeps it.
-async fn publish(network: &Network) -> Result<Site> {
+pub(crate) async fn publish(network: &Network) -> Result<Site> {
     let options = SessionOptions::default().length(1).quantity(4);
     let mut client = None;
     let mut why = None;

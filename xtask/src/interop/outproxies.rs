@@ -33,12 +33,12 @@ use crate::{
 };
 
 /// What the exits are.
-pub(super) const PROGRAMS: [Program; 2] = [("microsocks", "microsocks"), ("tinyproxy", "tinyproxy")];
+pub(crate) const PROGRAMS: [Program; 2] = [("microsocks", "microsocks"), ("tinyproxy", "tinyproxy")];
 
 /// Addresses that look public: those by which the exits go out, and that of the web server.
-const BY_SOCKS: &str = "203.0.113.1";
+pub(crate) const BY_SOCKS: &str = "203.0.113.1";
 const BY_HTTP: &str = "203.0.113.2";
-const WEB: &str = "203.0.113.80";
+pub(crate) const WEB: &str = "203.0.113.80";
 /// Where the exits listen, for the site's router alone, and the program that is like Tor. The namespace is ours.
 const SOCKS_PORT: u16 = 1081;
 const HTTP_PORT: u16 = 8881;
@@ -55,12 +55,12 @@ const CONNECTION_REFUSED: u8 = 5;
 const START: Duration = Duration::from_secs(20);
 
 /// The addresses that the network needs beside those of the routers.
-pub(super) fn addresses() -> Vec<String> {
+pub(crate) fn addresses() -> Vec<String> {
     [BY_SOCKS, BY_HTTP, WEB].map(String::from).to_vec()
 }
 
 /// Running exits, killed when this is dropped.
-pub(super) struct Exits {
+pub(crate) struct Exits {
     socks: Exit,
     http: Exit,
     password_file: String,
@@ -77,7 +77,7 @@ struct Exit {
 
 impl Exits {
     /// Starts them and comes back when a client on another router has spoken with both.
-    pub(super) async fn start(network: &Network, lab: &Path) -> Result<Self> {
+    pub(crate) async fn start(network: &Network, lab: &Path) -> Result<Self> {
         let mut servers = JoinSet::new();
         for port in WEB_PORTS {
             let listener = TcpListener::bind((Ipv4Addr::UNSPECIFIED, port)).await?;
@@ -114,7 +114,7 @@ impl Exits {
     }
 
     /// What the proxy is told of them.
-    pub(super) fn configuration(&self) -> String {
+    pub(crate) fn configuration(&self) -> String {
         let (socks, http, file) = (&self.socks.b32, &self.http.b32, &self.password_file);
         let login = format!("username = \"{USER}\"\npassword-file = \"{file}\"\n");
         format!(
@@ -306,7 +306,7 @@ async fn fetch(curl: &Curl, user: Option<&str>, url: &str) -> Result<String> {
     String::from_utf8(outcome.stdout).context("no text")
 }
 
-async fn comes_from(curl: &Curl, url: &str, address: &str) -> Result<()> {
+pub(crate) async fn comes_from(curl: &Curl, url: &str, address: &str) -> Result<()> {
     let said = fetch(curl, None, url).await?;
     ensure!(said == format!("from {address}"), "the web server was asked {said}");
     Ok(())

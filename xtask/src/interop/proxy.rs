@@ -98,6 +98,11 @@ impl Proxy {
         Ok(said.into_owned())
     }
 
+    /// The number of its process.
+    pub(crate) fn id(&self) -> Result<u32> {
+        self.process.id().context("the proxy has ended")
+    }
+
     /// Fails when the proxy has ended.
     pub(crate) fn is_alive(&mut self) -> Result<()> {
         match self.process.try_wait()? {
@@ -108,10 +113,7 @@ impl Proxy {
 
     /// SIGTERM, then the end with exit code 0 within the limit.
     pub(crate) async fn terminate(&mut self) -> Result<()> {
-        let id = self.process.id().context("the proxy has ended before it was asked to")?;
-        // The shell's own kill: sending signals would need unsafe code or one more crate.
-        let sent = Command::new("sh").arg("-c").arg(format!("kill -TERM {id}")).status().await?;
-        ensure!(sent.success(), "could not send SIGTERM");
+        signal(self.id()?, "TERM").await?;
         let Ok(status) = timeout(END, self.process.wait()).await else {
             bail!("the proxy still runs {} s after SIGTERM", END.as_secs());
         };
@@ -121,10 +123,18 @@ impl Proxy {
     }
 }
 
-/// Tunnels as short as the network is small, and the site by an address.
-pub(super) fn configuration(site: &Site) -> String {
+/// Sends the process with this number a signal, such as `HUP`.
+pub(crate) async fn signal(process: u32, name: &str) -> Result<()> {
+    // The shell's own kill: sending signals would need unsafe code or one more crate.
+    let sent = Command::new("sh").arg("-c").arg(format!("kill -{name} {process}")).status().await?;
+    ensure!(sent.success(), "could not send SIG{name}: it has ended");
+    Ok(())
+}
+
+/// Tunnels with so many hops, as short as the network is small, and the site by an address.
+pub(crate) fn configuration(site: &Site, hops: u8) -> String {
     let b32 = &site.b32;
     format!(
-        "[session]\nlength = 1\nquantity = 2\n[admin]\nlisten = \"127.0.0.1:4480\"\n[virtual-addresses.map]\n\"{STATIC_ADDRESS}\" = \"{b32}\"\n"
+        "[session]\nlength = {hops}\nquantity = 2\n[admin]\nlisten = \"127.0.0.1:4480\"\n[virtual-addresses.map]\n\"{STATIC_ADDRESS}\" = \"{b32}\"\n"
     )
 }

@@ -5,8 +5,9 @@
 
 use std::{
     fs,
+    future::pending,
     path::{Path, PathBuf},
-    process::Stdio,
+    process::{ExitStatus, Stdio},
     time::Duration,
 };
 
@@ -141,6 +142,14 @@ impl Router {
         process.kill().await.context("could not end i2pd")
     }
 
+    /// Comes back when it has ended by itself; never while it does not run.
+    pub(crate) async fn ends(&mut self) -> Result<ExitStatus> {
+        match &mut self.process {
+            Some(process) => process.wait().await.context("lost track of i2pd"),
+            None => pending().await,
+        }
+    }
+
     fn info(&self) -> Result<Vec<u8>> {
         let path = self.directory.join("router.info");
         fs::read(&path).with_context(|| format!("could not read {}", path.display()))
@@ -182,8 +191,12 @@ inbound.quantity = 1
 outbound.quantity = 1
 ";
 
-/// Nothing but NTCP2, SAM and what is asked for, no clock, no internet. An empty `addressbook.defaulturl` would end i2pd after some
-/// minutes, and without an address book it does not survive `STREAM CONNECT`.
+/// The address of a list of names that nobody has.
+const NO_FEED: &str = "http://aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa.b32.i2p/hosts.txt";
+
+/// Nothing but NTCP2, SAM and what is asked for, no clock, no internet. An empty `addressbook.defaulturl` would end i2pd after three
+/// minutes, and so would empty `addressbook.subscriptions` when it has names; without an address book it does not survive
+/// `STREAM CONNECT`. The site that both name is nowhere.
 fn configuration(index: u16, sam_port: u16, directory: &Path, settings: &Settings) -> String {
     let address = address(index);
     let &Settings { floodfill, exploratory_hops, socks_port, .. } = settings;
@@ -239,8 +252,8 @@ yggurls =
 verify = false
 [addressbook]
 enabled = true
-defaulturl = http://aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa.b32.i2p/hosts.txt
-subscriptions =
+defaulturl = {NO_FEED}
+subscriptions = {NO_FEED}
 [exploratory]
 inbound.length = {exploratory_hops}
 outbound.length = {exploratory_hops}
