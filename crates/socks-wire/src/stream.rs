@@ -386,8 +386,16 @@ async fn connect_unlimited<S: AsyncRead + AsyncWrite + Unpin>(
     let mut handshake = ClientHandshake::new(request);
     let mut input = Input::new();
     let mut output = [0; ClientHandshake::MAX_SEND];
+    // In its place, for a SOCKS4a request with a long host.
+    let mut longer = match (request.protocol, request.address) {
+        (Protocol::Socks4a, Address::Domain(host)) if host.len() > usize::from(u8::MAX) => {
+            vec![0; LONG_BUFFER]
+        }
+        _ => Vec::new(),
+    };
+    let output = if longer.is_empty() { &mut output[..] } else { &mut longer };
     loop {
-        match handshake.step(input.filled(), &mut output)? {
+        match handshake.step(input.filled(), output)? {
             ClientStep::Send { taken, length } => {
                 input.drop_front(taken);
                 stream.write_all(output.get(..length).unwrap_or_default()).await?;

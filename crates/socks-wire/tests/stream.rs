@@ -14,7 +14,7 @@ use std::{
 };
 
 use socks_wire::{
-    Address, Authentication, ClientError, ClientRequest, Command, Error, NotSocks, Protocol,
+    Address, Authentication, ClientError, ClientRequest, Command, EncodeError, Error, NotSocks, Protocol,
     auth::Credentials,
     stream::{AcceptError, ConnectError, OwnedAddress, accept, accept_judged_by, connect},
     v4, v5,
@@ -82,6 +82,30 @@ async fn the_longest_host_of_socks4a_comes_in_and_what_follows_it_is_kept() {
         stream.read_to_end(&mut data).await.unwrap();
         assert_eq!(data, b"early", "in pieces of {piece}");
     }
+}
+
+#[tokio::test]
+async fn the_longest_host_of_socks4a_is_sent_as_it_is_taken() {
+    let ask = |near, host: Vec<u8>| async move {
+        let asked =
+            ClientRequest { address: Address::Domain(&host), ..request(Protocol::Socks4a, Some(GOOD)) };
+        connect(near, asked, LIMIT).await.map(|connected| connected.port)
+    };
+    for length in [255, 256, v4::MAX_HOST] {
+        let (near, far) = duplex(64);
+        let serve = async {
+            let accepted = accept(far, Authentication::Isolation, LIMIT, |_| true).await.unwrap();
+            assert_eq!(accepted.request().address, OwnedAddress::Domain(vec![b'x'; length]));
+            assert_eq!(accepted.request().user_id, GOOD.username);
+            accepted.grant().await.unwrap();
+        };
+        let ((), asked) = tokio::join!(serve, ask(near, vec![b'x'; length]));
+        assert_eq!(asked.unwrap(), 0, "{length}");
+    }
+    let (near, _far) = duplex(64);
+    let too_long = ask(near, vec![b'x'; v4::MAX_HOST + 1]).await;
+    let Err(ConnectError::Handshake(ClientError::Encode(error))) = too_long else { panic!("{too_long:?}") };
+    assert_eq!(error, EncodeError::FieldTooLong);
 }
 
 #[tokio::test(start_paused = true)]
