@@ -1,18 +1,25 @@
 use std::{
     future::Future,
     net::SocketAddr,
-    sync::{Arc, Mutex, PoisonError},
+    sync::{
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicBool, Ordering},
+    },
     time::Duration,
 };
 
 use i2p_name::{Destination, I2pName};
-use tokio::{net::TcpStream, time::timeout};
+use tokio::{
+    net::TcpStream,
+    time::{Instant, timeout},
+};
 
 use crate::{
     Capabilities, Error, Phase, Primary, Session,
     connection::{Connection, Line},
     datagram::DatagramSession,
     lookup,
+    spares::{Order, Spares},
     wire::{
         DatagramStyle, DestGenerate, Dialect, Hello, Login, LookupName, NamingLookup, Ports, PrivateKey,
         Reply, ResultWord, SessionOptions, Version,
@@ -33,6 +40,10 @@ pub struct Timeouts {
     pub stream_connect: Duration,
 }
 
+/// A connection that was kept ready and that the router closes within this time after a command was closed before it: one that
+/// cannot do what it is asked to takes longer, or says so.
+const STALE: Duration = Duration::from_secs(1);
+
 impl Default for Timeouts {
     fn default() -> Self {
         Self {
@@ -45,7 +56,7 @@ impl Default for Timeouts {
 }
 
 /// A router's SAM bridge: where it is, what it can do and how patient to be with it. Cheap to clone; clones share what
-/// was learned of the bridge, and hold no connection.
+/// was learned of the bridge, and the connections that are [kept ready](Bridge::with_spares).
 #[derive(Debug, Clone)]
 pub struct Bridge {
     address: Arc<str>,
@@ -53,6 +64,7 @@ pub struct Bridge {
     login: Option<Arc<Login>>,
     timeouts: Timeouts,
     learned: Arc<Learned>,
+    spares: Arc<Spares>,
 }
 
 /// What is known of the bridge, and who is finding out.
@@ -60,6 +72,8 @@ pub struct Bridge {
 struct Learned {
     capabilities: Mutex<Option<Capabilities>>,
     probing: tokio::sync::Mutex<()>,
+    /// Whether it was said that the bridge knows no early data.
+    early_data_missed: AtomicBool,
 }
 
 impl Bridge {
@@ -73,6 +87,7 @@ impl Bridge {
             login: None,
             timeouts: Timeouts::default(),
             learned: Arc::default(),
+            spares: Arc::default(),
         }
     }
 
@@ -86,13 +101,31 @@ impl Bridge {
     /// another machine belongs behind a tunnel of its own.
     #[must_use]
     pub fn with_login(self, login: Login) -> Self {
-        Self { login: Some(Arc::new(login)), ..self }
+        // Those that are there have logged in as somebody else.
+        Self { login: Some(Arc::new(login)), spares: self.spares.anew(), ..self }
+    }
+
+    /// With up to so many connections kept ready that have said HELLO, so that a lookup or a stream begins with its command: a
+    /// round trip less, of which there are two otherwise. None are kept by default.
+    ///
+    /// There is one when two requests have come within seconds, and one more for each request that finds none. One that is not
+    /// used within 5 s is closed, which is before any router does. While the router is away or file descriptors are short there
+    /// are none. A connection that the router has closed all the same is replaced by a new one before anybody notices.
+    #[must_use]
+    pub fn with_spares(self, most: usize) -> Self {
+        Self { spares: Spares::new(most), ..self }
     }
 
     /// With the address that takes datagrams, where it is not the bridge's own and the port below its own (7655 beside 7656).
     #[must_use]
     pub fn with_udp_address(self, address: SocketAddr) -> Self {
         Self { udp_address: Some(address), ..self }
+    }
+
+    /// How many connections are kept ready now.
+    #[must_use]
+    pub fn spares(&self) -> usize {
+        self.spares.count()
     }
 
     /// Where the bridge is, as given to [`Bridge::new`].
@@ -143,6 +176,18 @@ impl Bridge {
     /// Forgets what was learned: behind a connection that was lost another router may come up, or another version of it.
     pub(crate) fn forget(&self) {
         self.set_known(None);
+        self.spares.clear();
+    }
+
+    /// Says once that sessions are to have early data, and that this bridge cannot be asked for it.
+    pub(crate) fn miss_early_data(&self, capabilities: Capabilities) {
+        if !self.learned.early_data_missed.swap(true, Ordering::Relaxed) {
+            tracing::warn!(
+                "early data is ignored: the router's bridge ({}) does not know it, only Java I2P does; streams take one round \
+                 trip more",
+                capabilities.dialect()
+            );
+        }
     }
 
     fn known(&self) -> Option<Capabilities> {
@@ -242,6 +287,46 @@ impl Bridge {
     pub(crate) async fn connect(&self) -> Result<Connection, Error> {
         let dialect = self.capabilities().await?.dialect();
         self.connect_as(dialect).await.map(|(connection, _)| connection)
+    }
+
+    /// Does something with a connection that was kept ready, or else with a new one.
+    ///
+    /// A connection is kept for less time than any router allows, but a router may go and come back, and so one that is closed
+    /// at once, without a word, was closed before: the same is done again with a new one.
+    pub(crate) async fn ask<T, F>(&self, work: impl Fn(Connection) -> F) -> Result<T, Error>
+    where
+        F: Future<Output = Result<T, Error>>,
+    {
+        // What is seldom needed is in a place of its own: every request has this future.
+        let capabilities = match self.known() {
+            Some(known) => known,
+            None => Box::pin(self.capabilities()).await?,
+        };
+        let dialect = capabilities.dialect();
+        let (mut spare, order) = self.spares.take();
+        if order.count > 0 {
+            let order = Arc::new(order);
+            for _ in 0..order.count {
+                tokio::spawn(self.clone().keep_one(dialect, Arc::clone(&order)));
+            }
+        }
+        loop {
+            let begin = spare.is_some().then(Instant::now);
+            let connection = match spare.take() {
+                Some(spare) => spare,
+                None => Box::pin(self.connect_as(dialect)).await?.0,
+            };
+            match work(connection).await {
+                Err(Error::Closed { .. }) if begin.is_some_and(|begin| begin.elapsed() < STALE) => {}
+                result => return result,
+            }
+        }
+    }
+
+    /// Makes a connection to be kept ready.
+    async fn keep_one(self, dialect: Dialect, order: Arc<Order>) {
+        let made = self.connect_as(dialect).await.ok().map(|(connection, _)| connection);
+        self.spares.put(&order, made);
     }
 
     async fn connect_as(&self, dialect: Dialect) -> Result<(Connection, Version), Error> {

@@ -95,7 +95,15 @@ impl Capabilities {
         self.dialect == Dialect::Standard
     }
 
-    /// Whether a stream that was granted has been answered by the far end. i2pd grants it when it is on its way.
+    /// Whether the first bytes of a stream can go with the packet that connects it
+    /// ([`SessionOptions::early_data`](crate::SessionOptions::early_data)): Java I2P alone can be asked for that.
+    #[must_use]
+    pub fn early_data(&self) -> bool {
+        self.dialect == Dialect::Standard
+    }
+
+    /// Whether a stream that was granted has been answered by the far end, where no early data was asked for. i2pd grants it
+    /// when it is on its way.
     #[must_use]
     pub fn connects_for_real(&self) -> bool {
         self.dialect != Dialect::I2pd
@@ -150,8 +158,10 @@ mod tests {
     fn each_router_is_known_by_its_answers() {
         let java = learn(3, "NAMING REPLY RESULT=KEY_NOT_FOUND NAME=x");
         assert_eq!((java.dialect(), java.primary()), (Dialect::Standard, Some(PrimaryWord::Primary)));
+        assert!(java.early_data());
         let emissary = learn(2, "NAMING REPLY RESULT=KEY_NOT_FOUND NAME=x");
         assert_eq!((emissary.dialect(), emissary.lookups()), (Dialect::Emissary, Lookups::OnSession));
+        assert!(!emissary.early_data());
         assert!(emissary.datagrams(DatagramStyle::Datagram));
         assert!(!emissary.datagrams(DatagramStyle::Datagram2));
         assert!(!emissary.datagrams(DatagramStyle::Datagram3));
@@ -160,6 +170,7 @@ mod tests {
             assert_eq!((i2pd.dialect(), i2pd.primary()), (Dialect::I2pd, Some(PrimaryWord::Master)));
             assert_eq!(i2pd.datagrams(DatagramStyle::Datagram2), modern);
             assert!(!i2pd.datagrams_beside_streams(DatagramStyle::Datagram));
+            assert!(!i2pd.early_data());
         }
     }
 

@@ -41,6 +41,10 @@ impl Connection {
         Self { stream, dialect, partial: BytesMut::new() }
     }
 
+    pub(crate) fn stream(&self) -> &TcpStream {
+        &self.stream
+    }
+
     /// Our own address and the bridge's.
     pub(crate) fn addresses(&self) -> io::Result<(SocketAddr, SocketAddr)> {
         Ok((self.stream.local_addr()?, self.stream.peer_addr()?))

@@ -63,6 +63,9 @@ impl Control {
     ) -> Result<(Self, PrivateKey), Error> {
         let phase = Phase::SessionCreate;
         let capabilities = bridge.capabilities().await?;
+        if options.has_early_data() && !capabilities.early_data() {
+            bridge.miss_early_data(capabilities);
+        }
         let limit = bridge.timeouts().session_create;
         let create = async {
             connection.send(&SessionCreate { id, style, options }, phase).await?;

@@ -11,6 +11,7 @@ mod key_file;
 mod lookup;
 mod primary;
 mod session;
+mod spares;
 mod supervised;
 pub mod wire;
 

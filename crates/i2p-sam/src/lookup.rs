@@ -43,9 +43,9 @@ async fn ask<T>(
             dialect: capabilities.dialect(),
         });
     }
-    let mut connection = bridge.connect().await?;
     let asked = name.to_string();
-    within(bridge.timeouts().naming_lookup, PHASE, async {
+    let (asked, read) = (asked.as_str(), &read);
+    let ask = |mut connection: Connection| async move {
         connection.send(&NamingLookup { name: LookupName::Name(name), options }, PHASE).await?;
         loop {
             let line = connection.answer(PHASE).await?;
@@ -53,11 +53,12 @@ async fn ask<T>(
                 Reply::Ping(text) => {
                     connection.pong(text).await.map_err(|_| Error::Closed { phase: PHASE })?;
                 }
-                reply => return read(reply, &asked).unwrap_or(Err(Error::Unexpected { phase: PHASE })),
+                reply => return read(reply, asked).unwrap_or(Err(Error::Unexpected { phase: PHASE })),
             }
         }
-    })
-    .await
+    };
+    // In a place of its own: names are remembered, and so most requests do not come here.
+    Box::pin(bridge.ask(|connection| within(bridge.timeouts().naming_lookup, PHASE, ask(connection)))).await
 }
 
 pub(crate) async fn send(connection: &mut Connection, name: &I2pName) -> Result<(), Error> {

@@ -160,7 +160,8 @@ impl Session {
 
     /// Connects a stream to a destination and port; port 0 is "any". A host name is resolved by the router.
     ///
-    /// i2pd answers when the stream is on its way, the other routers when the far end has answered.
+    /// i2pd answers when the stream is on its way, the other routers when the far end has answered; Java I2P at once where
+    /// the session has [early data](SessionOptions::early_data).
     ///
     /// # Errors
     /// [`Error::Refused`] with the router's word, [`Error::Timeout`], [`Error::Closed`] (emissary's way to say
@@ -175,13 +176,13 @@ impl Session {
     pub async fn connect(&self, destination: &I2pName, port: u16) -> Result<TcpStream, Error> {
         let phase = Phase::StreamConnect;
         let Inner { bridge, control, id, .. } = &*self.inner;
-        let connect = async {
-            let mut connection = bridge.connect().await?;
+        let connect = |mut connection: Connection| async move {
             connection.send(&StreamConnect { id, destination, ports: Ports::to(port) }, phase).await?;
             connection.stream_status(phase).await?;
             Ok(connection.into_stream())
         };
-        control.unless_lost(within(bridge.timeouts().stream_connect, phase, connect)).await
+        let limit = bridge.timeouts().stream_connect;
+        control.unless_lost(within(limit, phase, bridge.ask(connect))).await
     }
 
     /// Waits for a peer to connect to the session, which has to be published. Any number may wait at once.

@@ -5,14 +5,14 @@ use std::{
         Arc, Mutex,
         atomic::{AtomicBool, AtomicU64, Ordering::Relaxed},
     },
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use tokio::{
     net::{TcpListener, TcpSocket, UdpSocket},
     sync::watch,
     task::JoinHandle,
-    time::timeout,
+    time::{sleep, timeout},
 };
 
 use crate::{
@@ -251,16 +251,33 @@ impl TestBridge {
     #[allow(clippy::expect_used, reason = "a test without its port cannot go on")]
     pub async fn restart(&mut self) {
         self.kill().await;
-        let listener = listen(self.address).expect("the port is still free");
+        let listener = again(|| listen(self.address)).await.expect("the port is still free");
         // The old socket has to go first: two cannot have one port.
         let old = {
             let any = UdpSocket::bind((Ipv4Addr::LOCALHOST, 0)).await.expect("a free loopback port");
             std::mem::replace(&mut *lock(&self.shared.udp), Arc::new(any))
         };
         drop(old);
-        let udp = UdpSocket::bind(self.udp_address).await.map(Arc::new).expect("the port is still free");
+        let udp =
+            again(|| std::net::UdpSocket::bind(self.udp_address)).await.expect("the port is still free");
+        udp.set_nonblocking(true).expect("a socket of ours");
+        let udp = UdpSocket::from_std(udp).map(Arc::new).expect("a socket of ours");
         *lock(&self.shared.udp) = Arc::clone(&udp);
         self.live(listener, udp);
+    }
+}
+
+/// Binds a port that we have just given up: whoever was about to use it may still have it for a moment, and so may a connection of
+/// another test that was given it meanwhile.
+async fn again<T>(bind: impl Fn() -> io::Result<T>) -> io::Result<T> {
+    let until = Instant::now() + Duration::from_secs(10);
+    loop {
+        match bind() {
+            Err(error) if error.kind() == io::ErrorKind::AddrInUse && Instant::now() < until => {
+                sleep(Duration::from_millis(5)).await;
+            }
+            result => return result,
+        }
     }
 }
 
@@ -297,7 +314,7 @@ async fn accept(
                 tokio::spawn(connection.serve(killed.clone()));
             }
             // No file descriptor left, or a client that has gone again: the next one may have more luck.
-            Err(_) => tokio::time::sleep(Duration::from_millis(10)).await,
+            Err(_) => sleep(Duration::from_millis(10)).await,
         }
     }
 }

@@ -79,6 +79,8 @@ pub(crate) struct Session {
     pub(crate) acceptors: Mutex<VecDeque<oneshot::Sender<Offer>>>,
     /// A STREAM FORWARD.
     pub(crate) forwarding: Mutex<Option<Forwarding>>,
+    /// Whether its streams are granted before they are connected (J23).
+    pub(crate) early_data: bool,
     /// Whether there has ever been a STREAM ACCEPT.
     pub(crate) has_accepted: AtomicBool,
 }

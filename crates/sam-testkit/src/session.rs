@@ -105,7 +105,10 @@ fn create(connection: &mut Connection, command: &Command) -> Result<String, Refu
     let keys = keys(command, dialect)?;
     let ports = ports(command, style, dialect)?;
     let (control, lines) = mpsc::unbounded_channel();
-    let details = Details { style, keys: Arc::new(keys), parent: None, ports, control };
+    // J23. Not a number, or none: Java takes the default, which is to wait for the far end.
+    let delay = command.number::<u32>("i2p.streaming.connectDelay").ok().flatten();
+    let early_data = dialect == Dialect::Java && delay.is_some_and(|delay| delay > 0);
+    let details = Details { style, keys: Arc::new(keys), parent: None, ports, early_data, control };
     let session = session(connection, command, id, details)?;
     match connection.shared.registry.add(Arc::clone(&session), dialect.is_i2pd()) {
         Ok(()) => {}
@@ -146,7 +149,8 @@ fn add(connection: &Connection, command: &Command) -> Result<String, Refusal> {
     let listen = command.number("LISTEN_PORT").map_err(|_| Refusal::OfSubsession("bad port".to_owned()))?;
     ports.listen = listen.unwrap_or(ports.from);
     let (keys, control) = (Arc::clone(&primary.keys), primary.control.clone());
-    let details = Details { style, keys, parent: Some(primary.id.clone()), ports, control };
+    let early_data = primary.early_data;
+    let details = Details { style, keys, parent: Some(primary.id.clone()), ports, early_data, control };
     let session = session(connection, command, id, details)?;
     match (connection.shared.registry.add(Arc::clone(&session), true), dialect) {
         (Ok(()), Dialect::I2pd | Dialect::I2pdMaster) => Ok(format!("DESTINATION={}", session.keys.private)),
@@ -190,6 +194,7 @@ struct Details {
     keys: Arc<Keys>,
     parent: Option<String>,
     ports: Ports,
+    early_data: bool,
     control: mpsc::UnboundedSender<Vec<u8>>,
 }
 
@@ -199,7 +204,7 @@ fn session(
     id: &str,
     details: Details,
 ) -> Result<Arc<Session>, Refusal> {
-    let Details { style, keys, parent, ports, control } = details;
+    let Details { style, keys, parent, ports, early_data, control } = details;
     Ok(Arc::new(Session {
         id: id.to_owned(),
         style,
@@ -214,6 +219,7 @@ fn session(
         ended: watch::Sender::new(false),
         acceptors: Mutex::new(VecDeque::new()),
         forwarding: Mutex::new(None),
+        early_data,
         has_accepted: AtomicBool::new(false),
     }))
 }

@@ -299,7 +299,13 @@ async fn connect(connection: &mut Connection, command: &Command, session: Arc<Se
                 Err(Unreachable::Itself)
             } else {
                 let reach = connection.shared.registry.reach(&destination);
-                role_towards(reach, session, from, connection)
+                match role_towards(reach, Arc::clone(&session), from, connection) {
+                    // J23: granted before anybody has looked whether there is a far end.
+                    Err(_) if session.early_data => {
+                        Ok(Role::ToNobody { session, closes: Some(Duration::ZERO) })
+                    }
+                    role => role,
+                }
             }
         }
         Resolved::NoLeaseSet => Err(Unreachable::NoLeaseSet),

@@ -85,6 +85,11 @@ impl LineWriter {
         Self { dialect, text }
     }
 
+    /// Who reads it.
+    pub(super) fn dialect(&self) -> Dialect {
+        self.dialect
+    }
+
     /// A pair whose value is known to be plain: numbers, names and keys of types that admit nothing else.
     pub(super) fn plain(mut self, key: &str, value: impl fmt::Display) -> Self {
         use fmt::Write;

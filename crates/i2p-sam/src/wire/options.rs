@@ -1,9 +1,13 @@
 use std::{fmt, time::Duration};
 
 use super::{
-    PrivateKey, Text,
+    Dialect, PrivateKey, Text,
     dialect::{LineWriter, Unspeakable},
 };
+
+/// How long Java I2P holds the first packet of a stream back for data to go with it, in milliseconds. What is on the same
+/// machine has answered by then; where the far end is to speak first, each stream begins so much later.
+const CONNECT_DELAY: u8 = 50;
 
 /// What a session is to be: tunnels, keys, publication.
 ///
@@ -14,6 +18,7 @@ pub struct SessionOptions {
     quantity: u8,
     publish: bool,
     lend: bool,
+    early_data: bool,
     reduce: Option<Reduce>,
     private_key: Option<PrivateKey>,
     others: Vec<(&'static str, Text)>,
@@ -33,6 +38,7 @@ impl Default for SessionOptions {
             quantity: 2,
             publish: false,
             lend: false,
+            early_data: false,
             reduce: None,
             private_key: None,
             others: Vec::new(),
@@ -68,6 +74,20 @@ impl SessionOptions {
     pub fn lend(mut self, lend: bool) -> Self {
         self.lend = lend;
         self
+    }
+
+    /// Whether streams are granted before they are connected, so that the first bytes go with the packet that connects: one
+    /// round trip fewer, and nobody is told any more that a far end refuses or does not answer: such a stream just ends.
+    /// Only where the router can ([`Capabilities::early_data`](crate::Capabilities::early_data)): `i2p.streaming.connectDelay`
+    /// of 50 ms. Others are not asked for it, which is logged once.
+    #[must_use]
+    pub fn early_data(mut self, early: bool) -> Self {
+        self.early_data = early;
+        self
+    }
+
+    pub(crate) fn has_early_data(&self) -> bool {
+        self.early_data
     }
 
     pub(crate) fn lends(&self) -> bool {
@@ -137,12 +157,16 @@ impl SessionOptions {
                 .plain("i2cp.reduceQuantity", quantity),
             None => line,
         };
+        let line = match line.dialect() {
+            Dialect::Standard if self.early_data => line.plain("i2p.streaming.connectDelay", CONNECT_DELAY),
+            _ => line,
+        };
         self.others.iter().try_fold(line, |line, (key, value)| line.quoted(key, value))
     }
 }
 
 /// Keys that are written by [`SessionOptions::write`]: a key that stands twice in a line is an error to Java I2P.
-const OWN_KEYS: [&str; 11] = [
+const OWN_KEYS: [&str; 12] = [
     "inbound.length",
     "outbound.length",
     "inbound.quantity",
@@ -154,6 +178,7 @@ const OWN_KEYS: [&str; 11] = [
     "i2cp.reduceOnIdle",
     "i2cp.reduceIdleTime",
     "i2cp.reduceQuantity",
+    "i2p.streaming.connectDelay",
 ];
 
 /// Without the private key and the values of other options.
@@ -164,6 +189,7 @@ impl fmt::Debug for SessionOptions {
             .field("quantity", &self.quantity)
             .field("publish", &self.publish)
             .field("lend", &self.lend)
+            .field("early_data", &self.early_data)
             .field("reduce", &self.reduce)
             .finish_non_exhaustive()
     }
@@ -177,7 +203,7 @@ pub struct NotOption;
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::wire::{Dialect, Line};
+    use crate::wire::Line;
 
     #[test]
     fn an_option_cannot_be_taken_for_one_of_sams_own() {
@@ -189,8 +215,10 @@ mod tests {
             .option("i2p.streaming.profile", Text::new("1").unwrap())
             .and_then(|options| options.option("i2p.streaming.profile", Text::new("2").unwrap()))
             .unwrap()
-            .reduce(Duration::from_secs(1), 1);
-        let line = options.write(LineWriter::new(Dialect::I2pd, "SESSION CREATE")).unwrap().end().unwrap();
+            .reduce(Duration::from_secs(1), 1)
+            .early_data(true);
+        let line =
+            options.write(LineWriter::new(Dialect::Standard, "SESSION CREATE")).unwrap().end().unwrap();
         let line = Line::parse(line.trim_end().as_bytes()).unwrap();
         assert_eq!(line.value("i2p.streaming.profile").as_deref(), Some("2"));
         assert_eq!(line.value("i2cp.reduceIdleTime").as_deref(), Some("300000"));
@@ -199,5 +227,20 @@ mod tests {
         keys.sort_unstable();
         keys.dedup();
         assert_eq!(keys.len(), line.pairs().count(), "a key stands twice");
+    }
+
+    #[test]
+    fn early_data_is_asked_for_where_it_is_known() {
+        for (dialect, early, expected) in [
+            (Dialect::Standard, true, Some("50")),
+            (Dialect::Standard, false, None),
+            (Dialect::I2pd, true, None),
+            (Dialect::Emissary, true, None),
+        ] {
+            let options = SessionOptions::default().early_data(early);
+            let line = options.write(LineWriter::new(dialect, "SESSION CREATE")).unwrap().end().unwrap();
+            let line = Line::parse(line.trim_end().as_bytes()).unwrap();
+            assert_eq!(line.value("i2p.streaming.connectDelay").as_deref(), expected, "{dialect} {early}");
+        }
     }
 }

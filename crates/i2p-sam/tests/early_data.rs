@@ -1,0 +1,69 @@
+//! Streams that are granted before they are connected, where the router can be asked for that.
+#![allow(clippy::unwrap_used, clippy::panic)]
+
+use i2p_name::I2pName;
+use i2p_sam::{Bridge, Error, Phase, ResultWord, Session, SessionOptions};
+use sam_testkit::{Dialect, Endpoint, TestBridge};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+
+/// A session with early data, or without.
+async fn session(kit: &TestBridge, early: bool, lend: bool) -> Session {
+    let options = SessionOptions::default().early_data(early).lend(lend);
+    Bridge::new(kit.address()).create_session(&options).await.unwrap()
+}
+
+/// A session that accepts nothing: Java I2P says that its streams are reset.
+async fn nobody(kit: &TestBridge) -> (Session, I2pName) {
+    let session = session(kit, false, false).await;
+    let name = session.destination().clone().into();
+    (session, name)
+}
+
+fn name(name: &str) -> I2pName {
+    I2pName::parse(name).unwrap()
+}
+
+fn unreachable(error: &Error) -> bool {
+    let expected = ResultWord::CantReachPeer;
+    matches!(error, Error::Refused { phase: Phase::StreamConnect, result, .. } if *result == expected)
+}
+
+#[tokio::test]
+async fn a_far_end_that_refuses_is_an_end_and_not_an_error() {
+    let kit = TestBridge::start().await;
+    kit.host("echo.i2p", Endpoint::Echo);
+    let (_kept, nobody) = nobody(&kit).await;
+    let error = session(&kit, false, false).await.connect(&nobody, 80).await.unwrap_err();
+    assert!(unreachable(&error), "{error}");
+    for lend in [false, true] {
+        let session = session(&kit, true, lend).await;
+        let mut granted = session.connect(&nobody, 80).await.unwrap();
+        // Closed with data that nobody took may be a reset.
+        assert_eq!(granted.read(&mut [0; 1]).await.unwrap_or(0), 0, "{lend}");
+        // What the router's address book lacks is still an error.
+        let error = session.connect(&name("unknown.i2p"), 80).await.unwrap_err();
+        assert!(matches!(&error, Error::Refused { result: ResultWord::InvalidKey, .. }), "{error}");
+        let mut echo = session.connect(&name("echo.i2p"), 80).await.unwrap();
+        echo.write_all(b"early").await.unwrap();
+        let mut back = [0; 5];
+        echo.read_exact(&mut back).await.unwrap();
+        assert_eq!(&back, b"early");
+    }
+}
+
+#[tokio::test]
+async fn others_than_java_are_not_asked_for_it() {
+    for (dialect, asked) in [
+        (Dialect::Java, true),
+        (Dialect::I2pd, false),
+        (Dialect::I2pdMaster, false),
+        (Dialect::Emissary, false),
+    ] {
+        let kit = TestBridge::start_as(dialect).await;
+        let session = session(&kit, true, false).await;
+        assert_eq!(session.capabilities().early_data(), asked, "{dialect:?}");
+        let commands = kit.commands();
+        let create = commands.iter().find(|line| line.starts_with("SESSION CREATE")).unwrap();
+        assert_eq!(create.contains("connectDelay"), asked, "{dialect:?}: {create}");
+    }
+}
