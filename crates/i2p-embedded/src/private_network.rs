@@ -8,7 +8,12 @@ use emissary_core::{
     router::{Router, RouterBuilder},
 };
 
-use crate::{AddressBook, Error, address_book::RouterView, runtime::Runtime, thread::RouterThread};
+use crate::{
+    AddressBook, Error,
+    address_book::RouterView,
+    runtime::Runtime,
+    thread::{RouterThread, compiled_here},
+};
 
 /// With two routers no tunnel finds a hop.
 const MIN_ROUTERS: usize = 3;
@@ -110,7 +115,11 @@ impl PrivateNetworkBuilder {
     ///
     /// [`Error::NetworkShape`] for numbers that cannot work, [`Error::System`] without threads or randomness,
     /// [`Error::Router`] if a router finds no port.
-    pub async fn start(self) -> Result<PrivateNetwork, Error> {
+    pub fn start(self) -> impl Future<Output = Result<PrivateNetwork, Error>> + Send {
+        compiled_here(self.start_on_thread())
+    }
+
+    async fn start_on_thread(self) -> Result<PrivateNetwork, Error> {
         let Self { routers, floodfills, sam_bridges, .. } = self;
         if routers < MIN_ROUTERS || floodfills == 0 || floodfills > routers || sam_bridges > routers {
             return Err(Error::NetworkShape { routers, floodfills, sam_bridges });

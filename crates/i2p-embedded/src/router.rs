@@ -17,7 +17,7 @@ use crate::{
     reseed::{self, KnownRouter},
     runtime::Runtime,
     state_dir::StateDir,
-    thread::{self, RouterThread},
+    thread::{self, RouterThread, compiled_here},
 };
 
 /// An I2P router inside this process, with a SAM bridge on 127.0.0.1.
@@ -119,7 +119,11 @@ impl EmbeddedRouterBuilder {
     /// [`Error::Reseed`] and [`Error::ReseedFile`] if no other router can be found; [`Error::StateDirectory`],
     /// [`Error::StateDirectoryOwner`], [`Error::StateDirectoryInUse`] and [`Error::DamagedState`] for the state
     /// directory; [`Error::System`] and [`Error::Router`] if the router does not start.
-    pub async fn start(self) -> Result<EmbeddedRouter, Error> {
+    pub fn start(self) -> impl Future<Output = Result<EmbeddedRouter, Error>> + Send {
+        compiled_here(self.start_on_thread())
+    }
+
+    async fn start_on_thread(self) -> Result<EmbeddedRouter, Error> {
         let thread = RouterThread::start()?;
         let started = thread.run(self.start_router()).await?;
         let (stopped_tx, stopped) = watch::channel(None);

@@ -1,6 +1,6 @@
 //! The thread that routers run on.
 
-use std::{future::Future, io};
+use std::{future::Future, io, pin::Pin};
 
 use tokio::{
     runtime::{Builder, Handle, Runtime},
@@ -52,6 +52,14 @@ impl RouterThread {
             Err(error) => Err(Error::Router { problem: error.to_string() }),
         }
     }
+}
+
+/// The same future, boxed. Code of an async function is compiled in the crate that awaits it, and all of emissary with it: this
+/// keeps it in this crate, instead of in each program and each test that starts a router.
+pub(crate) fn compiled_here<T>(
+    future: impl Future<Output = T> + Send + 'static,
+) -> Pin<Box<dyn Future<Output = T> + Send>> {
+    Box::pin(future)
 }
 
 impl Drop for RouterThread {
