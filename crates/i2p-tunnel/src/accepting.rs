@@ -86,10 +86,13 @@ impl<D: Dial> Server<D> {
         let service = Arc::clone(&self.service.borrow());
         let address = way_in.address;
         match service.admission.admit(&service.name, way_in.address) {
-            Ok(admitted) => self.spawn(address, async move {
-                connection::run(client, way_in, &service).await;
-                drop(admitted);
-            }),
+            Ok(admitted) => {
+                let life = connection::run(client, way_in, service);
+                self.spawn(address, async move {
+                    life.await;
+                    drop(admitted);
+                });
+            }
             Err(limit) => {
                 service.account.limit(limit);
                 if let Some(told) = service.admission.turn_away() {

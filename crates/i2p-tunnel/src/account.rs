@@ -6,7 +6,7 @@ use prometheus_client::metrics::{counter::Counter, gauge::Gauge};
 use tokio::time::Instant;
 
 use crate::{
-    ClientProtocol, Failure, Limit,
+    ClientProtocol, DatagramCounts, Failure, Limit,
     failure_log::{FailureLog, RecentFailure},
     handshake::Heard,
     metrics::{Durations, Families, OfDirection, OfHandshake, OfRequest, OfTunnel},
@@ -43,6 +43,7 @@ pub struct Account {
     streams: Gauge,
     to_peer: Counter,
     to_client: Counter,
+    datagrams: DatagramCounts,
     failures: FailureLog,
 }
 
@@ -81,6 +82,7 @@ impl Account {
             streams: families.streams_active.get_or_create_owned(&of_tunnel),
             to_peer: direction("to_peer"),
             to_client: direction("to_client"),
+            datagrams: DatagramCounts::new(families, tunnel),
             failures: FailureLog::default(),
         }
     }
@@ -153,6 +155,12 @@ impl Account {
         &self.to_client
     }
 
+    /// What became of datagrams.
+    #[must_use]
+    pub fn datagrams(&self) -> &DatagramCounts {
+        &self.datagrams
+    }
+
     /// The kinds of failures that there have been, the latest first.
     #[must_use]
     pub fn recent_failures(&self) -> Vec<RecentFailure> {
@@ -203,7 +211,7 @@ impl fmt::Debug for Account {
 pub(crate) struct Active<'a>(&'a Gauge);
 
 impl<'a> Active<'a> {
-    fn new(gauge: &'a Gauge) -> Self {
+    pub(crate) fn new(gauge: &'a Gauge) -> Self {
         gauge.inc();
         Self(gauge)
     }

@@ -1,4 +1,4 @@
-use std::{io, sync::Arc, time::Duration};
+use std::{future::ready, io, pin::Pin, sync::Arc, time::Duration};
 
 use socks_wire::{Command, stream::Accepted};
 use tokio::{
@@ -46,17 +46,24 @@ pub(crate) struct Streaming {
 }
 
 /// The life of one connection.
-pub(crate) async fn run<D: Dial>(client: Socket, way_in: WayIn, service: &Service<D>) {
-    let _active = service.account.connection();
+///
+/// What this gives is small, and so is what it holds while there is a stream: each part is in a place of its own, and what it
+/// takes to get as far as a stream is large and soon over.
+pub(crate) fn run<D: Dial>(
+    client: Socket,
+    way_in: WayIn,
+    service: Arc<Service<D>>,
+) -> impl Future<Output = ()> + Send {
     let stop = way_in.stop.clone();
-    // In a place of its own: what it takes to get so far is large and soon over, and what is left has to be small for as long
-    // as a stream lives.
-    let next = Box::pin(converse(client, way_in, service)).await;
-    note(finish(next, service, &stop).await);
+    let next = Box::pin(converse(client, way_in, Arc::clone(&service)));
+    async move {
+        let _active = service.account.connection();
+        note(finish(next.await, &service, &stop).await);
+    }
 }
 
 /// The life of a connection that there is no room for: it hears so, in its own protocol and whoever it is.
-pub(crate) async fn turn_away<D>(client: Socket, service: &Service<D>) {
+pub(crate) async fn turn_away<D: Dial>(client: Socket, service: &Service<D>) {
     let anybody = Terms { extended_errors: service.terms.extended_errors, ..Terms::default() };
     let told = async {
         client.send_at_once()?;
@@ -70,13 +77,17 @@ pub(crate) async fn turn_away<D>(client: Socket, service: &Service<D>) {
     note(finish(told.await, service, &Stop::new()).await);
 }
 
-async fn finish<D>(next: io::Result<Next>, service: &Service<D>, stop: &Stop) -> io::Result<()> {
-    let client = match next? {
-        Next::Relay(streaming) => relayed(streaming, service, stop).await,
-        Next::Close(client) => client,
-        Next::Over => return Ok(()),
-    };
-    close_gently(client, service).await
+fn finish<'a, D: Dial>(
+    next: io::Result<Next>,
+    service: &'a Service<D>,
+    stop: &'a Stop,
+) -> Pin<Box<dyn Future<Output = io::Result<()>> + Send + 'a>> {
+    match next {
+        Ok(Next::Relay(streaming)) => Box::pin(relayed(streaming, service, stop)),
+        Ok(Next::Close(client)) => Box::pin(close_gently(client, service)),
+        Ok(Next::Over) => Box::pin(ready(Ok(()))),
+        Err(error) => Box::pin(ready(Err(error))),
+    }
 }
 
 fn note(result: io::Result<()>) {
@@ -85,7 +96,7 @@ fn note(result: io::Result<()>) {
     }
 }
 
-async fn converse<D: Dial>(client: Socket, way_in: WayIn, service: &Service<D>) -> io::Result<Next> {
+async fn converse<D: Dial>(client: Socket, way_in: WayIn, service: Arc<Service<D>>) -> io::Result<Next> {
     // A reply and the first data behind it are two small writes: Nagle's algorithm would hold the second back.
     client.send_at_once()?;
     client.notice_loss(service.limits);
@@ -94,7 +105,7 @@ async fn converse<D: Dial>(client: Socket, way_in: WayIn, service: &Service<D>) 
     let heard = way_in.stop.unless_draining(hearing).await?;
     service.account.handshake(begin, &heard);
     match heard? {
-        Heard::Request(waiting) => answer(waiting, way_in, service).await,
+        Heard::Request(waiting) => answer(waiting, way_in, &service).await,
         Heard::Told(client) | Heard::Answered(client) => Ok(Next::Close(client)),
         Heard::Nothing => Ok(Next::Over),
         Heard::Cut(limit) => {
@@ -144,24 +155,36 @@ async fn connect<D: Dial>(waiting: Waiting, client: &Client, service: &Service<D
     Ok(Next::Relay(Streaming { client, peer, early_data, address }))
 }
 
-/// The life of a stream. Gives the client back.
-async fn relayed<D>(streaming: Streaming, service: &Service<D>, stop: &Stop) -> Socket {
-    let Streaming { client, mut peer, early_data, address } = streaming;
-    let Service { account, limits, .. } = service;
-    peer.socket.notice_loss(*limits);
-    let stream = account.stream();
-    let (relayed, end) = relay(&client, &mut peer, early_data, *limits, account, stop).await;
-    drop((stream, peer, address));
-    if let End::Limit(limit) = end {
-        account.limit(limit);
+/// The life of a stream. A client that has not heard its end is reset.
+#[expect(clippy::manual_async_fn, reason = "the arguments of an async function are in its future twice")]
+fn relayed<'a, D: Dial>(
+    mut streaming: Streaming,
+    service: &'a Service<D>,
+    stop: &'a Stop,
+) -> impl Future<Output = io::Result<()>> + Send + 'a {
+    async move {
+        let Service { account, limits, .. } = service;
+        streaming.peer.socket.notice_loss(*limits);
+        let stream = account.stream();
+        let Streaming { client, peer, early_data, .. } = &mut streaming;
+        let early_data = std::mem::take(early_data);
+        let (relayed, end) = relay(client, peer, early_data, limits, account, stop).await;
+        let Streaming { client, peer, address, .. } = streaming;
+        drop((stream, peer, address));
+        if let End::Limit(limit) = end {
+            account.limit(limit);
+        }
+        tracing::debug!(
+            to_peer = relayed.to_peer,
+            to_client = relayed.to_client,
+            outcome = %end,
+            "a stream ended"
+        );
+        if !relayed.client_heard_all {
+            return Ok(());
+        }
+        Box::pin(close_gently(client, service)).await
     }
-    tracing::debug!(
-        to_peer = relayed.to_peer,
-        to_client = relayed.to_client,
-        outcome = %end,
-        "a stream ended"
-    );
-    client
 }
 
 /// RESOLVE and RESOLVE_PTR: an answer, and the end.
@@ -223,10 +246,10 @@ mod tests {
         let options = PoolOptions { delay_open: true, ..PoolOptions::default() };
         let pool = SessionPool::new(i2p_sam::Bridge::new("127.0.0.1:9"), options);
         let addresses = AddressPool::new(VirtualOptions::default()).unwrap();
-        let service = Service::new("test", SamDialler::new(pool, Tunnel::default()), addresses);
+        let service = Arc::new(Service::new("test", SamDialler::new(pool, Tunnel::default()), addresses));
         let (client, _other) = tokio::net::UnixStream::pair().unwrap();
         let way_in = WayIn { address: ClientAddress::User(0), listener: "x".into(), stop: Stop::new() };
-        let size = size_of_val(&run(client.into(), way_in, &service));
-        assert!(size < 5 * 1024, "{size} bytes");
+        let size = size_of_val(&run(client.into(), way_in, service));
+        assert!(size < 128, "{size} bytes");
     }
 }

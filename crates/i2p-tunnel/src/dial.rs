@@ -2,7 +2,7 @@ use std::{any::Any, fmt};
 
 use i2p_name::{I2pName, Target};
 
-use crate::{Client, Datagrams, Failure, Incoming, Socket};
+use crate::{Client, Datagrams, Failure, Incoming, Socket, WaysOut};
 
 /// Looks up and opens streams to what clients ask for.
 pub trait Dial: Send + Sync + 'static {
@@ -37,6 +37,11 @@ pub trait Dial: Send + Sync + 'static {
     /// The [`Failure`] that the client is to be told; [`Failure::CommandNotSupported`] where datagrams have no way.
     fn associate(&self, _client: &Client) -> impl Future<Output = Result<Datagrams, Failure>> + Send {
         std::future::ready(Err(Failure::CommandNotSupported))
+    }
+
+    /// By what the client's datagrams to hosts outside I2P may go; nothing, unless there are routes.
+    fn ways_out(&self, _client: &Client) -> Option<WaysOut> {
+        None
     }
 
     /// The streams that peers open to a client, on the session that its own streams have.

@@ -42,7 +42,10 @@ pub use account::Account;
 pub use addresses::{AddressLease, AddressPool};
 pub use admission::{Admission, Caps};
 pub use bind::Incoming;
-pub use datagrams::{DatagramCounts, DatagramOptions, DatagramPool, DatagramRules, Datagrams, Dropped, Seat};
+pub use datagrams::{
+    DatagramCounts, DatagramOptions, DatagramPool, DatagramRules, DatagramSessionStatus, Datagrams, Dropped,
+    Seat, WaysOut,
+};
 pub use dial::{ClientEnd, Dial, Opened};
 pub use failure::{Failure, Row};
 pub use failure_log::RecentFailure;
@@ -58,7 +61,8 @@ pub use outproxy::{
 pub use pool::{Lease, PoolFull, PoolOptions, SessionPool, SessionStatus, Wait};
 pub use resolver::{LastResort, NameSource, Resolver, ResolverTimes};
 pub use route::{
-    Comparison, HostPattern, HostPatternError, Outside, Ports, PortsError, Routes, Rule, Verdict, Via,
+    Comparison, HostPattern, HostPatternError, Hosts, LOCAL_NETWORKS, Outside, Ports, PortsError, Routes,
+    Rule, Verdict, Via,
 };
 pub use routed_dialler::{RoutedDialler, UnknownOutproxy};
 pub use sam_dialler::{SamDialler, Tunnel};

@@ -4,16 +4,13 @@ use i2p_name::{I2pName, Target};
 use tokio::time::{Instant, timeout_at};
 
 use crate::{
-    Client, Datagrams, Dial, Failure, Incoming, Opened, Outproxies, Outside, Routes, SamDialler, Verdict,
-    Via,
+    Client, Datagrams, Dial, Failure, Incoming, Limits, Opened, Outproxies, Outside, Routes, SamDialler,
+    Verdict, Via, WaysOut,
     outproxy::{Asking, Fault, Request},
 };
 
-/// For all that dialling by outproxies takes: less than [`Limits::dial`](crate::Limits::dial), so that what is said is what
-/// happened, and more than building tunnels may take.
-const ALL: Duration = Duration::from_secs(115);
-/// For one outproxy while there are others to ask. One that is well answers within seconds, and routers give a destination that
-/// is not there up after a minute.
+/// The most for one outproxy while there are others to ask. One that is well answers within seconds, and routers give a
+/// destination that is not there up after a minute.
 const ONE: Duration = Duration::from_secs(40);
 
 /// Dials what is of I2P there, and asks outproxies for the rest, where rules say so.
@@ -22,6 +19,7 @@ pub struct RoutedDialler {
     sam: SamDialler,
     routes: Arc<Routes>,
     outproxies: Outproxies,
+    /// How long the client waits.
     limit: Duration,
 }
 
@@ -51,20 +49,21 @@ impl RoutedDialler {
                 return Err(UnknownOutproxy { rule, name: Arc::clone(name) });
             }
         }
-        Ok(Self { sam, routes, outproxies, limit: ALL })
+        Ok(Self { sam, routes, outproxies, limit: Limits::default().dial })
     }
 
     /// Dials into I2P alone.
     #[must_use]
     pub fn without_routes(sam: SamDialler) -> Self {
-        Self { sam, routes: Arc::default(), outproxies: Outproxies::default(), limit: ALL }
+        let limit = Limits::default().dial;
+        Self { sam, routes: Arc::default(), outproxies: Outproxies::default(), limit }
     }
 
-    /// With another limit for dialling by outproxies, all together. Is best a little below
-    /// [`Limits::dial`](crate::Limits::dial).
+    /// For a service whose [`Limits::dial`] is this, and not the default: asking outproxies ends a little before it. While there
+    /// are others left to ask, each may take a third of that, and 40 s at most.
     #[must_use]
-    pub fn with_limit(self, limit: Duration) -> Self {
-        Self { limit, ..self }
+    pub fn with_limit(self, dial: Duration) -> Self {
+        Self { limit: dial, ..self }
     }
 
     /// Asks the outproxies of a rule one after the other, until one connects or says that the target is at fault.
@@ -75,7 +74,8 @@ impl RoutedDialler {
         names: &[Arc<str>],
         host: Outside<'_>,
     ) -> Result<Opened, Failure> {
-        let deadline = Instant::now() + self.limit;
+        // Before the client is told that it takes too long, so that what it is told is what happened.
+        let deadline = Instant::now() + (self.limit - self.limit / 24);
         let key = self.sam.isolation_key(client, (target, port));
         let asking = Asking { key, target: target.clone(), names: names.to_vec() };
         let mut left = self.outproxies.in_order(&asking).await.into_iter().peekable();
@@ -87,7 +87,7 @@ impl RoutedDialler {
             if rest.is_zero() || (router.is_some() && outproxy.is_in_i2p()) {
                 continue;
             }
-            let limit = if left.peek().is_some() { ONE.min(rest) } else { rest };
+            let limit = if left.peek().is_some() { ONE.min(self.limit / 3).min(rest) } else { rest };
             let outcome = timeout_at(deadline, outproxy.connect(&request, limit)).await;
             match outcome.unwrap_or(Err(Fault::Declined)) {
                 Ok(opened) => {
@@ -121,6 +121,14 @@ impl Dial for RoutedDialler {
 
     async fn associate(&self, client: &Client) -> Result<Datagrams, Failure> {
         self.sam.associate(client).await
+    }
+
+    fn ways_out(&self, client: &Client) -> Option<WaysOut> {
+        if self.routes.rules().is_empty() {
+            return None;
+        }
+        let key = self.sam.client_key(client);
+        Some(WaysOut::new(Arc::clone(&self.routes), self.outproxies.clone(), key))
     }
 
     async fn listen(&self, client: &Client) -> Result<Incoming, Failure> {

@@ -102,11 +102,11 @@ impl SamDialler {
     /// The session of what a client asks of no host in particular. Where hosts or ports are kept apart there is none: what
     /// comes in is of any.
     async fn session_of(&self, client: &Client) -> Result<(IsolationKey, Lease, Session), Failure> {
-        let Tunnel { isolate, dedicated, .. } = &self.tunnel;
+        let isolate = &self.tunnel.isolate;
         if isolate.dest_host || isolate.dest_port {
             return Err(Failure::CommandNotSupported);
         }
-        let key = IsolationKey::of_client(*isolate, dedicated.clone(), client);
+        let key = self.client_key(client);
         let now = Instant::now();
         let wait = Wait { router: now + self.limits.router, tunnels: now + self.limits.tunnels };
         let lease = self.pool.lease(&key).map_err(|_| Failure::TooManySessions)?;
@@ -137,6 +137,11 @@ impl SamDialler {
     pub(crate) fn isolation_key(&self, client: &Client, (target, port): (&Target, u16)) -> IsolationKey {
         let Tunnel { isolate, dedicated, .. } = &self.tunnel;
         IsolationKey::new(*isolate, dedicated.clone(), client, target, port)
+    }
+
+    /// What keeps a client apart from others in what it asks of no host in particular.
+    pub(crate) fn client_key(&self, client: &Client) -> IsolationKey {
+        IsolationKey::of_client(self.tunnel.isolate, self.tunnel.dedicated.clone(), client)
     }
 
     /// Waits until the session of a request is there.

@@ -1,6 +1,6 @@
 use std::{fmt, sync::Arc};
 
-use crate::{Account, AddressPool, Admission, DatagramCounts, DatagramRules, Limits, terms::Terms};
+use crate::{Account, AddressPool, Admission, DatagramRules, Limits, terms::Terms};
 
 /// What a tunnel does for its clients: all that a connection needs to know. Connections keep the one that they began with.
 pub struct Service<D> {
@@ -14,8 +14,6 @@ pub struct Service<D> {
     pub limits: Limits,
     /// What is done with datagrams, where the dialler has a way for them.
     pub datagrams: DatagramRules,
-    /// What became of datagrams; tunnels may share it.
-    pub datagram_counts: Arc<DatagramCounts>,
     /// What its clients come to.
     pub account: Arc<Account>,
     /// Whom it serves.
@@ -33,7 +31,6 @@ impl<D> Service<D> {
             addresses,
             limits: Limits::default(),
             datagrams: DatagramRules::default(),
-            datagram_counts: Arc::default(),
             account: Arc::default(),
             terms: Terms::default(),
             admission: Admission::default(),

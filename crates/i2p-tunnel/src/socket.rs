@@ -1,10 +1,12 @@
 #[cfg(target_os = "linux")]
 use std::os::fd::OwnedFd;
 use std::{
+    future::poll_fn,
     io,
     net::{Shutdown, SocketAddr},
     pin::Pin,
     task::{Context, Poll},
+    time::Duration,
 };
 
 #[cfg(target_os = "linux")]
@@ -50,20 +52,37 @@ macro_rules! with {
 }
 
 impl Socket {
-    /// Comes back when there may be something to read.
+    /// Comes back when there may be something to read. One task at a time may wait: of several, the last is told.
     ///
     /// # Errors
     /// What the operating system says.
     pub async fn readable(&self) -> io::Result<()> {
-        with!(self, stream => stream.readable().await)
+        // Waiting so costs a connection nothing; tokio's own future for it has 170 bytes.
+        with!(self, stream => poll_fn(|context| stream.poll_read_ready(context)).await)
     }
 
-    /// Comes back when there may be room to write.
+    /// Comes back when there may be room to write. One task at a time may wait, which may be another one than that which reads.
     ///
     /// # Errors
     /// What the operating system says.
     pub async fn writable(&self) -> io::Result<()> {
-        with!(self, stream => stream.writable().await)
+        with!(self, stream => poll_fn(|context| stream.poll_write_ready(context)).await)
+    }
+
+    /// Comes back when the other side has ended it; what it sends until then means nothing. Safe to drop and to call again.
+    pub(crate) async fn ended(&self) {
+        let mut thrown_away = [0; 256];
+        loop {
+            if self.readable().await.is_err() {
+                return;
+            }
+            match self.try_read(&mut thrown_away) {
+                Ok(0) => return,
+                Ok(_) => {}
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+                Err(_) => return,
+            }
+        }
     }
 
     /// Reads what is there, without waiting; 0 is the end.
@@ -143,6 +162,20 @@ impl Socket {
         }
         #[cfg(any(target_os = "linux", target_os = "android"))]
         let _ = socket.set_tcp_user_timeout(limits.user_timeout);
+    }
+
+    /// What the other side sees when this is closed without a word: a reset, or the end of a stream that was said in full. It
+    /// is the operating system that does it, so that it also holds when this process dies. A socket within this machine has no
+    /// reset.
+    pub(crate) fn reset_on_close(&self, reset: bool) {
+        match self {
+            Self::Tcp(stream) => {
+                // Where the system does not do it, a stream that broke looks like one that ended, which is all.
+                let _ = socket2::SockRef::from(stream).set_linger(reset.then_some(Duration::ZERO));
+            }
+            #[cfg(unix)]
+            Self::Unix(_) => {}
+        }
     }
 
     /// Says that nothing more is written, and goes on reading: tokio's own shutdown wants the stream for itself.

@@ -1,21 +1,11 @@
 //! A datagram that is passed on costs no allocation, once its target is known.
 #![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing)]
-#![allow(
-    unsafe_code,
-    reason = "an allocator that counts is one, and there is no other way to see what is allocated"
-)]
 
 mod common;
+#[path = "common/counting.rs"]
+mod counting;
 
-use std::{
-    alloc::{GlobalAlloc, Layout, System},
-    cell::Cell,
-    sync::{
-        atomic::{AtomicU64, Ordering::SeqCst},
-        mpsc,
-    },
-    thread,
-};
+use std::{sync::mpsc, thread};
 
 use common::{domain, udp};
 use sam_testkit::{Dialect, Endpoint, TestBridge};
@@ -23,34 +13,6 @@ use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::{TcpStream, UdpSocket},
 };
-
-/// What the proxy's thread has allocated. The bridge and the client have threads of their own.
-static ALLOCATIONS: AtomicU64 = AtomicU64::new(0);
-
-thread_local! {
-    static COUNTED: Cell<bool> = const { Cell::new(false) };
-}
-
-struct Counting;
-
-// SAFETY: everything is done by the system's allocator; counting allocates nothing.
-unsafe impl GlobalAlloc for Counting {
-    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
-        if COUNTED.try_with(Cell::get).unwrap_or(false) {
-            ALLOCATIONS.fetch_add(1, SeqCst);
-        }
-        // SAFETY: the caller keeps what the system's allocator asks for.
-        unsafe { System.alloc(layout) }
-    }
-
-    unsafe fn dealloc(&self, pointer: *mut u8, layout: Layout) {
-        // SAFETY: as above.
-        unsafe { System.dealloc(pointer, layout) }
-    }
-}
-
-#[global_allocator]
-static ALLOCATOR: Counting = Counting;
 
 #[tokio::test]
 async fn passing_a_datagram_on_allocates_nothing() {
@@ -63,7 +25,7 @@ async fn passing_a_datagram_on_allocates_nothing() {
         bridges.push(bridge);
         let (sender, address) = mpsc::channel();
         thread::spawn(move || {
-            COUNTED.set(true);
+            counting::count_this_thread();
             let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
             runtime.block_on(async {
                 let proxy = udp::proxy(&sam, &sam_udp).await;
@@ -84,11 +46,11 @@ async fn passing_a_datagram_on_allocates_nothing() {
         let mut before = 0;
         for number in 0..1_100 {
             if number == 100 {
-                before = ALLOCATIONS.load(SeqCst);
+                before = counting::counted().0;
             }
             socket.send_to(&datagram, relay).await.unwrap();
             socket.recv(&mut buffer).await.unwrap();
         }
-        assert_eq!(ALLOCATIONS.load(SeqCst) - before, 0, "{dialect:?}: 1,000 datagrams there and back");
+        assert_eq!(counting::counted().0 - before, 0, "{dialect:?}: 1,000 datagrams there and back");
     }
 }

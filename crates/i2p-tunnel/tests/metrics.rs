@@ -5,16 +5,17 @@ mod common;
 
 use std::{sync::Arc, time::Duration};
 
-use common::{Proxy, domain, socks5_command, socks5_request, start_service};
+use common::{Proxy, domain, socks5_command, socks5_request, start_service, udp};
 use i2p_name::VirtualOptions;
 use i2p_sam::Bridge;
 use i2p_tunnel::{
-    AddressPool, Failure, Limits, Metrics, PoolOptions, SamDialler, Service, SessionPool, Tunnel,
+    AddressPool, Dropped, Failure, Limits, Metrics, PoolOptions, SamDialler, Service, SessionPool, Tunnel,
     metrics::Moment,
 };
-use sam_testkit::TestBridge;
+use sam_testkit::{Dialect, Endpoint, TestBridge};
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
+    net::UdpSocket,
     time::{Instant, sleep},
 };
 
@@ -118,6 +119,41 @@ async fn known_traffic_has_known_values() {
 }
 
 #[tokio::test]
+async fn datagrams_are_counted_as_they_go() {
+    let bridge = TestBridge::start_as(Dialect::Java).await;
+    bridge.host("echo.i2p", Endpoint::Echo);
+    let metrics = Metrics::new();
+    let udp = udp::Udp { account: metrics.account("main"), ..udp::Udp::default() };
+    let proxy = udp::proxy_with(&bridge.address(), &bridge.udp_address(), udp).await;
+    let addresses = AddressPool::new(VirtualOptions::default()).unwrap();
+    let counted = Counted { proxy, metrics, addresses };
+    let mut control = counted.proxy.connect().await;
+    control.write_all(&[5, 1, 0, 5, 3, 0, 1, 0, 0, 0, 0, 0, 0]).await.unwrap();
+    let mut reply = [0; 12];
+    control.read_exact(&mut reply).await.unwrap();
+    let relay = ("127.0.0.1", u16::from_be_bytes([reply[10], reply[11]]));
+    let socket = UdpSocket::bind("127.0.0.1:0").await.unwrap();
+    counted.has("udp_associations_active{tunnel=\"main\"} 1").await;
+    for target in ["example.com", "echo.i2p"] {
+        let datagram = [&[0, 0, 0][..], &domain(target), &[0, 7], b"12345"].concat();
+        socket.send_to(&datagram, relay).await.unwrap();
+    }
+    for line in [
+        "datagrams_total{tunnel=\"main\",direction=\"to_peer\"} 1",
+        "datagrams_total{tunnel=\"main\",direction=\"to_client\"} 1",
+        "datagram_bytes_total{tunnel=\"main\",direction=\"to_peer\"} 5",
+        "datagram_bytes_total{tunnel=\"main\",direction=\"to_client\"} 5",
+        "datagrams_dropped_total{tunnel=\"main\",reason=\"not_allowed\"} 1",
+        "datagrams_dropped_total{tunnel=\"main\",reason=\"malformed\"} 0",
+    ] {
+        counted.has(line).await;
+    }
+    drop(control);
+    counted.has("udp_associations_active{tunnel=\"main\"} 0").await;
+    assert!(!counted.text().contains("example"), "no host is a label");
+}
+
+#[tokio::test]
 async fn a_router_that_is_away_shows_in_the_states_of_sessions() {
     let mut bridge = TestBridge::start().await;
     let counted = start(&bridge).await;
@@ -158,5 +194,8 @@ fn every_metric_is_documented() {
     assert_eq!(described, documented);
     for failure in Failure::ALL {
         assert!(page.contains(&format!("`{}`", failure.row().label)), "{failure:?} is not in the page");
+    }
+    for dropped in Dropped::ALL {
+        assert!(page.contains(&format!("| `{}` |", dropped.label())), "{dropped:?} is not in the page");
     }
 }

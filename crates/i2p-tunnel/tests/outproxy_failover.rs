@@ -6,7 +6,7 @@ mod common;
 
 use std::{collections::BTreeMap, time::Duration};
 
-use common::exit::{Answer, Exit, GRANTED, Routed, all_via, refused, routed, rule};
+use common::exit::{Answer, Exit, GRANTED, Routed, all_via, refused, routed, routed_within, rule};
 use i2p_name::I2pName;
 use i2p_tunnel::{
     OutproxyAt,
@@ -93,6 +93,25 @@ async fn all_silent_is_a_failure_within_the_limit() {
     assert_eq!(routed.by("example.com", 80).await, Err(4));
     assert!(start.elapsed() < Duration::from_secs(120), "{:?}", start.elapsed());
     assert_eq!((a.asked().len(), b.asked().len()), (1, 1));
+}
+
+/// However short that limit is: each has its part of it, and what the client is told is not that it was reached.
+#[tokio::test]
+async fn a_short_limit_is_shared_out() {
+    let bridge = TestBridge::start().await;
+    let (a, b) = (Exit::start("a", GRANTED).await, Exit::start("b", GRANTED).await);
+    let definitions = vec![a.over_tcp(Socks5), b.over_tcp(Socks5)];
+    let dial = Duration::from_secs(12);
+    let routed = routed_within(&bridge, all_via(&["a", "b"]), definitions, dial).await;
+    a.does(Answer::Silent);
+    pause();
+    let start = Instant::now();
+    assert_eq!(routed.by("example.com", 80).await.unwrap(), "b");
+    assert_eq!(start.elapsed().as_secs(), 4);
+    b.does(Answer::Silent);
+    let start = Instant::now();
+    assert_eq!(routed.by("example.org", 80).await, Err(4));
+    assert!(start.elapsed() < dial, "{:?}", start.elapsed());
 }
 
 #[tokio::test]

@@ -3,7 +3,7 @@
 
 mod common;
 
-use std::time::Duration;
+use std::{io::ErrorKind, time::Duration};
 
 use common::{proxy, proxy_with, socks4a_request, socks5_request};
 use i2p_tunnel::Limits;
@@ -107,7 +107,7 @@ async fn a_client_that_has_finished_still_gets_its_answer() {
         "STREAM CONNECT",
         [
             Act::line("STREAM STATUS RESULT=OK"),
-            Act::Wait(Duration::from_millis(100)),
+            Act::Listen(Duration::from_millis(100)),
             Act::Send(b"answer".to_vec()),
             Act::Close,
         ],
@@ -119,6 +119,27 @@ async fn a_client_that_has_finished_still_gets_its_answer() {
     let mut answer = Vec::new();
     client.read_to_end(&mut answer).await.unwrap();
     assert_eq!(answer, b"answer");
+}
+
+#[tokio::test]
+async fn a_stream_that_breaks_does_not_look_like_one_that_has_finished() {
+    let bridge = TestBridge::start().await;
+    bridge.on(
+        "STREAM CONNECT",
+        [
+            Act::line("STREAM STATUS RESULT=OK"),
+            Act::Send(b"a part".to_vec()),
+            Act::Wait(Duration::from_millis(100)),
+            // With the request unread, which is a reset.
+            Act::Close,
+        ],
+    );
+    let proxy = proxy(&bridge).await;
+    let (mut client, _) = proxy.socks5("known.i2p", 80).await;
+    client.write_all(b"request").await.unwrap();
+    let mut answer = Vec::new();
+    let end = client.read_to_end(&mut answer).await.unwrap_err();
+    assert_eq!((&answer[..], end.kind()), (&b"a part"[..], ErrorKind::ConnectionReset));
 }
 
 #[tokio::test]
@@ -134,8 +155,9 @@ async fn the_end_of_the_client_is_held_back_until_the_limit() {
     let begin = Instant::now();
     client.shutdown().await.unwrap();
     let mut answer = Vec::new();
-    client.read_to_end(&mut answer).await.unwrap();
-    assert!(answer.is_empty());
+    // Cut, and not finished.
+    let end = client.read_to_end(&mut answer).await.unwrap_err();
+    assert_eq!((&answer[..], end.kind()), (&b""[..], ErrorKind::ConnectionReset));
     assert!(begin.elapsed() >= Duration::from_millis(300), "cut before the half-close limit");
 }
 

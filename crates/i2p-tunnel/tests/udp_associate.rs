@@ -3,14 +3,11 @@
 
 mod common;
 
-use std::{
-    net::{Ipv4Addr, SocketAddr},
-    time::Duration,
-};
+use std::{net::Ipv4Addr, time::Duration};
 
 use common::{
     Proxy, binary, domain, proxy as proxy_without_udp,
-    udp::{self, Udp},
+    udp::{self, Client, LIMIT, Udp},
 };
 use i2p_name::Destination;
 use i2p_sam::{Bridge, DatagramPeer, DatagramStyle, Ports, SessionOptions};
@@ -18,13 +15,11 @@ use i2p_tunnel::{DatagramRules, Dropped, Isolate};
 use sam_testkit::{Act, Dialect, Endpoint, TestBridge};
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
-    net::{TcpStream, UdpSocket},
+    net::UdpSocket,
     time::timeout,
 };
 
 const EVERY_ROUTER: [Dialect; 4] = [Dialect::Java, Dialect::I2pd, Dialect::I2pdMaster, Dialect::Emissary];
-/// Generous: it is only waited for in full when something is broken.
-const LIMIT: Duration = Duration::from_secs(20);
 
 async fn bridge(dialect: Dialect) -> TestBridge {
     let bridge = TestBridge::start_as(dialect).await;
@@ -34,56 +29,6 @@ async fn bridge(dialect: Dialect) -> TestBridge {
 
 async fn proxy(bridge: &TestBridge, options: Udp) -> Proxy {
     udp::proxy_with(&bridge.address(), &bridge.udp_address(), options).await
-}
-
-/// A client with UDP open: as any program would do it.
-struct Client {
-    control: TcpStream,
-    socket: UdpSocket,
-    relay: SocketAddr,
-}
-
-impl Client {
-    async fn open(proxy: &Proxy) -> Self {
-        Self::ask(proxy, b"user", &binary(Ipv4Addr::UNSPECIFIED.into()), 0).await.unwrap()
-    }
-
-    /// The reply's code, where there is no relay.
-    async fn ask(proxy: &Proxy, user: &[u8], address: &[u8], port: u16) -> Result<Self, u8> {
-        let mut control = proxy.connect().await;
-        let credentials = [&[1, u8::try_from(user.len()).unwrap()], user, &[1, b'x']].concat();
-        let request = [&[5, 3, 0], address, &port.to_be_bytes()].concat();
-        control.write_all(&[&[5, 1, 2][..], &credentials, &request].concat()).await.unwrap();
-        let mut reply = [0; 14];
-        control.read_exact(&mut reply).await.unwrap();
-        let [5, 2, 1, 0, 5, code, 0, 1, a, b, c, d, high, low] = reply else { panic!("{reply:?}") };
-        if code != 0 {
-            return Err(code);
-        }
-        let relay = SocketAddr::from((Ipv4Addr::new(a, b, c, d), u16::from_be_bytes([high, low])));
-        let socket = UdpSocket::bind("127.0.0.1:0").await.unwrap();
-        Ok(Self { control, socket, relay })
-    }
-
-    async fn send(&self, fragment: u8, target: &[u8], port: u16, data: &[u8]) {
-        let datagram = [&[0, 0, fragment], target, &port.to_be_bytes(), data].concat();
-        assert_eq!(self.socket.send_to(&datagram, self.relay).await.unwrap(), datagram.len());
-    }
-
-    /// The header from ATYP to the port, and the data.
-    async fn receive(&self, header: usize) -> (Vec<u8>, Vec<u8>) {
-        let mut buffer = vec![0; 65_535];
-        let (length, from) = timeout(LIMIT, self.socket.recv_from(&mut buffer)).await.unwrap().unwrap();
-        assert_eq!((from, &buffer[..3]), (self.relay, &[0; 3][..]));
-        (buffer[3..3 + header].to_vec(), buffer[3 + header..length].to_vec())
-    }
-
-    /// Sends and waits for the echo, which has the name and the port that were asked for.
-    async fn echo(&self, data: &[u8]) {
-        self.send(0, &domain("echo.i2p"), 7, data).await;
-        let header = [&domain("echo.i2p")[..], &[0, 7]].concat();
-        assert_eq!(self.receive(header.len()).await, (header, data.to_vec()));
-    }
 }
 
 #[tokio::test]
@@ -271,7 +216,8 @@ async fn what_cannot_be_sent_is_dropped_and_the_rest_goes_on() {
         client.echo(b"still there").await;
         assert_eq!(counts.dropped(why), before + 1, "{why:?}");
     }
-    assert_eq!((counts.to_peers(), counts.to_clients()), (8, 8));
+    let bytes = 8 * b"still there".len() as u64;
+    assert_eq!((counts.to_peers(), counts.to_clients()), ((8, bytes), (8, bytes)));
     client.send(0, &domain("unknown.i2p"), 7, b"x").await;
     while counts.dropped(Dropped::Unresolved) == 0 {
         client.echo(b"still there").await;
@@ -402,5 +348,29 @@ async fn who_was_never_written_to_is_heard_only_where_that_is_allowed() {
                 client.echo(b"still there").await;
             }
         }
+    }
+}
+
+#[tokio::test]
+async fn whether_datagrams_share_the_address_of_streams_is_known() {
+    for (dialect, shares) in [(Dialect::Java, true), (Dialect::Emissary, true), (Dialect::I2pd, false)] {
+        let bridge = bridge(dialect).await;
+        let udp = Udp::default();
+        let pool = udp.pool();
+        let proxy = udp::proxy_of(&bridge.address(), &bridge.udp_address(), udp, pool.clone()).await;
+        assert_eq!(pool.sessions(), [], "nobody has asked");
+        let client = Client::open(&proxy).await;
+        client.echo(b"x").await;
+        let [session] = &pool.sessions()[..] else { panic!("one session") };
+        assert_eq!((session.shares_destination, session.in_use), (shares, true), "{dialect:?}");
+        let own: Vec<Destination> =
+            bridge.sessions().iter().map(|session| session.destination.parse().unwrap()).collect();
+        assert_eq!(own.len(), if shares { 1 } else { 2 });
+        assert_eq!(own.iter().filter(|own| own.b32() == session.destination).count(), 1);
+        drop(client);
+        while pool.sessions()[0].in_use {
+            tokio::task::yield_now().await;
+        }
+        assert_eq!(pool.sessions().len(), 1, "it waits for the next client of the same key");
     }
 }

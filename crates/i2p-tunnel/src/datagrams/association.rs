@@ -21,7 +21,8 @@ use tokio::{
 };
 
 use super::{
-    Datagrams, Dropped,
+    DatagramCounts, Datagrams, Dropped, MAX_DATAGRAM,
+    exits::{ClientSide, Exits},
     peers::{Peers, header_by_hash},
     queue::Queue,
 };
@@ -29,10 +30,9 @@ use crate::{
     AddressLease, Client, Dial, Failure, Service, Socket, Stop,
     connection::{Next, refuse},
     handshake::Waiting,
+    target,
 };
 
-/// The longest datagram over UDP.
-const MAX_DATAGRAM: usize = 65_535;
 /// RSV and FRAG, which stand before what says where to.
 const PREFIX: [u8; 3] = [0; 3];
 /// Datagrams that are handled in a row before something else has its turn.
@@ -61,10 +61,23 @@ pub(crate) async fn associate<D: Dial>(
     let socket = UdpSocket::bind((own.ip(), 0)).await?;
     let relay = socket.local_addr()?;
     let (control, _) = accepted.grant_at(Address::Ip(relay.ip()), relay.port()).await?;
+    let socket = Arc::new(socket);
+    let moved = Arc::<AtomicU64>::default();
+    let exits = service.dialler.ways_out(client).map(|ways| {
+        let side = ClientSide {
+            socket: Arc::clone(&socket),
+            client: Arc::new(client.clone()),
+            addresses: service.addresses.clone(),
+            counts: service.account.datagrams().clone(),
+            moved: Arc::clone(&moved),
+        };
+        Exits::new(ways, side)
+    });
     let mut association = Association {
         client,
         service,
         socket,
+        exits,
         source,
         peers: Peers::default(),
         queue: Queue::default(),
@@ -77,7 +90,7 @@ pub(crate) async fn associate<D: Dial>(
         out: Vec::new(),
     };
     service.account.succeeded(client.protocol);
-    let moved = AtomicU64::new(0);
+    let _active = service.account.datagrams().association();
     tokio::select! {
         () = association.run(way, &control, &moved) => {}
         _ = stop.quiet(|| moved.load(Relaxed)) => {}
@@ -121,7 +134,9 @@ impl Source {
 struct Association<'a, D> {
     client: &'a Client,
     service: &'a Service<D>,
-    socket: UdpSocket,
+    socket: Arc<UdpSocket>,
+    /// The ways out of I2P, where there are routes.
+    exits: Option<Exits>,
     source: Source,
     /// Where the client's datagrams come from, once one has come.
     peers: Peers,
@@ -160,23 +175,47 @@ impl<D: Dial> Association<'_, D> {
             }
             drop(way);
             self.lookups.abort_all();
-            self.queue = Queue::default();
-            let again = async {
-                loop {
-                    // It waits for the router by itself, for as long as a request may.
-                    match self.service.dialler.associate(self.client).await {
-                        Ok(way) => return way,
-                        Err(failure) => {
-                            tracing::debug!("no session for datagrams: {}", failure.row().log);
-                            tokio::time::sleep(self.service.limits.linger).await;
-                        }
+            (0..self.queue.clear()).for_each(|_| self.drop_one(Dropped::NoSession));
+            match self.another(control, &mut datagram, moved).await {
+                Some(another) => way = Arc::new(another),
+                None => return,
+            }
+        }
+    }
+
+    /// Another session in the place of one that was lost; nothing, if the client has gone. What goes out of I2P goes on meanwhile.
+    async fn another(
+        &mut self,
+        control: &Socket,
+        datagram: &mut [u8],
+        moved: &AtomicU64,
+    ) -> Option<Datagrams> {
+        let (service, client) = (self.service, self.client);
+        let again = async {
+            loop {
+                // It waits for the router by itself, for as long as a request may.
+                match service.dialler.associate(client).await {
+                    Ok(way) => return way,
+                    Err(failure) => {
+                        tracing::debug!("no session for datagrams: {}", failure.row().log);
+                        tokio::time::sleep(service.limits.linger).await;
                     }
                 }
-            };
-            way = tokio::select! {
-                way = again => Arc::new(way),
-                () = ended(control) => return,
-            };
+            }
+        };
+        tokio::pin!(again);
+        loop {
+            tokio::select! {
+                way = &mut again => return Some(way),
+                () = control.ended() => return None,
+                readable = self.socket.readable() => {
+                    moved.fetch_add(1, Relaxed);
+                    if readable.is_ok() {
+                        // Without a session, none is lost.
+                        let _ = self.burst(None, datagram).await;
+                    }
+                }
+            }
         }
     }
 
@@ -191,7 +230,7 @@ impl<D: Dial> Association<'_, D> {
         loop {
             moved.fetch_add(1, Relaxed);
             tokio::select! {
-                () = ended(control) => return End::ClientGone,
+                () = control.ended() => return End::ClientGone,
                 received = session.receive(packet) => match received {
                     Ok(received) => self.peer_sent(session, &received),
                     Err(_) => return End::SessionLost,
@@ -202,7 +241,7 @@ impl<D: Dial> Association<'_, D> {
                     }
                 }
                 readable = self.socket.readable() => {
-                    if readable.is_ok() && self.burst(way, datagram).await.is_err() {
+                    if readable.is_ok() && self.burst(Some(way), datagram).await.is_err() {
                         return End::SessionLost;
                     }
                 }
@@ -211,12 +250,12 @@ impl<D: Dial> Association<'_, D> {
     }
 
     /// Takes what the client has sent, up to a limit. An error means that the session is lost.
-    async fn burst(&mut self, way: &Arc<Datagrams>, buffer: &mut [u8]) -> Result<(), ()> {
+    async fn burst(&mut self, way: Option<&Arc<Datagrams>>, buffer: &mut [u8]) -> Result<(), ()> {
         for _ in 0..BURST {
             match self.socket.try_recv_from(buffer) {
                 Ok((length, from)) if self.source.takes(from) => {
                     let datagram = buffer.get(..length).unwrap_or_default();
-                    self.client_sent(way, datagram).await?;
+                    self.client_sent(way, from, datagram).await?;
                 }
                 Ok(_) => self.drop_one(Dropped::NotTheClient),
                 // Also what an earlier datagram of ours brought back: the client's port may open again.
@@ -226,13 +265,18 @@ impl<D: Dial> Association<'_, D> {
         Ok(())
     }
 
-    async fn client_sent(&mut self, way: &Arc<Datagrams>, datagram: &[u8]) -> Result<(), ()> {
+    async fn client_sent(
+        &mut self,
+        way: Option<&Arc<Datagrams>>,
+        from: SocketAddr,
+        datagram: &[u8],
+    ) -> Result<(), ()> {
         let Some(reassembly) = &mut self.reassembly else {
-            return self.whole(way, datagram).await;
+            return self.whole(way, from, datagram).await;
         };
         match reassembly.push(self.begin.elapsed(), datagram) {
-            Ok(Reassembled::Standalone(whole)) => self.whole(way, whole).await,
-            Ok(Reassembled::Complete(whole)) => self.whole(way, &whole).await,
+            Ok(Reassembled::Standalone(whole)) => self.whole(way, from, whole).await,
+            Ok(Reassembled::Complete(whole)) => self.whole(way, from, &whole).await,
             Ok(Reassembled::Kept) => Ok(()),
             Ok(Reassembled::Dropped) => {
                 self.drop_one(Dropped::Fragment);
@@ -245,26 +289,54 @@ impl<D: Dial> Association<'_, D> {
         }
     }
 
-    /// A datagram that is no fragment, or has been put together.
-    async fn whole(&mut self, way: &Arc<Datagrams>, datagram: &[u8]) -> Result<(), ()> {
-        let dropped = match udp::Header::split(datagram) {
-            Err(_) => Dropped::Malformed,
-            Ok((header, _)) if header.fragment != udp::Fragment::STANDALONE => Dropped::Fragment,
-            Ok((_, [])) => Dropped::Empty,
-            Ok((_, data)) if data.len() > way.session().style().max_payload() => Dropped::TooLong,
+    /// A datagram that is no fragment, or has been put together. An error means that the session is lost.
+    async fn whole(
+        &mut self,
+        way: Option<&Arc<Datagrams>>,
+        from: SocketAddr,
+        datagram: &[u8],
+    ) -> Result<(), ()> {
+        let sent = match udp::Header::split(datagram) {
+            Err(_) => Err(Dropped::Malformed),
+            Ok((header, _)) if header.fragment != udp::Fragment::STANDALONE => Err(Dropped::Fragment),
             Ok((header, data)) => {
                 let target = datagram.get(PREFIX.len()..datagram.len() - data.len()).unwrap_or_default();
-                if self.peers.of_target(target).is_some() {
-                    return self.send(way, target, data).await;
-                }
-                match self.look_up(way, target, &header, data) {
-                    Ok(()) => return Ok(()),
-                    Err(dropped) => dropped,
+                match way {
+                    Some(way) if self.peers.of_target(target).is_some() => match fits(way, data) {
+                        Ok(()) => return self.send(way, target, data).await,
+                        Err(dropped) => Err(dropped),
+                    },
+                    way => self.first(way, from, target, &header, data),
                 }
             }
         };
-        self.drop_one(dropped);
+        if let Err(dropped) = sent {
+            self.drop_one(dropped);
+        }
         Ok(())
+    }
+
+    /// Sends to a target that is not known yet: by a lookup, where it is one of I2P, else by a way out.
+    fn first(
+        &mut self,
+        way: Option<&Arc<Datagrams>>,
+        from: SocketAddr,
+        target: &[u8],
+        header: &udp::Header<'_>,
+        data: &[u8],
+    ) -> Result<(), Dropped> {
+        let named = target::dialled(&header.address.into(), self.client, &self.service.addresses);
+        match named.map_err(|_| Dropped::NotAllowed)? {
+            (Target::I2p(name), address) => {
+                let way = way.ok_or(Dropped::NoSession)?;
+                fits(way, data)?;
+                self.look_up(way, (target, header.port), (name, address), data)
+            }
+            (outside, _) => {
+                let exits = self.exits.as_mut().ok_or(Dropped::NotAllowed)?;
+                exits.send(from, (&outside, header.port), data)
+            }
+        }
     }
 
     /// Sends to a peer that is known. An error means that the session is lost.
@@ -272,8 +344,11 @@ impl<D: Dial> Association<'_, D> {
         let Some(peer) = self.peers.of_target(target) else { return Ok(()) };
         let ports = Ports { from: way.seat.port(), to: peer.port };
         match way.session().send(&peer.peer, ports, data).await {
-            Ok(()) => self.service.datagram_counts.count_to_peer(),
-            Err(i2p_sam::Error::SessionLost) => return Err(()),
+            Ok(()) => self.counts().count_to_peer(data.len()),
+            Err(i2p_sam::Error::SessionLost) => {
+                self.drop_one(Dropped::NoSession);
+                return Err(());
+            }
             Err(_) => self.drop_one(Dropped::NotTaken),
         }
         Ok(())
@@ -283,38 +358,20 @@ impl<D: Dial> Association<'_, D> {
     fn look_up(
         &mut self,
         way: &Arc<Datagrams>,
-        target: &[u8],
-        header: &udp::Header<'_>,
+        (target, port): (&[u8], u16),
+        (name, address): (I2pName, Option<AddressLease>),
         data: &[u8],
     ) -> Result<(), Dropped> {
-        let (name, address) = self.name(header).map_err(|_| Dropped::NotAllowed)?;
         if !self.queue.push(target, data)? {
             return Ok(());
         }
-        let (way, target, port) = (Arc::clone(way), Box::from(target), header.port);
+        let (way, target) = (Arc::clone(way), Box::from(target));
         let limit = self.service.limits.dial;
         self.lookups.spawn(async move {
             let looking = timeout(limit, way.destination(&name)).await;
             Found { target, port, destination: looking.unwrap_or(Err(Failure::TimedOut)), address }
         });
         Ok(())
-    }
-
-    /// The name in I2P that a header speaks of; there is no other way for datagrams.
-    fn name(&self, header: &udp::Header<'_>) -> Result<(I2pName, Option<AddressLease>), Failure> {
-        let target = match header.address {
-            Address::Ip(address) => Target::from_ip(address),
-            Address::Domain(name) => Target::parse(name).map_err(|_| Failure::MalformedName)?,
-        };
-        match target {
-            Target::I2p(name) => Ok((name, None)),
-            Target::Ip(address) => {
-                let leased = self.service.addresses.lease(self.client, address);
-                let (name, lease) = leased.ok_or(Failure::NotAllowed)?;
-                Ok((name, Some(lease)))
-            }
-            _ => Err(Failure::NotAllowed),
-        }
     }
 
     /// Sends what waited for a lookup. An error means that the session is lost.
@@ -359,15 +416,26 @@ impl<D: Dial> Association<'_, D> {
         }
         self.out.extend_from_slice(received.payload);
         match self.socket.try_send_to(&self.out, (self.source.ip, port).into()) {
-            Ok(_) => self.service.datagram_counts.count_to_client(),
+            Ok(_) => self.counts().count_to_client(received.payload.len()),
             Err(_) => self.drop_one(Dropped::NotTaken),
         }
     }
 
     fn drop_one(&self, why: Dropped) {
-        if self.service.datagram_counts.count_dropped(why) {
-            tracing::info!("a datagram was dropped: {} (said once; all are counted)", why.label());
-        }
+        self.counts().count_dropped(why);
+    }
+
+    fn counts(&self) -> &DatagramCounts {
+        self.service.account.datagrams()
+    }
+}
+
+/// Whether I2P carries this.
+fn fits(way: &Datagrams, data: &[u8]) -> Result<(), Dropped> {
+    match data.len() {
+        0 => Err(Dropped::Empty),
+        length if length > way.session().style().max_payload() => Err(Dropped::TooLong),
+        _ => Ok(()),
     }
 }
 
@@ -379,20 +447,4 @@ fn stranger(received: &Received<'_>) -> Option<Vec<u8>> {
         i2p_sam::Sender::Unknown => return None,
     };
     Some(header_by_hash(&b32, received.ports.from))
-}
-
-/// Comes back when the client's TCP connection has ended. What it sends there means nothing.
-async fn ended(control: &Socket) {
-    let mut thrown_away = [0; 256];
-    loop {
-        if control.readable().await.is_err() {
-            return;
-        }
-        match control.try_read(&mut thrown_away) {
-            Ok(0) => return,
-            Ok(_) => {}
-            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
-            Err(_) => return,
-        }
-    }
 }

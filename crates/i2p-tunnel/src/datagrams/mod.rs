@@ -2,6 +2,7 @@
 
 mod association;
 mod counts;
+mod exits;
 mod peers;
 mod pool;
 mod queue;
@@ -12,9 +13,13 @@ use i2p_sam::{DatagramPeer, DatagramSession, Ports, Received, Session};
 pub(crate) use self::association::associate;
 pub use self::{
     counts::{DatagramCounts, Dropped},
-    pool::{DatagramOptions, DatagramPool, Seat},
+    exits::WaysOut,
+    pool::{DatagramOptions, DatagramPool, DatagramSessionStatus, Seat},
 };
 use crate::{Failure, Lease, SamDialler};
+
+/// The longest datagram over UDP.
+const MAX_DATAGRAM: usize = 65_535;
 
 /// Whether, and how, a tunnel's clients may send datagrams.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]

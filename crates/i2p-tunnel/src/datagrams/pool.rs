@@ -56,10 +56,29 @@ struct Shared {
 #[derive(Default)]
 struct State {
     idle: Vec<Idle>,
+    /// All sessions, idle or not; those that have gone stay until it is looked at again.
+    open: Vec<Opened>,
     /// Destinations of streams that carry a session's datagrams too, where the router gives them to one session only.
     lent: Vec<B32>,
     /// Whether a task is there that closes what is unused.
     reaping: bool,
+}
+
+/// A session that has been opened.
+struct Opened {
+    session: Weak<DatagramSession>,
+    shares_destination: bool,
+}
+
+/// A session for datagrams, for people and programs.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct DatagramSessionStatus {
+    /// The destination that its datagrams come from.
+    pub destination: B32,
+    /// Whether that is the destination of the streams of the same client; else the datagrams have one of their own.
+    pub shares_destination: bool,
+    /// Whether a client has it now.
+    pub in_use: bool,
 }
 
 /// A session that waits for its next user.
@@ -170,8 +189,13 @@ impl DatagramPool {
         };
         let session = opened.map_err(|error| failure(&error))?;
         let shares_destination = session.session().destination().b32() == destination;
+        let session = Arc::new(session);
+        let mut state = self.shared.state();
+        state.open.retain(|opened| opened.session.strong_count() > 0);
+        state.open.push(Opened { session: Arc::downgrade(&session), shares_destination });
+        drop(state);
         Ok(Place {
-            session: Arc::new(session),
+            session,
             port,
             streams: destination,
             shares_destination,
@@ -179,6 +203,26 @@ impl DatagramPool {
             _claim: claim.filter(|_| shares_destination),
             _permit: permit,
         })
+    }
+
+    /// The sessions that are there now.
+    #[must_use]
+    pub fn sessions(&self) -> Vec<DatagramSessionStatus> {
+        let state = self.shared.state();
+        let alive = state.open.iter().filter_map(|Opened { session, shares_destination }| {
+            let session = session.upgrade().filter(|session| session.session().is_alive())?;
+            Some((session, *shares_destination))
+        });
+        let is_idle =
+            |of: &Arc<DatagramSession>| state.idle.iter().any(|idle| Arc::ptr_eq(&idle.place.session, of));
+        let alive: Vec<_> = alive.map(|(session, shares)| (!is_idle(&session), session, shares)).collect();
+        // A session ends with its last owner, which may be this one, and not under the lock.
+        drop(state);
+        let status = |(in_use, session, shares_destination): (bool, Arc<DatagramSession>, bool)| {
+            let destination = session.session().destination().b32();
+            DatagramSessionStatus { destination, shares_destination, in_use }
+        };
+        alive.into_iter().map(status).collect()
     }
 
     fn permit(&self) -> Result<OwnedSemaphorePermit, Failure> {

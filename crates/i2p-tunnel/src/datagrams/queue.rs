@@ -56,6 +56,11 @@ impl Queue {
         self.bytes -= datagrams.iter().map(Vec::len).sum::<usize>();
         datagrams
     }
+
+    /// Forgets everything, and says how many datagrams that is.
+    pub(super) fn clear(&mut self) -> usize {
+        std::mem::take(self).lookups.iter().map(|lookup| lookup.datagrams.len()).sum()
+    }
 }
 
 #[cfg(test)]
@@ -79,7 +84,10 @@ mod tests {
         let large = vec![0; MAX_BYTES - (MAX_LOOKUPS - 1)];
         assert_eq!(queue.push(b"b", &large), Ok(true));
         assert_eq!(queue.push(b"b", b"1"), Err(Dropped::QueueFull));
-        assert_eq!(queue.take(b"b"), [large]);
+        assert_eq!(queue.take(b"b"), std::slice::from_ref(&large));
         assert_eq!(queue.push(b"b", b"1"), Ok(true));
+        assert_eq!(queue.push(b"b", b"2"), Ok(false));
+        assert_eq!((queue.clear(), queue.clear()), (MAX_LOOKUPS + 1, 0));
+        assert_eq!(queue.push(b"b", &large), Ok(true), "all of the room is there again");
     }
 }

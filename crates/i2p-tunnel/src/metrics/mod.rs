@@ -72,6 +72,12 @@ pub(crate) struct OfDirection {
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+pub(crate) struct OfDropped {
+    pub(crate) tunnel: String,
+    pub(crate) reason: &'static str,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct OfSession {
     state: &'static str,
 }
@@ -92,6 +98,10 @@ pub(crate) struct Families {
     pub(crate) dial: Family<OfTunnel, Durations>,
     pub(crate) streams_active: Family<OfTunnel, Gauge>,
     pub(crate) relayed: Family<OfDirection, Counter>,
+    pub(crate) udp_associations_active: Family<OfTunnel, Gauge>,
+    pub(crate) datagrams: Family<OfDirection, Counter>,
+    pub(crate) datagram_bytes: Family<OfDirection, Counter>,
+    pub(crate) datagrams_dropped: Family<OfDropped, Counter>,
     sessions: Family<OfSession, Gauge>,
     session_leases: Gauge,
     sessions_max: Gauge,
@@ -148,6 +158,23 @@ impl Families {
             "Payload that arrived, by direction",
             Unit::Bytes,
             self.relayed.clone(),
+        );
+        registry.register(
+            "udp_associations_active",
+            "Clients that have UDP open now",
+            self.udp_associations_active.clone(),
+        );
+        registry.register("datagrams", "Datagrams that were passed on, by direction", self.datagrams.clone());
+        registry.register_with_unit(
+            "datagram",
+            "Payload of datagrams that were passed on, by direction",
+            Unit::Bytes,
+            self.datagram_bytes.clone(),
+        );
+        registry.register(
+            "datagrams_dropped",
+            "Datagrams that were dropped, by reason",
+            self.datagrams_dropped.clone(),
         );
         registry.register("sessions", "I2P sessions by state", self.sessions.clone());
         registry.register(

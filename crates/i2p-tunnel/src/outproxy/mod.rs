@@ -5,6 +5,7 @@ mod fault;
 mod health;
 mod http_connect;
 mod line;
+mod relay;
 mod set;
 mod socks5;
 mod tokens;
@@ -20,6 +21,7 @@ use tokio::{
 };
 
 pub(crate) use self::fault::Fault;
+pub(crate) use self::relay::{OutproxyRelay, datagram, sender};
 pub(crate) use self::set::Asking;
 pub use self::{
     definition::{OutproxyAt, OutproxyCredentials, OutproxyDefinition, OutproxyProtocol},
@@ -39,6 +41,7 @@ pub(crate) struct Outproxy {
     definition: OutproxyDefinition,
     health: Health,
     tokens: Tokens,
+    said_no_relay: relay::Said,
 }
 
 /// What an outproxy is asked for, and by whom.
@@ -57,7 +60,7 @@ pub(crate) struct Request<'a> {
 impl Outproxy {
     fn new(definition: OutproxyDefinition) -> Self {
         let health = Health::new(Arc::clone(&definition.name));
-        Self { definition, health, tokens: Tokens::new() }
+        Self { definition, health, tokens: Tokens::new(), said_no_relay: relay::Said::default() }
     }
 
     pub(crate) fn name(&self) -> &Arc<str> {
@@ -99,12 +102,8 @@ impl Outproxy {
                 .await
                 .map_err(Fault::Router)?;
         }
-        let token = self.token(request).await?;
-        let credentials = match (&self.definition.credentials, &token) {
-            (Some(ours), _) => Some((ours.username.as_str(), ours.password.as_str())),
-            (None, Some(token)) => Some((tokens::USERNAME, &**token)),
-            (None, None) => None,
-        };
+        let token = self.token(request.key).await?;
+        let credentials = self.credentials(token.as_deref());
         let deadline = Instant::now() + limit;
         let silent = Fault::Outproxy(OutproxyTrouble::TimedOut);
         let mut opened = timeout_at(deadline, self.open(request)).await.unwrap_or(Err(silent))?;
@@ -128,12 +127,21 @@ impl Outproxy {
         Ok(opened)
     }
 
-    /// What keeps the request apart where sessions do not.
-    async fn token(&self, request: &Request<'_>) -> Result<Option<Arc<str>>, Fault> {
+    /// What it is told of who we are: username and password.
+    fn credentials<'a>(&'a self, token: Option<&'a str>) -> Option<(&'a str, &'a str)> {
+        match (&self.definition.credentials, token) {
+            (Some(ours), _) => Some((ours.username.as_str(), ours.password.as_str())),
+            (None, Some(token)) => Some((tokens::USERNAME, token)),
+            (None, None) => None,
+        }
+    }
+
+    /// What keeps requests of this key apart from others where sessions do not.
+    async fn token(&self, key: &IsolationKey) -> Result<Option<Arc<str>>, Fault> {
         let OutproxyDefinition { protocol, credentials, pass_isolation, .. } = &self.definition;
         let passes = *pass_isolation && *protocol == OutproxyProtocol::Socks5 && credentials.is_none();
         match passes && !self.is_in_i2p() {
-            true => self.tokens.of(request.key).await.map(Some).map_err(Fault::Router),
+            true => self.tokens.of(key).await.map(Some).map_err(Fault::Router),
             false => Ok(None),
         }
     }

@@ -76,18 +76,36 @@ impl Outproxies {
     /// Those of a rule, in the order in which they are to be asked for this target: the one that has served it last, then the
     /// rule's order. Those that are left alone are not asked, unless all are: then that for the shortest time goes first.
     pub(crate) async fn in_order(&self, asking: &Asking) -> Vec<Arc<Outproxy>> {
+        match self.that_are_well(&asking.names, |_| true) {
+            Ok(mut well) => {
+                let chosen = self.chosen.get(asking).await;
+                well.sort_by_key(|outproxy| Some(outproxy.name()) != chosen.as_ref());
+                well
+            }
+            Err(out) => out,
+        }
+    }
+
+    /// Those of a rule that datagrams may go by, in the rule's order, and without those that are left alone, unless all are.
+    pub(crate) fn with_datagrams(&self, names: &[Arc<str>]) -> Vec<Arc<Outproxy>> {
+        self.that_are_well(names, Outproxy::carries_datagrams).unwrap_or_else(|out| out)
+    }
+
+    /// Those of a rule that are not left alone; an error holds all, where all are, that for the shortest time first.
+    fn that_are_well(
+        &self,
+        names: &[Arc<str>],
+        fits: impl Fn(&Outproxy) -> bool,
+    ) -> Result<Vec<Arc<Outproxy>>, Vec<Arc<Outproxy>>> {
         let named = |name| self.all.iter().find(|outproxy| outproxy.name() == name);
-        let all = asking.names.iter().filter_map(named);
+        let all = names.iter().filter_map(named).filter(|outproxy| fits(outproxy));
         let all = all.map(|outproxy| (outproxy.health.ejected_until(), Arc::clone(outproxy)));
         let (mut out, well): (Vec<_>, Vec<_>) = all.partition(|(until, _)| until.is_some());
         if well.is_empty() {
             out.sort_by_key(|(until, _)| *until);
-            return out.into_iter().map(|(_, outproxy)| outproxy).collect();
+            return Err(out.into_iter().map(|(_, outproxy)| outproxy).collect());
         }
-        let mut well: Vec<_> = well.into_iter().map(|(_, outproxy)| outproxy).collect();
-        let chosen = self.chosen.get(asking).await;
-        well.sort_by_key(|outproxy| Some(outproxy.name()) != chosen.as_ref());
-        well
+        Ok(well.into_iter().map(|(_, outproxy)| outproxy).collect())
     }
 
     /// Remembers who serves a target.

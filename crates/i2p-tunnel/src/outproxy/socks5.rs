@@ -1,14 +1,20 @@
 //! An outproxy that speaks SOCKS5.
 
-use std::time::Duration;
+use std::{
+    net::{IpAddr, Ipv4Addr, Ipv6Addr},
+    time::Duration,
+};
 
 use socks_wire::{
     Address, ClientError, ClientRequest, Command, Protocol,
     auth::Credentials,
-    stream::{ConnectError, connect},
+    stream::{ConnectError, Connected, connect},
     v5::ReplyCode,
 };
-use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::{
+    io::{AsyncRead, AsyncWrite},
+    net::TcpStream,
+};
 
 use super::{Fault, OutproxyTrouble};
 use crate::{Failure, Outside};
@@ -19,17 +25,8 @@ pub(super) async fn ask(
     (host, port): (Outside<'_>, u16),
     credentials: Option<(&str, &str)>,
 ) -> Result<Vec<u8>, Fault> {
-    let address = match (host.name(), host.address()) {
-        (Some(name), _) => Address::Domain(name.as_bytes()),
-        (None, Some(address)) => Address::Ip(address),
-        (None, None) => return Err(Fault::Declined),
-    };
-    let credentials = credentials.map(|(username, password)| Credentials {
-        username: username.as_bytes(),
-        password: password.as_bytes(),
-    });
-    let request =
-        ClientRequest { protocol: Protocol::Socks5, command: Command::CONNECT, address, port, credentials };
+    let address = address(host).ok_or(Fault::Declined)?;
+    let request = request(Command::CONNECT, address, port, credentials);
     // The caller's limit is for all of it.
     match connect(line, request, Duration::MAX).await {
         Ok(connected) => Ok(connected.early_data),
@@ -37,7 +34,38 @@ pub(super) async fn ask(
     }
 }
 
-fn fault(error: &ConnectError) -> Fault {
+/// Asks for a relay for datagrams. That nothing is said of where they will come from is what most servers know best, and
+/// right behind an address translator too.
+pub(super) async fn ask_for_relay(
+    outproxy: TcpStream,
+    by_ipv4: bool,
+    credentials: Option<(&str, &str)>,
+) -> Result<Connected<TcpStream>, ConnectError> {
+    let anywhere: IpAddr = if by_ipv4 { Ipv4Addr::UNSPECIFIED.into() } else { Ipv6Addr::UNSPECIFIED.into() };
+    let request = request(Command::UDP_ASSOCIATE, Address::Ip(anywhere), 0, credentials);
+    // The caller's limit is for all of it.
+    connect(outproxy, request, Duration::MAX).await
+}
+
+/// A host as SOCKS5 has it.
+pub(super) fn address(host: Outside<'_>) -> Option<Address<'_>> {
+    host.name().map(|name| Address::Domain(name.as_bytes())).or(host.address().map(Address::Ip))
+}
+
+fn request<'a>(
+    command: Command,
+    address: Address<'a>,
+    port: u16,
+    credentials: Option<(&'a str, &'a str)>,
+) -> ClientRequest<'a> {
+    let credentials = credentials.map(|(username, password)| Credentials {
+        username: username.as_bytes(),
+        password: password.as_bytes(),
+    });
+    ClientRequest { protocol: Protocol::Socks5, command, address, port, credentials }
+}
+
+pub(super) fn fault(error: &ConnectError) -> Fault {
     use OutproxyTrouble as Trouble;
     match error {
         ConnectError::Handshake(ClientError::Refused(code)) => refused(*code),

@@ -6,7 +6,8 @@ mod tests;
 
 use std::{
     fmt, io,
-    sync::atomic::{AtomicU64, Ordering::Relaxed},
+    pin::{Pin, pin},
+    sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed},
     time::Duration,
 };
 
@@ -17,11 +18,15 @@ pub(crate) use self::pump::discard;
 use self::pump::{Broken, discard_and_count, pump};
 use crate::{Account, ClientEnd, Limit, Limits, Opened, Socket, Stop};
 
-/// Bytes that went each way.
+/// What went each way.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(crate) struct Relayed {
+    /// Bytes.
     pub(crate) to_peer: u64,
+    /// Bytes.
     pub(crate) to_client: u64,
+    /// Whether the client has heard all that the peer had to say, and its end.
+    pub(crate) client_heard_all: bool,
 }
 
 /// How a relay ended.
@@ -51,20 +56,29 @@ impl fmt::Display for End {
 ///
 /// The peer's end is passed on to the client at once; the client's end as [`Opened::client_end`] says. A peer that takes
 /// no more may have more to say all the same, so what the client goes on sending is then thrown away.
+///
+/// A side that has not heard the other's end gets a reset when its socket is dropped, whatever the reason: what it has is not
+/// all, and must not look so.
 pub(crate) async fn relay(
     client: &Socket,
     peer: &mut Opened,
     early_data: Vec<u8>,
-    limits: Limits,
+    limits: &Limits,
     account: &Account,
     stop: &Stop,
 ) -> (Relayed, End) {
     let (upstream, downstream) = (Direction::new(account.to_peer()), Direction::new(account.to_client()));
     let first_data = std::mem::take(&mut peer.first_data);
     let Opened { socket: peer, client_end, .. } = &*peer;
-    let up = async {
-        match pump(client, peer, early_data, &upstream).await {
+    client.reset_on_close(true);
+    peer.reset_on_close(true);
+    // Pinned here and passed on by reference: a future that is moved into another one is in its size twice.
+    let (pump_up, pump_down) =
+        (pin!(pump(client, peer, early_data, &upstream)), pin!(pump(peer, client, first_data, &downstream)));
+    let up = pin!(async {
+        match pump_up.await {
             Ok(()) => {
+                peer.reset_on_close(false);
                 if *client_end == ClientEnd::PassedOn {
                     // Gone already, perhaps; then the other direction says so.
                     let _ = peer.finish_writing();
@@ -72,52 +86,68 @@ pub(crate) async fn relay(
                 Ok(())
             }
             Err(Broken::Source(error)) => Err(error),
-            Err(Broken::Sink(_)) => discard_and_count(client, &upstream.discarded).await,
+            Err(Broken::Sink(error)) => {
+                // A reset is told once: whoever reads on finds no more than an end. One that has closed has said its own end.
+                let reset = error.kind() != io::ErrorKind::BrokenPipe;
+                upstream.reset.store(reset, Relaxed);
+                discard_and_count(client, &upstream.discarded).await
+            }
         }
-    };
-    let down = async {
-        let result = pump(peer, client, first_data, &downstream).await;
-        result.map_err(|(Broken::Source(error) | Broken::Sink(error))| error)?;
+    });
+    let down = pin!(async {
+        pump_down.await.map_err(|(Broken::Source(error) | Broken::Sink(error))| error)?;
+        if upstream.reset.load(Relaxed) {
+            return Err(io::ErrorKind::ConnectionReset.into());
+        }
+        client.reset_on_close(false);
+        downstream.heard_all.store(true, Relaxed);
         // Gone already, perhaps; then the other direction says so.
         let _ = client.finish_writing();
         Ok(())
-    };
+    });
     let moved = || upstream.moved() + downstream.moved();
-    let work = both(up, &upstream, down, &downstream, limits.half_close);
-    // In one place: it is most of what a stream holds while nothing happens.
-    tokio::pin!(work);
+    let mut work = pin!(both(up, &upstream, down, &downstream, limits.half_close));
     let limited = async {
         match limits.idle {
-            None => (&mut work).await,
-            Some(idle) => while_moving(&mut work, moved, idle).await.unwrap_or(Err(End::Limit(Limit::Idle))),
+            None => work.as_mut().await,
+            // A timer that few streams have.
+            Some(idle) => {
+                Box::pin(while_moving(work, moved, idle)).await.unwrap_or(Err(End::Limit(Limit::Idle)))
+            }
         }
     };
     let end = tokio::select! {
         end = limited => end,
         told = stop.quiet(moved) => Err(End::Broken(told)),
     };
-    let relayed = Relayed { to_peer: upstream.bytes(), to_client: downstream.bytes() };
+    let relayed = Relayed {
+        to_peer: upstream.bytes(),
+        to_client: downstream.bytes(),
+        client_heard_all: downstream.heard_all.load(Relaxed),
+    };
     (relayed, end.map_or_else(|end| end, |()| End::Finished))
 }
 
 /// Runs both directions; after the first has finished, the second may go on as long as it moves something every
 /// `half_close`.
-async fn both(
-    up: impl Future<Output = io::Result<()>>,
+#[expect(clippy::manual_async_fn, reason = "the arguments of an async fn are in its future twice")]
+fn both(
+    mut up: Pin<&mut impl Future<Output = io::Result<()>>>,
     upstream: &Direction<'_>,
-    down: impl Future<Output = io::Result<()>>,
+    mut down: Pin<&mut impl Future<Output = io::Result<()>>>,
     downstream: &Direction<'_>,
     half_close: Duration,
-) -> Result<(), End> {
-    tokio::pin!(up, down);
-    tokio::select! {
-        result = &mut up => {
-            result.map_err(End::Broken)?;
-            rest(while_moving(down, || downstream.moved(), half_close).await)
-        }
-        result = &mut down => {
-            result.map_err(End::Broken)?;
-            rest(while_moving(up, || upstream.moved(), half_close).await)
+) -> impl Future<Output = Result<(), End>> {
+    async move {
+        tokio::select! {
+            result = up.as_mut() => {
+                result.map_err(End::Broken)?;
+                rest(Box::pin(while_moving(down, || downstream.moved(), half_close)).await)
+            }
+            result = down.as_mut() => {
+                result.map_err(End::Broken)?;
+                rest(Box::pin(while_moving(up, || upstream.moved(), half_close)).await)
+            }
         }
     }
 }
@@ -129,15 +159,14 @@ fn rest(result: Option<io::Result<()>>) -> Result<(), End> {
 
 /// Goes on as long as something moves every so often; nothing, when it has not.
 async fn while_moving<T>(
-    work: impl Future<Output = T>,
+    mut work: Pin<&mut impl Future<Output = T>>,
     moved: impl Fn() -> u64,
     limit: Duration,
 ) -> Option<T> {
-    tokio::pin!(work);
     loop {
         let before = moved();
         tokio::select! {
-            result = &mut work => return Some(result),
+            result = work.as_mut() => return Some(result),
             () = sleep_until(Instant::now() + limit) => {
                 if moved() == before {
                     return None;
@@ -151,13 +180,23 @@ async fn while_moving<T>(
 struct Direction<'a> {
     bytes: AtomicU64,
     discarded: AtomicU64,
+    /// Whether all has arrived, and its end.
+    heard_all: AtomicBool,
+    /// Whether the receiving side has broken the connection.
+    reset: AtomicBool,
     /// Of the whole tunnel.
     total: &'a Counter,
 }
 
 impl<'a> Direction<'a> {
     fn new(total: &'a Counter) -> Self {
-        Self { bytes: AtomicU64::new(0), discarded: AtomicU64::new(0), total }
+        Self {
+            bytes: AtomicU64::new(0),
+            discarded: AtomicU64::new(0),
+            heard_all: AtomicBool::new(false),
+            reset: AtomicBool::new(false),
+            total,
+        }
     }
 
     /// Bytes that arrived.

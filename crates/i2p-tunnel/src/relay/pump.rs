@@ -2,6 +2,7 @@
 
 use std::{
     io,
+    pin::Pin,
     sync::atomic::{AtomicU64, Ordering::Relaxed},
 };
 
@@ -23,6 +24,9 @@ pub(super) enum Broken {
     Sink(io::Error),
 }
 
+/// Bytes that wait for their receiver.
+type Draining<'a> = Pin<Box<dyn Future<Output = Result<(), Broken>> + Send + 'a>>;
+
 /// What moving a chunk came to.
 struct Moved {
     /// Bytes read.
@@ -32,42 +36,50 @@ struct Moved {
 }
 
 /// Moves bytes one way until the sender has finished, `first` first.
-pub(super) async fn pump(
-    from: &Socket,
-    to: &Socket,
+///
+/// No `async fn`, whose arguments are in its future twice.
+pub(super) fn pump<'a>(
+    from: &'a Socket,
+    to: &'a Socket,
     first: Vec<u8>,
-    direction: &Direction<'_>,
-) -> Result<(), Broken> {
-    drain(to, first, direction).await.map_err(Broken::Sink)?;
+    direction: &'a Direction<'_>,
+) -> impl Future<Output = Result<(), Broken>> + use<'a> {
+    // What has to wait for the receiver is in a place of its own, which a stream that does nothing has not.
+    let mut waiting = (!first.is_empty()).then(|| drain(to, first, direction));
     #[cfg(target_os = "linux")]
     let mut full = 0;
-    loop {
-        from.readable().await.map_err(Broken::Source)?;
-        #[cfg(target_os = "linux")]
-        if full >= BULK
-            && let Some(mut pipe) = Pipe::take()
-        {
-            match pipe.move_all(from, to, direction).await? {
-                Spliced::Finished => return Ok(()),
-                // Still bulk, unless little came this time.
-                Spliced::Quiet { moved } if moved >= CHUNK as u64 => {}
-                Spliced::Quiet { .. } => full = 0,
+    async move {
+        loop {
+            if let Some(waiting) = waiting.take() {
+                waiting.await?;
             }
-            continue;
-        }
-        match move_chunk(from, to, direction) {
-            Ok(Moved { read: 0, .. }) => return Ok(()),
-            Ok(Moved { read, backlog }) => {
-                drain(to, backlog, direction).await.map_err(Broken::Sink)?;
-                #[cfg(target_os = "linux")]
-                {
-                    full = if read == CHUNK { full + 1 } else { 0 };
+            from.readable().await.map_err(Broken::Source)?;
+            #[cfg(target_os = "linux")]
+            if full >= BULK
+                && let Some(pipe) = Pipe::take()
+            {
+                match Box::pin(pipe.move_all(from, to, direction)).await? {
+                    Spliced::Finished => return Ok(()),
+                    // Still bulk, unless little came this time.
+                    Spliced::Quiet { moved } if moved >= CHUNK as u64 => {}
+                    Spliced::Quiet { .. } => full = 0,
                 }
-                #[cfg(not(target_os = "linux"))]
-                let _ = read;
+                continue;
             }
-            Err(Broken::Source(error)) if error.kind() == io::ErrorKind::WouldBlock => {}
-            Err(broken) => return Err(broken),
+            match move_chunk(from, to, direction) {
+                Ok(Moved { read: 0, .. }) => return Ok(()),
+                Ok(Moved { read, backlog }) => {
+                    waiting = (!backlog.is_empty()).then(|| drain(to, backlog, direction));
+                    #[cfg(target_os = "linux")]
+                    {
+                        full = if read == CHUNK { full + 1 } else { 0 };
+                    }
+                    #[cfg(not(target_os = "linux"))]
+                    let _ = read;
+                }
+                Err(Broken::Source(error)) if error.kind() == io::ErrorKind::WouldBlock => {}
+                Err(broken) => return Err(broken),
+            }
         }
     }
 }
@@ -87,20 +99,23 @@ fn move_chunk(from: &Socket, to: &Socket, direction: &Direction<'_>) -> Result<M
 }
 
 /// Waits until all of this is written.
-async fn drain(to: &Socket, bytes: Vec<u8>, direction: &Direction<'_>) -> io::Result<()> {
-    let mut rest = bytes.as_slice();
-    while !rest.is_empty() {
-        to.writable().await?;
-        match to.try_write(rest) {
-            Ok(written) => {
-                direction.add(written);
-                rest = rest.get(written..).unwrap_or_default();
+fn drain<'a>(to: &'a Socket, bytes: Vec<u8>, direction: &'a Direction<'_>) -> Draining<'a> {
+    let all = async move {
+        let mut rest = bytes.as_slice();
+        while !rest.is_empty() {
+            to.writable().await?;
+            match to.try_write(rest) {
+                Ok(written) => {
+                    direction.add(written);
+                    rest = rest.get(written..).unwrap_or_default();
+                }
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+                Err(error) => return Err(error),
             }
-            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
-            Err(error) => return Err(error),
         }
-    }
-    Ok(())
+        Ok(())
+    };
+    Box::pin(async { all.await.map_err(Broken::Sink) })
 }
 
 /// Reads once and throws it away, without waiting.

@@ -95,12 +95,12 @@ impl Pipe {
 
     /// Moves what the sender has to say, until it has nothing for now.
     pub(super) async fn move_all(
-        &mut self,
+        mut self,
         from: &Socket,
         to: &Socket,
         direction: &Direction<'_>,
     ) -> Result<Spliced, Broken> {
-        let Self { ends: Some(ends), filled } = self else { return Ok(Spliced::Quiet { moved: 0 }) };
+        let Self { ends: Some(ends), filled } = &mut self else { return Ok(Spliced::Quiet { moved: 0 }) };
         let mut moved = 0;
         loop {
             match from.try_splice_into(&ends.write, ends.capacity) {

@@ -58,11 +58,39 @@ pub enum HostPatternError {
     HiddenIpv4,
 }
 
+/// What a [`HostPattern`] compares hosts with, for whoever has to say it in another language.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Hosts<'a> {
+    /// Nothing: it covers every host.
+    All,
+    /// This text, in which a star stands for any text, against names.
+    Glob(&'a str),
+    /// This name, and all that end in a dot and it.
+    Below(&'a str),
+    /// This name.
+    Name(&'a str),
+    /// Addresses of this range; one address is a range of its own.
+    Range(IpNet),
+}
+
 impl HostPattern {
     /// All hosts that are not local.
     #[must_use]
     pub fn all() -> Self {
         Self(Pattern::All)
+    }
+
+    /// What hosts are compared with, in canonical form. Whether local ones are left out is a matter of the rule:
+    /// [`Rule::spares_local`](super::Rule::spares_local).
+    #[must_use]
+    pub fn hosts(&self) -> Hosts<'_> {
+        match &self.0 {
+            Pattern::All => Hosts::All,
+            Pattern::Glob(text) => Hosts::Glob(text),
+            Pattern::Below(parent) => Hosts::Below(parent),
+            Pattern::Name(name) => Hosts::Name(name),
+            Pattern::Range(range) => Hosts::Range(*range),
+        }
     }
 
     /// Whether this host is of the pattern, be it local or not.

@@ -14,9 +14,9 @@ const fn v6(first: u16, second: u16, third: u16, last: u16, length: u8) -> IpNet
     IpNet::V6(Ipv6Net::new_assert(Ipv6Addr::new(first, second, third, 0, 0, 0, 0, last), length))
 }
 
-/// What the IANA special-purpose registries (RFC 6890) say is not global. The ranges for documentation are left out: they lead
-/// nowhere.
-const RANGES: [IpNet; 20] = [
+/// Addresses that are local, which rules leave out unless they name them: what the IANA special-purpose registries (RFC 6890)
+/// say is not global. The ranges for documentation are left out: they lead nowhere.
+pub const LOCAL_NETWORKS: &[IpNet] = &[
     v4(0, 0, 0, 0, 8),          // this host on this network
     v4(10, 0, 0, 0, 8),         // private
     v4(100, 64, 0, 0, 10),      // shared by a provider's customers
@@ -61,12 +61,12 @@ pub(super) fn is_within(range: IpNet) -> bool {
         (IpNet::V6(local), IpNet::V6(range)) => local.contains(range),
         _ => false,
     };
-    RANGES.iter().any(holds)
+    LOCAL_NETWORKS.iter().any(holds)
 }
 
 /// Whether some of this range is local: of two ranges that meet, one holds the other.
 pub(super) fn touches(range: IpNet) -> bool {
-    is_within(range) || RANGES.iter().any(|local| range.contains(local))
+    is_within(range) || LOCAL_NETWORKS.iter().any(|local| range.contains(local))
 }
 
 #[cfg(test)]

@@ -10,7 +10,8 @@ use std::{fmt, sync::Arc};
 use i2p_name::Target;
 
 pub use self::{
-    host::{HostPattern, HostPatternError},
+    host::{HostPattern, HostPatternError, Hosts},
+    local::LOCAL_NETWORKS,
     outside::Outside,
     port::{Ports, PortsError},
 };
@@ -83,11 +84,17 @@ impl Rule {
             Comparison::OtherHost
         } else if !self.ports.contains(port) {
             Comparison::OtherPort
-        } else if self.leads_out() && local::is_local(host) && !self.host.names_local() {
+        } else if self.spares_local() && local::is_local(host) {
             Comparison::LocalHost
         } else {
             Comparison::Matches
         }
+    }
+
+    /// Whether local hosts are not meant: addresses of [`LOCAL_NETWORKS`], `localhost` and what is below it.
+    #[must_use]
+    pub fn spares_local(&self) -> bool {
+        self.leads_out() && !self.host.names_local()
     }
 
     /// Whether this rule matches all that another one could match after it.

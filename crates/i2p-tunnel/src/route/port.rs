@@ -19,6 +19,12 @@ impl Ports {
         self.0.iter().any(|range| range.contains(&port))
     }
 
+    /// The ports, as ranges that may overlap.
+    #[must_use]
+    pub fn ranges(&self) -> &[RangeInclusive<u16>] {
+        &self.0
+    }
+
     /// Whether a range of these holds each range of the others.
     pub(super) fn hold(&self, others: &Self) -> bool {
         let within = |range: &RangeInclusive<u16>| {

@@ -274,6 +274,16 @@ pub(crate) async fn routed(
     rules: Vec<Rule>,
     definitions: Vec<OutproxyDefinition>,
 ) -> Routed {
+    routed_within(bridge, rules, definitions, Limits::default().dial).await
+}
+
+/// The same, where clients are told after this time that it takes too long.
+pub(crate) async fn routed_within(
+    bridge: &TestBridge,
+    rules: Vec<Rule>,
+    definitions: Vec<OutproxyDefinition>,
+    dial: Duration,
+) -> Routed {
     for definition in &definitions {
         if let OutproxyAt::I2p(name, _) = &definition.at {
             bridge.on("STREAM CONNECT", [Act::Dial]);
@@ -290,10 +300,11 @@ pub(crate) async fn routed(
     pool.first_ready().await.unwrap();
     let sam = SamDialler::new(pool.clone(), Tunnel::default()).with_limits(waits);
     let outproxies = Outproxies::new(definitions).unwrap();
-    let dialler = RoutedDialler::new(sam, Arc::new(Routes::new(rules)), outproxies.clone()).unwrap();
+    let dialler =
+        RoutedDialler::new(sam, Arc::new(Routes::new(rules)), outproxies.clone()).unwrap().with_limit(dial);
     let addresses = AddressPool::new(VirtualOptions::default()).unwrap();
     let limit = Duration::from_millis(300);
-    let limits = Limits { half_close: limit, linger: limit, ..Limits::default() };
+    let limits = Limits { dial, half_close: limit, linger: limit, ..Limits::default() };
     let proxy = start_service(Service::new("test", dialler, addresses).with_limits(limits), pool).await;
     Routed { proxy, outproxies }
 }

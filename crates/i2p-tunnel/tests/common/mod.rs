@@ -5,8 +5,10 @@
 pub(crate) mod exit;
 pub(crate) mod log;
 pub(crate) mod udp;
+pub(crate) mod upstream;
 
 use std::{
+    io,
     net::{IpAddr, SocketAddr},
     sync::Arc,
     time::Duration,
@@ -32,7 +34,7 @@ pub(crate) struct Proxy {
     pub(crate) pool: SessionPool,
     pub(crate) stop: CancellationToken,
     pub(crate) serving: JoinHandle<()>,
-    pub(crate) datagram_counts: Arc<DatagramCounts>,
+    pub(crate) datagram_counts: DatagramCounts,
 }
 
 /// A proxy on a bridge, with limits short enough for tests to see them.
@@ -54,18 +56,25 @@ pub(crate) async fn proxy_of(
     options: PoolOptions,
     tunnel: Tunnel,
 ) -> Proxy {
-    start(bridge, limits, options, tunnel, VirtualOptions::default()).await
+    start(Bridge::new(bridge.address()), limits, options, tunnel, VirtualOptions::default()).await
+}
+
+/// A proxy on a bridge, with these limits, which keeps connections to it ready. Its first session is there.
+pub(crate) async fn proxy_with_spares(bridge: &TestBridge, limits: Limits, spares: usize) -> Proxy {
+    let bridge = Bridge::new(bridge.address()).with_spares(spares);
+    start(bridge, limits, PoolOptions::default(), Tunnel::default(), VirtualOptions::default()).await
 }
 
 /// A proxy on a bridge, with these virtual addresses.
 pub(crate) async fn proxy_with_addresses(bridge: &TestBridge, addresses: VirtualOptions) -> Proxy {
     let limit = Duration::from_millis(300);
     let limits = Limits { half_close: limit, linger: limit, ..Limits::default() };
+    let bridge = Bridge::new(bridge.address());
     start(bridge, limits, PoolOptions::default(), Tunnel::default(), addresses).await
 }
 
 async fn start(
-    bridge: &TestBridge,
+    bridge: Bridge,
     limits: Limits,
     options: PoolOptions,
     tunnel: Tunnel,
@@ -73,7 +82,7 @@ async fn start(
 ) -> Proxy {
     let back_off = BackOff { first: Duration::from_millis(10), ..BackOff::default() };
     let delay_open = options.delay_open;
-    let pool = SessionPool::new(Bridge::new(bridge.address()), PoolOptions { back_off, ..options });
+    let pool = SessionPool::new(bridge, PoolOptions { back_off, ..options });
     if !delay_open {
         pool.first_ready().await.unwrap();
     }
@@ -104,7 +113,7 @@ pub(crate) async fn start_service<D: Dial>(service: Service<D>, pool: SessionPoo
     let listeners = Listeners::bind(&["127.0.0.1:0".parse().unwrap()]).await.unwrap();
     let address = listeners.addresses().unwrap()[0].tcp().unwrap();
     let stop = CancellationToken::new();
-    let datagram_counts = Arc::clone(&service.datagram_counts);
+    let datagram_counts = service.account.datagrams().clone();
     let (_, service) = watch::channel(Arc::new(service));
     let serving = tokio::spawn(serve(listeners, service, stop.clone()));
     Proxy { address, pool, stop, serving, datagram_counts }
@@ -124,14 +133,12 @@ impl Proxy {
         answer
     }
 
-    /// The same, and says that nothing more comes, so that a stream ends when the far end has answered.
+    /// The same, and says that nothing more comes. A far end in I2P is not told so: if it goes on waiting, the stream is cut.
     pub(crate) async fn exchange_and_finish(&self, bytes: &[u8]) -> Vec<u8> {
         let mut client = self.connect().await;
         client.write_all(bytes).await.unwrap();
         client.shutdown().await.unwrap();
-        let mut answer = Vec::new();
-        client.read_to_end(&mut answer).await.unwrap();
-        answer
+        hear_out(&mut client).await.0
     }
 
     /// SOCKS5 CONNECT by name; gives the stream and the reply's code.
@@ -204,6 +211,16 @@ pub(crate) fn address_in(reply: &[u8]) -> Result<IpAddr, u8> {
         [5, 0, 0, 4, v6 @ .., 0, 0] => Ok(<[u8; 16]>::try_from(v6).unwrap().into()),
         [5, code, 0, 1, 0, 0, 0, 0, 0, 0] if *code != 0 => Err(*code),
         other => panic!("a reply of another form: {other:?}"),
+    }
+}
+
+/// All that comes until the stream ends, and whether it was finished: one that was cut is reset.
+pub(crate) async fn hear_out(client: &mut TcpStream) -> (Vec<u8>, bool) {
+    let mut answer = Vec::new();
+    match client.read_to_end(&mut answer).await {
+        Ok(_) => (answer, true),
+        Err(error) if error.kind() == io::ErrorKind::ConnectionReset => (answer, false),
+        Err(error) => panic!("{error}"),
     }
 }
 
