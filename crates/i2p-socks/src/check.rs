@@ -6,7 +6,7 @@ use crate::{
     config::{Backend, Config, KeyMode},
     exit::{Failure, say},
     keys::Kept,
-    router::bridge,
+    router::{NO_EMBEDDED_ROUTER, bridge},
 };
 
 /// What is wrong with a configuration beyond its text: with files that it names, and values that do not go together. Binds
@@ -17,6 +17,9 @@ use crate::{
 pub(crate) fn files(config: &Config) -> Result<(), Failure> {
     let mut problems = Vec::new();
     let mut note = |result: Result<(), Failure>| problems.extend(result.err());
+    if config.router.backend == Backend::Embedded && !cfg!(feature = "embedded") {
+        note(Err(Failure::usage(NO_EMBEDDED_ROUTER)));
+    }
     note(bridge(config).map(|_| ()));
     note(config.virtual_addresses.options().map(|_| ()));
     config.tunnels().iter().for_each(|tunnel| note(tunnel.terms().map(|_| ())));

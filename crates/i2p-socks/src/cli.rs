@@ -1,9 +1,9 @@
-use std::{path::PathBuf, time::Duration};
+use std::{ffi::OsString, path::PathBuf, time::Duration};
 
 use clap::{Arg, ArgAction, Args, CommandFactory, FromArgMatches, Parser, Subcommand, builder::Resettable};
 
 use crate::{
-    config::{Backend, BridgeAddress, ListenAddress},
+    config::{Backend, BridgeAddress, Given, ListenAddress},
     generate::GenerateCommand,
     keys::KeysCommand,
     names::NamesCommand,
@@ -43,12 +43,46 @@ impl Cli {
         for id in ids {
             command = command.mut_arg(id, |arg| arg.env(Resettable::Reset));
         }
-        Self::from_arg_matches(&command.try_get_matches()?)
+        Self::from_arg_matches(&command.try_get_matches_from(gathered(std::env::args_os()))?)
     }
 
     pub(crate) fn command(&self) -> Command {
         self.command.clone().unwrap_or(Command::Run)
     }
+}
+
+/// A port, by its number: services have no names here.
+pub(crate) fn port(text: &str) -> Result<u16, &'static str> {
+    text.parse().map_err(|_| "expected a number from 0 to 65535, such as 443")
+}
+
+/// Shorter than any destination in base64, which may begin as an option does.
+const LONGEST_OPTION: usize = 500;
+
+/// A command line whose `-o` all stand before the command. Of an option that may stand before it and behind it the parser
+/// forgets what stood before, once there is one behind.
+fn gathered(words: impl IntoIterator<Item = OsString>) -> Vec<OsString> {
+    let mut words = words.into_iter();
+    let mut first: Vec<_> = words.next().into_iter().collect();
+    let mut rest = Vec::new();
+    while let Some(word) = words.next() {
+        let bytes = word.as_encoded_bytes();
+        let with_value = bytes.starts_with(b"-o") && bytes.len() > 2 && bytes.len() < LONGEST_OPTION;
+        match bytes {
+            b"-o" => {
+                first.push(word);
+                first.extend(words.next());
+            }
+            _ if with_value => first.push(word),
+            b"--" => {
+                rest.push(word);
+                rest.extend(words.by_ref());
+            }
+            _ => rest.push(word),
+        }
+    }
+    first.append(&mut rest);
+    first
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Subcommand)]
@@ -81,7 +115,7 @@ pub(crate) enum Command {
         #[arg(value_name = "HOST")]
         host: String,
         /// The port that it would ask for.
-        #[arg(value_name = "PORT")]
+        #[arg(value_name = "PORT", value_parser = port)]
         port: u16,
         /// Print JSON.
         #[arg(long)]
@@ -171,6 +205,11 @@ pub(crate) struct Options {
     #[arg(long, global = true, value_name = "FILE", env = "I2P_SOCKS_CONFIG")]
     pub(crate) config: Option<PathBuf>,
 
+    /// Set a key of the configuration, in the place of all else that says it: -o limits.dial=30s, -o tunnel.NAME.udp=datagram;
+    /// may be given more than once
+    #[arg(short = 'o', global = true, value_name = "KEY=VALUE")]
+    pub(crate) given: Vec<Given>,
+
     /// Where the address book is and a hosts.txt is looked for, and where keys are kept and what the embedded router knows of
     /// the network [default: $STATE_DIRECTORY, else i2p-socks where the platform keeps state: ~/.local/state on Linux]
     #[arg(long, global = true, value_name = "DIR", env = "I2P_SOCKS_STATE_DIR")]
@@ -226,10 +265,28 @@ mod tests {
         }
     }
 
+    #[test]
+    fn keys_are_given_before_the_command_and_behind_it() {
+        let parse = |line: &str| {
+            Cli::try_parse_from(gathered(line.split(' ').map(OsString::from)))
+                .map(|cli| (cli.command(), cli.options.given))
+        };
+        let (command, given) =
+            parse("i2p-socks -o limits.dial=1s names -o limits.bind=2s list -olimits.idle=3s").unwrap();
+        assert!(matches!(command, Command::Names { .. }));
+        let expected =
+            ["limits.dial=1s", "limits.bind=2s", "limits.idle=3s"].map(|text| text.parse().unwrap());
+        assert_eq!(given, expected);
+        for line in ["i2p-socks run -o", "i2p-socks -o limits.dial run", "i2p-socks run -- -o limits.dial=1s"]
+        {
+            assert!(parse(line).is_err(), "{line}");
+        }
+    }
+
     /// I2P's base64 has hyphens, and one destination of 64 begins with one.
     #[test]
     fn a_destination_that_begins_with_a_hyphen_is_no_option() {
-        for second in "8vqhA-~".chars() {
+        for second in "8vqohA-~".chars() {
             let destination = format!("-{second}{}AAAA", "abAB01-~".repeat(64));
             for line in [
                 vec!["resolve", &destination, "--json"],
@@ -237,8 +294,9 @@ mod tests {
                 vec!["connect", &destination, "80"],
                 vec!["connect", "--udp", &destination, "7", "--linger", "1s"],
             ] {
-                let words = ["i2p-socks"].into_iter().chain(line);
-                let cli = Cli::try_parse_from(words).unwrap_or_else(|error| panic!("{second}: {error}"));
+                let words = ["i2p-socks"].into_iter().chain(line).map(OsString::from);
+                let cli =
+                    Cli::try_parse_from(gathered(words)).unwrap_or_else(|error| panic!("{second}: {error}"));
                 assert!(format!("{cli:?}").contains(&format!("\"{destination}\"")), "{second}");
             }
         }
@@ -271,7 +329,9 @@ mod tests {
             .collect();
         assert!(commands.len() >= 6, "{commands:?}");
         for command in commands {
-            let words = ["i2p-socks"].into_iter().chain(command.split_whitespace());
+            // A shell takes the quotes off.
+            let words = command.split_whitespace().map(|word| word.trim_matches('\''));
+            let words = ["i2p-socks"].into_iter().chain(words);
             Cli::try_parse_from(words).unwrap_or_else(|error| panic!("{command}\n{error}"));
         }
     }

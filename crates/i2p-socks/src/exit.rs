@@ -44,6 +44,12 @@ pub(crate) fn parsed_badly(error: &clap::Error) -> ExitCode {
     if error.use_stderr() { ExitCode::from(USAGE) } else { ExitCode::SUCCESS }
 }
 
+/// Says on stderr what a person would not see from nothing at all, beside what programs read on stdout.
+pub(crate) fn remark(text: &str) {
+    // Nobody may be there to read it.
+    let _ = writeln!(std::io::stderr(), "{text}");
+}
+
 /// Says on stdout what a command was asked for.
 ///
 /// # Errors

@@ -5,7 +5,12 @@ use std::{io::Write, path::PathBuf};
 use clap::{CommandFactory, Subcommand};
 use clap_complete::Shell;
 
-use crate::{cli::Cli, config::EXAMPLE, exit::Failure};
+use crate::{
+    cli::{Cli, Options},
+    config::{Config, EXAMPLE},
+    exit::Failure,
+    pac,
+};
 
 /// The service, for systemd.
 const SERVICE: &str = include_str!("../dist/i2p-socks.service");
@@ -28,6 +33,11 @@ pub(crate) enum GenerateCommand {
     },
     /// A configuration file with every key, its default, and what it is for.
     Config,
+    /// A proxy auto-config file for browsers, by the configuration: which hosts they come to the proxy for.
+    ///
+    /// The same as /proxy.pac of the admin endpoint, to be kept as a file: a browser that cannot fetch it goes everywhere by
+    /// itself.
+    Pac,
     /// The unit for systemd.
     Unit {
         /// The socket unit, for the service to be started by its first client.
@@ -42,7 +52,7 @@ fn definition() -> clap::Command {
 }
 
 /// Prints it.
-pub(crate) fn run(command: &GenerateCommand) -> Result<(), Failure> {
+pub(crate) fn run(command: &GenerateCommand, options: &Options) -> Result<(), Failure> {
     let failed = |error| Failure::run_time(format_args!("cannot write it: {error}"));
     let mut text = Vec::new();
     match command {
@@ -56,6 +66,9 @@ pub(crate) fn run(command: &GenerateCommand) -> Result<(), Failure> {
             clap_complete::generate(*shell, &mut definition(), "i2p-socks", &mut text);
         }
         GenerateCommand::Config => text.extend_from_slice(EXAMPLE.as_bytes()),
+        GenerateCommand::Pac => {
+            text.extend_from_slice(pac::configured(&Config::load(options)?)?.as_bytes());
+        }
         GenerateCommand::Unit { socket } => {
             text.extend_from_slice(if *socket { SOCKET } else { SERVICE }.as_bytes());
         }

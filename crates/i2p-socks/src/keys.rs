@@ -12,7 +12,7 @@ use serde::Serialize;
 
 use crate::{
     config::{Config, KeyMode, TunnelName},
-    exit::{Failure, say},
+    exit::{Failure, remark, say},
     router::bridge,
 };
 
@@ -163,6 +163,9 @@ fn list(config: &Config, state_dir: &Path, json: bool) -> Result<String, Failure
     }
     if json {
         return pretty(&identities);
+    }
+    if identities.is_empty() {
+        remark("no identity is kept");
     }
     let lines = identities.iter().map(|Identity { name, b32, used, .. }| {
         let note = if *used { "" } else { " (no tunnel uses it)" };

@@ -1,5 +1,7 @@
 //! Where the tunnels listen, and whom that lets in.
 
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+
 use i2p_tunnel::{BindCause, BindError, Inherited, ListenAt, Listeners};
 
 use crate::{config::TunnelConfig, exit::Failure};
@@ -82,4 +84,14 @@ fn advice(at: &ListenAt, cause: &BindCause) -> &'static str {
         (BindCause::NotListening, _) => "The socket unit has to have ListenStream= and Accept=no.",
         _ => "Choose another place to listen at.",
     }
+}
+
+/// What listens on every address is reached by the one of this machine.
+pub(crate) fn reachable(mut address: SocketAddr) -> SocketAddr {
+    match address.ip() {
+        IpAddr::V4(ip) if ip.is_unspecified() => address.set_ip(Ipv4Addr::LOCALHOST.into()),
+        IpAddr::V6(ip) if ip.is_unspecified() => address.set_ip(Ipv6Addr::LOCALHOST.into()),
+        _ => {}
+    }
+    address
 }

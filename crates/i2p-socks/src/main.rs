@@ -19,6 +19,7 @@ mod listening;
 mod log;
 mod names;
 mod notify;
+mod pac;
 mod passwd;
 mod ports;
 mod progress;
@@ -56,7 +57,7 @@ fn main() -> ExitCode {
 
 fn run(cli: &Cli) -> Result<(), Failure> {
     if let Command::Generate(command) = cli.command() {
-        return generate::run(&command);
+        return generate::run(&command, &cli.options);
     }
     if let Command::Passwd { name } = cli.command() {
         return passwd::run(name.as_deref());
@@ -76,7 +77,7 @@ fn run(cli: &Cli) -> Result<(), Failure> {
             Command::Explain { host, port, json } => explain::run(&config, &host, port, json),
             Command::Check { live } => check::run(&config, live).await,
             Command::Keys(command) => keys::run(&config, &command).await,
-            Command::Generate(command) => generate::run(&command),
+            Command::Generate(command) => generate::run(&command, &cli.options),
             Command::Resolve { name, json } => resolve::run(&config, &name, json).await,
             Command::Passwd { name } => passwd::run(name.as_deref()),
             Command::Status { json, wait, limit, admin } => {

@@ -21,6 +21,7 @@ use crate::{
     log::Log,
     names::Names,
     notify::Manager,
+    pac::ProxyAutoConfig,
     ports::PortsFile,
     progress::Progress,
     reload::Running,
@@ -52,7 +53,7 @@ pub(crate) async fn run(
     let inherited = Arc::new(inherited);
     let bound = Bound::all(&config, &inherited).await?;
     let places: Vec<_> = bound.iter().flat_map(Bound::places).collect();
-    let board = Board::new(places.clone());
+    let board = Board::new(places.clone(), ProxyAutoConfig::of(&config));
     let mut admin = AdminEndpoint::bind(&config.admin.listen).await?;
     // What is said of the proxy is said up to its end, while it drains too.
     let ended = CancellationToken::new();

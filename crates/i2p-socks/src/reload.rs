@@ -5,8 +5,9 @@ use crate::{
     cli::Options,
     config::Config,
     exit::Failure,
+    pac::ProxyAutoConfig,
     sessions::Sessions,
-    status::{Board, Current, OwnedPool},
+    status::{Board, Current},
     tunnels::{Changed, Tunnels},
 };
 
@@ -42,16 +43,13 @@ impl Running {
 
     /// What there is now, for the board.
     pub(crate) fn show_on(&self, board: &Board) {
-        let pools = self
-            .sessions
-            .pools()
-            .map(|(tunnel, pool)| OwnedPool { tunnel: tunnel.map(str::to_owned), pool: pool.clone() });
         board.set_current(Current {
             places: self.tunnels.places(),
-            pools: pools.collect(),
+            pools: self.sessions.pools().collect(),
             max_sessions: self.config.session.max_sessions().get(),
             addresses: Some(self.tunnels.addresses().clone()),
             outproxies: self.sessions.outproxies().clone(),
+            proxy_auto_config: ProxyAutoConfig::of(&self.config),
         });
     }
 }

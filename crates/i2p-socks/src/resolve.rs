@@ -34,6 +34,9 @@ struct Report {
     /// Whether the router is to be asked and did not answer.
     #[serde(skip)]
     router_silent: bool,
+    /// Whether it is no name of I2P.
+    #[serde(skip)]
+    outside: bool,
 }
 
 /// One place that was asked.
@@ -52,9 +55,9 @@ pub(crate) async fn run(config: &Config, name: &str, json: bool) -> Result<(), F
     })?;
     let report = match target {
         Target::I2p(name) => Report::of(config, name).await?,
-        Target::ClearNet(_) => Report::refused(name, "a host outside I2P, which is refused"),
-        Target::Ip(_) => Report::refused(name, "an IP address, which is refused"),
-        _ => Report::refused(name, "something that is refused"),
+        Target::ClearNet(_) => Report::outside(name, "a host outside I2P"),
+        Target::Ip(_) => Report::outside(name, "an IP address"),
+        _ => Report::outside(name, "nothing that is known here"),
     };
     let text = if json {
         serde_json::to_string_pretty(&report).map_err(Failure::run_time)? + "\n"
@@ -64,6 +67,9 @@ pub(crate) async fn run(config: &Config, name: &str, json: bool) -> Result<(), F
     say(&text)?;
     match report.b32 {
         Some(_) => Ok(()),
+        None if report.outside => Err(Failure::run_time(
+            "nothing looks that up here: i2p-socks explain HOST PORT says whether a route leads there",
+        )),
         None if report.router_silent => Err(Failure::run_time(
             "nobody who was asked knows it, and the router could not be asked: see that it runs",
         )),
@@ -99,12 +105,13 @@ impl Report {
             destination: None,
             services: BTreeMap::new(),
             router_silent: false,
+            outside: false,
         }
     }
 
-    fn refused(name: &str, form: &'static str) -> Self {
+    fn outside(name: &str, form: &'static str) -> Self {
         // It was parsed: there is nothing in it that a terminal could take for a command.
-        Self::new(name.to_owned(), form)
+        Self { outside: true, ..Self::new(name.to_owned(), form) }
     }
 
     fn at(self, b32: B32) -> Self {

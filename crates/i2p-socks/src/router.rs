@@ -12,6 +12,13 @@ use crate::{
     progress::Progress,
 };
 
+/// What to do about `backend = "embedded"` where it cannot be.
+pub(crate) const NO_EMBEDDED_ROUTER: &str = "this build has no embedded router: use --router sam with a router that runs already, \
+    or install i2p-socks with its default features";
+
+/// Connections to the router that are kept ready while clients come in a row: a page's worth.
+const SPARES: usize = 8;
+
 /// A router, and where its SAM bridge is.
 pub(crate) struct Router {
     bridge: Bridge,
@@ -62,11 +69,7 @@ impl Router {
 
     #[cfg(not(feature = "embedded"))]
     async fn embed(_: &Config, _: &Progress, _: &Names) -> Result<Self, Failure> {
-        std::future::ready(Err(Failure::usage(
-            "this build has no embedded router: use --router sam with a router that runs already, or install \
-             i2p-socks with its default features",
-        )))
-        .await
+        std::future::ready(Err(Failure::usage(NO_EMBEDDED_ROUTER))).await
     }
 
     #[cfg(not(feature = "embedded"))]
@@ -114,7 +117,10 @@ impl Router {
             builder = builder.reseed_file(file);
         }
         let router = builder.start().await.map_err(Failure::run_time)?;
-        Ok(Self { bridge: Bridge::new(router.sam_address().to_string()), embedded: Some(router) })
+        Ok(Self {
+            bridge: Bridge::new(router.sam_address().to_string()).with_spares(SPARES),
+            embedded: Some(router),
+        })
     }
 
     /// Why the embedded router stopped, once it has stopped by itself.
@@ -149,7 +155,7 @@ fn say(progress: &Progress, event: i2p_embedded::Progress) {
 /// The bridge of the configuration.
 pub(crate) fn bridge(config: &Config) -> Result<Bridge, Failure> {
     let router = &config.router;
-    let mut bridge = Bridge::new(router.sam.as_str());
+    let mut bridge = Bridge::new(router.sam.as_str()).with_spares(SPARES);
     if let Some(address) = router.sam_udp {
         bridge = bridge.with_udp_address(address);
     }

@@ -1,8 +1,8 @@
 //! Which way requests go: what `[[outproxy]]` and `[[route]]` come to.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
-use i2p_tunnel::{Outproxies, RoutedDialler, Routes, SamDialler};
+use i2p_tunnel::{Limits, Outproxies, RoutedDialler, Routes, SamDialler};
 
 use crate::{
     config::{Config, OutproxyConfig},
@@ -10,10 +10,18 @@ use crate::{
 };
 
 /// Rules and outproxies, the same for all tunnels.
-#[derive(Default)]
 pub(crate) struct Routing {
     routes: Arc<Routes>,
     outproxies: Outproxies,
+    /// How long a client waits for a stream.
+    dial: Duration,
+}
+
+/// No rules and no outproxies.
+impl Default for Routing {
+    fn default() -> Self {
+        Self { routes: Arc::default(), outproxies: Outproxies::default(), dial: Limits::default().dial }
+    }
 }
 
 impl Routing {
@@ -24,12 +32,17 @@ impl Routing {
             Some(before) => before.outproxies.replaced_by(definitions),
             None => Outproxies::new(definitions),
         };
-        Ok(Self { routes: Arc::new(config.routes()), outproxies: outproxies.map_err(Failure::usage)? })
+        Ok(Self {
+            routes: Arc::new(config.routes()),
+            outproxies: outproxies.map_err(Failure::usage)?,
+            dial: config.limits.times().dial,
+        })
     }
 
     /// What dials for a tunnel whose way into I2P this is.
     pub(crate) fn dialler(&self, sam: SamDialler) -> Result<RoutedDialler, Failure> {
-        RoutedDialler::new(sam, Arc::clone(&self.routes), self.outproxies.clone()).map_err(Failure::usage)
+        let dialler = RoutedDialler::new(sam, Arc::clone(&self.routes), self.outproxies.clone());
+        Ok(dialler.map_err(Failure::usage)?.with_limit(self.dial))
     }
 
     /// How the outproxies do, and who is served by which.

@@ -16,6 +16,7 @@ use crate::{
     exit::Failure,
     keys::Kept,
     routing::Routing,
+    status::OwnedPool,
 };
 
 /// Pools of sessions: one for all tunnels that want nothing special, and one for each that does.
@@ -51,6 +52,9 @@ impl OwnPool {
         }
         if let Some(quantity) = wants.quantity {
             options.session = options.session.quantity(quantity);
+        }
+        if let Some(early_data) = wants.early_data {
+            options.session = options.session.early_data(early_data);
         }
         options.session = options.session.lend(wants.datagrams.is_some()).publish(wants.incoming);
         let datagrams = wants.datagrams.map(|style| {
@@ -176,10 +180,15 @@ impl Sessions {
     }
 
     /// Every pool that somebody uses, with the tunnel that has it for itself.
-    pub(crate) fn pools(&self) -> impl Iterator<Item = (Option<&str>, &SessionPool)> {
+    pub(crate) fn pools(&self) -> impl Iterator<Item = OwnedPool> {
         let used = self.made_by.shared.is_none_or(|(_, used)| used);
-        let own = self.own.iter().map(|(tunnel, own)| (Some(tunnel.as_str()), &own.sessions));
-        used.then_some((None, &self.shared)).into_iter().chain(own)
+        let shared = used.then(|| OwnedPool { tunnel: None, pool: self.shared.clone(), datagrams: None });
+        let own = self.own.iter().map(|(tunnel, own)| OwnedPool {
+            tunnel: Some(tunnel.clone()),
+            pool: own.sessions.clone(),
+            datagrams: own.datagrams.clone(),
+        });
+        shared.into_iter().chain(own)
     }
 
     /// Comes back when every session that is built at the start is ready.

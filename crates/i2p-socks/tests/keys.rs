@@ -19,7 +19,7 @@ async fn an_identity_is_made_once_and_its_address_is_known() {
         let more = ["--sam", &address, "--state-dir", state.to_str().unwrap()];
         common::output(&[&["keys"], args, &more].concat())
     };
-    assert_eq!(keys(&["list"]), (Some(0), String::new(), String::new()));
+    assert_eq!(keys(&["list"]), (Some(0), String::new(), "no identity is kept\n".into()));
     let (code, made, stderr) = keys(&["new", "mine"]);
     assert_eq!(code, Some(0), "{stderr}");
     let b32 = made.trim();

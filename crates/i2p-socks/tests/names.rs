@@ -67,6 +67,13 @@ impl Place {
         stdout
     }
 
+    /// What a command says on stderr that has nothing to print.
+    fn remarks(&self, words: &[&str]) -> String {
+        let (code, stdout, stderr) = self.command(words);
+        assert_eq!((code, stdout.as_str()), (Some(0), ""), "{words:?}\n{stderr}");
+        stderr
+    }
+
     fn json(&self, words: &[&str]) -> Value {
         serde_json::from_str(&self.says(&[words, &["--json"]].concat())).unwrap()
     }
@@ -100,7 +107,11 @@ fn connect(proxy: SocketAddr, host: &str) -> (u8, TcpStream) {
 /// Everything that changes the book does the same in the file and through a proxy.
 fn use_the_book(place: &Place) {
     let (one, two) = (destination(1), destination(2));
-    assert_eq!(place.says(&["names", "list"]), "");
+    assert_eq!(place.remarks(&["names", "list"]), "the address book is empty\n");
+    assert_eq!(place.remarks(&["names", "list", "x"]), "no name in the address book starts so\n");
+    assert_eq!(place.remarks(&["names", "conflicts"]), "no feed wanted to change a name\n");
+    assert!(place.remarks(&["names", "subscribe"]).starts_with("there are no subscriptions: add one with"));
+    assert_eq!(place.json(&["names", "list"]), serde_json::json!([]));
     place.says(&["names", "add", "One.i2p", &one.to_base64()]);
     place.says(&["names", "add", "one.i2p", &one.to_base64()]);
     let refused = place.fails(&["names", "add", "one.i2p", &two.to_base64()]);
@@ -272,7 +283,7 @@ async fn a_subscription_is_read_and_asked_only_for_what_is_new() {
     let (site, next) = feed(&bridge, &place, "[names]\nupdate-every = '0'\n").await;
     let mut proxy = place.run();
     let address = proxy.ready();
-    assert!(place.says(&["names", "update"]).contains("there are no subscriptions"));
+    assert!(place.remarks(&["names", "update"]).contains("there are no subscriptions"));
     place.says(&["names", "subscribe", FEED]);
     let set = |answer: Vec<u8>| *next.lock().unwrap() = answer;
     let update = || place.json(&["names", "update"])[0].clone();

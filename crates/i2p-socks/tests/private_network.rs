@@ -8,7 +8,8 @@ use std::time::{Duration, Instant};
 
 use common::{
     LIMIT, Running,
-    network::{ask, bridge, is_greeted, socks4a, socks5},
+    network::{ask, bridge, is_greeted, payload, socks4a, socks5},
+    peers,
 };
 use i2p_embedded::{AddressBook, PrivateNetwork};
 use i2p_name::I2pName;
@@ -21,15 +22,6 @@ use tokio::{
 
 /// Sent each way.
 const PAYLOAD: usize = 5_000_000;
-
-/// Bytes that repeat nowhere: a linear congruential generator's.
-fn payload(mut seed: u32) -> Vec<u8> {
-    let next = || {
-        seed = seed.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
-        seed.to_be_bytes()[0]
-    };
-    std::iter::repeat_with(next).take(PAYLOAD).collect()
-}
 
 /// A service that answers `?` with `!`, and then a payload, which it checks, with another.
 async fn trade(session: Session) {
@@ -46,8 +38,8 @@ async fn trade(session: Session) {
             {
                 return;
             }
-            assert!(received == payload(1), "the payload changed on its way to the service");
-            stream.write_all(&payload(2)).await.unwrap();
+            assert!(received == payload(1, PAYLOAD), "the payload changed on its way to the service");
+            stream.write_all(&payload(2, PAYLOAD)).await.unwrap();
             // Closing first would lose what is on its way.
             let _ = stream.read(&mut [0; 1]).await;
         });
@@ -55,18 +47,24 @@ async fn trade(session: Session) {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn streams_to_a_real_destination_and_truthful_failures() {
+async fn streams_datagrams_and_calls_back_on_real_routers_and_truthful_failures() {
     let address_book = AddressBook::new();
     let network = PrivateNetwork::builder().address_book(address_book.clone()).start().await.unwrap();
-    let service =
-        bridge(&network, 0).create_session(&SessionOptions::default().length(1).publish(true)).await.unwrap();
+    let options = SessionOptions::default().length(1).publish(true);
+    let bridge_of_service = bridge(&network, 0);
+    let (service, far) = tokio::join!(bridge_of_service.create_session(&options), peers::Far::open(&network));
+    let service = service.unwrap();
     address_book.insert("service.i2p".parse().unwrap(), service.destination().clone());
     let b32 = service.destination().b32().to_string();
     tokio::spawn(trade(service));
 
     let dir = tempfile::tempdir().unwrap();
     let config = dir.path().join("i2p-socks.toml");
-    std::fs::write(&config, "[session]\nlength = 1\n").unwrap();
+    let udp = network.sam_udp_addresses()[1];
+    let text = format!(
+        "[router]\nsam-udp = '{udp}'\n[session]\nlength = 1\n[[tunnel]]\nudp = 'datagram'\nincoming = true\n"
+    );
+    std::fs::write(&config, text).unwrap();
     let mut proxy = Running::start(&[
         "run",
         "--router",
@@ -97,7 +95,10 @@ async fn streams_to_a_real_destination_and_truthful_failures() {
     let (code, stream) = socks5(address, "service.i2p").await;
     assert_eq!(code, 0);
     let received = timeout(LIMIT, exchange(stream)).await.expect("5 MB each way within the limit");
-    assert!(received == payload(2), "the payload changed on its way to the client");
+    assert!(received == payload(2, PAYLOAD), "the payload changed on its way to the client");
+
+    peers::datagrams(address, &far).await;
+    peers::called_back(address, &far).await;
 
     assert_eq!(socks5(address, "unknown.i2p").await.0, 4);
     assert_eq!(socks4a(address, "unknown.i2p").await.0, 91);
@@ -112,7 +113,7 @@ async fn streams_to_a_real_destination_and_truthful_failures() {
 /// Sends the payload and takes the answer.
 async fn exchange(mut stream: TcpStream) -> Vec<u8> {
     assert_eq!(ask(&mut stream).await, b'!');
-    stream.write_all(&payload(1)).await.unwrap();
+    stream.write_all(&payload(1, PAYLOAD)).await.unwrap();
     let mut received = vec![0; PAYLOAD];
     stream.read_exact(&mut received).await.unwrap();
     received

@@ -6,6 +6,7 @@ mod common;
 
 use std::{
     fs,
+    io::{Read, Write},
     net::{SocketAddr, TcpListener, TcpStream},
     path::PathBuf,
     sync::{
@@ -30,12 +31,17 @@ struct Proxy {
 
 impl Proxy {
     fn start(bridge: &TestBridge, text: &str) -> Self {
+        Self::start_with(bridge, text, &[])
+    }
+
+    /// With more on the command line.
+    fn start_with(bridge: &TestBridge, text: &str, more: &[&str]) -> Self {
         let dir = tempfile::tempdir().unwrap();
         let sam = format!("[router]\nbackend = 'sam'\nsam = '{}'\n", bridge.address());
         fs::write(dir.path().join("config.toml"), format!("{sam}{text}")).unwrap();
         let (config, state) = (dir.path().join("config.toml"), dir.path().join("state"));
         let args = ["--config", config.to_str().unwrap(), "--state-dir", state.to_str().unwrap()];
-        Self { running: Running::start(&args), dir, sam }
+        Self { running: Running::start(&[&args, more].concat()), dir, sam }
     }
 
     fn config(&self) -> PathBuf {
@@ -175,4 +181,49 @@ async fn sessions_stay_unless_their_options_change() {
     let last = commands.iter().rfind(|line| line.starts_with("SESSION CREATE")).unwrap();
     assert!(last.contains("inbound.quantity=3"), "{last}");
     assert_eq!(sessions_created(&bridge), 2);
+}
+
+/// What asks outproxies gives up before the client is told that it takes too long, whatever the limit has become.
+#[tokio::test(flavor = "multi_thread")]
+async fn outproxies_are_asked_within_the_new_limit() {
+    let bridge = TestBridge::start().await;
+    let silent = TcpListener::bind("127.0.0.1:0").unwrap();
+    let routes = format!(
+        "[[outproxy]]\nname = 'silent'\nat = '{}'\nvia = 'tcp'\nprotocol = 'socks5'\n[[route]]\nvia = ['silent']\n",
+        silent.local_addr().unwrap()
+    );
+    let mut proxy = Proxy::start(&bridge, &(tunnel("a", "") + &routes));
+    let address = proxy.running.ready();
+    proxy.reload(&(tunnel("a", "") + &routes + "[limits]\ndial = '2s'\n"));
+    proxy.running.stderr_lines(IN_FORCE, 1);
+    // Not 06, which says that the limit was reached.
+    assert_eq!(connect(address, "example.com").0, 4);
+}
+
+/// What the command line gives goes before the file each time that the file is read.
+#[tokio::test(flavor = "multi_thread")]
+async fn keys_of_the_command_line_stay() {
+    let bridge = TestBridge::start().await;
+    let more = ["-o", "tunnel.a.protocols=['socks5']", "-o", "admin.listen=127.0.0.1:0"];
+    let mut proxy = Proxy::start_with(&bridge, &tunnel("a", "protocols = ['socks4']"), &more);
+    let address = proxy.running.ready();
+    let line = proxy.running.stderr_line("status page and metrics: http://");
+    let admin: SocketAddr = line.split(['/', ' ']).find_map(|word| word.parse().ok()).unwrap();
+    let pac = || {
+        let mut stream = TcpStream::connect(admin).unwrap();
+        stream.write_all(b"GET /proxy.pac HTTP/1.0\r\nHost: localhost\r\n\r\n").unwrap();
+        let mut text = String::new();
+        stream.read_to_string(&mut text).unwrap();
+        text
+    };
+    assert!(pac().contains(&format!("SOCKS5 {address}")) && !pac().contains("DIRECT"), "{}", pac());
+    proxy.reload(&(tunnel("a", "protocols = ['socks4a']") + "[admin]\npac-rest = 'direct'\n"));
+    proxy.running.stderr_lines(IN_FORCE, 1);
+    assert_eq!(connect(address, "known.i2p").0, 0, "by SOCKS5 still");
+    assert!(pac().contains(&format!("SOCKS5 {address}")) && pac().contains("DIRECT"), "{}", pac());
+    // And where it does not fit any more, nothing comes into force.
+    proxy.reload(&tunnel("b", ""));
+    proxy.running.stderr_lines(REFUSED, 1);
+    proxy.running.stderr_line("-o tunnel.a.protocols: there is no [[tunnel]] a; there is b");
+    assert_eq!(connect(address, "known.i2p").0, 0);
 }

@@ -7,7 +7,7 @@ mod common;
 use std::{
     fs,
     io::{Read, Write},
-    net::{SocketAddr, TcpStream},
+    net::{SocketAddr, TcpStream, UdpSocket},
     os::unix::net::UnixStream,
     path::Path,
     process::Child,
@@ -16,7 +16,7 @@ use std::{
 };
 
 use common::{Running, connect, echo};
-use sam_testkit::{Act, TestBridge};
+use sam_testkit::{Act, Dialect, Endpoint, TestBridge};
 
 struct Proxy {
     running: Running,
@@ -29,9 +29,10 @@ impl Proxy {
         let dir = tempfile::tempdir().unwrap();
         let config = dir.path().join("config.toml");
         let text = format!(
-            "[router]\nbackend = 'sam'\nsam = '{}'\n[admin]\nlisten = '127.0.0.1:0'\n\
+            "[router]\nbackend = 'sam'\nsam = '{}'\nsam-udp = '{}'\n[admin]\nlisten = '127.0.0.1:0'\n\
              [[tunnel]]\nname = 'main'\nlisten = ['127.0.0.1:0']\n{more}",
-            bridge.address()
+            bridge.address(),
+            bridge.udp_address()
         );
         fs::write(&config, text).unwrap();
         let state = dir.path().join("state");
@@ -183,7 +184,7 @@ async fn everything_is_said_alike_everywhere() {
     assert!(metrics.contains("i2p_socks_relayed_bytes_total{tunnel=\"main\",direction=\"to_peer\"} 1\n"));
     let (_, pac) = get(admin, "/proxy.pac");
     assert!(pac.contains("content-type: application/x-ns-proxy-autoconfig"), "{pac}");
-    assert!(pac.contains(&format!("return \"SOCKS5 {address}; SOCKS {address}\";")), "{pac}");
+    assert!(pac.contains(&format!("return \"SOCKS5 {address}\";")), "{pac}");
     for text in [&page, &metrics, &answer] {
         assert!(!text.contains("secret-name"), "{text}");
         assert!(text.contains("default-src 'none'") && text.contains("cache-control: no-store"), "{text}");
@@ -201,6 +202,59 @@ async fn everything_is_said_alike_everywhere() {
     assert_eq!(code, Some(0));
     for part in ["tunnel main at 127.0.0.1:", "session of tunnel kept ready: ", "Check the spelling."] {
         assert!(stdout.contains(part), "{part} is not in\n{stdout}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn where_datagrams_come_from_is_said_in_plain_words() {
+    for (dialect, shares, words) in [
+        (Dialect::Java, true, "from the same address as streams"),
+        (Dialect::I2pd, false, "from an address of their own"),
+    ] {
+        let bridge = TestBridge::start_as(dialect).await;
+        bridge.host("echo.i2p", Endpoint::Echo);
+        let tunnel = "[[tunnel]]\nname = 'udp'\nudp = 'datagram'\nlisten = ['127.0.0.1:0']\n";
+        let mut proxy = Proxy::start(&bridge, tunnel);
+        proxy.running.ready();
+        let admin = proxy.admin();
+        let json =
+            || -> serde_json::Value { serde_json::from_str(body(&get(admin, "/status.json").1)).unwrap() };
+        let status = json();
+        assert_eq!(status["tunnels"][0]["datagrams"], serde_json::Value::Null, "it has none");
+        assert_eq!(status["tunnels"][1]["datagrams"]["sessions"], serde_json::json!([]), "nobody has asked");
+        let address = status["tunnels"][1]["listeners"][0].as_str().unwrap().to_owned();
+        let mut control = TcpStream::connect(&address).unwrap();
+        control.write_all(&[5, 1, 0, 5, 3, 0, 1, 0, 0, 0, 0, 0, 0]).unwrap();
+        let mut reply = [0; 12];
+        control.read_exact(&mut reply).unwrap();
+        assert_eq!(reply[3], 0, "{reply:?}");
+        let relay = ("127.0.0.1", u16::from_be_bytes([reply[10], reply[11]]));
+        let socket = UdpSocket::bind("127.0.0.1:0").unwrap();
+        let datagram = [&[0, 0, 0, 3, 8][..], b"echo.i2p", &[0, 7], b"abc"].concat();
+        socket.send_to(&[0, 0, 0, 1, 198, 51, 100, 7, 0, 7, 1], relay).unwrap();
+        socket.send_to(&datagram, relay).unwrap();
+        let mut echo = [0; 64];
+        assert_eq!(socket.recv(&mut echo).unwrap(), datagram.len());
+        let status = json();
+        let datagrams = &status["tunnels"][1]["datagrams"];
+        let numbers = ["associations", "sent", "sent-bytes", "received", "received-bytes"];
+        assert_eq!(numbers.map(|number| datagrams[number].as_u64().unwrap()), [1, 1, 3, 1, 3]);
+        assert_eq!(datagrams["dropped"], serde_json::json!({ "not_allowed": 1 }));
+        let session = &datagrams["sessions"][0];
+        assert_eq!(
+            (&session["shares-address-of-streams"], &session["in-use"]),
+            (&shares.into(), &true.into())
+        );
+        let b32 = session["b32"].as_str().unwrap();
+        let of_streams = status["sessions"].as_array().unwrap().iter().any(|session| session["b32"] == b32);
+        assert_eq!(of_streams, shares, "{status:#}");
+        let (_, page) = get(admin, "/");
+        let said = page.lines().find(|said| said.contains(words)).unwrap_or_else(|| panic!("{page}"));
+        assert!(said.contains(b32), "{said}");
+        assert!(page.contains("1 <code>not_allowed</code>"), "{page}");
+        let (_, stdout, _) = common::output(&["status", "--state-dir", &proxy.state()]);
+        assert!(stdout.contains(&format!("datagrams of tunnel udp come {words}")), "{stdout}");
+        assert!(stdout.contains("1 sent, 1 received, 1 dropped; 1 clients have UDP open"), "{stdout}");
     }
 }
 
@@ -260,7 +314,7 @@ async fn a_unix_socket_serves_the_pages_to_its_owner() {
 fn nobody_there_is_said_so() {
     let (code, stdout, stderr) = common::output(&["status"]);
     assert_eq!((code, stdout.as_str()), (Some(1), ""));
-    assert!(stderr.contains("no proxy runs with this state directory"), "{stderr}");
+    assert!(stderr.contains("no proxy runs with the state directory"), "{stderr}");
     for url in ["http://192.0.2.1.example/", "ftp://127.0.0.1:1/"] {
         assert_eq!(common::output(&["status", "--admin", url]).0, Some(64));
     }

@@ -25,6 +25,16 @@ fn wrong_usage_and_configuration_exit_with_64() {
         (&["--config", config], "line 2, column 1"),
         (&["--config", config], "unknown field `lenght`, expected one of `length`, `quantity`"),
         (&["--config", "/nonexistent.toml"], "/nonexistent.toml: No such file"),
+        (&["check", "-o", "limits.dail=1s"], "-o limits.dail: unknown field `dail`, expected one of"),
+        (
+            &["-o", "session.length=8", "explain", "a.i2p", "80"],
+            "-o session.length: 8 is not between 0 and 7",
+        ),
+        (&["run", "-o", "limits.dial"], "expected KEY=VALUE, such as limits.dial=30s"),
+        (
+            &["check", "-o", "tunnel.default.listen=[\"0.0.0.0:1\"]"],
+            "0.0.0.0:1 can be reached from other machines",
+        ),
     ] {
         let (code, stdout, stderr) = output(args);
         assert_eq!(code, Some(64), "{args:?}\n{stderr}");
@@ -51,8 +61,44 @@ fn explain_needs_no_router_and_says_which_route_decides() {
     }
     let (_, stdout, _) = output(&["explain", "example.com", "443", "--json", "--config", config]);
     assert!(stdout.contains("\"decision\": \"outproxies\""), "{stdout}");
-    let (code, _, stderr) = output(&["explain", "example.com", "70000"]);
-    assert_eq!(code, Some(64), "{stderr}");
+    for port in ["70000", "http", "-1"] {
+        let (code, _, stderr) = output(&["explain", "example.com", port]);
+        assert_eq!(code, Some(64), "{stderr}");
+        assert!(port == "-1" || stderr.contains("expected a number from 0 to 65535"), "{stderr}");
+    }
+    let (code, stdout, stderr) = output(&["resolve", "example.com", "--config", config]);
+    assert_eq!((code, stdout.as_str()), (Some(1), "example.com is a host outside I2P\n"));
+    assert!(stderr.contains("i2p-socks explain HOST PORT says whether a route leads there"), "{stderr}");
+}
+
+#[test]
+fn keys_of_the_command_line_go_before_the_file_and_the_environment() {
+    let dir = tempfile::tempdir().unwrap();
+    let config = dir.path().join("i2p-socks.toml");
+    fs::write(&config, "[[tunnel]]\nname = 'a'\nlisten = ['127.0.0.1:1']\n[[route]]\nvia = 'reject'\n")
+        .unwrap();
+    let checked = |words: &[&str], variable: Option<&str>| {
+        let mut command = common::i2p_socks(&["check", "--config", config.to_str().unwrap()]);
+        command.args(words).envs(variable.map(|value| ("I2P_SOCKS_LISTEN", value)));
+        String::from_utf8(command.output().unwrap().stdout).unwrap()
+    };
+    let given = ["-o", "tunnel.a.listen=['127.0.0.1:4']"];
+    for (words, variable, port) in [
+        (&[][..], None, 1),
+        (&[], Some("127.0.0.1:2"), 2),
+        (&["--listen", "127.0.0.1:3"], Some("127.0.0.1:2"), 3),
+        (&given, Some("127.0.0.1:2"), 4),
+        (&[&["--listen", "127.0.0.1:3"], &given[..]].concat(), None, 4),
+        (&[&given[..], &["-o", "tunnel.a.listen=['127.0.0.1:5']"]].concat(), None, 5),
+    ] {
+        let said = checked(words, variable);
+        assert!(said.contains(&format!("tunnel a listens on 127.0.0.1:{port}\n")), "{words:?}\n{said}");
+    }
+    let words =
+        ["-o", "route.1.port=25", "explain", "example.com", "80", "--config", config.to_str().unwrap()];
+    let (code, stdout, stderr) = output(&words);
+    assert_eq!((code, stderr.as_str()), (Some(0), ""));
+    assert!(stdout.contains("rule 1 (host *, port 25, reject) is about other ports"), "{stdout}");
 }
 
 /// A rule that is not followed would send clients where they must not go, or nowhere: nothing starts then.
@@ -79,9 +125,17 @@ fn mistakes_in_routes_and_outproxies_exit_with_64() {
 fn help_and_version_are_no_mistakes() {
     let (code, stdout, stderr) = output(&["--help"]);
     assert_eq!((code, stderr.as_str()), (Some(0), ""));
-    for option in
-        ["--listen", "--router", "--sam", "--config", "--state-dir", "--verbose", "--quiet", "Exit codes"]
-    {
+    for option in [
+        "--listen",
+        "--router",
+        "--sam",
+        "-o <KEY=VALUE>",
+        "--config",
+        "--state-dir",
+        "--verbose",
+        "--quiet",
+        "Exit codes",
+    ] {
         assert!(stdout.contains(option), "{option} is not in\n{stdout}");
     }
     let (code, stdout, _) = output(&["--version"]);
@@ -99,6 +153,30 @@ fn a_taken_port_is_known_at_once_and_says_what_to_do() {
     assert!(stderr.contains("choose another port with --listen IP:PORT"), "{stderr}");
 }
 
+/// A file in the place of the state directory, and a directory with which nothing runs: both are named.
+#[cfg(unix)]
+#[test]
+fn a_state_directory_that_is_none_is_named() {
+    let dir = tempfile::tempdir().unwrap();
+    let file = dir.path().join("file");
+    fs::write(&file, "").unwrap();
+    let (file, missing) = (file.to_str().unwrap(), dir.path().join("missing"));
+    for (words, path, says) in [
+        (&["status"][..], file, "is no directory"),
+        (&["names", "list"], file, "is no directory"),
+        (
+            &["run", "--router", "sam", "--sam", "127.0.0.1:1", "--listen", "127.0.0.1:0"],
+            file,
+            "is no directory",
+        ),
+        (&["status"], missing.to_str().unwrap(), "no proxy runs with the state directory"),
+    ] {
+        let (code, stdout, stderr) = output(&[words, &["--state-dir", path]].concat());
+        assert_eq!((code, stdout.as_str()), (Some(1), ""), "{words:?}\n{stderr}");
+        assert!(stderr.contains(says) && stderr.contains(path), "{words:?}\n{stderr}");
+    }
+}
+
 #[test]
 fn no_router_says_what_to_do() {
     let free = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().to_string();
@@ -114,7 +192,11 @@ fn no_router_says_what_to_do() {
 #[cfg(not(feature = "embedded"))]
 #[test]
 fn a_build_without_the_embedded_router_says_so() {
-    for args in [&["run", "--router", "embedded", "--listen", "127.0.0.1:0"][..], &["demo"]] {
+    for args in [
+        &["run", "--router", "embedded", "--listen", "127.0.0.1:0"][..],
+        &["check", "--router", "embedded"],
+        &["demo"],
+    ] {
         let (code, _, stderr) = output(args);
         assert_eq!(code, Some(64), "{stderr}");
         assert!(stderr.contains("this build has no embedded router"), "{stderr}");

@@ -3,7 +3,6 @@
 
 mod host;
 mod listen;
-mod pac;
 mod page;
 
 use http_body_util::{BodyExt, Full};
@@ -15,6 +14,7 @@ use hyper::{
 pub(crate) use self::listen::AdminEndpoint;
 use crate::{
     control::{Answer, Asked, Routes},
+    pac::NO_TUNNEL,
     status::{Board, Report},
 };
 
@@ -59,11 +59,9 @@ pub(crate) fn pages(routes: Routes, board: &Board, visitors: Visitors) -> Routes
         ("/live", |_| whole(StatusCode::OK, TEXT, "alive\n".to_owned())),
         ("/ready", ready),
         ("/status.json", |board| status(&board.report())),
-        ("/proxy.pac", |board| match board.socks() {
-            Some(address) => whole(StatusCode::OK, PAC, pac::file(address)),
-            None => {
-                whole(StatusCode::NOT_FOUND, TEXT, "no tunnel listens where a browser could go\n".to_owned())
-            }
+        ("/proxy.pac", |board| match board.proxy_auto_config() {
+            Some(file) => whole(StatusCode::OK, PAC, file),
+            None => whole(StatusCode::NOT_FOUND, TEXT, format!("{NO_TUNNEL}\n")),
         }),
     ];
     pages.into_iter().fold(routes, page)

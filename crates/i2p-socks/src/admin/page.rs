@@ -5,7 +5,7 @@ use std::{
     time::Duration,
 };
 
-use crate::status::{FailureReport, OutproxyReport, Report, SessionReport, TunnelReport};
+use crate::status::{DatagramReport, FailureReport, OutproxyReport, Report, SessionReport, TunnelReport};
 
 /// The page on this.
 pub(super) fn render(report: &Report) -> String {
@@ -65,14 +65,43 @@ fn tunnel(page: &mut String, report: &TunnelReport) -> fmt::Result {
         page,
         "</dd>\n<dt>now</dt><dd>{} connections, {} streams</dd>\n\
          <dt>requests</dt><dd>{} succeeded, {} failed</dd>\n\
-         <dt>relayed</dt><dd>{} sent, {} received</dd>\n</dl>\n</article>\n",
+         <dt>relayed</dt><dd>{} sent, {} received</dd>\n",
         report.connections,
         report.streams,
         report.succeeded,
         report.failed,
         size(report.sent),
         size(report.received),
-    )
+    )?;
+    report.datagrams.iter().try_for_each(|report| datagrams(page, report))?;
+    page.push_str("</dl>\n</article>\n");
+    Ok(())
+}
+
+fn datagrams(page: &mut String, report: &DatagramReport) -> fmt::Result {
+    writeln!(
+        page,
+        "<dt>datagrams</dt><dd>{} sent ({}), {} received ({}); {} clients have UDP open</dd>",
+        report.sent,
+        size(report.sent_bytes),
+        report.received,
+        size(report.received_bytes),
+        report.associations,
+    )?;
+    if !report.dropped.is_empty() {
+        page.push_str("<dt>dropped</dt><dd>");
+        for (index, (reason, count)) in report.dropped.iter().enumerate() {
+            write!(page, "{}{count} <code>{}</code>", if index == 0 { "" } else { ", " }, Text(reason))?;
+        }
+        page.push_str("</dd>\n");
+    }
+    if report.sessions.is_empty() {
+        page.push_str("<dt>datagrams come</dt><dd>from nowhere yet: no client has sent any</dd>\n");
+    }
+    report.sessions.iter().try_for_each(|session| {
+        let (words, b32) = (session.words(), Text(&session.b32));
+        writeln!(page, "<dt>datagrams come</dt><dd>{words}: <code>{b32}</code></dd>")
+    })
 }
 
 fn session(page: &mut String, report: &SessionReport) -> fmt::Result {
@@ -84,7 +113,7 @@ fn session(page: &mut String, report: &SessionReport) -> fmt::Result {
     };
     write!(page, "<article>\n<p class=\"{class}\">{state}</p>\n<dl>\n")?;
     if let Some(tunnel) = &report.tunnel {
-        writeln!(page, "<dt>of tunnel</dt><dd>{}, with keys that are kept</dd>", Text(tunnel))?;
+        writeln!(page, "<dt>of tunnel</dt><dd>{}, which has it for itself</dd>", Text(tunnel))?;
     }
     if let Some(b32) = &report.b32 {
         writeln!(page, "<dt>our address</dt><dd><code>{}</code></dd>", Text(b32))?;

@@ -10,6 +10,19 @@ use serde::Deserialize;
 pub(crate) struct AdminConfig {
     /// Where; none: nowhere but on the control socket.
     pub(crate) listen: AdminListen,
+    /// Where browsers are told to go for hosts that no route names.
+    pub(crate) pac_rest: PacRest,
+}
+
+/// `pac-rest`: of what is neither of I2P nor named by a route.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub(crate) enum PacRest {
+    /// To the proxy, which refuses it.
+    #[default]
+    Proxy,
+    /// To the host itself, which sees who asks.
+    Direct,
 }
 
 impl AdminConfig {

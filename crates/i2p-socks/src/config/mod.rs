@@ -1,8 +1,10 @@
 //! The configuration: defaults, then the file, then the environment and the command line.
 
 mod admin;
+mod given;
 mod limits;
 mod log;
+pub(crate) mod login;
 mod names;
 mod outproxy;
 mod route;
@@ -25,9 +27,10 @@ use std::{
 use i2p_tunnel::{ListenAt, OutproxyDefinition, Routes};
 use serde::Deserialize;
 
-use self::values::ranged;
+use self::values::{ranged, several};
 pub(crate) use self::{
-    admin::{AdminConfig, AdminListen},
+    admin::{AdminConfig, AdminListen, PacRest},
+    given::Given,
     limits::LimitsConfig,
     log::{Journald, Level, LogConfig, LogFormat},
     names::NamesConfig,
@@ -59,10 +62,13 @@ pub(crate) struct Config {
     pub(crate) session: SessionConfig,
     pub(crate) names: NamesConfig,
     /// One SOCKS tunnel each; none: one with the defaults.
+    #[serde(deserialize_with = "several")]
     pub(crate) tunnel: Vec<TunnelConfig>,
     /// Ways out of I2P.
+    #[serde(deserialize_with = "several")]
     pub(crate) outproxy: Vec<OutproxyConfig>,
     /// Where what is not of I2P goes, for all tunnels; none: nowhere.
+    #[serde(deserialize_with = "several")]
     pub(crate) route: Vec<RouteConfig>,
     /// For all tunnels together.
     pub(crate) limits: LimitsConfig,
@@ -118,36 +124,52 @@ impl Default for RouterConfig {
 impl Config {
     /// What is to be done, all layers put together.
     pub(crate) fn load(options: &Options) -> Result<Self, Failure> {
-        let mut config = match &options.config {
-            Some(path) => Self::read(path)?,
-            None => Self::default(),
-        };
-        if !options.listen.is_empty() {
-            config.the_tunnel("--listen")?.listen_at(options.listen.clone());
-        }
-        if options.open_to_others {
-            config.the_tunnel("--open-to-others")?.open_to_others();
-        }
-        if let Some(backend) = options.router {
-            config.router.backend = backend;
-        }
-        if let Some(sam) = &options.sam {
-            config.router.sam = sam.clone();
+        let text = options.config.as_deref().map(text).transpose()?.unwrap_or_default();
+        // First as it is written, for mistakes to be said with line and column.
+        let mut config = Self::parse(&text).map_err(|error| mistake_in(options.config.as_deref(), &error))?;
+        let given = config.given(options)?;
+        if !given.is_empty() {
+            let file =
+                toml::from_str(&text).map_err(|error| mistake_in(options.config.as_deref(), &error))?;
+            config = given::put_together(&file, &given)?;
         }
         config.state_dir.clone_from(&options.state_dir);
         config.check()?;
         Ok(config)
     }
 
-    /// The one tunnel that the command line is about. What the file says of it counts: it may ask for passwords.
-    fn the_tunnel(&mut self, option: &str) -> Result<&mut TunnelConfig, Failure> {
-        if self.tunnel.is_empty() {
-            self.tunnel.push(TunnelConfig::default());
+    /// The keys that the environment and the command line give; `-o`, which can be about any, last.
+    fn given(&self, options: &Options) -> Result<Vec<Given>, Failure> {
+        let mut given = Vec::new();
+        if !options.listen.is_empty() {
+            let places: Vec<_> = options.listen.iter().map(|place| place.0.to_string()).collect();
+            given.push(Given::by(
+                "--listen",
+                &["tunnel", self.the_tunnel("--listen")?.name(), "listen"],
+                places,
+            ));
         }
-        match &mut self.tunnel[..] {
-            [tunnel] => Ok(tunnel),
-            tunnels => Err(Failure::usage(format_args!(
-                "{option} does not say which of the {} tunnels of the configuration file it is about: write it there",
+        if options.open_to_others {
+            let tunnel = self.the_tunnel("--open-to-others")?;
+            given.push(Given::by("--open-to-others", &["tunnel", tunnel.name(), "open-to-others"], true));
+        }
+        if let Some(backend) = options.router {
+            given.push(Given::by("--router", &["router", "backend"], backend.as_str()));
+        }
+        if let Some(sam) = &options.sam {
+            given.push(Given::by("--sam", &["router", "sam"], sam.as_str()));
+        }
+        given.extend(options.given.iter().cloned());
+        Ok(given)
+    }
+
+    /// The one tunnel that the command line is about. What the file says of it counts: it may ask for passwords.
+    fn the_tunnel(&self, option: &str) -> Result<TunnelConfig, Failure> {
+        match <[TunnelConfig; 1]>::try_from(self.tunnels()) {
+            Ok([tunnel]) => Ok(tunnel),
+            Err(tunnels) => Err(Failure::usage(format_args!(
+                "{option} does not say which of the {} tunnels of the configuration file it is about: write it there, or say -o \
+                 tunnel.NAME.KEY=VALUE",
                 tunnels.len()
             ))),
         }
@@ -259,7 +281,7 @@ impl Config {
         let differs = [
             ("[router]", self.router != other.router),
             ("[names]", self.names != other.names),
-            ("[admin]", self.admin != other.admin),
+            ("listen of [admin]", self.admin.listen != other.admin.listen),
             ("format or journald of [log]", !self.log.goes_where(&other.log)),
         ];
         differs.into_iter().find(|(_, differs)| *differs).map(|(what, _)| what)
@@ -277,22 +299,6 @@ impl Config {
     /// All tunnels; without any in the file, one with the defaults.
     pub(crate) fn tunnels(&self) -> Vec<TunnelConfig> {
         if self.tunnel.is_empty() { vec![TunnelConfig::default()] } else { self.tunnel.clone() }
-    }
-
-    fn read(path: &Path) -> Result<Self, Failure> {
-        let cannot = |what: &dyn fmt::Display| {
-            let shown = path.display();
-            Failure::usage(format_args!("cannot read the configuration file {shown}: {what}"))
-        };
-        let length = fs::metadata(path).map_err(|error| cannot(&error))?.len();
-        if length > MAX_FILE {
-            return Err(cannot(&"it is larger than 1 MiB"));
-        }
-        let text = fs::read_to_string(path).map_err(|error| cannot(&error))?;
-        Self::parse(&text).map_err(|error| {
-            let shown = path.display();
-            Failure::usage(format_args!("the configuration file {shown} has a mistake\n{error}"))
-        })
     }
 
     fn parse(text: &str) -> Result<Self, toml::de::Error> {
@@ -313,4 +319,22 @@ impl Config {
         })?;
         Ok(project.state_dir().unwrap_or_else(|| project.data_local_dir()).to_owned())
     }
+}
+
+/// What a configuration file holds.
+fn text(path: &Path) -> Result<String, Failure> {
+    let cannot = |what: &dyn fmt::Display| {
+        let shown = path.display();
+        Failure::usage(format_args!("cannot read the configuration file {shown}: {what}"))
+    };
+    let length = fs::metadata(path).map_err(|error| cannot(&error))?.len();
+    if length > MAX_FILE {
+        return Err(cannot(&"it is larger than 1 MiB"));
+    }
+    fs::read_to_string(path).map_err(|error| cannot(&error))
+}
+
+fn mistake_in(path: Option<&Path>, error: &toml::de::Error) -> Failure {
+    let shown = path.unwrap_or(Path::new("")).display();
+    Failure::usage(format_args!("the configuration file {shown} has a mistake\n{error}"))
 }

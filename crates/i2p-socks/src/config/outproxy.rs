@@ -1,8 +1,7 @@
 //! `[[outproxy]]`: a way out of I2P.
 
 use std::{
-    fmt, fs,
-    io::Read,
+    fmt,
     net::{Ipv4Addr, Ipv6Addr, SocketAddr},
     path::{Path, PathBuf},
 };
@@ -12,11 +11,11 @@ use i2p_tunnel::{OutproxyAt, OutproxyCredentials, OutproxyDefinition, OutproxyPr
 use serde::Deserialize;
 use zeroize::Zeroizing;
 
-use super::tunnel::TunnelName;
+use super::{
+    login::{check, password_in},
+    tunnel::TunnelName,
+};
 use crate::exit::Failure;
-
-/// The most that username and password can have: SOCKS5 has one byte for their lengths (RFC 1929).
-const LONGEST: usize = 255;
 
 /// `[[outproxy]]`.
 #[derive(Debug, Deserialize, PartialEq)]
@@ -152,18 +151,6 @@ fn over_tcp(text: &str) -> Result<Vec<SocketAddr>, String> {
     }
 }
 
-/// What there is room for in both protocols.
-fn check(what: &str, text: &str) -> Result<(), String> {
-    match text.len() {
-        0 => Err(format!("the {what} is empty")),
-        length if length > LONGEST => {
-            Err(format!("the {what} has {length} bytes, and {LONGEST} is the most"))
-        }
-        _ if text.chars().any(char::is_control) => Err(format!("the {what} holds a control character")),
-        _ => Ok(()),
-    }
-}
-
 impl OutproxyConfig {
     /// What it is called.
     pub(crate) fn name(&self) -> &str {
@@ -199,20 +186,10 @@ impl OutproxyConfig {
     }
 
     fn password(&self, file: &Path) -> Result<Zeroizing<String>, Failure> {
-        let mistake = |what: &dyn fmt::Display| {
+        password_in(file).map_err(|what| {
             let (name, shown) = (self.name(), file.display());
             Failure::usage(format_args!("outproxy {name}: cannot use the password file {shown}: {what}"))
-        };
-        let mut text = Zeroizing::new(String::new());
-        // The longest password, an end of line, and one byte that tells that there is more.
-        let limit = (LONGEST + 3) as u64;
-        fs::File::open(file)
-            .and_then(|file| file.take(limit).read_to_string(&mut text))
-            .map_err(|error| mistake(&error))?;
-        let password = text.strip_suffix('\n').unwrap_or(&text);
-        let password = password.strip_suffix('\r').unwrap_or(password);
-        check("password", password).map_err(|what| mistake(&what))?;
-        Ok(Zeroizing::new(password.to_owned()))
+        })
     }
 }
 
@@ -234,6 +211,8 @@ impl fmt::Display for OutproxyConfig {
 
 #[cfg(test)]
 mod tests {
+    use std::fs;
+
     use super::*;
 
     fn parse(text: &str) -> Result<OutproxyConfig, String> {

@@ -21,6 +21,8 @@ pub(crate) struct SessionConfig {
     /// Tunnels each way.
     #[serde(deserialize_with = "ranged::<_, 1, 16>")]
     pub(super) quantity: u8,
+    /// Whether streams are granted before they are connected.
+    pub(super) early_data: bool,
     /// When a session that nobody uses is closed.
     pub(super) idle_close: OptionalTime,
     /// When a session that nobody uses is to have fewer tunnels.
@@ -53,6 +55,7 @@ impl Default for SessionConfig {
         Self {
             length: 3,
             quantity: 2,
+            early_data: false,
             idle_close: OptionalTime(Some(Duration::from_secs(30 * 60))),
             reduce_after: OptionalTime(None),
             delay_open: false,
@@ -66,7 +69,8 @@ impl Default for SessionConfig {
 impl SessionConfig {
     /// The sessions of a pool that may have so many.
     pub(crate) fn pool(&self, max_sessions: NonZeroUsize) -> PoolOptions {
-        let session = SessionOptions::default().length(self.length).quantity(self.quantity);
+        let session =
+            SessionOptions::default().length(self.length).quantity(self.quantity).early_data(self.early_data);
         PoolOptions {
             session: match self.reduce_after {
                 OptionalTime(Some(after)) => session.reduce(after, REDUCED),

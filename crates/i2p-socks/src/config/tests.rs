@@ -23,6 +23,7 @@ fn an_empty_file_is_the_defaults() {
     assert_eq!(config.limits.caps(possible), (caps, None));
     assert_eq!((tunnel.tunnel().isolate, tunnel.tunnel().dedicated), (Isolate::default(), None));
     assert_eq!((config.session.length, config.session.quantity), (3, 2));
+    assert!(!config.session.early_data && tunnel.own_sessions().is_none());
     let pool = config.session.pool(config.shared_sessions().unwrap());
     let defaults = PoolOptions::default();
     assert_eq!(pool.max_sessions, defaults.max_sessions);
@@ -35,11 +36,11 @@ fn all_keys() {
     let config = Config::parse(
         "[router]\nbackend = 'sam'\nsam = 'router.lan:7656'\nreseed-file = '/tmp/i2pseeds.su3'\nnetwork-id = 99\n\
          sam-udp = '127.0.0.1:7000'\nuser = 'me'\npassword-file = '/tmp/password'\n\
-         [session]\nlength = 1\nquantity = 16\nidle-close = '1h 30m'\nreduce-after = '10m'\ndelay-open = true\n\
+         [session]\nlength = 1\nquantity = 16\nearly-data = true\nidle-close = '1h 30m'\nreduce-after = '10m'\ndelay-open = true\n\
          max-sessions = 5\nwarm-spares = 2\nreopen-with = 'same-keys'\n\
          [[tunnel]]\nname = 'a'\nlisten = ['127.0.0.1:1', '[::1]:2']\nsession = 'dedicated'\n\
          isolate = ['client', 'socks-auth', 'listener', 'dest-host', 'dest-port', 'protocol']\n\
-         [[tunnel]]\nname = 'b'\nlisten = ['127.0.0.1:3']\nkey = 'persistent'\n",
+         [[tunnel]]\nname = 'b'\nlisten = ['127.0.0.1:3']\nkey = 'persistent'\nearly-data = false\n",
     )
     .unwrap();
     assert_eq!(config.router.backend, Backend::Sam);
@@ -47,12 +48,14 @@ fn all_keys() {
     assert_eq!(config.router.reseed_file, Some("/tmp/i2pseeds.su3".into()));
     assert_eq!(config.router.network_id, 99);
     assert_eq!((config.session.length, config.session.quantity), (1, 16));
+    assert!(config.session.early_data);
     config.check().unwrap();
     let pool = config.session.pool(config.shared_sessions().unwrap());
     assert_eq!(pool.max_sessions.get(), 4, "one is for the tunnel with keys of its own");
     assert_eq!((pool.idle_close, pool.warm_spares), (Some(Duration::from_secs(5400)), 2));
     assert_eq!((pool.delay_open, pool.identity), (true, Identity::Same));
     let [a, b] = &config.tunnels()[..] else { panic!("two tunnels") };
+    assert_eq!(b.own_sessions().unwrap().early_data, Some(false));
     let expected: Vec<ListenAt> = vec!["127.0.0.1:1".parse().unwrap(), "[::1]:2".parse().unwrap()];
     assert_eq!(a.listen().unwrap(), expected);
     let Tunnel { isolate, dedicated, .. } = a.tunnel();
@@ -136,6 +139,7 @@ fn mistakes_say_where_and_what_is_expected() {
         ("[[tunnel]]\nlisten = ['localhost:4450']", "expected IP:PORT"),
         ("[[tunnel]]\nlisten = []", "has to listen somewhere"),
         ("[tunnel]\nlisten = ['127.0.0.1:1']", "line 1, column 1"),
+        ("[tunnel]\nlisten = ['127.0.0.1:1']", "in two brackets on each side"),
         ("[session]\nlength = 1\nlength = 2", "line 3"),
         ("[[tunnel]]\nlisten = ['fd:']", "expected fd:NAME"),
         ("[[tunnel]]\nlisten = ['fd:a b']", "expected fd:NAME"),

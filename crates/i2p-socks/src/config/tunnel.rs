@@ -47,6 +47,8 @@ pub(crate) struct TunnelConfig {
     /// Tunnels each way; none: as `[session]` has it.
     #[serde(deserialize_with = "some_ranged::<_, 1, 16>")]
     pub(super) quantity: Option<u8>,
+    /// Whether its streams are granted before they are connected; none: as `[session]` has it.
+    pub(super) early_data: Option<bool>,
     /// Which datagrams its clients may send.
     pub(super) udp: Udp,
     /// What becomes of datagrams that its clients send in fragments.
@@ -107,6 +109,8 @@ pub(crate) struct OwnSessions {
     /// Hops each way, and tunnels each way, where they are others than all have.
     pub(crate) length: Option<u8>,
     pub(crate) quantity: Option<u8>,
+    /// Whether streams are granted before they are connected, where that is otherwise than for all.
+    pub(crate) early_data: Option<bool>,
 }
 
 /// `protocols`; not given, all.
@@ -279,16 +283,6 @@ impl TryFrom<Vec<ListenAddress>> for Listen {
 }
 
 impl TunnelConfig {
-    /// Where the command line wants it to listen.
-    pub(super) fn listen_at(&mut self, addresses: Vec<ListenAddress>) {
-        self.listen = Listen(addresses);
-    }
-
-    /// What the command line says of it.
-    pub(super) fn open_to_others(&mut self) {
-        self.open_to_others = true;
-    }
-
     /// For a command that has sessions of its own, and nobody to share them with: with datagrams, or peers, where it wants them.
     pub(super) fn for_a_command(&mut self, datagrams: bool, incoming: bool) {
         self.isolate = IsolateFields(Some(Vec::new()));
@@ -338,6 +332,11 @@ impl TunnelConfig {
         self.open_to_others || self.asks_for_passwords()
     }
 
+    /// Whether browsers can use it: they speak SOCKS5, and send no password with it.
+    pub(crate) fn serves_browsers(&self) -> bool {
+        self.protocols.0.socks5 && !self.asks_for_passwords()
+    }
+
     /// Whether only users are let in.
     pub(crate) fn asks_for_passwords(&self) -> bool {
         self.auth == Auth::Required
@@ -385,6 +384,7 @@ impl TunnelConfig {
             incoming: self.incoming,
             length: self.length,
             quantity: self.quantity,
+            early_data: self.early_data,
         };
         (own != OwnSessions::default()).then_some(own)
     }

@@ -1,9 +1,12 @@
 //! Values of a form of their own.
 
-use std::{str::FromStr, time::Duration};
+use std::{fmt, marker::PhantomData, str::FromStr, time::Duration};
 
 use i2p_tunnel::ListenAt;
-use serde::{Deserialize, Deserializer, de::Error as _};
+use serde::{
+    Deserialize, Deserializer,
+    de::{Error as _, SeqAccess, Visitor},
+};
 
 /// `backend`: how I2P is reached.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize, clap::ValueEnum)]
@@ -16,6 +19,17 @@ pub(crate) enum Backend {
     Sam,
     /// The router in this process.
     Embedded,
+}
+
+impl Backend {
+    /// As the configuration has it.
+    pub(super) fn as_str(self) -> &'static str {
+        match self {
+            Self::Auto => "auto",
+            Self::Sam => "sam",
+            Self::Embedded => "embedded",
+        }
+    }
 }
 
 /// `HOST:PORT` of a SAM bridge.
@@ -149,4 +163,27 @@ pub(super) fn ranged<'de, D: Deserializer<'de>, const LEAST: u8, const MOST: u8>
         Ok(number) if (LEAST..=MOST).contains(&number) => Ok(number),
         _ => Err(D::Error::custom(format_args!("{number} is not between {LEAST} and {MOST}"))),
     }
+}
+
+/// Tables of which there may be several.
+pub(super) fn several<'de, D: Deserializer<'de>, T: Deserialize<'de>>(from: D) -> Result<Vec<T>, D::Error> {
+    struct Tables<T>(PhantomData<T>);
+
+    impl<'de, T: Deserialize<'de>> Visitor<'de> for Tables<T> {
+        type Value = Vec<T>;
+
+        fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+            f.write_str("as many tables as wanted: its name in two brackets on each side, for each of them")
+        }
+
+        fn visit_seq<A: SeqAccess<'de>>(self, mut tables: A) -> Result<Vec<T>, A::Error> {
+            let mut found = Vec::new();
+            while let Some(table) = tables.next_element()? {
+                found.push(table);
+            }
+            Ok(found)
+        }
+    }
+
+    from.deserialize_seq(Tables(PhantomData))
 }

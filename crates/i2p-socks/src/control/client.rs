@@ -24,7 +24,9 @@ const ANSWER: Duration = Duration::from_secs(60);
 #[derive(Debug)]
 pub(crate) enum Unanswered {
     /// No proxy runs with this state directory.
-    NotRunning,
+    NotRunning(PathBuf),
+    /// Something else is in the place of a state directory.
+    NoDirectory(PathBuf),
     /// It could not be spoken to.
     Broken(String),
     /// It said no, and why.
@@ -34,7 +36,12 @@ pub(crate) enum Unanswered {
 impl fmt::Display for Unanswered {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::NotRunning => f.write_str("no proxy runs with this state directory"),
+            Self::NotRunning(state_dir) => {
+                write!(f, "no proxy runs with the state directory {}", state_dir.display())
+            }
+            Self::NoDirectory(path) => {
+                write!(f, "{} is no directory, so nothing can be kept there", path.display())
+            }
             Self::Broken(why) => write!(f, "the proxy that runs gives no answer: {why}"),
             Self::Refused(why) => f.write_str(why),
         }
@@ -44,12 +51,16 @@ impl fmt::Display for Unanswered {
 /// Speaks to the proxy that runs with a state directory, one connection for each request.
 #[derive(Debug, Clone)]
 pub(crate) struct Client {
-    socket: PathBuf,
+    state_dir: PathBuf,
 }
 
 impl Client {
     pub(crate) fn of(state_dir: &Path) -> Self {
-        Self { socket: state_dir.join(SOCKET) }
+        Self { state_dir: state_dir.to_owned() }
+    }
+
+    fn not_running(&self) -> Unanswered {
+        Unanswered::NotRunning(self.state_dir.clone())
     }
 
     /// Sends a JSON value, and reads one.
@@ -98,7 +109,7 @@ impl Client {
     pub(crate) async fn is_running(&self) -> Result<bool, Unanswered> {
         match self.connect().await {
             Ok(_) => Ok(true),
-            Err(Unanswered::NotRunning) => Ok(false),
+            Err(Unanswered::NotRunning(_)) => Ok(false),
             Err(error) => Err(error),
         }
     }
@@ -118,18 +129,20 @@ impl Client {
     async fn connect(&self) -> Result<tokio::net::UnixStream, Unanswered> {
         use std::io::ErrorKind;
 
-        tokio::net::UnixStream::connect(&self.socket).await.map_err(|error| match error.kind() {
-            // A socket that nobody listens to is what a killed proxy leaves.
-            ErrorKind::NotFound | ErrorKind::ConnectionRefused => Unanswered::NotRunning,
-            _ => broken(format_args!("{}: {error}", self.socket.display())),
+        tokio::net::UnixStream::connect(self.state_dir.join(SOCKET)).await.map_err(|error| {
+            match error.kind() {
+                // A socket that nobody listens to is what a killed proxy leaves.
+                ErrorKind::NotFound | ErrorKind::ConnectionRefused => self.not_running(),
+                ErrorKind::NotADirectory => Unanswered::NoDirectory(self.state_dir.clone()),
+                _ => broken(format_args!("{}: {error}", self.state_dir.join(SOCKET).display())),
+            }
         })
     }
 
     /// There are no such sockets here.
     #[cfg(not(unix))]
     async fn connect(&self) -> Result<tokio::io::DuplexStream, Unanswered> {
-        let _ = &self.socket;
-        std::future::ready(Err(Unanswered::NotRunning)).await
+        std::future::ready(Err(self.not_running())).await
     }
 }
 

@@ -94,7 +94,12 @@ impl Accept for UnixListener {
 /// Makes the directory if it is not there. It has to be ours, and nobody else may be able to put files into it.
 fn own(state_dir: &Path) -> Result<(), SocketError> {
     let cannot = |error: io::Error| SocketError::Directory(error.to_string());
-    fs::DirBuilder::new().recursive(true).mode(0o700).create(state_dir).map_err(cannot)?;
+    fs::DirBuilder::new().recursive(true).mode(0o700).create(state_dir).map_err(|error| {
+        match error.kind() {
+            io::ErrorKind::AlreadyExists => SocketError::Directory("it is no directory".into()),
+            _ => cannot(error),
+        }
+    })?;
     let found = fs::metadata(state_dir).map_err(cannot)?;
     if found.uid() != rustix::process::geteuid().as_raw() {
         return Err(SocketError::Directory(format!("it belongs to user {}", found.uid())));
@@ -138,6 +143,6 @@ mod tests {
         let error = ControlSocket::bind(temp.path()).unwrap_err();
         assert!(error.to_string().contains("others can write into it"), "{error}");
         let file = tempfile::NamedTempFile::new().unwrap();
-        assert!(matches!(ControlSocket::bind(file.path()), Err(SocketError::Directory(_))));
+        assert_eq!(ControlSocket::bind(file.path()).unwrap_err().to_string(), "it is no directory");
     }
 }

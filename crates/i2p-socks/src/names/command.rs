@@ -120,7 +120,7 @@ pub(crate) async fn run(config: &Config, command: &NamesCommand, json: bool) -> 
         NamesCommand::Update { url } => {
             let updated: Vec<Updated> =
                 book.client.ask_within(UPDATE, handlers::UPDATE, url).await.map_err(|error| match error {
-                    Unanswered::NotRunning => Failure::run_time(
+                    Unanswered::NotRunning(_) => Failure::run_time(
                         "no proxy runs with this state directory, and only a proxy has a way to the feeds: start i2p-socks \
                          run, or read a file with i2p-socks names import",
                     ),
@@ -157,7 +157,7 @@ async fn list(book: &mut Book<'_>, prefix: &str, json: bool) -> Result<(), Failu
             Reply::Names(page) => page,
             other => return Err(odd(&other)),
         };
-        let Some(Name { name, .. }) = page.last() else { return printed.end() };
+        let Some(Name { name, .. }) = page.last() else { return printed.end(prefix.is_empty()) };
         // A book that goes backwards would go on for ever.
         if after.as_ref().is_some_and(|after| name <= after) {
             return Err(Failure::run_time("the address book repeats itself"));
@@ -200,7 +200,7 @@ async fn export(book: &mut Book<'_>, file: Option<&Path>) -> Result<(), Failure>
                     .map_err(|error| cannot_write(&error))?;
             }
         }
-        Err(Unanswered::NotRunning) => {
+        Err(Unanswered::NotRunning(_)) => {
             if let Some(book) = book.file(false)? {
                 book.export(&mut out).map_err(|error| Failure::run_time(explain(&error)))?;
             }
@@ -239,7 +239,7 @@ impl<'a> Book<'a> {
     async fn ask(&mut self, question: Question) -> Result<Reply, Failure> {
         if self.file.is_none() {
             match self.client.ask(handlers::NAMES, &question).await {
-                Err(Unanswered::NotRunning) => {}
+                Err(Unanswered::NotRunning(_)) => {}
                 answer => return answer.map_err(Failure::run_time),
             }
         }

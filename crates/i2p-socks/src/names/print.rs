@@ -8,7 +8,9 @@ use std::{
 use serde::Serialize;
 
 use super::question::{Conflict, Feed, Imported, Name, Updated};
-use crate::exit::Failure;
+use crate::exit::{Failure, remark};
+
+const NO_SUBSCRIPTIONS: &str = "there are no subscriptions: add one with i2p-socks names subscribe URL";
 
 pub(super) fn cannot_write(error: &io::Error) -> Failure {
     Failure::run_time(format_args!("cannot write the answer: {error}"))
@@ -52,8 +54,17 @@ impl List {
         out(text)
     }
 
-    pub(super) fn end(&self) -> Result<(), Failure> {
-        if self.json { out("\n]\n") } else { Ok(()) }
+    /// `all`: whether the whole book was asked for.
+    pub(super) fn end(&self, all: bool) -> Result<(), Failure> {
+        if self.json {
+            return out("\n]\n");
+        }
+        match (self.empty, all) {
+            (true, true) => remark("the address book is empty"),
+            (true, false) => remark("no name in the address book starts so"),
+            (false, _) => {}
+        }
+        Ok(())
     }
 }
 
@@ -89,6 +100,9 @@ pub(super) fn feeds(feeds: &[Feed], json: bool) -> Result<(), Failure> {
     if json {
         return out(as_json(&feeds)?);
     }
+    if feeds.is_empty() {
+        remark(NO_SUBSCRIPTIONS);
+    }
     let line = |feed: &Feed| {
         let Feed { url, configured, checked, problem } = feed;
         let by = if *configured { "configuration" } else { "names subscribe" };
@@ -104,7 +118,7 @@ pub(super) fn updated(updated: &[Updated], json: bool) -> Result<(), Failure> {
     if json {
         out(as_json(&updated)?)?;
     } else if updated.is_empty() {
-        out("there are no subscriptions: add one with i2p-socks names subscribe URL\n")?;
+        remark(NO_SUBSCRIPTIONS);
     } else {
         let line = |Updated { url, imported, problem }: &Updated| {
             let what = match (imported, problem) {
@@ -128,6 +142,9 @@ pub(super) fn updated(updated: &[Updated], json: bool) -> Result<(), Failure> {
 pub(super) fn conflicts(conflicts: &[Conflict], json: bool) -> Result<(), Failure> {
     if json {
         return out(as_json(&conflicts)?);
+    }
+    if conflicts.is_empty() {
+        remark("no feed wanted to change a name");
     }
     let lines = |conflict: &Conflict| {
         let Conflict { name, kept_b32, offered_b32, source, at, .. } = conflict;

@@ -138,6 +138,21 @@ fn plain(report: &Report) -> String {
             tunnel.succeeded,
             tunnel.failed
         );
+        if let Some(datagrams) = &tunnel.datagrams {
+            let _ = writeln!(
+                text,
+                "datagrams of tunnel {}: {} sent, {} received, {} dropped; {} clients have UDP open",
+                tunnel.name,
+                datagrams.sent,
+                datagrams.received,
+                datagrams.dropped.values().sum::<u64>(),
+                datagrams.associations
+            );
+            for session in &datagrams.sessions {
+                let b32 = session.b32.escape_debug();
+                let _ = writeln!(text, "datagrams of tunnel {} come {}: {b32}", tunnel.name, session.words());
+            }
+        }
     }
     for session in &report.sessions {
         let of = session.tunnel.as_ref().map_or_else(String::new, |tunnel| format!(" of tunnel {tunnel}"));

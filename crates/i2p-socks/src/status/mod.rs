@@ -4,16 +4,19 @@ pub(crate) mod command;
 mod report;
 
 use std::{
-    net::{Ipv4Addr, SocketAddr},
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Instant,
 };
 
-use i2p_tunnel::{AddressPool, Metrics, Outproxies, SessionPool, SessionStatus, metrics::Moment};
+use i2p_tunnel::{
+    AddressPool, DatagramPool, Metrics, Outproxies, SessionPool, SessionStatus, metrics::Moment,
+};
 use tokio::sync::watch;
 
-pub(crate) use self::report::{FailureReport, OutproxyReport, Report, SessionReport, TunnelReport};
-use crate::tunnels::Place;
+pub(crate) use self::report::{
+    DatagramReport, FailureReport, OutproxyReport, Report, SessionReport, TunnelReport,
+};
+use crate::{pac::ProxyAutoConfig, tunnels::Place};
 
 /// What the proxy is at.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -51,6 +54,8 @@ pub(crate) struct Current {
     pub(crate) addresses: Option<AddressPool>,
     /// Its ways out of I2P.
     pub(crate) outproxies: Outproxies,
+    /// What it says to browsers.
+    pub(crate) proxy_auto_config: ProxyAutoConfig,
 }
 
 /// A pool, and the tunnel that has it for itself, if one has.
@@ -58,12 +63,14 @@ pub(crate) struct Current {
 pub(crate) struct OwnedPool {
     pub(crate) tunnel: Option<String>,
     pub(crate) pool: SessionPool,
+    /// Where its datagrams come from, if it has any.
+    pub(crate) datagrams: Option<DatagramPool>,
 }
 
 impl Board {
     /// Of a proxy that starts now.
-    pub(crate) fn new(places: Vec<Place>) -> Self {
-        let current = Current { places, ..Current::default() };
+    pub(crate) fn new(places: Vec<Place>, proxy_auto_config: ProxyAutoConfig) -> Self {
+        let current = Current { places, proxy_auto_config, ..Current::default() };
         Self(Arc::new(Inner {
             started: Instant::now(),
             stage: watch::channel(Stage::Starting).0,
@@ -113,14 +120,12 @@ impl Board {
         }
     }
 
-    /// Where a browser of this machine finds a SOCKS listener.
-    pub(crate) fn socks(&self) -> Option<SocketAddr> {
+    /// What says to browsers where they find a tunnel, and for which hosts; none, if they can use no tunnel.
+    pub(crate) fn proxy_auto_config(&self) -> Option<String> {
         let current = self.current();
-        let addresses = || current.places.iter().filter_map(|place| place.address.tcp());
-        let here = addresses().find(|address| address.ip().is_loopback()).or_else(|| addresses().next())?;
-        // A listener on all addresses is on this machine's own, too.
-        let all = here.ip().is_unspecified();
-        Some(if all { SocketAddr::from((Ipv4Addr::LOCALHOST, here.port())) } else { here })
+        let on_tcp = |place: &Place| place.address.tcp().map(|address| (place.tunnel.clone(), address));
+        let listeners: Vec<_> = current.places.iter().filter_map(on_tcp).collect();
+        current.proxy_auto_config.file(&listeners)
     }
 
     /// Everything, for people and programs.

@@ -1,7 +1,10 @@
-use std::time::Duration;
+use std::{collections::BTreeMap, time::Duration};
 
 use i2p_sam::SessionState;
-use i2p_tunnel::{OutproxyStatus, RecentFailure, SessionStatus, metrics::state_word};
+use i2p_tunnel::{
+    DatagramCounts, DatagramPool, DatagramSessionStatus, Dropped, OutproxyStatus, RecentFailure,
+    SessionStatus, metrics::state_word,
+};
 use serde::{Deserialize, Serialize};
 
 use super::{Board, Current, OwnedPool, Stage};
@@ -46,6 +49,38 @@ pub(crate) struct TunnelReport {
     /// Bytes since the start.
     pub(crate) sent: u64,
     pub(crate) received: u64,
+    /// What became of datagrams, where the tunnel has them.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) datagrams: Option<DatagramReport>,
+}
+
+/// The datagrams of a tunnel.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub(crate) struct DatagramReport {
+    /// Clients that have UDP open now.
+    pub(crate) associations: u64,
+    /// Datagrams and bytes since the start.
+    pub(crate) sent: u64,
+    pub(crate) sent_bytes: u64,
+    pub(crate) received: u64,
+    pub(crate) received_bytes: u64,
+    /// Datagrams that were dropped since the start, by the reasons that there were.
+    pub(crate) dropped: BTreeMap<String, u64>,
+    /// Where they come from, as far as anybody has sent any.
+    pub(crate) sessions: Vec<DatagramSessionReport>,
+}
+
+/// A session for datagrams.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub(crate) struct DatagramSessionReport {
+    /// The address in I2P that its datagrams come from.
+    pub(crate) b32: String,
+    /// Whether that is the address of the same client's streams.
+    pub(crate) shares_address_of_streams: bool,
+    /// Whether a client has it now.
+    pub(crate) in_use: bool,
 }
 
 /// A session.
@@ -156,6 +191,8 @@ impl TunnelReport {
         let account = board.metrics().account(name);
         let ((succeeded, failed), (sent, received)) = (account.requests(), account.relayed());
         let places = current.places.iter().filter(|place| place.tunnel == name);
+        let mut own = current.pools.iter().filter(|owned| owned.tunnel.as_deref() == Some(name));
+        let pool = own.find_map(|owned| owned.datagrams.as_ref());
         Self {
             name: name.to_owned(),
             listeners: places.map(|place| place.address.to_string()).collect(),
@@ -165,6 +202,38 @@ impl TunnelReport {
             failed,
             sent,
             received,
+            datagrams: pool.map(|pool| DatagramReport::of(account.datagrams(), pool)),
+        }
+    }
+}
+
+impl DatagramReport {
+    fn of(counts: &DatagramCounts, pool: &DatagramPool) -> Self {
+        let ((sent, sent_bytes), (received, received_bytes)) = (counts.to_peers(), counts.to_clients());
+        let dropped = Dropped::ALL.into_iter().map(|why| (why.label().to_owned(), counts.dropped(why)));
+        let session = |status: DatagramSessionStatus| DatagramSessionReport {
+            b32: status.destination.to_string(),
+            shares_address_of_streams: status.shares_destination,
+            in_use: status.in_use,
+        };
+        Self {
+            associations: counts.associations(),
+            sent,
+            sent_bytes,
+            received,
+            received_bytes,
+            dropped: dropped.filter(|(_, count)| *count > 0).collect(),
+            sessions: pool.sessions().into_iter().map(session).collect(),
+        }
+    }
+}
+
+impl DatagramSessionReport {
+    /// In plain words, up to the address.
+    pub(crate) fn words(&self) -> &'static str {
+        match self.shares_address_of_streams {
+            true => "from the same address as streams",
+            false => "from an address of their own, another than that of streams",
         }
     }
 }

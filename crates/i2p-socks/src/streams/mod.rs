@@ -6,14 +6,21 @@ mod own;
 mod reply;
 mod running;
 mod stdio;
+mod user;
 
 use std::{net::SocketAddr, str::FromStr, time::Duration};
 
 use clap::Args;
 use i2p_name::Target;
+use i2p_tunnel::{Failure as Cause, Verdict};
 
-use self::{own::Own, running::RunningProxy};
+use self::{
+    own::Own,
+    running::RunningProxy,
+    user::{User, UserOptions},
+};
 use crate::{
+    cli::port,
     config::{Config, TunnelName},
     exit::Failure,
     progress::Progress,
@@ -27,7 +34,7 @@ pub(crate) struct ConnectCommand {
     #[arg(value_name = "HOST", allow_hyphen_values = true)]
     host: String,
     /// The port there. Most services in I2P are the same at every port.
-    #[arg(value_name = "PORT", default_value_t = 0)]
+    #[arg(value_name = "PORT", default_value_t = 0, value_parser = port)]
     port: u16,
     /// Send datagrams: one for each read of stdin; what comes back goes to stdout.
     #[arg(long)]
@@ -38,13 +45,15 @@ pub(crate) struct ConnectCommand {
     /// By which tunnel of the configuration; not given, the first that will do.
     #[arg(long, value_name = "NAME")]
     tunnel: Option<TunnelName>,
+    #[command(flatten)]
+    user: UserOptions,
 }
 
 /// `listen`.
 #[derive(Debug, Clone, PartialEq, Eq, Args)]
 pub(crate) struct ListenCommand {
     /// The port that the proxy is asked for. Routers give all streams to whoever listens, whatever their port.
-    #[arg(value_name = "PORT", default_value_t = 0)]
+    #[arg(value_name = "PORT", default_value_t = 0, value_parser = port)]
     port: u16,
     /// Connect every stream to this port of this machine, such as localhost:22, until interrupted.
     #[arg(long, value_name = "HOST:PORT")]
@@ -52,6 +61,8 @@ pub(crate) struct ListenCommand {
     /// By which tunnel of the configuration; not given, the first.
     #[arg(long, value_name = "NAME")]
     tunnel: Option<TunnelName>,
+    #[command(flatten)]
+    user: UserOptions,
 }
 
 /// Where streams are connected to: an address, and never a name to look up.
@@ -88,7 +99,11 @@ pub(crate) async fn connect(
     let target = Target::parse(command.host.as_bytes())
         .map_err(|error| Failure::usage(format_args!("that is no host that can be connected to: {error}")))?;
     let asked = Asked { host: command.host.clone(), target, port: command.port };
-    let running = RunningProxy::find(&config, command.tunnel.as_ref()).await?;
+    let user = User::of(&command.user)?;
+    let running = RunningProxy::find(&config, command.tunnel.as_ref(), user).await?;
+    if running.is_none() && leads_nowhere(&config, &asked) {
+        return Err(Failure::run_time(reply::own(Cause::NotAllowed)));
+    }
     let own = async || Own::open(config, command.tunnel.as_ref(), command.udp, false, progress).await;
     match (running, command.udp) {
         (Some(proxy), false) => {
@@ -111,13 +126,20 @@ pub(crate) async fn connect(
     }
 }
 
+/// Whether the routes refuse it: no router has to be found, or started, to say so.
+fn leads_nowhere(config: &Config, asked: &Asked) -> bool {
+    let routes = config.routes();
+    matches!(routes.decide(&asked.target, asked.port), Verdict::Rejected { .. } | Verdict::NoRule)
+}
+
 /// The streams that peers open to us.
 pub(crate) async fn listen(
     config: Config,
     command: &ListenCommand,
     progress: &Progress,
 ) -> Result<(), Failure> {
-    match RunningProxy::find(&config, command.tunnel.as_ref()).await? {
+    let user = User::of(&command.user)?;
+    match RunningProxy::find(&config, command.tunnel.as_ref(), user).await? {
         Some(proxy) => incoming::listen(&proxy, command).await,
         None => {
             let own = Own::open(config, command.tunnel.as_ref(), false, true, progress).await?;

@@ -24,8 +24,12 @@ pub(super) fn refused(tunnel: &str, asking: Asking, error: &ClientError) -> Fail
             code.0
         ),
         ClientError::NoAcceptableMethod => format!(
-            "the tunnel {tunnel} asks for a user name and a password, which this command does not have: say with --tunnel NAME \
-             which other one to use"
+            "the tunnel {tunnel} asks for a user name and a password: give them with --user NAME and --password-file FILE, or say \
+             with --tunnel NAME which other one to use"
+        ),
+        ClientError::CredentialsRefused => format!(
+            "the tunnel {tunnel} has no such user, or the user has another password: see its users-file, whose lines i2p-socks \
+             passwd makes"
         ),
         error => format!("the proxy that runs does not answer as one: {error}"),
     })

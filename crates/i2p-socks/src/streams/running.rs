@@ -2,15 +2,15 @@
 
 use std::{
     io,
-    net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr},
+    net::{IpAddr, Ipv4Addr},
     time::Duration,
 };
 
-use i2p_name::Target;
+use i2p_name::{I2pName, Target};
 use i2p_tunnel::{BoundAddress, Socket};
 use socks_wire::{
     Address, ClientError, ClientHandshake, ClientRequest, ClientStep, Command, LONG_BUFFER, Protocol,
-    stream::OwnedAddress,
+    auth::Credentials, stream::OwnedAddress,
 };
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
@@ -21,11 +21,13 @@ use tokio::{
 use super::{
     Asked,
     reply::{Asking, refused},
+    user::User,
 };
 use crate::{
     config::{Config, TunnelName},
     control,
     exit::Failure,
+    listening::reachable,
     ports::{self, Listener},
 };
 
@@ -37,6 +39,8 @@ const MAX_DOMAIN: usize = 255;
 /// A proxy that runs, by the listeners of one tunnel, or of all.
 pub(super) struct RunningProxy {
     listeners: Vec<Listener>,
+    /// Who asks it, where that was said.
+    user: Option<User>,
 }
 
 /// A request that was granted.
@@ -63,7 +67,11 @@ impl From<io::Error> for Talk {
 
 impl RunningProxy {
     /// Nothing, if none runs with this state directory.
-    pub(super) async fn find(config: &Config, tunnel: Option<&TunnelName>) -> Result<Option<Self>, Failure> {
+    pub(super) async fn find(
+        config: &Config,
+        tunnel: Option<&TunnelName>,
+        user: Option<User>,
+    ) -> Result<Option<Self>, Failure> {
         let Ok(state_dir) = config.state_dir() else { return Ok(None) };
         let found = ports::read(&state_dir).map_err(|error| {
             Failure::run_time(format_args!(
@@ -81,7 +89,7 @@ impl RunningProxy {
             listeners.retain(|listener| listener.tunnel == name.as_str());
         }
         match (listeners.is_empty(), tunnel) {
-            (false, _) => Ok(Some(Self { listeners })),
+            (false, _) => Ok(Some(Self { listeners, user })),
             (true, Some(name)) => Err(Failure::usage(format_args!(
                 "the proxy that runs has no tunnel that is called {}: i2p-socks status lists those that it has",
                 name.as_str()
@@ -92,17 +100,25 @@ impl RunningProxy {
 
     /// A stream to a host, and what has come of it already.
     pub(super) async fn connect(&self, asked: &Asked) -> Result<(Socket, Vec<u8>), Failure> {
+        let hash = match &asked.target {
+            // SOCKS4a has no passwords, and SOCKS5 no room for a destination.
+            Target::I2p(I2pName::Destination(destination)) if self.user.is_some() => {
+                Some(destination.b32().to_string())
+            }
+            _ => None,
+        };
+        let host = hash.as_deref().unwrap_or(&asked.host);
         let address = match &asked.target {
             Target::Ip(ip) => Address::Ip(*ip),
-            _ => Address::Domain(asked.host.as_bytes()),
+            _ => Address::Domain(host.as_bytes()),
         };
-        let long = asked.host.len() > MAX_DOMAIN;
+        let long = host.len() > MAX_DOMAIN;
         let request = ClientRequest {
             protocol: if long { Protocol::Socks4a } else { Protocol::Socks5 },
             command: Command::CONNECT,
             address,
             port: asked.port,
-            credentials: None,
+            credentials: self.credentials(),
         };
         let granted = self.ask(request, Asking::Stream).await?;
         Ok((granted.socket, granted.early))
@@ -110,16 +126,26 @@ impl RunningProxy {
 
     /// A relay for datagrams, which lives as long as the stream on which it was asked for.
     pub(super) async fn associate(&self) -> Result<Granted, Failure> {
-        self.ask(anybody(Command::UDP_ASSOCIATE, 0), Asking::Datagrams).await
+        self.ask(self.anybody(Command::UDP_ASSOCIATE, 0), Asking::Datagrams).await
     }
 
     /// The next stream of a peer. The address that peers need is told as soon as it is known.
     pub(super) async fn bind(&self, port: u16, told: impl FnMut(&str)) -> Result<(Socket, Vec<u8>), Failure> {
         let (listener, socket) = self.open(Asking::Peers).await?;
-        let granted = talk(socket, anybody(Command::BIND, port), told).await;
+        let granted = talk(socket, self.anybody(Command::BIND, port), told).await;
         granted
             .map(|granted| (granted.socket, granted.early))
             .map_err(|error| said(&listener.tunnel, Asking::Peers, error))
+    }
+
+    fn credentials(&self) -> Option<Credentials<'_>> {
+        self.user.as_ref().map(User::credentials)
+    }
+
+    /// A request that is about nobody in particular.
+    fn anybody(&self, command: Command, port: u16) -> ClientRequest<'_> {
+        let address = Address::Ip(IpAddr::V4(Ipv4Addr::UNSPECIFIED));
+        ClientRequest { protocol: Protocol::Socks5, command, address, port, credentials: self.credentials() }
     }
 
     async fn ask(&self, request: ClientRequest<'_>, asking: Asking) -> Result<Granted, Failure> {
@@ -151,11 +177,6 @@ impl RunningProxy {
     }
 }
 
-fn anybody(command: Command, port: u16) -> ClientRequest<'static> {
-    let address = Address::Ip(IpAddr::V4(Ipv4Addr::UNSPECIFIED));
-    ClientRequest { protocol: Protocol::Socks5, command, address, port, credentials: None }
-}
-
 fn said(tunnel: &str, asking: Asking, error: Talk) -> Failure {
     match error {
         Talk::Refused(error) => refused(tunnel, asking, &error),
@@ -175,16 +196,6 @@ async fn open(address: &BoundAddress) -> io::Result<Socket> {
     };
     let _: Result<(), io::Error> = Socket::send_at_once(&socket);
     Ok(socket)
-}
-
-/// What listens on every address is reached by the one of this machine.
-fn reachable(mut address: SocketAddr) -> SocketAddr {
-    match address.ip() {
-        IpAddr::V4(ip) if ip.is_unspecified() => address.set_ip(Ipv4Addr::LOCALHOST.into()),
-        IpAddr::V6(ip) if ip.is_unspecified() => address.set_ip(Ipv6Addr::LOCALHOST.into()),
-        _ => {}
-    }
-    address
 }
 
 /// A client's handshake. For BIND it comes back when a peer has come; before that, `told` gets the address that is listened at.

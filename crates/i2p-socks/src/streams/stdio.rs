@@ -35,7 +35,7 @@ impl Stream {
     }
 
     /// Relays until the peer has finished. The end of `input` is passed on, or kept where passing it on would end the stream:
-    /// then a peer that is silent for too long has finished, too.
+    /// then a peer that is silent for too long is waited for no more.
     async fn relay(
         self,
         mut input: impl AsyncRead + Unpin,
@@ -71,7 +71,7 @@ impl Stream {
                 };
                 let length = tokio::select! {
                     read = from_peer.read(&mut buffer) => read.map_err(Broken::Peer)?,
-                    () = given_up => 0,
+                    () = given_up => return Err(Broken::Silent(silence)),
                 };
                 match buffer.get(..length) {
                     None | Some([]) => break,
@@ -94,7 +94,7 @@ impl Stream {
         let _ = local.set_nodelay(true);
         let (input, output) = local.into_split();
         if let Err(broken) = self.relay(input, output).await {
-            tracing::debug!("a stream broke: {}", broken.error().kind());
+            tracing::debug!("a stream broke: {}", broken.kind());
         }
     }
 }
@@ -102,13 +102,16 @@ impl Stream {
 /// Which side broke.
 enum Broken {
     Peer(io::Error),
+    /// The peer has said nothing for so long, and not that it has finished.
+    Silent(Duration),
     Output(io::Error),
 }
 
 impl Broken {
-    fn error(&self) -> &io::Error {
+    fn kind(&self) -> io::ErrorKind {
         match self {
-            Self::Peer(error) | Self::Output(error) => error,
+            Self::Peer(error) | Self::Output(error) => error.kind(),
+            Self::Silent(_) => io::ErrorKind::TimedOut,
         }
     }
 }
@@ -124,6 +127,11 @@ pub(super) async fn relay(stream: Stream) -> Result<(), Failure> {
     stream.relay(tokio::io::stdin(), tokio::io::stdout()).await.map_err(|broken| match broken {
         Broken::Peer(error) => Failure::run_time(format_args!(
             "the stream broke: {error}. The far end, or the way there, is gone: try again"
+        )),
+        Broken::Silent(silence) => Failure::run_time(format_args!(
+            "the far end was silent for {} after all was sent, and has not said that it has finished: what came may not be \
+             all. [limits] half-close says how long to wait",
+            humantime::format_duration(silence)
         )),
         Broken::Output(error) => Failure::run_time(format_args!("cannot write to stdout: {error}")),
     })

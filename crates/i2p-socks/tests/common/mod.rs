@@ -2,7 +2,10 @@
 #![allow(dead_code, reason = "each test file uses its part")]
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
 
+#[cfg(unix)]
+pub(crate) mod lab;
 pub(crate) mod network;
+pub(crate) mod peers;
 pub(crate) mod site;
 
 use std::{
@@ -29,7 +32,7 @@ pub(crate) fn i2p_socks(args: &[&str]) -> Command {
     for name in ["LISTEN_FDS", "LISTEN_PID", "LISTEN_FDNAMES"] {
         command.env_remove(name);
     }
-    for name in ["LISTEN", "ROUTER", "SAM", "CONFIG", "STATE_DIR"] {
+    for name in ["LISTEN", "ROUTER", "SAM", "CONFIG", "STATE_DIR", "PASSWORD"] {
         command.env_remove(format!("I2P_SOCKS_{name}"));
     }
     // The user's own state is nothing for tests: each process has a directory that is not there yet.

@@ -68,3 +68,12 @@ pub(crate) async fn ask(stream: &mut TcpStream) -> u8 {
     stream.write_all(b"?").await.unwrap();
     timeout(super::LIMIT, stream.read_u8()).await.expect("an answer within the limit").unwrap()
 }
+
+/// Bytes that repeat nowhere: a linear congruential generator's.
+pub(crate) fn payload(mut seed: u32, length: usize) -> Vec<u8> {
+    let next = || {
+        seed = seed.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+        seed.to_be_bytes()[0]
+    };
+    std::iter::repeat_with(next).take(length).collect()
+}

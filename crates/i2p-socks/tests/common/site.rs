@@ -3,7 +3,13 @@
 use std::sync::{Arc, Mutex};
 
 use i2p_sam::{Accepted, Bridge, SessionOptions};
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    net::TcpStream,
+};
+
+/// How many clients may come at once.
+const ACCEPTING: usize = 4;
 
 type Seen = Arc<Mutex<Vec<String>>>;
 
@@ -34,27 +40,17 @@ impl Site {
             peers: Arc::clone(&peers),
         };
         let answer = Arc::new(answer);
-        tokio::spawn(async move {
-            while let Ok(Accepted { mut stream, peer, .. }) = session.accept().await {
-                let (answer, heads) = (Arc::clone(&answer), Arc::clone(&heads));
-                peers.lock().unwrap().push(peer.b32().to_string());
-                tokio::spawn(async move {
-                    let mut head = Vec::new();
-                    while !head.ends_with(b"\r\n\r\n") {
-                        if stream.read_buf(&mut head).await.unwrap_or(0) == 0 {
-                            return;
-                        }
-                    }
-                    let head = String::from_utf8(head).unwrap().to_ascii_lowercase();
-                    let bytes = answer(&head);
-                    heads.lock().unwrap().push(head);
-                    // The client may have had enough.
-                    let _ = stream.write_all(&bytes).await;
-                    let _ = stream.shutdown().await;
-                    while stream.read(&mut [0; 512]).await.unwrap_or(0) > 0 {}
-                });
-            }
-        });
+        // More than one waits: who comes right behind another does not find nobody there.
+        for _ in 0..ACCEPTING {
+            let (session, peers) = (session.clone(), Arc::clone(&peers));
+            let (answer, heads) = (Arc::clone(&answer), Arc::clone(&heads));
+            tokio::spawn(async move {
+                while let Ok(Accepted { stream, peer, .. }) = session.accept().await {
+                    peers.lock().unwrap().push(peer.b32().to_string());
+                    tokio::spawn(serve(stream, Arc::clone(&answer), Arc::clone(&heads)));
+                }
+            });
+        }
         site
     }
 
@@ -66,6 +62,23 @@ impl Site {
     pub(crate) fn peers(&self) -> Vec<String> {
         self.peers.lock().unwrap().clone()
     }
+}
+
+/// One request and its answer.
+async fn serve(mut stream: TcpStream, answer: Arc<impl Fn(&str) -> Vec<u8>>, heads: Seen) {
+    let mut head = Vec::new();
+    while !head.ends_with(b"\r\n\r\n") {
+        if stream.read_buf(&mut head).await.unwrap_or(0) == 0 {
+            return;
+        }
+    }
+    let head = String::from_utf8(head).unwrap().to_ascii_lowercase();
+    let bytes = answer(&head);
+    heads.lock().unwrap().push(head);
+    // The client may have had enough.
+    let _ = stream.write_all(&bytes).await;
+    let _ = stream.shutdown().await;
+    while stream.read(&mut [0; 512]).await.unwrap_or(0) > 0 {}
 }
 
 /// A response with these header lines, each with its end.

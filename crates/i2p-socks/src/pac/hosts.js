@@ -1,0 +1,172 @@
+// Nothing here asks for a name: the functions that browsers offer to such a file and that do are not used.
+
+function FindProxyForURL(url, host) {
+  return comes(String(host), portOf(String(url))) ? HERE : "DIRECT";
+}
+
+// What cannot be read comes here, where it is refused.
+function comes(host, port) {
+  if (port === null || /[^\x21-\x7e]/.test(host)) {
+    return true;
+  }
+  var name = host.toLowerCase().replace(/\.$/, "");
+  if (/(^|\.)(i2p|i2p\.alt|onion)\.*$/.test(name)) {
+    return true;
+  }
+  var address = addressOf(name);
+  if (address === null && !isName(name)) {
+    return true;
+  }
+  var local = address === null ? /(^|\.)localhost$/.test(name) : LOCAL.some(function (range) {
+    return holds(range, address);
+  });
+  return RULES.some(function (rule) {
+    return covers(rule.hosts, name, address) && hasPort(rule.ports, port) && !(local && rule.spares_local);
+  });
+}
+
+function covers(hosts, name, address) {
+  if (hosts === "all") {
+    return true;
+  }
+  if (address !== null) {
+    return hosts.range !== undefined && holds(hosts.range, address);
+  }
+  if (hosts.glob !== undefined) {
+    return fits(hosts.glob, name);
+  }
+  if (hosts.below !== undefined) {
+    return name === hosts.below || endsWith(name, "." + hosts.below);
+  }
+  return hosts.name === name;
+}
+
+function fits(glob, name) {
+  var parts = glob.split("*");
+  var first = parts.shift();
+  var last = parts.pop();
+  if (name.slice(0, first.length) !== first) {
+    return false;
+  }
+  var rest = name.slice(first.length);
+  for (var i = 0; i < parts.length; i++) {
+    var at = rest.indexOf(parts[i]);
+    if (at < 0) {
+      return false;
+    }
+    rest = rest.slice(at + parts[i].length);
+  }
+  return endsWith(rest, last);
+}
+
+function endsWith(text, end) {
+  return text.length >= end.length && text.slice(text.length - end.length) === end;
+}
+
+function hasPort(ranges, port) {
+  return ranges.some(function (range) {
+    return range[0] <= port && port <= range[1];
+  });
+}
+
+function holds(range, address) {
+  if (range.bytes.length !== address.length) {
+    return false;
+  }
+  for (var bit = 0; bit < range.length; bit++) {
+    var mask = 128 >> bit % 8;
+    if ((range.bytes[bit >> 3] & mask) !== (address[bit >> 3] & mask)) {
+      return false;
+    }
+  }
+  return true;
+}
+
+// Null where a URL has none that is known.
+function portOf(url) {
+  var parts = /^([a-z][a-z0-9+.-]*):\/\/([^\/?#]*)/.exec(url.toLowerCase());
+  if (parts === null) {
+    return null;
+  }
+  var written = /:([0-9]{1,5})$/.exec(parts[2]);
+  var usual = { http: 80, https: 443, ws: 80, wss: 443, ftp: 21 };
+  var port = written !== null ? Number(written[1]) : usual.hasOwnProperty(parts[1]) ? usual[parts[1]] : 0;
+  return port >= 1 && port <= 65535 ? port : null;
+}
+
+// Not of what ends in a number, which some take for an address.
+function isName(name) {
+  return name.length <= 253 && /^([a-z0-9_-]{1,63}\.)*[a-z0-9_-]{1,63}$/.test(name) &&
+    !/(^|\.)([0-9]+|0x[0-9a-f]*)$/.test(name);
+}
+
+// The bytes of an address, 4 or 16. Null: it is none.
+function addressOf(host) {
+  var inner = /^\[(.*)\]$/.exec(host);
+  if (inner === null && host.indexOf(":") < 0) {
+    return bytesOfIpv4(host);
+  }
+  return bytesOfIpv6(inner === null ? host : inner[1]);
+}
+
+function bytesOfIpv4(text) {
+  var parts = /^([0-9]{1,3})\.([0-9]{1,3})\.([0-9]{1,3})\.([0-9]{1,3})$/.exec(text);
+  if (parts === null) {
+    return null;
+  }
+  var bytes = [];
+  for (var i = 1; i <= 4; i++) {
+    if (Number(parts[i]) > 255 || /^0[0-9]/.test(parts[i])) {
+      return null;
+    }
+    bytes.push(Number(parts[i]));
+  }
+  return bytes;
+}
+
+function bytesOfIpv6(text) {
+  var halves = text.split("::");
+  var head = groupBytes(halves[0], halves.length === 1);
+  var tail = halves.length === 2 ? groupBytes(halves[1], true) : [];
+  if (halves.length > 2 || head === null || tail === null) {
+    return null;
+  }
+  var missing = 16 - head.length - tail.length;
+  if (halves.length === 1 ? missing !== 0 : missing < 2) {
+    return null;
+  }
+  var bytes = head;
+  for (; missing > 0; missing--) {
+    bytes.push(0);
+  }
+  return withoutIpv6(bytes.concat(tail));
+}
+
+// Of groups with colons between them, of which the last may be an IPv4 address.
+function groupBytes(text, ends) {
+  var bytes = [];
+  var groups = text === "" ? [] : text.split(":");
+  for (var i = 0; i < groups.length; i++) {
+    if (/^[0-9a-f]{1,4}$/.test(groups[i])) {
+      var number = parseInt(groups[i], 16);
+      bytes.push(number >> 8, number & 255);
+      continue;
+    }
+    var last = ends && i === groups.length - 1 ? bytesOfIpv4(groups[i]) : null;
+    if (last === null) {
+      return null;
+    }
+    bytes = bytes.concat(last);
+  }
+  return bytes;
+}
+
+// An IPv4 address within an IPv6 one is that IPv4 address.
+function withoutIpv6(bytes) {
+  var start = bytes.slice(0, 12).join();
+  var end = bytes.slice(12);
+  var own = end.join() === "0,0,0,0" || end.join() === "0,0,0,1";
+  var within = start === "0,0,0,0,0,0,0,0,0,0,255,255" || start === "0,0,0,0,0,0,0,0,255,255,0,0" ||
+    start === "0,100,255,155,0,0,0,0,0,0,0,0" || (start === "0,0,0,0,0,0,0,0,0,0,0,0" && !own);
+  return within ? end : bytes;
+}
