@@ -31,7 +31,7 @@ pub(crate) const STEPS: &[Chore] = &[
     },
     Chore {
         name: bench::NAME,
-        what: "cost beside other proxies; ci takes --short (--write: docs/performance.md)",
+        what: "cost beside other proxies; ci takes --short (--write: docs/performance.md; --link: first byte only)",
         run: bench::short,
     },
     Chore {

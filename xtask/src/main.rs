@@ -69,7 +69,7 @@ fn main() -> ExitCode {
         [conformance::NAME, conformance::WRITE] => Chore { run: conformance::write, ..CI },
         [bench::NAME, arguments @ ..] => match bench::chore(arguments) {
             Some(run) => Chore { run, ..CI },
-            None => return usage("bench takes --short or --write, or nothing"),
+            None => return usage("bench takes --short, --link or --write, or nothing"),
         },
         [soak::NAME, arguments @ ..] => match soak::arguments(arguments) {
             Some((minutes, inside)) => return done(soak_for(minutes, inside)),

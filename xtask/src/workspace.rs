@@ -4,6 +4,8 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
 
+use crate::invocation::Invocation;
+
 /// The directories that the chores work in.
 #[derive(Clone)]
 pub(crate) struct Workspace {
@@ -34,7 +36,15 @@ impl Workspace {
         &self.target
     }
 
-    /// The debug build of `i2p-socks`: what `cargo build -p i2p-socks` makes.
+    /// Builds [`proxy`](Self::proxy) as `cargo test --workspace` builds it for its tests: any other command asks other features
+    /// of the dependencies, and `ci` would build three hundred of them once more.
+    pub(crate) fn build_proxy(&self) -> Result<()> {
+        Invocation::typed("cargo test --workspace --test usage --no-run --locked --target-dir", &self.root)
+            .arg(&self.target)
+            .run()
+    }
+
+    /// The debug build of `i2p-socks`, which [`build_proxy`](Self::build_proxy) makes.
     pub(crate) fn proxy(&self) -> PathBuf {
         self.target.join("debug").join("i2p-socks")
     }

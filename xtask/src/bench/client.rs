@@ -71,7 +71,7 @@ impl Route {
         match self.way {
             Way::Straight | Way::Relayed { .. } => open(target),
             Way::SocksAddress(proxy) => handshake(open(proxy)?, &by_address(target)?, user),
-            Way::SocksName(proxy) => handshake(open(proxy)?, &by_name(target.port()), user),
+            Way::SocksName(proxy) => handshake(open(proxy)?, &by_name(HOST, target.port())?, user),
         }
     }
 }
@@ -115,10 +115,15 @@ fn by_address(target: SocketAddr) -> Result<Vec<u8>> {
     Ok([&[5, 1, 0, 1][..], &target.ip().octets(), &target.port().to_be_bytes()].concat())
 }
 
-/// RFC 1928 section 4: CONNECT to the service's name.
-fn by_name(port: u16) -> Vec<u8> {
-    let length = [u8::try_from(HOST.len()).unwrap_or(u8::MAX)];
-    [&[5, 1, 0, 3][..], &length, HOST.as_bytes(), &port.to_be_bytes()].concat()
+/// A new connection to a name, through a SOCKS5 proxy.
+pub(crate) fn connect(proxy: SocketAddr, host: &str, port: u16) -> Result<TcpStream> {
+    handshake(open(proxy)?, &by_name(host, port)?, None)
+}
+
+/// RFC 1928 section 4: CONNECT to a name.
+fn by_name(host: &str, port: u16) -> Result<Vec<u8>> {
+    let length = [u8::try_from(host.len()).context("a long name")?];
+    Ok([&[5, 1, 0, 3][..], &length, host.as_bytes(), &port.to_be_bytes()].concat())
 }
 
 /// RFC 1928, and RFC 1929 for a user. In turns: microsocks takes no two messages at once.
@@ -153,7 +158,9 @@ mod tests {
     fn requests_are_those_of_the_rfc() {
         let target = "127.0.0.1:258".parse().unwrap();
         assert_eq!(by_address(target).unwrap(), [5, 1, 0, 1, 127, 0, 0, 1, 1, 2]);
-        assert_eq!(by_name(258), [&[5, 1, 0, 3, 11][..], b"service.i2p", &[1, 2]].concat());
+        let named = [&[5, 1, 0, 3, 11][..], b"service.i2p", &[1, 2]].concat();
+        assert_eq!(by_name("service.i2p", 258).unwrap(), named);
+        assert!(by_name(&"a".repeat(256), 258).is_err());
         assert!(by_address("[::1]:1".parse().unwrap()).is_err());
     }
 

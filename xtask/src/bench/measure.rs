@@ -24,6 +24,19 @@ impl Direction {
     pub(crate) const ALL: [Self; 3] = [Self::Down, Self::Up, Self::Both];
 }
 
+/// What a site is called.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Address {
+    /// By a name that the router's address book has.
+    Name,
+    /// By the hash of its destination.
+    B32,
+}
+
+impl Address {
+    pub(crate) const ALL: [Self; 2] = [Self::Name, Self::B32];
+}
+
 /// One thing that is measured. The numbers are connections, or sessions where it says so.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Measure {
@@ -57,6 +70,8 @@ pub(crate) enum Measure {
     SessionMemory(usize),
     /// CPU time of a connection over so many sessions in turn, in µs.
     SessionCpu(usize),
+    /// Time from connecting to a proxy to the first byte of a site beyond a link with latency, in ms.
+    FirstByte(Address),
 }
 
 impl Measure {
@@ -68,6 +83,16 @@ impl Measure {
     /// Whether it says how cost grows: for the plot, not for the table.
     pub(crate) fn is_growth(self) -> bool {
         matches!(self, Self::Memory(_) | Self::MessageCpu(_) | Self::SessionMemory(_) | Self::SessionCpu(_))
+    }
+
+    /// Whether it is what the work costs that all subjects do: for the table of all.
+    pub(crate) fn is_cost(self) -> bool {
+        !self.is_growth() && !self.is_first_byte()
+    }
+
+    /// Whether it is of real routers on a link with latency: for a table of its own.
+    pub(crate) fn is_first_byte(self) -> bool {
+        matches!(self, Self::FirstByte(_))
     }
 
     /// Whether a ratio to another subject says something: not of small numbers that are what they are.
@@ -87,6 +112,15 @@ impl fmt::Display for Direction {
             Self::Down => "down",
             Self::Up => "up",
             Self::Both => "both ways",
+        })
+    }
+}
+
+impl fmt::Display for Address {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Name => "by name",
+            Self::B32 => "by b32",
         })
     }
 }
@@ -114,6 +148,7 @@ impl fmt::Display for Measure {
             Self::MessageCpu(count) => write!(f, "CPU per message over {}, µs", connections(count)),
             Self::SessionMemory(count) => write!(f, "memory with {}, MiB", sessions(count)),
             Self::SessionCpu(count) => write!(f, "CPU per connection over {}, µs", sessions(count)),
+            Self::FirstByte(address) => write!(f, "first byte {address}, ms"),
         }
     }
 }

@@ -6,6 +6,7 @@
 
 mod bridge;
 mod client;
+mod first_byte;
 mod growth;
 mod measure;
 mod page;
@@ -27,6 +28,7 @@ use tokio::runtime::Runtime;
 use self::{
     bridge::Bridge,
     client::Link,
+    first_byte::Latency,
     measure::{Direction, Measure, Results},
     page::Circumstances,
     plan::{MANY, Plan},
@@ -47,6 +49,8 @@ const SHORT: &str = "--short";
 const WRITE: &str = "--write";
 /// What it runs beside the subjects.
 const PROGRAMS: [Program; 2] = [("ip", "iproute2"), ("unshare", "util-linux")];
+/// What leaves nothing of it but the link with latency.
+const LINK: &str = "--link";
 /// The ports that connections come from: thousands in a second, each kept for a while after its end (ip-sysctl).
 const PORT_RANGE: (&str, &str) = ("/proc/sys/net/ipv4/ip_local_port_range", "10000 65000\n");
 
@@ -56,9 +60,11 @@ pub(crate) fn chore(arguments: &[&str]) -> Option<fn(&Workspace) -> Result<()>> 
         [] => |workspace| outside(workspace, &[]),
         [SHORT] => short,
         [WRITE] => |workspace| outside(workspace, &[WRITE]),
+        [LINK] => |workspace| outside(workspace, &[LINK]),
         [INSIDE] => |workspace| inside(workspace, &Plan::FULL, false),
         [INSIDE, SHORT] => |workspace| inside(workspace, &Plan::SHORT, false),
         [INSIDE, WRITE] => |workspace| inside(workspace, &Plan::FULL, true),
+        [INSIDE, LINK] => inside_link,
         _ => return None,
     })
 }
@@ -77,6 +83,27 @@ fn outside(workspace: &Workspace, arguments: &[&str]) -> Result<()> {
 fn inside(workspace: &Workspace, plan: &'static Plan, write: bool) -> Result<()> {
     ensure!(namespace::is_inside(), "{INSIDE} is what the bench says to itself; run cargo xtask {NAME}");
     let circumstances = Circumstances::look(workspace)?;
+    let (results, latency) = in_lab(workspace, move |workspace, lab| measure(workspace, lab, plan))?;
+    println!("\n{}", page::summary(&results, plan, &latency));
+    if write { page::write(workspace, &results, plan, &circumstances, &latency) } else { Ok(()) }
+}
+
+fn inside_link(workspace: &Workspace) -> Result<()> {
+    ensure!(namespace::is_inside(), "{INSIDE} is what the bench says to itself; run cargo xtask {NAME}");
+    let (results, latency) = in_lab(workspace, |workspace, lab| {
+        let mut results = Results::default();
+        let latency = first_byte::measure(workspace, lab, &Plan::FULL, &mut results)?;
+        Ok((results, latency))
+    })?;
+    println!("\n{}", page::first_byte(&results, &latency));
+    Ok(())
+}
+
+/// Does `work` in a directory that stays when it fails.
+fn in_lab<T: Send + 'static>(
+    workspace: &Workspace,
+    work: impl FnOnce(&Workspace, &Path) -> Result<T> + Send + 'static,
+) -> Result<T> {
     let parent = workspace.target().join(NAME);
     fs::create_dir_all(&parent).with_context(|| format!("could not make {}", parent.display()))?;
     let lab =
@@ -84,7 +111,7 @@ fn inside(workspace: &Workspace, plan: &'static Plan, write: bool) -> Result<()>
     let runtime = Runtime::new().context("no runtime")?;
     let (ours, directory) = (workspace.clone(), lab.path().to_path_buf());
     let measured = runtime.block_on(async {
-        let measuring = tokio::task::spawn_blocking(move || measure(&ours, &directory, plan));
+        let measuring = tokio::task::spawn_blocking(move || work(&ours, &directory));
         tokio::select! {
             result = measuring => Some(result),
             () = namespace::outside_is_gone() => None,
@@ -96,13 +123,11 @@ fn inside(workspace: &Workspace, plan: &'static Plan, write: bool) -> Result<()>
     if result.is_err() {
         eprintln!("logs of the subjects: {}", lab.keep().display());
     }
-    let results = result?;
-    println!("\n{}", page::summary(&results, plan));
-    if write { page::write(workspace, &results, plan, &circumstances) } else { Ok(()) }
+    result
 }
 
-/// All rounds.
-fn measure(workspace: &Workspace, lab: &Path, plan: &Plan) -> Result<Results> {
+/// All rounds, and then what has a network of its own.
+fn measure(workspace: &Workspace, lab: &Path, plan: &Plan) -> Result<(Results, Latency)> {
     namespace::set_up(&[])?;
     let (file, range) = PORT_RANGE;
     fs::write(file, range).with_context(|| format!("could not write {file}"))?;
@@ -130,7 +155,9 @@ fn measure(workspace: &Workspace, lab: &Path, plan: &Plan) -> Result<Results> {
         let size = subjects::size(&subject.program(workspace)?)? as f64 / 1e6;
         results.record(Measure::Size, subject, size)?;
     }
-    Ok(results)
+    let latency = first_byte::measure(workspace, lab, plan, &mut results).context("the link with latency")?;
+    println!("{}", page::first_byte(&results, &latency));
+    Ok((results, latency))
 }
 
 /// A round of the works for which all subjects run side by side and take turns.
@@ -192,7 +219,16 @@ mod tests {
 
     #[test]
     fn a_chore_is_short_or_written_and_not_both() {
-        for known in [&[][..], &[SHORT], &[WRITE], &[INSIDE], &[INSIDE, SHORT], &[INSIDE, WRITE]] {
+        for known in [
+            &[][..],
+            &[SHORT],
+            &[WRITE],
+            &[INSIDE],
+            &[INSIDE, SHORT],
+            &[INSIDE, WRITE],
+            &[LINK],
+            &[INSIDE, LINK],
+        ] {
             assert!(chore(known).is_some(), "{known:?}");
         }
         for unknown in [&[SHORT, WRITE][..], &["--long"], &[INSIDE, INSIDE], &[SHORT, INSIDE]] {

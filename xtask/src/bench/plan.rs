@@ -28,6 +28,8 @@ pub(crate) struct Plan {
     pub(crate) session_connections: usize,
     /// Starts of ours in each round.
     pub(crate) starts: usize,
+    /// Pages that each proxy fetches over the link with latency, by each address.
+    pub(crate) fetches: usize,
 }
 
 impl Plan {
@@ -44,6 +46,7 @@ impl Plan {
         sessions: 8,
         session_connections: 1_000,
         starts: 10,
+        fetches: 50,
     };
     /// Enough to see that everything still runs.
     pub(crate) const SHORT: Self = Self {
@@ -58,6 +61,7 @@ impl Plan {
         sessions: 2,
         session_connections: 300,
         starts: 2,
+        fetches: 5,
     };
 
     /// The most connections that are held.

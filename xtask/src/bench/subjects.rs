@@ -11,11 +11,12 @@ use std::{
     time::{Duration, Instant},
 };
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Context, Result, bail, ensure};
 
 use super::{
     bridge::Bridge,
     client::{Route, Way},
+    first_byte::I2PD,
     processes::Processes,
     service::Service,
 };
@@ -36,7 +37,7 @@ const BUILT: &str = "bench-peers";
 const FAST_SOCKS5: &str = "xtask/peers/fast-socks5";
 const SPLICE: &str = "xtask/peers/splice-relay.c";
 /// Debian's programs among the subjects, and the compiler.
-pub(crate) const PROGRAMS: [Program; 3] = [MICROSOCKS, DANTE, ("cc", "gcc")];
+pub(crate) const PROGRAMS: [Program; 4] = [MICROSOCKS, DANTE, I2PD, ("cc", "gcc")];
 const MICROSOCKS: Program = ("microsocks", "microsocks");
 const DANTE: Program = ("danted", "dante-server");
 
@@ -52,9 +53,12 @@ pub(crate) enum Subject {
     FastSocks5,
     /// Nobody between client and service.
     Direct,
+    /// i2pd's own SOCKS port, in the one measurement that has real routers.
+    I2pd,
 }
 
 impl Subject {
+    /// Those that do all other work.
     pub(crate) const ALL: [Self; 6] =
         [Self::Ours, Self::Splice, Self::Microsocks, Self::Dante, Self::FastSocks5, Self::Direct];
     /// The other SOCKS servers.
@@ -69,6 +73,7 @@ impl Subject {
             Self::Dante => "dante",
             Self::FastSocks5 => "fast-socks5",
             Self::Direct => "direct",
+            Self::I2pd => "i2pd's SOCKS port",
         }
     }
 
@@ -86,6 +91,7 @@ impl Subject {
             Self::Splice => Ok(built.join("splice-relay")),
             Self::Microsocks => debian(MICROSOCKS),
             Self::Dante => debian(DANTE),
+            Self::I2pd => debian(I2PD),
             Self::FastSocks5 => Ok(built.join("release/fast-socks5-server")),
             Self::Direct => std::env::current_exe().context("this program does not know where it lies"),
         }
@@ -101,6 +107,7 @@ impl Subject {
             Self::Splice | Self::Direct => None,
             Self::Microsocks => Some(programs::package_version(MICROSOCKS)),
             Self::Dante => Some(programs::package_version(DANTE)),
+            Self::I2pd => Some(programs::package_version(I2PD)),
             Self::FastSocks5 => {
                 let lock = workspace.root().join(FAST_SOCKS5).join("Cargo.lock");
                 let lock = std::fs::read_to_string(&lock)
@@ -161,6 +168,7 @@ impl Setup {
         let begin = Instant::now();
         let (way, processes) = match subject {
             Subject::Direct => (Way::Straight, None),
+            Subject::I2pd => bail!("it needs routers, and has them elsewhere"),
             Subject::Ours => {
                 let mut processes = Processes::start(&mut self.ours()?)?;
                 let address = ready(&mut processes)?;

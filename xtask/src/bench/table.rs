@@ -14,7 +14,7 @@ pub(crate) fn results(results: &Results) -> String {
     let titles: String = others.clone().map(|subject| format!(" {} |", subject.title())).collect();
     let mut text = format!("| | {} | to splice | to best peer |{titles}\n", Subject::Ours.title());
     text += &format!("|---|--:|--:|--:|{}\n", "--:|".repeat(others.clone().count()));
-    for measure in results.measures().into_iter().filter(|measure| !measure.is_growth()) {
+    for measure in results.measures().into_iter().filter(|measure| measure.is_cost()) {
         let ours = cell(results, measure, Subject::Ours);
         let [splice, peer] = [Some(Subject::Splice), results.best_peer(measure)]
             .map(|other| results.ratio(measure, Subject::Ours, other.filter(|_| measure.is_compared())?))
@@ -49,6 +49,19 @@ pub(crate) fn targets(results: &Results, plan: &Plan) -> String {
     text
 }
 
+/// Both proxies that there are on the link with latency.
+pub(crate) fn first_byte(results: &Results) -> String {
+    let [ours, theirs] = [Subject::Ours, Subject::I2pd];
+    let mut text = format!("| | {} | {} | ratio |\n|---|--:|--:|--:|\n", ours.title(), theirs.title());
+    for measure in results.measures().into_iter().filter(|measure| measure.is_first_byte()) {
+        let [our, their] = [ours, theirs].map(|subject| cell(results, measure, subject));
+        let ratio =
+            results.ratio(measure, ours, theirs).map_or("–".into(), |ratio| format!("× {ratio:.3}"));
+        text += &format!("| {measure} | {our} | {their} | {ratio} |\n");
+    }
+    text
+}
+
 /// What the plot shows, in numbers: medians.
 pub(crate) fn growth(results: &Results) -> String {
     let titles = Subject::ALL.into_iter().filter(|subject| subject.is_proxy());
@@ -66,6 +79,7 @@ pub(crate) fn growth(results: &Results) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::bench::measure::Address;
 
     fn measured() -> Results {
         let mut all = Results::default();
@@ -102,6 +116,19 @@ mod tests {
         let row = "| connections per second: ratio to dante | at least 2.00 | 2.50 | met |\n";
         assert!(text.contains(row), "{text}");
         assert!(text.contains("| – | not measured |\n"), "{text}");
+    }
+
+    #[test]
+    fn the_first_byte_is_beside_that_of_i2pd() {
+        let mut all = measured();
+        let measure = Measure::FirstByte(Address::B32);
+        for (subject, value) in [(Subject::Ours, 202.0), (Subject::I2pd, 200.0), (Subject::Ours, 206.0)] {
+            all.record(measure, subject, value).unwrap();
+        }
+        let text = first_byte(&all);
+        assert!(text.ends_with("| first byte by b32, ms | 204 (202 to 206) | 200 | × 1.010 |\n"), "{text}");
+        assert_eq!(text.lines().count(), 3, "the others have tables of their own:\n{text}");
+        assert!(!results(&all).contains("first byte") && !growth(&all).contains("first byte"));
     }
 
     #[test]

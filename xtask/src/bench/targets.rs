@@ -3,7 +3,7 @@
 use std::fmt;
 
 use super::{
-    measure::{Direction, Measure, Results},
+    measure::{Address, Direction, Measure, Results},
     plan::{MANY, Plan},
     statistics::shown,
     subjects::Subject,
@@ -48,6 +48,10 @@ impl fmt::Display for Limit {
 
 /// By how much the cost of one among the most connections may pass that of one among fewer, and still be called linear.
 const LINEAR: f64 = 1.25;
+
+/// How far the time to the first byte may be above another's and still be called the same. Each of its four ways over the link
+/// ends at a tick of a millisecond, which blurs 200 ms by up to 4.
+const SAME: f64 = 1.02;
 
 /// All of them, in the order.
 pub(crate) fn all(results: &Results, plan: &Plan) -> Vec<Target> {
@@ -96,6 +100,11 @@ pub(crate) fn all(results: &Results, plan: &Plan) -> Vec<Target> {
     }
     for (measure, limit) in [(Measure::Start, 50.0), (Measure::Size, 10.0)] {
         targets.push(target(measure.to_string(), Limit::AtMost(limit), median(measure)));
+    }
+    for address in Address::ALL {
+        let measure = Measure::FirstByte(address);
+        let what = format!("{measure}, on a link with latency: ratio to {}", Subject::I2pd.title());
+        targets.push(target(what, Limit::AtMost(SAME), beside(measure, Some(Subject::I2pd))));
     }
     targets
 }

@@ -29,7 +29,6 @@ use self::{
 };
 use crate::{
     Workspace,
-    invocation::Invocation,
     lab::{
         namespace::{self, INSIDE, NETWORK_AND_MOUNTS},
         router,
@@ -60,12 +59,7 @@ pub(crate) fn write(workspace: &Workspace) -> Result<()> {
 fn outside(workspace: &Workspace, arguments: &[&str]) -> Result<()> {
     let needed: Vec<_> = chosen()?.into_iter().filter_map(Kind::program).chain(PROGRAMS).collect();
     programs::provide(&needed, workspace)?;
-    Invocation::typed(
-        "cargo build -p i2p-socks --no-default-features --locked --target-dir",
-        workspace.root(),
-    )
-    .arg(workspace.target())
-    .run()?;
+    workspace.build_proxy()?;
     namespace::run_inside(workspace, NAME, arguments, NETWORK_AND_MOUNTS)
 }
 

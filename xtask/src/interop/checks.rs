@@ -48,12 +48,23 @@ impl Report {
         self.failed == 0 && self.passed > 0
     }
 
+    /// Adds what another one has counted.
+    pub(super) fn add(&mut self, other: &Self) {
+        self.passed += other.passed;
+        self.failed += other.failed;
+    }
+
     pub(super) async fn check(&mut self, name: &str, work: impl Future<Output = Result<()>>) {
+        self.check_and_tell(name, async { work.await.map(|()| String::new()) }).await;
+    }
+
+    /// A check that has something to tell beside its outcome, such as ": 9 of 10".
+    pub(super) async fn check_and_tell(&mut self, name: &str, work: impl Future<Output = Result<String>>) {
         let start = Instant::now();
         match work.await {
-            Ok(()) => {
+            Ok(told) => {
                 self.passed += 1;
-                println!("ok   {name} ({:.1} s)", start.elapsed().as_secs_f64());
+                println!("ok   {name}{told} ({:.1} s)", start.elapsed().as_secs_f64());
             }
             Err(error) => {
                 self.failed += 1;

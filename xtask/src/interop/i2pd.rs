@@ -35,20 +35,25 @@ pub(crate) struct Network {
     site: Router,
     /// They only carry the traffic of the two.
     _others: Vec<Router>,
+    /// Those that were asked for beside them.
+    further: Vec<Router>,
     site_keys: Vec<SiteKey>,
     exit_keys: Vec<SiteKey>,
 }
 
-/// The routers' addresses.
-pub(crate) fn addresses() -> Vec<String> {
-    (0..ROUTERS).map(router::address).collect()
+/// The addresses of the routers, and of so many further ones.
+pub(crate) fn addresses(further: u16) -> Vec<String> {
+    (0..ROUTERS + further).map(router::address).collect()
 }
 
 impl Network {
-    /// Starts the routers, below `lab`. Comes back when their SAM bridges answer; tunnels come later.
-    pub(crate) async fn start(lab: &Path) -> Result<Self> {
-        let mut routers = (0..ROUTERS)
-            .map(|index| Router::new(lab, index, &settings(index)))
+    /// Starts the routers, below `lab`, and further ones that keep no database. Comes back when their SAM bridges answer;
+    /// tunnels come later.
+    pub(crate) async fn start(lab: &Path, further: &[Settings]) -> Result<Self> {
+        let own: Vec<_> = (0..ROUTERS).map(settings).collect();
+        let mut routers = (0..)
+            .zip(own.iter().chain(further))
+            .map(|(index, settings)| Router::new(lab, index, settings))
             .collect::<Result<Vec<_>>>()?;
         start_all(&mut routers, "the routers have keys").await?;
         let site_bridge = routers.last().context("no routers")?.bridge().clone();
@@ -61,13 +66,19 @@ impl Network {
             exit_keys.push(SiteKey::generate(&site_bridge, format!("exit-{number}.i2p")).await?);
         }
         introduce_all(&mut routers).await?;
-        let client = routers.iter().rev().nth(1).context("no router for the client")?;
+        let client = routers.get(usize::from(ROUTERS - 2)).context("no router for the client")?;
         let names: Vec<_> = site_keys.iter().map(|key| (key.host.as_str(), &key.destination)).collect();
         client.add_to_address_book(&names)?;
         start_all(&mut routers, "the routers answer").await?;
+        let further = routers.split_off(usize::from(ROUTERS));
         let site = routers.pop().context("no router for the site")?;
         let client = routers.pop().context("no router for the client")?;
-        Ok(Self { client, site, _others: routers, site_keys, exit_keys })
+        Ok(Self { client, site, _others: routers, further, site_keys, exit_keys })
+    }
+
+    /// The further routers, for whoever takes them first.
+    pub(crate) fn take_further(&mut self) -> Vec<Router> {
+        std::mem::take(&mut self.further)
     }
 
     /// The bridge for the proxy.

@@ -12,7 +12,9 @@ pub(crate) mod i2pd;
 mod names;
 pub(crate) mod outproxies;
 pub(crate) mod payload;
+mod peers;
 pub(crate) mod proxy;
+mod proxy_pac;
 pub(crate) mod sam_conformance;
 pub(crate) mod site;
 mod status_page;
@@ -35,7 +37,6 @@ use self::{
 };
 use crate::{
     Workspace,
-    invocation::Invocation,
     lab::{
         namespace::{self, INSIDE, NETWORK},
         wait::{Attempt, until},
@@ -46,7 +47,7 @@ use crate::{
 /// The chore's name.
 pub(crate) const NAME: &str = "interop";
 /// What the suite runs beside the proxy.
-const PROGRAMS: [Program; 8] = [
+const PROGRAMS: [Program; 9] = [
     ("i2pd", "i2pd"),
     ("curl", "curl"),
     ("torsocks", "torsocks"),
@@ -54,6 +55,7 @@ const PROGRAMS: [Program; 8] = [
     ("ip", "iproute2"),
     ("unshare", "util-linux"),
     ("chromium", "chromium"),
+    ("node", "nodejs"),
     ("systemd-analyze", "systemd"),
 ];
 
@@ -64,10 +66,8 @@ const LEASE_SET: Duration = Duration::from_secs(40);
 
 /// Outside: everything that needs the machine, then the rest of the suite in a namespace.
 pub(crate) fn run(workspace: &Workspace) -> Result<()> {
-    programs::provide(&[&PROGRAMS[..], &outproxies::PROGRAMS].concat(), workspace)?;
-    Invocation::typed("cargo build -p i2p-socks --locked --target-dir", workspace.root())
-        .arg(workspace.target())
-        .run()?;
+    programs::provide(&[&PROGRAMS[..], &outproxies::PROGRAMS, &peers::PROGRAMS].concat(), workspace)?;
+    workspace.build_proxy()?;
     namespace::run_inside(workspace, NAME, &[], NETWORK)
 }
 
@@ -102,22 +102,46 @@ pub(crate) fn in_lab(
 
 /// Starts everything, runs the checks, prints how many of them passed.
 async fn suite(workspace: &Workspace, lab: &Path) -> Result<()> {
-    namespace::set_up(&[i2pd::addresses(), outproxies::addresses()].concat())?;
+    let further = peers::routers();
+    namespace::set_up(&[i2pd::addresses(further.len().try_into()?), outproxies::addresses()].concat())?;
     namespace::route_everything()?;
-    let mut network = Network::start(lab).await?;
+    let mut network = Network::start(lab, &further).await?;
+    let peers = peers::begin(workspace.proxy(), lab.to_owned(), network.take_further());
     let (site, mut exits) = tokio::try_join!(publish(&network), Exits::start(&network, lab))?;
     let configuration = proxy::configuration(&site, 1) + &exits.configuration();
-    let mut proxy = Proxy::start(&workspace.proxy(), lab, network.client_bridge(), &configuration).await?;
+    let (program, bridge) = (workspace.proxy(), network.client_bridge().clone());
+    let starting = Proxy::start(&program, lab, &bridge, proxy::ADDRESS, &configuration);
+    let mut proxy = in_spite_of_crashes(&mut network, starting).await?;
     let mut report = Report::default();
     let curl = Curl::new(lab)?;
     status_page::run(&mut report, workspace, lab, &curl).await;
+    proxy_pac::run(&mut report, workspace, lab, &site).await;
     checks::run(&mut report, &curl, &mut network, &site, &mut exits, &mut proxy).await;
+    report.add(&peers.await.context("the checks of the peers broke off")??);
     if !report.all_passed() {
         eprintln!("\nthe proxy's log:\n{}", proxy.log());
     }
     println!("\n{report}");
     ensure!(report.all_passed(), "not every check passed");
     Ok(())
+}
+
+/// Waits for a proxy to be ready. i2pd 2.45 crashes now and then while it builds several sessions at once, as ours asks it to: it
+/// is started again then, which the proxy is to get over.
+async fn in_spite_of_crashes(
+    network: &mut Network,
+    starting: impl Future<Output = Result<Proxy>>,
+) -> Result<Proxy> {
+    tokio::pin!(starting);
+    loop {
+        tokio::select! {
+            started = &mut starting => return started,
+            ended = network.client_router_ends() => {
+                println!("     the proxy's router has ended by itself ({}), and is started again", ended?);
+                network.restart_client_router().await?;
+            }
+        }
+    }
 }
 
 /// Opens the web site and waits until a client on another router has fetched its page.

@@ -40,11 +40,12 @@ pub(crate) struct Proxy {
 }
 
 impl Proxy {
-    /// Starts the proxy on a bridge and waits until it says that it is ready.
+    /// Starts the proxy on a bridge, with its files in `lab`, and waits until it says that it is ready at `address`.
     pub(crate) async fn start(
         program: &Path,
         lab: &Path,
         bridge: &Bridge,
+        address: &str,
         configuration: &str,
     ) -> Result<Self> {
         let file = lab.join("i2p-socks.toml");
@@ -52,7 +53,7 @@ impl Proxy {
         let log = lab.join("i2p-socks.log");
         let state_dir = lab.join("i2p-socks");
         let mut process = Command::new(program)
-            .args(["run", "--router", "sam", "--sam", bridge.address(), "--listen", ADDRESS])
+            .args(["run", "--router", "sam", "--sam", bridge.address(), "--listen", address])
             .arg("--config")
             .arg(&file)
             .arg("--state-dir")
@@ -66,7 +67,7 @@ impl Proxy {
         let stdout = process.stdout.take().context("the proxy has no stdout")?;
         let (stdout, program) = (BufReader::new(stdout).lines(), program.to_owned());
         let mut proxy = Self { process, stdout, log, program, state_dir };
-        let expected = format!("socks {ADDRESS} ready");
+        let expected = format!("socks {address} ready");
         let ready = until("the proxy is ready", READY, async || match proxy.stdout.next_line().await? {
             Some(line) if line == expected => Ok(Attempt::Done(())),
             Some(line) => bail!("the proxy wrote {line:?} where {expected:?} was expected"),
@@ -96,6 +97,11 @@ impl Proxy {
         let said = String::from_utf8_lossy(&output.stdout);
         ensure!(output.status.success(), "{said}{}", String::from_utf8_lossy(&output.stderr));
         Ok(said.into_owned())
+    }
+
+    /// Where its files are.
+    pub(crate) fn state_dir(&self) -> &Path {
+        &self.state_dir
     }
 
     /// The number of its process.

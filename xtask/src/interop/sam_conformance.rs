@@ -44,8 +44,8 @@ fn test(workspace: &Workspace) -> Invocation {
 }
 
 async fn suite(workspace: &Workspace, lab: &Path) -> Result<()> {
-    namespace::set_up(&i2pd::addresses())?;
-    let network = Network::start(lab).await?;
+    namespace::set_up(&i2pd::addresses(0))?;
+    let network = Network::start(lab, &[]).await?;
     let mut hosts = Vec::new();
     for key in network.site_keys() {
         let file = lab.join(format!("{}.dat", key.host));

@@ -134,13 +134,13 @@ async fn units(workspace: &Workspace, lab: &Path) -> Result<()> {
 }
 
 /// Chromium without a window.
-struct Browser {
+pub(super) struct Browser {
     program: PathBuf,
     directory: PathBuf,
 }
 
 impl Browser {
-    fn new(lab: &Path) -> Result<Self> {
+    pub(super) fn new(lab: &Path) -> Result<Self> {
         let program = programs::find("chromium").context("chromium is missing")?;
         let directory = lab.join("browser");
         fs::create_dir_all(&directory).context("no directory for the browser")?;
@@ -167,7 +167,8 @@ impl Browser {
         Ok(())
     }
 
-    async fn run(&self, options: &[&str], url: &str) -> Result<String> {
+    /// Runs it until it has shown a page, and gives what it prints.
+    pub(super) async fn run(&self, options: &[&str], url: &str) -> Result<String> {
         let mut command = Command::new(&self.program);
         // Its own sandbox cannot be made by root, and the suite has one.
         command

@@ -1,5 +1,8 @@
-//! What suites with real programs are made of: namespaces, i2pd routers, conditions to wait for.
+//! What suites with real programs are made of: namespaces, links between them, i2pd routers, conditions to wait for.
 
+pub(crate) mod far;
+pub(crate) mod latency;
+pub(crate) mod link;
 pub(crate) mod namespace;
 pub(crate) mod router;
 pub(crate) mod wait;

@@ -98,7 +98,8 @@ pub(crate) fn route_everything() -> Result<()> {
     run("route add default dev lo")
 }
 
-fn run(line: &str) -> Result<()> {
+/// Runs `ip` with these words, in the namespace of the calling thread.
+pub(crate) fn run(line: &str) -> Result<()> {
     let ip = programs::find("ip").context("ip is missing")?;
     let output = Command::new(ip).args(line.split_whitespace()).output().context("could not start ip")?;
     if !output.status.success() {

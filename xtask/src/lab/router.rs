@@ -8,6 +8,7 @@ use std::{
     future::pending,
     path::{Path, PathBuf},
     process::{ExitStatus, Stdio},
+    sync::Arc,
     time::Duration,
 };
 
@@ -16,9 +17,15 @@ use data_encoding::BASE64;
 use i2p_name::Destination;
 use i2p_sam::Bridge;
 use sha2::{Digest, Sha256};
-use tokio::process::{Child, Command};
+use tokio::{
+    process::{Child, Command},
+    runtime::Handle,
+};
 
-use super::wait::{Attempt, until};
+use super::{
+    far::Far,
+    wait::{Attempt, until},
+};
 use crate::programs;
 
 /// The SAM port of the first router; the others follow.
@@ -39,12 +46,15 @@ pub(crate) struct Settings {
     pub(crate) socks_port: Option<u16>,
     /// The content of `tunnels.conf`.
     pub(crate) tunnels: String,
+    /// The second namespace, where it is in that one. Its SAM bridge is at its own address then, so that we reach it.
+    pub(crate) far: Option<Arc<Far>>,
 }
 
 /// A router, killed when this is dropped.
 pub(crate) struct Router {
     directory: PathBuf,
     bridge: Bridge,
+    far: Option<Arc<Far>>,
     process: Option<Child>,
 }
 
@@ -90,8 +100,8 @@ impl Router {
         let sam_port = FIRST_SAM_PORT + index;
         fs::write(directory.join("i2pd.conf"), configuration(index, sam_port, &directory, settings))?;
         fs::write(directory.join("tunnels.conf"), &settings.tunnels)?;
-        let bridge = Bridge::new(format!("127.0.0.1:{sam_port}"));
-        Ok(Self { directory, bridge, process: None })
+        let bridge = Bridge::new(format!("{}:{sam_port}", sam_host(index, settings)));
+        Ok(Self { directory, bridge, far: settings.far.clone(), process: None })
     }
 
     /// Its SAM bridge.
@@ -99,17 +109,13 @@ impl Router {
         &self.bridge
     }
 
-    /// Where its files are.
-    pub(crate) fn directory(&self) -> &Path {
-        &self.directory
-    }
-
     fn start(&mut self) -> Result<()> {
         let program = programs::find("i2pd").context("i2pd is missing")?;
         let output = fs::File::create(self.directory.join("output.log"))?;
         // Each of these has a place below /etc or /var otherwise, which belongs to the system's own router.
         let at = |option: &str, name: &str| format!("--{option}={}", self.directory.join(name).display());
-        let process = Command::new(program)
+        let mut command = Command::new(program);
+        command
             .arg(at("datadir", ""))
             .arg(at("conf", "i2pd.conf"))
             .arg(at("tunconf", "tunnels.conf"))
@@ -119,10 +125,18 @@ impl Router {
             .stdin(Stdio::null())
             .stdout(output.try_clone()?)
             .stderr(output)
-            .kill_on_drop(true)
-            .spawn()
-            .context("could not start i2pd")?;
-        self.process = Some(process);
+            .kill_on_drop(true);
+        let process = match &self.far {
+            None => command.spawn(),
+            Some(far) => {
+                let runtime = Handle::current();
+                far.within(|| {
+                    let _entered = runtime.enter();
+                    Ok(command.spawn())
+                })?
+            }
+        };
+        self.process = Some(process.context("could not start i2pd")?);
         Ok(())
     }
 
@@ -150,6 +164,16 @@ impl Router {
         }
     }
 
+    /// The destination of its tunnel with this file of keys, which it makes at its first start: at the front of the file.
+    pub(crate) fn destination_of(&self, keys: &str) -> Result<Destination> {
+        let path = self.directory.join(keys);
+        let keys = fs::read(&path).with_context(|| format!("no {}", path.display()))?;
+        let length = keys.get(385..387).and_then(|bytes| bytes.try_into().ok()).map_or(0, u16::from_be_bytes);
+        let destination = keys.get(..387 + usize::from(length)).context("keys that are cut off")?;
+        let text = BASE64.encode(destination).replace('+', "-").replace('/', "~");
+        text.parse().context("no destination")
+    }
+
     fn info(&self) -> Result<Vec<u8>> {
         let path = self.directory.join("router.info");
         fs::read(&path).with_context(|| format!("could not read {}", path.display()))
@@ -171,6 +195,11 @@ impl Router {
         fs::write(self.directory.join("hosts.txt"), lines.collect::<String>())?;
         Ok(())
     }
+}
+
+/// Where the SAM bridge of a router listens.
+fn sam_host(index: u16, settings: &Settings) -> String {
+    if settings.far.is_some() { address(index) } else { "127.0.0.1".into() }
 }
 
 /// The name of a router: the SHA-256 of its identity in I2P's base64. The identity is at the front of the router
@@ -204,6 +233,7 @@ fn configuration(index: u16, sam_port: u16, directory: &Path, settings: &Setting
         None => String::from("enabled = false\n"),
         Some(port) => format!("enabled = true\naddress = 127.0.0.1\nport = {port}\n{NO_HOPS}"),
     };
+    let sam_host = sam_host(index, settings);
     let log = directory.join("i2pd.log");
     let log = log.display();
     format!(
@@ -239,7 +269,7 @@ enabled = false
 [socksproxy]
 {socks}[sam]
 enabled = true
-address = 127.0.0.1
+address = {sam_host}
 port = {sam_port}
 [bob]
 enabled = false

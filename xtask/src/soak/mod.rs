@@ -41,7 +41,6 @@ use crate::{
         outproxies::{self, Exits},
         proxy::{self, Proxy},
     },
-    invocation::Invocation,
     lab::{
         namespace::{self, INSIDE, NETWORK_AND_PROCESSES},
         wait::{Attempt, until},
@@ -88,12 +87,7 @@ pub(crate) fn arguments(words: &[&str]) -> Option<(u64, bool)> {
 /// Outside: everything that needs the machine, then the rest in a namespace.
 pub(crate) fn run(workspace: &Workspace, minutes: u64) -> Result<()> {
     programs::provide(&[&PROGRAMS[..], &outproxies::PROGRAMS].concat(), workspace)?;
-    Invocation::typed(
-        "cargo build -p i2p-socks --no-default-features --locked --target-dir",
-        workspace.root(),
-    )
-    .arg(workspace.target())
-    .run()?;
+    workspace.build_proxy()?;
     // Whatever is built meanwhile shall not change what is tested.
     let program = program(workspace);
     let results = results(workspace);
@@ -125,9 +119,9 @@ fn program(workspace: &Workspace) -> PathBuf {
 }
 
 async fn soak(workspace: &Workspace, lab: &Path, minutes: u64) -> Result<()> {
-    namespace::set_up(&[i2pd::addresses(), outproxies::addresses()].concat())?;
+    namespace::set_up(&[i2pd::addresses(0), outproxies::addresses()].concat())?;
     namespace::route_everything()?;
-    let network = Network::start(lab).await?;
+    let network = Network::start(lab, &[]).await?;
     let (site, exits) = tokio::try_join!(interop::publish(&network), Exits::start(&network, lab))?;
     let configuration = proxy::configuration(&site, HOPS) + &exits.configuration();
     let (program, bridge) = (program(workspace), network.client_bridge().clone());
@@ -137,7 +131,7 @@ async fn soak(workspace: &Workspace, lab: &Path, minutes: u64) -> Result<()> {
     let file = directory.join("i2p-socks.toml");
     let mut disturbances = Disturbances::new(network, file, configuration.clone(), diary);
     let proxy = tokio::select! {
-        proxy = Proxy::start(&program, &directory, &bridge, &configuration) => proxy?,
+        proxy = Proxy::start(&program, &directory, &bridge, proxy::ADDRESS, &configuration) => proxy?,
         broken = disturbances.keep_router(surroundings.router()) => return broken.map(|never| match never {}),
     };
     let series = Series::new(directory.join("samples.tsv"));

@@ -4,15 +4,12 @@
 //! network database. With Debian's 2.45.1 the far end is reached after 8 or 12 s; one router alone publishes to nobody.
 
 use std::{
-    fs,
     net::{Ipv4Addr, SocketAddr},
-    path::PathBuf,
     sync::Arc,
     time::Duration,
 };
 
 use anyhow::{Context, Result};
-use i2p_name::Destination;
 use tokio::task::spawn_blocking;
 
 use super::{
@@ -47,9 +44,9 @@ pub(crate) async fn start(setup: &Setup) -> Result<Running> {
     let far = Settings { floodfill: true, tunnels: tunnels(&setup.services.ports()), ..Settings::default() };
     let mut routers = vec![Router::new(&setup.lab, 0, &client)?, Router::new(&setup.lab, 1, &far)?];
     start_all(&mut routers, "i2pd routers have keys").await?;
-    let keys = routers.last().context("no routers")?.directory().join(KEYS);
+    let far = routers.last().context("no routers")?;
     let destination =
-        until("the far end has keys", NETWORK, async || Ok(Attempt::of(destination(&keys)))).await?;
+        until("the far end has keys", NETWORK, async || Ok(Attempt::of(far.destination_of(KEYS)))).await?;
     introduce_all(&mut routers).await?;
     routers.first().context("no routers")?.add_to_address_book(&[(HOST, &destination)])?;
     start_all(&mut routers, "i2pd routers answer").await?;
@@ -82,19 +79,6 @@ fn tunnels(ports: &[u16]) -> String {
         )
     };
     ports.iter().map(tunnel).collect()
-}
-
-/// The destination at the front of a file of keys.
-fn destination(path: &PathBuf) -> Result<Destination> {
-    let keys = fs::read(path).with_context(|| format!("no {}", path.display()))?;
-    let length = keys.get(385..387).and_then(|bytes| bytes.try_into().ok()).map_or(0, u16::from_be_bytes);
-    let destination = keys.get(..387 + usize::from(length)).context("keys that are cut off")?;
-    data_encoding::BASE64
-        .encode(destination)
-        .replace('+', "-")
-        .replace('/', "~")
-        .parse()
-        .context("no destination")
 }
 
 /// Waits until the far end answers through the proxy.

@@ -1,0 +1,121 @@
+//! Datagrams, peers that call back and ssh: a proxy of its own on a router of its own, and what it talks to on another, so that all
+//! this goes on beside the other checks.
+
+mod association;
+mod bind;
+mod datagrams;
+mod far;
+mod programs;
+mod ssh;
+
+use std::{
+    fs,
+    path::{Path, PathBuf},
+    thread,
+};
+
+use anyhow::{Context, Result, bail};
+use tokio::{runtime::Runtime, sync::oneshot};
+
+use super::{checks::Report, proxy::Proxy};
+use crate::{
+    lab::router::{Router, Settings, start_all},
+    programs::Program,
+};
+
+/// What runs here.
+pub(super) const PROGRAMS: [Program; 8] = [
+    (programs::PYTHON, "python3"),
+    (programs::PYSOCKS, "python3-socks"),
+    ("node", "nodejs"),
+    (programs::NODE_SOCKS, "node-socks"),
+    ("sshd", "openssh-server"),
+    ("ssh", "openssh-client"),
+    ("ssh-keygen", "openssh-client"),
+    ("sha256sum", "coreutils"),
+];
+/// Where this proxy listens.
+const ADDRESS: &str = "127.0.0.1:4451";
+/// As many tunnels as the site has: sessions that others are to find need them, see `super::publish`.
+const CONFIGURATION: &str = "\
+[session]
+length = 1
+quantity = 4
+[[tunnel]]
+udp = \"datagram\"
+incoming = true
+";
+
+/// The two routers: the proxy's, and that of what it talks to.
+pub(super) fn routers() -> [Settings; 2] {
+    let router = || Settings { exploratory_hops: 1, ..Settings::default() };
+    [router(), Settings { tunnels: ssh::tunnels(), ..router() }]
+}
+
+/// Begins to run the checks on these two routers, in a thread of its own: what the other checks compute is not to hold up
+/// datagrams. The receiver gets how they came out.
+pub(super) fn begin(
+    program: PathBuf,
+    lab: PathBuf,
+    routers: Vec<Router>,
+) -> oneshot::Receiver<Result<Report>> {
+    let (sender, report) = oneshot::channel();
+    thread::spawn(move || {
+        let runtime = Runtime::new().context("no runtime");
+        // Nobody waits for it any more once the other checks have broken off.
+        let _ = sender.send(runtime.map(|runtime| runtime.block_on(run(&program, &lab, routers))));
+    });
+    report
+}
+
+/// Where one of them crashes, as i2pd 2.45 now and then does while it builds several
+/// sessions, they are run once more: they are about the proxy.
+async fn run(program: &Path, lab: &Path, mut routers: Vec<Router>) -> Report {
+    let mut report = Report::default();
+    attempt(&mut report, program, lab, &routers).await;
+    let mut crashed = false;
+    for router in &mut routers {
+        crashed |= router.is_up().await.is_err();
+    }
+    if !crashed || report.all_passed() {
+        return report;
+    }
+    println!("     a router of the peers has crashed; they are started again");
+    let mut report = Report::default();
+    let restart = async {
+        for router in &mut routers {
+            router.kill().await?;
+        }
+        start_all(&mut routers, "the peers' routers answer again").await
+    };
+    report.check("the peers' routers are started again", restart).await;
+    attempt(&mut report, program, lab, &routers).await;
+    report
+}
+
+async fn attempt(report: &mut Report, program: &Path, lab: &Path, routers: &[Router]) {
+    let directory = lab.join("peers");
+    let mut all = None;
+    let start = async {
+        fs::create_dir_all(&directory)?;
+        let [near, far] = routers else { bail!("there are other routers than expected") };
+        let (proxy, peers, server) = tokio::try_join!(
+            Proxy::start(program, &directory, near.bridge(), ADDRESS, CONFIGURATION),
+            far::Far::open(far.bridge(), near.bridge()),
+            ssh::Server::start(&directory),
+        )?;
+        all = Some((proxy, peers, server, far));
+        Ok(())
+    };
+    report.check("a proxy for datagrams and peers is there", start).await;
+    let Some((mut proxy, peers, server, far)) = all else { return };
+    let echo = peers.echo.to_string();
+    datagrams::run(report, &echo).await;
+    programs::run(report, &directory, &echo).await;
+    bind::run(report, &peers).await;
+    ssh::run(report, &server, far, &proxy, program).await;
+    report.check("SIGTERM ends the proxy of the peers with exit code 0", proxy.terminate()).await;
+    if !report.all_passed() {
+        eprintln!("\nthe log of the peers' proxy:\n{}", proxy.log());
+    }
+}
