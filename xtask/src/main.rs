@@ -22,7 +22,10 @@ use std::process::ExitCode;
 
 use anyhow::Result;
 
-use crate::{lab::namespace::INSIDE, workspace::Workspace};
+use crate::{
+    lab::{crash, namespace::INSIDE},
+    workspace::Workspace,
+};
 
 /// Exit code of a command line that makes no sense (`EX_USAGE` of sysexits.h), as `i2p-socks` has it.
 const USAGE: u8 = 64;
@@ -94,7 +97,7 @@ fn done(outcome: Result<()>) -> ExitCode {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("error: {error:#}");
-            ExitCode::FAILURE
+            if crash::seen() { ExitCode::from(crash::EXIT_CODE) } else { ExitCode::FAILURE }
         }
     }
 }

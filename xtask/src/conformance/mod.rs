@@ -60,7 +60,7 @@ fn outside(workspace: &Workspace, arguments: &[&str]) -> Result<()> {
     let needed: Vec<_> = chosen()?.into_iter().filter_map(Kind::program).chain(PROGRAMS).collect();
     programs::provide(&needed, workspace)?;
     workspace.build_proxy()?;
-    namespace::run_inside(workspace, NAME, arguments, NETWORK_AND_MOUNTS)
+    namespace::run_inside_in_spite_of_crashes(workspace, NAME, arguments, NETWORK_AND_MOUNTS)
 }
 
 /// The servers to be tested.

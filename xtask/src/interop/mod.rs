@@ -68,7 +68,7 @@ const LEASE_SET: Duration = Duration::from_secs(40);
 pub(crate) fn run(workspace: &Workspace) -> Result<()> {
     programs::provide(&[&PROGRAMS[..], &outproxies::PROGRAMS, &peers::PROGRAMS].concat(), workspace)?;
     workspace.build_proxy()?;
-    namespace::run_inside(workspace, NAME, &[], NETWORK)
+    namespace::run_inside_in_spite_of_crashes(workspace, NAME, &[], NETWORK)
 }
 
 /// Inside: the network and the checks.

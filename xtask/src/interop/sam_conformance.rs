@@ -30,7 +30,7 @@ const CAPABILITIES: &str =
 pub(crate) fn run(workspace: &Workspace) -> Result<()> {
     programs::provide(&PROGRAMS, workspace)?;
     test(workspace).arg("--no-run").run()?;
-    namespace::run_inside(workspace, NAME, &[], NETWORK)
+    namespace::run_inside_in_spite_of_crashes(workspace, NAME, &[], NETWORK)
 }
 
 /// Inside: the network, and the suite against the routers that the proxy and the site have in the other chore.

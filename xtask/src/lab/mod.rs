@@ -1,5 +1,6 @@
 //! What suites with real programs are made of: namespaces, links between them, i2pd routers, conditions to wait for.
 
+pub(crate) mod crash;
 pub(crate) mod far;
 pub(crate) mod latency;
 pub(crate) mod link;

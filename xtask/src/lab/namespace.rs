@@ -10,13 +10,14 @@
 
 use std::{
     io::{self, Read},
-    process::{Command, Stdio},
+    process::{Command, ExitStatus, Stdio},
     thread,
 };
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result, bail, ensure};
 use tokio::sync::oneshot;
 
+use super::crash;
 use crate::{Workspace, invocation::Invocation, programs};
 
 /// What a chore says to itself to run inside the namespaces.
@@ -38,6 +39,32 @@ pub(crate) fn run_inside(
     arguments: &[&str],
     namespaces: &str,
 ) -> Result<()> {
+    judge(attempt(workspace, chore, arguments, namespaces)?)
+}
+
+/// The same, and once more where it failed after a router had crashed, see [`crash`].
+pub(crate) fn run_inside_in_spite_of_crashes(
+    workspace: &Workspace,
+    chore: &str,
+    arguments: &[&str],
+    namespaces: &str,
+) -> Result<()> {
+    let mut status = attempt(workspace, chore, arguments, namespaces)?;
+    if status.code() == Some(crash::EXIT_CODE.into()) {
+        println!(
+            "\nA router itself crashed, which is not ours to repair: {chore} is run once more, on new routers.\n"
+        );
+        status = attempt(workspace, chore, arguments, namespaces)?;
+    }
+    judge(status)
+}
+
+fn judge(status: ExitStatus) -> Result<()> {
+    ensure!(status.success(), "the suite failed inside its namespace ({status})");
+    Ok(())
+}
+
+fn attempt(workspace: &Workspace, chore: &str, arguments: &[&str], namespaces: &str) -> Result<ExitStatus> {
     let unshare = unshare(workspace, namespaces)?;
     let program = std::env::current_exe().context("this program does not know where it lies")?;
     // The pipe tells the inside that we are gone, see `outside_is_gone`.
@@ -52,10 +79,7 @@ pub(crate) fn run_inside(
     let stdin = child.stdin.take();
     let status = child.wait().context("lost track of unshare")?;
     drop(stdin);
-    if !status.success() {
-        bail!("the suite failed inside its namespace ({status})");
-    }
-    Ok(())
+    Ok(status)
 }
 
 /// The unshare command line that works here.

@@ -23,6 +23,7 @@ use tokio::{
 };
 
 use super::{
+    crash,
     far::Far,
     wait::{Attempt, until},
 };
@@ -143,15 +144,16 @@ impl Router {
     /// Whether SAM answers: it starts last, so router info and keys are on disk by then. Fails for a router that
     /// has ended.
     pub(crate) async fn is_up(&mut self) -> Result<Attempt<()>> {
-        if let Some(status) = self.process.as_mut().and_then(|process| process.try_wait().transpose()) {
+        if let Some(status) = self.has_ended()? {
             let output = fs::read_to_string(self.directory.join("output.log")).unwrap_or_default();
-            bail!("i2pd in {} has ended ({}):\n{output}", self.directory.display(), status?);
+            bail!("i2pd in {} has ended ({status}):\n{output}", self.directory.display());
         }
         Ok(Attempt::of(self.bridge.probe().await.map(drop)))
     }
 
     /// SIGKILL: an orderly end takes i2pd up to ten minutes, while transit tunnels last.
     pub(crate) async fn kill(&mut self) -> Result<()> {
+        self.has_ended()?;
         let Some(mut process) = self.process.take() else { return Ok(()) };
         process.kill().await.context("could not end i2pd")
     }
@@ -159,9 +161,23 @@ impl Router {
     /// Comes back when it has ended by itself; never while it does not run.
     pub(crate) async fn ends(&mut self) -> Result<ExitStatus> {
         match &mut self.process {
-            Some(process) => process.wait().await.context("lost track of i2pd"),
+            Some(process) => {
+                let status = process.wait().await.context("lost track of i2pd")?;
+                crash::note("i2pd", status);
+                Ok(status)
+            }
             None => pending().await,
         }
+    }
+
+    /// How it has ended by itself, if it has.
+    fn has_ended(&mut self) -> Result<Option<ExitStatus>> {
+        let Some(process) = &mut self.process else { return Ok(None) };
+        let status = process.try_wait().context("lost track of i2pd")?;
+        if let Some(status) = status {
+            crash::note(&format!("i2pd in {}", self.directory.display()), status);
+        }
+        Ok(status)
     }
 
     /// The destination of its tunnel with this file of keys, which it makes at its first start: at the front of the file.
@@ -194,6 +210,13 @@ impl Router {
         let lines = names.iter().map(|(host, destination)| format!("{host}={}\n", destination.to_base64()));
         fs::write(self.directory.join("hosts.txt"), lines.collect::<String>())?;
         Ok(())
+    }
+}
+
+impl Drop for Router {
+    fn drop(&mut self) {
+        // Only what it leaves a note of counts: there is nobody to tell of an error.
+        let _ = self.has_ended();
     }
 }
 
