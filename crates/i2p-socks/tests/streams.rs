@@ -6,7 +6,7 @@ mod common;
 
 use std::{
     fs::{self, File},
-    io::{BufRead, BufReader, Read, Write},
+    io::{BufRead, BufReader, ErrorKind, Read, Write},
     os::unix::net::UnixListener,
     path::PathBuf,
     process::{Command, Output, Stdio},
@@ -551,19 +551,87 @@ async fn streams_of_peers_are_forwarded_to_a_local_port_until_interrupted() {
     many_streams(&lab, BOTH).await;
 }
 
+/// A peer's stream, as the proxy gives it to whoever waits for one.
+async fn given(listener: &TcpListener) -> TcpStream {
+    let mut stream = greeted(listener).await;
+    stream.read_exact(&mut [0; 10]).await.unwrap();
+    let reply = [5, 0, 0, 1, 0, 0, 0, 0, 0, 0];
+    stream.write_all(&[reply, reply].concat()).await.unwrap();
+    stream
+}
+
+/// How a stream ends: by a reset, or in the ordinary way.
+async fn is_reset(stream: &mut TcpStream) -> bool {
+    let end = timeout(LIMIT / 2, stream.read(&mut [0])).await.expect("it ends");
+    match end {
+        Ok(length) => {
+            assert_eq!(length, 0, "there is more");
+            false
+        }
+        Err(error) => {
+            assert_eq!(error.kind(), ErrorKind::ConnectionReset);
+            true
+        }
+    }
+}
+
+/// What ends a stream that is forwarded.
+#[derive(Debug, Clone, Copy)]
+enum Ends {
+    Finishes,
+    Breaks,
+    IsKilled,
+}
+
+/// A part of a file must not look like all of it, whichever side sends it.
 #[tokio::test(flavor = "multi_thread")]
-async fn a_stream_that_nothing_takes_is_closed() {
+async fn what_breaks_on_one_side_of_a_forwarded_stream_is_reset_on_the_other() {
+    let service = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let at = service.local_addr().unwrap().to_string();
+    for (ends, peer_does) in [
+        (Ends::Finishes, true),
+        (Ends::Finishes, false),
+        (Ends::Breaks, true),
+        (Ends::Breaks, false),
+        (Ends::IsKilled, true),
+        (Ends::IsKilled, false),
+    ] {
+        let lab = Lab::new(Dialect::Java).await;
+        let (listener, _control) = in_the_place_of_a_proxy(&lab).await;
+        let mut child = started(lab.command(&["listen", "--forward", &at], ""));
+        let peer = given(&listener).await;
+        let (local, _) = service.accept().await.unwrap();
+        let (mut from, mut to) = if peer_does { (peer, local) } else { (local, peer) };
+        from.write_all(b"a part").await.unwrap();
+        to.read_exact(&mut [0; 6]).await.unwrap();
+        match ends {
+            Ends::Finishes => drop(from),
+            Ends::Breaks => {
+                // Closed so, it is reset.
+                socket2::SockRef::from(&from).set_linger(Some(Duration::ZERO)).unwrap();
+                drop(from);
+            }
+            Ends::IsKilled => child.kill().unwrap(),
+        }
+        assert_eq!(
+            is_reset(&mut to).await,
+            !matches!(ends, Ends::Finishes),
+            "{ends:?}, the peer: {peer_does}"
+        );
+    }
+}
+
+/// Nothing of it must not look like all of it either.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_stream_that_nothing_takes_is_reset() {
     let lab = Lab::new(Dialect::Java).await;
     // A port that is taken and not listened at.
     let nobody = TcpSocket::new_v4().unwrap();
     nobody.bind("127.0.0.1:0".parse().unwrap()).unwrap();
     let at = nobody.local_addr().unwrap().to_string();
-    let mut child = started(lab.command(&["listen", "--forward", &at], TCP));
-    let (own, _stdout) = address(child.stdout.take().unwrap());
-    let peer = peer(&lab).await;
-    let mut stream = stream_to(&peer, &own).await;
-    let end = timeout(LIMIT / 2, stream.read(&mut [0])).await.expect("it is closed");
-    assert_eq!(end.unwrap_or(0), 0);
+    let (listener, _control) = in_the_place_of_a_proxy(&lab).await;
+    let _child = started(lab.command(&["listen", "--forward", &at], ""));
+    assert!(is_reset(&mut given(&listener).await).await);
 }
 
 /// A kept key is one address, which does not need a proxy.
