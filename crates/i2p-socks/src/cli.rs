@@ -43,7 +43,8 @@ impl Cli {
         for id in ids {
             command = command.mut_arg(id, |arg| arg.env(Resettable::Reset));
         }
-        Self::from_arg_matches(&command.try_get_matches_from(gathered(std::env::args_os()))?)
+        let words = gathered(&command, std::env::args_os());
+        Self::from_arg_matches(&command.try_get_matches_from(words)?)
     }
 
     pub(crate) fn command(&self) -> Command {
@@ -59,30 +60,56 @@ pub(crate) fn port(text: &str) -> Result<u16, &'static str> {
 /// Shorter than any destination in base64, which may begin as an option does.
 const LONGEST_OPTION: usize = 500;
 
-/// A command line whose `-o` all stand before the command. Of an option that may stand before it and behind it the parser
-/// forgets what stood before, once there is one behind.
-fn gathered(words: impl IntoIterator<Item = OsString>) -> Vec<OsString> {
+/// A command line whose options for all commands stand before the command. Of one that stands before it and behind it the parser
+/// forgets what stood before: values would be lost, and contradictions too.
+fn gathered(command: &clap::Command, words: impl IntoIterator<Item = OsString>) -> Vec<OsString> {
+    let options: Vec<_> = command.get_arguments().filter(|arg| arg.is_global_set()).collect();
     let mut words = words.into_iter();
     let mut first: Vec<_> = words.next().into_iter().collect();
     let mut rest = Vec::new();
     while let Some(word) = words.next() {
-        let bytes = word.as_encoded_bytes();
-        let with_value = bytes.starts_with(b"-o") && bytes.len() > 2 && bytes.len() < LONGEST_OPTION;
-        match bytes {
-            b"-o" => {
-                first.push(word);
-                first.extend(words.next());
-            }
-            _ if with_value => first.push(word),
-            b"--" => {
+        match word.to_str().and_then(|word| global(&options, word)) {
+            Some(Value::Within) => first.push(word),
+            Some(Value::Next) => match words.next() {
+                Some(value) => first.extend([word, value]),
+                // Where it stands, it is said that the value is missing.
+                None => rest.push(word),
+            },
+            None if word == "--" => {
                 rest.push(word);
                 rest.extend(words.by_ref());
             }
-            _ => rest.push(word),
+            None => rest.push(word),
         }
     }
     first.append(&mut rest);
     first
+}
+
+/// Where the value of an option is.
+enum Value {
+    /// In the same word, unless it has none.
+    Within,
+    /// In the next word.
+    Next,
+}
+
+/// Whether a word is an option for all commands, or several of them that have one letter each.
+fn global(options: &[&Arg], word: &str) -> Option<Value> {
+    let takes_value = |option: &Arg| option.get_action().takes_values();
+    if let Some(long) = word.strip_prefix("--") {
+        let name = long.split_once('=').map_or(long, |(name, _)| name);
+        let option = options.iter().find(|option| option.get_long() == Some(name))?;
+        return Some(if takes_value(option) && name == long { Value::Next } else { Value::Within });
+    }
+    let letters = word.strip_prefix('-').filter(|_| word.len() < LONGEST_OPTION)?;
+    for (at, letter) in letters.char_indices() {
+        let option = options.iter().find(|option| option.get_short() == Some(letter))?;
+        if takes_value(option) {
+            return Some(if at + letter.len_utf8() == letters.len() { Value::Next } else { Value::Within });
+        }
+    }
+    (!letters.is_empty()).then_some(Value::Within)
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Subcommand)]
@@ -249,6 +276,8 @@ impl Options {
 
 #[cfg(test)]
 mod tests {
+    use clap::error::ErrorKind;
+
     use super::*;
 
     #[test]
@@ -265,21 +294,43 @@ mod tests {
         }
     }
 
+    fn parse(line: &str) -> Result<Cli, clap::Error> {
+        let words = line.split(' ').map(OsString::from);
+        Cli::try_parse_from(gathered(&<Cli as CommandFactory>::command(), words))
+    }
+
     #[test]
-    fn keys_are_given_before_the_command_and_behind_it() {
-        let parse = |line: &str| {
-            Cli::try_parse_from(gathered(line.split(' ').map(OsString::from)))
-                .map(|cli| (cli.command(), cli.options.given))
-        };
-        let (command, given) =
-            parse("i2p-socks -o limits.dial=1s names -o limits.bind=2s list -olimits.idle=3s").unwrap();
-        assert!(matches!(command, Command::Names { .. }));
+    fn options_count_before_the_command_and_behind_it_together() {
+        let cli = parse("i2p-socks -o limits.dial=1s names -o limits.bind=2s list -olimits.idle=3s").unwrap();
+        assert!(matches!(cli.command(), Command::Names { .. }));
         let expected =
             ["limits.dial=1s", "limits.bind=2s", "limits.idle=3s"].map(|text| text.parse().unwrap());
-        assert_eq!(given, expected);
-        for line in ["i2p-socks run -o", "i2p-socks -o limits.dial run", "i2p-socks run -- -o limits.dial=1s"]
-        {
-            assert!(parse(line).is_err(), "{line}");
+        assert_eq!(cli.options.given, expected);
+        let cli = parse("i2p-socks --listen 127.0.0.1:1,127.0.0.1:2 run --listen=127.0.0.1:3").unwrap();
+        let expected = ["127.0.0.1:1", "127.0.0.1:2", "127.0.0.1:3"].map(|text| text.parse().unwrap());
+        assert_eq!(cli.options.listen, expected);
+        for line in ["i2p-socks -v run -v", "i2p-socks run -vv", "i2p-socks -v run --verbose"] {
+            assert_eq!(parse(line).unwrap().options.verbosity(), Verbosity::Trace, "{line}");
+        }
+        let cli = parse("i2p-socks run -vo limits.dial=1s").unwrap();
+        assert_eq!((cli.options.verbose, cli.options.given.len()), (1, 1));
+        // A value that looks like an option is none.
+        assert_eq!(parse("i2p-socks run --state-dir=-v -v").unwrap().options.verbose, 1);
+    }
+
+    #[test]
+    fn what_would_be_a_mistake_on_one_side_of_the_command_is_one_on_both() {
+        for (line, kind) in [
+            ("i2p-socks --sam h:1 run --sam h:2", ErrorKind::ArgumentConflict),
+            ("i2p-socks -v run -q", ErrorKind::ArgumentConflict),
+            ("i2p-socks run -o", ErrorKind::InvalidValue),
+            ("i2p-socks status --state-dir", ErrorKind::InvalidValue),
+            ("i2p-socks -o limits.dial run", ErrorKind::ValueValidation),
+            ("i2p-socks run -- -o limits.dial=1s", ErrorKind::UnknownArgument),
+            ("i2p-socks run -vx", ErrorKind::UnknownArgument),
+            ("i2p-socks run -", ErrorKind::UnknownArgument),
+        ] {
+            assert_eq!(parse(line).unwrap_err().kind(), kind, "{line}");
         }
     }
 
@@ -294,9 +345,8 @@ mod tests {
                 vec!["connect", &destination, "80"],
                 vec!["connect", "--udp", &destination, "7", "--linger", "1s"],
             ] {
-                let words = ["i2p-socks"].into_iter().chain(line).map(OsString::from);
-                let cli =
-                    Cli::try_parse_from(gathered(words)).unwrap_or_else(|error| panic!("{second}: {error}"));
+                let line = ["i2p-socks"].into_iter().chain(line).collect::<Vec<_>>().join(" ");
+                let cli = parse(&line).unwrap_or_else(|error| panic!("{second}: {error}"));
                 assert!(format!("{cli:?}").contains(&format!("\"{destination}\"")), "{second}");
             }
         }

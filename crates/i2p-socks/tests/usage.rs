@@ -21,6 +21,9 @@ fn wrong_usage_and_configuration_exit_with_64() {
         (&["run", "--sam", "7656"], "expected HOST:PORT, such as 127.0.0.1:7656"),
         (&["run", "--router", "i2pd"], "[possible values: auto, sam, embedded]"),
         (&["run", "-v", "-q"], "cannot be used with"),
+        (&["-v", "run", "-q"], "cannot be used with"),
+        (&["--sam", "127.0.0.1:1", "run", "--sam", "127.0.0.1:2"], "cannot be used multiple times"),
+        (&["run", "--config"], "a value is required for '--config <FILE>'"),
         (&["--listen", "127.0.0.1:7,127.0.0.1:7"], "127.0.0.1:7 is to be listened on twice"),
         (&["--config", config], "line 2, column 1"),
         (&["--config", config], "unknown field `lenght`, expected one of `length`, `quantity`"),
@@ -99,6 +102,16 @@ fn keys_of_the_command_line_go_before_the_file_and_the_environment() {
     let (code, stdout, stderr) = output(&words);
     assert_eq!((code, stderr.as_str()), (Some(0), ""));
     assert!(stdout.contains("rule 1 (host *, port 25, reject) is about other ports"), "{stdout}");
+}
+
+#[test]
+fn every_listen_counts_wherever_it_stands() {
+    let words = ["--listen", "127.0.0.1:1,127.0.0.1:2", "check", "--listen", "127.0.0.1:3"];
+    let (code, stdout, stderr) = output(&words);
+    assert_eq!(code, Some(0), "{stderr}");
+    for port in [1, 2, 3] {
+        assert!(stdout.contains(&format!("127.0.0.1:{port}")), "{stdout}");
+    }
 }
 
 /// A rule that is not followed would send clients where they must not go, or nowhere: nothing starts then.

@@ -166,9 +166,10 @@ fn relayed<'a, D: Dial>(
         let Service { account, limits, .. } = service;
         streaming.peer.socket.notice_loss(*limits);
         let stream = account.stream();
+        let counters = [account.to_peer(), account.to_client()];
         let Streaming { client, peer, early_data, .. } = &mut streaming;
         let early_data = std::mem::take(early_data);
-        let (relayed, end) = relay(client, peer, early_data, limits, account, stop).await;
+        let (relayed, end) = relay(client, peer, early_data, limits, counters, stop).await;
         let Streaming { client, peer, address, .. } = streaming;
         drop((stream, peer, address));
         if let End::Limit(limit) = end {

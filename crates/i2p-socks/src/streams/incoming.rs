@@ -7,6 +7,7 @@ use std::{
     time::Duration,
 };
 
+use i2p_tunnel::Limits;
 use tokio::{net::TcpStream, time::sleep};
 
 use super::{
@@ -68,13 +69,17 @@ impl Announcement {
 }
 
 /// Takes the first peer, or, where streams are forwarded, everyone until interrupted.
-pub(super) async fn listen(peers: &impl Peers, command: &ListenCommand) -> Result<(), Failure> {
+pub(super) async fn listen(
+    peers: &impl Peers,
+    command: &ListenCommand,
+    limits: Limits,
+) -> Result<(), Failure> {
     let announcement = Announcement { on_stdout: command.forward.is_some(), said: Mutex::default() };
     let Some(to) = command.forward else {
         return stdio::relay(next(peers, command.port, &announcement).await?).await;
     };
     let stop = Signals::stop_alone()?;
-    let take = || take_all(peers, command.port, &announcement, to);
+    let take = || take_all(peers, command.port, &announcement, to, limits);
     // Several wait at once, so that one who comes while another is being taken is taken, too.
     let taking = async { tokio::try_join!(take(), take(), take(), take()).map(|_| ()) };
     stop.run_until_cancelled(taking).await.unwrap_or(Ok(()))
@@ -86,9 +91,10 @@ async fn take_all(
     port: u16,
     announcement: &Announcement,
     to: ForwardTo,
+    limits: Limits,
 ) -> Result<Infallible, Failure> {
     loop {
-        tokio::spawn(forward(next(peers, port, announcement).await?, to));
+        tokio::spawn(forward(next(peers, port, announcement).await?, to, limits));
     }
 }
 
@@ -107,10 +113,12 @@ async fn next(peers: &impl Peers, port: u16, announcement: &Announcement) -> Res
     }
 }
 
-async fn forward(stream: Stream, ForwardTo(to): ForwardTo) {
+async fn forward(stream: Stream, ForwardTo(to): ForwardTo, limits: Limits) {
     match TcpStream::connect(to).await {
-        Ok(local) => stream.forward(local).await,
-        // The peer's stream ends with this.
-        Err(error) => tracing::warn!("a stream was closed: nothing takes it at {to}: {error}"),
+        Ok(local) => stream.forward(local.into(), &limits).await,
+        Err(error) => {
+            stream.refuse();
+            tracing::warn!("a stream was reset: nothing takes it at {to}: {error}");
+        }
     }
 }

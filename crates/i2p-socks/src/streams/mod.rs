@@ -139,11 +139,12 @@ pub(crate) async fn listen(
     progress: &Progress,
 ) -> Result<(), Failure> {
     let user = User::of(&command.user)?;
+    let limits = config.limits.times();
     match RunningProxy::find(&config, command.tunnel.as_ref(), user).await? {
-        Some(proxy) => incoming::listen(&proxy, command).await,
+        Some(proxy) => incoming::listen(&proxy, command, limits).await,
         None => {
             let own = Own::open(config, command.tunnel.as_ref(), false, true, progress).await?;
-            let listening = incoming::listen(&own, command).await;
+            let listening = incoming::listen(&own, command, limits).await;
             progress.finish();
             listening
         }

@@ -2,10 +2,9 @@
 
 use std::{io, time::Duration};
 
-use i2p_tunnel::{ClientEnd, Opened, Socket};
+use i2p_tunnel::{ClientEnd, Limits, Opened, Socket};
 use tokio::{
     io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt},
-    net::TcpStream,
     time::sleep,
 };
 use tokio_util::sync::CancellationToken;
@@ -88,14 +87,18 @@ impl Stream {
         }
     }
 
-    /// Relays between the peer and a connection of this machine.
-    pub(super) async fn forward(self, local: TcpStream) {
-        // What the local program sends goes at once, as it would without us between.
-        let _ = local.set_nodelay(true);
-        let (input, output) = local.into_split();
-        if let Err(broken) = self.relay(input, output).await {
-            tracing::debug!("a stream broke: {}", broken.kind());
+    /// Relays between the peer and a connection of this machine. What breaks on one side is reset on the other.
+    pub(super) async fn forward(self, local: Socket, limits: &Limits) {
+        // What either sends goes at once, as it would without us between.
+        let _ = (local.send_at_once(), self.opened.socket.send_at_once());
+        if let Err(error) = self.opened.relay(local, limits).await {
+            tracing::debug!("a stream broke: {}", error.kind());
         }
+    }
+
+    /// Ends the stream, of which nobody has heard anything.
+    pub(super) fn refuse(self) {
+        self.opened.reset();
     }
 }
 
@@ -105,15 +108,6 @@ enum Broken {
     /// The peer has said nothing for so long, and not that it has finished.
     Silent(Duration),
     Output(io::Error),
-}
-
-impl Broken {
-    fn kind(&self) -> io::ErrorKind {
-        match self {
-            Self::Peer(error) | Self::Output(error) => error.kind(),
-            Self::Silent(_) => io::ErrorKind::TimedOut,
-        }
-    }
 }
 
 async fn write(output: &mut (impl AsyncWrite + Unpin), bytes: &[u8]) -> Result<(), Broken> {

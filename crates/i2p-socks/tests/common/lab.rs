@@ -18,6 +18,11 @@ use super::Running;
 /// How long a command may run: generous, since it is only waited for when something is broken.
 pub(crate) const LIMIT: Duration = Duration::from_secs(60);
 
+/// A tunnel for streams.
+pub(crate) const TCP: &str = "[[tunnel]]\nlisten = ['127.0.0.1:0']\n";
+/// One that has everything: streams, datagrams, and streams of peers.
+pub(crate) const ALL: &str = "[[tunnel]]\nlisten = ['127.0.0.1:0']\nudp = 'datagram'\nincoming = true\n";
+
 /// A router, a directory for state and configuration, and what runs with them.
 pub(crate) struct Lab {
     pub(crate) bridge: TestBridge,

@@ -7,6 +7,8 @@ pub(crate) mod lab;
 pub(crate) mod network;
 pub(crate) mod peers;
 pub(crate) mod site;
+#[cfg(unix)]
+pub(crate) mod stand_in;
 
 use std::{
     io::{BufRead, BufReader, Read, Write},

@@ -16,7 +16,7 @@ use tokio::time::{Instant, sleep_until};
 
 pub(crate) use self::pump::discard;
 use self::pump::{Broken, discard_and_count, pump};
-use crate::{Account, ClientEnd, Limit, Limits, Opened, Socket, Stop};
+use crate::{ClientEnd, Limit, Limits, Opened, Socket, Stop};
 
 /// What went each way.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -52,7 +52,8 @@ impl fmt::Display for End {
 }
 
 /// Relays both ways until both have finished, one has broken, or a limit is reached: one has finished and the other has been
-/// silent for [`Limits::half_close`], or both have for [`Limits::idle`]. `early_data` goes to the peer first.
+/// silent for [`Limits::half_close`], or both have for [`Limits::idle`]. `early_data` goes to the peer first. The counters are
+/// those of bytes to the peer, and to the client.
 ///
 /// The peer's end is passed on to the client at once; the client's end as [`Opened::client_end`] says. A peer that takes
 /// no more may have more to say all the same, so what the client goes on sending is then thrown away.
@@ -64,10 +65,10 @@ pub(crate) async fn relay(
     peer: &mut Opened,
     early_data: Vec<u8>,
     limits: &Limits,
-    account: &Account,
+    [to_peer, to_client]: [&Counter; 2],
     stop: &Stop,
 ) -> (Relayed, End) {
-    let (upstream, downstream) = (Direction::new(account.to_peer()), Direction::new(account.to_client()));
+    let (upstream, downstream) = (Direction::new(to_peer), Direction::new(to_client));
     let first_data = std::mem::take(&mut peer.first_data);
     let Opened { socket: peer, client_end, .. } = &*peer;
     client.reset_on_close(true);
@@ -126,6 +127,33 @@ pub(crate) async fn relay(
         client_heard_all: downstream.heard_all.load(Relaxed),
     };
     (relayed, end.map_or_else(|end| end, |()| End::Finished))
+}
+
+impl Opened {
+    /// Relays between a connection that is no client's and this stream, as a proxy does for its clients, until both have finished.
+    ///
+    /// Whatever else ends it resets both, except a side that has heard the other's end: what the one got of the other is not
+    /// all, and does not look so. That also holds when what this gives is dropped, or the process dies.
+    ///
+    /// # Errors
+    /// What broke; [`io::ErrorKind::TimedOut`] for a limit: [`Limits::half_close`] or [`Limits::idle`].
+    pub async fn relay(mut self, local: Socket, limits: &Limits) -> io::Result<()> {
+        local.notice_loss(*limits);
+        self.socket.notice_loss(*limits);
+        // Nobody reads them.
+        let (to_peer, to_local) = (Counter::default(), Counter::default());
+        let counters = [&to_peer, &to_local];
+        match relay(&local, &mut self, Vec::new(), limits, counters, &Stop::new()).await {
+            (_, End::Finished) => Ok(()),
+            (_, End::Broken(error)) => Err(error),
+            (_, End::Limit(_)) => Err(io::ErrorKind::TimedOut.into()),
+        }
+    }
+
+    /// Ends the stream as one that broke.
+    pub fn reset(self) {
+        self.socket.reset_on_close(true);
+    }
 }
 
 /// Runs both directions; after the first has finished, the second may go on as long as it moves something every

@@ -141,7 +141,9 @@ async fn relayed(
 ) -> (Relayed, End) {
     let client = client.into();
     let mut peer = Opened { socket: peer.into(), first_data, client_end, hold: None };
-    relay(&client, &mut peer, early_data, &Limits::default(), &Account::default(), &Stop::new()).await
+    let (to_peer, to_client) = (Counter::default(), Counter::default());
+    let counters = [&to_peer, &to_client];
+    relay(&client, &mut peer, early_data, &Limits::default(), counters, &Stop::new()).await
 }
 
 /// Whether a side has heard what it had to, of what the other said and did last.
