@@ -2,7 +2,7 @@
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
-use i2p_tunnel::{BindCause, BindError, Inherited, ListenAt, Listeners};
+use i2p_tunnel::{BindCause, BindError, BoundAddress, Inherited, ListenAt, Listeners};
 
 use crate::{config::TunnelConfig, exit::Failure};
 
@@ -15,13 +15,16 @@ pub(crate) async fn bind(
     let listeners = Listeners::bind_or_inherit(std::slice::from_ref(at), inherited)
         .await
         .map_err(|error| cannot_listen(&error))?;
-    for address in listeners.addresses().map_err(Failure::run_time)? {
-        if !address.is_open_to_others() {
-            continue;
-        }
-        // What was handed down is known only now.
+    // What was handed down is known only now.
+    judge(tunnel, &listeners.addresses().map_err(Failure::run_time)?)?;
+    Ok(listeners)
+}
+
+/// Refuses to let other machines into a tunnel that is not for them, and warns of it where it is.
+pub(crate) fn judge(tunnel: &TunnelConfig, addresses: &[BoundAddress]) -> Result<(), Failure> {
+    for address in addresses.iter().filter(|address| address.is_open_to_others()) {
         if !tunnel.may_be_open() {
-            return Err(open_to_others(tunnel.name(), &address));
+            return Err(open_to_others(tunnel.name(), address));
         }
         tracing::warn!(
             "{address} can be reached from other machines: whoever reaches it{} uses I2P in your name, and what they send to \
@@ -29,7 +32,7 @@ pub(crate) async fn bind(
             if tunnel.asks_for_passwords() { " and has a password" } else { "" }
         );
     }
-    Ok(listeners)
+    Ok(())
 }
 
 /// Why a tunnel does not start that lets other machines in without being told to.

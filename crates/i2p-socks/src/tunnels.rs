@@ -212,7 +212,12 @@ impl Tunnels {
                         && kept.iter().all(|kept| kept.index != *index)
                 };
                 match self.serving.iter().enumerate().find(goes_on) {
-                    Some((index, _)) => kept.push(GoesOn { index, tunnel: tunnel.clone(), service }),
+                    Some((index, serving)) => {
+                        // It may go on for a tunnel that lets in more than the one before, and what was handed down is not known
+                        // from the configuration.
+                        listening::judge(&tunnel, &serving.addresses)?;
+                        kept.push(GoesOn { index, tunnel: tunnel.clone(), service });
+                    }
                     None => opened.push((Bound::one(&tunnel, asked, &self.inherited).await?, service)),
                 }
             }

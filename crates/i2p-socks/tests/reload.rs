@@ -17,7 +17,7 @@ use std::{
     time::Instant,
 };
 
-use common::{LIMIT, Running, connect, echo};
+use common::{LIMIT, Running, activated, connect, echo};
 use sam_testkit::TestBridge;
 
 const IN_FORCE: &str = "the new configuration is in force";
@@ -36,12 +36,16 @@ impl Proxy {
 
     /// With more on the command line.
     fn start_with(bridge: &TestBridge, text: &str, more: &[&str]) -> Self {
+        Self::start_by(bridge, text, |args| Running::start(&[args, more].concat()))
+    }
+
+    fn start_by(bridge: &TestBridge, text: &str, start: impl FnOnce(&[&str]) -> Running) -> Self {
         let dir = tempfile::tempdir().unwrap();
         let sam = format!("[router]\nbackend = 'sam'\nsam = '{}'\n", bridge.address());
         fs::write(dir.path().join("config.toml"), format!("{sam}{text}")).unwrap();
         let (config, state) = (dir.path().join("config.toml"), dir.path().join("state"));
         let args = ["--config", config.to_str().unwrap(), "--state-dir", state.to_str().unwrap()];
-        Self { running: Running::start(&[&args, more].concat()), dir, sam }
+        Self { running: start(&args), dir, sam }
     }
 
     fn config(&self) -> PathBuf {
@@ -225,5 +229,46 @@ async fn keys_of_the_command_line_stay() {
     proxy.reload(&tunnel("b", ""));
     proxy.running.stderr_lines(REFUSED, 1);
     proxy.running.stderr_line("-o tunnel.a.protocols: there is no [[tunnel]] a; there is b");
+    assert_eq!(connect(address, "known.i2p").0, 0);
+}
+
+/// A socket that was handed down is on addresses that the configuration does not show.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_port_that_others_reach_is_never_left_without_a_password() {
+    let bridge = TestBridge::start().await;
+    let socket = TcpListener::bind("0.0.0.0:0").unwrap();
+    let address = SocketAddr::from(([127, 0, 0, 1], socket.local_addr().unwrap().port()));
+    let users = tempfile::NamedTempFile::new().unwrap();
+    fs::write(
+        users.path(),
+        "anna:$argon2id$v=19$m=19456,t=2,p=1$AAAAAAAAAAAAAAAAAAAAAA$\
+        AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA\n",
+    )
+    .unwrap();
+    let fd = "[[tunnel]]\nname = 'a'\nlisten = ['fd:socks']\n";
+    let closed = format!("{fd}auth = 'required'\nusers-file = '{}'\n", users.path().display());
+    let mut proxy =
+        Proxy::start_by(&bridge, &closed, |args| activated(socket.into(), "LISTEN_FDNAMES=socks", args));
+    proxy.running.stdout_line("socks ");
+    let is_asked_for_a_password = || {
+        let mut stream = TcpStream::connect(address).unwrap();
+        stream.write_all(&[5, 1, 0]).unwrap();
+        let mut answer = [0; 2];
+        stream.read_exact(&mut answer).unwrap();
+        answer == [5, 0xff]
+    };
+    assert!(is_asked_for_a_password());
+    // By the same tunnel without its password, and by another.
+    for (count, text) in [fd.to_owned(), fd.replace("'a'", "'b'")].iter().enumerate() {
+        proxy.reload(text);
+        proxy.running.stderr_lines(REFUSED, count + 1);
+        proxy
+            .running
+            .stderr_lines("can be reached from other machines, and whoever reaches it could", count + 1);
+        assert!(is_asked_for_a_password());
+    }
+    proxy.reload(&format!("{fd}open-to-others = true\n"));
+    proxy.running.stderr_lines(IN_FORCE, 1);
+    proxy.running.stderr_lines("whoever reaches it uses I2P in your name", 1);
     assert_eq!(connect(address, "known.i2p").0, 0);
 }

@@ -8,17 +8,14 @@ use std::{
     fs,
     io::{Read, Write},
     net::TcpListener,
-    os::{
-        fd::OwnedFd,
-        unix::{
-            fs::PermissionsExt,
-            net::{UnixListener, UnixStream},
-        },
+    os::unix::{
+        fs::PermissionsExt,
+        net::{UnixListener, UnixStream},
     },
     process::{Command, Output, Stdio},
 };
 
-use common::Running;
+use common::{Running, activated};
 use sam_testkit::{Endpoint, TestBridge};
 
 /// A user who is nobody else here.
@@ -102,15 +99,6 @@ async fn users_of_a_unix_socket_are_told_apart_and_let_in_by_its_mode() {
     assert_eq!(code, Some(1), "{stderr}");
     assert!(stderr.contains("another process listens there. Stop it"), "{stderr}");
     assert!(!who(UnixStream::connect(&path).unwrap()).is_empty());
-}
-
-/// systemd's protocol, sd_listen_fds(3), with a shell in systemd's place.
-fn activated(socket: OwnedFd, names: &str, arguments: &[&str]) -> Running {
-    let script = format!("exec 3<&0 0</dev/null; LISTEN_PID=$$ LISTEN_FDS=1 {names} exec \"$0\" \"$@\"");
-    let binary = common::i2p_socks(&[]);
-    let mut command = Command::new("sh");
-    command.arg("-c").arg(script).arg(binary.get_program()).args(arguments).stdin(Stdio::from(socket));
-    Running::of(command)
 }
 
 #[tokio::test(flavor = "multi_thread")]

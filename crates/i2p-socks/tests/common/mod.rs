@@ -50,6 +50,16 @@ pub(crate) fn output(args: &[&str]) -> (Option<i32>, String, String) {
     (status.code(), String::from_utf8(stdout).unwrap(), String::from_utf8(stderr).unwrap())
 }
 
+/// systemd's protocol, sd_listen_fds(3), with a shell in systemd's place.
+#[cfg(unix)]
+pub(crate) fn activated(socket: std::os::fd::OwnedFd, names: &str, arguments: &[&str]) -> Running {
+    let script = format!("exec 3<&0 0</dev/null; LISTEN_PID=$$ LISTEN_FDS=1 {names} exec \"$0\" \"$@\"");
+    let binary = i2p_socks(&[]);
+    let mut command = Command::new("sh");
+    command.arg("-c").arg(script).arg(binary.get_program()).args(arguments).stdin(Stdio::from(socket));
+    Running::of(command)
+}
+
 /// The binary while it runs. Killed when dropped.
 pub(crate) struct Running {
     child: Child,
