@@ -199,7 +199,7 @@ pub(crate) fn sam_address(router: &Router<Runtime>) -> Result<SocketAddr, Error>
     router.protocol_address_info().sam_tcp.ok_or_else(missing)
 }
 
-fn sam_udp_address(router: &Router<Runtime>) -> Result<SocketAddr, Error> {
+pub(crate) fn sam_udp_address(router: &Router<Runtime>) -> Result<SocketAddr, Error> {
     let missing = || Error::Router { problem: "its SAM bridge takes no datagrams".into() };
     router.protocol_address_info().sam_udp.ok_or_else(missing)
 }

@@ -12,7 +12,7 @@ use crate::{
     AddressBook, Error, HostNames, PrivateNetwork,
     address_book::RouterView,
     known_routers::{PUBLIC_NETWORK, Source, known_routers},
-    private_network::{BANDWIDTH, sam_address, sam_config},
+    private_network::{BANDWIDTH, sam_address, sam_config, sam_udp_address},
     progress::{OnProgress, Progress, Stopped, report, run},
     reseed::{self, KnownRouter},
     runtime::Runtime,
@@ -27,6 +27,7 @@ use crate::{
 #[derive(Debug)]
 pub struct EmbeddedRouter {
     sam_address: SocketAddr,
+    sam_udp_address: SocketAddr,
     stopped: watch::Receiver<Option<Stopped>>,
     // Fields are dropped in this order: the router ends before another may use its directory.
     _thread: RouterThread,
@@ -61,6 +62,12 @@ impl EmbeddedRouter {
     #[must_use]
     pub fn sam_address(&self) -> SocketAddr {
         self.sam_address
+    }
+
+    /// Where its bridge takes datagrams (UDP), on a free port of 127.0.0.1 that has nothing to do with the one for TCP.
+    #[must_use]
+    pub fn sam_udp_address(&self) -> SocketAddr {
+        self.sam_udp_address
     }
 
     /// Waits until the router has stopped by itself, which it should not, and says why. Cancel safe.
@@ -127,13 +134,19 @@ impl EmbeddedRouterBuilder {
         let thread = RouterThread::start()?;
         let started = thread.run(self.start_router()).await?;
         let (stopped_tx, stopped) = watch::channel(None);
-        let sam_address = started.sam_address;
+        let (sam_address, sam_udp_address) = (started.sam_address, started.sam_udp_address);
         thread.spawn(report(started.events, started.on_progress));
         thread.spawn(async move {
             let reason = run(started.router, sam_address).await;
             stopped_tx.send_replace(Some(reason));
         });
-        Ok(EmbeddedRouter { sam_address, stopped, _thread: thread, _state_dir: started.state_dir })
+        Ok(EmbeddedRouter {
+            sam_address,
+            sam_udp_address,
+            stopped,
+            _thread: thread,
+            _state_dir: started.state_dir,
+        })
     }
 
     async fn start_router(self) -> Result<Started, Error> {
@@ -161,9 +174,9 @@ impl EmbeddedRouterBuilder {
             .await
             .map_err(|error| Error::Router { problem: error.to_string() })?;
         state_dir.keep_router_info(&info)?;
-        let sam_address = sam_address(&router)?;
+        let (sam_address, sam_udp_address) = (sam_address(&router)?, sam_udp_address(&router)?);
         on_progress(Progress::Started { known_routers: count });
-        Ok(Started { state_dir, router, events, sam_address, on_progress })
+        Ok(Started { state_dir, router, events, sam_address, sam_udp_address, on_progress })
     }
 }
 
@@ -173,6 +186,7 @@ struct Started {
     router: Router<Runtime>,
     events: EventSubscriber,
     sam_address: SocketAddr,
+    sam_udp_address: SocketAddr,
     on_progress: OnProgress,
 }
 

@@ -1,6 +1,9 @@
 //! The control connection of a session: the session lives as long as it.
 
-use std::time::Duration;
+use std::{
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::Duration,
+};
 
 use i2p_name::{Destination, I2pName};
 use tokio::{
@@ -13,10 +16,11 @@ use crate::{
     Bridge, Capabilities, Error, Phase,
     bridge::within,
     connection::{Connection, Line},
+    datagram::Socket,
     lookup,
     wire::{
-        Command, PrivateKey, Reply, ResultWord, SessionAdd, SessionCreate, SessionId, SessionOptions,
-        SessionRemove, Style,
+        Command, DatagramStyle, PrivateKey, Reply, ResultWord, SessionAdd, SessionCreate, SessionId,
+        SessionOptions, SessionRemove, Style,
     },
 };
 
@@ -39,6 +43,16 @@ pub(crate) struct Control {
     requests: mpsc::Sender<Request>,
     lost: watch::Receiver<bool>,
     capabilities: Capabilities,
+    unused: Mutex<Vec<Unused>>,
+}
+
+/// A subsession for datagrams that nobody uses any more and that the router cannot take away. It keeps its port there, and its
+/// socket: another one at that address would get what still comes.
+pub(crate) struct Unused {
+    pub(crate) id: SessionId,
+    pub(crate) style: DatagramStyle,
+    pub(crate) listen_port: u16,
+    pub(crate) socket: Arc<Socket>,
 }
 
 impl Control {
@@ -90,7 +104,7 @@ impl Control {
             }
             lost_sender.send_replace(true);
         });
-        Ok((Self { requests, lost, capabilities }, key))
+        Ok((Self { requests, lost, capabilities, unused: Mutex::default() }, key))
     }
 
     pub(crate) fn capabilities(&self) -> Capabilities {
@@ -137,6 +151,25 @@ impl Control {
             // Full or gone: the subsession goes with its primary session.
             let _ = self.requests.try_send(Request::Remove { id });
         }
+    }
+
+    /// Keeps a subsession for whoever wants one like it, where the router cannot take it away.
+    pub(crate) fn leave(&self, unused: Unused) {
+        if !self.capabilities.removes_subsessions() {
+            self.unused().push(unused);
+        }
+    }
+
+    /// A subsession that was left, if there is one of this kind and port.
+    pub(crate) fn take_over(&self, style: DatagramStyle, listen_port: u16) -> Option<Unused> {
+        let mut all = self.unused();
+        let alike = |unused: &Unused| (unused.style, unused.listen_port) == (style, listen_port);
+        let at = all.iter().position(alike)?;
+        Some(all.swap_remove(at))
+    }
+
+    fn unused(&self) -> MutexGuard<'_, Vec<Unused>> {
+        self.unused.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     async fn ask<T>(

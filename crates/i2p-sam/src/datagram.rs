@@ -10,7 +10,7 @@ use tokio::net::UdpSocket;
 use crate::{
     Bridge, Error, Session,
     connection::Connection,
-    control::Control,
+    control::{Control, Unused},
     wire::{DatagramStyle, Ports, Received, SessionId, SessionOptions, Style, write_send_header},
 };
 
@@ -24,7 +24,8 @@ pub const MAX_PACKET: usize = 40 * 1024;
 pub struct DatagramSession {
     session: Session,
     style: DatagramStyle,
-    socket: Socket,
+    listen_port: u16,
+    socket: Arc<Socket>,
     /// Where header and payload are put together, so that sending allocates nothing once it has grown.
     packet: Mutex<Vec<u8>>,
 }
@@ -90,7 +91,8 @@ impl DatagramSession {
         let id = SessionId::random().map_err(Error::Random)?;
         let with_socket = socket.style(style, ports);
         let (control, key) = Control::create_on(connection, bridge, &id, with_socket, options).await?;
-        Ok(Self::with(Session::with(bridge.clone(), Arc::new(control), id, key, false), style, socket))
+        let session = Session::with(bridge.clone(), Arc::new(control), id, key, false);
+        Ok(Self::with(session, style, ports.from, Arc::new(socket)))
     }
 
     /// A socket for a subsession. The connection says which of our addresses the bridge can reach.
@@ -98,8 +100,13 @@ impl DatagramSession {
         Socket::beside(&bridge.connect().await?, bridge).await.map_err(Error::Udp)
     }
 
-    pub(crate) fn with(session: Session, style: DatagramStyle, socket: Socket) -> Self {
-        Self { session, style, socket, packet: Mutex::default() }
+    pub(crate) fn with(
+        session: Session,
+        style: DatagramStyle,
+        listen_port: u16,
+        socket: Arc<Socket>,
+    ) -> Self {
+        Self { session, style, listen_port, socket, packet: Mutex::default() }
     }
 
     /// The session: its destination, its end, and lookups of names.
@@ -181,6 +188,16 @@ impl DatagramSession {
         let packet = buffer.get(..length).unwrap_or_default();
         Received::parse(self.style, dialect, packet)
             .map_err(|_| Error::Unexpected { phase: crate::Phase::Datagram })
+    }
+}
+
+impl Drop for DatagramSession {
+    fn drop(&mut self) {
+        let (id, socket) = (self.session.id().clone(), Arc::clone(&self.socket));
+        let unused = Unused { id, style: self.style, listen_port: self.listen_port, socket };
+        if let Some(control) = self.session.shared_control() {
+            control.leave(unused);
+        }
     }
 }
 

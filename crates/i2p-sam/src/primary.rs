@@ -4,7 +4,7 @@ use i2p_name::Destination;
 
 use crate::{
     Bridge, Capabilities, DatagramSession, Error, Session,
-    control::Control,
+    control::{Control, Unused},
     wire::{DatagramStyle, Ports, PrivateKey, SessionId, SessionOptions, Style},
 };
 
@@ -62,7 +62,8 @@ impl Primary {
     }
 
     /// Adds a subsession for datagrams of one kind. Those sent to `ports.from` come to it; 0 is every port that no other
-    /// subsession has.
+    /// subsession has. On emissary, which takes none away, it is one that was added before for the same, if that is not in
+    /// use any more.
     ///
     /// # Errors
     /// As [`Primary::add_streams`], and [`Error::Unsupported`] by i2pd, [`Error::Udp`].
@@ -72,13 +73,23 @@ impl Primary {
             let what = "subsessions for such datagrams";
             return Err(Error::Unsupported { what, dialect: capabilities.dialect() });
         }
-        let socket = DatagramSession::socket(&self.bridge).await?;
+        let (bridge, control, key) =
+            (self.bridge.clone(), Arc::clone(&self.control), self.private_key.clone());
+        if let Some(Unused { id, socket, .. }) = self.control.take_over(style, ports.from) {
+            let session = Session::with(bridge, control, id, key, true);
+            let session = DatagramSession::with(session, style, ports.from, socket);
+            session.discard_waiting();
+            return Ok(session);
+        }
+        let socket = Arc::new(DatagramSession::socket(&bridge).await?);
         let id = SessionId::random().map_err(Error::Random)?;
-        let style_with_socket = socket.style(style, ports);
-        self.control.add(id.clone(), style_with_socket, ports.from).await?;
-        let (bridge, control) = (self.bridge.clone(), Arc::clone(&self.control));
-        let session = Session::with(bridge, control, id, self.private_key.clone(), true);
-        Ok(DatagramSession::with(session, style, socket))
+        // Also when nobody waits for it any more: what the router has added may be there until the primary session ends.
+        let adding = tokio::spawn(async move {
+            control.add(id.clone(), socket.style(style, ports), ports.from).await?;
+            let session = Session::with(bridge, control, id, key, true);
+            Ok(DatagramSession::with(session, style, ports.from, socket))
+        });
+        adding.await.unwrap_or(Err(Error::SessionLost))
     }
 }
 

@@ -78,6 +78,11 @@ impl Session {
         self.inner.control.capabilities()
     }
 
+    /// The control connection, if other sessions may be on it too.
+    pub(crate) fn shared_control(&self) -> Option<&Control> {
+        self.inner.subsession.then_some(&*self.inner.control)
+    }
+
     pub(crate) fn id(&self) -> &SessionId {
         &self.inner.id
     }

@@ -1,9 +1,12 @@
 //! Sessions for streams that lend their destination to datagrams, where the router can.
 #![allow(clippy::unwrap_used, clippy::panic)]
 
+use std::time::Duration;
+
 use i2p_name::I2pName;
 use i2p_sam::{Bridge, DatagramPeer, DatagramStyle, MAX_PACKET, Ports, SessionOptions};
-use sam_testkit::{Dialect, Endpoint, TestBridge};
+use sam_testkit::{Act, Dialect, Endpoint, TestBridge};
+use tokio::time::timeout;
 
 const ANY: Ports = Ports { from: 0, to: 0 };
 
@@ -47,4 +50,33 @@ async fn a_session_that_was_not_asked_to_lend_does_not() {
     let session = bridge.create_session(&options).await.unwrap();
     let datagrams = session.open_datagrams(DatagramStyle::Datagram, ANY, &options).await.unwrap();
     assert_ne!(datagrams.session().destination(), session.destination());
+}
+
+/// emissary takes no subsession away, and refuses a second one on the same port.
+#[tokio::test]
+async fn what_emissary_cannot_take_away_serves_the_next() {
+    let kit = TestBridge::start_as(Dialect::Emissary).await;
+    kit.host("echo.i2p", Endpoint::Echo);
+    let bridge = Bridge::new(kit.address()).with_udp_address(kit.udp_address().parse().unwrap());
+    let options = SessionOptions::default().lend(true);
+    let session = bridge.create_session(&options).await.unwrap();
+    let open = || session.open_datagrams(DatagramStyle::Datagram, ANY, &options);
+    // Given up before its answer.
+    kit.once("SESSION ADD STYLE=DATAGRAM", Act::late(Duration::from_millis(300)));
+    timeout(Duration::from_millis(100), open()).await.unwrap_err();
+    let echo = session.destination_of(&I2pName::parse("echo.i2p").unwrap()).await.unwrap();
+    for number in 0..3 {
+        let datagrams = open().await.unwrap();
+        assert_eq!(datagrams.session().destination(), session.destination());
+        assert!(open().await.is_err(), "the place is in use");
+        datagrams.send(&DatagramPeer::from(&echo), ANY, &[number]).await.unwrap();
+        let mut buffer = vec![0; MAX_PACKET];
+        assert_eq!(datagrams.receive(&mut buffer).await.unwrap().payload, [number]);
+        // Nobody takes the answer to this one: the next does not get it.
+        datagrams.send(&DatagramPeer::from(&echo), ANY, b"too late").await.unwrap();
+        while kit.datagrams().len() < 2 * usize::from(number + 1) {
+            tokio::task::yield_now().await;
+        }
+    }
+    drop(session);
 }

@@ -117,10 +117,11 @@ impl Router {
             builder = builder.reseed_file(file);
         }
         let router = builder.start().await.map_err(Failure::run_time)?;
-        Ok(Self {
-            bridge: Bridge::new(router.sam_address().to_string()).with_spares(SPARES),
-            embedded: Some(router),
-        })
+        // Both ports are whatever was free: the one for datagrams does not follow from the other.
+        let bridge = Bridge::new(router.sam_address().to_string())
+            .with_udp_address(router.sam_udp_address())
+            .with_spares(SPARES);
+        Ok(Self { bridge, embedded: Some(router) })
     }
 
     /// Why the embedded router stopped, once it has stopped by itself.

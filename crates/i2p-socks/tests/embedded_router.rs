@@ -6,15 +6,17 @@ mod common;
 
 use std::{fs, os::unix::fs::PermissionsExt, time::Instant};
 
-use common::{LIMIT, Running, network};
+use common::{LIMIT, Running, network, peers};
 use i2p_embedded::PrivateNetwork;
 use i2p_sam::SessionOptions;
 
 #[tokio::test(flavor = "multi_thread")]
-async fn starts_from_a_reseed_directory_and_resolves_by_hosts_txt() {
+async fn starts_from_a_reseed_directory_resolves_by_hosts_txt_and_carries_datagrams() {
     let network = PrivateNetwork::builder().start().await.unwrap();
     let options = SessionOptions::default().length(1).publish(true);
-    let service = network::bridge(&network, 0).create_session(&options).await.unwrap();
+    let bridge = network::bridge(&network, 0);
+    let (service, echo) = tokio::join!(bridge.create_session(&options), peers::echo(&network));
+    let service = service.unwrap();
 
     let dir = tempfile::tempdir().unwrap();
     let reseed = dir.path().join("netDb");
@@ -28,7 +30,7 @@ async fn starts_from_a_reseed_directory_and_resolves_by_hosts_txt() {
     fs::write(state.join("hosts.txt"), hosts).unwrap();
     let config = dir.path().join("i2p-socks.toml");
     let text = format!(
-        "[router]\nreseed-file = '{}'\nnetwork-id = {}\n[session]\nlength = 1\n",
+        "[router]\nreseed-file = '{}'\nnetwork-id = {}\n[session]\nlength = 1\n[[tunnel]]\nudp = 'datagram'\n",
         reseed.display(),
         network.network_id()
     );
@@ -59,5 +61,6 @@ async fn starts_from_a_reseed_directory_and_resolves_by_hosts_txt() {
         assert!(begin.elapsed() < LIMIT, "the service was never reached; {}", proxy.said());
     }
     assert_eq!(network::socks5(address, "unknown.i2p").await.0, 4);
+    peers::datagram(address, &echo).await;
     assert_eq!(tokio::task::block_in_place(|| proxy.signal("INT")), Some(0), "{}", proxy.said());
 }

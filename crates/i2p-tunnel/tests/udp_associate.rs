@@ -141,6 +141,49 @@ async fn the_session_of_a_client_that_went_serves_the_next_of_the_same_key() {
     );
 }
 
+/// As long as another client's end has not been seen, its session is not free.
+async fn ask_until_free(proxy: &Proxy, user: &[u8]) -> Client {
+    loop {
+        match Client::ask(proxy, user, &binary(Ipv4Addr::UNSPECIFIED.into()), 0).await {
+            Ok(client) => break client,
+            Err(code) => assert_eq!(code, 1),
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_session_that_was_closed_comes_back_on_every_router() {
+    for dialect in EVERY_ROUTER {
+        let bridge = bridge(dialect).await;
+        let options = Udp { max_sessions: 1, ..Udp::default() };
+        let pool = options.pool();
+        let (sam, sam_udp) = (bridge.address(), bridge.udp_address());
+        let proxy = udp::proxy_of(&sam, &sam_udp, options, pool.clone()).await;
+        let mut destinations = Vec::new();
+        // Each takes the place of the one before.
+        for user in [&b"user"[..], b"other", b"user", b"other", b"user"] {
+            let client = ask_until_free(&proxy, user).await;
+            client.echo(user).await;
+            destinations.push(pool.sessions()[0].destination);
+        }
+        if dialect == Dialect::Emissary {
+            assert_eq!((destinations[0], destinations[1]), (destinations[2], destinations[3]));
+        }
+    }
+}
+
+#[tokio::test]
+async fn where_the_place_beside_the_streams_is_taken_datagrams_have_a_destination_of_their_own() {
+    let bridge = bridge(Dialect::Emissary).await;
+    let refusal = "SESSION STATUS RESULT=I2P_ERROR MESSAGE=\"invalid datagram configuration\"";
+    bridge.on("SESSION ADD STYLE=DATAGRAM", [Act::line(refusal)]);
+    let options = Udp::default();
+    let pool = options.pool();
+    let proxy = udp::proxy_of(&bridge.address(), &bridge.udp_address(), options, pool.clone()).await;
+    Client::open(&proxy).await.echo(b"x").await;
+    assert!(!pool.sessions()[0].shares_destination);
+}
+
 #[tokio::test]
 async fn the_relay_ends_with_the_tcp_connection() {
     let bridge = bridge(Dialect::I2pd).await;

@@ -224,6 +224,16 @@ impl Registry {
         Ok(())
     }
 
+    /// Whether a subsession for datagrams of any kind is on this one's port already: emissary has one list for all of them,
+    /// in which each stays until the PRIMARY session ends.
+    pub(crate) fn has_datagrams(&self, session: &Session) -> bool {
+        let beside = |other: &Session| other.parent == session.parent && other.style.is_datagram();
+        session.style.is_datagram()
+            && lock(&self.sessions)
+                .values()
+                .any(|other| beside(other) && other.ports.from == session.ports.from)
+    }
+
     /// Takes a session's record away and leaves the rest of it alone.
     pub(crate) fn forget(&self, id: &str) {
         lock(&self.sessions).remove(id);

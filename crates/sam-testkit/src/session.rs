@@ -152,7 +152,11 @@ fn add(connection: &Connection, command: &Command) -> Result<String, Refusal> {
     let early_data = primary.early_data;
     let details = Details { style, keys, parent: Some(primary.id.clone()), ports, early_data, control };
     let session = session(connection, command, id, details)?;
-    match (connection.shared.registry.add(Arc::clone(&session), true), dialect) {
+    let registry = &connection.shared.registry;
+    if dialect == Dialect::Emissary && registry.session(id).is_none() && registry.has_datagrams(&session) {
+        return Err(Refusal::message("invalid datagram configuration"));
+    }
+    match (registry.add(Arc::clone(&session), true), dialect) {
         (Ok(()), Dialect::I2pd | Dialect::I2pdMaster) => Ok(format!("DESTINATION={}", session.keys.private)),
         (Ok(()), _) => Ok(format!("ID=\"{0}\" MESSAGE=\"ADD {0}\"", session.id)),
         (Err(Duplicate::Id), Dialect::Java) => {

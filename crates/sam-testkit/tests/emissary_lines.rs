@@ -114,6 +114,12 @@ async fn subsessions() {
     let answer = client.ask("SESSION ADD STYLE=STREAM ID=sub1 FROM_PORT=0").await;
     assert_eq!(answer, "SESSION STATUS RESULT=DUPLICATE_ID");
     is_ignored(&mut client, "SESSION ADD STYLE=RAW ID=sub6 FROM_PORT=9").await;
+    // As read: one for each port, of whatever kind, and none is ever taken away.
+    is_ignored(&mut client, "SESSION REMOVE ID=sub4").await;
+    for style in ["DATAGRAM", "RAW"] {
+        let answer = client.ask(&format!("SESSION ADD STYLE={style} ID=again PORT=38886 FROM_PORT=6")).await;
+        assert_eq!(answer, "SESSION STATUS RESULT=I2P_ERROR MESSAGE=\"invalid datagram configuration\"");
+    }
 }
 
 #[tokio::test]

@@ -35,6 +35,16 @@ const ANY: Ports = Ports { from: 0, to: 0 };
 /// Bytes of a stream each way.
 const LENGTH: usize = 1_000_000;
 
+/// A session on the first bridge that sends each datagram back, and its name.
+pub(crate) async fn echo(network: &PrivateNetwork) -> String {
+    let bridge = bridge(network, 0).with_udp_address(network.sam_udp_addresses()[0]);
+    let options = SessionOptions::default().length(1).publish(true);
+    let echo = bridge.create_datagram_session(DatagramStyle::Datagram, ANY, &options).await.unwrap();
+    let name = echo.session().destination().b32().to_string();
+    tokio::spawn(answer(echo));
+    name
+}
+
 /// Sessions on the first bridge: one that sends each datagram back, and two that call back.
 pub(crate) struct Far {
     echo: String,
@@ -44,18 +54,11 @@ pub(crate) struct Far {
 
 impl Far {
     pub(crate) async fn open(network: &PrivateNetwork) -> Self {
-        let bridge = bridge(network, 0).with_udp_address(network.sam_udp_addresses()[0]);
+        let bridge = bridge(network, 0);
         let options = SessionOptions::default().length(1);
-        let published = options.clone().publish(true);
-        let (echo, wanted, other) = tokio::try_join!(
-            bridge.create_datagram_session(DatagramStyle::Datagram, ANY, &published),
-            bridge.create_session(&options),
-            bridge.create_session(&options),
-        )
-        .unwrap();
-        let name = echo.session().destination().b32().to_string();
-        tokio::spawn(answer(echo));
-        Self { echo: name, wanted, other }
+        let (echo, wanted, other) =
+            tokio::join!(echo(network), bridge.create_session(&options), bridge.create_session(&options));
+        Self { echo, wanted: wanted.unwrap(), other: other.unwrap() }
     }
 }
 
@@ -92,6 +95,20 @@ impl Relay {
         Self { _control: control, socket, address, header, buffer: vec![0; 65_535] }
     }
 
+    /// A relay through which an answer of this peer has come.
+    async fn answered(proxy: SocketAddr, host: &str) -> Self {
+        let mut relay = Self::open(proxy, host).await;
+        let begin = Instant::now();
+        // Until routers have found each other's lease sets.
+        loop {
+            relay.send(b"first").await;
+            if relay.receive(Duration::from_secs(1)).await.is_some() {
+                return relay;
+            }
+            assert!(begin.elapsed() < LIMIT, "no datagram comes back");
+        }
+    }
+
     async fn send(&self, data: &[u8]) {
         self.socket.send_to(&[&self.header, data].concat(), self.address).await.unwrap();
     }
@@ -104,18 +121,14 @@ impl Relay {
     }
 }
 
+/// A datagram goes to this peer and comes back.
+pub(crate) async fn datagram(proxy: SocketAddr, echo: &str) {
+    Relay::answered(proxy, echo).await;
+}
+
 /// Datagrams of many lengths go there and back, each sent once: most arrive, and as they were.
 pub(crate) async fn datagrams(proxy: SocketAddr, far: &Far) {
-    let mut relay = Relay::open(proxy, &far.echo).await;
-    let begin = Instant::now();
-    // Until routers have found each other's lease sets.
-    loop {
-        relay.send(b"first").await;
-        if relay.receive(Duration::from_secs(1)).await.is_some() {
-            break;
-        }
-        assert!(begin.elapsed() < LIMIT, "no datagram comes back");
-    }
+    let mut relay = Relay::answered(proxy, &far.echo).await;
     // What is late of these.
     while relay.receive(Duration::from_millis(300)).await.is_some() {}
     // 389 and 1,000 have no common divisor.

@@ -182,11 +182,15 @@ impl DatagramPool {
         let options = options.clone().without_private_key();
         // Told apart by their ports, any number can be on one destination; else one.
         let claim = if carries_ports { None } else { Claim::of(&self.shared, destination) };
-        let opened = if carries_ports || claim.is_some() {
+        let mut opened = if carries_ports || claim.is_some() {
             streams.open_datagrams(*style, ports, &options).await
         } else {
             streams.open_datagrams_apart(*style, ports, &options).await
         };
+        // The place may be taken at the router by one that we gave up before its answer.
+        if let (Err(Error::Refused { .. }), Some(_)) = (&opened, &claim) {
+            opened = streams.open_datagrams_apart(*style, ports, &options).await;
+        }
         let session = opened.map_err(|error| failure(&error))?;
         let shares_destination = session.session().destination().b32() == destination;
         let session = Arc::new(session);
