@@ -280,7 +280,15 @@ fn is_any_port(at: &ListenAt) -> bool {
 fn caps(config: &Config) -> Caps {
     let descriptors = file_descriptors::raise();
     let with_router = cfg!(feature = "embedded") && config.router.backend != Backend::Sam;
-    let (caps, asked) = config.limits.caps(file_descriptors::connections(descriptors, with_router));
+    let datagrams = config.datagram_descriptors();
+    let possible = file_descriptors::connections(descriptors, with_router, datagrams);
+    if datagrams > descriptors / 2 {
+        tracing::warn!(
+            "clients with datagrams may need {datagrams} of {descriptors} file descriptors, which leaves room for {possible} \
+             connections: raise the limit of the process (LimitNOFILE= in systemd, ulimit -n), or lower [session] max-sessions"
+        );
+    }
+    let (caps, asked) = config.limits.caps(possible);
     if let Some(asked) = asked {
         tracing::warn!(
             "[limits] connections is {asked}, and with {descriptors} file descriptors there can be {}: raise the limit of the \

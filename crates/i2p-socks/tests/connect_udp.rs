@@ -78,27 +78,44 @@ fn echoed(child: &mut Started, data: &[u8]) {
     assert_eq!(String::from_utf8_lossy(&back), String::from_utf8_lossy(data));
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn datagrams_of_others_are_not_for_stdout() {
-    let lab = Lab::new(Dialect::I2pd).await;
-    let words = ["connect", "--udp", "echo.i2p", "7"];
+async fn only_the_peers_are_for_stdout(style: DatagramStyle, config: &str, dialect: Dialect) {
     for runs in [false, true] {
-        let _proxy = runs.then(|| lab.proxy(ALL));
-        let mut child = started(lab.command(&words, ALL));
+        let lab = Lab::new(dialect).await;
+        lab.bridge.newer_datagrams();
+        let _proxy = runs.then(|| lab.proxy(config));
+        let mut child = started(lab.command(&["connect", "--udp", "echo.i2p", "7"], config));
         echoed(&mut child, b"mine");
-        // Whom the echo got it from: "3.0 ID ...".
+        // Whom the echo got it from: "3.0 ID ..." or "3.2 ID ... FROM_PORT=...".
         let heard = lab.bridge.datagrams().pop().unwrap();
-        let id = String::from_utf8_lossy(&heard).split(' ').nth(1).unwrap().to_owned();
-        let session = lab.bridge.sessions().into_iter().find(|session| session.id == id).unwrap();
-        let own: Destination = session.destination.parse().unwrap();
+        let heard = String::from_utf8_lossy(&heard);
+        let id = heard.split(' ').nth(1).unwrap();
+        let port = heard
+            .split("FROM_PORT=")
+            .nth(1)
+            .map_or(0, |rest| rest.split(' ').next().unwrap().parse().unwrap());
+        // A subsession has the destination of the one session that there is.
+        let sessions = lab.bridge.sessions();
+        let own = sessions.iter().find(|session| session.id == id).unwrap_or(&sessions[0]);
+        let own: Destination = own.destination.parse().unwrap();
         let bridge = Bridge::new(lab.bridge.address());
         let bridge = bridge.with_udp_address(lab.bridge.udp_address().parse().unwrap());
-        let any = Ports { from: 0, to: 0 };
-        let options = SessionOptions::default();
-        let stranger = bridge.create_datagram_session(DatagramStyle::Datagram, any, &options).await.unwrap();
-        stranger.send(&DatagramPeer::from(&own), any, b"theirs").await.unwrap();
+        let (any, options) = (Ports { from: 0, to: 0 }, SessionOptions::default());
+        let stranger = bridge.create_datagram_session(style, any, &options).await.unwrap();
+        stranger.send(&DatagramPeer::from(&own), Ports { from: 7, to: port }, b"theirs").await.unwrap();
         echoed(&mut child, b"mine again");
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn datagrams_of_others_are_not_for_stdout() {
+    only_the_peers_are_for_stdout(DatagramStyle::Datagram, ALL, Dialect::I2pd).await;
+}
+
+/// Of who sent it, such a datagram says the hash alone.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_peer_is_known_by_its_hash() {
+    let config = ALL.replace("'datagram'", "'datagram3'");
+    only_the_peers_are_for_stdout(DatagramStyle::Datagram3, &config, Dialect::Java).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -6,8 +6,8 @@ mod common;
 
 use std::{
     fs,
-    io::{Read, Write},
-    net::{Shutdown, SocketAddr, TcpStream},
+    io::{self, Read, Write},
+    net::{Shutdown, SocketAddr, TcpStream, UdpSocket},
     process::{Command, Stdio},
     thread,
     time::{Duration, Instant},
@@ -15,7 +15,7 @@ use std::{
 
 use common::Running;
 use rustix::process::{Pid, Resource, Rlimit, getrlimit, prlimit, setrlimit};
-use sam_testkit::TestBridge;
+use sam_testkit::{Act, Dialect, TestBridge};
 
 /// As often as a person would wait for once.
 const SECOND: Duration = Duration::from_secs(1);
@@ -58,11 +58,25 @@ fn until(what: &str, limit: Duration, mut done: impl FnMut() -> bool) {
     }
 }
 
-fn start(bridge: &TestBridge, limits: &str) -> (Running, tempfile::TempDir) {
-    // This process has the other ends of all sockets.
+/// This process has the other ends of all sockets.
+fn raise_our_own_limit() {
     let mut descriptors = getrlimit(Resource::Nofile);
     descriptors.current = descriptors.maximum;
     setrlimit(Resource::Nofile, descriptors).unwrap();
+}
+
+/// The binary, with so many file descriptors.
+fn limited(descriptors: u32) -> Command {
+    let binary = common::i2p_socks(&[]);
+    let mut command = Command::new("sh");
+    command.args(["-c", &format!("ulimit -n {descriptors}; exec \"$0\" \"$@\"")]).arg(binary.get_program());
+    command.envs(binary.get_envs().filter_map(|(name, value)| Some((name, value?))));
+    command.stdin(Stdio::null());
+    command
+}
+
+fn start(bridge: &TestBridge, limits: &str) -> (Running, tempfile::TempDir) {
+    raise_our_own_limit();
     let dir = tempfile::tempdir().unwrap();
     let file = dir.path().join("i2p-socks.toml");
     fs::write(&file, format!("[limits]\n{limits}")).unwrap();
@@ -222,14 +236,9 @@ async fn without_file_descriptors_it_waits_without_spinning_and_answers_within_a
 #[tokio::test(flavor = "multi_thread")]
 async fn a_low_limit_of_file_descriptors_is_a_cap_and_not_a_failure() {
     let bridge = TestBridge::start().await;
-    let binary = common::i2p_socks(&[]);
-    let mut command = Command::new("sh");
-    command.args(["-c", "ulimit -n 300; exec \"$0\" \"$@\""]).arg(binary.get_program());
+    let mut command = limited(300);
     command.args(["run", "--router", "sam", "--sam", &bridge.address(), "--listen", "127.0.0.1:0"]);
-    let mut proxy = Running::of({
-        command.stdin(Stdio::null());
-        command
-    });
+    let mut proxy = Running::of(command);
     let address = proxy.ready();
     // With 150 kept, half of the rest.
     let mut open: Vec<_> = (0..100)
@@ -249,4 +258,59 @@ async fn a_low_limit_of_file_descriptors_is_a_cap_and_not_a_failure() {
     let refused = codes.iter().filter(|&&code| code == 1).count();
     assert_eq!((served, refused), (75, 25), "{}", proxy.said());
     assert!(!proxy.said().contains("no connection can be accepted"), "{}", proxy.said());
+}
+
+/// A request of a user with sessions of its own, by command, address and port: the client, and the reply without its version.
+fn ask(proxy: SocketAddr, user: usize, request: &[u8]) -> io::Result<(TcpStream, [u8; 9])> {
+    let mut client = TcpStream::connect(proxy)?;
+    client.set_read_timeout(Some(LIMIT))?;
+    let login = format!("\x01\x02{user:02}\x01x");
+    client.write_all(&[b"\x05\x01\x02", login.as_bytes(), b"\x05", request].concat())?;
+    let mut answer = [0; 5 + 9];
+    client.read_exact(&mut answer)?;
+    Ok((client, *answer.last_chunk().unwrap()))
+}
+
+/// A client with datagrams, and with some to as many names as are looked up at once.
+fn associate(proxy: SocketAddr, user: usize) -> TcpStream {
+    let (client, reply) = ask(proxy, user, b"\x03\0\x01\0\0\0\0\0\0").unwrap();
+    assert_eq!(reply[0], 0);
+    let socket = UdpSocket::bind("127.0.0.1:0").unwrap();
+    for number in 0..16 {
+        let host = format!("never{user:02}{number:02}.i2p");
+        let datagram = [&[0, 0, 0, 3, 13], host.as_bytes(), b"\0\x07x"].concat();
+        socket.send_to(&datagram, (proxy.ip(), u16::from_be_bytes([reply[7], reply[8]]))).unwrap();
+    }
+    client
+}
+
+/// What datagrams need beside the connections is kept for them.
+#[tokio::test(flavor = "multi_thread")]
+async fn datagrams_leave_descriptors_to_accept_connections_with() {
+    raise_our_own_limit();
+    let bridge = TestBridge::start_as(Dialect::I2pd).await;
+    bridge.on("NAMING LOOKUP NAME=never", [Act::Hang]);
+    let dir = tempfile::tempdir().unwrap();
+    let file = dir.path().join("i2p-socks.toml");
+    let tunnel = "[session]\nmax-sessions = 32\n[[tunnel]]\nlisten = ['127.0.0.1:0']\nudp = 'datagram'\n";
+    fs::write(&file, format!("[router]\nsam-udp = '{}'\n{tunnel}", bridge.udp_address())).unwrap();
+    let mut command = limited(1_200);
+    command.args(["run", "--router", "sam", "--sam", &bridge.address(), "--config", file.to_str().unwrap()]);
+    let mut proxy = Running::of(command);
+    let address = proxy.ready();
+    let _associations: Vec<_> = (0..32).map(|user| associate(address, user)).collect();
+    let looked_up = || bridge.commands().iter().filter(|line| line.contains("NAME=never")).count();
+    until("all names are looked up", LIMIT, || looked_up() >= 32 * 16);
+    let mut served = Vec::new();
+    for number in 0..400 {
+        let asked = ask(address, 0, b"\x01\0\x03\x08echo.i2p\0\x50");
+        let descriptors = costs(&proxy).1;
+        match asked.unwrap_or_else(|error| panic!("{number}: {error}; {descriptors} descriptors")) {
+            (client, [0, ..]) => served.push(client),
+            (_, reply) => assert_eq!(reply[0], 1, "there is no room"),
+        }
+    }
+    assert!(!proxy.said().contains("no connection can be accepted"), "{}", proxy.said());
+    // 256 are kept for all else, 32 times 19 for the datagrams; two each of the rest, and clients with datagrams are connections.
+    assert_eq!(served.len(), (1_200 - 256 - 32 * 19) / 2 - 32, "{}", proxy.said());
 }

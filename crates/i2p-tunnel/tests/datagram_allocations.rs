@@ -5,9 +5,7 @@ mod common;
 #[path = "common/counting.rs"]
 mod counting;
 
-use std::{sync::mpsc, thread};
-
-use common::{domain, udp};
+use common::domain;
 use sam_testkit::{Dialect, Endpoint, TestBridge};
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
@@ -21,19 +19,8 @@ async fn passing_a_datagram_on_allocates_nothing() {
     for dialect in [Dialect::Java, Dialect::I2pd] {
         let bridge = TestBridge::start_as(dialect).await;
         bridge.host("echo.i2p", Endpoint::Echo);
-        let (sam, sam_udp) = (bridge.address(), bridge.udp_address());
+        let address = counting::proxy(&bridge).await;
         bridges.push(bridge);
-        let (sender, address) = mpsc::channel();
-        thread::spawn(move || {
-            counting::count_this_thread();
-            let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-            runtime.block_on(async {
-                let proxy = udp::proxy(&sam, &sam_udp).await;
-                sender.send(proxy.address).unwrap();
-                std::future::pending::<()>().await;
-            });
-        });
-        let address = tokio::task::spawn_blocking(move || address.recv().unwrap()).await.unwrap();
         let mut control = TcpStream::connect(address).await.unwrap();
         control.write_all(&[5, 1, 0, 5, 3, 0, 1, 0, 0, 0, 0, 0, 0]).await.unwrap();
         let mut reply = [0; 12];

@@ -5,9 +5,7 @@ mod common;
 #[path = "common/counting.rs"]
 mod counting;
 
-use std::{sync::mpsc, thread};
-
-use common::{socks5_request, udp};
+use common::socks5_request;
 use sam_testkit::{Endpoint, TestBridge};
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
@@ -24,18 +22,7 @@ const MORE: i64 = 200;
 async fn an_idle_stream_holds_little() {
     let bridge = TestBridge::start().await;
     bridge.host("echo.i2p", Endpoint::Echo);
-    let (sam, sam_udp) = (bridge.address(), bridge.udp_address());
-    let (sender, address) = mpsc::channel();
-    thread::spawn(move || {
-        counting::count_this_thread();
-        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-        runtime.block_on(async {
-            let proxy = udp::proxy(&sam, &sam_udp).await;
-            sender.send(proxy.address).unwrap();
-            std::future::pending::<()>().await;
-        });
-    });
-    let address = tokio::task::spawn_blocking(move || address.recv().unwrap()).await.unwrap();
+    let address = counting::proxy(&bridge).await;
     let mut streams = Vec::new();
     let mut before = 0;
     for number in 0..FIRST + MORE {

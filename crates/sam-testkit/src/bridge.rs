@@ -82,6 +82,7 @@ impl TestBridge {
             registry: Registry::default(),
             login: Mutex::new(None),
             split: AtomicBool::new(false),
+            newer_datagrams: AtomicBool::new(false),
             udp: Mutex::new(Arc::clone(&udp)),
         });
         // One destination under two names: tests of name lookups want a name that is known, others an echo.
@@ -138,6 +139,12 @@ impl TestBridge {
     /// Sends healthy answers byte by byte, each in a write of its own, or no longer so.
     pub fn split_answers(&self, split: bool) {
         self.shared.split.store(split, Relaxed);
+    }
+
+    /// From now on, Java knows DATAGRAM2 and DATAGRAM3 too, as the specification has them: of who sent one of the third kind it says
+    /// the hash. No router that was recorded does that: the other dialects stay as they are.
+    pub fn newer_datagrams(&self) {
+        self.shared.newer_datagrams.store(true, Relaxed);
     }
 
     /// From now on, takes only clients whose HELLO has this USER and PASSWORD. Only Java I2P knows them; the other

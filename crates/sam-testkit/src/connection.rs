@@ -38,6 +38,8 @@ pub(crate) struct Shared {
     pub(crate) login: Mutex<Option<(String, String)>>,
     /// Whether answers go out byte by byte.
     pub(crate) split: AtomicBool,
+    /// Whether Java knows DATAGRAM2 and DATAGRAM3.
+    pub(crate) newer_datagrams: AtomicBool,
     /// Where datagrams come and go.
     pub(crate) udp: Mutex<Arc<UdpSocket>>,
 }

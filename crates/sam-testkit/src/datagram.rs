@@ -8,6 +8,7 @@ use crate::{
     Dialect,
     command::Command,
     connection::{Connection, Next, Shared},
+    destination::Keys,
     endpoint::Endpoint,
     naming::{Resolved, resolve},
     recorder::lock,
@@ -125,13 +126,12 @@ async fn deliver(shared: &Shared, from: &Session, to: &str, options: &Command, p
         Reach::Sessions(sessions) => {
             let datagram = Datagram { from, from_port, to_port, protocol, payload };
             let to = listener(&sessions, &datagram)?;
-            let source = &from.keys.public;
-            hand_over(shared, to, source, &datagram).await
+            hand_over(shared, to, &from.keys, &datagram).await
         }
         Reach::Host(host) if matches!(host.endpoint, Endpoint::Echo) => {
             // Back to where it came from, the ports the other way round.
             let datagram = Datagram { from, from_port: to_port, to_port: from_port, protocol, payload };
-            hand_over(shared, from, &host.keys.public, &datagram).await
+            hand_over(shared, from, &host.keys, &datagram).await
         }
         Reach::Host(_) | Reach::Nobody => None,
     }
@@ -153,9 +153,14 @@ fn listener<'a>(sessions: &'a [Arc<Session>], datagram: &Datagram<'_>) -> Option
 }
 
 /// Gives a datagram to a session: to its UDP port, or to its control connection where it has none.
-async fn hand_over(shared: &Shared, to: &Session, source: &str, datagram: &Datagram<'_>) -> Option<()> {
+async fn hand_over(shared: &Shared, to: &Session, source: &Keys, datagram: &Datagram<'_>) -> Option<()> {
     let Datagram { from_port, to_port, protocol, payload, .. } = datagram;
     let is_raw = to.style == Style::Raw;
+    let source = match (shared.dialect, to.style) {
+        (Dialect::Java, Style::Datagram3) => source.hash(),
+        // As recorded, i2pd's master says the destination whatever the kind.
+        _ => source.public.clone(),
+    };
     let ports = match shared.dialect {
         Dialect::Java => to.version >= (3, 2),
         Dialect::I2pd | Dialect::I2pdMaster => false,

@@ -106,6 +106,11 @@ impl Keys {
         Self::parse(&private).expect("made of a destination and its private keys")
     }
 
+    /// The hash of the destination in base64.
+    pub(crate) fn hash(&self) -> String {
+        BASE64.encode(self.destination.b32().hash())
+    }
+
     /// The destination in front of a private key that is long enough for it.
     pub(crate) fn parse(private: &str) -> Option<Self> {
         let destination = Destination::from_private_key(private).ok()?;

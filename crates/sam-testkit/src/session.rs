@@ -4,7 +4,10 @@ use std::{
     collections::VecDeque,
     io,
     net::{IpAddr, Ipv4Addr, SocketAddr},
-    sync::{Arc, Mutex, atomic::AtomicBool},
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicBool, Ordering::Relaxed},
+    },
 };
 
 use tokio::sync::{mpsc, watch};
@@ -98,7 +101,7 @@ fn create(connection: &mut Connection, command: &Command) -> Result<String, Refu
     }
     let id = id(command, dialect)?;
     let style = match dialect {
-        Dialect::Java => java_style(command)?,
+        Dialect::Java => java_style(connection, command)?,
         Dialect::I2pd | Dialect::I2pdMaster => i2pd_style(connection, command)?,
         Dialect::Emissary => emissary_style(command)?,
     };
@@ -131,6 +134,7 @@ fn add(connection: &Connection, command: &Command) -> Result<String, Refusal> {
     let id = id(command, dialect)?;
     let given = command.get("STYLE");
     let style = given.and_then(Style::parse).filter(|style| *style != Style::Primary);
+    let style = style.filter(|style| dialect != Dialect::Java || java_knows(connection, *style));
     let has_port = command.get("PORT").is_some();
     let style = match (dialect, style) {
         (Dialect::Java, _) => java_subsession(command, given, style, has_port)?,
@@ -241,18 +245,21 @@ fn id(command: &Command, dialect: Dialect) -> Result<&str, Refusal> {
     }
 }
 
-fn java_style(command: &Command) -> Result<Style, Refusal> {
+fn java_style(connection: &Connection, command: &Command) -> Result<Style, Refusal> {
     if command.get("DESTINATION").is_none() {
         return Err(Refusal::message("DESTINATION not specified"));
     }
     let given = command.get("STYLE").ok_or_else(|| Refusal::message("No SESSION STYLE specified"))?;
-    // J16.
     match Style::parse(given) {
-        None | Some(Style::Datagram2 | Style::Datagram3) => {
-            Err(Refusal::message("Unrecognized SESSION STYLE"))
-        }
-        Some(style) => Ok(style),
+        Some(style) if java_knows(connection, style) => Ok(style),
+        _ => Err(Refusal::message("Unrecognized SESSION STYLE")),
     }
+}
+
+/// J16, unless told otherwise.
+fn java_knows(connection: &Connection, style: Style) -> bool {
+    let newer = matches!(style, Style::Datagram2 | Style::Datagram3);
+    !newer || connection.shared.newer_datagrams.load(Relaxed)
 }
 
 fn i2pd_style(connection: &Connection, command: &Command) -> Result<Style, Refusal> {
@@ -300,11 +307,11 @@ fn java_subsession(
     }
     match style {
         // J15.
-        Some(Style::Raw | Style::Datagram) if !has_port => {
+        Some(style) if style.is_datagram() && !has_port => {
             Err(Refusal::OfSubsession(format!("{given} subsession must specify PORT")))
         }
-        Some(style @ (Style::Stream | Style::Datagram | Style::Raw)) => Ok(style),
-        _ => Err(Refusal::OfSubsession(format!("Unrecognized SESSION STYLE {given}"))),
+        Some(style) => Ok(style),
+        None => Err(Refusal::OfSubsession(format!("Unrecognized SESSION STYLE {given}"))),
     }
 }
 

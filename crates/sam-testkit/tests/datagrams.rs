@@ -52,6 +52,22 @@ async fn forwarded_with_the_headers_of_each_router() {
     }
 }
 
+/// SAM v3, "Receiving a repliable datagram".
+#[tokio::test]
+async fn senders_of_the_third_kind_are_hashes_where_java_knows_it() {
+    for (style, is_hash) in [("DATAGRAM2", false), ("DATAGRAM3", true)] {
+        let bridge = TestBridge::start().await;
+        bridge.newer_datagrams();
+        let ((_, to_a), (b_socket, to_b)) = (socket().await, socket().await);
+        let (_a, a) = Client::session(&bridge, "a", &format!("STYLE={style} {to_a}")).await;
+        let (_b, b) = Client::session(&bridge, "b", &format!("STYLE={style} {to_b}")).await;
+        b_socket.send_to(format!("3.3 a {b}\nhello").as_bytes(), bridge.udp_address()).await.unwrap();
+        let hash = i2p_name::base64::encode(a.parse::<i2p_name::Destination>().unwrap().b32().hash());
+        let sender = if is_hash { hash } else { a };
+        assert_eq!(received(&b_socket).await, format!("{sender} FROM_PORT=0 TO_PORT=0\nhello"), "{style}");
+    }
+}
+
 #[tokio::test]
 async fn raw_ones_are_bare_or_have_javas_header() {
     // Bare: as recorded of i2pd and emissary. The header: from reading (J18).

@@ -24,7 +24,7 @@ use std::{
     sync::Arc,
 };
 
-use i2p_tunnel::{ListenAt, OutproxyDefinition, Routes};
+use i2p_tunnel::{Datagrams, ListenAt, OutproxyDefinition, Routes};
 use serde::Deserialize;
 
 use self::values::{ranged, several};
@@ -294,6 +294,15 @@ impl Config {
         let left = self.session.max_sessions().get().checked_sub(persistent)?;
         // Where all are persistent, the pool of the others exists and has nothing to do.
         NonZeroUsize::new(if persistent == tunnels.len() { left.max(1) } else { left })
+    }
+
+    /// The most file descriptors that clients with datagrams need beside those of their connections. Each of them has a session.
+    pub(crate) fn datagram_descriptors(&self) -> u64 {
+        let tunnels = self.tunnels();
+        let with_datagrams =
+            |tunnel: &&TunnelConfig| tunnel.own_sessions().is_some_and(|own| own.datagrams.is_some());
+        let clients = tunnels.iter().filter(with_datagrams).count() * self.session.max_sessions().get();
+        (clients * Datagrams::descriptors(self.outproxy.len())) as u64
     }
 
     /// All tunnels; without any in the file, one with the defaults.

@@ -114,6 +114,25 @@ fn all_keys_about_clients() {
 }
 
 #[test]
+fn descriptors_are_kept_for_as_many_datagrams_as_there_are_sessions_for_them() {
+    let tunnel = |name: &str, udp: &str| {
+        format!("[[tunnel]]\nname = '{name}'\nlisten = ['127.0.0.1:0']\nudp = '{udp}'\n")
+    };
+    let outproxy = "[[outproxy]]\nname = 'exit'\nat = '127.0.0.1:9050'\nvia = 'tcp'\nprotocol = 'socks5'\n";
+    let few = "[session]\nmax-sessions = 2\n";
+    for (text, clients, outproxies) in [
+        (String::new(), 0, 0),
+        (tunnel("a", "off"), 0, 0),
+        (tunnel("a", "datagram"), 8, 0),
+        ([few, &tunnel("a", "datagram"), &tunnel("b", "raw"), &tunnel("c", "off")].concat(), 4, 0),
+        ([few, &tunnel("a", "datagram"), outproxy].concat(), 2, 1),
+    ] {
+        let needed = (clients * Datagrams::descriptors(outproxies)) as u64;
+        assert_eq!(Config::parse(&text).unwrap().datagram_descriptors(), needed, "{text}");
+    }
+}
+
+#[test]
 fn mistakes_say_where_and_what_is_expected() {
     for (text, says) in [
         ("[router]\nbackend = 'i2pd'", "line 2, column 11"),

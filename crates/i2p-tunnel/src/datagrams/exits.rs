@@ -25,7 +25,7 @@ use crate::{
 };
 
 /// Outproxies whose relays one client has at the same time.
-const MAX_EXITS: usize = 8;
+pub(super) const MAX_EXITS: usize = 8;
 /// Datagrams that wait for one of them.
 const MAX_WAITING: usize = 64;
 /// Bytes of all datagrams of one client that wait for them.

@@ -16,10 +16,16 @@ pub use self::{
     exits::WaysOut,
     pool::{DatagramOptions, DatagramPool, DatagramSessionStatus, Seat},
 };
+use self::{exits::MAX_EXITS, queue::MAX_LOOKUPS};
 use crate::{Failure, Lease, SamDialler};
 
 /// The longest datagram over UDP.
 const MAX_DATAGRAM: usize = 65_535;
+/// File descriptors of a session for datagrams: its UDP socket and its connection to the router, and that of the streams' session
+/// beside it.
+const OF_SESSION: usize = 3;
+/// Those of a relay of an outproxy: its UDP socket and the connection on which it was asked for.
+const OF_EXIT: usize = 2;
 
 /// Whether, and how, a tunnel's clients may send datagrams.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -41,6 +47,13 @@ pub struct Datagrams {
 impl Datagrams {
     pub(crate) fn new(seat: Seat, streams: Session, dialler: SamDialler, lease: Lease) -> Self {
         Self { seat, streams, dialler, _lease: lease }
+    }
+
+    /// The most file descriptors that one client's datagrams need where there are so many outproxies, beside its own connection and
+    /// the relay's socket. A client that goes leaves those of the sessions to the next one.
+    #[must_use]
+    pub fn descriptors(outproxies: usize) -> usize {
+        OF_SESSION + MAX_LOOKUPS + OF_EXIT * outproxies.min(MAX_EXITS)
     }
 
     fn session(&self) -> &DatagramSession {

@@ -1,7 +1,7 @@
 use super::Dropped;
 
 /// Targets that are looked up at the same time, for one client.
-const MAX_LOOKUPS: usize = 16;
+pub(super) const MAX_LOOKUPS: usize = 16;
 /// Datagrams that wait for one lookup.
 const MAX_QUEUED: usize = 8;
 /// Bytes of all datagrams of one client that wait.

@@ -1,4 +1,4 @@
-//! What one thread allocates: the proxy's, where the bridge and the clients have threads of their own.
+//! What a proxy allocates: it has a thread of its own, and the bridge and the clients have another.
 #![allow(
     unsafe_code,
     reason = "an allocator that counts is one, and there is no other way to see what is allocated"
@@ -7,8 +7,16 @@
 use std::{
     alloc::{GlobalAlloc, Layout, System},
     cell::Cell,
+    future::pending,
+    net::SocketAddr,
     sync::atomic::{AtomicI64, AtomicU64, Ordering::SeqCst},
+    thread,
 };
+
+use sam_testkit::TestBridge;
+use tokio::{runtime::Builder, sync::oneshot};
+
+use crate::common::udp;
 
 static ALLOCATIONS: AtomicU64 = AtomicU64::new(0);
 static HELD: AtomicI64 = AtomicI64::new(0);
@@ -17,12 +25,22 @@ thread_local! {
     static COUNTED: Cell<bool> = const { Cell::new(false) };
 }
 
-/// From now on this thread's allocations are counted.
-pub(crate) fn count_this_thread() {
-    COUNTED.set(true);
+/// Starts a proxy whose allocations are counted, and gives the address that it listens at. It runs until the process ends.
+pub(crate) async fn proxy(bridge: &TestBridge) -> SocketAddr {
+    let (sam, sam_udp) = (bridge.address(), bridge.udp_address());
+    let (sender, address) = oneshot::channel();
+    thread::spawn(move || {
+        COUNTED.set(true);
+        Builder::new_current_thread().enable_all().build().unwrap().block_on(async {
+            let proxy = udp::proxy(&sam, &sam_udp).await;
+            sender.send(proxy.address).unwrap();
+            pending::<()>().await;
+        });
+    });
+    address.await.unwrap()
 }
 
-/// How often it has allocated, and the bytes that it has allocated and not given back.
+/// How often proxies have allocated, and the bytes that they have allocated and not given back.
 pub(crate) fn counted() -> (u64, i64) {
     (ALLOCATIONS.load(SeqCst), HELD.load(SeqCst))
 }
