@@ -6,15 +6,16 @@ use i2p_tunnel::{BindCause, BindError, BoundAddress, Inherited, ListenAt, Listen
 
 use crate::{config::TunnelConfig, exit::Failure};
 
-/// Listens for a tunnel at one of its places, and warns of what others can reach.
+/// Listens for a tunnel at one of its places, and warns of what others can reach. `ours` is where this process listens already.
 pub(crate) async fn bind(
     tunnel: &TunnelConfig,
     at: &ListenAt,
     inherited: &Inherited,
+    ours: &[BoundAddress],
 ) -> Result<Listeners, Failure> {
     let listeners = Listeners::bind_or_inherit(std::slice::from_ref(at), inherited)
         .await
-        .map_err(|error| cannot_listen(&error))?;
+        .map_err(|error| cannot_listen(&error, ours))?;
     // What was handed down is known only now.
     judge(tunnel, &listeners.addresses().map_err(Failure::run_time)?)?;
     Ok(listeners)
@@ -44,8 +45,33 @@ pub(crate) fn open_to_others(tunnel: &str, address: &impl std::fmt::Display) -> 
     ))
 }
 
-fn cannot_listen(error: &BindError) -> Failure {
-    Failure::run_time(format_args!("{error}. {}", advice(&error.at, &error.cause)))
+fn cannot_listen(error: &BindError, ours: &[BoundAddress]) -> Failure {
+    let BindError { at, cause } = error;
+    match ours.iter().find(|own| is_in_use(cause) && overlap(at, own)) {
+        Some(own) => Failure::run_time(format_args!(
+            "cannot listen on {at} while this proxy itself listens on {own}: that needs a restart of i2p-socks, or another port \
+             or path"
+        )),
+        None => Failure::run_time(format_args!("{error}. {}", advice(at, cause))),
+    }
+}
+
+fn is_in_use(cause: &BindCause) -> bool {
+    match cause {
+        BindCause::System(error) => error.kind() == std::io::ErrorKind::AddrInUse,
+        cause => matches!(cause, BindCause::InUse),
+    }
+}
+
+/// Whether there can be only one of the two.
+fn overlap(at: &ListenAt, own: &BoundAddress) -> bool {
+    match (at, own) {
+        (ListenAt::Tcp(at), BoundAddress::Tcp(own)) => {
+            let same_ip = at.ip() == own.ip() || at.ip().is_unspecified() || own.ip().is_unspecified();
+            same_ip && at.port() == own.port()
+        }
+        _ => at.to_string() == own.to_string(),
+    }
 }
 
 fn advice(at: &ListenAt, cause: &BindCause) -> &'static str {

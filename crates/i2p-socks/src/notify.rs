@@ -10,6 +10,11 @@ use sd_notify::NotifyState;
 pub(crate) struct Manager;
 
 impl Manager {
+    /// Whether one has started this process and waits for it.
+    pub(crate) fn is_there(self) -> bool {
+        std::env::var_os("NOTIFY_SOCKET").is_some()
+    }
+
     /// Clients can be served, or the reload that [`Manager::reloading`] began has ended, with whatever result.
     pub(crate) fn ready(self, status: &str) {
         #[cfg(target_os = "linux")]

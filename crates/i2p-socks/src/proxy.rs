@@ -78,18 +78,17 @@ pub(crate) async fn run(
     // From here on clients are served: until there is a session, they wait, and are told why when they have waited for long.
     let mut running = Running { config, sessions, tunnels };
     running.show_on(&board);
-    if stop.run_until_cancelled(running.sessions.ready()).await.is_some() {
-        progress.finish();
-        board.set_stage(Stage::Running);
-        announce(&places)?;
-        Manager.ready(&board.line());
-        let surroundings = Surroundings { options, log, board: &board, home: &home };
-        serve(&mut running, &mut signals, &router, &surroundings).await?;
-    }
+    let surroundings = Surroundings { options, log, board: &board, home: &home, progress };
+    let ended = serve(&mut running, &mut signals, router.stopped(), &surroundings).await;
     board.set_stage(Stage::Stopping);
     Manager.stopping(&board.line());
-    drain(running, &signals.stop_now).await;
-    Ok(())
+    if ended.is_ok() {
+        drain(running, &signals.stop_now).await;
+    } else {
+        // Nothing that goes on is worth a grace in which nobody is served: the next start is what helps.
+        running.tunnels.drain(Duration::ZERO, Duration::ZERO, &signals.stop_now).await;
+    }
+    ended
 }
 
 /// What a reload reads from and tells.
@@ -98,31 +97,45 @@ struct Surroundings<'a> {
     log: &'a Log,
     board: &'a Board,
     home: &'a Home,
+    progress: &'a Progress,
 }
 
-/// Does what signals ask for, until told to stop.
+/// Says when the first sessions are ready, and does what signals ask for, before and after that, until told to stop.
+///
+/// # Errors
+/// The embedded router has stopped, which nothing but a new start mends; or nobody reads stdout.
 async fn serve(
     running: &mut Running,
     signals: &mut Signals,
-    router: &Router,
-    &Surroundings { options, log, board, home }: &Surroundings<'_>,
+    router_stopped: impl Future<Output = String>,
+    &Surroundings { options, log, board, home, progress }: &Surroundings<'_>,
 ) -> Result<(), Failure> {
-    let stopped = router.stopped();
-    tokio::pin!(stopped);
-    let mut router_runs = true;
+    tokio::pin!(router_stopped);
+    let mut ready = Box::pin(running.sessions.ready());
+    let mut starting = true;
     loop {
         tokio::select! {
             () = signals.stop.cancelled() => return Ok(()),
-            reason = &mut stopped, if router_runs => {
-                router_runs = false;
-                tracing::error!("{reason}: clients are told \"general failure\" (01) from now on; restart i2p-socks");
+            reason = &mut router_stopped => return Err(Failure::run_time(format_args!(
+                "{reason}. Without it nothing in I2P can be reached, so i2p-socks has ended, for a service manager to start \
+                 it again; where there is none, start it again yourself."
+            ))),
+            () = &mut ready, if starting => {
+                starting = false;
+                progress.finish();
+                board.set_stage(Stage::Running);
+                announce(&running.tunnels.places())?;
+                Manager.ready(&board.line());
             }
             Some(()) = signals.new_identity.recv() => {
                 running.sessions.renew();
                 tracing::info!("new identities, as asked for: open streams stay on the old ones");
             }
             Some(()) = signals.reload.recv() => {
-                Manager.reloading();
+                // Who waits for the start is told of its end alone.
+                if !starting {
+                    Manager.reloading();
+                }
                 let reloaded = running.reload(options);
                 let Some(result) = signals.stop.run_until_cancelled(reloaded).await else { return Ok(()) };
                 match result {
@@ -130,7 +143,11 @@ async fn serve(
                         running.show_on(board);
                         log.change(running.config.log);
                         home.write_ports(&running.tunnels.places());
-                        announce(&changed.opened)?;
+                        if starting {
+                            ready = Box::pin(running.sessions.ready());
+                        } else {
+                            announce(&changed.opened)?;
+                        }
                         for gone in &changed.closed {
                             tracing::info!("{} takes no more clients; open streams go on", gone.address);
                         }
@@ -140,11 +157,15 @@ async fn serve(
                             closed = changed.closed.len(),
                             "the new configuration is in force"
                         );
-                        Manager.ready(&board.line());
+                        if !starting {
+                            Manager.ready(&board.line());
+                        }
                     }
                     Err(failure) => {
                         tracing::error!("the configuration was read again and nothing of it is in force: {failure}");
-                        Manager.ready("The last reload was refused; the configuration before it is in force");
+                        if !starting {
+                            Manager.ready("The last reload was refused; the configuration before it is in force");
+                        }
                     }
                 }
             }
@@ -152,7 +173,7 @@ async fn serve(
     }
 }
 
-/// The end: what is under way may go on for its time.
+/// The end: what is under way may go on for its time, or until it is told `now`.
 pub(crate) async fn drain(running: Running, now: &CancellationToken) {
     let Running { config, tunnels, sessions: _sessions } = running;
     let (grace, idle) = (config.shutdown.grace(), config.shutdown.idle());
@@ -250,4 +271,47 @@ pub(crate) fn announce(places: &[Place]) -> Result<(), Failure> {
     lines.try_for_each(|result| result).and_then(|()| out.flush()).map_err(|error| {
         Failure::run_time(format_args!("cannot say on stdout that the proxy is ready: {error}"))
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::Parser;
+    use i2p_tunnel::Resolver;
+    use sam_testkit::{Act, TestBridge};
+
+    use super::*;
+    use crate::cli::Cli;
+
+    /// A service manager sees it by the exit code, also before the first session is ready.
+    #[tokio::test]
+    async fn the_end_of_the_embedded_router_is_the_end_of_the_proxy() {
+        let bridge = TestBridge::start().await;
+        bridge.on("SESSION CREATE", [Act::Hang]);
+        let cli = Cli::parse_from(["i2p-socks", "--listen", "127.0.0.1:0", "--sam", &bridge.address()]);
+        let config = Config::load(&cli.options).unwrap();
+        let progress = Progress::new(cli.options.verbosity());
+        let log = Log::start(config.log, cli.options.verbosity(), &progress);
+        let inherited = Arc::new(Inherited::none());
+        let bound = Bound::all(&config, &inherited).await.unwrap();
+        let board = Board::new(Vec::new(), ProxyAutoConfig::of(&config));
+        let sam = i2p_sam::Bridge::new(bridge.address());
+        let sessions = Sessions::open(&config, &sam, Resolver::default()).await.unwrap();
+        let tunnels = Tunnels::serve(bound, &config, inherited, &sessions, board.metrics()).unwrap();
+        let mut running = Running { config, sessions, tunnels };
+        let mut signals = Signals::catch().unwrap();
+        let home = Home { state_dir: None, admin: None };
+        let surroundings = Surroundings {
+            options: &cli.options,
+            log: &log,
+            board: &board,
+            home: &home,
+            progress: &progress,
+        };
+        let stopped = std::future::ready("the router is gone".to_owned());
+        let failure = serve(&mut running, &mut signals, stopped, &surroundings).await.unwrap_err();
+        assert!(format!("{failure:?}").contains("code: 1"), "{failure:?}");
+        for part in ["the router is gone. ", "nothing in I2P can be reached", "start it again"] {
+            assert!(failure.to_string().contains(part), "{part} is not in {failure}");
+        }
+    }
 }

@@ -34,8 +34,8 @@ impl Running {
         }
         let sessions = self.sessions.changed(&config).await?;
         let change = self.tunnels.prepare(&config, &sessions).await?;
+        let changed = self.tunnels.apply(change, &config)?;
         // From here on nothing fails.
-        let changed = self.tunnels.apply(change, &config);
         self.sessions = sessions;
         self.config = config;
         Ok(changed)

@@ -1,14 +1,16 @@
 //! Which router carries us: one that runs already, or one of our own.
 
-use std::{fmt::Display, fs, path::Path};
+use std::{fmt::Display, fs, path::Path, time::Duration};
 
-use i2p_sam::{Bridge, Error, Login, wire::Text};
+use i2p_sam::{Bridge, Capabilities, Error, Login, wire::Text};
+use tokio::time::{Instant, sleep};
 use zeroize::Zeroizing;
 
 use crate::{
     config::{Backend, Config},
     exit::Failure,
     names::Names,
+    notify::Manager,
     progress::Progress,
 };
 
@@ -18,6 +20,14 @@ pub(crate) const NO_EMBEDDED_ROUTER: &str = "this build has no embedded router: 
 
 /// Connections to the router that are kept ready while clients come in a row: a page's worth.
 const SPARES: usize = 8;
+
+/// How long `auto` looks for a bridge before it starts the embedded router.
+const PATIENCE: Duration = Duration::from_secs(5);
+/// The same for a service: at boot a router starts at the same time, and its bridge answers when the router is up, which takes
+/// Java I2P minutes.
+const PATIENCE_OF_A_SERVICE: Duration = Duration::from_secs(180);
+/// Until it looks again.
+const PAUSE: Duration = Duration::from_secs(1);
 
 /// A router, and where its SAM bridge is.
 pub(crate) struct Router {
@@ -40,10 +50,12 @@ impl Router {
                     if cfg!(feature = "embedded") { ", or use --router embedded" } else { "" }
                 ))),
             },
-            Backend::Auto => match probe(&bridge, progress).await {
+            Backend::Auto => match wait_for(&bridge, progress).await {
                 Ok(()) => Ok(Self::external(bridge)),
                 Err(error) if cfg!(feature = "embedded") => {
-                    tracing::warn!("{error}; starting the embedded router");
+                    tracing::warn!(
+                        "{error}; starting the embedded router, which carries all until i2p-socks is restarted"
+                    );
                     Self::embed(config, progress, names).await
                 }
                 Err(error) => Err(Failure::run_time(format_args!(
@@ -180,9 +192,33 @@ fn login(user: &str, file: &Path) -> Result<Login, Failure> {
     Ok(Login { user: text("user", user)?, password: text("password", password)? })
 }
 
+/// Looks for a bridge until one answers or a router of its own is better than none: there is no way back from that one.
+async fn wait_for(bridge: &Bridge, progress: &Progress) -> Result<(), Error> {
+    let limit = if Manager.is_there() { PATIENCE_OF_A_SERVICE } else { PATIENCE };
+    let until = Instant::now() + limit;
+    let mut outcome = probe(bridge, progress).await;
+    if let Err(error) = &outcome
+        && cfg!(feature = "embedded")
+    {
+        tracing::info!(
+            "{error}; it is looked for, for {} s, and then the embedded router is started (--router embedded: at once; --router \
+             sam: never)",
+            limit.as_secs()
+        );
+        while outcome.is_err() && Instant::now() < until {
+            sleep(PAUSE).await;
+            outcome = bridge.capabilities().await.map(|found| say_found(bridge, found, progress));
+        }
+    }
+    outcome
+}
+
 async fn probe(bridge: &Bridge, progress: &Progress) -> Result<(), Error> {
     progress.step(1, &format!("looking for a SAM bridge at {}", bridge.address()));
-    let version = bridge.capabilities().await?.version();
-    progress.step(2, &format!("SAM {version} bridge found at {}", bridge.address()));
+    say_found(bridge, bridge.capabilities().await?, progress);
     Ok(())
+}
+
+fn say_found(bridge: &Bridge, found: Capabilities, progress: &Progress) {
+    progress.step(2, &format!("SAM {} bridge found at {}", found.version(), bridge.address()));
 }

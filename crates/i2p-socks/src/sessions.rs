@@ -192,9 +192,13 @@ impl Sessions {
     }
 
     /// Comes back when every session that is built at the start is ready.
-    pub(crate) async fn ready(&self) {
-        for pool in self.own.values().map(|own| &own.sessions).chain([&self.shared]) {
-            pool.first_ready().await;
+    pub(crate) fn ready(&self) -> impl Future<Output = ()> + Send + use<> {
+        let own = self.own.values().map(|own| own.sessions.clone());
+        let pools: Vec<_> = own.chain([self.shared.clone()]).collect();
+        async move {
+            for pool in pools {
+                pool.first_ready().await;
+            }
         }
     }
 }

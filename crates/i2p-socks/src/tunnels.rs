@@ -4,10 +4,10 @@
 use std::{sync::Arc, time::Duration};
 
 use i2p_tunnel::{
-    AddressPool, Admission, BoundAddress, Caps, Inherited, ListenAt, Listeners, Metrics, RoutedDialler,
-    Service, Stop, serve,
+    AddressPool, Admission, BoundAddress, Caps, Inherited, ListenAt, Listeners, Metrics, Permissions,
+    RoutedDialler, Service, Stop, serve,
 };
-use tokio::{sync::watch, time::timeout};
+use tokio::{sync::watch, task::JoinHandle, time::timeout};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use crate::{
@@ -38,14 +38,19 @@ impl Bound {
             // What is wrong with the users of a tunnel is known before its first port is taken.
             tunnel.terms()?;
             for asked in tunnel.listen()? {
-                bound.push(Self::one(&tunnel, asked, inherited).await?);
+                bound.push(Self::one(&tunnel, asked, inherited, &[]).await?);
             }
         }
         Ok(bound)
     }
 
-    async fn one(tunnel: &TunnelConfig, asked: ListenAt, inherited: &Inherited) -> Result<Self, Failure> {
-        let listeners = listening::bind(tunnel, &asked, inherited).await?;
+    async fn one(
+        tunnel: &TunnelConfig,
+        asked: ListenAt,
+        inherited: &Inherited,
+        ours: &[BoundAddress],
+    ) -> Result<Self, Failure> {
+        let listeners = listening::bind(tunnel, &asked, inherited, ours).await?;
         let addresses = listeners.addresses().map_err(Failure::run_time)?;
         Ok(Self { tunnel: tunnel.clone(), asked, addresses, listeners })
     }
@@ -85,7 +90,7 @@ pub(crate) struct Tunnels {
     addresses: AddressPool,
     tasks: TaskTracker,
     /// Those whose listener is gone and whose connections may not be.
-    closed: Vec<Stop>,
+    closed: Vec<Served>,
 }
 
 /// One listener while it is served.
@@ -93,8 +98,21 @@ struct Serving {
     tunnel: String,
     asked: ListenAt,
     addresses: Vec<BoundAddress>,
+    permissions: Permissions,
     service: watch::Sender<Arc<TunnelService>>,
+    served: Served,
+}
+
+/// The clients of a listener, until it is closed and the last of them is gone.
+struct Served {
     stop: Stop,
+    task: JoinHandle<()>,
+}
+
+impl Served {
+    fn is_over(&self) -> bool {
+        self.task.is_finished()
+    }
 }
 
 impl Serving {
@@ -114,6 +132,8 @@ pub(crate) struct Change {
 struct GoesOn {
     index: usize,
     tunnel: TunnelConfig,
+    /// The same place, and perhaps for others than before.
+    asked: ListenAt,
     service: Arc<TunnelService>,
 }
 
@@ -156,10 +176,12 @@ impl Tunnels {
 
     fn add(&mut self, bound: Bound, service: Arc<TunnelService>) {
         let Bound { tunnel, asked, addresses, listeners } = bound;
-        let (service, served) = watch::channel(service);
+        let permissions = listeners.permissions();
+        let (service, receiver) = watch::channel(service);
         let stop = Stop::new();
-        self.tasks.spawn(serve(listeners, served, stop.clone()));
-        self.serving.push(Serving { tunnel: tunnel.name().to_owned(), asked, addresses, service, stop });
+        let task = self.tasks.spawn(serve(listeners, receiver, stop.clone()));
+        let (tunnel, served) = (tunnel.name().to_owned(), Served { stop, task });
+        self.serving.push(Serving { tunnel, asked, addresses, permissions, service, served });
     }
 
     fn service(
@@ -200,6 +222,7 @@ impl Tunnels {
         } else {
             address_pool(&config.virtual_addresses)?
         };
+        let ours: Vec<_> = self.places().into_iter().map(|place| place.address).collect();
         let (mut kept, mut opened) = (Vec::<GoesOn>::new(), Vec::new());
         for tunnel in config.tunnels() {
             let service = self.service(&tunnel, config, sessions, &addresses)?;
@@ -207,7 +230,7 @@ impl Tunnels {
                 let service = Arc::clone(&service);
                 // A port that the system chose belongs to its tunnel; one that was asked for can go to another.
                 let goes_on = |(index, serving): &(usize, &Serving)| {
-                    serving.asked == asked
+                    serving.asked.is_same_place(&asked)
                         && (!is_any_port(&asked) || serving.tunnel == tunnel.name())
                         && kept.iter().all(|kept| kept.index != *index)
                 };
@@ -216,9 +239,11 @@ impl Tunnels {
                         // It may go on for a tunnel that lets in more than the one before, and what was handed down is not known
                         // from the configuration.
                         listening::judge(&tunnel, &serving.addresses)?;
-                        kept.push(GoesOn { index, tunnel: tunnel.clone(), service });
+                        kept.push(GoesOn { index, tunnel: tunnel.clone(), asked, service });
                     }
-                    None => opened.push((Bound::one(&tunnel, asked, &self.inherited).await?, service)),
+                    None => {
+                        opened.push((Bound::one(&tunnel, asked, &self.inherited, &ours).await?, service));
+                    }
                 }
             }
         }
@@ -226,35 +251,66 @@ impl Tunnels {
     }
 
     /// Does what was prepared. Connections that are open are not touched.
-    pub(crate) fn apply(&mut self, change: Change, config: &Config) -> Changed {
+    ///
+    /// # Errors
+    /// Who may connect to a Unix socket cannot be changed; then nothing is.
+    pub(crate) fn apply(&mut self, change: Change, config: &Config) -> Result<Changed, Failure> {
         let Change { kept, opened, addresses } = change;
+        self.change_permissions(&kept)?;
+        // From here on nothing fails.
         self.virtual_addresses = config.virtual_addresses.clone();
         self.addresses = addresses;
         self.admission.set_caps(caps(config));
         let mut before: Vec<_> = std::mem::take(&mut self.serving).into_iter().map(Some).collect();
         let mut changed = Changed { kept: kept.len(), ..Changed::default() };
-        for GoesOn { index, tunnel, service } in kept {
+        for GoesOn { index, tunnel, asked, service } in kept {
             let Some(mut serving) = before.get_mut(index).and_then(Option::take) else { continue };
             serving.tunnel = tunnel.name().to_owned();
+            serving.asked = asked;
             serving.service.send_replace(service);
             self.serving.push(serving);
         }
+        // Each reload can close listeners, and what is over needs no end.
+        self.closed.retain(|closed| !closed.is_over());
         for gone in before.into_iter().flatten() {
-            gone.stop.close();
+            gone.served.stop.close();
             changed.closed.extend(gone.places());
-            self.closed.push(gone.stop);
+            self.closed.push(gone.served);
         }
         for (bound, service) in opened {
             changed.opened.extend(bound.places());
             self.add(bound, service);
         }
-        changed
+        Ok(changed)
+    }
+
+    /// Lets in at Unix sockets whom they are to let in now: at all of them, or, after an error, at each whom it let in before.
+    fn change_permissions(&self, kept: &[GoesOn]) -> Result<(), Failure> {
+        let mut done: Vec<&Serving> = Vec::new();
+        for GoesOn { index, asked, .. } in kept {
+            let Some(serving) = self.serving.get(*index).filter(|serving| serving.asked != *asked) else {
+                continue;
+            };
+            if let Err(error) = serving.permissions.change(asked) {
+                for undone in done {
+                    // What is said is why it had to be undone.
+                    let _ = undone.permissions.change(&undone.asked);
+                }
+                return Err(Failure::run_time(format_args!(
+                    "cannot change who may connect to {asked}: {error}. The user that the program runs as has to be a member of \
+                     its unix-group; if its file is gone, a restart makes it again."
+                )));
+            }
+            done.push(serving);
+        }
+        Ok(())
     }
 
     /// Takes no more clients, lets what is under way go on for `grace` or until it is told `now`, and comes back when every
     /// connection is gone. Whether that had to be forced.
     pub(crate) async fn drain(self, grace: Duration, quiet: Duration, now: &CancellationToken) -> bool {
-        let stops: Vec<_> = self.serving.into_iter().map(|serving| serving.stop).chain(self.closed).collect();
+        let served = self.serving.into_iter().map(|serving| serving.served).chain(self.closed);
+        let stops: Vec<_> = served.map(|served| served.stop).collect();
         stops.iter().for_each(|stop| stop.drain(quiet));
         self.tasks.close();
         let by_itself = now.run_until_cancelled(timeout(grace, self.tasks.wait())).await;
@@ -297,4 +353,22 @@ fn caps(config: &Config) -> Caps {
         );
     }
     caps
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn clients_of_a_closed_listener_are_over_when_the_last_has_gone() {
+        let (stop, last) = (Stop::new(), CancellationToken::new());
+        let served = Served { stop, task: tokio::spawn(last.clone().cancelled_owned()) };
+        served.stop.close();
+        tokio::task::yield_now().await;
+        assert!(!served.is_over(), "it has to be told when all comes to its end");
+        last.cancel();
+        while !served.is_over() {
+            tokio::task::yield_now().await;
+        }
+    }
 }

@@ -17,7 +17,9 @@ fn generated(args: &[&str]) -> String {
 fn the_configuration_is_one() {
     let dir = tempfile::tempdir().unwrap();
     let config = dir.path().join("config.toml");
-    fs::write(&config, generated(&["config"])).unwrap();
+    let text = generated(&["config"]);
+    assert!(!text.contains("see below"), "nothing is below: what a page explains has to be named");
+    fs::write(&config, text).unwrap();
     let (code, stdout, stderr) = output(&["check", "--config", config.to_str().unwrap()]);
     assert_eq!((code, stderr.as_str()), (Some(0), ""));
     assert!(stdout.contains("tunnel default listens on 127.0.0.1:4450"), "{stdout}");

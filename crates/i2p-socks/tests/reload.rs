@@ -8,7 +8,11 @@ use std::{
     fs,
     io::{Read, Write},
     net::{SocketAddr, TcpListener, TcpStream},
-    path::PathBuf,
+    os::unix::{
+        fs::{MetadataExt, PermissionsExt},
+        net::UnixStream,
+    },
+    path::{Path, PathBuf},
     sync::{
         Arc,
         atomic::{AtomicBool, AtomicUsize, Ordering::Relaxed},
@@ -270,5 +274,50 @@ async fn a_port_that_others_reach_is_never_left_without_a_password() {
     proxy.reload(&format!("{fd}open-to-others = true\n"));
     proxy.running.stderr_lines(IN_FORCE, 1);
     proxy.running.stderr_lines("whoever reaches it uses I2P in your name", 1);
+    assert_eq!(connect(address, "known.i2p").0, 0);
+}
+
+/// Who may connect is changed in place: the socket, and whoever has connected, stay.
+#[tokio::test(flavor = "multi_thread")]
+async fn the_mode_of_a_unix_socket_changes_with_all_the_rest_or_not_at_all() {
+    let bridge = TestBridge::start().await;
+    let dir = tempfile::tempdir().unwrap();
+    let (a, b) = (dir.path().join("a"), dir.path().join("b"));
+    let text = |name: &str, path: &Path, mode: &str| {
+        let path = path.display();
+        format!("[[tunnel]]\nname = '{name}'\nlisten = ['unix:{path}']\nunix-mode = '{mode}'\n")
+    };
+    let of = |path: &Path| {
+        let metadata = fs::symlink_metadata(path).unwrap();
+        (metadata.permissions().mode() & 0o777, metadata.ino())
+    };
+    let mut proxy = Proxy::start(&bridge, &(text("a", &a, "0600") + &text("b", &b, "0600")));
+    proxy.running.stdout_line("socks unix:");
+    let before = of(&a);
+    assert_eq!(before.0, 0o600);
+    proxy.reload(&(text("a", &a, "0660") + &text("b", &b, "0600")));
+    proxy.running.stderr_lines(IN_FORCE, 1);
+    assert_eq!(of(&a), (0o660, before.1));
+    // The second cannot be changed any more, so the first is as it was.
+    fs::remove_file(&b).unwrap();
+    proxy.reload(&(text("a", &a, "0666") + &text("b", &b, "0666")));
+    proxy.running.stderr_lines(REFUSED, 1);
+    proxy.running.stderr_line("cannot change who may connect to unix:");
+    assert_eq!(of(&a), (0o660, before.1));
+    UnixStream::connect(&a).unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn our_own_listener_in_the_way_is_called_ours() {
+    let bridge = TestBridge::start().await;
+    let mut proxy = Proxy::start(&bridge, &tunnel("a", ""));
+    let address = proxy.running.ready();
+    proxy.reload(&format!(
+        "[[tunnel]]\nname = 'a'\nlisten = ['0.0.0.0:{}']\nopen-to-others = true\n",
+        address.port()
+    ));
+    proxy.running.stderr_lines(REFUSED, 1);
+    let line = proxy.running.stderr_line(&format!("this proxy itself listens on {address}"));
+    assert!(line.contains("needs a restart") && !line.contains("nother program"), "{line}");
     assert_eq!(connect(address, "known.i2p").0, 0);
 }

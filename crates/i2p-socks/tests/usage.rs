@@ -251,7 +251,9 @@ fn auto_falls_back_to_the_embedded_router_and_a_bad_reseed_file_is_named() {
         dir.path().join("state").to_str().unwrap(),
     ]);
     assert_eq!(code, Some(1), "{stderr}");
-    for part in ["starting the embedded router", "i2pseeds.su3", "as reseed file"] {
+    for part in
+        ["it is looked for, for 5 s", "starting the embedded router", "i2pseeds.su3", "as reseed file"]
+    {
         assert!(stderr.contains(part), "{part:?} is not in\n{stderr}");
     }
 }

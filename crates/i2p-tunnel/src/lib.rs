@@ -52,7 +52,7 @@ pub use failure_log::RecentFailure;
 pub use inherited::Inherited;
 pub use isolation::{Client, ClientAddress, ClientCredentials, ClientProtocol, Isolate, IsolationKey};
 pub use limits::{Limit, Limits, SessionLimits};
-pub use listener::{BindCause, BindError, BoundAddress, ListenAt, Listeners};
+pub use listener::{BindCause, BindError, BoundAddress, ListenAt, Listeners, Permissions};
 pub use metrics::Metrics;
 pub use outproxy::{
     Outproxies, OutproxyAt, OutproxyCredentials, OutproxyDefinition, OutproxyProtocol, OutproxyStatus,

@@ -6,7 +6,7 @@ use crate::{ClientAddress, Inherited, Socket};
 #[cfg(unix)]
 use crate::{
     SocketFile,
-    unix_socket::{self, UnixSocket},
+    unix_socket::{self, BoundFile, UnixSocket},
 };
 
 /// Where to listen for clients.
@@ -20,6 +20,18 @@ pub enum ListenAt {
     Unix(SocketFile),
     /// On the sockets that whoever started this process made and called so: systemd, by a socket unit.
     Inherited(String),
+}
+
+impl ListenAt {
+    /// Whether it is the same place, whoever may connect to it.
+    #[must_use]
+    pub fn is_same_place(&self, other: &Self) -> bool {
+        match (self, other) {
+            #[cfg(unix)]
+            (Self::Unix(file), Self::Unix(other)) => file.path == other.path,
+            _ => self == other,
+        }
+    }
 }
 
 impl From<SocketAddr> for ListenAt {
@@ -174,8 +186,38 @@ impl Listeners {
         self.0.iter().map(Listener::address).collect()
     }
 
+    /// Who may connect, where files decide that; it can be changed while they are served.
+    #[must_use]
+    pub fn permissions(&self) -> Permissions {
+        #[cfg(unix)]
+        return Permissions(self.0.iter().filter_map(Listener::file).collect());
+        #[cfg(not(unix))]
+        Permissions()
+    }
+
     pub(crate) fn into_each(self) -> impl Iterator<Item = Listener> {
         self.0.into_iter()
+    }
+}
+
+/// Who may connect to listening sockets, where files decide that: those of Unix sockets that were made here.
+#[derive(Debug, Clone)]
+pub struct Permissions(#[cfg(unix)] Vec<BoundFile>);
+
+impl Permissions {
+    /// Lets in from now on whom `at` lets in. Whoever has connected stays.
+    ///
+    /// # Errors
+    /// What the operating system says, such as that a file is not there any more, or that the group is none of ours; then that
+    /// file is as before.
+    pub fn change(&self, at: &ListenAt) -> io::Result<()> {
+        #[cfg(unix)]
+        if let ListenAt::Unix(to) = at {
+            return self.0.iter().try_for_each(|file| file.change(to));
+        }
+        #[cfg(not(unix))]
+        let _ = at;
+        Ok(())
     }
 }
 
@@ -193,6 +235,14 @@ impl Listener {
             Self::Tcp(listener) => listener.local_addr().map(BoundAddress::Tcp),
             #[cfg(unix)]
             Self::Unix(socket) => socket.path().map(BoundAddress::Unix),
+        }
+    }
+
+    #[cfg(unix)]
+    fn file(&self) -> Option<BoundFile> {
+        match self {
+            Self::Tcp(_) => None,
+            Self::Unix(socket) => socket.file(),
         }
     }
 

@@ -51,10 +51,15 @@ impl UnixSocket {
     /// Its path; a socket without one has an empty path.
     pub(crate) fn path(&self) -> io::Result<String> {
         if let Some(file) = &self.file {
-            return Ok(file.path.display().to_string());
+            return Ok(file.0.path.display().to_string());
         }
         let address = self.listener.local_addr()?;
         Ok(address.as_pathname().map(|path| path.display().to_string()).unwrap_or_default())
+    }
+
+    /// Its file, if it was made here.
+    pub(crate) fn file(&self) -> Option<BoundFile> {
+        self.file.as_ref().map(|file| file.0.clone())
     }
 
     /// The next client, and the user that it runs as (`SO_PEERCRED`).
@@ -67,29 +72,30 @@ impl UnixSocket {
 
 /// Makes the socket in the place of one that nobody listens at.
 ///
-/// It gets its name when it has its permissions, so that at no moment anybody can connect who may not.
+/// It is made where nobody else gets and put in its place when it has its permissions, so that at no moment anybody can connect
+/// who may not.
 pub(crate) async fn bind(file: &SocketFile) -> Result<UnixSocket, BindCause> {
     is_free(&file.path).await?;
     // In the same directory, since only there it can be renamed; short, since paths of sockets are.
-    let making = file.path.with_file_name(format!(".{}", std::process::id()));
-    remove(&making)?;
+    let parent = file.path.parent().unwrap_or(Path::new("/"));
+    let private = tempfile::Builder::new()
+        .prefix(".")
+        .rand_bytes(4)
+        .permissions(fs::Permissions::from_mode(0o700))
+        .tempdir_in(parent)?;
+    let making = private.path().join("s");
     let listener = UnixListener::bind(&making)?;
-    let named = prepare(file, &making);
-    if named.is_err() {
-        // What is said is why it cannot be used.
-        let _ = fs::remove_file(&making);
-    }
-    Ok(UnixSocket { listener, file: Some(named?) })
+    Ok(UnixSocket { listener, file: Some(prepare(file, making)?) })
 }
 
-fn prepare(file: &SocketFile, making: &Path) -> io::Result<OwnFile> {
-    if let Some(group) = file.group {
-        unix::fs::chown(making, None, Some(group))?;
-    }
-    fs::set_permissions(making, fs::Permissions::from_mode(file.mode))?;
-    fs::rename(making, &file.path)?;
-    let metadata = fs::symlink_metadata(&file.path)?;
-    Ok(OwnFile { path: file.path.clone(), identity: (metadata.dev(), metadata.ino()) })
+fn prepare(file: &SocketFile, making: PathBuf) -> io::Result<OwnFile> {
+    let metadata = fs::symlink_metadata(&making)?;
+    let identity = (metadata.dev(), metadata.ino());
+    let mut made = BoundFile { path: making, identity, own_group: metadata.gid() };
+    made.change(file)?;
+    fs::rename(&made.path, &file.path)?;
+    made.path.clone_from(&file.path);
+    Ok(OwnFile(made))
 }
 
 /// Whether the path leads to nothing, or to a socket whose process is dead.
@@ -108,28 +114,61 @@ async fn is_free(path: &Path) -> Result<(), BindCause> {
     }
 }
 
-fn remove(path: &Path) -> io::Result<()> {
-    match fs::remove_file(path) {
-        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
-        _ => Ok(()),
+/// The file of a socket that was made here.
+#[derive(Debug, Clone)]
+pub(crate) struct BoundFile {
+    path: PathBuf,
+    /// Device and inode: another process may have put its own socket there.
+    identity: (u64, u64),
+    /// The group that it belongs to where no other is asked for.
+    own_group: u32,
+}
+
+impl BoundFile {
+    /// What the file system says of it, if it is there still.
+    fn metadata(&self) -> io::Result<fs::Metadata> {
+        let metadata = fs::symlink_metadata(&self.path)?;
+        if (metadata.dev(), metadata.ino()) != self.identity {
+            return Err(io::Error::new(io::ErrorKind::NotFound, "another file is in its place"));
+        }
+        Ok(metadata)
+    }
+
+    /// Lets in whom `file` lets in. After an error, all is as before.
+    pub(crate) fn change(&self, file: &SocketFile) -> io::Result<()> {
+        let before = self.metadata()?;
+        let group = file.group.unwrap_or(self.own_group);
+        // In between, only those may connect who may before and after.
+        let changed = self
+            .set_mode(before.mode() & file.mode)
+            .and_then(|()| self.set_group(group))
+            .and_then(|()| self.set_mode(file.mode));
+        if changed.is_err() {
+            // What is said is why it cannot be changed.
+            let _ = self.set_group(before.gid());
+            let _ = self.set_mode(before.mode());
+        }
+        changed
+    }
+
+    fn set_mode(&self, mode: u32) -> io::Result<()> {
+        fs::set_permissions(&self.path, fs::Permissions::from_mode(mode & 0o7777))
+    }
+
+    fn set_group(&self, group: u32) -> io::Result<()> {
+        unix::fs::lchown(&self.path, None, Some(group))
     }
 }
 
 /// A socket's file, as long as the socket is ours.
 #[derive(Debug)]
-struct OwnFile {
-    path: PathBuf,
-    /// Device and inode: another process may have put its own socket there.
-    identity: (u64, u64),
-}
+struct OwnFile(BoundFile);
 
 impl Drop for OwnFile {
     fn drop(&mut self) {
-        let ours = fs::symlink_metadata(&self.path)
-            .is_ok_and(|metadata| (metadata.dev(), metadata.ino()) == self.identity);
-        if ours {
+        if self.0.metadata().is_ok() {
             // Whoever comes next replaces it anyway.
-            let _ = fs::remove_file(&self.path);
+            let _ = fs::remove_file(&self.0.path);
         }
     }
 }

@@ -110,6 +110,61 @@ async fn mode_and_group_are_as_told() {
 }
 
 #[tokio::test]
+async fn mode_and_group_change_while_it_is_served_and_stay_after_an_error() {
+    let directory = Directory::new();
+    let ours = fs::metadata(directory.0.path()).unwrap().gid();
+    let group = if rustix::process::geteuid().is_root() { 65_533 } else { ours };
+    let file = |mode, group| ListenAt::Unix(SocketFile { path: directory.socket(), mode, group });
+    let now = || {
+        let metadata = fs::symlink_metadata(directory.socket()).unwrap();
+        (metadata.permissions().mode() & 0o777, metadata.gid())
+    };
+    let listeners = Listeners::bind(&[file(0o600, None)]).await.unwrap();
+    let own = now().1;
+    let permissions = listeners.permissions();
+    permissions.change(&file(0o660, Some(group))).unwrap();
+    assert_eq!(now(), (0o660, group));
+    permissions.change(&file(0o606, None)).unwrap();
+    assert_eq!(now(), (0o606, own), "without a group it is ours again");
+    assert!(file(0o600, None).is_same_place(&file(0o660, Some(group))));
+    fs::remove_file(directory.socket()).unwrap();
+    assert!(permissions.change(&file(0o600, None)).is_err());
+    let _theirs = UnixListener::bind(directory.socket()).unwrap();
+    let theirs = now();
+    assert!(permissions.change(&file(0o611, None)).is_err());
+    assert_eq!(now(), theirs, "what is not ours stays as it is");
+}
+
+/// Not even for as long as making it takes.
+#[tokio::test(flavor = "multi_thread")]
+async fn at_no_moment_anybody_can_connect_who_may_not() {
+    let directory = Directory::new();
+    let watched = directory.0.path().to_owned();
+    let stop = CancellationToken::new();
+    let watching = tokio::task::spawn_blocking({
+        let stop = stop.clone();
+        move || {
+            let mut found = Vec::new();
+            while !stop.is_cancelled() {
+                // What goes away in between was not there for anybody.
+                let entries = fs::read_dir(&watched).unwrap().map_while(Result::ok);
+                let modes = entries.filter_map(|entry| Some((entry.path(), entry.metadata().ok()?.mode())));
+                found.extend(modes.filter(|(_, mode)| mode & 0o077 != 0));
+            }
+            found
+        }
+    });
+    // For all threads of this process; no other test depends on a stricter one.
+    let before = rustix::process::umask(rustix::fs::Mode::empty());
+    for _ in 0..300 {
+        drop(Listeners::bind(&at(&directory.socket())).await.unwrap());
+    }
+    rustix::process::umask(before);
+    stop.cancel();
+    assert_eq!(watching.await.unwrap(), []);
+}
+
+#[tokio::test]
 async fn the_socket_of_a_dead_process_is_replaced() {
     let directory = Directory::new();
     // Closed, and not removed: what is left of a process that was killed.

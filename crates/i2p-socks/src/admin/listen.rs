@@ -81,7 +81,11 @@ impl AdminEndpoint {
         }
         // Bound where nobody else gets before its mode is set, and then put in its place.
         let parent = path.parent().unwrap_or(Path::new("/"));
-        let private = tempfile::Builder::new().prefix(".a").rand_bytes(4).tempdir_in(parent)?;
+        let private = tempfile::Builder::new()
+            .prefix(".a")
+            .rand_bytes(4)
+            .permissions(fs::Permissions::from_mode(0o700))
+            .tempdir_in(parent)?;
         let new = private.path().join("s");
         let listener = tokio::net::UnixListener::bind(&new)?;
         fs::set_permissions(&new, fs::Permissions::from_mode(0o600))?;
