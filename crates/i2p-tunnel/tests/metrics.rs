@@ -42,6 +42,7 @@ async fn start(bridge: &TestBridge) -> Counted {
 impl Counted {
     fn text(&self) -> String {
         self.metrics.encode(&Moment {
+            ready: true,
             sessions: self.proxy.pool.sessions(),
             max_sessions: 8,
             virtual_addresses: self.addresses.in_use(),

@@ -19,6 +19,9 @@ fn write(page: &mut String, report: &Report) -> fmt::Result {
     let (class, state) = match report.state.as_str() {
         "ready" => ("good", "Ready: tunnels are built, clients are served."),
         "starting" => ("bad", "Starting: the router builds tunnels, which can take minutes."),
+        "idle" => ("good", "Idle: no client needs a session. The next one's is built when it comes."),
+        "building" => ("good", "Building a session for the first client since it was idle."),
+        "no-router" => ("bad", "No session is open, and the router does not answer."),
         "stopping" => ("bad", "Stopping: transfers that run may go on for a while."),
         _ => ("bad", "No I2P session: clients wait for the router."),
     };

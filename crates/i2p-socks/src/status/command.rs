@@ -73,7 +73,10 @@ pub(crate) async fn run(config: &Config, question: &Question) -> Result<(), Fail
     say(&text)?;
     match (report.ready, question.wait) {
         (true, _) => Ok(()),
-        (false, None) => Err(Failure::run_time("it is not ready: clients have to wait for tunnels")),
+        (false, None) => Err(Failure::run_time(match report.state.as_str() {
+            "no-router" => "it is not ready: no session is open, and the router does not answer",
+            _ => "it is not ready: clients have to wait for tunnels",
+        })),
         (false, Some(limit)) => Err(Failure::run_time(format_args!(
             "it is not ready after {}: see what its log says, and that the router runs",
             humantime::format_duration(limit)

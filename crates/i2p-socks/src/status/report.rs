@@ -7,7 +7,7 @@ use i2p_tunnel::{
 };
 use serde::{Deserialize, Serialize};
 
-use super::{Board, Current, OwnedPool, Stage};
+use super::{Board, Current, OwnedPool, condition::Condition};
 
 /// What `/status.json` says, and `i2p-socks status --json`.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -15,9 +15,9 @@ use super::{Board, Current, OwnedPool, Stage};
 pub(crate) struct Report {
     /// This program's.
     pub(crate) version: String,
-    /// `starting`, `ready`, `no-session` or `stopping`.
+    /// `starting`, `ready`, `idle`, `building`, `no-session`, `no-router` or `stopping`.
     pub(crate) state: String,
-    /// Whether clients are served without waiting for tunnels.
+    /// Whether a client that comes is served: at once, or, where no session is open for lack of use, when its tunnels are built.
     pub(crate) ready: bool,
     /// Seconds since the start.
     pub(crate) uptime: u64,
@@ -137,14 +137,7 @@ pub(crate) struct FailureReport {
 }
 
 impl Report {
-    pub(super) fn of(board: &Board, stage: Stage, uptime: Duration, current: &Current) -> Self {
-        let ready = board.is_ready();
-        let state = match (stage, ready) {
-            (Stage::Starting, _) => "starting",
-            (Stage::Running, true) => "ready",
-            (Stage::Running, false) => "no-session",
-            (Stage::Stopping, _) => "stopping",
-        };
+    pub(super) fn of(board: &Board, condition: Condition, uptime: Duration, current: &Current) -> Self {
         let mut names: Vec<&str> = Vec::new();
         for place in &current.places {
             if !names.contains(&place.tunnel.as_str()) {
@@ -161,8 +154,8 @@ impl Report {
         failures.sort_by_key(|failure| failure.ago);
         Self {
             version: env!("CARGO_PKG_VERSION").to_owned(),
-            state: state.to_owned(),
-            ready,
+            state: condition.word().to_owned(),
+            ready: condition.is_ready(),
             uptime: uptime.as_secs(),
             tunnels: names.into_iter().map(|name| TunnelReport::of(board, name, current)).collect(),
             sessions: current.pools.iter().flat_map(SessionReport::of).collect(),

@@ -37,6 +37,8 @@ struct Shared {
 /// What is so at one moment, and not counted as it happens.
 #[derive(Debug, Clone, Default)]
 pub struct Moment {
+    /// Whether a client that comes is served.
+    pub ready: bool,
     /// The sessions of all pools.
     pub sessions: Vec<SessionStatus>,
     /// How many there may be.
@@ -102,6 +104,7 @@ pub(crate) struct Families {
     pub(crate) datagrams: Family<OfDirection, Counter>,
     pub(crate) datagram_bytes: Family<OfDirection, Counter>,
     pub(crate) datagrams_dropped: Family<OfDropped, Counter>,
+    ready: Gauge,
     sessions: Family<OfSession, Gauge>,
     session_leases: Gauge,
     sessions_max: Gauge,
@@ -176,6 +179,7 @@ impl Families {
             "Datagrams that were dropped, by reason",
             self.datagrams_dropped.clone(),
         );
+        registry.register("ready", "1: a client that comes is served; 0: it would wait", self.ready.clone());
         registry.register("sessions", "I2P sessions by state", self.sessions.clone());
         registry.register(
             "session_leases",
@@ -197,6 +201,7 @@ impl Families {
 
     fn set(&self, moment: &Moment) {
         let count = |number: usize| i64::try_from(number).unwrap_or(i64::MAX);
+        self.ready.set(i64::from(moment.ready));
         for state in SESSION_STATES {
             let now = moment.sessions.iter().filter(|session| state_word(&session.state) == state);
             self.sessions.get_or_create(&OfSession { state }).set(count(now.count()));
