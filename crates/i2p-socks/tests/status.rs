@@ -327,6 +327,33 @@ async fn where_datagrams_come_from_is_said_in_plain_words() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn what_came_of_requests_to_outproxies_is_said_everywhere() {
+    let bridge = TestBridge::start().await;
+    // Nobody listens there.
+    let exit = "[[outproxy]]\nname = 'exit'\nat = '127.0.0.1:1'\nvia = 'tcp'\nprotocol = 'socks5'\n\
+                [[route]]\nvia = ['exit']\n";
+    let mut proxy = Proxy::start(&bridge, exit);
+    let address = proxy.running.ready();
+    assert_ne!(connect(address, "example.com").0, 0);
+    let admin = proxy.admin();
+    let metrics = get(admin, "/metrics").1;
+    for line in [
+        "i2p_socks_outproxy_requests_total{outproxy=\"exit\",outcome=\"unreachable\"} 1\n",
+        "i2p_socks_outproxy_requests_total{outproxy=\"exit\",outcome=\"opened\"} 0\n",
+    ] {
+        assert!(metrics.contains(line), "{metrics}");
+    }
+    let json: serde_json::Value = serde_json::from_str(body(&get(admin, "/status.json").1)).unwrap();
+    assert_eq!(json["outproxies"][0]["outcomes"], serde_json::json!({ "unreachable": 1 }));
+    let page = get(admin, "/").1;
+    for part in ["<h2>Outproxies</h2>", "1 <code>unreachable</code>", "see Outproxies for how each does"] {
+        assert!(page.contains(part), "{part} is not in\n{page}");
+    }
+    let (_, stdout, _) = common::output(&["status", "--state-dir", &proxy.state()]);
+    assert!(stdout.contains("outproxy exit: in use; 1 requests: 1 unreachable\n"), "{stdout}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn foreign_pages_and_floods_get_nothing() {
     let bridge = TestBridge::start().await;
     let mut proxy = Proxy::start(&bridge, "");

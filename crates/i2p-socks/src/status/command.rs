@@ -163,6 +163,19 @@ fn plain(report: &Report) -> String {
         let more = more.map_or_else(String::new, |more| format!(": {}", more.escape_debug()));
         let _ = writeln!(text, "session{of} {}{more}", session.state);
     }
+    for outproxy in &report.outproxies {
+        let state = outproxy.left_alone_for.map_or_else(
+            || "in use".to_owned(),
+            |seconds| {
+                let time = humantime::format_duration(Duration::from_secs(seconds));
+                format!("failed too often, asked again in {time}")
+            },
+        );
+        let outcomes: Vec<_> =
+            outproxy.outcomes.iter().map(|(outcome, count)| format!("{count} {outcome}")).collect();
+        let of = if outcomes.is_empty() { String::new() } else { format!(": {}", outcomes.join(", ")) };
+        let _ = writeln!(text, "outproxy {}: {state}; {} requests{of}", outproxy.name, outproxy.asked);
+    }
     for failure in &report.failures {
         let _ = writeln!(
             text,

@@ -162,15 +162,12 @@ impl Board {
     /// What is counted, as Prometheus reads it.
     pub(crate) fn encode_metrics(&self) -> String {
         let current = self.current().clone();
-        let outproxies = current.outproxies.status().into_iter();
-        let outproxies =
-            outproxies.map(|status| (status.name.as_ref().to_owned(), status.ejected_for.is_none()));
         self.0.metrics.encode(&Moment {
             ready: self.is_ready(),
             sessions: current.pools.iter().flat_map(|owned| owned.pool.sessions()).collect(),
             max_sessions: current.max_sessions,
             virtual_addresses: current.addresses.map_or(0, |addresses| addresses.in_use()),
-            outproxies: outproxies.collect(),
+            outproxies: current.outproxies.status(),
         })
     }
 }

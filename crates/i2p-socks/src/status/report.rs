@@ -114,6 +114,9 @@ pub(crate) struct OutproxyReport {
     pub(crate) opened: u64,
     /// Requests that failed through its own doing.
     pub(crate) failed: u64,
+    /// What became of requests, as metrics call it; nothing of what never happened.
+    #[serde(default)]
+    pub(crate) outcomes: BTreeMap<String, u64>,
     /// Seconds for which it is left alone from now on, after failures.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) left_alone_for: Option<u64>,
@@ -174,6 +177,11 @@ impl OutproxyReport {
             asked: status.attempts,
             opened: status.successes,
             failed: status.troubles.values().sum(),
+            outcomes: status
+                .outcomes()
+                .filter(|(_, count)| *count > 0)
+                .map(|(outcome, count)| (outcome.to_owned(), count))
+                .collect(),
             left_alone_for: status.ejected_for.map(|time| time.as_secs()),
         }
     }
