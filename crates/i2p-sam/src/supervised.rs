@@ -1,4 +1,10 @@
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
+};
 
 use tokio::{
     sync::watch,
@@ -80,6 +86,7 @@ pub enum SessionState {
 #[derive(Debug)]
 pub struct Supervised {
     state: watch::Receiver<SessionState>,
+    was_ready: Arc<AtomicBool>,
     task: JoinHandle<()>,
 }
 
@@ -94,8 +101,16 @@ impl Supervised {
     #[must_use]
     pub fn start(bridge: Bridge, options: SessionOptions, identity: Identity, back_off: BackOff) -> Self {
         let (sender, state) = watch::channel(SessionState::Building { failures: 0 });
-        let task = tokio::spawn(supervise(bridge, options, identity, back_off, sender));
-        Self { state, task }
+        let was_ready = Arc::new(AtomicBool::new(false));
+        let task =
+            tokio::spawn(supervise(bridge, options, identity, back_off, sender, Arc::clone(&was_ready)));
+        Self { state, was_ready, task }
+    }
+
+    /// Whether it has ever been ready. One that is built after that was lost, and is not built for the first time.
+    #[must_use]
+    pub fn was_ready(&self) -> bool {
+        self.was_ready.load(Ordering::Relaxed)
     }
 
     /// What it is doing now, and from now on.
@@ -136,6 +151,7 @@ async fn supervise(
     identity: Identity,
     back_off: BackOff,
     state: watch::Sender<SessionState>,
+    was_ready: Arc<AtomicBool>,
 ) {
     let mut failures = 0;
     loop {
@@ -149,6 +165,8 @@ async fn supervise(
                 if identity == Identity::Same {
                     options = options.private_key(PrivateKey::clone(session.private_key()));
                 }
+                // Before the state, so that whoever sees that it is built again knows that it was ready.
+                was_ready.store(true, Ordering::Relaxed);
                 state.send_replace(SessionState::Ready(session.clone()));
                 session.lost().await;
                 tracing::warn!("the router has closed the I2P session; building it again");

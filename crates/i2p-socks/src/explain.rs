@@ -163,9 +163,7 @@ impl Report {
                     Comparison::Matches => "decides",
                     Comparison::OtherHost => "is about other hosts",
                     Comparison::OtherPort => "is about other ports",
-                    Comparison::LocalHost => {
-                        "leaves out hosts of one's own network: an address or range of their own names them"
-                    }
+                    Comparison::LocalHost => spared(host),
                 };
                 Compared { rule: index + 1, says: rule.to_string(), outcome }
             })
@@ -187,6 +185,20 @@ impl Report {
             text += &format!("  outproxy {name}: {what}\n");
         }
         text
+    }
+}
+
+/// Why a rule leaves out this host, and what a rule has to say that does not.
+fn spared(host: Outside<'_>) -> &'static str {
+    match host.name() {
+        None => "leaves out hosts of one's own network: an address or range of their own names them",
+        Some(name) if name == "onion" || name.ends_with(".onion") => {
+            "leaves out what is Tor's (RFC 7686): *.onion names it"
+        }
+        Some(_) => {
+            "leaves out names of one's own network, which are those without a dot and .local, .lan, .home.arpa and the like: the \
+             name or its domain, such as *.lan, names them"
+        }
     }
 }
 
@@ -285,6 +297,15 @@ mod tests {
             ),
             "{local}"
         );
+        for host in ["nas.local", "router"] {
+            let local = report(host, 80);
+            assert_eq!(local.decision, Decision::Refused, "{host}");
+            assert!(local.plain().contains("leaves out names of one's own network"), "{local:?}");
+        }
+        let exit = CONFIG.replace("'*.onion'", "'*.example'");
+        let onion = Report::of(&toml::from_str(&exit).unwrap(), "abc.onion", 80).unwrap();
+        assert_eq!(onion.decision, Decision::Refused);
+        assert!(onion.plain().contains("leaves out what is Tor's (RFC 7686)"), "{onion:?}");
         let nothing = Report::of(&Config::default(), "example.com", 80).unwrap().plain();
         assert_eq!(
             nothing,

@@ -198,6 +198,7 @@ async fn tell(manager: Manager, board: Board) {
         if manager.watchdog().is_some() {
             manager.alive();
         }
+        board.look().await;
         let line = board.line();
         if line != said {
             manager.status(&line);

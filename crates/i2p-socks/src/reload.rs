@@ -45,6 +45,7 @@ impl Running {
     pub(crate) fn show_on(&self, board: &Board) {
         board.set_current(Current {
             places: self.tunnels.places(),
+            bridge: Some(self.sessions.bridge().clone()),
             pools: self.sessions.pools().collect(),
             max_sessions: self.config.session.max_sessions().get(),
             addresses: Some(self.tunnels.addresses().clone()),

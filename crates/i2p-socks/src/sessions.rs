@@ -167,6 +167,11 @@ impl Sessions {
         })
     }
 
+    /// The router's SAM bridge.
+    pub(crate) fn bridge(&self) -> &Bridge {
+        &self.bridge
+    }
+
     /// The ways out of I2P, the same for all tunnels.
     pub(crate) fn outproxies(&self) -> &Outproxies {
         self.routing.outproxies()

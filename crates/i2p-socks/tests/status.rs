@@ -111,6 +111,74 @@ async fn ready_means_that_tunnels_are_built() {
     assert_eq!(proxy.get("/ready").0, 503, "and not any more when the router is gone");
 }
 
+/// Asks until the answer is this one, and gives what else it says.
+fn until_ready_says(admin: SocketAddr, wanted: u16, part: &str) -> String {
+    let begin = Instant::now();
+    loop {
+        let (status, answer) = get(admin, "/ready");
+        if status == wanted && answer.contains(part) {
+            return answer;
+        }
+        assert!(begin.elapsed() < common::LIMIT, "{answer}");
+        thread::sleep(Duration::from_millis(50));
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn idle_is_ready_for_as_long_as_the_router_answers() {
+    let mut bridge = TestBridge::start().await;
+    let mut proxy = Proxy::start(&bridge, "[session]\nidle-close = '300ms'\n[limits]\nhalf-close = '1s'\n");
+    let address = proxy.running.ready();
+    let admin = proxy.admin();
+    proxy.running.stderr_line("I2P sessions closed: nobody had used them");
+    until_ready_says(admin, 200, "Idle: the router answers");
+    let json: serde_json::Value = serde_json::from_str(body(&get(admin, "/status.json").1)).unwrap();
+    assert_eq!((&json["state"], &json["ready"]), (&"idle".into(), &true.into()), "{json:#}");
+    let (_, page) = get(admin, "/");
+    assert!(
+        page.contains("Idle: no client needs a session.") && !page.contains("tunnels are built"),
+        "{page}"
+    );
+    assert!(get(admin, "/metrics").1.contains("i2p_socks_ready 1\n"));
+    let (code, stdout, stderr) = common::output(&["status", "--wait", "--state-dir", &proxy.state()]);
+    assert_eq!(code, Some(0), "{stderr}");
+    assert!(stdout.contains(": idle, running for"), "{stdout}");
+    let hellos = || bridge.accepted_connections();
+    let before = hellos();
+    (0..50).for_each(|_| assert_eq!(get(admin, "/ready").0, 200));
+    assert!(hellos() - before <= 10, "scrapers are not passed on to the router: {}", hellos() - before);
+
+    // The first client since then waits for tunnels, which is nothing to be woken for.
+    bridge.once("SESSION CREATE", Act::late(Duration::from_secs(2)));
+    let client = thread::spawn(move || connect(address, "echo.i2p").0);
+    let answer = until_ready_says(admin, 200, "Building a session for the first client since it was idle");
+    assert!(!answer.contains("waiting for the router"), "{answer}");
+    assert_eq!(client.join().unwrap(), 0);
+
+    until_ready_says(admin, 200, "Idle: the router answers");
+    bridge.kill().await;
+    until_ready_says(admin, 503, "No I2P session is open, and the router does not answer");
+    assert_eq!(get(admin, "/live").0, 200);
+    let (_, page) = get(admin, "/");
+    assert!(page.contains("No session is open, and the router does not answer."), "{page}");
+    assert!(get(admin, "/metrics").1.contains("i2p_socks_ready 0\n"));
+    let (code, stdout, stderr) = common::output(&["status", "--state-dir", &proxy.state()]);
+    assert_eq!(code, Some(1), "{stdout}");
+    assert!(stdout.contains(": no-router, running for"), "{stdout}");
+    assert!(stderr.contains("the router does not answer"), "{stderr}");
+    bridge.restart().await;
+    until_ready_says(admin, 200, "Idle: the router answers");
+    proxy.running.stderr_line("the router answers again");
+
+    // One that was lost and is built again is no start: its clients miss it.
+    let (_, _stream) = connect(address, "echo.i2p");
+    bridge.on("SESSION CREATE", Act::late(Duration::from_secs(60)));
+    bridge.drop_control_connections();
+    proxy.running.stderr_line("the router has closed the I2P session");
+    let (status, answer) = get(admin, "/ready");
+    assert_eq!((status, body(&answer)), (503, "No I2P session: waiting for the router\n"));
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn neither_before_the_router_nor_while_it_ends_is_it_ready() {
     let bridge = TestBridge::start().await;
@@ -256,6 +324,33 @@ async fn where_datagrams_come_from_is_said_in_plain_words() {
         assert!(stdout.contains(&format!("datagrams of tunnel udp come {words}")), "{stdout}");
         assert!(stdout.contains("1 sent, 1 received, 1 dropped; 1 clients have UDP open"), "{stdout}");
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_came_of_requests_to_outproxies_is_said_everywhere() {
+    let bridge = TestBridge::start().await;
+    // Nobody listens there.
+    let exit = "[[outproxy]]\nname = 'exit'\nat = '127.0.0.1:1'\nvia = 'tcp'\nprotocol = 'socks5'\n\
+                [[route]]\nvia = ['exit']\n";
+    let mut proxy = Proxy::start(&bridge, exit);
+    let address = proxy.running.ready();
+    assert_ne!(connect(address, "example.com").0, 0);
+    let admin = proxy.admin();
+    let metrics = get(admin, "/metrics").1;
+    for line in [
+        "i2p_socks_outproxy_requests_total{outproxy=\"exit\",outcome=\"unreachable\"} 1\n",
+        "i2p_socks_outproxy_requests_total{outproxy=\"exit\",outcome=\"opened\"} 0\n",
+    ] {
+        assert!(metrics.contains(line), "{metrics}");
+    }
+    let json: serde_json::Value = serde_json::from_str(body(&get(admin, "/status.json").1)).unwrap();
+    assert_eq!(json["outproxies"][0]["outcomes"], serde_json::json!({ "unreachable": 1 }));
+    let page = get(admin, "/").1;
+    for part in ["<h2>Outproxies</h2>", "1 <code>unreachable</code>", "see Outproxies for how each does"] {
+        assert!(page.contains(part), "{part} is not in\n{page}");
+    }
+    let (_, stdout, _) = common::output(&["status", "--state-dir", &proxy.state()]);
+    assert!(stdout.contains("outproxy exit: in use; 1 requests: 1 unreachable\n"), "{stdout}");
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -61,8 +61,8 @@ pub use outproxy::{
 pub use pool::{Lease, PoolFull, PoolOptions, SessionPool, SessionStatus, Wait};
 pub use resolver::{LastResort, NameSource, Resolver, ResolverTimes};
 pub use route::{
-    Comparison, HostPattern, HostPatternError, Hosts, LOCAL_NETWORKS, Outside, Ports, PortsError, Routes,
-    Rule, Verdict, Via,
+    Comparison, HostPattern, HostPatternError, Hosts, LOCAL_DOMAINS, LOCAL_NETWORKS, Outside, Ports,
+    PortsError, Routes, Rule, Verdict, Via,
 };
 pub use routed_dialler::{RoutedDialler, UnknownOutproxy};
 pub use sam_dialler::{SamDialler, Tunnel};

@@ -55,7 +55,7 @@ impl Failure {
                 "The service takes only clients with a key: ask who runs it for one, and enter it in the router."
             }
             Self::OutproxiesFailed => {
-                "None of the route's outproxies connected: see below whether they are there, or add another one to via."
+                "None of the route's outproxies connected: see Outproxies for how each does, or add another one to via."
             }
             Self::TooManyConnections => "Raise what [limits] allows, or see which program opens so many.",
             Self::ProtocolNotAllowed => {

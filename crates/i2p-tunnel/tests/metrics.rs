@@ -9,8 +9,8 @@ use common::{Proxy, domain, socks5_command, socks5_request, start_service, udp};
 use i2p_name::VirtualOptions;
 use i2p_sam::Bridge;
 use i2p_tunnel::{
-    AddressPool, Dropped, Failure, Limits, Metrics, PoolOptions, SamDialler, Service, SessionPool, Tunnel,
-    metrics::Moment,
+    AddressPool, Dropped, Failure, Limits, Metrics, OutproxyStatus, OutproxyTrouble, PoolOptions, SamDialler,
+    Service, SessionPool, Tunnel, metrics::Moment,
 };
 use sam_testkit::{Dialect, Endpoint, TestBridge};
 use tokio::{
@@ -39,13 +39,26 @@ async fn start(bridge: &TestBridge) -> Counted {
     Counted { proxy: start_service(service, pool).await, metrics, addresses }
 }
 
+fn outproxies() -> Vec<OutproxyStatus> {
+    let exit = OutproxyStatus { name: "exit".into(), successes: 3, ..OutproxyStatus::default() };
+    let other = OutproxyStatus {
+        name: "other".into(),
+        declined: 1,
+        troubles: [(OutproxyTrouble::TimedOut, 4)].into(),
+        ejected_for: Some(Duration::from_secs(60)),
+        ..OutproxyStatus::default()
+    };
+    vec![exit, other]
+}
+
 impl Counted {
     fn text(&self) -> String {
         self.metrics.encode(&Moment {
+            ready: true,
             sessions: self.proxy.pool.sessions(),
             max_sessions: 8,
             virtual_addresses: self.addresses.in_use(),
-            outproxies: vec![("exit".into(), true), ("other".into(), false)],
+            outproxies: outproxies(),
         })
     }
 
@@ -102,6 +115,10 @@ async fn known_traffic_has_known_values() {
         "virtual_addresses 1",
         "outproxy_available{outproxy=\"exit\"} 1",
         "outproxy_available{outproxy=\"other\"} 0",
+        "outproxy_requests_total{outproxy=\"exit\",outcome=\"opened\"} 3",
+        "outproxy_requests_total{outproxy=\"exit\",outcome=\"timed_out\"} 0",
+        "outproxy_requests_total{outproxy=\"other\",outcome=\"timed_out\"} 4",
+        "outproxy_requests_total{outproxy=\"other\",outcome=\"declined\"} 1",
     ] {
         counted.has(line).await;
     }
@@ -175,7 +192,7 @@ fn a_tunnel_that_was_configured_anew_goes_on_counting() {
 fn every_metric_is_documented() {
     let metrics = Metrics::new();
     let _account = metrics.account("main");
-    let text = metrics.encode(&Moment { outproxies: vec![("exit".into(), true)], ..Moment::default() });
+    let text = metrics.encode(&Moment { outproxies: outproxies(), ..Moment::default() });
     let described = text.lines().filter_map(|line| line.strip_prefix("# TYPE "));
     let mut described: Vec<_> = described
         .map(|line| {
@@ -194,6 +211,9 @@ fn every_metric_is_documented() {
     assert_eq!(described, documented);
     for failure in Failure::ALL {
         assert!(page.contains(&format!("`{}`", failure.row().label)), "{failure:?} is not in the page");
+    }
+    for (outcome, _) in OutproxyStatus::default().outcomes() {
+        assert!(page.contains(&format!("| `{outcome}` |")), "{outcome} is not in the page");
     }
     for dropped in Dropped::ALL {
         assert!(page.contains(&format!("| `{}` |", dropped.label())), "{dropped:?} is not in the page");

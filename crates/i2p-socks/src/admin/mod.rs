@@ -45,11 +45,17 @@ pub(crate) fn pages(routes: Routes, board: &Board, visitors: Visitors) -> Routes
     let page = |routes: Routes, (path, answer): Page| {
         let board = board.clone();
         routes.on(Method::GET, path, move |asked: Asked| {
-            let answer = match visitors == Visitors::OfASocket || host::is_ours(&asked) {
-                true => answer(&board),
-                false => misdirected(),
-            };
-            std::future::ready(answer)
+            let board = board.clone();
+            async move {
+                if visitors != Visitors::OfASocket && !host::is_ours(&asked) {
+                    return misdirected();
+                }
+                // A dead router must not hold up what is so without it: that this lives, above all.
+                if matches!(asked.uri().path(), "/" | "/metrics" | "/ready" | "/status.json") {
+                    board.look().await;
+                }
+                answer(&board)
+            }
         })
     };
     let pages: [Page; 7] = [
@@ -67,7 +73,7 @@ pub(crate) fn pages(routes: Routes, board: &Board, visitors: Visitors) -> Routes
     pages.into_iter().fold(routes, page)
 }
 
-/// 200 when a client that comes now need not wait for tunnels.
+/// 200 when a client that comes now is served.
 fn ready(board: &Board) -> Answer {
     let status = if board.is_ready() { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
     whole(status, TEXT, board.line() + "\n")

@@ -19,6 +19,9 @@ fn write(page: &mut String, report: &Report) -> fmt::Result {
     let (class, state) = match report.state.as_str() {
         "ready" => ("good", "Ready: tunnels are built, clients are served."),
         "starting" => ("bad", "Starting: the router builds tunnels, which can take minutes."),
+        "idle" => ("good", "Idle: no client needs a session. The next one's is built when it comes."),
+        "building" => ("good", "Building a session for the first client since it was idle."),
+        "no-router" => ("bad", "No session is open, and the router does not answer."),
         "stopping" => ("bad", "Stopping: transfers that run may go on for a while."),
         _ => ("bad", "No I2P session: clients wait for the router."),
     };
@@ -134,9 +137,18 @@ fn outproxy(page: &mut String, report: &OutproxyReport) -> fmt::Result {
     }
     write!(
         page,
-        "<dl>\n<dt>requests</dt><dd>{} asked, {} opened, {} failed through its own doing</dd>\n</dl>\n</article>\n",
+        "<dl>\n<dt>requests</dt><dd>{} asked, {} opened, {} failed through its own doing</dd>\n",
         report.asked, report.opened, report.failed,
-    )
+    )?;
+    if !report.outcomes.is_empty() {
+        page.push_str("<dt>what came of them</dt><dd>");
+        for (index, (outcome, count)) in report.outcomes.iter().enumerate() {
+            write!(page, "{}{count} <code>{}</code>", if index == 0 { "" } else { ", " }, Text(outcome))?;
+        }
+        page.push_str("</dd>\n");
+    }
+    page.push_str("</dl>\n</article>\n");
+    Ok(())
 }
 
 fn failure(page: &mut String, report: &FailureReport) -> fmt::Result {
@@ -214,6 +226,7 @@ mod tests {
                 asked: 3,
                 opened: 1,
                 failed: 2,
+                outcomes: [("opened".into(), 1), ("timed_out".into(), 2)].into(),
                 left_alone_for: Some(60),
             }],
             failures: Vec::new(),
@@ -226,6 +239,7 @@ mod tests {
         );
         assert!(page.contains("running for 1m 1s"), "{page}");
         assert!(page.contains("<h3>exit</h3>") && page.contains("asked again in 1m"), "{page}");
+        assert!(page.contains("1 <code>opened</code>, 2 <code>timed_out</code>"), "{page}");
     }
 
     #[test]

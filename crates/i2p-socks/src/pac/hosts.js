@@ -17,11 +17,17 @@ function comes(host, port) {
   if (address === null && !isName(name)) {
     return true;
   }
-  var local = address === null ? /(^|\.)localhost$/.test(name) : LOCAL.some(function (range) {
+  var local = address === null ? isLocalName(name) : LOCAL.some(function (range) {
     return holds(range, address);
   });
   return RULES.some(function (rule) {
     return covers(rule.hosts, name, address) && hasPort(rule.ports, port) && !(local && rule.spares_local);
+  });
+}
+
+function isLocalName(name) {
+  return name.indexOf(".") < 0 || LOCAL_DOMAINS.some(function (domain) {
+    return name === domain || endsWith(name, "." + domain);
   });
 }
 

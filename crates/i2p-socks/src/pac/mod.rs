@@ -2,7 +2,7 @@
 
 use std::net::{IpAddr, SocketAddr};
 
-use i2p_tunnel::{Hosts, LOCAL_NETWORKS, ListenAt, Ports};
+use i2p_tunnel::{Hosts, LOCAL_DOMAINS, LOCAL_NETWORKS, ListenAt, Ports};
 use ipnet::IpNet;
 use serde::Serialize;
 
@@ -84,8 +84,9 @@ impl ProxyAutoConfig {
             Some(rules) => {
                 let local: Vec<_> = LOCAL_NETWORKS.iter().copied().map(WrittenRange::from).collect();
                 format!(
-                    "var HERE = {here};\nvar LOCAL = {};\nvar RULES = {};\n\n{HOSTS}",
+                    "var HERE = {here};\nvar LOCAL = {};\nvar LOCAL_DOMAINS = {};\nvar RULES = {};\n\n{HOSTS}",
                     written(&local),
+                    written(LOCAL_DOMAINS),
                     written(rules)
                 )
             }
@@ -220,6 +221,7 @@ mod tests {
             "{\"hosts\":{\"range\":{\"bytes\":[250,0,0,0],\"length\":8}},\"ports\":[[1,65535]],\"spares_local\":false}",
             "{\"hosts\":{\"glob\":\"*.example.com\"},\"ports\":[[80,80],[8000,8999]],\"spares_local\":true}",
             "{\"hosts\":{\"range\":{\"bytes\":[32,1,13,184,0,0,0,0,0,0,0,0,0,0,0,0],\"length\":33}}",
+            "var LOCAL_DOMAINS = [\"localhost\",\"local\",\"home.arpa\",",
             "var LOCAL = [{\"bytes\":[0,0,0,0],\"length\":8},",
         ] {
             assert!(file.contains(part), "{part} is not in\n{file}");

@@ -73,7 +73,10 @@ pub(crate) async fn run(config: &Config, question: &Question) -> Result<(), Fail
     say(&text)?;
     match (report.ready, question.wait) {
         (true, _) => Ok(()),
-        (false, None) => Err(Failure::run_time("it is not ready: clients have to wait for tunnels")),
+        (false, None) => Err(Failure::run_time(match report.state.as_str() {
+            "no-router" => "it is not ready: no session is open, and the router does not answer",
+            _ => "it is not ready: clients have to wait for tunnels",
+        })),
         (false, Some(limit)) => Err(Failure::run_time(format_args!(
             "it is not ready after {}: see what its log says, and that the router runs",
             humantime::format_duration(limit)
@@ -159,6 +162,19 @@ fn plain(report: &Report) -> String {
         let more = session.b32.as_ref().or(session.trouble.as_ref());
         let more = more.map_or_else(String::new, |more| format!(": {}", more.escape_debug()));
         let _ = writeln!(text, "session{of} {}{more}", session.state);
+    }
+    for outproxy in &report.outproxies {
+        let state = outproxy.left_alone_for.map_or_else(
+            || "in use".to_owned(),
+            |seconds| {
+                let time = humantime::format_duration(Duration::from_secs(seconds));
+                format!("failed too often, asked again in {time}")
+            },
+        );
+        let outcomes: Vec<_> =
+            outproxy.outcomes.iter().map(|(outcome, count)| format!("{count} {outcome}")).collect();
+        let of = if outcomes.is_empty() { String::new() } else { format!(": {}", outcomes.join(", ")) };
+        let _ = writeln!(text, "outproxy {}: {state}; {} requests{of}", outproxy.name, outproxy.asked);
     }
     for failure in &report.failures {
         let _ = writeln!(

@@ -1,20 +1,25 @@
 //! How the proxy does: what is so now, for pages, commands and metrics.
 
 pub(crate) mod command;
+mod condition;
 mod report;
+mod router;
 
 use std::{
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Instant,
 };
 
-use i2p_tunnel::{
-    AddressPool, DatagramPool, Metrics, Outproxies, SessionPool, SessionStatus, metrics::Moment,
-};
+use i2p_sam::Bridge;
+use i2p_tunnel::{AddressPool, DatagramPool, Metrics, Outproxies, SessionPool, metrics::Moment};
 use tokio::sync::watch;
 
 pub(crate) use self::report::{
     DatagramReport, FailureReport, OutproxyReport, Report, SessionReport, TunnelReport,
+};
+use self::{
+    condition::{Condition, PoolCondition},
+    router::RouterAnswers,
 };
 use crate::{pac::ProxyAutoConfig, tunnels::Place};
 
@@ -38,6 +43,7 @@ struct Inner {
     started: Instant,
     stage: watch::Sender<Stage>,
     metrics: Metrics,
+    router: RouterAnswers,
     current: Mutex<Current>,
 }
 
@@ -46,6 +52,8 @@ struct Inner {
 pub(crate) struct Current {
     /// Where it listens.
     pub(crate) places: Vec<Place>,
+    /// The router that builds them.
+    pub(crate) bridge: Option<Bridge>,
     /// Its sessions.
     pub(crate) pools: Vec<OwnedPool>,
     /// How many of them there may be.
@@ -75,6 +83,7 @@ impl Board {
             started: Instant::now(),
             stage: watch::channel(Stage::Starting).0,
             metrics: Metrics::new(),
+            router: RouterAnswers::default(),
             current: Mutex::new(current),
         }))
     }
@@ -102,22 +111,38 @@ impl Board {
         self.0.current.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Whether a client that comes now can be served without waiting for tunnels.
+    /// Finds out whether the router answers, where nothing else tells and it was not asked a moment ago. Before anything is said.
+    pub(crate) async fn look(&self) {
+        let bridge = self.current().bridge.clone();
+        match bridge.filter(|_| self.sessions_condition().needs_router()) {
+            Some(bridge) => self.0.router.ask(&bridge).await,
+            None => self.0.router.need_not_be_asked(),
+        }
+    }
+
+    /// How it does, by what [`Board::look`] has found.
+    fn condition(&self) -> Condition {
+        let condition = self.sessions_condition();
+        if condition.needs_router() && !self.0.router.answers() { Condition::NoRouter } else { condition }
+    }
+
+    /// The same, as if the router answered.
+    fn sessions_condition(&self) -> Condition {
+        match self.stage() {
+            Stage::Starting => Condition::Starting,
+            Stage::Stopping => Condition::Stopping,
+            Stage::Running => Condition::of_pools(self.current().pools.iter().map(OwnedPool::condition)),
+        }
+    }
+
+    /// Whether a client that comes now is served.
     pub(crate) fn is_ready(&self) -> bool {
-        self.stage() == Stage::Running && self.current().pools.iter().all(OwnedPool::is_ready)
+        self.condition().is_ready()
     }
 
     /// In a line, for the service manager.
     pub(crate) fn line(&self) -> String {
-        match (self.stage(), self.is_ready()) {
-            (Stage::Starting, _) => "Starting: waiting for the router's tunnels".into(),
-            (Stage::Stopping, _) => "Stopping: transfers that run may go on for a while".into(),
-            (Stage::Running, false) => "No I2P session: waiting for the router".into(),
-            (Stage::Running, true) => {
-                let listeners = self.current().places.len();
-                format!("Serving at {listeners} listener{}", if listeners == 1 { "" } else { "s" })
-            }
-        }
+        self.condition().line(self.current().places.len())
     }
 
     /// What says to browsers where they find a tunnel, and for which hosts; none, if they can use no tunnel.
@@ -131,32 +156,24 @@ impl Board {
     /// Everything, for people and programs.
     pub(crate) fn report(&self) -> Report {
         let current = self.current().clone();
-        Report::of(self, self.stage(), self.0.started.elapsed(), &current)
+        Report::of(self, self.condition(), self.0.started.elapsed(), &current)
     }
 
     /// What is counted, as Prometheus reads it.
     pub(crate) fn encode_metrics(&self) -> String {
         let current = self.current().clone();
-        let outproxies = current.outproxies.status().into_iter();
-        let outproxies =
-            outproxies.map(|status| (status.name.as_ref().to_owned(), status.ejected_for.is_none()));
         self.0.metrics.encode(&Moment {
+            ready: self.is_ready(),
             sessions: current.pools.iter().flat_map(|owned| owned.pool.sessions()).collect(),
             max_sessions: current.max_sessions,
             virtual_addresses: current.addresses.map_or(0, |addresses| addresses.in_use()),
-            outproxies: outproxies.collect(),
+            outproxies: current.outproxies.status(),
         })
     }
 }
 
 impl OwnedPool {
-    /// A pool without sessions builds one when a client comes, as it was told to.
-    fn is_ready(&self) -> bool {
-        let sessions = self.pool.sessions();
-        sessions.is_empty() || sessions.iter().any(is_there)
+    fn condition(&self) -> PoolCondition {
+        PoolCondition::of(&self.pool.sessions())
     }
-}
-
-fn is_there(session: &SessionStatus) -> bool {
-    i2p_tunnel::metrics::state_word(&session.state) == "ready"
 }

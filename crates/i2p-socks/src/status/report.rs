@@ -7,7 +7,7 @@ use i2p_tunnel::{
 };
 use serde::{Deserialize, Serialize};
 
-use super::{Board, Current, OwnedPool, Stage};
+use super::{Board, Current, OwnedPool, condition::Condition};
 
 /// What `/status.json` says, and `i2p-socks status --json`.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -15,9 +15,9 @@ use super::{Board, Current, OwnedPool, Stage};
 pub(crate) struct Report {
     /// This program's.
     pub(crate) version: String,
-    /// `starting`, `ready`, `no-session` or `stopping`.
+    /// `starting`, `ready`, `idle`, `building`, `no-session`, `no-router` or `stopping`.
     pub(crate) state: String,
-    /// Whether clients are served without waiting for tunnels.
+    /// Whether a client that comes is served: at once, or, where no session is open for lack of use, when its tunnels are built.
     pub(crate) ready: bool,
     /// Seconds since the start.
     pub(crate) uptime: u64,
@@ -114,6 +114,9 @@ pub(crate) struct OutproxyReport {
     pub(crate) opened: u64,
     /// Requests that failed through its own doing.
     pub(crate) failed: u64,
+    /// What became of requests, as metrics call it; nothing of what never happened.
+    #[serde(default)]
+    pub(crate) outcomes: BTreeMap<String, u64>,
     /// Seconds for which it is left alone from now on, after failures.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) left_alone_for: Option<u64>,
@@ -137,14 +140,7 @@ pub(crate) struct FailureReport {
 }
 
 impl Report {
-    pub(super) fn of(board: &Board, stage: Stage, uptime: Duration, current: &Current) -> Self {
-        let ready = board.is_ready();
-        let state = match (stage, ready) {
-            (Stage::Starting, _) => "starting",
-            (Stage::Running, true) => "ready",
-            (Stage::Running, false) => "no-session",
-            (Stage::Stopping, _) => "stopping",
-        };
+    pub(super) fn of(board: &Board, condition: Condition, uptime: Duration, current: &Current) -> Self {
         let mut names: Vec<&str> = Vec::new();
         for place in &current.places {
             if !names.contains(&place.tunnel.as_str()) {
@@ -161,8 +157,8 @@ impl Report {
         failures.sort_by_key(|failure| failure.ago);
         Self {
             version: env!("CARGO_PKG_VERSION").to_owned(),
-            state: state.to_owned(),
-            ready,
+            state: condition.word().to_owned(),
+            ready: condition.is_ready(),
             uptime: uptime.as_secs(),
             tunnels: names.into_iter().map(|name| TunnelReport::of(board, name, current)).collect(),
             sessions: current.pools.iter().flat_map(SessionReport::of).collect(),
@@ -181,6 +177,11 @@ impl OutproxyReport {
             asked: status.attempts,
             opened: status.successes,
             failed: status.troubles.values().sum(),
+            outcomes: status
+                .outcomes()
+                .filter(|(_, count)| *count > 0)
+                .map(|(outcome, count)| (outcome.to_owned(), count))
+                .collect(),
             left_alone_for: status.ejected_for.map(|time| time.as_secs()),
         }
     }

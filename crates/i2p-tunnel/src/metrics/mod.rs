@@ -6,7 +6,7 @@ mod durations;
 use std::{
     collections::HashMap,
     fmt,
-    sync::{Arc, Mutex, PoisonError},
+    sync::{Arc, Mutex, PoisonError, atomic::Ordering},
 };
 
 use i2p_sam::SessionState;
@@ -17,7 +17,7 @@ use prometheus_client::{
 };
 
 pub(crate) use self::durations::Durations;
-use crate::{Account, SessionStatus};
+use crate::{Account, OutproxyStatus, SessionStatus};
 
 /// Before all names.
 const PREFIX: &str = "i2p_socks";
@@ -32,19 +32,23 @@ struct Shared {
     registry: Registry,
     families: Families,
     accounts: Mutex<HashMap<Arc<str>, Arc<Account>>>,
+    /// Locked while what is so now is put in and read.
+    encoding: Mutex<()>,
 }
 
 /// What is so at one moment, and not counted as it happens.
 #[derive(Debug, Clone, Default)]
 pub struct Moment {
+    /// Whether a client that comes is served.
+    pub ready: bool,
     /// The sessions of all pools.
     pub sessions: Vec<SessionStatus>,
     /// How many there may be.
     pub max_sessions: usize,
     /// Virtual addresses that mean something.
     pub virtual_addresses: usize,
-    /// Each outproxy's name, and whether it is used or has been set aside for a while.
-    pub outproxies: Vec<(String, bool)>,
+    /// How each outproxy has done.
+    pub outproxies: Vec<OutproxyStatus>,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
@@ -87,6 +91,12 @@ struct OfOutproxy {
     outproxy: String,
 }
 
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct OfOutcome {
+    outproxy: String,
+    outcome: &'static str,
+}
+
 /// Each metric, by what it is told apart by. Names and meanings: `docs/metrics.md`.
 #[derive(Default)]
 pub(crate) struct Families {
@@ -102,11 +112,13 @@ pub(crate) struct Families {
     pub(crate) datagrams: Family<OfDirection, Counter>,
     pub(crate) datagram_bytes: Family<OfDirection, Counter>,
     pub(crate) datagrams_dropped: Family<OfDropped, Counter>,
+    ready: Gauge,
     sessions: Family<OfSession, Gauge>,
     session_leases: Gauge,
     sessions_max: Gauge,
     virtual_addresses: Gauge,
     outproxy_available: Family<OfOutproxy, Gauge>,
+    outproxy_requests: Family<OfOutcome, Counter>,
 }
 
 /// The states of a session, as they are called where they are counted and shown.
@@ -176,6 +188,7 @@ impl Families {
             "Datagrams that were dropped, by reason",
             self.datagrams_dropped.clone(),
         );
+        registry.register("ready", "1: a client that comes is served; 0: it would wait", self.ready.clone());
         registry.register("sessions", "I2P sessions by state", self.sessions.clone());
         registry.register(
             "session_leases",
@@ -193,10 +206,16 @@ impl Families {
             "1: used; 0: set aside after failures",
             self.outproxy_available.clone(),
         );
+        registry.register(
+            "outproxy_requests",
+            "Requests that outproxies were asked for, by what came of them",
+            self.outproxy_requests.clone(),
+        );
     }
 
     fn set(&self, moment: &Moment) {
         let count = |number: usize| i64::try_from(number).unwrap_or(i64::MAX);
+        self.ready.set(i64::from(moment.ready));
         for state in SESSION_STATES {
             let now = moment.sessions.iter().filter(|session| state_word(&session.state) == state);
             self.sessions.get_or_create(&OfSession { state }).set(count(now.count()));
@@ -206,9 +225,15 @@ impl Families {
         self.virtual_addresses.set(count(moment.virtual_addresses));
         // Those of a configuration that is no longer in force are gone.
         self.outproxy_available.clear();
-        for (outproxy, available) in &moment.outproxies {
-            let labels = OfOutproxy { outproxy: outproxy.clone() };
-            self.outproxy_available.get_or_create(&labels).set(i64::from(*available));
+        self.outproxy_requests.clear();
+        for status in &moment.outproxies {
+            let outproxy = status.name.to_string();
+            for (outcome, count) in status.outcomes() {
+                let labels = OfOutcome { outproxy: outproxy.clone(), outcome };
+                self.outproxy_requests.get_or_create(&labels).inner().store(count, Ordering::Relaxed);
+            }
+            let available = i64::from(status.ejected_for.is_none());
+            self.outproxy_available.get_or_create(&OfOutproxy { outproxy }).set(available);
         }
     }
 }
@@ -218,7 +243,14 @@ impl Default for Metrics {
         let mut registry = Registry::with_prefix(PREFIX);
         let families = Families::default();
         families.register(&mut registry);
-        Self { shared: Arc::new(Shared { registry, families, accounts: Mutex::default() }) }
+        Self {
+            shared: Arc::new(Shared {
+                registry,
+                families,
+                accounts: Mutex::default(),
+                encoding: Mutex::default(),
+            }),
+        }
     }
 }
 
@@ -247,6 +279,7 @@ impl Metrics {
     /// Everything, in the text format of Prometheus (OpenMetrics 1.0), together with what is so now.
     #[must_use]
     pub fn encode(&self, moment: &Moment) -> String {
+        let _one_at_a_time = self.shared.encoding.lock().unwrap_or_else(PoisonError::into_inner);
         self.shared.families.set(moment);
         let mut text = String::new();
         // Writing to a string does not fail.

@@ -17,7 +17,7 @@ const LONGEST: Duration = Duration::from_secs(30 * 60);
 
 /// How an outproxy has done, for metrics and people. Numbers count from the start of the program, or from the last change to
 /// its definition.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct OutproxyStatus {
     /// Its name.
     pub name: Arc<str>,
@@ -37,6 +37,22 @@ pub struct OutproxyStatus {
     pub ejections: u64,
     /// For how long it is left alone from now on; `None`: it is asked.
     pub ejected_for: Option<Duration>,
+}
+
+impl OutproxyStatus {
+    /// What became of requests, by what it is called where it is counted.
+    pub fn outcomes(&self) -> impl Iterator<Item = (&'static str, u64)> {
+        let troubles = OutproxyTrouble::ALL
+            .map(|trouble| (trouble.label(), self.troubles.get(&trouble).copied().unwrap_or_default()));
+        [
+            ("opened", self.successes),
+            ("target_failed", self.target_failures),
+            ("declined", self.declined),
+            ("router_failed", self.router_failures),
+        ]
+        .into_iter()
+        .chain(troubles)
+    }
 }
 
 /// What is known of an outproxy.
@@ -59,17 +75,7 @@ pub(super) struct Ejected {
 
 impl Health {
     pub(super) fn new(name: Arc<str>) -> Self {
-        let status = OutproxyStatus {
-            name,
-            attempts: 0,
-            successes: 0,
-            target_failures: 0,
-            declined: 0,
-            router_failures: 0,
-            troubles: BTreeMap::new(),
-            ejections: 0,
-            ejected_for: None,
-        };
+        let status = OutproxyStatus { name, ..OutproxyStatus::default() };
         Self { state: Mutex::new(State { status, in_a_row: 0, next: FIRST, until: None }) }
     }
 

@@ -14,6 +14,8 @@ use crate::Failure;
 /// One session of a pool, and who uses it.
 pub(super) struct Entry {
     supervised: Supervised,
+    /// Since when it has been there or built, where it is for a client that had come.
+    asked_for: Option<Instant>,
     usage: Mutex<Usage>,
     changed: Arc<Notify>,
 }
@@ -26,8 +28,11 @@ struct Usage {
 }
 
 impl Entry {
-    pub(super) fn new(supervised: Supervised, changed: Arc<Notify>) -> Self {
-        Self { supervised, usage: Mutex::new(Usage { leases: 0, since: Instant::now() }), changed }
+    /// For a client that has come, or else for one that is still to come.
+    pub(super) fn new(supervised: Supervised, for_client: bool, changed: Arc<Notify>) -> Self {
+        let now = Instant::now();
+        let usage = Mutex::new(Usage { leases: 0, since: now });
+        Self { supervised, asked_for: for_client.then_some(now), usage, changed }
     }
 
     fn usage(&self) -> Usage {
@@ -46,8 +51,12 @@ impl Entry {
 
     pub(super) fn status(&self, spare: bool) -> SessionStatus {
         let usage = self.usage();
+        let state = self.supervised.state().borrow().clone();
+        let first_time =
+            matches!(state, SessionState::Building { failures: 0 }) && !self.supervised.was_ready();
         SessionStatus {
-            state: self.supervised.state().borrow().clone(),
+            state,
+            built_for_client: self.asked_for.filter(|_| first_time).map(|since| since.elapsed()),
             leases: usage.leases,
             unused: (usage.leases == 0).then(|| usage.since.elapsed()),
             spare,
@@ -76,6 +85,9 @@ pub struct SessionStatus {
     pub unused: Option<Duration>,
     /// Whether it waits for a client that is still to come.
     pub spare: bool,
+    /// How long it has been built for a client that came when there was none for it, if that is so: it was not lost, and nothing
+    /// has failed yet.
+    pub built_for_client: Option<Duration>,
 }
 
 /// How long a request waits for a session.

@@ -74,19 +74,19 @@ impl State {
         }
         let sessions = self.count() + 1;
         tracing::info!("building I2P session {sessions} of at most {max}");
-        Ok(self.build(options))
+        Ok(self.build(options, true))
     }
 
-    fn build(&self, options: SessionOptions) -> Arc<Entry> {
+    fn build(&self, options: SessionOptions, for_client: bool) -> Arc<Entry> {
         let PoolOptions { identity, back_off, .. } = self.options;
         let supervised = Supervised::start(self.bridge.clone(), options, identity, back_off);
-        Arc::new(Entry::new(supervised, Arc::clone(&self.changed)))
+        Arc::new(Entry::new(supervised, for_client, Arc::clone(&self.changed)))
     }
 
     /// Begins to build spares until there are so many, as far as the cap allows without closing anything.
     pub(super) fn open_spares(&mut self, wanted: usize) {
         while self.spares.len() < wanted && self.count() < self.options.max_sessions.get() {
-            let spare = self.build(self.options.session.clone());
+            let spare = self.build(self.options.session.clone(), false);
             self.spares.push_back(spare);
         }
     }

@@ -18,8 +18,10 @@ const LONGEST: usize = 253;
 /// | `example.com`, `198.51.100.7`, `2001:db8::1` | this one |
 /// | `198.51.100.0/24`, `2001:db8::/32` | addresses of this range |
 ///
-/// Patterns with a star, and ranges that reach further than one's own network, leave out local hosts: addresses that are
-/// private, loopback, link-local, multicast or otherwise not of the internet, and `localhost`. Those have to be named.
+/// `*`, patterns with a star, and ranges that reach further than one's own network leave out local hosts: addresses that are
+/// private, loopback, link-local, multicast or otherwise not of the internet, names without a dot, and those below
+/// [`LOCAL_DOMAINS`](super::LOCAL_DOMAINS). Those have to be named: as they are, with their domain (`.lan`), or by a pattern that
+/// ends in it (`*.onion`).
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct HostPattern(Pattern);
 
@@ -111,8 +113,12 @@ impl HostPattern {
     /// Whether local hosts among those that it covers are meant too.
     pub(super) fn names_local(&self) -> bool {
         match &self.0 {
-            Pattern::All | Pattern::Glob(_) => false,
-            Pattern::Below(_) | Pattern::Name(_) => true,
+            Pattern::All => false,
+            // Whatever stands for the last star, the name ends so.
+            Pattern::Glob(glob) => glob.rsplit('*').next().is_some_and(local::is_local_end),
+            // `.arpa` is not about the network at home.
+            Pattern::Below(parent) => !local::has_local_below(parent),
+            Pattern::Name(_) => true,
             Pattern::Range(range) => local::is_within(*range),
         }
     }
@@ -133,11 +139,7 @@ impl HostPattern {
 
     /// Whether there are local hosts that it means.
     pub(super) fn means_local(&self) -> bool {
-        match &self.0 {
-            Pattern::All | Pattern::Glob(_) => false,
-            Pattern::Below(name) | Pattern::Name(name) => local::is_local_name(name),
-            Pattern::Range(range) => local::is_within(*range),
-        }
+        self.names_local() && self.covers_local()
     }
 }
 

@@ -39,8 +39,20 @@ pub const LOCAL_NETWORKS: &[IpNet] = &[
     v6(0xff00, 0, 0, 0, 8),     // multicast
 ];
 
-/// Whether this host is another one for whoever is asked: an address of a network of one's own, and `localhost` with what is
-/// below it (RFC 6761 section 6.3).
+/// Names below which hosts are local, which rules leave out unless they name them. Names without a dot are local, too: a search
+/// list or a router at home says what they mean.
+pub const LOCAL_DOMAINS: &[&str] = &[
+    "localhost", // this machine (RFC 6761 section 6.3)
+    "local",     // multicast DNS (RFC 6762)
+    "home.arpa", // the network at home (RFC 8375)
+    "internal",  // private networks (ICANN, 2024)
+    "lan",       // the same, by custom of many routers
+    "test",      // tests of one's own (RFC 6761 section 6.2)
+    "invalid",   // nothing (RFC 6761 section 6.4)
+    "onion",     // Tor's: nobody else is to hear of it (RFC 7686)
+];
+
+/// Whether this host is another one for whoever is asked: an address of a network of one's own, or a name of one.
 pub(super) fn is_local(host: Outside<'_>) -> bool {
     match (host.address(), host.name()) {
         (Some(address), _) => is_within(address.into()),
@@ -49,9 +61,23 @@ pub(super) fn is_local(host: Outside<'_>) -> bool {
     }
 }
 
-/// `localhost`, and what is below it.
+/// A name without a dot, or one below [`LOCAL_DOMAINS`].
 pub(super) fn is_local_name(name: &str) -> bool {
-    name.strip_suffix("localhost").is_some_and(|rest| rest.is_empty() || rest.ends_with('.'))
+    !name.contains('.') || LOCAL_DOMAINS.iter().any(|domain| name == *domain || is_below(name, domain))
+}
+
+/// Whether all names that end in this text are below one of [`LOCAL_DOMAINS`].
+pub(super) fn is_local_end(end: &str) -> bool {
+    LOCAL_DOMAINS.iter().any(|domain| is_below(end, domain))
+}
+
+/// Whether one of [`LOCAL_DOMAINS`] is below this name.
+pub(super) fn has_local_below(name: &str) -> bool {
+    LOCAL_DOMAINS.iter().any(|domain| is_below(domain, name))
+}
+
+fn is_below(name: &str, parent: &str) -> bool {
+    name.strip_suffix(parent).is_some_and(|rest| rest.ends_with('.'))
 }
 
 /// Whether all of this range is local.
@@ -85,6 +111,18 @@ mod tests {
             "localhost",
             "LOCALHOST.",
             "a.localhost",
+            "router",
+            "wpad.",
+            "com",
+            "nas.local",
+            "Router.LAN",
+            "printer.home.arpa",
+            "home.arpa",
+            "db.internal",
+            "a.b.test",
+            "a.invalid",
+            "abc.onion",
+            "onion",
             "0.0.0.0",
             "10.1.2.3",
             "100.64.0.1",
@@ -109,7 +147,12 @@ mod tests {
         }
         for host in [
             "localhost.example.com",
-            "notlocalhost",
+            "a.notlocalhost",
+            "a.xlan",
+            "local.example",
+            "onion.to",
+            "1.in-addr.arpa",
+            "myhome.arpa",
             "example.com",
             "9.255.255.255",
             "11.0.0.0",

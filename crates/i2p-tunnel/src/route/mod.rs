@@ -11,7 +11,7 @@ use i2p_name::Target;
 
 pub use self::{
     host::{HostPattern, HostPatternError, Hosts},
-    local::LOCAL_NETWORKS,
+    local::{LOCAL_DOMAINS, LOCAL_NETWORKS},
     outside::Outside,
     port::{Ports, PortsError},
 };
@@ -91,7 +91,7 @@ impl Rule {
         }
     }
 
-    /// Whether local hosts are not meant: addresses of [`LOCAL_NETWORKS`], `localhost` and what is below it.
+    /// Whether local hosts are not meant: addresses of [`LOCAL_NETWORKS`], names without a dot and below [`LOCAL_DOMAINS`].
     #[must_use]
     pub fn spares_local(&self) -> bool {
         self.leads_out() && !self.host.names_local()
