@@ -1,6 +1,7 @@
 //! The control connection of a session: the session lives as long as it.
 
 use std::{
+    collections::VecDeque,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
@@ -29,6 +30,9 @@ const WAITING: usize = 64;
 
 /// For the answer to a lookup that nobody waits for any more: an address book is at hand.
 const ABANDONED: Duration = Duration::from_secs(1);
+
+/// Answers about subsessions that were given up and may still come: more than a router ever owes.
+const LATE: usize = 64;
 
 /// What is asked of the router about a session, over its control connection.
 enum Request {
@@ -98,7 +102,7 @@ impl Control {
         let limit = bridge.timeouts().naming_lookup;
         let bridge = bridge.clone();
         tokio::spawn(async move {
-            let actor = Actor { connection, waiting, limit };
+            let actor = Actor { connection, waiting, limit, late: VecDeque::new() };
             if actor.run().await == End::ByRouter {
                 bridge.forget();
             }
@@ -140,9 +144,14 @@ impl Control {
         self.ask(|reply| Request::Lookup { name, reply }).await
     }
 
-    /// Adds a subsession.
+    /// Adds a subsession. One that the router may have granted to nobody, or may still grant, is taken away again.
     pub(crate) async fn add(&self, id: SessionId, style: Style, listen_port: u16) -> Result<(), Error> {
-        self.ask(|reply| Request::Add { id, style, listen_port, reply }).await
+        let mut unwanted = Unwanted { control: self, id: Some(id.clone()) };
+        let result = self.ask(|reply| Request::Add { id, style, listen_port, reply }).await;
+        if !matches!(result, Err(Error::Timeout { .. })) {
+            unwanted.id = None;
+        }
+        result
     }
 
     /// Takes a subsession away, as soon as it is its turn; not at all where the router has no way to.
@@ -182,12 +191,26 @@ impl Control {
     }
 }
 
+/// Takes a subsession away when dropped, unless it is wanted after all.
+struct Unwanted<'a> {
+    control: &'a Control,
+    id: Option<SessionId>,
+}
+
+impl Drop for Unwanted<'_> {
+    fn drop(&mut self) {
+        if let Some(id) = self.id.take() {
+            self.control.remove(id);
+        }
+    }
+}
+
 /// What this line says of the session that is being created; nothing, if it is a PING that crossed our command:
 /// commands are not answered out of turn.
 fn created(line: &[u8]) -> Option<Result<PrivateKey, Error>> {
     let phase = Phase::SessionCreate;
     Some(match Reply::parse(line) {
-        Ok(Reply::Session { status, private_key }) if status.result == ResultWord::Ok => {
+        Ok(Reply::Session { status, private_key, .. }) if status.result == ResultWord::Ok => {
             let key = private_key.and_then(|key| key.parse().ok());
             key.ok_or(Error::Unexpected { phase })
         }
@@ -208,6 +231,8 @@ struct Actor {
     connection: Connection,
     waiting: mpsc::Receiver<Request>,
     limit: Duration,
+    /// Subsessions about which the router still owes an answer that nobody waits for any more.
+    late: VecDeque<SessionId>,
 }
 
 impl Actor {
@@ -233,16 +258,17 @@ impl Actor {
     async fn serve(&mut self, request: Request) -> Result<(), Error> {
         match request {
             Request::Lookup { name, reply } => self.look_up(&name, reply).await,
+            Request::Add { reply, .. } if reply.is_closed() => Ok(()),
             Request::Add { id, style, listen_port, reply } => {
                 let add = SessionAdd { id: &id, style, listen_port };
-                let result = self.status(&add, Phase::SessionAdd).await;
+                let result = self.status(&add, &id, Phase::SessionAdd).await;
                 let lost = matches!(result, Err(Error::SessionLost));
                 // Whoever asked may have gone just now.
                 let _ = reply.send(result);
                 if lost { Err(Error::SessionLost) } else { Ok(()) }
             }
             Request::Remove { id } => {
-                match self.status(&SessionRemove { id: &id }, Phase::SessionAdd).await {
+                match self.status(&SessionRemove { id: &id }, &id, Phase::SessionAdd).await {
                     Err(Error::SessionLost) => Err(Error::SessionLost),
                     // Nobody waits to hear that it was not there any more.
                     _ => Ok(()),
@@ -251,8 +277,8 @@ impl Actor {
         }
     }
 
-    /// Sends a command that is answered with a status of the session.
-    async fn status(&mut self, command: &impl Command, phase: Phase) -> Result<(), Error> {
+    /// Sends a command that is answered with the status of a subsession. A status that says none is the answer, too.
+    async fn status(&mut self, command: &impl Command, id: &SessionId, phase: Phase) -> Result<(), Error> {
         match self.connection.send(command, phase).await {
             Ok(()) => {}
             Err(Error::Unspeakable(why)) => return Err(Error::Unspeakable(why)),
@@ -265,13 +291,24 @@ impl Actor {
                     return Err(Error::SessionLost);
                 };
                 match Reply::parse(&line) {
-                    Ok(Reply::Session { status, .. }) if status.result == ResultWord::Ok => return Ok(()),
-                    Ok(Reply::Session { status, .. }) => return Err(Error::refused(phase, status)),
+                    Ok(Reply::Session { status, id: said, .. })
+                        if said.as_ref().is_none_or(|said| said == id.as_str()) =>
+                    {
+                        return match status.result == ResultWord::Ok {
+                            true => Ok(()),
+                            false => Err(Error::refused(phase, status)),
+                        };
+                    }
                     _ => self.unasked(&line).await?,
                 }
             }
         };
-        within(limit, phase, answer).await
+        let result = within(limit, phase, answer).await;
+        if matches!(result, Err(Error::Timeout { .. })) {
+            self.late.truncate(LATE - 1);
+            self.late.push_front(id.clone());
+        }
+        result
     }
 
     /// Looks a name up, unless and until whoever asked has gone. An error means that the session is lost.
@@ -324,10 +361,17 @@ impl Actor {
     async fn unasked(&mut self, line: &[u8]) -> Result<(), Error> {
         match Reply::parse(line) {
             Ok(Reply::Ping(text)) => self.connection.pong(text).await.map_err(|_| Error::SessionLost),
+            Ok(Reply::Session { id: Some(id), .. }) if self.is_late(&id) => Ok(()),
             // "PONG timeout" and the like: the router closes the session.
             Ok(Reply::Session { status, .. }) if status.result != ResultWord::Ok => Err(Error::SessionLost),
             // Late answers to lookups that were given up, and what later versions may bring.
             _ => Ok(()),
         }
+    }
+
+    /// Whether this was an answer that came late, about this subsession.
+    fn is_late(&mut self, id: &str) -> bool {
+        let at = self.late.iter().position(|late| late.as_str() == id);
+        at.and_then(|at| self.late.remove(at)).is_some()
     }
 }

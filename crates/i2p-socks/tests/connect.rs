@@ -13,7 +13,7 @@ use std::{
 };
 
 use common::{
-    lab::{ALL, Lab, TCP, started},
+    lab::{ALL, Lab, TCP, started, started_with},
     stand_in::{greeted, in_the_place_of_a_proxy},
 };
 use sam_testkit::{Dialect, Endpoint};
@@ -191,6 +191,38 @@ async fn a_stream_that_breaks_is_no_end() {
     let stderr = String::from_utf8(stderr).unwrap();
     assert_eq!(status.code(), Some(1), "{stderr}");
     assert!(stderr.contains("the stream broke"), "{stderr}");
+}
+
+/// The kernel tells of a reset once: whoever writes may hear of it, and the end that is read then is none.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_stream_that_breaks_while_stdin_is_being_sent_is_no_end() {
+    let lab = Lab::new(Dialect::Java).await;
+    let (listener, _control) = in_the_place_of_a_proxy(&lab).await;
+    for round in 0..20 {
+        let command = lab.command(&["connect", "echo.i2p"], "");
+        let child = started_with(command, fs::File::open("/dev/zero").unwrap());
+        let mut stream = greeted(&listener).await;
+        stream.read_exact(&mut [0; 7 + 8]).await.unwrap();
+        stream.write_all(&[5, 0, 0, 1, 0, 0, 0, 0, 0, 0]).await.unwrap();
+        stream.read_exact(&mut [0; 100_000]).await.unwrap();
+        socket2::SockRef::from(&stream).set_linger(Some(Duration::ZERO)).unwrap();
+        drop(stream);
+        let Output { status, stderr, .. } = child.ended();
+        let stderr = String::from_utf8(stderr).unwrap();
+        assert_eq!(status.code(), Some(1), "round {round}: {stderr}");
+        assert!(stderr.contains("the stream broke"), "round {round}: {stderr}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_stdin_that_cannot_be_read_is_no_end() {
+    let lab = Lab::new(Dialect::Java).await;
+    let command = lab.command(&["connect", "echo.i2p"], TCP);
+    let directory = fs::File::open(lab.state()).unwrap();
+    let Output { status, stderr, .. } = started_with(command, directory).ended();
+    let stderr = String::from_utf8(stderr).unwrap();
+    assert_eq!(status.code(), Some(1), "{stderr}");
+    assert!(stderr.contains("cannot read stdin"), "{stderr}");
 }
 
 #[tokio::test(flavor = "multi_thread")]

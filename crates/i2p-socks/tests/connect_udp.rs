@@ -180,6 +180,24 @@ async fn datagrams_go_to_the_listener_that_has_an_address() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn datagrams_go_through_the_first_tunnel_that_carries_them() {
+    let lab = Lab::new(Dialect::I2pd).await;
+    let (first, second) = (format!("{TCP}name = 'first'\n"), format!("{ALL}name = 'second'\n"));
+    let both = format!("{first}{second}");
+    let words = ["connect", "--udp", "echo.i2p", "7"];
+    let mut proxy = lab.proxy(&both);
+    echoed(&mut started(lab.command(&words, &both)), b"by the second");
+    proxy.signal("KILL");
+    drop(proxy);
+    let neither = format!("{first}{TCP}name = 'second'\n");
+    let _proxy = lab.proxy(&neither);
+    let (code, _, stderr) = lab.run(&words, &neither, b"");
+    assert_eq!(code, Some(1), "{stderr}");
+    let says = "the tunnel first carries no datagrams: write udp = \"datagram\" in its [[tunnel]]";
+    assert!(stderr.contains(says), "{stderr}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_proxy_that_ends_takes_the_datagrams_with_it() {
     let lab = Lab::new(Dialect::Java).await;
     let mut proxy = lab.proxy(ALL);

@@ -19,6 +19,8 @@ pub enum Reply<'a> {
         status: Status<'a>,
         /// `DESTINATION`: the session's private key.
         private_key: Option<Cow<'a, str>>,
+        /// `ID`: the subsession that was added or removed, where the router says it.
+        id: Option<Cow<'a, str>>,
     },
     /// `STREAM STATUS`.
     Stream {
@@ -96,7 +98,9 @@ impl<'a> Reply<'a> {
             ("HELLO", "REPLY") => {
                 Self::Hello { status, version: line.value("VERSION").as_deref().and_then(Version::parse) }
             }
-            ("SESSION", "STATUS") => Self::Session { status, private_key: line.value("DESTINATION") },
+            ("SESSION", "STATUS") => {
+                Self::Session { status, private_key: line.value("DESTINATION"), id: line.value("ID") }
+            }
             ("STREAM", "STATUS") => Self::Stream { status },
             ("NAMING", "REPLY") => Self::Naming {
                 status,
@@ -214,15 +218,27 @@ mod tests {
         );
         assert_eq!(
             Reply::parse(b"SESSION STATUS RESULT=OK DESTINATION=AB-~="),
-            Ok(Reply::Session { status: status(ResultWord::Ok, None), private_key: Some("AB-~=".into()) })
+            Ok(Reply::Session {
+                status: status(ResultWord::Ok, None),
+                private_key: Some("AB-~=".into()),
+                id: None
+            })
         );
         assert_eq!(
             Reply::parse(b"SESSION STATUS RESULT=DUPLICATE_ID"),
-            Ok(Reply::Session { status: status(ResultWord::DuplicatedId, None), private_key: None })
+            Ok(Reply::Session {
+                status: status(ResultWord::DuplicatedId, None),
+                private_key: None,
+                id: None
+            })
         );
         assert_eq!(
             Reply::parse(b"SESSION STATUS RESULT=OK ID=\"sub1\" MESSAGE=\"ADD sub1\""),
-            Ok(Reply::Session { status: status(ResultWord::Ok, Some("ADD sub1")), private_key: None })
+            Ok(Reply::Session {
+                status: status(ResultWord::Ok, Some("ADD sub1")),
+                private_key: None,
+                id: Some("sub1".into())
+            })
         );
         assert_eq!(
             Reply::parse(b"STREAM STATUS RESULT=CANT_REACH_PEER MESSAGE=\"LeaseSet not found\""),

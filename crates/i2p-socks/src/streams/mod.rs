@@ -42,7 +42,7 @@ pub(crate) struct ConnectCommand {
     /// With --udp: how long to wait for more to come back after the end of stdin.
     #[arg(long, value_name = "TIME", default_value = "10s", value_parser = humantime::parse_duration, requires = "udp")]
     linger: Duration,
-    /// By which tunnel of the configuration; not given, the first that will do.
+    /// By which tunnel of the configuration; not given, the first, and with --udp the first that carries datagrams.
     #[arg(long, value_name = "NAME")]
     tunnel: Option<TunnelName>,
     #[command(flatten)]

@@ -10,7 +10,7 @@ use i2p_name::{I2pName, Target};
 use i2p_tunnel::{BoundAddress, Socket};
 use socks_wire::{
     Address, ClientError, ClientHandshake, ClientRequest, ClientStep, Command, LONG_BUFFER, Protocol,
-    auth::Credentials, stream::OwnedAddress,
+    auth::Credentials, stream::OwnedAddress, v5::ReplyCode,
 };
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
@@ -35,6 +35,7 @@ use crate::{
 const ANSWER: Duration = Duration::from_secs(10 * 60);
 /// Names that are longer have no form in SOCKS5.
 const MAX_DOMAIN: usize = 255;
+const NOWHERE: &str = "the proxy that runs listens nowhere";
 
 /// A proxy that runs, by the listeners of one tunnel, or of all.
 pub(super) struct RunningProxy {
@@ -94,7 +95,7 @@ impl RunningProxy {
                 "the proxy that runs has no tunnel that is called {}: i2p-socks status lists those that it has",
                 name.as_str()
             ))),
-            (true, None) => Err(Failure::run_time("the proxy that runs listens nowhere")),
+            (true, None) => Err(Failure::run_time(NOWHERE)),
         }
     }
 
@@ -120,18 +121,45 @@ impl RunningProxy {
             port: asked.port,
             credentials: self.credentials(),
         };
-        let granted = self.ask(request, Asking::Stream).await?;
-        Ok((granted.socket, granted.early))
+        let listener = self.first()?;
+        let socket = open(listener).await?;
+        let granted = within(talk(socket, request, |_| {})).await;
+        granted
+            .map(|granted| (granted.socket, granted.early))
+            .map_err(|error| said(&listener.tunnel, Asking::Stream, error))
     }
 
     /// A relay for datagrams, which lives as long as the stream on which it was asked for.
     pub(super) async fn associate(&self) -> Result<Granted, Failure> {
-        self.ask(self.anybody(Command::UDP_ASSOCIATE, 0), Asking::Datagrams).await
+        let mut refused = None;
+        // Datagrams have a relay only where the client has an address.
+        for listener in self.listeners.iter().filter(|listener| listener.address.tcp().is_some()) {
+            let socket = open(listener).await?;
+            let asked = within(talk(socket, self.anybody(Command::UDP_ASSOCIATE, 0), |_| {})).await;
+            match asked {
+                Ok(granted) => return Ok(granted),
+                // Another tunnel may carry them, or ask for no password.
+                Err(Talk::Refused(
+                    error @ (ClientError::Refused(ReplyCode::COMMAND_NOT_SUPPORTED)
+                    | ClientError::NoAcceptableMethod),
+                )) => {
+                    refused.get_or_insert((listener, Talk::Refused(error)));
+                }
+                Err(error) => return Err(said(&listener.tunnel, Asking::Datagrams, error)),
+            }
+        }
+        Err(match refused {
+            Some((listener, error)) => said(&listener.tunnel, Asking::Datagrams, error),
+            None => Failure::run_time(
+                "the proxy listens at Unix sockets alone, by which it takes no datagrams: add an IP:PORT to listen",
+            ),
+        })
     }
 
     /// The next stream of a peer. The address that peers need is told as soon as it is known.
     pub(super) async fn bind(&self, port: u16, told: impl FnMut(&str)) -> Result<(Socket, Vec<u8>), Failure> {
-        let (listener, socket) = self.open(Asking::Peers).await?;
+        let listener = self.first()?;
+        let socket = open(listener).await?;
         let granted = talk(socket, self.anybody(Command::BIND, port), told).await;
         granted
             .map(|granted| (granted.socket, granted.early))
@@ -148,33 +176,15 @@ impl RunningProxy {
         ClientRequest { protocol: Protocol::Socks5, command, address, port, credentials: self.credentials() }
     }
 
-    async fn ask(&self, request: ClientRequest<'_>, asking: Asking) -> Result<Granted, Failure> {
-        let (listener, socket) = self.open(asking).await?;
-        let granted = timeout(ANSWER, talk(socket, request, |_| {})).await;
-        let granted = granted.unwrap_or_else(|_| Err(Talk::Io(io::ErrorKind::TimedOut.into())));
-        granted.map_err(|error| said(&listener.tunnel, asking, error))
+    /// The listener that is asked for streams.
+    fn first(&self) -> Result<&Listener, Failure> {
+        self.listeners.first().ok_or_else(|| Failure::run_time(NOWHERE))
     }
+}
 
-    /// A connection to a listener. Datagrams have a relay only where the client has an address.
-    async fn open(&self, asking: Asking) -> Result<(&Listener, Socket), Failure> {
-        let tcp = |listener: &&Listener| listener.address.tcp().is_some();
-        let listener = match asking {
-            Asking::Datagrams => self.listeners.iter().find(tcp),
-            _ => self.listeners.first(),
-        };
-        let Some(listener) = listener else {
-            return Err(Failure::run_time(
-                "the proxy listens at Unix sockets alone, by which it takes no datagrams: add an IP:PORT to listen",
-            ));
-        };
-        match open(&listener.address).await {
-            Ok(socket) => Ok((listener, socket)),
-            Err(error) => Err(Failure::run_time(format_args!(
-                "the proxy that runs cannot be connected to at {}: {error}. Say with --tunnel NAME which other one to use",
-                listener.address
-            ))),
-        }
-    }
+/// A handshake whose answer is not waited for for ever.
+async fn within(talk: impl Future<Output = Result<Granted, Talk>>) -> Result<Granted, Talk> {
+    timeout(ANSWER, talk).await.unwrap_or_else(|_| Err(Talk::Io(io::ErrorKind::TimedOut.into())))
 }
 
 fn said(tunnel: &str, asking: Asking, error: Talk) -> Failure {
@@ -186,7 +196,17 @@ fn said(tunnel: &str, asking: Asking, error: Talk) -> Failure {
     }
 }
 
-async fn open(address: &BoundAddress) -> io::Result<Socket> {
+/// A connection to a listener.
+async fn open(listener: &Listener) -> Result<Socket, Failure> {
+    open_at(&listener.address).await.map_err(|error| {
+        Failure::run_time(format_args!(
+            "the proxy that runs cannot be connected to at {}: {error}. Say with --tunnel NAME which other one to use",
+            listener.address
+        ))
+    })
+}
+
+async fn open_at(address: &BoundAddress) -> io::Result<Socket> {
     let socket = match address {
         BoundAddress::Tcp(address) => TcpStream::connect(reachable(*address)).await?.into(),
         #[cfg(unix)]

@@ -1,6 +1,6 @@
 //! A stream between this process's stdin and stdout, or a connection of this machine, and a peer in I2P.
 
-use std::{io, time::Duration};
+use std::{cell::Cell, io, time::Duration};
 
 use i2p_tunnel::{ClientEnd, Limits, Opened, Socket};
 use tokio::{
@@ -46,11 +46,18 @@ impl Stream {
         let _ = socket.send_at_once();
         let (mut from_peer, mut to_peer) = tokio::io::split(socket);
         let finished = CancellationToken::new();
+        let reset = Cell::new(None);
         let up = async {
             let mut buffer = vec![0; CHUNK];
-            // A peer that takes no more may still have something to say, and what cannot be read is over.
-            while let Ok(length @ 1..) = input.read(&mut buffer).await {
-                if to_peer.write_all(buffer.get(..length).unwrap_or_default()).await.is_err() {
+            loop {
+                let length = input.read(&mut buffer).await.map_err(Broken::Input)?;
+                let Some(bytes @ [_, ..]) = buffer.get(..length) else { break };
+                // A peer that takes no more may still have something to say.
+                if let Err(error) = to_peer.write_all(bytes).await {
+                    // A reset is told once: whoever reads on finds no more than an end. One that has closed has said its own end.
+                    if error.kind() != io::ErrorKind::BrokenPipe {
+                        reset.set(Some(error));
+                    }
                     break;
                 }
             }
@@ -58,7 +65,7 @@ impl Stream {
                 ClientEnd::PassedOn => drop(to_peer.shutdown().await),
                 ClientEnd::Held => finished.cancel(),
             }
-            std::future::pending::<()>().await;
+            std::future::pending().await
         };
         let down = async {
             write(&mut output, &first_data).await?;
@@ -77,13 +84,16 @@ impl Stream {
                     Some(bytes) => write(&mut output, bytes).await?,
                 }
             }
+            if let Some(error) = reset.take() {
+                return Err(Broken::Peer(error));
+            }
             // Gone already, perhaps.
             let _ = output.shutdown().await;
             Ok(())
         };
         tokio::select! {
             result = down => result,
-            () = up => Ok(()),
+            result = up => result,
         }
     }
 
@@ -107,6 +117,8 @@ enum Broken {
     Peer(io::Error),
     /// The peer has said nothing for so long, and not that it has finished.
     Silent(Duration),
+    /// What was to be sent cannot be read to its end, so that what was sent is not all.
+    Input(io::Error),
     Output(io::Error),
 }
 
@@ -126,6 +138,9 @@ pub(super) async fn relay(stream: Stream) -> Result<(), Failure> {
             "the far end was silent for {} after all was sent, and has not said that it has finished: what came may not be \
              all. [limits] half-close says how long to wait",
             humantime::format_duration(silence)
+        )),
+        Broken::Input(error) => Failure::run_time(format_args!(
+            "cannot read stdin: {error}. What was sent before is not all that there was"
         )),
         Broken::Output(error) => Failure::run_time(format_args!("cannot write to stdout: {error}")),
     })

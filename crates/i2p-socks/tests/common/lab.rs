@@ -76,8 +76,13 @@ impl Lab {
     }
 }
 
-pub(crate) fn started(mut command: Command) -> Started {
-    command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+pub(crate) fn started(command: Command) -> Started {
+    started_with(command, Stdio::piped())
+}
+
+/// With another stdin than a pipe.
+pub(crate) fn started_with(mut command: Command, stdin: impl Into<Stdio>) -> Started {
+    command.stdin(stdin).stdout(Stdio::piped()).stderr(Stdio::piped());
     let child = command.spawn().unwrap();
     let id = child.id().to_string();
     let (running, ended) = mpsc::channel();
