@@ -15,6 +15,7 @@ use prometheus_client::{
     metrics::{counter::Counter, family::Family, gauge::Gauge},
     registry::{Registry, Unit},
 };
+use tokio::runtime::Handle;
 
 pub(crate) use self::durations::Durations;
 use crate::{Account, SessionStatus};
@@ -107,6 +108,7 @@ pub(crate) struct Families {
     sessions_max: Gauge,
     virtual_addresses: Gauge,
     outproxy_available: Family<OfOutproxy, Gauge>,
+    tasks: Gauge,
 }
 
 /// The states of a session, as they are called where they are counted and shown.
@@ -193,6 +195,7 @@ impl Families {
             "1: used; 0: set aside after failures",
             self.outproxy_available.clone(),
         );
+        registry.register("tasks", "Tasks of this program that have not ended", self.tasks.clone());
     }
 
     fn set(&self, moment: &Moment) {
@@ -210,6 +213,9 @@ impl Families {
             let labels = OfOutproxy { outproxy: outproxy.clone() };
             self.outproxy_available.get_or_create(&labels).set(i64::from(*available));
         }
+        // Outside of a runtime there are none.
+        let tasks = Handle::try_current().map_or(0, |runtime| runtime.metrics().num_alive_tasks());
+        self.tasks.set(count(tasks));
     }
 }
 
