@@ -15,7 +15,7 @@ use i2p_tunnel::{
 use sam_testkit::{Dialect, Endpoint, TestBridge};
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
-    net::UdpSocket,
+    net::{TcpStream, UdpSocket},
     time::{Instant, sleep},
 };
 
@@ -60,6 +60,12 @@ impl Counted {
             virtual_addresses: self.addresses.in_use(),
             outproxies: outproxies(),
         })
+    }
+
+    fn tasks(&self) -> u64 {
+        let text = self.text();
+        let value = text.lines().find_map(|line| line.strip_prefix("i2p_socks_tasks "));
+        value.unwrap().parse().unwrap()
     }
 
     /// Waits until a line is there: connections end a moment after their clients.
@@ -178,6 +184,25 @@ async fn a_router_that_is_away_shows_in_the_states_of_sessions() {
     counted.has("sessions{state=\"ready\"} 0").await;
     bridge.restart().await;
     counted.has("sessions{state=\"ready\"} 1").await;
+}
+
+/// What the soak watches: a task that is left behind shows.
+#[tokio::test]
+async fn the_task_of_a_connection_ends_with_it() {
+    let bridge = TestBridge::start().await;
+    let counted = start(&bridge).await;
+    let connect = || TcpStream::connect(counted.proxy.address);
+    // The first one finds some that begin late.
+    drop(connect().await.unwrap());
+    counted.has("handshakes_failed_total{tunnel=\"main\",reason=\"broken\"} 1").await;
+    let before = counted.tasks();
+    assert!(before > 0, "a listener and a session have tasks");
+    let clients = [connect().await.unwrap(), connect().await.unwrap()];
+    counted.has("connections_active{tunnel=\"main\"} 2").await;
+    assert!(counted.tasks() >= before + 2);
+    drop(clients);
+    counted.has("connections_active{tunnel=\"main\"} 0").await;
+    counted.has(&format!("tasks {before}")).await;
 }
 
 #[test]

@@ -21,6 +21,8 @@ const OPENERS: usize = 32;
 /// Memory is what it is when it has not become less for so many looks, so far apart.
 const LOOKS: usize = 3;
 const APART: Duration = Duration::from_millis(100);
+/// Descriptors that a connection cannot do without.
+const NEEDED: usize = 2;
 /// How long it may become less.
 const SETTLES: Duration = Duration::from_secs(5);
 const KIB: f64 = 1024.0;
@@ -34,13 +36,19 @@ pub(crate) fn connections(setup: &Setup, subject: Subject, plan: &Plan, results:
     let mut first = None;
     for &count in plan.steps {
         links.extend(open(&running.route, count.saturating_sub(links.len()))?);
-        let (memory, descriptors) = (settled(proxy)? as f64, proxy.descriptors()? as f64);
+        let memory = settled(proxy)? as f64;
+        let needed = first.filter(|_| count == plan.idle).map(|(one, _, few)| few + NEEDED * (count - one));
+        let descriptors = rested(proxy, needed, plan.rest)?;
         results.record(Measure::Memory(count), subject, memory / MIB)?;
         let (one, least, few) = *first.get_or_insert((count, memory, descriptors));
         if count == plan.idle {
             let more = (count - one) as f64;
             results.record(Measure::IdleMemory(count), subject, (memory - least) / more / KIB)?;
-            results.record(Measure::Descriptors(count), subject, (descriptors - few) / more)?;
+            results.record(
+                Measure::Descriptors(count),
+                subject,
+                descriptors.saturating_sub(few) as f64 / more,
+            )?;
         }
         let messages = plan.messages.max(count);
         let start = proxy.cpu()?;
@@ -109,6 +117,18 @@ fn settled(proxy: &Processes) -> Result<u64> {
         least = least.min(memory);
     }
     Ok(least)
+}
+
+/// Descriptors of the proxy; where they are more than it needs, when it has closed what it closes without use.
+fn rested(proxy: &Processes, needed: Option<usize>, patience: Duration) -> Result<usize> {
+    let start = Instant::now();
+    loop {
+        let descriptors = proxy.descriptors()?;
+        if needed.is_none_or(|needed| descriptors <= needed) || start.elapsed() >= patience {
+            return Ok(descriptors);
+        }
+        thread::sleep(APART);
+    }
 }
 
 #[cfg(test)]

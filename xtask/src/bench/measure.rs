@@ -70,6 +70,12 @@ pub(crate) enum Measure {
     SessionMemory(usize),
     /// CPU time of a connection over so many sessions in turn, in µs.
     SessionCpu(usize),
+    /// Time to open an address book of so many names, in ms.
+    BookOpen(usize),
+    /// Time of a lookup that finds its name among so many, in µs.
+    BookFound(usize),
+    /// Time of a lookup whose name is not among so many, in µs.
+    BookMissing(usize),
     /// Time from connecting to a proxy to the first byte of a site beyond a link with latency, in ms.
     FirstByte(Address),
 }
@@ -82,7 +88,16 @@ impl Measure {
 
     /// Whether it says how cost grows: for the plot, not for the table.
     pub(crate) fn is_growth(self) -> bool {
-        matches!(self, Self::Memory(_) | Self::MessageCpu(_) | Self::SessionMemory(_) | Self::SessionCpu(_))
+        self.is_book()
+            || matches!(
+                self,
+                Self::Memory(_) | Self::MessageCpu(_) | Self::SessionMemory(_) | Self::SessionCpu(_)
+            )
+    }
+
+    /// Whether it is of an address book, which no other proxy has.
+    pub(crate) fn is_book(self) -> bool {
+        matches!(self, Self::BookOpen(_) | Self::BookFound(_) | Self::BookMissing(_))
     }
 
     /// Whether it is what the work costs that all subjects do: for the table of all.
@@ -130,6 +145,7 @@ impl fmt::Display for Measure {
         let counted = |count: usize, what| format!("{count} {what}{}", if count == 1 { "" } else { "s" });
         let connections = |count| counted(count, "connection");
         let sessions = |count| counted(count, "session");
+        let book = |count| format!("a book of {}", counted(count, "name"));
         match *self {
             Self::Cpu(direction, count) => write!(f, "CPU-s per GiB, {direction}, {}", connections(count)),
             Self::Throughput(direction, count) => {
@@ -148,6 +164,9 @@ impl fmt::Display for Measure {
             Self::MessageCpu(count) => write!(f, "CPU per message over {}, µs", connections(count)),
             Self::SessionMemory(count) => write!(f, "memory with {}, MiB", sessions(count)),
             Self::SessionCpu(count) => write!(f, "CPU per connection over {}, µs", sessions(count)),
+            Self::BookOpen(count) => write!(f, "opening {}, ms", book(count)),
+            Self::BookFound(count) => write!(f, "a name that is in {}, µs", book(count)),
+            Self::BookMissing(count) => write!(f, "a name that is not in {}, µs", book(count)),
             Self::FirstByte(address) => write!(f, "first byte {address}, ms"),
         }
     }

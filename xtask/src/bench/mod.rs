@@ -4,6 +4,7 @@
 //! where nothing else is. It says how it went and never fails for it; it fails when something does not run, or when a number
 //! cannot be.
 
+mod address_book;
 mod bridge;
 mod client;
 mod first_byte;
@@ -155,6 +156,8 @@ fn measure(workspace: &Workspace, lab: &Path, plan: &Plan) -> Result<(Results, L
         let size = subjects::size(&subject.program(workspace)?)? as f64 / 1e6;
         results.record(Measure::Size, subject, size)?;
     }
+    address_book::measure(workspace, plan, &mut results).context("the address book")?;
+    println!("{}", page::book(&results));
     let latency = first_byte::measure(workspace, lab, plan, &mut results).context("the link with latency")?;
     println!("{}", page::first_byte(&results, &latency));
     Ok((results, latency))

@@ -60,12 +60,18 @@ fn value(text: &str, name: &str, separator: char) -> String {
 /// What is printed: targets and tables.
 pub(crate) fn summary(results: &Results, plan: &Plan, latency: &Latency) -> String {
     format!(
-        "{}\n{}\n{}\n{}",
+        "{}\n{}\n{}\n{}\n{}",
         table::results(results),
         table::targets(results, plan),
         table::growth(results),
+        book(results),
         first_byte(results, latency)
     )
+}
+
+/// What the address book costs.
+pub(crate) fn book(results: &Results) -> String {
+    table::book(results)
 }
 
 /// The link with latency and what was found on it, or why there was none.
@@ -102,42 +108,30 @@ pub(crate) fn write(
     Ok(())
 }
 
-/// What was found by hand, and decided for it. To be looked at again when the code that it speaks of changes.
-const PROFILES: &str = "\
-## What the profiles said
-
-* **An idle stream** is one task that waits for both of its sockets. It held 5,560 bytes of allocations, 4,656 of them in one
-  future, most of which is needed for the handshake and dialling only, or was there twice: an argument of an `async fn`, and a
-  future that is moved into another one, is in the size of the outer one two times. Now each part has a place of its own that
-  goes with it, waiting is tokio's own slot in each socket instead of a future of 170 bytes, and what only a slow receiver, bulk
-  data or a timer needs is made when it is needed. What is left, 2,173 bytes, is the relay, 512 bytes of tokio's for the two
-  sockets, and 384 for the task. Resident are 2.7 KiB for each more between 100 and 4,000. The first 100 cost about 1 MB together,
-  which is what the handshakes of a burst leave in glibc's two arenas for those to come: with 1,000 it is another KiB for each.
-  `crates/i2p-tunnel/tests/idle_allocations.rs` counts it and has the bound.
-* **The allocator** is the system's. On a machine with two cores, glibc's two arenas cost some 0.3 KiB for each of 1,000
-  connections. jemalloc needs 0.8 to 1.3 KiB less for each and 2.5 MB more to begin with, which breaks even at 2,000 to 3,000
-  connections; mimalloc 0.5 KiB less and 1 MB more. Connections per second are the same with all of them within noise: of 250 µs
-  for a connection through a bridge, 190 are the kernel's, in which two TCP connections are made and closed.
-* **Connections to the router** that have said HELLO before they are needed save each request a round trip, of which there are
-  two. They do not save the processor anything: the HELLO is said all the same. They are closed after 5 s without use. The
-  descriptors above two for each connection are probably these, up to eight: they were not looked at one by one.
-* **Connections per second** are mostly the kernel's: of 250 µs, 190 are. The splice relay in C, which knows no protocol and
-  asks no bridge, does not reach twice Dante's rate in this run either.
-* **A round trip** was not profiled. Ours took from 97 to 203 µs from round to round, and the fastest of a round was another
-  proxy each time; 3 % between medians of three rounds say nothing.
-
-";
+/// What was found by hand, and decided for it; to be looked at again when the code that it speaks of changes. It is printed
+/// beside the numbers of whatever run: what differs from run to run is for the tables to say.
+const PROFILES: &str = include_str!("profiles.md");
 
 fn render(results: &Results, plan: &Plan, circumstances: &Circumstances, latency: &Latency) -> String {
     let Plan {
-        rounds, window, round_trips, turns, messages, idle, session_connections, starts, fetches, ..
+        rounds,
+        window,
+        round_trips,
+        turns,
+        messages,
+        idle,
+        session_connections,
+        starts,
+        fetches,
+        rest,
+        ..
     } = plan;
     let most = plan.most();
-    let seconds = window.as_secs_f64();
+    let (seconds, rest) = (window.as_secs_f64(), rest.as_secs());
     let lines: String =
         circumstances.lines.iter().map(|(name, value)| format!("| {name} | {value} |\n")).collect();
     let targets = table::targets(results, plan);
-    let (table, growth) = (table::results(results), table::growth(results));
+    let (table, growth, book) = (table::results(results), table::growth(results), table::book(results));
     let (first_byte, one_way) = (first_byte(results, latency), LATENCY.as_millis());
     let (round_trip, silence) = (one_way * 2, one_way * 3);
     let peers = Subject::PEERS.map(Subject::title).join(", ");
@@ -179,6 +173,8 @@ peer\" is to the one with the best median, \"to splice\" to the splice relay.
   proxy that leaves Nagle's algorithm on holds that first byte back for 40 ms.
 * **Memory** is resident (`Pss` of `smaps_rollup`, so that what Dante's processes share counts once), of a fresh proxy, by
   which each of {idle} connections has carried a message and rests; less what it has with one, divided by the rest.
+* **Descriptors**: of those connections. Who has more than two for each is looked at again until it has not, for {rest} s: what is
+  kept for the next connection is closed without one.
 * **Held**: {most} connections at once; then each is used.
 * **Start to ready**: from starting the program to its line `socks ADDRESS ready`, {starts} times in each round.
 
@@ -201,14 +197,16 @@ port of the same router.
 
 ## How it grows
 
-![Memory and CPU time against connections and sessions]({picture})
+![Memory and CPU time against connections and sessions, time of lookups against names in the address book]({picture})
 
 {messages} messages or more go over all connections in turn, so that none is warmer than the others; credentials make the
 sessions, and {session_connections} connections go over them in turn. Medians:
 
 {growth}
-The address book is measured by itself: `cargo bench -p i2p-address-book`.
+The address book, which is one file, by itself: 10,000 names all over it, one after the other, each time after it was opened
+anew. Opening reads and checks every page, once in each start of the proxy. What else it costs: `cargo bench -p i2p-address-book`.
 
+{book}
 {PROFILES}
 ## Where
 
@@ -263,6 +261,7 @@ mod tests {
             assert!(text.contains(part), "{part}:\n{text}");
         }
         assert!(text.lines().all(|line| line.starts_with('|') || line.chars().count() <= 130), "{text}");
+        assert!(!PROFILES.contains("this run"), "it is printed beside the numbers of any run");
         let absent =
             render(&results, &Plan::FULL, &circumstances, &Latency::Absent("/dev/net/tun: gone".into()));
         assert!(absent.contains("Not measured: there is no TUN on the machine of this run"), "{absent}");

@@ -23,9 +23,13 @@ pub(crate) struct Plan {
     pub(crate) steps: &'static [usize],
     /// The step that memory and descriptors of one connection are taken from.
     pub(crate) idle: usize,
+    /// How long those who hold more than two descriptors for each of these connections have to close what they keep for a while.
+    pub(crate) rest: Duration,
     /// The most sessions, and connections over all of them at each number of sessions.
     pub(crate) sessions: usize,
     pub(crate) session_connections: usize,
+    /// Names in the address book, from step to step.
+    pub(crate) names: &'static [usize],
     /// Starts of ours in each round.
     pub(crate) starts: usize,
     /// Pages that each proxy fetches over the link with latency, by each address.
@@ -43,8 +47,10 @@ impl Plan {
         messages: 10_000,
         steps: &[1, 10, 100, 1_000, 4_000],
         idle: 1_000,
+        rest: Duration::from_secs(8),
         sessions: 8,
         session_connections: 1_000,
+        names: &[0, 1_000, 10_000, 100_000],
         starts: 10,
         fetches: 50,
     };
@@ -58,8 +64,10 @@ impl Plan {
         messages: 5_000,
         steps: &[1, 10, 100],
         idle: 100,
+        rest: Duration::ZERO,
         sessions: 2,
         session_connections: 300,
+        names: &[0, 1_000],
         starts: 2,
         fetches: 5,
     };

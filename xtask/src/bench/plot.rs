@@ -1,4 +1,4 @@
-//! How cost grows, as one SVG. Plain text: four panels of lines.
+//! How cost grows, as one SVG. Plain text: six panels of lines.
 
 use std::fmt::Write;
 
@@ -15,6 +15,8 @@ const LEFT: f64 = 62.0;
 const RIGHT: f64 = 28.0;
 const TOP: f64 = 34.0;
 const BOTTOM: f64 = 46.0;
+/// Rows of two panels.
+const ROWS: f64 = 3.0;
 /// Below the panels: which line is whose.
 const LEGEND: f64 = 34.0;
 /// Ticks on a linear axis, about.
@@ -53,7 +55,7 @@ struct Axis {
     greatest: f64,
 }
 
-/// One of the four.
+/// One of the six.
 struct Panel {
     title: &'static str,
     below: &'static str,
@@ -65,19 +67,20 @@ struct Panel {
 /// The picture.
 pub(crate) fn svg(results: &Results) -> String {
     let panels = panels(results);
-    let (width, height) = (2.0 * WIDTH, 2.0 * HEIGHT + LEGEND);
+    let (width, height) = (2.0 * WIDTH, ROWS * HEIGHT + LEGEND);
     let mut text = format!(
         "<svg xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"0 0 {width} {height}\" width=\"{width}\" \
          height=\"{height}\" role=\"img\">\n<title>How the cost of SOCKS proxies grows</title>\n<style>\n{STYLE}</style>\n"
     );
-    let places = [(0.0, 0.0), (WIDTH, 0.0), (0.0, HEIGHT), (WIDTH, HEIGHT)];
+    // Two in each row.
+    let places = (0_u8..).map(|number| (f64::from(number % 2) * WIDTH, f64::from(number / 2) * HEIGHT));
     for (panel, (x, y)) in panels.iter().zip(places) {
         line(&mut text, format_args!("<g transform=\"translate({x} {y})\">"));
         panel.draw(&mut text);
         text += "</g>\n";
     }
     for (subject, x) in proxies().zip([60.0, 260.0, 460.0, 660.0]) {
-        let (class, y) = (class(subject), 2.0 * HEIGHT + 12.0);
+        let (class, y) = (class(subject), ROWS * HEIGHT + 12.0);
         line(&mut text, format_args!("<path class=\"line {class}\" d=\"M{x} {y}h30\"/>"));
         let (x, y) = (x + 38.0, y + 4.0);
         line(&mut text, format_args!("<text x=\"{x}\" y=\"{y}\">{}</text>", subject.title()));
@@ -103,7 +106,7 @@ fn line(text: &mut String, arguments: std::fmt::Arguments<'_>) {
     let _ = writeln!(text, "{arguments}");
 }
 
-fn panels(results: &Results) -> [Panel; 4] {
+fn panels(results: &Results) -> [Panel; 6] {
     let lines = |at: fn(Measure) -> Option<usize>| {
         let of = |subject| {
             let point = |measure| Some((at(measure)? as f64, results.spread(measure, subject)?.median));
@@ -115,7 +118,7 @@ fn panels(results: &Results) -> [Panel; 4] {
     let panel =
         |title, below, horizontal, vertical, lines| Panel { title, below, horizontal, vertical, lines };
     use Scale::{Linear, Logarithmic};
-    let (held, sessions) = ("connections held", "sessions");
+    let (held, sessions, names) = ("connections held", "sessions", "names in the address book");
     [
         panel(
             "resident memory, MiB",
@@ -154,6 +157,26 @@ fn panels(results: &Results) -> [Panel; 4] {
             Linear,
             lines(|measure| match measure {
                 Measure::SessionCpu(count) => Some(count),
+                _ => None,
+            }),
+        ),
+        panel(
+            "lookup of a name that is in the book, µs",
+            names,
+            Linear,
+            Linear,
+            lines(|measure| match measure {
+                Measure::BookFound(count) => Some(count),
+                _ => None,
+            }),
+        ),
+        panel(
+            "lookup of a name that is not in the book, µs",
+            names,
+            Linear,
+            Linear,
+            lines(|measure| match measure {
+                Measure::BookMissing(count) => Some(count),
                 _ => None,
             }),
         ),
@@ -293,10 +316,17 @@ mod tests {
             results.record(Measure::Memory(count), Subject::Ours, count as f64).unwrap();
             results.record(Measure::SessionCpu(count), Subject::Ours, count as f64).unwrap();
         }
+        for count in [0, 1000] {
+            results.record(Measure::BookMissing(count), Subject::Ours, 1.5).unwrap();
+        }
         let text = svg(&results);
         assert!(text.contains("<circle class=\"ours\""), "{text}");
-        assert_eq!(text.matches("<polyline").count(), 2, "{text}");
+        assert_eq!(text.matches("<polyline").count(), 3, "{text}");
         assert!(text.contains("connections held</text>") && text.contains(">i2p-socks, 10: 10.0<"), "{text}");
+        assert!(
+            text.contains("names in the address book</text>") && text.contains(">i2p-socks, 0: 1.50<"),
+            "{text}"
+        );
         assert!(!text.contains("NaN") && !text.contains("inf"), "{text}");
         for element in ["svg", "g", "text", "style", "title", "circle"] {
             let open =

@@ -14,6 +14,7 @@ use std::{
 use anyhow::{Context, Result, bail, ensure};
 
 use super::{
+    address_book,
     bridge::Bridge,
     client::{Route, Way},
     first_byte::I2PD,
@@ -129,6 +130,7 @@ pub(crate) fn build(workspace: &Workspace) -> Result<()> {
     let cargo =
         |line: &str| Invocation::typed(&format!("cargo build --release --locked {line}"), workspace.root());
     cargo("-p i2p-socks --no-default-features --target-dir").arg(workspace.target()).run()?;
+    cargo(address_book::BUILD).arg(workspace.target()).run()?;
     let built = workspace.target().join(BUILT);
     cargo(&format!("--manifest-path {FAST_SOCKS5}/Cargo.toml --target-dir")).arg(&built).run()?;
     Invocation::typed("cc -std=gnu11 -O2 -Wall -Wextra -Werror -pthread -o", workspace.root())

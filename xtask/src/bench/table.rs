@@ -67,11 +67,21 @@ pub(crate) fn growth(results: &Results) -> String {
     let titles = Subject::ALL.into_iter().filter(|subject| subject.is_proxy());
     let header: String = titles.clone().map(|subject| format!(" {} |", subject.title())).collect();
     let mut text = format!("| |{header}\n|---|{}\n", "--:|".repeat(titles.clone().count()));
-    for measure in results.measures().into_iter().filter(|measure| measure.is_growth()) {
+    let growth = results.measures().into_iter().filter(|measure| measure.is_growth() && !measure.is_book());
+    for measure in growth {
         let median =
             |subject| results.spread(measure, subject).map_or("–".into(), |spread| shown(spread.median));
         let cells: String = titles.clone().map(|subject| format!(" {} |", median(subject))).collect();
         text += &format!("| {measure} |{cells}\n");
+    }
+    text
+}
+
+/// What the address book costs: ours alone has one.
+pub(crate) fn book(results: &Results) -> String {
+    let mut text = String::from("| | |\n|---|--:|\n");
+    for measure in results.measures().into_iter().filter(|measure| measure.is_book()) {
+        text += &format!("| {measure} | {} |\n", cell(results, measure, Subject::Ours));
     }
     text
 }
@@ -135,5 +145,15 @@ mod tests {
     fn growth_is_listed() {
         let text = growth(&measured());
         assert!(text.ends_with("| memory with 10 connections, MiB | 3.50 | – | – | – |\n"), "{text}");
+    }
+
+    #[test]
+    fn the_book_has_a_table_of_its_own() {
+        let mut all = measured();
+        all.record(Measure::BookFound(1000), Subject::Ours, 5.25).unwrap();
+        let text = book(&all);
+        assert!(text.ends_with("| a name that is in a book of 1000 names, µs | 5.25 |\n"), "{text}");
+        assert_eq!(text.lines().count(), 3, "{text}");
+        assert!(!growth(&all).contains("book") && !results(&all).contains("book"));
     }
 }

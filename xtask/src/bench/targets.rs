@@ -64,9 +64,12 @@ pub(crate) fn all(results: &Results, plan: &Plan) -> Vec<Target> {
     };
     let median = |measure| results.spread(measure, Subject::Ours).map(|spread| spread.median);
     let mut targets = Vec::new();
+    for direction in Direction::ALL {
+        let cpu = Measure::Cpu(direction, 1);
+        let splice = beside(cpu, Some(Subject::Splice));
+        targets.push(target(format!("{cpu}: ratio to the splice relay"), Limit::AtMost(1.2), splice));
+    }
     let cpu = Measure::Cpu(Direction::Both, 1);
-    let splice = beside(cpu, Some(Subject::Splice));
-    targets.push(target(format!("{cpu}: ratio to the splice relay"), Limit::AtMost(1.2), splice));
     targets.push(target(named(cpu), Limit::AtMost(0.5), best(cpu)));
     for connections in [1, MANY] {
         for direction in Direction::ALL {
@@ -135,6 +138,8 @@ mod tests {
         for (measure, subject, value) in [
             (cpu, Subject::Ours, 0.3),
             (cpu, Subject::Splice, 0.3),
+            (Measure::Cpu(Direction::Up, 1), Subject::Ours, 0.3),
+            (Measure::Cpu(Direction::Up, 1), Subject::Splice, 0.2),
             (cpu, Subject::Microsocks, 4.0),
             (cpu, Subject::Dante, 1.2),
             (Measure::Memory(1), Subject::Ours, 2.0),
@@ -146,6 +151,8 @@ mod tests {
         let targets = all(&results, &Plan::FULL);
         let find = |end: &str| targets.iter().find(|target| target.what.ends_with(end)).unwrap();
         assert_eq!(find("both ways, 1 connection: ratio to the splice relay").measured, Some(1.0));
+        assert_eq!(find("GiB, up, 1 connection: ratio to the splice relay").verdict(), "missed by 25 %");
+        assert_eq!(find("GiB, down, 1 connection: ratio to the splice relay").verdict(), "not measured");
         assert_eq!(find("both ways, 1 connection: ratio to dante").measured, Some(0.25));
         let memory = find("memory per connection with 4000 held: ratio to 1000").measured.unwrap();
         assert!((memory - 2.0).abs() < 1e-9, "{memory}");

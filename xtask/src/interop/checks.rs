@@ -124,8 +124,13 @@ async fn pages(report: &mut Report, curl: &Curl, site: &Site) {
 
 /// The options end with the one that takes the proxy's address.
 pub(crate) async fn page(curl: &Curl, options: &[&str], host: &str) -> Result<()> {
+    page_by(curl, options, proxy::ADDRESS, host).await
+}
+
+/// The same by another tunnel.
+pub(crate) async fn page_by(curl: &Curl, options: &[&str], address: &str, host: &str) -> Result<()> {
     let url = format!("http://{host}/");
-    let fetched = fetch(curl, &[options, &[proxy::ADDRESS, &url]].concat()).await?;
+    let fetched = fetch(curl, &[options, &[address, &url]].concat()).await?;
     ensure!(fetched == PAGE.as_bytes(), "another page: {:?}", String::from_utf8_lossy(&fetched));
     Ok(())
 }

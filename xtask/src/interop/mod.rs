@@ -12,7 +12,7 @@ pub(crate) mod i2pd;
 mod names;
 pub(crate) mod outproxies;
 pub(crate) mod payload;
-mod peers;
+pub(crate) mod peers;
 pub(crate) mod proxy;
 mod proxy_pac;
 pub(crate) mod sam_conformance;
@@ -25,7 +25,7 @@ use std::{path::Path, time::Duration};
 use anyhow::{Context, Result, ensure};
 use i2p_name::I2pName;
 use i2p_sam::{Bridge, Session, SessionOptions};
-use tokio::runtime::Runtime;
+use tokio::{runtime::Runtime, sync::watch};
 
 use self::{
     checks::Report,
@@ -106,8 +106,11 @@ async fn suite(workspace: &Workspace, lab: &Path) -> Result<()> {
     namespace::set_up(&[i2pd::addresses(further.len().try_into()?), outproxies::addresses()].concat())?;
     namespace::route_everything()?;
     let mut network = Network::start(lab, &further).await?;
-    let peers = peers::begin(workspace.proxy(), lab.to_owned(), network.take_further());
+    let (found, finding) = watch::channel(None);
+    let peers = peers::begin(workspace.proxy(), lab.to_owned(), network.take_further(), finding);
     let (site, mut exits) = tokio::try_join!(publish(&network), Exits::start(&network, lab))?;
+    // Nobody listens any more where the peers have broken off, which is told at the end.
+    let _ = found.send(Some(site.b32.clone()));
     let configuration = proxy::configuration(&site, 1) + &exits.configuration();
     let (program, bridge) = (workspace.proxy(), network.client_bridge().clone());
     let starting = Proxy::start(&program, lab, &bridge, proxy::ADDRESS, &configuration);

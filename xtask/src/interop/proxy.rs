@@ -48,12 +48,36 @@ impl Proxy {
         address: &str,
         configuration: &str,
     ) -> Result<Self> {
+        let options = ["--listen", address];
+        Self::launch(program, lab, bridge, &options, &[address.to_owned()], configuration).await
+    }
+
+    /// The same where the configuration says where its tunnels listen, which has to be at these places.
+    pub(crate) async fn start_as_configured(
+        program: &Path,
+        lab: &Path,
+        bridge: &Bridge,
+        places: &[String],
+        configuration: &str,
+    ) -> Result<Self> {
+        Self::launch(program, lab, bridge, &[], places, configuration).await
+    }
+
+    async fn launch(
+        program: &Path,
+        lab: &Path,
+        bridge: &Bridge,
+        options: &[&str],
+        places: &[String],
+        configuration: &str,
+    ) -> Result<Self> {
         let file = lab.join("i2p-socks.toml");
         fs::write(&file, configuration)?;
         let log = lab.join("i2p-socks.log");
         let state_dir = lab.join("i2p-socks");
         let mut process = Command::new(program)
-            .args(["run", "--router", "sam", "--sam", bridge.address(), "--listen", address])
+            .args(["run", "--router", "sam", "--sam", bridge.address()])
+            .args(options)
             .arg("--config")
             .arg(&file)
             .arg("--state-dir")
@@ -67,11 +91,13 @@ impl Proxy {
         let stdout = process.stdout.take().context("the proxy has no stdout")?;
         let (stdout, program) = (BufReader::new(stdout).lines(), program.to_owned());
         let mut proxy = Self { process, stdout, log, program, state_dir };
-        let expected = format!("socks {address} ready");
-        let ready = until("the proxy is ready", READY, async || match proxy.stdout.next_line().await? {
-            Some(line) if line == expected => Ok(Attempt::Done(())),
-            Some(line) => bail!("the proxy wrote {line:?} where {expected:?} was expected"),
-            None => bail!("the proxy ended before it was ready"),
+        let ready = until("the proxy is ready", READY, async || {
+            for place in places {
+                let expected = format!("socks {place} ready");
+                let line = proxy.stdout.next_line().await?.context("the proxy ended before it was ready")?;
+                ensure!(line == expected, "the proxy wrote {line:?} where {expected:?} was expected");
+            }
+            Ok(Attempt::Done(()))
         });
         let result = ready.await;
         result.with_context(|| format!("the proxy's log:\n{}", proxy.log()))?;

@@ -16,10 +16,12 @@ use super::{
 };
 use crate::interop::{
     addresses::by_virtual_address,
-    checks::{HOST_UNREACHABLE, NOT_ALLOWED, SOCKS4A, SOCKS5_NAME, download, page, refused, upload},
-    curl::Curl,
+    checks::{HOST_UNREACHABLE, NOT_ALLOWED, SOCKS4A, SOCKS5_NAME, download, page, page_by, refused, upload},
+    curl::{Curl, REFUSED_BY_PROXY},
     outproxies::{BY_SOCKS, WEB, comes_from},
-    payload, proxy,
+    payload,
+    peers::{association::Association, far::Echo},
+    proxy,
     site::{PAGE, Site},
 };
 
@@ -29,6 +31,14 @@ const LIMIT: Duration = Duration::from_secs(170);
 const HELD: Duration = Duration::from_secs(90);
 /// How long the proxy may keep a client that does not say what it wants; its limit is 30 s.
 const PATIENCE: Duration = Duration::from_secs(60);
+/// Where the tunnel listens that asks for passwords, and the one user that it lets in.
+pub(super) const USERS_ADDRESS: &str = "127.0.0.1:4451";
+pub(super) const USER: &str = "carol";
+pub(super) const PASSWORD: &str = "open-sesame";
+/// Datagrams of one client, how long one may take to come back, and how often the first one is sent.
+const DATAGRAMS: usize = 20;
+const FIRST: usize = 30;
+const DATAGRAM: Duration = Duration::from_secs(2);
 /// A page's request, after which the far end waits for us to close.
 const REQUEST: &[u8] = b"GET / HTTP/1.1\r\nHost: site\r\nConnection: close\r\n\r\n";
 
@@ -53,11 +63,13 @@ pub(super) enum Client {
     Slow,
     Silent,
     Storm,
+    Datagrams,
+    Password,
 }
 
 impl Client {
     /// All of them.
-    pub(super) const ALL: [Self; 18] = [
+    pub(super) const ALL: [Self; 20] = [
         Self::Socks5,
         Self::Socks4a,
         Self::Connect,
@@ -76,6 +88,8 @@ impl Client {
         Self::Slow,
         Self::Silent,
         Self::Storm,
+        Self::Datagrams,
+        Self::Password,
     ];
 
     fn title(self) -> &'static str {
@@ -98,6 +112,8 @@ impl Client {
             Self::Slow => "slow handshake, page",
             Self::Silent => "silent, closed",
             Self::Storm => "twenty connections, dropped",
+            Self::Datagrams => "UDP ASSOCIATE, twenty datagrams there and back",
+            Self::Password => "wrong password, refused; right one, page",
         }
     }
 
@@ -115,7 +131,7 @@ impl Client {
         Duration::from_millis(match self {
             Self::Download | Self::Upload => 15_000,
             Self::Storm => 10_000,
-            Self::HalfClosed | Self::Reset | Self::VirtualAddress | Self::Outproxy => 4_000,
+            Self::HalfClosed | Self::Reset | Self::VirtualAddress | Self::Outproxy | Self::Datagrams => 4_000,
             _ => 2_000,
         })
     }
@@ -130,6 +146,7 @@ impl Client {
 pub(super) struct Surroundings {
     curl: Curl,
     site: Site,
+    echo: Echo,
     router: RouterState,
     requests: Requests,
     diary: Diary,
@@ -137,10 +154,10 @@ pub(super) struct Surroundings {
 
 impl Surroundings {
     /// With a router that has just been started.
-    pub(super) fn new(curl: Curl, site: Site, diary: Diary) -> Self {
+    pub(super) fn new(curl: Curl, site: Site, echo: Echo, diary: Diary) -> Self {
         let router = RouterState::default();
         router.is_up();
-        Self { curl, site, router, requests: Requests::default(), diary }
+        Self { curl, site, echo, router, requests: Requests::default(), diary }
     }
 
     pub(super) fn curl(&self) -> &Curl {
@@ -175,7 +192,7 @@ impl Surroundings {
     }
 
     async fn work(&self, client: Client) -> Result<()> {
-        let Self { curl, site, .. } = self;
+        let Self { curl, site, echo, .. } = self;
         let connect = ["--proxytunnel", "--proxy"];
         match client {
             Client::Socks5 => page(curl, &[SOCKS5_NAME], &site.host).await,
@@ -198,6 +215,8 @@ impl Surroundings {
             Client::Slow => slow(&site.host).await,
             Client::Silent => closed(TcpStream::connect(proxy::ADDRESS).await?).await,
             Client::Storm => storm().await,
+            Client::Datagrams => datagrams(&echo.b32.to_string()).await,
+            Client::Password => password(curl, &site.host).await,
         }
     }
 }
@@ -321,6 +340,37 @@ async fn storm() -> Result<()> {
         streams.push(stream);
     }
     Ok(())
+}
+
+/// A relay with datagrams, of which I2P may lose some.
+async fn datagrams(echo: &str) -> Result<()> {
+    let mut client = Association::open(proxy::ADDRESS, echo).await?;
+    // i2pd loses what is sent to a destination before it has found its lease set.
+    let mut attempts = 0;
+    loop {
+        client.send(b"first").await?;
+        if client.receive(DATAGRAM).await?.is_some() {
+            break;
+        }
+        attempts += 1;
+        ensure!(attempts < FIRST, "nothing came back, {FIRST} times");
+    }
+    let mut answered = 0;
+    for number in 0..DATAGRAMS {
+        client.send(&payload::bytes("datagram", 100 * (1 + number))).await?;
+        answered += usize::from(client.receive(DATAGRAM).await?.is_some());
+    }
+    ensure!(answered * 2 > DATAGRAMS, "{answered} of {DATAGRAMS} datagrams came back");
+    Ok(())
+}
+
+async fn password(curl: &Curl, host: &str) -> Result<()> {
+    let user = |password| format!("{USER}:{password}");
+    let wrong = user("wrong");
+    let url = format!("http://{host}/");
+    let outcome = curl.run(&["--proxy-user", &wrong, SOCKS5_NAME, USERS_ADDRESS, &url]).await?;
+    ensure!(outcome.code == REFUSED_BY_PROXY, "a wrong password: curl ended with {}", outcome.code);
+    page_by(curl, &["--proxy-user", &user(PASSWORD), SOCKS5_NAME], USERS_ADDRESS, host).await
 }
 
 #[cfg(test)]

@@ -12,21 +12,24 @@ mod requests;
 mod verdict;
 
 use std::{
-    fs,
+    fs::{self, File},
     io::ErrorKind,
     path::{Path, PathBuf},
+    process::Stdio,
     sync::Arc,
     time::Duration,
 };
 
 use anyhow::{Context, Result, ensure};
 use tokio::{
+    io::AsyncWriteExt,
+    process::Command,
     task::JoinSet,
     time::{Instant, MissedTickBehavior, interval_at, sleep, sleep_until},
 };
 
 use self::{
-    clients::{Client, Surroundings},
+    clients::{Client, PASSWORD, Surroundings, USER, USERS_ADDRESS},
     diary::Diary,
     disturbances::Disturbances,
     process::{Metrics, Sample},
@@ -39,6 +42,7 @@ use crate::{
         curl::Curl,
         i2pd::{self, Network},
         outproxies::{self, Exits},
+        peers::far::Echo,
         proxy::{self, Proxy},
     },
     lab::{
@@ -122,16 +126,22 @@ async fn soak(workspace: &Workspace, lab: &Path, minutes: u64) -> Result<()> {
     namespace::set_up(&[i2pd::addresses(0), outproxies::addresses()].concat())?;
     namespace::route_everything()?;
     let network = Network::start(lab, &[]).await?;
-    let (site, exits) = tokio::try_join!(interop::publish(&network), Exits::start(&network, lab))?;
-    let configuration = proxy::configuration(&site, HOPS) + &exits.configuration();
+    let (site, exits, echo) = tokio::try_join!(
+        interop::publish(&network),
+        Exits::start(&network, lab),
+        Echo::open(network.site_bridge(), network.client_bridge())
+    )?;
     let (program, bridge) = (program(workspace), network.client_bridge().clone());
+    let users = users_file(&program, lab).await?;
+    let configuration = proxy::configuration(&site, HOPS) + &exits.configuration() + &tunnels(&users);
     let diary = Diary::begin();
-    let surroundings = Arc::new(Surroundings::new(Curl::new(lab)?, site, diary));
+    let surroundings = Arc::new(Surroundings::new(Curl::new(lab)?, site, echo, diary));
     let directory = results(workspace);
     let file = directory.join("i2p-socks.toml");
     let mut disturbances = Disturbances::new(network, file, configuration.clone(), diary);
+    let places = [proxy::ADDRESS, USERS_ADDRESS].map(str::to_owned);
     let proxy = tokio::select! {
-        proxy = Proxy::start(&program, &directory, &bridge, proxy::ADDRESS, &configuration) => proxy?,
+        proxy = Proxy::start_as_configured(&program, &directory, &bridge, &places, &configuration) => proxy?,
         broken = disturbances.keep_router(surroundings.router()) => return broken.map(|never| match never {}),
     };
     let series = Series::new(directory.join("samples.tsv"));
@@ -139,6 +149,34 @@ async fn soak(workspace: &Workspace, lab: &Path, minutes: u64) -> Result<()> {
     let outcome = soak.run(Duration::from_secs(minutes * 60)).await;
     drop(exits);
     outcome
+}
+
+/// A tunnel with datagrams, and one that asks for a password. Both are of the same sessions: there may be eight.
+fn tunnels(users: &Path) -> String {
+    format!(
+        "[[tunnel]]\nname = \"default\"\nlisten = [\"{}\"]\nudp = \"datagram\"\n\
+         [[tunnel]]\nname = \"users\"\nlisten = [\"{USERS_ADDRESS}\"]\nisolate = [\"client\"]\nauth = \"required\"\n\
+         users-file = \"{}\"\nudp = \"datagram\"\n",
+        proxy::ADDRESS,
+        users.display()
+    )
+}
+
+/// A users file with one user, as the program makes it.
+async fn users_file(program: &Path, lab: &Path) -> Result<PathBuf> {
+    let path = lab.join("users");
+    let mut making = Command::new(program)
+        .args(["passwd", USER])
+        .stdin(Stdio::piped())
+        .stdout(File::create(&path)?)
+        .spawn()
+        .context("could not start the proxy's program")?;
+    let mut stdin = making.stdin.take().context("it has no stdin")?;
+    stdin.write_all(format!("{PASSWORD}\n").as_bytes()).await?;
+    drop(stdin);
+    let status = making.wait().await?;
+    ensure!(status.success(), "passwd ended with {status}");
+    Ok(path)
 }
 
 struct Soak {

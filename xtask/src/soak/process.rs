@@ -19,6 +19,8 @@ pub(super) struct Sample {
     pub(super) anonymous: u64,
     /// Threads.
     pub(super) threads: u64,
+    /// Tasks.
+    pub(super) tasks: u64,
     /// Connections of clients.
     pub(super) connections: u64,
     /// Streams that are relayed.
@@ -36,7 +38,7 @@ pub(super) struct Sample {
 impl Sample {
     /// The titles of what is displayed.
     pub(super) const HEAD: &str =
-        "minute  fds  RSS KiB anon KiB threads connections streams sessions leases succeeded failed";
+        "minute  fds  RSS KiB anon KiB threads tasks connections streams sessions leases succeeded failed";
 
     /// Of the process with this number.
     pub(super) fn take(process: u32, metrics: &Metrics, load: Duration) -> Result<Self> {
@@ -52,6 +54,7 @@ impl Sample {
             rss: of("VmRSS:")?,
             anonymous: of("RssAnon:")?,
             threads: of("Threads:")?,
+            tasks: metrics.sum("i2p_socks_tasks"),
             connections: metrics.sum("i2p_socks_connections_active"),
             streams: metrics.sum("i2p_socks_streams_active"),
             sessions: metrics.sum("i2p_socks_sessions"),
@@ -64,12 +67,12 @@ impl Sample {
 
 impl fmt::Display for Sample {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { descriptors, rss, anonymous, threads, connections, streams, .. } = self;
+        let Self { descriptors, rss, anonymous, threads, tasks, connections, streams, .. } = self;
         let Self { sessions, leases, succeeded, failed, .. } = self;
         let minute = self.load.as_secs_f64() / 60.0;
         write!(
             f,
-            "{minute:6.1} {descriptors:4} {rss:8} {anonymous:8} {threads:7} {connections:11} {streams:7} "
+            "{minute:6.1} {descriptors:4} {rss:8} {anonymous:8} {threads:7} {tasks:5} {connections:11} {streams:7} "
         )?;
         write!(f, "{sessions:8} {leases:6} {succeeded:9} {failed:6}")
     }

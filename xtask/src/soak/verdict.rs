@@ -12,6 +12,8 @@ const TREND_FROM: f64 = 10.0;
 const TREND_SAMPLES: usize = 10;
 /// File descriptors that a session has: its control connection.
 const PER_SESSION: u64 = 1;
+/// Tasks that a session has at most: it is kept alive, listened to and, for datagrams, read from.
+const TASKS_PER_SESSION: u64 = 4;
 /// File descriptors that may be open more, at the end than before: connections of the admin endpoint.
 const SPARE: u64 = 4;
 /// By how much anonymous memory may seem to grow in an hour, in KiB.
@@ -64,6 +66,7 @@ impl Series {
             rss_trend: trend(|sample| sample.rss),
             anonymous_trend: trend(|sample| sample.anonymous),
             descriptors: self.samples.iter().map(|sample| sample.descriptors).max().unwrap_or_default(),
+            tasks: self.samples.iter().map(|sample| sample.tasks).max().unwrap_or_default(),
         }
     }
 }
@@ -86,6 +89,7 @@ pub(super) struct Verdict {
     rss_trend: Option<f64>,
     anonymous_trend: Option<f64>,
     descriptors: u64,
+    tasks: u64,
 }
 
 impl Verdict {
@@ -112,6 +116,10 @@ impl Verdict {
         if end.threads > baseline.threads + SPARE {
             findings.push(format!("{} threads, {} before", end.threads, baseline.threads));
         }
+        let sessions = end.sessions.saturating_sub(baseline.sessions) * TASKS_PER_SESSION;
+        if end.tasks > baseline.tasks + sessions + SPARE {
+            findings.push(format!("{} tasks, {} before", end.tasks, baseline.tasks));
+        }
         if end.rss > baseline.rss + GROWTH {
             findings.push(format!("{} KiB resident, {} before", end.rss, baseline.rss));
         }
@@ -131,7 +139,8 @@ impl fmt::Display for Verdict {
             self.baseline,
             self.end
         )?;
-        writeln!(f, "RSS from {} to {} KiB, at most {} fds", self.rss.0, self.rss.1, self.descriptors)?;
+        let Self { rss: (least, greatest), descriptors, tasks, .. } = self;
+        writeln!(f, "RSS from {least} to {greatest} KiB, at most {descriptors} fds and {tasks} tasks")?;
         for (what, trend) in [("RSS", self.rss_trend), ("anonymous memory", self.anonymous_trend)] {
             match trend {
                 Some(trend) => writeln!(f, "{what}: {trend:+.0} KiB an hour")?,
@@ -168,6 +177,7 @@ mod tests {
             rss: 20_000,
             anonymous: 5_000,
             threads: 3,
+            tasks: 12,
             sessions: 3,
             ..Sample::default()
         }
@@ -212,6 +222,10 @@ mod tests {
         assert_eq!(finding(|end| end.streams = 2), "2 streams without clients");
         assert_eq!(finding(|end| end.leases = 3), "3 leases of sessions without clients");
         assert_eq!(finding(|end| end.threads += SPARE + 1), "8 threads, 3 before");
+        assert_eq!(finding(|end| end.tasks += SPARE), "");
+        assert_eq!(finding(|end| end.tasks += SPARE + 1), "17 tasks, 12 before");
+        let more = |end: &mut Sample| (end.tasks, end.sessions) = (12 + SPARE + TASKS_PER_SESSION, 4);
+        assert_eq!(finding(more), "");
         assert_eq!(finding(|end| end.rss += GROWTH), "");
         assert_eq!(finding(|end| end.rss += GROWTH + 1), "32289 KiB resident, 20000 before");
     }
@@ -220,6 +234,6 @@ mod tests {
     fn the_file_has_a_line_for_each_sample_with_as_many_fields_as_titles() {
         let text = series(|_| 5_000).tsv();
         let fields: Vec<_> = text.lines().map(|line| line.split('\t').count()).collect();
-        assert_eq!(fields, vec![11; 61]);
+        assert_eq!(fields, vec![12; 61]);
     }
 }

@@ -15,6 +15,7 @@ use prometheus_client::{
     metrics::{counter::Counter, family::Family, gauge::Gauge},
     registry::{Registry, Unit},
 };
+use tokio::runtime::Handle;
 
 pub(crate) use self::durations::Durations;
 use crate::{Account, OutproxyStatus, SessionStatus};
@@ -119,6 +120,7 @@ pub(crate) struct Families {
     virtual_addresses: Gauge,
     outproxy_available: Family<OfOutproxy, Gauge>,
     outproxy_requests: Family<OfOutcome, Counter>,
+    tasks: Gauge,
 }
 
 /// The states of a session, as they are called where they are counted and shown.
@@ -211,6 +213,7 @@ impl Families {
             "Requests that outproxies were asked for, by what came of them",
             self.outproxy_requests.clone(),
         );
+        registry.register("tasks", "Tasks of this program that have not ended", self.tasks.clone());
     }
 
     fn set(&self, moment: &Moment) {
@@ -235,6 +238,9 @@ impl Families {
             let available = i64::from(status.ejected_for.is_none());
             self.outproxy_available.get_or_create(&OfOutproxy { outproxy }).set(available);
         }
+        // Outside of a runtime there are none.
+        let tasks = Handle::try_current().map_or(0, |runtime| runtime.metrics().num_alive_tasks());
+        self.tasks.set(count(tasks));
     }
 }
 

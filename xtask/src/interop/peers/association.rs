@@ -18,7 +18,7 @@ const NAME: [u8; 4] = [0, 0, 0, 3];
 const PORT: u16 = 7;
 
 /// An open relay, until this is dropped.
-pub(super) struct Association {
+pub(crate) struct Association {
     _control: TcpStream,
     socket: UdpSocket,
     relay: SocketAddr,
@@ -29,7 +29,7 @@ pub(super) struct Association {
 
 impl Association {
     /// Asks the proxy for a relay, for datagrams to `host`. i2pd takes 20 s and more for a new session.
-    pub(super) async fn open(proxy: &str, host: &str) -> Result<Self> {
+    pub(crate) async fn open(proxy: &str, host: &str) -> Result<Self> {
         let mut control = TcpStream::connect(proxy).await?;
         control.write_all(&[5, 1, 0, 5, 3, 0, 1, 0, 0, 0, 0, 0, 0]).await?;
         let mut reply = [0; 12];
@@ -43,7 +43,7 @@ impl Association {
     }
 
     /// Sends a datagram, once.
-    pub(super) async fn send(&self, data: &[u8]) -> Result<()> {
+    pub(crate) async fn send(&self, data: &[u8]) -> Result<()> {
         self.socket.send_to(&[&self.header, data].concat(), self.relay).await?;
         Ok(())
     }
@@ -57,7 +57,7 @@ impl Association {
 
     /// The next datagram; nothing, if none comes within the limit. Fails for one that is not from the relay or whose header
     /// names another host than was asked for.
-    pub(super) async fn receive(&mut self, limit: Duration) -> Result<Option<&[u8]>> {
+    pub(crate) async fn receive(&mut self, limit: Duration) -> Result<Option<&[u8]>> {
         let Ok(received) = timeout(limit, self.socket.recv_from(&mut self.buffer)).await else {
             return Ok(None);
         };

@@ -42,16 +42,21 @@ async fn open(echo: &str, clients: &mut Vec<Association>) -> Result<()> {
     let (one, two, three) = tokio::try_join!(open(), open(), open())?;
     clients.extend([one, two, three]);
     for client in clients {
-        until("a first echo", FIRST, async || {
-            client.send(b"first").await?;
-            Ok(match client.receive(AGAIN).await? {
-                Some(b"first") => Attempt::Done(()),
-                other => Attempt::NotYet(format!("{other:?} came back")),
-            })
-        })
-        .await?;
+        first_echo(client).await?;
     }
     Ok(())
+}
+
+/// Sends until it comes back.
+pub(super) async fn first_echo(client: &mut Association) -> Result<()> {
+    until("a first echo", FIRST, async || {
+        client.send(b"first").await?;
+        Ok(match client.receive(AGAIN).await? {
+            Some(b"first") => Attempt::Done(()),
+            other => Attempt::NotYet(format!("{other:?} came back")),
+        })
+    })
+    .await
 }
 
 /// What came late of the attempts before.

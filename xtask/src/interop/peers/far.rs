@@ -17,16 +17,29 @@ const ATTEMPTS: usize = 3;
 
 /// An echo of datagrams, and two that call back.
 pub(super) struct Far {
-    /// The echo's address.
-    pub(super) echo: B32,
+    pub(super) echo: Echo,
     pub(super) peer: Session,
     pub(super) other: Session,
+}
+
+/// An echo of datagrams, until this is dropped.
+pub(crate) struct Echo {
+    pub(crate) b32: B32,
     task: JoinHandle<()>,
 }
 
-impl Drop for Far {
+impl Drop for Echo {
     fn drop(&mut self) {
         self.task.abort();
+    }
+}
+
+impl Echo {
+    /// Opens its session on `bridge`. Comes back when the other router's bridge finds it.
+    pub(crate) async fn open(bridge: &Bridge, near: &Bridge) -> Result<Self> {
+        let session = found(bridge, near).await?;
+        let b32 = session.session().destination().b32();
+        Ok(Self { b32, task: tokio::spawn(answer(session)) })
     }
 }
 
@@ -34,18 +47,17 @@ impl Far {
     /// Opens the sessions on `bridge`. Comes back when the other router's bridge finds the echo.
     pub(super) async fn open(bridge: &Bridge, near: &Bridge) -> Result<Self> {
         let options = SessionOptions::default().length(1).quantity(2);
-        let (session, peer, other) = tokio::try_join!(
-            echo(bridge, near),
+        let (echo, peer, other) = tokio::try_join!(
+            Echo::open(bridge, near),
             open_session(bridge, "the tunnels of who calls back", &options),
             open_session(bridge, "the tunnels of another one", &options),
         )?;
-        let echo = session.session().destination().b32();
-        Ok(Self { echo, peer, other, task: tokio::spawn(answer(session)) })
+        Ok(Self { echo, peer, other })
     }
 }
 
 /// A session for datagrams that is found; another one where it is not, since i2pd publishes some never.
-async fn echo(bridge: &Bridge, near: &Bridge) -> Result<DatagramSession> {
+async fn found(bridge: &Bridge, near: &Bridge) -> Result<DatagramSession> {
     let published = SessionOptions::default().length(1).quantity(4).publish(true);
     let mut why = None;
     for _ in 0..ATTEMPTS {

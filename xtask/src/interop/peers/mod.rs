@@ -1,10 +1,11 @@
 //! Datagrams, peers that call back and ssh: a proxy of its own on a router of its own, and what it talks to on another, so that all
 //! this goes on beside the other checks.
 
-mod association;
+pub(crate) mod association;
 mod bind;
 mod datagrams;
-mod far;
+pub(crate) mod far;
+mod identities;
 mod programs;
 mod ssh;
 
@@ -15,7 +16,10 @@ use std::{
 };
 
 use anyhow::{Context, Result, bail};
-use tokio::{runtime::Runtime, sync::oneshot};
+use tokio::{
+    runtime::Runtime,
+    sync::{oneshot, watch},
+};
 
 use super::{checks::Report, proxy::Proxy};
 use crate::{
@@ -24,7 +28,7 @@ use crate::{
 };
 
 /// What runs here.
-pub(super) const PROGRAMS: [Program; 8] = [
+pub(super) const PROGRAMS: [Program; 9] = [
     (programs::PYTHON, "python3"),
     (programs::PYSOCKS, "python3-socks"),
     ("node", "nodejs"),
@@ -33,6 +37,7 @@ pub(super) const PROGRAMS: [Program; 8] = [
     ("ssh", "openssh-client"),
     ("ssh-keygen", "openssh-client"),
     ("sha256sum", "coreutils"),
+    ("setpriv", "util-linux"),
 ];
 /// Where this proxy listens.
 const ADDRESS: &str = "127.0.0.1:4451";
@@ -53,26 +58,32 @@ pub(super) fn routers() -> [Settings; 2] {
 }
 
 /// Begins to run the checks on these two routers, in a thread of its own: what the other checks compute is not to hold up
-/// datagrams. The receiver gets how they came out.
+/// datagrams. `site` gets the site's address when there is one. The receiver gets how they came out.
 pub(super) fn begin(
     program: PathBuf,
     lab: PathBuf,
     routers: Vec<Router>,
+    site: watch::Receiver<Option<String>>,
 ) -> oneshot::Receiver<Result<Report>> {
     let (sender, report) = oneshot::channel();
     thread::spawn(move || {
         let runtime = Runtime::new().context("no runtime");
         // Nobody waits for it any more once the other checks have broken off.
-        let _ = sender.send(runtime.map(|runtime| runtime.block_on(run(&program, &lab, routers))));
+        let _ = sender.send(runtime.map(|runtime| runtime.block_on(run(&program, &lab, routers, site))));
     });
     report
 }
 
 /// Where one of them crashes, as i2pd 2.45 now and then does while it builds several
 /// sessions, they are run once more: they are about the proxy.
-async fn run(program: &Path, lab: &Path, mut routers: Vec<Router>) -> Report {
+async fn run(
+    program: &Path,
+    lab: &Path,
+    mut routers: Vec<Router>,
+    site: watch::Receiver<Option<String>>,
+) -> Report {
     let mut report = Report::default();
-    attempt(&mut report, program, lab, &routers).await;
+    attempt(&mut report, program, lab, &routers, site.clone()).await;
     let mut crashed = false;
     for router in &mut routers {
         crashed |= router.is_up().await.is_err();
@@ -89,11 +100,17 @@ async fn run(program: &Path, lab: &Path, mut routers: Vec<Router>) -> Report {
         start_all(&mut routers, "the peers' routers answer again").await
     };
     report.check("the peers' routers are started again", restart).await;
-    attempt(&mut report, program, lab, &routers).await;
+    attempt(&mut report, program, lab, &routers, site).await;
     report
 }
 
-async fn attempt(report: &mut Report, program: &Path, lab: &Path, routers: &[Router]) {
+async fn attempt(
+    report: &mut Report,
+    program: &Path,
+    lab: &Path,
+    routers: &[Router],
+    site: watch::Receiver<Option<String>>,
+) {
     let directory = lab.join("peers");
     let mut all = None;
     let start = async {
@@ -104,12 +121,12 @@ async fn attempt(report: &mut Report, program: &Path, lab: &Path, routers: &[Rou
             far::Far::open(far.bridge(), near.bridge()),
             ssh::Server::start(&directory),
         )?;
-        all = Some((proxy, peers, server, far));
+        all = Some((proxy, peers, server, near, far));
         Ok(())
     };
     report.check("a proxy for datagrams and peers is there", start).await;
-    let Some((mut proxy, peers, server, far)) = all else { return };
-    let echo = peers.echo.to_string();
+    let Some((mut proxy, peers, server, near, far)) = all else { return };
+    let echo = peers.echo.b32.to_string();
     datagrams::run(report, &echo).await;
     programs::run(report, &directory, &echo).await;
     bind::run(report, &peers).await;
@@ -117,5 +134,18 @@ async fn attempt(report: &mut Report, program: &Path, lab: &Path, routers: &[Rou
     report.check("SIGTERM ends the proxy of the peers with exit code 0", proxy.terminate()).await;
     if !report.all_passed() {
         eprintln!("\nthe log of the peers' proxy:\n{}", proxy.log());
+    }
+    let mut identities = None;
+    let start = async {
+        identities = Some(identities::Identities::start(program, &directory, near.bridge()).await?);
+        Ok(())
+    };
+    report.check("a proxy with two tunnels, one of them with a Unix socket, is there", start).await;
+    if let Some(mut identities) = identities {
+        identities.run(report, site, &echo).await;
+        if !report.all_passed() {
+            eprintln!("\nthe log of the proxy with two tunnels:\n{}", identities.proxy.log());
+        }
+        report.check("SIGTERM ends the proxy with two tunnels", identities.proxy.terminate()).await;
     }
 }
