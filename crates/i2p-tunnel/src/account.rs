@@ -15,6 +15,9 @@ use crate::{
 /// What a request that did not fail is called.
 const SUCCEEDED: &str = "succeeded";
 
+/// What a request is called whose client was lost before it could be answered.
+const ABANDONED: &str = "abandoned";
+
 /// What clients speak.
 const SPOKEN: [ClientProtocol; 4] =
     [ClientProtocol::Socks4, ClientProtocol::Socks4a, ClientProtocol::Socks5, ClientProtocol::HttpConnect];
@@ -51,6 +54,7 @@ pub struct Account {
 struct Outcomes {
     spoken: ClientProtocol,
     succeeded: Counter,
+    abandoned: Counter,
     failed: Vec<(Failure, Counter)>,
 }
 
@@ -70,7 +74,12 @@ impl Account {
                 families.requests.get_or_create_owned(&labels)
             };
             let failed = Failure::ALL.into_iter().map(|failure| (failure, counter(failure.row().label)));
-            Outcomes { spoken, succeeded: counter(SUCCEEDED), failed: failed.collect() }
+            Outcomes {
+                spoken,
+                succeeded: counter(SUCCEEDED),
+                abandoned: counter(ABANDONED),
+                failed: failed.collect(),
+            }
         };
         Self {
             accepted: families.connections.get_or_create_owned(&of_tunnel),
@@ -123,6 +132,13 @@ impl Account {
     pub(crate) fn succeeded(&self, spoken: ClientProtocol) {
         if let Some(outcomes) = self.outcomes(spoken) {
             outcomes.succeeded.inc();
+        }
+    }
+
+    /// A request's client was lost before it could be answered: nobody failed.
+    pub(crate) fn abandoned(&self, spoken: ClientProtocol) {
+        if let Some(outcomes) = self.outcomes(spoken) {
+            outcomes.abandoned.inc();
         }
     }
 

@@ -12,7 +12,7 @@ use tokio::time::timeout;
 
 use crate::{
     Client, Dial, Failure, Lease, Opened, SamDialler, Service, Socket, Stop,
-    connection::{Next, Streaming, refuse},
+    connection::{self, Next, Streaming, refuse},
     handshake::Waiting,
     target,
 };
@@ -71,10 +71,11 @@ pub(crate) async fn bind<D: Dial>(
         let listening = incoming.session.listen().await.map_err(|_| Failure::RouterError)?;
         Ok((incoming, expected, listening))
     };
-    let (incoming, expected, listening) = match timeout(service.limits.dial, listening).await {
-        Ok(Ok(listening)) => listening,
-        Ok(Err(failure)) => return refuse(Waiting::Socks(accepted), failure, service).await,
-        Err(_) => return refuse(Waiting::Socks(accepted), Failure::TimedOut, service).await,
+    let listening = connection::within(listening, accepted.stream(), client, service).await;
+    let (incoming, expected, listening) = match listening {
+        Some(Ok(listening)) => listening,
+        Some(Err(failure)) => return refuse(Waiting::Socks(accepted), failure, service).await,
+        None => return Ok(Next::Over),
     };
     let own = incoming.session.destination().b32().to_string();
     let port = accepted.request().port;

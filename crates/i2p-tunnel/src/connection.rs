@@ -144,7 +144,7 @@ async fn connect<D: Dial>(waiting: Waiting, client: &Client, service: &Service<D
     tracing::debug!(tunnel = %service.name, target = %Sensitive(target::Shown(&target)), "a request");
     let dial = service.dialler.dial(client, &target, waiting.port());
     let begin = Instant::now();
-    let dialled = within(dial, service).await;
+    let Some(dialled) = within(dial, waiting.stream(), client, service).await else { return Ok(Next::Over) };
     service.account.dialled(begin.elapsed());
     let peer = match dialled {
         Ok(dialled) => dialled,
@@ -196,7 +196,10 @@ async fn tell<D: Dial>(
 ) -> io::Result<Next> {
     let Service { dialler, addresses, .. } = service;
     let answer = resolve::resolve(accepted.request(), client, dialler, addresses);
-    match within(answer, service).await {
+    let Some(answer) = within(answer, accepted.stream(), client, service).await else {
+        return Ok(Next::Over);
+    };
+    match answer {
         Ok(answer) => {
             service.account.succeeded(client.protocol);
             accepted.answer(answer.borrow()).await.map(Next::Close)
@@ -212,14 +215,25 @@ pub(crate) async fn refuse<D>(waiting: Waiting, failure: Failure, service: &Serv
     waiting.refuse(failure, &service.terms).await.map(Next::Close)
 }
 
-async fn within<T, D>(
+/// Does what a client waits for, in the time that there is for it. Nothing comes of it when the client is lost meanwhile: it
+/// would keep its place, and others out, until the far end answers.
+pub(crate) async fn within<T, D>(
     work: impl Future<Output = Result<T, Failure>>,
+    stream: &Socket,
+    client: &Client,
     service: &Service<D>,
-) -> Result<T, Failure> {
-    timeout(service.limits.dial, work).await.unwrap_or_else(|_| {
-        service.account.limit(Limit::Dial);
-        Err(Failure::TimedOut)
-    })
+) -> Option<Result<T, Failure>> {
+    tokio::select! {
+        done = timeout(service.limits.dial, work) => Some(done.unwrap_or_else(|_| {
+            service.account.limit(Limit::Dial);
+            Err(Failure::TimedOut)
+        })),
+        () = stream.lost() => {
+            tracing::debug!("the client has gone before it was answered");
+            service.account.abandoned(client.protocol);
+            None
+        }
+    }
 }
 
 /// Ends a connection so that the client gets what was sent last: closing with bytes unread would reset it.

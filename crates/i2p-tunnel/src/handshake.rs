@@ -61,6 +61,14 @@ impl Waiting {
         }
     }
 
+    /// Where the client waits.
+    pub(crate) fn stream(&self) -> &Socket {
+        match self {
+            Self::Socks(accepted) => accepted.stream(),
+            Self::Http(connecting) => &connecting.stream,
+        }
+    }
+
     /// Says that what was asked for is connected. Gives the stream, and what the client sent ahead, which is for the target.
     pub(crate) async fn grant(self) -> io::Result<(Socket, Vec<u8>)> {
         match self {

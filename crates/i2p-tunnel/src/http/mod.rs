@@ -21,7 +21,7 @@ const MAX_HEAD: usize = 8 * 1024;
 
 /// A client whose CONNECT waits for its answer.
 pub(crate) struct Connecting {
-    stream: Socket,
+    pub(crate) stream: Socket,
     pub(crate) address: OwnedAddress,
     pub(crate) port: u16,
     pub(crate) credentials: ClientCredentials,
