@@ -63,14 +63,16 @@ pub(crate) fn run<D: Dial>(
 }
 
 /// The life of a connection that there is no room for: it hears so, in its own protocol and whoever it is.
-pub(crate) async fn turn_away<D: Dial>(client: Socket, service: &Service<D>) {
+pub(crate) async fn turn_away<D: Dial>(client: Socket, address: ClientAddress, service: &Service<D>) {
     let anybody = Terms { extended_errors: service.terms.extended_errors, ..Terms::default() };
     let told = async {
         client.send_at_once()?;
         let limit = NO_ROOM.min(service.limits.handshake);
-        match handshake::hear(client, Instant::now() + limit, &anybody).await? {
+        match handshake::hear(client, address, Instant::now() + limit, &anybody).await? {
             Heard::Request(waiting) => refuse(waiting, Failure::TooManyConnections, service).await,
-            Heard::Told(client) | Heard::Answered(client) => Ok(Next::Close(client)),
+            Heard::Told(client) | Heard::Stranger(client) | Heard::Answered(client) => {
+                Ok(Next::Close(client))
+            }
             Heard::Nothing | Heard::Cut(_) => Ok(Next::Over),
         }
     };
@@ -101,12 +103,12 @@ async fn converse<D: Dial>(client: Socket, way_in: WayIn, service: Arc<Service<D
     client.send_at_once()?;
     client.notice_loss(service.limits);
     let begin = Instant::now();
-    let hearing = handshake::hear(client, begin + service.limits.handshake, &service.terms);
+    let hearing = handshake::hear(client, way_in.address, begin + service.limits.handshake, &service.terms);
     let heard = way_in.stop.unless_draining(hearing).await?;
     service.account.handshake(begin, &heard);
     match heard? {
         Heard::Request(waiting) => answer(waiting, way_in, &service).await,
-        Heard::Told(client) | Heard::Answered(client) => Ok(Next::Close(client)),
+        Heard::Told(client) | Heard::Stranger(client) | Heard::Answered(client) => Ok(Next::Close(client)),
         Heard::Nothing => Ok(Next::Over),
         Heard::Cut(limit) => {
             service.account.limit(limit);

@@ -9,8 +9,8 @@ use common::{Proxy, domain, socks5_command, socks5_request, start_service, udp};
 use i2p_name::VirtualOptions;
 use i2p_sam::Bridge;
 use i2p_tunnel::{
-    AddressPool, Dropped, Failure, Limits, Metrics, PoolOptions, SamDialler, Service, SessionPool, Tunnel,
-    metrics::Moment,
+    AddressPool, Dropped, Failure, Limit, Limits, Metrics, PoolOptions, SamDialler, Service, SessionPool,
+    Tunnel, metrics::Moment,
 };
 use sam_testkit::{Dialect, Endpoint, TestBridge};
 use tokio::{
@@ -194,6 +194,9 @@ fn every_metric_is_documented() {
     assert_eq!(described, documented);
     for failure in Failure::ALL {
         assert!(page.contains(&format!("`{}`", failure.row().label)), "{failure:?} is not in the page");
+    }
+    for limit in Limit::ALL {
+        assert!(page.contains(&format!("`{}`", limit.label())), "{limit:?} is not in the page");
     }
     for dropped in Dropped::ALL {
         assert!(page.contains(&format!("| `{}` |", dropped.label())), "{dropped:?} is not in the page");
