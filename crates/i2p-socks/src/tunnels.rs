@@ -192,6 +192,11 @@ impl Tunnels {
         addresses: &AddressPool,
     ) -> Result<Arc<TunnelService>, Failure> {
         let mut terms = tunnel.terms()?;
+        let before = self.serving.iter().find(|serving| serving.tunnel == tunnel.name());
+        if let Some(before) = before {
+            let authentication = &before.service.borrow().terms.authentication;
+            terms.authentication = terms.authentication.in_place_of(authentication);
+        }
         terms.status_page = config.admin.url().map(Into::into);
         let service = Service::new(tunnel.name(), sessions.dialler(tunnel)?, addresses.clone())
             .with_limits(config.limits.times())

@@ -16,6 +16,7 @@ use std::{
 use common::Running;
 use rustix::process::{Pid, Resource, Rlimit, getrlimit, prlimit, setrlimit};
 use sam_testkit::{Act, Dialect, TestBridge};
+use socket2::SockRef;
 
 /// As often as a person would wait for once.
 const SECOND: Duration = Duration::from_secs(1);
@@ -197,6 +198,37 @@ async fn a_storm_past_the_cap_is_refused_and_over_when_it_is_over() {
         1,
         "said once, not a thousand times: {said}"
     );
+}
+
+/// All have asked for something that does not answer. What they hold ends with them, and not with their requests.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_storm_of_whole_requests_is_over_when_its_clients_are_reset() {
+    let bridge = TestBridge::start().await;
+    bridge.on("STREAM CONNECT", [Act::Hang]);
+    let (mut proxy, _config) = start(&bridge, "connections = 50\ndial = '20s'\nlinger = '20s'\n");
+    let address = proxy.ready();
+    let storm: Vec<_> = (0..200)
+        .map(|_| {
+            let mut client = TcpStream::connect(address).unwrap();
+            SockRef::from(&client).set_linger(Some(Duration::ZERO)).unwrap();
+            // Those that there is no room for are closed, some of them before they have said anything.
+            let _ = client.write_all(REQUEST);
+            client
+        })
+        .collect();
+    proxy.stderr_line("as many connections as [limits] connections allows");
+    let dialling = || bridge.commands().iter().filter(|line| line.starts_with("STREAM CONNECT")).count();
+    until("all that there is room for are dialled", LIMIT, || dialling() == 50);
+    bridge.on("STREAM CONNECT", [Act::Behave]);
+    drop(storm);
+    let over = Instant::now();
+    until("a client is served", SECOND, || {
+        let mut client = TcpStream::connect(address).unwrap();
+        let mut answer = [0; 12];
+        client.write_all(REQUEST).unwrap();
+        client.read_exact(&mut answer).is_ok() && answer[3] == 0
+    });
+    println!("served {:?} after the storm", over.elapsed());
 }
 
 #[tokio::test(flavor = "multi_thread")]

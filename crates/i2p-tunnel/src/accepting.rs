@@ -97,7 +97,7 @@ impl<D: Dial> Server<D> {
                 service.account.limit(limit);
                 if let Some(told) = service.admission.turn_away() {
                     self.spawn(address, async move {
-                        connection::turn_away(client, &service).await;
+                        connection::turn_away(client, address, &service).await;
                         drop(told);
                     });
                 }

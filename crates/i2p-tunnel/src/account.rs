@@ -9,11 +9,14 @@ use crate::{
     ClientProtocol, DatagramCounts, Failure, Limit,
     failure_log::{FailureLog, RecentFailure},
     handshake::Heard,
-    metrics::{Durations, Families, OfDirection, OfHandshake, OfRequest, OfTunnel},
+    metrics::{Durations, Families, OfDirection, OfHandshake, OfLimit, OfRequest, OfTunnel},
 };
 
 /// What a request that did not fail is called.
 const SUCCEEDED: &str = "succeeded";
+
+/// What a request is called whose client was lost before it could be answered.
+const ABANDONED: &str = "abandoned";
 
 /// What clients speak.
 const SPOKEN: [ClientProtocol; 4] =
@@ -29,7 +32,7 @@ fn label(protocol: ClientProtocol) -> &'static str {
 }
 
 /// Why a connection made no request, as it is called where it is counted.
-const HANDSHAKES: [&str; 5] = ["timeout", "broken", "refused", "http", "not_socks"];
+const HANDSHAKES: [&str; 6] = ["timeout", "broken", "refused", "credentials", "http", "not_socks"];
 
 /// The account of one tunnel. Its counters are found beforehand: a connection takes no lock for them.
 pub struct Account {
@@ -37,6 +40,8 @@ pub struct Account {
     active: Gauge,
     /// In the order of [`HANDSHAKES`].
     handshakes_failed: [Counter; HANDSHAKES.len()],
+    /// In the order of [`Limit::ALL`].
+    limits_reached: [Counter; Limit::ALL.len()],
     requests: Vec<Outcomes>,
     handshake: Durations,
     dial: Durations,
@@ -51,6 +56,7 @@ pub struct Account {
 struct Outcomes {
     spoken: ClientProtocol,
     succeeded: Counter,
+    abandoned: Counter,
     failed: Vec<(Failure, Counter)>,
 }
 
@@ -61,6 +67,10 @@ impl Account {
             let labels = OfHandshake { tunnel: tunnel.to_owned(), reason };
             families.handshakes_failed.get_or_create_owned(&labels)
         };
+        let limit = |limit: Limit| {
+            let labels = OfLimit { tunnel: tunnel.to_owned(), limit: limit.label() };
+            families.limits_reached.get_or_create_owned(&labels)
+        };
         let direction = |direction| {
             families.relayed.get_or_create_owned(&OfDirection { tunnel: tunnel.to_owned(), direction })
         };
@@ -70,12 +80,18 @@ impl Account {
                 families.requests.get_or_create_owned(&labels)
             };
             let failed = Failure::ALL.into_iter().map(|failure| (failure, counter(failure.row().label)));
-            Outcomes { spoken, succeeded: counter(SUCCEEDED), failed: failed.collect() }
+            Outcomes {
+                spoken,
+                succeeded: counter(SUCCEEDED),
+                abandoned: counter(ABANDONED),
+                failed: failed.collect(),
+            }
         };
         Self {
             accepted: families.connections.get_or_create_owned(&of_tunnel),
             active: families.connections_active.get_or_create_owned(&of_tunnel),
             handshakes_failed: HANDSHAKES.map(handshake_failed),
+            limits_reached: Limit::ALL.map(limit),
             requests: SPOKEN.into_iter().map(outcomes).collect(),
             handshake: families.handshake.get_or_create_owned(&of_tunnel),
             dial: families.dial.get_or_create_owned(&of_tunnel),
@@ -99,6 +115,10 @@ impl Account {
             Ok(Heard::Request(_)) => return self.handshake.observe(begin.elapsed()),
             Ok(Heard::Cut(_)) => "timeout",
             Ok(Heard::Told(_)) => "refused",
+            Ok(Heard::Stranger(_)) => {
+                self.failures.stranger();
+                "credentials"
+            }
             Ok(Heard::Answered(_)) => "http",
             Ok(Heard::Nothing) => "not_socks",
             Err(_) => "broken",
@@ -109,8 +129,12 @@ impl Account {
         }
     }
 
-    /// A connection has come to a limit.
+    /// A connection has come to a limit: it is counted, and said now and then.
     pub(crate) fn limit(&self, limit: Limit) {
+        if let Some((_, counter)) = Limit::ALL.iter().zip(&self.limits_reached).find(|(of, _)| **of == limit)
+        {
+            counter.inc();
+        }
         self.failures.limit(limit);
     }
 
@@ -123,6 +147,13 @@ impl Account {
     pub(crate) fn succeeded(&self, spoken: ClientProtocol) {
         if let Some(outcomes) = self.outcomes(spoken) {
             outcomes.succeeded.inc();
+        }
+    }
+
+    /// A request's client was lost before it could be answered: nobody failed.
+    pub(crate) fn abandoned(&self, spoken: ClientProtocol) {
+        if let Some(outcomes) = self.outcomes(spoken) {
+            outcomes.abandoned.inc();
         }
     }
 

@@ -102,7 +102,7 @@ impl Admission {
 }
 
 /// Who counts as one: whoever has an IPv6 address has its whole network.
-fn machine(client: ClientAddress) -> ClientAddress {
+pub(crate) fn machine(client: ClientAddress) -> ClientAddress {
     match client {
         ClientAddress::Ip(IpAddr::V6(address)) => {
             ClientAddress::Ip(IpAddr::V6((address.to_bits() & !u128::from(u64::MAX)).into()))

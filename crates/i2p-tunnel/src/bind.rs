@@ -1,6 +1,6 @@
 //! BIND (RFC 1928 section 4): a client waits for a peer to connect to it.
 
-use std::{io, time::Duration};
+use std::io;
 
 use i2p_name::{B32, Target};
 use i2p_sam::{Accepted as Peer, Session};
@@ -11,8 +11,8 @@ use socks_wire::{
 use tokio::time::timeout;
 
 use crate::{
-    Client, Dial, Failure, Lease, Opened, SamDialler, Service, Socket, Stop,
-    connection::{Next, Streaming, refuse},
+    Client, Dial, Failure, Lease, Limit, Opened, SamDialler, Service, Socket, Stop,
+    connection::{self, Next, Streaming, refuse},
     handshake::Waiting,
     target,
 };
@@ -71,10 +71,11 @@ pub(crate) async fn bind<D: Dial>(
         let listening = incoming.session.listen().await.map_err(|_| Failure::RouterError)?;
         Ok((incoming, expected, listening))
     };
-    let (incoming, expected, listening) = match timeout(service.limits.dial, listening).await {
-        Ok(Ok(listening)) => listening,
-        Ok(Err(failure)) => return refuse(Waiting::Socks(accepted), failure, service).await,
-        Err(_) => return refuse(Waiting::Socks(accepted), Failure::TimedOut, service).await,
+    let listening = connection::within(listening, accepted.stream(), client, service).await;
+    let (incoming, expected, listening) = match listening {
+        Some(Ok(listening)) => listening,
+        Some(Err(failure)) => return refuse(Waiting::Socks(accepted), failure, service).await,
+        None => return Ok(Next::Over),
     };
     let own = incoming.session.destination().b32().to_string();
     let port = accepted.request().port;
@@ -96,7 +97,7 @@ pub(crate) async fn bind<D: Dial>(
     };
     let waiting = async {
         tokio::select! {
-            peer = within(service.limits.bind, waiting) => Some(peer),
+            peer = within(service, waiting) => Some(peer),
             () = gone(accepted.stream(), &mut early) => None,
         }
     };
@@ -130,13 +131,16 @@ async fn expected<D: Dial>(
     incoming.dialler.hash_of(&incoming.session, &name).await.map(Some)
 }
 
-async fn within(
-    limit: Duration,
+async fn within<D>(
+    service: &Service<D>,
     waiting: impl Future<Output = Result<Peer, i2p_sam::Error>>,
 ) -> Result<Peer, Failure> {
-    match timeout(limit, waiting).await {
+    match timeout(service.limits.bind, waiting).await {
         Ok(peer) => peer.map_err(|error| refused(&error)),
-        Err(_) => Err(Failure::TimedOut),
+        Err(_) => {
+            service.account.limit(Limit::Bind);
+            Err(Failure::TimedOut)
+        }
     }
 }
 

@@ -63,14 +63,16 @@ pub(crate) fn run<D: Dial>(
 }
 
 /// The life of a connection that there is no room for: it hears so, in its own protocol and whoever it is.
-pub(crate) async fn turn_away<D: Dial>(client: Socket, service: &Service<D>) {
+pub(crate) async fn turn_away<D: Dial>(client: Socket, address: ClientAddress, service: &Service<D>) {
     let anybody = Terms { extended_errors: service.terms.extended_errors, ..Terms::default() };
     let told = async {
         client.send_at_once()?;
         let limit = NO_ROOM.min(service.limits.handshake);
-        match handshake::hear(client, Instant::now() + limit, &anybody).await? {
+        match handshake::hear(client, address, Instant::now() + limit, &anybody).await? {
             Heard::Request(waiting) => refuse(waiting, Failure::TooManyConnections, service).await,
-            Heard::Told(client) | Heard::Answered(client) => Ok(Next::Close(client)),
+            Heard::Told(client) | Heard::Stranger(client) | Heard::Answered(client) => {
+                Ok(Next::Close(client))
+            }
             Heard::Nothing | Heard::Cut(_) => Ok(Next::Over),
         }
     };
@@ -101,12 +103,12 @@ async fn converse<D: Dial>(client: Socket, way_in: WayIn, service: Arc<Service<D
     client.send_at_once()?;
     client.notice_loss(service.limits);
     let begin = Instant::now();
-    let hearing = handshake::hear(client, begin + service.limits.handshake, &service.terms);
+    let hearing = handshake::hear(client, way_in.address, begin + service.limits.handshake, &service.terms);
     let heard = way_in.stop.unless_draining(hearing).await?;
     service.account.handshake(begin, &heard);
     match heard? {
         Heard::Request(waiting) => answer(waiting, way_in, &service).await,
-        Heard::Told(client) | Heard::Answered(client) => Ok(Next::Close(client)),
+        Heard::Told(client) | Heard::Stranger(client) | Heard::Answered(client) => Ok(Next::Close(client)),
         Heard::Nothing => Ok(Next::Over),
         Heard::Cut(limit) => {
             service.account.limit(limit);
@@ -144,7 +146,7 @@ async fn connect<D: Dial>(waiting: Waiting, client: &Client, service: &Service<D
     tracing::debug!(tunnel = %service.name, target = %Sensitive(target::Shown(&target)), "a request");
     let dial = service.dialler.dial(client, &target, waiting.port());
     let begin = Instant::now();
-    let dialled = within(dial, service).await;
+    let Some(dialled) = within(dial, waiting.stream(), client, service).await else { return Ok(Next::Over) };
     service.account.dialled(begin.elapsed());
     let peer = match dialled {
         Ok(dialled) => dialled,
@@ -196,7 +198,10 @@ async fn tell<D: Dial>(
 ) -> io::Result<Next> {
     let Service { dialler, addresses, .. } = service;
     let answer = resolve::resolve(accepted.request(), client, dialler, addresses);
-    match within(answer, service).await {
+    let Some(answer) = within(answer, accepted.stream(), client, service).await else {
+        return Ok(Next::Over);
+    };
+    match answer {
         Ok(answer) => {
             service.account.succeeded(client.protocol);
             accepted.answer(answer.borrow()).await.map(Next::Close)
@@ -212,14 +217,25 @@ pub(crate) async fn refuse<D>(waiting: Waiting, failure: Failure, service: &Serv
     waiting.refuse(failure, &service.terms).await.map(Next::Close)
 }
 
-async fn within<T, D>(
+/// Does what a client waits for, in the time that there is for it. Nothing comes of it when the client is lost meanwhile: it
+/// would keep its place, and others out, until the far end answers.
+pub(crate) async fn within<T, D>(
     work: impl Future<Output = Result<T, Failure>>,
+    stream: &Socket,
+    client: &Client,
     service: &Service<D>,
-) -> Result<T, Failure> {
-    timeout(service.limits.dial, work).await.unwrap_or_else(|_| {
-        service.account.limit(Limit::Dial);
-        Err(Failure::TimedOut)
-    })
+) -> Option<Result<T, Failure>> {
+    tokio::select! {
+        done = timeout(service.limits.dial, work) => Some(done.unwrap_or_else(|_| {
+            service.account.limit(Limit::Dial);
+            Err(Failure::TimedOut)
+        })),
+        () = stream.lost() => {
+            tracing::debug!("the client has gone before it was answered");
+            service.account.abandoned(client.protocol);
+            None
+        }
+    }
 }
 
 /// Ends a connection so that the client gets what was sent last: closing with bytes unread would reset it.

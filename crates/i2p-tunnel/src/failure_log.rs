@@ -10,12 +10,16 @@ use crate::{Failure, Limit};
 /// How often one kind of failure is said.
 const EVERY: Duration = Duration::from_secs(60);
 
+/// What is said of a client that is no user of the tunnel.
+const STRANGER: &str = "a client was refused: its user name or password is wrong, or it gave none";
+
 /// Tells whoever runs the proxy why requests fail and which limits are reached, without a line for each: the first of a kind
 /// at once, and how many more there were with the next line of its kind, a minute later at the earliest.
 #[derive(Debug, Default)]
 pub(crate) struct FailureLog {
     said: Repeated<Failure>,
     limits: Repeated<Limit>,
+    strangers: Repeated<()>,
 }
 
 impl FailureLog {
@@ -36,11 +40,12 @@ impl FailureLog {
         if !limit.is_news() {
             return;
         }
-        match self.limits.due(limit) {
-            Some(0) => tracing::warn!("{what}"),
-            Some(more) => tracing::warn!("{what} (and {more} times more since this was said last)"),
-            None => {}
-        }
+        warn(what, self.limits.due(limit));
+    }
+
+    /// A client is no user of the tunnel: one may be mistaken, and many are somebody who guesses.
+    pub(crate) fn stranger(&self) {
+        warn(STRANGER, self.strangers.due(()));
     }
 
     /// What there has been, the latest first.
@@ -53,6 +58,15 @@ impl FailureLog {
             .collect();
         recent.sort_by_key(|recent| recent.ago);
         recent
+    }
+}
+
+/// Says what is due, with how many of its kind were not said.
+fn warn(what: &str, due: Option<u64>) {
+    match due {
+        Some(0) => tracing::warn!("{what}"),
+        Some(more) => tracing::warn!("{what} (and {more} times more since this was said last)"),
+        None => {}
     }
 }
 

@@ -3,14 +3,14 @@
 use std::io;
 
 use socks_wire::{
-    Command, NotSocks, Protocol,
+    Command, Error, NotSocks, Protocol,
     auth::Credentials,
     stream::{AcceptError, Accepted, OwnedAddress, accept_judged_by},
 };
 use tokio::time::Instant;
 
 use crate::{
-    ClientCredentials, ClientProtocol, Failure, Limit, Socket,
+    ClientAddress, ClientCredentials, ClientProtocol, Failure, Limit, Socket,
     http::{self, Connecting},
     terms::Terms,
 };
@@ -61,6 +61,14 @@ impl Waiting {
         }
     }
 
+    /// Where the client waits.
+    pub(crate) fn stream(&self) -> &Socket {
+        match self {
+            Self::Socks(accepted) => accepted.stream(),
+            Self::Http(connecting) => &connecting.stream,
+        }
+    }
+
     /// Says that what was asked for is connected. Gives the stream, and what the client sent ahead, which is for the target.
     pub(crate) async fn grant(self) -> io::Result<(Socket, Vec<u8>)> {
         match self {
@@ -88,6 +96,8 @@ pub(crate) enum Heard {
     Request(Waiting),
     /// None, and the client was told so: the stream is to be closed gently.
     Told(Socket),
+    /// None, since it is no user of the tunnel, and it was told so: the same.
+    Stranger(Socket),
     /// None, and it spoke HTTP and was answered in it: the same.
     Answered(Socket),
     /// None, and nothing to tell.
@@ -97,23 +107,31 @@ pub(crate) enum Heard {
 }
 
 /// Hears a client out until the deadline.
-pub(crate) async fn hear(client: Socket, deadline: Instant, terms: &Terms) -> io::Result<Heard> {
+pub(crate) async fn hear(
+    client: Socket,
+    address: ClientAddress,
+    deadline: Instant,
+    terms: &Terms,
+) -> io::Result<Heard> {
     let limit = deadline.saturating_duration_since(Instant::now());
-    let judge = |credentials: &Credentials<'_>| terms.authentication.judge(credentials);
+    let judge = |credentials: &Credentials<'_>| terms.authentication.judge(address, credentials);
     match accept_judged_by(client, terms.authentication.negotiation(), limit, judge).await {
         Ok(accepted) => Ok(Heard::Request(Waiting::Socks(accepted))),
         Err(AcceptError::Refused { stream, error }) => {
             tracing::debug!(%error, "the handshake failed");
-            Ok(Heard::Told(stream))
+            let unknown = matches!(error, Error::WrongCredentials | Error::NoAcceptableMethod);
+            let users_only = !terms.authentication.judge_nothing();
+            Ok(if unknown && users_only { Heard::Stranger(stream) } else { Heard::Told(stream) })
         }
         Err(AcceptError::NotSocks { stream, protocol: NotSocks::Http, read }) => {
             // Large, and not for everybody.
-            Ok(match Box::pin(http::hear(stream, read, deadline, terms)).await? {
+            Ok(match Box::pin(http::hear(stream, address, read, deadline, terms)).await? {
                 http::Heard::Connect(connecting) => Heard::Request(Waiting::Http(connecting)),
                 http::Heard::Answered(stream, why) => {
                     tracing::debug!("a client spoke {why}");
                     Heard::Answered(stream)
                 }
+                http::Heard::Stranger(stream) => Heard::Stranger(stream),
                 http::Heard::Cut(limit) => Heard::Cut(limit),
             })
         }

@@ -74,6 +74,8 @@ pub enum Limit {
     Handshake,
     /// [`Limits::dial`].
     Dial,
+    /// [`Limits::bind`].
+    Bind,
     /// [`Limits::half_close`].
     HalfClose,
     /// [`Limits::linger`].
@@ -84,13 +86,14 @@ pub enum Limit {
 
 impl Limit {
     /// All of them, for tables and tests.
-    pub const ALL: [Self; 9] = [
+    pub const ALL: [Self; 10] = [
         Self::Connections,
         Self::PerClient,
         Self::PerTunnel,
         Self::Accepting,
         Self::Handshake,
         Self::Dial,
+        Self::Bind,
         Self::HalfClose,
         Self::Linger,
         Self::Idle,
@@ -106,6 +109,7 @@ impl Limit {
             Self::Accepting => "accepting",
             Self::Handshake => "handshake",
             Self::Dial => "dial",
+            Self::Bind => "bind",
             Self::HalfClose => "half_close",
             Self::Linger => "linger",
             Self::Idle => "idle",
@@ -131,6 +135,7 @@ impl Limit {
             }
             Self::Handshake => "a client did not say within [limits] handshake what it wants, and was closed",
             Self::Dial => "a request took longer than [limits] dial allows",
+            Self::Bind => "no peer came to a BIND within [limits] bind",
             Self::HalfClose => {
                 "one side had finished, the other was silent for [limits] half-close, and was closed"
             }

@@ -11,12 +11,12 @@ use std::{
 
 #[cfg(target_os = "linux")]
 use rustix::pipe::{SpliceFlags, splice};
-#[cfg(target_os = "linux")]
-use tokio::io::Interest;
 #[cfg(unix)]
 use tokio::net::UnixStream;
+#[cfg(unix)]
+use tokio::time::sleep;
 use tokio::{
-    io::{AsyncRead, AsyncWrite, ReadBuf},
+    io::{AsyncRead, AsyncWrite, Interest, ReadBuf},
     net::TcpStream,
 };
 
@@ -24,6 +24,10 @@ use crate::Limits;
 
 /// How often the other end of a silent connection is asked before it counts as gone.
 const PROBES: u32 = 4;
+
+/// How often a socket within this machine is asked whether anybody is at its other end.
+#[cfg(unix)]
+const ASKED_EVERY: Duration = Duration::from_millis(500);
 
 /// Pages are moved where they can be, and nothing waits.
 #[cfg(target_os = "linux")]
@@ -81,6 +85,24 @@ impl Socket {
                 Ok(_) => {}
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
                 Err(_) => return,
+            }
+        }
+    }
+
+    /// Comes back when nobody can be told anything any more: the other side has reset the connection, or its machine has gone.
+    /// Reads nothing, so that what has been sent stays for whoever reads next. A side that has only finished sending still
+    /// listens, for all that TCP knows. Safe to drop and to call again.
+    pub(crate) async fn lost(&self) {
+        match self {
+            // Where the system does not say so (Windows), a client keeps its place for longer, which is all.
+            Self::Tcp(stream) => drop(stream.ready(Interest::ERROR).await),
+            // There is no reset here, and an end that was closed looks like one that has finished sending, until one writes.
+            #[cfg(unix)]
+            Self::Unix(stream) => {
+                let closed = |error: io::Error| error.kind() != io::ErrorKind::WouldBlock;
+                while !stream.try_write(&[]).is_err_and(closed) {
+                    sleep(ASKED_EVERY).await;
+                }
             }
         }
     }
@@ -221,5 +243,49 @@ impl AsyncWrite for Socket {
 
     fn poll_shutdown(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
         with!(self.get_mut(), stream => Pin::new(stream).poll_shutdown(context))
+    }
+}
+
+#[cfg(all(test, unix))]
+mod tests {
+    use tokio::{io::AsyncWriteExt, net::TcpListener, time::timeout};
+
+    use super::*;
+
+    const LONG: Duration = Duration::from_secs(20);
+
+    /// What was sent ahead, which stays where it is.
+    async fn ahead(socket: &Socket) -> Vec<u8> {
+        let mut read = vec![0; 16];
+        let _ = socket.readable().await;
+        let length = socket.try_read(&mut read).unwrap_or_default();
+        read.truncate(length);
+        read
+    }
+
+    #[tokio::test]
+    async fn a_side_that_has_finished_sending_is_lost_only_once_it_has_gone() {
+        let (client, mut other) = UnixStream::pair().unwrap();
+        let client = Socket::from(client);
+        other.write_all(b"ahead").await.unwrap();
+        other.shutdown().await.unwrap();
+        assert!(timeout(ASKED_EVERY * 2, client.lost()).await.is_err());
+        drop(other);
+        timeout(LONG, client.lost()).await.unwrap();
+        assert_eq!(ahead(&client).await, b"ahead");
+    }
+
+    #[tokio::test]
+    async fn a_reset_is_noticed_and_an_end_is_not() {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let mut other = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
+        let client = Socket::from(listener.accept().await.unwrap().0);
+        other.write_all(b"ahead").await.unwrap();
+        other.shutdown().await.unwrap();
+        assert!(timeout(ASKED_EVERY, client.lost()).await.is_err());
+        assert_eq!(ahead(&client).await, b"ahead");
+        other.set_zero_linger().unwrap();
+        drop(other);
+        timeout(LONG, client.lost()).await.unwrap();
     }
 }

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use socks_wire::auth::{Credentials, Isolation};
 
-use crate::{ClientProtocol, Users};
+use crate::{ClientAddress, ClientProtocol, Users};
 
 /// Whom a tunnel serves, and in which words.
 #[derive(Debug, Clone, Default)]
@@ -64,6 +64,15 @@ pub enum Authentication {
 }
 
 impl Authentication {
+    /// This, in the place of another: users who have come in before need not be checked again.
+    #[must_use]
+    pub fn in_place_of(self, before: &Self) -> Self {
+        match (self, before) {
+            (Self::Required(users), Self::Required(before)) => Self::Required(users.in_place_of(before)),
+            (other, _) => other,
+        }
+    }
+
     /// What a SOCKS5 client is asked for.
     pub(crate) fn negotiation(&self) -> socks_wire::Authentication {
         match self {
@@ -79,7 +88,11 @@ impl Authentication {
 
     /// Whether a client with these credentials may come in. Those in a form of Tor's that nobody here understands are
     /// refused, as Tor does: they may ask for something that would not be done.
-    pub(crate) fn judge(&self, credentials: &Credentials<'_>) -> impl Future<Output = bool> + Send + use<> {
+    pub(crate) fn judge(
+        &self,
+        client: ClientAddress,
+        credentials: &Credentials<'_>,
+    ) -> impl Future<Output = bool> + Send + use<> {
         let understood = credentials.isolation() != Isolation::Unsupported;
         let asked = match self {
             Self::Isolation => None,
@@ -90,7 +103,7 @@ impl Authentication {
         async move {
             match asked {
                 // Large, and rarely run.
-                Some((users, name, password)) => Box::pin(users.check(&name, &password)).await,
+                Some((users, name, password)) => Box::pin(users.check(client, &name, &password)).await,
                 None => understood,
             }
         }

@@ -5,7 +5,7 @@ use std::{
     fmt, fs, io,
     io::Read,
     path::Path,
-    sync::{Arc, Mutex, PoisonError},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
 
@@ -14,7 +14,13 @@ use argon2::{
     password_hash::{self, phc::PasswordHash},
 };
 use sha2::{Digest, Sha256};
-use tokio::{sync::Semaphore, task::spawn_blocking, time::sleep};
+use tokio::{
+    sync::{OnceCell, Semaphore},
+    task::spawn_blocking,
+    time::sleep,
+};
+
+use crate::{ClientAddress, admission::machine};
 
 /// Largest users file, in bytes.
 const MAX_FILE: u64 = 1024 * 1024;
@@ -24,6 +30,9 @@ const MAX_FIELD: usize = 255;
 const MAX_COST: (u32, u32) = (256 * 1024, 16);
 /// Passwords that are checked at one time: each takes a processor and its memory.
 const AT_ONCE: usize = 2;
+/// Different names and passwords of one client that wait for their check, or for the answer that they are wrong. More than so many
+/// are not checked: whoever guesses keeps no others waiting, and gets so many guesses a second.
+const OF_ONE_CLIENT: usize = 16;
 /// How long whoever was wrong waits for the answer.
 const AFTER_FAILURE: Duration = Duration::from_secs(1);
 
@@ -41,6 +50,34 @@ struct Inner {
     /// Known to this process only, so that what is kept of passwords is worth nothing elsewhere.
     key: [u8; 32],
     at_once: Arc<Semaphore>,
+    /// What is being checked.
+    checks: Mutex<HashMap<ClientAddress, Vec<Check>>>,
+}
+
+/// The check of one name and password, by their digest. Connections that have the same share its result.
+type Check = ([u8; 32], Arc<OnceCell<bool>>);
+
+/// A part in a check, for as long as this exists.
+struct Part<'a> {
+    checks: &'a Mutex<HashMap<ClientAddress, Vec<Check>>>,
+    client: ClientAddress,
+    result: Arc<OnceCell<bool>>,
+}
+
+impl Drop for Part<'_> {
+    fn drop(&mut self) {
+        let mut checks = self.checks.lock().unwrap_or_else(PoisonError::into_inner);
+        let Some(own) = checks.get_mut(&self.client) else { return };
+        // Parts come and go under the lock: what is left alone is the list's own.
+        drop(std::mem::take(&mut self.result));
+        own.retain(|(_, result)| Arc::strong_count(result) > 1);
+        if own.is_empty() {
+            checks.remove(&self.client);
+        }
+        if checks.is_empty() {
+            checks.shrink_to_fit();
+        }
+    }
 }
 
 /// Why a users file cannot be used.
@@ -103,7 +140,26 @@ impl Users {
             verified: Mutex::default(),
             key,
             at_once: Arc::new(Semaphore::new(AT_ONCE)),
+            checks: Mutex::default(),
         })))
+    }
+
+    /// These, in the place of others: whoever has come in before need not be checked again, unless the password is another one.
+    #[must_use]
+    pub fn in_place_of(self, before: &Self) -> Self {
+        let known = before.verified().clone();
+        let same = |name: &[u8]| self.0.hashes.get(name) == before.0.hashes.get(name);
+        let kept: HashMap<_, _> = known.into_iter().filter(|(name, _)| same(name)).collect();
+        match Arc::try_unwrap(self.0) {
+            Ok(inner) => Self(Arc::new(Inner {
+                key: before.0.key,
+                at_once: Arc::clone(&before.0.at_once),
+                verified: Mutex::new(kept),
+                ..inner
+            })),
+            // In use already, which they are not to be: then everybody is checked again.
+            Err(shared) => Self(shared),
+        }
     }
 
     /// How many there are.
@@ -131,20 +187,37 @@ impl Users {
         Ok(format!("{name}:{hash}"))
     }
 
-    /// Whether this is a user's password. Whoever is wrong has to wait for a second.
-    pub(crate) async fn check(&self, name: &[u8], password: &[u8]) -> bool {
+    /// Whether this is a user's password. Whoever is wrong has to wait for a second; whoever tries too many at once hears
+    /// that they are wrong without a check.
+    pub(crate) async fn check(&self, client: ClientAddress, name: &[u8], password: &[u8]) -> bool {
         let digest = self.digest(name, password);
         if self.is_verified(name, &digest) {
             return true;
         }
-        let right = self.verify(name, password).await;
+        let Some(part) = self.take_part(machine(client), digest) else { return false };
+        let right = *part.result.get_or_init(|| self.verify(name, password)).await;
         if right {
-            let mut verified = self.0.verified.lock().unwrap_or_else(PoisonError::into_inner);
-            verified.insert(name.to_vec(), digest);
+            self.verified().insert(name.to_vec(), digest);
         } else {
             sleep(AFTER_FAILURE).await;
         }
         right
+    }
+
+    /// A check of this client's, unless it has too many others.
+    fn take_part(&self, client: ClientAddress, digest: [u8; 32]) -> Option<Part<'_>> {
+        let mut checks = self.0.checks.lock().unwrap_or_else(PoisonError::into_inner);
+        let own = checks.entry(client).or_default();
+        let result = match own.iter().find(|(of, _)| *of == digest) {
+            Some((_, result)) => Arc::clone(result),
+            None if own.len() >= OF_ONE_CLIENT => return None,
+            None => {
+                let result = Arc::<OnceCell<bool>>::default();
+                own.push((digest, Arc::clone(&result)));
+                result
+            }
+        };
+        Some(Part { checks: &self.0.checks, client, result })
     }
 
     async fn verify(&self, name: &[u8], password: &[u8]) -> bool {
@@ -167,9 +240,12 @@ impl Users {
     }
 
     fn is_verified(&self, name: &[u8], digest: &[u8; 32]) -> bool {
-        let verified = self.0.verified.lock().unwrap_or_else(PoisonError::into_inner);
         // Nobody can choose a digest without the key: how long comparing takes says nothing.
-        verified.get(name) == Some(digest)
+        self.verified().get(name) == Some(digest)
+    }
+
+    fn verified(&self) -> MutexGuard<'_, HashMap<Vec<u8>, [u8; 32]>> {
+        self.0.verified.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn digest(&self, name: &[u8], password: &[u8]) -> [u8; 32] {
@@ -239,6 +315,9 @@ fn check_name(name: &str) -> Result<(), &'static str> {
 mod tests {
     use super::*;
 
+    const CLIENT: ClientAddress = ClientAddress::User(1);
+    const OTHER: ClientAddress = ClientAddress::User(2);
+
     /// Cheap, so that tests are quick.
     fn line(name: &str, password: &str) -> String {
         let params = Params::new(Params::MIN_M_COST, 1, 1, None).unwrap();
@@ -265,9 +344,17 @@ mod tests {
             // Shifted between the fields.
             ("annas", "ecret", false),
         ] {
-            assert_eq!(users.check(name.as_bytes(), password.as_bytes()).await, right, "{name} {password}");
+            assert_eq!(
+                users.check(CLIENT, name.as_bytes(), password.as_bytes()).await,
+                right,
+                "{name} {password}"
+            );
             // And again, from memory.
-            assert_eq!(users.check(name.as_bytes(), password.as_bytes()).await, right, "{name} {password}");
+            assert_eq!(
+                users.check(CLIENT, name.as_bytes(), password.as_bytes()).await,
+                right,
+                "{name} {password}"
+            );
         }
     }
 
@@ -275,14 +362,80 @@ mod tests {
     async fn whoever_is_wrong_waits_and_whoever_was_right_does_not() {
         let users = users();
         let begin = tokio::time::Instant::now();
-        assert!(!users.check(b"anna", b"wrong").await);
+        assert!(!users.check(CLIENT, b"anna", b"wrong").await);
         assert!(begin.elapsed() >= AFTER_FAILURE);
-        assert!(users.check(b"anna", b"secret").await);
+        assert!(users.check(CLIENT, b"anna", b"secret").await);
         // Nothing is free to check with: it is remembered.
         let _all = users.0.at_once.acquire_many(2).await.unwrap();
-        assert!(users.check(b"anna", b"secret").await);
+        assert!(users.check(CLIENT, b"anna", b"secret").await);
         let wait = Duration::from_secs(5);
-        assert!(tokio::time::timeout(wait, users.check(b"anna", b"other")).await.is_err(), "and only that");
+        assert!(
+            tokio::time::timeout(wait, users.check(CLIENT, b"anna", b"other")).await.is_err(),
+            "and only that"
+        );
+    }
+
+    /// One that guesses; others, and itself once it has stopped, are checked as ever.
+    #[tokio::test(start_paused = true)]
+    async fn whoever_tries_many_passwords_at_once_holds_nobody_up() {
+        let users = users();
+        let mut guesses = tokio::task::JoinSet::new();
+        let all = users.0.at_once.acquire_many(2).await.unwrap();
+        let begin = tokio::time::Instant::now();
+        for guess in 0..1_500 {
+            let users = users.clone();
+            guesses.spawn(async move { users.check(CLIENT, b"anna", format!("{guess}").as_bytes()).await });
+        }
+        for _ in 0..1_500 - OF_ONE_CLIENT {
+            let guess = tokio::time::timeout(AFTER_FAILURE * 9, guesses.join_next()).await.unwrap();
+            assert!(!guess.unwrap().unwrap());
+        }
+        assert_eq!(begin.elapsed(), Duration::ZERO, "they were not checked");
+        drop(all);
+        assert!(users.check(OTHER, b"anna", b"secret").await);
+        assert!(begin.elapsed() < AFTER_FAILURE);
+        while let Some(guess) = guesses.join_next().await {
+            assert!(!guess.unwrap());
+        }
+        assert!(users.check(CLIENT, b"b", b"x:y").await);
+        assert_eq!(users.0.checks.lock().unwrap().capacity(), 0, "nothing is remembered of whoever has gone");
+    }
+
+    /// A program that opens all its connections at once is no guesser.
+    #[tokio::test(start_paused = true)]
+    async fn connections_with_the_same_password_share_one_check() {
+        let users = users();
+        let begin = tokio::time::Instant::now();
+        for (password, right) in [(b"wrong!", false), (b"secret", true)] {
+            let check = || {
+                let users = users.clone();
+                async move { users.check(CLIENT, b"anna", password).await }
+            };
+            let checks: tokio::task::JoinSet<_> =
+                std::iter::repeat_with(check).take(OF_ONE_CLIENT * 4).collect();
+            assert_eq!(checks.join_all().await, [right; OF_ONE_CLIENT * 4]);
+        }
+        assert!(begin.elapsed() < AFTER_FAILURE * 2);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_reload_forgets_only_whose_password_has_changed() {
+        let (anna, b) = (line("anna", "secret"), line("b", "x:y"));
+        let before = Users::parse(&format!("{anna}\n{b}")).unwrap();
+        assert!(before.check(CLIENT, b"anna", b"secret").await);
+        assert!(before.check(CLIENT, b"b", b"x:y").await);
+        let users = Users::parse(&format!("{anna}\n{}", line("b", "other"))).unwrap().in_place_of(&before);
+        // Nothing is free to check with.
+        let all = users.0.at_once.acquire_many(2).await.unwrap();
+        let kept = users.check(CLIENT, b"anna", b"secret");
+        assert_eq!(tokio::time::timeout(AFTER_FAILURE, kept).await, Ok(true));
+        let changed = users.check(CLIENT, b"b", b"x:y");
+        assert!(tokio::time::timeout(AFTER_FAILURE, changed).await.is_err(), "it has to be checked");
+        drop(all);
+        assert!(!users.check(CLIENT, b"b", b"x:y").await);
+        assert!(users.check(CLIENT, b"b", b"other").await);
+        let gone = Users::parse(&b).unwrap().in_place_of(&users);
+        assert!(!gone.check(CLIENT, b"anna", b"secret").await);
     }
 
     #[test]
@@ -322,7 +475,7 @@ mod tests {
         assert_ne!(entry, Users::entry("anna", b"secret").unwrap(), "salted");
         let users = Users::parse(&entry).unwrap();
         assert_eq!(users.len(), 1);
-        assert!(users.check(b"anna", b"secret").await);
+        assert!(users.check(CLIENT, b"anna", b"secret").await);
         assert!(matches!(Users::entry("a:b", b"x"), Err(EntryError::Name(_))));
         assert!(matches!(Users::entry("a", b""), Err(EntryError::PasswordLength)));
         assert!(matches!(Users::entry("a", &[b'x'; 256]), Err(EntryError::PasswordLength)));

@@ -6,7 +6,7 @@ mod common;
 use std::time::Duration;
 
 use common::{Proxy, proxy_that, socks5_request};
-use i2p_tunnel::{Admission, Caps};
+use i2p_tunnel::{Admission, Caps, Metrics, metrics::Moment};
 use sam_testkit::TestBridge;
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
@@ -57,7 +57,11 @@ async fn one_more_than_the_cap_is_told_so_and_the_next_is_served_when_one_goes()
 #[tokio::test]
 async fn a_storm_past_the_cap_is_closed_and_does_no_harm() {
     let bridge = TestBridge::start().await;
-    let (proxy, admission) = capped(&bridge, Caps { connections: 1, ..Caps::default() }).await;
+    let (admission, metrics) = (Admission::new(Caps { connections: 1, ..Caps::default() }), Metrics::new());
+    let proxy = proxy_that(&bridge, |service| {
+        service.with_admission(admission.clone()).with_account(metrics.account("main"))
+    })
+    .await;
     let (mut open, code) = proxy.socks5("echo.i2p", 80).await;
     assert_eq!(code, 0);
     let mut storm = Vec::new();
@@ -74,6 +78,9 @@ async fn a_storm_past_the_cap_is_closed_and_does_no_harm() {
     }
     assert!(closed >= 300 - 64, "{closed}");
     assert_eq!(admission.connections(), 1);
+    // Whether they were told or not.
+    let counted = "limits_reached_total{tunnel=\"main\",limit=\"connections\"} 300\n";
+    until("all are counted", async || metrics.encode(&Moment::default()).contains(counted)).await;
     open.write_all(b"still here").await.unwrap();
     let mut echo = [0; 10];
     timeout(LIMIT, open.read_exact(&mut echo)).await.unwrap().unwrap();

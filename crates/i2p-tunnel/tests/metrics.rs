@@ -9,7 +9,7 @@ use common::{Proxy, domain, socks5_command, socks5_request, start_service, udp};
 use i2p_name::VirtualOptions;
 use i2p_sam::Bridge;
 use i2p_tunnel::{
-    AddressPool, Dropped, Failure, Limits, Metrics, OutproxyStatus, OutproxyTrouble, PoolOptions, SamDialler,
+    AddressPool, Dropped, Failure, Limit, Limits, Metrics, OutproxyStatus, OutproxyTrouble, PoolOptions, SamDialler,
     Service, SessionPool, Tunnel, metrics::Moment,
 };
 use sam_testkit::{Dialect, Endpoint, TestBridge};
@@ -239,6 +239,9 @@ fn every_metric_is_documented() {
     }
     for (outcome, _) in OutproxyStatus::default().outcomes() {
         assert!(page.contains(&format!("| `{outcome}` |")), "{outcome} is not in the page");
+    }
+    for limit in Limit::ALL {
+        assert!(page.contains(&format!("`{}`", limit.label())), "{limit:?} is not in the page");
     }
     for dropped in Dropped::ALL {
         assert!(page.contains(&format!("| `{}` |", dropped.label())), "{dropped:?} is not in the page");

@@ -165,10 +165,31 @@ async fn a_new_identity_on_demand() {
     assert_ne!(seen_as(&proxy, "alice").await, before);
     open.write_all(b"x").await.unwrap();
     assert_eq!(open.read_u8().await.unwrap(), b'x', "open streams stay");
-    assert_eq!(proxy.pool.sessions().len(), 2, "the old one counts for as long as it is used");
+    assert_eq!(proxy.pool.sessions().len(), 2, "the old one is there for as long as it is used");
     assert_eq!(bridge.open_sessions(), 2);
     drop(open);
     until("the old one goes with its last stream", || bridge.open_sessions() == 1).await;
+}
+
+/// New identities are for those who ask now: that old streams are still there is no reason to refuse them.
+#[tokio::test]
+async fn a_new_identity_is_there_while_old_streams_hold_all_sessions() {
+    let bridge = TestBridge::start().await;
+    let proxy = start(&bridge, options(2)).await;
+    let mut open = vec![connect_as(&proxy, "alice", "echo.i2p").await];
+    open.push(connect_as(&proxy, "bob", "echo.i2p").await);
+    proxy.pool.renew_all();
+    open.push(connect_as(&proxy, "alice", "echo.i2p").await);
+    open.push(connect_as(&proxy, "bob", "echo.i2p").await);
+    assert!(open.iter().all(|(_, code)| *code == 0));
+    assert_eq!(bridge.open_sessions(), 4);
+    assert_eq!(connect_as(&proxy, "carol", "echo.i2p").await.1, 1, "the cap holds for those who are new");
+    // And not without end: tunnels cost the network something.
+    proxy.pool.renew_all();
+    assert_eq!(connect_as(&proxy, "alice", "echo.i2p").await.1, 1);
+    open.truncate(3);
+    until("a session has ended", || bridge.open_sessions() == 3).await;
+    assert_eq!(connect_as(&proxy, "alice", "echo.i2p").await.1, 0);
 }
 
 #[tokio::test]

@@ -28,7 +28,7 @@ use super::{
 };
 use crate::{
     AddressLease, Client, Dial, Failure, Service, Socket, Stop,
-    connection::{Next, refuse},
+    connection::{Next, refuse, within},
     handshake::Waiting,
     target,
 };
@@ -52,10 +52,11 @@ pub(crate) async fn associate<D: Dial>(
     let Some(source) = Source::of(accepted.request(), from.ip()) else {
         return refuse(Waiting::Socks(accepted), Failure::NotAllowed, service).await;
     };
-    let way = match timeout(service.limits.dial, service.dialler.associate(client)).await {
-        Ok(Ok(way)) => way,
-        Ok(Err(failure)) => return refuse(Waiting::Socks(accepted), failure, service).await,
-        Err(_) => return refuse(Waiting::Socks(accepted), Failure::TimedOut, service).await,
+    let way = service.dialler.associate(client);
+    let way = match within(way, accepted.stream(), client, service).await {
+        Some(Ok(way)) => way,
+        Some(Err(failure)) => return refuse(Waiting::Socks(accepted), failure, service).await,
+        None => return Ok(Next::Over),
     };
     // Where the client reached us it reaches the relay too; on every address strangers would.
     let socket = UdpSocket::bind((own.ip(), 0)).await?;

@@ -13,7 +13,7 @@ use tokio::{
 };
 
 use self::head::Head;
-use crate::{ClientCredentials, Failure, Limit, Socket, terms::Terms};
+use crate::{ClientAddress, ClientCredentials, Failure, Limit, Socket, terms::Terms};
 
 /// Longest head of a request, and all that is read before it is answered, in bytes. A destination in base64 fits in twice, as
 /// the target and as the Host.
@@ -21,7 +21,7 @@ const MAX_HEAD: usize = 8 * 1024;
 
 /// A client whose CONNECT waits for its answer.
 pub(crate) struct Connecting {
-    stream: Socket,
+    pub(crate) stream: Socket,
     pub(crate) address: OwnedAddress,
     pub(crate) port: u16,
     pub(crate) credentials: ClientCredentials,
@@ -49,6 +49,8 @@ pub(crate) enum Heard {
     Connect(Connecting),
     /// An answer; the stream is to be closed. Why, for the log.
     Answered(Socket, &'static str),
+    /// Credentials that are wrong, and an answer that says so; the same.
+    Stranger(Socket),
     /// A limit was reached.
     Cut(Limit),
 }
@@ -56,6 +58,7 @@ pub(crate) enum Heard {
 /// Reads the rest of a request's head until the deadline, and checks who asks by these terms.
 pub(crate) async fn hear(
     mut stream: Socket,
+    client: ClientAddress,
     mut read: Vec<u8>,
     deadline: Instant,
     terms: &Terms,
@@ -66,7 +69,8 @@ pub(crate) async fn hear(
     };
     let (refusal, why) = match head {
         Head::Connect { address, port, credentials, length } => {
-            let Ok(credentials) = timeout_at(deadline, admitted(credentials, terms)).await else {
+            let given = !matches!(credentials, head::Given::Nothing);
+            let Ok(credentials) = timeout_at(deadline, admitted(client, credentials, terms)).await else {
                 return Ok(Heard::Cut(Limit::Handshake));
             };
             match credentials {
@@ -74,6 +78,12 @@ pub(crate) async fn hear(
                     let early_data = read.split_off(length);
                     return Ok(Heard::Connect(Connecting { stream, address, port, credentials, early_data }));
                 }
+                None if given => {
+                    tracing::debug!("a client spoke HTTP with wrong credentials");
+                    stream.write_all(answer::credentials_wanted().as_bytes()).await?;
+                    return Ok(Heard::Stranger(stream));
+                }
+                // That is how browsers begin: they ask the person who sits there once they are asked.
                 None => (answer::credentials_wanted(), "HTTP without the credentials that are wanted"),
             }
         }
@@ -105,14 +115,18 @@ async fn receive(stream: &mut Socket, read: &mut Vec<u8>) -> io::Result<Head> {
 }
 
 /// Who asks, if it may. Without credentials only where none are wanted.
-async fn admitted(credentials: head::Given, terms: &Terms) -> Option<ClientCredentials> {
+async fn admitted(
+    client: ClientAddress,
+    credentials: head::Given,
+    terms: &Terms,
+) -> Option<ClientCredentials> {
     match credentials {
         head::Given::Nothing => terms.authentication.judge_nothing().then_some(ClientCredentials::Nothing),
         head::Given::Basic(username, password) => {
             let credentials = Credentials { username: &username, password: &password };
             terms
                 .authentication
-                .judge(&credentials)
+                .judge(client, &credentials)
                 .await
                 .then(|| ClientCredentials::of_password(&credentials))
         }

@@ -71,6 +71,12 @@ pub(crate) struct OfHandshake {
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+pub(crate) struct OfLimit {
+    pub(crate) tunnel: String,
+    pub(crate) limit: &'static str,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
 pub(crate) struct OfDirection {
     pub(crate) tunnel: String,
     pub(crate) direction: &'static str,
@@ -104,6 +110,7 @@ pub(crate) struct Families {
     pub(crate) connections: Family<OfTunnel, Counter>,
     pub(crate) connections_active: Family<OfTunnel, Gauge>,
     pub(crate) handshakes_failed: Family<OfHandshake, Counter>,
+    pub(crate) limits_reached: Family<OfLimit, Counter>,
     pub(crate) requests: Family<OfRequest, Counter>,
     pub(crate) handshake: Family<OfTunnel, Durations>,
     pub(crate) dial: Family<OfTunnel, Durations>,
@@ -148,6 +155,11 @@ impl Families {
             "handshakes_failed",
             "Connections that ended without a request",
             self.handshakes_failed.clone(),
+        );
+        registry.register(
+            "limits_reached",
+            "How often a limit was reached, by limit",
+            self.limits_reached.clone(),
         );
         registry.register(
             "requests",

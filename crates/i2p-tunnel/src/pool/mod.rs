@@ -23,7 +23,8 @@ pub struct PoolOptions {
     pub session: SessionOptions,
     /// Which keys a session has that is built again: after it was lost, or closed because nobody used it.
     pub identity: Identity,
-    /// The cap: sessions at one time, spares and those that are being built included. Each costs the network tunnels.
+    /// The cap: sessions at one time, spares and those that are being built included. Each costs the network tunnels. While
+    /// streams are open on sessions that were replaced ([`SessionPool::renew_all`]), there may be as many of those.
     pub max_sessions: NonZeroUsize,
     /// How long a session may be unused before it is closed; for ever if not set.
     pub idle_close: Option<Duration>,
@@ -135,7 +136,8 @@ impl SessionPool {
         self.shared.state().renew(key, lease);
     }
 
-    /// Gives the next request of every key another identity, and the spares too.
+    /// Gives the next request of every key another identity, and the spares too. Streams that are open stay on the old ones
+    /// until they end, with up to twice [`PoolOptions::max_sessions`] in all until then.
     pub fn renew_all(&self) {
         self.shared.state().renew_all();
     }

@@ -16,6 +16,9 @@ use crate::IsolationKey;
 /// Identities that are remembered for keys whose session was closed, per session that the pool may have.
 const REMEMBERED: usize = 8;
 
+/// How many times the cap there may be while streams are open on sessions that were replaced.
+const MOST_OVERLAP: usize = 2;
+
 /// The sessions of a pool.
 pub(super) struct State {
     bridge: Bridge,
@@ -46,7 +49,19 @@ impl State {
     /// Sessions that there are, in whatever state.
     pub(super) fn count(&mut self) -> usize {
         self.replaced.retain(|entry| entry.strong_count() > 0);
-        self.entries.len() + self.spares.len() + self.replaced.len()
+        self.current() + self.replaced.len()
+    }
+
+    /// Those that requests get.
+    fn current(&self) -> usize {
+        self.entries.len() + self.spares.len()
+    }
+
+    /// Whether there may be one more. Those that were replaced do not keep anybody out who was let in before, for there may be
+    /// as many of them again; but no more than that, since each costs tunnels.
+    fn has_room(&mut self) -> bool {
+        let max = self.options.max_sessions.get();
+        self.current() < max && self.count() < max * MOST_OVERLAP
     }
 
     pub(super) fn lease(&mut self, key: &IsolationKey) -> Result<Lease, PoolFull> {
@@ -69,10 +84,10 @@ impl State {
     /// Begins to build a session, if need be in the place of one that nobody uses.
     fn open(&mut self, options: SessionOptions) -> Result<Arc<Entry>, PoolFull> {
         let max = self.options.max_sessions;
-        if self.count() >= max.get() && !self.close_longest_unused() {
+        if !self.has_room() && !self.close_longest_unused() {
             return Err(PoolFull { max });
         }
-        let sessions = self.count() + 1;
+        let sessions = self.current() + 1;
         tracing::info!("building I2P session {sessions} of at most {max}");
         Ok(self.build(options, true))
     }
@@ -85,7 +100,7 @@ impl State {
 
     /// Begins to build spares until there are so many, as far as the cap allows without closing anything.
     pub(super) fn open_spares(&mut self, wanted: usize) {
-        while self.spares.len() < wanted && self.count() < self.options.max_sessions.get() {
+        while self.spares.len() < wanted && self.has_room() {
             let spare = self.build(self.options.session.clone(), false);
             self.spares.push_back(spare);
         }
