@@ -119,12 +119,29 @@ impl Kept {
     }
 }
 
+/// What is made in somebody else's state directory, as root can, its proxy could not read.
+fn is_ours(state_dir: &Path) -> Result<(), Failure> {
+    #[cfg(unix)]
+    if let Ok(found) = fs::metadata(state_dir)
+        && let owner = std::os::unix::fs::MetadataExt::uid(&found)
+        && owner != rustix::process::geteuid().as_raw()
+    {
+        return Err(Failure::run_time(format_args!(
+            "the state directory {} belongs to user {owner}, whose proxy could not read keys that somebody else makes: it makes \
+             them itself at its start, or when it is reloaded, for a tunnel with key = \"persistent\"",
+            state_dir.display()
+        )));
+    }
+    Ok(())
+}
+
 /// Runs the command.
 pub(crate) async fn run(config: &Config, command: &KeysCommand) -> Result<(), Failure> {
     let state_dir = config.state_dir()?;
     let text = match command {
         KeysCommand::List { json } => list(config, &state_dir, *json)?,
         KeysCommand::New { name } => {
+            is_ours(&state_dir)?;
             let kept = Kept::of(&state_dir, name.as_str());
             if kept.load()?.is_some() {
                 return Err(Failure::run_time(format_args!(

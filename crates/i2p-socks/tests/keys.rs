@@ -77,3 +77,19 @@ async fn a_tunnel_uses_the_identity_of_its_name_and_says_its_address() {
     let (_, list, _) = common::output(&[&["keys", "list"], &args[..]].concat());
     assert_eq!(list, format!("mine {made}"), "used");
 }
+
+/// As root, one whose proxy could not read them; as anybody else, root's.
+#[cfg(unix)]
+#[tokio::test(flavor = "multi_thread")]
+async fn keys_are_not_made_in_the_state_directory_of_somebody_else() {
+    let bridge = TestBridge::start().await;
+    let dir = tempfile::tempdir().unwrap();
+    let is_root = std::os::unix::fs::chown(dir.path(), Some(12_345), None).is_ok();
+    let state = if is_root { dir.path() } else { std::path::Path::new("/") }.to_str().unwrap();
+    let (code, stdout, stderr) =
+        common::output(&["keys", "new", "irc", "--state-dir", state, "--sam", &bridge.address()]);
+    assert_eq!((code, stdout.as_str()), (Some(1), ""), "{stderr}");
+    assert!(stderr.contains("belongs to user") && stderr.contains("makes them itself"), "{stderr}");
+    assert!(bridge.commands().is_empty(), "the router is not asked for any");
+    assert!(!dir.path().join("keys").exists());
+}
