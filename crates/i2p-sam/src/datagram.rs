@@ -50,6 +50,12 @@ impl Socket {
         Ok(Self { socket, own, bridge: to })
     }
 
+    /// Whether a packet from there is the bridge's. i2pd, Java I2P and emissary all send from the port that they receive at.
+    fn is_bridge(&self, from: SocketAddr) -> bool {
+        // What else an address of IPv6 holds may differ.
+        (from.ip(), from.port()) == (self.bridge.ip(), self.bridge.port())
+    }
+
     pub(crate) fn style(&self, style: DatagramStyle, ports: Ports) -> Style {
         Style::Datagrams { style, forward_to: self.own, ports }
     }
@@ -158,7 +164,8 @@ impl DatagramSession {
         while self.socket.socket.try_recv_from(&mut [0]).is_ok() {}
     }
 
-    /// Waits for a datagram. Whatever does not come from the bridge's host, or is none, is skipped. `buffer` takes the
+    /// Waits for a datagram. Whatever does not come from the bridge's UDP port, or is none, is skipped: any
+    /// program on this machine can send to ours. `buffer` takes the
     /// datagram with its header and should hold [`MAX_PACKET`] bytes: what is longer is cut off. Safe to drop and to call
     /// again.
     ///
@@ -173,7 +180,7 @@ impl DatagramSession {
                 received = self.socket.socket.recv_from(buffer) => received,
             };
             match received {
-                Ok((length, from)) if from.ip() == self.socket.bridge.ip() => {
+                Ok((length, from)) if self.socket.is_bridge(from) => {
                     let packet = buffer.get(..length).unwrap_or_default();
                     if Received::parse(self.style, dialect, packet).is_ok() {
                         break length;
