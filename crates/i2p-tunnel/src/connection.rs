@@ -7,8 +7,8 @@ use tokio::{
 };
 
 use crate::{
-    AddressLease, Client, ClientAddress, Dial, Failure, Limit, Opened, Sensitive, Service, Socket, Stop,
-    bind, datagrams,
+    AddressLease, Client, ClientAddress, ClientProtocol, Dial, Failure, Limit, Opened, Sensitive, Service,
+    Socket, Stop, bind, datagrams,
     handshake::{self, Heard, Waiting},
     relay::{End, discard, relay},
     resolve, target,
@@ -127,7 +127,8 @@ async fn answer<D: Dial>(waiting: Waiting, way_in: WayIn, service: &Service<D>) 
     match (waiting.command(), waiting) {
         (Command::CONNECT, waiting) => connect(waiting, &client, service).await,
         (Command::BIND, Waiting::Socks(accepted)) => bind::bind(accepted, &client, service, &stop).await,
-        (Command::UDP_ASSOCIATE, Waiting::Socks(accepted)) => {
+        // SOCKS4 has no such command, and its replies no room for a relay of IPv6 (SOCKS4 memo).
+        (Command::UDP_ASSOCIATE, Waiting::Socks(accepted)) if protocol == ClientProtocol::Socks5 => {
             datagrams::associate(accepted, &client, service, &stop).await
         }
         (command, Waiting::Socks(accepted)) if resolve::is_asked(command) => {

@@ -43,6 +43,8 @@ pub enum Failure {
     TooManyConnections,
     /// The tunnel does not serve the client's protocol.
     ProtocolNotAllowed,
+    /// The system gives no socket for the client's datagrams.
+    NoSocket,
 }
 
 /// What a failure becomes: a row of the failure table.
@@ -64,7 +66,7 @@ pub struct Row {
 
 impl Failure {
     /// All of them, for tables and tests.
-    pub const ALL: [Self; 19] = [
+    pub const ALL: [Self; 20] = [
         Self::MalformedName,
         Self::NameUnknown,
         Self::Unreachable,
@@ -84,6 +86,7 @@ impl Failure {
         Self::OutproxiesFailed,
         Self::TooManyConnections,
         Self::ProtocolNotAllowed,
+        Self::NoSocket,
     ];
 
     /// The failure table.
@@ -212,6 +215,13 @@ impl Failure {
                 403,
                 "protocol_not_allowed",
                 "the tunnel does not serve this protocol: see its protocols",
+            ),
+            Self::NoSocket => (
+                Code::GENERAL_FAILURE,
+                None,
+                503,
+                "no_socket",
+                "the system gives no socket for datagrams: see the limit of open files",
             ),
         };
         let extended = extended.unwrap_or(socks5);

@@ -61,6 +61,7 @@ impl Failure {
             Self::ProtocolNotAllowed => {
                 "Allow the protocol in the tunnel's protocols, or set the program to another."
             }
+            Self::NoSocket => "Raise the limit of open files (ulimit -n, LimitNOFILE of systemd).",
         }
     }
 
@@ -103,6 +104,7 @@ impl Failure {
             Self::ProtocolNotAllowed => {
                 "Use another proxy protocol, such as SOCKS5, or have this one allowed in the tunnel's protocols."
             }
+            Self::NoSocket => "Close other connections, or try again later.",
         }
     }
 }

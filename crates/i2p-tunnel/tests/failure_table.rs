@@ -78,6 +78,7 @@ fn the_codes_of_the_table() {
         (4, 4, 502),
         (1, 1, 503),
         (2, 2, 403),
+        (1, 1, 503),
     ];
     assert_eq!(codes, expected);
 }

@@ -1,5 +1,5 @@
 //! Datagrams of clients, to I2P and back.
-#![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing)]
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
 
 mod common;
 
@@ -58,6 +58,31 @@ async fn names_in_any_form_are_reached_and_come_back_as_they_were_asked_for() {
         client.send(0, &target, 7, b"x").await;
         let header = [&target[..], &[0, 7]].concat();
         assert_eq!(client.receive(header.len()).await, (header, b"x".to_vec()));
+    }
+}
+
+/// Of several names and ports of one peer, what was asked for last is what its answers have, also where the router says no ports.
+#[tokio::test]
+async fn answers_have_the_name_and_the_port_that_were_asked_for_last() {
+    const RAW: DatagramStyle = DatagramStyle::Raw { protocol: None };
+    for (dialect, style) in [
+        (Dialect::Java, DatagramStyle::Datagram),
+        (Dialect::I2pd, DatagramStyle::Datagram),
+        (Dialect::Emissary, DatagramStyle::Datagram),
+        (Dialect::Java, RAW),
+        (Dialect::I2pd, RAW),
+    ] {
+        let bridge = bridge(dialect).await;
+        let destination: Destination = bridge.host("echo.i2p", Endpoint::Echo).parse().unwrap();
+        let proxy = proxy(&bridge, Udp { style, ..Udp::default() }).await;
+        let client = Client::open(&proxy).await;
+        let by_hash = domain(&destination.b32().to_string());
+        for (target, port) in [(domain("echo.i2p"), 7), (by_hash, 9), (domain("echo.i2p"), 7)] {
+            client.send(0, &target, port, b"abc").await;
+            let header = [&target[..], &port.to_be_bytes()].concat();
+            let (answered, data) = client.receive(header.len()).await;
+            assert_eq!((answered, data), (header, b"abc".to_vec()), "{dialect:?} {style:?}");
+        }
     }
 }
 
@@ -143,12 +168,15 @@ async fn the_session_of_a_client_that_went_serves_the_next_of_the_same_key() {
 
 /// As long as another client's end has not been seen, its session is not free.
 async fn ask_until_free(proxy: &Proxy, user: &[u8]) -> Client {
-    loop {
-        match Client::ask(proxy, user, &binary(Ipv4Addr::UNSPECIFIED.into()), 0).await {
-            Ok(client) => break client,
-            Err(code) => assert_eq!(code, 1),
+    let ask = async {
+        loop {
+            match Client::ask(proxy, user, &binary(Ipv4Addr::UNSPECIFIED.into()), 0).await {
+                Ok(client) => break client,
+                Err(code) => assert_eq!(code, 1),
+            }
         }
-    }
+    };
+    timeout(LIMIT, ask).await.expect("a session within the limit")
 }
 
 #[tokio::test]
@@ -214,6 +242,44 @@ async fn a_strangers_datagrams_are_ignored() {
     elsewhere.send_to(&datagram, client.relay).await.unwrap();
     client.echo(b"and nothing else").await;
     assert_eq!(bridge.datagrams().len(), 2);
+}
+
+/// Whoever is on the same host and is quicker: what is no datagram for the relay does not say where the client is.
+#[tokio::test]
+async fn an_empty_packet_of_a_stranger_locks_nobody_out() {
+    let bridge = bridge(Dialect::I2pd).await;
+    let proxy = proxy(&bridge, Udp::default()).await;
+    let client = Client::open(&proxy).await;
+    let stranger = UdpSocket::bind("127.0.0.1:0").await.unwrap();
+    for packet in [&b""[..], b"x", &[0, 0, 0, 9, 0, 0]] {
+        stranger.send_to(packet, client.relay).await.unwrap();
+    }
+    client.echo(b"mine").await;
+    assert_eq!(proxy.datagram_counts.dropped(Dropped::Malformed), 3);
+}
+
+#[tokio::test]
+async fn a_client_of_ipv4_at_a_listener_of_ipv6_gets_a_relay_of_ipv4() {
+    let bridge = bridge(Dialect::I2pd).await;
+    let proxy = udp::proxy_at("[::]:0", &bridge).await;
+    let client = Client::open(&proxy).await;
+    assert_eq!(client.relay.ip(), Ipv4Addr::LOCALHOST);
+    client.echo(b"there and back").await;
+}
+
+#[tokio::test]
+async fn socks4_has_no_datagrams() {
+    let bridge = bridge(Dialect::I2pd).await;
+    let proxy = proxy(&bridge, Udp::default()).await;
+    for request in
+        [&[4, 3, 0, 7, 127, 0, 0, 1, 0][..], &[&[4, 3, 0, 7, 0, 0, 0, 1, 0], &b"echo.i2p"[..], &[0]].concat()]
+    {
+        let mut client = proxy.connect().await;
+        client.write_all(request).await.unwrap();
+        let mut reply = [0; 8];
+        client.read_exact(&mut reply).await.unwrap();
+        assert_eq!(reply, [0, 91, 0, 0, 0, 0, 0, 0]);
+    }
 }
 
 #[tokio::test]

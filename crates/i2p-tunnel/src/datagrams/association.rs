@@ -1,6 +1,6 @@
 use std::{
     io,
-    net::{IpAddr, SocketAddr},
+    net::SocketAddr,
     sync::{
         Arc,
         atomic::{AtomicU64, Ordering::Relaxed},
@@ -49,7 +49,7 @@ pub(crate) async fn associate<D: Dial>(
     let Some((own, from)) = accepted.stream().tcp_addresses() else {
         return refuse(Waiting::Socks(accepted), Failure::CommandNotSupported, service).await;
     };
-    let Some(source) = Source::of(accepted.request(), from.ip()) else {
+    let Some(source) = Source::of(accepted.request(), from) else {
         return refuse(Waiting::Socks(accepted), Failure::NotAllowed, service).await;
     };
     let way = service.dialler.associate(client);
@@ -58,9 +58,18 @@ pub(crate) async fn associate<D: Dial>(
         Some(Err(failure)) => return refuse(Waiting::Socks(accepted), failure, service).await,
         None => return Ok(Next::Over),
     };
-    // Where the client reached us it reaches the relay too; on every address strangers would.
-    let socket = UdpSocket::bind((own.ip(), 0)).await?;
-    let relay = socket.local_addr()?;
+    let bound = async {
+        let socket = UdpSocket::bind(beside(own)).await?;
+        let relay = socket.local_addr()?;
+        io::Result::Ok((socket, relay))
+    };
+    let (socket, relay) = match bound.await {
+        Ok(bound) => bound,
+        Err(error) => {
+            tracing::debug!(%error, "no socket for datagrams");
+            return refuse(Waiting::Socks(accepted), Failure::NoSocket, service).await;
+        }
+    };
     let (control, _) = accepted.grant_at(Address::Ip(relay.ip()), relay.port()).await?;
     let socket = Arc::new(socket);
     let moved = Arc::<AtomicU64>::default();
@@ -99,36 +108,57 @@ pub(crate) async fn associate<D: Dial>(
     Ok(Next::Close(control))
 }
 
+/// Any port where the client reached us: there it reaches the relay too, and on every address strangers would. On a socket for
+/// both kinds of addresses, a client of IPv4 is told one of its kind.
+pub(crate) fn beside(mut own: SocketAddr) -> SocketAddr {
+    own.set_ip(own.ip().to_canonical());
+    own.set_port(0);
+    own
+}
+
 /// Whose datagrams are taken.
 struct Source {
-    ip: IpAddr,
-    /// The port that it has said, or has sent from first.
+    /// Where its connection comes from: of its port nothing is known, of a link-local address the interface counts.
+    client: SocketAddr,
+    /// The port that it has said, or has sent a datagram from first.
     port: Option<u16>,
 }
 
 impl Source {
     /// By DST.ADDR and DST.PORT, where they say something. Nothing, if they speak of another host: its datagrams would be
     /// somebody else's.
-    fn of(request: &OwnedRequest, client: IpAddr) -> Option<Self> {
+    fn of(request: &OwnedRequest, client: SocketAddr) -> Option<Self> {
         let port = (request.port != 0).then_some(request.port);
-        let client = client.to_canonical();
+        let client = beside(client);
         match &request.address {
-            OwnedAddress::Ip(ip) if ip.is_unspecified() || ip.to_canonical() == client => {
-                Some(Self { ip: client, port })
+            OwnedAddress::Ip(ip) if ip.is_unspecified() || ip.to_canonical() == client.ip() => {
+                Some(Self { client, port })
             }
             // Behind an address translator, a client knows another address of itself than we do; then the port may be
             // another too.
             OwnedAddress::Ip(_) => None,
             // Some clients write a name that means nothing, such as "0".
-            OwnedAddress::Domain(_) => Some(Self { ip: client, port: None }),
+            OwnedAddress::Domain(_) => Some(Self { client, port: None }),
         }
     }
 
-    fn takes(&mut self, from: SocketAddr) -> bool {
-        if from.ip().to_canonical() != self.ip {
+    /// Whether this is the client's. Where it has not said its port, its first datagram does; what is no datagram for a relay
+    /// does not, so that not every packet of another program on its host locks it out.
+    fn takes(&mut self, from: SocketAddr, datagram: &[u8]) -> bool {
+        if from.ip().to_canonical() != self.client.ip() {
             return false;
         }
-        *self.port.get_or_insert(from.port()) == from.port()
+        if self.port.is_none() && udp::Header::split(datagram).is_ok() {
+            self.port = Some(from.port());
+        }
+        self.port.is_none_or(|port| port == from.port())
+    }
+
+    /// Where it takes datagrams, once that is known.
+    fn address(&self) -> Option<SocketAddr> {
+        let mut client = self.client;
+        client.set_port(self.port?);
+        Some(client)
     }
 }
 
@@ -254,11 +284,14 @@ impl<D: Dial> Association<'_, D> {
     async fn burst(&mut self, way: Option<&Arc<Datagrams>>, buffer: &mut [u8]) -> Result<(), ()> {
         for _ in 0..BURST {
             match self.socket.try_recv_from(buffer) {
-                Ok((length, from)) if self.source.takes(from) => {
+                Ok((length, from)) => {
                     let datagram = buffer.get(..length).unwrap_or_default();
-                    self.client_sent(way, from, datagram).await?;
+                    if self.source.takes(from, datagram) {
+                        self.client_sent(way, from, datagram).await?;
+                    } else {
+                        self.drop_one(Dropped::NotTheClient);
+                    }
                 }
-                Ok(_) => self.drop_one(Dropped::NotTheClient),
                 // Also what an earlier datagram of ours brought back: the client's port may open again.
                 Err(_) => return Ok(()),
             }
@@ -393,7 +426,7 @@ impl<D: Dial> Association<'_, D> {
 
     /// Passes on what came from I2P.
     fn peer_sent(&mut self, session: &DatagramSession, received: &Received<'_>) {
-        let Some(port) = self.source.port else {
+        let Some(client) = self.source.address() else {
             // It has never sent anything, so that nobody knows where it is.
             return self.drop_one(Dropped::Stranger);
         };
@@ -416,7 +449,7 @@ impl<D: Dial> Association<'_, D> {
             *last = received.ports.from.to_be_bytes();
         }
         self.out.extend_from_slice(received.payload);
-        match self.socket.try_send_to(&self.out, (self.source.ip, port).into()) {
+        match self.socket.try_send_to(&self.out, client) {
             Ok(_) => self.counts().count_to_client(received.payload.len()),
             Err(_) => self.drop_one(Dropped::NotTaken),
         }
@@ -448,4 +481,38 @@ fn stranger(received: &Received<'_>) -> Option<Vec<u8>> {
         i2p_sam::Sender::Unknown => return None,
     };
     Some(header_by_hash(&b32, received.ports.from))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_relay_is_where_the_client_reached_us() {
+        for (own, relay) in [
+            ("127.0.0.1:4450", "127.0.0.1:0"),
+            ("[::1]:4450", "[::1]:0"),
+            ("[::ffff:192.0.2.1]:4450", "192.0.2.1:0"),
+            ("[fe80::1%3]:4450", "[fe80::1%3]:0"),
+        ] {
+            assert_eq!(beside(own.parse().unwrap()).to_string(), relay);
+        }
+    }
+
+    #[test]
+    fn a_client_with_a_link_local_address_is_answered_by_its_interface() {
+        let request = OwnedRequest {
+            protocol: socks_wire::Protocol::Socks5,
+            command: socks_wire::Command::UDP_ASSOCIATE,
+            address: OwnedAddress::Ip([0; 4].into()),
+            port: 0,
+            user_id: Vec::new(),
+            credentials: None,
+        };
+        let mut source = Source::of(&request, "[fe80::2%3]:50000".parse().unwrap()).unwrap();
+        assert_eq!(source.address(), None);
+        let from = "[fe80::2%3]:60000".parse().unwrap();
+        assert!(source.takes(from, &[0, 0, 0, 1, 127, 0, 0, 1, 0, 7]));
+        assert_eq!(source.address(), Some(from));
+    }
 }

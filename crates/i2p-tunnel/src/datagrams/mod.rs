@@ -10,7 +10,7 @@ mod queue;
 use i2p_name::{Destination, I2pName};
 use i2p_sam::{DatagramPeer, DatagramSession, Ports, Received, Session};
 
-pub(crate) use self::association::associate;
+pub(crate) use self::association::{associate, beside};
 pub use self::{
     counts::{DatagramCounts, Dropped},
     exits::WaysOut,

@@ -18,8 +18,10 @@ const PREFIX: usize = 3;
 pub(super) struct Peers {
     /// By ATYP, DST.ADDR and DST.PORT, as the client writes them.
     by_target: HashMap<Box<[u8]>, Peer>,
-    /// ATYP, address and port of the header that the client gets, by destination or hash in base64.
-    by_sender: HashMap<Box<str>, Known>,
+    /// Each once, whatever it is called.
+    known: HashMap<B32, Known>,
+    /// The same, by destination and by hash in base64.
+    by_sender: HashMap<Box<str>, B32>,
     clock: u64,
 }
 
@@ -28,25 +30,33 @@ pub(super) struct Peer {
     pub(super) peer: DatagramPeer,
     pub(super) port: u16,
     used: u64,
-    /// What a router calls it when it sends: as its destination, and as the hash of that.
-    senders: [Box<str>; 2],
+    /// Who that is, by whatever name.
+    known: B32,
     /// An address of ours that stands for it keeps its meaning.
     _address: Option<AddressLease>,
 }
 
 /// A peer that may send to the client.
 struct Known {
+    /// ATYP, address and port of the header that the client gets: what it sent to last of all that leads here.
     header: Box<[u8]>,
     /// How many targets lead here.
     targets: usize,
+    /// What a router calls it when it sends: as its destination, and as the hash of that.
+    senders: [Box<str>; 2],
 }
 
 impl Peers {
-    /// Whom this is to go to: nothing, if it has not been looked up yet.
+    /// Whom this is to go to: nothing, if it has not been looked up yet. Answers are from this name and port from now on.
     pub(super) fn of_target(&mut self, target: &[u8]) -> Option<&Peer> {
         self.clock += 1;
         let peer = self.by_target.get_mut(target)?;
         peer.used = self.clock;
+        if let Some(known) = self.known.get_mut(&peer.known)
+            && *known.header != *target
+        {
+            known.header = target.into();
+        }
         Some(peer)
     }
 
@@ -63,34 +73,31 @@ impl Peers {
         }
         self.remove(&Box::from(target));
         self.clock += 1;
-        let senders = senders(destination);
-        for sender in &senders {
-            let known = self
-                .by_sender
-                .entry(sender.clone())
-                .or_insert_with(|| Known { header: Box::default(), targets: 0 });
-            // What it was called last is what the client gets.
-            known.header = target.into();
-            known.targets += 1;
-        }
+        let who = destination.b32();
+        let known = self.known.entry(who).or_insert_with(|| {
+            let senders = senders(destination);
+            self.by_sender.extend(senders.iter().map(|sender| (sender.clone(), who)));
+            Known { header: Box::default(), targets: 0, senders }
+        });
+        known.header = target.into();
+        known.targets += 1;
         let peer = DatagramPeer::from(destination);
         self.by_target
-            .insert(target.into(), Peer { peer, port, used: self.clock, senders, _address: address });
+            .insert(target.into(), Peer { peer, port, used: self.clock, known: who, _address: address });
     }
 
     /// What stands before a datagram from this peer on its way to the client, without RSV and FRAG: as the client called it.
     /// Nothing for whoever it has not sent anything to.
     pub(super) fn header_of(&self, sender: SenderText<'_>) -> Option<&[u8]> {
-        match sender {
+        let known = match sender {
             SenderText::Destination(text) | SenderText::Hash(text) => {
-                self.by_sender.get(text).map(|known| &*known.header)
+                self.known.get(self.by_sender.get(text)?)?
             }
             // Raw datagrams do not say it: clear only while there is one peer.
-            SenderText::Unknown => match self.by_target.len() {
-                1 => self.by_target.keys().next().map(|target| &**target),
-                _ => None,
-            },
-        }
+            SenderText::Unknown if self.known.len() == 1 => self.known.values().next()?,
+            SenderText::Unknown => return None,
+        };
+        Some(&known.header)
     }
 
     fn forget_oldest(&mut self) {
@@ -102,10 +109,12 @@ impl Peers {
 
     fn remove(&mut self, target: &[u8]) {
         let Some(peer) = self.by_target.remove(target) else { return };
-        for sender in &peer.senders {
-            let Some(known) = self.by_sender.get_mut(sender) else { continue };
-            known.targets -= 1;
-            if known.targets == 0 {
+        let Some(known) = self.known.get_mut(&peer.known) else { return };
+        known.targets -= 1;
+        if known.targets == 0
+            && let Some(known) = self.known.remove(&peer.known)
+        {
+            for sender in &known.senders {
                 self.by_sender.remove(sender);
             }
         }

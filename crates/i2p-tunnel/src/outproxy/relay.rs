@@ -18,7 +18,7 @@ use tokio::{
 };
 
 use super::{Fault, Outproxy, OutproxyAt, OutproxyProtocol, OutproxyTrouble, socks5};
-use crate::{IsolationKey, Outside, Socket};
+use crate::{IsolationKey, Outside, Socket, datagrams::beside};
 
 /// For all of it: a server that takes a connection has nobody to ask for a relay.
 const LIMIT: std::time::Duration = std::time::Duration::from_secs(10);
@@ -100,7 +100,7 @@ impl Outproxy {
             error => NoRelay::Fault(socks5::fault(&error)),
         })?;
         let relay = relay_at(outproxy, &connected.address, connected.port)?;
-        let socket = UdpSocket::bind((own.ip(), 0)).await.map_err(unreachable)?;
+        let socket = UdpSocket::bind(beside(own)).await.map_err(unreachable)?;
         socket.connect(relay).await.map_err(unreachable)?;
         Ok(OutproxyRelay { control: connected.stream.into(), socket })
     }
@@ -117,6 +117,8 @@ fn relay_at(outproxy: SocketAddr, said: &OwnedAddress, port: u16) -> Result<Sock
     }
     let (said, own) = (said.to_canonical(), outproxy.ip().to_canonical());
     let mut relay = outproxy;
+    // Of the same kind as the socket is.
+    relay.set_ip(own);
     relay.set_port(port);
     let here = |address: IpAddr| address.is_loopback() && address.is_ipv4();
     if here(said) && here(own) {
@@ -188,6 +190,7 @@ mod tests {
             ("198.51.100.7:1080", "255.255.255.255", None),
             ("[::1]:1080", "::1", Some("[::1]:9")),
             ("[fe80::1%3]:1080", "fe80::1", Some("[fe80::1%3]:9")),
+            ("[::ffff:127.0.0.1]:1080", "0.0.0.0", Some("127.0.0.1:9")),
         ] {
             let at = relay_at(outproxy.parse().unwrap(), &OwnedAddress::Ip(said.parse().unwrap()), 9);
             let expected = expected.map(|relay| relay.parse().unwrap()).ok_or(NoRelay::Elsewhere);

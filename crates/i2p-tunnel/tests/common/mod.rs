@@ -110,7 +110,12 @@ pub(crate) async fn proxy_that(
 
 /// A proxy that does this, with the sessions of this pool.
 pub(crate) async fn start_service<D: Dial>(service: Service<D>, pool: SessionPool) -> Proxy {
-    let listeners = Listeners::bind(&["127.0.0.1:0".parse().unwrap()]).await.unwrap();
+    start_service_at("127.0.0.1:0", service, pool).await
+}
+
+/// The same at this address.
+pub(crate) async fn start_service_at<D: Dial>(listen: &str, service: Service<D>, pool: SessionPool) -> Proxy {
+    let listeners = Listeners::bind(&[listen.parse().unwrap()]).await.unwrap();
     let address = listeners.addresses().unwrap()[0].tcp().unwrap();
     let stop = CancellationToken::new();
     let datagram_counts = service.account.datagrams().clone();

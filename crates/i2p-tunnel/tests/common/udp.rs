@@ -13,14 +13,14 @@ use i2p_tunnel::{
     Account, AddressPool, DatagramOptions, DatagramPool, DatagramRules, Isolate, Limits, Outproxies,
     OutproxyDefinition, PoolOptions, RoutedDialler, Routes, Rule, SamDialler, Service, SessionPool, Tunnel,
 };
-
+use sam_testkit::TestBridge;
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::{TcpStream, UdpSocket},
     time::timeout,
 };
 
-use super::{Proxy, binary, domain, start_service};
+use super::{Proxy, binary, domain, start_service_at};
 
 /// Generous: it is only waited for in full when something is broken.
 pub(crate) const LIMIT: Duration = Duration::from_secs(20);
@@ -71,6 +71,19 @@ pub(crate) async fn proxy_with(sam: &str, sam_udp: &str, udp: Udp) -> Proxy {
 
 /// A proxy on a bridge, with this pool of sessions for datagrams.
 pub(crate) async fn proxy_of(sam: &str, sam_udp: &str, udp: Udp, datagrams: DatagramPool) -> Proxy {
+    proxy_on("127.0.0.1:0", sam, sam_udp, udp, datagrams).await
+}
+
+/// A proxy on a bridge, at this address: clients connect to its port on 127.0.0.1.
+pub(crate) async fn proxy_at(listen: &str, bridge: &TestBridge) -> Proxy {
+    let udp = Udp::default();
+    let pool = udp.pool();
+    let mut proxy = proxy_on(listen, &bridge.address(), &bridge.udp_address(), udp, pool).await;
+    proxy.address.set_ip(Ipv4Addr::LOCALHOST.into());
+    proxy
+}
+
+async fn proxy_on(listen: &str, sam: &str, sam_udp: &str, udp: Udp, datagrams: DatagramPool) -> Proxy {
     let back_off = BackOff { first: Duration::from_millis(10), ..BackOff::default() };
     let session = SessionOptions::default().lend(true);
     let sam = Bridge::new(sam).with_udp_address(sam_udp.parse().unwrap());
@@ -85,7 +98,7 @@ pub(crate) async fn proxy_of(sam: &str, sam_udp: &str, udp: Udp, datagrams: Data
     let limits = Limits { linger: Duration::from_millis(200), ..Limits::default() };
     let mut service = Service::new("test", dialler, addresses).with_limits(limits).with_account(udp.account);
     service.datagrams = udp.rules;
-    start_service(service, pool).await
+    start_service_at(listen, service, pool).await
 }
 
 /// A client with UDP open: as any program would do it.
