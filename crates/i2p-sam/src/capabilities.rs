@@ -5,6 +5,10 @@ use crate::{
     wire::{DatagramStyle, Dialect, PrimaryWord, Reply, Version},
 };
 
+/// emissary 0.4 reads 8,192 bytes of what comes to its UDP port, and sends on what it has read: a longer datagram arrives cut
+/// off. The line before the payload takes some 600 of them, more where the destination is an unusual one.
+const EMISSARY_MAX_PAYLOAD: usize = 7_168;
+
 /// What a bridge can do, as far as its answers tell: which version it speaks, and whose it is.
 ///
 /// A bridge says its version and nothing else of itself. Which router it belongs to shows in its answer to the lookup of a
@@ -73,6 +77,15 @@ impl Capabilities {
             (Dialect::I2pd, _) => self.version.minor >= 3,
             // emissary opens sessions for DATAGRAM2 and delivers none of them: one that comes in ends its SAM server (0.4.0).
             (Dialect::Emissary, _) => false,
+        }
+    }
+
+    /// The longest payload of a datagram of this kind, in bytes, that arrives as it was sent.
+    #[must_use]
+    pub fn max_payload(&self, style: DatagramStyle) -> usize {
+        match self.dialect {
+            Dialect::Emissary => EMISSARY_MAX_PAYLOAD,
+            Dialect::Standard | Dialect::I2pd => style.max_payload(),
         }
     }
 
@@ -162,6 +175,7 @@ mod tests {
         let emissary = learn(2, "NAMING REPLY RESULT=KEY_NOT_FOUND NAME=x");
         assert_eq!((emissary.dialect(), emissary.lookups()), (Dialect::Emissary, Lookups::OnSession));
         assert!(!emissary.early_data());
+        assert!(emissary.max_payload(DatagramStyle::Datagram) < java.max_payload(DatagramStyle::Datagram));
         assert!(emissary.datagrams(DatagramStyle::Datagram));
         assert!(!emissary.datagrams(DatagramStyle::Datagram2));
         assert!(!emissary.datagrams(DatagramStyle::Datagram3));

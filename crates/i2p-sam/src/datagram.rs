@@ -127,13 +127,19 @@ impl DatagramSession {
         self.style
     }
 
+    /// The longest payload that the router carries unchanged, in bytes.
+    #[must_use]
+    pub fn max_payload(&self) -> usize {
+        self.session.capabilities().max_payload(self.style)
+    }
+
     /// Sends a datagram. It is the bridge's from then on; whether it arrives nobody says. Ports of 0 are those that the
     /// session was created with.
     ///
     /// # Errors
     /// [`Error::DatagramLength`], [`Error::Udp`], [`Error::SessionLost`].
     pub async fn send(&self, peer: &DatagramPeer, ports: Ports, payload: &[u8]) -> Result<(), Error> {
-        let (length, limit) = (payload.len(), self.style.max_payload());
+        let (length, limit) = (payload.len(), self.max_payload());
         if length == 0 || length > limit {
             return Err(Error::DatagramLength { length, limit });
         }

@@ -38,11 +38,14 @@ async fn datagrams_go_and_come_back_on_every_router() {
         let proxy = proxy(&bridge, Udp::default()).await;
         let client = Client::open(&proxy).await;
         assert_eq!(client.relay.ip(), Ipv4Addr::LOCALHOST, "where the client reached us");
-        // emissary carries no more.
-        let longest = if dialect == Dialect::Emissary { 4_000 } else { 31_744 };
+        // emissary would cut off what is longer.
+        let longest = if dialect == Dialect::Emissary { 7_168 } else { 31_744 };
         for length in [1, 3, 500, 4_000, longest] {
             client.echo(&vec![u8::try_from(length % 251).unwrap(); length]).await;
         }
+        client.send(0, &domain("echo.i2p"), 7, &vec![0; longest + 1]).await;
+        client.echo(b"still there").await;
+        assert_eq!(proxy.datagram_counts.dropped(Dropped::TooLong), 1, "{dialect:?}");
     }
 }
 

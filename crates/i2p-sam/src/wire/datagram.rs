@@ -33,8 +33,9 @@ impl DatagramStyle {
         }
     }
 
-    /// The longest payload, in bytes, that SAM carries. About 11,000 bytes arrive reliably; emissary 0.4 loses those beyond
-    /// 4,000, and i2pd 2.45 raw ones of fewer than three.
+    /// The longest payload, in bytes, that SAM carries; how much a router does,
+    /// [`Capabilities::max_payload`](crate::Capabilities::max_payload) says. About 11,000 bytes arrive reliably; i2pd 2.45 loses
+    /// raw ones of fewer than three.
     #[must_use]
     pub fn max_payload(self) -> usize {
         match self {

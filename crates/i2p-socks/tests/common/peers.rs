@@ -23,7 +23,7 @@ use super::{
     network::{bridge, payload},
 };
 
-/// Datagrams, each of another length. emissary loses what is longer than the longest.
+/// Datagrams, each of another length, up to one that every router carries.
 const DATAGRAMS: u32 = 1_000;
 const LONGEST: u32 = 4_000;
 /// How many have to come back: I2P may lose some.

@@ -468,7 +468,7 @@ impl<D: Dial> Association<'_, D> {
 fn fits(way: &Datagrams, data: &[u8]) -> Result<(), Dropped> {
     match data.len() {
         0 => Err(Dropped::Empty),
-        length if length > way.session().style().max_payload() => Err(Dropped::TooLong),
+        length if length > way.max_payload() => Err(Dropped::TooLong),
         _ => Ok(()),
     }
 }

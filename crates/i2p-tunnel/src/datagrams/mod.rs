@@ -82,7 +82,7 @@ impl Datagrams {
     /// The most bytes that one may carry.
     #[must_use]
     pub fn max_payload(&self) -> usize {
-        self.session().style().max_payload()
+        self.session().max_payload()
     }
 
     /// The destination of a name, by all that names are looked up in.
