@@ -9,8 +9,8 @@ use common::{Proxy, domain, socks5_command, socks5_request, start_service, udp};
 use i2p_name::VirtualOptions;
 use i2p_sam::Bridge;
 use i2p_tunnel::{
-    AddressPool, Dropped, Failure, Limit, Limits, Metrics, OutproxyStatus, OutproxyTrouble, PoolOptions, SamDialler,
-    Service, SessionPool, Tunnel, metrics::Moment,
+    AddressPool, Dropped, Failure, Limit, Limits, Metrics, OutproxyStatus, OutproxyTrouble, PoolOptions,
+    SamDialler, Service, SessionPool, Tunnel, metrics::Moment,
 };
 use sam_testkit::{Dialect, Endpoint, TestBridge};
 use tokio::{
