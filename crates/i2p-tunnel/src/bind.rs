@@ -13,7 +13,8 @@ use tokio::time::timeout;
 use crate::{
     Client, Dial, Failure, Lease, Limit, Opened, SamDialler, Service, Socket, Stop,
     connection::{self, Next, Streaming, refuse},
-    handshake::Waiting,
+    handshake,
+    rendezvous::Waiting,
     target,
 };
 
@@ -39,12 +40,17 @@ impl Incoming {
     /// [`Failure::RouterUnavailable`] when the session is lost; [`Failure::RouterError`].
     pub async fn accept(self, listening: impl FnOnce(B32)) -> Result<(B32, Opened), Failure> {
         let accept = async {
-            let waiting = self.session.listen().await?;
+            let mut waiting = self.wait_for(None).await?;
             listening(self.session.destination().b32());
-            waiting.accept().await
+            waiting.peer().await
         };
         let peer = accept.await.map_err(|error| refused(&error))?;
         Ok((peer.peer.b32(), Opened::over_sam(peer.stream.into(), self.lease)))
+    }
+
+    /// Begins to wait for a peer beside others who wait on the same session; nothing is anybody.
+    async fn wait_for(&self, expected: Option<B32>) -> Result<Waiting, i2p_sam::Error> {
+        self.lease.rendezvous(&self.session).wait(&self.session, expected).await
     }
 }
 
@@ -63,18 +69,18 @@ pub(crate) async fn bind<D: Dial>(
 ) -> io::Result<Next> {
     // SOCKS4 has no form for the address of anybody in I2P.
     if accepted.request().protocol != Protocol::Socks5 {
-        return refuse(Waiting::Socks(accepted), Failure::CommandNotSupported, service).await;
+        return refuse(handshake::Waiting::Socks(accepted), Failure::CommandNotSupported, service).await;
     }
     let listening = async {
         let incoming = service.dialler.listen(client).await?;
         let expected = expected(&accepted, client, service, &incoming).await?;
-        let listening = incoming.session.listen().await.map_err(|_| Failure::RouterError)?;
-        Ok((incoming, expected, listening))
+        let listening = incoming.wait_for(expected).await.map_err(|_| Failure::RouterError)?;
+        Ok((incoming, listening))
     };
     let listening = connection::within(listening, accepted.stream(), client, service).await;
-    let (incoming, expected, listening) = match listening {
+    let (incoming, mut listening) = match listening {
         Some(Ok(listening)) => listening,
-        Some(Err(failure)) => return refuse(Waiting::Socks(accepted), failure, service).await,
+        Some(Err(failure)) => return refuse(handshake::Waiting::Socks(accepted), failure, service).await,
         None => return Ok(Next::Over),
     };
     let own = incoming.session.destination().b32().to_string();
@@ -82,29 +88,18 @@ pub(crate) async fn bind<D: Dial>(
     accepted.listening_at(Address::Domain(own.as_bytes()), port).await?;
     let mut early = Vec::new();
     let waiting = async {
-        let mut listening = Some(listening);
-        loop {
-            let next = match listening.take() {
-                Some(listening) => listening,
-                None => incoming.session.listen().await?,
-            };
-            let peer = next.accept().await?;
-            if expected.is_none_or(|expected| peer.peer.b32() == expected) {
-                return Ok::<Peer, i2p_sam::Error>(peer);
-            }
-            tracing::debug!("a peer that was not asked for was turned away");
-        }
-    };
-    let waiting = async {
         tokio::select! {
-            peer = within(service, waiting) => Some(peer),
+            peer = within(service, listening.peer()) => Some(peer),
             () = gone(accepted.stream(), &mut early) => None,
         }
     };
-    let Some(peer) = stop.unless_draining(waiting).await? else { return Ok(Next::Over) };
+    let peer = stop.unless_draining(waiting).await?;
+    // Others may wait for whoever comes from here on.
+    drop(listening);
+    let Some(peer) = peer else { return Ok(Next::Over) };
     let peer = match peer {
         Ok(peer) => peer,
-        Err(failure) => return refuse(Waiting::Socks(accepted), failure, service).await,
+        Err(failure) => return refuse(handshake::Waiting::Socks(accepted), failure, service).await,
     };
     service.account.succeeded(client.protocol);
     let who = peer.peer.b32().to_string();
@@ -152,7 +147,7 @@ fn refused(error: &i2p_sam::Error) -> Failure {
     }
 }
 
-/// Comes back when the client has gone. What it sends meanwhile is kept, up to a limit, behind which nobody looks.
+/// Comes back when the client has gone. What it sends meanwhile is kept, up to a limit, behind which it is left where it is.
 async fn gone(client: &Socket, early: &mut Vec<u8>) {
     let mut chunk = [0; 1024];
     while early.len() + chunk.len() <= MAX_EARLY {
@@ -166,5 +161,5 @@ async fn gone(client: &Socket, early: &mut Vec<u8>) {
             Err(_) => return,
         }
     }
-    std::future::pending::<()>().await;
+    Box::pin(client.ended_behind_data()).await;
 }

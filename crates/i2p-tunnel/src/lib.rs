@@ -22,6 +22,7 @@ mod outproxy;
 mod pool;
 mod relay;
 mod remedy;
+mod rendezvous;
 mod resolve;
 mod resolver;
 mod route;

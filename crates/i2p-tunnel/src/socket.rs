@@ -13,11 +13,10 @@ use std::{
 use rustix::pipe::{SpliceFlags, splice};
 #[cfg(unix)]
 use tokio::net::UnixStream;
-#[cfg(unix)]
-use tokio::time::sleep;
 use tokio::{
     io::{AsyncRead, AsyncWrite, Interest, ReadBuf},
     net::TcpStream,
+    time::sleep,
 };
 
 use crate::Limits;
@@ -28,6 +27,9 @@ const PROBES: u32 = 4;
 /// How often a socket within this machine is asked whether anybody is at its other end.
 #[cfg(unix)]
 const ASKED_EVERY: Duration = Duration::from_millis(500);
+
+/// How often to look whether the other side has gone behind what it sent and nobody reads yet.
+const LOOK: Duration = Duration::from_secs(1);
 
 /// Pages are moved where they can be, and nothing waits.
 #[cfg(target_os = "linux")]
@@ -103,6 +105,17 @@ impl Socket {
                 while !stream.try_write(&[]).is_err_and(closed) {
                     sleep(ASKED_EVERY).await;
                 }
+            }
+        }
+    }
+
+    /// Comes back soon after the other side has ended it, and leaves what it sent before where it is.
+    pub(crate) async fn ended_behind_data(&self) {
+        loop {
+            // Comes back at once as long as there is something to read, and cannot be told to wait for the end alone.
+            match with!(self, stream => stream.ready(Interest::READABLE).await) {
+                Ok(ready) if !ready.is_read_closed() => sleep(LOOK).await,
+                _ => return,
             }
         }
     }

@@ -124,6 +124,103 @@ async fn a_name_restricts_too_and_others_are_refused() {
     }
 }
 
+/// Whoever the router would give the stream to, which is the first who listens.
+#[tokio::test]
+async fn everyone_gets_the_peer_that_was_asked_for() {
+    for dialect in EVERY_ROUTER {
+        let bridge = TestBridge::start_as(dialect).await;
+        let proxy = proxy(&bridge, Limits::default()).await;
+        let (first, second, other) = (peer(&bridge).await, peer(&bridge).await, peer(&bridge).await);
+        let whom = |peer: &Session| domain(&peer.destination().b32().to_string());
+        for order in [[&first, &second, &other], [&second, &first, &other], [&other, &second, &first]] {
+            let (anybody, own) = bind(&proxy, &ANYBODY).await;
+            let clients =
+                [bind(&proxy, &whom(&first)).await.0, bind(&proxy, &whom(&second)).await.0, anybody];
+            let mut streams = Vec::new();
+            for peer in order {
+                let mut stream = peer.connect(&own, 0).await.unwrap();
+                stream.write_all(peer.destination().b32().to_string().as_bytes()).await.unwrap();
+                streams.push(stream);
+            }
+            for (mut client, peer) in clients.into_iter().zip([&first, &second, &other]) {
+                let (code, who, _) = reply(&mut client).await;
+                assert_eq!((code, &who), (0, &peer.destination().b32().to_string()), "{dialect:?}");
+                let mut said = vec![0; who.len()];
+                client.read_exact(&mut said).await.unwrap();
+                assert_eq!(String::from_utf8(said).unwrap(), who);
+            }
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_client_that_goes_leaves_the_others_what_they_wait_for() {
+    let bridge = TestBridge::start_as(Dialect::Java).await;
+    let proxy = proxy(&bridge, Limits::default()).await;
+    let wanted = peer(&bridge).await;
+    let accepts = || bridge.commands().iter().filter(|sent| sent.starts_with("STREAM ACCEPT")).count();
+    let whom = domain(&wanted.destination().b32().to_string());
+    for round in 0..10 {
+        let before = accepts();
+        let (gone, _) = bind(&proxy, &ANYBODY).await;
+        let (mut client, own) = bind(&proxy, &whom).await;
+        drop(gone);
+        let leases = || proxy.pool.sessions().iter().map(|session| session.leases).sum::<usize>();
+        while leases() > 1 {
+            tokio::task::yield_now().await;
+        }
+        // The first may come to the STREAM ACCEPT that is just being closed.
+        let stream = loop {
+            let stream = wanted.connect(&own, 0).await;
+            if tokio::time::timeout(Duration::from_millis(200), client.peek(&mut [0])).await.is_ok() {
+                break stream;
+            }
+        };
+        let (code, who, _) = reply(&mut client).await;
+        assert_eq!((code, who), (0, wanted.destination().b32().to_string()), "round {round}");
+        assert_eq!(accepts(), before + 2, "round {round}: one for each");
+        drop((client, stream));
+        while leases() > 0 {
+            tokio::task::yield_now().await;
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_client_that_goes_behind_much_early_data_takes_its_bind_with_it() {
+    let bridge = TestBridge::start().await;
+    let proxy = proxy(&bridge, Limits::default()).await;
+    let leases = || proxy.pool.sessions().iter().map(|session| session.leases).sum::<usize>();
+    let (mut client, _) = bind(&proxy, &ANYBODY).await;
+    client.write_all(&[0; 40_000]).await.unwrap();
+    // The proxy has read what it keeps.
+    tokio::time::sleep(Duration::from_millis(200)).await;
+    assert_eq!(leases(), 1);
+    drop(client);
+    let gone = async {
+        while leases() > 0 {
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(20), gone).await.unwrap();
+}
+
+#[tokio::test]
+async fn much_early_data_arrives_whole() {
+    let bridge = TestBridge::start().await;
+    let proxy = proxy(&bridge, Limits::default()).await;
+    let peer = peer(&bridge).await;
+    let (mut client, own) = bind(&proxy, &ANYBODY).await;
+    let data: Vec<u8> = (0..=250).cycle().take(60_000).collect();
+    client.write_all(&data).await.unwrap();
+    tokio::time::sleep(Duration::from_millis(200)).await;
+    let mut stream = peer.connect(&own, 0).await.unwrap();
+    assert_eq!(reply(&mut client).await.0, 0);
+    let mut received = vec![0; data.len()];
+    tokio::time::timeout(Duration::from_secs(20), stream.read_exact(&mut received)).await.unwrap().unwrap();
+    assert!(received == data);
+}
+
 #[tokio::test]
 async fn a_peer_that_does_not_come_is_not_waited_for_for_ever() {
     let bridge = TestBridge::start().await;
@@ -138,13 +235,27 @@ async fn a_peer_that_does_not_come_is_not_waited_for_for_ever() {
 async fn a_client_that_goes_takes_its_bind_with_it() {
     let bridge = TestBridge::start_as(Dialect::Java).await;
     let proxy = proxy(&bridge, Limits::default()).await;
-    let (client, _) = bind(&proxy, &ANYBODY).await;
+    let (client, own) = bind(&proxy, &ANYBODY).await;
     let accepts = |proxy: &Proxy| proxy.pool.sessions().iter().map(|session| session.leases).sum::<usize>();
     assert_eq!(accepts(&proxy), 1);
     drop(client);
     while accepts(&proxy) > 0 {
         tokio::task::yield_now().await;
     }
+    // Nor is anything listened for: a stream that came would be followed by another STREAM ACCEPT.
+    let peer = peer(&bridge).await;
+    let listens = || bridge.commands().iter().filter(|sent| sent.starts_with("STREAM ACCEPT")).count();
+    let ended = async {
+        loop {
+            let before = listens();
+            let _ = peer.connect(&own, 0).await;
+            tokio::time::sleep(Duration::from_millis(100)).await;
+            if listens() == before {
+                return;
+            }
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(10), ended).await.unwrap();
 }
 
 #[tokio::test]

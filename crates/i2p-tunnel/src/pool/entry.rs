@@ -3,13 +3,14 @@ use std::{
     time::Duration,
 };
 
+use i2p_name::B32;
 use i2p_sam::{Session, SessionState, Supervised};
 use tokio::{
     sync::Notify,
     time::{Instant, sleep_until},
 };
 
-use crate::Failure;
+use crate::{Failure, rendezvous::Rendezvous};
 
 /// One session of a pool, and who uses it.
 pub(super) struct Entry {
@@ -18,6 +19,8 @@ pub(super) struct Entry {
     asked_for: Option<Instant>,
     usage: Mutex<Usage>,
     changed: Arc<Notify>,
+    /// Where peers of the session with this destination are waited for; nothing, before anybody has.
+    rendezvous: Mutex<Option<(B32, Arc<Rendezvous>)>>,
 }
 
 #[derive(Clone, Copy)]
@@ -32,7 +35,8 @@ impl Entry {
     pub(super) fn new(supervised: Supervised, for_client: bool, changed: Arc<Notify>) -> Self {
         let now = Instant::now();
         let usage = Mutex::new(Usage { leases: 0, since: now });
-        Self { supervised, asked_for: for_client.then_some(now), usage, changed }
+        let asked_for = for_client.then_some(now);
+        Self { supervised, asked_for, usage, changed, rendezvous: Mutex::default() }
     }
 
     fn usage(&self) -> Usage {
@@ -112,6 +116,16 @@ impl Lease {
 
     pub(super) fn is_of(&self, entry: &Arc<Entry>) -> bool {
         Arc::ptr_eq(&self.entry, entry)
+    }
+
+    /// Where peers of this session, which is this lease's, are waited for.
+    pub(crate) fn rendezvous(&self, session: &Session) -> Arc<Rendezvous> {
+        let own = session.destination().b32();
+        let mut rendezvous = self.entry.rendezvous.lock().unwrap_or_else(PoisonError::into_inner);
+        match &*rendezvous {
+            Some((of, found)) if *of == own => Arc::clone(found),
+            _ => Arc::clone(&rendezvous.insert((own, Arc::default())).1),
+        }
     }
 
     /// The session, as soon as it is there. Waits for ever.
