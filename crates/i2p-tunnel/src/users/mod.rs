@@ -1,5 +1,7 @@
 //! Users of a tunnel, and their passwords.
 
+mod verifier;
+
 use std::{
     collections::HashMap,
     fmt, fs, io,
@@ -10,19 +12,13 @@ use std::{
 };
 
 use argon2::{
-    Algorithm, Argon2, Block, Params, PasswordHasher, Version,
-    password_hash::{
-        self,
-        phc::{Output, PasswordHash},
-    },
+    Algorithm, Argon2, Params, PasswordHasher,
+    password_hash::{self, phc::PasswordHash},
 };
 use sha2::{Digest, Sha256};
-use tokio::{
-    sync::{OnceCell, Semaphore},
-    task::spawn_blocking,
-    time::sleep,
-};
+use tokio::{sync::OnceCell, time::sleep};
 
+use self::verifier::Verifier;
 use crate::{ClientAddress, admission::machine};
 
 /// Largest users file, in bytes.
@@ -31,8 +27,6 @@ const MAX_FILE: u64 = 1024 * 1024;
 const MAX_FIELD: usize = 255;
 /// Most memory that checking one password may take, in KiB, and most passes over it.
 const MAX_COST: (u32, u32) = (256 * 1024, 16);
-/// Passwords that are checked at one time: each takes a processor and its memory.
-const AT_ONCE: usize = 2;
 /// Different names and passwords of one client that wait for their check, or for the answer that they are wrong. More than so many
 /// are not checked: whoever guesses keeps no others waiting, and gets so many guesses a second.
 const OF_ONE_CLIENT: usize = 16;
@@ -52,10 +46,7 @@ struct Inner {
     verified: Mutex<HashMap<Vec<u8>, [u8; 32]>>,
     /// Known to this process only, so that what is kept of passwords is worth nothing elsewhere.
     key: [u8; 32],
-    at_once: Arc<Semaphore>,
-    /// What argon2 works in, for as many checks as run at one time. Were it freed after each, the allocator would keep one for each
-    /// thread that ever did a check: 270 MB were seen.
-    memory: Arc<Mutex<Vec<Vec<Block>>>>,
+    verifier: Verifier,
     /// What is being checked.
     checks: Mutex<HashMap<ClientAddress, Vec<Check>>>,
 }
@@ -145,8 +136,7 @@ impl Users {
             nobody,
             verified: Mutex::default(),
             key,
-            at_once: Arc::new(Semaphore::new(AT_ONCE)),
-            memory: Arc::default(),
+            verifier: Verifier::new(),
             checks: Mutex::default(),
         })))
     }
@@ -160,8 +150,7 @@ impl Users {
         match Arc::try_unwrap(self.0) {
             Ok(inner) => Self(Arc::new(Inner {
                 key: before.0.key,
-                at_once: Arc::clone(&before.0.at_once),
-                memory: Arc::clone(&before.0.memory),
+                verifier: before.0.verifier.clone(),
                 verified: Mutex::new(kept),
                 ..inner
             })),
@@ -229,25 +218,14 @@ impl Users {
     }
 
     async fn verify(&self, name: &[u8], password: &[u8]) -> bool {
-        // Held until the work is done, even if nobody waits for it any more.
-        let Ok(turn) = Arc::clone(&self.0.at_once).acquire_owned().await else { return false };
+        let Some(turn) = self.0.verifier.turn().await else { return false };
         // Another connection of the same user may have been first.
         if self.is_verified(name, &self.digest(name, password)) {
             return true;
         }
-        let known = self.0.hashes.get(name).cloned();
-        let is_user = known.is_some();
-        let (hash, password) = (known.or_else(|| self.0.nobody.clone()), password.to_vec());
-        let memory = Arc::clone(&self.0.memory);
-        let work = spawn_blocking(move || {
-            let of_all = || memory.lock().unwrap_or_else(PoisonError::into_inner);
-            let mut own = of_all().pop().unwrap_or_default();
-            let matches = hash.is_some_and(|hash| is_right(&hash, &password, &mut own) == Some(true));
-            of_all().push(own);
-            drop(turn);
-            matches
-        });
-        work.await.unwrap_or(false) && is_user
+        let known = self.0.hashes.get(name);
+        let Some(hash) = known.or(self.0.nobody.as_ref()).cloned() else { return false };
+        turn.verify(hash, password.to_vec()).await && known.is_some()
     }
 
     fn is_verified(&self, name: &[u8], digest: &[u8; 32]) -> bool {
@@ -306,23 +284,6 @@ fn parse_line(line: &str) -> Result<(&str, PasswordHash), &'static str> {
         Some(_) => Err("the hash is too costly: at most m=262144 (256 MiB) and t=16"),
         None => Err("the hash itself is missing"),
     }
-}
-
-/// Whether this is the password of a hash, worked out in this memory; nothing for a hash that argon2 does not make.
-fn is_right(hash: &PasswordHash, password: &[u8], memory: &mut Vec<Block>) -> Option<bool> {
-    let algorithm = Algorithm::try_from(hash.algorithm.as_str()).ok()?;
-    let version = hash.version.map_or(Ok(Version::default()), Version::try_from).ok()?;
-    let params = Params::try_from(hash).ok()?;
-    if memory.len() < params.block_count() {
-        memory.resize(params.block_count(), Block::default());
-    }
-    let (salt, expected) = (hash.salt.as_ref()?, hash.hash.as_ref()?);
-    let argon2 = Argon2::new(algorithm, version, params);
-    let mut output = [0; Output::MAX_LENGTH];
-    let output = output.get_mut(..expected.len())?;
-    argon2.hash_password_into_with_memory(password, salt, output, memory.as_mut_slice()).ok()?;
-    // Compared in constant time.
-    Output::new(output).ok().map(|worked_out| worked_out == *expected)
 }
 
 fn check_name(name: &str) -> Result<(), &'static str> {
@@ -396,8 +357,8 @@ mod tests {
         for guess in guesses.collect::<Vec<_>>() {
             assert!(!guess.await.unwrap());
         }
-        let memory = users.0.memory.lock().unwrap();
-        assert!((1..=AT_ONCE).contains(&memory.len()), "{}", memory.len());
+        let memory = users.0.verifier.memory();
+        assert!((1..=verifier::AT_ONCE).contains(&memory.len()), "{}", memory.len());
         assert!(memory.iter().all(|blocks| !blocks.is_empty()));
     }
 
@@ -409,7 +370,7 @@ mod tests {
         assert!(begin.elapsed() >= AFTER_FAILURE);
         assert!(users.check(CLIENT, b"anna", b"secret").await);
         // Nothing is free to check with: it is remembered.
-        let _all = users.0.at_once.acquire_many(2).await.unwrap();
+        let _all = users.0.verifier.at_once.acquire_many(2).await.unwrap();
         assert!(users.check(CLIENT, b"anna", b"secret").await);
         let wait = Duration::from_secs(5);
         assert!(
@@ -423,7 +384,7 @@ mod tests {
     async fn whoever_tries_many_passwords_at_once_holds_nobody_up() {
         let users = users();
         let mut guesses = tokio::task::JoinSet::new();
-        let all = users.0.at_once.acquire_many(2).await.unwrap();
+        let all = users.0.verifier.at_once.acquire_many(2).await.unwrap();
         let begin = tokio::time::Instant::now();
         for guess in 0..1_500 {
             let users = users.clone();
@@ -469,7 +430,7 @@ mod tests {
         assert!(before.check(CLIENT, b"b", b"x:y").await);
         let users = Users::parse(&format!("{anna}\n{}", line("b", "other"))).unwrap().in_place_of(&before);
         // Nothing is free to check with.
-        let all = users.0.at_once.acquire_many(2).await.unwrap();
+        let all = users.0.verifier.at_once.acquire_many(2).await.unwrap();
         let kept = users.check(CLIENT, b"anna", b"secret");
         assert_eq!(tokio::time::timeout(AFTER_FAILURE, kept).await, Ok(true));
         let changed = users.check(CLIENT, b"b", b"x:y");

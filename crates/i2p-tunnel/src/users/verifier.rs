@@ -1,0 +1,81 @@
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use argon2::{
+    Algorithm, Argon2, Block, Params, Version,
+    password_hash::phc::{Output, PasswordHash},
+};
+use tokio::{
+    sync::{OwnedSemaphorePermit, Semaphore},
+    task::spawn_blocking,
+};
+
+/// Passwords that are checked at one time: each takes a processor and its memory.
+pub(super) const AT_ONCE: usize = 2;
+
+/// Works out hashes, a few at one time. Clones share turns and memory.
+#[derive(Clone)]
+pub(super) struct Verifier {
+    pub(super) at_once: Arc<Semaphore>,
+    /// What argon2 works in, for as many as work at one time. Were it freed after each, the allocator would keep one for each
+    /// thread that ever worked: 270 MB were seen.
+    memory: Arc<Mutex<Vec<Vec<Block>>>>,
+}
+
+/// The right to work one hash out.
+pub(super) struct Turn {
+    permit: OwnedSemaphorePermit,
+    memory: Arc<Mutex<Vec<Vec<Block>>>>,
+}
+
+impl Verifier {
+    pub(super) fn new() -> Self {
+        Self { at_once: Arc::new(Semaphore::new(AT_ONCE)), memory: Arc::default() }
+    }
+
+    /// Waits for a turn. Safe to drop.
+    pub(super) async fn turn(&self) -> Option<Turn> {
+        let permit = Arc::clone(&self.at_once).acquire_owned().await.ok()?;
+        Some(Turn { permit, memory: Arc::clone(&self.memory) })
+    }
+
+    #[cfg(test)]
+    pub(super) fn memory(&self) -> MutexGuard<'_, Vec<Vec<Block>>> {
+        lock(&self.memory)
+    }
+}
+
+impl Turn {
+    /// Whether this is the password of the hash. The turn lasts until that is worked out, even if nobody waits for it any more.
+    pub(super) async fn verify(self, hash: PasswordHash, password: Vec<u8>) -> bool {
+        let Self { permit, memory } = self;
+        let work = spawn_blocking(move || {
+            let mut own = lock(&memory).pop().unwrap_or_default();
+            let right = is_right(&hash, &password, &mut own) == Some(true);
+            lock(&memory).push(own);
+            drop(permit);
+            right
+        });
+        work.await.unwrap_or(false)
+    }
+}
+
+fn lock(memory: &Mutex<Vec<Vec<Block>>>) -> MutexGuard<'_, Vec<Vec<Block>>> {
+    memory.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Whether this is the password of a hash, worked out in this memory; nothing for a hash that argon2 does not make.
+fn is_right(hash: &PasswordHash, password: &[u8], memory: &mut Vec<Block>) -> Option<bool> {
+    let algorithm = Algorithm::try_from(hash.algorithm.as_str()).ok()?;
+    let version = hash.version.map_or(Ok(Version::default()), Version::try_from).ok()?;
+    let params = Params::try_from(hash).ok()?;
+    if memory.len() < params.block_count() {
+        memory.resize(params.block_count(), Block::default());
+    }
+    let (salt, expected) = (hash.salt.as_ref()?, hash.hash.as_ref()?);
+    let argon2 = Argon2::new(algorithm, version, params);
+    let mut output = [0; Output::MAX_LENGTH];
+    let output = output.get_mut(..expected.len())?;
+    argon2.hash_password_into_with_memory(password, salt, output, memory.as_mut_slice()).ok()?;
+    // Compared in constant time.
+    Output::new(output).ok().map(|worked_out| worked_out == *expected)
+}
