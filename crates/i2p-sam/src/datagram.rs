@@ -171,9 +171,8 @@ impl DatagramSession {
     }
 
     /// Waits for a datagram. Whatever does not come from the bridge's UDP port, or is none, is skipped: any
-    /// program on this machine can send to ours. `buffer` takes the
-    /// datagram with its header and should hold [`MAX_PACKET`] bytes: what is longer is cut off. Safe to drop and to call
-    /// again.
+    /// program on this machine can send to ours. `buffer` takes the datagram with its header and should hold [`MAX_PACKET`]
+    /// bytes: what is longer is cut off. Safe to drop and to call again.
     ///
     /// # Errors
     /// [`Error::Udp`], [`Error::SessionLost`].
