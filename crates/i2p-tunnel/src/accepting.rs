@@ -9,9 +9,8 @@ use tokio_util::task::TaskTracker;
 use tracing::Instrument;
 
 use crate::{
-    ClientAddress, Dial, Limit, Listeners, Sensitive, Service, Socket, Stop,
-    connection::{self, WayIn},
-    listener::Listener,
+    ClientAddress, Dial, Limit, Listeners, Sensitive, Service, Socket, Stop, connection, listener::Listener,
+    outcome::WayIn,
 };
 
 /// First and longest wait after accepting has failed, as it does when file descriptors run out: long enough not to spin, and

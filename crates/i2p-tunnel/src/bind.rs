@@ -3,7 +3,7 @@
 use std::io;
 
 use i2p_name::{B32, Target};
-use i2p_sam::{Accepted as Peer, Session};
+use i2p_sam::Accepted as Peer;
 use socks_wire::{
     Address, Protocol,
     stream::{Accepted, OwnedAddress},
@@ -11,54 +11,14 @@ use socks_wire::{
 use tokio::time::timeout;
 
 use crate::{
-    Client, Dial, Failure, Lease, Limit, Opened, SamDialler, Service, Socket, Stop,
-    connection::{self, Next, Streaming, refuse},
-    handshake,
-    rendezvous::Waiting,
+    Client, Dial, Failure, Limit, Opened, Service, Socket, Stop, handshake,
+    incoming::{Incoming, refused},
+    outcome::{self, Next, Streaming, refuse},
     target,
 };
 
 /// What a client may send before its peer has come: kept, and the peer's first data.
 const MAX_EARLY: usize = 16 * 1024;
-
-/// The streams that peers open to a client's session.
-pub struct Incoming {
-    session: Session,
-    dialler: SamDialler,
-    lease: Lease,
-}
-
-impl Incoming {
-    pub(crate) fn new(session: Session, dialler: SamDialler, lease: Lease) -> Self {
-        Self { session, dialler, lease }
-    }
-
-    /// Waits for a peer, whoever it is, and gives its address and its stream. `listening` is told our own address once peers
-    /// that connect to it are taken.
-    ///
-    /// # Errors
-    /// [`Failure::RouterUnavailable`] when the session is lost; [`Failure::RouterError`].
-    pub async fn accept(self, listening: impl FnOnce(B32)) -> Result<(B32, Opened), Failure> {
-        let accept = async {
-            let mut waiting = self.wait_for(None).await?;
-            listening(self.session.destination().b32());
-            waiting.peer().await
-        };
-        let peer = accept.await.map_err(|error| refused(&error))?;
-        Ok((peer.peer.b32(), Opened::over_sam(peer.stream.into(), self.lease)))
-    }
-
-    /// Begins to wait for a peer beside others who wait on the same session; nothing is anybody.
-    async fn wait_for(&self, expected: Option<B32>) -> Result<Waiting, i2p_sam::Error> {
-        self.lease.rendezvous(&self.session).wait(&self.session, expected).await
-    }
-}
-
-impl std::fmt::Debug for Incoming {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Incoming").finish_non_exhaustive()
-    }
-}
 
 /// BIND, up to the stream that came of it.
 pub(crate) async fn bind<D: Dial>(
@@ -77,7 +37,7 @@ pub(crate) async fn bind<D: Dial>(
         let listening = incoming.wait_for(expected).await.map_err(|_| Failure::RouterError)?;
         Ok((incoming, listening))
     };
-    let listening = connection::within(listening, accepted.stream(), client, service).await;
+    let listening = outcome::within(listening, accepted.stream(), client, service).await;
     let (incoming, mut listening) = match listening {
         Some(Ok(listening)) => listening,
         Some(Err(failure)) => return refuse(handshake::Waiting::Socks(accepted), failure, service).await,
@@ -123,7 +83,7 @@ async fn expected<D: Dial>(
     // The lease is not needed: the name is what counts from here on.
     let (target, _lease) = target::dialled(&accepted.request().address, client, &service.addresses)?;
     let Target::I2p(name) = target else { return Err(Failure::NotAllowed) };
-    incoming.dialler.hash_of(&incoming.session, &name).await.map(Some)
+    incoming.names.hash_of(&incoming.session, &name).await.map(Some)
 }
 
 async fn within<D>(
@@ -136,14 +96,6 @@ async fn within<D>(
             service.account.limit(Limit::Bind);
             Err(Failure::TimedOut)
         }
-    }
-}
-
-/// Why no peer comes any more.
-fn refused(error: &i2p_sam::Error) -> Failure {
-    match error {
-        i2p_sam::Error::SessionLost => Failure::RouterUnavailable,
-        _ => Failure::RouterError,
     }
 }
 

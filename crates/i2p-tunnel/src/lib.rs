@@ -13,13 +13,17 @@ mod failure;
 mod failure_log;
 mod handshake;
 mod http;
+mod incoming;
 mod inherited;
 mod isolation;
 mod limits;
 mod listener;
 pub mod metrics;
+mod opened;
+mod outcome;
 mod outproxy;
 mod pool;
+mod refusal;
 mod relay;
 mod remedy;
 mod rendezvous;
@@ -27,9 +31,11 @@ mod resolve;
 mod resolver;
 mod route;
 mod routed_dialler;
+mod sam_dial;
 mod sam_dialler;
 mod sensitive;
 mod service;
+mod session_names;
 mod socket;
 mod stop;
 mod target;
@@ -42,19 +48,20 @@ pub use accepting::serve;
 pub use account::Account;
 pub use addresses::{AddressLease, AddressPool};
 pub use admission::{Admission, Caps};
-pub use bind::Incoming;
 pub use datagrams::{
     DatagramCounts, DatagramOptions, DatagramPool, DatagramRules, DatagramSessionStatus, Datagrams, Dropped,
     Seat, WaysOut,
 };
-pub use dial::{ClientEnd, Dial, Opened};
+pub use dial::Dial;
 pub use failure::{Failure, Row};
 pub use failure_log::RecentFailure;
+pub use incoming::Incoming;
 pub use inherited::Inherited;
 pub use isolation::{Client, ClientAddress, ClientCredentials, ClientProtocol, Isolate, IsolationKey};
 pub use limits::{Limit, Limits, SessionLimits};
 pub use listener::{BindCause, BindError, BoundAddress, ListenAt, Listeners, Permissions};
 pub use metrics::Metrics;
+pub use opened::{ClientEnd, Opened};
 pub use outproxy::{
     Outproxies, OutproxyAt, OutproxyCredentials, OutproxyDefinition, OutproxyProtocol, OutproxyStatus,
     OutproxyTrouble, TwoOutproxies,

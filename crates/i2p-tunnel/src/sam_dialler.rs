@@ -1,13 +1,13 @@
 use std::sync::Arc;
 
-use i2p_name::{B32, Destination, HostName, I2pName, Target};
-use i2p_sam::{Error, Phase, ResultWord, Session};
+use i2p_name::{I2pName, Target};
+use i2p_sam::Session;
 use tokio::net::TcpStream;
 use tokio::time::Instant;
 
 use crate::{
-    Client, DatagramPool, Datagrams, Dial, Failure, Incoming, Isolate, IsolationKey, Lease, Opened, Resolver,
-    SessionPool, Wait, limits::SessionLimits,
+    Client, DatagramPool, Failure, Isolate, IsolationKey, Lease, Opened, Resolver, SessionPool, Wait,
+    limits::SessionLimits, refusal::Refusal,
 };
 
 /// How a tunnel uses the sessions of a pool.
@@ -25,10 +25,10 @@ pub struct Tunnel {
 #[derive(Debug, Clone)]
 pub struct SamDialler {
     pool: SessionPool,
-    tunnel: Tunnel,
+    pub(crate) tunnel: Tunnel,
     limits: SessionLimits,
-    resolver: Resolver,
-    datagrams: Option<DatagramPool>,
+    pub(crate) resolver: Resolver,
+    pub(crate) datagrams: Option<DatagramPool>,
 }
 
 impl SamDialler {
@@ -64,44 +64,13 @@ impl SamDialler {
     }
 }
 
-/// Names of I2P, and nothing else.
-impl Dial for SamDialler {
-    async fn dial(&self, client: &Client, target: &Target, port: u16) -> Result<Opened, Failure> {
-        match target {
-            Target::I2p(name) => self.open(client, (target, port), name, port).await,
-            _ => Err(Failure::NotAllowed),
-        }
-    }
-
-    async fn lookup(&self, client: &Client, name: &I2pName, port: u16) -> Result<(), Failure> {
-        // What is behind an address by hash only a connection can tell.
-        let I2pName::Host(host) = name else { return Ok(()) };
-        // By the session of whoever asks, although all have the same address book: it will be needed next, and waits for
-        // a router that is away.
-        let look_up = async |session: Session| self.look_up(&session, host).await;
-        self.with_session(client, (&Target::I2p(name.clone()), port), look_up).await.map(|_| ())
-    }
-
-    async fn associate(&self, client: &Client) -> Result<Datagrams, Failure> {
-        let pool = self.datagrams.as_ref().ok_or(Failure::CommandNotSupported)?;
-        let (key, lease, streams) = self.session_of(client).await?;
-        let seat = pool.seat(&key, &streams).await?;
-        Ok(Datagrams::new(seat, streams, self.clone(), lease))
-    }
-
-    async fn listen(&self, client: &Client) -> Result<Incoming, Failure> {
-        if !self.tunnel.incoming {
-            return Err(Failure::CommandNotSupported);
-        }
-        let (_, lease, session) = self.session_of(client).await?;
-        Ok(Incoming::new(session, self.clone(), lease))
-    }
-}
-
 impl SamDialler {
     /// The session of what a client asks of no host in particular. Where hosts or ports are kept apart there is none: what
     /// comes in is of any.
-    async fn session_of(&self, client: &Client) -> Result<(IsolationKey, Lease, Session), Failure> {
+    pub(crate) async fn session_of(
+        &self,
+        client: &Client,
+    ) -> Result<(IsolationKey, Lease, Session), Failure> {
         let isolate = &self.tunnel.isolate;
         if isolate.dest_host || isolate.dest_port {
             return Err(Failure::CommandNotSupported);
@@ -150,7 +119,7 @@ impl SamDialler {
     }
 
     /// Does something with the session of a request, and again where that session has gone before anything was sent.
-    async fn with_session<T, F: Future<Output = Result<T, Refusal>>>(
+    pub(crate) async fn with_session<T, F: Future<Output = Result<T, Refusal>>>(
         &self,
         client: &Client,
         asked: (&Target, u16),
@@ -185,7 +154,7 @@ impl SamDialler {
         // A lookup of its own tells an unknown name from a destination that cannot be reached: in the answers to
         // STREAM CONNECT routers mix the two up. Addresses by hash have nothing to look up in a book.
         let found = match name {
-            I2pName::Host(host) => Some(self.look_up(session, host).await?),
+            I2pName::Host(host) => Some(self.resolver.look_up(session, host).await?),
             _ => None,
         };
         let target = found.as_deref().unwrap_or(name);
@@ -196,114 +165,20 @@ impl SamDialler {
             (refusal, _) => refusal,
         })
     }
-
-    /// The destination of a name: what datagrams are sent to.
-    pub(crate) async fn destination(
-        &self,
-        session: &Session,
-        name: &I2pName,
-    ) -> Result<Destination, Failure> {
-        let found = match name {
-            I2pName::Host(host) => Some(self.look_up(session, host).await.map_err(Refusal::failure)?),
-            _ => None,
-        };
-        let name = found.as_deref().unwrap_or(name);
-        session.destination_of(name).await.map_err(|error| Refusal::of(&error).failure())
-    }
-
-    /// The hash of the destination of a name, which an address by hash says by itself.
-    pub(crate) async fn hash_of(&self, session: &Session, name: &I2pName) -> Result<B32, Failure> {
-        match name {
-            I2pName::B32(b32) => Ok(*b32),
-            name => self.destination(session, name).await.map(|destination| destination.b32()),
-        }
-    }
-
-    async fn look_up(&self, session: &Session, host: &HostName) -> Result<Arc<I2pName>, Refusal> {
-        let ask = async {
-            match session.lookup(host).await.map(I2pName::from) {
-                Ok(found) => Ok(Some(found)),
-                Err(error) => match Refusal::of(&error) {
-                    Refusal::Failed(Failure::NameUnknown) => Ok(None),
-                    refusal => Err(refusal),
-                },
-            }
-        };
-        self.resolver.resolve(host, ask).await?.ok_or(Refusal::Failed(Failure::NameUnknown))
-    }
-}
-
-/// Why a session did not open a stream.
-#[derive(Debug, Clone, Copy)]
-enum Refusal {
-    /// The session is gone, and another one may do better.
-    SessionLost,
-    /// The router has forgotten the session that it has not closed.
-    SessionForgotten,
-    /// As another one would.
-    Failed(Failure),
-}
-
-impl Refusal {
-    fn of(error: &Error) -> Self {
-        match error {
-            Error::SessionLost => Self::SessionLost,
-            Error::Refused { result: ResultWord::InvalidId, .. } => Self::SessionForgotten,
-            error => Self::Failed(failure(error)),
-        }
-    }
-
-    /// What the client is told when nothing else is tried.
-    fn failure(self) -> Failure {
-        match self {
-            Self::SessionLost | Self::SessionForgotten => Failure::RouterUnavailable,
-            Self::Failed(failure) => failure,
-        }
-    }
-}
-
-/// What a router's answer means. MESSAGE decides nothing but which of the "not reached" codes a client sees.
-fn failure(error: &Error) -> Failure {
-    match error {
-        Error::Refused { phase, result, message } => refused(*phase, result, message.as_deref()),
-        Error::Timeout { phase: Phase::StreamConnect, .. } => Failure::TimedOut,
-        Error::SessionLost | Error::Unreachable { .. } | Error::NotSam { .. } => Failure::RouterUnavailable,
-        Error::Timeout { phase: Phase::Hello, .. } | Error::Closed { phase: Phase::Hello } => {
-            Failure::RouterUnavailable
-        }
-        _ => Failure::RouterError,
-    }
-}
-
-fn refused(phase: Phase, result: &ResultWord, message: Option<&str>) -> Failure {
-    use ResultWord as Word;
-    match (phase, result) {
-        // i2pd says INVALID_KEY for every name it does not know.
-        (Phase::NamingLookup, Word::KeyNotFound | Word::InvalidKey) => Failure::NameUnknown,
-        (Phase::Hello, _) | (_, Word::InvalidId) => Failure::RouterUnavailable,
-        // Java I2P says INVALID_KEY when the lease set of a base32 address is not found.
-        (_, Word::LeasesetNotFound | Word::PeerNotFound | Word::KeyNotFound | Word::InvalidKey) => {
-            Failure::Unreachable
-        }
-        (_, Word::Timeout) => Failure::TimedOut,
-        (_, Word::ConnectionRefused) => Failure::Refused,
-        (_, Word::CantReachPeer) => match message.map(str::to_ascii_lowercase) {
-            Some(text) if text.contains("reset") || text.contains("refused") => Failure::Refused,
-            Some(text) if text.contains("timed out") => Failure::TimedOut,
-            // Java I2P's "Local router failure".
-            Some(text) if text.contains("router failure") => Failure::RouterError,
-            _ => Failure::Unreachable,
-        },
-        _ => Failure::RouterError,
-    }
 }
 
 #[cfg(test)]
 mod tests {
     use std::time::Duration;
 
+    use i2p_sam::{Error, Phase, ResultWord};
+
     use super::*;
     use crate::{ClientAddress, ClientCredentials, PoolOptions};
+    use crate::{
+        Dial,
+        refusal::{failure, refused},
+    };
 
     /// What a connection's task holds, at all times: kilobytes that thousands of idle connections would pay for.
     #[tokio::test]

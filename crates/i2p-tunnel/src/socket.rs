@@ -35,6 +35,14 @@ const LOOK: Duration = Duration::from_secs(1);
 #[cfg(target_os = "linux")]
 const SPLICE_FLAGS: SpliceFlags = SpliceFlags::MOVE.union(SpliceFlags::NONBLOCK);
 
+/// Any port where the client reached us: there it reaches the relay too, and on every address strangers would. On a socket for
+/// both kinds of addresses, a client of IPv4 is told one of its kind.
+pub(crate) fn beside(mut own: SocketAddr) -> SocketAddr {
+    own.set_ip(own.ip().to_canonical());
+    own.set_port(0);
+    own
+}
+
 /// One end of what is relayed: a client, or the way on from here.
 #[derive(Debug)]
 #[non_exhaustive]

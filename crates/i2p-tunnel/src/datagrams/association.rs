@@ -21,15 +21,17 @@ use tokio::{
 };
 
 use super::{
-    DatagramCounts, Datagrams, Dropped, MAX_DATAGRAM,
+    DatagramCounts, Datagrams, Dropped,
+    bounds::MAX_DATAGRAM,
     exits::{ClientSide, Exits},
     peers::{Peers, header_by_hash},
     queue::Queue,
 };
 use crate::{
     AddressLease, Client, Dial, Failure, Service, Socket, Stop,
-    connection::{Next, refuse, within},
     handshake::Waiting,
+    outcome::{Next, refuse, within},
+    socket::beside,
     target,
 };
 
@@ -106,14 +108,6 @@ pub(crate) async fn associate<D: Dial>(
         _ = stop.quiet(|| moved.load(Relaxed)) => {}
     }
     Ok(Next::Close(control))
-}
-
-/// Any port where the client reached us: there it reaches the relay too, and on every address strangers would. On a socket for
-/// both kinds of addresses, a client of IPv4 is told one of its kind.
-pub(crate) fn beside(mut own: SocketAddr) -> SocketAddr {
-    own.set_ip(own.ip().to_canonical());
-    own.set_port(0);
-    own
 }
 
 /// Whose datagrams are taken.

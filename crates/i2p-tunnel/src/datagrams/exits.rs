@@ -18,14 +18,15 @@ use tokio::{
     time::{Instant, timeout_at},
 };
 
-use super::{DatagramCounts, Dropped, MAX_DATAGRAM};
+use super::{
+    DatagramCounts, Dropped,
+    bounds::{MAX_DATAGRAM, MAX_EXITS},
+};
 use crate::{
     AddressPool, Client, IsolationKey, Outproxies, Routes, Verdict,
     outproxy::{Outproxy, OutproxyRelay, datagram, sender},
 };
 
-/// Outproxies whose relays one client has at the same time.
-pub(super) const MAX_EXITS: usize = 8;
 /// Datagrams that wait for one of them.
 const MAX_WAITING: usize = 64;
 /// Bytes of all datagrams of one client that wait for them.

@@ -1,108 +1,20 @@
 //! UDP ASSOCIATE (RFC 1928 section 7): datagrams between a client and I2P.
 
 mod association;
+mod bounds;
+mod client;
 mod counts;
 mod exits;
 mod peers;
 mod pool;
 mod queue;
+mod rules;
 
-use i2p_name::{Destination, I2pName};
-use i2p_sam::{DatagramPeer, DatagramSession, Ports, Received, Session};
-
-pub(crate) use self::association::{associate, beside};
+pub(crate) use self::association::associate;
 pub use self::{
+    client::Datagrams,
     counts::{DatagramCounts, Dropped},
     exits::WaysOut,
     pool::{DatagramOptions, DatagramPool, DatagramSessionStatus, Seat},
+    rules::DatagramRules,
 };
-use self::{exits::MAX_EXITS, queue::MAX_LOOKUPS};
-use crate::{Failure, Lease, SamDialler};
-
-/// The longest datagram over UDP.
-const MAX_DATAGRAM: usize = 65_535;
-/// File descriptors of a session for datagrams: its UDP socket and its connection to the router, and that of the streams' session
-/// beside it.
-const OF_SESSION: usize = 3;
-/// Those of a relay of an outproxy: its UDP socket and the connection on which it was asked for.
-const OF_EXIT: usize = 2;
-
-/// Whether, and how, a tunnel's clients may send datagrams.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub struct DatagramRules {
-    /// Whether datagrams of peers that a client has not sent anything to are for the client too.
-    pub strangers: bool,
-    /// Whether datagrams that the client sends in fragments are put together. Else they are dropped, which the RFC allows.
-    pub reassemble: bool,
-}
-
-/// The way of one client's datagrams: a session for them, which it has for itself, and the streams that they belong to.
-pub struct Datagrams {
-    seat: Seat,
-    streams: Session,
-    dialler: SamDialler,
-    _lease: Lease,
-}
-
-impl Datagrams {
-    pub(crate) fn new(seat: Seat, streams: Session, dialler: SamDialler, lease: Lease) -> Self {
-        Self { seat, streams, dialler, _lease: lease }
-    }
-
-    /// The most file descriptors that one client's datagrams need where there are so many outproxies, beside its own connection and
-    /// the relay's socket. A client that goes leaves those of the sessions to the next one.
-    #[must_use]
-    pub fn descriptors(outproxies: usize) -> usize {
-        OF_SESSION + MAX_LOOKUPS + OF_EXIT * outproxies.min(MAX_EXITS)
-    }
-
-    fn session(&self) -> &DatagramSession {
-        self.seat.session()
-    }
-
-    /// Sends a datagram to a port of a peer; where the router carries no ports, to the peer. Whether it arrives nobody says.
-    ///
-    /// # Errors
-    /// [`Failure::RouterUnavailable`] once the session is lost; [`Failure::RouterError`] for what the router does not take: 0
-    /// bytes, or more than [`Datagrams::max_payload`].
-    pub async fn send(&self, peer: &DatagramPeer, port: u16, payload: &[u8]) -> Result<(), Failure> {
-        let ports = Ports { from: self.seat.port(), to: port };
-        self.session().send(peer, ports, payload).await.map_err(|error| refused(&error))
-    }
-
-    /// Waits for a datagram of anybody. `buffer` takes it with its header and should hold [`i2p_sam::MAX_PACKET`] bytes. Safe
-    /// to drop and to call again.
-    ///
-    /// # Errors
-    /// As [`Datagrams::send`].
-    pub async fn receive<'b>(&self, buffer: &'b mut [u8]) -> Result<Received<'b>, Failure> {
-        self.session().receive(buffer).await.map_err(|error| refused(&error))
-    }
-
-    /// The most bytes that one may carry.
-    #[must_use]
-    pub fn max_payload(&self) -> usize {
-        self.session().max_payload()
-    }
-
-    /// The destination of a name, by all that names are looked up in.
-    ///
-    /// # Errors
-    /// The [`Failure`] that a client is to be told.
-    pub async fn destination(&self, name: &I2pName) -> Result<Destination, Failure> {
-        self.dialler.destination(&self.streams, name).await
-    }
-}
-
-fn refused(error: &i2p_sam::Error) -> Failure {
-    match error {
-        i2p_sam::Error::SessionLost => Failure::RouterUnavailable,
-        _ => Failure::RouterError,
-    }
-}
-
-impl std::fmt::Debug for Datagrams {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Datagrams").field("seat", &self.seat).finish_non_exhaustive()
-    }
-}

@@ -18,7 +18,7 @@ use tokio::{
 };
 
 use super::{Fault, Outproxy, OutproxyAt, OutproxyProtocol, OutproxyTrouble, socks5};
-use crate::{IsolationKey, Outside, Socket, datagrams::beside};
+use crate::{IsolationKey, Outside, Socket, socket::beside};
 
 /// For all of it: a server that takes a connection has nobody to ask for a relay.
 const LIMIT: std::time::Duration = std::time::Duration::from_secs(10);
