@@ -8,21 +8,14 @@ use std::{
     time::Duration,
 };
 
-use i2p_name::{Destination, I2pName};
-use tokio::{
-    net::TcpStream,
-    time::{Instant, timeout},
-};
+use tokio::{net::TcpStream, time::Instant};
 
 use crate::{
-    Capabilities, Error, Phase, Primary, Session,
-    connection::{Connection, Line},
-    datagram::DatagramSession,
-    lookup,
+    Capabilities, Error, Phase,
+    connection::{Connection, Line, within},
     spares::{Order, Spares},
     wire::{
-        DatagramStyle, DestGenerate, Dialect, Hello, Login, LookupName, NamingLookup, Ports, PrivateKey,
-        Reply, ResultWord, SessionOptions, Version,
+        DestGenerate, Dialect, Hello, Login, LookupName, NamingLookup, PrivateKey, Reply, ResultWord, Version,
     },
 };
 
@@ -211,55 +204,6 @@ impl Bridge {
         .await
     }
 
-    /// Opens a session for streams: a destination with tunnels of its own. Returns when the tunnels are built.
-    ///
-    /// # Errors
-    /// What [`Bridge::capabilities`] can say, and [`Error::Refused`] with the router's reason.
-    pub async fn create_session(&self, options: &SessionOptions) -> Result<Session, Error> {
-        Session::create(self, options).await
-    }
-
-    /// Opens a session for datagrams of one kind. They come and go over UDP; `ports` are those that are listened on and
-    /// sent from where a datagram does not say others.
-    ///
-    /// # Errors
-    /// As [`Bridge::create_session`], and [`Error::Unsupported`], [`Error::Udp`].
-    pub async fn create_datagram_session(
-        &self,
-        style: DatagramStyle,
-        ports: Ports,
-        options: &SessionOptions,
-    ) -> Result<DatagramSession, Error> {
-        DatagramSession::create(self, style, ports, options).await
-    }
-
-    /// Opens a session that carries nothing by itself and lends its destination and tunnels to subsessions.
-    ///
-    /// On Java I2P its lease set is published, whatever the options say.
-    ///
-    /// # Errors
-    /// As [`Bridge::create_session`], and [`Error::Unsupported`].
-    pub async fn create_primary(&self, options: &SessionOptions) -> Result<Primary, Error> {
-        Primary::create(self, options).await
-    }
-
-    /// Asks the router's address book for a destination, without a session. The lookup has a connection of its own.
-    ///
-    /// # Errors
-    /// As [`Session::lookup`], and [`Error::Unsupported`] by emissary, which looks up names for sessions only.
-    pub async fn lookup(&self, name: &I2pName) -> Result<Destination, Error> {
-        lookup::anywhere(self, name).await
-    }
-
-    /// Asks the router for the options of a name's lease set, where it publishes any: service records among them (proposal 167,
-    /// API 0.9.66). Routers that know nothing of it, as all did in 2025, give none.
-    ///
-    /// # Errors
-    /// As [`Bridge::lookup`].
-    pub async fn lookup_options(&self, name: &I2pName) -> Result<Vec<(String, String)>, Error> {
-        lookup::options(self, name).await
-    }
-
     /// Has the router make keys (Ed25519), for a session that is to be the same one again.
     ///
     /// # Errors
@@ -351,12 +295,4 @@ impl Bridge {
             _ => Err(not_sam()),
         }
     }
-}
-
-pub(crate) async fn within<T>(
-    limit: Duration,
-    phase: Phase,
-    work: impl Future<Output = Result<T, Error>>,
-) -> Result<T, Error> {
-    timeout(limit, work).await.unwrap_or(Err(Error::Timeout { phase, limit }))
 }

@@ -3,12 +3,14 @@ use std::{
     io,
     net::SocketAddr,
     task::{Context, Poll},
+    time::Duration,
 };
 
 use bytes::BytesMut;
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt, ReadBuf},
     net::TcpStream,
+    time::timeout,
 };
 
 use crate::{
@@ -149,4 +151,12 @@ pub(crate) fn broken(error: &io::Error, phase: Phase) -> Error {
         io::ErrorKind::InvalidData => Error::Unexpected { phase },
         _ => Error::Closed { phase },
     }
+}
+
+pub(crate) async fn within<T>(
+    limit: Duration,
+    phase: Phase,
+    work: impl Future<Output = Result<T, Error>>,
+) -> Result<T, Error> {
+    timeout(limit, work).await.unwrap_or(Err(Error::Timeout { phase, limit }))
 }

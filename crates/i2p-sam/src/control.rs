@@ -15,10 +15,9 @@ use zeroize::Zeroize;
 
 use crate::{
     Bridge, Capabilities, Error, Phase,
-    bridge::within,
-    connection::{Connection, Line},
-    datagram::Socket,
+    connection::{Connection, Line, within},
     lookup,
+    udp_socket::Socket,
     wire::{
         Command, DatagramStyle, PrivateKey, Reply, ResultWord, SessionAdd, SessionCreate, SessionId,
         SessionOptions, SessionRemove, Style,

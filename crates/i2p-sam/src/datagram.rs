@@ -1,17 +1,15 @@
 use std::{
     io,
-    net::SocketAddr,
     sync::{Arc, Mutex, PoisonError},
 };
 
 use i2p_name::Destination;
-use tokio::net::UdpSocket;
 
 use crate::{
     Bridge, Error, Session,
-    connection::Connection,
     control::{Control, Unused},
-    wire::{DatagramStyle, Ports, Received, SessionId, SessionOptions, Style, write_send_header},
+    udp_socket::Socket,
+    wire::{DatagramStyle, Ports, Received, SessionId, SessionOptions, write_send_header},
 };
 
 /// The longest packet that comes from a bridge: 32 KiB of payload and a line before it.
@@ -28,37 +26,6 @@ pub struct DatagramSession {
     socket: Arc<Socket>,
     /// Where header and payload are put together, so that sending allocates nothing once it has grown.
     packet: Mutex<Vec<u8>>,
-}
-
-/// Our UDP socket and the bridge's.
-pub(crate) struct Socket {
-    socket: UdpSocket,
-    own: SocketAddr,
-    bridge: SocketAddr,
-}
-
-impl Socket {
-    /// A socket on the address by which we reach the bridge.
-    async fn beside(connection: &Connection, bridge: &Bridge) -> io::Result<Self> {
-        let (own, peer) = connection.addresses()?;
-        let to = match bridge.udp_address() {
-            Some(address) => address,
-            None => SocketAddr::new(peer.ip(), peer.port().saturating_sub(1)),
-        };
-        let socket = UdpSocket::bind((own.ip(), 0)).await?;
-        let own = socket.local_addr()?;
-        Ok(Self { socket, own, bridge: to })
-    }
-
-    /// Whether a packet from there is the bridge's. i2pd, Java I2P and emissary all send from the port that they receive at.
-    fn is_bridge(&self, from: SocketAddr) -> bool {
-        // What else an address of IPv6 holds may differ.
-        (from.ip(), from.port()) == (self.bridge.ip(), self.bridge.port())
-    }
-
-    pub(crate) fn style(&self, style: DatagramStyle, ports: Ports) -> Style {
-        Style::Datagrams { style, forward_to: self.own, ports }
-    }
 }
 
 /// Whom datagrams are sent to: a destination in the form that bridges want.

@@ -9,10 +9,12 @@ mod datagram;
 mod error;
 mod key_file;
 mod lookup;
+mod open;
 mod primary;
 mod session;
 mod spares;
 mod supervised;
+mod udp_socket;
 pub mod wire;
 
 pub use bridge::{Bridge, Timeouts};

@@ -4,13 +4,31 @@ use i2p_name::{Destination, I2pName};
 
 use crate::{
     Bridge, Error, Phase,
-    bridge::within,
     capabilities::Lookups,
-    connection::Connection,
+    connection::{Connection, within},
     wire::{LookupName, NamingLookup, Reply, ResultWord, Status},
 };
 
 const PHASE: Phase = Phase::NamingLookup;
+
+impl Bridge {
+    /// Asks the router's address book for a destination, without a session. The lookup has a connection of its own.
+    ///
+    /// # Errors
+    /// As [`Session::lookup`], and [`Error::Unsupported`] by emissary, which looks up names for sessions only.
+    pub async fn lookup(&self, name: &I2pName) -> Result<Destination, Error> {
+        anywhere(self, name).await
+    }
+
+    /// Asks the router for the options of a name's lease set, where it publishes any: service records among them (proposal 167,
+    /// API 0.9.66). Routers that know nothing of it, as all did in 2025, give none.
+    ///
+    /// # Errors
+    /// As [`Bridge::lookup`].
+    pub async fn lookup_options(&self, name: &I2pName) -> Result<Vec<(String, String)>, Error> {
+        options(self, name).await
+    }
+}
 
 /// Looks a name up without a session.
 pub(crate) async fn anywhere(bridge: &Bridge, name: &I2pName) -> Result<Destination, Error> {

@@ -4,32 +4,28 @@ use i2p_name::{Destination, HostName, I2pName};
 use tokio::{net::TcpStream, task::JoinHandle};
 
 use crate::{
-    Bridge, Capabilities, DatagramSession, Error, Phase, Primary,
-    bridge::within,
+    Bridge, Capabilities, Error, Phase,
     capabilities::Lookups,
-    connection::{Connection, Line},
+    connection::{Connection, Line, within},
     control::Control,
     lookup,
-    wire::{
-        AcceptedFrom, DatagramStyle, Ports, PrivateKey, Reply, SessionId, SessionOptions, StreamAccept,
-        StreamConnect, StreamForward, Style,
-    },
+    wire::{AcceptedFrom, Ports, PrivateKey, Reply, SessionId, StreamAccept, StreamConnect, StreamForward},
 };
 
 /// An open session: a destination on the network and its tunnels. Clones are the same session; it ends when the
 /// last one is dropped, or when the router goes away. Its streams end with it.
 #[derive(Clone)]
 pub struct Session {
-    inner: Arc<Inner>,
+    pub(crate) inner: Arc<Inner>,
 }
 
 pub(crate) struct Inner {
-    bridge: Bridge,
-    control: Arc<Control>,
+    pub(crate) bridge: Bridge,
+    pub(crate) control: Arc<Control>,
     id: SessionId,
-    private_key: PrivateKey,
+    pub(crate) private_key: PrivateKey,
     /// Whether the session is one of several on its control connection.
-    subsession: bool,
+    pub(crate) subsession: bool,
 }
 
 impl Drop for Inner {
@@ -41,15 +37,6 @@ impl Drop for Inner {
 }
 
 impl Session {
-    pub(crate) async fn create(bridge: &Bridge, options: &SessionOptions) -> Result<Self, Error> {
-        if options.lends() && bridge.capabilities().await?.datagrams_beside_streams(DatagramStyle::Datagram) {
-            return Primary::create(bridge, options).await?.add_streams(0).await;
-        }
-        let id = SessionId::random().map_err(Error::Random)?;
-        let (control, private_key) = Control::create(bridge, &id, Style::Stream, options).await?;
-        Ok(Self::with(bridge.clone(), Arc::new(control), id, private_key, false))
-    }
-
     pub(crate) fn with(
         bridge: Bridge,
         control: Arc<Control>,
@@ -127,40 +114,6 @@ impl Session {
             (name, Lookups::OnSession) => control.lookup(name.clone()).await,
             (name, Lookups::Anywhere) => control.unless_lost(lookup::anywhere(bridge, name)).await,
         }
-    }
-
-    /// Opens a session for datagrams: on this one's destination where it [lends](SessionOptions::lend) it, and else on one of
-    /// its own with these options. Where several are on one destination, each gets what is sent to its `ports.from`, and
-    /// routers that carry no ports give each datagram to one of them.
-    ///
-    /// # Errors
-    /// As [`Bridge::create_datagram_session`].
-    pub async fn open_datagrams(
-        &self,
-        style: DatagramStyle,
-        ports: Ports,
-        options: &SessionOptions,
-    ) -> Result<DatagramSession, Error> {
-        let Inner { bridge, control, private_key, subsession, .. } = &*self.inner;
-        if !subsession || !control.capabilities().datagrams_beside_streams(style) {
-            return DatagramSession::create(bridge, style, ports, options).await;
-        }
-        Primary::of(bridge.clone(), Arc::clone(control), private_key.clone())
-            .add_datagrams(style, ports)
-            .await
-    }
-
-    /// Opens a session for datagrams on a destination of its own.
-    ///
-    /// # Errors
-    /// As [`Bridge::create_datagram_session`].
-    pub async fn open_datagrams_apart(
-        &self,
-        style: DatagramStyle,
-        ports: Ports,
-        options: &SessionOptions,
-    ) -> Result<DatagramSession, Error> {
-        DatagramSession::create(&self.inner.bridge, style, ports, options).await
     }
 
     /// Connects a stream to a destination and port; port 0 is "any". A host name is resolved by the router.
