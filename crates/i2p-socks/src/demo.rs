@@ -15,8 +15,8 @@ use tokio::{
 use crate::{
     config::Config,
     exit::Failure,
-    progress::Progress,
-    proxy::{BUILDING, announce, drain},
+    progress::{BUILDING, Progress},
+    proxy::{announce, drain},
     reload::Running,
     sessions::Sessions,
     signals::Signals,

@@ -2,12 +2,11 @@
 
 use std::{io::Write, path::PathBuf};
 
-use clap::{CommandFactory, Subcommand};
+use clap::Subcommand;
 use clap_complete::Shell;
 
 use crate::{
-    cli::{Cli, Options},
-    config::{Config, EXAMPLE},
+    config::{Config, EXAMPLE, Options},
     exit::Failure,
     pac,
 };
@@ -46,24 +45,23 @@ pub(crate) enum GenerateCommand {
     },
 }
 
-/// The command line.
-fn definition() -> clap::Command {
-    <Cli as CommandFactory>::command()
-}
-
 /// Prints it.
-pub(crate) fn run(command: &GenerateCommand, options: &Options) -> Result<(), Failure> {
+pub(crate) fn run(
+    command: &GenerateCommand,
+    options: &Options,
+    mut definition: clap::Command,
+) -> Result<(), Failure> {
     let failed = |error| Failure::run_time(format_args!("cannot write it: {error}"));
     let mut text = Vec::new();
     match command {
         GenerateCommand::Man { dir: Some(dir) } => {
-            return clap_mangen::generate_to(definition(), dir).map_err(failed);
+            return clap_mangen::generate_to(definition, dir).map_err(failed);
         }
         GenerateCommand::Man { dir: None } => {
-            clap_mangen::Man::new(definition()).render(&mut text).map_err(failed)?;
+            clap_mangen::Man::new(definition).render(&mut text).map_err(failed)?;
         }
         GenerateCommand::Completions { shell } => {
-            clap_complete::generate(*shell, &mut definition(), "i2p-socks", &mut text);
+            clap_complete::generate(*shell, &mut definition, "i2p-socks", &mut text);
         }
         GenerateCommand::Config => text.extend_from_slice(EXAMPLE.as_bytes()),
         GenerateCommand::Pac => {

@@ -4,7 +4,10 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
 use i2p_tunnel::{BindCause, BindError, BoundAddress, Inherited, ListenAt, Listeners};
 
-use crate::{config::TunnelConfig, exit::Failure};
+use crate::{
+    config::{TunnelConfig, open_to_others},
+    exit::Failure,
+};
 
 /// Listens for a tunnel at one of its places, and warns of what others can reach. `ours` is where this process listens already.
 pub(crate) async fn bind(
@@ -34,15 +37,6 @@ pub(crate) fn judge(tunnel: &TunnelConfig, addresses: &[BoundAddress]) -> Result
         );
     }
     Ok(())
-}
-
-/// Why a tunnel does not start that lets other machines in without being told to.
-pub(crate) fn open_to_others(tunnel: &str, address: &impl std::fmt::Display) -> Failure {
-    Failure::usage(format_args!(
-        "tunnel {tunnel}: {address} can be reached from other machines, and whoever reaches it could use I2P in your name. \
-         Listen on 127.0.0.1 or [::1]; or ask for passwords with auth = \"required\" and a users-file; or, if everybody who \
-         can reach it may use it, say open-to-others = true in the tunnel's configuration, or --open-to-others."
-    ))
 }
 
 fn cannot_listen(error: &BindError, ours: &[BoundAddress]) -> Failure {

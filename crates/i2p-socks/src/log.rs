@@ -10,9 +10,9 @@ use tracing_subscriber::{
 };
 
 use crate::{
-    cli::Verbosity,
     config::{Journald, Level, LogConfig, LogFormat},
     progress::Progress,
+    verbosity::Verbosity,
 };
 
 /// The log, on stderr or in the journal.

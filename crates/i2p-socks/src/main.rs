@@ -21,6 +21,7 @@ mod names;
 mod notify;
 mod pac;
 mod passwd;
+mod place;
 mod ports;
 mod progress;
 mod proxy;
@@ -33,6 +34,7 @@ mod signals;
 mod status;
 mod streams;
 mod tunnels;
+mod verbosity;
 
 use std::process::ExitCode;
 
@@ -57,7 +59,7 @@ fn main() -> ExitCode {
 
 fn run(cli: &Cli) -> Result<(), Failure> {
     if let Command::Generate(command) = cli.command() {
-        return generate::run(&command, &cli.options);
+        return generate::run(&command, &cli.options, Cli::definition());
     }
     if let Command::Passwd { name } = cli.command() {
         return passwd::run(name.as_deref());
@@ -77,7 +79,7 @@ fn run(cli: &Cli) -> Result<(), Failure> {
             Command::Explain { host, port, json } => explain::run(&config, &host, port, json),
             Command::Check { live } => check::run(&config, live).await,
             Command::Keys(command) => keys::run(&config, &command).await,
-            Command::Generate(command) => generate::run(&command, &cli.options),
+            Command::Generate(command) => generate::run(&command, &cli.options, Cli::definition()),
             Command::Resolve { name, json } => resolve::run(&config, &name, json).await,
             Command::Passwd { name } => passwd::run(name.as_deref()),
             Command::Status { json, wait, limit, admin } => {

@@ -9,7 +9,7 @@ use std::{
 use i2p_tunnel::BoundAddress;
 use serde::{Deserialize, Deserializer, Serialize, de::Error as _};
 
-use crate::tunnels::Place;
+use crate::place::Place;
 
 /// The file's name.
 const FILE: &str = "ports.json";

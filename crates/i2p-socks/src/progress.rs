@@ -9,10 +9,12 @@ use std::{
 
 use indicatif::{ProgressBar, ProgressStyle};
 
-use crate::cli::Verbosity;
+use crate::verbosity::Verbosity;
 
 /// Steps of a start: a router, what it knows of the network, tunnels.
 const STEPS: u64 = 3;
+/// What the third step of a start is.
+pub(crate) const BUILDING: &str = "building tunnels; on a router that has just started this takes minutes";
 /// How often numbers that change are said again, where there is no bar to change.
 #[cfg(feature = "embedded")]
 const REPEAT: Duration = Duration::from_secs(5);

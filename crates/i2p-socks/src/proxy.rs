@@ -14,27 +14,25 @@ use tokio_util::sync::CancellationToken;
 use crate::{
     admin::{AdminEndpoint, Visitors, pages},
     check,
-    cli::Options,
-    config::Config,
+    config::{Config, Options},
     control::{Control, Routes},
     exit::Failure,
     log::Log,
     names::Names,
     notify::Manager,
     pac::ProxyAutoConfig,
+    place::Place,
     ports::PortsFile,
-    progress::Progress,
+    progress::{BUILDING, Progress},
     reload::Running,
     router::Router,
     routing,
     sessions::Sessions,
     signals::Signals,
     status::{Board, Stage},
-    tunnels::{Bound, Place, Tunnels},
+    tunnels::{Bound, Tunnels},
 };
 
-/// What the third step of a start is.
-pub(crate) const BUILDING: &str = "building tunnels; on a router that has just started this takes minutes";
 /// How often the service manager is told how the proxy does, if that has changed.
 const TELL: Duration = Duration::from_secs(5);
 

@@ -2,8 +2,7 @@
 
 use crate::{
     check,
-    cli::Options,
-    config::Config,
+    config::{Config, Options},
     exit::Failure,
     pac::ProxyAutoConfig,
     sessions::Sessions,

@@ -16,8 +16,16 @@ use crate::{
     exit::Failure,
     keys::Kept,
     routing::Routing,
-    status::OwnedPool,
 };
+
+/// A pool, and the tunnel that has it for itself, if one has.
+#[derive(Debug, Clone)]
+pub(crate) struct OwnedPool {
+    pub(crate) tunnel: Option<String>,
+    pub(crate) pool: SessionPool,
+    /// Where its datagrams come from, if it has any.
+    pub(crate) datagrams: Option<DatagramPool>,
+}
 
 /// Pools of sessions: one for all tunnels that want nothing special, and one for each that does.
 pub(crate) struct Sessions {

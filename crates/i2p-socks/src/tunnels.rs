@@ -14,6 +14,7 @@ use crate::{
     config::{Backend, Config, TunnelConfig, VirtualAddressesConfig},
     exit::Failure,
     file_descriptors, listening,
+    place::Place,
     sessions::Sessions,
 };
 
@@ -64,20 +65,6 @@ impl Bound {
 fn places(tunnel: &str, addresses: &[BoundAddress]) -> Vec<Place> {
     let place = |address: &BoundAddress| Place { tunnel: tunnel.to_owned(), address: address.clone() };
     addresses.iter().map(place).collect()
-}
-
-/// Where a tunnel listens.
-#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
-pub(crate) struct Place {
-    /// The tunnel's name.
-    pub(crate) tunnel: String,
-    /// The address, with the port that the system chose where any would do.
-    #[serde(serialize_with = "as_text")]
-    pub(crate) address: BoundAddress,
-}
-
-fn as_text<S: serde::Serializer>(address: &BoundAddress, to: S) -> Result<S::Ok, S::Error> {
-    to.collect_str(address)
 }
 
 /// All listeners while they are served.

@@ -4,7 +4,8 @@ use std::{fmt, str::FromStr};
 
 use toml::{Table, Value};
 
-use super::Config;
+use serde::de::DeserializeOwned;
+
 use crate::exit::Failure;
 
 /// Tables of which there may be several. Those of the first two have names.
@@ -153,8 +154,8 @@ fn one_of<'a>(table: &'a mut Table, list: &str, which: &str) -> Result<&'a mut T
 ///
 /// # Errors
 /// The first mistake, with the option that makes it.
-pub(super) fn put_together(file: &Table, given: &[Given]) -> Result<Config, Failure> {
-    let given: Vec<_> = given.iter().map(|one| as_its_key_takes_it(file, one)).collect();
+pub(super) fn put_together<T: DeserializeOwned>(file: &Table, given: &[Given]) -> Result<T, Failure> {
+    let given: Vec<_> = given.iter().map(|one| as_its_key_takes_it::<T>(file, one)).collect();
     let last = match all(file, &given) {
         Ok(config) => return Ok(config),
         Err(mistake) => mistake,
@@ -162,11 +163,11 @@ pub(super) fn put_together(file: &Table, given: &[Given]) -> Result<Config, Fail
     // Whose mistake it is: what is right without one is that one's; of several, that with which the first comes up.
     let without = |index: usize| {
         let others = given.iter().enumerate().filter(|(other, _)| *other != index);
-        all(file, &others.map(|(_, one)| one.clone()).collect::<Vec<_>>()).is_ok()
+        all::<T>(file, &others.map(|(_, one)| one.clone()).collect::<Vec<_>>()).is_ok()
     };
     let comes_up = |index: usize| {
         let up_to = given.get(..=index).unwrap_or_default();
-        all(file, up_to).is_err_and(|mistake| mistake == last)
+        all::<T>(file, up_to).is_err_and(|mistake| mistake == last)
     };
     let indexes = || 0..given.len();
     let index = indexes().find(|index| without(*index)).or_else(|| indexes().find(|index| comes_up(*index)));
@@ -186,24 +187,25 @@ impl fmt::Display for Mistake<'_> {
 }
 
 /// `0` is a number to one key and a text to another.
-fn as_its_key_takes_it(file: &Table, given: &Given) -> Given {
+fn as_its_key_takes_it<T: DeserializeOwned>(file: &Table, given: &Given) -> Given {
     let is_right_type = |one: &Given| {
-        let tried = all(file, std::slice::from_ref(one));
+        let tried = all::<T>(file, std::slice::from_ref(one));
         !tried.is_err_and(|mistake| mistake.starts_with("invalid type"))
     };
     let mut readings = [given.clone()].into_iter().chain(given.readings());
     readings.find(is_right_type).unwrap_or_else(|| given.clone())
 }
 
-fn all(file: &Table, given: &[Given]) -> Result<Config, String> {
+fn all<T: DeserializeOwned>(file: &Table, given: &[Given]) -> Result<T, String> {
     let mut table = file.clone();
     given.iter().try_for_each(|one| one.put_into(&mut table))?;
-    table.try_into().map_err(|error| error.message().to_owned())
+    table.try_into().map_err(|error: toml::de::Error| error.message().to_owned())
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::config::Config;
 
     fn given(texts: &[&str]) -> Vec<Given> {
         texts.iter().map(|text| text.parse().unwrap_or_else(|error| panic!("{text}: {error}"))).collect()
@@ -211,13 +213,13 @@ mod tests {
 
     /// What the configuration is with these, and what it is when a file says the same.
     fn is_like(file: &str, texts: &[&str], expected: &str) {
-        let config = put_together(&toml::from_str(file).unwrap(), &given(texts));
+        let config = put_together::<Config>(&toml::from_str(file).unwrap(), &given(texts));
         let config = config.unwrap_or_else(|failure| panic!("{texts:?}: {failure}"));
         assert_eq!(config, Config::parse(expected).unwrap(), "{texts:?}");
     }
 
     fn mistake(file: &str, texts: &[&str]) -> String {
-        put_together(&toml::from_str(file).unwrap(), &given(texts)).unwrap_err().to_string()
+        put_together::<Config>(&toml::from_str(file).unwrap(), &given(texts)).unwrap_err().to_string()
     }
 
     const TWO: &str = "[[tunnel]]\nname = 'a'\n[[tunnel]]\nlisten = ['127.0.0.1:1']\n";

@@ -2,10 +2,12 @@
 
 mod admin;
 mod given;
+mod i2p_url;
 mod limits;
 mod log;
 pub(crate) mod login;
 mod names;
+mod options;
 mod outproxy;
 mod route;
 mod session;
@@ -27,23 +29,25 @@ use std::{
 use i2p_tunnel::{Datagrams, ListenAt, OutproxyDefinition, Routes};
 use serde::Deserialize;
 
-use self::values::{ranged, several};
+use self::values::{BridgeAddress, ranged, several};
 pub(crate) use self::{
     admin::{AdminConfig, AdminListen, PacRest},
     given::Given,
+    i2p_url::I2pUrl,
     limits::LimitsConfig,
     log::{Journald, Level, LogConfig, LogFormat},
     names::NamesConfig,
+    options::Options,
     outproxy::OutproxyConfig,
     route::RouteConfig,
     session::SessionConfig,
     shutdown::ShutdownConfig,
-    tunnel::{KeyMode, OwnSessions, TunnelConfig, TunnelName},
-    values::{Backend, BridgeAddress, ListenAddress},
+    tunnel::{KeyMode, OwnSessions, TunnelConfig, TunnelName, open_to_others},
+    values::{Backend, port},
     virtual_addresses::VirtualAddressesConfig,
 };
 
-use crate::{cli::Options, exit::Failure};
+use crate::exit::Failure;
 
 /// Every key with its default and what it is, as `generate config` prints it.
 pub(crate) const EXAMPLE: &str = include_str!("../../dist/i2p-socks.toml");

@@ -11,7 +11,7 @@ use i2p_tunnel::{Authentication, DatagramRules, Isolate, ListenAt, Protocols, Te
 use serde::Deserialize;
 
 use super::values::{FileMode, ListenAddress, some_ranged};
-use crate::{exit::Failure, listening::open_to_others};
+use crate::exit::Failure;
 
 /// `[[tunnel]]`.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
@@ -454,4 +454,13 @@ impl TunnelConfig {
             )
         })
     }
+}
+
+/// Why a tunnel does not start that lets other machines in without being told to.
+pub(crate) fn open_to_others(tunnel: &str, address: &impl std::fmt::Display) -> Failure {
+    Failure::usage(format_args!(
+        "tunnel {tunnel}: {address} can be reached from other machines, and whoever reaches it could use I2P in your name. \
+         Listen on 127.0.0.1 or [::1]; or ask for passwords with auth = \"required\" and a users-file; or, if everybody who \
+         can reach it may use it, say open-to-others = true in the tunnel's configuration, or --open-to-others."
+    ))
 }

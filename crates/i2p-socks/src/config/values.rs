@@ -8,6 +8,11 @@ use serde::{
     de::{Error as _, SeqAccess, Visitor},
 };
 
+/// A port, by its number: services have no names here.
+pub(crate) fn port(text: &str) -> Result<u16, &'static str> {
+    text.parse().map_err(|_| "expected a number from 0 to 65535, such as 443")
+}
+
 /// `backend`: how I2P is reached.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize, clap::ValueEnum)]
 #[serde(rename_all = "kebab-case")]

@@ -17,8 +17,8 @@ use super::{
     handlers,
     print::{self, cannot_write},
     question::{Imported, Name, Question, Refusal, Reply, Updated},
-    url::I2pUrl,
 };
+use crate::config::I2pUrl;
 use crate::{
     config::Config,
     control::{Client, PieceWriter, Unanswered, read, sent},

@@ -19,9 +19,9 @@ use super::{
     book::{Book, is_done_with},
     fetch::{FetchError, Fetched, get_following},
     schedule,
-    url::I2pUrl,
     way::Way,
 };
+use crate::config::I2pUrl;
 
 /// The largest feed that is read; of a larger one, the names that fit in. I2P's own lists are under 1 MiB.
 const MOST: usize = 5 * 1024 * 1024;

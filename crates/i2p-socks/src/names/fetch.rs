@@ -13,7 +13,8 @@ use hyper_util::rt::TokioIo;
 use i2p_tunnel::Failure;
 use tokio_util::task::AbortOnDropHandle;
 
-use super::{url::I2pUrl, way::Way};
+use super::way::Way;
+use crate::config::I2pUrl;
 
 /// Bytes of a response's head.
 const HEAD: usize = 64 * 1024;

@@ -19,8 +19,8 @@ use super::{
     Names,
     feeds::Outcome,
     question::{Imported, Question, Refusal, Reply, Updated},
-    url::I2pUrl,
 };
+use crate::config::I2pUrl;
 use crate::control::{Answer, Asked, PieceReader, PieceWriter, Routes, json, json_within, problem, sent};
 
 /// The largest question: a destination in base64 and what is around it.

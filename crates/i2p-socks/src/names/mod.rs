@@ -9,7 +9,6 @@ mod jump;
 mod print;
 mod question;
 mod schedule;
-mod url;
 mod way;
 
 use std::{
@@ -24,11 +23,10 @@ use i2p_tunnel::{NameSource, Resolver, ResolverTimes};
 pub(crate) use self::{
     book::Book,
     command::{NamesCommand, find, run},
-    url::I2pUrl,
 };
 use self::{feeds::Feeds, jump::Jump, way::Way};
 use crate::{
-    config::{Config, SessionConfig},
+    config::{Config, I2pUrl, SessionConfig},
     control::Routes,
 };
 

@@ -7,7 +7,8 @@ use i2p_address_book::{AddressBook, BookEntry, BookError, FeedName, Report};
 use i2p_name::{Destination, HostName};
 use serde::{Deserialize, Serialize};
 
-use super::{book::explain, url::I2pUrl};
+use super::book::explain;
+use crate::config::I2pUrl;
 
 /// The most names of one answer.
 pub(super) const PAGE: usize = 500;

@@ -11,7 +11,7 @@ use std::{
 };
 
 use i2p_sam::Bridge;
-use i2p_tunnel::{AddressPool, DatagramPool, Metrics, Outproxies, SessionPool, metrics::Moment};
+use i2p_tunnel::{AddressPool, Metrics, Outproxies, metrics::Moment};
 use tokio::sync::watch;
 
 pub(crate) use self::report::{
@@ -21,7 +21,7 @@ use self::{
     condition::{Condition, PoolCondition},
     router::RouterAnswers,
 };
-use crate::{pac::ProxyAutoConfig, tunnels::Place};
+use crate::{pac::ProxyAutoConfig, place::Place, sessions::OwnedPool};
 
 /// What the proxy is at.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -64,15 +64,6 @@ pub(crate) struct Current {
     pub(crate) outproxies: Outproxies,
     /// What it says to browsers.
     pub(crate) proxy_auto_config: ProxyAutoConfig,
-}
-
-/// A pool, and the tunnel that has it for itself, if one has.
-#[derive(Debug, Clone)]
-pub(crate) struct OwnedPool {
-    pub(crate) tunnel: Option<String>,
-    pub(crate) pool: SessionPool,
-    /// Where its datagrams come from, if it has any.
-    pub(crate) datagrams: Option<DatagramPool>,
 }
 
 impl Board {

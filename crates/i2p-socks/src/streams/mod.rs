@@ -20,8 +20,7 @@ use self::{
     user::{User, UserOptions},
 };
 use crate::{
-    cli::port,
-    config::{Config, TunnelName},
+    config::{Config, TunnelName, port},
     exit::Failure,
     progress::Progress,
 };

@@ -10,8 +10,7 @@ use crate::{
     config::{Config, TunnelName},
     exit::Failure,
     names::Names,
-    progress::Progress,
-    proxy::BUILDING,
+    progress::{BUILDING, Progress},
     router::Router,
     sessions::Sessions,
 };
