@@ -214,6 +214,7 @@ mod tests {
     use clap::error::ErrorKind;
 
     use super::*;
+    use crate::verbosity::Verbosity;
 
     #[test]
     fn the_definition_is_sound() {
