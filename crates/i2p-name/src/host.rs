@@ -92,7 +92,7 @@ impl fmt::Debug for HostName {
 }
 
 /// A host name outside I2P, in lower case and without a trailing dot.
-#[derive(Clone, PartialEq, Eq, Hash)]
+#[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct ClearNetHost(String);
 
 impl ClearNetHost {

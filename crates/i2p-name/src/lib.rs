@@ -27,6 +27,6 @@ pub use error::NameError;
 pub use host::{ClearNetHost, HostName, ImportRefusal};
 pub use key_type::{EncryptionType, SignatureType};
 pub use service::{ServiceRecord, ServiceTarget, is_service};
-pub use target::{I2pName, Target};
+pub use target::{I2pName, NamedTarget, Target};
 pub use virtual_addresses::{AddressError, Family, VirtualAddresses, VirtualOptions};
 pub use virtual_ranges::{RangeError, VirtualRanges};

@@ -97,6 +97,48 @@ fn printable(host: &[u8]) -> Result<&str, NameError> {
     core::str::from_utf8(host).map_err(|error| NameError::NotUtf8 { position: error.valid_up_to() })
 }
 
+/// A target with a name: any [`Target`] that is not an IP address. It is what a
+/// [virtual address](crate::VirtualAddresses) stands for.
+///
+/// `Debug` never shows the name; `Display` does.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum NamedTarget {
+    /// A destination on the I2P network.
+    I2p(I2pName),
+    /// A host name outside I2P.
+    ClearNet(ClearNetHost),
+}
+
+impl fmt::Display for NamedTarget {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::I2p(name) => name.fmt(f),
+            Self::ClearNet(host) => f.write_str(host.as_str()),
+        }
+    }
+}
+
+impl From<I2pName> for NamedTarget {
+    fn from(name: I2pName) -> Self {
+        Self::I2p(name)
+    }
+}
+
+impl From<ClearNetHost> for NamedTarget {
+    fn from(host: ClearNetHost) -> Self {
+        Self::ClearNet(host)
+    }
+}
+
+impl From<NamedTarget> for Target {
+    fn from(target: NamedTarget) -> Self {
+        match target {
+            NamedTarget::I2p(name) => Self::I2p(name),
+            NamedTarget::ClearNet(host) => Self::ClearNet(host),
+        }
+    }
+}
+
 /// A name of a destination. Its text form is what a router understands, and nothing a SAM line could be broken
 /// with.
 #[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]

@@ -9,11 +9,11 @@ use ipnet::IpNet;
 use sha2::{Digest, Sha256};
 
 use crate::{
-    I2pName,
+    NamedTarget,
     virtual_ranges::{VirtualRanges, canonical},
 };
 
-/// The kind of an address.
+/// The family of an IP address.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Family {
     /// IPv4.
@@ -28,21 +28,21 @@ impl Family {
     }
 }
 
-/// What a table of virtual addresses is like.
+/// The settings of a [`VirtualAddresses`] table.
 #[derive(Debug, Clone)]
 pub struct VirtualOptions {
-    /// Where addresses are taken from.
+    /// The ranges that addresses are taken from.
     pub ranges: VirtualRanges,
-    /// How long after its last use an address is forgotten; never if not set.
+    /// How long after its last use an address expires; `None`: never.
     pub expire_after: Option<Duration>,
-    /// The most addresses at one time, static ones not counted.
+    /// The limit of addresses at one time. Static ones do not count.
     pub max: NonZeroUsize,
-    /// Addresses that always mean the same name, to everybody. They may be any addresses.
-    pub map: BTreeMap<IpAddr, I2pName>,
+    /// Static addresses: each stands for the same target always, for every owner. They may lie outside the ranges.
+    pub map: BTreeMap<IpAddr, NamedTarget>,
 }
 
 impl Default for VirtualOptions {
-    /// An hour, and 16,384 addresses.
+    /// The default ranges, one hour, 16,384 addresses, no static ones.
     fn default() -> Self {
         Self {
             ranges: VirtualRanges::default(),
@@ -53,36 +53,36 @@ impl Default for VirtualOptions {
     }
 }
 
-/// Why a name gets no virtual address.
+/// Why a target gets no virtual address.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum AddressError {
-    /// There is no range of this family.
+    /// No range of this family is set.
     #[error("there is no range of virtual addresses of this family")]
     NoRange,
-    /// As many as there may be, or as the range has, were given out and none has expired.
+    /// The limit is reached, or the range has no address left, and none has expired.
     #[error("all virtual addresses are in use")]
     Full,
 }
 
-/// Addresses that stand for names of I2P, where names have none.
+/// Addresses that stand for [named targets](NamedTarget), which have no address that a client could connect to.
 ///
-/// Programs that know no SOCKS with host names ask for the address of a name first and then connect to that. They get an
-/// address of a range that leads nowhere, and later the proxy knows the name by it.
+/// Some programs first resolve a name to an address and then connect to the address. They get an address of a range that
+/// is never routed, and when they connect to it, the proxy looks up which target it stands for.
 ///
-/// Each address belongs to the `Owner` that asked for it: to others it means nothing, so that no client learns by trying
-/// addresses what another one looks for. The same owner, name and [`Family`] get the same address until it
-/// expires; an address is never two names', and while it is in use ([`acquire`](Self::acquire)) or has not expired
-/// it stays its name's. Addresses are taken at random.
+/// Each address belongs to the `Owner` that asked for it. For other owners it stands for nothing, so no client can find out
+/// by trying addresses what another client visits. The same owner, target and [`Family`] get the same address until it
+/// expires. An address never stands for two targets, and it keeps its target while it is in use
+/// ([`acquire`](Self::acquire)) or has not expired. Addresses are taken at random.
 ///
-/// There is no clock here: `now` is the time since any fixed moment, and never goes back.
+/// The table has no clock: `now` is the time since any fixed moment, and never goes back.
 #[derive(Clone)]
 pub struct VirtualAddresses<Owner> {
     options: VirtualOptions,
-    static_addresses: BTreeMap<(I2pName, Family), IpAddr>,
+    static_addresses: BTreeMap<(NamedTarget, Family), IpAddr>,
     entries: BTreeMap<IpAddr, Entry<Owner>>,
-    addresses: BTreeMap<(Owner, I2pName, Family), IpAddr>,
-    /// Nothing expires before.
+    addresses: BTreeMap<(Owner, NamedTarget, Family), IpAddr>,
+    /// No address expires before this time.
     sweep_at: Duration,
     random: Random,
 }
@@ -90,21 +90,21 @@ pub struct VirtualAddresses<Owner> {
 #[derive(Clone)]
 struct Entry<Owner> {
     owner: Owner,
-    name: I2pName,
+    target: NamedTarget,
     uses: usize,
     last_use: Duration,
 }
 
 impl<Owner: Clone + Ord> VirtualAddresses<Owner> {
-    /// An empty table. Which addresses it gives out follows from the seed: 32 bytes that nobody can guess.
+    /// Makes an empty table. The seed decides which addresses it gives out: 32 bytes that nobody can guess.
     #[must_use]
     pub fn new(options: VirtualOptions, seed: [u8; 32]) -> Self {
         let map: BTreeMap<_, _> =
-            options.map.into_iter().map(|(address, name)| (canonical(address), name)).collect();
+            options.map.into_iter().map(|(address, target)| (canonical(address), target)).collect();
         let mut static_addresses = BTreeMap::new();
-        for (address, name) in &map {
-            // The lowest, where a name has several.
-            static_addresses.entry((name.clone(), Family::of(*address))).or_insert(*address);
+        for (address, target) in &map {
+            // A target with several gets the lowest.
+            static_addresses.entry((target.clone(), Family::of(*address))).or_insert(*address);
         }
         Self {
             options: VirtualOptions { map, ..options },
@@ -116,40 +116,41 @@ impl<Owner: Clone + Ord> VirtualAddresses<Owner> {
         }
     }
 
-    /// How many addresses there are, static ones not counted.
+    /// The number of addresses given out. Static ones do not count.
     #[must_use]
     pub fn len(&self) -> usize {
         self.entries.len()
     }
 
-    /// Whether there are none.
+    /// Whether no address is given out.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.entries.is_empty()
     }
 
-    /// Whether an address is in one of the ranges, whatever it means. Such an address must not go anywhere else.
+    /// Whether an address lies in one of the ranges, even if it stands for nothing. A proxy must not connect to such an
+    /// address.
     #[must_use]
     pub fn is_virtual(&self, address: IpAddr) -> bool {
         self.options.ranges.contain(address)
     }
 
-    /// The address of a name for this owner: the static one, the one that it has got before, or a new one.
+    /// Returns this owner's address of a target: the static one, the one given out before, or a new one.
     ///
     /// # Errors
     /// [`AddressError`].
     pub fn address_of(
         &mut self,
         owner: &Owner,
-        name: &I2pName,
+        target: &NamedTarget,
         family: Family,
         now: Duration,
     ) -> Result<IpAddr, AddressError> {
-        if let Some(&address) = self.static_addresses.get(&(name.clone(), family)) {
+        if let Some(&address) = self.static_addresses.get(&(target.clone(), family)) {
             return Ok(address);
         }
         self.sweep(now);
-        let key = (owner.clone(), name.clone(), family);
+        let key = (owner.clone(), target.clone(), family);
         if let Some(&address) = self.addresses.get(&key) {
             if let Some(entry) = self.entries.get_mut(&address) {
                 entry.last_use = now;
@@ -157,35 +158,36 @@ impl<Owner: Clone + Ord> VirtualAddresses<Owner> {
             return Ok(address);
         }
         let address = self.free_address(family)?;
-        let entry = Entry { owner: owner.clone(), name: name.clone(), uses: 0, last_use: now };
+        let entry = Entry { owner: owner.clone(), target: target.clone(), uses: 0, last_use: now };
         self.entries.insert(address, entry);
         self.addresses.insert(key, address);
         Ok(address)
     }
 
-    /// The name that an address means to this owner, if it means one. Counts as a use in this moment.
-    pub fn name_of(&mut self, owner: &Owner, address: IpAddr, now: Duration) -> Option<I2pName> {
+    /// Returns the target that an address stands for, if it belongs to this owner or is static. Counts as a use of the
+    /// address at `now`.
+    pub fn target_of(&mut self, owner: &Owner, address: IpAddr, now: Duration) -> Option<NamedTarget> {
         let address = canonical(address);
-        if let Some(name) = self.options.map.get(&address) {
-            return Some(name.clone());
+        if let Some(target) = self.options.map.get(&address) {
+            return Some(target.clone());
         }
         self.sweep(now);
         let entry = self.entries.get_mut(&address).filter(|entry| entry.owner == *owner)?;
         entry.last_use = now;
-        Some(entry.name.clone())
+        Some(entry.target.clone())
     }
 
-    /// As [`name_of`](Self::name_of), and the address stays what it is until it was [released](Self::release) as often as
-    /// acquired.
-    pub fn acquire(&mut self, owner: &Owner, address: IpAddr, now: Duration) -> Option<I2pName> {
-        let name = self.name_of(owner, address, now)?;
+    /// Like [`target_of`](Self::target_of), and marks the address as in use until it has been [released](Self::release) as
+    /// often as acquired.
+    pub fn acquire(&mut self, owner: &Owner, address: IpAddr, now: Duration) -> Option<NamedTarget> {
+        let target = self.target_of(owner, address, now)?;
         if let Some(entry) = self.entries.get_mut(&canonical(address)) {
             entry.uses += 1;
         }
-        Some(name)
+        Some(target)
     }
 
-    /// Ends one use of an address that was acquired; its time to expire begins with the last.
+    /// Ends one use of an acquired address. Once no use is left, its time until expiry starts.
     pub fn release(&mut self, address: IpAddr, now: Duration) {
         if let Some(entry) = self.entries.get_mut(&canonical(address)) {
             entry.uses = entry.uses.saturating_sub(1);
@@ -193,12 +195,12 @@ impl<Owner: Clone + Ord> VirtualAddresses<Owner> {
         }
     }
 
-    /// Forgets what has expired. Costs nothing before anything can have.
+    /// Removes expired addresses. Costs nothing before the earliest can expire.
     fn sweep(&mut self, now: Duration) {
         let Some(expire_after) = self.options.expire_after.filter(|_| now >= self.sweep_at) else { return };
         let expires = |entry: &Entry<Owner>| match entry.uses {
             0 => entry.last_use.saturating_add(expire_after),
-            // As if it were released in this moment.
+            // As if it were released now.
             _ => now.saturating_add(expire_after),
         };
         let Self { entries, addresses, .. } = self;
@@ -208,7 +210,7 @@ impl<Owner: Clone + Ord> VirtualAddresses<Owner> {
         self.sweep_at = next.unwrap_or_else(|| now.saturating_add(expire_after));
     }
 
-    /// An address that means nothing to anybody: a random one, or the next behind it.
+    /// Picks an address that stands for nothing: a random one, or the next free one after it.
     fn free_address(&mut self, family: Family) -> Result<IpAddr, AddressError> {
         let VirtualOptions { ranges, max, map, .. } = &self.options;
         let range = match family {
@@ -220,7 +222,7 @@ impl<Owner: Clone + Ord> VirtualAddresses<Owner> {
             return Err(AddressError::Full);
         }
         let start = self.random.next() % count;
-        // One more than can be taken is enough to find one that is not.
+        // One more than the number of taken addresses: at least one candidate is free.
         let tries = u128::try_from(self.entries.len() + map.len() + 1).unwrap_or(u128::MAX).min(count);
         let candidates = (0..tries).map(|offset| first + (start + offset) % count);
         candidates
@@ -234,13 +236,13 @@ impl<Owner: Clone + Ord> VirtualAddresses<Owner> {
 }
 
 impl<Owner> core::fmt::Debug for VirtualAddresses<Owner> {
-    /// How many there are: whose and what they are does not belong in logs.
+    /// Only the number: owners and targets do not belong in logs.
     fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
         f.debug_struct("VirtualAddresses").field("len", &self.entries.len()).finish_non_exhaustive()
     }
 }
 
-/// Numbers that nobody can foretell who does not know the seed: hashes of the seed and a counter.
+/// Numbers that are unpredictable without the seed: hashes of the seed and a counter.
 #[derive(Clone)]
 struct Random {
     seed: [u8; 32],

@@ -8,13 +8,15 @@ use std::{
     time::Duration,
 };
 
-use i2p_name::{AddressError, Family, I2pName, VirtualAddresses, VirtualOptions, VirtualRanges};
+use i2p_name::{
+    AddressError, Family, I2pName, NamedTarget, Target, VirtualAddresses, VirtualOptions, VirtualRanges,
+};
 use proptest::prelude::*;
 
 const EXPIRE: Duration = Duration::from_secs(60);
 
-fn name(text: &str) -> I2pName {
-    I2pName::parse(text).unwrap()
+fn name(text: &str) -> NamedTarget {
+    NamedTarget::I2p(I2pName::parse(text).unwrap())
 }
 
 fn ip(text: &str) -> IpAddr {
@@ -43,8 +45,8 @@ fn a_name_keeps_its_address_until_it_expires_and_the_address_its_name() {
     let address = table.address_of(&"me", &name("a.i2p"), Family::V4, seconds(0)).unwrap();
     assert!(table.is_virtual(address) && address.is_ipv4());
     assert_eq!(table.address_of(&"me", &name("a.i2p"), Family::V4, seconds(59)), Ok(address));
-    assert_eq!(table.name_of(&"me", address, seconds(118)), Some(name("a.i2p")), "used at 59");
-    assert_eq!(table.name_of(&"me", address, seconds(178)), None, "60 s after the last use");
+    assert_eq!(table.target_of(&"me", address, seconds(118)), Some(name("a.i2p")), "used at 59");
+    assert_eq!(table.target_of(&"me", address, seconds(178)), None, "60 s after the last use");
     assert!(table.is_empty());
 }
 
@@ -60,9 +62,9 @@ fn an_address_in_use_does_not_expire() {
         table.address_of(&"me", &name("b.i2p"), Family::V4, seconds(1000)).map(|b| b == address),
         Ok(false)
     );
-    assert_eq!(table.name_of(&"me", address, seconds(5000)), Some(name("a.i2p")), "one use is left");
+    assert_eq!(table.target_of(&"me", address, seconds(5000)), Some(name("a.i2p")), "one use is left");
     table.release(address, seconds(5000));
-    assert_eq!(table.name_of(&"me", address, seconds(5060)), None);
+    assert_eq!(table.target_of(&"me", address, seconds(5060)), None);
 }
 
 #[test]
@@ -71,11 +73,27 @@ fn an_address_means_nothing_to_anybody_else() {
     let mine = table.address_of(&"me", &name("a.i2p"), Family::V4, seconds(0)).unwrap();
     let yours = table.address_of(&"you", &name("a.i2p"), Family::V4, seconds(0)).unwrap();
     assert_ne!(mine, yours);
-    assert_eq!(table.name_of(&"you", mine, seconds(0)), None);
+    assert_eq!(table.target_of(&"you", mine, seconds(0)), None);
     assert_eq!(table.acquire(&"you", mine, seconds(0)), None);
     // What somebody else tries does not keep it.
-    assert_eq!(table.name_of(&"you", mine, seconds(59)), None);
-    assert_eq!(table.name_of(&"me", mine, seconds(60)), None);
+    assert_eq!(table.target_of(&"you", mine, seconds(59)), None);
+    assert_eq!(table.target_of(&"me", mine, seconds(60)), None);
+}
+
+#[test]
+fn an_address_stands_for_a_host_outside_i2p_as_well() {
+    let Ok(Target::ClearNet(host)) = Target::parse(b"Example.COM") else { panic!("a host outside I2P") };
+    let host = NamedTarget::from(host);
+    let mut table = table(options());
+    let address = table.address_of(&"me", &host, Family::V4, seconds(0)).unwrap();
+    let i2p = table.address_of(&"me", &name("example.i2p"), Family::V4, seconds(0)).unwrap();
+    assert_ne!(address, i2p);
+    assert_eq!(table.target_of(&"me", address, seconds(0)), Some(host.clone()));
+    assert_eq!(Target::from(host.clone()), Target::parse(b"example.com").unwrap());
+    assert_eq!(
+        (host.to_string(), format!("{host:?}").contains("example")),
+        ("example.com".to_owned(), false)
+    );
 }
 
 #[test]
@@ -84,7 +102,7 @@ fn each_family_has_an_address_of_its_own() {
     let v4 = table.address_of(&"me", &name("a.i2p"), Family::V4, seconds(0)).unwrap();
     let v6 = table.address_of(&"me", &name("a.i2p"), Family::V6, seconds(0)).unwrap();
     assert!(v4.is_ipv4() && v6.is_ipv6() && table.is_virtual(v6));
-    assert_eq!(table.name_of(&"me", v6, seconds(0)), Some(name("a.i2p")));
+    assert_eq!(table.target_of(&"me", v6, seconds(0)), Some(name("a.i2p")));
     let v4_only = VirtualRanges::new(Some("10.1.0.0/16".parse().unwrap()), None).unwrap();
     let mut table = self::table(VirtualOptions { ranges: v4_only, ..options() });
     let asked = table.address_of(&"me", &name("a.i2p"), Family::V6, seconds(0));
@@ -130,9 +148,9 @@ fn static_addresses_are_everybodys_and_for_ever() {
     let ranges = ranges("240.0.0.0/30", "fd00::/64");
     let mut table = table(VirtualOptions { map, ranges, ..options() });
     for owner in ["me", "you"] {
-        assert_eq!(table.name_of(&owner, ip("10.0.0.2"), seconds(0)), Some(name("a.i2p")));
+        assert_eq!(table.target_of(&owner, ip("10.0.0.2"), seconds(0)), Some(name("a.i2p")));
         assert_eq!(table.address_of(&owner, &name("a.i2p"), Family::V4, seconds(9999)), Ok(ip("10.0.0.1")));
-        assert_eq!(table.name_of(&owner, ip("240.0.0.2"), seconds(0)), Some(name("b.i2p")));
+        assert_eq!(table.target_of(&owner, ip("240.0.0.2"), seconds(0)), Some(name("b.i2p")));
     }
     assert_eq!(table.acquire(&"me", ip("10.0.0.1"), seconds(0)), Some(name("a.i2p")));
     table.release(ip("10.0.0.1"), seconds(0));
@@ -280,7 +298,7 @@ proptest! {
                     let acquire = matches!(call, Call::Acquire { .. });
                     let answer = match acquire {
                         true => table.acquire(&owner, address, now),
-                        false => table.name_of(&owner, address, now),
+                        false => table.target_of(&owner, address, now),
                     };
                     let meaning = meanings.get_mut(&address).filter(|meaning| meaning.owner == owner);
                     prop_assert_eq!(answer.as_ref(), meaning.as_ref().map(|meaning| &names[meaning.name]));

@@ -2,7 +2,7 @@
 
 use std::net::IpAddr;
 
-use i2p_name::{I2pName, Target, VirtualOptions};
+use i2p_name::{I2pName, NamedTarget, Target, VirtualOptions};
 use i2p_tunnel::{Comparison, Outside, Routes, Verdict};
 use serde::Serialize;
 
@@ -81,9 +81,13 @@ impl Report {
             Target::Ip(address) => {
                 let options = config.virtual_addresses.options()?;
                 match means(&options, *address) {
-                    Some(Meaning::Name(name)) => {
-                        let form = format!("an address that stands for {name}, by [virtual-addresses.map]");
-                        Self::new(address.to_string(), port, form).into_i2p("it stands for a name of I2P")
+                    Some(Meaning::Target(mapped)) => {
+                        let form = format!("an address that stands for {mapped}, by [virtual-addresses.map]");
+                        let report = Self::new(address.to_string(), port, form);
+                        match mapped {
+                            NamedTarget::I2p(_) => report.into_i2p("it stands for a name of I2P"),
+                            host @ NamedTarget::ClearNet(_) => report.routed(config, &host.into()),
+                        }
                     }
                     Some(Meaning::Virtual) => {
                         let why = "to the client that was given it by RESOLVE it is that name of I2P; to all others it is \
@@ -213,7 +217,7 @@ fn form(name: &I2pName) -> &'static str {
 
 /// What an address means that is none of the internet.
 enum Meaning {
-    Name(I2pName),
+    Target(NamedTarget),
     Virtual,
 }
 
@@ -222,8 +226,8 @@ fn means(options: &VirtualOptions, address: IpAddr) -> Option<Meaning> {
         IpAddr::V4(address) => options.ranges.v4().is_some_and(|range| range.contains(&address)),
         IpAddr::V6(address) => options.ranges.v6().is_some_and(|range| range.contains(&address)),
     };
-    let name = options.map.get(&address).cloned().map(Meaning::Name);
-    name.or(is_virtual.then_some(Meaning::Virtual))
+    let mapped = options.map.get(&address).cloned().map(Meaning::Target);
+    mapped.or(is_virtual.then_some(Meaning::Virtual))
 }
 
 #[cfg(test)]

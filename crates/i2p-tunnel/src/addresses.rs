@@ -5,12 +5,12 @@ use std::{
     time::Duration,
 };
 
-use i2p_name::{AddressError, Family, I2pName, VirtualAddresses, VirtualOptions};
+use i2p_name::{AddressError, Family, NamedTarget, VirtualAddresses, VirtualOptions};
 use tokio::time::Instant;
 
 use crate::{Client, ClientAddress, ClientCredentials};
 
-/// The virtual addresses that clients have got for names. Clones are the same pool; tunnels may share one.
+/// The virtual addresses that stand for the targets clients asked about. Clones are the same pool; tunnels may share one.
 ///
 /// An address belongs to the client that asked for it: the same address, credentials and listener, whatever
 /// [`Isolate`](crate::Isolate) says. Who shares a session with others is still not to learn what they look for.
@@ -53,30 +53,30 @@ impl AddressPool {
         Ok(Self { shared: Arc::new(Shared { table, start: Instant::now() }) })
     }
 
-    /// The address of a name for this client: the static one, the one that it has got before, or a new one.
+    /// Returns this client's address of a target: the static one, the one given out before, or a new one.
     ///
     /// # Errors
     /// [`AddressError`].
     pub fn address_of(
         &self,
         client: &Client,
-        name: &I2pName,
+        target: &NamedTarget,
         family: Family,
     ) -> Result<IpAddr, AddressError> {
-        self.shared.table().address_of(&owner(client), name, family, self.shared.now())
+        self.shared.table().address_of(&owner(client), target, family, self.shared.now())
     }
 
-    /// The name that an address means to this client.
+    /// Returns the target that an address stands for, if it belongs to this client or is static.
     #[must_use]
-    pub fn name_of(&self, client: &Client, address: IpAddr) -> Option<I2pName> {
-        self.shared.table().name_of(&owner(client), address, self.shared.now())
+    pub fn target_of(&self, client: &Client, address: IpAddr) -> Option<NamedTarget> {
+        self.shared.table().target_of(&owner(client), address, self.shared.now())
     }
 
-    /// The name that an address means to this client, and the right to go on using it by that address.
+    /// Like [`target_of`](Self::target_of), with a lease that keeps the address from expiring.
     #[must_use]
-    pub fn lease(&self, client: &Client, address: IpAddr) -> Option<(I2pName, AddressLease)> {
-        let name = self.shared.table().acquire(&owner(client), address, self.shared.now())?;
-        Some((name, AddressLease { shared: Arc::clone(&self.shared), address }))
+    pub fn lease(&self, client: &Client, address: IpAddr) -> Option<(NamedTarget, AddressLease)> {
+        let target = self.shared.table().acquire(&owner(client), address, self.shared.now())?;
+        Some((target, AddressLease { shared: Arc::clone(&self.shared), address }))
     }
 
     /// How many addresses mean something now.

@@ -2,7 +2,7 @@
 
 use std::net::IpAddr;
 
-use i2p_name::{Family, I2pName, Target};
+use i2p_name::{Family, I2pName, NamedTarget, Target};
 use socks_wire::{
     Command, Protocol,
     stream::{OwnedAddress, OwnedRequest},
@@ -49,7 +49,8 @@ async fn address<D: Dial>(
         Target::Ip(address) => Ok(address),
         Target::I2p(name) => {
             dialler.lookup(client, &name, request.port).await?;
-            let of = |family| addresses.address_of(client, &name, family);
+            let target = NamedTarget::I2p(name);
+            let of = |family| addresses.address_of(client, &target, family);
             let address = match of(Family::V4) {
                 Err(_) if !v4_only => of(Family::V6),
                 address => address,
@@ -63,10 +64,10 @@ async fn address<D: Dial>(
 /// RESOLVE_PTR. The address may be text, as everywhere.
 fn name(request: &OwnedRequest, client: &Client, addresses: &AddressPool) -> Result<String, Failure> {
     let Target::Ip(address) = named(&request.address)? else { return Err(Failure::AddressTypeNotSupported) };
-    match addresses.name_of(client, address) {
+    match addresses.target_of(client, address) {
         // Its base64 would not fit into a reply.
-        Some(I2pName::Destination(destination)) => Ok(destination.b32().to_string()),
-        Some(name) => Ok(name.to_string()),
+        Some(NamedTarget::I2p(I2pName::Destination(destination))) => Ok(destination.b32().to_string()),
+        Some(target) => Ok(target.to_string()),
         None => Err(meaningless(address, addresses)),
     }
 }

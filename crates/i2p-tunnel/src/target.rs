@@ -46,7 +46,7 @@ pub(crate) fn dialled(
     let target = named(address)?;
     let Target::Ip(address) = target else { return Ok((target, None)) };
     match addresses.lease(client, address) {
-        Some((name, lease)) => Ok((Target::I2p(name), Some(lease))),
+        Some((target, lease)) => Ok((target.into(), Some(lease))),
         None if addresses.is_virtual(address) => Err(Failure::VirtualAddressUnknown),
         None => Ok((target, None)),
     }

@@ -169,7 +169,7 @@ async fn what_an_outproxy_makes_up_does_not_reach_the_client() {
     let bridge = bridge().await;
     let upstream = Upstream::start("upstream", Does::Echo).await;
     let named: IpAddr = [198, 51, 100, 99].into();
-    let map = [(named, I2pName::parse("echo.i2p").unwrap())].into();
+    let map = [(named, I2pName::parse("echo.i2p").unwrap().into())].into();
     let options = Udp {
         rules_out: all_via(&["upstream"]),
         outproxies: vec![upstream.definition()],

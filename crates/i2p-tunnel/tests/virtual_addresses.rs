@@ -8,7 +8,7 @@ use std::{collections::BTreeMap, net::IpAddr, num::NonZeroUsize, time::Duration}
 use common::{
     Proxy, address_in, binary, domain, proxy, proxy_with_addresses, socks5_command, socks5_request,
 };
-use i2p_name::{I2pName, VirtualOptions, VirtualRanges};
+use i2p_name::{I2pName, NamedTarget, VirtualOptions, VirtualRanges};
 use sam_testkit::{Endpoint, TestBridge};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
@@ -146,14 +146,14 @@ async fn it_expires_but_not_while_a_stream_goes_by_it() {
 async fn static_addresses_are_names_for_everybody() {
     let bridge = TestBridge::start().await;
     let destination = bridge.host("known.i2p", Endpoint::Echo);
-    let name = |text| I2pName::parse(text).unwrap();
+    let name = |text| NamedTarget::I2p(I2pName::parse(text).unwrap());
     let map = BTreeMap::from([
         ([10, 0, 0, 1].into(), name("known.i2p")),
         ([198, 51, 100, 7].into(), name("unknown.i2p")),
         ("2001:db8::7".parse().unwrap(), name("echo.i2p")),
         (
             [10, 0, 0, 2].into(),
-            I2pName::from(sam_testkit::destination().parse::<i2p_name::Destination>().unwrap()),
+            I2pName::from(sam_testkit::destination().parse::<i2p_name::Destination>().unwrap()).into(),
         ),
     ]);
     let proxy = proxy_with_addresses(&bridge, VirtualOptions { map, ..VirtualOptions::default() }).await;

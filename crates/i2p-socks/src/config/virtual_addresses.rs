@@ -46,7 +46,7 @@ impl VirtualAddressesConfig {
     /// What it says, in the words of the table.
     pub(crate) fn options(&self) -> Result<VirtualOptions, Failure> {
         let ranges = VirtualRanges::new(self.ipv4.0, self.ipv6.0).map_err(Failure::usage)?;
-        let map = self.map.iter().map(|(address, name)| (*address, name.0.clone())).collect();
+        let map = self.map.iter().map(|(address, name)| (*address, name.0.clone().into())).collect();
         Ok(VirtualOptions { ranges, expire_after: self.expire_after.0, max: self.max, map })
     }
 }

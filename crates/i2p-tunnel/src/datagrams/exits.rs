@@ -272,6 +272,6 @@ impl ClientSide {
     /// Whether this is an address that stands for a name in I2P, or could.
     fn means_i2p(&self, sender: &Target) -> bool {
         let Target::Ip(address) = sender else { return false };
-        self.addresses.is_virtual(*address) || self.addresses.name_of(&self.client, *address).is_some()
+        self.addresses.is_virtual(*address) || self.addresses.target_of(&self.client, *address).is_some()
     }
 }

@@ -1,6 +1,6 @@
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
-use i2p_name::{Family, I2pName, VirtualOptions};
+use i2p_name::{Family, I2pName, NamedTarget, VirtualOptions};
 use proptest::prelude::*;
 use socks_wire::stream::OwnedAddress;
 
@@ -256,8 +256,8 @@ proptest! {
         let client = client();
         let address = match (given, v6) {
             (true, _) => {
-                let name = I2pName::parse("example.i2p").unwrap();
-                pool.address_of(&client, &name, if v6 { Family::V6 } else { Family::V4 }).unwrap()
+                let target = NamedTarget::I2p(I2pName::parse("example.i2p").unwrap());
+                pool.address_of(&client, &target, if v6 { Family::V6 } else { Family::V4 }).unwrap()
             }
             (false, false) => IpAddr::V4(Ipv4Addr::new(250, low[0], low[1], low[2])),
             (false, true) => {
