@@ -26,7 +26,7 @@ use std::{
     sync::Arc,
 };
 
-use i2p_tunnel::{Datagrams, ListenAt, OutproxyDefinition, Routes};
+use i2p_tunnel::{ListenAt, OutproxyDefinition, Routes, datagram_descriptors};
 use serde::Deserialize;
 
 use self::values::{BridgeAddress, ranged, several};
@@ -306,7 +306,7 @@ impl Config {
         let with_datagrams =
             |tunnel: &&TunnelConfig| tunnel.own_sessions().is_some_and(|own| own.datagrams.is_some());
         let clients = tunnels.iter().filter(with_datagrams).count() * self.session.max_sessions().get();
-        (clients * Datagrams::descriptors(self.outproxy.len())) as u64
+        (clients * datagram_descriptors(self.outproxy.len())) as u64
     }
 
     /// All tunnels; without any in the file, one with the defaults.

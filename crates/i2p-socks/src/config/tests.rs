@@ -1,7 +1,9 @@
 use std::time::Duration;
 
 use i2p_sam::Identity;
-use i2p_tunnel::{Authentication, Caps, Isolate, Limits, PoolOptions, Protocols, Tunnel};
+use i2p_tunnel::{
+    Authentication, Caps, Isolate, Limits, PoolOptions, Protocols, Tunnel, datagram_descriptors,
+};
 
 use super::*;
 
@@ -127,7 +129,7 @@ fn descriptors_are_kept_for_as_many_datagrams_as_there_are_sessions_for_them() {
         ([few, &tunnel("a", "datagram"), &tunnel("b", "raw"), &tunnel("c", "off")].concat(), 4, 0),
         ([few, &tunnel("a", "datagram"), outproxy].concat(), 2, 1),
     ] {
-        let needed = (clients * Datagrams::descriptors(outproxies)) as u64;
+        let needed = (clients * datagram_descriptors(outproxies)) as u64;
         assert_eq!(Config::parse(&text).unwrap().datagram_descriptors(), needed, "{text}");
     }
 }

@@ -1,4 +1,4 @@
-use crate::Failure;
+use crate::failure::Failure;
 
 /// Why an outproxy did not connect: whose doing it is decides whether another one is asked.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

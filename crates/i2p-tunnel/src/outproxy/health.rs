@@ -6,7 +6,7 @@ use std::{
 
 use tokio::time::Instant;
 
-use super::{Fault, OutproxyTrouble};
+use super::fault::{Fault, OutproxyTrouble};
 
 /// So many troubles in a row, and an outproxy is left alone.
 const IN_A_ROW: u32 = 3;
@@ -147,7 +147,7 @@ mod tests {
     use tokio::time::advance;
 
     use super::*;
-    use crate::Failure;
+    use crate::failure::Failure;
 
     const TROUBLE: Result<(), Fault> = Err(Fault::Outproxy(OutproxyTrouble::TimedOut));
 

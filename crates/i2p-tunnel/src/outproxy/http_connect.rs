@@ -6,8 +6,8 @@ use data_encoding::BASE64;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use zeroize::Zeroizing;
 
-use super::{Fault, OutproxyTrouble as Trouble};
-use crate::{Failure, Outside};
+use super::fault::{Fault, OutproxyTrouble as Trouble};
+use crate::{failure::Failure, route::Outside};
 
 /// Longest head of an answer, and with it the longest first data, in bytes.
 const LONGEST: usize = 8 * 1024;

@@ -6,7 +6,7 @@ use std::{
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
-use crate::Socket;
+use crate::stream::Socket;
 
 /// A socket to an outproxy that remembers whether anything came from there: silence is the outproxy's fault, slowness after
 /// that may be its target's.

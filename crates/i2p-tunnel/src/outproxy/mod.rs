@@ -1,5 +1,8 @@
-//! Ways out of I2P.
+//! Outproxies, the ways out of I2P: what the configuration says of each, how each does, and what it is asked in its protocol.
+//!
+//! Imports client, failure, route, sessions and stream. Nothing here knows which protocol a client speaks.
 
+mod connect;
 mod definition;
 mod fault;
 mod health;
@@ -9,165 +12,18 @@ mod relay;
 mod set;
 mod socks5;
 mod tokens;
+mod ways_out;
 
-use std::{io, sync::Arc, time::Duration};
-
-use i2p_name::Target;
-#[cfg(unix)]
-use tokio::net::UnixStream;
-use tokio::{
-    net::TcpStream,
-    time::{Instant, timeout_at},
+pub(crate) use self::{
+    connect::{Outproxy, Request},
+    fault::Fault,
+    relay::{OutproxyRelay, datagram, sender},
+    set::Asking,
 };
-
-pub(crate) use self::fault::Fault;
-pub(crate) use self::relay::{OutproxyRelay, datagram, sender};
-pub(crate) use self::set::Asking;
 pub use self::{
     definition::{OutproxyAt, OutproxyCredentials, OutproxyDefinition, OutproxyProtocol},
     fault::OutproxyTrouble,
     health::OutproxyStatus,
     set::{Outproxies, TwoOutproxies},
+    ways_out::WaysOut,
 };
-use self::{
-    health::{Ejected, Health},
-    line::Line,
-    tokens::Tokens,
-};
-use crate::{Client, ClientEnd, IsolationKey, Opened, Outside, SamDialler, Socket};
-
-/// One way out, and how it does.
-pub(crate) struct Outproxy {
-    definition: OutproxyDefinition,
-    health: Health,
-    tokens: Tokens,
-    said_no_relay: relay::Said,
-}
-
-/// What an outproxy is asked for, and by whom.
-pub(crate) struct Request<'a> {
-    /// What it is asked for.
-    pub(crate) host: Outside<'a>,
-    pub(crate) port: u16,
-    /// The same as the client said it, which is what keeps it apart in I2P.
-    pub(crate) asked: &'a Target,
-    pub(crate) client: &'a Client,
-    pub(crate) key: &'a IsolationKey,
-    /// The way into I2P.
-    pub(crate) sam: &'a SamDialler,
-}
-
-impl Outproxy {
-    fn new(definition: OutproxyDefinition) -> Self {
-        let health = Health::new(Arc::clone(&definition.name));
-        Self { definition, health, tokens: Tokens::new(), said_no_relay: relay::Said::default() }
-    }
-
-    pub(crate) fn name(&self) -> &Arc<str> {
-        &self.definition.name
-    }
-
-    /// Whether the way to it leads through our router.
-    pub(crate) fn is_in_i2p(&self) -> bool {
-        matches!(self.definition.at, OutproxyAt::I2p(..))
-    }
-
-    /// Opens a stream through it to what is asked for. `limit` is for reaching the outproxy and for its answer; waiting for our
-    /// own session, which can take minutes and is not the outproxy's doing, has the limits of sessions.
-    pub(crate) async fn connect(&self, request: &Request<'_>, limit: Duration) -> Result<Opened, Fault> {
-        self.health.attempt();
-        let outcome = self.attempt(request, limit).await;
-        let name = self.name();
-        if let Err(fault) = &outcome {
-            tracing::debug!(outproxy = %name, ?fault, "an outproxy did not connect");
-        }
-        if let (Some(Ejected { lasts }), Err(Fault::Outproxy(trouble))) =
-            (self.health.note(&outcome), &outcome)
-        {
-            tracing::warn!(
-                outproxy = %name,
-                "outproxy {name} has failed several times in a row: {}. It is left out for {} s, unless all are",
-                trouble.text(),
-                lasts.as_secs()
-            );
-        }
-        outcome
-    }
-
-    async fn attempt(&self, request: &Request<'_>, limit: Duration) -> Result<Opened, Fault> {
-        if self.is_in_i2p() {
-            request
-                .sam
-                .session(request.client, (request.asked, request.port))
-                .await
-                .map_err(Fault::Router)?;
-        }
-        let token = self.token(request.key).await?;
-        let credentials = self.credentials(token.as_deref());
-        let deadline = Instant::now() + limit;
-        let silent = Fault::Outproxy(OutproxyTrouble::TimedOut);
-        let mut opened = timeout_at(deadline, self.open(request)).await.unwrap_or(Err(silent))?;
-        let mut line = Line::new(&mut opened.socket);
-        let target = (request.host, request.port);
-        let ask = async {
-            match self.definition.protocol {
-                OutproxyProtocol::Socks5 => socks5::ask(&mut line, target, credentials).await,
-                OutproxyProtocol::HttpConnect => http_connect::ask(&mut line, target, credentials).await,
-            }
-        };
-        match timeout_at(deadline, ask).await {
-            Ok(answer) => opened.first_data = answer?,
-            // It speaks before it is asked, so it is there; what it was asked for may be slow. A proxy of HTTP says nothing before
-            // it has an answer, and then all of it.
-            Err(_) if self.definition.protocol == OutproxyProtocol::Socks5 && line.heard() => {
-                return Err(Fault::Declined);
-            }
-            Err(_) => return Err(silent),
-        }
-        Ok(opened)
-    }
-
-    /// What it is told of who we are: username and password.
-    fn credentials<'a>(&'a self, token: Option<&'a str>) -> Option<(&'a str, &'a str)> {
-        match (&self.definition.credentials, token) {
-            (Some(ours), _) => Some((ours.username.as_str(), ours.password.as_str())),
-            (None, Some(token)) => Some((tokens::USERNAME, token)),
-            (None, None) => None,
-        }
-    }
-
-    /// What keeps requests of this key apart from others where sessions do not.
-    async fn token(&self, key: &IsolationKey) -> Result<Option<Arc<str>>, Fault> {
-        let OutproxyDefinition { protocol, credentials, pass_isolation, .. } = &self.definition;
-        let passes = *pass_isolation && *protocol == OutproxyProtocol::Socks5 && credentials.is_none();
-        match passes && !self.is_in_i2p() {
-            true => self.tokens.of(key).await.map(Some).map_err(Fault::Router),
-            false => Ok(None),
-        }
-    }
-
-    /// A stream to the outproxy itself.
-    async fn open(&self, Request { client, asked, port, sam, .. }: &Request<'_>) -> Result<Opened, Fault> {
-        match &self.definition.at {
-            OutproxyAt::I2p(name, at) => {
-                sam.open(client, (asked, *port), name, *at).await.map_err(Fault::of_way_there)
-            }
-            // Addresses, so nothing is looked up.
-            OutproxyAt::Tcp(addresses) => {
-                local(TcpStream::connect(addresses.as_slice()).await.map(Socket::from))
-            }
-            #[cfg(unix)]
-            OutproxyAt::Unix(path) => local(UnixStream::connect(path).await.map(Socket::from)),
-            #[cfg(not(unix))]
-            OutproxyAt::Unix(_) => Err(Fault::Outproxy(OutproxyTrouble::Unreachable)),
-        }
-    }
-}
-
-/// A stream that can end one way and go on the other.
-fn local(socket: io::Result<Socket>) -> Result<Opened, Fault> {
-    // The answer's last part and the first data are two small writes.
-    let socket = socket.and_then(|socket| socket.send_at_once().map(|()| socket));
-    let socket = socket.map_err(|_| Fault::Outproxy(OutproxyTrouble::Unreachable))?;
-    Ok(Opened { socket, first_data: Vec::new(), client_end: ClientEnd::PassedOn, hold: None })
-}

@@ -3,7 +3,7 @@
 use std::{
     fmt, io,
     net::{IpAddr, SocketAddr},
-    sync::atomic::{AtomicBool, Ordering::Relaxed},
+    sync::atomic::Ordering::Relaxed,
 };
 
 use i2p_name::Target;
@@ -17,8 +17,17 @@ use tokio::{
     time::timeout,
 };
 
-use super::{Fault, Outproxy, OutproxyAt, OutproxyProtocol, OutproxyTrouble, socks5};
-use crate::{IsolationKey, Outside, Socket, socket::beside};
+use super::{
+    connect::Outproxy,
+    definition::{OutproxyAt, OutproxyProtocol},
+    fault::{Fault, OutproxyTrouble},
+    socks5,
+};
+use crate::{
+    client::IsolationKey,
+    route::Outside,
+    stream::{Socket, beside},
+};
 
 /// For all of it: a server that takes a connection has nobody to ask for a relay.
 const LIMIT: std::time::Duration = std::time::Duration::from_secs(10);
@@ -54,10 +63,6 @@ impl fmt::Display for NoRelay {
     }
 }
 
-/// What has been said of an outproxy's datagrams.
-#[derive(Default)]
-pub(super) struct Said(AtomicBool);
-
 impl Outproxy {
     /// Whether datagrams may go by it: SOCKS5 has them, and a relay is at an address. Over I2P streams there is no way for them.
     pub(crate) fn carries_datagrams(&self) -> bool {
@@ -75,7 +80,7 @@ impl Outproxy {
         if let Err(why) = &opened {
             let name = self.name();
             tracing::debug!(outproxy = %name, ?why, "an outproxy gave no relay for datagrams");
-            if !self.said_no_relay.0.swap(true, Relaxed) {
+            if !self.said_no_relay.swap(true, Relaxed) {
                 tracing::warn!(
                     outproxy = %name,
                     "datagrams do not go by outproxy {name}: {why}. They are dropped, or go by another outproxy of the route \

@@ -3,8 +3,8 @@ use std::{fmt, sync::Arc, time::Duration};
 use i2p_name::Target;
 use moka::future::Cache;
 
-use super::{Outproxy, OutproxyDefinition, OutproxyStatus};
-use crate::IsolationKey;
+use super::{connect::Outproxy, definition::OutproxyDefinition, health::OutproxyStatus};
+use crate::client::IsolationKey;
 
 /// Choices that are remembered, and for how long after their last use.
 const REMEMBERED: u64 = 16_384;
@@ -132,7 +132,10 @@ impl fmt::Debug for Outproxies {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{OutproxyAt, OutproxyProtocol, outproxy::Fault};
+    use crate::outproxy::{
+        definition::{OutproxyAt, OutproxyProtocol},
+        fault::Fault,
+    };
 
     fn definition(name: &str, port: u16) -> OutproxyDefinition {
         OutproxyDefinition {

@@ -16,8 +16,8 @@ use tokio::{
     net::TcpStream,
 };
 
-use super::{Fault, OutproxyTrouble};
-use crate::{Failure, Outside};
+use super::fault::{Fault, OutproxyTrouble};
+use crate::{failure::Failure, route::Outside};
 
 /// Asks for a host; gives what came behind the reply. A name is sent as a name: the far end resolves it.
 pub(super) async fn ask(

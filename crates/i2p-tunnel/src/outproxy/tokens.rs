@@ -3,7 +3,7 @@ use std::{fmt, sync::Arc, time::Duration};
 use data_encoding::HEXLOWER;
 use moka::future::Cache;
 
-use crate::{Failure, IsolationKey};
+use crate::{client::IsolationKey, failure::Failure};
 
 /// What all usernames are. Not what the client said of itself: that is nobody else's business.
 pub(super) const USERNAME: &str = "i2p-socks";

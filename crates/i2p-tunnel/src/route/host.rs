@@ -3,7 +3,10 @@ use std::{fmt, str::FromStr};
 use i2p_name::{NameError, Target};
 use ipnet::IpNet;
 
-use super::{Outside, local, outside::is_i2p};
+use super::{
+    local,
+    outside::{Outside, is_i2p},
+};
 
 /// Longest pattern, in bytes: that of a DNS name, which no pattern has to be longer than.
 const LONGEST: usize = 253;

@@ -1,4 +1,6 @@
-//! Which way a request goes.
+//! Which way a request goes: the rules of the configuration, and what is of I2P whatever they say.
+//!
+//! Imports nothing of this crate.
 
 mod host;
 mod local;

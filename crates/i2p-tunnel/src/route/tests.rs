@@ -5,7 +5,10 @@ use proptest::prelude::*;
 use socks_wire::stream::OwnedAddress;
 
 use super::*;
-use crate::{AddressPool, Client, ClientAddress, ClientCredentials, ClientProtocol, target};
+use crate::{
+    client::{Client, ClientAddress, ClientCredentials, ClientProtocol},
+    names::{self, AddressPool},
+};
 
 fn rule(host: &str, ports: &str, via: &[&str]) -> Rule {
     let via = match via {
@@ -268,7 +271,7 @@ proptest! {
             }
         };
         let address = if text { OwnedAddress::Domain(address.to_string().into_bytes()) } else { OwnedAddress::Ip(address) };
-        if let Ok((target, _lease)) = target::dialled(&address, &client, &pool) {
+        if let Ok((target, _lease)) = names::dialled(&address, &client, &pool) {
             prop_assert!(given);
             prop_assert!(goes_to_i2p(&target, 80));
         }

@@ -1,0 +1,90 @@
+//! Answers to CONNECT. None says anything of what was asked for.
+
+use crate::failure::Failure;
+
+/// The target is connected: what follows is its data (RFC 9110 section 9.3.6).
+pub(super) const CONNECTED: &[u8] = b"HTTP/1.1 200 Connection established\r\n\r\n";
+
+/// Why the target is not connected, with the status of the failure table and what to do about it.
+pub(super) fn failed(failure: Failure) -> String {
+    let row = failure.row();
+    plain(row.http, "", &format!("i2p-socks: {}.\n{}\n", row.log, failure.advice()))
+}
+
+/// Who asks has to say who it is (RFC 9110 section 15.5.8).
+pub(super) fn credentials_wanted() -> String {
+    plain(
+        407,
+        "Proxy-Authenticate: Basic realm=\"i2p-socks\", charset=\"UTF-8\"\r\n",
+        "i2p-socks: the proxy does not take these credentials, or wants some.\nGive your program the user name and password \
+         of the proxy.\n",
+    )
+}
+
+/// The head cannot be understood.
+pub(super) fn malformed() -> String {
+    plain(
+        400,
+        "",
+        "i2p-socks: this is no CONNECT request that can be understood: CONNECT HOST:PORT HTTP/1.1.\n",
+    )
+}
+
+/// The head has no end.
+pub(super) fn too_long() -> String {
+    plain(431, "", "i2p-socks: the head of the request is longer than 8 KiB, or has more than 64 fields.\n")
+}
+
+fn plain(status: u16, fields: &str, text: &str) -> String {
+    whole(status, fields, "text/plain", text)
+}
+
+/// A response, after which the connection ends.
+pub(super) fn whole(status: u16, fields: &str, kind: &str, body: &str) -> String {
+    format!(
+        "HTTP/1.1 {status} {}\r\n\
+         {fields}\
+         Content-Type: {kind}; charset=utf-8\r\n\
+         Content-Length: {}\r\n\
+         Cache-Control: no-store\r\n\
+         Connection: close\r\n\
+         \r\n\
+         {body}",
+        reason(status),
+        body.len()
+    )
+}
+
+/// The words of RFC 9110 section 15.
+fn reason(status: u16) -> &'static str {
+    match status {
+        400 => "Bad Request",
+        403 => "Forbidden",
+        404 => "Not Found",
+        407 => "Proxy Authentication Required",
+        431 => "Request Header Fields Too Large",
+        501 => "Not Implemented",
+        502 => "Bad Gateway",
+        503 => "Service Unavailable",
+        504 => "Gateway Timeout",
+        _ => "Error",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_failure_has_a_status_with_a_name_and_says_what_to_do() {
+        for failure in Failure::ALL {
+            let answer = failed(failure);
+            let (head, body) = answer.split_once("\r\n\r\n").unwrap();
+            let row = failure.row();
+            assert!(head.starts_with(&format!("HTTP/1.1 {} ", row.http)), "{head}");
+            assert!(!head.contains(" Error\r\n"), "{failure:?} has a status without a name");
+            assert!(head.contains(&format!("Content-Length: {}\r\n", body.len())), "{head}");
+            assert!(body.contains(row.log) && body.contains(failure.advice()), "{body}");
+        }
+    }
+}

@@ -1,0 +1,140 @@
+//! Clients that speak HTTP: CONNECT (RFC 9110 section 9.3.6) is served, everything else is answered with a page.
+
+mod answer;
+mod head;
+mod page;
+
+use std::io;
+
+use socks_wire::{auth::Credentials, stream::OwnedAddress};
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    time::{Instant, timeout_at},
+};
+
+use self::head::Head;
+use crate::{
+    client::{ClientAddress, ClientCredentials, Terms},
+    failure::Failure,
+    limits::Limit,
+    stream::Socket,
+};
+
+/// Longest head of a request, and all that is read before it is answered, in bytes. A destination in base64 fits in twice, as
+/// the target and as the Host.
+const MAX_HEAD: usize = 8 * 1024;
+
+/// A client whose CONNECT waits for its answer.
+pub(crate) struct Connecting {
+    pub(crate) stream: Socket,
+    pub(crate) address: OwnedAddress,
+    pub(crate) port: u16,
+    pub(crate) credentials: ClientCredentials,
+    /// What came behind the head, which is for the target.
+    early_data: Vec<u8>,
+}
+
+impl Connecting {
+    /// Says that the target is connected. Gives the stream, and what the client sent ahead.
+    pub(crate) async fn grant(mut self) -> io::Result<(Socket, Vec<u8>)> {
+        self.stream.write_all(answer::CONNECTED).await?;
+        Ok((self.stream, self.early_data))
+    }
+
+    /// Says why the target is not connected. Gives the stream, which is to be closed.
+    pub(crate) async fn refuse(mut self, failure: Failure) -> io::Result<Socket> {
+        self.stream.write_all(answer::failed(failure).as_bytes()).await?;
+        Ok(self.stream)
+    }
+}
+
+/// What came of a client that speaks HTTP.
+pub(crate) enum Heard {
+    /// A CONNECT.
+    Connect(Connecting),
+    /// An answer; the stream is to be closed. Why, for the log.
+    Answered(Socket, &'static str),
+    /// Credentials that are wrong, and an answer that says so; the same.
+    Stranger(Socket),
+    /// A limit was reached.
+    Cut(Limit),
+}
+
+/// Reads the rest of a request's head until the deadline, and checks who asks by these terms.
+pub(crate) async fn hear(
+    mut stream: Socket,
+    client: ClientAddress,
+    mut read: Vec<u8>,
+    deadline: Instant,
+    terms: &Terms,
+) -> io::Result<Heard> {
+    let head = match timeout_at(deadline, receive(&mut stream, &mut read)).await {
+        Ok(head) => head?,
+        Err(_) => return Ok(Heard::Cut(Limit::Handshake)),
+    };
+    let (refusal, why) = match head {
+        Head::Connect { address, port, credentials, length } => {
+            let given = !matches!(credentials, head::Given::Nothing);
+            let Ok(credentials) = timeout_at(deadline, admitted(client, credentials, terms)).await else {
+                return Ok(Heard::Cut(Limit::Handshake));
+            };
+            match credentials {
+                Some(credentials) => {
+                    let early_data = read.split_off(length);
+                    return Ok(Heard::Connect(Connecting { stream, address, port, credentials, early_data }));
+                }
+                None if given => {
+                    tracing::debug!("a client spoke HTTP with wrong credentials");
+                    stream.write_all(answer::credentials_wanted().as_bytes()).await?;
+                    return Ok(Heard::Stranger(stream));
+                }
+                // That is how browsers begin: they ask the person who sits there once they are asked.
+                None => (answer::credentials_wanted(), "HTTP without the credentials that are wanted"),
+            }
+        }
+        Head::Other => {
+            (page::explanation(terms.status_page.as_deref()), "HTTP other than CONNECT: got the page")
+        }
+        Head::TooLong => (answer::too_long(), "HTTP with a head that is too long"),
+        Head::Malformed | Head::More => (answer::malformed(), "malformed HTTP"),
+    };
+    stream.write_all(refusal.as_bytes()).await?;
+    Ok(Heard::Answered(stream, why))
+}
+
+/// The head, when it is there or cannot come any more.
+async fn receive(stream: &mut Socket, read: &mut Vec<u8>) -> io::Result<Head> {
+    loop {
+        match head::parse(read) {
+            Head::More if read.len() >= MAX_HEAD => return Ok(Head::TooLong),
+            Head::More => {}
+            head => return Ok(head),
+        }
+        let mut chunk = [0; 1024];
+        let room = chunk.len().min(MAX_HEAD - read.len());
+        match stream.read(chunk.get_mut(..room).unwrap_or_default()).await? {
+            0 => return Err(io::ErrorKind::UnexpectedEof.into()),
+            count => read.extend_from_slice(chunk.get(..count).unwrap_or_default()),
+        }
+    }
+}
+
+/// Who asks, if it may. Without credentials only where none are wanted.
+async fn admitted(
+    client: ClientAddress,
+    credentials: head::Given,
+    terms: &Terms,
+) -> Option<ClientCredentials> {
+    match credentials {
+        head::Given::Nothing => terms.authentication.judge_nothing().then_some(ClientCredentials::Nothing),
+        head::Given::Basic(username, password) => {
+            let credentials = Credentials { username: &username, password: &password };
+            terms
+                .authentication
+                .judge(client, &credentials)
+                .await
+                .then(|| ClientCredentials::of_password(&credentials))
+        }
+        head::Given::Other => None,
+    }
+}

@@ -1,0 +1,75 @@
+//! RESOLVE and RESOLVE_PTR of Tor's SOCKS extensions (section 2), with virtual addresses in the place of real ones.
+
+use std::net::IpAddr;
+
+use i2p_name::{Family, I2pName, NamedTarget, Target};
+use socks_wire::{
+    Command, Protocol,
+    stream::{OwnedAddress, OwnedRequest},
+};
+
+use crate::{
+    client::Client,
+    dial::Dial,
+    failure::Failure,
+    names::{AddressPool, meaningless, named},
+};
+
+/// Whether these commands are what a client wants.
+pub(crate) fn is_asked(command: Command) -> bool {
+    matches!(command, Command::RESOLVE | Command::RESOLVE_PTR)
+}
+
+/// What to tell the client.
+pub(crate) async fn resolve<D: Dial>(
+    request: &OwnedRequest,
+    client: &Client,
+    dialler: &D,
+    addresses: &AddressPool,
+) -> Result<OwnedAddress, Failure> {
+    match request.command {
+        Command::RESOLVE => address(request, client, dialler, addresses).await.map(OwnedAddress::Ip),
+        // Replies of SOCKS4 have no room for a name.
+        Command::RESOLVE_PTR if request.protocol == Protocol::Socks5 => {
+            name(request, client, addresses).map(|name| OwnedAddress::Domain(name.into_bytes()))
+        }
+        _ => Err(Failure::CommandNotSupported),
+    }
+}
+
+/// RESOLVE. The name is looked up, so that an address is a promise that there is something behind it, as far as can be told
+/// without a connection.
+async fn address<D: Dial>(
+    request: &OwnedRequest,
+    client: &Client,
+    dialler: &D,
+    addresses: &AddressPool,
+) -> Result<IpAddr, Failure> {
+    let v4_only = request.protocol != Protocol::Socks5;
+    match named(&request.address)? {
+        Target::Ip(IpAddr::V6(_)) if v4_only => Err(Failure::AddressTypeNotSupported),
+        Target::Ip(address) => Ok(address),
+        Target::I2p(name) => {
+            dialler.lookup(client, &name, request.port).await?;
+            let target = NamedTarget::I2p(name);
+            let of = |family| addresses.address_of(client, &target, family);
+            let address = match of(Family::V4) {
+                Err(_) if !v4_only => of(Family::V6),
+                address => address,
+            };
+            address.map_err(|_| Failure::NoVirtualAddress)
+        }
+        _ => Err(Failure::NotAllowed),
+    }
+}
+
+/// RESOLVE_PTR. The address may be text, as everywhere.
+fn name(request: &OwnedRequest, client: &Client, addresses: &AddressPool) -> Result<String, Failure> {
+    let Target::Ip(address) = named(&request.address)? else { return Err(Failure::AddressTypeNotSupported) };
+    match addresses.target_of(client, address) {
+        // Its base64 would not fit into a reply.
+        Some(NamedTarget::I2p(I2pName::Destination(destination))) => Ok(destination.b32().to_string()),
+        Some(target) => Ok(target.to_string()),
+        None => Err(meaningless(address, addresses)),
+    }
+}

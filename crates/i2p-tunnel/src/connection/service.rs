@@ -1,0 +1,80 @@
+use std::{fmt, sync::Arc};
+
+use crate::{
+    account::Account,
+    client::{Admission, DatagramRules, Terms},
+    limits::Limits,
+    names::AddressPool,
+};
+
+/// What a tunnel does for its clients: all that a connection needs to know. Connections keep the one that they began with.
+pub struct Service<D> {
+    /// The tunnel's name, as the configuration has it.
+    pub name: Arc<str>,
+    /// Opens streams.
+    pub dialler: D,
+    /// The virtual addresses; tunnels may share them.
+    pub addresses: AddressPool,
+    /// How long a connection may take over what.
+    pub limits: Limits,
+    /// What is done with datagrams, where the dialler has a way for them.
+    pub datagrams: DatagramRules,
+    /// What its clients come to.
+    pub account: Arc<Account>,
+    /// Whom it serves.
+    pub terms: Terms,
+    /// How many it serves; tunnels share one.
+    pub admission: Admission,
+}
+
+impl<D> Service<D> {
+    /// A service with the default limits.
+    pub fn new(name: impl Into<Arc<str>>, dialler: D, addresses: AddressPool) -> Self {
+        Self {
+            name: name.into(),
+            dialler,
+            addresses,
+            limits: Limits::default(),
+            datagrams: DatagramRules::default(),
+            account: Arc::default(),
+            terms: Terms::default(),
+            admission: Admission::default(),
+        }
+    }
+
+    /// With an account that somebody reads.
+    #[must_use]
+    pub fn with_account(self, account: Arc<Account>) -> Self {
+        Self { account, ..self }
+    }
+
+    /// With other rules for datagrams.
+    #[must_use]
+    pub fn with_datagrams(self, datagrams: DatagramRules) -> Self {
+        Self { datagrams, ..self }
+    }
+
+    /// With other limits.
+    #[must_use]
+    pub fn with_limits(self, limits: Limits) -> Self {
+        Self { limits, ..self }
+    }
+
+    /// On other terms.
+    #[must_use]
+    pub fn with_terms(self, terms: Terms) -> Self {
+        Self { terms, ..self }
+    }
+
+    /// With other caps, or with those of other tunnels.
+    #[must_use]
+    pub fn with_admission(self, admission: Admission) -> Self {
+        Self { admission, ..self }
+    }
+}
+
+impl<D> fmt::Debug for Service<D> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Service").field("name", &self.name).finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,10 @@
+//! UDP ASSOCIATE (RFC 1928 section 7): datagrams between a client and I2P, or hosts outside I2P by relays of outproxies.
+
+mod association;
+mod descriptors;
+mod exits;
+mod peers;
+mod queue;
+
+pub(crate) use self::association::associate;
+pub use self::descriptors::datagram_descriptors;

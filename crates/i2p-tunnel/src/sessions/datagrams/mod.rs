@@ -1,0 +1,9 @@
+//! Sessions for datagrams, and the one that a client has.
+
+mod client;
+mod pool;
+
+pub use self::{
+    client::Datagrams,
+    pool::{DatagramOptions, DatagramPool, DatagramSessionStatus, Seat},
+};

@@ -1,0 +1,189 @@
+use std::{
+    collections::{HashMap, VecDeque},
+    sync::{Arc, Weak},
+    time::Duration,
+};
+
+use i2p_sam::{Bridge, Identity, PrivateKey, SessionOptions, Supervised};
+use tokio::{sync::Notify, time::Instant};
+
+use super::{
+    entry::{Entry, Lease, SessionStatus},
+    options::{PoolFull, PoolOptions},
+};
+use crate::client::IsolationKey;
+
+/// Identities that are remembered for keys whose session was closed, per session that the pool may have.
+const REMEMBERED: usize = 8;
+
+/// How many times the cap there may be while streams are open on sessions that were replaced.
+const MOST_OVERLAP: usize = 2;
+
+/// The sessions of a pool.
+pub(super) struct State {
+    bridge: Bridge,
+    options: PoolOptions,
+    changed: Arc<Notify>,
+    entries: HashMap<IsolationKey, Arc<Entry>>,
+    /// Built for clients that are still to come.
+    spares: VecDeque<Arc<Entry>>,
+    /// Replaced by [`State::renew`] and still in use.
+    replaced: Vec<Weak<Entry>>,
+    /// The keys of sessions that were closed, the latest last, where they are to be the same again.
+    remembered: VecDeque<(IsolationKey, PrivateKey)>,
+}
+
+impl State {
+    pub(super) fn new(bridge: Bridge, options: PoolOptions, changed: Arc<Notify>) -> Self {
+        Self {
+            bridge,
+            options,
+            changed,
+            entries: HashMap::new(),
+            spares: VecDeque::new(),
+            replaced: Vec::new(),
+            remembered: VecDeque::new(),
+        }
+    }
+
+    /// Sessions that there are, in whatever state.
+    pub(super) fn count(&mut self) -> usize {
+        self.replaced.retain(|entry| entry.strong_count() > 0);
+        self.current() + self.replaced.len()
+    }
+
+    /// Those that requests get.
+    fn current(&self) -> usize {
+        self.entries.len() + self.spares.len()
+    }
+
+    /// Whether there may be one more. Those that were replaced do not keep anybody out who was let in before, for there may be
+    /// as many of them again; but no more than that, since each costs tunnels.
+    fn has_room(&mut self) -> bool {
+        let max = self.options.max_sessions.get();
+        self.current() < max && self.count() < max * MOST_OVERLAP
+    }
+
+    pub(super) fn lease(&mut self, key: &IsolationKey) -> Result<Lease, PoolFull> {
+        if let Some(entry) = self.entries.get(key) {
+            return Ok(Lease::new(Arc::clone(entry)));
+        }
+        let entry = match self.recall(key) {
+            Some(private_key) => self.open(self.options.session.clone().private_key(private_key))?,
+            None => match self.spares.pop_front() {
+                Some(spare) => spare,
+                None => self.open(self.options.session.clone())?,
+            },
+        };
+        self.entries.insert(key.clone(), Arc::clone(&entry));
+        let lease = Lease::new(entry);
+        self.open_spares(self.options.warm_spares);
+        Ok(lease)
+    }
+
+    /// Begins to build a session, if need be in the place of one that nobody uses.
+    fn open(&mut self, options: SessionOptions) -> Result<Arc<Entry>, PoolFull> {
+        let max = self.options.max_sessions;
+        if !self.has_room() && !self.close_longest_unused() {
+            return Err(PoolFull { max });
+        }
+        let sessions = self.current() + 1;
+        tracing::info!("building I2P session {sessions} of at most {max}");
+        Ok(self.build(options, true))
+    }
+
+    fn build(&self, options: SessionOptions, for_client: bool) -> Arc<Entry> {
+        let PoolOptions { identity, back_off, .. } = self.options;
+        let supervised = Supervised::start(self.bridge.clone(), options, identity, back_off);
+        Arc::new(Entry::new(supervised, for_client, Arc::clone(&self.changed)))
+    }
+
+    /// Begins to build spares until there are so many, as far as the cap allows without closing anything.
+    pub(super) fn open_spares(&mut self, wanted: usize) {
+        while self.spares.len() < wanted && self.has_room() {
+            let spare = self.build(self.options.session.clone(), false);
+            self.spares.push_back(spare);
+        }
+    }
+
+    /// Whether there was one that nobody used. A spare goes last: it has never been used, and may be in a moment.
+    fn close_longest_unused(&mut self) -> bool {
+        let unused = self.entries.iter().filter_map(|(key, entry)| Some((entry.unused_since()?, key)));
+        match unused.min_by_key(|(since, _)| *since).map(|(_, key)| key.clone()) {
+            Some(key) => {
+                tracing::info!("the I2P session that has been unused for longest makes room for another");
+                self.close(&key);
+                true
+            }
+            None => self.spares.pop_front().is_some(),
+        }
+    }
+
+    fn close(&mut self, key: &IsolationKey) {
+        let Some(entry) = self.entries.remove(key) else { return };
+        if self.options.identity == Identity::Same
+            && let Some(session) = entry.supervised().current()
+        {
+            self.remembered.push_back((key.clone(), session.private_key().clone()));
+            if self.remembered.len() > REMEMBERED * self.options.max_sessions.get() {
+                self.remembered.pop_front();
+            }
+        }
+    }
+
+    /// The identity that this key had, which is forgotten here: the session knows it from now on.
+    fn recall(&mut self, key: &IsolationKey) -> Option<PrivateKey> {
+        let at = self.remembered.iter().position(|(remembered, _)| remembered == key)?;
+        self.remembered.remove(at).map(|(_, private_key)| private_key)
+    }
+
+    pub(super) fn renew(&mut self, key: &IsolationKey, lease: &Lease) {
+        if self.entries.get(key).is_some_and(|entry| lease.is_of(entry)) {
+            let entry = self.entries.remove(key);
+            self.replaced.extend(entry.as_ref().map(Arc::downgrade));
+        }
+    }
+
+    pub(super) fn renew_all(&mut self) {
+        self.remembered.clear();
+        let entries = self.entries.drain().map(|(_, entry)| Arc::downgrade(&entry));
+        self.replaced.extend(entries);
+        let spares = self.spares.len();
+        self.spares.clear();
+        self.open_spares(spares);
+    }
+
+    /// Closes what has been unused for so long, and says how many. The spares that are wanted stay.
+    pub(super) fn close_unused(&mut self, now: Instant, limit: Duration) -> usize {
+        let due = |entry: &Entry| entry.unused_since().is_some_and(|since| since + limit <= now);
+        let keys: Vec<_> =
+            self.entries.iter().filter(|(_, entry)| due(entry)).map(|(key, _)| key.clone()).collect();
+        keys.iter().for_each(|key| self.close(key));
+        let spares = self.spares.len();
+        while self.spares.len() > self.options.warm_spares
+            && self.spares.front().is_some_and(|spare| due(spare))
+        {
+            self.spares.pop_front();
+        }
+        keys.len() + spares - self.spares.len()
+    }
+
+    /// When the next session will have been unused for so long, if nothing happens until then.
+    pub(super) fn next_close(&self, limit: Duration) -> Option<Instant> {
+        let spares = self.spares.iter().take(self.spares.len().saturating_sub(self.options.warm_spares));
+        let unused = self.entries.values().chain(spares).filter_map(|entry| entry.unused_since());
+        unused.min().map(|since| since + limit)
+    }
+
+    pub(super) fn sessions(&self) -> Vec<SessionStatus> {
+        let replaced: Vec<_> = self.replaced.iter().filter_map(Weak::upgrade).collect();
+        let used = self.entries.values().chain(&replaced).map(|entry| entry.status(false));
+        used.chain(self.spares.iter().map(|entry| entry.status(true))).collect()
+    }
+
+    /// One of the sessions, whichever; a spare first.
+    pub(super) fn any(&self) -> Option<Lease> {
+        let entry = self.spares.front().or_else(|| self.entries.values().next())?;
+        Some(Lease::new(Arc::clone(entry)))
+    }
+}
