@@ -4,36 +4,36 @@ use core::{fmt, str::FromStr};
 use data_encoding::{Encoding, Specification};
 use sha2::{Digest, Sha256};
 
-use crate::{Destination, NameError};
+use crate::{destination::Destination, error::NameError};
 
-/// What follows the base32 characters.
+/// The end of every base32 address.
 pub(crate) const SUFFIX: &str = ".b32.i2p";
-/// Characters of a plain base32 address: 256 bits, five a character.
-const LENGTH: usize = 52;
+/// Characters of a plain base32 address before the suffix: 256 bits, five in each.
+const LABEL_LENGTH: usize = 52;
 
-/// Lower-case RFC 4648 base32 without padding. Trailing bits are checked, which catches most typing errors
-/// in the last character.
+/// RFC 4648 base32 in lower case, without padding. It checks trailing bits, which catches most typing errors in the last
+/// character.
 pub(crate) fn base32() -> Encoding {
     let mut spec = Specification::new();
     spec.symbols.push_str("abcdefghijklmnopqrstuvwxyz234567");
-    // The specification above is well-formed, so the other arm is never taken; BASE32_NOPAD is upper case.
+    // The specification above is well-formed, so the fallback is never used.
     spec.encoding().unwrap_or(data_encoding::BASE32_NOPAD)
 }
 
 /// A base32 address: the SHA-256 of a destination.
 ///
-/// Displays as 52 lower-case characters and `.b32.i2p`.
+/// Prints as 52 lower-case characters and `.b32.i2p`.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct B32([u8; 32]);
 
 impl B32 {
-    /// The address of a destination.
+    /// Computes the address of a destination.
     #[must_use]
     pub fn of(destination: &Destination) -> Self {
         Self(Sha256::digest(destination.as_bytes()).into())
     }
 
-    /// From the hash itself.
+    /// Makes the address from the hash.
     #[must_use]
     pub const fn from_hash(hash: [u8; 32]) -> Self {
         Self(hash)
@@ -51,9 +51,9 @@ impl B32 {
         base32().encode(&self.0)
     }
 
-    /// From the text before `.b32.i2p`, in lower case.
+    /// Parses the text before `.b32.i2p`, which must be in lower case.
     pub(crate) fn from_label(label: &str) -> Result<Self, NameError> {
-        if label.len() != LENGTH {
+        if label.len() != LABEL_LENGTH {
             return Err(NameError::Base32Length(label.len()));
         }
         let bytes = base32().decode(label.as_bytes()).map_err(|_| NameError::Base32)?;
@@ -76,7 +76,7 @@ impl fmt::Debug for B32 {
 impl FromStr for B32 {
     type Err = NameError;
 
-    /// With or without `.b32.i2p`, in any case.
+    /// Accepts upper and lower case, with or without `.b32.i2p`.
     fn from_str(text: &str) -> Result<Self, NameError> {
         let text = text.to_ascii_lowercase();
         Self::from_label(text.strip_suffix(SUFFIX).unwrap_or(&text))
@@ -90,7 +90,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn text_and_hash_are_the_same_address() {
+    fn text_and_hash_give_the_same_address() {
         let address = B32::from_hash([7; 32]);
         let text = address.to_string();
         assert_eq!(text.len(), 60);

@@ -4,30 +4,30 @@ use alloc::{string::String, vec::Vec};
 
 use data_encoding::{Encoding, Specification};
 
-use crate::NameError;
+use crate::error::NameError;
 
 fn encoding(padding: Option<char>) -> Encoding {
     let mut spec = Specification::new();
     spec.symbols.push_str("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-~");
     spec.padding = padding;
-    // The specification above is well-formed, so the other arm is never taken.
+    // The specification above is well-formed, so the fallback is never used.
     spec.encoding().unwrap_or(data_encoding::BASE64)
 }
 
-/// The text of these bytes, with padding, as routers write it.
+/// Encodes bytes as text with padding, as routers do.
 #[must_use]
 pub fn encode(bytes: &[u8]) -> String {
     encoding(Some('=')).encode(bytes)
 }
 
-/// The bytes of a text, with padding or without. Strict: no other characters, no bits left over.
+/// Decodes text with or without padding. It accepts no other characters and no leftover bits.
 ///
 /// # Errors
 /// [`NameError::Base64`].
 pub fn decode(text: &str) -> Result<Vec<u8>, NameError> {
     let digits = text.trim_end_matches('=');
     let padding = text.len() - digits.len();
-    // Padding fills the last group of four, or is left out altogether; within the text it would begin another one.
+    // Padding must complete the last group of four or be absent.
     if padding > 2 || (padding > 0 && !text.len().is_multiple_of(4)) {
         return Err(NameError::Base64);
     }
@@ -39,7 +39,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn padding_is_whole_or_left_out_and_never_within() {
+    fn padding_is_complete_or_absent_and_only_at_the_end() {
         for text in ["", "AA", "AA==", "AAA", "AAA=", "AAAA", "-~-~"] {
             assert_eq!(
                 encode(&decode(text).unwrap()).trim_end_matches('='),

@@ -2,37 +2,39 @@ use alloc::string::String;
 use core::{fmt, str::FromStr};
 
 use crate::{
-    Destination, NameError, SignatureType,
     b32::{SUFFIX, base32},
+    destination::Destination,
+    error::NameError,
+    key_type::SignatureType,
 };
 
 /// Bytes of flags and key types before the key.
-const HEADER: usize = 3;
-/// Bytes of an Ed25519 public key, which all keys that can be blinded are.
-const KEY: usize = 32;
-/// Characters of an address: 35 bytes, eight characters for each five. Longer ones would need key types that do
-/// not exist.
-pub(crate) const LENGTH: usize = (HEADER + KEY) / 5 * 8;
+const HEADER_BYTES: usize = 3;
+/// Bytes of an Ed25519 public key. All keys that can be blinded have this length.
+const KEY_BYTES: usize = 32;
+/// Characters of an address before the suffix: 35 bytes, eight characters for five bytes. No key type that exists makes a
+/// longer address.
+pub(crate) const LABEL_LENGTH: usize = (HEADER_BYTES + KEY_BYTES) / 5 * 8;
 
-const SECRET: u8 = 0b010;
-const CLIENT_KEY: u8 = 0b100;
+const SECRET_FLAG: u8 = 0b010;
+const CLIENT_KEY_FLAG: u8 = 0b100;
 
 /// The base32 address of an encrypted lease set, also known as b33: `<56 characters>.b32.i2p` ("B32 for Encrypted
 /// Leasesets").
 ///
-/// It holds the key itself, and is checked in full: flags and key types are covered by a checksum of the key, so
-/// that a typing error shows at once. Three typing errors cannot show, since the format has no room for it: one
-/// character that changes nothing but the flags for secret and client key, or one key type into the other.
+/// It holds the public key itself. Flags and key types are masked with a checksum of the key, so nearly every typing error
+/// is detected at once. The format cannot detect a wrong character that changes only the flags for secret and client key, or
+/// only the key type from Ed25519 to RedDSA or back.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct BlindedName {
-    public_key: [u8; KEY],
+    public_key: [u8; KEY_BYTES],
     signature_type: SignatureType,
     flags: u8,
 }
 
 impl BlindedName {
-    /// The address of a destination whose lease set is encrypted without a secret and for everybody; nothing if its
-    /// keys are not of a type that can be blinded.
+    /// Makes the address of a destination whose encrypted lease set needs no secret and no client key. Returns `None` if
+    /// keys of its type cannot be blinded.
     #[must_use]
     pub fn of(destination: &Destination) -> Option<Self> {
         let signature_type = destination.signature_type();
@@ -43,32 +45,33 @@ impl BlindedName {
         Some(Self { public_key, signature_type, flags: 0 })
     }
 
-    /// The same with the note that a secret is needed, or not.
+    /// Sets the flag that says whether clients need a secret.
     #[must_use]
     pub fn with_secret(self, needed: bool) -> Self {
-        self.with_flag(SECRET, needed)
+        self.with_flag(SECRET_FLAG, needed)
     }
 
-    /// The same with the note that a client key is needed, or not.
+    /// Sets the flag that says whether clients need a key of their own.
     #[must_use]
     pub fn with_client_key(self, needed: bool) -> Self {
-        self.with_flag(CLIENT_KEY, needed)
+        self.with_flag(CLIENT_KEY_FLAG, needed)
     }
 
     fn with_flag(self, flag: u8, set: bool) -> Self {
         Self { flags: if set { self.flags | flag } else { self.flags & !flag }, ..self }
     }
 
-    /// Whether the lease set is found only by those who know a secret, which the router has to be told beforehand.
+    /// Whether a client needs a secret to find the lease set. The router must have the secret: SAM and SOCKS have no field
+    /// for it.
     #[must_use]
     pub const fn needs_secret(&self) -> bool {
-        self.flags & SECRET != 0
+        self.flags & SECRET_FLAG != 0
     }
 
-    /// Whether the lease set is read only by clients whose key was registered with the destination.
+    /// Whether a client needs a key that the destination has authorised to read the lease set.
     #[must_use]
     pub const fn needs_client_key(&self) -> bool {
-        self.flags & CLIENT_KEY != 0
+        self.flags & CLIENT_KEY_FLAG != 0
     }
 
     /// The type of the public key: Ed25519 or RedDSA.
@@ -77,15 +80,15 @@ impl BlindedName {
         self.signature_type
     }
 
-    /// The type of the blinded keys: RedDSA, as long as there is no other.
+    /// The type of the blinded keys: RedDSA, the only one that exists.
     #[must_use]
     pub const fn blinded_signature_type(&self) -> SignatureType {
         SignatureType::REDDSA_SHA512_ED25519
     }
 
-    /// The destination's signing public key, not blinded.
+    /// The destination's signing public key before blinding.
     #[must_use]
-    pub const fn public_key(&self) -> &[u8; KEY] {
+    pub const fn public_key(&self) -> &[u8; KEY_BYTES] {
         &self.public_key
     }
 
@@ -93,10 +96,10 @@ impl BlindedName {
     #[must_use]
     pub fn label(&self) -> String {
         let [flags, public, blinded] = mask(&self.public_key);
-        // Types that can be blinded have numbers of one byte.
+        // The numbers of types that can be blinded fit into one byte.
         let [_, signature_type] = self.signature_type.number().to_be_bytes();
         let [_, blinded_type] = self.blinded_signature_type().number().to_be_bytes();
-        let mut bytes = [0; HEADER + KEY];
+        let mut bytes = [0; HEADER_BYTES + KEY_BYTES];
         let header = [flags ^ self.flags, public ^ signature_type, blinded ^ blinded_type];
         for (place, byte) in bytes.iter_mut().zip(header.iter().chain(&self.public_key)) {
             *place = *byte;
@@ -104,18 +107,20 @@ impl BlindedName {
         base32().encode(&bytes)
     }
 
-    /// From the text before `.b32.i2p`, in lower case.
+    /// Parses the text before `.b32.i2p`, which must be in lower case.
     pub(crate) fn from_label(label: &str) -> Result<Self, NameError> {
-        if label.len() != LENGTH {
+        if label.len() != LABEL_LENGTH {
             return Err(NameError::Base32Length(label.len()));
         }
         let bytes = base32().decode(label.as_bytes()).map_err(|_| NameError::Base32)?;
-        let Some((&header, key)) = bytes.split_first_chunk::<HEADER>() else { return Err(NameError::Base32) };
+        let Some((&header, key)) = bytes.split_first_chunk::<HEADER_BYTES>() else {
+            return Err(NameError::Base32);
+        };
         let public_key = key.try_into().map_err(|_| NameError::Base32)?;
         let [flags, public, blinded] = mask(&public_key);
         let flags = flags ^ header[0];
-        // Bit 0 stands for key types of two bytes: none exists, and their keys would make another length.
-        if flags & !(SECRET | CLIENT_KEY) != 0 {
+        // Bit 0 means key types of two bytes. None exists, and their keys would have another length.
+        if flags & !(SECRET_FLAG | CLIENT_KEY_FLAG) != 0 {
             return Err(NameError::BlindedFlags { flags });
         }
         let (public, blinded) = (public ^ header[1], blinded ^ header[2]);
@@ -128,13 +133,13 @@ impl BlindedName {
     }
 }
 
-/// Ed25519 and RedDSA, of 32 bytes each ("Encrypted LeaseSet", "Blinding").
+/// Whether keys of this type can be blinded: Ed25519 and RedDSA ("Encrypted LeaseSet", "Blinding").
 fn can_be_blinded(signature_type: SignatureType) -> bool {
     matches!(signature_type, SignatureType::EDDSA_SHA512_ED25519 | SignatureType::REDDSA_SHA512_ED25519)
 }
 
-/// What flags and key types are mixed with: the low bytes of the key's CRC-32, the lowest first.
-fn mask(public_key: &[u8; KEY]) -> [u8; HEADER] {
+/// The mask of flags and key types: the low three bytes of the key's CRC-32, lowest first.
+fn mask(public_key: &[u8; KEY_BYTES]) -> [u8; HEADER_BYTES] {
     let [low, middle, high, _] = crc32fast::hash(public_key).to_le_bytes();
     [low, middle, high]
 }
@@ -154,7 +159,7 @@ impl fmt::Debug for BlindedName {
 impl FromStr for BlindedName {
     type Err = NameError;
 
-    /// With or without `.b32.i2p`, in any case.
+    /// Accepts upper and lower case, with or without `.b32.i2p`.
     fn from_str(text: &str) -> Result<Self, NameError> {
         let text = text.to_ascii_lowercase();
         Self::from_label(text.strip_suffix(SUFFIX).unwrap_or(&text))

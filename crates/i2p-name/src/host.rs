@@ -1,20 +1,26 @@
 use alloc::string::String;
 use core::{fmt, str::FromStr};
 
-use crate::{B32, I2pName, NameError, Target, b32::SUFFIX};
+use crate::{
+    b32::{B32, SUFFIX},
+    error::NameError,
+    target::{I2pName, Target},
+};
 
-/// Longest host name of the I2P address book, `.i2p` included.
-const MAX_I2P: usize = 67;
-/// Longest DNS name.
-const MAX_CLEAR_NET: usize = 253;
+/// Bytes of the longest host name in an I2P address book, `.i2p` included.
+const MAX_I2P_HOST_BYTES: usize = 67;
+/// Bytes of the longest DNS name.
+const MAX_DNS_NAME_BYTES: usize = 253;
+/// Bytes of the longest label.
+const MAX_LABEL_BYTES: usize = 63;
 
-/// Labels before `.i2p` that no subscription may give away.
-const RESERVED: [&str; 4] = ["proxy", "router", "console", "mail"];
+/// Labels before `.i2p` that belong to the router: address books must not import them.
+const RESERVED_LABELS: [&str; 4] = ["proxy", "router", "console", "mail"];
 
 /// The name of an I2P destination in an address book, such as `example.i2p`.
 ///
-/// Lower case; letters, digits, dots and hyphens; the rules of the I2P naming document: no empty label, no
-/// hyphen at either end of a label, `--` only in `xn--` labels, at most 67 characters.
+/// It consists of lower-case letters, digits, dots and hyphens and follows the rules of the I2P naming document: no empty
+/// label, no hyphen at either end of a label, `--` only in `xn--` labels, at most 67 characters.
 #[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct HostName(String);
 
@@ -25,34 +31,34 @@ impl HostName {
         &self.0
     }
 
-    /// Whether an address book may take this name from somebody else: the rules of the naming document that hold for
-    /// import and not for lookup.
+    /// Checks whether an address book may import this name: the rules of the naming document that hold for import and not
+    /// for lookup.
     ///
     /// # Errors
-    /// [`ImportRefusal`] when it may not.
-    pub fn may_be_imported(&self) -> Result<(), ImportRefusal> {
+    /// [`ImportRefusal`]: the rule that forbids it.
+    pub fn check_importable(&self) -> Result<(), ImportRefusal> {
         let name = self.0.strip_suffix(".i2p").unwrap_or(&self.0);
         let last = name.rsplit('.').next().unwrap_or(name);
-        if RESERVED.contains(&last) {
+        if RESERVED_LABELS.contains(&last) {
             return Err(ImportRefusal::Reserved);
         }
-        // The whole name and no subdomain of it, as Java I2P has it.
+        // Only the whole name counts, not a label of it, as in Java I2P.
         if name.parse::<B32>().is_ok() {
             return Err(ImportRefusal::LooksLikeBase32);
         }
         Ok(())
     }
 
-    /// From text in lower case that ends in `.i2p` and not in `.b32.i2p`.
+    /// Parses text in lower case that ends in `.i2p` and not in `.b32.i2p`.
     pub(crate) fn from_canonical(text: &str) -> Result<Self, NameError> {
-        if text.len() > MAX_I2P {
-            return Err(NameError::TooLong { length: text.len(), limit: MAX_I2P });
+        if text.len() > MAX_I2P_HOST_BYTES {
+            return Err(NameError::TooLong { length: text.len(), limit: MAX_I2P_HOST_BYTES });
         }
         for label in text.split('.') {
-            check_label(label, false)?;
+            check_i2p_label(label)?;
         }
-        // Routers look for these letters anywhere in a name, ended by a dot or not, and would take what stands before
-        // them for a hash.
+        // Routers search for `.b32.i2p` anywhere in a name, even without a dot after it, and would read the text before it
+        // as a hash.
         if text.contains(SUFFIX) || text.starts_with("b32.i2p.") || text == "b32.i2p" {
             return Err(NameError::MalformedHost("b32.i2p stands within the name"));
         }
@@ -60,23 +66,23 @@ impl HostName {
     }
 }
 
-/// Why an address book must not take a name from somebody else (naming document, "Naming Rules";
+/// Why an address book must not import a name (naming document, "Naming Rules";
 /// `addressbook/AddressBook.isValidKey` of Java I2P).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum ImportRefusal {
-    /// `proxy.i2p`, `router.i2p`, `console.i2p`, `mail.i2p` and names below them belong to the router itself.
+    /// `proxy.i2p`, `router.i2p`, `console.i2p`, `mail.i2p` and their subdomains belong to the router itself.
     #[error("the name is reserved for the router itself")]
     Reserved,
-    /// `<52 characters of base32>.i2p`, which a hurried reader takes for an address by hash.
-    #[error("the name looks like a base32 address without being one")]
+    /// `<52 characters of base32>.i2p`, which a reader may mistake for a base32 address.
+    #[error("the name looks like a base32 address but is not one")]
     LooksLikeBase32,
 }
 
 impl FromStr for HostName {
     type Err = NameError;
 
-    /// From text in any spelling that [`Target::parse`] understands.
+    /// Accepts every spelling that [`Target::parse`] accepts.
     fn from_str(text: &str) -> Result<Self, NameError> {
         match Target::parse(text.as_bytes())? {
             Target::I2p(I2pName::Host(host)) => Ok(host),
@@ -102,13 +108,13 @@ impl ClearNetHost {
         &self.0
     }
 
-    /// From text in lower case. Underscores are allowed: they exist in the DNS.
+    /// Parses text in lower case. Underscores are allowed, as in the DNS.
     pub(crate) fn from_canonical(text: &str) -> Result<Self, NameError> {
-        if text.len() > MAX_CLEAR_NET {
-            return Err(NameError::TooLong { length: text.len(), limit: MAX_CLEAR_NET });
+        if text.len() > MAX_DNS_NAME_BYTES {
+            return Err(NameError::TooLong { length: text.len(), limit: MAX_DNS_NAME_BYTES });
         }
         for label in text.split('.') {
-            check_label(label, true)?;
+            check_dns_label(label)?;
         }
         Ok(Self(text.into()))
     }
@@ -120,20 +126,32 @@ impl fmt::Debug for ClearNetHost {
     }
 }
 
-fn check_label(label: &str, clear_net: bool) -> Result<(), NameError> {
+/// Checks the rules of all labels: length and characters.
+fn check_label(label: &str, is_allowed: impl Fn(char) -> bool) -> Result<(), NameError> {
     if label.is_empty() {
         return Err(NameError::MalformedHost("a label is empty"));
     }
-    if label.len() > 63 {
+    if label.len() > MAX_LABEL_BYTES {
         return Err(NameError::MalformedHost("a label is longer than 63 characters"));
     }
-    let known = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-' || (clear_net && c == '_');
-    if !label.chars().all(known) {
+    if !label.chars().all(is_allowed) {
         return Err(NameError::MalformedHost("a character is not a letter, a digit or a hyphen"));
     }
-    if clear_net {
-        return Ok(());
-    }
+    Ok(())
+}
+
+fn is_letter_digit_or_hyphen(c: char) -> bool {
+    c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-'
+}
+
+/// Checks a label of a host outside I2P.
+fn check_dns_label(label: &str) -> Result<(), NameError> {
+    check_label(label, |c| is_letter_digit_or_hyphen(c) || c == '_')
+}
+
+/// Checks a label of a name in I2P.
+fn check_i2p_label(label: &str) -> Result<(), NameError> {
+    check_label(label, is_letter_digit_or_hyphen)?;
     if label.starts_with('-') || label.ends_with('-') {
         return Err(NameError::MalformedHost("a label starts or ends with a hyphen"));
     }

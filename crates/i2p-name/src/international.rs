@@ -1,12 +1,12 @@
-//! International names: what people write, as the letters that address books and the DNS hold.
+//! International names: converts what people write to the ASCII form that address books and the DNS hold.
 
 use alloc::borrow::Cow;
 
-use crate::NameError;
+use crate::error::NameError;
 
-/// The name with `xn--` labels for all that are not ASCII (UTS 46, as browsers do it): letters of other widths, cases and
-/// compositions, and full stops of other scripts, become what they stand for. A label that would be malformed in ASCII
-/// is so here, too.
+/// Converts labels that are not ASCII to `xn--` labels (UTS 46, as browsers do): it maps letters of other widths, cases and
+/// compositions, and full stops of other scripts, to their plain form. A label that would be malformed in ASCII is an error
+/// here too.
 #[cfg(feature = "idna")]
 pub(crate) fn to_ascii(text: &str) -> Result<Cow<'_, str>, NameError> {
     use idna::{
@@ -17,13 +17,13 @@ pub(crate) fn to_ascii(text: &str) -> Result<Cow<'_, str>, NameError> {
     if text.is_ascii() {
         return Ok(Cow::Borrowed(text));
     }
-    // Lengths are checked where it is known what the name is.
+    // The caller checks lengths, once it knows the kind of name.
     Uts46::new()
         .to_ascii(text.as_bytes(), AsciiDenyList::STD3, Hyphens::Check, DnsLength::Ignore)
         .map_err(|_| NameError::International)
 }
 
-/// ASCII or nothing: without tables of Unicode it cannot be known what a name stands for.
+/// Accepts ASCII only: without the tables of Unicode the plain form of other letters is unknown.
 #[cfg(not(feature = "idna"))]
 pub(crate) fn to_ascii(text: &str) -> Result<Cow<'_, str>, NameError> {
     match text.bytes().position(|byte| !byte.is_ascii()) {

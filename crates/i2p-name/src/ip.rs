@@ -1,12 +1,12 @@
 use core::net::{IpAddr, Ipv6Addr};
 
-use crate::NameError;
+use crate::error::NameError;
 
-/// An IP address in any spelling that is plain: dotted IPv4, IPv6, IPv6 in brackets. An IPv4 address that hides
-/// in an IPv6 one comes out as IPv4, so that no policy is walked around.
+/// Parses an IP address in a plain spelling: dotted IPv4, IPv6, or IPv6 in brackets. An IPv4 address embedded in an IPv6
+/// address is returned as IPv4, so that it cannot bypass a policy for IPv4.
 ///
-/// `Ok(None)`: not an address. [`NameError::NumericHost`]: a spelling such as `2130706433`, `0x7f.1` or
-/// `127.1`, which some resolvers take for an address; nobody who means well writes a host so.
+/// Returns `Ok(None)` if the text is not an address, and [`NameError::NumericHost`] for spellings such as `2130706433`,
+/// `0x7f.1` or `127.1`, which some resolvers read as addresses and honest clients do not use.
 pub(crate) fn parse(text: &str) -> Result<Option<IpAddr>, NameError> {
     let inner = text.strip_prefix('[').and_then(|rest| rest.strip_suffix(']'));
     if let Ok(v6) = inner.unwrap_or(text).parse::<Ipv6Addr>() {
@@ -20,10 +20,10 @@ pub(crate) fn parse(text: &str) -> Result<Option<IpAddr>, NameError> {
     }
     if text.contains(':') {
         return Err(NameError::MalformedHost(
-            "a colon in what is no IPv6 address; a port or a zone goes elsewhere",
+            "only an IPv6 address contains a colon; ports and zones are not part of a host",
         ));
     }
-    // The WHATWG URL rule: a host whose last label is a number is an IPv4 address, or nothing.
+    // The rule of the WHATWG URL standard: a host whose last label is a number is an IPv4 address or an error.
     let last = text.rsplit('.').next().unwrap_or(text);
     let hexadecimal = last.strip_prefix("0x").is_some_and(|rest| rest.chars().all(|c| c.is_ascii_hexdigit()));
     if hexadecimal || (!last.is_empty() && last.chars().all(|c| c.is_ascii_digit())) {
@@ -32,8 +32,9 @@ pub(crate) fn parse(text: &str) -> Result<Option<IpAddr>, NameError> {
     Ok(None)
 }
 
-/// `::ffff:a.b.c.d` (mapped) and `::a.b.c.d` (compatible, both RFC 4291 section 2.5.5), `::ffff:0:a.b.c.d` (translated,
-/// RFC 2765 section 2.1) and `64:ff9b::a.b.c.d` (NAT64, RFC 6052 section 2.1) are IPv4.
+/// Converts an IPv6 address that embeds an IPv4 address to IPv4: `::ffff:a.b.c.d` (mapped) and `::a.b.c.d` (compatible, both
+/// RFC 4291 section 2.5.5), `::ffff:0:a.b.c.d` (translated, RFC 2765 section 2.1), `64:ff9b::a.b.c.d` (NAT64, RFC 6052
+/// section 2.1).
 pub(crate) fn unmap(v6: Ipv6Addr) -> IpAddr {
     let [a, b, c, d, e, f, high, low] = v6.segments();
     let v4 = || {
@@ -43,7 +44,7 @@ pub(crate) fn unmap(v6: Ipv6Addr) -> IpAddr {
     };
     match [a, b, c, d, e, f] {
         [0, 0, 0, 0, 0, 0xffff] | [0, 0, 0, 0, 0xffff, 0] | [0x64, 0xff9b, 0, 0, 0, 0] => v4(),
-        // :: and ::1 are IPv6 addresses of their own.
+        // :: and ::1 are not IPv4-compatible addresses: they mean unspecified and loopback.
         [0, 0, 0, 0, 0, 0] if (high, low) != (0, 0) && (high, low) != (0, 1) => v4(),
         _ => IpAddr::V6(v6),
     }

@@ -1,50 +1,65 @@
 use core::fmt;
 
-/// The kind of a signing key, by its number in a key certificate (common structures, "Key Certificates").
-///
-/// Numbers without a name here are kept as they are: a destination of tomorrow is still a destination.
+/// Gives a key type its number. A number without a name here is kept as it is, so a destination with a key type of the future
+/// is still a destination.
+macro_rules! numbered {
+    ($key_type:ident) => {
+        impl $key_type {
+            /// Makes the type with this number, known or not.
+            #[must_use]
+            pub const fn from_number(number: u16) -> Self {
+                Self(number)
+            }
+
+            /// The number in a key certificate.
+            #[must_use]
+            pub const fn number(self) -> u16 {
+                self.0
+            }
+        }
+
+        /// Prints the number, the form that SAM's `SIGNATURE_TYPE` takes.
+        impl fmt::Display for $key_type {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                self.0.fmt(f)
+            }
+        }
+    };
+}
+
+/// The type of a signing key: its number in a key certificate (common structures, "Key Certificates").
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct SignatureType(u16);
 
+numbered!(SignatureType);
+
 impl SignatureType {
-    /// What a destination without a key certificate has.
+    /// The type of a destination without a key certificate.
     pub const DSA_SHA1: Self = Self(0);
     /// ECDSA over P-256.
     pub const ECDSA_SHA256_P256: Self = Self(1);
     /// ECDSA over P-384.
     pub const ECDSA_SHA384_P384: Self = Self(2);
-    /// ECDSA over P-521. Four bytes of its key are in the certificate.
+    /// ECDSA over P-521. The certificate holds the last four bytes of the key.
     pub const ECDSA_SHA512_P521: Self = Self(3);
-    /// RSA of 2,048 bits. Its second half is in the certificate.
+    /// RSA of 2,048 bits. The certificate holds the second half of the key.
     pub const RSA_SHA256_2048: Self = Self(4);
-    /// RSA of 3,072 bits. All but the first 128 bytes are in the certificate.
+    /// RSA of 3,072 bits. The certificate holds all but the first 128 bytes of the key.
     pub const RSA_SHA384_3072: Self = Self(5);
-    /// RSA of 4,096 bits. All but the first 128 bytes are in the certificate.
+    /// RSA of 4,096 bits. The certificate holds all but the first 128 bytes of the key.
     pub const RSA_SHA512_4096: Self = Self(6);
-    /// Ed25519, which nearly all destinations have today.
+    /// Ed25519, the type of nearly all destinations today.
     pub const EDDSA_SHA512_ED25519: Self = Self(7);
     /// Ed25519 with prehashing.
     pub const EDDSA_SHA512_ED25519PH: Self = Self(8);
-    /// GOST R 34.10-2012 of 256 bits (proposal 134; i2pd makes them).
+    /// GOST R 34.10-2012 of 256 bits (proposal 134; i2pd can make such keys).
     pub const GOSTR3410_GOSTR3411_256: Self = Self(9);
-    /// GOST R 34.10-2012 of 512 bits (proposal 134; i2pd makes them).
+    /// GOST R 34.10-2012 of 512 bits (proposal 134; i2pd can make such keys).
     pub const GOSTR3410_GOSTR3411_512: Self = Self(10);
-    /// Ed25519 for encrypted lease sets: keys that can be blinded (RedDSA).
+    /// RedDSA: Ed25519 keys that can be blinded, for encrypted lease sets.
     pub const REDDSA_SHA512_ED25519: Self = Self(11);
 
-    /// The type of this number, known or not.
-    #[must_use]
-    pub const fn from_number(number: u16) -> Self {
-        Self(number)
-    }
-
-    /// The number in a key certificate and in SAM's `SIGNATURE_TYPE`.
-    #[must_use]
-    pub const fn number(self) -> u16 {
-        self.0
-    }
-
-    /// Bytes of a public key, or nothing for a type that is not known here.
+    /// The length of a public key in bytes; `None` for a type that is unknown here.
     #[must_use]
     pub const fn public_key_length(self) -> Option<usize> {
         Some(match self {
@@ -61,21 +76,16 @@ impl SignatureType {
     }
 }
 
-/// The number, as SAM's `SIGNATURE_TYPE` takes it.
-impl fmt::Display for SignatureType {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.0.fmt(f)
-    }
-}
-
-/// The kind of an encryption key, by its number in a key certificate (common structures, "Key Certificates").
+/// The type of an encryption key: its number in a key certificate (common structures, "Key Certificates").
 ///
-/// What is encrypted to is in the lease set: the key in a destination has been unused since release 0.6 of Java I2P.
+/// Clients encrypt to the keys in the lease set. The key in a destination has been unused since release 0.6 of Java I2P.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct EncryptionType(u16);
 
+numbered!(EncryptionType);
+
 impl EncryptionType {
-    /// What a destination without a key certificate has, and most with one.
+    /// The type of a destination without a key certificate, and of most with one.
     pub const ELGAMAL: Self = Self(0);
     /// Reserved (proposal 145).
     pub const P256: Self = Self(1);
@@ -86,19 +96,7 @@ impl EncryptionType {
     /// ECIES over X25519.
     pub const X25519: Self = Self(4);
 
-    /// The type of this number, known or not.
-    #[must_use]
-    pub const fn from_number(number: u16) -> Self {
-        Self(number)
-    }
-
-    /// The number in a key certificate.
-    #[must_use]
-    pub const fn number(self) -> u16 {
-        self.0
-    }
-
-    /// Bytes of a public key, or nothing for a type that is not known here.
+    /// The length of a public key in bytes; `None` for a type that is unknown here.
     #[must_use]
     pub const fn public_key_length(self) -> Option<usize> {
         Some(match self {
@@ -109,12 +107,5 @@ impl EncryptionType {
             Self::ELGAMAL => 256,
             _ => return None,
         })
-    }
-}
-
-/// The number.
-impl fmt::Display for EncryptionType {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.0.fmt(f)
     }
 }

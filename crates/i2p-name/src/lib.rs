@@ -21,7 +21,6 @@ mod virtual_ranges;
 
 pub use b32::B32;
 pub use blinded::BlindedName;
-pub use certificate::CertificateType;
 pub use destination::Destination;
 pub use error::NameError;
 pub use host::{ClearNetHost, HostName, ImportRefusal};

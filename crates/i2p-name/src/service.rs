@@ -1,44 +1,44 @@
 use alloc::{string::String, vec::Vec};
 
-use crate::{I2pName, NameError};
+use crate::{error::NameError, target::I2pName};
 
-/// The longest value of an option of a lease set, in bytes (common structures, Mapping).
-const MAX_VALUE: usize = 255;
+/// Bytes of the longest value of a lease set's option (common structures, "Mapping").
+const MAX_OPTION_VALUE_BYTES: usize = 255;
 
-/// Where a service of a name is: one record of the option `_service._tcp` or `_service._udp` of its lease set (proposal 167).
+/// Where a service is offered: one record of the option `_service._tcp` or `_service._udp` of a lease set (proposal 167).
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ServiceRecord {
-    /// For how many seconds it may be remembered.
+    /// How long the record may be cached, in seconds.
     pub ttl: u32,
-    /// Where; nothing is the name itself that was asked for.
+    /// The name that offers the service; `None`: the name that was looked up.
     pub at: Option<ServiceTarget>,
     /// The I2CP port.
     pub port: u16,
-    /// What it is for, in the service's own words: no blanks, no commas.
+    /// Free text of the service about its use, without blanks and commas.
     pub app: Option<String>,
 }
 
-/// Another name that a service is at.
+/// Another name that offers a service.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ServiceTarget {
     /// The name.
     pub name: I2pName,
-    /// The lowest is asked first.
+    /// Clients try the lowest priority first.
     pub priority: u16,
-    /// How often it is chosen among those of one priority.
+    /// The share of clients that choose this record among those of one priority.
     pub weight: u16,
 }
 
 impl ServiceRecord {
-    /// The records of an option's value: `0 TTL PORT [APP]` for the name itself, or `1 TTL PRIORITY WEIGHT PORT TARGET [APP]`,
-    /// several with commas between them. A record whose first word is left out, as in an example of the proposal, is one of
-    /// the second kind.
+    /// Parses the records in an option's value, which commas separate. A record is `0 TTL PORT [APP]` for the name itself, or
+    /// `1 TTL PRIORITY WEIGHT PORT TARGET [APP]` for another name. The first word of the second form may be missing, as in an
+    /// example of the proposal.
     ///
     /// # Errors
-    /// [`NameError::MalformedService`] for what is neither, and what is longer than 255 bytes; what can be wrong with the name of a
-    /// target.
+    /// [`NameError::MalformedService`] for other forms, and for values of more than 255 bytes; the errors of
+    /// [`I2pName::parse`] for the target.
     pub fn parse_all(value: &str) -> Result<Vec<Self>, NameError> {
-        if value.len() > MAX_VALUE {
+        if value.len() > MAX_OPTION_VALUE_BYTES {
             return Err(NameError::MalformedService);
         }
         value.split(',').map(Self::parse).collect()
@@ -76,7 +76,7 @@ impl ServiceRecord {
 }
 
 fn number<T: core::str::FromStr>(text: &str) -> Result<T, NameError> {
-    // No sign: `parse` takes a plus.
+    // `parse` alone would accept a plus sign.
     match text.bytes().all(|byte| byte.is_ascii_digit()) {
         true => text.parse().map_err(|_| NameError::MalformedService),
         false => Err(NameError::MalformedService),
@@ -90,7 +90,7 @@ fn plain(app: Option<&str>) -> Result<Option<String>, NameError> {
     }
 }
 
-/// Whether an option of a lease set is about a service: `_service._tcp` (streams) or `_service._udp` (repliable datagrams).
+/// Whether an option of a lease set describes a service: `_service._tcp` (streams) or `_service._udp` (repliable datagrams).
 #[must_use]
 pub fn is_service(option: &str) -> bool {
     let Some((service, protocol)) = option.rsplit_once("._") else { return false };
@@ -106,7 +106,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_forms_of_the_proposal() {
+    fn both_forms_of_the_proposal_are_parsed() {
         let own = ServiceRecord::parse_all("0 86400 25").unwrap();
         assert_eq!(own, [ServiceRecord { ttl: 86400, at: None, port: 25, app: None }]);
         let b32 = format!("{}.b32.i2p", "a".repeat(52));
@@ -124,11 +124,11 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_record_is_an_error() {
+    fn malformed_records_are_errors() {
         for value in ["", "0", "0 1", "0 1 65536", "0 +1 2", "2 1 2", "0 1 2,", "0 1 2 \u{7f}"] {
             assert_eq!(ServiceRecord::parse_all(value), Err(NameError::MalformedService), "{value:?}");
         }
-        // Of the second kind, with a target that is none.
+        // The second form, with an invalid target.
         for value in ["1 1 1 1 1", "0 1 2 a b", "1 1 1 1 1 example.com"] {
             assert!(ServiceRecord::parse_all(value).is_err(), "{value:?}");
         }
@@ -136,7 +136,7 @@ mod tests {
     }
 
     #[test]
-    fn options_that_are_about_services() {
+    fn service_options_are_recognised() {
         assert!(is_service("_smtp._tcp") && is_service("_a-1._udp"));
         for option in ["smtp._tcp", "_smtp._sctp", "_._tcp", "_SMTP._tcp", "_smtp.tcp", "_s m._tcp", "_tcp"] {
             assert!(!is_service(option), "{option}");

@@ -2,21 +2,22 @@ use alloc::boxed::Box;
 use core::{fmt, net::IpAddr};
 
 use crate::{
-    B32, BlindedName, ClearNetHost, Destination, HostName, NameError,
-    b32::SUFFIX,
-    blinded,
-    destination::{MAX_TEXT, MIN_TEXT},
+    b32::{B32, SUFFIX},
+    blinded::{self, BlindedName},
+    destination::{Destination, MAX_BASE64_LENGTH, MIN_BASE64_LENGTH},
+    error::NameError,
+    host::{ClearNetHost, HostName},
     international, ip,
 };
 
-/// Longest text that is not a destination: the DOMAIN of SOCKS5 (RFC 1928 section 5).
-const MAX_NAME: usize = 255;
+/// Bytes of the longest host that is not a destination: the DOMAIN of SOCKS5 (RFC 1928 section 5).
+const MAX_NAME_BYTES: usize = 255;
 
-/// What a client asked for, in canonical form.
+/// The host that a client asked for, in canonical form.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Target {
-    /// Something on the I2P network.
+    /// A destination on the I2P network.
     I2p(I2pName),
     /// A host name outside I2P.
     ClearNet(ClearNetHost),
@@ -25,21 +26,22 @@ pub enum Target {
 }
 
 impl Target {
-    /// Understands the host that a client sent: bytes as they came, without a port.
+    /// Parses the host that a client sent: the bytes as received, without a port.
     ///
-    /// International names become ASCII (feature `idna`); upper case, one trailing dot and `.i2p.alt` (RFC 9476) are
-    /// taken off; addresses come in brackets or without. Whatever ends in `.i2p` after that is [`Target::I2p`] or an
-    /// error, and whatever ends in a number is [`Target::Ip`] or an error: neither is ever [`Target::ClearNet`].
+    /// International names become ASCII (feature `idna`). Upper case becomes lower case; one trailing dot and `.alt` after
+    /// `.i2p` (RFC 9476) are removed. IPv6 addresses may have brackets. After that, a host that ends in `.i2p` is
+    /// [`Target::I2p`] or an error, and a host that ends in a number is [`Target::Ip`] or an error: neither is ever
+    /// [`Target::ClearNet`].
     ///
     /// # Errors
-    /// [`NameError`] when the text can be none of the three.
+    /// [`NameError`] when the host is none of the three.
     pub fn parse(host: &[u8]) -> Result<Self, NameError> {
         let text = printable(host)?;
-        if text.len() >= MIN_TEXT && text.is_ascii() && !text.contains('.') {
+        if text.len() >= MIN_BASE64_LENGTH && text.is_ascii() && !text.contains('.') {
             return text.parse().map(|destination| Self::I2p(I2pName::Destination(Box::new(destination))));
         }
         within_limit(text)?;
-        // From here on, a name in letters of any script goes the way that its ASCII form goes.
+        // From here on, an international name is treated like its ASCII form.
         let ascii = international::to_ascii(text)?;
         let text = within_limit(&ascii)?;
         let lower = text.to_ascii_lowercase();
@@ -57,7 +59,7 @@ impl Target {
         ClearNetHost::from_canonical(name).map(Self::ClearNet)
     }
 
-    /// The target of an address that came as bytes. An IPv4 address inside an IPv6 one is IPv4.
+    /// Makes the target of a binary address. An IPv4 address embedded in an IPv6 address becomes IPv4.
     #[must_use]
     pub fn from_ip(address: IpAddr) -> Self {
         match address {
@@ -67,27 +69,28 @@ impl Target {
     }
 }
 
-/// The I2P pseudo top-level domain, and nothing else: `i2p` alone and `.i2p` are malformed names of it.
+/// Whether a name is in the I2P pseudo top-level domain. `i2p` and `.i2p` are in it too, as malformed names.
 fn is_i2p(name: &str) -> bool {
     name == "i2p" || name.ends_with(".i2p")
 }
 
-/// The text, if it is short enough for a name that is not a destination, and there at all.
+/// Checks that the text is not empty and not too long for a host that is not a destination.
 fn within_limit(text: &str) -> Result<&str, NameError> {
     match text.len() {
-        // A name of nothing but what is not seen, such as soft hyphens.
+        // Empty once invisible characters, such as soft hyphens, are removed.
         0 => Err(NameError::Empty),
-        length if length > MAX_NAME => Err(NameError::TooLong { length, limit: MAX_NAME }),
+        length if length > MAX_NAME_BYTES => Err(NameError::TooLong { length, limit: MAX_NAME_BYTES }),
         _ => Ok(text),
     }
 }
 
+/// Checks that the host is UTF-8 without blanks, control characters, quotes and other bytes that no host contains.
 fn printable(host: &[u8]) -> Result<&str, NameError> {
     if host.is_empty() {
         return Err(NameError::Empty);
     }
-    if host.len() > MAX_TEXT {
-        return Err(NameError::TooLong { length: host.len(), limit: MAX_TEXT });
+    if host.len() > MAX_BASE64_LENGTH {
+        return Err(NameError::TooLong { length: host.len(), limit: MAX_BASE64_LENGTH });
     }
     for (position, &byte) in host.iter().enumerate() {
         if matches!(byte, b'"' | b'\\' | b'/' | b'@' | b'\'' | ..=0x20 | 0x7f) {
@@ -139,25 +142,24 @@ impl From<NamedTarget> for Target {
     }
 }
 
-/// A name of a destination. Its text form is what a router understands, and nothing a SAM line could be broken
-/// with.
+/// A name of a destination. Routers understand its text form, which cannot break out of a SAM line.
 #[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum I2pName {
-    /// In an address book.
+    /// A host name, which an address book resolves.
     Host(HostName),
-    /// By hash.
+    /// The hash of the destination.
     B32(B32),
-    /// By the blinded key of an encrypted lease set.
+    /// The public key of an encrypted lease set.
     Blinded(BlindedName),
-    /// By its keys.
+    /// The destination itself.
     Destination(Box<Destination>),
 }
 
 impl I2pName {
-    /// From text in any spelling that [`Target::parse`] understands.
+    /// Parses every spelling that [`Target::parse`] accepts.
     ///
     /// # Errors
-    /// [`NameError`] when it is malformed or not I2P.
+    /// [`NameError`] when the name is malformed or not in I2P.
     pub fn parse(text: &str) -> Result<Self, NameError> {
         match Target::parse(text.as_bytes())? {
             Target::I2p(name) => Ok(name),
@@ -170,7 +172,7 @@ impl I2pName {
             Some(label) if label.contains('.') => {
                 Err(NameError::MalformedHost("a base32 address has no subdomains"))
             }
-            Some(label) if label.len() == blinded::LENGTH => {
+            Some(label) if label.len() == blinded::LABEL_LENGTH => {
                 BlindedName::from_label(label).map(Self::Blinded)
             }
             Some(label) => B32::from_label(label).map(Self::B32),
@@ -191,7 +193,7 @@ impl fmt::Display for I2pName {
     }
 }
 
-/// Says the kind only: names do not belong in logs.
+/// Shows the kind only: names do not belong in logs.
 impl fmt::Debug for I2pName {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {

@@ -9,7 +9,7 @@ use ipnet::IpNet;
 use sha2::{Digest, Sha256};
 
 use crate::{
-    NamedTarget,
+    target::NamedTarget,
     virtual_ranges::{VirtualRanges, canonical},
 };
 
@@ -132,7 +132,7 @@ impl<Owner: Clone + Ord> VirtualAddresses<Owner> {
     /// address.
     #[must_use]
     pub fn is_virtual(&self, address: IpAddr) -> bool {
-        self.options.ranges.contain(address)
+        self.options.ranges.contains(address)
     }
 
     /// Returns this owner's address of a target: the static one, the one given out before, or a new one.

@@ -4,8 +4,8 @@ use ipnet::{IpNet, Ipv4Net, Ipv6Net};
 
 use crate::ip;
 
-/// Networks that no router of the internet carries: what a program sends there by mistake reaches nobody (the IANA
-/// registries of special-purpose addresses). Multicast is none of them: programs do not connect to it.
+/// IPv4 networks that the internet does not route, so packets that a program sends there by mistake reach nobody (IANA
+/// registry of special-purpose addresses). Multicast is left out: programs do not connect to it.
 const NEVER_ROUTED_V4: [Ipv4Net; 11] = [
     v4([10, 0, 0, 0], 8),
     v4([100, 64, 0, 0], 10),
@@ -20,7 +20,7 @@ const NEVER_ROUTED_V4: [Ipv4Net; 11] = [
     v4([240, 0, 0, 0], 4),
 ];
 
-/// The same of IPv6: discard only, documentation (both), benchmarking, unique local, link local.
+/// The same for IPv6: discard-only, benchmarking, documentation (two), unique local, link-local.
 const NEVER_ROUTED_V6: [Ipv6Net; 6] = [
     v6([0x100, 0, 0, 0, 0, 0, 0, 0], 64),
     v6([0x2001, 0x2, 0, 0, 0, 0, 0, 0], 48),
@@ -38,18 +38,17 @@ const fn v6([a, b, c, d, e, f, g, h]: [u16; 8], length: u8) -> Ipv6Net {
     Ipv6Net::new_assert(Ipv6Addr::new(a, b, c, d, e, f, g, h), length)
 }
 
-/// Where virtual addresses are taken from.
+/// The ranges that virtual addresses are taken from.
 ///
-/// The default ranges, and why they are these:
+/// The default ranges, with reasons:
 ///
-/// * `250.0.0.0/8`, a part of 240.0.0.0/4, which is reserved, not to be forwarded by anybody and in nobody's use. Programs under
-///   torsocks connect to it; what is in 127.0.0.0/8 (Tor's default) torsocks 2.4 takes for this machine and refuses;
-///   198.18.0.0/15 is what other proxies make up addresses of, which must not be mixed up with ours; private networks are in
-///   use; 255.0.0.0/8 has the broadcast address.
-/// * `fd91:cbed:4d7e::/64`: unique local addresses with an identifier made by chance (RFC 4193), which home routers do not
-///   let out. Link local ones would not do: programs cannot connect to them without naming an interface.
+/// * `250.0.0.0/8` is part of 240.0.0.0/4, which is reserved, never forwarded and unused. Programs under torsocks can connect to
+///   it. The alternatives are worse: torsocks 2.4 refuses 127.0.0.0/8 (Tor's default) as local; other proxies take their
+///   virtual addresses from 198.18.0.0/15; private networks are in use; 255.0.0.0/8 contains the broadcast address.
+/// * `fd91:cbed:4d7e::/64` is a unique local prefix with a random identifier (RFC 4193), which home routers do not forward.
+///   Link-local addresses are no alternative: programs cannot connect to them without naming an interface.
 ///
-/// Both are large, so that an address says nothing of how many there are, and is not met by trying.
+/// Both ranges are large, so an address does not reveal how many are in use, and guessing finds none.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct VirtualRanges {
     v4: Option<Ipv4Net>,
@@ -60,14 +59,14 @@ pub struct VirtualRanges {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum RangeError {
-    /// Some of its addresses belong to somebody.
+    /// Some of its addresses can be routed on the internet.
     #[error(
-        "addresses of this range can be on the internet; take one within 240.0.0.0/4, 198.18.0.0/15 or 10.0.0.0/8, or within \
+        "addresses of this range can be on the internet; use a range within 240.0.0.0/4, 198.18.0.0/15, 10.0.0.0/8 or \
          fd00::/8"
     )]
     Routed,
-    /// Its first and last addresses are not given out, and there are no others.
-    #[error("the range has no address to give out: take a shorter prefix")]
+    /// It has no addresses besides the first and the last, which are never given out.
+    #[error("the range has no usable address; use a shorter prefix")]
     TooSmall,
 }
 
@@ -78,10 +77,10 @@ impl Default for VirtualRanges {
 }
 
 impl VirtualRanges {
-    /// These ranges; none: no addresses of that family.
+    /// Makes the ranges; `None`: no addresses of that family.
     ///
     /// # Errors
-    /// [`RangeError`] for the first that will not do.
+    /// [`RangeError`] for the first range that cannot be used.
     pub fn new(v4: Option<Ipv4Net>, v6: Option<Ipv6Net>) -> Result<Self, RangeError> {
         let (v4, v6) = (v4.map(|range| range.trunc()), v6.map(|range| range.trunc()));
         let inside_v4 = |range: &Ipv4Net| NEVER_ROUTED_V4.iter().any(|never| never.contains(range));
@@ -96,29 +95,29 @@ impl VirtualRanges {
         Ok(Self { v4, v6 })
     }
 
-    /// Addresses of IPv4, as they are configured.
+    /// The range of IPv4 addresses.
     #[must_use]
     pub fn v4(&self) -> Option<Ipv4Net> {
         self.v4
     }
 
-    /// Addresses of IPv6, as they are configured.
+    /// The range of IPv6 addresses.
     #[must_use]
     pub fn v6(&self) -> Option<Ipv6Net> {
         self.v6
     }
 
-    /// Whether an address is one of these. An IPv4 address inside an IPv6 one is IPv4.
+    /// Whether an address is in one of the ranges. An IPv4 address embedded in an IPv6 address counts as IPv4.
     #[must_use]
-    pub fn contain(&self, address: IpAddr) -> bool {
+    pub fn contains(&self, address: IpAddr) -> bool {
         match canonical(address) {
             IpAddr::V4(address) => self.v4.is_some_and(|range| range.contains(&address)),
             IpAddr::V6(address) => self.v6.is_some_and(|range| range.contains(&address)),
         }
     }
 
-    /// The addresses of a range that may be given out, as numbers: the first, and how many. Never the network's own and never
-    /// the broadcast address: some programs refuse them.
+    /// The usable addresses of a range as numbers: the first one and their count. The network address and the broadcast address
+    /// are left out because some programs refuse them.
     pub(crate) fn usable(range: IpNet) -> (u128, u128) {
         let (first, last) = match range {
             IpNet::V4(range) => (range.network().to_bits().into(), range.broadcast().to_bits().into()),
@@ -128,7 +127,7 @@ impl VirtualRanges {
     }
 }
 
-/// One form for each address: what [`Target`](crate::Target) makes of it.
+/// The canonical form of an address, as in [`Target::Ip`](crate::Target::Ip).
 pub(crate) fn canonical(address: IpAddr) -> IpAddr {
     match address {
         IpAddr::V4(_) => address,

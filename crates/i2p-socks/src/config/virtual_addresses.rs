@@ -131,7 +131,7 @@ mod tests {
     fn mistakes_say_where_and_what_is_expected() {
         for (text, says) in [
             ("ipv4 = '8.0.0.0/8'", "can be on the internet"),
-            ("ipv4 = '10.0.0.1/32'", "take a shorter prefix"),
+            ("ipv4 = '10.0.0.1/32'", "use a shorter prefix"),
             ("ipv4 = 'fd00::/64'", "expected a range such as 250.0.0.0/8, or none"),
             ("\nipv4 = '250.0.0.0'", "line 2, column 8"),
             ("ipv6 = '250.0.0.0/8'", "expected a range such as fd91:cbed:4d7e::/64, or none"),

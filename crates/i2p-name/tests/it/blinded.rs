@@ -1,20 +1,19 @@
-//! Typing errors in addresses of encrypted lease sets show at once, offline.
-#![allow(clippy::unwrap_used)]
+//! Typing errors in addresses of encrypted lease sets are detected at once, offline.
 
 use i2p_name::{BlindedName, NameError, Target};
 
-/// Of i2pd 2.45.1: Ed25519, no flags.
+/// An address made by i2pd 2.45.1: Ed25519, no flags.
 const ADDRESS: &str = "63qw7qj2erwsulavbfi6lw2meacqya7djkhibqu3e34nchzs2hj2bs4w";
 /// RFC 4648 section 6, in lower case.
 const ALPHABET: &str = "abcdefghijklmnopqrstuvwxyz234567";
 
-/// The error of these 56 characters with three bytes of flags and key types mixed into the first ones.
+/// Parses [`ADDRESS`] with other flags and key types in its first three bytes.
 fn with_header(header: [u8; 3]) -> Result<BlindedName, NameError> {
     let mut alphabet = data_encoding::Specification::new();
     alphabet.symbols.push_str(ALPHABET);
     let base32 = alphabet.encoding().unwrap();
     let mut bytes = base32.decode(ADDRESS.as_bytes()).unwrap();
-    // The address has flags 0, types 7 and 11.
+    // ADDRESS has flags 0 and the key types 7 and 11.
     for (byte, (old, new)) in bytes.iter_mut().zip([0, 7, 11].into_iter().zip(header)) {
         *byte ^= old ^ new;
     }
@@ -22,8 +21,8 @@ fn with_header(header: [u8; 3]) -> Result<BlindedName, NameError> {
 }
 
 #[test]
-fn one_wrong_character_shows() {
-    let mut unnoticed = Vec::new();
+fn one_wrong_character_is_detected() {
+    let mut undetected = Vec::new();
     for position in 0..ADDRESS.len() {
         for other in ALPHABET.bytes() {
             let mut typed = ADDRESS.as_bytes().to_vec();
@@ -32,19 +31,19 @@ fn one_wrong_character_shows() {
             if let Ok(name) = typed.parse::<BlindedName>()
                 && typed != ADDRESS
             {
-                unnoticed.push((position, name));
+                undetected.push((position, name));
             }
         }
     }
-    // What the format cannot tell from a meaning: the two flags, alone and together, and the other key type.
-    let positions: Vec<usize> = unnoticed.iter().map(|(position, _)| *position).collect();
+    // The format cannot detect a change of the two flags, alone or together, or of the key type to the other one.
+    let positions: Vec<usize> = undetected.iter().map(|(position, _)| *position).collect();
     assert_eq!(positions, [1, 1, 1, 2]);
     let original: BlindedName = ADDRESS.parse().unwrap();
-    assert!(unnoticed.iter().all(|(_, name)| name.public_key() == original.public_key()));
+    assert!(undetected.iter().all(|(_, name)| name.public_key() == original.public_key()));
 }
 
 #[test]
-fn two_characters_that_changed_places_show() {
+fn two_swapped_characters_are_detected() {
     for position in 0..ADDRESS.len() - 1 {
         let mut typed = ADDRESS.as_bytes().to_vec();
         typed.swap(position, position + 1);
@@ -54,7 +53,7 @@ fn two_characters_that_changed_places_show() {
 }
 
 #[test]
-fn a_character_too_many_or_too_few_shows() {
+fn a_missing_or_extra_character_is_detected() {
     for length in [50, 53, 54, 55, 57, 60, 64, 200] {
         let host = format!("{}.b32.i2p", ADDRESS.repeat(4).get(..length).unwrap());
         assert_eq!(Target::parse(host.as_bytes()), Err(NameError::Base32Length(length)), "{length}");
@@ -63,7 +62,7 @@ fn a_character_too_many_or_too_few_shows() {
 }
 
 #[test]
-fn flags_say_what_is_needed() {
+fn flags_say_what_a_client_needs() {
     for (flags, secret, client_key) in
         [(0, false, false), (2, true, false), (4, false, true), (6, true, true)]
     {
@@ -76,7 +75,7 @@ fn flags_say_what_is_needed() {
 }
 
 #[test]
-fn errors_say_which_check_failed() {
+fn errors_name_the_check_that_failed() {
     for flags in [0x01, 0x03, 0x08, 0x10, 0x20, 0x40, 0x80, 0xff] {
         assert_eq!(with_header([flags, 7, 11]), Err(NameError::BlindedFlags { flags }));
     }

@@ -1,5 +1,4 @@
-//! What the table of virtual addresses promises, in examples and for any order of calls.
-#![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing)]
+//! The promises of the table of virtual addresses, in examples and for any order of calls.
 
 use std::{
     collections::{BTreeMap, HashMap},
@@ -15,6 +14,7 @@ use proptest::prelude::*;
 
 const EXPIRE: Duration = Duration::from_secs(60);
 
+/// The target that a name in I2P is.
 fn name(text: &str) -> NamedTarget {
     NamedTarget::I2p(I2pName::parse(text).unwrap())
 }
@@ -40,7 +40,7 @@ fn table(options: VirtualOptions) -> VirtualAddresses<&'static str> {
 }
 
 #[test]
-fn a_name_keeps_its_address_until_it_expires_and_the_address_its_name() {
+fn a_name_keeps_its_address_until_it_expires() {
     let mut table = table(options());
     let address = table.address_of(&"me", &name("a.i2p"), Family::V4, seconds(0)).unwrap();
     assert!(table.is_virtual(address) && address.is_ipv4());
@@ -68,14 +68,14 @@ fn an_address_in_use_does_not_expire() {
 }
 
 #[test]
-fn an_address_means_nothing_to_anybody_else() {
+fn an_address_stands_for_nothing_to_other_owners() {
     let mut table = table(options());
     let mine = table.address_of(&"me", &name("a.i2p"), Family::V4, seconds(0)).unwrap();
     let yours = table.address_of(&"you", &name("a.i2p"), Family::V4, seconds(0)).unwrap();
     assert_ne!(mine, yours);
     assert_eq!(table.target_of(&"you", mine, seconds(0)), None);
     assert_eq!(table.acquire(&"you", mine, seconds(0)), None);
-    // What somebody else tries does not keep it.
+    // The attempts of another owner do not keep it from expiring.
     assert_eq!(table.target_of(&"you", mine, seconds(59)), None);
     assert_eq!(table.target_of(&"me", mine, seconds(60)), None);
 }
@@ -110,7 +110,7 @@ fn each_family_has_an_address_of_its_own() {
 }
 
 #[test]
-fn full_is_full_until_something_expires() {
+fn a_full_table_has_room_again_once_an_address_expires() {
     let max = NonZeroUsize::new(2).unwrap();
     let mut table = table(VirtualOptions { max, ..options() });
     for host in ["a.i2p", "b.i2p"] {
@@ -119,14 +119,17 @@ fn full_is_full_until_something_expires() {
     let more =
         |table: &mut VirtualAddresses<_>, now| table.address_of(&"me", &name("c.i2p"), Family::V4, now);
     assert_eq!(more(&mut table, seconds(59)), Err(AddressError::Full));
-    assert!(table.address_of(&"me", &name("a.i2p"), Family::V4, seconds(59)).is_ok(), "what is there stays");
+    assert!(
+        table.address_of(&"me", &name("a.i2p"), Family::V4, seconds(59)).is_ok(),
+        "known names keep their addresses"
+    );
     assert!(more(&mut table, seconds(60)).is_ok(), "b has expired");
     assert_eq!(more(&mut table, seconds(60)), more(&mut table, seconds(60)));
     assert_eq!(table.len(), 2);
 }
 
 #[test]
-fn a_range_is_used_to_its_last_address_and_not_to_its_ends() {
+fn a_range_is_used_up_except_for_its_first_and_last_address() {
     let mut table = table(VirtualOptions { ranges: ranges("240.0.0.0/29", "fd00::/126"), ..options() });
     let mut given: Vec<_> = (0..6)
         .map(|n| table.address_of(&"me", &name(&format!("{n}.i2p")), Family::V4, seconds(0)).unwrap())
@@ -139,7 +142,7 @@ fn a_range_is_used_to_its_last_address_and_not_to_its_ends() {
 }
 
 #[test]
-fn static_addresses_are_everybodys_and_for_ever() {
+fn static_addresses_are_valid_for_every_owner_and_never_expire() {
     let map = BTreeMap::from([
         (ip("10.0.0.1"), name("a.i2p")),
         (ip("10.0.0.2"), name("a.i2p")),
@@ -155,14 +158,14 @@ fn static_addresses_are_everybodys_and_for_ever() {
     assert_eq!(table.acquire(&"me", ip("10.0.0.1"), seconds(0)), Some(name("a.i2p")));
     table.release(ip("10.0.0.1"), seconds(0));
     assert!(table.is_empty());
-    // The range has two, of which one is taken.
+    // The range has two usable addresses, and one is static.
     assert_eq!(table.address_of(&"me", &name("c.i2p"), Family::V4, seconds(0)), Ok(ip("240.0.0.1")));
     let one_more = table.address_of(&"me", &name("d.i2p"), Family::V4, seconds(0));
     assert_eq!(one_more, Err(AddressError::Full));
 }
 
 #[test]
-fn addresses_do_not_follow_from_each_other() {
+fn addresses_are_unpredictable() {
     let given = |seed| {
         let mut table = VirtualAddresses::new(options(), [seed; 32]);
         let addresses = (0..100).map(|n| {
@@ -173,13 +176,13 @@ fn addresses_do_not_follow_from_each_other() {
         addresses.collect::<Vec<_>>()
     };
     let (one, other) = (given(1), given(2));
-    assert!(one.iter().zip(&other).all(|(a, b)| a != b), "the seed decides");
+    assert!(one.iter().zip(&other).all(|(a, b)| a != b), "the seed decides which addresses are given out");
     let near = one.windows(2).filter(|pair| pair[0].abs_diff(pair[1]) < 1000).count();
-    assert!(near < 3, "{near} of 100 addresses lie beside the one before");
+    assert!(near < 3, "{near} of 100 addresses are close to the one before");
 }
 
 #[test]
-fn only_ranges_that_are_never_routed() {
+fn only_ranges_that_are_never_routed_are_accepted() {
     for (v4, good) in [
         ("250.0.0.0/8", true),
         ("127.192.0.0/10", true),
@@ -211,7 +214,7 @@ fn only_ranges_that_are_never_routed() {
 }
 
 #[test]
-fn debug_says_nothing_of_names_and_addresses() {
+fn debug_shows_no_names_and_addresses() {
     let mut table = table(options());
     table.address_of(&"me", &name("secret.i2p"), Family::V4, seconds(0)).unwrap();
     assert_eq!(format!("{table:?}"), "VirtualAddresses { len: 1, .. }");
@@ -222,7 +225,7 @@ enum Call {
     Resolve { owner: usize, name: usize, family: Family },
     Acquire { owner: usize, known: usize },
     Release { held: usize },
-    NameOf { owner: usize, known: usize },
+    TargetOf { owner: usize, known: usize },
     Pass { seconds: u64 },
 }
 
@@ -232,12 +235,12 @@ fn call() -> impl Strategy<Value = Call> {
         4 => (0..3_usize, 0..5_usize, family).prop_map(|(owner, name, family)| Call::Resolve { owner, name, family }),
         2 => (0..3_usize, 0..32_usize).prop_map(|(owner, known)| Call::Acquire { owner, known }),
         2 => (0..8_usize).prop_map(|held| Call::Release { held }),
-        2 => (0..3_usize, 0..32_usize).prop_map(|(owner, known)| Call::NameOf { owner, known }),
+        2 => (0..3_usize, 0..32_usize).prop_map(|(owner, known)| Call::TargetOf { owner, known }),
         2 => (0..70_u64).prop_map(|seconds| Call::Pass { seconds }),
     ]
 }
 
-/// What an address has to mean.
+/// What an address must stand for.
 struct Meaning {
     owner: usize,
     name: usize,
@@ -245,15 +248,15 @@ struct Meaning {
     last_use: Duration,
 }
 
-const MAX: usize = 5;
+const MAX_ADDRESSES: usize = 5;
 
 proptest! {
-    /// Ranges so small, and times so short, that addresses come back all the time.
+    /// The ranges are so small and the times so short that addresses are reused all the time.
     #[test]
-    fn any_order_of_calls(calls in prop::collection::vec(call(), 1..200), seed in any::<[u8; 32]>()) {
+    fn any_order_of_calls_keeps_the_promises(calls in prop::collection::vec(call(), 1..200), seed in any::<[u8; 32]>()) {
         let options = VirtualOptions {
             ranges: ranges("240.0.0.0/29", "fd00::/126"),
-            max: NonZeroUsize::new(MAX).unwrap(),
+            max: NonZeroUsize::new(MAX_ADDRESSES).unwrap(),
             ..options()
         };
         let mut table = VirtualAddresses::new(options, seed);
@@ -274,13 +277,13 @@ proptest! {
                     let answer = table.address_of(&owner, &names[name], family, now);
                     match before {
                         Some((address, meaning)) => {
-                            prop_assert_eq!(answer, Ok(*address), "it has changed");
+                            prop_assert_eq!(answer, Ok(*address), "the address has changed");
                             meaning.last_use = now;
                         }
                         None => match answer {
                             Ok(address) => {
                                 prop_assert!(of_family(&address) && table.is_virtual(address));
-                                prop_assert!(!meanings.contains_key(&address), "it is in use");
+                                prop_assert!(!meanings.contains_key(&address), "the address is in use");
                                 meanings.insert(address, Meaning { owner, name, uses: 0, last_use: now });
                                 ever_given.push(address);
                             }
@@ -288,12 +291,12 @@ proptest! {
                                 prop_assert_eq!(error, AddressError::Full);
                                 let room = if family == Family::V4 { 6 } else { 2 };
                                 let taken = meanings.keys().filter(|address| of_family(address)).count();
-                                prop_assert!(meanings.len() == MAX || taken == room, "there was room");
+                                prop_assert!(meanings.len() == MAX_ADDRESSES || taken == room, "there was room");
                             }
                         },
                     }
                 }
-                Call::Acquire { owner, known } | Call::NameOf { owner, known } => {
+                Call::Acquire { owner, known } | Call::TargetOf { owner, known } => {
                     let Some(&address) = ever_given.get(known) else { continue };
                     let acquire = matches!(call, Call::Acquire { .. });
                     let answer = match acquire {
@@ -318,7 +321,7 @@ proptest! {
                     }
                 }
             }
-            prop_assert!(table.len() <= MAX);
+            prop_assert!(table.len() <= MAX_ADDRESSES);
         }
     }
 }

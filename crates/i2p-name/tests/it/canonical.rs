@@ -1,12 +1,11 @@
-//! Every format survives a round trip, and no spelling opens what its plain form does not.
-#![allow(clippy::unwrap_used)]
+//! Every format survives a round trip, and no spelling is accepted whose plain form is refused.
 
 use i2p_name::{
     B32, BlindedName, Destination, EncryptionType, HostName, I2pName, NameError, SignatureType, Target,
 };
 use proptest::prelude::*;
 
-/// A target as text, which can be asked for again.
+/// A target as text that can be parsed again.
 fn text(target: &Target) -> String {
     match target {
         Target::I2p(name) => name.to_string(),
@@ -16,7 +15,7 @@ fn text(target: &Target) -> String {
     }
 }
 
-/// Hosts that are near the rules, on both sides.
+/// Hosts close to the rules, valid and invalid.
 fn hosts() -> impl Strategy<Value = String> {
     let suffix = prop_oneof![
         Just(".i2p"),
@@ -32,12 +31,12 @@ fn hosts() -> impl Strategy<Value = String> {
         .prop_map(|(host, suffix)| format!("{host}{suffix}"))
 }
 
-/// Every ASCII character as its wide form, which UTS 46 takes for the character itself.
+/// Replaces each ASCII character by its wide form, which UTS 46 maps back.
 fn wide(host: &str) -> String {
     host.chars().map(|c| char::from_u32(u32::from(c) + 0xfee0).unwrap()).collect()
 }
 
-/// An IPv4 address as the resolvers of various systems understand it, and as no policy should have to.
+/// An IPv4 address in a spelling that resolvers of some systems understand and a policy should not have to.
 fn ipv4_in_disguise() -> impl Strategy<Value = String> {
     let number = (any::<u64>(), 0..3_u8).prop_map(|(value, form)| match form {
         0 => format!("{value}"),
@@ -99,7 +98,7 @@ proptest! {
         prop_assert_eq!(I2pName::parse(&name.to_string()).unwrap(), I2pName::Blinded(name));
     }
 
-    /// What comes out is what would come out of it.
+    /// Parsing the canonical form gives the same target.
     #[test]
     fn canonicalisation_is_idempotent(host in prop_oneof![hosts(), "\\PC{0,40}", "\\PC{1,20}\\.i2p", ipv4_in_disguise()]) {
         if let Ok(target) = Target::parse(host.as_bytes()) {
@@ -107,9 +106,9 @@ proptest! {
         }
     }
 
-    /// Upper case, a trailing dot, `.alt` and wide letters mean the same, or nothing.
+    /// Upper case, a trailing dot, `.alt` and wide letters give the same target or an error.
     #[test]
-    fn no_spelling_opens_what_was_refused(host in hosts()) {
+    fn no_spelling_of_a_refused_name_is_accepted(host in hosts()) {
         let plain = Target::parse(host.as_bytes());
         prop_assert_eq!(Target::parse(host.to_uppercase().as_bytes()).is_ok(), plain.is_ok());
         let mut disguises = vec![host.to_uppercase(), wide(&host), host.replacen('.', "\u{3002}", 1)];
@@ -126,9 +125,9 @@ proptest! {
         }
     }
 
-    /// Nothing that comes through could end a value, a line or a quotation.
+    /// No accepted name contains a character that could end a value, a line or a quotation.
     #[test]
-    fn what_comes_through_is_plain(host in prop_oneof![any::<String>(), hosts(), "[\\PC\\pC]{0,20}\\.i2p"]) {
+    fn accepted_names_are_plain(host in prop_oneof![any::<String>(), hosts(), "[\\PC\\pC]{0,20}\\.i2p"]) {
         if let Ok(target) = Target::parse(host.as_bytes()) {
             let text = text(&target);
             let plain = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || "-._:".contains(c);
@@ -136,7 +135,7 @@ proptest! {
         }
     }
 
-    /// A number is an address in its plain form, or nothing.
+    /// A number is an address in its plain form, or an error.
     #[test]
     fn numbers_are_never_hosts(host in ipv4_in_disguise()) {
         match Target::parse(host.as_bytes()) {
@@ -145,7 +144,7 @@ proptest! {
         }
     }
 
-    /// Host names come back from their own text.
+    /// Parsing a host name gives the same text.
     #[test]
     fn host_names_round_trip(host in "[a-z0-9]{1,20}(\\.[a-z0-9]{1,20}){0,1}\\.i2p") {
         let name: HostName = host.parse().unwrap();

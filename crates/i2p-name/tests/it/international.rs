@@ -1,12 +1,10 @@
-//! Names in letters of other scripts, which clients send as UTF-8.
-#![cfg(feature = "idna")]
-#![allow(clippy::unwrap_used, clippy::panic)]
+//! International names, which clients send as UTF-8.
 
 use i2p_name::{HostName, NameError, Target};
 
 #[test]
-fn letters_of_all_scripts_become_a_labels() {
-    // The A-labels are those of the IDNA2008 test tables and of browsers.
+fn letters_of_all_scripts_become_ascii_labels() {
+    // The ASCII labels are those of the IDNA2008 test tables and of browsers.
     for (typed, canonical) in [
         ("bücher.i2p", "xn--bcher-kva.i2p"),
         ("BÜCHER.I2P", "xn--bcher-kva.i2p"),
@@ -28,9 +26,9 @@ fn letters_of_all_scripts_become_a_labels() {
     assert_eq!(host.as_str(), "xn--bcher-kva.example");
 }
 
-/// What would be refused in ASCII, and what is nothing in any script.
+/// Names that are refused in ASCII, and names that are invalid in any script.
 #[test]
-fn wide_letters_open_nothing() {
+fn wide_letters_do_not_bypass_the_rules() {
     for typed in [
         "-ü.i2p",
         "ü-.i2p",
@@ -53,13 +51,13 @@ fn wide_letters_open_nothing() {
         Target::parse("ü".repeat(128).as_bytes()),
         Err(NameError::TooLong { length: 256, limit: 255 })
     );
-    // One character that stands for four, and for more in ASCII: short as typed, too long as meant.
+    // One character stands for four, and for more in ASCII: short as typed, too long in canonical form.
     let long = "\u{337f}.".repeat(60);
     assert!(matches!(Target::parse(long.as_bytes()), Err(NameError::TooLong { limit: 255, .. })));
 }
 
 #[test]
-fn wide_digits_are_addresses_or_nothing() {
+fn wide_digits_are_addresses_or_errors() {
     assert_eq!(Target::parse("１２７．０．０．１".as_bytes()), Ok(Target::Ip("127.0.0.1".parse().unwrap())));
     assert_eq!(Target::parse("①②⑦.1".as_bytes()), Err(NameError::NumericHost));
     assert_eq!(Target::parse("０ｘ７ｆ".as_bytes()), Err(NameError::NumericHost));

@@ -1,5 +1,4 @@
-//! What a client may mean: every spelling of the three kinds of target, and what is none of them.
-#![allow(clippy::unwrap_used, clippy::panic)]
+//! Classification of hosts: every spelling of the three kinds of target, and invalid ones.
 
 use i2p_name::{Destination, HostName, I2pName, ImportRefusal, NameError, Target};
 use proptest::prelude::*;
@@ -12,7 +11,7 @@ fn i2p(text: &str) -> String {
 }
 
 #[test]
-fn i2p_names_in_any_spelling() {
+fn i2p_names_are_recognised_in_any_spelling() {
     assert_eq!(i2p("example.i2p"), "example.i2p");
     assert_eq!(i2p("EXAMPLE.I2P"), "example.i2p");
     assert_eq!(i2p("example.i2p."), "example.i2p");
@@ -29,7 +28,7 @@ fn i2p_names_in_any_spelling() {
 }
 
 #[test]
-fn base64_destinations() {
+fn base64_destinations_are_recognised() {
     let destination = Destination::from_bytes([vec![0; 384], vec![5, 0, 4, 0, 7, 0, 4]].concat()).unwrap();
     assert_eq!(i2p(&destination.to_base64()), destination.to_base64());
     let broken = destination.to_base64().replacen("AAAA", "AA A", 1);
@@ -37,7 +36,7 @@ fn base64_destinations() {
 }
 
 #[test]
-fn addresses_in_every_disguise() {
+fn addresses_are_recognised_or_refused_in_any_spelling() {
     for (text, address) in [
         ("127.0.0.1", "127.0.0.1"),
         ("127.0.0.1.", "127.0.0.1"),
@@ -98,7 +97,7 @@ fn addresses_in_every_disguise() {
 }
 
 #[test]
-fn clear_net_hosts() {
+fn hosts_outside_i2p_are_recognised() {
     for text in ["example.com", "localhost", "i2p.example", "exampleXi2p", "_srv.example.com", "a.alt"] {
         assert!(matches!(Target::parse(text.as_bytes()), Ok(Target::ClearNet(_))), "{text}");
     }
@@ -148,9 +147,9 @@ fn malformed_names_are_errors() {
     assert!(matches!(Target::parse(&[b'A'; 100_000]), Err(NameError::TooLong { .. })));
 }
 
-/// The naming document's rules for import (facts of `addressbook/AddressBook.isValidKey`, Java I2P).
+/// The naming document's rules for import (`addressbook/AddressBook.isValidKey` of Java I2P).
 #[test]
-fn names_that_no_subscription_may_give_away() {
+fn reserved_and_misleading_names_cannot_be_imported() {
     for (host, allowed) in [
         ("example.i2p", Ok(())),
         ("a.i2p", Ok(())),
@@ -161,13 +160,13 @@ fn names_that_no_subscription_may_give_away() {
         ("proxy.example.i2p", Ok(())),
         ("myproxy.i2p", Ok(())),
     ] {
-        assert_eq!(host.parse::<HostName>().unwrap().may_be_imported(), allowed, "{host}");
+        assert_eq!(host.parse::<HostName>().unwrap().check_importable(), allowed, "{host}");
     }
     let like_base32 = format!("{}q.i2p", "a".repeat(51));
-    let refused = like_base32.parse::<HostName>().unwrap().may_be_imported();
+    let refused = like_base32.parse::<HostName>().unwrap().check_importable();
     assert_eq!(refused, Err(ImportRefusal::LooksLikeBase32));
     let unlike = format!("{}b.i2p", "a".repeat(51));
-    assert_eq!(unlike.parse::<HostName>().unwrap().may_be_imported(), Ok(()));
+    assert_eq!(unlike.parse::<HostName>().unwrap().check_importable(), Ok(()));
 }
 
 #[test]
@@ -181,13 +180,13 @@ fn errors_and_debug_do_not_repeat_the_name() {
 
 proptest! {
     #[test]
-    fn any_bytes_are_safe(bytes in proptest::collection::vec(any::<u8>(), 0..600)) {
+    fn any_bytes_are_parsed_without_panic(bytes in proptest::collection::vec(any::<u8>(), 0..600)) {
         let _ = Target::parse(&bytes);
     }
 
-    /// Whatever comes through can stand as one value in a SAM line.
+    /// Every accepted name can stand as one value in a SAM line.
     #[test]
-    fn what_comes_through_cannot_break_a_sam_line(text in "[ -~]{0,300}") {
+    fn accepted_names_cannot_break_a_sam_line(text in "[ -~]{0,300}") {
         if let Ok(Target::I2p(name)) = Target::parse(text.as_bytes()) {
             let sam = name.to_string();
             prop_assert!(sam.bytes().all(|b| b.is_ascii_alphanumeric() || b"-.~=".contains(&b)), "{}", sam);
@@ -195,7 +194,7 @@ proptest! {
         }
     }
 
-    /// `.i2p` in any spelling is I2P or an error, never something that could be sent elsewhere.
+    /// `.i2p` in any spelling is I2P or an error, and so never leaves by another route.
     #[test]
     fn i2p_is_never_clear_net(host in "[a-zA-Z0-9_.-]{0,40}", suffix in "\\.[iI]2[pP](\\.[aA][lL][tT])?\\.?") {
         let name = format!("{host}{suffix}");
@@ -204,7 +203,7 @@ proptest! {
     }
 }
 
-/// The enum of kinds stays a small value: destinations are boxed.
+/// Destinations are boxed, so the enum stays small.
 #[test]
 fn a_target_is_small() {
     assert!(size_of::<I2pName>() <= 40);
