@@ -60,7 +60,7 @@ fn end_of_handshake(input: &[u8], piece: usize) -> (String, Vec<u8>, usize) {
             Step::Authenticate { taken, .. } => {
                 assert!(taken <= waiting.len(), "took more than there is");
                 taken_so_far += taken;
-                sent.extend_from_slice(&handshake.judge(true));
+                sent.extend_from_slice(&handshake.accept_credentials());
             }
             Step::Request { taken, request } => {
                 assert!(taken <= waiting.len(), "took more than there is");
@@ -126,7 +126,7 @@ pub fn socks_messages(input: &[u8]) {
 
 fn rewritten<'a, M: Encode>(input: &'a [u8], parse: impl Fn(&'a [u8]) -> Result<Parsed<M>, Error>) {
     let Ok(Parsed::Message { message, length }) = parse(input) else { return };
-    let mut bytes = [0; socks_wire::LONG_BUFFER];
+    let mut bytes = [0; socks_wire::LONG_BUFFER_BYTES];
     // A greeting without methods is the one thing that is understood and never written.
     let Ok(written) = message.encode(&mut bytes) else { return };
     assert_eq!(written, length, "another length");

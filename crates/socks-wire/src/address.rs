@@ -11,28 +11,28 @@ use nom::{
 };
 
 use crate::{
-    EncodeError, Error,
-    encode::Writer,
-    parse::{Input, fail},
+    encode::{EncodeError, Writer},
+    error::Error,
+    parse::{ParseResult, fail},
 };
 
-/// The "no address" of replies: `0.0.0.0`.
+/// `0.0.0.0`, which means "no address" in replies.
 pub(crate) const UNSPECIFIED: Address<'static> = Address::Ip(IpAddr::V4(Ipv4Addr::UNSPECIFIED));
 
-/// An address as it stands in messages: of an endpoint, in binary form or by name.
+/// The address of an endpoint in a message, as an IP address or a name.
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Address<'a> {
-    /// An address in binary form.
+    /// An IP address in binary form.
     Ip(IpAddr),
-    /// A name of 1 to 255 bytes of any kind, which may be an address as text.
+    /// A name of 1 to 255 arbitrary bytes, which may be an IP address as text.
     Domain(&'a [u8]),
 }
 
 impl Address<'_> {
-    /// ATYP, address and port at their longest: a name of 255 bytes.
+    /// The greatest length of ATYP and the address, in bytes: that of a name of 255 bytes.
     pub(crate) const MAX_LENGTH: usize = 1 + 1 + 255;
 
-    /// ATYP and the address (RFC 1928 section 5).
+    /// Writes ATYP and the address (RFC 1928 section 5).
     pub(crate) fn write(&self, writer: &mut Writer<'_>) -> Result<(), EncodeError> {
         match self {
             Self::Ip(IpAddr::V4(v4)) => {
@@ -53,9 +53,9 @@ impl Address<'_> {
     }
 }
 
-/// ATYP and the address (RFC 1928 section 5).
+/// Parses ATYP and the address (RFC 1928 section 5).
 #[inline]
-pub(crate) fn address(input: &[u8]) -> Input<'_, Address<'_>> {
+pub(crate) fn address(input: &[u8]) -> ParseResult<'_, Address<'_>> {
     match be_u8(input)? {
         (input, 1) => map(be_u32, |bits| Address::Ip(Ipv4Addr::from(bits).into())).parse(input),
         (input, 3) => match length_data(be_u8).parse(input)? {
@@ -68,7 +68,7 @@ pub(crate) fn address(input: &[u8]) -> Input<'_, Address<'_>> {
 }
 
 impl fmt::Debug for Address<'_> {
-    /// Without the address itself: it does not belong in logs.
+    /// Omits the address: it does not belong in logs.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::Ip(_) => "Address::Ip(..)",

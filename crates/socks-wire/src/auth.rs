@@ -9,20 +9,20 @@ use core::fmt;
 use nom::{Parser, multi::length_data, number::streaming::be_u8};
 
 use crate::{
-    Encode, EncodeError, Error, Parsed,
-    encode::Writer,
-    parse::{Input, fail, run},
+    encode::{Encode, EncodeError, Writer},
+    error::Error,
+    parse::{ParseResult, Parsed, fail, run},
 };
 
 /// The version of the subnegotiation: 1, whatever the version of SOCKS.
 pub const VERSION: u8 = 1;
 
-/// What a client says of itself. Empty fields are accepted: clients with empty passwords exist.
+/// A client's username and password. Empty fields are accepted, because clients with empty passwords exist.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub struct Credentials<'a> {
-    /// UNAME: 0 to 255 bytes of any kind.
+    /// UNAME: 0 to 255 arbitrary bytes.
     pub username: &'a [u8],
-    /// PASSWD: 0 to 255 bytes of any kind.
+    /// PASSWD: 0 to 255 arbitrary bytes.
     pub password: &'a [u8],
 }
 
@@ -36,14 +36,14 @@ impl<'a> Credentials<'a> {
     }
 }
 
-/// Without the content: credentials do not belong in logs.
+/// Omits the content: credentials do not belong in logs.
 impl fmt::Debug for Credentials<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("Credentials(..)")
     }
 }
 
-fn credentials(input: &[u8]) -> Input<'_, Credentials<'_>> {
+fn credentials(input: &[u8]) -> ParseResult<'_, Credentials<'_>> {
     let (input, version) = be_u8(input)?;
     if version != VERSION {
         return fail(Error::Version(version));
@@ -63,14 +63,14 @@ impl Encode for Credentials<'_> {
     }
 }
 
-/// The server's answer. After anything but [`Status::ACCEPTED`] it closes.
+/// The server's answer to credentials. After any status but [`Status::ACCEPTED`] the server closes the connection.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Status(pub u8);
 
 impl Status {
-    /// The credentials are good.
+    /// The credentials are accepted.
     pub const ACCEPTED: Self = Self(0);
-    /// They are not. Any other number means the same.
+    /// The credentials are refused. Every other number means the same.
     pub const REFUSED: Self = Self(1);
 
     /// Parses the server's message (RFC 1929 section 2).
@@ -94,29 +94,29 @@ impl Encode for Status {
     }
 }
 
-/// The 8 bytes that begin a username in Tor's extended format (proposal 351).
-const TOR_PREFIX: &[u8] = b"<torS0X>";
+/// The first 8 bytes of a username in Tor's extended format (proposal 351).
+const TOR_USERNAME_PREFIX: &[u8] = b"<torS0X>";
 
-/// How credentials say which streams are to be kept apart, by the rules of Tor's SOCKS extensions, section 1.
+/// How credentials isolate streams from each other (Tor's SOCKS extensions, section 1).
 ///
-/// The kinds never share a stream: compare whole values.
+/// Streams may share a circuit or session only if their whole values are equal, the variant included.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Isolation<'a> {
-    /// Plain credentials: both fields together.
+    /// Plain credentials: username and password together isolate.
     Legacy(Credentials<'a>),
-    /// `<torS0X>0`: the password alone.
+    /// The username is `<torS0X>0`: the password alone isolates.
     Tor(Credentials<'a>),
-    /// `<torS0X>` and a format that is unknown, missing, or `1`, which names an RPC object of Tor: the client is to be
-    /// refused.
+    /// The username is `<torS0X>` with a format that is missing, unknown, or `1`, which names an RPC object of Tor. The
+    /// server must refuse the client.
     Unsupported,
 }
 
 impl<'a> Credentials<'a> {
-    /// What these credentials ask for.
+    /// The isolation that these credentials request.
     #[must_use]
     pub fn isolation(&self) -> Isolation<'a> {
-        match self.username.strip_prefix(TOR_PREFIX) {
+        match self.username.strip_prefix(TOR_USERNAME_PREFIX) {
             None => Isolation::Legacy(*self),
             Some(b"0") => Isolation::Tor(*self),
             Some(_) => Isolation::Unsupported,

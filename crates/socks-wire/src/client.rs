@@ -1,29 +1,38 @@
 use core::net::IpAddr;
 
-use crate::{Address, Command, Encode, EncodeError, Error, Parsed, Protocol, auth, v4, v5};
+use crate::{
+    address::Address,
+    auth,
+    command::Command,
+    encode::{Encode, EncodeError},
+    error::Error,
+    parse::Parsed,
+    protocol::Protocol,
+    v4, v5,
+};
 
-/// What a client wants of a server.
+/// The request that a client makes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct ClientRequest<'a> {
-    /// The protocol to speak. SOCKS4 has no names, SOCKS4a no IPv6 addresses.
+    /// The protocol to use. SOCKS4 has no names; SOCKS4 and 4a have no IPv6 addresses.
     pub protocol: Protocol,
-    /// What to ask for.
+    /// The command.
     pub command: Command,
-    /// Where to.
+    /// The address of the target.
     pub address: Address<'a>,
-    /// The port there; ignored by RESOLVE and RESOLVE_PTR.
+    /// The port of the target; RESOLVE and RESOLVE_PTR ignore it.
     pub port: u16,
-    /// Who asks: offered to a SOCKS5 server beside no authentication. For SOCKS4 and 4a the username is the user id,
-    /// and the password has no place.
+    /// The client's credentials. A SOCKS5 server may choose between these and no authentication. SOCKS4 and 4a send the
+    /// username as user id, and no password.
     pub credentials: Option<auth::Credentials<'a>>,
 }
 
-/// A server's word that a request has succeeded.
+/// A server's reply to a request that has succeeded.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct ServerReply<'a> {
-    /// What BND.ADDR or DSTIP says: of a relay, or the answer to RESOLVE and RESOLVE_PTR; often `0.0.0.0`.
+    /// BND.ADDR or DSTIP: the address of a relay, or the answer to RESOLVE and RESOLVE_PTR; often `0.0.0.0`.
     pub address: Address<'a>,
-    /// What BND.PORT or DSTPORT says.
+    /// BND.PORT or DSTPORT.
     pub port: u16,
 }
 
@@ -31,22 +40,22 @@ pub struct ServerReply<'a> {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum ClientError {
-    /// The request has no form in its protocol, or the buffer for what is to be sent is too small.
+    /// The request cannot be encoded in its protocol, or the output buffer is too small.
     #[error("the request cannot be sent: {0}")]
     Encode(EncodeError),
-    /// The request asks for what its protocol does not have: an IPv6 address in SOCKS4 or 4a, a name in SOCKS4.
-    #[error("the protocol cannot say this address")]
+    /// The protocol has no such address: an IPv6 address in SOCKS4 or 4a, or a name in SOCKS4.
+    #[error("the protocol has no form for this kind of address")]
     AddressNotInProtocol,
-    /// What the server says is not SOCKS.
+    /// The server's answer is not SOCKS.
     #[error("the server's answer is malformed: {0}")]
     Malformed(Error),
-    /// The server takes none of the methods offered.
-    #[error("the server takes no authentication method that was offered")]
+    /// The server accepts none of the methods offered.
+    #[error("the server accepts none of the authentication methods offered")]
     NoAcceptableMethod,
     /// The server chose a method that was not offered.
     #[error("the server chose a method that was not offered: {0:?}")]
     MethodNotOffered(v5::Method),
-    /// The server does not take the credentials.
+    /// The server refused the credentials.
     #[error("the server refused the credentials")]
     CredentialsRefused,
     /// A SOCKS5 server refused the request.
@@ -54,40 +63,40 @@ pub enum ClientError {
     Refused(v5::ReplyCode),
     /// A SOCKS4 server refused the request.
     #[error("the server refused the request: {0:?}")]
-    Refused4(v4::ReplyCode),
+    RefusedSocks4(v4::ReplyCode),
 }
 
-/// The one thing to do next. The caller first drops `taken` bytes from the front of its input.
+/// The caller's next action. Where the step has `taken`, the caller first drops that many bytes from the front of its input.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[must_use]
 pub enum ClientStep<'a> {
-    /// Send the first `length` bytes of the output buffer, in one write, and step again.
+    /// Send the first `length` bytes of the output buffer in one write, and step again.
     Send {
-        /// Bytes of the input that are done with.
+        /// Bytes of the input that were used.
         taken: usize,
         /// Bytes of the output buffer to send.
         length: usize,
     },
-    /// Read at least so many more bytes behind those already there, and step again.
+    /// Read at least `at_least` more bytes after those in the input, and step again.
     Receive {
-        /// At least so many are to come, never fewer.
+        /// The least number of bytes still to come.
         at_least: usize,
     },
-    /// BIND: the server listens there. Step again to wait for the peer.
+    /// BIND: the server listens at this address. Step again to wait for the peer.
     Listening {
-        /// Bytes of the input that are done with.
+        /// Bytes of the input that were used.
         taken: usize,
-        /// Where the server listens.
+        /// The address that the server listens at.
         reply: ServerReply<'a>,
     },
-    /// The request has succeeded. What follows `taken` bytes of input is the far end's first data.
+    /// The request has succeeded. The input after the first `taken` bytes is the target's first data.
     Established {
-        /// Bytes of the input that are done with.
+        /// Bytes of the input that were used.
         taken: usize,
-        /// What the server says.
+        /// The server's reply.
         reply: ServerReply<'a>,
     },
-    /// The handshake is over already.
+    /// The handshake has ended already.
     Over,
 }
 
@@ -104,26 +113,26 @@ enum State {
     Method,
     Status,
     Reply,
-    /// The second reply of BIND.
+    /// Waits for the second reply to BIND.
     Peer,
     Over,
 }
 
 impl<'a> ClientHandshake<'a> {
-    /// The longest message that a client sends, in bytes: the room that [`ClientHandshake::step`] wants for output. Only a
-    /// SOCKS4a request with a host of more than 255 bytes is longer, for which [`LONG_BUFFER`](crate::LONG_BUFFER) is enough.
+    /// The size in bytes of an output buffer that every message fits into, except a SOCKS4a request with a host of more than
+    /// 255 bytes. For that, [`LONG_BUFFER_BYTES`](crate::LONG_BUFFER_BYTES) is enough.
     pub const MAX_SEND: usize = 8 + 2 * (255 + 1);
 
-    /// A handshake that has not begun.
+    /// Makes a handshake that has not started.
     #[must_use]
     pub fn new(request: ClientRequest<'a>) -> Self {
         Self { request, state: State::Start }
     }
 
-    /// Says what to do next, given all bytes that have come and were not taken yet, and room for what is to be sent.
+    /// Returns the next action. `input` holds all bytes received and not yet dropped; a message to send is written to `output`.
     ///
     /// # Errors
-    /// [`ClientError`]; every step after one is [`ClientStep::Over`].
+    /// [`ClientError`]; every later step is [`ClientStep::Over`].
     pub fn step<'i>(&mut self, input: &'i [u8], output: &mut [u8]) -> Result<ClientStep<'i>, ClientError> {
         let step = match (self.state, self.request.protocol) {
             (State::Start, Protocol::Socks5) => self.greet(output),
@@ -215,7 +224,7 @@ impl<'a> ClientHandshake<'a> {
                 v4::ReplyCode::GRANTED => {
                     Ok(self.succeeded(length, ServerReply { address: Address::Ip(address.into()), port }))
                 }
-                code => Err(ClientError::Refused4(code)),
+                code => Err(ClientError::RefusedSocks4(code)),
             },
             Parsed::More { at_least } => Ok(ClientStep::Receive { at_least }),
         }

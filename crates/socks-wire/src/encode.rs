@@ -1,34 +1,34 @@
-//! Writing messages into a caller's buffer.
+//! Writes messages into the caller's buffer.
 
 /// Why a message could not be written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum EncodeError {
-    /// The buffer has less room than the message needs. Every message says how much it can need at most.
+    /// The buffer is smaller than the message. [`Encode::MAX_LENGTH`] bytes are always enough.
     #[error("the buffer is too small: the message needs {needed} bytes")]
     BufferTooSmall {
-        /// Bytes that this message takes.
+        /// The length of this message in bytes.
         needed: usize,
     },
-    /// A field is longer than its length byte can say, 255 bytes, or than SOCKS4 fields may be here:
-    /// [`MAX_USER_ID`](crate::v4::MAX_USER_ID) and [`MAX_HOST`](crate::v4::MAX_HOST).
-    #[error("a field is longer than it can or may be")]
+    /// A field is longer than 255 bytes, the limit of its length byte, or longer than SOCKS4 fields may be in this crate:
+    /// [`MAX_USER_ID_BYTES`](crate::v4::MAX_USER_ID_BYTES) and [`MAX_HOST_BYTES`](crate::v4::MAX_HOST_BYTES).
+    #[error("a field is too long")]
     FieldTooLong,
-    /// A field of SOCKS4 holds a NUL, which would end it early.
-    #[error("a NUL in a SOCKS4 field")]
+    /// A field of SOCKS4 contains a NUL, which would end it early.
+    #[error("a SOCKS4 field contains a NUL")]
     Nul,
-    /// A host name or a list of methods that is empty.
-    #[error("an empty host name or list of methods")]
+    /// The host name or the list of methods is empty.
+    #[error("the host name or the list of methods is empty")]
     Empty,
 }
 
-/// A message that can be written.
+/// A message that can be written to a buffer.
 pub trait Encode {
-    /// The most bytes that any message of this kind takes.
+    /// The length in bytes of the longest message of this kind.
     const MAX_LENGTH: usize;
 
-    /// Writes the message to the front of the buffer and gives its length in bytes. On an error the buffer's content
-    /// is not defined.
+    /// Writes the message to the front of the buffer and returns its length in bytes. After an error the content of the
+    /// buffer is unspecified.
     ///
     /// # Errors
     /// [`EncodeError`]; never [`EncodeError::BufferTooSmall`] when the buffer has [`Encode::MAX_LENGTH`] bytes.
@@ -39,16 +39,16 @@ pub trait Encode {
         if needed > writer.buffer.len() { Err(EncodeError::BufferTooSmall { needed }) } else { Ok(needed) }
     }
 
-    /// Appends the message to a buffer that grows, or has room.
+    /// Appends the message to a buffer.
     ///
     /// # Errors
-    /// [`EncodeError`]; then nothing is appended.
+    /// [`EncodeError`]; nothing is appended then.
     #[cfg(feature = "bytes")]
     fn put(&self, buffer: &mut impl bytes::BufMut) -> Result<(), EncodeError>
     where
         Self: Sized,
     {
-        let mut scratch = [0; crate::LONG_BUFFER];
+        let mut scratch = [0; crate::LONG_BUFFER_BYTES];
         let length = self.encode(&mut scratch)?;
         let message = scratch.get(..length).unwrap_or_default();
         if buffer.remaining_mut() < length {
@@ -58,12 +58,12 @@ pub trait Encode {
         Ok(())
     }
 
-    /// Writes the parts in their order.
+    /// Writes the fields in order.
     #[doc(hidden)]
     fn write(&self, writer: &mut Writer<'_>) -> Result<(), EncodeError>;
 }
 
-/// Takes parts one after the other, and counts on past the end of its buffer, so that the length is known anyway.
+/// Writes fields one after the other. It counts past the end of its buffer, so the needed length is known in any case.
 #[doc(hidden)]
 #[allow(unnameable_types, reason = "only this crate has messages to write")]
 #[derive(Debug)]
@@ -85,7 +85,7 @@ impl Writer<'_> {
         self.bytes(&port.to_be_bytes());
     }
 
-    /// A length byte and the field.
+    /// Writes a length byte and the field.
     pub(crate) fn counted(&mut self, field: &[u8]) -> Result<(), EncodeError> {
         let length = u8::try_from(field.len()).map_err(|_| EncodeError::FieldTooLong)?;
         self.bytes(&[length]);
@@ -93,7 +93,7 @@ impl Writer<'_> {
         Ok(())
     }
 
-    /// The field and a NUL.
+    /// Writes the field and a NUL.
     pub(crate) fn nul_terminated(&mut self, field: &[u8], limit: usize) -> Result<(), EncodeError> {
         if field.len() > limit {
             return Err(EncodeError::FieldTooLong);

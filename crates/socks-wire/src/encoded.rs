@@ -1,21 +1,21 @@
 use core::{fmt, ops::Deref};
 
-use crate::Encode;
+use crate::encode::Encode;
 
-/// Longest message that a handshake's server sends: a SOCKS5 reply with an IPv6 address.
-const MAX: usize = 22;
+/// Bytes of the longest message held: a SOCKS5 reply with an IPv6 address.
+const MAX_MESSAGE_BYTES: usize = 22;
 
-/// A short message ready to be sent, in one write. Dereferences to its bytes.
+/// A short encoded message, to be sent in one write. Dereferences to its bytes.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub struct Encoded {
-    bytes: [u8; MAX],
+    bytes: [u8; MAX_MESSAGE_BYTES],
     length: usize,
 }
 
 impl Encoded {
-    /// The message's bytes; none when it is one that does not fit, which no caller has.
+    /// Encodes a message. The result is empty if the message does not fit, which no caller's message does.
     pub(crate) fn of(message: &impl Encode) -> Self {
-        let mut bytes = [0; MAX];
+        let mut bytes = [0; MAX_MESSAGE_BYTES];
         let length = message.encode(&mut bytes).unwrap_or_default();
         Self { bytes, length }
     }

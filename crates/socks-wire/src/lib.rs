@@ -10,13 +10,15 @@ extern crate std;
 mod address;
 pub mod auth;
 mod client;
-mod code;
+mod command;
 mod encode;
 mod encoded;
 mod error;
 mod parse;
+mod protocol;
 #[cfg(feature = "alloc")]
 mod reassembly;
+mod responder;
 mod server;
 #[cfg(feature = "tokio")]
 pub mod stream;
@@ -26,18 +28,20 @@ pub mod v5;
 
 pub use address::Address;
 pub use client::{ClientError, ClientHandshake, ClientRequest, ClientStep, ServerReply};
-pub use code::Command;
+pub use command::Command;
 pub use encode::{Encode, EncodeError};
 pub use encoded::Encoded;
 pub use error::Error;
 pub use parse::Parsed;
+pub use protocol::Protocol;
 #[cfg(feature = "alloc")]
 pub use reassembly::{Reassembled, Reassembly};
-pub use server::{Authentication, NotSocks, Protocol, Request, Responder, ServerHandshake, Step};
+pub use responder::Responder;
+pub use server::{Authentication, NotSocks, ServerHandshake, SocksRequest, Step};
 
-/// Room for every message of a SOCKS client with something to spare, but for a SOCKS4a request whose host is longer than 255
-/// bytes: there is no such host name, and I2P destinations in base64 are such hosts. Those need [`LONG_BUFFER`].
-pub const BUFFER: usize = 640;
+/// The size of an input buffer that every message of a SOCKS client fits into, except a SOCKS4a request whose host is longer
+/// than 255 bytes. Host names are never that long, but I2P destinations in base64 are; they need [`LONG_BUFFER_BYTES`].
+pub const BUFFER_BYTES: usize = 640;
 
-/// Room for every message of a SOCKS client: the longest is a SOCKS4a request of 4,133 bytes.
-pub const LONG_BUFFER: usize = 4_160;
+/// The size of a buffer that every message of a SOCKS client fits into. The longest is a SOCKS4a request of 4,133 bytes.
+pub const LONG_BUFFER_BYTES: usize = 4_160;

@@ -2,14 +2,15 @@ use alloc::vec::Vec;
 use core::time::Duration;
 
 use crate::{
-    Encode, Error,
+    encode::Encode,
+    error::Error,
     udp::{Fragment, Header},
 };
 
-/// Puts fragmented datagrams of one client together (RFC 1928 section 7): one sequence at a time, in order, within a
-/// time limit, up to a size.
+/// Reassembles the fragmented datagrams of one client (RFC 1928 section 7): one sequence at a time, in order, within a time
+/// limit and a size limit.
 ///
-/// Has no clock: the time of each datagram is given, counted from any fixed beginning.
+/// It has no clock: the caller passes the time of each datagram, counted from any fixed moment.
 #[derive(Debug, Clone)]
 pub struct Reassembly {
     timeout: Duration,
@@ -17,26 +18,26 @@ pub struct Reassembly {
     sequence: Option<Sequence>,
 }
 
-/// Fragments 1 to `position`, as one datagram that stands alone: the first one's header and all data.
+/// Fragments 1 to `position` as one standalone datagram: the first one's header and all data.
 #[derive(Debug, Clone)]
 struct Sequence {
     position: u8,
     expires: Duration,
     datagram: Vec<u8>,
-    /// Bytes of the datagram that are data.
+    /// Bytes of data in the datagram.
     data_length: usize,
 }
 
-/// What became of a datagram.
+/// The result of adding a datagram.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Reassembled<'a> {
-    /// It stood alone: this is it, header and data.
+    /// It is no fragment: header and data are returned unchanged.
     Standalone(&'a [u8]),
-    /// It was the last fragment: this is the whole as if it had been sent in one, with the first fragment's address.
+    /// It is the last fragment: this is the whole datagram as if sent in one piece, with the first fragment's address.
     Complete(Vec<u8>),
-    /// It was kept; more fragments are to come.
+    /// It is kept until more fragments arrive.
     Kept,
-    /// It does not continue the sequence, or makes it too long. The sequence was given up.
+    /// It does not continue the sequence, or makes it too long. The sequence is discarded.
     Dropped,
 }
 
@@ -44,28 +45,28 @@ impl Reassembly {
     /// The shortest time limit that the RFC allows.
     pub const MIN_TIMEOUT: Duration = Duration::from_secs(5);
 
-    /// Keeps a sequence for `timeout` from its first fragment on, at least for [`Reassembly::MIN_TIMEOUT`], and up to
-    /// `max_length` bytes of data.
+    /// Makes an empty queue, which keeps a sequence for `timeout` after its first fragment, at least for
+    /// [`Reassembly::MIN_TIMEOUT`], and up to `max_length` bytes of data.
     #[must_use]
     pub fn new(timeout: Duration, max_length: usize) -> Self {
         Self { timeout: timeout.max(Self::MIN_TIMEOUT), max_length, sequence: None }
     }
 
-    /// Takes a datagram as it came from the client at the time `now`.
+    /// Adds a datagram that the client sent, received at the time `now`.
     ///
     /// # Errors
-    /// [`Error`] when it has no header to be understood; it is to be dropped, and a sequence goes on.
+    /// [`Error`] when its header is malformed. The caller drops the datagram; the current sequence continues.
     pub fn push<'a>(&mut self, now: Duration, datagram: &'a [u8]) -> Result<Reassembled<'a>, Error> {
         let (header, data) = Header::split(datagram)?;
         if header.fragment == Fragment::STANDALONE {
             return Ok(Reassembled::Standalone(datagram));
         }
         let position = header.fragment.position();
-        // Taken out: what is not put back is given up.
+        // The sequence is taken out, and is discarded unless it is put back below.
         let unfinished = self.sequence.take().filter(|sequence| now < sequence.expires);
         let extended = match unfinished {
             Some(sequence) if position == sequence.position.saturating_add(1) => Some(sequence),
-            // A first fragment begins anew, whatever was before it.
+            // A first fragment starts a new sequence in any case.
             _ if position == 1 => self.begin(now, &header),
             _ => None,
         };
@@ -86,7 +87,7 @@ impl Reassembly {
     fn begin(&self, now: Duration, first: &Header<'_>) -> Option<Sequence> {
         let mut head = [0; Header::MAX_LENGTH];
         let standalone = Header { fragment: Fragment::STANDALONE, ..*first };
-        // A header that was parsed can be written.
+        // A header that was parsed can be encoded.
         let length = standalone.encode(&mut head).ok()?;
         let datagram = head.get(..length)?.to_vec();
         Some(Sequence { position: 0, expires: now.saturating_add(self.timeout), datagram, data_length: 0 })

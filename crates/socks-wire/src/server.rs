@@ -1,193 +1,122 @@
-use core::{fmt, net::IpAddr};
+use core::fmt;
 
-use crate::{Address, Command, Encode, EncodeError, Encoded, Error, Parsed, auth, v4, v5};
+use crate::{
+    address::Address, auth, command::Command, encoded::Encoded, error::Error, parse::Parsed,
+    protocol::Protocol, responder::Responder, v4, v5,
+};
 
-/// The protocol a client speaks.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-#[non_exhaustive]
-pub enum Protocol {
-    /// SOCKS4, with an address.
-    Socks4,
-    /// SOCKS4a, with a host name.
-    Socks4a,
-    /// SOCKS5.
-    Socks5,
-}
-
-/// A client's request, whatever its protocol.
+/// A client's request in any protocol.
 #[derive(Clone, Copy, PartialEq, Eq)]
-pub struct Request<'a> {
-    /// The protocol it came by.
+pub struct SocksRequest<'a> {
+    /// The client's protocol.
     pub protocol: Protocol,
-    /// What it asks for.
+    /// The command.
     pub command: Command,
-    /// Where to.
+    /// The address of the target.
     pub address: Address<'a>,
-    /// The port there.
+    /// The port of the target.
     pub port: u16,
-    /// The user id of SOCKS4 and 4a; empty in SOCKS5.
+    /// The user id of SOCKS4 and 4a; empty for SOCKS5.
     pub user_id: &'a [u8],
 }
 
-impl fmt::Debug for Request<'_> {
-    /// Without what the client asked for and who it is.
+impl fmt::Debug for SocksRequest<'_> {
+    /// Omits the target and the user id.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Request")
+        f.debug_struct("SocksRequest")
             .field("protocol", &self.protocol)
             .field("command", &self.command)
             .finish_non_exhaustive()
     }
 }
 
-impl Request<'_> {
-    /// What makes the replies to this request. Keeps nothing of it but the protocol.
+impl SocksRequest<'_> {
+    /// Returns the responder that makes the replies to this request. It keeps only the protocol.
     #[must_use]
     pub fn responder(&self) -> Responder {
         Responder::new(self.protocol)
     }
 }
 
-/// Makes replies of the form that a request asks for.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Responder {
-    protocol: Protocol,
-}
-
-impl Responder {
-    /// Replies for requests of this protocol.
-    #[must_use]
-    pub const fn new(protocol: Protocol) -> Self {
-        Self { protocol }
-    }
-
-    /// The protocol of the request.
-    #[must_use]
-    pub fn protocol(&self) -> Protocol {
-        self.protocol
-    }
-
-    /// The request has succeeded and there is no address to tell: `0.0.0.0:0`.
-    #[must_use]
-    pub fn granted(&self) -> Encoded {
-        self.reply(v5::ReplyCode::SUCCEEDED, v4::ReplyCode::GRANTED)
-    }
-
-    /// A reply with the code of the client's protocol and no address; after a failure the server closes.
-    #[must_use]
-    pub fn failed(&self, v5: v5::ReplyCode, v4: v4::ReplyCode) -> Encoded {
-        self.reply(v5, v4)
-    }
-
-    /// The request has succeeded, and this is the address: of a BIND or UDP relay, or the answer to RESOLVE and
-    /// RESOLVE_PTR. SOCKS4 has room for an IPv4 address only, and gets `0.0.0.0` for another.
-    ///
-    /// # Errors
-    /// What [`Encode::encode`] says; [`Responder::MAX_LENGTH`] bytes are always enough.
-    pub fn granted_at(
-        &self,
-        address: Address<'_>,
-        port: u16,
-        buffer: &mut [u8],
-    ) -> Result<usize, EncodeError> {
-        match (self.protocol, address) {
-            (Protocol::Socks5, address) => {
-                v5::Reply { code: v5::ReplyCode::SUCCEEDED, address, port }.encode(buffer)
-            }
-            (_, Address::Ip(IpAddr::V4(address))) => {
-                v4::Reply { code: v4::ReplyCode::GRANTED, port, address }.encode(buffer)
-            }
-            _ => v4::Reply { port, ..v4::Reply::new(v4::ReplyCode::GRANTED) }.encode(buffer),
-        }
-    }
-
-    /// The longest reply, in bytes.
-    pub const MAX_LENGTH: usize = <v5::Reply<'_> as Encode>::MAX_LENGTH;
-
-    fn reply(self, v5: v5::ReplyCode, v4: v4::ReplyCode) -> Encoded {
-        match self.protocol {
-            Protocol::Socks4 | Protocol::Socks4a => Encoded::of(&v4::Reply::new(v4)),
-            Protocol::Socks5 => Encoded::of(&v5::Reply::new(v5)),
-        }
-    }
-}
-
-/// Which clients a server takes.
+/// The authentication that a server asks for.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Authentication {
-    /// Anybody; credentials are never asked for.
+    /// Accepts every client without authentication.
     None,
-    /// Anybody; who offers credentials is asked for them, even when no authentication is offered too, since only then
-    /// the client says who it is. What it says keeps its streams apart.
+    /// Accepts clients with and without credentials. A client that offers both methods is asked for its credentials, because
+    /// they isolate its streams from those of other credentials.
     #[default]
     Isolation,
-    /// Anybody; credentials are asked for only when the client offers nothing else. For clients that offer them and
-    /// then send broken ones.
+    /// Accepts clients with and without credentials, and asks for credentials only if the client offers no other method. For
+    /// clients that offer credentials and then send malformed ones.
     IsolationLast,
-    /// Only who gives credentials that the caller accepts. SOCKS4, which has none, is refused.
+    /// Accepts only clients whose credentials the caller accepts. SOCKS4 has no credentials and is refused.
     Required,
 }
 
-/// What a client speaks that is not SOCKS, judged by its first byte.
+/// The kind of protocol that a client speaks instead of SOCKS, judged by its first byte.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum NotSocks {
-    /// A letter that an HTTP method starts with.
+    /// HTTP: an upper-case letter, the start of a method.
     Http,
-    /// A TLS record of a handshake.
+    /// TLS: the start of a handshake record.
     Tls,
-    /// Something else.
+    /// Any other first byte.
     Other(u8),
 }
 
-/// The one thing to do next. The caller first drops `taken` bytes from the front of its buffer, where the step
-/// has them, once it has used what the step borrows.
+/// The caller's next action. Where the step has `taken`, the caller drops that many bytes from the front of its input, once it
+/// no longer needs the values borrowed from it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[must_use]
 pub enum Step<'a> {
-    /// Read at least so many more bytes behind those already there, and step again.
+    /// Read at least `at_least` more bytes after those in the input, and step again.
     Receive {
-        /// At least so many are to come, never fewer.
+        /// The least number of bytes still to come.
         at_least: usize,
     },
     /// Send these bytes and step again.
     Send {
-        /// Bytes of the input that are done with.
+        /// Bytes of the input that were used.
         taken: usize,
-        /// What to send.
+        /// The bytes to send.
         bytes: Encoded,
     },
-    /// The client has given credentials: judge them, send what [`ServerHandshake::judge`] gives, and step again.
+    /// The client has sent credentials: call [`ServerHandshake::accept_credentials`] or
+    /// [`ServerHandshake::refuse_credentials`], send the bytes that it returns, and step again.
     Authenticate {
-        /// Bytes of the input that are done with.
+        /// Bytes of the input that were used.
         taken: usize,
-        /// What the client says.
+        /// The client's credentials.
         credentials: auth::Credentials<'a>,
     },
-    /// The handshake is done: answer this by its [`Request::responder`]. What follows `taken` bytes of input is the
-    /// client's early data.
+    /// The handshake is complete: reply to the request with its [`SocksRequest::responder`]. The input after the first `taken`
+    /// bytes is the client's early data.
     Request {
-        /// Bytes of the input that are done with.
+        /// Bytes of the input that were used.
         taken: usize,
-        /// What the client wants.
-        request: Request<'a>,
+        /// The client's request.
+        request: SocksRequest<'a>,
     },
-    /// The client cannot be served: send these bytes and close.
+    /// The client is refused: send these bytes and close the connection.
     Refuse {
-        /// What to send.
+        /// The bytes to send.
         bytes: Encoded,
-        /// Why.
+        /// The reason.
         error: Error,
     },
-    /// Not a SOCKS client. Nothing was taken.
+    /// The client does not speak SOCKS. No input was used.
     NotSocks(NotSocks),
-    /// The handshake is over already: a request was given, or a refusal.
+    /// The handshake has ended already, with a request or a refusal.
     Over,
 }
 
 /// The server's side of a handshake.
 ///
-/// Takes SOCKS4, SOCKS4a and SOCKS5, with no authentication or with username and password, as [`Authentication`] says.
+/// It accepts SOCKS4, SOCKS4a and SOCKS5, without authentication or with username and password, as set by
+/// [`Authentication`].
 #[derive(Debug, Clone, Default)]
 pub struct ServerHandshake {
     authentication: Authentication,
@@ -200,47 +129,59 @@ enum State {
     FirstByte,
     Greeting,
     Credentials,
-    Judging,
+    CredentialsCheck,
     Request,
     Over,
 }
 
 impl ServerHandshake {
-    /// A handshake that has not begun, with [`Authentication::Isolation`].
+    /// Makes a handshake that has not started, with [`Authentication::Isolation`].
     #[must_use]
     pub fn new() -> Self {
         Self::default()
     }
 
-    /// A handshake that has not begun.
+    /// Makes a handshake that has not started.
     #[must_use]
-    pub fn with(authentication: Authentication) -> Self {
+    pub fn with_authentication(authentication: Authentication) -> Self {
         Self { authentication, state: State::default() }
     }
 
-    /// Says what to do next, given all bytes that have come and were not taken yet. After
-    /// [`Step::Receive`], the same bytes and more are given again.
+    /// Returns the next action. `input` holds all bytes received and not yet dropped. After [`Step::Receive`] the caller passes
+    /// the same bytes again, with more after them.
     pub fn step<'a>(&mut self, input: &'a [u8]) -> Step<'a> {
         match self.state {
             State::FirstByte => self.first_byte(input),
             State::Greeting => self.greeting(input),
             State::Credentials => self.credentials(input),
             State::Request => self.request(input),
-            // Credentials that nobody judged are not accepted.
-            State::Judging => self.refuse(status(false), Error::WrongCredentials),
+            // Credentials that the caller has not accepted are refused.
+            State::CredentialsCheck => {
+                self.refuse(Encoded::of(&auth::Status::REFUSED), Error::WrongCredentials)
+            }
             State::Over => Step::Over,
         }
     }
 
-    /// Decides on the credentials of [`Step::Authenticate`], and gives the bytes that tell the client. When they
-    /// are not accepted, the next step is [`Step::Over`]: close.
+    /// Accepts the credentials of [`Step::Authenticate`]. Returns the bytes to send to the client.
     #[must_use]
-    pub fn judge(&mut self, accepted: bool) -> Encoded {
-        self.state = match (self.state, accepted) {
-            (State::Judging, true) => State::Request,
-            _ => State::Over,
-        };
-        status(self.state == State::Request)
+    pub fn accept_credentials(&mut self) -> Encoded {
+        match self.state {
+            State::CredentialsCheck => {
+                self.state = State::Request;
+                Encoded::of(&auth::Status::ACCEPTED)
+            }
+            // No credentials are waiting for a decision.
+            _ => self.refuse_credentials(),
+        }
+    }
+
+    /// Refuses the credentials of [`Step::Authenticate`]. Returns the bytes to send to the client, after which the caller closes
+    /// the connection: the next step is [`Step::Over`].
+    #[must_use]
+    pub fn refuse_credentials(&mut self) -> Encoded {
+        self.state = State::Over;
+        Encoded::of(&auth::Status::REFUSED)
     }
 
     fn first_byte<'a>(&mut self, input: &'a [u8]) -> Step<'a> {
@@ -264,22 +205,22 @@ impl ServerHandshake {
 
     fn greeting<'a>(&mut self, input: &'a [u8]) -> Step<'a> {
         let select = |method| Encoded::of(&v5::MethodSelection { method });
-        let none = select(v5::Method::NO_ACCEPTABLE);
+        let no_acceptable = select(v5::Method::NO_ACCEPTABLE);
         let (greeting, taken) = match v5::Greeting::parse(input) {
             Ok(Parsed::Message { message, length }) => (message, length),
             Ok(Parsed::More { at_least }) => return Step::Receive { at_least },
-            Err(error) => return self.refuse(none, error),
+            Err(error) => return self.refuse(no_acceptable, error),
         };
         let credentials = (v5::Method::USERNAME_PASSWORD, State::Credentials);
-        let nothing = (v5::Method::NONE, State::Request);
+        let no_authentication = (v5::Method::NONE, State::Request);
         let by_preference: &[_] = match self.authentication {
-            Authentication::None => &[nothing],
-            Authentication::Isolation => &[credentials, nothing],
-            Authentication::IsolationLast => &[nothing, credentials],
+            Authentication::None => &[no_authentication],
+            Authentication::Isolation => &[credentials, no_authentication],
+            Authentication::IsolationLast => &[no_authentication, credentials],
             Authentication::Required => &[credentials],
         };
         let Some(&(method, state)) = by_preference.iter().find(|(method, _)| greeting.offers(*method)) else {
-            return self.refuse(none, Error::NoAcceptableMethod);
+            return self.refuse(no_acceptable, Error::NoAcceptableMethod);
         };
         self.state = state;
         Step::Send { taken, bytes: select(method) }
@@ -288,11 +229,11 @@ impl ServerHandshake {
     fn credentials<'a>(&mut self, input: &'a [u8]) -> Step<'a> {
         match auth::Credentials::parse(input) {
             Ok(Parsed::Message { message: credentials, length: taken }) => {
-                self.state = State::Judging;
+                self.state = State::CredentialsCheck;
                 Step::Authenticate { taken, credentials }
             }
             Ok(Parsed::More { at_least }) => Step::Receive { at_least },
-            Err(error) => self.refuse(status(false), error),
+            Err(error) => self.refuse(Encoded::of(&auth::Status::REFUSED), error),
         }
     }
 
@@ -301,7 +242,10 @@ impl ServerHandshake {
             Ok(Parsed::Message { message: v5::Request { command, address, port }, length: taken }) => {
                 self.state = State::Over;
                 let protocol = Protocol::Socks5;
-                Step::Request { taken, request: Request { protocol, command, address, port, user_id: &[] } }
+                Step::Request {
+                    taken,
+                    request: SocksRequest { protocol, command, address, port, user_id: &[] },
+                }
             }
             Ok(Parsed::More { at_least }) => Step::Receive { at_least },
             Err(error) => {
@@ -323,7 +267,7 @@ impl ServerHandshake {
                     Some(host) => (Protocol::Socks4a, Address::Domain(host)),
                     None => (Protocol::Socks4, Address::Ip(address.into())),
                 };
-                Step::Request { taken, request: Request { protocol, command, address, port, user_id } }
+                Step::Request { taken, request: SocksRequest { protocol, command, address, port, user_id } }
             }
             Ok(Parsed::More { at_least }) => Step::Receive { at_least },
             Err(error) => self.refuse(Encoded::of(&v4::Reply::new(v4::ReplyCode::REJECTED)), error),
@@ -334,8 +278,4 @@ impl ServerHandshake {
         self.state = State::Over;
         Step::Refuse { bytes, error }
     }
-}
-
-fn status(accepted: bool) -> Encoded {
-    Encoded::of(&if accepted { auth::Status::ACCEPTED } else { auth::Status::REFUSED })
 }

@@ -1,4 +1,4 @@
-//! Whole handshakes over tokio streams: for those who want a SOCKS server or client and no machine to drive.
+//! Complete handshakes over tokio streams, for SOCKS servers and clients that do not want to drive a machine themselves.
 //!
 //! ```
 //! use std::time::Duration;
@@ -53,21 +53,29 @@ use tokio::{
 };
 
 use crate::{
-    Address, Authentication, BUFFER, ClientError, ClientHandshake, ClientRequest, ClientStep, Command, Error,
-    LONG_BUFFER, NotSocks, Protocol, Responder, ServerHandshake, Step, auth::Credentials, v4, v5,
+    BUFFER_BYTES, LONG_BUFFER_BYTES,
+    address::Address,
+    auth::Credentials,
+    client::{ClientError, ClientHandshake, ClientRequest, ClientStep},
+    command::Command,
+    error::Error,
+    protocol::Protocol,
+    responder::Responder,
+    server::{Authentication, NotSocks, ServerHandshake, Step},
+    v4, v5,
 };
 
-/// An [`Address`] kept beyond the buffer that it came in.
+/// An [`Address`] that owns its content.
 #[derive(Clone, PartialEq, Eq, Hash)]
 pub enum OwnedAddress {
-    /// An address in binary form.
+    /// An IP address in binary form.
     Ip(IpAddr),
-    /// A name of any bytes, which may be an address as text: 1 to 255 of them, in SOCKS4a up to [`v4::MAX_HOST`].
+    /// A name of arbitrary bytes, which may be an IP address as text: 1 to 255 bytes, in SOCKS4a up to [`v4::MAX_HOST_BYTES`].
     Domain(Vec<u8>),
 }
 
 impl OwnedAddress {
-    /// The same as messages hold it.
+    /// Borrows it as an [`Address`].
     #[must_use]
     pub fn borrow(&self) -> Address<'_> {
         match self {
@@ -87,7 +95,7 @@ impl From<Address<'_>> for OwnedAddress {
 }
 
 impl fmt::Debug for OwnedAddress {
-    /// Without the address itself: it does not belong in logs.
+    /// Omits the address: it does not belong in logs.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::Ip(_) => "OwnedAddress::Ip(..)",
@@ -96,25 +104,25 @@ impl fmt::Debug for OwnedAddress {
     }
 }
 
-/// A request and who made it, kept beyond the buffer that it came in.
+/// A client's request with its credentials, which owns its content.
 #[derive(Clone, PartialEq, Eq)]
 pub struct OwnedRequest {
-    /// The protocol it came by.
+    /// The client's protocol.
     pub protocol: Protocol,
-    /// What it asks for.
+    /// The command.
     pub command: Command,
-    /// Where to.
+    /// The address of the target.
     pub address: OwnedAddress,
-    /// The port there.
+    /// The port of the target.
     pub port: u16,
-    /// The user id of SOCKS4 and 4a; empty in SOCKS5.
+    /// The user id of SOCKS4 and 4a; empty for SOCKS5.
     pub user_id: Vec<u8>,
-    /// Username and password, where the client gave them.
+    /// Username and password, if the client sent them.
     pub credentials: Option<(Vec<u8>, Vec<u8>)>,
 }
 
 impl fmt::Debug for OwnedRequest {
-    /// Without what the client asked for and who it is.
+    /// Omits the target, the user id and the credentials.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("OwnedRequest")
             .field("protocol", &self.protocol)
@@ -123,7 +131,7 @@ impl fmt::Debug for OwnedRequest {
     }
 }
 
-/// A client whose request waits for its reply: [`grant`](Self::grant), [`answer`](Self::answer) or
+/// A client that waits for the reply to its request: [`grant`](Self::grant), [`answer`](Self::answer) or
 /// [`refuse`](Self::refuse) it.
 #[must_use = "the client waits for its reply"]
 pub struct Accepted<S> {
@@ -133,63 +141,64 @@ pub struct Accepted<S> {
 }
 
 impl<S> fmt::Debug for Accepted<S> {
-    /// Without the client's data.
+    /// Omits the client's data.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Accepted").field("request", &self.request).finish_non_exhaustive()
     }
 }
 
 impl<S: AsyncWrite + Unpin> Accepted<S> {
-    /// What the client wants.
+    /// The client's request.
     pub fn request(&self) -> &OwnedRequest {
         &self.request
     }
 
-    /// Says that the request has succeeded. Gives the stream, and what the client sent ahead of the reply: its first
-    /// data, to be passed on before anything read from the stream.
+    /// Replies that the request has succeeded. Returns the stream and the client's early data: what the client sent before the
+    /// reply, which must be passed on before anything read from the stream.
     ///
     /// # Errors
-    /// What writing says.
+    /// Errors of writing to the stream.
     pub async fn grant(mut self) -> io::Result<(S, Vec<u8>)> {
         self.stream.write_all(&self.responder().granted()).await?;
         Ok((self.stream, self.early_data))
     }
 
-    /// The stream, to look at.
+    /// The client's stream.
     pub fn stream(&self) -> &S {
         &self.stream
     }
 
-    /// Says that the request has succeeded, and where: BND.ADDR and BND.PORT of the relay that was asked for with UDP
-    /// ASSOCIATE, or of the peer that came to a BIND (RFC 1928 section 6). Gives the same as [`Accepted::grant`].
+    /// Replies that the request has succeeded, with an address as BND.ADDR and BND.PORT: of the relay for UDP ASSOCIATE, or of
+    /// the peer that connected after BIND (RFC 1928 section 6). Returns the same as [`Accepted::grant`].
     ///
     /// # Errors
-    /// As [`Accepted::answer`].
+    /// The errors of [`Accepted::answer`].
     pub async fn grant_at(mut self, address: Address<'_>, port: u16) -> io::Result<(S, Vec<u8>)> {
-        self.say_where(address, port).await?;
+        self.write_address(address, port).await?;
         Ok((self.stream, self.early_data))
     }
 
-    /// The first of the two replies to BIND: where the peer is waited for. The second one follows.
+    /// Sends the first of the two replies to BIND: the address that the peer is expected at. [`grant_at`](Self::grant_at) sends
+    /// the second.
     ///
     /// # Errors
-    /// As [`Accepted::answer`].
+    /// The errors of [`Accepted::answer`].
     pub async fn listening_at(&mut self, address: Address<'_>, port: u16) -> io::Result<()> {
-        self.say_where(address, port).await
+        self.write_address(address, port).await
     }
 
-    /// Answers RESOLVE with an address or RESOLVE_PTR with a name (Tor's SOCKS extensions, section 2). Gives the stream,
-    /// which is to be closed.
+    /// Answers RESOLVE with an address or RESOLVE_PTR with a name (Tor's SOCKS extensions, section 2). Returns the stream, which
+    /// the caller closes.
     ///
     /// # Errors
-    /// What writing says; [`io::ErrorKind::InvalidInput`] for what the client's protocol has no form for, in which case nothing
-    /// was written: in SOCKS4 all but IPv4 addresses, in SOCKS5 names of 0 and of more than 255 bytes.
+    /// Errors of writing to the stream. [`io::ErrorKind::InvalidInput`], before anything is written, if the client's protocol
+    /// has no form for the address: SOCKS4 has only IPv4 addresses, SOCKS5 only names of 1 to 255 bytes.
     pub async fn answer(mut self, address: Address<'_>) -> io::Result<S> {
-        self.say_where(address, 0).await?;
+        self.write_address(address, 0).await?;
         Ok(self.stream)
     }
 
-    async fn say_where(&mut self, address: Address<'_>, port: u16) -> io::Result<()> {
+    async fn write_address(&mut self, address: Address<'_>, port: u16) -> io::Result<()> {
         let mut buffer = [0; Responder::MAX_LENGTH];
         let has_form = matches!(
             (self.request.protocol, address),
@@ -202,10 +211,11 @@ impl<S: AsyncWrite + Unpin> Accepted<S> {
         self.stream.write_all(buffer.get(..length).unwrap_or_default()).await
     }
 
-    /// Says that the request has failed, with the code of the client's protocol. Gives the stream, which is to be closed.
+    /// Replies that the request has failed, with the code for the client's protocol. Returns the stream, which the caller
+    /// closes.
     ///
     /// # Errors
-    /// What writing says.
+    /// Errors of writing to the stream.
     pub async fn refuse(mut self, v5: v5::ReplyCode, v4: v4::ReplyCode) -> io::Result<S> {
         self.stream.write_all(&self.responder().failed(v5, v4)).await?;
         Ok(self.stream)
@@ -216,45 +226,45 @@ impl<S: AsyncWrite + Unpin> Accepted<S> {
     }
 }
 
-/// Why no request came of a connection.
+/// Why a connection brought no request.
 #[derive(thiserror::Error)]
 #[non_exhaustive]
 pub enum AcceptError<S> {
-    /// The limit was reached.
-    #[error("the client took too long over its handshake")]
+    /// The time limit was reached.
+    #[error("the client's handshake took too long")]
     Timeout,
-    /// The connection broke, or ended early.
+    /// The connection failed or ended early.
     #[error(transparent)]
     Io(#[from] io::Error),
-    /// The client made a mistake and has been told; close the stream.
+    /// The client was refused and told so. The caller closes the stream.
     #[error("{error}")]
     Refused {
-        /// The stream.
+        /// The client's stream.
         stream: S,
-        /// The mistake.
+        /// The reason.
         error: Error,
     },
-    /// The client speaks something else.
+    /// The client speaks another protocol.
     #[error("the client does not speak SOCKS")]
     NotSocks {
-        /// The stream.
+        /// The client's stream.
         stream: S,
-        /// What it seems to be.
+        /// The protocol that its first byte suggests.
         protocol: NotSocks,
-        /// What has been read of it.
+        /// The bytes read from the stream so far.
         read: Vec<u8>,
     },
 }
 
 impl<S> fmt::Debug for AcceptError<S> {
-    /// As the text says it: without the client's data.
+    /// Shows the error text, without the client's data.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "AcceptError({self})")
     }
 }
 
-/// Runs a server's handshake up to the request, which is left to be answered, within a limit for all of it. `judge`
-/// decides on credentials.
+/// Runs a server's handshake up to the request, within one time limit. The caller then replies to the request.
+/// `are_accepted` returns whether credentials are accepted.
 ///
 /// # Errors
 /// [`AcceptError`].
@@ -262,34 +272,36 @@ pub async fn accept<S: AsyncRead + AsyncWrite + Unpin>(
     stream: S,
     authentication: Authentication,
     limit: Duration,
-    judge: impl FnMut(&Credentials<'_>) -> bool,
+    mut are_accepted: impl FnMut(&Credentials<'_>) -> bool,
 ) -> Result<Accepted<S>, AcceptError<S>> {
-    let mut judge = judge;
-    accept_judged_by(stream, authentication, limit, |credentials| ready(judge(credentials))).await
+    let check = |credentials: &Credentials<'_>| ready(are_accepted(credentials));
+    accept_with_async_check(stream, authentication, limit, check).await
 }
 
-/// Does the same as [`accept`] with a judge that takes its time, which is a part of the limit. It copies what it needs of the
-/// credentials before it waits for anything.
+/// Like [`accept`], with a check of credentials that may wait. The time limit includes it. `are_accepted` must copy what it
+/// needs of the credentials into the future that it returns.
 ///
 /// # Errors
 /// [`AcceptError`].
-pub async fn accept_judged_by<S: AsyncRead + AsyncWrite + Unpin, J: Future<Output = bool>>(
+pub async fn accept_with_async_check<S: AsyncRead + AsyncWrite + Unpin, C: Future<Output = bool>>(
     stream: S,
     authentication: Authentication,
     limit: Duration,
-    judge: impl FnMut(&Credentials<'_>) -> J,
+    are_accepted: impl FnMut(&Credentials<'_>) -> C,
 ) -> Result<Accepted<S>, AcceptError<S>> {
-    timeout(limit, accept_unlimited(stream, authentication, judge)).await.unwrap_or(Err(AcceptError::Timeout))
+    timeout(limit, accept_unlimited(stream, authentication, are_accepted))
+        .await
+        .unwrap_or(Err(AcceptError::Timeout))
 }
 
-async fn accept_unlimited<S: AsyncRead + AsyncWrite + Unpin, J: Future<Output = bool>>(
+async fn accept_unlimited<S: AsyncRead + AsyncWrite + Unpin, C: Future<Output = bool>>(
     mut stream: S,
     authentication: Authentication,
-    mut judge: impl FnMut(&Credentials<'_>) -> J,
+    mut are_accepted: impl FnMut(&Credentials<'_>) -> C,
 ) -> Result<Accepted<S>, AcceptError<S>> {
-    let mut handshake = ServerHandshake::with(authentication);
-    let mut input = Input::new();
-    let mut known = None;
+    let mut handshake = ServerHandshake::with_authentication(authentication);
+    let mut input = InputBuffer::new();
+    let mut sent_credentials = None;
     loop {
         match handshake.step(input.filled()) {
             Step::Receive { .. } => input.receive(&mut stream).await?,
@@ -298,15 +310,14 @@ async fn accept_unlimited<S: AsyncRead + AsyncWrite + Unpin, J: Future<Output = 
                 stream.write_all(&bytes).await?;
             }
             Step::Authenticate { taken, credentials } => {
-                known = Some((credentials.username.to_vec(), credentials.password.to_vec()));
-                let judged = judge(&credentials);
-                let accepted = judged.await;
-                let status = handshake.judge(accepted);
-                input.drop_front(taken);
-                stream.write_all(&status).await?;
-                if !accepted {
+                sent_credentials = Some((credentials.username.to_vec(), credentials.password.to_vec()));
+                let check = are_accepted(&credentials);
+                if !check.await {
+                    stream.write_all(&handshake.refuse_credentials()).await?;
                     return Err(AcceptError::Refused { stream, error: Error::WrongCredentials });
                 }
+                input.drop_front(taken);
+                stream.write_all(&handshake.accept_credentials()).await?;
             }
             Step::Request { taken, request } => {
                 let request = OwnedRequest {
@@ -315,7 +326,7 @@ async fn accept_unlimited<S: AsyncRead + AsyncWrite + Unpin, J: Future<Output = 
                     address: request.address.into(),
                     port: request.port,
                     user_id: request.user_id.to_vec(),
-                    credentials: known,
+                    credentials: sent_credentials,
                 };
                 input.drop_front(taken);
                 return Ok(Accepted { stream, request, early_data: input.filled().to_vec() });
@@ -332,33 +343,33 @@ async fn accept_unlimited<S: AsyncRead + AsyncWrite + Unpin, J: Future<Output = 
     }
 }
 
-/// A stream that a server has connected.
+/// A stream connected through a server.
 pub struct Connected<S> {
     /// The stream.
     pub stream: S,
-    /// What the server says of the far end or its relay; often `0.0.0.0`.
+    /// The address in the server's reply; often `0.0.0.0`.
     pub address: OwnedAddress,
-    /// The port there.
+    /// The port in the server's reply.
     pub port: u16,
-    /// What came behind the reply: the far end's first data, before anything read from the stream.
+    /// The target's first data, received together with the reply. It comes before anything read from the stream.
     pub early_data: Vec<u8>,
 }
 
 impl<S> fmt::Debug for Connected<S> {
-    /// Without the far end's data.
+    /// Omits the target's data.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Connected").field("address", &self.address).finish_non_exhaustive()
     }
 }
 
-/// Why a server did not connect.
+/// Why no connection through a server was made.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum ConnectError {
-    /// The limit was reached.
+    /// The time limit was reached.
     #[error("the server took too long")]
     Timeout,
-    /// The connection broke, or ended early.
+    /// The connection failed or ended early.
     #[error(transparent)]
     Io(#[from] io::Error),
     /// The handshake failed.
@@ -366,8 +377,8 @@ pub enum ConnectError {
     Handshake(#[from] ClientError),
 }
 
-/// Runs a client's handshake within a limit for all of it. For BIND, comes back when the peer has come: use the machine
-/// to know where the server listens.
+/// Runs a client's handshake within one time limit. For BIND, it returns once the peer has connected; to learn where the server
+/// listens, use [`ClientHandshake`].
 ///
 /// # Errors
 /// [`ConnectError`].
@@ -384,16 +395,16 @@ async fn connect_unlimited<S: AsyncRead + AsyncWrite + Unpin>(
     request: ClientRequest<'_>,
 ) -> Result<Connected<S>, ConnectError> {
     let mut handshake = ClientHandshake::new(request);
-    let mut input = Input::new();
+    let mut input = InputBuffer::new();
     let mut output = [0; ClientHandshake::MAX_SEND];
-    // In its place, for a SOCKS4a request with a long host.
-    let mut longer = match (request.protocol, request.address) {
+    // Used instead for a SOCKS4a request with a long host.
+    let mut long_output = match (request.protocol, request.address) {
         (Protocol::Socks4a, Address::Domain(host)) if host.len() > usize::from(u8::MAX) => {
-            vec![0; LONG_BUFFER]
+            vec![0; LONG_BUFFER_BYTES]
         }
         _ => Vec::new(),
     };
-    let output = if longer.is_empty() { &mut output[..] } else { &mut longer };
+    let output = if long_output.is_empty() { &mut output[..] } else { &mut long_output };
     loop {
         match handshake.step(input.filled(), output)? {
             ClientStep::Send { taken, length } => {
@@ -412,42 +423,42 @@ async fn connect_unlimited<S: AsyncRead + AsyncWrite + Unpin>(
     }
 }
 
-/// The bytes that came and are not used up. What comes beyond stays in the stream.
+/// The bytes received and not yet used.
 ///
-/// There is room for any one message, of which all but one fit where no memory has to be asked for.
-struct Input {
-    bytes: [u8; BUFFER],
-    /// In their place, for a SOCKS4a request with a long host.
-    more: Vec<u8>,
+/// Any message fits. Only a SOCKS4a request with a long host needs memory of the heap.
+struct InputBuffer {
+    bytes: [u8; BUFFER_BYTES],
+    /// Used instead of `bytes` for a SOCKS4a request with a long host.
+    long_bytes: Vec<u8>,
     length: usize,
 }
 
-impl Input {
+impl InputBuffer {
     fn new() -> Self {
-        Self { bytes: [0; BUFFER], more: Vec::new(), length: 0 }
+        Self { bytes: [0; BUFFER_BYTES], long_bytes: Vec::new(), length: 0 }
     }
 
     fn filled(&self) -> &[u8] {
-        let bytes = if self.more.is_empty() { &self.bytes[..] } else { &self.more };
+        let bytes = if self.long_bytes.is_empty() { &self.bytes[..] } else { &self.long_bytes };
         bytes.get(..self.length).unwrap_or_default()
     }
 
     fn buffer(&mut self) -> &mut [u8] {
-        if self.more.is_empty() { &mut self.bytes } else { &mut self.more }
+        if self.long_bytes.is_empty() { &mut self.bytes } else { &mut self.long_bytes }
     }
 
     async fn receive(&mut self, stream: &mut (impl AsyncRead + Unpin)) -> io::Result<()> {
         let length = self.length;
-        // Full, and the message goes on: only one kind does.
-        if length == BUFFER && self.more.is_empty() {
-            self.more = vec![0; LONG_BUFFER];
-            if let Some(front) = self.more.get_mut(..BUFFER) {
+        // The buffer is full and the message incomplete: it is a SOCKS4a request with a long host.
+        if length == BUFFER_BYTES && self.long_bytes.is_empty() {
+            self.long_bytes = vec![0; LONG_BUFFER_BYTES];
+            if let Some(front) = self.long_bytes.get_mut(..BUFFER_BYTES) {
                 front.copy_from_slice(&self.bytes);
             }
         }
         let free = self.buffer().get_mut(length..).unwrap_or_default();
         match stream.read(free).await? {
-            // Or no room: no message of SOCKS is that long.
+            // The end of the stream, or a full buffer: no SOCKS message is that long.
             0 => Err(io::ErrorKind::UnexpectedEof.into()),
             count => {
                 self.length += count;

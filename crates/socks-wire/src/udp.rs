@@ -10,13 +10,13 @@ use nom::{
 };
 
 use crate::{
-    Address, Encode, EncodeError, Error, Parsed,
-    address::address,
-    encode::Writer,
-    parse::{Input, fail, run},
+    address::{Address, address},
+    encode::{Encode, EncodeError, Writer},
+    error::Error,
+    parse::{ParseResult, Parsed, fail, run},
 };
 
-/// FRAG: whether a datagram stands alone, or which part of one it is.
+/// FRAG: whether a datagram is standalone, or which fragment of one it is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Fragment(pub u8);
 
@@ -24,27 +24,27 @@ impl Fragment {
     /// Not a fragment.
     pub const STANDALONE: Self = Self(0);
 
-    /// The position within the sequence, 1 to 127; 0 for a datagram that stands alone.
+    /// The position within the sequence, 1 to 127; 0 for a standalone datagram.
     #[must_use]
     pub fn position(self) -> u8 {
         self.0 & 0x7f
     }
 
-    /// Whether this is the last of its sequence.
+    /// Whether this is the last fragment of its sequence.
     #[must_use]
     pub fn is_last(self) -> bool {
         self.0 & 0x80 != 0
     }
 }
 
-/// What stands before the data of a datagram.
+/// The header before the data of a datagram.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Header<'a> {
     /// FRAG.
     pub fragment: Fragment,
-    /// Where the data is to go; towards a client, where it came from.
+    /// The destination of the data; in a datagram to the client, its origin.
     pub address: Address<'a>,
-    /// The port there.
+    /// The port of that address.
     pub port: u16,
 }
 
@@ -52,8 +52,8 @@ impl<'a> Header<'a> {
     /// Splits a datagram into its header and its data, which may be empty.
     ///
     /// # Errors
-    /// [`Error::Reserved`], [`Error::AddressType`], [`Error::EmptyHost`], [`Error::Truncated`]: the datagram is to
-    /// be dropped.
+    /// [`Error::Reserved`], [`Error::AddressType`], [`Error::EmptyHost`], [`Error::Truncated`]: the caller drops the
+    /// datagram.
     pub fn split(datagram: &'a [u8]) -> Result<(Self, &'a [u8]), Error> {
         match run(datagram, header)? {
             Parsed::Message { message, length } => Ok((message, datagram.get(length..).unwrap_or_default())),
@@ -62,7 +62,7 @@ impl<'a> Header<'a> {
     }
 }
 
-fn header(input: &[u8]) -> Input<'_, Header<'_>> {
+fn header(input: &[u8]) -> ParseResult<'_, Header<'_>> {
     let (input, (first, second, fragment)) = (be_u8, be_u8, be_u8).parse(input)?;
     if first != 0 || second != 0 {
         return fail(Error::Reserved(first | second));

@@ -14,18 +14,19 @@ use nom::{
 };
 
 use crate::{
-    Command, Encode, EncodeError, Error, Parsed,
-    encode::Writer,
-    parse::{Fault, Input, fail, run},
+    command::Command,
+    encode::{Encode, EncodeError, Writer},
+    error::Error,
+    parse::{Fault, ParseResult, Parsed, fail, run},
 };
 
-/// The version of requests. Replies carry 0.
+/// The version byte of requests. Replies have version 0.
 pub const VERSION: u8 = 4;
-/// Longest user id, in bytes, without the NUL. The protocol has no limit of its own.
-pub const MAX_USER_ID: usize = 255;
-/// Longest host, in bytes, without the NUL: that of the longest I2P destination in base64, which SOCKS5 has no room for. The
-/// protocol has no limit of its own.
-pub const MAX_HOST: usize = 3_868;
+/// Bytes of the longest user id accepted, without the NUL. The protocol itself has no limit.
+pub const MAX_USER_ID_BYTES: usize = 255;
+/// Bytes of the longest host accepted, without the NUL: the length of the longest I2P destination in base64, which does not
+/// fit into a SOCKS5 request. The protocol itself has no limit.
+pub const MAX_HOST_BYTES: usize = 3_868;
 
 /// A client's request.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -34,11 +35,11 @@ pub struct Request<'a> {
     pub command: Command,
     /// DSTPORT.
     pub port: u16,
-    /// DSTIP. Meaningless when there is a host.
+    /// DSTIP. Meaningless if there is a host.
     pub address: Ipv4Addr,
-    /// USERID, which clients fill with anything.
+    /// USERID: any text, at the client's choice.
     pub user_id: &'a [u8],
-    /// The host of SOCKS4a: 1 to [`MAX_HOST`] bytes without NUL, otherwise unchecked.
+    /// The host of SOCKS4a: 1 to [`MAX_HOST_BYTES`] bytes without NUL, otherwise unchecked.
     pub host: Option<&'a [u8]>,
 }
 
@@ -52,16 +53,16 @@ impl<'a> Request<'a> {
     }
 }
 
-fn request(input: &[u8]) -> Input<'_, Request<'_>> {
+fn request(input: &[u8]) -> ParseResult<'_, Request<'_>> {
     let (input, version) = be_u8(input)?;
     if version != VERSION {
         return fail(Error::Version(version));
     }
     let (input, (command, port, address)) = (be_u8, be_u16, be_u32).parse(input)?;
-    let (input, user_id) = nul_terminated(input, MAX_USER_ID)?;
+    let (input, user_id) = nul_terminated(input, MAX_USER_ID_BYTES)?;
     let (input, host) = match address {
         1..=255 => {
-            let (input, host) = nul_terminated(input, MAX_HOST)?;
+            let (input, host) = nul_terminated(input, MAX_HOST_BYTES)?;
             if host.is_empty() {
                 return fail(Error::EmptyHost);
             }
@@ -72,8 +73,8 @@ fn request(input: &[u8]) -> Input<'_, Request<'_>> {
     Ok((input, Request { command: Command(command), port, address: address.into(), user_id, host }))
 }
 
-/// Bytes up to a NUL, at most so many of them; the limit holds while the NUL has not come.
-fn nul_terminated(input: &[u8], limit: usize) -> Input<'_, &[u8]> {
+/// Takes the bytes up to a NUL. More than `limit` bytes are an error, even if the NUL is still to come.
+fn nul_terminated(input: &[u8], limit: usize) -> ParseResult<'_, &[u8]> {
     match input.iter().take(limit + 1).position(|&byte| byte == 0) {
         Some(end) => {
             let (field, rest) = input.split_at_checked(end).unwrap_or((input, &[]));
@@ -85,10 +86,10 @@ fn nul_terminated(input: &[u8], limit: usize) -> Input<'_, &[u8]> {
 }
 
 impl Encode for Request<'_> {
-    const MAX_LENGTH: usize = 8 + (MAX_USER_ID + 1) + (MAX_HOST + 1);
+    const MAX_LENGTH: usize = 8 + (MAX_USER_ID_BYTES + 1) + (MAX_HOST_BYTES + 1);
 
-    /// With a host, the address is the mark of SOCKS4a whatever [`Request::address`] says; without one, an address
-    /// that would be that mark has no form on the wire: [`EncodeError::Empty`].
+    /// With a host, DSTIP is the mark of SOCKS4a, and [`Request::address`] is ignored. Without a host, an address that equals
+    /// the mark cannot be encoded: [`EncodeError::Empty`].
     fn write(&self, writer: &mut Writer<'_>) -> Result<(), EncodeError> {
         writer.bytes(&[VERSION, self.command.0]);
         writer.port(self.port);
@@ -96,13 +97,13 @@ impl Encode for Request<'_> {
             Some([]) => Err(EncodeError::Empty),
             Some(host) => {
                 writer.bytes(&[0, 0, 0, 1]);
-                writer.nul_terminated(self.user_id, MAX_USER_ID)?;
-                writer.nul_terminated(host, MAX_HOST)
+                writer.nul_terminated(self.user_id, MAX_USER_ID_BYTES)?;
+                writer.nul_terminated(host, MAX_HOST_BYTES)
             }
             None if matches!(self.address.to_bits(), 1..=255) => Err(EncodeError::Empty),
             None => {
                 writer.bytes(&self.address.octets());
-                writer.nul_terminated(self.user_id, MAX_USER_ID)
+                writer.nul_terminated(self.user_id, MAX_USER_ID_BYTES)
             }
         }
     }
@@ -113,13 +114,13 @@ impl Encode for Request<'_> {
 pub struct ReplyCode(pub u8);
 
 impl ReplyCode {
-    /// Request granted.
+    /// The request is granted.
     pub const GRANTED: Self = Self(90);
-    /// Rejected or failed.
+    /// The request is rejected or has failed.
     pub const REJECTED: Self = Self(91);
-    /// No identd at the client.
+    /// The client runs no identd.
     pub const NO_IDENTD: Self = Self(92);
-    /// The identd says another user.
+    /// The identd reports another user.
     pub const WRONG_USER: Self = Self(93);
 }
 
@@ -135,13 +136,13 @@ pub struct Reply {
 }
 
 impl Reply {
-    /// A reply with nothing to tell but its code.
+    /// Makes a reply that has only a code: port and address are 0.
     #[must_use]
     pub const fn new(code: ReplyCode) -> Self {
         Self { code, port: 0, address: Ipv4Addr::UNSPECIFIED }
     }
 
-    /// Parses a reply. Its version is 0; 4, which some servers send, is accepted.
+    /// Parses a reply. Its version is 0; version 4, which some servers send, is accepted too.
     ///
     /// # Errors
     /// [`Error::Version`].
@@ -169,7 +170,7 @@ impl Encode for Reply {
 }
 
 impl core::fmt::Debug for Request<'_> {
-    /// Without what the client asked for.
+    /// Omits the target of the request.
     fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
         f.debug_struct("Request").field("command", &self.command).finish_non_exhaustive()
     }

@@ -13,13 +13,14 @@ use nom::{
 };
 
 use crate::{
-    Address, Command, Encode, EncodeError, Error, Parsed,
-    address::{UNSPECIFIED, address},
-    encode::Writer,
-    parse::{Input, fail, run},
+    address::{Address, UNSPECIFIED, address},
+    command::Command,
+    encode::{Encode, EncodeError, Writer},
+    error::Error,
+    parse::{ParseResult, Parsed, fail, run},
 };
 
-/// The version of every message, subnegotiations apart.
+/// The version byte of every message except subnegotiations.
 pub const VERSION: u8 = 5;
 
 /// An authentication method (RFC 1928 section 3).
@@ -29,18 +30,18 @@ pub struct Method(pub u8);
 impl Method {
     /// No authentication required.
     pub const NONE: Self = Self(0x00);
-    /// GSSAPI, which this crate recognises and never chooses.
+    /// GSSAPI, which this crate recognises but never selects.
     pub const GSSAPI: Self = Self(0x01);
     /// Username and password ([`auth`](crate::auth)).
     pub const USERNAME_PASSWORD: Self = Self(0x02);
-    /// The server's "none of these"; the client closes.
+    /// The server accepts none of the methods; the client closes the connection.
     pub const NO_ACCEPTABLE: Self = Self(0xff);
 }
 
 /// A client's first message.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Greeting<'a> {
-    /// METHODS, one byte each; none at all is against the RFC and comes through.
+    /// METHODS, one byte each. An empty list violates the RFC but is accepted.
     pub methods: &'a [u8],
 }
 
@@ -76,7 +77,7 @@ impl Encode for Greeting<'_> {
     }
 }
 
-/// The server's choice of a method.
+/// The server's selection of a method.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct MethodSelection {
     /// METHOD.
@@ -128,14 +129,14 @@ impl<'a> Request<'a> {
 }
 
 impl core::fmt::Debug for Request<'_> {
-    /// Without what the client asked for.
+    /// Omits the target of the request.
     fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
         f.debug_struct("Request").field("command", &self.command).finish_non_exhaustive()
     }
 }
 
 #[inline]
-fn version(input: &[u8]) -> Input<'_, ()> {
+fn version(input: &[u8]) -> ParseResult<'_, ()> {
     match be_u8(input)? {
         (input, VERSION) => Ok((input, ())),
         (_, other) => fail(Error::Version(other)),
@@ -143,14 +144,14 @@ fn version(input: &[u8]) -> Input<'_, ()> {
 }
 
 #[inline]
-fn request(input: &[u8]) -> Input<'_, Request<'_>> {
+fn request(input: &[u8]) -> ParseResult<'_, Request<'_>> {
     let (input, (command, address, port)) = message(input)?;
     Ok((input, Request { command: Command(command), address, port }))
 }
 
-/// Requests and replies have one form: VER, CMD or REP, RSV, ATYP and address, port.
+/// Parses the common form of requests and replies: VER, CMD or REP, RSV, ATYP and address, port.
 #[inline]
-fn message(input: &[u8]) -> Input<'_, (u8, Address<'_>, u16)> {
+fn message(input: &[u8]) -> ParseResult<'_, (u8, Address<'_>, u16)> {
     let (input, ()) = version(input)?;
     let (input, (code, reserved)) = (be_u8, be_u8).parse(input)?;
     if reserved != 0 {
@@ -161,7 +162,7 @@ fn message(input: &[u8]) -> Input<'_, (u8, Address<'_>, u16)> {
     Ok((input, (code, address, port)))
 }
 
-/// The writing side of [`message`].
+/// Writes the common form of requests and replies, as [`message`] parses it.
 fn write(writer: &mut Writer<'_>, code: u8, address: &Address<'_>, port: u16) -> Result<(), EncodeError> {
     writer.bytes(&[VERSION, code, 0]);
     address.write(writer)?;
@@ -201,24 +202,24 @@ impl ReplyCode {
     /// Address type not supported.
     pub const ADDRESS_TYPE_NOT_SUPPORTED: Self = Self(8);
 
-    // Tor's extended codes (SOCKS extensions, section 5): only for clients that are known to want them. The names are
-    // Tor's; an I2P proxy says lease set where Tor says descriptor.
+    // Tor's extended codes (SOCKS extensions, section 5), only for clients that are known to understand them. The names are
+    // Tor's; what Tor calls a descriptor is a lease set in I2P.
 
     /// The descriptor of the onion service was not found.
     pub const DESCRIPTOR_NOT_FOUND: Self = Self(0xf0);
-    /// It was found and makes no sense.
+    /// The descriptor is invalid.
     pub const DESCRIPTOR_INVALID: Self = Self(0xf1);
-    /// The introduction failed.
+    /// The introduction to the onion service failed.
     pub const INTRODUCTION_FAILED: Self = Self(0xf2);
-    /// The rendezvous failed.
+    /// The rendezvous with the onion service failed.
     pub const RENDEZVOUS_FAILED: Self = Self(0xf3);
-    /// The service wants an authorised client.
+    /// The onion service accepts authorised clients only, and the client has no key.
     pub const MISSING_AUTHORIZATION: Self = Self(0xf4);
-    /// The client is not the one it wants.
+    /// The client's key is not one that the onion service accepts.
     pub const WRONG_AUTHORIZATION: Self = Self(0xf5);
-    /// The name is malformed.
+    /// The address of the onion service is malformed.
     pub const INVALID_ADDRESS: Self = Self(0xf6);
-    /// The introduction took too long.
+    /// The introduction to the onion service timed out.
     pub const INTRODUCTION_TIMED_OUT: Self = Self(0xf7);
 }
 
@@ -234,8 +235,8 @@ pub struct Reply<'a> {
 }
 
 impl Reply<'static> {
-    /// A reply with nothing to tell but its code: BND.ADDR is `0.0.0.0` and BND.PORT 0, 10 bytes in all, since clients
-    /// exist that read no more after a failure.
+    /// Makes a reply that has only a code: BND.ADDR is `0.0.0.0` and BND.PORT 0. It is 10 bytes long, because some clients
+    /// read no more after a failure.
     #[must_use]
     pub const fn new(code: ReplyCode) -> Self {
         Self { code, address: UNSPECIFIED, port: 0 }

@@ -1,5 +1,7 @@
-//! A whole handshake allocates nothing, on either side.
-#![allow(unsafe_code, reason = "an allocator that counts is unsafe by its trait; it hands everything on")]
+//! A handshake allocates nothing, on either side.
+//!
+//! This is a program of its own, because a counting allocator replaces the global allocator of the whole process.
+#![allow(unsafe_code, reason = "the trait of allocators is unsafe; this one forwards every call")]
 #![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing)]
 
 use std::{
@@ -15,11 +17,11 @@ use socks_wire::{
 struct Counting;
 
 thread_local! {
-    /// Allocations of this thread: the test harness has others.
+    /// Allocations of this thread only: the test harness allocates on others.
     static COUNT: Cell<usize> = const { Cell::new(0) };
 }
 
-// SAFETY: both methods hand their arguments on, unchanged, to the system's allocator.
+// SAFETY: both methods forward their arguments unchanged to the system's allocator.
 unsafe impl GlobalAlloc for Counting {
     unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
         COUNT.set(COUNT.get() + 1);
@@ -43,7 +45,7 @@ fn allocations(work: impl FnOnce()) -> usize {
 }
 
 #[test]
-fn the_counter_counts() {
+fn the_allocator_counts() {
     assert_eq!(allocations(|| drop(std::hint::black_box(Box::new(1)))), 1);
 }
 
@@ -60,7 +62,7 @@ fn a_handshake_with_credentials_allocates_nothing() {
     }
 }
 
-/// Both machines against each other, on buffers of the stack; whether they came to an end.
+/// Runs both machines against each other on stack buffers. Returns whether the handshake was completed.
 fn handshake(request: ClientRequest<'_>) -> bool {
     let (mut client, mut server) = (ClientHandshake::new(request), ServerHandshake::new());
     let mut to_server = [0; ClientHandshake::MAX_SEND];
@@ -70,7 +72,7 @@ fn handshake(request: ClientRequest<'_>) -> bool {
             Ok(ClientStep::Send { length, .. }) => {
                 let answer = match server.step(&to_server[..length]) {
                     Step::Send { bytes, .. } => bytes,
-                    Step::Authenticate { .. } => server.judge(true),
+                    Step::Authenticate { .. } => server.accept_credentials(),
                     Step::Request { request, .. } => request.responder().granted(),
                     _ => return false,
                 };

@@ -19,7 +19,7 @@ pub(super) fn refused(tunnel: &str, asking: Asking, error: &ClientError) -> Fail
         ClientError::Refused(code) => {
             format!("{} (the proxy's reply {:02})", words(tunnel, asking, *code), code.0)
         }
-        ClientError::Refused4(code) => format!(
+        ClientError::RefusedSocks4(code) => format!(
             "the proxy refused (reply {}), for which SOCKS4 has one code whatever the reason: see i2p-socks status",
             code.0
         ),

@@ -9,7 +9,7 @@ use std::{
 use i2p_name::{I2pName, Target};
 use i2p_tunnel::{BoundAddress, Socket};
 use socks_wire::{
-    Address, ClientError, ClientHandshake, ClientRequest, ClientStep, Command, LONG_BUFFER, Protocol,
+    Address, ClientError, ClientHandshake, ClientRequest, ClientStep, Command, LONG_BUFFER_BYTES, Protocol,
     auth::Credentials, stream::OwnedAddress, v5::ReplyCode,
 };
 use tokio::{
@@ -227,7 +227,7 @@ async fn talk(
     let mut handshake = ClientHandshake::new(request);
     let mut input = Vec::new();
     // A destination in base64 is longer than anything else that a client sends.
-    let mut output = vec![0; LONG_BUFFER];
+    let mut output = vec![0; LONG_BUFFER_BYTES];
     loop {
         let taken = match handshake.step(&input, &mut output).map_err(Talk::Refused)? {
             ClientStep::Send { taken, length } => {

@@ -5,7 +5,7 @@ use std::io;
 use socks_wire::{
     Command, Error, NotSocks, Protocol,
     auth::Credentials,
-    stream::{AcceptError, Accepted, OwnedAddress, accept_judged_by},
+    stream::{AcceptError, Accepted, OwnedAddress, accept_with_async_check},
 };
 use tokio::time::Instant;
 
@@ -117,7 +117,7 @@ pub(crate) async fn hear(
 ) -> io::Result<Heard> {
     let limit = deadline.saturating_duration_since(Instant::now());
     let judge = |credentials: &Credentials<'_>| terms.authentication.judge(address, credentials);
-    match accept_judged_by(client, terms.authentication.negotiation(), limit, judge).await {
+    match accept_with_async_check(client, terms.authentication.negotiation(), limit, judge).await {
         Ok(accepted) => Ok(Heard::Request(Waiting::Socks(accepted))),
         Err(AcceptError::Refused { stream, error }) => {
             tracing::debug!(%error, "the handshake failed");

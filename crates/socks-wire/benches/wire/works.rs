@@ -63,9 +63,10 @@ fn handshake(messages: &[&[u8]]) -> usize {
     for message in messages {
         let bytes = match handshake.step(black_box(message)) {
             Step::Send { bytes, .. } => bytes,
-            Step::Authenticate { credentials, .. } => {
-                handshake.judge(black_box(credentials).username == b"user")
-            }
+            Step::Authenticate { credentials, .. } => match black_box(credentials).username {
+                b"user" => handshake.accept_credentials(),
+                _ => handshake.refuse_credentials(),
+            },
             Step::Request { request, .. } => black_box(request).responder().granted(),
             _ => return 0,
         };

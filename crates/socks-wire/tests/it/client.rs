@@ -1,10 +1,9 @@
-//! The client's machine against the server's, in memory, in any number of pieces.
-#![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing)]
+//! The client's machine against the server's, in memory, with input split into any number of pieces.
 
 use proptest::prelude::*;
 use socks_wire::{
-    Address, Authentication, BUFFER, ClientError, ClientHandshake, ClientRequest, ClientStep, Command, Error,
-    Protocol, ServerHandshake, Step, auth::Credentials, v4, v5,
+    Address, Authentication, BUFFER_BYTES, ClientError, ClientHandshake, ClientRequest, ClientStep, Command,
+    Error, Protocol, ServerHandshake, Step, auth::Credentials, v4, v5,
 };
 
 const NAME: Address<'static> = Address::Domain(b"example.i2p");
@@ -13,7 +12,7 @@ fn request(protocol: Protocol, credentials: Option<Credentials<'_>>) -> ClientRe
     ClientRequest { protocol, command: Command::CONNECT, address: NAME, port: 80, credentials }
 }
 
-/// What a server does with a request.
+/// The behaviour of the server.
 #[derive(Clone, Copy)]
 struct Server<'a> {
     authentication: Authentication,
@@ -21,13 +20,14 @@ struct Server<'a> {
     reply: v5::ReplyCode,
 }
 
+/// A server that accepts clients with and without credentials.
 const OPEN: Server<'static> = Server {
     authentication: Authentication::Isolation,
     password: b"secret",
     reply: v5::ReplyCode::SUCCEEDED,
 };
 
-/// Runs both sides, `piece` bytes at a time; gives what the client ends with, and whether the server refused.
+/// Runs both sides, `piece` bytes at a time. Returns the client's result, and the server's reason if it refused.
 fn run(
     request: ClientRequest<'_>,
     server: Server<'_>,
@@ -36,9 +36,9 @@ fn run(
     let (mut to_server, mut to_client) = (Vec::new(), Vec::new());
     let (mut given_server, mut given_client) = (0, 0);
     let mut client = ClientHandshake::new(request);
-    let mut handshake = ServerHandshake::with(server.authentication);
+    let mut handshake = ServerHandshake::with_authentication(server.authentication);
     let (mut output, mut refused) = ([0; ClientHandshake::MAX_SEND], None);
-    const { assert!(ClientHandshake::MAX_SEND <= BUFFER) };
+    const { assert!(ClientHandshake::MAX_SEND <= BUFFER_BYTES) };
     for _ in 0..10_000 {
         match client.step(&to_client[..given_client], &mut output) {
             Ok(ClientStep::Send { taken, length }) => {
@@ -57,7 +57,11 @@ fn run(
             }
             Ok(other) => panic!("{other:?}"),
             Err(error) => {
-                assert_eq!(client.step(&[5, 0], &mut output), Ok(ClientStep::Over), "fused");
+                assert_eq!(
+                    client.step(&[5, 0], &mut output),
+                    Ok(ClientStep::Over),
+                    "no step follows an error"
+                );
                 return (Err(error), refused);
             }
         }
@@ -69,7 +73,10 @@ fn run(
                 to_client.extend_from_slice(&bytes);
             }
             Step::Authenticate { taken, credentials } => {
-                let status = handshake.judge(credentials.password == server.password);
+                let status = match credentials.password == server.password {
+                    true => handshake.accept_credentials(),
+                    false => handshake.refuse_credentials(),
+                };
                 to_server.drain(..taken);
                 given_server -= taken;
                 to_client.extend_from_slice(&status);
@@ -91,7 +98,7 @@ fn run(
             Step::NotSocks(what) => panic!("{what:?}"),
         }
     }
-    panic!("no end");
+    panic!("the handshake does not end");
 }
 
 const GOOD: Credentials<'static> = Credentials { username: b"me", password: b"secret" };
@@ -99,7 +106,7 @@ const BAD: Credentials<'static> = Credentials { username: b"me", password: b"wro
 
 proptest! {
     #[test]
-    fn every_combination_ends_as_it_should(piece in 1_usize..40) {
+    fn every_combination_ends_as_expected(piece in 1_usize..40) {
         use Authentication::{Isolation, IsolationLast, None as Nobody, Required};
         let refused = Err(ClientError::CredentialsRefused);
         let no_method = Err(ClientError::NoAcceptableMethod);
@@ -121,16 +128,16 @@ proptest! {
         prop_assert_eq!(run(request(Protocol::Socks4a, None), OPEN, piece).0, Ok(()));
         prop_assert_eq!(run(request(Protocol::Socks4a, Some(GOOD)), OPEN, piece).0, Ok(()));
         let (result, error) = run(request(Protocol::Socks4a, None), Server { authentication: Required, ..OPEN }, piece);
-        prop_assert_eq!(result, Err(ClientError::Refused4(v4::ReplyCode::WRONG_USER)));
+        prop_assert_eq!(result, Err(ClientError::RefusedSocks4(v4::ReplyCode::WRONG_USER)));
         prop_assert_eq!(error, Some(Error::WrongCredentials));
         let unreachable = Server { reply: v5::ReplyCode::HOST_UNREACHABLE, ..OPEN };
         let (result, _) = run(request(Protocol::Socks5, None), unreachable, piece);
         prop_assert_eq!(result, Err(ClientError::Refused(v5::ReplyCode::HOST_UNREACHABLE)));
     }
 
-    /// Whatever a server says: an end or a question for more, never a panic.
+    /// Whatever the server sends, the handshake ends or asks for more input.
     #[test]
-    fn any_answer_is_safe(answer in proptest::collection::vec(any::<u8>(), 0..300)) {
+    fn any_answer_is_handled_without_panic(answer in proptest::collection::vec(any::<u8>(), 0..300)) {
         for protocol in [Protocol::Socks4a, Protocol::Socks5] {
             let mut client = ClientHandshake::new(request(protocol, Some(GOOD)));
             let (mut start, mut output) = (0, [0; ClientHandshake::MAX_SEND]);
@@ -142,7 +149,7 @@ proptest! {
 }
 
 #[test]
-fn bind_has_two_replies_and_early_data_is_left() {
+fn bind_has_two_replies_and_early_data_stays_in_the_input() {
     let mut client =
         ClientHandshake::new(ClientRequest { command: Command::BIND, ..request(Protocol::Socks5, None) });
     let mut output = [0; ClientHandshake::MAX_SEND];
@@ -159,7 +166,7 @@ fn bind_has_two_replies_and_early_data_is_left() {
 }
 
 #[test]
-fn what_a_protocol_cannot_say_is_refused_before_anything_is_sent() {
+fn addresses_that_the_protocol_lacks_are_errors_before_anything_is_sent() {
     let mut output = [0; ClientHandshake::MAX_SEND];
     let v6 = Address::Ip("2001:db8::1".parse().unwrap());
     for (protocol, address) in [(Protocol::Socks4, NAME), (Protocol::Socks4, v6), (Protocol::Socks4a, v6)] {

@@ -1,12 +1,11 @@
-//! Whole handshakes: byte for byte as the RFCs have them, in any number of pieces. Single messages are in
-//! `rfc_vectors.rs`, what real clients send in `real_clients.rs`.
-#![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing)]
+//! Complete handshakes, byte for byte as in the RFCs, with input split into any number of pieces. `rfc_vectors.rs` tests
+//! single messages, `real_clients.rs` the recorded input of real clients.
 
 use hex_literal::hex;
 use proptest::prelude::*;
 use socks_wire::{Address, Command, Error, NotSocks, Protocol, ServerHandshake, Step, v4, v5};
 
-/// What a handshake came to, owned.
+/// The end of a handshake.
 #[derive(Debug, Clone, PartialEq, Eq)]
 enum End {
     Request {
@@ -19,15 +18,15 @@ enum End {
     },
     Refused(Error),
     NotSocks(NotSocks),
-    /// The input ended; so many bytes more were asked for.
+    /// The input ended when at least this many more bytes were needed.
     Starved(usize),
 }
 
-/// Username and password, where the client gave them.
+/// Username and password, if the client sent them.
 type Credentials = Option<(Vec<u8>, Vec<u8>)>;
 
-/// Runs a handshake that gets its input in pieces of the given sizes, over and over. Returns how it ended, what
-/// was sent and the credentials.
+/// Runs a handshake with input in pieces of the given sizes, repeated in a cycle. Returns its end, the bytes sent and the
+/// client's credentials.
 fn run(input: &[u8], pieces: &[usize]) -> (End, Vec<u8>, Credentials) {
     let mut handshake = ServerHandshake::new();
     let (mut given, mut start, mut sent, mut credentials) = (0, 0, Vec::new(), None);
@@ -38,7 +37,7 @@ fn run(input: &[u8], pieces: &[usize]) -> (End, Vec<u8>, Credentials) {
                 assert!(at_least > 0);
                 let untaken = given - start;
                 assert!(
-                    untaken + at_least <= socks_wire::LONG_BUFFER,
+                    untaken + at_least <= socks_wire::LONG_BUFFER_BYTES,
                     "{untaken} bytes and {at_least} more do not fit"
                 );
                 if given == input.len() {
@@ -53,7 +52,7 @@ fn run(input: &[u8], pieces: &[usize]) -> (End, Vec<u8>, Credentials) {
             Step::Authenticate { taken, credentials: c } => {
                 start += taken;
                 credentials = Some((c.username.to_vec(), c.password.to_vec()));
-                sent.extend_from_slice(&handshake.judge(true));
+                sent.extend_from_slice(&handshake.accept_credentials());
             }
             Step::Request { taken, request } => {
                 let host = match request.address {
@@ -72,7 +71,7 @@ fn run(input: &[u8], pieces: &[usize]) -> (End, Vec<u8>, Credentials) {
                 return (end, sent, credentials);
             }
             Step::Refuse { bytes, error } => {
-                assert!(!bytes.is_empty(), "a refusal always says something");
+                assert!(!bytes.is_empty(), "a refusal sends an answer");
                 sent.extend_from_slice(&bytes);
                 assert_eq!(handshake.step(input), Step::Over);
                 return (End::Refused(error), sent, credentials);
@@ -83,19 +82,21 @@ fn run(input: &[u8], pieces: &[usize]) -> (End, Vec<u8>, Credentials) {
     }
 }
 
+/// Runs a handshake with all input at once.
 fn whole(input: &[u8]) -> (End, Vec<u8>) {
     let (end, sent, _) = run(input, &[usize::MAX >> 1]);
     (end, sent)
 }
 
+/// The end with a CONNECT request, without user id and early data.
 fn request(protocol: Protocol, host: &str, port: u16) -> End {
     let command = Command::CONNECT;
     End::Request { protocol, command, host: host.into(), port, user_id: vec![], early: vec![] }
 }
 
 #[test]
-fn socks5_by_name() {
-    // greeting: one method, none; request: CONNECT, domain of 5, port 80
+fn a_socks5_request_by_name_is_parsed() {
+    // Greeting: one method, no authentication. Request: CONNECT, domain of 5 bytes, port 80.
     let name = hex!("05 01 00  05 01 00 03 05 612e693270 0050");
     assert_eq!(whole(&name), (request(Protocol::Socks5, "a.i2p", 80), hex!("05 00").to_vec()));
 }
@@ -114,27 +115,27 @@ fn username_and_password_are_preferred_and_empty_ones_accepted() {
 }
 
 #[test]
-fn credentials_that_are_refused_end_the_handshake() {
+fn refused_credentials_end_the_handshake() {
     let mut handshake = ServerHandshake::new();
     assert!(matches!(handshake.step(&hex!("05 01 02")), Step::Send { .. }));
     assert!(matches!(handshake.step(&hex!("01 01 75 01 70")), Step::Authenticate { taken: 5, .. }));
-    assert_eq!(*handshake.judge(false), hex!("01 01"));
+    assert_eq!(*handshake.refuse_credentials(), hex!("01 01"));
     assert_eq!(handshake.step(&hex!("05 01 00 03 05 612e693270 0050")), Step::Over);
 }
 
 #[test]
-fn credentials_that_nobody_judged_are_refused() {
+fn credentials_that_the_caller_did_not_accept_are_refused() {
     let mut handshake = ServerHandshake::new();
     let _ = handshake.step(&hex!("05 01 02"));
     let _ = handshake.step(&hex!("01 01 75 01 70"));
     let Step::Refuse { bytes, error: Error::WrongCredentials } = handshake.step(b"") else { panic!() };
     assert_eq!(*bytes, hex!("01 01"));
-    // And judging when nobody has asked accepts nothing.
-    assert_eq!(*ServerHandshake::new().judge(true), hex!("01 01"));
+    // Nor are credentials accepted that the client did not send.
+    assert_eq!(*ServerHandshake::new().accept_credentials(), hex!("01 01"));
 }
 
 #[test]
-fn socks4_and_4a() {
+fn socks4_and_4a_requests_are_parsed() {
     let v4 = hex!("04 01 0050 c6336407 00");
     assert_eq!(whole(&v4), (request(Protocol::Socks4, "198.51.100.7", 80), vec![]));
     let v4a = hex!("04 01 0050 00000001 6d65 00 612e693270 00 474554");
@@ -152,7 +153,7 @@ fn socks4_and_4a() {
 }
 
 #[test]
-fn mistakes_get_the_code_they_deserve() {
+fn malformed_messages_are_refused_with_the_right_code() {
     let general = hex!("05 01 00 01 00000000 0000");
     let unsupported = hex!("05 08 00 01 00000000 0000");
     let rejected = hex!("00 5b 0000 00000000");
@@ -176,13 +177,13 @@ fn mistakes_get_the_code_they_deserve() {
 }
 
 #[test]
-fn socks4_fields_without_end_are_cut_while_incomplete() {
+fn socks4_fields_that_are_too_long_are_refused_before_their_end() {
     let endless_user = [&hex!("04 01 0050 c6336407")[..], &[b'x'; 256]].concat();
     assert_eq!(whole(&endless_user).0, End::Refused(Error::FieldTooLong));
-    let endless_host = [&hex!("04 01 0050 00000001 00")[..], &[b'x'; v4::MAX_HOST + 1]].concat();
+    let endless_host = [&hex!("04 01 0050 00000001 00")[..], &[b'x'; v4::MAX_HOST_BYTES + 1]].concat();
     assert_eq!(whole(&endless_host).0, End::Refused(Error::FieldTooLong));
-    let longest = [&hex!("04 01 0050 00000001 00")[..], &[b'x'; v4::MAX_HOST], &[0]].concat();
-    assert_eq!(whole(&longest).0, request(Protocol::Socks4a, &"x".repeat(v4::MAX_HOST), 80));
+    let longest = [&hex!("04 01 0050 00000001 00")[..], &[b'x'; v4::MAX_HOST_BYTES], &[0]].concat();
+    assert_eq!(whole(&longest).0, request(Protocol::Socks4a, &"x".repeat(v4::MAX_HOST_BYTES), 80));
 }
 
 #[test]
@@ -199,7 +200,7 @@ fn other_protocols_are_recognised() {
 }
 
 #[test]
-fn replies_fit_the_request() {
+fn replies_have_the_protocol_of_the_request() {
     let code = (v5::ReplyCode::CONNECTION_REFUSED, v4::ReplyCode::REJECTED);
     let Step::Request { request: v4_request, .. } =
         ServerHandshake::new().step(&hex!("04 01 0050 c6336407 00"))
@@ -210,7 +211,7 @@ fn replies_fit_the_request() {
     assert_eq!(*v4_request.responder().failed(code.0, code.1), hex!("00 5b 0000 00000000"));
 }
 
-/// Handshakes of every kind that end in a request, with early data behind it.
+/// Handshakes of every kind that end in a request, followed by early data.
 fn valid() -> impl Strategy<Value = (Vec<u8>, usize)> {
     let field = || proptest::collection::vec(1_u8..=255, 0..=255);
     let host = || proptest::collection::vec(1_u8..=255, 1..=255);
@@ -268,7 +269,7 @@ fn valid() -> impl Strategy<Value = (Vec<u8>, usize)> {
 }
 
 proptest! {
-    /// Every prefix of a handshake asks for more, and never for more than is missing.
+    /// Every prefix of a handshake asks for more input, and never for more than is missing.
     #[test]
     fn prefixes_ask_for_more((input, length) in valid()) {
         for cut in 0..length {
@@ -278,15 +279,15 @@ proptest! {
         }
     }
 
-    /// The pieces in which a handshake comes change nothing.
+    /// How the input is split into pieces changes nothing.
     #[test]
     fn pieces_do_not_matter((input, _) in valid(), pieces in proptest::collection::vec(1_usize..50, 1..8)) {
         prop_assert_eq!(run(&input, &pieces), run(&input, &[usize::MAX >> 1]));
     }
 
-    /// Any bytes, in any pieces: an end, and no panic.
+    /// Any bytes in any pieces end the handshake without a panic.
     #[test]
-    fn any_bytes_come_to_an_end(
+    fn any_bytes_end_the_handshake(
         input in proptest::collection::vec(any::<u8>(), 0..700),
         version in prop_oneof![Just(4_u8), Just(5), any::<u8>()],
         piece in 1_usize..64,
@@ -298,15 +299,15 @@ proptest! {
         prop_assert_eq!(run(&input, &[piece]), run(&input, &[usize::MAX >> 1]));
     }
 
-    /// A message always fits the buffer that the crate advises.
+    /// Every message fits into the buffers whose sizes the crate names.
     #[test]
-    fn the_advised_buffer_is_enough(input in proptest::collection::vec(1_u8..=255, socks_wire::LONG_BUFFER)) {
-        for (version, room) in [(4, socks_wire::LONG_BUFFER), (5, socks_wire::BUFFER)] {
+    fn the_named_buffer_sizes_are_enough(input in proptest::collection::vec(1_u8..=255, socks_wire::LONG_BUFFER_BYTES)) {
+        for (version, room) in [(4, socks_wire::LONG_BUFFER_BYTES), (5, socks_wire::BUFFER_BYTES)] {
             let mut input = input[..room].to_vec();
             input[0] = version;
-            // A full buffer of a first message is one that has an end. What comes after it, it may have a part of.
+            // A full buffer contains a complete first message, and possibly a part of the next.
             let (end, sent) = whole(&input);
-            prop_assert!(!matches!(end, End::Starved(_)) || !sent.is_empty(), "starved with a full buffer: {:?}", end);
+            prop_assert!(!matches!(end, End::Starved(_)) || !sent.is_empty(), "more input needed with a full buffer: {:?}", end);
         }
     }
 }

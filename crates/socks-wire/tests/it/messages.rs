@@ -1,5 +1,4 @@
-//! Any message, written and read again, whole and in part. Those of the specifications are in `rfc_vectors.rs`.
-#![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing)]
+//! Any message, encoded and parsed again, whole and in part. `rfc_vectors.rs` tests the messages of the specifications.
 
 use std::{
     fmt::Debug,
@@ -13,10 +12,13 @@ use socks_wire::{
     udp, v4, v5,
 };
 
-/// The properties that hold for every message of a stream: what was written is read again, with what follows left
-/// alone; a part of it asks for more, and never for more than is missing; a buffer too small is said to be.
-fn holds<'a, M>(message: &M, wire: &'a mut Vec<u8>, parse: impl Fn(&'a [u8]) -> Result<Parsed<M>, Error>)
-where
+/// Checks the properties of every message of a stream. Parsing its encoding gives the message, and leaves the bytes after it;
+/// a part of it asks for more input, and never for more than is missing; a buffer that is too small is an error.
+fn check_message<'a, M>(
+    message: &M,
+    wire: &'a mut Vec<u8>,
+    parse: impl Fn(&'a [u8]) -> Result<Parsed<M>, Error>,
+) where
     M: Encode + PartialEq + Debug + 'a,
 {
     wire.resize(M::MAX_LENGTH, 0);
@@ -35,7 +37,7 @@ where
     }
     match parse(wire).unwrap() {
         Parsed::Message { message: read, length: taken } => assert_eq!((&read, taken), (message, length)),
-        Parsed::More { .. } => panic!("the whole is not enough"),
+        Parsed::More { .. } => panic!("the whole message is incomplete"),
     }
 }
 
@@ -56,60 +58,60 @@ fn field() -> impl Strategy<Value = Vec<u8>> {
 
 proptest! {
     #[test]
-    fn greetings(methods in vec(any::<u8>(), 1..=255)) {
-        holds(&v5::Greeting { methods: &methods }, &mut vec![], v5::Greeting::parse);
+    fn any_greeting(methods in vec(any::<u8>(), 1..=255)) {
+        check_message(&v5::Greeting { methods: &methods }, &mut vec![], v5::Greeting::parse);
     }
 
     #[test]
-    fn method_selections(method: u8) {
-        holds(&v5::MethodSelection { method: v5::Method(method) }, &mut vec![], v5::MethodSelection::parse);
+    fn any_method_selection(method: u8) {
+        check_message(&v5::MethodSelection { method: v5::Method(method) }, &mut vec![], v5::MethodSelection::parse);
     }
 
     #[test]
-    fn requests5(command: u8, to in address(), port: u16) {
+    fn any_socks5_request(command: u8, to in address(), port: u16) {
         let request = v5::Request { command: Command(command), address: borrowed(&to), port };
-        holds(&request, &mut vec![], v5::Request::parse);
+        check_message(&request, &mut vec![], v5::Request::parse);
     }
 
     #[test]
-    fn replies5(code: u8, at in address(), port: u16) {
+    fn any_socks5_reply(code: u8, at in address(), port: u16) {
         let reply = v5::Reply { code: v5::ReplyCode(code), address: borrowed(&at), port };
-        holds(&reply, &mut vec![], v5::Reply::parse);
+        check_message(&reply, &mut vec![], v5::Reply::parse);
     }
 
     #[test]
-    fn credentials(username in vec(any::<u8>(), 0..=255), password in vec(any::<u8>(), 0..=255)) {
+    fn any_credentials(username in vec(any::<u8>(), 0..=255), password in vec(any::<u8>(), 0..=255)) {
         let credentials = Credentials { username: &username, password: &password };
-        holds(&credentials, &mut vec![], Credentials::parse);
+        check_message(&credentials, &mut vec![], Credentials::parse);
     }
 
     #[test]
-    fn statuses(status: u8) {
-        holds(&Status(status), &mut vec![], Status::parse);
+    fn any_status(status: u8) {
+        check_message(&Status(status), &mut vec![], Status::parse);
     }
 
     #[test]
-    fn requests4(command: u8, port: u16, to: Ipv4Addr, user_id in field()) {
+    fn any_socks4_request(command: u8, port: u16, to: Ipv4Addr, user_id in field()) {
         prop_assume!(!(1..=255).contains(&to.to_bits()));
         let command = Command(command);
         let request = v4::Request { command, port, address: to, user_id: &user_id, host: None };
-        holds(&request, &mut vec![], v4::Request::parse);
+        check_message(&request, &mut vec![], v4::Request::parse);
     }
 
     #[test]
-    fn requests4a(command: u8, port: u16, user_id in field(), host in vec(1_u8..=255, 1..=255)) {
+    fn any_socks4a_request(command: u8, port: u16, user_id in field(), host in vec(1_u8..=255, 1..=255)) {
         let (command, address) = (Command(command), Ipv4Addr::new(0, 0, 0, 1));
         let request = v4::Request { command, port, address, user_id: &user_id, host: Some(&host) };
-        holds(&request, &mut vec![], v4::Request::parse);
+        check_message(&request, &mut vec![], v4::Request::parse);
     }
 
     #[test]
-    fn replies4(code: u8, port: u16, address: Ipv4Addr) {
-        holds(&v4::Reply { code: v4::ReplyCode(code), port, address }, &mut vec![], v4::Reply::parse);
+    fn any_socks4_reply(code: u8, port: u16, address: Ipv4Addr) {
+        check_message(&v4::Reply { code: v4::ReplyCode(code), port, address }, &mut vec![], v4::Reply::parse);
     }
 
     #[test]
-    fn udp_headers(fragment: u8, to in address(), port: u16, data in vec(any::<u8>(), 0..50)) {
+    fn any_udp_header(fragment: u8, to in address(), port: u16, data in vec(any::<u8>(), 0..50)) {
         let header = udp::Header { fragment: udp::Fragment(fragment), address: borrowed(&to), port };
         let mut wire = vec![0; udp::Header::MAX_LENGTH];
         let length = header.encode(&mut wire).unwrap();
@@ -122,7 +124,7 @@ proptest! {
     }
 
     #[test]
-    fn any_bytes_are_safe(bytes in vec(any::<u8>(), 0..600)) {
+    fn any_bytes_are_parsed_without_panic(bytes in vec(any::<u8>(), 0..600)) {
         let _ = v5::Greeting::parse(&bytes);
         let _ = v5::MethodSelection::parse(&bytes);
         let _ = v5::Request::parse(&bytes);
@@ -136,18 +138,18 @@ proptest! {
 }
 
 fn encoded(message: &impl Encode) -> Result<Vec<u8>, EncodeError> {
-    let mut bytes = vec![0; socks_wire::LONG_BUFFER];
+    let mut bytes = vec![0; socks_wire::LONG_BUFFER_BYTES];
     let length = message.encode(&mut bytes)?;
     bytes.truncate(length);
     Ok(bytes)
 }
 
 #[test]
-fn the_documented_maximum_is_reached_and_not_passed() {
+fn max_length_is_the_length_of_the_longest_message() {
     let (long, port, command) = ([b'x'; 255], 80, Command::CONNECT);
     let address = Address::Domain(&long);
     let user_id = &long[..];
-    let host = Some(&[b'x'; v4::MAX_HOST][..]);
+    let host = Some(&[b'x'; v4::MAX_HOST_BYTES][..]);
     let request4 = v4::Request { command, port, address: Ipv4Addr::new(0, 0, 0, 1), user_id, host };
     assert_eq!(encoded(&request4).unwrap().len(), v4::Request::MAX_LENGTH);
     assert_eq!(encoded(&v5::Request { command, address, port }).unwrap().len(), v5::Request::MAX_LENGTH);
@@ -161,7 +163,7 @@ fn the_documented_maximum_is_reached_and_not_passed() {
 }
 
 #[test]
-fn what_has_no_form_on_the_wire_is_refused() {
+fn messages_that_cannot_be_encoded_are_errors() {
     let long = [b'x'; 256];
     let (command, port, user_id, address) = (Command::CONNECT, 80, &[][..], Ipv4Addr::LOCALHOST);
     let request5 = |address| encoded(&v5::Request { command, address, port });
@@ -173,7 +175,7 @@ fn what_has_no_form_on_the_wire_is_refused() {
     let request4 = |user_id, host| encoded(&v4::Request { command, port, address, user_id, host });
     assert_eq!(request4(b"a\0b", None), Err(EncodeError::Nul));
     assert_eq!(request4(&long, None), Err(EncodeError::FieldTooLong));
-    assert_eq!(request4(b"", Some(&[b'x'; v4::MAX_HOST + 1])), Err(EncodeError::FieldTooLong));
+    assert_eq!(request4(b"", Some(&[b'x'; v4::MAX_HOST_BYTES + 1])), Err(EncodeError::FieldTooLong));
     assert_eq!(request4(b"", Some(b"")), Err(EncodeError::Empty));
     assert_eq!(request4(b"", Some(b"a\0")), Err(EncodeError::Nul));
     let mark = v4::Request { command, port, address: Ipv4Addr::new(0, 0, 0, 7), user_id, host: None };
@@ -181,7 +183,7 @@ fn what_has_no_form_on_the_wire_is_refused() {
 }
 
 #[test]
-fn credentials_ask_for_isolation_as_tor_has_it() {
+fn credentials_request_isolation_by_the_rules_of_tor() {
     let isolation = |username| Credentials { username, password: b"p" }.isolation();
     assert!(matches!(isolation(b"user"), Isolation::Legacy(_)));
     assert!(matches!(isolation(b"<torS0X>0"), Isolation::Tor(_)));
@@ -192,7 +194,7 @@ fn credentials_ask_for_isolation_as_tor_has_it() {
 
 #[cfg(feature = "bytes")]
 #[test]
-fn messages_go_into_any_buffer() {
+fn messages_are_appended_to_any_buffer() {
     let selection = v5::MethodSelection { method: v5::Method::NONE };
     let mut growing = bytes::BytesMut::new();
     selection.put(&mut growing).unwrap();

@@ -1,19 +1,19 @@
 use core::fmt;
 
-/// What a client asks for. SOCKS4 and SOCKS5 use the same numbers.
+/// The command of a request. SOCKS4 and SOCKS5 use the same numbers.
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Command(pub u8);
 
 impl Command {
-    /// A stream to the target.
+    /// Opens a stream to the target.
     pub const CONNECT: Self = Self(1);
-    /// A stream from the target.
+    /// Waits for a stream from the target.
     pub const BIND: Self = Self(2);
-    /// A UDP relay (SOCKS5).
+    /// Opens a UDP relay (SOCKS5).
     pub const UDP_ASSOCIATE: Self = Self(3);
-    /// The address of a name, without a stream (Tor's SOCKS extensions, section 2; SOCKS4a and SOCKS5).
+    /// Resolves a name to an address, without a stream (Tor's SOCKS extensions, section 2; SOCKS4a and SOCKS5).
     pub const RESOLVE: Self = Self(0xf0);
-    /// The name of an address (Tor's SOCKS extensions, section 2; SOCKS5).
+    /// Resolves an address to a name (Tor's SOCKS extensions, section 2; SOCKS5).
     pub const RESOLVE_PTR: Self = Self(0xf1);
 }
 

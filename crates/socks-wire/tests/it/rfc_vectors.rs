@@ -1,5 +1,4 @@
-//! The messages of the specifications, field by field: `vectors/rfc/README.md` says what the files hold.
-#![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing)]
+//! The messages of the specifications, field by field. `../vectors/rfc/README.md` describes the files.
 
 use std::{fs, path::Path};
 
@@ -10,7 +9,7 @@ use socks_wire::{
     v4, v5,
 };
 
-/// As many as there are, so that none is lost unnoticed.
+/// The number of vectors, so that a lost one is noticed.
 const VECTORS: usize = 103;
 
 /// A paragraph of a file.
@@ -20,62 +19,62 @@ struct Vector {
     name: String,
     kind: String,
     bytes: Vec<u8>,
-    /// The fields that mean something, in their order.
+    /// The fields with a meaning, in order.
     meanings: Vec<(String, String)>,
-    /// Why it is to be refused.
+    /// The error that it must cause.
     error: Option<String>,
-    /// Understood, and written otherwise.
+    /// Whether it is encoded differently than it stands.
     only_read: bool,
 }
 
-/// What this crate makes of the bytes of a vector.
+/// The result of parsing the bytes of a vector.
 #[derive(Debug)]
-enum Outcome {
+enum ParsedVector {
     Message { meanings: Vec<(&'static str, String)>, length: usize, encoded: Result<Vec<u8>, EncodeError> },
     More { at_least: usize },
     Refused(String),
 }
 
 #[test]
-fn every_message_is_understood_and_written_as_it_stands() {
+fn every_message_is_parsed_and_encoded_as_it_stands() {
     let vectors = vectors();
     assert_eq!(vectors.len(), VECTORS);
     for Vector { name, kind, bytes, meanings, only_read, .. } in vectors.iter().filter(|v| v.error.is_none())
     {
-        let Outcome::Message { meanings: read, length, encoded } = decode(kind, bytes) else {
+        let ParsedVector::Message { meanings: read, length, encoded } = decode(kind, bytes) else {
             panic!("{name}: {:?}", decode(kind, bytes));
         };
         let read: Vec<_> = read.iter().map(|(field, meaning)| (*field, meaning.as_str())).collect();
         let written: Vec<_> = meanings.iter().map(|(f, m)| (f.as_str(), m.as_str())).collect();
         assert_eq!(read, written, "{name}");
-        assert_eq!(length, bytes.len(), "{name}: its length");
-        assert_eq!(encoded.as_ref() != Ok(bytes), *only_read, "{name} is written as {encoded:02x?}");
+        assert_eq!(length, bytes.len(), "{name}: length");
+        assert_eq!(encoded.as_ref() != Ok(bytes), *only_read, "{name} is encoded as {encoded:02x?}");
     }
 }
 
 #[test]
-fn every_mistake_has_its_error() {
+fn every_malformed_message_has_its_error() {
     for Vector { name, kind, bytes, error, .. } in &vectors() {
         let Some(error) = error else { continue };
         match decode(kind, bytes) {
-            Outcome::Refused(refused) => assert_eq!(refused, *error, "{name}"),
+            ParsedVector::Refused(refused) => assert_eq!(refused, *error, "{name}"),
             other => panic!("{name}: {other:?}"),
         }
     }
 }
 
 #[test]
-fn what_follows_is_left_and_a_part_asks_for_no_more_than_is_missing() {
+fn bytes_after_a_message_are_left_and_a_part_asks_for_no_more_than_is_missing() {
     for Vector { name, kind, bytes, .. } in
         vectors().iter().filter(|v| v.error.is_none() && v.kind != DATAGRAM)
     {
         match decode(kind, &[bytes, &b"\x05\x00rest"[..]].concat()) {
-            Outcome::Message { length, .. } => assert_eq!(length, bytes.len(), "{name}: what it takes"),
+            ParsedVector::Message { length, .. } => assert_eq!(length, bytes.len(), "{name}: length"),
             other => panic!("{name}: {other:?}"),
         }
         for cut in 0..bytes.len() {
             match decode(kind, &bytes[..cut]) {
-                Outcome::More { at_least } => {
+                ParsedVector::More { at_least } => {
                     assert!(
                         (1..=bytes.len() - cut).contains(&at_least),
                         "{name}: {at_least} after {cut} bytes"
@@ -88,14 +87,16 @@ fn what_follows_is_left_and_a_part_asks_for_no_more_than_is_missing() {
 }
 
 #[test]
-fn a_part_of_a_datagrams_header_is_truncated() {
+fn a_part_of_a_datagram_header_is_truncated() {
     for Vector { name, kind, bytes, .. } in
         vectors().iter().filter(|v| v.error.is_none() && v.kind == DATAGRAM)
     {
         let data = udp::Header::split(bytes).unwrap().1.len();
         for cut in 0..bytes.len() - data {
             match decode(kind, &bytes[..cut]) {
-                Outcome::Refused(error) => assert_eq!(error, "truncated", "{name}, cut after {cut} bytes"),
+                ParsedVector::Refused(error) => {
+                    assert_eq!(error, "truncated", "{name}, cut after {cut} bytes");
+                }
                 other => panic!("{name}, cut after {cut} bytes: {other:?}"),
             }
         }
@@ -104,46 +105,46 @@ fn a_part_of_a_datagrams_header_is_truncated() {
 
 const DATAGRAM: &str = "SOCKS5 UDP datagram";
 
-/// Reads bytes as the kind of message that they are said to be.
-fn decode(kind: &str, bytes: &[u8]) -> Outcome {
+/// Parses bytes as a message of the given kind.
+fn decode(kind: &str, bytes: &[u8]) -> ParsedVector {
     match kind {
-        "SOCKS4 request" => outcome(v4::Request::parse(bytes), |request| {
+        "SOCKS4 request" => parsed_vector(v4::Request::parse(bytes), |request| {
             assert_eq!(request.host, None, "SOCKS4 has no host");
             let address = ("DSTIP", request.address.to_string());
             vec![("CD", command(request.command)), port("DSTPORT", request.port), address, user_id(request)]
         }),
-        "SOCKS4a request" => outcome(v4::Request::parse(bytes), |request| {
+        "SOCKS4a request" => parsed_vector(v4::Request::parse(bytes), |request| {
             let host = ("HOST", text(request.host.unwrap()));
             vec![("CD", command(request.command)), port("DSTPORT", request.port), user_id(request), host]
         }),
-        "SOCKS4 reply" => outcome(v4::Reply::parse(bytes), |reply| {
+        "SOCKS4 reply" => parsed_vector(v4::Reply::parse(bytes), |reply| {
             let address = ("DSTIP", reply.address.to_string());
             vec![("CD", reply_code4(reply.code)), port("DSTPORT", reply.port), address]
         }),
-        "SOCKS5 greeting" => outcome(v5::Greeting::parse(bytes), |greeting| {
+        "SOCKS5 greeting" => parsed_vector(v5::Greeting::parse(bytes), |greeting| {
             let methods: Vec<_> = greeting.methods.iter().map(|&number| method(v5::Method(number))).collect();
             vec![("METHODS", if methods.is_empty() { "none".into() } else { methods.join(", ") })]
         }),
-        "SOCKS5 method selection" => {
-            outcome(v5::MethodSelection::parse(bytes), |selection| vec![("METHOD", method(selection.method))])
-        }
-        "SOCKS5 request" => outcome(v5::Request::parse(bytes), |request| {
+        "SOCKS5 method selection" => parsed_vector(v5::MethodSelection::parse(bytes), |selection| {
+            vec![("METHOD", method(selection.method))]
+        }),
+        "SOCKS5 request" => parsed_vector(v5::Request::parse(bytes), |request| {
             let command = ("CMD", command(request.command));
             vec![command, ("DST.ADDR", address(request.address)), port("DST.PORT", request.port)]
         }),
-        "SOCKS5 reply" => outcome(v5::Reply::parse(bytes), |reply| {
+        "SOCKS5 reply" => parsed_vector(v5::Reply::parse(bytes), |reply| {
             let code = ("REP", reply_code5(reply.code));
             vec![code, ("BND.ADDR", address(reply.address)), port("BND.PORT", reply.port)]
         }),
-        "SOCKS5 credentials" => outcome(Credentials::parse(bytes), |credentials| {
+        "SOCKS5 credentials" => parsed_vector(Credentials::parse(bytes), |credentials| {
             vec![("UNAME", text(credentials.username)), ("PASSWD", text(credentials.password))]
         }),
-        "SOCKS5 credentials status" => outcome(Status::parse(bytes), |status| {
+        "SOCKS5 credentials status" => parsed_vector(Status::parse(bytes), |status| {
             let accepted = *status == Status::ACCEPTED;
             vec![("STATUS", if accepted { "success" } else { "failure" }.into())]
         }),
         DATAGRAM => match udp::Header::split(bytes) {
-            Ok((header, data)) => Outcome::Message {
+            Ok((header, data)) => ParsedVector::Message {
                 meanings: vec![
                     ("FRAG", fragment(header.fragment)),
                     ("DST.ADDR", address(header.address)),
@@ -155,19 +156,19 @@ fn decode(kind: &str, bytes: &[u8]) -> Outcome {
             },
             Err(error) => refused(error),
         },
-        other => panic!("no message is called {other}"),
+        other => panic!("unknown kind of message: {other}"),
     }
 }
 
-fn outcome<M: Encode>(
+fn parsed_vector<M: Encode>(
     parsed: Result<Parsed<M>, Error>,
     meanings: impl FnOnce(&M) -> Vec<(&'static str, String)>,
-) -> Outcome {
+) -> ParsedVector {
     match parsed {
         Ok(Parsed::Message { message, length }) => {
-            Outcome::Message { meanings: meanings(&message), length, encoded: encoded(&message) }
+            ParsedVector::Message { meanings: meanings(&message), length, encoded: encoded(&message) }
         }
-        Ok(Parsed::More { at_least }) => Outcome::More { at_least },
+        Ok(Parsed::More { at_least }) => ParsedVector::More { at_least },
         Err(error) => refused(error),
     }
 }
@@ -179,16 +180,16 @@ fn encoded<M: Encode>(message: &M) -> Result<Vec<u8>, EncodeError> {
     Ok(bytes)
 }
 
-/// An error by the name that the files have for it.
-fn refused(error: Error) -> Outcome {
-    Outcome::Refused(match error {
+/// The name of an error in the files.
+fn refused(error: Error) -> ParsedVector {
+    ParsedVector::Refused(match error {
         Error::Version(byte) => format!("version {byte:02x}"),
         Error::Reserved(byte) => format!("reserved {byte:02x}"),
         Error::AddressType(byte) => format!("address type {byte:02x}"),
         Error::EmptyHost => "empty host".into(),
         Error::FieldTooLong => "field too long".into(),
         Error::Truncated => "truncated".into(),
-        other => panic!("no message alone is refused for this: {other}"),
+        other => panic!("not an error of a single message: {other}"),
     })
 }
 
@@ -289,7 +290,7 @@ fn vectors() -> Vec<Vector> {
         .collect()
 }
 
-/// The vectors of one file.
+/// Reads the vectors of one file.
 fn read(file: &str, content: &str) -> Vec<Vector> {
     let mut vectors: Vec<Vector> = Vec::new();
     for (number, line) in content.lines().enumerate() {
@@ -318,7 +319,7 @@ fn read(file: &str, content: &str) -> Vec<Vector> {
     vectors
 }
 
-/// The bytes of a field: pairs of hexadecimal digits, spaces anywhere between; `-` is none.
+/// Parses the bytes of a field: pairs of hexadecimal digits with spaces anywhere, or `-` for no bytes.
 fn hex(place: &str, digits: &str) -> Vec<u8> {
     let digits: Vec<char> = digits.chars().filter(|c| !c.is_whitespace()).collect();
     if digits == ['-'] {

@@ -1,11 +1,10 @@
-//! What real clients sent, replayed: `vectors/README.md` says how it was recorded.
-#![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing)]
+//! Replays recorded input of real clients. `../vectors/README.md` says how it was recorded.
 
 use std::{collections::BTreeMap, fs, net::IpAddr, path::Path};
 
 use socks_wire::{Address, Authentication, Command, Protocol, ServerHandshake, Step, udp};
 
-/// As many as were recorded, so that none is lost unnoticed.
+/// The number of recordings, so that a lost file is noticed.
 const RECORDINGS: usize = 44;
 
 /// One file of `vectors`.
@@ -13,14 +12,14 @@ struct Recording {
     name: String,
     authentication: Authentication,
     expected: Handshake,
-    /// What the bytes behind the request begin with; without it, there are none.
+    /// The start of the bytes after the request; `None` if there are none.
     data: Option<String>,
     chunks: Vec<Vec<u8>>,
     expected_datagrams: Vec<Datagram>,
     datagrams: Vec<Vec<u8>>,
 }
 
-/// What a client asks for, owned.
+/// The client's request and credentials.
 #[derive(Debug, PartialEq, Eq)]
 struct Handshake {
     protocol: Protocol,
@@ -38,7 +37,7 @@ struct Datagram {
     data: String,
 }
 
-/// An [`Address`] that owns and shows what it is. An address as text is a domain.
+/// An [`Address`] that owns its content and shows it in `Debug`. An IP address as text is a domain.
 #[derive(Debug, PartialEq, Eq)]
 enum Host {
     Ip(IpAddr),
@@ -66,14 +65,14 @@ fn every_client_is_understood() {
         let name = &recording.name;
         let input = recording.chunks.concat();
         let chunks: Vec<_> = recording.chunks.iter().map(Vec::len).collect();
-        for (way, pieces) in
+        for (split, pieces) in
             [("whole", vec![input.len()]), ("as sent", chunks), ("byte by byte", vec![1; input.len()])]
         {
             let (handshake, rest) = replay(name, recording.authentication, &input, &pieces);
-            assert_eq!(handshake, recording.expected, "{name}, {way}");
+            assert_eq!(handshake, recording.expected, "{name}, {split}");
             match &recording.data {
-                Some(data) => assert!(rest.starts_with(data.as_bytes()), "{name}, {way}: {rest:02x?}"),
-                None => assert!(rest.is_empty(), "{name}, {way}: {rest:02x?}"),
+                Some(data) => assert!(rest.starts_with(data.as_bytes()), "{name}, {split}: {rest:02x?}"),
+                None => assert!(rest.is_empty(), "{name}, {split}: {rest:02x?}"),
             }
         }
         let datagrams = recording.datagrams.iter().map(|datagram| {
@@ -85,27 +84,27 @@ fn every_client_is_understood() {
     }
 }
 
-/// Gives a handshake its input in pieces. Returns what the client asks for and the bytes behind that.
+/// Runs a handshake with input in pieces. Returns the client's request and the bytes after it.
 fn replay<'a>(
     name: &str,
     authentication: Authentication,
     input: &'a [u8],
     pieces: &[usize],
 ) -> (Handshake, &'a [u8]) {
-    let mut handshake = ServerHandshake::with(authentication);
-    let (mut taken_yet, mut given, mut given_credentials) = (0, 0, None);
+    let mut handshake = ServerHandshake::with_authentication(authentication);
+    let (mut taken_so_far, mut given, mut given_credentials) = (0, 0, None);
     let mut pieces = pieces.iter();
     loop {
-        match handshake.step(&input[taken_yet..given]) {
+        match handshake.step(&input[taken_so_far..given]) {
             Step::Receive { at_least } => {
                 assert!(at_least <= input.len() - given, "{name}: asks for more than the client sent");
                 given += pieces.next().unwrap();
             }
-            Step::Send { taken, .. } => taken_yet += taken,
+            Step::Send { taken, .. } => taken_so_far += taken,
             Step::Authenticate { taken, credentials } => {
-                taken_yet += taken;
+                taken_so_far += taken;
                 given_credentials = Some([credentials.username, b":", credentials.password].concat());
-                let _ = handshake.judge(true);
+                let _ = handshake.accept_credentials();
             }
             Step::Request { taken, request } => {
                 let handshake = Handshake {
@@ -116,7 +115,7 @@ fn replay<'a>(
                     user_id: text(request.user_id),
                     credentials: given_credentials.as_deref().map(text),
                 };
-                return (handshake, &input[taken_yet + taken..]);
+                return (handshake, &input[taken_so_far + taken..]);
             }
             other => panic!("{name}: {other:?}"),
         }
@@ -137,7 +136,7 @@ impl Recording {
         for line in text.lines() {
             if let Some(pairs) = line.strip_prefix("#:") {
                 keys.extend(pairs.split_whitespace().map(|pair| {
-                    pair.split_once('=').unwrap_or_else(|| panic!("{name}: {pair} is no key=value"))
+                    pair.split_once('=').unwrap_or_else(|| panic!("{name}: {pair} is not key=value"))
                 }));
             } else if let Some(datagram) = line.strip_prefix("udp:") {
                 datagrams.push(hex(&name, datagram));
@@ -185,7 +184,7 @@ impl Recording {
     }
 }
 
-/// The keys of a file that nobody has asked for yet.
+/// The keys of a file that were not read yet.
 struct Keys<'a> {
     name: &'a str,
     keys: BTreeMap<&'a str, &'a str>,
@@ -212,7 +211,7 @@ impl<'a> Keys<'a> {
     }
 }
 
-/// The bytes of a line: pairs of hexadecimal digits, spaces anywhere between, a comment behind.
+/// Parses the bytes of a line: pairs of hexadecimal digits with spaces anywhere, and a comment at the end.
 fn hex(name: &str, line: &str) -> Vec<u8> {
     let digits: Vec<_> = line.split('#').next().unwrap().chars().filter(|c| !c.is_whitespace()).collect();
     assert!(!digits.is_empty() && digits.len() % 2 == 0, "{name}: not bytes: {line}");

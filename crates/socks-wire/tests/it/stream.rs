@@ -1,6 +1,4 @@
-//! The adapter for tokio streams: one write per reply, a limit for all of it, nothing lost.
-#![cfg(feature = "tokio")]
-#![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing)]
+//! Handshakes over tokio streams: one write per reply, one time limit, no data lost.
 
 use std::{
     io,
@@ -16,7 +14,7 @@ use std::{
 use socks_wire::{
     Address, Authentication, ClientError, ClientRequest, Command, EncodeError, Error, NotSocks, Protocol,
     auth::Credentials,
-    stream::{AcceptError, ConnectError, OwnedAddress, accept, accept_judged_by, connect},
+    stream::{AcceptError, ConnectError, OwnedAddress, accept, accept_with_async_check, connect},
     v4, v5,
 };
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, ReadBuf, duplex};
@@ -30,14 +28,14 @@ fn request(protocol: Protocol, credentials: Option<Credentials<'_>>) -> ClientRe
 }
 
 #[tokio::test]
-async fn a_client_and_a_server_come_together() {
+async fn a_client_and_a_server_complete_a_handshake() {
     for (protocol, credentials) in
         [(Protocol::Socks5, None), (Protocol::Socks5, Some(GOOD)), (Protocol::Socks4a, None)]
     {
         let (near, far) = duplex(64);
         let serve = async {
-            let judge = |given: &Credentials<'_>| *given == GOOD;
-            let accepted = accept(far, Authentication::Isolation, LIMIT, judge).await.unwrap();
+            let are_accepted = |given: &Credentials<'_>| *given == GOOD;
+            let accepted = accept(far, Authentication::Isolation, LIMIT, are_accepted).await.unwrap();
             let got = accepted.request();
             assert_eq!((got.protocol, got.port), (protocol, 80));
             assert_eq!(got.address, OwnedAddress::Domain(b"example.i2p".to_vec()));
@@ -56,10 +54,10 @@ async fn a_client_and_a_server_come_together() {
     }
 }
 
-/// I2P destinations in base64 are hosts that SOCKS5 has no room for.
+/// I2P destinations in base64 are hosts too long for SOCKS5.
 #[tokio::test]
-async fn the_longest_host_of_socks4a_comes_in_and_what_follows_it_is_kept() {
-    let host = [b'x'; v4::MAX_HOST];
+async fn the_longest_host_of_socks4a_is_accepted_with_early_data() {
+    let host = [b'x'; v4::MAX_HOST_BYTES];
     let message = [&b"\x04\x01\x00\x50\x00\x00\x00\x01me\x00"[..], &host, b"\x00early"].concat();
     for piece in [1, 639, 640, 641, message.len()] {
         let (mut near, far) = duplex(8192);
@@ -85,13 +83,13 @@ async fn the_longest_host_of_socks4a_comes_in_and_what_follows_it_is_kept() {
 }
 
 #[tokio::test]
-async fn the_longest_host_of_socks4a_is_sent_as_it_is_taken() {
+async fn the_longest_host_of_socks4a_can_be_sent() {
     let ask = |near, host: Vec<u8>| async move {
         let asked =
             ClientRequest { address: Address::Domain(&host), ..request(Protocol::Socks4a, Some(GOOD)) };
         connect(near, asked, LIMIT).await.map(|connected| connected.port)
     };
-    for length in [255, 256, v4::MAX_HOST] {
+    for length in [255, 256, v4::MAX_HOST_BYTES] {
         let (near, far) = duplex(64);
         let serve = async {
             let accepted = accept(far, Authentication::Isolation, LIMIT, |_| true).await.unwrap();
@@ -103,25 +101,25 @@ async fn the_longest_host_of_socks4a_is_sent_as_it_is_taken() {
         assert_eq!(asked.unwrap(), 0, "{length}");
     }
     let (near, _far) = duplex(64);
-    let too_long = ask(near, vec![b'x'; v4::MAX_HOST + 1]).await;
+    let too_long = ask(near, vec![b'x'; v4::MAX_HOST_BYTES + 1]).await;
     let Err(ConnectError::Handshake(ClientError::Encode(error))) = too_long else { panic!("{too_long:?}") };
     assert_eq!(error, EncodeError::FieldTooLong);
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_judge_that_takes_its_time_is_waited_for_within_the_limit() {
+async fn a_slow_check_of_credentials_counts_towards_the_time_limit() {
     let asked = b"\x05\x01\x02\x01\x02me\x06secret\x05\x01\x00\x03\x01x\x00\x50";
     for (takes, known) in [(LIMIT / 2, true), (LIMIT * 2, false)] {
         let (mut near, far) = duplex(64);
         near.write_all(asked).await.unwrap();
-        let judge = |credentials: &Credentials<'_>| {
+        let check = |credentials: &Credentials<'_>| {
             let good = *credentials == GOOD;
             async move {
                 tokio::time::sleep(takes).await;
                 good
             }
         };
-        let accepted = accept_judged_by(far, Authentication::Required, LIMIT, judge).await;
+        let accepted = accept_with_async_check(far, Authentication::Required, LIMIT, check).await;
         assert_eq!(accepted.is_ok(), known, "{takes:?}");
         assert!(known || matches!(accepted, Err(AcceptError::Timeout)));
     }
@@ -164,7 +162,7 @@ async fn answers_to_resolve_have_the_form_of_the_protocol() {
 }
 
 #[tokio::test]
-async fn early_data_is_handed_back_and_a_refusal_is_one_write() {
+async fn early_data_is_returned_and_a_refusal_is_one_write() {
     let (mut near, far) = duplex(1024);
     near.write_all(b"\x04\x01\x00\x50\x00\x00\x00\x01id\0a.i2p\0GET /").await.unwrap();
     let accepted = accept(far, Authentication::None, LIMIT, |_| false).await.unwrap();
@@ -186,7 +184,7 @@ async fn early_data_is_handed_back_and_a_refusal_is_one_write() {
 }
 
 #[tokio::test]
-async fn mistakes_and_other_protocols_are_told_apart() {
+async fn mistakes_and_other_protocols_are_distinct_errors() {
     let (mut near, far) = duplex(1024);
     near.write_all(b"\x05\x01\x02\x01\x01u\x01p").await.unwrap();
     let result = accept(far, Authentication::Required, LIMIT, |_| false).await;
@@ -247,11 +245,11 @@ async fn each_answer_is_one_write() {
     let accepted = accept(far, Authentication::Isolation, LIMIT, |_| true).await.unwrap();
     assert_eq!(writes.load(Relaxed), 2, "method selection and status");
     drop(accepted.grant().await.unwrap());
-    assert_eq!(writes.load(Relaxed), 3, "and the reply");
+    assert_eq!(writes.load(Relaxed), 3, "method selection, status and reply");
 }
 
 #[tokio::test]
-async fn debug_output_holds_nothing_of_the_client() {
+async fn debug_output_contains_nothing_from_the_client() {
     let (mut near, far) = duplex(1024);
     near.write_all(b"\x04\x01\x00\x50\x00\x00\x00\x01secret\0secret.i2p\0secret").await.unwrap();
     let accepted = accept(far, Authentication::None, LIMIT, |_| false).await.unwrap();
@@ -262,13 +260,13 @@ async fn debug_output_holds_nothing_of_the_client() {
     let mut handshake = socks_wire::ServerHandshake::new();
     let step = format!("{:?}", handshake.step(b"\x04\x01\x00\x50\x00\x00\x00\x01secret\0secret.i2p\0"));
     for text in [socks4, http, step] {
-        // Neither as text nor as numbers.
+        // Neither as text nor as a list of numbers.
         assert!(!text.contains("secret") && !text.contains("115, 101"), "{text}");
     }
 }
 
 #[tokio::test(start_paused = true)]
-async fn the_limit_is_for_all_of_it() {
+async fn the_time_limit_covers_the_whole_handshake() {
     let (mut near, far) = duplex(1024);
     let drip = async {
         for byte in b"\x05\x01\x00\x05\x01\x00\x03\x05a.i2p\x00\x50" {
@@ -287,7 +285,7 @@ async fn the_limit_is_for_all_of_it() {
 }
 
 #[tokio::test]
-async fn a_server_that_refuses_is_understood() {
+async fn a_refusal_by_the_server_is_reported() {
     let (near, mut far) = duplex(1024);
     far.write_all(b"\x05\xff").await.unwrap();
     let result = connect(near, request(Protocol::Socks5, None), LIMIT).await;
