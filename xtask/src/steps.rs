@@ -75,13 +75,15 @@ pub(crate) fn doc(workspace: &Workspace) -> Result<()> {
         .run()
 }
 
-/// The tests of the binary on what is another without the embedded router: its configuration, its words, its start and end.
-const WITHOUT_ROUTER: &str = "--no-default-features --bins --test check --test life --test usage";
+/// The tests of the binary for what differs without the embedded router: its configuration, its words, its start and end.
+const WITHOUT_ROUTER: &str = "check:: life:: usage::";
 
 /// `cargo test`, and once more with what no crate of the workspace asks of `socks-wire`, and without the embedded router.
 pub(crate) fn test(workspace: &Workspace) -> Result<()> {
     cargo(workspace, "test --workspace --locked").run()?;
-    cargo(workspace, &format!("test -p i2p-socks --locked {WITHOUT_ROUTER}")).run()?;
+    let without_router = "test -p i2p-socks --no-default-features --locked";
+    cargo(workspace, &format!("{without_router} --bins")).run()?;
+    cargo(workspace, &format!("{without_router} --test it -- {WITHOUT_ROUTER}")).run()?;
     cargo(workspace, "test -p socks-wire --all-features --locked").run()
 }
 
@@ -100,8 +102,8 @@ pub(crate) fn deny(workspace: &Workspace) -> Result<()> {
 pub(crate) fn install(workspace: &Workspace) -> Result<()> {
     // The tests as the step `test` has built them.
     for (features, tests) in [
-        ("", "--workspace --test life --test usage --test demo"),
-        ("--no-default-features", "-p i2p-socks --no-default-features --test life --test usage"),
+        ("", "--workspace --locked --test it -- life:: usage:: demo::"),
+        ("--no-default-features", "-p i2p-socks --no-default-features --locked --test it -- life:: usage::"),
     ] {
         let root = tempfile::tempdir().context("no temporary directory")?;
         // With the workspace's own target directory: the second build shares what it can with the first.
@@ -114,7 +116,7 @@ pub(crate) fn install(workspace: &Workspace) -> Result<()> {
         let version = Invocation::new(&program, Path::new("/")).arg("--version").output()?;
         ensure!(version.starts_with("i2p-socks "), "i2p-socks --version wrote {version:?}");
         print!("installed and started from /: {version}");
-        cargo(workspace, &format!("test --locked {tests}"))
+        cargo(workspace, &format!("test {tests}"))
             .env("I2P_SOCKS_TEST_BINARY", &program.to_string_lossy())
             .run()?;
     }

@@ -1,7 +1,8 @@
 //! What a datagram costs there and back, beside a bare forwarder on the same bridge. See the README beside this file.
-#![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, missing_docs)]
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing, missing_docs)]
 
-#[path = "../tests/common/mod.rs"]
+#[allow(dead_code, reason = "only a part of it is used here")]
+#[path = "../tests/it/common/mod.rs"]
 mod common;
 
 use std::{
@@ -14,7 +15,10 @@ use std::{
     time::{Duration, Instant},
 };
 
-use common::{domain, udp};
+use common::{
+    domain,
+    udp::{self, Udp},
+};
 use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
 use sam_testkit::{Dialect, Endpoint, TestBridge};
 
@@ -114,7 +118,7 @@ fn bridge() -> Bridge {
 fn through_us(bridge: &Bridge) -> Way {
     let (sam, sam_udp) = (bridge.sam.clone(), bridge.sam_udp.clone());
     let (address, thread) = in_a_thread(move || async move {
-        let proxy = udp::proxy(&sam, &sam_udp).await;
+        let proxy = udp::proxy_with(&sam, &sam_udp, Udp::default()).await;
         let address = proxy.address;
         std::mem::forget(proxy);
         (address, this_thread())

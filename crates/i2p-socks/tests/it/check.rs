@@ -1,0 +1,89 @@
+//! `check`: all that is wrong, before anything depends on it; and what the router can do.
+
+use std::{fs, net::TcpListener};
+
+use sam_testkit::{Dialect, TestBridge};
+
+use crate::common;
+
+fn check(text: &str, more: &[&str]) -> (Option<i32>, String, String) {
+    let dir = tempfile::tempdir().unwrap();
+    let config = dir.path().join("config.toml");
+    fs::write(&config, text).unwrap();
+    common::output(&[&["check", "--config", config.to_str().unwrap()], more].concat())
+}
+
+#[test]
+fn everything_that_is_wrong_is_said_at_once() {
+    let (code, stdout, stderr) = check("", &[]);
+    assert_eq!((code, stderr.as_str()), (Some(0), ""));
+    assert_eq!(stdout, "the configuration is right\ntunnel default listens on 127.0.0.1:4450\n");
+    let twice = "[[tunnel]]\nlisten = ['127.0.0.1:1']\nkey = 'persistent'\nisolate = ['client']\n";
+    let (code, stdout, stderr) = check(&format!("[session]\nmax-sessions = 1\n{twice}{twice}"), &[]);
+    assert_eq!((code, stdout.as_str()), (Some(64), ""));
+    for part in
+        ["127.0.0.1:1 is to be listened on twice", "two tunnels are called", "write isolate = []", "raise it"]
+    {
+        assert!(stderr.contains(part), "{part} is not in\n{stderr}");
+    }
+    let (code, _, stderr) = check(
+        "[router]\nuser = 'me'\npassword-file = '/nonexistent'\n[virtual-addresses]\nipv4 = '10.0.0.0/8'\nipv6 = 'none'\n",
+        &[],
+    );
+    assert_eq!(code, Some(64));
+    assert!(stderr.contains("cannot read the password file"), "{stderr}");
+    let (code, _, stderr) = check("[session]\nlenght = 1", &[]);
+    assert_eq!(code, Some(64));
+    assert!(stderr.contains("line 2, column 1"), "{stderr}");
+}
+
+#[test]
+fn nothing_is_bound() {
+    let taken = TcpListener::bind("127.0.0.1:0").unwrap();
+    let text = format!("[[tunnel]]\nlisten = ['{}']\n", taken.local_addr().unwrap());
+    assert_eq!(check(&text, &[]).0, Some(0));
+}
+
+/// What is wrong is said before anything is listened on.
+#[test]
+fn run_checks_all_of_it_first() {
+    let taken = TcpListener::bind("127.0.0.1:0").unwrap();
+    let dir = tempfile::tempdir().unwrap();
+    let config = dir.path().join("config.toml");
+    let text = format!(
+        "[router]\nuser = 'me'\npassword-file = '/nonexistent'\n[[tunnel]]\nlisten = ['{}']\n",
+        taken.local_addr().unwrap()
+    );
+    fs::write(&config, text).unwrap();
+    let (code, _, stderr) = common::output(&["run", "--config", config.to_str().unwrap()]);
+    assert_eq!(code, Some(64), "{stderr}");
+    assert!(
+        stderr.contains("cannot read the password file") && !stderr.contains("cannot listen"),
+        "{stderr}"
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_router_is_asked_what_it_can_do() {
+    for (dialect, says) in [
+        (Dialect::I2pd, ["answers: i2pd\n", "dialect i2pd"]),
+        (Dialect::Emissary, ["answers: emissary\n", "dialect emissary"]),
+        (Dialect::Java, ["answers: Java I2P", "subsessions for streams and datagrams"]),
+    ] {
+        let bridge = TestBridge::start_as(dialect).await;
+        let (code, stdout, stderr) = check("", &["--live", "--router", "sam", "--sam", &bridge.address()]);
+        assert_eq!(code, Some(0), "{stderr}");
+        for part in says {
+            assert!(stdout.contains(part), "{part} is not in\n{stdout}");
+        }
+        assert!(
+            !bridge.commands().iter().any(|line| line.starts_with("SESSION")),
+            "nothing is built for that"
+        );
+    }
+    let free = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().to_string();
+    let (code, stdout, stderr) = check("", &["--live", "--router", "sam", "--sam", &free]);
+    assert_eq!(code, Some(1));
+    assert!(stdout.starts_with("the configuration is right\n"), "{stdout}");
+    assert!(stderr.contains("say where its SAM bridge is"), "{stderr}");
+}

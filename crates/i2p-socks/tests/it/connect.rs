@@ -1,0 +1,258 @@
+//! `connect`, through the proxy that runs and with sessions of its own: streams, users, and what is refused.
+#![cfg(unix)]
+
+use std::{
+    fs,
+    io::{BufRead, BufReader, Read, Write},
+    path::PathBuf,
+    process::{Output, Stdio},
+    time::Duration,
+};
+
+use sam_testkit::{Dialect, Endpoint};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+
+use crate::common::{
+    self,
+    lab::{ALL, Lab, TCP, started, started_with},
+    stand_in::{greeted, in_the_place_of_a_proxy},
+};
+
+const SILENT: &str = "[limits]\nhalf-close = '300ms'\n";
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_stream_goes_through_the_proxy_that_runs_whatever_it_listens_at() {
+    let lab = Lab::new(Dialect::I2pd).await;
+    let unix = format!("[[tunnel]]\nlisten = ['unix:{}']\n", lab.state().join("socks").display());
+    for config in [TCP, &unix] {
+        let mut proxy = lab.proxy(config);
+        let sessions = lab.bridge.open_sessions();
+        // Ended by the far end, though stdin has ended before.
+        let (code, stdout, stderr) = lab.run(&["connect", "source.i2p", "80"], config, b"");
+        assert_eq!((code, stdout.as_slice()), (Some(0), &b"all there is"[..]), "{stderr}");
+        // By a destination in base64, which SOCKS5 has no form for.
+        let long = lab.bridge.host("source.i2p", Endpoint::Source(b"all there is".to_vec()));
+        let (code, stdout, stderr) = lab.run(&["connect", &long], config, b"");
+        assert_eq!((code, stdout.as_slice()), (Some(0), &b"all there is"[..]), "{stderr}");
+        assert_eq!(lab.bridge.open_sessions(), sessions, "it has none of its own");
+        assert_eq!(proxy.signal("TERM"), Some(0), "{}", proxy.said());
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_stream_goes_over_a_session_of_its_own_where_no_proxy_runs() {
+    let lab = Lab::new(Dialect::I2pd).await;
+    let killed = |lab: &Lab| {
+        let mut proxy = lab.proxy(TCP);
+        assert_eq!(proxy.signal("KILL"), None);
+        assert!(lab.state().join("ports.json").exists(), "what a killed proxy leaves");
+    };
+    for prepare in [|_: &Lab| {}, killed] {
+        prepare(&lab);
+        let (code, stdout, stderr) = lab.run(&["connect", "whoami.i2p"], TCP, b"");
+        assert_eq!(code, Some(0), "{stderr}");
+        assert!(stdout.len() > 500, "{stderr}");
+    }
+}
+
+/// A megabyte comes back while it is still being sent, and the end of stdin does not cut it off.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_was_sent_comes_back_whole_after_the_end_of_stdin() {
+    let lab = Lab::new(Dialect::Java).await;
+    let megabyte: Vec<u8> = (0..=250).cycle().take(1_000_000).collect();
+    let config = format!("{SILENT}{TCP}");
+    // The echo never says its end, which ours would be the reason for: a limit cuts the stream, and that is no success.
+    let check = |how: &str, says: &str| {
+        let (code, stdout, stderr) = lab.run(&["connect", "echo.i2p"], &config, &megabyte);
+        assert_eq!(code, Some(1), "{how}: {stderr}");
+        assert!(stderr.contains(says), "{how}: {stderr}");
+        assert!(stdout == megabyte, "{how}: {} bytes", stdout.len());
+    };
+    check("with a session of its own", "silent for 300ms after all was sent");
+    let _proxy = lab.proxy(&config);
+    check("through the proxy", "the stream broke");
+}
+
+/// Routers end the whole stream with our half of it, and what the peer still has to say would be lost.
+#[tokio::test(flavor = "multi_thread")]
+async fn the_end_of_stdin_is_kept_from_the_router() {
+    let lab = Lab::new(Dialect::Java).await;
+    let config = format!("{SILENT}{TCP}");
+    // It would answer if it were told.
+    let (code, stdout, stderr) = lab.run(&["connect", "answer.i2p"], &config, b"all of it");
+    assert_eq!((code, stdout.as_slice()), (Some(1), &b""[..]), "{stderr}");
+    assert!(stderr.contains("has not said that it has finished"), "{stderr}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_end_of_stdin_is_passed_on_to_the_proxy() {
+    let lab = Lab::new(Dialect::Java).await;
+    // It reads to the end, and answers then.
+    let (listener, _control) = in_the_place_of_a_proxy(&lab).await;
+    let serving = tokio::spawn(async move {
+        let mut stream = greeted(&listener).await;
+        let mut request = [0; 7 + 8];
+        stream.read_exact(&mut request).await.unwrap();
+        assert_eq!(&request[..5], &[5, 1, 0, 3, 8]);
+        // The far end's first data right behind the reply.
+        stream.write_all(&[5, 0, 0, 1, 0, 0, 0, 0, 0, 0, b'h', b'i', b' ']).await.unwrap();
+        let mut all = Vec::new();
+        stream.read_to_end(&mut all).await.unwrap();
+        stream.write_all(&all).await.unwrap();
+    });
+    let (code, stdout, stderr) = lab.run(&["connect", "echo.i2p", "22"], "", b"until the end");
+    assert_eq!((code, stdout.as_slice()), (Some(0), &b"hi until the end"[..]), "{stderr}");
+    serving.await.unwrap();
+}
+
+/// A file with one user, anna, whose password is secret.
+fn users(lab: &Lab) -> PathBuf {
+    let file = lab.state().join("users");
+    let mut command = common::i2p_socks(&["passwd", "anna"]);
+    command.stdin(Stdio::piped()).stdout(Stdio::piped());
+    let mut child = command.spawn().unwrap();
+    child.stdin.take().unwrap().write_all(b"secret\n").unwrap();
+    fs::write(&file, child.wait_with_output().unwrap().stdout).unwrap();
+    file
+}
+
+/// The password comes from a file or from the environment.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_user_comes_through_a_tunnel_that_asks_for_passwords() {
+    let lab = Lab::new(Dialect::I2pd).await;
+    let file = |name: &str, text: &str| {
+        let file = lab.state().join(name);
+        fs::write(&file, text).unwrap();
+        file.to_str().unwrap().to_owned()
+    };
+    let (right, wrong) = (file("right", "secret\n"), file("wrong", "Secret\n"));
+    let (users, right, wrong) = (users(&lab), right.as_str(), wrong.as_str());
+    let locked = format!("{ALL}auth = 'required'\nusers-file = '{}'\n", users.display());
+    let _proxy = lab.proxy(&locked);
+    let destination = lab.bridge.host("source.i2p", Endpoint::Source(b"all there is".to_vec()));
+    for host in ["source.i2p", &destination] {
+        let words = ["connect", host, "--user", "anna", "--password-file", right];
+        let (code, stdout, stderr) = lab.run(&words, &locked, b"");
+        assert_eq!((code, stdout.as_slice()), (Some(0), &b"all there is"[..]), "{stderr}");
+    }
+    let udp = ["connect", "--udp", "echo.i2p", "--linger", "2s", "--user", "anna", "--password-file", right];
+    let (code, stdout, stderr) = lab.run(&udp, &locked, b"datagram");
+    assert_eq!((code, stdout.as_slice()), (Some(0), &b"datagram"[..]), "{stderr}");
+    let mut command = lab.command(&["connect", "source.i2p", "--user", "anna"], &locked);
+    command.env("I2P_SOCKS_PASSWORD", "secret");
+    let Output { status, stdout, .. } = started(command).ended();
+    assert!(status.success() && stdout == b"all there is", "{status}");
+    let command = lab.command(&["listen", "--user", "anna", "--password-file", right], &locked);
+    let mut listening = started(command);
+    let mut line = String::new();
+    BufReader::new(listening.stderr.take().unwrap()).read_line(&mut line).unwrap();
+    assert!(line.ends_with(".b32.i2p\n"), "{line}");
+    for (words, says, exit) in [
+        (
+            &["--user", "anna", "--password-file", wrong][..],
+            "has no such user, or the user has another password",
+            1,
+        ),
+        (
+            &["--user", "bert", "--password-file", right],
+            "has no such user, or the user has another password",
+            1,
+        ),
+        (&[], "give them with --user NAME and --password-file FILE", 1),
+        (&["--user", "anna"], "--user needs a password", 64),
+        (&["--password-file", right], "--user <NAME>", 64),
+        (
+            &["--user", "anna", "--password-file", "/nonexistent"],
+            "cannot use the password file /nonexistent",
+            64,
+        ),
+        (&["--user", "", "--password-file", right], "--user: the name is empty", 64),
+    ] {
+        let (code, stdout, stderr) = lab.run(&[&["connect", "source.i2p"], words].concat(), &locked, b"");
+        assert_eq!((code, stdout.as_slice()), (Some(exit), &b""[..]), "{words:?}: {stderr}");
+        assert!(stderr.contains(says) && !stderr.contains("ecret"), "{words:?}: {stderr}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_stream_that_breaks_is_no_end() {
+    let lab = Lab::new(Dialect::Java).await;
+    let (listener, _control) = in_the_place_of_a_proxy(&lab).await;
+    let mut child = started(lab.command(&["connect", "echo.i2p"], ""));
+    let mut stream = greeted(&listener).await;
+    stream.read_exact(&mut [0; 7 + 8]).await.unwrap();
+    stream.write_all(&[5, 0, 0, 1, 0, 0, 0, 0, 0, 0, b'x']).await.unwrap();
+    child.stdout.as_mut().unwrap().read_exact(&mut [0]).unwrap();
+    // Closed so, it is reset.
+    socket2::SockRef::from(&stream).set_linger(Some(Duration::ZERO)).unwrap();
+    drop(stream);
+    let Output { status, stderr, .. } = child.ended();
+    let stderr = String::from_utf8(stderr).unwrap();
+    assert_eq!(status.code(), Some(1), "{stderr}");
+    assert!(stderr.contains("the stream broke"), "{stderr}");
+}
+
+/// The kernel tells of a reset once: whoever writes may hear of it, and the end that is read then is none.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_stream_that_breaks_while_stdin_is_being_sent_is_no_end() {
+    let lab = Lab::new(Dialect::Java).await;
+    let (listener, _control) = in_the_place_of_a_proxy(&lab).await;
+    for round in 0..20 {
+        let command = lab.command(&["connect", "echo.i2p"], "");
+        let child = started_with(command, fs::File::open("/dev/zero").unwrap());
+        let mut stream = greeted(&listener).await;
+        stream.read_exact(&mut [0; 7 + 8]).await.unwrap();
+        stream.write_all(&[5, 0, 0, 1, 0, 0, 0, 0, 0, 0]).await.unwrap();
+        stream.read_exact(&mut [0; 100_000]).await.unwrap();
+        socket2::SockRef::from(&stream).set_linger(Some(Duration::ZERO)).unwrap();
+        drop(stream);
+        let Output { status, stderr, .. } = child.ended();
+        let stderr = String::from_utf8(stderr).unwrap();
+        assert_eq!(status.code(), Some(1), "round {round}: {stderr}");
+        assert!(stderr.contains("the stream broke"), "round {round}: {stderr}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_stdin_that_cannot_be_read_is_no_end() {
+    let lab = Lab::new(Dialect::Java).await;
+    let command = lab.command(&["connect", "echo.i2p"], TCP);
+    let directory = fs::File::open(lab.state()).unwrap();
+    let Output { status, stderr, .. } = started_with(command, directory).ended();
+    let stderr = String::from_utf8(stderr).unwrap();
+    assert_eq!(status.code(), Some(1), "{stderr}");
+    assert!(stderr.contains("cannot read stdin"), "{stderr}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_refused_is_said_in_words() {
+    let lab = Lab::new(Dialect::Java).await;
+    let check = |words: &[&str], config: &str, says: &[&str], exit: i32| {
+        let (code, stdout, stderr) = lab.run(words, config, b"");
+        assert_eq!((code, stdout.as_slice()), (Some(exit), &b""[..]), "{words:?}: {stderr}");
+        for part in says {
+            assert!(stderr.contains(part), "{words:?}: {part:?} is not in\n{stderr}");
+        }
+    };
+    let two = format!("{TCP}[[tunnel]]\nname = 'locked'\nlisten = ['127.0.0.1:0']\nauth = 'required'\n");
+    let users = users(&lab);
+    let two = format!("{two}users-file = '{}'\n", users.display());
+    check(&["connect", "nosuch.i2p"], TCP, &["in no address book. Check the spelling"], 1);
+    let (code, _, stderr) = lab.run(&["connect", "example.com", "80"], TCP, b"");
+    assert!(code == Some(1) && stderr.contains("Only .i2p goes to I2P"), "{stderr}");
+    assert!(!stderr.contains("SAM bridge"), "no router is needed to say so: {stderr}");
+    check(&["connect", "--udp", "nosuch.i2p"], TCP, &["in no address book"], 1);
+    check(&["connect", "no such host"], TCP, &["that is no host that can be connected to"], 64);
+    check(&["connect", "echo.i2p", "--linger", "1s"], TCP, &["--udp"], 64);
+    check(&["connect", "echo.i2p", "--tunnel", "other"], TCP, &["no tunnel of that name"], 64);
+    check(&["listen", "--forward", "example.com:22"], TCP, &["expected IP:PORT or localhost:PORT"], 64);
+    let _proxy = lab.proxy(&two);
+    let unknown = ["in no address book, or the destination cannot be reached", "reply 04"];
+    check(&["connect", "nosuch.i2p"], TCP, &unknown, 1);
+    check(&["connect", "example.com", "80"], TCP, &["(the proxy's reply 02)"], 1);
+    check(&["connect", "--udp", "echo.i2p"], TCP, &["carries no datagrams: write udp = \"datagram\""], 1);
+    check(&["connect", "--udp", "example.com"], TCP, &["not of I2P"], 1);
+    check(&["listen"], TCP, &["takes no streams of others: write incoming = true"], 1);
+    check(&["connect", "echo.i2p", "--tunnel", "other"], TCP, &["has no tunnel that is called other"], 64);
+    check(&["connect", "echo.i2p", "--tunnel", "locked"], TCP, &["asks for a user name and a password"], 1);
+}

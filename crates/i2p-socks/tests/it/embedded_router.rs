@@ -1,0 +1,64 @@
+//! `run --router embedded`: the binary's own router, as a part of a private network, from its first start on.
+#![cfg(feature = "embedded")]
+
+use std::{fs, os::unix::fs::PermissionsExt, time::Instant};
+
+use i2p_embedded::PrivateNetwork;
+use i2p_sam::SessionOptions;
+
+use crate::common::{LIMIT, Running, network, peers};
+
+#[tokio::test(flavor = "multi_thread")]
+async fn starts_from_a_reseed_directory_resolves_by_hosts_txt_and_carries_datagrams() {
+    let network = PrivateNetwork::builder().start().await.unwrap();
+    let options = SessionOptions::default().length(1).publish(true);
+    let bridge = network::bridge(&network, 0);
+    let (service, echo) = tokio::join!(bridge.create_session(&options), peers::echo(&network));
+    let service = service.unwrap();
+
+    let dir = tempfile::tempdir().unwrap();
+    let reseed = dir.path().join("netDb");
+    fs::create_dir(&reseed).unwrap();
+    for (index, info) in network.router_infos().iter().enumerate() {
+        fs::write(reseed.join(format!("routerInfo-{index}.dat")), info).unwrap();
+    }
+    let state = dir.path().join("state");
+    fs::create_dir(&state).unwrap();
+    let hosts = format!("# ours\nservice.i2p={}\nbroken line\n", service.destination().to_base64());
+    fs::write(state.join("hosts.txt"), hosts).unwrap();
+    let config = dir.path().join("i2p-socks.toml");
+    let text = format!(
+        "[router]\nreseed-file = '{}'\nnetwork-id = {}\n[session]\nlength = 1\n[[tunnel]]\nudp = 'datagram'\n",
+        reseed.display(),
+        network.network_id()
+    );
+    fs::write(&config, text).unwrap();
+    tokio::spawn(network::greet(service));
+
+    let mut proxy = Running::start(&[
+        "run",
+        "--router",
+        "embedded",
+        "--listen",
+        "127.0.0.1:0",
+        "--state-dir",
+        state.to_str().unwrap(),
+        "--config",
+        config.to_str().unwrap(),
+    ]);
+    let address = tokio::task::block_in_place(|| proxy.ready());
+    let loaded = proxy.stderr_line("read from hosts.txt");
+    assert!(loaded.contains("added=1") && loaded.contains("refused=1"), "{loaded}");
+    proxy.stderr_line("4 routers to start from");
+    proxy.stderr_line("is not I2P but a private network");
+    let mode = fs::metadata(state.join("router")).unwrap().permissions().mode();
+    assert_eq!(mode & 0o777, 0o700);
+
+    let begin = Instant::now();
+    while !network::is_greeted(address, "service.i2p").await {
+        assert!(begin.elapsed() < LIMIT, "the service was never reached; {}", proxy.said());
+    }
+    assert_eq!(network::socks5(address, "unknown.i2p").await.0, 4);
+    peers::datagram(address, &echo).await;
+    assert_eq!(tokio::task::block_in_place(|| proxy.signal("INT")), Some(0), "{}", proxy.said());
+}

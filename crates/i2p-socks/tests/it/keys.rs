@@ -1,0 +1,93 @@
+//! Identities that are kept: made, listed and shown without what is secret of them.
+
+use std::fs;
+
+use i2p_sam::KeyFile;
+use sam_testkit::TestBridge;
+
+use crate::common::{self, Running};
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_identity_is_made_once_and_its_address_is_known() {
+    let bridge = TestBridge::start().await;
+    let dir = tempfile::tempdir().unwrap();
+    let state = dir.path().join("state");
+    let keys = |args: &[&str]| {
+        let address = bridge.address();
+        let more = ["--sam", &address, "--state-dir", state.to_str().unwrap()];
+        common::output(&[&["keys"], args, &more].concat())
+    };
+    assert_eq!(keys(&["list"]), (Some(0), String::new(), "no identity is kept\n".into()));
+    let (code, made, stderr) = keys(&["new", "mine"]);
+    assert_eq!(code, Some(0), "{stderr}");
+    let b32 = made.trim();
+    assert!(b32.len() == 60 && b32.ends_with(".b32.i2p"), "{made}");
+    let (file, hostname) = (state.join("keys/mine.dat"), state.join("keys/mine.hostname"));
+    let key = KeyFile::new(&file).load().unwrap().unwrap();
+    assert_eq!(key.destination().b32().to_string(), b32);
+    assert_eq!(fs::read_to_string(&hostname).unwrap(), made);
+
+    assert_eq!(keys(&["show", "mine"]), (Some(0), made.clone(), String::new()));
+    assert_eq!(keys(&["list"]).1, format!("mine {b32} (no tunnel uses it)\n"));
+    let (_, json, _) = keys(&["show", "mine", "--json"]);
+    let shown: serde_json::Value = serde_json::from_str(&json).unwrap();
+    assert_eq!((&shown["b32"], &shown["used"]), (&b32.into(), &false.into()));
+    let destination = key.destination().to_base64();
+    assert_eq!(shown["destination"], destination.as_str());
+    let (_, list, _) = keys(&["list", "--json"]);
+    let list: serde_json::Value = serde_json::from_str(&list).unwrap();
+    assert_eq!(list, serde_json::json!([shown]));
+
+    let (code, stdout, stderr) = keys(&["new", "mine"]);
+    assert_eq!((code, stdout.as_str()), (Some(1), ""));
+    assert!(stderr.contains("there is an identity called mine already"), "{stderr}");
+    assert_eq!(KeyFile::new(&file).load().unwrap().unwrap().destination(), key.destination(), "and it stays");
+    let (code, _, stderr) = keys(&["show", "other"]);
+    assert_eq!(code, Some(1));
+    assert!(stderr.contains("make it with i2p-socks keys new other"), "{stderr}");
+    assert_eq!(keys(&["show", "../mine"]).0, Some(64), "a name is no path");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_tunnel_uses_the_identity_of_its_name_and_says_its_address() {
+    let bridge = TestBridge::start().await;
+    let dir = tempfile::tempdir().unwrap();
+    let (state, config) = (dir.path().join("state"), dir.path().join("config.toml"));
+    let text = "[[tunnel]]\nname = 'mine'\nkey = 'persistent'\nlisten = ['127.0.0.1:0']\n";
+    fs::write(&config, text).unwrap();
+    let args = [
+        "--sam",
+        &bridge.address(),
+        "--config",
+        config.to_str().unwrap(),
+        "--state-dir",
+        state.to_str().unwrap(),
+    ];
+    let (_, made, _) = common::output(&[&["keys", "new", "mine"], &args[..]].concat());
+    // The file of the address was lost: it is made again.
+    let hostname = state.join("keys/mine.hostname");
+    fs::remove_file(&hostname).unwrap();
+    let mut proxy = Running::start(&args);
+    proxy.ready();
+    assert_eq!(fs::read_to_string(&hostname).unwrap(), made);
+    let (_, status, _) = common::output(&[&["status"], &args[..]].concat());
+    assert!(status.contains(&format!("session of tunnel mine ready: {made}")), "{status}");
+    let (_, list, _) = common::output(&[&["keys", "list"], &args[..]].concat());
+    assert_eq!(list, format!("mine {made}"), "used");
+}
+
+/// As root, one whose proxy could not read them; as anybody else, root's.
+#[cfg(unix)]
+#[tokio::test(flavor = "multi_thread")]
+async fn keys_are_not_made_in_the_state_directory_of_somebody_else() {
+    let bridge = TestBridge::start().await;
+    let dir = tempfile::tempdir().unwrap();
+    let is_root = std::os::unix::fs::chown(dir.path(), Some(12_345), None).is_ok();
+    let state = if is_root { dir.path() } else { std::path::Path::new("/") }.to_str().unwrap();
+    let (code, stdout, stderr) =
+        common::output(&["keys", "new", "irc", "--state-dir", state, "--sam", &bridge.address()]);
+    assert_eq!((code, stdout.as_str()), (Some(1), ""), "{stderr}");
+    assert!(stderr.contains("belongs to user") && stderr.contains("makes them itself"), "{stderr}");
+    assert!(bridge.commands().is_empty(), "the router is not asked for any");
+    assert!(!dir.path().join("keys").exists());
+}

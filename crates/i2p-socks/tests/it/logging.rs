@@ -1,0 +1,78 @@
+//! The log as it is configured: how much, in which form, and never who went where unless somebody asks for it.
+#![cfg(unix)]
+
+use std::{fs, path::PathBuf};
+
+use sam_testkit::TestBridge;
+
+use crate::common::{Running, connect};
+
+struct Proxy {
+    running: Running,
+    dir: tempfile::TempDir,
+}
+
+impl Proxy {
+    fn start(bridge: &TestBridge, log: &str, more: &[&str]) -> Self {
+        let dir = tempfile::tempdir().unwrap();
+        let config = dir.path().join("config.toml");
+        let text = Self::text(log);
+        fs::write(&config, text).unwrap();
+        let address = bridge.address();
+        let args = ["--router", "sam", "--sam", &address, "--config", config.to_str().unwrap()];
+        Self { running: Running::start(&[&args, more].concat()), dir }
+    }
+
+    fn text(log: &str) -> String {
+        format!("[[tunnel]]\nlisten = ['127.0.0.1:0']\n[log]\n{log}\n")
+    }
+
+    fn config(&self) -> PathBuf {
+        self.dir.path().join("config.toml")
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn json_is_an_object_a_line() {
+    let bridge = TestBridge::start().await;
+    let mut proxy = Proxy::start(&bridge, "format = 'json'\nlevel = 'debug'", &[]);
+    let address = proxy.running.ready();
+    assert_eq!(connect(address, "unknown.i2p").0, 4);
+    let line = proxy.running.stderr_line("a request failed");
+    let object: serde_json::Value = serde_json::from_str(&line).unwrap();
+    let span = &object["span"];
+    assert_eq!((&span["name"], &span["client"]), (&"connection".into(), &"[scrubbed]".into()), "{object:#}");
+    assert!(span["id"].is_u64() && object["timestamp"].is_string(), "{object:#}");
+    assert!(!proxy.running.said().contains("unknown.i2p"), "{}", proxy.running.said());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_reload_changes_how_much_is_said() {
+    let bridge = TestBridge::start().await;
+    let mut proxy = Proxy::start(&bridge, "level = 'warn'", &[]);
+    let address = proxy.running.ready();
+    assert_eq!(connect(address, "first.i2p").0, 4);
+    fs::write(proxy.config(), Proxy::text("level = 'debug'\nsensitive = true")).unwrap();
+    proxy.running.send("HUP");
+    let line = proxy.running.stderr_line("sensitive is true");
+    assert!(line.contains("WARN"), "{line}");
+    proxy.running.stderr_line("the new configuration is in force");
+    assert_eq!(connect(address, "second.i2p").0, 4);
+    let line = proxy.running.stderr_line("target=second.i2p");
+    assert!(line.contains("client=127.0.0.1"), "{line}");
+    assert!(!proxy.running.said().contains("first.i2p"), "{}", proxy.running.said());
+    fs::write(proxy.config(), Proxy::text("format = 'json'")).unwrap();
+    proxy.running.send("HUP");
+    let line = proxy.running.stderr_line("nothing of it is in force");
+    assert!(line.contains("format or journald of [log] cannot be changed"), "{line}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_command_line_goes_before_the_configuration() {
+    let bridge = TestBridge::start().await;
+    let mut proxy = Proxy::start(&bridge, "level = 'trace'", &["-q"]);
+    let address = proxy.running.ready();
+    assert_eq!(connect(address, "unknown.i2p").0, 4);
+    assert_eq!(proxy.running.signal("TERM"), Some(0));
+    assert!(!proxy.running.said().contains("a request"), "{}", proxy.running.said());
+}

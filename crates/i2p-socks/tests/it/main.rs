@@ -1,0 +1,27 @@
+//! The program as a person runs it. One module for each thing that it does, one program for all of them, since linking a program
+//! takes longer than most of its tests.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
+
+mod common;
+
+mod check;
+mod connect;
+mod connect_udp;
+mod demo;
+mod early_data;
+mod embedded_router;
+mod generate;
+mod isolation;
+mod keys;
+mod life;
+mod listen;
+mod logging;
+mod malicious_clients;
+mod names;
+mod notify;
+mod private_network;
+mod reload;
+mod shutdown;
+mod status;
+mod usage;
+mod ways_in;

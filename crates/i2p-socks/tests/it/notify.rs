@@ -1,0 +1,122 @@
+//! What the service manager is told, and when.
+#![cfg(target_os = "linux")]
+
+use std::{fs, os::unix::net::UnixDatagram, path::Path, time::Instant};
+
+use sam_testkit::{Act, TestBridge};
+
+use crate::common::{self, LIMIT, Running};
+
+/// Stands in for systemd.
+struct Manager {
+    socket: UnixDatagram,
+    said: Vec<String>,
+}
+
+impl Manager {
+    /// At `notify` in this directory.
+    fn listen(directory: &Path) -> Self {
+        let socket = UnixDatagram::bind(directory.join("notify")).unwrap();
+        socket.set_read_timeout(Some(LIMIT)).unwrap();
+        Self { socket, said: Vec::new() }
+    }
+
+    /// Waits for a message that has this line.
+    fn told(&mut self, wanted: &str) -> String {
+        let begin = Instant::now();
+        loop {
+            let mut message = [0; 4096];
+            let length = self.socket.recv(&mut message).unwrap();
+            let message = String::from_utf8(message[..length].to_vec()).unwrap();
+            self.said.push(message.clone());
+            if message.lines().any(|line| line.starts_with(wanted)) {
+                return message;
+            }
+            assert!(begin.elapsed() < LIMIT / 5, "{wanted} was not said: {:?}", self.said);
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_service_manager_is_told_the_truth() {
+    let bridge = TestBridge::start().await;
+    bridge.once("SESSION CREATE", [Act::line("SESSION STATUS RESULT=I2P_ERROR MESSAGE=\"no tunnels\"")]);
+    let dir = tempfile::tempdir().unwrap();
+    let at = dir.path().join("notify");
+    let mut manager = Manager::listen(dir.path());
+    let config = dir.path().join("config.toml");
+    let text = format!("[router]\nsam = '{}'\n[[tunnel]]\nlisten = ['127.0.0.1:0']\n", bridge.address());
+    fs::write(&config, &text).unwrap();
+    let mut command = common::i2p_socks(&["--config", config.to_str().unwrap()]);
+    command.env("NOTIFY_SOCKET", &at).env("WATCHDOG_USEC", "400000");
+    let mut proxy = Running::of(command);
+    manager.told("STATUS=Starting");
+    let ready = manager.told("READY=1");
+    assert!(ready.contains("STATUS=Serving at 1 listener\n"), "{ready}");
+    let create = bridge.commands().iter().filter(|line| line.starts_with("SESSION CREATE")).count();
+    assert_eq!(create, 2, "ready is said after the session, not before: {:?}", manager.said);
+    assert_eq!(manager.said.iter().filter(|message| message.contains("READY=1")).count(), 1);
+    manager.told("WATCHDOG=1");
+
+    proxy.send("HUP");
+    let reloading = manager.told("RELOADING=1");
+    assert!(reloading.contains("\nMONOTONIC_USEC="), "{reloading}");
+    manager.told("READY=1");
+    proxy.stderr_line("the new configuration is in force");
+
+    fs::write(&config, "nonsense").unwrap();
+    proxy.send("HUP");
+    manager.told("RELOADING=1");
+    let ready = manager.told("READY=1");
+    assert!(ready.contains("STATUS=The last reload was refused"), "{ready}");
+
+    assert_eq!(proxy.signal("TERM"), Some(0), "{}", proxy.said());
+    manager.told("STOPPING=1");
+}
+
+/// A reload while tunnels are built is done, and is not taken for the end of the start.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_reload_before_the_first_session_is_done_and_ready_is_said_after_it() {
+    let bridge = TestBridge::start().await;
+    bridge.once("SESSION CREATE", [Act::Hang]);
+    let dir = tempfile::tempdir().unwrap();
+    let mut manager = Manager::listen(dir.path());
+    let config = dir.path().join("config.toml");
+    let text = format!("[router]\nsam = '{}'\n[[tunnel]]\nlisten = ['127.0.0.1:0']\n", bridge.address());
+    fs::write(&config, &text).unwrap();
+    let mut command = common::i2p_socks(&["--config", config.to_str().unwrap()]);
+    command.env("NOTIFY_SOCKET", dir.path().join("notify"));
+    let mut proxy = Running::of(command);
+    proxy.stderr_line("[3/3] building tunnels");
+    fs::write(&config, "nonsense").unwrap();
+    proxy.send("HUP");
+    proxy.stderr_line("nothing of it is in force");
+    proxy.send("USR1");
+    proxy.stderr_line("new identities, as asked for");
+    assert!(proxy.stdout().is_empty(), "{}", proxy.said());
+    // Sessions of another kind, which are built at once.
+    let more = "[[tunnel]]\nname = 'more'\nlisten = ['127.0.0.1:0']\n[session]\nquantity = 3\n";
+    fs::write(&config, text + more).unwrap();
+    proxy.send("HUP");
+    proxy.stderr_line("the new configuration is in force");
+    let ready = manager.told("READY=1");
+    assert!(ready.contains("STATUS=Serving at 2 listeners\n"), "{ready}");
+    assert!(!manager.said.iter().any(|message| message.contains("RELOADING=1")), "{:?}", manager.said);
+    assert_eq!(proxy.stdout().iter().filter(|line| line.ends_with(" ready")).count(), 2, "{}", proxy.said());
+}
+
+/// At boot the router's unit runs long before its bridge answers.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_service_waits_for_a_router_that_is_slow_to_start() {
+    let mut bridge = TestBridge::start().await;
+    bridge.kill().await;
+    let dir = tempfile::tempdir().unwrap();
+    let mut manager = Manager::listen(dir.path());
+    let mut command = common::i2p_socks(&["--sam", &bridge.address(), "--listen", "127.0.0.1:0"]);
+    command.env("NOTIFY_SOCKET", dir.path().join("notify"));
+    let mut proxy = Running::of(command);
+    proxy.stderr_line("it is looked for, for 180 s");
+    bridge.restart().await;
+    manager.told("READY=1");
+    assert!(!proxy.said().contains("starting the embedded router"), "{}", proxy.said());
+}

@@ -1,0 +1,420 @@
+//! What is said of a running proxy: on the admin endpoint, on the control socket, by `status`.
+#![cfg(unix)]
+
+use std::{
+    fs,
+    io::{Read, Write},
+    net::{SocketAddr, TcpStream, UdpSocket},
+    os::unix::net::UnixStream,
+    path::Path,
+    process::Child,
+    thread,
+    time::{Duration, Instant},
+};
+
+use sam_testkit::{Act, Dialect, Endpoint, TestBridge};
+
+use crate::common::{self, Running, connect, echo};
+
+struct Proxy {
+    running: Running,
+    dir: tempfile::TempDir,
+}
+
+impl Proxy {
+    /// With these lines in its configuration, and an admin endpoint at some port.
+    fn start(bridge: &TestBridge, more: &str) -> Self {
+        let dir = tempfile::tempdir().unwrap();
+        let config = dir.path().join("config.toml");
+        let text = format!(
+            "[router]\nbackend = 'sam'\nsam = '{}'\nsam-udp = '{}'\n[admin]\nlisten = '127.0.0.1:0'\n\
+             [[tunnel]]\nname = 'main'\nlisten = ['127.0.0.1:0']\n{more}",
+            bridge.address(),
+            bridge.udp_address()
+        );
+        fs::write(&config, text).unwrap();
+        let state = dir.path().join("state");
+        let args = ["--config", config.to_str().unwrap(), "--state-dir", state.to_str().unwrap()];
+        Self { running: Running::start(&args), dir }
+    }
+
+    fn state(&self) -> String {
+        self.dir.path().join("state").to_str().unwrap().to_owned()
+    }
+
+    fn admin(&mut self) -> SocketAddr {
+        let line = self.running.stderr_line("status page and metrics: http://");
+        let address = line.split("http://").nth(1).unwrap();
+        address.split('/').next().unwrap().parse().unwrap()
+    }
+
+    fn get(&mut self, path: &str) -> (u16, String) {
+        get(self.admin(), path)
+    }
+}
+
+fn get(admin: SocketAddr, path: &str) -> (u16, String) {
+    ask(TcpStream::connect(admin).unwrap(), &format!("GET {path} HTTP/1.1\r\nHost: {admin}\r\n\r\n"))
+}
+
+/// The status and everything of the answer, its head first.
+fn ask(mut stream: impl Read + Write, request: &str) -> (u16, String) {
+    stream.write_all(request.as_bytes()).unwrap();
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).unwrap();
+    let status = answer.split(' ').nth(1).unwrap_or("0").parse().unwrap();
+    (status, answer)
+}
+
+fn body(answer: &str) -> &str {
+    answer.split_once("\r\n\r\n").unwrap().1
+}
+
+fn exit_code(mut child: Child) -> Option<i32> {
+    let begin = Instant::now();
+    loop {
+        if let Some(status) = child.try_wait().unwrap() {
+            return status.code();
+        }
+        assert!(begin.elapsed() < common::LIMIT);
+        thread::sleep(Duration::from_millis(20));
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn ready_means_that_tunnels_are_built() {
+    let mut bridge = TestBridge::start().await;
+    bridge.once("SESSION CREATE", Act::late(Duration::from_secs(4)));
+    let mut proxy = Proxy::start(&bridge, "");
+    proxy.running.stderr_line("[3/3] building tunnels");
+    assert_eq!(proxy.get("/live").0, 200);
+    let (status, answer) = proxy.get("/ready");
+    assert_eq!(status, 503, "{answer}");
+    assert!(answer.contains("waiting for the router's tunnels"), "{answer}");
+    let state = proxy.state();
+    let (code, stdout, stderr) = common::output(&["status", "--state-dir", &state]);
+    assert_eq!(code, Some(1), "{stderr}");
+    assert!(stdout.starts_with("i2p-socks ") && stdout.contains(": starting, running for"), "{stdout}");
+    assert!(stderr.contains("it is not ready"), "{stderr}");
+    let (code, _, stderr) = common::output(&["status", "--wait", "--limit", "700ms", "--state-dir", &state]);
+    assert_eq!(code, Some(1));
+    assert!(stderr.contains("not ready after 700ms"), "{stderr}");
+    let waiting = common::i2p_socks(&["status", "--wait", "--state-dir", &state]).spawn().unwrap();
+    proxy.running.ready();
+    assert_eq!(exit_code(waiting), Some(0), "who waits is told");
+    let (status, answer) = proxy.get("/ready");
+    assert_eq!((status, body(&answer)), (200, "Serving at 1 listener\n"));
+    bridge.kill().await;
+    proxy.running.stderr_line("the router has closed the I2P session");
+    assert_eq!(proxy.get("/ready").0, 503, "and not any more when the router is gone");
+}
+
+/// Asks until the answer is this one, and gives what else it says.
+fn until_ready_says(admin: SocketAddr, wanted: u16, part: &str) -> String {
+    let begin = Instant::now();
+    loop {
+        let (status, answer) = get(admin, "/ready");
+        if status == wanted && answer.contains(part) {
+            return answer;
+        }
+        assert!(begin.elapsed() < common::LIMIT, "{answer}");
+        thread::sleep(Duration::from_millis(50));
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn idle_is_ready_for_as_long_as_the_router_answers() {
+    let mut bridge = TestBridge::start().await;
+    let mut proxy = Proxy::start(&bridge, "[session]\nidle-close = '300ms'\n[limits]\nhalf-close = '1s'\n");
+    let address = proxy.running.ready();
+    let admin = proxy.admin();
+    proxy.running.stderr_line("I2P sessions closed: nobody had used them");
+    until_ready_says(admin, 200, "Idle: the router answers");
+    let json: serde_json::Value = serde_json::from_str(body(&get(admin, "/status.json").1)).unwrap();
+    assert_eq!((&json["state"], &json["ready"]), (&"idle".into(), &true.into()), "{json:#}");
+    let (_, page) = get(admin, "/");
+    assert!(
+        page.contains("Idle: no client needs a session.") && !page.contains("tunnels are built"),
+        "{page}"
+    );
+    assert!(get(admin, "/metrics").1.contains("i2p_socks_ready 1\n"));
+    let (code, stdout, stderr) = common::output(&["status", "--wait", "--state-dir", &proxy.state()]);
+    assert_eq!(code, Some(0), "{stderr}");
+    assert!(stdout.contains(": idle, running for"), "{stdout}");
+    let hellos = || bridge.accepted_connections();
+    let before = hellos();
+    (0..50).for_each(|_| assert_eq!(get(admin, "/ready").0, 200));
+    assert!(hellos() - before <= 10, "scrapers are not passed on to the router: {}", hellos() - before);
+
+    // The first client since then waits for tunnels, which is nothing to be woken for.
+    bridge.once("SESSION CREATE", Act::late(Duration::from_secs(2)));
+    let client = thread::spawn(move || connect(address, "echo.i2p").0);
+    let answer = until_ready_says(admin, 200, "Building a session for the first client since it was idle");
+    assert!(!answer.contains("waiting for the router"), "{answer}");
+    assert_eq!(client.join().unwrap(), 0);
+
+    until_ready_says(admin, 200, "Idle: the router answers");
+    bridge.kill().await;
+    until_ready_says(admin, 503, "No I2P session is open, and the router does not answer");
+    assert_eq!(get(admin, "/live").0, 200);
+    let (_, page) = get(admin, "/");
+    assert!(page.contains("No session is open, and the router does not answer."), "{page}");
+    assert!(get(admin, "/metrics").1.contains("i2p_socks_ready 0\n"));
+    let (code, stdout, stderr) = common::output(&["status", "--state-dir", &proxy.state()]);
+    assert_eq!(code, Some(1), "{stdout}");
+    assert!(stdout.contains(": no-router, running for"), "{stdout}");
+    assert!(stderr.contains("the router does not answer"), "{stderr}");
+    bridge.restart().await;
+    until_ready_says(admin, 200, "Idle: the router answers");
+    proxy.running.stderr_line("the router answers again");
+
+    // One that was lost and is built again is no start: its clients miss it.
+    let (_, _stream) = connect(address, "echo.i2p");
+    bridge.on("SESSION CREATE", Act::late(Duration::from_secs(60)));
+    bridge.drop_control_connections();
+    proxy.running.stderr_line("the router has closed the I2P session");
+    let (status, answer) = get(admin, "/ready");
+    assert_eq!((status, body(&answer)), (503, "No I2P session: waiting for the router\n"));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn neither_before_the_router_nor_while_it_ends_is_it_ready() {
+    let bridge = TestBridge::start().await;
+    bridge.once("HELLO", [Act::Wait(Duration::from_secs(3)), Act::Behave]);
+    let mut proxy = Proxy::start(&bridge, "[shutdown]\ngrace = '1h'\nidle = '1h'\n");
+    proxy.running.stderr_line("[1/3] looking for a SAM bridge");
+    assert_eq!(proxy.get("/ready").0, 503);
+    let address = proxy.running.ready();
+    assert_eq!(proxy.get("/ready").0, 200);
+    let (_, mut stream) = connect(address, "echo.i2p");
+    proxy.running.send("TERM");
+    proxy.running.stderr_line("told to stop");
+    let (status, answer) = proxy.get("/ready");
+    assert_eq!(status, 503, "{answer}");
+    assert!(answer.contains("Stopping"), "{answer}");
+    let (_, answer) = proxy.get("/status.json");
+    assert!(answer.contains("\"state\": \"stopping\""), "{answer}");
+    echo(&mut stream);
+    assert_eq!(proxy.running.signal("TERM"), Some(0));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn everything_is_said_alike_everywhere() {
+    let bridge = TestBridge::start().await;
+    let mut proxy =
+        Proxy::start(&bridge, "[[tunnel]]\nname = 'kept'\nkey = 'persistent'\nlisten = ['127.0.0.1:0']\n");
+    let address = proxy.running.ready();
+    let (_, mut stream) = connect(address, "echo.i2p");
+    echo(&mut stream);
+    assert_eq!(connect(address, "secret-name.i2p").0, 4);
+    let admin = proxy.admin();
+    // Until the refused client is gone from the count, so that nothing changes from here on.
+    let begin = Instant::now();
+    let (json, answer) = loop {
+        let (status, answer) = get(admin, "/status.json");
+        assert_eq!(status, 200);
+        let json: serde_json::Value = serde_json::from_str(body(&answer)).unwrap();
+        if json["tunnels"][0]["connections"] == 1 {
+            break (json, answer);
+        }
+        assert!(begin.elapsed() < common::LIMIT, "{json:#}");
+    };
+    assert_eq!((&json["state"], &json["ready"]), (&"ready".into(), &true.into()), "{json:#}");
+    let main = &json["tunnels"][0];
+    assert_eq!((&main["name"], &main["listeners"][0]), (&"main".into(), &address.to_string().into()));
+    assert_eq!((&main["streams"], &main["succeeded"], &main["failed"]), (&1.into(), &1.into(), &1.into()));
+    assert_eq!((&main["sent"], &main["received"]), (&1.into(), &1.into()));
+    assert_eq!(json["failures"][0]["kind"], "name_unknown");
+    let sessions = json["sessions"].as_array().unwrap();
+    assert_eq!(sessions.len(), 2, "{json:#}");
+    let b32 = sessions.iter().find(|session| session["tunnel"] == "kept").unwrap()["b32"].as_str().unwrap();
+    assert!(b32.ends_with(".b32.i2p"), "{b32}");
+
+    let (_, page) = get(admin, "/");
+    for part in [
+        "Ready: tunnels are built",
+        b32,
+        &address.to_string(),
+        "the name is in no address book",
+        "Check the spelling.",
+        "of tunnel</dt><dd>kept",
+        "<meta name=\"viewport\"",
+    ] {
+        assert!(page.contains(part), "{part} is not in\n{page}");
+    }
+    let (_, style) = get(admin, "/style.css");
+    assert!(style.contains("prefers-color-scheme: dark"), "{style}");
+    let (_, metrics) = get(admin, "/metrics");
+    assert!(metrics.contains("content-type: application/openmetrics-text; version=1.0.0"), "{metrics}");
+    assert!(metrics.contains("i2p_socks_sessions{state=\"ready\"} 2\n"), "{metrics}");
+    assert!(metrics.contains("i2p_socks_relayed_bytes_total{tunnel=\"main\",direction=\"to_peer\"} 1\n"));
+    let (_, pac) = get(admin, "/proxy.pac");
+    assert!(pac.contains("content-type: application/x-ns-proxy-autoconfig"), "{pac}");
+    assert!(pac.contains(&format!("return \"SOCKS5 {address}\";")), "{pac}");
+    for text in [&page, &metrics, &answer] {
+        assert!(!text.contains("secret-name"), "{text}");
+        assert!(text.contains("default-src 'none'") && text.contains("cache-control: no-store"), "{text}");
+    }
+
+    let socket = Path::new(&proxy.state()).join("control.sock");
+    let same = ask(UnixStream::connect(socket).unwrap(), "GET /status.json HTTP/1.1\r\nHost: x\r\n\r\n").1;
+    let same: serde_json::Value = serde_json::from_str(body(&same)).unwrap();
+    assert_eq!((&same["sessions"], &same["tunnels"]), (&json["sessions"], &json["tunnels"]));
+    let (code, stdout, stderr) = common::output(&["status", "--json", "--state-dir", &proxy.state()]);
+    assert_eq!(code, Some(0), "{stderr}");
+    let said: serde_json::Value = serde_json::from_str(&stdout).unwrap();
+    assert_eq!(said["sessions"], json["sessions"]);
+    let (code, stdout, _) = common::output(&["status", "--admin", &format!("http://{admin}/")]);
+    assert_eq!(code, Some(0));
+    for part in ["tunnel main at 127.0.0.1:", "session of tunnel kept ready: ", "Check the spelling."] {
+        assert!(stdout.contains(part), "{part} is not in\n{stdout}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn where_datagrams_come_from_is_said_in_plain_words() {
+    for (dialect, shares, words) in [
+        (Dialect::Java, true, "from the same address as streams"),
+        (Dialect::I2pd, false, "from an address of their own"),
+    ] {
+        let bridge = TestBridge::start_as(dialect).await;
+        bridge.host("echo.i2p", Endpoint::Echo);
+        let tunnel = "[[tunnel]]\nname = 'udp'\nudp = 'datagram'\nlisten = ['127.0.0.1:0']\n";
+        let mut proxy = Proxy::start(&bridge, tunnel);
+        proxy.running.ready();
+        let admin = proxy.admin();
+        let json =
+            || -> serde_json::Value { serde_json::from_str(body(&get(admin, "/status.json").1)).unwrap() };
+        let status = json();
+        assert_eq!(status["tunnels"][0]["datagrams"], serde_json::Value::Null, "it has none");
+        assert_eq!(status["tunnels"][1]["datagrams"]["sessions"], serde_json::json!([]), "nobody has asked");
+        let address = status["tunnels"][1]["listeners"][0].as_str().unwrap().to_owned();
+        let mut control = TcpStream::connect(&address).unwrap();
+        control.write_all(&[5, 1, 0, 5, 3, 0, 1, 0, 0, 0, 0, 0, 0]).unwrap();
+        let mut reply = [0; 12];
+        control.read_exact(&mut reply).unwrap();
+        assert_eq!(reply[3], 0, "{reply:?}");
+        let relay = ("127.0.0.1", u16::from_be_bytes([reply[10], reply[11]]));
+        let socket = UdpSocket::bind("127.0.0.1:0").unwrap();
+        let datagram = [&[0, 0, 0, 3, 8][..], b"echo.i2p", &[0, 7], b"abc"].concat();
+        socket.send_to(&[0, 0, 0, 1, 198, 51, 100, 7, 0, 7, 1], relay).unwrap();
+        socket.send_to(&datagram, relay).unwrap();
+        let mut echo = [0; 64];
+        assert_eq!(socket.recv(&mut echo).unwrap(), datagram.len());
+        let status = json();
+        let datagrams = &status["tunnels"][1]["datagrams"];
+        let numbers = ["associations", "sent", "sent-bytes", "received", "received-bytes"];
+        assert_eq!(numbers.map(|number| datagrams[number].as_u64().unwrap()), [1, 1, 3, 1, 3]);
+        assert_eq!(datagrams["dropped"], serde_json::json!({ "not_allowed": 1 }));
+        let session = &datagrams["sessions"][0];
+        assert_eq!(
+            (&session["shares-address-of-streams"], &session["in-use"]),
+            (&shares.into(), &true.into())
+        );
+        let b32 = session["b32"].as_str().unwrap();
+        let of_streams = status["sessions"].as_array().unwrap().iter().any(|session| session["b32"] == b32);
+        assert_eq!(of_streams, shares, "{status:#}");
+        let (_, page) = get(admin, "/");
+        let said = page.lines().find(|said| said.contains(words)).unwrap_or_else(|| panic!("{page}"));
+        assert!(said.contains(b32), "{said}");
+        assert!(page.contains("1 <code>not_allowed</code>"), "{page}");
+        let (_, stdout, _) = common::output(&["status", "--state-dir", &proxy.state()]);
+        assert!(stdout.contains(&format!("datagrams of tunnel udp come {words}")), "{stdout}");
+        assert!(stdout.contains("1 sent, 1 received, 1 dropped; 1 clients have UDP open"), "{stdout}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_came_of_requests_to_outproxies_is_said_everywhere() {
+    let bridge = TestBridge::start().await;
+    // Nobody listens there.
+    let exit = "[[outproxy]]\nname = 'exit'\nat = '127.0.0.1:1'\nvia = 'tcp'\nprotocol = 'socks5'\n\
+                [[route]]\nvia = ['exit']\n";
+    let mut proxy = Proxy::start(&bridge, exit);
+    let address = proxy.running.ready();
+    assert_ne!(connect(address, "example.com").0, 0);
+    let admin = proxy.admin();
+    let metrics = get(admin, "/metrics").1;
+    for line in [
+        "i2p_socks_outproxy_requests_total{outproxy=\"exit\",outcome=\"unreachable\"} 1\n",
+        "i2p_socks_outproxy_requests_total{outproxy=\"exit\",outcome=\"opened\"} 0\n",
+    ] {
+        assert!(metrics.contains(line), "{metrics}");
+    }
+    let json: serde_json::Value = serde_json::from_str(body(&get(admin, "/status.json").1)).unwrap();
+    assert_eq!(json["outproxies"][0]["outcomes"], serde_json::json!({ "unreachable": 1 }));
+    let page = get(admin, "/").1;
+    for part in ["<h2>Outproxies</h2>", "1 <code>unreachable</code>", "see Outproxies for how each does"] {
+        assert!(page.contains(part), "{part} is not in\n{page}");
+    }
+    let (_, stdout, _) = common::output(&["status", "--state-dir", &proxy.state()]);
+    assert!(stdout.contains("outproxy exit: in use; 1 requests: 1 unreachable\n"), "{stdout}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn foreign_pages_and_floods_get_nothing() {
+    let bridge = TestBridge::start().await;
+    let mut proxy = Proxy::start(&bridge, "");
+    let admin = proxy.admin();
+    let get = |head: &str| ask(TcpStream::connect(admin).unwrap(), &format!("GET /{head}\r\n\r\n"));
+    for host in ["evil.example", "evil.example:80", "127.0.0.1.evil.example", "10.0.0.1"] {
+        for path in ["", "status.json", "metrics", "ready", "proxy.pac", "style.css", "live"] {
+            let (status, answer) = get(&format!("{path} HTTP/1.1\r\nHost: {host}"));
+            assert_eq!(status, 421, "{answer}");
+            assert!(!answer.contains("main"), "{answer}");
+        }
+    }
+    assert_eq!(get(" HTTP/1.0").0, 421, "no host at all");
+    assert_eq!(get(" HTTP/1.1\r\nHost: localhost\r\nHost: localhost").0, 421);
+    for host in ["localhost", "127.0.0.1:1", "[::1]"] {
+        assert_eq!(get(&format!("live HTTP/1.1\r\nHost: {host}")).0, 200, "{host}");
+    }
+    assert_eq!(get("nothing HTTP/1.1\r\nHost: localhost").0, 404);
+    let post = "POST /status.json HTTP/1.1\r\nHost: localhost\r\nContent-Length: 0\r\n\r\n";
+    assert_eq!(ask(TcpStream::connect(admin).unwrap(), post).0, 405);
+    assert_eq!(get(&format!("{} HTTP/1.1", "a".repeat(100_000))).0, 431);
+    // More that say nothing than are served at one time: they are let go after ten seconds, and others come to their turn.
+    let silent: Vec<_> = (0..40).map(|_| TcpStream::connect(admin).unwrap()).collect();
+    drop(silent);
+    assert_eq!(get("live HTTP/1.1\r\nHost: localhost").0, 200);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_unix_socket_serves_the_pages_to_its_owner() {
+    use std::os::unix::fs::PermissionsExt;
+    let bridge = TestBridge::start().await;
+    let dir = tempfile::tempdir().unwrap();
+    let (config, at) = (dir.path().join("config.toml"), dir.path().join("admin"));
+    fs::write(&config, format!("[admin]\nlisten = 'unix:{}'\n", at.display())).unwrap();
+    let args = ["--config", config.to_str().unwrap(), "--sam", &bridge.address(), "--listen", "127.0.0.1:0"];
+    let mut proxy = Running::start(&args);
+    proxy.ready();
+    assert_eq!(fs::metadata(&at).unwrap().permissions().mode() & 0o777, 0o600);
+    let ready = ask(UnixStream::connect(&at).unwrap(), "GET /ready HTTP/1.1\r\nHost: anything\r\n\r\n");
+    assert_eq!(ready.0, 200, "{}", ready.1);
+    let (code, _, stderr) = common::output(&args);
+    assert_eq!(code, Some(1));
+    assert!(stderr.contains("for the admin pages"), "a live one is not taken away: {stderr}");
+    assert_eq!(proxy.signal("TERM"), Some(0));
+    assert!(!at.exists());
+    fs::write(&at, "a file of somebody").unwrap();
+    let (code, _, stderr) = common::output(&args);
+    assert_eq!(code, Some(1), "{stderr}");
+    assert_eq!(fs::read_to_string(&at).unwrap(), "a file of somebody");
+}
+
+#[test]
+fn nobody_there_is_said_so() {
+    let (code, stdout, stderr) = common::output(&["status"]);
+    assert_eq!((code, stdout.as_str()), (Some(1), ""));
+    assert!(stderr.contains("no proxy runs with the state directory"), "{stderr}");
+    for url in ["http://192.0.2.1.example/", "ftp://127.0.0.1:1/"] {
+        assert_eq!(common::output(&["status", "--admin", url]).0, Some(64));
+    }
+    let dir = tempfile::tempdir().unwrap();
+    let config = dir.path().join("config.toml");
+    fs::write(&config, "[admin]\nlisten = '0.0.0.0:4480'\n").unwrap();
+    let (code, _, stderr) = common::output(&["--config", config.to_str().unwrap()]);
+    assert_eq!(code, Some(64));
+    assert!(stderr.contains("can be reached from other machines"), "{stderr}");
+}

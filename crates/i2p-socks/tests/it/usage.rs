@@ -1,0 +1,256 @@
+//! Mistakes of the person who starts it: an exit code, what is wrong, what to do.
+
+use std::{fs, net::TcpListener};
+
+use crate::common::{self, output};
+
+#[test]
+fn wrong_usage_and_configuration_exit_with_64() {
+    let dir = tempfile::tempdir().unwrap();
+    let config = dir.path().join("i2p-socks.toml");
+    fs::write(&config, "[session]\nlenght = 1\n").unwrap();
+    let config = config.to_str().unwrap();
+    for (args, says) in [
+        (&["--frob"][..], "unexpected argument '--frob'"),
+        (&["frob"], "unrecognized subcommand 'frob'"),
+        (&["run", "--listen", "4450"], "expected IP:PORT, such as 127.0.0.1:4450"),
+        (&["run", "--listen", "localhost:4450"], "expected IP:PORT"),
+        (&["run", "--sam", "7656"], "expected HOST:PORT, such as 127.0.0.1:7656"),
+        (&["run", "--router", "i2pd"], "[possible values: auto, sam, embedded]"),
+        (&["run", "-v", "-q"], "cannot be used with"),
+        (&["-v", "run", "-q"], "cannot be used with"),
+        (&["--sam", "127.0.0.1:1", "run", "--sam", "127.0.0.1:2"], "cannot be used multiple times"),
+        (&["run", "--config"], "a value is required for '--config <FILE>'"),
+        (&["--listen", "127.0.0.1:7,127.0.0.1:7"], "127.0.0.1:7 is to be listened on twice"),
+        (&["--config", config], "line 2, column 1"),
+        (&["--config", config], "unknown field `lenght`, expected one of `length`, `quantity`"),
+        (&["--config", "/nonexistent.toml"], "/nonexistent.toml: No such file"),
+        (&["check", "-o", "limits.dail=1s"], "-o limits.dail: unknown field `dail`, expected one of"),
+        (
+            &["-o", "session.length=8", "explain", "a.i2p", "80"],
+            "-o session.length: 8 is not between 0 and 7",
+        ),
+        (&["run", "-o", "limits.dial"], "expected KEY=VALUE, such as limits.dial=30s"),
+        (
+            &["check", "-o", "tunnel.default.listen=[\"0.0.0.0:1\"]"],
+            "0.0.0.0:1 can be reached from other machines",
+        ),
+    ] {
+        let (code, stdout, stderr) = output(args);
+        assert_eq!(code, Some(64), "{args:?}\n{stderr}");
+        assert!(stderr.contains(says), "{args:?}\n{stderr}");
+        assert!(stdout.is_empty(), "{args:?}\n{stdout}");
+    }
+}
+
+#[test]
+fn explain_needs_no_router_and_says_which_route_decides() {
+    let dir = tempfile::tempdir().unwrap();
+    let config = dir.path().join("i2p-socks.toml");
+    let exit = "[[outproxy]]\nname = 'exit'\nat = 'exit.example.i2p'\nprotocol = 'socks5'\n";
+    fs::write(&config, format!("{exit}[[route]]\nport = '80,443'\nvia = ['exit']\n")).unwrap();
+    let config = config.to_str().unwrap();
+    for (host, port, says) in [
+        ("example.com", "443", "port 443 of it goes out of I2P: rule 1 sends it to an outproxy"),
+        ("example.com", "22", "port 22 of it is refused: no rule matches"),
+        ("known.i2p", "443", "port 443 of it goes to I2P"),
+    ] {
+        let (code, stdout, stderr) = output(&["explain", host, port, "--config", config]);
+        assert_eq!((code, stderr.as_str()), (Some(0), ""));
+        assert!(stdout.contains(says), "{stdout}");
+    }
+    let (_, stdout, _) = output(&["explain", "example.com", "443", "--json", "--config", config]);
+    assert!(stdout.contains("\"decision\": \"outproxies\""), "{stdout}");
+    for port in ["70000", "http", "-1"] {
+        let (code, _, stderr) = output(&["explain", "example.com", port]);
+        assert_eq!(code, Some(64), "{stderr}");
+        assert!(port == "-1" || stderr.contains("expected a number from 0 to 65535"), "{stderr}");
+    }
+    let (code, stdout, stderr) = output(&["resolve", "example.com", "--config", config]);
+    assert_eq!((code, stdout.as_str()), (Some(1), "example.com is a host outside I2P\n"));
+    assert!(stderr.contains("i2p-socks explain HOST PORT says whether a route leads there"), "{stderr}");
+}
+
+#[test]
+fn keys_of_the_command_line_go_before_the_file_and_the_environment() {
+    let dir = tempfile::tempdir().unwrap();
+    let config = dir.path().join("i2p-socks.toml");
+    fs::write(&config, "[[tunnel]]\nname = 'a'\nlisten = ['127.0.0.1:1']\n[[route]]\nvia = 'reject'\n")
+        .unwrap();
+    let checked = |words: &[&str], variable: Option<&str>| {
+        let mut command = common::i2p_socks(&["check", "--config", config.to_str().unwrap()]);
+        command.args(words).envs(variable.map(|value| ("I2P_SOCKS_LISTEN", value)));
+        String::from_utf8(command.output().unwrap().stdout).unwrap()
+    };
+    let given = ["-o", "tunnel.a.listen=['127.0.0.1:4']"];
+    for (words, variable, port) in [
+        (&[][..], None, 1),
+        (&[], Some("127.0.0.1:2"), 2),
+        (&["--listen", "127.0.0.1:3"], Some("127.0.0.1:2"), 3),
+        (&given, Some("127.0.0.1:2"), 4),
+        (&[&["--listen", "127.0.0.1:3"], &given[..]].concat(), None, 4),
+        (&[&given[..], &["-o", "tunnel.a.listen=['127.0.0.1:5']"]].concat(), None, 5),
+    ] {
+        let said = checked(words, variable);
+        assert!(said.contains(&format!("tunnel a listens on 127.0.0.1:{port}\n")), "{words:?}\n{said}");
+    }
+    let words =
+        ["-o", "route.1.port=25", "explain", "example.com", "80", "--config", config.to_str().unwrap()];
+    let (code, stdout, stderr) = output(&words);
+    assert_eq!((code, stderr.as_str()), (Some(0), ""));
+    assert!(stdout.contains("rule 1 (host *, port 25, reject) is about other ports"), "{stdout}");
+}
+
+#[test]
+fn every_listen_counts_wherever_it_stands() {
+    let words = ["--listen", "127.0.0.1:1,127.0.0.1:2", "check", "--listen", "127.0.0.1:3"];
+    let (code, stdout, stderr) = output(&words);
+    assert_eq!(code, Some(0), "{stderr}");
+    for port in [1, 2, 3] {
+        assert!(stdout.contains(&format!("127.0.0.1:{port}")), "{stdout}");
+    }
+}
+
+/// A rule that is not followed would send clients where they must not go, or nowhere: nothing starts then.
+#[test]
+fn mistakes_in_routes_and_outproxies_exit_with_64() {
+    let dir = tempfile::tempdir().unwrap();
+    let config = dir.path().join("i2p-socks.toml");
+    let exit = "[[outproxy]]\nname = 'exit'\nat = 'exit.example.i2p'\nprotocol = 'socks5'\n";
+    for (text, says) in [
+        ("[[route]]\nvia = ['exit']\n".to_owned(), "there is no [[outproxy]] of that name"),
+        (exit.repeat(2), "two outproxies are called exit"),
+        (format!("{exit}username = 'x'\npassword-file = '/nonexistent'\n"), "the password file /nonexistent"),
+        (format!("{exit}[[route]]\nhost = '*.i2p'\nvia = ['exit']\n"), "goes to I2P and nowhere else"),
+        ("[[route]]\nport = '80-'\nvia = 'reject'\n".to_owned(), "line 2, column 8"),
+    ] {
+        fs::write(&config, &text).unwrap();
+        let (code, stdout, stderr) = output(&["run", "--config", config.to_str().unwrap()]);
+        assert_eq!(code, Some(64), "{text}\n{stderr}");
+        assert!(stderr.contains(says) && stdout.is_empty(), "{text}\n{stderr}");
+    }
+}
+
+#[test]
+fn help_and_version_are_no_mistakes() {
+    let (code, stdout, stderr) = output(&["--help"]);
+    assert_eq!((code, stderr.as_str()), (Some(0), ""));
+    for option in [
+        "--listen",
+        "--router",
+        "--sam",
+        "-o <KEY=VALUE>",
+        "--config",
+        "--state-dir",
+        "--verbose",
+        "--quiet",
+        "Exit codes",
+    ] {
+        assert!(stdout.contains(option), "{option} is not in\n{stdout}");
+    }
+    let (code, stdout, _) = output(&["--version"]);
+    assert_eq!((code, stdout.as_str()), (Some(0), concat!("i2p-socks ", env!("CARGO_PKG_VERSION"), "\n")));
+}
+
+#[test]
+fn a_taken_port_is_known_at_once_and_says_what_to_do() {
+    let taken = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = taken.local_addr().unwrap().to_string();
+    let (code, stdout, stderr) = output(&["run", "--listen", &address]);
+    assert_eq!(code, Some(1), "{stderr}");
+    assert!(stdout.is_empty());
+    assert!(stderr.contains(&format!("cannot listen on {address}")), "{stderr}");
+    assert!(stderr.contains("choose another port with --listen IP:PORT"), "{stderr}");
+}
+
+/// A file in the place of the state directory, and a directory with which nothing runs: both are named.
+#[cfg(unix)]
+#[test]
+fn a_state_directory_that_is_none_is_named() {
+    let dir = tempfile::tempdir().unwrap();
+    let file = dir.path().join("file");
+    fs::write(&file, "").unwrap();
+    let (file, missing) = (file.to_str().unwrap(), dir.path().join("missing"));
+    for (words, path, says) in [
+        (&["status"][..], file, "is no directory"),
+        (&["names", "list"], file, "is no directory"),
+        (
+            &["run", "--router", "sam", "--sam", "127.0.0.1:1", "--listen", "127.0.0.1:0"],
+            file,
+            "is no directory",
+        ),
+        (&["status"], missing.to_str().unwrap(), "no proxy runs with the state directory"),
+    ] {
+        let (code, stdout, stderr) = output(&[words, &["--state-dir", path]].concat());
+        assert_eq!((code, stdout.as_str()), (Some(1), ""), "{words:?}\n{stderr}");
+        assert!(stderr.contains(says) && stderr.contains(path), "{words:?}\n{stderr}");
+    }
+}
+
+#[test]
+fn no_router_says_what_to_do() {
+    let free = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().to_string();
+    let (code, stdout, stderr) =
+        output(&["run", "--router", "sam", "--sam", &free, "--listen", "127.0.0.1:0"]);
+    assert_eq!(code, Some(1), "{stderr}");
+    assert!(stdout.is_empty());
+    for part in [&format!("no SAM bridge answers at {free}"), "Start i2pd", "--sam HOST:PORT"] {
+        assert!(stderr.contains(part), "{part:?} is not in\n{stderr}");
+    }
+}
+
+#[cfg(not(feature = "embedded"))]
+#[test]
+fn a_build_without_the_embedded_router_says_so() {
+    for args in [
+        &["run", "--router", "embedded", "--listen", "127.0.0.1:0"][..],
+        &["check", "--router", "embedded"],
+        &["demo"],
+    ] {
+        let (code, _, stderr) = output(args);
+        assert_eq!(code, Some(64), "{stderr}");
+        assert!(stderr.contains("this build has no embedded router"), "{stderr}");
+    }
+}
+
+#[test]
+fn a_variable_that_is_set_to_nothing_is_not_set() {
+    let taken = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = taken.local_addr().unwrap().to_string();
+    let mut command = common::i2p_socks(&["run", "--listen", &address]);
+    for name in ["LISTEN", "ROUTER", "SAM", "CONFIG", "STATE_DIR"] {
+        command.env(format!("I2P_SOCKS_{name}"), "");
+    }
+    let stderr = String::from_utf8(command.output().unwrap().stderr).unwrap();
+    assert!(stderr.contains(&format!("cannot listen on {address}")), "{stderr}");
+}
+
+/// This machine has no internet, or the reseed servers of its tests' network namespace do not exist: either way a
+/// first start has nothing to begin from.
+#[cfg(feature = "embedded")]
+#[test]
+fn auto_falls_back_to_the_embedded_router_and_a_bad_reseed_file_is_named() {
+    let dir = tempfile::tempdir().unwrap();
+    let free = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().to_string();
+    let reseed = dir.path().join("i2pseeds.su3");
+    fs::write(&reseed, "not an su3 file").unwrap();
+    let config = dir.path().join("i2p-socks.toml");
+    fs::write(&config, format!("[router]\nreseed-file = '{}'\n", reseed.display())).unwrap();
+    let (code, _, stderr) = output(&[
+        "run",
+        "--listen",
+        "127.0.0.1:0",
+        "--sam",
+        &free,
+        "--config",
+        config.to_str().unwrap(),
+        "--state-dir",
+        dir.path().join("state").to_str().unwrap(),
+    ]);
+    assert_eq!(code, Some(1), "{stderr}");
+    for part in
+        ["it is looked for, for 5 s", "starting the embedded router", "i2pseeds.su3", "as reseed file"]
+    {
+        assert!(stderr.contains(part), "{part:?} is not in\n{stderr}");
+    }
+}

@@ -1,0 +1,82 @@
+//! A tunnel for its users only, in every protocol.
+
+use i2p_tunnel::{Admission, Authentication, Caps, Terms, Users};
+use sam_testkit::TestBridge;
+use tokio::time::{Duration, Instant};
+
+use crate::common::{Proxy, proxy_that, socks4a_request, socks5_request};
+
+async fn proxy(bridge: &TestBridge) -> Proxy {
+    let entry = Users::entry("anna", b"secret").unwrap();
+    let terms =
+        Terms { authentication: Authentication::Required(Users::parse(&entry).unwrap()), ..Terms::default() };
+    proxy_that(bridge, |service| service.with_terms(terms)).await
+}
+
+fn socks5(user: &str, password: &str) -> Vec<u8> {
+    let field = |text: &str| [&[u8::try_from(text.len()).unwrap()], text.as_bytes()].concat();
+    let request = socks5_request("known.i2p", 80).split_off(3);
+    [&[5, 2, 0, 2, 1][..], &field(user), &field(password), &request].concat()
+}
+
+fn http(field: &str) -> Vec<u8> {
+    format!("CONNECT known.i2p:80 HTTP/1.1\r\n{field}\r\n").into_bytes()
+}
+
+#[tokio::test]
+async fn users_come_in_and_nobody_else_does() {
+    let bridge = TestBridge::start().await;
+    let proxy = proxy(&bridge).await;
+    let before = bridge.commands().len();
+    assert_eq!(proxy.exchange(&socks5_request("known.i2p", 80)).await, [5, 0xff], "without credentials");
+    assert_eq!(proxy.exchange(&socks5("anna", "Secret")).await, [5, 2, 1, 1]);
+    assert_eq!(proxy.exchange(&socks5("bert", "secret")).await, [5, 2, 1, 1]);
+    assert_eq!(proxy.exchange(&socks5("<torS0X>0", "secret")).await, [5, 2, 1, 1]);
+    // SOCKS4 has no passwords.
+    assert_eq!(proxy.exchange(&socks4a_request("known.i2p", 80)).await[1], 93);
+    // base64 of anna:Secret.
+    for field in ["", "Proxy-Authorization: Basic YW5uYTpTZWNyZXQ=\r\n"] {
+        let answer = String::from_utf8(proxy.exchange(&http(field)).await).unwrap();
+        assert!(answer.starts_with("HTTP/1.1 407 "), "{answer}");
+    }
+    assert_eq!(bridge.commands().len(), before, "nothing was asked of the router");
+    assert_eq!(proxy.exchange_and_finish(&socks5("anna", "secret")).await[..6], [5, 2, 1, 0, 5, 0]);
+    // base64 of anna:secret.
+    let answer = proxy.exchange_and_finish(&http("Proxy-Authorization: Basic YW5uYTpzZWNyZXQ=\r\n")).await;
+    assert!(answer.starts_with(b"HTTP/1.1 200 "));
+}
+
+#[tokio::test]
+async fn a_wrong_password_takes_its_time_and_holds_nobody_up() {
+    let bridge = TestBridge::start().await;
+    let proxy = proxy(&bridge).await;
+    proxy.exchange_and_finish(&socks5("anna", "secret")).await;
+    let begin = Instant::now();
+    let wrong = async {
+        proxy.exchange(&socks5("anna", "wrong")).await;
+        begin.elapsed()
+    };
+    let right = async {
+        assert_eq!(proxy.exchange_and_finish(&socks5("anna", "secret")).await[3], 0);
+        begin.elapsed()
+    };
+    let (wrong, right) = tokio::join!(wrong, right);
+    assert!(wrong >= Duration::from_secs(1), "{wrong:?}");
+    assert!(right < wrong, "{right:?} {wrong:?}");
+}
+
+/// Whoever there is no room for hears that, and costs no check of a password.
+#[tokio::test]
+async fn over_a_cap_passwords_are_not_checked() {
+    let bridge = TestBridge::start().await;
+    let entry = Users::entry("anna", b"secret").unwrap();
+    let terms =
+        Terms { authentication: Authentication::Required(Users::parse(&entry).unwrap()), ..Terms::default() };
+    let admission = Admission::new(Caps { connections: 0, ..Caps::default() });
+    let proxy = proxy_that(&bridge, |service| service.with_terms(terms).with_admission(admission)).await;
+    let begin = Instant::now();
+    assert_eq!(proxy.exchange(&socks5("anna", "wrong")).await[..6], [5, 2, 1, 0, 5, 1]);
+    assert!(begin.elapsed() < Duration::from_secs(1), "a wrong password was checked");
+    let answer = String::from_utf8(proxy.exchange(&http("")).await).unwrap();
+    assert!(answer.starts_with("HTTP/1.1 503 "), "{answer}");
+}

@@ -1,0 +1,254 @@
+//! A proxy on a testkit bridge, and clients made of bytes.
+
+pub(crate) mod exit;
+pub(crate) mod udp;
+pub(crate) mod upstream;
+
+use std::{
+    io,
+    net::{IpAddr, SocketAddr},
+    sync::Arc,
+    time::Duration,
+};
+
+use i2p_name::VirtualOptions;
+use i2p_sam::{BackOff, Bridge};
+use i2p_tunnel::{
+    AddressPool, DatagramCounts, Dial, Limits, Listeners, PoolOptions, RoutedDialler, SamDialler, Service,
+    SessionLimits, SessionPool, Tunnel, serve,
+};
+use sam_testkit::TestBridge;
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    net::TcpStream,
+    sync::watch,
+    task::JoinHandle,
+};
+use tokio_util::sync::CancellationToken;
+
+pub(crate) struct Proxy {
+    pub(crate) address: SocketAddr,
+    pub(crate) pool: SessionPool,
+    pub(crate) stop: CancellationToken,
+    pub(crate) serving: JoinHandle<()>,
+    pub(crate) datagram_counts: DatagramCounts,
+}
+
+/// A proxy on a bridge, with limits short enough for tests to see them.
+pub(crate) async fn proxy(bridge: &TestBridge) -> Proxy {
+    let limit = Duration::from_millis(300);
+    proxy_with(bridge, Limits { handshake: limit, half_close: limit, linger: limit, ..Limits::default() })
+        .await
+}
+
+/// A proxy on a bridge, with these limits.
+pub(crate) async fn proxy_with(bridge: &TestBridge, limits: Limits) -> Proxy {
+    proxy_of(bridge, limits, PoolOptions::default(), Tunnel::default()).await
+}
+
+/// A proxy on a bridge, with these limits, sessions and rules. Its first session is there.
+pub(crate) async fn proxy_of(
+    bridge: &TestBridge,
+    limits: Limits,
+    options: PoolOptions,
+    tunnel: Tunnel,
+) -> Proxy {
+    start(Bridge::new(bridge.address()), limits, options, tunnel, VirtualOptions::default()).await
+}
+
+/// A proxy on a bridge, with these virtual addresses.
+pub(crate) async fn proxy_with_addresses(bridge: &TestBridge, addresses: VirtualOptions) -> Proxy {
+    let limit = Duration::from_millis(300);
+    let limits = Limits { half_close: limit, linger: limit, ..Limits::default() };
+    let bridge = Bridge::new(bridge.address());
+    start(bridge, limits, PoolOptions::default(), Tunnel::default(), addresses).await
+}
+
+/// A proxy on this bridge, with these limits, sessions, rules and virtual addresses.
+pub(crate) async fn start(
+    bridge: Bridge,
+    limits: Limits,
+    options: PoolOptions,
+    tunnel: Tunnel,
+    addresses: VirtualOptions,
+) -> Proxy {
+    let back_off = BackOff { first: Duration::from_millis(10), ..BackOff::default() };
+    let delay_open = options.delay_open;
+    let pool = SessionPool::new(bridge, PoolOptions { back_off, ..options });
+    if !delay_open {
+        pool.first_ready().await.unwrap();
+    }
+    let waits = SessionLimits { router: Duration::from_millis(300), ..SessionLimits::default() };
+    // As the program has it.
+    let dialler = RoutedDialler::without_routes(SamDialler::new(pool.clone(), tunnel).with_limits(waits));
+    let addresses = AddressPool::new(addresses).unwrap();
+    start_service(Service::new("test", dialler, addresses).with_limits(limits), pool).await
+}
+
+/// A proxy on a bridge whose service is made into another one, with limits short enough for tests to see them.
+pub(crate) async fn proxy_that(
+    bridge: &TestBridge,
+    change: impl FnOnce(Service<SamDialler>) -> Service<SamDialler>,
+) -> Proxy {
+    let limit = Duration::from_millis(300);
+    let limits = Limits { half_close: limit, linger: limit, ..Limits::default() };
+    let pool = SessionPool::new(Bridge::new(bridge.address()), PoolOptions::default());
+    pool.first_ready().await.unwrap();
+    let dialler = SamDialler::new(pool.clone(), Tunnel::default());
+    let addresses = AddressPool::new(VirtualOptions::default()).unwrap();
+    let service = Service::new("test", dialler, addresses).with_limits(limits);
+    start_service(change(service), pool).await
+}
+
+/// A proxy that does this, with the sessions of this pool.
+pub(crate) async fn start_service<D: Dial>(service: Service<D>, pool: SessionPool) -> Proxy {
+    start_service_at("127.0.0.1:0", service, pool).await
+}
+
+/// The same at this address.
+pub(crate) async fn start_service_at<D: Dial>(listen: &str, service: Service<D>, pool: SessionPool) -> Proxy {
+    let listeners = Listeners::bind(&[listen.parse().unwrap()]).await.unwrap();
+    let address = listeners.addresses().unwrap()[0].tcp().unwrap();
+    let stop = CancellationToken::new();
+    let datagram_counts = service.account.datagrams().clone();
+    let (_, service) = watch::channel(Arc::new(service));
+    let serving = tokio::spawn(serve(listeners, service, stop.clone()));
+    Proxy { address, pool, stop, serving, datagram_counts }
+}
+
+impl Proxy {
+    pub(crate) async fn connect(&self) -> TcpStream {
+        TcpStream::connect(self.address).await.unwrap()
+    }
+
+    /// Sends bytes and gives all that comes back until the proxy closes.
+    pub(crate) async fn exchange(&self, bytes: &[u8]) -> Vec<u8> {
+        let mut client = self.connect().await;
+        client.write_all(bytes).await.unwrap();
+        let mut answer = Vec::new();
+        client.read_to_end(&mut answer).await.unwrap();
+        answer
+    }
+
+    /// The same, and says that nothing more comes. A far end in I2P is not told so: if it goes on waiting, the stream is cut.
+    pub(crate) async fn exchange_and_finish(&self, bytes: &[u8]) -> Vec<u8> {
+        let mut client = self.connect().await;
+        client.write_all(bytes).await.unwrap();
+        client.shutdown().await.unwrap();
+        hear_out(&mut client).await.0
+    }
+
+    /// SOCKS5 CONNECT by name; gives the stream and the reply's code.
+    pub(crate) async fn socks5(&self, host: &str, port: u16) -> (TcpStream, u8) {
+        let mut client = self.connect().await;
+        client.write_all(&socks5_request(host, port)).await.unwrap();
+        let mut answer = [0; 12];
+        client.read_exact(&mut answer).await.unwrap();
+        assert_eq!(answer[..3], [5, 0, 5], "method selection and version");
+        assert_eq!(answer[4..], [0, 1, 0, 0, 0, 0, 0, 0], "no address, of 10 bytes in all");
+        (client, answer[3])
+    }
+
+    /// SOCKS5 RESOLVE by name: the address, or the code of the refusal.
+    pub(crate) async fn resolve(&self, host: &str) -> Result<IpAddr, u8> {
+        let answer = self.exchange(&socks5_command(0xf0, &domain(host), 42)).await;
+        address_in(&answer[2..])
+    }
+
+    /// SOCKS5 RESOLVE_PTR: the name, or the code of the refusal.
+    pub(crate) async fn resolve_ptr(&self, address: IpAddr) -> Result<String, u8> {
+        let answer = self.exchange(&socks5_command(0xf1, &binary(address), 42)).await;
+        assert_eq!(answer[..3], [5, 0, 5]);
+        match &answer[3..] {
+            [0, 0, 3, length, rest @ ..] => {
+                let (name, port) = rest.split_at(usize::from(*length));
+                assert_eq!(port, [0, 0], "and nothing behind it");
+                Ok(String::from_utf8(name.to_vec()).unwrap())
+            }
+            [code, 0, 1, 0, 0, 0, 0, 0, 0] if *code != 0 => Err(*code),
+            other => panic!("a reply of another form: {other:?}"),
+        }
+    }
+
+    /// Sends a handshake in one go, then data through the stream, which the far end sends back: the code of the reply.
+    pub(crate) async fn echo(&self, handshake: &[u8]) -> u8 {
+        let mut client = self.connect().await;
+        client.write_all(handshake).await.unwrap();
+        let mut reply = [0; 12];
+        let (reply, code, granted) = match handshake[0] {
+            5 => (&mut reply[..], 3, 0),
+            _ => (&mut reply[..8], 1, 90),
+        };
+        client.read_exact(reply).await.unwrap();
+        let code = reply[code];
+        if code == granted {
+            client.write_all(b"there and back").await.unwrap();
+            let mut back = [0; 14];
+            client.read_exact(&mut back).await.unwrap();
+            assert_eq!(&back, b"there and back");
+        }
+        code
+    }
+
+    /// SOCKS4a CONNECT; gives the stream and the reply's code.
+    pub(crate) async fn socks4a(&self, host: &str, port: u16) -> (TcpStream, u8) {
+        let mut client = self.connect().await;
+        client.write_all(&socks4a_request(host, port)).await.unwrap();
+        let mut answer = [0; 8];
+        client.read_exact(&mut answer).await.unwrap();
+        assert_eq!((answer[0], &answer[2..]), (0, &[0; 6][..]));
+        (client, answer[1])
+    }
+}
+
+/// The address in a reply of SOCKS5 that carries one, or the code of the refusal.
+pub(crate) fn address_in(reply: &[u8]) -> Result<IpAddr, u8> {
+    match reply {
+        [5, 0, 0, 1, v4 @ .., 0, 0] => Ok(<[u8; 4]>::try_from(v4).unwrap().into()),
+        [5, 0, 0, 4, v6 @ .., 0, 0] => Ok(<[u8; 16]>::try_from(v6).unwrap().into()),
+        [5, code, 0, 1, 0, 0, 0, 0, 0, 0] if *code != 0 => Err(*code),
+        other => panic!("a reply of another form: {other:?}"),
+    }
+}
+
+/// All that comes until the stream ends, and whether it was finished: one that was cut is reset.
+pub(crate) async fn hear_out(client: &mut TcpStream) -> (Vec<u8>, bool) {
+    let mut answer = Vec::new();
+    match client.read_to_end(&mut answer).await {
+        Ok(_) => (answer, true),
+        Err(error) if error.kind() == io::ErrorKind::ConnectionReset => (answer, false),
+        Err(error) => panic!("{error}"),
+    }
+}
+
+/// Greeting and request in one go.
+pub(crate) fn socks5_request(host: &str, port: u16) -> Vec<u8> {
+    let length = u8::try_from(host.len()).unwrap();
+    [&[5, 1, 0, 5, 1, 0, 3, length], host.as_bytes(), &port.to_be_bytes()].concat()
+}
+
+pub(crate) fn socks4a_request(host: &str, port: u16) -> Vec<u8> {
+    [&[4, 1], &port.to_be_bytes()[..], &[0, 0, 0, 1, 0], host.as_bytes(), &[0]].concat()
+}
+
+/// Greeting and a request with any command and address: ATYP and what follows it, without the port.
+pub(crate) fn socks5_command(command: u8, address: &[u8], port: u16) -> Vec<u8> {
+    [&[5, 1, 0, 5, command, 0], address, &port.to_be_bytes()].concat()
+}
+
+/// ATYP DOMAIN and the text.
+pub(crate) fn domain(text: &str) -> Vec<u8> {
+    [&[3, u8::try_from(text.len()).unwrap()], text.as_bytes()].concat()
+}
+
+/// ATYP IPv4 or IPv6 and the address.
+pub(crate) fn binary(address: IpAddr) -> Vec<u8> {
+    match address {
+        IpAddr::V4(address) => [&[1][..], &address.octets()].concat(),
+        IpAddr::V6(address) => [&[4][..], &address.octets()].concat(),
+    }
+}
+
+pub(crate) fn b32() -> String {
+    format!("{}.b32.i2p", "a".repeat(52))
+}

@@ -1,0 +1,108 @@
+//! An end in steps: transfers that run go on, what does nothing is cut.
+
+use std::{sync::Arc, time::Duration};
+
+use i2p_name::VirtualOptions;
+use i2p_sam::Bridge;
+use i2p_tunnel::{
+    AddressPool, Limits, Listeners, PoolOptions, SamDialler, Service, SessionPool, Stop, Tunnel, serve,
+};
+use sam_testkit::TestBridge;
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    net::TcpStream,
+    sync::watch,
+    task::JoinHandle,
+    time::timeout,
+};
+
+use crate::common::socks5_request;
+
+const LIMIT: Duration = Duration::from_secs(20);
+const QUIET: Duration = Duration::from_millis(300);
+
+/// Serves echoes; gives its address, what stops it, and what ends when all is gone.
+async fn start(bridge: &TestBridge) -> (std::net::SocketAddr, Stop, JoinHandle<()>) {
+    let pool = SessionPool::new(Bridge::new(bridge.address()), PoolOptions::default());
+    let dialler = SamDialler::new(pool, Tunnel::default());
+    let limits = Limits { half_close: QUIET, linger: QUIET, ..Limits::default() };
+    let addresses = AddressPool::new(VirtualOptions::default()).unwrap();
+    let service = Service::new("test", dialler, addresses).with_limits(limits);
+    let listeners = Listeners::bind(&["127.0.0.1:0".parse().unwrap()]).await.unwrap();
+    let (address, stop) = (listeners.addresses().unwrap()[0].tcp().unwrap(), Stop::new());
+    let serving = tokio::spawn(serve(listeners, watch::channel(Arc::new(service)).1, stop.clone()));
+    (address, stop, serving)
+}
+
+/// A stream to the echo, and one byte there and back.
+async fn open(address: std::net::SocketAddr) -> TcpStream {
+    let mut client = TcpStream::connect(address).await.unwrap();
+    client.write_all(&socks5_request("echo.i2p", 80)).await.unwrap();
+    let mut answer = [0; 12];
+    client.read_exact(&mut answer).await.unwrap();
+    assert_eq!(answer[3], 0);
+    echo(&mut client).await;
+    client
+}
+
+async fn echo(client: &mut TcpStream) {
+    client.write_all(b"x").await.unwrap();
+    assert_eq!(timeout(LIMIT, client.read_u8()).await.unwrap().unwrap(), b'x');
+}
+
+async fn is_cut(mut client: TcpStream) {
+    assert_eq!(timeout(LIMIT, client.read(&mut [0; 1])).await.unwrap().unwrap_or(0), 0);
+}
+
+#[tokio::test]
+async fn transfers_go_on_and_the_idle_are_cut() {
+    let bridge = TestBridge::start().await;
+    let (address, stop, serving) = start(&bridge).await;
+    let (mut busy, idle) = (open(address).await, open(address).await);
+    let silent = TcpStream::connect(address).await.unwrap();
+    let idle_cut = async {
+        is_cut(silent).await;
+        is_cut(idle).await;
+    };
+    stop.drain(QUIET);
+    tokio::select! {
+        () = async { loop { echo(&mut busy).await } } => {}
+        () = idle_cut => {}
+    }
+    assert!(!serving.is_finished(), "the transfer is still there");
+    echo(&mut busy).await;
+    assert!(TcpStream::connect(address).await.is_err(), "nobody else is let in");
+    busy.shutdown().await.unwrap();
+    timeout(LIMIT, serving).await.unwrap().unwrap();
+}
+
+#[tokio::test]
+async fn the_end_is_the_end_of_transfers_too() {
+    let bridge = TestBridge::start().await;
+    let (address, stop, serving) = start(&bridge).await;
+    let mut busy = open(address).await;
+    stop.drain(Duration::from_secs(3600));
+    echo(&mut busy).await;
+    stop.end();
+    is_cut(busy).await;
+    timeout(LIMIT, serving).await.unwrap().unwrap();
+}
+
+#[tokio::test]
+async fn a_listener_that_is_closed_leaves_its_connections_alone() {
+    let bridge = TestBridge::start().await;
+    let (address, stop, serving) = start(&bridge).await;
+    let mut open = open(address).await;
+    stop.close();
+    let refused = async {
+        while TcpStream::connect(address).await.is_ok() {
+            tokio::task::yield_now().await;
+        }
+    };
+    timeout(LIMIT, refused).await.unwrap();
+    tokio::time::sleep(QUIET * 2).await;
+    echo(&mut open).await;
+    assert!(!serving.is_finished());
+    drop(open);
+    timeout(LIMIT, serving).await.unwrap().unwrap();
+}

@@ -1,0 +1,84 @@
+//! Codes of Tor's (proposal 304) for SOCKS5 clients, where the tunnel says so, and only there.
+
+use std::sync::Arc;
+
+use i2p_name::{BlindedName, I2pName, VirtualOptions};
+use i2p_tunnel::{AddressPool, Client, Dial, Failure, Listeners, Opened, Service, Terms, serve};
+use sam_testkit::{Act, TestBridge};
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    net::TcpStream,
+    sync::watch,
+};
+use tokio_util::sync::CancellationToken;
+
+use crate::common::{proxy_that, socks4a_request, socks5_request};
+
+/// Of i2pd 2.45.1: Ed25519, no flags.
+const B33: &str = "63qw7qj2erwsulavbfi6lw2meacqya7djkhibqu3e34nchzs2hj2bs4w";
+
+/// Fails as it is told.
+struct Fails(Failure);
+
+impl Dial for Fails {
+    async fn dial(&self, _: &Client, _: &i2p_name::Target, _: u16) -> Result<Opened, Failure> {
+        Err(self.0)
+    }
+
+    async fn lookup(&self, _: &Client, _: &I2pName, _: u16) -> Result<(), Failure> {
+        Err(self.0)
+    }
+}
+
+/// What clients are told of a failure: the code of SOCKS5, that of SOCKS4, the status of HTTP.
+async fn told(failure: Failure, extended_errors: bool) -> (u8, u8, u16) {
+    let addresses = AddressPool::new(VirtualOptions::default()).unwrap();
+    let terms = Terms { extended_errors, ..Terms::default() };
+    let service = Service::new("test", Fails(failure), addresses).with_terms(terms);
+    let listeners = Listeners::bind(&["127.0.0.1:0".parse().unwrap()]).await.unwrap();
+    let address = listeners.addresses().unwrap()[0].tcp().unwrap();
+    let (_, service) = watch::channel(Arc::new(service));
+    let stop = CancellationToken::new();
+    let serving = tokio::spawn(serve(listeners, service, stop.clone()));
+    let ask = async |request: &[u8]| {
+        let mut client = TcpStream::connect(address).await.unwrap();
+        client.write_all(request).await.unwrap();
+        client.shutdown().await.unwrap();
+        let mut answer = Vec::new();
+        client.read_to_end(&mut answer).await.unwrap();
+        answer
+    };
+    let socks5 = ask(&socks5_request("a.i2p", 80)).await[3];
+    let socks4 = ask(&socks4a_request("a.i2p", 80)).await[1];
+    let http = String::from_utf8(ask(b"CONNECT a.i2p:80 HTTP/1.1\r\n\r\n").await).unwrap();
+    stop.cancel();
+    serving.await.unwrap();
+    (socks5, socks4, http.split(' ').nth(1).unwrap().parse().unwrap())
+}
+
+#[tokio::test]
+async fn every_row_of_the_table_as_clients_see_it() {
+    for failure in Failure::ALL {
+        let row = failure.row();
+        assert_eq!(told(failure, false).await, (row.socks5.0, 91, row.http), "{failure:?}");
+        assert_eq!(told(failure, true).await, (row.extended.0, 91, row.http), "{failure:?}, extended");
+    }
+}
+
+/// The address of an encrypted lease set says whether it takes only clients with a key.
+#[tokio::test]
+async fn a_client_key_that_may_be_missing_is_f4_where_that_is_understood() {
+    let name: BlindedName = B33.parse().unwrap();
+    let bridge = TestBridge::start().await;
+    bridge.on("STREAM CONNECT", [Act::line("STREAM STATUS RESULT=CANT_REACH_PEER"), Act::Close]);
+    for extended_errors in [false, true] {
+        let terms = Terms { extended_errors, ..Terms::default() };
+        let proxy = proxy_that(&bridge, |service| service.with_terms(terms)).await;
+        let code = async |name: BlindedName| proxy.socks5(&name.to_string(), 80).await.1;
+        let codes = (code(name).await, code(name.with_client_key(true)).await);
+        assert_eq!(codes, if extended_errors { (0xf0, 0xf4) } else { (4, 4) });
+        let request = format!("CONNECT {}:80 HTTP/1.1\r\n\r\n", name.with_client_key(true));
+        let answer = String::from_utf8(proxy.exchange(request.as_bytes()).await).unwrap();
+        assert!(answer.contains("Ask whoever runs the site for a key"), "{answer}");
+    }
+}

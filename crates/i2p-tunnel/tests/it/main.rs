@@ -1,0 +1,31 @@
+//! The tunnel server as its clients see it, on a SAM bridge of the test kit. One module for each promise, one program for all of
+//! them, since linking a program takes longer than most of its tests.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
+
+mod common;
+
+mod abandoned;
+mod authentication;
+mod bind;
+mod caps;
+mod draining;
+mod extended_errors;
+mod failure_table;
+mod http_connect;
+mod long_destinations;
+mod metrics;
+mod odd_clients;
+mod outproxy_failover;
+mod outproxy_isolation;
+mod outproxy_protocols;
+mod outproxy_routes;
+mod protocols;
+mod relaying;
+mod resolve;
+mod router_answers;
+mod router_lost;
+mod sessions;
+mod udp_associate;
+mod udp_outside;
+mod unix_sockets;
+mod virtual_addresses;

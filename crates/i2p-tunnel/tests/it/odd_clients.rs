@@ -1,0 +1,113 @@
+//! Clients that are slow, silent, or speak something else.
+
+use std::time::Duration;
+
+use sam_testkit::TestBridge;
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    time::{Instant, sleep},
+};
+
+use crate::common::{proxy, socks5_request};
+
+#[tokio::test]
+async fn a_client_that_speaks_http_gets_a_page_that_explains() {
+    let bridge = TestBridge::start().await;
+    let proxy = proxy(&bridge).await;
+    for request in [
+        "GET http://secret.i2p/ HTTP/1.1\r\nHost: secret.i2p\r\n\r\n",
+        "POST /secret HTTP/1.1\r\n",
+        "CONNECTION secret",
+    ] {
+        let page = String::from_utf8(proxy.exchange(request.as_bytes()).await).unwrap();
+        assert!(page.starts_with("HTTP/1.1 501 Not Implemented\r\n"), "{page}");
+        let (head, body) = page.split_once("\r\n\r\n").unwrap();
+        assert!(head.contains(&format!("Content-Length: {}\r\n", body.len())), "{head}");
+        assert!(body.contains("This is a SOCKS proxy"), "{body}");
+        assert!(!page.contains("secret"), "the page repeats what was asked for");
+    }
+}
+
+#[tokio::test]
+async fn other_protocols_get_a_close() {
+    let bridge = TestBridge::start().await;
+    let proxy = proxy(&bridge).await;
+    for bytes in [&b"\x16\x03\x01"[..], b"\x00", b"\xff\xff\xff"] {
+        let mut client = proxy.connect().await;
+        client.write_all(bytes).await.unwrap();
+        let mut answer = Vec::new();
+        // Closed with bytes unread, or without: an end or a reset.
+        let _ = client.read_to_end(&mut answer).await;
+        assert!(answer.is_empty());
+    }
+}
+
+#[tokio::test]
+async fn a_silent_client_is_cut_at_the_deadline() {
+    let bridge = TestBridge::start().await;
+    let proxy = proxy(&bridge).await;
+    let begin = Instant::now();
+    let mut client = proxy.connect().await;
+    assert_eq!(client.read(&mut [0; 1]).await.unwrap(), 0);
+    assert!(begin.elapsed() >= Duration::from_millis(300));
+}
+
+#[tokio::test]
+async fn one_byte_at_a_time_does_not_move_the_deadline() {
+    let bridge = TestBridge::start().await;
+    let proxy = proxy(&bridge).await;
+    let mut client = proxy.connect().await;
+    let begin = Instant::now();
+    let (mut from, mut to) = client.split();
+    let trickle = async {
+        // 36 bytes, 50 ms each: six times the deadline.
+        for byte in socks5_request("a-name-of-many-letters.i2p", 80) {
+            if to.write_all(&[byte]).await.is_err() {
+                break;
+            }
+            sleep(Duration::from_millis(50)).await;
+        }
+    };
+    let end = async {
+        let mut answer = Vec::new();
+        let _ = from.read_to_end(&mut answer).await;
+        answer
+    };
+    let answer =
+        tokio::select! { answer = end => answer, () = trickle => panic!("the whole request was taken") };
+    assert_eq!(answer, [5, 0], "no reply beyond the method selection");
+    assert!(begin.elapsed() < Duration::from_millis(1_500), "the deadline moved");
+}
+
+#[tokio::test]
+async fn a_request_in_single_bytes_is_served_within_the_deadline() {
+    let bridge = TestBridge::start().await;
+    let proxy = proxy(&bridge).await;
+    let mut client = proxy.connect().await;
+    client.set_nodelay(true).unwrap();
+    for byte in socks5_request("known.i2p", 80) {
+        client.write_all(&[byte]).await.unwrap();
+        tokio::task::yield_now().await;
+    }
+    let mut answer = [0; 12];
+    client.read_exact(&mut answer).await.unwrap();
+    assert_eq!(answer[..4], [5, 0, 5, 0]);
+}
+
+#[tokio::test]
+async fn any_username_and_password_are_accepted() {
+    let bridge = TestBridge::start().await;
+    let proxy = proxy(&bridge).await;
+    let mut client = proxy.connect().await;
+    client.write_all(b"\x05\x02\x00\x02").await.unwrap();
+    let mut answer = [0; 2];
+    client.read_exact(&mut answer).await.unwrap();
+    assert_eq!(answer, [5, 2]);
+    client.write_all(b"\x01\x04user\x04pass").await.unwrap();
+    client.read_exact(&mut answer).await.unwrap();
+    assert_eq!(answer, [1, 0]);
+    client.write_all(b"\x05\x01\x00\x03\x09known.i2p\x00\x50").await.unwrap();
+    let mut reply = [0; 10];
+    client.read_exact(&mut reply).await.unwrap();
+    assert_eq!(reply[1], 0);
+}

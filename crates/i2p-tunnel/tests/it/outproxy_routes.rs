@@ -1,0 +1,163 @@
+//! Which outproxy a request goes by, and which goes nowhere: rules, first match, no match, and what no rule can let out.
+
+use i2p_tunnel::OutproxyProtocol::Socks5;
+use sam_testkit::TestBridge;
+
+use crate::common::{
+    self, b32, binary,
+    exit::{Exit, GRANTED, Routed, all_via, routed, rule},
+    socks5_command,
+};
+
+#[tokio::test]
+async fn the_port_decides_which_outproxy() {
+    let bridge = TestBridge::start().await;
+    let (web, mail, onion) = (
+        Exit::start("web", GRANTED).await,
+        Exit::start("mail", GRANTED).await,
+        Exit::start("onion", GRANTED).await,
+    );
+    let rules = vec![
+        rule("*.onion", "1-65535", &["onion"]),
+        rule("bad.example", "1-65535", &[]),
+        rule("*", "25,465-587", &["mail"]),
+        rule("*", "80,443", &["web"]),
+    ];
+    let definitions = vec![web.in_i2p(Socks5), mail.in_i2p(Socks5), onion.over_tcp(Socks5)];
+    let routed = routed(&bridge, rules, definitions).await;
+    for (host, port, expected) in [
+        ("example.com", 80, Ok("web")),
+        ("Example.COM.", 443, Ok("web")),
+        ("198.51.100.7", 443, Ok("web")),
+        ("[2001:db8::1]", 80, Ok("web")),
+        ("bücher.example", 80, Ok("web")),
+        ("example.com", 25, Ok("mail")),
+        ("example.com", 500, Ok("mail")),
+        ("a.onion", 25, Ok("onion")),
+        ("bad.example", 80, Err(2)),
+        ("example.com", 22, Err(2)),
+    ] {
+        assert_eq!(routed.by(host, port).await, expected.map(str::to_owned), "{host}:{port}");
+    }
+    // Names in their canonical form and as names, addresses as addresses.
+    let asked = [
+        "example.com:80",
+        "example.com:443",
+        "198.51.100.7:443",
+        "2001:db8::1:80",
+        "xn--bcher-kva.example:80",
+    ];
+    assert_eq!(web.asked(), asked);
+    assert_eq!(mail.asked(), ["example.com:25", "example.com:500"]);
+    assert_eq!(onion.asked().len(), 1);
+}
+
+#[tokio::test]
+async fn local_hosts_and_addresses_that_only_look_public_go_nowhere() {
+    let bridge = TestBridge::start().await;
+    let exit = Exit::start("exit", GRANTED).await;
+    let mut rules = all_via(&["exit"]);
+    rules.push(rule("0.0.0.0/0", "1-65535", &["exit"]));
+    rules.push(rule("::/0", "1-65535", &["exit"]));
+    let routed = routed(&bridge, rules, vec![exit.over_tcp(Socks5)]).await;
+    for host in [
+        "localhost",
+        "a.localhost.",
+        "127.0.0.1",
+        "10.0.0.1",
+        "[::1]",
+        "::ffff:192.168.0.1",
+        "fe80::1",
+        "224.0.0.1",
+        "0.0.0.0",
+    ] {
+        assert_eq!(routed.by(host, 80).await, Err(2), "{host}");
+    }
+    // Numbers in disguise, and virtual addresses that nobody was given.
+    for (host, code) in [("2130706433", 2), ("0x7f.1", 2), ("250.1.2.3", 4), ("fd91:cbed:4d7e::1", 4)] {
+        assert_eq!(routed.by(host, 80).await, Err(code), "{host}");
+    }
+    for address in ["127.0.0.1", "::1", "::ffff:10.0.0.1"] {
+        let request = socks5_command(1, &binary(address.parse().unwrap()), 80);
+        assert_eq!(routed.proxy.exchange(&request).await[3], 2, "{address}");
+    }
+    assert!(exit.asked().is_empty(), "{:?}", exit.asked());
+    assert_eq!(routed.by("example.com", 80).await.unwrap(), "exit", "others do get there");
+}
+
+#[tokio::test]
+async fn a_local_host_goes_where_a_rule_says_that_names_it() {
+    let bridge = TestBridge::start().await;
+    let exit = Exit::start("lan", GRANTED).await;
+    let rules = vec![rule("192.168.7.0/24", "80", &["lan"]), rule("localhost", "80", &["lan"])];
+    let routed = routed(&bridge, rules, vec![exit.over_tcp(Socks5)]).await;
+    assert_eq!(routed.by("192.168.7.9", 80).await.unwrap(), "lan");
+    assert_eq!(routed.by("localhost", 80).await.unwrap(), "lan");
+    assert_eq!(routed.by("192.168.8.9", 80).await, Err(2));
+    assert_eq!(routed.by("127.0.0.1", 80).await, Err(2));
+    assert_eq!(exit.asked(), ["192.168.7.9:80", "localhost:80"]);
+}
+
+/// Every spelling of every kind of name, in every protocol: what becomes of it is I2P's affair, and the outproxy is not asked.
+async fn stays_in_i2p(routed: &Routed, exit: &Exit) {
+    let upper = b32().to_uppercase();
+    let destination = sam_testkit::destination();
+    for host in [
+        "known.i2p",
+        "KNOWN.I2P",
+        "known.i2p.",
+        "known.i2p.alt",
+        "Known.I2p.Alt.",
+        "nosuch.i2p",
+        "nosuch。i2p",
+        "ｎｏｓｕｃｈ．ｉ２ｐ",
+        "a_b.i2p",
+        "..i2p",
+        "i2p",
+        "i2p.alt",
+        "bad.b32.i2p",
+        &b32(),
+        &upper,
+        &destination,
+    ] {
+        if host.len() < 256 {
+            let _ = routed.proxy.exchange(&common::socks5_request(host, 80)).await;
+        }
+        let _ = routed.proxy.exchange(&common::socks4a_request(host, 80)).await;
+    }
+    assert!(exit.asked().is_empty(), "{:?}", exit.asked());
+}
+
+#[tokio::test]
+async fn what_is_of_i2p_is_never_asked_of_an_outproxy() {
+    let mut bridge = TestBridge::start().await;
+    let exit = Exit::start("exit", GRANTED).await;
+    let rules = vec![
+        rule("*", "1-65535", &["exit"]),
+        rule("*p", "1-65535", &["exit"]),
+        rule(".alt", "1-65535", &["exit"]),
+    ];
+    let routed = routed(&bridge, rules, vec![exit.over_tcp(Socks5)]).await;
+    bridge.on("STREAM CONNECT", sam_testkit::Act::refuse("STREAM STATUS RESULT=CANT_REACH_PEER"));
+    stays_in_i2p(&routed, &exit).await;
+    // A virtual address stands for its name.
+    let address = routed.proxy.resolve("known.i2p").await.unwrap();
+    let reply = routed.proxy.exchange(&socks5_command(1, &binary(address), 80)).await;
+    assert_eq!(reply[3], 4);
+    // And when there is no way into I2P at all.
+    bridge.kill().await;
+    let reply = routed.proxy.exchange(&common::socks5_request("known.i2p", 80)).await;
+    assert_eq!(reply[3], 1);
+    assert!(exit.asked().is_empty(), "{:?}", exit.asked());
+    assert_eq!(routed.by("example.com", 80).await.unwrap(), "exit", "the outproxy is there");
+}
+
+/// RESOLVE answers about I2P names only: an outproxy is not asked for addresses.
+#[tokio::test]
+async fn no_name_is_resolved_by_an_outproxy() {
+    let bridge = TestBridge::start().await;
+    let exit = Exit::start("exit", GRANTED).await;
+    let routed = routed(&bridge, all_via(&["exit"]), vec![exit.over_tcp(Socks5)]).await;
+    assert_eq!(routed.proxy.resolve("example.com").await, Err(2));
+    assert!(exit.asked().is_empty());
+}

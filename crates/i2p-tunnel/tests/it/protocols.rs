@@ -1,0 +1,76 @@
+//! A tunnel serves the protocols that it is told to, and says so to others before anything is dialled.
+
+use i2p_tunnel::{Protocols, Terms};
+use sam_testkit::TestBridge;
+
+use crate::common::{self, proxy_that, socks4a_request, socks5_command, socks5_request};
+
+const NONE: Protocols = Protocols::NONE;
+
+#[tokio::test]
+async fn what_is_not_allowed_is_refused_in_its_own_words_and_never_reaches_the_router() {
+    let bridge = TestBridge::start().await;
+    // SOCKS4 needs an address: any is refused either way, with the same code; what is seen is that it is not asked about.
+    let requests: [(&str, Vec<u8>); 4] = [
+        ("socks4a", socks4a_request("known.i2p", 80)),
+        ("socks5", socks5_request("known.i2p", 80)),
+        ("socks5 resolve", socks5_command(0xf0, &common::domain("known.i2p"), 0)),
+        ("http-connect", b"CONNECT known.i2p:80 HTTP/1.1\r\n\r\n".to_vec()),
+    ];
+    for allowed in [
+        Protocols { socks4a: true, ..NONE },
+        Protocols { socks5: true, ..NONE },
+        Protocols { http_connect: true, ..NONE },
+        Protocols { socks4: true, ..NONE },
+    ] {
+        let terms = Terms { protocols: allowed, ..Terms::default() };
+        let proxy = proxy_that(&bridge, |service| service.with_terms(terms)).await;
+        for (name, request) in &requests {
+            let before = bridge.commands().len();
+            let answer = proxy.exchange_and_finish(request).await;
+            let is_allowed = match *name {
+                "socks4a" => allowed.socks4a,
+                "http-connect" => allowed.http_connect,
+                _ => allowed.socks5,
+            };
+            let granted = match answer[..] {
+                [0, code, ..] => code == 90,
+                [5, 0, 5, code, ..] => code == 0,
+                _ => answer.starts_with(b"HTTP/1.1 200 "),
+            };
+            assert_eq!(granted, is_allowed, "{name} with {allowed:?}: {answer:?}");
+            assert!(is_allowed || bridge.commands().len() == before, "{name} with {allowed:?}");
+            if !is_allowed {
+                match *name {
+                    "socks4a" => assert_eq!(answer, [0, 91, 0, 0, 0, 0, 0, 0]),
+                    "http-connect" => {
+                        let answer = String::from_utf8(answer).unwrap();
+                        assert!(
+                            answer.starts_with("HTTP/1.1 403 ") && answer.contains("protocols"),
+                            "{answer}"
+                        );
+                    }
+                    _ => assert_eq!(answer, [5, 0, 5, 2, 0, 1, 0, 0, 0, 0, 0, 0]),
+                }
+            }
+        }
+    }
+}
+
+/// An address that stands for a name: the one way into I2P that SOCKS4 has.
+#[tokio::test]
+async fn socks4_and_socks4a_are_two() {
+    let bridge = TestBridge::start().await;
+    for (protocols, code) in [
+        (Protocols { socks4: true, socks5: true, ..NONE }, 90),
+        (Protocols { socks4a: true, socks5: true, ..NONE }, 91),
+    ] {
+        let terms = Terms { protocols, ..Terms::default() };
+        let proxy = proxy_that(&bridge, |service| service.with_terms(terms)).await;
+        let Ok(std::net::IpAddr::V4(address)) = proxy.resolve("known.i2p").await else {
+            panic!("no address")
+        };
+        let request = [&[4, 1, 0, 80], &address.octets()[..], &[0]].concat();
+        assert_eq!(proxy.exchange_and_finish(&request).await[1], code);
+    }
+}

@@ -1,0 +1,53 @@
+//! Whoever has no password that is right is counted, and one line says so: without names.
+
+use i2p_tunnel::{Authentication, Metrics, Terms, Users, metrics::Moment};
+use sam_testkit::TestBridge;
+use tracing_subscriber::filter::LevelFilter;
+
+use crate::{
+    alone,
+    common::{proxy_that, socks4a_request, socks5_request},
+    log,
+};
+
+fn socks5(user: &str, password: &str) -> Vec<u8> {
+    let field = |text: &str| [&[u8::try_from(text.len()).unwrap()], text.as_bytes()].concat();
+    [&[5, 1, 2, 1][..], &field(user), &field(password)].concat()
+}
+
+fn http(field: &str) -> Vec<u8> {
+    format!("CONNECT known.i2p:80 HTTP/1.1\r\n{field}\r\n").into_bytes()
+}
+
+#[tokio::test]
+async fn wrong_passwords_are_counted_and_said_once() {
+    alone();
+    let lines = log::keep(LevelFilter::INFO);
+    let bridge = TestBridge::start().await;
+    let metrics = Metrics::new();
+    let entry = Users::entry("anna", b"secret").unwrap();
+    let terms =
+        Terms { authentication: Authentication::Required(Users::parse(&entry).unwrap()), ..Terms::default() };
+    let account = metrics.account("main");
+    let proxy = proxy_that(&bridge, |service| service.with_terms(terms).with_account(account)).await;
+    let failed = |reason: &str, count: u32| {
+        let text = metrics.encode(&Moment::default());
+        let line = format!("handshakes_failed_total{{tunnel=\"main\",reason=\"{reason}\"}} {count}\n");
+        assert!(text.contains(&line), "{line} is not in\n{text}");
+    };
+    // So do browsers begin.
+    proxy.exchange(&http("")).await;
+    failed("http", 1);
+    assert!(!lines.text().contains("was refused"), "{}", lines.text());
+    proxy.exchange(&socks5("anna", "wrong")).await;
+    proxy.exchange(&socks5_request("known.i2p", 80)).await;
+    proxy.exchange(&socks4a_request("known.i2p", 80)).await;
+    // base64 of anna:Secret.
+    proxy.exchange(&http("Proxy-Authorization: Basic YW5uYTpTZWNyZXQ=\r\n")).await;
+    failed("credentials", 4);
+    failed("http", 1);
+    failed("refused", 0);
+    let said = lines.text();
+    assert_eq!(said.matches("its user name or password is wrong").count(), 1, "{said}");
+    assert!(said.contains("WARN") && !said.contains("anna") && !said.contains("127.0.0.1"), "{said}");
+}
