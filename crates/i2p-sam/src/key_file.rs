@@ -8,7 +8,7 @@ use i2p_name::NameError;
 use tempfile::NamedTempFile;
 use zeroize::Zeroizing;
 
-use crate::{Bridge, Error, PrivateKey};
+use crate::{bridge::Bridge, error::Error, wire::PrivateKey};
 
 /// No keys of I2P are longer: a destination, two private keys and the section of offline keys.
 const MAX_FILE: u64 = 8 * 1024;

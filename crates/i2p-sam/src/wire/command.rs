@@ -4,8 +4,12 @@ use i2p_name::{Destination, I2pName};
 use zeroize::Zeroizing;
 
 use super::{
-    DatagramStyle, Dialect, Ports, PrivateKey, SessionId, SessionOptions, Text, Unspeakable,
-    dialect::LineWriter,
+    datagram::DatagramStyle,
+    dialect::{Dialect, LineWriter, Text, Unspeakable},
+    options::SessionOptions,
+    ports::Ports,
+    private_key::PrivateKey,
+    session_id::SessionId,
 };
 
 /// A line to a bridge. Built from typed values only, so that nothing that a client says can become a part of the

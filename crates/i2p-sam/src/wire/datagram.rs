@@ -1,6 +1,6 @@
 use i2p_name::{B32, Destination, base64};
 
-use super::{Dialect, Malformed, Ports, SessionId, reply::is_base64};
+use super::{dialect::Dialect, line::Malformed, ports::Ports, reply::is_base64, session_id::SessionId};
 
 /// The longest header that a bridge puts before a datagram is looked for in this many bytes.
 const MAX_HEADER: usize = 4096;

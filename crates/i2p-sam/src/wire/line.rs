@@ -73,6 +73,11 @@ impl<'a> Line<'a> {
     pub fn value(&self, key: &str) -> Option<Cow<'a, str>> {
         self.pairs().filter_map(Result::ok).find(|(found, _)| *found == key).map(|(_, value)| value)
     }
+
+    /// The value of the first pair with this key, as a number.
+    pub(super) fn number<T: std::str::FromStr>(&self, key: &str) -> Result<Option<T>, Malformed> {
+        self.value(key).map(|value| value.parse().map_err(|_| Malformed)).transpose()
+    }
 }
 
 fn words(line: &str) -> IResult<&str, (&str, &str)> {

@@ -1,8 +1,8 @@
 use std::{fmt, time::Duration};
 
 use super::{
-    Dialect, PrivateKey, Text,
-    dialect::{LineWriter, Unspeakable},
+    dialect::{Dialect, LineWriter, Text, Unspeakable},
+    private_key::PrivateKey,
 };
 
 /// How long Java I2P holds the first packet of a stream back for data to go with it, in milliseconds. What is on the same

@@ -1,4 +1,4 @@
-use super::{Line, Malformed, reply::number};
+use super::line::{Line, Malformed};
 
 /// The I2CP ports of a stream or datagram; 0 is "any" or "not said".
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
@@ -17,7 +17,7 @@ impl Ports {
     }
 
     pub(super) fn of(line: &Line<'_>) -> Result<Self, Malformed> {
-        let port = |key| number(line, key).map(Option::unwrap_or_default);
+        let port = |key| line.number(key).map(Option::unwrap_or_default);
         Ok(Self { from: port("FROM_PORT")?, to: port("TO_PORT")? })
     }
 

@@ -1,6 +1,10 @@
 use std::{borrow::Cow, fmt};
 
-use super::{Line, Malformed, Ports, Status, Version};
+use super::{
+    line::{Line, Malformed},
+    ports::Ports,
+    result::{Status, Version},
+};
 
 /// A line from the bridge.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -113,13 +117,13 @@ impl<'a> Reply<'a> {
             }
             ("DATAGRAM", "RECEIVED") => Self::Datagram {
                 destination: line.value("DESTINATION").ok_or(Malformed)?,
-                size: number(&line, "SIZE")?.ok_or(Malformed)?,
+                size: line.number("SIZE")?.ok_or(Malformed)?,
                 ports: Ports::of(&line)?,
             },
             ("RAW", "RECEIVED") => Self::Raw {
-                size: number(&line, "SIZE")?.ok_or(Malformed)?,
+                size: line.number("SIZE")?.ok_or(Malformed)?,
                 ports: Ports::of(&line)?,
-                protocol: number(&line, "PROTOCOL")?,
+                protocol: line.number("PROTOCOL")?,
             },
             (_, "") => return Err(Malformed),
             (command, subcommand) => Self::Other { command, subcommand, status },
@@ -137,11 +141,6 @@ fn after_word<'a>(line: &'a [u8], word: &str) -> Result<Option<&'a str>, Malform
         _ => return Ok(None),
     };
     std::str::from_utf8(text).map(Some).map_err(|_| Malformed)
-}
-
-/// The value of a key as a number of its type.
-pub(super) fn number<T: std::str::FromStr>(line: &Line<'_>, key: &str) -> Result<Option<T>, Malformed> {
-    line.value(key).map(|value| value.parse().map_err(|_| Malformed)).transpose()
 }
 
 /// The options of a lease set (`NAMING LOOKUP OPTIONS=true`; proposal 167 has service records among them).

@@ -1,6 +1,6 @@
 use std::{borrow::Cow, fmt};
 
-use super::Line;
+use super::line::Line;
 
 /// A version of the protocol, such as 3.1.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]

@@ -1,9 +1,6 @@
 use std::fmt;
 
-use crate::{
-    ResultWord,
-    wire::{DatagramStyle, Dialect, PrimaryWord, Reply, Version},
-};
+use crate::wire::{DatagramStyle, Dialect, PrimaryWord, Reply, ResultWord, Version};
 
 /// emissary 0.4 reads 8,192 bytes of what comes to its UDP port, and sends on what it has read: a longer datagram arrives cut
 /// off. The line before the payload takes some 600 of them, more where the destination is an unusual one.

@@ -1,3 +1,8 @@
+pub(crate) mod capabilities;
+pub(crate) mod connection;
+pub(crate) mod lookup;
+mod spares;
+
 use std::{
     future::Future,
     net::SocketAddr,
@@ -10,10 +15,13 @@ use std::{
 
 use tokio::{net::TcpStream, time::Instant};
 
-use crate::{
-    Capabilities, Error, Phase,
+use self::{
+    capabilities::Capabilities,
     connection::{Connection, Line, within},
     spares::{Order, Spares},
+};
+use crate::{
+    error::{Error, Phase},
     wire::{
         DestGenerate, Dialect, Hello, Login, LookupName, NamingLookup, PrivateKey, Reply, ResultWord, Version,
     },

@@ -13,11 +13,15 @@ use tokio::{
 };
 use zeroize::Zeroize;
 
+use super::udp_socket::Socket;
 use crate::{
-    Bridge, Capabilities, Error, Phase,
-    connection::{Connection, Line, within},
-    lookup,
-    udp_socket::Socket,
+    bridge::{
+        Bridge,
+        capabilities::Capabilities,
+        connection::{Connection, Line, within},
+        lookup,
+    },
+    error::{Error, Phase},
     wire::{
         Command, DatagramStyle, PrivateKey, Reply, ResultWord, SessionAdd, SessionCreate, SessionId,
         SessionOptions, SessionRemove, Style,

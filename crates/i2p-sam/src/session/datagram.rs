@@ -5,10 +5,14 @@ use std::{
 
 use i2p_name::Destination;
 
-use crate::{
-    Bridge, Error, Session,
+use super::{
+    Session,
     control::{Control, Unused},
     udp_socket::Socket,
+};
+use crate::{
+    bridge::Bridge,
+    error::{Error, Phase},
     wire::{DatagramStyle, Ports, Received, SessionId, SessionOptions, write_send_header},
 };
 
@@ -166,7 +170,7 @@ impl DatagramSession {
         };
         let packet = buffer.get(..length).unwrap_or_default();
         Received::parse(self.style, dialect, packet)
-            .map_err(|_| Error::Unexpected { phase: crate::Phase::Datagram })
+            .map_err(|_| Error::Unexpected { phase: Phase::Datagram })
     }
 }
 

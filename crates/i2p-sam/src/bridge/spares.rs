@@ -9,7 +9,7 @@ use std::{
 
 use tokio::time::{Instant, sleep_until};
 
-use crate::connection::Connection;
+use super::connection::Connection;
 
 /// How long a connection is kept. emissary closes one that has said nothing for 10 s behind its HELLO; Java I2P sends a PING
 /// after three minutes and wants an answer; i2pd waits for ever.

@@ -5,8 +5,7 @@ use std::{io, net::SocketAddr};
 use tokio::net::UdpSocket;
 
 use crate::{
-    Bridge,
-    connection::Connection,
+    bridge::{Bridge, connection::Connection},
     wire::{DatagramStyle, Ports, Style},
 };
 

@@ -2,10 +2,13 @@
 
 use i2p_name::{Destination, I2pName};
 
-use crate::{
-    Bridge, Error, Phase,
+use super::{
+    Bridge,
     capabilities::Lookups,
     connection::{Connection, within},
+};
+use crate::{
+    error::{Error, Phase},
     wire::{LookupName, NamingLookup, Reply, ResultWord, Status},
 };
 

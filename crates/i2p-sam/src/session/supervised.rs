@@ -12,7 +12,12 @@ use tokio::{
     time::{Instant, sleep},
 };
 
-use crate::{Bridge, Error, PrivateKey, Session, SessionOptions};
+use super::Session;
+use crate::{
+    bridge::Bridge,
+    error::Error,
+    wire::{PrivateKey, SessionOptions},
+};
 
 /// Which keys a session has when it is built again. Keys in the options always stay.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -191,7 +196,7 @@ async fn supervise(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{Phase, ResultWord};
+    use crate::{error::Phase, wire::ResultWord};
 
     #[test]
     fn waits_grow_to_their_limit_and_are_never_the_whole_time_alike() {

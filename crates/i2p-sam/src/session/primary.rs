@@ -2,9 +2,14 @@ use std::sync::Arc;
 
 use i2p_name::Destination;
 
-use crate::{
-    Bridge, Capabilities, DatagramSession, Error, Session,
+use super::{
+    Session,
     control::{Control, Unused},
+    datagram::DatagramSession,
+};
+use crate::{
+    bridge::{Bridge, capabilities::Capabilities},
+    error::Error,
     wire::{DatagramStyle, Ports, PrivateKey, SessionId, SessionOptions, Style},
 };
 

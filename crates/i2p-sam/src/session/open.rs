@@ -2,10 +2,10 @@
 
 use std::sync::Arc;
 
+use super::{Inner, Session, control::Control, datagram::DatagramSession, primary::Primary};
 use crate::{
-    Bridge, DatagramSession, Error, Primary, Session,
-    control::Control,
-    session::Inner,
+    bridge::Bridge,
+    error::Error,
     wire::{DatagramStyle, Ports, SessionId, SessionOptions, Style},
 };
 

@@ -14,7 +14,7 @@ use tokio::{
 };
 
 use crate::{
-    Error, Phase,
+    error::{Error, Phase},
     wire::{Command, Dialect, MAX_LINE, Pong, Reply, ResultWord},
 };
 

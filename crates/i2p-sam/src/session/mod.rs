@@ -1,14 +1,24 @@
+pub(crate) mod control;
+pub(crate) mod datagram;
+mod open;
+pub(crate) mod primary;
+pub(crate) mod supervised;
+mod udp_socket;
+
 use std::{net::SocketAddr, sync::Arc};
 
 use i2p_name::{Destination, HostName, I2pName};
 use tokio::{net::TcpStream, task::JoinHandle};
 
+use self::control::Control;
 use crate::{
-    Bridge, Capabilities, Error, Phase,
-    capabilities::Lookups,
-    connection::{Connection, Line, within},
-    control::Control,
-    lookup,
+    bridge::{
+        Bridge,
+        capabilities::{Capabilities, Lookups},
+        connection::{Connection, Line, within},
+        lookup,
+    },
+    error::{Error, Phase},
     wire::{AcceptedFrom, Ports, PrivateKey, Reply, SessionId, StreamAccept, StreamConnect, StreamForward},
 };
 
