@@ -2,13 +2,13 @@ use std::{fmt, io, time::Duration};
 
 use crate::wire::{Dialect, ResultWord, Unspeakable};
 
-/// What was being done when something failed.
+/// The operation during which an error happened.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Phase {
-    /// Connecting to the bridge and saying HELLO.
+    /// Connecting to the bridge, and HELLO.
     Hello,
-    /// Creating a session, its tunnels included.
+    /// Creating a session and its tunnels.
     SessionCreate,
     /// Adding a subsession.
     SessionAdd,
@@ -20,7 +20,7 @@ pub enum Phase {
     StreamConnect,
     /// Accepting a stream.
     StreamAccept,
-    /// Having streams forwarded.
+    /// Forwarding streams.
     StreamForward,
     /// Sending or receiving a datagram.
     Datagram,
@@ -42,20 +42,20 @@ impl fmt::Display for Phase {
     }
 }
 
-/// Why something could not be done. No text repeats a name or a key.
+/// Why an operation failed. No message repeats a name or a key.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {
-    /// No TCP connection to the bridge.
+    /// The TCP connection to the bridge failed.
     #[error("no SAM bridge answers at {address}: {source}")]
     Unreachable {
         /// The bridge's address.
         address: String,
-        /// What the operating system says.
+        /// The operating system's error.
         source: io::Error,
     },
-    /// What answers is not a SAM bridge.
-    #[error("what answers at {address} does not speak SAM v3")]
+    /// The program at the address is not a SAM bridge.
+    #[error("the program at {address} does not speak SAM v3")]
     NotSam {
         /// The bridge's address.
         address: String,
@@ -63,7 +63,7 @@ pub enum Error {
     /// The router did not answer within the limit.
     #[error("the router did not answer within {} s while {phase}", limit.as_secs())]
     Timeout {
-        /// What was being done.
+        /// The operation that failed.
         phase: Phase,
         /// The limit that was reached.
         limit: Duration,
@@ -71,64 +71,64 @@ pub enum Error {
     /// The router closed the connection instead of answering.
     #[error("the router closed the connection while {phase}")]
     Closed {
-        /// What was being done.
+        /// The operation that failed.
         phase: Phase,
     },
-    /// The router answered with something else than success.
+    /// The router refused.
     #[error("the router answered {result}{} while {phase}", message.as_ref().map(|m| format!(" ({m})")).unwrap_or_default())]
     Refused {
-        /// What was being done.
+        /// The operation that failed.
         phase: Phase,
-        /// The router's word.
+        /// The router's result word.
         result: ResultWord,
-        /// The router's text. Printable, at most 200 characters; may name the target when the router does.
+        /// The router's message: printable, at most 200 characters. It may name the target.
         message: Option<String>,
     },
-    /// The router answered with a line that makes no sense here.
-    #[error("the router's answer makes no sense while {phase}")]
+    /// The router answered with a line that is no answer to the command.
+    #[error("the router sent an unexpected answer while {phase}")]
     Unexpected {
-        /// What was being done.
+        /// The operation that failed.
         phase: Phase,
     },
-    /// The session is gone: its control connection was lost.
+    /// The session is gone: the router closed its control connection.
     #[error("the I2P session is gone: the connection to the router was lost")]
     SessionLost,
-    /// This router has no such thing.
-    #[error("this router ({dialect}) has no {what}")]
+    /// This router does not support the operation.
+    #[error("this router ({dialect}) does not support {what}")]
     Unsupported {
-        /// What was asked of it.
+        /// What it does not support.
         what: &'static str,
-        /// Which router it is.
+        /// The router's dialect.
         dialect: Dialect,
     },
-    /// This router has no words for the command.
-    #[error("the router cannot be told: {0}")]
+    /// The command cannot be written in this router's dialect.
+    #[error("the command cannot be sent to this router: {0}")]
     Unspeakable(#[from] Unspeakable),
-    /// A datagram that SAM does not carry: empty, or too long.
-    #[error("a datagram of {length} bytes cannot be sent: 1 to {limit} can")]
+    /// The datagram is empty or too long for SAM.
+    #[error("cannot send a datagram of {length} bytes; the router carries 1 to {limit}")]
     DatagramLength {
         /// Its length in bytes.
         length: usize,
         /// The longest, in bytes.
         limit: usize,
     },
-    /// The UDP socket for datagrams.
+    /// The UDP socket for datagrams failed.
     #[error("datagrams cannot be exchanged with the router: {0}")]
     Udp(io::Error),
-    /// The operating system has no randomness for a session ID.
-    #[error("no random numbers from the operating system: {0}")]
+    /// The operating system gave no random numbers for a session ID.
+    #[error("the operating system gave no random numbers: {0}")]
     Random(getrandom::Error),
 }
 
 impl Error {
-    /// [`Error::Refused`] with the router's text made safe to print: no control characters, at most 200 of them.
+    /// [`Error::Refused`] with the router's message made safe to print: no control characters, and at most 200 characters.
     pub(crate) fn refused(phase: Phase, status: crate::wire::Status<'_>) -> Self {
         let printable = |text: &str| text.chars().filter(|c| !c.is_control()).take(200).collect();
         Self::Refused { phase, result: status.result, message: status.message.as_deref().map(printable) }
     }
 
-    /// Whether the router itself cannot be reached, as against being reached and refusing: a router that is being restarted
-    /// is worth asking again soon.
+    /// Whether the router could not be reached, rather than having refused. A router that is being restarted is worth another
+    /// attempt soon.
     #[must_use]
     pub fn is_unreachable(&self) -> bool {
         match self {

@@ -10,13 +10,12 @@ use zeroize::Zeroizing;
 
 use crate::{bridge::Bridge, error::Error, wire::PrivateKey};
 
-/// No keys of I2P are longer: a destination, two private keys and the section of offline keys.
-const MAX_FILE: u64 = 8 * 1024;
+/// I2P keys are never longer: a destination, two private keys and the section of offline keys.
+const MAX_KEY_FILE_BYTES: u64 = 8 * 1024;
 
-/// A file with the keys of a destination, in the format of i2pd's and Java I2P's: nothing but their binary form.
+/// A file with the keys of a destination: their binary form, as i2pd and Java I2P store them.
 ///
-/// The file is its owner's alone (mode 0600) and written whole or not at all. Reads and writes are those of the file system, and
-/// wait for it.
+/// Only its owner can read the file (mode 0600). It is written whole or not at all. Reads and writes block the thread.
 #[derive(Debug, Clone)]
 pub struct KeyFile(PathBuf);
 
@@ -24,20 +23,20 @@ pub struct KeyFile(PathBuf);
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum KeyFileError {
-    /// The operating system said no.
+    /// The operating system refused.
     #[error("cannot {what} the key file {}: {source}", path.display())]
     Io {
-        /// What was tried: "read" or "write".
+        /// The operation: "read", "write" or "remove".
         what: &'static str,
         /// The file.
         path: PathBuf,
-        /// What the operating system says.
+        /// The operating system's error.
         source: io::Error,
     },
-    /// Others can read it, so that its keys may be known to them.
+    /// Other users can read the file, and may have copied its keys.
     #[error(
-        "the key file {} can be read by others (mode {mode:o}): whoever has the keys can be taken for you. If nobody had \
-         them, run: chmod 600 {}",
+        "the key file {} can be read by others (mode {mode:o}): anyone with the keys can pose as you. If nobody else has \
+         read it, run: chmod 600 {}",
         path.display(), path.display()
     )]
     Exposed {
@@ -46,52 +45,55 @@ pub enum KeyFileError {
         /// Its permission bits.
         mode: u32,
     },
-    /// It holds something else.
-    #[error("the key file {} holds no keys of I2P: {source}", path.display())]
+    /// The file holds something else.
+    #[error("the key file {} holds no I2P keys: {source}", path.display())]
     NoKeys {
         /// The file.
         path: PathBuf,
-        /// What is wrong with them.
+        /// What is wrong with its content.
         source: NameError,
     },
-    /// The router made no keys to be kept.
+    /// The router made no keys to store.
     #[error("the router made no keys: {0}")]
     Router(#[from] Error),
 }
 
 impl KeyFile {
-    /// The file at this path, which need not exist. Its directory has to.
+    /// The file at this path, which need not exist. Its directory must.
     #[must_use]
     pub fn new(path: impl Into<PathBuf>) -> Self {
         Self(path.into())
     }
 
-    /// Where it is.
+    /// The file's path.
     #[must_use]
     pub fn path(&self) -> &Path {
         &self.0
     }
 
-    /// The keys in the file, if there is one.
+    /// Reads the keys from the file. `None` if there is no file.
     ///
     /// # Errors
-    /// [`KeyFileError`]; a file that others can read is one.
+    /// [`KeyFileError`], also for a file that other users can read.
     pub fn load(&self) -> Result<Option<PrivateKey>, KeyFileError> {
         let file = match File::open(&self.0) {
             Ok(file) => file,
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
             Err(source) => return Err(self.io("read", source)),
         };
-        self.is_ours_alone(&file)?;
-        // Room for all of it at once: growing would leave copies behind that nobody wipes.
-        let mut bytes = Zeroizing::new(Vec::with_capacity(usize::try_from(MAX_FILE).unwrap_or_default() + 1));
-        file.take(MAX_FILE + 1).read_to_end(&mut bytes).map_err(|source| self.io("read", source))?;
+        self.refuse_exposed(&file)?;
+        // Large enough from the start: a buffer that grows leaves copies behind that are not wiped.
+        let mut bytes =
+            Zeroizing::new(Vec::with_capacity(usize::try_from(MAX_KEY_FILE_BYTES).unwrap_or_default() + 1));
+        file.take(MAX_KEY_FILE_BYTES + 1)
+            .read_to_end(&mut bytes)
+            .map_err(|source| self.io("read", source))?;
         PrivateKey::from_bytes(&bytes)
             .map(Some)
             .map_err(|source| KeyFileError::NoKeys { path: self.0.clone(), source })
     }
 
-    /// Puts these keys into the file, in the place of what it held.
+    /// Writes these keys to the file, replacing what it held.
     ///
     /// # Errors
     /// [`KeyFileError::Io`].
@@ -101,12 +103,12 @@ impl KeyFile {
             _ => Path::new("."),
         };
         let write = || {
-            // Created with mode 0600, and gone again unless it takes its place.
+            // Created with mode 0600, and removed unless it is renamed to the key file.
             let mut file = NamedTempFile::new_in(directory)?;
             file.write_all(&key.to_bytes())?;
             file.as_file().sync_all()?;
             file.persist(&self.0).map_err(|error| error.error)?;
-            // The name has to survive a power cut as well.
+            // The new name must survive a power cut as well.
             #[cfg(unix)]
             File::open(directory)?.sync_all()?;
             Ok(())
@@ -114,7 +116,7 @@ impl KeyFile {
         write().map_err(|source| self.io("write", source))
     }
 
-    /// The keys in the file; if there is none, new ones that the router makes and the file keeps.
+    /// Reads the keys from the file. If there is no file, the router makes new keys, which are stored in it.
     ///
     /// # Errors
     /// [`KeyFileError`].
@@ -127,10 +129,10 @@ impl KeyFile {
         Ok(key)
     }
 
-    /// Removes the file: the next keys are others.
+    /// Removes the file, so that the next keys are new ones. Succeeds if there is no file.
     ///
     /// # Errors
-    /// [`KeyFileError::Io`]; it is none when there is no file.
+    /// [`KeyFileError::Io`].
     pub fn remove(&self) -> Result<(), KeyFileError> {
         match fs::remove_file(&self.0) {
             Err(source) if source.kind() != io::ErrorKind::NotFound => Err(self.io("remove", source)),
@@ -139,7 +141,7 @@ impl KeyFile {
     }
 
     #[cfg(unix)]
-    fn is_ours_alone(&self, file: &File) -> Result<(), KeyFileError> {
+    fn refuse_exposed(&self, file: &File) -> Result<(), KeyFileError> {
         use std::os::unix::fs::PermissionsExt;
         let mode = file.metadata().map_err(|source| self.io("read", source))?.permissions().mode() & 0o777;
         match mode & 0o077 {
@@ -149,8 +151,8 @@ impl KeyFile {
     }
 
     #[cfg(not(unix))]
-    #[allow(clippy::unused_self, reason = "the same on all systems for whoever calls it")]
-    fn is_ours_alone(&self, _: &File) -> Result<(), KeyFileError> {
+    #[allow(clippy::unused_self, reason = "the same signature on all systems")]
+    fn refuse_exposed(&self, _: &File) -> Result<(), KeyFileError> {
         Ok(())
     }
 
@@ -168,7 +170,7 @@ mod tests {
     }
 
     #[test]
-    fn keys_come_back_as_they_were_kept() {
+    fn keys_are_read_as_they_were_stored() {
         let directory = tempfile::tempdir().unwrap();
         let file = KeyFile::new(directory.path().join("a.dat"));
         assert!(file.load().unwrap().is_none());
@@ -184,7 +186,7 @@ mod tests {
 
     #[cfg(unix)]
     #[test]
-    fn the_file_is_its_owners_alone() {
+    fn only_its_owner_can_read_the_file() {
         use std::os::unix::fs::PermissionsExt;
         let directory = tempfile::tempdir().unwrap();
         let file = KeyFile::new(directory.path().join("a.dat"));
@@ -198,12 +200,12 @@ mod tests {
     }
 
     #[test]
-    fn what_holds_no_keys_is_refused_and_left_alone() {
+    fn a_file_without_keys_is_refused_and_left_unchanged() {
         let directory = tempfile::tempdir().unwrap();
         let file = KeyFile::new(directory.path().join("a.dat"));
         for content in [vec![], vec![0; 390], vec![0xff; 9000], key().destination().as_bytes().to_vec()] {
             file.store(&key()).unwrap();
-            // In place, so that the mode stays.
+            // In place, so that the mode stays 0600.
             File::options()
                 .write(true)
                 .truncate(true)

@@ -7,13 +7,13 @@ mod key_file;
 mod session;
 pub mod wire;
 
-pub use bridge::{Bridge, Timeouts, capabilities::Capabilities};
+pub use bridge::{Bridge, Timeouts, capabilities::Capabilities, router::Router};
 pub use error::{Error, Phase};
 pub use key_file::{KeyFile, KeyFileError};
 pub use session::{
-    Accepted, Forwarding, Listening, Session,
-    datagram::{DatagramPeer, DatagramSession, MAX_PACKET},
-    primary::Primary,
+    Accepted, Forwarding, Listening, PeerLine, Session,
+    datagram::{DatagramPeer, DatagramSession, MAX_PACKET_BYTES},
+    primary::PrimarySession,
     supervised::{BackOff, Identity, SessionState, Supervised},
 };
 pub use wire::{

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use i2p_name::Destination;
-use i2p_sam::{Bridge, DatagramPeer, DatagramSession, DatagramStyle, Error, MAX_PACKET, Ports, Sender};
+use i2p_sam::{Bridge, DatagramPeer, DatagramSession, DatagramStyle, Error, MAX_PACKET_BYTES, Ports, Sender};
 
 use crate::{
     expected::{Claim, claim},
@@ -140,7 +140,7 @@ async fn deliver_to(
     payload: &[u8],
     patience: Duration,
 ) -> Result<Tried<Datagram>, Failure> {
-    let mut buffer = vec![0; MAX_PACKET];
+    let mut buffer = vec![0; MAX_PACKET_BYTES];
     until(patience, async || {
         from.send(peer, ports, payload).await.promised("a datagram is sent")?;
         let what = format!("a datagram of {} bytes", payload.len());

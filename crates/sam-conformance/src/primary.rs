@@ -1,7 +1,7 @@
 //! Sessions with subsessions.
 
 use i2p_name::I2pName;
-use i2p_sam::{DatagramStyle, Error, Ports, Primary};
+use i2p_sam::{DatagramStyle, Error, Ports, PrimarySession};
 
 use crate::{
     datagrams::deliver,
@@ -57,7 +57,7 @@ pub(crate) async fn check(lab: &Lab<'_>, report: &Report) {
     report.check("subsessions carry datagrams beside streams", datagrams(lab, &near, &far)).await;
 }
 
-async fn streams(lab: &Lab<'_>, far: &Primary) -> Outcome {
+async fn streams(lab: &Lab<'_>, far: &PrimarySession) -> Outcome {
     let any = far.add_streams(0).await.promised("a subsession for streams")?;
     ensure(any.destination() == far.destination(), || "a subsession has another destination".into())?;
     let others = Service::accepting(&any, 1);
@@ -81,7 +81,7 @@ async fn streams(lab: &Lab<'_>, far: &Primary) -> Outcome {
     holds("two, by port")
 }
 
-async fn datagrams(lab: &Lab<'_>, near: &Primary, far: &Primary) -> Outcome {
+async fn datagrams(lab: &Lab<'_>, near: &PrimarySession, far: &PrimarySession) -> Outcome {
     if !lab.bridges.capabilities.datagrams_beside_streams(STYLE) {
         return match far.add_datagrams(STYLE, ANY).await {
             Err(error @ Error::Unsupported { .. }) => {

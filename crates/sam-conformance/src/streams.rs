@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use i2p_name::I2pName;
-use i2p_sam::Ports;
+use i2p_sam::{PeerLine, Ports};
 
 use crate::{
     expected::Unaccepted,
@@ -118,7 +118,7 @@ async fn forward(lab: &Lab<'_>) -> Outcome {
     with_sessions(async || {
         let session = open(&lab.bridges.peer.far, &lab.bridges.published(), patience).await?;
         let (service, address) = Service::forwarded().await?;
-        let _forwarding = session.forward(address, false).await.promised("streams are forwarded")?;
+        let _forwarding = session.forward(address, PeerLine::Sent).await.promised("streams are forwarded")?;
         let to = I2pName::Destination(Box::new(session.destination().clone()));
         let tried = until(patience, async || {
             let (mut stream, tag) = visit(&lab.near, &to, 0).await?;

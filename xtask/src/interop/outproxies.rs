@@ -12,7 +12,7 @@ use std::{
 
 use anyhow::{Context, Result, bail, ensure};
 use i2p_name::I2pName;
-use i2p_sam::{Forwarding, Session, SessionOptions};
+use i2p_sam::{Forwarding, PeerLine, Session, SessionOptions};
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::{TcpListener, TcpStream},
@@ -136,7 +136,7 @@ async fn forward(network: &Network, key: &SiteKey, port: u16) -> Result<Forwardi
     let options = SessionOptions::default().length(1).quantity(4);
     let published = options.publish(true).private_key(key.private.clone());
     let session = open_session(network.site_bridge(), "the tunnels of an exit", &published).await?;
-    let forwarding = session.forward(SocketAddr::from((Ipv4Addr::LOCALHOST, port)), true).await;
+    let forwarding = session.forward(SocketAddr::from((Ipv4Addr::LOCALHOST, port)), PeerLine::Omitted).await;
     forwarding.context("the site's router does not forward")
 }
 

@@ -39,7 +39,7 @@ pub(crate) fn inside(workspace: &Workspace) -> Result<()> {
 }
 
 fn test(workspace: &Workspace) -> Invocation {
-    Invocation::typed("cargo test -p i2p-sam --test conformance --locked --target-dir", workspace.root())
+    Invocation::typed("cargo test -p i2p-sam --test it --locked --target-dir", workspace.root())
         .arg(workspace.target())
 }
 
@@ -55,6 +55,7 @@ async fn suite(workspace: &Workspace, lab: &Path) -> Result<()> {
     let bridges = format!("{},{}", network.client_bridge().address(), network.site_bridge().address());
     let test = test(workspace)
         .arg("--")
+        .arg("conformance::")
         .arg("--nocapture")
         .env("SAM_CONFORMANCE_PEER", &bridges)
         .env("SAM_CONFORMANCE_CAPABILITIES", CAPABILITIES)

@@ -2,33 +2,33 @@ use std::fmt;
 
 use crate::wire::{DatagramStyle, Dialect, PrimaryWord, Reply, ResultWord, Version};
 
-/// emissary 0.4 reads 8,192 bytes of what comes to its UDP port, and sends on what it has read: a longer datagram arrives cut
-/// off. The line before the payload takes some 600 of them, more where the destination is an unusual one.
-const EMISSARY_MAX_PAYLOAD: usize = 7_168;
+/// emissary 0.4 reads 8,192 bytes of a packet on its UDP port and sends on what it has read, so that a longer datagram arrives
+/// cut off. The line before the payload takes about 600 bytes, and more where the destination has an unusual key type.
+const EMISSARY_MAX_PAYLOAD_BYTES: usize = 7_168;
 
-/// What a bridge can do, as far as its answers tell: which version it speaks, and whose it is.
+/// What a router's bridge can do, as far as its answers tell: its SAM version and its dialect.
 ///
-/// A bridge says its version and nothing else of itself. Which router it belongs to shows in its answer to the lookup of a
-/// name that nobody has: i2pd calls that `INVALID_KEY`, the others `KEY_NOT_FOUND`; emissary alone answers 3.2 to
-/// who knows 3.3. What is not known of a router is taken to be as the specification has it.
+/// A bridge reports its version and nothing else. Which router it belongs to shows when a name is looked up that nobody has:
+/// i2pd answers `INVALID_KEY`, the others `KEY_NOT_FOUND`; emissary alone answers 3.2 to a client that knows 3.3. A router that
+/// is not recognised is treated as the specification describes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Capabilities {
     version: Version,
     dialect: Dialect,
 }
 
-/// Where a name can be looked up.
+/// The connection on which a router answers lookups of names.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Lookups {
-    /// On a connection of their own, as many at once as one likes: a slow one holds up nothing.
-    Anywhere,
-    /// On the control connection of a session, one after the other: emissary answers nowhere else, and loses one of two
-    /// that are under way.
-    OnSession,
+pub(crate) enum LookupChannel {
+    /// Any connection. Each lookup has its own, so that a slow one delays no other.
+    AnyConnection,
+    /// The control connection of a session. Lookups run one after the other: emissary answers nowhere else, and loses one of
+    /// two that run at once.
+    Session,
 }
 
 impl Capabilities {
-    /// What this version, and this answer to the lookup of a name that nobody has, tell.
+    /// Recognises a router by its version and by its answer to the lookup of a name that nobody has.
     pub(crate) fn learn(version: Version, answer: Option<Reply<'_>>) -> Self {
         let result = match answer {
             Some(Reply::Naming { status, .. }) => Some(status.result),
@@ -42,19 +42,19 @@ impl Capabilities {
         Self { version, dialect }
     }
 
-    /// The version that the bridge chose out of 3.1 to 3.3.
+    /// The version that the bridge chose from 3.1 to 3.3.
     #[must_use]
     pub fn version(&self) -> Version {
         self.version
     }
 
-    /// How it reads lines.
+    /// How the bridge reads lines.
     #[must_use]
     pub fn dialect(&self) -> Dialect {
         self.dialect
     }
 
-    /// What it calls a session with subsessions, if it has any.
+    /// The bridge's word for a session with subsessions, if it supports them.
     #[must_use]
     pub fn primary(&self) -> Option<PrimaryWord> {
         match self.dialect {
@@ -64,86 +64,80 @@ impl Capabilities {
         }
     }
 
-    /// Whether it knows datagrams of this kind. Java I2P is believed to know all: its version does not tell, and what it
-    /// does not know it refuses at once.
+    /// Whether the bridge supports datagrams of this kind. Java I2P is assumed to support all: its version does not tell, and it
+    /// refuses at once what it does not support.
     #[must_use]
     pub fn datagrams(&self, style: DatagramStyle) -> bool {
         match (self.dialect, style) {
             (_, DatagramStyle::Datagram | DatagramStyle::Raw { .. }) | (Dialect::Standard, _) => true,
-            // i2pd learned both, and to say 3.3, between 2.45 and 2.58.
+            // Both, and version 3.3, came to i2pd between 2.45 and 2.58.
             (Dialect::I2pd, _) => self.version.minor >= 3,
-            // emissary opens sessions for DATAGRAM2 and delivers none of them: one that comes in ends its SAM server (0.4.0).
+            // emissary 0.4.0 opens sessions for DATAGRAM2, delivers no datagram, and its SAM server ends when one arrives.
             (Dialect::Emissary, _) => false,
         }
     }
 
-    /// The longest payload of a datagram of this kind, in bytes, that arrives as it was sent.
+    /// The longest payload of a datagram of this kind, in bytes, that arrives unchanged.
     #[must_use]
     pub fn max_payload(&self, style: DatagramStyle) -> usize {
         match self.dialect {
-            Dialect::Emissary => EMISSARY_MAX_PAYLOAD,
+            Dialect::Emissary => EMISSARY_MAX_PAYLOAD_BYTES,
             Dialect::Standard | Dialect::I2pd => style.max_payload(),
         }
     }
 
-    /// Whether such datagrams can come and go on the same destination as streams, as a subsession.
+    /// Whether datagrams of this kind can share a destination with streams, on a subsession.
     #[must_use]
     pub fn datagrams_beside_streams(&self, style: DatagramStyle) -> bool {
         // i2pd's subsessions are for streams only.
         self.dialect != Dialect::I2pd && self.primary().is_some() && self.datagrams(style)
     }
 
-    /// Whether the I2CP ports of a stream are carried.
+    /// Whether the bridge carries the I2CP ports of a stream.
     #[must_use]
     pub fn stream_ports(&self) -> bool {
         self.dialect != Dialect::I2pd
     }
 
-    /// Whether the I2CP ports of datagrams are carried.
+    /// Whether the bridge carries the I2CP ports of datagrams.
     #[must_use]
     pub fn datagram_ports(&self) -> bool {
         self.dialect == Dialect::Standard
     }
 
-    /// Whether the first bytes of a stream can go with the packet that connects it
-    /// ([`SessionOptions::early_data`](crate::SessionOptions::early_data)): Java I2P alone can be asked for that.
+    /// Whether the first bytes of a stream can be sent with the packet that connects it
+    /// ([`SessionOptions::early_data`](crate::SessionOptions::early_data)). Only Java I2P supports it.
     #[must_use]
     pub fn early_data(&self) -> bool {
         self.dialect == Dialect::Standard
     }
 
-    /// Whether a stream that was granted has been answered by the far end, where no early data was asked for. i2pd grants it
-    /// when it is on its way.
-    #[must_use]
-    pub fn connects_for_real(&self) -> bool {
-        self.dialect != Dialect::I2pd
-    }
-
-    pub(crate) fn lookups(&self) -> Lookups {
+    /// Where the bridge answers lookups of names.
+    pub(crate) fn lookup_channel(&self) -> LookupChannel {
         match self.dialect {
-            Dialect::Emissary => Lookups::OnSession,
-            Dialect::Standard | Dialect::I2pd => Lookups::Anywhere,
+            Dialect::Emissary => LookupChannel::Session,
+            Dialect::Standard | Dialect::I2pd => LookupChannel::AnyConnection,
         }
     }
 
-    /// Whether a subsession can be taken away alone. emissary ignores the command; to i2pd it is an unknown one, which ends
-    /// the connection and all on it.
+    /// Whether the bridge can remove a subsession. emissary ignores the command; i2pd does not know it, and closes the
+    /// connection with all its sessions.
     pub(crate) fn removes_subsessions(&self) -> bool {
         self.dialect == Dialect::Standard
     }
 }
 
-/// For the log: one line that says all that was learned.
+/// One line for the log with all that was learned.
 impl fmt::Display for Capabilities {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let known = |style, word| if self.datagrams(style) { word } else { "" };
+        let if_known = |style, word| if self.datagrams(style) { word } else { "" };
         write!(
             f,
             "SAM {}, dialect {}, datagrams 1{}{} and raw, subsessions {}, stream ports {}",
             self.version,
             self.dialect,
-            known(DatagramStyle::Datagram2, " 2"),
-            known(DatagramStyle::Datagram3, " 3"),
+            if_known(DatagramStyle::Datagram2, " 2"),
+            if_known(DatagramStyle::Datagram3, " 3"),
             if self.datagrams_beside_streams(DatagramStyle::Datagram) {
                 "for streams and datagrams"
             } else if self.primary().is_some() {
@@ -165,12 +159,15 @@ mod tests {
     }
 
     #[test]
-    fn each_router_is_known_by_its_answers() {
+    fn each_router_is_recognised_by_its_answers() {
         let java = learn(3, "NAMING REPLY RESULT=KEY_NOT_FOUND NAME=x");
         assert_eq!((java.dialect(), java.primary()), (Dialect::Standard, Some(PrimaryWord::Primary)));
         assert!(java.early_data());
         let emissary = learn(2, "NAMING REPLY RESULT=KEY_NOT_FOUND NAME=x");
-        assert_eq!((emissary.dialect(), emissary.lookups()), (Dialect::Emissary, Lookups::OnSession));
+        assert_eq!(
+            (emissary.dialect(), emissary.lookup_channel()),
+            (Dialect::Emissary, LookupChannel::Session)
+        );
         assert!(!emissary.early_data());
         assert!(emissary.max_payload(DatagramStyle::Datagram) < java.max_payload(DatagramStyle::Datagram));
         assert!(emissary.datagrams(DatagramStyle::Datagram));
@@ -186,7 +183,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_not_known_is_as_the_specification_has_it() {
+    fn an_unknown_router_is_treated_as_specified() {
         for answer in ["NAMING REPLY RESULT=OK NAME=x VALUE=AA", "X STATUS RESULT=I2P_ERROR", ""] {
             assert_eq!(learn(3, answer).dialect(), Dialect::Standard, "{answer}");
         }
@@ -194,7 +191,7 @@ mod tests {
     }
 
     #[test]
-    fn the_log_line_says_it_all() {
+    fn the_log_line_lists_what_the_router_can_do() {
         let line = learn(1, "NAMING REPLY RESULT=INVALID_KEY NAME=x").to_string();
         let expected =
             "SAM 3.1, dialect i2pd, datagrams 1 and raw, subsessions for streams, stream ports ignored";

@@ -15,26 +15,25 @@ use tokio::{
 
 use crate::{
     error::{Error, Phase},
-    wire::{Command, Dialect, MAX_LINE, Pong, Reply, ResultWord},
+    wire::{Command, Dialect, MAX_LINE_BYTES, Pong, Reply, ResultWord},
 };
 
-/// One connection to a bridge that still speaks lines.
+/// A connection to a bridge that has not become a stream yet.
 ///
-/// Reads up to the newline and never past it: what follows an answer belongs to the stream, and leaves with it
-/// in [`Connection::into_stream`].
+/// It reads up to the newline and never past it: what follows an answer belongs to the stream that
+/// [`Connection::into_stream`] returns.
 pub(crate) struct Connection {
     stream: TcpStream,
     dialect: Dialect,
-    /// The part of a line that has come so far.
+    /// The part of a line that has arrived so far.
     partial: BytesMut,
 }
 
-/// What reading a line came to.
-pub(crate) enum Line {
-    /// A whole line, without its newline; or the last words before the connection ended, which is how emissary
-    /// ends its error answers.
+/// The result of reading a line.
+pub(crate) enum LineRead {
+    /// A line without its newline. The connection may have ended in place of the newline: so emissary ends its error answers.
     Complete(BytesMut),
-    /// The bridge closed the connection without a word.
+    /// The bridge closed the connection and sent no line before.
     End,
 }
 
@@ -52,13 +51,13 @@ impl Connection {
         Ok((self.stream.local_addr()?, self.stream.peer_addr()?))
     }
 
-    /// Sends one command: one write, one line.
+    /// Sends a command as one line in one write.
     pub(crate) async fn send(&mut self, command: &impl Command, phase: Phase) -> Result<(), Error> {
         let line = command.line(self.dialect)?;
         self.stream.write_all(line.as_bytes()).await.map_err(|error| broken(&error, phase))
     }
 
-    /// Answers a bridge's PING. A text that is too long for an answer gets none.
+    /// Answers a bridge's PING. A text that is too long for an answer is not answered.
     pub(crate) async fn pong(&mut self, text: &str) -> io::Result<()> {
         match (Pong { text }).line(self.dialect) {
             Ok(line) => self.stream.write_all(line.as_bytes()).await,
@@ -66,32 +65,33 @@ impl Connection {
         }
     }
 
-    /// Reads one line. Safe to drop and to call again: nothing that was read is lost.
-    pub(crate) async fn line(&mut self) -> io::Result<Line> {
+    /// Reads one line. Cancel safe: nothing that was read is lost.
+    pub(crate) async fn line(&mut self) -> io::Result<LineRead> {
         loop {
-            // Look first, then take no more than the line.
-            let (take, newline) = poll_fn(|context| self.poll_look(context)).await?;
+            // Peek first, then take no more than the line.
+            let (take, newline) = poll_fn(|context| self.poll_peek_line(context)).await?;
             if take == 0 {
                 let rest = self.partial.split();
-                return Ok(if rest.is_empty() { Line::End } else { Line::Complete(rest) });
+                return Ok(if rest.is_empty() { LineRead::End } else { LineRead::Complete(rest) });
             }
-            if self.partial.len() + take > MAX_LINE {
+            if self.partial.len() + take > MAX_LINE_BYTES {
                 return Err(io::Error::new(io::ErrorKind::InvalidData, "a line without end"));
             }
             self.take(take).await?;
             if newline {
                 let mut line = self.partial.split();
                 line.truncate(line.len().saturating_sub(1));
-                return Ok(Line::Complete(line));
+                return Ok(LineRead::Complete(line));
             }
         }
     }
 
-    /// How many bytes of a line are there, none at the end of the connection, and whether its newline is among them.
+    /// The number of bytes of the line that have arrived, and whether its newline is among them. The number is 0 at the end of
+    /// the connection.
     ///
-    /// The bytes are on the stack for no longer than this takes: in a future of every connection they would be a kilobyte
-    /// each time that futures are nested.
-    fn poll_look(&self, context: &mut Context<'_>) -> Poll<io::Result<(usize, bool)>> {
+    /// The buffer is on the stack for this call only: in the future of a connection it would take a kilobyte at each level of
+    /// nested futures.
+    fn poll_peek_line(&self, context: &mut Context<'_>) -> Poll<io::Result<(usize, bool)>> {
         let mut seen = [0_u8; 1024];
         let mut seen = ReadBuf::new(&mut seen);
         self.stream.poll_peek(context, &mut seen).map_ok(|length| {
@@ -100,17 +100,17 @@ impl Connection {
         })
     }
 
-    /// The next line, as an error where there is none.
+    /// The next line, or an error if the connection ends.
     pub(crate) async fn answer(&mut self, phase: Phase) -> Result<BytesMut, Error> {
         match self.line().await {
-            Ok(Line::Complete(line)) => Ok(line),
-            Ok(Line::End) => Err(Error::Closed { phase }),
+            Ok(LineRead::Complete(line)) => Ok(line),
+            Ok(LineRead::End) => Err(Error::Closed { phase }),
             Err(error) => Err(broken(&error, phase)),
         }
     }
 
-    /// The status of a stream, which some routers send as one of the session. PINGs that were on their way are
-    /// skipped: a PONG here could end up in the stream.
+    /// Reads the status of a stream, which some routers send as a `SESSION STATUS`. A PING before it is skipped: a PONG could
+    /// end up in the stream.
     pub(crate) async fn stream_status(&mut self, phase: Phase) -> Result<(), Error> {
         loop {
             let line = self.answer(phase).await?;
@@ -125,8 +125,8 @@ impl Connection {
         }
     }
 
-    /// Moves bytes that are known to be there from the socket to `partial`: never waits, so that dropping
-    /// [`Connection::line`] cannot lose them.
+    /// Moves bytes that have arrived from the socket to `partial`. It never waits, so that dropping [`Connection::line`] cannot
+    /// lose them.
     async fn take(&mut self, count: usize) -> io::Result<()> {
         let mut bytes = (&mut self.stream).take(count as u64);
         let mut taken = 0;
@@ -139,13 +139,13 @@ impl Connection {
         Ok(())
     }
 
-    /// The connection as what it is after a successful STREAM CONNECT or ACCEPT: the stream itself.
+    /// The stream that the connection has become after a successful STREAM CONNECT or ACCEPT.
     pub(crate) fn into_stream(self) -> TcpStream {
         self.stream
     }
 }
 
-/// A connection that broke while something was being done.
+/// The error for a connection that broke in this phase.
 pub(crate) fn broken(error: &io::Error, phase: Phase) -> Error {
     match error.kind() {
         io::ErrorKind::InvalidData => Error::Unexpected { phase },
@@ -153,6 +153,7 @@ pub(crate) fn broken(error: &io::Error, phase: Phase) -> Error {
     }
 }
 
+/// Does the work, or fails after the time limit.
 pub(crate) async fn within<T>(
     limit: Duration,
     phase: Phase,

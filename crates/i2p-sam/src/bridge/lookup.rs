@@ -4,8 +4,9 @@ use i2p_name::{Destination, I2pName};
 
 use super::{
     Bridge,
-    capabilities::Lookups,
+    capabilities::LookupChannel,
     connection::{Connection, within},
+    router::Router,
 };
 use crate::{
     error::{Error, Phase},
@@ -15,79 +16,96 @@ use crate::{
 const PHASE: Phase = Phase::NamingLookup;
 
 impl Bridge {
+    /// Asks the router's address book for a destination, as [`Router::lookup`].
+    ///
+    /// # Errors
+    /// What [`Bridge::probe`] returns, and as [`Router::lookup`].
+    pub async fn lookup(&self, name: &I2pName) -> Result<Destination, Error> {
+        self.router().await?.lookup(name).await
+    }
+
+    /// Asks the router for the options of a name's lease set, as [`Router::lookup_options`].
+    ///
+    /// # Errors
+    /// What [`Bridge::probe`] returns, and as [`Router::lookup_options`].
+    pub async fn lookup_options(&self, name: &I2pName) -> Result<Vec<(String, String)>, Error> {
+        self.router().await?.lookup_options(name).await
+    }
+}
+
+impl Router {
     /// Asks the router's address book for a destination, without a session. The lookup has a connection of its own.
     ///
     /// # Errors
-    /// As [`Session::lookup`], and [`Error::Unsupported`] by emissary, which looks up names for sessions only.
+    /// As [`Session::lookup`](crate::Session::lookup), and [`Error::Unsupported`] on emissary, which looks up names for
+    /// sessions only.
     pub async fn lookup(&self, name: &I2pName) -> Result<Destination, Error> {
-        anywhere(self, name).await
+        self.ask_for_name(name, LeaseSetOptions::NotWanted, destination_in).await
     }
 
-    /// Asks the router for the options of a name's lease set, where it publishes any: service records among them (proposal 167,
-    /// API 0.9.66). Routers that know nothing of it, as all did in 2025, give none.
+    /// Asks the router for the options of a name's lease set, where the destination publishes any: service records among them
+    /// (proposal 167, API 0.9.66). A router that does not know the proposal returns none; in 2025 that was every router.
     ///
     /// # Errors
-    /// As [`Bridge::lookup`].
+    /// As [`Router::lookup`].
     pub async fn lookup_options(&self, name: &I2pName) -> Result<Vec<(String, String)>, Error> {
-        options(self, name).await
-    }
-}
-
-/// Looks a name up without a session.
-pub(crate) async fn anywhere(bridge: &Bridge, name: &I2pName) -> Result<Destination, Error> {
-    ask(bridge, name, false, result).await
-}
-
-/// The options of the lease set of a name.
-pub(crate) async fn options(bridge: &Bridge, name: &I2pName) -> Result<Vec<(String, String)>, Error> {
-    ask(bridge, name, true, |reply, asked| match reply {
-        Reply::Naming { name, .. } if !name.is_empty() && name != asked => None,
-        Reply::Naming { status: Status { result: ResultWord::Ok, .. }, options, .. } => {
-            Some(Ok(options.iter().map(|(key, value)| (key.to_owned(), value.into_owned())).collect()))
-        }
-        reply => result(reply, asked).map(|other| other.map(|_| Vec::new())),
-    })
-    .await
-}
-
-/// Asks on a connection of its own, and gives what `read` makes of the answer.
-async fn ask<T>(
-    bridge: &Bridge,
-    name: &I2pName,
-    options: bool,
-    read: impl Fn(Reply<'_>, &str) -> Option<Result<T, Error>>,
-) -> Result<T, Error> {
-    let capabilities = bridge.capabilities().await?;
-    if capabilities.lookups() == Lookups::OnSession {
-        return Err(Error::Unsupported {
-            what: "lookup of names outside of a session",
-            dialect: capabilities.dialect(),
-        });
-    }
-    let asked = name.to_string();
-    let (asked, read) = (asked.as_str(), &read);
-    let ask = |mut connection: Connection| async move {
-        connection.send(&NamingLookup { name: LookupName::Name(name), options }, PHASE).await?;
-        loop {
-            let line = connection.answer(PHASE).await?;
-            match Reply::parse(&line).map_err(|_| Error::Unexpected { phase: PHASE })? {
-                Reply::Ping(text) => {
-                    connection.pong(text).await.map_err(|_| Error::Closed { phase: PHASE })?;
-                }
-                reply => return read(reply, asked).unwrap_or(Err(Error::Unexpected { phase: PHASE })),
+        self.ask_for_name(name, LeaseSetOptions::Wanted, |reply, asked| match reply {
+            Reply::Naming { name, .. } if !name.is_empty() && name != asked => None,
+            Reply::Naming { status: Status { result: ResultWord::Ok, .. }, options, .. } => {
+                Some(Ok(options.iter().map(|(key, value)| (key.to_owned(), value.into_owned())).collect()))
             }
+            reply => destination_in(reply, asked).map(|other| other.map(|_| Vec::new())),
+        })
+        .await
+    }
+
+    /// Asks for a name on a connection of its own, and returns what `read` finds in the answer.
+    async fn ask_for_name<T>(
+        &self,
+        name: &I2pName,
+        options: LeaseSetOptions,
+        read: impl Fn(Reply<'_>, &str) -> Option<Result<T, Error>>,
+    ) -> Result<T, Error> {
+        let capabilities = self.capabilities();
+        if capabilities.lookup_channel() == LookupChannel::Session {
+            let what = "lookups of names outside a session";
+            return Err(Error::Unsupported { what, dialect: capabilities.dialect() });
         }
-    };
-    // In a place of its own: names are remembered, and so most requests do not come here.
-    Box::pin(bridge.ask(|connection| within(bridge.timeouts().naming_lookup, PHASE, ask(connection)))).await
+        let asked = name.to_string();
+        let (asked, read) = (asked.as_str(), &read);
+        let options = options == LeaseSetOptions::Wanted;
+        let ask = |mut connection: Connection| async move {
+            connection.send(&NamingLookup { name: LookupName::Name(name), options }, PHASE).await?;
+            loop {
+                let line = connection.answer(PHASE).await?;
+                match Reply::parse(&line).map_err(|_| Error::Unexpected { phase: PHASE })? {
+                    Reply::Ping(text) => {
+                        connection.pong(text).await.map_err(|_| Error::Closed { phase: PHASE })?;
+                    }
+                    reply => return read(reply, asked).unwrap_or(Err(Error::Unexpected { phase: PHASE })),
+                }
+            }
+        };
+        let limit = self.bridge().timeouts().naming_lookup;
+        // In an allocation of its own: answers are cached, so most requests make no lookup.
+        Box::pin(self.request(|connection| within(limit, PHASE, ask(connection)))).await
+    }
 }
 
+/// Whether a lookup asks for the options of the lease set.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum LeaseSetOptions {
+    Wanted,
+    NotWanted,
+}
+
+/// Sends a lookup on the control connection of a session.
 pub(crate) async fn send(connection: &mut Connection, name: &I2pName) -> Result<(), Error> {
     connection.send(&NamingLookup { name: LookupName::Name(name), options: false }, PHASE).await
 }
 
-/// What a reply says of this name; nothing, if it is about something else.
-pub(crate) fn result(reply: Reply<'_>, asked: &str) -> Option<Result<Destination, Error>> {
+/// The destination in a reply, or the router's reason why there is none. `None` when the reply is about something else.
+pub(crate) fn destination_in(reply: Reply<'_>, asked: &str) -> Option<Result<Destination, Error>> {
     match reply {
         // Another name: the late answer to a lookup that was given up.
         Reply::Naming { name, .. } if !name.is_empty() && name != asked => None,

@@ -1,4 +1,4 @@
-//! Connections to a bridge that have said HELLO before anybody needs them: one round trip fewer for whoever does.
+//! Connections to a router that have said HELLO before they are needed: a request on one takes a round trip less.
 
 use std::{
     mem,
@@ -11,36 +11,35 @@ use tokio::time::{Instant, sleep_until};
 
 use super::connection::Connection;
 
-/// How long a connection is kept. emissary closes one that has said nothing for 10 s behind its HELLO; Java I2P sends a PING
-/// after three minutes and wants an answer; i2pd waits for ever.
-const KEPT: Duration = Duration::from_secs(5);
-/// How long none are made after one could not be: the router is away, or file descriptors are short, and who asks for something
-/// now comes first.
-const REST: Duration = Duration::from_secs(5);
+/// How long a spare is kept. emissary closes a connection that is silent for 10 s after its HELLO; Java I2P sends a PING after
+/// three minutes and expects an answer; i2pd waits for ever.
+const SPARE_LIFETIME: Duration = Duration::from_secs(5);
+/// How long no spares are made after one could not be made: the router is away, or file descriptors are short, and requests
+/// need them first.
+const PAUSE_AFTER_FAILURE: Duration = Duration::from_secs(5);
 
-/// The connections that are kept for one bridge.
-#[derive(Default)]
-pub(crate) struct Spares {
-    /// How many at most.
-    most: usize,
-    shelf: Mutex<Shelf>,
+/// The spare connections to one router.
+pub(super) struct Spares {
+    /// How many are kept, at most.
+    max: usize,
+    stock: Mutex<Stock>,
 }
 
 #[derive(Default)]
-struct Shelf {
+struct Stock {
     /// The oldest first.
     ready: Vec<Spare>,
-    /// How many there are to be: one more whenever somebody found none, one less for each that nobody wanted.
+    /// How many there should be: one more for each request that found none, one less for each spare that was not used.
     wanted: usize,
     /// How many are being made.
     making: usize,
-    /// When somebody last needed one.
+    /// When a request last needed one.
     needed: Option<Instant>,
-    /// None are made before.
-    rest: Option<Instant>,
-    /// Those that are being made when all are dropped are not to be kept.
+    /// No spares are made before this time.
+    paused_until: Option<Instant>,
+    /// Increased when all are dropped, so that those that are being made at that time are not kept.
     generation: u64,
-    /// Whether somebody sees to it that they do not become too old.
+    /// Whether a task drops those that become too old.
     watched: bool,
 }
 
@@ -49,86 +48,82 @@ struct Spare {
     since: Instant,
 }
 
-/// The right to make so many connections more.
+/// Permission to make this many more spares.
 #[derive(Debug, PartialEq, Eq)]
-pub(crate) struct Order {
-    pub(crate) count: usize,
+pub(super) struct SpareOrder {
+    pub(super) count: usize,
     generation: u64,
 }
 
 impl Spares {
-    pub(crate) fn new(most: usize) -> Arc<Self> {
-        Arc::new(Self { most, shelf: Mutex::default() })
+    pub(super) fn new(max: usize) -> Arc<Self> {
+        Arc::new(Self { max, stock: Mutex::default() })
     }
 
-    /// The same for another bridge, or for the same one approached in another way.
-    pub(crate) fn anew(&self) -> Arc<Self> {
-        Self::new(self.most)
+    /// How many are ready.
+    pub(super) fn count(&self) -> usize {
+        self.stock().ready.len()
     }
 
-    pub(crate) fn count(&self) -> usize {
-        self.shelf().ready.len()
-    }
-
-    /// A connection, if one is there that the router has not closed, and how many are to be made now.
-    pub(crate) fn take(&self) -> (Option<Connection>, Order) {
+    /// Takes a connection that the router has not closed, if one is ready, and orders those that should be made now.
+    pub(super) fn take(&self) -> (Option<Connection>, SpareOrder) {
         let now = Instant::now();
         let taken = loop {
-            let Some(Spare { connection, since }) = self.shelf().ready.pop() else { break None };
-            // Asked outside of the lock. What is not fit goes, and so does what is older, in turn.
-            if now < since + KEPT && is_silent(&connection) {
+            let Some(Spare { connection, since }) = self.stock().ready.pop() else { break None };
+            // Checked outside of the lock. One that is too old or was closed is dropped, and so are the older ones after it.
+            if now < since + SPARE_LIFETIME && is_silent(&connection) {
                 break Some(connection);
             }
         };
-        let mut shelf = self.shelf();
-        let before = shelf.needed.replace(now);
-        let resting = shelf.rest.is_some_and(|until| now < until);
-        // A single request now and then is not worth it.
-        if taken.is_none() && !resting && before.is_some_and(|before| now < before + KEPT) {
-            shelf.wanted = (shelf.wanted + 1).min(self.most);
+        let mut stock = self.stock();
+        let before = stock.needed.replace(now);
+        let paused = stock.paused_until.is_some_and(|until| now < until);
+        // A single request now and then does not justify a spare.
+        if taken.is_none() && !paused && before.is_some_and(|before| now < before + SPARE_LIFETIME) {
+            stock.wanted = (stock.wanted + 1).min(self.max);
         }
-        let there = shelf.ready.len() + shelf.making;
-        let count = if resting { 0 } else { shelf.wanted.saturating_sub(there) };
-        shelf.making += count;
-        let order = Order { count, generation: shelf.generation };
-        drop(shelf);
+        let present = stock.ready.len() + stock.making;
+        let count = if paused { 0 } else { stock.wanted.saturating_sub(present) };
+        stock.making += count;
+        let order = SpareOrder { count, generation: stock.generation };
+        drop(stock);
         (taken, order)
     }
 
-    /// Puts one of those that were ordered there, or nothing where it could not be made.
-    pub(crate) fn put(self: &Arc<Self>, order: &Order, made: Option<Connection>) {
+    /// Adds one of the spares that were ordered, or records that it could not be made.
+    pub(super) fn put(self: &Arc<Self>, order: &SpareOrder, made: Option<Connection>) {
         let now = Instant::now();
-        let mut shelf = self.shelf();
-        if order.generation != shelf.generation {
+        let mut stock = self.stock();
+        if order.generation != stock.generation {
             return;
         }
-        shelf.making = shelf.making.saturating_sub(1);
+        stock.making = stock.making.saturating_sub(1);
         let Some(connection) = made else {
-            shelf.wanted = 0;
-            shelf.rest = Some(now + REST);
+            stock.wanted = 0;
+            stock.paused_until = Some(now + PAUSE_AFTER_FAILURE);
             return;
         };
-        shelf.ready.push(Spare { connection, since: now });
-        if !mem::replace(&mut shelf.watched, true) {
-            drop(shelf);
-            self.watch(now + KEPT);
+        stock.ready.push(Spare { connection, since: now });
+        if !mem::replace(&mut stock.watched, true) {
+            drop(stock);
+            self.watch(now + SPARE_LIFETIME);
         }
     }
 
-    /// Drops all: they are of a router that has gone.
-    pub(crate) fn clear(&self) {
-        let mut shelf = self.shelf();
-        let Shelf { generation, watched, .. } = *shelf;
+    /// Drops all: their router has gone.
+    pub(super) fn clear(&self) {
+        let mut stock = self.stock();
+        let Stock { generation, watched, .. } = *stock;
         let old =
-            mem::replace(&mut *shelf, Shelf { generation: generation + 1, watched, ..Shelf::default() });
-        drop(shelf);
-        // Sockets close outside of the lock.
+            mem::replace(&mut *stock, Stock { generation: generation + 1, watched, ..Stock::default() });
+        drop(stock);
+        // Sockets are closed outside of the lock.
         drop(old);
     }
 
-    /// Sees to it that none becomes too old, for as long as there are any.
+    /// Drops spares that become too old, for as long as there are any.
     fn watch(self: &Arc<Self>, first: Instant) {
-        // The bridge may go meanwhile, and its connections with it.
+        // A weak reference: the connections are closed with the last user of the router.
         let spares = Arc::downgrade(self);
         let mut next = Some(first);
         tokio::spawn(async move {
@@ -139,26 +134,27 @@ impl Spares {
         });
     }
 
-    /// Drops what nobody wanted. Gives the time of the next look, as long as there is anything to look at.
+    /// Drops those that were not used in time. Returns when to check again, if any are left.
     fn drop_old(&self) -> Option<Instant> {
         let now = Instant::now();
-        let mut shelf = self.shelf();
-        let old = shelf.ready.iter().take_while(|spare| now >= spare.since + KEPT).count();
-        let old: Vec<_> = shelf.ready.drain(..old).collect();
-        shelf.wanted = shelf.wanted.saturating_sub(old.len());
-        let next = shelf.ready.first().map(|spare| spare.since + KEPT);
-        shelf.watched = next.is_some();
-        drop(shelf);
+        let mut stock = self.stock();
+        let old = stock.ready.iter().take_while(|spare| now >= spare.since + SPARE_LIFETIME).count();
+        let old: Vec<_> = stock.ready.drain(..old).collect();
+        stock.wanted = stock.wanted.saturating_sub(old.len());
+        let next = stock.ready.first().map(|spare| spare.since + SPARE_LIFETIME);
+        stock.watched = next.is_some();
+        drop(stock);
         drop(old);
         next
     }
 
-    fn shelf(&self) -> MutexGuard<'_, Shelf> {
-        self.shelf.lock().unwrap_or_else(PoisonError::into_inner)
+    fn stock(&self) -> MutexGuard<'_, Stock> {
+        self.stock.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-/// Whether a connection is open and nothing has come: asks the system, since what the runtime knows may be old.
+/// Whether a connection is open and the router has sent nothing on it. Asks the operating system, since the runtime may not
+/// have noticed yet.
 fn is_silent(connection: &Connection) -> bool {
     let seen = socket2::SockRef::from(connection.stream()).peek(&mut [MaybeUninit::uninit()]);
     seen.is_err_and(|error| error.kind() == std::io::ErrorKind::WouldBlock)
@@ -166,7 +162,7 @@ fn is_silent(connection: &Connection) -> bool {
 
 impl std::fmt::Debug for Spares {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Spares").field("most", &self.most).finish_non_exhaustive()
+        f.debug_struct("Spares").field("max", &self.max).finish_non_exhaustive()
     }
 }
 
@@ -189,14 +185,14 @@ mod tests {
         (Connection::new(ours.unwrap(), Dialect::Standard), router.unwrap().0)
     }
 
-    /// Comes back when the other side has closed, which is not to take as long as a connection is kept.
+    /// Waits until the other side has closed, for less time than a spare is kept.
     async fn is_closed(stream: &mut TcpStream) -> bool {
-        let read = timeout(KEPT / 2, stream.read(&mut [0])).await.expect("it is closed");
-        // With something unread it is a reset.
+        let read = timeout(SPARE_LIFETIME / 2, stream.read(&mut [0])).await.expect("it is closed");
+        // A socket with unread bytes is closed with a reset.
         read.map_or(true, |count| count == 0)
     }
 
-    /// What comes of so many requests one after the other: how many connections they order, and how many they find.
+    /// Makes this many requests one after the other. Returns how many spares they order and how many they find.
     fn requests(spares: &Spares, count: usize) -> (usize, usize) {
         (0..count).map(|_| spares.take()).fold((0, 0), |(ordered, found), (taken, order)| {
             (ordered + order.count, found + usize::from(taken.is_some()))
@@ -204,35 +200,35 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn they_are_made_for_those_who_come_often_and_no_more_than_allowed() {
+    async fn frequent_requests_order_spares_up_to_the_limit() {
         let spares = Spares::new(3);
         for _ in 0..5 {
             assert_eq!(requests(&spares, 1), (0, 0), "now and then");
-            advance(KEPT).await;
+            advance(SPARE_LIFETIME).await;
         }
         assert_eq!(requests(&spares, 9), (3, 0));
-        assert_eq!(requests(&Spares::default(), 9), (0, 0), "off");
+        assert_eq!(requests(&Spares::new(0), 9), (0, 0), "off");
     }
 
     #[tokio::test]
-    async fn what_nobody_wants_is_closed_and_not_made_again() {
+    async fn an_unused_spare_is_closed_and_not_made_again() {
         let spares = Spares::new(2);
         let (ours, mut router) = connection().await;
         let (_, order) = (spares.take(), spares.take().1);
         assert_eq!(order.count, 1);
         spares.put(&order, Some(ours));
         pause();
-        // Comes back when it is closed: nothing else is to happen.
+        // Returns once it is closed: nothing else can happen.
         assert_eq!(router.read(&mut [0]).await.unwrap(), 0);
         assert_eq!(requests(&spares, 1), (0, 0));
         assert_eq!(requests(&spares, 1), (1, 0), "as at the beginning");
     }
 
     #[tokio::test]
-    async fn one_that_was_closed_or_spoken_to_is_not_given_out() {
+    async fn a_spare_that_was_closed_or_spoken_to_is_not_used() {
         let spares = Spares::new(8);
         requests(&spares, 4);
-        let order = Order { count: 3, generation: 0 };
+        let order = SpareOrder { count: 3, generation: 0 };
         let ((good, _open), (closed, gone), (asked, mut speaks)) =
             (connection().await, connection().await, connection().await);
         drop(gone);
@@ -247,17 +243,17 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn none_are_made_while_they_cannot_be() {
+    async fn none_are_made_for_a_while_after_a_failure() {
         let spares = Spares::new(4);
         let order = (spares.take(), spares.take()).1.1;
         spares.put(&order, None);
         assert_eq!(requests(&spares, 9), (0, 0));
-        advance(REST).await;
+        advance(PAUSE_AFTER_FAILURE).await;
         assert_eq!((requests(&spares, 1), requests(&spares, 1)), ((0, 0), (1, 0)), "as at the beginning");
     }
 
     #[tokio::test]
-    async fn all_go_with_their_router_and_with_their_bridge() {
+    async fn all_are_closed_when_their_router_goes_and_with_its_last_user() {
         let spares = Spares::new(4);
         let order = (spares.take(), spares.take()).1.1;
         let ((first, mut first_end), (late, mut late_end), (last, mut last_end)) =
@@ -266,7 +262,7 @@ mod tests {
         spares.clear();
         assert!(is_closed(&mut first_end).await);
         spares.put(&order, Some(late));
-        assert!(is_closed(&mut late_end).await, "it is of the router that has gone");
+        assert!(is_closed(&mut late_end).await, "it belongs to the router that has gone");
         let order = (spares.take(), spares.take()).1.1;
         spares.put(&order, Some(last));
         drop(spares);

@@ -1,4 +1,4 @@
-//! The control connection of a session: the session lives as long as it.
+//! The control connection of a session: the session lives as long as this connection.
 
 use std::{
     collections::VecDeque,
@@ -13,13 +13,12 @@ use tokio::{
 };
 use zeroize::Zeroize;
 
-use super::udp_socket::Socket;
+use super::udp_socket::DatagramSocket;
 use crate::{
     bridge::{
-        Bridge,
-        capabilities::Capabilities,
-        connection::{Connection, Line, within},
+        connection::{Connection, LineRead, within},
         lookup,
+        router::Router,
     },
     error::{Error, Phase},
     wire::{
@@ -28,17 +27,18 @@ use crate::{
     },
 };
 
-/// Requests that may wait for their turn: emissary loses one of two lookups that run at once, so all go one by one.
-const WAITING: usize = 64;
+/// How many requests may wait for their turn. They are sent one by one, since emissary loses one of two lookups that run at
+/// once.
+const MAX_QUEUED_REQUESTS: usize = 64;
 
-/// For the answer to a lookup that nobody waits for any more: an address book is at hand.
-const ABANDONED: Duration = Duration::from_secs(1);
+/// How long to wait for the answer to a lookup that its caller has given up: the router's address book answers at once.
+const ABANDONED_LOOKUP_TIMEOUT: Duration = Duration::from_secs(1);
 
-/// Answers about subsessions that were given up and may still come: more than a router ever owes.
-const LATE: usize = 64;
+/// How many late answers about subsessions are remembered: more than a router ever owes.
+const MAX_LATE_ANSWERS: usize = 64;
 
-/// What is asked of the router about a session, over its control connection.
-enum Request {
+/// A request to the router about a session, over its control connection.
+enum ControlRequest {
     Lookup { name: I2pName, reply: oneshot::Sender<Result<Destination, Error>> },
     Add { id: SessionId, style: Style, listen_port: u16, reply: oneshot::Sender<Result<(), Error>> },
     Remove { id: SessionId },
@@ -46,48 +46,48 @@ enum Request {
 
 /// A handle to the control connection of a session. The connection, and with it the session, ends when the last handle
 /// is dropped.
-pub(crate) struct Control {
-    requests: mpsc::Sender<Request>,
+pub(crate) struct ControlConnection {
+    requests: mpsc::Sender<ControlRequest>,
     lost: watch::Receiver<bool>,
-    capabilities: Capabilities,
-    unused: Mutex<Vec<Unused>>,
+    /// The router that made the session.
+    router: Router,
+    unused: Mutex<Vec<UnusedSubsession>>,
 }
 
-/// A subsession for datagrams that nobody uses any more and that the router cannot take away. It keeps its port there, and its
-/// socket: another one at that address would get what still comes.
-pub(crate) struct Unused {
+/// A subsession for datagrams that is no longer used and that the router cannot remove. It keeps its port at the router, and
+/// its socket: another socket at that address would receive the datagrams that still arrive.
+pub(crate) struct UnusedSubsession {
     pub(crate) id: SessionId,
     pub(crate) style: DatagramStyle,
     pub(crate) listen_port: u16,
-    pub(crate) socket: Arc<Socket>,
+    pub(crate) socket: Arc<DatagramSocket>,
 }
 
-impl Control {
-    /// Opens a connection and creates a session on it.
+impl ControlConnection {
+    /// Opens a connection to the router and creates a session on it.
     pub(crate) async fn create(
-        bridge: &Bridge,
+        router: &Router,
         id: &SessionId,
         style: Style,
         options: &SessionOptions,
     ) -> Result<(Self, PrivateKey), Error> {
-        let connection = bridge.connect().await?;
-        Self::create_on(connection, bridge, id, style, options).await
+        let connection = router.connect().await?;
+        Self::create_on(connection, router, id, style, options).await
     }
 
-    /// Creates a session on a connection that has said HELLO.
+    /// Creates a session on a connection to the router that has said HELLO.
     pub(crate) async fn create_on(
         mut connection: Connection,
-        bridge: &Bridge,
+        router: &Router,
         id: &SessionId,
         style: Style,
         options: &SessionOptions,
     ) -> Result<(Self, PrivateKey), Error> {
         let phase = Phase::SessionCreate;
-        let capabilities = bridge.capabilities().await?;
-        if options.has_early_data() && !capabilities.early_data() {
-            bridge.miss_early_data(capabilities);
+        if options.has_early_data() && !router.capabilities().early_data() {
+            router.warn_once_no_early_data();
         }
-        let limit = bridge.timeouts().session_create;
+        let limits = router.bridge().timeouts();
         let create = async {
             connection.send(&SessionCreate { id, style, options }, phase).await?;
             loop {
@@ -99,38 +99,38 @@ impl Control {
                 }
             }
         };
-        let key = within(limit, phase, create).await?;
-        let (requests, waiting) = mpsc::channel(WAITING);
+        let key = within(limits.session_create, phase, create).await?;
+        let (requests, queue) = mpsc::channel(MAX_QUEUED_REQUESTS);
         let (lost_sender, lost) = watch::channel(false);
-        let limit = bridge.timeouts().naming_lookup;
-        let bridge = bridge.clone();
+        let task = ControlTask { connection, queue, limit: limits.naming_lookup, late: VecDeque::new() };
+        let of_task = router.clone();
         tokio::spawn(async move {
-            let actor = Actor { connection, waiting, limit, late: VecDeque::new() };
-            if actor.run().await == End::ByRouter {
-                bridge.forget();
+            if task.run().await == EndedBy::Router {
+                of_task.forget();
             }
             lost_sender.send_replace(true);
         });
-        Ok((Self { requests, lost, capabilities, unused: Mutex::default() }, key))
+        Ok((Self { requests, lost, router: router.clone(), unused: Mutex::default() }, key))
     }
 
-    pub(crate) fn capabilities(&self) -> Capabilities {
-        self.capabilities
+    /// The router that made the session.
+    pub(crate) fn router(&self) -> &Router {
+        &self.router
     }
 
     pub(crate) fn is_alive(&self) -> bool {
         !*self.lost.borrow()
     }
 
-    /// Comes back when the session is gone.
+    /// Returns once the session is gone.
     pub(crate) async fn lost(&self) {
         let mut lost = self.lost.clone();
-        // The sender says `true` before it goes, so both ways out mean the same.
+        // An error means that the sender is gone, which it is only after it has sent `true`.
         let _ = lost.wait_for(|lost| *lost).await;
     }
 
-    /// A router that goes away says so on the control connection first; what it does to the others comes in any
-    /// order and any form.
+    /// Does the work unless the session is lost before. A router that goes away closes the control connection first; the
+    /// session's other connections end in any order and any form.
     pub(crate) async fn unless_lost<T>(
         &self,
         work: impl Future<Output = Result<T, Error>>,
@@ -142,51 +142,52 @@ impl Control {
         }
     }
 
-    /// Looks a name up; one after the other.
+    /// Looks a name up. Lookups run one after the other.
     pub(crate) async fn lookup(&self, name: I2pName) -> Result<Destination, Error> {
-        self.ask(|reply| Request::Lookup { name, reply }).await
+        self.ask(|reply| ControlRequest::Lookup { name, reply }).await
     }
 
-    /// Adds a subsession. One that the router may have granted to nobody, or may still grant, is taken away again.
+    /// Adds a subsession. When the caller gives up or the answer is late, the router may still have added it: it is removed
+    /// again.
     pub(crate) async fn add(&self, id: SessionId, style: Style, listen_port: u16) -> Result<(), Error> {
-        let mut unwanted = Unwanted { control: self, id: Some(id.clone()) };
-        let result = self.ask(|reply| Request::Add { id, style, listen_port, reply }).await;
+        let mut unwanted = RemoveOnDrop { control: self, id: Some(id.clone()) };
+        let result = self.ask(|reply| ControlRequest::Add { id, style, listen_port, reply }).await;
         if !matches!(result, Err(Error::Timeout { .. })) {
             unwanted.id = None;
         }
         result
     }
 
-    /// Takes a subsession away, as soon as it is its turn; not at all where the router has no way to.
+    /// Removes a subsession, after the requests before it. Does nothing where the router cannot remove one.
     pub(crate) fn remove(&self, id: SessionId) {
-        if self.capabilities.removes_subsessions() {
-            // Full or gone: the subsession goes with its primary session.
-            let _ = self.requests.try_send(Request::Remove { id });
+        if self.router.capabilities().removes_subsessions() {
+            // If the queue is full or gone, the subsession ends with its primary session.
+            let _ = self.requests.try_send(ControlRequest::Remove { id });
         }
     }
 
-    /// Keeps a subsession for whoever wants one like it, where the router cannot take it away.
-    pub(crate) fn leave(&self, unused: Unused) {
-        if !self.capabilities.removes_subsessions() {
+    /// Keeps a subsession for the next caller that wants one like it, where the router cannot remove it.
+    pub(crate) fn keep_unused(&self, unused: UnusedSubsession) {
+        if !self.router.capabilities().removes_subsessions() {
             self.unused().push(unused);
         }
     }
 
-    /// A subsession that was left, if there is one of this kind and port.
-    pub(crate) fn take_over(&self, style: DatagramStyle, listen_port: u16) -> Option<Unused> {
+    /// Takes an unused subsession of this kind and port, if there is one.
+    pub(crate) fn take_over(&self, style: DatagramStyle, listen_port: u16) -> Option<UnusedSubsession> {
         let mut all = self.unused();
-        let alike = |unused: &Unused| (unused.style, unused.listen_port) == (style, listen_port);
+        let alike = |unused: &UnusedSubsession| (unused.style, unused.listen_port) == (style, listen_port);
         let at = all.iter().position(alike)?;
         Some(all.swap_remove(at))
     }
 
-    fn unused(&self) -> MutexGuard<'_, Vec<Unused>> {
+    fn unused(&self) -> MutexGuard<'_, Vec<UnusedSubsession>> {
         self.unused.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     async fn ask<T>(
         &self,
-        request: impl FnOnce(oneshot::Sender<Result<T, Error>>) -> Request,
+        request: impl FnOnce(oneshot::Sender<Result<T, Error>>) -> ControlRequest,
     ) -> Result<T, Error> {
         let (reply, answer) = oneshot::channel();
         self.requests.send(request(reply)).await.map_err(|_| Error::SessionLost)?;
@@ -194,13 +195,13 @@ impl Control {
     }
 }
 
-/// Takes a subsession away when dropped, unless it is wanted after all.
-struct Unwanted<'a> {
-    control: &'a Control,
+/// Removes a subsession when dropped, unless its ID was taken out.
+struct RemoveOnDrop<'a> {
+    control: &'a ControlConnection,
     id: Option<SessionId>,
 }
 
-impl Drop for Unwanted<'_> {
+impl Drop for RemoveOnDrop<'_> {
     fn drop(&mut self) {
         if let Some(id) = self.id.take() {
             self.control.remove(id);
@@ -208,8 +209,8 @@ impl Drop for Unwanted<'_> {
     }
 }
 
-/// What this line says of the session that is being created; nothing, if it is a PING that crossed our command:
-/// commands are not answered out of turn.
+/// The key of the session that is being created, or the router's reason why it is not. `None` for a PING that crossed our
+/// command: the command is answered next.
 fn created(line: &[u8]) -> Option<Result<PrivateKey, Error>> {
     let phase = Phase::SessionCreate;
     Some(match Reply::parse(line) {
@@ -223,64 +224,69 @@ fn created(line: &[u8]) -> Option<Result<PrivateKey, Error>> {
     })
 }
 
-/// Who ended a session.
+/// Which side ended a session.
 #[derive(PartialEq, Eq)]
-enum End {
-    ByRouter,
-    ByUs,
+enum EndedBy {
+    Router,
+    Us,
 }
 
-struct Actor {
+/// The task that owns the connection.
+struct ControlTask {
     connection: Connection,
-    waiting: mpsc::Receiver<Request>,
+    queue: mpsc::Receiver<ControlRequest>,
     limit: Duration,
-    /// Subsessions about which the router still owes an answer that nobody waits for any more.
+    /// Subsessions about which the router still owes an answer that its caller has given up.
     late: VecDeque<SessionId>,
 }
 
-impl Actor {
-    /// Runs until the router closes the connection or nobody holds the session any more.
-    async fn run(mut self) -> End {
+impl ControlTask {
+    /// Runs until the router closes the connection or the last handle is dropped.
+    async fn run(mut self) -> EndedBy {
         loop {
             tokio::select! {
                 line = self.connection.line() => match line {
-                    Ok(Line::Complete(line)) => if self.unasked(&line).await.is_err() { return End::ByRouter },
-                    Ok(Line::End) | Err(_) => return End::ByRouter,
+                    Ok(LineRead::Complete(line)) => {
+                        if self.unsolicited(&line).await.is_err() {
+                            return EndedBy::Router;
+                        }
+                    }
+                    Ok(LineRead::End) | Err(_) => return EndedBy::Router,
                 },
-                request = self.waiting.recv() => {
-                    let Some(request) = request else { return End::ByUs };
+                request = self.queue.recv() => {
+                    let Some(request) = request else { return EndedBy::Us };
                     if self.serve(request).await.is_err() {
-                        return End::ByRouter;
+                        return EndedBy::Router;
                     }
                 }
             }
         }
     }
 
-    /// Does what is asked. An error means that the session is lost.
-    async fn serve(&mut self, request: Request) -> Result<(), Error> {
+    /// Makes a request to the router. An error means that the session is lost.
+    async fn serve(&mut self, request: ControlRequest) -> Result<(), Error> {
         match request {
-            Request::Lookup { name, reply } => self.look_up(&name, reply).await,
-            Request::Add { reply, .. } if reply.is_closed() => Ok(()),
-            Request::Add { id, style, listen_port, reply } => {
+            ControlRequest::Lookup { name, reply } => self.look_up(&name, reply).await,
+            ControlRequest::Add { reply, .. } if reply.is_closed() => Ok(()),
+            ControlRequest::Add { id, style, listen_port, reply } => {
                 let add = SessionAdd { id: &id, style, listen_port };
                 let result = self.status(&add, &id, Phase::SessionAdd).await;
                 let lost = matches!(result, Err(Error::SessionLost));
-                // Whoever asked may have gone just now.
+                // The caller may have gone just now.
                 let _ = reply.send(result);
                 if lost { Err(Error::SessionLost) } else { Ok(()) }
             }
-            Request::Remove { id } => {
+            ControlRequest::Remove { id } => {
                 match self.status(&SessionRemove { id: &id }, &id, Phase::SessionAdd).await {
                     Err(Error::SessionLost) => Err(Error::SessionLost),
-                    // Nobody waits to hear that it was not there any more.
+                    // No caller waits for the result.
                     _ => Ok(()),
                 }
             }
         }
     }
 
-    /// Sends a command that is answered with the status of a subsession. A status that says none is the answer, too.
+    /// Sends a command that is answered with the status of a subsession. A status without an ID is taken for the answer, too.
     async fn status(&mut self, command: &impl Command, id: &SessionId, phase: Phase) -> Result<(), Error> {
         match self.connection.send(command, phase).await {
             Ok(()) => {}
@@ -290,31 +296,31 @@ impl Actor {
         let limit = self.limit;
         let answer = async {
             loop {
-                let Ok(Line::Complete(line)) = self.connection.line().await else {
+                let Ok(LineRead::Complete(line)) = self.connection.line().await else {
                     return Err(Error::SessionLost);
                 };
                 match Reply::parse(&line) {
-                    Ok(Reply::Session { status, id: said, .. })
-                        if said.as_ref().is_none_or(|said| said == id.as_str()) =>
+                    Ok(Reply::Session { status, id: named, .. })
+                        if named.as_ref().is_none_or(|named| named == id.as_str()) =>
                     {
                         return match status.result == ResultWord::Ok {
                             true => Ok(()),
                             false => Err(Error::refused(phase, status)),
                         };
                     }
-                    _ => self.unasked(&line).await?,
+                    _ => self.unsolicited(&line).await?,
                 }
             }
         };
         let result = within(limit, phase, answer).await;
         if matches!(result, Err(Error::Timeout { .. })) {
-            self.late.truncate(LATE - 1);
+            self.late.truncate(MAX_LATE_ANSWERS - 1);
             self.late.push_front(id.clone());
         }
         result
     }
 
-    /// Looks a name up, unless and until whoever asked has gone. An error means that the session is lost.
+    /// Looks a name up, unless and until the caller has gone. An error means that the session is lost.
     async fn look_up(
         &mut self,
         name: &I2pName,
@@ -323,24 +329,24 @@ impl Actor {
         if reply.is_closed() {
             return Ok(());
         }
-        // Outside of what can be given up: half a command would spoil the next.
+        // Outside of what can be given up: half a command would spoil the next one.
         lookup::send(&mut self.connection, name).await.map_err(|_| Error::SessionLost)?;
         let limit = self.limit;
         let timed_out = Err(Error::Timeout { phase: Phase::NamingLookup, limit });
         let result = tokio::select! {
             result = timeout(limit, self.naming_reply(name)) => result.unwrap_or(timed_out),
-            () = reply.closed() => return self.abandoned(name).await,
+            () = reply.closed() => return self.await_abandoned(name).await,
         };
         let lost = matches!(result, Err(Error::SessionLost));
-        // Whoever asked may have gone just now.
+        // The caller may have gone just now.
         let _ = reply.send(result);
         if lost { Err(Error::SessionLost) } else { Ok(()) }
     }
 
-    /// Gives the answer to a lookup that nobody waits for any more a moment to come: emissary loses a command that it gets
-    /// before it has answered the one before. An answer that takes longer is known by its name and skipped.
-    async fn abandoned(&mut self, name: &I2pName) -> Result<(), Error> {
-        match timeout(ABANDONED, self.naming_reply(name)).await {
+    /// Waits a moment for the answer to a lookup that its caller has given up: emissary loses a command that arrives before
+    /// it has answered the one before. A later answer is recognised by its name and skipped.
+    async fn await_abandoned(&mut self, name: &I2pName) -> Result<(), Error> {
+        match timeout(ABANDONED_LOOKUP_TIMEOUT, self.naming_reply(name)).await {
             Ok(Err(Error::SessionLost)) => Err(Error::SessionLost),
             _ => Ok(()),
         }
@@ -349,30 +355,30 @@ impl Actor {
     async fn naming_reply(&mut self, name: &I2pName) -> Result<Destination, Error> {
         let asked = name.to_string();
         loop {
-            let Ok(Line::Complete(line)) = self.connection.line().await else {
+            let Ok(LineRead::Complete(line)) = self.connection.line().await else {
                 return Err(Error::SessionLost);
             };
             let reply = Reply::parse(&line).map_err(|_| Error::Unexpected { phase: Phase::NamingLookup })?;
-            match lookup::result(reply, &asked) {
+            match lookup::destination_in(reply, &asked) {
                 Some(result) => return result,
-                None => self.unasked(&line).await?,
+                None => self.unsolicited(&line).await?,
             }
         }
     }
 
-    /// A line that answers nothing.
-    async fn unasked(&mut self, line: &[u8]) -> Result<(), Error> {
+    /// Handles a line that answers no request.
+    async fn unsolicited(&mut self, line: &[u8]) -> Result<(), Error> {
         match Reply::parse(line) {
             Ok(Reply::Ping(text)) => self.connection.pong(text).await.map_err(|_| Error::SessionLost),
             Ok(Reply::Session { id: Some(id), .. }) if self.is_late(&id) => Ok(()),
             // "PONG timeout" and the like: the router closes the session.
             Ok(Reply::Session { status, .. }) if status.result != ResultWord::Ok => Err(Error::SessionLost),
-            // Late answers to lookups that were given up, and what later versions may bring.
+            // Late answers to lookups that were given up, and lines of later versions.
             _ => Ok(()),
         }
     }
 
-    /// Whether this was an answer that came late, about this subsession.
+    /// Whether this was a late answer about this subsession.
     fn is_late(&mut self, id: &str) -> bool {
         let at = self.late.iter().position(|late| late.as_str() == id);
         at.and_then(|at| self.late.remove(at)).is_some()

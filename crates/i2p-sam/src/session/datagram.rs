@@ -6,33 +6,33 @@ use std::{
 use i2p_name::Destination;
 
 use super::{
-    Session,
-    control::{Control, Unused},
-    udp_socket::Socket,
+    Session, SessionKind,
+    control::{ControlConnection, UnusedSubsession},
+    udp_socket::DatagramSocket,
 };
 use crate::{
-    bridge::Bridge,
+    bridge::router::Router,
     error::{Error, Phase},
     wire::{DatagramStyle, Ports, Received, SessionId, SessionOptions, write_send_header},
 };
 
-/// The longest packet that comes from a bridge: 32 KiB of payload and a line before it.
-pub const MAX_PACKET: usize = 40 * 1024;
+/// The longest packet that a bridge sends, in bytes: 32 KiB of payload and a line before it.
+pub const MAX_PACKET_BYTES: usize = 40 * 1024;
 
 /// A session for datagrams of one kind. It ends when dropped, or when the router goes away.
 ///
-/// Datagrams come and go over UDP between us and the bridge, which says nothing of what becomes of them. The bridge takes
-/// them from whoever knows the session's random ID.
+/// Datagrams are exchanged with the bridge over UDP. The bridge does not report whether one arrived. It accepts datagrams
+/// from any program that knows the session's random ID.
 pub struct DatagramSession {
     session: Session,
     style: DatagramStyle,
     listen_port: u16,
-    socket: Arc<Socket>,
-    /// Where header and payload are put together, so that sending allocates nothing once it has grown.
+    socket: Arc<DatagramSocket>,
+    /// The buffer for header and payload. It is kept, so that sending stops to allocate once it has grown.
     packet: Mutex<Vec<u8>>,
 }
 
-/// Whom datagrams are sent to: a destination in the form that bridges want.
+/// The receiver of datagrams: a destination in the form that bridges expect.
 #[derive(Clone, PartialEq, Eq)]
 pub struct DatagramPeer(String);
 
@@ -42,7 +42,7 @@ impl From<&Destination> for DatagramPeer {
     }
 }
 
-/// Without the destination.
+/// Does not print the destination.
 impl std::fmt::Debug for DatagramPeer {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str("DatagramPeer(..)")
@@ -51,42 +51,43 @@ impl std::fmt::Debug for DatagramPeer {
 
 impl DatagramSession {
     pub(crate) async fn create(
-        bridge: &Bridge,
+        router: &Router,
         style: DatagramStyle,
         ports: Ports,
         options: &SessionOptions,
     ) -> Result<Self, Error> {
-        let capabilities = bridge.capabilities().await?;
+        let capabilities = router.capabilities();
         if !capabilities.datagrams(style) {
             return Err(Error::Unsupported {
                 what: "datagrams of this kind",
                 dialect: capabilities.dialect(),
             });
         }
-        let connection = bridge.connect().await?;
-        let socket = Socket::beside(&connection, bridge).await.map_err(Error::Udp)?;
+        let connection = router.connect().await?;
+        let socket = DatagramSocket::open(&connection, router.bridge()).await.map_err(Error::Udp)?;
         let id = SessionId::random().map_err(Error::Random)?;
         let with_socket = socket.style(style, ports);
-        let (control, key) = Control::create_on(connection, bridge, &id, with_socket, options).await?;
-        let session = Session::with(bridge.clone(), Arc::new(control), id, key, false);
-        Ok(Self::with(session, style, ports.from, Arc::new(socket)))
+        let (control, key) =
+            ControlConnection::create_on(connection, router, &id, with_socket, options).await?;
+        let session = Session::on(Arc::new(control), id, key, SessionKind::Whole);
+        Ok(Self::on(session, style, ports.from, Arc::new(socket)))
     }
 
-    /// A socket for a subsession. The connection says which of our addresses the bridge can reach.
-    pub(crate) async fn socket(bridge: &Bridge) -> Result<Socket, Error> {
-        Socket::beside(&bridge.connect().await?, bridge).await.map_err(Error::Udp)
+    /// A socket for a subsession. A connection shows which of our addresses the bridge can reach.
+    pub(crate) async fn socket(router: &Router) -> Result<DatagramSocket, Error> {
+        DatagramSocket::open(&router.connect().await?, router.bridge()).await.map_err(Error::Udp)
     }
 
-    pub(crate) fn with(
+    pub(crate) fn on(
         session: Session,
         style: DatagramStyle,
         listen_port: u16,
-        socket: Arc<Socket>,
+        socket: Arc<DatagramSocket>,
     ) -> Self {
         Self { session, style, listen_port, socket, packet: Mutex::default() }
     }
 
-    /// The session: its destination, its end, and lookups of names.
+    /// The session: its destination, whether it is alive, and lookups of names.
     #[must_use]
     pub fn session(&self) -> &Session {
         &self.session
@@ -104,7 +105,7 @@ impl DatagramSession {
         self.session.capabilities().max_payload(self.style)
     }
 
-    /// Sends a datagram. It is the bridge's from then on; whether it arrives nobody says. Ports of 0 are those that the
+    /// Hands a datagram to the bridge, which does not report whether it arrives. A port of 0 stands for the one that the
     /// session was created with.
     ///
     /// # Errors
@@ -135,15 +136,15 @@ impl DatagramSession {
         self.socket.socket.try_send_to(&packet, self.socket.bridge).map(|_| ())
     }
 
-    /// Throws away the datagrams that have come and that nobody has received yet.
+    /// Discards the datagrams that have arrived and were not received yet.
     pub fn discard_waiting(&self) {
-        // What does not fit is cut off.
+        // One byte is enough: the rest of each packet is cut off.
         while self.socket.socket.try_recv_from(&mut [0]).is_ok() {}
     }
 
-    /// Waits for a datagram. Whatever does not come from the bridge's UDP port, or is none, is skipped: any
-    /// program on this machine can send to ours. `buffer` takes the datagram with its header and should hold [`MAX_PACKET`]
-    /// bytes: what is longer is cut off. Safe to drop and to call again.
+    /// Waits for a datagram. Packets from elsewhere than the bridge's UDP port, and malformed ones, are skipped: any program on
+    /// this machine can send to our port. `buffer` takes the datagram with its header and should hold [`MAX_PACKET_BYTES`]; a
+    /// longer packet is cut off. Cancel safe.
     ///
     /// # Errors
     /// [`Error::Udp`], [`Error::SessionLost`].
@@ -163,23 +164,22 @@ impl DatagramSession {
                     }
                 }
                 Ok(_) => {}
-                // An earlier packet of ours found nobody: the bridge's UDP port is closed. It may open again.
+                // The bridge's UDP port was closed when we last sent. It may open again.
                 Err(error) if error.kind() == io::ErrorKind::ConnectionRefused => {}
                 Err(error) => return Err(Error::Udp(error)),
             }
         };
         let packet = buffer.get(..length).unwrap_or_default();
-        Received::parse(self.style, dialect, packet)
-            .map_err(|_| Error::Unexpected { phase: Phase::Datagram })
+        Received::parse(self.style, dialect, packet).map_err(|_| Error::Unexpected { phase: Phase::Datagram })
     }
 }
 
 impl Drop for DatagramSession {
     fn drop(&mut self) {
         let (id, socket) = (self.session.id().clone(), Arc::clone(&self.socket));
-        let unused = Unused { id, style: self.style, listen_port: self.listen_port, socket };
+        let unused = UnusedSubsession { id, style: self.style, listen_port: self.listen_port, socket };
         if let Some(control) = self.session.shared_control() {
-            control.leave(unused);
+            control.keep_unused(unused);
         }
     }
 }

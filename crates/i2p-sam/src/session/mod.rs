@@ -1,3 +1,5 @@
+//! Sessions: streams, lookups, and how they end.
+
 pub(crate) mod control;
 pub(crate) mod datagram;
 mod open;
@@ -10,51 +12,56 @@ use std::{net::SocketAddr, sync::Arc};
 use i2p_name::{Destination, HostName, I2pName};
 use tokio::{net::TcpStream, task::JoinHandle};
 
-use self::control::Control;
+use self::control::ControlConnection;
 use crate::{
     bridge::{
-        Bridge,
-        capabilities::{Capabilities, Lookups},
-        connection::{Connection, Line, within},
-        lookup,
+        capabilities::{Capabilities, LookupChannel},
+        connection::{Connection, LineRead, within},
+        router::Router,
     },
     error::{Error, Phase},
     wire::{AcceptedFrom, Ports, PrivateKey, Reply, SessionId, StreamAccept, StreamConnect, StreamForward},
 };
 
-/// An open session: a destination on the network and its tunnels. Clones are the same session; it ends when the
-/// last one is dropped, or when the router goes away. Its streams end with it.
+/// An open session: a destination on the network and its tunnels. Clones are the same session. It ends, and its streams
+/// with it, when the last clone is dropped or the router goes away.
 #[derive(Clone)]
 pub struct Session {
-    pub(crate) inner: Arc<Inner>,
+    inner: Arc<Inner>,
 }
 
-pub(crate) struct Inner {
-    pub(crate) bridge: Bridge,
-    pub(crate) control: Arc<Control>,
+struct Inner {
+    control: Arc<ControlConnection>,
     id: SessionId,
-    pub(crate) private_key: PrivateKey,
-    /// Whether the session is one of several on its control connection.
-    pub(crate) subsession: bool,
+    private_key: PrivateKey,
+    kind: SessionKind,
+}
+
+/// Whether a session has its control connection for itself.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum SessionKind {
+    /// The only session on its control connection.
+    Whole,
+    /// One of several on the control connection of a primary session.
+    Subsession,
 }
 
 impl Drop for Inner {
     fn drop(&mut self) {
-        if self.subsession {
+        if self.kind == SessionKind::Subsession {
             self.control.remove(self.id.clone());
         }
     }
 }
 
 impl Session {
-    pub(crate) fn with(
-        bridge: Bridge,
-        control: Arc<Control>,
+    pub(crate) fn on(
+        control: Arc<ControlConnection>,
         id: SessionId,
         private_key: PrivateKey,
-        subsession: bool,
+        kind: SessionKind,
     ) -> Self {
-        Self { inner: Arc::new(Inner { bridge, control, id, private_key, subsession }) }
+        Self { inner: Arc::new(Inner { control, id, private_key, kind }) }
     }
 
     /// The session's own destination.
@@ -63,136 +70,143 @@ impl Session {
         self.inner.private_key.destination()
     }
 
-    /// The keys behind the destination: with them a later session can be the same one.
+    /// The keys of the destination: a later session that is created with them has the same destination.
     #[must_use]
     pub fn private_key(&self) -> &PrivateKey {
         &self.inner.private_key
     }
 
-    /// What the bridge could do when the session was created.
+    /// The router that made the session.
+    #[must_use]
+    pub fn router(&self) -> &Router {
+        self.inner.control.router()
+    }
+
+    /// What the router that made the session can do.
     #[must_use]
     pub fn capabilities(&self) -> Capabilities {
-        self.inner.control.capabilities()
+        self.router().capabilities()
     }
 
     /// The control connection, if other sessions may be on it too.
-    pub(crate) fn shared_control(&self) -> Option<&Control> {
-        self.inner.subsession.then_some(&*self.inner.control)
+    pub(crate) fn shared_control(&self) -> Option<&Arc<ControlConnection>> {
+        (self.inner.kind == SessionKind::Subsession).then_some(&self.inner.control)
     }
 
     pub(crate) fn id(&self) -> &SessionId {
         &self.inner.id
     }
 
-    /// Whether the router still holds the session. Once `false`, it stays so.
+    /// Whether the router still holds the session. Once `false`, it stays `false`.
     #[must_use]
     pub fn is_alive(&self) -> bool {
         self.inner.control.is_alive()
     }
 
-    /// Comes back when the session is gone.
+    /// Returns once the session is gone.
     pub async fn lost(&self) {
         self.inner.control.lost().await;
     }
 
     /// Asks the router's address book for a destination.
     ///
-    /// Where the router allows it a lookup has a connection of its own, so that a slow one holds up nothing; where it does
-    /// not (emissary) the lookups of a session run one after the other.
+    /// The lookup has a connection of its own, so that a slow one delays no other. emissary answers on the control connection
+    /// only: there the lookups of a session run one after the other.
     ///
     /// # Errors
-    /// [`Error::Refused`] with `KEY_NOT_FOUND` or `INVALID_KEY` when the router does not know the name (i2pd says
-    /// the second), [`Error::Timeout`], [`Error::SessionLost`].
+    /// [`Error::Refused`] with `KEY_NOT_FOUND` when the router does not know the name (i2pd: `INVALID_KEY`),
+    /// [`Error::Timeout`], [`Error::SessionLost`].
     pub async fn lookup(&self, name: &HostName) -> Result<Destination, Error> {
-        let Inner { bridge, control, .. } = &*self.inner;
-        let name = I2pName::from(name.clone());
-        match control.capabilities().lookups() {
-            Lookups::OnSession => control.lookup(name).await,
-            Lookups::Anywhere => control.unless_lost(lookup::anywhere(bridge, &name)).await,
-        }
+        self.ask_for_name(&I2pName::from(name.clone())).await
     }
 
-    /// The destination behind any name: datagrams are sent to nothing shorter. An address by hash the router looks for in the
+    /// The destination of any name: datagrams can be sent to nothing shorter. For an address by hash the router searches the
     /// network, which takes seconds.
     ///
     /// # Errors
     /// As [`Session::lookup`].
     pub async fn destination_of(&self, name: &I2pName) -> Result<Destination, Error> {
-        let Inner { bridge, control, .. } = &*self.inner;
-        match (name, control.capabilities().lookups()) {
-            (I2pName::Destination(destination), _) => Ok(Destination::clone(destination)),
-            (name, Lookups::OnSession) => control.lookup(name.clone()).await,
-            (name, Lookups::Anywhere) => control.unless_lost(lookup::anywhere(bridge, name)).await,
+        match name {
+            I2pName::Destination(destination) => Ok(Destination::clone(destination)),
+            name => self.ask_for_name(name).await,
         }
     }
 
-    /// Connects a stream to a destination and port; port 0 is "any". A host name is resolved by the router.
+    async fn ask_for_name(&self, name: &I2pName) -> Result<Destination, Error> {
+        let control = &self.inner.control;
+        match self.capabilities().lookup_channel() {
+            LookupChannel::Session => control.lookup(name.clone()).await,
+            LookupChannel::AnyConnection => control.unless_lost(self.router().lookup(name)).await,
+        }
+    }
+
+    /// Connects a stream to a destination and port; port 0 is "any". The router resolves a host name.
     ///
-    /// i2pd answers when the stream is on its way, the other routers when the far end has answered; Java I2P at once where
-    /// the session has [early data](SessionOptions::early_data).
+    /// i2pd answers once the stream is on its way, the other routers once the far end has answered. Java I2P answers at once
+    /// where the session has [early data](crate::SessionOptions::early_data).
     ///
     /// # Errors
-    /// [`Error::Refused`] with the router's word, [`Error::Timeout`], [`Error::Closed`] (emissary's way to say
-    /// several things), [`Error::SessionLost`], and what [`Bridge::capabilities`] can say. The words:
+    /// [`Error::Refused`] with the router's word, [`Error::Timeout`], [`Error::Closed`] (with which emissary reports
+    /// several errors), [`Error::SessionLost`], [`Error::Unreachable`]. The words:
     ///
-    /// | why | Java I2P 2.7 | i2pd | emissary |
+    /// | cause | Java I2P 2.7 | i2pd | emissary |
     /// |---|---|---|---|
-    /// | a host name that nobody has | `INVALID_KEY` | `INVALID_KEY` | `I2P_ERROR`, or [`Error::Closed`] |
-    /// | a base32 address of nobody | `INVALID_KEY` | `CANT_REACH_PEER` | `CANT_REACH_PEER` |
-    /// | a destination of nobody | `CANT_REACH_PEER` | `CANT_REACH_PEER` | `CANT_REACH_PEER` |
-    /// | a session that accepts nothing | `CANT_REACH_PEER` | granted, and ended after 10 s | granted, and silent |
+    /// | an unknown host name | `INVALID_KEY` | `INVALID_KEY` | `I2P_ERROR`, or [`Error::Closed`] |
+    /// | an unknown base32 address | `INVALID_KEY` | `CANT_REACH_PEER` | `CANT_REACH_PEER` |
+    /// | an unknown destination | `CANT_REACH_PEER` | `CANT_REACH_PEER` | `CANT_REACH_PEER` |
+    /// | a session that accepts nothing | `CANT_REACH_PEER` | connected, and closed after 10 s | connected, and silent |
     pub async fn connect(&self, destination: &I2pName, port: u16) -> Result<TcpStream, Error> {
         let phase = Phase::StreamConnect;
-        let Inner { bridge, control, id, .. } = &*self.inner;
+        let Inner { control, id, .. } = &*self.inner;
         let connect = |mut connection: Connection| async move {
             connection.send(&StreamConnect { id, destination, ports: Ports::to(port) }, phase).await?;
             connection.stream_status(phase).await?;
             Ok(connection.into_stream())
         };
-        let limit = bridge.timeouts().stream_connect;
-        control.unless_lost(within(limit, phase, bridge.ask(connect))).await
+        let limit = self.router().bridge().timeouts().stream_connect;
+        control.unless_lost(within(limit, phase, self.router().request(connect))).await
     }
 
-    /// Waits for a peer to connect to the session, which has to be published. Any number may wait at once.
+    /// Waits for a peer to connect to the session, which has to be published. Several tasks may wait at once.
     ///
     /// # Errors
-    /// [`Error::Refused`], [`Error::Closed`], [`Error::SessionLost`], and what [`Bridge::capabilities`] can say.
+    /// [`Error::Refused`], [`Error::Closed`], [`Error::SessionLost`], [`Error::Unreachable`].
     pub async fn accept(&self) -> Result<Accepted, Error> {
         self.listen().await?.accept().await
     }
 
-    /// Begins to wait for a peer: once this comes back, one that connects is taken.
+    /// Starts to wait for a peer. Once this has returned, the router accepts one peer for [`Listening::accept`].
     ///
     /// # Errors
     /// As [`Session::accept`].
     pub async fn listen(&self) -> Result<Listening, Error> {
-        let Inner { bridge, control, id, .. } = &*self.inner;
         let listen = async {
-            let mut connection = bridge.connect().await?;
-            connection.send(&StreamAccept { id }, ACCEPT).await?;
-            connection.stream_status(ACCEPT).await?;
+            let mut connection = self.router().connect().await?;
+            connection.send(&StreamAccept { id: self.id() }, ACCEPT_PHASE).await?;
+            connection.stream_status(ACCEPT_PHASE).await?;
             Ok(connection)
         };
-        let connection = control.unless_lost(listen).await?;
+        let connection = self.inner.control.unless_lost(listen).await?;
         Ok(Listening { connection, session: self.clone() })
     }
 
-    /// Has the router connect to `forward_to` for each stream that a peer opens to the session. Unless `silent`, each such
-    /// connection begins with a line that says who comes ([`AcceptedFrom`]). Ends when the [`Forwarding`] is dropped.
+    /// Has the router connect to `forward_to` for each stream that a peer opens to the session. With [`PeerLine::Sent`] each
+    /// of these connections begins with a line that names the peer ([`AcceptedFrom`]). Ends when the [`Forwarding`] is
+    /// dropped.
     ///
     /// # Errors
     /// As [`Session::accept`], and [`Error::Timeout`]; routers refuse it while the session accepts.
-    pub async fn forward(&self, forward_to: SocketAddr, silent: bool) -> Result<Forwarding, Error> {
+    pub async fn forward(&self, forward_to: SocketAddr, peer_line: PeerLine) -> Result<Forwarding, Error> {
         let phase = Phase::StreamForward;
-        let Inner { bridge, control, id, .. } = &*self.inner;
-        let limit = bridge.timeouts().hello;
+        let silent = peer_line == PeerLine::Omitted;
+        let limit = self.router().bridge().timeouts().hello;
         let forward = async {
-            let mut connection = bridge.connect().await?;
-            connection.send(&StreamForward { id, forward_to, silent }, phase).await?;
+            let mut connection = self.router().connect().await?;
+            connection.send(&StreamForward { id: self.id(), forward_to, silent }, phase).await?;
             connection.stream_status(phase).await?;
             Ok(connection)
         };
-        let connection = control.unless_lost(within(limit, phase, forward)).await?;
+        let connection = self.inner.control.unless_lost(within(limit, phase, forward)).await?;
         Ok(Forwarding { keeping: tokio::spawn(keep(connection)), _session: self.clone() })
     }
 }
@@ -203,9 +217,18 @@ impl std::fmt::Debug for Session {
     }
 }
 
-const ACCEPT: Phase = Phase::StreamAccept;
+/// Whether a forwarded stream begins with a line that names the peer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum PeerLine {
+    /// The router sends the line ([`AcceptedFrom`]) before the peer's bytes.
+    Sent,
+    /// The stream begins with the peer's bytes (`SILENT=true`).
+    Omitted,
+}
 
-/// A session waits for a peer for as long as this exists.
+const ACCEPT_PHASE: Phase = Phase::StreamAccept;
+
+/// A session that waits for one peer, until this is dropped.
 pub struct Listening {
     connection: Connection,
     session: Session,
@@ -218,7 +241,7 @@ impl std::fmt::Debug for Listening {
 }
 
 impl Listening {
-    /// The peer, when one has come.
+    /// Waits until a peer has connected.
     ///
     /// # Errors
     /// As [`Session::accept`].
@@ -226,16 +249,17 @@ impl Listening {
         let Self { mut connection, session } = self;
         let accept = async {
             loop {
-                let line = connection.answer(ACCEPT).await?;
+                let line = connection.answer(ACCEPT_PHASE).await?;
                 if let Ok(AcceptedFrom { destination, ports }) = AcceptedFrom::parse(&line) {
-                    let peer = destination.parse().map_err(|_| Error::Unexpected { phase: ACCEPT })?;
+                    let unexpected = Error::Unexpected { phase: ACCEPT_PHASE };
+                    let peer = destination.parse().map_err(|_| unexpected)?;
                     return Ok(Accepted { stream: connection.into_stream(), peer, ports });
                 }
                 match Reply::parse(&line) {
-                    // Not answered: a peer may be coming in this moment, and would be sent the PONG.
+                    // Not answered: a peer that connects at this moment would be sent the PONG.
                     Ok(Reply::Ping(_)) => {}
-                    Ok(Reply::Stream { status }) => return Err(Error::refused(ACCEPT, status)),
-                    _ => return Err(Error::Unexpected { phase: ACCEPT }),
+                    Ok(Reply::Stream { status }) => return Err(Error::refused(ACCEPT_PHASE, status)),
+                    _ => return Err(Error::Unexpected { phase: ACCEPT_PHASE }),
                 }
             }
         };
@@ -248,13 +272,13 @@ impl Listening {
 pub struct Accepted {
     /// The stream.
     pub stream: TcpStream,
-    /// Who opened it.
+    /// The destination of the peer.
     pub peer: Destination,
-    /// The I2CP ports; 0 where the router does not say them (i2pd, emissary).
+    /// The I2CP ports; 0 where the router does not report them (i2pd, emissary).
     pub ports: Ports,
 }
 
-/// Streams of a session are being forwarded for as long as this exists.
+/// The router forwards a session's streams until this is dropped.
 #[derive(Debug)]
 pub struct Forwarding {
     keeping: JoinHandle<()>,
@@ -262,9 +286,9 @@ pub struct Forwarding {
 }
 
 impl Forwarding {
-    /// Comes back when the router has stopped forwarding.
+    /// Returns once the router has stopped forwarding.
     pub async fn ended(&mut self) {
-        // It does not panic, and is aborted only when this is dropped.
+        // The task does not panic, and is aborted only when this is dropped.
         let _ = (&mut self.keeping).await;
     }
 }
@@ -275,9 +299,9 @@ impl Drop for Forwarding {
     }
 }
 
-/// Keeps a connection that the router sends nothing on but PINGs.
+/// Keeps a connection open on which the router sends nothing but PINGs.
 async fn keep(mut connection: Connection) {
-    while let Ok(Line::Complete(line)) = connection.line().await {
+    while let Ok(LineRead::Complete(line)) = connection.line().await {
         if let Ok(Reply::Ping(text)) = Reply::parse(&line)
             && connection.pong(text).await.is_err()
         {

@@ -1,28 +1,66 @@
-//! How sessions are opened: alone, beside streams, as a primary.
+//! How sessions are opened: whole, as a primary session, and for datagrams on the destination of another.
 
 use std::sync::Arc;
 
-use super::{Inner, Session, control::Control, datagram::DatagramSession, primary::Primary};
+use super::{
+    Session, SessionKind, control::ControlConnection, datagram::DatagramSession, primary::PrimarySession,
+};
 use crate::{
-    bridge::Bridge,
+    bridge::{Bridge, router::Router},
     error::Error,
     wire::{DatagramStyle, Ports, SessionId, SessionOptions, Style},
 };
 
 impl Bridge {
-    /// Opens a session for streams: a destination with tunnels of its own. Returns when the tunnels are built.
+    /// Opens a session for streams on the router that answers here, as [`Router::create_session`].
     ///
     /// # Errors
-    /// What [`Bridge::capabilities`] can say, and [`Error::Refused`] with the router's reason.
+    /// What [`Bridge::probe`] returns, and as [`Router::create_session`].
     pub async fn create_session(&self, options: &SessionOptions) -> Result<Session, Error> {
-        Session::create(self, options).await
+        self.router().await?.create_session(options).await
     }
 
-    /// Opens a session for datagrams of one kind. They come and go over UDP; `ports` are those that are listened on and
-    /// sent from where a datagram does not say others.
+    /// Opens a session for datagrams on the router that answers here, as [`Router::create_datagram_session`].
     ///
     /// # Errors
-    /// As [`Bridge::create_session`], and [`Error::Unsupported`], [`Error::Udp`].
+    /// What [`Bridge::probe`] returns, and as [`Router::create_datagram_session`].
+    pub async fn create_datagram_session(
+        &self,
+        style: DatagramStyle,
+        ports: Ports,
+        options: &SessionOptions,
+    ) -> Result<DatagramSession, Error> {
+        self.router().await?.create_datagram_session(style, ports, options).await
+    }
+
+    /// Opens a primary session on the router that answers here, as [`Router::create_primary`].
+    ///
+    /// # Errors
+    /// What [`Bridge::probe`] returns, and as [`Router::create_primary`].
+    pub async fn create_primary(&self, options: &SessionOptions) -> Result<PrimarySession, Error> {
+        self.router().await?.create_primary(options).await
+    }
+}
+
+impl Router {
+    /// Opens a session for streams: a destination with tunnels of its own. Returns once the tunnels are built.
+    ///
+    /// # Errors
+    /// [`Error::Unreachable`], [`Error::NotSam`], [`Error::Timeout`], and [`Error::Refused`] with the router's reason.
+    pub async fn create_session(&self, options: &SessionOptions) -> Result<Session, Error> {
+        if options.lends() && self.capabilities().datagrams_beside_streams(DatagramStyle::Datagram) {
+            return self.create_primary(options).await?.add_streams(0).await;
+        }
+        let id = SessionId::random().map_err(Error::Random)?;
+        let (control, key) = ControlConnection::create(self, &id, Style::Stream, options).await?;
+        Ok(Session::on(Arc::new(control), id, key, SessionKind::Whole))
+    }
+
+    /// Opens a session for datagrams of one kind. They are exchanged with the router over UDP. The session listens on
+    /// `ports.from`; `ports` are also the ports of a datagram that is sent without others.
+    ///
+    /// # Errors
+    /// As [`Router::create_session`], and [`Error::Unsupported`], [`Error::Udp`].
     pub async fn create_datagram_session(
         &self,
         style: DatagramStyle,
@@ -37,53 +75,45 @@ impl Bridge {
     /// On Java I2P its lease set is published, whatever the options say.
     ///
     /// # Errors
-    /// As [`Bridge::create_session`], and [`Error::Unsupported`].
-    pub async fn create_primary(&self, options: &SessionOptions) -> Result<Primary, Error> {
-        Primary::create(self, options).await
+    /// As [`Router::create_session`], and [`Error::Unsupported`].
+    pub async fn create_primary(&self, options: &SessionOptions) -> Result<PrimarySession, Error> {
+        PrimarySession::create(self, options).await
     }
 }
 
 impl Session {
-    pub(crate) async fn create(bridge: &Bridge, options: &SessionOptions) -> Result<Self, Error> {
-        if options.lends() && bridge.capabilities().await?.datagrams_beside_streams(DatagramStyle::Datagram) {
-            return Primary::create(bridge, options).await?.add_streams(0).await;
-        }
-        let id = SessionId::random().map_err(Error::Random)?;
-        let (control, private_key) = Control::create(bridge, &id, Style::Stream, options).await?;
-        Ok(Self::with(bridge.clone(), Arc::new(control), id, private_key, false))
-    }
-
-    /// Opens a session for datagrams: on this one's destination where it [lends](SessionOptions::lend) it, and else on one of
-    /// its own with these options. Where several are on one destination, each gets what is sent to its `ports.from`, and
-    /// routers that carry no ports give each datagram to one of them.
+    /// Opens a session for datagrams on the same router: on this session's destination where it
+    /// [lends](SessionOptions::lend) it, and otherwise on a destination of its own with these options. Of several sessions on
+    /// one destination each receives what is sent to its `ports.from`; a router that carries no ports gives each datagram to
+    /// any one of them.
     ///
     /// # Errors
-    /// As [`Bridge::create_datagram_session`].
+    /// As [`Router::create_datagram_session`].
     pub async fn open_datagrams(
         &self,
         style: DatagramStyle,
         ports: Ports,
         options: &SessionOptions,
     ) -> Result<DatagramSession, Error> {
-        let Inner { bridge, control, private_key, subsession, .. } = &*self.inner;
-        if !subsession || !control.capabilities().datagrams_beside_streams(style) {
-            return DatagramSession::create(bridge, style, ports, options).await;
+        match self.shared_control() {
+            Some(control) if self.capabilities().datagrams_beside_streams(style) => {
+                let primary = PrimarySession::on(Arc::clone(control), self.private_key().clone());
+                primary.add_datagrams(style, ports).await
+            }
+            _ => self.open_datagrams_apart(style, ports, options).await,
         }
-        Primary::of(bridge.clone(), Arc::clone(control), private_key.clone())
-            .add_datagrams(style, ports)
-            .await
     }
 
-    /// Opens a session for datagrams on a destination of its own.
+    /// Opens a session for datagrams on the same router and on a destination of its own.
     ///
     /// # Errors
-    /// As [`Bridge::create_datagram_session`].
+    /// As [`Router::create_datagram_session`].
     pub async fn open_datagrams_apart(
         &self,
         style: DatagramStyle,
         ports: Ports,
         options: &SessionOptions,
     ) -> Result<DatagramSession, Error> {
-        DatagramSession::create(&self.inner.bridge, style, ports, options).await
+        DatagramSession::create(self.router(), style, ports, options).await
     }
 }

@@ -1,3 +1,5 @@
+//! A session that is built again whenever it is lost.
+
 use std::{
     sync::{
         Arc,
@@ -19,26 +21,26 @@ use crate::{
     wire::{PrivateKey, SessionOptions},
 };
 
-/// Which keys a session has when it is built again. Keys in the options always stay.
+/// Which destination a session has when it is built again. Keys that the options hold are always used again.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Identity {
-    /// Others each time: nobody can tell that it is the same client.
+    /// A new one each time: nobody can link it to the one before.
     #[default]
     New,
-    /// The keys of the first time, for as long as this process lives.
+    /// That of the first time, for as long as this process lives.
     Same,
 }
 
-/// How long to wait before the next attempt. Waits double, and each is somewhere between half and all of its length, so
-/// that many clients of one router do not come back in step.
+/// How long to wait before the next attempt. Each wait is twice the one before, up to a limit, and shortened by a random
+/// part of up to a half, so that the clients of one router do not try in step.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct BackOff {
     /// The first wait.
     pub first: Duration,
-    /// The longest while the router cannot be reached. Asking costs next to nothing, and a router that is back should be
+    /// The limit while the router cannot be reached. An attempt costs next to nothing, and a router that is back should be
     /// noticed within a second.
     pub unreachable: Duration,
-    /// The longest while the router is there and refuses, or cannot build tunnels: attempts cost the network something.
+    /// The limit while the router refuses or cannot build tunnels: each attempt costs the network something.
     pub refused: Duration,
 }
 
@@ -53,31 +55,31 @@ impl Default for BackOff {
 }
 
 impl BackOff {
-    /// The wait after so many failures in a row, the last of them this one.
+    /// The wait after this number of failures in a row, of which the last is this error.
     fn wait(&self, failures: u32, error: &Error) -> Duration {
-        let most = if error.is_unreachable() { self.unreachable } else { self.refused };
-        let whole = self.first.saturating_mul(1 << failures.saturating_sub(1).min(20)).min(most);
+        let limit = if error.is_unreachable() { self.unreachable } else { self.refused };
+        let whole = self.first.saturating_mul(1 << failures.saturating_sub(1).min(20)).min(limit);
         let mut byte = [0];
-        // Without randomness waits are whole, which is as good for one client.
+        // Without randomness the whole wait is used, which is as good for a single client.
         let part = if getrandom::fill(&mut byte).is_ok() { f64::from(byte[0]) / 255.0 } else { 1.0 };
         whole.mul_f64(0.5 + part / 2.0)
     }
 }
 
-/// What a supervised session is doing.
+/// The state of a supervised session.
 #[derive(Debug, Clone)]
 #[non_exhaustive]
 pub enum SessionState {
-    /// The router is building its tunnels, or is being looked for.
+    /// The router is building its tunnels, or is not connected yet.
     Building {
-        /// Attempts that have failed since it was last ready.
+        /// Failed attempts since it was last ready.
         failures: u32,
     },
-    /// It is there.
+    /// It can be used.
     Ready(Session),
-    /// An attempt has failed; the next one is due.
+    /// An attempt has failed, and the next one has not begun.
     Waiting {
-        /// Attempts that have failed since it was last ready.
+        /// Failed attempts since it was last ready.
         failures: u32,
         /// Why the last one failed.
         error: Arc<Error>,
@@ -86,8 +88,8 @@ pub enum SessionState {
     },
 }
 
-/// A session that is built again whenever it is lost. Ends when dropped; a [`Session`] that was handed out lives on with
-/// whoever holds it.
+/// A session that is built again whenever it is lost, on the router that then answers at the bridge. Dropping this ends the
+/// supervision; a [`Session`] that was handed out lives on until it is dropped too.
 #[derive(Debug)]
 pub struct Supervised {
     state: watch::Receiver<SessionState>,
@@ -102,7 +104,7 @@ impl Drop for Supervised {
 }
 
 impl Supervised {
-    /// Begins to build a session, and goes on for ever.
+    /// Starts to build a session, and to build it again whenever it is lost.
     #[must_use]
     pub fn start(bridge: Bridge, options: SessionOptions, identity: Identity, back_off: BackOff) -> Self {
         let (sender, state) = watch::channel(SessionState::Building { failures: 0 });
@@ -112,19 +114,19 @@ impl Supervised {
         Self { state, was_ready, task }
     }
 
-    /// Whether it has ever been ready. One that is built after that was lost, and is not built for the first time.
+    /// Whether it has ever been ready. A session that is being built after that was lost.
     #[must_use]
     pub fn was_ready(&self) -> bool {
         self.was_ready.load(Ordering::Relaxed)
     }
 
-    /// What it is doing now, and from now on.
+    /// The state now, and each later one.
     #[must_use]
     pub fn state(&self) -> watch::Receiver<SessionState> {
         self.state.clone()
     }
 
-    /// The session, if it is there now.
+    /// The session, if it can be used now.
     #[must_use]
     pub fn current(&self) -> Option<Session> {
         match &*self.state.borrow() {
@@ -133,7 +135,7 @@ impl Supervised {
         }
     }
 
-    /// The session, as soon as it is there. Waits for ever: the caller has its own limit.
+    /// Waits until the session can be used. There is no time limit: the caller sets its own.
     pub async fn session(&self) -> Session {
         let mut state = self.state.clone();
         loop {
@@ -143,7 +145,7 @@ impl Supervised {
                 return session.clone();
             }
             if state.changed().await.is_err() {
-                // The task goes on for as long as this exists.
+                // Not reached: the task that sends the states runs as long as this exists.
                 return std::future::pending().await;
             }
         }
@@ -164,13 +166,13 @@ async fn supervise(
         match bridge.create_session(&options).await {
             Ok(session) => {
                 if failures > 0 {
-                    tracing::info!("the I2P session is built, after {failures} attempts that failed");
+                    tracing::info!("the I2P session is built, after {failures} failed attempts");
                 }
                 failures = 0;
                 if identity == Identity::Same {
                     options = options.private_key(PrivateKey::clone(session.private_key()));
                 }
-                // Before the state, so that whoever sees that it is built again knows that it was ready.
+                // Before the state, so that a task that sees the state also sees this.
                 was_ready.store(true, Ordering::Relaxed);
                 state.send_replace(SessionState::Ready(session.clone()));
                 session.lost().await;
@@ -178,9 +180,9 @@ async fn supervise(
             }
             Err(error) => {
                 failures += 1;
-                // The first of a row is news; the others are the same news.
+                // Only the first of a row is news.
                 if failures == 1 {
-                    tracing::warn!("no I2P session: {error}; trying again until there is one");
+                    tracing::warn!("no I2P session: {error}; trying until one is built");
                 } else {
                     tracing::debug!(failures, "no I2P session: {error}");
                 }
@@ -199,7 +201,7 @@ mod tests {
     use crate::{error::Phase, wire::ResultWord};
 
     #[test]
-    fn waits_grow_to_their_limit_and_are_never_the_whole_time_alike() {
+    fn waits_grow_to_their_limit_and_differ() {
         let back_off = BackOff::default();
         let lost = Error::SessionLost;
         let refused =
@@ -221,6 +223,6 @@ mod tests {
             }
         }
         let waits: std::collections::HashSet<_> = (0..50).map(|_| back_off.wait(9, &lost)).collect();
-        assert!(waits.len() > 5, "they would come back in step");
+        assert!(waits.len() > 5, "clients would try in step");
     }
 }

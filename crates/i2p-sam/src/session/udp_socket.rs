@@ -1,4 +1,4 @@
-//! Our UDP socket beside the bridge.
+//! The UDP socket on which datagrams are exchanged with the bridge.
 
 use std::{io, net::SocketAddr};
 
@@ -9,16 +9,16 @@ use crate::{
     wire::{DatagramStyle, Ports, Style},
 };
 
-/// Our UDP socket and the bridge's.
-pub(crate) struct Socket {
+/// Our UDP socket, and the address of the bridge's.
+pub(crate) struct DatagramSocket {
     pub(crate) socket: UdpSocket,
     own: SocketAddr,
     pub(crate) bridge: SocketAddr,
 }
 
-impl Socket {
-    /// A socket on the address by which we reach the bridge.
-    pub(crate) async fn beside(connection: &Connection, bridge: &Bridge) -> io::Result<Self> {
+impl DatagramSocket {
+    /// Opens a socket on the address from which we reach the bridge.
+    pub(crate) async fn open(connection: &Connection, bridge: &Bridge) -> io::Result<Self> {
         let (own, peer) = connection.addresses()?;
         let to = match bridge.udp_address() {
             Some(address) => address,
@@ -29,12 +29,14 @@ impl Socket {
         Ok(Self { socket, own, bridge: to })
     }
 
-    /// Whether a packet from there is the bridge's. i2pd, Java I2P and emissary all send from the port that they receive at.
+    /// Whether a packet from this address is the bridge's. i2pd, Java I2P and emissary all send from the port at which they
+    /// receive.
     pub(crate) fn is_bridge(&self, from: SocketAddr) -> bool {
-        // What else an address of IPv6 holds may differ.
+        // An IPv6 address also holds a scope and flow information, which may differ.
         (from.ip(), from.port()) == (self.bridge.ip(), self.bridge.port())
     }
 
+    /// The style of a session whose datagrams the bridge sends to this socket.
     pub(crate) fn style(&self, style: DatagramStyle, ports: Ports) -> Style {
         Style::Datagrams { style, forward_to: self.own, ports }
     }

@@ -33,4 +33,4 @@ pub use session_id::SessionId;
 
 /// Longest line that is read from a bridge, in bytes. The longest that any router sends is a `SESSION STATUS` with
 /// a private key, of about 1,200 characters; the rest is room for keys to come.
-pub const MAX_LINE: usize = 8 * 1024;
+pub const MAX_LINE_BYTES: usize = 8 * 1024;

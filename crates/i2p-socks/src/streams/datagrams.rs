@@ -7,7 +7,7 @@ use std::{
 };
 
 use i2p_name::{I2pName, Target};
-use i2p_sam::{DatagramPeer, MAX_PACKET, Sender};
+use i2p_sam::{DatagramPeer, MAX_PACKET_BYTES, Sender};
 use i2p_tunnel::Datagrams;
 use socks_wire::{Address, Encode, stream::OwnedAddress, udp};
 use tokio::{
@@ -137,7 +137,7 @@ impl Way for OnSession<'_> {
     }
 
     async fn receive<'b>(&self, buffer: &'b mut [u8]) -> Result<&'b [u8], Failure> {
-        let mut packet = vec![0; MAX_PACKET];
+        let mut packet = vec![0; MAX_PACKET_BYTES];
         loop {
             let received = self.way.receive(&mut packet).await;
             let received = received.map_err(|cause| Failure::run_time(reply::own(cause)))?;

@@ -3,7 +3,8 @@
 use anyhow::{Context, Result};
 use i2p_name::B32;
 use i2p_sam::{
-    Bridge, DatagramPeer, DatagramSession, DatagramStyle, MAX_PACKET, Ports, Sender, Session, SessionOptions,
+    Bridge, DatagramPeer, DatagramSession, DatagramStyle, MAX_PACKET_BYTES, Ports, Sender, Session,
+    SessionOptions,
 };
 use tokio::task::JoinHandle;
 
@@ -81,7 +82,7 @@ async fn found(bridge: &Bridge, near: &Bridge) -> Result<DatagramSession> {
 
 /// Sends each datagram back to where it came from.
 async fn answer(session: DatagramSession) {
-    let mut buffer = vec![0; MAX_PACKET];
+    let mut buffer = vec![0; MAX_PACKET_BYTES];
     while let Ok(received) = session.receive(&mut buffer).await {
         if let Ok(Sender::Destination(sender)) = received.sender.decode() {
             // What is lost shows at the client, which counts.

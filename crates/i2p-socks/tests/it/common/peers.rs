@@ -10,7 +10,7 @@ use std::{
 use i2p_embedded::PrivateNetwork;
 use i2p_name::I2pName;
 use i2p_sam::{
-    DatagramPeer, DatagramSession, DatagramStyle, MAX_PACKET, Ports, Sender, Session, SessionOptions,
+    DatagramPeer, DatagramSession, DatagramStyle, MAX_PACKET_BYTES, Ports, Sender, Session, SessionOptions,
 };
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
@@ -63,7 +63,7 @@ impl Far {
 }
 
 async fn answer(session: DatagramSession) {
-    let mut buffer = vec![0; MAX_PACKET];
+    let mut buffer = vec![0; MAX_PACKET_BYTES];
     while let Ok(received) = session.receive(&mut buffer).await {
         let Ok(Sender::Destination(sender)) = received.sender.decode() else { continue };
         let back = Ports { from: received.ports.to, to: received.ports.from };

@@ -8,7 +8,7 @@ use std::{
 };
 
 use i2p_name::{Destination, I2pName, Target};
-use i2p_sam::{DatagramSession, MAX_PACKET, Ports, wire::Received};
+use i2p_sam::{DatagramSession, MAX_PACKET_BYTES, Ports, wire::Received};
 use socks_wire::{
     Address, Reassembled, Reassembly,
     stream::{Accepted, OwnedAddress, OwnedRequest},
@@ -102,7 +102,7 @@ pub(crate) async fn associate<D: Dial>(
         reassembly: service
             .datagrams
             .reassemble
-            .then(|| Reassembly::new(Reassembly::MIN_TIMEOUT, MAX_PACKET)),
+            .then(|| Reassembly::new(Reassembly::MIN_TIMEOUT, MAX_PACKET_BYTES)),
         begin: Instant::now(),
         out: Vec::new(),
     };
@@ -197,7 +197,7 @@ impl<D: Dial> Association<'_, D> {
     async fn run(&mut self, first: Datagrams, control: &Socket, moved: &AtomicU64) {
         let mut way = Arc::new(first);
         let mut datagram = vec![0; MAX_DATAGRAM];
-        let mut packet = vec![0; MAX_PACKET];
+        let mut packet = vec![0; MAX_PACKET_BYTES];
         loop {
             match self.relay(&way, control, (&mut datagram, &mut packet), moved).await {
                 End::ClientGone => return,

@@ -36,7 +36,7 @@ impl Datagrams {
         self.session().send(peer, ports, payload).await.map_err(|error| refused(&error))
     }
 
-    /// Waits for a datagram of anybody. `buffer` takes it with its header and should hold [`i2p_sam::MAX_PACKET`] bytes. Safe
+    /// Waits for a datagram of anybody. `buffer` takes it with its header and should hold [`i2p_sam::MAX_PACKET_BYTES`] bytes. Safe
     /// to drop and to call again.
     ///
     /// # Errors

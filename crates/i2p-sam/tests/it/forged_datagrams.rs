@@ -1,9 +1,8 @@
 //! What other programs on this machine send to a session's UDP port.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 use std::time::Duration;
 
-use i2p_sam::{Bridge, DatagramPeer, DatagramStyle, MAX_PACKET, Ports, SessionOptions};
+use i2p_sam::{Bridge, DatagramPeer, DatagramStyle, MAX_PACKET_BYTES, Ports, SessionOptions};
 use sam_testkit::{Dialect, TestBridge};
 use tokio::{net::UdpSocket, time::timeout};
 
@@ -26,7 +25,7 @@ async fn only_the_bridges_own_port_is_heard() {
         }
         let to = DatagramPeer::from(session.session().destination());
         peer.send(&to, any, b"signed").await.unwrap();
-        let mut buffer = vec![0; MAX_PACKET];
+        let mut buffer = vec![0; MAX_PACKET_BYTES];
         let received = timeout(Duration::from_secs(20), session.receive(&mut buffer)).await;
         let received = received.expect("a datagram").unwrap();
         assert_eq!(received.payload, b"signed", "{dialect:?}");

@@ -1,5 +1,4 @@
 //! The client against bridges that say what real routers say only now and then.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 use std::time::Duration;
 

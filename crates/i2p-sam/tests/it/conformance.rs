@@ -6,7 +6,6 @@
 //! | `SAM_CONFORMANCE_CAPABILITIES` | what the routers' bridges can do, as `Capabilities` displays it; unset: whatever it is |
 //! | `SAM_CONFORMANCE_HOSTS` | `NAME=KEYFILE,...`: names in the near router's address book and the keys behind them, for sessions on the far one |
 //! | `SAM_CONFORMANCE_HOPS` | hops of each tunnel; unset: 1 |
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
 
 use std::{env, time::Duration};
 

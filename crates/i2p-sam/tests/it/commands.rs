@@ -1,5 +1,4 @@
 //! What goes to a bridge: the lines of each dialect, and that nothing that was not meant gets into them.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 use std::time::Duration;
 

@@ -1,5 +1,4 @@
 //! Streams that are granted before they are connected, where the router can be asked for that.
-#![allow(clippy::unwrap_used, clippy::panic)]
 
 use i2p_name::I2pName;
 use i2p_sam::{Bridge, Error, Phase, ResultWord, Session, SessionOptions};

@@ -1,9 +1,8 @@
 //! Subsessions of a router that answers late.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 use std::time::Duration;
 
-use i2p_sam::{Bridge, Error, Phase, Primary, SessionOptions, Timeouts};
+use i2p_sam::{Bridge, Error, Phase, PrimarySession, SessionOptions, Timeouts};
 use sam_testkit::{Act, TestBridge};
 use tokio::time::{sleep, timeout};
 
@@ -12,7 +11,7 @@ const LIMIT: Duration = Duration::from_millis(600);
 /// When it comes.
 const LATE: Duration = Duration::from_millis(900);
 
-async fn primary(bridge: &TestBridge) -> Primary {
+async fn primary(bridge: &TestBridge) -> PrimarySession {
     let timeouts = Timeouts { naming_lookup: LIMIT, ..Timeouts::default() };
     let bridge = Bridge::new(bridge.address()).with_timeouts(timeouts);
     bridge.create_primary(&SessionOptions::default()).await.unwrap()

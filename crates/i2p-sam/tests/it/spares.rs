@@ -1,5 +1,4 @@
 //! Connections that are kept ready: a request begins with its command, and one that was closed meanwhile costs nobody anything.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 use std::time::Duration;
 

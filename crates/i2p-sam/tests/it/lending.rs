@@ -1,10 +1,9 @@
 //! Sessions for streams that lend their destination to datagrams, where the router can.
-#![allow(clippy::unwrap_used, clippy::panic)]
 
 use std::time::Duration;
 
 use i2p_name::I2pName;
-use i2p_sam::{Bridge, DatagramPeer, DatagramStyle, MAX_PACKET, Ports, SessionOptions};
+use i2p_sam::{Bridge, DatagramPeer, DatagramStyle, MAX_PACKET_BYTES, Ports, SessionOptions};
 use sam_testkit::{Act, Dialect, Endpoint, TestBridge};
 use tokio::time::timeout;
 
@@ -33,7 +32,7 @@ async fn datagrams_come_from_the_destination_of_the_streams_where_the_router_can
         session.connect(&name, 0).await.unwrap();
         let echo = session.destination_of(&name).await.unwrap();
         datagrams.send(&DatagramPeer::from(&echo), ANY, b"there and back").await.unwrap();
-        let mut buffer = vec![0; MAX_PACKET];
+        let mut buffer = vec![0; MAX_PACKET_BYTES];
         assert_eq!(datagrams.receive(&mut buffer).await.unwrap().payload, b"there and back");
         // By hash too, and by itself.
         let by_hash = session.destination_of(&echo.b32().into()).await.unwrap();
@@ -70,7 +69,7 @@ async fn what_emissary_cannot_take_away_serves_the_next() {
         assert_eq!(datagrams.session().destination(), session.destination());
         assert!(open().await.is_err(), "the place is in use");
         datagrams.send(&DatagramPeer::from(&echo), ANY, &[number]).await.unwrap();
-        let mut buffer = vec![0; MAX_PACKET];
+        let mut buffer = vec![0; MAX_PACKET_BYTES];
         assert_eq!(datagrams.receive(&mut buffer).await.unwrap().payload, [number]);
         // Nobody takes the answer to this one: the next does not get it.
         datagrams.send(&DatagramPeer::from(&echo), ANY, b"too late").await.unwrap();

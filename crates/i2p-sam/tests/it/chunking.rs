@@ -1,6 +1,5 @@
 //! However a bridge's bytes are cut on their way, the client sees the same lines, and the stream behind them begins at
 //! the same byte.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
 
 use i2p_name::I2pName;
 use i2p_sam::{Accepted, Bridge, Error, Ports, Session, SessionOptions};

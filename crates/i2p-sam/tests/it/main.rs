@@ -1,0 +1,12 @@
+//! The integration tests of i2p-sam: one program, since each one has to be linked.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
+
+mod chunking;
+mod client;
+mod commands;
+mod conformance;
+mod early_data;
+mod forged_datagrams;
+mod lending;
+mod spares;
+mod subsessions;
