@@ -3,12 +3,11 @@ use std::{ffi::OsString, time::Duration};
 use clap::{Arg, CommandFactory, FromArgMatches, Parser, Subcommand, builder::Resettable};
 
 use crate::{
-    config::{Options, port},
-    generate::GenerateCommand,
-    keys::KeysCommand,
-    names::NamesCommand,
-    status::command::AdminUrl,
-    streams::{ConnectCommand, ListenCommand},
+    commands::{
+        connect::ConnectCommand, generate::GenerateCommand, keys::KeysCommand, listen::ListenCommand,
+        names::NamesCommand, status::AdminUrl,
+    },
+    config::{options::Options, values::port},
 };
 
 /// A SOCKS proxy into the I2P anonymous network.
@@ -214,7 +213,7 @@ mod tests {
     use clap::error::ErrorKind;
 
     use super::*;
-    use crate::verbosity::Verbosity;
+    use crate::config::verbosity::Verbosity;
 
     #[test]
     fn the_definition_is_sound() {

@@ -4,52 +4,32 @@
 #![forbid(unsafe_code)]
 
 mod admin;
-mod check;
 mod cli;
+mod commands;
 mod config;
 mod control;
-#[cfg(feature = "embedded")]
-mod demo;
-mod exit;
-mod explain;
-mod file_descriptors;
-mod generate;
-mod keys;
-mod listening;
-mod log;
+mod daemon;
+mod failure;
 mod names;
-mod notify;
 mod pac;
-mod passwd;
 mod place;
-mod ports;
-mod progress;
-mod proxy;
-mod reload;
-mod resolve;
-mod router;
-mod routing;
-mod sessions;
-mod signals;
 mod status;
-mod streams;
-mod tunnels;
-mod verbosity;
+mod terminal;
 
 use std::process::ExitCode;
 
 use cli::{Cli, Command};
+use commands::{check, connect, explain, generate, keys, listen, passwd, resolve, status::Question};
 use config::Config;
-use exit::Failure;
+use daemon::run::run as run_proxy;
+use failure::Failure;
 use i2p_tunnel::Inherited;
-use log::Log;
-use progress::Progress;
-use status::command::Question;
+use terminal::{log::Log, output, progress::Progress};
 
 fn main() -> ExitCode {
     let cli = match Cli::try_parse_process() {
         Ok(cli) => cli,
-        Err(error) => return exit::parsed_badly(&error),
+        Err(error) => return output::parsed_badly(&error),
     };
     match run(&cli) {
         Ok(()) => ExitCode::SUCCESS,
@@ -75,7 +55,7 @@ fn run(cli: &Cli) -> Result<(), Failure> {
         .map_err(|error| Failure::run_time(format!("cannot start worker threads: {error}")))?;
     let result = runtime.block_on(async {
         match cli.command() {
-            Command::Run => proxy::run(config, inherited, &cli.options, &progress, &log).await,
+            Command::Run => run_proxy(config, inherited, &cli.options, &progress, &log).await,
             Command::Explain { host, port, json } => explain::run(&config, &host, port, json),
             Command::Check { live } => check::run(&config, live).await,
             Command::Keys(command) => keys::run(&config, &command).await,
@@ -84,13 +64,13 @@ fn run(cli: &Cli) -> Result<(), Failure> {
             Command::Passwd { name } => passwd::run(name.as_deref()),
             Command::Status { json, wait, limit, admin } => {
                 let question = Question { admin, wait: wait.then_some(limit), json };
-                status::command::run(&config, &question).await
+                commands::status::run(&config, &question).await
             }
-            Command::Connect(command) => streams::connect(config, &command, &progress).await,
-            Command::Listen(command) => streams::listen(config, &command, &progress).await,
-            Command::Names { command, json } => names::run(&config, &command, json).await,
+            Command::Connect(command) => connect::connect(config, &command, &progress).await,
+            Command::Listen(command) => listen::listen(config, &command, &progress).await,
+            Command::Names { command, json } => commands::names::run(&config, &command, json).await,
             #[cfg(feature = "embedded")]
-            Command::Demo => demo::run(config, inherited, &progress).await,
+            Command::Demo => commands::demo::run(config, inherited, &progress).await,
             #[cfg(not(feature = "embedded"))]
             Command::Demo => Err(Failure::usage(
                 "this build has no embedded router, and so no private network to show: install i2p-socks with its \

@@ -2,7 +2,7 @@ use std::net::IpAddr;
 
 use hyper::{header::HOST, http::uri::Authority};
 
-use crate::control::Asked;
+use crate::control::routes::Asked;
 
 /// Whether a request names this machine as its host. One that does not comes from a foreign page whose name was made to lead
 /// here.

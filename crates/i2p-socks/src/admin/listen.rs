@@ -9,12 +9,15 @@ use std::{
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
-use super::{Visitors, pages};
+use super::routes::{Visitors, pages};
 use crate::{
-    config::AdminListen,
-    control::{Bounds, Routes, serve},
-    exit::Failure,
-    status::Board,
+    config::admin::AdminListen,
+    control::{
+        routes::Routes,
+        server::{Bounds, serve},
+    },
+    failure::Failure,
+    status::board::Board,
 };
 
 /// How long one visit may take: pages are short.

@@ -5,7 +5,9 @@ use std::{
     time::Duration,
 };
 
-use crate::status::{DatagramReport, FailureReport, OutproxyReport, Report, SessionReport, TunnelReport};
+use crate::status::report::{
+    DatagramReport, FailureReport, OutproxyReport, Report, SessionReport, TunnelReport,
+};
 
 /// The page on this.
 pub(super) fn render(report: &Report) -> String {

@@ -1,22 +1,24 @@
-//! The configuration: defaults, then the file, then the environment and the command line.
+//! The configuration: defaults, then the file, then the environment and the command line. One file for each table.
+//! May import `failure` and the libraries whose options it fills in; nothing else of this crate.
 
-mod admin;
-mod given;
-mod i2p_url;
-mod limits;
-mod log;
+pub(crate) mod admin;
+pub(crate) mod i2p_url;
+pub(crate) mod limits;
+pub(crate) mod log;
 pub(crate) mod login;
-mod names;
-mod options;
-mod outproxy;
-mod route;
-mod session;
-mod shutdown;
+pub(crate) mod names;
+pub(crate) mod options;
+pub(crate) mod outproxy;
+pub(crate) mod overrides;
+pub(crate) mod route;
+pub(crate) mod session;
+pub(crate) mod shutdown;
 #[cfg(test)]
 mod tests;
-mod tunnel;
-mod values;
-mod virtual_addresses;
+pub(crate) mod tunnel;
+pub(crate) mod values;
+pub(crate) mod verbosity;
+pub(crate) mod virtual_addresses;
 
 use std::{
     fmt, fs,
@@ -29,25 +31,22 @@ use std::{
 use i2p_tunnel::{ListenAt, OutproxyDefinition, Routes, datagram_descriptors};
 use serde::Deserialize;
 
-use self::values::{BridgeAddress, ranged, several};
-pub(crate) use self::{
-    admin::{AdminConfig, AdminListen, PacRest},
-    given::Given,
-    i2p_url::I2pUrl,
+use self::{
+    admin::AdminConfig,
     limits::LimitsConfig,
-    log::{Journald, Level, LogConfig, LogFormat},
+    log::LogConfig,
     names::NamesConfig,
     options::Options,
     outproxy::OutproxyConfig,
+    overrides::Given,
     route::RouteConfig,
     session::SessionConfig,
     shutdown::ShutdownConfig,
-    tunnel::{KeyMode, OwnSessions, TunnelConfig, TunnelName, open_to_others},
-    values::{Backend, port},
+    tunnel::{KeyMode, TunnelConfig, TunnelName},
+    values::{Backend, BridgeAddress, ranged, several},
     virtual_addresses::VirtualAddressesConfig,
 };
-
-use crate::exit::Failure;
+use crate::failure::Failure;
 
 /// Every key with its default and what it is, as `generate config` prints it.
 pub(crate) const EXAMPLE: &str = include_str!("../../dist/i2p-socks.toml");
@@ -135,7 +134,7 @@ impl Config {
         if !given.is_empty() {
             let file =
                 toml::from_str(&text).map_err(|error| mistake_in(options.config.as_deref(), &error))?;
-            config = given::put_together(&file, &given)?;
+            config = overrides::put_together(&file, &given)?;
         }
         config.state_dir.clone_from(&options.state_dir);
         config.check()?;

@@ -5,8 +5,7 @@ use std::{collections::HashMap, time::Duration};
 use i2p_name::{HostName, I2pName};
 use serde::{Deserialize, Deserializer, de::Error as _};
 
-use super::i2p_url::I2pUrl;
-use super::values::OptionalTime;
+use super::{i2p_url::I2pUrl, values::OptionalTime};
 
 /// The most subscriptions, and the most jump services.
 const MOST_SUBSCRIPTIONS: usize = 100;

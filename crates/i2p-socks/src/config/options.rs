@@ -5,10 +5,10 @@ use std::path::PathBuf;
 use clap::{ArgAction, Args};
 
 use super::{
-    given::Given,
+    overrides::Given,
     values::{Backend, BridgeAddress, ListenAddress},
+    verbosity::Verbosity,
 };
-use crate::verbosity::Verbosity;
 
 #[derive(Debug, Args)]
 pub(crate) struct Options {

@@ -15,7 +15,7 @@ use super::{
     login::{check, password_in},
     tunnel::TunnelName,
 };
-use crate::exit::Failure;
+use crate::failure::Failure;
 
 /// `[[outproxy]]`.
 #[derive(Debug, Deserialize, PartialEq)]

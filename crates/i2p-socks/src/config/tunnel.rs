@@ -11,7 +11,7 @@ use i2p_tunnel::{Authentication, DatagramRules, Isolate, ListenAt, Protocols, Te
 use serde::Deserialize;
 
 use super::values::{FileMode, ListenAddress, some_ranged};
-use crate::exit::Failure;
+use crate::failure::Failure;
 
 /// `[[tunnel]]`.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]

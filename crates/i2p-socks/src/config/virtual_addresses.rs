@@ -7,7 +7,7 @@ use ipnet::{Ipv4Net, Ipv6Net};
 use serde::{Deserialize, Deserializer, de::Error as _};
 
 use super::values::OptionalTime;
-use crate::exit::Failure;
+use crate::failure::Failure;
 
 /// The most that `max` can be: a few tens of megabytes.
 const MOST: usize = 65_536;

@@ -13,7 +13,7 @@ use hyper::{
 use hyper_util::rt::TokioIo;
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 
-use super::{Body, SOCKET};
+use super::{SOCKET, routes::Body};
 
 /// The largest answer that is read as a whole.
 const MAX_ANSWER: usize = 8 * 1024 * 1024;

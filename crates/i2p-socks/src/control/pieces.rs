@@ -11,7 +11,7 @@ use http_body_util::BodyExt;
 use hyper::body::{Body as HttpBody, Bytes, Frame, Incoming};
 use tokio::sync::mpsc;
 
-use super::Body;
+use super::routes::Body;
 
 /// Pieces that wait to be taken.
 const WAITING: usize = 4;

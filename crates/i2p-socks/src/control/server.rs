@@ -13,7 +13,7 @@ use tokio::{
 };
 use tokio_util::sync::CancellationToken;
 
-use super::Routes;
+use super::routes::Routes;
 
 /// Bytes of a request's head, and of what is read at once.
 const BUFFER: usize = 16 * 1024;
@@ -104,8 +104,8 @@ mod tests {
     use hyper::{Method, StatusCode};
     use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
-    use super::super::routes::{bytes_within, json};
     use super::*;
+    use crate::control::routes::{bytes_within, json};
 
     /// Serves an echo of at most ten bytes at `/echo`, and gives the address.
     async fn echo(bounds: Bounds, stop: CancellationToken) -> std::net::SocketAddr {

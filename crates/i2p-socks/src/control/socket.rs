@@ -10,7 +10,7 @@ use std::{
 
 use tokio::net::{UnixListener, UnixStream};
 
-use super::{Accept, SOCKET};
+use super::{SOCKET, server::Accept};
 
 /// Locked by whoever serves the socket: with the lock, what is left of a socket is nobody's.
 const LOCK: &str = "control.lock";

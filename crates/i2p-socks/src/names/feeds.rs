@@ -18,10 +18,10 @@ use tokio::{sync::Notify, task::JoinSet, time::Instant};
 use super::{
     book::{Book, is_done_with},
     fetch::{FetchError, Fetched, get_following},
+    own_client::Way,
     schedule,
-    way::Way,
 };
-use crate::config::I2pUrl;
+use crate::config::i2p_url::I2pUrl;
 
 /// The largest feed that is read; of a larger one, the names that fit in. I2P's own lists are under 1 MiB.
 const MOST: usize = 5 * 1024 * 1024;

@@ -13,8 +13,8 @@ use hyper_util::rt::TokioIo;
 use i2p_tunnel::Failure;
 use tokio_util::task::AbortOnDropHandle;
 
-use super::way::Way;
-use crate::config::I2pUrl;
+use super::own_client::Way;
+use crate::config::i2p_url::I2pUrl;
 
 /// Bytes of a response's head.
 const HEAD: usize = 64 * 1024;
@@ -163,7 +163,7 @@ mod tests {
     use sam_testkit::{Endpoint, TestBridge};
 
     use super::*;
-    use crate::config::SessionConfig;
+    use crate::config::session::SessionConfig;
 
     const LONG: Duration = Duration::from_secs(60);
 

@@ -16,29 +16,27 @@ use hyper::{Method, StatusCode};
 use i2p_address_book::FeedName;
 
 use super::{
-    Names,
     feeds::Outcome,
-    question::{Imported, Question, Refusal, Reply, Updated},
+    question::{EXPORT, FEED, IMPORT, Imported, NAMES, Question, Refusal, Reply, UPDATE, Updated},
+    service::Names,
 };
-use crate::config::I2pUrl;
-use crate::control::{Answer, Asked, PieceReader, PieceWriter, Routes, json, json_within, problem, sent};
+use crate::{
+    config::i2p_url::I2pUrl,
+    control::{
+        pieces::{PieceReader, PieceWriter, sent},
+        routes::{Answer, Asked, Routes, json, json_within, problem},
+    },
+};
 
 /// The largest question: a destination in base64 and what is around it.
 const QUESTION: usize = 16 * 1024;
-/// The field that says what an import is called.
-pub(super) const FEED: &str = "feed";
 /// What an import is called that has no such field.
 const UNNAMED: &str = "import";
 /// Bytes of an export that are sent at once.
 const CHUNK: usize = 64 * 1024;
 
-pub(super) const NAMES: &str = "/names";
-pub(super) const IMPORT: &str = "/names/import";
-pub(super) const EXPORT: &str = "/names/export";
-pub(super) const UPDATE: &str = "/names/update";
-
 /// These routes, too.
-pub(super) fn add(names: &Arc<Names>, routes: Routes) -> Routes {
+pub(crate) fn add(names: &Arc<Names>, routes: Routes) -> Routes {
     let with = || Arc::clone(names);
     let (question, import, export, update) = (with(), with(), with(), with());
     routes

@@ -11,8 +11,8 @@ use i2p_address_book::FeedName;
 use i2p_name::{Destination, HostName, I2pName};
 use i2p_tunnel::LastResort;
 
-use super::{book::Book, fetch::get, way::Way};
-use crate::config::I2pUrl;
+use super::{book::Book, fetch::get, own_client::Way};
+use crate::config::i2p_url::I2pUrl;
 
 /// What comes before the destination in such a link.
 const HELPER: &str = "i2paddresshelper=";

@@ -8,17 +8,23 @@ use i2p_name::{Destination, HostName};
 use serde::{Deserialize, Serialize};
 
 use super::book::explain;
-use crate::config::I2pUrl;
+use crate::config::i2p_url::I2pUrl;
 
+pub(crate) const NAMES: &str = "/names";
+pub(crate) const IMPORT: &str = "/names/import";
+pub(crate) const EXPORT: &str = "/names/export";
+pub(crate) const UPDATE: &str = "/names/update";
+/// The field that says what an import is called.
+pub(crate) const FEED: &str = "feed";
 /// The most names of one answer.
-pub(super) const PAGE: usize = 500;
+pub(crate) const PAGE: usize = 500;
 /// The latest time that is shown as a date: the last second of the year 9999.
 const LAST_SECOND: u64 = 253_402_300_799;
 
 /// What is asked.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
-pub(super) enum Question {
+pub(crate) enum Question {
     /// The names from one on, at most [`PAGE`].
     List { prefix: String, after: Option<String> },
     /// One name.
@@ -42,7 +48,7 @@ pub(super) enum Question {
 /// What is answered.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
-pub(super) enum Reply {
+pub(crate) enum Reply {
     Names(Vec<Name>),
     Name(Option<Name>),
     /// Whether there was anything to do.
@@ -53,70 +59,70 @@ pub(super) enum Reply {
 
 /// A name of the book.
 #[derive(Debug, Clone, Serialize, Deserialize)]
-pub(super) struct Name {
-    pub(super) name: String,
+pub(crate) struct Name {
+    pub(crate) name: String,
     /// Of the first destination.
-    pub(super) b32: String,
+    pub(crate) b32: String,
     /// In base64, the one that a lookup gives first.
-    pub(super) destinations: Vec<String>,
-    pub(super) source: String,
-    pub(super) added: String,
+    pub(crate) destinations: Vec<String>,
+    pub(crate) source: String,
+    pub(crate) added: String,
 }
 
 /// Somebody wanted another destination for a name.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
-pub(super) struct Conflict {
-    pub(super) name: String,
-    pub(super) kept_b32: String,
-    pub(super) offered_b32: String,
+pub(crate) struct Conflict {
+    pub(crate) name: String,
+    pub(crate) kept_b32: String,
+    pub(crate) offered_b32: String,
     /// In base64, for who wants to have it instead.
-    pub(super) offered: String,
-    pub(super) source: String,
-    pub(super) at: String,
+    pub(crate) offered: String,
+    pub(crate) source: String,
+    pub(crate) at: String,
 }
 
 /// A subscription.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
-pub(super) struct Feed {
-    pub(super) url: String,
+pub(crate) struct Feed {
+    pub(crate) url: String,
     /// Whether the configuration has it, and so only the configuration can be rid of it.
-    pub(super) configured: bool,
+    pub(crate) configured: bool,
     /// When it was last seen to be as we have it.
-    pub(super) checked: Option<String>,
+    pub(crate) checked: Option<String>,
     /// Why it could not be read the last time.
-    pub(super) problem: Option<String>,
+    pub(crate) problem: Option<String>,
 }
 
 /// What came of an import.
 #[derive(Debug, Clone, Serialize, Deserialize)]
-pub(super) struct Imported {
-    pub(super) added: u64,
-    pub(super) changed: u64,
-    pub(super) removed: u64,
-    pub(super) same: u64,
-    pub(super) superseded: u64,
-    pub(super) conflicts: u64,
-    pub(super) refused: u64,
+pub(crate) struct Imported {
+    pub(crate) added: u64,
+    pub(crate) changed: u64,
+    pub(crate) removed: u64,
+    pub(crate) same: u64,
+    pub(crate) superseded: u64,
+    pub(crate) conflicts: u64,
+    pub(crate) refused: u64,
     /// Whether there was more than is read.
-    pub(super) cut: bool,
+    pub(crate) cut: bool,
     /// Why lines were refused: the first hundred.
-    pub(super) reasons: Vec<String>,
+    pub(crate) reasons: Vec<String>,
 }
 
 /// What came of reading a subscription.
 #[derive(Debug, Clone, Serialize, Deserialize)]
-pub(super) struct Updated {
-    pub(super) url: String,
+pub(crate) struct Updated {
+    pub(crate) url: String,
     /// None: it has not changed, or could not be read.
-    pub(super) imported: Option<Imported>,
-    pub(super) problem: Option<String>,
+    pub(crate) imported: Option<Imported>,
+    pub(crate) problem: Option<String>,
 }
 
 /// Why a question has no answer.
 #[derive(Debug)]
-pub(super) enum Refusal {
+pub(crate) enum Refusal {
     /// Whoever asked is at fault.
     Question(String),
     /// The book is.
@@ -137,17 +143,17 @@ impl From<BookError> for Refusal {
 
 impl Question {
     /// Whether it changes what names stand for.
-    pub(super) const fn changes_names(&self) -> bool {
+    pub(crate) const fn changes_names(&self) -> bool {
         matches!(self, Self::Add { .. } | Self::Remove { .. })
     }
 
     /// Whether it changes which feeds are read.
-    pub(super) const fn changes_feeds(&self) -> bool {
+    pub(crate) const fn changes_feeds(&self) -> bool {
         matches!(self, Self::Subscribe { .. } | Self::Unsubscribe { .. })
     }
 
     /// The answer to it when there is no book; none, where one has to be made first.
-    pub(super) fn without_book(&self, configured: &[I2pUrl]) -> Option<Reply> {
+    pub(crate) fn without_book(&self, configured: &[I2pUrl]) -> Option<Reply> {
         match self {
             Self::List { .. } => Some(Reply::Names(Vec::new())),
             Self::Find { .. } => Some(Reply::Name(None)),
@@ -167,7 +173,7 @@ impl Question {
     }
 
     /// The answer of this book. Blocks.
-    pub(super) fn answer(self, book: &AddressBook, configured: &[I2pUrl]) -> Result<Reply, Refusal> {
+    pub(crate) fn answer(self, book: &AddressBook, configured: &[I2pUrl]) -> Result<Reply, Refusal> {
         Ok(match self {
             Self::List { prefix, after } => {
                 let after = after.as_deref().map(host).transpose()?;

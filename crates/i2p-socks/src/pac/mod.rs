@@ -7,9 +7,9 @@ use ipnet::IpNet;
 use serde::Serialize;
 
 use crate::{
-    config::{Config, PacRest},
-    exit::Failure,
-    listening::reachable,
+    config::{Config, admin::PacRest},
+    failure::Failure,
+    place::reachable,
 };
 
 /// How a browser decides where hosts are not sent here in any case. ECMAScript 5: engines outside browsers read such files too.

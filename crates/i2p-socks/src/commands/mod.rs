@@ -1,0 +1,17 @@
+//! One file for each subcommand: its arguments and what it does. `streams` is what `connect` and `listen` share.
+//! May import every other room but `cli`; no room imports this one.
+
+pub(crate) mod check;
+pub(crate) mod connect;
+#[cfg(feature = "embedded")]
+pub(crate) mod demo;
+pub(crate) mod explain;
+pub(crate) mod generate;
+pub(crate) mod keys;
+pub(crate) mod listen;
+pub(crate) mod names;
+mod names_print;
+pub(crate) mod passwd;
+pub(crate) mod resolve;
+pub(crate) mod status;
+mod streams;

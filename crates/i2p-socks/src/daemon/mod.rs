@@ -1,0 +1,18 @@
+//! What runs: listeners, the router, sessions, the state directory, signals, reloads and the end.
+//! May import every room but `commands` and `cli`, which start it.
+
+pub(crate) mod bridge;
+mod file_descriptors;
+mod home;
+pub(crate) mod identities;
+mod listen;
+mod notify;
+pub(crate) mod ports;
+pub(crate) mod preflight;
+pub(crate) mod router;
+mod routing;
+pub(crate) mod run;
+pub(crate) mod running;
+pub(crate) mod sessions;
+pub(crate) mod signals;
+pub(crate) mod tunnels;

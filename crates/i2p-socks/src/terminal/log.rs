@@ -1,0 +1,140 @@
+use std::io;
+
+use i2p_tunnel::show_sensitive;
+use tracing_subscriber::{
+    EnvFilter, Layer, Registry,
+    fmt::{self, MakeWriter, format::FmtSpan},
+    layer::{Layered, SubscriberExt},
+    reload,
+    util::SubscriberInitExt,
+};
+
+use super::progress::Progress;
+use crate::config::{
+    log::{Journald, Level, LogConfig, LogFormat},
+    verbosity::Verbosity,
+};
+
+/// The log, on stderr or in the journal.
+pub(crate) struct Log {
+    /// What the command line says of how much.
+    verbosity: Verbosity,
+    filter: reload::Handle<EnvFilter, Registry>,
+}
+
+impl Log {
+    /// Starts logging for the life of the process.
+    pub(crate) fn start(config: LogConfig, verbosity: Verbosity, progress: &Progress) -> Self {
+        let (filter, handle) = reload::Layer::new(EnvFilter::new(filter(config.level, verbosity)));
+        let output = output(config, verbosity, progress);
+        tracing_subscriber::registry().with(filter).with(output).init();
+        let log = Self { verbosity, filter: handle };
+        if verbosity >= Verbosity::Router {
+            tracing::warn!("-vvv: the embedded router's own log names the destinations that are visited");
+        }
+        name(config.sensitive);
+        log
+    }
+
+    /// Says as much as a configuration that has been read again says; form and place stay.
+    pub(crate) fn change(&self, config: LogConfig) {
+        // The subscriber lives for as long as the process.
+        let _ = self.filter.reload(EnvFilter::new(filter(config.level, self.verbosity)));
+        name(config.sensitive);
+    }
+}
+
+/// What the output is put upon.
+type Filtered = Layered<reload::Layer<EnvFilter, Registry>, Registry>;
+
+/// Has hosts and clients named, or not.
+fn name(sensitive: bool) {
+    show_sensitive(sensitive);
+    if sensitive {
+        tracing::warn!(
+            "[log] sensitive is true: from level debug on, this log says who went where. Switch it off as soon as you have \
+             found what you look for, and delete the log"
+        );
+    }
+}
+
+fn output(
+    config: LogConfig,
+    verbosity: Verbosity,
+    progress: &Progress,
+) -> Box<dyn Layer<Filtered> + Send + Sync> {
+    if config.journald == Journald::Auto
+        && let Some(journal) = journal()
+    {
+        return journal;
+    }
+    let lines = fmt::layer()
+        .with_writer(BesideProgress(progress.clone()))
+        .with_span_events(FmtSpan::NONE)
+        // It would say them on stderr, which is what has just failed.
+        .log_internal_errors(false);
+    match config.format {
+        LogFormat::Json => lines.json().flatten_event(true).boxed(),
+        LogFormat::Text => lines
+            .with_ansi(io::IsTerminal::is_terminal(&io::stderr()))
+            .with_target(verbosity > Verbosity::Normal)
+            .boxed(),
+    }
+}
+
+/// The journal, where stderr is it: systemd says so in the environment (systemd.exec(5), `JOURNAL_STREAM`).
+#[cfg(target_os = "linux")]
+fn journal() -> Option<Box<dyn Layer<Filtered> + Send + Sync>> {
+    let stream = std::env::var("JOURNAL_STREAM").ok()?;
+    let (device, inode) = stream.split_once(':')?;
+    let stderr = rustix::fs::fstat(io::stderr()).ok()?;
+    if (device.parse(), inode.parse()) != (Ok(stderr.st_dev), Ok(stderr.st_ino)) {
+        return None;
+    }
+    Some(tracing_journald::layer().ok()?.with_syslog_identifier("i2p-socks".into()).boxed())
+}
+
+#[cfg(not(target_os = "linux"))]
+fn journal() -> Option<Box<dyn Layer<Filtered> + Send + Sync>> {
+    None
+}
+
+/// Our own crates only, up to the last level: what libraries log is not checked for names and addresses. The command line goes
+/// before the configuration.
+fn filter(level: Level, verbosity: Verbosity) -> String {
+    let (rest, ours) = match (verbosity, level) {
+        (Verbosity::Quiet, _) | (Verbosity::Normal, Level::Warn) => ("off", "warn"),
+        (Verbosity::Normal, Level::Info) => ("off", "info"),
+        (Verbosity::Debug, _) | (Verbosity::Normal, Level::Debug) => ("off", "debug"),
+        (Verbosity::Trace, _) | (Verbosity::Normal, Level::Trace) => ("off", "trace"),
+        (Verbosity::Router, _) => ("info", "trace"),
+    };
+    format!(
+        "{rest},i2p_socks={ours},i2p_tunnel={ours},i2p_sam={ours},i2p_embedded={ours},i2p_address_book={ours}"
+    )
+}
+
+struct BesideProgress(Progress);
+
+impl<'a> MakeWriter<'a> for BesideProgress {
+    type Writer = Line<'a>;
+
+    fn make_writer(&'a self) -> Line<'a> {
+        Line(&self.0)
+    }
+}
+
+/// One log line, which the subscriber writes in one go.
+struct Line<'a>(&'a Progress);
+
+impl io::Write for Line<'_> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        // Nobody reads any more: the proxy goes on without a log.
+        let _ = self.0.beside(bytes);
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
