@@ -28,6 +28,7 @@ use crate::{
     interop::proxy::{self, Proxy},
     lab::{
         far::Far,
+        formation,
         link::Link,
         namespace,
         router::{self, NO_HOPS, Router, Settings, introduce_all, start_all},
@@ -104,7 +105,7 @@ fn fetch_in_turns(link: &Link, network: &Network, plan: &Plan, results: &mut Res
             subjects.rotate_left(turn % 2);
             for subject in subjects {
                 link.rest();
-                let took = fetch(network.proxy(subject), network.host(address))
+                let took = fetch(network.proxy(subject), network.formed.host(address))
                     .with_context(|| format!("{}, {address}", subject.title()))?;
                 // The request and its answer cross the link once each, whatever a proxy does.
                 ensure!(took >= LATENCY * 2, "a page came in {took:?} over a link of {LATENCY:?} each way");
@@ -130,20 +131,45 @@ fn fetch(proxy: SocketAddr, host: &str) -> Result<Duration> {
 
 /// Routers, and the two proxies on that of the client.
 struct Network {
-    _routers: Vec<Router>,
+    formed: Formed,
     _proxy: Proxy,
     ours: SocketAddr,
+}
+
+/// Routers, and the site on the other side of the link, which was reached without our proxy.
+struct Formed {
+    routers: Vec<Router>,
+    /// The client's router's own SOCKS port.
     theirs: SocketAddr,
     b32: String,
 }
 
 impl Network {
-    /// Starts all of it. Comes back when the site was reached through both proxies by both addresses.
+    /// Starts all of it. Returns once the site was reached through both proxies by both addresses.
     async fn start(workspace: &Workspace, lab: &Path, far: &Arc<Far>) -> Result<Self> {
-        let (reserved, site) = (reserve()?, far.within(|| Ok(TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?))?);
-        let theirs = reserved;
+        let site = far.within(|| Ok(TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?))?;
         let site_port = site.local_addr()?.port();
         thread::spawn(move || serve(&site));
+        let what = "the network on both sides of the link";
+        let formed =
+            formation::formed(what, lab, async |lab| Formed::start(lab, far, site_port).await).await?;
+        let bridge = formed.routers.first().context("no routers")?.bridge();
+        let program = Subject::Ours.program(workspace)?;
+        let proxy = Proxy::start(&program, lab, bridge, proxy::ADDRESS, CONFIGURATION).await?;
+        let ours = proxy::ADDRESS.parse().context("our address")?;
+        formed.is_reached(Subject::Ours, ours).await?;
+        Ok(Self { formed, _proxy: proxy, ours })
+    }
+
+    fn proxy(&self, subject: Subject) -> SocketAddr {
+        if subject == Subject::Ours { self.ours } else { self.formed.theirs }
+    }
+}
+
+impl Formed {
+    /// Starts the routers. Returns once the site was reached through the client's router's own SOCKS port.
+    async fn start(lab: &Path, far: &Arc<Far>, site_port: u16) -> Result<Self> {
+        let theirs = reserve()?;
         let far = || Some(Arc::clone(far));
         let settings = [
             Settings { socks_port: Some(theirs.port()), ..Settings::default() },
@@ -160,35 +186,24 @@ impl Network {
         let site =
             until("the site has keys", NETWORK, async || Ok(Attempt::of(last.destination_of(KEYS)))).await?;
         introduce_all(&mut routers).await?;
-        let client = routers.first().context("no routers")?;
-        client.add_to_address_book(&[(HOST, &site)])?;
-        let bridge = client.bridge().clone();
+        routers.first().context("no routers")?.add_to_address_book(&[(HOST, &site)])?;
         start_all(&mut routers, "routers on both sides of the link answer").await?;
-        let program = Subject::Ours.program(workspace)?;
-        let proxy = Proxy::start(&program, lab, &bridge, proxy::ADDRESS, CONFIGURATION).await?;
-        let ours = proxy::ADDRESS.parse().context("our address")?;
-        let network = Self { _routers: routers, _proxy: proxy, ours, theirs, b32: site.b32().to_string() };
-        network.is_warm().await?;
-        Ok(network)
+        let formed = Self { routers, theirs, b32: site.b32().to_string() };
+        formed.is_reached(Subject::I2pd, theirs).await?;
+        Ok(formed)
     }
 
-    /// Waits until both proxies have fetched the page by both addresses.
-    async fn is_warm(&self) -> Result<()> {
-        for subject in [Subject::Ours, Subject::I2pd] {
-            for address in Address::ALL {
-                let what = format!("{} reaches the site {address}", subject.title());
-                until(&what, NETWORK, async || {
-                    let (proxy, host) = (self.proxy(subject), self.host(address).to_owned());
-                    Ok(Attempt::of(spawn_blocking(move || fetch(proxy, &host)).await?))
-                })
-                .await?;
-            }
+    /// Waits until this proxy has fetched the page by both addresses.
+    async fn is_reached(&self, subject: Subject, proxy: SocketAddr) -> Result<()> {
+        for address in Address::ALL {
+            let what = format!("{} reaches the site {address}", subject.title());
+            until(&what, NETWORK, async || {
+                let host = self.host(address).to_owned();
+                Ok(Attempt::of(spawn_blocking(move || fetch(proxy, &host)).await?))
+            })
+            .await?;
         }
         Ok(())
-    }
-
-    fn proxy(&self, subject: Subject) -> SocketAddr {
-        if subject == Subject::Ours { self.ours } else { self.theirs }
     }
 
     fn host(&self, address: Address) -> &str {

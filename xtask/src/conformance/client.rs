@@ -2,14 +2,12 @@
 
 use std::{
     io::{self, ErrorKind, Read, Write},
-    net::{IpAddr, Shutdown, TcpStream},
+    net::{IpAddr, Shutdown, SocketAddr, TcpStream},
     thread,
     time::{Duration, Instant},
 };
 
 use anyhow::{Context, Result, anyhow, bail, ensure};
-
-use super::subject::{Far, Subject};
 
 /// How long a server may take over an answer.
 pub(crate) const ANSWER: Duration = Duration::from_secs(15);
@@ -49,25 +47,25 @@ pub(crate) struct Client {
 
 impl Client {
     /// A connection on which nothing has been said.
-    pub(crate) fn connect(subject: &Subject) -> Result<Self> {
-        let stream = TcpStream::connect_timeout(&subject.address, ANSWER).context("no connection")?;
+    pub(crate) fn connect(proxy: SocketAddr) -> Result<Self> {
+        let stream = TcpStream::connect_timeout(&proxy, ANSWER).context("no connection")?;
         stream.set_nodelay(true)?;
         stream.set_write_timeout(Some(ANSWER))?;
         Ok(Self { stream })
     }
 
     /// A connection that has agreed on no authentication.
-    pub(crate) fn greeted(subject: &Subject) -> Result<Self> {
-        let mut client = Self::connect(subject)?;
+    pub(crate) fn greeted(proxy: SocketAddr) -> Result<Self> {
+        let mut client = Self::connect(proxy)?;
         client.send(&GREETING)?;
         client.expect(&NO_AUTHENTICATION)?;
         Ok(client)
     }
 
-    /// A connection to one of the far end's ports.
-    pub(crate) fn connected(subject: &Subject, far: &Far, port: u16) -> Result<Self> {
-        let mut client = Self::greeted(subject)?;
-        client.send(&request(CONNECT, &domain(far.host.as_bytes()), port))?;
+    /// A connection to a port of a host.
+    pub(crate) fn connected(proxy: SocketAddr, host: &str, port: u16) -> Result<Self> {
+        let mut client = Self::greeted(proxy)?;
+        client.send(&request(CONNECT, &domain(host.as_bytes()), port))?;
         client.succeeds()?;
         Ok(client)
     }

@@ -72,6 +72,21 @@ impl NotApplicable {
 }
 
 impl Subject {
+    /// A connection on which nothing has been said.
+    pub(crate) fn connect(&self) -> anyhow::Result<Client> {
+        Client::connect(self.address)
+    }
+
+    /// A connection that has agreed on no authentication.
+    pub(crate) fn greeted(&self) -> anyhow::Result<Client> {
+        Client::greeted(self.address)
+    }
+
+    /// A connection to one of the far end's ports.
+    pub(crate) fn connected(&self, far: &Far, port: u16) -> anyhow::Result<Client> {
+        Client::connected(self.address, far.host, port)
+    }
+
     /// The far end, for rows that need it.
     pub(crate) fn far(&self) -> anyhow::Result<&Far> {
         self.far.as_ref().map_err(|reason| NotApplicable::because(reason.as_str()))
@@ -84,7 +99,7 @@ impl Subject {
 
     /// Ends a row where no credentials are taken: a server may be set up without.
     pub(crate) fn takes_credentials(&self) -> anyhow::Result<()> {
-        let mut client = Client::connect(self)?;
+        let mut client = self.connect()?;
         client.send(&[5, 1, 2])?;
         match client.receive(2)?.as_slice() {
             [5, 2] => Ok(()),

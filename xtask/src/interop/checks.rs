@@ -10,7 +10,7 @@ use super::{
     curl::{Curl, REFUSED_BY_PROXY},
     i2pd::Network,
     names,
-    outproxies::{self, Exits},
+    outproxies::{self, Programs},
     payload,
     proxy::{self, Proxy},
     site::{DOWNLOAD_SEED, PAGE, Site},
@@ -86,7 +86,7 @@ pub(crate) async fn run(
     curl: &Curl,
     network: &mut Network,
     site: &Site,
-    exits: &mut Exits,
+    exits: &mut Programs,
     proxy: &mut Proxy,
 ) {
     pages(report, curl, site).await;

@@ -67,13 +67,19 @@ impl Network {
         }
         introduce_all(&mut routers).await?;
         let client = routers.get(usize::from(ROUTERS - 2)).context("no router for the client")?;
-        let names: Vec<_> = site_keys.iter().map(|key| (key.host.as_str(), &key.destination)).collect();
+        let names: Vec<_> =
+            site_keys.iter().chain(&exit_keys).map(|key| (key.host.as_str(), &key.destination)).collect();
         client.add_to_address_book(&names)?;
         start_all(&mut routers, "the routers answer").await?;
         let further = routers.split_off(usize::from(ROUTERS));
         let site = routers.pop().context("no router for the site")?;
         let client = routers.pop().context("no router for the client")?;
         Ok(Self { client, site, _others: routers, further, site_keys, exit_keys })
+    }
+
+    /// The further routers, until they are taken.
+    pub(crate) fn further(&self) -> &[Router] {
+        &self.further
     }
 
     /// The further routers, for whoever takes them first.
@@ -96,7 +102,7 @@ impl Network {
         &self.site_keys
     }
 
-    /// Keys for the exits, reached by their base32 addresses: one each, and one more each.
+    /// Keys for the exits: one each, and one more each.
     pub(crate) fn exit_keys(&self) -> &[SiteKey] {
         &self.exit_keys
     }

@@ -25,20 +25,23 @@ use std::{path::Path, time::Duration};
 use anyhow::{Context, Result, ensure};
 use i2p_name::I2pName;
 use i2p_sam::{Bridge, Session, SessionOptions};
-use tokio::{runtime::Runtime, sync::watch};
+use tokio::runtime::Runtime;
 
 use self::{
     checks::Report,
     curl::Curl,
     i2pd::{Network, SiteKey},
-    outproxies::Exits,
+    outproxies::{Exits, Programs},
+    peers::far::Far,
     proxy::Proxy,
     site::Site,
 };
 use crate::{
     Workspace,
     lab::{
+        formation,
         namespace::{self, INSIDE, NETWORK},
+        router::Settings,
         wait::{Attempt, until},
     },
     programs::{self, Program},
@@ -100,17 +103,18 @@ pub(crate) fn in_lab(
     result
 }
 
-/// Starts everything, runs the checks, prints how many of them passed.
+/// Forms the network, starts the proxies, runs the checks, prints how many of them passed.
 async fn suite(workspace: &Workspace, lab: &Path) -> Result<()> {
     let further = peers::routers();
     namespace::set_up(&[i2pd::addresses(further.len().try_into()?), outproxies::addresses()].concat())?;
     namespace::route_everything()?;
-    let mut network = Network::start(lab, &further).await?;
-    let (found, finding) = watch::channel(None);
-    let peers = peers::begin(workspace.proxy(), lab.to_owned(), network.take_further(), finding);
-    let (site, mut exits) = tokio::try_join!(publish(&network), Exits::start(&network, lab))?;
-    // Nobody listens any more where the peers have broken off, which is told at the end.
-    let _ = found.send(Some(site.b32.clone()));
+    let mut programs = Programs::start(lab).await?;
+    let beside = peers::Beside::new()?;
+    let formed =
+        formation::formed("the network", lab, async |lab| form(lab, &further, &programs, &beside).await);
+    let Formed { mut network, site, exits, far } = formed.await?;
+    let peers =
+        beside.begin(workspace.proxy(), lab.to_owned(), network.take_further(), far, site.b32.clone());
     let configuration = proxy::configuration(&site, 1) + &exits.configuration();
     let (program, bridge) = (workspace.proxy(), network.client_bridge().clone());
     let starting = Proxy::start(&program, lab, &bridge, proxy::ADDRESS, &configuration);
@@ -119,14 +123,35 @@ async fn suite(workspace: &Workspace, lab: &Path) -> Result<()> {
     let curl = Curl::new(lab)?;
     status_page::run(&mut report, workspace, lab, &curl).await;
     proxy_pac::run(&mut report, workspace, lab, &site).await;
-    checks::run(&mut report, &curl, &mut network, &site, &mut exits, &mut proxy).await;
-    report.add(&peers.await.context("the checks of the peers broke off")??);
+    checks::run(&mut report, &curl, &mut network, &site, &mut programs, &mut proxy).await;
+    report.add(&peers.await.context("the checks of the peers broke off")?);
     if !report.all_passed() {
         eprintln!("\nthe proxy's log:\n{}", proxy.log());
     }
     println!("\n{report}");
     ensure!(report.all_passed(), "not every check passed");
     Ok(())
+}
+
+/// What has to be there before a proxy of ours is started.
+struct Formed {
+    network: Network,
+    site: Site,
+    exits: Exits,
+    far: Far,
+}
+
+/// Starts the routers and waits until each service is found from another router.
+async fn form(
+    lab: &Path,
+    further: &[Settings],
+    programs: &Programs,
+    beside: &peers::Beside,
+) -> Result<Formed> {
+    let network = Network::start(lab, further).await?;
+    let (site, exits, far) =
+        tokio::try_join!(publish(&network), programs.publish(&network), beside.open(network.further()))?;
+    Ok(Formed { network, site, exits, far })
 }
 
 /// Waits for a proxy to be ready. i2pd 2.45 crashes now and then while it builds several sessions at once, as ours asks it to: it
@@ -157,10 +182,15 @@ async fn in_spite_of_crashes(
 /// the site has four, and where that is not enough the next key is tried: a session with the same key would be the
 /// same destination to i2pd, which keeps it.
 pub(crate) async fn publish(network: &Network) -> Result<Site> {
+    publish_with(network, network.site_keys()).await
+}
+
+/// The same with these keys, tried in turn.
+async fn publish_with(network: &Network, keys: &[SiteKey]) -> Result<Site> {
     let options = SessionOptions::default().length(1).quantity(4);
     let mut client = None;
     let mut why = None;
-    for key in network.site_keys() {
+    for key in keys {
         let published = options.clone().publish(true).private_key(key.private.clone());
         let (session, fetcher) =
             tokio::try_join!(open_session(network.site_bridge(), "the site's tunnels", &published), async {

@@ -59,25 +59,30 @@ pub(crate) fn addresses() -> Vec<String> {
     [BY_SOCKS, BY_HTTP, WEB].map(String::from).to_vec()
 }
 
-/// Running exits, killed when this is dropped.
+/// The programs behind the exits and what they lead to, on this machine. They end when this is dropped.
+pub(crate) struct Programs {
+    microsocks: Child,
+    _tinyproxy: Child,
+    password_file: String,
+    _servers: JoinSet<Result<()>>,
+}
+
+/// The destinations of the exits in I2P, as long as this exists.
 pub(crate) struct Exits {
     socks: Exit,
     http: Exit,
     password_file: String,
-    /// They end with it.
-    _servers: JoinSet<Result<()>>,
 }
 
-/// A program behind a destination.
+/// A destination that leads to a program.
 struct Exit {
     b32: String,
-    program: Child,
     _forwarding: Forwarding,
 }
 
-impl Exits {
-    /// Starts them and comes back when a client on another router has spoken with both.
-    pub(crate) async fn start(network: &Network, lab: &Path) -> Result<Self> {
+impl Programs {
+    /// Starts them. Returns once they listen.
+    pub(crate) async fn start(lab: &Path) -> Result<Self> {
         let mut servers = JoinSet::new();
         for port in WEB_PORTS {
             let listener = TcpListener::bind((Ipv4Addr::UNSPECIFIED, port)).await?;
@@ -89,6 +94,12 @@ impl Exits {
         let (mut microsocks, mut tinyproxy) = (microsocks(lab)?, tinyproxy(lab)?);
         listens(&mut microsocks, SOCKS_PORT).await.context("microsocks")?;
         listens(&mut tinyproxy, HTTP_PORT).await.context("tinyproxy")?;
+        let password_file = password_file.display().to_string();
+        Ok(Self { microsocks, _tinyproxy: tinyproxy, password_file, _servers: servers })
+    }
+
+    /// Publishes both exits. Returns once a client on another router has spoken with both.
+    pub(crate) async fn publish(&self, network: &Network) -> Result<Exits> {
         let [keys @ .., fourth] = network.exit_keys() else { bail!("no keys for the exits") };
         let [first, second, third] = keys else { bail!("there are other keys for the exits than expected") };
         let options = SessionOptions::default().length(1).quantity(4);
@@ -104,15 +115,17 @@ impl Exits {
             found(network, &client, [first, third], one, (SOCKS_PORT, greeting)),
             found(network, &client, [second, fourth], two, (HTTP_PORT, options)),
         )?;
-        let exit = |(b32, _forwarding), program| Exit { b32, program, _forwarding };
-        Ok(Self {
-            socks: exit(socks, microsocks),
-            http: exit(http, tinyproxy),
-            password_file: password_file.display().to_string(),
-            _servers: servers,
-        })
+        let exit = |(b32, _forwarding)| Exit { b32, _forwarding };
+        Ok(Exits { socks: exit(socks), http: exit(http), password_file: self.password_file.clone() })
     }
 
+    /// Ends microsocks.
+    async fn end_microsocks(&mut self) -> Result<()> {
+        self.microsocks.kill().await.context("could not end microsocks")
+    }
+}
+
+impl Exits {
     /// What the proxy is told of them.
     pub(crate) fn configuration(&self) -> String {
         let (socks, http, file) = (&self.socks.b32, &self.http.b32, &self.password_file);
@@ -272,7 +285,7 @@ async fn counted(stream: &mut TcpStream) -> Result<String> {
 }
 
 /// The checks. The last one ends the SOCKS exit.
-pub(super) async fn run(report: &mut Report, curl: &Curl, exits: &mut Exits) {
+pub(super) async fn run(report: &mut Report, curl: &Curl, programs: &mut Programs) {
     let web = |port: u16| format!("http://{WEB}:{port}/");
     report
         .check("port 80 by microsocks in I2P, with credentials", comes_from(curl, &web(80), BY_SOCKS))
@@ -291,7 +304,7 @@ pub(super) async fn run(report: &mut Report, curl: &Curl, exits: &mut Exits) {
     report.check(&name, refused(curl, option, "http://203.0.113.9/", &[NOT_ALLOWED])).await;
     report.check("*.onion by a local SOCKS server, clients kept apart", onion(curl)).await;
     let fail_over = async {
-        exits.socks.program.kill().await.context("could not end microsocks")?;
+        programs.end_microsocks().await?;
         comes_from(curl, &web(80), BY_HTTP).await
     };
     report.check("microsocks killed: port 80 by tinyproxy", fail_over).await;

@@ -8,12 +8,15 @@ use tokio::process::Command;
 
 use super::{
     i2pd::{self, Network},
-    in_lab,
+    in_lab, publish_with,
 };
 use crate::{
     Workspace,
     invocation::Invocation,
-    lab::namespace::{self, NETWORK},
+    lab::{
+        formation,
+        namespace::{self, NETWORK},
+    },
     programs::{self, Program},
 };
 
@@ -45,7 +48,7 @@ fn test(workspace: &Workspace) -> Invocation {
 
 async fn suite(workspace: &Workspace, lab: &Path) -> Result<()> {
     namespace::set_up(&i2pd::addresses(0))?;
-    let network = Network::start(lab, &[]).await?;
+    let network = formation::formed("the network", lab, async |lab| form(lab).await).await?;
     let mut hosts = Vec::new();
     for key in network.site_keys() {
         let file = lab.join(format!("{}.dat", key.host));
@@ -66,4 +69,11 @@ async fn suite(workspace: &Workspace, lab: &Path) -> Result<()> {
         Command::from(test.command()).kill_on_drop(true).status().await.context("no test was run")?;
     ensure!(status.success(), "the suite ended with {status}");
     Ok(())
+}
+
+/// Starts the routers and waits until one reaches the other, with keys that the suite does not use.
+async fn form(lab: &Path) -> Result<Network> {
+    let network = Network::start(lab, &[]).await?;
+    publish_with(&network, network.exit_keys()).await?;
+    Ok(network)
 }

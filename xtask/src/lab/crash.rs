@@ -25,6 +25,11 @@ pub(crate) fn note(what: &str, status: ExitStatus) {
     }
 }
 
+/// Forgets the crashes so far: the network that they happened in is gone.
+pub(crate) fn forget() {
+    SEEN.store(false, Ordering::Relaxed);
+}
+
 /// Whether a router of this process has crashed.
 pub(crate) fn seen() -> bool {
     SEEN.load(Ordering::Relaxed)

@@ -2,6 +2,7 @@
 
 pub(crate) mod crash;
 pub(crate) mod far;
+pub(crate) mod formation;
 pub(crate) mod latency;
 pub(crate) mod link;
 pub(crate) mod namespace;

@@ -9,7 +9,8 @@ use std::{
     path::{Path, PathBuf},
     process::{ExitStatus, Stdio},
     sync::Arc,
-    time::Duration,
+    thread,
+    time::{Duration, Instant},
 };
 
 use anyhow::{Context, Result, bail, ensure};
@@ -35,6 +36,8 @@ const FIRST_SAM_PORT: u16 = 7656;
 const NETWORK_ID: u16 = 77;
 /// A router is up within a second.
 const START: Duration = Duration::from_secs(30);
+/// How long a router that is killed may take to end. A few milliseconds are usual.
+const END: Duration = Duration::from_secs(2);
 
 /// In what routers of a network differ.
 #[derive(Default)]
@@ -214,9 +217,15 @@ impl Router {
 }
 
 impl Drop for Router {
+    /// Ends it and waits for its end, so that its ports are free for the router of another network.
     fn drop(&mut self) {
         // Only what it leaves a note of counts: there is nobody to tell of an error.
         let _ = self.has_ended();
+        let Some(process) = &mut self.process else { return };
+        let (start, _) = (Instant::now(), process.start_kill());
+        while matches!(process.try_wait(), Ok(None)) && start.elapsed() < END {
+            thread::sleep(END / 1000);
+        }
     }
 }
 

@@ -41,11 +41,12 @@ use crate::{
         self,
         curl::Curl,
         i2pd::{self, Network},
-        outproxies::{self, Exits},
+        outproxies::{self, Programs},
         peers::far::Echo,
         proxy::{self, Proxy},
     },
     lab::{
+        formation,
         namespace::{self, INSIDE, NETWORK_AND_PROCESSES},
         wait::{Attempt, until},
     },
@@ -125,12 +126,17 @@ fn program(workspace: &Workspace) -> PathBuf {
 async fn soak(workspace: &Workspace, lab: &Path, minutes: u64) -> Result<()> {
     namespace::set_up(&[i2pd::addresses(0), outproxies::addresses()].concat())?;
     namespace::route_everything()?;
-    let network = Network::start(lab, &[]).await?;
-    let (site, exits, echo) = tokio::try_join!(
-        interop::publish(&network),
-        Exits::start(&network, lab),
-        Echo::open(network.site_bridge(), network.client_bridge())
-    )?;
+    let programs = Programs::start(lab).await?;
+    let formed = formation::formed("the network", lab, async |lab| {
+        let network = Network::start(lab, &[]).await?;
+        let (site, exits, echo) = tokio::try_join!(
+            interop::publish(&network),
+            programs.publish(&network),
+            Echo::open(network.site_bridge(), network.client_bridge())
+        )?;
+        Ok((network, site, exits, echo))
+    });
+    let (network, site, exits, echo) = formed.await?;
     let (program, bridge) = (program(workspace), network.client_bridge().clone());
     let users = users_file(&program, lab).await?;
     let configuration = proxy::configuration(&site, HOPS) + &exits.configuration() + &tunnels(&users);

@@ -11,7 +11,7 @@ mod socks4;
 
 use anyhow::Result;
 
-use super::{client::Client, subject::Subject};
+use super::subject::Subject;
 
 /// A row of the table.
 pub(crate) struct Row {
@@ -42,8 +42,8 @@ pub(crate) static LAST: Row = Row::new("serves on after all of this", "its other
 
 fn serves_on(subject: &Subject) -> Result<()> {
     match &subject.far {
-        Ok(far) => Client::connected(subject, far, far.services.echo)?.is_echoed(),
-        Err(_) => Client::greeted(subject).map(drop),
+        Ok(far) => subject.connected(far, far.services.echo)?.is_echoed(),
+        Err(_) => subject.greeted().map(drop),
     }
 }
 

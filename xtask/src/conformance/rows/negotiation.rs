@@ -39,13 +39,13 @@ pub(crate) const ROWS: &[Row] = &[
 ];
 
 fn byte_by_byte(subject: &Subject) -> Result<()> {
-    let mut client = Client::connect(subject)?;
+    let mut client = subject.connect()?;
     client.drip(&GREETING)?;
     client.expect(&[5, 0])
 }
 
 fn no_methods(subject: &Subject) -> Result<()> {
-    let mut client = Client::connect(subject)?;
+    let mut client = subject.connect()?;
     client.send(&[5, 0])?;
     match client.read_once(END) {
         None => bail!("waits for methods"),
@@ -56,7 +56,7 @@ fn no_methods(subject: &Subject) -> Result<()> {
 
 /// The server's choice among these methods.
 fn choice(subject: &Subject, methods: &[u8]) -> Result<(Client, u8)> {
-    let mut client = Client::connect(subject)?;
+    let mut client = subject.connect()?;
     let count = u8::try_from(methods.len())?;
     client.send(&[&[5, count], methods].concat())?;
     match *client.receive(2)?.as_slice() {

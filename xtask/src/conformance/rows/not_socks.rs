@@ -31,7 +31,7 @@ fn http(subject: &Subject) -> Result<()> {
     for request in
         ["GET http://far.test/ HTTP/1.1\r\nHost: far.test\r\n\r\n", "CONNECT far.test:80 HTTP/1.1\r\n\r\n"]
     {
-        let mut client = Client::connect(subject)?;
+        let mut client = subject.connect()?;
         client.send(request.as_bytes())?;
         let Some(answer) = client.read_once(AT_ONCE) else {
             bail!("still open after {} s", AT_ONCE.as_secs())
@@ -47,7 +47,7 @@ fn http(subject: &Subject) -> Result<()> {
 }
 
 fn closes_at_once(subject: &Subject, bytes: &[u8]) -> Result<()> {
-    let mut client = Client::connect(subject)?;
+    let mut client = subject.connect()?;
     client.send(bytes)?;
     is_over(client, AT_ONCE)
 }
@@ -75,17 +75,17 @@ fn garbage(subject: &Subject) -> Result<()> {
 }
 
 fn silence(subject: &Subject) -> Result<()> {
-    Client::connect(subject)?.ends(HANDSHAKE)
+    subject.connect()?.ends(HANDSHAKE)
 }
 
 fn silence_after_greeting(subject: &Subject) -> Result<()> {
-    Client::greeted(subject)?.ends(HANDSHAKE)
+    subject.greeted()?.ends(HANDSHAKE)
 }
 
 fn slow_drip(subject: &Subject) -> Result<()> {
     const LIMIT: Duration = Duration::from_secs(40);
     const PAUSE: Duration = Duration::from_secs(1);
-    let mut client = Client::connect(subject)?;
+    let mut client = subject.connect()?;
     let start = Instant::now();
     // 255 methods are announced, which take longer than the limit.
     for &byte in [GREETING[0], 255].iter().chain(&[0; 255]) {

@@ -32,7 +32,7 @@ pub(crate) const ROWS: &[Row] = &[
 fn mebibyte(subject: &Subject) -> Result<()> {
     const SIZE: u32 = 1 << 20;
     let far = subject.far()?;
-    let mut client = Client::connected(subject, far, far.services.echo)?;
+    let mut client = subject.connected(far, far.services.echo)?;
     // Knuth's multiplicative hash: no part looks like another.
     let data: Vec<u8> = (0..SIZE).map(|index| index.wrapping_mul(2_654_435_761).to_be_bytes()[0]).collect();
     let mut reader = client.reader()?;
@@ -45,7 +45,7 @@ fn mebibyte(subject: &Subject) -> Result<()> {
 
 fn far_end_first(subject: &Subject) -> Result<()> {
     let far = subject.far()?;
-    let mut client = Client::connected(subject, far, far.services.welcome)?;
+    let mut client = subject.connected(far, far.services.welcome)?;
     client.expect(WELCOME)?;
     client.is_echoed()
 }
@@ -53,7 +53,7 @@ fn far_end_first(subject: &Subject) -> Result<()> {
 /// What a server that waits for the client's end for a while says then.
 fn answered(subject: &Subject) -> Result<Vec<u8>> {
     let far = subject.far()?;
-    let mut client = Client::connected(subject, far, far.services.answer)?;
+    let mut client = subject.connected(far, far.services.answer)?;
     client.send(b"a request\n")?;
     client.finish()?;
     client.receive(END_SEEN.len())
@@ -75,7 +75,7 @@ fn client_end(subject: &Subject) -> Result<()> {
 /// A client that has heard all of the farewell.
 fn heard_farewell(subject: &Subject) -> Result<Client> {
     let far = subject.far()?;
-    let mut client = Client::connected(subject, far, far.services.farewell)?;
+    let mut client = subject.connected(far, far.services.farewell)?;
     let came = client.receive(FAREWELL.len()).context("not what the far end says first")?;
     ensure!(came == FAREWELL, "other bytes than the far end sent");
     client.ends(END)?;
@@ -100,7 +100,7 @@ pub(crate) fn first_byte(subject: &Subject) -> Result<Duration> {
     let far = subject.far()?;
     let mut times = Vec::new();
     for _ in 0..5 {
-        let mut client = Client::connected(subject, far, far.services.welcome)?;
+        let mut client = subject.connected(far, far.services.welcome)?;
         let start = Instant::now();
         client.receive(WELCOME.len())?;
         times.push(start.elapsed());

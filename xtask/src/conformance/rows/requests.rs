@@ -67,7 +67,7 @@ fn to_echo(far: &Far) -> Vec<u8> {
 
 fn pipelined(subject: &Subject) -> Result<()> {
     let far = subject.far()?;
-    let mut client = Client::connect(subject)?;
+    let mut client = subject.connect()?;
     client.send(&[&GREETING[..], &to_echo(far)].concat())?;
     client.expect(&[5, 0])?;
     client.succeeds()?;
@@ -79,7 +79,7 @@ fn split_everywhere(subject: &Subject) -> Result<()> {
     let message = [&GREETING[..], &to_echo(far)].concat();
     for position in 1..message.len() {
         let (first, second) = message.split_at(position);
-        let mut client = Client::connect(subject)?;
+        let mut client = subject.connect()?;
         let attempt = client.send_parts([first, second]).and_then(|()| {
             client.expect(&[5, 0])?;
             client.succeeds()?;
@@ -93,7 +93,7 @@ fn split_everywhere(subject: &Subject) -> Result<()> {
 fn early_data(subject: &Subject) -> Result<()> {
     const DATA: &[u8] = b"too early?";
     let far = subject.far()?;
-    let mut client = Client::greeted(subject)?;
+    let mut client = subject.greeted()?;
     client.send(&[&to_echo(far), DATA].concat())?;
     client.succeeds()?;
     client.returns(DATA)?;
@@ -103,7 +103,7 @@ fn early_data(subject: &Subject) -> Result<()> {
 fn everything_at_once(subject: &Subject) -> Result<()> {
     const DATA: &[u8] = b"all of it";
     let far = subject.far()?;
-    let mut client = Client::connect(subject)?;
+    let mut client = subject.connect()?;
     client.send(&[&GREETING[..], &to_echo(far), DATA].concat())?;
     client.expect(&[5, 0])?;
     client.succeeds()?;
@@ -116,7 +116,7 @@ fn everything_at_once(subject: &Subject) -> Result<()> {
 fn one_segment(subject: &Subject) -> Result<()> {
     let far = subject.far()?;
     for _ in 0..5 {
-        let mut client = Client::greeted(subject)?;
+        let mut client = subject.greeted()?;
         client.send(&to_echo(far))?;
         let Some(read) = client.read_once(ANSWER) else { bail!("no answer within {} s", ANSWER.as_secs()) };
         let whole = match *read.as_slice() {
@@ -132,7 +132,7 @@ fn one_segment(subject: &Subject) -> Result<()> {
 
 fn success_reply(subject: &Subject) -> Result<()> {
     let far = subject.far()?;
-    let mut client = Client::greeted(subject)?;
+    let mut client = subject.greeted()?;
     client.send(&to_echo(far))?;
     client.succeeds()?;
     // Nothing of the reply is left.
@@ -143,7 +143,7 @@ fn no_early_success(subject: &Subject) -> Result<()> {
     const PATIENCE: Duration = Duration::from_secs(3);
     subject.needs(subject.lacks.verdict)?;
     let far = subject.far()?;
-    let mut client = Client::greeted(subject)?;
+    let mut client = subject.greeted()?;
     client.send(&request(CONNECT, &domain(far.host.as_bytes()), far.services.silent))?;
     match client.read_once(PATIENCE).as_deref() {
         Some([5, 0, ..]) => bail!("answered 00 while the far end was silent"),
@@ -158,14 +158,14 @@ fn unknown_name(subject: &Subject) -> Result<()> {
 fn refused(subject: &Subject) -> Result<()> {
     subject.needs(subject.lacks.verdict)?;
     let far = subject.far()?;
-    let mut client = Client::greeted(subject)?;
+    let mut client = subject.greeted()?;
     client.send(&request(CONNECT, &domain(far.host.as_bytes()), far.services.refused))?;
     client.is_refused_with(5)
 }
 
 /// A request whose address is of no meaning, and what is said to it.
 fn ask(subject: &Subject, command: u8, address: &[u8], port: u16) -> Result<Client> {
-    let mut client = Client::greeted(subject)?;
+    let mut client = subject.greeted()?;
     client.send(&request(command, address, port))?;
     Ok(client)
 }
@@ -194,7 +194,7 @@ fn unknown_address_type(subject: &Subject) -> Result<()> {
 
 fn reserved(subject: &Subject) -> Result<()> {
     let far = subject.far()?;
-    let mut client = Client::greeted(subject)?;
+    let mut client = subject.greeted()?;
     let mut request = to_echo(far);
     request.splice(2..3, [1]);
     client.send(&request)?;
@@ -202,7 +202,7 @@ fn reserved(subject: &Subject) -> Result<()> {
 }
 
 fn wrong_version(subject: &Subject) -> Result<()> {
-    let mut client = Client::greeted(subject)?;
+    let mut client = subject.greeted()?;
     let mut request = request(CONNECT, &ip(IpAddr::V4(Ipv4Addr::LOCALHOST)), 80);
     request.splice(..1, [4]);
     client.send(&request)?;

@@ -39,7 +39,7 @@ pub(crate) const ROWS: &[Row] = &[
 ];
 
 fn ask(subject: &Subject, request: &[u8]) -> Result<Client> {
-    let mut client = Client::connect(subject)?;
+    let mut client = subject.connect()?;
     client.send(request)?;
     Ok(client)
 }
@@ -82,7 +82,7 @@ fn connect_by_name(subject: &Subject) -> Result<()> {
 
 fn byte_by_byte(subject: &Subject) -> Result<()> {
     let request = to_echo(subject)?;
-    let mut client = Client::connect(subject)?;
+    let mut client = subject.connect()?;
     client.drip(&request)?;
     client.is_answered4(GRANTED)?;
     client.is_echoed()

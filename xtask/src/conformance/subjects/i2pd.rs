@@ -5,6 +5,7 @@
 
 use std::{
     net::{Ipv4Addr, SocketAddr},
+    path::Path,
     sync::Arc,
     time::Duration,
 };
@@ -23,6 +24,7 @@ use crate::{
         subject::{Far, Lacks, Reach, Subject},
     },
     lab::{
+        formation,
         router::{NO_HOPS, Router, Settings, introduce_all, start_all},
         wait::{Attempt, until},
     },
@@ -39,10 +41,35 @@ const KEYS: &str = "far.keys";
 const TAKES_FIRST: &str = "the far end is a server tunnel of i2pd, which takes every stream before it dials";
 
 pub(crate) async fn start(setup: &Setup) -> Result<Running> {
+    let services = Arc::clone(&setup.services);
+    let far = Far { host: HOST, unknown: UNKNOWN, services };
+    let mut running = None;
+    let formed = formation::formed("the network of i2pd", &setup.lab, async |lab| {
+        running = None;
+        let (address, _) = running.insert(start_routers(lab, &far.services.ports()).await?);
+        is_reached(*address, far.services.echo).await
+    });
+    let formed = formed.await;
+    let Some((address, routers)) = running else { return Err(formed.err().context("no routers")?) };
+    let subject = Subject {
+        address,
+        version: programs::package_version(Kind::I2pd.program().context("no package")?),
+        far: formed
+            .map(|()| far)
+            .map_err(|error| format!("not run: needs a network, and there is none ({error:#})")),
+        reach: Reach::I2p,
+        lacks: Lacks { verdict: Some(TAKES_FIRST), ..Lacks::default() },
+        lines: Box::new(Vec::new),
+    };
+    Ok(Running { subject, _processes: Vec::new(), _routers: routers })
+}
+
+/// Starts a router with a SOCKS port, and one behind which the far end has these ports. Gives the address of the SOCKS port.
+async fn start_routers(lab: &Path, ports: &[u16]) -> Result<(SocketAddr, Vec<Router>)> {
     let port = free_port()?;
     let client = Settings { socks_port: Some(port), ..Settings::default() };
-    let far = Settings { floodfill: true, tunnels: tunnels(&setup.services.ports()), ..Settings::default() };
-    let mut routers = vec![Router::new(&setup.lab, 0, &client)?, Router::new(&setup.lab, 1, &far)?];
+    let far = Settings { floodfill: true, tunnels: tunnels(ports), ..Settings::default() };
+    let mut routers = vec![Router::new(lab, 0, &client)?, Router::new(lab, 1, &far)?];
     start_all(&mut routers, "i2pd routers have keys").await?;
     let far = routers.last().context("no routers")?;
     let destination =
@@ -50,24 +77,7 @@ pub(crate) async fn start(setup: &Setup) -> Result<Running> {
     introduce_all(&mut routers).await?;
     routers.first().context("no routers")?.add_to_address_book(&[(HOST, &destination)])?;
     start_all(&mut routers, "i2pd routers answer").await?;
-    let services = Arc::clone(&setup.services);
-    let mut subject = Subject {
-        address: SocketAddr::from((Ipv4Addr::LOCALHOST, port)),
-        version: programs::package_version(Kind::I2pd.program().context("no package")?),
-        far: Ok(Far { host: HOST, unknown: UNKNOWN, services }),
-        reach: Reach::I2p,
-        lacks: Lacks { verdict: Some(TAKES_FIRST), ..Lacks::default() },
-        lines: Box::new(Vec::new),
-    };
-    let subject = match connected(subject).await? {
-        (subject, Ok(())) => subject,
-        (other, Err(error)) => {
-            subject = other;
-            subject.far = Err(format!("not run: needs a network, and there is none ({error:#})"));
-            subject
-        }
-    };
-    Ok(Running { subject, _processes: Vec::new(), _routers: routers })
+    Ok((SocketAddr::from((Ipv4Addr::LOCALHOST, port)), routers))
 }
 
 /// Server tunnels of one destination: its port leads to the same port of this machine. Without `inport`, all but the first
@@ -82,16 +92,10 @@ fn tunnels(ports: &[u16]) -> String {
 }
 
 /// Waits until the far end answers through the proxy.
-async fn connected(subject: Subject) -> Result<(Subject, Result<()>)> {
-    let subject = Arc::new(subject);
-    let echo = async || {
-        let subject = Arc::clone(&subject);
-        let attempt = spawn_blocking(move || {
-            let far = subject.far()?;
-            Client::connected(&subject, far, far.services.echo)?.is_echoed()
-        });
+async fn is_reached(proxy: SocketAddr, echo: u16) -> Result<()> {
+    until("i2pd reaches the far end", NETWORK, async || {
+        let attempt = spawn_blocking(move || Client::connected(proxy, HOST, echo)?.is_echoed());
         Ok(Attempt::of(attempt.await?))
-    };
-    let outcome = until("i2pd reaches the far end", NETWORK, echo).await;
-    Ok((Arc::into_inner(subject).context("an attempt still runs")?, outcome))
+    })
+    .await
 }

@@ -17,7 +17,7 @@ use crate::{
 const ATTEMPTS: usize = 3;
 
 /// An echo of datagrams, and two that call back.
-pub(super) struct Far {
+pub(crate) struct Far {
     pub(super) echo: Echo,
     pub(super) peer: Session,
     pub(super) other: Session,

@@ -12,7 +12,7 @@ use std::{
 use anyhow::{Context, Result, ensure};
 use i2p_sam::Bridge;
 use tempfile::TempDir;
-use tokio::{process::Command, sync::watch, time::timeout};
+use tokio::{process::Command, time::timeout};
 
 use super::{association::Association, datagrams};
 use crate::{
@@ -61,7 +61,7 @@ impl Identities {
     }
 
     /// Runs the checks, against a site that says who asks and an echo of datagrams.
-    pub(super) async fn run(&self, report: &mut Report, site: watch::Receiver<Option<String>>, echo: &str) {
+    pub(super) async fn run(&self, report: &mut Report, site: &str, echo: &str) {
         let unpublished =
             "UDP ASSOCIATE: an echo for a tunnel without \"incoming\", which nobody can look up";
         let strangers = "two tunnels and two users of a Unix socket are four destinations to the site";
@@ -69,9 +69,8 @@ impl Identities {
         report.check(strangers, self.are_apart(site)).await;
     }
 
-    async fn are_apart(&self, mut site: watch::Receiver<Option<String>>) -> Result<()> {
-        let site = site.wait_for(Option::is_some).await.context("there is no site")?.clone();
-        let url = format!("http://{}/who", site.context("there is no site")?);
+    async fn are_apart(&self, site: &str) -> Result<()> {
+        let url = format!("http://{site}/who");
         let socket = format!("socks5h://localhost{}", self.socket.display());
         let ways = [
             (None, format!("socks5h://{ONE}")),

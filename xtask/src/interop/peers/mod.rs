@@ -16,11 +16,9 @@ use std::{
 };
 
 use anyhow::{Context, Result, bail};
-use tokio::{
-    runtime::Runtime,
-    sync::{oneshot, watch},
-};
+use tokio::{runtime::Runtime, sync::oneshot, task::spawn_blocking};
 
+use self::far::Far;
 use super::{checks::Report, proxy::Proxy};
 use crate::{
     lab::router::{Router, Settings, start_all},
@@ -57,33 +55,69 @@ pub(super) fn routers() -> [Settings; 2] {
     [router(), Settings { tunnels: ssh::tunnels(), ..router() }]
 }
 
-/// Begins to run the checks on these two routers, in a thread of its own: what the other checks compute is not to hold up
-/// datagrams. `site` gets the site's address when there is one. The receiver gets how they came out.
-pub(super) fn begin(
-    program: PathBuf,
-    lab: PathBuf,
-    routers: Vec<Router>,
-    site: watch::Receiver<Option<String>>,
-) -> oneshot::Receiver<Result<Report>> {
-    let (sender, report) = oneshot::channel();
-    thread::spawn(move || {
-        let runtime = Runtime::new().context("no runtime");
-        // Nobody waits for it any more once the other checks have broken off.
-        let _ = sender.send(runtime.map(|runtime| runtime.block_on(run(&program, &lab, routers, site))));
-    });
-    report
+/// A runtime for the peers, on threads of its own: what the other checks compute is not to hold up datagrams.
+pub(super) struct Beside(Option<Runtime>);
+
+impl Beside {
+    /// New threads, which do nothing yet.
+    pub(super) fn new() -> Result<Self> {
+        Runtime::new().map(Some).map(Self).context("no runtime for the peers")
+    }
+
+    /// Opens what the proxy is to talk to. Returns once the proxy's router finds the echo.
+    pub(super) async fn open(&self, routers: &[Router]) -> Result<Far> {
+        let [near, far] = routers else { bail!("there are other routers than expected") };
+        let (near, far) = (near.bridge().clone(), far.bridge().clone());
+        let runtime = self.0.as_ref().context("the runtime has been taken")?.handle().clone();
+        let (waiting, gone) = oneshot::channel::<()>();
+        let opening = spawn_blocking(move || {
+            runtime.block_on(async {
+                tokio::select! {
+                    opened = Far::open(&far, &near) => opened,
+                    // It ends with the future that waits, so that nothing of it reaches the routers of another network.
+                    _ = gone => bail!("nobody waits for it"),
+                }
+            })
+        });
+        let opened = opening.await.context("the far end broke")?;
+        drop(waiting);
+        opened
+    }
+
+    /// Begins to run the checks on these two routers, against the site with this address. The receiver gets how they came out.
+    pub(super) fn begin(
+        mut self,
+        program: PathBuf,
+        lab: PathBuf,
+        routers: Vec<Router>,
+        far: Far,
+        site: String,
+    ) -> oneshot::Receiver<Report> {
+        let (sender, report) = oneshot::channel();
+        let runtime = self.0.take();
+        thread::spawn(move || {
+            let Some(runtime) = runtime else { return };
+            // Nobody waits for it any more once the other checks have broken off.
+            let _ = sender.send(runtime.block_on(run(&program, &lab, routers, far, &site)));
+        });
+        report
+    }
+}
+
+impl Drop for Beside {
+    fn drop(&mut self) {
+        // Waiting for its threads is not allowed on those of another runtime.
+        if let Some(runtime) = self.0.take() {
+            runtime.shutdown_background();
+        }
+    }
 }
 
 /// Where one of them crashes, as i2pd 2.45 now and then does while it builds several
 /// sessions, they are run once more: they are about the proxy.
-async fn run(
-    program: &Path,
-    lab: &Path,
-    mut routers: Vec<Router>,
-    site: watch::Receiver<Option<String>>,
-) -> Report {
+async fn run(program: &Path, lab: &Path, mut routers: Vec<Router>, far: Far, site: &str) -> Report {
     let mut report = Report::default();
-    attempt(&mut report, program, lab, &routers, site.clone()).await;
+    attempt(&mut report, program, lab, &routers, far, site).await;
     let mut crashed = false;
     for router in &mut routers {
         crashed |= router.is_up().await.is_err();
@@ -93,44 +127,43 @@ async fn run(
     }
     println!("     a router of the peers has crashed; they are started again");
     let mut report = Report::default();
+    let mut far = None;
     let restart = async {
         for router in &mut routers {
             router.kill().await?;
         }
-        start_all(&mut routers, "the peers' routers answer again").await
+        start_all(&mut routers, "the peers' routers answer again").await?;
+        let [near, beyond] = routers.as_slice() else { bail!("there are other routers than expected") };
+        far = Some(Far::open(beyond.bridge(), near.bridge()).await?);
+        Ok(())
     };
     report.check("the peers' routers are started again", restart).await;
-    attempt(&mut report, program, lab, &routers, site).await;
+    if let Some(far) = far {
+        attempt(&mut report, program, lab, &routers, far, site).await;
+    }
     report
 }
 
-async fn attempt(
-    report: &mut Report,
-    program: &Path,
-    lab: &Path,
-    routers: &[Router],
-    site: watch::Receiver<Option<String>>,
-) {
+async fn attempt(report: &mut Report, program: &Path, lab: &Path, routers: &[Router], far: Far, site: &str) {
     let directory = lab.join("peers");
     let mut all = None;
     let start = async {
         fs::create_dir_all(&directory)?;
-        let [near, far] = routers else { bail!("there are other routers than expected") };
-        let (proxy, peers, server) = tokio::try_join!(
+        let [near, beyond] = routers else { bail!("there are other routers than expected") };
+        let (proxy, server) = tokio::try_join!(
             Proxy::start(program, &directory, near.bridge(), ADDRESS, CONFIGURATION),
-            far::Far::open(far.bridge(), near.bridge()),
             ssh::Server::start(&directory),
         )?;
-        all = Some((proxy, peers, server, near, far));
+        all = Some((proxy, server, near, beyond));
         Ok(())
     };
     report.check("a proxy for datagrams and peers is there", start).await;
-    let Some((mut proxy, peers, server, near, far)) = all else { return };
-    let echo = peers.echo.b32.to_string();
+    let Some((mut proxy, server, near, beyond)) = all else { return };
+    let echo = far.echo.b32.to_string();
     datagrams::run(report, &echo).await;
     programs::run(report, &directory, &echo).await;
-    bind::run(report, &peers).await;
-    ssh::run(report, &server, far, &proxy, program).await;
+    bind::run(report, &far).await;
+    ssh::run(report, &server, beyond, &proxy, program).await;
     report.check("SIGTERM ends the proxy of the peers with exit code 0", proxy.terminate()).await;
     if !report.all_passed() {
         eprintln!("\nthe log of the peers' proxy:\n{}", proxy.log());
