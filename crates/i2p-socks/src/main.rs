@@ -23,7 +23,7 @@ use commands::{check, connect, explain, generate, keys, listen, passwd, resolve,
 use config::Config;
 use daemon::run::run as run_proxy;
 use failure::Failure;
-use i2p_tunnel::Inherited;
+use i2p_tunnel::InheritedSockets;
 use terminal::{log::Log, output, progress::Progress};
 
 fn main() -> ExitCode {
@@ -45,7 +45,7 @@ fn run(cli: &Cli) -> Result<(), Failure> {
         return passwd::run(name.as_deref());
     }
     // While there is one thread: the environment is changed, so that programs started by this one take nothing for theirs.
-    let inherited = Inherited::from_environment();
+    let inherited = InheritedSockets::from_environment();
     let config = Config::load(&cli.options)?;
     let progress = Progress::new(cli.options.verbosity());
     let log = Log::start(config.log, cli.options.verbosity(), &progress);

@@ -28,7 +28,7 @@ fn resolver(criterion: &mut Criterion) {
         // Nothing is forgotten while it is measured.
         let hour = std::time::Duration::from_secs(3600);
         let times = ResolverTimes { known: hour, unknown: hour };
-        let resolver = Resolver::new(vec![Arc::new(Known)], true, times);
+        let resolver = Resolver::new(vec![Arc::new(Known)], times);
         let resolve = async |name: &HostName| resolver.resolve(name, ready(Ok::<_, Infallible>(None))).await;
         runtime.block_on(async {
             for name in &names {

@@ -16,18 +16,20 @@ mod sensitive;
 mod sessions;
 mod stream;
 
-pub use account::{Account, DatagramCounts, Dropped, RecentFailure};
+pub use account::{Account, DatagramCounts, DropReason, RecentFailure};
 pub use client::{
-    Admission, Authentication, Caps, Client, ClientAddress, ClientCredentials, ClientProtocol, DatagramRules,
-    EntryError, Isolate, IsolationKey, Protocols, Terms, Users, UsersError,
+    AccessPolicy, Admission, Authentication, Caps, Client, ClientAddress, ClientCredentials, ClientProtocol,
+    DatagramPolicy, EntryError, Isolate, IsolationKey, Protocols, Users, UsersError,
 };
 pub use connection::{Service, datagram_descriptors, serve};
 pub use dial::{Dial, RoutedDialler, UnknownOutproxy};
-pub use failure::{Failure, Row};
+pub use failure::{Failure, FailureRow};
 pub use limits::{Limit, Limits, SessionLimits};
 #[cfg(unix)]
 pub use listen::SocketFile;
-pub use listen::{BindCause, BindError, BoundAddress, Inherited, ListenAt, Listeners, Permissions};
+pub use listen::{
+    BindCause, BindError, BoundAddress, InheritedSockets, ListenAt, Listeners, SocketPermissions,
+};
 pub use metrics::Metrics;
 pub use names::{AddressLease, AddressPool, LastResort, NameSource, Resolver, ResolverTimes};
 pub use outproxy::{
@@ -35,12 +37,12 @@ pub use outproxy::{
     OutproxyTrouble, TwoOutproxies, WaysOut,
 };
 pub use route::{
-    Comparison, HostPattern, HostPatternError, Hosts, LOCAL_DOMAINS, LOCAL_NETWORKS, Outside, Ports,
-    PortsError, Routes, Rule, Verdict, Via,
+    Comparison, HostPattern, HostPatternError, HostPatternKind, LOCAL_DOMAINS, LOCAL_NETWORKS, OutsideHost,
+    PortSet, PortSetError, Routes, Rule, Verdict, Via,
 };
 pub use sensitive::{Sensitive, show_sensitive};
 pub use sessions::{
-    DatagramOptions, DatagramPool, DatagramSessionStatus, Datagrams, Incoming, Lease, PoolFull, PoolOptions,
-    SamDialler, Seat, SessionPool, SessionStatus, Tunnel, Wait,
+    DatagramLease, DatagramOptions, DatagramPool, DatagramSessionStatus, Datagrams, Incoming, PoolFull,
+    PoolOptions, SamDialler, SessionDeadlines, SessionLease, SessionPool, SessionStatus, Tunnel,
 };
 pub use stream::{ClientEnd, Opened, Socket, Stop};

@@ -36,7 +36,7 @@ struct Shared {
 
 /// What is so at one moment, and not counted as it happens.
 #[derive(Debug, Clone, Default)]
-pub struct Moment {
+pub struct Snapshot {
     /// Whether a client that comes is served.
     pub ready: bool,
     /// The sessions of all pools.
@@ -54,7 +54,7 @@ const SESSION_STATES: [&str; 3] = ["building", "ready", "waiting"];
 
 /// What the state of a session is called: `building`, `ready` or `waiting`.
 #[must_use]
-pub fn state_word(state: &SessionState) -> &'static str {
+pub fn session_state_label(state: &SessionState) -> &'static str {
     match state {
         SessionState::Ready(session) if session.is_alive() => "ready",
         SessionState::Waiting { .. } => "waiting",
@@ -63,11 +63,11 @@ pub fn state_word(state: &SessionState) -> &'static str {
 }
 
 impl Families {
-    fn set(&self, moment: &Moment) {
+    fn set(&self, moment: &Snapshot) {
         let count = |number: usize| i64::try_from(number).unwrap_or(i64::MAX);
         self.ready.set(i64::from(moment.ready));
         for state in SESSION_STATES {
-            let now = moment.sessions.iter().filter(|session| state_word(&session.state) == state);
+            let now = moment.sessions.iter().filter(|session| session_state_label(&session.state) == state);
             self.sessions.get_or_create(&OfSession { state }).set(count(now.count()));
         }
         self.session_leases.set(count(moment.sessions.iter().map(|session| session.leases).sum()));
@@ -131,7 +131,7 @@ impl Metrics {
 
     /// Everything, in the text format of Prometheus (OpenMetrics 1.0), together with what is so now.
     #[must_use]
-    pub fn encode(&self, moment: &Moment) -> String {
+    pub fn encode(&self, moment: &Snapshot) -> String {
         let _one_at_a_time = self.shared.encoding.lock().unwrap_or_else(PoisonError::into_inner);
         self.shared.families.set(moment);
         let mut text = String::new();

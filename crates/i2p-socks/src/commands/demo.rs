@@ -5,7 +5,7 @@ use std::{io::Write, net::SocketAddr, sync::Arc, time::Duration};
 use i2p_embedded::{AddressBook, PrivateNetwork};
 use i2p_name::{B32, HostName, I2pName};
 use i2p_sam::{Bridge, Session, SessionOptions};
-use i2p_tunnel::{Inherited, Metrics};
+use i2p_tunnel::{InheritedSockets, Metrics};
 use tokio::{
     io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader},
     net::TcpStream,
@@ -43,7 +43,11 @@ const PAGE: &str = "<!doctype html>
 ";
 
 /// Runs the demonstration until SIGINT or SIGTERM.
-pub(crate) async fn run(config: Config, inherited: Inherited, progress: &Progress) -> Result<(), Failure> {
+pub(crate) async fn run(
+    config: Config,
+    inherited: InheritedSockets,
+    progress: &Progress,
+) -> Result<(), Failure> {
     let signals = Signals::catch()?;
     let stop = &signals.stop;
     let inherited = Arc::new(inherited);

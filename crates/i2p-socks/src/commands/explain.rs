@@ -3,7 +3,7 @@
 use std::net::IpAddr;
 
 use i2p_name::{I2pName, NamedTarget, Target, VirtualOptions};
-use i2p_tunnel::{Comparison, Outside, Routes, Verdict};
+use i2p_tunnel::{Comparison, OutsideHost, Routes, Verdict};
 use serde::Serialize;
 
 use crate::{config::Config, failure::Failure, terminal::output::say};
@@ -125,7 +125,7 @@ impl Report {
             Verdict::Outproxies { rule, .. } | Verdict::Rejected { rule } => Some(rule),
             _ => None,
         };
-        if let Some(host) = Outside::of(target) {
+        if let Some(host) = OutsideHost::of(target) {
             self.compare(&routes, host, decides);
         }
         (self.decision, self.why) = match verdict {
@@ -155,7 +155,7 @@ impl Report {
         self
     }
 
-    fn compare(&mut self, routes: &Routes, host: Outside<'_>, decides: Option<usize>) {
+    fn compare(&mut self, routes: &Routes, host: OutsideHost<'_>, decides: Option<usize>) {
         let compared = routes.rules().iter().take(decides.map_or(usize::MAX, |rule| rule + 1));
         self.rules = compared
             .enumerate()
@@ -190,7 +190,7 @@ impl Report {
 }
 
 /// Why a rule leaves out this host, and what a rule has to say that does not.
-fn spared(host: Outside<'_>) -> &'static str {
+fn spared(host: OutsideHost<'_>) -> &'static str {
     match host.name() {
         None => "leaves out hosts of one's own network: an address or range of their own names them",
         Some(name) if name == "onion" || name.ends_with(".onion") => {

@@ -2,7 +2,7 @@
 
 use std::{str::FromStr, sync::Arc};
 
-use i2p_tunnel::{HostPattern, Ports, Rule, Via};
+use i2p_tunnel::{HostPattern, PortSet, Rule, Via};
 use serde::{Deserialize, Deserializer, de::Error as _};
 
 /// `[[route]]`.
@@ -14,7 +14,7 @@ pub(crate) struct RouteConfig {
     host: HostPattern,
     /// Which ports; not given, all.
     #[serde(default, deserialize_with = "ports")]
-    port: Ports,
+    port: PortSet,
     /// Where to.
     #[serde(deserialize_with = "via")]
     via: Via,
@@ -40,7 +40,7 @@ fn from_text<'de, D: Deserializer<'de>, T: FromStr<Err: std::fmt::Display>>(from
 }
 
 /// A number is one port.
-fn ports<'de, D: Deserializer<'de>>(from: D) -> Result<Ports, D::Error> {
+fn ports<'de, D: Deserializer<'de>>(from: D) -> Result<PortSet, D::Error> {
     #[derive(Deserialize)]
     #[serde(untagged, expecting = "expected a port, or ports such as \"80,443,8000-8999\"")]
     enum Written {

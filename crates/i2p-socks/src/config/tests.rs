@@ -16,9 +16,9 @@ fn an_empty_file_is_the_defaults() {
     let [tunnel] = &config.tunnels()[..] else { panic!("one tunnel") };
     assert_eq!(tunnel.name(), "default");
     assert_eq!(tunnel.listen().unwrap(), ["127.0.0.1:4450".parse().unwrap()]);
-    let terms = tunnel.terms().unwrap();
-    assert_eq!((terms.protocols, terms.extended_errors), (Protocols::default(), false));
-    assert!(matches!(terms.authentication, Authentication::Isolation) && !tunnel.may_be_open());
+    let access = tunnel.access_policy().unwrap();
+    assert_eq!((access.protocols, access.extended_errors), (Protocols::default(), false));
+    assert!(matches!(access.authentication, Authentication::Isolation) && !tunnel.may_be_open());
     assert_eq!(config.limits.times(), Limits::default());
     let possible = NonZeroUsize::new(100_000).unwrap();
     let caps = Caps { connections: 65_536, per_client: None, per_tunnel: None };
@@ -64,7 +64,7 @@ fn all_keys() {
     let all = isolate.client && isolate.socks_auth && isolate.listener && isolate.dest_host;
     assert!(all && isolate.dest_port && isolate.protocol);
     assert_eq!(dedicated.as_deref(), Some("a"));
-    assert_eq!((b.key, b.tunnel().isolate), (KeyMode::Persistent, Isolate::NOTHING));
+    assert_eq!((b.key, b.tunnel().isolate), (KeyMode::Persistent, Isolate::NONE));
     assert_eq!(b.tunnel().dedicated.as_deref(), Some("b"));
 }
 
@@ -92,10 +92,10 @@ fn all_keys_about_clients() {
         let file = i2p_tunnel::SocketFile { path: "/run/socks".into(), mode: 0o660, group: Some(12) };
         assert_eq!(a.listen().unwrap()[2], ListenAt::Unix(file));
     }
-    let terms = a.terms().unwrap();
+    let access = a.access_policy().unwrap();
     let protocols = Protocols { socks5: true, http_connect: true, ..Protocols::NONE };
-    assert_eq!((terms.protocols, terms.extended_errors), (protocols, true));
-    assert!(matches!(terms.authentication, Authentication::Required(users) if users.len() == 1));
+    assert_eq!((access.protocols, access.extended_errors), (protocols, true));
+    assert!(matches!(access.authentication, Authentication::Required(users) if users.len() == 1));
     assert!(a.may_be_open() && a.asks_for_passwords() && b.may_be_open() && !b.asks_for_passwords());
     let seconds = Duration::from_secs;
     let times = Limits {

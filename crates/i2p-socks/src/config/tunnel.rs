@@ -7,7 +7,7 @@ use std::{
 };
 
 use i2p_sam::DatagramStyle;
-use i2p_tunnel::{Authentication, DatagramRules, Isolate, ListenAt, Protocols, Terms, Tunnel, Users};
+use i2p_tunnel::{AccessPolicy, Authentication, DatagramPolicy, Isolate, ListenAt, Protocols, Tunnel, Users};
 use serde::Deserialize;
 
 use super::values::{FileMode, ListenAddress, some_ranged};
@@ -343,13 +343,18 @@ impl TunnelConfig {
     }
 
     /// Whom it serves. Reads the users file.
-    pub(crate) fn terms(&self) -> Result<Terms, Failure> {
+    pub(crate) fn access_policy(&self) -> Result<AccessPolicy, Failure> {
         let authentication = match &self.users_file {
             Some(file) => Authentication::Required(self.users(file)?),
             None => Authentication::Isolation,
         };
         let ProtocolSet(protocols) = self.protocols;
-        Ok(Terms { protocols, authentication, extended_errors: self.extended_errors, status_page: None })
+        Ok(AccessPolicy {
+            protocols,
+            authentication,
+            extended_errors: self.extended_errors,
+            status_page: None,
+        })
     }
 
     fn users(&self, file: &std::path::Path) -> Result<Users, Failure> {
@@ -390,15 +395,18 @@ impl TunnelConfig {
     }
 
     /// What is done with datagrams of its clients, and for them.
-    pub(crate) fn datagrams(&self) -> DatagramRules {
-        DatagramRules { strangers: self.incoming, reassemble: self.udp_fragments == Fragments::Reassemble }
+    pub(crate) fn datagrams(&self) -> DatagramPolicy {
+        DatagramPolicy {
+            accept_unsolicited: self.incoming,
+            reassemble_fragments: self.udp_fragments == Fragments::Reassemble,
+        }
     }
 
     fn isolate(&self) -> Isolate {
         let fields = match (&self.isolate.0, self.key) {
             (Some(fields), _) => fields,
             (None, KeyMode::Transient) => return Isolate::default(),
-            (None, KeyMode::Persistent) => return Isolate::NOTHING,
+            (None, KeyMode::Persistent) => return Isolate::NONE,
         };
         let has = |field| fields.contains(&field);
         Isolate {
@@ -446,7 +454,7 @@ impl TunnelConfig {
                 self.name()
             ));
         }
-        (self.key == KeyMode::Persistent && self.isolate() != Isolate::NOTHING).then(|| {
+        (self.key == KeyMode::Persistent && self.isolate() != Isolate::NONE).then(|| {
             format!(
                 "tunnel {}: persistent keys are one identity, which clients that are kept apart cannot share; write isolate = \
                  [], or key = \"transient\"",

@@ -1,6 +1,6 @@
 //! Where the tunnels listen, and whom that lets in.
 
-use i2p_tunnel::{BindCause, BindError, BoundAddress, Inherited, ListenAt, Listeners};
+use i2p_tunnel::{BindCause, BindError, BoundAddress, InheritedSockets, ListenAt, Listeners};
 
 use crate::{
     config::tunnel::{TunnelConfig, open_to_others},
@@ -11,7 +11,7 @@ use crate::{
 pub(crate) async fn bind(
     tunnel: &TunnelConfig,
     at: &ListenAt,
-    inherited: &Inherited,
+    inherited: &InheritedSockets,
     ours: &[BoundAddress],
 ) -> Result<Listeners, Failure> {
     let listeners = Listeners::bind_or_inherit(std::slice::from_ref(at), inherited)
@@ -24,7 +24,7 @@ pub(crate) async fn bind(
 
 /// Refuses to let other machines into a tunnel that is not for them, and warns of it where it is.
 pub(crate) fn judge(tunnel: &TunnelConfig, addresses: &[BoundAddress]) -> Result<(), Failure> {
-    for address in addresses.iter().filter(|address| address.is_open_to_others()) {
+    for address in addresses.iter().filter(|address| address.is_exposed()) {
         if !tunnel.may_be_open() {
             return Err(open_to_others(tunnel.name(), address));
         }

@@ -22,7 +22,7 @@ pub(crate) fn files(config: &Config) -> Result<(), Failure> {
     }
     note(bridge(config).map(|_| ()));
     note(config.virtual_addresses.options().map(|_| ()));
-    config.tunnels().iter().for_each(|tunnel| note(tunnel.terms().map(|_| ())));
+    config.tunnels().iter().for_each(|tunnel| note(tunnel.access_policy().map(|_| ())));
     for tunnel in config.tunnels().iter().filter(|tunnel| tunnel.key == KeyMode::Persistent) {
         let keys = config.state_dir().and_then(|state_dir| Kept::of(&state_dir, tunnel.name()).load());
         note(keys.map(|_| ()));

@@ -75,7 +75,7 @@ pub(crate) fn warn(config: &Config) {
             );
         }
     }
-    for (idle, first) in config.routes().idle() {
+    for (idle, first) in config.routes().shadowed_rules() {
         tracing::warn!(
             "route {} never decides anything: route {} comes before it and matches all that it matches",
             idle + 1,

@@ -2,7 +2,7 @@
 
 use std::{io::Write, sync::Arc, time::Duration};
 
-use i2p_tunnel::Inherited;
+use i2p_tunnel::InheritedSockets;
 use tokio::time::{MissedTickBehavior, interval};
 use tokio_util::sync::CancellationToken;
 
@@ -41,7 +41,7 @@ const TELL: Duration = Duration::from_secs(5);
 /// Runs the proxy until SIGINT or SIGTERM.
 pub(crate) async fn run(
     config: Config,
-    inherited: Inherited,
+    inherited: InheritedSockets,
     options: &Options,
     progress: &Progress,
     log: &Log,
@@ -234,7 +234,7 @@ mod tests {
         let config = Config::load(&cli.options).unwrap();
         let progress = Progress::new(cli.options.verbosity());
         let log = Log::start(config.log, cli.options.verbosity(), &progress);
-        let inherited = Arc::new(Inherited::none());
+        let inherited = Arc::new(InheritedSockets::none());
         let bound = Bound::all(&config, &inherited).await.unwrap();
         let board = Board::new(Vec::new(), ProxyAutoConfig::of(&config));
         let sam = i2p_sam::Bridge::new(bridge.address());

@@ -4,8 +4,8 @@
 use std::{sync::Arc, time::Duration};
 
 use i2p_tunnel::{
-    AddressPool, Admission, BoundAddress, Caps, Inherited, ListenAt, Listeners, Metrics, Permissions,
-    RoutedDialler, Service, Stop, serve,
+    AddressPool, Admission, BoundAddress, Caps, InheritedSockets, ListenAt, Listeners, Metrics,
+    RoutedDialler, Service, SocketPermissions, Stop, serve,
 };
 use tokio::{sync::watch, task::JoinHandle, time::timeout};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
@@ -32,11 +32,11 @@ pub(crate) struct Bound {
 
 impl Bound {
     /// Every listener of the configuration, or none.
-    pub(crate) async fn all(config: &Config, inherited: &Inherited) -> Result<Vec<Self>, Failure> {
+    pub(crate) async fn all(config: &Config, inherited: &InheritedSockets) -> Result<Vec<Self>, Failure> {
         let mut bound = Vec::new();
         for tunnel in config.tunnels() {
             // What is wrong with the users of a tunnel is known before its first port is taken.
-            tunnel.terms()?;
+            tunnel.access_policy()?;
             for asked in tunnel.listen()? {
                 bound.push(Self::one(&tunnel, asked, inherited, &[]).await?);
             }
@@ -47,7 +47,7 @@ impl Bound {
     async fn one(
         tunnel: &TunnelConfig,
         asked: ListenAt,
-        inherited: &Inherited,
+        inherited: &InheritedSockets,
         ours: &[BoundAddress],
     ) -> Result<Self, Failure> {
         let listeners = listen::bind(tunnel, &asked, inherited, ours).await?;
@@ -71,7 +71,7 @@ pub(crate) struct Tunnels {
     serving: Vec<Serving>,
     metrics: Metrics,
     admission: Admission,
-    inherited: Arc<Inherited>,
+    inherited: Arc<InheritedSockets>,
     virtual_addresses: VirtualAddressesConfig,
     addresses: AddressPool,
     tasks: TaskTracker,
@@ -84,7 +84,7 @@ struct Serving {
     tunnel: String,
     asked: ListenAt,
     addresses: Vec<BoundAddress>,
-    permissions: Permissions,
+    permissions: SocketPermissions,
     service: watch::Sender<Arc<TunnelService>>,
     served: Served,
 }
@@ -139,7 +139,7 @@ impl Tunnels {
     pub(crate) fn serve(
         bound: Vec<Bound>,
         config: &Config,
-        inherited: Arc<Inherited>,
+        inherited: Arc<InheritedSockets>,
         sessions: &Sessions,
         metrics: &Metrics,
     ) -> Result<Self, Failure> {
@@ -177,16 +177,16 @@ impl Tunnels {
         sessions: &Sessions,
         addresses: &AddressPool,
     ) -> Result<Arc<TunnelService>, Failure> {
-        let mut terms = tunnel.terms()?;
+        let mut access = tunnel.access_policy()?;
         let before = self.serving.iter().find(|serving| serving.tunnel == tunnel.name());
         if let Some(before) = before {
-            let authentication = &before.service.borrow().terms.authentication;
-            terms.authentication = terms.authentication.in_place_of(authentication);
+            let authentication = &before.service.borrow().access.authentication;
+            access.authentication = access.authentication.with_verified_from(authentication);
         }
-        terms.status_page = config.admin.url().map(Into::into);
+        access.status_page = config.admin.url().map(Into::into);
         let service = Service::new(tunnel.name(), sessions.dialler(tunnel)?, addresses.clone())
             .with_limits(config.limits.times())
-            .with_terms(terms)
+            .with_access(access)
             .with_admission(self.admission.clone())
             .with_account(self.metrics.account(tunnel.name()))
             .with_datagrams(tunnel.datagrams());

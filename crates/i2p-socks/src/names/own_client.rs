@@ -32,13 +32,13 @@ impl Way {
             delay_open: true,
             ..session.pool(NonZeroUsize::MIN)
         };
-        let tunnel = Tunnel { isolate: Isolate::NOTHING, ..Tunnel::default() };
+        let tunnel = Tunnel { isolate: Isolate::NONE, ..Tunnel::default() };
         let dialler = SamDialler::new(SessionPool::new(bridge, options), tunnel).with_resolver(resolver);
         let client = Client {
             address: ClientAddress::User(0),
             listener: Arc::from("names"),
             protocol: ClientProtocol::Socks5,
-            credentials: ClientCredentials::Nothing,
+            credentials: ClientCredentials::None,
         };
         Self { dialler, client }
     }

@@ -49,9 +49,9 @@ impl Names {
             sources.push(Arc::new(book.clone()));
         }
         let times = ResolverTimes::default();
-        let near = Resolver::new(sources.clone(), names.router, times);
+        let near = Resolver::new(sources.clone(), times).with_router(names.router);
         let way: Arc<OnceLock<Arc<Way>>> = Arc::default();
-        let resolver = Resolver::new(sources, names.router, times);
+        let resolver = Resolver::new(sources, times).with_router(names.router);
         let resolver = match &book {
             Ok(book) if !names.jump.is_empty() => {
                 let jump = Jump { services: names.jump.clone(), book: book.clone(), way: Arc::clone(&way) };

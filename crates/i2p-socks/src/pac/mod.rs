@@ -2,7 +2,7 @@
 
 use std::net::{IpAddr, SocketAddr};
 
-use i2p_tunnel::{Hosts, LOCAL_DOMAINS, LOCAL_NETWORKS, ListenAt, Ports};
+use i2p_tunnel::{HostPatternKind, LOCAL_DOMAINS, LOCAL_NETWORKS, ListenAt, PortSet};
 use ipnet::IpNet;
 use serde::Serialize;
 
@@ -39,7 +39,7 @@ struct Coming {
     spares_local: bool,
 }
 
-/// [`Hosts`] as the script has them.
+/// [`HostPatternKind`] as the script has them.
 #[derive(Debug, Clone, Serialize)]
 #[serde(rename_all = "lowercase")]
 enum WrittenHosts {
@@ -122,30 +122,30 @@ fn coming(config: &Config) -> Result<Vec<Coming>, Failure> {
     let mapped = virtual_addresses.map.keys().map(|address| IpNet::from(address.to_canonical()));
     let addresses = ranges.chain(mapped).map(|range| Coming {
         hosts: WrittenHosts::Range(range.into()),
-        ports: ports(&Ports::all()),
+        ports: ports(&PortSet::all()),
         spares_local: false,
     });
     let routes = config.routes();
     let rules = routes.rules().iter().map(|rule| Coming {
         hosts: rule.host.hosts().into(),
         ports: ports(&rule.ports),
-        spares_local: rule.spares_local(),
+        spares_local: rule.excludes_local_hosts(),
     });
     Ok(addresses.chain(rules).collect())
 }
 
-fn ports(ports: &Ports) -> Vec<(u16, u16)> {
+fn ports(ports: &PortSet) -> Vec<(u16, u16)> {
     ports.ranges().iter().map(|range| (*range.start(), *range.end())).collect()
 }
 
-impl From<Hosts<'_>> for WrittenHosts {
-    fn from(hosts: Hosts<'_>) -> Self {
+impl From<HostPatternKind<'_>> for WrittenHosts {
+    fn from(hosts: HostPatternKind<'_>) -> Self {
         match hosts {
-            Hosts::All => Self::All,
-            Hosts::Glob(text) => Self::Glob(text.to_owned()),
-            Hosts::Below(parent) => Self::Below(parent.to_owned()),
-            Hosts::Name(name) => Self::Name(name.to_owned()),
-            Hosts::Range(range) => Self::Range(range.into()),
+            HostPatternKind::All => Self::All,
+            HostPatternKind::Glob(text) => Self::Glob(text.to_owned()),
+            HostPatternKind::Below(parent) => Self::Below(parent.to_owned()),
+            HostPatternKind::Name(name) => Self::Name(name.to_owned()),
+            HostPatternKind::Range(range) => Self::Range(range.into()),
         }
     }
 }

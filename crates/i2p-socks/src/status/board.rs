@@ -5,7 +5,7 @@ use std::{
     time::Instant,
 };
 
-use i2p_tunnel::{Metrics, metrics::Moment};
+use i2p_tunnel::{Metrics, metrics::Snapshot};
 use tokio::sync::watch;
 
 use super::{
@@ -128,7 +128,7 @@ impl Board {
     /// What is counted, as Prometheus reads it.
     pub(crate) fn encode_metrics(&self) -> String {
         let current = self.current().clone();
-        self.0.metrics.encode(&Moment {
+        self.0.metrics.encode(&Snapshot {
             ready: self.is_ready(),
             sessions: current.pools.iter().flat_map(|owned| owned.pool.sessions()).collect(),
             max_sessions: current.max_sessions,

@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use i2p_sam::SessionState;
 use i2p_tunnel::{
-    DatagramCounts, DatagramPool, DatagramSessionStatus, Dropped, Metrics, OutproxyStatus, RecentFailure,
-    SessionStatus, metrics::state_word,
+    DatagramCounts, DatagramPool, DatagramSessionStatus, DropReason, Metrics, OutproxyStatus, RecentFailure,
+    SessionStatus, metrics::session_state_label,
 };
 
 use super::{
@@ -82,7 +82,7 @@ fn tunnel(metrics: &Metrics, name: &str, current: &Current) -> TunnelReport {
 
 fn datagrams(counts: &DatagramCounts, pool: &DatagramPool) -> DatagramReport {
     let ((sent, sent_bytes), (received, received_bytes)) = (counts.to_peers(), counts.to_clients());
-    let dropped = Dropped::ALL.into_iter().map(|why| (why.label().to_owned(), counts.dropped(why)));
+    let dropped = DropReason::ALL.into_iter().map(|why| (why.label().to_owned(), counts.dropped(why)));
     let session = |status: DatagramSessionStatus| DatagramSessionReport {
         b32: status.destination.to_string(),
         shares_address_of_streams: status.shares_destination,
@@ -102,7 +102,7 @@ fn datagrams(counts: &DatagramCounts, pool: &DatagramPool) -> DatagramReport {
 fn sessions(owned: &OwnedPool) -> Vec<SessionReport> {
     let of = |status: SessionStatus| SessionReport {
         tunnel: owned.tunnel.clone(),
-        state: state_word(&status.state).to_owned(),
+        state: session_state_label(&status.state).to_owned(),
         b32: match &status.state {
             SessionState::Ready(session) if session.is_alive() => {
                 Some(session.destination().b32().to_string())
@@ -127,6 +127,6 @@ fn failure(tunnel: &str, RecentFailure { failure, count, ago }: RecentFailure) -
         count,
         ago: ago.as_secs(),
         what: row.log.to_owned(),
-        advice: failure.remedy().to_owned(),
+        advice: failure.operator_hint().to_owned(),
     }
 }

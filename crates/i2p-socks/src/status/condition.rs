@@ -1,6 +1,6 @@
 use std::time::Duration;
 
-use i2p_tunnel::{SessionLimits, SessionStatus, metrics::state_word};
+use i2p_tunnel::{SessionLimits, SessionStatus, metrics::session_state_label};
 
 /// How the proxy does, in one word.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -86,7 +86,7 @@ impl Condition {
 impl PoolCondition {
     /// Of a pool with these sessions.
     pub(super) fn of(sessions: &[SessionStatus]) -> Self {
-        if sessions.iter().any(|session| state_word(&session.state) == "ready") {
+        if sessions.iter().any(|session| session_state_label(&session.state) == "ready") {
             return Self::Ready;
         }
         // A request that waits for longer is told so, and then this is no start any more but a failure.

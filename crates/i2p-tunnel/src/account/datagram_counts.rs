@@ -7,7 +7,7 @@ use super::families::{Active, Families, OfDirection, OfDropped, OfTunnel};
 /// Why a datagram was dropped.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[non_exhaustive]
-pub enum Dropped {
+pub enum DropReason {
     /// From the client, and not of the form of RFC 1928 section 7.
     Malformed,
     /// From somebody else than the client.
@@ -36,7 +36,7 @@ pub enum Dropped {
     OutproxyReply,
 }
 
-impl Dropped {
+impl DropReason {
     /// All of them, for tables and tests.
     pub const ALL: [Self; 13] = [
         Self::Malformed,
@@ -81,8 +81,8 @@ pub struct DatagramCounts {
     associations: Gauge,
     to_peers: Way,
     to_clients: Way,
-    /// In the order of [`Dropped::ALL`].
-    dropped: [Counter; Dropped::ALL.len()],
+    /// In the order of [`DropReason::ALL`].
+    dropped: [Counter; DropReason::ALL.len()],
 }
 
 /// Datagrams one way, and the bytes that they carried.
@@ -112,7 +112,7 @@ impl DatagramCounts {
                 bytes: families.datagram_bytes.get_or_create_owned(&labels),
             }
         };
-        let dropped = |why: Dropped| {
+        let dropped = |why: DropReason| {
             let labels = OfDropped { tunnel: tunnel.to_owned(), reason: why.label() };
             families.datagrams_dropped.get_or_create_owned(&labels)
         };
@@ -122,7 +122,7 @@ impl DatagramCounts {
                 .get_or_create_owned(&OfTunnel { tunnel: tunnel.to_owned() }),
             to_peers: way("to_peer"),
             to_clients: way("to_client"),
-            dropped: Dropped::ALL.map(dropped),
+            dropped: DropReason::ALL.map(dropped),
         }
     }
 
@@ -146,7 +146,7 @@ impl DatagramCounts {
 
     /// Datagrams that were dropped for this.
     #[must_use]
-    pub fn dropped(&self, why: Dropped) -> u64 {
+    pub fn dropped(&self, why: DropReason) -> u64 {
         self.counter(why).map_or(0, Counter::get)
     }
 
@@ -164,13 +164,13 @@ impl DatagramCounts {
     }
 
     /// Counts it, and says so in the log when it is the first of its kind.
-    pub(crate) fn count_dropped(&self, why: Dropped) {
+    pub(crate) fn count_dropped(&self, why: DropReason) {
         if self.counter(why).is_some_and(|counter| counter.inc() == 0) {
             tracing::info!("a datagram was dropped: {} (said once; all are counted)", why.label());
         }
     }
 
-    fn counter(&self, why: Dropped) -> Option<&Counter> {
+    fn counter(&self, why: DropReason) -> Option<&Counter> {
         self.dropped.get(why as usize)
     }
 }
@@ -188,7 +188,7 @@ mod tests {
     /// The counters are found by it.
     #[test]
     fn the_table_is_in_the_order_of_the_reasons() {
-        for (index, why) in Dropped::ALL.into_iter().enumerate() {
+        for (index, why) in DropReason::ALL.into_iter().enumerate() {
             assert_eq!(why as usize, index, "{why:?}");
         }
     }

@@ -13,7 +13,7 @@ use prometheus_client::metrics::{counter::Counter, gauge::Gauge};
 
 pub(crate) use self::families::{Families, OfOutcome, OfOutproxy, OfSession};
 pub use self::{
-    datagram_counts::{DatagramCounts, Dropped},
+    datagram_counts::{DatagramCounts, DropReason},
     failure_log::RecentFailure,
 };
 use self::{

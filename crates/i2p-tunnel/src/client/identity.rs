@@ -29,7 +29,7 @@ impl fmt::Display for ClientAddress {
 pub enum ClientCredentials {
     /// Nothing.
     #[default]
-    Nothing,
+    None,
     /// The user id of SOCKS4.
     UserId(Vec<u8>),
     /// Username and password of SOCKS5 or HTTP, which count together.
@@ -42,7 +42,7 @@ impl ClientCredentials {
     pub(crate) fn of(request: &OwnedRequest) -> Self {
         match &request.credentials {
             Some((username, password)) => Self::of_password(&Credentials { username, password }),
-            None if request.user_id.is_empty() => Self::Nothing,
+            None if request.user_id.is_empty() => Self::None,
             None => Self::UserId(request.user_id.clone()),
         }
     }

@@ -25,13 +25,13 @@ pub struct Isolate {
 impl Default for Isolate {
     /// By client and by what it said of itself.
     fn default() -> Self {
-        Self { client: true, socks_auth: true, ..Self::NOTHING }
+        Self { client: true, socks_auth: true, ..Self::NONE }
     }
 }
 
 impl Isolate {
     /// All requests share one session.
-    pub const NOTHING: Self = Self {
+    pub const NONE: Self = Self {
         client: false,
         socks_auth: false,
         listener: false,
@@ -74,7 +74,7 @@ impl IsolationKey {
     #[must_use]
     pub fn of_client(isolate: Isolate, tunnel: Option<Arc<str>>, client: &Client) -> Self {
         let credentials =
-            if isolate.socks_auth { client.credentials.clone() } else { ClientCredentials::Nothing };
+            if isolate.socks_auth { client.credentials.clone() } else { ClientCredentials::None };
         Self {
             tunnel,
             client: isolate.client.then_some(client.address),
@@ -125,16 +125,16 @@ mod tests {
     #[test]
     fn every_field_by_itself() {
         let fields: [(Isolate, Change); 6] = [
-            (Isolate { client: true, ..Isolate::NOTHING }, |client, _, _| {
+            (Isolate { client: true, ..Isolate::NONE }, |client, _, _| {
                 client.address = ClientAddress::Ip([127, 0, 0, 2].into());
             }),
-            (Isolate { socks_auth: true, ..Isolate::NOTHING }, |client, _, _| {
+            (Isolate { socks_auth: true, ..Isolate::NONE }, |client, _, _| {
                 client.credentials = ClientCredentials::Password(b"u".to_vec(), b"q".to_vec());
             }),
-            (Isolate { listener: true, ..Isolate::NOTHING }, |client, _, _| client.listener = "b".into()),
-            (Isolate { dest_host: true, ..Isolate::NOTHING }, |_, host, _| *host = "other.i2p"),
-            (Isolate { dest_port: true, ..Isolate::NOTHING }, |_, _, port| *port = 81),
-            (Isolate { protocol: true, ..Isolate::NOTHING }, |client, _, _| {
+            (Isolate { listener: true, ..Isolate::NONE }, |client, _, _| client.listener = "b".into()),
+            (Isolate { dest_host: true, ..Isolate::NONE }, |_, host, _| *host = "other.i2p"),
+            (Isolate { dest_port: true, ..Isolate::NONE }, |_, _, port| *port = 81),
+            (Isolate { protocol: true, ..Isolate::NONE }, |client, _, _| {
                 client.protocol = ClientProtocol::HttpConnect;
             }),
         ];
@@ -180,9 +180,9 @@ mod tests {
     fn a_tunnel_of_its_own_shares_with_nobody() {
         let named = |tunnel: &str| {
             let host = Target::parse(b"host.i2p").unwrap();
-            IsolationKey::new(Isolate::NOTHING, Some(tunnel.into()), &client(), &host, 80)
+            IsolationKey::new(Isolate::NONE, Some(tunnel.into()), &client(), &host, 80)
         };
-        assert!(named("a") != named("b") && named("a") != key(Isolate::NOTHING, &client(), "host.i2p", 80));
+        assert!(named("a") != named("b") && named("a") != key(Isolate::NONE, &client(), "host.i2p", 80));
         assert!(named("a") == IsolationKey::of_tunnel("a".into()));
     }
 }

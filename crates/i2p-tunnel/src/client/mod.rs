@@ -2,18 +2,18 @@
 //!
 //! Imports limits and nothing else of this crate: it knows no sockets, sessions or requests.
 
+mod access;
 mod admission;
+mod datagram_policy;
 mod identity;
 mod isolation;
-mod rules;
-mod terms;
 mod users;
 
 pub use self::{
+    access::{AccessPolicy, Authentication, Protocols},
     admission::{Admission, Caps},
+    datagram_policy::DatagramPolicy,
     identity::{Client, ClientAddress, ClientCredentials, ClientProtocol},
     isolation::{Isolate, IsolationKey},
-    rules::DatagramRules,
-    terms::{Authentication, Protocols, Terms},
     users::{EntryError, Users, UsersError},
 };

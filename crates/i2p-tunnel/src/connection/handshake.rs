@@ -11,7 +11,7 @@ use tokio::time::Instant;
 
 use super::http::{self, Connecting};
 use crate::{
-    client::{ClientAddress, ClientCredentials, ClientProtocol, Terms},
+    client::{AccessPolicy, ClientAddress, ClientCredentials, ClientProtocol},
     failure::Failure,
     limits::Limit,
     stream::Socket,
@@ -80,11 +80,11 @@ impl Waiting {
     }
 
     /// Says why not, in the client's protocol. Gives the stream, which is to be closed.
-    pub(crate) async fn refuse(self, failure: Failure, terms: &Terms) -> io::Result<Socket> {
+    pub(crate) async fn refuse(self, failure: Failure, access: &AccessPolicy) -> io::Result<Socket> {
         let row = failure.row();
         match self {
             Self::Socks(accepted) => {
-                let socks5 = if terms.extended_errors { row.extended } else { row.socks5 };
+                let socks5 = if access.extended_errors { row.extended } else { row.socks5 };
                 accepted.refuse(socks5, row.socks4).await
             }
             Self::Http(connecting) => connecting.refuse(failure).await,
@@ -113,21 +113,21 @@ pub(crate) async fn hear(
     client: Socket,
     address: ClientAddress,
     deadline: Instant,
-    terms: &Terms,
+    access: &AccessPolicy,
 ) -> io::Result<Heard> {
     let limit = deadline.saturating_duration_since(Instant::now());
-    let judge = |credentials: &Credentials<'_>| terms.authentication.judge(address, credentials);
-    match accept_with_async_check(client, terms.authentication.negotiation(), limit, judge).await {
+    let judge = |credentials: &Credentials<'_>| access.authentication.judge(address, credentials);
+    match accept_with_async_check(client, access.authentication.negotiation(), limit, judge).await {
         Ok(accepted) => Ok(Heard::Request(Waiting::Socks(accepted))),
         Err(AcceptError::Refused { stream, error }) => {
             tracing::debug!(%error, "the handshake failed");
             let unknown = matches!(error, Error::WrongCredentials | Error::NoAcceptableMethod);
-            let users_only = !terms.authentication.judge_nothing();
+            let users_only = !access.authentication.judge_nothing();
             Ok(if unknown && users_only { Heard::Stranger(stream) } else { Heard::Told(stream) })
         }
         Err(AcceptError::NotSocks { stream, protocol: NotSocks::Http, read }) => {
             // Large, and not for everybody.
-            Ok(match Box::pin(http::hear(stream, address, read, deadline, terms)).await? {
+            Ok(match Box::pin(http::hear(stream, address, read, deadline, access)).await? {
                 http::Heard::Connect(connecting) => Heard::Request(Waiting::Http(connecting)),
                 http::Heard::Answered(stream, why) => {
                     tracing::debug!("a client spoke {why}");

@@ -16,7 +16,7 @@ use super::{
 };
 use crate::{
     account::{Account, HandshakeFailure},
-    client::{Client, ClientAddress, ClientProtocol, Terms},
+    client::{AccessPolicy, Client, ClientAddress, ClientProtocol},
     dial::Dial,
     failure::Failure,
     limits::Limit,
@@ -47,7 +47,7 @@ pub(crate) fn run<D: Dial>(
 
 /// The life of a connection that there is no room for: it hears so, in its own protocol and whoever it is.
 pub(crate) async fn turn_away<D: Dial>(client: Socket, address: ClientAddress, service: &Service<D>) {
-    let anybody = Terms { extended_errors: service.terms.extended_errors, ..Terms::default() };
+    let anybody = AccessPolicy { extended_errors: service.access.extended_errors, ..AccessPolicy::default() };
     let told = async {
         client.send_at_once()?;
         let limit = NO_ROOM.min(service.limits.handshake);
@@ -86,7 +86,7 @@ async fn converse<D: Dial>(client: Socket, way_in: WayIn, service: Arc<Service<D
     client.send_at_once()?;
     client.notice_loss(service.limits);
     let begin = Instant::now();
-    let hearing = handshake::hear(client, way_in.address, begin + service.limits.handshake, &service.terms);
+    let hearing = handshake::hear(client, way_in.address, begin + service.limits.handshake, &service.access);
     let heard = way_in.stop.unless_draining(hearing).await?;
     count(&heard, begin, &service.account);
     match heard? {
@@ -117,7 +117,7 @@ async fn answer<D: Dial>(waiting: Waiting, way_in: WayIn, service: &Service<D>) 
     let WayIn { address, listener, stop } = way_in;
     let (protocol, credentials) = (waiting.protocol(), waiting.credentials());
     let client = Client { address, listener, protocol, credentials };
-    if !service.terms.protocols.has(protocol) {
+    if !service.access.protocols.has(protocol) {
         return refuse(waiting, Failure::ProtocolNotAllowed, service).await;
     }
     match (waiting.command(), waiting) {

@@ -44,7 +44,7 @@ pub(crate) struct Streaming {
 pub(crate) async fn refuse<D>(waiting: Waiting, failure: Failure, service: &Service<D>) -> io::Result<Next> {
     tracing::debug!("a request failed: {}", failure.row().log);
     service.account.failed(waiting.protocol(), failure);
-    waiting.refuse(failure, &service.terms).await.map(Next::Close)
+    waiting.refuse(failure, &service.access).await.map(Next::Close)
 }
 
 /// Does what a client waits for, in the time that there is for it. Nothing comes of it when the client is lost meanwhile: it

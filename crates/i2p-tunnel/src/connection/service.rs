@@ -2,7 +2,7 @@ use std::{fmt, sync::Arc};
 
 use crate::{
     account::Account,
-    client::{Admission, DatagramRules, Terms},
+    client::{AccessPolicy, Admission, DatagramPolicy},
     limits::Limits,
     names::AddressPool,
 };
@@ -18,11 +18,11 @@ pub struct Service<D> {
     /// How long a connection may take over what.
     pub limits: Limits,
     /// What is done with datagrams, where the dialler has a way for them.
-    pub datagrams: DatagramRules,
+    pub datagrams: DatagramPolicy,
     /// What its clients come to.
     pub account: Arc<Account>,
     /// Whom it serves.
-    pub terms: Terms,
+    pub access: AccessPolicy,
     /// How many it serves; tunnels share one.
     pub admission: Admission,
 }
@@ -35,9 +35,9 @@ impl<D> Service<D> {
             dialler,
             addresses,
             limits: Limits::default(),
-            datagrams: DatagramRules::default(),
+            datagrams: DatagramPolicy::default(),
             account: Arc::default(),
-            terms: Terms::default(),
+            access: AccessPolicy::default(),
             admission: Admission::default(),
         }
     }
@@ -50,7 +50,7 @@ impl<D> Service<D> {
 
     /// With other rules for datagrams.
     #[must_use]
-    pub fn with_datagrams(self, datagrams: DatagramRules) -> Self {
+    pub fn with_datagrams(self, datagrams: DatagramPolicy) -> Self {
         Self { datagrams, ..self }
     }
 
@@ -62,8 +62,8 @@ impl<D> Service<D> {
 
     /// On other terms.
     #[must_use]
-    pub fn with_terms(self, terms: Terms) -> Self {
-        Self { terms, ..self }
+    pub fn with_access(self, access: AccessPolicy) -> Self {
+        Self { access, ..self }
     }
 
     /// With other caps, or with those of other tunnels.

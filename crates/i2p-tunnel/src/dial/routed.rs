@@ -9,7 +9,7 @@ use crate::{
     failure::Failure,
     limits::Limits,
     outproxy::{Asking, Fault, Outproxies, Request, WaysOut},
-    route::{Outside, Routes, Verdict, Via},
+    route::{OutsideHost, Routes, Verdict, Via},
     sessions::{Datagrams, Incoming, SamDialler},
     stream::Opened,
 };
@@ -77,7 +77,7 @@ impl RoutedDialler {
         client: &Client,
         (target, port): (&Target, u16),
         names: &[Arc<str>],
-        host: Outside<'_>,
+        host: OutsideHost<'_>,
     ) -> Result<Opened, Failure> {
         // Before the client is told that it takes too long, so that what it is told is what happened.
         let deadline = Instant::now() + (self.limit - self.limit / 24);
@@ -171,7 +171,7 @@ mod tests {
             address: ClientAddress::User(0),
             listener: "x".into(),
             protocol: crate::ClientProtocol::Socks5,
-            credentials: ClientCredentials::Nothing,
+            credentials: ClientCredentials::None,
         };
         let target = Target::parse(b"a.i2p").unwrap();
         let inner = size_of_val(&dialler.sam.dial(&client, &target, 80));

@@ -2,7 +2,7 @@
 //!
 //! Imports nothing of this crate.
 
-mod advice;
+mod hints;
 
 use socks_wire::{v4, v5};
 
@@ -55,7 +55,7 @@ pub enum Failure {
 
 /// What a failure becomes: a row of the failure table.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Row {
+pub struct FailureRow {
     /// REP of SOCKS5.
     pub socks5: v5::ReplyCode,
     /// REP of SOCKS5 for clients that understand more than RFC 1928: a code of Tor's (proposal 304) where one fits.
@@ -97,7 +97,7 @@ impl Failure {
 
     /// The failure table.
     #[must_use]
-    pub fn row(self) -> Row {
+    pub fn row(self) -> FailureRow {
         use v5::ReplyCode as Code;
         // SOCKS5, Tor's extension of it where there is one, HTTP, the label, the log.
         let (socks5, extended, http, label, log) = match self {
@@ -231,6 +231,6 @@ impl Failure {
             ),
         };
         let extended = extended.unwrap_or(socks5);
-        Row { socks5, extended, socks4: v4::ReplyCode::REJECTED, http, label, log }
+        FailureRow { socks5, extended, socks4: v4::ReplyCode::REJECTED, http, label, log }
     }
 }

@@ -5,7 +5,7 @@ use std::{fmt, sync::Mutex};
 use super::{listener::Listener, place::BindCause};
 
 /// Listening sockets that were handed down, by name.
-pub struct Inherited(Mutex<Vec<(String, Found)>>);
+pub struct InheritedSockets(Mutex<Vec<(String, Found)>>);
 
 /// What is at a number, made into a listener when it is asked for: that needs the runtime.
 enum Found {
@@ -15,7 +15,7 @@ enum Found {
     Other,
 }
 
-impl Inherited {
+impl InheritedSockets {
     /// None.
     #[must_use]
     pub fn none() -> Self {
@@ -87,8 +87,8 @@ fn is_listening(_: &impl Sized) -> bool {
     true
 }
 
-impl fmt::Debug for Inherited {
+impl fmt::Debug for InheritedSockets {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("Inherited(..)")
+        f.write_str("InheritedSockets(..)")
     }
 }

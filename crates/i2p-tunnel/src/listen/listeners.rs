@@ -5,7 +5,7 @@ use tokio::net::TcpListener;
 #[cfg(unix)]
 use super::unix_socket::{self, BoundFile};
 use super::{
-    inherited::Inherited,
+    inherited::InheritedSockets,
     listener::Listener,
     place::{BindError, BoundAddress, ListenAt},
 };
@@ -20,14 +20,17 @@ impl Listeners {
     /// # Errors
     /// [`BindError`] for the first place that cannot be had; [`ListenAt::Inherited`] never can.
     pub async fn bind(places: &[ListenAt]) -> Result<Self, BindError> {
-        Self::bind_or_inherit(places, &Inherited::none()).await
+        Self::bind_or_inherit(places, &InheritedSockets::none()).await
     }
 
     /// The same with sockets that were handed down.
     ///
     /// # Errors
     /// [`BindError`] for the first place that cannot be had.
-    pub async fn bind_or_inherit(places: &[ListenAt], inherited: &Inherited) -> Result<Self, BindError> {
+    pub async fn bind_or_inherit(
+        places: &[ListenAt],
+        inherited: &InheritedSockets,
+    ) -> Result<Self, BindError> {
         let mut listeners = Vec::with_capacity(places.len());
         for at in places {
             let bound = match at {
@@ -53,11 +56,11 @@ impl Listeners {
 
     /// Who may connect, where files decide that; it can be changed while they are served.
     #[must_use]
-    pub fn permissions(&self) -> Permissions {
+    pub fn permissions(&self) -> SocketPermissions {
         #[cfg(unix)]
-        return Permissions(self.0.iter().filter_map(Listener::file).collect());
+        return SocketPermissions(self.0.iter().filter_map(Listener::file).collect());
         #[cfg(not(unix))]
-        Permissions()
+        SocketPermissions()
     }
 
     pub(crate) fn into_each(self) -> impl Iterator<Item = Listener> {
@@ -67,9 +70,9 @@ impl Listeners {
 
 /// Who may connect to listening sockets, where files decide that: those of Unix sockets that were made here.
 #[derive(Debug, Clone)]
-pub struct Permissions(#[cfg(unix)] Vec<BoundFile>);
+pub struct SocketPermissions(#[cfg(unix)] Vec<BoundFile>);
 
-impl Permissions {
+impl SocketPermissions {
     /// Lets in from now on whom `at` lets in. Whoever has connected stays.
     ///
     /// # Errors

@@ -13,7 +13,7 @@ pub(crate) use self::listener::Listener;
 #[cfg(unix)]
 pub use self::place::SocketFile;
 pub use self::{
-    inherited::Inherited,
-    listeners::{Listeners, Permissions},
+    inherited::InheritedSockets,
+    listeners::{Listeners, SocketPermissions},
     place::{BindCause, BindError, BoundAddress, ListenAt},
 };

@@ -128,7 +128,7 @@ impl BoundAddress {
 
     /// Whether it can be reached from other machines.
     #[must_use]
-    pub fn is_open_to_others(&self) -> bool {
+    pub fn is_exposed(&self) -> bool {
         self.tcp().is_some_and(|address| !address.ip().to_canonical().is_loopback())
     }
 }

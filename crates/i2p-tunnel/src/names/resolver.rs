@@ -56,7 +56,7 @@ pub trait LastResort: Send + Sync + 'static {
 #[derive(Clone)]
 pub struct Resolver {
     sources: Arc<[Arc<dyn NameSource>]>,
-    router: bool,
+    asks_router: bool,
     last_resort: Option<Arc<dyn LastResort>>,
     answers: Cache<Key, Answer>,
     /// Counts what was forgotten. Answers are kept under the number that was there before anybody was asked, so that one
@@ -85,9 +85,21 @@ impl Answer {
 impl Resolver {
     /// Asks these sources and then, if `router` says so, the router.
     #[must_use]
-    pub fn new(sources: Vec<Arc<dyn NameSource>>, router: bool, times: ResolverTimes) -> Self {
+    pub fn new(sources: Vec<Arc<dyn NameSource>>, times: ResolverTimes) -> Self {
         let answers = Cache::builder().max_capacity(REMEMBERED).expire_after(Expire(times)).build();
-        Self { sources: sources.into(), router, last_resort: None, answers, generation: Arc::default() }
+        Self {
+            sources: sources.into(),
+            asks_router: true,
+            last_resort: None,
+            answers,
+            generation: Arc::default(),
+        }
+    }
+
+    /// Sets whether names that no source knows are looked up at the router; a new resolver does so.
+    #[must_use]
+    pub fn with_router(self, asks_router: bool) -> Self {
+        Self { asks_router, ..self }
     }
 
     /// With somebody to ask for what nobody else knows.
@@ -142,7 +154,7 @@ impl Resolver {
         if let Some(found) = self.sources.iter().find_map(|source| source.find(name)) {
             return Ok(Some(found));
         }
-        if self.router
+        if self.asks_router
             && let Some(found) = ask.await?
         {
             return Ok(Some(found));
@@ -157,7 +169,7 @@ impl Resolver {
 impl Default for Resolver {
     /// The router alone.
     fn default() -> Self {
-        Self::new(Vec::new(), true, ResolverTimes::default())
+        Self::new(Vec::new(), ResolverTimes::default())
     }
 }
 
@@ -209,21 +221,21 @@ mod tests {
     async fn sources_go_first_in_their_order() {
         let book =
             |byte| Arc::new(HashMap::from([(name("a.i2p"), destination(byte))])) as Arc<dyn NameSource>;
-        let resolver = Resolver::new(vec![book(1), book(2)], true, ResolverTimes::default());
+        let resolver = Resolver::new(vec![book(1), book(2)], ResolverTimes::default());
         let asked = AtomicUsize::new(0);
         let found = resolver.resolve(&name("a.i2p"), says(&asked, Ok(Some(destination(3))))).await.unwrap();
         assert_eq!(*found.unwrap(), destination(1));
         assert_eq!(asked.load(Relaxed), 0);
         let found = resolver.resolve(&name("b.i2p"), says(&asked, Ok(Some(destination(3))))).await.unwrap();
         assert_eq!(*found.unwrap(), destination(3));
-        let alone = Resolver::new(vec![book(1)], false, ResolverTimes::default());
+        let alone = Resolver::new(vec![book(1)], ResolverTimes::default()).with_router(false);
         assert_eq!(alone.resolve(&name("b.i2p"), says(&asked, Err("asked"))).await, Ok(None));
     }
 
     #[tokio::test]
     async fn answers_are_remembered_for_their_time_and_failures_are_not() {
         let times = ResolverTimes { known: Duration::from_secs(600), unknown: Duration::from_millis(50) };
-        let resolver = Resolver::new(Vec::new(), true, times);
+        let resolver = Resolver::new(Vec::new(), times);
         let asked = AtomicUsize::new(0);
         for _ in 0..3 {
             assert_eq!(resolver.resolve(&name("x.i2p"), says(&asked, Err("away"))).await, Err("away"));

@@ -25,7 +25,7 @@ use super::{
 };
 use crate::{
     client::{Client, IsolationKey},
-    route::Outside,
+    route::OutsideHost,
     sessions::SamDialler,
     stream::{ClientEnd, Opened, Socket},
 };
@@ -42,7 +42,7 @@ pub(crate) struct Outproxy {
 /// What an outproxy is asked for, and by whom.
 pub(crate) struct Request<'a> {
     /// What it is asked for.
-    pub(crate) host: Outside<'a>,
+    pub(crate) host: OutsideHost<'a>,
     pub(crate) port: u16,
     /// The same as the client said it, which is what keeps it apart in I2P.
     pub(crate) asked: &'a Target,

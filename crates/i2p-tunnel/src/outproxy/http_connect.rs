@@ -7,7 +7,7 @@ use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use zeroize::Zeroizing;
 
 use super::fault::{Fault, OutproxyTrouble as Trouble};
-use crate::{failure::Failure, route::Outside};
+use crate::{failure::Failure, route::OutsideHost};
 
 /// Longest head of an answer, and with it the longest first data, in bytes.
 const LONGEST: usize = 8 * 1024;
@@ -18,7 +18,7 @@ const MOST_HEADERS: usize = 64;
 /// end resolves it.
 pub(super) async fn ask(
     mut line: impl AsyncRead + AsyncWrite + Unpin,
-    (host, port): (Outside<'_>, u16),
+    (host, port): (OutsideHost<'_>, u16),
     credentials: Option<(&str, &str)>,
 ) -> Result<Vec<u8>, Fault> {
     let request = request(host, port, credentials)?;
@@ -46,7 +46,7 @@ pub(super) async fn ask(
 
 /// The request. Canonical hosts hold nothing that could break a line, and what a username holds is base64 by then.
 fn request(
-    host: Outside<'_>,
+    host: OutsideHost<'_>,
     port: u16,
     credentials: Option<(&str, &str)>,
 ) -> Result<Zeroizing<String>, Fault> {
@@ -109,7 +109,7 @@ mod tests {
 
     fn text(host: &str, credentials: Option<(&str, &str)>) -> String {
         let target = Target::parse(host.as_bytes()).unwrap();
-        request(Outside::of(&target).unwrap(), 443, credentials).unwrap().to_string()
+        request(OutsideHost::of(&target).unwrap(), 443, credentials).unwrap().to_string()
     }
 
     #[test]
@@ -157,7 +157,7 @@ mod tests {
             let _ = far.write_all(bytes).await;
             drop(far);
         };
-        tokio::join!(ask(near, (Outside::of(&target).unwrap(), 443), None), say).0
+        tokio::join!(ask(near, (OutsideHost::of(&target).unwrap(), 443), None), say).0
     }
 
     #[tokio::test]

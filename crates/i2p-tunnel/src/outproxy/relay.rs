@@ -25,7 +25,7 @@ use super::{
 };
 use crate::{
     client::IsolationKey,
-    route::Outside,
+    route::OutsideHost,
     stream::{Socket, beside},
 };
 
@@ -152,7 +152,7 @@ impl OutproxyRelay {
 
 /// A datagram as a relay takes it: the header, and the data. A name is sent as a name, in the form in which it was decided
 /// about: the far end resolves it.
-pub(crate) fn datagram(host: Outside<'_>, port: u16, data: &[u8]) -> Option<Vec<u8>> {
+pub(crate) fn datagram(host: OutsideHost<'_>, port: u16, data: &[u8]) -> Option<Vec<u8>> {
     let address = socks5::address(host)?;
     let header = udp::Header { fragment: udp::Fragment::STANDALONE, address, port };
     let mut bytes = [0; udp::Header::MAX_LENGTH];
@@ -171,7 +171,7 @@ pub(crate) fn sender(datagram: &[u8]) -> Option<(Target, &[u8])> {
         Address::Ip(address) => Target::from_ip(address),
         Address::Domain(name) => Target::parse(name).ok()?,
     };
-    Outside::of(&sender).is_some().then_some((sender, data))
+    OutsideHost::of(&sender).is_some().then_some((sender, data))
 }
 
 #[cfg(test)]
@@ -244,7 +244,7 @@ mod tests {
     #[test]
     fn a_name_goes_as_it_was_decided_about() {
         let target = Target::parse("BÜCHER.example.".as_bytes()).unwrap();
-        let sent = datagram(Outside::of(&target).unwrap(), 53, b"data").unwrap();
+        let sent = datagram(OutsideHost::of(&target).unwrap(), 53, b"data").unwrap();
         assert_eq!(sent, [&[0, 0, 0, 3, 21][..], b"xn--bcher-kva.example", &[0, 53], b"data"].concat());
     }
 }

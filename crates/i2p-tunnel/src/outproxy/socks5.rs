@@ -17,12 +17,12 @@ use tokio::{
 };
 
 use super::fault::{Fault, OutproxyTrouble};
-use crate::{failure::Failure, route::Outside};
+use crate::{failure::Failure, route::OutsideHost};
 
 /// Asks for a host; gives what came behind the reply. A name is sent as a name: the far end resolves it.
 pub(super) async fn ask(
     line: impl AsyncRead + AsyncWrite + Unpin,
-    (host, port): (Outside<'_>, u16),
+    (host, port): (OutsideHost<'_>, u16),
     credentials: Option<(&str, &str)>,
 ) -> Result<Vec<u8>, Fault> {
     let address = address(host).ok_or(Fault::Declined)?;
@@ -48,7 +48,7 @@ pub(super) async fn ask_for_relay(
 }
 
 /// A host as SOCKS5 has it.
-pub(super) fn address(host: Outside<'_>) -> Option<Address<'_>> {
+pub(super) fn address(host: OutsideHost<'_>) -> Option<Address<'_>> {
     host.name().map(|name| Address::Domain(name.as_bytes())).or(host.address().map(Address::Ip))
 }
 

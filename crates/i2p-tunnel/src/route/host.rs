@@ -5,7 +5,7 @@ use ipnet::IpNet;
 
 use super::{
     local,
-    outside::{Outside, is_i2p},
+    outside::{OutsideHost, is_i2p},
 };
 
 /// Longest pattern, in bytes: that of a DNS name, which no pattern has to be longer than.
@@ -65,7 +65,7 @@ pub enum HostPatternError {
 
 /// What a [`HostPattern`] compares hosts with, for whoever has to say it in another language.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Hosts<'a> {
+pub enum HostPatternKind<'a> {
     /// Nothing: it covers every host.
     All,
     /// This text, in which a star stands for any text, against names.
@@ -86,20 +86,20 @@ impl HostPattern {
     }
 
     /// What hosts are compared with, in canonical form. Whether local ones are left out is a matter of the rule:
-    /// [`Rule::spares_local`](super::Rule::spares_local).
+    /// [`Rule::excludes_local_hosts`](super::Rule::excludes_local_hosts).
     #[must_use]
-    pub fn hosts(&self) -> Hosts<'_> {
+    pub fn hosts(&self) -> HostPatternKind<'_> {
         match &self.0 {
-            Pattern::All => Hosts::All,
-            Pattern::Glob(text) => Hosts::Glob(text),
-            Pattern::Below(parent) => Hosts::Below(parent),
-            Pattern::Name(name) => Hosts::Name(name),
-            Pattern::Range(range) => Hosts::Range(*range),
+            Pattern::All => HostPatternKind::All,
+            Pattern::Glob(text) => HostPatternKind::Glob(text),
+            Pattern::Below(parent) => HostPatternKind::Below(parent),
+            Pattern::Name(name) => HostPatternKind::Name(name),
+            Pattern::Range(range) => HostPatternKind::Range(*range),
         }
     }
 
     /// Whether this host is of the pattern, be it local or not.
-    pub(super) fn covers(&self, host: Outside<'_>) -> bool {
+    pub(super) fn covers(&self, host: OutsideHost<'_>) -> bool {
         match (&self.0, host.name(), host.address()) {
             (Pattern::All, ..) => true,
             (Pattern::Glob(glob), Some(name), _) => matches(glob, name),
@@ -251,7 +251,7 @@ mod tests {
 
     fn covers(pattern: &str, host: &str) -> bool {
         let target = Target::parse(host.as_bytes()).unwrap();
-        pattern.parse::<HostPattern>().unwrap().covers(Outside::of(&target).unwrap())
+        pattern.parse::<HostPattern>().unwrap().covers(OutsideHost::of(&target).unwrap())
     }
 
     #[test]

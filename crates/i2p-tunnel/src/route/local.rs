@@ -4,7 +4,7 @@ use std::net::{Ipv4Addr, Ipv6Addr};
 
 use ipnet::{IpNet, Ipv4Net, Ipv6Net};
 
-use super::outside::Outside;
+use super::outside::OutsideHost;
 
 const fn v4(a: u8, b: u8, c: u8, d: u8, length: u8) -> IpNet {
     IpNet::V4(Ipv4Net::new_assert(Ipv4Addr::new(a, b, c, d), length))
@@ -53,7 +53,7 @@ pub const LOCAL_DOMAINS: &[&str] = &[
 ];
 
 /// Whether this host is another one for whoever is asked: an address of a network of one's own, or a name of one.
-pub(super) fn is_local(host: Outside<'_>) -> bool {
+pub(super) fn is_local(host: OutsideHost<'_>) -> bool {
     match (host.address(), host.name()) {
         (Some(address), _) => is_within(address.into()),
         (_, Some(name)) => is_local_name(name),
@@ -102,7 +102,7 @@ mod tests {
     use super::*;
 
     fn local(host: &str) -> bool {
-        is_local(Outside::of(&Target::parse(host.as_bytes()).unwrap()).unwrap())
+        is_local(OutsideHost::of(&Target::parse(host.as_bytes()).unwrap()).unwrap())
     }
 
     #[test]

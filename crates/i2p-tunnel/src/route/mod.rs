@@ -12,10 +12,10 @@ use std::{fmt, sync::Arc};
 use i2p_name::Target;
 
 pub use self::{
-    host::{HostPattern, HostPatternError, Hosts},
+    host::{HostPattern, HostPatternError, HostPatternKind},
     local::{LOCAL_DOMAINS, LOCAL_NETWORKS},
-    outside::Outside,
-    port::{Ports, PortsError},
+    outside::OutsideHost,
+    port::{PortSet, PortSetError},
 };
 
 /// The rules for what is not of I2P: the first that matches decides, and what none matches is refused.
@@ -28,7 +28,7 @@ pub struct Rule {
     /// Which hosts.
     pub host: HostPattern,
     /// Which ports.
-    pub ports: Ports,
+    pub ports: PortSet,
     /// Where to.
     pub via: Via,
 }
@@ -54,7 +54,7 @@ pub enum Verdict<'a> {
         /// Their names, in the rule's order.
         names: &'a [Arc<str>],
         /// What they are asked for.
-        host: Outside<'a>,
+        host: OutsideHost<'a>,
     },
     /// A rule refuses it.
     Rejected {
@@ -81,12 +81,12 @@ pub enum Comparison {
 impl Rule {
     /// How it compares with a request.
     #[must_use]
-    pub fn compare(&self, host: Outside<'_>, port: u16) -> Comparison {
+    pub fn compare(&self, host: OutsideHost<'_>, port: u16) -> Comparison {
         if !self.host.covers(host) {
             Comparison::OtherHost
         } else if !self.ports.contains(port) {
             Comparison::OtherPort
-        } else if self.spares_local() && local::is_local(host) {
+        } else if self.excludes_local_hosts() && local::is_local(host) {
             Comparison::LocalHost
         } else {
             Comparison::Matches
@@ -95,7 +95,7 @@ impl Rule {
 
     /// Whether local hosts are not meant: addresses of [`LOCAL_NETWORKS`], names without a dot and below [`LOCAL_DOMAINS`].
     #[must_use]
-    pub fn spares_local(&self) -> bool {
+    pub fn excludes_local_hosts(&self) -> bool {
         self.leads_out() && !self.host.names_local()
     }
 
@@ -119,7 +119,7 @@ impl fmt::Display for Rule {
     /// In one line, for people.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "host {}, ", self.host)?;
-        match self.ports == Ports::all() {
+        match self.ports == PortSet::all() {
             true => f.write_str("all ports, ")?,
             false => write!(f, "port {}, ", self.ports)?,
         }
@@ -146,7 +146,7 @@ impl Routes {
     /// Rules that never decide, since one before them matches all that they match: pairs of such a rule and the first one that
     /// does so, counted from 0. Not all can be found; those that are found are sure.
     #[must_use]
-    pub fn idle(&self) -> Vec<(usize, usize)> {
+    pub fn shadowed_rules(&self) -> Vec<(usize, usize)> {
         let rules = self.0.iter().enumerate();
         let before = |(index, rule): (usize, &Rule)| {
             let first = self.0.iter().take(index).position(|earlier| earlier.leaves_nothing_for(rule));
@@ -155,10 +155,10 @@ impl Routes {
         rules.filter_map(before).collect()
     }
 
-    /// Decides which way a request goes. What is of I2P never comes near a rule: see [`Outside::of`].
+    /// Decides which way a request goes. What is of I2P never comes near a rule: see [`OutsideHost::of`].
     #[must_use]
     pub fn decide<'a>(&'a self, target: &'a Target, port: u16) -> Verdict<'a> {
-        let Some(host) = Outside::of(target) else { return Verdict::I2p };
+        let Some(host) = OutsideHost::of(target) else { return Verdict::I2p };
         let mut rules = self.0.iter().enumerate();
         match rules.find(|(_, rule)| rule.compare(host, port) == Comparison::Matches) {
             Some((rule, Rule { via: Via::Outproxies(names), .. })) => {

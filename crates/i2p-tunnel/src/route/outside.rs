@@ -7,7 +7,7 @@ use i2p_name::{ClearNetHost, Target};
 /// What is of I2P cannot be said in this type, so no mistake in a rule, a configuration or an outproxy's code can send it
 /// there.
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
-pub struct Outside<'a>(Host<'a>);
+pub struct OutsideHost<'a>(Host<'a>);
 
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
 enum Host<'a> {
@@ -15,7 +15,7 @@ enum Host<'a> {
     Address(IpAddr),
 }
 
-impl<'a> Outside<'a> {
+impl<'a> OutsideHost<'a> {
     /// The one place where it is decided that something may leave I2P. The invariant: **whatever is of I2P, in any
     /// spelling, is nothing here.**
     ///
@@ -61,11 +61,11 @@ pub(super) fn is_i2p(name: &str) -> bool {
 }
 
 /// Without the host: it does not belong in logs.
-impl fmt::Debug for Outside<'_> {
+impl fmt::Debug for OutsideHost<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self.0 {
-            Host::Name(_) => "Outside::Name(..)",
-            Host::Address(_) => "Outside::Address(..)",
+            Host::Name(_) => "OutsideHost::Name(..)",
+            Host::Address(_) => "OutsideHost::Address(..)",
         })
     }
 }

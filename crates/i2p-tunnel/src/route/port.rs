@@ -4,9 +4,9 @@ use std::{fmt, ops::RangeInclusive, str::FromStr};
 ///
 /// Port 0, "any" in I2P, is no port of the internet: it is never among them.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Ports(Vec<RangeInclusive<u16>>);
+pub struct PortSet(Vec<RangeInclusive<u16>>);
 
-impl Ports {
+impl PortSet {
     /// All ports.
     #[must_use]
     pub fn all() -> Self {
@@ -35,7 +35,7 @@ impl Ports {
 }
 
 /// All ports.
-impl Default for Ports {
+impl Default for PortSet {
     fn default() -> Self {
         Self::all()
     }
@@ -44,25 +44,25 @@ impl Default for Ports {
 /// Why a text names no ports.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{item:?} is no port and no range of ports; expected such as 80,443,8000-8999, each from 1 to 65535")]
-pub struct PortsError {
+pub struct PortSetError {
     item: String,
 }
 
-impl FromStr for Ports {
-    type Err = PortsError;
+impl FromStr for PortSet {
+    type Err = PortSetError;
 
     /// From ports and ranges with commas between them; spaces do not count.
-    fn from_str(text: &str) -> Result<Self, PortsError> {
+    fn from_str(text: &str) -> Result<Self, PortSetError> {
         let ranges = text.split(',').map(|item| range(item.trim()));
         ranges.collect::<Result<_, _>>().map(Self)
     }
 }
 
-fn range(item: &str) -> Result<RangeInclusive<u16>, PortsError> {
+fn range(item: &str) -> Result<RangeInclusive<u16>, PortSetError> {
     let (first, last) = item.split_once('-').unwrap_or((item, item));
     match (number(first), number(last)) {
         (Some(first), Some(last)) if first <= last => Ok(first..=last),
-        _ => Err(PortsError { item: item.to_owned() }),
+        _ => Err(PortSetError { item: item.to_owned() }),
     }
 }
 
@@ -73,7 +73,7 @@ fn number(text: &str) -> Option<u16> {
     text.bytes().all(|byte| byte.is_ascii_digit()).then_some(port)
 }
 
-impl fmt::Display for Ports {
+impl fmt::Display for PortSet {
     /// As a rule has them.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         for (index, range) in self.0.iter().enumerate() {
@@ -95,7 +95,7 @@ mod tests {
 
     #[test]
     fn numbers_and_ranges() {
-        let ports: Ports = "80, 443,8000-8999".parse().unwrap();
+        let ports: PortSet = "80, 443,8000-8999".parse().unwrap();
         for (port, expected) in [
             (0, false),
             (79, false),
@@ -109,17 +109,19 @@ mod tests {
             assert_eq!(ports.contains(port), expected, "{port}");
         }
         assert_eq!(ports.to_string(), "80,443,8000-8999");
-        assert!(!Ports::all().contains(0) && Ports::all().contains(1) && Ports::all().contains(u16::MAX));
+        assert!(
+            !PortSet::all().contains(0) && PortSet::all().contains(1) && PortSet::all().contains(u16::MAX)
+        );
     }
 
     #[test]
     fn what_is_none_is_named() {
         for text in ["", "80,", "0", "0-5", "65536", "9-8", "+80", "-80", "80-", "http", "8 0", "1-2-3", "*"]
         {
-            let error = text.parse::<Ports>().unwrap_err().to_string();
+            let error = text.parse::<PortSet>().unwrap_err().to_string();
             assert!(error.contains("expected such as 80,443,8000-8999"), "{text}: {error}");
         }
-        assert!("80,x".parse::<Ports>().unwrap_err().to_string().starts_with("\"x\" is no port"));
+        assert!("80,x".parse::<PortSet>().unwrap_err().to_string().starts_with("\"x\" is no port"));
     }
 
     proptest! {
@@ -129,14 +131,14 @@ mod tests {
         ) {
             let ranges: Vec<_> = ranges.iter().map(|(first, more)| (*first, first.saturating_add(*more))).collect();
             let text: Vec<_> = ranges.iter().map(|(first, last)| format!("{first}-{last}")).collect();
-            let ports: Ports = text.join(",").parse().unwrap();
+            let ports: PortSet = text.join(",").parse().unwrap();
             prop_assert_eq!(ports.contains(port), ranges.iter().any(|(first, last)| (*first..=*last).contains(&port)));
-            prop_assert_eq!(&ports.to_string().parse::<Ports>().unwrap(), &ports);
+            prop_assert_eq!(&ports.to_string().parse::<PortSet>().unwrap(), &ports);
         }
 
         #[test]
         fn any_text_is_ports_or_an_error(text in ".{0,40}") {
-            let _ = text.parse::<Ports>();
+            let _ = text.parse::<PortSet>();
         }
     }
 }

@@ -104,11 +104,11 @@ fn local_hosts_are_let_out_by_their_name_only() {
             let routes =
                 Routes::new(vec![rule("*", "1-65535", &["far"]), rule(pattern, "1-65535", &["out"])]);
             assert_eq!(decided(&routes, host, 80), "1 out", "{host} by {pattern}");
-            assert_eq!(routes.idle(), [], "{pattern}");
+            assert_eq!(routes.shadowed_rules(), [], "{pattern}");
         }
     }
     let target = Target::parse(b"10.0.0.1").unwrap();
-    let compared = open.rules()[0].compare(Outside::of(&target).unwrap(), 80);
+    let compared = open.rules()[0].compare(OutsideHost::of(&target).unwrap(), 80);
     assert_eq!(compared, Comparison::LocalHost);
     assert_eq!(decided(&Routes::new(vec![rule("*", "1-65535", &[])]), "10.0.0.1", 80), "0 reject");
 }
@@ -126,10 +126,10 @@ fn rules_that_never_decide() {
         rule("*", "1-65535", &[]),
         rule("10.0.0.0/8", "22", &["lan"]),
     ]);
-    assert_eq!(routes.idle(), [(1, 0), (3, 2), (8, 7)]);
+    assert_eq!(routes.shadowed_rules(), [(1, 0), (3, 2), (8, 7)]);
     let refused_too_late =
         vec![rule("*", "1-65535", &["out"]), rule("bad.example", "80", &[]), rule("*", "80", &[])];
-    assert_eq!(Routes::new(refused_too_late).idle(), [(1, 0)], "the last one refuses local hosts");
+    assert_eq!(Routes::new(refused_too_late).shadowed_rules(), [(1, 0)], "the last one refuses local hosts");
 }
 
 #[test]
@@ -189,11 +189,11 @@ fn i2p_spelling() -> impl Strategy<Value = String> {
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(2000))]
 
-    /// The invariant of [`Outside::of`], over spellings.
+    /// The invariant of [`OutsideHost::of`], over spellings.
     #[test]
     fn i2p_in_any_spelling_is_never_for_an_outproxy(host in i2p_spelling(), port: u16) {
         if let Ok(target) = Target::parse(host.as_bytes()) {
-            prop_assert!(Outside::of(&target).is_none(), "{}", host);
+            prop_assert!(OutsideHost::of(&target).is_none(), "{}", host);
             prop_assert!(goes_to_i2p(&target, port), "{}", host);
         }
     }
@@ -226,7 +226,7 @@ proptest! {
             Verdict::Outproxies { rule, .. } | Verdict::Rejected { rule } => Some(rule),
             _ => None,
         };
-        prop_assert!(routes.idle().iter().all(|(idle, _)| Some(*idle) != decides));
+        prop_assert!(routes.shadowed_rules().iter().all(|(idle, _)| Some(*idle) != decides));
     }
 
     /// What a search list, multicast DNS or a router at home answers for goes to nobody far away, unless a rule names it.
@@ -283,7 +283,7 @@ fn client() -> Client {
         address: ClientAddress::User(0),
         listener: "a".into(),
         protocol: ClientProtocol::Socks5,
-        credentials: ClientCredentials::Nothing,
+        credentials: ClientCredentials::None,
     }
 }
 

@@ -3,18 +3,18 @@
 use i2p_name::B32;
 use i2p_sam::Session;
 
-use super::{pool::Lease, rendezvous::Waiting};
+use super::{pool::SessionLease, rendezvous::Waiting};
 use crate::{failure::Failure, names::Resolver, stream::Opened};
 
 /// The streams that peers open to a client's session.
 pub struct Incoming {
     pub(crate) session: Session,
     pub(crate) names: Resolver,
-    pub(crate) lease: Lease,
+    pub(crate) lease: SessionLease,
 }
 
 impl Incoming {
-    pub(crate) fn new(session: Session, names: Resolver, lease: Lease) -> Self {
+    pub(crate) fn new(session: Session, names: Resolver, lease: SessionLease) -> Self {
         Self { session, names, lease }
     }
 

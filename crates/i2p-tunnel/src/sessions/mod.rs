@@ -12,8 +12,8 @@ mod sam;
 
 pub(crate) use self::incoming::refused;
 pub use self::{
-    datagrams::{DatagramOptions, DatagramPool, DatagramSessionStatus, Datagrams, Seat},
+    datagrams::{DatagramLease, DatagramOptions, DatagramPool, DatagramSessionStatus, Datagrams},
     incoming::Incoming,
-    pool::{Lease, PoolFull, PoolOptions, SessionPool, SessionStatus, Wait},
+    pool::{PoolFull, PoolOptions, SessionDeadlines, SessionLease, SessionPool, SessionStatus},
     sam::{SamDialler, Tunnel},
 };

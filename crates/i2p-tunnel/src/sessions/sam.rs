@@ -7,7 +7,7 @@ use tokio::time::Instant;
 
 use super::{
     datagrams::DatagramPool,
-    pool::{Lease, SessionPool, Wait},
+    pool::{SessionDeadlines, SessionLease, SessionPool},
     refusal::Refusal,
 };
 use crate::{
@@ -78,14 +78,14 @@ impl SamDialler {
     pub(crate) async fn session_of(
         &self,
         client: &Client,
-    ) -> Result<(IsolationKey, Lease, Session), Failure> {
+    ) -> Result<(IsolationKey, SessionLease, Session), Failure> {
         let isolate = &self.tunnel.isolate;
         if isolate.dest_host || isolate.dest_port {
             return Err(Failure::CommandNotSupported);
         }
         let key = self.client_key(client);
         let now = Instant::now();
-        let wait = Wait { router: now + self.limits.router, tunnels: now + self.limits.tunnels };
+        let wait = SessionDeadlines { router: now + self.limits.router, tunnels: now + self.limits.tunnels };
         let lease = self.pool.lease(&key).map_err(|_| Failure::TooManySessions)?;
         let session = lease.session_within(wait).await?;
         Ok((key, lease, session))
@@ -132,10 +132,10 @@ impl SamDialler {
         client: &Client,
         asked: (&Target, u16),
         work: impl Fn(Session) -> F,
-    ) -> Result<(T, Lease), Failure> {
+    ) -> Result<(T, SessionLease), Failure> {
         let key = self.isolation_key(client, asked);
         let now = Instant::now();
-        let wait = Wait { router: now + self.limits.router, tunnels: now + self.limits.tunnels };
+        let wait = SessionDeadlines { router: now + self.limits.router, tunnels: now + self.limits.tunnels };
         let mut renewed = false;
         loop {
             let lease = self.pool.lease(&key).map_err(|_| Failure::TooManySessions)?;
@@ -201,7 +201,7 @@ mod tests {
             address: ClientAddress::User(0),
             listener: "x".into(),
             protocol: crate::ClientProtocol::Socks5,
-            credentials: ClientCredentials::Nothing,
+            credentials: ClientCredentials::None,
         };
         let target = Target::parse(b"a.i2p").unwrap();
         let size = size_of_val(&dialler.dial(&client, &target, 80));

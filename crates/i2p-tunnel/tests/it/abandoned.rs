@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use i2p_tunnel::{Admission, Caps, Limits, Metrics, metrics::Moment};
+use i2p_tunnel::{Admission, Caps, Limits, Metrics, metrics::Snapshot};
 use sam_testkit::{Act, Endpoint, TestBridge};
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
@@ -43,7 +43,7 @@ impl Busy {
     }
 
     fn abandoned(&self, protocol: &str, count: u32) {
-        let text = self.metrics.encode(&Moment::default());
+        let text = self.metrics.encode(&Snapshot::default());
         let line = format!("protocol=\"{protocol}\",outcome=\"abandoned\"}} {count}\n");
         assert!(text.contains(&line), "{line} is not in\n{text}");
     }

@@ -1,6 +1,6 @@
 //! A tunnel for its users only, in every protocol.
 
-use i2p_tunnel::{Admission, Authentication, Caps, Terms, Users};
+use i2p_tunnel::{AccessPolicy, Admission, Authentication, Caps, Users};
 use sam_testkit::TestBridge;
 use tokio::time::{Duration, Instant};
 
@@ -8,9 +8,11 @@ use crate::common::{Proxy, proxy_that, socks4a_request, socks5_request};
 
 async fn proxy(bridge: &TestBridge) -> Proxy {
     let entry = Users::entry("anna", b"secret").unwrap();
-    let terms =
-        Terms { authentication: Authentication::Required(Users::parse(&entry).unwrap()), ..Terms::default() };
-    proxy_that(bridge, |service| service.with_terms(terms)).await
+    let access = AccessPolicy {
+        authentication: Authentication::Required(Users::parse(&entry).unwrap()),
+        ..AccessPolicy::default()
+    };
+    proxy_that(bridge, |service| service.with_access(access)).await
 }
 
 fn socks5(user: &str, password: &str) -> Vec<u8> {
@@ -70,10 +72,12 @@ async fn a_wrong_password_takes_its_time_and_holds_nobody_up() {
 async fn over_a_cap_passwords_are_not_checked() {
     let bridge = TestBridge::start().await;
     let entry = Users::entry("anna", b"secret").unwrap();
-    let terms =
-        Terms { authentication: Authentication::Required(Users::parse(&entry).unwrap()), ..Terms::default() };
+    let access = AccessPolicy {
+        authentication: Authentication::Required(Users::parse(&entry).unwrap()),
+        ..AccessPolicy::default()
+    };
     let admission = Admission::new(Caps { connections: 0, ..Caps::default() });
-    let proxy = proxy_that(&bridge, |service| service.with_terms(terms).with_admission(admission)).await;
+    let proxy = proxy_that(&bridge, |service| service.with_access(access).with_admission(admission)).await;
     let begin = Instant::now();
     assert_eq!(proxy.exchange(&socks5("anna", "wrong")).await[..6], [5, 2, 1, 0, 5, 1]);
     assert!(begin.elapsed() < Duration::from_secs(1), "a wrong password was checked");

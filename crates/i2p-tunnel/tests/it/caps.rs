@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use i2p_tunnel::{Admission, Caps, Metrics, metrics::Moment};
+use i2p_tunnel::{Admission, Caps, Metrics, metrics::Snapshot};
 use sam_testkit::TestBridge;
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
@@ -78,7 +78,7 @@ async fn a_storm_past_the_cap_is_closed_and_does_no_harm() {
     assert_eq!(admission.connections(), 1);
     // Whether they were told or not.
     let counted = "limits_reached_total{tunnel=\"main\",limit=\"connections\"} 300\n";
-    until("all are counted", async || metrics.encode(&Moment::default()).contains(counted)).await;
+    until("all are counted", async || metrics.encode(&Snapshot::default()).contains(counted)).await;
     open.write_all(b"still here").await.unwrap();
     let mut echo = [0; 10];
     timeout(LIMIT, open.read_exact(&mut echo)).await.unwrap().unwrap();

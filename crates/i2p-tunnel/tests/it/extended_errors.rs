@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use i2p_name::{BlindedName, I2pName, VirtualOptions};
-use i2p_tunnel::{AddressPool, Client, Dial, Failure, Listeners, Opened, Service, Terms, serve};
+use i2p_tunnel::{AccessPolicy, AddressPool, Client, Dial, Failure, Listeners, Opened, Service, serve};
 use sam_testkit::{Act, TestBridge};
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
@@ -33,8 +33,8 @@ impl Dial for Fails {
 /// What clients are told of a failure: the code of SOCKS5, that of SOCKS4, the status of HTTP.
 async fn told(failure: Failure, extended_errors: bool) -> (u8, u8, u16) {
     let addresses = AddressPool::new(VirtualOptions::default()).unwrap();
-    let terms = Terms { extended_errors, ..Terms::default() };
-    let service = Service::new("test", Fails(failure), addresses).with_terms(terms);
+    let access = AccessPolicy { extended_errors, ..AccessPolicy::default() };
+    let service = Service::new("test", Fails(failure), addresses).with_access(access);
     let listeners = Listeners::bind(&["127.0.0.1:0".parse().unwrap()]).await.unwrap();
     let address = listeners.addresses().unwrap()[0].tcp().unwrap();
     let (_, service) = watch::channel(Arc::new(service));
@@ -72,8 +72,8 @@ async fn a_client_key_that_may_be_missing_is_f4_where_that_is_understood() {
     let bridge = TestBridge::start().await;
     bridge.on("STREAM CONNECT", [Act::line("STREAM STATUS RESULT=CANT_REACH_PEER"), Act::Close]);
     for extended_errors in [false, true] {
-        let terms = Terms { extended_errors, ..Terms::default() };
-        let proxy = proxy_that(&bridge, |service| service.with_terms(terms)).await;
+        let access = AccessPolicy { extended_errors, ..AccessPolicy::default() };
+        let proxy = proxy_that(&bridge, |service| service.with_access(access)).await;
         let code = async |name: BlindedName| proxy.socks5(&name.to_string(), 80).await.1;
         let codes = (code(name).await, code(name.with_client_key(true)).await);
         assert_eq!(codes, if extended_errors { (0xf0, 0xf4) } else { (4, 4) });

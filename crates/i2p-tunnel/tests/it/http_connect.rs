@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use i2p_tunnel::{Limits, Terms};
+use i2p_tunnel::{AccessPolicy, Limits};
 use sam_testkit::{Act, Endpoint, TestBridge};
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
@@ -158,8 +158,8 @@ async fn credentials_that_nobody_understands_are_asked_for_again() {
 #[tokio::test]
 async fn whoever_wants_a_page_is_shown_the_status_page_if_there_is_one() {
     let bridge = TestBridge::start().await;
-    let terms = Terms { status_page: Some("http://127.0.0.1:9/".into()), ..Terms::default() };
-    let proxy = proxy_that(&bridge, |service| service.with_terms(terms)).await;
+    let access = AccessPolicy { status_page: Some("http://127.0.0.1:9/".into()), ..AccessPolicy::default() };
+    let proxy = proxy_that(&bridge, |service| service.with_access(access)).await;
     let page = asked(&proxy, "GET / HTTP/1.1\r\n\r\n").await;
     assert!(page.starts_with("HTTP/1.1 501 ") && page.contains("href=\"http://127.0.0.1:9/\""), "{page}");
 }

@@ -5,8 +5,8 @@ use std::{sync::Arc, time::Duration};
 use i2p_name::VirtualOptions;
 use i2p_sam::Bridge;
 use i2p_tunnel::{
-    AddressPool, Dropped, Failure, Limit, Limits, Metrics, OutproxyStatus, OutproxyTrouble, PoolOptions,
-    SamDialler, Service, SessionPool, Tunnel, metrics::Moment,
+    AddressPool, DropReason, Failure, Limit, Limits, Metrics, OutproxyStatus, OutproxyTrouble, PoolOptions,
+    SamDialler, Service, SessionPool, Tunnel, metrics::Snapshot,
 };
 use sam_testkit::{Dialect, Endpoint, TestBridge};
 use tokio::{
@@ -51,7 +51,7 @@ fn outproxies() -> Vec<OutproxyStatus> {
 
 impl Counted {
     fn text(&self) -> String {
-        self.metrics.encode(&Moment {
+        self.metrics.encode(&Snapshot {
             ready: true,
             sessions: self.proxy.pool.sessions(),
             max_sessions: 8,
@@ -215,7 +215,7 @@ fn a_tunnel_that_was_configured_anew_goes_on_counting() {
 fn every_metric_is_documented() {
     let metrics = Metrics::new();
     let _account = metrics.account("main");
-    let text = metrics.encode(&Moment { outproxies: outproxies(), ..Moment::default() });
+    let text = metrics.encode(&Snapshot { outproxies: outproxies(), ..Snapshot::default() });
     let described = text.lines().filter_map(|line| line.strip_prefix("# TYPE "));
     let mut described: Vec<_> = described
         .map(|line| {
@@ -241,7 +241,7 @@ fn every_metric_is_documented() {
     for limit in Limit::ALL {
         assert!(page.contains(&format!("`{}`", limit.label())), "{limit:?} is not in the page");
     }
-    for dropped in Dropped::ALL {
+    for dropped in DropReason::ALL {
         assert!(page.contains(&format!("| `{}` |", dropped.label())), "{dropped:?} is not in the page");
     }
 }

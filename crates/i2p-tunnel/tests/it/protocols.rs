@@ -1,6 +1,6 @@
 //! A tunnel serves the protocols that it is told to, and says so to others before anything is dialled.
 
-use i2p_tunnel::{Protocols, Terms};
+use i2p_tunnel::{AccessPolicy, Protocols};
 use sam_testkit::TestBridge;
 
 use crate::common::{self, proxy_that, socks4a_request, socks5_command, socks5_request};
@@ -23,8 +23,8 @@ async fn what_is_not_allowed_is_refused_in_its_own_words_and_never_reaches_the_r
         Protocols { http_connect: true, ..NONE },
         Protocols { socks4: true, ..NONE },
     ] {
-        let terms = Terms { protocols: allowed, ..Terms::default() };
-        let proxy = proxy_that(&bridge, |service| service.with_terms(terms)).await;
+        let access = AccessPolicy { protocols: allowed, ..AccessPolicy::default() };
+        let proxy = proxy_that(&bridge, |service| service.with_access(access)).await;
         for (name, request) in &requests {
             let before = bridge.commands().len();
             let answer = proxy.exchange_and_finish(request).await;
@@ -65,8 +65,8 @@ async fn socks4_and_socks4a_are_two() {
         (Protocols { socks4: true, socks5: true, ..NONE }, 90),
         (Protocols { socks4a: true, socks5: true, ..NONE }, 91),
     ] {
-        let terms = Terms { protocols, ..Terms::default() };
-        let proxy = proxy_that(&bridge, |service| service.with_terms(terms)).await;
+        let access = AccessPolicy { protocols, ..AccessPolicy::default() };
+        let proxy = proxy_that(&bridge, |service| service.with_access(access)).await;
         let Ok(std::net::IpAddr::V4(address)) = proxy.resolve("known.i2p").await else {
             panic!("no address")
         };

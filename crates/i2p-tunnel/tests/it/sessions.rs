@@ -228,9 +228,9 @@ async fn each_circumstance_that_is_asked_for_keeps_requests_apart() {
         destination
     };
     for (isolate, by_host, by_port) in [
-        (Isolate::NOTHING, false, false),
-        (Isolate { dest_host: true, ..Isolate::NOTHING }, true, false),
-        (Isolate { dest_port: true, ..Isolate::NOTHING }, false, true),
+        (Isolate::NONE, false, false),
+        (Isolate { dest_host: true, ..Isolate::NONE }, true, false),
+        (Isolate { dest_port: true, ..Isolate::NONE }, false, true),
     ] {
         let tunnel = Tunnel { isolate, ..Tunnel::default() };
         let proxy = proxy_of(&bridge, limits(), options(8), tunnel).await;

@@ -4,7 +4,7 @@ use std::{net::Ipv4Addr, time::Duration};
 
 use i2p_name::Destination;
 use i2p_sam::{Bridge, DatagramPeer, DatagramStyle, Ports, SessionOptions};
-use i2p_tunnel::{DatagramRules, Dropped, Isolate};
+use i2p_tunnel::{DatagramPolicy, DropReason, Isolate};
 use sam_testkit::{Act, Dialect, Endpoint, TestBridge};
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
@@ -43,7 +43,7 @@ async fn datagrams_go_and_come_back_on_every_router() {
         }
         client.send(0, &domain("echo.i2p"), 7, &vec![0; longest + 1]).await;
         client.echo(b"still there").await;
-        assert_eq!(proxy.datagram_counts.dropped(Dropped::TooLong), 1, "{dialect:?}");
+        assert_eq!(proxy.datagram_counts.dropped(DropReason::TooLong), 1, "{dialect:?}");
     }
 }
 
@@ -256,7 +256,7 @@ async fn an_empty_packet_of_a_stranger_locks_nobody_out() {
         stranger.send_to(packet, client.relay).await.unwrap();
     }
     client.echo(b"mine").await;
-    assert_eq!(proxy.datagram_counts.dropped(Dropped::Malformed), 3);
+    assert_eq!(proxy.datagram_counts.dropped(DropReason::Malformed), 3);
 }
 
 #[tokio::test]
@@ -310,15 +310,15 @@ async fn what_cannot_be_sent_is_dropped_and_the_rest_goes_on() {
     let counts = proxy.datagram_counts.clone();
     let client = Client::open(&proxy).await;
     let echo = domain("echo.i2p");
-    let cases: [(&[u8], Dropped); 8] = [
-        (b"", Dropped::Malformed),
-        (&[0, 1, 0, 1, 127, 0, 0, 1, 0, 7, b'x'], Dropped::Malformed),
-        (&[0, 0, 0, 9, 127, 0, 0, 1, 0, 7, b'x'], Dropped::Malformed),
-        (&[0, 0, 1, 1, 127, 0, 0, 1, 0, 7, b'x'], Dropped::Fragment),
-        (&[&[0, 0, 0], &echo[..], &[0, 7]].concat(), Dropped::Empty),
-        (&[&[0, 0, 0], &echo[..], &[0, 7], &[0; 31_745]].concat(), Dropped::TooLong),
-        (&[0, 0, 0, 1, 198, 51, 100, 7, 0, 7, b'x'], Dropped::NotAllowed),
-        (&[&[0, 0, 0], &domain("example.com")[..], &[0, 53, b'x']].concat(), Dropped::NotAllowed),
+    let cases: [(&[u8], DropReason); 8] = [
+        (b"", DropReason::Malformed),
+        (&[0, 1, 0, 1, 127, 0, 0, 1, 0, 7, b'x'], DropReason::Malformed),
+        (&[0, 0, 0, 9, 127, 0, 0, 1, 0, 7, b'x'], DropReason::Malformed),
+        (&[0, 0, 1, 1, 127, 0, 0, 1, 0, 7, b'x'], DropReason::Fragment),
+        (&[&[0, 0, 0], &echo[..], &[0, 7]].concat(), DropReason::Empty),
+        (&[&[0, 0, 0], &echo[..], &[0, 7], &[0; 31_745]].concat(), DropReason::TooLong),
+        (&[0, 0, 0, 1, 198, 51, 100, 7, 0, 7, b'x'], DropReason::NotAllowed),
+        (&[&[0, 0, 0], &domain("example.com")[..], &[0, 53, b'x']].concat(), DropReason::NotAllowed),
     ];
     for (datagram, why) in cases {
         let before = counts.dropped(why);
@@ -329,7 +329,7 @@ async fn what_cannot_be_sent_is_dropped_and_the_rest_goes_on() {
     let bytes = 8 * b"still there".len() as u64;
     assert_eq!((counts.to_peers(), counts.to_clients()), ((8, bytes), (8, bytes)));
     client.send(0, &domain("unknown.i2p"), 7, b"x").await;
-    while counts.dropped(Dropped::Unresolved) == 0 {
+    while counts.dropped(DropReason::Unresolved) == 0 {
         client.echo(b"still there").await;
     }
 }
@@ -350,13 +350,13 @@ async fn a_slow_lookup_holds_up_nobody_else() {
     for number in 0..8 {
         assert_eq!(client.receive(slow.len() + 2).await.1, [number]);
     }
-    assert_eq!(proxy.datagram_counts.dropped(Dropped::QueueFull), 4);
+    assert_eq!(proxy.datagram_counts.dropped(DropReason::QueueFull), 4);
 }
 
 #[tokio::test]
 async fn fragments_are_put_together_where_that_is_wanted() {
     let bridge = bridge(Dialect::I2pd).await;
-    let rules = DatagramRules { reassemble: true, ..DatagramRules::default() };
+    let rules = DatagramPolicy { reassemble_fragments: true, ..DatagramPolicy::default() };
     let proxy = proxy(&bridge, Udp { rules, ..Udp::default() }).await;
     let client = Client::open(&proxy).await;
     let echo = domain("echo.i2p");
@@ -369,7 +369,7 @@ async fn fragments_are_put_together_where_that_is_wanted() {
     client.send(1, &echo, 7, b"one ").await;
     client.send(0x83, &echo, 7, b"three").await;
     client.echo(b"whole").await;
-    assert_eq!(proxy.datagram_counts.dropped(Dropped::Fragment), 1);
+    assert_eq!(proxy.datagram_counts.dropped(DropReason::Fragment), 1);
 }
 
 #[tokio::test]
@@ -430,9 +430,9 @@ async fn other_kinds_of_datagrams_go_where_the_router_has_them() {
 
 #[tokio::test]
 async fn who_was_never_written_to_is_heard_only_where_that_is_allowed() {
-    for strangers in [false, true] {
+    for accept_unsolicited in [false, true] {
         let bridge = bridge(Dialect::Java).await;
-        let rules = DatagramRules { strangers, ..DatagramRules::default() };
+        let rules = DatagramPolicy { accept_unsolicited, ..DatagramPolicy::default() };
         let proxy = proxy(&bridge, Udp { rules, ..Udp::default() }).await;
         let client = Client::open(&proxy).await;
         client.echo(b"here I am").await;
@@ -449,12 +449,12 @@ async fn who_was_never_written_to_is_heard_only_where_that_is_allowed() {
         let destination: Destination = own.destination.parse().unwrap();
         let ports = Ports { from: 9, to: port };
         stranger.send(&DatagramPeer::from(&destination), ports, b"hello").await.unwrap();
-        if strangers {
+        if accept_unsolicited {
             let who = domain(&stranger.session().destination().b32().to_string());
             let header = [&who[..], &[0, 9]].concat();
             assert_eq!(client.receive(header.len()).await, (header, b"hello".to_vec()));
         } else {
-            while proxy.datagram_counts.dropped(Dropped::Stranger) == 0 {
+            while proxy.datagram_counts.dropped(DropReason::Stranger) == 0 {
                 client.echo(b"still there").await;
             }
         }

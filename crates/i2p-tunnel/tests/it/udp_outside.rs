@@ -6,7 +6,7 @@ use std::{
 };
 
 use i2p_name::{I2pName, VirtualOptions};
-use i2p_tunnel::{Dropped, OutproxyAt, OutproxyCredentials, OutproxyDefinition, OutproxyProtocol, Rule};
+use i2p_tunnel::{DropReason, OutproxyAt, OutproxyCredentials, OutproxyDefinition, OutproxyProtocol, Rule};
 use sam_testkit::{Act, Dialect, Endpoint, TestBridge};
 use tokio::{
     net::UdpSocket,
@@ -53,7 +53,7 @@ async fn there_and_back_at_last(client: &Client, target: &[u8], port: u16) {
 }
 
 /// Waits until so many datagrams were dropped for this.
-async fn dropped(proxy: &Proxy, why: Dropped, count: u64) {
+async fn dropped(proxy: &Proxy, why: DropReason, count: u64) {
     let begin = Instant::now();
     while proxy.datagram_counts.dropped(why) < count {
         assert!(begin.elapsed() < LIMIT, "{why:?}: {}", proxy.datagram_counts.dropped(why));
@@ -90,7 +90,7 @@ async fn datagrams_follow_the_routes() {
     }
     client.send(0, &binary([127, 0, 0, 1].into()), 53, b"x").await;
     client.echo(b"done").await;
-    assert_eq!(proxy.datagram_counts.dropped(Dropped::NotAllowed), 4);
+    assert_eq!(proxy.datagram_counts.dropped(DropReason::NotAllowed), 4);
     assert_eq!(upstream.seen().datagrams.len(), 22);
     let bytes = 10 * (1 + 1 + 24) + 60_000 + 4;
     assert_eq!(proxy.datagram_counts.to_peers(), (33, bytes));
@@ -198,7 +198,7 @@ async fn what_an_outproxy_makes_up_does_not_reach_the_client() {
     let count = garbage.len() as u64;
     upstream.does(Does::Say(garbage));
     there_and_back(&client, &domain("name.example"), 53, b"what follows").await;
-    assert_eq!(proxy.datagram_counts.dropped(Dropped::OutproxyReply), count);
+    assert_eq!(proxy.datagram_counts.dropped(DropReason::OutproxyReply), count);
     // From somebody else than the relay.
     let (ours, _) = upstream.seen().between[0];
     let stranger = UdpSocket::bind("127.0.0.1:0").await.unwrap();
@@ -223,7 +223,7 @@ async fn an_outproxy_without_datagrams_is_passed_over_and_not_blamed() {
     let proxy = proxy(&bridge, all_via(&["first", "second"]), definitions).await;
     let client = Client::open(&proxy).await;
     client.send(0, &domain("name.example"), 53, b"by the first").await;
-    dropped(&proxy, Dropped::OutproxyFailed, 1).await;
+    dropped(&proxy, DropReason::OutproxyFailed, 1).await;
     there_and_back(&client, &domain("name.example"), 53, b"by the second").await;
     first.does(Does::Echo);
     let begin = Instant::now();
@@ -250,14 +250,14 @@ async fn an_outproxy_that_fails_is_left_alone_for_a_while_and_asked_again() {
         (Does::Elsewhere([203, 0, 113, 7].into()), 2),
     ] {
         upstream.does(does);
-        let before = proxy.datagram_counts.dropped(Dropped::OutproxyFailed);
+        let before = proxy.datagram_counts.dropped(DropReason::OutproxyFailed);
         while upstream.seen().associations.len() < count {
             client.send(0, &domain("name.example"), 53, b"x").await;
             client.echo(b"I2P goes on").await;
         }
         upstream.until(|seen| seen.alive == 0).await;
         let lost = before + 1;
-        while proxy.datagram_counts.dropped(Dropped::OutproxyFailed) < lost {
+        while proxy.datagram_counts.dropped(DropReason::OutproxyFailed) < lost {
             tokio::task::yield_now().await;
         }
         for _ in 0..20 {
@@ -290,14 +290,14 @@ async fn what_waits_for_an_outproxy_is_bounded() {
         client.send(0, &domain("name.example"), 53, b"x").await;
     }
     client.echo(b"I2P goes on").await;
-    dropped(&proxy, Dropped::QueueFull, 16).await;
+    dropped(&proxy, DropReason::QueueFull, 16).await;
     // And by bytes, for another client.
     let client = Client::open(&proxy).await;
     for _ in 0..8 {
         client.send(0, &domain("name.example"), 53, &[0; 60_000]).await;
         client.echo(b"I2P goes on").await;
     }
-    dropped(&proxy, Dropped::QueueFull, 16 + 4).await;
+    dropped(&proxy, DropReason::QueueFull, 16 + 4).await;
 }
 
 #[tokio::test]
@@ -317,7 +317,7 @@ async fn outproxies_that_cannot_carry_datagrams_are_not_asked() {
         let client = Client::open(&proxy).await;
         client.send(0, &domain("name.example"), 53, b"x").await;
         client.echo(b"I2P goes on").await;
-        assert_eq!(proxy.datagram_counts.dropped(Dropped::NotAllowed), 1);
+        assert_eq!(proxy.datagram_counts.dropped(DropReason::NotAllowed), 1);
     }
     assert_eq!(upstream.seen().associations.len(), 0);
 }
@@ -330,7 +330,7 @@ async fn what_leaves_i2p_goes_on_while_the_router_is_away() {
     let client = Client::open(&proxy).await;
     client.echo(b"there").await;
     bridge.kill().await;
-    while proxy.datagram_counts.dropped(Dropped::NoSession) == 0 {
+    while proxy.datagram_counts.dropped(DropReason::NoSession) == 0 {
         client.send(0, &domain("echo.i2p"), 7, b"lost").await;
         there_and_back(&client, &domain("name.example"), 53, b"x").await;
     }

@@ -6,7 +6,7 @@ use i2p_name::VirtualOptions;
 use i2p_sam::{Bridge, SessionOptions};
 use i2p_tunnel::{
     Account, AddressPool, Limit, Limits, Metrics, PoolOptions, SamDialler, Service, SessionPool, Tunnel,
-    metrics::Moment,
+    metrics::Snapshot,
 };
 use sam_testkit::{Act, Endpoint, TestBridge};
 use tokio::{
@@ -37,7 +37,7 @@ impl Told {
         let wanted = format!("limits_reached_total{{tunnel=\"main\",limit=\"{}\"}} {times}\n", limit.label());
         let begin = Instant::now();
         loop {
-            let text = self.metrics.encode(&Moment::default());
+            let text = self.metrics.encode(&Snapshot::default());
             if text.contains(&wanted) {
                 break;
             }

@@ -1,6 +1,6 @@
 //! Whoever has no password that is right is counted, and one line says so: without names.
 
-use i2p_tunnel::{Authentication, Metrics, Terms, Users, metrics::Moment};
+use i2p_tunnel::{AccessPolicy, Authentication, Metrics, Users, metrics::Snapshot};
 use sam_testkit::TestBridge;
 use tracing_subscriber::filter::LevelFilter;
 
@@ -26,12 +26,14 @@ async fn wrong_passwords_are_counted_and_said_once() {
     let bridge = TestBridge::start().await;
     let metrics = Metrics::new();
     let entry = Users::entry("anna", b"secret").unwrap();
-    let terms =
-        Terms { authentication: Authentication::Required(Users::parse(&entry).unwrap()), ..Terms::default() };
+    let access = AccessPolicy {
+        authentication: Authentication::Required(Users::parse(&entry).unwrap()),
+        ..AccessPolicy::default()
+    };
     let account = metrics.account("main");
-    let proxy = proxy_that(&bridge, |service| service.with_terms(terms).with_account(account)).await;
+    let proxy = proxy_that(&bridge, |service| service.with_access(access).with_account(account)).await;
     let failed = |reason: &str, count: u32| {
-        let text = metrics.encode(&Moment::default());
+        let text = metrics.encode(&Snapshot::default());
         let line = format!("handshakes_failed_total{{tunnel=\"main\",reason=\"{reason}\"}} {count}\n");
         assert!(text.contains(&line), "{line} is not in\n{text}");
     };

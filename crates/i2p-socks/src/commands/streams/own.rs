@@ -48,7 +48,7 @@ impl Own {
             address: ClientAddress::User(0),
             listener: Arc::from("command"),
             protocol: ClientProtocol::Socks5,
-            credentials: ClientCredentials::Nothing,
+            credentials: ClientCredentials::None,
         };
         Ok(Self {
             dialler: sessions.dialler(tunnel)?,

@@ -74,7 +74,7 @@ fn words(tunnel: &str, asking: Asking, code: v5::ReplyCode) -> String {
 
 /// A failure of which everything is known.
 pub(in crate::commands) fn own(cause: Cause) -> String {
-    format!("{}. {}", cause.row().log, cause.remedy())
+    format!("{}. {}", cause.row().log, cause.operator_hint())
 }
 
 #[cfg(test)]

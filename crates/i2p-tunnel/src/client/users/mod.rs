@@ -143,7 +143,7 @@ impl Users {
 
     /// These, in the place of others: whoever has come in before need not be checked again, unless the password is another one.
     #[must_use]
-    pub fn in_place_of(self, before: &Self) -> Self {
+    pub fn with_verified_from(self, before: &Self) -> Self {
         let known = before.verified().clone();
         let same = |name: &[u8]| self.0.hashes.get(name) == before.0.hashes.get(name);
         let kept: HashMap<_, _> = known.into_iter().filter(|(name, _)| same(name)).collect();
@@ -428,7 +428,8 @@ mod tests {
         let before = Users::parse(&format!("{anna}\n{b}")).unwrap();
         assert!(before.check(CLIENT, b"anna", b"secret").await);
         assert!(before.check(CLIENT, b"b", b"x:y").await);
-        let users = Users::parse(&format!("{anna}\n{}", line("b", "other"))).unwrap().in_place_of(&before);
+        let users =
+            Users::parse(&format!("{anna}\n{}", line("b", "other"))).unwrap().with_verified_from(&before);
         // Nothing is free to check with.
         let all = users.0.verifier.at_once.acquire_many(2).await.unwrap();
         let kept = users.check(CLIENT, b"anna", b"secret");
@@ -438,7 +439,7 @@ mod tests {
         drop(all);
         assert!(!users.check(CLIENT, b"b", b"x:y").await);
         assert!(users.check(CLIENT, b"b", b"other").await);
-        let gone = Users::parse(&b).unwrap().in_place_of(&users);
+        let gone = Users::parse(&b).unwrap().with_verified_from(&users);
         assert!(!gone.check(CLIENT, b"anna", b"secret").await);
     }
 

@@ -8,7 +8,7 @@ pub(super) const CONNECTED: &[u8] = b"HTTP/1.1 200 Connection established\r\n\r\
 /// Why the target is not connected, with the status of the failure table and what to do about it.
 pub(super) fn failed(failure: Failure) -> String {
     let row = failure.row();
-    plain(row.http, "", &format!("i2p-socks: {}.\n{}\n", row.log, failure.advice()))
+    plain(row.http, "", &format!("i2p-socks: {}.\n{}\n", row.log, failure.client_hint()))
 }
 
 /// Who asks has to say who it is (RFC 9110 section 15.5.8).
@@ -84,7 +84,7 @@ mod tests {
             assert!(head.starts_with(&format!("HTTP/1.1 {} ", row.http)), "{head}");
             assert!(!head.contains(" Error\r\n"), "{failure:?} has a status without a name");
             assert!(head.contains(&format!("Content-Length: {}\r\n", body.len())), "{head}");
-            assert!(body.contains(row.log) && body.contains(failure.advice()), "{body}");
+            assert!(body.contains(row.log) && body.contains(failure.client_hint()), "{body}");
         }
     }
 }

@@ -14,7 +14,7 @@ use tokio::{
 
 use self::head::Head;
 use crate::{
-    client::{ClientAddress, ClientCredentials, Terms},
+    client::{AccessPolicy, ClientAddress, ClientCredentials},
     failure::Failure,
     limits::Limit,
     stream::Socket,
@@ -66,7 +66,7 @@ pub(crate) async fn hear(
     client: ClientAddress,
     mut read: Vec<u8>,
     deadline: Instant,
-    terms: &Terms,
+    access: &AccessPolicy,
 ) -> io::Result<Heard> {
     let head = match timeout_at(deadline, receive(&mut stream, &mut read)).await {
         Ok(head) => head?,
@@ -75,7 +75,7 @@ pub(crate) async fn hear(
     let (refusal, why) = match head {
         Head::Connect { address, port, credentials, length } => {
             let given = !matches!(credentials, head::Given::Nothing);
-            let Ok(credentials) = timeout_at(deadline, admitted(client, credentials, terms)).await else {
+            let Ok(credentials) = timeout_at(deadline, admitted(client, credentials, access)).await else {
                 return Ok(Heard::Cut(Limit::Handshake));
             };
             match credentials {
@@ -93,7 +93,7 @@ pub(crate) async fn hear(
             }
         }
         Head::Other => {
-            (page::explanation(terms.status_page.as_deref()), "HTTP other than CONNECT: got the page")
+            (page::explanation(access.status_page.as_deref()), "HTTP other than CONNECT: got the page")
         }
         Head::TooLong => (answer::too_long(), "HTTP with a head that is too long"),
         Head::Malformed | Head::More => (answer::malformed(), "malformed HTTP"),
@@ -123,13 +123,13 @@ async fn receive(stream: &mut Socket, read: &mut Vec<u8>) -> io::Result<Head> {
 async fn admitted(
     client: ClientAddress,
     credentials: head::Given,
-    terms: &Terms,
+    access: &AccessPolicy,
 ) -> Option<ClientCredentials> {
     match credentials {
-        head::Given::Nothing => terms.authentication.judge_nothing().then_some(ClientCredentials::Nothing),
+        head::Given::Nothing => access.authentication.judge_nothing().then_some(ClientCredentials::None),
         head::Given::Basic(username, password) => {
             let credentials = Credentials { username: &username, password: &password };
-            terms
+            access
                 .authentication
                 .judge(client, &credentials)
                 .await

@@ -26,7 +26,7 @@ use super::{
     queue::Queue,
 };
 use crate::{
-    account::{DatagramCounts, Dropped},
+    account::{DatagramCounts, DropReason},
     client::Client,
     connection::{
         handshake::Waiting,
@@ -101,7 +101,7 @@ pub(crate) async fn associate<D: Dial>(
         lookups: JoinSet::new(),
         reassembly: service
             .datagrams
-            .reassemble
+            .reassemble_fragments
             .then(|| Reassembly::new(Reassembly::MIN_TIMEOUT, MAX_PACKET_BYTES)),
         begin: Instant::now(),
         out: Vec::new(),
@@ -205,7 +205,7 @@ impl<D: Dial> Association<'_, D> {
             }
             drop(way);
             self.lookups.abort_all();
-            (0..self.queue.clear()).for_each(|_| self.drop_one(Dropped::NoSession));
+            (0..self.queue.clear()).for_each(|_| self.drop_one(DropReason::NoSession));
             match self.another(control, &mut datagram, moved).await {
                 Some(another) => way = Arc::new(another),
                 None => return,
@@ -288,7 +288,7 @@ impl<D: Dial> Association<'_, D> {
                     if self.source.takes(from, datagram) {
                         self.client_sent(way, from, datagram).await?;
                     } else {
-                        self.drop_one(Dropped::NotTheClient);
+                        self.drop_one(DropReason::NotTheClient);
                     }
                 }
                 // Also what an earlier datagram of ours brought back: the client's port may open again.
@@ -312,11 +312,11 @@ impl<D: Dial> Association<'_, D> {
             Ok(Reassembled::Complete(whole)) => self.whole(way, from, &whole).await,
             Ok(Reassembled::Kept) => Ok(()),
             Ok(Reassembled::Dropped) => {
-                self.drop_one(Dropped::Fragment);
+                self.drop_one(DropReason::Fragment);
                 Ok(())
             }
             Err(_) => {
-                self.drop_one(Dropped::Malformed);
+                self.drop_one(DropReason::Malformed);
                 Ok(())
             }
         }
@@ -330,8 +330,8 @@ impl<D: Dial> Association<'_, D> {
         datagram: &[u8],
     ) -> Result<(), ()> {
         let sent = match udp::Header::split(datagram) {
-            Err(_) => Err(Dropped::Malformed),
-            Ok((header, _)) if header.fragment != udp::Fragment::STANDALONE => Err(Dropped::Fragment),
+            Err(_) => Err(DropReason::Malformed),
+            Ok((header, _)) if header.fragment != udp::Fragment::STANDALONE => Err(DropReason::Fragment),
             Ok((header, data)) => {
                 let target = datagram.get(PREFIX.len()..datagram.len() - data.len()).unwrap_or_default();
                 match way {
@@ -357,16 +357,16 @@ impl<D: Dial> Association<'_, D> {
         target: &[u8],
         header: &udp::Header<'_>,
         data: &[u8],
-    ) -> Result<(), Dropped> {
+    ) -> Result<(), DropReason> {
         let named = names::dialled(&header.address.into(), self.client, &self.service.addresses);
-        match named.map_err(|_| Dropped::NotAllowed)? {
+        match named.map_err(|_| DropReason::NotAllowed)? {
             (Target::I2p(name), address) => {
-                let way = way.ok_or(Dropped::NoSession)?;
+                let way = way.ok_or(DropReason::NoSession)?;
                 fits(way, data)?;
                 self.look_up(way, (target, header.port), (name, address), data)
             }
             (outside, _) => {
-                let exits = self.exits.as_mut().ok_or(Dropped::NotAllowed)?;
+                let exits = self.exits.as_mut().ok_or(DropReason::NotAllowed)?;
                 exits.send(from, (&outside, header.port), data)
             }
         }
@@ -379,10 +379,10 @@ impl<D: Dial> Association<'_, D> {
         match way.session().send(&peer.peer, ports, data).await {
             Ok(()) => self.counts().count_to_peer(data.len()),
             Err(i2p_sam::Error::SessionLost) => {
-                self.drop_one(Dropped::NoSession);
+                self.drop_one(DropReason::NoSession);
                 return Err(());
             }
-            Err(_) => self.drop_one(Dropped::NotTaken),
+            Err(_) => self.drop_one(DropReason::NotTaken),
         }
         Ok(())
     }
@@ -394,7 +394,7 @@ impl<D: Dial> Association<'_, D> {
         (target, port): (&[u8], u16),
         (name, address): (I2pName, Option<AddressLease>),
         data: &[u8],
-    ) -> Result<(), Dropped> {
+    ) -> Result<(), DropReason> {
         if !self.queue.push(target, data)? {
             return Ok(());
         }
@@ -418,7 +418,7 @@ impl<D: Dial> Association<'_, D> {
                     self.send(way, &target, &data).await?;
                 }
             }
-            Err(_) => queued.iter().for_each(|_| self.drop_one(Dropped::Unresolved)),
+            Err(_) => queued.iter().for_each(|_| self.drop_one(DropReason::Unresolved)),
         }
         Ok(())
     }
@@ -427,20 +427,20 @@ impl<D: Dial> Association<'_, D> {
     fn peer_sent(&mut self, session: &DatagramSession, received: &Received<'_>) {
         let Some(client) = self.source.address() else {
             // It has never sent anything, so that nobody knows where it is.
-            return self.drop_one(Dropped::Stranger);
+            return self.drop_one(DropReason::Stranger);
         };
         if received.payload.is_empty() {
-            return self.drop_one(Dropped::Empty);
+            return self.drop_one(DropReason::Empty);
         }
         self.out.clear();
         self.out.extend_from_slice(&PREFIX);
         match self.peers.header_of(received.sender) {
             Some(header) => self.out.extend_from_slice(header),
-            None if self.service.datagrams.strangers => match stranger(received) {
+            None if self.service.datagrams.accept_unsolicited => match stranger(received) {
                 Some(header) => self.out.extend_from_slice(&header),
-                None => return self.drop_one(Dropped::Stranger),
+                None => return self.drop_one(DropReason::Stranger),
             },
-            None => return self.drop_one(Dropped::Stranger),
+            None => return self.drop_one(DropReason::Stranger),
         }
         if session.session().capabilities().datagram_ports()
             && let Some(last) = self.out.last_chunk_mut::<2>()
@@ -450,11 +450,11 @@ impl<D: Dial> Association<'_, D> {
         self.out.extend_from_slice(received.payload);
         match self.socket.try_send_to(&self.out, client) {
             Ok(_) => self.counts().count_to_client(received.payload.len()),
-            Err(_) => self.drop_one(Dropped::NotTaken),
+            Err(_) => self.drop_one(DropReason::NotTaken),
         }
     }
 
-    fn drop_one(&self, why: Dropped) {
+    fn drop_one(&self, why: DropReason) {
         self.counts().count_dropped(why);
     }
 
@@ -464,10 +464,10 @@ impl<D: Dial> Association<'_, D> {
 }
 
 /// Whether I2P carries this.
-fn fits(way: &Datagrams, data: &[u8]) -> Result<(), Dropped> {
+fn fits(way: &Datagrams, data: &[u8]) -> Result<(), DropReason> {
     match data.len() {
-        0 => Err(Dropped::Empty),
-        length if length > way.max_payload() => Err(Dropped::TooLong),
+        0 => Err(DropReason::Empty),
+        length if length > way.max_payload() => Err(DropReason::TooLong),
         _ => Ok(()),
     }
 }

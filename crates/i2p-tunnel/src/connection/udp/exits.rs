@@ -19,7 +19,7 @@ use tokio::{
 };
 
 use crate::{
-    account::{DatagramCounts, Dropped},
+    account::{DatagramCounts, DropReason},
     client::{Client, IsolationKey},
     names::AddressPool,
     outproxy::{Outproxy, OutproxyRelay, WaysOut, datagram, sender},
@@ -105,24 +105,24 @@ impl Exits {
         client: SocketAddr,
         (target, port): (&Target, u16),
         data: &[u8],
-    ) -> Result<(), Dropped> {
+    ) -> Result<(), DropReason> {
         // What is of I2P has no host here: the type says so.
         let Verdict::Outproxies { names, host, .. } = self.ways.routes.decide(target, port) else {
-            return Err(Dropped::NotAllowed);
+            return Err(DropReason::NotAllowed);
         };
         let outproxies = self.ways.outproxies.with_datagrams(names);
         if outproxies.is_empty() {
-            return Err(Dropped::NotAllowed);
+            return Err(DropReason::NotAllowed);
         }
-        let datagram = datagram(host, port, data).ok_or(Dropped::NotAllowed)?;
+        let datagram = datagram(host, port, data).ok_or(DropReason::NotAllowed)?;
         if datagram.len() > MAX_DATAGRAM {
-            return Err(Dropped::TooLong);
+            return Err(DropReason::TooLong);
         }
-        let size = u32::try_from(datagram.len()).map_err(|_| Dropped::TooLong)?;
-        let room = Arc::clone(&self.room).try_acquire_many_owned(size).map_err(|_| Dropped::QueueFull)?;
-        let exit = self.exit(client, &outproxies).ok_or(Dropped::OutproxyFailed)?;
+        let size = u32::try_from(datagram.len()).map_err(|_| DropReason::TooLong)?;
+        let room = Arc::clone(&self.room).try_acquire_many_owned(size).map_err(|_| DropReason::QueueFull)?;
+        let exit = self.exit(client, &outproxies).ok_or(DropReason::OutproxyFailed)?;
         let waiting = Waiting { datagram, payload: data.len(), _room: room };
-        exit.waiting.try_send(waiting).map_err(|_| Dropped::QueueFull)
+        exit.waiting.try_send(waiting).map_err(|_| DropReason::QueueFull)
     }
 
     /// The first that is open, since a peer is to see one sender; else the first that does not rest.
@@ -190,13 +190,13 @@ impl ByOutproxy {
                         rest = FIRST_REST;
                     }
                 }
-                Err(_) => self.drop_one(Dropped::OutproxyFailed),
+                Err(_) => self.drop_one(DropReason::OutproxyFailed),
             }
             self.state.set(ExitState::RESTS);
             let until = Instant::now() + rest;
             // What has come to wait meanwhile would be old by then.
             while let Ok(Some(_)) = timeout_at(until, waiting.recv()).await {
-                self.drop_one(Dropped::OutproxyFailed);
+                self.drop_one(DropReason::OutproxyFailed);
             }
             rest = (rest * 2).min(LONGEST_REST);
             self.state.set(ExitState::CLOSED);
@@ -218,7 +218,7 @@ impl ByOutproxy {
                 match relay.send(&datagram).await {
                     Ok(()) => self.side.counts.count_to_peer(payload),
                     Err(error) => {
-                        self.drop_one(Dropped::NotTaken);
+                        self.drop_one(DropReason::NotTaken);
                         if error.kind() == io::ErrorKind::ConnectionRefused {
                             return came_back;
                         }
@@ -240,7 +240,7 @@ impl ByOutproxy {
         }
     }
 
-    fn drop_one(&self, why: Dropped) {
+    fn drop_one(&self, why: DropReason) {
         self.side.counts.count_dropped(why);
     }
 }
@@ -250,11 +250,11 @@ impl ClientSide {
     fn pass_on(&self, client: SocketAddr, datagram: &[u8]) {
         self.moved.fetch_add(1, Relaxed);
         let Some((_, data)) = sender(datagram).filter(|(sender, _)| !self.means_i2p(sender)) else {
-            return self.counts.count_dropped(Dropped::OutproxyReply);
+            return self.counts.count_dropped(DropReason::OutproxyReply);
         };
         match self.socket.try_send_to(datagram, client) {
             Ok(_) => self.counts.count_to_client(data.len()),
-            Err(_) => self.counts.count_dropped(Dropped::NotTaken),
+            Err(_) => self.counts.count_dropped(DropReason::NotTaken),
         }
     }
 

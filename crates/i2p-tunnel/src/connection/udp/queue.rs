@@ -1,4 +1,4 @@
-use crate::account::Dropped;
+use crate::account::DropReason;
 
 /// Targets that are looked up at the same time, for one client.
 pub(super) const MAX_LOOKUPS: usize = 16;
@@ -23,21 +23,21 @@ struct Lookup {
 impl Queue {
     /// Lets a datagram wait for the lookup of its target. Says whether that lookup is to be begun now, for which there is
     /// room.
-    pub(super) fn push(&mut self, target: &[u8], data: &[u8]) -> Result<bool, Dropped> {
+    pub(super) fn push(&mut self, target: &[u8], data: &[u8]) -> Result<bool, DropReason> {
         if self.bytes + data.len() > MAX_BYTES {
-            return Err(Dropped::QueueFull);
+            return Err(DropReason::QueueFull);
         }
         let full = self.lookups.len() >= MAX_LOOKUPS;
         let under_way = self.lookups.iter_mut().find(|lookup| *lookup.target == *target);
         let begins = match under_way {
             Some(Lookup { datagrams, .. }) if datagrams.len() >= MAX_QUEUED => {
-                return Err(Dropped::QueueFull);
+                return Err(DropReason::QueueFull);
             }
             Some(Lookup { datagrams, .. }) => {
                 datagrams.push(data.to_vec());
                 false
             }
-            None if full => return Err(Dropped::QueueFull),
+            None if full => return Err(DropReason::QueueFull),
             None => {
                 self.lookups.push(Lookup { target: target.into(), datagrams: vec![data.to_vec()] });
                 true
@@ -74,16 +74,16 @@ mod tests {
         for _ in 1..MAX_QUEUED {
             assert_eq!(queue.push(b"a", b"2"), Ok(false));
         }
-        assert_eq!(queue.push(b"a", b"3"), Err(Dropped::QueueFull));
+        assert_eq!(queue.push(b"a", b"3"), Err(DropReason::QueueFull));
         for number in 1..MAX_LOOKUPS {
             assert_eq!(queue.push(&number.to_be_bytes(), b"1"), Ok(true));
         }
-        assert_eq!(queue.push(b"b", b"1"), Err(Dropped::QueueFull));
+        assert_eq!(queue.push(b"b", b"1"), Err(DropReason::QueueFull));
         assert_eq!(queue.take(b"a").len(), MAX_QUEUED);
         assert_eq!(queue.take(b"a"), Vec::<Vec<u8>>::new());
         let large = vec![0; MAX_BYTES - (MAX_LOOKUPS - 1)];
         assert_eq!(queue.push(b"b", &large), Ok(true));
-        assert_eq!(queue.push(b"b", b"1"), Err(Dropped::QueueFull));
+        assert_eq!(queue.push(b"b", b"1"), Err(DropReason::QueueFull));
         assert_eq!(queue.take(b"b"), std::slice::from_ref(&large));
         assert_eq!(queue.push(b"b", b"1"), Ok(true));
         assert_eq!(queue.push(b"b", b"2"), Ok(false));

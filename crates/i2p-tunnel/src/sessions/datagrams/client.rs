@@ -1,19 +1,19 @@
 use i2p_name::{Destination, I2pName};
 use i2p_sam::{DatagramPeer, DatagramSession, Ports, Received, Session};
 
-use super::pool::Seat;
-use crate::{failure::Failure, names::Resolver, sessions::pool::Lease};
+use super::pool::DatagramLease;
+use crate::{failure::Failure, names::Resolver, sessions::pool::SessionLease};
 
 /// The way of one client's datagrams: a session for them, which it has for itself, and the streams that they belong to.
 pub struct Datagrams {
-    seat: Seat,
+    seat: DatagramLease,
     streams: Session,
     names: Resolver,
-    _lease: Lease,
+    _lease: SessionLease,
 }
 
 impl Datagrams {
-    pub(crate) fn new(seat: Seat, streams: Session, names: Resolver, lease: Lease) -> Self {
+    pub(crate) fn new(seat: DatagramLease, streams: Session, names: Resolver, lease: SessionLease) -> Self {
         Self { seat, streams, names, _lease: lease }
     }
 

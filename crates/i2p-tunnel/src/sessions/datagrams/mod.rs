@@ -5,5 +5,5 @@ mod pool;
 
 pub use self::{
     client::Datagrams,
-    pool::{DatagramOptions, DatagramPool, DatagramSessionStatus, Seat},
+    pool::{DatagramLease, DatagramOptions, DatagramPool, DatagramSessionStatus},
 };

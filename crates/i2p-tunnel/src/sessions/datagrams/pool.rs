@@ -153,7 +153,7 @@ impl DatagramPool {
     /// # Errors
     /// [`Failure::TooManySessions`], [`Failure::CommandNotSupported`] where the router has no datagrams of the kind, and what
     /// a router can say to a session.
-    pub async fn seat(&self, key: &IsolationKey, streams: &Session) -> Result<Seat, Failure> {
+    pub async fn seat(&self, key: &IsolationKey, streams: &Session) -> Result<DatagramLease, Failure> {
         let destination = streams.destination().b32();
         let place = match self.take_idle(key, &destination) {
             Some(place) => place,
@@ -161,7 +161,7 @@ impl DatagramPool {
         };
         place.session.discard_waiting();
         let session = Arc::clone(&place.session);
-        Ok(Seat { key: key.clone(), session, place: Some(place), pool: Arc::clone(&self.shared) })
+        Ok(DatagramLease { key: key.clone(), session, place: Some(place), pool: Arc::clone(&self.shared) })
     }
 
     fn take_idle(&self, key: &IsolationKey, streams: &B32) -> Option<Place> {
@@ -270,7 +270,7 @@ impl std::fmt::Debug for DatagramPool {
 }
 
 /// The use of a session for datagrams. The session goes back to its pool when this is dropped.
-pub struct Seat {
+pub struct DatagramLease {
     key: IsolationKey,
     session: Arc<DatagramSession>,
     /// Taken when it goes back.
@@ -278,7 +278,7 @@ pub struct Seat {
     pool: Arc<Shared>,
 }
 
-impl Seat {
+impl DatagramLease {
     /// The session.
     #[must_use]
     pub fn session(&self) -> &DatagramSession {
@@ -298,7 +298,7 @@ impl Seat {
     }
 }
 
-impl Drop for Seat {
+impl Drop for DatagramLease {
     fn drop(&mut self) {
         let Some(place) = self.place.take() else { return };
         if !place.session.session().is_alive() {
@@ -315,9 +315,9 @@ impl Drop for Seat {
     }
 }
 
-impl std::fmt::Debug for Seat {
+impl std::fmt::Debug for DatagramLease {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Seat").field("port", &self.port()).finish_non_exhaustive()
+        f.debug_struct("DatagramLease").field("port", &self.port()).finish_non_exhaustive()
     }
 }
 

@@ -96,7 +96,7 @@ pub struct SessionStatus {
 
 /// How long a request waits for a session.
 #[derive(Debug, Clone, Copy)]
-pub struct Wait {
+pub struct SessionDeadlines {
     /// While the router cannot be reached, or refuses.
     pub router: Instant,
     /// While the router builds tunnels.
@@ -104,11 +104,11 @@ pub struct Wait {
 }
 
 /// The right to use a session. The session is not closed before all of its leases are dropped.
-pub struct Lease {
+pub struct SessionLease {
     entry: Arc<Entry>,
 }
 
-impl Lease {
+impl SessionLease {
     pub(super) fn new(entry: Arc<Entry>) -> Self {
         entry.count(|leases| leases + 1);
         Self { entry }
@@ -138,7 +138,7 @@ impl Lease {
     /// # Errors
     /// [`Failure::RouterUnavailable`] where the router cannot be reached, [`Failure::SessionRefused`] where it does not give a
     /// session, [`Failure::NoTunnels`] where it does not come to an end.
-    pub async fn session_within(&self, wait: Wait) -> Result<Session, Failure> {
+    pub async fn session_within(&self, wait: SessionDeadlines) -> Result<Session, Failure> {
         tokio::select! {
             biased;
             session = self.session() => Ok(session),
@@ -147,7 +147,7 @@ impl Lease {
     }
 
     /// Comes back when it is no use to wait any longer.
-    async fn given_up(&self, wait: Wait) -> Failure {
+    async fn given_up(&self, wait: SessionDeadlines) -> Failure {
         let mut state = self.entry.supervised.state();
         // Nothing failed yet: the router is at work, and may be for as long as tunnels take.
         let mut trouble = None;
@@ -172,14 +172,14 @@ impl Lease {
     }
 }
 
-impl Drop for Lease {
+impl Drop for SessionLease {
     fn drop(&mut self) {
         self.entry.count(|leases| leases.saturating_sub(1));
     }
 }
 
-impl std::fmt::Debug for Lease {
+impl std::fmt::Debug for SessionLease {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Lease").finish_non_exhaustive()
+        f.debug_struct("SessionLease").finish_non_exhaustive()
     }
 }

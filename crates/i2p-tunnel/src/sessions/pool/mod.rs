@@ -11,12 +11,12 @@ use tokio::{sync::Notify, task::JoinHandle, time::Instant};
 
 use self::state::State;
 pub use self::{
-    entry::{Lease, SessionStatus, Wait},
+    entry::{SessionDeadlines, SessionLease, SessionStatus},
     options::{PoolFull, PoolOptions},
 };
 use crate::client::IsolationKey;
 
-/// Sessions by [`IsolationKey`]. Clones are the same pool; its sessions end with the last of them and the last [`Lease`].
+/// Sessions by [`IsolationKey`]. Clones are the same pool; its sessions end with the last of them and the last [`SessionLease`].
 ///
 /// The same key gets the same session, different keys never the same. Where the cap is reached, the session that has
 /// been unused for longest makes room; where all are in use, a new key is refused: sharing in silence would be worse.
@@ -84,13 +84,13 @@ impl SessionPool {
     ///
     /// # Errors
     /// [`PoolFull`].
-    pub fn lease(&self, key: &IsolationKey) -> Result<Lease, PoolFull> {
+    pub fn lease(&self, key: &IsolationKey) -> Result<SessionLease, PoolFull> {
         self.shared.state().lease(key)
     }
 
     /// Gives the next request of this key another session, unless it has another one than this lease's already. Streams that
     /// are open stay on the old one until they end.
-    pub fn renew(&self, key: &IsolationKey, lease: &Lease) {
+    pub fn renew(&self, key: &IsolationKey, lease: &SessionLease) {
         self.shared.state().renew(key, lease);
     }
 

@@ -8,7 +8,7 @@ use i2p_sam::{Bridge, Identity, PrivateKey, SessionOptions, Supervised};
 use tokio::{sync::Notify, time::Instant};
 
 use super::{
-    entry::{Entry, Lease, SessionStatus},
+    entry::{Entry, SessionLease, SessionStatus},
     options::{PoolFull, PoolOptions},
 };
 use crate::client::IsolationKey;
@@ -64,9 +64,9 @@ impl State {
         self.current() < max && self.count() < max * MOST_OVERLAP
     }
 
-    pub(super) fn lease(&mut self, key: &IsolationKey) -> Result<Lease, PoolFull> {
+    pub(super) fn lease(&mut self, key: &IsolationKey) -> Result<SessionLease, PoolFull> {
         if let Some(entry) = self.entries.get(key) {
-            return Ok(Lease::new(Arc::clone(entry)));
+            return Ok(SessionLease::new(Arc::clone(entry)));
         }
         let entry = match self.recall(key) {
             Some(private_key) => self.open(self.options.session.clone().private_key(private_key))?,
@@ -76,7 +76,7 @@ impl State {
             },
         };
         self.entries.insert(key.clone(), Arc::clone(&entry));
-        let lease = Lease::new(entry);
+        let lease = SessionLease::new(entry);
         self.open_spares(self.options.warm_spares);
         Ok(lease)
     }
@@ -137,7 +137,7 @@ impl State {
         self.remembered.remove(at).map(|(_, private_key)| private_key)
     }
 
-    pub(super) fn renew(&mut self, key: &IsolationKey, lease: &Lease) {
+    pub(super) fn renew(&mut self, key: &IsolationKey, lease: &SessionLease) {
         if self.entries.get(key).is_some_and(|entry| lease.is_of(entry)) {
             let entry = self.entries.remove(key);
             self.replaced.extend(entry.as_ref().map(Arc::downgrade));
@@ -182,8 +182,8 @@ impl State {
     }
 
     /// One of the sessions, whichever; a spare first.
-    pub(super) fn any(&self) -> Option<Lease> {
+    pub(super) fn any(&self) -> Option<SessionLease> {
         let entry = self.spares.front().or_else(|| self.entries.values().next())?;
-        Some(Lease::new(Arc::clone(entry)))
+        Some(SessionLease::new(Arc::clone(entry)))
     }
 }

@@ -10,7 +10,7 @@ use std::{
 use i2p_name::VirtualOptions;
 use i2p_sam::{BackOff, Bridge, DatagramStyle, SessionOptions};
 use i2p_tunnel::{
-    Account, AddressPool, DatagramOptions, DatagramPool, DatagramRules, Isolate, Limits, Outproxies,
+    Account, AddressPool, DatagramOptions, DatagramPolicy, DatagramPool, Isolate, Limits, Outproxies,
     OutproxyDefinition, PoolOptions, RoutedDialler, Routes, Rule, SamDialler, Service, SessionPool, Tunnel,
 };
 use sam_testkit::TestBridge;
@@ -26,7 +26,7 @@ use super::{Proxy, binary, domain, start_service_at};
 pub(crate) const LIMIT: Duration = Duration::from_secs(20);
 
 pub(crate) struct Udp {
-    pub(crate) rules: DatagramRules,
+    pub(crate) rules: DatagramPolicy,
     pub(crate) style: DatagramStyle,
     pub(crate) isolate: Isolate,
     pub(crate) max_sessions: usize,
@@ -39,7 +39,7 @@ pub(crate) struct Udp {
 impl Default for Udp {
     fn default() -> Self {
         Self {
-            rules: DatagramRules::default(),
+            rules: DatagramPolicy::default(),
             style: DatagramStyle::Datagram,
             isolate: Isolate::default(),
             max_sessions: 8,

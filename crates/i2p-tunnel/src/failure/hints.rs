@@ -3,7 +3,7 @@ use super::Failure;
 impl Failure {
     /// What whoever runs the proxy can do about it. It names no target.
     #[must_use]
-    pub fn remedy(self) -> &'static str {
+    pub fn operator_hint(self) -> &'static str {
         match self {
             Self::MalformedName => {
                 "A program asked for something that cannot be a host. See that it sends names, and not whole addresses of \
@@ -67,7 +67,7 @@ impl Failure {
 
     /// What whoever uses the proxy can do about it: a sentence or two, in plain words. It names no target.
     #[must_use]
-    pub fn advice(self) -> &'static str {
+    pub fn client_hint(self) -> &'static str {
         match self {
             Self::MalformedName => {
                 "Check the address: names end in .i2p, base32 addresses in .b32.i2p, destinations are base64."

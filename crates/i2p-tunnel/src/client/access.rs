@@ -11,7 +11,7 @@ use super::{
 
 /// Whom a tunnel serves, and in which words.
 #[derive(Debug, Clone, Default)]
-pub struct Terms {
+pub struct AccessPolicy {
     /// The protocols that clients may speak.
     pub protocols: Protocols,
     /// What clients have to say of themselves.
@@ -69,9 +69,11 @@ pub enum Authentication {
 impl Authentication {
     /// This, in the place of another: users who have come in before need not be checked again.
     #[must_use]
-    pub fn in_place_of(self, before: &Self) -> Self {
+    pub fn with_verified_from(self, before: &Self) -> Self {
         match (self, before) {
-            (Self::Required(users), Self::Required(before)) => Self::Required(users.in_place_of(before)),
+            (Self::Required(users), Self::Required(before)) => {
+                Self::Required(users.with_verified_from(before))
+            }
             (other, _) => other,
         }
     }

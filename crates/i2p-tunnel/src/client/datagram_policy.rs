@@ -1,8 +1,8 @@
 /// Whether, and how, a tunnel's clients may send datagrams.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub struct DatagramRules {
+pub struct DatagramPolicy {
     /// Whether datagrams of peers that a client has not sent anything to are for the client too.
-    pub strangers: bool,
+    pub accept_unsolicited: bool,
     /// Whether datagrams that the client sends in fragments are put together. Else they are dropped, which the RFC allows.
-    pub reassemble: bool,
+    pub reassemble_fragments: bool,
 }
