@@ -327,7 +327,7 @@ pub fn address_book_feed(input: &[u8]) {
         assert!(line.is_ok(), "memory can be read");
         let Ok(Ok(line)) = line else { continue };
         let text = line.to_string();
-        assert!(text.len() <= feed::MAX_LINE && !text.chars().any(char::is_control), "{text:?}");
+        assert!(text.len() <= feed::MAX_LINE_BYTES && !text.chars().any(char::is_control), "{text:?}");
         assert_eq!(feed::parse_line(text.as_bytes()), Ok(Some(line.clone())), "printed otherwise");
         if let feed::Line::Command(command) = line {
             // Whether they hold is judged by the tests of their crate.

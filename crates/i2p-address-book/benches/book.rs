@@ -1,4 +1,4 @@
-//! A book of 100,000 names: opening it, a name that is in it, a name that is not, and what reading a feed takes.
+//! Measures an address book of 100,000 names: opening it, lookups of known and unknown names, and the work of reading a feed.
 #![allow(missing_docs, reason = "criterion's macros make undocumented functions")]
 #![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing)]
 
@@ -11,7 +11,7 @@ use i2p_name::{Destination, HostName};
 /// Names in the book.
 const NAMES: u32 = 100_000;
 
-/// An Ed25519 destination in shape, different for each number.
+/// A destination with the layout of Ed25519, different for each number.
 fn destination(number: u32) -> Destination {
     let mut bytes = vec![0x5a; 384];
     bytes[..4].copy_from_slice(&number.to_be_bytes());
@@ -41,7 +41,7 @@ fn book(criterion: &mut Criterion) {
     let book = AddressBook::open(&path).unwrap();
     let mut number = 0;
     let mut next = || {
-        // A stride without a common factor: neighbours are not asked for one after the other.
+        // The stride has no common factor with NAMES, so no two neighbours in the file follow each other.
         number = (number + 61_803) % NAMES;
         number
     };
@@ -71,7 +71,7 @@ fn book(criterion: &mut Criterion) {
         ("ECDSA P-521", include_str!("../tests/vectors/ecdsa-sha512-p521.txt")),
         ("Ed25519", include_str!("../tests/vectors/eddsa-sha512-ed25519.txt")),
     ] {
-        // The removal, which has one signature.
+        // The removal, because it has one signature.
         let Ok(Some(feed::Line::Command(command))) =
             feed::parse_line(lines.lines().nth(1).unwrap().as_bytes())
         else {

@@ -1,29 +1,29 @@
 use std::{io, path::PathBuf};
 
-/// Why an address book could not do what it was asked for.
+/// Why an operation on an address book failed.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum BookError {
-    /// The file, or the directory that it is in, cannot be made or opened.
+    /// The file or its directory cannot be created or opened.
     #[error("the address book {path} cannot be opened")]
     Open {
         /// The file.
         path: PathBuf,
-        /// What the system says.
+        /// The error of the operating system.
         source: io::Error,
     },
-    /// Another process, or another [`AddressBook`](crate::AddressBook) of this one, has it open.
+    /// Another process, or another [`AddressBook`](crate::AddressBook) in this process, has the file open.
     #[error("the address book {path} is in use by another program")]
     InUse {
         /// The file.
         path: PathBuf,
     },
-    /// The file is no address book, or was damaged. Nothing in it was changed.
-    #[error("the address book {path} is damaged or is something else; move it away and import again")]
+    /// The file is damaged or not an address book. It was not changed.
+    #[error("the file {path} is damaged or not an address book; move it away and import the names again")]
     Damaged {
         /// The file.
         path: PathBuf,
-        /// What was found.
+        /// The problem found.
         source: Box<dyn std::error::Error + Send + Sync>,
     },
     /// The file was written by a version of this crate with another format.
@@ -31,28 +31,28 @@ pub enum BookError {
     Format {
         /// The format of the file.
         found: u64,
-        /// Ours.
+        /// The format of this crate.
         known: u64,
     },
-    /// An entry that makes no sense: somebody else wrote into the file.
+    /// An entry cannot be decoded: another program has written to the file.
     #[error("an entry of the address book is damaged")]
     DamagedEntry,
-    /// The disk failed, or is full.
+    /// The disk has failed or is full.
     #[error("the address book cannot be read or written")]
     Storage(#[source] Box<dyn std::error::Error + Send + Sync>),
-    /// What is imported cannot be read.
+    /// The input of an import cannot be read.
     #[error("the names to import cannot be read")]
     Read(#[source] io::Error),
-    /// What is exported cannot be written.
+    /// The output of an export cannot be written.
     #[error("the names cannot be written")]
     Write(#[source] io::Error),
-    /// The name stands for another destination already. Remove or replace it.
-    #[error("the name stands for another destination already")]
+    /// The name has another destination already. Remove or replace it.
+    #[error("the name has another destination already")]
     NameTaken,
-    /// There are as many subscriptions as [`Limits::max_subscriptions`](crate::Limits::max_subscriptions) allows.
+    /// There are [`Limits::max_subscriptions`](crate::Limits::max_subscriptions) subscriptions already.
     #[error("there are too many subscriptions")]
     TooManySubscriptions,
-    /// There are as many names as [`Limits::max_entries`](crate::Limits::max_entries) allows.
+    /// There are [`Limits::max_entries`](crate::Limits::max_entries) names already.
     #[error("the address book is full")]
     Full,
 }

@@ -4,11 +4,11 @@
 mod book;
 mod error;
 pub mod feed;
-mod import;
+mod report;
 mod signature;
 mod source;
 
 pub use book::{AddressBook, BookEntry, Conflict, FeedState, Limits};
 pub use error::BookError;
-pub use import::{Refusal, Refused, Report};
+pub use report::{ImportReport, LineRefusal, RefusedLine};
 pub use source::{FeedName, Source};

@@ -7,14 +7,14 @@ use i2p_name::Destination;
 use p256::ecdsa::signature::Verifier;
 use sha1::{Digest, Sha1};
 
-/// The field that all DSA keys of I2P are of (cryptography specification, "DSA"), big endian.
+/// The prime of all DSA keys in I2P (cryptography specification, "DSA"), big endian.
 const DSA_P: [u8; 128] = *b"\
     \x9c\x05\xb2\xaa\x96\x0d\x9b\x97\xb8\x93\x19\x63\xc9\xcc\x9e\x8c\x30\x26\xe9\xb8\xed\x92\xfa\xd0\xa6\x9c\xc8\x86\
     \xd5\xbf\x80\x15\xfc\xad\xae\x31\xa0\xad\x18\xfa\xb3\xf0\x1b\x00\xa3\x58\xde\x23\x76\x55\xc4\x96\x4a\xfa\xa2\xb3\
     \x37\xe9\x6a\xd3\x16\xb9\xfb\x1c\xc5\x64\xb5\xae\xc5\xb6\x9a\x9f\xf6\xc3\xe4\x54\x87\x07\xfe\xf8\x50\x3d\x91\xdd\
     \x86\x02\xe8\x67\xe6\xd3\x5d\x22\x35\xc1\x86\x9c\xe2\x47\x9c\x3b\x9d\x54\x01\xde\x04\xe0\x72\x7f\xb3\x3d\x65\x11\
     \x28\x5d\x4c\xf2\x95\x38\xd9\xe3\xb6\x05\x1f\x5b\x22\xcc\x1c\x93";
-/// The order of its subgroup.
+/// The order of the subgroup.
 const DSA_Q: [u8; 20] = *b"\xa5\xdf\xc2\x8f\xef\x4c\xa1\xe2\x86\x74\x4c\xd8\xee\xd9\xd2\x9d\x68\x40\x46\xb7";
 /// The generator of the subgroup.
 const DSA_G: [u8; 128] = *b"\
@@ -24,17 +24,17 @@ const DSA_G: [u8; 128] = *b"\
     \xd2\xf4\x50\x82\x11\x42\xa5\xe6\xf8\xeb\x1c\x3a\xb5\xd0\x48\x4b\x81\x29\xfc\xf1\x7b\xce\x4f\x7f\x33\x32\x1c\x3c\
     \xb3\xdb\xb1\x4a\x90\x5e\x7b\x2b\x3e\x93\xbe\x47\x08\xcb\xcc\x82";
 
-/// Why a signature counts for nothing.
+/// Why a signature is not valid.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum SignatureError {
-    /// The command lacks a signature that its action needs.
+    /// The command lacks a signature that its action requires.
     #[error("the command is not signed: it has no {0}")]
     Missing(&'static str),
     /// The signature was not made over this command with this key.
     #[error("the signature {0} is wrong")]
     Wrong(&'static str),
-    /// A signature type that is not verified here: RSA, GOST and what is newer than this crate.
+    /// This crate does not verify the signature type: RSA, GOST and types newer than this crate.
     #[error("signatures of type {0} are not verified, so the command is refused")]
     UnknownType(u16),
 }
@@ -46,13 +46,13 @@ pub(crate) enum SigningKey<'a> {
     EcdsaSha256P256(&'a [u8; 64]),
     EcdsaSha384P384(&'a [u8; 96]),
     EcdsaSha512P521([u8; 132]),
-    /// Ed25519 and RedDSA, whose signatures are verified in the same way (Red25519 specification, "Verification").
+    /// Ed25519 and RedDSA, which are verified in the same way (Red25519 specification, "Verification").
     EdDsaSha512Ed25519(&'a [u8; 32]),
     Unknown(u16),
 }
 
 impl<'a> SigningKey<'a> {
-    /// The signing key, by the type of the destination's signatures.
+    /// Extracts the signing key of a destination.
     pub(crate) fn of(destination: &'a Destination) -> Self {
         let number = destination.signature_type().number();
         Self::known(number, destination.signing_public_key()).unwrap_or(Self::Unknown(number))
@@ -69,7 +69,7 @@ impl<'a> SigningKey<'a> {
         })
     }
 
-    /// How much is thought of the signature type: of several destinations of one name, the best comes first.
+    /// The rank of the signature type. Of several destinations of a name, the one with the highest rank comes first.
     pub(crate) const fn rank(&self) -> u8 {
         match self {
             Self::EdDsaSha512Ed25519(_) => 5,
@@ -81,14 +81,14 @@ impl<'a> SigningKey<'a> {
         }
     }
 
-    /// Verifies `signature`, the binary form, over `message`. `name` is what the feed calls it.
+    /// Verifies a signature in binary form over `message`. `name` is the signature's key in the feed.
     pub(crate) fn verify(
         &self,
         message: &[u8],
         signature: &[u8],
         name: &'static str,
     ) -> Result<(), SignatureError> {
-        let holds = match self {
+        let verified = match self {
             Self::DsaSha1(key) => dsa_sha1(key, message, signature),
             Self::EcdsaSha256P256(key) => p256(*key, message, signature),
             Self::EcdsaSha384P384(key) => p384(*key, message, signature),
@@ -96,11 +96,11 @@ impl<'a> SigningKey<'a> {
             Self::EdDsaSha512Ed25519(key) => ed25519(key, message, signature),
             Self::Unknown(number) => return Err(SignatureError::UnknownType(*number)),
         };
-        holds.ok_or(SignatureError::Wrong(name))
+        verified.ok_or(SignatureError::Wrong(name))
     }
 }
 
-/// Strict: no key and no commitment of small order, with which one signature would fit many messages.
+/// Verifies strictly: keys and commitments of small order are refused, because with them one signature fits many messages.
 fn ed25519(key: &[u8; 32], message: &[u8], signature: &[u8]) -> Option<()> {
     let signature = ed25519_dalek::Signature::from_slice(signature).ok()?;
     ed25519_dalek::VerifyingKey::from_bytes(key).ok()?.verify_strict(message, &signature).ok()
@@ -121,7 +121,7 @@ fn p521(key: &[u8], message: &[u8], signature: &[u8]) -> Option<()> {
     p521::ecdsa::VerifyingKey::from_sec1_bytes(&uncompressed(key)).ok()?.verify(message, &signature).ok()
 }
 
-/// I2P writes a point as its two coordinates; SEC1 puts a 4 before them.
+/// Converts a point to SEC1: a 4 before the two coordinates, which are I2P's form.
 fn uncompressed(key: &[u8]) -> Vec<u8> {
     let mut point = Vec::with_capacity(key.len() + 1);
     point.push(4);

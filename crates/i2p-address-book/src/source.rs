@@ -1,20 +1,20 @@
 use std::fmt;
 
-/// The longest text of a source in bytes.
-const MAX_SOURCE: usize = 200;
+/// Bytes of the longest name of a feed.
+const MAX_FEED_NAME_BYTES: usize = 200;
 
-/// Where an entry came from.
+/// The origin of an entry.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Source {
-    /// A person added it. No feed and no command changes such an entry.
+    /// A person added the entry. No feed and no command changes it.
     Hand,
     /// A file or a subscription.
     Feed(FeedName),
 }
 
 impl Source {
-    /// A file or a subscription, such as `hosts.txt` or its URL. See [`FeedName::new`].
+    /// Makes the source for a file or a subscription, such as `hosts.txt` or a URL. See [`FeedName::new`].
     #[must_use]
     pub fn feed(text: &str) -> Self {
         Self::Feed(FeedName::new(text))
@@ -30,18 +30,18 @@ impl fmt::Display for Source {
     }
 }
 
-/// What a feed is called. Safe to print: it holds no character that controls a terminal or turns text around.
+/// The name of a feed. It is safe to print: it contains no characters that control a terminal or change the text direction.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct FeedName(String);
 
 impl FeedName {
-    /// At most 200 bytes of `text`, with every control character, line separator and change of direction replaced
-    /// by U+FFFD.
+    /// Makes a name of at most 200 bytes of `text`. Control characters, line separators and characters that change the text
+    /// direction are replaced by U+FFFD.
     #[must_use]
     pub fn new(text: &str) -> Self {
         let mut name = String::new();
         for c in text.chars().map(|c| if is_unsafe(c) { char::REPLACEMENT_CHARACTER } else { c }) {
-            if name.len() + c.len_utf8() > MAX_SOURCE {
+            if name.len() + c.len_utf8() > MAX_FEED_NAME_BYTES {
                 break;
             }
             name.push(c);
@@ -49,14 +49,15 @@ impl FeedName {
         Self(name)
     }
 
-    /// The text.
+    /// The name as text.
     #[must_use]
     pub fn as_str(&self) -> &str {
         &self.0
     }
 }
 
-/// Control characters, and those of the categories Zl, Zp and Cf that change how the rest of a line looks.
+/// Whether a character is a control character, or one of the categories Zl, Zp and Cf that changes how the rest of a line is
+/// displayed.
 fn is_unsafe(c: char) -> bool {
     c.is_control()
         || matches!(c, '\u{61c}' | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{feff}')

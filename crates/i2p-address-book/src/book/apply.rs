@@ -1,75 +1,78 @@
-//! What a line of a feed may do to the book: first come, first served, and only holders of keys change anything.
+//! Applies the lines of a feed to the book. A name belongs to the first destination that gets it, and only the holder of that
+//! destination's key can change it.
 
 use i2p_name::{Destination, HostName};
 
 use super::{
-    ledger::{Ledger, NoRoom},
+    ledger::{Ledger, NoRoom, Removal},
     record::Record,
 };
 use crate::{
-    BookError, Source,
+    error::BookError,
     feed::{Action, Command, Entry, VerifiedCommand},
-    import::Refusal,
+    report::LineRefusal,
+    source::Source,
 };
 
-/// How far the date of a command may be ahead of our clock, in seconds.
-const CLOCK_SKEW: u64 = 24 * 60 * 60;
-/// Names that are looked up at a time when all of a destination go.
-const PAGE: usize = 500;
+/// The number of seconds that the date of a command may be ahead of our clock.
+const MAX_CLOCK_SKEW_SECONDS: u64 = 24 * 60 * 60;
+/// The number of names looked up at a time when all names of a destination are removed.
+const NAMES_PER_PAGE: usize = 500;
 
-/// What came of a line.
+/// The outcome of a line.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Outcome {
+pub(super) enum LineOutcome {
     Added,
     Changed,
+    /// The number of names removed.
     Removed(u64),
-    /// The book says so already.
+    /// The book has this content already.
     Same,
-    /// True once: its holder has changed or removed it since.
+    /// The line is outdated: the owner of the name has changed or removed it since.
     Superseded,
-    /// Another destination has the name. Recorded.
+    /// Another destination has the name. The conflict is recorded.
     Conflict,
-    Refused(Refusal),
+    Refused(LineRefusal),
 }
 
-impl From<NoRoom> for Outcome {
+impl From<NoRoom> for LineOutcome {
     fn from(no_room: NoRoom) -> Self {
         Self::Refused(match no_room {
-            NoRoom::Book => Refusal::BookFull,
-            NoRoom::Source => Refusal::SourceFull,
+            NoRoom::Book => LineRefusal::BookFull,
+            NoRoom::Source => LineRefusal::SourceFull,
         })
     }
 }
 
-/// The book and the feed that a line is from.
-pub(super) struct Feed<'l, 't> {
+/// Applies the lines of one source to the book.
+pub(super) struct FeedApplier<'l, 't> {
     pub(super) ledger: &'l mut Ledger<'t>,
     pub(super) source: &'l Source,
 }
 
-impl Feed<'_, '_> {
-    pub(super) fn entry(&mut self, entry: &Entry) -> Result<Outcome, BookError> {
+impl FeedApplier<'_, '_> {
+    pub(super) fn apply_entry(&mut self, entry: &Entry) -> Result<LineOutcome, BookError> {
         self.claim(&entry.host, &entry.destination, None)
     }
 
-    pub(super) fn command(&mut self, command: &VerifiedCommand) -> Result<Outcome, BookError> {
+    pub(super) fn apply_command(&mut self, command: &VerifiedCommand) -> Result<LineOutcome, BookError> {
         let command = command.command();
         if command.expires().is_some_and(|expires| expires < self.ledger.now) {
-            return Ok(Outcome::Refused(Refusal::Expired));
+            return Ok(LineOutcome::Refused(LineRefusal::Expired));
         }
-        if command.date().is_some_and(|date| date > self.ledger.now.saturating_add(CLOCK_SKEW)) {
-            return Ok(Outcome::Refused(Refusal::FromTheFuture));
+        if command.date().is_some_and(|date| date > self.ledger.now.saturating_add(MAX_CLOCK_SKEW_SECONDS)) {
+            return Ok(LineOutcome::Refused(LineRefusal::FromTheFuture));
         }
         match command.action() {
-            // Further properties are not kept, so an update is an addition.
+            // The book keeps no further properties, so an update is an addition.
             Action::Add { host } | Action::Update { host } => {
                 self.claim(host, command.destination(), command.date())
             }
             Action::AddName { host, old_host } => {
-                self.add_below(host, old_host, command.destination(), command)
+                self.add_derived(host, old_host, command.destination(), command)
             }
             Action::AddSubdomain { host, old_host, old_destination } => {
-                self.add_below(host, old_host, old_destination, command)
+                self.add_derived(host, old_host, old_destination, command)
             }
             Action::ChangeName { host, old_host } => self.change_name(host, old_host, command),
             Action::ChangeDestination { host, old_destination } => {
@@ -83,57 +86,57 @@ impl Feed<'_, '_> {
         }
     }
 
-    /// A name for whoever comes first.
+    /// Adds a name that is not in the book.
     fn claim(
         &mut self,
         host: &HostName,
         destination: &Destination,
         date: Option<u64>,
-    ) -> Result<Outcome, BookError> {
+    ) -> Result<LineOutcome, BookError> {
         if let Some(record) = self.ledger.get(host)? {
             if record.has(destination) {
-                return Ok(Outcome::Same);
+                return Ok(LineOutcome::Same);
             }
-            return self.other_destination(host, &record, destination);
+            return self.refuse_destination(host, &record, destination);
         }
-        if self.ledger.is_barred(host, destination, date)? {
-            return Ok(Outcome::Superseded);
+        if self.ledger.is_removed(host, destination, date)? {
+            return Ok(LineOutcome::Superseded);
         }
         let record =
             Record::new(destination.clone(), self.source.clone(), self.ledger.now, date.unwrap_or_default());
         Ok(match self.ledger.add(host, &record)? {
-            Ok(()) => Outcome::Added,
+            Ok(()) => LineOutcome::Added,
             Err(no_room) => no_room.into(),
         })
     }
 
-    /// The name has other destinations: it changed since, or somebody else wants it.
-    fn other_destination(
+    /// Keeps a name as it is, although a line has another destination for it: the line is outdated or a conflict.
+    fn refuse_destination(
         &mut self,
         host: &HostName,
         record: &Record,
         offered: &Destination,
-    ) -> Result<Outcome, BookError> {
+    ) -> Result<LineOutcome, BookError> {
         if record.previous().contains(&offered.b32()) {
-            return Ok(Outcome::Superseded);
+            return Ok(LineOutcome::Superseded);
         }
         if let Some(kept) = record.destinations().first() {
-            self.ledger.conflict(host, kept, offered, self.source)?;
+            self.ledger.record_conflict(host, kept, offered, self.source)?;
         }
-        Ok(Outcome::Conflict)
+        Ok(LineOutcome::Conflict)
     }
 
-    /// A name whose right comes from another one: a further name, or a subdomain. That other name, if it is known,
-    /// must be `owner`'s.
-    fn add_below(
+    /// Adds a name that is derived from another one: a further name or a subdomain. The other name must belong to `owner`, or be
+    /// unknown.
+    fn add_derived(
         &mut self,
         host: &HostName,
         old_host: &HostName,
         owner: &Destination,
         command: &Command,
-    ) -> Result<Outcome, BookError> {
+    ) -> Result<LineOutcome, BookError> {
         match self.ledger.get(old_host)? {
-            Some(record) if !record.has(owner) => Ok(not_theirs(&record, owner)),
+            Some(record) if !record.has(owner) => Ok(not_owner(&record, owner)),
             _ => self.claim(host, command.destination(), command.date()),
         }
     }
@@ -143,27 +146,29 @@ impl Feed<'_, '_> {
         host: &HostName,
         old_host: &HostName,
         command: &Command,
-    ) -> Result<Outcome, BookError> {
+    ) -> Result<LineOutcome, BookError> {
         let destination = command.destination();
         if host == old_host {
-            return Ok(Outcome::Same);
+            return Ok(LineOutcome::Same);
         }
         let old = self.ledger.get(old_host)?;
-        if let Some(outcome) = old.as_ref().and_then(|old| forbidden(old, destination, command.date())) {
+        if let Some(outcome) =
+            old.as_ref().and_then(|old| check_owner(old, destination, command.date()).err())
+        {
             return Ok(outcome);
         }
         let outcome = self.claim(host, destination, command.date())?;
-        if !matches!(outcome, Outcome::Added | Outcome::Same) {
+        if !matches!(outcome, LineOutcome::Added | LineOutcome::Same) {
             return Ok(outcome);
         }
         match old {
             Some(old) => {
-                self.retire(old_host, &old, command)?;
-                Ok(Outcome::Changed)
+                self.remove_destination(old_host, &old, command)?;
+                Ok(LineOutcome::Changed)
             }
-            // Feeds have no order: the line with the old name may come later.
+            // The lines of feeds have no order: the one with the old name may come later.
             None => {
-                self.ledger.bar(old_host, &destination.b32(), Some(command.date().unwrap_or_default()))?;
+                self.ledger.record_removal(old_host, &destination.b32(), by(command))?;
                 Ok(outcome)
             }
         }
@@ -172,99 +177,97 @@ impl Feed<'_, '_> {
     fn change_destination(
         &mut self,
         host: &HostName,
-        old_destination: &Destination,
+        old: &Destination,
         command: &Command,
-    ) -> Result<Outcome, BookError> {
-        let destination = command.destination();
-        let Some(record) = self.ledger.get(host)? else {
-            return self.claim_from(host, old_destination, command);
-        };
-        if destination == old_destination || (record.has(destination) && !record.has(old_destination)) {
-            return Ok(Outcome::Same);
-        }
-        if !record.has(old_destination) {
-            return self.other_destination(host, &record, destination);
-        }
-        if let Some(outcome) = forbidden(&record, old_destination, command.date()) {
-            return Ok(outcome);
-        }
-        let mut changed = record.clone();
-        changed.retire(old_destination);
-        changed.insert(destination.clone());
-        changed.commanded = command.date().unwrap_or(changed.commanded);
-        self.ledger.change(host, &record, &changed)?;
-        Ok(Outcome::Changed)
-    }
-
-    /// A name that is not there, for a destination that comes after another one. Feeds have no order: the line with
-    /// the old one may come later, and is no conflict then.
-    fn claim_from(
-        &mut self,
-        host: &HostName,
-        old_destination: &Destination,
-        command: &Command,
-    ) -> Result<Outcome, BookError> {
-        let outcome = self.claim(host, command.destination(), command.date())?;
-        if let (Outcome::Added, Some(record)) = (outcome, self.ledger.get(host)?)
-            && !record.has(old_destination)
-        {
-            let mut changed = record.clone();
-            changed.remember(old_destination.b32());
-            self.ledger.change(host, &record, &changed)?;
-        }
-        Ok(outcome)
+    ) -> Result<LineOutcome, BookError> {
+        let new = command.destination();
+        let is_done = |record: &Record| new == old || (record.has(new) && !record.has(old));
+        self.edit(host, old, command, is_done, |record| {
+            record.retire(old);
+            record.insert(new.clone())
+        })
     }
 
     fn add_destination(
         &mut self,
         host: &HostName,
-        old_destination: &Destination,
+        old: &Destination,
         command: &Command,
-    ) -> Result<Outcome, BookError> {
-        let destination = command.destination();
-        let Some(record) = self.ledger.get(host)? else {
-            return self.claim_from(host, old_destination, command);
-        };
-        if record.has(destination) {
-            return Ok(Outcome::Same);
-        }
-        if !record.has(old_destination) {
-            return self.other_destination(host, &record, destination);
-        }
-        if let Some(outcome) = forbidden(&record, old_destination, command.date()) {
-            return Ok(outcome);
-        }
-        let mut changed = record.clone();
-        if !changed.insert(destination.clone()) {
-            return Ok(Outcome::Refused(Refusal::TooManyDestinations));
-        }
-        changed.commanded = command.date().unwrap_or(changed.commanded);
-        self.ledger.change(host, &record, &changed)?;
-        Ok(Outcome::Changed)
+    ) -> Result<LineOutcome, BookError> {
+        let new = command.destination();
+        self.edit(host, old, command, |record| record.has(new), |record| record.insert(new.clone()))
     }
 
-    fn remove(&mut self, host: &HostName, command: &Command) -> Result<Outcome, BookError> {
-        let destination = command.destination();
-        let Some(record) = self.ledger.get(host)? else {
-            self.ledger.bar(host, &destination.b32(), Some(command.date().unwrap_or_default()))?;
-            return Ok(Outcome::Same);
-        };
-        if let Some(outcome) = forbidden(&record, destination, command.date()) {
+    /// Edits the destinations of a name that has the destination `old`. `edit` returns `false` if the name has too many. A name
+    /// that is not in the book is added.
+    fn edit(
+        &mut self,
+        host: &HostName,
+        old: &Destination,
+        command: &Command,
+        is_done: impl FnOnce(&Record) -> bool,
+        edit: impl FnOnce(&mut Record) -> bool,
+    ) -> Result<LineOutcome, BookError> {
+        let Some(record) = self.ledger.get(host)? else { return self.claim_after(host, old, command) };
+        if is_done(&record) {
+            return Ok(LineOutcome::Same);
+        }
+        if !record.has(old) {
+            return self.refuse_destination(host, &record, command.destination());
+        }
+        if let Err(outcome) = check_owner(&record, old, command.date()) {
             return Ok(outcome);
         }
-        self.retire(host, &record, command)?;
-        Ok(Outcome::Removed(1))
+        let mut edited = record.clone();
+        if !edit(&mut edited) {
+            return Ok(LineOutcome::Refused(LineRefusal::TooManyDestinations));
+        }
+        edited.last_command = command.date().unwrap_or(edited.last_command);
+        self.ledger.change(host, &record, &edited)?;
+        Ok(LineOutcome::Changed)
     }
 
-    fn remove_all(&mut self, command: &Command) -> Result<Outcome, BookError> {
+    /// Adds a name that is not in the book for a destination that follows `old`. The lines of feeds have no order: the one with
+    /// the old destination may come later, and is no conflict then.
+    fn claim_after(
+        &mut self,
+        host: &HostName,
+        old: &Destination,
+        command: &Command,
+    ) -> Result<LineOutcome, BookError> {
+        let outcome = self.claim(host, command.destination(), command.date())?;
+        if let (LineOutcome::Added, Some(record)) = (outcome, self.ledger.get(host)?)
+            && !record.has(old)
+        {
+            let mut edited = record.clone();
+            edited.add_previous(old.b32());
+            self.ledger.change(host, &record, &edited)?;
+        }
+        Ok(outcome)
+    }
+
+    fn remove(&mut self, host: &HostName, command: &Command) -> Result<LineOutcome, BookError> {
+        let destination = command.destination();
+        let Some(record) = self.ledger.get(host)? else {
+            self.ledger.record_removal(host, &destination.b32(), by(command))?;
+            return Ok(LineOutcome::Same);
+        };
+        if let Err(outcome) = check_owner(&record, destination, command.date()) {
+            return Ok(outcome);
+        }
+        self.remove_destination(host, &record, command)?;
+        Ok(LineOutcome::Removed(1))
+    }
+
+    fn remove_all(&mut self, command: &Command) -> Result<LineOutcome, BookError> {
         let b32 = command.destination().b32();
         let (mut removed, mut after) = (0, None);
         loop {
-            let names = self.ledger.names_of(&b32, after.as_ref(), PAGE)?;
+            let names = self.ledger.names_of(&b32, after.as_ref(), NAMES_PER_PAGE)?;
             for host in &names {
                 let Some(record) = self.ledger.get(host)? else { continue };
-                if forbidden(&record, command.destination(), command.date()).is_none() {
-                    self.retire(host, &record, command)?;
+                if check_owner(&record, command.destination(), command.date()).is_ok() {
+                    self.remove_destination(host, &record, command)?;
                     removed += 1;
                 }
             }
@@ -273,41 +276,54 @@ impl Feed<'_, '_> {
                 None => break,
             }
         }
-        Ok(if removed == 0 { Outcome::Same } else { Outcome::Removed(removed) })
+        Ok(if removed == 0 { LineOutcome::Same } else { LineOutcome::Removed(removed) })
     }
 
-    /// Takes the command's destination off a name, and the name off the book when it was the last.
-    fn retire(&mut self, host: &HostName, record: &Record, command: &Command) -> Result<(), BookError> {
+    /// Removes the command's destination from a name, and the name from the book if it was the last destination.
+    fn remove_destination(
+        &mut self,
+        host: &HostName,
+        record: &Record,
+        command: &Command,
+    ) -> Result<(), BookError> {
         let mut rest = record.clone();
-        if rest.retire(command.destination()) {
-            rest.commanded = command.date().unwrap_or(rest.commanded);
+        rest.retire(command.destination());
+        if !rest.destinations().is_empty() {
+            rest.last_command = command.date().unwrap_or(rest.last_command);
             return self.ledger.change(host, record, &rest);
         }
         self.ledger.remove(host, record)?;
         for previous in rest.previous() {
-            self.ledger.bar(host, previous, Some(command.date().unwrap_or_default()))?;
+            self.ledger.record_removal(host, previous, by(command))?;
         }
         Ok(())
     }
 }
 
-/// Why a command that changes this entry in the name of `owner` does not, if so.
-fn forbidden(record: &Record, owner: &Destination, date: Option<u64>) -> Option<Outcome> {
-    if !record.has(owner) {
-        return Some(not_theirs(record, owner));
-    }
-    if record.source == Source::Hand {
-        return Some(Outcome::Refused(Refusal::KeptByHand));
-    }
-    // Played again, or overtaken.
-    record.outdates(date).then_some(Outcome::Superseded)
+/// A removal by this command.
+fn by(command: &Command) -> Removal {
+    Removal::ByCommand(command.date().unwrap_or_default())
 }
 
-/// The name is not, or no longer, of the destination that signed.
-fn not_theirs(record: &Record, owner: &Destination) -> Outcome {
-    if record.previous().contains(&owner.b32()) {
-        Outcome::Superseded
+/// Checks that a command of this date, signed by `owner`, may change this entry. The error is the outcome of the line.
+fn check_owner(record: &Record, owner: &Destination, date: Option<u64>) -> Result<(), LineOutcome> {
+    if !record.has(owner) {
+        return Err(not_owner(record, owner));
+    }
+    if record.source == Source::Hand {
+        return Err(LineOutcome::Refused(LineRefusal::KeptByHand));
+    }
+    if record.supersedes(date) {
+        return Err(LineOutcome::Superseded);
+    }
+    Ok(())
+}
+
+/// The outcome if the name does not belong to the destination that signed, or not any more.
+fn not_owner(record: &Record, signer: &Destination) -> LineOutcome {
+    if record.previous().contains(&signer.b32()) {
+        LineOutcome::Superseded
     } else {
-        Outcome::Refused(Refusal::NotTheirName)
+        LineOutcome::Refused(LineRefusal::NotOwner)
     }
 }

@@ -1,87 +1,89 @@
 use std::io::BufRead;
 
+use i2p_name::{Destination, HostName};
 use redb::ReadableDatabase;
 
 use super::{
-    AddressBook,
-    apply::{Feed, Outcome},
+    address_book::AddressBook,
+    apply::{FeedApplier, LineOutcome},
     ledger::{ENTRIES, Ledger},
-    now,
     record::Record,
+    time::now,
 };
 use crate::{
-    BookError, FeedName, Source,
+    error::BookError,
     feed::{Action, Entry, Line, Lines, VerifiedCommand},
-    import::{Refusal, Report},
+    report::{ImportReport, LineRefusal},
+    source::{FeedName, Source},
 };
 
-/// Lines that are read and verified before the store is locked for them.
-const BATCH: usize = 1_000;
+/// The number of lines that are read and verified before the store is locked for them.
+const LINES_PER_BATCH: usize = 1_000;
 
-/// A line that is ready to be applied.
-enum Ready {
+/// A line ready to be applied to the book.
+enum PreparedLine {
     Entry(Entry),
     Command(VerifiedCommand),
-    /// A command that the book agrees with: its signature need not be looked at.
-    Known,
-    Refused(Refusal),
+    /// A command to add what is in the book already, so its signature does not matter.
+    AlreadyAdded,
+    Refused(LineRefusal),
 }
 
 impl AddressBook {
-    /// Imports a `hosts.txt` or a subscription feed: what `reader` gives up to its end or to
-    /// [`Limits::max_import_bytes`](crate::Limits::max_import_bytes), whichever comes first.
+    /// Imports a `hosts.txt` or a subscription feed from `reader`, up to its end or to
+    /// [`Limits::max_import_bytes`](crate::Limits::max_import_bytes).
     ///
-    /// Bad lines are refused one by one and counted. A name that is in the book keeps its destination; a line that
-    /// wants another is a conflict. Commands are followed when their signatures are right and the names theirs.
+    /// Lines that are not valid are refused one by one and counted. A name in the book keeps its destination; a line with another
+    /// destination is a conflict. Commands are carried out if their signatures are valid and the names belong to the signers.
     ///
-    /// Blocks while it reads. The store is locked for a thousand lines at a time, for which signatures were verified
-    /// before and which were read before, so that neither a slow reader nor a long feed holds up other writers;
-    /// lookups never wait. One command costs up to some milliseconds of verification.
+    /// The call blocks while it reads. It reads and verifies a thousand lines at a time before it locks the store for them, so
+    /// neither a slow reader nor a long feed delays other writers; lookups never wait. To verify one command takes up to a few
+    /// milliseconds.
     ///
     /// # Errors
-    /// [`BookError::Read`] and [`BookError::Storage`]. What was imported before stays.
-    pub fn import(&self, reader: impl BufRead, source: &FeedName) -> Result<Report, BookError> {
+    /// [`BookError::Read`] and [`BookError::Storage`]. Lines imported before the error stay.
+    pub fn import(&self, reader: impl BufRead, source: &FeedName) -> Result<ImportReport, BookError> {
         let source = Source::Feed(source.clone());
-        let mut report = Report::default();
+        let mut report = ImportReport::default();
         let mut lines = Lines::with_limit(reader, self.limits.max_import_bytes);
         loop {
             let batch = self.read_batch(&mut lines)?;
             if batch.is_empty() {
-                report.cut = lines.is_cut();
+                report.truncated = lines.limit_reached();
                 return Ok(report);
             }
             self.write(|ledger| apply(&batch, ledger, &source, &mut report))?;
         }
     }
 
-    fn read_batch<R: BufRead>(&self, lines: &mut Lines<R>) -> Result<Vec<(u64, Ready)>, BookError> {
+    fn read_batch<R: BufRead>(&self, lines: &mut Lines<R>) -> Result<Vec<(u64, PreparedLine)>, BookError> {
         let mut batch = Vec::new();
-        while batch.len() < BATCH {
-            let ready = match lines.next() {
+        while batch.len() < LINES_PER_BATCH {
+            let prepared = match lines.next() {
                 None => break,
                 Some(line) => match line.map_err(BookError::Read)? {
-                    Ok(Line::Entry(entry)) => Ready::Entry(entry),
+                    Ok(Line::Entry(entry)) => PreparedLine::Entry(entry),
                     Ok(Line::Command(command)) => match command.action() {
-                        Action::Add { host } if self.agrees(host.as_str(), command.destination())? => {
-                            Ready::Known
+                        Action::Add { host } if self.has_destination(host, command.destination())? => {
+                            PreparedLine::AlreadyAdded
                         }
                         _ => match command.verify() {
-                            Ok(command) => Ready::Command(command),
-                            Err(error) => Ready::Refused(Refusal::Signature(error)),
+                            Ok(command) => PreparedLine::Command(command),
+                            Err(error) => PreparedLine::Refused(LineRefusal::Signature(error)),
                         },
                     },
-                    Err(failure) => Ready::Refused(Refusal::Line(failure.error)),
+                    Err(failure) => PreparedLine::Refused(LineRefusal::Line(failure.error)),
                 },
             };
-            batch.push((lines.number(), ready));
+            batch.push((lines.number(), prepared));
         }
         Ok(batch)
     }
 
-    /// Whether a name has this destination.
-    fn agrees(&self, host: &str, destination: &i2p_name::Destination) -> Result<bool, BookError> {
+    /// Whether a name in the book has this destination.
+    fn has_destination(&self, host: &HostName, destination: &Destination) -> Result<bool, BookError> {
         let table = self.database.begin_read()?.open_table(ENTRIES)?;
-        let bytes = table.get(host)?;
+        let bytes = table.get(host.as_str())?;
         Ok(bytes
             .and_then(|bytes| Record::decode(bytes.value()))
             .is_some_and(|record| record.has(destination)))
@@ -89,28 +91,28 @@ impl AddressBook {
 }
 
 fn apply(
-    batch: &[(u64, Ready)],
+    batch: &[(u64, PreparedLine)],
     ledger: &mut Ledger<'_>,
     source: &Source,
-    report: &mut Report,
+    report: &mut ImportReport,
 ) -> Result<(), BookError> {
     ledger.now = now();
-    let mut feed = Feed { ledger, source };
-    for (line, ready) in batch {
-        let outcome = match ready {
-            Ready::Entry(entry) => feed.entry(entry)?,
-            Ready::Command(command) => feed.command(command)?,
-            Ready::Known => Outcome::Same,
-            Ready::Refused(reason) => Outcome::Refused(*reason),
+    let mut applier = FeedApplier { ledger, source };
+    for (number, line) in batch {
+        let outcome = match line {
+            PreparedLine::Entry(entry) => applier.apply_entry(entry)?,
+            PreparedLine::Command(command) => applier.apply_command(command)?,
+            PreparedLine::AlreadyAdded => LineOutcome::Same,
+            PreparedLine::Refused(reason) => LineOutcome::Refused(*reason),
         };
         match outcome {
-            Outcome::Added => report.added += 1,
-            Outcome::Changed => report.changed += 1,
-            Outcome::Removed(names) => report.removed += names,
-            Outcome::Same => report.same += 1,
-            Outcome::Superseded => report.superseded += 1,
-            Outcome::Conflict => report.conflicts += 1,
-            Outcome::Refused(reason) => report.refuse(*line, reason),
+            LineOutcome::Added => report.added += 1,
+            LineOutcome::Changed => report.changed += 1,
+            LineOutcome::Removed(names) => report.removed += names,
+            LineOutcome::Same => report.same += 1,
+            LineOutcome::Superseded => report.superseded += 1,
+            LineOutcome::Conflict => report.conflicts += 1,
+            LineOutcome::Refused(reason) => report.refuse(*number, reason),
         }
     }
     Ok(())

@@ -1,24 +1,24 @@
-//! The tables of the store, and the steps that keep them in agreement.
+//! The tables of the store, and the operations that keep them consistent.
 
 use i2p_name::{B32, Destination, HostName};
 use redb::{ReadableTable, ReadableTableMetadata, Table, TableDefinition, WriteTransaction};
 
 use super::{
-    Limits,
-    bounded::{Bounded, key},
+    bounded_list::{BoundedList, key},
+    limits::Limits,
     record::{Record, put_destination, put_source},
 };
-use crate::{BookError, Source};
+use crate::{error::BookError, source::Source};
 
-/// The format of the file: what the tables hold and how.
-pub(super) const FORMAT: u64 = 1;
+/// The version of the file format: the tables and their encoding.
+const FORMAT_VERSION: u64 = 1;
 
-pub(super) const META: TableDefinition<'static, &str, u64> = TableDefinition::new("meta");
-/// Name to [`Record`].
+const META: TableDefinition<'static, &str, u64> = TableDefinition::new("meta");
+/// Maps names to [`Record`]s.
 pub(super) const ENTRIES: TableDefinition<'static, &str, &[u8]> = TableDefinition::new("entries");
-/// The hash of a destination, followed by a name.
+/// Keys are the hash of a destination followed by a name of it.
 pub(super) const REVERSE: TableDefinition<'static, &[u8], ()> = TableDefinition::new("reverse");
-/// Feed to the number of its entries.
+/// Maps feeds to the number of their entries.
 const COUNTS: TableDefinition<'static, &str, u64> = TableDefinition::new("counts");
 pub(super) const CONFLICTS: TableDefinition<'static, &[u8], &[u8]> = TableDefinition::new("conflicts");
 pub(super) const CONFLICT_ORDER: TableDefinition<'static, u64, &[u8]> =
@@ -26,8 +26,8 @@ pub(super) const CONFLICT_ORDER: TableDefinition<'static, u64, &[u8]> =
 const REMOVED: TableDefinition<'static, &[u8], &[u8]> = TableDefinition::new("removed");
 const REMOVED_ORDER: TableDefinition<'static, u64, &[u8]> = TableDefinition::new("removed-order");
 
-/// The date of a removal that no command comes after: a person's.
-const BY_HAND: u64 = u64::MAX;
+/// The date in the store for a removal by hand: no command can have a later one.
+const REMOVED_BY_HAND: u64 = u64::MAX;
 
 /// Why there is no room for another entry.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -36,16 +36,25 @@ pub(super) enum NoRoom {
     Source,
 }
 
+/// The way in which a name lost a destination.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Removal {
+    /// A person removed it.
+    ByHand,
+    /// A command of this date removed it; 0 for a command without a date.
+    ByCommand(u64),
+}
+
 /// All tables, open for writing.
 pub(super) struct Ledger<'t> {
     entries: Table<'t, &'static str, &'static [u8]>,
     reverse: Table<'t, &'static [u8], ()>,
     counts: Table<'t, &'static str, u64>,
-    conflicts: Bounded<'t>,
-    /// Pairs of name and destination that their holder or a person removed, with the date of it.
-    removed: Bounded<'t>,
+    conflicts: BoundedList<'t>,
+    /// Pairs of name and destination that their owner or a person removed, with the date.
+    removed: BoundedList<'t>,
     limits: Limits,
-    /// Seconds since 1970.
+    /// The current time in seconds since 1970.
     pub(super) now: u64,
 }
 
@@ -58,23 +67,23 @@ impl<'t> Ledger<'t> {
         let mut meta = transaction.open_table(META)?;
         let found = meta.get("format")?.map(|format| format.value());
         match found {
-            Some(FORMAT) => {}
-            Some(found) => return Err(BookError::Format { found, known: FORMAT }),
-            None => drop(meta.insert("format", FORMAT)?),
+            Some(FORMAT_VERSION) => {}
+            Some(found) => return Err(BookError::Format { found, known: FORMAT_VERSION }),
+            None => drop(meta.insert("format", FORMAT_VERSION)?),
         }
         Ok(Self {
             entries: transaction.open_table(ENTRIES)?,
             reverse: transaction.open_table(REVERSE)?,
             counts: transaction.open_table(COUNTS)?,
-            conflicts: Bounded {
+            conflicts: BoundedList {
                 items: transaction.open_table(CONFLICTS)?,
                 order: transaction.open_table(CONFLICT_ORDER)?,
-                limit: limits.max_conflicts,
+                max_length: limits.max_conflicts,
             },
-            removed: Bounded {
+            removed: BoundedList {
                 items: transaction.open_table(REMOVED)?,
                 order: transaction.open_table(REMOVED_ORDER)?,
-                limit: limits.max_removed,
+                max_length: limits.max_removed,
             },
             limits,
             now,
@@ -88,7 +97,7 @@ impl<'t> Ledger<'t> {
         }
     }
 
-    /// Adds a name that is not there.
+    /// Adds a name that is not in the book.
     pub(super) fn add(&mut self, host: &HostName, record: &Record) -> Result<Result<(), NoRoom>, BookError> {
         if self.entries.len()? >= self.limits.max_entries {
             return Ok(Err(NoRoom::Book));
@@ -104,7 +113,7 @@ impl<'t> Ledger<'t> {
         Ok(Ok(()))
     }
 
-    /// Writes another record for a name. `old` is the one that is there.
+    /// Replaces the record of a name. `old` is the current one.
     pub(super) fn change(&mut self, host: &HostName, old: &Record, new: &Record) -> Result<(), BookError> {
         self.remove(host, old)?;
         if let Source::Feed(name) = &new.source {
@@ -114,7 +123,7 @@ impl<'t> Ledger<'t> {
         self.write(host, new)
     }
 
-    /// Removes a name. `record` is what is there.
+    /// Removes a name. `record` is the current one.
     pub(super) fn remove(&mut self, host: &HostName, record: &Record) -> Result<(), BookError> {
         for destination in record.destinations() {
             self.reverse.remove(reverse_key(destination, host).as_slice())?;
@@ -144,7 +153,7 @@ impl<'t> Ledger<'t> {
         Ok(self.counts.get(source)?.map_or(0, |count| count.value()))
     }
 
-    /// At most `limit` names of a destination that come after `after`.
+    /// Returns at most `limit` names of a destination that come after `after`.
     pub(super) fn names_of(
         &self,
         destination: &B32,
@@ -154,8 +163,8 @@ impl<'t> Ledger<'t> {
         names_of(&self.reverse, destination, after, limit)
     }
 
-    /// Records that somebody else offered a destination for a name that has one. The first time counts.
-    pub(super) fn conflict(
+    /// Records that a source offered another destination for a name. Only the first offer is kept.
+    pub(super) fn record_conflict(
         &mut self,
         host: &HostName,
         kept: &Destination,
@@ -170,40 +179,45 @@ impl<'t> Ledger<'t> {
         put_source(&mut value, source);
         put_destination(&mut value, kept);
         put_destination(&mut value, offered);
-        self.conflicts.put(&pair, &value)
+        self.conflicts.add(&pair, &value)
     }
 
-    /// Forgets the conflicts about a name.
-    pub(super) fn settle(&mut self, host: &HostName) -> Result<u64, BookError> {
+    /// Drops the conflicts about a name. Returns how many there were.
+    pub(super) fn drop_conflicts(&mut self, host: &HostName) -> Result<u64, BookError> {
         self.conflicts.remove_host(host.as_str())
     }
 
-    /// Remembers that a name does not stand for a destination any more. `None`: a person says so.
-    pub(super) fn bar(
+    /// Records that a destination was removed from a name.
+    pub(super) fn record_removal(
         &mut self,
         host: &HostName,
         destination: &B32,
-        date: Option<u64>,
+        removal: Removal,
     ) -> Result<(), BookError> {
         let pair = key(host.as_str(), destination.hash());
-        let date = date.unwrap_or(BY_HAND).max(self.barred(host, destination)?.unwrap_or(0));
-        self.removed.put(&pair, &date.to_be_bytes())
+        let date = match removal {
+            Removal::ByHand => REMOVED_BY_HAND,
+            Removal::ByCommand(date) => date,
+        };
+        let date = date.max(self.removal_date(host, destination)?.unwrap_or(0));
+        self.removed.add(&pair, &date.to_be_bytes())
     }
 
-    /// When a name was taken from a destination; the greatest number there is if by hand.
-    fn barred(&self, host: &HostName, destination: &B32) -> Result<Option<u64>, BookError> {
+    /// Returns the date when a destination was removed from a name; [`REMOVED_BY_HAND`] if by hand.
+    fn removal_date(&self, host: &HostName, destination: &B32) -> Result<Option<u64>, BookError> {
         let value = self.removed.get(&key(host.as_str(), destination.hash()))?;
         Ok(value.and_then(|value| value.first_chunk().copied()).map(u64::from_be_bytes))
     }
 
-    /// Whether a feed may not bring this pair back with a line or command of this date.
-    pub(super) fn is_barred(
+    /// Whether a destination was removed from a name, and a line or command of this date does not add it again.
+    pub(super) fn is_removed(
         &self,
         host: &HostName,
         destination: &Destination,
         date: Option<u64>,
     ) -> Result<bool, BookError> {
-        Ok(self.barred(host, &destination.b32())?.is_some_and(|barred| date.unwrap_or(0) <= barred))
+        let removed = self.removal_date(host, &destination.b32())?;
+        Ok(removed.is_some_and(|removed| date.unwrap_or(0) <= removed))
     }
 }
 
@@ -212,7 +226,7 @@ fn reverse_key(destination: &Destination, host: &HostName) -> Vec<u8> {
     [destination.b32().hash().as_slice(), host.as_str().as_bytes()].concat()
 }
 
-/// At most `limit` names in [`REVERSE`] of a destination that come after `after`.
+/// Returns at most `limit` names of a destination in [`REVERSE`] that come after `after`.
 pub(super) fn names_of(
     reverse: &impl ReadableTable<&'static [u8], ()>,
     destination: &B32,
@@ -222,7 +236,7 @@ pub(super) fn names_of(
     let mut start = destination.hash().to_vec();
     if let Some(after) = after {
         start.extend_from_slice(after.as_str().as_bytes());
-        // The least key that is greater.
+        // The lowest key that is greater.
         start.push(0);
     }
     let mut names = Vec::new();
@@ -237,7 +251,7 @@ pub(super) fn names_of(
     Ok(names)
 }
 
-/// A name as it is in a key.
+/// Parses a name in a key.
 pub(super) fn host_name(bytes: &[u8]) -> Result<HostName, BookError> {
     let text = core::str::from_utf8(bytes).map_err(|_| BookError::DamagedEntry)?;
     text.parse().map_err(|_| BookError::DamagedEntry)

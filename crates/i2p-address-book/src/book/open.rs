@@ -6,17 +6,20 @@ use std::{
 
 use redb::{Builder, Database, DatabaseError, StorageError, backends::FileBackend};
 
-use crate::BookError;
+use crate::error::BookError;
 
-/// Memory for pages of the store, in bytes.
-const CACHE: usize = 16 * 1024 * 1024;
+/// Bytes of memory for cached pages of the store.
+const CACHE_BYTES: usize = 16 * 1024 * 1024;
 
-/// Opens the store, and makes it with its directory if need be. Every page is checked, since redb would panic over a
-/// damaged one later.
+/// Opens the store, and creates the file and its directory if they do not exist. Every page is checked, because redb would
+/// panic later on a damaged one.
 pub(super) fn open(path: &Path) -> Result<Database, BookError> {
     let file = open_file(path).map_err(|source| BookError::Open { path: path.into(), source })?;
     let opened = FileBackend::new(file).and_then(|backend| {
-        Builder::new().set_cache_size(CACHE).set_check_integrity_on_open(true).create_with_backend(backend)
+        Builder::new()
+            .set_cache_size(CACHE_BYTES)
+            .set_check_integrity_on_open(true)
+            .create_with_backend(backend)
     });
     opened.map_err(|error| match error {
         DatabaseError::DatabaseAlreadyOpen => BookError::InUse { path: path.into() },
@@ -27,17 +30,17 @@ pub(super) fn open(path: &Path) -> Result<Database, BookError> {
     })
 }
 
-/// Errors that redb gives for a file that is none of its own, or ends too early.
+/// Whether redb returns this error for a file that is not its own or is truncated.
 fn is_about_content(error: &io::Error) -> bool {
     matches!(error.kind(), io::ErrorKind::InvalidData | io::ErrorKind::UnexpectedEof)
 }
 
-/// The names somebody knows tell whom they talk to: nobody else reads the file.
+/// Opens or creates the file, readable by its owner only: the names that a person knows reveal whom the person talks to.
 fn open_file(path: &Path) -> io::Result<File> {
     if let Some(directory) = path.parent().filter(|directory| !directory.as_os_str().is_empty()) {
-        make_directory(directory)?;
+        create_directory(directory)?;
     }
-    // Something that is no file, a pipe for one, would block.
+    // Opening something else, such as a pipe, could block.
     if fs::metadata(path).is_ok_and(|metadata| !metadata.is_file()) {
         return Err(io::Error::new(io::ErrorKind::InvalidInput, "it is not a file"));
     }
@@ -56,7 +59,7 @@ fn open_file(path: &Path) -> io::Result<File> {
     Ok(file)
 }
 
-fn make_directory(directory: &Path) -> io::Result<()> {
+fn create_directory(directory: &Path) -> io::Result<()> {
     let mut builder = fs::DirBuilder::new();
     builder.recursive(true);
     #[cfg(unix)]

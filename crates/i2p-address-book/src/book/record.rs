@@ -1,32 +1,36 @@
-//! What the store holds under a name, and how it is written.
+//! The entry of a name in the store, and its encoding.
 
 use i2p_name::{B32, Destination};
 
-use crate::{FeedName, Source, signature::SigningKey};
+use crate::{
+    signature::SigningKey,
+    source::{FeedName, Source},
+};
 
-/// Destinations of one name (Java I2P has the same limit).
+/// The limit of destinations of one name, the same as in Java I2P.
 pub(super) const MAX_DESTINATIONS: usize = 8;
-/// Destinations that a name had before.
+/// The limit of former destinations that are kept for a name.
 const MAX_PREVIOUS: usize = 8;
 
 /// A name's entry.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Record {
     pub(super) source: Source,
-    /// Seconds since 1970.
+    /// When it was added, in seconds since 1970.
     pub(super) added: u64,
-    /// The `date` of the last command that changed it, 0 for none. Older commands are not obeyed: whoever publishes a
-    /// feed could play them again.
-    pub(super) commanded: u64,
-    /// At least one, the best signature type first.
+    /// The `date` of the last command that changed the entry; 0 for none. Older commands are not carried out, because the
+    /// publisher of a feed could replay them.
+    pub(super) last_command: u64,
+    /// At least one destination; those with the best signature types come first.
     destinations: Vec<Destination>,
-    /// What its holders replaced, the oldest first. Feeds still list these, and that is no conflict.
+    /// Former destinations that the owner replaced, the oldest first. A line of a feed with one of them is outdated and no
+    /// conflict.
     previous: Vec<B32>,
 }
 
 impl Record {
-    pub(super) fn new(destination: Destination, source: Source, added: u64, commanded: u64) -> Self {
-        Self { source, added, commanded, destinations: vec![destination], previous: Vec::new() }
+    pub(super) fn new(destination: Destination, source: Source, added: u64, last_command: u64) -> Self {
+        Self { source, added, last_command, destinations: vec![destination], previous: Vec::new() }
     }
 
     pub(super) fn destinations(&self) -> &[Destination] {
@@ -41,16 +45,16 @@ impl Record {
         self.destinations.contains(destination)
     }
 
-    /// Whether a command of this date comes too late to count.
-    pub(super) const fn outdates(&self, date: Option<u64>) -> bool {
+    /// Whether a command with this date is older than the last command, or a replay of it.
+    pub(super) const fn supersedes(&self, date: Option<u64>) -> bool {
         let date = match date {
             Some(date) => date,
             None => 0,
         };
-        self.commanded > 0 && date <= self.commanded
+        self.last_command > 0 && date <= self.last_command
     }
 
-    /// Adds a destination; `false` when there are too many.
+    /// Adds a destination. Returns `false` if the name has too many.
     pub(super) fn insert(&mut self, destination: Destination) -> bool {
         if self.has(&destination) {
             return true;
@@ -64,15 +68,14 @@ impl Record {
         true
     }
 
-    /// Takes a destination off, and remembers that it was there. `false` when none is left.
-    pub(super) fn retire(&mut self, destination: &Destination) -> bool {
+    /// Moves a destination to the former destinations.
+    pub(super) fn retire(&mut self, destination: &Destination) {
         self.destinations.retain(|other| other != destination);
-        self.remember(destination.b32());
-        !self.destinations.is_empty()
+        self.add_previous(destination.b32());
     }
 
-    /// Remembers a destination as one that the name had.
-    pub(super) fn remember(&mut self, previous: B32) {
+    /// Adds a former destination.
+    pub(super) fn add_previous(&mut self, previous: B32) {
         self.previous.retain(|other| *other != previous);
         if self.previous.len() >= MAX_PREVIOUS {
             self.previous.remove(0);
@@ -84,7 +87,7 @@ impl Record {
         let mut bytes = Vec::with_capacity(512);
         put_source(&mut bytes, &self.source);
         bytes.extend(self.added.to_be_bytes());
-        bytes.extend(self.commanded.to_be_bytes());
+        bytes.extend(self.last_command.to_be_bytes());
         bytes.extend(count(self.destinations.len()));
         for destination in &self.destinations {
             put_destination(&mut bytes, destination);
@@ -96,21 +99,21 @@ impl Record {
         bytes
     }
 
-    /// `None` when the bytes were not written by [`Record::encode`].
+    /// Decodes the output of [`Record::encode`]; `None` for other bytes.
     pub(super) fn decode(bytes: &[u8]) -> Option<Self> {
         let mut reader = Reader(bytes);
         let source = reader.source()?;
-        let (added, commanded) = (reader.u64()?, reader.u64()?);
+        let (added, last_command) = (reader.u64()?, reader.u64()?);
         let destinations = reader.u16()?;
         let destinations = (0..destinations).map(|_| reader.destination()).collect::<Option<Vec<_>>>()?;
         let previous = reader.u16()?;
         let previous =
             (0..previous).map(|_| reader.array().map(B32::from_hash)).collect::<Option<Vec<_>>>()?;
         let whole = reader.0.is_empty() && !destinations.is_empty();
-        whole.then_some(Self { source, added, commanded, destinations, previous })
+        whole.then_some(Self { source, added, last_command, destinations, previous })
     }
 
-    /// The destination that a lookup gives, without reading the rest.
+    /// Decodes only the first destination, which a lookup returns.
     pub(super) fn first_destination(bytes: &[u8]) -> Option<Destination> {
         let mut reader = Reader(bytes);
         reader.skip_source()?;
@@ -120,7 +123,7 @@ impl Record {
     }
 }
 
-/// Counts here are below 9, and lengths below 4,000.
+/// Encodes a count, which is below 9, or a length, which is below 4,000.
 fn count(number: usize) -> [u8; 2] {
     u16::try_from(number).unwrap_or(u16::MAX).to_be_bytes()
 }
@@ -144,7 +147,7 @@ pub(super) fn put_source(bytes: &mut Vec<u8>, source: &Source) {
     put_text(bytes, text);
 }
 
-/// Takes fields off the front.
+/// Reads fields one after the other.
 pub(super) struct Reader<'a>(pub(super) &'a [u8]);
 
 impl<'a> Reader<'a> {
@@ -177,7 +180,7 @@ impl<'a> Reader<'a> {
         Some((kind, self.take(length.into())?))
     }
 
-    /// Text with its length in front.
+    /// Reads a text with its length in front.
     pub(super) fn text(&mut self) -> Option<&'a str> {
         let length = self.u16()?;
         core::str::from_utf8(self.take(length.into())?).ok()
@@ -201,13 +204,13 @@ mod tests {
     }
 
     #[test]
-    fn the_best_signature_type_comes_first_and_the_store_keeps_the_order() {
+    fn the_best_signature_type_comes_first_and_encoding_keeps_the_order() {
         let (dsa, p256) = (destination(&[0, 0, 0]), destination(&[5, 0, 4, 0, 1, 0, 4]));
         let ed25519 = destination(&[5, 0, 4, 0, 7, 0, 4]);
         let mut record = Record::new(dsa.clone(), Source::feed("hosts.txt"), 1, 2);
         assert!(record.insert(ed25519.clone()) && record.insert(p256.clone()));
         assert_eq!(record.destinations(), [ed25519.clone(), p256, dsa.clone()]);
-        assert!(record.retire(&dsa));
+        record.retire(&dsa);
         let bytes = record.encode();
         assert_eq!(Record::decode(&bytes), Some(record));
         assert_eq!(Record::first_destination(&bytes), Some(ed25519));

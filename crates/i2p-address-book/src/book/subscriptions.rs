@@ -1,47 +1,49 @@
-//! Which feeds are subscribed to, and what is known of a feed since it was read last.
+//! Subscriptions to feeds, and the state of each feed since it was read last.
 
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::time::SystemTime;
 
 use redb::{ReadableDatabase, ReadableTable, ReadableTableMetadata, Table, TableDefinition, TableError};
 
 use super::{
-    AddressBook, at,
+    address_book::AddressBook,
     record::{Reader, put_text},
+    time::{from_seconds, to_seconds},
 };
-use crate::{BookError, FeedName};
+use crate::{error::BookError, source::FeedName};
 
-/// Feed to [`Known`].
+/// Maps feeds to [`FeedRecord`]s.
 const FEEDS: TableDefinition<'static, &str, &[u8]> = TableDefinition::new("feeds");
-/// The longest validator that is kept, in bytes. A feed that has a longer one is read as a whole each time.
-const MAX_VALIDATOR: usize = 256;
+/// Bytes of the longest validator that is kept. A feed with a longer one is downloaded in full each time.
+const MAX_VALIDATOR_BYTES: usize = 256;
 
-/// What is known of a feed since it was read last.
+/// The state of a feed since it was read last, with which a client asks only for changes.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct FeedState {
-    /// Its `ETag` (RFC 9110 section 8.8.3), or whatever else tells whether it has changed. Over 256 bytes it is not kept.
+    /// The `ETag` of the feed (RFC 9110 section 8.8.3), or another text that changes with its content. Longer than 256 bytes, it
+    /// is not kept.
     pub etag: Option<String>,
-    /// Its `Last-Modified` (RFC 9110 section 8.8.2), as it was sent. Over 256 bytes it is not kept.
+    /// The `Last-Modified` of the feed (RFC 9110 section 8.8.2), as received. Longer than 256 bytes, it is not kept.
     pub last_modified: Option<String>,
-    /// When it was last seen to be as we have it, to the second.
+    /// When the feed was last found unchanged or imported, to the second.
     pub checked: Option<SystemTime>,
 }
 
-/// [`FeedState`], and whether a person subscribed.
+/// A feed in the store.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-struct Known {
+struct FeedRecord {
     subscribed: bool,
     state: FeedState,
 }
 
 impl AddressBook {
-    /// Remembers that a feed is to be read again and again. `false`: it was remembered before. Reading it is the caller's.
+    /// Subscribes to a feed. Returns `false` if there was a subscription already. The caller fetches and imports the feed.
     ///
     /// # Errors
     /// [`BookError::TooManySubscriptions`], [`BookError::Storage`], [`BookError::DamagedEntry`].
     pub fn subscribe(&self, feed: &FeedName) -> Result<bool, BookError> {
-        self.change(|table, limit| {
-            let known = get(table, feed)?;
-            if known.subscribed {
+        self.change_feeds(|table, limit| {
+            let record = get(table, feed)?;
+            if record.subscribed {
                 return Ok(false);
             }
             let mut subscribed = 0;
@@ -51,26 +53,26 @@ impl AddressBook {
             if subscribed >= limit {
                 return Err(BookError::TooManySubscriptions);
             }
-            put(table, feed, &Known { subscribed: true, ..known }, limit)?;
+            put(table, feed, &FeedRecord { subscribed: true, ..record }, limit)?;
             Ok(true)
         })
     }
 
-    /// Forgets a subscription, and what is known of the feed. Its names stay. `false`: there was none.
+    /// Removes a subscription and the state of the feed. The names of the feed stay. Returns whether there was a subscription.
     ///
     /// # Errors
     /// [`BookError::Storage`], [`BookError::DamagedEntry`].
     pub fn unsubscribe(&self, feed: &FeedName) -> Result<bool, BookError> {
-        self.change(|table, _| {
-            let known = get(table, feed)?;
-            if known.subscribed {
+        self.change_feeds(|table, _| {
+            let record = get(table, feed)?;
+            if record.subscribed {
                 table.remove(feed.as_str())?;
             }
-            Ok(known.subscribed)
+            Ok(record.subscribed)
         })
     }
 
-    /// The feeds that are subscribed to, in the order of the alphabet.
+    /// Returns the feeds with a subscription, in alphabetical order.
     ///
     /// # Errors
     /// [`BookError::Storage`], [`BookError::DamagedEntry`].
@@ -83,15 +85,15 @@ impl AddressBook {
         };
         let mut feeds = Vec::new();
         for item in table.iter()? {
-            let (feed, known) = item?;
-            if decode(known.value())?.subscribed {
+            let (feed, record) = item?;
+            if decode(record.value())?.subscribed {
                 feeds.push(FeedName::new(feed.value()));
             }
         }
         Ok(feeds)
     }
 
-    /// What is known of a feed, subscribed to or not; nothing, if it was never read.
+    /// Returns the state of a feed, with or without a subscription. The state of a feed that was never read is empty.
     ///
     /// # Errors
     /// [`BookError::Storage`], [`BookError::DamagedEntry`].
@@ -103,48 +105,51 @@ impl AddressBook {
         }
     }
 
-    /// Remembers what is known of a feed, subscribed to or not.
+    /// Stores the state of a feed, with or without a subscription.
     ///
     /// # Errors
     /// [`BookError::Storage`], [`BookError::DamagedEntry`].
     pub fn set_feed_state(&self, feed: &FeedName, state: &FeedState) -> Result<(), BookError> {
-        self.change(|table, limit| {
-            let known = Known { state: state.clone(), ..get(table, feed)? };
-            put(table, feed, &known, limit)
+        self.change_feeds(|table, limit| {
+            let record = FeedRecord { state: state.clone(), ..get(table, feed)? };
+            put(table, feed, &record, limit)
         })
     }
 
-    fn change<T>(
+    fn change_feeds<T>(
         &self,
-        work: impl FnOnce(&mut Table<'_, &'static str, &'static [u8]>, u64) -> Result<T, BookError>,
+        change: impl FnOnce(&mut Table<'_, &'static str, &'static [u8]>, u64) -> Result<T, BookError>,
     ) -> Result<T, BookError> {
         let transaction = self.database.begin_write()?;
-        let done = work(&mut transaction.open_table(FEEDS)?, self.limits.max_subscriptions)?;
+        let result = change(&mut transaction.open_table(FEEDS)?, self.limits.max_subscriptions)?;
         transaction.commit()?;
-        Ok(done)
+        Ok(result)
     }
 }
 
-fn get(table: &impl ReadableTable<&'static str, &'static [u8]>, feed: &FeedName) -> Result<Known, BookError> {
-    table.get(feed.as_str())?.map_or_else(|| Ok(Known::default()), |bytes| decode(bytes.value()))
+fn get(
+    table: &impl ReadableTable<&'static str, &'static [u8]>,
+    feed: &FeedName,
+) -> Result<FeedRecord, BookError> {
+    table.get(feed.as_str())?.map_or_else(|| Ok(FeedRecord::default()), |bytes| decode(bytes.value()))
 }
 
-/// Makes room first: feeds that nobody is subscribed to go, the one that was not seen for longest before others.
+/// Stores a feed. If there are too many, it drops feeds without a subscription, those checked longest ago first.
 fn put(
     table: &mut Table<'_, &'static str, &'static [u8]>,
     feed: &FeedName,
-    known: &Known,
+    record: &FeedRecord,
     max_subscriptions: u64,
 ) -> Result<(), BookError> {
-    table.insert(feed.as_str(), encode(known).as_slice())?;
+    table.insert(feed.as_str(), encode(record).as_slice())?;
     while table.len()? > max_subscriptions.saturating_mul(2) {
         let mut oldest: Option<(Option<SystemTime>, String)> = None;
         for item in table.iter()? {
-            let (other, known) = item?;
-            let known = decode(known.value())?;
-            let older = oldest.as_ref().is_none_or(|(checked, _)| known.state.checked < *checked);
-            if !known.subscribed && other.value() != feed.as_str() && older {
-                oldest = Some((known.state.checked, other.value().to_owned()));
+            let (other, record) = item?;
+            let record = decode(record.value())?;
+            let older = oldest.as_ref().is_none_or(|(checked, _)| record.state.checked < *checked);
+            if !record.subscribed && other.value() != feed.as_str() && older {
+                oldest = Some((record.state.checked, other.value().to_owned()));
             }
         }
         let Some((_, oldest)) = oldest else { break };
@@ -153,29 +158,28 @@ fn put(
     Ok(())
 }
 
-fn encode(known: &Known) -> Vec<u8> {
-    let mut bytes = vec![u8::from(known.subscribed)];
-    let FeedState { etag, last_modified, checked } = &known.state;
-    let seconds = |time: &SystemTime| time.duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs());
-    bytes.extend(checked.as_ref().map_or(0, seconds).to_be_bytes());
+fn encode(record: &FeedRecord) -> Vec<u8> {
+    let mut bytes = vec![u8::from(record.subscribed)];
+    let FeedState { etag, last_modified, checked } = &record.state;
+    bytes.extend(checked.map_or(0, to_seconds).to_be_bytes());
     for validator in [etag, last_modified] {
-        let kept = validator.as_deref().filter(|text| text.len() <= MAX_VALIDATOR);
+        let kept = validator.as_deref().filter(|text| text.len() <= MAX_VALIDATOR_BYTES);
         put_text(&mut bytes, kept.unwrap_or_default());
     }
     bytes
 }
 
-fn decode(bytes: &[u8]) -> Result<Known, BookError> {
+fn decode(bytes: &[u8]) -> Result<FeedRecord, BookError> {
     let mut reader = Reader(bytes);
-    let mut known = || {
+    let mut record = || {
         let [subscribed] = reader.array()?;
-        let checked = Some(reader.u64()?).filter(|seconds| *seconds > 0).map(at);
+        let checked = Some(reader.u64()?).filter(|seconds| *seconds > 0).map(from_seconds);
         let mut validator = || {
             let text = reader.text()?;
             Some((!text.is_empty()).then(|| text.to_owned()))
         };
         let (etag, last_modified) = (validator()?, validator()?);
-        Some(Known { subscribed: subscribed == 1, state: FeedState { etag, last_modified, checked } })
+        Some(FeedRecord { subscribed: subscribed == 1, state: FeedState { etag, last_modified, checked } })
     };
-    known().filter(|_| reader.0.is_empty()).ok_or(BookError::DamagedEntry)
+    record().filter(|_| reader.0.is_empty()).ok_or(BookError::DamagedEntry)
 }

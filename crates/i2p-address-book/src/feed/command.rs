@@ -2,10 +2,10 @@ use std::{collections::BTreeMap, fmt};
 
 use i2p_name::{Destination, HostName, base64};
 
-use super::{LineError, SignatureError, rules};
-use crate::signature::SigningKey;
+use super::{error::LineError, rules};
+use crate::signature::{SignatureError, SigningKey};
 
-/// What a command does with the names of a destination (subscription specification, "Commands").
+/// The action of a command on the names of a destination (subscription specification, "Commands").
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Action {
@@ -14,59 +14,59 @@ pub enum Action {
         /// The new name.
         host: HostName,
     },
-    /// `changename`: another name in place of the old one.
+    /// `changename`: replaces a name by another one.
     ChangeName {
         /// The new name.
         host: HostName,
-        /// The name that goes.
+        /// The name that is removed.
         old_host: HostName,
     },
-    /// `changedest`: another destination in place of the old one.
+    /// `changedest`: replaces a destination of a name by another one.
     ChangeDestination {
         /// The name.
         host: HostName,
-        /// The destination that goes.
+        /// The destination that is removed.
         old_destination: Destination,
     },
-    /// `addname`: a further name.
+    /// `addname`: adds another name of a destination.
     AddName {
         /// The new name.
         host: HostName,
-        /// The name that stays.
+        /// The existing name, which stays.
         old_host: HostName,
     },
-    /// `adddest`: a further destination.
+    /// `adddest`: adds another destination of a name.
     AddDestination {
         /// The name.
         host: HostName,
-        /// The destination that stays.
+        /// The existing destination, which stays.
         old_destination: Destination,
     },
-    /// `addsubdomain`: a name below one that somebody has.
+    /// `addsubdomain`: adds a subdomain of an existing name.
     AddSubdomain {
         /// The new name.
         host: HostName,
-        /// The name that it is below.
+        /// The existing name.
         old_host: HostName,
         /// The destination of `old_host`.
         old_destination: Destination,
     },
-    /// `update`: other properties of a name.
+    /// `update`: changes other properties of a name.
     Update {
         /// The name.
         host: HostName,
     },
-    /// `remove`: the name goes.
+    /// `remove`: removes a name.
     Remove {
         /// The name.
         host: HostName,
     },
-    /// `removeall`: all names of the destination go.
+    /// `removeall`: removes all names of the destination.
     RemoveAll,
 }
 
 impl Action {
-    /// The name that it is about; `None` for [`Action::RemoveAll`].
+    /// The name that the action changes; `None` for [`Action::RemoveAll`].
     #[must_use]
     pub const fn host(&self) -> Option<&HostName> {
         match self {
@@ -82,7 +82,7 @@ impl Action {
         }
     }
 
-    /// The destination that has to agree beside the command's own.
+    /// The destination that must sign in addition to the command's own.
     #[must_use]
     pub const fn old_destination(&self) -> Option<&Destination> {
         match self {
@@ -94,53 +94,53 @@ impl Action {
     }
 }
 
-/// A command of a subscription feed. Nobody has verified it: [`Command::verify`] does.
+/// A command of a subscription feed, not verified yet: see [`Command::verify`].
 ///
-/// Keys beside those of the specification are kept, since they are signed, and mean nothing here.
+/// Keys that the specification does not define are kept, because the signatures cover them. They have no meaning here.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Command {
     action: Action,
     destination: Destination,
-    /// `host=destination` as the line has them, but for the case of the host. Nothing in `remove` and `removeall`.
+    /// `host=destination` as in the line, with the host in lower case; `None` for `remove` and `removeall`.
     entry: Option<String>,
-    /// In the order of their UTF-8, which is the order of the signatures' input.
+    /// Sorted by their UTF-8, the order in which the signatures cover them.
     properties: BTreeMap<String, String>,
     date: Option<u64>,
     expires: Option<u64>,
 }
 
 impl Command {
-    /// What it does.
+    /// The action.
     #[must_use]
     pub const fn action(&self) -> &Action {
         &self.action
     }
 
-    /// Whose command it is: the new destination in a change.
+    /// The destination that gives the command; in a change, the new one.
     #[must_use]
     pub const fn destination(&self) -> &Destination {
         &self.destination
     }
 
-    /// When it was signed, in seconds since 1970, as the signer says.
+    /// The time of signing in seconds since 1970, as claimed by the signer.
     #[must_use]
     pub const fn date(&self) -> Option<u64> {
         self.date
     }
 
-    /// When it stops to count, in seconds since 1970.
+    /// The time of expiry in seconds since 1970.
     #[must_use]
     pub const fn expires(&self) -> Option<u64> {
         self.expires
     }
 
-    /// The value of a key, as the line has it.
+    /// The value of a key as it stands in the line.
     #[must_use]
     pub fn property(&self, key: &str) -> Option<&str> {
         self.properties.get(key).map(String::as_str)
     }
 
-    /// A line that starts with a name and a destination. `properties` is what comes after `#!`.
+    /// Parses a command whose line starts with a name and a destination. `properties` is the text after `#!`.
     pub(super) fn change(
         host: HostName,
         destination: Destination,
@@ -171,13 +171,13 @@ impl Command {
         Self::new(action, destination, Some(entry), properties)
     }
 
-    /// A line that starts with `#!`: `remove` and `removeall`.
+    /// Parses a command whose line starts with `#!`: `remove` or `removeall`. `properties` is the text after `#!`.
     pub(super) fn removal(properties: &str) -> Result<Self, LineError> {
         let properties = parse_properties(properties)?;
         let destination = rules::destination(lookup(&properties, "dest")?)?;
         let action = match lookup(&properties, "action")? {
             "remove" => Action::Remove { host: rules::host(lookup(&properties, "name")?)? },
-            // A name may be there as advice for books that cannot look up by destination. This one can.
+            // The line may have a name as a hint for address books that cannot look up by destination. This one can.
             "removeall" => Action::RemoveAll,
             _ => return Err(LineError::Action),
         };
@@ -198,10 +198,10 @@ impl Command {
         Ok(Self { action, destination, entry, properties, date, expires })
     }
 
-    /// Verifies the signatures: `sig` of the destination, and `oldsig` of the old one where the action has one.
+    /// Verifies the signatures: `sig` by the destination, and `oldsig` by the old destination if the action has one.
     ///
     /// # Errors
-    /// [`SignatureError`]: one is missing or wrong, or of a type that is not verified here.
+    /// [`SignatureError`]: a signature is missing, wrong, or of a type that this crate does not verify.
     pub fn verify(self) -> Result<VerifiedCommand, SignatureError> {
         if let Some(old) = self.action.old_destination() {
             self.verify_one("oldsig", old, &["sig", "oldsig"])?;
@@ -213,19 +213,19 @@ impl Command {
     fn verify_one(
         &self,
         key: &'static str,
-        by: &Destination,
-        left_out: &[&str],
+        signer: &Destination,
+        excluded: &[&str],
     ) -> Result<(), SignatureError> {
         let text = self.properties.get(key).ok_or(SignatureError::Missing(key))?;
         let signature = base64::decode(text).map_err(|_| SignatureError::Wrong(key))?;
-        SigningKey::of(by).verify(self.signed_text(left_out).as_bytes(), &signature, key)
+        SigningKey::of(signer).verify(self.signed_text(excluded).as_bytes(), &signature, key)
     }
 
-    /// The command in the order of its keys, without those of `left_out` (subscription specification, "Input for
+    /// The command with its keys in order, without the keys in `excluded` (subscription specification, "Input for
     /// Signatures").
-    fn signed_text(&self, left_out: &[&str]) -> String {
+    fn signed_text(&self, excluded: &[&str]) -> String {
         let mut text = self.entry.clone().unwrap_or_default();
-        let kept = self.properties.iter().filter(|(key, _)| !left_out.contains(&key.as_str()));
+        let kept = self.properties.iter().filter(|(key, _)| !excluded.contains(&key.as_str()));
         for (index, (key, value)) in kept.enumerate() {
             text.push_str(if index == 0 { "#!" } else { "#" });
             text.push_str(key);
@@ -236,16 +236,16 @@ impl Command {
     }
 }
 
-/// Prints the command as a feed has it, its keys in the order of the signatures' input.
+/// Prints the command as it stands in a feed, with its keys in the order in which the signatures cover them.
 impl fmt::Display for Command {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.signed_text(&[]))
     }
 }
 
-/// A command whose signatures are there and right.
+/// A command with valid signatures.
 ///
-/// That is what the holders of its keys want; whether an address book follows is another question.
+/// The holders of its keys want it; whether an address book carries it out is another question.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct VerifiedCommand(Command);
 
@@ -258,7 +258,7 @@ impl VerifiedCommand {
 }
 
 fn lookup<'a>(properties: &'a BTreeMap<String, String>, key: &'static str) -> Result<&'a str, LineError> {
-    properties.get(key).map(String::as_str).ok_or(LineError::Lacks(key))
+    properties.get(key).map(String::as_str).ok_or(LineError::MissingProperty(key))
 }
 
 fn parse_properties(text: &str) -> Result<BTreeMap<String, String>, LineError> {

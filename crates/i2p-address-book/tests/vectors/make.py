@@ -1,6 +1,6 @@
 """Writes the signed commands in this directory with OpenSSL, through python3-cryptography.
 
-Made anew they differ, since the keys are random. The tests need nothing but the files.
+Each run writes other files, because the keys are random. The tests need only the files.
 """
 import base64, os
 from cryptography.hazmat.primitives import hashes

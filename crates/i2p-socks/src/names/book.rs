@@ -10,7 +10,7 @@ use std::{
     time::{SystemTime, UNIX_EPOCH},
 };
 
-use i2p_address_book::{AddressBook, BookError, FeedName, FeedState, Report};
+use i2p_address_book::{AddressBook, BookError, FeedName, FeedState, ImportReport};
 use i2p_name::{Destination, HostName, I2pName};
 use i2p_tunnel::NameSource;
 
@@ -139,8 +139,8 @@ fn import_hosts(book: &AddressBook, path: &Path) {
 
 /// Whether a feed needs to be read again only when it has changed: not if some of it was not read, or is not to be followed
 /// before tomorrow.
-pub(super) fn is_done_with(report: &Report) -> bool {
-    !report.cut && report.early == 0
+pub(super) fn is_done_with(report: &ImportReport) -> bool {
+    !report.truncated && report.future_dated == 0
 }
 
 /// What tells one version of a file from another.
@@ -155,13 +155,13 @@ mod tests {
 
     #[test]
     fn what_was_not_wholly_followed_is_read_again() {
-        let mut report = Report::default();
+        let mut report = ImportReport::default();
         assert!(is_done_with(&report));
         report.refused = 1;
         assert!(is_done_with(&report), "a bad line stays one");
-        report.early = 1;
+        report.future_dated = 1;
         assert!(!is_done_with(&report));
-        (report.early, report.cut) = (0, true);
+        (report.future_dated, report.truncated) = (0, true);
         assert!(!is_done_with(&report));
     }
 }

@@ -11,7 +11,7 @@ use hyper::{
     StatusCode,
     header::{ETAG, HeaderName, IF_MODIFIED_SINCE, IF_NONE_MATCH, LAST_MODIFIED},
 };
-use i2p_address_book::{AddressBook, FeedName, FeedState, Report};
+use i2p_address_book::{AddressBook, FeedName, FeedState, ImportReport};
 use i2p_tunnel::Resolver;
 use tokio::{sync::Notify, task::JoinSet, time::Instant};
 
@@ -31,7 +31,7 @@ const LIMIT: Duration = Duration::from_secs(180);
 const AT_ONCE: usize = 4;
 
 /// What came of reading a feed; no report: it has not changed.
-pub(crate) type Outcome = Result<Option<Report>, FetchError>;
+pub(crate) type Outcome = Result<Option<ImportReport>, FetchError>;
 
 /// The subscriptions of a running proxy.
 pub(crate) struct Feeds {
@@ -175,7 +175,7 @@ impl Feeds {
         let imported = self.book.work(move |book| {
             let body = if cut { whole_lines(&body) } else { &body };
             let mut report = book.import(Cursor::new(body), &feed)?;
-            report.cut |= cut;
+            report.truncated |= cut;
             let (etag, last_modified) = if is_done_with(&report) { validators } else { (None, None) };
             book.set_feed_state(&feed, &FeedState { etag, last_modified, checked })?;
             Ok(report)
@@ -212,7 +212,7 @@ impl Feeds {
         tracing::debug!("subscription read: {url}");
         match outcome {
             Ok(None) => tracing::info!("a subscription has nothing new"),
-            Ok(Some(Report { added, changed, removed, conflicts, refused, .. })) => {
+            Ok(Some(ImportReport { added, changed, removed, conflicts, refused, .. })) => {
                 tracing::info!(added, changed, removed, conflicts, refused, "a subscription was read");
             }
             Err(error) => tracing::warn!(

@@ -3,7 +3,7 @@
 
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use i2p_address_book::{AddressBook, BookEntry, BookError, FeedName, Report};
+use i2p_address_book::{AddressBook, BookEntry, BookError, FeedName, ImportReport};
 use i2p_name::{Destination, HostName};
 use serde::{Deserialize, Serialize};
 
@@ -194,7 +194,7 @@ impl Question {
             Self::Conflicts => {
                 Reply::Conflicts(book.conflicts(PAGE)?.into_iter().map(Conflict::from).collect())
             }
-            Self::Settle { name } => Reply::Done(book.settle(&host(&name)?)? > 0),
+            Self::Settle { name } => Reply::Done(book.drop_conflicts(&host(&name)?)? > 0),
             Self::Feeds => Reply::Feeds(feeds(book, configured)?),
             Self::Subscribe { url } => Reply::Done(book.subscribe(&FeedName::new(&url.to_string()))?),
             Self::Unsubscribe { url } if configured.contains(&url) => {
@@ -261,8 +261,8 @@ impl From<i2p_address_book::Conflict> for Conflict {
     }
 }
 
-impl From<Report> for Imported {
-    fn from(report: Report) -> Self {
+impl From<ImportReport> for Imported {
+    fn from(report: ImportReport) -> Self {
         Self {
             added: report.added,
             changed: report.changed,
@@ -271,8 +271,8 @@ impl From<Report> for Imported {
             superseded: report.superseded,
             conflicts: report.conflicts,
             refused: report.refused,
-            cut: report.cut,
-            reasons: report.reasons.iter().map(ToString::to_string).collect(),
+            cut: report.truncated,
+            reasons: report.refused_lines.iter().map(ToString::to_string).collect(),
         }
     }
 }

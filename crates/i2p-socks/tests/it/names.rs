@@ -465,7 +465,7 @@ async fn without_its_book_or_its_directory_the_proxy_says_so_and_runs() {
 
     fs::write(place.state().join("names.redb"), "nonsense").unwrap();
     let mut damaged = place.run();
-    let said = damaged.stderr_line("is damaged or is something else; move it away");
+    let said = damaged.stderr_line("is damaged or not an address book; move it away");
     assert!(said.contains("no name of it is found"), "{said}");
     known(&mut damaged);
     assert!(place.fails(&["names", "list"]).contains("damaged"));

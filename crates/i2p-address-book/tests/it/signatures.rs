@@ -1,9 +1,6 @@
-//! A command counts when the keys that it is about have signed it, and not otherwise.
-#![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing)]
+//! Verification of signatures: a command is valid only if the right keys have signed it.
 
-mod holder;
-
-use holder::{Holder, text};
+use crate::holder::{Holder, text};
 use i2p_address_book::feed::{Command, Line, SignatureError, parse_line};
 use i2p_name::{Destination, base64};
 
@@ -14,17 +11,17 @@ fn command(line: &str) -> Command {
     }
 }
 
-/// Signed by OpenSSL (`tests/vectors/make.py`): a change of destination from a key of the type, and a removal.
+/// Commands signed by OpenSSL (`tests/vectors/make.py`): for each type, a change from a destination of the type, and a removal.
 const VECTORS: [(&str, &str); 5] = [
-    ("dsa-sha1", include_str!("vectors/dsa-sha1.txt")),
-    ("ecdsa-sha256-p256", include_str!("vectors/ecdsa-sha256-p256.txt")),
-    ("ecdsa-sha384-p384", include_str!("vectors/ecdsa-sha384-p384.txt")),
-    ("ecdsa-sha512-p521", include_str!("vectors/ecdsa-sha512-p521.txt")),
-    ("eddsa-sha512-ed25519", include_str!("vectors/eddsa-sha512-ed25519.txt")),
+    ("dsa-sha1", include_str!("../vectors/dsa-sha1.txt")),
+    ("ecdsa-sha256-p256", include_str!("../vectors/ecdsa-sha256-p256.txt")),
+    ("ecdsa-sha384-p384", include_str!("../vectors/ecdsa-sha384-p384.txt")),
+    ("ecdsa-sha512-p521", include_str!("../vectors/ecdsa-sha512-p521.txt")),
+    ("eddsa-sha512-ed25519", include_str!("../vectors/eddsa-sha512-ed25519.txt")),
 ];
 
 #[test]
-fn signatures_of_every_type_hold_as_openssl_made_them() {
+fn signatures_of_every_type_by_openssl_are_valid() {
     for (name, lines) in VECTORS {
         for line in lines.lines() {
             assert!(command(line).verify().is_ok(), "{name}: {line}");
@@ -33,7 +30,7 @@ fn signatures_of_every_type_hold_as_openssl_made_them() {
 }
 
 #[test]
-fn a_change_of_one_character_breaks_every_signature() {
+fn a_change_of_one_character_makes_every_signature_wrong() {
     for (name, lines) in VECTORS {
         for line in lines.lines() {
             let other_date = line.replace("date=170000000", "date=170000009");
@@ -49,11 +46,11 @@ fn a_change_of_one_character_breaks_every_signature() {
 }
 
 #[test]
-fn the_old_signature_is_inside_the_new_one() {
+fn the_new_signature_covers_the_old_one() {
     let (new, old, other) = (Holder::new(1), Holder::new(2), Holder::new(3));
     let line = new.change_from("a.i2p", &old, &[("action", "changedest")]);
     assert!(command(&line).verify().is_ok());
-    // Taken out, both signatures fail: the new one covers the old one.
+    // Without the old signature both are invalid, because the new one covers it.
     let oldsig = command(&line).property("oldsig").unwrap().to_owned();
     let without = line.replace(&format!("#oldsig={oldsig}"), "");
     assert_eq!(command(&without).verify(), Err(SignatureError::Missing("oldsig")));
@@ -68,7 +65,7 @@ fn the_old_signature_is_inside_the_new_one() {
 }
 
 #[test]
-fn another_key_another_length_or_none_at_all_is_wrong() {
+fn a_signature_by_another_key_or_of_another_length_or_none_is_refused() {
     let (holder, other) = (Holder::new(1), Holder::new(2));
     let entry = holder.entry("a.i2p");
     let entry = entry.trim_end();
@@ -83,7 +80,7 @@ fn another_key_another_length_or_none_at_all_is_wrong() {
 }
 
 #[test]
-fn red_dsa_is_verified_like_ed25519_and_unknown_types_are_refused() {
+fn reddsa_is_verified_like_ed25519_and_unknown_types_are_refused() {
     let holder = Holder::new(1);
     let with_type = |number: u8| {
         let mut bytes = holder.destination.as_bytes().to_vec();
@@ -99,8 +96,8 @@ fn red_dsa_is_verified_like_ed25519_and_unknown_types_are_refused() {
 }
 
 #[test]
-fn a_key_of_small_order_signs_nothing() {
-    // The neutral element as key and as commitment: a signature that fits any message, unless that is looked for.
+fn keys_of_small_order_are_refused() {
+    // The neutral element as key and as commitment. Without a check, this signature is valid for every message.
     let mut neutral = [0; 32];
     neutral[0] = 1;
     let mut bytes = vec![0; 352];
@@ -112,7 +109,7 @@ fn a_key_of_small_order_signs_nothing() {
 }
 
 #[test]
-fn destinations_with_keys_that_are_none_are_refused_and_nothing_panics() {
+fn invalid_keys_are_refused_without_panic() {
     for fill in [0, 1, 0xff] {
         for (number, length) in [(0, 0), (1, 64), (2, 96), (3, 132), (7, 64)] {
             let mut bytes = vec![fill; 384];
@@ -134,7 +131,7 @@ fn destinations_with_keys_that_are_none_are_refused_and_nothing_panics() {
             }
         }
     }
-    // A P-521 destination whose certificate lacks the rest of its key is none.
+    // A P-521 destination whose certificate lacks the rest of the key is not valid.
     let mut bytes = vec![1; 384];
     bytes.extend([5, 0, 4, 0, 3, 0, 4]);
     assert!(Destination::from_bytes(bytes).is_err());

@@ -1,15 +1,12 @@
-//! Feeds that mean harm: bounded, counted, and without effect on what is there.
-#![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing)]
-
-mod holder;
+//! Hostile feeds: bounded, counted, and without effect on existing entries.
 
 use std::io::{BufReader, Read};
 
-use holder::{Holder, Shelf};
-use i2p_address_book::{FeedName, Limits, Refusal, Source, feed::LineError};
+use crate::holder::{Holder, Shelf, host};
+use i2p_address_book::{FeedName, Limits, LineRefusal, Source, feed::LineError};
 
 #[test]
-fn every_bad_line_is_counted_and_the_good_ones_are_taken() {
+fn bad_lines_are_counted_and_good_ones_imported() {
     let holder = Holder::new(1);
     let shelf = Shelf::new();
     let mut feed = Vec::new();
@@ -21,48 +18,48 @@ fn every_bad_line_is_counted_and_the_good_ones_are_taken() {
     feed.extend(b"#sig=AAAA\n");
     feed.extend(holder.entry("also-good.i2p").trim_end().as_bytes());
     let report = shelf.import(&feed);
-    assert_eq!((report.added, report.refused, report.cut), (2, 5, false));
-    let lines: Vec<_> = report.reasons.iter().map(|refused| refused.line).collect();
+    assert_eq!((report.added, report.refused, report.truncated), (2, 5, false));
+    let lines: Vec<_> = report.refused_lines.iter().map(|refused| refused.line).collect();
     assert_eq!(lines, [1, 2, 3, 5, 6]);
-    assert_eq!(report.reasons[3].reason, Refusal::Line(LineError::TooLong));
-    assert_eq!(report.reasons[4].to_string(), "line 6: a property after #! is there twice");
+    assert_eq!(report.refused_lines[3].reason, LineRefusal::Line(LineError::TooLong));
+    assert_eq!(report.refused_lines[4].to_string(), "line 6: a property after #! is there twice");
 }
 
 #[test]
-fn the_reasons_in_a_report_are_a_hundred_at_most() {
+fn a_report_lists_at_most_a_hundred_refused_lines() {
     let report = Shelf::new().import("x\n".repeat(5_000));
-    assert_eq!((report.refused, report.reasons.len()), (5_000, 100));
+    assert_eq!((report.refused, report.refused_lines.len()), (5_000, 100));
 }
 
 #[test]
-fn a_feed_without_end_is_cut() {
+fn an_endless_feed_is_truncated() {
     let shelf = Shelf::with(Limits { max_import_bytes: 100_000, ..Limits::default() });
     let endless = BufReader::new(std::io::repeat(b'x'));
     let report = shelf.book.import(endless, &FeedName::new("endless")).unwrap();
-    assert!(report.cut && report.added == 0, "{report:?}");
+    assert!(report.truncated && report.added == 0, "{report:?}");
     let lines = BufReader::new(std::io::repeat(b'\n').take(u64::MAX));
-    assert!(shelf.book.import(lines, &FeedName::new("endless")).unwrap().cut);
+    assert!(shelf.book.import(lines, &FeedName::new("endless")).unwrap().truncated);
 }
 
 #[test]
-fn neither_the_book_nor_a_source_takes_more_than_its_limit() {
+fn the_book_and_each_source_have_a_limit() {
     let limits = Limits { max_entries: 5, max_entries_per_source: 3, ..Limits::default() };
     let (shelf, holder) = (Shelf::with(limits), Holder::new(1));
     let names = |letter: char| (0..4).map(|n| holder.entry(&format!("{letter}{n}.i2p"))).collect::<String>();
     let report = shelf.import_from("a", names('a'));
-    assert_eq!((report.added, report.reasons[0].reason), (3, Refusal::SourceFull));
+    assert_eq!((report.added, report.refused_lines[0].reason), (3, LineRefusal::SourceFull));
     let report = shelf.import_from("b", names('b'));
-    assert_eq!((report.added, report.reasons[0].reason), (2, Refusal::BookFull));
+    assert_eq!((report.added, report.refused_lines[0].reason), (2, LineRefusal::BookFull));
     assert_eq!(shelf.book.len().unwrap(), 5);
-    assert!(shelf.book.add(&holder::host("c.i2p"), &holder.destination).is_err());
-    // What goes makes room again.
+    assert!(shelf.book.add(&host("c.i2p"), &holder.destination).is_err());
+    // A removal makes room.
     let removal = holder.removal(&[("action", "remove"), ("name", "a0.i2p")]);
     assert_eq!(shelf.import_from("b", removal).removed, 1);
     assert_eq!(shelf.import_from("a", holder.entry("a9.i2p")).added, 1);
 }
 
 #[test]
-fn a_reader_that_fails_leaves_what_came_before() {
+fn lines_before_an_error_of_the_reader_stay_imported() {
     struct Fails;
     impl Read for Fails {
         fn read(&mut self, _: &mut [u8]) -> std::io::Result<usize> {
@@ -77,7 +74,7 @@ fn a_reader_that_fails_leaves_what_came_before() {
 }
 
 #[test]
-fn what_a_source_is_called_cannot_play_with_a_terminal() {
+fn the_name_of_a_source_cannot_control_a_terminal() {
     let source = Source::feed("http://a.i2p/\u{1b}[2J\r\n\u{202e}txt\u{2028}");
     let shown = source.to_string();
     assert!(shown.starts_with("http://a.i2p/\u{fffd}[2J"), "{shown}");

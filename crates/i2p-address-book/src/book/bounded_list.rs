@@ -1,16 +1,24 @@
-//! A list in the store that has a greatest length and loses its oldest items.
+//! A list in the store with a maximum length, which drops its oldest items.
 
 use redb::{ReadableTable, ReadableTableMetadata, Table};
 
-use crate::BookError;
+use crate::error::BookError;
 
-/// Items by name and destination, in the order they came.
+/// Items by name and destination, in the order in which they were added.
 ///
-/// Keys are the name, a zero byte and the hash of the destination; values start with the item's number.
-pub(super) struct Bounded<'t> {
+/// Keys are the name, a zero byte and the hash of the destination. Values are the number of the item and its content.
+pub(super) struct BoundedList<'t> {
     pub(super) items: Table<'t, &'static [u8], &'static [u8]>,
     pub(super) order: Table<'t, u64, &'static [u8]>,
-    pub(super) limit: u64,
+    pub(super) max_length: u64,
+}
+
+/// Bytes of an item's number.
+const NUMBER_BYTES: usize = 8;
+
+/// The content in the value of an item.
+pub(super) fn content(value: &[u8]) -> &[u8] {
+    value.get(NUMBER_BYTES..).unwrap_or_default()
 }
 
 /// The key of a name and a destination.
@@ -22,28 +30,29 @@ pub(super) fn key(host: &str, destination: &[u8; 32]) -> Vec<u8> {
     key
 }
 
-impl Bounded<'_> {
-    /// The value under a key, without the number.
+impl BoundedList<'_> {
+    /// Returns the content of the item with this key.
     pub(super) fn get(&self, key: &[u8]) -> Result<Option<Vec<u8>>, BookError> {
-        Ok(self.items.get(key)?.map(|value| value.value().get(8..).unwrap_or_default().to_vec()))
+        Ok(self.items.get(key)?.map(|value| content(value.value()).to_vec()))
     }
 
-    /// Puts an item at the end, in place of the one with the same key.
-    pub(super) fn put(&mut self, key: &[u8], value: &[u8]) -> Result<(), BookError> {
+    /// Adds an item at the end. Replaces an item with the same key.
+    pub(super) fn add(&mut self, key: &[u8], content: &[u8]) -> Result<(), BookError> {
         self.remove(key)?;
         let last = self.order.last()?.map_or(0, |(number, _)| number.value());
         let number = last.saturating_add(1);
         let mut numbered = number.to_be_bytes().to_vec();
-        numbered.extend_from_slice(value);
+        numbered.extend_from_slice(content);
         self.items.insert(key, numbered.as_slice())?;
         self.order.insert(number, key)?;
-        while self.order.len()? > self.limit {
+        while self.order.len()? > self.max_length {
             let Some(oldest) = self.order.pop_first()?.map(|(_, key)| key.value().to_vec()) else { break };
             self.items.remove(oldest.as_slice())?;
         }
         Ok(())
     }
 
+    /// Removes the item with this key. Returns whether there was one.
     pub(super) fn remove(&mut self, key: &[u8]) -> Result<bool, BookError> {
         let number = self.items.remove(key)?.and_then(|value| value.value().first_chunk().copied());
         if let Some(number) = number {
@@ -52,7 +61,7 @@ impl Bounded<'_> {
         Ok(number.is_some())
     }
 
-    /// Removes everything about a name.
+    /// Removes all items of a name. Returns how many there were.
     pub(super) fn remove_host(&mut self, host: &str) -> Result<u64, BookError> {
         let (start, end) = ([host.as_bytes(), &[0]].concat(), [host.as_bytes(), &[1]].concat());
         let mut removed = 0;

@@ -1,17 +1,15 @@
-//! What holders of keys may do to the book, each command for itself.
-#![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing)]
+//! The effect of each command, and who may give it.
 
-mod holder;
+use crate::holder::{Holder, Shelf, host};
+use i2p_address_book::{ImportReport, LineRefusal, feed::SignatureError};
 
-use holder::{Holder, Shelf, host};
-use i2p_address_book::{Refusal, Report, feed::SignatureError};
-
-/// The reason for which the only line was refused.
-fn refusal(report: &Report) -> Refusal {
+/// The reason for refusing the only line of an import.
+fn refusal(report: &ImportReport) -> LineRefusal {
     assert_eq!(report.refused, 1, "{report:?}");
-    report.reasons[0].reason
+    report.refused_lines[0].reason
 }
 
+/// The properties of a command with a date.
 const fn dated<'a>(action: &'a str, date: &'a str) -> [(&'a str, &'a str); 2] {
     [("action", action), ("date", date)]
 }
@@ -21,25 +19,25 @@ fn changedest_needs_the_old_key() {
     let (old, new, thief) = (Holder::new(1), Holder::new(2), Holder::new(3));
     let shelf = Shelf::new();
     shelf.import(old.entry("a.i2p"));
-    // Signed by the new key and by some third one, which says that it is the old one.
+    // Signed by the new key, and by a third key that claims to be the old one.
     let stolen = thief.change_from("a.i2p", &new, &[("action", "changedest")]);
     assert_eq!(shelf.import(stolen).conflicts, 1);
     let unsigned = thief.change("a.i2p", &[("action", "changedest"), ("olddest", &old.base64())]);
     let reason = refusal(&shelf.import(unsigned));
-    assert_eq!(reason, Refusal::Signature(SignatureError::Missing("oldsig")));
+    assert_eq!(reason, LineRefusal::Signature(SignatureError::Missing("oldsig")));
     assert_eq!(shelf.lookup("a.i2p").as_ref(), Some(&old.destination));
     let line = new.change_from("a.i2p", &old, &dated("changedest", "1700000000"));
     assert_eq!(shelf.import(&line).changed, 1);
     assert_eq!(shelf.lookup("a.i2p").as_ref(), Some(&new.destination));
     assert_eq!(shelf.import(&line).same, 1);
-    // Feeds still have the old line.
+    // Feeds still contain the old line.
     assert_eq!(shelf.import(old.entry("a.i2p")).superseded, 1);
     assert!(shelf.book.names_of(&old.destination.b32(), 9).unwrap().is_empty());
     assert_eq!(shelf.book.names_of(&new.destination.b32(), 9).unwrap(), [host("a.i2p")]);
 }
 
 #[test]
-fn an_old_command_is_not_obeyed_again() {
+fn a_replayed_command_has_no_effect() {
     let (one, two) = (Holder::new(1), Holder::new(2));
     let shelf = Shelf::new();
     shelf.import(one.entry("a.i2p"));
@@ -54,7 +52,7 @@ fn an_old_command_is_not_obeyed_again() {
 }
 
 #[test]
-fn a_change_of_a_name_that_is_unknown_adds_it() {
+fn a_change_of_an_unknown_name_adds_it() {
     let (old, new) = (Holder::new(1), Holder::new(2));
     for action in ["changedest", "adddest"] {
         let shelf = Shelf::new();
@@ -65,7 +63,7 @@ fn a_change_of_a_name_that_is_unknown_adds_it() {
 }
 
 #[test]
-fn adddest_keeps_the_old_one() {
+fn adddest_keeps_the_old_destination() {
     let (old, new) = (Holder::new(1), Holder::new(2));
     let shelf = Shelf::new();
     shelf.import(old.entry("a.i2p"));
@@ -75,7 +73,7 @@ fn adddest_keeps_the_old_one() {
     let entry = shelf.book.entry(&host("a.i2p")).unwrap().unwrap();
     assert_eq!(entry.destinations, [old.destination.clone(), new.destination.clone()]);
     assert_eq!(shelf.book.names_of(&new.destination.b32(), 9).unwrap(), [host("a.i2p")]);
-    // Each of the two may now go its own way, and not the other's.
+    // Each of the two destinations can now be replaced without the other.
     let newer = Holder::new(5);
     assert_eq!(shelf.import(newer.change_from("a.i2p", &old, &[("action", "changedest")])).changed, 1);
     let entry = shelf.book.entry(&host("a.i2p")).unwrap().unwrap();
@@ -83,9 +81,9 @@ fn adddest_keeps_the_old_one() {
 }
 
 #[test]
-fn a_name_moves_off_dsa() {
+fn a_name_moves_from_dsa_to_ed25519() {
     let shelf = Shelf::new();
-    let line = include_str!("vectors/dsa-sha1.txt").lines().next().unwrap();
+    let line = include_str!("../vectors/dsa-sha1.txt").lines().next().unwrap();
     let (entry, rest) = line.split_once("#!").unwrap();
     let (_, dsa) = rest.split_once("olddest=").unwrap();
     shelf.import(format!("example.i2p={}\n", dsa.split('#').next().unwrap()));
@@ -103,16 +101,16 @@ fn a_name_has_at_most_eight_destinations() {
         assert_eq!(shelf.import(line).changed, 1);
     }
     let line = Holder::new(9).change_from("a.i2p", &first, &[("action", "adddest")]);
-    assert_eq!(refusal(&shelf.import(line)), Refusal::TooManyDestinations);
+    assert_eq!(refusal(&shelf.import(line)), LineRefusal::TooManyDestinations);
 }
 
 #[test]
-fn addname_needs_the_other_name_to_be_theirs() {
+fn addname_needs_the_key_of_the_other_name() {
     let (holder, thief) = (Holder::new(1), Holder::new(2));
     let shelf = Shelf::new();
     shelf.import(holder.entry("a.i2p"));
     let alias = [("action", "addname"), ("oldname", "a.i2p")];
-    assert_eq!(refusal(&shelf.import(thief.change("b.i2p", &alias))), Refusal::NotTheirName);
+    assert_eq!(refusal(&shelf.import(thief.change("b.i2p", &alias))), LineRefusal::NotOwner);
     assert_eq!(shelf.import(holder.change("b.i2p", &alias)).added, 1);
     assert_eq!(
         shelf.import(thief.change("b.i2p", &[("action", "addname"), ("oldname", "x.i2p")])).conflicts,
@@ -122,25 +120,25 @@ fn addname_needs_the_other_name_to_be_theirs() {
 }
 
 #[test]
-fn changename_moves_the_name_and_the_old_line_does_not_bring_it_back() {
+fn changename_moves_the_name_and_the_old_line_does_not_add_it_again() {
     let (holder, thief) = (Holder::new(1), Holder::new(2));
     let shelf = Shelf::new();
     shelf.import(holder.entry("old.i2p"));
     let change = [("action", "changename"), ("oldname", "old.i2p"), ("date", "1700000000")];
-    assert_eq!(refusal(&shelf.import(thief.change("new.i2p", &change))), Refusal::NotTheirName);
+    assert_eq!(refusal(&shelf.import(thief.change("new.i2p", &change))), LineRefusal::NotOwner);
     assert_eq!(shelf.import(holder.change("new.i2p", &change)).changed, 1);
     assert_eq!((shelf.lookup("old.i2p"), shelf.lookup("new.i2p")), (None, Some(holder.destination.clone())));
     assert_eq!(shelf.import(holder.entry("old.i2p")).superseded, 1);
     assert_eq!(shelf.lookup("old.i2p"), None);
-    // Neither when the command comes first.
+    // The same holds if the command comes first.
     let shelf = Shelf::new();
     assert_eq!(shelf.import(holder.change("new.i2p", &change)).added, 1);
     assert_eq!(shelf.import(holder.entry("old.i2p")).superseded, 1);
-    // Onto itself, it must not vanish.
+    // A name changed to itself must stay.
     let itself = holder.change("new.i2p", &[("action", "changename"), ("oldname", "new.i2p")]);
     assert_eq!(shelf.import(itself).same, 1);
     assert!(shelf.lookup("new.i2p").is_some());
-    // Onto a name that somebody has, both stay.
+    // A name changed to one that is taken: both names stay.
     shelf.import(thief.entry("taken.i2p"));
     let onto = holder
         .change("taken.i2p", &[("action", "changename"), ("oldname", "new.i2p"), ("date", "1700000001")]);
@@ -150,18 +148,18 @@ fn changename_moves_the_name_and_the_old_line_does_not_bring_it_back() {
 }
 
 #[test]
-fn addsubdomain_needs_the_key_of_the_name_above() {
-    let (above, below, thief) = (Holder::new(1), Holder::new(2), Holder::new(3));
+fn addsubdomain_needs_the_key_of_the_parent_name() {
+    let (parent, child, thief) = (Holder::new(1), Holder::new(2), Holder::new(3));
     let shelf = Shelf::new();
-    shelf.import(above.entry("a.i2p"));
+    shelf.import(parent.entry("a.i2p"));
     let sub = [("action", "addsubdomain"), ("oldname", "a.i2p")];
-    assert_eq!(refusal(&shelf.import(thief.change_from("s.a.i2p", &thief, &sub))), Refusal::NotTheirName);
-    assert_eq!(shelf.import(below.change_from("s.a.i2p", &above, &sub)).added, 1);
-    assert_eq!(shelf.lookup("s.a.i2p"), Some(below.destination));
+    assert_eq!(refusal(&shelf.import(thief.change_from("s.a.i2p", &thief, &sub))), LineRefusal::NotOwner);
+    assert_eq!(shelf.import(child.change_from("s.a.i2p", &parent, &sub)).added, 1);
+    assert_eq!(shelf.lookup("s.a.i2p"), Some(child.destination));
 }
 
 #[test]
-fn remove_and_removeall_take_only_what_is_theirs() {
+fn remove_and_removeall_remove_only_names_of_the_signer() {
     let (holder, other) = (Holder::new(1), Holder::new(2));
     let shelf = Shelf::new();
     for name in ["a.i2p", "b.i2p", "c.i2p"] {
@@ -169,10 +167,10 @@ fn remove_and_removeall_take_only_what_is_theirs() {
     }
     shelf.import(other.entry("x.i2p"));
     let remove = [("action", "remove"), ("name", "a.i2p"), ("date", "1700000000")];
-    assert_eq!(refusal(&shelf.import(other.removal(&remove))), Refusal::NotTheirName);
+    assert_eq!(refusal(&shelf.import(other.removal(&remove))), LineRefusal::NotOwner);
     assert_eq!(shelf.import(holder.removal(&remove)).removed, 1);
     assert_eq!(shelf.import(holder.entry("a.i2p")).superseded, 1);
-    // A newer signed line brings it back, and the old removal does not take it again.
+    // A newer signed line adds it again, and the old removal has no effect on that.
     assert_eq!(shelf.import(holder.change("a.i2p", &[("date", "1700000001")])).added, 1);
     assert_eq!(shelf.import(holder.removal(&remove)).superseded, 1);
     shelf.book.add(&host("c.i2p"), &holder.destination).unwrap();
@@ -183,7 +181,7 @@ fn remove_and_removeall_take_only_what_is_theirs() {
 }
 
 #[test]
-fn removeall_takes_more_names_than_one_page() {
+fn removeall_removes_more_names_than_one_page() {
     let holder = Holder::new(1);
     let shelf = Shelf::new();
     let names: String = (0..1_201).map(|number| holder.entry(&format!("n{number}.i2p"))).collect();
@@ -193,7 +191,7 @@ fn removeall_takes_more_names_than_one_page() {
 }
 
 #[test]
-fn what_a_person_added_no_command_changes() {
+fn no_command_changes_what_a_person_added() {
     let (holder, new) = (Holder::new(1), Holder::new(2));
     let shelf = Shelf::new();
     shelf.book.add(&host("a.i2p"), &holder.destination).unwrap();
@@ -203,21 +201,21 @@ fn what_a_person_added_no_command_changes() {
         holder.change("b.i2p", &[("action", "changename"), ("oldname", "a.i2p")]),
         holder.removal(&[("action", "remove"), ("name", "a.i2p")]),
     ] {
-        assert_eq!(refusal(&shelf.import(&line)), Refusal::KeptByHand, "{line}");
+        assert_eq!(refusal(&shelf.import(&line)), LineRefusal::KeptByHand, "{line}");
     }
     assert_eq!(shelf.lookup("a.i2p"), Some(holder.destination));
     assert_eq!(shelf.lookup("b.i2p"), None);
 }
 
 #[test]
-fn commands_of_the_past_and_of_the_future_are_refused() {
+fn expired_and_future_dated_commands_are_refused() {
     let holder = Holder::new(1);
     let shelf = Shelf::new();
     let expired = holder.change("a.i2p", &[("expires", "1700000000")]);
-    assert_eq!(refusal(&shelf.import(expired)), Refusal::Expired);
+    assert_eq!(refusal(&shelf.import(expired)), LineRefusal::Expired);
     let future = holder.change("a.i2p", &[("date", "99999999999")]);
     let report = shelf.import(future);
-    assert_eq!((refusal(&report), report.early), (Refusal::FromTheFuture, 1));
+    assert_eq!((refusal(&report), report.future_dated), (LineRefusal::FromTheFuture, 1));
     assert_eq!(shelf.import(holder.change("a.i2p", &[("expires", "99999999999")])).added, 1);
     assert_eq!(shelf.import(holder.change("a.i2p", &[("action", "update"), ("colour", "red")])).same, 1);
 }

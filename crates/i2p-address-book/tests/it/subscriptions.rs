@@ -1,5 +1,4 @@
-//! Subscriptions, and what is known of feeds, outlive the program and are bounded.
-#![allow(clippy::unwrap_used)]
+//! Subscriptions and the states of feeds are kept when the program ends, and are bounded.
 
 use std::time::{Duration, UNIX_EPOCH};
 
@@ -14,7 +13,7 @@ fn state(etag: &str, seconds: u64) -> FeedState {
 }
 
 #[test]
-fn subscriptions_and_states_outlive_the_program() {
+fn subscriptions_and_states_are_kept_when_the_book_is_closed() {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("names.redb");
     let (a, b) = (FeedName::new("http://a.i2p/hosts.txt"), FeedName::new("http://b.i2p/hosts.txt"));
@@ -28,16 +27,20 @@ fn subscriptions_and_states_outlive_the_program() {
     let book = AddressBook::open(&path).unwrap();
     assert_eq!(book.subscriptions().unwrap(), std::slice::from_ref(&a));
     assert_eq!(book.feed_state(&a).unwrap(), state("\"1\"", 7));
-    assert_eq!(book.feed_state(&b).unwrap(), state("\"2\"", 8), "of a feed that is not subscribed to");
+    assert_eq!(book.feed_state(&b).unwrap(), state("\"2\"", 8), "the state of a feed without a subscription");
     assert!(book.unsubscribe(&a).unwrap() && !book.unsubscribe(&a).unwrap());
     assert!(!book.unsubscribe(&b).unwrap());
     assert_eq!(book.subscriptions().unwrap(), []);
-    assert_eq!(book.feed_state(&a).unwrap(), FeedState::default(), "a new subscription starts anew");
+    assert_eq!(
+        book.feed_state(&a).unwrap(),
+        FeedState::default(),
+        "a new subscription starts with an empty state"
+    );
     assert_eq!(book.feed_state(&b).unwrap(), state("\"2\"", 8));
 }
 
 #[test]
-fn there_are_not_too_many_and_no_long_ones() {
+fn subscriptions_states_and_validators_are_bounded() {
     let dir = tempfile::tempdir().unwrap();
     let limits = Limits { max_subscriptions: 2, ..Limits::default() };
     let book = AddressBook::open_with(dir.path().join("names.redb"), limits).unwrap();
@@ -51,7 +54,7 @@ fn there_are_not_too_many_and_no_long_ones() {
     assert_eq!(
         (3..10).filter(|&number| known(number)).collect::<Vec<_>>(),
         [3, 9],
-        "the last and the newest"
+        "the one stored last and the one checked last are kept"
     );
     assert_eq!(book.subscriptions().unwrap(), [feed(1), feed(2)]);
     book.set_feed_state(&feed(1), &state(&"x".repeat(300), 1)).unwrap();

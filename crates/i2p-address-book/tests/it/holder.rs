@@ -1,10 +1,9 @@
-//! A holder of an Ed25519 destination, who signs commands.
-#![allow(dead_code, clippy::unwrap_used, reason = "each test uses a part of it, and it is made for tests")]
+//! A holder of an Ed25519 destination, who signs commands, and an address book in a temporary directory.
 
 use std::path::PathBuf;
 
 use ed25519_dalek::{Signer, SigningKey};
-use i2p_address_book::{AddressBook, FeedName, Limits, Report};
+use i2p_address_book::{AddressBook, FeedName, ImportReport, Limits};
 use i2p_name::{Destination, HostName, base64};
 
 pub(crate) struct Holder {
@@ -25,7 +24,7 @@ impl Holder {
         self.destination.to_base64()
     }
 
-    /// The plain line of a name.
+    /// An unsigned line about a name.
     pub(crate) fn entry(&self, host: &str) -> String {
         format!("{host}={}\n", self.base64())
     }
@@ -35,7 +34,7 @@ impl Holder {
         self.signed(self.entry(host).trim_end(), properties)
     }
 
-    /// A signed line about a name that another holder has to sign too.
+    /// A signed line about a name that another holder must sign too.
     pub(crate) fn change_from(&self, host: &str, old: &Self, properties: &[(&str, &str)]) -> String {
         let entry = self.entry(host);
         let olddest = old.base64();
@@ -46,7 +45,7 @@ impl Holder {
         self.signed(entry.trim_end(), &properties)
     }
 
-    /// A signed line that removes.
+    /// A signed line that removes names.
     pub(crate) fn removal(&self, properties: &[(&str, &str)]) -> String {
         let dest = self.base64();
         let mut properties = properties.to_vec();
@@ -66,7 +65,7 @@ impl Holder {
     }
 }
 
-/// A line with its properties in order.
+/// A line with sorted properties.
 pub(crate) fn text(entry: &str, properties: &[(&str, &str)]) -> String {
     let mut properties = properties.to_vec();
     properties.sort_unstable();
@@ -78,7 +77,7 @@ pub(crate) fn host(name: &str) -> HostName {
     name.parse().unwrap()
 }
 
-/// A book in a directory of its own.
+/// An address book in a temporary directory.
 pub(crate) struct Shelf {
     directory: tempfile::TempDir,
     pub(crate) book: AddressBook,
@@ -99,11 +98,11 @@ impl Shelf {
         self.directory.path().join("names.redb")
     }
 
-    pub(crate) fn import(&self, text: impl AsRef<[u8]>) -> Report {
+    pub(crate) fn import(&self, text: impl AsRef<[u8]>) -> ImportReport {
         self.import_from("hosts.txt", text)
     }
 
-    pub(crate) fn import_from(&self, source: &str, text: impl AsRef<[u8]>) -> Report {
+    pub(crate) fn import_from(&self, source: &str, text: impl AsRef<[u8]>) -> ImportReport {
         self.book.import(text.as_ref(), &FeedName::new(source)).unwrap()
     }
 

@@ -1,15 +1,12 @@
-//! The file: what it keeps, whom it lets in, and what happens when it is broken.
-#![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing)]
-
-mod holder;
+//! The file: what it keeps, who can read it, and how damage is handled.
 
 use std::{fs, io::Write};
 
-use holder::{Holder, Shelf, host};
+use crate::holder::{Holder, Shelf, host};
 use i2p_address_book::{AddressBook, BookError, Source};
 
 #[test]
-fn what_was_imported_is_there_after_the_book_was_closed() {
+fn imported_names_are_kept_after_the_book_is_closed() {
     let holder = Holder::new(1);
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path().join("deep/state/names.redb");
@@ -27,7 +24,7 @@ fn what_was_imported_is_there_after_the_book_was_closed() {
 
 #[cfg(unix)]
 #[test]
-fn nobody_else_reads_it() {
+fn only_the_owner_can_read_the_file() {
     use std::os::unix::fs::PermissionsExt;
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path().join("state/names.redb");
@@ -40,14 +37,14 @@ fn nobody_else_reads_it() {
 }
 
 #[test]
-fn two_at_a_time_are_one_too_many() {
+fn a_book_cannot_be_open_twice() {
     let shelf = Shelf::new();
     let second = AddressBook::open(shelf.path());
     assert!(matches!(second, Err(BookError::InUse { .. })), "{second:?}");
 }
 
 #[test]
-fn a_file_that_is_something_else_is_an_error_and_stays_as_it_is() {
+fn a_file_that_is_not_an_address_book_is_an_error_and_stays_unchanged() {
     let directory = tempfile::tempdir().unwrap();
     for (name, content) in [
         ("hosts.txt", Holder::new(1).entry("a.i2p").into_bytes()),
@@ -65,7 +62,7 @@ fn a_file_that_is_something_else_is_an_error_and_stays_as_it_is() {
     assert!(matches!(opened, Err(BookError::Open { .. })), "{opened:?}");
 }
 
-/// A flipped bit anywhere is found when the book is opened, or it was in a place that nobody reads.
+/// Damage anywhere is found when the book is opened, unless it is in an unused place.
 #[test]
 fn a_damaged_file_is_an_error_and_never_a_panic() {
     let shelf = Shelf::new();
@@ -77,7 +74,7 @@ fn a_damaged_file_is_an_error_and_never_a_panic() {
     let copy = directory.path().join("names.redb");
     let mut damaged = 0;
     let bytes = {
-        // As it is after an orderly end.
+        // The file after the book was closed.
         let closed = directory.path().join("closed.redb");
         let book = AddressBook::open(&closed).unwrap();
         book.import(lines.as_bytes(), &i2p_address_book::FeedName::new("hosts.txt")).unwrap();
@@ -111,11 +108,11 @@ fn a_damaged_file_is_an_error_and_never_a_panic() {
 }
 
 #[test]
-fn lookups_do_not_wait_for_an_import() {
+fn lookups_and_writers_do_not_wait_for_an_import() {
     let holder = Holder::new(1);
     let shelf = Shelf::new();
     shelf.import(holder.entry("a.i2p"));
-    // A feed that says nothing more for as long as we like.
+    // A feed that stalls for as long as the test needs.
     let (reader, mut writer) = std::io::pipe().unwrap();
     std::thread::scope(|scope| {
         let slow = scope.spawn(|| {
@@ -124,7 +121,7 @@ fn lookups_do_not_wait_for_an_import() {
         });
         writer.write_all(holder.entry("b.i2p").as_bytes()).unwrap();
         assert!(shelf.lookup("a.i2p").is_some());
-        // Nor do other writers: nothing is locked while the feed is read.
+        // Other writers do not wait either: the store is not locked while the feed is read.
         shelf.book.add(&host("c.i2p"), &holder.destination).unwrap();
         drop(writer);
         assert_eq!(slow.join().unwrap().added, 1);
@@ -133,7 +130,7 @@ fn lookups_do_not_wait_for_an_import() {
 }
 
 #[test]
-fn lists_come_in_pages_and_exports_come_back() {
+fn lists_have_pages_and_exports_can_be_imported() {
     let shelf = Shelf::new();
     let lines: String =
         (0..25).map(|number| Holder::new(number).entry(&format!("n{number:02}.i2p"))).collect();

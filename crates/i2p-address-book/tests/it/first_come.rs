@@ -1,16 +1,13 @@
-//! First come, first served: a name keeps its destination, and whoever else wants it is shown.
-#![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing)]
-
-mod holder;
+//! First come, first served: a name keeps its destination, and other claims are recorded as conflicts.
 
 use std::time::{Duration, SystemTime};
 
-use holder::{Holder, Shelf, host};
+use crate::holder::{Holder, Shelf, host};
 use i2p_address_book::{BookError, Limits, Source};
 use proptest::prelude::*;
 
 #[test]
-fn a_conflict_changes_nothing_and_is_shown_once() {
+fn a_conflict_changes_nothing_and_is_recorded_once() {
     let (first, second) = (Holder::new(1), Holder::new(2));
     let shelf = Shelf::new();
     assert_eq!(shelf.import(first.entry("a.i2p")).added, 1);
@@ -18,7 +15,7 @@ fn a_conflict_changes_nothing_and_is_shown_once() {
         let report = shelf.import_from("http://other.i2p/", second.entry("a.i2p"));
         assert_eq!((report.conflicts, report.added), (1, 0));
     }
-    // Signed or not: the second has no more right to it.
+    // A signature gives the second destination no right to the name.
     assert_eq!(shelf.import(second.change("a.i2p", &[])).conflicts, 1);
     assert_eq!(shelf.lookup("a.i2p").as_ref(), Some(&first.destination));
     let conflicts = shelf.book.conflicts(10).unwrap();
@@ -28,12 +25,12 @@ fn a_conflict_changes_nothing_and_is_shown_once() {
     assert_eq!(conflict.source, Source::feed("http://other.i2p/"));
     let age = SystemTime::now().duration_since(conflict.at).unwrap();
     assert!(age < Duration::from_secs(60), "{age:?}");
-    assert_eq!(shelf.book.settle(&host("a.i2p")).unwrap(), 1);
+    assert_eq!(shelf.book.drop_conflicts(&host("a.i2p")).unwrap(), 1);
     assert!(shelf.book.conflicts(10).unwrap().is_empty());
 }
 
 #[test]
-fn the_oldest_conflicts_go_first() {
+fn the_oldest_conflicts_are_dropped_first() {
     let (first, second) = (Holder::new(1), Holder::new(2));
     let shelf = Shelf::with(Limits { max_conflicts: 3, ..Limits::default() });
     for number in 0..6 {
@@ -46,7 +43,7 @@ fn the_oldest_conflicts_go_first() {
 }
 
 #[test]
-fn by_hand_a_taken_name_is_not_added_but_may_be_replaced() {
+fn a_person_can_replace_a_taken_name_but_not_add_it() {
     let (first, second) = (Holder::new(1), Holder::new(2));
     let shelf = Shelf::new();
     shelf.import(first.entry("a.i2p"));
@@ -64,7 +61,7 @@ fn by_hand_a_taken_name_is_not_added_but_may_be_replaced() {
 }
 
 #[test]
-fn what_was_removed_by_hand_no_feed_brings_back() {
+fn no_feed_adds_again_what_a_person_removed() {
     let (first, second) = (Holder::new(1), Holder::new(2));
     let shelf = Shelf::new();
     shelf.import(first.entry("a.i2p"));
@@ -83,7 +80,7 @@ fn what_was_removed_by_hand_no_feed_brings_back() {
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(24))]
 
-    /// Whatever plain lines come, in whatever order: the first destination of a name stays.
+    /// Whatever the order of plain lines, the first destination of a name stays.
     #[test]
     fn conflicts_never_replace(lines in proptest::collection::vec((0_u8..4, 1_u8..5), 1..30)) {
         let shelf = Shelf::new();

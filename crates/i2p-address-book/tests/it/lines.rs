@@ -1,12 +1,9 @@
-//! What a line says, and what it must not say.
-#![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing)]
-
-mod holder;
+//! Parsing of lines.
 
 use std::io::{BufReader, Cursor};
 
-use holder::{Holder, text};
-use i2p_address_book::feed::{Action, Line, LineError, Lines, MAX_LINE, parse_line};
+use crate::holder::{Holder, text};
+use i2p_address_book::feed::{Action, Line, LineError, Lines, MAX_LINE_BYTES, parse_line};
 use proptest::prelude::*;
 
 fn error(line: &str) -> LineError {
@@ -14,14 +11,14 @@ fn error(line: &str) -> LineError {
 }
 
 #[test]
-fn comments_and_empty_lines_say_nothing() {
+fn comments_and_empty_lines_are_skipped() {
     for line in ["", "  ", "\r", "#", "# a comment", ";", "; a=b", " # a"] {
         assert_eq!(parse_line(line.as_bytes()), Ok(None), "{line:?}");
     }
 }
 
 #[test]
-fn an_entry_may_have_a_comment_and_space_around_it() {
+fn an_entry_may_have_a_comment_and_blanks_around_it() {
     let holder = Holder::new(1);
     for line in [
         format!("Example.i2p={}", holder.base64()),
@@ -78,7 +75,7 @@ fn names_that_must_not_be_imported_are_refused() {
 }
 
 #[test]
-fn destinations_have_a_length() {
+fn destinations_of_the_wrong_length_are_refused() {
     assert_eq!(error("a.i2p=AAAA"), LineError::DestinationLength(4));
     assert_eq!(error(&format!("a.i2p={}", "A".repeat(617))), LineError::DestinationLength(617));
     assert!(matches!(error(&format!("a.i2p={}", "A".repeat(520))), LineError::Destination(_)));
@@ -87,7 +84,7 @@ fn destinations_have_a_length() {
 }
 
 #[test]
-fn properties_are_pairs_with_values_and_no_key_is_there_twice() {
+fn properties_are_pairs_with_values_and_no_key_occurs_twice() {
     let entry = Holder::new(1).change("a.i2p", &[]);
     let entry = entry.trim_end();
     assert!(parse_line(entry.as_bytes()).is_ok());
@@ -103,19 +100,19 @@ fn properties_are_pairs_with_values_and_no_key_is_there_twice() {
 }
 
 #[test]
-fn an_action_needs_its_properties_and_its_kind_of_line() {
+fn an_action_needs_its_properties_and_the_right_kind_of_line() {
     let (holder, old) = (Holder::new(1), Holder::new(2));
     let entry = holder.entry("a.b.i2p");
     let entry = entry.trim_end();
     let (dest, olddest) = (holder.base64(), old.base64());
     let line = |properties: &[(&str, &str)]| text(entry, properties);
-    assert_eq!(error(&line(&[("action", "changename")])), LineError::Lacks("oldname"));
-    assert_eq!(error(&line(&[("action", "addname")])), LineError::Lacks("oldname"));
-    assert_eq!(error(&line(&[("action", "changedest")])), LineError::Lacks("olddest"));
-    assert_eq!(error(&line(&[("action", "adddest")])), LineError::Lacks("olddest"));
+    assert_eq!(error(&line(&[("action", "changename")])), LineError::MissingProperty("oldname"));
+    assert_eq!(error(&line(&[("action", "addname")])), LineError::MissingProperty("oldname"));
+    assert_eq!(error(&line(&[("action", "changedest")])), LineError::MissingProperty("olddest"));
+    assert_eq!(error(&line(&[("action", "adddest")])), LineError::MissingProperty("olddest"));
     assert_eq!(
         error(&line(&[("action", "addsubdomain"), ("oldname", "b.i2p")])),
-        LineError::Lacks("olddest")
+        LineError::MissingProperty("olddest")
     );
     let sub = |old: &str| line(&[("action", "addsubdomain"), ("oldname", old), ("olddest", &olddest)]);
     assert_eq!(error(&sub("c.i2p")), LineError::NotASubdomain);
@@ -123,10 +120,13 @@ fn an_action_needs_its_properties_and_its_kind_of_line() {
     assert!(parse_line(sub("b.i2p").as_bytes()).is_ok());
     assert_eq!(error(&line(&[("action", "remove"), ("dest", &dest)])), LineError::Action);
     assert_eq!(error(&line(&[("action", "Update")])), LineError::Action);
-    assert_eq!(error("#!action=remove"), LineError::Lacks("dest"));
-    assert_eq!(error(&text("", &[("action", "remove"), ("dest", &dest)])), LineError::Lacks("name"));
+    assert_eq!(error("#!action=remove"), LineError::MissingProperty("dest"));
+    assert_eq!(
+        error(&text("", &[("action", "remove"), ("dest", &dest)])),
+        LineError::MissingProperty("name")
+    );
     assert_eq!(error(&text("", &[("action", "update"), ("dest", &dest)])), LineError::Action);
-    assert_eq!(error(&text("", &[("dest", &dest)])), LineError::Lacks("action"));
+    assert_eq!(error(&text("", &[("dest", &dest)])), LineError::MissingProperty("action"));
     let bad = text("", &[("action", "remove"), ("dest", &dest), ("name", "../a.i2p")]);
     assert!(matches!(error(&bad), LineError::Name(_)));
     let Ok(Some(Line::Command(command))) =
@@ -138,12 +138,12 @@ fn an_action_needs_its_properties_and_its_kind_of_line() {
 }
 
 #[test]
-fn a_line_that_is_too_long_is_skipped_and_the_next_one_read() {
+fn a_line_that_is_too_long_is_skipped_and_the_next_one_is_read() {
     let holder = Holder::new(1);
     let mut input = b"a.i2p=".to_vec();
     input.extend(vec![b'A'; 5_000_000]);
     input.push(b'\n');
-    input.extend(vec![b' '; MAX_LINE]);
+    input.extend(vec![b' '; MAX_LINE_BYTES]);
     input.extend(b"\r\n");
     input.extend(holder.entry("b.i2p").trim_end().as_bytes());
     let mut lines = Lines::new(BufReader::with_capacity(100, Cursor::new(input)));
@@ -155,9 +155,9 @@ fn a_line_that_is_too_long_is_skipped_and_the_next_one_read() {
 }
 
 #[test]
-fn the_limit_gives_no_part_of_a_line() {
+fn a_line_beyond_the_limit_is_not_returned_in_part() {
     let holder = Holder::new(1);
-    // Cut after the destination, the signed line would be a plain one.
+    // Truncated after the destination, the signed line would be an unsigned one.
     let input = holder.entry("a.i2p") + &holder.change("b.i2p", &[]);
     for limit in 0..=input.len() as u64 {
         let mut lines = Lines::with_limit(BufReader::with_capacity(64, input.as_bytes()), limit);
@@ -166,20 +166,20 @@ fn the_limit_gives_no_part_of_a_line() {
             lines.by_ref().count(),
             usize::from(limit >= first) + usize::from(limit >= input.len() as u64)
         );
-        assert_eq!(lines.is_cut(), limit < input.len() as u64);
+        assert_eq!(lines.limit_reached(), limit < input.len() as u64);
     }
 }
 
 proptest! {
     #[test]
-    fn any_bytes_are_safe(input in proptest::collection::vec(any::<u8>(), 0..300)) {
+    fn any_bytes_are_parsed_without_panic(input in proptest::collection::vec(any::<u8>(), 0..300)) {
         for line in Lines::new(input.as_slice()) {
             line.unwrap().ok();
         }
     }
 
     #[test]
-    fn what_is_printed_says_the_same(
+    fn a_printed_line_is_parsed_to_the_same(
         seed in 0_u8..4,
         name in "n[a-z0-9]{1,20}(\\.n[a-z0-9]{1,9}){0,2}\\.i2p",
         properties in proptest::collection::btree_map("[A-Z]{4,9}", "[a-zA-Z0-9=/ä-]{1,9}", 0..4),
