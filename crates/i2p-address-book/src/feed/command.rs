@@ -265,7 +265,8 @@ fn parse_properties(text: &str) -> Result<BTreeMap<String, String>, LineError> {
     let mut properties = BTreeMap::new();
     for pair in text.split('#') {
         let (key, value) = pair.split_once('=').ok_or(LineError::Property)?;
-        if key.is_empty() || value.is_empty() {
+        // A blank at the end of a value would be lost when the command is printed with this property last.
+        if key.is_empty() || value.is_empty() || value.ends_with(' ') {
             return Err(LineError::Property);
         }
         if properties.insert(key.to_owned(), value.to_owned()).is_some() {

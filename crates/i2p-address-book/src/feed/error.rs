@@ -32,7 +32,7 @@ pub enum LineError {
     /// The destination is shorter or longer than an import allows.
     #[error("the destination has {0} characters, 516 to 616 are allowed")]
     DestinationLength(usize),
-    /// A property is not of the form `key=value`, or has no key or no value.
+    /// A property is not of the form `key=value`, has no key or no value, or its value ends with a blank.
     #[error("a property after #! is not of the form key=value")]
     Property,
     /// A key occurs twice.

@@ -90,7 +90,7 @@ fn properties_are_pairs_with_values_and_no_key_occurs_twice() {
     assert!(parse_line(entry.as_bytes()).is_ok());
     assert_eq!(error(&format!("{entry}#sig=AAAA")), LineError::DuplicateKey);
     assert_eq!(error(&format!("{entry}#x=1#x=1")), LineError::DuplicateKey);
-    for bad in ["#", "#x", "#x=", "#=x", "##x=1"] {
+    for bad in ["#", "#x", "#x=", "#=x", "##x=1", "#a= #x=1", "#a=1 #x=1"] {
         assert_eq!(error(&format!("{entry}{bad}")), LineError::Property, "{bad}");
     }
     assert_eq!(error("#!"), LineError::Property);
