@@ -1,4 +1,4 @@
-//! What must hold for any bytes from a client, a router or a file. See README.md for how to fuzz with these.
+//! Fuzz targets: properties that hold for any bytes from a client, a router or a file. README.md says how to run them.
 
 #![forbid(unsafe_code)]
 
@@ -12,7 +12,7 @@ use socks_wire::{
     Reassembled, Reassembly, ServerHandshake, Step, auth, udp, v4, v5,
 };
 
-/// A fuzz target: its name, and what it does with an input.
+/// A fuzz target: its name and its function.
 pub type FuzzTarget = (&'static str, fn(&[u8]));
 
 /// All targets, by the names of their corpus directories.
@@ -30,15 +30,19 @@ pub const TARGETS: [FuzzTarget; 11] = [
     ("address_book_feed", address_book_feed),
 ];
 
-/// A client's bytes: the handshake ends, in the same way whether they come at once or one by one.
+/// The bytes of a client: the handshake ends, and it ends in the same way if the bytes arrive at once or one by one.
 ///
 /// # Panics
-/// When it does not.
+/// If the property does not hold.
 pub fn socks_handshake(input: &[u8]) {
-    assert_eq!(end_of_handshake(input, usize::MAX), end_of_handshake(input, 1), "pieces matter");
+    assert_eq!(
+        end_of_handshake(input, usize::MAX),
+        end_of_handshake(input, 1),
+        "the result depends on the pieces"
+    );
 }
 
-/// How a handshake ended, what was sent, and how many bytes were taken.
+/// Runs a handshake. Returns how it ended, the bytes sent, and the number of bytes used.
 fn end_of_handshake(input: &[u8], piece: usize) -> (String, Vec<u8>, usize) {
     let mut handshake = ServerHandshake::new();
     let (mut given, mut taken_so_far, mut sent) = (0_usize, 0, Vec::new());
@@ -46,28 +50,28 @@ fn end_of_handshake(input: &[u8], piece: usize) -> (String, Vec<u8>, usize) {
         let waiting = input.get(taken_so_far..given).unwrap_or_default();
         match handshake.step(waiting) {
             Step::Receive { at_least } => {
-                assert!(at_least > 0, "asked for nothing");
+                assert!(at_least > 0, "asked for no bytes");
                 if given == input.len() {
-                    return ("starved".to_owned(), sent, taken_so_far);
+                    return ("incomplete".to_owned(), sent, taken_so_far);
                 }
                 given = given.saturating_add(piece).min(input.len());
             }
             Step::Send { taken, bytes } => {
-                assert!(taken <= waiting.len(), "took more than there is");
+                assert!(taken <= waiting.len(), "used more than there is");
                 taken_so_far += taken;
                 sent.extend_from_slice(&bytes);
             }
             Step::Authenticate { taken, .. } => {
-                assert!(taken <= waiting.len(), "took more than there is");
+                assert!(taken <= waiting.len(), "used more than there is");
                 taken_so_far += taken;
                 sent.extend_from_slice(&handshake.accept_credentials());
             }
             Step::Request { taken, request } => {
-                assert!(taken <= waiting.len(), "took more than there is");
+                assert!(taken <= waiting.len(), "used more than there is");
                 return (format!("{request:?} {}", request.port), sent, taken_so_far + taken);
             }
             Step::Refuse { bytes, error } => {
-                assert!(!bytes.is_empty(), "a refusal without a word");
+                assert!(!bytes.is_empty(), "a refusal without an answer");
                 sent.extend_from_slice(&bytes);
                 return (format!("{error:?}"), sent, taken_so_far);
             }
@@ -77,10 +81,10 @@ fn end_of_handshake(input: &[u8], piece: usize) -> (String, Vec<u8>, usize) {
     }
 }
 
-/// A server's bytes: the client's handshake ends, and takes no more than there is.
+/// The bytes of a server: the client's handshake ends, and uses no more bytes than there are.
 ///
 /// # Panics
-/// When it does not.
+/// If the property does not hold.
 pub fn socks_client(input: &[u8]) {
     let credentials = auth::Credentials { username: b"user", password: b"password" };
     for (protocol, command) in [
@@ -103,46 +107,46 @@ pub fn socks_client(input: &[u8]) {
                 | ClientStep::Established { taken, .. } => taken,
                 ClientStep::Receive { .. } | ClientStep::Over => break,
             };
-            assert!(taken <= rest.len(), "took more than there is");
+            assert!(taken <= rest.len(), "used more than there is");
             rest = rest.get(taken..).unwrap_or_default();
         }
     }
 }
 
-/// Each message alone: what was understood is written again as it was, but for what has two spellings.
+/// Each message alone: a message that was parsed is encoded to the same bytes, unless it has two spellings.
 ///
 /// # Panics
-/// When it is not.
+/// If the property does not hold.
 pub fn socks_messages(input: &[u8]) {
-    rewritten(input, v5::Greeting::parse);
-    rewritten(input, v5::MethodSelection::parse);
-    rewritten(input, v5::Request::parse);
-    rewritten(input, v5::Reply::parse);
-    rewritten(input, auth::Credentials::parse);
-    rewritten(input, auth::Status::parse);
-    rewritten(input, v4::Reply::parse);
-    rewritten(input, v4::Request::parse);
+    check_round_trip(input, v5::Greeting::parse);
+    check_round_trip(input, v5::MethodSelection::parse);
+    check_round_trip(input, v5::Request::parse);
+    check_round_trip(input, v5::Reply::parse);
+    check_round_trip(input, auth::Credentials::parse);
+    check_round_trip(input, auth::Status::parse);
+    check_round_trip(input, v4::Reply::parse);
+    check_round_trip(input, v4::Request::parse);
 }
 
-fn rewritten<'a, M: Encode>(input: &'a [u8], parse: impl Fn(&'a [u8]) -> Result<Parsed<M>, Error>) {
+fn check_round_trip<'a, M: Encode>(input: &'a [u8], parse: impl Fn(&'a [u8]) -> Result<Parsed<M>, Error>) {
     let Ok(Parsed::Message { message, length }) = parse(input) else { return };
     let mut bytes = [0; socks_wire::LONG_BUFFER_BYTES];
-    // A greeting without methods is the one thing that is understood and never written.
+    // A greeting without methods is the only message that is parsed but cannot be encoded.
     let Ok(written) = message.encode(&mut bytes) else { return };
-    assert_eq!(written, length, "another length");
-    assert!(written <= M::MAX_LENGTH, "longer than the maximum");
-    // SOCKS4: the version of a reply may be 4 for 0, and the mark of 4a any of 0.0.0.1 to 0.0.0.255.
+    assert_eq!(written, length, "the length differs");
+    assert!(written <= M::MAX_LENGTH, "longer than MAX_LENGTH");
+    // In SOCKS4 the version of a reply may be 4 instead of 0, and the mark of 4a any of 0.0.0.1 to 0.0.0.255.
     let same = bytes.iter().zip(input).take(length).filter(|(a, b)| a == b).count();
-    assert!(same + 1 >= length, "other bytes");
+    assert!(same + 1 >= length, "the bytes differ");
 }
 
-/// Datagrams from a client, cut by a length byte each: bounded, whatever comes.
+/// Datagrams from a client, separated by a length byte each: what is reassembled is bounded.
 ///
 /// # Panics
-/// When it is not.
+/// If the property does not hold.
 pub fn socks_udp(input: &[u8]) {
-    const LIMIT: usize = 100;
-    let mut queue = Reassembly::new(Reassembly::MIN_TIMEOUT, LIMIT);
+    const MAX_DATA_BYTES: usize = 100;
+    let mut queue = Reassembly::new(Reassembly::MIN_TIMEOUT, MAX_DATA_BYTES);
     let mut rest = input;
     while let [length, tail @ ..] = rest {
         let (datagram, tail) = tail.split_at(usize::from(*length).min(tail.len()));
@@ -151,7 +155,9 @@ pub fn socks_udp(input: &[u8]) {
             Ok(Reassembled::Complete(whole)) => {
                 let split = udp::Header::split(&whole);
                 let stands_alone = |header: udp::Header<'_>| header.fragment == udp::Fragment::STANDALONE;
-                assert!(split.is_ok_and(|(header, data)| stands_alone(header) && data.len() <= LIMIT));
+                assert!(
+                    split.is_ok_and(|(header, data)| stands_alone(header) && data.len() <= MAX_DATA_BYTES)
+                );
             }
             Ok(Reassembled::Standalone(whole)) => assert_eq!(whole, datagram),
             _ => {}
@@ -159,35 +165,37 @@ pub fn socks_udp(input: &[u8]) {
     }
 }
 
-/// A line from a router: understood or refused as a whole, so that nothing is left to go wrong when it is used.
+/// A line from a router: it is parsed or refused as a whole, so that its parts cannot be malformed later.
 ///
 /// # Panics
-/// When a part of what was understood cannot be read.
+/// If the property does not hold.
 pub fn sam_reply(input: &[u8]) {
     if let Ok(line) = Line::parse(input) {
-        assert!(line.pairs().all(|pair| pair.is_ok()), "pairs were read once, and now are none");
+        assert!(line.pairs().all(|pair| pair.is_ok()), "a pair of a parsed line is malformed");
         for (key, value) in line.pairs().filter_map(Result::ok) {
-            assert!(!key.is_empty(), "a pair without a key");
-            assert!(key.len() + value.len() <= input.len(), "more than there is");
-            assert!(line.value(key).is_some(), "a key that is there and not found");
+            assert!(!key.is_empty(), "a pair has no key");
+            assert!(key.len() + value.len() <= input.len(), "a pair is longer than the line");
+            assert!(line.value(key).is_some(), "a key of the line is not found");
         }
     }
     match Reply::parse(input) {
         Ok(Reply::Naming { options, .. }) => assert!(options.iter().count() <= input.len()),
-        Ok(Reply::Ping(text) | Reply::Pong(text)) => assert!(text.len() < input.len(), "more than there is"),
+        Ok(Reply::Ping(text) | Reply::Pong(text)) => {
+            assert!(text.len() < input.len(), "the text is longer than the line");
+        }
         Ok(_) | Err(Malformed) => {}
     }
     if let Ok(AcceptedFrom { destination, .. }) = AcceptedFrom::parse(input) {
-        assert!(input.starts_with(destination.as_bytes()), "a peer that is not said");
-        assert!(!destination.contains(['\n', ' ']), "more than a word");
+        assert!(input.starts_with(destination.as_bytes()), "the peer is not the start of the line");
+        assert!(!destination.contains(['\n', ' ']), "the peer is more than a word");
     }
 }
 
-/// A packet from a router, as each style and dialect has it: the payload is what is left of it, and the sender is of the
-/// kind that the style has.
+/// A packet from a router in each style and dialect: the payload is the end of the packet, and the sender is of the kind that
+/// the style has.
 ///
 /// # Panics
-/// When it is not.
+/// If the property does not hold.
 pub fn sam_datagram(input: &[u8]) {
     let styles = [
         DatagramStyle::Datagram,
@@ -198,11 +206,11 @@ pub fn sam_datagram(input: &[u8]) {
     for style in styles {
         for dialect in [Dialect::Standard, Dialect::I2pd, Dialect::Emissary] {
             let Ok(received) = Received::parse(style, dialect, input) else { continue };
-            assert!(input.ends_with(received.payload), "a payload that did not come");
+            assert!(input.ends_with(received.payload), "the payload is not the end of the packet");
             let is_raw = matches!(style, DatagramStyle::Raw { .. });
             assert_eq!(is_raw, received.sender == SenderText::Unknown, "{style:?}");
             let kind = match received.sender.decode() {
-                // Base64 of the right length, and no more than that.
+                // Base64 of the right length, but not a destination.
                 Err(Malformed) => true,
                 // With padding or without.
                 Ok(Sender::Destination(sender)) => match received.sender {
@@ -214,29 +222,29 @@ pub fn sam_datagram(input: &[u8]) {
                 Ok(Sender::Hash(_)) => style == DatagramStyle::Datagram3,
                 Ok(Sender::Unknown) => is_raw,
             };
-            assert!(kind, "another sender: {:?} of {style:?}", received.sender);
+            assert!(kind, "the sender is of the wrong kind: {:?} of {style:?}", received.sender);
         }
     }
 }
 
-/// A host from a client: what is understood as I2P fits into a SAM line and is its own canonical form.
+/// A host from a client: the canonical form of an I2P name fits into a SAM line, and is parsed to the same name.
 ///
 /// # Panics
-/// When it does not.
+/// If the property does not hold.
 pub fn target_name(input: &[u8]) {
     if let Ok(Target::I2p(name)) = Target::parse(input) {
         let text = name.to_string();
         assert!(text.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-.~=".contains(&byte)), "{text:?}");
-        // Routers take whatever holds this for an address by hash.
+        // Routers read every name that contains this as a base32 address.
         assert!(!matches!(name, I2pName::Host(_)) || !text.contains(".b32.i2p"), "{text:?}");
         assert_eq!(Target::parse(text.as_bytes()), Ok(Target::I2p(name)), "not canonical");
     }
 }
 
-/// A host in more spellings than one: what it comes to is the same in each, or nothing in each, and comes to itself.
+/// A host in several spellings: all give the same target or an error, and the canonical form gives the same target.
 ///
 /// # Panics
-/// When it does not.
+/// If the property does not hold.
 pub fn canonical_name(input: &[u8]) {
     let parsed = Target::parse(input);
     if let Ok(target) = &parsed {
@@ -251,7 +259,7 @@ pub fn canonical_name(input: &[u8]) {
         let number = !last.is_empty() && last.bytes().all(|byte| byte.is_ascii_digit());
         assert!(!matches!(target, Target::ClearNet(_)) || (last != "i2p" && !number), "{text:?}");
     }
-    // Base64 is what upper case and a dot do change; a second dot is one too many.
+    // Upper case and a dot change base64, and a second dot is an error.
     if input.len() > 200
         || input.is_empty()
         || input.ends_with(b".")
@@ -265,11 +273,11 @@ pub fn canonical_name(input: &[u8]) {
     assert!(dotted.is_none() || dotted == parsed.ok(), "a dot at the end");
 }
 
-/// The address of an encrypted lease set, as text, and made of a key: what is understood is written as it was read, and
-/// no other key has the same address.
+/// The address of an encrypted lease set, as text and made from a key: it is printed as it was parsed, and a typing error gives
+/// an error or another address.
 ///
 /// # Panics
-/// When it does not hold.
+/// If the property does not hold.
 pub fn blinded_name(input: &[u8]) {
     if let Some(name) = std::str::from_utf8(input).ok().and_then(|text| text.parse::<BlindedName>().ok()) {
         let label = input.get(..name.label().len()).unwrap_or_default();
@@ -280,24 +288,24 @@ pub fn blinded_name(input: &[u8]) {
     let signature_type = if settings & 1 == 0 { 7 } else { 11 };
     let bytes = [&[0; 352][..], key, &[5, 0, 4, 0, signature_type, 0, 4]].concat();
     let name = Destination::from_bytes(bytes).ok().and_then(|destination| BlindedName::of(&destination));
-    assert!(name.is_some(), "a key that can be blinded was not");
+    assert!(name.is_some(), "a key that can be blinded has no address");
     let Some(name) = name else { return };
     let name = name.with_secret(settings & 2 != 0).with_client_key(settings & 4 != 0);
     assert_eq!(name.to_string().parse(), Ok(name));
-    // A typing error comes out as an error, or, in the flags and types, as what it says.
+    // A typing error gives an error or, within flags and types, an address with other flags or types.
     let mut typed = name.label().into_bytes();
     let place = usize::from(at) % typed.len();
     if let Some(byte) = typed.get_mut(place) {
         *byte = if *byte == b'a' { b'b' } else { b'a' };
     }
     let typed = String::from_utf8_lossy(&typed).parse::<BlindedName>();
-    assert!(typed.is_err() || (place < 5 && typed != Ok(name)), "an error at {place} was not seen");
+    assert!(typed.is_err() || (place < 5 && typed != Ok(name)), "a typing error at {place} was not detected");
 }
 
-/// A destination in binary and as text: written as it was read, with the keys that its types ask for.
+/// A destination in binary form and as text: it is encoded as it was decoded, and its key has the length that its type requires.
 ///
 /// # Panics
-/// When it is not.
+/// If the property does not hold.
 pub fn destination(input: &[u8]) {
     if let Ok(destination) = Destination::from_bytes(input.to_vec()) {
         assert_eq!(destination.as_bytes(), input);
@@ -315,24 +323,28 @@ pub fn destination(input: &[u8]) {
     }
 }
 
-/// A feed: every line is counted, none holds more than it may, what was understood is printed and understood again,
-/// and its signatures hold or not without panic.
+/// A feed: every line is counted, none exceeds the maximum length, a parsed line is printed and parsed to the same again, and its
+/// signatures are verified without a panic.
 ///
 /// # Panics
-/// When it is not so.
+/// If the property does not hold.
 pub fn address_book_feed(input: &[u8]) {
     let ends = input.iter().filter(|&&byte| byte == b'\n').count();
     let mut lines = Lines::new(input);
     for line in lines.by_ref() {
-        assert!(line.is_ok(), "memory can be read");
+        assert!(line.is_ok(), "reading from memory failed");
         let Ok(Ok(line)) = line else { continue };
         let text = line.to_string();
         assert!(text.len() <= feed::MAX_LINE_BYTES && !text.chars().any(char::is_control), "{text:?}");
-        assert_eq!(feed::parse_line(text.as_bytes()), Ok(Some(line.clone())), "printed otherwise");
+        assert_eq!(
+            feed::parse_line(text.as_bytes()),
+            Ok(Some(line.clone())),
+            "the printed line is parsed to something else"
+        );
         if let feed::Line::Command(command) = line {
-            // Whether they hold is judged by the tests of their crate.
+            // The tests of the crate check the result.
             let _ = command.verify();
         }
     }
-    assert!(lines.number() <= ends as u64 + 1, "more lines than there are");
+    assert!(lines.number() <= ends as u64 + 1, "more lines counted than there are");
 }

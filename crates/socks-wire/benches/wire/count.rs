@@ -1,38 +1,38 @@
-//! The work of a bench, so many times and nothing else, for a program that counts instructions. The bench for
-//! time and the count run the same machine code.
+//! Repeats the work of a benchmark and does nothing else, for a program that counts instructions. It runs the same machine code
+//! as the benchmark of time.
 //!
-//! `count` lists where the program is and what it can do; `count NAME ROUNDS` does it.
+//! `count` prints the path of the program and the names of its works; `count NAME ROUNDS` repeats one of them.
 
 use std::{env, hint::black_box, process::ExitCode};
 
-/// Something to measure.
+/// A piece of work to measure.
 pub(crate) struct Work {
-    /// What it is called.
+    /// Its name.
     pub(crate) name: &'static str,
-    /// Does it once and gives a number that shows that it was done.
+    /// Does the work once. The result proves that it was done.
     pub(crate) run: fn() -> usize,
-    /// That number.
-    pub(crate) gives: usize,
+    /// The expected result.
+    pub(crate) expected: usize,
 }
 
 impl Work {
-    /// What does nothing costs nothing: it has to give what it should before it is measured.
+    /// Checks the result before the measurement, because work that is not done costs nothing.
     pub(crate) fn check(&self) {
-        assert_eq!((self.run)(), self.gives, "{} does not do its work", self.name);
+        assert_eq!((self.run)(), self.expected, "{} does not do its work", self.name);
     }
 }
 
-/// Counts, when the command line asks for it, and gives the exit code.
-pub(crate) fn asked(works: &[Work]) -> Option<ExitCode> {
-    // cargo adds an argument of its own.
+/// Runs `count` if it is on the command line. Returns the exit code.
+pub(crate) fn run_if_requested(works: &[Work]) -> Option<ExitCode> {
+    // cargo adds the argument --bench.
     let arguments: Vec<String> = env::args().skip(1).filter(|argument| argument != "--bench").collect();
     let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
-    let done = match arguments.as_slice() {
+    let succeeded = match arguments.as_slice() {
         ["count"] => list(works),
         ["count", name, rounds] => rounds.parse().is_ok_and(|rounds| repeat(works, name, rounds)),
         _ => return None,
     };
-    Some(if done { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+    Some(if succeeded { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
 fn list(works: &[Work]) -> bool {

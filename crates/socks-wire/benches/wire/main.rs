@@ -1,5 +1,5 @@
-//! What messages and handshakes cost, in time: `cargo bench -p socks-wire`. In instructions: `cargo xtask instructions`.
-//! See `../README.md`.
+//! Measures messages and handshakes: `cargo bench -p socks-wire` measures time, `cargo xtask instructions` counts instructions. See
+//! `../README.md`.
 #![allow(missing_docs, reason = "criterion's macros")]
 
 mod count;
@@ -24,7 +24,7 @@ fn time(criterion: &mut Criterion) {
 criterion_group!(benches, time);
 
 fn main() -> ExitCode {
-    if let Some(code) = count::asked(WORKS) {
+    if let Some(code) = count::run_if_requested(WORKS) {
         return code;
     }
     benches();

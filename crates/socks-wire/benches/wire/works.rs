@@ -1,4 +1,4 @@
-//! Each message of a client parsed, and whole handshakes of a server in memory.
+//! The works: parsing each message of a client, and complete handshakes of a server in memory.
 
 use std::hint::black_box;
 
@@ -16,31 +16,39 @@ const IPV6: &[u8] = b"\x05\x01\x00\x04\x20\x01\x0d\xb8\0\0\0\0\0\0\0\0\0\0\0\x01
 const DOMAIN: &[u8] = b"\x05\x01\x00\x03\x0bexample.i2p\x00\x50";
 const DATAGRAM: &[u8] = b"\x00\x00\x00\x03\x0bexample.i2p\x00\x35query";
 
-/// Parsing gives the bytes taken, a handshake the bytes sent.
+/// The result of parsing is the number of bytes used, that of a handshake the number of bytes sent.
 pub(crate) const WORKS: &[Work] = &[
-    Work { name: "parse/v4-request", run: || parse(V4, v4::Request::parse), gives: V4.len() },
-    Work { name: "parse/v4a-request", run: || parse(V4A, v4::Request::parse), gives: V4A.len() },
-    Work { name: "parse/v5-greeting", run: || parse(GREETING, v5::Greeting::parse), gives: GREETING.len() },
-    Work { name: "parse/v5-request-ipv4", run: || parse(IPV4, v5::Request::parse), gives: IPV4.len() },
-    Work { name: "parse/v5-request-ipv6", run: || parse(IPV6, v5::Request::parse), gives: IPV6.len() },
-    Work { name: "parse/v5-request-domain", run: || parse(DOMAIN, v5::Request::parse), gives: DOMAIN.len() },
+    Work { name: "parse/v4-request", run: || parse(V4, v4::Request::parse), expected: V4.len() },
+    Work { name: "parse/v4a-request", run: || parse(V4A, v4::Request::parse), expected: V4A.len() },
+    Work {
+        name: "parse/v5-greeting",
+        run: || parse(GREETING, v5::Greeting::parse),
+        expected: GREETING.len(),
+    },
+    Work { name: "parse/v5-request-ipv4", run: || parse(IPV4, v5::Request::parse), expected: IPV4.len() },
+    Work { name: "parse/v5-request-ipv6", run: || parse(IPV6, v5::Request::parse), expected: IPV6.len() },
+    Work {
+        name: "parse/v5-request-domain",
+        run: || parse(DOMAIN, v5::Request::parse),
+        expected: DOMAIN.len(),
+    },
     Work {
         name: "parse/credentials",
         run: || parse(CREDENTIALS, auth::Credentials::parse),
-        gives: CREDENTIALS.len(),
+        expected: CREDENTIALS.len(),
     },
-    Work { name: "parse/udp-header", run: split, gives: DATAGRAM.len() },
-    Work { name: "handshake/v4", run: || handshake(&[V4]), gives: 8 },
-    Work { name: "handshake/v4a", run: || handshake(&[V4A]), gives: 8 },
-    Work { name: "handshake/v5-domain", run: || handshake(&[GREETING, DOMAIN]), gives: 2 + 10 },
+    Work { name: "parse/udp-header", run: split, expected: DATAGRAM.len() },
+    Work { name: "handshake/v4", run: || handshake(&[V4]), expected: 8 },
+    Work { name: "handshake/v4a", run: || handshake(&[V4A]), expected: 8 },
+    Work { name: "handshake/v5-domain", run: || handshake(&[GREETING, DOMAIN]), expected: 2 + 10 },
     Work {
         name: "handshake/v5-credentials-domain",
         run: || handshake(&[GREETING_CREDENTIALS, CREDENTIALS, DOMAIN]),
-        gives: 2 + 2 + 10,
+        expected: 2 + 2 + 10,
     },
 ];
 
-/// The bytes taken; 0 when it is no message.
+/// Parses a message. Returns the number of bytes used; 0 if it is not a message.
 fn parse<'a, M>(input: &'a [u8], parse: impl FnOnce(&'a [u8]) -> Result<Parsed<M>, Error>) -> usize {
     match black_box(parse(black_box(input))) {
         Ok(Parsed::Message { length, .. }) => length,
@@ -48,7 +56,7 @@ fn parse<'a, M>(input: &'a [u8], parse: impl FnOnce(&'a [u8]) -> Result<Parsed<M
     }
 }
 
-/// The length of header and data.
+/// Splits a datagram. Returns the length of header and data.
 fn split() -> usize {
     match black_box(udp::Header::split(black_box(DATAGRAM))) {
         Ok((_, data)) => DATAGRAM.len() - b"query".len() + data.len(),
@@ -56,7 +64,7 @@ fn split() -> usize {
     }
 }
 
-/// The bytes sent, up to and with the reply that grants the request; 0 when it does not come to that.
+/// Runs a handshake. Returns the number of bytes sent, the reply that grants the request included; 0 if it fails.
 fn handshake(messages: &[&[u8]]) -> usize {
     let mut handshake = ServerHandshake::new();
     let mut sent = 0;

@@ -1,11 +1,11 @@
 #!/bin/sh
-# Records every vector anew, into this directory: see README.md. Root, for a network of its own.
+# Records all vectors into this directory: see README.md. Needs root for a network namespace.
 #
 # PYTHON  an interpreter with PySocks
 # NODE_PATH  a node_modules with `socks`
 set -eu
 
-# Without a network but loopback, a client that resolves names itself fails and asks nobody.
+# In a network with nothing but loopback, a client that resolves names itself fails and sends no query.
 if [ "${IN_NAMESPACE:-}" != yes ]; then
     IN_NAMESPACE=yes exec unshare --net "$0" "$@"
 fi
@@ -14,13 +14,13 @@ ip link set lo up
 cd "$(dirname "$0")"
 : "${PYTHON:=python3}"
 export PYTHON NODE_PATH
-# The user's id is what some clients send in SOCKS4.
+# Some clients send the user's name in SOCKS4.
 export USER=root LOGNAME=root
 failed=0
 
 package() { dpkg-query --show --showformat='${Package} ${Version} (Debian)' "$1"; }
 
-# save NAME CLIENT KEYS COMMAND [OPTION ...]; only names that begin with the script's argument, if there is one.
+# save NAME CLIENT KEYS COMMAND [OPTION ...]: records one file, if its name starts with the script's argument.
 only=${1:-}
 save() {
     file=$1 version=$2 keys=$3 command=$4
@@ -72,7 +72,7 @@ save ncat-socks5-auth "$client" "$named credentials=user:pass data=GET" \
 save ncat-socks5-auth-none "$client" "authentication=IsolationLast $named data=GET" \
     "$get | ncat --proxy-type socks5 --proxy 127.0.0.1:PORT --proxy-auth user:pass example.i2p 80" --method 00
 
-# One connection to resolve the name, with a port nobody needs; another to go to the answer, written as a name.
+# torsocks opens one connection to resolve the name, with an arbitrary port, and another to the answer, sent as a name.
 client=$(package torsocks)
 resolve="protocol=Socks5 command=RESOLVE domain=example.i2p port=42"
 resolved="protocol=Socks5 command=CONNECT domain=198.51.100.7 port=80"
@@ -87,7 +87,7 @@ save torsocks-resolve-ptr "$client" "protocol=Socks5 command=RESOLVE_PTR ip=198.
     'torsocks -P PORT getent hosts 198.51.100.7' --take 05f100
 save torsocks-onion "$client" "$onion data=GET" 'torsocks -P PORT wget -q -O - http://example.onion/' --take 05010003
 
-# Curl asks proxychains for the name, gets an address of 224/8 and connects there; the name goes to the proxy.
+# curl asks proxychains for the name, gets an address in 224/8 and connects to it; proxychains sends the name to the proxy.
 client=$(package proxychains4)
 chain() { printf %s "conf=\$(mktemp); printf 'strict_chain\\nproxy_dns\\n[ProxyList]\\n$1\\n' >\$conf; proxychains4 -q -f \$conf"; }
 save proxychains-socks5 "$client" "$named data=GET" "$(chain 'socks5 127.0.0.1 PORT') curl -sS http://example.i2p/"
@@ -116,12 +116,12 @@ save pysocks-socks5-auth "$client" "$named credentials=user:pass data=GET" \
 save pysocks-socks4a "$client" "$named4 data=GET" "$(pysocks 'SOCKS4, "127.0.0.1", PORT, rdns=True' example.i2p)"
 save pysocks-socks4-user "$client" "$ip4 user_id=user data=GET" \
     "$(pysocks 'SOCKS4, "127.0.0.1", PORT, True, "user"' 198.51.100.7)"
-# The port it binds is in its request; no other program has it in this network.
+# The request contains the port that the client binds; no other program uses it in this network.
 pysocks_udp() {
     printf %s "\$PYTHON -c 'import socket, socks; s = socks.socksocket(type=socket.SOCK_DGRAM); s.set_proxy(socks.SOCKS5, \"127.0.0.1\", PORT, rdns=$1); s.bind((\"\", 4545)); s.sendto(b\"ping\", (\"$2\", 7))'"
 }
 udp="protocol=Socks5 command=UDP_ASSOCIATE port=4545 udp_port=7 udp_data=ping"
-# With remote names, its own "0.0.0.0" is the name "0".
+# With remote names, PySocks sends its own address 0.0.0.0 as the name "0".
 save pysocks-udp "$client" "$udp domain=0 udp_domain=example.i2p" "$(pysocks_udp True example.i2p)"
 save pysocks-udp-ip "$client" "$udp ip=0.0.0.0 udp_ip=198.51.100.7" "$(pysocks_udp False 198.51.100.7)"
 

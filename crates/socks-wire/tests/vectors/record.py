@@ -1,9 +1,9 @@
 #!/usr/bin/env python3
-"""Records what a SOCKS client sends: serves one command on 127.0.0.1 and writes its chunks to a file.
+"""Records a SOCKS client: serves one command on 127.0.0.1 and writes the chunks that it sends to a file.
 
 usage: record.py OUT --client VERSION --expect KEYS [--method 00|02] [--take HEX] COMMAND
 
-COMMAND is a line of shell; PORT in it becomes the port listened on.
+COMMAND is a line of shell. PORT in it is replaced by the port of the server.
 """
 
 import argparse
@@ -17,16 +17,16 @@ import sys
 import tempfile
 import time
 
-PATIENCE = 30  # seconds until the recording is given up
-SILENCE = 3  # seconds without a byte after which a client has no more to say
-SHOWN = 16  # bytes of data behind the handshake that are kept: enough to see that it is not ours
-# Neither the answer to RESOLVE nor to anything else may be a real host: TEST-NET-2.
+PATIENCE = 30  # seconds until the recording is abandoned
+SILENCE = 3  # seconds without a byte after which a client is assumed to be done
+SHOWN = 16  # bytes of data after the handshake that are kept: enough to recognise it as data
+# The answer to RESOLVE must not be a real host: it is in TEST-NET-2.
 RESOLVED = socket.inet_aton("198.51.100.7")
 PAGE = b"HTTP/1.1 200 OK\r\nContent-Length: 3\r\nConnection: close\r\n\r\nok\n"
 
 
-# The lengths of a message's fields, which say both where it ends and how to write it legibly. A message that
-# has not come whole raises IndexError or ValueError.
+# These functions return the lengths of a message's fields, which tell where the message ends and how to format it. An
+# incomplete message raises IndexError or ValueError.
 
 
 def greeting(b):
@@ -52,13 +52,13 @@ def request4(b):
 
 
 class Connection:
-    """What one client has sent, in the chunks of recv: TCP may have joined what the client wrote separately."""
+    """The bytes that one client has sent, in the chunks of recv. TCP may have joined separate writes of the client."""
 
     def __init__(self, stream):
         self.stream, self.chunks, self.datagrams = stream, [], []
         self.fields, self.notes, self.end, self.credentials = [], {}, 0, None
         stream.settimeout(SILENCE)
-        # An answer that waits for an ACK could join the client's next chunks.
+        # Without TCP_NODELAY an answer could wait for an ACK, and the client's next chunks could be joined.
         stream.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
 
     def all(self):
@@ -70,7 +70,7 @@ class Connection:
         return chunk
 
     def message(self, name, parse):
-        """Reads until the next message is whole."""
+        """Reads until the next message is complete."""
         while True:
             rest = self.all()[self.end :]
             try:
@@ -93,7 +93,7 @@ class Connection:
             self.stream.sendall(b"\x00\x5a" + bytes(6))
         else:
             offered = self.message("greeting", greeting)[2:]
-            # The other method when the wanted one is not offered.
+            # The other method if the wanted one is not offered.
             chosen = next((m for m in (method, 2 - method) if m in offered), 0xFF)
             self.stream.sendall(bytes([5, chosen]))
             if chosen == 2:
@@ -113,7 +113,7 @@ class Connection:
                     relay.settimeout(SILENCE)
                     self.datagrams.append(relay.recv(65536))
                     return
-        # Who speaks second in the tunnelled protocol says nothing here, and who has all it wants closes.
+        # A client whose protocol lets the server speak first sends nothing here; one that has got all it wants closes.
         try:
             if self.receive().startswith(b"GET "):
                 self.stream.sendall(PAGE)
@@ -148,7 +148,7 @@ def spaced(chunk, cuts):
 
 
 def record(listener, client, method, take):
-    """The first connection that holds the bytes `take`. Clients may open others, before it or beside it."""
+    """Returns the first connection that contains the bytes `take`. Clients may open others before it or in parallel."""
     deadline = time.monotonic() + PATIENCE
     listener.settimeout(1)
     gone = False
@@ -156,7 +156,7 @@ def record(listener, client, method, take):
         try:
             stream, _ = listener.accept()
         except TimeoutError:
-            # One more look after the client's end: its connection may have been waiting.
+            # Accept once more after the client's end, because its connection may be waiting.
             if gone:
                 break
             gone = client.poll() is not None
@@ -166,7 +166,7 @@ def record(listener, client, method, take):
             try:
                 connection.serve(method)
             except (EOFError, OSError) as error:
-                print(f"connection given up: {error!r} after {connection.all().hex()}", file=sys.stderr)
+                print(f"connection abandoned: {error!r} after {connection.all().hex()}", file=sys.stderr)
                 continue
         if take in connection.all():
             return connection
@@ -179,18 +179,18 @@ def main():
     parser.add_argument("out")
     parser.add_argument("command")
     parser.add_argument("--client", required=True, help="name and exact version")
-    parser.add_argument("--expect", required=True, help="the keys of README.md; %%CREDENTIALS%% is what came")
+    parser.add_argument("--expect", required=True, help="the keys of README.md; %%CREDENTIALS%% is replaced by those received")
     parser.add_argument("--method", default="02", choices=["00", "02"], help="chosen if offered")
-    parser.add_argument("--take", default="", help="hex; the connection wanted holds these bytes")
+    parser.add_argument("--take", default="", help="hex; record the connection that contains these bytes")
     options = parser.parse_args()
 
     with (
         socket.create_server(("127.0.0.1", 0)) as listener,
-        # What the command makes by mktemp goes away too.
+        # Files that the command creates with mktemp are removed too.
         tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as scratch,
     ):
         line = options.command.replace("PORT", str(listener.getsockname()[1]))
-        # A group of its own, so that what the client started ends with it.
+        # A process group of its own, so that processes started by the client end with it.
         environment = os.environ | {"TMPDIR": scratch}
         client = subprocess.Popen(line, shell=True, start_new_session=True, stdout=sys.stderr, env=environment)
         try:
@@ -206,7 +206,7 @@ def main():
                 pass
             client.wait()
     if connection is None:
-        sys.exit(f"{options.out}: the client sent nothing of the kind")
+        sys.exit(f"{options.out}: no connection contains the bytes wanted")
     expect = options.expect.replace("%CREDENTIALS%", (connection.credentials or b"").decode())
     head = [f"# {options.client}", f"# {options.command}", f"# {datetime.date.today()}", f"#: {expect}"]
     with open(options.out, "w", encoding="ascii") as file:

@@ -1,1 +1,1 @@
-//! Nothing but benches.
+//! This crate has only benchmarks.

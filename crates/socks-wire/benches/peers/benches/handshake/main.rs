@@ -1,4 +1,4 @@
-//! One server's handshake, by each crate. See `../README.md` of the benches.
+//! Measures a server's handshake with each crate. See `benches/README.md` of socks-wire.
 #![allow(missing_docs, reason = "criterion's macros")]
 
 #[path = "../../../wire/count.rs"]
@@ -19,10 +19,10 @@ use crate::count::Work;
 
 const GREETING: &[u8] = b"\x05\x01\x00";
 const REQUEST: &[u8] = b"\x05\x01\x00\x03\x0bexample.i2p\x00\x50";
-/// Method selection and reply.
-const ANSWERS: usize = 2 + 10;
+/// Bytes of the method selection and the reply.
+const ANSWER_BYTES: usize = 2 + 10;
 
-/// The bytes sent, to see that the work was done; an assertion on it costs all the same.
+/// Returns the number of bytes sent, which shows that the work was done. The assertion costs the same for every crate.
 fn socks_wire() -> usize {
     use socks_wire::{ServerHandshake, Step};
 
@@ -61,7 +61,7 @@ fn tor_socksproto() -> usize {
     }
 }
 
-/// A stream that has its input and counts its output: never waits.
+/// A stream in memory, which has all its input, counts its output and never waits.
 struct Memory<'a> {
     input: &'a [&'a [u8]],
     offset: usize,
@@ -120,11 +120,11 @@ fn fast_socks5() -> usize {
     }
 }
 
-/// Each has to do all of it, or its time means nothing.
+/// Each crate must do all of the work, or its time means nothing.
 const WORKS: &[Work] = &[
-    Work { name: "socks-wire", run: socks_wire, gives: ANSWERS },
-    Work { name: "tor-socksproto", run: tor_socksproto, gives: ANSWERS },
-    Work { name: "fast-socks5", run: fast_socks5, gives: ANSWERS },
+    Work { name: "socks-wire", run: socks_wire, expected: ANSWER_BYTES },
+    Work { name: "tor-socksproto", run: tor_socksproto, expected: ANSWER_BYTES },
+    Work { name: "fast-socks5", run: fast_socks5, expected: ANSWER_BYTES },
 ];
 
 fn handshake(criterion: &mut Criterion) {
@@ -140,7 +140,7 @@ fn handshake(criterion: &mut Criterion) {
 criterion_group!(benches, handshake);
 
 fn main() -> ExitCode {
-    if let Some(code) = count::asked(WORKS) {
+    if let Some(code) = count::run_if_requested(WORKS) {
         return code;
     }
     benches();
