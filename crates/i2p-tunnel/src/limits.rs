@@ -1,26 +1,26 @@
 use std::time::Duration;
 
-/// How long a connection may take over what.
+/// Time limits of a connection.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Limits {
-    /// From accepting a connection to the end of its SOCKS or HTTP handshake, in all.
+    /// From accepting a connection to the end of its SOCKS or HTTP handshake.
     pub handshake: Duration,
-    /// From the request to the open stream: lookup, connection and waiting for both.
+    /// From the request to the open stream: the wait for a session, the lookup and the connection together.
     pub dial: Duration,
     /// How long a BIND waits for a peer.
     pub bind: Duration,
-    /// How long the other side may be silent after one side has finished sending.
+    /// How long one side may stay silent after the other has finished sending.
     pub half_close: Duration,
-    /// How long to wait for a client to take a last message and to close.
+    /// How long to wait for a client to read a last message and to close.
     pub linger: Duration,
-    /// How long an open stream may be silent both ways; none: for ever, since chats and shells are.
+    /// How long an open stream may be silent in both directions. `None`: without limit, since chats and shells are often silent.
     pub idle: Option<Duration>,
-    /// After how long a silence the other end of a TCP connection is asked whether it is still there, on both sides of a
-    /// stream. It is gone when it has not answered for as long again.
+    /// After how much silence TCP keepalive probes the other end, on both sides of a stream. A peer that does not answer for as
+    /// long again is considered dead. `None`: no probes.
     pub keepalive: Option<Duration>,
-    /// How long what was sent may stay without an answer on a TCP connection (`TCP_USER_TIMEOUT`, RFC 5482), on both sides of
-    /// a stream. A program that reads nothing for so long while there is data for it loses its connection, too. None: as the
-    /// system has it, which is a quarter of an hour for a machine that has gone.
+    /// How long sent data may stay unacknowledged on a TCP connection (`TCP_USER_TIMEOUT`, RFC 5482), on both sides of a
+    /// stream. A program that reads nothing for this long while data waits for it also loses its connection. `None`: the
+    /// system's default, about a quarter of an hour for a dead machine.
     pub user_timeout: Option<Duration>,
 }
 
@@ -28,9 +28,9 @@ impl Default for Limits {
     fn default() -> Self {
         Self {
             handshake: Duration::from_secs(30),
-            // Routers give up a connection after about 60 s by themselves.
+            // Routers themselves give up a connection after about 60 s.
             dial: Duration::from_secs(120),
-            // Somebody has to be told where to connect to, and has to do it.
+            // A person may have to pass the address on, and another one to connect.
             bind: Duration::from_secs(600),
             half_close: Duration::from_secs(120),
             // RFC 1928 section 6: after a failure the connection ends within 10 s.
@@ -42,7 +42,7 @@ impl Default for Limits {
     }
 }
 
-/// How long a request waits for an I2P session, which is a part of [`Limits::dial`].
+/// How long a request waits for an I2P session. This time counts towards [`Limits::dial`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct SessionLimits {
     /// While the router cannot be reached or refuses a session.
@@ -53,12 +53,12 @@ pub struct SessionLimits {
 
 impl Default for SessionLimits {
     fn default() -> Self {
-        // Routers restart within half a minute; tunnels of one that has just started take a minute and more.
+        // Routers restart within half a minute. A router that has just started needs a minute or more to build tunnels.
         Self { router: Duration::from_secs(30), tunnels: Duration::from_secs(110) }
     }
 }
 
-/// A limit that a connection has come to.
+/// A limit that a connection can reach.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Limit {
@@ -68,7 +68,7 @@ pub enum Limit {
     PerClient,
     /// [`Caps::per_tunnel`](crate::Caps::per_tunnel).
     PerTunnel,
-    /// What the operating system gives us, file descriptors above all: nobody can be accepted for a moment.
+    /// A limit of the operating system, usually of file descriptors: no connection can be accepted for a moment.
     Accepting,
     /// [`Limits::handshake`].
     Handshake,
@@ -85,7 +85,7 @@ pub enum Limit {
 }
 
 impl Limit {
-    /// All of them, for tables and tests.
+    /// All variants, for tables and tests.
     pub const ALL: [Self; 10] = [
         Self::Connections,
         Self::PerClient,
@@ -99,7 +99,7 @@ impl Limit {
         Self::Idle,
     ];
 
-    /// What it is called where it is counted: letters and underscores. With hyphens, that is the key under `[limits]`.
+    /// The label in metrics: lower-case letters and underscores. With hyphens instead, it is the key under `[limits]`.
     #[must_use]
     pub fn label(self) -> &'static str {
         match self {
@@ -116,7 +116,7 @@ impl Limit {
         }
     }
 
-    /// The log's words: what happened, and what can be done about it. They name no client.
+    /// The log line: what happened, and what to do about it. It never identifies a client.
     #[must_use]
     pub fn log(self) -> &'static str {
         match self {
@@ -130,22 +130,24 @@ impl Limit {
                 "the tunnel has as many connections as [limits] per-tunnel allows; more are refused"
             }
             Self::Accepting => {
-                "no connection can be accepted, probably for want of file descriptors: clients wait. Raise the limit of the \
-                 process (LimitNOFILE= in systemd, ulimit -n), or lower [limits] connections"
+                "no connection can be accepted, probably because file descriptors have run out: clients wait. Raise the limit \
+                 of the process (LimitNOFILE= in systemd, ulimit -n), or lower [limits] connections"
             }
-            Self::Handshake => "a client did not say within [limits] handshake what it wants, and was closed",
+            Self::Handshake => {
+                "a client did not finish its handshake within [limits] handshake and was disconnected"
+            }
             Self::Dial => "a request took longer than [limits] dial allows",
-            Self::Bind => "no peer came to a BIND within [limits] bind",
+            Self::Bind => "no peer connected to a BIND within [limits] bind",
             Self::HalfClose => {
-                "one side had finished, the other was silent for [limits] half-close, and was closed"
+                "one side had finished sending and the other was silent for [limits] half-close: the stream was closed"
             }
-            Self::Linger => "a client did not close within [limits] linger, and was closed",
-            Self::Idle => "a stream was silent for [limits] idle, and was closed",
+            Self::Linger => "a client did not close within [limits] linger and was disconnected",
+            Self::Idle => "a stream was silent for [limits] idle and was closed",
         }
     }
 
-    /// Whether the person who runs the proxy has to know: some limits are reached in everyday life.
-    pub(crate) fn is_news(self) -> bool {
+    /// Whether the operator should know. The other limits are reached in everyday use.
+    pub(crate) fn concerns_operator(self) -> bool {
         !matches!(self, Self::Handshake | Self::HalfClose | Self::Linger)
     }
 }

@@ -1,5 +1,5 @@
-//! What is counted, for Prometheus. Labels are names of tunnels and outproxies, which the configuration gives, and words of
-//! this program: nothing that a client says becomes one.
+//! Metrics for Prometheus. Labels are names of tunnels and outproxies from the configuration, and fixed words of this program.
+//! Nothing that a client sends becomes a label.
 
 use std::{
     collections::HashMap,
@@ -12,15 +12,15 @@ use prometheus_client::{encoding::text, registry::Registry};
 use tokio::runtime::Handle;
 
 use crate::{
-    account::{Account, Families, OfOutcome, OfOutproxy, OfSession},
+    account::{Account, Families, OutproxyLabels, OutproxyOutcomeLabels, SessionLabels},
     outproxy::OutproxyStatus,
     sessions::SessionStatus,
 };
 
-/// Before all names.
+/// Prefix of all metric names.
 const PREFIX: &str = "i2p_socks";
 
-/// All that is counted. Clones are the same.
+/// All metrics of a process. Clones share them.
 #[derive(Clone)]
 pub struct Metrics {
     shared: Arc<Shared>,
@@ -30,29 +30,29 @@ struct Shared {
     registry: Registry,
     families: Families,
     accounts: Mutex<HashMap<Arc<str>, Arc<Account>>>,
-    /// Locked while what is so now is put in and read.
+    /// Held while a snapshot is written into the gauges and encoded.
     encoding: Mutex<()>,
 }
 
-/// What is so at one moment, and not counted as it happens.
+/// Values that are read at the moment of a query, not counted as they change.
 #[derive(Debug, Clone, Default)]
 pub struct Snapshot {
-    /// Whether a client that comes is served.
+    /// Whether new clients are served.
     pub ready: bool,
     /// The sessions of all pools.
     pub sessions: Vec<SessionStatus>,
-    /// How many there may be.
+    /// The limit of sessions.
     pub max_sessions: usize,
-    /// Virtual addresses that mean something.
+    /// The number of virtual addresses in use.
     pub virtual_addresses: usize,
-    /// How each outproxy has done.
+    /// The state of each outproxy.
     pub outproxies: Vec<OutproxyStatus>,
 }
 
-/// The states of a session, as they are called where they are counted and shown.
-const SESSION_STATES: [&str; 3] = ["building", "ready", "waiting"];
+/// Every label that [`session_state_label`] returns.
+const SESSION_STATE_LABELS: [&str; 3] = ["building", "ready", "waiting"];
 
-/// What the state of a session is called: `building`, `ready` or `waiting`.
+/// The label of a session's state in metrics and status: `building`, `ready` or `waiting`.
 #[must_use]
 pub fn session_state_label(state: &SessionState) -> &'static str {
     match state {
@@ -63,29 +63,30 @@ pub fn session_state_label(state: &SessionState) -> &'static str {
 }
 
 impl Families {
-    fn set(&self, moment: &Snapshot) {
+    /// Sets the gauges to the values of a snapshot.
+    fn set(&self, snapshot: &Snapshot) {
         let count = |number: usize| i64::try_from(number).unwrap_or(i64::MAX);
-        self.ready.set(i64::from(moment.ready));
-        for state in SESSION_STATES {
-            let now = moment.sessions.iter().filter(|session| session_state_label(&session.state) == state);
-            self.sessions.get_or_create(&OfSession { state }).set(count(now.count()));
+        self.ready.set(i64::from(snapshot.ready));
+        for state in SESSION_STATE_LABELS {
+            let now = snapshot.sessions.iter().filter(|session| session_state_label(&session.state) == state);
+            self.sessions.get_or_create(&SessionLabels { state }).set(count(now.count()));
         }
-        self.session_leases.set(count(moment.sessions.iter().map(|session| session.leases).sum()));
-        self.sessions_max.set(count(moment.max_sessions));
-        self.virtual_addresses.set(count(moment.virtual_addresses));
-        // Those of a configuration that is no longer in force are gone.
+        self.session_leases.set(count(snapshot.sessions.iter().map(|session| session.leases).sum()));
+        self.sessions_max.set(count(snapshot.max_sessions));
+        self.virtual_addresses.set(count(snapshot.virtual_addresses));
+        // Outproxies that a reload has removed disappear.
         self.outproxy_available.clear();
         self.outproxy_requests.clear();
-        for status in &moment.outproxies {
+        for status in &snapshot.outproxies {
             let outproxy = status.name.to_string();
             for (outcome, count) in status.outcomes() {
-                let labels = OfOutcome { outproxy: outproxy.clone(), outcome };
+                let labels = OutproxyOutcomeLabels { outproxy: outproxy.clone(), outcome };
                 self.outproxy_requests.get_or_create(&labels).inner().store(count, Ordering::Relaxed);
             }
             let available = i64::from(status.ejected_for.is_none());
-            self.outproxy_available.get_or_create(&OfOutproxy { outproxy }).set(available);
+            self.outproxy_available.get_or_create(&OutproxyLabels { outproxy }).set(available);
         }
-        // Outside of a runtime there are none.
+        // Outside a runtime there are no tasks.
         let tasks = Handle::try_current().map_or(0, |runtime| runtime.metrics().num_alive_tasks());
         self.tasks.set(count(tasks));
     }
@@ -108,13 +109,13 @@ impl Default for Metrics {
 }
 
 impl Metrics {
-    /// Nothing has happened yet.
+    /// Metrics in which nothing is counted yet.
     #[must_use]
     pub fn new() -> Self {
         Self::default()
     }
 
-    /// The account of the tunnel of this name: the same each time, so that what is counted outlives a change of the
+    /// Returns the account of the tunnel of this name. It is the same each time, so that counters survive a reload of the
     /// configuration.
     #[must_use]
     pub fn account(&self, tunnel: &str) -> Arc<Account> {
@@ -129,11 +130,11 @@ impl Metrics {
         }
     }
 
-    /// Everything, in the text format of Prometheus (OpenMetrics 1.0), together with what is so now.
+    /// Encodes all metrics and the snapshot in the text format of Prometheus (OpenMetrics 1.0).
     #[must_use]
-    pub fn encode(&self, moment: &Snapshot) -> String {
+    pub fn encode(&self, snapshot: &Snapshot) -> String {
         let _one_at_a_time = self.shared.encoding.lock().unwrap_or_else(PoisonError::into_inner);
-        self.shared.families.set(moment);
+        self.shared.families.set(snapshot);
         let mut text = String::new();
         // Writing to a string does not fail.
         let _ = text::encode(&mut text, &self.shared.registry);

@@ -6,13 +6,13 @@ use std::{
 /// Whether [`Sensitive`] values are shown.
 static SHOWN: AtomicBool = AtomicBool::new(false);
 
-/// Has [`Sensitive`] values shown from now on, in the whole process, or not. They are not unless this is called.
+/// Sets whether [`Sensitive`] values are shown, for the whole process and from now on. Initially they are hidden.
 pub fn show_sensitive(shown: bool) {
     SHOWN.store(shown, Relaxed);
 }
 
-/// Something that tells who a client is or where it goes: a host, an address, a credential. However it is written out, it is
-/// `[scrubbed]`, unless [`show_sensitive`] was called.
+/// A value that identifies a client or its target: a host, an address, a credential. `Display` and `Debug` write `[scrubbed]`
+/// unless [`show_sensitive`] allows it.
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Sensitive<T>(pub T);
 
@@ -22,7 +22,7 @@ impl<T: fmt::Display> fmt::Display for Sensitive<T> {
     }
 }
 
-/// As [`fmt::Display`] says it.
+/// Writes the same as [`fmt::Display`].
 impl<T: fmt::Display> fmt::Debug for Sensitive<T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         fmt::Display::fmt(self, f)

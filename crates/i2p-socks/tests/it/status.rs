@@ -344,7 +344,9 @@ async fn what_came_of_requests_to_outproxies_is_said_everywhere() {
     let json: serde_json::Value = serde_json::from_str(body(&get(admin, "/status.json").1)).unwrap();
     assert_eq!(json["outproxies"][0]["outcomes"], serde_json::json!({ "unreachable": 1 }));
     let page = get(admin, "/").1;
-    for part in ["<h2>Outproxies</h2>", "1 <code>unreachable</code>", "see Outproxies for how each does"] {
+    for part in
+        ["<h2>Outproxies</h2>", "1 <code>unreachable</code>", "see the state of each under Outproxies"]
+    {
         assert!(page.contains(part), "{part} is not in\n{page}");
     }
     let (_, stdout, _) = common::output(&["status", "--state-dir", &proxy.state()]);

@@ -2,42 +2,42 @@ use std::fmt;
 
 use prometheus_client::metrics::{counter::Counter, gauge::Gauge};
 
-use super::families::{Active, Families, OfDirection, OfDropped, OfTunnel};
+use super::families::{ActiveGuard, DirectionLabels, DropLabels, Families, TunnelLabels};
 
 /// Why a datagram was dropped.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum DropReason {
-    /// From the client, and not of the form of RFC 1928 section 7.
+    /// From the client, and not in the format of RFC 1928 section 7.
     Malformed,
-    /// From somebody else than the client.
+    /// Received on the client's relay port from another sender.
     NotTheClient,
-    /// A fragment that is not put together.
+    /// A fragment that is not reassembled.
     Fragment,
-    /// Without any data: SAM has no such datagrams.
+    /// To or from I2P, without data: SAM cannot carry such datagrams.
     Empty,
-    /// Longer than SAM, or UDP, carries.
+    /// Longer than SAM or UDP can carry.
     TooLong,
-    /// For no host at all, or for one outside I2P that no route leads to by an outproxy that carries datagrams.
+    /// To a malformed host, or to a host outside I2P for which no route has an outproxy that carries datagrams.
     NotAllowed,
-    /// For a name that nobody knows, or a destination that was not found.
+    /// To a name that is in no address book, or to a destination that was not found.
     Unresolved,
-    /// More than can wait for a lookup, or for an outproxy.
+    /// Too many were already waiting for a lookup or an outproxy.
     QueueFull,
-    /// While there was no session.
+    /// The I2P session was lost, or is not open yet.
     NoSession,
-    /// From I2P, and from nobody whom the client has sent anything to.
+    /// From an I2P peer that the client has not sent any datagram to.
     Stranger,
-    /// The client's socket, or the router's or outproxy's, did not take it.
+    /// The socket to the client, the router or the outproxy did not accept it.
     NotTaken,
-    /// For a host outside I2P, while no outproxy of its route has a relay for us.
+    /// To a host outside I2P, while no outproxy of its route provides a UDP relay.
     OutproxyFailed,
-    /// From an outproxy, and not a whole datagram of a host outside I2P.
+    /// From an outproxy, and malformed, a fragment, or in the name of an I2P host.
     OutproxyReply,
 }
 
 impl DropReason {
-    /// All of them, for tables and tests.
+    /// All variants in the order of declaration, for tables and tests.
     pub const ALL: [Self; 13] = [
         Self::Malformed,
         Self::NotTheClient,
@@ -54,7 +54,7 @@ impl DropReason {
         Self::OutproxyReply,
     ];
 
-    /// What it is called where it is counted.
+    /// The label in metrics: lower-case letters and underscores.
     #[must_use]
     pub fn label(self) -> &'static str {
         match self {
@@ -75,24 +75,24 @@ impl DropReason {
     }
 }
 
-/// How many datagrams of a tunnel went which way, and how many were dropped for what. Clones are the same.
+/// The datagram counters of one tunnel: passed on by direction, dropped by reason. Clones share them.
 #[derive(Clone)]
 pub struct DatagramCounts {
     associations: Gauge,
-    to_peers: Way,
-    to_clients: Way,
+    to_peers: DirectionCounters,
+    to_clients: DirectionCounters,
     /// In the order of [`DropReason::ALL`].
     dropped: [Counter; DropReason::ALL.len()],
 }
 
-/// Datagrams one way, and the bytes that they carried.
+/// Datagrams in one direction, and their payload bytes.
 #[derive(Clone)]
-struct Way {
+struct DirectionCounters {
     datagrams: Counter,
     bytes: Counter,
 }
 
-impl Way {
+impl DirectionCounters {
     fn count(&self, payload: usize) {
         self.datagrams.inc();
         self.bytes.inc_by(payload as u64);
@@ -105,54 +105,54 @@ impl Way {
 
 impl DatagramCounts {
     pub(crate) fn new(families: &Families, tunnel: &str) -> Self {
-        let way = |direction| {
-            let labels = OfDirection { tunnel: tunnel.to_owned(), direction };
-            Way {
+        let counters = |direction| {
+            let labels = DirectionLabels { tunnel: tunnel.to_owned(), direction };
+            DirectionCounters {
                 datagrams: families.datagrams.get_or_create_owned(&labels),
                 bytes: families.datagram_bytes.get_or_create_owned(&labels),
             }
         };
-        let dropped = |why: DropReason| {
-            let labels = OfDropped { tunnel: tunnel.to_owned(), reason: why.label() };
+        let dropped = |reason: DropReason| {
+            let labels = DropLabels { tunnel: tunnel.to_owned(), reason: reason.label() };
             families.datagrams_dropped.get_or_create_owned(&labels)
         };
         Self {
             associations: families
                 .udp_associations_active
-                .get_or_create_owned(&OfTunnel { tunnel: tunnel.to_owned() }),
-            to_peers: way("to_peer"),
-            to_clients: way("to_client"),
+                .get_or_create_owned(&TunnelLabels { tunnel: tunnel.to_owned() }),
+            to_peers: counters("to_peer"),
+            to_clients: counters("to_client"),
             dropped: DropReason::ALL.map(dropped),
         }
     }
 
-    /// Clients that have UDP open now.
+    /// The number of open UDP associations.
     #[must_use]
     pub fn associations(&self) -> u64 {
         u64::try_from(self.associations.get()).unwrap_or_default()
     }
 
-    /// Datagrams that were given to the router or to an outproxy, and the bytes of payload in them.
+    /// The number of datagrams passed to the router or to an outproxy, and their payload bytes.
     #[must_use]
     pub fn to_peers(&self) -> (u64, u64) {
         self.to_peers.get()
     }
 
-    /// Datagrams that were sent to clients, and the bytes of payload in them.
+    /// The number of datagrams sent to clients, and their payload bytes.
     #[must_use]
     pub fn to_clients(&self) -> (u64, u64) {
         self.to_clients.get()
     }
 
-    /// Datagrams that were dropped for this.
+    /// The number of datagrams dropped for `reason`.
     #[must_use]
-    pub fn dropped(&self, why: DropReason) -> u64 {
-        self.counter(why).map_or(0, Counter::get)
+    pub fn dropped(&self, reason: DropReason) -> u64 {
+        self.counter(reason).map_or(0, Counter::get)
     }
 
-    /// A client has UDP open for as long as what this gives.
-    pub(crate) fn association(&self) -> Active<'_> {
-        Active::new(&self.associations)
+    /// Counts an open UDP association until the guard is dropped.
+    pub(crate) fn association(&self) -> ActiveGuard<'_> {
+        ActiveGuard::new(&self.associations)
     }
 
     pub(crate) fn count_to_peer(&self, payload: usize) {
@@ -163,15 +163,15 @@ impl DatagramCounts {
         self.to_clients.count(payload);
     }
 
-    /// Counts it, and says so in the log when it is the first of its kind.
-    pub(crate) fn count_dropped(&self, why: DropReason) {
-        if self.counter(why).is_some_and(|counter| counter.inc() == 0) {
-            tracing::info!("a datagram was dropped: {} (said once; all are counted)", why.label());
+    /// Counts a dropped datagram, and logs the first for each reason.
+    pub(crate) fn count_dropped(&self, reason: DropReason) {
+        if self.counter(reason).is_some_and(|counter| counter.inc() == 0) {
+            tracing::info!("a datagram was dropped: {} (logged once; all are counted)", reason.label());
         }
     }
 
-    fn counter(&self, why: DropReason) -> Option<&Counter> {
-        self.dropped.get(why as usize)
+    fn counter(&self, reason: DropReason) -> Option<&Counter> {
+        self.dropped.get(reason as usize)
     }
 }
 
@@ -185,11 +185,11 @@ impl fmt::Debug for DatagramCounts {
 mod tests {
     use super::*;
 
-    /// The counters are found by it.
+    /// Counters are indexed by it.
     #[test]
-    fn the_table_is_in_the_order_of_the_reasons() {
-        for (index, why) in DropReason::ALL.into_iter().enumerate() {
-            assert_eq!(why as usize, index, "{why:?}");
+    fn all_reasons_are_in_the_order_of_declaration() {
+        for (index, reason) in DropReason::ALL.into_iter().enumerate() {
+            assert_eq!(reason as usize, index, "{reason:?}");
         }
     }
 }

@@ -7,51 +7,50 @@ use tokio::time::Instant;
 
 use crate::{failure::Failure, limits::Limit};
 
-/// How often one kind of failure is said.
-const EVERY: Duration = Duration::from_secs(60);
+/// Shortest time between two log lines of one kind.
+const LOG_INTERVAL: Duration = Duration::from_secs(60);
 
-/// What is said of a client that is no user of the tunnel.
-const STRANGER: &str = "a client was refused: its user name or password is wrong, or it gave none";
+/// Log line for clients with wrong credentials.
+const UNAUTHORIZED: &str = "a client was refused: its user name or password is wrong or missing";
 
-/// Tells whoever runs the proxy why requests fail and which limits are reached, without a line for each: the first of a kind
-/// at once, and how many more there were with the next line of its kind, a minute later at the earliest.
+/// Logs why requests fail and which limits are reached, without a line for each: the first of a kind at once, the next at least
+/// [`LOG_INTERVAL`] later, with the number of those in between.
 #[derive(Debug, Default)]
 pub(crate) struct FailureLog {
-    said: Repeated<Failure>,
-    limits: Repeated<Limit>,
-    strangers: Repeated<()>,
+    failures: LogThrottle<Failure>,
+    limits: LogThrottle<Limit>,
+    unauthorized: LogThrottle<()>,
 }
 
 impl FailureLog {
-    pub(crate) fn note(&self, failure: Failure) {
-        if let Some(unsaid) = self.said.due(failure) {
-            let why = failure.row().log;
-            match unsaid {
-                0 => tracing::info!("a request failed: {why}"),
-                more => tracing::info!("a request failed: {why} (and {more} more since this was said last)"),
+    /// Records the failure of a request.
+    pub(crate) fn log_failure(&self, failure: Failure) {
+        if let Some(suppressed) = self.failures.record(failure) {
+            let reason = failure.row().log;
+            match suppressed {
+                0 => tracing::info!("a request failed: {reason}"),
+                more => tracing::info!("a request failed: {reason} ({more} more since the last such line)"),
             }
         }
     }
 
-    /// A connection has come to a limit.
-    pub(crate) fn limit(&self, limit: Limit) {
-        let what = limit.log();
+    /// Records a limit that a connection reached.
+    pub(crate) fn log_limit(&self, limit: Limit) {
         tracing::debug!(limit = limit.label(), "a limit was reached");
-        if !limit.is_news() {
-            return;
+        if limit.concerns_operator() {
+            warn(limit.log(), self.limits.record(limit));
         }
-        warn(what, self.limits.due(limit));
     }
 
-    /// A client is no user of the tunnel: one may be mistaken, and many are somebody who guesses.
-    pub(crate) fn stranger(&self) {
-        warn(STRANGER, self.strangers.due(()));
+    /// Records a client with wrong or missing credentials. One may be a mistake; many are an attempt to guess a password.
+    pub(crate) fn log_unauthorized(&self) {
+        warn(UNAUTHORIZED, self.unauthorized.record(()));
     }
 
-    /// What there has been, the latest first.
+    /// The kinds of failures that have occurred, the latest first.
     pub(crate) fn recent(&self) -> Vec<RecentFailure> {
         let mut recent: Vec<_> = self
-            .said
+            .failures
             .kinds()
             .iter()
             .map(|kind| RecentFailure { failure: kind.what, count: kind.count, ago: kind.last.elapsed() })
@@ -61,33 +60,34 @@ impl FailureLog {
     }
 }
 
-/// Says what is due, with how many of its kind were not said.
-fn warn(what: &str, due: Option<u64>) {
-    match due {
-        Some(0) => tracing::warn!("{what}"),
-        Some(more) => tracing::warn!("{what} (and {more} times more since this was said last)"),
+/// Logs a warning if one is due, with the number of its kind that were suppressed before.
+fn warn(text: &str, suppressed: Option<u64>) {
+    match suppressed {
+        Some(0) => tracing::warn!("{text}"),
+        Some(more) => tracing::warn!("{text} ({more} more since the last such line)"),
         None => {}
     }
 }
 
-/// A kind of failure that there has been.
+/// A kind of failure that has occurred since the start.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct RecentFailure {
-    /// Which.
+    /// The kind.
     pub failure: Failure,
-    /// How often since the start.
+    /// How often it occurred since the start.
     pub count: u64,
-    /// How long ago it was the last time.
+    /// How long ago it occurred last.
     pub ago: Duration,
 }
 
-/// What happens again and again, by kind, and what was said of it. There are to be few kinds.
+/// Counts events by kind and bounds how often each kind is logged. Kinds are searched linearly and never removed, so there must be
+/// few of them.
 #[derive(Debug)]
-pub(crate) struct Repeated<K> {
+pub(crate) struct LogThrottle<K> {
     kinds: Mutex<Vec<Kind<K>>>,
 }
 
-impl<K> Default for Repeated<K> {
+impl<K> Default for LogThrottle<K> {
     fn default() -> Self {
         Self { kinds: Mutex::default() }
     }
@@ -98,27 +98,27 @@ struct Kind<K> {
     what: K,
     count: u64,
     last: Instant,
-    said: Instant,
-    unsaid: u64,
+    logged: Instant,
+    suppressed: u64,
 }
 
-impl<K: PartialEq> Repeated<K> {
-    /// Whether it is to be said now, and how many of its kind were not.
-    pub(crate) fn due(&self, what: K) -> Option<u64> {
+impl<K: PartialEq> LogThrottle<K> {
+    /// Counts an event. If it is due to be logged, returns the number of its kind that were suppressed since the last line.
+    pub(crate) fn record(&self, what: K) -> Option<u64> {
         let now = Instant::now();
         let mut kinds = self.kinds();
         let Some(kind) = kinds.iter_mut().find(|kind| kind.what == what) else {
-            kinds.push(Kind { what, count: 1, last: now, said: now, unsaid: 0 });
+            kinds.push(Kind { what, count: 1, last: now, logged: now, suppressed: 0 });
             return Some(0);
         };
         kind.count += 1;
         kind.last = now;
-        if now - kind.said < EVERY {
-            kind.unsaid += 1;
+        if now - kind.logged < LOG_INTERVAL {
+            kind.suppressed += 1;
             return None;
         }
-        kind.said = now;
-        Some(std::mem::take(&mut kind.unsaid))
+        kind.logged = now;
+        Some(std::mem::take(&mut kind.suppressed))
     }
 
     fn kinds(&self) -> MutexGuard<'_, Vec<Kind<K>>> {
@@ -131,23 +131,23 @@ mod tests {
     use super::*;
 
     #[tokio::test(start_paused = true)]
-    async fn the_first_of_a_kind_is_said_and_the_others_are_counted() {
-        let log = Repeated::default();
-        assert_eq!(log.due(Failure::NameUnknown), Some(0));
-        assert_eq!(log.due(Failure::NameUnknown), None);
-        assert_eq!(log.due(Failure::Refused), Some(0), "each kind for itself");
-        tokio::time::advance(EVERY / 2).await;
-        assert_eq!(log.due(Failure::NameUnknown), None);
-        tokio::time::advance(EVERY / 2).await;
-        assert_eq!(log.due(Failure::NameUnknown), Some(2));
-        assert_eq!(log.due(Failure::NameUnknown), None);
+    async fn the_first_of_a_kind_is_logged_and_later_ones_are_counted() {
+        let log = LogThrottle::default();
+        assert_eq!(log.record(Failure::NameUnknown), Some(0));
+        assert_eq!(log.record(Failure::NameUnknown), None);
+        assert_eq!(log.record(Failure::Refused), Some(0), "each kind has its own interval");
+        tokio::time::advance(LOG_INTERVAL / 2).await;
+        assert_eq!(log.record(Failure::NameUnknown), None);
+        tokio::time::advance(LOG_INTERVAL / 2).await;
+        assert_eq!(log.record(Failure::NameUnknown), Some(2));
+        assert_eq!(log.record(Failure::NameUnknown), None);
     }
 
     #[tokio::test(start_paused = true)]
-    async fn the_latest_failure_is_first_with_all_there_were() {
+    async fn recent_failures_are_listed_latest_first_with_their_counts() {
         let log = FailureLog::default();
         for failure in [Failure::Refused, Failure::NameUnknown, Failure::Refused, Failure::NameUnknown] {
-            log.note(failure);
+            log.log_failure(failure);
             tokio::time::advance(Duration::from_secs(1)).await;
         }
         let recent = |failure, ago| RecentFailure { failure, count: 2, ago: Duration::from_secs(ago) };

@@ -1,6 +1,6 @@
-//! What a tunnel's clients came to: each thing is counted once, where it happens.
+//! Counts what happens to a tunnel's clients, each event once and where it happens, and logs failures at a bounded rate.
 //!
-//! Imports client, failure and limits. Nothing here knows how a connection is served.
+//! Imports `client`, `failure` and `limits`. Nothing here knows how a connection is served.
 
 mod datagram_counts;
 mod durations;
@@ -11,7 +11,7 @@ use std::{fmt, time::Duration};
 
 use prometheus_client::metrics::{counter::Counter, gauge::Gauge};
 
-pub(crate) use self::families::{Families, OfOutcome, OfOutproxy, OfSession};
+pub(crate) use self::families::{Families, OutproxyLabels, OutproxyOutcomeLabels, SessionLabels};
 pub use self::{
     datagram_counts::{DatagramCounts, DropReason},
     failure_log::RecentFailure,
@@ -19,21 +19,21 @@ pub use self::{
 use self::{
     durations::Durations,
     failure_log::FailureLog,
-    families::{Active, OfDirection, OfHandshake, OfLimit, OfRequest, OfTunnel},
+    families::{ActiveGuard, DirectionLabels, HandshakeLabels, LimitLabels, RequestLabels, TunnelLabels},
 };
 use crate::{client::ClientProtocol, failure::Failure, limits::Limit};
 
-/// What a request that did not fail is called.
+/// Label of requests that succeeded.
 const SUCCEEDED: &str = "succeeded";
 
-/// What a request is called whose client was lost before it could be answered.
+/// Label of requests whose client disconnected before the reply.
 const ABANDONED: &str = "abandoned";
 
-/// What clients speak.
-const SPOKEN: [ClientProtocol; 4] =
+/// The protocols of clients, each with its own counters.
+const PROTOCOLS: [ClientProtocol; 4] =
     [ClientProtocol::Socks4, ClientProtocol::Socks4a, ClientProtocol::Socks5, ClientProtocol::HttpConnect];
 
-fn label(protocol: ClientProtocol) -> &'static str {
+fn protocol_label(protocol: ClientProtocol) -> &'static str {
     match protocol {
         ClientProtocol::Socks4 => "socks4",
         ClientProtocol::Socks4a => "socks4a",
@@ -45,22 +45,22 @@ fn label(protocol: ClientProtocol) -> &'static str {
 /// Why a connection ended without a request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum HandshakeFailure {
-    /// A limit was reached.
+    /// [`Limits::handshake`](crate::Limits::handshake) was reached.
     TimedOut,
     /// The connection broke.
     Broken,
-    /// What the client sent was refused.
+    /// The client violated the protocol.
     Refused,
-    /// The client is no user of the tunnel.
+    /// The tunnel requires credentials, and the client's were wrong or missing.
     Unauthorized,
-    /// The client spoke HTTP, and was answered in it.
+    /// The client spoke HTTP without CONNECT and got a page.
     AnsweredHttp,
     /// The client spoke neither SOCKS nor HTTP.
     NotSocks,
 }
 
 impl HandshakeFailure {
-    /// In the order of declaration: counters are found by it.
+    /// All variants in the order of declaration: counters are indexed by it.
     const ALL: [Self; 6] =
         [Self::TimedOut, Self::Broken, Self::Refused, Self::Unauthorized, Self::AnsweredHttp, Self::NotSocks];
 
@@ -76,7 +76,7 @@ impl HandshakeFailure {
     }
 }
 
-/// The account of one tunnel. Its counters are found beforehand: a connection takes no lock for them.
+/// The counters of one tunnel. They are looked up once, so that connections take no lock to count.
 pub struct Account {
     accepted: Counter,
     active: Gauge,
@@ -84,7 +84,7 @@ pub struct Account {
     handshakes_failed: [Counter; HandshakeFailure::ALL.len()],
     /// In the order of [`Limit::ALL`].
     limits_reached: [Counter; Limit::ALL.len()],
-    requests: Vec<Outcomes>,
+    requests: Vec<RequestCounters>,
     handshake: Durations,
     dial: Durations,
     streams: Gauge,
@@ -94,9 +94,9 @@ pub struct Account {
     failures: FailureLog,
 }
 
-/// The requests of one protocol.
-struct Outcomes {
-    spoken: ClientProtocol,
+/// The requests of one protocol, by outcome.
+struct RequestCounters {
+    protocol: ClientProtocol,
     succeeded: Counter,
     abandoned: Counter,
     failed: Vec<(Failure, Counter)>,
@@ -104,26 +104,27 @@ struct Outcomes {
 
 impl Account {
     pub(crate) fn new(families: &Families, tunnel: &str) -> Self {
-        let of_tunnel = OfTunnel { tunnel: tunnel.to_owned() };
+        let of_tunnel = TunnelLabels { tunnel: tunnel.to_owned() };
         let handshake_failed = |failure: HandshakeFailure| {
-            let labels = OfHandshake { tunnel: tunnel.to_owned(), reason: failure.label() };
+            let labels = HandshakeLabels { tunnel: tunnel.to_owned(), reason: failure.label() };
             families.handshakes_failed.get_or_create_owned(&labels)
         };
         let limit = |limit: Limit| {
-            let labels = OfLimit { tunnel: tunnel.to_owned(), limit: limit.label() };
+            let labels = LimitLabels { tunnel: tunnel.to_owned(), limit: limit.label() };
             families.limits_reached.get_or_create_owned(&labels)
         };
         let direction = |direction| {
-            families.relayed.get_or_create_owned(&OfDirection { tunnel: tunnel.to_owned(), direction })
+            families.relayed.get_or_create_owned(&DirectionLabels { tunnel: tunnel.to_owned(), direction })
         };
-        let outcomes = |spoken: ClientProtocol| {
+        let counters = |protocol: ClientProtocol| {
             let counter = |outcome| {
-                let labels = OfRequest { tunnel: tunnel.to_owned(), protocol: label(spoken), outcome };
+                let labels =
+                    RequestLabels { tunnel: tunnel.to_owned(), protocol: protocol_label(protocol), outcome };
                 families.requests.get_or_create_owned(&labels)
             };
             let failed = Failure::ALL.into_iter().map(|failure| (failure, counter(failure.row().label)));
-            Outcomes {
-                spoken,
+            RequestCounters {
+                protocol,
                 succeeded: counter(SUCCEEDED),
                 abandoned: counter(ABANDONED),
                 failed: failed.collect(),
@@ -134,7 +135,7 @@ impl Account {
             active: families.connections_active.get_or_create_owned(&of_tunnel),
             handshakes_failed: HandshakeFailure::ALL.map(handshake_failed),
             limits_reached: Limit::ALL.map(limit),
-            requests: SPOKEN.into_iter().map(outcomes).collect(),
+            requests: PROTOCOLS.into_iter().map(counters).collect(),
             handshake: families.handshake.get_or_create_owned(&of_tunnel),
             dial: families.dial.get_or_create_owned(&of_tunnel),
             streams: families.streams_active.get_or_create_owned(&of_tunnel),
@@ -145,124 +146,124 @@ impl Account {
         }
     }
 
-    /// A connection was accepted; it is open for as long as what this gives.
-    pub(crate) fn connection(&self) -> Active<'_> {
+    /// Counts an accepted connection. It counts as open until the guard is dropped.
+    pub(crate) fn connection(&self) -> ActiveGuard<'_> {
         self.accepted.inc();
-        Active::new(&self.active)
+        ActiveGuard::new(&self.active)
     }
 
-    /// A handshake ended in a request.
+    /// Records a handshake that ended with a request.
     pub(crate) fn handshake_done(&self, took: Duration) {
         self.handshake.observe(took);
     }
 
-    /// A handshake ended without a request.
+    /// Records a handshake that ended without a request.
     pub(crate) fn handshake_failed(&self, failure: HandshakeFailure) {
         if failure == HandshakeFailure::Unauthorized {
-            self.failures.stranger();
+            self.failures.log_unauthorized();
         }
         if let Some(counter) = self.handshakes_failed.get(failure as usize) {
             counter.inc();
         }
     }
 
-    /// A connection has come to a limit: it is counted, and said now and then.
+    /// Records a limit that a connection reached: counts it, and logs it at a bounded rate.
     pub(crate) fn limit(&self, limit: Limit) {
         if let Some((_, counter)) = Limit::ALL.iter().zip(&self.limits_reached).find(|(of, _)| **of == limit)
         {
             counter.inc();
         }
-        self.failures.limit(limit);
+        self.failures.log_limit(limit);
     }
 
-    /// A request was dialled, with whatever result.
+    /// Records how long dialling took, whether it succeeded or failed.
     pub(crate) fn dialled(&self, took: Duration) {
         self.dial.observe(took);
     }
 
-    /// A request did what it was to do.
-    pub(crate) fn succeeded(&self, spoken: ClientProtocol) {
-        if let Some(outcomes) = self.outcomes(spoken) {
-            outcomes.succeeded.inc();
+    /// Records a request that succeeded.
+    pub(crate) fn succeeded(&self, protocol: ClientProtocol) {
+        if let Some(counters) = self.counters(protocol) {
+            counters.succeeded.inc();
         }
     }
 
-    /// A request's client was lost before it could be answered: nobody failed.
-    pub(crate) fn abandoned(&self, spoken: ClientProtocol) {
-        if let Some(outcomes) = self.outcomes(spoken) {
-            outcomes.abandoned.inc();
+    /// Records a request whose client disconnected before the reply. It counts neither as success nor as failure.
+    pub(crate) fn abandoned(&self, protocol: ClientProtocol) {
+        if let Some(counters) = self.counters(protocol) {
+            counters.abandoned.inc();
         }
     }
 
-    /// A request failed: it is counted, and said now and then.
-    pub(crate) fn failed(&self, spoken: ClientProtocol, failure: Failure) {
-        let outcomes = self.outcomes(spoken);
-        let failed = outcomes.and_then(|outcomes| outcomes.failed.iter().find(|(of, _)| *of == failure));
+    /// Records a request that failed: counts it, and logs it at a bounded rate.
+    pub(crate) fn failed(&self, protocol: ClientProtocol, failure: Failure) {
+        let counters = self.counters(protocol);
+        let failed = counters.and_then(|counters| counters.failed.iter().find(|(of, _)| *of == failure));
         if let Some((_, counter)) = failed {
             counter.inc();
         }
-        self.failures.note(failure);
+        self.failures.log_failure(failure);
     }
 
-    fn outcomes(&self, spoken: ClientProtocol) -> Option<&Outcomes> {
-        self.requests.iter().find(|outcomes| outcomes.spoken == spoken)
+    fn counters(&self, protocol: ClientProtocol) -> Option<&RequestCounters> {
+        self.requests.iter().find(|counters| counters.protocol == protocol)
     }
 
-    /// A stream is open for as long as what this gives.
-    pub(crate) fn stream(&self) -> Active<'_> {
-        Active::new(&self.streams)
+    /// Counts an open stream until the guard is dropped.
+    pub(crate) fn stream(&self) -> ActiveGuard<'_> {
+        ActiveGuard::new(&self.streams)
     }
 
-    /// Payload towards the far end.
+    /// Counter of payload bytes passed on to the far end.
     pub(crate) fn to_peer(&self) -> &Counter {
         &self.to_peer
     }
 
-    /// Payload towards clients.
+    /// Counter of payload bytes passed on to clients.
     pub(crate) fn to_client(&self) -> &Counter {
         &self.to_client
     }
 
-    /// What became of datagrams.
+    /// The datagram counters.
     #[must_use]
     pub fn datagrams(&self) -> &DatagramCounts {
         &self.datagrams
     }
 
-    /// The kinds of failures that there have been, the latest first.
+    /// The kinds of failures that have occurred, the latest first.
     #[must_use]
     pub fn recent_failures(&self) -> Vec<RecentFailure> {
         self.failures.recent()
     }
 
-    /// Connections that are open now.
+    /// The number of open connections.
     #[must_use]
     pub fn open_connections(&self) -> u64 {
         u64::try_from(self.active.get()).unwrap_or_default()
     }
 
-    /// Streams that are relayed now.
+    /// The number of streams being relayed.
     #[must_use]
     pub fn open_streams(&self) -> u64 {
         u64::try_from(self.streams.get()).unwrap_or_default()
     }
 
-    /// Requests that did what they were to do, and those that failed.
+    /// The numbers of requests that succeeded and that failed, since the start.
     #[must_use]
     pub fn requests(&self) -> (u64, u64) {
-        let succeeded = self.requests.iter().map(|outcomes| outcomes.succeeded.get()).sum();
-        let failed = self.requests.iter().flat_map(|outcomes| &outcomes.failed);
+        let succeeded = self.requests.iter().map(|counters| counters.succeeded.get()).sum();
+        let failed = self.requests.iter().flat_map(|counters| &counters.failed);
         (succeeded, failed.map(|(_, counter)| counter.get()).sum())
     }
 
-    /// Bytes of payload that arrived: at the far end, and at clients.
+    /// Payload bytes passed on to the far end and to clients, since the start.
     #[must_use]
     pub fn relayed(&self) -> (u64, u64) {
         (self.to_peer.get(), self.to_client.get())
     }
 }
 
-/// An account that nobody reads: of a service that was given none.
+/// An account outside any [`Metrics`](crate::Metrics), for a [`Service`](crate::Service) without one.
 impl Default for Account {
     fn default() -> Self {
         Self::new(&Families::default(), "")

@@ -1,4 +1,4 @@
-//! Whom a tunnel serves.
+//! Which clients a tunnel serves.
 
 use std::sync::Arc;
 
@@ -9,30 +9,30 @@ use super::{
     users::Users,
 };
 
-/// Whom a tunnel serves, and in which words.
+/// Which clients a tunnel serves, and what it tells them.
 #[derive(Debug, Clone, Default)]
 pub struct AccessPolicy {
-    /// The protocols that clients may speak.
+    /// The protocols that clients are allowed to speak.
     pub protocols: Protocols,
-    /// What clients have to say of themselves.
+    /// The credentials that clients have to send.
     pub authentication: Authentication,
-    /// Whether SOCKS5 clients are told codes that RFC 1928 does not have, where one of Tor's fits (proposal 304).
+    /// Whether SOCKS5 replies use Tor's extended error codes (proposal 304) where one fits. RFC 1928 does not have them.
     pub extended_errors: bool,
-    /// Where a person who comes with a browser can read how the proxy does: a URL.
+    /// URL of the status page, shown to people who open the proxy's address in a browser.
     pub status_page: Option<Arc<str>>,
 }
 
-/// Protocols that clients may speak; all of them, unless said otherwise.
+/// The set of protocols that clients are allowed to speak. Default: all.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[expect(clippy::struct_excessive_bools, reason = "a set with names")]
 pub struct Protocols {
-    /// SOCKS4: to addresses.
+    /// SOCKS4, whose requests name an address.
     pub socks4: bool,
-    /// SOCKS4a: to names.
+    /// SOCKS4a, whose requests name a host.
     pub socks4a: bool,
     /// SOCKS5.
     pub socks5: bool,
-    /// HTTP, and of that CONNECT only.
+    /// HTTP, of which only CONNECT is served.
     pub http_connect: bool,
 }
 
@@ -56,18 +56,19 @@ impl Protocols {
     }
 }
 
-/// What clients have to say of themselves.
+/// The credentials that clients have to send.
 #[derive(Debug, Clone, Default)]
 pub enum Authentication {
-    /// Anything or nothing: credentials say who a client is, not whether it may come in.
+    /// None. Credentials only isolate clients from each other; they grant no access.
     #[default]
     Isolation,
-    /// The name and the password of one of these users. SOCKS4, which has no passwords, is refused.
+    /// The name and password of one of these users. SOCKS4 clients are refused, since SOCKS4 has no passwords.
     Required(Users),
 }
 
 impl Authentication {
-    /// This, in the place of another: users who have come in before need not be checked again.
+    /// Takes over from `before`, the policy that this one replaces, which passwords have been verified, so that they are not
+    /// checked again. See [`Users::with_verified_from`].
     #[must_use]
     pub fn with_verified_from(self, before: &Self) -> Self {
         match (self, before) {
@@ -78,7 +79,7 @@ impl Authentication {
         }
     }
 
-    /// What a SOCKS5 client is asked for.
+    /// The authentication that SOCKS5 method selection asks for (RFC 1928 section 3).
     pub(crate) fn negotiation(&self) -> socks_wire::Authentication {
         match self {
             Self::Isolation => socks_wire::Authentication::Isolation,
@@ -86,30 +87,32 @@ impl Authentication {
         }
     }
 
-    /// Whether a client may come in that says nothing of itself.
-    pub(crate) fn judge_nothing(&self) -> bool {
+    /// Whether clients without credentials are allowed.
+    pub(crate) fn allows_anonymous(&self) -> bool {
         matches!(self, Self::Isolation)
     }
 
-    /// Whether a client with these credentials may come in. Those in a form of Tor's that nobody here understands are
-    /// refused, as Tor does: they may ask for something that would not be done.
-    pub(crate) fn judge(
+    /// Checks whether a client with these credentials is allowed.
+    ///
+    /// Credentials in a form of Tor's extensions that is not implemented here are refused, as Tor refuses them: they may ask for
+    /// isolation that the client would not get.
+    pub(crate) fn allows(
         &self,
         client: ClientAddress,
         credentials: &Credentials<'_>,
     ) -> impl Future<Output = bool> + Send + use<> {
-        let understood = credentials.isolation() != Isolation::Unsupported;
-        let asked = match self {
+        let supported = credentials.isolation() != Isolation::Unsupported;
+        let required = match self {
             Self::Isolation => None,
             Self::Required(users) => {
                 Some((users.clone(), credentials.username.to_vec(), credentials.password.to_vec()))
             }
         };
         async move {
-            match asked {
-                // Large, and rarely run.
+            match required {
+                // Boxed: the future is large and rarely runs.
                 Some((users, name, password)) => Box::pin(users.check(client, &name, &password)).await,
-                None => understood,
+                None => supported,
             }
         }
     }

@@ -1,4 +1,4 @@
-//! How many connections there may be.
+//! Admission: caps on the number of connections.
 
 use std::{
     collections::HashMap,
@@ -10,19 +10,19 @@ use std::{
 use super::identity::ClientAddress;
 use crate::limits::Limit;
 
-/// Connections over a cap that are told so at one time. Whoever comes beyond is closed unheard: refusing must cost less than
-/// serving.
-const TURNED_AWAY: usize = 64;
+/// Connections over a cap that get a refusal at one time. Further ones are closed without a word: refusing a client must cost
+/// less than serving it.
+const MAX_REFUSALS_AT_ONCE: usize = 64;
 
-/// How many connections there may be at one time.
+/// The most connections that are open at one time.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Caps {
-    /// In all.
+    /// In total.
     pub connections: usize,
-    /// From one client: an IPv4 address, the 64-bit network of an IPv6 address, which is what one machine has at least, or a
-    /// user of this machine.
+    /// From one client: an IPv4 address, a user of this machine, or the /64 network of an IPv6 address, since a single machine
+    /// usually has a whole one.
     pub per_client: Option<usize>,
-    /// Of one tunnel.
+    /// To one tunnel.
     pub per_tunnel: Option<usize>,
 }
 
@@ -32,7 +32,8 @@ impl Default for Caps {
     }
 }
 
-/// Who is let in. Clones count together: tunnels share one, and it outlives their configuration.
+/// Counts connections and admits new ones while the [`Caps`] allow. Clones share their counts: all tunnels share one, and it
+/// outlives a reload of the configuration.
 #[derive(Clone, Default)]
 pub struct Admission(Arc<Mutex<Counts>>);
 
@@ -40,13 +41,13 @@ pub struct Admission(Arc<Mutex<Counts>>);
 struct Counts {
     caps: Caps,
     connections: usize,
-    turned_away: usize,
+    refusals: usize,
     clients: HashMap<ClientAddress, usize>,
     tunnels: HashMap<Arc<str>, usize>,
 }
 
 impl Admission {
-    /// Lets in as many as these caps allow.
+    /// Admits as many connections as `caps` allows.
     #[must_use]
     pub fn new(caps: Caps) -> Self {
         let admission = Self::default();
@@ -54,20 +55,20 @@ impl Admission {
         admission
     }
 
-    /// Other caps, for those who come from now on.
+    /// Replaces the caps. Connections that are open stay open.
     pub fn set_caps(&self, caps: Caps) {
         self.counts().caps = caps;
     }
 
-    /// Connections that there are.
+    /// The number of open connections.
     #[must_use]
     pub fn connections(&self) -> usize {
         self.counts().connections
     }
 
-    /// Lets a client in, or says which cap keeps it out.
+    /// Admits a connection of `client` to `tunnel`, or returns the cap that is reached.
     pub(crate) fn admit(&self, tunnel: &Arc<str>, client: ClientAddress) -> Result<Admitted, Limit> {
-        let client = machine(client);
+        let client = without_interface_id(client);
         let mut counts = self.counts();
         let Counts { caps, connections, clients, tunnels, .. } = &mut *counts;
         let full = |count: Option<&usize>, cap: Option<usize>| {
@@ -88,12 +89,12 @@ impl Admission {
         Ok(Admitted { admission: self.clone(), tunnel: Arc::clone(tunnel), client })
     }
 
-    /// The right to tell one more client that there is no room.
-    pub(crate) fn turn_away(&self) -> Option<TurnedAway> {
+    /// Permits one more refusal to be sent, unless [`MAX_REFUSALS_AT_ONCE`] are under way.
+    pub(crate) fn permit_refusal(&self) -> Option<RefusalPermit> {
         let mut counts = self.counts();
-        (counts.turned_away < TURNED_AWAY).then(|| {
-            counts.turned_away += 1;
-            TurnedAway(self.clone())
+        (counts.refusals < MAX_REFUSALS_AT_ONCE).then(|| {
+            counts.refusals += 1;
+            RefusalPermit(self.clone())
         })
     }
 
@@ -102,8 +103,8 @@ impl Admission {
     }
 }
 
-/// Who counts as one: whoever has an IPv6 address has its whole network.
-pub(crate) fn machine(client: ClientAddress) -> ClientAddress {
+/// Reduces an IPv6 address to its /64 network: all addresses of one count as the same client.
+pub(crate) fn without_interface_id(client: ClientAddress) -> ClientAddress {
     match client {
         ClientAddress::Ip(IpAddr::V6(address)) => {
             ClientAddress::Ip(IpAddr::V6((address.to_bits() & !u128::from(u64::MAX)).into()))
@@ -118,7 +119,7 @@ impl fmt::Debug for Admission {
     }
 }
 
-/// A connection that counts for as long as this exists.
+/// An admitted connection, counted until this is dropped.
 #[must_use]
 pub(crate) struct Admitted {
     admission: Admission,
@@ -130,23 +131,23 @@ impl Drop for Admitted {
     fn drop(&mut self) {
         let mut counts = self.admission.counts();
         counts.connections -= 1;
-        one_less(&mut counts.clients, &self.client);
-        one_less(&mut counts.tunnels, &self.tunnel);
+        decrement(&mut counts.clients, &self.client);
+        decrement(&mut counts.tunnels, &self.tunnel);
     }
 }
 
-/// A client that is told that there is no room, for as long as this exists.
+/// The permission to refuse one client, held until this is dropped.
 #[must_use]
-pub(crate) struct TurnedAway(Admission);
+pub(crate) struct RefusalPermit(Admission);
 
-impl Drop for TurnedAway {
+impl Drop for RefusalPermit {
     fn drop(&mut self) {
-        self.0.counts().turned_away -= 1;
+        self.0.counts().refusals -= 1;
     }
 }
 
-/// Nobody is remembered who has no connection.
-fn one_less<K: Eq + std::hash::Hash>(counts: &mut HashMap<K, usize>, key: &K) {
+/// Decrements a count and removes it at zero: nothing is kept of a client without connections.
+fn decrement<K: Eq + std::hash::Hash>(counts: &mut HashMap<K, usize>, key: &K) {
     if let Some(count) = counts.get_mut(key) {
         *count -= 1;
         if *count == 0 {
@@ -166,7 +167,7 @@ mod tests {
     const BERT: ClientAddress = ClientAddress::User(2);
 
     #[test]
-    fn each_cap_holds_by_itself_and_is_named() {
+    fn each_cap_holds_by_itself_and_is_reported() {
         let (a, b): (Arc<str>, Arc<str>) = ("a".into(), "b".into());
         let admission = Admission::new(Caps { connections: 4, per_client: Some(3), per_tunnel: Some(2) });
         let admit = |tunnel, client| admission.admit(tunnel, client);
@@ -183,7 +184,7 @@ mod tests {
     }
 
     #[test]
-    fn a_network_of_ipv6_is_one_client_and_ipv4_addresses_are_many() {
+    fn an_ipv6_network_is_one_client_and_ipv4_addresses_are_many() {
         let tunnel: Arc<str> = "a".into();
         let admission = Admission::new(Caps { per_client: Some(1), ..Caps::default() });
         let admit = |address: &str| admission.admit(&tunnel, ClientAddress::Ip(address.parse().unwrap()));
@@ -194,7 +195,7 @@ mod tests {
     }
 
     #[test]
-    fn nothing_is_remembered_of_whoever_has_gone() {
+    fn nothing_is_kept_of_clients_that_have_left() {
         let tunnel: Arc<str> = "a".into();
         let admission = Admission::default();
         drop((admission.admit(&tunnel, ANNA), admission.admit(&tunnel, BERT)));
@@ -203,11 +204,11 @@ mod tests {
     }
 
     #[test]
-    fn few_are_told_that_there_is_no_room() {
+    fn refusals_at_one_time_are_bounded() {
         let admission = Admission::default();
-        let told: Vec<_> = std::iter::from_fn(|| admission.turn_away()).collect();
-        assert_eq!(told.len(), TURNED_AWAY);
-        drop(told);
-        assert!(admission.turn_away().is_some());
+        let permits: Vec<_> = std::iter::from_fn(|| admission.permit_refusal()).collect();
+        assert_eq!(permits.len(), MAX_REFUSALS_AT_ONCE);
+        drop(permits);
+        assert!(admission.permit_refusal().is_some());
     }
 }

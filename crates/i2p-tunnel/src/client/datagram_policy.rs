@@ -1,8 +1,8 @@
-/// Whether, and how, a tunnel's clients may send datagrams.
+/// What a tunnel does with its clients' datagrams.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct DatagramPolicy {
-    /// Whether datagrams of peers that a client has not sent anything to are for the client too.
+    /// Whether a client also receives datagrams from peers that it has not sent any to.
     pub accept_unsolicited: bool,
-    /// Whether datagrams that the client sends in fragments are put together. Else they are dropped, which the RFC allows.
+    /// Whether fragments from the client are reassembled. Otherwise they are dropped, which RFC 1928 section 7 allows.
     pub reassemble_fragments: bool,
 }

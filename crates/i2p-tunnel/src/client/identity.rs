@@ -5,7 +5,7 @@ use socks_wire::{
     stream::OwnedRequest,
 };
 
-/// Where a client comes from.
+/// Where a client connects from.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum ClientAddress {
     /// Over TCP, from this address.
@@ -14,7 +14,7 @@ pub enum ClientAddress {
     User(u32),
 }
 
-/// For a log that may say it.
+/// Identifies the client: wrap it in [`Sensitive`](crate::Sensitive) before logging it.
 impl fmt::Display for ClientAddress {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
@@ -24,21 +24,22 @@ impl fmt::Display for ClientAddress {
     }
 }
 
-/// What a client said of itself. The kinds are never equal to each other.
+/// The credentials that a client sent. Two of different variants are never equal.
 #[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Default)]
 pub enum ClientCredentials {
-    /// Nothing.
+    /// The client sent none.
     #[default]
     None,
     /// The user id of SOCKS4.
     UserId(Vec<u8>),
-    /// Username and password of SOCKS5 or HTTP, which count together.
+    /// Username and password of SOCKS5 (RFC 1929) or HTTP (RFC 7617). Both are compared.
     Password(Vec<u8>, Vec<u8>),
-    /// The password that came with the username `<torS0X>0` (Tor's SOCKS extensions, section 1).
+    /// The password sent with the username `<torS0X>0` (Tor's SOCKS extensions, section 1).
     Tor(Vec<u8>),
 }
 
 impl ClientCredentials {
+    /// Takes the credentials of a SOCKS request.
     pub(crate) fn of(request: &OwnedRequest) -> Self {
         match &request.credentials {
             Some((username, password)) => Self::of_password(&Credentials { username, password }),
@@ -47,6 +48,7 @@ impl ClientCredentials {
         }
     }
 
+    /// Takes a username and a password, and recognises Tor's form of them.
     pub(crate) fn of_password(credentials: &Credentials<'_>) -> Self {
         match credentials.isolation() {
             Isolation::Tor(credentials) => Self::Tor(credentials.password.to_vec()),
@@ -55,29 +57,29 @@ impl ClientCredentials {
     }
 }
 
-/// What a client speaks.
+/// The protocol that a client speaks.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum ClientProtocol {
-    /// SOCKS4, with an address.
+    /// SOCKS4: requests name an IPv4 address.
     Socks4,
-    /// SOCKS4a, with a host name.
+    /// SOCKS4a: requests name a host.
     Socks4a,
-    /// SOCKS5.
+    /// SOCKS5 (RFC 1928).
     Socks5,
-    /// HTTP CONNECT.
+    /// HTTP CONNECT (RFC 9110 section 9.3.6).
     HttpConnect,
 }
 
-/// Who makes a request, and by which way. What is said of clients in logs is nothing.
+/// The client of a request. `Debug` never identifies it.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Client {
-    /// Where it comes from.
+    /// Where it connects from.
     pub address: ClientAddress,
-    /// The listener that it came to, as the configuration names it.
+    /// The listener that it connected to, as the configuration writes it.
     pub listener: Arc<str>,
     /// The protocol that it speaks.
     pub protocol: ClientProtocol,
-    /// What it said of itself.
+    /// The credentials that it sent.
     pub credentials: ClientCredentials,
 }
 

@@ -4,33 +4,33 @@ use i2p_name::Target;
 
 use super::identity::{Client, ClientAddress, ClientCredentials, ClientProtocol};
 
-/// Which circumstances of a request keep it apart from others: two that differ in one of these never share an I2P session, so
-/// that no destination can tell that they come from the same proxy.
+/// Which properties of a request isolate it. Two requests that differ in a chosen property never share an I2P session, so that
+/// destinations cannot link them to the same proxy.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Isolate {
-    /// The client's address, or its user where it comes through a Unix socket.
+    /// The client's address, or its user if it connects through a Unix socket.
     pub client: bool,
-    /// What it said of itself: username and password of SOCKS5 and HTTP, user id of SOCKS4.
+    /// The client's credentials: username and password of SOCKS5 and HTTP, user id of SOCKS4.
     pub socks_auth: bool,
-    /// The address that it connected to.
+    /// The listener that the client connected to.
     pub listener: bool,
-    /// The host that it asks for.
+    /// The requested host.
     pub dest_host: bool,
-    /// The port that it asks for.
+    /// The requested port.
     pub dest_port: bool,
-    /// The protocol that it speaks.
+    /// The protocol that the client speaks.
     pub protocol: bool,
 }
 
 impl Default for Isolate {
-    /// By client and by what it said of itself.
+    /// By client and credentials.
     fn default() -> Self {
         Self { client: true, socks_auth: true, ..Self::NONE }
     }
 }
 
 impl Isolate {
-    /// All requests share one session.
+    /// No isolation: all requests share one session.
     pub const NONE: Self = Self {
         client: false,
         socks_auth: false,
@@ -41,7 +41,7 @@ impl Isolate {
     };
 }
 
-/// What keeps a request apart. Equal keys share a session, different ones never do.
+/// Identifies the session of a request: equal keys share a session, different keys never do.
 #[derive(Clone, PartialEq, Eq, Hash, Default)]
 pub struct IsolationKey {
     tunnel: Option<Arc<str>>,
@@ -54,7 +54,7 @@ pub struct IsolationKey {
 }
 
 impl IsolationKey {
-    /// The key of a request by these rules; `tunnel` is the name of a tunnel that shares its sessions with no other.
+    /// Builds the key of a request for `target` and `port`. `tunnel` names a tunnel that shares its sessions with no other tunnel.
     #[must_use]
     pub fn new(
         isolate: Isolate,
@@ -70,7 +70,7 @@ impl IsolationKey {
         }
     }
 
-    /// The key of what is asked of no host in particular: the one of a client.
+    /// Builds the key of a client for requests without a target, such as BIND and UDP ASSOCIATE.
     #[must_use]
     pub fn of_client(isolate: Isolate, tunnel: Option<Arc<str>>, client: &Client) -> Self {
         let credentials =
@@ -86,14 +86,14 @@ impl IsolationKey {
         }
     }
 
-    /// The one key of a tunnel that keeps nothing apart.
+    /// Builds the single key of a dedicated tunnel without isolation.
     #[must_use]
     pub fn of_tunnel(tunnel: Arc<str>) -> Self {
         Self { tunnel: Some(tunnel), ..Self::default() }
     }
 }
 
-/// Without what it consists of: that is who asks, and for what.
+/// Shows no field: they identify the client and its target.
 impl fmt::Debug for IsolationKey {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("IsolationKey(..)")
@@ -121,9 +121,9 @@ mod tests {
 
     type Change = fn(&mut Client, &mut &str, &mut u16);
 
-    /// Each field counts where it is asked for, and only there.
+    /// A property changes the key if and only if the rule names it.
     #[test]
-    fn every_field_by_itself() {
+    fn each_property_isolates_only_when_chosen() {
         let fields: [(Isolate, Change); 6] = [
             (Isolate { client: true, ..Isolate::NONE }, |client, _, _| {
                 client.address = ClientAddress::Ip([127, 0, 0, 2].into());
@@ -149,7 +149,7 @@ mod tests {
     }
 
     #[test]
-    fn the_kinds_of_credentials_are_never_equal() {
+    fn credentials_of_different_kinds_are_never_equal() {
         let of = |user_id: &[u8], credentials: Option<(&[u8], &[u8])>| {
             ClientCredentials::of(&OwnedRequest {
                 protocol: socks_wire::Protocol::Socks5,
@@ -177,12 +177,15 @@ mod tests {
     }
 
     #[test]
-    fn a_tunnel_of_its_own_shares_with_nobody() {
-        let named = |tunnel: &str| {
+    fn a_dedicated_tunnel_shares_its_key_with_no_other() {
+        let dedicated = |tunnel: &str| {
             let host = Target::parse(b"host.i2p").unwrap();
             IsolationKey::new(Isolate::NONE, Some(tunnel.into()), &client(), &host, 80)
         };
-        assert!(named("a") != named("b") && named("a") != key(Isolate::NONE, &client(), "host.i2p", 80));
-        assert!(named("a") == IsolationKey::of_tunnel("a".into()));
+        assert!(
+            dedicated("a") != dedicated("b")
+                && dedicated("a") != key(Isolate::NONE, &client(), "host.i2p", 80)
+        );
+        assert!(dedicated("a") == IsolationKey::of_tunnel("a".into()));
     }
 }

@@ -1,6 +1,7 @@
-//! Who a client is, and whether it is served: its identity, what keeps it apart from others, credentials, access rules, shares.
+//! Clients: their identity and credentials, the isolation between them, who is allowed to use a tunnel, and how many connections
+//! each may open.
 //!
-//! Imports limits and nothing else of this crate: it knows no sockets, sessions or requests.
+//! Imports only `limits`. It knows no sockets, sessions or requests.
 
 mod access;
 mod admission;

@@ -99,7 +99,7 @@ impl<D: Dial> Server<D> {
             }
             Err(limit) => {
                 service.account.limit(limit);
-                if let Some(told) = service.admission.turn_away() {
+                if let Some(told) = service.admission.permit_refusal() {
                     self.spawn(address, async move {
                         life::turn_away(client, address, &service).await;
                         drop(told);

@@ -116,13 +116,13 @@ pub(crate) async fn hear(
     access: &AccessPolicy,
 ) -> io::Result<Heard> {
     let limit = deadline.saturating_duration_since(Instant::now());
-    let judge = |credentials: &Credentials<'_>| access.authentication.judge(address, credentials);
-    match accept_with_async_check(client, access.authentication.negotiation(), limit, judge).await {
+    let check = |credentials: &Credentials<'_>| access.authentication.allows(address, credentials);
+    match accept_with_async_check(client, access.authentication.negotiation(), limit, check).await {
         Ok(accepted) => Ok(Heard::Request(Waiting::Socks(accepted))),
         Err(AcceptError::Refused { stream, error }) => {
             tracing::debug!(%error, "the handshake failed");
             let unknown = matches!(error, Error::WrongCredentials | Error::NoAcceptableMethod);
-            let users_only = !access.authentication.judge_nothing();
+            let users_only = !access.authentication.allows_anonymous();
             Ok(if unknown && users_only { Heard::Stranger(stream) } else { Heard::Told(stream) })
         }
         Err(AcceptError::NotSocks { stream, protocol: NotSocks::Http, read }) => {

@@ -1,77 +1,78 @@
-//! What can fail, and what that is called: reply codes, statuses, words for the log, labels, advice.
+//! The failure table: for each way a request can fail, its reply codes, HTTP status, metric label, log text and hints.
 //!
-//! Imports nothing of this crate.
+//! Imports nothing from this crate.
 
 mod hints;
 
 use socks_wire::{v4, v5};
 
-/// Why a request failed: what happened, not what the client is told. [`Failure::row`] says the latter.
+/// Why a request failed. [`Failure::row`] gives what the client is told.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Failure {
-    /// The host is no name and no address.
+    /// The host is neither a valid name nor an address.
     MalformedName,
-    /// The name is in no address book that was asked.
+    /// The name is in no address book.
     NameUnknown,
-    /// The destination's lease set was not found, or nothing answers there.
+    /// The destination's lease set was not found, or the destination does not answer.
     Unreachable,
     /// The destination did not answer in time.
     TimedOut,
-    /// The destination was reached and did not take the stream.
+    /// The destination was reached and refused the stream.
     Refused,
-    /// Not I2P: a clear-net host, or an IP address that stands for no name.
+    /// The host is outside I2P and no route leads to it: a clear-net name, or an IP address that is not a virtual one.
     NotAllowed,
-    /// No router, or no session at it.
+    /// The router cannot be reached, or the session with it was lost.
     RouterUnavailable,
-    /// The router builds tunnels, and has not come to an end within the limit.
+    /// The router did not finish building tunnels within the limit.
     NoTunnels,
-    /// The router is there and does not give us a session.
+    /// The router answered and refused to open a session.
     SessionRefused,
-    /// All sessions are in use by clients that this one must not share with.
+    /// All sessions are in use by clients that are isolated from this one.
     TooManySessions,
-    /// The router failed at it and did not say more.
+    /// The router reported an error without a reason.
     RouterError,
-    /// A command that nobody knows, or that the tunnel does not allow: BIND, UDP ASSOCIATE.
+    /// An unknown command, or one that the tunnel does not allow (BIND, UDP ASSOCIATE).
     CommandNotSupported,
-    /// A virtual address that this client was not given, or that has expired.
+    /// A virtual address that was not given to this client, or has expired.
     VirtualAddressUnknown,
-    /// A name has no virtual address and gets none: all are in use, or there is no range that the client's protocol can use.
+    /// No virtual address is left for a name: all are in use, or there is no range that the client's protocol can express.
     NoVirtualAddress,
-    /// A name where only an address can be, or an IPv6 address that SOCKS4 has no form for.
+    /// The command does not support this type of address: it requires an address and got a name, or it is SOCKS4, which cannot
+    /// express IPv6.
     AddressTypeNotSupported,
-    /// The destination cannot be reached, and its address says that it takes only clients with a key. Whether the router has
-    /// one it does not say.
+    /// The destination cannot be reached, and its address says that it accepts only clients with a key. The router does not tell
+    /// whether it has that key.
     ClientKeyMissing,
-    /// A way out of I2P is configured for it, and none of its outproxies connected.
+    /// A route leads to the host, and none of the route's outproxies connected.
     OutproxiesFailed,
-    /// There are as many connections as there may be.
+    /// A limit of connections is reached.
     TooManyConnections,
-    /// The tunnel does not serve the client's protocol.
+    /// The tunnel does not serve the client's protocol: see [`Protocols`](crate::Protocols).
     ProtocolNotAllowed,
-    /// The system gives no socket for the client's datagrams.
+    /// The operating system provided no socket for the client's datagrams.
     NoSocket,
 }
 
-/// What a failure becomes: a row of the failure table.
+/// A row of the failure table: how one failure is reported.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct FailureRow {
-    /// REP of SOCKS5.
+    /// REP of a SOCKS5 reply (RFC 1928 section 6).
     pub socks5: v5::ReplyCode,
-    /// REP of SOCKS5 for clients that understand more than RFC 1928: a code of Tor's (proposal 304) where one fits.
+    /// REP for SOCKS5 clients that understand Tor's extended codes (proposal 304); the same as `socks5` where none fits.
     pub extended: v5::ReplyCode,
-    /// CD of SOCKS4 and 4a.
+    /// CD of a SOCKS4 or SOCKS4a reply.
     pub socks4: v4::ReplyCode,
-    /// The status of an answer to HTTP CONNECT (RFC 9110 section 15).
+    /// Status of the response to HTTP CONNECT (RFC 9110 section 15).
     pub http: u16,
-    /// What it is called where it is counted: letters and underscores.
+    /// Label in metrics: lower-case letters and underscores.
     pub label: &'static str,
-    /// The log's words. They name no target.
+    /// Text for logs and the status page. It never names the target.
     pub log: &'static str,
 }
 
 impl Failure {
-    /// All of them, for tables and tests.
+    /// All variants, for tables and tests.
     pub const ALL: [Self; 20] = [
         Self::MalformedName,
         Self::NameUnknown,
@@ -95,11 +96,11 @@ impl Failure {
         Self::NoSocket,
     ];
 
-    /// The failure table.
+    /// Returns how this failure is reported.
     #[must_use]
     pub fn row(self) -> FailureRow {
         use v5::ReplyCode as Code;
-        // SOCKS5, Tor's extension of it where there is one, HTTP, the label, the log.
+        // SOCKS5, Tor's extended code if one fits, HTTP, label, log.
         let (socks5, extended, http, label, log) = match self {
             Self::MalformedName => (
                 Code::GENERAL_FAILURE,
@@ -147,21 +148,21 @@ impl Failure {
                 None,
                 503,
                 "no_tunnels",
-                "the I2P router has no tunnels for us yet",
+                "the I2P router has not built tunnels yet",
             ),
             Self::SessionRefused => (
                 Code::GENERAL_FAILURE,
                 None,
                 503,
                 "session_refused",
-                "the I2P router does not give us a session",
+                "the I2P router refused to open a session",
             ),
             Self::TooManySessions => (
                 Code::GENERAL_FAILURE,
                 None,
                 503,
                 "too_many_sessions",
-                "all I2P sessions are in use by clients that are kept apart: raise max-sessions, or isolate by less",
+                "all I2P sessions are in use by other clients: raise max-sessions, or isolate by fewer properties",
             ),
             Self::RouterError => (
                 Code::GENERAL_FAILURE,
@@ -175,35 +176,35 @@ impl Failure {
                 None,
                 501,
                 "command_not_supported",
-                "the command is none that there is, or the tunnel does not allow it: see its udp and incoming",
+                "the command is unknown, or the tunnel does not allow it: see udp and incoming in the configuration",
             ),
             Self::VirtualAddressUnknown => (
                 Code::HOST_UNREACHABLE,
                 None,
                 404,
                 "virtual_address_unknown",
-                "a virtual address that this client was not given, or that has expired",
+                "the virtual address was not given to this client, or has expired",
             ),
             Self::NoVirtualAddress => (
                 Code::GENERAL_FAILURE,
                 None,
                 503,
                 "no_virtual_address",
-                "no virtual address is left for a name: raise max, or give a range, under [virtual-addresses]",
+                "no virtual address is left for the name: raise max or set a range under [virtual-addresses]",
             ),
             Self::AddressTypeNotSupported => (
                 Code::ADDRESS_TYPE_NOT_SUPPORTED,
                 None,
                 400,
                 "address_type_not_supported",
-                "the command is not for addresses of this kind",
+                "the command does not support this type of address",
             ),
             Self::ClientKeyMissing => (
                 Code::HOST_UNREACHABLE,
                 Some(Code::MISSING_AUTHORIZATION),
                 502,
                 "client_key_missing",
-                "the destination cannot be reached; it takes only clients with a key, which the router may not have",
+                "the destination cannot be reached; it accepts only clients with a key, which the router may not have",
             ),
             Self::OutproxiesFailed => {
                 (Code::HOST_UNREACHABLE, None, 502, "outproxies_failed", "no outproxy of the route connected")
@@ -213,21 +214,21 @@ impl Failure {
                 None,
                 503,
                 "too_many_connections",
-                "there are as many connections as [limits] allows",
+                "the limit of connections under [limits] is reached",
             ),
             Self::ProtocolNotAllowed => (
                 Code::NOT_ALLOWED,
                 None,
                 403,
                 "protocol_not_allowed",
-                "the tunnel does not serve this protocol: see its protocols",
+                "the tunnel does not serve this protocol: see protocols in the configuration",
             ),
             Self::NoSocket => (
                 Code::GENERAL_FAILURE,
                 None,
                 503,
                 "no_socket",
-                "the system gives no socket for datagrams: see the limit of open files",
+                "the system has no socket left for datagrams: raise the limit of open files",
             ),
         };
         let extended = extended.unwrap_or(socks5);

@@ -1,4 +1,4 @@
-//! Users of a tunnel, and their passwords.
+//! The users of a tunnel and their passwords.
 
 mod verifier;
 
@@ -19,53 +19,55 @@ use sha2::{Digest, Sha256};
 use tokio::{sync::OnceCell, time::sleep};
 
 use self::verifier::Verifier;
-use super::{admission::machine, identity::ClientAddress};
+use super::{admission::without_interface_id, identity::ClientAddress};
 
-/// Largest users file, in bytes.
-const MAX_FILE: u64 = 1024 * 1024;
-/// Longest name and longest password, in bytes: what SOCKS5 has room for (RFC 1929 section 2).
-const MAX_FIELD: usize = 255;
-/// Most memory that checking one password may take, in KiB, and most passes over it.
-const MAX_COST: (u32, u32) = (256 * 1024, 16);
-/// Different names and passwords of one client that wait for their check, or for the answer that they are wrong. More than so many
-/// are not checked: whoever guesses keeps no others waiting, and gets so many guesses a second.
-const OF_ONE_CLIENT: usize = 16;
-/// How long whoever was wrong waits for the answer.
-const AFTER_FAILURE: Duration = Duration::from_secs(1);
+/// Largest users file.
+const MAX_FILE_BYTES: u64 = 1024 * 1024;
+/// Longest user name and longest password: what fits into SOCKS5 (RFC 1929 section 2).
+const MAX_FIELD_BYTES: usize = 255;
+/// Most memory that a hash may need.
+const MAX_HASH_MEMORY_KIB: u32 = 256 * 1024;
+/// Most passes over the memory that a hash may need.
+const MAX_HASH_PASSES: u32 = 16;
+/// Pairs of name and password that one client may have under check at one time, the delay after a failure included. Others are
+/// refused unchecked, so that a client that guesses neither delays other clients nor tries more than this per second.
+const MAX_CHECKS_PER_CLIENT: usize = 16;
+/// Delay before a client learns that its password is wrong.
+const FAILURE_DELAY: Duration = Duration::from_secs(1);
 
-/// The users of a tunnel. Clones are the same users.
+/// The users of a tunnel. Clones share their state.
 #[derive(Clone)]
 pub struct Users(Arc<Inner>);
 
 struct Inner {
-    /// argon2id, as [`Users::entry`] makes it.
+    /// argon2id hashes by user name, as [`Users::entry`] makes them.
     hashes: HashMap<Vec<u8>, PasswordHash>,
-    /// What the password of somebody who is no user is checked against, so that the time says nothing of who is one.
-    nobody: Option<PasswordHash>,
-    /// What passwords were right, by user: so that argon2 is not run for each connection.
+    /// Hash that passwords of unknown users are checked against, so that the time taken does not reveal which users exist.
+    decoy: Option<PasswordHash>,
+    /// Digests of verified passwords by user name, so that argon2 does not run for each connection.
     verified: Mutex<HashMap<Vec<u8>, [u8; 32]>>,
-    /// Known to this process only, so that what is kept of passwords is worth nothing elsewhere.
+    /// Key of the digests. It never leaves this process, so that the digests are worthless elsewhere.
     key: [u8; 32],
     verifier: Verifier,
-    /// What is being checked.
+    /// The checks under way, by client.
     checks: Mutex<HashMap<ClientAddress, Vec<Check>>>,
 }
 
-/// The check of one name and password, by their digest. Connections that have the same share its result.
+/// A check of one name and password, by their digest. Connections of a client with the same pair share its result.
 type Check = ([u8; 32], Arc<OnceCell<bool>>);
 
-/// A part in a check, for as long as this exists.
-struct Part<'a> {
+/// Participation in a check until this is dropped. The last participant removes the check.
+struct CheckShare<'a> {
     checks: &'a Mutex<HashMap<ClientAddress, Vec<Check>>>,
     client: ClientAddress,
     result: Arc<OnceCell<bool>>,
 }
 
-impl Drop for Part<'_> {
+impl Drop for CheckShare<'_> {
     fn drop(&mut self) {
         let mut checks = self.checks.lock().unwrap_or_else(PoisonError::into_inner);
         let Some(own) = checks.get_mut(&self.client) else { return };
-        // Parts come and go under the lock: what is left alone is the list's own.
+        // Shares are taken and dropped under the lock: a result with one owner is only in the list.
         drop(std::mem::take(&mut self.result));
         own.retain(|(_, result)| Arc::strong_count(result) > 1);
         if own.is_empty() {
@@ -81,37 +83,37 @@ impl Drop for Part<'_> {
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum UsersError {
-    /// It cannot be read.
+    /// The file cannot be read.
     #[error(transparent)]
     Read(#[from] io::Error),
-    /// It is larger than 1 MiB.
-    #[error("it is larger than 1 MiB")]
+    /// The file is larger than 1 MiB.
+    #[error("the file is larger than 1 MiB")]
     TooLarge,
     /// A line is malformed.
     #[error("line {line}: {what}")]
     Line {
-        /// Which, from 1.
+        /// Number of the line, from 1.
         line: usize,
-        /// What is wrong. Says nothing of what stands there.
+        /// The mistake. Never quotes the line.
         what: &'static str,
     },
 }
 
 impl Users {
-    /// Reads a file of lines `name:$argon2id$...`. Empty lines and those that begin with `#` mean nothing.
+    /// Reads a file of lines `name:$argon2id$...`, up to 1 MiB. Empty lines and lines that begin with `#` are ignored.
     ///
     /// # Errors
-    /// [`UsersError`].
+    /// [`UsersError`] if the file cannot be read, is too large or has a malformed line.
     pub fn load(path: &Path) -> Result<Self, UsersError> {
         let mut text = String::new();
-        fs::File::open(path)?.take(MAX_FILE + 1).read_to_string(&mut text)?;
-        if text.len() as u64 > MAX_FILE { Err(UsersError::TooLarge) } else { Self::parse(&text) }
+        fs::File::open(path)?.take(MAX_FILE_BYTES + 1).read_to_string(&mut text)?;
+        if text.len() as u64 > MAX_FILE_BYTES { Err(UsersError::TooLarge) } else { Self::parse(&text) }
     }
 
-    /// The same from text.
+    /// Reads the text of a users file.
     ///
     /// # Errors
-    /// [`UsersError::Line`]; [`UsersError::Read`] when there are no random numbers.
+    /// [`UsersError::Line`] for a malformed line, [`UsersError::Read`] if the operating system provides no random numbers.
     pub fn parse(text: &str) -> Result<Self, UsersError> {
         let mut hashes = HashMap::new();
         for (index, line) in text.lines().enumerate() {
@@ -122,18 +124,18 @@ impl Users {
             let at = |what| UsersError::Line { line: index + 1, what };
             let (name, hash) = parse_line(line).map_err(at)?;
             if hashes.insert(name.as_bytes().to_vec(), hash).is_some() {
-                return Err(at("this name was there before"));
+                return Err(at("an earlier line has the same name"));
             }
         }
         let mut key = [0; 32];
         getrandom::fill(&mut key).map_err(io::Error::other)?;
-        // As costly as the users' own.
+        // As costly as the users' own hashes.
         let params = hashes.values().next().and_then(|hash| Params::try_from(hash).ok()).unwrap_or_default();
         let argon2 = Argon2::from(params);
-        let nobody = argon2.hash_password_with_salt(&key, key.get(..16).unwrap_or_default()).ok();
+        let decoy = argon2.hash_password_with_salt(&key, key.get(..16).unwrap_or_default()).ok();
         Ok(Self(Arc::new(Inner {
             hashes,
-            nobody,
+            decoy,
             verified: Mutex::default(),
             key,
             verifier: Verifier::new(),
@@ -141,7 +143,8 @@ impl Users {
         })))
     }
 
-    /// These, in the place of others: whoever has come in before need not be checked again, unless the password is another one.
+    /// Takes over from `before`, the users that these replace, which passwords have been verified. Users whose hash has changed are
+    /// verified again.
     #[must_use]
     pub fn with_verified_from(self, before: &Self) -> Self {
         let known = before.verified().clone();
@@ -154,82 +157,82 @@ impl Users {
                 verified: Mutex::new(kept),
                 ..inner
             })),
-            // In use already, which they are not to be: then everybody is checked again.
+            // Clones exist already, against the intended use: every password is verified again.
             Err(shared) => Self(shared),
         }
     }
 
-    /// How many there are.
+    /// The number of users.
     #[must_use]
     pub fn len(&self) -> usize {
         self.0.hashes.len()
     }
 
-    /// Whether there is none, and so nobody can come in.
+    /// Whether there are no users. Then no client is allowed.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.len() == 0
     }
 
-    /// A line for a users file. Takes a few hundredths of a second and 19 MiB for as long.
+    /// Makes a line of a users file. Hashing takes a few hundredths of a second and 19 MiB of memory meanwhile.
     ///
     /// # Errors
-    /// [`EntryError`].
+    /// [`EntryError`] for a name or password that is not allowed, or if argon2 fails.
     pub fn entry(name: &str, password: &[u8]) -> Result<String, EntryError> {
         check_name(name).map_err(EntryError::Name)?;
-        if !(1..=MAX_FIELD).contains(&password.len()) {
+        if !(1..=MAX_FIELD_BYTES).contains(&password.len()) {
             return Err(EntryError::PasswordLength);
         }
         let hash: PasswordHash = Argon2::default().hash_password(password)?;
         Ok(format!("{name}:{hash}"))
     }
 
-    /// Whether this is a user's password. Whoever is wrong has to wait for a second; whoever tries too many at once hears
-    /// that they are wrong without a check.
+    /// Checks a user's password. A wrong password is reported after [`FAILURE_DELAY`]; a client with
+    /// [`MAX_CHECKS_PER_CLIENT`] checks under way is refused at once, without a check.
     pub(crate) async fn check(&self, client: ClientAddress, name: &[u8], password: &[u8]) -> bool {
         let digest = self.digest(name, password);
         if self.is_verified(name, &digest) {
             return true;
         }
-        let Some(part) = self.take_part(machine(client), digest) else { return false };
-        let right = *part.result.get_or_init(|| self.verify(name, password)).await;
+        let Some(share) = self.share_check(without_interface_id(client), digest) else { return false };
+        let right = *share.result.get_or_init(|| self.verify(name, password)).await;
         if right {
             self.verified().insert(name.to_vec(), digest);
         } else {
-            sleep(AFTER_FAILURE).await;
+            sleep(FAILURE_DELAY).await;
         }
         right
     }
 
-    /// A check of this client's, unless it has too many others.
-    fn take_part(&self, client: ClientAddress, digest: [u8; 32]) -> Option<Part<'_>> {
+    /// Joins the client's check of this digest, or begins one. Returns `None` if the client has too many others.
+    fn share_check(&self, client: ClientAddress, digest: [u8; 32]) -> Option<CheckShare<'_>> {
         let mut checks = self.0.checks.lock().unwrap_or_else(PoisonError::into_inner);
         let own = checks.entry(client).or_default();
         let result = match own.iter().find(|(of, _)| *of == digest) {
             Some((_, result)) => Arc::clone(result),
-            None if own.len() >= OF_ONE_CLIENT => return None,
+            None if own.len() >= MAX_CHECKS_PER_CLIENT => return None,
             None => {
                 let result = Arc::<OnceCell<bool>>::default();
                 own.push((digest, Arc::clone(&result)));
                 result
             }
         };
-        Some(Part { checks: &self.0.checks, client, result })
+        Some(CheckShare { checks: &self.0.checks, client, result })
     }
 
     async fn verify(&self, name: &[u8], password: &[u8]) -> bool {
         let Some(turn) = self.0.verifier.turn().await else { return false };
-        // Another connection of the same user may have been first.
+        // Another connection of the same user may have been verified meanwhile.
         if self.is_verified(name, &self.digest(name, password)) {
             return true;
         }
         let known = self.0.hashes.get(name);
-        let Some(hash) = known.or(self.0.nobody.as_ref()).cloned() else { return false };
+        let Some(hash) = known.or(self.0.decoy.as_ref()).cloned() else { return false };
         turn.verify(hash, password.to_vec()).await && known.is_some()
     }
 
     fn is_verified(&self, name: &[u8], digest: &[u8; 32]) -> bool {
-        // Nobody can choose a digest without the key: how long comparing takes says nothing.
+        // Clients cannot choose digests without the key, so the time that the comparison takes reveals nothing.
         self.verified().get(name) == Some(digest)
     }
 
@@ -247,55 +250,57 @@ impl Users {
     }
 }
 
-/// Without who they are.
+/// Shows how many users there are, not who they are.
 impl fmt::Debug for Users {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "Users({})", self.len())
     }
 }
 
-/// Why there is no entry for a user.
+/// Why [`Users::entry`] made no line.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum EntryError {
-    /// The name cannot be one.
+    /// The name is not allowed.
     #[error("{0}")]
     Name(&'static str),
     /// The password is empty or too long.
-    #[error("a password has 1 to {MAX_FIELD} bytes: SOCKS has no room for more")]
+    #[error("a password has 1 to {MAX_FIELD_BYTES} bytes: SOCKS has no room for more")]
     PasswordLength,
-    /// argon2 failed, for want of memory or random numbers.
+    /// argon2 failed: too little memory, or no random numbers.
     #[error("the password could not be hashed: {0}")]
     Hash(#[from] password_hash::Error),
 }
 
 fn parse_line(line: &str) -> Result<(&str, PasswordHash), &'static str> {
     let (name, hash) =
-        line.split_once(':').ok_or("expected name:$argon2id$..., as i2p-socks passwd makes it")?;
+        line.split_once(':').ok_or("expected name:$argon2id$..., as `i2p-socks passwd` prints it")?;
     check_name(name)?;
     let hash =
-        PasswordHash::new(hash).map_err(|_| "expected a hash that begins with $argon2id$ behind the name")?;
+        PasswordHash::new(hash).map_err(|_| "expected a hash that begins with $argon2id$ after the name")?;
     if Algorithm::try_from(hash.algorithm.as_str()) != Ok(Algorithm::Argon2id) || hash.salt.is_none() {
-        return Err("expected a hash that begins with $argon2id$ behind the name");
+        return Err("expected a hash that begins with $argon2id$ after the name");
     }
     let params = Params::try_from(&hash).map_err(|_| "the parameters of the hash are invalid")?;
     match hash.hash {
-        Some(_) if params.m_cost() <= MAX_COST.0 && params.t_cost() <= MAX_COST.1 => Ok((name, hash)),
+        Some(_) if params.m_cost() <= MAX_HASH_MEMORY_KIB && params.t_cost() <= MAX_HASH_PASSES => {
+            Ok((name, hash))
+        }
         Some(_) => Err("the hash is too costly: at most m=262144 (256 MiB) and t=16"),
         None => Err("the hash itself is missing"),
     }
 }
 
 fn check_name(name: &str) -> Result<(), &'static str> {
-    if !(1..=MAX_FIELD).contains(&name.len()) {
-        return Err("a user's name has 1 to 255 bytes: SOCKS has no room for more");
+    if !(1..=MAX_FIELD_BYTES).contains(&name.len()) {
+        return Err("a user name has 1 to 255 bytes: SOCKS has no room for more");
     }
     if name.contains(':') || name.chars().any(char::is_control) || name.starts_with('#') {
-        return Err("a user's name has no colon and no control character, and does not begin with #");
+        return Err("a user name has no colon and no control character, and does not begin with #");
     }
-    // What follows would say what to isolate by, not who it is.
+    // Tor's extensions take what follows as an isolation parameter, not as a name.
     if name.starts_with("<torS0X>") {
-        return Err("<torS0X> begins no user's name: Tor's programs give it a meaning");
+        return Err("a user name does not begin with <torS0X>: Tor's programs give it a meaning");
     }
     Ok(())
 }
@@ -307,7 +312,7 @@ mod tests {
     const CLIENT: ClientAddress = ClientAddress::User(1);
     const OTHER: ClientAddress = ClientAddress::User(2);
 
-    /// Cheap, so that tests are quick.
+    /// A line with a cheap hash, so that tests are quick.
     fn line(name: &str, password: &str) -> String {
         let params = Params::new(Params::MIN_M_COST, 1, 1, None).unwrap();
         let hash =
@@ -338,7 +343,7 @@ mod tests {
                 right,
                 "{name} {password}"
             );
-            // And again, from memory.
+            // Again, now from the remembered digest.
             assert_eq!(
                 users.check(CLIENT, name.as_bytes(), password.as_bytes()).await,
                 right,
@@ -348,7 +353,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn checks_work_in_the_memory_of_those_before_them() {
+    async fn checks_reuse_the_work_memory_of_earlier_ones() {
         let users = users();
         let guesses = (0..8).map(|guess| {
             let users = users.clone();
@@ -358,54 +363,54 @@ mod tests {
             assert!(!guess.await.unwrap());
         }
         let memory = users.0.verifier.memory();
-        assert!((1..=verifier::AT_ONCE).contains(&memory.len()), "{}", memory.len());
+        assert!((1..=verifier::MAX_CHECKS_AT_ONCE).contains(&memory.len()), "{}", memory.len());
         assert!(memory.iter().all(|blocks| !blocks.is_empty()));
     }
 
     #[tokio::test(start_paused = true)]
-    async fn whoever_is_wrong_waits_and_whoever_was_right_does_not() {
+    async fn a_wrong_password_is_delayed_and_a_verified_one_is_not() {
         let users = users();
         let begin = tokio::time::Instant::now();
         assert!(!users.check(CLIENT, b"anna", b"wrong").await);
-        assert!(begin.elapsed() >= AFTER_FAILURE);
+        assert!(begin.elapsed() >= FAILURE_DELAY);
         assert!(users.check(CLIENT, b"anna", b"secret").await);
-        // Nothing is free to check with: it is remembered.
-        let _all = users.0.verifier.at_once.acquire_many(2).await.unwrap();
+        // All turns are taken: only a remembered password can succeed.
+        let _all = users.0.verifier.turns.acquire_many(2).await.unwrap();
         assert!(users.check(CLIENT, b"anna", b"secret").await);
         let wait = Duration::from_secs(5);
         assert!(
             tokio::time::timeout(wait, users.check(CLIENT, b"anna", b"other")).await.is_err(),
-            "and only that"
+            "no other password is remembered"
         );
     }
 
-    /// One that guesses; others, and itself once it has stopped, are checked as ever.
+    /// Other clients are checked as usual while one guesses, and so is that one once it has stopped.
     #[tokio::test(start_paused = true)]
-    async fn whoever_tries_many_passwords_at_once_holds_nobody_up() {
+    async fn a_client_that_guesses_many_passwords_delays_no_other() {
         let users = users();
         let mut guesses = tokio::task::JoinSet::new();
-        let all = users.0.verifier.at_once.acquire_many(2).await.unwrap();
+        let all = users.0.verifier.turns.acquire_many(2).await.unwrap();
         let begin = tokio::time::Instant::now();
         for guess in 0..1_500 {
             let users = users.clone();
             guesses.spawn(async move { users.check(CLIENT, b"anna", format!("{guess}").as_bytes()).await });
         }
-        for _ in 0..1_500 - OF_ONE_CLIENT {
-            let guess = tokio::time::timeout(AFTER_FAILURE * 9, guesses.join_next()).await.unwrap();
+        for _ in 0..1_500 - MAX_CHECKS_PER_CLIENT {
+            let guess = tokio::time::timeout(FAILURE_DELAY * 9, guesses.join_next()).await.unwrap();
             assert!(!guess.unwrap().unwrap());
         }
         assert_eq!(begin.elapsed(), Duration::ZERO, "they were not checked");
         drop(all);
         assert!(users.check(OTHER, b"anna", b"secret").await);
-        assert!(begin.elapsed() < AFTER_FAILURE);
+        assert!(begin.elapsed() < FAILURE_DELAY);
         while let Some(guess) = guesses.join_next().await {
             assert!(!guess.unwrap());
         }
         assert!(users.check(CLIENT, b"b", b"x:y").await);
-        assert_eq!(users.0.checks.lock().unwrap().capacity(), 0, "nothing is remembered of whoever has gone");
+        assert_eq!(users.0.checks.lock().unwrap().capacity(), 0, "nothing is kept of clients that have left");
     }
 
-    /// A program that opens all its connections at once is no guesser.
+    /// A program that opens all its connections at once does not guess.
     #[tokio::test(start_paused = true)]
     async fn connections_with_the_same_password_share_one_check() {
         let users = users();
@@ -416,26 +421,26 @@ mod tests {
                 async move { users.check(CLIENT, b"anna", password).await }
             };
             let checks: tokio::task::JoinSet<_> =
-                std::iter::repeat_with(check).take(OF_ONE_CLIENT * 4).collect();
-            assert_eq!(checks.join_all().await, [right; OF_ONE_CLIENT * 4]);
+                std::iter::repeat_with(check).take(MAX_CHECKS_PER_CLIENT * 4).collect();
+            assert_eq!(checks.join_all().await, [right; MAX_CHECKS_PER_CLIENT * 4]);
         }
-        assert!(begin.elapsed() < AFTER_FAILURE * 2);
+        assert!(begin.elapsed() < FAILURE_DELAY * 2);
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_reload_forgets_only_whose_password_has_changed() {
+    async fn a_reload_verifies_again_only_users_whose_password_has_changed() {
         let (anna, b) = (line("anna", "secret"), line("b", "x:y"));
         let before = Users::parse(&format!("{anna}\n{b}")).unwrap();
         assert!(before.check(CLIENT, b"anna", b"secret").await);
         assert!(before.check(CLIENT, b"b", b"x:y").await);
         let users =
             Users::parse(&format!("{anna}\n{}", line("b", "other"))).unwrap().with_verified_from(&before);
-        // Nothing is free to check with.
-        let all = users.0.verifier.at_once.acquire_many(2).await.unwrap();
+        // All turns are taken.
+        let all = users.0.verifier.turns.acquire_many(2).await.unwrap();
         let kept = users.check(CLIENT, b"anna", b"secret");
-        assert_eq!(tokio::time::timeout(AFTER_FAILURE, kept).await, Ok(true));
+        assert_eq!(tokio::time::timeout(FAILURE_DELAY, kept).await, Ok(true));
         let changed = users.check(CLIENT, b"b", b"x:y");
-        assert!(tokio::time::timeout(AFTER_FAILURE, changed).await.is_err(), "it has to be checked");
+        assert!(tokio::time::timeout(FAILURE_DELAY, changed).await.is_err(), "it has to be verified");
         drop(all);
         assert!(!users.check(CLIENT, b"b", b"x:y").await);
         assert!(users.check(CLIENT, b"b", b"other").await);
@@ -444,7 +449,7 @@ mod tests {
     }
 
     #[test]
-    fn malformed_lines_are_named_and_not_shown() {
+    fn errors_name_the_malformed_line_and_do_not_quote_it() {
         let long = format!("{}:x", "n".repeat(256));
         for (text, line, says) in [
             ("anna", 1, "expected name:$argon2id$"),
@@ -470,11 +475,16 @@ mod tests {
             assert!(!error.to_string().contains("secret"));
         }
         let twice = format!("{0}\n{0}", line("anna", "secret"));
-        assert!(Users::parse(&twice).unwrap_err().to_string().contains("line 2: this name was there before"));
+        assert!(
+            Users::parse(&twice)
+                .unwrap_err()
+                .to_string()
+                .contains("line 2: an earlier line has the same name")
+        );
     }
 
     #[tokio::test]
-    async fn an_entry_is_a_line_of_a_file() {
+    async fn an_entry_is_a_line_of_a_users_file() {
         let entry = Users::entry("anna", b"secret").unwrap();
         assert!(entry.starts_with("anna:$argon2id$v=19$m=19456,t=2,p=1$"), "{entry}");
         assert_ne!(entry, Users::entry("anna", b"secret").unwrap(), "salted");

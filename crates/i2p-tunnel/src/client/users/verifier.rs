@@ -9,19 +9,19 @@ use tokio::{
     task::spawn_blocking,
 };
 
-/// Passwords that are checked at one time: each takes a processor and its memory.
-pub(super) const AT_ONCE: usize = 2;
+/// Passwords that are verified at one time: each occupies a processor and up to 256 MiB of memory.
+pub(super) const MAX_CHECKS_AT_ONCE: usize = 2;
 
-/// Works out hashes, a few at one time. Clones share turns and memory.
+/// Computes password hashes, a few at one time. Clones share turns and memory.
 #[derive(Clone)]
 pub(super) struct Verifier {
-    pub(super) at_once: Arc<Semaphore>,
-    /// What argon2 works in, for as many as work at one time. Were it freed after each, the allocator would keep one for each
-    /// thread that ever worked: 270 MB were seen.
+    pub(super) turns: Arc<Semaphore>,
+    /// Work memory of argon2, reused. If each check freed its own, the allocator would keep one per thread that ever ran a
+    /// check: 270 MB were measured.
     memory: Arc<Mutex<Vec<Vec<Block>>>>,
 }
 
-/// The right to work one hash out.
+/// The right to compute one hash.
 pub(super) struct Turn {
     permit: OwnedSemaphorePermit,
     memory: Arc<Mutex<Vec<Vec<Block>>>>,
@@ -29,12 +29,12 @@ pub(super) struct Turn {
 
 impl Verifier {
     pub(super) fn new() -> Self {
-        Self { at_once: Arc::new(Semaphore::new(AT_ONCE)), memory: Arc::default() }
+        Self { turns: Arc::new(Semaphore::new(MAX_CHECKS_AT_ONCE)), memory: Arc::default() }
     }
 
-    /// Waits for a turn. Safe to drop.
+    /// Waits for a turn. Cancel-safe: a caller that stops waiting only loses its place.
     pub(super) async fn turn(&self) -> Option<Turn> {
-        let permit = Arc::clone(&self.at_once).acquire_owned().await.ok()?;
+        let permit = Arc::clone(&self.turns).acquire_owned().await.ok()?;
         Some(Turn { permit, memory: Arc::clone(&self.memory) })
     }
 
@@ -45,7 +45,7 @@ impl Verifier {
 }
 
 impl Turn {
-    /// Whether this is the password of the hash. The turn lasts until that is worked out, even if nobody waits for it any more.
+    /// Checks a password against a hash. The turn lasts until the hash is computed, even if the caller stops waiting.
     pub(super) async fn verify(self, hash: PasswordHash, password: Vec<u8>) -> bool {
         let Self { permit, memory } = self;
         let work = spawn_blocking(move || {
@@ -63,7 +63,7 @@ fn lock(memory: &Mutex<Vec<Vec<Block>>>) -> MutexGuard<'_, Vec<Vec<Block>>> {
     memory.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// Whether this is the password of a hash, worked out in this memory; nothing for a hash that argon2 does not make.
+/// Checks a password against a hash, with `memory` as work memory. Returns `None` for a hash that argon2 cannot compute.
 fn is_right(hash: &PasswordHash, password: &[u8], memory: &mut Vec<Block>) -> Option<bool> {
     let algorithm = Algorithm::try_from(hash.algorithm.as_str()).ok()?;
     let version = hash.version.map_or(Ok(Version::default()), Version::try_from).ok()?;
@@ -77,5 +77,5 @@ fn is_right(hash: &PasswordHash, password: &[u8], memory: &mut Vec<Block>) -> Op
     let output = output.get_mut(..expected.len())?;
     argon2.hash_password_into_with_memory(password, salt, output, memory.as_mut_slice()).ok()?;
     // Compared in constant time.
-    Output::new(output).ok().map(|worked_out| worked_out == *expected)
+    Output::new(output).ok().map(|computed| computed == *expected)
 }

@@ -126,12 +126,12 @@ async fn admitted(
     access: &AccessPolicy,
 ) -> Option<ClientCredentials> {
     match credentials {
-        head::Given::Nothing => access.authentication.judge_nothing().then_some(ClientCredentials::None),
+        head::Given::Nothing => access.authentication.allows_anonymous().then_some(ClientCredentials::None),
         head::Given::Basic(username, password) => {
             let credentials = Credentials { username: &username, password: &password };
             access
                 .authentication
-                .judge(client, &credentials)
+                .allows(client, &credentials)
                 .await
                 .then(|| ClientCredentials::of_password(&credentials))
         }
