@@ -15,8 +15,9 @@ use crate::{
 
 /// Bytes each way.
 const BULK: usize = 200_000;
-/// i2pd ends a stream that nobody accepts after 10 s.
-const ENDED: Duration = Duration::from_secs(15);
+/// i2pd ends a stream that nobody accepts after 10 s. A lost packet delays that by another 9 s or more, its first retransmission
+/// timeout.
+const ENDED: Duration = Duration::from_secs(60);
 /// emissary leaves it as it is for minutes.
 const SILENT: Duration = Duration::from_secs(3);
 /// An I2CP port that says which stream it was.
