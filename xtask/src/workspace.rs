@@ -39,7 +39,7 @@ impl Workspace {
     /// Builds [`proxy`](Self::proxy) as `cargo test --workspace` builds it for its tests: any other command asks other features
     /// of the dependencies, and `ci` would build three hundred of them once more.
     pub(crate) fn build_proxy(&self) -> Result<()> {
-        Invocation::typed("cargo test --workspace --test usage --no-run --locked --target-dir", &self.root)
+        Invocation::typed("cargo test --workspace --test it --no-run --locked --target-dir", &self.root)
             .arg(&self.target)
             .run()
     }
