@@ -127,7 +127,7 @@ fn coming(config: &Config) -> Result<Vec<Coming>, Failure> {
     });
     let routes = config.routes();
     let rules = routes.rules().iter().map(|rule| Coming {
-        hosts: rule.host.hosts().into(),
+        hosts: rule.host.kind().into(),
         ports: ports(&rule.ports),
         spares_local: rule.excludes_local_hosts(),
     });

@@ -121,7 +121,7 @@ fn mistakes_in_routes_and_outproxies_exit_with_64() {
         ("[[route]]\nvia = ['exit']\n".to_owned(), "there is no [[outproxy]] of that name"),
         (exit.repeat(2), "two outproxies are called exit"),
         (format!("{exit}username = 'x'\npassword-file = '/nonexistent'\n"), "the password file /nonexistent"),
-        (format!("{exit}[[route]]\nhost = '*.i2p'\nvia = ['exit']\n"), "goes to I2P and nowhere else"),
+        (format!("{exit}[[route]]\nhost = '*.i2p'\nvia = ['exit']\n"), "always go to I2P"),
         ("[[route]]\nport = '80-'\nvia = 'reject'\n".to_owned(), "line 2, column 8"),
     ] {
         fs::write(&config, &text).unwrap();

@@ -137,7 +137,7 @@ fn sockets_that_nobody_handed_down_or_that_are_none_are_said_so() {
     proxy.stderr_line("can be reached from other machines, and whoever reaches it could");
     let (one, _other) = UnixStream::pair().unwrap();
     let mut proxy = activated(one.into(), "LISTEN_FDNAMES=x", &["run", "--listen", "fd:x"]);
-    proxy.stderr_line("no listening stream socket");
+    proxy.stderr_line("not a listening stream socket");
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -89,7 +89,7 @@ async fn expected<D: Dial>(
         return Ok(None);
     }
     // The lease is not needed: the name is what counts from here on.
-    let (target, _lease) = names::dialled(&accepted.request().address, client, &service.addresses)?;
+    let (target, _lease) = names::target_to_dial(&accepted.request().address, client, &service.addresses)?;
     let Target::I2p(name) = target else { return Err(Failure::NotAllowed) };
     incoming.names.hash_of(&incoming.session, &name).await.map(Some)
 }

@@ -136,11 +136,11 @@ async fn answer<D: Dial>(waiting: Waiting, way_in: WayIn, service: &Service<D>) 
 
 /// CONNECT, up to the open stream.
 async fn connect<D: Dial>(waiting: Waiting, client: &Client, service: &Service<D>) -> io::Result<Next> {
-    let (target, address) = match names::dialled(waiting.address(), client, &service.addresses) {
+    let (target, address) = match names::target_to_dial(waiting.address(), client, &service.addresses) {
         Ok(dialled) => dialled,
         Err(failure) => return refuse(waiting, failure, service).await,
     };
-    tracing::debug!(tunnel = %service.name, target = %Sensitive(names::Shown(&target)), "a request");
+    tracing::debug!(tunnel = %service.name, target = %Sensitive(names::DisplayTarget(&target)), "a request");
     let dial = service.dialler.dial(client, &target, waiting.port());
     let begin = Instant::now();
     let Some(dialled) = within(dial, waiting.stream(), client, service).await else { return Ok(Next::Over) };

@@ -12,7 +12,7 @@ use crate::{
     client::Client,
     dial::Dial,
     failure::Failure,
-    names::{AddressPool, meaningless, named},
+    names::{AddressPool, parse_target, unmapped_address},
 };
 
 /// Whether these commands are what a client wants.
@@ -46,7 +46,7 @@ async fn address<D: Dial>(
     addresses: &AddressPool,
 ) -> Result<IpAddr, Failure> {
     let v4_only = request.protocol != Protocol::Socks5;
-    match named(&request.address)? {
+    match parse_target(&request.address)? {
         Target::Ip(IpAddr::V6(_)) if v4_only => Err(Failure::AddressTypeNotSupported),
         Target::Ip(address) => Ok(address),
         Target::I2p(name) => {
@@ -65,11 +65,13 @@ async fn address<D: Dial>(
 
 /// RESOLVE_PTR. The address may be text, as everywhere.
 fn name(request: &OwnedRequest, client: &Client, addresses: &AddressPool) -> Result<String, Failure> {
-    let Target::Ip(address) = named(&request.address)? else { return Err(Failure::AddressTypeNotSupported) };
+    let Target::Ip(address) = parse_target(&request.address)? else {
+        return Err(Failure::AddressTypeNotSupported);
+    };
     match addresses.target_of(client, address) {
         // Its base64 would not fit into a reply.
         Some(NamedTarget::I2p(I2pName::Destination(destination))) => Ok(destination.b32().to_string()),
         Some(target) => Ok(target.to_string()),
-        None => Err(meaningless(address, addresses)),
+        None => Err(unmapped_address(address, addresses)),
     }
 }

@@ -21,7 +21,7 @@ impl Failure {
                 "The service is online and refused the connection: check the port, or ask the service's operator."
             }
             Self::NotAllowed => {
-                "Only .i2p hosts are in I2P. To reach other hosts, add an [[outproxy]] and a [[route]]; requests without a \
+                "Only .i2p goes to I2P. To reach other hosts, add an [[outproxy]] and a [[route]]; requests without a \
                 route are refused and never sent anywhere."
             }
             Self::RouterUnavailable => {

@@ -32,13 +32,13 @@ impl Listener {
         }
     }
 
-    /// What requests are kept apart by, where they are by listener. A bound listener has an address; without one, listeners
-    /// are not told apart.
+    /// The listener's part of an isolation key: its address. Listeners whose address cannot be read share the empty name; a bound
+    /// listener has one.
     pub(crate) fn name(&self) -> Arc<str> {
         self.address().map(|address| address.to_string()).unwrap_or_default().into()
     }
 
-    /// The next client, and where it comes from.
+    /// Waits for the next client. Returns its connection and address. Cancel-safe: no connection is lost.
     pub(crate) async fn accept(&self) -> io::Result<(Socket, ClientAddress)> {
         match self {
             Self::Tcp(listener) => {

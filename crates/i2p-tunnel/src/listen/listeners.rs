@@ -10,23 +10,23 @@ use super::{
     place::{BindError, BoundAddress, ListenAt},
 };
 
-/// Listening sockets. Clients can connect from the moment they exist, and wait until [`serve`](crate::serve) runs.
+/// A set of listening sockets. Clients can connect once this exists; they wait until [`serve`](crate::serve) runs.
 #[derive(Debug)]
 pub struct Listeners(Vec<Listener>);
 
 impl Listeners {
-    /// Listens at all of the places, or at none.
+    /// Listens on all of `places`, or on none.
     ///
     /// # Errors
-    /// [`BindError`] for the first place that cannot be had; [`ListenAt::Inherited`] never can.
+    /// [`BindError`] for the first place that fails. [`ListenAt::Inherited`] always fails here.
     pub async fn bind(places: &[ListenAt]) -> Result<Self, BindError> {
         Self::bind_or_inherit(places, &InheritedSockets::none()).await
     }
 
-    /// The same with sockets that were handed down.
+    /// Like [`bind`](Self::bind), with inherited sockets.
     ///
     /// # Errors
-    /// [`BindError`] for the first place that cannot be had.
+    /// [`BindError`] for the first place that fails.
     pub async fn bind_or_inherit(
         places: &[ListenAt],
         inherited: &InheritedSockets,
@@ -46,15 +46,15 @@ impl Listeners {
         Ok(Self(listeners))
     }
 
-    /// What is listened at, in the order of the places; several sockets can be handed down by one name.
+    /// The addresses of all sockets, in the order of the places. A place has several if its name was inherited several times.
     ///
     /// # Errors
-    /// What the operating system says; it knows the addresses of its sockets.
+    /// The operating system's error; reading the address of an open socket normally succeeds.
     pub fn addresses(&self) -> io::Result<Vec<BoundAddress>> {
         self.0.iter().map(Listener::address).collect()
     }
 
-    /// Who may connect, where files decide that; it can be changed while they are served.
+    /// The file permissions of the Unix sockets created here. They can be changed while clients are served.
     #[must_use]
     pub fn permissions(&self) -> SocketPermissions {
         #[cfg(unix)]
@@ -68,16 +68,16 @@ impl Listeners {
     }
 }
 
-/// Who may connect to listening sockets, where files decide that: those of Unix sockets that were made here.
+/// The file permissions of Unix sockets created here: they decide who is allowed to connect.
 #[derive(Debug, Clone)]
 pub struct SocketPermissions(#[cfg(unix)] Vec<BoundFile>);
 
 impl SocketPermissions {
-    /// Lets in from now on whom `at` lets in. Whoever has connected stays.
+    /// Sets the mode and group of the sockets to those of `at`. Existing connections stay.
     ///
     /// # Errors
-    /// What the operating system says, such as that a file is not there any more, or that the group is none of ours; then that
-    /// file is as before.
+    /// The operating system's error, for instance if a file has been removed or this process is not in the group. That file
+    /// then keeps its previous permissions.
     pub fn change(&self, at: &ListenAt) -> io::Result<()> {
         #[cfg(unix)]
         if let ListenAt::Unix(to) = at {

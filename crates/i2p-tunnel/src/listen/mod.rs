@@ -1,6 +1,6 @@
-//! Listening sockets: over TCP, at Unix sockets that are made here, or handed down by whoever started the process.
+//! Listening sockets: TCP, Unix sockets created here, and sockets inherited from the parent process.
 //!
-//! Imports client (addresses) and stream (sockets). Nothing here knows what is done with a connection.
+//! Imports `client` (addresses) and `stream` (sockets). Nothing here knows how a connection is served.
 
 mod inherited;
 mod listener;

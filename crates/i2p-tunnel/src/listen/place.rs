@@ -2,25 +2,25 @@
 use std::path::PathBuf;
 use std::{fmt, io, net::SocketAddr, str::FromStr};
 
-/// Permissions where nothing else is said: for the user that we run as.
+/// Default permissions: only our own user can connect.
 #[cfg(unix)]
-const FOR_US_ALONE: u32 = 0o600;
+const DEFAULT_SOCKET_MODE: u32 = 0o600;
 
 /// Where to listen for clients.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum ListenAt {
-    /// At an address of this machine; port 0 is any free one.
+    /// On an address of this machine. Port 0 stands for any free port.
     Tcp(SocketAddr),
-    /// At a Unix socket, which is made.
+    /// On a Unix socket, which is created.
     #[cfg(unix)]
     Unix(SocketFile),
-    /// On the sockets that whoever started this process made and called so: systemd, by a socket unit.
+    /// On inherited sockets of this name, for instance those of a systemd socket unit.
     Inherited(String),
 }
 
 impl ListenAt {
-    /// Whether it is the same place, whoever may connect to it.
+    /// Whether both are the same place. Permissions are not compared.
     #[must_use]
     pub fn is_same_place(&self, other: &Self) -> bool {
         match (self, other) {
@@ -40,7 +40,7 @@ impl From<SocketAddr> for ListenAt {
 impl FromStr for ListenAt {
     type Err = &'static str;
 
-    /// `IP:PORT`, `unix:/PATH` or `fd:NAME`.
+    /// Parses `IP:PORT`, `unix:/PATH` or `fd:NAME`.
     fn from_str(text: &str) -> Result<Self, Self::Err> {
         if let Some(name) = text.strip_prefix("fd:") {
             // systemd.socket(5), FileDescriptorName=.
@@ -48,22 +48,22 @@ impl FromStr for ListenAt {
                 && name.bytes().all(|byte| byte.is_ascii_graphic() && byte != b':');
             return valid
                 .then(|| Self::Inherited(name.to_owned()))
-                .ok_or("expected fd:NAME, with the name that the socket unit has for it");
+                .ok_or("expected fd:NAME, where NAME is the FileDescriptorName= of the socket unit");
         }
         #[cfg(unix)]
         if let Some(path) = text.strip_prefix("unix:") {
             let valid = path.starts_with('/') && !path.ends_with('/') && !path.contains('\0');
             return valid
                 .then(|| Self::Unix(SocketFile::new(path)))
-                .ok_or("expected unix:/PATH, with the whole path");
+                .ok_or("expected unix:/PATH with an absolute path");
         }
         text.parse()
             .map(Self::Tcp)
-            .map_err(|_| "expected IP:PORT, such as 127.0.0.1:4450 or [::1]:4450, or unix:/PATH, or fd:NAME")
+            .map_err(|_| "expected IP:PORT, such as 127.0.0.1:4450 or [::1]:4450, unix:/PATH or fd:NAME")
     }
 }
 
-/// As [`FromStr`] reads it.
+/// Writes the form that [`FromStr`] parses.
 impl fmt::Display for ListenAt {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
@@ -75,49 +75,49 @@ impl fmt::Display for ListenAt {
     }
 }
 
-/// Why there is no listening at a place.
+/// Why listening on a place failed.
 #[derive(Debug, thiserror::Error)]
 #[error("cannot listen on {at}: {cause}")]
 pub struct BindError {
     /// The place.
     pub at: ListenAt,
-    /// What is in the way.
+    /// The cause.
     pub cause: BindCause,
 }
 
-/// What is in the way of listening.
+/// The cause of a [`BindError`].
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum BindCause {
-    /// The operating system does not do it.
+    /// An error of the operating system.
     #[error(transparent)]
     System(#[from] io::Error),
-    /// A process listens at the Unix socket.
+    /// Another process listens on the Unix socket.
     #[error("another process listens there")]
     InUse,
-    /// There is a file, and it is no socket.
-    #[error("there is a file that is no socket")]
+    /// The path leads to a file that is not a socket.
+    #[error("a file that is not a socket is in its place")]
     NotASocket,
-    /// No socket of that name was handed down, or it is in use here already.
-    #[error("no socket of this name was handed down by whoever started the process")]
+    /// No socket of this name was inherited, or it is already in use here.
+    #[error("no socket of this name was inherited from the parent process")]
     NotInherited,
-    /// What was handed down is something else.
-    #[error("what was handed down is no listening stream socket")]
+    /// The inherited file descriptor is not a listening stream socket.
+    #[error("the inherited file descriptor is not a listening stream socket")]
     NotListening,
 }
 
-/// A place that is listened at.
+/// The address of a listening socket.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum BoundAddress {
-    /// An address, with the port that the system chose where 0 was asked for.
+    /// A TCP address. Its port is the one that the system chose if port 0 was requested.
     Tcp(SocketAddr),
-    /// A Unix socket; the text is its path.
+    /// The path of a Unix socket.
     Unix(String),
 }
 
 impl BoundAddress {
-    /// The address and port, where it has one.
+    /// The TCP address, if this is one.
     #[must_use]
     pub fn tcp(&self) -> Option<SocketAddr> {
         match self {
@@ -126,7 +126,7 @@ impl BoundAddress {
         }
     }
 
-    /// Whether it can be reached from other machines.
+    /// Whether other machines can reach it: TCP on any address except loopback.
     #[must_use]
     pub fn is_exposed(&self) -> bool {
         self.tcp().is_some_and(|address| !address.ip().to_canonical().is_loopback())
@@ -142,22 +142,22 @@ impl fmt::Display for BoundAddress {
     }
 }
 
-/// A Unix socket to be made.
+/// A Unix socket to create.
 #[cfg(unix)]
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct SocketFile {
-    /// Where.
+    /// Absolute path of the socket.
     pub path: PathBuf,
-    /// Its permissions, as chmod(2) has them: who may write may connect.
+    /// Permissions as in chmod(2). Users with write permission can connect.
     pub mode: u32,
-    /// The group that it belongs to, by number; none: ours.
+    /// Number of the group that owns it. `None`: our own group.
     pub group: Option<u32>,
 }
 
 #[cfg(unix)]
 impl SocketFile {
-    /// A socket that only the user that we run as can connect to.
+    /// A socket that only our own user can connect to.
     pub fn new(path: impl Into<PathBuf>) -> Self {
-        Self { path: path.into(), mode: FOR_US_ALONE, group: None }
+        Self { path: path.into(), mode: DEFAULT_SOCKET_MODE, group: None }
     }
 }

@@ -1,4 +1,4 @@
-//! Unix sockets: files that outlive the process that made them, if it is killed.
+//! Unix sockets. Their files outlive a process that is killed, so stale ones are replaced.
 
 use std::{
     fs, io,
@@ -17,17 +17,17 @@ use super::place::{BindCause, SocketFile};
 #[derive(Debug)]
 pub(crate) struct UnixSocket {
     listener: UnixListener,
-    /// Removed when the listening ends, if it is ours.
-    file: Option<OwnFile>,
+    /// The socket file, removed on drop, if it was created here.
+    file: Option<RemovedOnDrop>,
 }
 
 impl UnixSocket {
-    /// One that somebody else made, and removes.
+    /// Wraps an inherited socket. Its creator removes the file.
     pub(crate) fn inherited(listener: UnixListener) -> Self {
         Self { listener, file: None }
     }
 
-    /// Its path; a socket without one has an empty path.
+    /// The path of the socket, or an empty string if it has none.
     pub(crate) fn path(&self) -> io::Result<String> {
         if let Some(file) = &self.file {
             return Ok(file.0.path.display().to_string());
@@ -36,12 +36,12 @@ impl UnixSocket {
         Ok(address.as_pathname().map(|path| path.display().to_string()).unwrap_or_default())
     }
 
-    /// Its file, if it was made here.
+    /// The socket file, if it was created here.
     pub(crate) fn file(&self) -> Option<BoundFile> {
         self.file.as_ref().map(|file| file.0.clone())
     }
 
-    /// The next client, and the user that it runs as (`SO_PEERCRED`).
+    /// Waits for the next client. Returns its connection and the user id that it runs as (`SO_PEERCRED`).
     pub(crate) async fn accept(&self) -> io::Result<(UnixStream, u32)> {
         let (stream, _) = self.listener.accept().await?;
         let user = stream.peer_cred()?.uid();
@@ -49,36 +49,38 @@ impl UnixSocket {
     }
 }
 
-/// Makes the socket in the place of one that nobody listens at.
+/// Creates the socket, replacing a stale one that nobody listens on.
 ///
-/// It is made where nobody else gets and put in its place when it has its permissions, so that at no moment anybody can connect
-/// who may not.
+/// The socket is created in a private directory, gets its permissions there and is then renamed, so that at no moment a user can
+/// connect who is not allowed to.
 pub(crate) async fn bind(file: &SocketFile) -> Result<UnixSocket, BindCause> {
-    is_free(&file.path).await?;
-    // In the same directory, since only there it can be renamed; short, since paths of sockets are.
+    ensure_free(&file.path).await?;
+    // A subdirectory of the same directory, since a rename works only within a file system. Short names, since the length of
+    // socket paths is limited.
     let parent = file.path.parent().unwrap_or(Path::new("/"));
     let private = tempfile::Builder::new()
         .prefix(".")
         .rand_bytes(4)
         .permissions(fs::Permissions::from_mode(0o700))
         .tempdir_in(parent)?;
-    let making = private.path().join("s");
-    let listener = UnixListener::bind(&making)?;
-    Ok(UnixSocket { listener, file: Some(prepare(file, making)?) })
+    let temporary = private.path().join("s");
+    let listener = UnixListener::bind(&temporary)?;
+    Ok(UnixSocket { listener, file: Some(put_in_place(file, temporary)?) })
 }
 
-fn prepare(file: &SocketFile, making: PathBuf) -> io::Result<OwnFile> {
-    let metadata = fs::symlink_metadata(&making)?;
+/// Sets the permissions of the socket at `temporary` and moves it to its path.
+fn put_in_place(file: &SocketFile, temporary: PathBuf) -> io::Result<RemovedOnDrop> {
+    let metadata = fs::symlink_metadata(&temporary)?;
     let identity = (metadata.dev(), metadata.ino());
-    let mut made = BoundFile { path: making, identity, own_group: metadata.gid() };
-    made.change(file)?;
-    fs::rename(&made.path, &file.path)?;
-    made.path.clone_from(&file.path);
-    Ok(OwnFile(made))
+    let mut bound = BoundFile { path: temporary, identity, own_group: metadata.gid() };
+    bound.change(file)?;
+    fs::rename(&bound.path, &file.path)?;
+    bound.path.clone_from(&file.path);
+    Ok(RemovedOnDrop(bound))
 }
 
-/// Whether the path leads to nothing, or to a socket whose process is dead.
-async fn is_free(path: &Path) -> Result<(), BindCause> {
+/// Fails unless the path is unused or leads to a socket that no process listens on.
+async fn ensure_free(path: &Path) -> Result<(), BindCause> {
     match fs::symlink_metadata(path) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
         Err(error) => Err(error.into()),
@@ -86,25 +88,25 @@ async fn is_free(path: &Path) -> Result<(), BindCause> {
         Ok(_) => match UnixStream::connect(path).await {
             Err(error) if error.kind() == io::ErrorKind::ConnectionRefused => Ok(()),
             Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
-            // It may not be ours to connect to, and is somebody's all the same.
+            // Another user's socket: we are not allowed to connect, but it is in use.
             Err(error) if error.kind() == io::ErrorKind::PermissionDenied => Err(error.into()),
             _ => Err(BindCause::InUse),
         },
     }
 }
 
-/// The file of a socket that was made here.
+/// The file of a socket that was created here.
 #[derive(Debug, Clone)]
 pub(crate) struct BoundFile {
     path: PathBuf,
-    /// Device and inode: another process may have put its own socket there.
+    /// Device and inode. They show whether another process has put its own socket at the path.
     identity: (u64, u64),
-    /// The group that it belongs to where no other is asked for.
+    /// The group that it was created with.
     own_group: u32,
 }
 
 impl BoundFile {
-    /// What the file system says of it, if it is there still.
+    /// Reads the file's metadata. Fails if another file is at the path.
     fn metadata(&self) -> io::Result<fs::Metadata> {
         let metadata = fs::symlink_metadata(&self.path)?;
         if (metadata.dev(), metadata.ino()) != self.identity {
@@ -113,17 +115,17 @@ impl BoundFile {
         Ok(metadata)
     }
 
-    /// Lets in whom `file` lets in. After an error, all is as before.
+    /// Sets the mode and group of `file`. After an error, both are as before.
     pub(crate) fn change(&self, file: &SocketFile) -> io::Result<()> {
         let before = self.metadata()?;
         let group = file.group.unwrap_or(self.own_group);
-        // In between, only those may connect who may before and after.
+        // Meanwhile only users can connect who are allowed to before and after.
         let changed = self
             .set_mode(before.mode() & file.mode)
             .and_then(|()| self.set_group(group))
             .and_then(|()| self.set_mode(file.mode));
         if changed.is_err() {
-            // What is said is why it cannot be changed.
+            // Errors here are ignored: the caller gets the first one.
             let _ = self.set_group(before.gid());
             let _ = self.set_mode(before.mode());
         }
@@ -139,14 +141,14 @@ impl BoundFile {
     }
 }
 
-/// A socket's file, as long as the socket is ours.
+/// Removes a socket file when dropped, unless another process has replaced it.
 #[derive(Debug)]
-struct OwnFile(BoundFile);
+struct RemovedOnDrop(BoundFile);
 
-impl Drop for OwnFile {
+impl Drop for RemovedOnDrop {
     fn drop(&mut self) {
         if self.0.metadata().is_ok() {
-            // Whoever comes next replaces it anyway.
+            // Errors are ignored: the next process replaces a stale file anyway.
             let _ = fs::remove_file(&self.0.path);
         }
     }

@@ -10,10 +10,10 @@ use tokio::time::Instant;
 
 use crate::client::{Client, ClientAddress, ClientCredentials};
 
-/// The virtual addresses that stand for the targets clients asked about. Clones are the same pool; tunnels may share one.
+/// The virtual addresses that stand for targets which clients have looked up. Clones share one pool; tunnels may share one too.
 ///
-/// An address belongs to the client that asked for it: the same address, credentials and listener, whatever
-/// [`Isolate`](crate::Isolate) says. Who shares a session with others is still not to learn what they look for.
+/// A virtual address belongs to one client, identified by address, credentials and listener. [`Isolate`](crate::Isolate) does not
+/// apply: clients that share a session must not learn each other's targets.
 #[derive(Clone)]
 pub struct AddressPool {
     shared: Arc<Shared>,
@@ -24,7 +24,7 @@ struct Shared {
     start: Instant,
 }
 
-/// Counted, since the table holds each twice.
+/// In an `Arc`, since the table holds each owner twice.
 type Owner = Arc<(ClientAddress, ClientCredentials, Arc<str>)>;
 
 fn owner(client: &Client) -> Owner {
@@ -42,10 +42,10 @@ impl Shared {
 }
 
 impl AddressPool {
-    /// A pool without any address yet but the static ones.
+    /// Creates a pool that holds only the static addresses of `options`.
     ///
     /// # Errors
-    /// What the operating system says when it has no random numbers.
+    /// The operating system's error if it provides no random numbers.
     pub fn new(options: VirtualOptions) -> io::Result<Self> {
         let mut seed = [0; 32];
         getrandom::fill(&mut seed).map_err(io::Error::other)?;
@@ -53,10 +53,10 @@ impl AddressPool {
         Ok(Self { shared: Arc::new(Shared { table, start: Instant::now() }) })
     }
 
-    /// Returns this client's address of a target: the static one, the one given out before, or a new one.
+    /// Returns this client's virtual address of a target: a static one, the one assigned before, or a new one.
     ///
     /// # Errors
-    /// [`AddressError`].
+    /// [`AddressError`] if no address of this family is left.
     pub fn address_of(
         &self,
         client: &Client,
@@ -79,13 +79,13 @@ impl AddressPool {
         Some((target, AddressLease { shared: Arc::clone(&self.shared), address }))
     }
 
-    /// How many addresses mean something now.
+    /// The number of addresses that stand for a target.
     #[must_use]
     pub fn in_use(&self) -> usize {
         self.shared.table().len()
     }
 
-    /// Whether an address is in one of the ranges, whatever it means. Such an address must not go anywhere else.
+    /// Whether an address is in one of the virtual ranges, assigned or not. Such an address must never leave the proxy.
     #[must_use]
     pub fn is_virtual(&self, address: IpAddr) -> bool {
         self.shared.table().is_virtual(address)
@@ -98,7 +98,7 @@ impl fmt::Debug for AddressPool {
     }
 }
 
-/// For as long as this exists, an address keeps its meaning.
+/// Keeps a virtual address from expiring until dropped.
 #[must_use = "the address may expire without it"]
 pub struct AddressLease {
     shared: Arc<Shared>,

@@ -1,12 +1,12 @@
-//! From what a client writes to a target: names and their destinations, virtual addresses and their names.
+//! From the text of a request to its target: names, their destinations, and virtual addresses.
 //!
-//! Imports client and failure. Routers are asked elsewhere: [`Resolver`] is given the question as a future.
+//! Imports `client` and `failure`. It does not query routers itself: [`Resolver`] takes the query as a future.
 
 mod addresses;
 mod resolver;
 mod target;
 
-pub(crate) use self::target::{Shown, dialled, meaningless, named};
+pub(crate) use self::target::{DisplayTarget, parse_target, target_to_dial, unmapped_address};
 pub use self::{
     addresses::{AddressLease, AddressPool},
     resolver::{LastResort, NameSource, Resolver, ResolverTimes},

@@ -11,29 +11,29 @@ use std::{
 use i2p_name::{HostName, I2pName};
 use moka::{Expiry, future::Cache};
 
-/// Names that are remembered. One takes less than a kilobyte.
-const REMEMBERED: u64 = 4096;
+/// Most names in the cache. Each takes less than a kilobyte.
+const MAX_CACHED_NAMES: u64 = 4096;
 
-/// Something that knows host names without asking anybody, such as an address book on disk.
+/// A local source of host names, such as an address book on disk.
 pub trait NameSource: Send + Sync + 'static {
-    /// What a name stands for: a destination or the hash of one. Nothing, if it is not known here. Is not to wait for anything but
-    /// a disk.
+    /// Returns the destination of a name, or the hash of one; `None` if this source does not know it. Runs on the async runtime, so
+    /// it must not block on anything but a disk.
     fn find(&self, name: &HostName) -> Option<I2pName>;
 }
 
-/// Names of the configuration.
+/// A fixed map, such as the names of the configuration.
 impl NameSource for HashMap<HostName, I2pName> {
     fn find(&self, name: &HostName) -> Option<I2pName> {
         self.get(name).cloned()
     }
 }
 
-/// How long answers are believed.
+/// How long answers are cached.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct ResolverTimes {
-    /// That a name has this destination.
+    /// The destination of a name.
     pub known: Duration,
-    /// That a name is in no address book: short, since somebody may be adding it just now.
+    /// The answer that a name is in no address book. Short by default, since the user may be adding the name.
     pub unknown: Duration,
 }
 
@@ -43,30 +43,31 @@ impl Default for ResolverTimes {
     }
 }
 
-/// Somebody far away who may know a name that nobody else knows, such as a jump service.
+/// A remote source of names that is queried last, such as a jump service.
 pub trait LastResort: Send + Sync + 'static {
-    /// What a name stands for; nothing, if that is not to be found out. Takes as long as a client can wait, at the most.
+    /// Returns the destination of a name, or the hash of one; `None` if it was not found. Should return within the time that a client
+    /// waits ([`Limits::dial`](crate::Limits::dial)).
     fn find<'a>(&'a self, name: &'a HostName) -> Pin<Box<dyn Future<Output = Option<I2pName>> + Send + 'a>>;
 }
 
-/// Finds the destinations of host names: in its sources, in their order, then at the router, then at its last resort, and
-/// remembers what was found. However many ask for one name at once, it is looked for once.
+/// Resolves host names to destinations: from its sources in order, then the router, then the last resort. Caches the answers, and
+/// answers concurrent queries for one name with a single lookup.
 ///
-/// Names are remembered for all clients together: a name has one destination, whoever asks. Clones share what they remember.
+/// All clients share the cache, since a name has the same destination for all of them. Clones share it too.
 #[derive(Clone)]
 pub struct Resolver {
     sources: Arc<[Arc<dyn NameSource>]>,
     asks_router: bool,
     last_resort: Option<Arc<dyn LastResort>>,
     answers: Cache<Key, Answer>,
-    /// Counts what was forgotten. Answers are kept under the number that was there before anybody was asked, so that one
-    /// that was on its way meanwhile is not believed.
+    /// Incremented by [`forget`](Resolver::forget). It is part of the cache key as of the start of a lookup, so that an answer
+    /// that arrives after the change is not used.
     generation: Arc<AtomicU64>,
 }
 
 type Key = (u64, HostName);
 
-/// What was found. Shared, since it is handed out again and again.
+/// A cached answer. In an `Arc`, since it is returned many times.
 #[derive(Debug, Clone)]
 enum Answer {
     Known(Arc<I2pName>),
@@ -83,10 +84,10 @@ impl Answer {
 }
 
 impl Resolver {
-    /// Asks these sources and then, if `router` says so, the router.
+    /// Creates a resolver that queries these sources in order, and then the router.
     #[must_use]
     pub fn new(sources: Vec<Arc<dyn NameSource>>, times: ResolverTimes) -> Self {
-        let answers = Cache::builder().max_capacity(REMEMBERED).expire_after(Expire(times)).build();
+        let answers = Cache::builder().max_capacity(MAX_CACHED_NAMES).expire_after(Expire(times)).build();
         Self {
             sources: sources.into(),
             asks_router: true,
@@ -96,28 +97,30 @@ impl Resolver {
         }
     }
 
-    /// Sets whether names that no source knows are looked up at the router; a new resolver does so.
+    /// Sets whether names that no source knows are looked up at the router. Initially they are.
     #[must_use]
     pub fn with_router(self, asks_router: bool) -> Self {
         Self { asks_router, ..self }
     }
 
-    /// With somebody to ask for what nobody else knows.
+    /// Sets the source to query for names that neither the other sources nor the router know.
     #[must_use]
     pub fn with_last_resort(self, last_resort: Arc<dyn LastResort>) -> Self {
         Self { last_resort: Some(last_resort), ..self }
     }
 
-    /// Forgets all that it remembers. To be called when a source has changed.
+    /// Clears the cache. Call this when a source has changed.
     pub fn forget(&self) {
         self.generation.fetch_add(1, Relaxed);
     }
 
-    /// The destination of a name; nothing, if nobody knows it. `ask` asks the router, and is run at most once for all who
-    /// want to know at one time; `Ok(None)` from it is "not known".
+    /// Resolves a name. Returns `None` if it is in no address book.
+    ///
+    /// `ask` queries the router and returns `Ok(None)` for an unknown name. It runs only if no source knows the name, and at most
+    /// once for concurrent queries. Cancel-safe: another waiting caller takes over the lookup.
     ///
     /// # Errors
-    /// What `ask` says; that is not remembered.
+    /// The error of `ask`. Errors are not cached.
     pub async fn resolve<E: Clone + Send + Sync + 'static>(
         &self,
         name: &HostName,
@@ -127,11 +130,11 @@ impl Resolver {
         if let Some(answer) = self.answers.get(&key).await {
             return Ok(answer.found());
         }
-        // Boxed, since every connection would have room for it otherwise, a hundred kilobytes, at all times.
-        Box::pin(self.find_once(&key, Box::pin(ask))).await
+        // Boxed: this future takes a hundred kilobytes, which every connection would reserve otherwise.
+        Box::pin(self.find_and_cache(&key, Box::pin(ask))).await
     }
 
-    async fn find_once<E: Clone + Send + Sync + 'static>(
+    async fn find_and_cache<E: Clone + Send + Sync + 'static>(
         &self,
         key: &Key,
         ask: impl Future<Output = Result<Option<I2pName>, E>> + Send,
@@ -167,13 +170,13 @@ impl Resolver {
 }
 
 impl Default for Resolver {
-    /// The router alone.
+    /// Queries only the router.
     fn default() -> Self {
         Self::new(Vec::new(), ResolverTimes::default())
     }
 }
 
-/// Without the names.
+/// Shows no names: they tell what clients look for.
 impl std::fmt::Debug for Resolver {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Resolver").field("sources", &self.sources.len()).finish_non_exhaustive()
@@ -218,7 +221,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn sources_go_first_in_their_order() {
+    async fn sources_are_queried_in_order_and_before_the_router() {
         let book =
             |byte| Arc::new(HashMap::from([(name("a.i2p"), destination(byte))])) as Arc<dyn NameSource>;
         let resolver = Resolver::new(vec![book(1), book(2)], ResolverTimes::default());
@@ -233,7 +236,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn answers_are_remembered_for_their_time_and_failures_are_not() {
+    async fn answers_are_cached_for_their_time_and_errors_are_not() {
         let times = ResolverTimes { known: Duration::from_secs(600), unknown: Duration::from_millis(50) };
         let resolver = Resolver::new(Vec::new(), times);
         let asked = AtomicUsize::new(0);
@@ -247,13 +250,13 @@ mod tests {
             assert_eq!(resolver.resolve(&name("b.i2p"), says(&asked, Ok(None))).await, Ok(None));
         }
         assert_eq!(asked.swap(0, Relaxed), 2);
-        // The clock of the memory is the system's.
+        // The cache uses the system's clock, not tokio's.
         tokio::time::sleep(Duration::from_millis(80)).await;
         let found = resolver.resolve(&name("b.i2p"), says(&asked, Ok(Some(destination(2))))).await;
-        assert_eq!(*found.unwrap().unwrap(), destination(2), "somebody has added it");
+        assert_eq!(*found.unwrap().unwrap(), destination(2), "added meanwhile");
     }
 
-    /// Knows one name, and counts who wants to know it.
+    /// A last resort that knows one name and counts its queries.
     struct Far(HostName, AtomicUsize);
 
     impl LastResort for Far {
@@ -267,7 +270,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn the_last_resort_is_asked_last_and_its_answers_are_remembered() {
+    async fn the_last_resort_is_queried_last_and_its_answers_are_cached() {
         let far = Arc::new(Far(name("far.i2p"), AtomicUsize::new(0)));
         let resolver = Resolver::default().with_last_resort(far.clone());
         let asked = AtomicUsize::new(0);
@@ -275,7 +278,7 @@ mod tests {
         assert_eq!(*near.unwrap().unwrap(), destination(1));
         assert_eq!(far.1.load(Relaxed), 0);
         let away = resolver.resolve(&name("far.i2p"), says(&asked, Err("away"))).await;
-        assert_eq!((away, far.1.load(Relaxed)), (Err("away"), 0), "a router that is away may know it");
+        assert_eq!((away, far.1.load(Relaxed)), (Err("away"), 0), "the router may know it once it is back");
         for _ in 0..3 {
             let found = resolver.resolve(&name("far.i2p"), says(&asked, Ok(None))).await.unwrap();
             assert_eq!(*found.unwrap(), destination(9));
@@ -285,12 +288,12 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn what_has_changed_is_forgotten_and_answers_that_were_on_their_way_too() {
+    async fn forgetting_drops_cached_answers_and_those_of_lookups_under_way() {
         let resolver = Resolver::default();
         let asked = AtomicUsize::new(0);
         let (late, go) = (Arc::new(Notify::new()), Arc::new(Notify::new()));
         assert_eq!(resolver.resolve(&name("a.i2p"), says(&asked, Ok(None))).await, Ok(None));
-        let on_its_way = tokio::spawn({
+        let under_way = tokio::spawn({
             let (resolver, late, go) = (resolver.clone(), Arc::clone(&late), Arc::clone(&go));
             async move {
                 let ask = async {
@@ -304,7 +307,7 @@ mod tests {
         late.notified().await;
         resolver.forget();
         go.notify_one();
-        assert!(on_its_way.await.unwrap().is_ok());
+        assert!(under_way.await.unwrap().is_ok());
         for text in ["a.i2p", "b.i2p"] {
             let found = resolver.resolve(&name(text), says(&asked, Ok(Some(destination(2))))).await;
             assert_eq!(*found.unwrap().unwrap(), destination(2), "{text}");
@@ -312,7 +315,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn the_router_is_asked_once_for_all_who_want_to_know() {
+    async fn concurrent_queries_for_a_name_ask_the_router_once() {
         let resolver = Resolver::default();
         let (asked, go) = (Arc::new(AtomicUsize::new(0)), Arc::new(Notify::new()));
         let ask = |resolver: Resolver| {
@@ -327,7 +330,7 @@ mod tests {
             })
         };
         let tasks: Vec<_> = (0..10).map(|_| ask(resolver.clone())).collect();
-        // Whoever asked first may go: another one asks then.
+        // Wait until one of them has asked.
         while asked.load(Relaxed) == 0 {
             tokio::task::yield_now().await;
         }

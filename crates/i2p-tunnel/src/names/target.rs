@@ -1,4 +1,4 @@
-//! What a request is about, and whether there is a way to it. All that decides where a client gets is here.
+//! The target of a request: parsing, and virtual addresses.
 
 use std::{fmt, net::IpAddr};
 
@@ -8,10 +8,10 @@ use socks_wire::stream::OwnedAddress;
 use super::addresses::{AddressLease, AddressPool};
 use crate::{client::Client, failure::Failure};
 
-/// A target as people write it. Whoever shows it has to say that it is [`Sensitive`](crate::Sensitive).
-pub(crate) struct Shown<'a>(pub(crate) &'a Target);
+/// Displays a target as people write it. Wrap it in [`Sensitive`](crate::Sensitive) before logging it.
+pub(crate) struct DisplayTarget<'a>(pub(crate) &'a Target);
 
-impl fmt::Display for Shown<'_> {
+impl fmt::Display for DisplayTarget<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self.0 {
             Target::I2p(name) => name.fmt(f),
@@ -22,29 +22,29 @@ impl fmt::Display for Shown<'_> {
     }
 }
 
-/// What the request names: bytes of an address, or text of any kind.
-pub(crate) fn named(address: &OwnedAddress) -> Result<Target, Failure> {
+/// Parses the address of a SOCKS request: the bytes of an IP address, or text of any kind.
+pub(crate) fn parse_target(address: &OwnedAddress) -> Result<Target, Failure> {
     let target = match address {
         OwnedAddress::Ip(address) => Ok(Target::from_ip(*address)),
         OwnedAddress::Domain(name) => Target::parse(name),
     };
     target.map_err(|error| match error {
-        // A number in disguise is an address as far as policy goes.
+        // A numeric host, such as 2130706433, is an IP address in disguise.
         NameError::NumericHost => Failure::NotAllowed,
         _ => Failure::MalformedName,
     })
 }
 
-/// What is to be dialled: what the request names, with the name in the place of a virtual address that stands for it. The
-/// lease keeps the address what it is for as long as the stream lives.
+/// Parses the address of a request and replaces a virtual address by the target that it stands for. The lease keeps the virtual
+/// address from expiring; hold it while the stream is open.
 ///
-/// No address of the virtual ranges comes out of here, whatever it means: none is ever sent to the internet.
-pub(crate) fn dialled(
+/// Never returns an address of the virtual ranges, so none can leave for the internet.
+pub(crate) fn target_to_dial(
     address: &OwnedAddress,
     client: &Client,
     addresses: &AddressPool,
 ) -> Result<(Target, Option<AddressLease>), Failure> {
-    let target = named(address)?;
+    let target = parse_target(address)?;
     let Target::Ip(address) = target else { return Ok((target, None)) };
     match addresses.lease(client, address) {
         Some((target, lease)) => Ok((target.into(), Some(lease))),
@@ -53,7 +53,7 @@ pub(crate) fn dialled(
     }
 }
 
-/// Why an address means no name. One of ours has expired, or is another client's; of others nobody here knows a name.
-pub(crate) fn meaningless(address: IpAddr, addresses: &AddressPool) -> Failure {
+/// Returns why an address stands for no target: a virtual one has expired or belongs to another client; any other never does.
+pub(crate) fn unmapped_address(address: IpAddr, addresses: &AddressPool) -> Failure {
     if addresses.is_virtual(address) { Failure::VirtualAddressUnknown } else { Failure::NotAllowed }
 }

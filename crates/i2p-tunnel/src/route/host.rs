@@ -8,23 +8,22 @@ use super::{
     outside::{OutsideHost, is_i2p},
 };
 
-/// Longest pattern, in bytes: that of a DNS name, which no pattern has to be longer than.
-const LONGEST: usize = 253;
+/// Longest pattern: the length limit of a DNS name.
+const MAX_PATTERN_BYTES: usize = 253;
 
-/// The hosts of a rule, compared with hosts in their canonical form.
+/// The hosts of a rule. It is compared with hosts in canonical form.
 ///
-/// | pattern | which hosts |
+/// | pattern | hosts |
 /// |---|---|
 /// | `*` | all |
-/// | `*.onion`, `www.*.example` | names; a star stands for any text, dots and nothing too |
+/// | `*.onion`, `www.*.example` | matching names; a star stands for any text, including dots and the empty text |
 /// | `.example.com` | `example.com` and all names below it |
-/// | `example.com`, `198.51.100.7`, `2001:db8::1` | this one |
-/// | `198.51.100.0/24`, `2001:db8::/32` | addresses of this range |
+/// | `example.com`, `198.51.100.7`, `2001:db8::1` | only this host |
+/// | `198.51.100.0/24`, `2001:db8::/32` | the addresses of this range |
 ///
-/// `*`, patterns with a star, and ranges that reach further than one's own network leave out local hosts: addresses that are
-/// private, loopback, link-local, multicast or otherwise not of the internet, names without a dot, and those below
-/// [`LOCAL_DOMAINS`](super::LOCAL_DOMAINS). Those have to be named: as they are, with their domain (`.lan`), or by a pattern that
-/// ends in it (`*.onion`).
+/// `*`, patterns with a star, and ranges larger than a local network exclude local hosts: addresses in
+/// [`LOCAL_NETWORKS`](super::LOCAL_NETWORKS), names without a dot, and names below [`LOCAL_DOMAINS`](super::LOCAL_DOMAINS). To match
+/// a local host, write the host itself, its domain (`.lan`), or a pattern that ends in the domain (`*.onion`).
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct HostPattern(Pattern);
 
@@ -37,58 +36,58 @@ enum Pattern {
     Range(IpNet),
 }
 
-/// Why a text is no pattern.
+/// Why a text is not a pattern.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum HostPatternError {
-    /// It is about I2P.
-    #[error("what ends in .i2p goes to I2P and nowhere else: no route can say otherwise")]
+    /// It matches I2P names.
+    #[error("hosts that end in .i2p always go to I2P, so a route for them has no effect")]
     I2p,
-    /// It is no host name.
+    /// It is not a valid host name.
     #[error("{0}")]
     Name(NameError),
-    /// It has a star where that cannot be, or what hosts in canonical form never have.
+    /// It has a star in the wrong place, or characters that hosts in canonical form never have.
     #[error(
-        "expected *, a name such as example.com, *.onion or .example.com (letters of other scripts in their xn-- form), \
-         an address, or a range such as 198.51.100.0/24"
+        "expected *, a name such as example.com, *.onion or .example.com (non-ASCII letters in their xn-- form), an address, \
+        or a range such as 198.51.100.0/24"
     )]
     Malformed,
-    /// A range of addresses that has no bits beyond its length, said so.
-    #[error("bits of the address lie beyond the length of the range; write {0}")]
+    /// The address of a range has bits set after the prefix. Holds the range without them.
+    #[error("the address has bits set after the prefix; write {0}")]
     LooseBits(IpNet),
-    /// IPv4 addresses inside IPv6 ones are IPv4 addresses by the time they are compared.
+    /// The range holds only IPv4 addresses mapped into IPv6, which are compared as IPv4 addresses.
     #[error(
-        "hosts are never of this range, since IPv4 addresses within IPv6 ones are taken out of them: write it as IPv4"
+        "this range never matches, since IPv4 addresses within IPv6 are compared as IPv4: write the range as IPv4"
     )]
     HiddenIpv4,
 }
 
-/// What a [`HostPattern`] compares hosts with, for whoever has to say it in another language.
+/// The kind and content of a [`HostPattern`], for code that translates it, for instance into a PAC script.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum HostPatternKind<'a> {
-    /// Nothing: it covers every host.
+    /// Every host.
     All,
-    /// This text, in which a star stands for any text, against names.
+    /// Names that match this text, in which a star stands for any text.
     Glob(&'a str),
-    /// This name, and all that end in a dot and it.
+    /// This name, and all names below it.
     Below(&'a str),
     /// This name.
     Name(&'a str),
-    /// Addresses of this range; one address is a range of its own.
+    /// The addresses of this range. A single address is a range of length 1.
     Range(IpNet),
 }
 
 impl HostPattern {
-    /// All hosts that are not local.
+    /// The pattern `*`: all hosts that are not local.
     #[must_use]
     pub fn all() -> Self {
         Self(Pattern::All)
     }
 
-    /// What hosts are compared with, in canonical form. Whether local ones are left out is a matter of the rule:
+    /// The kind and content of this pattern, in canonical form. Whether local hosts are excluded depends on the rule: see
     /// [`Rule::excludes_local_hosts`](super::Rule::excludes_local_hosts).
     #[must_use]
-    pub fn hosts(&self) -> HostPatternKind<'_> {
+    pub fn kind(&self) -> HostPatternKind<'_> {
         match &self.0 {
             Pattern::All => HostPatternKind::All,
             Pattern::Glob(text) => HostPatternKind::Glob(text),
@@ -98,11 +97,11 @@ impl HostPattern {
         }
     }
 
-    /// Whether this host is of the pattern, be it local or not.
+    /// Whether this pattern covers a host, local or not.
     pub(super) fn covers(&self, host: OutsideHost<'_>) -> bool {
         match (&self.0, host.name(), host.address()) {
             (Pattern::All, ..) => true,
-            (Pattern::Glob(glob), Some(name), _) => matches(glob, name),
+            (Pattern::Glob(glob), Some(name), _) => glob_matches(glob, name),
             (Pattern::Below(parent), Some(name), _) => {
                 let rest = name.strip_suffix(parent.as_str());
                 rest.is_some_and(|rest| rest.is_empty() || rest.ends_with('.'))
@@ -113,40 +112,40 @@ impl HostPattern {
         }
     }
 
-    /// Whether local hosts among those that it covers are meant too.
-    pub(super) fn names_local(&self) -> bool {
+    /// Whether this pattern names local hosts, so that those that it covers are not excluded.
+    pub(super) fn names_local_hosts(&self) -> bool {
         match &self.0 {
             Pattern::All => false,
-            // Whatever stands for the last star, the name ends so.
-            Pattern::Glob(glob) => glob.rsplit('*').next().is_some_and(local::is_local_end),
-            // `.arpa` is not about the network at home.
-            Pattern::Below(parent) => !local::has_local_below(parent),
+            // Every matching name ends in the text after the last star.
+            Pattern::Glob(glob) => glob.rsplit('*').next().is_some_and(local::is_local_suffix),
+            // `.arpa` does not name hosts below `home.arpa`.
+            Pattern::Below(parent) => !local::has_local_subdomain(parent),
             Pattern::Name(_) => true,
-            Pattern::Range(range) => local::is_within(*range),
+            Pattern::Range(range) => local::is_local_range(*range),
         }
     }
 
-    /// Whether it covers all that the other one covers, as far as can be told at a glance: being all, or the same.
-    pub(super) fn holds(&self, other: &Self) -> bool {
+    /// Whether this pattern covers all hosts that `other` covers. Recognises only `*` and equal patterns.
+    pub(super) fn is_superset_of(&self, other: &Self) -> bool {
         self.0 == Pattern::All || self == other
     }
 
-    /// Whether there may be local hosts that it covers.
-    pub(super) fn covers_local(&self) -> bool {
+    /// Whether this pattern may cover local hosts.
+    pub(super) fn covers_local_hosts(&self) -> bool {
         match &self.0 {
             Pattern::All | Pattern::Glob(_) => true,
             Pattern::Below(name) | Pattern::Name(name) => local::is_local_name(name),
-            Pattern::Range(range) => local::touches(*range),
+            Pattern::Range(range) => local::overlaps_local(*range),
         }
     }
 
-    /// Whether there are local hosts that it means.
-    pub(super) fn means_local(&self) -> bool {
-        self.names_local() && self.covers_local()
+    /// Whether this pattern matches local hosts: it covers some, and does not exclude them.
+    pub(super) fn matches_local_hosts(&self) -> bool {
+        self.names_local_hosts() && self.covers_local_hosts()
     }
 }
 
-/// All hosts that are not local.
+/// The pattern `*`.
 impl Default for HostPattern {
     fn default() -> Self {
         Self::all()
@@ -156,11 +155,11 @@ impl Default for HostPattern {
 impl FromStr for HostPattern {
     type Err = HostPatternError;
 
-    /// From text as the type's table has it; capitals and one trailing dot do not count.
+    /// Parses the forms in the table above. Ignores case and one trailing dot.
     fn from_str(text: &str) -> Result<Self, HostPatternError> {
         let lower = text.to_ascii_lowercase();
         let text = lower.strip_suffix('.').filter(|rest| !rest.is_empty()).unwrap_or(&lower);
-        if text.len() > LONGEST {
+        if text.len() > MAX_PATTERN_BYTES {
             return Err(HostPatternError::Malformed);
         }
         if text == "*" {
@@ -171,19 +170,19 @@ impl FromStr for HostPattern {
         }
         let pattern = match text.strip_prefix('.') {
             _ if text.contains('*') => Pattern::Glob(glob(text)?),
-            Some(parent) => match one(parent)? {
+            Some(parent) => match exact(parent)? {
                 Pattern::Name(parent) => Pattern::Below(parent),
                 _ => return Err(HostPatternError::Malformed),
             },
             None if text.contains('/') => Pattern::Range(range(text)?),
-            None => one(text)?,
+            None => exact(text)?,
         };
         Ok(Self(pattern))
     }
 }
 
-/// A name or an address, in the form in which hosts are compared.
-fn one(text: &str) -> Result<Pattern, HostPatternError> {
+/// Parses a single name or address into canonical form.
+fn exact(text: &str) -> Result<Pattern, HostPatternError> {
     match Target::parse(text.as_bytes()).map_err(HostPatternError::Name)? {
         Target::ClearNet(host) => Ok(Pattern::Name(host.as_str().to_owned())),
         Target::Ip(address) => Ok(Pattern::Range(address.into())),
@@ -191,12 +190,12 @@ fn one(text: &str) -> Result<Pattern, HostPatternError> {
     }
 }
 
-/// Names only: what would be an address is a range with another form.
+/// Parses a pattern with a star. It is for names; addresses have ranges.
 fn glob(text: &str) -> Result<String, HostPatternError> {
-    let known = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || b"-_.*".contains(&byte);
+    let allowed = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || b"-_.*".contains(&byte);
     let like_an_address = text.bytes().all(|byte| byte.is_ascii_digit() || b".*".contains(&byte));
     let empty_label = text.split('.').any(str::is_empty);
-    if !text.bytes().all(known) || like_an_address || empty_label {
+    if !text.bytes().all(allowed) || like_an_address || empty_label {
         return Err(HostPatternError::Malformed);
     }
     Ok(text.to_owned())
@@ -207,7 +206,7 @@ fn range(text: &str) -> Result<IpNet, HostPatternError> {
     if range.addr() != range.network() {
         return Err(HostPatternError::LooseBits(range.trunc()));
     }
-    // Only where all of it lies within such a range: ::/0 is all of IPv6 and means that.
+    // Only if the whole range is mapped IPv4: ::/0 means all of IPv6.
     let ends = [range.network(), range.broadcast()].map(Target::from_ip);
     if matches!(range, IpNet::V6(_))
         && ends.iter().all(|end| matches!(end, Target::Ip(address) if address.is_ipv4()))
@@ -217,21 +216,21 @@ fn range(text: &str) -> Result<IpNet, HostPatternError> {
     Ok(range)
 }
 
-/// Whether a glob fits all of a name. Linear in their product: the last star alone takes more when what follows does not fit.
-fn matches(glob: &str, name: &str) -> bool {
+/// Whether a glob matches a whole name. Takes time proportional to the product of their lengths at most, without backtracking.
+fn glob_matches(glob: &str, name: &str) -> bool {
     let mut parts = glob.split('*');
     let Some(mut rest) = name.strip_prefix(parts.next().unwrap_or_default()) else { return false };
     let Some(last) = parts.next_back() else { return rest.is_empty() };
     for part in parts {
-        // The first place is as good as any later one: it leaves the most for what follows.
-        let Some((_, behind)) = rest.split_once(part) else { return false };
-        rest = behind;
+        // The first occurrence is the best: it leaves the longest rest for the following parts.
+        let Some((_, after)) = rest.split_once(part) else { return false };
+        rest = after;
     }
     rest.ends_with(last)
 }
 
 impl fmt::Display for HostPattern {
-    /// As a rule has it, in canonical form.
+    /// Writes the canonical form that [`FromStr`] parses.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match &self.0 {
             Pattern::All => f.write_str("*"),
@@ -255,7 +254,7 @@ mod tests {
     }
 
     #[test]
-    fn each_kind_of_pattern() {
+    fn each_kind_of_pattern_covers_its_hosts() {
         for (pattern, yes, no) in [
             ("*", &["example.com", "198.51.100.7", "2001:db8::1"][..], &[][..]),
             ("*.onion", &["a.onion", "a.b.onion", "A.ONION."], &["onion", "a.onion.example", "aonion"]),
@@ -280,16 +279,16 @@ mod tests {
             ("*.example.com", &["a.example.com"], &["example.com", "198.51.100.7"]),
         ] {
             for host in yes {
-                assert!(covers(pattern, host), "{pattern} is to cover {host}");
+                assert!(covers(pattern, host), "{pattern} must cover {host}");
             }
             for host in no {
-                assert!(!covers(pattern, host), "{pattern} is not to cover {host}");
+                assert!(!covers(pattern, host), "{pattern} must not cover {host}");
             }
         }
     }
 
     #[test]
-    fn what_can_never_be_a_host_is_a_mistake() {
+    fn patterns_that_can_never_match_are_errors() {
         use HostPatternError as Error;
         for (pattern, expected) in [
             ("*.i2p", Error::I2p),
@@ -321,7 +320,7 @@ mod tests {
     }
 
     #[test]
-    fn patterns_are_shown_as_they_are_written() {
+    fn patterns_are_displayed_as_they_are_written() {
         for text in [
             "*",
             "*.onion",
@@ -335,7 +334,7 @@ mod tests {
         }
     }
 
-    /// As everybody would write it who has time.
+    /// The obvious definition, with backtracking.
     fn naive(glob: &[u8], name: &[u8]) -> bool {
         match (glob, name) {
             ([], name) => name.is_empty(),
@@ -347,12 +346,12 @@ mod tests {
 
     proptest! {
         #[test]
-        fn a_glob_fits_as_its_definition_says(glob in "[ab.*]{0,8}", name in "[ab.]{0,8}") {
-            prop_assert_eq!(matches(&glob, &name), naive(glob.as_bytes(), name.as_bytes()));
+        fn a_glob_matches_as_its_definition_says(glob in "[ab.*]{0,8}", name in "[ab.]{0,8}") {
+            prop_assert_eq!(glob_matches(&glob, &name), naive(glob.as_bytes(), name.as_bytes()));
         }
 
         #[test]
-        fn a_pattern_is_read_again_as_it_is_shown(text in "[a-z0-9.*:/-]{0,20}") {
+        fn a_displayed_pattern_parses_to_itself(text in "[a-z0-9.*:/-]{0,20}") {
             if let Ok(pattern) = text.parse::<HostPattern>() {
                 prop_assert_eq!(pattern.to_string().parse::<HostPattern>(), Ok(pattern));
             }

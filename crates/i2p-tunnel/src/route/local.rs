@@ -1,4 +1,5 @@
-//! Hosts that mean something else at every machine: never for somebody far away, unless a rule names them.
+//! Local hosts: names and addresses that mean a different host on every network. They never go to an outproxy unless a rule names
+//! them.
 
 use std::net::{Ipv4Addr, Ipv6Addr};
 
@@ -14,8 +15,8 @@ const fn v6(first: u16, second: u16, third: u16, last: u16, length: u8) -> IpNet
     IpNet::V6(Ipv6Net::new_assert(Ipv6Addr::new(first, second, third, 0, 0, 0, 0, last), length))
 }
 
-/// Addresses that are local, which rules leave out unless they name them: what the IANA special-purpose registries (RFC 6890)
-/// say is not global. The ranges for documentation are left out: they lead nowhere.
+/// Ranges of local addresses. Rules exclude them unless they name them. They are the ranges that the IANA special-purpose
+/// registries (RFC 6890) do not list as global, without those for documentation, which lead nowhere.
 pub const LOCAL_NETWORKS: &[IpNet] = &[
     v4(0, 0, 0, 0, 8),          // this host on this network
     v4(10, 0, 0, 0, 8),         // private
@@ -39,40 +40,40 @@ pub const LOCAL_NETWORKS: &[IpNet] = &[
     v6(0xff00, 0, 0, 0, 8),     // multicast
 ];
 
-/// Names below which hosts are local, which rules leave out unless they name them. Names without a dot are local, too: a search
-/// list or a router at home says what they mean.
+/// Domains of local hosts. Rules exclude them unless they name them. Names without a dot are local too, since their meaning depends
+/// on a search list or on the home router.
 pub const LOCAL_DOMAINS: &[&str] = &[
     "localhost", // this machine (RFC 6761 section 6.3)
     "local",     // multicast DNS (RFC 6762)
     "home.arpa", // the network at home (RFC 8375)
     "internal",  // private networks (ICANN, 2024)
-    "lan",       // the same, by custom of many routers
-    "test",      // tests of one's own (RFC 6761 section 6.2)
-    "invalid",   // nothing (RFC 6761 section 6.4)
-    "onion",     // Tor's: nobody else is to hear of it (RFC 7686)
+    "lan",       // private networks, by custom of many home routers
+    "test",      // local tests (RFC 6761 section 6.2)
+    "invalid",   // never resolves (RFC 6761 section 6.4)
+    "onion",     // Tor: must not leak to other resolvers (RFC 7686)
 ];
 
-/// Whether this host is another one for whoever is asked: an address of a network of one's own, or a name of one.
+/// Whether a host is local: an address in [`LOCAL_NETWORKS`], a name without a dot, or one below [`LOCAL_DOMAINS`].
 pub(super) fn is_local(host: OutsideHost<'_>) -> bool {
     match (host.address(), host.name()) {
-        (Some(address), _) => is_within(address.into()),
+        (Some(address), _) => is_local_range(address.into()),
         (_, Some(name)) => is_local_name(name),
         (None, None) => true,
     }
 }
 
-/// A name without a dot, or one below [`LOCAL_DOMAINS`].
+/// Whether a name has no dot, or is one of [`LOCAL_DOMAINS`] or below one.
 pub(super) fn is_local_name(name: &str) -> bool {
     !name.contains('.') || LOCAL_DOMAINS.iter().any(|domain| name == *domain || is_below(name, domain))
 }
 
-/// Whether all names that end in this text are below one of [`LOCAL_DOMAINS`].
-pub(super) fn is_local_end(end: &str) -> bool {
-    LOCAL_DOMAINS.iter().any(|domain| is_below(end, domain))
+/// Whether every name with this suffix is below one of [`LOCAL_DOMAINS`].
+pub(super) fn is_local_suffix(suffix: &str) -> bool {
+    LOCAL_DOMAINS.iter().any(|domain| is_below(suffix, domain))
 }
 
 /// Whether one of [`LOCAL_DOMAINS`] is below this name.
-pub(super) fn has_local_below(name: &str) -> bool {
+pub(super) fn has_local_subdomain(name: &str) -> bool {
     LOCAL_DOMAINS.iter().any(|domain| is_below(domain, name))
 }
 
@@ -80,8 +81,8 @@ fn is_below(name: &str, parent: &str) -> bool {
     name.strip_suffix(parent).is_some_and(|rest| rest.ends_with('.'))
 }
 
-/// Whether all of this range is local.
-pub(super) fn is_within(range: IpNet) -> bool {
+/// Whether every address in a range is local.
+pub(super) fn is_local_range(range: IpNet) -> bool {
     let holds = |local: &IpNet| match (local, &range) {
         (IpNet::V4(local), IpNet::V4(range)) => local.contains(range),
         (IpNet::V6(local), IpNet::V6(range)) => local.contains(range),
@@ -90,9 +91,9 @@ pub(super) fn is_within(range: IpNet) -> bool {
     LOCAL_NETWORKS.iter().any(holds)
 }
 
-/// Whether some of this range is local: of two ranges that meet, one holds the other.
-pub(super) fn touches(range: IpNet) -> bool {
-    is_within(range) || LOCAL_NETWORKS.iter().any(|local| range.contains(local))
+/// Whether some address in a range is local. Of two ranges that overlap, one contains the other.
+pub(super) fn overlaps_local(range: IpNet) -> bool {
+    is_local_range(range) || LOCAL_NETWORKS.iter().any(|local| range.contains(local))
 }
 
 #[cfg(test)]
@@ -106,7 +107,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_another_host_at_every_machine() {
+    fn local_hosts_are_recognised() {
         for host in [
             "localhost",
             "LOCALHOST.",
@@ -169,7 +170,7 @@ mod tests {
     }
 
     #[test]
-    fn a_range_is_local_as_a_whole_or_not() {
+    fn a_range_is_local_only_as_a_whole() {
         for (range, expected) in [
             ("10.0.0.0/8", true),
             ("10.1.0.0/16", true),
@@ -182,8 +183,8 @@ mod tests {
             ("198.51.100.0/24", false),
         ] {
             let range: IpNet = range.parse().unwrap();
-            assert_eq!(is_within(range), expected, "{range}");
-            assert_eq!(touches(range), range.to_string() != "198.51.100.0/24", "{range}");
+            assert_eq!(is_local_range(range), expected, "{range}");
+            assert_eq!(overlaps_local(range), range.to_string() != "198.51.100.0/24", "{range}");
         }
     }
 }

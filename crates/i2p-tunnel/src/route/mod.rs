@@ -1,6 +1,6 @@
-//! Which way a request goes: the rules of the configuration, and what is of I2P whatever they say.
+//! Routing: decides whether a request goes to I2P, to an outproxy or nowhere. I2P names go to I2P, whatever the rules say.
 //!
-//! Imports nothing of this crate.
+//! Imports nothing from this crate.
 
 mod host;
 mod local;
@@ -18,68 +18,68 @@ pub use self::{
     port::{PortSet, PortSetError},
 };
 
-/// The rules for what is not of I2P: the first that matches decides, and what none matches is refused.
+/// The rules for hosts outside I2P. The first rule that matches decides; a request that no rule matches is refused.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Routes(Vec<Rule>);
 
-/// Where requests of a kind go.
+/// Sends requests for certain hosts and ports to outproxies, or rejects them.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Rule {
-    /// Which hosts.
+    /// The hosts that it matches.
     pub host: HostPattern,
-    /// Which ports.
+    /// The ports that it matches.
     pub ports: PortSet,
-    /// Where to.
+    /// Where it sends requests.
     pub via: Via,
 }
 
-/// Where a rule sends what it matches.
+/// Where a rule sends requests.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Via {
-    /// Nowhere.
+    /// Nowhere: it refuses them.
     Reject,
-    /// To one of these outproxies, the first that works.
+    /// To the first of these outproxies that connects.
     Outproxies(Vec<Arc<str>>),
 }
 
-/// What is to become of a request.
+/// The routing decision for a request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Verdict<'a> {
-    /// It goes to I2P, and nowhere else.
+    /// It goes to I2P.
     I2p,
-    /// It is asked of outproxies.
+    /// It goes to outproxies.
     Outproxies {
-        /// The rule that says so, counted from 0.
+        /// Index of the rule that decided, from 0.
         rule: usize,
-        /// Their names, in the rule's order.
+        /// Names of the outproxies, in the order to try.
         names: &'a [Arc<str>],
-        /// What they are asked for.
+        /// The host to request from them.
         host: OutsideHost<'a>,
     },
-    /// A rule refuses it.
+    /// A rule rejects it.
     Rejected {
-        /// The rule, counted from 0.
+        /// Index of the rule, from 0.
         rule: usize,
     },
-    /// No rule matches: it is refused.
+    /// No rule matches, so it is refused.
     NoRule,
 }
 
-/// How a rule and a request compare.
+/// Whether a rule matches a request, and if not, why.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Comparison {
     /// The rule matches.
     Matches,
-    /// It is about other hosts.
+    /// The rule is for other hosts.
     OtherHost,
-    /// It is about the host, and about other ports.
+    /// The rule is for this host, but for other ports.
     OtherPort,
-    /// It would be about the host, which is local and not named by it.
+    /// The rule's pattern matches the host, but the host is local and the rule excludes local hosts.
     LocalHost,
 }
 
 impl Rule {
-    /// How it compares with a request.
+    /// Compares this rule with a request.
     #[must_use]
     pub fn compare(&self, host: OutsideHost<'_>, port: u16) -> Comparison {
         if !self.host.covers(host) {
@@ -93,30 +93,32 @@ impl Rule {
         }
     }
 
-    /// Whether local hosts are not meant: addresses of [`LOCAL_NETWORKS`], names without a dot and below [`LOCAL_DOMAINS`].
+    /// Whether this rule excludes local hosts: addresses in [`LOCAL_NETWORKS`], names without a dot and names below
+    /// [`LOCAL_DOMAINS`]. Rules that reject never do.
     #[must_use]
     pub fn excludes_local_hosts(&self) -> bool {
-        self.leads_out() && !self.host.names_local()
+        self.leads_out() && !self.host.names_local_hosts()
     }
 
-    /// Whether this rule matches all that another one could match after it.
-    fn leaves_nothing_for(&self, later: &Self) -> bool {
-        let spares_local = self.leads_out() && !self.host.means_local() && later.may_match_local();
-        self.host.holds(&later.host) && self.ports.hold(&later.ports) && !spares_local
+    /// Whether this rule matches every request that `later` matches.
+    fn shadows(&self, later: &Self) -> bool {
+        let leaves_local =
+            self.leads_out() && !self.host.matches_local_hosts() && later.may_match_local_hosts();
+        self.host.is_superset_of(&later.host) && self.ports.is_superset_of(&later.ports) && !leaves_local
     }
 
-    fn may_match_local(&self) -> bool {
-        if self.leads_out() { self.host.means_local() } else { self.host.covers_local() }
+    fn may_match_local_hosts(&self) -> bool {
+        if self.leads_out() { self.host.matches_local_hosts() } else { self.host.covers_local_hosts() }
     }
 
-    /// A rule that refuses everything refuses local hosts too.
+    /// Whether this rule sends requests to outproxies.
     fn leads_out(&self) -> bool {
         self.via != Via::Reject
     }
 }
 
 impl fmt::Display for Rule {
-    /// In one line, for people.
+    /// Writes the rule in one line, for people.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "host {}, ", self.host)?;
         match self.ports == PortSet::all() {
@@ -131,31 +133,31 @@ impl fmt::Display for Rule {
 }
 
 impl Routes {
-    /// These rules, in this order. Without any, everything outside I2P is refused.
+    /// Routes with these rules, in this order. Without rules, every request outside I2P is refused.
     #[must_use]
     pub fn new(rules: Vec<Rule>) -> Self {
         Self(rules)
     }
 
-    /// The rules, in their order.
+    /// The rules, in order.
     #[must_use]
     pub fn rules(&self) -> &[Rule] {
         &self.0
     }
 
-    /// Rules that never decide, since one before them matches all that they match: pairs of such a rule and the first one that
-    /// does so, counted from 0. Not all can be found; those that are found are sure.
+    /// Finds rules that never decide because an earlier rule matches everything that they match. Returns pairs of indexes from 0:
+    /// the shadowed rule, and the first rule that shadows it. It may miss some, but reports no rule wrongly.
     #[must_use]
     pub fn shadowed_rules(&self) -> Vec<(usize, usize)> {
         let rules = self.0.iter().enumerate();
-        let before = |(index, rule): (usize, &Rule)| {
-            let first = self.0.iter().take(index).position(|earlier| earlier.leaves_nothing_for(rule));
+        let shadowed = |(index, rule): (usize, &Rule)| {
+            let first = self.0.iter().take(index).position(|earlier| earlier.shadows(rule));
             first.map(|first| (index, first))
         };
-        rules.filter_map(before).collect()
+        rules.filter_map(shadowed).collect()
     }
 
-    /// Decides which way a request goes. What is of I2P never comes near a rule: see [`OutsideHost::of`].
+    /// Decides where a request goes. I2P targets are never compared with rules: see [`OutsideHost::of`].
     #[must_use]
     pub fn decide<'a>(&'a self, target: &'a Target, port: u16) -> Verdict<'a> {
         let Some(host) = OutsideHost::of(target) else { return Verdict::I2p };

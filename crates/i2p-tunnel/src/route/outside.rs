@@ -2,10 +2,10 @@ use std::{fmt, net::IpAddr};
 
 use i2p_name::{ClearNetHost, Target};
 
-/// A host outside I2P: all that an outproxy can be asked for.
+/// A host outside I2P. Outproxies can be asked for nothing else.
 ///
-/// What is of I2P cannot be said in this type, so no mistake in a rule, a configuration or an outproxy's code can send it
-/// there.
+/// This type cannot hold an I2P target. So no mistake in a rule, a configuration or the code of an outproxy protocol can send an
+/// I2P name to an outproxy.
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
 pub struct OutsideHost<'a>(Host<'a>);
 
@@ -16,24 +16,23 @@ enum Host<'a> {
 }
 
 impl<'a> OutsideHost<'a> {
-    /// The one place where it is decided that something may leave I2P. The invariant: **whatever is of I2P, in any
-    /// spelling, is nothing here.**
+    /// Returns the host of a target outside I2P, and `None` for any other. This is the only place that decides whether a request
+    /// may leave I2P. The invariant: **an I2P name, in any spelling, gives `None`.**
     ///
-    /// [`Target::parse`] makes of whatever ends in `.i2p` (in capitals, with a trailing dot, as `.i2p.alt`, with dots of
-    /// other scripts) an I2P name or an error. That it has not ended up as a clear-net name all the same is looked at once
-    /// more: this is the one line where it would matter. Virtual addresses have become names, or errors, before anything is
-    /// dialled.
+    /// [`Target::parse`] turns every host that ends in `.i2p` (in capitals, with a trailing dot, as `.i2p.alt`, with the dots of
+    /// other scripts) into an I2P name or an error. This function checks clear-net names once more, since a mistake there would
+    /// leak here. Virtual addresses have been replaced by their targets before a request is routed.
     #[must_use]
     pub fn of(target: &'a Target) -> Option<Self> {
         match target {
             Target::ClearNet(host) if !is_i2p(host.as_str()) => Some(Self(Host::Name(host))),
             Target::Ip(address) => Some(Self(Host::Address(*address))),
-            // And whatever kind of target a later version knows.
+            // I2P targets, and any kind that is added later.
             _ => None,
         }
     }
 
-    /// The host name, in lower case and without a trailing dot; nothing for an address.
+    /// The host name in lower case, without a trailing dot. `None` for an address.
     #[must_use]
     pub fn name(self) -> Option<&'a str> {
         match self.0 {
@@ -42,7 +41,7 @@ impl<'a> OutsideHost<'a> {
         }
     }
 
-    /// The address; nothing for a name.
+    /// The address. `None` for a name.
     #[must_use]
     pub fn address(self) -> Option<IpAddr> {
         match self.0 {
@@ -52,15 +51,15 @@ impl<'a> OutsideHost<'a> {
     }
 }
 
-/// As strict as can be: what only looks like I2P is not let out either.
+/// Whether a name ends in `i2p` or `i2p.alt`. Strict on purpose: names that only look like I2P do not leave either.
 pub(super) fn is_i2p(name: &str) -> bool {
     let name = name.trim_end_matches('.');
-    let ends_so =
+    let ends_with_label =
         |suffix: &str| name.strip_suffix(suffix).is_some_and(|rest| rest.is_empty() || rest.ends_with('.'));
-    ends_so("i2p") || ends_so("i2p.alt")
+    ends_with_label("i2p") || ends_with_label("i2p.alt")
 }
 
-/// Without the host: it does not belong in logs.
+/// Hides the host, which must not appear in logs.
 impl fmt::Debug for OutsideHost<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self.0 {

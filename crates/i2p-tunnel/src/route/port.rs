@@ -1,8 +1,8 @@
 use std::{fmt, ops::RangeInclusive, str::FromStr};
 
-/// The ports of a rule: numbers and ranges such as `80,443,8000-8999`, each from 1 to 65535.
+/// The ports of a rule: numbers and ranges from 1 to 65535, such as `80,443,8000-8999`.
 ///
-/// Port 0, "any" in I2P, is no port of the internet: it is never among them.
+/// It never contains port 0, which means "any" in I2P and does not exist on the internet.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct PortSet(Vec<RangeInclusive<u16>>);
 
@@ -13,24 +13,24 @@ impl PortSet {
         Self(vec![1..=u16::MAX])
     }
 
-    /// Whether this port is among them.
+    /// Whether the set contains this port.
     #[must_use]
     pub fn contains(&self, port: u16) -> bool {
         self.0.iter().any(|range| range.contains(&port))
     }
 
-    /// The ports, as ranges that may overlap.
+    /// The ranges of the set. They may overlap.
     #[must_use]
     pub fn ranges(&self) -> &[RangeInclusive<u16>] {
         &self.0
     }
 
-    /// Whether a range of these holds each range of the others.
-    pub(super) fn hold(&self, others: &Self) -> bool {
+    /// Whether each range of `other` lies within a range of this set.
+    pub(super) fn is_superset_of(&self, other: &Self) -> bool {
         let within = |range: &RangeInclusive<u16>| {
             self.0.iter().any(|own| own.contains(range.start()) && own.contains(range.end()))
         };
-        others.0.iter().all(within)
+        other.0.iter().all(within)
     }
 }
 
@@ -41,9 +41,9 @@ impl Default for PortSet {
     }
 }
 
-/// Why a text names no ports.
+/// A text is not a [`PortSet`].
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("{item:?} is no port and no range of ports; expected such as 80,443,8000-8999, each from 1 to 65535")]
+#[error("{item:?} is not a port or a range; expected ports from 1 to 65535, such as 80,443,8000-8999")]
 pub struct PortSetError {
     item: String,
 }
@@ -51,7 +51,7 @@ pub struct PortSetError {
 impl FromStr for PortSet {
     type Err = PortSetError;
 
-    /// From ports and ranges with commas between them; spaces do not count.
+    /// Parses ports and ranges separated by commas. Ignores spaces around them.
     fn from_str(text: &str) -> Result<Self, PortSetError> {
         let ranges = text.split(',').map(|item| range(item.trim()));
         ranges.collect::<Result<_, _>>().map(Self)
@@ -66,7 +66,7 @@ fn range(item: &str) -> Result<RangeInclusive<u16>, PortSetError> {
     }
 }
 
-/// Digits and nothing else: the standard parser takes a sign.
+/// Parses a port that consists of digits only. The standard parser also accepts a sign.
 fn number(text: &str) -> Option<u16> {
     let text = text.trim();
     let port = text.parse().ok().filter(|port| *port > 0)?;
@@ -74,7 +74,7 @@ fn number(text: &str) -> Option<u16> {
 }
 
 impl fmt::Display for PortSet {
-    /// As a rule has them.
+    /// Writes the form that [`FromStr`] parses.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         for (index, range) in self.0.iter().enumerate() {
             f.write_str(if index == 0 { "" } else { "," })?;
@@ -94,7 +94,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn numbers_and_ranges() {
+    fn a_set_contains_its_numbers_and_ranges() {
         let ports: PortSet = "80, 443,8000-8999".parse().unwrap();
         for (port, expected) in [
             (0, false),
@@ -115,18 +115,18 @@ mod tests {
     }
 
     #[test]
-    fn what_is_none_is_named() {
+    fn the_error_quotes_the_malformed_item() {
         for text in ["", "80,", "0", "0-5", "65536", "9-8", "+80", "-80", "80-", "http", "8 0", "1-2-3", "*"]
         {
             let error = text.parse::<PortSet>().unwrap_err().to_string();
-            assert!(error.contains("expected such as 80,443,8000-8999"), "{text}: {error}");
+            assert!(error.contains("such as 80,443,8000-8999"), "{text}: {error}");
         }
-        assert!("80,x".parse::<PortSet>().unwrap_err().to_string().starts_with("\"x\" is no port"));
+        assert!("80,x".parse::<PortSet>().unwrap_err().to_string().starts_with("\"x\" is not a port"));
     }
 
     proptest! {
         #[test]
-        fn a_list_holds_what_its_ranges_hold(
+        fn a_set_contains_what_its_ranges_contain(
             ranges in prop::collection::vec((1..=u16::MAX, 0..2000_u16), 1..6), port in any::<u16>()
         ) {
             let ranges: Vec<_> = ranges.iter().map(|(first, more)| (*first, first.saturating_add(*more))).collect();
@@ -137,7 +137,7 @@ mod tests {
         }
 
         #[test]
-        fn any_text_is_ports_or_an_error(text in ".{0,40}") {
+        fn any_text_is_a_port_set_or_an_error(text in ".{0,40}") {
             let _ = text.parse::<PortSet>();
         }
     }

@@ -18,7 +18,7 @@ fn rule(host: &str, ports: &str, via: &[&str]) -> Rule {
     Rule { host: host.parse().unwrap(), ports: ports.parse().unwrap(), via }
 }
 
-/// What the rules say, in a word.
+/// The decision of the rules as a short text.
 fn decided(routes: &Routes, host: &str, port: u16) -> String {
     match routes.decide(&Target::parse(host.as_bytes()).unwrap(), port) {
         Verdict::I2p => "i2p".into(),
@@ -28,7 +28,7 @@ fn decided(routes: &Routes, host: &str, port: u16) -> String {
     }
 }
 
-/// Everything that can be let out is.
+/// Rules that let out every host that rules can let out.
 fn wide_open() -> Routes {
     let hosts =
         ["*", "0.0.0.0/0", "::/0", "250.0.0.0/8", "fd91:cbed:4d7e::/64", "*p", "*t", ".alt", ".localhost"];
@@ -66,7 +66,7 @@ fn the_first_rule_that_matches_decides() {
 }
 
 #[test]
-fn local_hosts_are_let_out_by_their_name_only() {
+fn local_hosts_leave_only_if_a_rule_names_them() {
     let open = Routes::new(
         ["*", "*host", "0.0.0.0/0", "::/0", "10.0.0.0/7"].map(|host| rule(host, "1-65535", &["out"])).into(),
     );
@@ -86,7 +86,7 @@ fn local_hosts_are_let_out_by_their_name_only() {
         let named = Routes::new(vec![rule(pattern, "1-65535", &["out"])]);
         assert_eq!(decided(&named, host, 80), "0 out", "{host}");
     }
-    // Names of one's own network, and those that only Tor is to hear of, by whatever does not end in their domain.
+    // Names of the local network and of Tor do not match patterns that do not end in their domain.
     let stars = ["*", "*n", "*al", "*o*", "r*", "*.arpa", ".arpa", "n*.lo*l"];
     let open = Routes::new(stars.map(|host| rule(host, "1-65535", &["out"])).into());
     for (host, named) in [
@@ -114,7 +114,7 @@ fn local_hosts_are_let_out_by_their_name_only() {
 }
 
 #[test]
-fn rules_that_never_decide() {
+fn rules_that_never_decide_are_found() {
     let routes = Routes::new(vec![
         rule("*.onion", "1-65535", &["tor"]),
         rule("*.onion", "80", &["out"]),
@@ -127,13 +127,17 @@ fn rules_that_never_decide() {
         rule("10.0.0.0/8", "22", &["lan"]),
     ]);
     assert_eq!(routes.shadowed_rules(), [(1, 0), (3, 2), (8, 7)]);
-    let refused_too_late =
+    let local_hosts_remain =
         vec![rule("*", "1-65535", &["out"]), rule("bad.example", "80", &[]), rule("*", "80", &[])];
-    assert_eq!(Routes::new(refused_too_late).shadowed_rules(), [(1, 0)], "the last one refuses local hosts");
+    assert_eq!(
+        Routes::new(local_hosts_remain).shadowed_rules(),
+        [(1, 0)],
+        "the last rule still refuses local hosts"
+    );
 }
 
 #[test]
-fn a_rule_is_shown_in_one_line() {
+fn a_rule_is_displayed_in_one_line() {
     assert_eq!(rule("*", "1-65535", &[]).to_string(), "host *, all ports, reject");
     assert_eq!(rule("*.onion", "80,443", &["a", "b"]).to_string(), "host *.onion, port 80,443, via a, b");
 }
@@ -142,7 +146,7 @@ fn goes_to_i2p(target: &Target, port: u16) -> bool {
     wide_open().decide(target, port) == Verdict::I2p
 }
 
-/// A label in any of the ways in which clients write one.
+/// A label in any spelling that clients use.
 fn label() -> impl Strategy<Value = String> {
     prop_oneof![
         "[a-zA-Z0-9]{1,12}",
@@ -154,12 +158,12 @@ fn label() -> impl Strategy<Value = String> {
     ]
 }
 
-/// A dot in any of the ways in which international names have one (UTS 46).
+/// A dot in any form that international names use (UTS 46).
 fn dot() -> impl Strategy<Value = &'static str> {
     prop::sample::select(vec![".", "。", "．", "｡"])
 }
 
-/// `i2p` in capitals, in full width, and with what is not seen in between.
+/// `i2p` in capitals, in full width, and with invisible characters.
 fn i2p() -> impl Strategy<Value = &'static str> {
     prop::sample::select(vec![
         "i2p",
@@ -198,9 +202,9 @@ proptest! {
         }
     }
 
-    /// Whatever bytes a client sends: what is let out does not end in what I2P names end in, by a reading of its own.
+    /// Whatever bytes a client sends, a host that leaves does not end in `i2p` or `i2p.alt`, as an independent check finds.
     #[test]
-    fn nothing_that_is_let_out_ends_in_i2p(host in prop_oneof![prop::collection::vec(any::<u8>(), 0..80), ".{0,40}".prop_map(String::into_bytes)]) {
+    fn no_host_that_leaves_ends_in_i2p(host in prop_oneof![prop::collection::vec(any::<u8>(), 0..80), ".{0,40}".prop_map(String::into_bytes)]) {
         if let Ok(target) = Target::parse(&host)
             && let Verdict::Outproxies { host, .. } = wide_open().decide(&target, 80)
         {
@@ -210,9 +214,9 @@ proptest! {
         }
     }
 
-    /// What is said to be idle is, whatever is asked for.
+    /// A rule that is reported as shadowed decides no request.
     #[test]
-    fn an_idle_rule_never_decides(
+    fn a_shadowed_rule_never_decides(
         rules in prop::collection::vec((0..13_usize, 0..4_usize, any::<bool>()), 2..6), host in 0..11_usize, port in 79..82_u16
     ) {
         let patterns = ["*", "*.com", "a.com", ".com", "localhost", "*.onion", "*n", ".arpa", ".home.arpa", "10.0.0.0/8", "10.1.0.0/16", "0.0.0.0/0", "198.51.100.0/24"];
@@ -226,12 +230,12 @@ proptest! {
             Verdict::Outproxies { rule, .. } | Verdict::Rejected { rule } => Some(rule),
             _ => None,
         };
-        prop_assert!(routes.shadowed_rules().iter().all(|(idle, _)| Some(*idle) != decides));
+        prop_assert!(routes.shadowed_rules().iter().all(|(shadowed, _)| Some(*shadowed) != decides));
     }
 
-    /// What a search list, multicast DNS or a router at home answers for goes to nobody far away, unless a rule names it.
+    /// Names that a search list, multicast DNS or a home router resolves never leave unless a rule names them.
     #[test]
-    fn names_of_ones_own_network_stay_there(
+    fn names_of_the_local_network_stay_there(
         labels in "([a-z0-9_]{1,8}\\.){0,3}", end in "localhost|local|home\\.arpa|internal|lan|test|invalid|onion", bare in "[a-z_]{1,12}"
     ) {
         for host in [format!("{labels}{end}"), bare.replace("i2p", "x")] {
@@ -243,21 +247,21 @@ proptest! {
         }
     }
 
-    /// A destination or an address by hash is I2P too.
+    /// Base32 addresses go to I2P too.
     #[test]
-    fn addresses_of_i2p_are_never_for_an_outproxy(hash in "[a-z2-7]{51}[aq]", upper: bool) {
+    fn base32_addresses_are_never_for_an_outproxy(hash in "[a-z2-7]{51}[aq]", upper: bool) {
         let host = format!("{hash}.b32.i2p");
         let host = if upper { host.to_uppercase() } else { host };
         prop_assert!(goes_to_i2p(&Target::parse(host.as_bytes()).unwrap(), 80));
     }
 
-    /// An address of the virtual ranges, as bytes or as text, given out or not: a name of I2P or an error before any rule is
-    /// asked.
+    /// An address of the virtual ranges, as bytes or as text, becomes an I2P name if it is assigned and an error if not, before
+    /// any rule is compared.
     #[test]
-    fn virtual_addresses_are_never_for_an_outproxy(low in any::<[u8; 11]>(), v6: bool, text: bool, given: bool) {
+    fn virtual_addresses_are_never_for_an_outproxy(low in any::<[u8; 11]>(), v6: bool, text: bool, assigned: bool) {
         let pool = AddressPool::new(VirtualOptions::default()).unwrap();
         let client = client();
-        let address = match (given, v6) {
+        let address = match (assigned, v6) {
             (true, _) => {
                 let target = NamedTarget::I2p(I2pName::parse("example.i2p").unwrap());
                 pool.address_of(&client, &target, if v6 { Family::V6 } else { Family::V4 }).unwrap()
@@ -271,8 +275,8 @@ proptest! {
             }
         };
         let address = if text { OwnedAddress::Domain(address.to_string().into_bytes()) } else { OwnedAddress::Ip(address) };
-        if let Ok((target, _lease)) = names::dialled(&address, &client, &pool) {
-            prop_assert!(given);
+        if let Ok((target, _lease)) = names::target_to_dial(&address, &client, &pool) {
+            prop_assert!(assigned);
             prop_assert!(goes_to_i2p(&target, 80));
         }
     }
@@ -287,9 +291,9 @@ fn client() -> Client {
     }
 }
 
-/// The properties above would hold of a function that lets nothing out.
+/// Guards the properties above, which would also hold if no host could leave at all.
 #[test]
-fn the_rules_of_the_properties_do_let_out() {
+fn the_rules_of_the_properties_let_other_hosts_out() {
     for host in
         ["example.com", "i2p.example", "i2p.alt.example", "198.51.100.7", "2001:db8::1", "a.xi2p", "a.alt"]
     {

@@ -79,6 +79,6 @@ async fn a_client_key_that_may_be_missing_is_f4_where_that_is_understood() {
         assert_eq!(codes, if extended_errors { (0xf0, 0xf4) } else { (4, 4) });
         let request = format!("CONNECT {}:80 HTTP/1.1\r\n\r\n", name.with_client_key(true));
         let answer = String::from_utf8(proxy.exchange(request.as_bytes()).await).unwrap();
-        assert!(answer.contains("Ask whoever runs the site for a key"), "{answer}");
+        assert!(answer.contains("Ask the site's operator for a key"), "{answer}");
     }
 }

@@ -358,7 +358,7 @@ impl<D: Dial> Association<'_, D> {
         header: &udp::Header<'_>,
         data: &[u8],
     ) -> Result<(), DropReason> {
-        let named = names::dialled(&header.address.into(), self.client, &self.service.addresses);
+        let named = names::target_to_dial(&header.address.into(), self.client, &self.service.addresses);
         match named.map_err(|_| DropReason::NotAllowed)? {
             (Target::I2p(name), address) => {
                 let way = way.ok_or(DropReason::NoSession)?;
