@@ -1,6 +1,6 @@
 use std::{fmt, io, time::Duration};
 
-use crate::wire::{Dialect, ResultWord, Unspeakable};
+use crate::wire::{Dialect, EncodeError, ResultWord};
 
 /// The operation during which an error happened.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -103,7 +103,7 @@ pub enum Error {
     },
     /// The command cannot be written in this router's dialect.
     #[error("the command cannot be sent to this router: {0}")]
-    Unspeakable(#[from] Unspeakable),
+    Encode(#[from] EncodeError),
     /// The datagram is empty or too long for SAM.
     #[error("cannot send a datagram of {length} bytes; the router carries 1 to {limit}")]
     DatagramLength {

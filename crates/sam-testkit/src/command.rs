@@ -1,6 +1,8 @@
-use crate::Dialect;
+//! The lines of clients.
 
-/// One line of a client, taken apart as the dialect does it (SAM v3, "SAM message syntax").
+use crate::dialect::Dialect;
+
+/// One line of a client, parsed as the dialect does (SAM v3, "SAM message syntax").
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct Command {
     /// The first word.
@@ -11,10 +13,10 @@ pub(crate) struct Command {
 }
 
 impl Command {
-    /// Takes a line apart.
+    /// Parses a line.
     ///
     /// # Errors
-    /// What Java I2P says of lines that it cannot take apart. i2pd and emissary skip what they do not understand.
+    /// Java I2P's message for a line that it cannot parse. i2pd and emissary skip what they do not understand.
     pub(crate) fn parse(line: &str, dialect: Dialect) -> Result<Self, String> {
         match dialect {
             Dialect::Java => java(line),
@@ -33,30 +35,30 @@ impl Command {
         !self.pairs.is_empty()
     }
 
-    /// `KEY=true`, for the options that are off by default.
+    /// Whether the line holds `KEY=true`.
     pub(crate) fn is_true(&self, key: &str) -> bool {
         self.get(key) == Some("true")
     }
 
-    /// A port or protocol: `None` where it is not given, an error where it is no number of that kind.
+    /// The value of a key as a number, for example a port. `None` when the key is missing, an error when it is no such number.
     pub(crate) fn number<T: std::str::FromStr>(&self, key: &str) -> Result<Option<T>, T::Err> {
         self.get(key).map(str::parse).transpose()
     }
 
-    /// The last value of a key wins.
+    /// Sets the value of a key, replacing an earlier one.
     fn set(&mut self, key: &str, value: String) {
         self.pairs.retain(|(name, _)| name != key);
         self.pairs.push((key.to_owned(), value));
     }
 }
 
-/// Java I2P (J3, J4, J24): words in any case, quotes and escapes anywhere, a key without a value is `true`.
+/// Java I2P (J3, J4, J24): words in upper or lower case, quotes and escapes anywhere; a key without a value is `true`.
 fn java(line: &str) -> Result<Command, String> {
     let mut tokens = java_tokens(line)?.into_iter();
     let mut word = || tokens.next().unwrap_or_default().to_ascii_uppercase();
     let (verb, action) = (word(), word());
     let mut command = Command { verb, action, pairs: Vec::new() };
-    // The second word of a line may be missing: what stands there is a pair then, and no known action.
+    // If the second word is missing, a pair is taken for it, which is no known action.
     for token in tokens {
         let (key, value) = token.split_once('=').unwrap_or((&token, ""));
         if key.is_empty() {
@@ -98,7 +100,7 @@ fn java_tokens(line: &str) -> Result<Vec<String>, String> {
     Ok(tokens)
 }
 
-/// i2pd (D5): split at single blanks, no quotes, what is no pair is ignored.
+/// i2pd (D5): splits at single blanks, knows no quotes, and ignores words without `=`.
 fn i2pd(line: &str) -> Command {
     let mut tokens = line.trim_end_matches('\r').split(' ');
     let mut word = || tokens.next().unwrap_or_default().to_owned();
@@ -109,7 +111,7 @@ fn i2pd(line: &str) -> Command {
     command
 }
 
-/// emissary (E6): the first bad pair ends the line; quotes are understood, escapes stay as they are.
+/// emissary (E6): the first invalid pair ends the line; quotes are understood, and escapes are not decoded.
 fn emissary(line: &str) -> Command {
     let line = line.trim_end_matches('\r');
     let (verb, rest) = line.split_once(' ').unwrap_or((line, ""));
@@ -145,7 +147,7 @@ mod tests {
     }
 
     #[test]
-    fn java_takes_quotes_blanks_and_lower_case() {
+    fn java_accepts_quotes_blanks_and_lower_case() {
         let command =
             Command::parse("  session\tcreate  ID=\"a b\" X=\\\"y KEY DEST= \r", Dialect::Java).unwrap();
         assert_eq!((command.verb.as_str(), command.action.as_str()), ("SESSION", "CREATE"));
@@ -154,7 +156,7 @@ mod tests {
     }
 
     #[test]
-    fn java_says_what_is_wrong() {
+    fn java_reports_what_is_wrong() {
         // Java I2P 2.7.0, SESSION CREATE errors.
         for (line, error) in [
             ("SESSION CREATE STYLE=STREAM ID=a ID=b DESTINATION=abcd", "Duplicate parameter ID"),
@@ -173,7 +175,7 @@ mod tests {
     }
 
     #[test]
-    fn emissary_stops_at_the_first_bad_pair() {
+    fn emissary_stops_at_the_first_invalid_pair() {
         assert_eq!(pair("A B ID=\"a b\" X=1", Dialect::Emissary, "X").unwrap(), "1");
         assert_eq!(pair("A B 9=1 ID=a", Dialect::Emissary, "ID"), None);
         assert_eq!(pair("A B EMPTY= ID=a", Dialect::Emissary, "ID"), None);

@@ -3,24 +3,20 @@
 
 mod bridge;
 mod command;
+mod commands;
 mod connection;
-mod datagram;
 mod destination;
-mod dial;
 mod dialect;
 mod endpoint;
-mod naming;
 mod recorder;
 mod registry;
 mod relay;
 mod script;
-mod session;
-mod stream;
-mod talk;
+mod serving;
 
 pub use bridge::{SessionRecord, TestBridge};
 pub use destination::{destination, private_key};
 pub use dialect::Dialect;
 pub use endpoint::Endpoint;
-pub use recorder::{Heard, StreamRecord};
+pub use recorder::{LineRecord, StreamRecord};
 pub use script::Act;

@@ -1,24 +1,24 @@
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-/// A line that a client has sent.
+/// A line that a client sent.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
-pub struct Heard {
-    /// Which connection it came on: 1 is the first that the bridge was given.
+pub struct LineRecord {
+    /// The number of its connection, counted from 1.
     pub connection: u64,
-    /// The line without its newline. What [`Act::Listen`](crate::Act::Listen) heard is one such line, newlines and all.
+    /// The line without its newline. What [`Act::Listen`](crate::Act::Listen) read is one such line, with all its newlines.
     pub line: String,
 }
 
-/// A `STREAM CONNECT` of a session that exists, whatever came of it.
+/// A `STREAM CONNECT` of a session that exists, whether or not it succeeded.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct StreamRecord {
     /// The session's ID.
     pub session: String,
-    /// The session's destination in base64: who connects.
+    /// The destination of that session in base64.
     pub from: String,
-    /// The `DESTINATION` as the client gave it: a name, a base32 address or base64.
+    /// The `DESTINATION` as the client sent it: a name, a base32 address or base64.
     pub to: String,
     /// The `FROM_PORT`, or the session's; 0 where there is none.
     pub from_port: u16,
@@ -26,17 +26,17 @@ pub struct StreamRecord {
     pub to_port: u16,
 }
 
-/// What clients have said and done. Grows with each command.
+/// What clients have sent. Grows with each command.
 #[derive(Default)]
 pub(crate) struct Recorder {
-    heard: Mutex<Vec<Heard>>,
+    lines: Mutex<Vec<LineRecord>>,
     streams: Mutex<Vec<StreamRecord>>,
     datagrams: Mutex<Vec<Vec<u8>>>,
 }
 
 impl Recorder {
-    pub(crate) fn heard(&self, connection: u64, line: &str) {
-        lock(&self.heard).push(Heard { connection, line: line.to_owned() });
+    pub(crate) fn line(&self, connection: u64, line: &str) {
+        lock(&self.lines).push(LineRecord { connection, line: line.to_owned() });
     }
 
     pub(crate) fn stream(&self, stream: StreamRecord) {
@@ -47,14 +47,14 @@ impl Recorder {
         lock(&self.datagrams).push(datagram.to_vec());
     }
 
-    pub(crate) fn transcript(&self) -> Vec<Heard> {
-        lock(&self.heard).clone()
+    pub(crate) fn transcript(&self) -> Vec<LineRecord> {
+        lock(&self.lines).clone()
     }
 
     pub(crate) fn commands(&self) -> Vec<String> {
-        let heard = lock(&self.heard);
-        let commands = heard.iter().filter(|heard| !heard.line.starts_with("HELLO"));
-        commands.map(|heard| heard.line.clone()).collect()
+        let lines = lock(&self.lines);
+        let commands = lines.iter().filter(|record| !record.line.starts_with("HELLO"));
+        commands.map(|record| record.line.clone()).collect()
     }
 
     pub(crate) fn streams(&self) -> Vec<StreamRecord> {
@@ -66,7 +66,7 @@ impl Recorder {
     }
 }
 
-/// A test that panics with the lock must not make the others panic with it.
+/// Locks a mutex, even if a test has panicked with the lock: the others must not panic with it.
 pub(crate) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

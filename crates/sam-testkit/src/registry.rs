@@ -1,3 +1,5 @@
+//! Everything that has a destination on the network of one bridge: sessions and far ends.
+
 use std::{
     collections::{HashMap, VecDeque},
     net::SocketAddr,
@@ -13,11 +15,11 @@ use tokio::{
     sync::{mpsc, oneshot, watch},
 };
 
-use crate::{destination::Keys, dialect::Version, endpoint::Endpoint, recorder::lock};
+use crate::{destination::KeyPair, dialect::Version, endpoint::Endpoint, recorder::lock};
 
 /// The styles of sessions (SAM v3, "Creating a session"). MASTER is the old name of PRIMARY.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Style {
+pub(crate) enum SessionStyle {
     Stream,
     Datagram,
     Datagram2,
@@ -26,7 +28,7 @@ pub(crate) enum Style {
     Primary,
 }
 
-impl Style {
+impl SessionStyle {
     pub(crate) fn parse(text: &str) -> Option<Self> {
         Some(match text {
             "STREAM" => Self::Stream,
@@ -39,7 +41,7 @@ impl Style {
         })
     }
 
-    /// The I2CP protocol of its traffic; RAW has any, 18 by default.
+    /// The I2CP protocol of its traffic; RAW may have any, by default 18.
     pub(crate) const fn protocol(self) -> u8 {
         match self {
             Self::Stream | Self::Primary => 6,
@@ -58,14 +60,14 @@ impl Style {
 /// An open session or subsession.
 pub(crate) struct Session {
     pub(crate) id: String,
-    pub(crate) style: Style,
-    pub(crate) keys: Arc<Keys>,
-    /// What its control connection negotiated.
+    pub(crate) style: SessionStyle,
+    pub(crate) keys: Arc<KeyPair>,
+    /// The version that its control connection negotiated.
     pub(crate) version: Version,
-    /// The PRIMARY it is a subsession of.
+    /// The ID of its PRIMARY session, if it is a subsession.
     pub(crate) parent: Option<String>,
-    pub(crate) ports: Ports,
-    /// Where datagrams are forwarded to; without it they go to the control connection.
+    pub(crate) ports: SessionPorts,
+    /// Where datagrams are forwarded to; without it they are sent on the control connection.
     pub(crate) datagrams_to: Option<SocketAddr>,
     /// `HEADER=true` of a RAW session.
     pub(crate) header: bool,
@@ -75,11 +77,11 @@ pub(crate) struct Session {
     pub(crate) closing: watch::Sender<bool>,
     /// `true` once the control connection has closed and the session is over.
     pub(crate) ended: watch::Sender<bool>,
-    /// STREAM ACCEPTs that wait for a peer, in their order.
+    /// STREAM ACCEPTs that wait for a peer, the oldest first.
     pub(crate) acceptors: Mutex<VecDeque<oneshot::Sender<Offer>>>,
-    /// A STREAM FORWARD.
+    /// Its STREAM FORWARD, if there is one.
     pub(crate) forwarding: Mutex<Option<Forwarding>>,
-    /// Whether its streams are granted before they are connected (J23).
+    /// Whether its streams are reported as connected before the far end has answered (J23).
     pub(crate) early_data: bool,
     /// Whether there has ever been a STREAM ACCEPT.
     pub(crate) has_accepted: AtomicBool,
@@ -87,7 +89,7 @@ pub(crate) struct Session {
 
 /// The ports and protocols of a session; 0 is "any".
 #[derive(Debug, Clone, Copy, Default)]
-pub(crate) struct Ports {
+pub(crate) struct SessionPorts {
     pub(crate) from: u16,
     pub(crate) to: u16,
     pub(crate) listen: u16,
@@ -95,7 +97,7 @@ pub(crate) struct Ports {
     pub(crate) listen_protocol: u8,
 }
 
-/// Where a STREAM FORWARD takes its peers.
+/// Where a STREAM FORWARD sends its peers.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Forwarding {
     pub(crate) address: SocketAddr,
@@ -105,23 +107,23 @@ pub(crate) struct Forwarding {
 /// A peer for a waiting STREAM ACCEPT.
 pub(crate) struct Offer {
     pub(crate) stream: TcpStream,
-    /// What the peer has sent right behind its command.
+    /// What the peer sent right after its command.
     pub(crate) early: Vec<u8>,
-    /// The line that says who it is, without its newline.
-    pub(crate) from: Peer,
-    /// When the peer's session ends.
+    /// The peer.
+    pub(crate) from: StreamPeer,
+    /// Becomes `true` when the peer's session ends.
     pub(crate) ended: watch::Receiver<bool>,
     pub(crate) open: OpenStream,
 }
 
-/// Who connects, and over which ports.
-pub(crate) struct Peer {
+/// The peer that connects, and the ports.
+pub(crate) struct StreamPeer {
     pub(crate) destination: String,
     pub(crate) from_port: u16,
     pub(crate) to_port: u16,
 }
 
-/// Why a session cannot be.
+/// Why a session cannot be added.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum Duplicate {
     Id,
@@ -130,80 +132,90 @@ pub(crate) enum Duplicate {
     Listener,
 }
 
+/// Whether several sessions may have one destination.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum SharedDestination {
+    Allowed,
+    Refused,
+}
+
 /// A far end behind a name.
-pub(crate) struct Host {
-    pub(crate) keys: Keys,
+pub(crate) struct FarEnd {
+    pub(crate) keys: KeyPair,
     pub(crate) endpoint: Endpoint,
 }
 
-/// Who is at a destination.
-pub(crate) enum Reach {
-    Host(Arc<Host>),
+/// What has a destination.
+pub(crate) enum DestinationOwner {
+    FarEnd(Arc<FarEnd>),
     Sessions(Vec<Arc<Session>>),
     Nobody,
 }
 
-/// Everything that has a destination on this network of one bridge.
+/// Everything that has a destination on the network of one bridge.
 #[derive(Default)]
 pub(crate) struct Registry {
     sessions: Mutex<HashMap<String, Arc<Session>>>,
-    hosts: Mutex<Hosts>,
+    far_ends: Mutex<FarEnds>,
     streams: Arc<AtomicUsize>,
 }
 
 #[derive(Default)]
-struct Hosts {
-    names: HashMap<String, Arc<Host>>,
-    addresses: HashMap<B32, Arc<Host>>,
+struct FarEnds {
+    names: HashMap<String, Arc<FarEnd>>,
+    addresses: HashMap<B32, Arc<FarEnd>>,
 }
 
 impl Registry {
-    /// Puts a far end behind a name, which is in lower case.
-    pub(crate) fn host(&self, name: &str, keys: Keys, endpoint: Endpoint) {
+    /// Puts a far end behind a name.
+    pub(crate) fn add_far_end(&self, name: &str, keys: KeyPair, endpoint: Endpoint) {
         let address = keys.destination.b32();
-        let host = Arc::new(Host { keys, endpoint });
-        let mut hosts = lock(&self.hosts);
-        hosts.names.insert(name.to_ascii_lowercase(), Arc::clone(&host));
-        hosts.addresses.insert(address, host);
+        let far_end = Arc::new(FarEnd { keys, endpoint });
+        let mut far_ends = lock(&self.far_ends);
+        far_ends.names.insert(name.to_ascii_lowercase(), Arc::clone(&far_end));
+        far_ends.addresses.insert(address, far_end);
     }
 
-    /// The destination behind a host name, in any case.
+    /// The destination of a host name, in upper or lower case.
     pub(crate) fn by_name(&self, name: &str) -> Option<Destination> {
-        lock(&self.hosts).names.get(&name.to_ascii_lowercase()).map(|host| host.keys.destination.clone())
+        lock(&self.far_ends)
+            .names
+            .get(&name.to_ascii_lowercase())
+            .map(|far_end| far_end.keys.destination.clone())
     }
 
     /// The destination of a base32 address: of a far end or of an open session.
     pub(crate) fn by_address(&self, address: &B32) -> Option<Destination> {
-        if let Some(host) = lock(&self.hosts).addresses.get(address) {
-            return Some(host.keys.destination.clone());
+        if let Some(far_end) = lock(&self.far_ends).addresses.get(address) {
+            return Some(far_end.keys.destination.clone());
         }
         let sessions = lock(&self.sessions);
         let mut destinations = sessions.values().map(|session| &session.keys.destination);
         destinations.find(|destination| destination.b32() == *address).cloned()
     }
 
-    /// Who is at a destination.
-    pub(crate) fn reach(&self, destination: &Destination) -> Reach {
-        if let Some(host) = lock(&self.hosts).addresses.get(&destination.b32()) {
-            return Reach::Host(Arc::clone(host));
+    /// What has a destination.
+    pub(crate) fn owner(&self, destination: &Destination) -> DestinationOwner {
+        if let Some(far_end) = lock(&self.far_ends).addresses.get(&destination.b32()) {
+            return DestinationOwner::FarEnd(Arc::clone(far_end));
         }
         let sessions = lock(&self.sessions);
         let at = sessions.values().filter(|session| session.keys.destination == *destination);
         let at: Vec<_> = at.cloned().collect();
-        if at.is_empty() { Reach::Nobody } else { Reach::Sessions(at) }
+        if at.is_empty() { DestinationOwner::Nobody } else { DestinationOwner::Sessions(at) }
     }
 
     pub(crate) fn session(&self, id: &str) -> Option<Arc<Session>> {
         lock(&self.sessions).get(id).cloned()
     }
 
-    /// All sessions without the subsessions.
+    /// All sessions except the subsessions.
     pub(crate) fn top_sessions(&self) -> Vec<Arc<Session>> {
         lock(&self.sessions).values().filter(|session| session.parent.is_none()).cloned().collect()
     }
 
-    /// Adds a session, unless there is one like it. `share` allows several with one destination, as i2pd does (D14).
-    pub(crate) fn add(&self, session: Arc<Session>, share: bool) -> Result<(), Duplicate> {
+    /// Adds a session, unless it conflicts with another one.
+    pub(crate) fn add(&self, session: Arc<Session>, shared: SharedDestination) -> Result<(), Duplicate> {
         let mut sessions = lock(&self.sessions);
         if sessions.contains_key(&session.id) {
             return Err(Duplicate::Id);
@@ -214,7 +226,9 @@ impl Registry {
                 == (session.ports.listen_protocol, session.ports.listen)
         };
         match &session.parent {
-            None if !share && same.next().is_some() => return Err(Duplicate::Destination),
+            None if shared == SharedDestination::Refused && same.next().is_some() => {
+                return Err(Duplicate::Destination);
+            }
             Some(_) if same.any(|other| other.parent.is_some() && listens(other)) => {
                 return Err(Duplicate::Listener);
             }
@@ -224,8 +238,8 @@ impl Registry {
         Ok(())
     }
 
-    /// Whether a subsession for datagrams of any kind is on this one's port already: emissary has one list for all of them,
-    /// in which each stays until the PRIMARY session ends.
+    /// Whether another subsession for datagrams, of any kind, has this one's port. emissary has one list for all kinds, and
+    /// keeps each subsession in it until the PRIMARY session ends.
     pub(crate) fn has_datagrams(&self, session: &Session) -> bool {
         let beside = |other: &Session| other.parent == session.parent && other.style.is_datagram();
         session.style.is_datagram()
@@ -234,7 +248,7 @@ impl Registry {
                 .any(|other| beside(other) && other.ports.from == session.ports.from)
     }
 
-    /// Takes a session's record away and leaves the rest of it alone.
+    /// Removes a session's record and does not end the session.
     pub(crate) fn forget(&self, id: &str) {
         lock(&self.sessions).remove(id);
     }
@@ -242,18 +256,18 @@ impl Registry {
     /// Ends a session, its subsessions and all their streams.
     pub(crate) fn end(&self, session: &Session) {
         let mut sessions = lock(&self.sessions);
-        let over = |other: &Session| {
+        let ends = |other: &Session| {
             std::ptr::eq(other, session) || other.parent.as_deref() == Some(session.id.as_str())
         };
-        for other in sessions.values().filter(|other| over(other)) {
+        for other in sessions.values().filter(|other| ends(other)) {
             other.ended.send_replace(true);
         }
-        sessions.retain(|_, other| !over(other));
-        // Also where somebody else's DUPLICATED_ID has taken the record away.
+        sessions.retain(|_, other| !ends(other));
+        // Its record may be gone already, after another connection's DUPLICATED_ID.
         session.ended.send_replace(true);
     }
 
-    /// Counts a stream for as long as the result lives.
+    /// Counts a stream as open until the result is dropped.
     pub(crate) fn open_stream(&self) -> OpenStream {
         self.streams.fetch_add(1, Relaxed);
         OpenStream(Arc::clone(&self.streams))
@@ -264,7 +278,7 @@ impl Registry {
     }
 }
 
-/// A stream that is open and counted.
+/// Counts a stream as open until dropped.
 pub(crate) struct OpenStream(Arc<AtomicUsize>);
 
 impl Drop for OpenStream {
@@ -273,8 +287,8 @@ impl Drop for OpenStream {
     }
 }
 
-/// Comes back when it is `true`.
-pub(crate) async fn over(signal: &mut watch::Receiver<bool>) {
-    // A sender that is gone means the same.
-    let _ = signal.wait_for(|over| *over).await;
+/// Returns once the signal is `true`.
+pub(crate) async fn becomes_true(signal: &mut watch::Receiver<bool>) {
+    // A signal whose sender is gone counts as `true`.
+    let _ = signal.wait_for(|is_true| *is_true).await;
 }

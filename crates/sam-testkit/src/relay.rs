@@ -1,33 +1,52 @@
-//! Moving bytes between sockets without holding a buffer while nothing moves: thousands of idle streams cost nothing.
+//! Moves bytes between sockets. No buffer is held while nothing moves, so that thousands of idle streams cost nothing.
 
 use std::io;
 
 use tokio::net::TcpStream;
 
-/// Bytes moved at a time.
-const CHUNK: usize = 32 * 1024;
-/// Bytes of a line read at a time: what the kit takes for a segment.
-const SEGMENT: usize = 4 * 1024;
+/// How many bytes are moved at a time.
+const CHUNK_BYTES: usize = 32 * 1024;
+/// How many bytes of a line are read at a time: what the kit takes for a TCP segment.
+const SEGMENT_BYTES: usize = 4 * 1024;
 
-/// Moves everything from one socket to another, which may be the same one, until the first one's FIN.
+/// Moves all bytes from one socket to another, or back to the same one, until the first one's FIN.
 pub(crate) async fn forward(from: &TcpStream, to: &TcpStream) -> io::Result<()> {
     loop {
         from.readable().await?;
         match transfer(from, to) {
-            Ok(Moved::All) => {}
-            Ok(Moved::AllBut(rest)) => send(to, &rest).await?,
-            Ok(Moved::End) => return Ok(()),
+            Ok(Transferred::All) => {}
+            Ok(Transferred::AllBut(rest)) => send(to, &rest).await?,
+            Ok(Transferred::End) => return Ok(()),
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
             Err(error) => return Err(error),
         }
     }
 }
 
-/// Moves bytes both ways until one side's FIN: every router ends the whole stream then (J17, D26).
+/// Moves bytes in both directions until one side's FIN, which ends the whole stream on every router (J17, D26).
 pub(crate) async fn both_ways(one: &TcpStream, other: &TcpStream) -> io::Result<()> {
     tokio::select! {
         end = forward(one, other) => end,
         end = forward(other, one) => end,
+    }
+}
+
+/// Moves bytes between a client and a server until the client's FIN, which ends both directions.
+pub(crate) async fn to_server(client: &TcpStream, early_data: &[u8], server: &TcpStream) -> io::Result<()> {
+    let up = async {
+        send(server, early_data).await?;
+        forward(client, server).await
+    };
+    let down = async {
+        forward(server, client).await?;
+        // tokio's own shutdown needs the stream by value.
+        socket2::SockRef::from(client).shutdown(std::net::Shutdown::Write)?;
+        // The server's FIN does not end the stream.
+        std::future::pending().await
+    };
+    tokio::select! {
+        result = up => result,
+        result = down => result,
     }
 }
 
@@ -44,7 +63,7 @@ pub(crate) async fn discard(from: &TcpStream) -> io::Result<()> {
     }
 }
 
-/// Reads what is there, at least one byte, behind what `buffer` holds; 0 at the FIN. Safe to drop.
+/// Waits for at least one byte and appends what has arrived to `buffer`; 0 is the FIN. Cancel safe.
 pub(crate) async fn receive(from: &TcpStream, buffer: &mut Vec<u8>) -> io::Result<usize> {
     loop {
         from.readable().await?;
@@ -55,7 +74,7 @@ pub(crate) async fn receive(from: &TcpStream, buffer: &mut Vec<u8>) -> io::Resul
     }
 }
 
-/// Sends all bytes, in one write if the socket takes them.
+/// Sends all bytes, in one write if the socket accepts that many.
 pub(crate) async fn send(to: &TcpStream, mut bytes: &[u8]) -> io::Result<()> {
     while !bytes.is_empty() {
         to.writable().await?;
@@ -68,40 +87,41 @@ pub(crate) async fn send(to: &TcpStream, mut bytes: &[u8]) -> io::Result<()> {
     Ok(())
 }
 
-enum Moved {
+/// The result of one transfer.
+enum Transferred {
     All,
-    /// These were read and could not be written yet.
+    /// These bytes were read and could not be written yet.
     AllBut(Vec<u8>),
     End,
 }
 
-// The three below do not wait, so that their arrays are on the stack and not in a task.
+// The three functions below do not wait, so that their arrays are on the stack and not in a task.
 
-fn transfer(from: &TcpStream, to: &TcpStream) -> io::Result<Moved> {
-    let mut bytes = [0; CHUNK];
+fn transfer(from: &TcpStream, to: &TcpStream) -> io::Result<Transferred> {
+    let mut bytes = [0; CHUNK_BYTES];
     let count = from.try_read(&mut bytes)?;
     let mut rest = bytes.get(..count).unwrap_or_default();
     if rest.is_empty() {
-        return Ok(Moved::End);
+        return Ok(Transferred::End);
     }
     while !rest.is_empty() {
         match to.try_write(rest) {
             Ok(written) => rest = rest.get(written..).unwrap_or_default(),
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
-                return Ok(Moved::AllBut(rest.to_vec()));
+                return Ok(Transferred::AllBut(rest.to_vec()));
             }
             Err(error) => return Err(error),
         }
     }
-    Ok(Moved::All)
+    Ok(Transferred::All)
 }
 
 fn skip(from: &TcpStream) -> io::Result<usize> {
-    from.try_read(&mut [0; CHUNK])
+    from.try_read(&mut [0; CHUNK_BYTES])
 }
 
 fn receive_now(from: &TcpStream, buffer: &mut Vec<u8>) -> io::Result<usize> {
-    let mut bytes = [0; SEGMENT];
+    let mut bytes = [0; SEGMENT_BYTES];
     let count = from.try_read(&mut bytes)?;
     buffer.extend_from_slice(bytes.get(..count).unwrap_or_default());
     Ok(count)

@@ -1,32 +1,34 @@
+//! What a test makes the bridge do instead of its healthy behaviour.
+
 use std::{
     collections::{HashMap, VecDeque},
     time::Duration,
 };
 
-/// One thing the bridge does after a command.
+/// One step of what the bridge does after a command.
 #[derive(Debug, Clone)]
 #[non_exhaustive]
 pub enum Act {
     /// Sends these bytes in one write. `{NAME}` in them is replaced by the `NAME` of the command.
     Send(Vec<u8>),
-    /// Sends these bytes one by one, each in a write of its own and with this pause after it. `{NAME}` as in
+    /// Sends these bytes one by one, each in a write of its own and with this pause after it. `{NAME}` is replaced as in
     /// [`Act::Send`].
     Split(Vec<u8>, Duration),
-    /// Waits; with tokio's paused clock, no time passes.
+    /// Waits. With tokio's paused clock this takes no time.
     Wait(Duration),
-    /// Reads for this long and adds what came, newlines and all, to the commands as one.
+    /// Reads for this long, and records all that arrives, with its newlines, as one command.
     Listen(Duration),
-    /// Does what a healthy bridge does after this command. When that makes the connection a stream, the script ends
-    /// there.
+    /// Does what a healthy bridge does after this command. The script ends here if the connection becomes a stream.
     Behave,
-    /// Says nothing more and keeps the connection open.
+    /// Sends nothing more and keeps the connection open.
     Hang,
-    /// From here on the connection is a stream to a far end that returns what it gets, until the client's FIN.
+    /// Makes the connection a stream to a far end that sends back what it receives, until the client's FIN.
     Echo,
-    /// From here on the connection is a stream to a far end that reads until the client's FIN and then answers.
+    /// Makes the connection a stream to a far end that reads until the client's FIN and then sends these bytes.
     AnswerAfterFin(Vec<u8>),
-    /// Takes the command for a STREAM CONNECT: dials its `TO_PORT` on 127.0.0.1, says what became of that, and is a stream
-    /// to the server there. As at every router, the client's FIN ends the stream both ways; the server's does not.
+    /// Treats the command as a STREAM CONNECT: connects to its `TO_PORT` on 127.0.0.1, answers whether that succeeded, and
+    /// makes the connection a stream to the server there. As on every router, the client's FIN ends both directions; the
+    /// server's does not.
     Dial,
     /// Closes the connection.
     Close,
@@ -39,19 +41,19 @@ impl Act {
         Self::Send(format!("{text}\n").into_bytes())
     }
 
-    /// The last words of a connection: a line without its newline, and the end. emissary ends its errors so.
+    /// A line without its newline, then the end of the connection: an error of emissary.
     #[must_use]
-    pub fn last_words(text: &str) -> [Self; 2] {
+    pub fn refuse_without_newline(text: &str) -> [Self; 2] {
         [Self::Send(text.as_bytes().to_vec()), Self::Close]
     }
 
-    /// A line and its newline, then the end: a refusal by Java I2P or i2pd.
+    /// A line and its newline, then the end of the connection: an error of Java I2P or i2pd.
     #[must_use]
     pub fn refuse(text: &str) -> [Self; 2] {
         [Self::line(text), Self::Close]
     }
 
-    /// The healthy behaviour, this much later: a slow session, a late answer.
+    /// The healthy behaviour after this delay: a slow session, a late answer.
     #[must_use]
     pub fn late(by: Duration) -> [Self; 2] {
         [Self::Wait(by), Self::Behave]
@@ -71,7 +73,7 @@ impl Act {
     }
 }
 
-/// What to do instead of the healthy behaviour, after commands that start with some text.
+/// What to do instead of the healthy behaviour, by the text with which a command starts.
 #[derive(Default)]
 pub(crate) struct Script {
     always: HashMap<String, Vec<Act>>,
@@ -79,18 +81,18 @@ pub(crate) struct Script {
 }
 
 impl Script {
-    /// From now on.
+    /// Sets what to do after every command that starts with this text.
     pub(crate) fn on(&mut self, prefix: &str, acts: Vec<Act>) {
         self.always.insert(prefix.to_owned(), acts);
     }
 
-    /// For one command; several calls are for several commands, in their order.
+    /// Sets what to do after the next such command. Further calls are for the commands after it.
     pub(crate) fn once(&mut self, prefix: &str, acts: Vec<Act>) {
         self.once.entry(prefix.to_owned()).or_default().push_back(acts);
     }
 
-    /// What to do after this line: what was said for one command goes first, then the longest text that matches.
-    /// `None` where nothing was said.
+    /// What to do after this line. What is set for one command comes first, then the longest text that matches. `None` for the
+    /// healthy behaviour.
     pub(crate) fn after(&mut self, line: &str) -> Option<Vec<Act>> {
         let matches = |prefix: &&String| line.starts_with(prefix.as_str());
         let once = self.once.keys().filter(matches).max_by_key(|prefix| prefix.len()).cloned();
@@ -117,24 +119,24 @@ impl Script {
 mod tests {
     use super::*;
 
-    fn said(script: &mut Script, line: &str) -> Option<String> {
+    fn sent(script: &mut Script, line: &str) -> Option<String> {
         let acts = script.after(line)?;
         let [Act::Send(bytes)] = acts.as_slice() else { panic!("{acts:?}") };
         Some(String::from_utf8(bytes.clone()).unwrap())
     }
 
     #[test]
-    fn once_goes_first_then_the_longest_text() {
+    fn once_comes_first_then_the_longest_text() {
         let mut script = Script::default();
         let acts = |text: &str| vec![Act::Send(text.into())];
-        assert_eq!(said(&mut script, "NAMING LOOKUP NAME=a"), None);
+        assert_eq!(sent(&mut script, "NAMING LOOKUP NAME=a"), None);
         script.on("NAMING", acts("short"));
         script.on("NAMING LOOKUP NAME=a", acts("long {NAME}"));
         script.once("NAMING", acts("first"));
         script.once("NAMING", acts("second"));
-        let heard: Vec<_> =
-            (0..4).map(|_| said(&mut script, "NAMING LOOKUP NAME=ab OPTIONS=true").unwrap()).collect();
-        assert_eq!(heard, ["first", "second", "long ab", "long ab"]);
-        assert_eq!(said(&mut script, "NAMING LOOKUP NAME=b").unwrap(), "short");
+        let all: Vec<_> =
+            (0..4).map(|_| sent(&mut script, "NAMING LOOKUP NAME=ab OPTIONS=true").unwrap()).collect();
+        assert_eq!(all, ["first", "second", "long ab", "long ab"]);
+        assert_eq!(sent(&mut script, "NAMING LOOKUP NAME=b").unwrap(), "short");
     }
 }

@@ -72,7 +72,7 @@ impl Bridge {
     async fn ask_router(&self) -> Result<Router, Error> {
         let (mut connection, version) = self.connect_as(crate::wire::Dialect::Standard).await?;
         let ask = async {
-            let lookup = NamingLookup { name: LookupName::Nothing, options: false };
+            let lookup = NamingLookup { name: LookupName::Nonexistent, options: false };
             connection.send(&lookup, Phase::Hello).await?;
             let line = connection.answer(Phase::Hello).await?;
             Ok(Capabilities::learn(version, Reply::parse(&line).ok()))

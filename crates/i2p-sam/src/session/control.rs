@@ -290,7 +290,7 @@ impl ControlTask {
     async fn status(&mut self, command: &impl Command, id: &SessionId, phase: Phase) -> Result<(), Error> {
         match self.connection.send(command, phase).await {
             Ok(()) => {}
-            Err(Error::Unspeakable(why)) => return Err(Error::Unspeakable(why)),
+            Err(Error::Encode(why)) => return Err(Error::Encode(why)),
             Err(_) => return Err(Error::SessionLost),
         }
         let limit = self.limit;

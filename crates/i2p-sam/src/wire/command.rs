@@ -5,21 +5,20 @@ use zeroize::Zeroizing;
 
 use super::{
     datagram::DatagramStyle,
-    dialect::{Dialect, LineWriter, Text, Unspeakable},
+    dialect::{Dialect, EncodeError, LineWriter, Text},
     options::SessionOptions,
     ports::Ports,
     private_key::PrivateKey,
     session_id::SessionId,
 };
 
-/// A line to a bridge. Built from typed values only, so that nothing that a client says can become a part of the
-/// protocol.
+/// A line to a bridge. It is built from typed values only, so that no input of a client can become part of the protocol.
 pub trait Command {
-    /// The line as this dialect has it, newline included.
+    /// Writes the line in this dialect, with its newline.
     ///
     /// # Errors
-    /// [`Unspeakable`] when the dialect has no words for it.
-    fn line(&self, dialect: Dialect) -> Result<Zeroizing<String>, Unspeakable>;
+    /// [`EncodeError`] when the dialect cannot express it.
+    fn line(&self, dialect: Dialect) -> Result<Zeroizing<String>, EncodeError>;
 }
 
 /// A user and a password for a bridge that asks for them (SAM v3.2).
@@ -33,16 +32,16 @@ pub struct Login {
 
 /// `HELLO VERSION`: the first line on every connection (SAM v3, "SAM connection handshake").
 ///
-/// The versions are 3.1 to 3.3. i2pd takes the minimum when it does not know the maximum, so the minimum is the least
-/// that is enough: 3.1 has `SIGNATURE_TYPE`.
+/// It asks for 3.1 to 3.3. i2pd chooses the minimum when it does not know the maximum, so the minimum is the first version
+/// that is sufficient: 3.1 has `SIGNATURE_TYPE`.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Hello<'a> {
-    /// Who we are, to a bridge that asks.
+    /// The user and password, for a bridge that asks for them.
     pub login: Option<&'a Login>,
 }
 
 impl Command for Hello<'_> {
-    fn line(&self, dialect: Dialect) -> Result<Zeroizing<String>, Unspeakable> {
+    fn line(&self, dialect: Dialect) -> Result<Zeroizing<String>, EncodeError> {
         let line = LineWriter::new(dialect, "HELLO VERSION").plain("MIN", "3.1").plain("MAX", "3.3");
         match self.login {
             Some(Login { user, password }) => line.quoted("USER", user)?.quoted("PASSWORD", password)?.end(),
@@ -51,32 +50,31 @@ impl Command for Hello<'_> {
     }
 }
 
-/// What a session carries.
+/// The kind of traffic that a session carries.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Style {
     /// Streams.
     Stream,
-    /// Datagrams of one kind, which the bridge sends to a UDP port of ours.
+    /// Datagrams of one kind, which the bridge sends to our UDP port.
     Datagrams {
-        /// Of which kind.
+        /// The kind of datagrams.
         style: DatagramStyle,
-        /// `HOST` and `PORT`: where the bridge is to send what comes in.
+        /// `HOST` and `PORT`: the address to which the bridge sends the datagrams that arrive.
         forward_to: SocketAddr,
-        /// `FROM_PORT` and `TO_PORT`: the I2CP ports of what is sent without saying others; the first is also the one
-        /// that is listened on.
+        /// `FROM_PORT` and `TO_PORT`: the I2CP ports of a datagram that is sent without others. The session listens on the first.
         ports: Ports,
     },
-    /// Nothing by itself: subsessions do.
+    /// Nothing: its subsessions carry the traffic.
     Primary(PrimaryWord),
 }
 
-/// How a bridge calls a session that has subsessions.
+/// A bridge's word for a session that has subsessions.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum PrimaryWord {
     /// `PRIMARY`: Java I2P since 0.9.47 and emissary.
     Primary,
-    /// `MASTER`: i2pd, and Java I2P before.
+    /// `MASTER`: i2pd, and Java I2P before 0.9.47.
     Master,
 }
 
@@ -95,7 +93,7 @@ impl Style {
                     .plain_if("TO_PORT", nonzero(ports.to));
                 match style {
                     DatagramStyle::Raw { protocol } => {
-                        // i2pd has no headers, and does not mind being asked for them.
+                        // i2pd sends no headers and ignores the option.
                         line.plain_if("PROTOCOL", protocol).plain("HEADER", true)
                     }
                     _ => line,
@@ -105,7 +103,7 @@ impl Style {
     }
 }
 
-/// 0 is the default everywhere, and does not have to be said.
+/// The port, unless it is 0: that is the default everywhere and need not be sent.
 fn nonzero(port: u16) -> Option<u16> {
     (port != 0).then_some(port)
 }
@@ -117,17 +115,17 @@ pub struct SessionCreate<'a> {
     pub id: &'a SessionId,
     /// What it carries.
     pub style: Style,
-    /// What it is to be.
+    /// Its options.
     pub options: &'a SessionOptions,
 }
 
 impl Command for SessionCreate<'_> {
-    fn line(&self, dialect: Dialect) -> Result<Zeroizing<String>, Unspeakable> {
+    fn line(&self, dialect: Dialect) -> Result<Zeroizing<String>, EncodeError> {
         let line = LineWriter::new(dialect, "SESSION CREATE");
         let line = self.style.write(line).plain("ID", self.id.as_str());
         let line = match self.options.key().map(PrivateKey::as_str) {
             Some(key) => line.plain("DESTINATION", key),
-            // Routers would make a DSA key by default.
+            // By default routers make DSA keys.
             None => line.plain("DESTINATION", "TRANSIENT").plain("SIGNATURE_TYPE", 7),
         };
         self.options.write(line)?.end()
@@ -139,19 +137,19 @@ impl Command for SessionCreate<'_> {
 pub struct SessionAdd<'a> {
     /// The subsession's own ID.
     pub id: &'a SessionId,
-    /// What it carries; never [`Style::Primary`], which a bridge refuses.
+    /// What it carries; not [`Style::Primary`], which bridges refuse.
     pub style: Style,
-    /// `LISTEN_PORT`: the I2CP port whose streams or datagrams come here; 0 is every port that no other subsession has.
+    /// `LISTEN_PORT`: the I2CP port whose streams or datagrams it receives; 0 is every port that no other subsession has.
     pub listen_port: u16,
 }
 
 impl Command for SessionAdd<'_> {
-    fn line(&self, dialect: Dialect) -> Result<Zeroizing<String>, Unspeakable> {
+    fn line(&self, dialect: Dialect) -> Result<Zeroizing<String>, EncodeError> {
         let line = LineWriter::new(dialect, "SESSION ADD");
         let line = self.style.write(line).plain("ID", self.id.as_str());
         match self.style {
-            // A stream subsession listens on its own FROM_PORT, or on all. i2pd 2.45 never answers, and is deaf on the
-            // connection from then on, where FROM_PORT is not said.
+            // A stream subsession listens on its own FROM_PORT, or on all ports. Without FROM_PORT i2pd 2.45 does not answer,
+            // and reads nothing more on the connection.
             Style::Stream => {
                 line.plain("FROM_PORT", self.listen_port).plain("LISTEN_PORT", self.listen_port).end()
             }
@@ -168,7 +166,7 @@ pub struct SessionRemove<'a> {
 }
 
 impl Command for SessionRemove<'_> {
-    fn line(&self, dialect: Dialect) -> Result<Zeroizing<String>, Unspeakable> {
+    fn line(&self, dialect: Dialect) -> Result<Zeroizing<String>, EncodeError> {
         LineWriter::new(dialect, "SESSION REMOVE").plain("ID", self.id.as_str()).end()
     }
 }
@@ -178,14 +176,14 @@ impl Command for SessionRemove<'_> {
 pub struct StreamConnect<'a> {
     /// The session that connects.
     pub id: &'a SessionId,
-    /// Where to.
+    /// The receiver.
     pub destination: &'a I2pName,
     /// The I2CP ports; i2pd ignores them.
     pub ports: Ports,
 }
 
 impl Command for StreamConnect<'_> {
-    fn line(&self, dialect: Dialect) -> Result<Zeroizing<String>, Unspeakable> {
+    fn line(&self, dialect: Dialect) -> Result<Zeroizing<String>, EncodeError> {
         LineWriter::new(dialect, "STREAM CONNECT")
             .plain("ID", self.id.as_str())
             .plain("DESTINATION", self.destination)
@@ -204,7 +202,7 @@ pub struct StreamAccept<'a> {
 }
 
 impl Command for StreamAccept<'_> {
-    fn line(&self, dialect: Dialect) -> Result<Zeroizing<String>, Unspeakable> {
+    fn line(&self, dialect: Dialect) -> Result<Zeroizing<String>, EncodeError> {
         LineWriter::new(dialect, "STREAM ACCEPT").plain("ID", self.id.as_str()).plain("SILENT", false).end()
     }
 }
@@ -214,15 +212,15 @@ impl Command for StreamAccept<'_> {
 pub struct StreamForward<'a> {
     /// The session whose streams are forwarded.
     pub id: &'a SessionId,
-    /// `HOST` and `PORT`: where the bridge is to connect to for each stream. emissary connects to itself, whatever
-    /// the host.
+    /// `HOST` and `PORT`: the address to which the bridge connects for each stream. emissary ignores the host and connects to
+    /// its own.
     pub forward_to: SocketAddr,
-    /// Whether the line that says who comes is left out.
+    /// Whether the line that names the peer is left out.
     pub silent: bool,
 }
 
 impl Command for StreamForward<'_> {
-    fn line(&self, dialect: Dialect) -> Result<Zeroizing<String>, Unspeakable> {
+    fn line(&self, dialect: Dialect) -> Result<Zeroizing<String>, EncodeError> {
         LineWriter::new(dialect, "STREAM FORWARD")
             .plain("ID", self.id.as_str())
             .plain("PORT", self.forward_to.port())
@@ -235,51 +233,51 @@ impl Command for StreamForward<'_> {
 /// `NAMING LOOKUP` (SAM v3, "SAM utility commands").
 #[derive(Debug)]
 pub struct NamingLookup<'a> {
-    /// What to look up.
+    /// The name to look up.
     pub name: LookupName<'a>,
-    /// Whether the options of the lease set are asked for (API 0.9.66). Routers that know nothing of it ignore it.
+    /// Whether to ask for the options of the lease set (API 0.9.66). Older routers ignore it.
     pub options: bool,
 }
 
-/// What can be looked up.
+/// A name that can be looked up.
 #[derive(Debug, Clone, Copy)]
 pub enum LookupName<'a> {
     /// `ME`: the session's own destination.
     Me,
-    /// A name that no address book has: its answer tells one router's way to say so from another's.
-    Nothing,
+    /// A name that no address book holds. Routers answer it differently, which tells one from another.
+    Nonexistent,
     /// A name, a hash or a destination.
     Name(&'a I2pName),
 }
 
 impl Command for NamingLookup<'_> {
-    fn line(&self, dialect: Dialect) -> Result<Zeroizing<String>, Unspeakable> {
+    fn line(&self, dialect: Dialect) -> Result<Zeroizing<String>, EncodeError> {
         let line = LineWriter::new(dialect, "NAMING LOOKUP");
         let line = match self.name {
             LookupName::Me => line.plain("NAME", "ME"),
-            LookupName::Nothing => line.plain("NAME", "x"),
+            LookupName::Nonexistent => line.plain("NAME", "x"),
             LookupName::Name(name) => line.plain("NAME", name),
         };
         line.plain_if("OPTIONS", self.options.then_some(true)).end()
     }
 }
 
-/// `DEST GENERATE` of Ed25519 keys, the only ones that all routers make (SAM v3, "Destination key generation").
+/// `DEST GENERATE` of Ed25519 keys, the only kind that all routers make (SAM v3, "Destination key generation").
 #[derive(Debug, Clone, Copy)]
 pub struct DestGenerate;
 
 impl Command for DestGenerate {
-    fn line(&self, dialect: Dialect) -> Result<Zeroizing<String>, Unspeakable> {
-        // emissary knows the number alone, not the name.
+    fn line(&self, dialect: Dialect) -> Result<Zeroizing<String>, EncodeError> {
+        // emissary knows the number only, not the name.
         LineWriter::new(dialect, "DEST GENERATE").plain("SIGNATURE_TYPE", 7).end()
     }
 }
 
-/// `DATAGRAM SEND`: a repliable datagram over the control connection; as many bytes as it says have to follow
-/// (SAM v3, "SAM repliable datagrams"). Not for subsessions, and emissary does not know it.
+/// `DATAGRAM SEND`: a repliable datagram over the control connection. `size` bytes of payload must follow
+/// (SAM v3, "SAM repliable datagrams"). Not for subsessions; emissary does not support it.
 #[derive(Debug)]
 pub struct DatagramSend<'a> {
-    /// Where to.
+    /// The receiver.
     pub destination: &'a Destination,
     /// The payload's length in bytes: 1 to 31,744.
     pub size: u16,
@@ -288,26 +286,26 @@ pub struct DatagramSend<'a> {
 }
 
 impl Command for DatagramSend<'_> {
-    fn line(&self, dialect: Dialect) -> Result<Zeroizing<String>, Unspeakable> {
+    fn line(&self, dialect: Dialect) -> Result<Zeroizing<String>, EncodeError> {
         send(LineWriter::new(dialect, "DATAGRAM SEND"), self.destination, self.size, self.ports).end()
     }
 }
 
-/// `RAW SEND`: as [`DatagramSend`], for a datagram that does not say who sent it (SAM v3, "SAM anonymous datagrams").
+/// `RAW SEND`: as [`DatagramSend`], for a datagram that does not name its sender (SAM v3, "SAM anonymous datagrams").
 #[derive(Debug)]
 pub struct RawSend<'a> {
-    /// Where to.
+    /// The receiver.
     pub destination: &'a Destination,
     /// The payload's length in bytes: 1 to 32,768.
     pub size: u16,
     /// The I2CP ports.
     pub ports: Ports,
-    /// `PROTOCOL`, where it is not the session's.
+    /// `PROTOCOL`, if it is not the session's.
     pub protocol: Option<u8>,
 }
 
 impl Command for RawSend<'_> {
-    fn line(&self, dialect: Dialect) -> Result<Zeroizing<String>, Unspeakable> {
+    fn line(&self, dialect: Dialect) -> Result<Zeroizing<String>, EncodeError> {
         let line = send(LineWriter::new(dialect, "RAW SEND"), self.destination, self.size, self.ports);
         line.plain_if("PROTOCOL", self.protocol).end()
     }
@@ -323,14 +321,14 @@ fn send(line: LineWriter, destination: &Destination, size: u16, ports: Ports) ->
 /// `PONG`: the answer to a bridge's `PING`, with the same text (SAM v3.2, "PING").
 #[derive(Debug)]
 pub struct Pong<'a> {
-    /// The text of the `PING`; without newlines, since it was a part of a line.
+    /// The text of the `PING`. It holds no newline, since it was part of a line.
     pub text: &'a str,
 }
 
 impl Command for Pong<'_> {
-    fn line(&self, dialect: Dialect) -> Result<Zeroizing<String>, Unspeakable> {
+    fn line(&self, dialect: Dialect) -> Result<Zeroizing<String>, EncodeError> {
         let mut line = Zeroizing::new(String::from("PONG"));
-        // A line break would begin another command.
+        // A line break would start another command.
         let text = self.text.lines().next().unwrap_or_default();
         if !text.is_empty() {
             line.push(' ');
@@ -338,39 +336,39 @@ impl Command for Pong<'_> {
         }
         line.push('\n');
         let (length, limit) = (line.len(), dialect.max_line());
-        if length > limit { Err(Unspeakable::TooLong { length, limit }) } else { Ok(line) }
+        if length > limit { Err(EncodeError::TooLong { length, limit }) } else { Ok(line) }
     }
 }
 
-/// `QUIT`: ends the connection, and with it the session (SAM v3.2, optional). Closing the connection does the same.
+/// `QUIT`: ends the connection and its session (SAM v3.2, optional). Closing the connection does the same.
 #[derive(Debug, Clone, Copy)]
 pub struct Quit;
 
 impl Command for Quit {
-    fn line(&self, dialect: Dialect) -> Result<Zeroizing<String>, Unspeakable> {
+    fn line(&self, dialect: Dialect) -> Result<Zeroizing<String>, EncodeError> {
         LineWriter::new(dialect, "QUIT").end()
     }
 }
 
-/// `HELP` (SAM v3.2, optional). i2pd closes the connection, emissary says nothing.
+/// `HELP` (SAM v3.2, optional). i2pd closes the connection; emissary does not answer.
 #[derive(Debug, Clone, Copy)]
 pub struct Help;
 
 impl Command for Help {
-    fn line(&self, dialect: Dialect) -> Result<Zeroizing<String>, Unspeakable> {
+    fn line(&self, dialect: Dialect) -> Result<Zeroizing<String>, EncodeError> {
         LineWriter::new(dialect, "HELP").end()
     }
 }
 
-/// `PING` (SAM v3.2). This client never sends it: i2pd closes the connection after its answer, emissary gives none.
+/// `PING` (SAM v3.2). This client never sends it: i2pd closes the connection after its answer; emissary does not answer.
 #[derive(Debug)]
 pub struct Ping<'a> {
-    /// What the bridge is to say back.
+    /// The text that the bridge sends back.
     pub text: &'a Text,
 }
 
 impl Command for Ping<'_> {
-    fn line(&self, dialect: Dialect) -> Result<Zeroizing<String>, Unspeakable> {
+    fn line(&self, dialect: Dialect) -> Result<Zeroizing<String>, EncodeError> {
         let line = Pong { text: self.text.as_str() }.line(dialect)?;
         Ok(Zeroizing::new(line.replacen("PONG", "PING", 1)))
     }
@@ -380,7 +378,7 @@ impl Command for Ping<'_> {
 #[derive(Debug)]
 #[non_exhaustive]
 pub enum Auth<'a> {
-    /// `AUTH ENABLE`: from now on a user and a password are asked for.
+    /// `AUTH ENABLE`: from now on the bridge asks for a user and a password.
     Enable,
     /// `AUTH DISABLE`.
     Disable,
@@ -391,7 +389,7 @@ pub enum Auth<'a> {
 }
 
 impl Command for Auth<'_> {
-    fn line(&self, dialect: Dialect) -> Result<Zeroizing<String>, Unspeakable> {
+    fn line(&self, dialect: Dialect) -> Result<Zeroizing<String>, EncodeError> {
         match self {
             Self::Enable => LineWriter::new(dialect, "AUTH ENABLE").end(),
             Self::Disable => LineWriter::new(dialect, "AUTH DISABLE").end(),

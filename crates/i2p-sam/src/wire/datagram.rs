@@ -2,28 +2,28 @@ use i2p_name::{B32, Destination, base64};
 
 use super::{dialect::Dialect, line::Malformed, ports::Ports, reply::is_base64, session_id::SessionId};
 
-/// The longest header that a bridge puts before a datagram is looked for in this many bytes.
-const MAX_HEADER: usize = 4096;
+/// The longest line that a bridge may put before a datagram, in bytes.
+const MAX_HEADER_BYTES: usize = 4096;
 
 /// The kinds of I2P datagrams (datagram specification).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum DatagramStyle {
-    /// `DATAGRAM`: signed, says who sent it; protocol 17.
+    /// `DATAGRAM`: names its sender and is signed; protocol 17.
     Datagram,
-    /// `DATAGRAM2`: as the first, and bound to its receiver, so that it cannot be sent again to another; protocol 19.
+    /// `DATAGRAM2`: like `DATAGRAM`, and signed for its receiver, so that it cannot be replayed to another; protocol 19.
     Datagram2,
-    /// `DATAGRAM3`: says the hash of who sent it, which anybody can claim; protocol 20.
+    /// `DATAGRAM3`: names the hash of its sender and is not signed, so that anybody can claim it; protocol 20.
     Datagram3,
-    /// `RAW`: payload alone.
+    /// `RAW`: payload only.
     Raw {
-        /// `PROTOCOL`: 18 where it is not said. 6, 17, 19 and 20 belong to the other kinds, and bridges refuse them.
+        /// `PROTOCOL`, by default 18. 6, 17, 19 and 20 belong to streams and the other kinds, and bridges refuse them.
         protocol: Option<u8>,
     },
 }
 
 impl DatagramStyle {
-    /// The word for it.
+    /// The value of `STYLE`.
     pub(super) fn word(self) -> &'static str {
         match self {
             Self::Datagram => "DATAGRAM",
@@ -33,9 +33,9 @@ impl DatagramStyle {
         }
     }
 
-    /// The longest payload, in bytes, that SAM carries; how much a router does,
-    /// [`Capabilities::max_payload`](crate::Capabilities::max_payload) says. About 11,000 bytes arrive reliably; i2pd 2.45 loses
-    /// raw ones of fewer than three.
+    /// The longest payload, in bytes, that SAM carries. A router may carry less:
+    /// [`Capabilities::max_payload`](crate::Capabilities::max_payload). About 11,000 bytes arrive reliably. i2pd 2.45 loses raw
+    /// datagrams of fewer than three bytes.
     #[must_use]
     pub fn max_payload(self) -> usize {
         match self {
@@ -45,8 +45,8 @@ impl DatagramStyle {
     }
 }
 
-/// Puts the line before a payload that goes to the bridge's UDP port (SAM v3, "Sending a datagram"): which session
-/// sends, where to, and from and to which ports. i2pd has no words for ports.
+/// Writes the line before a payload that is sent to the bridge's UDP port (SAM v3, "Sending a datagram"): the session, the
+/// destination and the ports. i2pd takes no ports.
 pub(crate) fn write_send_header(
     buffer: &mut Vec<u8>,
     dialect: Dialect,
@@ -66,44 +66,44 @@ pub(crate) fn write_send_header(
     };
 }
 
-/// Who sent a datagram.
+/// The sender of a datagram.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Sender {
-    /// Its destination, proven by a signature; on a session for [`DatagramStyle::Datagram3`] by nothing.
+    /// A destination. A signature proves it, except on a session for [`DatagramStyle::Datagram3`].
     Destination(Destination),
-    /// The hash of its destination, proven by nothing.
+    /// The hash of a destination. Nothing proves it.
     Hash(B32),
-    /// It does not say.
+    /// The datagram does not name its sender.
     Unknown,
 }
 
-/// What a bridge says of a datagram that it forwards (SAM v3, "Receiving a repliable datagram").
+/// A datagram that a bridge has forwarded, with its sender and ports (SAM v3, "Receiving a repliable datagram").
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Received<'a> {
-    /// Who sent it.
+    /// The sender.
     pub sender: SenderText<'a>,
-    /// The I2CP ports; 0 where the bridge does not say them (i2pd).
+    /// The I2CP ports; 0 where the bridge does not report them (i2pd).
     pub ports: Ports,
     /// The payload.
     pub payload: &'a [u8],
 }
 
-/// Who sent a datagram, as the bridge wrote it: nothing is decoded for a datagram that nobody wants.
+/// The sender of a datagram as the bridge wrote it. It is decoded on demand, so that an unwanted datagram costs little.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum SenderText<'a> {
     /// A destination in base64.
     Destination(&'a str),
-    /// The hash of one in base64.
+    /// The hash of a destination in base64.
     Hash(&'a str),
-    /// It does not say.
+    /// The datagram does not name its sender.
     Unknown,
 }
 
 impl SenderText<'_> {
-    /// The sender.
+    /// Decodes the sender.
     ///
     /// # Errors
-    /// [`Malformed`] when it is no destination, or no hash.
+    /// [`Malformed`] when it is not a destination or a hash.
     pub fn decode(self) -> Result<Sender, Malformed> {
         match self {
             Self::Destination(text) => text.parse().map(Sender::Destination).map_err(|_| Malformed),
@@ -118,16 +118,16 @@ impl SenderText<'_> {
 }
 
 impl<'a> Received<'a> {
-    /// Understands what came to the UDP port of a session of this style.
+    /// Parses a packet that arrived at the UDP port of a session of this style.
     ///
     /// # Errors
-    /// [`Malformed`] when the line before the payload is not what the style has.
+    /// [`Malformed`] when the line before the payload is not one of this style.
     pub fn parse(style: DatagramStyle, dialect: Dialect, packet: &'a [u8]) -> Result<Self, Malformed> {
-        // Others than Java I2P put nothing before a raw datagram, with HEADER=true or without.
+        // Only Java I2P puts a line before a raw datagram; the others do not, even with HEADER=true.
         if let (DatagramStyle::Raw { .. }, Dialect::I2pd | Dialect::Emissary) = (style, dialect) {
             return Ok(Self { sender: SenderText::Unknown, ports: Ports::default(), payload: packet });
         }
-        let head = packet.get(..MAX_HEADER).unwrap_or(packet);
+        let head = packet.get(..MAX_HEADER_BYTES).unwrap_or(packet);
         let end = head.iter().position(|&byte| byte == b'\n').ok_or(Malformed)?;
         let (Some(line), Some(payload)) = (packet.get(..end), packet.get(end + 1..)) else {
             return Err(Malformed);
@@ -140,13 +140,13 @@ impl<'a> Received<'a> {
                 let word = words.next().filter(|word| is_base64(word)).ok_or(Malformed)?;
                 match (style, word.len()) {
                     (DatagramStyle::Datagram3, 44) => SenderText::Hash(word),
-                    // For DATAGRAM3 too: i2pd's master looks the hash up before it passes the datagram on.
+                    // Also for DATAGRAM3: i2pd's master looks the hash up before it passes the datagram on.
                     (_, 516..) => SenderText::Destination(word),
                     _ => return Err(Malformed),
                 }
             }
         };
-        Ok(Self { sender, ports: Ports::among(words)?, payload })
+        Ok(Self { sender, ports: Ports::in_words(words)?, payload })
     }
 }
 
@@ -159,7 +159,7 @@ mod tests {
     const RAW: DatagramStyle = DatagramStyle::Raw { protocol: None };
 
     #[test]
-    fn the_headers_of_each_router() {
+    fn the_headers_of_each_router_are_parsed() {
         let destination = sam_testkit::destination();
         let packet = format!("{destination} FROM_PORT=5 TO_PORT=6\nPING0");
         let received =
@@ -167,7 +167,7 @@ mod tests {
         assert_eq!(received.sender, SenderText::Destination(&destination));
         assert_eq!((received.ports, received.payload), (Ports { from: 5, to: 6 }, &b"PING0"[..]));
         assert_eq!(received.sender.decode(), Ok(Sender::Destination(destination.parse().unwrap())));
-        // i2pd says no ports.
+        // i2pd reports no ports.
         let packet = format!("{destination}\n\n");
         let received = Received::parse(DatagramStyle::Datagram2, Dialect::I2pd, packet.as_bytes()).unwrap();
         assert_eq!((received.ports, received.payload), (Ports::default(), &b"\n"[..]));
@@ -182,14 +182,14 @@ mod tests {
         let hash = format!("{}=\nx", "A".repeat(43));
         let received = Received::parse(DatagramStyle::Datagram3, Dialect::Standard, hash.as_bytes()).unwrap();
         assert_eq!(received.sender.decode(), Ok(Sender::Hash(B32::from_hash([0; 32]))));
-        // i2pd's master says the destination.
+        // i2pd's master names the destination.
         let packet = format!("{destination}\nx");
         let received = Received::parse(DatagramStyle::Datagram3, Dialect::I2pd, packet.as_bytes()).unwrap();
         assert_eq!(received.sender, SenderText::Destination(&destination));
     }
 
     #[test]
-    fn what_is_no_datagram_is_malformed() {
+    fn a_packet_without_a_valid_header_is_malformed() {
         for packet in [&b""[..], b"no newline", b"short\npayload", b"FROM_PORT=x\n"] {
             for style in [DatagramStyle::Datagram, DatagramStyle::Datagram3] {
                 assert_eq!(Received::parse(style, Dialect::Standard, packet), Err(Malformed), "{packet:?}");
@@ -199,7 +199,7 @@ mod tests {
     }
 
     #[test]
-    fn a_header_before_a_payload() {
+    fn the_header_before_a_payload_follows_the_dialect() {
         let id = SessionId::random().unwrap();
         for (dialect, ports, tail) in [
             (Dialect::Standard, Ports { from: 1, to: 2 }, " FROM_PORT=1 TO_PORT=2"),
@@ -216,7 +216,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn any_packet_is_safe(packet in proptest::collection::vec(any::<u8>(), 0..700)) {
+        fn any_packet_is_parsed_without_panic(packet in proptest::collection::vec(any::<u8>(), 0..700)) {
             for style in [DatagramStyle::Datagram, DatagramStyle::Datagram2, DatagramStyle::Datagram3, RAW] {
                 if let Ok(received) = Received::parse(style, Dialect::Standard, &packet) {
                     prop_assert!(packet.ends_with(received.payload));

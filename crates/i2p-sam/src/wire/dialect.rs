@@ -2,20 +2,20 @@ use std::fmt;
 
 use zeroize::Zeroizing;
 
-/// How a bridge reads lines. Routers differ in what they can be told, not only in what they answer.
+/// How a bridge reads lines. Routers differ in the lines that they understand, not only in those that they send.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Dialect {
-    /// The specification: quotes and escapes, lines of 8,191 bytes. Java I2P and whatever is built after it.
+    /// As specified: quotes and escapes, lines of 8,191 bytes. Java I2P, and every router that is not recognised.
     Standard,
-    /// i2pd: no quotes and no escapes, so a value with a blank cannot be said; lines of 8,191 bytes.
+    /// i2pd: no quotes and no escapes, so that a value cannot hold a blank; lines of 8,191 bytes.
     I2pd,
-    /// emissary: quotes are understood and escapes are not taken out; lines of 4,095 bytes.
+    /// emissary: quotes are understood, and escapes are not decoded; lines of 4,095 bytes.
     Emissary,
 }
 
 impl Dialect {
-    /// The longest line that the bridge takes, in bytes, newline included.
+    /// The longest line that the bridge reads, in bytes, with its newline.
     #[must_use]
     pub fn max_line(self) -> usize {
         match self {
@@ -24,13 +24,13 @@ impl Dialect {
         }
     }
 
-    /// Whether a value may stand in quotes.
+    /// Whether a value may be quoted.
     #[must_use]
     pub fn quotes(self) -> bool {
         !matches!(self, Self::I2pd)
     }
 
-    /// Whether `\"` and `\\` within quotes are taken for what they mean.
+    /// Whether `\"` and `\\` within quotes are decoded.
     #[must_use]
     pub fn escapes(self) -> bool {
         matches!(self, Self::Standard)
@@ -47,18 +47,18 @@ impl fmt::Display for Dialect {
     }
 }
 
-/// A command that a bridge of this dialect has no words for.
+/// Why a command cannot be written in a dialect.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
-pub enum Unspeakable {
-    /// A value needs quotes, or escapes within them, and the bridge knows none.
-    #[error("{key} holds a blank, a quote or a backslash, which this router has no way to be told")]
+pub enum EncodeError {
+    /// A value needs quotes, or escapes within them, and the bridge does not understand them.
+    #[error("{key} holds a blank, a quote or a backslash, which this router does not understand")]
     Quotes {
         /// The key of the value.
         key: &'static str,
     },
     /// The line would be longer than the bridge reads.
-    #[error("the command is {length} bytes long, and this router reads no more than {limit}")]
+    #[error("it is {length} bytes long, and the router reads at most {limit}")]
     TooLong {
         /// The line's length in bytes.
         length: usize,
@@ -67,9 +67,9 @@ pub enum Unspeakable {
     },
 }
 
-/// Puts one line together. Only typed values get in, so that no value becomes a pair or a line of its own.
+/// Writes one line. It takes typed values only, so that no value can become a pair or a line of its own.
 ///
-/// The text is wiped from memory with the line: it may hold keys and passwords.
+/// The text is wiped from memory when dropped: it may hold keys and passwords.
 #[derive(Debug)]
 pub(super) struct LineWriter {
     dialect: Dialect,
@@ -77,20 +77,20 @@ pub(super) struct LineWriter {
 }
 
 impl LineWriter {
-    /// A line that begins with these words.
+    /// Starts a line with these words.
     pub(super) fn new(dialect: Dialect, words: &'static str) -> Self {
-        // Private keys fill about 1,300 bytes. Growing would leave copies behind that nobody wipes.
+        // Private keys fill about 1,300 bytes. A string that grows leaves copies behind that are not wiped.
         let mut text = Zeroizing::new(String::with_capacity(2048));
         text.push_str(words);
         Self { dialect, text }
     }
 
-    /// Who reads it.
+    /// The dialect in which the line is written.
     pub(super) fn dialect(&self) -> Dialect {
         self.dialect
     }
 
-    /// A pair whose value is known to be plain: numbers, names and keys of types that admit nothing else.
+    /// Adds a pair whose value never needs quotes: a number, or a name or key of a type that guarantees it.
     pub(super) fn plain(mut self, key: &str, value: impl fmt::Display) -> Self {
         use fmt::Write;
         // Writing to a String does not fail.
@@ -98,7 +98,7 @@ impl LineWriter {
         self
     }
 
-    /// As [`LineWriter::plain`], where there is a value.
+    /// Adds a pair as [`LineWriter::plain`] does, if there is a value.
     pub(super) fn plain_if(self, key: &str, value: Option<impl fmt::Display>) -> Self {
         match value {
             Some(value) => self.plain(key, value),
@@ -106,13 +106,13 @@ impl LineWriter {
         }
     }
 
-    /// A pair whose value may need quotes.
-    pub(super) fn quoted(mut self, key: &'static str, value: &Text) -> Result<Self, Unspeakable> {
+    /// Adds a pair whose value may need quotes.
+    pub(super) fn quoted(mut self, key: &'static str, value: &Text) -> Result<Self, EncodeError> {
         let value = value.as_str();
         let blank = value.is_empty() || value.contains(' ');
         let special = value.contains(['"', '\\']);
         if (blank && !self.dialect.quotes()) || (special && !self.dialect.escapes()) {
-            return Err(Unspeakable::Quotes { key });
+            return Err(EncodeError::Quotes { key });
         }
         if !blank && !special {
             return Ok(self.plain(key, value));
@@ -128,51 +128,50 @@ impl LineWriter {
         Ok(self)
     }
 
-    /// The line, newline included.
-    pub(super) fn end(mut self) -> Result<Zeroizing<String>, Unspeakable> {
+    /// Returns the line with its newline.
+    pub(super) fn end(mut self) -> Result<Zeroizing<String>, EncodeError> {
         self.text.push('\n');
         let (length, limit) = (self.text.len(), self.dialect.max_line());
         if length > limit {
-            return Err(Unspeakable::TooLong { length, limit });
+            return Err(EncodeError::TooLong { length, limit });
         }
         Ok(self.text)
     }
 }
 
-/// A value that may stand in a line: printable ASCII, of at most 255 bytes (the limit of an I2CP mapping). Wiped from
-/// memory when dropped.
+/// A value of a pair: printable ASCII of at most 255 bytes, which is the limit of an I2CP mapping. Wiped from memory when
+/// dropped.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Text(Zeroizing<String>);
 
 impl Text {
-    /// The value, if it can stand in a line.
+    /// Checks that the value can be sent.
     ///
     /// # Errors
-    /// [`NotText`] for other characters than `U+0020` to `U+007E`, and beyond 255 of them. A line break is one of
-    /// them: no grammar of SAM can express it.
-    pub fn new(value: impl Into<String>) -> Result<Self, NotText> {
+    /// [`InvalidText`] for characters other than `U+0020` to `U+007E`, a line break among them, and for more than 255 of them.
+    pub fn new(value: impl Into<String>) -> Result<Self, InvalidText> {
         let value = Zeroizing::new(value.into());
         match value.len() <= 255 && value.bytes().all(|byte| (0x20..0x7f).contains(&byte)) {
             true => Ok(Self(value)),
-            false => Err(NotText),
+            false => Err(InvalidText),
         }
     }
 
-    /// The characters.
+    /// The value.
     #[must_use]
     pub fn as_str(&self) -> &str {
         &self.0
     }
 }
 
-/// Without the value: it may be a password.
+/// Does not print the value: it may be a password.
 impl fmt::Debug for Text {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("Text(..)")
     }
 }
 
-/// A value that cannot stand in a SAM line.
+/// The error for a value that cannot be sent in a SAM line.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("only printable ASCII characters, at most 255 of them, can be told to a router")]
-pub struct NotText;
+#[error("a router takes at most 255 printable ASCII characters")]
+pub struct InvalidText;

@@ -9,12 +9,12 @@ use nom::{
     sequence::{delimited, preceded},
 };
 
-/// A line that is not of the grammar of SAM v3.
+/// The error for a line that does not follow the grammar of SAM v3.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("not a line of the SAM protocol")]
 pub struct Malformed;
 
-/// Any line of the protocol, in either direction, taken apart: two words and pairs (SAM v3, "Generic protocol").
+/// Any line of the protocol, in either direction: two words and pairs (SAM v3, "Generic protocol").
 ///
 /// ```
 /// use i2p_sam::wire::Line;
@@ -25,29 +25,29 @@ pub struct Malformed;
 /// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Line<'a> {
-    /// The first word, such as `STREAM`. As it came: it is case-sensitive by specification.
+    /// The first word, such as `STREAM`, unchanged: it is case-sensitive by specification.
     pub command: &'a str,
-    /// The second word, such as `CONNECT`; empty where there is none (`HELP`, `QUIT`).
+    /// The second word, such as `CONNECT`; empty for `HELP` and `QUIT`, which have none.
     pub subcommand: &'a str,
     pairs: &'a str,
 }
 
 impl<'a> Line<'a> {
-    /// Takes a line apart, given without its newline. A `\r` at its end is ignored.
+    /// Parses a line without its newline. A `\r` at its end is ignored.
     ///
     /// # Errors
-    /// [`Malformed`]: not UTF-8, no word at its beginning, or a pair without a key.
+    /// [`Malformed`] for a line that is not UTF-8, does not begin with a word, or has a pair without a key.
     pub fn parse(line: &'a [u8]) -> Result<Self, Malformed> {
         let line = std::str::from_utf8(line).map_err(|_| Malformed)?;
         let line = line.strip_suffix('\r').unwrap_or(line);
         let (pairs, (command, subcommand)) = words(line).map_err(|_| Malformed)?;
         let line = Self { command, subcommand, pairs };
-        // Once, here: who reads the pairs later need not care.
+        // Check the pairs once, so that later readers need not.
         line.pairs().try_for_each(|pair| pair.map(|_| ()))?;
         Ok(line)
     }
 
-    /// All pairs in their order: a key, and its value without quotes and escapes. A key without a value has an empty one.
+    /// All pairs in their order: the key, and the value without quotes and escapes. A missing value is empty.
     pub fn pairs(&self) -> impl Iterator<Item = Result<(&'a str, Cow<'a, str>), Malformed>> + use<'a> {
         let mut input = self.pairs;
         std::iter::from_fn(move || {
@@ -68,7 +68,7 @@ impl<'a> Line<'a> {
         })
     }
 
-    /// The value of the first pair with this key: what follows may be an unquoted `MESSAGE` that happens to hold an `=`.
+    /// The value of the first pair with this key. Later ones may be part of an unquoted `MESSAGE` that holds an `=`.
     #[must_use]
     pub fn value(&self, key: &str) -> Option<Cow<'a, str>> {
         self.pairs().filter_map(Result::ok).find(|(found, _)| *found == key).map(|(_, value)| value)
@@ -88,7 +88,7 @@ fn words(line: &str) -> IResult<&str, (&str, &str)> {
     }
     let (line, _) = take_while1(|c| c == ' ')(line)?;
     let (line, subcommand) = word.parse(line)?;
-    // A word that goes on as a key is no word: `HTTP/1.1` and the like end here.
+    // A word ends at a blank: `HTTP/1.1` is refused here.
     let (line, _) =
         alt((recognize(take_while1(|c| c == ' ' || c == '\t')), nom::combinator::eof)).parse(line)?;
     Ok((line, (command, subcommand)))
@@ -107,7 +107,7 @@ fn unquoted(input: &str) -> IResult<&str, Cow<'_, str>> {
 }
 
 fn quoted(input: &str) -> IResult<&str, Cow<'_, str>> {
-    // An escaped character is a backslash and whatever follows it.
+    // An escape is a backslash and any character after it.
     let plain = take_while1(|c| c != '"' && c != '\\');
     let escaped = recognize(preceded(tag("\\"), nom::character::complete::anychar));
     let body = recognize(many0_count(alt((plain, escaped))));
@@ -123,7 +123,7 @@ fn quoted(input: &str) -> IResult<&str, Cow<'_, str>> {
     Ok((input, Cow::Owned(value)))
 }
 
-/// A quote that is never closed: the rest of the line is the value. Only people read it.
+/// A quote that is never closed: the rest of the line is the value. Such a value is only shown to people.
 fn unterminated(input: &str) -> IResult<&str, &str> {
     preceded(tag("\""), rest).parse(input)
 }
@@ -156,7 +156,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_not_sam_is_malformed() {
+    fn a_line_of_another_protocol_is_malformed() {
         for line in [
             &b""[..],
             b"HTTP/1.1 400 Bad Request",
@@ -171,14 +171,14 @@ mod tests {
 
     proptest! {
         #[test]
-        fn any_line_is_safe(line in proptest::collection::vec(any::<u8>(), 0..200)) {
+        fn any_line_is_parsed_without_panic(line in proptest::collection::vec(any::<u8>(), 0..200)) {
             if let Ok(line) = Line::parse(&line) {
                 prop_assert!(line.pairs().all(|pair| pair.is_ok()));
             }
         }
 
         #[test]
-        fn any_pairs_after_two_words_are_safe(tail in "[ -~]{0,80}") {
+        fn any_pairs_are_parsed_without_panic(tail in "[ -~]{0,80}") {
             let text = format!("STREAM STATUS {tail}");
             if let Ok(line) = Line::parse(text.as_bytes()) {
                 prop_assert!(line.pairs().count() <= tail.len());

@@ -1,8 +1,8 @@
 //! The messages of SAM v3, without I/O: 3.0 to 3.3 and what came after (DATAGRAM2 and 3, `OPTIONS` of lookups).
 //!
-//! A message is one line ended by `\n` (SAM v3, "Generic protocol"). [`Command`]s go to the bridge and write themselves in
-//! the [`Dialect`] of a router, newline included; [`Reply`] is what comes back, parsed from a line without its newline
-//! and borrowed from it. [`Line`] takes apart any line, of either direction.
+//! A message is one line ended by `\n` (SAM v3, "Generic protocol"). A [`Command`] is sent to the bridge; it is written in
+//! the [`Dialect`] of the router, with its newline. A [`Reply`] is the bridge's answer; it is parsed from a line without its
+//! newline and borrows from it. [`Line`] parses any line, in either direction.
 
 mod command;
 mod datagram;
@@ -22,15 +22,15 @@ pub use command::{
 };
 pub(crate) use datagram::write_send_header;
 pub use datagram::{DatagramStyle, Received, Sender, SenderText};
-pub use dialect::{Dialect, NotText, Text, Unspeakable};
+pub use dialect::{Dialect, EncodeError, InvalidText, Text};
 pub use line::{Line, Malformed};
-pub use options::{NotOption, SessionOptions};
+pub use options::{InvalidOption, SessionOptions};
 pub use ports::Ports;
 pub use private_key::PrivateKey;
 pub use reply::{AcceptedFrom, LeaseSetOptions, Reply};
 pub use result::{ResultWord, Status, Version};
 pub use session_id::SessionId;
 
-/// Longest line that is read from a bridge, in bytes. The longest that any router sends is a `SESSION STATUS` with
-/// a private key, of about 1,200 characters; the rest is room for keys to come.
+/// The longest line that is read from a bridge, in bytes. The longest that any router sends is a `SESSION STATUS` with a
+/// private key, of about 1,200 characters; the rest is room for longer keys.
 pub const MAX_LINE_BYTES: usize = 8 * 1024;

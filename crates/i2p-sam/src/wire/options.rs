@@ -1,17 +1,17 @@
 use std::{fmt, time::Duration};
 
 use super::{
-    dialect::{Dialect, LineWriter, Text, Unspeakable},
+    dialect::{Dialect, EncodeError, LineWriter, Text},
     private_key::PrivateKey,
 };
 
-/// How long Java I2P holds the first packet of a stream back for data to go with it, in milliseconds. What is on the same
-/// machine has answered by then; where the far end is to speak first, each stream begins so much later.
-const CONNECT_DELAY: u8 = 50;
+/// How long Java I2P delays the first packet of a stream so that data can go with it, in milliseconds. A client on the same
+/// machine has sent its first bytes by then. Where the far end speaks first, each stream begins this much later.
+const CONNECT_DELAY_MS: u8 = 50;
 
-/// What a session is to be: tunnels, keys, publication.
+/// The options of a session: tunnels, keys, publication.
 ///
-/// The default is a client: transient keys, three hops, two tunnels each way, lease set not published.
+/// The default is that of a client: transient keys, three hops, two tunnels each way, lease set not published.
 #[derive(Clone)]
 pub struct SessionOptions {
     length: u8,
@@ -47,39 +47,40 @@ impl Default for SessionOptions {
 }
 
 impl SessionOptions {
-    /// Hops of each tunnel, both ways: 0 to 7. More is cut to 7. emissary does not answer to 0.
+    /// Sets the hops of each tunnel, both ways: 0 to 7. A larger number becomes 7. emissary does not answer when it is 0.
     #[must_use]
     pub fn length(mut self, hops: u8) -> Self {
         self.length = hops.min(7);
         self
     }
 
-    /// Tunnels each way: 1 to 16; other numbers are moved into that range.
+    /// Sets the number of tunnels each way: 1 to 16. Other numbers are moved into that range.
     #[must_use]
     pub fn quantity(mut self, tunnels: u8) -> Self {
         self.quantity = tunnels.clamp(1, 16);
         self
     }
 
-    /// Whether the lease set is published, so that others can connect to the session.
+    /// Sets whether the lease set is published, so that others can connect to the session.
     #[must_use]
     pub fn publish(mut self, publish: bool) -> Self {
         self.publish = publish;
         self
     }
 
-    /// Whether a session for streams is to lend its destination to datagrams too
-    /// ([`Session::open_datagrams`](crate::Session::open_datagrams)), on routers that can: it is a subsession then.
+    /// Sets whether a session for streams lends its destination to datagrams
+    /// ([`Session::open_datagrams`](crate::Session::open_datagrams)). On a router that supports it, the session is a subsession
+    /// then.
     #[must_use]
     pub fn lend(mut self, lend: bool) -> Self {
         self.lend = lend;
         self
     }
 
-    /// Whether streams are granted before they are connected, so that the first bytes go with the packet that connects: one
-    /// round trip fewer, and nobody is told any more that a far end refuses or does not answer: such a stream just ends.
-    /// Only where the router can ([`Capabilities::early_data`](crate::Capabilities::early_data)): `i2p.streaming.connectDelay`
-    /// of 50 ms. Others are not asked for it, which is logged once.
+    /// Sets whether the router reports a stream as connected before the far end has answered (`i2p.streaming.connectDelay` of
+    /// 50 ms). The first bytes are then sent with the packet that connects, which saves a round trip. In return, a far end that
+    /// refuses or does not answer causes no error: the stream just ends. Only for routers that support it
+    /// ([`Capabilities::early_data`](crate::Capabilities::early_data)); for others it is ignored, and a warning is logged once.
     #[must_use]
     pub fn early_data(mut self, early: bool) -> Self {
         self.early_data = early;
@@ -94,15 +95,15 @@ impl SessionOptions {
         self.lend
     }
 
-    /// The same session with new keys.
+    /// Removes the keys, so that the session has new ones.
     #[must_use]
     pub fn without_private_key(mut self) -> Self {
         self.private_key = None;
         self
     }
 
-    /// Has the router keep fewer tunnels each way while the session is idle for longer than `after`, which is at least five
-    /// minutes and in milliseconds on the wire (`i2cp.reduceOnIdle`). Only Java I2P does so; the others ignore it.
+    /// Has the router keep only `quantity` tunnels each way once the session has been idle for `after`, which is at least five
+    /// minutes (`i2cp.reduceOnIdle`). Only Java I2P supports it; the others ignore it.
     #[must_use]
     pub fn reduce(mut self, after: Duration, quantity: u8) -> Self {
         let after = after.max(Duration::from_secs(300));
@@ -110,42 +111,43 @@ impl SessionOptions {
         self
     }
 
-    /// The keys to use instead of new ones.
+    /// Sets the keys, so that the session has their destination.
     #[must_use]
     pub fn private_key(mut self, key: PrivateKey) -> Self {
         self.private_key = Some(key);
         self
     }
 
-    /// An I2CP or streaming option that has no method here, such as `i2p.streaming.profile`. The last value of a key counts.
+    /// Adds an I2CP or streaming option that has no method here, such as `i2p.streaming.profile`. A later value replaces an
+    /// earlier one.
     ///
     /// # Errors
-    /// [`NotOption`] for a key that could be mistaken for one of SAM's own, or that has a method here.
-    pub fn option(mut self, key: &'static str, value: Text) -> Result<Self, NotOption> {
+    /// [`InvalidOption`] for a key that is or could be one of SAM's own, and for one that has a method here.
+    pub fn option(mut self, key: &'static str, value: Text) -> Result<Self, InvalidOption> {
         let plain = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'_');
-        // SAM's own keys are in capitals. `sam.udp.*` are where datagrams go.
+        // SAM's own keys are in capitals. `sam.udp.*` sets where datagrams are sent.
         let foreign = key.starts_with(|c: char| c.is_ascii_lowercase()) && !key.starts_with("sam.");
         if !foreign || key.len() > 255 || !key.bytes().all(plain) || OWN_KEYS.contains(&key) {
-            return Err(NotOption);
+            return Err(InvalidOption);
         }
         self.others.retain(|(other, _)| *other != key);
         self.others.push((key, value));
         Ok(self)
     }
 
-    /// The keys, if they were given.
+    /// The keys, if they are set.
     pub(super) fn key(&self) -> Option<&PrivateKey> {
         self.private_key.as_ref()
     }
 
-    /// Adds the tunnels' options.
-    pub(super) fn write(&self, line: LineWriter) -> Result<LineWriter, Unspeakable> {
+    /// Writes the options into a line.
+    pub(super) fn write(&self, line: LineWriter) -> Result<LineWriter, EncodeError> {
         let line = line
             .plain("inbound.length", self.length)
             .plain("outbound.length", self.length)
             .plain("inbound.quantity", self.quantity)
             .plain("outbound.quantity", self.quantity)
-            // 4 is ECIES-X25519, 0 ElGamal for old peers. A list that starts with 6 crashes i2pd 2.45.
+            // 4 is ECIES-X25519; 0 is ElGamal, for old peers. A list that starts with 6 crashes i2pd 2.45.
             .plain("i2cp.leaseSetEncType", "4,0")
             .plain("inbound.nickname", "i2p-socks")
             .plain("outbound.nickname", "i2p-socks")
@@ -158,14 +160,16 @@ impl SessionOptions {
             None => line,
         };
         let line = match line.dialect() {
-            Dialect::Standard if self.early_data => line.plain("i2p.streaming.connectDelay", CONNECT_DELAY),
+            Dialect::Standard if self.early_data => {
+                line.plain("i2p.streaming.connectDelay", CONNECT_DELAY_MS)
+            }
             _ => line,
         };
         self.others.iter().try_fold(line, |line, (key, value)| line.quoted(key, value))
     }
 }
 
-/// Keys that are written by [`SessionOptions::write`]: a key that stands twice in a line is an error to Java I2P.
+/// The keys that [`SessionOptions::write`] writes. Java I2P refuses a line that holds a key twice.
 const OWN_KEYS: [&str; 12] = [
     "inbound.length",
     "outbound.length",
@@ -181,7 +185,7 @@ const OWN_KEYS: [&str; 12] = [
     "i2p.streaming.connectDelay",
 ];
 
-/// Without the private key and the values of other options.
+/// Does not print the private key and the other options.
 impl fmt::Debug for SessionOptions {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("SessionOptions")
@@ -195,10 +199,10 @@ impl fmt::Debug for SessionOptions {
     }
 }
 
-/// A key that no option can have.
+/// The error for a key that no option may have.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("not the key of an I2CP or streaming option, or one that has a method of its own")]
-pub struct NotOption;
+#[error("the key is not one of an I2CP or streaming option, or has a method of its own")]
+pub struct InvalidOption;
 
 #[cfg(test)]
 mod tests {
@@ -206,7 +210,7 @@ mod tests {
     use crate::wire::Line;
 
     #[test]
-    fn an_option_cannot_be_taken_for_one_of_sams_own() {
+    fn an_option_cannot_replace_one_of_sams_own() {
         let text = || Text::new("1").unwrap();
         for key in ["ID", "DESTINATION", "inbound.length", "a b", "a=b", "", "sam.udp.host", "x\n"] {
             assert!(SessionOptions::default().option(key, text()).is_err(), "{key:?}");
@@ -226,11 +230,11 @@ mod tests {
         assert!(OWN_KEYS.iter().all(|key| keys.contains(key)));
         keys.sort_unstable();
         keys.dedup();
-        assert_eq!(keys.len(), line.pairs().count(), "a key stands twice");
+        assert_eq!(keys.len(), line.pairs().count(), "a key is written twice");
     }
 
     #[test]
-    fn early_data_is_asked_for_where_it_is_known() {
+    fn early_data_is_requested_where_the_router_supports_it() {
         for (dialect, early, expected) in [
             (Dialect::Standard, true, Some("50")),
             (Dialect::Standard, false, None),

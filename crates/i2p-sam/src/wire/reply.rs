@@ -12,55 +12,55 @@ use super::{
 pub enum Reply<'a> {
     /// `HELLO REPLY`.
     Hello {
-        /// How it went.
+        /// The result.
         status: Status<'a>,
         /// `VERSION`.
         version: Option<Version>,
     },
     /// `SESSION STATUS`, to `SESSION CREATE`, `ADD` and `REMOVE`.
     Session {
-        /// How it went.
+        /// The result.
         status: Status<'a>,
         /// `DESTINATION`: the session's private key.
         private_key: Option<Cow<'a, str>>,
-        /// `ID`: the subsession that was added or removed, where the router says it.
+        /// `ID`: the subsession that was added or removed, if the router names it.
         id: Option<Cow<'a, str>>,
     },
     /// `STREAM STATUS`.
     Stream {
-        /// How it went.
+        /// The result.
         status: Status<'a>,
     },
     /// `NAMING REPLY`.
     Naming {
-        /// How it went.
+        /// The result.
         status: Status<'a>,
-        /// `NAME`: what was asked for.
+        /// `NAME`: the name that was asked for.
         name: Cow<'a, str>,
         /// `VALUE`: the destination.
         value: Option<Cow<'a, str>>,
-        /// The options of the lease set, where they were asked for and the router knows of them.
+        /// The options of the lease set, if they were asked for and the router supports them.
         options: LeaseSetOptions<'a>,
     },
     /// `DEST REPLY`.
     Dest {
-        /// How it went.
+        /// The result.
         status: Status<'a>,
         /// `PUB`: the destination.
         destination: Option<Cow<'a, str>>,
         /// `PRIV`: the private key, which begins with the destination.
         private_key: Option<Cow<'a, str>>,
     },
-    /// `DATAGRAM RECEIVED`: as many bytes as it says follow the line.
+    /// `DATAGRAM RECEIVED`: `size` bytes follow the line.
     Datagram {
-        /// `DESTINATION`: who sent it.
+        /// `DESTINATION`: the sender.
         destination: Cow<'a, str>,
         /// `SIZE`, in bytes.
         size: usize,
         /// `FROM_PORT` and `TO_PORT`, since 3.2.
         ports: Ports,
     },
-    /// `RAW RECEIVED`: as many bytes as it says follow the line.
+    /// `RAW RECEIVED`: `size` bytes follow the line.
     Raw {
         /// `SIZE`, in bytes.
         size: usize,
@@ -73,22 +73,22 @@ pub enum Reply<'a> {
     Ping(&'a str),
     /// `PONG`, with its text.
     Pong(&'a str),
-    /// A well-formed line of another kind, such as `QUIT STATUS` or the answer to a word that the bridge does not know.
+    /// Any other well-formed line, such as `QUIT STATUS` or the answer to an unknown command.
     Other {
         /// The first word.
         command: &'a str,
         /// The second.
         subcommand: &'a str,
-        /// What it says of success.
+        /// The result.
         status: Status<'a>,
     },
 }
 
 impl<'a> Reply<'a> {
-    /// Understands one line, given without its newline. A `\r` at its end is ignored.
+    /// Parses a line without its newline. A `\r` at its end is ignored.
     ///
     /// # Errors
-    /// [`Malformed`]: not UTF-8, not of the grammar of SAM v3, or a number that is none.
+    /// [`Malformed`] for a line that is not UTF-8, does not follow the grammar of SAM v3, or holds an invalid number.
     pub fn parse(line: &'a [u8]) -> Result<Self, Malformed> {
         if let Some(text) = after_word(line, "PING")? {
             return Ok(Self::Ping(text));
@@ -97,7 +97,7 @@ impl<'a> Reply<'a> {
             return Ok(Self::Pong(text));
         }
         let line = Line::parse(line)?;
-        let status = Status::of(&line);
+        let status = Status::in_line(&line);
         Ok(match (line.command, line.subcommand) {
             ("HELLO", "REPLY") => {
                 Self::Hello { status, version: line.value("VERSION").as_deref().and_then(Version::parse) }
@@ -118,11 +118,11 @@ impl<'a> Reply<'a> {
             ("DATAGRAM", "RECEIVED") => Self::Datagram {
                 destination: line.value("DESTINATION").ok_or(Malformed)?,
                 size: line.number("SIZE")?.ok_or(Malformed)?,
-                ports: Ports::of(&line)?,
+                ports: Ports::in_line(&line)?,
             },
             ("RAW", "RECEIVED") => Self::Raw {
                 size: line.number("SIZE")?.ok_or(Malformed)?,
-                ports: Ports::of(&line)?,
+                ports: Ports::in_line(&line)?,
                 protocol: line.number("PROTOCOL")?,
             },
             (_, "") => return Err(Malformed),
@@ -131,7 +131,7 @@ impl<'a> Reply<'a> {
     }
 }
 
-/// What follows this word, if the line begins with it.
+/// The text after this word, if the line begins with it.
 fn after_word<'a>(line: &'a [u8], word: &str) -> Result<Option<&'a str>, Malformed> {
     let Some(rest) = line.strip_prefix(word.as_bytes()) else { return Ok(None) };
     let rest = rest.strip_suffix(b"\r").unwrap_or(rest);
@@ -161,21 +161,21 @@ impl fmt::Debug for LeaseSetOptions<'_> {
     }
 }
 
-/// The line that an accepting connection gets when a peer has come, and that a forwarded one begins with: its
-/// destination, and from 3.2 on the ports.
+/// The line that names the peer: an accepting connection receives it once a peer has connected, and a forwarded connection
+/// begins with it. It holds the peer's destination, and since 3.2 the ports.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct AcceptedFrom<'a> {
     /// The peer's destination in base64.
     pub destination: &'a str,
-    /// `FROM_PORT` and `TO_PORT`; 0 where the router does not say them.
+    /// `FROM_PORT` and `TO_PORT`; 0 where the router does not report them.
     pub ports: Ports,
 }
 
 impl<'a> AcceptedFrom<'a> {
-    /// Understands the line, given without its newline.
+    /// Parses the line without its newline.
     ///
     /// # Errors
-    /// [`Malformed`] when it does not start with a word of I2P's base64 that is long enough for a destination.
+    /// [`Malformed`] when it does not start with a destination in I2P's base64.
     pub fn parse(line: &'a [u8]) -> Result<Self, Malformed> {
         let line = std::str::from_utf8(line).map_err(|_| Malformed)?;
         let mut words = line.trim_end_matches('\r').split(' ');
@@ -183,11 +183,11 @@ impl<'a> AcceptedFrom<'a> {
         if destination.len() < 516 || !is_base64(destination) {
             return Err(Malformed);
         }
-        Ok(Self { destination, ports: Ports::among(words)? })
+        Ok(Self { destination, ports: Ports::in_words(words)? })
     }
 }
 
-/// Whether these are characters of I2P's base64.
+/// Whether the text holds nothing but characters of I2P's base64.
 pub(super) fn is_base64(text: &str) -> bool {
     text.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-~=".contains(&byte))
 }
@@ -288,7 +288,7 @@ mod tests {
     }
 
     #[test]
-    fn unknown_words_survive_in_a_plain_form() {
+    fn unknown_result_words_are_kept_without_special_characters() {
         let Ok(Reply::Stream { status }) = Reply::parse("STREAM STATUS RESULT=NEW_\u{1b}[31mWORD".as_bytes())
         else {
             panic!("not a stream status")
@@ -297,7 +297,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_not_a_reply_is_malformed() {
+    fn a_line_that_is_no_reply_is_malformed() {
         for line in [
             &b"HELLO"[..],
             b"DATAGRAM RECEIVED SIZE=3",
@@ -327,13 +327,13 @@ mod tests {
 
     proptest! {
         #[test]
-        fn any_line_is_safe(line in proptest::collection::vec(any::<u8>(), 0..200)) {
+        fn any_line_is_parsed_without_panic(line in proptest::collection::vec(any::<u8>(), 0..200)) {
             let _ = Reply::parse(&line);
             let _ = AcceptedFrom::parse(&line);
         }
 
         #[test]
-        fn any_text_after_a_known_head_is_safe(head in "(STREAM STATUS|RAW RECEIVED|NAMING REPLY|PING)", tail in "[ -~]{0,80}") {
+        fn any_text_after_known_words_is_parsed_without_panic(head in "(STREAM STATUS|RAW RECEIVED|NAMING REPLY|PING)", tail in "[ -~]{0,80}") {
             let line = format!("{head} {tail}");
             let _ = Reply::parse(line.as_bytes());
         }

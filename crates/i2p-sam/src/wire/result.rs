@@ -24,14 +24,14 @@ impl fmt::Display for Version {
     }
 }
 
-/// The value of `RESULT=`. Spellings that routers are known to use for the same thing are one variant; a word
-/// that nobody has documented survives as [`ResultWord::Other`].
+/// The value of `RESULT=`. The spellings that routers use for one result are one variant; an undocumented word is
+/// kept as [`ResultWord::Other`].
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum ResultWord {
-    /// It worked.
+    /// Success.
     Ok,
-    /// The peer exists but cannot be reached; i2pd and emissary also say it when its lease set is not found.
+    /// The peer exists but cannot be reached; i2pd and emissary also use it when its lease set is not found.
     CantReachPeer,
     /// The peer refused (Java I2P, undocumented).
     ConnectionRefused,
@@ -53,9 +53,9 @@ pub enum ResultWord {
     NoVersion,
     /// The peer is not on the network.
     PeerNotFound,
-    /// Nobody answered in time.
+    /// There was no answer in time.
     Timeout,
-    /// Anything else, cut to 32 characters of letters, digits and underscores.
+    /// Any other word, reduced to at most 32 letters, digits and underscores.
     Other(String),
 }
 
@@ -65,7 +65,7 @@ impl ResultWord {
             "OK" => Self::Ok,
             "CANT_REACH_PEER" => Self::CantReachPeer,
             "CONNECTION_REFUSED" => Self::ConnectionRefused,
-            // emissary's spelling comes second.
+            // The second spelling is emissary's.
             "DUPLICATED_DEST" | "DUPLICATE_DEST" => Self::DuplicatedDest,
             "DUPLICATED_ID" | "DUPLICATE_ID" => Self::DuplicatedId,
             "I2P_ERROR" => Self::I2pError,
@@ -105,18 +105,17 @@ impl fmt::Display for ResultWord {
     }
 }
 
-/// The outcome part that all replies share.
+/// The result that every reply holds.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Status<'a> {
-    /// `RESULT`. A `DEST REPLY` has none when it worked: [`ResultWord::Ok`].
+    /// `RESULT`. A `DEST REPLY` has none on success, which is read as [`ResultWord::Ok`].
     pub result: ResultWord,
-    /// `MESSAGE`, where there is one: for people, never for decisions, with the exceptions that
-    /// [`Error`](crate::Error) documents. Unescaped.
+    /// `MESSAGE`, if there is one, with escapes decoded. For people to read: no decision depends on it.
     pub message: Option<Cow<'a, str>>,
 }
 
 impl<'a> Status<'a> {
-    pub(super) fn of(line: &Line<'a>) -> Self {
+    pub(super) fn in_line(line: &Line<'a>) -> Self {
         let result = line.value("RESULT").as_deref().map_or(ResultWord::Ok, ResultWord::parse);
         Self { result, message: line.value("MESSAGE") }
     }

@@ -1,12 +1,12 @@
-/// A session's ID: unique on the bridge, so random; letters, digits and `-` only.
+/// The ID of a session. It must be unique on the bridge, so it is random. It holds letters, digits and `-` only.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct SessionId(String);
 
 impl SessionId {
-    /// A random one, of 80 bits.
+    /// Makes a random ID of 80 bits.
     ///
     /// # Errors
-    /// When the operating system has no randomness to give.
+    /// When the operating system gives no random numbers.
     pub fn random() -> Result<Self, getrandom::Error> {
         let mut bytes = [0_u8; 10];
         getrandom::fill(&mut bytes)?;
@@ -14,7 +14,7 @@ impl SessionId {
         Ok(Self(format!("i2p-socks-{digits}")))
     }
 
-    /// The text.
+    /// The ID as text.
     #[must_use]
     pub fn as_str(&self) -> &str {
         &self.0

@@ -6,9 +6,9 @@ use i2p_name::I2pName;
 use i2p_sam::{
     DatagramStyle, Dialect, Login, Ports, PrivateKey, SessionId, SessionOptions,
     wire::{
-        Auth, Command, DatagramSend, DestGenerate, Hello, Help, Line, LookupName, NamingLookup, Ping, Pong,
-        PrimaryWord, Quit, RawSend, SessionAdd, SessionCreate, SessionRemove, StreamAccept, StreamConnect,
-        StreamForward, Style, Text, Unspeakable,
+        Auth, Command, DatagramSend, DestGenerate, EncodeError, Hello, Help, Line, LookupName, NamingLookup,
+        Ping, Pong, PrimaryWord, Quit, RawSend, SessionAdd, SessionCreate, SessionRemove, StreamAccept,
+        StreamConnect, StreamForward, Style, Text,
     },
 };
 use proptest::prelude::*;
@@ -102,7 +102,7 @@ fn streams_and_names() {
     let lookup = |name, options| line(&NamingLookup { name, options });
     assert_eq!(lookup(LookupName::Name(&host), false), "NAMING LOOKUP NAME=a.i2p\n");
     assert_eq!(lookup(LookupName::Me, true), "NAMING LOOKUP NAME=ME OPTIONS=true\n");
-    assert_eq!(lookup(LookupName::Nothing, false), "NAMING LOOKUP NAME=x\n");
+    assert_eq!(lookup(LookupName::Nonexistent, false), "NAMING LOOKUP NAME=x\n");
 }
 
 #[test]
@@ -147,13 +147,13 @@ fn what_a_dialect_has_no_words_for_is_not_said() {
         hello(r#"a "b" \"#, Dialect::Standard).unwrap(),
         "HELLO VERSION MIN=3.1 MAX=3.3 USER=me PASSWORD=\"a \\\"b\\\" \\\\\"\n"
     );
-    assert_eq!(hello("a b", Dialect::I2pd), Err(Unspeakable::Quotes { key: "PASSWORD" }));
+    assert_eq!(hello("a b", Dialect::I2pd), Err(EncodeError::Quotes { key: "PASSWORD" }));
     assert!(hello("a b", Dialect::Emissary).unwrap().ends_with("PASSWORD=\"a b\"\n"));
-    assert_eq!(hello("a\"b", Dialect::Emissary), Err(Unspeakable::Quotes { key: "PASSWORD" }));
+    assert_eq!(hello("a\"b", Dialect::Emissary), Err(EncodeError::Quotes { key: "PASSWORD" }));
     let long = "x".repeat(4090);
     let long = Pong { text: &long };
     assert!(long.line(Dialect::Standard).is_ok());
-    assert!(matches!(long.line(Dialect::Emissary), Err(Unspeakable::TooLong { length: 4096, limit: 4095 })));
+    assert!(matches!(long.line(Dialect::Emissary), Err(EncodeError::TooLong { length: 4096, limit: 4095 })));
 }
 
 #[test]

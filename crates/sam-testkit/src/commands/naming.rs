@@ -1,34 +1,34 @@
-//! NAMING LOOKUP and DEST GENERATE, and what a name stands for.
+//! NAMING LOOKUP and DEST GENERATE, and how names are resolved.
 
 use std::io;
 
 use i2p_name::{B32, Destination};
 
 use crate::{
-    Dialect,
     command::Command,
-    connection::{Connection, Next, Shared},
-    destination::{Keys, SignatureType},
+    connection::{BridgeState, Connection, NextStep},
+    destination::{self, KeyPair, SignatureType},
+    dialect::Dialect,
 };
 
-/// What a name, base32 address or base64 destination turns out to be.
+/// The result of resolving a name, base32 address or base64 destination.
 pub(crate) enum Resolved {
     Destination(Destination),
-    /// A base32 address of nobody here.
+    /// A base32 address that nobody here has.
     NoLeaseSet,
     /// A host name that is in no address book.
     UnknownName,
-    /// Neither name nor destination.
+    /// Neither a name nor a destination.
     Malformed,
 }
 
-/// Looks a name up as the dialect does.
-pub(crate) fn resolve(shared: &Shared, name: &str) -> Resolved {
+/// Resolves a name as the dialect does.
+pub(crate) fn resolve(shared: &BridgeState, name: &str) -> Resolved {
     let registry = &shared.registry;
     let is_name = match shared.dialect {
-        // Java takes as a destination only what is long enough for one.
+        // Java takes only a text that is long enough for a destination.
         Dialect::Java => name.len() < 516,
-        // D16, E16: found by the text.
+        // D16, E16: they look for the suffix.
         _ => name.contains(".i2p"),
     };
     if !is_name {
@@ -36,7 +36,7 @@ pub(crate) fn resolve(shared: &Shared, name: &str) -> Resolved {
     }
     if name.to_ascii_lowercase().ends_with(".b32.i2p") {
         let Ok(address) = name.parse::<B32>() else {
-            // emissary takes it for an address that it cannot read; the others look into their books.
+            // emissary takes it for a malformed address; the others look it up in their address books.
             let emissary = shared.dialect == Dialect::Emissary;
             return if emissary { Resolved::Malformed } else { Resolved::UnknownName };
         };
@@ -45,19 +45,21 @@ pub(crate) fn resolve(shared: &Shared, name: &str) -> Resolved {
     registry.by_name(name).map_or(Resolved::UnknownName, Resolved::Destination)
 }
 
-pub(crate) async fn behave(connection: &mut Connection, command: &Command) -> io::Result<Next> {
+pub(crate) async fn behave(connection: &mut Connection, command: &Command) -> io::Result<NextStep> {
     match (command.verb.as_str(), command.action.as_str(), connection.shared.dialect) {
         ("NAMING", "LOOKUP", _) => lookup(connection, command).await,
         ("DEST", "GENERATE", _) => generate(connection, command).await,
         ("DEST", _, Dialect::Java) => {
-            connection.last_words("DEST REPLY RESULT=I2P_ERROR MESSAGE=\"DEST GENERATE required\"").await
+            connection
+                .refuse_without_newline("DEST REPLY RESULT=I2P_ERROR MESSAGE=\"DEST GENERATE required\"")
+                .await
         }
-        (_, _, Dialect::Emissary) => Ok(Next::Listen),
-        _ => Ok(Next::Close),
+        (_, _, Dialect::Emissary) => Ok(NextStep::Listen),
+        _ => Ok(NextStep::Close),
     }
 }
 
-async fn lookup(connection: &mut Connection, command: &Command) -> io::Result<Next> {
+async fn lookup(connection: &mut Connection, command: &Command) -> io::Result<NextStep> {
     let dialect = connection.shared.dialect;
     let Some(name) = command.get("NAME") else {
         return match dialect {
@@ -65,26 +67,26 @@ async fn lookup(connection: &mut Connection, command: &Command) -> io::Result<Ne
                 let text = "NAMING REPLY RESULT=KEY_NOT_FOUND NAME=\"\" MESSAGE=\"Must specify NAME\"";
                 connection.answer(text).await
             }
-            Dialect::I2pd | Dialect::I2pdMaster => Ok(Next::Close),
-            Dialect::Emissary => Ok(Next::Listen),
+            Dialect::I2pd | Dialect::I2pdMaster => Ok(NextStep::Close),
+            Dialect::Emissary => Ok(NextStep::Listen),
         };
     };
     let session = connection.held.session().map(|session| session.keys.public.clone());
-    // E15: before there is a session, nothing is found.
+    // E15: nothing is found before there is a session.
     if dialect == Dialect::Emissary && session.is_none() {
         return not_found(connection, "KEY_NOT_FOUND", name).await;
     }
     if name == "ME" {
         let own = match (session, dialect) {
             (Some(own), _) => own,
-            (None, Dialect::Java) => return Ok(Next::Close),
-            // D22: the router has a destination of its own for this.
-            (None, _) => crate::destination(),
+            (None, Dialect::Java) => return Ok(NextStep::Close),
+            // D22: the router answers with a destination of its own.
+            (None, _) => destination::destination(),
         };
         return found(connection, name, &own).await;
     }
     match (resolve(&connection.shared, name), dialect) {
-        // E16: a destination is no name.
+        // E16: a destination is not a name.
         (Resolved::Destination(_), Dialect::Emissary) if !name.contains(".i2p") => {
             not_found(connection, "INVALID_KEY", name).await
         }
@@ -97,15 +99,15 @@ async fn lookup(connection: &mut Connection, command: &Command) -> io::Result<Ne
     }
 }
 
-async fn found(connection: &mut Connection, name: &str, destination: &str) -> io::Result<Next> {
+async fn found(connection: &mut Connection, name: &str, destination: &str) -> io::Result<NextStep> {
     connection.answer(&format!("NAMING REPLY RESULT=OK NAME={name} VALUE={destination}")).await
 }
 
-async fn not_found(connection: &mut Connection, result: &str, name: &str) -> io::Result<Next> {
+async fn not_found(connection: &mut Connection, result: &str, name: &str) -> io::Result<NextStep> {
     connection.answer(&format!("NAMING REPLY RESULT={result} NAME={name}")).await
 }
 
-async fn generate(connection: &mut Connection, command: &Command) -> io::Result<Next> {
+async fn generate(connection: &mut Connection, command: &Command) -> io::Result<NextStep> {
     let given = command.get("SIGNATURE_TYPE");
     let signature = match connection.shared.dialect {
         Dialect::Java => match signature_type(given) {
@@ -117,17 +119,17 @@ async fn generate(connection: &mut Connection, command: &Command) -> io::Result<
                 return connection.answer(&text).await;
             }
         },
-        // D13: a type that it does not know is only logged.
+        // D13: an unknown type is logged and ignored.
         Dialect::I2pd | Dialect::I2pdMaster => signature_type(given).unwrap_or(SignatureType::Dsa),
         // E7.
         Dialect::Emissary if given == Some("7") => SignatureType::Ed25519,
-        Dialect::Emissary => return Ok(Next::Listen),
+        Dialect::Emissary => return Ok(NextStep::Listen),
     };
-    let keys = Keys::generate(signature);
+    let keys = KeyPair::generate(signature);
     connection.answer(&format!("DEST REPLY PUB={} PRIV={}", keys.public, keys.private)).await
 }
 
-/// The type that is asked for; DSA where none is (SAM v3, "Signature and encryption types").
+/// The signature type that is asked for, by default DSA (SAM v3, "Signature and encryption types").
 pub(crate) fn signature_type(given: Option<&str>) -> Option<SignatureType> {
     given.map_or(Some(SignatureType::Dsa), SignatureType::parse)
 }

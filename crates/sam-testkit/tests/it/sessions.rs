@@ -1,13 +1,11 @@
-//! A session is its control connection: it lives and dies with it, and everything of it goes with it.
-#![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing)]
+//! A session ends with its control connection, and so do its streams and subsessions.
 
-mod common;
-
-use common::{Client, until};
 use sam_testkit::{Act, TestBridge};
 
+use crate::client::{Client, until};
+
 #[tokio::test]
-async fn each_has_a_destination_of_its_own() {
+async fn each_session_has_a_destination_of_its_own() {
     let bridge = TestBridge::start().await;
     let (_a, a) = Client::session(&bridge, "a", "STYLE=STREAM").await;
     let (_b, b) = Client::session(&bridge, "b", "STYLE=STREAM").await;
@@ -19,7 +17,7 @@ async fn each_has_a_destination_of_its_own() {
 }
 
 #[tokio::test]
-async fn its_streams_and_subsessions_end_with_it() {
+async fn streams_and_subsessions_end_with_their_session() {
     let bridge = TestBridge::start().await;
     let (control, _) = Client::session(&bridge, "m", "STYLE=PRIMARY").await;
     let (_other, _) = Client::session(&bridge, "other", "STYLE=STREAM").await;
@@ -46,7 +44,7 @@ async fn its_streams_and_subsessions_end_with_it() {
 }
 
 #[tokio::test]
-async fn a_subsession_that_is_removed_takes_only_its_streams_along() {
+async fn removing_a_subsession_ends_only_its_streams() {
     let bridge = TestBridge::start().await;
     let (mut control, _) = Client::session(&bridge, "m", "STYLE=PRIMARY").await;
     control.ask("SESSION ADD STYLE=STREAM ID=one").await;
@@ -64,7 +62,7 @@ async fn lost_control_connections_leave_the_port_open() {
     let bridge = TestBridge::start().await;
     let (mut control, _) = Client::session(&bridge, "a", "STYLE=STREAM").await;
     let mut stream = Client::stream(&bridge, "a", "echo.i2p").await;
-    // A script that is not done does not hold it up.
+    // A script that has not finished does not delay the end.
     bridge.on("NAMING LOOKUP NAME=slow.i2p", [Act::Hang]);
     control.send("NAMING LOOKUP NAME=slow.i2p\n").await;
     until(|| bridge.commands().contains(&"NAMING LOOKUP NAME=slow.i2p".to_owned())).await;
@@ -76,7 +74,7 @@ async fn lost_control_connections_leave_the_port_open() {
 }
 
 #[tokio::test]
-async fn a_killed_bridge_comes_back_without_sessions() {
+async fn a_killed_bridge_restarts_without_sessions() {
     let mut bridge = TestBridge::start().await;
     let address = (bridge.address(), bridge.udp_address());
     let (mut control, _) = Client::session(&bridge, "a", "STYLE=STREAM").await;
@@ -90,14 +88,14 @@ async fn a_killed_bridge_comes_back_without_sessions() {
     assert_eq!((bridge.address(), bridge.udp_address()), address);
     let (mut control, _) = Client::session(&bridge, "a", "STYLE=STREAM").await;
     Client::stream(&bridge, "a", "echo.i2p").await;
-    // And once more without a kill before.
+    // Again, without a kill before.
     bridge.restart().await;
     assert_eq!(control.line().await, "<EOF>");
     Client::session(&bridge, "a", "STYLE=STREAM").await;
 }
 
 #[tokio::test]
-async fn what_the_bridge_says_unasked_goes_to_sessions_only() {
+async fn unsolicited_lines_are_sent_to_sessions_only() {
     let bridge = TestBridge::start().await;
     let (mut control, _) = Client::session(&bridge, "a", "STYLE=STREAM").await;
     let mut idle = Client::hello(&bridge).await;
@@ -123,9 +121,9 @@ async fn everything_is_recorded() {
     let commands = bridge.commands();
     assert_eq!(commands[1..], ["NAMING LOOKUP NAME=ME", connect]);
     let transcript = bridge.transcript();
-    let heard: Vec<_> = transcript.iter().map(|heard| (heard.connection, heard.line.as_str())).collect();
+    let lines: Vec<_> = transcript.iter().map(|record| (record.connection, record.line.as_str())).collect();
     let hello = "HELLO VERSION MIN=3.1 MAX=3.3";
-    assert_eq!(heard[0], (1, hello));
-    assert_eq!(heard[3..], [(2, hello), (2, connect)]);
+    assert_eq!(lines[0], (1, hello));
+    assert_eq!(lines[3..], [(2, hello), (2, connect)]);
     assert_eq!(bridge.accepted_connections(), 2);
 }

@@ -1,19 +1,17 @@
 //! Streams from session to session.
-#![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing)]
 
-mod common;
-
-use common::{Client, b32, until};
 use sam_testkit::{Dialect, TestBridge};
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::TcpListener,
 };
 
+use crate::client::{Client, b32, until};
+
 const DIALECTS: [Dialect; 4] = [Dialect::Java, Dialect::I2pd, Dialect::I2pdMaster, Dialect::Emissary];
 
 #[tokio::test]
-async fn by_destination_and_by_address_to_whoever_waits() {
+async fn a_stream_reaches_an_acceptor_by_destination_and_by_address() {
     for dialect in DIALECTS {
         let bridge = TestBridge::start_as(dialect).await;
         let (_a, a) = Client::session(&bridge, "a", "STYLE=STREAM").await;
@@ -33,7 +31,7 @@ async fn by_destination_and_by_address_to_whoever_waits() {
             acceptor.send("answer").await;
             assert_eq!(&stream.bytes::<6>().await, b"answer");
             assert_eq!(bridge.open_streams(), 1);
-            // The end of one side is the end of both.
+            // The end of one side ends both.
             drop(stream);
             assert_eq!(acceptor.rest().await, b"");
             until(|| bridge.open_streams() == 0).await;
@@ -42,7 +40,7 @@ async fn by_destination_and_by_address_to_whoever_waits() {
 }
 
 #[tokio::test]
-async fn ports_are_said_from_3_2_on() {
+async fn ports_are_reported_from_3_2_on() {
     let bridge = TestBridge::start().await;
     let (_a, a) = Client::session(&bridge, "a", "STYLE=STREAM").await;
     let (_b, b) = Client::session(&bridge, "b", "STYLE=STREAM").await;
@@ -57,7 +55,7 @@ async fn ports_are_said_from_3_2_on() {
 }
 
 #[tokio::test]
-async fn silence_says_nothing() {
+async fn silent_true_omits_status_and_peer() {
     let bridge = TestBridge::start().await;
     let (_a, _) = Client::session(&bridge, "a", "STYLE=STREAM").await;
     let (_b, b) = Client::session(&bridge, "b", "STYLE=STREAM").await;
@@ -86,14 +84,14 @@ async fn a_fin_ends_the_stream_after_what_was_sent() {
         stream.0.shutdown().await.unwrap();
         stream.rest().await
     };
-    // As recorded of all routers: the data arrives, an answer to it does not.
+    // As recorded of all routers: the data arrives, and an answer to it does not.
     let (rest, received) = tokio::join!(sending, acceptor.rest());
     assert!(received == sent);
     assert!(rest.is_empty());
 }
 
 #[tokio::test]
-async fn an_acceptor_that_has_gone_is_passed_over() {
+async fn an_acceptor_that_has_gone_is_skipped() {
     let bridge = TestBridge::start().await;
     let (_a, _) = Client::session(&bridge, "a", "STYLE=STREAM").await;
     let (_b, b) = Client::session(&bridge, "b", "STYLE=STREAM").await;
@@ -107,13 +105,13 @@ async fn an_acceptor_that_has_gone_is_passed_over() {
     stream.send("x").await;
     acceptor.line().await;
     assert_eq!(&acceptor.bytes::<1>().await, b"x");
-    // As recorded of Java: once somebody has accepted, a peer gets a stream that ends at once.
+    // As recorded of Java: once the session has accepted, a peer gets a stream that is closed at once.
     let mut stream = Client::stream(&bridge, "a", &b).await;
     assert_eq!(stream.line().await, "<EOF>");
 }
 
 #[tokio::test]
-async fn a_forward_connects_and_says_who_comes() {
+async fn a_forward_connects_and_names_the_peer() {
     for (dialect, silent) in [(Dialect::Java, false), (Dialect::Java, true), (Dialect::I2pd, false)] {
         let bridge = TestBridge::start_as(dialect).await;
         let (_a, a) = Client::session(&bridge, "a", "STYLE=STREAM").await;
@@ -131,16 +129,16 @@ async fn a_forward_connects_and_says_who_comes() {
             (false, Dialect::Java) => format!("{a} FROM_PORT=0 TO_PORT=0\n"),
             _ => format!("{a}\n"),
         };
-        let mut heard = vec![0; first.len() + 5];
-        served.read_exact(&mut heard).await.unwrap();
-        assert_eq!(String::from_utf8(heard).unwrap(), format!("{first}hello"));
+        let mut received = vec![0; first.len() + 5];
+        served.read_exact(&mut received).await.unwrap();
+        assert_eq!(String::from_utf8(received).unwrap(), format!("{first}hello"));
         served.write_all(b"FWD").await.unwrap();
         assert_eq!(&stream.bytes::<3>().await, b"FWD");
     }
 }
 
 #[tokio::test]
-async fn java_forwards_or_accepts() {
+async fn java_does_not_forward_and_accept_at_once() {
     let bridge = TestBridge::start().await;
     let (_a, _) = Client::session(&bridge, "a", "STYLE=STREAM").await;
     let failed = |what: &str| {
@@ -162,7 +160,7 @@ async fn java_forwards_or_accepts() {
 }
 
 #[tokio::test]
-async fn a_subsession_hears_its_port() {
+async fn a_subsession_receives_streams_to_its_port() {
     let bridge = TestBridge::start().await;
     let (mut primary, destination) = Client::session(&bridge, "m", "STYLE=PRIMARY").await;
     let (_a, _) = Client::session(&bridge, "a", "STYLE=STREAM").await;

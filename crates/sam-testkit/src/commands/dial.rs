@@ -1,15 +1,13 @@
+//! [`Act::Dial`](crate::Act::Dial): a stream to a server on this machine.
+
 use std::{io, net::Ipv4Addr};
 
 use tokio::net::TcpStream;
 
-use crate::{
-    connection::{Connection, Next},
-    relay,
-    stream::Role,
-};
+use crate::connection::{Connection, NextStep, Role};
 
 /// Does what [`Act::Dial`](crate::Act::Dial) says.
-pub(crate) async fn connect(connection: &mut Connection, command: &str) -> io::Result<Next> {
+pub(crate) async fn connect(connection: &mut Connection, command: &str) -> io::Result<NextStep> {
     let port = command.split(' ').find_map(|pair| pair.strip_prefix("TO_PORT="));
     let Some(port) = port.and_then(|port| port.parse().ok()) else {
         return connection.refuse("STREAM STATUS RESULT=I2P_ERROR MESSAGE=\"no TO_PORT to dial\"").await;
@@ -17,31 +15,12 @@ pub(crate) async fn connect(connection: &mut Connection, command: &str) -> io::R
     match TcpStream::connect((Ipv4Addr::LOCALHOST, port)).await {
         Ok(server) => {
             server.set_nodelay(true)?;
-            connection.say("STREAM STATUS RESULT=OK\n").await?;
-            Ok(Next::Become(Role::ToServer { server, session: connection.session_of_stream(command) }))
+            connection.send("STREAM STATUS RESULT=OK\n").await?;
+            Ok(NextStep::Become(Role::ToServer { server, session: connection.session_of_stream(command) }))
         }
         Err(_) => {
             connection.refuse("STREAM STATUS RESULT=CANT_REACH_PEER MESSAGE=\"Connection refused\"").await
         }
-    }
-}
-
-/// Until the client has finished.
-pub(crate) async fn relay(client: &TcpStream, early_data: &[u8], server: &TcpStream) -> io::Result<()> {
-    let up = async {
-        relay::send(server, early_data).await?;
-        relay::forward(client, server).await
-    };
-    let down = async {
-        relay::forward(server, client).await?;
-        // tokio's own shutdown wants the stream for itself.
-        socket2::SockRef::from(client).shutdown(std::net::Shutdown::Write)?;
-        // Not the end: that is the client's to say.
-        std::future::pending().await
-    };
-    tokio::select! {
-        result = up => result,
-        result = down => result,
     }
 }
 
@@ -66,18 +45,18 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_stream_leads_to_the_port_and_lives_until_the_client_finishes() {
+    async fn a_stream_reaches_the_port_and_lasts_until_the_client_closes() {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let port = listener.local_addr().unwrap().port();
         let (_bridge, mut client, status) = connect(&format!(" TO_PORT={port}")).await;
         assert_eq!(status, "STREAM STATUS RESULT=OK\n");
         let (mut server, _) = listener.accept().await.unwrap();
-        // The server finishes first, and still hears the client.
+        // The server finishes first, and still receives from the client.
         server.write_all(b"hello").await.unwrap();
         server.shutdown().await.unwrap();
-        let mut heard = Vec::new();
-        client.read_to_end(&mut heard).await.unwrap();
-        assert_eq!(heard, b"hello");
+        let mut received = Vec::new();
+        client.read_to_end(&mut received).await.unwrap();
+        assert_eq!(received, b"hello");
         client.write_all(b"still here").await.unwrap();
         let mut said = [0; 10];
         server.read_exact(&mut said).await.unwrap();
@@ -85,19 +64,19 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn the_clients_end_ends_both_ways() {
+    async fn the_clients_fin_ends_both_directions() {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let port = listener.local_addr().unwrap().port();
         let (_bridge, mut client, _) = connect(&format!(" TO_PORT={port}")).await;
         let (mut server, _) = listener.accept().await.unwrap();
         client.shutdown().await.unwrap();
         assert_eq!(server.read(&mut [0]).await.unwrap(), 0);
-        // What the server has to say now is lost, as at every router.
+        // What the server sends now is lost, as on every router.
         assert_eq!(client.read(&mut [0]).await.unwrap(), 0);
     }
 
     #[tokio::test]
-    async fn a_port_that_nobody_has_refuses() {
+    async fn an_unused_port_refuses() {
         let port = TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap().port();
         let (_bridge, _, status) = connect(&format!(" TO_PORT={port}")).await;
         assert_eq!(status, "STREAM STATUS RESULT=CANT_REACH_PEER MESSAGE=\"Connection refused\"\n");

@@ -4,29 +4,30 @@ use std::{io, sync::Arc};
 
 use tokio::net::UdpSocket;
 
+use super::naming::{Resolved, resolve};
 use crate::{
-    Dialect,
     command::Command,
-    connection::{Connection, Next, Shared},
-    destination::Keys,
+    connection::{BridgeState, Connection, NextStep},
+    destination::KeyPair,
+    dialect::Dialect,
     endpoint::Endpoint,
-    naming::{Resolved, resolve},
     recorder::lock,
-    registry::{Reach, Session, Style},
+    registry::{DestinationOwner, Session, SessionStyle},
     relay,
 };
 
-/// Bytes of payload that get through (SAM v3, "SAM repliable datagrams" and "SAM anonymous datagrams").
-const LONGEST_REPLIABLE: usize = 31_744;
-const LONGEST_RAW: usize = 32_768;
-/// emissary reads so much of a packet, its first line included, and passes on what it has read, as measured.
-const EMISSARY_BUFFER: usize = 8_192;
+/// The longest payload of a repliable datagram, in bytes (SAM v3, "SAM repliable datagrams").
+const MAX_REPLIABLE_BYTES: usize = 31_744;
+/// The longest payload of a raw datagram, in bytes (SAM v3, "SAM anonymous datagrams").
+const MAX_RAW_BYTES: usize = 32_768;
+/// How many bytes of a packet, with its first line, emissary reads and passes on, as measured.
+const EMISSARY_BUFFER_BYTES: usize = 8_192;
 /// i2pd 2.45.1 loses raw datagrams of one and two bytes.
-const SHORTEST_I2PD_RAW: usize = 3;
-/// The first line of a datagram (J18).
-const LONGEST_HEADER: usize = 2_048;
+const MIN_I2PD_RAW_BYTES: usize = 3;
+/// The longest first line of a datagram, in bytes (J18).
+const MAX_HEADER_BYTES: usize = 2_048;
 
-/// One datagram on its way.
+/// A datagram that is being delivered.
 struct Datagram<'a> {
     from: &'a Session,
     from_port: u16,
@@ -35,40 +36,40 @@ struct Datagram<'a> {
     payload: &'a [u8],
 }
 
-/// Takes datagrams of clients until the socket breaks.
-pub(crate) async fn serve(socket: Arc<UdpSocket>, shared: Arc<Shared>) {
+/// Receives datagrams of clients over UDP, for ever.
+pub(crate) async fn serve(socket: Arc<UdpSocket>, shared: Arc<BridgeState>) {
     let mut bytes = vec![0; 65_536];
     loop {
         match socket.recv_from(&mut bytes).await {
             Ok((length, _)) => {
                 let datagram = bytes.get(..length).unwrap_or_default();
                 shared.recorder.datagram(datagram);
-                // Nothing is ever answered to a bad datagram.
+                // A bad datagram is dropped without an answer.
                 let _ = over_udp(datagram, &shared).await;
             }
-            // An earlier datagram of ours had no receiver; that is no reason to stop.
+            // An earlier datagram of ours had no receiver.
             Err(_) => tokio::task::yield_now().await,
         }
     }
 }
 
-/// `3.x ID DESTINATION [options]`, a newline, the payload. `None` for what is dropped.
-async fn over_udp(datagram: &[u8], shared: &Shared) -> Option<()> {
+/// Delivers a packet: `3.x ID DESTINATION [options]`, a newline, the payload. `None` when it is dropped.
+async fn over_udp(datagram: &[u8], shared: &BridgeState) -> Option<()> {
     let datagram = match shared.dialect {
-        Dialect::Emissary => datagram.get(..EMISSARY_BUFFER).unwrap_or(datagram),
+        Dialect::Emissary => datagram.get(..EMISSARY_BUFFER_BYTES).unwrap_or(datagram),
         _ => datagram,
     };
-    let end = datagram.iter().position(|&byte| byte == b'\n').filter(|end| *end <= LONGEST_HEADER)?;
+    let end = datagram.iter().position(|&byte| byte == b'\n').filter(|end| *end <= MAX_HEADER_BYTES)?;
     let (header, payload) = (datagram.get(..end)?, datagram.get(end + 1..)?);
     let header = std::str::from_utf8(header).ok()?.trim_end_matches('\r');
     let mut words = header.splitn(4, ' ');
     words.next().filter(|version| version.starts_with("3."))?;
     let session = shared.registry.session(words.next()?)?;
     let to = words.next()?;
-    // The words of a command, so that the dialect's own rules read the options.
+    // Parsed like a command, so that the dialect's own rules apply to the options.
     let options =
         Command::parse(&format!("- - {}", words.next().unwrap_or_default()), shared.dialect).ok()?;
-    // D24: the older i2pd knows no names here; emissary neither, as recorded.
+    // D24: the older i2pd takes no names here; nor does emissary, as recorded.
     if to.contains(".i2p") && matches!(shared.dialect, Dialect::I2pd | Dialect::Emissary) {
         return None;
     }
@@ -76,44 +77,53 @@ async fn over_udp(datagram: &[u8], shared: &Shared) -> Option<()> {
 }
 
 /// `DATAGRAM SEND` and `RAW SEND` on a control connection: `SIZE` bytes follow the line.
-pub(crate) async fn send(connection: &mut Connection, command: &Command) -> io::Result<Next> {
+pub(crate) async fn send(connection: &mut Connection, command: &Command) -> io::Result<NextStep> {
     // E5.
     if connection.shared.dialect == Dialect::Emissary {
-        return Ok(Next::Listen);
+        return Ok(NextStep::Listen);
     }
-    let size = command.number::<usize>("SIZE").ok().flatten().filter(|size| *size <= LONGEST_RAW);
-    let (Some(size), Some(to)) = (size, command.get("DESTINATION")) else { return Ok(Next::Close) };
+    let size = command.number::<usize>("SIZE").ok().flatten().filter(|size| *size <= MAX_RAW_BYTES);
+    let (Some(size), Some(to)) = (size, command.get("DESTINATION")) else { return Ok(NextStep::Close) };
     while connection.wire.buffer.len() < size {
         if relay::receive(&connection.wire.stream, &mut connection.wire.buffer).await? == 0 {
-            return Ok(Next::Close);
+            return Ok(NextStep::Close);
         }
     }
     let rest = connection.wire.buffer.split_off(size);
     let payload = std::mem::replace(&mut connection.wire.buffer, rest);
     let raw = command.verb == "RAW";
     if let Some(session) = connection.held.session().filter(|session| {
-        session.style.is_datagram() && (session.style == Style::Raw) == raw && session.parent.is_none()
+        session.style.is_datagram() && (session.style == SessionStyle::Raw) == raw && session.parent.is_none()
     }) {
         let session = Arc::clone(session);
         let _ = deliver(&connection.shared, &session, to, command, &payload).await;
     }
-    Ok(Next::Listen)
+    Ok(NextStep::Listen)
 }
 
-/// Brings a datagram to its destination; `None` where it is dropped.
-async fn deliver(shared: &Shared, from: &Session, to: &str, options: &Command, payload: &[u8]) -> Option<()> {
-    let longest = match (shared.dialect, from.style) {
-        (_, Style::Stream | Style::Primary) => return None,
-        (_, Style::Raw) => LONGEST_RAW,
-        _ => LONGEST_REPLIABLE,
+/// Delivers a datagram to its destination. `None` when it is dropped.
+async fn deliver(
+    shared: &BridgeState,
+    from: &Session,
+    to: &str,
+    options: &Command,
+    payload: &[u8],
+) -> Option<()> {
+    let max = match (shared.dialect, from.style) {
+        (_, SessionStyle::Stream | SessionStyle::Primary) => return None,
+        (_, SessionStyle::Raw) => MAX_RAW_BYTES,
+        _ => MAX_REPLIABLE_BYTES,
     };
-    let least =
-        if (shared.dialect, from.style) == (Dialect::I2pd, Style::Raw) { SHORTEST_I2PD_RAW } else { 1 };
-    if payload.len() < least || payload.len() > longest {
+    let min = if (shared.dialect, from.style) == (Dialect::I2pd, SessionStyle::Raw) {
+        MIN_I2PD_RAW_BYTES
+    } else {
+        1
+    };
+    if payload.len() < min || payload.len() > max {
         return None;
     }
     let Resolved::Destination(destination) = resolve(shared, to) else { return None };
-    // D23; emissary, as recorded, hears of no ports either.
+    // D23. As recorded, emissary carries no ports either.
     let has_ports = shared.dialect == Dialect::Java;
     let port = |key, own| match options.number::<u16>(key) {
         Ok(Some(port)) if has_ports => port,
@@ -121,30 +131,30 @@ async fn deliver(shared: &Shared, from: &Session, to: &str, options: &Command, p
         _ => 0,
     };
     let protocol = match from.style {
-        Style::Raw => options.number("PROTOCOL").ok().flatten().unwrap_or(from.ports.protocol),
+        SessionStyle::Raw => options.number("PROTOCOL").ok().flatten().unwrap_or(from.ports.protocol),
         style => style.protocol(),
     };
     let (from_port, to_port) = (port("FROM_PORT", from.ports.from), port("TO_PORT", from.ports.to));
-    match shared.registry.reach(&destination) {
-        Reach::Sessions(sessions) => {
+    match shared.registry.owner(&destination) {
+        DestinationOwner::Sessions(sessions) => {
             let datagram = Datagram { from, from_port, to_port, protocol, payload };
             let to = listener(&sessions, &datagram)?;
             hand_over(shared, to, &from.keys, &datagram).await
         }
-        Reach::Host(host) if matches!(host.endpoint, Endpoint::Echo) => {
-            // Back to where it came from, the ports the other way round.
+        DestinationOwner::FarEnd(far_end) if matches!(far_end.endpoint, Endpoint::Echo) => {
+            // Back to the sender, with the ports swapped.
             let datagram = Datagram { from, from_port: to_port, to_port: from_port, protocol, payload };
-            hand_over(shared, from, &host.keys, &datagram).await
+            hand_over(shared, from, &far_end.keys, &datagram).await
         }
-        Reach::Host(_) | Reach::Nobody => None,
+        DestinationOwner::FarEnd(_) | DestinationOwner::Nobody => None,
     }
 }
 
-/// The session that listens to the datagram's protocol and port; 0 is "any", and what is exact goes first.
+/// The session that listens to the datagram's protocol and port. 0 is "any"; an exact match comes first.
 fn listener<'a>(sessions: &'a [Arc<Session>], datagram: &Datagram<'_>) -> Option<&'a Session> {
-    let hears = |session: &&Arc<Session>| {
+    let listens = |session: &&Arc<Session>| {
         let ports = session.ports;
-        let style = (session.style == Style::Raw) == (datagram.from.style == Style::Raw);
+        let style = (session.style == SessionStyle::Raw) == (datagram.from.style == SessionStyle::Raw);
         let protocol = ports.listen_protocol == datagram.protocol || ports.listen_protocol == 0;
         session.style.is_datagram()
             && style
@@ -152,16 +162,21 @@ fn listener<'a>(sessions: &'a [Arc<Session>], datagram: &Datagram<'_>) -> Option
             && (ports.listen == datagram.to_port || ports.listen == 0)
     };
     let any = |session: &&Arc<Session>| (session.ports.listen == 0, session.ports.listen_protocol == 0);
-    sessions.iter().filter(hears).min_by_key(any).map(|session| &**session)
+    sessions.iter().filter(listens).min_by_key(any).map(|session| &**session)
 }
 
-/// Gives a datagram to a session: to its UDP port, or to its control connection where it has none.
-async fn hand_over(shared: &Shared, to: &Session, source: &Keys, datagram: &Datagram<'_>) -> Option<()> {
+/// Sends a datagram to a session: to its UDP port, or else to its control connection.
+async fn hand_over(
+    shared: &BridgeState,
+    to: &Session,
+    source: &KeyPair,
+    datagram: &Datagram<'_>,
+) -> Option<()> {
     let Datagram { from_port, to_port, protocol, payload, .. } = datagram;
-    let is_raw = to.style == Style::Raw;
+    let is_raw = to.style == SessionStyle::Raw;
     let source = match (shared.dialect, to.style) {
-        (Dialect::Java, Style::Datagram3) => source.hash(),
-        // As recorded, i2pd's master says the destination whatever the kind.
+        (Dialect::Java, SessionStyle::Datagram3) => source.hash(),
+        // As recorded, i2pd's master names the destination for every kind.
         _ => source.public.clone(),
     };
     let ports = match shared.dialect {

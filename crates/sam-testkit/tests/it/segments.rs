@@ -1,10 +1,8 @@
-//! What becomes of bytes that come together, or apart.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+//! Lines that arrive in one TCP segment, or in several.
 
-mod common;
-
-use common::Client;
 use sam_testkit::{Dialect, TestBridge};
+
+use crate::client::Client;
 
 #[tokio::test]
 async fn java_keeps_what_follows_a_line() {
@@ -22,7 +20,7 @@ async fn java_keeps_what_follows_a_line() {
 }
 
 #[tokio::test]
-async fn i2pd_and_emissary_lose_it() {
+async fn i2pd_and_emissary_lose_what_follows_a_line() {
     for dialect in [Dialect::I2pd, Dialect::I2pdMaster, Dialect::Emissary] {
         let bridge = TestBridge::start_as(dialect).await;
         let (mut control, _) = Client::session(&bridge, "a", "STYLE=STREAM").await;
@@ -41,7 +39,7 @@ async fn i2pd_and_emissary_lose_it() {
 }
 
 #[tokio::test]
-async fn a_line_may_come_in_pieces_but_for_i2pds_hello() {
+async fn a_line_may_arrive_in_pieces_except_for_i2pds_hello() {
     for dialect in [Dialect::Java, Dialect::I2pd, Dialect::Emissary] {
         let bridge = TestBridge::start_as(dialect).await;
         let mut client = Client::connect(&bridge).await;

@@ -1,13 +1,11 @@
 //! Datagrams, over UDP and over control connections.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
-
-mod common;
 
 use std::time::Duration;
 
-use common::{Client, b32};
 use sam_testkit::{Dialect, TestBridge};
 use tokio::{net::UdpSocket, time::timeout};
+
+use crate::client::{Client, b32};
 
 /// A client's UDP socket, and the `PORT` and `HOST` of a session that forwards to it.
 async fn socket() -> (UdpSocket, String) {
@@ -25,13 +23,13 @@ async fn received(socket: &UdpSocket) -> String {
 
 async fn is_silent(socket: &UdpSocket) {
     let limit = Duration::from_millis(50);
-    assert!(timeout(limit, socket.recv_from(&mut [0; 1])).await.is_err(), "a datagram came");
+    assert!(timeout(limit, socket.recv_from(&mut [0; 1])).await.is_err(), "a datagram arrived");
 }
 
 #[tokio::test]
-async fn forwarded_with_the_headers_of_each_router() {
-    // live-probes, "PRIMARY and datagrams": i2pd "<B-dest>\nPING1" and "ports", emissary "<B-dest> FROM_PORT=0
-    // TO_PORT=0\nPING0" whatever the sender gave. Java's form is the specification's.
+async fn they_are_forwarded_with_the_header_of_each_router() {
+    // As recorded: i2pd "<B-dest>\nPING1", emissary "<B-dest> FROM_PORT=0 TO_PORT=0\nPING0" whatever ports the sender gave.
+    // Java's form is that of the specification.
     for (dialect, style, head) in [
         (Dialect::Java, "DATAGRAM", " FROM_PORT=21 TO_PORT=22\n"),
         (Dialect::I2pdMaster, "DATAGRAM", "\n"),
@@ -54,7 +52,7 @@ async fn forwarded_with_the_headers_of_each_router() {
 
 /// SAM v3, "Receiving a repliable datagram".
 #[tokio::test]
-async fn senders_of_the_third_kind_are_hashes_where_java_knows_it() {
+async fn java_names_the_sender_of_a_datagram3_by_its_hash() {
     for (style, is_hash) in [("DATAGRAM2", false), ("DATAGRAM3", true)] {
         let bridge = TestBridge::start().await;
         bridge.newer_datagrams();
@@ -69,8 +67,8 @@ async fn senders_of_the_third_kind_are_hashes_where_java_knows_it() {
 }
 
 #[tokio::test]
-async fn raw_ones_are_bare_or_have_javas_header() {
-    // Bare: as recorded of i2pd and emissary. The header: from reading (J18).
+async fn raw_datagrams_have_no_header_but_javas() {
+    // No header: as recorded of i2pd and emissary. The header: from the source (J18).
     for (dialect, options, head) in [
         (Dialect::Java, "", ""),
         (Dialect::Java, "HEADER=true", "PROTOCOL=18 FROM_PORT=21 TO_PORT=22\n"),
@@ -88,7 +86,7 @@ async fn raw_ones_are_bare_or_have_javas_header() {
 }
 
 #[tokio::test]
-async fn on_the_control_connection_where_there_is_no_port() {
+async fn without_a_port_they_arrive_on_the_control_connection() {
     // i2pd as recorded; Java as specified.
     for (dialect, ports) in [(Dialect::Java, " FROM_PORT=1 TO_PORT=2"), (Dialect::I2pd, "")] {
         let bridge = TestBridge::start_as(dialect).await;
@@ -97,7 +95,7 @@ async fn on_the_control_connection_where_there_is_no_port() {
         a.send(format!("DATAGRAM SEND DESTINATION={to} SIZE=4 TO_PORT=2\nC\nTL")).await;
         assert_eq!(b.line().await, format!("DATAGRAM RECEIVED DESTINATION={from} SIZE=4{ports}"));
         assert_eq!(&b.bytes::<4>().await, b"C\nTL");
-        // The connection goes on with lines.
+        // The connection still takes lines.
         let answer = a.ask("NAMING LOOKUP NAME=ME").await;
         assert!(answer.ends_with(&from), "{answer}");
         let (mut c, _) = Client::session(&bridge, "c", "STYLE=RAW FROM_PORT=1").await;
@@ -110,7 +108,7 @@ async fn on_the_control_connection_where_there_is_no_port() {
 }
 
 #[tokio::test]
-async fn an_echo_sends_them_back() {
+async fn an_echo_sends_a_datagram_back() {
     let bridge = TestBridge::start().await;
     let (a_socket, to_a) = socket().await;
     let (_a, _) = Client::session(&bridge, "a", &format!("STYLE=DATAGRAM {to_a}")).await;
@@ -120,7 +118,7 @@ async fn an_echo_sends_them_back() {
 }
 
 #[tokio::test]
-async fn names_are_known_to_java_and_the_newer_i2pd() {
+async fn java_and_the_newer_i2pd_resolve_names() {
     for dialect in [Dialect::Java, Dialect::I2pd, Dialect::I2pdMaster, Dialect::Emissary] {
         let bridge = TestBridge::start_as(dialect).await;
         let ((_, to_a), (b_socket, to_b)) = (socket().await, socket().await);
@@ -135,7 +133,7 @@ async fn names_are_known_to_java_and_the_newer_i2pd() {
 }
 
 #[tokio::test]
-async fn what_is_wrong_is_dropped_and_the_next_one_served() {
+async fn an_invalid_datagram_is_dropped_and_the_next_one_delivered() {
     let bridge = TestBridge::start().await;
     let ((_, to_a), (b_socket, to_b)) = (socket().await, socket().await);
     let (_a, _) = Client::session(&bridge, "a", &format!("STYLE=RAW {to_a}")).await;
@@ -150,7 +148,7 @@ async fn what_is_wrong_is_dropped_and_the_next_one_served() {
         "3.3 a abcd\nx".to_owned(),
         format!("3.3 a {b}\n"),
         format!("3.3 a {b}\n{}", "x".repeat(32_769)),
-        // Another style does not hear it.
+        // A session of another style does not receive it.
         format!("3.3 a {datagrams}\nx"),
         format!("3.3 a {b}\nlast"),
     ] {
@@ -160,12 +158,12 @@ async fn what_is_wrong_is_dropped_and_the_next_one_served() {
 }
 
 #[tokio::test]
-async fn emissary_cuts_large_ones_off() {
+async fn emissary_cuts_off_large_datagrams() {
     let bridge = TestBridge::start_as(Dialect::Emissary).await;
     let ((_, to_a), (b_socket, to_b)) = (socket().await, socket().await);
     let (_a, _) = Client::session(&bridge, "a", &format!("STYLE=RAW {to_a}")).await;
     let (_b, b) = Client::session(&bridge, "b", &format!("STYLE=RAW {to_b}")).await;
-    // As measured between two of them: all of a packet to its UDP port that is beyond 8,192 bytes is lost.
+    // As measured between two routers: what exceeds 8,192 bytes of a packet to its UDP port is lost.
     let head = format!("3.3 a {b}\n");
     for (size, arrives) in [(4_000, 4_000), (10_000, 8_192 - head.len())] {
         let packet = format!("{head}{}", "x".repeat(size));
@@ -175,7 +173,7 @@ async fn emissary_cuts_large_ones_off() {
 }
 
 #[tokio::test]
-async fn a_subsession_hears_its_port_and_style() {
+async fn a_subsession_receives_its_port_and_style() {
     let bridge = TestBridge::start().await;
     let (mut primary, destination) = Client::session(&bridge, "m", "STYLE=PRIMARY").await;
     let ((raw, to_raw), (web, to_web)) = (socket().await, socket().await);
@@ -188,7 +186,7 @@ async fn a_subsession_hears_its_port_and_style() {
     }
     assert_eq!(received(&web).await, format!("{a} FROM_PORT=0 TO_PORT=80\nto 80"));
     is_silent(&raw).await;
-    // A subsession sends, too; its primary does not.
+    // A subsession can send; its primary session cannot.
     web.send_to(format!("3.3 m {a}\nno").as_bytes(), bridge.udp_address()).await.unwrap();
     web.send_to(format!("3.3 web {destination} TO_PORT=80\nown").as_bytes(), bridge.udp_address())
         .await

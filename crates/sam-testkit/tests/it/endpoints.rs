@@ -1,41 +1,47 @@
-//! What is behind the names.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+//! Far ends.
 
-mod common;
-
-use common::{Client, b32};
 use sam_testkit::{Endpoint, TestBridge};
 use tokio::io::AsyncWriteExt;
 
-/// Sends this to an endpoint, with a FIN behind it or not, and gives what comes back.
-async fn exchange(endpoint: Endpoint, sent: &[u8], fin: bool) -> Vec<u8> {
+use crate::client::{Client, b32};
+
+/// Whether the client closes its direction after it has sent.
+#[derive(PartialEq, Eq)]
+enum Fin {
+    Sent,
+    Omitted,
+}
+
+/// Sends these bytes to an endpoint, and a FIN if asked for, and returns what it sends back.
+async fn exchange(endpoint: Endpoint, sent: &[u8], fin: Fin) -> Vec<u8> {
     let bridge = TestBridge::start().await;
     let (_control, _) = Client::session(&bridge, "a", "STYLE=STREAM").await;
     let destination = bridge.host("far.i2p", endpoint);
     let mut stream = Client::stream(&bridge, "a", &b32(&destination)).await;
     stream.send(sent).await;
-    if fin {
+    if fin == Fin::Sent {
         stream.0.shutdown().await.unwrap();
     }
     stream.rest().await
 }
 
 #[tokio::test]
-async fn each_does_what_its_name_says() {
+async fn each_endpoint_answers_as_its_name_says() {
     let large: Vec<u8> = (0..=250).cycle().take(3_000_000).collect();
-    assert!(exchange(Endpoint::Source(large.clone()), b"ignored", false).await == large);
-    assert_eq!(exchange(Endpoint::Echo, b"hello", true).await, b"hello");
-    assert_eq!(exchange(Endpoint::Sink, &large, true).await, b"");
-    assert_eq!(exchange(Endpoint::AnswerAfterFin(b"late".to_vec()), b"question", true).await, b"late");
+    assert!(exchange(Endpoint::Source(large.clone()), b"ignored", Fin::Omitted).await == large);
+    assert_eq!(exchange(Endpoint::Echo, b"hello", Fin::Sent).await, b"hello");
+    assert_eq!(exchange(Endpoint::Sink, &large, Fin::Sent).await, b"");
+    assert_eq!(exchange(Endpoint::AnswerAfterFin(b"late".to_vec()), b"question", Fin::Sent).await, b"late");
     let page =
-        exchange(Endpoint::Http("page".to_owned()), b"GET / HTTP/1.1\r\nHost: far.i2p\r\n\r\n", false).await;
+        exchange(Endpoint::Http("page".to_owned()), b"GET / HTTP/1.1\r\nHost: far.i2p\r\n\r\n", Fin::Omitted)
+            .await;
     let page = String::from_utf8(page).unwrap();
     assert!(page.starts_with("HTTP/1.1 200 OK\r\n"), "{page}");
     assert!(page.contains("\r\nContent-Length: 4\r\n") && page.ends_with("\r\n\r\npage"), "{page}");
 }
 
 #[tokio::test]
-async fn one_says_who_connects() {
+async fn whoami_names_the_session_that_connects() {
     let bridge = TestBridge::start().await;
     bridge.host("who.i2p", Endpoint::Whoami);
     for id in ["a", "b"] {
@@ -46,7 +52,7 @@ async fn one_says_who_connects() {
 }
 
 #[tokio::test]
-async fn an_http_request_may_come_in_pieces() {
+async fn an_http_request_may_arrive_in_pieces() {
     let bridge = TestBridge::start().await;
     bridge.host("web.i2p", Endpoint::Http("page".to_owned()));
     let (_control, _) = Client::session(&bridge, "a", "STYLE=STREAM").await;
@@ -58,7 +64,7 @@ async fn an_http_request_may_come_in_pieces() {
 }
 
 #[tokio::test]
-async fn a_name_is_known_at_once_and_in_any_case() {
+async fn a_new_name_resolves_at_once_in_upper_and_lower_case() {
     let bridge = TestBridge::start().await;
     let destination = bridge.host("Far.i2p", Endpoint::Sink);
     let mut client = Client::hello(&bridge).await;

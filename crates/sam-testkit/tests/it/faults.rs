@@ -1,16 +1,14 @@
-//! What a test can make the bridge do instead.
-#![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing)]
-
-mod common;
+//! Faults that a test can script.
 
 use std::time::Duration;
 
-use common::Client;
 use sam_testkit::{Act, Dialect, TestBridge};
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
-    time::{Instant, timeout},
+    time::Instant,
 };
+
+use crate::client::{Client, until};
 
 const CREATE: &str = "SESSION CREATE STYLE=STREAM ID=a DESTINATION=TRANSIENT";
 
@@ -34,7 +32,7 @@ async fn a_session_can_be_refused_once_and_late_the_next_time() {
 }
 
 #[tokio::test]
-async fn the_healthy_answer_can_have_something_before_and_after_it() {
+async fn a_script_can_add_to_the_healthy_answer() {
     let bridge = TestBridge::start().await;
     bridge.on("NAMING LOOKUP", [Act::line("PING {NAME}"), Act::Behave, Act::Close]);
     let mut client = Client::hello(&bridge).await;
@@ -44,7 +42,7 @@ async fn the_healthy_answer_can_have_something_before_and_after_it() {
 }
 
 #[tokio::test]
-async fn a_scripted_hello_counts_as_one() {
+async fn a_scripted_hello_counts_as_a_hello() {
     let bridge = TestBridge::start_as(Dialect::Emissary).await;
     bridge.on("HELLO", [Act::line("HELLO REPLY RESULT=OK VERSION=3.9")]);
     let mut client = Client::connect(&bridge).await;
@@ -53,14 +51,14 @@ async fn a_scripted_hello_counts_as_one() {
 }
 
 #[tokio::test]
-async fn last_words_have_no_newline() {
+async fn a_refusal_can_lack_its_newline() {
     let bridge = TestBridge::start().await;
-    bridge.on("STREAM CONNECT", Act::last_words("STREAM STATUS RESULT=TIMEOUT"));
+    bridge.on("STREAM CONNECT", Act::refuse_without_newline("STREAM STATUS RESULT=TIMEOUT"));
     let mut client = Client::hello(&bridge).await;
     assert_eq!(client.ask("STREAM CONNECT ID=a DESTINATION=x").await, "STREAM STATUS RESULT=TIMEOUT<EOF>");
 }
 
-/// The sizes of what single reads bring, up to a newline.
+/// The sizes of single reads, up to a newline.
 async fn reads(client: &mut Client) -> Vec<usize> {
     let mut reads = Vec::new();
     let mut bytes = [0; 1024];
@@ -75,7 +73,7 @@ async fn reads(client: &mut Client) -> Vec<usize> {
 }
 
 #[tokio::test]
-async fn answers_come_apart() {
+async fn answers_can_be_sent_byte_by_byte() {
     let bridge = TestBridge::start().await;
     let mut client = Client::hello(&bridge).await;
     bridge.split_answers(true);
@@ -99,7 +97,7 @@ async fn a_hang_keeps_the_connection() {
 }
 
 #[tokio::test]
-async fn what_comes_meanwhile_is_heard() {
+async fn what_arrives_meanwhile_is_recorded() {
     let bridge = TestBridge::start().await;
     bridge.on("HELP", [Act::Listen(Duration::from_millis(50)), Act::line("HEARD")]);
     let mut client = Client::hello(&bridge).await;
@@ -121,30 +119,5 @@ async fn streams_can_be_scripted() {
         stream.0.shutdown().await.unwrap();
         assert_eq!(stream.rest().await, answer.as_bytes());
     }
-    common::until(|| bridge.open_streams() == 0).await;
-}
-
-#[tokio::test]
-async fn hundreds_of_streams_can_be_open_at_once() {
-    // Two descriptors each in this process: as many as the usual limit of 1,024 allows with room to spare.
-    const STREAMS: usize = 400;
-    let bridge = TestBridge::start().await;
-    let (control, _) = Client::session(&bridge, "a", "STYLE=STREAM").await;
-    let mut streams = Vec::new();
-    for _ in 0..STREAMS {
-        streams.push(Client::stream(&bridge, "a", "echo.i2p").await);
-    }
-    assert_eq!(bridge.open_streams(), STREAMS);
-    for stream in &mut streams {
-        stream.send("x").await;
-        assert_eq!(&stream.bytes::<1>().await, b"x");
-    }
-    drop(control);
-    let ends = async {
-        for stream in &mut streams {
-            assert_eq!(stream.line().await, "<EOF>");
-        }
-    };
-    timeout(Duration::from_secs(10), ends).await.unwrap();
-    common::until(|| bridge.open_streams() == 0).await;
+    until(|| bridge.open_streams() == 0).await;
 }

@@ -1,11 +1,9 @@
-//! emissary-core 0.4.0, as recorded from a running router (live probes). `<n>` is a key of n characters, `<EOF>` the end
-//! of the connection: an answer that ends so has no newline.
-#![allow(clippy::unwrap_used, clippy::panic, clippy::string_slice)]
+//! emissary-core 0.4.0, as recorded from a running router. `<n>` is a key of n characters, `<EOF>` the end of the connection;
+//! an answer before `<EOF>` has no newline.
 
-mod common;
-
-use common::{Client, b32, shape};
 use sam_testkit::{Dialect, TestBridge};
+
+use crate::client::{Client, b32, shape};
 
 const UNKNOWN_B32: &str = "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa.b32.i2p";
 
@@ -13,7 +11,7 @@ async fn bridge() -> TestBridge {
     TestBridge::start_as(Dialect::Emissary).await
 }
 
-/// The line is ignored: the next thing to come is the answer to another one.
+/// Asserts that the line is ignored: the next answer is that to another line.
 async fn is_ignored(client: &mut Client, line: &str) {
     client.send(format!("{line}\n")).await;
     client.is_silent().await;
@@ -35,7 +33,7 @@ async fn hello_is_never_refused() {
 }
 
 #[tokio::test]
-async fn what_is_not_understood_is_ignored() {
+async fn unknown_lines_are_ignored() {
     let bridge = bridge().await;
     let (mut client, _) = Client::session(&bridge, "a", "STYLE=STREAM").await;
     for line in [
@@ -114,7 +112,7 @@ async fn subsessions() {
     let answer = client.ask("SESSION ADD STYLE=STREAM ID=sub1 FROM_PORT=0").await;
     assert_eq!(answer, "SESSION STATUS RESULT=DUPLICATE_ID");
     is_ignored(&mut client, "SESSION ADD STYLE=RAW ID=sub6 FROM_PORT=9").await;
-    // As read: one for each port, of whatever kind, and none is ever taken away.
+    // From the source: one for each port, of any kind, and none is ever removed.
     is_ignored(&mut client, "SESSION REMOVE ID=sub4").await;
     for style in ["DATAGRAM", "RAW"] {
         let answer = client.ask(&format!("SESSION ADD STYLE={style} ID=again PORT=38886 FROM_PORT=6")).await;
@@ -163,14 +161,14 @@ async fn streams() {
             &format!("STREAM CONNECT ID=a DESTINATION={}", sam_testkit::destination()),
             "STREAM STATUS RESULT=OK",
         ),
-        // Nobody accepts; the stream just stays.
+        // Nobody accepts; the stream stays open.
         (&format!("STREAM CONNECT ID=a DESTINATION={b}"), "STREAM STATUS RESULT=OK"),
         ("STREAM FORWARD ID=b PORT=1 HOST=127.0.0.1", "STREAM STATUS RESULT=OK"),
     ] {
         let mut client = Client::hello(&bridge).await;
         assert_eq!(client.ask(line).await, answer, "{line}");
     }
-    // The forwarding ends with its connection: soon.
+    // The forwarding ends with its connection.
     let mut tries = 0;
     let mut acceptor = loop {
         let mut acceptor = Client::hello(&bridge).await;

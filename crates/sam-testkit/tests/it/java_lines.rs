@@ -1,26 +1,23 @@
-//! Java I2P 2.7.0, byte for byte as recorded from a running router ("SAM bridge in the router", both sets of the
-//! transcript). A connection each, `<n>` is a key of n characters, `<EOF>` the end of the connection.
-#![allow(clippy::unwrap_used, clippy::panic, clippy::string_slice)]
+//! Java I2P 2.7.0, byte for byte as recorded from a running router. `<n>` is a key of n characters, `<EOF>` the end of the
+//! connection.
 
-mod common;
-
-use common::{Client, b32, shape};
 use sam_testkit::{Endpoint, TestBridge};
 
-const UNKNOWN_B32: &str = "jq3ng7ievbgthko4z4vkeqb4fkoroungygvkwcd2ktpidurqodaq.b32.i2p";
-const LOST: &str = "<EOF>";
+use crate::client::{After, Client, b32, shape, until};
 
-/// Each line on a connection of its own that has said HELLO; the answer, and whether the connection goes on.
-async fn each(bridge: &TestBridge, lines: &[(&str, &str)], goes_on: bool) {
+const UNKNOWN_B32: &str = "jq3ng7ievbgthko4z4vkeqb4fkoroungygvkwcd2ktpidurqodaq.b32.i2p";
+const EOF: &str = "<EOF>";
+
+/// Sends each line on a connection of its own after HELLO, and checks the answer and whether the connection is closed.
+async fn each(bridge: &TestBridge, lines: &[(&str, &str)], after: After) {
     for (line, answer) in lines {
         let mut client = Client::hello(bridge).await;
         assert_eq!(shape(&client.ask(line).await), *answer, "{line}");
-        let after = client_goes_on(&mut client).await;
-        assert_eq!(after, goes_on, "{line}");
+        assert_eq!(is_open(&mut client).await, after == After::Open, "{line}");
     }
 }
 
-async fn client_goes_on(client: &mut Client) -> bool {
+async fn is_open(client: &mut Client) -> bool {
     use tokio::io::AsyncWriteExt;
     let _ = client.0.write_all(b"PING x\n").await;
     client.line().await == "PONG x"
@@ -48,12 +45,12 @@ async fn hello() {
     ] {
         let mut client = Client::connect(&bridge).await;
         assert_eq!(client.ask(line).await, answer, "{line:?}");
-        assert_eq!(client_goes_on(&mut client).await, answer.contains("RESULT=OK"), "{line:?}");
+        assert_eq!(is_open(&mut client).await, answer.contains("RESULT=OK"), "{line:?}");
     }
 }
 
 #[tokio::test]
-async fn a_login_is_asked_for() {
+async fn a_login_can_be_required() {
     let bridge = TestBridge::start().await;
     bridge.require_login("u", "p");
     let required = "HELLO REPLY RESULT=I2P_ERROR MESSAGE=\"USER and PASSWORD required\"";
@@ -66,7 +63,7 @@ async fn a_login_is_asked_for() {
     ] {
         let mut client = Client::connect(&bridge).await;
         assert_eq!(client.ask(&format!("HELLO VERSION MIN=3.0 MAX=3.3{login}")).await, answer);
-        assert_eq!(client_goes_on(&mut client).await, answer.contains("RESULT=OK"));
+        assert_eq!(is_open(&mut client).await, answer.contains("RESULT=OK"));
     }
 }
 
@@ -91,7 +88,7 @@ async fn utility_commands() {
         ("DEST", missing("DEST")),
     ];
     for (line, answer) in lines {
-        each(&bridge, &[(line, &answer)], true).await;
+        each(&bridge, &[(line, &answer)], After::Open).await;
     }
     let lines = [
         ("QUIT", "QUIT STATUS RESULT=OK MESSAGE=bye"),
@@ -99,11 +96,11 @@ async fn utility_commands() {
         ("quit", "QUIT STATUS RESULT=OK MESSAGE=bye"),
         // Without its newline.
         ("DEST FOO", "DEST REPLY RESULT=I2P_ERROR MESSAGE=\"DEST GENERATE required\"<EOF>"),
-        ("NAMING FOO NAME=x", LOST),
-        ("NAMING LOOKUP NAME=ME", LOST),
+        ("NAMING FOO NAME=x", EOF),
+        ("NAMING LOOKUP NAME=ME", EOF),
     ];
-    each(&bridge, &lines, false).await;
-    // A PONG to no PING, and lines without a word, are not answered.
+    each(&bridge, &lines, After::Closed).await;
+    // A PONG without a PING, and a line without a word, are not answered.
     let mut client = Client::hello(&bridge).await;
     client.send("PONG x\n\n   \n\r\n").await;
     assert_eq!(client.ask("PING 1").await, "PONG 1");
@@ -129,7 +126,7 @@ async fn destinations() {
         ("DEST GENERATE SIGNATURE_TYPE=foo", &unsupported("foo")),
         ("DEST GENERATE FOO=1", "DEST REPLY PUB=<516> PRIV=<884>"),
     ] {
-        each(&bridge, &[(line, answer)], true).await;
+        each(&bridge, &[(line, answer)], After::Open).await;
     }
 }
 
@@ -167,7 +164,7 @@ async fn lookups_without_a_session() {
 }
 
 #[tokio::test]
-async fn sessions_that_are_not_made() {
+async fn refused_sessions() {
     let bridge = TestBridge::start().await;
     let key = sam_testkit::private_key();
     let invalid = "SESSION STATUS RESULT=INVALID_KEY".to_owned();
@@ -201,13 +198,13 @@ async fn sessions_that_are_not_made() {
         ("SESSION ADD STYLE=STREAM ID=x", error("Not a PRIMARY session")),
         ("SESSION REMOVE ID=x", error("Not a PRIMARY session")),
     ] {
-        each(&bridge, &[(line, &answer)], true).await;
+        each(&bridge, &[(line, &answer)], After::Open).await;
     }
     assert_eq!(bridge.open_sessions(), 0);
 }
 
 #[tokio::test]
-async fn sessions_that_are_made() {
+async fn created_sessions() {
     let bridge = TestBridge::start().await;
     for (id, options, length) in [
         ("a", "STYLE=STREAM", 884),
@@ -274,7 +271,7 @@ async fn subsessions() {
 }
 
 #[tokio::test]
-async fn streams_that_fail() {
+async fn failing_streams() {
     let bridge = TestBridge::start().await;
     let (_a, _) = Client::session(&bridge, "A", "STYLE=STREAM").await;
     let (_m, _) = Client::session(&bridge, "M", "STYLE=PRIMARY").await;
@@ -308,20 +305,20 @@ async fn streams_that_fail() {
             &format!("STREAM CONNECT ID=A DESTINATION={deaf}"),
             status("CANT_REACH_PEER MESSAGE=\"Connection reset\""),
         ),
-        (&format!("STREAM CONNECT ID=A DESTINATION={deaf} SILENT=true"), LOST.to_owned()),
+        (&format!("STREAM CONNECT ID=A DESTINATION={deaf} SILENT=true"), EOF.to_owned()),
         ("STREAM ACCEPT", error("ID not specified")),
         ("STREAM ACCEPT ID=nosuch", no_session.clone()),
         ("STREAM FORWARD ID=X", error("Forwarding failed : receiver port not specified")),
         ("STREAM FORWARD ID=nosuch PORT=1", no_session),
     ] {
-        each(&bridge, &[(line, &answer)], false).await;
+        each(&bridge, &[(line, &answer)], After::Closed).await;
     }
     let own = d.ask(&format!("STREAM CONNECT ID=D DESTINATION={echo}")).await;
     assert_eq!(own, error("v3 control socket cannot be used for STREAM"));
 }
 
 #[tokio::test]
-async fn a_duplicate_id_costs_the_other_its_record() {
+async fn a_duplicate_id_removes_the_record_of_the_first_session() {
     let bridge = TestBridge::start().await;
     let (mut first, _) = Client::session(&bridge, "EA", "STYLE=STREAM").await;
     Client::stream(&bridge, "EA", "echo.i2p").await;
@@ -330,7 +327,7 @@ async fn a_duplicate_id_costs_the_other_its_record() {
     assert_eq!(answer, "SESSION STATUS RESULT=DUPLICATED_ID");
     assert_eq!(second.ask("PING").await, "PONG");
     drop(second);
-    common::until(|| bridge.open_sessions() == 0).await;
+    until(|| bridge.open_sessions() == 0).await;
     let mut stream = Client::hello(&bridge).await;
     let answer = stream.ask("STREAM CONNECT ID=EA DESTINATION=echo.i2p").await;
     assert_eq!(answer, "STREAM STATUS RESULT=INVALID_ID MESSAGE=\"STREAM SESSION ID EA does not exist\"");

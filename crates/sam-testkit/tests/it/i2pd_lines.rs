@@ -1,21 +1,19 @@
-//! i2pd 2.45.1 and its master branch, as recorded from running routers (live probes; where both are the same, once for
-//! both). `<n>` is a key of n characters, `<EOF>` the end of the connection.
-#![allow(clippy::unwrap_used, clippy::panic, clippy::string_slice)]
+//! i2pd 2.45.1 and its master branch, as recorded from running routers. Lines that both answer alike are listed once.
+//! `<n>` is a key of n characters, `<EOF>` the end of the connection.
 
-mod common;
-
-use common::{Client, b32, shape};
 use sam_testkit::{Dialect, TestBridge};
+
+use crate::client::{After, Client, b32, shape, until};
 
 const BOTH: [Dialect; 2] = [Dialect::I2pd, Dialect::I2pdMaster];
 const UNKNOWN_B32: &str = "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa.b32.i2p";
 
-/// Each line on a connection of its own that has said HELLO, and whether it is closed after the answer.
-async fn each(bridge: &TestBridge, lines: &[(&str, &str)], closed: bool) {
+/// Sends each line on a connection of its own after HELLO, and checks the answer and whether the connection is closed.
+async fn each(bridge: &TestBridge, lines: &[(&str, &str)], after: After) {
     for (line, answer) in lines {
         let mut client = Client::hello(bridge).await;
         assert_eq!(shape(&client.ask(line).await), *answer, "{line}");
-        if closed {
+        if after == After::Closed {
             assert_eq!(client.line().await, "<EOF>", "{line}");
         } else {
             assert!(client.ask("DEST GENERATE").await.starts_with("DEST REPLY PUB="), "{line}");
@@ -45,7 +43,7 @@ async fn utility_commands() {
         let bridge = TestBridge::start_as(dialect).await;
         let pong = if dialect == Dialect::I2pd { "<EOF>" } else { "PONG abc" };
         let lines = [("PING", "<EOF>"), ("PING abc", pong), ("QUIT", "<EOF>"), ("garbage FOO BAR", "<EOF>")];
-        each(&bridge, &lines, true).await;
+        each(&bridge, &lines, After::Closed).await;
         let lines = [
             ("DEST GENERATE", "DEST REPLY PUB=<516> PRIV=<884>"),
             ("DEST GENERATE SIGNATURE_TYPE=7", "DEST REPLY PUB=<524> PRIV=<908>"),
@@ -53,7 +51,7 @@ async fn utility_commands() {
             ("DEST GENERATE SIGNATURE_TYPE=11", "DEST REPLY PUB=<524> PRIV=<908>"),
             ("DEST GENERATE SIGNATURE_TYPE=EdDSA_SHA512_Ed25519", "DEST REPLY PUB=<524> PRIV=<908>"),
         ];
-        each(&bridge, &lines, false).await;
+        each(&bridge, &lines, After::Open).await;
     }
 }
 
@@ -63,13 +61,13 @@ async fn lookups() {
         let bridge = TestBridge::start_as(dialect).await;
         let unknown = format!("NAMING REPLY RESULT=INVALID_KEY NAME={UNKNOWN_B32}");
         let lines = [
-            // Without a session, it has a destination of its own.
+            // Without a session, it answers with a destination of its own.
             ("NAMING LOOKUP NAME=ME", "NAMING REPLY RESULT=OK NAME=ME VALUE=<524>"),
             ("NAMING LOOKUP NAME=nosuch.i2p", "NAMING REPLY RESULT=INVALID_KEY NAME=nosuch.i2p"),
             ("NAMING LOOKUP NAME=foo", "NAMING REPLY RESULT=INVALID_KEY NAME=foo"),
             (&format!("NAMING LOOKUP NAME={UNKNOWN_B32}"), &unknown),
         ];
-        each(&bridge, &lines, false).await;
+        each(&bridge, &lines, After::Open).await;
         let (mut client, destination) = Client::session(&bridge, "a", "STYLE=STREAM").await;
         let b32 = b32(&destination);
         for name in [&b32, &destination] {
@@ -80,7 +78,7 @@ async fn lookups() {
 }
 
 #[tokio::test]
-async fn sessions_that_are_not_made() {
+async fn refused_sessions() {
     let unknown = "SESSION STATUS RESULT=I2P_ERROR MESSAGE=\"Unknown STYLE\"";
     for dialect in BOTH {
         let bridge = TestBridge::start_as(dialect).await;
@@ -94,21 +92,21 @@ async fn sessions_that_are_not_made() {
                 "SESSION CREATE STYLE=STREAM ID=taken DESTINATION=TRANSIENT",
                 "SESSION STATUS RESULT=DUPLICATED_ID",
             ),
-            // From reading (D9).
+            // From the source (D9).
             ("SESSION CREATE STYLE=STREAM ID=a/b DESTINATION=TRANSIENT", "SESSION STATUS RESULT=INVALID_ID"),
         ];
-        each(&bridge, &lines, true).await;
+        each(&bridge, &lines, After::Closed).await;
     }
     let bridge = TestBridge::start_as(Dialect::I2pd).await;
     let lines = [
         ("SESSION CREATE STYLE=DATAGRAM2 ID=a DESTINATION=TRANSIENT", unknown),
         ("SESSION CREATE STYLE=DATAGRAM3 ID=a DESTINATION=TRANSIENT", unknown),
     ];
-    each(&bridge, &lines, true).await;
+    each(&bridge, &lines, After::Closed).await;
 }
 
 #[tokio::test]
-async fn sessions_that_are_made() {
+async fn created_sessions() {
     for dialect in BOTH {
         let bridge = TestBridge::start_as(dialect).await;
         let mut styles = vec!["STREAM", "DATAGRAM", "DATAGRAM PORT=39999 HOST=127.0.0.1", "RAW", "MASTER"];
@@ -117,7 +115,7 @@ async fn sessions_that_are_made() {
         }
         for style in styles {
             let mut client = Client::connect(&bridge).await;
-            // Below 3.3, the newer one knows no MASTER.
+            // Below 3.3, the newer one does not support MASTER.
             client.ask("HELLO VERSION MIN=3.0 MAX=3.3").await;
             let create = format!("SESSION CREATE ID=a DESTINATION=TRANSIENT STYLE={style}");
             assert_eq!(
@@ -126,9 +124,9 @@ async fn sessions_that_are_made() {
                 "{style}"
             );
             drop(client);
-            common::until(|| bridge.open_sessions() == 0).await;
+            until(|| bridge.open_sessions() == 0).await;
         }
-        // One destination twice is one destination.
+        // Two sessions may have one destination.
         let key = sam_testkit::private_key();
         let (mut first, mut second) = (Client::hello(&bridge).await, Client::hello(&bridge).await);
         for (client, id) in [(&mut first, "b"), (&mut second, "c")] {
@@ -140,7 +138,7 @@ async fn sessions_that_are_made() {
 }
 
 #[tokio::test]
-async fn subsessions_are_of_streams_only() {
+async fn subsessions_are_for_streams_only() {
     let bridge = TestBridge::start_as(Dialect::I2pd).await;
     let mut client = Client::hello(&bridge).await;
     let create = "SESSION CREATE STYLE=MASTER ID=m DESTINATION=TRANSIENT";
@@ -153,14 +151,14 @@ async fn subsessions_are_of_streams_only() {
     let answer = client.ask("SESSION ADD STYLE=RAW ID=sub3 PORT=38883 HOST=127.0.0.1 FROM_PORT=5").await;
     assert_eq!(answer, "SESSION STATUS RESULT=I2P_ERROR MESSAGE=\"Unsupported STYLE\"");
     assert_eq!(client.line().await, "<EOF>");
-    // The error has closed the session, and with it the subsession.
+    // The error has closed the session and its subsession.
     assert_eq!(stream.line().await, "<EOF>");
     let mut stream = Client::hello(&bridge).await;
     assert_eq!(stream.ask("STREAM ACCEPT ID=sub1").await, "STREAM STATUS RESULT=INVALID_ID");
 }
 
 #[tokio::test]
-async fn streams_that_fail() {
+async fn failing_streams() {
     for dialect in BOTH {
         let bridge = TestBridge::start_as(dialect).await;
         let (mut control, own) = Client::session(&bridge, "a", "STYLE=STREAM").await;
@@ -178,21 +176,21 @@ async fn streams_that_fail() {
             (&connect(UNKNOWN_B32), unreachable),
             ("STREAM ACCEPT ID=a SILENT=true", "<EOF>"),
         ];
-        each(&bridge, &lines, true).await;
+        each(&bridge, &lines, After::Closed).await;
         let itself = match dialect {
             Dialect::I2pd => "STREAM STATUS RESULT=OK",
             _ => "STREAM STATUS RESULT=CANT_REACH_PEER MESSAGE=\"Can't connect to myself\"",
         };
         let mut stream = Client::hello(&bridge).await;
         assert_eq!(stream.ask(&connect(&own)).await, itself);
-        // From reading (D19).
+        // From the source (D19).
         let used = "SESSION STATUS RESULT=I2P_ERROR MESSAGE=\"Socket already in use\"";
         assert_eq!(control.ask(&connect("echo.i2p")).await, used);
     }
 }
 
 #[tokio::test]
-async fn a_peer_comes_without_ports() {
+async fn a_peer_is_named_without_ports() {
     let bridge = TestBridge::start_as(Dialect::I2pd).await;
     let (_a, a) = Client::session(&bridge, "a", "STYLE=STREAM").await;
     let (_b, b) = Client::session(&bridge, "b", "STYLE=STREAM").await;

@@ -1,7 +1,4 @@
-//! When a bridge loses patience. The clock is tokio's and paused: minutes pass at once.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
-
-mod common;
+//! When a bridge stops waiting for a client. The clock is tokio's and paused, so that minutes pass at once.
 
 use std::time::Duration;
 
@@ -12,10 +9,10 @@ use tokio::{
     time::Instant,
 };
 
-/// `Client` has limits of its own, which a paused clock would reach.
-struct Patient(BufReader<TcpStream>);
+/// A client without time limits: a paused clock would reach those of `Client`.
+struct PatientClient(BufReader<TcpStream>);
 
-impl Patient {
+impl PatientClient {
     async fn connect(bridge: &TestBridge) -> Self {
         Self(BufReader::new(TcpStream::connect(bridge.address()).await.unwrap()))
     }
@@ -43,10 +40,10 @@ fn about(since: Instant, seconds: u64) -> bool {
 }
 
 #[tokio::test(start_paused = true)]
-async fn java_pings_and_wants_a_pong() {
+async fn java_sends_a_ping_and_waits_for_the_pong() {
     // Java I2P 2.7.0, "idle session control connection": PING after 180 s, the end after 360 s.
     let bridge = TestBridge::start().await;
-    let mut client = Patient::hello(&bridge, "").await;
+    let mut client = PatientClient::hello(&bridge, "").await;
     let begin = Instant::now();
     let ping = client.line().await;
     let text = ping.strip_prefix("PING ").unwrap().trim_end().to_owned();
@@ -63,7 +60,7 @@ async fn java_pings_and_wants_a_pong() {
 async fn java_waits_a_minute_for_hello() {
     let bridge = TestBridge::start().await;
     let begin = Instant::now();
-    let mut client = Patient::connect(&bridge).await;
+    let mut client = PatientClient::connect(&bridge).await;
     let answer = client.line().await;
     assert_eq!(answer, "HELLO REPLY RESULT=I2P_ERROR MESSAGE=\"Timeout waiting for HELLO VERSION\"\n");
     assert!(about(begin, 60));
@@ -71,13 +68,13 @@ async fn java_waits_a_minute_for_hello() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn java_has_patience_with_old_versions_after_a_first_command() {
+async fn java_waits_for_ever_for_old_versions_after_a_first_command() {
     let bridge = TestBridge::start().await;
     let begin = Instant::now();
-    let mut client = Patient::hello(&bridge, " MAX=3.1").await;
+    let mut client = PatientClient::hello(&bridge, " MAX=3.1").await;
     let answer = client.line().await;
     assert!(answer.starts_with("SESSION STATUS RESULT=I2P_ERROR ") && about(begin, 60), "{answer}");
-    let mut client = Patient::hello(&bridge, " MAX=3.1").await;
+    let mut client = PatientClient::hello(&bridge, " MAX=3.1").await;
     client.send("PING").await;
     assert_eq!(client.line().await, "PONG\n");
     tokio::time::sleep(Duration::from_secs(3_600)).await;
@@ -86,19 +83,19 @@ async fn java_has_patience_with_old_versions_after_a_first_command() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn emissary_gives_ten_seconds() {
+async fn emissary_waits_ten_seconds() {
     let bridge = TestBridge::start_as(Dialect::Emissary).await;
     let begin = Instant::now();
-    assert_eq!(Patient::connect(&bridge).await.line().await, "");
+    assert_eq!(PatientClient::connect(&bridge).await.line().await, "");
     assert!(about(begin, 10));
-    let mut client = Patient::hello(&bridge, "").await;
+    let mut client = PatientClient::hello(&bridge, "").await;
     let begin = Instant::now();
-    // As recorded: what is ignored does not count, "SESSION STYLE=BOGUS: 10.0s <EOF>".
+    // As recorded, an ignored line does not count: "SESSION STYLE=BOGUS: 10.0s <EOF>".
     tokio::time::sleep(Duration::from_secs(5)).await;
     client.send("SESSION CREATE STYLE=BOGUS ID=a DESTINATION=TRANSIENT").await;
     assert_eq!(client.line().await, "");
     assert!(about(begin, 10));
-    let mut session = Patient::hello(&bridge, "").await;
+    let mut session = PatientClient::hello(&bridge, "").await;
     session.send("SESSION CREATE STYLE=STREAM ID=a DESTINATION=TRANSIENT").await;
     assert!(session.line().await.contains("RESULT=OK"));
     tokio::time::sleep(Duration::from_secs(3_600)).await;
@@ -107,18 +104,18 @@ async fn emissary_gives_ten_seconds() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn i2pd_says_yes_and_closes_when_nobody_accepts() {
+async fn i2pd_reports_success_and_closes_when_nobody_accepts() {
     // As recorded: "connect, no acceptor: OK 0.0s", "then: b'' after: 10.0s".
     let bridge = TestBridge::start_as(Dialect::I2pd).await;
     let mut sessions = Vec::new();
     for id in ["a", "b"] {
-        let mut session = Patient::hello(&bridge, "").await;
+        let mut session = PatientClient::hello(&bridge, "").await;
         session.send(&format!("SESSION CREATE STYLE=STREAM ID={id} DESTINATION=TRANSIENT")).await;
         session.line().await;
         sessions.push(session);
     }
     let to = bridge.sessions().into_iter().find(|session| session.id == "b").unwrap().destination;
-    let mut stream = Patient::hello(&bridge, "").await;
+    let mut stream = PatientClient::hello(&bridge, "").await;
     let begin = Instant::now();
     stream.send(&format!("STREAM CONNECT ID=a DESTINATION={to}")).await;
     assert_eq!(stream.line().await, "STREAM STATUS RESULT=OK\n");
