@@ -2,18 +2,17 @@
 
 use std::{
     collections::HashSet,
-    io,
     path::{Path, PathBuf},
     time::{Duration, SystemTime, UNIX_EPOCH},
 };
-
-use emissary_util::storage::Storage;
 
 use crate::{
     Error,
     progress::{OnProgress, Progress},
     reseed::{self, KnownRouter},
     state_dir::StateDir,
+    storage::Storage,
+    thread,
 };
 
 /// I2P's own network ID.
@@ -68,14 +67,16 @@ pub(crate) async fn known_routers(
         Err(error) => return Err(error),
     };
     on_progress(Progress::Reseeded { routers: found.len() });
-    for router in &found {
-        // emissary itself stores what it knows for the first time after 15 minutes.
-        let stored = storage.store_router_info(router.name.clone(), router.info.clone()).await;
-        stored.map_err(|error| Error::StateDirectory {
-            path: state_dir.path().into(),
-            source: io::Error::other(error.to_string()),
-        })?;
-    }
+    // emissary itself stores what it knows for the first time after 15 minutes.
+    let storage = storage.clone();
+    let found = thread::blocking(move || {
+        for router in &found {
+            storage.store_router_info(&router.name, &router.info)?;
+        }
+        Ok(found)
+    });
+    let failed = |source| Error::StateDirectory { path: state_dir.path().into(), source };
+    let found = found.await.and_then(|stored| stored).map_err(failed)?;
     Ok(merge(known, found))
 }
 

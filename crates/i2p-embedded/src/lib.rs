@@ -9,7 +9,9 @@ mod progress;
 mod reseed;
 mod router;
 mod runtime;
+mod sockets;
 mod state_dir;
+mod storage;
 mod thread;
 
 pub use address_book::{AddressBook, HostNames};

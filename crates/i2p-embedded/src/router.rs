@@ -1,11 +1,14 @@
-use std::{io, net::SocketAddr, path::PathBuf, sync::Arc};
+use std::{
+    net::SocketAddr,
+    path::{Path, PathBuf},
+    sync::Arc,
+};
 
 use emissary_core::{
-    Config, Ntcp2Config,
+    Config, Ntcp2Config, Profile,
     events::EventSubscriber,
     router::{Router, RouterBuilder},
 };
-use emissary_util::storage::{Storage, StorageBundle};
 use tokio::sync::watch;
 
 use crate::{
@@ -14,9 +17,10 @@ use crate::{
     known_routers::{PUBLIC_NETWORK, Source, known_routers},
     private_network::{BANDWIDTH, sam_address, sam_config, sam_udp_address},
     progress::{OnProgress, Progress, Stopped, report, run},
-    reseed::{self, KnownRouter},
+    reseed::KnownRouter,
     runtime::Runtime,
-    state_dir::StateDir,
+    state_dir::{Keys, StateDir},
+    storage::Storage,
     thread::{self, RouterThread, compiled_here},
 };
 
@@ -151,22 +155,15 @@ impl EmbeddedRouterBuilder {
 
     async fn start_router(self) -> Result<Started, Error> {
         let Self { state_dir, host_names, network_id, source, on_progress } = self;
-        let state_dir = {
-            let path = state_dir.clone();
-            let opened = thread::blocking(move || StateDir::open(&path)).await;
-            opened.map_err(|source| Error::StateDirectory { path: state_dir, source })??
-        };
-        let storage = Storage::new::<Runtime>(Some(state_dir.path().into())).await;
-        let storage = storage.map_err(|error| Error::StateDirectory {
-            path: state_dir.path().into(),
-            source: io::Error::other(error.to_string()),
-        })?;
-        let mut stored = storage.load().await;
-        let infos = std::mem::take(&mut stored.routers);
-        let known = known_routers(infos, network_id, source, &storage, &state_dir, &on_progress).await?;
+        let path = state_dir.clone();
+        let opened = thread::blocking(move || Opened::new(&path)).await;
+        let Opened { state_dir, storage, keys, own_info, router_infos, profiles } =
+            opened.map_err(|source| Error::StateDirectory { path: state_dir, source })??;
+        let known =
+            known_routers(router_infos, network_id, source, &storage, &state_dir, &on_progress).await?;
 
         let count = known.len();
-        let config = config(stored, known, network_id);
+        let config = Config { router_info: own_info, profiles, ..config(keys, known, network_id) };
         let (router, events, info) = RouterBuilder::<Runtime>::new(config)
             .with_address_book(Arc::new(RouterView(host_names)))
             .with_storage(Arc::new(storage))
@@ -180,6 +177,33 @@ impl EmbeddedRouterBuilder {
     }
 }
 
+/// What a state directory holds.
+struct Opened {
+    state_dir: StateDir,
+    storage: Storage,
+    keys: Keys,
+    own_info: Option<Vec<u8>>,
+    router_infos: Vec<Vec<u8>>,
+    profiles: Vec<(String, Profile)>,
+}
+
+impl Opened {
+    /// Makes, checks and reads the directory. Blocks.
+    fn new(path: &Path) -> Result<Self, Error> {
+        let state_dir = StateDir::open(path)?;
+        let storage = Storage::open(state_dir.path());
+        let storage = storage.map_err(|source| Error::StateDirectory { path: path.into(), source })?;
+        Ok(Self {
+            keys: state_dir.keys()?,
+            own_info: state_dir.router_info()?,
+            router_infos: storage.router_infos(),
+            profiles: storage.profiles(),
+            state_dir,
+            storage,
+        })
+    }
+}
+
 /// A router that has its ports and is not polled yet.
 struct Started {
     state_dir: StateDir,
@@ -190,11 +214,9 @@ struct Started {
     on_progress: OnProgress,
 }
 
-fn config(stored: StorageBundle, known: Vec<KnownRouter>, network_id: u8) -> Config {
+fn config(keys: Keys, known: Vec<KnownRouter>, network_id: u8) -> Config {
     // Only the routers of a private network are on 127.0.0.1 and all in one /16.
     let private = network_id != PUBLIC_NETWORK;
-    // emissary takes names from paths and panics at one that is no router's.
-    let named = stored.profiles.into_iter().filter(|(name, _)| reseed::is_router_name(name));
     Config {
         net_id: Some(network_id),
         allow_local: private,
@@ -204,8 +226,8 @@ fn config(stored: StorageBundle, known: Vec<KnownRouter>, network_id: u8) -> Con
             ipv4_host: None,
             ipv6: false,
             ipv6_host: None,
-            iv: stored.ntcp2_iv,
-            key: stored.ntcp2_key,
+            iv: keys.ntcp2_iv,
+            key: keys.ntcp2,
             port: 0,
             publish: false,
             ml_kem: None,
@@ -217,11 +239,9 @@ fn config(stored: StorageBundle, known: Vec<KnownRouter>, network_id: u8) -> Con
         floodfill: false,
         transit: None,
         bandwidth: Some(BANDWIDTH),
-        profiles: named.collect(),
-        router_info: stored.router_info,
         routers: known.into_iter().map(|router| router.info).collect(),
-        signing_key: Some(stored.signing_key),
-        static_key: Some(stored.static_key),
+        signing_key: Some(keys.signing),
+        static_key: Some(keys.identity),
         samv3_config: Some(sam_config()),
         // A short interval ends transit tunnels in use, but there are none here.
         refresh_interval: Some(1),

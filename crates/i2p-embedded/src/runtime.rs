@@ -1,203 +1,187 @@
-//! What emissary-core asks of the world: sockets, time, tasks, randomness, gzip.
-//!
-//! emissary-util has an implementation for tokio, to which everything here is handed on, except three things that it
-//! does in a way that hurts a daemon; each says why below.
+//! The [`Runtime`] that emissary-core runs on: tasks, time, randomness and gzip, with tokio's [sockets](crate::sockets).
 
 use std::{
     future::Future,
-    io::Read,
-    net::{IpAddr, Ipv4Addr, SocketAddr},
+    io::{Read, Write},
     pin::Pin,
-    task::{Context, Poll, ready},
-    time::Duration,
+    task::{Context, Poll, Waker},
+    time::{Duration, SystemTime, UNIX_EPOCH},
 };
 
 use emissary_core::runtime::{self as core, MetricType};
-use emissary_util::runtime::tokio::Runtime as Inner;
-use flate2::read::GzDecoder;
+use flate2::{Compression, read::GzDecoder, write::GzEncoder};
+use futures_core::Stream;
 use rand::{CryptoRng, RngExt};
-use tokio::time::Sleep;
+use tokio::{task, time};
 
-type InnerTcpStream = <Inner as core::Runtime>::TcpStream;
-type InnerTcpListener = <Inner as core::Runtime>::TcpListener;
-type InnerUdpSocket = <Inner as core::Runtime>::UdpSocket;
+use crate::sockets::{TcpListener, TcpStream, UdpSocket};
 
 /// More than any I2P message inflates to: an I2NP message has a length of 16 bits, and Java's router inflates to no more
 /// than 40 KiB (`DataHelper.MAX_UNCOMPRESSED`). Without a limit, 60 KiB from a stranger become 60 MiB of our memory.
-const MAX_INFLATED: usize = 64 * 1024;
-
-/// How long a listener rests after a failed accept. Long enough not to spin while file descriptors are short.
-const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
-
-/// Ethernet's MTU. Only the SSU2 transport would ask for it, and that is off.
-const MTU: usize = 1500;
+const MAX_INFLATED_BYTES: usize = 64 * 1024;
 
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Runtime;
 
 impl core::Runtime for Runtime {
-    type TcpStream = InnerTcpStream;
+    type TcpStream = TcpStream;
     type UdpSocket = UdpSocket;
     type TcpListener = TcpListener;
-    type JoinSet<T: Send + 'static> = <Inner as core::Runtime>::JoinSet<T>;
-    type MetricsHandle = <Inner as core::Runtime>::MetricsHandle;
-    type Instant = <Inner as core::Runtime>::Instant;
-    type Timer = <Inner as core::Runtime>::Timer;
+    type JoinSet<T: Send + 'static> = JoinSet<T>;
+    type MetricsHandle = NoMetrics;
+    type Instant = Instant;
+    type Timer = Pin<Box<time::Sleep>>;
 
     fn spawn<F>(future: F)
     where
         F: Future + Send + 'static,
         F::Output: Send,
     {
-        Inner::spawn(future);
+        tokio::spawn(async move {
+            future.await;
+        });
     }
 
     fn time_since_epoch() -> Duration {
-        Inner::time_since_epoch()
+        SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default()
     }
 
-    fn now() -> Self::Instant {
-        Inner::now()
+    fn now() -> Instant {
+        Instant(time::Instant::now())
     }
 
     fn rng() -> impl CryptoRng + RngExt {
-        Inner::rng()
+        rand::rng()
     }
 
-    fn join_set<T: Send + 'static>() -> Self::JoinSet<T> {
-        Inner::join_set()
+    fn join_set<T: Send + 'static>() -> JoinSet<T> {
+        JoinSet { tasks: task::JoinSet::new(), waker: None }
     }
 
-    fn register_metrics(metrics: Vec<MetricType>, port: Option<u16>) -> Self::MetricsHandle {
-        Inner::register_metrics(metrics, port)
+    fn register_metrics(_: Vec<MetricType>, _: Option<u16>) -> NoMetrics {
+        NoMetrics
     }
 
     fn timer(duration: Duration) -> Self::Timer {
-        Inner::timer(duration)
+        Box::pin(time::sleep(duration))
     }
 
     fn delay(duration: Duration) -> impl Future<Output = ()> + Send {
-        Inner::delay(duration)
+        time::sleep(duration)
     }
 
     fn gzip_compress(bytes: impl AsRef<[u8]>) -> Option<Vec<u8>> {
-        Inner::gzip_compress(bytes)
+        let mut encoder = GzEncoder::new(Vec::new(), Compression::default());
+        encoder.write_all(bytes.as_ref()).ok()?;
+        encoder.finish().ok()
     }
 
     fn gzip_decompress(bytes: impl AsRef<[u8]>) -> Option<Vec<u8>> {
         let mut inflated = Vec::new();
-        let limit = MAX_INFLATED as u64 + 1;
+        let limit = MAX_INFLATED_BYTES as u64 + 1;
         GzDecoder::new(bytes.as_ref()).take(limit).read_to_end(&mut inflated).ok()?;
-        (inflated.len() <= MAX_INFLATED).then_some(inflated)
+        (inflated.len() <= MAX_INFLATED_BYTES).then_some(inflated)
     }
 }
 
-/// A UDP socket whose `bind` does not look for the machine's default network interface: emissary-util does, to learn an
-/// MTU, and on a machine without a default route the SAM bridge then does not start.
-#[derive(Clone)]
-pub(crate) struct UdpSocket(InnerUdpSocket);
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Instant(time::Instant);
 
-impl core::UdpSocket for UdpSocket {
-    async fn bind(address: SocketAddr) -> Option<Self> {
-        Self::bind_with_mtu(address, MTU).await
-    }
-
-    async fn bind_with_mtu(address: SocketAddr, mtu: usize) -> Option<Self> {
-        InnerUdpSocket::bind_with_mtu(address, mtu).await.map(Self)
-    }
-
-    fn send_to(&mut self, buf: &[u8], target: SocketAddr) -> impl Future<Output = Option<usize>> + Send {
-        self.0.send_to(buf, target)
-    }
-
-    fn recv_from(&mut self, buf: &mut [u8]) -> impl Future<Output = Option<(usize, SocketAddr)>> + Send {
-        self.0.recv_from(buf)
-    }
-
-    fn poll_send_to(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        buf: &[u8],
-        target: SocketAddr,
-    ) -> Poll<Option<usize>> {
-        Pin::new(&mut self.0).poll_send_to(cx, buf, target)
-    }
-
-    fn poll_recv_from(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        buf: &mut [u8],
-    ) -> Poll<Option<(usize, SocketAddr)>> {
-        Pin::new(&mut self.0).poll_recv_from(cx, buf)
-    }
-
-    fn local_address(&self) -> Option<SocketAddr> {
-        self.0.local_address()
-    }
-
-    fn mtu(&self) -> usize {
-        self.0.mtu()
+impl core::Instant for Instant {
+    fn elapsed(&self) -> Duration {
+        self.0.elapsed()
     }
 }
 
-/// A TCP listener on loopback only, that outlives failed accepts.
-///
-/// emissary binds its NTCP2 transport to all interfaces. No router of this crate is to be dialled from another machine:
-/// the client router is hidden and private networks live on 127.0.0.1. So `0.0.0.0` becomes `127.0.0.1` here.
-///
-/// emissary ends its SAM bridge at the first failed accept, and a moment without free file descriptors, quite possible
-/// in a proxy, would end it for good. So a failed accept is tried again after a pause.
-pub(crate) struct TcpListener {
-    inner: InnerTcpListener,
-    pause: Option<Pin<Box<Sleep>>>,
+/// Tasks whose results come in the order in which they end.
+pub(crate) struct JoinSet<T> {
+    tasks: task::JoinSet<T>,
+    /// Who has asked for a result while there was none, and is to ask again once there is a task more.
+    waker: Option<Waker>,
 }
 
-impl core::TcpListener<InnerTcpStream> for TcpListener {
-    async fn bind(mut address: SocketAddr) -> Option<Self> {
-        if address.ip().is_unspecified() {
-            address.set_ip(IpAddr::V4(Ipv4Addr::LOCALHOST));
-        }
-        let inner = InnerTcpListener::bind(address).await?;
-        Some(Self { inner, pause: None })
+impl<T: Send + 'static> core::JoinSet<T> for JoinSet<T> {
+    fn is_empty(&self) -> bool {
+        self.tasks.is_empty()
     }
 
-    fn poll_accept(&mut self, cx: &mut Context<'_>) -> Poll<Option<(InnerTcpStream, SocketAddr)>> {
-        loop {
-            if let Some(pause) = &mut self.pause {
-                ready!(pause.as_mut().poll(cx));
-                self.pause = None;
-            }
-            match ready!(self.inner.poll_accept(cx)) {
-                Some(accepted) => return Poll::Ready(Some(accepted)),
-                None => self.pause = Some(Box::pin(tokio::time::sleep(ACCEPT_PAUSE))),
-            }
+    fn len(&self) -> usize {
+        self.tasks.len()
+    }
+
+    fn push<F>(&mut self, future: F)
+    where
+        F: Future<Output = T> + Send + 'static,
+    {
+        self.tasks.spawn(future);
+        if let Some(waker) = self.waker.take() {
+            waker.wake();
         }
     }
+}
 
-    fn local_address(&self) -> Option<SocketAddr> {
-        self.inner.local_address()
+impl<T: Send + 'static> Stream for JoinSet<T> {
+    type Item = T;
+
+    /// Waits for as long as there is no task, and ends at a task that panicked, as emissary's own runtimes do.
+    fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<T>> {
+        match self.tasks.poll_join_next(cx) {
+            Poll::Pending | Poll::Ready(None) => {
+                self.waker = Some(cx.waker().clone());
+                Poll::Pending
+            }
+            Poll::Ready(Some(result)) => Poll::Ready(result.ok()),
+        }
     }
+}
+
+/// emissary's metrics, which nobody reads.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct NoMetrics;
+
+impl core::MetricsHandle for NoMetrics {
+    fn counter(&self, _: &'static str) -> impl core::Counter {
+        Self
+    }
+
+    fn gauge(&self, _: &'static str) -> impl core::Gauge {
+        Self
+    }
+
+    fn histogram(&self, _: &'static str) -> impl core::Histogram {
+        Self
+    }
+}
+
+impl core::Counter for NoMetrics {
+    fn increment(&mut self, _: usize) {}
+
+    fn increment_with_label(&mut self, _: usize, _: &'static str, _: &'static str) {}
+}
+
+impl core::Gauge for NoMetrics {
+    fn increment(&mut self, _: usize) {}
+
+    fn decrement(&mut self, _: usize) {}
+}
+
+impl core::Histogram for NoMetrics {
+    fn record(&mut self, _: f64) {}
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use emissary_core::runtime::{Runtime as _, TcpListener as _};
+    use emissary_core::runtime::Runtime as _;
 
     #[test]
     fn what_inflates_to_the_limit_passes_and_a_bomb_does_not() {
-        let most = vec![0u8; MAX_INFLATED];
+        let most = vec![0u8; MAX_INFLATED_BYTES];
         let packed = Runtime::gzip_compress(&most).unwrap();
         assert!(Runtime::gzip_decompress(packed) == Some(most));
         let bomb = Runtime::gzip_compress(vec![0u8; 50 << 20]).unwrap();
         assert!(bomb.len() < 60_000);
         assert!(Runtime::gzip_decompress(bomb).is_none());
         assert_eq!(Runtime::gzip_decompress(b"no gzip"), None);
-    }
-
-    #[tokio::test]
-    async fn listeners_are_on_loopback() {
-        let listener = TcpListener::bind("0.0.0.0:0".parse().unwrap()).await.unwrap();
-        assert!(listener.local_address().unwrap().ip().is_loopback());
     }
 }

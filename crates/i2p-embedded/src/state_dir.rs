@@ -9,8 +9,7 @@
 //! peerProfiles/p?/profile-*.toml         how they behaved
 //! ```
 //!
-//! emissary-util would make the keys too, but readable for everybody, and it reads them back without waiting for the end
-//! of its writes and panics when one is short. So they are made and checked here before it looks.
+//! `ssu2.keys` are for a transport that is off. They are kept so that the router stays the same once it is on.
 
 use std::{
     fs::{self, File, OpenOptions},
@@ -31,6 +30,14 @@ const IDENTITY: [&str; 2] = ["static.key", "signing.key"];
 
 const ROUTER_INFO: &str = "router.info";
 
+/// The secrets of a router.
+pub(crate) struct Keys {
+    pub(crate) identity: [u8; 32],
+    pub(crate) signing: [u8; 32],
+    pub(crate) ntcp2: [u8; 32],
+    pub(crate) ntcp2_iv: [u8; 16],
+}
+
 /// A state directory that is private, complete and ours alone while this value lives.
 #[derive(Debug)]
 pub(crate) struct StateDir {
@@ -45,12 +52,33 @@ impl StateDir {
         let lock = lock(&real)?;
         let dir = Self { path: real, _lock: lock };
         dir.ensure_keys()?;
-        dir.check_router_info()?;
+        dir.router_info()?;
         Ok(dir)
     }
 
     pub(crate) fn path(&self) -> &Path {
         &self.path
+    }
+
+    /// Reads the keys. Blocks.
+    pub(crate) fn keys(&self) -> Result<Keys, Error> {
+        Ok(Keys {
+            identity: self.key("static.key", 0)?,
+            signing: self.key("signing.key", 0)?,
+            ntcp2: self.key("ntcp2.keys", 0)?,
+            ntcp2_iv: self.key("ntcp2.keys", 32)?,
+        })
+    }
+
+    /// The part of a key file that begins at this byte.
+    fn key<const LENGTH: usize>(&self, file: &str, at: usize) -> Result<[u8; LENGTH], Error> {
+        let path = self.path.join(file);
+        match fs::read(&path) {
+            Ok(bytes) => bytes.get(at..).and_then(<[u8]>::first_chunk).copied().ok_or_else(|| {
+                Error::DamagedState { path, problem: format!("it has only {} bytes", bytes.len()) }
+            }),
+            Err(source) => Err(Error::StateDirectory { path, source }),
+        }
     }
 
     /// Stores the router's own information at its first start. Later ones differ only in date and port, and the next
@@ -93,16 +121,16 @@ impl StateDir {
         Ok(())
     }
 
-    /// emissary panics when the stored identity cannot be parsed.
-    fn check_router_info(&self) -> Result<(), Error> {
+    /// The router's own information, if it has been stored. It is checked, since emissary panics when it cannot be parsed. Blocks.
+    pub(crate) fn router_info(&self) -> Result<Option<Vec<u8>>, Error> {
         let path = self.path.join(ROUTER_INFO);
         let info = match fs::read(&path) {
             Ok(info) => info,
-            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
             Err(source) => return Err(Error::StateDirectory { path, source }),
         };
         match RouterInfo::parse::<Runtime>(&info) {
-            Ok(_) => Ok(()),
+            Ok(_) => Ok(Some(info)),
             Err(error) => {
                 Err(Error::DamagedState { path, problem: format!("it is no router information ({error:?})") })
             }

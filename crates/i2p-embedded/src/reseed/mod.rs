@@ -1,34 +1,35 @@
 //! How a router that knows no other learns of some: over HTTPS from reseed servers, or from a file.
 //!
-//! Names in an archive become file names in emissary's storage, so none of them is used: a router's name is computed from
-//! its identity, after its signature has been checked.
+//! Names in an archive are not used, since names become file names in the state directory: a router's name is computed from its
+//! identity, after its signature has been checked.
+
+mod https;
+mod servers;
+mod signers;
+mod su3;
+mod zip;
 
 use std::{
     fs::{self, File},
     io::{self, Read},
     path::{Path, PathBuf},
-    time::Duration,
+    time::{Duration, SystemTime, UNIX_EPOCH},
 };
 
 use emissary_core::{crypto::base64_encode, primitives::RouterInfo};
-use emissary_util::{
-    reseeder::Reseeder,
-    su3::{ReseedRouterInfo, Su3},
-};
 
+pub(crate) use self::servers::over_https;
+use self::su3::Su3;
 use crate::{Error, runtime::Runtime, thread};
 
-/// How long all attempts at all reseed servers may take together.
-const TIME_LIMIT: Duration = Duration::from_secs(90);
-
-/// The largest reseed file that is read. The servers' files are about 100 KiB.
-const MAX_SU3: u64 = 16 * 1024 * 1024;
+/// The largest reseed file that is read or fetched. The servers' files are about 100 KiB.
+const MAX_SU3_BYTES: usize = 16 * 1024 * 1024;
 
 /// A router's information is at most what fits into an I2NP message, in practice 1 to 3 KiB.
-const MAX_ROUTER_INFO: u64 = 64 * 1024;
+pub(crate) const MAX_ROUTER_INFO_BYTES: usize = 64 * 1024;
 
 /// No more files than this are read from a directory. The whole network has a few ten thousand routers.
-const MAX_ROUTER_INFOS: usize = 10_000;
+pub(crate) const MAX_ROUTER_INFOS: usize = 10_000;
 
 /// Another router, as it described and signed itself.
 pub(crate) struct KnownRouter {
@@ -42,7 +43,7 @@ pub(crate) struct KnownRouter {
 impl KnownRouter {
     /// Checks length, form, signature and network; what fails is of no use to the router.
     pub(crate) fn new(info: Vec<u8>, network_id: u8) -> Option<Self> {
-        if info.len() as u64 > MAX_ROUTER_INFO {
+        if info.len() > MAX_ROUTER_INFO_BYTES {
             return None;
         }
         let parsed = RouterInfo::parse::<Runtime>(&info).ok()?;
@@ -61,36 +62,15 @@ pub(crate) fn is_router_name(name: &str) -> bool {
     name.len() == 44 && name.strip_suffix('=').is_some_and(|hash| hash.chars().all(known))
 }
 
-/// Asks the reseed servers of the public network, over HTTPS; their files are signed, and the signatures are checked.
-pub(crate) async fn over_https(network_id: u8) -> Result<Vec<KnownRouter>, Error> {
-    let answer = tokio::time::timeout(TIME_LIMIT, Reseeder::reseed::<Runtime>(None, true)).await;
-    let problem = match answer {
-        Ok(Ok(routers)) => {
-            let usable = usable(routers, network_id);
-            if !usable.is_empty() {
-                return Ok(usable);
-            }
-            "the reseed servers' files hold no router that this one can use".into()
-        }
-        Ok(Err(_)) => "none of the reseed servers gave a usable answer over HTTPS".into(),
-        Err(_) => format!("no reseed server answered within {} seconds", TIME_LIMIT.as_secs()),
-    };
-    Err(Error::Reseed { problem })
-}
-
 /// Reads an su3 reseed file whose signature must be one of the known reseed servers', or all router information files in
 /// a directory and in the directories directly below it, which is the layout of every router's netDb.
 pub(crate) async fn from_path(path: &Path, network_id: u8) -> Result<Vec<KnownRouter>, Error> {
     let fail = |problem: String| Error::ReseedFile { path: path.into(), problem };
     let given: PathBuf = path.into();
-    // A thread of its own also because emissary-util's parser contains assertions that damaged files can fail.
     let read = thread::blocking(move || {
         if given.is_dir() { from_directory(&given, network_id) } else { from_su3(&given, network_id) }
     });
-    let routers = match read.await {
-        Ok(result) => result.map_err(fail)?,
-        Err(_) => return Err(fail("it is damaged".into())),
-    };
+    let routers = read.await.map_err(|error| fail(error.to_string()))?.map_err(fail)?;
     if routers.is_empty() {
         return Err(fail("it holds no router that this one can use".into()));
     }
@@ -98,13 +78,22 @@ pub(crate) async fn from_path(path: &Path, network_id: u8) -> Result<Vec<KnownRo
 }
 
 fn from_su3(path: &Path, network_id: u8) -> Result<Vec<KnownRouter>, String> {
-    let bytes = read(path, MAX_SU3).map_err(|error| error.to_string())?;
-    if !bytes.starts_with(b"I2Psu3") {
+    let bytes = read(path, MAX_SU3_BYTES).map_err(|error| error.to_string())?;
+    if !bytes.starts_with(su3::MAGIC) {
         return Err("it is neither an su3 file nor a directory".into());
     }
-    let routers = Su3::parse_reseed(&bytes, true)
-        .ok_or("it is damaged, or not signed by a reseed server that this program knows")?;
-    Ok(usable(routers, network_id))
+    Ok(from_su3_bytes(&bytes, network_id, since_1970())?)
+}
+
+/// The routers in a reseed file whose signature is right.
+fn from_su3_bytes(bytes: &[u8], network_id: u8, now: Duration) -> Result<Vec<KnownRouter>, &'static str> {
+    let archive = Su3::parse(bytes)?.verified(now)?;
+    let infos = zip::contents(archive, MAX_ROUTER_INFO_BYTES).ok_or("it holds no zip archive")?;
+    Ok(infos.into_iter().filter_map(|info| KnownRouter::new(info, network_id)).collect())
+}
+
+fn since_1970() -> Duration {
+    SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default()
 }
 
 fn from_directory(path: &Path, network_id: u8) -> Result<Vec<KnownRouter>, String> {
@@ -124,18 +113,15 @@ fn from_directory(path: &Path, network_id: u8) -> Result<Vec<KnownRouter>, Strin
         name.starts_with("routerInfo-") && name.ends_with(".dat")
     });
     files.truncate(MAX_ROUTER_INFOS);
-    let infos = files.iter().filter_map(|file| read(file, MAX_ROUTER_INFO).ok());
+    let infos = files.iter().filter_map(|file| read(file, MAX_ROUTER_INFO_BYTES).ok());
     Ok(infos.filter_map(|info| KnownRouter::new(info, network_id)).collect())
 }
 
-fn usable(routers: Vec<ReseedRouterInfo>, network_id: u8) -> Vec<KnownRouter> {
-    routers.into_iter().filter_map(|router| KnownRouter::new(router.router_info, network_id)).collect()
-}
-
-fn read(path: &Path, limit: u64) -> io::Result<Vec<u8>> {
+/// A whole file of at most `max_bytes`.
+pub(crate) fn read(path: &Path, max_bytes: usize) -> io::Result<Vec<u8>> {
     let mut bytes = Vec::new();
-    File::open(path)?.take(limit + 1).read_to_end(&mut bytes)?;
-    if bytes.len() as u64 > limit {
+    File::open(path)?.take(max_bytes as u64 + 1).read_to_end(&mut bytes)?;
+    if bytes.len() > max_bytes {
         return Err(io::ErrorKind::FileTooLarge.into());
     }
     Ok(bytes)

@@ -1,0 +1,175 @@
+//! The su3 format of signed files (<https://geti2p.net/spec/updates#su3>), as far as reseed files need it.
+//!
+//! A reseed file decides which routers a new one meets first, so it counts only with the signature of a reseed server's operator
+//! that this program knows; that it came over HTTPS is not enough.
+
+use std::time::Duration;
+
+use rsa::{Pkcs1v15Sign, PublicKey, traits::SignatureScheme};
+use sha2::{Digest, Sha512};
+
+pub(super) const MAGIC: &[u8] = b"I2Psu3";
+
+/// The fields of fixed length, which come first.
+const HEADER_LENGTH: usize = 40;
+
+/// The version is padded to this length at least.
+const MIN_VERSION_LENGTH: usize = 16;
+
+/// `RSA_SHA512_4096`, the only type that reseed files are signed with, and the length of its signatures.
+const RSA_SHA512_4096: u16 = 6;
+const SIGNATURE_LENGTH: usize = 512;
+
+const ZIP: u8 = 0;
+const RESEED_DATA: u8 = 3;
+
+/// A file whose form is right. Its signature has not been checked.
+pub(super) struct Su3<'a> {
+    signer: &'a str,
+    signed: &'a [u8],
+    signature: &'a [u8; SIGNATURE_LENGTH],
+    archive: &'a [u8],
+}
+
+impl<'a> Su3<'a> {
+    /// Takes a reseed file apart. Says what is wrong with it, if something is.
+    pub(super) fn parse(bytes: &'a [u8]) -> Result<Self, &'static str> {
+        const DAMAGED: &str = "it is damaged";
+        let header: &[u8; HEADER_LENGTH] = bytes.first_chunk().ok_or(DAMAGED)?;
+        let [b'I', b'2', b'P', b's', b'u', b'3', _, format, type_high, type_low, rest @ ..] = header else {
+            return Err("it is not an su3 file");
+        };
+        let [length_high, length_low, _, version_length, _, signer_length, rest @ ..] = rest;
+        let (content_length, rest) = rest.split_first_chunk().ok_or(DAMAGED)?;
+        let [_, file_type, _, content_type, ..] = rest else { return Err(DAMAGED) };
+        let version_length = usize::from(*version_length);
+        if *format != 0 || version_length < MIN_VERSION_LENGTH {
+            return Err(DAMAGED);
+        }
+        if u16::from_be_bytes([*type_high, *type_low]) != RSA_SHA512_4096 {
+            return Err("it is damaged, or signed in another way than reseed files are");
+        }
+        if usize::from(u16::from_be_bytes([*length_high, *length_low])) != SIGNATURE_LENGTH {
+            return Err("it is damaged: its signature has a wrong length");
+        }
+        if (*file_type, *content_type) != (ZIP, RESEED_DATA) {
+            return Err("it is an su3 file for another purpose than a reseed");
+        }
+        let content_length = usize::try_from(u64::from_be_bytes(*content_length)).map_err(|_| DAMAGED)?;
+        let signer_at = HEADER_LENGTH + version_length;
+        let content_at = signer_at + usize::from(*signer_length);
+        let signature_at = content_at.checked_add(content_length).ok_or(DAMAGED)?;
+        let (signed, signature) = bytes.split_at_checked(signature_at).ok_or(DAMAGED)?;
+        Ok(Self {
+            signer: signed
+                .get(signer_at..content_at)
+                .and_then(|id| std::str::from_utf8(id).ok())
+                .ok_or(DAMAGED)?,
+            archive: signed.get(content_at..).ok_or(DAMAGED)?,
+            signature: signature.first_chunk().ok_or(DAMAGED)?,
+            signed,
+        })
+    }
+
+    /// The zip archive in it, if the signer is known at the time `now` since the beginning of 1970, and has signed this file.
+    pub(super) fn verified(&self, now: Duration) -> Result<&'a [u8], &'static str> {
+        let key = super::signers::key(self.signer, now)
+            .ok_or("it is not signed by a reseed server that this program knows")?;
+        if !is_signed_by(&key, self.signed, self.signature) {
+            return Err("it is damaged, or its signature is not of the reseed server that it names");
+        }
+        Ok(self.archive)
+    }
+}
+
+/// PKCS #1 v1.5 over the bare hash: I2P leaves out the ASN.1 prefix that names the hash.
+fn is_signed_by(key: &PublicKey, signed: &[u8], signature: &[u8]) -> bool {
+    Pkcs1v15Sign::new_unprefixed().verify(key, &Sha512::digest(signed), signature).is_ok()
+}
+
+#[cfg(test)]
+pub(super) mod tests {
+    use super::*;
+
+    /// A file of 75 routers that r4sas-reseed@mail.i2p signed in April 2025, from emissary-util 0.4.
+    pub(in crate::reseed) const SIGNED: &[u8] = include_bytes!("../../tests/vectors/i2pseeds.su3");
+
+    /// The middle of 2026, when the signer's certificate was valid.
+    pub(in crate::reseed) const THEN: Duration = Duration::from_secs(1_782_864_000);
+
+    /// What is wrong with a file, at the time when `SIGNED` is right.
+    fn problem(bytes: &[u8]) -> Option<&'static str> {
+        Su3::parse(bytes).and_then(|su3| su3.verified(THEN)).err()
+    }
+
+    fn changed(at: usize, byte: u8) -> Vec<u8> {
+        let mut bytes = SIGNED.to_vec();
+        assert_ne!(bytes[at], byte, "a change");
+        bytes[at] = byte;
+        bytes
+    }
+
+    #[test]
+    fn a_signed_file_gives_its_archive() {
+        let archive = Su3::parse(SIGNED).unwrap().verified(THEN).unwrap();
+        assert!(archive.starts_with(b"PK"));
+        assert_eq!(
+            archive.len(),
+            SIGNED.len() - SIGNATURE_LENGTH - HEADER_LENGTH - 16 - "r4sas-reseed@mail.i2p".len()
+        );
+    }
+
+    #[test]
+    fn every_prefix_is_refused() {
+        for length in (0..600).chain((600..SIGNED.len()).step_by(997)).chain([SIGNED.len() - 1]) {
+            assert!(problem(&SIGNED[..length]).is_some(), "{length}");
+        }
+    }
+
+    #[test]
+    fn no_byte_can_change() {
+        for at in (0..HEADER_LENGTH + 100).chain([SIGNED.len() - SIGNATURE_LENGTH - 1, SIGNED.len() - 1]) {
+            let problem = problem(&changed(at, SIGNED[at] ^ 1));
+            assert!(problem.is_some(), "byte {at}");
+        }
+    }
+
+    #[test]
+    fn what_is_wrong_is_said() {
+        for (bytes, said) in [
+            (changed(7, 1), "it is damaged"),
+            (changed(9, 0), "signed in another way"),
+            (changed(10, 1), "its signature has a wrong length"),
+            (changed(11, 1), "its signature has a wrong length"),
+            (changed(13, 15), "it is damaged"),
+            (changed(15, 0), "not signed by a reseed server that this program knows"),
+            (changed(16, 0xff), "it is damaged"),
+            (changed(25, 1), "another purpose"),
+            (changed(27, 1), "another purpose"),
+            (changed(56, b'x'), "not signed by a reseed server that this program knows"),
+            (changed(SIGNED.len() - 1, 0), "its signature is not"),
+        ] {
+            let problem = problem(&bytes).unwrap();
+            assert!(problem.contains(said), "{said}: {problem}");
+        }
+    }
+
+    #[test]
+    fn an_expired_signer_is_no_signer() {
+        let later = THEN + Duration::from_secs(2 * 365 * 24 * 3600);
+        assert!(Su3::parse(SIGNED).unwrap().verified(later).unwrap_err().contains("not signed by"));
+    }
+
+    #[test]
+    fn lengths_that_lead_nowhere_are_refused() {
+        for fill in [0, 1, 0x10, 0x7f, 0xff] {
+            for length in [0, 1, 39, 40, 300, 70_000] {
+                let bytes = [MAGIC, &vec![fill; length]].concat();
+                assert!(Su3::parse(&bytes).is_err(), "{length} times {fill}");
+            }
+        }
+        let mut longest = SIGNED.to_vec();
+        longest[16..24].fill(0xff);
+        assert!(Su3::parse(&longest).is_err());
+    }
+}
