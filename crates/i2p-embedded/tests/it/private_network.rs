@@ -1,11 +1,10 @@
 //! A private network carries streams between its routers.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
-
-mod warming;
 
 use i2p_embedded::{AddressBook, Error, PrivateNetwork};
 use i2p_name::HostName;
 use i2p_sam::Error as SamError;
+
+use crate::warming;
 
 #[tokio::test]
 async fn streams_by_address_and_by_host_name_carry_bytes_both_ways() {

@@ -1,7 +1,4 @@
 //! A router with a state directory: joins a network, connects, keeps its identity, ends when dropped.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
-
-mod warming;
 
 use std::{
     path::Path,
@@ -10,6 +7,8 @@ use std::{
 
 use i2p_embedded::{EmbeddedRouter, Error, PrivateNetwork, Progress};
 use tokio::net::TcpStream;
+
+use crate::warming;
 
 #[tokio::test]
 async fn joins_a_network_and_connects() {

@@ -1,5 +1,4 @@
 //! A first start needs other routers; without any it says what to do.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
 
 use std::{
     path::Path,
@@ -17,7 +16,7 @@ const NO_PROXY_THERE: &str = "http://127.0.0.1:1";
 fn without_internet_the_start_fails_in_time_and_says_what_to_do() {
     let inside = std::env::var("HTTPS_PROXY").is_ok_and(|proxy| proxy == NO_PROXY_THERE);
     if !inside {
-        let name = "without_internet_the_start_fails_in_time_and_says_what_to_do";
+        let name = "reseed::without_internet_the_start_fails_in_time_and_says_what_to_do";
         let status = Command::new(std::env::current_exe().unwrap())
             .args(["--exact", name, "--nocapture"])
             .env("HTTPS_PROXY", NO_PROXY_THERE)

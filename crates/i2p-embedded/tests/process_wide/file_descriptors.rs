@@ -1,5 +1,4 @@
-//! A SAM bridge lives through a shortage of file descriptors. Alone in its file: the shortage is the whole process's.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
+//! A SAM bridge lives through a shortage of file descriptors.
 #![cfg(unix)]
 
 use std::{
@@ -12,8 +11,11 @@ use std::{
 use i2p_embedded::PrivateNetwork;
 use rustix::process::{Resource, getrlimit, setrlimit};
 
+use crate::turn;
+
 #[tokio::test(flavor = "multi_thread")]
 async fn the_sam_bridge_answers_again_when_there_are_descriptors_again() {
+    let _turn = turn().await;
     let network = PrivateNetwork::builder().start().await.unwrap();
     let address = network.sam_address(0).unwrap();
 

@@ -1,5 +1,4 @@
 //! The conformance suite of `i2p-sam` against emissary: two routers of a private network in this process.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
 
 use std::time::Duration;
 
