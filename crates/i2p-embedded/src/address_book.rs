@@ -7,16 +7,16 @@ use std::{
 
 use i2p_name::{Destination, HostName};
 
-/// Whoever knows the host names that a router's SAM bridge is asked for. I2P has no name service in the network, so a name
-/// that is not known here is not found.
+/// Resolves host names for a router's SAM bridge. The I2P network has no name service, so a name that is unknown here is not
+/// found.
 pub trait HostNames: Send + Sync + 'static {
-    /// The destination of `host`. Is called by the router's thread, and is not to wait for anything but a disk.
+    /// Returns the destination of `host`. The router's thread calls this, so it must not block for longer than a disk access.
     fn destination(&self, host: &HostName) -> Option<Destination>;
 }
 
-/// Host names in memory, as `example.i2p` with its destination.
+/// Host names in memory, such as `example.i2p`, with their destinations.
 ///
-/// A clone shares its entries with the original: names inserted later are known to routers that run already.
+/// Clones share their entries, so a running router finds names that are inserted later.
 #[derive(Clone, Default)]
 pub struct AddressBook {
     entries: Arc<RwLock<HashMap<HostName, Destination>>>,
@@ -29,25 +29,25 @@ impl HostNames for AddressBook {
 }
 
 impl AddressBook {
-    /// An empty address book.
+    /// Creates an empty address book.
     #[must_use]
     pub fn new() -> Self {
         Self::default()
     }
 
-    /// Adds `host`, and gives the destination that it had before, if any.
+    /// Sets the destination of `host`. Returns the previous one, if any.
     pub fn insert(&self, host: HostName, destination: Destination) -> Option<Destination> {
         self.entries.write().unwrap_or_else(PoisonError::into_inner).insert(host, destination)
     }
 
-    /// The destination of `host`.
+    /// Returns the destination of `host`.
     #[must_use]
     pub fn get(&self, host: &HostName) -> Option<Destination> {
         self.entries.read().unwrap_or_else(PoisonError::into_inner).get(host).cloned()
     }
 }
 
-/// Says how many names there are, not which: they are what the user visits.
+/// Shows the number of names only: the names tell what the user visits.
 impl std::fmt::Debug for AddressBook {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         let entries = self.entries.read().unwrap_or_else(PoisonError::into_inner).len();
@@ -55,7 +55,7 @@ impl std::fmt::Debug for AddressBook {
     }
 }
 
-/// The address book as emissary asks it. A type of its own, so that emissary's trait is not part of our interface.
+/// Adapts an address book to emissary's trait, which is not part of our interface.
 pub(crate) struct RouterView(pub(crate) Arc<dyn HostNames>);
 
 impl RouterView {

@@ -1,4 +1,4 @@
-//! Which other routers a router starts with: those stored, those of a private network, those of a reseed.
+//! The routers that a router knows at its start: stored ones, those of a private network, those of a reseed.
 
 use std::{
     collections::HashSet,
@@ -18,13 +18,13 @@ use crate::{
 /// I2P's own network ID.
 pub(crate) const PUBLIC_NETWORK: u8 = 2;
 
-/// Descriptions of routers older than this do not count towards [`ENOUGH`]: too many of them have moved since.
-const FRESH: Duration = Duration::from_secs(14 * 24 * 3600);
+/// Older descriptions of routers do not count towards [`ENOUGH_ROUTERS`]: too many routers have a new address since.
+const MAX_AGE: Duration = Duration::from_secs(14 * 24 * 3600);
 
-/// With fewer routers than this a new start asks for more; i2pd does the same.
-const ENOUGH: usize = 25;
+/// A start with fewer known routers asks for more, as i2pd does.
+const ENOUGH_ROUTERS: usize = 25;
 
-/// Where a router can learn of others.
+/// Where a router can learn about others.
 pub(crate) enum Source {
     /// The reseed servers of I2P; private networks have none.
     ReseedServers,
@@ -34,8 +34,8 @@ pub(crate) enum Source {
     RouterInfos(Vec<Vec<u8>>),
 }
 
-/// The routers of a network to start with: `stored` ones, with those of `source` if they are too few. A private network
-/// may have few routers and new ones each time, so there `source` is always asked.
+/// Returns the routers of the network to start with: the `stored` ones, and those of `source` if the stored ones are too few. A
+/// private network has few routers, and new ones each time, so there `source` is always used.
 pub(crate) async fn known_routers(
     stored: Vec<Vec<u8>>,
     network_id: u8,
@@ -45,7 +45,7 @@ pub(crate) async fn known_routers(
     on_progress: &OnProgress,
 ) -> Result<Vec<KnownRouter>, Error> {
     let known = check(stored, network_id);
-    let enough = known.iter().filter(|router| is_fresh(router)).count() >= ENOUGH;
+    let enough = known.iter().filter(|router| is_fresh(router)).count() >= ENOUGH_ROUTERS;
     if enough && network_id == PUBLIC_NETWORK {
         return Ok(forget_old(known, state_dir));
     }
@@ -60,8 +60,8 @@ pub(crate) async fn known_routers(
     });
     let found = match ask(reseed.as_deref(), network_id).await {
         Ok(found) => found,
-        Err(error) if known.len() >= ENOUGH => {
-            tracing::warn!(%error, known = known.len(), "no reseed; trying the old routers that are stored");
+        Err(error) if known.len() >= ENOUGH_ROUTERS => {
+            tracing::warn!(%error, known = known.len(), "the reseed failed; trying the stored routers, although they are old");
             return Ok(known);
         }
         Err(error) => return Err(error),
@@ -94,7 +94,7 @@ fn check(infos: Vec<Vec<u8>>, network_id: u8) -> Vec<KnownRouter> {
     infos.into_iter().filter_map(|info| KnownRouter::new(info, network_id)).collect()
 }
 
-/// All of `new`, and those of `old` that are not among them.
+/// Returns all of `new`, and the routers of `old` that are not among them.
 fn merge(mut old: Vec<KnownRouter>, new: Vec<KnownRouter>) -> Vec<KnownRouter> {
     let names: HashSet<&str> = new.iter().map(|router| router.name.as_str()).collect();
     old.retain(|router| !names.contains(router.name.as_str()));
@@ -104,10 +104,10 @@ fn merge(mut old: Vec<KnownRouter>, new: Vec<KnownRouter>) -> Vec<KnownRouter> {
 
 fn is_fresh(router: &KnownRouter) -> bool {
     let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-    now.saturating_sub(router.published) < FRESH
+    now.saturating_sub(router.published) < MAX_AGE
 }
 
-/// emissary never deletes what it stored, so without this every router ever met would be read at every start.
+/// Deletes stored routers that are old, and returns the others. emissary never deletes any, and each start reads them all.
 fn forget_old(known: Vec<KnownRouter>, state_dir: &StateDir) -> Vec<KnownRouter> {
     let (keep, forget): (Vec<_>, Vec<_>) = known.into_iter().partition(is_fresh);
     for router in forget {
@@ -128,18 +128,18 @@ mod tests {
     }
 
     #[test]
-    fn the_newly_learnt_replaces_the_stored() {
-        let old = vec![router(1, FRESH), router(2, FRESH)];
+    fn new_descriptions_replace_stored_ones() {
+        let old = vec![router(1, MAX_AGE), router(2, MAX_AGE)];
         let merged = merge(old, vec![router(2, Duration::ZERO), router(3, Duration::ZERO)]);
         assert_eq!(merged.iter().map(|router| router.info[0]).collect::<Vec<_>>(), [1, 2, 3]);
         assert!(is_fresh(&merged[1]));
     }
 
     #[test]
-    fn the_old_is_deleted() {
+    fn old_routers_are_deleted() {
         let temp = tempfile::tempdir().unwrap();
         let state_dir = StateDir::open(temp.path()).unwrap();
-        let (old, new) = (router(1, FRESH), router(2, Duration::ZERO));
+        let (old, new) = (router(1, MAX_AGE), router(2, Duration::ZERO));
         let files = [&old, &new].map(|router| {
             let dirs = ["netDb/rA", "peerProfiles/pA"].map(|dir| temp.path().join(dir));
             dirs.iter().for_each(|dir| fs::create_dir_all(dir).unwrap());

@@ -18,16 +18,16 @@ use crate::{
 /// With two routers no tunnel finds a hop.
 const MIN_ROUTERS: usize = 3;
 
-/// The network ID of I2P itself is 2, and test networks of others use small numbers too.
+/// Private networks get IDs from here on. I2P itself has 2, and other people's test networks use small numbers too.
 const FIRST_NETWORK_ID: u8 = 16;
 
 /// An I2P network of its own: several routers in this process, on 127.0.0.1, connected to nothing else.
 ///
-/// For demonstrations and tests. Its routers have new keys each time, store nothing, and carry each other's traffic. It
-/// has no anonymity at all: every hop is in one process. Dropping the value ends all routers.
+/// For demonstrations and tests. The routers have new keys each time, store nothing, and carry each other's traffic. There
+/// is no anonymity: all hops are in one process. Dropping the value ends all routers.
 ///
-/// Give it time: a session takes 0 to 20 s at first, and a stream can be refused until destinations are known, so repeat
-/// within a limit.
+/// The network needs time: the first session takes up to 20 s, and streams can be refused until the routers know the
+/// destinations. Retry within a limit.
 #[derive(Debug)]
 pub struct PrivateNetwork {
     network_id: u8,
@@ -48,36 +48,36 @@ pub struct PrivateNetworkBuilder {
 }
 
 impl PrivateNetwork {
-    /// The settings of a network of 4 routers, 2 of them floodfills and 2 with a SAM bridge.
+    /// Starts with the default settings: 4 routers, 2 of them floodfills and 2 with a SAM bridge.
     pub fn builder() -> PrivateNetworkBuilder {
         PrivateNetworkBuilder { routers: 4, floodfills: 2, sam_bridges: 2, address_book: AddressBook::new() }
     }
 
-    /// The address of the SAM bridge with number `index`, counted from 0; none if there are not that many.
+    /// Returns the address of SAM bridge number `index`, counted from 0, if there is one.
     #[must_use]
     pub fn sam_address(&self, index: usize) -> Option<SocketAddr> {
         self.sam_addresses.get(index).copied()
     }
 
-    /// The addresses of all SAM bridges, each of another router, on 127.0.0.1.
+    /// Returns the addresses of all SAM bridges, on 127.0.0.1. Each belongs to another router.
     #[must_use]
     pub fn sam_addresses(&self) -> &[SocketAddr] {
         &self.sam_addresses
     }
 
-    /// Where the bridges take datagrams, in the order of [`PrivateNetwork::sam_addresses`].
+    /// Returns the UDP addresses where the bridges receive datagrams, in the order of [`PrivateNetwork::sam_addresses`].
     #[must_use]
     pub fn sam_udp_addresses(&self) -> &[SocketAddr] {
         &self.sam_udp_addresses
     }
 
-    /// The number that keeps this network's routers apart from other networks'. I2P itself has 2.
+    /// Returns the network ID. Routers of different IDs do not connect to each other. I2P itself has 2.
     #[must_use]
     pub fn network_id(&self) -> u8 {
         self.network_id
     }
 
-    /// The signed descriptions of all routers (I2P common structures, RouterInfo), for another router to join.
+    /// Returns the signed descriptions of all routers (RouterInfo in the I2P specification), with which another router can join.
     #[must_use]
     pub fn router_infos(&self) -> &[Vec<u8>] {
         &self.router_infos
@@ -85,36 +85,36 @@ impl PrivateNetwork {
 }
 
 impl PrivateNetworkBuilder {
-    /// How many routers there are, at least 3. Networks of 4 to 12 have been tried; each takes about 2 MiB.
+    /// Sets the number of routers, at least 3. Networks of 4 to 12 have been tried. Each router takes about 2 MiB.
     pub fn routers(mut self, routers: usize) -> Self {
         self.routers = routers;
         self
     }
 
-    /// How many of them keep the network's database, at least 1. They are the first ones.
+    /// Sets how many of them, counted from the first, keep the network's database (floodfills). At least 1.
     pub fn floodfills(mut self, floodfills: usize) -> Self {
         self.floodfills = floodfills;
         self
     }
 
-    /// How many of them have a SAM bridge, on a free port of 127.0.0.1. They are the last ones.
+    /// Sets how many of them, counted from the last, have a SAM bridge, on a free port of 127.0.0.1.
     pub fn sam_bridges(mut self, sam_bridges: usize) -> Self {
         self.sam_bridges = sam_bridges;
         self
     }
 
-    /// The host names that all its routers know.
+    /// Sets the host names that all its routers know.
     pub fn address_book(mut self, address_book: AddressBook) -> Self {
         self.address_book = address_book;
         self
     }
 
-    /// Starts the routers. They then still have to meet and to build tunnels; see [`PrivateNetwork`].
+    /// Starts the routers. Before they can be used they still have to connect and to build tunnels; see [`PrivateNetwork`].
     ///
     /// # Errors
     ///
-    /// [`Error::NetworkShape`] for numbers that cannot work, [`Error::System`] without threads or randomness,
-    /// [`Error::Router`] if a router finds no port.
+    /// [`Error::NetworkShape`] for numbers that cannot work, [`Error::System`] if the system gives no thread or no random bytes,
+    /// [`Error::Router`] if a router finds no free port.
     pub fn start(self) -> impl Future<Output = Result<PrivateNetwork, Error>> + Send {
         compiled_here(self.start_on_thread())
     }
@@ -130,7 +130,7 @@ impl PrivateNetworkBuilder {
         Ok(PrivateNetwork { network_id, sam_addresses, sam_udp_addresses, router_infos, _thread: thread })
     }
 
-    /// The network's ID, the addresses of its bridges for TCP and for UDP, and the router infos.
+    /// Returns the network ID, the TCP and UDP address of each bridge, and the router infos.
     async fn start_routers(self) -> Result<(u8, Vec<(SocketAddr, SocketAddr)>, Vec<Vec<u8>>), Error> {
         let [byte] = random()?;
         let network_id = FIRST_NETWORK_ID + byte % (u8::MAX - FIRST_NETWORK_ID);
@@ -177,19 +177,19 @@ fn config(network_id: u8, floodfill: bool, with_sam: bool, known: Vec<Vec<u8>>) 
         routers: known,
         bandwidth: Some(BANDWIDTH),
         samv3_config: with_sam.then(sam_config),
-        // emissary resets the byte counters of transit tunnels at this interval, of 1 s by default, and ends a tunnel
-        // whose counter is 0 at the age of 120 s, in use or not. An hour is longer than any tunnel lives.
+        // emissary resets the byte counters of transit tunnels at this interval (1 s by default), and ends a tunnel whose
+        // counter is 0 at the age of 120 s, even if it is in use. An hour is longer than any tunnel lives.
         refresh_interval: Some(3600),
         transit: Some(TransitConfig { max_tunnels: Some(5000) }),
         ..Config::default()
     })
 }
 
-/// Bytes per second, so much that it never limits. With emissary's 1 MB/s, of which a router takes a tenth for itself,
-/// 10 MB take 99 s.
+/// Bytes per second, high enough never to be a limit. With emissary's default of 1 MB/s, of which a router takes a tenth for its
+/// own traffic, 10 MB take 99 s.
 pub(crate) const BANDWIDTH: BandwidthConfig = BandwidthConfig { bandwidth: 100_000_000, share_ratio: 0.9 };
 
-/// A SAM bridge on free ports, for this machine only.
+/// Configures a SAM bridge on free ports, for this machine only.
 pub(crate) fn sam_config() -> SamConfig {
     SamConfig { tcp_port: 0, udp_port: 0, host: Ipv4Addr::LOCALHOST.to_string() }
 }

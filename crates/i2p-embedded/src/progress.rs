@@ -8,15 +8,15 @@ use tokio::{net::TcpStream, time::MissedTickBehavior};
 
 use crate::runtime::Runtime;
 
-/// How often the router's numbers are looked at. emissary makes them every second and drops them when nobody looks.
+/// How often the router's numbers are read. emissary makes new ones every second and drops those that nobody reads.
 const STATUS_INTERVAL: Duration = Duration::from_secs(1);
 
-/// How often it is checked that the SAM bridge still listens.
+/// How often we check that the SAM bridge still listens.
 const BRIDGE_CHECK_INTERVAL: Duration = Duration::from_secs(5);
 
 pub(crate) type OnProgress = Arc<dyn Fn(Progress) + Send + Sync>;
 
-/// How far an [`EmbeddedRouter`](crate::EmbeddedRouter) is. More kinds may be added.
+/// A step in the life of an [`EmbeddedRouter`](crate::EmbeddedRouter). More kinds may be added.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Progress {
@@ -24,26 +24,26 @@ pub enum Progress {
     AskingReseedServers,
     /// The reseed file is being read.
     ReadingReseedFile,
-    /// That gave this many routers.
+    /// The reseed gave this many routers.
     Reseeded {
-        /// How many, after those that cannot be used were left out.
+        /// The number of routers that can be used.
         routers: usize,
     },
     /// The router runs and its SAM bridge listens. Sessions need some 10 to 30 s more until tunnels are built.
     Started {
-        /// How many other routers it knows.
+        /// The number of other routers that it knows.
         known_routers: usize,
     },
-    /// The numbers of the running router, once a second when they have changed.
+    /// Numbers of the running router, at most once a second and only if they have changed.
     Status {
-        /// Routers it is connected to now.
+        /// The number of routers that it is connected to now.
         connected_peers: usize,
-        /// Tunnels built since the start, those that have expired included. 0 means that nothing can be reached yet.
+        /// The number of tunnels built since the start, including expired ones. 0 means that nothing can be reached yet.
         tunnels_built: usize,
     },
 }
 
-/// Why an [`EmbeddedRouter`](crate::EmbeddedRouter) stopped by itself.
+/// The reason why an [`EmbeddedRouter`](crate::EmbeddedRouter) stopped by itself.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Stopped {
@@ -62,7 +62,7 @@ impl fmt::Display for Stopped {
     }
 }
 
-/// Hands on the router's numbers when they change, for as long as the router's thread runs.
+/// Reports the router's numbers when they change, for as long as the router's thread runs.
 pub(crate) async fn report(mut events: EventSubscriber, on_progress: OnProgress) {
     let mut interval = tokio::time::interval(STATUS_INTERVAL);
     interval.set_missed_tick_behavior(MissedTickBehavior::Delay);
@@ -87,8 +87,8 @@ pub(crate) async fn report(mut events: EventSubscriber, on_progress: OnProgress)
     }
 }
 
-/// Runs the router until it or its SAM bridge ends. In a task of its own, so that a panic
-/// ends only that, unless panics end the process.
+/// Runs the router until it or its SAM bridge ends. The router has a task of its own, so a panic ends only that task, unless
+/// panics end the process.
 pub(crate) async fn run(router: Router<Runtime>, sam_address: SocketAddr) -> Stopped {
     tokio::select! {
         _ = tokio::spawn(router) => Stopped::Router,
@@ -96,7 +96,7 @@ pub(crate) async fn run(router: Router<Runtime>, sam_address: SocketAddr) -> Sto
     }
 }
 
-/// emissary's SAM bridge is a task that nobody watches; when it ends, its port refuses connections.
+/// Returns once the SAM bridge has ended. emissary does not report that, but the port then refuses connections.
 async fn bridge_gone(sam_address: SocketAddr) {
     loop {
         tokio::time::sleep(BRIDGE_CHECK_INTERVAL).await;

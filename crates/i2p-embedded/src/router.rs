@@ -26,8 +26,8 @@ use crate::{
 
 /// An I2P router inside this process, with a SAM bridge on 127.0.0.1.
 ///
-/// A client only: it carries nobody else's traffic and cannot be dialled from other machines. It runs on a thread of
-/// its own until the value is dropped, which ends it at once.
+/// A client only: it carries no traffic of others and accepts no connections from other machines. It runs on a thread of its
+/// own. Dropping the value ends it at once.
 #[derive(Debug)]
 pub struct EmbeddedRouter {
     sam_address: SocketAddr,
@@ -49,9 +49,9 @@ pub struct EmbeddedRouterBuilder {
 }
 
 impl EmbeddedRouter {
-    /// The settings of a router that keeps its keys and what it learns in `state_dir`.
+    /// Starts with the default settings. The router keeps its keys, and what it learns about others, in `state_dir`.
     ///
-    /// The directory is made if it is not there, gets the permissions 0700, and is locked while the router runs.
+    /// The directory is created if it is missing, gets the permissions 0700, and is locked while the router runs.
     pub fn builder(state_dir: impl Into<PathBuf>) -> EmbeddedRouterBuilder {
         EmbeddedRouterBuilder {
             state_dir: state_dir.into(),
@@ -62,40 +62,39 @@ impl EmbeddedRouter {
         }
     }
 
-    /// The address of its SAM bridge (TCP, SAM 3.0 to 3.2), on a free port of 127.0.0.1. It asks for no password.
+    /// Returns the address of its SAM bridge (TCP, SAM 3.0 to 3.2), on a free port of 127.0.0.1. The bridge asks for no password.
     #[must_use]
     pub fn sam_address(&self) -> SocketAddr {
         self.sam_address
     }
 
-    /// Where its bridge takes datagrams (UDP), on a free port of 127.0.0.1 that has nothing to do with the one for TCP.
+    /// Returns the UDP address where its bridge receives datagrams, on a free port of 127.0.0.1 other than the TCP port.
     #[must_use]
     pub fn sam_udp_address(&self) -> SocketAddr {
         self.sam_udp_address
     }
 
-    /// Waits until the router has stopped by itself, which it should not, and says why. Cancel safe.
+    /// Waits until the router stops by itself, which should not happen, and returns the reason. Cancel safe.
     pub async fn stopped(&self) -> Stopped {
         let mut stopped = self.stopped.clone();
         match stopped.wait_for(Option::is_some).await {
             Ok(reason) => reason.unwrap_or(Stopped::Router),
-            // The watching task is gone without a word.
+            // The task that watches the router has ended without a reason.
             Err(_) => Stopped::Router,
         }
     }
 }
 
 impl EmbeddedRouterBuilder {
-    /// Who knows the host names that the router's SAM bridge is asked for, such as an [`AddressBook`]. Without it, names do not
-    /// resolve, only addresses do.
+    /// Sets what resolves host names for the router's SAM bridge, such as an [`AddressBook`]. Without it, only addresses resolve.
     pub fn host_names(mut self, host_names: impl HostNames) -> Self {
         self.host_names = Arc::new(host_names);
         self
     }
 
-    /// Where to learn of other routers instead of asking the reseed servers over the internet: a signed `.su3` file, or a
-    /// directory with `routerInfo-*.dat` files such as another router's netDb, or their parent. Read only if too few
-    /// routers are stored. Replaces [`join_network`](Self::join_network).
+    /// Sets a file with other routers, to be used instead of the reseed servers on the internet: a signed `.su3` file, or a
+    /// directory that has `routerInfo-*.dat` files in it or in directories below it, such as another router's netDb. It is read
+    /// only if too few routers are stored. Replaces [`join_network`](Self::join_network).
     pub fn reseed_file(mut self, path: impl Into<PathBuf>) -> Self {
         self.source = Source::ReseedFile(path.into());
         self
@@ -107,23 +106,23 @@ impl EmbeddedRouterBuilder {
         self.network_id(network.network_id())
     }
 
-    /// The ID of the network to be part of: 2, the default, is I2P. Any other number is a private network, where routers
-    /// may be on local addresses and in one address range: nothing there is anonymous. It has no reseed servers, so give
-    /// a [`reseed_file`](Self::reseed_file).
+    /// Sets the ID of the network. The default, 2, is I2P. Any other number is a private network, where routers may have local
+    /// addresses of one range: nothing there is anonymous. It has no reseed servers, so give a
+    /// [`reseed_file`](Self::reseed_file).
     pub fn network_id(mut self, network_id: u8) -> Self {
         self.network_id = network_id;
         self
     }
 
-    /// What to call whenever there is progress, also after the start, until the router is dropped. The call comes from
-    /// the router's thread and must not block.
+    /// Sets a function that is called at each step, also after the start, until the router is dropped. The router's thread calls
+    /// it, so it must not block.
     pub fn on_progress(mut self, on_progress: impl Fn(Progress) + Send + Sync + 'static) -> Self {
         self.on_progress = Arc::new(on_progress);
         self
     }
 
-    /// Starts the router, and at the first start learns of others before. Takes well under a second with stored routers,
-    /// and up to 90 s with a reseed. Dropping the future stops everything.
+    /// Starts the router. The first start asks for other routers before. It takes well under a second with stored routers, and up
+    /// to 90 s with a reseed. Dropping the future stops everything.
     ///
     /// # Errors
     ///
@@ -163,7 +162,7 @@ impl EmbeddedRouterBuilder {
             known_routers(router_infos, network_id, source, &storage, &state_dir, &on_progress).await?;
 
         let count = known.len();
-        let config = Config { router_info: own_info, profiles, ..config(keys, known, network_id) };
+        let config = Config { router_info: own_info, profiles, ..config(&keys, known, network_id) };
         let (router, events, info) = RouterBuilder::<Runtime>::new(config)
             .with_address_book(Arc::new(RouterView(host_names)))
             .with_storage(Arc::new(storage))
@@ -177,7 +176,7 @@ impl EmbeddedRouterBuilder {
     }
 }
 
-/// What a state directory holds.
+/// The contents of a state directory.
 struct Opened {
     state_dir: StateDir,
     storage: Storage,
@@ -188,7 +187,7 @@ struct Opened {
 }
 
 impl Opened {
-    /// Makes, checks and reads the directory. Blocks.
+    /// Creates, checks and reads the directory. Blocks.
     fn new(path: &Path) -> Result<Self, Error> {
         let state_dir = StateDir::open(path)?;
         let storage = Storage::open(state_dir.path());
@@ -214,7 +213,7 @@ struct Started {
     on_progress: OnProgress,
 }
 
-fn config(keys: Keys, known: Vec<KnownRouter>, network_id: u8) -> Config {
+fn config(keys: &Keys, known: Vec<KnownRouter>, network_id: u8) -> Config {
     // Only the routers of a private network are on 127.0.0.1 and all in one /16.
     let private = network_id != PUBLIC_NETWORK;
     Config {
@@ -233,8 +232,8 @@ fn config(keys: Keys, known: Vec<KnownRouter>, network_id: u8) -> Config {
             ml_kem: None,
             disable_pq: false,
         }),
-        // SSU2 needs a UDP port that the whole internet reaches, and is much code that parses what comes in there. A
-        // client finds enough routers that speak NTCP2.
+        // SSU2 needs a UDP port that the whole internet can reach, and much code that parses what arrives there. Enough routers
+        // speak NTCP2 for a client.
         ssu2: None,
         floodfill: false,
         transit: None,

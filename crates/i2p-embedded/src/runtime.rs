@@ -93,10 +93,10 @@ impl core::Instant for Instant {
     }
 }
 
-/// Tasks whose results come in the order in which they end.
+/// Tasks whose results are yielded in the order in which they end.
 pub(crate) struct JoinSet<T> {
     tasks: task::JoinSet<T>,
-    /// Who has asked for a result while there was none, and is to ask again once there is a task more.
+    /// The caller that found no result, to be woken when another task is added.
     waker: Option<Waker>,
 }
 
@@ -123,7 +123,7 @@ impl<T: Send + 'static> core::JoinSet<T> for JoinSet<T> {
 impl<T: Send + 'static> Stream for JoinSet<T> {
     type Item = T;
 
-    /// Waits for as long as there is no task, and ends at a task that panicked, as emissary's own runtimes do.
+    /// Is pending while there is no task, and ends at a task that panicked, as in emissary's own runtimes.
     fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<T>> {
         match self.tasks.poll_join_next(cx) {
             Poll::Pending | Poll::Ready(None) => {
@@ -135,7 +135,7 @@ impl<T: Send + 'static> Stream for JoinSet<T> {
     }
 }
 
-/// emissary's metrics, which nobody reads.
+/// Discards emissary's metrics.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct NoMetrics;
 
@@ -175,7 +175,7 @@ mod tests {
     use emissary_core::runtime::Runtime as _;
 
     #[test]
-    fn what_inflates_to_the_limit_passes_and_a_bomb_does_not() {
+    fn data_inflates_up_to_the_limit_and_a_bomb_does_not() {
         let most = vec![0u8; MAX_INFLATED_BYTES];
         let packed = Runtime::gzip_compress(&most).unwrap();
         assert!(Runtime::gzip_decompress(packed) == Some(most));

@@ -1,4 +1,4 @@
-//! tokio's sockets, as emissary-core asks for them.
+//! tokio's sockets behind emissary-core's traits.
 
 use std::{
     future::Future,
@@ -19,7 +19,7 @@ use tokio::{
 };
 
 /// How long a connection to another router may take.
-const CONNECT_LIMIT: Duration = Duration::from_secs(10);
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// How many connections may wait to be accepted.
 const BACKLOG: i32 = 128;
@@ -30,12 +30,12 @@ const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 /// Ethernet's MTU. Only the SSU2 transport would ask for it, and that is off.
 const MTU: usize = 1500;
 
-/// A TCP stream that sends small segments at once.
+/// A TCP stream with `TCP_NODELAY`.
 pub(crate) struct TcpStream(net::TcpStream);
 
 impl core::TcpStream for TcpStream {
     async fn connect(address: SocketAddr) -> Option<Self> {
-        match timeout(CONNECT_LIMIT, net::TcpStream::connect(address)).await {
+        match timeout(CONNECT_TIMEOUT, net::TcpStream::connect(address)).await {
             Ok(Ok(stream)) => {
                 stream.set_nodelay(true).ok()?;
                 Some(Self(stream))
@@ -45,7 +45,7 @@ impl core::TcpStream for TcpStream {
                 None
             }
             Err(_) => {
-                tracing::debug!(target: "emissary::i2p-embedded", %address, "no connection within {CONNECT_LIMIT:?}");
+                tracing::debug!(target: "emissary::i2p-embedded", %address, "no connection within {CONNECT_TIMEOUT:?}");
                 None
             }
         }
@@ -88,11 +88,11 @@ impl core::AsyncWrite for TcpStream {
 
 /// A TCP listener on loopback only that survives failed accepts.
 ///
-/// emissary binds its NTCP2 transport to all interfaces. No router of this crate is to be dialled from another machine:
-/// the client router is hidden and private networks live on 127.0.0.1. So `0.0.0.0` becomes `127.0.0.1` here.
+/// emissary binds its NTCP2 transport to all interfaces. Other machines must not reach a router of this crate: the client
+/// router is hidden and private networks use 127.0.0.1. So `0.0.0.0` becomes `127.0.0.1` here.
 ///
-/// emissary ends its SAM bridge at the first failed accept, and a moment without free file descriptors, quite possible
-/// in a proxy, would end it for good. So a failed accept is tried again after a pause.
+/// emissary ends its SAM bridge at the first failed accept. In a proxy, a moment without free file descriptors can cause
+/// one. So a failed accept is tried again after a pause.
 pub(crate) struct TcpListener {
     inner: net::TcpListener,
     pause: Option<Pin<Box<Sleep>>>,
@@ -104,7 +104,7 @@ impl core::TcpListener<TcpStream> for TcpListener {
             address.set_ip(IpAddr::V4(Ipv4Addr::LOCALHOST));
         }
         let socket = socket(address, Type::STREAM, Protocol::TCP).ok()?;
-        // A router that starts again soon gets the port that its last connections have just left.
+        // A restarted router can bind a port whose last connections are still in TIME_WAIT.
         socket.set_reuse_address(true).ok()?;
         socket.bind(&address.into()).ok()?;
         socket.listen(BACKLOG).ok()?;
@@ -122,7 +122,7 @@ impl core::TcpListener<TcpStream> for TcpListener {
                 Ok((stream, address)) if stream.set_nodelay(true).is_ok() => {
                     return Poll::Ready(Some((TcpStream(stream), address)));
                 }
-                // The client is gone already.
+                // The client has already gone.
                 Ok(_) => {}
                 Err(_) => self.pause = Some(Box::pin(tokio::time::sleep(ACCEPT_PAUSE))),
             }
@@ -189,7 +189,7 @@ impl core::UdpSocket for UdpSocket {
     }
 }
 
-/// A socket for this kind of address that does not block. One for IPv6 takes no IPv4.
+/// Creates a non-blocking socket for this kind of address. A socket for IPv6 accepts no IPv4.
 fn socket(address: SocketAddr, kind: Type, protocol: Protocol) -> io::Result<Socket> {
     let socket = Socket::new(Domain::for_address(address), kind, Some(protocol))?;
     if address.is_ipv6() {

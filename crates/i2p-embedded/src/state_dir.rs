@@ -38,7 +38,7 @@ pub(crate) struct Keys {
     pub(crate) ntcp2_iv: [u8; 16],
 }
 
-/// A state directory that is private, complete and ours alone while this value lives.
+/// A state directory that is private, complete and locked for us while this value lives.
 #[derive(Debug)]
 pub(crate) struct StateDir {
     path: PathBuf,
@@ -46,7 +46,7 @@ pub(crate) struct StateDir {
 }
 
 impl StateDir {
-    /// Makes or checks the directory, locks it, and makes the keys that are not there. Blocks.
+    /// Creates or checks the directory, locks it, and creates missing keys. Blocks.
     pub(crate) fn open(path: &Path) -> Result<Self, Error> {
         let real = private_directory(path)?;
         let lock = lock(&real)?;
@@ -81,21 +81,21 @@ impl StateDir {
         }
     }
 
-    /// Stores the router's own information at its first start. Later ones differ only in date and port, and the next
-    /// start reads nothing but the identity from it.
+    /// Stores the router's own information at its first start. Later ones differ only in date and port, and a start reads only the
+    /// identity from it.
     pub(crate) fn keep_router_info(&self, info: &[u8]) -> Result<(), Error> {
         let path = self.path.join(ROUTER_INFO);
         if path.exists() { Ok(()) } else { write_private(&path, info) }
     }
 
-    /// Deletes what is stored about another router. `name` must have passed [`crate::reseed::is_router_name`].
+    /// Deletes the files about another router. `name` must have passed [`crate::reseed::is_router_name`].
     pub(crate) fn forget(&self, name: &str) {
         let Some(first) = name.chars().next() else { return };
         for file in [
             format!("netDb/r{first}/routerInfo-{name}.dat"),
             format!("peerProfiles/p{first}/profile-{name}.toml"),
         ] {
-            // Best effort: what stays is read once more at the next start.
+            // A file that cannot be deleted is read again at the next start, which does no harm.
             let _ = fs::remove_file(self.path.join(file));
         }
     }
@@ -131,14 +131,15 @@ impl StateDir {
         };
         match RouterInfo::parse::<Runtime>(&info) {
             Ok(_) => Ok(Some(info)),
-            Err(error) => {
-                Err(Error::DamagedState { path, problem: format!("it is no router information ({error:?})") })
-            }
+            Err(error) => Err(Error::DamagedState {
+                path,
+                problem: format!("it is not router information ({error:?})"),
+            }),
         }
     }
 }
 
-/// The directory itself, behind a link if `path` is one, made if it is not there, with permissions 0700.
+/// Returns the directory itself, with links followed. Creates it if it is missing, and sets the permissions 0700.
 fn private_directory(path: &Path) -> Result<PathBuf, Error> {
     let fail = |source| Error::StateDirectory { path: path.into(), source };
     match fs::symlink_metadata(path) {
@@ -157,8 +158,8 @@ fn private_directory(path: &Path) -> Result<PathBuf, Error> {
     Ok(real)
 }
 
-/// Whom a directory or a link to it may belong to. systemd's `DynamicUser=` makes `/var/lib/NAME` a link of root's, so
-/// links as such are fine; a link of somebody else leads where that somebody wants.
+/// The users that a directory or a link to it may belong to. With systemd's `DynamicUser=`, `/var/lib/NAME` is a link that belongs to
+/// root, so links are allowed; but another user's link leads where that user wants.
 #[derive(Clone, Copy, PartialEq)]
 enum Allowed {
     Us,
@@ -209,7 +210,7 @@ fn lock(dir: &Path) -> Result<File, Error> {
     }
 }
 
-// Elsewhere a user's directories are private by their access lists.
+// On other systems, access lists keep a user's directories private.
 #[cfg(not(unix))]
 fn check_owner(_: &Path, _: &fs::Metadata, _: Allowed) -> Result<(), Error> {
     Ok(())
@@ -232,7 +233,7 @@ fn lock(dir: &Path) -> Result<File, Error> {
     file.map_err(|source| Error::StateDirectory { path, source })
 }
 
-/// Writes a file that only we can read, whole or not at all, even if the machine stops meanwhile.
+/// Writes a file that only we can read, completely or not at all, even if the machine stops meanwhile.
 fn write_private(path: &Path, bytes: &[u8]) -> Result<(), Error> {
     let new = path.with_extension("new");
     let written = (|| {
@@ -290,7 +291,7 @@ mod tests {
     }
 
     #[test]
-    fn an_open_directory_is_closed() {
+    fn a_directory_that_others_can_read_becomes_private() {
         let temp = tempfile::tempdir().unwrap();
         fs::set_permissions(temp.path(), fs::Permissions::from_mode(0o755)).unwrap();
         let _dir = StateDir::open(temp.path()).unwrap();
@@ -298,7 +299,7 @@ mod tests {
     }
 
     #[test]
-    fn two_at_a_time_are_refused() {
+    fn a_second_router_is_refused() {
         let temp = tempfile::tempdir().unwrap();
         let first = StateDir::open(temp.path()).unwrap();
         assert!(matches!(StateDir::open(temp.path()), Err(Error::StateDirectoryInUse { .. })));
@@ -319,7 +320,7 @@ mod tests {
     }
 
     #[test]
-    fn a_directory_of_somebody_else_is_refused() {
+    fn a_directory_of_another_user_is_refused() {
         let temp = tempfile::tempdir().unwrap();
         let (path, link) = (temp.path().join("state"), temp.path().join("link"));
         let give_away = |path: &Path| {
@@ -334,7 +335,7 @@ mod tests {
             assert!(give_away(&path));
             assert!(matches!(StateDir::open(&path), Err(Error::StateDirectoryOwner { owner: 12_345, .. })));
         } else {
-            // Only root can give a directory away, but everybody has one of root's at hand.
+            // Only root can give a directory away, but every user can find one that belongs to root.
             assert!(matches!(
                 StateDir::open(Path::new("/")),
                 Err(Error::StateDirectoryOwner { owner: 0, .. })
@@ -343,7 +344,7 @@ mod tests {
     }
 
     #[test]
-    fn damaged_files_are_named() {
+    fn errors_name_damaged_files() {
         let temp = tempfile::tempdir().unwrap();
         drop(StateDir::open(temp.path()).unwrap());
         fs::write(temp.path().join(ROUTER_INFO), "garbage").unwrap();
@@ -355,7 +356,7 @@ mod tests {
     }
 
     #[test]
-    fn a_new_key_makes_the_stored_identity_void() {
+    fn a_new_key_removes_the_stored_identity() {
         let temp = tempfile::tempdir().unwrap();
         drop(StateDir::open(temp.path()).unwrap());
         fs::write(temp.path().join(ROUTER_INFO), "of the old key").unwrap();

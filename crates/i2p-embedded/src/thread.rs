@@ -1,4 +1,4 @@
-//! The thread that routers run on.
+//! The thread that a router runs on.
 
 use std::{future::Future, io, pin::Pin};
 
@@ -11,12 +11,12 @@ use crate::Error;
 
 /// A tokio runtime of its own for one router or one private network.
 ///
-/// emissary starts tasks that nothing can stop: they end only with the runtime under them. So each router owns a
-/// runtime, and dropping it ends the router with its sockets.
+/// emissary starts tasks that only the end of their runtime stops. So each router owns a runtime: dropping it ends the
+/// router and closes its sockets.
 ///
-/// It has one worker thread. With two, one still runs a task while the other already drops the tasks that it talks to, at
-/// which emissary panics: 98 of 100 times when a router was dropped just after its start, and never with one thread.
-/// One is fast enough: 5 MB through tunnels of four routers take half a second of it.
+/// The runtime has one worker thread. With two, one can still run a task while the other already drops the tasks that it
+/// communicates with, and emissary panics at that: 98 of 100 times when a router was dropped just after its start, and never
+/// with one thread. One is fast enough: 5 MB through tunnels of four routers take half a second of its time.
 #[derive(Debug)]
 pub(crate) struct RouterThread {
     handle: Handle,
@@ -41,7 +41,7 @@ impl RouterThread {
         self.handle.spawn(future)
     }
 
-    /// Runs `future` on this thread to its end; a panic in it is an error, where panics do not end the process.
+    /// Runs `future` on this thread to its end. A panic in it becomes an error, unless panics end the process.
     pub(crate) async fn run<F, T>(&self, future: F) -> Result<T, Error>
     where
         F: Future<Output = Result<T, Error>> + Send + 'static,
@@ -54,8 +54,8 @@ impl RouterThread {
     }
 }
 
-/// The same future, boxed. Code of an async function is compiled in the crate that awaits it, and all of emissary with it: this
-/// keeps it in this crate, instead of in each program and each test that starts a router.
+/// Boxes a future. The code of an async function is compiled in the crate that awaits it, and that of emissary with it. Boxing keeps
+/// it in this crate instead of in each program and each test that starts a router.
 pub(crate) fn compiled_here<T>(
     future: impl Future<Output = T> + Send + 'static,
 ) -> Pin<Box<dyn Future<Output = T> + Send>> {
@@ -71,8 +71,7 @@ impl Drop for RouterThread {
     }
 }
 
-/// Runs blocking file work off the router's thread; a panic in it becomes an I/O error, where panics do not
-/// end the process.
+/// Runs blocking work on another thread than the router's. A panic in it becomes an I/O error, unless panics end the process.
 pub(crate) async fn blocking<T: Send + 'static>(
     work: impl FnOnce() -> T + Send + 'static,
 ) -> Result<T, io::Error> {

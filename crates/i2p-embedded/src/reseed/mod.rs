@@ -1,6 +1,6 @@
-//! How a router that knows no other learns of some: over HTTPS from reseed servers, or from a file.
+//! The first routers that a new router learns about, over HTTPS from reseed servers or from a file.
 //!
-//! Names in an archive are not used, since names become file names in the state directory: a router's name is computed from its
+//! Names in an archive are not used, because names become file names in the state directory. A router's name is computed from its
 //! identity, after its signature has been checked.
 
 mod https;
@@ -25,23 +25,23 @@ use crate::{Error, runtime::Runtime, thread};
 /// The largest reseed file that is read or fetched. The servers' files are about 100 KiB.
 const MAX_SU3_BYTES: usize = 16 * 1024 * 1024;
 
-/// A router's information is at most what fits into an I2NP message, in practice 1 to 3 KiB.
+/// A router's information must fit into an I2NP message. In practice it has 1 to 3 KiB.
 pub(crate) const MAX_ROUTER_INFO_BYTES: usize = 64 * 1024;
 
 /// No more files than this are read from a directory. The whole network has a few ten thousand routers.
 pub(crate) const MAX_ROUTER_INFOS: usize = 10_000;
 
-/// Another router, as it described and signed itself.
+/// Another router, with its own signed description.
 pub(crate) struct KnownRouter {
-    /// The hash of its identity in I2P's base64, which is how emissary names its files.
+    /// The hash of its identity in I2P's base64, which emissary uses in file names.
     pub(crate) name: String,
-    /// When it signed this, since the beginning of 1970.
+    /// The date of the description, since the beginning of 1970.
     pub(crate) published: Duration,
     pub(crate) info: Vec<u8>,
 }
 
 impl KnownRouter {
-    /// Checks length, form, signature and network; what fails is of no use to the router.
+    /// Checks length, form, signature and network. Returns nothing if a check fails.
     pub(crate) fn new(info: Vec<u8>, network_id: u8) -> Option<Self> {
         if info.len() > MAX_ROUTER_INFO_BYTES {
             return None;
@@ -56,14 +56,14 @@ impl KnownRouter {
     }
 }
 
-/// Whether `name` is the hash of a router's identity in I2P's base64: 32 bytes, so 43 characters and one `=`.
+/// Checks whether `name` is the hash of a router's identity in I2P's base64: 32 bytes, which are 43 characters and one `=`.
 pub(crate) fn is_router_name(name: &str) -> bool {
     let known = |c: char| c.is_ascii_alphanumeric() || c == '-' || c == '~';
     name.len() == 44 && name.strip_suffix('=').is_some_and(|hash| hash.chars().all(known))
 }
 
-/// Reads an su3 reseed file whose signature must be one of the known reseed servers', or all router information files in
-/// a directory and in the directories directly below it, which is the layout of every router's netDb.
+/// Reads an su3 reseed file, which a known reseed server must have signed, or all router information files in a directory and
+/// in the directories right below it, which is the layout of every router's netDb.
 pub(crate) async fn from_path(path: &Path, network_id: u8) -> Result<Vec<KnownRouter>, Error> {
     let fail = |problem: String| Error::ReseedFile { path: path.into(), problem };
     let given: PathBuf = path.into();
@@ -85,7 +85,7 @@ fn from_su3(path: &Path, network_id: u8) -> Result<Vec<KnownRouter>, String> {
     Ok(from_su3_bytes(&bytes, network_id, since_1970())?)
 }
 
-/// The routers in a reseed file whose signature is right.
+/// Returns the routers in a reseed file, after its signature has been checked.
 fn from_su3_bytes(bytes: &[u8], network_id: u8, now: Duration) -> Result<Vec<KnownRouter>, &'static str> {
     let archive = Su3::parse(bytes)?.verified(now)?;
     let infos = zip::contents(archive, MAX_ROUTER_INFO_BYTES).ok_or("it holds no zip archive")?;
@@ -117,7 +117,7 @@ fn from_directory(path: &Path, network_id: u8) -> Result<Vec<KnownRouter>, Strin
     Ok(infos.filter_map(|info| KnownRouter::new(info, network_id)).collect())
 }
 
-/// A whole file of at most `max_bytes`.
+/// Reads a whole file, of at most `max_bytes`.
 pub(crate) fn read(path: &Path, max_bytes: usize) -> io::Result<Vec<u8>> {
     let mut bytes = Vec::new();
     File::open(path)?.take(max_bytes as u64 + 1).read_to_end(&mut bytes)?;
@@ -147,7 +147,7 @@ mod tests {
     }
 
     #[test]
-    fn garbage_is_no_router() {
+    fn garbage_gives_no_router() {
         for length in [0, 1, 63, 64, 391, 1000, 70_000] {
             assert!(KnownRouter::new(vec![0x41; length], 2).is_none());
         }
@@ -159,7 +159,7 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         fs::create_dir(dir.path().join("rA")).unwrap();
         for (index, info) in network.router_infos().iter().enumerate() {
-            // Some at the top and some below, as netDb directories are; the names do not matter.
+            // Some files are at the top and some below, as in netDb directories. The names do not matter.
             let place = if index % 2 == 0 { "." } else { "rA" };
             fs::write(dir.path().join(place).join(format!("routerInfo-{index}.dat")), info).unwrap();
         }

@@ -127,13 +127,13 @@ fn u32_at(bytes: &[u8], at: usize) -> Option<usize> {
 }
 
 #[cfg(test)]
-pub(super) mod tests {
+mod tests {
     use super::*;
     use flate2::{Compression, write::DeflateEncoder};
     use std::io::Write;
 
     /// An entry of an archive in the making: what is in it, what the directory says of its length, and its method.
-    pub(in crate::reseed) struct Made {
+    struct Made {
         contents: Vec<u8>,
         length: usize,
         method: u16,
@@ -156,6 +156,10 @@ pub(super) mod tests {
         encoder.finish().unwrap()
     }
 
+    fn le32(number: usize) -> [u8; 4] {
+        u32::try_from(number).unwrap().to_le_bytes()
+    }
+
     /// An archive as reseed servers make them: lengths and checksum are in the directory only.
     fn archive(entries: &[Made]) -> Vec<u8> {
         let (mut archive, mut directory) = (Vec::new(), Vec::new());
@@ -163,20 +167,16 @@ pub(super) mod tests {
             let packed = packed(entry);
             let mut crc = Crc::new();
             crc.update(&entry.contents);
-            let [sum, small, large, at] = [crc.sum() as usize, packed.len(), entry.length, archive.len()]
-                .map(|n| (n as u32).to_le_bytes());
+            let [sum, small, large, at] =
+                [crc.sum() as usize, packed.len(), entry.length, archive.len()].map(le32);
             directory.extend([ENTRY, &[20, 0, 20, 0, 8, 0], &entry.method.to_le_bytes(), &[0; 4]].concat());
             directory
                 .extend([&sum[..], &small, &large, &[1, 0, 2, 0, 0, 0], &[0; 8], &at, b"n", b"xx"].concat());
             archive.extend([LOCAL, &[0; 22], &[1, 0, 3, 0], b"n", b"xxx", &packed].concat());
         }
-        let [count, at] = [entries.len(), archive.len()];
+        let [count, at] = [entries.len(), archive.len()].map(le32);
         archive.extend(&directory);
-        archive.extend(
-            [END, &[0; 6], &(count as u16).to_le_bytes(), &[0; 4], &(at as u32).to_le_bytes()].concat(),
-        );
-        archive.extend([7, 0]);
-        archive.extend(b"comment");
+        archive.extend([END, &[0; 6], &count[..2], &[0; 4], &at, &[7, 0], b"comment"].concat());
         archive
     }
 
