@@ -19,10 +19,12 @@ mod stream;
 pub use account::{Account, DatagramCounts, DropReason, RecentFailure};
 pub use client::{
     AccessPolicy, Admission, Authentication, Caps, Client, ClientAddress, ClientCredentials, ClientProtocol,
-    DatagramPolicy, EntryError, Isolate, IsolationKey, Protocols, Users, UsersError,
+    DatagramPolicy, EntryError, Isolate, IsolationKey, Protocols, SessionPolicy, Users, UsersError,
 };
 pub use connection::{Service, datagram_descriptors, serve};
-pub use dial::{Dial, RoutedDialler, UnknownOutproxy};
+pub use dial::{
+    DatagramSender, Datagrams, Dial, IncomingStream, Listening, NoDatagrams, NoListening, ReceivedDatagram,
+};
 pub use failure::{Failure, FailureRow};
 pub use limits::{Limit, Limits, SessionLimits};
 #[cfg(unix)]
@@ -34,7 +36,7 @@ pub use metrics::Metrics;
 pub use names::{AddressLease, AddressPool, LastResort, NameSource, Resolver, ResolverTimes};
 pub use outproxy::{
     Outproxies, OutproxyAt, OutproxyCredentials, OutproxyDefinition, OutproxyProtocol, OutproxyStatus,
-    OutproxyTrouble, TwoOutproxies, WaysOut,
+    OutproxyTrouble, Routing, TwoOutproxies, UnknownOutproxy,
 };
 pub use route::{
     Comparison, HostPattern, HostPatternError, HostPatternKind, LOCAL_DOMAINS, LOCAL_NETWORKS, OutsideHost,
@@ -42,7 +44,7 @@ pub use route::{
 };
 pub use sensitive::{Sensitive, show_sensitive};
 pub use sessions::{
-    DatagramLease, DatagramOptions, DatagramPool, DatagramSessionStatus, Datagrams, Incoming, PoolFull,
-    PoolOptions, SamDialler, SessionDeadlines, SessionLease, SessionPool, SessionStatus, Tunnel,
+    DatagramOptions, DatagramPool, DatagramSessionStatus, PoolFull, PoolOptions, SamDatagrams, SamDialler,
+    SamListening, SessionDeadlines, SessionLease, SessionPool, SessionStatus,
 };
 pub use stream::{ClientEnd, Opened, Socket, Stop};

@@ -2,7 +2,7 @@ use std::time::Duration;
 
 use i2p_sam::Identity;
 use i2p_tunnel::{
-    Authentication, Caps, Isolate, Limits, PoolOptions, Protocols, Tunnel, datagram_descriptors,
+    Authentication, Caps, Isolate, Limits, PoolOptions, Protocols, SessionPolicy, datagram_descriptors,
 };
 
 use super::*;
@@ -23,7 +23,10 @@ fn an_empty_file_is_the_defaults() {
     let possible = NonZeroUsize::new(100_000).unwrap();
     let caps = Caps { connections: 65_536, per_client: None, per_tunnel: None };
     assert_eq!(config.limits.caps(possible), (caps, None));
-    assert_eq!((tunnel.tunnel().isolate, tunnel.tunnel().dedicated), (Isolate::default(), None));
+    assert_eq!(
+        (tunnel.session_policy().isolate, tunnel.session_policy().dedicated),
+        (Isolate::default(), None)
+    );
     assert_eq!((config.session.length, config.session.quantity), (3, 2));
     assert!(!config.session.early_data && tunnel.own_sessions().is_none());
     let pool = config.session.pool(config.shared_sessions().unwrap());
@@ -60,12 +63,12 @@ fn all_keys() {
     assert_eq!(b.own_sessions().unwrap().early_data, Some(false));
     let expected: Vec<ListenAt> = vec!["127.0.0.1:1".parse().unwrap(), "[::1]:2".parse().unwrap()];
     assert_eq!(a.listen().unwrap(), expected);
-    let Tunnel { isolate, dedicated, .. } = a.tunnel();
+    let SessionPolicy { isolate, dedicated, .. } = a.session_policy();
     let all = isolate.client && isolate.socks_auth && isolate.listener && isolate.dest_host;
     assert!(all && isolate.dest_port && isolate.protocol);
     assert_eq!(dedicated.as_deref(), Some("a"));
-    assert_eq!((b.key, b.tunnel().isolate), (KeyMode::Persistent, Isolate::NONE));
-    assert_eq!(b.tunnel().dedicated.as_deref(), Some("b"));
+    assert_eq!((b.key, b.session_policy().isolate), (KeyMode::Persistent, Isolate::NONE));
+    assert_eq!(b.session_policy().dedicated.as_deref(), Some("b"));
 }
 
 #[test]

@@ -7,7 +7,9 @@ use std::{
 };
 
 use i2p_sam::DatagramStyle;
-use i2p_tunnel::{AccessPolicy, Authentication, DatagramPolicy, Isolate, ListenAt, Protocols, Tunnel, Users};
+use i2p_tunnel::{
+    AccessPolicy, Authentication, DatagramPolicy, Isolate, ListenAt, Protocols, SessionPolicy, Users,
+};
 use serde::Deserialize;
 
 use super::values::{FileMode, ListenAddress, some_ranged};
@@ -371,10 +373,10 @@ impl TunnelConfig {
         Ok(users)
     }
 
-    /// How it uses sessions.
-    pub(crate) fn tunnel(&self) -> Tunnel {
+    /// How its clients use sessions.
+    pub(crate) fn session_policy(&self) -> SessionPolicy {
         let dedicated = self.session == SessionMode::Dedicated || self.own_sessions().is_some();
-        Tunnel {
+        SessionPolicy {
             isolate: self.isolate(),
             dedicated: dedicated.then(|| self.name().into()),
             incoming: self.incoming,

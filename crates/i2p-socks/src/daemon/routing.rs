@@ -1,54 +1,24 @@
 //! Which way requests go: what `[[outproxy]]` and `[[route]]` come to.
 
-use std::{sync::Arc, time::Duration};
+use std::sync::Arc;
 
-use i2p_tunnel::{Limits, Outproxies, RoutedDialler, Routes, SamDialler};
+use i2p_tunnel::{Outproxies, Routing};
 
 use crate::{
     config::{Config, outproxy::OutproxyConfig},
     failure::Failure,
 };
 
-/// Rules and outproxies, the same for all tunnels.
-pub(crate) struct Routing {
-    routes: Arc<Routes>,
-    outproxies: Outproxies,
-    /// How long a client waits for a stream.
-    dial: Duration,
-}
-
-/// No rules and no outproxies.
-impl Default for Routing {
-    fn default() -> Self {
-        Self { routes: Arc::default(), outproxies: Outproxies::default(), dial: Limits::default().dial }
-    }
-}
-
-impl Routing {
-    /// Those of the configuration. Reads the password files. What is known of outproxies that were there before stays known.
-    pub(crate) fn of(config: &Config, before: Option<&Self>) -> Result<Self, Failure> {
-        let definitions = config.outproxies()?;
-        let outproxies = match before {
-            Some(before) => before.outproxies.replaced_by(definitions),
-            None => Outproxies::new(definitions),
-        };
-        Ok(Self {
-            routes: Arc::new(config.routes()),
-            outproxies: outproxies.map_err(Failure::usage)?,
-            dial: config.limits.times().dial,
-        })
-    }
-
-    /// What dials for a tunnel whose way into I2P this is.
-    pub(crate) fn dialler(&self, sam: SamDialler) -> Result<RoutedDialler, Failure> {
-        let dialler = RoutedDialler::new(sam, Arc::clone(&self.routes), self.outproxies.clone());
-        Ok(dialler.map_err(Failure::usage)?.with_limit(self.dial))
-    }
-
-    /// How the outproxies do, and who is served by which.
-    pub(crate) fn outproxies(&self) -> &Outproxies {
-        &self.outproxies
-    }
+/// Makes the routing of the configuration, the same for all tunnels. Reads the password files. What is known of outproxies that
+/// were there before stays known.
+pub(crate) fn open(config: &Config, before: Option<&Outproxies>) -> Result<Routing, Failure> {
+    let definitions = config.outproxies()?;
+    let outproxies = match before {
+        Some(before) => before.replaced_by(definitions),
+        None => Outproxies::new(definitions),
+    };
+    let routes = Arc::new(config.routes());
+    Routing::new(routes, outproxies.map_err(Failure::usage)?).map_err(Failure::usage)
 }
 
 /// Says once what it means to have outproxies, and which of them, and of the routes, are never used.

@@ -7,11 +7,9 @@ use i2p_sam::Bridge;
 use i2p_sam::SessionOptions;
 #[cfg(feature = "embedded")]
 use i2p_tunnel::PoolOptions;
-use i2p_tunnel::{
-    DatagramOptions, DatagramPool, Outproxies, Resolver, RoutedDialler, SamDialler, SessionPool,
-};
+use i2p_tunnel::{DatagramOptions, DatagramPool, Outproxies, Resolver, Routing, SamDialler, SessionPool};
 
-use super::{identities::Kept, routing::Routing};
+use super::{identities::Kept, routing};
 use crate::{
     config::{
         Config,
@@ -135,7 +133,7 @@ impl Sessions {
             Some(before) => before.shared.clone(),
             None => shared_pool(config, bridge, &made_by),
         };
-        let routing = Routing::of(config, before.map(|before| &before.routing))?;
+        let routing = routing::open(config, before.map(Self::outproxies))?;
         Ok(Self { bridge: bridge.clone(), shared, own, resolver, routing, made_by })
     }
 
@@ -159,15 +157,20 @@ impl Sessions {
         &self.shared
     }
 
-    /// What dials for this tunnel.
-    pub(crate) fn dialler(&self, tunnel: &TunnelConfig) -> Result<RoutedDialler, Failure> {
+    /// What dials into I2P for this tunnel.
+    pub(crate) fn dialler(&self, tunnel: &TunnelConfig) -> SamDialler {
         let own = self.own.get(tunnel.name());
         let pool = own.map_or(&self.shared, |own| &own.sessions);
-        let sam = SamDialler::new(pool.clone(), tunnel.tunnel()).with_resolver(self.resolver.clone());
-        self.routing.dialler(match own.and_then(|own| own.datagrams.clone()) {
-            Some(datagrams) => sam.with_datagrams(datagrams),
-            None => sam,
-        })
+        let dialler = SamDialler::new(pool.clone()).with_resolver(self.resolver.clone());
+        match own.and_then(|own| own.datagrams.clone()) {
+            Some(datagrams) => dialler.with_datagrams(datagrams),
+            None => dialler,
+        }
+    }
+
+    /// The routes to hosts outside I2P, the same for all tunnels.
+    pub(crate) fn routing(&self) -> &Routing {
+        &self.routing
     }
 
     /// The router's SAM bridge.

@@ -4,8 +4,8 @@
 use std::{sync::Arc, time::Duration};
 
 use i2p_tunnel::{
-    AddressPool, Admission, BoundAddress, Caps, InheritedSockets, ListenAt, Listeners, Metrics,
-    RoutedDialler, Service, SocketPermissions, Stop, serve,
+    AddressPool, Admission, BoundAddress, Caps, InheritedSockets, ListenAt, Listeners, Metrics, SamDialler,
+    Service, SocketPermissions, Stop, serve,
 };
 use tokio::{sync::watch, task::JoinHandle, time::timeout};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
@@ -18,7 +18,7 @@ use crate::{
 };
 
 /// Something that a tunnel's clients are served with.
-type TunnelService = Service<RoutedDialler>;
+type TunnelService = Service<SamDialler>;
 
 /// A place that is listened at and not served yet. Clients that connect in between wait.
 pub(crate) struct Bound {
@@ -184,7 +184,9 @@ impl Tunnels {
             access.authentication = access.authentication.with_verified_from(authentication);
         }
         access.status_page = config.admin.url().map(Into::into);
-        let service = Service::new(tunnel.name(), sessions.dialler(tunnel)?, addresses.clone())
+        let service = Service::new(tunnel.name(), sessions.dialler(tunnel), addresses.clone())
+            .with_routing(sessions.routing().clone())
+            .with_sessions(tunnel.session_policy())
             .with_limits(config.limits.times())
             .with_access(access)
             .with_admission(self.admission.clone())

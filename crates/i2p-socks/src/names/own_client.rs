@@ -1,13 +1,10 @@
 //! Our own way into I2P, by which feeds are read and jump services asked.
 
-use std::{num::NonZeroUsize, sync::Arc, time::Duration};
+use std::{num::NonZeroUsize, time::Duration};
 
-use i2p_name::{I2pName, Target};
+use i2p_name::I2pName;
 use i2p_sam::{Bridge, Identity};
-use i2p_tunnel::{
-    Client, ClientAddress, ClientCredentials, ClientProtocol, Dial, Failure, Isolate, Opened, PoolOptions,
-    Resolver, SamDialler, SessionPool, Tunnel,
-};
+use i2p_tunnel::{Dial, Failure, IsolationKey, Opened, PoolOptions, Resolver, SamDialler, SessionPool};
 
 use crate::config::session::SessionConfig;
 
@@ -19,7 +16,7 @@ const IDLE: Duration = Duration::from_secs(5 * 60);
 #[derive(Debug)]
 pub(crate) struct Way {
     dialler: SamDialler,
-    client: Client,
+    key: IsolationKey,
 }
 
 impl Way {
@@ -32,19 +29,12 @@ impl Way {
             delay_open: true,
             ..session.pool(NonZeroUsize::MIN)
         };
-        let tunnel = Tunnel { isolate: Isolate::NONE, ..Tunnel::default() };
-        let dialler = SamDialler::new(SessionPool::new(bridge, options), tunnel).with_resolver(resolver);
-        let client = Client {
-            address: ClientAddress::User(0),
-            listener: Arc::from("names"),
-            protocol: ClientProtocol::Socks5,
-            credentials: ClientCredentials::None,
-        };
-        Self { dialler, client }
+        let dialler = SamDialler::new(SessionPool::new(bridge, options)).with_resolver(resolver);
+        Self { dialler, key: IsolationKey::of_tunnel("names".into()) }
     }
 
     /// Opens a stream.
     pub(crate) async fn open(&self, host: &I2pName, port: u16) -> Result<Opened, Failure> {
-        self.dialler.dial(&self.client, &Target::I2p(host.clone()), port).await
+        self.dialler.dial(&self.key, host, port).await
     }
 }

@@ -8,6 +8,7 @@ mod admission;
 mod datagram_policy;
 mod identity;
 mod isolation;
+mod session_policy;
 mod users;
 
 pub use self::{
@@ -16,5 +17,6 @@ pub use self::{
     datagram_policy::DatagramPolicy,
     identity::{Client, ClientAddress, ClientCredentials, ClientProtocol},
     isolation::{Isolate, IsolationKey},
+    session_policy::SessionPolicy,
     users::{EntryError, Users, UsersError},
 };

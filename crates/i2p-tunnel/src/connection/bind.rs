@@ -2,8 +2,7 @@
 
 use std::io;
 
-use i2p_name::{B32, Target};
-use i2p_sam::Accepted as Peer;
+use i2p_name::Target;
 use socks_wire::{
     Address, Protocol,
     stream::{Accepted, OwnedAddress},
@@ -11,24 +10,23 @@ use socks_wire::{
 use tokio::time::timeout;
 
 use super::{
-    handshake,
+    handshake::Waiting,
     outcome::{self, Next, Streaming, refuse},
     service::Service,
 };
 use crate::{
     client::Client,
-    dial::Dial,
+    dial::{Dial, IncomingStream, Listening},
     failure::Failure,
     limits::Limit,
     names,
-    sessions::{Incoming, refused},
-    stream::{Opened, Socket, Stop},
+    stream::{Socket, Stop},
 };
 
 /// What a client may send before its peer has come: kept, and the peer's first data.
 const MAX_EARLY: usize = 16 * 1024;
 
-/// BIND, up to the stream that came of it.
+/// BIND, up to the stream of the peer.
 pub(crate) async fn bind<D: Dial>(
     mut accepted: Accepted<Socket>,
     client: &Client,
@@ -37,74 +35,64 @@ pub(crate) async fn bind<D: Dial>(
 ) -> io::Result<Next> {
     // SOCKS4 has no form for the address of anybody in I2P.
     if accepted.request().protocol != Protocol::Socks5 {
-        return refuse(handshake::Waiting::Socks(accepted), Failure::CommandNotSupported, service).await;
+        return refuse(Waiting::Socks(accepted), Failure::CommandNotSupported, service).await;
     }
-    let listening = async {
-        let incoming = service.dialler.listen(client).await?;
-        let expected = expected(&accepted, client, service, &incoming).await?;
-        let listening = incoming.wait_for(expected).await.map_err(|_| Failure::RouterError)?;
-        Ok((incoming, listening))
-    };
-    let listening = outcome::within(listening, accepted.stream(), client, service).await;
-    let (incoming, mut listening) = match listening {
+    let listening = outcome::within(listen(&accepted, client, service), accepted.stream(), client, service);
+    let listening = match listening.await {
         Some(Ok(listening)) => listening,
-        Some(Err(failure)) => return refuse(handshake::Waiting::Socks(accepted), failure, service).await,
+        Some(Err(failure)) => return refuse(Waiting::Socks(accepted), failure, service).await,
         None => return Ok(Next::Over),
     };
-    let own = incoming.session.destination().b32().to_string();
+    let own = listening.address().to_string();
     let port = accepted.request().port;
     accepted.listening_at(Address::Domain(own.as_bytes()), port).await?;
     let mut early = Vec::new();
-    let waiting = async {
+    let accepting = async {
         tokio::select! {
-            peer = within(service, listening.peer()) => Some(peer),
+            incoming = within(service, listening.accept()) => Some(incoming),
             () = gone(accepted.stream(), &mut early) => None,
         }
     };
-    let peer = stop.unless_draining(waiting).await?;
-    // Others may wait for whoever comes from here on.
-    drop(listening);
-    let Some(peer) = peer else { return Ok(Next::Over) };
-    let peer = match peer {
-        Ok(peer) => peer,
-        Err(failure) => return refuse(handshake::Waiting::Socks(accepted), failure, service).await,
+    let Some(incoming) = stop.unless_draining(accepting).await? else { return Ok(Next::Over) };
+    let IncomingStream { peer, port, stream } = match incoming {
+        Ok(incoming) => incoming,
+        Err(failure) => return refuse(Waiting::Socks(accepted), failure, service).await,
     };
     service.account.succeeded(client.protocol);
-    let who = peer.peer.b32().to_string();
-    let (client, mut early_data) =
-        accepted.grant_at(Address::Domain(who.as_bytes()), peer.ports.from).await?;
+    let peer = peer.to_string();
+    let (client, mut early_data) = accepted.grant_at(Address::Domain(peer.as_bytes()), port).await?;
     early_data.append(&mut early);
-    let peer = Opened::over_sam(peer.stream.into(), incoming.lease);
-    Ok(Next::Relay(Streaming { client, peer, early_data, address: None }))
+    Ok(Next::Relay(Streaming { client, peer: stream, early_data, address: None }))
 }
 
-/// Whom the client waits for, by DST.ADDR; nothing is anybody.
-async fn expected<D: Dial>(
+/// Begins to wait for the peer that DST.ADDR names, or for any.
+async fn listen<D: Dial>(
     accepted: &Accepted<Socket>,
     client: &Client,
     service: &Service<D>,
-    incoming: &Incoming,
-) -> Result<Option<B32>, Failure> {
-    if matches!(&accepted.request().address, OwnedAddress::Ip(ip) if ip.is_unspecified()) {
-        return Ok(None);
+) -> Result<D::Listening, Failure> {
+    let Service { dialler, sessions, addresses, .. } = service;
+    let key = sessions.client_key(client).filter(|_| sessions.incoming);
+    let key = key.ok_or(Failure::CommandNotSupported)?;
+    let address = &accepted.request().address;
+    if matches!(address, OwnedAddress::Ip(ip) if ip.is_unspecified()) {
+        return dialler.listen(&key, None).await;
     }
     // The lease is not needed: the name is what counts from here on.
-    let (target, _lease) = names::target_to_dial(&accepted.request().address, client, &service.addresses)?;
-    let Target::I2p(name) = target else { return Err(Failure::NotAllowed) };
-    incoming.names.hash_of(&incoming.session, &name).await.map(Some)
+    match names::target_to_dial(address, client, addresses)? {
+        (Target::I2p(name), _) => dialler.listen(&key, Some(&name)).await,
+        _ => Err(Failure::NotAllowed),
+    }
 }
 
 async fn within<D>(
     service: &Service<D>,
-    waiting: impl Future<Output = Result<Peer, i2p_sam::Error>>,
-) -> Result<Peer, Failure> {
-    match timeout(service.limits.bind, waiting).await {
-        Ok(peer) => peer.map_err(|error| refused(&error)),
-        Err(_) => {
-            service.account.limit(Limit::Bind);
-            Err(Failure::TimedOut)
-        }
-    }
+    accept: impl Future<Output = Result<IncomingStream, Failure>>,
+) -> Result<IncomingStream, Failure> {
+    timeout(service.limits.bind, accept).await.unwrap_or_else(|_| {
+        service.account.limit(Limit::Bind);
+        Err(Failure::TimedOut)
+    })
 }
 
 /// Comes back when the client has gone. What it sends meanwhile is kept, up to a limit, behind which it is left where it is.

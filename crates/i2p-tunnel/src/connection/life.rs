@@ -141,9 +141,11 @@ async fn connect<D: Dial>(waiting: Waiting, client: &Client, service: &Service<D
         Err(failure) => return refuse(waiting, failure, service).await,
     };
     tracing::debug!(tunnel = %service.name, target = %Sensitive(names::DisplayTarget(&target)), "a request");
-    let dial = service.dialler.dial(client, &target, waiting.port());
+    let port = waiting.port();
+    let key = service.sessions.key(client, &target, port);
+    let open = service.routing.open(&service.dialler, &key, (&target, port), service.limits.dial);
     let begin = Instant::now();
-    let Some(dialled) = within(dial, waiting.stream(), client, service).await else { return Ok(Next::Over) };
+    let Some(dialled) = within(open, waiting.stream(), client, service).await else { return Ok(Next::Over) };
     service.account.dialled(begin.elapsed());
     let peer = match dialled {
         Ok(dialled) => dialled,
@@ -193,8 +195,7 @@ async fn tell<D: Dial>(
     client: &Client,
     service: &Service<D>,
 ) -> io::Result<Next> {
-    let Service { dialler, addresses, .. } = service;
-    let answer = resolve::resolve(accepted.request(), client, dialler, addresses);
+    let answer = resolve::resolve(accepted.request(), client, service);
     let Some(answer) = within(answer, accepted.stream(), client, service).await else {
         return Ok(Next::Over);
     };
@@ -226,7 +227,7 @@ mod tests {
     use super::*;
     use crate::{
         names::AddressPool,
-        sessions::{PoolOptions, SamDialler, SessionPool, Tunnel},
+        sessions::{PoolOptions, SamDialler, SessionPool},
     };
 
     /// A connection's task holds this for its whole life, and thousands of them may be idle.
@@ -235,7 +236,7 @@ mod tests {
         let options = PoolOptions { delay_open: true, ..PoolOptions::default() };
         let pool = SessionPool::new(i2p_sam::Bridge::new("127.0.0.1:9"), options);
         let addresses = AddressPool::new(VirtualOptions::default()).unwrap();
-        let service = Arc::new(Service::new("test", SamDialler::new(pool, Tunnel::default()), addresses));
+        let service = Arc::new(Service::new("test", SamDialler::new(pool), addresses));
         let (client, _other) = tokio::net::UnixStream::pair().unwrap();
         let way_in = WayIn { address: ClientAddress::User(0), listener: "x".into(), stop: Stop::new() };
         let size = size_of_val(&run(client.into(), way_in, service));

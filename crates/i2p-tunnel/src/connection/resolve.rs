@@ -8,6 +8,7 @@ use socks_wire::{
     stream::{OwnedAddress, OwnedRequest},
 };
 
+use super::service::Service;
 use crate::{
     client::Client,
     dial::Dial,
@@ -24,14 +25,13 @@ pub(crate) fn is_asked(command: Command) -> bool {
 pub(crate) async fn resolve<D: Dial>(
     request: &OwnedRequest,
     client: &Client,
-    dialler: &D,
-    addresses: &AddressPool,
+    service: &Service<D>,
 ) -> Result<OwnedAddress, Failure> {
     match request.command {
-        Command::RESOLVE => address(request, client, dialler, addresses).await.map(OwnedAddress::Ip),
+        Command::RESOLVE => address(request, client, service).await.map(OwnedAddress::Ip),
         // Replies of SOCKS4 have no room for a name.
         Command::RESOLVE_PTR if request.protocol == Protocol::Socks5 => {
-            name(request, client, addresses).map(|name| OwnedAddress::Domain(name.into_bytes()))
+            name(request, client, &service.addresses).map(|name| OwnedAddress::Domain(name.into_bytes()))
         }
         _ => Err(Failure::CommandNotSupported),
     }
@@ -42,15 +42,16 @@ pub(crate) async fn resolve<D: Dial>(
 async fn address<D: Dial>(
     request: &OwnedRequest,
     client: &Client,
-    dialler: &D,
-    addresses: &AddressPool,
+    Service { dialler, sessions, addresses, .. }: &Service<D>,
 ) -> Result<IpAddr, Failure> {
     let v4_only = request.protocol != Protocol::Socks5;
-    match parse_target(&request.address)? {
+    let target = parse_target(&request.address)?;
+    let key = sessions.key(client, &target, request.port);
+    match target {
         Target::Ip(IpAddr::V6(_)) if v4_only => Err(Failure::AddressTypeNotSupported),
         Target::Ip(address) => Ok(address),
         Target::I2p(name) => {
-            dialler.lookup(client, &name, request.port).await?;
+            dialler.lookup(&key, &name).await?;
             let target = NamedTarget::I2p(name);
             let of = |family| addresses.address_of(client, &target, family);
             let address = match of(Family::V4) {

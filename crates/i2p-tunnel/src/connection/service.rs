@@ -2,21 +2,26 @@ use std::{fmt, sync::Arc};
 
 use crate::{
     account::Account,
-    client::{AccessPolicy, Admission, DatagramPolicy},
+    client::{AccessPolicy, Admission, DatagramPolicy, SessionPolicy},
     limits::Limits,
     names::AddressPool,
+    outproxy::Routing,
 };
 
 /// What a tunnel does for its clients: all that a connection needs to know. Connections keep the one that they began with.
 pub struct Service<D> {
     /// The tunnel's name, as the configuration has it.
     pub name: Arc<str>,
-    /// Opens streams.
+    /// The way into I2P.
     pub dialler: D,
+    /// What else there is besides I2P, and by which outproxies; nothing, unless said otherwise.
+    pub routing: Routing,
     /// The virtual addresses; tunnels may share them.
     pub addresses: AddressPool,
     /// How long a connection may take over what.
     pub limits: Limits,
+    /// How its clients use I2P sessions.
+    pub sessions: SessionPolicy,
     /// What is done with datagrams, where the dialler has a way for them.
     pub datagrams: DatagramPolicy,
     /// What its clients come to.
@@ -33,8 +38,10 @@ impl<D> Service<D> {
         Self {
             name: name.into(),
             dialler,
+            routing: Routing::default(),
             addresses,
             limits: Limits::default(),
+            sessions: SessionPolicy::default(),
             datagrams: DatagramPolicy::default(),
             account: Arc::default(),
             access: AccessPolicy::default(),
@@ -46,6 +53,18 @@ impl<D> Service<D> {
     #[must_use]
     pub fn with_account(self, account: Arc<Account>) -> Self {
         Self { account, ..self }
+    }
+
+    /// With routes to hosts outside I2P.
+    #[must_use]
+    pub fn with_routing(self, routing: Routing) -> Self {
+        Self { routing, ..self }
+    }
+
+    /// With other rules for sessions.
+    #[must_use]
+    pub fn with_sessions(self, sessions: SessionPolicy) -> Self {
+        Self { sessions, ..self }
     }
 
     /// With other rules for datagrams.

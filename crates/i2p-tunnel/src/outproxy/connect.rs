@@ -6,7 +6,6 @@ use std::{
     time::Duration,
 };
 
-use i2p_name::Target;
 #[cfg(unix)]
 use tokio::net::UnixStream;
 use tokio::{
@@ -24,9 +23,9 @@ use super::{
     tokens::{self, Tokens},
 };
 use crate::{
-    client::{Client, IsolationKey},
+    client::IsolationKey,
+    dial::Dial,
     route::OutsideHost,
-    sessions::SamDialler,
     stream::{ClientEnd, Opened, Socket},
 };
 
@@ -39,17 +38,14 @@ pub(crate) struct Outproxy {
     pub(super) said_no_relay: AtomicBool,
 }
 
-/// What an outproxy is asked for, and by whom.
-pub(crate) struct Request<'a> {
-    /// What it is asked for.
+/// What an outproxy is asked for.
+pub(crate) struct Request<'a, D> {
     pub(crate) host: OutsideHost<'a>,
     pub(crate) port: u16,
-    /// The same as the client said it, which is what keeps it apart in I2P.
-    pub(crate) asked: &'a Target,
-    pub(crate) client: &'a Client,
+    /// What keeps the request apart from others.
     pub(crate) key: &'a IsolationKey,
-    /// The way into I2P.
-    pub(crate) sam: &'a SamDialler,
+    /// The way to outproxies in I2P.
+    pub(crate) dialler: &'a D,
 }
 
 impl Outproxy {
@@ -69,7 +65,11 @@ impl Outproxy {
 
     /// Opens a stream through it to what is asked for. `limit` is for reaching the outproxy and for its answer; waiting for our
     /// own session, which can take minutes and is not the outproxy's doing, has the limits of sessions.
-    pub(crate) async fn connect(&self, request: &Request<'_>, limit: Duration) -> Result<Opened, Fault> {
+    pub(crate) async fn connect<D: Dial>(
+        &self,
+        request: &Request<'_, D>,
+        limit: Duration,
+    ) -> Result<Opened, Fault> {
         self.health.attempt();
         let outcome = self.attempt(request, limit).await;
         let name = self.name();
@@ -89,13 +89,9 @@ impl Outproxy {
         outcome
     }
 
-    async fn attempt(&self, request: &Request<'_>, limit: Duration) -> Result<Opened, Fault> {
+    async fn attempt<D: Dial>(&self, request: &Request<'_, D>, limit: Duration) -> Result<Opened, Fault> {
         if self.is_in_i2p() {
-            request
-                .sam
-                .session(request.client, (request.asked, request.port))
-                .await
-                .map_err(Fault::Router)?;
+            request.dialler.prepare(request.key).await.map_err(Fault::Router)?;
         }
         let token = self.token(request.key).await?;
         let credentials = self.credentials(token.as_deref());
@@ -142,10 +138,10 @@ impl Outproxy {
     }
 
     /// A stream to the outproxy itself.
-    async fn open(&self, Request { client, asked, port, sam, .. }: &Request<'_>) -> Result<Opened, Fault> {
+    async fn open<D: Dial>(&self, request: &Request<'_, D>) -> Result<Opened, Fault> {
         match &self.definition.at {
-            OutproxyAt::I2p(name, at) => {
-                sam.open(client, (asked, *port), name, *at).await.map_err(Fault::of_way_there)
+            OutproxyAt::I2p(name, port) => {
+                request.dialler.dial(request.key, name, *port).await.map_err(Fault::of_way_there)
             }
             // Addresses, so nothing is looked up.
             OutproxyAt::Tcp(addresses) => {

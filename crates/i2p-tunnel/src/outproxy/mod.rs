@@ -1,6 +1,7 @@
-//! Outproxies, the ways out of I2P: what the configuration says of each, how each does, and what it is asked in its protocol.
+//! Outproxies, the ways out of I2P: which of them a request goes to ([`Routing`]), what the configuration says of each, how each
+//! does, and what it is asked in its protocol.
 //!
-//! Imports client, failure, route, sessions and stream. Nothing here knows which protocol a client speaks.
+//! Imports client, dial, failure, route and stream. Nothing here knows which protocol a client speaks, or how I2P is reached.
 
 mod connect;
 mod definition;
@@ -9,21 +10,19 @@ mod health;
 mod http_connect;
 mod line;
 mod relay;
+mod routing;
 mod set;
 mod socks5;
 mod tokens;
-mod ways_out;
 
 pub(crate) use self::{
-    connect::{Outproxy, Request},
-    fault::Fault,
+    connect::Outproxy,
     relay::{OutproxyRelay, datagram, sender},
-    set::Asking,
 };
 pub use self::{
     definition::{OutproxyAt, OutproxyCredentials, OutproxyDefinition, OutproxyProtocol},
     fault::OutproxyTrouble,
     health::OutproxyStatus,
+    routing::{Routing, UnknownOutproxy},
     set::{Outproxies, TwoOutproxies},
-    ways_out::WaysOut,
 };

@@ -1,19 +1,20 @@
 //! I2P sessions at a router: pools of them, streams and datagrams on them, names that are looked up on them.
 //!
-//! Imports client, failure, limits, names and stream. The only room that speaks SAM; nothing here knows SOCKS, HTTP or outproxies.
+//! Imports client, dial, failure, limits, names and stream. The only room that speaks SAM: it implements [`Dial`](crate::Dial), and
+//! nothing in it knows SOCKS, HTTP or outproxies.
 
 mod datagrams;
-mod incoming;
+mod dial;
+mod dialler;
+mod listening;
 mod names;
 mod pool;
 mod refusal;
 mod rendezvous;
-mod sam;
 
-pub(crate) use self::incoming::refused;
 pub use self::{
-    datagrams::{DatagramLease, DatagramOptions, DatagramPool, DatagramSessionStatus, Datagrams},
-    incoming::Incoming,
+    datagrams::{DatagramOptions, DatagramPool, DatagramSessionStatus, SamDatagrams},
+    dialler::SamDialler,
+    listening::SamListening,
     pool::{PoolFull, PoolOptions, SessionDeadlines, SessionLease, SessionPool, SessionStatus},
-    sam::{SamDialler, Tunnel},
 };

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use i2p_name::{Destination, I2pName};
 use i2p_sam::{Bridge, Session, SessionOptions};
-use i2p_tunnel::{Limits, PoolOptions, Tunnel};
+use i2p_tunnel::{Limits, PoolOptions, SessionPolicy};
 use sam_testkit::{Act, Dialect, TestBridge};
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
@@ -19,7 +19,7 @@ const ANYBODY: [u8; 5] = [1, 0, 0, 0, 0];
 async fn proxy(bridge: &TestBridge, limits: Limits) -> Proxy {
     let session = SessionOptions::default().publish(true);
     let options = PoolOptions { session, ..PoolOptions::default() };
-    proxy_of(bridge, limits, options, Tunnel { incoming: true, ..Tunnel::default() }).await
+    proxy_of(bridge, limits, options, SessionPolicy { incoming: true, ..SessionPolicy::default() }).await
 }
 
 /// Another program on the same router.

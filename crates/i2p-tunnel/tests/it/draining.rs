@@ -5,7 +5,7 @@ use std::{sync::Arc, time::Duration};
 use i2p_name::VirtualOptions;
 use i2p_sam::Bridge;
 use i2p_tunnel::{
-    AddressPool, Limits, Listeners, PoolOptions, SamDialler, Service, SessionPool, Stop, Tunnel, serve,
+    AddressPool, Limits, Listeners, PoolOptions, SamDialler, Service, SessionPool, Stop, serve,
 };
 use sam_testkit::TestBridge;
 use tokio::{
@@ -24,7 +24,7 @@ const QUIET: Duration = Duration::from_millis(300);
 /// Serves echoes; gives its address, what stops it, and what ends when all is gone.
 async fn start(bridge: &TestBridge) -> (std::net::SocketAddr, Stop, JoinHandle<()>) {
     let pool = SessionPool::new(Bridge::new(bridge.address()), PoolOptions::default());
-    let dialler = SamDialler::new(pool, Tunnel::default());
+    let dialler = SamDialler::new(pool);
     let limits = Limits { half_close: QUIET, linger: QUIET, ..Limits::default() };
     let addresses = AddressPool::new(VirtualOptions::default()).unwrap();
     let service = Service::new("test", dialler, addresses).with_limits(limits);

@@ -3,7 +3,10 @@
 use std::sync::Arc;
 
 use i2p_name::{BlindedName, I2pName, VirtualOptions};
-use i2p_tunnel::{AccessPolicy, AddressPool, Client, Dial, Failure, Listeners, Opened, Service, serve};
+use i2p_tunnel::{
+    AccessPolicy, AddressPool, Dial, Failure, IsolationKey, Listeners, NoDatagrams, NoListening, Opened,
+    Service, serve,
+};
 use sam_testkit::{Act, TestBridge};
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
@@ -21,11 +24,14 @@ const B33: &str = "63qw7qj2erwsulavbfi6lw2meacqya7djkhibqu3e34nchzs2hj2bs4w";
 struct Fails(Failure);
 
 impl Dial for Fails {
-    async fn dial(&self, _: &Client, _: &i2p_name::Target, _: u16) -> Result<Opened, Failure> {
+    type Datagrams = NoDatagrams;
+    type Listening = NoListening;
+
+    async fn dial(&self, _: &IsolationKey, _: &I2pName, _: u16) -> Result<Opened, Failure> {
         Err(self.0)
     }
 
-    async fn lookup(&self, _: &Client, _: &I2pName, _: u16) -> Result<(), Failure> {
+    async fn lookup(&self, _: &IsolationKey, _: &I2pName) -> Result<(), Failure> {
         Err(self.0)
     }
 }

@@ -8,6 +8,7 @@ mod abandoned;
 mod authentication;
 mod bind;
 mod caps;
+mod dial_from_outside;
 mod draining;
 mod extended_errors;
 mod failure_table;

@@ -6,7 +6,7 @@ use i2p_name::VirtualOptions;
 use i2p_sam::Bridge;
 use i2p_tunnel::{
     AddressPool, DropReason, Failure, Limit, Limits, Metrics, OutproxyStatus, OutproxyTrouble, PoolOptions,
-    SamDialler, Service, SessionPool, Tunnel, metrics::Snapshot,
+    SamDialler, Service, SessionPool, metrics::Snapshot,
 };
 use sam_testkit::{Dialect, Endpoint, TestBridge};
 use tokio::{
@@ -30,7 +30,7 @@ async fn start(bridge: &TestBridge) -> Counted {
     let limit = Duration::from_millis(300);
     let limits = Limits { handshake: limit, linger: limit, half_close: limit, ..Limits::default() };
     let addresses = AddressPool::new(VirtualOptions::default()).unwrap();
-    let dialler = SamDialler::new(pool.clone(), Tunnel::default());
+    let dialler = SamDialler::new(pool.clone());
     let service = Service::new("main", dialler, addresses.clone())
         .with_limits(limits)
         .with_account(metrics.account("main"));

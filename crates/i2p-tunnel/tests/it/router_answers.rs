@@ -6,7 +6,9 @@ use std::time::Duration;
 
 use i2p_name::VirtualOptions;
 use i2p_sam::{BackOff, Bridge};
-use i2p_tunnel::{AddressPool, Limits, PoolOptions, SamDialler, Service, SessionLimits, SessionPool, Tunnel};
+use i2p_tunnel::{
+    AddressPool, Limits, PoolOptions, SamDialler, Service, SessionLimits, SessionPolicy, SessionPool,
+};
 use sam_testkit::{Act, Dialect, TestBridge};
 
 use crate::common::{Proxy, b32, proxy_of, start_service};
@@ -16,7 +18,7 @@ const EVERY_ROUTER: [Dialect; 4] = [Dialect::Java, Dialect::I2pd, Dialect::I2pdM
 async fn proxy(bridge: &TestBridge) -> Proxy {
     let limit = Duration::from_millis(300);
     let limits = Limits { half_close: limit, linger: limit, ..Limits::default() };
-    proxy_of(bridge, limits, PoolOptions::default(), Tunnel::default()).await
+    proxy_of(bridge, limits, PoolOptions::default(), SessionPolicy::default()).await
 }
 
 /// Both protocols: what SOCKS5 says, and that SOCKS4 says the same in its one word.
@@ -116,7 +118,7 @@ async fn proxy_without_session(bridge: &TestBridge) -> Proxy {
     let pool =
         SessionPool::new(Bridge::new(bridge.address()), PoolOptions { back_off, ..PoolOptions::default() });
     let waits = SessionLimits { router: limit, tunnels: 3 * limit };
-    let dialler = SamDialler::new(pool.clone(), Tunnel::default()).with_limits(waits);
+    let dialler = SamDialler::new(pool.clone()).with_limits(waits);
     let limits = Limits { linger: limit, ..Limits::default() };
     let addresses = AddressPool::new(VirtualOptions::default()).unwrap();
     start_service(Service::new("test", dialler, addresses).with_limits(limits), pool).await

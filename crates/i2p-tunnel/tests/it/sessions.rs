@@ -3,7 +3,7 @@
 use std::{num::NonZeroUsize, time::Duration};
 
 use i2p_sam::Identity;
-use i2p_tunnel::{Isolate, Limits, PoolOptions, Tunnel};
+use i2p_tunnel::{Isolate, Limits, PoolOptions, SessionPolicy};
 use sam_testkit::{Act, Endpoint, TestBridge};
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
@@ -21,7 +21,7 @@ fn options(max: usize) -> PoolOptions {
 
 async fn start(bridge: &TestBridge, options: PoolOptions) -> Proxy {
     bridge.host("whoami.i2p", Endpoint::Whoami);
-    proxy_of(bridge, limits(), options, Tunnel::default()).await
+    proxy_of(bridge, limits(), options, SessionPolicy::default()).await
 }
 
 /// A client that has finished is let go soon.
@@ -232,8 +232,8 @@ async fn each_circumstance_that_is_asked_for_keeps_requests_apart() {
         (Isolate { dest_host: true, ..Isolate::NONE }, true, false),
         (Isolate { dest_port: true, ..Isolate::NONE }, false, true),
     ] {
-        let tunnel = Tunnel { isolate, ..Tunnel::default() };
-        let proxy = proxy_of(&bridge, limits(), options(8), tunnel).await;
+        let rules = SessionPolicy { isolate, ..SessionPolicy::default() };
+        let proxy = proxy_of(&bridge, limits(), options(8), rules).await;
         let first = ask(&proxy, "whoami.i2p", 80).await;
         assert_eq!(ask(&proxy, "other.i2p", 80).await != first, by_host);
         assert_eq!(ask(&proxy, "whoami.i2p", 81).await != first, by_port);

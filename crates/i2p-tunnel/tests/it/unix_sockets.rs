@@ -10,8 +10,9 @@ use std::{
 
 use i2p_name::{I2pName, Target, VirtualOptions};
 use i2p_tunnel::{
-    AddressPool, BindCause, BoundAddress, Client, ClientAddress, Dial, Failure, ListenAt, Listeners, Opened,
-    Service, SocketFile, serve,
+    AddressPool, BindCause, BoundAddress, Client, ClientAddress, ClientCredentials, ClientProtocol, Dial,
+    Failure, Isolate, IsolationKey, ListenAt, Listeners, NoDatagrams, NoListening, Opened, Service,
+    SessionPolicy, SocketFile, serve,
 };
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
@@ -48,19 +49,19 @@ fn at(path: &Path) -> [ListenAt; 1] {
     [format!("unix:{}", path.display()).parse().unwrap()]
 }
 
-/// Where a client came from and where to.
-type Asked = (ClientAddress, Arc<str>);
-
 /// Notes who asks.
-struct Who(Arc<Mutex<Vec<Asked>>>);
+struct Who(Arc<Mutex<Vec<IsolationKey>>>);
 
 impl Dial for Who {
-    async fn dial(&self, client: &Client, _: &Target, _: u16) -> Result<Opened, Failure> {
-        self.0.lock().unwrap().push((client.address, Arc::clone(&client.listener)));
+    type Datagrams = NoDatagrams;
+    type Listening = NoListening;
+
+    async fn dial(&self, key: &IsolationKey, _: &I2pName, _: u16) -> Result<Opened, Failure> {
+        self.0.lock().unwrap().push(key.clone());
         Err(Failure::Unreachable)
     }
 
-    async fn lookup(&self, _: &Client, _: &I2pName, _: u16) -> Result<(), Failure> {
+    async fn lookup(&self, _: &IsolationKey, _: &I2pName) -> Result<(), Failure> {
         Err(Failure::Unreachable)
     }
 }
@@ -76,9 +77,12 @@ async fn clients_are_served_and_known_by_their_user_and_the_file_goes_at_the_end
     assert!(metadata.file_type().is_socket());
     assert_eq!(metadata.permissions().mode() & 0o777, 0o600, "for us alone");
     directory.holds(&["socks"]);
-    let seen: Arc<Mutex<Vec<Asked>>> = Arc::default();
+    let seen: Arc<Mutex<Vec<IsolationKey>>> = Arc::default();
+    let isolate = Isolate { client: true, listener: true, ..Isolate::NONE };
+    let sessions = SessionPolicy { isolate, ..SessionPolicy::default() };
     let addresses = AddressPool::new(VirtualOptions::default()).unwrap();
-    let (_, service) = watch::channel(Arc::new(Service::new("test", Who(Arc::clone(&seen)), addresses)));
+    let service = Service::new("test", Who(Arc::clone(&seen)), addresses).with_sessions(sessions.clone());
+    let (_, service) = watch::channel(Arc::new(service));
     let stop = CancellationToken::new();
     let serving = tokio::spawn(serve(listeners, service, stop.clone()));
     let mut client = UnixStream::connect(&path).await.unwrap();
@@ -87,9 +91,15 @@ async fn clients_are_served_and_known_by_their_user_and_the_file_goes_at_the_end
     let mut answer = Vec::new();
     client.read_to_end(&mut answer).await.unwrap();
     assert_eq!(answer[..4], [5, 0, 5, 4]);
-    let (user, listener) = seen.lock().unwrap()[0].clone();
-    assert!(user == ClientAddress::User(metadata.uid()), "who made the file is who connects");
-    assert_eq!(&*listener, format!("unix:{text}"));
+    let expected = Client {
+        // Who made the file is who connects.
+        address: ClientAddress::User(metadata.uid()),
+        listener: format!("unix:{text}").into(),
+        protocol: ClientProtocol::Socks5,
+        credentials: ClientCredentials::None,
+    };
+    let target = Target::parse(b"a.i2p").unwrap();
+    assert!(*seen.lock().unwrap() == [sessions.key(&expected, &target, 80)]);
     stop.cancel();
     serving.await.unwrap();
     directory.holds(&[]);

@@ -11,7 +11,7 @@ use std::{
 
 use i2p_name::VirtualOptions;
 use i2p_sam::Bridge;
-use i2p_tunnel::{Limits, PoolOptions, Tunnel};
+use i2p_tunnel::{Limits, PoolOptions, SessionPolicy};
 use sam_testkit::TestBridge;
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
@@ -65,7 +65,7 @@ async fn twenty_restarts_under_load_lose_nothing_but_what_was_under_way() {
     let limits = Limits { linger: limit, half_close: limit, ..Limits::default() };
     let sam = Bridge::new(bridge.address()).with_spares(8);
     let proxy =
-        start(sam, limits, PoolOptions::default(), Tunnel::default(), VirtualOptions::default()).await;
+        start(sam, limits, PoolOptions::default(), SessionPolicy::default(), VirtualOptions::default()).await;
     let address = proxy.address;
     assert_eq!(request(address).await.unwrap(), 0);
     let quiet = async |bridge: &TestBridge| {

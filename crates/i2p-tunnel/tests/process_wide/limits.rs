@@ -5,8 +5,8 @@ use std::time::Duration;
 use i2p_name::VirtualOptions;
 use i2p_sam::{Bridge, SessionOptions};
 use i2p_tunnel::{
-    Account, AddressPool, Limit, Limits, Metrics, PoolOptions, SamDialler, Service, SessionPool, Tunnel,
-    metrics::Snapshot,
+    Account, AddressPool, Limit, Limits, Metrics, PoolOptions, SamDialler, Service, SessionPolicy,
+    SessionPool, metrics::Snapshot,
 };
 use sam_testkit::{Act, Endpoint, TestBridge};
 use tokio::{
@@ -117,10 +117,13 @@ async fn bind_and_udp(told: &Told) {
     let session = SessionOptions::default().publish(true).lend(true);
     let pool = SessionPool::new(sam, PoolOptions { session, ..PoolOptions::default() });
     pool.first_ready().await.unwrap();
-    let tunnel = Tunnel { incoming: true, ..Tunnel::default() };
-    let dialler = SamDialler::new(pool.clone(), tunnel).with_datagrams(udp::Udp::default().pool());
+    let rules = SessionPolicy { incoming: true, ..SessionPolicy::default() };
+    let dialler = SamDialler::new(pool.clone()).with_datagrams(udp::Udp::default().pool());
     let addresses = AddressPool::new(VirtualOptions::default()).unwrap();
-    let service = Service::new("main", dialler, addresses).with_limits(limits).with_account(told.account());
+    let service = Service::new("main", dialler, addresses)
+        .with_limits(limits)
+        .with_account(told.account())
+        .with_sessions(rules);
     let proxy = start_service(service, pool).await;
     let bind = socks5_command(2, &binary([0, 0, 0, 0].into()), 0);
     proxy.exchange(&bind).await;

@@ -6,9 +6,8 @@ use std::{
     time::Duration,
 };
 
-use i2p_name::{I2pName, Target};
-use i2p_sam::{DatagramPeer, MAX_PACKET_BYTES, Sender};
-use i2p_tunnel::Datagrams;
+use i2p_name::{B32, I2pName, Target};
+use i2p_tunnel::{DatagramSender, Datagrams, SamDatagrams};
 use socks_wire::{Address, Encode, stream::OwnedAddress, udp};
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
@@ -117,10 +116,9 @@ async fn open(own: IpAddr, relay: SocketAddr) -> io::Result<UdpSocket> {
 
 /// On a session of our own.
 struct OnSession<'a> {
-    way: &'a Datagrams,
-    peer: DatagramPeer,
-    sender: Sender,
-    hash: Sender,
+    way: &'a SamDatagrams,
+    peer: <SamDatagrams as Datagrams>::Peer,
+    address: B32,
     port: u16,
 }
 
@@ -137,13 +135,13 @@ impl Way for OnSession<'_> {
     }
 
     async fn receive<'b>(&self, buffer: &'b mut [u8]) -> Result<&'b [u8], Failure> {
-        let mut packet = vec![0; MAX_PACKET_BYTES];
+        let mut packet = vec![0; SamDatagrams::BUFFER_LENGTH];
         loop {
             let received = self.way.receive(&mut packet).await;
             let received = received.map_err(|cause| Failure::run_time(reply::own(cause)))?;
-            let Ok(sender) = received.sender.decode() else { continue };
+            let sender = received.sender;
             let length = received.payload.len();
-            if (sender == self.sender || sender == self.hash || sender == Sender::Unknown)
+            if (sender == DatagramSender::Unknown || sender.b32() == Some(self.address))
                 && let Some(room) = buffer.get_mut(..length)
             {
                 room.copy_from_slice(received.payload);
@@ -155,19 +153,13 @@ impl Way for OnSession<'_> {
 
 /// On a session of our own.
 pub(in crate::commands) async fn through_session(
-    way: &Datagrams,
+    way: &SamDatagrams,
     asked: &Asked,
     linger: Duration,
 ) -> Result<(), Failure> {
     let destination = way.destination(&name(asked)?).await;
     let destination = destination.map_err(|cause| Failure::run_time(reply::own(cause)))?;
-    let way = OnSession {
-        way,
-        peer: DatagramPeer::from(&destination),
-        hash: Sender::Hash(destination.b32()),
-        sender: Sender::Destination(destination),
-        port: asked.port,
-    };
+    let way = OnSession { way, peer: way.peer(&destination), address: destination.b32(), port: asked.port };
     relay_stdio(&way, linger).await
 }
 

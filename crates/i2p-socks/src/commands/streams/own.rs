@@ -2,7 +2,10 @@
 
 use std::{sync::Arc, time::Duration};
 
-use i2p_tunnel::{Client, ClientAddress, ClientCredentials, ClientProtocol, Datagrams, Dial, RoutedDialler};
+use i2p_tunnel::{
+    Client, ClientAddress, ClientCredentials, ClientProtocol, Dial, IsolationKey, Listening, Routing,
+    SamDatagrams, SamDialler, SessionPolicy,
+};
 use tokio::time::timeout;
 
 use super::{asked::Asked, reply, stdio::Stream};
@@ -16,7 +19,9 @@ use crate::{
 
 /// A router, and a way to ask it for what clients of a proxy ask for.
 pub(in crate::commands) struct Own {
-    dialler: RoutedDialler,
+    dialler: SamDialler,
+    routing: Routing,
+    rules: SessionPolicy,
     client: Client,
     dial: Duration,
     half_close: Duration,
@@ -51,7 +56,9 @@ impl Own {
             credentials: ClientCredentials::None,
         };
         Ok(Self {
-            dialler: sessions.dialler(tunnel)?,
+            dialler: sessions.dialler(tunnel),
+            routing: sessions.routing().clone(),
+            rules: tunnel.session_policy(),
             client,
             dial: limits.dial,
             half_close: limits.half_close,
@@ -63,21 +70,28 @@ impl Own {
 
     /// A stream to a host.
     pub(in crate::commands) async fn connect(&self, asked: &Asked) -> Result<Stream, Failure> {
-        let opened = self.within(self.dialler.dial(&self.client, &asked.target, asked.port)).await?;
+        let key = self.rules.key(&self.client, &asked.target, asked.port);
+        let open = self.routing.open(&self.dialler, &key, (&asked.target, asked.port), self.dial);
+        let opened = self.within(open).await?;
         Ok(Stream::of_session(opened, self.half_close))
     }
 
     /// A way for datagrams.
-    pub(in crate::commands) async fn associate(&self) -> Result<Datagrams, Failure> {
-        self.within(self.dialler.associate(&self.client)).await
+    pub(in crate::commands) async fn associate(&self) -> Result<SamDatagrams, Failure> {
+        self.within(async { self.dialler.associate(&self.key()?).await }).await
     }
 
     /// The next stream of a peer. `told` gets the address that peers need, once they are taken.
     pub(in crate::commands) async fn accept(&self, told: impl FnOnce(&str)) -> Result<Stream, Failure> {
-        let incoming = self.within(self.dialler.listen(&self.client)).await?;
-        let accepted = incoming.accept(|b32| told(&b32.to_string())).await;
-        let (_, opened) = accepted.map_err(|cause| Failure::run_time(reply::own(cause)))?;
-        Ok(Stream::of_session(opened, self.half_close))
+        let listening = self.within(async { self.dialler.listen(&self.key()?, None).await }).await?;
+        told(&listening.address().to_string());
+        let incoming = listening.accept().await.map_err(|cause| Failure::run_time(reply::own(cause)))?;
+        Ok(Stream::of_session(incoming.stream, self.half_close))
+    }
+
+    /// What keeps datagrams and peers apart, which are of no host in particular.
+    fn key(&self) -> Result<IsolationKey, i2p_tunnel::Failure> {
+        self.rules.client_key(&self.client).ok_or(i2p_tunnel::Failure::CommandNotSupported)
     }
 
     async fn within<T>(

@@ -8,7 +8,6 @@ use std::{
 };
 
 use i2p_name::{Destination, I2pName, Target};
-use i2p_sam::{DatagramSession, MAX_PACKET_BYTES, Ports, wire::Received};
 use socks_wire::{
     Address, Reassembled, Reassembly,
     stream::{Accepted, OwnedAddress, OwnedRequest},
@@ -27,21 +26,22 @@ use super::{
 };
 use crate::{
     account::{DatagramCounts, DropReason},
-    client::Client,
+    client::{Client, IsolationKey},
     connection::{
         handshake::Waiting,
         outcome::{Next, refuse, within},
         service::Service,
     },
-    dial::Dial,
+    dial::{Datagrams, Dial, ReceivedDatagram},
     failure::Failure,
     names::{self, AddressLease},
-    sessions::Datagrams,
     stream::{Socket, Stop, beside},
 };
 
 /// RSV and FRAG, which stand before what says where to.
 const PREFIX: [u8; 3] = [0; 3];
+/// The most bytes of a datagram that is put together from fragments.
+const MAX_REASSEMBLED: usize = 40 * 1024;
 /// Datagrams that are handled in a row before something else has its turn.
 const BURST: usize = 32;
 
@@ -59,7 +59,10 @@ pub(crate) async fn associate<D: Dial>(
     let Some(source) = Source::of(accepted.request(), from) else {
         return refuse(Waiting::Socks(accepted), Failure::NotAllowed, service).await;
     };
-    let way = service.dialler.associate(client);
+    let Some(key) = service.sessions.client_key(client) else {
+        return refuse(Waiting::Socks(accepted), Failure::CommandNotSupported, service).await;
+    };
+    let way = service.dialler.associate(&key);
     let way = match within(way, accepted.stream(), client, service).await {
         Some(Ok(way)) => way,
         Some(Err(failure)) => return refuse(Waiting::Socks(accepted), failure, service).await,
@@ -80,7 +83,7 @@ pub(crate) async fn associate<D: Dial>(
     let (control, _) = accepted.grant_at(Address::Ip(relay.ip()), relay.port()).await?;
     let socket = Arc::new(socket);
     let moved = Arc::<AtomicU64>::default();
-    let exits = service.dialler.ways_out(client).map(|ways| {
+    let exits = service.routing.has_rules().then(|| {
         let side = ClientSide {
             socket: Arc::clone(&socket),
             client: Arc::new(client.clone()),
@@ -88,10 +91,11 @@ pub(crate) async fn associate<D: Dial>(
             counts: service.account.datagrams().clone(),
             moved: Arc::clone(&moved),
         };
-        Exits::new(ways, side)
+        Exits::new(service.routing.clone(), key.clone(), side)
     });
     let mut association = Association {
         client,
+        key,
         service,
         socket,
         exits,
@@ -102,7 +106,7 @@ pub(crate) async fn associate<D: Dial>(
         reassembly: service
             .datagrams
             .reassemble_fragments
-            .then(|| Reassembly::new(Reassembly::MIN_TIMEOUT, MAX_PACKET_BYTES)),
+            .then(|| Reassembly::new(Reassembly::MIN_TIMEOUT, MAX_REASSEMBLED)),
         begin: Instant::now(),
         out: Vec::new(),
     };
@@ -161,15 +165,17 @@ impl Source {
     }
 }
 
-struct Association<'a, D> {
+struct Association<'a, D: Dial> {
     client: &'a Client,
+    /// What keeps the client apart from others.
+    key: IsolationKey,
     service: &'a Service<D>,
     socket: Arc<UdpSocket>,
     /// The ways out of I2P, where there are routes.
     exits: Option<Exits>,
     source: Source,
     /// Where the client's datagrams come from, once one has come.
-    peers: Peers,
+    peers: Peers<<D::Datagrams as Datagrams>::Peer>,
     queue: Queue,
     lookups: JoinSet<Found>,
     reassembly: Option<Reassembly>,
@@ -194,10 +200,10 @@ enum End {
 
 impl<D: Dial> Association<'_, D> {
     /// Relays until the client's TCP connection ends. A session that is lost is replaced.
-    async fn run(&mut self, first: Datagrams, control: &Socket, moved: &AtomicU64) {
+    async fn run(&mut self, first: D::Datagrams, control: &Socket, moved: &AtomicU64) {
         let mut way = Arc::new(first);
         let mut datagram = vec![0; MAX_DATAGRAM];
-        let mut packet = vec![0; MAX_PACKET_BYTES];
+        let mut packet = vec![0; D::Datagrams::BUFFER_LENGTH];
         loop {
             match self.relay(&way, control, (&mut datagram, &mut packet), moved).await {
                 End::ClientGone => return,
@@ -219,12 +225,12 @@ impl<D: Dial> Association<'_, D> {
         control: &Socket,
         datagram: &mut [u8],
         moved: &AtomicU64,
-    ) -> Option<Datagrams> {
-        let (service, client) = (self.service, self.client);
+    ) -> Option<D::Datagrams> {
+        let (service, key) = (self.service, self.key.clone());
         let again = async {
             loop {
                 // It waits for the router by itself, for as long as a request may.
-                match service.dialler.associate(client).await {
+                match service.dialler.associate(&key).await {
                     Ok(way) => return way,
                     Err(failure) => {
                         tracing::debug!("no session for datagrams: {}", failure.row().log);
@@ -251,18 +257,17 @@ impl<D: Dial> Association<'_, D> {
 
     async fn relay(
         &mut self,
-        way: &Arc<Datagrams>,
+        way: &Arc<D::Datagrams>,
         control: &Socket,
         (datagram, packet): (&mut [u8], &mut [u8]),
         moved: &AtomicU64,
     ) -> End {
-        let session = way.session();
         loop {
             moved.fetch_add(1, Relaxed);
             tokio::select! {
                 () = control.ended() => return End::ClientGone,
-                received = session.receive(packet) => match received {
-                    Ok(received) => self.peer_sent(session, &received),
+                received = way.receive(packet) => match received {
+                    Ok(received) => self.peer_sent(&received),
                     Err(_) => return End::SessionLost,
                 },
                 Some(found) = self.lookups.join_next(), if !self.lookups.is_empty() => {
@@ -280,7 +285,7 @@ impl<D: Dial> Association<'_, D> {
     }
 
     /// Takes what the client has sent, up to a limit. An error means that the session is lost.
-    async fn burst(&mut self, way: Option<&Arc<Datagrams>>, buffer: &mut [u8]) -> Result<(), ()> {
+    async fn burst(&mut self, way: Option<&Arc<D::Datagrams>>, buffer: &mut [u8]) -> Result<(), ()> {
         for _ in 0..BURST {
             match self.socket.try_recv_from(buffer) {
                 Ok((length, from)) => {
@@ -300,7 +305,7 @@ impl<D: Dial> Association<'_, D> {
 
     async fn client_sent(
         &mut self,
-        way: Option<&Arc<Datagrams>>,
+        way: Option<&Arc<D::Datagrams>>,
         from: SocketAddr,
         datagram: &[u8],
     ) -> Result<(), ()> {
@@ -325,7 +330,7 @@ impl<D: Dial> Association<'_, D> {
     /// A datagram that is no fragment, or has been put together. An error means that the session is lost.
     async fn whole(
         &mut self,
-        way: Option<&Arc<Datagrams>>,
+        way: Option<&Arc<D::Datagrams>>,
         from: SocketAddr,
         datagram: &[u8],
     ) -> Result<(), ()> {
@@ -335,7 +340,7 @@ impl<D: Dial> Association<'_, D> {
             Ok((header, data)) => {
                 let target = datagram.get(PREFIX.len()..datagram.len() - data.len()).unwrap_or_default();
                 match way {
-                    Some(way) if self.peers.of_target(target).is_some() => match fits(way, data) {
+                    Some(way) if self.peers.of_target(target).is_some() => match fits(&**way, data) {
                         Ok(()) => return self.send(way, target, data).await,
                         Err(dropped) => Err(dropped),
                     },
@@ -352,7 +357,7 @@ impl<D: Dial> Association<'_, D> {
     /// Sends to a target that is not known yet: by a lookup, where it is one of I2P, else by a way out.
     fn first(
         &mut self,
-        way: Option<&Arc<Datagrams>>,
+        way: Option<&Arc<D::Datagrams>>,
         from: SocketAddr,
         target: &[u8],
         header: &udp::Header<'_>,
@@ -362,7 +367,7 @@ impl<D: Dial> Association<'_, D> {
         match named.map_err(|_| DropReason::NotAllowed)? {
             (Target::I2p(name), address) => {
                 let way = way.ok_or(DropReason::NoSession)?;
-                fits(way, data)?;
+                fits(&**way, data)?;
                 self.look_up(way, (target, header.port), (name, address), data)
             }
             (outside, _) => {
@@ -373,12 +378,11 @@ impl<D: Dial> Association<'_, D> {
     }
 
     /// Sends to a peer that is known. An error means that the session is lost.
-    async fn send(&mut self, way: &Datagrams, target: &[u8], data: &[u8]) -> Result<(), ()> {
+    async fn send(&mut self, way: &D::Datagrams, target: &[u8], data: &[u8]) -> Result<(), ()> {
         let Some(peer) = self.peers.of_target(target) else { return Ok(()) };
-        let ports = Ports { from: way.port(), to: peer.port };
-        match way.session().send(&peer.peer, ports, data).await {
+        match way.send(&peer.peer, peer.port, data).await {
             Ok(()) => self.counts().count_to_peer(data.len()),
-            Err(i2p_sam::Error::SessionLost) => {
+            Err(Failure::RouterUnavailable) => {
                 self.drop_one(DropReason::NoSession);
                 return Err(());
             }
@@ -390,7 +394,7 @@ impl<D: Dial> Association<'_, D> {
     /// Begins to look a target up, or lets a datagram wait for a lookup that is under way.
     fn look_up(
         &mut self,
-        way: &Arc<Datagrams>,
+        way: &Arc<D::Datagrams>,
         (target, port): (&[u8], u16),
         (name, address): (I2pName, Option<AddressLease>),
         data: &[u8],
@@ -408,12 +412,13 @@ impl<D: Dial> Association<'_, D> {
     }
 
     /// Sends what waited for a lookup. An error means that the session is lost.
-    async fn found(&mut self, way: &Datagrams, found: Found) -> Result<(), ()> {
+    async fn found(&mut self, way: &D::Datagrams, found: Found) -> Result<(), ()> {
         let Found { target, port, destination, address } = found;
         let queued = self.queue.take(&target);
         match destination {
             Ok(destination) => {
-                self.peers.insert(&target, port, &destination, address);
+                let peer = way.peer(&destination);
+                self.peers.insert(&target, port, (&destination, peer), address);
                 for data in queued {
                     self.send(way, &target, &data).await?;
                 }
@@ -424,7 +429,7 @@ impl<D: Dial> Association<'_, D> {
     }
 
     /// Passes on what came from I2P.
-    fn peer_sent(&mut self, session: &DatagramSession, received: &Received<'_>) {
+    fn peer_sent(&mut self, received: &ReceivedDatagram<'_>) {
         let Some(client) = self.source.address() else {
             // It has never sent anything, so that nobody knows where it is.
             return self.drop_one(DropReason::Stranger);
@@ -442,10 +447,8 @@ impl<D: Dial> Association<'_, D> {
             },
             None => return self.drop_one(DropReason::Stranger),
         }
-        if session.session().capabilities().datagram_ports()
-            && let Some(last) = self.out.last_chunk_mut::<2>()
-        {
-            *last = received.ports.from.to_be_bytes();
+        if let (Some(port), Some(last)) = (received.port, self.out.last_chunk_mut::<2>()) {
+            *last = port.to_be_bytes();
         }
         self.out.extend_from_slice(received.payload);
         match self.socket.try_send_to(&self.out, client) {
@@ -464,7 +467,7 @@ impl<D: Dial> Association<'_, D> {
 }
 
 /// Whether I2P carries this.
-fn fits(way: &Datagrams, data: &[u8]) -> Result<(), DropReason> {
+fn fits(way: &impl Datagrams, data: &[u8]) -> Result<(), DropReason> {
     match data.len() {
         0 => Err(DropReason::Empty),
         length if length > way.max_payload() => Err(DropReason::TooLong),
@@ -473,13 +476,9 @@ fn fits(way: &Datagrams, data: &[u8]) -> Result<(), DropReason> {
 }
 
 /// What stands before a datagram of somebody whom the client does not know.
-fn stranger(received: &Received<'_>) -> Option<Vec<u8>> {
-    let b32 = match received.sender.decode().ok()? {
-        i2p_sam::Sender::Destination(destination) => destination.b32(),
-        i2p_sam::Sender::Hash(b32) => b32,
-        i2p_sam::Sender::Unknown => return None,
-    };
-    Some(header_by_hash(&b32, received.ports.from))
+fn stranger(received: &ReceivedDatagram<'_>) -> Option<Vec<u8>> {
+    let b32 = received.sender.b32()?;
+    Some(header_by_hash(&b32, received.port.unwrap_or_default()))
 }
 
 #[cfg(test)]

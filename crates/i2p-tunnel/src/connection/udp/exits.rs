@@ -22,8 +22,7 @@ use crate::{
     account::{DatagramCounts, DropReason},
     client::{Client, IsolationKey},
     names::AddressPool,
-    outproxy::{Outproxy, OutproxyRelay, WaysOut, datagram, sender},
-    route::Verdict,
+    outproxy::{Outproxy, OutproxyRelay, Routing, datagram, sender},
 };
 
 /// The longest datagram over UDP.
@@ -52,7 +51,9 @@ pub(super) struct ClientSide {
 
 /// The relays of one client. They end when this is dropped.
 pub(super) struct Exits {
-    ways: WaysOut,
+    routing: Routing,
+    /// What keeps the client apart from others.
+    key: IsolationKey,
     side: ClientSide,
     exits: Vec<Exit>,
     tasks: JoinSet<()>,
@@ -94,9 +95,9 @@ impl ExitState {
 }
 
 impl Exits {
-    pub(super) fn new(ways: WaysOut, side: ClientSide) -> Self {
+    pub(super) fn new(routing: Routing, key: IsolationKey, side: ClientSide) -> Self {
         let room = Arc::new(Semaphore::new(MAX_BYTES));
-        Self { ways, side, exits: Vec::new(), tasks: JoinSet::new(), room }
+        Self { routing, key, side, exits: Vec::new(), tasks: JoinSet::new(), room }
     }
 
     /// Sends a datagram to a host outside I2P, for a client at this address; says why it cannot be.
@@ -106,14 +107,7 @@ impl Exits {
         (target, port): (&Target, u16),
         data: &[u8],
     ) -> Result<(), DropReason> {
-        // What is of I2P has no host here: the type says so.
-        let Verdict::Outproxies { names, host, .. } = self.ways.routes.decide(target, port) else {
-            return Err(DropReason::NotAllowed);
-        };
-        let outproxies = self.ways.outproxies.with_datagrams(names);
-        if outproxies.is_empty() {
-            return Err(DropReason::NotAllowed);
-        }
+        let (outproxies, host) = self.routing.relays(target, port).ok_or(DropReason::NotAllowed)?;
         let datagram = datagram(host, port, data).ok_or(DropReason::NotAllowed)?;
         if datagram.len() > MAX_DATAGRAM {
             return Err(DropReason::TooLong);
@@ -158,7 +152,7 @@ impl Exits {
         let state = Arc::new(ExitState::default());
         let by = ByOutproxy {
             outproxy: Arc::clone(&outproxy),
-            key: self.ways.key.clone(),
+            key: self.key.clone(),
             state: Arc::clone(&state),
             side: self.side.clone(),
             client,

@@ -3,10 +3,9 @@
 use std::collections::HashMap;
 
 use i2p_name::{B32, Destination};
-use i2p_sam::{DatagramPeer, wire::SenderText};
 use socks_wire::{Address, Encode, udp};
 
-use crate::names::AddressLease;
+use crate::{dial::DatagramSender, names::AddressLease};
 
 /// Peers that are remembered for one client; the one that was heard of least lately goes first.
 const MAX_PEERS: usize = 512;
@@ -14,10 +13,9 @@ const MAX_PEERS: usize = 512;
 const PREFIX: usize = 3;
 
 /// The peers of one client, by what it calls them and by what the router calls them.
-#[derive(Default)]
-pub(super) struct Peers {
+pub(super) struct Peers<P> {
     /// By ATYP, DST.ADDR and DST.PORT, as the client writes them.
-    by_target: HashMap<Box<[u8]>, Peer>,
+    by_target: HashMap<Box<[u8]>, Peer<P>>,
     /// Each once, whatever it is called.
     known: HashMap<B32, Known>,
     /// The same, by destination and by hash in base64.
@@ -26,8 +24,9 @@ pub(super) struct Peers {
 }
 
 /// Whom a datagram goes to.
-pub(super) struct Peer {
-    pub(super) peer: DatagramPeer,
+pub(super) struct Peer<P> {
+    /// As the dialler knows it.
+    pub(super) peer: P,
     pub(super) port: u16,
     used: u64,
     /// Who that is, by whatever name.
@@ -46,9 +45,20 @@ struct Known {
     senders: [Box<str>; 2],
 }
 
-impl Peers {
+impl<P> Default for Peers<P> {
+    fn default() -> Self {
+        Self {
+            by_target: HashMap::default(),
+            known: HashMap::default(),
+            by_sender: HashMap::default(),
+            clock: 0,
+        }
+    }
+}
+
+impl<P> Peers<P> {
     /// Whom this is to go to: nothing, if it has not been looked up yet. Answers are from this name and port from now on.
-    pub(super) fn of_target(&mut self, target: &[u8]) -> Option<&Peer> {
+    pub(super) fn of_target(&mut self, target: &[u8]) -> Option<&Peer<P>> {
         self.clock += 1;
         let peer = self.by_target.get_mut(target)?;
         peer.used = self.clock;
@@ -65,7 +75,7 @@ impl Peers {
         &mut self,
         target: &[u8],
         port: u16,
-        destination: &Destination,
+        (destination, peer): (&Destination, P),
         address: Option<AddressLease>,
     ) {
         if self.by_target.len() >= MAX_PEERS {
@@ -81,21 +91,21 @@ impl Peers {
         });
         known.header = target.into();
         known.targets += 1;
-        let peer = DatagramPeer::from(destination);
         self.by_target
             .insert(target.into(), Peer { peer, port, used: self.clock, known: who, _address: address });
     }
 
     /// What stands before a datagram from this peer on its way to the client, without RSV and FRAG: as the client called it.
     /// Nothing for whoever it has not sent anything to.
-    pub(super) fn header_of(&self, sender: SenderText<'_>) -> Option<&[u8]> {
+    pub(super) fn header_of(&self, sender: DatagramSender<'_>) -> Option<&[u8]> {
         let known = match sender {
-            SenderText::Destination(text) | SenderText::Hash(text) => {
+            DatagramSender::Destination(text) | DatagramSender::Hash(text) => {
                 self.known.get(self.by_sender.get(text)?)?
             }
+            DatagramSender::B32(b32) => self.known.get(&b32)?,
             // Raw datagrams do not say it: clear only while there is one peer.
-            SenderText::Unknown if self.known.len() == 1 => self.known.values().next()?,
-            SenderText::Unknown => return None,
+            DatagramSender::Unknown if self.known.len() == 1 => self.known.values().next()?,
+            DatagramSender::Unknown => return None,
         };
         Some(&known.header)
     }

@@ -1,74 +1,73 @@
 use i2p_name::{Destination, I2pName};
-use i2p_sam::{DatagramPeer, DatagramSession, Ports, Received, Session};
+use i2p_sam::{DatagramPeer, MAX_PACKET_BYTES, Ports, Session, wire::SenderText};
 
 use super::pool::DatagramLease;
-use crate::{failure::Failure, names::Resolver, sessions::pool::SessionLease};
+use crate::{
+    dial::{DatagramSender, Datagrams, ReceivedDatagram},
+    failure::Failure,
+    names::Resolver,
+    sessions::pool::SessionLease,
+};
 
-/// The way of one client's datagrams: a session for them, which it has for itself, and the streams that they belong to.
-pub struct Datagrams {
+/// The datagrams of one client: a session for them, which it has for itself, and the streams that they belong to.
+pub struct SamDatagrams {
     seat: DatagramLease,
     streams: Session,
     names: Resolver,
     _lease: SessionLease,
 }
 
-impl Datagrams {
+impl SamDatagrams {
     pub(crate) fn new(seat: DatagramLease, streams: Session, names: Resolver, lease: SessionLease) -> Self {
         Self { seat, streams, names, _lease: lease }
     }
+}
 
-    /// The port that its datagrams come from; 0 where the router carries none.
-    pub(crate) fn port(&self) -> u16 {
-        self.seat.port()
+impl Datagrams for SamDatagrams {
+    type Peer = DatagramPeer;
+
+    const BUFFER_LENGTH: usize = MAX_PACKET_BYTES;
+
+    fn peer(&self, destination: &Destination) -> DatagramPeer {
+        DatagramPeer::from(destination)
     }
 
-    pub(crate) fn session(&self) -> &DatagramSession {
-        self.seat.session()
-    }
-
-    /// Sends a datagram to a port of a peer; where the router carries no ports, to the peer. Whether it arrives nobody says.
-    ///
-    /// # Errors
-    /// [`Failure::RouterUnavailable`] once the session is lost; [`Failure::RouterError`] for what the router does not take: 0
-    /// bytes, or more than [`Datagrams::max_payload`].
-    pub async fn send(&self, peer: &DatagramPeer, port: u16, payload: &[u8]) -> Result<(), Failure> {
+    async fn send(&self, peer: &DatagramPeer, port: u16, payload: &[u8]) -> Result<(), Failure> {
         let ports = Ports { from: self.seat.port(), to: port };
-        self.session().send(peer, ports, payload).await.map_err(|error| refused(&error))
+        self.seat.session().send(peer, ports, payload).await.map_err(|error| failure(&error))
     }
 
-    /// Waits for a datagram of anybody. `buffer` takes it with its header and should hold [`i2p_sam::MAX_PACKET_BYTES`] bytes. Safe
-    /// to drop and to call again.
-    ///
-    /// # Errors
-    /// As [`Datagrams::send`].
-    pub async fn receive<'b>(&self, buffer: &'b mut [u8]) -> Result<Received<'b>, Failure> {
-        self.session().receive(buffer).await.map_err(|error| refused(&error))
+    async fn receive<'b>(&self, buffer: &'b mut [u8]) -> Result<ReceivedDatagram<'b>, Failure> {
+        let session = self.seat.session();
+        let received = session.receive(buffer).await.map_err(|error| failure(&error))?;
+        let sender = match received.sender {
+            SenderText::Destination(text) => DatagramSender::Destination(text),
+            SenderText::Hash(text) => DatagramSender::Hash(text),
+            SenderText::Unknown => DatagramSender::Unknown,
+        };
+        let carries_ports = session.session().capabilities().datagram_ports();
+        let port = carries_ports.then_some(received.ports.from);
+        Ok(ReceivedDatagram { sender, port, payload: received.payload })
     }
 
-    /// The most bytes that one may carry.
-    #[must_use]
-    pub fn max_payload(&self) -> usize {
-        self.session().max_payload()
+    fn max_payload(&self) -> usize {
+        self.seat.session().max_payload()
     }
 
-    /// The destination of a name, by all that names are looked up in.
-    ///
-    /// # Errors
-    /// The [`Failure`] that a client is to be told.
-    pub async fn destination(&self, name: &I2pName) -> Result<Destination, Failure> {
+    async fn destination(&self, name: &I2pName) -> Result<Destination, Failure> {
         self.names.destination(&self.streams, name).await
     }
 }
 
-fn refused(error: &i2p_sam::Error) -> Failure {
+fn failure(error: &i2p_sam::Error) -> Failure {
     match error {
         i2p_sam::Error::SessionLost => Failure::RouterUnavailable,
         _ => Failure::RouterError,
     }
 }
 
-impl std::fmt::Debug for Datagrams {
+impl std::fmt::Debug for SamDatagrams {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Datagrams").field("seat", &self.seat).finish_non_exhaustive()
+        f.debug_struct("SamDatagrams").field("seat", &self.seat).finish_non_exhaustive()
     }
 }

@@ -4,6 +4,6 @@ mod client;
 mod pool;
 
 pub use self::{
-    client::Datagrams,
-    pool::{DatagramLease, DatagramOptions, DatagramPool, DatagramSessionStatus},
+    client::SamDatagrams,
+    pool::{DatagramOptions, DatagramPool, DatagramSessionStatus},
 };

@@ -95,7 +95,6 @@ struct Place {
     port: u16,
     /// The destination of the key's streams when it was opened.
     streams: B32,
-    shares_destination: bool,
     _claim: Option<Claim>,
     _permit: OwnedSemaphorePermit,
 }
@@ -153,7 +152,7 @@ impl DatagramPool {
     /// # Errors
     /// [`Failure::TooManySessions`], [`Failure::CommandNotSupported`] where the router has no datagrams of the kind, and what
     /// a router can say to a session.
-    pub async fn seat(&self, key: &IsolationKey, streams: &Session) -> Result<DatagramLease, Failure> {
+    pub(crate) async fn seat(&self, key: &IsolationKey, streams: &Session) -> Result<DatagramLease, Failure> {
         let destination = streams.destination().b32();
         let place = match self.take_idle(key, &destination) {
             Some(place) => place,
@@ -202,7 +201,6 @@ impl DatagramPool {
             session,
             port,
             streams: destination,
-            shares_destination,
             // Given back where the router, or the session, does not lend.
             _claim: claim.filter(|_| shares_destination),
             _permit: permit,
@@ -270,7 +268,7 @@ impl std::fmt::Debug for DatagramPool {
 }
 
 /// The use of a session for datagrams. The session goes back to its pool when this is dropped.
-pub struct DatagramLease {
+pub(crate) struct DatagramLease {
     key: IsolationKey,
     session: Arc<DatagramSession>,
     /// Taken when it goes back.
@@ -281,20 +279,14 @@ pub struct DatagramLease {
 impl DatagramLease {
     /// The session.
     #[must_use]
-    pub fn session(&self) -> &DatagramSession {
+    pub(super) fn session(&self) -> &DatagramSession {
         &self.session
     }
 
     /// The port to send from; 0 where the router carries none.
     #[must_use]
-    pub fn port(&self) -> u16 {
+    pub(super) fn port(&self) -> u16 {
         self.place.as_ref().map_or(0, |place| place.port)
-    }
-
-    /// Whether datagrams come from the destination that the streams come from.
-    #[must_use]
-    pub fn shares_destination(&self) -> bool {
-        self.place.as_ref().is_some_and(|place| place.shares_destination)
     }
 }
 

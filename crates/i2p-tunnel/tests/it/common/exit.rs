@@ -10,7 +10,7 @@ use i2p_name::{I2pName, VirtualOptions};
 use i2p_sam::{BackOff, Bridge};
 use i2p_tunnel::{
     AddressPool, Limits, Outproxies, OutproxyAt, OutproxyDefinition, OutproxyProtocol, OutproxyStatus,
-    PoolOptions, RoutedDialler, Routes, Rule, SamDialler, Service, SessionLimits, SessionPool, Tunnel, Via,
+    PoolOptions, Routes, Routing, Rule, SamDialler, Service, SessionLimits, SessionPool, Via,
 };
 use sam_testkit::{Act, Endpoint, TestBridge};
 use tokio::{
@@ -298,14 +298,14 @@ pub(crate) async fn routed_within(
     let options = PoolOptions { back_off, ..PoolOptions::default() };
     let pool = SessionPool::new(Bridge::new(bridge.address()), options);
     pool.first_ready().await.unwrap();
-    let sam = SamDialler::new(pool.clone(), Tunnel::default()).with_limits(waits);
+    let dialler = SamDialler::new(pool.clone()).with_limits(waits);
     let outproxies = Outproxies::new(definitions).unwrap();
-    let dialler =
-        RoutedDialler::new(sam, Arc::new(Routes::new(rules)), outproxies.clone()).unwrap().with_limit(dial);
+    let routing = Routing::new(Arc::new(Routes::new(rules)), outproxies.clone()).unwrap();
     let addresses = AddressPool::new(VirtualOptions::default()).unwrap();
     let limit = Duration::from_millis(300);
     let limits = Limits { dial, half_close: limit, linger: limit, ..Limits::default() };
-    let proxy = start_service(Service::new("test", dialler, addresses).with_limits(limits), pool).await;
+    let service = Service::new("test", dialler, addresses).with_limits(limits).with_routing(routing);
+    let proxy = start_service(service, pool).await;
     Routed { proxy, outproxies }
 }
 

@@ -14,8 +14,8 @@ use std::{
 use i2p_name::VirtualOptions;
 use i2p_sam::{BackOff, Bridge};
 use i2p_tunnel::{
-    AddressPool, DatagramCounts, Dial, Limits, Listeners, PoolOptions, RoutedDialler, SamDialler, Service,
-    SessionLimits, SessionPool, Tunnel, serve,
+    AddressPool, DatagramCounts, Dial, Limits, Listeners, PoolOptions, SamDialler, Service, SessionLimits,
+    SessionPolicy, SessionPool, serve,
 };
 use sam_testkit::TestBridge;
 use tokio::{
@@ -43,7 +43,7 @@ pub(crate) async fn proxy(bridge: &TestBridge) -> Proxy {
 
 /// A proxy on a bridge, with these limits.
 pub(crate) async fn proxy_with(bridge: &TestBridge, limits: Limits) -> Proxy {
-    proxy_of(bridge, limits, PoolOptions::default(), Tunnel::default()).await
+    proxy_of(bridge, limits, PoolOptions::default(), SessionPolicy::default()).await
 }
 
 /// A proxy on a bridge, with these limits, sessions and rules. Its first session is there.
@@ -51,9 +51,9 @@ pub(crate) async fn proxy_of(
     bridge: &TestBridge,
     limits: Limits,
     options: PoolOptions,
-    tunnel: Tunnel,
+    rules: SessionPolicy,
 ) -> Proxy {
-    start(Bridge::new(bridge.address()), limits, options, tunnel, VirtualOptions::default()).await
+    start(Bridge::new(bridge.address()), limits, options, rules, VirtualOptions::default()).await
 }
 
 /// A proxy on a bridge, with these virtual addresses.
@@ -61,7 +61,7 @@ pub(crate) async fn proxy_with_addresses(bridge: &TestBridge, addresses: Virtual
     let limit = Duration::from_millis(300);
     let limits = Limits { half_close: limit, linger: limit, ..Limits::default() };
     let bridge = Bridge::new(bridge.address());
-    start(bridge, limits, PoolOptions::default(), Tunnel::default(), addresses).await
+    start(bridge, limits, PoolOptions::default(), SessionPolicy::default(), addresses).await
 }
 
 /// A proxy on this bridge, with these limits, sessions, rules and virtual addresses.
@@ -69,7 +69,7 @@ pub(crate) async fn start(
     bridge: Bridge,
     limits: Limits,
     options: PoolOptions,
-    tunnel: Tunnel,
+    rules: SessionPolicy,
     addresses: VirtualOptions,
 ) -> Proxy {
     let back_off = BackOff { first: Duration::from_millis(10), ..BackOff::default() };
@@ -79,10 +79,10 @@ pub(crate) async fn start(
         pool.first_ready().await.unwrap();
     }
     let waits = SessionLimits { router: Duration::from_millis(300), ..SessionLimits::default() };
-    // As the program has it.
-    let dialler = RoutedDialler::without_routes(SamDialler::new(pool.clone(), tunnel).with_limits(waits));
+    let dialler = SamDialler::new(pool.clone()).with_limits(waits);
     let addresses = AddressPool::new(addresses).unwrap();
-    start_service(Service::new("test", dialler, addresses).with_limits(limits), pool).await
+    let service = Service::new("test", dialler, addresses).with_limits(limits).with_sessions(rules);
+    start_service(service, pool).await
 }
 
 /// A proxy on a bridge whose service is made into another one, with limits short enough for tests to see them.
@@ -94,7 +94,7 @@ pub(crate) async fn proxy_that(
     let limits = Limits { half_close: limit, linger: limit, ..Limits::default() };
     let pool = SessionPool::new(Bridge::new(bridge.address()), PoolOptions::default());
     pool.first_ready().await.unwrap();
-    let dialler = SamDialler::new(pool.clone(), Tunnel::default());
+    let dialler = SamDialler::new(pool.clone());
     let addresses = AddressPool::new(VirtualOptions::default()).unwrap();
     let service = Service::new("test", dialler, addresses).with_limits(limits);
     start_service(change(service), pool).await

@@ -11,7 +11,7 @@ use i2p_name::VirtualOptions;
 use i2p_sam::{BackOff, Bridge, DatagramStyle, SessionOptions};
 use i2p_tunnel::{
     Account, AddressPool, DatagramOptions, DatagramPolicy, DatagramPool, Isolate, Limits, Outproxies,
-    OutproxyDefinition, PoolOptions, RoutedDialler, Routes, Rule, SamDialler, Service, SessionPool, Tunnel,
+    OutproxyDefinition, PoolOptions, Routes, Routing, Rule, SamDialler, Service, SessionPolicy, SessionPool,
 };
 use sam_testkit::TestBridge;
 use tokio::{
@@ -84,15 +84,17 @@ async fn proxy_on(listen: &str, sam: &str, sam_udp: &str, udp: Udp, datagrams: D
     let sam = Bridge::new(sam).with_udp_address(sam_udp.parse().unwrap());
     let pool = SessionPool::new(sam, PoolOptions { session, back_off, ..PoolOptions::default() });
     pool.first_ready().await.unwrap();
-    let tunnel = Tunnel { isolate: udp.isolate, ..Tunnel::default() };
-    let sam = SamDialler::new(pool.clone(), tunnel).with_datagrams(datagrams);
-    // As the program has it.
+    let dialler = SamDialler::new(pool.clone()).with_datagrams(datagrams);
     let outproxies = Outproxies::new(udp.outproxies).unwrap();
-    let dialler = RoutedDialler::new(sam, Arc::new(Routes::new(udp.rules_out)), outproxies).unwrap();
+    let routing = Routing::new(Arc::new(Routes::new(udp.rules_out)), outproxies).unwrap();
     let addresses = AddressPool::new(udp.addresses).unwrap();
     let limits = Limits { linger: Duration::from_millis(200), ..Limits::default() };
-    let mut service = Service::new("test", dialler, addresses).with_limits(limits).with_account(udp.account);
-    service.datagrams = udp.rules;
+    let service = Service::new("test", dialler, addresses)
+        .with_limits(limits)
+        .with_account(udp.account)
+        .with_routing(routing)
+        .with_sessions(SessionPolicy { isolate: udp.isolate, ..SessionPolicy::default() })
+        .with_datagrams(udp.rules);
     start_service_at(listen, service, pool).await
 }
 

@@ -1,6 +1,4 @@
-use std::sync::Arc;
-
-use i2p_name::{I2pName, Target};
+use i2p_name::I2pName;
 use i2p_sam::Session;
 use tokio::net::TcpStream;
 use tokio::time::Instant;
@@ -10,46 +8,22 @@ use super::{
     pool::{SessionDeadlines, SessionLease, SessionPool},
     refusal::Refusal,
 };
-use crate::{
-    client::{Client, Isolate, IsolationKey},
-    failure::Failure,
-    limits::SessionLimits,
-    names::Resolver,
-    stream::Opened,
-};
-
-/// How a tunnel uses the sessions of a pool.
-#[derive(Debug, Clone, Default)]
-pub struct Tunnel {
-    /// What keeps its requests apart.
-    pub isolate: Isolate,
-    /// Its name, if it shares sessions with no other tunnel.
-    pub dedicated: Option<Arc<str>>,
-    /// Whether peers may open streams to its clients, with BIND. The sessions of its pool have to be published then.
-    pub incoming: bool,
-}
+use crate::{client::IsolationKey, failure::Failure, limits::SessionLimits, names::Resolver};
 
 /// Dials through the sessions of a pool.
 #[derive(Debug, Clone)]
 pub struct SamDialler {
     pool: SessionPool,
-    pub(crate) tunnel: Tunnel,
     limits: SessionLimits,
-    pub(crate) resolver: Resolver,
-    pub(crate) datagrams: Option<DatagramPool>,
+    pub(super) resolver: Resolver,
+    pub(super) datagrams: Option<DatagramPool>,
 }
 
 impl SamDialler {
-    /// Dials through the sessions of this pool, by the rules of this tunnel.
+    /// Dials through the sessions of this pool, and looks names up at its router alone.
     #[must_use]
-    pub fn new(pool: SessionPool, tunnel: Tunnel) -> Self {
-        Self {
-            pool,
-            tunnel,
-            limits: SessionLimits::default(),
-            resolver: Resolver::default(),
-            datagrams: None,
-        }
+    pub fn new(pool: SessionPool) -> Self {
+        Self { pool, limits: SessionLimits::default(), resolver: Resolver::default(), datagrams: None }
     }
 
     /// With other sources of names than the router alone. A resolver is best shared by all diallers: it remembers.
@@ -58,8 +32,7 @@ impl SamDialler {
         Self { resolver, ..self }
     }
 
-    /// With sessions for datagrams. Isolation by host or port has no meaning for them: a client's datagrams have one session,
-    /// whomever they are for; where it is asked for, there are none.
+    /// With sessions for datagrams.
     #[must_use]
     pub fn with_datagrams(self, pool: DatagramPool) -> Self {
         Self { datagrams: Some(pool), ..self }
@@ -73,72 +46,29 @@ impl SamDialler {
 }
 
 impl SamDialler {
-    /// The session of what a client asks of no host in particular. Where hosts or ports are kept apart there is none: what
-    /// comes in is of any.
-    pub(crate) async fn session_of(
-        &self,
-        client: &Client,
-    ) -> Result<(IsolationKey, SessionLease, Session), Failure> {
-        let isolate = &self.tunnel.isolate;
-        if isolate.dest_host || isolate.dest_port {
-            return Err(Failure::CommandNotSupported);
-        }
-        let key = self.client_key(client);
+    fn wait(&self) -> SessionDeadlines {
         let now = Instant::now();
-        let wait = SessionDeadlines { router: now + self.limits.router, tunnels: now + self.limits.tunnels };
-        let lease = self.pool.lease(&key).map_err(|_| Failure::TooManySessions)?;
+        SessionDeadlines { router: now + self.limits.router, tunnels: now + self.limits.tunnels }
+    }
+
+    /// Waits for the session of a key.
+    pub(super) async fn session(&self, key: &IsolationKey) -> Result<(SessionLease, Session), Failure> {
+        let wait = self.wait();
+        let lease = self.pool.lease(key).map_err(|_| Failure::TooManySessions)?;
         let session = lease.session_within(wait).await?;
-        Ok((key, lease, session))
+        Ok((lease, session))
     }
-}
 
-impl SamDialler {
-    /// Opens a stream to a name on behalf of a client that asked for something, which may be the same or lie behind it, as a
-    /// host of the internet lies behind an outproxy. What it asked for is what keeps it apart from others.
-    ///
-    /// # Errors
-    /// The [`Failure`] that the client is to be told.
-    pub async fn open(
+    /// Does something with the session of a key, and once more if the session was lost before anything was sent.
+    pub(super) async fn with_session<T, F: Future<Output = Result<T, Refusal>>>(
         &self,
-        client: &Client,
-        asked: (&Target, u16),
-        name: &I2pName,
-        port: u16,
-    ) -> Result<Opened, Failure> {
-        let open = async |session: Session| self.connect(&session, name, port).await;
-        let (stream, lease) = self.with_session(client, asked, open).await?;
-        Ok(Opened::over_sam(stream.into(), lease))
-    }
-
-    /// What keeps a request apart from others at this dialler.
-    pub(crate) fn isolation_key(&self, client: &Client, (target, port): (&Target, u16)) -> IsolationKey {
-        let Tunnel { isolate, dedicated, .. } = &self.tunnel;
-        IsolationKey::new(*isolate, dedicated.clone(), client, target, port)
-    }
-
-    /// What keeps a client apart from others in what it asks of no host in particular.
-    pub(crate) fn client_key(&self, client: &Client) -> IsolationKey {
-        IsolationKey::of_client(self.tunnel.isolate, self.tunnel.dedicated.clone(), client)
-    }
-
-    /// Waits until the session of a request is there.
-    pub(crate) async fn session(&self, client: &Client, asked: (&Target, u16)) -> Result<(), Failure> {
-        self.with_session(client, asked, async |_| Ok(())).await.map(|_| ())
-    }
-
-    /// Does something with the session of a request, and again where that session has gone before anything was sent.
-    pub(crate) async fn with_session<T, F: Future<Output = Result<T, Refusal>>>(
-        &self,
-        client: &Client,
-        asked: (&Target, u16),
+        key: &IsolationKey,
         work: impl Fn(Session) -> F,
     ) -> Result<(T, SessionLease), Failure> {
-        let key = self.isolation_key(client, asked);
-        let now = Instant::now();
-        let wait = SessionDeadlines { router: now + self.limits.router, tunnels: now + self.limits.tunnels };
+        let wait = self.wait();
         let mut renewed = false;
         loop {
-            let lease = self.pool.lease(&key).map_err(|_| Failure::TooManySessions)?;
+            let lease = self.pool.lease(key).map_err(|_| Failure::TooManySessions)?;
             let session = lease.session_within(wait).await?;
             match work(session).await {
                 Ok(done) => return Ok((done, lease)),
@@ -148,17 +78,20 @@ impl SamDialler {
                 // not to be asked for ever.
                 Err(Refusal::SessionForgotten) if !renewed => {
                     renewed = true;
-                    self.pool.renew(&key, &lease);
+                    self.pool.renew(key, &lease);
                 }
                 Err(refusal) => return Err(refusal.failure()),
             }
         }
     }
-}
 
-impl SamDialler {
     /// Looks a name up and connects.
-    async fn connect(&self, session: &Session, name: &I2pName, port: u16) -> Result<TcpStream, Refusal> {
+    pub(super) async fn connect(
+        &self,
+        session: &Session,
+        name: &I2pName,
+        port: u16,
+    ) -> Result<TcpStream, Refusal> {
         // A lookup of its own tells an unknown name from a destination that cannot be reached: in the answers to
         // STREAM CONNECT routers mix the two up. Addresses by hash have nothing to look up in a book.
         let found = match name {
@@ -183,7 +116,6 @@ mod tests {
 
     use super::*;
     use crate::{
-        client::{ClientAddress, ClientCredentials},
         dial::Dial,
         sessions::{
             pool::PoolOptions,
@@ -196,15 +128,9 @@ mod tests {
     async fn dialling_is_small() {
         let options = PoolOptions { delay_open: true, ..PoolOptions::default() };
         let pool = SessionPool::new(i2p_sam::Bridge::new("127.0.0.1:9"), options);
-        let dialler = SamDialler::new(pool, Tunnel::default());
-        let client = Client {
-            address: ClientAddress::User(0),
-            listener: "x".into(),
-            protocol: crate::ClientProtocol::Socks5,
-            credentials: ClientCredentials::None,
-        };
-        let target = Target::parse(b"a.i2p").unwrap();
-        let size = size_of_val(&dialler.dial(&client, &target, 80));
+        let dialler = SamDialler::new(pool);
+        let (key, name) = (IsolationKey::default(), I2pName::Host("a.i2p".parse().unwrap()));
+        let size = size_of_val(&dialler.dial(&key, &name, 80));
         assert!(size < 8 * 1024, "{size} bytes");
     }
 
@@ -224,7 +150,7 @@ mod tests {
             (StreamConnect, Word::CantReachPeer, Some("Local router failure"), Failure::RouterError),
             (StreamConnect, Word::ConnectionRefused, None, Failure::Refused),
             (StreamConnect, Word::Timeout, None, Failure::TimedOut),
-            (StreamConnect, Word::InvalidKey, Some("Lease set not found: x"), Failure::Unreachable),
+            (StreamConnect, Word::InvalidKey, Some("SessionLease set not found: x"), Failure::Unreachable),
             (StreamConnect, Word::PeerNotFound, None, Failure::Unreachable),
             (StreamConnect, Word::InvalidId, None, Failure::RouterUnavailable),
             (StreamConnect, Word::I2pError, None, Failure::RouterError),
