@@ -47,4 +47,4 @@ pub use sessions::{
     DatagramOptions, DatagramPool, DatagramSessionStatus, PoolFull, PoolOptions, SamDatagrams, SamDialler,
     SamListening, SessionDeadlines, SessionLease, SessionPool, SessionStatus,
 };
-pub use stream::{ClientEnd, Opened, Socket, Stop};
+pub use stream::{ClientEnd, Layer, Opened, Socket, Stop};

@@ -2,12 +2,14 @@
 //!
 //! Imports limits. Nothing here knows who a client is, or by which way a stream was opened.
 
+mod layer;
 mod opened;
 mod relay;
 mod socket;
 mod stop;
 
 pub use self::{
+    layer::Layer,
     opened::{ClientEnd, Opened},
     socket::Socket,
     stop::Stop,

@@ -4,8 +4,8 @@ use std::{
     future::poll_fn,
     io,
     net::{Shutdown, SocketAddr},
-    pin::Pin,
-    task::{Context, Poll},
+    pin::{Pin, pin},
+    task::{Context, Poll, Waker},
     time::Duration,
 };
 
@@ -19,17 +19,17 @@ use tokio::{
     time::sleep,
 };
 
+use super::layer::{Layer, Layered, Plain};
 use crate::limits::Limits;
 
 /// How often the other end of a silent connection is asked before it counts as gone.
 const PROBES: u32 = 4;
 
-/// How often a socket within this machine is asked whether anybody is at its other end.
-#[cfg(unix)]
-const ASKED_EVERY: Duration = Duration::from_millis(500);
+/// How often a socket that does not report its loss is checked for it.
+const LOSS_CHECK_INTERVAL: Duration = Duration::from_millis(500);
 
 /// How often to look whether the other side has gone behind what it sent and nobody reads yet.
-const LOOK: Duration = Duration::from_secs(1);
+const END_CHECK_INTERVAL: Duration = Duration::from_secs(1);
 
 /// Pages are moved where they can be, and nothing waits.
 #[cfg(target_os = "linux")]
@@ -43,47 +43,93 @@ pub(crate) fn beside(mut own: SocketAddr) -> SocketAddr {
     own
 }
 
-/// One end of what is relayed: a client, or the way on from here.
+/// One end of what is relayed: a client, or the way on from here. A TCP connection, a Unix socket, or a [`Layer`] over one of them or
+/// over nothing.
 #[derive(Debug)]
-#[non_exhaustive]
-pub enum Socket {
+pub struct Socket(Kind);
+
+#[derive(Debug)]
+enum Kind {
     /// Over TCP.
     Tcp(TcpStream),
     /// Within this machine.
     #[cfg(unix)]
     Unix(UnixStream),
+    /// What has no descriptor of its own.
+    Layered(Box<Layered>),
 }
 
-/// Does the same with whatever socket it is.
+/// Does the same with a TCP connection and a Unix socket, and something else with a layer.
 macro_rules! with {
-    ($socket:expr, $stream:ident => $work:expr) => {
+    ($socket:expr, $stream:ident => $work:expr, $layer:ident => $other:expr) => {
         match $socket {
-            Socket::Tcp($stream) => $work,
+            Kind::Tcp($stream) => $work,
             #[cfg(unix)]
-            Socket::Unix($stream) => $work,
+            Kind::Unix($stream) => $work,
+            Kind::Layered($layer) => $other,
         }
     };
 }
 
 impl Socket {
-    /// Comes back when there may be something to read. One task at a time may wait: of several, the last is told.
-    ///
-    /// # Errors
-    /// What the operating system says.
-    pub async fn readable(&self) -> io::Result<()> {
+    /// A stream that is more than a socket.
+    #[must_use]
+    pub fn layered(layer: impl Layer) -> Self {
+        Self(Kind::Layered(Box::new(Layered::new(layer))))
+    }
+
+    /// A stream of which nothing more is known, such as one in memory.
+    #[must_use]
+    pub fn plain(stream: impl AsyncRead + AsyncWrite + Send + Unpin + 'static) -> Self {
+        Self::layered(Plain(stream))
+    }
+
+    /// Whether the kernel can splice it: it has a descriptor, and all bytes of the stream are those of the descriptor.
+    #[cfg(target_os = "linux")]
+    pub(crate) fn can_be_spliced(&self) -> bool {
+        !matches!(self.0, Kind::Layered(_))
+    }
+
+    /// Returns once there may be something to read. One task at a time may wait: of several, the last is told.
+    pub(crate) async fn readable(&self) -> io::Result<()> {
         // Waiting so costs a connection nothing; tokio's own future for it has 170 bytes.
-        with!(self, stream => poll_fn(|context| stream.poll_read_ready(context)).await)
+        poll_fn(|context| {
+            with!(&self.0, stream => stream.poll_read_ready(context), layer => layer.poll_readable(context))
+        })
+        .await
     }
 
-    /// Comes back when there may be room to write. One task at a time may wait, which may be another one than that which reads.
-    ///
-    /// # Errors
-    /// What the operating system says.
-    pub async fn writable(&self) -> io::Result<()> {
-        with!(self, stream => poll_fn(|context| stream.poll_write_ready(context)).await)
+    /// Returns once there may be room to write. One task at a time may wait, which may be another one than that which reads.
+    async fn writable(&self) -> io::Result<()> {
+        poll_fn(|context| {
+            with!(&self.0, stream => stream.poll_write_ready(context), layer => layer.poll_flush(context))
+        })
+        .await
     }
 
-    /// Comes back when the other side has ended it; what it sends until then means nothing. Safe to drop and to call again.
+    /// Waits until there is room for some of these bytes, and writes them. [`flush`](Self::flush) sends what a layer holds back.
+    pub(crate) async fn write(&self, bytes: &[u8]) -> io::Result<usize> {
+        if let Kind::Layered(layer) = &self.0 {
+            return poll_fn(|context| layer.poll_write(context, bytes)).await;
+        }
+        loop {
+            self.writable().await?;
+            match self.try_write(bytes) {
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+                result => return result,
+            }
+        }
+    }
+
+    /// Sends what was written. Sockets do so by themselves.
+    pub(crate) async fn flush(&self) -> io::Result<()> {
+        match &self.0 {
+            Kind::Layered(layer) => poll_fn(|context| layer.poll_flush(context)).await,
+            _ => Ok(()),
+        }
+    }
+
+    /// Returns once the other side has ended it; what it sends until then means nothing. Safe to drop and to call again.
     pub(crate) async fn ended(&self) {
         let mut thrown_away = [0; 256];
         loop {
@@ -99,75 +145,98 @@ impl Socket {
         }
     }
 
-    /// Comes back when nobody can be told anything any more: the other side has reset the connection, or its machine has gone.
+    /// Returns once nobody can be told anything any more: the other side has reset the connection, or its machine has gone.
     /// Reads nothing, so that what has been sent stays for whoever reads next. A side that has only finished sending still
     /// listens, for all that TCP knows. Safe to drop and to call again.
     pub(crate) async fn lost(&self) {
-        match self {
+        match &self.0 {
             // Where the system does not say so (Windows), a client keeps its place for longer, which is all.
-            Self::Tcp(stream) => drop(stream.ready(Interest::ERROR).await),
+            Kind::Tcp(stream) => drop(stream.ready(Interest::ERROR).await),
             // There is no reset here, and an end that was closed looks like one that has finished sending, until one writes.
-            #[cfg(unix)]
-            Self::Unix(stream) => {
-                let closed = |error: io::Error| error.kind() != io::ErrorKind::WouldBlock;
-                while !stream.try_write(&[]).is_err_and(closed) {
-                    sleep(ASKED_EVERY).await;
+            _ => {
+                while !self.is_lost() {
+                    sleep(LOSS_CHECK_INTERVAL).await;
                 }
             }
         }
     }
 
-    /// Comes back soon after the other side has ended it, and leaves what it sent before where it is.
+    /// Whether nobody can be told anything any more; of a layer, whether that is so of the socket below.
+    fn is_lost(&self) -> bool {
+        match &self.0 {
+            Kind::Tcp(stream) => {
+                let ready = pin!(stream.ready(Interest::ERROR));
+                ready.poll(&mut Context::from_waker(Waker::noop())).is_ready()
+            }
+            #[cfg(unix)]
+            Kind::Unix(stream) => {
+                stream.try_write(&[]).is_err_and(|error| error.kind() != io::ErrorKind::WouldBlock)
+            }
+            Kind::Layered(layer) => layer.with_socket(Self::is_lost).unwrap_or_default(),
+        }
+    }
+
+    /// Returns soon after the other side has ended it, and leaves what it sent before where it is.
     pub(crate) async fn ended_behind_data(&self) {
         loop {
-            // Comes back at once as long as there is something to read, and cannot be told to wait for the end alone.
-            match with!(self, stream => stream.ready(Interest::READABLE).await) {
-                Ok(ready) if !ready.is_read_closed() => sleep(LOOK).await,
+            // Returns at once as long as there is something to read, and cannot be told to wait for the end alone.
+            let ready = match &self.0 {
+                Kind::Tcp(stream) => stream.ready(Interest::READABLE).await,
+                #[cfg(unix)]
+                Kind::Unix(stream) => stream.ready(Interest::READABLE).await,
+                Kind::Layered(layer) => {
+                    let _ = poll_fn(|context| layer.poll_ended(context)).await;
+                    return;
+                }
+            };
+            match ready {
+                Ok(ready) if !ready.is_read_closed() => sleep(END_CHECK_INTERVAL).await,
                 _ => return,
             }
         }
     }
 
-    /// Reads what is there, without waiting; 0 is the end.
-    ///
-    /// # Errors
-    /// [`io::ErrorKind::WouldBlock`] when nothing is there, and what the operating system says.
-    pub fn try_read(&self, buffer: &mut [u8]) -> io::Result<usize> {
-        with!(self, stream => stream.try_read(buffer))
+    /// Reads what is there, without waiting; 0 is the end, and [`io::ErrorKind::WouldBlock`] that nothing is there.
+    pub(crate) fn try_read(&self, buffer: &mut [u8]) -> io::Result<usize> {
+        with!(&self.0, stream => stream.try_read(buffer), layer => layer.try_read(buffer))
     }
 
-    /// Writes as much as there is room for, without waiting.
-    ///
-    /// # Errors
-    /// [`io::ErrorKind::WouldBlock`] when there is no room, and what the operating system says.
-    pub fn try_write(&self, bytes: &[u8]) -> io::Result<usize> {
-        with!(self, stream => stream.try_write(bytes))
+    /// Writes as much as there is room for, without waiting; a layer never has room without.
+    pub(crate) fn try_write(&self, bytes: &[u8]) -> io::Result<usize> {
+        with!(&self.0, stream => stream.try_write(bytes), _layer => Err(io::ErrorKind::WouldBlock.into()))
     }
 
     /// Our address and the other side's, where it has any: a Unix socket has not.
     #[must_use]
     pub fn tcp_addresses(&self) -> Option<(SocketAddr, SocketAddr)> {
-        match self {
-            Self::Tcp(stream) => Some((stream.local_addr().ok()?, stream.peer_addr().ok()?)),
+        match &self.0 {
+            Kind::Tcp(stream) => Some((stream.local_addr().ok()?, stream.peer_addr().ok()?)),
             #[cfg(unix)]
-            Self::Unix(_) => None,
+            Kind::Unix(_) => None,
+            Kind::Layered(layer) => layer.with_socket(Self::tcp_addresses)?,
         }
     }
 
     /// Has the kernel move up to so many bytes from here into a pipe, without waiting; 0 is the end.
     #[cfg(target_os = "linux")]
     pub(crate) fn try_splice_into(&self, pipe: &OwnedFd, count: usize) -> io::Result<usize> {
-        with!(self, stream => stream.try_io(Interest::READABLE, || {
+        with!(&self.0, stream => stream.try_io(Interest::READABLE, || {
             splice(stream, None, pipe, None, count, SPLICE_FLAGS).map_err(Into::into)
-        }))
+        }), _layer => Err(io::ErrorKind::Unsupported.into()))
     }
 
     /// Has the kernel move up to so many bytes from a pipe to here, without waiting.
     #[cfg(target_os = "linux")]
     pub(crate) fn try_splice_from(&self, pipe: &OwnedFd, count: usize) -> io::Result<usize> {
-        with!(self, stream => stream.try_io(Interest::WRITABLE, || {
+        with!(&self.0, stream => stream.try_io(Interest::WRITABLE, || {
             splice(pipe, None, stream, None, count, SPLICE_FLAGS).map_err(Into::into)
-        }))
+        }), _layer => Err(io::ErrorKind::Unsupported.into()))
+    }
+
+    /// Returns once there may be room to splice more from a pipe.
+    #[cfg(target_os = "linux")]
+    pub(crate) async fn can_take_more(&self) -> io::Result<()> {
+        self.writable().await
     }
 
     /// Has small writes sent at once: Nagle's algorithm would hold the second of two back for 40 ms.
@@ -175,20 +244,25 @@ impl Socket {
     /// # Errors
     /// What the operating system says.
     pub fn send_at_once(&self) -> io::Result<()> {
-        match self {
-            Self::Tcp(stream) => stream.set_nodelay(true),
+        match &self.0 {
+            Kind::Tcp(stream) => stream.set_nodelay(true),
             #[cfg(unix)]
-            Self::Unix(_) => Ok(()),
+            Kind::Unix(_) => Ok(()),
+            Kind::Layered(layer) => layer.with_socket(Self::send_at_once).unwrap_or(Ok(())),
         }
     }
 
     /// Has the operating system notice when the other end has gone without a word: its machine, or the way to it. Sockets
     /// within this machine know anyway.
     pub(crate) fn notice_loss(&self, limits: Limits) {
-        let stream = match self {
-            Self::Tcp(stream) => stream,
+        let stream = match &self.0 {
+            Kind::Tcp(stream) => stream,
             #[cfg(unix)]
-            Self::Unix(_) => return,
+            Kind::Unix(_) => return,
+            Kind::Layered(layer) => {
+                layer.with_socket(|socket| socket.notice_loss(limits));
+                return;
+            }
         };
         let socket = socket2::SockRef::from(stream);
         if let Some(silence) = limits.keepalive {
@@ -211,35 +285,35 @@ impl Socket {
     /// is the operating system that does it, so that it also holds when this process dies. A socket within this machine has no
     /// reset.
     pub(crate) fn reset_on_close(&self, reset: bool) {
-        match self {
-            Self::Tcp(stream) => {
+        match &self.0 {
+            Kind::Tcp(stream) => {
                 // Where the system does not do it, a stream that broke looks like one that ended, which is all.
                 let _ = socket2::SockRef::from(stream).set_linger(reset.then_some(Duration::ZERO));
             }
             #[cfg(unix)]
-            Self::Unix(_) => {}
+            Kind::Unix(_) => {}
+            Kind::Layered(layer) => layer.reset_on_close(reset),
         }
     }
 
-    /// Says that nothing more is written, and goes on reading: tokio's own shutdown wants the stream for itself.
-    ///
-    /// # Errors
-    /// What the operating system says.
-    pub fn finish_writing(&self) -> io::Result<()> {
-        with!(self, stream => socket2::SockRef::from(stream).shutdown(Shutdown::Write))
+    /// Tells the other side that nothing more is written, and goes on reading: tokio's own shutdown wants the stream for itself.
+    pub(crate) async fn finish_writing(&self) -> io::Result<()> {
+        with!(&self.0, stream => socket2::SockRef::from(stream).shutdown(Shutdown::Write), layer => {
+            poll_fn(|context| layer.poll_shutdown(context)).await
+        })
     }
 }
 
 impl From<TcpStream> for Socket {
     fn from(stream: TcpStream) -> Self {
-        Self::Tcp(stream)
+        Self(Kind::Tcp(stream))
     }
 }
 
 #[cfg(unix)]
 impl From<UnixStream> for Socket {
     fn from(stream: UnixStream) -> Self {
-        Self::Unix(stream)
+        Self(Kind::Unix(stream))
     }
 }
 
@@ -249,21 +323,37 @@ impl AsyncRead for Socket {
         context: &mut Context<'_>,
         buffer: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
-        with!(self.get_mut(), stream => Pin::new(stream).poll_read(context, buffer))
+        with!(
+            &mut self.get_mut().0,
+            stream => Pin::new(stream).poll_read(context, buffer),
+            layer => layer.poll_read(context, buffer)
+        )
     }
 }
 
 impl AsyncWrite for Socket {
     fn poll_write(self: Pin<&mut Self>, context: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
-        with!(self.get_mut(), stream => Pin::new(stream).poll_write(context, bytes))
+        with!(
+            &mut self.get_mut().0,
+            stream => Pin::new(stream).poll_write(context, bytes),
+            layer => layer.poll_write(context, bytes)
+        )
     }
 
     fn poll_flush(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        with!(self.get_mut(), stream => Pin::new(stream).poll_flush(context))
+        with!(
+            &mut self.get_mut().0,
+            stream => Pin::new(stream).poll_flush(context),
+            layer => layer.poll_flush(context)
+        )
     }
 
     fn poll_shutdown(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        with!(self.get_mut(), stream => Pin::new(stream).poll_shutdown(context))
+        with!(
+            &mut self.get_mut().0,
+            stream => Pin::new(stream).poll_shutdown(context),
+            layer => layer.poll_shutdown(context)
+        )
     }
 }
 
@@ -291,7 +381,7 @@ mod tests {
         let client = Socket::from(client);
         other.write_all(b"ahead").await.unwrap();
         other.shutdown().await.unwrap();
-        assert!(timeout(ASKED_EVERY * 2, client.lost()).await.is_err());
+        assert!(timeout(LOSS_CHECK_INTERVAL * 2, client.lost()).await.is_err());
         drop(other);
         timeout(LONG, client.lost()).await.unwrap();
         assert_eq!(ahead(&client).await, b"ahead");
@@ -304,7 +394,7 @@ mod tests {
         let client = Socket::from(listener.accept().await.unwrap().0);
         other.write_all(b"ahead").await.unwrap();
         other.shutdown().await.unwrap();
-        assert!(timeout(ASKED_EVERY, client.lost()).await.is_err());
+        assert!(timeout(LOSS_CHECK_INTERVAL, client.lost()).await.is_err());
         assert_eq!(ahead(&client).await, b"ahead");
         other.set_zero_linger().unwrap();
         drop(other);

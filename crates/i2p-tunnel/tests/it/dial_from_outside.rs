@@ -8,8 +8,8 @@ use i2p_tunnel::{
     Listeners, Listening, Opened, ReceivedDatagram, Service, SessionPolicy, Socket, serve,
 };
 use tokio::{
-    io::{AsyncReadExt, AsyncWriteExt},
-    net::{TcpStream, UdpSocket, UnixStream},
+    io::{AsyncReadExt, AsyncWriteExt, DuplexStream, duplex},
+    net::{TcpStream, UdpSocket},
     sync::{Mutex, mpsc, watch},
     time::timeout,
 };
@@ -38,9 +38,9 @@ fn find(name: &I2pName) -> Result<Destination, Failure> {
 }
 
 /// One end for the proxy, the other one for the peer.
-fn stream() -> (Opened, UnixStream) {
-    let (near, far) = UnixStream::pair().unwrap();
-    let socket = Socket::from(near);
+fn stream() -> (Opened, DuplexStream) {
+    let (near, far) = duplex(1024);
+    let socket = Socket::plain(near);
     (Opened { socket, first_data: Vec::new(), client_end: ClientEnd::PassedOn, hold: None }, far)
 }
 
@@ -52,8 +52,9 @@ impl Dial for Memory {
         find(name)?;
         let (opened, peer) = stream();
         tokio::spawn(async move {
-            let (mut read, mut write) = peer.into_split();
+            let (mut read, mut write) = tokio::io::split(peer);
             tokio::io::copy(&mut read, &mut write).await.unwrap();
+            write.shutdown().await.unwrap();
         });
         Ok(opened)
     }

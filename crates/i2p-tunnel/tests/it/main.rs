@@ -13,6 +13,7 @@ mod draining;
 mod extended_errors;
 mod failure_table;
 mod http_connect;
+mod layered_streams;
 mod long_destinations;
 mod metrics;
 mod odd_clients;

@@ -88,23 +88,15 @@ pub(crate) async fn relay(
     let (pump_up, pump_down) =
         (pin!(pump(client, peer, early_data, &upstream)), pin!(pump(peer, client, first_data, &downstream)));
     let up = pin!(async {
-        match pump_up.await {
-            Ok(()) => {
-                peer.reset_on_close(false);
-                if *client_end == ClientEnd::PassedOn {
-                    // Gone already, perhaps; then the other direction says so.
-                    let _ = peer.finish_writing();
-                }
-                Ok(())
-            }
-            Err(Broken::Source(error)) => Err(error),
-            Err(Broken::Sink(error)) => {
-                // A reset is told once: whoever reads on finds no more than an end. One that has closed has said its own end.
-                let reset = error.kind() != io::ErrorKind::BrokenPipe;
-                upstream.reset.store(reset, Relaxed);
-                discard_and_count(client, &upstream.discarded).await
-            }
+        if !sent_all(pump_up.await, &upstream)? {
+            return discard_and_count(client, &upstream.discarded).await;
         }
+        peer.reset_on_close(false);
+        if *client_end == ClientEnd::PassedOn {
+            // Gone already, perhaps; then the other direction says so.
+            let _ = Box::pin(peer.finish_writing()).await;
+        }
+        Ok(())
     });
     let down = pin!(async {
         pump_down.await.map_err(|(Broken::Source(error) | Broken::Sink(error))| error)?;
@@ -114,7 +106,7 @@ pub(crate) async fn relay(
         client.reset_on_close(false);
         downstream.heard_all.store(true, Relaxed);
         // Gone already, perhaps; then the other direction says so.
-        let _ = client.finish_writing();
+        let _ = Box::pin(client.finish_writing()).await;
         Ok(())
     });
     let moved = || upstream.moved() + downstream.moved();
@@ -138,6 +130,20 @@ pub(crate) async fn relay(
         client_heard_all: downstream.heard_all.load(Relaxed),
     };
     (relayed, end.map_or_else(|end| end, |()| End::Finished))
+}
+
+/// Whether all that the sender had was sent, or the receiver takes no more.
+fn sent_all(outcome: Result<(), Broken>, direction: &Direction<'_>) -> io::Result<bool> {
+    match outcome {
+        Ok(()) => Ok(true),
+        Err(Broken::Source(error)) => Err(error),
+        Err(Broken::Sink(error)) => {
+            // A reset is told once: whoever reads on finds no more than an end. One that has closed has said its own end.
+            let reset = error.kind() != io::ErrorKind::BrokenPipe;
+            direction.reset.store(reset, Relaxed);
+            Ok(false)
+        }
+    }
 }
 
 impl Opened {

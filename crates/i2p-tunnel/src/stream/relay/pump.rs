@@ -50,6 +50,8 @@ pub(super) fn pump<'a>(
             from.readable().await.map_err(Broken::Source)?;
             #[cfg(target_os = "linux")]
             if full >= BULK
+                && from.can_be_spliced()
+                && to.can_be_spliced()
                 && let Some(pipe) = Pipe::take()
             {
                 match Box::pin(pipe.move_all(from, to, direction)).await? {
@@ -97,17 +99,11 @@ fn drain<'a>(to: &'a Socket, bytes: Vec<u8>, direction: &'a Direction<'_>) -> Dr
     let all = async move {
         let mut rest = bytes.as_slice();
         while !rest.is_empty() {
-            to.writable().await?;
-            match to.try_write(rest) {
-                Ok(written) => {
-                    direction.add(written);
-                    rest = rest.get(written..).unwrap_or_default();
-                }
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
-                Err(error) => return Err(error),
-            }
+            let written = to.write(rest).await?;
+            direction.add(written);
+            rest = rest.get(written..).unwrap_or_default();
         }
-        Ok(())
+        to.flush().await
     };
     Box::pin(async { all.await.map_err(Broken::Sink) })
 }

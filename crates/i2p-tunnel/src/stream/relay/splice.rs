@@ -119,7 +119,7 @@ impl Pipe {
                         direction.add(count);
                     }
                     Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
-                        to.writable().await.map_err(Broken::Sink)?;
+                        to.can_take_more().await.map_err(Broken::Sink)?;
                     }
                     Err(error) => return Err(Broken::Sink(error)),
                 }
