@@ -1,6 +1,6 @@
 //! One connection of a client, from accepting it to its end: its handshake, its request, the answer, and the relaying.
 //!
-//! The top of this crate: imports all other rooms but metrics, and none of them imports it.
+//! The top of this crate: no other room imports it. It imports all of them except route, sessions and metrics.
 
 mod accepting;
 mod bind;
