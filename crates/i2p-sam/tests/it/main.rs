@@ -6,6 +6,7 @@ mod client;
 mod commands;
 mod conformance;
 mod early_data;
+mod examples;
 mod forged_datagrams;
 mod lending;
 mod spares;
