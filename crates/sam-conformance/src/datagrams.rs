@@ -6,84 +6,84 @@ use i2p_name::Destination;
 use i2p_sam::{Bridge, DatagramPeer, DatagramSession, DatagramStyle, Error, MAX_PACKET_BYTES, Ports, Sender};
 
 use crate::{
-    expected::{Claim, claim},
-    lab::{Bridges, TUNNELS, with_sessions},
-    report::{Failure, Outcome, Promised, Report, Verdict, ensure, holds},
+    expected::{StyleSupport, style_support},
+    pair::{Bridges, TUNNEL_TIMEOUT, with_sessions},
+    report::{CheckFailure, CheckOutcome, CheckResult, ConformanceReport, Promised, ensure, holds},
     retry::{Tried, until, until_each, within},
     service::payload,
 };
 
-/// Each kind, and what it is called.
+/// Each kind and its name.
 const STYLES: [(DatagramStyle, &str); 4] = [
     (DatagramStyle::Datagram, "DATAGRAM"),
     (DatagramStyle::Datagram2, "DATAGRAM2"),
     (DatagramStyle::Datagram3, "DATAGRAM3"),
     (DatagramStyle::Raw { protocol: None }, "RAW"),
 ];
-/// Bytes of payload, besides the least: what every router carries.
-const SIZES: [usize; 2] = [1_000, 4_000];
-/// How long one datagram may be on its way, before it counts as lost and is sent again.
-const ARRIVAL: Duration = Duration::from_secs(2);
-const ANY: Ports = Ports { from: 0, to: 0 };
-const SOME: Ports = Ports { from: 7, to: 8 };
+/// Payload lengths in bytes, besides the shortest: every router carries them.
+const PAYLOAD_BYTES: [usize; 2] = [1_000, 4_000];
+/// After how long a datagram counts as lost and is sent again.
+const ARRIVAL_TIMEOUT: Duration = Duration::from_secs(2);
+const ANY_PORTS: Ports = Ports { from: 0, to: 0 };
+const SOME_PORTS: Ports = Ports { from: 7, to: 8 };
 
-/// A datagram that came.
-pub(crate) struct Datagram {
+/// A datagram that has arrived.
+pub(crate) struct Arrived {
     pub(crate) sender: Sender,
     pub(crate) ports: Ports,
 }
 
-pub(crate) async fn check(bridges: &Bridges<'_>, report: &Report) {
+pub(crate) async fn check(bridges: &Bridges<'_>, report: &ConformanceReport) {
     let [a, b, c, d] = STYLES.map(|(style, word)| Box::pin(style_of(bridges, report, style, word)));
     tokio::join!(a, b, c, d);
 }
 
-async fn style_of(bridges: &Bridges<'_>, report: &Report, style: DatagramStyle, word: &str) {
-    match claim(bridges.capabilities, style) {
-        Claim::Yes => carried(bridges, report, style, word).await,
-        Claim::Perhaps => {
-            let name = format!("{word}, which the version does not tell of, is there or refused");
-            report.check(&name, perhaps(bridges, style)).await;
+async fn style_of(bridges: &Bridges<'_>, report: &ConformanceReport, style: DatagramStyle, word: &str) {
+    match style_support(bridges.capabilities, style) {
+        StyleSupport::Yes => carried(bridges, report, style, word).await,
+        StyleSupport::Perhaps => {
+            let name = format!("{word}, which the version does not tell of, is supported or refused");
+            report.check(&name, opened_or_refused(bridges, style)).await;
         }
-        Claim::No => {
+        StyleSupport::No => {
             report
-                .check(&format!("{word} is refused before the router hears of it"), refused(bridges, style))
+                .check(&format!("{word} is refused without asking the router"), refused(bridges, style))
                 .await;
         }
     }
 }
 
-async fn refused(bridges: &Bridges<'_>, style: DatagramStyle) -> Outcome {
+async fn refused(bridges: &Bridges<'_>, style: DatagramStyle) -> CheckResult {
     let near = &bridges.peer.near;
-    match near.create_datagram_session(style, ANY, &bridges.unpublished()).await {
+    match near.create_datagram_session(style, ANY_PORTS, &bridges.unpublished()).await {
         Err(error @ Error::Unsupported { .. }) => {
-            near.generate_keys().await.promised("a bridge that is as before")?;
-            Ok(Verdict::NotApplicable(error.to_string()))
+            near.generate_keys().await.promised("a bridge that still answers")?;
+            Ok(CheckOutcome::NotApplicable(error.to_string()))
         }
-        Err(error) => Err(Failure::new(format!("promised: Error::Unsupported; {error}"))),
-        Ok(_) => Err(Failure::new("promised: Error::Unsupported; the router opened the session")),
+        Err(error) => Err(CheckFailure::new(format!("promised: Error::Unsupported; {error}"))),
+        Ok(_) => Err(CheckFailure::new("promised: Error::Unsupported; the router opened the session")),
     }
 }
 
-async fn perhaps(bridges: &Bridges<'_>, style: DatagramStyle) -> Outcome {
+async fn opened_or_refused(bridges: &Bridges<'_>, style: DatagramStyle) -> CheckResult {
     let near = &bridges.peer.near;
     let options = bridges.unpublished();
-    let result = near.create_datagram_session(style, ANY, &options).await;
-    near.generate_keys().await.promised("a bridge that is as before")?;
+    let result = near.create_datagram_session(style, ANY_PORTS, &options).await;
+    near.generate_keys().await.promised("a bridge that still answers")?;
     match result {
-        Ok(_) => holds("it is there"),
+        Ok(_) => holds("supported"),
         Err(error @ Error::Refused { .. }) => holds(error.to_string()),
-        Err(error) => Err(Failure::new(format!("promised: a session or Error::Refused; {error}"))),
+        Err(error) => Err(CheckFailure::new(format!("promised: a session or Error::Refused; {error}"))),
     }
 }
 
-/// Two sessions, and what goes between them.
-struct Pair {
+/// Two sessions that exchange datagrams.
+struct DatagramPair {
     near: DatagramSession,
     far: DatagramSession,
 }
 
-async fn carried(bridges: &Bridges<'_>, report: &Report, style: DatagramStyle, word: &str) {
+async fn carried(bridges: &Bridges<'_>, report: &ConformanceReport, style: DatagramStyle, word: &str) {
     let mut pair = None;
     report
         .check(&format!("{word}: a datagram arrives"), async {
@@ -94,40 +94,43 @@ async fn carried(bridges: &Bridges<'_>, report: &Report, style: DatagramStyle, w
         .await;
     let Some(pair) = pair else { return };
     let patience = bridges.patience();
-    report.check(&format!("{word}: it says who sent it"), sender(bridges, &pair, style)).await;
+    report.check(&format!("{word}: it names its sender"), sender(bridges, &pair, style)).await;
     report
         .check(&format!("{word}: payloads of 1 to 4,000 bytes, unchanged"), sizes(bridges, &pair, style))
         .await;
     report.check(&format!("{word}: an answer to the sender"), answer(&pair, patience)).await;
     report.check(&format!("{word}: its ports"), ports(bridges, &pair)).await;
-    report.check(&format!("{word}: empty and too long ones are refused"), lengths(&pair)).await;
+    report.check(&format!("{word}: empty and too long datagrams are refused"), lengths(&pair)).await;
 }
 
-/// Opens two sessions until a datagram goes from one to the other.
-async fn find(bridges: &Bridges<'_>, style: DatagramStyle) -> Result<(Pair, String), Failure> {
+/// Opens two sessions, and new ones until a datagram arrives.
+async fn find(bridges: &Bridges<'_>, style: DatagramStyle) -> Result<(DatagramPair, String), CheckFailure> {
     let options = bridges.published();
     let open = async |bridge: &Bridge| {
         let create = async || {
-            bridge.create_datagram_session(style, ANY, &options).await.promised("a session for datagrams")
+            bridge
+                .create_datagram_session(style, ANY_PORTS, &options)
+                .await
+                .promised("a session for datagrams")
         };
-        until_each(bridges.patience(), TUNNELS, create).await.map(|tried| tried.value)
+        until_each(bridges.patience(), TUNNEL_TIMEOUT, create).await.map(|tried| tried.value)
     };
     with_sessions(async || {
         let (near, far) = tokio::try_join!(open(&bridges.peer.near), open(&bridges.peer.far))?;
-        let seen = deliver(&near, &far, ANY, b"is anybody there", bridges.patience()).await?.seen();
-        Ok((Pair { near, far }, seen))
+        let seen = deliver(&near, &far, ANY_PORTS, b"is anybody there", bridges.patience()).await?.seen();
+        Ok((DatagramPair { near, far }, seen))
     })
     .await
 }
 
-/// Sends a datagram until it arrives. What arrives besides, earlier copies among it, is skipped.
+/// Sends a datagram until it arrives. Other datagrams, such as earlier copies, are skipped.
 pub(crate) async fn deliver(
     from: &DatagramSession,
     to: &DatagramSession,
     ports: Ports,
     payload: &[u8],
     patience: Duration,
-) -> Result<Tried<Datagram>, Failure> {
+) -> Result<Tried<Arrived>, CheckFailure> {
     let peer = DatagramPeer::from(to.session().destination());
     deliver_to(from, &peer, to, ports, payload, patience).await
 }
@@ -139,17 +142,17 @@ async fn deliver_to(
     ports: Ports,
     payload: &[u8],
     patience: Duration,
-) -> Result<Tried<Datagram>, Failure> {
+) -> Result<Tried<Arrived>, CheckFailure> {
     let mut buffer = vec![0; MAX_PACKET_BYTES];
     until(patience, async || {
         from.send(peer, ports, payload).await.promised("a datagram is sent")?;
         let what = format!("a datagram of {} bytes", payload.len());
-        within(ARRIVAL, what, async {
+        within(ARRIVAL_TIMEOUT, what, async {
             loop {
                 let received = to.receive(&mut buffer).await.promised("a datagram arrives")?;
                 if received.payload == payload {
                     let sender = received.sender.decode().promised("a sender that can be read")?;
-                    return Ok(Datagram { sender, ports: received.ports });
+                    return Ok(Arrived { sender, ports: received.ports });
                 }
             }
         })
@@ -158,64 +161,68 @@ async fn deliver_to(
     .await
 }
 
-async fn sender(bridges: &Bridges<'_>, pair: &Pair, style: DatagramStyle) -> Outcome {
+async fn sender(bridges: &Bridges<'_>, pair: &DatagramPair, style: DatagramStyle) -> CheckResult {
     let own: &Destination = pair.near.session().destination();
     let (expected, seen) = match style {
-        DatagramStyle::Datagram3 if !bridges.expected.datagram3_says_destination => {
+        DatagramStyle::Datagram3 if !bridges.expected.datagram3_names_destination => {
             (Sender::Hash(own.b32()), "a hash")
         }
         DatagramStyle::Raw { .. } => (Sender::Unknown, "nobody"),
         _ => (Sender::Destination(own.clone()), "a destination"),
     };
-    let tried = deliver(&pair.near, &pair.far, ANY, b"who am I", bridges.patience()).await?;
-    ensure(tried.value.sender == expected, || format!("promised: {seen}, the sender's; another came"))?;
+    let tried = deliver(&pair.near, &pair.far, ANY_PORTS, b"who am I", bridges.patience()).await?;
+    ensure(tried.value.sender == expected, || format!("promised: {seen}, the sender's; another arrived"))?;
     holds(seen)
 }
 
-async fn sizes(bridges: &Bridges<'_>, pair: &Pair, style: DatagramStyle) -> Outcome {
-    let least = match style {
-        DatagramStyle::Raw { .. } => bridges.expected.smallest_raw,
+async fn sizes(bridges: &Bridges<'_>, pair: &DatagramPair, style: DatagramStyle) -> CheckResult {
+    let min = match style {
+        DatagramStyle::Raw { .. } => bridges.expected.min_raw_bytes,
         _ => 1,
     };
-    for size in std::iter::once(least).chain(SIZES) {
-        deliver(&pair.near, &pair.far, ANY, &payload(size, 3), bridges.patience()).await?;
+    for size in std::iter::once(min).chain(PAYLOAD_BYTES) {
+        deliver(&pair.near, &pair.far, ANY_PORTS, &payload(size, 3), bridges.patience()).await?;
     }
-    holds(if least > 1 { format!("from {least} bytes on") } else { String::new() })
+    holds(if min > 1 { format!("from {min} bytes on") } else { String::new() })
 }
 
-/// By what the far end was told of the sender; a raw datagram tells nothing, so that it has to be known.
-async fn answer(pair: &Pair, patience: Duration) -> Outcome {
-    let question = deliver(&pair.near, &pair.far, ANY, b"what time is it", patience).await?;
+/// Answers the sender that the datagram names. A raw datagram names none, so the sender's destination is used.
+async fn answer(pair: &DatagramPair, patience: Duration) -> CheckResult {
+    let question = deliver(&pair.near, &pair.far, ANY_PORTS, b"what time is it", patience).await?;
     let to = match question.value.sender {
         Sender::Destination(destination) => destination,
         Sender::Hash(_) | Sender::Unknown => pair.near.session().destination().clone(),
     };
     let peer = DatagramPeer::from(&to);
-    let tried = deliver_to(&pair.far, &peer, &pair.near, ANY, b"noon", patience).await?;
+    let tried = deliver_to(&pair.far, &peer, &pair.near, ANY_PORTS, b"noon", patience).await?;
     holds(tried.seen())
 }
 
-async fn ports(bridges: &Bridges<'_>, pair: &Pair) -> Outcome {
+async fn ports(bridges: &Bridges<'_>, pair: &DatagramPair) -> CheckResult {
     let carried = bridges.capabilities.datagram_ports();
-    let tried = deliver(&pair.near, &pair.far, SOME, b"to a port", bridges.patience()).await?;
-    let expected = if carried { SOME } else { ANY };
+    let tried = deliver(&pair.near, &pair.far, SOME_PORTS, b"to a port", bridges.patience()).await?;
+    let expected = if carried { SOME_PORTS } else { ANY_PORTS };
     let got = tried.value.ports;
-    ensure(got == expected, || format!("promised: {expected:?}; {got:?} came"))?;
+    ensure(got == expected, || format!("promised: {expected:?}; {got:?} arrived"))?;
     if carried {
         holds(format!("from {} to {}", got.from, got.to))
     } else {
-        Ok(Verdict::NotApplicable("this router carries none; the datagram arrives all the same".into()))
+        Ok(CheckOutcome::NotApplicable(
+            "this router carries no ports; the datagram arrives without them".into(),
+        ))
     }
 }
 
-async fn lengths(pair: &Pair) -> Outcome {
+async fn lengths(pair: &DatagramPair) -> CheckResult {
     let peer = DatagramPeer::from(pair.far.session().destination());
     for length in [0, pair.near.max_payload() + 1] {
-        match pair.near.send(&peer, ANY, &vec![0; length]).await {
+        match pair.near.send(&peer, ANY_PORTS, &vec![0; length]).await {
             Err(Error::DatagramLength { .. }) => {}
-            Err(error) => return Err(Failure::new(format!("promised: Error::DatagramLength; {error}"))),
+            Err(error) => return Err(CheckFailure::new(format!("promised: Error::DatagramLength; {error}"))),
             Ok(()) => {
-                return Err(Failure::new(format!("promised: Error::DatagramLength; {length} were sent")));
+                return Err(CheckFailure::new(format!(
+                    "promised: Error::DatagramLength; {length} were sent"
+                )));
             }
         }
     }

@@ -1,20 +1,20 @@
-//! What each router is expected to do where routers differ: data, from what the bridge's answers told of it.
+//! What each router is expected to do where routers differ. It is data, chosen by the bridge's capabilities.
 
 use std::fmt;
 
 use i2p_sam::{Capabilities, DatagramStyle, Dialect, Error, ResultWord};
 
-/// A way to be told no.
+/// How a router refuses.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) enum Refusal {
-    /// [`Error::Refused`] with this word.
+pub(crate) enum ExpectedRefusal {
+    /// With [`Error::Refused`] and this word.
     Word(ResultWord),
-    /// [`Error::Closed`]: no answer, the connection ends.
+    /// With [`Error::Closed`]: it ends the connection without an answer.
     Closed,
 }
 
-impl Refusal {
-    /// Whether `error` is this one.
+impl ExpectedRefusal {
+    /// Whether `error` is this refusal.
     pub(crate) fn is(&self, error: &Error) -> bool {
         match (self, error) {
             (Self::Word(word), Error::Refused { result, .. }) => word == result,
@@ -24,127 +24,127 @@ impl Refusal {
     }
 }
 
-impl fmt::Display for Refusal {
+impl fmt::Display for ExpectedRefusal {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Word(word) => word.fmt(f),
-            Self::Closed => f.write_str("a close without a word"),
+            Self::Closed => f.write_str("the connection closed without an answer"),
         }
     }
 }
 
-/// What becomes of a stream to a session that accepts none.
+/// What happens to a stream to a session that accepts none.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Unaccepted {
     /// It is refused.
-    Refused(Refusal),
-    /// It is granted, and ends.
-    GrantedAndEnded,
-    /// It is granted, and nothing comes of it for minutes.
-    GrantedAndSilent,
+    Refused(ExpectedRefusal),
+    /// It is reported as connected, and ends.
+    ConnectedAndEnded,
+    /// It is reported as connected, and stays silent for minutes.
+    ConnectedAndSilent,
 }
 
 /// What happens to a second session with the keys of one that is open.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum SecondSession {
-    Refused(Refusal),
-    /// Both are the same destination.
-    Granted,
-    /// Both are the same destination, and the router may crash some seconds after they were closed ("pure virtual method
-    /// called"): not to be asked for.
-    GrantedAtARisk,
+    Refused(ExpectedRefusal),
+    /// It is created: both have one destination.
+    Created,
+    /// It is created, and the router may crash some seconds after both were closed ("pure virtual method called"). The suite
+    /// does not try it.
+    CreatedButMayCrash,
 }
 
-/// Whether a session for datagrams of a kind can be opened.
+/// Whether a router supports datagrams of a kind.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Claim {
+pub(crate) enum StyleSupport {
     Yes,
-    /// The version does not tell: opened, or refused at once.
+    /// Its version does not tell. A session for them is opened, or refused at once.
     Perhaps,
     No,
 }
 
-/// The table.
+/// What is expected of a router.
 pub(crate) struct Expected {
-    /// Lookup of a host name, or base32 address, that nobody has.
-    pub(crate) lookup_unknown: Refusal,
-    /// Streams to a host name that is in no address book: any of these, since versions differ.
-    pub(crate) connect_unknown_name: &'static [Refusal],
-    /// To a base32 address of nobody.
-    pub(crate) connect_unknown_b32: Refusal,
-    /// To a destination of nobody.
-    pub(crate) connect_nobody: Refusal,
+    /// The lookup of an unknown host name or base32 address.
+    pub(crate) lookup_unknown: ExpectedRefusal,
+    /// A stream to an unknown host name: any of these, since versions differ.
+    pub(crate) connect_unknown_name: &'static [ExpectedRefusal],
+    /// A stream to an unknown base32 address.
+    pub(crate) connect_unknown_b32: ExpectedRefusal,
+    /// A stream to an unknown destination.
+    pub(crate) connect_unknown_destination: ExpectedRefusal,
     pub(crate) unaccepted: Unaccepted,
     pub(crate) second_session: SecondSession,
-    /// Whether a DATAGRAM3 comes with the destination of its sender, in the place of its hash.
-    pub(crate) datagram3_says_destination: bool,
-    /// Bytes of the shortest raw datagram that arrives.
-    pub(crate) smallest_raw: usize,
-    /// Whether STREAM ACCEPT says the ports.
-    pub(crate) accept_says_ports: bool,
-    /// Whether names can be looked up without a session, base32 addresses among them.
-    pub(crate) lookups_anywhere: bool,
+    /// Whether a DATAGRAM3 arrives with the destination of its sender instead of the hash.
+    pub(crate) datagram3_names_destination: bool,
+    /// The shortest raw datagram that arrives, in bytes.
+    pub(crate) min_raw_bytes: usize,
+    /// Whether an acceptor is told the ports.
+    pub(crate) accept_reports_ports: bool,
+    /// Whether names and base32 addresses can be looked up without a session.
+    pub(crate) lookups_without_session: bool,
 }
 
 impl Expected {
-    /// The rows of this router.
+    /// What is expected of a router with these capabilities.
     pub(crate) fn of(capabilities: Capabilities) -> Self {
-        use Refusal::{Closed, Word};
+        use ExpectedRefusal::{Closed, Word};
         use ResultWord::{CantReachPeer, DuplicatedDest, I2pError, InvalidKey, KeyNotFound};
-        const INVALID_KEY: &[Refusal] = &[Word(InvalidKey)];
+        const INVALID_KEY: &[ExpectedRefusal] = &[Word(InvalidKey)];
         match capabilities.dialect() {
             Dialect::I2pd => Self {
                 lookup_unknown: Word(InvalidKey),
                 connect_unknown_name: INVALID_KEY,
                 connect_unknown_b32: Word(CantReachPeer),
-                connect_nobody: Word(CantReachPeer),
-                unaccepted: Unaccepted::GrantedAndEnded,
-                // 2.45, which says 3.1, was seen to crash.
+                connect_unknown_destination: Word(CantReachPeer),
+                unaccepted: Unaccepted::ConnectedAndEnded,
+                // 2.45, which reports version 3.1, was seen to crash.
                 second_session: match capabilities.version().minor {
-                    ..=1 => SecondSession::GrantedAtARisk,
-                    _ => SecondSession::Granted,
+                    ..=1 => SecondSession::CreatedButMayCrash,
+                    _ => SecondSession::Created,
                 },
-                datagram3_says_destination: true,
-                smallest_raw: 3,
-                accept_says_ports: false,
-                lookups_anywhere: true,
+                datagram3_names_destination: true,
+                min_raw_bytes: 3,
+                accept_reports_ports: false,
+                lookups_without_session: true,
             },
             Dialect::Emissary => Self {
                 lookup_unknown: Word(KeyNotFound),
-                // 0.4.0 closes; its later versions have a word.
+                // 0.4.0 closes; later versions answer.
                 connect_unknown_name: &[Closed, Word(I2pError)],
                 connect_unknown_b32: Word(CantReachPeer),
-                connect_nobody: Word(CantReachPeer),
-                unaccepted: Unaccepted::GrantedAndSilent,
+                connect_unknown_destination: Word(CantReachPeer),
+                unaccepted: Unaccepted::ConnectedAndSilent,
                 second_session: SecondSession::Refused(Word(DuplicatedDest)),
-                datagram3_says_destination: false,
-                smallest_raw: 1,
-                accept_says_ports: false,
-                lookups_anywhere: false,
+                datagram3_names_destination: false,
+                min_raw_bytes: 1,
+                accept_reports_ports: false,
+                lookups_without_session: false,
             },
-            // Java I2P, and whatever is built after the specification.
+            // Java I2P, and every router that follows the specification.
             _ => Self {
                 lookup_unknown: Word(KeyNotFound),
                 connect_unknown_name: INVALID_KEY,
                 connect_unknown_b32: Word(InvalidKey),
-                connect_nobody: Word(CantReachPeer),
+                connect_unknown_destination: Word(CantReachPeer),
                 unaccepted: Unaccepted::Refused(Word(CantReachPeer)),
                 second_session: SecondSession::Refused(Word(DuplicatedDest)),
-                datagram3_says_destination: false,
-                smallest_raw: 1,
-                accept_says_ports: capabilities.version().minor >= 2,
-                lookups_anywhere: true,
+                datagram3_names_destination: false,
+                min_raw_bytes: 1,
+                accept_reports_ports: capabilities.version().minor >= 2,
+                lookups_without_session: true,
             },
         }
     }
 }
 
-/// Whether a session for such datagrams can be opened.
-pub(crate) fn claim(capabilities: Capabilities, style: DatagramStyle) -> Claim {
+/// Whether a router with these capabilities supports datagrams of this kind.
+pub(crate) fn style_support(capabilities: Capabilities, style: DatagramStyle) -> StyleSupport {
     let newer = matches!(style, DatagramStyle::Datagram2 | DatagramStyle::Datagram3);
     match (capabilities.datagrams(style), capabilities.dialect()) {
-        (false, _) => Claim::No,
-        (true, Dialect::Standard) if newer => Claim::Perhaps,
-        (true, _) => Claim::Yes,
+        (false, _) => StyleSupport::No,
+        (true, Dialect::Standard) if newer => StyleSupport::Perhaps,
+        (true, _) => StyleSupport::Yes,
     }
 }

@@ -1,4 +1,4 @@
-//! Keys that stay, and what the end of a session ends.
+//! Persistent keys, and the end of a session.
 
 use std::time::Duration;
 
@@ -7,27 +7,27 @@ use tokio::io::AsyncReadExt;
 
 use crate::{
     expected::SecondSession,
-    lab::{Lab, TUNNELS, open},
-    report::{Failure, Outcome, Promised, Report, Verdict, ensure, holds},
+    pair::{SessionPair, TUNNEL_TIMEOUT, open},
+    report::{CheckFailure, CheckOutcome, CheckResult, ConformanceReport, Promised, ensure, holds},
     retry::{until, until_each, within},
     service::visit,
 };
 
-/// For what a router does at once.
-const SOON: Duration = Duration::from_secs(10);
+/// How long to wait for what a router does at once.
+const ROUTER_TIMEOUT: Duration = Duration::from_secs(10);
 
-pub(crate) async fn check(lab: &Lab<'_>, report: &Report) {
+pub(crate) async fn check(pair: &SessionPair<'_>, report: &ConformanceReport) {
     let directory = match tempfile::tempdir() {
         Ok(directory) => directory,
         Err(error) => {
-            return report.check("a directory for keys", async { Err(error).promised("one") }).await;
+            return report.check("a directory for keys", async { Err(error).promised("a directory") }).await;
         }
     };
     let file = KeyFile::new(directory.path().join("keys.dat"));
     let mut options = None;
     report
-        .check("keys that the router made come back from their file", async {
-            options = Some(from_file(lab, &file).await?);
+        .check("keys that the router made are read from their file", async {
+            options = Some(from_file(pair, &file).await?);
             holds("")
         })
         .await;
@@ -35,31 +35,34 @@ pub(crate) async fn check(lab: &Lab<'_>, report: &Report) {
     let mut session = None;
     report
         .check("a session with keys has their destination", async {
-            let opened = open(&lab.bridges.peer.near, &options, lab.bridges.patience()).await?;
+            let opened = open(&pair.bridges.peer.near, &options, pair.bridges.patience()).await?;
             let expected = file.load().promised("keys")?.map(|key| key.destination().clone());
-            ensure(Some(opened.destination()) == expected.as_ref(), || "it has another".into())?;
+            ensure(Some(opened.destination()) == expected.as_ref(), || {
+                "promised: the destination of the keys; it has another".into()
+            })?;
             session = Some(opened);
             holds("")
         })
         .await;
     let Some(session) = session else { return };
-    report.check("a second session with the same keys", second(lab, &options, &session)).await;
+    report.check("a second session with the same keys", second_session(pair, &options, &session)).await;
     report
         .check("dropping a session ends its streams", async {
-            let far = lab.far_by_keys();
-            let tried = until(lab.bridges.patience(), async || visit(&session, &far, 0).await).await?;
+            let far = pair.far_destination();
+            let tried = until(pair.bridges.patience(), async || visit(&session, &far, 0).await).await?;
             let (mut stream, _) = tried.value;
             drop(session);
-            let end = within(SOON, "the end of a stream of a session that was dropped", stream.read_u8());
-            ensure(end.await?.is_err(), || "promised: the end of the stream; a byte came".into())?;
+            let end =
+                within(ROUTER_TIMEOUT, "the end of a stream of a session that was dropped", stream.read_u8());
+            ensure(end.await?.is_err(), || "promised: the end of the stream; a byte arrived".into())?;
             holds("")
         })
         .await;
     report
         .check("dropping a session frees its keys for the next", async {
-            // Soon free, whatever time the tunnels take then.
-            let again = until_each(SOON, TUNNELS, async || {
-                lab.bridges.peer.near.create_session(&options).await.promised("a session with freed keys")
+            // The keys must be free soon; the tunnels may take longer.
+            let again = until_each(ROUTER_TIMEOUT, TUNNEL_TIMEOUT, async || {
+                pair.bridges.peer.near.create_session(&options).await.promised("a session with freed keys")
             });
             let again = again.await?;
             let expected = file.load().promised("keys")?.map(|key| key.destination().clone());
@@ -70,33 +73,39 @@ pub(crate) async fn check(lab: &Lab<'_>, report: &Report) {
         .await;
 }
 
-async fn from_file(lab: &Lab<'_>, file: &KeyFile) -> Result<SessionOptions, Failure> {
-    let made = file.load_or_generate(&lab.bridges.peer.near).await.promised("keys of the router")?;
+async fn from_file(pair: &SessionPair<'_>, file: &KeyFile) -> Result<SessionOptions, CheckFailure> {
+    let made = file.load_or_generate(&pair.bridges.peer.near).await.promised("keys of the router")?;
     let loaded = file.load().promised("keys of a file")?;
     ensure(loaded.as_ref() == Some(&made), || "promised: the same keys; others were read".into())?;
-    let again = file.load_or_generate(&lab.bridges.peer.near).await.promised("keys of a file")?;
+    let again = file.load_or_generate(&pair.bridges.peer.near).await.promised("keys of a file")?;
     ensure(again == made, || "promised: the same keys; others were made".into())?;
-    Ok(lab.bridges.unpublished().private_key(made))
+    Ok(pair.bridges.unpublished().private_key(made))
 }
 
-async fn second(lab: &Lab<'_>, options: &SessionOptions, first: &i2p_sam::Session) -> Outcome {
-    let expected = &lab.bridges.expected.second_session;
-    if *expected == SecondSession::GrantedAtARisk {
-        return Ok(Verdict::NotApplicable(
+async fn second_session(
+    pair: &SessionPair<'_>,
+    options: &SessionOptions,
+    first: &i2p_sam::Session,
+) -> CheckResult {
+    let expected = &pair.bridges.expected.second_session;
+    if *expected == SecondSession::CreatedButMayCrash {
+        return Ok(CheckOutcome::NotApplicable(
             "this router may crash some seconds after such sessions were closed".into(),
         ));
     }
-    let seen = match (lab.bridges.peer.near.create_session(options).await, expected) {
+    let seen = match (pair.bridges.peer.near.create_session(options).await, expected) {
         (Err(error), SecondSession::Refused(refusal)) if refusal.is(&error) => refusal.to_string(),
-        (Ok(second), SecondSession::Granted) => {
-            ensure(second.destination() == first.destination(), || "it has another destination".into())?;
-            "granted: both have one destination".into()
+        (Ok(second), SecondSession::Created) => {
+            ensure(second.destination() == first.destination(), || {
+                "promised: the same destination; it has another".into()
+            })?;
+            "created: both have one destination".into()
         }
-        (Err(error), _) => return Err(Failure::new(format!("promised: {expected:?}; {error}"))),
-        (Ok(_), _) => return Err(Failure::new(format!("promised: {expected:?}; it was granted"))),
+        (Err(error), _) => return Err(CheckFailure::new(format!("promised: {expected:?}; {error}"))),
+        (Ok(_), _) => return Err(CheckFailure::new(format!("promised: {expected:?}; it was created"))),
     };
     ensure(first.is_alive(), || "promised: the first session stays; it is gone".into())?;
-    let far = lab.far_by_keys();
-    until(lab.bridges.patience(), async || visit(first, &far, 0).await.map(drop)).await?;
+    let far = pair.far_destination();
+    until(pair.bridges.patience(), async || visit(first, &far, 0).await.map(drop)).await?;
     holds(seen)
 }

@@ -4,8 +4,8 @@
 mod datagrams;
 mod expected;
 mod identity;
-mod lab;
 mod lookups;
+mod pair;
 mod peer;
 mod primary;
 mod refusals;
@@ -16,21 +16,21 @@ mod service;
 mod streams;
 mod supervision;
 
-pub use peer::{Host, Peer};
-pub use report::Report;
+pub use peer::{KnownHost, Peer};
+pub use report::ConformanceReport;
 
-/// Runs every check against `peer`, those that do not need each other at once, and prints a line for each.
-pub async fn run(peer: &Peer) -> Report {
-    let report = Report::new(&peer.name);
-    let Some(bridges) = lab::Bridges::ask(peer, &report).await else { return report };
+/// Runs every check against `peer` and prints a line for each. Checks that do not depend on each other run at once.
+pub async fn run(peer: &Peer) -> ConformanceReport {
+    let report = ConformanceReport::new(&peer.name);
+    let Some(bridges) = pair::Bridges::ask(peer, &report).await else { return report };
     let on_streams = async {
-        let Some(lab) = lab::Lab::open(&bridges, &report).await else { return };
+        let Some(pair) = pair::SessionPair::open(&bridges, &report).await else { return };
         tokio::join!(
-            Box::pin(streams::check(&lab, &report)),
-            Box::pin(lookups::check(&lab, &report)),
-            Box::pin(refusals::check(&lab, &report)),
-            Box::pin(identity::check(&lab, &report)),
-            Box::pin(primary::check(&lab, &report)),
+            Box::pin(streams::check(&pair, &report)),
+            Box::pin(lookups::check(&pair, &report)),
+            Box::pin(refusals::check(&pair, &report)),
+            Box::pin(identity::check(&pair, &report)),
+            Box::pin(primary::check(&pair, &report)),
         );
     };
     tokio::join!(

@@ -1,4 +1,4 @@
-//! The bridges, and two sessions that have found each other.
+//! The two bridges, and two sessions between which a stream works.
 
 use std::time::Duration;
 
@@ -6,37 +6,38 @@ use i2p_name::I2pName;
 use i2p_sam::{Bridge, Capabilities, Session, SessionOptions};
 
 use crate::{
-    Host, Peer,
+    KnownHost, Peer,
     expected::Expected,
-    report::{Failure, Promised, Report, ensure, holds},
+    report::{CheckFailure, ConformanceReport, Promised, ensure, holds},
     retry::until_each,
-    service::{FIRST, Service, visit},
+    service::{EchoService, FIRST_STREAM_DIVISOR, visit},
 };
 
-/// STREAM ACCEPTs that wait at once: more than there are streams at once. A router keeps no stream for later that nobody
-/// waits for.
-const ACCEPTS: usize = 16;
-/// Sessions that are tried before they count as not to be found.
-const SESSIONS: usize = 4;
+/// How many STREAM ACCEPTs wait at once: more than the streams that are open at once, since a router keeps no stream for which
+/// no acceptor waits.
+const MAX_WAITING_ACCEPTS: usize = 16;
+/// How many sessions are tried until one is found by the network.
+const MAX_SESSION_ATTEMPTS: usize = 4;
 
-/// Two bridges that answer.
+/// Two bridges that have answered.
 pub(crate) struct Bridges<'p> {
     pub(crate) peer: &'p Peer,
-    /// What the near one can do. The far one can do the same.
+    /// What the near bridge can do. The far bridge can do the same.
     pub(crate) capabilities: Capabilities,
     pub(crate) expected: Expected,
 }
 
 impl<'p> Bridges<'p> {
-    /// Asks both; `None` where there is nothing to go on with.
-    pub(crate) async fn ask(peer: &'p Peer, report: &Report) -> Option<Self> {
+    /// Asks both bridges. `None` when one does not answer or they differ.
+    pub(crate) async fn ask(peer: &'p Peer, report: &ConformanceReport) -> Option<Self> {
         let (mut near, mut far) = (None, None);
         report
-            .check("the bridges answer and tell what they can do", async {
+            .check("the bridges answer and report what they can do", async {
                 let (a, b) = tokio::join!(peer.near.capabilities(), peer.far.capabilities());
-                let (a, b) = (a.promised("a near bridge")?, b.promised("a far bridge")?);
+                let (a, b) =
+                    (a.promised("an answer of the near bridge")?, b.promised("an answer of the far bridge")?);
                 (near, far) = (Some(a), Some(b));
-                ensure(a == b, || format!("two bridges of one kind; near: {a}, far: {b}"))?;
+                ensure(a == b, || format!("promised: two bridges of one kind; near: {a}, far: {b}"))?;
                 let expected = peer.capabilities.as_deref();
                 ensure(expected.is_none_or(|expected| expected == a.to_string()), || {
                     format!("promised: {}; it is: {a}", expected.unwrap_or_default())
@@ -63,58 +64,60 @@ impl<'p> Bridges<'p> {
     }
 }
 
-/// For the tunnels of a session: i2pd looks every 20 s whether they are there.
-pub(crate) const TUNNELS: Duration = Duration::from_secs(90);
+/// How long to wait for the tunnels of a session: i2pd checks them every 20 s.
+pub(crate) const TUNNEL_TIMEOUT: Duration = Duration::from_secs(90);
 
-/// Opens a session; again where it is refused: routers that have just started do.
+/// Opens a session. Tries again when it is refused, since a router that has just started refuses sessions.
 pub(crate) async fn open(
     bridge: &Bridge,
     options: &SessionOptions,
     patience: Duration,
-) -> Result<Session, Failure> {
+) -> Result<Session, CheckFailure> {
     let create = async || bridge.create_session(options).await.promised("a session");
-    until_each(patience, TUNNELS, create).await.map(|tried| tried.value)
+    until_each(patience, TUNNEL_TIMEOUT, create).await.map(|tried| tried.value)
 }
 
-/// Does what needs a session that can be found, again with a new one where it fails: i2pd 2.45 fails to publish some, for
-/// good. The failure is the last one's.
+/// Makes attempts that need a session which the network finds. Each attempt opens a new one, since i2pd 2.45 never publishes
+/// some. If all fail, returns the failure of the last.
 pub(crate) async fn with_sessions<T>(
-    mut attempt: impl AsyncFnMut() -> Result<T, Failure>,
-) -> Result<T, Failure> {
-    let mut why = Failure::new("no session was tried");
-    for number in 1..=SESSIONS {
+    mut attempt: impl AsyncFnMut() -> Result<T, CheckFailure>,
+) -> Result<T, CheckFailure> {
+    let mut why = CheckFailure::new("no session was tried");
+    for number in 1..=MAX_SESSION_ATTEMPTS {
         match Box::pin(attempt()).await {
             Ok(value) => return Ok(value),
-            Err(failure) => why = Failure::new(format!("session {number} of {SESSIONS}: {failure}")),
+            Err(failure) => {
+                why = CheckFailure::new(format!("session {number} of {MAX_SESSION_ATTEMPTS}: {failure}"));
+            }
         }
     }
     Err(why)
 }
 
-/// Two sessions that have found each other: the near one connects, the far one is an echo.
-pub(crate) struct Lab<'b> {
+/// Two sessions between which a stream works: the near one connects, the far one is an echo.
+pub(crate) struct SessionPair<'b> {
     pub(crate) bridges: &'b Bridges<'b>,
     pub(crate) near: Session,
     pub(crate) far: Session,
-    pub(crate) service: Service,
-    /// A name of [`Lab::far`], or of an echo that is there anyway.
-    pub(crate) host: Option<&'b Host>,
+    pub(crate) service: EchoService,
+    /// A name of [`SessionPair::far`], or of an echo that runs already.
+    pub(crate) host: Option<&'b KnownHost>,
 }
 
-impl<'b> Lab<'b> {
-    pub(crate) async fn open(bridges: &'b Bridges<'b>, report: &Report) -> Option<Self> {
-        let mut lab = None;
+impl<'b> SessionPair<'b> {
+    pub(crate) async fn open(bridges: &'b Bridges<'b>, report: &ConformanceReport) -> Option<Self> {
+        let mut found_pair = None;
         report
-            .check("two sessions are opened, and a stream goes from one to the other", async {
+            .check("two sessions are opened, and a stream connects them", async {
                 let (found, seen) = Self::find(bridges).await?;
-                lab = Some(found);
+                found_pair = Some(found);
                 holds(seen)
             })
             .await;
-        lab
+        found_pair
     }
 
-    async fn find(bridges: &'b Bridges<'b>) -> Result<(Self, String), Failure> {
+    async fn find(bridges: &'b Bridges<'b>) -> Result<(Self, String), CheckFailure> {
         let Peer { near, far, hosts, .. } = bridges.peer;
         let patience = bridges.patience();
         let (mut near_session, mut hosts_left) = (None, hosts.iter());
@@ -130,19 +133,19 @@ impl<'b> Lab<'b> {
             };
             let (far, near) = tokio::try_join!(open(far, &options, patience), near)?;
             near_session = Some(near.clone());
-            let service = Service::accepting(&far, ACCEPTS);
+            let service = EchoService::accepting(&far, MAX_WAITING_ACCEPTS);
             let to = I2pName::Destination(Box::new(far.destination().clone()));
             let visit = async || visit(&near, &to, 0).await.map(drop);
-            let seen = until_each(patience, patience / FIRST, visit).await?.seen();
-            // An echo without keys is there whatever session it is.
+            let seen = until_each(patience, patience / FIRST_STREAM_DIVISOR, visit).await?.seen();
+            // An echo without keys runs already and needs no session.
             let host = host.or_else(|| hosts.iter().find(|host| host.keys.is_none()));
             Ok((Self { bridges, near, far, service, host }, seen))
         })
         .await
     }
 
-    /// The far session by its keys.
-    pub(crate) fn far_by_keys(&self) -> I2pName {
+    /// The far session's destination as a name.
+    pub(crate) fn far_destination(&self) -> I2pName {
         I2pName::Destination(Box::new(self.far.destination().clone()))
     }
 }

@@ -1,4 +1,4 @@
-//! A way to a bridge that can be cut, as a router that goes away cuts it.
+//! A relay to a bridge whose connections can be cut, as if the router went away.
 
 use tokio::{
     net::{TcpListener, TcpStream},
@@ -6,18 +6,18 @@ use tokio::{
     task::JoinHandle,
 };
 
-use crate::report::{Failure, Promised};
+use crate::report::{CheckFailure, Promised};
 
 /// Forwards connections to a bridge until dropped.
-pub(crate) struct Relay {
+pub(crate) struct CuttableRelay {
     address: String,
     /// Counts the cuts.
     cuts: watch::Sender<u32>,
     task: JoinHandle<()>,
 }
 
-impl Relay {
-    pub(crate) async fn to(bridge: &str) -> Result<Self, Failure> {
+impl CuttableRelay {
+    pub(crate) async fn to(bridge: &str) -> Result<Self, CheckFailure> {
         let listener = TcpListener::bind(("127.0.0.1", 0)).await.promised("a free port")?;
         let address = listener.local_addr().promised("a free port")?.to_string();
         let (cuts, cut) = watch::channel(0);
@@ -30,18 +30,18 @@ impl Relay {
         Ok(Self { address, cuts, task })
     }
 
-    /// Where it is.
+    /// Its address.
     pub(crate) fn address(&self) -> &str {
         &self.address
     }
 
-    /// Ends all connections; new ones are carried again.
+    /// Ends all connections. New ones are relayed again.
     pub(crate) fn cut(&self) {
         self.cuts.send_modify(|cuts| *cuts += 1);
     }
 }
 
-impl Drop for Relay {
+impl Drop for CuttableRelay {
     fn drop(&mut self) {
         self.task.abort();
     }
@@ -51,7 +51,7 @@ async fn carry(mut client: TcpStream, bridge: String, mut cut: watch::Receiver<u
     cut.mark_unchanged();
     let carry = async {
         let mut bridge = TcpStream::connect(bridge).await?;
-        // Line by line, as clients send them: routers lose what comes in pieces that are joined.
+        // Lines are not joined: routers lose lines that arrive in one segment.
         bridge.set_nodelay(true)?;
         client.set_nodelay(true)?;
         tokio::io::copy_bidirectional(&mut client, &mut bridge).await

@@ -1,4 +1,4 @@
-//! What held, what broke and what did not apply.
+//! The results of checks, and the report on all of them.
 
 use std::{
     fmt,
@@ -10,66 +10,66 @@ use std::{
     time::Instant,
 };
 
-/// The outcome of a run. Displays as a summary that ends with what failed.
+/// The results of a run of the suite. Displays as a summary, followed by the checks that failed.
 #[derive(Debug)]
-pub struct Report {
+pub struct ConformanceReport {
     peer: String,
     held: AtomicU32,
     not_applicable: AtomicU32,
     failed: Mutex<Vec<String>>,
 }
 
-/// How a check that came to its end went.
-pub(crate) enum Verdict {
-    /// The promise holds; what the router did, where that is worth a line in a table.
+/// The outcome of a check that did not fail.
+pub(crate) enum CheckOutcome {
+    /// The promise holds. The text tells what the router did, where routers differ.
     Holds(String),
-    /// This router does not claim what would be checked.
+    /// The router does not claim to support what would be checked. The text gives the reason.
     NotApplicable(String),
 }
 
-/// Which promise broke, and what the router said.
+/// The promise that broke, and the router's answer.
 #[derive(Debug)]
-pub(crate) struct Failure(String);
+pub(crate) struct CheckFailure(String);
 
-impl Failure {
+impl CheckFailure {
     pub(crate) fn new(what: impl Into<String>) -> Self {
         Self(what.into())
     }
 }
 
-impl fmt::Display for Failure {
+impl fmt::Display for CheckFailure {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.0)
     }
 }
 
-/// What a check comes to.
-pub(crate) type Outcome = Result<Verdict, Failure>;
+/// The result of a check.
+pub(crate) type CheckResult = Result<CheckOutcome, CheckFailure>;
 
-/// [`Verdict::Holds`], and what was seen.
+/// [`CheckOutcome::Holds`], with what was seen.
 #[allow(clippy::unnecessary_wraps, reason = "the last line of every check")]
-pub(crate) fn holds(seen: impl Into<String>) -> Outcome {
-    Ok(Verdict::Holds(seen.into()))
+pub(crate) fn holds(seen: impl Into<String>) -> CheckResult {
+    Ok(CheckOutcome::Holds(seen.into()))
 }
 
-/// Fails with `what`, unless it is so.
-pub(crate) fn ensure(so: bool, what: impl FnOnce() -> String) -> Result<(), Failure> {
-    if so { Ok(()) } else { Err(Failure(what())) }
+/// Fails with `what` unless the condition is true.
+pub(crate) fn ensure(condition: bool, what: impl FnOnce() -> String) -> Result<(), CheckFailure> {
+    if condition { Ok(()) } else { Err(CheckFailure(what())) }
 }
 
-/// Says of an error what was promised.
+/// Turns an error into the failure of a promise.
 pub(crate) trait Promised<T> {
-    /// The value, or a failure: this was promised, and this came of it.
-    fn promised(self, what: &str) -> Result<T, Failure>;
+    /// The value, or a failure with the promise and the error.
+    fn promised(self, what: &str) -> Result<T, CheckFailure>;
 }
 
 impl<T, E: fmt::Display> Promised<T> for Result<T, E> {
-    fn promised(self, what: &str) -> Result<T, Failure> {
-        self.map_err(|error| Failure(format!("promised: {what}; {error}")))
+    fn promised(self, what: &str) -> Result<T, CheckFailure> {
+        self.map_err(|error| CheckFailure(format!("promised: {what}; {error}")))
     }
 }
 
-impl Report {
+impl ConformanceReport {
     pub(crate) fn new(peer: &str) -> Self {
         Self {
             peer: peer.into(),
@@ -79,7 +79,7 @@ impl Report {
         }
     }
 
-    /// Whether checks were made and none failed.
+    /// Whether at least one promise was checked and none broke.
     #[must_use]
     pub fn all_hold(&self) -> bool {
         self.held.load(Relaxed) > 0 && self.failures().is_empty()
@@ -91,19 +91,19 @@ impl Report {
         self.failed.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
-    /// Does a check and prints its line.
-    pub(crate) async fn check(&self, name: &str, work: impl Future<Output = Outcome>) {
+    /// Runs a check and prints its line.
+    pub(crate) async fn check(&self, name: &str, work: impl Future<Output = CheckResult>) {
         let start = Instant::now();
         let outcome = Box::pin(work).await;
         let seconds = start.elapsed().as_secs_f64();
         let peer = &self.peer;
         match outcome {
-            Ok(Verdict::Holds(seen)) => {
+            Ok(CheckOutcome::Holds(seen)) => {
                 self.held.fetch_add(1, Relaxed);
                 let seen = if seen.is_empty() { seen } else { format!(": {seen}") };
                 println!("ok     {peer}: {name}{seen} ({seconds:.1} s)");
             }
-            Ok(Verdict::NotApplicable(why)) => {
+            Ok(CheckOutcome::NotApplicable(why)) => {
                 self.not_applicable.fetch_add(1, Relaxed);
                 println!("n/a    {peer}: {name}: {why}");
             }
@@ -116,7 +116,7 @@ impl Report {
     }
 }
 
-impl fmt::Display for Report {
+impl fmt::Display for ConformanceReport {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let failures = self.failures();
         let (held, not_applicable) = (self.held.load(Relaxed), self.not_applicable.load(Relaxed));
@@ -131,10 +131,10 @@ mod tests {
     use super::*;
 
     #[tokio::test]
-    async fn a_report_is_as_good_as_its_worst_check() {
-        let report = Report::new("peer");
+    async fn all_hold_needs_a_check_and_no_failure() {
+        let report = ConformanceReport::new("peer");
         assert!(!report.all_hold(), "nothing was checked");
-        report.check("a", async { Ok(Verdict::NotApplicable("no such thing".into())) }).await;
+        report.check("a", async { Ok(CheckOutcome::NotApplicable("no such thing".into())) }).await;
         assert!(!report.all_hold(), "still nothing");
         report.check("b", async { holds("") }).await;
         assert!(report.all_hold());

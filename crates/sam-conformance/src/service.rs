@@ -1,4 +1,4 @@
-//! The far end: an echo that remembers who came.
+//! The far end: an echo that records its visitors.
 
 use std::{
     net::SocketAddr,
@@ -16,24 +16,24 @@ use tokio::{
 };
 
 use crate::{
-    report::{Failure, Promised, ensure},
+    report::{CheckFailure, Promised, ensure},
     retry::within,
 };
 
-/// The first bytes of each stream, by which a visit is found again.
+/// The first bytes of a stream, by which its visit is found.
 pub(crate) type Tag = [u8; 8];
 
-/// For an answer over a stream that is up; emissary's streaming stalls for 7 to 9 s now and then.
-const ANSWER: Duration = Duration::from_secs(20);
-/// For the first stream, as a part of the network's patience. It may come before the acceptors do, and routers keep none
-/// for later.
-pub(crate) const FIRST: u32 = 10;
-/// After an accept that failed, so that a router in trouble is not asked without end.
-const AFTER_FAILURE: Duration = Duration::from_millis(100);
-/// The longest line before a forwarded stream.
-const MAX_LINE: usize = 4096;
+/// How long to wait for an answer on a connected stream: emissary's streaming sometimes stalls for 7 to 9 s.
+const ANSWER_TIMEOUT: Duration = Duration::from_secs(20);
+/// The patience for the network, divided by this, is the time limit of an attempt at the first stream. The attempt may come
+/// before the acceptors do, and routers keep no stream for later.
+pub(crate) const FIRST_STREAM_DIVISOR: u32 = 10;
+/// The pause after an accept that failed.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
+/// The longest line before a forwarded stream, in bytes.
+const MAX_LINE_BYTES: usize = 4096;
 
-/// A stream that came.
+/// A stream that was accepted.
 #[derive(Clone)]
 pub(crate) struct Visit {
     tag: Tag,
@@ -41,15 +41,15 @@ pub(crate) struct Visit {
     pub(crate) ports: Ports,
 }
 
-/// An echo. Ends when dropped; the session, if it has one, with it.
-pub(crate) struct Service {
+/// An echo. It ends when dropped, together with its session, if it has one.
+pub(crate) struct EchoService {
     visits: Arc<Mutex<Vec<Visit>>>,
     refusals: Arc<Mutex<Vec<String>>>,
     _tasks: JoinSet<()>,
 }
 
-impl Service {
-    /// On a session, with this many STREAM ACCEPTs waiting at once.
+impl EchoService {
+    /// An echo on a session, with this many STREAM ACCEPTs waiting at once.
     pub(crate) fn accepting(session: &Session, waiting: usize) -> Self {
         let mut service = Self { visits: Arc::default(), refusals: Arc::default(), _tasks: JoinSet::new() };
         for _ in 0..waiting {
@@ -65,7 +65,7 @@ impl Service {
                         Err(_) if !session.is_alive() => return,
                         Err(error) => {
                             lock(&refusals).push(error.to_string());
-                            sleep(AFTER_FAILURE).await;
+                            sleep(ACCEPT_PAUSE).await;
                         }
                     }
                 }
@@ -74,8 +74,8 @@ impl Service {
         service
     }
 
-    /// On a TCP port that a router forwards streams to, each with the line that says who comes.
-    pub(crate) async fn forwarded() -> Result<(Self, SocketAddr), Failure> {
+    /// An echo on a TCP port to which a router forwards streams, each with the line that names the peer.
+    pub(crate) async fn forwarded() -> Result<(Self, SocketAddr), CheckFailure> {
         let listener = TcpListener::bind(("127.0.0.1", 0)).await.promised("a free port")?;
         let address = listener.local_addr().promised("a free port")?;
         let mut service = Self { visits: Arc::default(), refusals: Arc::default(), _tasks: JoinSet::new() };
@@ -85,7 +85,7 @@ impl Service {
             while let Ok((stream, _)) = listener.accept().await {
                 let (visits, refusals) = (Arc::clone(&visits), Arc::clone(&refusals));
                 streams.spawn(async move {
-                    match introduced(stream).await {
+                    match read_peer_line(stream).await {
                         Ok((stream, peer, ports)) => serve(stream, peer, ports, visits).await,
                         Err(why) => lock(&refusals).push(why.to_string()),
                     }
@@ -95,14 +95,14 @@ impl Service {
         Ok((service, address))
     }
 
-    /// The visit that began with this tag.
-    pub(crate) fn visit(&self, tag: Tag) -> Result<Visit, Failure> {
+    /// The visit with this tag.
+    pub(crate) fn visit(&self, tag: Tag) -> Result<Visit, CheckFailure> {
         let visits = lock(&self.visits);
         let found = visits.iter().find(|visit| visit.tag == tag).cloned();
-        found.ok_or_else(|| Failure::new("the stream was answered by somebody else"))
+        found.ok_or_else(|| CheckFailure::new("the stream was answered by another service"))
     }
 
-    /// What the router said when it did not let the session accept, or sent something else than a peer.
+    /// The errors of accepts, and of lines that should have named the peer.
     pub(crate) fn refusals(&self) -> Vec<String> {
         lock(&self.refusals).clone()
     }
@@ -112,7 +112,7 @@ fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// What goes wrong shows at the near end.
+/// Serves a stream. Errors are ignored: they show at the near end.
 async fn serve(mut stream: TcpStream, peer: Destination, ports: Ports, visits: Arc<Mutex<Vec<Visit>>>) {
     let mut tag = Tag::default();
     if stream.read_exact(&mut tag).await.is_err() {
@@ -125,24 +125,28 @@ async fn serve(mut stream: TcpStream, peer: Destination, ports: Ports, visits: A
     }
 }
 
-/// Takes the line off the front of a forwarded stream, byte by byte: what follows belongs to the stream.
-async fn introduced(mut stream: TcpStream) -> Result<(TcpStream, Destination, Ports), Failure> {
+/// Reads the line that names the peer, byte by byte: what follows belongs to the stream.
+async fn read_peer_line(mut stream: TcpStream) -> Result<(TcpStream, Destination, Ports), CheckFailure> {
     let mut line = Vec::new();
     loop {
-        match stream.read_u8().await.promised("a line that says who comes")? {
+        match stream.read_u8().await.promised("a line that names the peer")? {
             b'\n' => break,
             byte => line.push(byte),
         }
-        ensure(line.len() < MAX_LINE, || "promised: a line that says who comes; it has no end".into())?;
+        ensure(line.len() < MAX_LINE_BYTES, || "promised: a line that names the peer; it has no end".into())?;
     }
-    let from = AcceptedFrom::parse(&line).promised("a line that says who comes")?;
-    let peer = from.destination.parse().promised("a destination that comes")?;
+    let from = AcceptedFrom::parse(&line).promised("a line that names the peer")?;
+    let peer = from.destination.parse().promised("the destination of the peer")?;
     let ports = from.ports;
     Ok((stream, peer, ports))
 }
 
-/// Connects and is answered: i2pd says that a stream is connected before it is.
-pub(crate) async fn visit(session: &Session, to: &I2pName, port: u16) -> Result<(TcpStream, Tag), Failure> {
+/// Connects a stream and waits for an answer on it: i2pd reports a stream as connected before it is.
+pub(crate) async fn visit(
+    session: &Session,
+    to: &I2pName,
+    port: u16,
+) -> Result<(TcpStream, Tag), CheckFailure> {
     let mut stream = session.connect(to, port).await.promised("a stream")?;
     let tag = tag();
     let answer = async {
@@ -151,23 +155,23 @@ pub(crate) async fn visit(session: &Session, to: &I2pName, port: u16) -> Result<
         stream.read_exact(&mut answer).await?;
         Ok::<_, io::Error>(answer)
     };
-    let answer = within(ANSWER, "an answer on a stream that was granted", answer).await?;
-    let answer = answer.promised("an answer on a stream that was granted")?;
-    ensure(answer == tag, || "promised: the bytes that were sent; others came back".into())?;
+    let answer = within(ANSWER_TIMEOUT, "an answer on a connected stream", answer).await?;
+    let answer = answer.promised("an answer on a connected stream")?;
+    ensure(answer == tag, || "promised: the bytes that were sent; others were received".into())?;
     Ok((stream, tag))
 }
 
-/// Sends bytes and gets the same ones back.
-pub(crate) async fn exchange(stream: &mut TcpStream, bytes: &[u8]) -> Result<(), Failure> {
+/// Sends bytes and checks that the same bytes are sent back.
+pub(crate) async fn exchange(stream: &mut TcpStream, bytes: &[u8]) -> Result<(), CheckFailure> {
     let (mut read, mut write) = stream.split();
     let mut back = vec![0; bytes.len()];
     let both = async { tokio::try_join!(write.write_all(bytes), read.read_exact(&mut back)) };
-    within(ANSWER * 2, "all bytes both ways", both).await?.promised("all bytes both ways")?;
+    within(ANSWER_TIMEOUT * 2, "all bytes both ways", both).await?.promised("all bytes both ways")?;
     let wrong = back.iter().zip(bytes).position(|(got, sent)| got != sent);
     ensure(wrong.is_none(), || format!("promised: the bytes that were sent; they differ at {wrong:?}"))
 }
 
-/// Bytes that repeat nowhere, so that lost, doubled and swapped parts all show.
+/// Bytes without repetition, so that lost, doubled and swapped parts are noticed.
 pub(crate) fn payload(length: usize, seed: u64) -> Vec<u8> {
     let mut state = seed | 1;
     let next = || {
@@ -180,7 +184,7 @@ pub(crate) fn payload(length: usize, seed: u64) -> Vec<u8> {
     std::iter::repeat_with(next).take(length).collect()
 }
 
-/// Another one each time.
+/// A new tag each time.
 pub(crate) fn tag() -> Tag {
     use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
     static NEXT: AtomicU64 = AtomicU64::new(1);

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use i2p_embedded::{AddressBook, PrivateNetwork};
 use i2p_sam::Bridge;
-use sam_conformance::{Host, Peer};
+use sam_conformance::{KnownHost, Peer};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn emissary_keeps_what_the_client_promises() {
@@ -16,7 +16,7 @@ async fn emissary_keeps_what_the_client_promises() {
         panic!("two SAM bridges")
     };
     let keys = far.generate_keys().await.unwrap();
-    let host = Host {
+    let host = KnownHost {
         name: "conformance.i2p".parse().unwrap(),
         destination: keys.destination().clone(),
         keys: Some(keys),

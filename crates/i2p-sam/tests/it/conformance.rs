@@ -10,7 +10,7 @@
 use std::{env, time::Duration};
 
 use i2p_sam::{Bridge, Error, KeyFile, Login, Phase, ResultWord, SessionOptions, wire::Text};
-use sam_conformance::{Host, Peer};
+use sam_conformance::{KnownHost, Peer};
 use sam_testkit::{Dialect, TestBridge};
 use tokio::task::{JoinSet, LocalSet};
 
@@ -65,7 +65,7 @@ async fn bridges_and_client_keep_what_the_client_promises() {
 async fn kit(name: &str, dialect: Dialect, capabilities: &str) -> (TestBridge, Peer) {
     let kit = TestBridge::start_as(dialect).await;
     let bridge = Bridge::new(kit.address());
-    let echo = Host {
+    let echo = KnownHost {
         name: "echo.i2p".parse().unwrap(),
         destination: sam_testkit::destination().parse().unwrap(),
         keys: None,
@@ -94,7 +94,7 @@ fn running(bridges: &str) -> Peer {
     let host = |pair: &str| {
         let (name, file) = pair.split_once('=').expect("SAM_CONFORMANCE_HOSTS holds NAME=KEYFILE,...");
         let keys = KeyFile::new(file).load().unwrap().expect("the key file is there");
-        Host { name: name.parse().unwrap(), destination: keys.destination().clone(), keys: Some(keys) }
+        KnownHost { name: name.parse().unwrap(), destination: keys.destination().clone(), keys: Some(keys) }
     };
     Peer {
         name: bridges.into(),
