@@ -1,57 +1,74 @@
-//! `cargo xtask ci`: the steps, their order and the summary.
+//! `cargo xtask ci`: its steps, their order and the summary.
 
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result};
+use programs::Workspace;
 
-use crate::{Chore, Workspace, bench, conformance, instructions, interop, no_std, steps};
+use crate::{Chore, instructions, no_std, steps, suites};
 
-/// Every step, cheap ones first: what a person gets wrong most often is said after seconds, not minutes.
+/// All steps, the fast ones first, so that the most frequent mistakes are found after seconds.
 pub(crate) const STEPS: &[Chore] = &[
     Chore {
         name: "tools",
-        what: "install the tools that the steps need, pinned, below target/",
+        description: "install the tools that the steps need below target/, in fixed versions",
         run: steps::tools,
     },
-    Chore { name: "fmt", what: "formatting", run: steps::fmt },
-    Chore { name: "clippy", what: "lints, with and without the embedded router", run: steps::clippy },
-    Chore { name: "doc", what: "documentation, private items included", run: steps::doc },
-    Chore { name: "no-std", what: "socks-wire links neither std nor alloc", run: no_std::run },
-    Chore { name: "test", what: "all tests, the fuzz corpus included", run: steps::test },
+    Chore { name: "fmt", description: "check the formatting", run: steps::fmt },
+    Chore {
+        name: "clippy",
+        description: "check the lints, with and without the embedded router",
+        run: steps::clippy,
+    },
+    Chore { name: "doc", description: "build the documentation, also of private items", run: steps::doc },
+    Chore {
+        name: "no-std",
+        description: "check that socks-wire links neither std nor alloc",
+        run: no_std::run,
+    },
+    Chore { name: "test", description: "run all tests, also on the fuzz corpus", run: steps::test },
     Chore {
         name: "instructions",
-        what: "socks-wire takes no more instructions than are committed",
+        description: "check that socks-wire needs no more instructions than the committed counts",
         run: instructions::run,
     },
-    Chore { name: "deny", what: "licences, sources and bans of the dependencies", run: steps::deny },
+    Chore {
+        name: "deny",
+        description: "check the licences and sources of the dependencies",
+        run: steps::deny,
+    },
     Chore {
         name: "install",
-        what: "cargo install, with and without the embedded router",
+        description: "run cargo install, with and without the embedded router",
         run: steps::install,
     },
     Chore {
-        name: bench::NAME,
-        what: "cost beside other proxies; ci takes --short (--write: docs/performance.md; --link: first byte only)",
-        run: bench::short,
+        name: "bench",
+        description: "measure the cost beside other proxies (ci: --short; --write: docs/performance.md; --link: first byte only)",
+        run: suites::run_short_bench,
     },
     Chore {
-        name: interop::sam_conformance::NAME,
-        what: "the SAM client against real i2pd routers",
-        run: interop::sam_conformance::run,
+        name: "sam-conformance",
+        description: "test the SAM client with real i2pd routers",
+        run: |workspace| suites::run("sam-conformance", workspace),
     },
     Chore {
-        name: conformance::NAME,
-        what: "how our proxy and others behave, byte by byte (--write: docs/conformance.md)",
-        run: conformance::run,
+        name: "conformance",
+        description: "test our proxy and others byte by byte (--write: docs/conformance.md)",
+        run: |workspace| suites::run("conformance", workspace),
     },
-    Chore { name: interop::NAME, what: "real i2pd routers, our proxy and curl", run: interop::run },
+    Chore {
+        name: "interop",
+        description: "test our proxy with real i2pd routers and real clients",
+        run: |workspace| suites::run("interop", workspace),
+    },
 ];
 
-/// Runs the steps up to the first failure.
+/// Runs the steps until one fails.
 pub(crate) fn run(workspace: &Workspace) -> Result<()> {
     let mut taken = Vec::new();
     for step in STEPS {
-        println!("\n==> {}: {}", step.name, step.what);
+        println!("\n==> {}: {}", step.name, step.description);
         let start = Instant::now();
         let result = (step.run)(workspace);
         taken.push((step.name, start.elapsed()));
@@ -64,7 +81,7 @@ pub(crate) fn run(workspace: &Workspace) -> Result<()> {
     Ok(())
 }
 
-/// The durations, and what became of each step: the last one of an unsuccessful run is the one that failed.
+/// The duration and outcome of each step. If the run has failed, the last step is the one that failed.
 fn summary(taken: &[(&str, Duration)], success: bool) -> String {
     let mut text = String::from("\n==> summary\n");
     for (index, (name, duration)) in taken.iter().enumerate() {
@@ -84,7 +101,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_summary_names_what_failed_and_what_was_not_run() {
+    fn the_summary_names_the_failed_step_and_those_that_did_not_run() {
         let second = Duration::from_secs(1);
         let text = summary(&[("tools", second), ("fmt", second)], false);
         assert!(

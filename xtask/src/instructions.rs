@@ -6,12 +6,7 @@
 use std::{fs, path::Path};
 
 use anyhow::{Context, Result, bail, ensure};
-
-use crate::{
-    Workspace,
-    invocation::Invocation,
-    programs::{self, Program},
-};
+use programs::{Invocation, Program, Workspace, install_missing};
 
 const VALGRIND: Program = ("valgrind", "valgrind");
 /// Counts that were committed, of this architecture.
@@ -81,7 +76,7 @@ pub(crate) fn peers(workspace: &Workspace) -> Result<()> {
 
 /// Builds a bench and counts the instructions of each work that it lists.
 fn count(workspace: &Workspace, bench: Invocation) -> Result<Vec<Count>> {
-    programs::provide(&[VALGRIND], workspace)?;
+    install_missing(&[VALGRIND], workspace)?;
     let bench = bench.arg("count");
     println!("$ {bench}");
     let listed = bench.output()?;

@@ -1,117 +1,104 @@
-//! The project's own chores, run as `cargo xtask NAME`.
+//! The project's chores: `cargo xtask NAME`.
 //!
-//! `cargo xtask ci` is all that stands between a change and the main branch; every step of it is a chore of its
-//! own, so that the one that failed can be run again alone. Steps run the tools as a person would type them.
+//! `cargo xtask ci` checks a change before it lands. Each of its steps is also a chore of its own, so that the one that failed can
+//! be repeated alone. The suites with real routers and servers are programs of their own, which the chores start.
 
 #![forbid(unsafe_code)]
 
-mod bench;
 mod ci;
-mod conformance;
 mod instructions;
-mod interop;
-mod invocation;
-mod lab;
 mod no_std;
-mod programs;
-mod soak;
 mod steps;
-mod workspace;
+mod suites;
 
 use std::process::ExitCode;
 
 use anyhow::Result;
+use programs::Workspace;
 
-use crate::{
-    lab::{crash, namespace::INSIDE},
-    workspace::Workspace,
-};
-
-/// Exit code of a command line that makes no sense (`EX_USAGE` of sysexits.h), as `i2p-socks` has it.
+/// Exit code of a wrong command line (`EX_USAGE` of sysexits.h), the same as that of `i2p-socks`.
 const USAGE: u8 = 64;
 
-/// One thing that `cargo xtask` can do.
+/// Something that `cargo xtask` does.
 #[derive(Clone, Copy)]
 struct Chore {
     name: &'static str,
-    what: &'static str,
+    description: &'static str,
     run: fn(&Workspace) -> Result<()>,
 }
 
-const CI: Chore =
-    Chore { name: "ci", what: "every step below, in this order, up to the first failure", run: ci::run };
+const CI: Chore = Chore {
+    name: "ci",
+    description: "run all steps of the list below, in this order, until one fails",
+    run: ci::run,
+};
 
-/// What `ci` leaves out.
-const ALONE: &[Chore] = &[
+/// The chores that are not steps of `ci`.
+const OTHERS: &[Chore] = &[
     Chore {
         name: "peers",
-        what: "instructions of socks-wire beside other crates, which it builds for that (not a step of ci)",
+        description: "compare the instructions of socks-wire with those of other crates (not a step of ci)",
         run: instructions::peers,
     },
     Chore {
-        name: soak::NAME,
-        what: "an hour, or --minutes N, of clients of every kind: does the proxy grow? (not a step of ci)",
-        run: |workspace| soak::run(workspace, soak::USUAL),
+        name: "soak",
+        description: "run clients of every kind for an hour and see whether the proxy grows (not a step of ci; --minutes N)",
+        run: |workspace| suites::run("soak", workspace),
     },
 ];
 
 fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
-    let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
-    let chore = match arguments.as_slice() {
-        [] | ["help" | "--help" | "-h"] => {
-            print!("{}", list());
-            return ExitCode::SUCCESS;
-        }
-        [interop::NAME, INSIDE] => Chore { run: interop::inside, ..CI },
-        [interop::sam_conformance::NAME, INSIDE] => Chore { run: interop::sam_conformance::inside, ..CI },
-        [conformance::NAME, INSIDE] => Chore { run: |workspace| conformance::inside(workspace, false), ..CI },
-        [conformance::NAME, INSIDE, conformance::WRITE] => {
-            Chore { run: |workspace| conformance::inside(workspace, true), ..CI }
-        }
-        [conformance::NAME, conformance::WRITE] => Chore { run: conformance::write, ..CI },
-        [bench::NAME, arguments @ ..] => match bench::chore(arguments) {
-            Some(run) => Chore { run, ..CI },
-            None => return usage("bench takes --short, --link or --write, or nothing"),
-        },
-        [soak::NAME, arguments @ ..] => match soak::arguments(arguments) {
-            Some((minutes, inside)) => return done(soak_for(minutes, inside)),
-            None => return usage("soak takes --minutes and a number above 0, or nothing"),
-        },
-        [name] => match all().find(|chore| chore.name == *name) {
-            Some(chore) => chore,
-            None => return usage(&format!("no chore is called {name}")),
-        },
-        _ => return usage("a chore takes no arguments"),
+    let Some((name, arguments)) = arguments.split_first() else {
+        print!("{}", help());
+        return ExitCode::SUCCESS;
     };
-    done(Workspace::of_this_program().and_then(|workspace| (chore.run)(&workspace)))
+    if matches!(name.as_str(), "help" | "--help" | "-h") {
+        print!("{}", help());
+        return ExitCode::SUCCESS;
+    }
+    match (all().find(|chore| chore.name == name), suites::has(name)) {
+        (None, _) => usage(&format!("there is no chore {name}")),
+        // A suite takes options, which it reads itself.
+        (Some(_), true) => finish_suite(name, arguments),
+        (Some(chore), false) if arguments.is_empty() => {
+            finish(Workspace::of_this_program().and_then(|workspace| (chore.run)(&workspace)))
+        }
+        (Some(_), false) => usage(&format!("{name} takes no arguments")),
+    }
 }
 
-fn soak_for(minutes: u64, inside: bool) -> Result<()> {
-    let workspace = Workspace::of_this_program()?;
-    if inside { soak::inside(&workspace, minutes) } else { soak::run(&workspace, minutes) }
-}
-
-fn done(outcome: Result<()>) -> ExitCode {
+fn finish(outcome: Result<()>) -> ExitCode {
     match outcome {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("error: {error:#}");
-            if crash::seen() { ExitCode::from(crash::EXIT_CODE) } else { ExitCode::FAILURE }
+            ExitCode::FAILURE
         }
     }
 }
 
-fn all() -> impl Iterator<Item = Chore> {
-    std::iter::once(CI).chain(ci::STEPS.iter().chain(ALONE).copied())
+/// Runs a suite and exits with its exit code.
+fn finish_suite(name: &str, arguments: &[String]) -> ExitCode {
+    match Workspace::of_this_program().and_then(|workspace| suites::status(name, arguments, &workspace)) {
+        Ok(status) => {
+            status.code().and_then(|code| u8::try_from(code).ok()).map_or(ExitCode::FAILURE, ExitCode::from)
+        }
+        Err(error) => finish(Err(error)),
+    }
 }
 
-fn list() -> String {
-    let lines = all().map(|Chore { name, what, .. }| format!("  cargo xtask {name:15}  {what}\n"));
+fn all() -> impl Iterator<Item = Chore> {
+    std::iter::once(CI).chain(ci::STEPS.iter().chain(OTHERS).copied())
+}
+
+fn help() -> String {
+    let lines =
+        all().map(|Chore { name, description, .. }| format!("  cargo xtask {name:15}  {description}\n"));
     std::iter::once("The project's chores:\n".into()).chain(lines).collect()
 }
 
 fn usage(problem: &str) -> ExitCode {
-    eprint!("error: {problem}\n\n{}", list());
+    eprint!("error: {problem}\n\n{}", help());
     ExitCode::from(USAGE)
 }

@@ -1,17 +1,15 @@
-//! The proof that `socks-wire` needs neither `std` nor `alloc`.
+//! Proves that `socks-wire` needs neither `std` nor `alloc`.
 //!
-//! The usual proof is a build for a target that has no `std`; that needs a target to be installed. This one works
-//! with any stable toolchain: a static library around `socks-wire` that brings a panic handler of its own and no
-//! allocator. Linking `std` anywhere below it means two panic handlers (E0152); linking `alloc` without `std`
-//! means an allocator that nobody provides. rustc refuses both.
+//! The usual proof is a build for a target without `std`, which has to be installed. This proof works with any stable toolchain:
+//! a static library around `socks-wire` that has a panic handler of its own and no allocator. If anything below it links `std`,
+//! there are two panic handlers (E0152). If anything links `alloc` without `std`, the allocator is missing. rustc refuses both.
 
 use std::fs;
 
 use anyhow::{Context, Result};
+use programs::{Invocation, Workspace};
 
-use crate::{Workspace, invocation::Invocation};
-
-/// `extern crate`, so that the library is part of the artifact although nothing of it is called.
+/// `extern crate` makes the library a part of the artifact although nothing calls it.
 const PROBE: &str = "\
 #![no_std]
 extern crate socks_wire;
@@ -24,7 +22,7 @@ fn panic(_: &core::panic::PanicInfo<'_>) -> ! {
 
 /// Builds the probe.
 pub(crate) fn run(workspace: &Workspace) -> Result<()> {
-    // Alone and in a directory of its own: features that other crates of the workspace ask for do not count.
+    // In a directory of its own, without the features that other crates of the workspace enable.
     let directory = workspace.target().join("no-std");
     fs::create_dir_all(&directory).with_context(|| format!("could not make {}", directory.display()))?;
     let probe = directory.join("probe.rs");

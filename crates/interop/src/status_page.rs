@@ -1,0 +1,139 @@
+//! The status page as a browser shows it, in light and dark and on a narrow phone; and the systemd units.
+
+use std::{fs, path::Path};
+
+use anyhow::{Context, Result, ensure};
+use lab::{
+    curl::Curl,
+    proxy::{self, ADMIN_URL},
+    requests::{SOCKS5_NAME, fetch},
+};
+use programs::Workspace;
+use tokio::process::Command;
+
+use crate::{browser::Browser, checklist::Checklist};
+
+/// The widths of the narrowest phones, in pixels.
+const NARROW_WIDTHS: [u32; 2] = [320, 360];
+/// The greatest exposure of the service, of 100, as `systemd-analyze security` counts it. It was 14 when this was written.
+const EXPOSURE: &str = "--threshold=15";
+
+/// Checks the status page of a proxy that is ready, and writes screenshots to `target/ci-files`.
+pub(crate) async fn check(checklist: &mut Checklist, workspace: &Workspace, lab: &Path, curl: &Curl) {
+    let browser = match Browser::new(lab) {
+        Ok(browser) => browser,
+        Err(error) => return checklist.check("a browser", async { Err(error) }).await,
+    };
+    checklist
+        .check("/ready responds with 200, and status exits with 0", is_ready(workspace, lab, curl))
+        .await;
+    checklist.check("the status page tells the truth, in Chromium", texts(&browser, curl)).await;
+    for (name, option) in [("status-page", None), ("status-page-dark", Some("--force-dark-mode"))] {
+        let file = workspace.target().join("ci-files").join(format!("{name}.png"));
+        let screenshot = browser.screenshot(ADMIN_URL, &file, option);
+        checklist.check(&format!("screenshot {}", file.display()), screenshot).await;
+    }
+    for width in NARROW_WIDTHS {
+        let name = format!("the status page fits into {width} pixels");
+        checklist.check(&name, fits(&browser, curl, width)).await;
+    }
+    checklist
+        .check(
+            "systemd accepts the units and rates the exposure of the service as low",
+            check_units(workspace, lab),
+        )
+        .await;
+}
+
+async fn fetch_text(curl: &Curl, path: &str) -> Result<String> {
+    String::from_utf8(fetch(curl, &[&format!("{ADMIN_URL}{path}")]).await?).context("not text")
+}
+
+async fn is_ready(workspace: &Workspace, lab: &Path, curl: &Curl) -> Result<()> {
+    let ready = fetch_text(curl, "ready").await?;
+    ensure!(ready == "Serving at 1 listener\n", "the response is {ready:?}");
+    let mut status = Command::new(workspace.proxy());
+    status.args(["status", "--wait", "--limit", "10s", "--state-dir"]).arg(lab.join("i2p-socks"));
+    let output = status.output().await?;
+    let status = String::from_utf8_lossy(&output.stdout);
+    ensure!(output.status.success() && status.contains("session ready: "), "{}: {status}", output.status);
+    Ok(())
+}
+
+async fn texts(browser: &Browser, curl: &Curl) -> Result<()> {
+    let refused = curl.run(&[SOCKS5_NAME, proxy::ADDRESS, "http://example.com/"]).await?;
+    ensure!(refused.code != 0, "a host outside I2P was not refused");
+    let page = browser.dom(ADMIN_URL).await?;
+    for text in [
+        "Ready: tunnels are built, clients are served.",
+        proxy::ADDRESS,
+        "our address",
+        ".b32.i2p",
+        "What failed",
+        "not an I2P name, and no route leads there",
+        "Only .i2p goes to I2P.",
+    ] {
+        ensure!(page.contains(text), "{text:?} is not in\n{page}");
+    }
+    ensure!(!page.contains("example.com"), "the page shows the target of a client:\n{page}");
+    Ok(())
+}
+
+/// Measures a copy of the page inside another page, since the page's own policy allows no script.
+async fn fits(browser: &Browser, curl: &Curl, width: u32) -> Result<()> {
+    let (page, style) = (fetch_text(curl, "").await?, fetch_text(curl, "style.css").await?);
+    let link = "<link rel=\"stylesheet\" href=\"/style.css\">";
+    ensure!(page.contains(link), "the page has no style");
+    let page = page.replace(link, &format!("<style>{style}</style>"));
+    let quoted = page.replace('&', "&amp;").replace('"', "&quot;");
+    let frame = format!(
+        "<!doctype html>\n<iframe style=\"width:{width}px;height:3000px;border:0\" srcdoc=\"{quoted}\"></iframe>\n<p></p>\n\
+         <script>\nonload = () => {{\n\
+         const root = document.querySelector('iframe').contentDocument.documentElement;\n\
+         document.querySelector('p').textContent = root.scrollWidth + ' of ' + root.clientWidth + ' pixels';\n\
+         }};\n</script>\n"
+    );
+    let file = browser.directory().join("narrow.html");
+    fs::write(&file, frame).context("could not write the page")?;
+    let measured = browser.dom(&format!("file://{}", file.display())).await?;
+    let expected = format!("<p>{width} of {width} pixels</p>");
+    let found = measured.lines().find(|line| line.contains(" pixels</p>")).unwrap_or("nothing");
+    ensure!(measured.contains(&expected), "the page is wider: {found}");
+    Ok(())
+}
+
+/// Analyses the units, with our build in place of the installed program.
+async fn check_units(workspace: &Workspace, lab: &Path) -> Result<()> {
+    let analyze = programs::find("systemd-analyze").context("systemd-analyze is missing")?;
+    let dist = workspace.root().join("dist");
+    let service = fs::read_to_string(dist.join("i2p-socks.service"))?;
+    ensure!(
+        !service.lines().any(|line| line.starts_with("PrivateUsers=")),
+        "the unit has PrivateUsers=, which makes all users of a Unix socket user 65534, who then share one identity in I2P"
+    );
+    let program = workspace.proxy().display().to_string();
+    let files = [lab.join("i2p-socks.service"), lab.join("i2p-socks.socket")];
+    let [unit, socket] = &files;
+    fs::write(unit, service.replace("/usr/bin/i2p-socks", &program))?;
+    fs::copy(dist.join("i2p-socks.socket"), socket)?;
+    for arguments in [&["verify", "--man=no"][..], &["security", "--offline=yes", EXPOSURE]] {
+        let mut command = Command::new(&analyze);
+        command.args(arguments).arg(unit);
+        if arguments.contains(&"verify") {
+            command.arg(socket);
+        }
+        let output = command.output().await.context("could not start systemd-analyze")?;
+        let errors = String::from_utf8_lossy(&output.stderr);
+        // The systemd of Debian 12, version 252, does not know Type=notify-reload; it uses the line before.
+        let complaints: Vec<_> = errors
+            .lines()
+            .filter(|line| !line.contains("notify-reload") && line.contains("i2p-socks"))
+            .collect();
+        ensure!(
+            output.status.success() && complaints.is_empty(),
+            "{arguments:?}: {}\n{errors}",
+            output.status
+        );
+    }
+    Ok(())
+}

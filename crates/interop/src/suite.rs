@@ -1,0 +1,100 @@
+//! The order of the suite: the network, the proxies, the checks.
+
+use std::path::Path;
+
+use anyhow::{Context, Result, ensure};
+use lab::{
+    curl::Curl,
+    exits::{self, ExitPrograms, Exits},
+    formation, namespace,
+    network::{self, Network},
+    proxy::{self, Proxy},
+    router::Settings,
+    site::Site,
+};
+use programs::Workspace;
+
+use crate::{
+    checklist::Checklist,
+    checks,
+    peers::{self, OwnRuntime, services::PeerServices},
+    proxy_pac, status_page,
+};
+
+/// Forms the network, starts the proxies, runs the checks and prints how many have passed.
+pub(crate) async fn run(workspace: &Workspace, lab: &Path) -> Result<()> {
+    let extra = peers::routers();
+    namespace::set_up(&[network::addresses(extra.len().try_into()?), exits::addresses()].concat())?;
+    namespace::add_default_route()?;
+    let mut exit_programs = ExitPrograms::start(lab).await?;
+    let peer_runtime = OwnRuntime::new()?;
+    let formed = formation::form("the network", lab, async |directory| {
+        form(directory, &extra, &exit_programs, &peer_runtime).await
+    });
+    let Formed { mut network, site, exits, peer_services } = formed.await?;
+    let peers = peer_runtime.start_checks(
+        workspace.proxy(),
+        lab.to_owned(),
+        network.take_extra_routers(),
+        peer_services,
+        site.b32.clone(),
+    );
+    let configuration = proxy::configuration(&site, 1) + &exits.configuration();
+    let (program, bridge) = (workspace.proxy(), network.client_bridge().clone());
+    let starting = Proxy::start(&program, lab, &bridge, proxy::ADDRESS, &configuration);
+    let mut proxy = restarting_the_router(&mut network, starting).await?;
+    let mut checklist = Checklist::default();
+    let curl = Curl::new(lab)?;
+    status_page::check(&mut checklist, workspace, lab, &curl).await;
+    proxy_pac::check(&mut checklist, workspace, lab, &site).await;
+    checks::run(&mut checklist, &curl, &mut network, &site, &mut exit_programs, &mut proxy).await;
+    checklist.add(&peers.await.context("the checks of the peers did not finish")?);
+    if !checklist.all_passed() {
+        eprintln!("\nthe proxy's log:\n{}", proxy.log());
+    }
+    println!("\n{checklist}");
+    ensure!(checklist.all_passed(), "not every check passed");
+    Ok(())
+}
+
+/// What exists before one of our proxies starts.
+struct Formed {
+    network: Network,
+    site: Site,
+    exits: Exits,
+    peer_services: PeerServices,
+}
+
+/// Starts the routers and waits until each service is found from another router.
+async fn form(
+    directory: &Path,
+    extra: &[Settings],
+    exit_programs: &ExitPrograms,
+    peer_runtime: &OwnRuntime,
+) -> Result<Formed> {
+    let network = Network::start(directory, extra).await?;
+    let (site, exits, peer_services) = tokio::try_join!(
+        Site::publish(&network),
+        exit_programs.publish(&network),
+        peer_runtime.open_services(network.extra_routers())
+    )?;
+    Ok(Formed { network, site, exits, peer_services })
+}
+
+/// Waits until a proxy is ready. i2pd 2.45 now and then crashes while it builds several sessions at once, as our proxy asks it
+/// to. It is then started again, and the proxy has to recover from that.
+async fn restarting_the_router(
+    network: &mut Network,
+    starting: impl Future<Output = Result<Proxy>>,
+) -> Result<Proxy> {
+    tokio::pin!(starting);
+    loop {
+        tokio::select! {
+            started = &mut starting => return started,
+            exited = network.client_router_exited() => {
+                println!("     the proxy's router has exited by itself ({}) and is started again", exited?);
+                network.restart_client_router().await?;
+            }
+        }
+    }
+}

@@ -1,0 +1,35 @@
+//! Private I2P networks of real i2pd routers, in Linux namespaces that nothing leaves.
+//!
+//! The suites (`interop`, `socks-conformance`, `soak`, `bench`) are programs of their own, which `cargo xtask` starts. They
+//! share what is here:
+//!
+//! | module | what it does |
+//! |---|---|
+//! | [`suite`] | runs a suite: outside its namespaces, then inside |
+//! | [`namespace`] | makes network namespaces, and links with latency between them |
+//! | [`router`] | runs i2pd routers |
+//! | [`network`], [`formation`] | forms a network of them; once more if the first one does not come up |
+//! | [`site`], [`echo`], [`exits`] | publishes services in the network: a web site, an echo for datagrams, ways out of I2P |
+//! | [`proxy`] | runs our proxy |
+//! | [`curl`], [`requests`], [`association`] | sends what clients of a proxy send |
+//! | [`wait`] | waits for a condition within a limit |
+
+#![forbid(unsafe_code)]
+
+pub mod association;
+pub mod curl;
+pub mod dante;
+pub mod echo;
+pub mod exits;
+pub mod formation;
+pub mod namespace;
+pub mod network;
+pub mod payload;
+pub mod ports;
+pub mod proxy;
+pub mod requests;
+pub mod router;
+pub mod sessions;
+pub mod site;
+pub mod suite;
+pub mod wait;

@@ -1,0 +1,122 @@
+//! Requests to the proxy, made with curl: pages, large transfers, refusals.
+
+use std::{
+    fs,
+    net::{IpAddr, Ipv4Addr},
+};
+
+use anyhow::{Context, Result, bail, ensure};
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    net::TcpStream,
+};
+
+use crate::{
+    curl::{Curl, PROXY_REFUSED},
+    payload, proxy,
+    site::{DOWNLOAD_SEED, PAGE, Site},
+};
+
+/// The option of curl for SOCKS4a.
+pub const SOCKS4A: &str = "--socks4a";
+/// The option of curl for SOCKS5 with host names.
+pub const SOCKS5_NAME: &str = "--socks5-hostname";
+/// The option of curl for SOCKS5 with addresses. curl resolves the host itself, so the URL has to contain the address.
+pub const SOCKS5_ADDRESS: &str = "--socks5";
+/// The options of curl for HTTP CONNECT.
+pub const HTTP_CONNECT: [&str; 2] = ["--proxytunnel", "--proxy"];
+
+/// Reply code of SOCKS5 (RFC 1928 section 6): not allowed by the ruleset.
+pub const NOT_ALLOWED: u8 = 2;
+/// Reply code of SOCKS5: host unreachable.
+pub const HOST_UNREACHABLE: u8 = 4;
+
+/// Commands of Tor's SOCKS extensions.
+const RESOLVE: u8 = 0xf0;
+const RESOLVE_PTR: u8 = 0xf1;
+
+/// Fetches the site's page through the proxy. The last of the options takes the address of the proxy.
+pub async fn page(curl: &Curl, options: &[&str], host: &str) -> Result<()> {
+    page_through(curl, options, proxy::ADDRESS, host).await
+}
+
+/// The same through the tunnel that listens at `address`.
+pub async fn page_through(curl: &Curl, options: &[&str], address: &str, host: &str) -> Result<()> {
+    let url = format!("http://{host}/");
+    let fetched = fetch(curl, &[options, &[address, &url]].concat()).await?;
+    ensure!(fetched == PAGE.as_bytes(), "another page: {:?}", String::from_utf8_lossy(&fetched));
+    Ok(())
+}
+
+/// Runs curl with `--fail` and returns the body of the response.
+pub async fn fetch(curl: &Curl, arguments: &[&str]) -> Result<Vec<u8>> {
+    curl.run(&[&["--fail"], arguments].concat()).await?.succeeded()
+}
+
+/// Downloads 5 MB from the site and checks them.
+pub async fn download(curl: &Curl, site: &Site) -> Result<()> {
+    let url = format!("http://{}/large", site.host);
+    let fetched = fetch(curl, &[SOCKS5_NAME, proxy::ADDRESS, &url]).await?;
+    ensure!(fetched.len() == payload::LARGE_BYTES, "{} bytes of {}", fetched.len(), payload::LARGE_BYTES);
+    let expected = payload::sum(&payload::bytes(DOWNLOAD_SEED, payload::LARGE_BYTES));
+    ensure!(payload::sum(&fetched) == expected, "the bytes have changed on the way");
+    Ok(())
+}
+
+/// Uploads 5 MB to the site, which responds with their sum.
+pub async fn upload(curl: &Curl, site: &Site) -> Result<()> {
+    let bytes = payload::bytes("upload", payload::LARGE_BYTES);
+    fs::write(curl.directory().join("upload"), &bytes).context("could not write the upload")?;
+    let url = format!("http://{}/sum", site.host);
+    // Without "Expect", which would make curl wait for a response that the site does not send.
+    let body = ["--data-binary", "@upload", "--header", "Expect:"];
+    let sum = fetch(curl, &[&body[..], &[SOCKS5_NAME, proxy::ADDRESS, &url]].concat()).await?;
+    let expected = payload::sum(&bytes);
+    ensure!(sum == expected.as_bytes(), "the site got other bytes: {}", String::from_utf8_lossy(&sum));
+    Ok(())
+}
+
+/// Fails unless the proxy refuses the request with one of these reply codes. curl prints "Can't complete SOCKS5 connection to
+/// HOST. (CODE)", and "SOCKS4 ... (CODE), reason".
+pub async fn refused(curl: &Curl, option: &str, url: &str, codes: &[u8]) -> Result<()> {
+    let finished = curl.run(&[option, proxy::ADDRESS, url]).await?;
+    ensure!(finished.code != 0, "it was not refused");
+    let printed =
+        |code: &u8| finished.stderr.contains("SOCKS") && finished.stderr.contains(&format!(" ({code})"));
+    ensure!(
+        finished.code == PROXY_REFUSED && codes.iter().any(printed),
+        "curl exited with {}: {}",
+        finished.code,
+        finished.stderr
+    );
+    Ok(())
+}
+
+/// Fails unless the web server outside I2P is reached from this address.
+pub async fn arrives_from(curl: &Curl, url: &str, address: &str) -> Result<()> {
+    let response = fetch(curl, &[SOCKS5_NAME, proxy::ADDRESS, url]).await?;
+    let response = String::from_utf8(response).context("not text")?;
+    ensure!(response == format!("from {address}"), "the web server was reached {response}");
+    Ok(())
+}
+
+/// Lets the proxy resolve a host to a virtual address and back, and fetches the page by that address.
+pub async fn page_by_virtual_address(curl: &Curl, option: &str, host: &str) -> Result<()> {
+    let length = u8::try_from(host.len()).context("the name is too long")?;
+    let target = [&[3, length][..], host.as_bytes()].concat();
+    let [1, address @ ..] = &tor_command(RESOLVE, &target).await?[..] else { bail!("not an IPv4 address") };
+    let address = Ipv4Addr::from(<[u8; 4]>::try_from(address).context("an address of another length")?);
+    let name = tor_command(RESOLVE_PTR, &[&[1][..], &address.octets()].concat()).await?;
+    ensure!(name == target, "RESOLVE_PTR returns {:?}", String::from_utf8_lossy(&name));
+    page(curl, &[option], &IpAddr::from(address).to_string()).await
+}
+
+/// Sends a command of Tor's SOCKS extensions with this ATYP and address, and returns those of the reply.
+async fn tor_command(command: u8, address: &[u8]) -> Result<Vec<u8>> {
+    let mut stream = TcpStream::connect(proxy::ADDRESS).await?;
+    stream.write_all(&[&[5, 1, 0, 5, command, 0], address, &[0, 0]].concat()).await?;
+    let mut answer = Vec::new();
+    stream.read_to_end(&mut answer).await?;
+    let [5, 0, 5, 0, 0, result @ .., 0, 0] = &answer[..] else { bail!("the proxy answered {answer:?}") };
+    Ok(result.to_vec())
+}

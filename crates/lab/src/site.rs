@@ -1,0 +1,249 @@
+//! A web site in the network: an HTTP/1.1 server on a published SAM session.
+//!
+//! | request | response |
+//! |---|---|
+//! | `GET /` | a page |
+//! | `GET /large` | [`payload::LARGE_BYTES`] bytes |
+//! | `POST /sum` | the SHA-256 of the body |
+//! | `GET /hosts.txt` | [`LISTED_HOST`] with the site's destination; 304 if the client has it already |
+//! | `GET /who` | the base32 address of the client |
+//!
+//! i2pd 2.45 tries to publish a lease set when an inbound tunnel is built, and gives up if there is no outbound tunnel yet
+//! ("Can't publish LeaseSet. Destination is not ready"). Both are built at the same time, and no later attempt was seen within
+//! two minutes: with two tunnels each way 8 of 16 sessions were published, with four 15 of 16. So the site has four, and if
+//! that is not enough, the next keys are tried: i2pd would treat a session with the same keys as the same destination.
+
+use std::time::Duration;
+
+use anyhow::{Context, Result, bail, ensure};
+use data_encoding::HEXLOWER;
+use i2p_name::{Destination, I2pName};
+use i2p_sam::{Accepted, Session, SessionOptions};
+use sha2::{Digest, Sha256};
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    net::TcpStream,
+    task::JoinHandle,
+    time::{sleep, timeout},
+};
+
+use crate::{
+    network::{Network, ServiceKeys},
+    payload,
+    sessions::{LEASE_SET_TIMEOUT, open_session},
+    wait::{Attempt, until},
+};
+
+/// The page.
+pub const PAGE: &str = "<!doctype html><title>interop</title><p>Hello from the far end of I2P.\n";
+/// The name of the site in its own `hosts.txt`. No router knows it.
+pub const LISTED_HOST: &str = "listed.i2p";
+/// The version of its `hosts.txt`.
+const ETAG: &str = "\"1\"";
+/// The seed of the bytes of `/large`.
+pub const DOWNLOAD_SEED: &str = "download";
+/// Longer than any request head of curl.
+const MAX_HEAD_BYTES: usize = 16 * 1024;
+/// How long one exchange may take.
+const EXCHANGE_TIMEOUT: Duration = Duration::from_secs(120);
+/// The pause after an accept that failed, so that a router in trouble gets no flood of requests.
+const RETRY_PAUSE: Duration = Duration::from_millis(100);
+
+/// A running site. It ends when this is dropped.
+pub struct Site {
+    /// Its name in the address book of the client's router.
+    pub host: String,
+    /// Its base32 address.
+    pub b32: String,
+    task: JoinHandle<()>,
+}
+
+impl Site {
+    /// Opens the site. Returns once a client on another router has fetched its page.
+    ///
+    /// The client is not our proxy: this depends on the network alone, so that later checks depend on the proxy.
+    pub async fn publish(network: &Network) -> Result<Self> {
+        Self::publish_with(network, network.site_keys()).await
+    }
+
+    /// The same with the first of these keys that can be reached.
+    pub async fn publish_with(network: &Network, all_keys: &[ServiceKeys]) -> Result<Self> {
+        let options = SessionOptions::default().length(1).quantity(4);
+        let mut client = None;
+        let mut failure = None;
+        for keys in all_keys {
+            let published = options.clone().publish(true).private_key(keys.private_key.clone());
+            let site = open_session(network.site_bridge(), "the site's tunnels", &published);
+            let (session, fetcher) = tokio::try_join!(site, async {
+                match client.take() {
+                    Some(session) => Ok(session),
+                    None => open_session(network.client_bridge(), "a client's tunnels", &options).await,
+                }
+            })?;
+            let site = Self::serve(session, keys);
+            match until("the site is found", LEASE_SET_TIMEOUT, async || fetch_page(&fetcher, keys).await)
+                .await
+            {
+                Ok(()) => return Ok(site),
+                Err(error) => {
+                    println!("  {error:#}; trying other keys");
+                    failure = Some(error);
+                }
+            }
+            client = Some(fetcher);
+        }
+        Err(failure.context("there are no keys for the site")?)
+    }
+
+    /// Serves the site on `session`, which has these keys.
+    fn serve(session: Session, keys: &ServiceKeys) -> Self {
+        let hosts = format!("{LISTED_HOST}={}\n", keys.destination.to_base64());
+        let task = tokio::spawn(accept(session, hosts));
+        Self { host: keys.host.clone(), b32: keys.destination.b32().to_string(), task }
+    }
+}
+
+impl Drop for Site {
+    fn drop(&mut self) {
+        self.task.abort();
+    }
+}
+
+async fn accept(session: Session, hosts: String) {
+    while session.is_alive() {
+        match session.accept().await {
+            Ok(accepted) => drop(tokio::spawn(serve(accepted, hosts.clone()))),
+            Err(_) => sleep(RETRY_PAUSE).await,
+        }
+    }
+}
+
+/// One exchange. The client notices whatever goes wrong.
+async fn serve(Accepted { mut stream, peer, .. }: Accepted, hosts: String) {
+    let _ = timeout(EXCHANGE_TIMEOUT, exchange(&mut stream, &peer, hosts)).await;
+}
+
+async fn exchange(stream: &mut TcpStream, peer: &Destination, hosts: String) -> Result<()> {
+    let Head { method, path, length, etag, early_body } = Head::read(stream).await?;
+    let (status, body) = match (method.as_str(), path.as_str()) {
+        ("GET", "/") => ("200 OK", PAGE.into()),
+        ("GET", "/large") => ("200 OK", payload::bytes(DOWNLOAD_SEED, payload::LARGE_BYTES)),
+        ("POST", "/sum") => ("200 OK", sum_of_body(stream, &early_body, length).await?.into_bytes()),
+        ("GET", "/hosts.txt") if etag.as_deref() == Some(ETAG) => ("304 Not Modified", Vec::new()),
+        ("GET", "/hosts.txt") => ("200 OK", hosts.into_bytes()),
+        ("GET", "/who") => ("200 OK", peer.b32().to_string().into_bytes()),
+        _ => ("404 Not Found", Vec::new()),
+    };
+    let head = format!(
+        "HTTP/1.1 {status}\r\nETag: {ETAG}\r\nContent-Length: {}\r\nConnection: close\r\n\r\n",
+        body.len()
+    );
+    stream.write_all(head.as_bytes()).await?;
+    stream.write_all(&body).await?;
+    // The client closes first: when our end closes, i2pd may drop what it still has to send.
+    while stream.read(&mut [0; 512]).await? > 0 {}
+    Ok(())
+}
+
+async fn sum_of_body(stream: &mut TcpStream, early_body: &[u8], length: usize) -> Result<String> {
+    let mut hash = Sha256::new_with_prefix(early_body);
+    let mut missing = length.checked_sub(early_body.len()).context("the body is longer than announced")?;
+    let mut buffer = vec![0; 64 * 1024];
+    while missing > 0 {
+        let count = stream.read(&mut buffer).await?;
+        ensure!(count > 0, "the body ends early");
+        hash.update(buffer.get(..count).unwrap_or_default());
+        missing = missing.checked_sub(count).context("the body is longer than announced")?;
+    }
+    Ok(HEXLOWER.encode(&hash.finalize()))
+}
+
+/// The parts of a request that matter here.
+struct Head {
+    method: String,
+    path: String,
+    /// The length of the body in bytes.
+    length: usize,
+    /// The version that the client has already.
+    etag: Option<String>,
+    /// The part of the body that arrived with the head.
+    early_body: Vec<u8>,
+}
+
+impl Head {
+    async fn read(stream: &mut TcpStream) -> Result<Self> {
+        let mut bytes = Vec::new();
+        loop {
+            if let Some(head) = Self::parse(&bytes)? {
+                return Ok(head);
+            }
+            ensure!(bytes.len() < MAX_HEAD_BYTES, "the request head is too long");
+            ensure!(stream.read_buf(&mut bytes).await? > 0, "the request ends early");
+        }
+    }
+
+    /// Returns `None` while the head is incomplete.
+    fn parse(bytes: &[u8]) -> Result<Option<Self>> {
+        const END: &[u8] = b"\r\n\r\n";
+        let Some(end) = bytes.windows(END.len()).position(|window| window == END) else { return Ok(None) };
+        let (head, rest) = bytes.split_at(end);
+        let head = str::from_utf8(head).context("the request head is not text")?;
+        let mut lines = head.split("\r\n");
+        let mut words = lines.next().unwrap_or_default().split(' ');
+        let (Some(method), Some(path)) = (words.next(), words.next()) else { bail!("no request line") };
+        let fields: Vec<_> = lines.filter_map(|line| line.split_once(':')).collect();
+        let field = |wanted: &str| {
+            let found = fields.iter().find(|(name, _)| name.eq_ignore_ascii_case(wanted));
+            found.map(|(_, value)| value.trim())
+        };
+        let length =
+            field("content-length").map_or(Ok(0), str::parse).context("Content-Length is not a number")?;
+        let etag = field("if-none-match").map(str::to_owned);
+        let early_body = rest.get(END.len()..).unwrap_or_default().to_vec();
+        Ok(Some(Self { method: method.into(), path: path.into(), length, etag, early_body }))
+    }
+}
+
+/// Fetches the page by the site's host name. Only the page shows that the stream works: i2pd reports a stream as connected
+/// before it is.
+async fn fetch_page(client: &Session, keys: &ServiceKeys) -> Result<Attempt<()>> {
+    let name = I2pName::parse(&keys.host).context("the site's name is not valid")?;
+    let stream = match client.connect(&name, 80).await {
+        Ok(stream) => stream,
+        Err(error) => return Ok(Attempt::NotYet(error.to_string())),
+    };
+    Ok(Attempt::of(read_page(stream).await))
+}
+
+async fn read_page(mut stream: TcpStream) -> Result<()> {
+    stream.write_all(b"GET / HTTP/1.1\r\nHost: site\r\nConnection: close\r\n\r\n").await?;
+    let mut response = Vec::new();
+    while !response.ends_with(PAGE.as_bytes()) {
+        ensure!(stream.read_buf(&mut response).await? > 0, "the stream ends before the page does");
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_head_arrives_in_parts_and_with_the_body_after_it() {
+        let whole =
+            b"POST /sum HTTP/1.1\r\nHost: a\r\ncontent-length: 12\r\nIf-None-Match: \"1\"\r\n\r\nbody";
+        for length in 0..whole.len() - 4 {
+            assert!(Head::parse(&whole[..length]).unwrap().is_none(), "{length}");
+        }
+        let head = Head::parse(whole).unwrap().unwrap();
+        assert_eq!((head.method.as_str(), head.path.as_str(), head.length), ("POST", "/sum", 12));
+        assert_eq!((head.etag.as_deref(), head.early_body.as_slice()), (Some(ETAG), &b"body"[..]));
+    }
+
+    #[test]
+    fn an_invalid_head_is_refused() {
+        assert!(Head::parse(b"GET\r\n\r\n").is_err());
+        assert!(Head::parse(b"GET / HTTP/1.1\r\nContent-Length: x\r\n\r\n").is_err());
+        assert_eq!(Head::parse(b"GET / HTTP/1.1\r\n\r\n").unwrap().unwrap().length, 0);
+    }
+}

@@ -1,0 +1,65 @@
+//! The rows of the table. Each row is a function.
+//!
+//! A function talks to a server in bytes. It fails with the first thing that is wrong, in words that fit into the notes of the
+//! table and are the same in every run.
+
+mod negotiation;
+mod not_socks;
+pub(crate) mod relaying;
+mod requests;
+mod socks4;
+
+use anyhow::Result;
+
+use crate::server::Server;
+
+/// A row of the table.
+pub(crate) struct Row {
+    /// The behaviour.
+    pub(crate) name: &'static str,
+    /// The rule that demands it, or why it matters.
+    pub(crate) rule: &'static str,
+    /// Fails with what happened instead, or with [`NotApplicable`](crate::server::NotApplicable).
+    pub(crate) run: fn(&Server) -> Result<()>,
+}
+
+impl Row {
+    const fn new(name: &'static str, rule: &'static str, run: fn(&Server) -> Result<()>) -> Self {
+        Self { name, rule, run }
+    }
+}
+
+/// All rows, in the order of a connection's life. They may run at the same time, except for [`LAST`].
+pub(crate) fn all() -> impl Iterator<Item = &'static Row> {
+    [negotiation::ROWS, requests::ROWS, requests::ADDRESSES, socks4::ROWS, not_socks::ROWS, relaying::ROWS]
+        .into_iter()
+        .flatten()
+        .chain([&LAST])
+}
+
+/// The row that runs after all others.
+pub(crate) static LAST: Row =
+    Row::new("still serves clients after all of this", "its other clients", still_serves);
+
+fn still_serves(server: &Server) -> Result<()> {
+    match &server.target {
+        Ok(target) => server.connected(target, target.services.echo)?.expect_echo(),
+        Err(_) => server.greeted().map(drop),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::HashSet;
+
+    use super::*;
+
+    #[test]
+    fn every_row_has_a_name_of_its_own_that_fits_a_table() {
+        let mut names = HashSet::new();
+        for row in all() {
+            assert!(names.insert(row.name), "twice: {}", row.name);
+            assert!(!row.name.contains('|') && !row.rule.contains('|'), "{}", row.name);
+        }
+    }
+}

@@ -1,0 +1,146 @@
+//! Starts each server.
+
+mod dante;
+pub(crate) mod i2pd;
+mod microsocks;
+mod ours;
+
+use std::{
+    net::{Ipv4Addr, SocketAddr},
+    path::PathBuf,
+    process::Stdio,
+    sync::Arc,
+    time::Duration,
+};
+
+use anyhow::{Context, Result, bail};
+use lab::{
+    router::Router,
+    wait::{Attempt, until},
+};
+use programs::{Program, Workspace};
+use tokio::process::{Child, Command};
+
+use crate::{
+    name_server,
+    server::{Limitations, Reach, Server, Target},
+    services::Services,
+};
+
+/// How long a server may take to listen.
+pub(crate) const START_TIMEOUT: Duration = Duration::from_secs(20);
+
+/// A SOCKS server that can be tested.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Kind {
+    Ours,
+    Microsocks,
+    Dante,
+    I2pd,
+}
+
+/// What every server needs to start.
+pub(crate) struct Setup {
+    pub(crate) workspace: Workspace,
+    /// A directory for its files.
+    pub(crate) lab: PathBuf,
+    pub(crate) services: Arc<Services>,
+}
+
+/// A running server. Dropping it ends the server.
+pub(crate) struct Running {
+    pub(crate) server: Server,
+    _processes: Vec<Child>,
+    _routers: Vec<Router>,
+}
+
+impl Kind {
+    pub(crate) const ALL: [Self; 4] = [Self::Ours, Self::Microsocks, Self::Dante, Self::I2pd];
+
+    /// Its name in the environment variable that chooses it.
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Self::Ours => "ours",
+            Self::Microsocks => "microsocks",
+            Self::Dante => "dante",
+            Self::I2pd => "i2pd",
+        }
+    }
+
+    /// The title of its column.
+    pub(crate) fn title(self) -> &'static str {
+        match self {
+            Self::Ours => "i2p-socks",
+            other => other.name(),
+        }
+    }
+
+    /// Its program and the Debian package of that; nothing for ours.
+    pub(crate) fn program(self) -> Option<Program> {
+        match self {
+            Self::Ours => None,
+            Self::Microsocks => Some(("microsocks", "microsocks")),
+            Self::Dante => Some(("danted", "dante-server")),
+            Self::I2pd => Some(("i2pd", "i2pd")),
+        }
+    }
+
+    /// Starts it. Returns once it serves.
+    pub(crate) async fn start(self, setup: &Setup) -> Result<Running> {
+        let started = match self {
+            Self::Ours => ours::start(setup).await,
+            Self::Microsocks => microsocks::start(setup).await,
+            Self::Dante => dante::start(setup).await,
+            Self::I2pd => i2pd::start(setup).await,
+        };
+        started.with_context(|| format!("{} did not start", self.title()))
+    }
+
+    /// A command line for its program, which is killed when dropped and has a log in the lab.
+    fn command(self, setup: &Setup) -> Result<Command> {
+        let (program, _) = self.program().context("no program")?;
+        let path = programs::find(program).with_context(|| format!("{program} is missing"))?;
+        let log = std::fs::File::create(setup.lab.join(program).with_extension("log"))?;
+        let mut command = Command::new(path);
+        command.stdin(Stdio::null()).stdout(log.try_clone()?).stderr(log).kill_on_drop(true);
+        Ok(command)
+    }
+}
+
+impl Running {
+    /// A server of the internet with one process.
+    async fn on_tcp(
+        kind: Kind,
+        setup: &Setup,
+        port: u16,
+        mut process: Child,
+        limitations: Limitations,
+    ) -> Result<Self> {
+        let address = SocketAddr::from((Ipv4Addr::LOCALHOST, port));
+        wait_until_listening(address, &mut process).await?;
+        let services = Arc::clone(&setup.services);
+        let target = Target { host: name_server::HOST, unknown_host: name_server::UNKNOWN, services };
+        let server = Server {
+            address,
+            version: programs::package_version(kind.program().context("no package")?),
+            target: Ok(target),
+            reach: Reach::Tcp,
+            limitations,
+            lines: Box::new(Vec::new),
+        };
+        Ok(Self { server, _processes: vec![process], _routers: Vec::new() })
+    }
+}
+
+fn check_alive(process: &mut Child) -> Result<()> {
+    process.try_wait()?.map_or(Ok(()), |status| bail!("it has exited ({status})"))
+}
+
+/// Waits until the process accepts connections at this address.
+async fn wait_until_listening(address: SocketAddr, process: &mut Child) -> Result<()> {
+    until("a SOCKS server listens", START_TIMEOUT, async || {
+        check_alive(process)?;
+        Ok(Attempt::of(tokio::net::TcpStream::connect(address).await.map(drop)))
+    })
+    .await
+}
