@@ -21,8 +21,8 @@ pub enum LineRefusal {
     FromTheFuture,
     /// The name in the command belongs to another destination in this book.
     #[error("the name belongs to another destination")]
-    NotOwner,
-    /// A person added the name, and only a person may change it.
+    NotHolder,
+    /// The user added the name, and only the user may change it.
     #[error("the name was added by hand")]
     KeptByHand,
     /// The name has eight destinations already.
@@ -55,11 +55,11 @@ pub struct ImportReport {
     pub added: u64,
     /// Commands that changed a name or a destination.
     pub changed: u64,
-    /// Names removed by their owners.
+    /// Names removed by their holders.
     pub removed: u64,
     /// Lines that changed nothing because the book had the same content.
     pub same: u64,
-    /// Outdated lines: the owner of the name has changed or removed it since, or the command is a replay.
+    /// Outdated lines: the holder of the name has changed or removed it since, or the command is a replay.
     pub superseded: u64,
     /// Lines with another destination for a name that has one. They change nothing, and
     /// [`AddressBook::conflicts`](crate::AddressBook::conflicts) lists them.

@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 
 use dsa::{BoxedUint, Components, signature::hazmat::PrehashVerifier};
-use i2p_name::Destination;
+use i2p_name::{Destination, SignatureType};
 use p256::ecdsa::signature::Verifier;
 use sha1::{Digest, Sha1};
 
@@ -54,17 +54,25 @@ pub(crate) enum SigningKey<'a> {
 impl<'a> SigningKey<'a> {
     /// Extracts the signing key of a destination.
     pub(crate) fn of(destination: &'a Destination) -> Self {
-        let number = destination.signature_type().number();
-        Self::known(number, destination.signing_public_key()).unwrap_or(Self::Unknown(number))
+        let signature_type = destination.signature_type();
+        Self::known(signature_type, destination.signing_public_key())
+            .unwrap_or(Self::Unknown(signature_type.number()))
     }
 
-    fn known(number: u16, key: Option<Cow<'a, [u8]>>) -> Option<Self> {
-        Some(match (number, key?) {
-            (0, Cow::Borrowed(key)) => Self::DsaSha1(key.try_into().ok()?),
-            (1, Cow::Borrowed(key)) => Self::EcdsaSha256P256(key.try_into().ok()?),
-            (2, Cow::Borrowed(key)) => Self::EcdsaSha384P384(key.try_into().ok()?),
-            (3, key) => Self::EcdsaSha512P521(key.as_ref().try_into().ok()?),
-            (7 | 11, Cow::Borrowed(key)) => Self::EdDsaSha512Ed25519(key.try_into().ok()?),
+    fn known(signature_type: SignatureType, key: Option<Cow<'a, [u8]>>) -> Option<Self> {
+        Some(match (signature_type, key?) {
+            (SignatureType::DSA_SHA1, Cow::Borrowed(key)) => Self::DsaSha1(key.try_into().ok()?),
+            (SignatureType::ECDSA_SHA256_P256, Cow::Borrowed(key)) => {
+                Self::EcdsaSha256P256(key.try_into().ok()?)
+            }
+            (SignatureType::ECDSA_SHA384_P384, Cow::Borrowed(key)) => {
+                Self::EcdsaSha384P384(key.try_into().ok()?)
+            }
+            (SignatureType::ECDSA_SHA512_P521, key) => Self::EcdsaSha512P521(key.as_ref().try_into().ok()?),
+            (
+                SignatureType::EDDSA_SHA512_ED25519 | SignatureType::REDDSA_SHA512_ED25519,
+                Cow::Borrowed(key),
+            ) => Self::EdDsaSha512Ed25519(key.try_into().ok()?),
             _ => return None,
         })
     }

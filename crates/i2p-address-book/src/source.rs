@@ -7,7 +7,7 @@ const MAX_FEED_NAME_BYTES: usize = 200;
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Source {
-    /// A person added the entry. No feed and no command changes it.
+    /// The user added the entry. No feed and no command changes it.
     Hand,
     /// A file or a subscription.
     Feed(FeedName),

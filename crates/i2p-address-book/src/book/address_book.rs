@@ -133,7 +133,7 @@ impl AddressBook {
     }
 
     /// Sets the destination of a name by hand, replaces an existing entry, and drops the conflicts about the name. After that,
-    /// lines of feeds with the old destination are outdated and no conflicts.
+    /// lines of feeds with the old destination are outdated, not conflicts.
     ///
     /// # Errors
     /// [`BookError::Full`], [`BookError::Storage`].
@@ -225,7 +225,7 @@ impl AddressBook {
     }
 }
 
-/// Omits the content: which names a person knows is private.
+/// Omits the content: which names the user knows is private.
 impl fmt::Debug for AddressBook {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("AddressBook").field("limits", &self.limits).finish_non_exhaustive()

@@ -28,7 +28,7 @@ pub(super) enum LineOutcome {
     Removed(u64),
     /// The book has this content already.
     Same,
-    /// The line is outdated: the owner of the name has changed or removed it since.
+    /// The line is outdated: the holder of the name has changed or removed it since.
     Superseded,
     /// Another destination has the name. The conflict is recorded.
     Conflict,
@@ -126,17 +126,17 @@ impl FeedApplier<'_, '_> {
         Ok(LineOutcome::Conflict)
     }
 
-    /// Adds a name that is derived from another one: a further name or a subdomain. The other name must belong to `owner`, or be
+    /// Adds a name that is derived from another one: a further name or a subdomain. The other name must belong to `holder`, or be
     /// unknown.
     fn add_derived(
         &mut self,
         host: &HostName,
         old_host: &HostName,
-        owner: &Destination,
+        holder: &Destination,
         command: &Command,
     ) -> Result<LineOutcome, BookError> {
         match self.ledger.get(old_host)? {
-            Some(record) if !record.has(owner) => Ok(not_owner(&record, owner)),
+            Some(record) if !record.has(holder) => Ok(not_holder(&record, holder)),
             _ => self.claim(host, command.destination(), command.date()),
         }
     }
@@ -153,7 +153,7 @@ impl FeedApplier<'_, '_> {
         }
         let old = self.ledger.get(old_host)?;
         if let Some(outcome) =
-            old.as_ref().and_then(|old| check_owner(old, destination, command.date()).err())
+            old.as_ref().and_then(|old| check_holder(old, destination, command.date()).err())
         {
             return Ok(outcome);
         }
@@ -168,7 +168,7 @@ impl FeedApplier<'_, '_> {
             }
             // The lines of feeds have no order: the one with the old name may come later.
             None => {
-                self.ledger.record_removal(old_host, &destination.b32(), by(command))?;
+                self.ledger.record_removal(old_host, &destination.b32(), removal_by(command))?;
                 Ok(outcome)
             }
         }
@@ -215,7 +215,7 @@ impl FeedApplier<'_, '_> {
         if !record.has(old) {
             return self.refuse_destination(host, &record, command.destination());
         }
-        if let Err(outcome) = check_owner(&record, old, command.date()) {
+        if let Err(outcome) = check_holder(&record, old, command.date()) {
             return Ok(outcome);
         }
         let mut edited = record.clone();
@@ -249,10 +249,10 @@ impl FeedApplier<'_, '_> {
     fn remove(&mut self, host: &HostName, command: &Command) -> Result<LineOutcome, BookError> {
         let destination = command.destination();
         let Some(record) = self.ledger.get(host)? else {
-            self.ledger.record_removal(host, &destination.b32(), by(command))?;
+            self.ledger.record_removal(host, &destination.b32(), removal_by(command))?;
             return Ok(LineOutcome::Same);
         };
-        if let Err(outcome) = check_owner(&record, destination, command.date()) {
+        if let Err(outcome) = check_holder(&record, destination, command.date()) {
             return Ok(outcome);
         }
         self.remove_destination(host, &record, command)?;
@@ -266,7 +266,7 @@ impl FeedApplier<'_, '_> {
             let names = self.ledger.names_of(&b32, after.as_ref(), NAMES_PER_PAGE)?;
             for host in &names {
                 let Some(record) = self.ledger.get(host)? else { continue };
-                if check_owner(&record, command.destination(), command.date()).is_ok() {
+                if check_holder(&record, command.destination(), command.date()).is_ok() {
                     self.remove_destination(host, &record, command)?;
                     removed += 1;
                 }
@@ -294,21 +294,21 @@ impl FeedApplier<'_, '_> {
         }
         self.ledger.remove(host, record)?;
         for previous in rest.previous() {
-            self.ledger.record_removal(host, previous, by(command))?;
+            self.ledger.record_removal(host, previous, removal_by(command))?;
         }
         Ok(())
     }
 }
 
 /// A removal by this command.
-fn by(command: &Command) -> Removal {
+fn removal_by(command: &Command) -> Removal {
     Removal::ByCommand(command.date().unwrap_or_default())
 }
 
-/// Checks that a command of this date, signed by `owner`, may change this entry. The error is the outcome of the line.
-fn check_owner(record: &Record, owner: &Destination, date: Option<u64>) -> Result<(), LineOutcome> {
-    if !record.has(owner) {
-        return Err(not_owner(record, owner));
+/// Checks that a command of this date, signed by `holder`, may change this entry. The error is the outcome of the line.
+fn check_holder(record: &Record, holder: &Destination, date: Option<u64>) -> Result<(), LineOutcome> {
+    if !record.has(holder) {
+        return Err(not_holder(record, holder));
     }
     if record.source == Source::Hand {
         return Err(LineOutcome::Refused(LineRefusal::KeptByHand));
@@ -320,10 +320,10 @@ fn check_owner(record: &Record, owner: &Destination, date: Option<u64>) -> Resul
 }
 
 /// The outcome if the name does not belong to the destination that signed, or not any more.
-fn not_owner(record: &Record, signer: &Destination) -> LineOutcome {
+fn not_holder(record: &Record, signer: &Destination) -> LineOutcome {
     if record.previous().contains(&signer.b32()) {
         LineOutcome::Superseded
     } else {
-        LineOutcome::Refused(LineRefusal::NotOwner)
+        LineOutcome::Refused(LineRefusal::NotHolder)
     }
 }

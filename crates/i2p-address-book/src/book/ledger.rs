@@ -39,7 +39,7 @@ pub(super) enum NoRoom {
 /// The way in which a name lost a destination.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Removal {
-    /// A person removed it.
+    /// The user removed it.
     ByHand,
     /// A command of this date removed it; 0 for a command without a date.
     ByCommand(u64),
@@ -51,7 +51,7 @@ pub(super) struct Ledger<'t> {
     reverse: Table<'t, &'static [u8], ()>,
     counts: Table<'t, &'static str, u64>,
     conflicts: BoundedList<'t>,
-    /// Pairs of name and destination that their owner or a person removed, with the date.
+    /// Pairs of name and destination that their holder or the user removed, with the date.
     removed: BoundedList<'t>,
     limits: Limits,
     /// The current time in seconds since 1970.

@@ -35,7 +35,7 @@ fn is_about_content(error: &io::Error) -> bool {
     matches!(error.kind(), io::ErrorKind::InvalidData | io::ErrorKind::UnexpectedEof)
 }
 
-/// Opens or creates the file, readable by its owner only: the names that a person knows reveal whom the person talks to.
+/// Opens or creates the file, readable by its owner only: the names that the user knows reveal whom the user talks to.
 fn open_file(path: &Path) -> io::Result<File> {
     if let Some(directory) = path.parent().filter(|directory| !directory.as_os_str().is_empty()) {
         create_directory(directory)?;

@@ -23,7 +23,7 @@ pub(super) struct Record {
     pub(super) last_command: u64,
     /// At least one destination; those with the best signature types come first.
     destinations: Vec<Destination>,
-    /// Former destinations that the owner replaced, the oldest first. A line of a feed with one of them is outdated and no
+    /// Former destinations that the holder replaced, the oldest first. A line of a feed with one of them is outdated and no
     /// conflict.
     previous: Vec<B32>,
 }

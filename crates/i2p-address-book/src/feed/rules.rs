@@ -12,7 +12,7 @@ const DESTINATION_LENGTHS: core::ops::RangeInclusive<usize> = 516..=616;
 pub(super) fn host(text: &str) -> Result<HostName, LineError> {
     let lower = text.to_ascii_lowercase();
     let host: HostName = lower.parse().map_err(LineError::Name)?;
-    // With a dot at the end or .i2p.alt, which a person may type, one name would have two spellings in a feed.
+    // With a dot at the end or .i2p.alt, which a user may type, one name would have two spellings in a feed.
     if host.as_str() != lower {
         return Err(LineError::NotCanonical);
     }

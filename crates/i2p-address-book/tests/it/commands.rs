@@ -110,7 +110,7 @@ fn addname_needs_the_key_of_the_other_name() {
     let shelf = Shelf::new();
     shelf.import(holder.entry("a.i2p"));
     let alias = [("action", "addname"), ("oldname", "a.i2p")];
-    assert_eq!(refusal(&shelf.import(thief.change("b.i2p", &alias))), LineRefusal::NotOwner);
+    assert_eq!(refusal(&shelf.import(thief.change("b.i2p", &alias))), LineRefusal::NotHolder);
     assert_eq!(shelf.import(holder.change("b.i2p", &alias)).added, 1);
     assert_eq!(
         shelf.import(thief.change("b.i2p", &[("action", "addname"), ("oldname", "x.i2p")])).conflicts,
@@ -125,7 +125,7 @@ fn changename_moves_the_name_and_the_old_line_does_not_add_it_again() {
     let shelf = Shelf::new();
     shelf.import(holder.entry("old.i2p"));
     let change = [("action", "changename"), ("oldname", "old.i2p"), ("date", "1700000000")];
-    assert_eq!(refusal(&shelf.import(thief.change("new.i2p", &change))), LineRefusal::NotOwner);
+    assert_eq!(refusal(&shelf.import(thief.change("new.i2p", &change))), LineRefusal::NotHolder);
     assert_eq!(shelf.import(holder.change("new.i2p", &change)).changed, 1);
     assert_eq!((shelf.lookup("old.i2p"), shelf.lookup("new.i2p")), (None, Some(holder.destination.clone())));
     assert_eq!(shelf.import(holder.entry("old.i2p")).superseded, 1);
@@ -153,7 +153,7 @@ fn addsubdomain_needs_the_key_of_the_parent_name() {
     let shelf = Shelf::new();
     shelf.import(parent.entry("a.i2p"));
     let sub = [("action", "addsubdomain"), ("oldname", "a.i2p")];
-    assert_eq!(refusal(&shelf.import(thief.change_from("s.a.i2p", &thief, &sub))), LineRefusal::NotOwner);
+    assert_eq!(refusal(&shelf.import(thief.change_from("s.a.i2p", &thief, &sub))), LineRefusal::NotHolder);
     assert_eq!(shelf.import(child.change_from("s.a.i2p", &parent, &sub)).added, 1);
     assert_eq!(shelf.lookup("s.a.i2p"), Some(child.destination));
 }
@@ -167,7 +167,7 @@ fn remove_and_removeall_remove_only_names_of_the_signer() {
     }
     shelf.import(other.entry("x.i2p"));
     let remove = [("action", "remove"), ("name", "a.i2p"), ("date", "1700000000")];
-    assert_eq!(refusal(&shelf.import(other.removal(&remove))), LineRefusal::NotOwner);
+    assert_eq!(refusal(&shelf.import(other.removal(&remove))), LineRefusal::NotHolder);
     assert_eq!(shelf.import(holder.removal(&remove)).removed, 1);
     assert_eq!(shelf.import(holder.entry("a.i2p")).superseded, 1);
     // A newer signed line adds it again, and the old removal has no effect on that.
@@ -191,7 +191,7 @@ fn removeall_removes_more_names_than_one_page() {
 }
 
 #[test]
-fn no_command_changes_what_a_person_added() {
+fn no_command_changes_what_the_user_added() {
     let (holder, new) = (Holder::new(1), Holder::new(2));
     let shelf = Shelf::new();
     shelf.book.add(&host("a.i2p"), &holder.destination).unwrap();

@@ -43,7 +43,7 @@ fn the_oldest_conflicts_are_dropped_first() {
 }
 
 #[test]
-fn a_person_can_replace_a_taken_name_but_not_add_it() {
+fn the_user_can_replace_a_taken_name_but_not_add_it() {
     let (first, second) = (Holder::new(1), Holder::new(2));
     let shelf = Shelf::new();
     shelf.import(first.entry("a.i2p"));
@@ -61,7 +61,7 @@ fn a_person_can_replace_a_taken_name_but_not_add_it() {
 }
 
 #[test]
-fn no_feed_adds_again_what_a_person_removed() {
+fn no_feed_adds_again_what_the_user_removed() {
     let (first, second) = (Holder::new(1), Holder::new(2));
     let shelf = Shelf::new();
     shelf.import(first.entry("a.i2p"));
@@ -70,7 +70,7 @@ fn no_feed_adds_again_what_a_person_removed() {
     assert_eq!(shelf.import(first.entry("a.i2p")).superseded, 1);
     assert_eq!(shelf.import(first.change("a.i2p", &[("date", "1700000000")])).superseded, 1);
     assert_eq!(shelf.lookup("a.i2p"), None);
-    // The name is free for another destination, and for a person.
+    // The name is free for another destination, and for the user.
     assert_eq!(shelf.import(second.entry("a.i2p")).added, 1);
     assert!(shelf.book.remove(&host("a.i2p")).unwrap());
     shelf.book.add(&host("a.i2p"), &first.destination).unwrap();

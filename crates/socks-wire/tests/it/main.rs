@@ -6,6 +6,7 @@ mod client;
 #[cfg(feature = "tokio")]
 mod example;
 mod handshake;
+mod hex;
 mod messages;
 mod real_clients;
 #[cfg(feature = "alloc")]

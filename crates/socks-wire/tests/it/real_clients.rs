@@ -4,6 +4,8 @@ use std::{collections::BTreeMap, fs, net::IpAddr, path::Path};
 
 use socks_wire::{Address, Authentication, Command, Protocol, ServerHandshake, Step, udp};
 
+use crate::hex;
+
 /// The number of recordings, so that a lost file is noticed.
 const RECORDINGS: usize = 44;
 
@@ -139,9 +141,9 @@ impl Recording {
                     pair.split_once('=').unwrap_or_else(|| panic!("{name}: {pair} is not key=value"))
                 }));
             } else if let Some(datagram) = line.strip_prefix("udp:") {
-                datagrams.push(hex(&name, datagram));
+                datagrams.push(bytes(&name, datagram));
             } else if !line.starts_with('#') {
-                chunks.push(hex(&name, line));
+                chunks.push(bytes(&name, line));
             }
         }
         assert!(!chunks.is_empty(), "{name}: nothing recorded");
@@ -211,10 +213,7 @@ impl<'a> Keys<'a> {
     }
 }
 
-/// Parses the bytes of a line: pairs of hexadecimal digits with spaces anywhere, and a comment at the end.
-fn hex(name: &str, line: &str) -> Vec<u8> {
-    let digits: Vec<_> = line.split('#').next().unwrap().chars().filter(|c| !c.is_whitespace()).collect();
-    assert!(!digits.is_empty() && digits.len() % 2 == 0, "{name}: not bytes: {line}");
-    let digit = |c: char| c.to_digit(16).unwrap_or_else(|| panic!("{name}: not hexadecimal: {line}"));
-    digits.chunks(2).map(|pair| u8::try_from(digit(pair[0]) << 4 | digit(pair[1])).unwrap()).collect()
+/// Parses the bytes of a line, which may have a comment at the end.
+fn bytes(name: &str, line: &str) -> Vec<u8> {
+    hex::parse(name, line.split('#').next().unwrap())
 }

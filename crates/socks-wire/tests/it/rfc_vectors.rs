@@ -9,6 +9,8 @@ use socks_wire::{
     v4, v5,
 };
 
+use crate::hex;
+
 /// The number of vectors, so that a lost one is noticed.
 const VECTORS: usize = 103;
 
@@ -312,20 +314,14 @@ fn read(file: &str, content: &str) -> Vec<Vector> {
         } else {
             let (bytes, meaning) = line.split_once(" : ").map_or((line, None), |(b, m)| (b, Some(m)));
             let (field, digits) = bytes.split_once(' ').unwrap_or_else(|| panic!("{place}: no bytes"));
-            vector.bytes.extend(hex(&place, digits));
+            vector.bytes.extend(field_bytes(&place, digits));
             vector.meanings.extend(meaning.map(|meaning| (field.into(), meaning.into())));
         }
     }
     vectors
 }
 
-/// Parses the bytes of a field: pairs of hexadecimal digits with spaces anywhere, or `-` for no bytes.
-fn hex(place: &str, digits: &str) -> Vec<u8> {
-    let digits: Vec<char> = digits.chars().filter(|c| !c.is_whitespace()).collect();
-    if digits == ['-'] {
-        return Vec::new();
-    }
-    assert!(!digits.is_empty() && digits.len().is_multiple_of(2), "{place}: not bytes");
-    let digit = |c: char| c.to_digit(16).unwrap_or_else(|| panic!("{place}: not hexadecimal"));
-    digits.chunks(2).map(|pair| u8::try_from(digit(pair[0]) << 4 | digit(pair[1])).unwrap()).collect()
+/// Parses the bytes of a field, which are `-` if there are none.
+fn field_bytes(place: &str, digits: &str) -> Vec<u8> {
+    if digits == "-" { Vec::new() } else { hex::parse(place, digits) }
 }
