@@ -128,7 +128,7 @@ async fn idle_is_ready_for_as_long_as_the_router_answers() {
     let mut proxy = Proxy::start(&bridge, "[session]\nidle-close = '300ms'\n[limits]\nhalf-close = '1s'\n");
     let address = proxy.running.ready();
     let admin = proxy.admin();
-    proxy.running.stderr_line("I2P sessions closed: nobody had used them");
+    proxy.running.stderr_line("closed idle I2P sessions");
     until_ready_says(admin, 200, "Idle: the router answers");
     let json: serde_json::Value = serde_json::from_str(body(&get(admin, "/status.json").1)).unwrap();
     assert_eq!((&json["state"], &json["ready"]), (&"idle".into(), &true.into()), "{json:#}");

@@ -21,10 +21,10 @@ impl Dial for SamDialler {
     }
 
     async fn lookup(&self, key: &IsolationKey, name: &I2pName) -> Result<(), Failure> {
-        // Only a connection can tell what is behind an address by hash.
+        // Only a connection shows whether a base32 address leads anywhere.
         let I2pName::Host(host) = name else { return Ok(()) };
-        // On the session of this client, although the router has one address book for all: the session is needed next, and this
-        // waits for a router that is away.
+        // Uses the session of this key, although the router has one address book for all: the connection that follows needs
+        // it anyway, and this waits for a router that is away.
         let look_up = async |session: Session| self.resolver.look_up(&session, host).await;
         self.with_session(key, look_up).await.map(|_| ())
     }
@@ -32,8 +32,8 @@ impl Dial for SamDialler {
     async fn associate(&self, key: &IsolationKey) -> Result<SamDatagrams, Failure> {
         let pool = self.datagrams.as_ref().ok_or(Failure::CommandNotSupported)?;
         let (lease, streams) = self.session(key).await?;
-        let seat = pool.seat(key, &streams).await?;
-        Ok(SamDatagrams::new(seat, streams, self.resolver.clone(), lease))
+        let datagrams = pool.lease(key, &streams).await?;
+        Ok(SamDatagrams::new(datagrams, streams, self.resolver.clone(), lease))
     }
 
     async fn listen(&self, key: &IsolationKey, expected: Option<&I2pName>) -> Result<SamListening, Failure> {

@@ -4,13 +4,13 @@ use tokio::net::TcpStream;
 use tokio::time::Instant;
 
 use super::{
+    attempt_error::AttemptError,
     datagrams::DatagramPool,
     pool::{SessionDeadlines, SessionLease, SessionPool},
-    refusal::Refusal,
 };
 use crate::{client::IsolationKey, failure::Failure, limits::SessionLimits, names::Resolver};
 
-/// Dials through the sessions of a pool.
+/// Dials over SAM, on the sessions of a pool.
 #[derive(Debug, Clone)]
 pub struct SamDialler {
     pool: SessionPool,
@@ -20,25 +20,25 @@ pub struct SamDialler {
 }
 
 impl SamDialler {
-    /// Dials through the sessions of this pool, and looks names up at its router alone.
+    /// Creates a dialler on the sessions of `pool`, without datagrams and with a resolver that asks only the router.
     #[must_use]
     pub fn new(pool: SessionPool) -> Self {
         Self { pool, limits: SessionLimits::default(), resolver: Resolver::default(), datagrams: None }
     }
 
-    /// With other sources of names than the router alone. A resolver is best shared by all diallers: it remembers.
+    /// Sets the resolver. Diallers can share one, and then share its cache.
     #[must_use]
     pub fn with_resolver(self, resolver: Resolver) -> Self {
         Self { resolver, ..self }
     }
 
-    /// With sessions for datagrams.
+    /// Sets the pool of sessions for datagrams. Without one, [`Dial::associate`](crate::Dial::associate) fails.
     #[must_use]
     pub fn with_datagrams(self, pool: DatagramPool) -> Self {
         Self { datagrams: Some(pool), ..self }
     }
 
-    /// With other limits than the default ones.
+    /// Sets how long requests wait for a session.
     #[must_use]
     pub fn with_limits(self, limits: SessionLimits) -> Self {
         Self { limits, ..self }
@@ -46,41 +46,42 @@ impl SamDialler {
 }
 
 impl SamDialler {
-    fn wait(&self) -> SessionDeadlines {
+    /// The deadlines of a request that begins now.
+    fn deadlines(&self) -> SessionDeadlines {
         let now = Instant::now();
         SessionDeadlines { router: now + self.limits.router, tunnels: now + self.limits.tunnels }
     }
 
     /// Waits for the session of a key.
     pub(super) async fn session(&self, key: &IsolationKey) -> Result<(SessionLease, Session), Failure> {
-        let wait = self.wait();
+        let deadlines = self.deadlines();
         let lease = self.pool.lease(key).map_err(|_| Failure::TooManySessions)?;
-        let session = lease.session_within(wait).await?;
+        let session = lease.session_within(deadlines).await?;
         Ok((lease, session))
     }
 
-    /// Does something with the session of a key, and once more if the session was lost before anything was sent.
-    pub(super) async fn with_session<T, F: Future<Output = Result<T, Refusal>>>(
+    /// Runs `work` on the session of a key. Runs it again on a new session if the session was lost or the router forgot it:
+    /// nothing has been sent on the stream by then.
+    pub(super) async fn with_session<T, F: Future<Output = Result<T, AttemptError>>>(
         &self,
         key: &IsolationKey,
         work: impl Fn(Session) -> F,
     ) -> Result<(T, SessionLease), Failure> {
-        let wait = self.wait();
+        let deadlines = self.deadlines();
         let mut renewed = false;
         loop {
             let lease = self.pool.lease(key).map_err(|_| Failure::TooManySessions)?;
-            let session = lease.session_within(wait).await?;
+            let session = lease.session_within(deadlines).await?;
             match work(session).await {
                 Ok(done) => return Ok((done, lease)),
-                // The router has gone, and nothing was sent yet: what is asked for may wait until it is back.
-                Err(Refusal::SessionLost) if Instant::now() < wait.router => {}
-                // The router has forgotten a session that it has not closed. Once: a router that does so at once again is
-                // not to be asked for ever.
-                Err(Refusal::SessionForgotten) if !renewed => {
+                // The request waits until the router is back.
+                Err(AttemptError::SessionLost) if Instant::now() < deadlines.router => {}
+                // Only once, so that a router that always forgets its sessions is not asked for ever.
+                Err(AttemptError::SessionForgotten) if !renewed => {
                     renewed = true;
                     self.pool.renew(key, &lease);
                 }
-                Err(refusal) => return Err(refusal.failure()),
+                Err(error) => return Err(error.failure()),
             }
         }
     }
@@ -91,19 +92,21 @@ impl SamDialler {
         session: &Session,
         name: &I2pName,
         port: u16,
-    ) -> Result<TcpStream, Refusal> {
-        // A lookup of its own tells an unknown name from a destination that cannot be reached: in the answers to
-        // STREAM CONNECT routers mix the two up. Addresses by hash have nothing to look up in a book.
+    ) -> Result<TcpStream, AttemptError> {
+        // A separate lookup tells an unknown name from an unreachable destination: routers confuse the two in their answers
+        // to STREAM CONNECT. Base32 addresses are in no address book.
         let found = match name {
             I2pName::Host(host) => Some(self.resolver.look_up(session, host).await?),
             _ => None,
         };
         let target = found.as_deref().unwrap_or(name);
-        session.connect(target, port).await.map_err(|error| match (Refusal::of(&error), target) {
-            (Refusal::Failed(Failure::Unreachable), I2pName::Blinded(name)) if name.needs_client_key() => {
-                Refusal::Failed(Failure::ClientKeyMissing)
+        session.connect(target, port).await.map_err(|error| match (AttemptError::of(&error), target) {
+            (AttemptError::Failed(Failure::Unreachable), I2pName::Blinded(name))
+                if name.needs_client_key() =>
+            {
+                AttemptError::Failed(Failure::ClientKeyMissing)
             }
-            (refusal, _) => refusal,
+            (error, _) => error,
         })
     }
 }
@@ -118,14 +121,14 @@ mod tests {
     use crate::{
         dial::Dial,
         sessions::{
+            attempt_error::{failure_of, failure_of_answer},
             pool::PoolOptions,
-            refusal::{failure, refused},
         },
     };
 
-    /// What a connection's task holds, at all times: kilobytes that thousands of idle connections would pay for.
+    /// The task of a connection reserves this at all times, so thousands of idle connections would pay for each kilobyte.
     #[tokio::test]
-    async fn dialling_is_small() {
+    async fn the_future_of_a_dial_is_small() {
         let options = PoolOptions { delay_open: true, ..PoolOptions::default() };
         let pool = SessionPool::new(i2p_sam::Bridge::new("127.0.0.1:9"), options);
         let dialler = SamDialler::new(pool);
@@ -135,7 +138,7 @@ mod tests {
     }
 
     #[test]
-    fn every_answer_of_a_router_has_its_failure() {
+    fn every_answer_of_a_router_maps_to_its_failure() {
         use Phase::{Hello, NamingLookup, StreamConnect};
         use ResultWord as Word;
         for (phase, result, message, expected) in [
@@ -150,14 +153,14 @@ mod tests {
             (StreamConnect, Word::CantReachPeer, Some("Local router failure"), Failure::RouterError),
             (StreamConnect, Word::ConnectionRefused, None, Failure::Refused),
             (StreamConnect, Word::Timeout, None, Failure::TimedOut),
-            (StreamConnect, Word::InvalidKey, Some("SessionLease set not found: x"), Failure::Unreachable),
+            (StreamConnect, Word::InvalidKey, Some("Lease set not found: x"), Failure::Unreachable),
             (StreamConnect, Word::PeerNotFound, None, Failure::Unreachable),
             (StreamConnect, Word::InvalidId, None, Failure::RouterUnavailable),
             (StreamConnect, Word::I2pError, None, Failure::RouterError),
             (StreamConnect, Word::Other("NEW".into()), None, Failure::RouterError),
             (Hello, Word::NoVersion, None, Failure::RouterUnavailable),
         ] {
-            assert_eq!(refused(phase, &result, message), expected, "{phase} {result} {message:?}");
+            assert_eq!(failure_of_answer(phase, &result, message), expected, "{phase} {result} {message:?}");
         }
         let limit = Duration::from_secs(1);
         for (error, expected) in [
@@ -170,7 +173,7 @@ mod tests {
             (Error::Unexpected { phase: StreamConnect }, Failure::RouterError),
             (Error::NotSam { address: String::new() }, Failure::RouterUnavailable),
         ] {
-            assert_eq!(failure(&error), expected, "{error}");
+            assert_eq!(failure_of(&error), expected, "{error}");
         }
     }
 }

@@ -1,32 +1,32 @@
-//! The streams that peers open.
+//! Incoming streams.
 
 use i2p_name::B32;
 use i2p_sam::Session;
 
-use super::{pool::SessionLease, rendezvous::Waiting};
+use super::{pool::SessionLease, rendezvous::PeerWait};
 use crate::{
     dial::{IncomingStream, Listening},
     failure::Failure,
     stream::Opened,
 };
 
-/// Waits on a client's session for a peer, beside others who wait on the same session.
+/// A client's wait for a peer on its session. Other clients can wait on the same session.
 pub struct SamListening {
-    waiting: Waiting,
+    wait: PeerWait,
     address: B32,
     lease: SessionLease,
 }
 
 impl SamListening {
-    /// Begins to wait for this peer, or for any.
+    /// Begins to wait for `expected`, or for any peer if it is `None`.
     pub(super) async fn begin(
         session: &Session,
         lease: SessionLease,
         expected: Option<B32>,
     ) -> Result<Self, Failure> {
-        let waiting = lease.rendezvous(session).wait(session, expected).await;
-        let waiting = waiting.map_err(|error| failure(&error))?;
-        Ok(Self { waiting, address: session.destination().b32(), lease })
+        let wait = lease.rendezvous(session).wait(session, expected).await;
+        let wait = wait.map_err(|error| failure(&error))?;
+        Ok(Self { wait, address: session.destination().b32(), lease })
     }
 }
 
@@ -36,7 +36,7 @@ impl Listening for SamListening {
     }
 
     async fn accept(mut self) -> Result<IncomingStream, Failure> {
-        let accepted = self.waiting.peer().await.map_err(|error| failure(&error))?;
+        let accepted = self.wait.peer().await.map_err(|error| failure(&error))?;
         Ok(IncomingStream {
             peer: accepted.peer.b32(),
             port: accepted.ports.from,

@@ -1,15 +1,15 @@
-//! I2P sessions at a router: pools of them, streams and datagrams on them, names that are looked up on them.
+//! I2P sessions at a router: pools of sessions, and streams, datagrams and name lookups on them.
 //!
-//! Imports client, dial, failure, limits, names and stream. The only room that speaks SAM: it implements [`Dial`](crate::Dial), and
-//! nothing in it knows SOCKS, HTTP or outproxies.
+//! Imports `client`, `dial`, `failure`, `limits`, `names` and `stream`. This is the only module that speaks SAM: it implements
+//! [`Dial`](crate::Dial), and knows nothing of SOCKS, HTTP or outproxies.
 
+mod attempt_error;
 mod datagrams;
 mod dial;
 mod dialler;
 mod listening;
 mod names;
 mod pool;
-mod refusal;
 mod rendezvous;
 
 pub use self::{

@@ -1,5 +1,5 @@
-//! Where the streams that peers open to a session meet those who wait for them. A router gives a stream to whichever STREAM ACCEPT
-//! of the session came first, whoever asked for it.
+//! Matches the streams that peers open to a session with the clients that wait for them. This is necessary because a router gives
+//! a stream to the oldest STREAM ACCEPT of the session, whichever peer its client expects.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -7,44 +7,45 @@ use i2p_name::B32;
 use i2p_sam::{Accepted as Peer, Error, Listening, Session};
 use tokio::sync::{Notify, oneshot};
 
-/// Who waits for peers on one session.
+/// The clients that wait for peers on one session.
 ///
-/// There is a STREAM ACCEPT for each of them, and what comes to any of those goes to whoever it is for.
+/// There is one STREAM ACCEPT for each of them. A stream that any of them receives is handed to the client that expects its peer.
 #[derive(Default)]
 pub(crate) struct Rendezvous {
     state: Mutex<State>,
-    /// Somebody has gone, so that there may be a STREAM ACCEPT too many.
-    gone: Notify,
+    /// Notified when a client stops waiting, since there may then be one STREAM ACCEPT too many.
+    left: Notify,
 }
 
 #[derive(Default)]
 struct State {
-    /// Who waits, the longest first.
-    places: Vec<Place>,
-    /// Tasks that have a STREAM ACCEPT.
+    /// The waiting clients, oldest first.
+    waiting: Vec<WaitingClient>,
+    /// The number of tasks that hold a STREAM ACCEPT.
     accepting: usize,
-    /// For the next place.
-    number: u64,
+    /// Number of the latest waiting client.
+    last_number: u64,
 }
 
-struct Place {
+struct WaitingClient {
     number: u64,
-    /// Whom it waits for; nothing is anybody.
+    /// The peer that it waits for. `None`: any.
     expected: Option<B32>,
-    hand_over: oneshot::Sender<Result<Peer, Error>>,
+    stream: oneshot::Sender<Result<Peer, Error>>,
 }
 
 impl State {
-    /// Gives a stream to the one who waits for that peer, else to one who waits for anybody. Where nobody does, it is closed.
-    fn give(&mut self, mut peer: Peer) -> bool {
-        let who = peer.peer.b32();
+    /// Hands a stream to the oldest client that waits for this peer, otherwise to the oldest that waits for any. Closes it and
+    /// returns `false` if there is none.
+    fn hand_over(&mut self, mut peer: Peer) -> bool {
+        let address = peer.peer.b32();
         loop {
-            let of = |expected| self.places.iter().position(|place| place.expected == expected);
-            let Some(at) = of(Some(who)).or_else(|| of(None)) else {
-                tracing::debug!("a peer that was not asked for was turned away");
+            let oldest = |expected| self.waiting.iter().position(|client| client.expected == expected);
+            let Some(at) = oldest(Some(address)).or_else(|| oldest(None)) else {
+                tracing::debug!("refused a peer that no client waits for");
                 return false;
             };
-            match self.places.remove(at).hand_over.send(Ok(peer)) {
+            match self.waiting.remove(at).stream.send(Ok(peer)) {
                 Err(Ok(back)) => peer = back,
                 _ => return true,
             }
@@ -53,56 +54,57 @@ impl State {
 }
 
 impl Rendezvous {
-    /// Begins to wait: once this comes back, peers that connect are taken.
+    /// Begins to wait for `expected`, or for any peer if it is `None`. Once this returns, peers can connect.
     pub(crate) async fn wait(
         self: Arc<Self>,
         session: &Session,
         expected: Option<B32>,
-    ) -> Result<Waiting, Error> {
+    ) -> Result<PeerWait, Error> {
         let listening = session.listen().await?;
-        let (hand_over, peer) = oneshot::channel();
+        let (stream, peer) = oneshot::channel();
         let number = {
             let mut state = self.state();
-            state.number += 1;
+            state.last_number += 1;
             state.accepting += 1;
-            let number = state.number;
-            state.places.push(Place { number, expected, hand_over });
+            let number = state.last_number;
+            state.waiting.push(WaitingClient { number, expected, stream });
             number
         };
         tokio::spawn(Arc::clone(&self).accept(session.clone(), listening));
-        Ok(Waiting { rendezvous: self, number, peer })
+        Ok(PeerWait { rendezvous: self, number, peer })
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Takes streams until one of them was for somebody.
+    /// Accepts streams until one of them is handed to a client, or there are more acceptors than waiting clients.
     async fn accept(self: Arc<Self>, session: Session, mut listening: Listening) {
         loop {
-            let Some(peer) = self.unless_needless(listening.accept()).await else { return };
-            if self.is_done_with(peer) {
+            let Some(peer) = self.while_needed(listening.accept()).await else { return };
+            if self.deliver(peer) {
                 return;
             }
-            let Some(again) = self.unless_needless(session.listen()).await else { return };
+            let Some(again) = self.while_needed(session.listen()).await else { return };
             listening = match again {
                 Ok(listening) => listening,
                 Err(error) => {
-                    self.is_done_with(Err(error));
+                    self.deliver(Err(error));
                     return;
                 }
             };
         }
     }
 
-    /// Whether somebody has it now, who waits no more. An error is for whoever has waited for longest.
-    fn is_done_with(&self, peer: Result<Peer, Error>) -> bool {
+    /// Delivers a stream to its client, or an error to the client that has waited for longest. Returns whether this acceptor is
+    /// done.
+    fn deliver(&self, peer: Result<Peer, Error>) -> bool {
         let mut state = self.state();
         let done = match peer {
-            Ok(peer) => state.give(peer),
+            Ok(peer) => state.hand_over(peer),
             Err(error) => {
-                if !state.places.is_empty() {
-                    let _ = state.places.remove(0).hand_over.send(Err(error));
+                if !state.waiting.is_empty() {
+                    let _ = state.waiting.remove(0).stream.send(Err(error));
                 }
                 true
             }
@@ -111,15 +113,15 @@ impl Rendezvous {
         done
     }
 
-    /// Nothing, when there are more that accept than wait: the caller is to end then.
-    async fn unless_needless<T>(&self, work: impl Future<Output = T>) -> Option<T> {
+    /// Runs `work`. Returns `None` once there are more acceptors than waiting clients: then the calling acceptor must end.
+    async fn while_needed<T>(&self, work: impl Future<Output = T>) -> Option<T> {
         let mut work = std::pin::pin!(work);
         loop {
-            // Before the look at who waits, so that nobody goes unnoticed.
-            let gone = self.gone.notified();
+            // Created before the count below is read, so that no notification is missed.
+            let left = self.left.notified();
             {
                 let mut state = self.state();
-                if state.accepting > state.places.len() {
+                if state.accepting > state.waiting.len() {
                     state.accepting -= 1;
                     return None;
                 }
@@ -127,39 +129,39 @@ impl Rendezvous {
             tokio::select! {
                 biased;
                 result = work.as_mut() => return Some(result),
-                () = gone => {}
+                () = left => {}
             }
         }
     }
 }
 
-/// Somebody who waits for a peer, until dropped.
-pub(crate) struct Waiting {
+/// A client's wait for a peer. Dropping it ends the wait.
+pub(crate) struct PeerWait {
     rendezvous: Arc<Rendezvous>,
     number: u64,
     peer: oneshot::Receiver<Result<Peer, Error>>,
 }
 
-impl Waiting {
-    /// The stream of the peer, once.
+impl PeerWait {
+    /// Waits for the peer's stream. Returns it once. Cancel-safe.
     pub(crate) async fn peer(&mut self) -> Result<Peer, Error> {
         (&mut self.peer).await.unwrap_or(Err(Error::SessionLost))
     }
 }
 
-impl Drop for Waiting {
+impl Drop for PeerWait {
     fn drop(&mut self) {
         let mut state = self.rendezvous.state();
-        let before = state.places.len();
-        state.places.retain(|place| place.number != self.number);
-        // One who has gone may have been given a stream in this moment that another waits for.
+        let before = state.waiting.len();
+        state.waiting.retain(|client| client.number != self.number);
+        // A stream that was just handed over here may be for another client.
         if let Ok(Ok(peer)) = self.peer.try_recv() {
-            state.give(peer);
+            state.hand_over(peer);
         }
-        let fewer = state.places.len() < before;
+        let fewer = state.waiting.len() < before;
         drop(state);
         if fewer {
-            self.rendezvous.gone.notify_waiters();
+            self.rendezvous.left.notify_waiters();
         }
     }
 }

@@ -143,8 +143,8 @@ impl Users {
         })))
     }
 
-    /// Takes over from `before`, the users that these replace, which passwords have been verified. Users whose hash has changed are
-    /// verified again.
+    /// Takes over from `before`, the users that these replace, which passwords have been verified. Users whose hash has
+    /// changed are verified again.
     #[must_use]
     pub fn with_verified_from(self, before: &Self) -> Self {
         let known = before.verified().clone();

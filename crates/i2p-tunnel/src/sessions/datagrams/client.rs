@@ -9,17 +9,23 @@ use crate::{
     sessions::pool::SessionLease,
 };
 
-/// The datagrams of one client: a session for them, which it has for itself, and the streams that they belong to.
+/// The datagrams of one client: exclusive use of a session for them. It also holds the key's session for streams, on which names
+/// are looked up.
 pub struct SamDatagrams {
-    seat: DatagramLease,
+    datagrams: DatagramLease,
     streams: Session,
     names: Resolver,
     _lease: SessionLease,
 }
 
 impl SamDatagrams {
-    pub(crate) fn new(seat: DatagramLease, streams: Session, names: Resolver, lease: SessionLease) -> Self {
-        Self { seat, streams, names, _lease: lease }
+    pub(crate) fn new(
+        datagrams: DatagramLease,
+        streams: Session,
+        names: Resolver,
+        lease: SessionLease,
+    ) -> Self {
+        Self { datagrams, streams, names, _lease: lease }
     }
 }
 
@@ -33,12 +39,12 @@ impl Datagrams for SamDatagrams {
     }
 
     async fn send(&self, peer: &DatagramPeer, port: u16, payload: &[u8]) -> Result<(), Failure> {
-        let ports = Ports { from: self.seat.port(), to: port };
-        self.seat.session().send(peer, ports, payload).await.map_err(|error| failure(&error))
+        let ports = Ports { from: self.datagrams.port(), to: port };
+        self.datagrams.session().send(peer, ports, payload).await.map_err(|error| failure(&error))
     }
 
     async fn receive<'b>(&self, buffer: &'b mut [u8]) -> Result<ReceivedDatagram<'b>, Failure> {
-        let session = self.seat.session();
+        let session = self.datagrams.session();
         let received = session.receive(buffer).await.map_err(|error| failure(&error))?;
         let sender = match received.sender {
             SenderText::Destination(text) => DatagramSender::Destination(text),
@@ -51,7 +57,7 @@ impl Datagrams for SamDatagrams {
     }
 
     fn max_payload(&self) -> usize {
-        self.seat.session().max_payload()
+        self.datagrams.session().max_payload()
     }
 
     async fn destination(&self, name: &I2pName) -> Result<Destination, Failure> {
@@ -68,6 +74,6 @@ fn failure(error: &i2p_sam::Error) -> Failure {
 
 impl std::fmt::Debug for SamDatagrams {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("SamDatagrams").field("seat", &self.seat).finish_non_exhaustive()
+        f.debug_struct("SamDatagrams").field("datagrams", &self.datagrams).finish_non_exhaustive()
     }
 }

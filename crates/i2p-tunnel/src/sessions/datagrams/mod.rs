@@ -1,4 +1,4 @@
-//! Sessions for datagrams, and the one that a client has.
+//! Sessions for datagrams: the pool, and a client's use of one session.
 
 mod client;
 mod pool;

@@ -13,19 +13,19 @@ use tokio::{
 
 use crate::{client::IsolationKey, failure::Failure};
 
-/// The ports that sessions listen on where the router carries ports: those that nobody has by convention.
+/// Ports that sessions listen on if the router supports ports: the range of ephemeral ports (RFC 6335).
 const LISTEN_PORTS: std::ops::RangeInclusive<u16> = 0xc000..=0xffff;
 
-/// What a pool's sessions for datagrams are, and how many.
+/// Settings of a datagram pool.
 #[derive(Debug, Clone)]
 pub struct DatagramOptions {
-    /// The kind of datagrams.
+    /// The style of datagrams (SAM v3, DATAGRAM or its variants).
     pub style: DatagramStyle,
-    /// What a session is that has a destination of its own. Keys in it are not used: they belong to the streams.
+    /// Settings of sessions that have their own destination. A private key in them is ignored: it belongs to the streams.
     pub session: SessionOptions,
-    /// The cap: sessions at one time. Each client that has UDP open needs one.
+    /// Most sessions at one time. Each client with UDP open needs one.
     pub max_sessions: NonZeroUsize,
-    /// How long a session may be unused before it is closed; for ever if not set.
+    /// How long a session may be unused before it is closed. `None`: it is never closed for this.
     pub idle_close: Option<Duration>,
 }
 
@@ -40,8 +40,8 @@ impl Default for DatagramOptions {
     }
 }
 
-/// Sessions for datagrams. Each has one user at a time, since most routers cannot say which of several an answer is for;
-/// the next user is one with the same [`IsolationKey`]. Clones are the same pool.
+/// A pool of sessions for datagrams. Each session has one user at a time, since most routers do not tell which of several users a
+/// reply is for. Afterwards it is reused only for the same [`IsolationKey`]. Clones share the pool.
 #[derive(Clone)]
 pub struct DatagramPool {
     shared: Arc<Shared>,
@@ -56,70 +56,70 @@ struct Shared {
 #[derive(Default)]
 struct State {
     idle: Vec<Idle>,
-    /// All sessions, idle or not; those that have gone stay until it is looked at again.
-    open: Vec<Opened>,
-    /// Destinations of streams that carry a session's datagrams too, where the router gives them to one session only.
-    lent: Vec<B32>,
-    /// Whether a task is there that closes what is unused.
+    /// All sessions, idle or not. Closed ones are removed when the next session opens.
+    open: Vec<TrackedSession>,
+    /// Destinations of streams that a datagram session shares, at routers that deliver datagrams to one session only.
+    claimed: Vec<B32>,
+    /// Whether a task that closes unused sessions is running.
     reaping: bool,
 }
 
-/// A session that has been opened.
-struct Opened {
+/// A session that was opened and may have been closed since.
+struct TrackedSession {
     session: Weak<DatagramSession>,
     shares_destination: bool,
 }
 
-/// A session for datagrams, for people and programs.
+/// The status of a session for datagrams.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct DatagramSessionStatus {
     /// The destination that its datagrams come from.
     pub destination: B32,
-    /// Whether that is the destination of the streams of the same client; else the datagrams have one of their own.
+    /// Whether the same client's streams use this destination too.
     pub shares_destination: bool,
-    /// Whether a client has it now.
+    /// Whether a client is using it.
     pub in_use: bool,
 }
 
-/// A session that waits for its next user.
+/// A session that is waiting for its next user.
 struct Idle {
     key: IsolationKey,
-    place: Place,
+    pooled: PooledSession,
     since: Instant,
 }
 
-/// A session and what goes with it.
-struct Place {
+/// A session and its share of the pool.
+struct PooledSession {
     session: Arc<DatagramSession>,
-    /// The port that it listens on and sends from; 0 where the router carries none.
+    /// The port that it listens on and sends from. 0 if the router does not support ports.
     port: u16,
     /// The destination of the key's streams when it was opened.
     streams: B32,
-    _claim: Option<Claim>,
+    _claim: Option<DestinationClaim>,
     _permit: OwnedSemaphorePermit,
 }
 
-/// The one place for datagrams on a destination of streams.
-struct Claim {
+/// The exclusive right to receive datagrams on a destination of streams.
+struct DestinationClaim {
     destination: B32,
     pool: Weak<Shared>,
 }
 
-impl Claim {
-    fn of(pool: &Arc<Shared>, destination: B32) -> Option<Self> {
+impl DestinationClaim {
+    fn try_new(pool: &Arc<Shared>, destination: B32) -> Option<Self> {
         let mut state = pool.state();
-        if state.lent.contains(&destination) {
+        if state.claimed.contains(&destination) {
             return None;
         }
-        state.lent.push(destination);
+        state.claimed.push(destination);
         Some(Self { destination, pool: Arc::downgrade(pool) })
     }
 }
 
-impl Drop for Claim {
+impl Drop for DestinationClaim {
     fn drop(&mut self) {
         if let Some(pool) = self.pool.upgrade() {
-            pool.state().lent.retain(|lent| *lent != self.destination);
+            pool.state().claimed.retain(|claimed| *claimed != self.destination);
         }
     }
 }
@@ -129,96 +129,104 @@ impl Shared {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Takes out the idle sessions of which this holds. They end when they are dropped, which is not to happen under the lock.
-    fn take_out(&self, mut out: impl FnMut(&Idle) -> bool) -> Vec<Idle> {
+    /// Removes the idle sessions that meet a condition. Drop them after the lock is released: dropping closes them.
+    fn remove_idle_if(&self, mut condition: impl FnMut(&Idle) -> bool) -> Vec<Idle> {
         let mut state = self.state();
-        let (gone, kept) = std::mem::take(&mut state.idle).into_iter().partition(|idle| out(idle));
+        let (removed, kept) = std::mem::take(&mut state.idle).into_iter().partition(|idle| condition(idle));
         state.idle = kept;
-        gone
+        removed
     }
 }
 
 impl DatagramPool {
-    /// A pool without any session yet.
+    /// Creates an empty pool.
     #[must_use]
     pub fn new(options: DatagramOptions) -> Self {
         let permits = Arc::new(Semaphore::new(options.max_sessions.get()));
         Self { shared: Arc::new(Shared { options, permits, state: Mutex::default() }) }
     }
 
-    /// A session of this key, which nobody else uses for as long as the seat exists. `streams` is the key's session for
-    /// streams: where it lends its destination and the place is free, the datagrams come from there too.
+    /// Leases a session of `key` for exclusive use. `streams` is the key's session for streams: the datagrams share its
+    /// destination if the router supports that and no other datagram session has claimed it.
+    ///
+    /// Cancel-safe: a session that is being opened is closed again.
     ///
     /// # Errors
-    /// [`Failure::TooManySessions`], [`Failure::CommandNotSupported`] where the router has no datagrams of the kind, and what
-    /// a router can say to a session.
-    pub(crate) async fn seat(&self, key: &IsolationKey, streams: &Session) -> Result<DatagramLease, Failure> {
+    /// [`Failure::TooManySessions`] if all sessions are in use, [`Failure::CommandNotSupported`] if the router does not support
+    /// this style of datagrams, [`Failure::SessionRefused`], [`Failure::NoTunnels`], [`Failure::RouterUnavailable`] or
+    /// [`Failure::RouterError`] if it opens no session.
+    pub(crate) async fn lease(
+        &self,
+        key: &IsolationKey,
+        streams: &Session,
+    ) -> Result<DatagramLease, Failure> {
         let destination = streams.destination().b32();
-        let place = match self.take_idle(key, &destination) {
-            Some(place) => place,
+        let pooled = match self.take_idle(key, &destination) {
+            Some(pooled) => pooled,
             None => self.open(streams, destination).await?,
         };
-        place.session.discard_waiting();
-        let session = Arc::clone(&place.session);
-        Ok(DatagramLease { key: key.clone(), session, place: Some(place), pool: Arc::clone(&self.shared) })
+        pooled.session.discard_waiting();
+        let session = Arc::clone(&pooled.session);
+        Ok(DatagramLease { key: key.clone(), session, pooled: Some(pooled), pool: Arc::clone(&self.shared) })
     }
 
-    fn take_idle(&self, key: &IsolationKey, streams: &B32) -> Option<Place> {
-        // One whose streams have another identity by now would give the old one away.
-        let stale = |idle: &Idle| idle.key == *key && idle.place.streams != *streams;
-        drop(self.shared.take_out(|idle| stale(idle) || !idle.place.session.session().is_alive()));
+    /// Takes the idle session of `key`, and closes dead and outdated ones.
+    fn take_idle(&self, key: &IsolationKey, streams: &B32) -> Option<PooledSession> {
+        // If the key's streams have a new identity, an old session would link it to the previous one.
+        let stale = |idle: &Idle| idle.key == *key && idle.pooled.streams != *streams;
+        drop(self.shared.remove_idle_if(|idle| stale(idle) || !idle.pooled.session.session().is_alive()));
         let mut state = self.shared.state();
         let at = state.idle.iter().position(|idle| idle.key == *key)?;
-        Some(state.idle.swap_remove(at).place)
+        Some(state.idle.swap_remove(at).pooled)
     }
 
-    async fn open(&self, streams: &Session, destination: B32) -> Result<Place, Failure> {
+    async fn open(&self, streams: &Session, destination: B32) -> Result<PooledSession, Failure> {
         let permit = self.permit()?;
         let DatagramOptions { style, session: options, .. } = &self.shared.options;
         let carries_ports = streams.capabilities().datagram_ports();
         let port = if carries_ports { random_port().ok_or(Failure::RouterError)? } else { 0 };
         let ports = Ports { from: port, to: 0 };
         let options = options.clone().without_private_key();
-        // Told apart by their ports, any number can be on one destination; else one.
-        let claim = if carries_ports { None } else { Claim::of(&self.shared, destination) };
+        // With ports, any number of sessions can share a destination; without, only one.
+        let claim = if carries_ports { None } else { DestinationClaim::try_new(&self.shared, destination) };
         let mut opened = if carries_ports || claim.is_some() {
             streams.open_datagrams(*style, ports, &options).await
         } else {
             streams.open_datagrams_apart(*style, ports, &options).await
         };
-        // The place may be taken at the router by one that we gave up before its answer.
+        // The router may still have a session that we abandoned before it answered.
         if let (Err(Error::Refused { .. }), Some(_)) = (&opened, &claim) {
             opened = streams.open_datagrams_apart(*style, ports, &options).await;
         }
-        let session = opened.map_err(|error| failure(&error))?;
+        let session = opened.map_err(|error| open_failure(&error))?;
         let shares_destination = session.session().destination().b32() == destination;
         let session = Arc::new(session);
         let mut state = self.shared.state();
         state.open.retain(|opened| opened.session.strong_count() > 0);
-        state.open.push(Opened { session: Arc::downgrade(&session), shares_destination });
+        state.open.push(TrackedSession { session: Arc::downgrade(&session), shares_destination });
         drop(state);
-        Ok(Place {
+        Ok(PooledSession {
             session,
             port,
             streams: destination,
-            // Given back where the router, or the session, does not lend.
+            // Released if the router gave the datagrams their own destination.
             _claim: claim.filter(|_| shares_destination),
             _permit: permit,
         })
     }
 
-    /// The sessions that are there now.
+    /// The status of every open session.
     #[must_use]
     pub fn sessions(&self) -> Vec<DatagramSessionStatus> {
         let state = self.shared.state();
-        let alive = state.open.iter().filter_map(|Opened { session, shares_destination }| {
+        let alive = state.open.iter().filter_map(|TrackedSession { session, shares_destination }| {
             let session = session.upgrade().filter(|session| session.session().is_alive())?;
             Some((session, *shares_destination))
         });
         let is_idle =
-            |of: &Arc<DatagramSession>| state.idle.iter().any(|idle| Arc::ptr_eq(&idle.place.session, of));
+            |of: &Arc<DatagramSession>| state.idle.iter().any(|idle| Arc::ptr_eq(&idle.pooled.session, of));
         let alive: Vec<_> = alive.map(|(session, shares)| (!is_idle(&session), session, shares)).collect();
-        // A session ends with its last owner, which may be this one, and not under the lock.
+        // Dropping the last owner of a session, which may be here, closes it. That must not happen under the lock.
         drop(state);
         let status = |(in_use, session, shares_destination): (bool, Arc<DatagramSession>, bool)| {
             let destination = session.session().destination().b32();
@@ -227,6 +235,7 @@ impl DatagramPool {
         alive.into_iter().map(status).collect()
     }
 
+    /// Takes a permit for one more session. Closes the session that has been unused for longest if the pool is full.
     fn permit(&self) -> Result<OwnedSemaphorePermit, Failure> {
         let acquire = || Arc::clone(&self.shared.permits).try_acquire_owned();
         if let Ok(permit) = acquire() {
@@ -242,14 +251,14 @@ impl DatagramPool {
     }
 }
 
-/// Closes what has been unused for too long, until nothing is unused any more.
+/// Closes sessions that have been unused for `limit`. Ends when no session is idle.
 async fn reap(shared: Weak<Shared>, limit: Duration) {
     let mut next = Instant::now() + limit;
     loop {
         sleep_until(next).await;
         let Some(shared) = shared.upgrade() else { return };
         let now = Instant::now();
-        drop(shared.take_out(|idle| now - idle.since >= limit));
+        drop(shared.remove_idle_if(|idle| now - idle.since >= limit));
         let mut state = shared.state();
         match state.idle.iter().map(|idle| idle.since).min() {
             Some(since) => next = since + limit,
@@ -267,12 +276,12 @@ impl std::fmt::Debug for DatagramPool {
     }
 }
 
-/// The use of a session for datagrams. The session goes back to its pool when this is dropped.
+/// Exclusive use of a session for datagrams. The session returns to its pool when this is dropped.
 pub(crate) struct DatagramLease {
     key: IsolationKey,
     session: Arc<DatagramSession>,
-    /// Taken when it goes back.
-    place: Option<Place>,
+    /// Taken on drop.
+    pooled: Option<PooledSession>,
     pool: Arc<Shared>,
 }
 
@@ -283,21 +292,21 @@ impl DatagramLease {
         &self.session
     }
 
-    /// The port to send from; 0 where the router carries none.
+    /// The port to send from. 0 if the router does not support ports.
     #[must_use]
     pub(super) fn port(&self) -> u16 {
-        self.place.as_ref().map_or(0, |place| place.port)
+        self.pooled.as_ref().map_or(0, |pooled| pooled.port)
     }
 }
 
 impl Drop for DatagramLease {
     fn drop(&mut self) {
-        let Some(place) = self.place.take() else { return };
-        if !place.session.session().is_alive() {
+        let Some(pooled) = self.pooled.take() else { return };
+        if !pooled.session.session().is_alive() {
             return;
         }
         let mut state = self.pool.state();
-        state.idle.push(Idle { key: self.key.clone(), place, since: Instant::now() });
+        state.idle.push(Idle { key: self.key.clone(), pooled, since: Instant::now() });
         if let (Some(limit), false, Ok(runtime)) =
             (self.pool.options.idle_close, state.reaping, tokio::runtime::Handle::try_current())
         {
@@ -319,8 +328,8 @@ fn random_port() -> Option<u16> {
     Some(u16::from_ne_bytes(bytes) | LISTEN_PORTS.start())
 }
 
-/// What a client is told when no session is given.
-fn failure(error: &Error) -> Failure {
+/// The failure of a client when its session cannot be opened.
+fn open_failure(error: &Error) -> Failure {
     match error {
         Error::Unsupported { .. } => Failure::CommandNotSupported,
         Error::SessionLost | Error::Unreachable { .. } | Error::NotSam { .. } => Failure::RouterUnavailable,

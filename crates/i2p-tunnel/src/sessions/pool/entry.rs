@@ -12,38 +12,46 @@ use tokio::{
 
 use crate::{failure::Failure, sessions::rendezvous::Rendezvous};
 
-/// One session of a pool, and who uses it.
+/// One session of a pool, and how it is used.
 pub(super) struct Entry {
     supervised: Supervised,
-    /// Since when it has been there or built, where it is for a client that had come.
-    asked_for: Option<Instant>,
+    /// When a client asked for it. `None` for a spare.
+    requested: Option<Instant>,
     usage: Mutex<Usage>,
     changed: Arc<Notify>,
-    /// Where peers of the session with this destination are waited for; nothing, before anybody has.
+    /// Matches incoming streams with waiting clients, for the session with this destination. `None` until a client waits.
     rendezvous: Mutex<Option<(B32, Arc<Rendezvous>)>>,
+}
+
+/// For whom a session is built.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Purpose {
+    /// For a client that is waiting for it.
+    Client,
+    /// For a future client.
+    Spare,
 }
 
 #[derive(Clone, Copy)]
 struct Usage {
     leases: usize,
-    /// Since when there has been no lease, or since when there have been some.
+    /// When `leases` last changed from or to 0.
     since: Instant,
 }
 
 impl Entry {
-    /// For a client that has come, or else for one that is still to come.
-    pub(super) fn new(supervised: Supervised, for_client: bool, changed: Arc<Notify>) -> Self {
+    pub(super) fn new(supervised: Supervised, purpose: Purpose, changed: Arc<Notify>) -> Self {
         let now = Instant::now();
         let usage = Mutex::new(Usage { leases: 0, since: now });
-        let asked_for = for_client.then_some(now);
-        Self { supervised, asked_for, usage, changed, rendezvous: Mutex::default() }
+        let requested = (purpose == Purpose::Client).then_some(now);
+        Self { supervised, requested, usage, changed, rendezvous: Mutex::default() }
     }
 
     fn usage(&self) -> Usage {
         *self.usage.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Since when nobody has used it; nothing, if somebody does.
+    /// When it was last used. `None` while it is in use.
     pub(super) fn unused_since(&self) -> Option<Instant> {
         let usage = self.usage();
         (usage.leases == 0).then_some(usage.since)
@@ -53,21 +61,28 @@ impl Entry {
         &self.supervised
     }
 
-    pub(super) fn status(&self, spare: bool) -> SessionStatus {
+    /// The status of a session that a key has.
+    pub(super) fn status(&self) -> SessionStatus {
         let usage = self.usage();
         let state = self.supervised.state().borrow().clone();
         let first_time =
             matches!(state, SessionState::Building { failures: 0 }) && !self.supervised.was_ready();
         SessionStatus {
             state,
-            built_for_client: self.asked_for.filter(|_| first_time).map(|since| since.elapsed()),
+            built_for_client: self.requested.filter(|_| first_time).map(|since| since.elapsed()),
             leases: usage.leases,
             unused: (usage.leases == 0).then(|| usage.since.elapsed()),
-            spare,
+            spare: false,
         }
     }
 
-    fn count(&self, change: impl FnOnce(usize) -> usize) {
+    /// The status of a spare.
+    pub(super) fn spare_status(&self) -> SessionStatus {
+        SessionStatus { spare: true, ..self.status() }
+    }
+
+    /// Changes the number of leases, and notifies the pool if the session becomes used or unused.
+    fn change_leases(&self, change: impl FnOnce(usize) -> usize) {
         let mut usage = self.usage.lock().unwrap_or_else(PoisonError::into_inner);
         let before = usage.leases;
         usage.leases = change(before);
@@ -78,39 +93,38 @@ impl Entry {
     }
 }
 
-/// What a session of a pool is doing.
+/// The status of a session of a pool.
 #[derive(Debug, Clone)]
 pub struct SessionStatus {
-    /// Whether it is there.
+    /// Whether it is ready, being built, or waiting for the next attempt.
     pub state: SessionState,
-    /// Requests and streams that use it.
+    /// The number of requests and streams that use it.
     pub leases: usize,
-    /// How long nobody has used it.
+    /// How long it has been unused. `None` while it is in use.
     pub unused: Option<Duration>,
-    /// Whether it waits for a client that is still to come.
+    /// Whether it is a spare for a future client.
     pub spare: bool,
-    /// How long it has been built for a client that came when there was none for it, if that is so: it was not lost, and nothing
-    /// has failed yet.
+    /// How long its first build has taken so far, while a client waits for it and no attempt has failed. `None` otherwise.
     pub built_for_client: Option<Duration>,
 }
 
-/// How long a request waits for a session.
+/// Until when a request waits for a session.
 #[derive(Debug, Clone, Copy)]
 pub struct SessionDeadlines {
-    /// While the router cannot be reached, or refuses.
+    /// While the router cannot be reached, or refuses the session.
     pub router: Instant,
     /// While the router builds tunnels.
     pub tunnels: Instant,
 }
 
-/// The right to use a session. The session is not closed before all of its leases are dropped.
+/// The right to use a session of a pool. The pool closes a session only after all its leases are dropped.
 pub struct SessionLease {
     entry: Arc<Entry>,
 }
 
 impl SessionLease {
     pub(super) fn new(entry: Arc<Entry>) -> Self {
-        entry.count(|leases| leases + 1);
+        entry.change_leases(|leases| leases + 1);
         Self { entry }
     }
 
@@ -118,7 +132,7 @@ impl SessionLease {
         Arc::ptr_eq(&self.entry, entry)
     }
 
-    /// Where peers of this session, which is this lease's, are waited for.
+    /// The rendezvous of `session`, the current session of this lease.
     pub(crate) fn rendezvous(&self, session: &Session) -> Arc<Rendezvous> {
         let own = session.destination().b32();
         let mut rendezvous = self.entry.rendezvous.lock().unwrap_or_else(PoisonError::into_inner);
@@ -128,28 +142,28 @@ impl SessionLease {
         }
     }
 
-    /// The session, as soon as it is there. Waits for ever.
+    /// Waits for the session, without limit. Cancel-safe.
     pub async fn session(&self) -> Session {
         self.entry.supervised.session().await
     }
 
-    /// The session, or why there is none within these limits.
+    /// Waits for the session until one of the deadlines. Cancel-safe.
     ///
     /// # Errors
-    /// [`Failure::RouterUnavailable`] where the router cannot be reached, [`Failure::SessionRefused`] where it does not give a
-    /// session, [`Failure::NoTunnels`] where it does not come to an end.
-    pub async fn session_within(&self, wait: SessionDeadlines) -> Result<Session, Failure> {
+    /// [`Failure::RouterUnavailable`] if the router cannot be reached, [`Failure::SessionRefused`] if it refuses the session,
+    /// [`Failure::NoTunnels`] if it does not finish building tunnels.
+    pub async fn session_within(&self, deadlines: SessionDeadlines) -> Result<Session, Failure> {
         tokio::select! {
             biased;
             session = self.session() => Ok(session),
-            failure = self.given_up(wait) => Err(failure),
+            failure = self.deadline_passed(deadlines) => Err(failure),
         }
     }
 
-    /// Comes back when it is no use to wait any longer.
-    async fn given_up(&self, wait: SessionDeadlines) -> Failure {
+    /// Returns once the deadline for the session's current state has passed.
+    async fn deadline_passed(&self, deadlines: SessionDeadlines) -> Failure {
         let mut state = self.entry.supervised.state();
-        // Nothing failed yet: the router is at work, and may be for as long as tunnels take.
+        // None while no attempt has failed: the router is building tunnels.
         let mut trouble = None;
         loop {
             match &*state.borrow_and_update() {
@@ -161,8 +175,8 @@ impl SessionLease {
                 _ => {}
             }
             let (until, failure) = match trouble {
-                Some(failure) => (wait.router, failure),
-                None => (wait.tunnels, Failure::NoTunnels),
+                Some(failure) => (deadlines.router, failure),
+                None => (deadlines.tunnels, Failure::NoTunnels),
             };
             tokio::select! {
                 () = sleep_until(until) => return failure,
@@ -174,7 +188,7 @@ impl SessionLease {
 
 impl Drop for SessionLease {
     fn drop(&mut self) {
-        self.entry.count(|leases| leases.saturating_sub(1));
+        self.entry.change_leases(|leases| leases.saturating_sub(1));
     }
 }
 

@@ -1,4 +1,4 @@
-//! The sessions that clients share or do not share: as many as isolation needs, never more than the cap.
+//! A bounded pool of sessions, one for each isolation key.
 
 mod entry;
 mod options;
@@ -18,8 +18,8 @@ use crate::client::IsolationKey;
 
 /// Sessions by [`IsolationKey`]. Clones are the same pool; its sessions end with the last of them and the last [`SessionLease`].
 ///
-/// The same key gets the same session, different keys never the same. Where the cap is reached, the session that has
-/// been unused for longest makes room; where all are in use, a new key is refused: sharing in silence would be worse.
+/// Equal keys get the same session, different keys never do. When the pool is full, the session that has been unused for longest
+/// is closed to make room. If all are in use, a new key is refused rather than made to share a session.
 #[derive(Clone)]
 pub struct SessionPool {
     shared: Arc<Shared>,
@@ -29,11 +29,11 @@ pub struct SessionPool {
 struct Shared {
     options: PoolOptions,
     state: Mutex<State>,
-    /// Something has become unused, or is used again.
+    /// Notified when a session becomes unused, or is used again.
     changed: Arc<Notify>,
 }
 
-/// Ends the task that closes unused sessions, with the pool.
+/// Stops the task that closes unused sessions when the pool is dropped.
 struct Reaper(JoinHandle<()>);
 
 impl Drop for Reaper {
@@ -47,19 +47,14 @@ impl Shared {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Closes what has been unused for too long, and says when to look again.
+    /// Closes sessions that have been unused for too long. Returns when the next one will be due.
     fn reap(&self) -> Option<Instant> {
         let idle_close = self.options.idle_close?;
         let mut state = self.state();
         let closed = state.close_unused(Instant::now(), idle_close);
         if closed > 0 {
             let left = state.count();
-            tracing::info!(
-                closed,
-                left,
-                "I2P sessions closed: nobody had used them for {} s",
-                idle_close.as_secs()
-            );
+            tracing::info!(closed, left, "closed idle I2P sessions: unused for {} s", idle_close.as_secs());
         }
         state.next_close(idle_close)
     }
@@ -79,34 +74,35 @@ impl SessionPool {
         Self { shared, _reaper: Arc::new(reaper) }
     }
 
-    /// The session of this key, which is built if there is none yet. It stays for as long as the lease, and as long after
-    /// that as [`PoolOptions::idle_close`] says.
+    /// Leases the session of `key`, and begins to build one if there is none. The session stays open while it is leased, and for
+    /// [`PoolOptions::idle_close`] afterwards.
     ///
     /// # Errors
-    /// [`PoolFull`].
+    /// [`PoolFull`] if all sessions are in use by other keys.
     pub fn lease(&self, key: &IsolationKey) -> Result<SessionLease, PoolFull> {
         self.shared.state().lease(key)
     }
 
-    /// Gives the next request of this key another session, unless it has another one than this lease's already. Streams that
-    /// are open stay on the old one until they end.
+    /// Replaces the session of `key` if it is still the one of `lease`: the next request gets a new one. Open streams stay on the
+    /// old session until they end.
     pub fn renew(&self, key: &IsolationKey, lease: &SessionLease) {
         self.shared.state().renew(key, lease);
     }
 
-    /// Gives the next request of every key another identity, and the spares too. Streams that are open stay on the old ones
-    /// until they end, with up to twice [`PoolOptions::max_sessions`] in all until then.
+    /// Replaces all sessions and spares: the next request of each key gets a new identity. Open streams stay on the old
+    /// sessions until they end. Until then there can be up to twice [`PoolOptions::max_sessions`].
     pub fn renew_all(&self) {
         self.shared.state().renew_all();
     }
 
-    /// Every session that there is now. Says nothing of who uses it.
+    /// The status of every session. It does not identify clients.
     #[must_use]
     pub fn sessions(&self) -> Vec<SessionStatus> {
         self.shared.state().sessions()
     }
 
-    /// Comes back with the first session that is ready. Without any, or with [`PoolOptions::delay_open`], that may be never.
+    /// Waits until a session is ready: a spare if there is one, otherwise any. Returns `None` if the pool has no session yet, as
+    /// with [`PoolOptions::delay_open`]. Waits without limit. Cancel-safe.
     pub async fn first_ready(&self) -> Option<Session> {
         let first = self.shared.state().any()?;
         Some(first.session().await)
@@ -119,7 +115,7 @@ impl std::fmt::Debug for SessionPool {
     }
 }
 
-/// Closes sessions that nobody uses, when it is time.
+/// Closes unused sessions when they are due.
 async fn reap(shared: Arc<Shared>) {
     loop {
         match shared.reap() {

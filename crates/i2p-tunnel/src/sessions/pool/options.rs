@@ -2,23 +2,24 @@ use std::{num::NonZeroUsize, time::Duration};
 
 use i2p_sam::{BackOff, Identity, SessionOptions};
 
-/// What a pool's sessions are, and how many.
+/// Settings of a session pool.
 #[derive(Debug, Clone)]
 pub struct PoolOptions {
-    /// What each session is.
+    /// Settings of each session.
     pub session: SessionOptions,
-    /// Which keys a session has that is built again: after it was lost, or closed because nobody used it.
+    /// Whether a session keeps its keys when it is built again after it was lost or closed for being unused.
     pub identity: Identity,
-    /// The cap: sessions at one time, spares and those that are being built included. Each costs the network tunnels. While
-    /// streams are open on sessions that were replaced ([`SessionPool::renew_all`]), there may be as many of those.
+    /// Most sessions at one time, including spares and sessions being built. Each session costs the network tunnels. Sessions
+    /// that were replaced ([`SessionPool::renew_all`]) and still have open streams are not included; there can be as many
+    /// again of those.
     pub max_sessions: NonZeroUsize,
-    /// How long a session may be unused before it is closed; for ever if not set.
+    /// How long a session may be unused before it is closed. `None`: it is never closed for this.
     pub idle_close: Option<Duration>,
-    /// Sessions that are kept ready for clients that are still to come.
+    /// Number of sessions that are kept ready for future clients.
     pub warm_spares: usize,
-    /// Whether the first session waits for the first client. Else it is built at once.
+    /// Whether the first session is built only when the first client connects. Otherwise it is built at once.
     pub delay_open: bool,
-    /// How to try again.
+    /// Delays between attempts to build a session.
     pub back_off: BackOff,
 }
 
@@ -36,9 +37,9 @@ impl Default for PoolOptions {
     }
 }
 
-/// No session is left for a client that must not share one.
+/// All sessions are in use by clients that are isolated from this one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("all {max} I2P sessions are in use by clients that are kept apart")]
+#[error("all {max} I2P sessions are in use by other clients")]
 pub struct PoolFull {
     /// [`PoolOptions::max_sessions`].
     pub max: NonZeroUsize,

@@ -8,16 +8,16 @@ use i2p_sam::{Bridge, Identity, PrivateKey, SessionOptions, Supervised};
 use tokio::{sync::Notify, time::Instant};
 
 use super::{
-    entry::{Entry, SessionLease, SessionStatus},
+    entry::{Entry, Purpose, SessionLease, SessionStatus},
     options::{PoolFull, PoolOptions},
 };
 use crate::client::IsolationKey;
 
-/// Identities that are remembered for keys whose session was closed, per session that the pool may have.
-const REMEMBERED: usize = 8;
+/// Identities of closed sessions that are remembered, per session that the pool may have.
+const REMEMBERED_PER_SESSION: usize = 8;
 
-/// How many times the cap there may be while streams are open on sessions that were replaced.
-const MOST_OVERLAP: usize = 2;
+/// Most sessions including replaced ones that still have open streams, as a multiple of the cap.
+const MAX_OVERLAP: usize = 2;
 
 /// The sessions of a pool.
 pub(super) struct State {
@@ -25,11 +25,11 @@ pub(super) struct State {
     options: PoolOptions,
     changed: Arc<Notify>,
     entries: HashMap<IsolationKey, Arc<Entry>>,
-    /// Built for clients that are still to come.
+    /// Built for future clients.
     spares: VecDeque<Arc<Entry>>,
-    /// Replaced by [`State::renew`] and still in use.
+    /// Replaced by [`State::renew`] or [`State::renew_all`], and still in use.
     replaced: Vec<Weak<Entry>>,
-    /// The keys of sessions that were closed, the latest last, where they are to be the same again.
+    /// Private keys of closed sessions, the latest last, if sessions keep their identity.
     remembered: VecDeque<(IsolationKey, PrivateKey)>,
 }
 
@@ -46,29 +46,30 @@ impl State {
         }
     }
 
-    /// Sessions that there are, in whatever state.
+    /// The number of sessions in any state, replaced ones included.
     pub(super) fn count(&mut self) -> usize {
         self.replaced.retain(|entry| entry.strong_count() > 0);
         self.current() + self.replaced.len()
     }
 
-    /// Those that requests get.
+    /// The number of sessions without replaced ones.
     fn current(&self) -> usize {
         self.entries.len() + self.spares.len()
     }
 
-    /// Whether there may be one more. Those that were replaced do not keep anybody out who was let in before, for there may be
-    /// as many of them again; but no more than that, since each costs tunnels.
+    /// Whether there is room for one more session. Replaced sessions do not count towards the cap, so that renewing refuses no
+    /// client that had a session before. Their number is bounded all the same, since each costs tunnels.
     fn has_room(&mut self) -> bool {
         let max = self.options.max_sessions.get();
-        self.current() < max && self.count() < max * MOST_OVERLAP
+        self.current() < max && self.count() < max * MAX_OVERLAP
     }
 
+    /// See [`SessionPool::lease`](super::SessionPool::lease).
     pub(super) fn lease(&mut self, key: &IsolationKey) -> Result<SessionLease, PoolFull> {
         if let Some(entry) = self.entries.get(key) {
             return Ok(SessionLease::new(Arc::clone(entry)));
         }
-        let entry = match self.recall(key) {
+        let entry = match self.take_remembered(key) {
             Some(private_key) => self.open(self.options.session.clone().private_key(private_key))?,
             None => match self.spares.pop_front() {
                 Some(spare) => spare,
@@ -81,7 +82,7 @@ impl State {
         Ok(lease)
     }
 
-    /// Begins to build a session, if need be in the place of one that nobody uses.
+    /// Begins to build a session for a client. Closes an unused one if the pool is full.
     fn open(&mut self, options: SessionOptions) -> Result<Arc<Entry>, PoolFull> {
         let max = self.options.max_sessions;
         if !self.has_room() && !self.close_longest_unused() {
@@ -89,29 +90,31 @@ impl State {
         }
         let sessions = self.current() + 1;
         tracing::info!("building I2P session {sessions} of at most {max}");
-        Ok(self.build(options, true))
+        Ok(self.build(options, Purpose::Client))
     }
 
-    fn build(&self, options: SessionOptions, for_client: bool) -> Arc<Entry> {
+    fn build(&self, options: SessionOptions, purpose: Purpose) -> Arc<Entry> {
         let PoolOptions { identity, back_off, .. } = self.options;
         let supervised = Supervised::start(self.bridge.clone(), options, identity, back_off);
-        Arc::new(Entry::new(supervised, for_client, Arc::clone(&self.changed)))
+        Arc::new(Entry::new(supervised, purpose, Arc::clone(&self.changed)))
     }
 
-    /// Begins to build spares until there are so many, as far as the cap allows without closing anything.
+    /// Begins to build spares until there are `wanted`, as far as the cap allows without closing another session.
     pub(super) fn open_spares(&mut self, wanted: usize) {
         while self.spares.len() < wanted && self.has_room() {
-            let spare = self.build(self.options.session.clone(), false);
+            let spare = self.build(self.options.session.clone(), Purpose::Spare);
             self.spares.push_back(spare);
         }
     }
 
-    /// Whether there was one that nobody used. A spare goes last: it has never been used, and may be in a moment.
+    /// Closes the session that has been unused for longest, or a spare if all others are in use. Returns whether it closed one.
     fn close_longest_unused(&mut self) -> bool {
         let unused = self.entries.iter().filter_map(|(key, entry)| Some((entry.unused_since()?, key)));
         match unused.min_by_key(|(since, _)| *since).map(|(_, key)| key.clone()) {
             Some(key) => {
-                tracing::info!("the I2P session that has been unused for longest makes room for another");
+                tracing::info!(
+                    "closing the I2P session that has been unused for longest, to make room for another"
+                );
                 self.close(&key);
                 true
             }
@@ -119,24 +122,26 @@ impl State {
         }
     }
 
+    /// Closes the session of `key`, and remembers its identity if sessions keep theirs.
     fn close(&mut self, key: &IsolationKey) {
         let Some(entry) = self.entries.remove(key) else { return };
         if self.options.identity == Identity::Same
             && let Some(session) = entry.supervised().current()
         {
             self.remembered.push_back((key.clone(), session.private_key().clone()));
-            if self.remembered.len() > REMEMBERED * self.options.max_sessions.get() {
+            if self.remembered.len() > REMEMBERED_PER_SESSION * self.options.max_sessions.get() {
                 self.remembered.pop_front();
             }
         }
     }
 
-    /// The identity that this key had, which is forgotten here: the session knows it from now on.
-    fn recall(&mut self, key: &IsolationKey) -> Option<PrivateKey> {
+    /// Takes the remembered identity of a key. From now on its session holds it.
+    fn take_remembered(&mut self, key: &IsolationKey) -> Option<PrivateKey> {
         let at = self.remembered.iter().position(|(remembered, _)| remembered == key)?;
         self.remembered.remove(at).map(|(_, private_key)| private_key)
     }
 
+    /// See [`SessionPool::renew`](super::SessionPool::renew).
     pub(super) fn renew(&mut self, key: &IsolationKey, lease: &SessionLease) {
         if self.entries.get(key).is_some_and(|entry| lease.is_of(entry)) {
             let entry = self.entries.remove(key);
@@ -144,6 +149,7 @@ impl State {
         }
     }
 
+    /// See [`SessionPool::renew_all`](super::SessionPool::renew_all).
     pub(super) fn renew_all(&mut self) {
         self.remembered.clear();
         let entries = self.entries.drain().map(|(_, entry)| Arc::downgrade(&entry));
@@ -153,7 +159,7 @@ impl State {
         self.open_spares(spares);
     }
 
-    /// Closes what has been unused for so long, and says how many. The spares that are wanted stay.
+    /// Closes sessions that have been unused for `limit`, and spares beyond the wanted number. Returns how many it closed.
     pub(super) fn close_unused(&mut self, now: Instant, limit: Duration) -> usize {
         let due = |entry: &Entry| entry.unused_since().is_some_and(|since| since + limit <= now);
         let keys: Vec<_> =
@@ -168,7 +174,7 @@ impl State {
         keys.len() + spares - self.spares.len()
     }
 
-    /// When the next session will have been unused for so long, if nothing happens until then.
+    /// Returns when the next session will have been unused for `limit` if none is used until then.
     pub(super) fn next_close(&self, limit: Duration) -> Option<Instant> {
         let spares = self.spares.iter().take(self.spares.len().saturating_sub(self.options.warm_spares));
         let unused = self.entries.values().chain(spares).filter_map(|entry| entry.unused_since());
@@ -177,11 +183,11 @@ impl State {
 
     pub(super) fn sessions(&self) -> Vec<SessionStatus> {
         let replaced: Vec<_> = self.replaced.iter().filter_map(Weak::upgrade).collect();
-        let used = self.entries.values().chain(&replaced).map(|entry| entry.status(false));
-        used.chain(self.spares.iter().map(|entry| entry.status(true))).collect()
+        let used = self.entries.values().chain(&replaced).map(|entry| entry.status());
+        used.chain(self.spares.iter().map(|entry| entry.spare_status())).collect()
     }
 
-    /// One of the sessions, whichever; a spare first.
+    /// Leases any session, preferably a spare.
     pub(super) fn any(&self) -> Option<SessionLease> {
         let entry = self.spares.front().or_else(|| self.entries.values().next())?;
         Some(SessionLease::new(Arc::clone(entry)))

@@ -1,30 +1,30 @@
-//! What a router's answer means.
+//! Maps the router's answers to failures.
 
 use i2p_sam::{Error, Phase, ResultWord};
 
 use crate::failure::Failure;
 
-/// Why a session did not open a stream.
+/// Why an attempt on a session failed, and whether another session may succeed.
 #[derive(Debug, Clone, Copy)]
-pub(crate) enum Refusal {
-    /// The session is gone, and another one may do better.
+pub(crate) enum AttemptError {
+    /// The session was lost. A new one may succeed.
     SessionLost,
-    /// The router has forgotten the session that it has not closed.
+    /// The router does not know the session any more, although its control connection is open. A new one may succeed.
     SessionForgotten,
-    /// As another one would.
+    /// The request failed. Another session would not change that.
     Failed(Failure),
 }
 
-impl Refusal {
+impl AttemptError {
     pub(crate) fn of(error: &Error) -> Self {
         match error {
             Error::SessionLost => Self::SessionLost,
             Error::Refused { result: ResultWord::InvalidId, .. } => Self::SessionForgotten,
-            error => Self::Failed(failure(error)),
+            error => Self::Failed(failure_of(error)),
         }
     }
 
-    /// What the client is told when nothing else is tried.
+    /// The failure of the request if no other session is tried.
     pub(crate) fn failure(self) -> Failure {
         match self {
             Self::SessionLost | Self::SessionForgotten => Failure::RouterUnavailable,
@@ -33,10 +33,10 @@ impl Refusal {
     }
 }
 
-/// What a router's answer means. MESSAGE decides nothing but which of the "not reached" codes a client sees.
-pub(crate) fn failure(error: &Error) -> Failure {
+/// Maps an error to a failure. The free text in MESSAGE only selects among the failures to reach a destination.
+pub(crate) fn failure_of(error: &Error) -> Failure {
     match error {
-        Error::Refused { phase, result, message } => refused(*phase, result, message.as_deref()),
+        Error::Refused { phase, result, message } => failure_of_answer(*phase, result, message.as_deref()),
         Error::Timeout { phase: Phase::StreamConnect, .. } => Failure::TimedOut,
         Error::SessionLost | Error::Unreachable { .. } | Error::NotSam { .. } => Failure::RouterUnavailable,
         Error::Timeout { phase: Phase::Hello, .. } | Error::Closed { phase: Phase::Hello } => {
@@ -46,13 +46,14 @@ pub(crate) fn failure(error: &Error) -> Failure {
     }
 }
 
-pub(crate) fn refused(phase: Phase, result: &ResultWord, message: Option<&str>) -> Failure {
+/// Maps the RESULT and MESSAGE of an answer to a failure.
+pub(crate) fn failure_of_answer(phase: Phase, result: &ResultWord, message: Option<&str>) -> Failure {
     use ResultWord as Word;
     match (phase, result) {
-        // i2pd says INVALID_KEY for every name it does not know.
+        // i2pd answers INVALID_KEY for every unknown name.
         (Phase::NamingLookup, Word::KeyNotFound | Word::InvalidKey) => Failure::NameUnknown,
         (Phase::Hello, _) | (_, Word::InvalidId) => Failure::RouterUnavailable,
-        // Java I2P says INVALID_KEY when the lease set of a base32 address is not found.
+        // Java I2P answers INVALID_KEY if the lease set of a base32 address is not found.
         (_, Word::LeasesetNotFound | Word::PeerNotFound | Word::KeyNotFound | Word::InvalidKey) => {
             Failure::Unreachable
         }
