@@ -14,7 +14,7 @@ use crate::{
 const MAX_NAME_BYTES: usize = 255;
 
 /// The host that a client asked for, in canonical form.
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
 #[non_exhaustive]
 pub enum Target {
     /// A destination on the I2P network.

@@ -33,7 +33,7 @@ pub use listen::{
     BindCause, BindError, BoundAddress, InheritedSockets, ListenAt, Listeners, SocketPermissions,
 };
 pub use metrics::Metrics;
-pub use names::{AddressLease, AddressPool, LastResort, NameSource, Resolver, ResolverTimes};
+pub use names::{AddressOwner, AddressPool, LastResort, NameSource, Resolver, ResolverTimes};
 pub use outproxy::{
     Outproxies, OutproxyAt, OutproxyCredentials, OutproxyDefinition, OutproxyProtocol, OutproxyStatus,
     OutproxyTrouble, Routing, TwoOutproxies, UnknownOutproxy,

@@ -42,7 +42,7 @@ impl Isolate {
 }
 
 /// Identifies the session of a request: equal keys share a session, different keys never do.
-#[derive(Clone, PartialEq, Eq, Hash, Default)]
+#[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Default)]
 pub struct IsolationKey {
     tunnel: Option<Arc<str>>,
     client: Option<ClientAddress>,

@@ -79,7 +79,7 @@ async fn listen<D: Dial>(
         return dialler.listen(&key, None).await;
     }
     // The lease is not needed: the name is what counts from here on.
-    match names::target_to_dial(address, client, addresses)? {
+    match names::target_to_dial(address, &service.address_owner(client), addresses)? {
         (Target::I2p(name), _) => dialler.listen(&key, Some(&name)).await,
         _ => Err(Failure::NotAllowed),
     }

@@ -136,7 +136,8 @@ async fn answer<D: Dial>(waiting: Waiting, way_in: WayIn, service: &Service<D>) 
 
 /// CONNECT, up to the open stream.
 async fn connect<D: Dial>(waiting: Waiting, client: &Client, service: &Service<D>) -> io::Result<Next> {
-    let (target, address) = match names::target_to_dial(waiting.address(), client, &service.addresses) {
+    let owner = service.address_owner(client);
+    let (target, address) = match names::target_to_dial(waiting.address(), &owner, &service.addresses) {
         Ok(dialled) => dialled,
         Err(failure) => return refuse(waiting, failure, service).await,
     };

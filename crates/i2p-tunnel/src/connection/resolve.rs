@@ -13,7 +13,7 @@ use crate::{
     client::Client,
     dial::Dial,
     failure::Failure,
-    names::{AddressPool, parse_target, unmapped_address},
+    names::{AddressOwner, AddressPool, parse_target, unmapped_address},
 };
 
 /// Whether these commands are what a client wants.
@@ -31,7 +31,8 @@ pub(crate) async fn resolve<D: Dial>(
         Command::RESOLVE => address(request, client, service).await.map(OwnedAddress::Ip),
         // Replies of SOCKS4 have no room for a name.
         Command::RESOLVE_PTR if request.protocol == Protocol::Socks5 => {
-            name(request, client, &service.addresses).map(|name| OwnedAddress::Domain(name.into_bytes()))
+            name(request, &service.address_owner(client), &service.addresses)
+                .map(|name| OwnedAddress::Domain(name.into_bytes()))
         }
         _ => Err(Failure::CommandNotSupported),
     }
@@ -42,18 +43,19 @@ pub(crate) async fn resolve<D: Dial>(
 async fn address<D: Dial>(
     request: &OwnedRequest,
     client: &Client,
-    Service { dialler, sessions, addresses, .. }: &Service<D>,
+    service: &Service<D>,
 ) -> Result<IpAddr, Failure> {
     let v4_only = request.protocol != Protocol::Socks5;
     let target = parse_target(&request.address)?;
-    let key = sessions.key(client, &target, request.port);
+    let key = service.sessions.key(client, &target, request.port);
     match target {
         Target::Ip(IpAddr::V6(_)) if v4_only => Err(Failure::AddressTypeNotSupported),
         Target::Ip(address) => Ok(address),
         Target::I2p(name) => {
-            dialler.lookup(&key, &name).await?;
+            service.dialler.lookup(&key, &name).await?;
             let target = NamedTarget::I2p(name);
-            let of = |family| addresses.address_of(client, &target, family);
+            let owner = service.address_owner(client);
+            let of = |family| service.addresses.address_of(&owner, &target, family);
             let address = match of(Family::V4) {
                 Err(_) if !v4_only => of(Family::V6),
                 address => address,
@@ -65,11 +67,11 @@ async fn address<D: Dial>(
 }
 
 /// RESOLVE_PTR. The address may be text, as everywhere.
-fn name(request: &OwnedRequest, client: &Client, addresses: &AddressPool) -> Result<String, Failure> {
+fn name(request: &OwnedRequest, owner: &AddressOwner, addresses: &AddressPool) -> Result<String, Failure> {
     let Target::Ip(address) = parse_target(&request.address)? else {
         return Err(Failure::AddressTypeNotSupported);
     };
-    match addresses.target_of(client, address) {
+    match addresses.target_of(owner, address) {
         // Its base64 would not fit into a reply.
         Some(NamedTarget::I2p(I2pName::Destination(destination))) => Ok(destination.b32().to_string()),
         Some(target) => Ok(target.to_string()),

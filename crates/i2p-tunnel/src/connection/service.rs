@@ -2,9 +2,9 @@ use std::{fmt, sync::Arc};
 
 use crate::{
     account::Account,
-    client::{AccessPolicy, Admission, DatagramPolicy, SessionPolicy},
+    client::{AccessPolicy, Admission, Client, DatagramPolicy, SessionPolicy},
     limits::Limits,
-    names::AddressPool,
+    names::{AddressOwner, AddressPool},
     outproxy::Routing,
 };
 
@@ -47,6 +47,11 @@ impl<D> Service<D> {
             access: AccessPolicy::default(),
             admission: Admission::default(),
         }
+    }
+
+    /// Whom the virtual addresses belong to that this client gets and uses.
+    pub(crate) fn address_owner(&self, client: &Client) -> AddressOwner {
+        AddressOwner::of_client(client)
     }
 
     /// With an account that somebody reads.

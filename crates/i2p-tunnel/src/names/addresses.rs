@@ -8,31 +8,61 @@ use std::{
 use i2p_name::{AddressError, Family, NamedTarget, VirtualAddresses, VirtualOptions};
 use tokio::time::Instant;
 
-use crate::client::{Client, ClientAddress, ClientCredentials};
+use crate::client::{Client, ClientAddress, ClientCredentials, IsolationKey};
 
 /// The virtual addresses that stand for targets which clients have looked up. Clones share one pool; tunnels may share one too.
 ///
-/// A virtual address belongs to one client, identified by address, credentials and listener. [`Isolate`](crate::Isolate) does not
-/// apply: clients that share a session must not learn each other's targets.
+/// A virtual address belongs to one [`AddressOwner`]; others cannot use it, and get another one for the same target.
 #[derive(Clone)]
 pub struct AddressPool {
     shared: Arc<Shared>,
 }
 
 struct Shared {
-    table: Mutex<VirtualAddresses<Owner>>,
+    table: Mutex<VirtualAddresses<AddressOwner>>,
     start: Instant,
 }
 
-/// In an `Arc`, since the table holds each owner twice.
-type Owner = Arc<(ClientAddress, ClientCredentials, Arc<str>)>;
+/// Whom a virtual address belongs to. Clones are cheap.
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub struct AddressOwner(Arc<Owner>);
 
-fn owner(client: &Client) -> Owner {
-    Arc::new((client.address, client.credentials.clone(), Arc::clone(&client.listener)))
+#[derive(PartialEq, Eq, PartialOrd, Ord)]
+enum Owner {
+    Client { address: ClientAddress, credentials: ClientCredentials, listener: Arc<str> },
+    Isolated(IsolationKey),
+}
+
+impl AddressOwner {
+    /// One client, identified by address, credentials and listener. [`Isolate`](crate::Isolate) does not apply: clients that share
+    /// a session must not learn each other's targets.
+    #[must_use]
+    pub fn of_client(client: &Client) -> Self {
+        let Client { address, listener, credentials, .. } = client;
+        Self(Arc::new(Owner::Client {
+            address: *address,
+            credentials: credentials.clone(),
+            listener: Arc::clone(listener),
+        }))
+    }
+
+    /// All requests with this key, such as those of one client at whichever listener: for addresses that one listener hands out
+    /// and another one is asked for.
+    #[must_use]
+    pub fn of_key(key: &IsolationKey) -> Self {
+        Self(Arc::new(Owner::Isolated(key.clone())))
+    }
+}
+
+/// Shows no field: they identify the client.
+impl fmt::Debug for AddressOwner {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("AddressOwner(..)")
+    }
 }
 
 impl Shared {
-    fn table(&self) -> MutexGuard<'_, VirtualAddresses<Owner>> {
+    fn table(&self) -> MutexGuard<'_, VirtualAddresses<AddressOwner>> {
         self.table.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -53,29 +83,28 @@ impl AddressPool {
         Ok(Self { shared: Arc::new(Shared { table, start: Instant::now() }) })
     }
 
-    /// Returns this client's virtual address of a target: a static one, the one assigned before, or a new one.
+    /// Returns the owner's virtual address of a target: a static one, the one assigned before, or a new one.
     ///
     /// # Errors
     /// [`AddressError`] if no address of this family is left.
     pub fn address_of(
         &self,
-        client: &Client,
+        owner: &AddressOwner,
         target: &NamedTarget,
         family: Family,
     ) -> Result<IpAddr, AddressError> {
-        self.shared.table().address_of(&owner(client), target, family, self.shared.now())
+        self.shared.table().address_of(owner, target, family, self.shared.now())
     }
 
-    /// Returns the target that an address stands for, if it belongs to this client or is static.
+    /// Returns the target that an address stands for, if it belongs to this owner or is static.
     #[must_use]
-    pub fn target_of(&self, client: &Client, address: IpAddr) -> Option<NamedTarget> {
-        self.shared.table().target_of(&owner(client), address, self.shared.now())
+    pub fn target_of(&self, owner: &AddressOwner, address: IpAddr) -> Option<NamedTarget> {
+        self.shared.table().target_of(owner, address, self.shared.now())
     }
 
     /// Like [`target_of`](Self::target_of), with a lease that keeps the address from expiring.
-    #[must_use]
-    pub fn lease(&self, client: &Client, address: IpAddr) -> Option<(NamedTarget, AddressLease)> {
-        let target = self.shared.table().acquire(&owner(client), address, self.shared.now())?;
+    pub(crate) fn lease(&self, owner: &AddressOwner, address: IpAddr) -> Option<(NamedTarget, AddressLease)> {
+        let target = self.shared.table().acquire(owner, address, self.shared.now())?;
         Some((target, AddressLease { shared: Arc::clone(&self.shared), address }))
     }
 
@@ -100,7 +129,7 @@ impl fmt::Debug for AddressPool {
 
 /// Keeps a virtual address from expiring until dropped.
 #[must_use = "the address may expire without it"]
-pub struct AddressLease {
+pub(crate) struct AddressLease {
     shared: Arc<Shared>,
     address: IpAddr,
 }
@@ -114,5 +143,48 @@ impl Drop for AddressLease {
 impl fmt::Debug for AddressLease {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("AddressLease(..)")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use i2p_name::{I2pName, Target};
+
+    use super::*;
+    use crate::client::{ClientProtocol, Isolate};
+
+    fn client(listener: &str) -> Client {
+        Client {
+            address: ClientAddress::Ip([127, 0, 0, 1].into()),
+            listener: listener.into(),
+            protocol: ClientProtocol::Socks5,
+            credentials: ClientCredentials::None,
+        }
+    }
+
+    /// One client at this listener, identified by its address alone.
+    fn anywhere(listener: &str) -> AddressOwner {
+        let isolate = Isolate { client: true, ..Isolate::NONE };
+        AddressOwner::of_key(&IsolationKey::of_client(isolate, None, &client(listener)))
+    }
+
+    #[test]
+    fn an_address_belongs_to_its_owner_and_stands_for_any_named_target() {
+        let pool = AddressPool::new(VirtualOptions::default()).unwrap();
+        let owners =
+            [AddressOwner::of_client(&client("a")), AddressOwner::of_client(&client("b")), anywhere("a")];
+        let inside = I2pName::parse("name.i2p").unwrap().into();
+        let Ok(Target::ClearNet(outside)) = Target::parse(b"example.com") else { panic!("of the internet") };
+        for target in [inside, NamedTarget::ClearNet(outside)] {
+            let addresses =
+                owners.each_ref().map(|owner| pool.address_of(owner, &target, Family::V4).unwrap());
+            for (owner, of) in owners.iter().zip(0..) {
+                for (address, belongs_to) in addresses.iter().zip(0..) {
+                    let found = pool.target_of(owner, *address);
+                    assert_eq!(found, (of == belongs_to).then(|| target.clone()));
+                }
+            }
+            assert_eq!(pool.target_of(&anywhere("b"), addresses[2]), Some(target), "at another listener");
+        }
     }
 }

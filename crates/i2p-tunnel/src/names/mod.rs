@@ -6,8 +6,11 @@ mod addresses;
 mod resolver;
 mod target;
 
-pub(crate) use self::target::{DisplayTarget, parse_target, target_to_dial, unmapped_address};
+pub(crate) use self::{
+    addresses::AddressLease,
+    target::{DisplayTarget, parse_target, target_to_dial, unmapped_address},
+};
 pub use self::{
-    addresses::{AddressLease, AddressPool},
+    addresses::{AddressOwner, AddressPool},
     resolver::{LastResort, NameSource, Resolver, ResolverTimes},
 };

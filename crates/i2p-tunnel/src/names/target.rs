@@ -5,8 +5,8 @@ use std::{fmt, net::IpAddr};
 use i2p_name::{NameError, Target};
 use socks_wire::stream::OwnedAddress;
 
-use super::addresses::{AddressLease, AddressPool};
-use crate::{client::Client, failure::Failure};
+use super::addresses::{AddressLease, AddressOwner, AddressPool};
+use crate::failure::Failure;
 
 /// Displays a target as people write it. Wrap it in [`Sensitive`](crate::Sensitive) before logging it.
 pub(crate) struct DisplayTarget<'a>(pub(crate) &'a Target);
@@ -41,12 +41,12 @@ pub(crate) fn parse_target(address: &OwnedAddress) -> Result<Target, Failure> {
 /// Never returns an address of the virtual ranges, so none can leave for the internet.
 pub(crate) fn target_to_dial(
     address: &OwnedAddress,
-    client: &Client,
+    owner: &AddressOwner,
     addresses: &AddressPool,
 ) -> Result<(Target, Option<AddressLease>), Failure> {
     let target = parse_target(address)?;
     let Target::Ip(address) = target else { return Ok((target, None)) };
-    match addresses.lease(client, address) {
+    match addresses.lease(owner, address) {
         Some((target, lease)) => Ok((target.into(), Some(lease))),
         None if addresses.is_virtual(address) => Err(Failure::VirtualAddressUnknown),
         None => Ok((target, None)),

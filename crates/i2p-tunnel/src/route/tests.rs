@@ -7,7 +7,7 @@ use socks_wire::stream::OwnedAddress;
 use super::*;
 use crate::{
     client::{Client, ClientAddress, ClientCredentials, ClientProtocol},
-    names::{self, AddressPool},
+    names::{self, AddressOwner, AddressPool},
 };
 
 fn rule(host: &str, ports: &str, via: &[&str]) -> Rule {
@@ -260,11 +260,11 @@ proptest! {
     #[test]
     fn virtual_addresses_are_never_for_an_outproxy(low in any::<[u8; 11]>(), v6: bool, text: bool, assigned: bool) {
         let pool = AddressPool::new(VirtualOptions::default()).unwrap();
-        let client = client();
+        let owner = AddressOwner::of_client(&client());
         let address = match (assigned, v6) {
             (true, _) => {
                 let target = NamedTarget::I2p(I2pName::parse("example.i2p").unwrap());
-                pool.address_of(&client, &target, if v6 { Family::V6 } else { Family::V4 }).unwrap()
+                pool.address_of(&owner, &target, if v6 { Family::V6 } else { Family::V4 }).unwrap()
             }
             (false, false) => IpAddr::V4(Ipv4Addr::new(250, low[0], low[1], low[2])),
             (false, true) => {
@@ -275,7 +275,7 @@ proptest! {
             }
         };
         let address = if text { OwnedAddress::Domain(address.to_string().into_bytes()) } else { OwnedAddress::Ip(address) };
-        if let Ok((target, _lease)) = names::target_to_dial(&address, &client, &pool) {
+        if let Ok((target, _lease)) = names::target_to_dial(&address, &owner, &pool) {
             prop_assert!(assigned);
             prop_assert!(goes_to_i2p(&target, 80));
         }

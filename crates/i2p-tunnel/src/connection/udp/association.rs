@@ -34,7 +34,7 @@ use crate::{
     },
     dial::{Datagrams, Dial, ReceivedDatagram},
     failure::Failure,
-    names::{self, AddressLease},
+    names::{self, AddressLease, AddressOwner},
     stream::{Socket, Stop, beside},
 };
 
@@ -83,10 +83,11 @@ pub(crate) async fn associate<D: Dial>(
     let (control, _) = accepted.grant_at(Address::Ip(relay.ip()), relay.port()).await?;
     let socket = Arc::new(socket);
     let moved = Arc::<AtomicU64>::default();
+    let owner = service.address_owner(client);
     let exits = service.routing.has_rules().then(|| {
         let side = ClientSide {
             socket: Arc::clone(&socket),
-            client: Arc::new(client.clone()),
+            owner: owner.clone(),
             addresses: service.addresses.clone(),
             counts: service.account.datagrams().clone(),
             moved: Arc::clone(&moved),
@@ -94,7 +95,7 @@ pub(crate) async fn associate<D: Dial>(
         Exits::new(service.routing.clone(), key.clone(), side)
     });
     let mut association = Association {
-        client,
+        owner,
         key,
         service,
         socket,
@@ -166,7 +167,8 @@ impl Source {
 }
 
 struct Association<'a, D: Dial> {
-    client: &'a Client,
+    /// Whom the client's virtual addresses belong to.
+    owner: AddressOwner,
     /// What keeps the client apart from others.
     key: IsolationKey,
     service: &'a Service<D>,
@@ -363,7 +365,7 @@ impl<D: Dial> Association<'_, D> {
         header: &udp::Header<'_>,
         data: &[u8],
     ) -> Result<(), DropReason> {
-        let named = names::target_to_dial(&header.address.into(), self.client, &self.service.addresses);
+        let named = names::target_to_dial(&header.address.into(), &self.owner, &self.service.addresses);
         match named.map_err(|_| DropReason::NotAllowed)? {
             (Target::I2p(name), address) => {
                 let way = way.ok_or(DropReason::NoSession)?;

@@ -20,8 +20,8 @@ use tokio::{
 
 use crate::{
     account::{DatagramCounts, DropReason},
-    client::{Client, IsolationKey},
-    names::AddressPool,
+    client::IsolationKey,
+    names::{AddressOwner, AddressPool},
     outproxy::{Outproxy, OutproxyRelay, Routing, datagram, sender},
 };
 
@@ -42,7 +42,8 @@ const LONGEST_REST: Duration = Duration::from_secs(5 * 60);
 #[derive(Clone)]
 pub(super) struct ClientSide {
     pub(super) socket: Arc<UdpSocket>,
-    pub(super) client: Arc<Client>,
+    /// Whom the client's virtual addresses belong to.
+    pub(super) owner: AddressOwner,
     pub(super) addresses: AddressPool,
     pub(super) counts: DatagramCounts,
     /// Changes whenever something goes either way.
@@ -255,6 +256,6 @@ impl ClientSide {
     /// Whether this is an address that stands for a name in I2P, or could.
     fn means_i2p(&self, sender: &Target) -> bool {
         let Target::Ip(address) = sender else { return false };
-        self.addresses.is_virtual(*address) || self.addresses.target_of(&self.client, *address).is_some()
+        self.addresses.is_virtual(*address) || self.addresses.target_of(&self.owner, *address).is_some()
     }
 }
