@@ -36,7 +36,7 @@ pub use metrics::Metrics;
 pub use names::{AddressOwner, AddressPool, LastResort, NameSource, Resolver, ResolverTimes};
 pub use outproxy::{
     Outproxies, OutproxyAt, OutproxyCredentials, OutproxyDefinition, OutproxyProtocol, OutproxyStatus,
-    OutproxyTrouble, Routing, TwoOutproxies, UnknownOutproxy,
+    OutproxyTrouble, Routing, TwoOutproxies, UnknownOutproxy, UnknownOutproxyProtocol,
 };
 pub use route::{
     Comparison, HostPattern, HostPatternError, HostPatternKind, LOCAL_DOMAINS, LOCAL_NETWORKS, OutsideHost,

@@ -8,7 +8,7 @@ use std::{
 
 use i2p_name::I2pName;
 use i2p_tunnel::{OutproxyAt, OutproxyCredentials, OutproxyDefinition, OutproxyProtocol};
-use serde::Deserialize;
+use serde::{Deserialize, Deserializer, de::Error};
 use zeroize::Zeroizing;
 
 use super::{
@@ -38,7 +38,8 @@ struct Keys {
     at: String,
     #[serde(default)]
     via: Via,
-    protocol: Protocol,
+    #[serde(deserialize_with = "protocol")]
+    protocol: OutproxyProtocol,
     username: Option<String>,
     password_file: Option<PathBuf>,
     pass_isolation: Option<bool>,
@@ -58,11 +59,9 @@ enum Via {
 }
 
 /// `protocol`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-enum Protocol {
-    Socks5,
-    HttpConnect,
+fn protocol<'de, D: Deserializer<'de>>(deserializer: D) -> Result<OutproxyProtocol, D::Error> {
+    let text = String::deserialize(deserializer)?;
+    text.parse().map_err(|_| D::Error::unknown_variant(&text, &OutproxyProtocol::NAMES))
 }
 
 impl TryFrom<Keys> for OutproxyConfig {
@@ -81,10 +80,6 @@ impl TryFrom<Keys> for OutproxyConfig {
             Ok(at) => at,
             Err(what) => return mistake(&format!("at = {at_text:?}: {what}")),
         };
-        let protocol = match protocol {
-            Protocol::Socks5 => OutproxyProtocol::Socks5,
-            Protocol::HttpConnect => OutproxyProtocol::HttpConnect,
-        };
         let login = match (username, password_file) {
             (Some(username), Some(file)) => Some((username, file)),
             (None, None) => None,
@@ -94,15 +89,18 @@ impl TryFrom<Keys> for OutproxyConfig {
             if let Err(what) = check("username", username) {
                 return mistake(&what);
             }
-            if protocol == OutproxyProtocol::HttpConnect && username.contains(':') {
-                return mistake("Basic authentication has no place for a colon in the username");
+            if let Err(what) = protocol.check_username(username) {
+                return mistake(what);
             }
         }
-        let can_pass = protocol == OutproxyProtocol::Socks5 && via != Via::I2p && login.is_none();
+        let can_pass = protocol.passes_isolation() && via != Via::I2p && login.is_none();
         if pass_isolation == Some(true) && !can_pass {
-            return mistake(
-                "pass-isolation = true needs protocol = \"socks5\", via = \"tcp\" or \"unix\", and no username of its own",
-            );
+            let passing = OutproxyProtocol::ALL.into_iter().filter(|protocol| protocol.passes_isolation());
+            let names: Vec<_> = passing.map(|protocol| format!("{:?}", protocol.name())).collect();
+            return mistake(&format!(
+                "pass-isolation = true needs protocol = {}, via = \"tcp\" or \"unix\", and no username of its own",
+                names.join(" or ")
+            ));
         }
         let pass_isolation = pass_isolation.unwrap_or(can_pass);
         Ok(Self { name, at_text, at, protocol, login, pass_isolation })
@@ -196,16 +194,12 @@ impl OutproxyConfig {
 /// What it is and where, for people.
 impl fmt::Display for OutproxyConfig {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let protocol = match self.protocol {
-            OutproxyProtocol::Socks5 => "SOCKS5",
-            _ => "HTTP CONNECT",
-        };
         let way = match self.at {
             OutproxyAt::I2p(..) => "in I2P",
             OutproxyAt::Tcp(_) => "over TCP",
             _ => "at a Unix socket",
         };
-        write!(f, "{protocol}, {way}: {}", self.at_text)
+        write!(f, "{}, {way}: {}", self.protocol, self.at_text)
     }
 }
 

@@ -14,12 +14,10 @@ use tokio::{
 };
 
 use super::{
-    definition::{OutproxyAt, OutproxyDefinition, OutproxyProtocol},
+    definition::{OutproxyAt, OutproxyDefinition},
     fault::{Fault, OutproxyTrouble},
     health::{Ejected, Health},
-    http_connect,
     line::Line,
-    socks5,
     tokens::{self, Tokens},
 };
 use crate::{
@@ -100,19 +98,11 @@ impl Outproxy {
         let mut opened = timeout_at(deadline, self.open(request)).await.unwrap_or(Err(silent))?;
         let mut line = Line::new(&mut opened.socket);
         let target = (request.host, request.port);
-        let ask = async {
-            match self.definition.protocol {
-                OutproxyProtocol::Socks5 => socks5::ask(&mut line, target, credentials).await,
-                OutproxyProtocol::HttpConnect => http_connect::ask(&mut line, target, credentials).await,
-            }
-        };
-        match timeout_at(deadline, ask).await {
+        let protocol = self.definition.protocol;
+        match timeout_at(deadline, protocol.ask(&mut line, target, credentials)).await {
             Ok(answer) => opened.first_data = answer?,
-            // It speaks before it is asked, so it is there; what it was asked for may be slow. A proxy of HTTP says nothing before
-            // it has an answer, and then all of it.
-            Err(_) if self.definition.protocol == OutproxyProtocol::Socks5 && line.heard() => {
-                return Err(Fault::Declined);
-            }
+            // It has spoken, so it is there; what it was asked for may be slow.
+            Err(_) if protocol.speaks_before_connecting() && line.heard() => return Err(Fault::Declined),
             Err(_) => return Err(silent),
         }
         Ok(opened)
@@ -130,7 +120,7 @@ impl Outproxy {
     /// What keeps requests of this key apart from others where sessions do not.
     pub(super) async fn token(&self, key: &IsolationKey) -> Result<Option<Arc<str>>, Fault> {
         let OutproxyDefinition { protocol, credentials, pass_isolation, .. } = &self.definition;
-        let passes = *pass_isolation && *protocol == OutproxyProtocol::Socks5 && credentials.is_none();
+        let passes = *pass_isolation && protocol.passes_isolation() && credentials.is_none();
         match passes && !self.is_in_i2p() {
             true => self.tokens.of(key).await.map(Some).map_err(Fault::Router),
             false => Ok(None),

@@ -3,6 +3,8 @@ use std::{fmt, net::SocketAddr, path::PathBuf, sync::Arc};
 use i2p_name::I2pName;
 use zeroize::Zeroizing;
 
+use super::protocol::OutproxyProtocol;
+
 /// A way out of I2P, as the configuration has it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct OutproxyDefinition {
@@ -31,16 +33,6 @@ pub enum OutproxyAt {
     Tcp(Vec<SocketAddr>),
     /// At a Unix socket.
     Unix(PathBuf),
-}
-
-/// What an outproxy speaks.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-#[non_exhaustive]
-pub enum OutproxyProtocol {
-    /// SOCKS5 (RFC 1928) with names, and RFC 1929 where there are credentials.
-    Socks5,
-    /// CONNECT of HTTP/1.1 (RFC 9110 section 9.3.6), with Basic authentication (RFC 7617) where there are credentials.
-    HttpConnect,
 }
 
 /// Username and password. SOCKS5 has room for 255 bytes of each (RFC 1929), and Basic authentication for no colon in the

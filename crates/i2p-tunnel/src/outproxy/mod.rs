@@ -9,6 +9,7 @@ mod fault;
 mod health;
 mod http_connect;
 mod line;
+mod protocol;
 mod relay;
 mod routing;
 mod set;
@@ -20,9 +21,10 @@ pub(crate) use self::{
     relay::{OutproxyRelay, datagram, sender},
 };
 pub use self::{
-    definition::{OutproxyAt, OutproxyCredentials, OutproxyDefinition, OutproxyProtocol},
+    definition::{OutproxyAt, OutproxyCredentials, OutproxyDefinition},
     fault::OutproxyTrouble,
     health::OutproxyStatus,
+    protocol::{OutproxyProtocol, UnknownOutproxyProtocol},
     routing::{Routing, UnknownOutproxy},
     set::{Outproxies, TwoOutproxies},
 };

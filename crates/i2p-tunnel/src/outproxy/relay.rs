@@ -19,7 +19,7 @@ use tokio::{
 
 use super::{
     connect::Outproxy,
-    definition::{OutproxyAt, OutproxyProtocol},
+    definition::OutproxyAt,
     fault::{Fault, OutproxyTrouble},
     socks5,
 };
@@ -64,10 +64,11 @@ impl fmt::Display for NoRelay {
 }
 
 impl Outproxy {
-    /// Whether datagrams may go by it: SOCKS5 has them, and a relay is at an address. Over I2P streams there is no way for them.
+    /// Whether datagrams may go by it: its protocol has a relay, and a relay is at an address. Over I2P streams there is no way for
+    /// them.
     pub(crate) fn carries_datagrams(&self) -> bool {
         let definition = &self.definition;
-        definition.protocol == OutproxyProtocol::Socks5 && matches!(definition.at, OutproxyAt::Tcp(_))
+        definition.protocol.carries_datagrams() && matches!(definition.at, OutproxyAt::Tcp(_))
     }
 
     /// A relay for the datagrams of whoever has this key.

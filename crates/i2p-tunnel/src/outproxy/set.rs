@@ -132,10 +132,7 @@ impl fmt::Debug for Outproxies {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::outproxy::{
-        definition::{OutproxyAt, OutproxyProtocol},
-        fault::Fault,
-    };
+    use crate::outproxy::{definition::OutproxyAt, fault::Fault, protocol::OutproxyProtocol};
 
     fn definition(name: &str, port: u16) -> OutproxyDefinition {
         OutproxyDefinition {
