@@ -17,7 +17,7 @@ use std::{
 
 use common::{
     domain,
-    udp::{self, Udp},
+    udp::{self, UdpOptions},
 };
 use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
 use sam_testkit::{Dialect, Endpoint, TestBridge};
@@ -118,7 +118,7 @@ fn bridge() -> Bridge {
 fn through_us(bridge: &Bridge) -> Way {
     let (sam, sam_udp) = (bridge.sam.clone(), bridge.sam_udp.clone());
     let (address, thread) = in_a_thread(move || async move {
-        let proxy = udp::proxy_with(&sam, &sam_udp, Udp::default()).await;
+        let proxy = udp::proxy_with(&sam, &sam_udp, UdpOptions::default()).await;
         let address = proxy.address;
         std::mem::forget(proxy);
         (address, this_thread())

@@ -1,4 +1,4 @@
-//! A client that has gone while its request is dialled gives its place to the next.
+//! A client that disconnects while its request is dialled frees its connection for the next client.
 
 use std::time::Duration;
 
@@ -9,7 +9,7 @@ use tokio::{
     time::{Instant, sleep},
 };
 
-use crate::common::{Proxy, domain, proxy_that, socks5_command, socks5_request};
+use crate::common::{Proxy, domain, proxy_with_service, socks5_command, socks5_request};
 
 const SECOND: Duration = Duration::from_secs(1);
 const LONG: Duration = Duration::from_secs(20);
@@ -20,12 +20,12 @@ struct Busy {
     metrics: Metrics,
 }
 
-/// A proxy for few clients whose destinations do not answer.
+/// A proxy with a cap on connections, for destinations that do not answer.
 async fn busy(bridge: &TestBridge, connections: usize) -> Busy {
     let admission = Admission::new(Caps { connections, ..Caps::default() });
     let metrics = Metrics::new();
     let limits = Limits { dial: LONG, linger: SECOND / 5, ..Limits::default() };
-    let proxy = proxy_that(bridge, |service| {
+    let proxy = proxy_with_service(bridge, |service| {
         let service = service.with_limits(limits).with_account(metrics.account("main"));
         service.with_admission(admission.clone())
     })
@@ -49,9 +49,9 @@ impl Busy {
     }
 }
 
-/// Whatever it asked for, and also when what it sent ahead has not been read.
+/// For any kind of request, and even if early data of the client has not been read.
 #[tokio::test]
-async fn a_reset_ends_what_a_client_waits_for() {
+async fn a_reset_ends_the_clients_request() {
     let bridge = TestBridge::start().await;
     let busy = busy(&bridge, 10).await;
     bridge.on("STREAM CONNECT", [Act::Hang]);
@@ -64,7 +64,7 @@ async fn a_reset_ends_what_a_client_waits_for() {
         let mut client = busy.proxy.connect().await;
         client.write_all(&request).await.unwrap();
         busy.has_connections(1, LONG).await;
-        // It is dialled by then, or will be: either way it waits.
+        // Whether it is dialled by then or later, the request is waiting.
         sleep(SECOND / 10).await;
         client.set_zero_linger().unwrap();
         drop(client);
@@ -75,7 +75,7 @@ async fn a_reset_ends_what_a_client_waits_for() {
 }
 
 #[tokio::test]
-async fn a_client_that_has_only_finished_sending_is_served() {
+async fn a_client_that_only_finished_sending_is_served() {
     let bridge = TestBridge::start().await;
     bridge.host("echo.i2p", Endpoint::Echo);
     let busy = busy(&bridge, 1).await;
@@ -90,7 +90,7 @@ async fn a_client_that_has_only_finished_sending_is_served() {
 }
 
 #[tokio::test]
-async fn after_a_storm_of_whole_requests_the_next_client_is_served_within_a_second() {
+async fn after_a_storm_of_complete_requests_the_next_client_is_served_within_a_second() {
     let bridge = TestBridge::start().await;
     let busy = busy(&bridge, 50).await;
     bridge.on("STREAM CONNECT", [Act::Hang]);

@@ -1,10 +1,10 @@
-//! A tunnel for its users only, in every protocol.
+//! A tunnel that requires credentials, in every protocol.
 
 use i2p_tunnel::{AccessPolicy, Admission, Authentication, Caps, Users};
 use sam_testkit::TestBridge;
 use tokio::time::{Duration, Instant};
 
-use crate::common::{Proxy, proxy_that, socks4a_request, socks5_request};
+use crate::common::{Proxy, proxy_with_service, socks4a_request, socks5_request};
 
 async fn proxy(bridge: &TestBridge) -> Proxy {
     let entry = Users::entry("anna", b"secret").unwrap();
@@ -12,7 +12,7 @@ async fn proxy(bridge: &TestBridge) -> Proxy {
         authentication: Authentication::Required(Users::parse(&entry).unwrap()),
         ..AccessPolicy::default()
     };
-    proxy_that(bridge, |service| service.with_access(access)).await
+    proxy_with_service(bridge, |service| service.with_access(access)).await
 }
 
 fn socks5(user: &str, password: &str) -> Vec<u8> {
@@ -26,7 +26,7 @@ fn http(field: &str) -> Vec<u8> {
 }
 
 #[tokio::test]
-async fn users_come_in_and_nobody_else_does() {
+async fn only_users_are_served() {
     let bridge = TestBridge::start().await;
     let proxy = proxy(&bridge).await;
     let before = bridge.commands().len();
@@ -49,7 +49,7 @@ async fn users_come_in_and_nobody_else_does() {
 }
 
 #[tokio::test]
-async fn a_wrong_password_takes_its_time_and_holds_nobody_up() {
+async fn a_wrong_password_is_answered_late_and_delays_no_other_client() {
     let bridge = TestBridge::start().await;
     let proxy = proxy(&bridge).await;
     proxy.exchange_and_finish(&socks5("anna", "secret")).await;
@@ -67,7 +67,7 @@ async fn a_wrong_password_takes_its_time_and_holds_nobody_up() {
     assert!(right < wrong, "{right:?} {wrong:?}");
 }
 
-/// Whoever there is no room for hears that, and costs no check of a password.
+/// A client over a cap is refused without a check of its password.
 #[tokio::test]
 async fn over_a_cap_passwords_are_not_checked() {
     let bridge = TestBridge::start().await;
@@ -77,7 +77,8 @@ async fn over_a_cap_passwords_are_not_checked() {
         ..AccessPolicy::default()
     };
     let admission = Admission::new(Caps { connections: 0, ..Caps::default() });
-    let proxy = proxy_that(&bridge, |service| service.with_access(access).with_admission(admission)).await;
+    let proxy =
+        proxy_with_service(&bridge, |service| service.with_access(access).with_admission(admission)).await;
     let begin = Instant::now();
     assert_eq!(proxy.exchange(&socks5("anna", "wrong")).await[..6], [5, 2, 1, 0, 5, 1]);
     assert!(begin.elapsed() < Duration::from_secs(1), "a wrong password was checked");

@@ -1,4 +1,4 @@
-//! Clients that wait for a peer.
+//! BIND: clients that wait for a peer.
 
 use std::time::Duration;
 
@@ -13,8 +13,8 @@ use tokio::{
 
 use crate::common::{Proxy, binary, domain, proxy as without_incoming, proxy_of, socks5_command};
 
-const EVERY_ROUTER: [Dialect; 4] = [Dialect::Java, Dialect::I2pd, Dialect::I2pdMaster, Dialect::Emissary];
-const ANYBODY: [u8; 5] = [1, 0, 0, 0, 0];
+const ALL_ROUTERS: [Dialect; 4] = [Dialect::Java, Dialect::I2pd, Dialect::I2pdMaster, Dialect::Emissary];
+const ANY_PEER: [u8; 5] = [1, 0, 0, 0, 0];
 
 async fn proxy(bridge: &TestBridge, limits: Limits) -> Proxy {
     let session = SessionOptions::default().publish(true);
@@ -27,10 +27,10 @@ async fn peer(bridge: &TestBridge) -> Session {
     Bridge::new(bridge.address()).create_session(&SessionOptions::default()).await.unwrap()
 }
 
-/// A client whose BIND waits, and the address that it was told.
-async fn bind(proxy: &Proxy, whom: &[u8]) -> (TcpStream, I2pName) {
+/// A client whose BIND waits for `peer`, and the address that it was told.
+async fn bind(proxy: &Proxy, peer: &[u8]) -> (TcpStream, I2pName) {
     let mut client = proxy.connect().await;
-    client.write_all(&socks5_command(2, whom, 7)).await.unwrap();
+    client.write_all(&socks5_command(2, peer, 7)).await.unwrap();
     let mut selection = [0; 2];
     client.read_exact(&mut selection).await.unwrap();
     let (code, own, port) = reply(&mut client).await;
@@ -39,7 +39,7 @@ async fn bind(proxy: &Proxy, whom: &[u8]) -> (TcpStream, I2pName) {
     (client, I2pName::parse(&own).unwrap())
 }
 
-/// A reply: its code, name (none, where it has the address 0.0.0.0) and port.
+/// Reads a reply: its code, name (empty for an IPv4 address) and port.
 async fn reply(client: &mut TcpStream) -> (u8, String, u16) {
     let mut head = [0; 5];
     client.read_exact(&mut head).await.unwrap();
@@ -51,13 +51,13 @@ async fn reply(client: &mut TcpStream) -> (u8, String, u16) {
 }
 
 #[tokio::test]
-async fn a_peer_comes_and_a_megabyte_goes_each_way_on_every_router() {
-    for dialect in EVERY_ROUTER {
+async fn a_peer_connects_and_a_megabyte_passes_each_way_on_every_router() {
+    for dialect in ALL_ROUTERS {
         let bridge = TestBridge::start_as(dialect).await;
         let proxy = proxy(&bridge, Limits::default()).await;
         let peer = peer(&bridge).await;
-        let (mut client, own) = bind(&proxy, &ANYBODY).await;
-        // Ahead of the peer: its first data.
+        let (mut client, own) = bind(&proxy, &ANY_PEER).await;
+        // Sent before the peer connects: it becomes the stream's first data.
         client.write_all(b"early ").await.unwrap();
         let mut stream = peer.connect(&own, 0).await.unwrap();
         let (code, who, _) = reply(&mut client).await;
@@ -81,8 +81,8 @@ async fn a_peer_comes_and_a_megabyte_goes_each_way_on_every_router() {
 }
 
 #[tokio::test]
-async fn who_was_not_asked_for_is_turned_away() {
-    for dialect in EVERY_ROUTER {
+async fn a_peer_that_no_client_expects_is_refused() {
+    for dialect in ALL_ROUTERS {
         let bridge = TestBridge::start_as(dialect).await;
         let proxy = proxy(&bridge, Limits::default()).await;
         let (wanted, other) = (peer(&bridge).await, peer(&bridge).await);
@@ -90,7 +90,7 @@ async fn who_was_not_asked_for_is_turned_away() {
         let (mut client, own) = bind(&proxy, &whom).await;
         let mut stranger = other.connect(&own, 0).await.unwrap();
         assert_eq!(stranger.read(&mut [0; 1]).await.unwrap_or(0), 0, "it is closed");
-        // Until the proxy listens again.
+        // Retry until the proxy listens again.
         let mut stream = loop {
             if let Ok(stream) = wanted.connect(&own, 0).await {
                 break stream;
@@ -104,7 +104,7 @@ async fn who_was_not_asked_for_is_turned_away() {
 }
 
 #[tokio::test]
-async fn a_name_restricts_too_and_others_are_refused() {
+async fn a_name_restricts_the_peer_and_hosts_outside_i2p_are_refused() {
     let bridge = TestBridge::start().await;
     let proxy = proxy(&bridge, Limits::default()).await;
     let wanted = peer(&bridge).await;
@@ -122,16 +122,16 @@ async fn a_name_restricts_too_and_others_are_refused() {
     }
 }
 
-/// Whoever the router would give the stream to, which is the first who listens.
+/// A router gives each stream to the oldest listener; the proxy sorts them by peer.
 #[tokio::test]
-async fn everyone_gets_the_peer_that_was_asked_for() {
-    for dialect in EVERY_ROUTER {
+async fn each_client_gets_the_peer_that_it_expects() {
+    for dialect in ALL_ROUTERS {
         let bridge = TestBridge::start_as(dialect).await;
         let proxy = proxy(&bridge, Limits::default()).await;
         let (first, second, other) = (peer(&bridge).await, peer(&bridge).await, peer(&bridge).await);
         let whom = |peer: &Session| domain(&peer.destination().b32().to_string());
         for order in [[&first, &second, &other], [&second, &first, &other], [&other, &second, &first]] {
-            let (anybody, own) = bind(&proxy, &ANYBODY).await;
+            let (anybody, own) = bind(&proxy, &ANY_PEER).await;
             let clients =
                 [bind(&proxy, &whom(&first)).await.0, bind(&proxy, &whom(&second)).await.0, anybody];
             let mut streams = Vec::new();
@@ -160,7 +160,7 @@ async fn a_client_that_goes_leaves_the_others_what_they_wait_for() {
     let whom = domain(&wanted.destination().b32().to_string());
     for round in 0..10 {
         let before = accepts();
-        let (gone, _) = bind(&proxy, &ANYBODY).await;
+        let (gone, _) = bind(&proxy, &ANY_PEER).await;
         let (mut client, own) = bind(&proxy, &whom).await;
         drop(gone);
         let leases = || proxy.pool.sessions().iter().map(|session| session.leases).sum::<usize>();
@@ -185,13 +185,13 @@ async fn a_client_that_goes_leaves_the_others_what_they_wait_for() {
 }
 
 #[tokio::test]
-async fn a_client_that_goes_behind_much_early_data_takes_its_bind_with_it() {
+async fn a_client_that_disconnects_after_much_early_data_ends_its_bind() {
     let bridge = TestBridge::start().await;
     let proxy = proxy(&bridge, Limits::default()).await;
     let leases = || proxy.pool.sessions().iter().map(|session| session.leases).sum::<usize>();
-    let (mut client, _) = bind(&proxy, &ANYBODY).await;
+    let (mut client, _) = bind(&proxy, &ANY_PEER).await;
     client.write_all(&[0; 40_000]).await.unwrap();
-    // The proxy has read what it keeps.
+    // By then the proxy has read as much as it buffers.
     tokio::time::sleep(Duration::from_millis(200)).await;
     assert_eq!(leases(), 1);
     drop(client);
@@ -204,11 +204,11 @@ async fn a_client_that_goes_behind_much_early_data_takes_its_bind_with_it() {
 }
 
 #[tokio::test]
-async fn much_early_data_arrives_whole() {
+async fn much_early_data_arrives_completely() {
     let bridge = TestBridge::start().await;
     let proxy = proxy(&bridge, Limits::default()).await;
     let peer = peer(&bridge).await;
-    let (mut client, own) = bind(&proxy, &ANYBODY).await;
+    let (mut client, own) = bind(&proxy, &ANY_PEER).await;
     let data: Vec<u8> = (0..=250).cycle().take(60_000).collect();
     client.write_all(&data).await.unwrap();
     tokio::time::sleep(Duration::from_millis(200)).await;
@@ -220,27 +220,27 @@ async fn much_early_data_arrives_whole() {
 }
 
 #[tokio::test]
-async fn a_peer_that_does_not_come_is_not_waited_for_for_ever() {
+async fn a_bind_without_a_peer_ends_at_its_limit() {
     let bridge = TestBridge::start().await;
     let limits = Limits { bind: Duration::from_millis(100), ..Limits::default() };
     let proxy = proxy(&bridge, limits).await;
-    let (mut client, _) = bind(&proxy, &ANYBODY).await;
+    let (mut client, _) = bind(&proxy, &ANY_PEER).await;
     assert_eq!(reply(&mut client).await.0, 6);
     assert_eq!(client.read(&mut [0; 1]).await.unwrap(), 0);
 }
 
 #[tokio::test]
-async fn a_client_that_goes_takes_its_bind_with_it() {
+async fn a_client_that_disconnects_ends_its_bind() {
     let bridge = TestBridge::start_as(Dialect::Java).await;
     let proxy = proxy(&bridge, Limits::default()).await;
-    let (client, own) = bind(&proxy, &ANYBODY).await;
+    let (client, own) = bind(&proxy, &ANY_PEER).await;
     let accepts = |proxy: &Proxy| proxy.pool.sessions().iter().map(|session| session.leases).sum::<usize>();
     assert_eq!(accepts(&proxy), 1);
     drop(client);
     while accepts(&proxy) > 0 {
         tokio::task::yield_now().await;
     }
-    // Nor is anything listened for: a stream that came would be followed by another STREAM ACCEPT.
+    // The proxy does not listen any more: otherwise another STREAM ACCEPT would follow each incoming stream.
     let peer = peer(&bridge).await;
     let listens = || bridge.commands().iter().filter(|sent| sent.starts_with("STREAM ACCEPT")).count();
     let ended = async {
@@ -257,20 +257,20 @@ async fn a_client_that_goes_takes_its_bind_with_it() {
 }
 
 #[tokio::test]
-async fn a_router_that_goes_ends_it() {
+async fn a_router_that_dies_ends_the_bind() {
     let mut bridge = TestBridge::start().await;
     let proxy = proxy(&bridge, Limits::default()).await;
-    let (mut client, _) = bind(&proxy, &ANYBODY).await;
+    let (mut client, _) = bind(&proxy, &ANY_PEER).await;
     bridge.kill().await;
     assert_eq!(reply(&mut client).await.0, 1);
 }
 
 #[tokio::test]
-async fn without_leave_there_is_none_and_socks4_has_none() {
+async fn bind_is_refused_unless_the_tunnel_allows_it_and_in_socks4() {
     let bridge = TestBridge::start().await;
     let refused = [5, 0, 5, 7, 0, 1, 0, 0, 0, 0, 0, 0];
     let without = without_incoming(&bridge).await;
-    assert_eq!(without.exchange(&socks5_command(2, &ANYBODY, 7)).await, refused);
+    assert_eq!(without.exchange(&socks5_command(2, &ANY_PEER, 7)).await, refused);
     let proxy = proxy(&bridge, Limits::default()).await;
     assert_eq!(proxy.exchange(&[4, 2, 0, 7, 0, 0, 0, 1, 0, b'a', 0]).await, [0, 91, 0, 0, 0, 0, 0, 0]);
 }

@@ -1,4 +1,4 @@
-//! Caps hold, say so, and let go.
+//! Caps on connections: clients over a cap are refused, and served again once there is room.
 
 use std::time::Duration;
 
@@ -10,26 +10,26 @@ use tokio::{
     time::{Instant, sleep, timeout},
 };
 
-use crate::common::{Proxy, proxy_that, socks5_request};
+use crate::common::{Proxy, proxy_with_service, socks5_request};
 
-const LIMIT: Duration = Duration::from_secs(5);
+const TIMEOUT: Duration = Duration::from_secs(5);
 
 async fn until(what: &str, done: impl AsyncFn() -> bool) {
     let begin = Instant::now();
     while !done().await {
-        assert!(begin.elapsed() < LIMIT, "{what}");
+        assert!(begin.elapsed() < TIMEOUT, "{what}");
         sleep(Duration::from_millis(10)).await;
     }
 }
 
 async fn capped(bridge: &TestBridge, caps: Caps) -> (Proxy, Admission) {
     let admission = Admission::new(caps);
-    let proxy = proxy_that(bridge, |service| service.with_admission(admission.clone())).await;
+    let proxy = proxy_with_service(bridge, |service| service.with_admission(admission.clone())).await;
     (proxy, admission)
 }
 
 #[tokio::test]
-async fn one_more_than_the_cap_is_told_so_and_the_next_is_served_when_one_goes() {
+async fn a_client_over_the_cap_is_refused_and_served_once_another_leaves() {
     let bridge = TestBridge::start().await;
     let every = [
         Caps { connections: 2, ..Caps::default() },
@@ -46,17 +46,17 @@ async fn one_more_than_the_cap_is_told_so_and_the_next_is_served_when_one_goes()
         let answer = proxy.exchange(b"CONNECT known.i2p:80 HTTP/1.1\r\n\r\n").await;
         assert!(answer.starts_with(b"HTTP/1.1 503 "), "{caps:?}");
         drop(first);
-        until("the place is free", async || admission.connections() == 1).await;
+        until("the connection is closed", async || admission.connections() == 1).await;
         assert_eq!(proxy.socks5("known.i2p", 80).await.1, 0, "{caps:?}");
     }
 }
 
-/// However many come and say nothing: they hold no place, and when they go the next is told at once again.
+/// Silent connections over the cap occupy no room, however many there are.
 #[tokio::test]
-async fn a_storm_past_the_cap_is_closed_and_does_no_harm() {
+async fn a_storm_over_the_cap_is_closed_and_does_no_harm() {
     let bridge = TestBridge::start().await;
     let (admission, metrics) = (Admission::new(Caps { connections: 1, ..Caps::default() }), Metrics::new());
-    let proxy = proxy_that(&bridge, |service| {
+    let proxy = proxy_with_service(&bridge, |service| {
         service.with_admission(admission.clone()).with_account(metrics.account("main"))
     })
     .await;
@@ -66,7 +66,7 @@ async fn a_storm_past_the_cap_is_closed_and_does_no_harm() {
     for _ in 0..300 {
         storm.push(proxy.connect().await);
     }
-    // All but those that are told in words are closed unheard.
+    // All but those that wait for a refusal are closed at once.
     let mut closed = 0;
     for client in &mut storm {
         if let Ok(result) = timeout(Duration::from_millis(1), client.read(&mut [0; 1])).await {
@@ -76,12 +76,12 @@ async fn a_storm_past_the_cap_is_closed_and_does_no_harm() {
     }
     assert!(closed >= 300 - 64, "{closed}");
     assert_eq!(admission.connections(), 1);
-    // Whether they were told or not.
+    // Refused or closed, each is counted.
     let counted = "limits_reached_total{tunnel=\"main\",limit=\"connections\"} 300\n";
     until("all are counted", async || metrics.encode(&Snapshot::default()).contains(counted)).await;
     open.write_all(b"still here").await.unwrap();
     let mut echo = [0; 10];
-    timeout(LIMIT, open.read_exact(&mut echo)).await.unwrap().unwrap();
+    timeout(TIMEOUT, open.read_exact(&mut echo)).await.unwrap().unwrap();
     drop((storm, open));
     until("it serves again", async || {
         let mut client = TcpStream::connect(proxy.address).await.unwrap();

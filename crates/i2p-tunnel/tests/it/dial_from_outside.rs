@@ -16,7 +16,7 @@ use tokio::{
 use tokio_util::sync::CancellationToken;
 
 /// Generous: it is only waited for in full when something is broken.
-const LIMIT: Duration = Duration::from_secs(20);
+const TIMEOUT: Duration = Duration::from_secs(20);
 
 /// Knows one name, `echo.i2p`, whose owner also connects to whoever waits for it.
 struct Memory;
@@ -150,14 +150,14 @@ async fn ask(command: u8, address: &[u8]) -> (TcpStream, u8) {
     let mut client = TcpStream::connect(proxy().await).await.unwrap();
     client.write_all(&[&[5, 1, 0, 5, command, 0], address].concat()).await.unwrap();
     let mut reply = [0; 5];
-    timeout(LIMIT, client.read_exact(&mut reply)).await.unwrap().unwrap();
+    timeout(TIMEOUT, client.read_exact(&mut reply)).await.unwrap().unwrap();
     assert_eq!(reply[..3], [5, 0, 5]);
     (client, reply[3])
 }
 
 async fn read<const LENGTH: usize>(client: &mut TcpStream) -> [u8; LENGTH] {
     let mut bytes = [0; LENGTH];
-    timeout(LIMIT, client.read_exact(&mut bytes)).await.unwrap().unwrap();
+    timeout(TIMEOUT, client.read_exact(&mut bytes)).await.unwrap().unwrap();
     bytes
 }
 
@@ -166,7 +166,7 @@ async fn name(client: &mut TcpStream) -> (String, u16) {
     let [kind, length] = read(client).await;
     assert_eq!(kind, 3);
     let mut name = vec![0; usize::from(length)];
-    timeout(LIMIT, client.read_exact(&mut name)).await.unwrap().unwrap();
+    timeout(TIMEOUT, client.read_exact(&mut name)).await.unwrap().unwrap();
     (String::from_utf8(name).unwrap(), u16::from_be_bytes(read(client).await))
 }
 
@@ -177,7 +177,7 @@ async fn streams_go_there_and_back_and_end() {
     client.write_all(b"there and back").await.unwrap();
     client.shutdown().await.unwrap();
     let mut back = Vec::new();
-    timeout(LIMIT, client.read_to_end(&mut back)).await.unwrap().unwrap();
+    timeout(TIMEOUT, client.read_to_end(&mut back)).await.unwrap().unwrap();
     assert_eq!(back, b"there and back");
 }
 
@@ -200,7 +200,7 @@ async fn datagrams_go_there_and_back() {
     for _ in 0..3 {
         socket.send(&datagram).await.unwrap();
         let mut back = [0; 100];
-        let length = timeout(LIMIT, socket.recv(&mut back)).await.unwrap().unwrap();
+        let length = timeout(TIMEOUT, socket.recv(&mut back)).await.unwrap().unwrap();
         assert_eq!(back[..length], datagram);
     }
 }
@@ -213,6 +213,6 @@ async fn peers_connect_to_whoever_waits_for_them() {
     assert_eq!(name(&mut client).await, (echo().b32().to_string(), 7));
     let mut said = Vec::new();
     client.shutdown().await.unwrap();
-    timeout(LIMIT, client.read_to_end(&mut said)).await.unwrap().unwrap();
+    timeout(TIMEOUT, client.read_to_end(&mut said)).await.unwrap().unwrap();
     assert_eq!(said, b"called back");
 }

@@ -1,4 +1,4 @@
-//! An end in steps: transfers that run go on, what does nothing is cut.
+//! Shutdown in steps: running transfers continue, idle connections are cut.
 
 use std::{sync::Arc, time::Duration};
 
@@ -18,10 +18,10 @@ use tokio::{
 
 use crate::common::socks5_request;
 
-const LIMIT: Duration = Duration::from_secs(20);
+const TIMEOUT: Duration = Duration::from_secs(20);
 const QUIET: Duration = Duration::from_millis(300);
 
-/// Serves echoes; gives its address, what stops it, and what ends when all is gone.
+/// Starts a proxy. Returns its address, its stop handle, and the task that ends with the last connection.
 async fn start(bridge: &TestBridge) -> (std::net::SocketAddr, Stop, JoinHandle<()>) {
     let pool = SessionPool::new(Bridge::new(bridge.address()), PoolOptions::default());
     let dialler = SamDialler::new(pool);
@@ -34,7 +34,7 @@ async fn start(bridge: &TestBridge) -> (std::net::SocketAddr, Stop, JoinHandle<(
     (address, stop, serving)
 }
 
-/// A stream to the echo, and one byte there and back.
+/// Opens a stream to the echo service and exchanges one byte.
 async fn open(address: std::net::SocketAddr) -> TcpStream {
     let mut client = TcpStream::connect(address).await.unwrap();
     client.write_all(&socks5_request("echo.i2p", 80)).await.unwrap();
@@ -47,15 +47,15 @@ async fn open(address: std::net::SocketAddr) -> TcpStream {
 
 async fn echo(client: &mut TcpStream) {
     client.write_all(b"x").await.unwrap();
-    assert_eq!(timeout(LIMIT, client.read_u8()).await.unwrap().unwrap(), b'x');
+    assert_eq!(timeout(TIMEOUT, client.read_u8()).await.unwrap().unwrap(), b'x');
 }
 
 async fn is_cut(mut client: TcpStream) {
-    assert_eq!(timeout(LIMIT, client.read(&mut [0; 1])).await.unwrap().unwrap_or(0), 0);
+    assert_eq!(timeout(TIMEOUT, client.read(&mut [0; 1])).await.unwrap().unwrap_or(0), 0);
 }
 
 #[tokio::test]
-async fn transfers_go_on_and_the_idle_are_cut() {
+async fn draining_keeps_transfers_and_cuts_idle_connections() {
     let bridge = TestBridge::start().await;
     let (address, stop, serving) = start(&bridge).await;
     let (mut busy, idle) = (open(address).await, open(address).await);
@@ -69,15 +69,15 @@ async fn transfers_go_on_and_the_idle_are_cut() {
         () = async { loop { echo(&mut busy).await } } => {}
         () = idle_cut => {}
     }
-    assert!(!serving.is_finished(), "the transfer is still there");
+    assert!(!serving.is_finished(), "the transfer continues");
     echo(&mut busy).await;
-    assert!(TcpStream::connect(address).await.is_err(), "nobody else is let in");
+    assert!(TcpStream::connect(address).await.is_err(), "no new client is accepted");
     busy.shutdown().await.unwrap();
-    timeout(LIMIT, serving).await.unwrap().unwrap();
+    timeout(TIMEOUT, serving).await.unwrap().unwrap();
 }
 
 #[tokio::test]
-async fn the_end_is_the_end_of_transfers_too() {
+async fn ending_cuts_transfers_too() {
     let bridge = TestBridge::start().await;
     let (address, stop, serving) = start(&bridge).await;
     let mut busy = open(address).await;
@@ -85,11 +85,11 @@ async fn the_end_is_the_end_of_transfers_too() {
     echo(&mut busy).await;
     stop.end();
     is_cut(busy).await;
-    timeout(LIMIT, serving).await.unwrap().unwrap();
+    timeout(TIMEOUT, serving).await.unwrap().unwrap();
 }
 
 #[tokio::test]
-async fn a_listener_that_is_closed_leaves_its_connections_alone() {
+async fn closing_a_listener_keeps_its_connections() {
     let bridge = TestBridge::start().await;
     let (address, stop, serving) = start(&bridge).await;
     let mut open = open(address).await;
@@ -99,10 +99,10 @@ async fn a_listener_that_is_closed_leaves_its_connections_alone() {
             tokio::task::yield_now().await;
         }
     };
-    timeout(LIMIT, refused).await.unwrap();
+    timeout(TIMEOUT, refused).await.unwrap();
     tokio::time::sleep(QUIET * 2).await;
     echo(&mut open).await;
     assert!(!serving.is_finished());
     drop(open);
-    timeout(LIMIT, serving).await.unwrap().unwrap();
+    timeout(TIMEOUT, serving).await.unwrap().unwrap();
 }

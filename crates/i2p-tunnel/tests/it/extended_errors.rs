@@ -1,4 +1,4 @@
-//! Codes of Tor's (proposal 304) for SOCKS5 clients, where the tunnel says so, and only there.
+//! Tor's extended error codes (proposal 304) are sent to SOCKS5 clients only if the tunnel enables them.
 
 use std::sync::Arc;
 
@@ -15,12 +15,12 @@ use tokio::{
 };
 use tokio_util::sync::CancellationToken;
 
-use crate::common::{proxy_that, socks4a_request, socks5_request};
+use crate::common::{proxy_with_service, socks4a_request, socks5_request};
 
-/// Of i2pd 2.45.1: Ed25519, no flags.
+/// An address of i2pd 2.45.1: Ed25519, no flags.
 const B33: &str = "63qw7qj2erwsulavbfi6lw2meacqya7djkhibqu3e34nchzs2hj2bs4w";
 
-/// Fails as it is told.
+/// A dialler that always fails in this way.
 struct Fails(Failure);
 
 impl Dial for Fails {
@@ -36,8 +36,8 @@ impl Dial for Fails {
     }
 }
 
-/// What clients are told of a failure: the code of SOCKS5, that of SOCKS4, the status of HTTP.
-async fn told(failure: Failure, extended_errors: bool) -> (u8, u8, u16) {
+/// How clients see a failure: reply codes of SOCKS5 and SOCKS4, and the status of HTTP.
+async fn reported(failure: Failure, extended_errors: bool) -> (u8, u8, u16) {
     let addresses = AddressPool::new(VirtualOptions::default()).unwrap();
     let access = AccessPolicy { extended_errors, ..AccessPolicy::default() };
     let service = Service::new("test", Fails(failure), addresses).with_access(access);
@@ -63,23 +63,23 @@ async fn told(failure: Failure, extended_errors: bool) -> (u8, u8, u16) {
 }
 
 #[tokio::test]
-async fn every_row_of_the_table_as_clients_see_it() {
+async fn clients_see_every_row_of_the_failure_table() {
     for failure in Failure::ALL {
         let row = failure.row();
-        assert_eq!(told(failure, false).await, (row.socks5.0, 91, row.http), "{failure:?}");
-        assert_eq!(told(failure, true).await, (row.extended.0, 91, row.http), "{failure:?}, extended");
+        assert_eq!(reported(failure, false).await, (row.socks5.0, 91, row.http), "{failure:?}");
+        assert_eq!(reported(failure, true).await, (row.extended.0, 91, row.http), "{failure:?}, extended");
     }
 }
 
-/// The address of an encrypted lease set says whether it takes only clients with a key.
+/// The address of an encrypted lease set tells whether it accepts only clients with a key.
 #[tokio::test]
-async fn a_client_key_that_may_be_missing_is_f4_where_that_is_understood() {
+async fn a_client_key_that_may_be_missing_is_code_f4_if_extended() {
     let name: BlindedName = B33.parse().unwrap();
     let bridge = TestBridge::start().await;
     bridge.on("STREAM CONNECT", [Act::line("STREAM STATUS RESULT=CANT_REACH_PEER"), Act::Close]);
     for extended_errors in [false, true] {
         let access = AccessPolicy { extended_errors, ..AccessPolicy::default() };
-        let proxy = proxy_that(&bridge, |service| service.with_access(access)).await;
+        let proxy = proxy_with_service(&bridge, |service| service.with_access(access)).await;
         let code = async |name: BlindedName| proxy.socks5(&name.to_string(), 80).await.1;
         let codes = (code(name).await, code(name.with_client_key(true)).await);
         assert_eq!(codes, if extended_errors { (0xf0, 0xf4) } else { (4, 4) });

@@ -1,4 +1,4 @@
-//! What the proxy decides by itself, as a client sees it; what routers decide is in `router_answers.rs`.
+//! Failures that the proxy decides itself, as a client sees them. `router_answers.rs` has those that routers decide.
 
 use i2p_tunnel::Failure;
 use sam_testkit::TestBridge;
@@ -6,7 +6,7 @@ use sam_testkit::TestBridge;
 use crate::common::proxy;
 
 #[tokio::test]
-async fn what_is_not_i2p_is_not_allowed_and_never_reaches_the_router() {
+async fn hosts_outside_i2p_are_refused_and_never_reach_the_router() {
     let bridge = TestBridge::start().await;
     let proxy = proxy(&bridge).await;
     let before = bridge.commands().len();
@@ -37,7 +37,7 @@ async fn malformed_names_never_reach_the_router() {
 }
 
 #[tokio::test]
-async fn other_commands_and_address_types_have_their_codes() {
+async fn unsupported_commands_and_address_types_have_their_codes() {
     let bridge = TestBridge::start().await;
     let proxy = proxy(&bridge).await;
     let reply = |code| [5, 0, 5, code, 0, 1, 0, 0, 0, 0, 0, 0].to_vec();
@@ -50,9 +50,9 @@ async fn other_commands_and_address_types_have_their_codes() {
     assert_eq!(proxy.exchange(&[4, 2, 0, 80, 0, 0, 0, 1, 0, b'a', 0]).await, [0, 91, 0, 0, 0, 0, 0, 0]);
 }
 
-/// The table itself: changing a code has to be done twice to go unnoticed.
+/// The table a second time, so that no code changes by accident.
 #[test]
-fn the_codes_of_the_table() {
+fn the_failure_table_has_these_codes() {
     let rows: Vec<_> = Failure::ALL.iter().map(|failure| failure.row()).collect();
     assert!(rows.iter().all(|row| row.socks4.0 == 91));
     let codes: Vec<_> = rows.iter().map(|row| (row.socks5.0, row.extended.0, row.http)).collect();
@@ -81,9 +81,9 @@ fn the_codes_of_the_table() {
     assert_eq!(codes, expected);
 }
 
-/// They go into metrics and JSON as they are.
+/// Metrics and JSON contain them unchanged.
 #[test]
-fn labels_are_plain_and_differ() {
+fn labels_are_plain_and_unique() {
     let mut labels: Vec<_> = Failure::ALL.iter().map(|failure| failure.row().label).collect();
     assert!(labels.iter().all(|label| label.bytes().all(|byte| byte.is_ascii_lowercase() || byte == b'_')));
     labels.sort_unstable();

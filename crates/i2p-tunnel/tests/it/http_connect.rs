@@ -1,4 +1,4 @@
-//! HTTP CONNECT on the port of SOCKS: the same targets, the same failures, in HTTP's words.
+//! HTTP CONNECT on the SOCKS port: the same targets and failures, reported as HTTP responses.
 
 use std::time::Duration;
 
@@ -10,9 +10,9 @@ use tokio::{
     time::timeout,
 };
 
-use crate::common::{Proxy, b32, proxy, proxy_that};
+use crate::common::{Proxy, b32, proxy, proxy_with_service};
 
-/// Reads a response's head to its end, and not further.
+/// Reads exactly the head of a response.
 async fn head(client: &mut TcpStream) -> String {
     let mut head = Vec::new();
     while !head.ends_with(b"\r\n\r\n") {
@@ -21,7 +21,7 @@ async fn head(client: &mut TcpStream) -> String {
     String::from_utf8(head).unwrap()
 }
 
-async fn asked(proxy: &Proxy, request: &str) -> String {
+async fn response(proxy: &Proxy, request: &str) -> String {
     String::from_utf8(proxy.exchange(request.as_bytes()).await).unwrap()
 }
 
@@ -30,7 +30,7 @@ fn connect(target: &str) -> String {
 }
 
 #[tokio::test]
-async fn a_stream_is_opened_and_relays_both_ways_and_early_data_is_kept() {
+async fn a_stream_relays_both_ways_and_keeps_early_data() {
     let bridge = TestBridge::start().await;
     let destination = bridge.host("echo.i2p", Endpoint::Echo);
     let proxy = proxy(&bridge).await;
@@ -38,7 +38,7 @@ async fn a_stream_is_opened_and_relays_both_ways_and_early_data_is_kept() {
         let mut client = proxy.connect().await;
         let request = connect(&format!("{host}:80")) + "early";
         client.write_all(request.as_bytes()).await.unwrap();
-        // In one write, and nothing of the stream before it.
+        // Sent in one write, before any data of the stream.
         assert_eq!(head(&mut client).await, "HTTP/1.1 200 Connection established\r\n\r\n");
         client.write_all(b" and late").await.unwrap();
         let mut echo = [0; 14];
@@ -52,7 +52,7 @@ async fn a_stream_is_opened_and_relays_both_ways_and_early_data_is_kept() {
 }
 
 #[tokio::test]
-async fn a_head_may_come_byte_by_byte() {
+async fn a_request_head_in_single_bytes_is_served() {
     let bridge = TestBridge::start().await;
     let proxy = proxy(&bridge).await;
     let mut client = proxy.connect().await;
@@ -65,7 +65,7 @@ async fn a_head_may_come_byte_by_byte() {
 }
 
 #[tokio::test]
-async fn failures_have_their_status_and_say_what_to_do_and_not_for_what() {
+async fn failures_have_a_status_and_a_hint_and_never_name_the_target() {
     let bridge = TestBridge::start().await;
     bridge.on("STREAM CONNECT", [Act::line("STREAM STATUS RESULT=CANT_REACH_PEER"), Act::Close]);
     let proxy = proxy(&bridge).await;
@@ -81,7 +81,7 @@ async fn failures_have_their_status_and_say_what_to_do_and_not_for_what() {
         ("known.i2p", "400 Bad Request", "CONNECT HOST:PORT"),
         ("known.i2p:0", "400 Bad Request", "CONNECT HOST:PORT"),
     ] {
-        let answer = asked(&proxy, &connect(target)).await;
+        let answer = response(&proxy, &connect(target)).await;
         let (head, body) = answer.split_once("\r\n\r\n").unwrap();
         assert!(head.starts_with(&format!("HTTP/1.1 {status}\r\n")), "{target}: {head}");
         assert!(head.contains("\r\nConnection: close"), "{head}");
@@ -94,13 +94,13 @@ async fn failures_have_their_status_and_say_what_to_do_and_not_for_what() {
 }
 
 #[tokio::test]
-async fn a_head_without_end_is_cut_and_a_slow_one_too() {
+async fn an_endless_head_is_refused_and_a_slow_one_is_cut() {
     let bridge = TestBridge::start().await;
     let limits = Limits { handshake: Duration::from_millis(300), ..Limits::default() };
-    let proxy = proxy_that(&bridge, |service| service.with_limits(limits)).await;
+    let proxy = proxy_with_service(&bridge, |service| service.with_limits(limits)).await;
     let endless = format!("CONNECT known.i2p:80 HTTP/1.1\r\nX: {}", "x".repeat(8 * 1024));
-    assert!(asked(&proxy, &endless).await.starts_with("HTTP/1.1 431 "));
-    // The deadline is one for all of it, and does not move.
+    assert!(response(&proxy, &endless).await.starts_with("HTTP/1.1 431 "));
+    // One deadline applies to the whole head; it does not move.
     let mut client = proxy.connect().await;
     client.write_all(b"CONNECT known.i2p:80 HTTP/1.1\r\n").await.unwrap();
     let (mut from, mut to) = client.split();
@@ -116,19 +116,19 @@ async fn a_head_without_end_is_cut_and_a_slow_one_too() {
             () = trickle => {}
         }
     });
-    assert!(end.await.is_ok(), "it goes on");
+    assert!(end.await.is_ok(), "the connection stays open");
     assert!(answer.is_empty());
 }
 
 #[tokio::test]
-async fn credentials_keep_clients_apart_as_in_socks5() {
+async fn credentials_isolate_clients_as_in_socks5() {
     let bridge = TestBridge::start().await;
     bridge.host("whoami.i2p", Endpoint::Whoami);
     let proxy = proxy(&bridge).await;
     // base64 of "anna:x" and "bert:x".
     let who = async |field: &str| {
         let request = format!("CONNECT whoami.i2p:80 HTTP/1.1\r\n{field}\r\n");
-        let answer = asked(&proxy, &request).await;
+        let answer = response(&proxy, &request).await;
         answer.strip_prefix("HTTP/1.1 200 Connection established\r\n\r\n").unwrap().to_owned()
     };
     let anna = who("Proxy-Authorization: Basic YW5uYTp4\r\n").await;
@@ -139,27 +139,27 @@ async fn credentials_keep_clients_apart_as_in_socks5() {
     assert_eq!(who("Proxy-Authorization: Basic YW5uYTp4\r\n").await, anna);
     let socks5 = b"\x05\x01\x02\x01\x04anna\x01x\x05\x01\x00\x03\x0awhoami.i2p\x00\x50";
     let answer = proxy.exchange(socks5).await;
-    assert_eq!(String::from_utf8_lossy(&answer[14..]), anna, "one client, whatever it speaks");
+    assert_eq!(String::from_utf8_lossy(&answer[14..]), anna, "the protocol does not isolate");
 }
 
 #[tokio::test]
-async fn credentials_that_nobody_understands_are_asked_for_again() {
+async fn unsupported_credentials_are_requested_again() {
     let bridge = TestBridge::start().await;
     let proxy = proxy(&bridge).await;
-    // The last is <torS0X>1:x, a format of Tor's that means something else.
+    // The last is <torS0X>1:x, a format of Tor's with another meaning.
     for field in ["Bearer x", "Basic ?", "Basic PHRvclMwWD4xOng="] {
         let request = format!("CONNECT known.i2p:80 HTTP/1.1\r\nProxy-Authorization: {field}\r\n\r\n");
-        let answer = asked(&proxy, &request).await;
+        let answer = response(&proxy, &request).await;
         assert!(answer.starts_with("HTTP/1.1 407 Proxy Authentication Required\r\n"), "{field}: {answer}");
         assert!(answer.contains("\r\nProxy-Authenticate: Basic realm="), "{answer}");
     }
 }
 
 #[tokio::test]
-async fn whoever_wants_a_page_is_shown_the_status_page_if_there_is_one() {
+async fn a_browser_gets_a_link_to_the_status_page_if_there_is_one() {
     let bridge = TestBridge::start().await;
     let access = AccessPolicy { status_page: Some("http://127.0.0.1:9/".into()), ..AccessPolicy::default() };
-    let proxy = proxy_that(&bridge, |service| service.with_access(access)).await;
-    let page = asked(&proxy, "GET / HTTP/1.1\r\n\r\n").await;
+    let proxy = proxy_with_service(&bridge, |service| service.with_access(access)).await;
+    let page = response(&proxy, "GET / HTTP/1.1\r\n\r\n").await;
     assert!(page.starts_with("HTTP/1.1 501 ") && page.contains("href=\"http://127.0.0.1:9/\""), "{page}");
 }

@@ -20,7 +20,7 @@ use tokio::{
 };
 
 /// Generous: it is only waited for in full when something is broken.
-const LIMIT: Duration = Duration::from_secs(20);
+const TIMEOUT: Duration = Duration::from_secs(20);
 
 /// Makes everything that is read upper case, and holds back what is written until it is flushed.
 struct Loud<T> {
@@ -132,9 +132,9 @@ async fn exchange(
     let (mut at_client, mut at_peer) = (Vec::new(), Vec::new());
     let reading =
         async { tokio::join!(from_client.read_to_end(&mut at_client), from_peer.read_to_end(&mut at_peer)) };
-    let (read, also) = timeout(LIMIT, reading).await.unwrap();
+    let (read, also) = timeout(TIMEOUT, reading).await.unwrap();
     (read.unwrap(), also.unwrap());
-    timeout(LIMIT, writing).await.unwrap().unwrap();
+    timeout(TIMEOUT, writing).await.unwrap().unwrap();
     assert!(at_peer == data, "{} bytes at the peer", at_peer.len());
     assert!(
         at_client == [b"first ".as_slice(), &data.to_ascii_uppercase()].concat(),
@@ -149,7 +149,7 @@ async fn streams_without_a_socket_are_relayed_both_ways_to_their_ends() {
     let (near, reset) = loud(near);
     let relayed = relay(Socket::plain(local), Socket::layered(near));
     exchange(client, peer).await;
-    timeout(LIMIT, relayed).await.unwrap().unwrap().unwrap();
+    timeout(TIMEOUT, relayed).await.unwrap().unwrap().unwrap();
     assert!(!reset.load(Relaxed), "it ended");
 }
 
@@ -158,7 +158,7 @@ async fn a_filter_over_a_socket_is_relayed_to_a_socket() {
     let ((client, local), (near, peer)) = (tcp().await, tcp().await);
     let relayed = relay(local.into(), Socket::layered(loud(Socket::from(near)).0));
     exchange(client, peer).await;
-    timeout(LIMIT, relayed).await.unwrap().unwrap().unwrap();
+    timeout(TIMEOUT, relayed).await.unwrap().unwrap().unwrap();
 }
 
 #[tokio::test]
@@ -168,8 +168,8 @@ async fn a_stream_that_breaks_does_not_look_like_one_that_ended() {
     let relayed = relay(local.into(), Socket::layered(loud(Socket::from(near)).0));
     client.set_zero_linger().unwrap();
     drop(client);
-    assert!(timeout(LIMIT, relayed).await.unwrap().unwrap().is_err());
-    let error = timeout(LIMIT, peer.read(&mut [0; 8])).await.unwrap().unwrap_err();
+    assert!(timeout(TIMEOUT, relayed).await.unwrap().unwrap().is_err());
+    let error = timeout(TIMEOUT, peer.read(&mut [0; 8])).await.unwrap().unwrap_err();
     assert_eq!(error.kind(), io::ErrorKind::ConnectionReset);
     // Where there is none, the layer is told.
     let ((client, local), (near, _peer)) = (tcp().await, duplex(1000));
@@ -177,6 +177,6 @@ async fn a_stream_that_breaks_does_not_look_like_one_that_ended() {
     let relayed = relay(local.into(), Socket::layered(near));
     client.set_zero_linger().unwrap();
     drop(client);
-    assert!(timeout(LIMIT, relayed).await.unwrap().unwrap().is_err());
+    assert!(timeout(TIMEOUT, relayed).await.unwrap().unwrap().is_err());
     assert!(reset.load(Relaxed));
 }

@@ -1,4 +1,4 @@
-//! Destinations in base64, which SOCKS5 has no room for, come in by SOCKS4a and HTTP CONNECT.
+//! Base64 destinations are too long for SOCKS5. SOCKS4a and HTTP CONNECT accept them.
 
 use sam_testkit::{Endpoint, TestBridge};
 
@@ -14,7 +14,7 @@ async fn a_destination_is_reached_by_socks4a() {
 }
 
 #[tokio::test]
-async fn what_is_longer_than_any_destination_is_refused_and_never_reaches_the_router() {
+async fn hosts_longer_than_any_destination_are_refused_and_never_reach_the_router() {
     let bridge = TestBridge::start().await;
     let proxy = proxy(&bridge).await;
     let before = bridge.commands().len();

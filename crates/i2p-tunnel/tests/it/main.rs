@@ -1,5 +1,5 @@
-//! The tunnel server as its clients see it, on a SAM bridge of the test kit. One module for each promise, one program for all of
-//! them, since linking a program takes longer than most of its tests.
+//! The tunnel server as its clients see it, on a SAM bridge of the test kit. There is one module for each promise, and one
+//! program for all of them, since linking a program takes longer than most of its tests.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
 
 mod common;

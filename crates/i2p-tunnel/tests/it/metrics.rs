@@ -1,4 +1,4 @@
-//! What is counted is what happened, and says nothing of whom it happened to.
+//! Metrics count what happens, and never identify clients or targets.
 
 use std::{sync::Arc, time::Duration};
 
@@ -66,7 +66,7 @@ impl Counted {
         value.unwrap().parse().unwrap()
     }
 
-    /// Waits until a line is there: connections end a moment after their clients.
+    /// Waits for a line: connections end shortly after their clients.
     async fn has(&self, line: &str) {
         let until = Instant::now() + Duration::from_secs(10);
         while !self.text().lines().any(|found| found == format!("i2p_socks_{line}")) {
@@ -77,7 +77,7 @@ impl Counted {
 }
 
 #[tokio::test]
-async fn known_traffic_has_known_values() {
+async fn known_traffic_gives_known_values() {
     let bridge = TestBridge::start().await;
     let counted = start(&bridge).await;
     let proxy = &counted.proxy;
@@ -85,7 +85,7 @@ async fn known_traffic_has_known_values() {
     assert_eq!(code, 0);
     stream.write_all(&[7; 5000]).await.unwrap();
     stream.read_exact(&mut [0; 5000]).await.unwrap();
-    // While it lives, a transfer is counted already.
+    // A transfer is counted while it runs.
     counted.has("relayed_bytes_total{tunnel=\"main\",direction=\"to_peer\"} 5000").await;
     counted.has("relayed_bytes_total{tunnel=\"main\",direction=\"to_client\"} 5000").await;
     counted.has("streams_active{tunnel=\"main\"} 1").await;
@@ -140,11 +140,11 @@ async fn known_traffic_has_known_values() {
 }
 
 #[tokio::test]
-async fn datagrams_are_counted_as_they_go() {
+async fn datagrams_are_counted_by_direction_and_reason() {
     let bridge = TestBridge::start_as(Dialect::Java).await;
     bridge.host("echo.i2p", Endpoint::Echo);
     let metrics = Metrics::new();
-    let udp = udp::Udp { account: metrics.account("main"), ..udp::Udp::default() };
+    let udp = udp::UdpOptions { account: metrics.account("main"), ..udp::UdpOptions::default() };
     let proxy = udp::proxy_with(&bridge.address(), &bridge.udp_address(), udp).await;
     let addresses = AddressPool::new(VirtualOptions::default()).unwrap();
     let counted = Counted { proxy, metrics, addresses };
@@ -171,11 +171,11 @@ async fn datagrams_are_counted_as_they_go() {
     }
     drop(control);
     counted.has("udp_associations_active{tunnel=\"main\"} 0").await;
-    assert!(!counted.text().contains("example"), "no host is a label");
+    assert!(!counted.text().contains("example"), "a host must not be a label");
 }
 
 #[tokio::test]
-async fn a_router_that_is_away_shows_in_the_states_of_sessions() {
+async fn a_dead_router_shows_in_the_session_states() {
     let mut bridge = TestBridge::start().await;
     let counted = start(&bridge).await;
     bridge.kill().await;
@@ -184,13 +184,13 @@ async fn a_router_that_is_away_shows_in_the_states_of_sessions() {
     counted.has("sessions{state=\"ready\"} 1").await;
 }
 
-/// What the soak watches: a task that is left behind shows.
+/// The soak test relies on this to find leaked tasks.
 #[tokio::test]
 async fn the_task_of_a_connection_ends_with_it() {
     let bridge = TestBridge::start().await;
     let counted = start(&bridge).await;
     let connect = || TcpStream::connect(counted.proxy.address);
-    // The first one finds some that begin late.
+    // The first connection starts some tasks that remain.
     drop(connect().await.unwrap());
     counted.has("handshakes_failed_total{tunnel=\"main\",reason=\"broken\"} 1").await;
     let before = counted.tasks();
@@ -204,13 +204,13 @@ async fn the_task_of_a_connection_ends_with_it() {
 }
 
 #[test]
-fn a_tunnel_that_was_configured_anew_goes_on_counting() {
+fn a_tunnel_keeps_its_counters_over_a_reload() {
     let metrics = Metrics::new();
     assert!(Arc::ptr_eq(&metrics.account("a"), &metrics.account("a")));
     assert!(!Arc::ptr_eq(&metrics.account("a"), &metrics.account("b")));
 }
 
-/// The table of `docs/metrics.md` names every metric that there is, as it is, and no other.
+/// The table in `docs/metrics.md` lists exactly the metrics that exist, with their kinds.
 #[test]
 fn every_metric_is_documented() {
     let metrics = Metrics::new();

@@ -1,4 +1,4 @@
-//! Clients that are slow, silent, or speak something else.
+//! Clients that are slow or silent, or speak another protocol.
 
 use std::time::Duration;
 
@@ -11,7 +11,7 @@ use tokio::{
 use crate::common::{proxy, socks5_request};
 
 #[tokio::test]
-async fn a_client_that_speaks_http_gets_a_page_that_explains() {
+async fn an_http_client_gets_an_explanation() {
     let bridge = TestBridge::start().await;
     let proxy = proxy(&bridge).await;
     for request in [
@@ -24,19 +24,19 @@ async fn a_client_that_speaks_http_gets_a_page_that_explains() {
         let (head, body) = page.split_once("\r\n\r\n").unwrap();
         assert!(head.contains(&format!("Content-Length: {}\r\n", body.len())), "{head}");
         assert!(body.contains("This is a SOCKS proxy"), "{body}");
-        assert!(!page.contains("secret"), "the page repeats what was asked for");
+        assert!(!page.contains("secret"), "the page repeats the request");
     }
 }
 
 #[tokio::test]
-async fn other_protocols_get_a_close() {
+async fn clients_of_other_protocols_are_disconnected() {
     let bridge = TestBridge::start().await;
     let proxy = proxy(&bridge).await;
     for bytes in [&b"\x16\x03\x01"[..], b"\x00", b"\xff\xff\xff"] {
         let mut client = proxy.connect().await;
         client.write_all(bytes).await.unwrap();
         let mut answer = Vec::new();
-        // Closed with bytes unread, or without: an end or a reset.
+        // An end or a reset, depending on whether bytes were left unread.
         let _ = client.read_to_end(&mut answer).await;
         assert!(answer.is_empty());
     }
@@ -74,7 +74,7 @@ async fn one_byte_at_a_time_does_not_move_the_deadline() {
         answer
     };
     let answer =
-        tokio::select! { answer = end => answer, () = trickle => panic!("the whole request was taken") };
+        tokio::select! { answer = end => answer, () = trickle => panic!("the whole request was accepted") };
     assert_eq!(answer, [5, 0], "no reply beyond the method selection");
     assert!(begin.elapsed() < Duration::from_millis(1_500), "the deadline moved");
 }

@@ -1,5 +1,5 @@
-//! What happens when an outproxy does not connect: another one, unless the target is at fault; who is served by which; who is
-//! left alone, and for how long.
+//! Failover between outproxies: another one is tried unless the target is at fault, a target stays with its outproxy, and one
+//! that keeps failing is set aside for a while.
 
 use std::{collections::BTreeMap, time::Duration};
 
@@ -12,7 +12,7 @@ use i2p_tunnel::{
 use sam_testkit::{Act, TestBridge};
 use tokio::time::{Instant, advance, pause, resume};
 
-use crate::common::exit::{Answer, Exit, GRANTED, Routed, all_via, refused, routed, routed_within, rule};
+use crate::common::exit::{Answer, Exit, GRANTED, Routed, all_via, refusal, routed, routed_within, rule};
 
 /// Two outproxies over TCP, `a` before `b`.
 async fn two(bridge: &TestBridge) -> (Exit, Exit, Routed) {
@@ -21,7 +21,7 @@ async fn two(bridge: &TestBridge) -> (Exit, Exit, Routed) {
     (a, b, routed)
 }
 
-/// Time that passes while nothing is under way.
+/// Lets time pass while nothing else happens.
 async fn pass(time: Duration) {
     pause();
     advance(time).await;
@@ -29,25 +29,25 @@ async fn pass(time: Duration) {
 }
 
 #[tokio::test]
-async fn an_outproxy_in_trouble_is_followed_by_the_next_and_counted() {
+async fn after_a_broken_outproxy_the_next_is_tried_and_the_trouble_is_counted() {
     let bridge = TestBridge::start().await;
     for (answer, trouble) in [
         (Answer::Close, Trouble::Closed),
         (Answer::Raw(b"HTTP/1.1 400 Bad Request\r\n\r\n".to_vec()), Trouble::Malformed),
         (Answer::Raw(b"\x05\xff".to_vec()), Trouble::Credentials),
         (Answer::Raw(b"\x05\x01".to_vec()), Trouble::Malformed),
-        (refused(7), Trouble::Malformed),
+        (refusal(7), Trouble::Malformed),
     ] {
         let (a, _b, routed) = two(&bridge).await;
-        a.does(answer);
-        assert_eq!(routed.by("example.com", 80).await.unwrap(), "b", "{trouble:?}");
+        a.set_answer(answer);
+        assert_eq!(routed.outproxy_for("example.com", 80).await.unwrap(), "b", "{trouble:?}");
         assert_eq!(routed.status("a").troubles, BTreeMap::from([(trouble, 1)]));
         assert_eq!(routed.status("b").successes, 1);
     }
 }
 
 #[tokio::test]
-async fn an_outproxy_that_is_not_there_is_followed_by_the_next() {
+async fn after_an_unreachable_outproxy_the_next_is_tried() {
     let bridge = TestBridge::start().await;
     let b = Exit::start("b", GRANTED).await;
     let unreachable = Exit::start("a", GRANTED).await;
@@ -58,77 +58,77 @@ async fn an_outproxy_that_is_not_there_is_followed_by_the_next() {
         [(over_tcp, Trouble::Unreachable), (in_i2p, Trouble::Unreachable), (nameless, Trouble::NameUnknown)]
     {
         let routed = routed(&bridge, all_via(&["a", "b"]), vec![definition, b.over_tcp(Socks5)]).await;
-        assert_eq!(routed.by("example.com", 80).await.unwrap(), "b", "{trouble:?}");
+        assert_eq!(routed.outproxy_for("example.com", 80).await.unwrap(), "b", "{trouble:?}");
         assert_eq!(routed.status("a").troubles, BTreeMap::from([(trouble, 1)]));
     }
 }
 
 #[tokio::test]
-async fn silence_is_followed_by_the_next_within_the_limit() {
+async fn after_a_silent_outproxy_the_next_is_tried_within_the_limit() {
     let bridge = TestBridge::start().await;
     let (a, _b, routed) = two(&bridge).await;
-    a.does(Answer::Silent);
+    a.set_answer(Answer::Silent);
     pause();
     let start = Instant::now();
-    assert_eq!(routed.by("example.com", 80).await.unwrap(), "b");
+    assert_eq!(routed.outproxy_for("example.com", 80).await.unwrap(), "b");
     assert_eq!(start.elapsed().as_secs(), 40);
     assert_eq!(routed.status("a").troubles, BTreeMap::from([(Trouble::TimedOut, 1)]));
-    // One that answers and is then slow may wait for its target: that is no trouble of its own.
-    a.does(Answer::Slow);
-    assert_eq!(routed.by("example.org", 80).await.unwrap(), "b");
-    assert_eq!((routed.status("a").declined, a.asked().len()), (1, 2));
+    // One that answers and is slow afterwards may be waiting for its target: that does not count against it.
+    a.set_answer(Answer::Slow);
+    assert_eq!(routed.outproxy_for("example.org", 80).await.unwrap(), "b");
+    assert_eq!((routed.status("a").declined, a.requests().len()), (1, 2));
 }
 
-/// No client waits longer than the proxy's limit for all dialling, and what it is told is that outproxies failed.
+/// No client waits longer than the limit for dialling, and the reply says that the outproxies failed.
 #[tokio::test]
-async fn all_silent_is_a_failure_within_the_limit() {
+async fn if_all_outproxies_are_silent_the_request_fails_within_the_limit() {
     let bridge = TestBridge::start().await;
     let (a, b, routed) = two(&bridge).await;
-    a.does(Answer::Silent);
-    b.does(Answer::Drip(0x05));
+    a.set_answer(Answer::Silent);
+    b.set_answer(Answer::Drip(0x05));
     pause();
     let start = Instant::now();
-    assert_eq!(routed.by("example.com", 80).await, Err(4));
+    assert_eq!(routed.outproxy_for("example.com", 80).await, Err(4));
     assert!(start.elapsed() < Duration::from_secs(120), "{:?}", start.elapsed());
-    assert_eq!((a.asked().len(), b.asked().len()), (1, 1));
+    assert_eq!((a.requests().len(), b.requests().len()), (1, 1));
 }
 
-/// However short that limit is: each has its part of it, and what the client is told is not that it was reached.
+/// Each outproxy gets a share of the limit, and the reply is not that the limit was reached.
 #[tokio::test]
-async fn a_short_limit_is_shared_out() {
+async fn a_short_limit_is_divided_among_the_outproxies() {
     let bridge = TestBridge::start().await;
     let (a, b) = (Exit::start("a", GRANTED).await, Exit::start("b", GRANTED).await);
     let definitions = vec![a.over_tcp(Socks5), b.over_tcp(Socks5)];
     let dial = Duration::from_secs(12);
     let routed = routed_within(&bridge, all_via(&["a", "b"]), definitions, dial).await;
-    a.does(Answer::Silent);
+    a.set_answer(Answer::Silent);
     pause();
     let start = Instant::now();
-    assert_eq!(routed.by("example.com", 80).await.unwrap(), "b");
+    assert_eq!(routed.outproxy_for("example.com", 80).await.unwrap(), "b");
     assert_eq!(start.elapsed().as_secs(), 4);
-    b.does(Answer::Silent);
+    b.set_answer(Answer::Silent);
     let start = Instant::now();
-    assert_eq!(routed.by("example.org", 80).await, Err(4));
+    assert_eq!(routed.outproxy_for("example.org", 80).await, Err(4));
     assert!(start.elapsed() < dial, "{:?}", start.elapsed());
 }
 
 #[tokio::test]
-async fn a_target_at_fault_is_said_and_asked_of_nobody_else() {
+async fn if_the_target_is_at_fault_no_other_outproxy_is_tried() {
     let bridge = TestBridge::start().await;
     let (a, b, routed) = two(&bridge).await;
     for (code, expected) in [(4, 4), (5, 5), (6, 6), (0xf0, 4), (0xf2, 5), (0xf4, 4), (0xf6, 1), (0xf7, 6)] {
         for _ in 0..4 {
-            a.does(refused(code));
-            assert_eq!(routed.by("example.com", 80).await, Err(expected), "{code:#x}");
+            a.set_answer(refusal(code));
+            assert_eq!(routed.outproxy_for("example.com", 80).await, Err(expected), "{code:#x}");
         }
     }
-    assert!(b.asked().is_empty());
+    assert!(b.requests().is_empty());
     let status = routed.status("a");
     assert_eq!((status.attempts, status.target_failures, status.ejections), (32, 32, 0));
 }
 
 #[tokio::test]
-async fn statuses_of_http_say_whose_fault_it_is() {
+async fn http_statuses_tell_whose_fault_it_is() {
     let bridge = TestBridge::start().await;
     let (a, b) = (Exit::start("a", GRANTED).await, Exit::start("b", GRANTED).await);
     let routed = routed(&bridge, all_via(&["a", "b"]), vec![a.in_i2p(HttpConnect), b.in_i2p(Socks5)]).await;
@@ -139,119 +139,119 @@ async fn statuses_of_http_say_whose_fault_it_is() {
         ("HTTP/1.1 403 Filtered", Ok("b")),
         ("HTTP/1.1 407 Proxy Authentication Required\r\nProxy-Authenticate: Basic", Ok("b")),
     ] {
-        a.does(Answer::Http(head));
-        // Each about another host: who was served by whom is another matter.
+        a.set_answer(Answer::Http(head));
+        // A different host each time, since a host stays with its outproxy.
         let host = format!("{}.example", head.split(' ').nth(1).unwrap());
-        assert_eq!(routed.by(&host, 80).await, expected.map(str::to_owned), "{head}");
+        assert_eq!(routed.outproxy_for(&host, 80).await, expected.map(str::to_owned), "{head}");
     }
     let status = routed.status("a");
     assert_eq!((status.target_failures, status.declined), (2, 2));
     assert_eq!(status.troubles, BTreeMap::from([(Trouble::Credentials, 1)]));
 }
 
-/// What clients can bring about by what they ask for gets nobody ejected.
+/// Clients can provoke these answers by their requests, so no outproxy is set aside for them.
 #[tokio::test]
-async fn declining_goes_on_to_the_next_and_does_not_count_against_the_outproxy() {
+async fn after_a_declined_request_the_next_is_tried_and_nothing_counts_against_the_outproxy() {
     let bridge = TestBridge::start().await;
     let (a, b, routed) = two(&bridge).await;
     for code in [1, 2, 3, 8, 0x5b] {
         for round in 0..4 {
-            a.does(refused(code));
+            a.set_answer(refusal(code));
             let host = format!("host-{code}-{round}.example");
-            assert_eq!(routed.by(&host, 80).await.unwrap(), "b", "{code}");
+            assert_eq!(routed.outproxy_for(&host, 80).await.unwrap(), "b", "{code}");
         }
     }
     let status = routed.status("a");
     assert_eq!((status.declined, status.ejections, status.ejected_for), (20, 0, None));
-    b.does(refused(1));
-    assert_eq!(routed.by("example.com", 80).await, Err(4), "none connected");
+    b.set_answer(refusal(1));
+    assert_eq!(routed.outproxy_for("example.com", 80).await, Err(4), "none connected");
 }
 
 #[tokio::test]
 async fn a_target_stays_with_the_outproxy_that_served_it() {
     let bridge = TestBridge::start().await;
     let (a, _b, routed) = two(&bridge).await;
-    a.does(Answer::Close);
-    assert_eq!(routed.by("example.com", 80).await.unwrap(), "b");
-    a.does(GRANTED);
+    a.set_answer(Answer::Close);
+    assert_eq!(routed.outproxy_for("example.com", 80).await.unwrap(), "b");
+    a.set_answer(GRANTED);
     for port in [80, 443] {
         assert_eq!(
-            routed.by("example.com", port).await.unwrap(),
+            routed.outproxy_for("example.com", port).await.unwrap(),
             "b",
-            "the first is well again, and it stays"
+            "the first works again, but the target stays"
         );
     }
-    assert_eq!(routed.by("example.org", 80).await.unwrap(), "a", "others go to the first");
+    assert_eq!(routed.outproxy_for("example.org", 80).await.unwrap(), "a", "other targets go to the first");
     let somebody_else = Some(("other", "client"));
     assert_eq!(
-        routed.by_as("example.com", 80, somebody_else).await.unwrap(),
+        routed.outproxy_for_user("example.com", 80, somebody_else).await.unwrap(),
         "a",
-        "and so do others' requests"
+        "and so do requests of other clients"
     );
     routed.outproxies.renew();
-    assert_eq!(routed.by("example.com", 80).await.unwrap(), "a", "new identities begin anew");
+    assert_eq!(routed.outproxy_for("example.com", 80).await.unwrap(), "a", "a new identity chooses again");
 }
 
-/// Or a choice by port would hold for the first port only.
+/// Otherwise rules by port would only work for the first port.
 #[tokio::test]
-async fn another_list_of_outproxies_is_another_choice() {
+async fn a_target_chooses_separately_for_each_list_of_outproxies() {
     let bridge = TestBridge::start().await;
     let (a, b) = (Exit::start("a", GRANTED).await, Exit::start("b", GRANTED).await);
     let rules = vec![rule("*", "80", &["a", "b"]), rule("*", "443", &["b", "a"])];
     let routed = routed(&bridge, rules, vec![a.over_tcp(Socks5), b.over_tcp(Socks5)]).await;
     for (port, expected) in [(80, "a"), (443, "b"), (80, "a")] {
-        assert_eq!(routed.by("example.com", port).await.unwrap(), expected, "{port}");
+        assert_eq!(routed.outproxy_for("example.com", port).await.unwrap(), expected, "{port}");
     }
 }
 
 #[tokio::test]
-async fn troubles_in_a_row_leave_an_outproxy_alone_for_longer_each_time() {
+async fn repeated_failures_set_an_outproxy_aside_for_longer_each_time() {
     let bridge = TestBridge::start().await;
     let (a, _b, routed) = two(&bridge).await;
-    a.does(Answer::Close);
+    a.set_answer(Answer::Close);
     let ask = async |number: u32| {
         let host = format!("host-{number}.example");
-        assert_eq!(routed.by(&host, 80).await.unwrap(), "b");
-        a.times()
+        assert_eq!(routed.outproxy_for(&host, 80).await.unwrap(), "b");
+        a.take_request_count()
     };
     for number in 0..3 {
-        assert_eq!(ask(number).await, 1, "it is asked first, {number}");
+        assert_eq!(ask(number).await, 1, "it is tried first, {number}");
     }
     let status = routed.status("a");
     assert_eq!((status.ejections, status.ejected_for.is_some()), (1, true));
-    assert_eq!(ask(3).await, 0, "it is left alone");
+    assert_eq!(ask(3).await, 0, "it is set aside");
     pass(Duration::from_secs(61)).await;
     assert_eq!(routed.status("a").ejected_for, None);
     assert_eq!(ask(4).await, 1, "it is tried again");
-    assert_eq!(ask(5).await, 0, "and once was enough");
+    assert_eq!(ask(5).await, 0, "one failure sets it aside again");
     pass(Duration::from_secs(61)).await;
-    assert_eq!(ask(6).await, 0, "it is left alone for twice as long");
+    assert_eq!(ask(6).await, 0, "it is set aside for twice as long");
     pass(Duration::from_secs(60)).await;
-    a.does(GRANTED);
-    assert_eq!(routed.by("last.example", 80).await.unwrap(), "a");
+    a.set_answer(GRANTED);
+    assert_eq!(routed.outproxy_for("last.example", 80).await.unwrap(), "a");
     let status = routed.status("a");
     assert_eq!((status.ejections, status.successes, status.ejected_for), (2, 1, None));
     assert_eq!(status.troubles, BTreeMap::from([(Trouble::Closed, 4)]));
 }
 
 #[tokio::test]
-async fn all_left_alone_are_asked_all_the_same() {
+async fn if_all_outproxies_are_set_aside_they_are_tried_anyway() {
     let bridge = TestBridge::start().await;
     let (a, b, routed) = two(&bridge).await;
-    a.does(Answer::Close);
-    b.does(Answer::Close);
+    a.set_answer(Answer::Close);
+    b.set_answer(Answer::Close);
     for _ in 0..3 {
-        assert_eq!(routed.by("example.com", 80).await, Err(4));
+        assert_eq!(routed.outproxy_for("example.com", 80).await, Err(4));
     }
     assert!(["a", "b"].iter().all(|name| routed.status(name).ejected_for.is_some()));
-    b.does(GRANTED);
-    assert_eq!(routed.by("example.com", 80).await.unwrap(), "b");
-    assert_eq!(routed.status("b").ejected_for, None, "it does well");
+    b.set_answer(GRANTED);
+    assert_eq!(routed.outproxy_for("example.com", 80).await.unwrap(), "b");
+    assert_eq!(routed.status("b").ejected_for, None, "it works again");
 }
 
-/// Our router's troubles are not the outproxy's, and those outside I2P need no router.
+/// Failures of our router do not count against an outproxy, and outproxies outside I2P work without a router.
 #[tokio::test]
-async fn a_router_that_is_away_is_no_fault_of_an_outproxy() {
+async fn a_dead_router_does_not_count_against_an_outproxy() {
     let mut bridge = TestBridge::start().await;
     let (a, b, c) =
         (Exit::start("a", GRANTED).await, Exit::start("b", GRANTED).await, Exit::start("c", GRANTED).await);
@@ -260,25 +260,25 @@ async fn a_router_that_is_away_is_no_fault_of_an_outproxy() {
     let routed = routed(&bridge, rules, definitions).await;
     bridge.kill().await;
     for _ in 0..3 {
-        assert_eq!(routed.by("example.com", 80).await, Err(1), "the router is away");
+        assert_eq!(routed.outproxy_for("example.com", 80).await, Err(1), "the router is away");
     }
-    assert_eq!(routed.by("example.com", 81).await.unwrap(), "c");
+    assert_eq!(routed.outproxy_for("example.com", 81).await.unwrap(), "c");
     let status = routed.status("a");
     assert_eq!((status.router_failures, status.ejections, status.troubles.len()), (4, 0, 0));
-    assert_eq!(routed.status("b").attempts, 0, "it would have been no better");
+    assert_eq!(routed.status("b").attempts, 0, "it needs the same router");
 }
 
-/// Tunnels take minutes to build: longer than an outproxy may be silent.
+/// Building tunnels takes minutes, longer than the limit for a silent outproxy.
 #[tokio::test]
 async fn waiting_for_our_own_session_is_not_counted_against_an_outproxy() {
     let bridge = TestBridge::start().await;
     let (a, b) = (Exit::start("a", GRANTED).await, Exit::start("b", GRANTED).await);
     let routed = routed(&bridge, all_via(&["a", "b"]), vec![a.in_i2p(Socks5), b.in_i2p(Socks5)]).await;
     // The first client has the session that was built at the start.
-    assert_eq!(routed.by("example.com", 80).await.unwrap(), "a");
+    assert_eq!(routed.outproxy_for("example.com", 80).await.unwrap(), "a");
     bridge.on("SESSION CREATE", Act::late(Duration::from_secs(60)));
     pause();
     let new_client = Some(("new", "client"));
-    assert_eq!(routed.by_as("example.com", 80, new_client).await.unwrap(), "a");
-    assert!(routed.status("a").troubles.is_empty() && b.asked().is_empty());
+    assert_eq!(routed.outproxy_for_user("example.com", 80, new_client).await.unwrap(), "a");
+    assert!(routed.status("a").troubles.is_empty() && b.requests().is_empty());
 }

@@ -1,4 +1,4 @@
-//! What an outproxy is told and what it can say first: SOCKS5 and HTTP CONNECT, over I2P, TCP and a Unix socket.
+//! Requests to outproxies and the first data from them: SOCKS5 and HTTP CONNECT, over I2P, TCP and a Unix socket.
 
 use i2p_tunnel::{
     OutproxyAt, OutproxyCredentials, OutproxyDefinition,
@@ -9,7 +9,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 use crate::common::{
     exit::{Answer, Exit, GRANTED, all_via, routed},
-    hear_out, socks5_request,
+    read_to_end_or_reset, socks5_request,
 };
 
 const ESTABLISHED: Answer = Answer::Http("HTTP/1.1 200 Connection established\r\nVia: 1.1 exit");
@@ -21,7 +21,7 @@ fn with_credentials(definition: OutproxyDefinition) -> OutproxyDefinition {
 }
 
 #[tokio::test]
-async fn socks5_by_every_way() {
+async fn socks5_works_over_every_transport() {
     let bridge = TestBridge::start().await;
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path().join("socks");
@@ -32,25 +32,25 @@ async fn socks5_by_every_way() {
         (unix.at(OutproxyAt::Unix(path), Socks5), &unix),
     ];
     for (definition, exit) in ways {
-        let asked = exit.asked().len();
-        // The name comes in one segment with the reply: the first data.
+        let asked = exit.requests().len();
+        // The name arrives in one segment with the reply: it is the first data.
         let routed = routed(&bridge, all_via(&["exit"]), vec![definition]).await;
-        assert_eq!(routed.by("example.com", 80).await.unwrap(), "exit");
-        assert_eq!(exit.asked()[asked..], ["example.com:80"]);
+        assert_eq!(routed.outproxy_for("example.com", 80).await.unwrap(), "exit");
+        assert_eq!(exit.requests()[asked..], ["example.com:80"]);
         let status = routed.status("exit");
         assert_eq!((status.attempts, status.successes), (1, 1));
     }
 }
 
 #[tokio::test]
-async fn http_connect_by_every_way() {
+async fn http_connect_works_over_every_transport() {
     let bridge = TestBridge::start().await;
     let exit = Exit::start("exit", ESTABLISHED).await;
     for definition in [exit.in_i2p(HttpConnect), exit.over_tcp(HttpConnect)] {
         let routed = routed(&bridge, all_via(&["exit"]), vec![definition]).await;
-        assert_eq!(routed.by("example.com", 80).await.unwrap(), "exit");
-        assert_eq!(routed.by("[2001:db8::1]", 8080).await.unwrap(), "exit");
-        let asked = exit.asked();
+        assert_eq!(routed.outproxy_for("example.com", 80).await.unwrap(), "exit");
+        assert_eq!(routed.outproxy_for("[2001:db8::1]", 8080).await.unwrap(), "exit");
+        let asked = exit.requests();
         let [.., first, second] = &asked[..] else { panic!("{asked:?}") };
         assert_eq!(first, "CONNECT example.com:80 HTTP/1.1\r\nHost: example.com:80\r\n\r\n");
         assert_eq!(second, "CONNECT [2001:db8::1]:8080 HTTP/1.1\r\nHost: [2001:db8::1]:8080\r\n\r\n");
@@ -58,27 +58,27 @@ async fn http_connect_by_every_way() {
 }
 
 #[tokio::test]
-async fn credentials_of_the_configuration_and_never_the_clients() {
+async fn an_outproxy_gets_the_configured_credentials_and_never_the_clients() {
     let bridge = TestBridge::start().await;
     let socks = Exit::start("socks", Answer::Socks5 { method: 2, code: 0 }).await;
     let http = Exit::start("http", ESTABLISHED).await;
     let who = Some(("client-user", "client-password"));
     for definition in [socks.in_i2p(Socks5), socks.over_tcp(Socks5)] {
         let routed = routed(&bridge, all_via(&["socks"]), vec![with_credentials(definition)]).await;
-        assert_eq!(routed.by_as("example.com", 80, who).await.unwrap(), "socks");
+        assert_eq!(routed.outproxy_for_user("example.com", 80, who).await.unwrap(), "socks");
     }
     let routed = routed(&bridge, all_via(&["http"]), vec![with_credentials(http.in_i2p(HttpConnect))]).await;
-    assert_eq!(routed.by_as("example.com", 80, who).await.unwrap(), "http");
-    assert_eq!(socks.asked(), ["example.com:80 Aladdin:open sesame"; 2]);
-    let head = &http.asked()[0];
+    assert_eq!(routed.outproxy_for_user("example.com", 80, who).await.unwrap(), "http");
+    assert_eq!(socks.requests(), ["example.com:80 Aladdin:open sesame"; 2]);
+    let head = &http.requests()[0];
     assert!(head.contains("\r\nProxy-Authorization: Basic QWxhZGRpbjpvcGVuIHNlc2FtZQ==\r\n\r\n"), "{head}");
     assert!(!head.contains("client"));
 }
 
-/// Towards SAM a client's end is held, since routers would drop the answer, and a far end that waits for it is cut off; others
-/// get it.
+/// Over SAM the client's end is held back, since routers would drop the answer, and a far end that waits for it is cut. Over TCP
+/// it is passed on.
 #[tokio::test]
-async fn the_clients_end_is_passed_on_where_it_can_be() {
+async fn the_clients_end_is_passed_on_over_tcp_and_held_back_over_i2p() {
     let bridge = TestBridge::start().await;
     let exit = Exit::start("exit", GRANTED).await;
     for (definition, expected) in
@@ -88,12 +88,12 @@ async fn the_clients_end_is_passed_on_where_it_can_be() {
         let (mut client, code) = routed.proxy.socks5("example.com", 80).await;
         assert_eq!(code, 0);
         client.shutdown().await.unwrap();
-        let (said, finished) = hear_out(&mut client).await;
+        let (said, finished) = read_to_end_or_reset(&mut client).await;
         assert_eq!((&said[..], finished), expected, "{}", String::from_utf8_lossy(&said));
     }
 }
 
-/// The service's first data comes before what follows it, and what the client sent early comes before what it sends later.
+/// In both directions, data that arrives with the handshake comes before later data.
 #[tokio::test]
 async fn first_data_and_early_data_keep_their_order() {
     let bridge = TestBridge::start().await;

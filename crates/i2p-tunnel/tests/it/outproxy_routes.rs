@@ -1,4 +1,4 @@
-//! Which outproxy a request goes by, and which goes nowhere: rules, first match, no match, and what no rule can let out.
+//! Routing to outproxies: the first matching rule decides, requests without one are refused, and some hosts never leave.
 
 use i2p_tunnel::OutproxyProtocol::Socks5;
 use sam_testkit::TestBridge;
@@ -37,9 +37,9 @@ async fn the_port_decides_which_outproxy() {
         ("bad.example", 80, Err(2)),
         ("example.com", 22, Err(2)),
     ] {
-        assert_eq!(routed.by(host, port).await, expected.map(str::to_owned), "{host}:{port}");
+        assert_eq!(routed.outproxy_for(host, port).await, expected.map(str::to_owned), "{host}:{port}");
     }
-    // Names in their canonical form and as names, addresses as addresses.
+    // Outproxies get names in canonical form, unresolved, and addresses as addresses.
     let asked = [
         "example.com:80",
         "example.com:443",
@@ -47,13 +47,13 @@ async fn the_port_decides_which_outproxy() {
         "2001:db8::1:80",
         "xn--bcher-kva.example:80",
     ];
-    assert_eq!(web.asked(), asked);
-    assert_eq!(mail.asked(), ["example.com:25", "example.com:500"]);
-    assert_eq!(onion.asked().len(), 1);
+    assert_eq!(web.requests(), asked);
+    assert_eq!(mail.requests(), ["example.com:25", "example.com:500"]);
+    assert_eq!(onion.requests().len(), 1);
 }
 
 #[tokio::test]
-async fn local_hosts_and_addresses_that_only_look_public_go_nowhere() {
+async fn local_hosts_and_disguised_addresses_are_refused() {
     let bridge = TestBridge::start().await;
     let exit = Exit::start("exit", GRANTED).await;
     let mut rules = all_via(&["exit"]);
@@ -71,34 +71,34 @@ async fn local_hosts_and_addresses_that_only_look_public_go_nowhere() {
         "224.0.0.1",
         "0.0.0.0",
     ] {
-        assert_eq!(routed.by(host, 80).await, Err(2), "{host}");
+        assert_eq!(routed.outproxy_for(host, 80).await, Err(2), "{host}");
     }
-    // Numbers in disguise, and virtual addresses that nobody was given.
+    // Numeric forms of addresses, and unassigned virtual addresses.
     for (host, code) in [("2130706433", 2), ("0x7f.1", 2), ("250.1.2.3", 4), ("fd91:cbed:4d7e::1", 4)] {
-        assert_eq!(routed.by(host, 80).await, Err(code), "{host}");
+        assert_eq!(routed.outproxy_for(host, 80).await, Err(code), "{host}");
     }
     for address in ["127.0.0.1", "::1", "::ffff:10.0.0.1"] {
         let request = socks5_command(1, &binary(address.parse().unwrap()), 80);
         assert_eq!(routed.proxy.exchange(&request).await[3], 2, "{address}");
     }
-    assert!(exit.asked().is_empty(), "{:?}", exit.asked());
-    assert_eq!(routed.by("example.com", 80).await.unwrap(), "exit", "others do get there");
+    assert!(exit.requests().is_empty(), "{:?}", exit.requests());
+    assert_eq!(routed.outproxy_for("example.com", 80).await.unwrap(), "exit", "other hosts are served");
 }
 
 #[tokio::test]
-async fn a_local_host_goes_where_a_rule_says_that_names_it() {
+async fn a_local_host_is_served_if_a_rule_names_it() {
     let bridge = TestBridge::start().await;
     let exit = Exit::start("lan", GRANTED).await;
     let rules = vec![rule("192.168.7.0/24", "80", &["lan"]), rule("localhost", "80", &["lan"])];
     let routed = routed(&bridge, rules, vec![exit.over_tcp(Socks5)]).await;
-    assert_eq!(routed.by("192.168.7.9", 80).await.unwrap(), "lan");
-    assert_eq!(routed.by("localhost", 80).await.unwrap(), "lan");
-    assert_eq!(routed.by("192.168.8.9", 80).await, Err(2));
-    assert_eq!(routed.by("127.0.0.1", 80).await, Err(2));
-    assert_eq!(exit.asked(), ["192.168.7.9:80", "localhost:80"]);
+    assert_eq!(routed.outproxy_for("192.168.7.9", 80).await.unwrap(), "lan");
+    assert_eq!(routed.outproxy_for("localhost", 80).await.unwrap(), "lan");
+    assert_eq!(routed.outproxy_for("192.168.8.9", 80).await, Err(2));
+    assert_eq!(routed.outproxy_for("127.0.0.1", 80).await, Err(2));
+    assert_eq!(exit.requests(), ["192.168.7.9:80", "localhost:80"]);
 }
 
-/// Every spelling of every kind of name, in every protocol: what becomes of it is I2P's affair, and the outproxy is not asked.
+/// Requests every spelling of every kind of I2P name, in every protocol, and checks that the outproxy gets none.
 async fn stays_in_i2p(routed: &Routed, exit: &Exit) {
     let upper = b32().to_uppercase();
     let destination = sam_testkit::destination();
@@ -125,11 +125,11 @@ async fn stays_in_i2p(routed: &Routed, exit: &Exit) {
         }
         let _ = routed.proxy.exchange(&common::socks4a_request(host, 80)).await;
     }
-    assert!(exit.asked().is_empty(), "{:?}", exit.asked());
+    assert!(exit.requests().is_empty(), "{:?}", exit.requests());
 }
 
 #[tokio::test]
-async fn what_is_of_i2p_is_never_asked_of_an_outproxy() {
+async fn i2p_names_never_reach_an_outproxy() {
     let mut bridge = TestBridge::start().await;
     let exit = Exit::start("exit", GRANTED).await;
     let rules = vec![
@@ -144,20 +144,20 @@ async fn what_is_of_i2p_is_never_asked_of_an_outproxy() {
     let address = routed.proxy.resolve("known.i2p").await.unwrap();
     let reply = routed.proxy.exchange(&socks5_command(1, &binary(address), 80)).await;
     assert_eq!(reply[3], 4);
-    // And when there is no way into I2P at all.
+    // The same while the router is dead.
     bridge.kill().await;
     let reply = routed.proxy.exchange(&common::socks5_request("known.i2p", 80)).await;
     assert_eq!(reply[3], 1);
-    assert!(exit.asked().is_empty(), "{:?}", exit.asked());
-    assert_eq!(routed.by("example.com", 80).await.unwrap(), "exit", "the outproxy is there");
+    assert!(exit.requests().is_empty(), "{:?}", exit.requests());
+    assert_eq!(routed.outproxy_for("example.com", 80).await.unwrap(), "exit", "the outproxy works");
 }
 
-/// RESOLVE answers about I2P names only: an outproxy is not asked for addresses.
+/// RESOLVE is for I2P names only.
 #[tokio::test]
-async fn no_name_is_resolved_by_an_outproxy() {
+async fn resolve_never_reaches_an_outproxy() {
     let bridge = TestBridge::start().await;
     let exit = Exit::start("exit", GRANTED).await;
     let routed = routed(&bridge, all_via(&["exit"]), vec![exit.over_tcp(Socks5)]).await;
     assert_eq!(routed.proxy.resolve("example.com").await, Err(2));
-    assert!(exit.asked().is_empty());
+    assert!(exit.requests().is_empty());
 }

@@ -1,16 +1,16 @@
-//! A tunnel serves the protocols that it is told to, and says so to others before anything is dialled.
+//! A tunnel serves only the protocols that it allows. It refuses others before anything is dialled.
 
 use i2p_tunnel::{AccessPolicy, Protocols};
 use sam_testkit::TestBridge;
 
-use crate::common::{self, proxy_that, socks4a_request, socks5_command, socks5_request};
+use crate::common::{self, proxy_with_service, socks4a_request, socks5_command, socks5_request};
 
 const NONE: Protocols = Protocols::NONE;
 
 #[tokio::test]
-async fn what_is_not_allowed_is_refused_in_its_own_words_and_never_reaches_the_router() {
+async fn protocols_that_are_not_allowed_are_refused_in_their_own_form_and_never_reach_the_router() {
     let bridge = TestBridge::start().await;
-    // SOCKS4 needs an address: any is refused either way, with the same code; what is seen is that it is not asked about.
+    // Without SOCKS4: its requests need an address, which is refused with the same code either way.
     let requests: [(&str, Vec<u8>); 4] = [
         ("socks4a", socks4a_request("known.i2p", 80)),
         ("socks5", socks5_request("known.i2p", 80)),
@@ -24,7 +24,7 @@ async fn what_is_not_allowed_is_refused_in_its_own_words_and_never_reaches_the_r
         Protocols { socks4: true, ..NONE },
     ] {
         let access = AccessPolicy { protocols: allowed, ..AccessPolicy::default() };
-        let proxy = proxy_that(&bridge, |service| service.with_access(access)).await;
+        let proxy = proxy_with_service(&bridge, |service| service.with_access(access)).await;
         for (name, request) in &requests {
             let before = bridge.commands().len();
             let answer = proxy.exchange_and_finish(request).await;
@@ -57,16 +57,16 @@ async fn what_is_not_allowed_is_refused_in_its_own_words_and_never_reaches_the_r
     }
 }
 
-/// An address that stands for a name: the one way into I2P that SOCKS4 has.
+/// SOCKS4 reaches I2P only by virtual addresses.
 #[tokio::test]
-async fn socks4_and_socks4a_are_two() {
+async fn socks4_and_socks4a_are_allowed_separately() {
     let bridge = TestBridge::start().await;
     for (protocols, code) in [
         (Protocols { socks4: true, socks5: true, ..NONE }, 90),
         (Protocols { socks4a: true, socks5: true, ..NONE }, 91),
     ] {
         let access = AccessPolicy { protocols, ..AccessPolicy::default() };
-        let proxy = proxy_that(&bridge, |service| service.with_access(access)).await;
+        let proxy = proxy_with_service(&bridge, |service| service.with_access(access)).await;
         let Ok(std::net::IpAddr::V4(address)) = proxy.resolve("known.i2p").await else {
             panic!("no address")
         };

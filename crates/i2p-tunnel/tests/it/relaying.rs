@@ -1,4 +1,4 @@
-//! What goes through an open stream: everything, in order, both ways, to the end.
+//! An open stream relays all data in order, in both directions, to the end.
 
 use std::{io::ErrorKind, time::Duration};
 
@@ -11,13 +11,13 @@ use tokio::{
 
 use crate::common::{proxy, proxy_with, socks4a_request, socks5_request};
 
-/// Not periodic in any power of two.
+/// Bytes whose period is not a power of two, so that exchanged blocks are noticed.
 fn pattern(length: usize) -> Vec<u8> {
     (0..=250).cycle().take(length).collect()
 }
 
 #[tokio::test]
-async fn megabytes_come_back_unchanged() {
+async fn megabytes_are_echoed_unchanged() {
     let bridge = TestBridge::start().await;
     let proxy = proxy(&bridge).await;
     let (client, code) = proxy.socks5("known.i2p", 80).await;
@@ -38,7 +38,7 @@ async fn megabytes_come_back_unchanged() {
 }
 
 #[tokio::test]
-async fn early_data_follows_the_status_and_nothing_of_it_is_lost() {
+async fn early_data_is_forwarded_completely() {
     let bridge = TestBridge::start().await;
     let proxy = proxy(&bridge).await;
     let early = pattern(2_000);
@@ -67,14 +67,14 @@ async fn early_data_is_not_sent_before_the_router_says_connected() {
     let mut rest = [0; 10 + 19];
     client.read_exact(&mut rest).await.unwrap();
     assert_eq!(&rest[10..], b"EARLY DATA AND MORE");
-    assert_eq!(bridge.commands().last().unwrap(), "", "heard before the status");
+    assert_eq!(bridge.commands().last().unwrap(), "", "data was sent before the status");
 }
 
 #[tokio::test]
-async fn the_last_data_arrives_although_the_client_goes_on_sending() {
+async fn the_last_data_arrives_although_the_client_keeps_sending() {
     let bridge = TestBridge::start().await;
     let sent = pattern(2_000_000);
-    // A far end that has said all and then goes, whatever the client still sends: a refused upload.
+    // A far end that sends its answer and closes while the client still sends, such as a server that refuses an upload.
     let gone = Act::Listen(Duration::from_millis(200));
     bridge.on(
         "STREAM CONNECT",
@@ -89,7 +89,7 @@ async fn the_last_data_arrives_although_the_client_goes_on_sending() {
             tokio::time::sleep(Duration::from_millis(1)).await;
         }
     });
-    // Until the far end has gone: what it said is on its way, in buffers.
+    // By then the far end has closed, and its data is in buffers on the way.
     tokio::time::sleep(Duration::from_millis(600)).await;
     let mut received = Vec::new();
     from.read_to_end(&mut received).await.unwrap();
@@ -99,7 +99,7 @@ async fn the_last_data_arrives_although_the_client_goes_on_sending() {
 }
 
 #[tokio::test]
-async fn a_client_that_has_finished_still_gets_its_answer() {
+async fn a_client_that_finished_sending_still_gets_its_answer() {
     let bridge = TestBridge::start().await;
     bridge.on(
         "STREAM CONNECT",
@@ -120,7 +120,7 @@ async fn a_client_that_has_finished_still_gets_its_answer() {
 }
 
 #[tokio::test]
-async fn a_stream_that_breaks_does_not_look_like_one_that_has_finished() {
+async fn a_broken_stream_does_not_look_finished() {
     let bridge = TestBridge::start().await;
     bridge.on(
         "STREAM CONNECT",
@@ -128,7 +128,7 @@ async fn a_stream_that_breaks_does_not_look_like_one_that_has_finished() {
             Act::line("STREAM STATUS RESULT=OK"),
             Act::Send(b"a part".to_vec()),
             Act::Wait(Duration::from_millis(100)),
-            // With the request unread, which is a reset.
+            // Closing with the request unread resets the connection.
             Act::Close,
         ],
     );
@@ -141,9 +141,9 @@ async fn a_stream_that_breaks_does_not_look_like_one_that_has_finished() {
 }
 
 #[tokio::test]
-async fn the_end_of_the_client_is_held_back_until_the_limit() {
+async fn the_clients_end_is_held_back_until_the_limit() {
     let bridge = TestBridge::start().await;
-    // A far end that would answer a FIN: through a router it never sees one while the stream is open.
+    // A far end that answers a FIN: through a router it never sees one while the stream is open.
     bridge.on(
         "STREAM CONNECT",
         [Act::line("STREAM STATUS RESULT=OK"), Act::AnswerAfterFin(b"too late".to_vec())],
@@ -153,14 +153,14 @@ async fn the_end_of_the_client_is_held_back_until_the_limit() {
     let begin = Instant::now();
     client.shutdown().await.unwrap();
     let mut answer = Vec::new();
-    // Cut, and not finished.
+    // The stream is cut, not finished.
     let end = client.read_to_end(&mut answer).await.unwrap_err();
     assert_eq!((&answer[..], end.kind()), (&b""[..], ErrorKind::ConnectionReset));
     assert!(begin.elapsed() >= Duration::from_millis(300), "cut before the half-close limit");
 }
 
 #[tokio::test]
-async fn a_far_end_that_goes_on_sending_is_not_cut_by_the_half_close_limit() {
+async fn a_far_end_that_keeps_sending_is_not_cut_by_the_half_close_limit() {
     let bridge = TestBridge::start().await;
     let slow = (0..4).flat_map(|_| [Act::Wait(Duration::from_millis(400)), Act::Send(b"x".to_vec())]);
     bridge.on(
@@ -176,7 +176,7 @@ async fn a_far_end_that_goes_on_sending_is_not_cut_by_the_half_close_limit() {
 }
 
 #[tokio::test]
-async fn the_end_of_the_far_end_reaches_the_client_without_any_limit() {
+async fn the_far_ends_end_reaches_the_client_at_once() {
     let bridge = TestBridge::start().await;
     bridge
         .on("STREAM CONNECT", [Act::line("STREAM STATUS RESULT=OK"), Act::Send(b"bye".to_vec()), Act::Close]);

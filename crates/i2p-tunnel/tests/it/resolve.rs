@@ -1,4 +1,4 @@
-//! RESOLVE and RESOLVE_PTR: names get addresses, addresses get their names back, and nothing else gets anything.
+//! RESOLVE and RESOLVE_PTR: I2P names get virtual addresses, those give the names back, and everything else is refused.
 
 use std::{net::IpAddr, num::NonZeroUsize};
 
@@ -7,18 +7,18 @@ use sam_testkit::{Act, Dialect, TestBridge};
 
 use crate::common::{self, b32, domain, proxy, proxy_with_addresses, socks5_command};
 
-/// SOCKS4a RESOLVE: the code and the address.
+/// A SOCKS4a RESOLVE request.
 fn socks4a_resolve(host: &str) -> Vec<u8> {
     [&[4, 0xf0, 0, 0, 0, 0, 0, 1, 0], host.as_bytes(), &[0]].concat()
 }
 
 #[tokio::test]
-async fn a_name_gets_an_address_and_the_address_its_name() {
+async fn a_name_resolves_to_an_address_and_the_address_to_the_name() {
     let bridge = TestBridge::start().await;
     let proxy = proxy(&bridge).await;
     let address = proxy.resolve("Known.I2P.").await.unwrap();
-    assert!(matches!(address, IpAddr::V4(v4) if v4.octets()[0] == 250), "of the default range");
-    assert_eq!(proxy.resolve("known.i2p").await, Ok(address), "the same each time");
+    assert!(matches!(address, IpAddr::V4(v4) if v4.octets()[0] == 250), "in the default range");
+    assert_eq!(proxy.resolve("known.i2p").await, Ok(address), "the address stays the same");
     assert_eq!(proxy.resolve_ptr(address).await.unwrap(), "known.i2p");
     let as_text = proxy.exchange(&socks5_command(0xf1, &domain(&address.to_string()), 42)).await;
     assert_eq!(as_text, [&[5, 0, 5, 0, 0][..], &domain("known.i2p"), &[0, 0]].concat());
@@ -28,13 +28,13 @@ async fn a_name_gets_an_address_and_the_address_its_name() {
 }
 
 #[tokio::test]
-async fn socks4a_has_the_address_in_its_reply() {
+async fn socks4a_resolve_returns_the_address() {
     let bridge = TestBridge::start().await;
     let proxy = proxy(&bridge).await;
     let answer = proxy.exchange(&socks4a_resolve("known.i2p")).await;
     let [0, 90, 0, 0, address @ ..] = &answer[..] else { panic!("{answer:?}") };
     let address = IpAddr::from(<[u8; 4]>::try_from(address).unwrap());
-    // The same client, which has said nothing of itself, with another version of the protocol.
+    // The same client without credentials, in another protocol.
     assert_eq!(proxy.resolve("known.i2p").await, Ok(address));
     assert_eq!(proxy.exchange(&socks4a_resolve("unknown.i2p")).await, [0, 91, 0, 0, 0, 0, 0, 0]);
     assert_eq!(proxy.exchange(&socks4a_resolve("fd00::1")).await, [0, 91, 0, 0, 0, 0, 0, 0]);
@@ -44,7 +44,7 @@ async fn socks4a_has_the_address_in_its_reply() {
 }
 
 #[tokio::test]
-async fn a_name_that_no_router_knows_gets_none() {
+async fn a_name_that_the_router_does_not_know_gets_no_address() {
     for dialect in [Dialect::Java, Dialect::I2pd, Dialect::I2pdMaster, Dialect::Emissary] {
         let bridge = TestBridge::start_as(dialect).await;
         let proxy = proxy(&bridge).await;
@@ -57,7 +57,7 @@ async fn a_name_that_no_router_knows_gets_none() {
 }
 
 #[tokio::test]
-async fn addresses_are_their_own_answer() {
+async fn an_address_resolves_to_itself() {
     let bridge = TestBridge::start().await;
     let proxy = proxy(&bridge).await;
     for text in ["198.51.100.7", "2001:db8::7", "127.0.0.1", "250.1.2.3"] {
@@ -69,7 +69,7 @@ async fn addresses_are_their_own_answer() {
 }
 
 #[tokio::test]
-async fn what_is_not_i2p_is_not_resolved() {
+async fn hosts_outside_i2p_are_not_resolved() {
     let bridge = TestBridge::start().await;
     let proxy = proxy(&bridge).await;
     let before = bridge.commands().len();
@@ -80,17 +80,21 @@ async fn what_is_not_i2p_is_not_resolved() {
     for address in ["198.51.100.7", "127.0.0.1", "::1", "fd00::1"] {
         assert_eq!(proxy.resolve_ptr(address.parse().unwrap()).await, Err(2), "{address}");
     }
-    assert_eq!(proxy.resolve_ptr("250.1.2.3".parse().unwrap()).await, Err(4), "in the range, and nobody's");
+    assert_eq!(
+        proxy.resolve_ptr("250.1.2.3".parse().unwrap()).await,
+        Err(4),
+        "a virtual address that is not assigned"
+    );
     assert_eq!(proxy.resolve_ptr("fd91:cbed:4d7e::1".parse().unwrap()).await, Err(4));
     for name in ["known.i2p", "example.com"] {
         let answer = proxy.exchange(&socks5_command(0xf1, &domain(name), 42)).await;
-        assert_eq!(common::address_in(&answer[2..]), Err(8), "{name} is no address");
+        assert_eq!(common::address_in(&answer[2..]), Err(8), "{name} is not an address");
     }
     assert_eq!(bridge.commands().len(), before, "the router was asked");
 }
 
 #[tokio::test]
-async fn where_ipv4_is_used_up_there_is_ipv6_for_those_who_can_take_it() {
+async fn ipv6_is_used_once_ipv4_is_exhausted_for_protocols_that_can_express_it() {
     let bridge = TestBridge::start().await;
     let ranges = |v6: Option<&str>| {
         let v4 = "240.0.0.0/30".parse().unwrap();
@@ -117,6 +121,6 @@ async fn where_ipv4_is_used_up_there_is_ipv6_for_those_who_can_take_it() {
     let max = NonZeroUsize::new(1).unwrap();
     let proxy = proxy_with_addresses(&bridge, VirtualOptions { max, ..VirtualOptions::default() }).await;
     assert!(proxy.resolve("known.i2p").await.is_ok());
-    assert_eq!(proxy.resolve("echo.i2p").await, Err(1), "as many as there may be");
-    assert!(proxy.resolve("known.i2p").await.is_ok(), "what has one keeps it");
+    assert_eq!(proxy.resolve("echo.i2p").await, Err(1), "the maximum is reached");
+    assert!(proxy.resolve("known.i2p").await.is_ok(), "an assigned address stays");
 }

@@ -1,6 +1,6 @@
-//! Everything that a router can answer, in the words of each, and what a client is told then.
+//! Every answer of a router, in the words of each implementation, and the reply that a client gets.
 //!
-//! The lines are those that running routers sent, and those that the specification has and nobody was seen to send.
+//! The lines were recorded from running routers, or are in the specification without any router known to send them.
 
 use std::time::Duration;
 
@@ -13,7 +13,7 @@ use sam_testkit::{Act, Dialect, TestBridge};
 
 use crate::common::{Proxy, b32, proxy_of, start_service};
 
-const EVERY_ROUTER: [Dialect; 4] = [Dialect::Java, Dialect::I2pd, Dialect::I2pdMaster, Dialect::Emissary];
+const ALL_ROUTERS: [Dialect; 4] = [Dialect::Java, Dialect::I2pd, Dialect::I2pdMaster, Dialect::Emissary];
 
 async fn proxy(bridge: &TestBridge) -> Proxy {
     let limit = Duration::from_millis(300);
@@ -21,7 +21,7 @@ async fn proxy(bridge: &TestBridge) -> Proxy {
     proxy_of(bridge, limits, PoolOptions::default(), SessionPolicy::default()).await
 }
 
-/// Both protocols: what SOCKS5 says, and that SOCKS4 says the same in its one word.
+/// The SOCKS5 reply code. Checks that SOCKS4a succeeds or fails alike.
 async fn codes(proxy: &Proxy, host: &str) -> u8 {
     let socks5 = proxy.socks5(host, 80).await.1;
     let socks4 = proxy.socks4a(host, 80).await.1;
@@ -30,8 +30,8 @@ async fn codes(proxy: &Proxy, host: &str) -> u8 {
 }
 
 #[tokio::test]
-async fn what_healthy_routers_say_of_themselves() {
-    for dialect in EVERY_ROUTER {
+async fn healthy_routers_give_the_same_codes() {
+    for dialect in ALL_ROUTERS {
         let bridge = TestBridge::start_as(dialect).await;
         let proxy = proxy(&bridge).await;
         assert_eq!(codes(&proxy, "echo.i2p").await, 0, "{dialect:?}, connected");
@@ -41,19 +41,19 @@ async fn what_healthy_routers_say_of_themselves() {
 }
 
 #[tokio::test]
-async fn stream_connect() {
+async fn answers_to_stream_connect_have_their_codes() {
     let table: [(&[Dialect], &str, u8); 25] = [
-        (&EVERY_ROUTER, "STREAM STATUS RESULT=CANT_REACH_PEER\n", 4),
-        (&EVERY_ROUTER, "STREAM STATUS RESULT=I2P_ERROR\n", 1),
-        (&EVERY_ROUTER, "STREAM STATUS RESULT=TIMEOUT\n", 6),
-        (&EVERY_ROUTER, "STREAM STATUS RESULT=INVALID_ID\n", 1),
-        (&EVERY_ROUTER, "STREAM STATUS RESULT=INVALID_KEY\n", 4),
-        (&EVERY_ROUTER, "STREAM STATUS RESULT=PEER_NOT_FOUND\n", 4),
-        (&EVERY_ROUTER, "STREAM STATUS RESULT=KEY_NOT_FOUND\n", 4),
-        (&EVERY_ROUTER, "STREAM STATUS RESULT=LEASESET_NOT_FOUND\n", 4),
-        (&EVERY_ROUTER, "STREAM STATUS RESULT=WORD_OF_THE_FUTURE\n", 1),
-        (&EVERY_ROUTER, "STREAM STATUS\n", 0),
-        (&EVERY_ROUTER, "", 1),
+        (&ALL_ROUTERS, "STREAM STATUS RESULT=CANT_REACH_PEER\n", 4),
+        (&ALL_ROUTERS, "STREAM STATUS RESULT=I2P_ERROR\n", 1),
+        (&ALL_ROUTERS, "STREAM STATUS RESULT=TIMEOUT\n", 6),
+        (&ALL_ROUTERS, "STREAM STATUS RESULT=INVALID_ID\n", 1),
+        (&ALL_ROUTERS, "STREAM STATUS RESULT=INVALID_KEY\n", 4),
+        (&ALL_ROUTERS, "STREAM STATUS RESULT=PEER_NOT_FOUND\n", 4),
+        (&ALL_ROUTERS, "STREAM STATUS RESULT=KEY_NOT_FOUND\n", 4),
+        (&ALL_ROUTERS, "STREAM STATUS RESULT=LEASESET_NOT_FOUND\n", 4),
+        (&ALL_ROUTERS, "STREAM STATUS RESULT=WORD_OF_THE_FUTURE\n", 1),
+        (&ALL_ROUTERS, "STREAM STATUS\n", 0),
+        (&ALL_ROUTERS, "", 1),
         (&[Dialect::Java], "STREAM STATUS RESULT=INVALID_KEY MESSAGE=\"Lease set not found: x\"\n", 4),
         (&[Dialect::Java], "STREAM STATUS RESULT=CANT_REACH_PEER MESSAGE=\"Connection reset\"\n", 5),
         (&[Dialect::Java], "STREAM STATUS RESULT=CANT_REACH_PEER MESSAGE=\"Connection timed out\"\n", 6),
@@ -73,7 +73,7 @@ async fn stream_connect() {
         (&[Dialect::Emissary], "STREAM STATUS RESULT=CANT_REACH_PEER", 4),
         (&[Dialect::Emissary], "NAMING REPLY RESULT=OK NAME=x VALUE=x\n", 1),
     ];
-    for dialect in EVERY_ROUTER {
+    for dialect in ALL_ROUTERS {
         let bridge = TestBridge::start_as(dialect).await;
         let proxy = proxy(&bridge).await;
         for (_, answer, expected) in table.iter().filter(|(whose, _, _)| whose.contains(&dialect)) {
@@ -88,7 +88,7 @@ async fn stream_connect() {
 }
 
 #[tokio::test]
-async fn naming_lookup() {
+async fn answers_to_naming_lookup_have_their_codes() {
     let answers = [
         ("RESULT=KEY_NOT_FOUND NAME={NAME}", 4),
         ("RESULT=INVALID_KEY NAME={NAME}", 4),
@@ -99,11 +99,11 @@ async fn naming_lookup() {
         ("RESULT=OK NAME={NAME}", 1),
         ("RESULT=OK NAME={NAME} VALUE=AAAA", 1),
     ];
-    for dialect in EVERY_ROUTER {
+    for dialect in ALL_ROUTERS {
         let bridge = TestBridge::start_as(dialect).await;
         let proxy = proxy(&bridge).await;
         for (number, (answer, expected)) in answers.into_iter().enumerate() {
-            // What a router said of a name is remembered: each answer is about another one.
+            // A new name each time, since answers are cached.
             let name = format!("asked-{number}.i2p");
             bridge.on(&format!("NAMING LOOKUP NAME={name}"), [Act::line(&format!("NAMING REPLY {answer}"))]);
             assert_eq!(codes(&proxy, &name).await, expected, "{dialect:?}, {answer}");
@@ -111,7 +111,7 @@ async fn naming_lookup() {
     }
 }
 
-/// A proxy that serves without waiting for its first session, and does not wait for long.
+/// Starts a proxy without waiting for its first session, with short limits for sessions.
 async fn proxy_without_session(bridge: &TestBridge) -> Proxy {
     let limit = Duration::from_millis(150);
     let back_off = BackOff { first: Duration::from_millis(10), ..BackOff::default() };
@@ -125,7 +125,7 @@ async fn proxy_without_session(bridge: &TestBridge) -> Proxy {
 }
 
 #[tokio::test]
-async fn hello_and_session_create() {
+async fn answers_to_hello_and_session_create_have_their_codes() {
     for (command, answer, expected) in [
         ("HELLO", "HELLO REPLY RESULT=NOVERSION\n", 1),
         ("HELLO", "HELLO REPLY RESULT=I2P_ERROR MESSAGE=\"Authorization failed\"\n", 1),
@@ -143,18 +143,18 @@ async fn hello_and_session_create() {
         bridge.on(command, [Act::Send(answer.as_bytes().to_vec()), Act::Close]);
         let proxy = proxy_without_session(&bridge).await;
         assert_eq!(codes(&proxy, "echo.i2p").await, expected, "{command}: {answer:?}");
-        // And when the router has come to its senses, so has the proxy.
+        // Once the router behaves again, so does the proxy.
         bridge.on(command, [Act::Behave]);
         let mut attempts = 0;
         while proxy.socks5("echo.i2p", 80).await.1 != 0 {
             attempts += 1;
-            assert!(attempts < 50, "{command}: {answer:?} was never got over");
+            assert!(attempts < 50, "{command}: {answer:?} the proxy does not recover");
         }
     }
 }
 
 #[tokio::test]
-async fn tunnels_that_are_not_built_have_a_code_of_their_own() {
+async fn tunnels_that_are_not_built_have_their_own_code() {
     let bridge = TestBridge::start().await;
     bridge.on("SESSION CREATE", [Act::Hang]);
     let proxy = proxy_without_session(&bridge).await;

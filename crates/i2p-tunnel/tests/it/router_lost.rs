@@ -1,4 +1,4 @@
-//! The router dies under a running proxy.
+//! The router dies while the proxy runs.
 
 use sam_testkit::{Act, TestBridge};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -6,7 +6,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use crate::common::{self, proxy};
 
 #[tokio::test]
-async fn clients_get_a_general_failure_and_the_proxy_survives() {
+async fn while_the_router_is_dead_clients_get_general_failure_and_the_proxy_survives() {
     let mut bridge = TestBridge::start().await;
     let proxy = proxy(&bridge).await;
     let (mut open, code) = proxy.socks5("known.i2p", 80).await;
@@ -35,7 +35,7 @@ async fn clients_get_a_general_failure_and_the_proxy_survives() {
 }
 
 #[tokio::test]
-async fn a_request_that_was_under_way_is_served_by_the_next_session() {
+async fn a_request_under_way_is_served_by_the_next_session() {
     let bridge = TestBridge::start().await;
     let proxy = proxy(&bridge).await;
     bridge.once("STREAM CONNECT", [Act::Hang]);
@@ -51,7 +51,7 @@ async fn a_request_that_was_under_way_is_served_by_the_next_session() {
 }
 
 #[tokio::test]
-async fn told_to_stop_it_closes_everything() {
+async fn stopping_closes_everything() {
     let bridge = TestBridge::start().await;
     let proxy = proxy(&bridge).await;
     let (mut open, _) = proxy.socks5("known.i2p", 80).await;
@@ -59,9 +59,9 @@ async fn told_to_stop_it_closes_everything() {
     proxy.stop.cancel();
     proxy.serving.await.unwrap();
     let mut answer = Vec::new();
-    // A reset is as good as an end: both sides are being torn down.
+    // Either an end or a reset: both sides are being closed.
     let _ = open.read_to_end(&mut answer).await;
     let _ = silent.read_to_end(&mut answer).await;
     assert!(answer.is_empty());
-    assert!(tokio::net::TcpStream::connect(proxy.address).await.is_err(), "nobody listens any more");
+    assert!(tokio::net::TcpStream::connect(proxy.address).await.is_err(), "the listener is closed");
 }

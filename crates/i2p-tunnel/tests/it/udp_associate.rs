@@ -1,4 +1,4 @@
-//! Datagrams of clients, to I2P and back.
+//! UDP ASSOCIATE: datagrams between clients and I2P.
 
 use std::{net::Ipv4Addr, time::Duration};
 
@@ -14,10 +14,10 @@ use tokio::{
 
 use crate::common::{
     Proxy, binary, domain, proxy as proxy_without_udp,
-    udp::{self, Client, LIMIT, Udp},
+    udp::{self, Client, TIMEOUT, UdpOptions},
 };
 
-const EVERY_ROUTER: [Dialect; 4] = [Dialect::Java, Dialect::I2pd, Dialect::I2pdMaster, Dialect::Emissary];
+const ALL_ROUTERS: [Dialect; 4] = [Dialect::Java, Dialect::I2pd, Dialect::I2pdMaster, Dialect::Emissary];
 
 async fn bridge(dialect: Dialect) -> TestBridge {
     let bridge = TestBridge::start_as(dialect).await;
@@ -25,18 +25,18 @@ async fn bridge(dialect: Dialect) -> TestBridge {
     bridge
 }
 
-async fn proxy(bridge: &TestBridge, options: Udp) -> Proxy {
+async fn proxy(bridge: &TestBridge, options: UdpOptions) -> Proxy {
     udp::proxy_with(&bridge.address(), &bridge.udp_address(), options).await
 }
 
 #[tokio::test]
-async fn datagrams_go_and_come_back_on_every_router() {
-    for dialect in EVERY_ROUTER {
+async fn datagrams_are_echoed_on_every_router() {
+    for dialect in ALL_ROUTERS {
         let bridge = bridge(dialect).await;
-        let proxy = proxy(&bridge, Udp::default()).await;
+        let proxy = proxy(&bridge, UdpOptions::default()).await;
         let client = Client::open(&proxy).await;
-        assert_eq!(client.relay.ip(), Ipv4Addr::LOCALHOST, "where the client reached us");
-        // emissary would cut off what is longer.
+        assert_eq!(client.relay.ip(), Ipv4Addr::LOCALHOST, "the address that the client connected to");
+        // emissary truncates longer datagrams.
         let longest = if dialect == Dialect::Emissary { 7_168 } else { 31_744 };
         for length in [1, 3, 500, 4_000, longest] {
             client.echo(&vec![u8::try_from(length % 251).unwrap(); length]).await;
@@ -48,10 +48,10 @@ async fn datagrams_go_and_come_back_on_every_router() {
 }
 
 #[tokio::test]
-async fn names_in_any_form_are_reached_and_come_back_as_they_were_asked_for() {
+async fn replies_have_the_name_in_the_form_of_the_request() {
     let bridge = bridge(Dialect::Java).await;
     let destination: Destination = bridge.host("echo.i2p", Endpoint::Echo).parse().unwrap();
-    let proxy = proxy(&bridge, Udp::default()).await;
+    let proxy = proxy(&bridge, UdpOptions::default()).await;
     let client = Client::open(&proxy).await;
     let virtual_address = proxy.resolve("echo.i2p").await;
     assert!(virtual_address.is_ok());
@@ -62,9 +62,9 @@ async fn names_in_any_form_are_reached_and_come_back_as_they_were_asked_for() {
     }
 }
 
-/// Of several names and ports of one peer, what was asked for last is what its answers have, also where the router says no ports.
+/// If a client uses several names and ports of one peer, replies have the latest, even if the router reports no ports.
 #[tokio::test]
-async fn answers_have_the_name_and_the_port_that_were_asked_for_last() {
+async fn replies_have_the_name_and_port_used_last() {
     const RAW: DatagramStyle = DatagramStyle::Raw { protocol: None };
     for (dialect, style) in [
         (Dialect::Java, DatagramStyle::Datagram),
@@ -75,7 +75,7 @@ async fn answers_have_the_name_and_the_port_that_were_asked_for_last() {
     ] {
         let bridge = bridge(dialect).await;
         let destination: Destination = bridge.host("echo.i2p", Endpoint::Echo).parse().unwrap();
-        let proxy = proxy(&bridge, Udp { style, ..Udp::default() }).await;
+        let proxy = proxy(&bridge, UdpOptions { style, ..UdpOptions::default() }).await;
         let client = Client::open(&proxy).await;
         let by_hash = domain(&destination.b32().to_string());
         for (target, port) in [(domain("echo.i2p"), 7), (by_hash, 9), (domain("echo.i2p"), 7)] {
@@ -88,10 +88,10 @@ async fn answers_have_the_name_and_the_port_that_were_asked_for_last() {
 }
 
 #[tokio::test]
-async fn a_virtual_address_is_a_name() {
+async fn datagrams_to_a_virtual_address_reach_its_name() {
     let bridge = bridge(Dialect::Emissary).await;
-    let proxy = proxy(&bridge, Udp::default()).await;
-    // Of the same client: the same credentials.
+    let proxy = proxy(&bridge, UdpOptions::default()).await;
+    // The same client, identified by its credentials.
     let mut ask = proxy.connect().await;
     let resolve =
         [&[5, 1, 2, 1, 4][..], b"user", &[1, b'x', 5, 0xf0, 0], &domain("echo.i2p"), &[0, 0]].concat();
@@ -107,15 +107,15 @@ async fn a_virtual_address_is_a_name() {
 }
 
 #[tokio::test]
-async fn clients_do_not_see_each_others_datagrams() {
-    for dialect in EVERY_ROUTER {
+async fn clients_do_not_receive_each_others_datagrams() {
+    for dialect in ALL_ROUTERS {
         let bridge = bridge(dialect).await;
-        let proxy = proxy(&bridge, Udp::default()).await;
-        // Three of one identity, and one of another.
+        let proxy = proxy(&bridge, UdpOptions::default()).await;
+        // Three clients with one identity, and one with another.
         let mut clients = Vec::new();
         for user in [&b"user"[..], b"user", b"user", b"other"] {
             let address = binary(Ipv4Addr::UNSPECIFIED.into());
-            clients.push(Client::ask(&proxy, user, &address, 0).await.unwrap());
+            clients.push(Client::associate(&proxy, user, &address, 0).await.unwrap());
         }
         for round in 0..50_u8 {
             for (number, client) in (0_u8..).zip(&clients) {
@@ -129,22 +129,22 @@ async fn clients_do_not_see_each_others_datagrams() {
 }
 
 #[tokio::test]
-async fn the_session_of_a_client_that_went_serves_the_next_of_the_same_key() {
+async fn a_session_is_reused_by_the_next_client_with_the_same_key() {
     let bridge = bridge(Dialect::I2pd).await;
-    let proxy = proxy(&bridge, Udp { max_sessions: 1, ..Udp::default() }).await;
+    let proxy = proxy(&bridge, UdpOptions { max_sessions: 1, ..UdpOptions::default() }).await;
     let address = binary(Ipv4Addr::UNSPECIFIED.into());
     let client = Client::open(&proxy).await;
     client.echo(b"first").await;
     let sessions = bridge.sessions().len();
     assert_eq!(
-        Client::ask(&proxy, b"user", &address, 0).await.err(),
+        Client::associate(&proxy, b"user", &address, 0).await.err(),
         Some(1),
-        "there is one, and it is in use"
+        "the only session is in use"
     );
     drop(client);
-    // Until the proxy has seen that it is gone.
+    // Retry until the proxy has noticed that the client left.
     let client = loop {
-        match Client::ask(&proxy, b"user", &address, 0).await {
+        match Client::associate(&proxy, b"user", &address, 0).await {
             Ok(client) => break client,
             Err(code) => assert_eq!(code, 1),
         }
@@ -152,9 +152,9 @@ async fn the_session_of_a_client_that_went_serves_the_next_of_the_same_key() {
     client.echo(b"second").await;
     assert_eq!(bridge.sessions().len(), sessions, "the same session");
     drop(client);
-    // Somebody else gets another one, in its place.
+    // A client with another key gets a new session, which replaces it.
     let other = loop {
-        match Client::ask(&proxy, b"other", &address, 0).await {
+        match Client::associate(&proxy, b"other", &address, 0).await {
             Ok(client) => break client,
             Err(code) => assert_eq!(code, 1),
         }
@@ -163,35 +163,35 @@ async fn the_session_of_a_client_that_went_serves_the_next_of_the_same_key() {
     assert_eq!(
         bridge.sessions().len(),
         sessions + 1,
-        "streams and datagrams of another identity, for the datagrams of the first"
+        "streams and datagrams of another identity replace the datagrams of the first"
     );
 }
 
-/// As long as another client's end has not been seen, its session is not free.
-async fn ask_until_free(proxy: &Proxy, user: &[u8]) -> Client {
+/// Retries until the proxy has noticed that the previous client left.
+async fn associate_until_free(proxy: &Proxy, user: &[u8]) -> Client {
     let ask = async {
         loop {
-            match Client::ask(proxy, user, &binary(Ipv4Addr::UNSPECIFIED.into()), 0).await {
+            match Client::associate(proxy, user, &binary(Ipv4Addr::UNSPECIFIED.into()), 0).await {
                 Ok(client) => break client,
                 Err(code) => assert_eq!(code, 1),
             }
         }
     };
-    timeout(LIMIT, ask).await.expect("a session within the limit")
+    timeout(TIMEOUT, ask).await.expect("a session within the limit")
 }
 
 #[tokio::test]
-async fn a_session_that_was_closed_comes_back_on_every_router() {
-    for dialect in EVERY_ROUTER {
+async fn a_closed_session_can_be_reopened_on_every_router() {
+    for dialect in ALL_ROUTERS {
         let bridge = bridge(dialect).await;
-        let options = Udp { max_sessions: 1, ..Udp::default() };
+        let options = UdpOptions { max_sessions: 1, ..UdpOptions::default() };
         let pool = options.pool();
         let (sam, sam_udp) = (bridge.address(), bridge.udp_address());
         let proxy = udp::proxy_of(&sam, &sam_udp, options, pool.clone()).await;
         let mut destinations = Vec::new();
-        // Each takes the place of the one before.
+        // Each client's session replaces the previous one.
         for user in [&b"user"[..], b"other", b"user", b"other", b"user"] {
-            let client = ask_until_free(&proxy, user).await;
+            let client = associate_until_free(&proxy, user).await;
             client.echo(user).await;
             destinations.push(pool.sessions()[0].destination);
         }
@@ -202,11 +202,11 @@ async fn a_session_that_was_closed_comes_back_on_every_router() {
 }
 
 #[tokio::test]
-async fn where_the_place_beside_the_streams_is_taken_datagrams_have_a_destination_of_their_own() {
+async fn if_the_streams_destination_is_taken_datagrams_get_their_own() {
     let bridge = bridge(Dialect::Emissary).await;
     let refusal = "SESSION STATUS RESULT=I2P_ERROR MESSAGE=\"invalid datagram configuration\"";
     bridge.on("SESSION ADD STYLE=DATAGRAM", [Act::line(refusal)]);
-    let options = Udp::default();
+    let options = UdpOptions::default();
     let pool = options.pool();
     let proxy = udp::proxy_of(&bridge.address(), &bridge.udp_address(), options, pool.clone()).await;
     Client::open(&proxy).await.echo(b"x").await;
@@ -216,10 +216,10 @@ async fn where_the_place_beside_the_streams_is_taken_datagrams_have_a_destinatio
 #[tokio::test]
 async fn the_relay_ends_with_the_tcp_connection() {
     let bridge = bridge(Dialect::I2pd).await;
-    let proxy = proxy(&bridge, Udp::default()).await;
+    let proxy = proxy(&bridge, UdpOptions::default()).await;
     let mut client = Client::open(&proxy).await;
     client.echo(b"alive").await;
-    // What is said on the connection means nothing.
+    // Data on the control connection is ignored.
     client.control.write_all(b"whatever").await.unwrap();
     client.echo(b"still alive").await;
     client.control.shutdown().await.unwrap();
@@ -231,9 +231,9 @@ async fn the_relay_ends_with_the_tcp_connection() {
 }
 
 #[tokio::test]
-async fn a_strangers_datagrams_are_ignored() {
+async fn datagrams_from_other_senders_are_ignored() {
     let bridge = bridge(Dialect::I2pd).await;
-    let proxy = proxy(&bridge, Udp::default()).await;
+    let proxy = proxy(&bridge, UdpOptions::default()).await;
     let client = Client::open(&proxy).await;
     client.echo(b"mine").await;
     let stranger = UdpSocket::bind("127.0.0.1:0").await.unwrap();
@@ -245,11 +245,11 @@ async fn a_strangers_datagrams_are_ignored() {
     assert_eq!(bridge.datagrams().len(), 2);
 }
 
-/// Whoever is on the same host and is quicker: what is no datagram for the relay does not say where the client is.
+/// A packet that is not a valid datagram does not determine the client's port, even if it arrives first.
 #[tokio::test]
-async fn an_empty_packet_of_a_stranger_locks_nobody_out() {
+async fn malformed_packets_of_another_sender_do_not_lock_the_client_out() {
     let bridge = bridge(Dialect::I2pd).await;
-    let proxy = proxy(&bridge, Udp::default()).await;
+    let proxy = proxy(&bridge, UdpOptions::default()).await;
     let client = Client::open(&proxy).await;
     let stranger = UdpSocket::bind("127.0.0.1:0").await.unwrap();
     for packet in [&b""[..], b"x", &[0, 0, 0, 9, 0, 0]] {
@@ -260,7 +260,7 @@ async fn an_empty_packet_of_a_stranger_locks_nobody_out() {
 }
 
 #[tokio::test]
-async fn a_client_of_ipv4_at_a_listener_of_ipv6_gets_a_relay_of_ipv4() {
+async fn an_ipv4_client_at_an_ipv6_listener_gets_an_ipv4_relay() {
     let bridge = bridge(Dialect::I2pd).await;
     let proxy = udp::proxy_at("[::]:0", &bridge).await;
     let client = Client::open(&proxy).await;
@@ -271,7 +271,7 @@ async fn a_client_of_ipv4_at_a_listener_of_ipv6_gets_a_relay_of_ipv4() {
 #[tokio::test]
 async fn socks4_has_no_datagrams() {
     let bridge = bridge(Dialect::I2pd).await;
-    let proxy = proxy(&bridge, Udp::default()).await;
+    let proxy = proxy(&bridge, UdpOptions::default()).await;
     for request in
         [&[4, 3, 0, 7, 127, 0, 0, 1, 0][..], &[&[4, 3, 0, 7, 0, 0, 0, 1, 0], &b"echo.i2p"[..], &[0]].concat()]
     {
@@ -284,29 +284,29 @@ async fn socks4_has_no_datagrams() {
 }
 
 #[tokio::test]
-async fn the_address_in_the_request_is_the_clients_or_nobodys() {
+async fn the_address_in_the_request_must_be_the_clients_or_unspecified() {
     let bridge = bridge(Dialect::I2pd).await;
-    let proxy = proxy(&bridge, Udp::default()).await;
+    let proxy = proxy(&bridge, UdpOptions::default()).await;
     let mine = binary(Ipv4Addr::LOCALHOST.into());
-    // PySocks says the name "0".
+    // PySocks sends the name "0".
     for address in [mine.clone(), domain("0"), binary(std::net::Ipv6Addr::UNSPECIFIED.into())] {
-        Client::ask(&proxy, b"user", &address, 0).await.unwrap().echo(b"x").await;
+        Client::associate(&proxy, b"user", &address, 0).await.unwrap().echo(b"x").await;
     }
     let others = binary(Ipv4Addr::new(198, 51, 100, 7).into());
-    assert_eq!(Client::ask(&proxy, b"user", &others, 0).await.err(), Some(2));
-    // A port that is said counts: another one is a stranger's.
+    assert_eq!(Client::associate(&proxy, b"user", &others, 0).await.err(), Some(2));
+    // A port in the request restricts the sender: datagrams from other ports are ignored.
     let other = UdpSocket::bind("127.0.0.1:0").await.unwrap();
     let said = other.local_addr().unwrap().port();
-    let mut client = Client::ask(&proxy, b"user", &mine, said).await.unwrap();
+    let mut client = Client::associate(&proxy, b"user", &mine, said).await.unwrap();
     client.send(0, &domain("echo.i2p"), 7, b"from the wrong port").await;
     client.socket = other;
     client.echo(b"from the right one").await;
 }
 
 #[tokio::test]
-async fn what_cannot_be_sent_is_dropped_and_the_rest_goes_on() {
+async fn datagrams_that_cannot_be_sent_are_dropped_and_others_continue() {
     let bridge = bridge(Dialect::Java).await;
-    let proxy = proxy(&bridge, Udp::default()).await;
+    let proxy = proxy(&bridge, UdpOptions::default()).await;
     let counts = proxy.datagram_counts.clone();
     let client = Client::open(&proxy).await;
     let echo = domain("echo.i2p");
@@ -320,11 +320,11 @@ async fn what_cannot_be_sent_is_dropped_and_the_rest_goes_on() {
         (&[0, 0, 0, 1, 198, 51, 100, 7, 0, 7, b'x'], DropReason::NotAllowed),
         (&[&[0, 0, 0], &domain("example.com")[..], &[0, 53, b'x']].concat(), DropReason::NotAllowed),
     ];
-    for (datagram, why) in cases {
-        let before = counts.dropped(why);
+    for (datagram, reason) in cases {
+        let before = counts.dropped(reason);
         client.socket.send_to(datagram, client.relay).await.unwrap();
         client.echo(b"still there").await;
-        assert_eq!(counts.dropped(why), before + 1, "{why:?}");
+        assert_eq!(counts.dropped(reason), before + 1, "{reason:?}");
     }
     let bytes = 8 * b"still there".len() as u64;
     assert_eq!((counts.to_peers(), counts.to_clients()), ((8, bytes), (8, bytes)));
@@ -335,18 +335,18 @@ async fn what_cannot_be_sent_is_dropped_and_the_rest_goes_on() {
 }
 
 #[tokio::test]
-async fn a_slow_lookup_holds_up_nobody_else() {
+async fn a_slow_lookup_does_not_delay_other_datagrams() {
     let bridge = bridge(Dialect::Java).await;
     bridge.host("slow.i2p", Endpoint::Echo);
     bridge.on("NAMING LOOKUP NAME=slow.i2p", [Act::Wait(Duration::from_millis(400)), Act::Behave]);
-    let proxy = proxy(&bridge, Udp::default()).await;
+    let proxy = proxy(&bridge, UdpOptions::default()).await;
     let client = Client::open(&proxy).await;
     let slow = domain("slow.i2p");
     for number in 0..12 {
         client.send(0, &slow, 7, &[number]).await;
     }
     client.echo(b"quick").await;
-    // What waited arrives, in order, up to the limit.
+    // Datagrams that waited arrive in order, up to the limit.
     for number in 0..8 {
         assert_eq!(client.receive(slow.len() + 2).await.1, [number]);
     }
@@ -354,10 +354,10 @@ async fn a_slow_lookup_holds_up_nobody_else() {
 }
 
 #[tokio::test]
-async fn fragments_are_put_together_where_that_is_wanted() {
+async fn fragments_are_reassembled_if_enabled() {
     let bridge = bridge(Dialect::I2pd).await;
     let rules = DatagramPolicy { reassemble_fragments: true, ..DatagramPolicy::default() };
-    let proxy = proxy(&bridge, Udp { rules, ..Udp::default() }).await;
+    let proxy = proxy(&bridge, UdpOptions { rules, ..UdpOptions::default() }).await;
     let client = Client::open(&proxy).await;
     let echo = domain("echo.i2p");
     client.send(1, &echo, 7, b"one ").await;
@@ -373,39 +373,39 @@ async fn fragments_are_put_together_where_that_is_wanted() {
 }
 
 #[tokio::test]
-async fn a_router_that_restarts_is_waited_for() {
+async fn datagrams_continue_after_the_router_restarts() {
     let mut bridge = bridge(Dialect::I2pd).await;
-    let proxy = proxy(&bridge, Udp::default()).await;
+    let proxy = proxy(&bridge, UdpOptions::default()).await;
     let client = Client::open(&proxy).await;
     client.echo(b"before").await;
     bridge.kill().await;
     bridge.restart().await;
     bridge.host("echo.i2p", Endpoint::Echo);
     let mut buffer = [0; 64];
-    // The destination that is remembered is another one now: by its name it is found again with a new association.
+    // The echo service has another destination now, so the name has to be looked up again.
     let begin = tokio::time::Instant::now();
     loop {
         client.send(0, &domain("echo.i2p"), 7, b"after").await;
         if timeout(Duration::from_millis(50), client.socket.recv_from(&mut buffer)).await.is_ok() {
             return;
         }
-        assert!(begin.elapsed() < LIMIT, "nothing goes any more");
+        assert!(begin.elapsed() < TIMEOUT, "datagrams do not pass any more");
     }
 }
 
 #[tokio::test]
-async fn without_leave_or_by_host_there_is_none() {
+async fn udp_is_refused_unless_enabled_and_if_isolated_by_host() {
     let bridge = bridge(Dialect::Java).await;
     let address = binary(Ipv4Addr::UNSPECIFIED.into());
     let without = proxy_without_udp(&bridge).await;
-    assert_eq!(Client::ask(&without, b"user", &address, 0).await.err(), Some(7));
+    assert_eq!(Client::associate(&without, b"user", &address, 0).await.err(), Some(7));
     let isolate = Isolate { dest_host: true, ..Isolate::default() };
-    let by_host = proxy(&bridge, Udp { isolate, ..Udp::default() }).await;
-    assert_eq!(Client::ask(&by_host, b"user", &address, 0).await.err(), Some(7));
+    let by_host = proxy(&bridge, UdpOptions { isolate, ..UdpOptions::default() }).await;
+    assert_eq!(Client::associate(&by_host, b"user", &address, 0).await.err(), Some(7));
 }
 
 #[tokio::test]
-async fn other_kinds_of_datagrams_go_where_the_router_has_them() {
+async fn other_datagram_styles_work_if_the_router_supports_them() {
     for (dialect, style) in [
         (Dialect::I2pdMaster, DatagramStyle::Datagram2),
         (Dialect::I2pdMaster, DatagramStyle::Datagram3),
@@ -415,7 +415,7 @@ async fn other_kinds_of_datagrams_go_where_the_router_has_them() {
         (Dialect::Java, DatagramStyle::Raw { protocol: None }),
     ] {
         let bridge = bridge(dialect).await;
-        let proxy = proxy(&bridge, Udp { style, ..Udp::default() }).await;
+        let proxy = proxy(&bridge, UdpOptions { style, ..UdpOptions::default() }).await;
         let client = Client::open(&proxy).await;
         client.send(0, &domain("echo.i2p"), 7, b"there and back").await;
         assert_eq!(client.receive(12).await.1, b"there and back", "{dialect:?} {style:?}");
@@ -423,20 +423,20 @@ async fn other_kinds_of_datagrams_go_where_the_router_has_them() {
     let address = binary(Ipv4Addr::UNSPECIFIED.into());
     for style in [DatagramStyle::Datagram2, DatagramStyle::Datagram3] {
         let bridge = bridge(Dialect::Emissary).await;
-        let proxy = proxy(&bridge, Udp { style, ..Udp::default() }).await;
-        assert_eq!(Client::ask(&proxy, b"user", &address, 0).await.err(), Some(7), "{style:?}");
+        let proxy = proxy(&bridge, UdpOptions { style, ..UdpOptions::default() }).await;
+        assert_eq!(Client::associate(&proxy, b"user", &address, 0).await.err(), Some(7), "{style:?}");
     }
 }
 
 #[tokio::test]
-async fn who_was_never_written_to_is_heard_only_where_that_is_allowed() {
+async fn unsolicited_datagrams_are_delivered_only_if_allowed() {
     for accept_unsolicited in [false, true] {
         let bridge = bridge(Dialect::Java).await;
         let rules = DatagramPolicy { accept_unsolicited, ..DatagramPolicy::default() };
-        let proxy = proxy(&bridge, Udp { rules, ..Udp::default() }).await;
+        let proxy = proxy(&bridge, UdpOptions { rules, ..UdpOptions::default() }).await;
         let client = Client::open(&proxy).await;
         client.echo(b"here I am").await;
-        // Whom the echo got it from: the session for datagrams.
+        // The sender that the echo service saw: the session for datagrams.
         let heard = String::from_utf8(bridge.datagrams()[0].clone()).unwrap();
         let [own] = &bridge.sessions()[..] else { panic!("one session") };
         let sam = Bridge::new(bridge.address()).with_udp_address(bridge.udp_address().parse().unwrap());
@@ -462,13 +462,13 @@ async fn who_was_never_written_to_is_heard_only_where_that_is_allowed() {
 }
 
 #[tokio::test]
-async fn whether_datagrams_share_the_address_of_streams_is_known() {
+async fn the_status_tells_whether_datagrams_share_the_destination_of_streams() {
     for (dialect, shares) in [(Dialect::Java, true), (Dialect::Emissary, true), (Dialect::I2pd, false)] {
         let bridge = bridge(dialect).await;
-        let udp = Udp::default();
+        let udp = UdpOptions::default();
         let pool = udp.pool();
         let proxy = udp::proxy_of(&bridge.address(), &bridge.udp_address(), udp, pool.clone()).await;
-        assert_eq!(pool.sessions(), [], "nobody has asked");
+        assert_eq!(pool.sessions(), [], "no client has asked yet");
         let client = Client::open(&proxy).await;
         client.echo(b"x").await;
         let [session] = &pool.sessions()[..] else { panic!("one session") };
@@ -481,6 +481,6 @@ async fn whether_datagrams_share_the_address_of_streams_is_known() {
         while pool.sessions()[0].in_use {
             tokio::task::yield_now().await;
         }
-        assert_eq!(pool.sessions().len(), 1, "it waits for the next client of the same key");
+        assert_eq!(pool.sessions().len(), 1, "the session waits for the next client with the same key");
     }
 }

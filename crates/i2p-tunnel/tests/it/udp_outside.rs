@@ -1,4 +1,4 @@
-//! Datagrams to hosts outside I2P: by an outproxy with UDP ASSOCIATE where a route leads to one, and nowhere else.
+//! Datagrams to hosts outside I2P go to an outproxy with UDP ASSOCIATE if a route leads to one, and are dropped otherwise.
 
 use std::{
     net::{IpAddr, Ipv4Addr},
@@ -16,8 +16,8 @@ use tokio::{
 use crate::common::{
     self, Proxy, binary, domain,
     exit::{all_via, rule},
-    udp::{self, Client, LIMIT, Udp},
-    upstream::{Does, Upstream},
+    udp::{self, Client, TIMEOUT, UdpOptions},
+    upstream::{Behaviour, Upstream},
 };
 
 async fn bridge() -> TestBridge {
@@ -26,20 +26,20 @@ async fn bridge() -> TestBridge {
     bridge
 }
 
-async fn proxy(bridge: &TestBridge, rules_out: Vec<Rule>, outproxies: Vec<OutproxyDefinition>) -> Proxy {
-    let options = Udp { rules_out, outproxies, ..Udp::default() };
+async fn proxy(bridge: &TestBridge, routes: Vec<Rule>, outproxies: Vec<OutproxyDefinition>) -> Proxy {
+    let options = UdpOptions { routes, outproxies, ..UdpOptions::default() };
     udp::proxy_with(&bridge.address(), &bridge.udp_address(), options).await
 }
 
-/// Sends a datagram and waits for it to come back from the host that it was for.
+/// Sends a datagram and waits for its echo from the same host.
 async fn there_and_back(client: &Client, target: &[u8], port: u16, data: &[u8]) {
     client.send(0, target, port, data).await;
     let header = [target, &port.to_be_bytes()].concat();
     assert_eq!(client.receive(header.len()).await, (header, data.to_vec()));
 }
 
-/// Sends until a datagram comes back: while an outproxy rests, they are dropped.
-async fn there_and_back_at_last(client: &Client, target: &[u8], port: u16) {
+/// Sends until a datagram is echoed: while an outproxy is set aside, they are dropped.
+async fn there_and_back_eventually(client: &Client, target: &[u8], port: u16) {
     let begin = Instant::now();
     let mut buffer = [0; 512];
     loop {
@@ -48,42 +48,42 @@ async fn there_and_back_at_last(client: &Client, target: &[u8], port: u16) {
         if let Ok(Ok((length, _))) = back {
             return assert!(buffer[..length].ends_with(b"again"));
         }
-        assert!(begin.elapsed() < LIMIT, "nothing comes back any more");
+        assert!(begin.elapsed() < TIMEOUT, "no datagram is echoed any more");
     }
 }
 
-/// Waits until so many datagrams were dropped for this.
-async fn dropped(proxy: &Proxy, why: DropReason, count: u64) {
+/// Waits until `count` datagrams were dropped for this reason.
+async fn dropped(proxy: &Proxy, reason: DropReason, count: u64) {
     let begin = Instant::now();
-    while proxy.datagram_counts.dropped(why) < count {
-        assert!(begin.elapsed() < LIMIT, "{why:?}: {}", proxy.datagram_counts.dropped(why));
+    while proxy.datagram_counts.dropped(reason) < count {
+        assert!(begin.elapsed() < TIMEOUT, "{reason:?}: {}", proxy.datagram_counts.dropped(reason));
         tokio::task::yield_now().await;
     }
-    assert_eq!(proxy.datagram_counts.dropped(why), count, "{why:?}");
+    assert_eq!(proxy.datagram_counts.dropped(reason), count, "{reason:?}");
 }
 
 #[tokio::test]
 async fn datagrams_follow_the_routes() {
     let bridge = bridge().await;
-    let upstream = Upstream::start("upstream", Does::Echo).await;
+    let upstream = Upstream::start("upstream", Behaviour::Echo).await;
     let rules = vec![rule("refused.example", "1-65535", &[]), rule("*", "53", &["upstream"])];
     let proxy = proxy(&bridge, rules, vec![upstream.definition()]).await;
     let client = Client::open(&proxy).await;
-    assert_eq!(upstream.seen().associations.len(), 0, "not before it is needed");
+    assert_eq!(upstream.seen().associations.len(), 0, "not before a datagram needs it");
     for round in 0..10 {
         there_and_back(&client, &domain("name.example"), 53, &[round]).await;
         there_and_back(&client, &binary([198, 51, 100, 7].into()), 53, &[round]).await;
         client.echo(b"and I2P at the same time").await;
     }
-    // Nothing in it is legal over UDP; and much more than SAM carries.
+    // An empty datagram is valid in UDP; and one that is longer than SAM can carry.
     there_and_back(&client, &domain("name.example"), 53, b"").await;
     there_and_back(&client, &domain("name.example"), 53, &[7; 60_000]).await;
     let seen = upstream.seen();
-    assert_eq!(seen.associations.len(), 1, "one for all of them");
+    assert_eq!(seen.associations.len(), 1, "one association for all datagrams");
     assert_eq!(seen.datagrams[0], ("name name.example".into(), 53, vec![0]), "the far end resolves it");
     assert_eq!(seen.datagrams[1], ("198.51.100.7".into(), 53, vec![0]));
     assert_eq!(seen.datagrams.len(), 22);
-    // Another port, a host that is refused, and one that is somebody else's at every machine.
+    // Another port, a rejected host, and a local host.
     let refused = [(domain("name.example"), 54), (domain("refused.example"), 53), (domain("localhost"), 53)];
     for (target, port) in &refused {
         client.send(0, target, *port, b"x").await;
@@ -98,10 +98,10 @@ async fn datagrams_follow_the_routes() {
 }
 
 #[tokio::test]
-async fn what_is_of_i2p_never_goes_there() {
+async fn datagrams_to_i2p_never_reach_an_outproxy() {
     let bridge = bridge().await;
-    let upstream = Upstream::start("upstream", Does::Echo).await;
-    // Also where a rule names the range of virtual addresses.
+    let upstream = Upstream::start("upstream", Behaviour::Echo).await;
+    // Even if a rule names the range of virtual addresses.
     let mut rules =
         vec![rule("250.0.0.0/8", "1-65535", &["upstream"]), rule("fc00::/7", "1-65535", &["upstream"])];
     rules.extend(all_via(&["upstream"]));
@@ -124,7 +124,7 @@ async fn what_is_of_i2p_never_goes_there() {
         domain(&common::b32()),
         domain("2130706433"),
         domain("0x7f.1"),
-        // Somebody else's, so that it means nothing here.
+        // Another client's virtual address.
         binary(virtual_address),
         binary("::ffff:250.0.0.1".parse().unwrap()),
         binary("fd91:cbed:4d7e::1".parse().unwrap()),
@@ -137,21 +137,23 @@ async fn what_is_of_i2p_never_goes_there() {
 }
 
 #[tokio::test]
-async fn the_outproxy_is_told_who_is_to_be_kept_apart_and_never_who_it_is() {
+async fn an_outproxy_can_isolate_clients_without_learning_who_they_are() {
     let bridge = bridge().await;
-    let (upstream, login) =
-        (Upstream::start("upstream", Does::EchoAnywhere).await, Upstream::start("login", Does::Echo).await);
+    let (upstream, login) = (
+        Upstream::start("upstream", Behaviour::EchoAnywhere).await,
+        Upstream::start("login", Behaviour::Echo).await,
+    );
     let credentials = OutproxyCredentials { username: "me".into(), password: "pass".to_owned().into() };
     let with_login = OutproxyDefinition { credentials: Some(credentials), ..login.definition() };
     let rules = vec![rule("*", "1", &["upstream"]), rule("*", "2", &["login"])];
     let proxy = proxy(&bridge, rules, vec![upstream.definition(), with_login]).await;
     let anywhere = binary(Ipv4Addr::UNSPECIFIED.into());
     for user in [&b"one"[..], b"two", b"one"] {
-        let client = Client::ask(&proxy, user, &anywhere, 0).await.unwrap();
+        let client = Client::associate(&proxy, user, &anywhere, 0).await.unwrap();
         there_and_back(&client, &domain("name.example"), 1, b"x").await;
         there_and_back(&client, &domain("name.example"), 2, b"x").await;
         drop(client);
-        // It ends with the client.
+        // The association ends with the client.
         upstream.until(|seen| seen.alive == 0).await;
         login.until(|seen| seen.alive == 0).await;
     }
@@ -163,16 +165,16 @@ async fn the_outproxy_is_told_who_is_to_be_kept_apart_and_never_who_it_is() {
 }
 
 #[tokio::test]
-async fn what_an_outproxy_makes_up_does_not_reach_the_client() {
+async fn forged_datagrams_of_an_outproxy_do_not_reach_the_client() {
     let bridge = bridge().await;
-    let upstream = Upstream::start("upstream", Does::Echo).await;
+    let upstream = Upstream::start("upstream", Behaviour::Echo).await;
     let named: IpAddr = [198, 51, 100, 99].into();
     let map = [(named, I2pName::parse("echo.i2p").unwrap().into())].into();
-    let options = Udp {
-        rules_out: all_via(&["upstream"]),
+    let options = UdpOptions {
+        routes: all_via(&["upstream"]),
         outproxies: vec![upstream.definition()],
         addresses: VirtualOptions { map, ..VirtualOptions::default() },
-        ..Udp::default()
+        ..UdpOptions::default()
     };
     let proxy = udp::proxy_with(&bridge.address(), &bridge.udp_address(), options).await;
     let client = Client::open(&proxy).await;
@@ -188,7 +190,7 @@ async fn what_an_outproxy_makes_up_does_not_reach_the_client() {
         says(&domain("ECHO.i2p.")),
         says(&domain(&common::b32())),
         says(&domain("echo\u{3002}i2p")),
-        // What stands for names of I2P, or could.
+        // Addresses that stand for I2P names, or could.
         says(&binary([250, 0, 0, 1].into())),
         says(&domain("250.0.0.1")),
         says(&binary("::ffff:250.0.0.1".parse().unwrap())),
@@ -196,64 +198,64 @@ async fn what_an_outproxy_makes_up_does_not_reach_the_client() {
         says(&binary(named)),
     ];
     let count = garbage.len() as u64;
-    upstream.does(Does::Say(garbage));
+    upstream.set_behaviour(Behaviour::Say(garbage));
     there_and_back(&client, &domain("name.example"), 53, b"what follows").await;
     assert_eq!(proxy.datagram_counts.dropped(DropReason::OutproxyReply), count);
-    // From somebody else than the relay.
+    // From senders other than the relay.
     let (ours, _) = upstream.seen().between[0];
     let stranger = UdpSocket::bind("127.0.0.1:0").await.unwrap();
     let forged = says(&domain("name.example"));
     stranger.send_to(&forged, ours).await.unwrap();
     let elsewhere = UdpSocket::bind("127.0.0.2:0").await.unwrap();
     elsewhere.send_to(&forged, ours).await.unwrap();
-    upstream.does(Does::Echo);
+    upstream.set_behaviour(Behaviour::Echo);
     there_and_back(&client, &domain("name.example"), 53, b"and nothing else").await;
-    // Any address that has no meaning here is the outproxy's word.
-    upstream.does(Does::Say(vec![says(&binary([203, 0, 113, 7].into()))]));
+    // Any other address is accepted as the outproxy reports it.
+    upstream.set_behaviour(Behaviour::Say(vec![says(&binary([203, 0, 113, 7].into()))]));
     client.send(0, &domain("name.example"), 53, b"x").await;
     assert_eq!(client.receive(7).await.1, b"secret");
 }
 
 #[tokio::test]
-async fn an_outproxy_without_datagrams_is_passed_over_and_not_blamed() {
+async fn an_outproxy_without_udp_is_skipped_without_blame() {
     let bridge = bridge().await;
-    let first = Upstream::start("first", Does::Refuse(7)).await;
-    let second = Upstream::start("second", Does::Echo).await;
+    let first = Upstream::start("first", Behaviour::Refuse(7)).await;
+    let second = Upstream::start("second", Behaviour::Echo).await;
     let definitions = vec![first.definition(), second.definition()];
     let proxy = proxy(&bridge, all_via(&["first", "second"]), definitions).await;
     let client = Client::open(&proxy).await;
     client.send(0, &domain("name.example"), 53, b"by the first").await;
     dropped(&proxy, DropReason::OutproxyFailed, 1).await;
     there_and_back(&client, &domain("name.example"), 53, b"by the second").await;
-    first.does(Does::Echo);
+    first.set_behaviour(Behaviour::Echo);
     let begin = Instant::now();
-    // Longer than the first rests: the peer goes on seeing one sender.
+    // Longer than the first is set aside: the peer keeps seeing one sender.
     while begin.elapsed() < Duration::from_millis(1_300) {
         there_and_back(&client, &domain("name.example"), 53, b"still by the second").await;
     }
     assert_eq!((first.seen().datagrams.len(), first.seen().associations.len()), (0, 1));
-    // When that one fails, the first has its turn again.
-    second.does(Does::Close);
-    there_and_back_at_last(&client, &domain("name.example"), 53).await;
+    // Once the second fails, the first is tried again.
+    second.set_behaviour(Behaviour::Close);
+    there_and_back_eventually(&client, &domain("name.example"), 53).await;
     assert_eq!(first.seen().associations.len(), 2);
 }
 
 #[tokio::test]
-async fn an_outproxy_that_fails_is_left_alone_for_a_while_and_asked_again() {
+async fn an_outproxy_that_fails_is_set_aside_for_a_while_and_tried_again() {
     let bridge = bridge().await;
-    let upstream = Upstream::start("upstream", Does::Refuse(2)).await;
+    let upstream = Upstream::start("upstream", Behaviour::Refuse(2)).await;
     let proxy = proxy(&bridge, all_via(&["upstream"]), vec![upstream.definition()]).await;
     let client = Client::open(&proxy).await;
-    for (does, count) in [
-        (Does::Refuse(2), 1),
-        // Not where it is itself: this machine would be seen where its owner does not want that.
-        (Does::Elsewhere([203, 0, 113, 7].into()), 2),
+    for (behaviour, count) in [
+        (Behaviour::Refuse(2), 1),
+        // A relay at another address than the outproxy's: sending there would expose this machine to a third party.
+        (Behaviour::Elsewhere([203, 0, 113, 7].into()), 2),
     ] {
-        upstream.does(does);
+        upstream.set_behaviour(behaviour);
         let before = proxy.datagram_counts.dropped(DropReason::OutproxyFailed);
         while upstream.seen().associations.len() < count {
             client.send(0, &domain("name.example"), 53, b"x").await;
-            client.echo(b"I2P goes on").await;
+            client.echo(b"I2P continues").await;
         }
         upstream.until(|seen| seen.alive == 0).await;
         let lost = before + 1;
@@ -261,50 +263,50 @@ async fn an_outproxy_that_fails_is_left_alone_for_a_while_and_asked_again() {
             tokio::task::yield_now().await;
         }
         for _ in 0..20 {
-            client.send(0, &domain("name.example"), 53, b"while it rests").await;
+            client.send(0, &domain("name.example"), 53, b"while set aside").await;
         }
-        client.echo(b"I2P goes on").await;
-        assert_eq!(upstream.seen().associations.len(), count, "it is not asked for each datagram");
+        client.echo(b"I2P continues").await;
+        assert_eq!(upstream.seen().associations.len(), count, "it is not tried for each datagram");
     }
-    upstream.does(Does::Echo);
-    there_and_back_at_last(&client, &domain("name.example"), 53).await;
-    // The connection that it hangs on is closed.
-    upstream.does(Does::Close);
+    upstream.set_behaviour(Behaviour::Echo);
+    there_and_back_eventually(&client, &domain("name.example"), 53).await;
+    // The outproxy closes the control connection.
+    upstream.set_behaviour(Behaviour::Close);
     client.send(0, &domain("name.example"), 53, b"x").await;
     upstream.until(|seen| seen.alive == 0).await;
-    upstream.does(Does::Echo);
-    there_and_back_at_last(&client, &domain("name.example"), 53).await;
+    upstream.set_behaviour(Behaviour::Echo);
+    there_and_back_eventually(&client, &domain("name.example"), 53).await;
     assert_eq!(upstream.seen().associations.len(), 4);
 }
 
 #[tokio::test]
-async fn what_waits_for_an_outproxy_is_bounded() {
+async fn the_queue_for_an_outproxy_is_bounded() {
     let bridge = bridge().await;
-    let upstream = Upstream::start("upstream", Does::Silent).await;
+    let upstream = Upstream::start("upstream", Behaviour::Silent).await;
     let proxy = proxy(&bridge, all_via(&["upstream"]), vec![upstream.definition()]).await;
     let client = Client::open(&proxy).await;
     client.send(0, &domain("name.example"), 53, b"first").await;
     upstream.until(|seen| seen.alive == 1).await;
-    // One that is being sent, and 64 behind it.
+    // One datagram is being sent, and 64 can wait behind it.
     for _ in 0..80 {
         client.send(0, &domain("name.example"), 53, b"x").await;
     }
-    client.echo(b"I2P goes on").await;
+    client.echo(b"I2P continues").await;
     dropped(&proxy, DropReason::QueueFull, 16).await;
-    // And by bytes, for another client.
+    // For another client, by bytes.
     let client = Client::open(&proxy).await;
     for _ in 0..8 {
         client.send(0, &domain("name.example"), 53, &[0; 60_000]).await;
-        client.echo(b"I2P goes on").await;
+        client.echo(b"I2P continues").await;
     }
     dropped(&proxy, DropReason::QueueFull, 16 + 4).await;
 }
 
 #[tokio::test]
-async fn outproxies_that_cannot_carry_datagrams_are_not_asked() {
+async fn outproxies_that_cannot_carry_datagrams_are_not_tried() {
     let bridge = bridge().await;
     bridge.on("STREAM CONNECT", [Act::Dial]);
-    let upstream = Upstream::start("upstream", Does::Echo).await;
+    let upstream = Upstream::start("upstream", Behaviour::Echo).await;
     let by = |at, protocol| OutproxyDefinition { at, protocol, ..upstream.definition() };
     let tcp = upstream.definition().at;
     let i2p = OutproxyAt::I2p(I2pName::parse("echo.i2p").unwrap(), 1080);
@@ -316,16 +318,16 @@ async fn outproxies_that_cannot_carry_datagrams_are_not_asked() {
         let proxy = proxy(&bridge, all_via(&["upstream"]), vec![definition]).await;
         let client = Client::open(&proxy).await;
         client.send(0, &domain("name.example"), 53, b"x").await;
-        client.echo(b"I2P goes on").await;
+        client.echo(b"I2P continues").await;
         assert_eq!(proxy.datagram_counts.dropped(DropReason::NotAllowed), 1);
     }
     assert_eq!(upstream.seen().associations.len(), 0);
 }
 
 #[tokio::test]
-async fn what_leaves_i2p_goes_on_while_the_router_is_away() {
+async fn datagrams_to_outproxies_continue_while_the_router_is_dead() {
     let mut bridge = bridge().await;
-    let upstream = Upstream::start("upstream", Does::Echo).await;
+    let upstream = Upstream::start("upstream", Behaviour::Echo).await;
     let proxy = proxy(&bridge, all_via(&["upstream"]), vec![upstream.definition()]).await;
     let client = Client::open(&proxy).await;
     client.echo(b"there").await;

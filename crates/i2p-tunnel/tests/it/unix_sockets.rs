@@ -1,4 +1,4 @@
-//! Unix sockets: made with their permissions, taken over from the dead, left to the living.
+//! Unix sockets: created with their permissions; stale ones are replaced, live ones are not.
 #![cfg(unix)]
 
 use std::{
@@ -34,8 +34,8 @@ impl Directory {
         self.0.path().join("socks")
     }
 
-    /// Nothing is left but what is named.
-    fn holds(&self, names: &[&str]) {
+    /// Checks that the directory contains exactly these files.
+    fn contains(&self, names: &[&str]) {
         let mut found: Vec<_> = fs::read_dir(self.0.path())
             .unwrap()
             .map(|entry| entry.unwrap().file_name().into_string().unwrap())
@@ -49,10 +49,10 @@ fn at(path: &Path) -> [ListenAt; 1] {
     [format!("unix:{}", path.display()).parse().unwrap()]
 }
 
-/// Notes who asks.
-struct Who(Arc<Mutex<Vec<IsolationKey>>>);
+/// A dialler that records the isolation keys of requests and refuses them.
+struct RecordsKeys(Arc<Mutex<Vec<IsolationKey>>>);
 
-impl Dial for Who {
+impl Dial for RecordsKeys {
     type Datagrams = NoDatagrams;
     type Listening = NoListening;
 
@@ -67,7 +67,7 @@ impl Dial for Who {
 }
 
 #[tokio::test]
-async fn clients_are_served_and_known_by_their_user_and_the_file_goes_at_the_end() {
+async fn clients_are_identified_by_their_user_and_the_file_is_removed_at_the_end() {
     let directory = Directory::new();
     let path = directory.socket();
     let listeners = Listeners::bind(&at(&path)).await.unwrap();
@@ -75,13 +75,14 @@ async fn clients_are_served_and_known_by_their_user_and_the_file_goes_at_the_end
     assert_eq!(listeners.addresses().unwrap(), [BoundAddress::Unix(text.clone())]);
     let metadata = fs::symlink_metadata(&path).unwrap();
     assert!(metadata.file_type().is_socket());
-    assert_eq!(metadata.permissions().mode() & 0o777, 0o600, "for us alone");
-    directory.holds(&["socks"]);
+    assert_eq!(metadata.permissions().mode() & 0o777, 0o600, "only for our user");
+    directory.contains(&["socks"]);
     let seen: Arc<Mutex<Vec<IsolationKey>>> = Arc::default();
     let isolate = Isolate { client: true, listener: true, ..Isolate::NONE };
     let sessions = SessionPolicy { isolate, ..SessionPolicy::default() };
     let addresses = AddressPool::new(VirtualOptions::default()).unwrap();
-    let service = Service::new("test", Who(Arc::clone(&seen)), addresses).with_sessions(sessions.clone());
+    let service =
+        Service::new("test", RecordsKeys(Arc::clone(&seen)), addresses).with_sessions(sessions.clone());
     let (_, service) = watch::channel(Arc::new(service));
     let stop = CancellationToken::new();
     let serving = tokio::spawn(serve(listeners, service, stop.clone()));
@@ -102,14 +103,14 @@ async fn clients_are_served_and_known_by_their_user_and_the_file_goes_at_the_end
     assert!(*seen.lock().unwrap() == [sessions.key(&expected, &target, 80)]);
     stop.cancel();
     serving.await.unwrap();
-    directory.holds(&[]);
+    directory.contains(&[]);
 }
 
 #[tokio::test]
-async fn mode_and_group_are_as_told() {
+async fn mode_and_group_are_set() {
     let directory = Directory::new();
     let ours = fs::metadata(directory.0.path()).unwrap().gid();
-    // As root any group will do; as somebody else only one of one's own.
+    // Root can use any group, other users only their own.
     let group = if rustix::process::geteuid().is_root() { 65_533 } else { ours };
     let file = SocketFile { path: directory.socket(), mode: 0o660, group: Some(group) };
     let _listeners = Listeners::bind(&[ListenAt::Unix(file)]).await.unwrap();
@@ -118,7 +119,7 @@ async fn mode_and_group_are_as_told() {
 }
 
 #[tokio::test]
-async fn mode_and_group_change_while_it_is_served_and_stay_after_an_error() {
+async fn mode_and_group_can_be_changed_while_clients_are_served_and_stay_after_an_error() {
     let directory = Directory::new();
     let ours = fs::metadata(directory.0.path()).unwrap().gid();
     let group = if rustix::process::geteuid().is_root() { 65_533 } else { ours };
@@ -133,19 +134,19 @@ async fn mode_and_group_change_while_it_is_served_and_stay_after_an_error() {
     permissions.change(&file(0o660, Some(group))).unwrap();
     assert_eq!(now(), (0o660, group));
     permissions.change(&file(0o606, None)).unwrap();
-    assert_eq!(now(), (0o606, own), "without a group it is ours again");
+    assert_eq!(now(), (0o606, own), "without a group it is our own again");
     assert!(file(0o600, None).is_same_place(&file(0o660, Some(group))));
     fs::remove_file(directory.socket()).unwrap();
     assert!(permissions.change(&file(0o600, None)).is_err());
     let _theirs = UnixListener::bind(directory.socket()).unwrap();
     let theirs = now();
     assert!(permissions.change(&file(0o611, None)).is_err());
-    assert_eq!(now(), theirs, "what is not ours stays as it is");
+    assert_eq!(now(), theirs, "another process's socket is not changed");
 }
 
-/// Not even for as long as making it takes.
+/// Not even while the socket is being created.
 #[tokio::test(flavor = "multi_thread")]
-async fn at_no_moment_anybody_can_connect_who_may_not() {
+async fn other_users_can_never_connect() {
     let directory = Directory::new();
     let watched = directory.0.path().to_owned();
     let stop = CancellationToken::new();
@@ -154,7 +155,7 @@ async fn at_no_moment_anybody_can_connect_who_may_not() {
         move || {
             let mut found = Vec::new();
             while !stop.is_cancelled() {
-                // What goes away in between was not there for anybody.
+                // A file that disappears meanwhile could not be used by anybody.
                 let entries = fs::read_dir(&watched).unwrap().map_while(Result::ok);
                 let modes = entries.filter_map(|entry| Some((entry.path(), entry.metadata().ok()?.mode())));
                 found.extend(modes.filter(|(_, mode)| mode & 0o077 != 0));
@@ -162,7 +163,7 @@ async fn at_no_moment_anybody_can_connect_who_may_not() {
             found
         }
     });
-    // For all threads of this process; no other test depends on a stricter one.
+    // The umask applies to all threads of this process. No other test depends on a stricter one.
     let before = rustix::process::umask(rustix::fs::Mode::empty());
     for _ in 0..300 {
         drop(Listeners::bind(&at(&directory.socket())).await.unwrap());
@@ -175,26 +176,26 @@ async fn at_no_moment_anybody_can_connect_who_may_not() {
 #[tokio::test]
 async fn the_socket_of_a_dead_process_is_replaced() {
     let directory = Directory::new();
-    // Closed, and not removed: what is left of a process that was killed.
+    // Closed but not removed, as by a process that was killed.
     drop(std::os::unix::net::UnixListener::bind(directory.socket()).unwrap());
-    directory.holds(&["socks"]);
+    directory.contains(&["socks"]);
     let _listeners = Listeners::bind(&at(&directory.socket())).await.unwrap();
     UnixStream::connect(directory.socket()).await.unwrap();
 }
 
 #[tokio::test]
-async fn the_socket_of_a_living_process_stays_as_it_is() {
+async fn the_socket_of_a_live_process_is_not_replaced() {
     let directory = Directory::new();
     let living = UnixListener::bind(directory.socket()).unwrap();
     let error = Listeners::bind(&at(&directory.socket())).await.unwrap_err();
     assert!(matches!(error.cause, BindCause::InUse), "{error}");
-    directory.holds(&["socks"]);
+    directory.contains(&["socks"]);
     UnixStream::connect(directory.socket()).await.unwrap();
     drop(living);
 }
 
 #[tokio::test]
-async fn what_is_no_socket_stays_as_it_is() {
+async fn a_file_that_is_not_a_socket_is_not_replaced() {
     let directory = Directory::new();
     fs::write(directory.socket(), "precious").unwrap();
     let error = Listeners::bind(&at(&directory.socket())).await.unwrap_err();
@@ -203,21 +204,21 @@ async fn what_is_no_socket_stays_as_it_is() {
     fs::remove_file(directory.socket()).unwrap();
     std::os::unix::fs::symlink(directory.0.path().join("elsewhere"), directory.socket()).unwrap();
     let error = Listeners::bind(&at(&directory.socket())).await.unwrap_err();
-    assert!(matches!(error.cause, BindCause::NotASocket), "a link is none: {error}");
+    assert!(matches!(error.cause, BindCause::NotASocket), "a symbolic link is not a socket: {error}");
 }
 
 #[tokio::test]
-async fn the_socket_of_whoever_came_after_us_stays() {
+async fn a_socket_that_replaced_ours_is_not_removed() {
     let directory = Directory::new();
     let ours = Listeners::bind(&at(&directory.socket())).await.unwrap();
     fs::remove_file(directory.socket()).unwrap();
     let _theirs = UnixListener::bind(directory.socket()).unwrap();
     drop(ours);
-    directory.holds(&["socks"]);
+    directory.contains(&["socks"]);
 }
 
 #[tokio::test]
-async fn where_one_cannot_be_none_is_left_behind() {
+async fn an_impossible_place_is_an_error() {
     let directory = Directory::new();
     let none = directory.0.path().join("no directory/socks");
     let error = Listeners::bind(&at(&none)).await.unwrap_err();

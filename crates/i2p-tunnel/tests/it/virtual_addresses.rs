@@ -1,4 +1,4 @@
-//! CONNECT to an address that stands for a name: in every form, for who got it, and for as long as it is in use.
+//! CONNECT to virtual addresses: in every form, only for the client that got the address, and as long as it is in use.
 
 use std::{collections::BTreeMap, net::IpAddr, num::NonZeroUsize, time::Duration};
 
@@ -15,13 +15,13 @@ fn socks4_request(address: IpAddr, user_id: &str) -> Vec<u8> {
     [&[4, 1, 0, 80][..], &address.octets(), user_id.as_bytes(), &[0]].concat()
 }
 
-/// Where the last stream went: a destination.
+/// The destination of the latest stream.
 fn connected_last(bridge: &TestBridge) -> String {
     bridge.streams().last().unwrap().to.clone()
 }
 
 #[tokio::test]
-async fn it_reaches_the_name_in_every_form() {
+async fn a_virtual_address_reaches_its_name_in_every_form() {
     let bridge = TestBridge::start().await;
     let destination = bridge.host("known.i2p", Endpoint::Echo);
     let proxy = proxy(&bridge).await;
@@ -44,7 +44,7 @@ async fn it_reaches_the_name_in_every_form() {
 }
 
 #[tokio::test]
-async fn ipv6_reaches_the_name_too() {
+async fn a_virtual_ipv6_address_reaches_its_name() {
     let bridge = TestBridge::start().await;
     let ranges = VirtualRanges::new(None, Some("fd00:1::/64".parse().unwrap())).unwrap();
     let proxy = proxy_with_addresses(&bridge, VirtualOptions { ranges, ..VirtualOptions::default() }).await;
@@ -55,7 +55,7 @@ async fn ipv6_reaches_the_name_too() {
 }
 
 #[tokio::test]
-async fn an_address_of_the_range_that_nobody_has_leads_nowhere() {
+async fn an_unassigned_virtual_address_is_refused() {
     let bridge = TestBridge::start().await;
     let proxy = proxy(&bridge).await;
     let before = bridge.commands().len();
@@ -68,24 +68,24 @@ async fn an_address_of_the_range_that_nobody_has_leads_nowhere() {
     assert_eq!(bridge.commands().len(), before);
 }
 
-/// SOCKS5 with a username and password of one letter.
+/// A SOCKS5 request with a user name and password of one letter.
 fn as_user(user: u8, request: &[u8]) -> Vec<u8> {
     [&[5, 1, 2, 1, 1, user, 1, user][..], &request[3..]].concat()
 }
 
 async fn resolve_as(proxy: &Proxy, user: u8, host: &str) -> IpAddr {
     let answer = proxy.exchange(&as_user(user, &socks5_command(0xf0, &domain(host), 42))).await;
-    assert_eq!(answer[..4], [5, 2, 1, 0], "credentials taken");
+    assert_eq!(answer[..4], [5, 2, 1, 0], "credentials accepted");
     address_in(&answer[4..]).unwrap()
 }
 
-/// Nobody learns by trying addresses what another client looks for, whether sessions are shared or not.
+/// A client cannot learn another client's targets by trying addresses, whether they share a session or not.
 #[tokio::test]
-async fn it_means_nothing_to_another_client() {
+async fn a_virtual_address_is_refused_for_other_clients() {
     let bridge = TestBridge::start().await;
     let proxy = proxy(&bridge).await;
     let (a, b) = (resolve_as(&proxy, b'a', "known.i2p").await, resolve_as(&proxy, b'b', "known.i2p").await);
-    assert_ne!(a, b, "equal addresses would say that both look for the same");
+    assert_ne!(a, b, "equal addresses would reveal that both clients look for the same name");
     for (user, command, address, code) in [
         (b'a', 1, a, 0),
         (b'a', 1, b, 4),
@@ -100,12 +100,12 @@ async fn it_means_nothing_to_another_client() {
         client.read_exact(&mut answer).await.unwrap();
         assert_eq!(answer, [5, 2, 1, 0, 5, code], "command {command} as {}", char::from(user));
     }
-    assert_eq!(proxy.echo(&socks5_command(1, &binary(a), 80)).await, 4, "without saying who");
-    assert_eq!(proxy.echo(&socks4_request(a, "a")).await, 91, "a user id is not a username");
+    assert_eq!(proxy.echo(&socks5_command(1, &binary(a), 80)).await, 4, "without credentials");
+    assert_eq!(proxy.echo(&socks4_request(a, "a")).await, 91, "a user id is not a user name");
 }
 
 #[tokio::test]
-async fn it_expires_but_not_while_a_stream_goes_by_it() {
+async fn a_virtual_address_expires_but_not_while_a_stream_uses_it() {
     let bridge = TestBridge::start().await;
     let expire_after = Duration::from_millis(600);
     let options = VirtualOptions {
@@ -122,7 +122,7 @@ async fn it_expires_but_not_while_a_stream_goes_by_it() {
     let mut reply = [0; 12];
     client.read_exact(&mut reply).await.unwrap();
     assert_eq!(reply[..4], [5, 0, 5, 0]);
-    // What is waited for here is that something does not happen.
+    // A sleep, since the test is that the address does not expire.
     tokio::time::sleep(2 * expire_after).await;
     assert_eq!(proxy.resolve("echo.i2p").await, Err(1), "the only address is in use");
     assert_eq!(proxy.resolve_ptr(address).await.unwrap(), "known.i2p");
@@ -141,7 +141,7 @@ async fn it_expires_but_not_while_a_stream_goes_by_it() {
 }
 
 #[tokio::test]
-async fn static_addresses_are_names_for_everybody() {
+async fn static_addresses_work_for_all_clients() {
     let bridge = TestBridge::start().await;
     let destination = bridge.host("known.i2p", Endpoint::Echo);
     let name = |text| NamedTarget::I2p(I2pName::parse(text).unwrap());
@@ -161,7 +161,7 @@ async fn static_addresses_are_names_for_everybody() {
     assert_eq!(resolve_as(&proxy, b'a', "known.i2p").await, known);
     assert_eq!(proxy.echo(&socks5_command(1, &binary("2001:db8::7".parse().unwrap()), 80)).await, 0);
     assert_eq!(proxy.echo(&socks5_request("198.51.100.7", 80)).await, 4, "its name is in no address book");
-    assert_eq!(proxy.echo(&socks5_request("198.51.100.8", 80)).await, 2, "as any other address");
+    assert_eq!(proxy.echo(&socks5_request("198.51.100.8", 80)).await, 2, "like any other address");
     assert_eq!(proxy.resolve("known.i2p").await, Ok(known));
     assert_eq!(proxy.resolve_ptr(known).await.unwrap(), "known.i2p");
     let destination = proxy.resolve_ptr([10, 0, 0, 2].into()).await.unwrap();

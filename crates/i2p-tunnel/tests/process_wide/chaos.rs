@@ -1,4 +1,4 @@
-//! A router that dies and comes back, again and again, under load.
+//! A router that dies and restarts repeatedly under load.
 
 use std::{
     collections::BTreeMap,
@@ -28,10 +28,10 @@ use crate::{
 const RESTARTS: usize = 20;
 const CLIENTS: usize = 16;
 
-/// What requests came to: reply codes, or 255 for a stream that was granted and broke.
+/// The number of requests by outcome: the reply code, or 255 for a stream that opened and broke.
 type Outcomes = Arc<Mutex<BTreeMap<u8, usize>>>;
 
-/// One request: a few bytes there and back.
+/// Sends one request and exchanges a few bytes. Returns its outcome.
 async fn request(proxy: std::net::SocketAddr) -> std::io::Result<u8> {
     let mut client = TcpStream::connect(proxy).await?;
     client.write_all(&socks5_request("echo.i2p", 80)).await?;
@@ -39,7 +39,7 @@ async fn request(proxy: std::net::SocketAddr) -> std::io::Result<u8> {
     client.read_exact(&mut answer).await?;
     if answer[3] != 0 {
         let end = client.read(&mut [0; 1]).await?;
-        assert_eq!(end, 0, "a refused client is let go");
+        assert_eq!(end, 0, "a refused client is disconnected");
         return Ok(answer[3]);
     }
     client.write_all(b"ping").await?;
@@ -58,7 +58,7 @@ fn open_files() -> usize {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn twenty_restarts_under_load_lose_nothing_but_what_was_under_way() {
+async fn twenty_restarts_under_load_lose_only_requests_under_way() {
     alone();
     let mut bridge = TestBridge::start().await;
     let limit = Duration::from_secs(1);
@@ -85,7 +85,7 @@ async fn twenty_restarts_under_load_lose_nothing_but_what_was_under_way() {
             tokio::spawn(async move {
                 while !stop.load(Relaxed) {
                     let outcome = timeout(Duration::from_secs(20), request(address)).await;
-                    let outcome = outcome.expect("every request comes to an end").expect("with an answer");
+                    let outcome = outcome.expect("every request ends").expect("every request gets a reply");
                     *outcomes.lock().unwrap().entry(outcome).or_default() += 1;
                     sleep(Duration::from_millis(5)).await;
                 }
@@ -111,21 +111,20 @@ async fn twenty_restarts_under_load_lose_nothing_but_what_was_under_way() {
     for client in clients {
         client.await.unwrap();
     }
-    // The back-off while a router is away is 900 ms at most: a session of the kit takes no time.
+    // The back-off for a dead router is 900 ms at most, and the test kit opens sessions at once.
     assert!(slowest < Duration::from_secs(1), "recovery took {slowest:?}");
     let outcomes = outcomes.lock().unwrap().clone();
     println!("outcomes {outcomes:?}, slowest recovery {slowest:?}");
     let (served, unavailable) = (outcomes[&0], outcomes.get(&1).copied().unwrap_or_default());
     assert!(served > RESTARTS * CLIENTS, "{outcomes:?}");
-    assert!(unavailable > 0, "some waited in vain: {outcomes:?}");
+    assert!(unavailable > 0, "some requests were refused: {outcomes:?}");
     assert!(outcomes.keys().all(|code| [0, 1, 255].contains(code)), "no other code: {outcomes:?}");
 
     assert_eq!(request(address).await.unwrap(), 0);
     quiet(&bridge).await;
     assert_eq!(bridge.open_sessions(), 1);
     assert_eq!(proxy.pool.sessions().len(), 1);
-    // Sockets that linger for what a client may still send are closed within a second, and those that are kept ready within
-    // five.
+    // Lingering sockets are closed within a second, and SAM connections that are kept ready within five.
     let until = Instant::now() + Duration::from_secs(15);
     while Handle::current().metrics().num_alive_tasks() > tasks || open_files() > files {
         let now = (Handle::current().metrics().num_alive_tasks(), open_files());

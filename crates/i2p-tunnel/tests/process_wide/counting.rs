@@ -1,4 +1,4 @@
-//! What a proxy allocates: it has a thread of its own, and the bridge and the clients have another.
+//! Counts the allocations of a proxy. It runs on its own thread, apart from the bridge and the clients.
 #![allow(
     unsafe_code,
     reason = "an allocator that counts is one, and there is no other way to see what is allocated"
@@ -16,7 +16,7 @@ use sam_testkit::TestBridge;
 use tokio::{runtime::Builder, sync::oneshot};
 use tokio_util::sync::CancellationToken;
 
-use crate::common::udp::{self, Udp};
+use crate::common::udp::{self, UdpOptions};
 
 static ALLOCATIONS: AtomicU64 = AtomicU64::new(0);
 static HELD: AtomicI64 = AtomicI64::new(0);
@@ -25,7 +25,7 @@ thread_local! {
     static COUNTED: Cell<bool> = const { Cell::new(false) };
 }
 
-/// A proxy whose allocations are counted. It runs until this is dropped.
+/// A proxy whose allocations are counted. It stops when this is dropped.
 pub(crate) struct CountedProxy {
     pub(crate) address: SocketAddr,
     stop: CancellationToken,
@@ -41,7 +41,7 @@ pub(crate) async fn proxy(bridge: &TestBridge) -> CountedProxy {
     let thread = thread::spawn(move || {
         COUNTED.set(true);
         Builder::new_current_thread().enable_all().build().unwrap().block_on(async {
-            let proxy = udp::proxy_with(&sam, &sam_udp, Udp::default()).await;
+            let proxy = udp::proxy_with(&sam, &sam_udp, UdpOptions::default()).await;
             sender.send(proxy.address).unwrap();
             stopped.cancelled().await;
         });
@@ -53,13 +53,13 @@ impl Drop for CountedProxy {
     fn drop(&mut self) {
         self.stop.cancel();
         if let Some(thread) = self.thread.take() {
-            // A panic in it has failed the test already.
+            // A panic of the thread has already failed the test.
             let _ = thread.join();
         }
     }
 }
 
-/// How often proxies have allocated, and the bytes that they have allocated and not given back.
+/// The number of allocations by proxies, and the bytes that they hold.
 pub(crate) fn counted() -> (u64, i64) {
     (ALLOCATIONS.load(SeqCst), HELD.load(SeqCst))
 }

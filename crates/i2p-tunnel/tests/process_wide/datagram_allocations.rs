@@ -1,4 +1,4 @@
-//! A datagram that is passed on costs no allocation, once its target is known.
+//! Passing on a datagram allocates nothing once its target is known.
 
 use sam_testkit::{Dialect, Endpoint, TestBridge};
 use tokio::{
@@ -11,7 +11,7 @@ use crate::{alone, common::domain, counting};
 #[tokio::test]
 async fn passing_a_datagram_on_allocates_nothing() {
     alone();
-    // They stay: a proxy whose router goes looks for it, and allocates.
+    // Kept running: a proxy that loses its router reconnects, which allocates.
     let mut running = Vec::new();
     for dialect in [Dialect::Java, Dialect::I2pd] {
         let bridge = TestBridge::start_as(dialect).await;

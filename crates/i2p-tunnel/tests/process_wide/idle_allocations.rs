@@ -1,4 +1,4 @@
-//! What a stream keeps in memory while nothing happens.
+//! Memory that an idle stream holds.
 
 use sam_testkit::{Endpoint, TestBridge};
 use tokio::{
@@ -8,22 +8,23 @@ use tokio::{
 
 use crate::{alone, common::socks5_request, counting};
 
-/// What a stream may hold. 512 of it are tokio's for its two sockets and 384 for its task; allocators need some more.
-const MOST: i64 = 2_300;
-/// Streams before the count begins, and those that it is about: tables that all share have grown by then.
-const FIRST: i64 = 300;
-const MORE: i64 = 200;
+/// Most memory that an idle stream holds. tokio takes 512 bytes of it for the two sockets, and 384 for the task.
+const MAX_BYTES_PER_STREAM: i64 = 2_300;
+/// Streams that are opened before the count begins, so that shared tables have grown.
+const WARM_UP_STREAMS: i64 = 300;
+/// Streams that are counted.
+const COUNTED_STREAMS: i64 = 200;
 
 #[tokio::test]
-async fn an_idle_stream_holds_little() {
+async fn an_idle_stream_holds_little_memory() {
     alone();
     let bridge = TestBridge::start().await;
     bridge.host("echo.i2p", Endpoint::Echo);
     let proxy = counting::proxy(&bridge).await;
     let mut streams = Vec::new();
     let mut before = 0;
-    for number in 0..FIRST + MORE {
-        if number == FIRST {
+    for number in 0..WARM_UP_STREAMS + COUNTED_STREAMS {
+        if number == WARM_UP_STREAMS {
             before = counting::counted().1;
         }
         let mut client = TcpStream::connect(proxy.address).await.unwrap();
@@ -33,7 +34,7 @@ async fn an_idle_stream_holds_little() {
         assert_eq!((answer[3], answer[12]), (0, b'x'));
         streams.push(client);
     }
-    let each = (counting::counted().1 - before) / MORE;
+    let each = (counting::counted().1 - before) / COUNTED_STREAMS;
     println!("{each} bytes");
-    assert!(each <= MOST, "{each} bytes");
+    assert!(each <= MAX_BYTES_PER_STREAM, "{each} bytes");
 }

@@ -1,4 +1,4 @@
-//! What the process logs, kept to be read.
+//! Captures the log of the process.
 
 use std::{
     io::{self, Write},
@@ -9,41 +9,41 @@ use tracing_subscriber::{Layer, Registry, filter::LevelFilter, prelude::*, reloa
 
 type AnyLayer = Box<dyn Layer<Registry> + Send + Sync>;
 
-/// A process can set its subscriber only once, so there is one in which each test replaces the layer.
+/// A process can set its subscriber only once, so each test replaces the layer in it.
 static LAYER: LazyLock<reload::Handle<AnyLayer, Registry>> = LazyLock::new(|| {
     let (layer, handle) = reload::Layer::new(LevelFilter::OFF.boxed());
     tracing_subscriber::registry().with(layer).init();
     handle
 });
 
-/// Gives everything that the process logs from now on to this layer, and to no other.
+/// Sends the log of the process to this layer from now on.
 pub(crate) fn give_to(layer: impl Layer<Registry> + Send + Sync) {
     LAYER.reload(layer.boxed()).unwrap();
 }
 
-/// Logs nothing from now on.
+/// Discards the log from now on.
 pub(crate) fn stop() {
     give_to(LevelFilter::OFF);
 }
 
-/// Keeps what the process logs from now on, down to this level.
+/// Captures the log from now on, down to this level.
 pub(crate) fn keep(level: LevelFilter) -> Lines {
     let lines = Lines::default();
     give_to(lines.layer().and_then(level));
     lines
 }
 
-/// A log's lines. Clones are the same.
+/// Captured lines. Clones share them.
 #[derive(Clone, Default)]
 pub(crate) struct Lines(Arc<Mutex<Vec<u8>>>);
 
 impl Lines {
-    /// All of it so far.
+    /// The text so far.
     pub(crate) fn text(&self) -> String {
         String::from_utf8(self.0.lock().unwrap().clone()).unwrap()
     }
 
-    /// Writes to these lines.
+    /// A layer that writes to these lines.
     pub(crate) fn layer(&self) -> impl Layer<Registry> + Send + Sync + use<> {
         let writer = self.clone();
         tracing_subscriber::fmt::layer().with_writer(move || writer.clone()).with_ansi(false)

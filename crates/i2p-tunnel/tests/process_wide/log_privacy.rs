@@ -1,4 +1,4 @@
-//! No log line, at any level, says where a client wants to go or who it is.
+//! No log line, at any level, identifies a client or its target.
 
 use std::sync::{Arc, Mutex};
 
@@ -17,12 +17,12 @@ use crate::{
     log::{self, Lines},
 };
 
-/// What has to stay out of the log, and would be in it if somebody logged a name, an address or a credential as it is.
+/// Texts that must not be in the log. They would be if a name, an address or a credential were logged as it is.
 const SECRETS: [&str; 9] =
     ["secret", "c2Vjcm", "known", ".i2p", "aaaaaaaa", "198.51", "example", "250.", "127.0.0.1"];
 
-/// Panics when a field of a span or an event holds one of the secrets. A panic ends only the task that logs, so it is noted as
-/// well.
+/// Panics if a field of a span or an event contains one of the secrets. Since a panic ends only the task that logs, the field is
+/// recorded too.
 #[derive(Clone, Default)]
 struct Forbidden(Arc<Mutex<Vec<String>>>);
 
@@ -46,7 +46,7 @@ impl<S: Subscriber> Layer<S> for Forbidden {
     }
 
     fn on_event(&self, event: &Event<'_>, _: Context<'_, S>) {
-        // What the testkit's bridge says of itself is its own matter.
+        // The bridge of the test kit may log what it likes.
         if event.metadata().target().starts_with("i2p") {
             event.record(&mut self.clone());
         }
@@ -54,7 +54,7 @@ impl<S: Subscriber> Layer<S> for Forbidden {
 }
 
 #[tokio::test]
-async fn nothing_a_client_says_is_logged() {
+async fn nothing_that_a_client_sends_is_logged() {
     alone();
     let lines = Lines::default();
     let forbidden = Forbidden::default();
@@ -106,8 +106,8 @@ async fn nothing_a_client_says_is_logged() {
     let forbidden = forbidden.0.lock().unwrap().clone();
     assert!(forbidden.is_empty(), "{forbidden:#?}");
     let log = lines.text();
-    assert!(log.contains("a request failed"), "there is a log at all: {log}");
-    assert!(log.contains("target=[scrubbed]"), "with what must not be shown in its places: {log}");
+    assert!(log.contains("a request failed"), "the log is captured: {log}");
+    assert!(log.contains("target=[scrubbed]"), "targets are scrubbed: {log}");
     for secret in SECRETS {
         assert!(!log.contains(secret), "{secret:?} is in the log:\n{log}");
     }

@@ -1,4 +1,4 @@
-//! Who asks to see hosts in the log sees them.
+//! Hosts and clients appear in the log only if that is enabled.
 
 use i2p_tunnel::show_sensitive;
 use sam_testkit::TestBridge;
@@ -11,7 +11,7 @@ use crate::{
 };
 
 #[tokio::test]
-async fn hosts_and_clients_are_shown_to_whoever_asks_for_it_and_not_before() {
+async fn hosts_and_clients_are_logged_only_after_show_sensitive() {
     alone();
     let lines = log::keep(LevelFilter::DEBUG);
     let bridge = TestBridge::start().await;

@@ -1,5 +1,5 @@
-//! Tests of what a whole process shares: its allocator, its log, its file descriptors. A program of their own, in which one runs
-//! at a time.
+//! Tests of resources that a whole process shares: its allocator, log and file descriptors. They are a separate program and run
+//! one at a time.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
 
 #[allow(dead_code, reason = "only a part of it is used here")]
@@ -29,8 +29,8 @@ thread_local! {
     static HELD: RefCell<Option<MutexGuard<'static, ()>>> = const { RefCell::new(None) };
 }
 
-/// Waits until no other test runs. The process is the caller's until its thread ends, and with it the runtime and all tasks of
-/// the test.
+/// Waits until no other test runs. The calling test then has the process to itself until its thread ends, and with it the runtime
+/// and all tasks of the test.
 pub(crate) fn alone() {
     HELD.with_borrow_mut(|held| {
         held.get_or_insert_with(|| TURN.lock().unwrap_or_else(PoisonError::into_inner));

@@ -1,5 +1,5 @@
-//! Outproxies that mean harm, or speak something else: a client is told that they failed, in time, and nothing of what they say is
-//! logged.
+//! Outproxies that are hostile or speak another protocol: clients are told in time that they failed, and nothing that they send
+//! is logged.
 
 use std::time::Duration;
 
@@ -10,7 +10,7 @@ use tracing_subscriber::filter::LevelFilter;
 
 use crate::{
     alone,
-    common::exit::{Answer, Exit, GRANTED, all_via, refused, routed},
+    common::exit::{Answer, Exit, GRANTED, all_via, refusal, routed},
     log,
 };
 
@@ -28,7 +28,7 @@ fn answers() -> Vec<Answer> {
         Answer::Raw(b"HTTP/1.1 100 Continue\r\n\r\n".repeat(10_000)),
         Answer::Raw(b"HTTP/1.1 secret\r\n\r\n".to_vec()),
         Answer::Http("HTTP/1.1 407 secret\r\nProxy-Authenticate: Basic realm=\"secret\""),
-        refused(1),
+        refusal(1),
         Answer::Drip(b'H'),
         Answer::Drip(5),
         Answer::Silent,
@@ -38,7 +38,7 @@ fn answers() -> Vec<Answer> {
 }
 
 #[tokio::test]
-async fn hostile_outproxies_come_to_nothing() {
+async fn hostile_outproxies_fail_in_time_and_leave_no_trace_in_the_log() {
     alone();
     let lines = log::keep(LevelFilter::TRACE);
 
@@ -51,9 +51,11 @@ async fn hostile_outproxies_come_to_nothing() {
         pause();
         for answer in answers() {
             let shown = format!("{answer:.40?}");
-            exit.does(answer);
+            exit.set_answer(answer);
             let start = Instant::now();
-            let got = routed.by_as("secret.example", 80, Some(("secret-user", "secret-password"))).await;
+            let got = routed
+                .outproxy_for_user("secret.example", 80, Some(("secret-user", "secret-password")))
+                .await;
             assert_eq!(got, Err(4), "{shown}");
             assert!(start.elapsed() <= Duration::from_secs(116), "{:?}, {shown}", start.elapsed());
         }

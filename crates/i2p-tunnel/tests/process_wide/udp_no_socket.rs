@@ -1,4 +1,4 @@
-//! A client hears of it when the system has no socket for its datagrams.
+//! A client gets a reply if the system has no socket for its datagrams.
 #![cfg(unix)]
 
 use std::net::Ipv4Addr;
@@ -11,17 +11,17 @@ use crate::{
     alone,
     common::{
         binary,
-        udp::{self, Client, Udp},
+        udp::{self, Client, UdpOptions},
     },
 };
 
 #[tokio::test]
-async fn without_a_socket_for_datagrams_the_answer_is_general_failure() {
+async fn without_a_socket_for_datagrams_the_reply_is_general_failure() {
     alone();
     let bridge = TestBridge::start_as(Dialect::I2pd).await;
     bridge.host("echo.i2p", Endpoint::Echo);
-    let proxy = udp::proxy_with(&bridge.address(), &bridge.udp_address(), Udp::default()).await;
-    // The session for datagrams is there already, and waits for the next client.
+    let proxy = udp::proxy_with(&bridge.address(), &bridge.udp_address(), UdpOptions::default()).await;
+    // Open the session for datagrams beforehand: it then waits for the next client.
     let mut client = Client::open(&proxy).await;
     client.echo(b"x").await;
     client.control.shutdown().await.unwrap();
@@ -41,5 +41,5 @@ async fn without_a_socket_for_datagrams_the_answer_is_general_failure() {
     next.read_to_end(&mut reply).await.unwrap();
     setrlimit(Resource::Nofile, before).unwrap();
     assert_eq!(reply, [5, 1, 0, 1, 0, 0, 0, 0, 0, 0]);
-    Client::open(&proxy).await.echo(b"there are some again").await;
+    Client::open(&proxy).await.echo(b"sockets again").await;
 }

@@ -1,4 +1,4 @@
-//! Whoever has no password that is right is counted, and one line says so: without names.
+//! Clients with wrong credentials are counted, and one log line reports them without names.
 
 use i2p_tunnel::{AccessPolicy, Authentication, Metrics, Users, metrics::Snapshot};
 use sam_testkit::TestBridge;
@@ -6,7 +6,7 @@ use tracing_subscriber::filter::LevelFilter;
 
 use crate::{
     alone,
-    common::{proxy_that, socks4a_request, socks5_request},
+    common::{proxy_with_service, socks4a_request, socks5_request},
     log,
 };
 
@@ -20,7 +20,7 @@ fn http(field: &str) -> Vec<u8> {
 }
 
 #[tokio::test]
-async fn wrong_passwords_are_counted_and_said_once() {
+async fn wrong_passwords_are_counted_and_logged_once() {
     alone();
     let lines = log::keep(LevelFilter::INFO);
     let bridge = TestBridge::start().await;
@@ -31,13 +31,14 @@ async fn wrong_passwords_are_counted_and_said_once() {
         ..AccessPolicy::default()
     };
     let account = metrics.account("main");
-    let proxy = proxy_that(&bridge, |service| service.with_access(access).with_account(account)).await;
+    let proxy =
+        proxy_with_service(&bridge, |service| service.with_access(access).with_account(account)).await;
     let failed = |reason: &str, count: u32| {
         let text = metrics.encode(&Snapshot::default());
         let line = format!("handshakes_failed_total{{tunnel=\"main\",reason=\"{reason}\"}} {count}\n");
         assert!(text.contains(&line), "{line} is not in\n{text}");
     };
-    // So do browsers begin.
+    // Browsers first send a request without credentials.
     proxy.exchange(&http("")).await;
     failed("http", 1);
     assert!(!lines.text().contains("was refused"), "{}", lines.text());

@@ -1,4 +1,4 @@
-//! Outproxies in this process that do as they are told, and a proxy that uses them.
+//! Outproxies in this process with scripted answers, and a proxy that uses them.
 
 use std::{
     path::Path,
@@ -21,21 +21,21 @@ use tokio::{
 
 use super::{Proxy, start_service};
 
-/// What an exit does.
+/// How an exit answers.
 #[derive(Clone, Debug)]
 pub(crate) enum Answer {
-    /// SOCKS5: chooses this method, takes any credentials, replies with this code; with 0, says its name in the same segment
-    /// and returns what it gets, and after the client's end says "over".
+    /// SOCKS5: chooses this method, accepts any credentials and replies with this code. With code 0, sends its name in the same
+    /// segment, echoes all data, and sends "over" after the client's end.
     Socks5 { method: u8, code: u8 },
-    /// HTTP: sends this head when it has read one, its name in the same segment, and returns what it gets.
+    /// HTTP: reads a request head, sends this head and its name in the same segment, and echoes all data.
     Http(&'static str),
-    /// Sends this at once and reads on.
+    /// Sends these bytes at once, and keeps reading.
     Raw(Vec<u8>),
-    /// Sends this one byte a second for ever, and reads on.
+    /// Sends this byte every second without end, and reads nothing.
     Drip(u8),
-    /// Chooses no method of SOCKS5 but no authentication, and is silent after the request.
+    /// SOCKS5: chooses no authentication, and is silent after the request.
     Slow,
-    /// Reads and says nothing.
+    /// Reads and sends nothing.
     Silent,
     /// Closes at once.
     Close,
@@ -43,7 +43,7 @@ pub(crate) enum Answer {
 
 pub(crate) const GRANTED: Answer = Answer::Socks5 { method: 0, code: 0 };
 
-pub(crate) fn refused(code: u8) -> Answer {
+pub(crate) fn refusal(code: u8) -> Answer {
     Answer::Socks5 { method: 0, code }
 }
 
@@ -58,7 +58,7 @@ pub(crate) struct Exit {
 struct Shared {
     name: &'static str,
     answer: Mutex<Answer>,
-    asked: Mutex<Vec<String>>,
+    requests: Mutex<Vec<String>>,
 }
 
 impl Drop for Exit {
@@ -96,34 +96,34 @@ impl Exit {
         Self { name, port: 0, shared, task }
     }
 
-    /// From now on.
-    pub(crate) fn does(&self, answer: Answer) {
+    /// Sets the answer to later connections.
+    pub(crate) fn set_answer(&self, answer: Answer) {
         *self.shared.answer.lock().unwrap() = answer;
     }
 
-    /// What it was asked for: `HOST:PORT USER:PASSWORD` in SOCKS5, heads in HTTP.
-    pub(crate) fn asked(&self) -> Vec<String> {
-        self.shared.asked.lock().unwrap().clone()
+    /// The requests so far: `HOST:PORT USER:PASSWORD` in SOCKS5, request heads in HTTP.
+    pub(crate) fn requests(&self) -> Vec<String> {
+        self.shared.requests.lock().unwrap().clone()
     }
 
-    /// How often it was asked since the last time.
-    pub(crate) fn times(&self) -> usize {
-        std::mem::take(&mut *self.shared.asked.lock().unwrap()).len()
+    /// The number of requests since the last call. Forgets them.
+    pub(crate) fn take_request_count(&self) -> usize {
+        std::mem::take(&mut *self.shared.requests.lock().unwrap()).len()
     }
 
-    /// Ends it; its port is free when this comes back.
+    /// Stops the exit. Its port is free once this returns.
     pub(crate) async fn end(mut self) -> OutproxyDefinition {
         self.task.abort();
         let _ = (&mut self.task).await;
         self.over_tcp(OutproxyProtocol::Socks5)
     }
 
-    /// As a definition has it, over TCP.
+    /// A definition of this exit over TCP.
     pub(crate) fn over_tcp(&self, protocol: OutproxyProtocol) -> OutproxyDefinition {
         self.at(OutproxyAt::Tcp(vec![([127, 0, 0, 1], self.port).into()]), protocol)
     }
 
-    /// As a definition has it, in I2P.
+    /// A definition of this exit in I2P.
     pub(crate) fn in_i2p(&self, protocol: OutproxyProtocol) -> OutproxyDefinition {
         let name = I2pName::parse(&format!("{}-exit.i2p", self.name)).unwrap();
         self.at(OutproxyAt::I2p(name, self.port), protocol)
@@ -136,16 +136,16 @@ impl Exit {
 
 impl Shared {
     fn new(name: &'static str, answer: Answer) -> Arc<Self> {
-        Arc::new(Self { name, answer: Mutex::new(answer), asked: Mutex::default() })
+        Arc::new(Self { name, answer: Mutex::new(answer), requests: Mutex::default() })
     }
 
-    fn asks(&self, what: String) {
-        self.asked.lock().unwrap().push(what);
+    fn record(&self, request: String) {
+        self.requests.lock().unwrap().push(request);
     }
 
     async fn serve(self: Arc<Self>, mut stream: impl AsyncRead + AsyncWrite + Unpin) {
         let answer = self.answer.lock().unwrap().clone();
-        // What a client does not wait for breaks; that is for its test to see.
+        // Errors are ignored: clients that do not wait for the answer break the connection.
         let _ = self.converse(&mut stream, answer).await;
     }
 
@@ -156,8 +156,8 @@ impl Shared {
     ) -> std::io::Result<()> {
         match answer {
             Answer::Socks5 { method, code } => {
-                let asked = socks5(stream, method).await?;
-                self.asks(asked);
+                let request = socks5(stream, method).await?;
+                self.record(request);
                 let reply = [5, code, 0, 1, 0, 0, 0, 0, 0, 0];
                 if code != 0 {
                     return stream.write_all(&reply).await;
@@ -170,33 +170,33 @@ impl Shared {
                 while !read.ends_with(b"\r\n\r\n") {
                     read.push(stream.read_u8().await?);
                 }
-                self.asks(String::from_utf8(read).unwrap());
+                self.record(String::from_utf8(read).unwrap());
                 stream.write_all(format!("{head}\r\n\r\n{}", self.name).as_bytes()).await?;
                 echo(stream).await
             }
             Answer::Raw(bytes) => {
-                self.asks(String::new());
+                self.record(String::new());
                 stream.write_all(&bytes).await?;
                 read_on(stream).await
             }
             Answer::Drip(byte) => {
-                self.asks(String::new());
+                self.record(String::new());
                 loop {
                     stream.write_all(&[byte]).await?;
                     tokio::time::sleep(Duration::from_secs(1)).await;
                 }
             }
             Answer::Slow => {
-                let asked = socks5(stream, 0).await?;
-                self.asks(asked);
+                let request = socks5(stream, 0).await?;
+                self.record(request);
                 read_on(stream).await
             }
             Answer::Silent => {
-                self.asks(String::new());
+                self.record(String::new());
                 read_on(stream).await
             }
             Answer::Close => {
-                self.asks(String::new());
+                self.record(String::new());
                 Ok(())
             }
         }
@@ -218,7 +218,7 @@ async fn echo(stream: &mut (impl AsyncRead + AsyncWrite + Unpin)) -> std::io::Re
     }
 }
 
-/// A server's handshake by hand, so that it is not our own crate that is asked what our own crate says.
+/// The server's side of a SOCKS5 handshake, written by hand so that our own crate is not tested against itself.
 async fn socks5(stream: &mut (impl AsyncRead + AsyncWrite + Unpin), method: u8) -> std::io::Result<String> {
     assert_eq!(stream.read_u8().await?, 5);
     let mut methods = vec![0; stream.read_u8().await?.into()];
@@ -257,7 +257,7 @@ pub(crate) fn rule(host: &str, ports: &str, via: &[&str]) -> Rule {
     Rule { host: host.parse().unwrap(), ports: ports.parse().unwrap(), via }
 }
 
-/// All hosts and ports by these.
+/// A rule that sends all hosts and ports to these outproxies.
 pub(crate) fn all_via(names: &[&str]) -> Vec<Rule> {
     vec![rule("*", "1-65535", names)]
 }
@@ -268,7 +268,8 @@ pub(crate) struct Routed {
     pub(crate) outproxies: Outproxies,
 }
 
-/// Names `NAME-exit.i2p` are in the router's address book and lead to the port that the definition has: the bridge dials it.
+/// Starts a proxy with these rules and outproxies. The router knows names of the form `NAME-exit.i2p`; the bridge connects
+/// streams to them to the port of the definition.
 pub(crate) async fn routed(
     bridge: &TestBridge,
     rules: Vec<Rule>,
@@ -277,7 +278,7 @@ pub(crate) async fn routed(
     routed_within(bridge, rules, definitions, Limits::default().dial).await
 }
 
-/// The same, where clients are told after this time that it takes too long.
+/// Like [`routed`], with this limit for dialling.
 pub(crate) async fn routed_within(
     bridge: &TestBridge,
     rules: Vec<Rule>,
@@ -310,13 +311,18 @@ pub(crate) async fn routed_within(
 }
 
 impl Routed {
-    /// Who connected to this: the exit's name; or the code of the refusal. Data goes there and back.
-    pub(crate) async fn by(&self, host: &str, port: u16) -> Result<String, u8> {
-        self.by_as(host, port, None).await
+    /// Connects to a host and exchanges data. Returns the name of the exit that connected, or the code of the refusal.
+    pub(crate) async fn outproxy_for(&self, host: &str, port: u16) -> Result<String, u8> {
+        self.outproxy_for_user(host, port, None).await
     }
 
-    /// The same for a client that says who it is.
-    pub(crate) async fn by_as(&self, host: &str, port: u16, who: Option<(&str, &str)>) -> Result<String, u8> {
+    /// Like [`outproxy_for`](Self::outproxy_for), for a client with this user name and password.
+    pub(crate) async fn outproxy_for_user(
+        &self,
+        host: &str,
+        port: u16,
+        who: Option<(&str, &str)>,
+    ) -> Result<String, u8> {
         let mut client = self.proxy.connect().await;
         let host = super::domain(host);
         let request = [&[5, 1, 0][..], &host, &port.to_be_bytes()].concat();
@@ -337,7 +343,7 @@ impl Routed {
         answered(client).await
     }
 
-    /// How the outproxy of this name does.
+    /// The status of the outproxy of this name.
     pub(crate) fn status(&self, name: &str) -> OutproxyStatus {
         self.outproxies.status().into_iter().find(|status| &*status.name == name).unwrap()
     }

@@ -1,4 +1,4 @@
-//! A proxy on a testkit bridge, and clients made of bytes.
+//! A proxy on a bridge of the test kit, and clients that send raw bytes.
 
 pub(crate) mod exit;
 pub(crate) mod udp;
@@ -34,19 +34,19 @@ pub(crate) struct Proxy {
     pub(crate) datagram_counts: DatagramCounts,
 }
 
-/// A proxy on a bridge, with limits short enough for tests to see them.
+/// Starts a proxy with limits short enough for tests to reach them.
 pub(crate) async fn proxy(bridge: &TestBridge) -> Proxy {
     let limit = Duration::from_millis(300);
     proxy_with(bridge, Limits { handshake: limit, half_close: limit, linger: limit, ..Limits::default() })
         .await
 }
 
-/// A proxy on a bridge, with these limits.
+/// Starts a proxy with these limits.
 pub(crate) async fn proxy_with(bridge: &TestBridge, limits: Limits) -> Proxy {
     proxy_of(bridge, limits, PoolOptions::default(), SessionPolicy::default()).await
 }
 
-/// A proxy on a bridge, with these limits, sessions and rules. Its first session is there.
+/// Starts a proxy with these limits and sessions, and waits for its first session unless it is delayed.
 pub(crate) async fn proxy_of(
     bridge: &TestBridge,
     limits: Limits,
@@ -56,7 +56,7 @@ pub(crate) async fn proxy_of(
     start(Bridge::new(bridge.address()), limits, options, rules, VirtualOptions::default()).await
 }
 
-/// A proxy on a bridge, with these virtual addresses.
+/// Starts a proxy with these virtual addresses.
 pub(crate) async fn proxy_with_addresses(bridge: &TestBridge, addresses: VirtualOptions) -> Proxy {
     let limit = Duration::from_millis(300);
     let limits = Limits { half_close: limit, linger: limit, ..Limits::default() };
@@ -85,8 +85,8 @@ pub(crate) async fn start(
     start_service(service, pool).await
 }
 
-/// A proxy on a bridge whose service is made into another one, with limits short enough for tests to see them.
-pub(crate) async fn proxy_that(
+/// Starts a proxy whose service `change` adapts, with limits short enough for tests to reach them.
+pub(crate) async fn proxy_with_service(
     bridge: &TestBridge,
     change: impl FnOnce(Service<SamDialler>) -> Service<SamDialler>,
 ) -> Proxy {
@@ -100,12 +100,12 @@ pub(crate) async fn proxy_that(
     start_service(change(service), pool).await
 }
 
-/// A proxy that does this, with the sessions of this pool.
+/// Starts a proxy with this service, whose sessions come from `pool`.
 pub(crate) async fn start_service<D: Dial>(service: Service<D>, pool: SessionPool) -> Proxy {
     start_service_at("127.0.0.1:0", service, pool).await
 }
 
-/// The same at this address.
+/// Like [`start_service`], listening on this address.
 pub(crate) async fn start_service_at<D: Dial>(listen: &str, service: Service<D>, pool: SessionPool) -> Proxy {
     let listeners = Listeners::bind(&[listen.parse().unwrap()]).await.unwrap();
     let address = listeners.addresses().unwrap()[0].tcp().unwrap();
@@ -121,7 +121,7 @@ impl Proxy {
         TcpStream::connect(self.address).await.unwrap()
     }
 
-    /// Sends bytes and gives all that comes back until the proxy closes.
+    /// Sends bytes, and returns all bytes that the proxy sends until it closes.
     pub(crate) async fn exchange(&self, bytes: &[u8]) -> Vec<u8> {
         let mut client = self.connect().await;
         client.write_all(bytes).await.unwrap();
@@ -130,15 +130,16 @@ impl Proxy {
         answer
     }
 
-    /// The same, and says that nothing more comes. A far end in I2P is not told so: if it goes on waiting, the stream is cut.
+    /// Like [`exchange`](Self::exchange), and finishes sending. A far end in I2P does not see that: if it keeps waiting, the
+    /// stream is cut.
     pub(crate) async fn exchange_and_finish(&self, bytes: &[u8]) -> Vec<u8> {
         let mut client = self.connect().await;
         client.write_all(bytes).await.unwrap();
         client.shutdown().await.unwrap();
-        hear_out(&mut client).await.0
+        read_to_end_or_reset(&mut client).await.0
     }
 
-    /// SOCKS5 CONNECT by name; gives the stream and the reply's code.
+    /// Sends SOCKS5 CONNECT with a name. Returns the stream and the reply code.
     pub(crate) async fn socks5(&self, host: &str, port: u16) -> (TcpStream, u8) {
         let mut client = self.connect().await;
         client.write_all(&socks5_request(host, port)).await.unwrap();
@@ -149,28 +150,28 @@ impl Proxy {
         (client, answer[3])
     }
 
-    /// SOCKS5 RESOLVE by name: the address, or the code of the refusal.
+    /// Sends SOCKS5 RESOLVE with a name. Returns the address, or the code of the refusal.
     pub(crate) async fn resolve(&self, host: &str) -> Result<IpAddr, u8> {
         let answer = self.exchange(&socks5_command(0xf0, &domain(host), 42)).await;
         address_in(&answer[2..])
     }
 
-    /// SOCKS5 RESOLVE_PTR: the name, or the code of the refusal.
+    /// Sends SOCKS5 RESOLVE_PTR. Returns the name, or the code of the refusal.
     pub(crate) async fn resolve_ptr(&self, address: IpAddr) -> Result<String, u8> {
         let answer = self.exchange(&socks5_command(0xf1, &binary(address), 42)).await;
         assert_eq!(answer[..3], [5, 0, 5]);
         match &answer[3..] {
             [0, 0, 3, length, rest @ ..] => {
                 let (name, port) = rest.split_at(usize::from(*length));
-                assert_eq!(port, [0, 0], "and nothing behind it");
+                assert_eq!(port, [0, 0], "port 0, and nothing after it");
                 Ok(String::from_utf8(name.to_vec()).unwrap())
             }
             [code, 0, 1, 0, 0, 0, 0, 0, 0] if *code != 0 => Err(*code),
-            other => panic!("a reply of another form: {other:?}"),
+            other => panic!("an unexpected reply: {other:?}"),
         }
     }
 
-    /// Sends a handshake in one go, then data through the stream, which the far end sends back: the code of the reply.
+    /// Sends a handshake in one write, then data that the far end echoes. Returns the reply code.
     pub(crate) async fn echo(&self, handshake: &[u8]) -> u8 {
         let mut client = self.connect().await;
         client.write_all(handshake).await.unwrap();
@@ -190,7 +191,7 @@ impl Proxy {
         code
     }
 
-    /// SOCKS4a CONNECT; gives the stream and the reply's code.
+    /// Sends SOCKS4a CONNECT. Returns the stream and the reply code.
     pub(crate) async fn socks4a(&self, host: &str, port: u16) -> (TcpStream, u8) {
         let mut client = self.connect().await;
         client.write_all(&socks4a_request(host, port)).await.unwrap();
@@ -201,18 +202,18 @@ impl Proxy {
     }
 }
 
-/// The address in a reply of SOCKS5 that carries one, or the code of the refusal.
+/// The address in a SOCKS5 reply, or the code of the refusal.
 pub(crate) fn address_in(reply: &[u8]) -> Result<IpAddr, u8> {
     match reply {
         [5, 0, 0, 1, v4 @ .., 0, 0] => Ok(<[u8; 4]>::try_from(v4).unwrap().into()),
         [5, 0, 0, 4, v6 @ .., 0, 0] => Ok(<[u8; 16]>::try_from(v6).unwrap().into()),
         [5, code, 0, 1, 0, 0, 0, 0, 0, 0] if *code != 0 => Err(*code),
-        other => panic!("a reply of another form: {other:?}"),
+        other => panic!("an unexpected reply: {other:?}"),
     }
 }
 
-/// All that comes until the stream ends, and whether it was finished: one that was cut is reset.
-pub(crate) async fn hear_out(client: &mut TcpStream) -> (Vec<u8>, bool) {
+/// Reads until the stream ends. Returns the data, and whether the stream was finished (`true`) or reset (`false`).
+pub(crate) async fn read_to_end_or_reset(client: &mut TcpStream) -> (Vec<u8>, bool) {
     let mut answer = Vec::new();
     match client.read_to_end(&mut answer).await {
         Ok(_) => (answer, true),
@@ -221,7 +222,7 @@ pub(crate) async fn hear_out(client: &mut TcpStream) -> (Vec<u8>, bool) {
     }
 }
 
-/// Greeting and request in one go.
+/// A greeting and a CONNECT request in one write.
 pub(crate) fn socks5_request(host: &str, port: u16) -> Vec<u8> {
     let length = u8::try_from(host.len()).unwrap();
     [&[5, 1, 0, 5, 1, 0, 3, length], host.as_bytes(), &port.to_be_bytes()].concat()
@@ -231,17 +232,17 @@ pub(crate) fn socks4a_request(host: &str, port: u16) -> Vec<u8> {
     [&[4, 1], &port.to_be_bytes()[..], &[0, 0, 0, 1, 0], host.as_bytes(), &[0]].concat()
 }
 
-/// Greeting and a request with any command and address: ATYP and what follows it, without the port.
+/// A greeting and a request with any command. `address` begins with ATYP and excludes the port.
 pub(crate) fn socks5_command(command: u8, address: &[u8], port: u16) -> Vec<u8> {
     [&[5, 1, 0, 5, command, 0], address, &port.to_be_bytes()].concat()
 }
 
-/// ATYP DOMAIN and the text.
+/// An address of type DOMAINNAME.
 pub(crate) fn domain(text: &str) -> Vec<u8> {
     [&[3, u8::try_from(text.len()).unwrap()], text.as_bytes()].concat()
 }
 
-/// ATYP IPv4 or IPv6 and the address.
+/// An address of type IPv4 or IPv6.
 pub(crate) fn binary(address: IpAddr) -> Vec<u8> {
     match address {
         IpAddr::V4(address) => [&[1][..], &address.octets()].concat(),

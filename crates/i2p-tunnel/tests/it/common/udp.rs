@@ -1,4 +1,4 @@
-//! Proxies whose clients may send datagrams.
+//! Proxies that serve UDP ASSOCIATE, and clients of it.
 
 use std::{
     net::{Ipv4Addr, SocketAddr},
@@ -22,21 +22,21 @@ use tokio::{
 
 use super::{Proxy, binary, domain, start_service_at};
 
-/// Generous: it is only waited for in full when something is broken.
-pub(crate) const LIMIT: Duration = Duration::from_secs(20);
+/// Generous: tests wait this long only if something is broken.
+pub(crate) const TIMEOUT: Duration = Duration::from_secs(20);
 
-pub(crate) struct Udp {
+pub(crate) struct UdpOptions {
     pub(crate) rules: DatagramPolicy,
     pub(crate) style: DatagramStyle,
     pub(crate) isolate: Isolate,
     pub(crate) max_sessions: usize,
     pub(crate) account: Arc<Account>,
-    pub(crate) rules_out: Vec<Rule>,
+    pub(crate) routes: Vec<Rule>,
     pub(crate) outproxies: Vec<OutproxyDefinition>,
     pub(crate) addresses: VirtualOptions,
 }
 
-impl Default for Udp {
+impl Default for UdpOptions {
     fn default() -> Self {
         Self {
             rules: DatagramPolicy::default(),
@@ -44,41 +44,41 @@ impl Default for Udp {
             isolate: Isolate::default(),
             max_sessions: 8,
             account: Arc::default(),
-            rules_out: Vec::new(),
+            routes: Vec::new(),
             outproxies: Vec::new(),
             addresses: VirtualOptions::default(),
         }
     }
 }
 
-impl Udp {
+impl UdpOptions {
     pub(crate) fn pool(&self) -> DatagramPool {
         let max_sessions = NonZeroUsize::new(self.max_sessions).unwrap();
         DatagramPool::new(DatagramOptions { style: self.style, max_sessions, ..DatagramOptions::default() })
     }
 }
 
-/// A proxy on a bridge, by the bridge's addresses.
-pub(crate) async fn proxy_with(sam: &str, sam_udp: &str, udp: Udp) -> Proxy {
+/// Starts a proxy on the bridge at these addresses.
+pub(crate) async fn proxy_with(sam: &str, sam_udp: &str, udp: UdpOptions) -> Proxy {
     let pool = udp.pool();
     proxy_of(sam, sam_udp, udp, pool).await
 }
 
-/// A proxy on a bridge, with this pool of sessions for datagrams.
-pub(crate) async fn proxy_of(sam: &str, sam_udp: &str, udp: Udp, datagrams: DatagramPool) -> Proxy {
+/// Starts a proxy with this pool of sessions for datagrams.
+pub(crate) async fn proxy_of(sam: &str, sam_udp: &str, udp: UdpOptions, datagrams: DatagramPool) -> Proxy {
     proxy_on("127.0.0.1:0", sam, sam_udp, udp, datagrams).await
 }
 
-/// A proxy on a bridge, at this address: clients connect to its port on 127.0.0.1.
+/// Starts a proxy that listens on this address. Clients connect to its port on 127.0.0.1.
 pub(crate) async fn proxy_at(listen: &str, bridge: &TestBridge) -> Proxy {
-    let udp = Udp::default();
+    let udp = UdpOptions::default();
     let pool = udp.pool();
     let mut proxy = proxy_on(listen, &bridge.address(), &bridge.udp_address(), udp, pool).await;
     proxy.address.set_ip(Ipv4Addr::LOCALHOST.into());
     proxy
 }
 
-async fn proxy_on(listen: &str, sam: &str, sam_udp: &str, udp: Udp, datagrams: DatagramPool) -> Proxy {
+async fn proxy_on(listen: &str, sam: &str, sam_udp: &str, udp: UdpOptions, datagrams: DatagramPool) -> Proxy {
     let back_off = BackOff { first: Duration::from_millis(10), ..BackOff::default() };
     let session = SessionOptions::default().lend(true);
     let sam = Bridge::new(sam).with_udp_address(sam_udp.parse().unwrap());
@@ -86,7 +86,7 @@ async fn proxy_on(listen: &str, sam: &str, sam_udp: &str, udp: Udp, datagrams: D
     pool.first_ready().await.unwrap();
     let dialler = SamDialler::new(pool.clone()).with_datagrams(datagrams);
     let outproxies = Outproxies::new(udp.outproxies).unwrap();
-    let routing = Routing::new(Arc::new(Routes::new(udp.rules_out)), outproxies).unwrap();
+    let routing = Routing::new(Arc::new(Routes::new(udp.routes)), outproxies).unwrap();
     let addresses = AddressPool::new(udp.addresses).unwrap();
     let limits = Limits { linger: Duration::from_millis(200), ..Limits::default() };
     let service = Service::new("test", dialler, addresses)
@@ -98,7 +98,7 @@ async fn proxy_on(listen: &str, sam: &str, sam_udp: &str, udp: Udp, datagrams: D
     start_service_at(listen, service, pool).await
 }
 
-/// A client with UDP open: as any program would do it.
+/// A client with an open UDP association.
 pub(crate) struct Client {
     pub(crate) control: TcpStream,
     pub(crate) socket: UdpSocket,
@@ -107,11 +107,12 @@ pub(crate) struct Client {
 
 impl Client {
     pub(crate) async fn open(proxy: &Proxy) -> Self {
-        Self::ask(proxy, b"user", &binary(Ipv4Addr::UNSPECIFIED.into()), 0).await.unwrap()
+        Self::associate(proxy, b"user", &binary(Ipv4Addr::UNSPECIFIED.into()), 0).await.unwrap()
     }
 
-    /// The reply's code, where there is no relay.
-    pub(crate) async fn ask(proxy: &Proxy, user: &[u8], address: &[u8], port: u16) -> Result<Self, u8> {
+    /// Opens an association with this user name and this address and port in the request. Returns the reply code if it is
+    /// refused.
+    pub(crate) async fn associate(proxy: &Proxy, user: &[u8], address: &[u8], port: u16) -> Result<Self, u8> {
         let mut control = proxy.connect().await;
         let credentials = [&[1, u8::try_from(user.len()).unwrap()], user, &[1, b'x']].concat();
         let request = [&[5, 3, 0], address, &port.to_be_bytes()].concat();
@@ -132,15 +133,15 @@ impl Client {
         assert_eq!(self.socket.send_to(&datagram, self.relay).await.unwrap(), datagram.len());
     }
 
-    /// The header from ATYP to the port, and the data.
+    /// Receives a datagram whose header, from ATYP to the port, has this length. Returns the header and the data.
     pub(crate) async fn receive(&self, header: usize) -> (Vec<u8>, Vec<u8>) {
         let mut buffer = vec![0; 65_535];
-        let (length, from) = timeout(LIMIT, self.socket.recv_from(&mut buffer)).await.unwrap().unwrap();
+        let (length, from) = timeout(TIMEOUT, self.socket.recv_from(&mut buffer)).await.unwrap().unwrap();
         assert_eq!((from, &buffer[..3]), (self.relay, &[0; 3][..]));
         (buffer[3..3 + header].to_vec(), buffer[3 + header..length].to_vec())
     }
 
-    /// Sends and waits for the echo, which has the name and the port that were asked for.
+    /// Sends a datagram and waits for its echo, which must come from the same name and port.
     pub(crate) async fn echo(&self, data: &[u8]) {
         self.send(0, &domain("echo.i2p"), 7, data).await;
         let header = [&domain("echo.i2p")[..], &[0, 7]].concat();

@@ -1,4 +1,4 @@
-//! A SOCKS5 server with UDP ASSOCIATE in this process, which does as it is told.
+//! A SOCKS5 server with UDP ASSOCIATE in this process, with scripted behaviour.
 
 use std::{
     net::{IpAddr, Ipv4Addr, SocketAddr},
@@ -19,22 +19,22 @@ use tokio::{
     task::JoinHandle,
 };
 
-/// What an upstream does with an association.
+/// What an upstream does with a request for an association.
 #[derive(Clone, Debug)]
-pub(crate) enum Does {
-    /// Grants it at its own address, and sends datagrams back as they came.
+pub(crate) enum Behaviour {
+    /// Grants it at its own address, and echoes datagrams.
     Echo,
-    /// The same, by an unspecified address.
+    /// Like `Echo`, with an unspecified address in the reply.
     EchoAnywhere,
-    /// Sends these before each echo.
+    /// Like `Echo`, and sends these datagrams before each echo.
     Say(Vec<Vec<u8>>),
     /// Refuses it with this code.
     Refuse(u8),
     /// Grants it at another address.
     Elsewhere(IpAddr),
-    /// Takes the connection and says nothing.
+    /// Accepts the connection and sends nothing.
     Silent,
-    /// Grants it, and closes at the first datagram.
+    /// Grants it, and closes the connection at the first datagram.
     Close,
 }
 
@@ -47,20 +47,20 @@ pub(crate) struct Upstream {
 }
 
 struct Shared {
-    does: Mutex<Does>,
+    behaviour: Mutex<Behaviour>,
     seen: watch::Sender<Seen>,
 }
 
-/// What has come to an upstream.
+/// What an upstream has received.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Seen {
-    /// Username and password of each association that was asked for.
+    /// User name and password of each requested association.
     pub(crate) associations: Vec<Option<(String, String)>>,
-    /// Associations that are there now.
+    /// The number of open associations.
     pub(crate) alive: usize,
     /// Host, port and data of each datagram.
     pub(crate) datagrams: Vec<(String, u16, Vec<u8>)>,
-    /// Where they came from, and where to.
+    /// Their source and destination addresses.
     pub(crate) between: Vec<(SocketAddr, SocketAddr)>,
 }
 
@@ -71,10 +71,10 @@ impl Drop for Upstream {
 }
 
 impl Upstream {
-    pub(crate) async fn start(name: &'static str, does: Does) -> Self {
+    pub(crate) async fn start(name: &'static str, behaviour: Behaviour) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let port = listener.local_addr().unwrap().port();
-        let shared = Arc::new(Shared { does: Mutex::new(does), seen: watch::Sender::default() });
+        let shared = Arc::new(Shared { behaviour: Mutex::new(behaviour), seen: watch::Sender::default() });
         let serving = Arc::clone(&shared);
         let task = tokio::spawn(async move {
             loop {
@@ -85,8 +85,8 @@ impl Upstream {
         Self { name, port, shared, task }
     }
 
-    pub(crate) fn does(&self, does: Does) {
-        *self.shared.does.lock().unwrap() = does;
+    pub(crate) fn set_behaviour(&self, behaviour: Behaviour) {
+        *self.shared.behaviour.lock().unwrap() = behaviour;
     }
 
     pub(crate) fn definition(&self) -> OutproxyDefinition {
@@ -103,7 +103,7 @@ impl Upstream {
         self.shared.seen.borrow().clone()
     }
 
-    /// Waits until what has been seen is so.
+    /// Waits until what was received meets a condition.
     pub(crate) async fn until(&self, is_so: impl FnMut(&Seen) -> bool) {
         let mut seen = self.shared.seen.subscribe();
         let waited = tokio::time::timeout(Duration::from_secs(20), seen.wait_for(is_so)).await;
@@ -129,31 +129,31 @@ impl Shared {
     }
 
     async fn associate(&self, accepted: Accepted<TcpStream>) {
-        let does = self.does.lock().unwrap().clone();
+        let behaviour = self.behaviour.lock().unwrap().clone();
         let socket = UdpSocket::bind("127.0.0.1:0").await.unwrap();
         let relay = socket.local_addr().unwrap();
-        let at = match does {
-            Does::Refuse(code) => {
+        let at = match behaviour {
+            Behaviour::Refuse(code) => {
                 accepted.refuse(v5::ReplyCode(code), v4::ReplyCode::REJECTED).await.unwrap();
                 return;
             }
-            Does::Silent => return std::future::pending().await,
-            Does::EchoAnywhere => Ipv4Addr::UNSPECIFIED.into(),
-            Does::Elsewhere(at) => at,
-            Does::Echo | Does::Say(_) | Does::Close => relay.ip(),
+            Behaviour::Silent => return std::future::pending().await,
+            Behaviour::EchoAnywhere => Ipv4Addr::UNSPECIFIED.into(),
+            Behaviour::Elsewhere(at) => at,
+            Behaviour::Echo | Behaviour::Say(_) | Behaviour::Close => relay.ip(),
         };
         let (mut control, early) = accepted.grant_at(Address::Ip(at), relay.port()).await.unwrap();
         assert_eq!(early, b"");
         let mut buffer = vec![0; 65_535];
         loop {
             tokio::select! {
-                said = control.read_u8() => return assert!(said.is_err(), "nothing is said there"),
+                said = control.read_u8() => return assert!(said.is_err(), "no data is sent on the control connection"),
                 received = socket.recv_from(&mut buffer) => {
                     let (length, from) = received.unwrap();
                     self.datagram(&buffer[..length], (from, relay));
-                    match &*self.does.lock().unwrap() {
-                        Does::Close => return,
-                        Does::Say(before) => {
+                    match &*self.behaviour.lock().unwrap() {
+                        Behaviour::Close => return,
+                        Behaviour::Say(before) => {
                             for said in before {
                                 socket.try_send_to(said, from).unwrap();
                             }
