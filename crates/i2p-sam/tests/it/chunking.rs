@@ -1,5 +1,5 @@
-//! However a bridge's bytes are cut on their way, the client sees the same lines, and the stream behind them begins at
-//! the same byte.
+//! The client reads the same lines, and the stream after them begins at the same byte, in whatever pieces a bridge's bytes
+//! arrive.
 
 use i2p_name::I2pName;
 use i2p_sam::{Accepted, Bridge, Error, Ports, Session, SessionOptions};
@@ -9,56 +9,56 @@ use tokio::{
     net::{TcpListener, TcpStream},
 };
 
-/// What follows the last line of a stream, at once.
-const BEHIND: &[u8] = b"\nSTREAM STATUS RESULT=I2P_ERROR\n\x00\xff of the stream";
+/// The first bytes of a stream, sent right after the last line.
+const STREAM_BYTES: &[u8] = b"\nSTREAM STATUS RESULT=I2P_ERROR\n\x00\xff of the stream";
 
-/// One conversation: what the bridge says to each kind of command, cut as a test wants it.
+/// The answers of the bridge in one conversation.
 #[derive(Clone, Copy)]
-struct Words {
+struct Answers {
     naming: &'static str,
     connect: &'static str,
     ping: &'static str,
 }
 
-/// With an answer that all routers give, with PINGs that cross it, and with refusals of each kind.
-const WORDS: [Words; 4] = [
-    Words { naming: "KEY_NOT_FOUND NAME={NAME}\n", connect: "STREAM STATUS RESULT=OK\n", ping: "" },
-    Words {
+/// Conversations with the answers that all routers give, with PINGs in between, and with refusals of each kind.
+const CONVERSATIONS: [Answers; 4] = [
+    Answers { naming: "KEY_NOT_FOUND NAME={NAME}\n", connect: "STREAM STATUS RESULT=OK\n", ping: "" },
+    Answers {
         naming: "INVALID_KEY NAME={NAME}\r\n",
         connect: "STREAM STATUS RESULT=OK\r\n",
         ping: "PING 17 63\n",
     },
-    Words {
+    Answers {
         naming: "KEY_NOT_FOUND NAME={NAME}\n",
         connect: "STREAM STATUS RESULT=I2P_ERROR MESSAGE=\"a \\\"quoted\\\" word\"\n",
         ping: "PING\n",
     },
-    // The last line of a connection, without its newline.
-    Words {
+    // The last line of the connection has no newline.
+    Answers {
         naming: "KEY_NOT_FOUND NAME={NAME}\n",
         connect: "STREAM STATUS RESULT=CANT_REACH_PEER",
         ping: "",
     },
 ];
 
-/// A bridge that sends all it has to say in pieces of these lengths, over and over, each in a segment of its own.
-async fn bridge(words: Words, pieces: Vec<usize>) -> String {
+/// A bridge that sends its answers in pieces of these lengths, repeated as needed, each in a segment of its own.
+async fn bridge(answers: Answers, pieces: Vec<usize>) -> String {
     let listener = TcpListener::bind(("127.0.0.1", 0)).await.unwrap();
     let address = listener.local_addr().unwrap().to_string();
     tokio::spawn(async move {
         loop {
             let (stream, _) = listener.accept().await.unwrap();
-            tokio::spawn(talk(stream, words, pieces.clone()));
+            tokio::spawn(talk(stream, answers, pieces.clone()));
         }
     });
     address
 }
 
-async fn talk(mut stream: TcpStream, words: Words, pieces: Vec<usize>) {
+async fn talk(mut stream: TcpStream, answers: Answers, pieces: Vec<usize>) {
     stream.set_nodelay(true).unwrap();
     while let Some(command) = line(&mut stream).await {
         let name = command.split(' ').find_map(|word| word.strip_prefix("NAME=")).unwrap_or_default();
-        let Words { ping, connect, naming } = words;
+        let Answers { ping, connect, naming } = answers;
         let answer: Vec<u8> = match command.split(' ').take(2).collect::<Vec<_>>().as_slice() {
             ["HELLO", _] => b"HELLO REPLY RESULT=OK VERSION=3.3\n".to_vec(),
             ["SESSION", _] => {
@@ -69,13 +69,13 @@ async fn talk(mut stream: TcpStream, words: Words, pieces: Vec<usize>) {
                 format!("{ping}NAMING REPLY RESULT={}", naming.replace("{NAME}", name)).into_bytes()
             }
             ["STREAM", "CONNECT"] if connect.contains("=OK") => {
-                [ping.as_bytes(), connect.as_bytes(), BEHIND].concat()
+                [ping.as_bytes(), connect.as_bytes(), STREAM_BYTES].concat()
             }
             ["STREAM", "CONNECT"] => connect.as_bytes().to_vec(),
             ["STREAM", "ACCEPT"] => {
                 let peer = sam_testkit::destination();
                 let lines = format!("STREAM STATUS RESULT=OK\n{ping}{peer} FROM_PORT=1 TO_PORT=65535\n");
-                [lines.as_bytes(), BEHIND].concat()
+                [lines.as_bytes(), STREAM_BYTES].concat()
             }
             // PONGs.
             _ => continue,
@@ -84,7 +84,7 @@ async fn talk(mut stream: TcpStream, words: Words, pieces: Vec<usize>) {
         for &piece in pieces.iter().cycle() {
             let (now, later) = rest.split_at(piece.min(rest.len()));
             stream.write_all(now).await.unwrap();
-            // The client reads what there is before more comes.
+            // Let the client read this piece before the next is sent.
             for _ in 0..4 {
                 tokio::task::yield_now().await;
             }
@@ -109,9 +109,9 @@ async fn line(stream: &mut TcpStream) -> Option<String> {
     }
 }
 
-/// All that the client sees, as text.
-async fn seen(words: Words, pieces: Vec<usize>) -> Vec<String> {
-    let bridge = Bridge::new(bridge(words, pieces).await);
+/// All that the client reads, as text.
+async fn seen(answers: Answers, pieces: Vec<usize>) -> Vec<String> {
+    let bridge = Bridge::new(bridge(answers, pieces).await);
     let capabilities = bridge.capabilities().await.map(|found| found.to_string());
     let session: Session = bridge.create_session(&SessionOptions::default()).await.unwrap();
     let lookup = session.lookup(&"name.i2p".parse().unwrap()).await;
@@ -137,7 +137,7 @@ async fn rest(stream: Result<TcpStream, Error>) -> String {
         Ok(mut stream) => {
             let mut bytes = Vec::new();
             stream.read_to_end(&mut bytes).await.unwrap();
-            assert_eq!(bytes, BEHIND, "the stream begins at another byte");
+            assert_eq!(bytes, STREAM_BYTES, "the stream must begin at its first byte");
             format!("{bytes:?}")
         }
         Err(error) => error.to_string(),
@@ -152,21 +152,21 @@ proptest! {
     #![proptest_config(ProptestConfig::with_cases(24))]
 
     #[test]
-    fn any_cut_of_a_bridges_bytes_is_the_same_conversation(
-        words in 0..WORDS.len(),
+    fn any_pieces_give_the_same_conversation(
+        conversation in 0..CONVERSATIONS.len(),
         pieces in proptest::collection::vec(1_usize..60, 1..8),
     ) {
-        let words = WORDS[words];
-        let (whole, cut) = on_a_runtime(async { (seen(words, vec![usize::MAX]).await, seen(words, pieces).await) });
+        let answers = CONVERSATIONS[conversation];
+        let (whole, cut) = on_a_runtime(async { (seen(answers, vec![usize::MAX]).await, seen(answers, pieces).await) });
         prop_assert_eq!(whole, cut);
     }
 }
 
 #[test]
-fn single_bytes_are_the_same_conversation() {
-    for words in WORDS {
+fn single_bytes_give_the_same_conversation() {
+    for answers in CONVERSATIONS {
         let (whole, cut) =
-            on_a_runtime(async { (seen(words, vec![usize::MAX]).await, seen(words, vec![1]).await) });
+            on_a_runtime(async { (seen(answers, vec![usize::MAX]).await, seen(answers, vec![1]).await) });
         assert_eq!(whole, cut);
     }
 }

@@ -1,4 +1,4 @@
-//! The client against bridges that say what real routers say only now and then.
+//! The client with bridges that answer as real routers do only sometimes.
 
 use std::time::Duration;
 
@@ -36,7 +36,7 @@ async fn a_stream_carries_bytes_and_starts_right_after_the_status() {
 }
 
 #[tokio::test]
-async fn answers_may_come_byte_by_byte() {
+async fn answers_may_arrive_byte_by_byte() {
     let bridge = TestBridge::start().await;
     let bytes = b"STREAM STATUS RESULT=OK\n".iter();
     bridge.on(
@@ -65,7 +65,7 @@ async fn the_last_line_may_lack_its_newline() {
 }
 
 #[tokio::test]
-async fn a_stream_error_may_come_as_one_of_the_session() {
+async fn a_stream_error_may_arrive_as_a_session_status() {
     let bridge = TestBridge::start().await;
     bridge
         .on("STREAM CONNECT", [Act::line("SESSION STATUS RESULT=I2P_ERROR MESSAGE=\"Socket \\u{1b}busy\"")]);
@@ -78,7 +78,7 @@ async fn a_stream_error_may_come_as_one_of_the_session() {
 async fn names_are_looked_up_one_after_the_other() {
     let bridge = TestBridge::start_as(Dialect::Emissary).await;
     let known = format!("NAMING REPLY RESULT=OK NAME=known.i2p VALUE={}", sam_testkit::destination());
-    // The second lookup, if it came with the first, would be heard.
+    // If the second lookup were sent with the first, it would be recorded here.
     bridge.on("NAMING LOOKUP NAME=known.i2p", [Act::Listen(Duration::from_millis(100)), Act::line(&known)]);
     let session = session(&bridge).await.unwrap();
     let (known, unknown) = (host("known.i2p"), host("unknown.i2p"));
@@ -86,11 +86,15 @@ async fn names_are_looked_up_one_after_the_other() {
     assert_eq!(known.unwrap().to_base64(), sam_testkit::destination());
     let error = unknown.unwrap_err();
     assert!(matches!(error, Error::Refused { result: ResultWord::KeyNotFound, .. }), "{error}");
-    assert!(bridge.commands().contains(&String::new()), "nothing was heard: {:?}", bridge.commands());
+    assert!(
+        bridge.commands().contains(&String::new()),
+        "the second lookup did not wait: {:?}",
+        bridge.commands()
+    );
 }
 
 #[tokio::test]
-async fn a_lookup_that_nobody_waits_for_any_more_holds_up_no_other() {
+async fn an_abandoned_lookup_does_not_delay_another() {
     let bridge = TestBridge::start_as(Dialect::Emissary).await;
     bridge.on("NAMING LOOKUP NAME=slow.i2p", []);
     let session = session(&bridge).await.unwrap();
@@ -107,7 +111,7 @@ async fn a_ping_on_a_stream_is_skipped_and_not_answered() {
     let session = session(&bridge).await.unwrap();
     let mut stream = session.connect(&name("known.i2p"), 0).await.unwrap();
     stream.write_all(b"x").await.unwrap();
-    assert_eq!(stream.read_u8().await.unwrap(), b'x', "a PONG would come back first");
+    assert_eq!(stream.read_u8().await.unwrap(), b'x', "a PONG would be sent back first");
 }
 
 #[tokio::test]
@@ -122,7 +126,7 @@ async fn a_late_answer_to_another_lookup_is_not_taken_for_this_one() {
 }
 
 #[tokio::test]
-async fn a_ping_is_answered_and_the_session_goes_on() {
+async fn a_ping_is_answered_and_the_session_continues() {
     let bridge = TestBridge::start().await;
     let session = session(&bridge).await.unwrap();
     bridge.push_to_sessions("PING 1763870000123");
@@ -133,7 +137,7 @@ async fn a_ping_is_answered_and_the_session_goes_on() {
 }
 
 #[tokio::test]
-async fn a_killed_router_is_noticed_and_named() {
+async fn a_killed_router_ends_all_operations_with_session_lost() {
     let mut bridge = TestBridge::start().await;
     bridge.on("STREAM CONNECT", [Act::Hang]);
     let session = session(&bridge).await.unwrap();
@@ -167,7 +171,7 @@ async fn dropping_the_last_handle_closes_the_session() {
 }
 
 #[tokio::test]
-async fn what_is_no_bridge_is_said_so() {
+async fn a_program_that_is_no_bridge_is_reported() {
     let bridge = TestBridge::start().await;
     bridge.on("HELLO", [Act::Send(b"HTTP/1.1 400 Bad Request\r\n\r\n".to_vec()), Act::Close]);
     let error = session(&bridge).await.unwrap_err();
@@ -184,7 +188,7 @@ async fn what_is_no_bridge_is_said_so() {
 }
 
 #[tokio::test]
-async fn a_line_without_end_is_cut_off() {
+async fn an_endless_line_is_an_error() {
     let bridge = TestBridge::start().await;
     bridge.on("SESSION CREATE", [Act::Send(vec![b'x'; 100_000]), Act::Hang]);
     let error = session(&bridge).await.unwrap_err();
@@ -192,7 +196,7 @@ async fn a_line_without_end_is_cut_off() {
 }
 
 #[tokio::test]
-async fn each_limit_names_itself() {
+async fn each_timeout_names_its_phase() {
     let bridge = TestBridge::start().await;
     let limit = Duration::from_millis(50);
     let timeouts = Timeouts {
@@ -216,7 +220,7 @@ async fn each_limit_names_itself() {
 }
 
 #[tokio::test]
-async fn a_session_that_is_refused_says_why() {
+async fn a_refused_session_reports_why() {
     let bridge = TestBridge::start().await;
     bridge.on("SESSION CREATE", [Act::line("SESSION STATUS RESULT=I2P_ERROR MESSAGE=\"no tunnels\"")]);
     let error = session(&bridge).await.unwrap_err().to_string();
@@ -224,7 +228,7 @@ async fn a_session_that_is_refused_says_why() {
 }
 
 #[tokio::test]
-async fn a_peer_comes_with_its_destination() {
+async fn an_accepted_stream_has_its_peers_destination() {
     let bridge = TestBridge::start().await;
     let accepted =
         format!("STREAM STATUS RESULT=OK\n{} FROM_PORT=0 TO_PORT=80\nGET", sam_testkit::destination());

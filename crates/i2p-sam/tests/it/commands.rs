@@ -1,4 +1,4 @@
-//! What goes to a bridge: the lines of each dialect, and that nothing that was not meant gets into them.
+//! The lines that are sent to a bridge: they follow the dialect, and no value can add anything to them.
 
 use std::time::Duration;
 
@@ -23,7 +23,7 @@ fn key() -> PrivateKey {
     sam_testkit::private_key().parse().unwrap()
 }
 
-/// The line, which is to be the same in all dialects.
+/// The line, which must be the same in all dialects.
 fn line(command: &impl Command) -> String {
     let [standard, i2pd, emissary] = DIALECTS.map(|dialect| command.line(dialect).unwrap().to_string());
     assert_eq!(standard, i2pd);
@@ -32,7 +32,7 @@ fn line(command: &impl Command) -> String {
 }
 
 #[test]
-fn sessions() {
+fn session_commands() {
     let id = SessionId::random().unwrap();
     let options = SessionOptions::default();
     let tunnels = "inbound.length=3 outbound.length=3 inbound.quantity=2 outbound.quantity=2 \
@@ -83,7 +83,7 @@ fn sessions() {
 }
 
 #[test]
-fn streams_and_names() {
+fn stream_and_naming_commands() {
     let id = SessionId::random().unwrap();
     let shown = id.as_str();
     let host = I2pName::parse("a.i2p").unwrap();
@@ -106,7 +106,7 @@ fn streams_and_names() {
 }
 
 #[test]
-fn the_rest() {
+fn other_commands() {
     assert_eq!(line(&Hello::default()), "HELLO VERSION MIN=3.1 MAX=3.3\n");
     assert_eq!(line(&DestGenerate), "DEST GENERATE SIGNATURE_TYPE=7\n");
     assert_eq!(line(&Pong { text: "12 3" }), "PONG 12 3\n");
@@ -134,7 +134,7 @@ fn the_rest() {
 }
 
 #[test]
-fn what_a_dialect_has_no_words_for_is_not_said() {
+fn what_a_dialect_cannot_express_is_an_error() {
     let hello = |password: &str, dialect| {
         let login = Login { user: text("me"), password: text(password) };
         Hello { login: Some(&login) }.line(dialect).map(|line| line.to_string())
@@ -157,7 +157,7 @@ fn what_a_dialect_has_no_words_for_is_not_said() {
 }
 
 #[test]
-fn no_key_and_no_password_is_shown() {
+fn debug_shows_no_key_and_no_password() {
     let options = SessionOptions::default().private_key(key());
     let login = Login { user: text("alice"), password: text("secret") };
     let shown = format!("{options:?} {login:?} {:?} {:?}", key(), Hello { login: Some(&login) });
@@ -167,7 +167,7 @@ fn no_key_and_no_password_is_shown() {
 }
 
 #[test]
-fn keys_that_could_carry_options_are_no_keys() {
+fn a_key_cannot_carry_options() {
     let key = sam_testkit::private_key();
     for wrong in ["", "AAAA", &format!("{key} inbound.length=0"), &format!("{key}\nQUIT")] {
         assert!(wrong.parse::<PrivateKey>().is_err(), "{wrong:?}");
@@ -178,7 +178,7 @@ fn keys_that_could_carry_options_are_no_keys() {
 }
 
 proptest! {
-    /// The security of the whole: whatever the values, a line is one line, and has the pairs that were meant.
+    /// The security of the crate: whatever the values are, a command is one line and has the intended pairs.
     #[test]
     fn no_value_becomes_a_pair_or_a_line(user in "[ -~]{0,40}", password in "[ -~]{0,255}", option in "[ -~]{0,60}") {
         let login = Login { user: text(&user), password: text(&password) };

@@ -1,10 +1,10 @@
-//! The conformance suite against the test kit, or against whatever `SAM_CONFORMANCE_PEER` says.
+//! The conformance suite with the test kit, or with the routers that `SAM_CONFORMANCE_PEER` names.
 //!
 //! | variable | value |
 //! |---|---|
 //! | `SAM_CONFORMANCE_PEER` | `testkit-java`, `testkit-i2pd`, `testkit-i2pd-master`, `testkit-emissary`, or the bridges of running routers: `HOST:PORT`, or `HOST:PORT,HOST:PORT` for a near and a far one. Unset: the test kit in all its dialects |
-//! | `SAM_CONFORMANCE_CAPABILITIES` | what the routers' bridges can do, as `Capabilities` displays it; unset: whatever it is |
-//! | `SAM_CONFORMANCE_HOSTS` | `NAME=KEYFILE,...`: names in the near router's address book and the keys behind them, for sessions on the far one |
+//! | `SAM_CONFORMANCE_CAPABILITIES` | what the routers' bridges must be able to do, as `Capabilities` displays it; unset: anything |
+//! | `SAM_CONFORMANCE_HOSTS` | `NAME=KEYFILE,...`: names in the near router's address book with their keys, for sessions on the far one |
 //! | `SAM_CONFORMANCE_HOPS` | hops of each tunnel; unset: 1 |
 
 use std::{env, time::Duration};
@@ -14,7 +14,7 @@ use sam_conformance::{KnownHost, Peer};
 use sam_testkit::{Dialect, TestBridge};
 use tokio::task::{JoinSet, LocalSet};
 
-/// Its name, its dialect, and what its bridge can do.
+/// The name, the dialect and the capabilities of each bridge of the test kit.
 const KITS: [(&str, Dialect, &str); 4] = [
     (
         "testkit-java",
@@ -43,7 +43,7 @@ const KITS: [(&str, Dialect, &str); 4] = [
 async fn bridges_and_client_keep_what_the_client_promises() {
     let chosen = env::var("SAM_CONFORMANCE_PEER").ok();
     let wanted = |name: &str| chosen.as_deref().is_none_or(|chosen| chosen == name);
-    // The suite is one task, which does not move between threads.
+    // The suite is one task that does not move between threads.
     let (local, mut runs) = (LocalSet::new(), JoinSet::new());
     for (name, dialect, capabilities) in KITS.into_iter().filter(|kit| wanted(kit.0)) {
         let run = async move {
@@ -83,7 +83,7 @@ async fn kit(name: &str, dialect: Dialect, capabilities: &str) -> (TestBridge, P
     (kit, peer)
 }
 
-/// Routers that run already.
+/// Routers that are running.
 fn running(bridges: &str) -> Peer {
     let (near, far) = bridges.split_once(',').unwrap_or((bridges, bridges));
     assert!(
@@ -108,7 +108,7 @@ fn running(bridges: &str) -> Peer {
     }
 }
 
-/// Java I2P asks after three minutes of silence, and ends a session that does not answer.
+/// Java I2P sends a PING after three minutes of silence, and ends a session that does not answer.
 #[tokio::test(start_paused = true)]
 async fn a_session_survives_hours_of_silence() {
     let kit = TestBridge::start_as(Dialect::Java).await;
@@ -121,7 +121,7 @@ async fn a_session_survives_hours_of_silence() {
 }
 
 #[tokio::test]
-async fn a_bridge_that_asks_for_a_login_gets_it_or_says_no() {
+async fn a_login_is_sent_and_checked() {
     let kit = TestBridge::start_as(Dialect::Java).await;
     kit.require_login("operator", "two words");
     let login = |password: &str| Login {

@@ -1,4 +1,4 @@
-//! What other programs on this machine send to a session's UDP port.
+//! Datagrams that other programs on this machine send to a session's UDP port.
 
 use std::time::Duration;
 
@@ -7,7 +7,7 @@ use sam_testkit::{Dialect, TestBridge};
 use tokio::{net::UdpSocket, time::timeout};
 
 #[tokio::test]
-async fn only_the_bridges_own_port_is_heard() {
+async fn only_datagrams_from_the_bridges_port_are_received() {
     for dialect in [Dialect::Java, Dialect::I2pd, Dialect::I2pdMaster, Dialect::Emissary] {
         let test = TestBridge::start_as(dialect).await;
         let bridge = Bridge::new(test.address()).with_udp_address(test.udp_address().parse().unwrap());
@@ -15,7 +15,7 @@ async fn only_the_bridges_own_port_is_heard() {
         let (style, any) = (DatagramStyle::Datagram, Ports::default());
         let session = bridge.create_datagram_session(style, any, &options).await.unwrap();
         let peer = bridge.create_datagram_session(style, any, &options).await.unwrap();
-        // As SESSION CREATE said it, and as anybody can read in /proc/net/udp.
+        // The port is in SESSION CREATE, and any program can read it in /proc/net/udp.
         let create = test.commands().into_iter().find(|sent| sent.starts_with("SESSION CREATE")).unwrap();
         let port = create.split(' ').find_map(|word| word.strip_prefix("PORT=")).unwrap().to_owned();
         let forger = UdpSocket::bind("127.0.0.1:0").await.unwrap();

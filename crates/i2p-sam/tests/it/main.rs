@@ -9,5 +9,6 @@ mod early_data;
 mod examples;
 mod forged_datagrams;
 mod lending;
+mod routers;
 mod spares;
 mod subsessions;

@@ -1,4 +1,4 @@
-//! Connections that are kept ready: a request begins with its command, and one that was closed meanwhile costs nobody anything.
+//! Spare connections: a request on one begins with its command, and one that was closed meanwhile is replaced.
 
 use std::time::Duration;
 
@@ -29,16 +29,16 @@ impl Client {
         self.session.connect(&I2pName::parse("known.i2p").unwrap(), 80).await.unwrap();
     }
 
-    /// Requests until a connection is kept.
+    /// Connects streams until one spare is ready.
     async fn keep_one(&self) {
         assert_eq!(self.client.spares(), 0);
         self.connect().await;
         self.connect().await;
-        self.kept(1).await;
+        self.spares(1).await;
     }
 
-    /// Comes back when so many are kept, before any of them is too old.
-    async fn kept(&self, count: usize) {
+    /// Waits until this many spares are ready, before one of them is too old.
+    async fn spares(&self, count: usize) {
         let begin = Instant::now();
         while self.client.spares() != count {
             assert!(begin.elapsed() < Duration::from_secs(3), "{} of {count}", self.client.spares());
@@ -48,18 +48,18 @@ impl Client {
 }
 
 #[tokio::test]
-async fn a_request_begins_with_its_command() {
+async fn a_stream_on_a_spare_needs_no_hello() {
     for dialect in [Dialect::Java, Dialect::I2pd, Dialect::Emissary] {
         let client = Client::start(dialect).await;
         client.keep_one().await;
-        // Whoever says HELLO now waits in vain.
+        // A new connection would wait for ever for its HELLO.
         client.bridge.on("HELLO", [Act::Hang]);
         client.connect().await;
     }
 }
 
 #[tokio::test]
-async fn so_does_a_lookup() {
+async fn a_lookup_on_a_spare_needs_no_hello() {
     let client = Client::start(Dialect::Java).await;
     client.keep_one().await;
     client.bridge.on("HELLO", [Act::Hang]);
@@ -68,7 +68,7 @@ async fn so_does_a_lookup() {
 }
 
 #[tokio::test]
-async fn one_that_the_router_closes_in_the_very_moment_of_the_request_is_replaced() {
+async fn a_spare_that_the_router_closes_at_the_request_is_replaced() {
     let client = Client::start(Dialect::Java).await;
     client.keep_one().await;
     client.bridge.once("STREAM CONNECT", [Act::Close]);
@@ -78,7 +78,7 @@ async fn one_that_the_router_closes_in_the_very_moment_of_the_request_is_replace
 }
 
 #[tokio::test]
-async fn a_new_one_that_the_router_closes_is_not() {
+async fn a_new_connection_that_the_router_closes_is_an_error() {
     let client = Client::start(Dialect::Emissary).await;
     client.bridge.once("STREAM CONNECT", [Act::Close]);
     let error = client.session.connect(&I2pName::parse("known.i2p").unwrap(), 80).await.unwrap_err();
@@ -86,10 +86,10 @@ async fn a_new_one_that_the_router_closes_is_not() {
 }
 
 #[tokio::test]
-async fn they_go_with_the_session_of_a_router_that_goes() {
+async fn spares_are_closed_when_the_router_closes_a_session() {
     let client = Client::start(Dialect::I2pd).await;
     client.keep_one().await;
     client.bridge.drop_control_connections();
     client.session.lost().await;
-    client.kept(0).await;
+    client.spares(0).await;
 }

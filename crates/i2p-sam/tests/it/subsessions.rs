@@ -6,13 +6,13 @@ use i2p_sam::{Bridge, Error, Phase, PrimarySession, SessionOptions, Timeouts};
 use sam_testkit::{Act, TestBridge};
 use tokio::time::{sleep, timeout};
 
-/// How long an answer is waited for.
-const LIMIT: Duration = Duration::from_millis(600);
-/// When it comes.
+/// How long the client waits for an answer.
+const ANSWER_TIMEOUT: Duration = Duration::from_millis(600);
+/// When the late answer arrives.
 const LATE: Duration = Duration::from_millis(900);
 
 async fn primary(bridge: &TestBridge) -> PrimarySession {
-    let timeouts = Timeouts { naming_lookup: LIMIT, ..Timeouts::default() };
+    let timeouts = Timeouts { naming_lookup: ANSWER_TIMEOUT, ..Timeouts::default() };
     let bridge = Bridge::new(bridge.address()).with_timeouts(timeouts);
     bridge.create_primary(&SessionOptions::default()).await.unwrap()
 }
@@ -24,7 +24,7 @@ fn sent(bridge: &TestBridge, command: &str) -> Vec<String> {
 async fn until(condition: impl Fn() -> bool) {
     let begin = tokio::time::Instant::now();
     while !condition() {
-        assert!(begin.elapsed() < Duration::from_secs(20), "it does not come");
+        assert!(begin.elapsed() < Duration::from_secs(20), "the condition stays false");
         sleep(Duration::from_millis(5)).await;
     }
 }
@@ -34,7 +34,7 @@ fn id(command: &str) -> &str {
 }
 
 #[tokio::test]
-async fn an_answer_that_comes_late_is_not_the_next_ones_and_what_it_grants_is_taken_away() {
+async fn a_late_answer_is_not_taken_for_the_next_and_its_subsession_is_removed() {
     let bridge = TestBridge::start().await;
     let primary = primary(&bridge).await;
     bridge.once("SESSION ADD", Act::late(LATE));
@@ -52,12 +52,12 @@ async fn an_answer_that_comes_late_is_not_the_next_ones_and_what_it_grants_is_ta
 }
 
 #[tokio::test]
-async fn a_refusal_that_comes_late_does_not_end_the_session() {
+async fn a_late_refusal_does_not_end_the_session() {
     let bridge = TestBridge::start().await;
     let primary = primary(&bridge).await;
     let _first = primary.add_streams(1).await.unwrap();
     bridge.once("SESSION ADD", Act::late(LATE));
-    // The same port once more.
+    // The same port again.
     let error = primary.add_streams(1).await.unwrap_err();
     assert!(matches!(error, Error::Timeout { phase: Phase::SessionAdd, .. }), "{error}");
     sleep(LATE).await;
@@ -66,11 +66,11 @@ async fn a_refusal_that_comes_late_does_not_end_the_session() {
 }
 
 #[tokio::test]
-async fn a_subsession_that_nobody_waits_for_any_more_is_taken_away() {
+async fn a_subsession_whose_caller_gave_up_is_removed() {
     let bridge = TestBridge::start().await;
     let primary = primary(&bridge).await;
-    bridge.once("SESSION ADD", Act::late(LIMIT / 4));
-    let given_up = timeout(LIMIT / 8, primary.add_streams(1)).await;
+    bridge.once("SESSION ADD", Act::late(ANSWER_TIMEOUT / 4));
+    let given_up = timeout(ANSWER_TIMEOUT / 8, primary.add_streams(1)).await;
     assert!(given_up.is_err());
     until(|| !sent(&bridge, "SESSION REMOVE").is_empty()).await;
     primary.add_streams(1).await.unwrap();

@@ -143,9 +143,8 @@ fn add(connection: &Connection, command: &Command) -> Result<String, SessionRefu
     let given = command.get("STYLE");
     let style = given.and_then(SessionStyle::parse).filter(|style| *style != SessionStyle::Primary);
     let style = style.filter(|style| dialect != Dialect::Java || java_supports(connection, *style));
-    let has_port = command.get("PORT").is_some();
     let style = match (dialect, style) {
-        (Dialect::Java, _) => java_subsession(command, given, style, has_port)?,
+        (Dialect::Java, _) => java_subsession(command, given, style)?,
         // As seen in 2.45.1: it stops reading when the port is missing.
         (Dialect::I2pd, Some(SessionStyle::Stream)) if command.get("FROM_PORT").is_none() => {
             return Err(SessionRefusal::Ignored);
@@ -154,7 +153,7 @@ fn add(connection: &Connection, command: &Command) -> Result<String, SessionRefu
         (Dialect::I2pd | Dialect::I2pdMaster, Some(SessionStyle::Stream)) => SessionStyle::Stream,
         (Dialect::I2pd | Dialect::I2pdMaster, _) => return Err(SessionRefusal::message("Unsupported STYLE")),
         (Dialect::Emissary, Some(SessionStyle::Datagram3) | None) => return Err(SessionRefusal::Ignored),
-        (Dialect::Emissary, Some(style)) if style.is_datagram() && !has_port => {
+        (Dialect::Emissary, Some(style)) if style.is_datagram() && command.get("PORT").is_none() => {
             return Err(SessionRefusal::Ignored);
         }
         (Dialect::Emissary, Some(style)) => style,
@@ -312,7 +311,6 @@ fn java_subsession(
     command: &Command,
     given: Option<&str>,
     style: Option<SessionStyle>,
-    has_port: bool,
 ) -> Result<SessionStyle, SessionRefusal> {
     let given = given.ok_or_else(|| SessionRefusal::message("No SESSION STYLE specified"))?;
     if command.get("DESTINATION").is_some() {
@@ -320,7 +318,7 @@ fn java_subsession(
     }
     match style {
         // J15.
-        Some(style) if style.is_datagram() && !has_port => {
+        Some(style) if style.is_datagram() && command.get("PORT").is_none() => {
             Err(SessionRefusal::OfSubsession(format!("{given} subsession must specify PORT")))
         }
         Some(style) => Ok(style),

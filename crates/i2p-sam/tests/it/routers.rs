@@ -1,0 +1,37 @@
+//! A session keeps the router that made it, even when another router answers at the bridge later.
+
+use i2p_sam::{Bridge, Dialect, SessionOptions};
+use sam_testkit::{Act, TestBridge};
+
+#[tokio::test]
+async fn a_session_keeps_its_router_when_another_answers() {
+    let kit = TestBridge::start().await;
+    let bridge = Bridge::new(kit.address());
+    let options = SessionOptions::default();
+    let older = bridge.create_session(&options).await.unwrap();
+    assert_eq!(older.capabilities().dialect(), Dialect::Standard);
+
+    // From now on the bridge answers like i2pd.
+    kit.on("NAMING LOOKUP NAME=x", [Act::line("NAMING REPLY RESULT=INVALID_KEY NAME=x")]);
+    assert_eq!(bridge.capabilities().await.unwrap(), older.capabilities(), "it is not asked again");
+    assert_eq!(bridge.probe().await.unwrap().dialect(), Dialect::I2pd);
+    let newer = bridge.create_session(&options).await.unwrap();
+    assert_eq!(newer.router().capabilities().dialect(), Dialect::I2pd);
+    assert_eq!(older.router().capabilities().dialect(), Dialect::Standard);
+
+    // A session that is opened from another one is made by the same router.
+    let sibling = older.router().create_session(&options).await.unwrap();
+    assert_eq!(sibling.capabilities(), older.capabilities());
+}
+
+#[tokio::test]
+async fn a_changed_bridge_asks_its_router_again() {
+    let kit = TestBridge::start().await;
+    let bridge = Bridge::new(kit.address());
+    let asked = || kit.commands().iter().filter(|line| line.starts_with("NAMING LOOKUP NAME=x")).count();
+    bridge.router().await.unwrap();
+    bridge.clone().router().await.unwrap();
+    assert_eq!(asked(), 1, "clones share what was learned");
+    bridge.with_spares(1).router().await.unwrap();
+    assert_eq!(asked(), 2);
+}
