@@ -10,6 +10,7 @@ mod instructions;
 mod no_std;
 mod steps;
 mod suites;
+mod without_router;
 
 use std::process::ExitCode;
 
@@ -29,7 +30,7 @@ struct Chore {
 
 const CI: Chore = Chore {
     name: "ci",
-    description: "run all steps of the list below, in this order, until one fails",
+    description: "run all steps of the list below, some at the same time, until one fails",
     run: ci::run,
 };
 
@@ -48,6 +49,7 @@ const OTHERS: &[Chore] = &[
 ];
 
 fn main() -> ExitCode {
+    ci::stop_with_stdin();
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     let Some((name, arguments)) = arguments.split_first() else {
         print!("{}", help());

@@ -5,6 +5,8 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result, ensure};
 use programs::{Invocation, Workspace};
 
+use crate::{ci::is_built, suites, without_router::WithoutRouter};
+
 /// The version of cargo-deny that `deny.toml` is written for: a newer one may know other lints.
 const CARGO_DENY: &str = "0.20.2";
 
@@ -74,16 +76,27 @@ pub(crate) fn doc(workspace: &Workspace) -> Result<()> {
         .run()
 }
 
-/// The tests of the binary for what differs without the embedded router: its configuration, its words, its start and end.
-const WITHOUT_ROUTER: &str = "check:: life:: usage::";
+/// The tests of `socks-wire` with features that no crate of the workspace enables.
+const ALL_FEATURES: &str = "test -p socks-wire --all-features --locked";
 
-/// `cargo test`, and once more with what no crate of the workspace asks of `socks-wire`, and without the embedded router.
+/// Builds all that is tested. The workspace comes last, so that its programs are in their places.
+pub(crate) fn build(workspace: &Workspace) -> Result<()> {
+    WithoutRouter::of(workspace).build(workspace)?;
+    cargo(workspace, &format!("{ALL_FEATURES} --no-run")).run()?;
+    cargo(workspace, "test --workspace --locked --no-run").run()?;
+    suites::build_all(workspace)
+}
+
+fn build_unless_built(workspace: &Workspace) -> Result<()> {
+    if is_built() { Ok(()) } else { build(workspace) }
+}
+
+/// Runs all tests of the workspace, of `socks-wire` with all features, and those that differ without the embedded router.
 pub(crate) fn test(workspace: &Workspace) -> Result<()> {
+    build_unless_built(workspace)?;
     cargo(workspace, "test --workspace --locked").run()?;
-    let without_router = "test -p i2p-socks --no-default-features --locked";
-    cargo(workspace, &format!("{without_router} --bins")).run()?;
-    cargo(workspace, &format!("{without_router} --test it -- {WITHOUT_ROUTER}")).run()?;
-    cargo(workspace, "test -p socks-wire --all-features --locked").run()
+    cargo(workspace, ALL_FEATURES).run()?;
+    WithoutRouter::of(workspace).test()
 }
 
 /// `cargo deny`. Advisories are left out: they change from day to day without a change of ours, and need more
@@ -96,28 +109,31 @@ pub(crate) fn deny(workspace: &Workspace) -> Result<()> {
         .run()
 }
 
-/// `cargo install`, and the installed program, which is built in another profile than the tests: started from a directory
-/// that is not the workspace, and put through the tests of its life, its usage and, where it has one, its demo.
+/// The tests of the installed program with the embedded router, as the step `build` has built them.
+const INSTALLED: &str = "test --workspace --locked --test it -- life:: usage:: demo::";
+
+/// Runs `cargo install`, and tests of the installed program, which is built in another profile than that of other tests: it is started
+/// from a directory outside the workspace, and put through the tests of its life, its usage and, where it has one, its demo.
 pub(crate) fn install(workspace: &Workspace) -> Result<()> {
-    // The tests as the step `test` has built them.
-    for (features, tests) in [
-        ("", "--workspace --locked --test it -- life:: usage:: demo::"),
-        ("--no-default-features", "-p i2p-socks --no-default-features --locked --test it -- life:: usage::"),
-    ] {
-        let root = tempfile::tempdir().context("no temporary directory")?;
-        // With the workspace's own target directory: the second build shares what it can with the first.
-        cargo(workspace, &format!("install --path crates/i2p-socks --locked {features} --root"))
-            .arg(root.path())
-            .arg("--target-dir")
-            .arg(workspace.target())
-            .run()?;
-        let program = root.path().join("bin").join("i2p-socks");
-        let version = Invocation::new(&program, Path::new("/")).arg("--version").output()?;
-        ensure!(version.starts_with("i2p-socks "), "i2p-socks --version wrote {version:?}");
-        print!("installed and started from /: {version}");
-        cargo(workspace, &format!("test {tests}"))
-            .env("I2P_SOCKS_TEST_BINARY", &program.to_string_lossy())
-            .run()?;
-    }
-    Ok(())
+    build_unless_built(workspace)?;
+    let root = tempfile::tempdir().context("no temporary directory")?;
+    let program = installed(workspace, "", root.path())?;
+    cargo(workspace, INSTALLED).env("I2P_SOCKS_TEST_BINARY", &program.to_string_lossy()).run()?;
+    let program = installed(workspace, "--no-default-features", root.path())?;
+    WithoutRouter::of(workspace).test_installed(&program)
+}
+
+/// Installs the program with these features below `root`, and starts it. Returns where it is.
+fn installed(workspace: &Workspace, features: &str, root: &Path) -> Result<PathBuf> {
+    // With the target directory of the workspace: the second build shares dependencies with the first.
+    cargo(workspace, &format!("install --path crates/i2p-socks --locked --force {features} --root"))
+        .arg(root)
+        .arg("--target-dir")
+        .arg(workspace.target())
+        .run()?;
+    let program = root.join("bin").join("i2p-socks");
+    let version = Invocation::new(&program, Path::new("/")).arg("--version").output()?;
+    ensure!(version.starts_with("i2p-socks "), "i2p-socks --version wrote {version:?}");
+    print!("installed and started from /: {version}");
+    Ok(program)
 }

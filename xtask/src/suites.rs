@@ -5,18 +5,24 @@ use std::process::ExitStatus;
 use anyhow::{Context, Result};
 use programs::{Invocation, Workspace};
 
-/// The name of a chore, its package and its program.
-const SUITES: [(&str, &str, &str); 5] = [
-    ("bench", "bench", "bench"),
-    ("sam-conformance", "interop", "sam-routers"),
-    ("conformance", "socks-conformance", "socks-conformance"),
-    ("interop", "interop", "interop"),
-    ("soak", "soak", "soak"),
+use crate::ci::is_built;
+
+/// The name of a chore, and its program.
+const SUITES: [(&str, &str); 5] = [
+    ("bench", "bench"),
+    ("sam-conformance", "sam-routers"),
+    ("conformance", "socks-conformance"),
+    ("interop", "interop"),
+    ("soak", "soak"),
 ];
+
+/// Builds programs as `cargo test --workspace` builds what they share with tests. Any other command enables other features of the
+/// dependencies, so that many of them would be built a second time.
+const BUILD: &str = "cargo build --quiet --workspace --test it --locked --target-dir";
 
 /// Returns whether a chore is a suite.
 pub(crate) fn has(name: &str) -> bool {
-    SUITES.iter().any(|(suite, ..)| *suite == name)
+    SUITES.iter().any(|(suite, _)| *suite == name)
 }
 
 /// Runs a suite without arguments. Fails unless it succeeds.
@@ -35,8 +41,20 @@ pub(crate) fn status(name: &str, arguments: &[String], workspace: &Workspace) ->
 }
 
 fn invocation(name: &str, workspace: &Workspace) -> Result<Invocation> {
-    let suite = SUITES.iter().find(|(suite, ..)| *suite == name);
-    let (_, package, program) = suite.with_context(|| format!("there is no suite {name}"))?;
-    let line = format!("cargo run --quiet --locked -p {package} --bin {program} --target-dir");
-    Ok(Invocation::typed(&line, workspace.root()).arg(workspace.target()).arg("--"))
+    let suite = SUITES.iter().find(|(suite, _)| *suite == name);
+    let (_, program) = suite.with_context(|| format!("there is no suite {name}"))?;
+    if !is_built() {
+        build(workspace, &[program])?;
+    }
+    Ok(Invocation::new(workspace.target().join("debug").join(program), workspace.root()))
+}
+
+/// Builds the programs of all suites.
+pub(crate) fn build_all(workspace: &Workspace) -> Result<()> {
+    build(workspace, &SUITES.map(|(_, program)| program))
+}
+
+fn build(workspace: &Workspace, programs: &[&str]) -> Result<()> {
+    let build = Invocation::typed(BUILD, workspace.root()).arg(workspace.target());
+    programs.iter().fold(build, |build, program| build.arg("--bin").arg(program)).run()
 }

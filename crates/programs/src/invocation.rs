@@ -50,10 +50,10 @@ impl Invocation {
         self
     }
 
-    /// Prints the command line and runs it with our own stdin, stdout and stderr.
+    /// Prints the command line and runs it with our own stdout and stderr, and without stdin.
     pub fn status(&self) -> Result<ExitStatus> {
         println!("$ {self}");
-        self.command().status().with_context(|| format!("could not start: {self}"))
+        self.command().stdin(Stdio::null()).status().with_context(|| format!("could not start: {self}"))
     }
 
     /// The same, and fails unless the program succeeds.
@@ -65,6 +65,7 @@ impl Invocation {
     pub fn output(&self) -> Result<String> {
         let output = self
             .command()
+            .stdin(Stdio::null())
             .stderr(Stdio::inherit())
             .output()
             .with_context(|| format!("could not start: {self}"))?;

@@ -1,8 +1,8 @@
 //! Programs of the system, and the Debian packages that they come from.
 
-use std::{env, os::unix::fs::MetadataExt, path::PathBuf, process::Command};
+use std::{env, fs::File, os::unix::fs::MetadataExt, path::PathBuf, process::Command};
 
-use anyhow::{Result, bail};
+use anyhow::{Context, Result, bail};
 
 use crate::{Invocation, Workspace};
 
@@ -27,9 +27,12 @@ pub fn install_missing(programs: &[Program], workspace: &Workspace) -> Result<()
     if missing(programs).is_empty() {
         return Ok(());
     }
-    let install = format!("apt-get install -y --no-install-recommends {}", missing(programs).join(" "));
-    if is_root() && find("apt-get").is_some() {
-        for line in ["apt-get update", &install] {
+    let install = || format!("apt-get install -y --no-install-recommends {}", missing(programs).join(" "));
+    // apt-get fails where another one runs, such as that of a step beside this one.
+    let lock = File::create(workspace.target().join("packages.lock")).context("no lock for apt-get")?;
+    lock.lock().context("no lock for apt-get")?;
+    if !missing(programs).is_empty() && is_root() && find("apt-get").is_some() {
+        for line in ["apt-get update", &install()] {
             // Nobody is there to answer questions of the packages.
             Invocation::typed(line, workspace.root()).env("DEBIAN_FRONTEND", "noninteractive").run()?;
         }
