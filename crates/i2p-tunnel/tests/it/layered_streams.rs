@@ -133,7 +133,8 @@ async fn exchange(
     let reading =
         async { tokio::join!(from_client.read_to_end(&mut at_client), from_peer.read_to_end(&mut at_peer)) };
     let (read, also) = timeout(TIMEOUT, reading).await.unwrap();
-    (read.unwrap(), also.unwrap());
+    read.unwrap();
+    also.unwrap();
     timeout(TIMEOUT, writing).await.unwrap().unwrap();
     assert!(at_peer == data, "{} bytes at the peer", at_peer.len());
     assert!(
