@@ -1,6 +1,6 @@
 use std::{fmt, io, time::Duration};
 
-use crate::wire::{Dialect, EncodeError, ResultWord};
+use crate::wire::{Dialect, EncodeError, ResultWord, Status};
 
 /// The operation during which an error happened.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -36,8 +36,8 @@ impl fmt::Display for Phase {
             Self::DestGenerate => "making keys",
             Self::StreamConnect => "connecting a stream",
             Self::StreamAccept => "accepting a stream",
-            Self::StreamForward => "having streams forwarded",
-            Self::Datagram => "passing on a datagram",
+            Self::StreamForward => "forwarding streams",
+            Self::Datagram => "exchanging datagrams",
         })
     }
 }
@@ -122,7 +122,7 @@ pub enum Error {
 
 impl Error {
     /// [`Error::Refused`] with the router's message made safe to print: no control characters, and at most 200 characters.
-    pub(crate) fn refused(phase: Phase, status: crate::wire::Status<'_>) -> Self {
+    pub(crate) fn refused(phase: Phase, status: Status<'_>) -> Self {
         let printable = |text: &str| text.chars().filter(|c| !c.is_control()).take(200).collect();
         Self::Refused { phase, result: status.result, message: status.message.as_deref().map(printable) }
     }

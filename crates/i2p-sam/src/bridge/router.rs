@@ -13,7 +13,7 @@ use super::{
 };
 use crate::{
     error::{Error, Phase},
-    wire::{LookupName, NamingLookup, Reply},
+    wire::{Dialect, LookupName, NamingLookup, Reply},
 };
 
 /// A spare connection that the router closes within this time after a command was closed before it: a router that cannot do
@@ -70,7 +70,7 @@ impl Bridge {
     }
 
     async fn ask_router(&self) -> Result<Router, Error> {
-        let (mut connection, version) = self.connect_as(crate::wire::Dialect::Standard).await?;
+        let (mut connection, version) = self.connect_as(Dialect::Standard).await?;
         let ask = async {
             let lookup = NamingLookup { name: LookupName::Nonexistent, options: false };
             connection.send(&lookup, Phase::Hello).await?;

@@ -75,7 +75,7 @@ impl ControlConnection {
         Self::create_on(connection, router, id, style, options).await
     }
 
-    /// Creates a session on a connection to the router that has said HELLO.
+    /// Creates a session on this connection to the router, which has said HELLO.
     pub(crate) async fn create_on(
         mut connection: Connection,
         router: &Router,
