@@ -12,8 +12,9 @@ use crate::{
 
 /// A SOCKS proxy into the I2P anonymous network.
 ///
-/// Programs that speak SOCKS4, 4a or 5 reach .i2p through it: by the SAM bridge of an I2P router (i2pd, Java I2P,
-/// emissary), or, where there is none, by a router of its own. Without a command it does what `run` does.
+/// Programs that speak SOCKS4, SOCKS4a, SOCKS5 or HTTP CONNECT reach .i2p hosts through it. It uses the SAM bridge of an I2P
+/// router (i2pd, Java I2P, emissary). If no router answers, it starts an embedded one. Without a command, it does the same as
+/// `run`.
 #[derive(Debug, Parser)]
 #[command(name = "i2p-socks", version, max_term_width = 100, after_help = AFTER_HELP)]
 pub(crate) struct Cli {
@@ -24,15 +25,18 @@ pub(crate) struct Cli {
 }
 
 const AFTER_HELP: &str = "\
-Exit codes: 0 ended as told, 1 failed while running, 64 wrong usage or configuration.
+Exit codes: 0 stopped as requested, 1 failed while running, 64 wrong usage or configuration.
 
-Examples: i2p-socks demo, to see it work; or i2p-socks run with a router that has an address
-book (i2pd, Java I2P), and in another shell
+To see it work without a router:
+  i2p-socks demo
+With a router that has an address book (i2pd, Java I2P):
+  i2p-socks run
+and in another shell:
   curl --socks5-hostname 127.0.0.1:4450 http://i2p-projekt.i2p/";
 
 impl Cli {
-    /// From this process's command line and environment. A variable that is set to nothing counts as not set: files that
-    /// set variables for containers and services often have such lines.
+    /// Parses the command line and the environment of this process. An empty variable counts as not set: environment files of
+    /// containers and services often have such lines.
     pub(crate) fn try_parse_process() -> Result<Self, clap::Error> {
         let mut command = <Self as CommandFactory>::command();
         let empty =
@@ -42,7 +46,7 @@ impl Cli {
         for id in ids {
             command = command.mut_arg(id, |arg| arg.env(Resettable::Reset));
         }
-        let words = gathered(&command, std::env::args_os());
+        let words = global_options_first(&command, std::env::args_os());
         Self::from_arg_matches(&command.try_get_matches_from(words)?)
     }
 
@@ -55,22 +59,23 @@ impl Cli {
     }
 }
 
-/// Shorter than any destination in base64, which may begin as an option does.
-const LONGEST_OPTION: usize = 500;
+/// A word of this length or longer is never a group of short options. Destinations in base64 are longer, and one of 64 begins
+/// with a hyphen.
+const MAX_SHORT_OPTIONS_BYTES: usize = 500;
 
-/// A command line whose options for all commands stand before the command. Of one that stands before it and behind it the parser
-/// forgets what stood before: values would be lost, and contradictions too.
-fn gathered(command: &clap::Command, words: impl IntoIterator<Item = OsString>) -> Vec<OsString> {
+/// The words of a command line with the global options moved before the subcommand. clap forgets the values before the subcommand
+/// if the same option is repeated after it: values would be lost, and conflicts would go unnoticed.
+fn global_options_first(command: &clap::Command, words: impl IntoIterator<Item = OsString>) -> Vec<OsString> {
     let options: Vec<_> = command.get_arguments().filter(|arg| arg.is_global_set()).collect();
     let mut words = words.into_iter();
     let mut first: Vec<_> = words.next().into_iter().collect();
     let mut rest = Vec::new();
     while let Some(word) = words.next() {
-        match word.to_str().and_then(|word| global(&options, word)) {
-            Some(Value::Within) => first.push(word),
-            Some(Value::Next) => match words.next() {
+        match word.to_str().and_then(|word| global_option(&options, word)) {
+            Some(OptionValue::SameWord) => first.push(word),
+            Some(OptionValue::NextWord) => match words.next() {
                 Some(value) => first.extend([word, value]),
-                // Where it stands, it is said that the value is missing.
+                // clap reports the missing value.
                 None => rest.push(word),
             },
             None if word == "--" => {
@@ -84,47 +89,54 @@ fn gathered(command: &clap::Command, words: impl IntoIterator<Item = OsString>) 
     first
 }
 
-/// Where the value of an option is.
-enum Value {
-    /// In the same word, unless it has none.
-    Within,
+/// Where the value of a global option is.
+enum OptionValue {
+    /// In the same word, or the option takes no value.
+    SameWord,
     /// In the next word.
-    Next,
+    NextWord,
 }
 
-/// Whether a word is an option for all commands, or several of them that have one letter each.
-fn global(options: &[&Arg], word: &str) -> Option<Value> {
+/// Where the value is, if `word` is a global option or a group of global short options.
+fn global_option(options: &[&Arg], word: &str) -> Option<OptionValue> {
     let takes_value = |option: &Arg| option.get_action().takes_values();
     if let Some(long) = word.strip_prefix("--") {
         let name = long.split_once('=').map_or(long, |(name, _)| name);
         let option = options.iter().find(|option| option.get_long() == Some(name))?;
-        return Some(if takes_value(option) && name == long { Value::Next } else { Value::Within });
+        return Some(if takes_value(option) && name == long {
+            OptionValue::NextWord
+        } else {
+            OptionValue::SameWord
+        });
     }
-    let letters = word.strip_prefix('-').filter(|_| word.len() < LONGEST_OPTION)?;
+    let letters = word.strip_prefix('-').filter(|_| word.len() < MAX_SHORT_OPTIONS_BYTES)?;
     for (at, letter) in letters.char_indices() {
         let option = options.iter().find(|option| option.get_short() == Some(letter))?;
         if takes_value(option) {
-            return Some(if at + letter.len_utf8() == letters.len() { Value::Next } else { Value::Within });
+            return Some(if at + letter.len_utf8() == letters.len() {
+                OptionValue::NextWord
+            } else {
+                OptionValue::SameWord
+            });
         }
     }
-    (!letters.is_empty()).then_some(Value::Within)
+    (!letters.is_empty()).then_some(OptionValue::SameWord)
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Subcommand)]
 pub(crate) enum Command {
     /// Serve SOCKS clients until interrupted.
     Run,
-    /// Try it without internet and without a router: a private I2P network in this process, with a page on it.
+    /// Try the proxy without a router and without internet: start a private I2P network in this process.
     ///
-    /// Prints the curl lines to try, and runs until interrupted. Uses --listen; --router, --sam and --state-dir have
-    /// no meaning here.
+    /// The network has one page. The command prints curl commands that fetch it, and runs until interrupted. It uses --listen;
+    /// --router, --sam and --state-dir have no effect.
     Demo,
-    /// Say what a name is, where it is looked up, and what is found there.
+    /// Look up a name, and show what each address book says.
     ///
-    /// Asks the places that the proxy asks, in their order, and prints what each says. Exit code 1 when the name leads
-    /// nowhere.
+    /// Asks the same sources as the proxy, in the same order. Exit code 1 if the name is unknown.
     Resolve {
-        /// A host name, a .b32.i2p address or a destination in base64.
+        /// Host name, .b32.i2p address or destination in base64.
         // One destination of 64 begins with a hyphen.
         #[arg(value_name = "NAME", allow_hyphen_values = true)]
         name: String,
@@ -132,73 +144,74 @@ pub(crate) enum Command {
         #[arg(long)]
         json: bool,
     },
-    /// Say which way a request would go, and which route of the configuration says so.
+    /// Show where a request would go, and which route of the configuration decides.
     ///
-    /// Asks nobody: what is not of I2P is refused, or sent to the outproxies of the first rule that matches.
+    /// Reads only the configuration; sends nothing. A host outside I2P goes to the outproxies of the first route that matches, and
+    /// is refused if none does.
     Explain {
-        /// What a client would ask for: a host name or an address.
+        /// Host name or IP address that a client would ask for.
         #[arg(value_name = "HOST")]
         host: String,
-        /// The port that it would ask for.
+        /// Port that the client would ask for.
         #[arg(value_name = "PORT", value_parser = port)]
         port: u16,
         /// Print JSON.
         #[arg(long)]
         json: bool,
     },
-    /// Say whether the configuration is right, and everything that is wrong with it. Binds nothing.
+    /// Check the configuration, and report everything that is wrong with it.
     ///
-    /// Exit code 64 where something is wrong with it, 1 where --live finds no router.
+    /// Does not listen for clients. Exit code 64 if the configuration is wrong, 1 if --live finds no router.
     Check {
-        /// Ask the router too, and say what it can do.
+        /// Also ask the router, and show what it supports.
         #[arg(long)]
         live: bool,
     },
-    /// The identities that are kept for tunnels whose `key` is "persistent": their addresses, and new ones.
+    /// Show or create the identities of tunnels with key = "persistent".
     #[command(subcommand)]
     Keys(KeysCommand),
-    /// Print what is installed beside the program: manual pages, completions, a configuration, a unit for systemd.
+    /// Print files to install with the program: manual pages, shell completions, configuration, systemd units, proxy.pac.
     #[command(subcommand)]
     Generate(GenerateCommand),
-    /// Say how the proxy that runs does: its tunnels, its sessions in I2P with their addresses, what failed.
+    /// Show the status of the running proxy: tunnels, I2P sessions with their addresses, failures.
     ///
-    /// Asks the one that runs with the same state directory. Exit code 0 when clients are served, else 1.
+    /// Asks the proxy that uses the same state directory. Exit code 0 if it serves clients, otherwise 1.
     Status {
         /// Print JSON.
         #[arg(long)]
         json: bool,
-        /// Wait until clients are served.
+        /// Wait until the proxy serves clients.
         #[arg(long)]
         wait: bool,
-        /// How long to wait at most.
+        /// Longest time to wait.
         #[arg(long, value_name = "TIME", default_value = "10m", value_parser = humantime::parse_duration)]
         limit: Duration,
-        /// Ask this admin endpoint (http://IP:PORT/), not the control socket.
+        /// Ask this admin endpoint (http://IP:PORT/) instead of the control socket.
         #[arg(long, value_name = "URL")]
         admin: Option<AdminUrl>,
     },
-    /// Open a stream to a host in I2P, with stdin and stdout as its other end: for ssh, as its ProxyCommand.
+    /// Connect stdin and stdout to a host in I2P, for example as the ProxyCommand of ssh.
     ///
-    /// Goes through the proxy that runs with the same state directory; where none runs, through a session of its own, which
-    /// takes a minute. Ends when the far end has finished. Exit code 1 where it cannot be reached.
+    /// Uses the running proxy with the same state directory. If none is running, opens a session of its own, which takes a minute.
+    /// Ends when the host closes the stream. Exit code 1 if the host cannot be reached.
     Connect(ConnectCommand),
-    /// Wait for streams that others in I2P open to us, and print the address that they need.
+    /// Accept streams from I2P, and print the address that peers connect to.
     ///
-    /// Takes one stream, with stdin and stdout as its other end; the address goes to stderr then. With --forward, takes streams
-    /// until interrupted; the address goes to stdout. The proxy's tunnel needs incoming = true; where no proxy runs, it has a
-    /// session of its own. The address is another one each time, unless the tunnel's key is persistent.
+    /// Accepts one stream, connects it to stdin and stdout, and prints the address on stderr. With --forward, accepts streams until
+    /// interrupted, and prints the address on stdout. Uses the running proxy, whose tunnel needs incoming = true. If none is
+    /// running, opens a session of its own. The address changes each time unless the tunnel has key = "persistent".
     Listen(ListenCommand),
-    /// Make an entry for a users file (auth = "required").
+    /// Create an entry for a users file (auth = "required").
     ///
-    /// Asks for the password, or reads it from stdin where that is no terminal, and prints a line to be added to the file.
+    /// Asks for the password, or reads it from stdin if that is not a terminal. Prints a line to add to the users file.
     Passwd {
-        /// The user's name; not given, the first line of stdin.
+        /// User name [default: the first line of stdin].
         #[arg(value_name = "NAME")]
         name: Option<String>,
     },
-    /// The address book: list, add, remove, import, subscribe.
+    /// Manage the address book: list, add, remove, import, subscribe.
     ///
-    /// It is a file in the state directory. Where a proxy runs with that directory, it is the proxy that is spoken to.
+    /// The address book is a file in the state directory. If a proxy is running with that directory, the command goes through it.
     Names {
         #[command(subcommand)]
         command: NamesCommand,
@@ -231,16 +244,16 @@ mod tests {
 
     fn parse(line: &str) -> Result<Cli, clap::Error> {
         let words = line.split(' ').map(OsString::from);
-        Cli::try_parse_from(gathered(&<Cli as CommandFactory>::command(), words))
+        Cli::try_parse_from(global_options_first(&<Cli as CommandFactory>::command(), words))
     }
 
     #[test]
-    fn options_count_before_the_command_and_behind_it_together() {
+    fn options_before_and_after_the_command_add_up() {
         let cli = parse("i2p-socks -o limits.dial=1s names -o limits.bind=2s list -olimits.idle=3s").unwrap();
         assert!(matches!(cli.command(), Command::Names { .. }));
         let expected =
             ["limits.dial=1s", "limits.bind=2s", "limits.idle=3s"].map(|text| text.parse().unwrap());
-        assert_eq!(cli.options.given, expected);
+        assert_eq!(cli.options.overrides, expected);
         let cli = parse("i2p-socks --listen 127.0.0.1:1,127.0.0.1:2 run --listen=127.0.0.1:3").unwrap();
         let expected = ["127.0.0.1:1", "127.0.0.1:2", "127.0.0.1:3"].map(|text| text.parse().unwrap());
         assert_eq!(cli.options.listen, expected);
@@ -248,13 +261,13 @@ mod tests {
             assert_eq!(parse(line).unwrap().options.verbosity(), Verbosity::Trace, "{line}");
         }
         let cli = parse("i2p-socks run -vo limits.dial=1s").unwrap();
-        assert_eq!((cli.options.verbose, cli.options.given.len()), (1, 1));
-        // A value that looks like an option is none.
+        assert_eq!((cli.options.verbose, cli.options.overrides.len()), (1, 1));
+        // A value that looks like an option is a value.
         assert_eq!(parse("i2p-socks run --state-dir=-v -v").unwrap().options.verbose, 1);
     }
 
     #[test]
-    fn what_would_be_a_mistake_on_one_side_of_the_command_is_one_on_both() {
+    fn a_mistake_is_found_on_either_side_of_the_command() {
         for (line, kind) in [
             ("i2p-socks --sam h:1 run --sam h:2", ErrorKind::ArgumentConflict),
             ("i2p-socks -v run -q", ErrorKind::ArgumentConflict),
@@ -271,7 +284,7 @@ mod tests {
 
     /// I2P's base64 has hyphens, and one destination of 64 begins with one.
     #[test]
-    fn a_destination_that_begins_with_a_hyphen_is_no_option() {
+    fn a_destination_that_begins_with_a_hyphen_is_not_an_option() {
         for second in "8vqohA-~".chars() {
             let destination = format!("-{second}{}AAAA", "abAB01-~".repeat(64));
             for line in [
@@ -289,8 +302,7 @@ mod tests {
         assert_eq!(cli.command(), Command::Resolve { name: "a.i2p".into(), json: true });
     }
 
-    /// Every command that the documentation shows is one: they are parsed here; the tests of `demo` and `cargo xtask ci`
-    /// run them.
+    /// Every command line in the documentation parses. The tests of `demo` and `cargo xtask ci` run them.
     #[test]
     fn the_commands_of_the_documentation_are_valid() {
         let documents = [

@@ -45,6 +45,6 @@ async fn subscribe(site: &Site, proxy: &Proxy) -> Result<()> {
 
 async fn update_again(proxy: &Proxy) -> Result<()> {
     let output = proxy.command(&["names", "update"]).await?;
-    ensure!(output.ends_with("hosts.txt: nothing new\n"), "it prints {output:?}");
+    ensure!(output.ends_with("hosts.txt: unchanged\n"), "it prints {output:?}");
     Ok(())
 }

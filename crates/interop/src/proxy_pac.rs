@@ -127,7 +127,7 @@ impl PacFile {
         let output = self.proxy_command(&["explain", "--json", "--", host, &port.to_string()]).await?;
         let decision: Value = serde_json::from_slice(&output)?;
         let has = |key, word| decision.get(key).and_then(Value::as_str) == Some(word);
-        let has_no_route = has("decision", "refused") && has("why", "no rule matches");
+        let has_no_route = has("decision", "refused") && has("why", "no route matches");
         let onion = host.trim_end_matches('.').to_lowercase();
         let onion = onion == "onion" || onion.ends_with(".onion");
         Ok(if has_no_route && !onion { DIRECT } else { PROXY })

@@ -51,7 +51,7 @@ async fn fetch_text(curl: &Curl, path: &str) -> Result<String> {
 
 async fn is_ready(workspace: &Workspace, lab: &Path, curl: &Curl) -> Result<()> {
     let ready = fetch_text(curl, "ready").await?;
-    ensure!(ready == "Serving at 1 listener\n", "the response is {ready:?}");
+    ensure!(ready == "Serving on 1 listener\n", "the response is {ready:?}");
     let mut status = Command::new(workspace.proxy());
     status.args(["status", "--wait", "--limit", "10s", "--state-dir"]).arg(lab.join("i2p-socks"));
     let output = status.output().await?;
@@ -65,11 +65,11 @@ async fn texts(browser: &Browser, curl: &Curl) -> Result<()> {
     ensure!(refused.code != 0, "a host outside I2P was not refused");
     let page = browser.dom(ADMIN_URL).await?;
     for text in [
-        "Ready: tunnels are built, clients are served.",
+        "Ready: tunnels are built, and clients are served.",
         proxy::ADDRESS,
         "our address",
         ".b32.i2p",
-        "What failed",
+        "Failures",
         "not an I2P name, and no route leads there",
         "Only .i2p goes to I2P.",
     ] {

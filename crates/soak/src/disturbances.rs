@@ -13,8 +13,8 @@ const DOWNTIME: Duration = Duration::from_secs(15);
 /// Every fourth reload has an invalid configuration.
 const INVALID_EVERY: u32 = 4;
 /// What the proxy logs about a reload.
-const IN_FORCE: &str = "the new configuration is in force";
-const REFUSED: &str = "nothing of it is in force";
+const IN_FORCE: &str = "the new configuration is in effect";
+const REFUSED: &str = "the new configuration was refused";
 
 /// One kind of disturbance.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

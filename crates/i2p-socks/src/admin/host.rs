@@ -1,20 +1,22 @@
+//! The `Host` field of requests.
+
 use std::net::IpAddr;
 
 use hyper::{header::HOST, http::uri::Authority};
 
-use crate::control::routes::Asked;
+use crate::control::routes::HttpRequest;
 
-/// Whether a request names this machine as its host. One that does not comes from a foreign page whose name was made to lead
-/// here.
-pub(super) fn is_ours(asked: &Asked) -> bool {
-    let mut hosts = asked.headers().get_all(HOST).iter();
+/// Whether a request names this machine as its host. A request that does not may come from a foreign website whose DNS name was
+/// pointed here (DNS rebinding).
+pub(super) fn names_this_machine(request: &HttpRequest) -> bool {
+    let mut hosts = request.headers().get_all(HOST).iter();
     match (hosts.next(), hosts.next()) {
-        (Some(host), None) => host.to_str().is_ok_and(is_this_machine),
+        (Some(host), None) => host.to_str().is_ok_and(is_loopback),
         _ => false,
     }
 }
 
-fn is_this_machine(host: &str) -> bool {
+fn is_loopback(host: &str) -> bool {
     let Ok(authority) = host.parse::<Authority>() else { return false };
     if authority.as_str().contains('@') {
         return false;
@@ -30,10 +32,10 @@ mod tests {
     use super::*;
 
     #[test]
-    fn only_names_of_this_machine_are_ours() {
+    fn only_names_of_this_machine_are_accepted() {
         for host in ["127.0.0.1", "127.0.0.1:4480", "localhost:4480", "LOCALHOST", "[::1]:4480", "127.1.2.3"]
         {
-            assert!(is_this_machine(host), "{host}");
+            assert!(is_loopback(host), "{host}");
         }
         for host in [
             "",
@@ -48,7 +50,7 @@ mod tests {
             "127.0.0.1/",
             "a b",
         ] {
-            assert!(!is_this_machine(host), "{host}");
+            assert!(!is_loopback(host), "{host}");
         }
     }
 }

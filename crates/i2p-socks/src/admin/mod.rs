@@ -1,5 +1,5 @@
-//! The admin endpoint: where it listens, which pages it has, and what they look like.
-//! May import `status`, `control` (for HTTP) and `pac`; never `daemon` or `commands`.
+//! The admin endpoint: its listener, its paths and the status page.
+//! May import `config`, `status`, `pac` and `control` (its HTTP server); never `daemon` or `commands`.
 
 mod host;
 pub(crate) mod listen;

@@ -1,4 +1,4 @@
-//! The status page: HTML without script, the same on a phone.
+//! The status page: HTML without scripts, readable on a phone.
 
 use std::{
     fmt::{self, Write},
@@ -6,26 +6,26 @@ use std::{
 };
 
 use crate::status::report::{
-    DatagramReport, FailureReport, OutproxyReport, Report, SessionReport, TunnelReport,
+    DatagramReport, FailureReport, OutproxyReport, SessionReport, StatusReport, TunnelReport, counted,
 };
 
-/// The page on this.
-pub(super) fn render(report: &Report) -> String {
+/// The page for a report.
+pub(super) fn render(report: &StatusReport) -> String {
     let mut page = String::with_capacity(8 * 1024);
     // Writing to a string does not fail.
     let _ = write(&mut page, report);
     page
 }
 
-fn write(page: &mut String, report: &Report) -> fmt::Result {
+fn write(page: &mut String, report: &StatusReport) -> fmt::Result {
     let (class, state) = match report.state.as_str() {
-        "ready" => ("good", "Ready: tunnels are built, clients are served."),
-        "starting" => ("bad", "Starting: the router builds tunnels, which can take minutes."),
-        "idle" => ("good", "Idle: no client needs a session. The next one's is built when it comes."),
-        "building" => ("good", "Building a session for the first client since it was idle."),
+        "ready" => ("good", "Ready: tunnels are built, and clients are served."),
+        "starting" => ("bad", "Starting: the router is building tunnels, which can take minutes."),
+        "idle" => ("good", "Idle: no client needs a session. The next client gets a new one."),
+        "building" => ("good", "Building a session for the first client after an idle time."),
         "no-router" => ("bad", "No session is open, and the router does not answer."),
-        "stopping" => ("bad", "Stopping: transfers that run may go on for a while."),
-        _ => ("bad", "No I2P session: clients wait for the router."),
+        "stopping" => ("bad", "Stopping: transfers in progress may continue for a while."),
+        _ => ("bad", "No I2P session: clients are waiting for the router."),
     };
     write!(
         page,
@@ -42,16 +42,16 @@ fn write(page: &mut String, report: &Report) -> fmt::Result {
     report.tunnels.iter().try_for_each(|report| tunnel(page, report))?;
     writeln!(page, "<h2>I2P sessions</h2>\n<p class=\"faint\">At most {}.</p>", report.max_sessions)?;
     if report.sessions.is_empty() {
-        page.push_str("<p>None: one is built when a client comes.</p>\n");
+        page.push_str("<p>None. The next client gets a new one.</p>\n");
     }
     report.sessions.iter().try_for_each(|report| session(page, report))?;
     if !report.outproxies.is_empty() {
         page.push_str("<h2>Outproxies</h2>\n");
     }
     report.outproxies.iter().try_for_each(|report| outproxy(page, report))?;
-    page.push_str("<h2>What failed</h2>\n");
+    page.push_str("<h2>Failures</h2>\n");
     if report.failures.is_empty() {
-        page.push_str("<p>Nothing yet.</p>\n");
+        page.push_str("<p>None yet.</p>\n");
     }
     report.failures.iter().try_for_each(|report| failure(page, report))?;
     page.push_str(
@@ -68,11 +68,11 @@ fn tunnel(page: &mut String, report: &TunnelReport) -> fmt::Result {
     }
     write!(
         page,
-        "</dd>\n<dt>now</dt><dd>{} connections, {} streams</dd>\n\
+        "</dd>\n<dt>now</dt><dd>{}, {}</dd>\n\
          <dt>requests</dt><dd>{} succeeded, {} failed</dd>\n\
          <dt>relayed</dt><dd>{} sent, {} received</dd>\n",
-        report.connections,
-        report.streams,
+        counted(report.connections, "connection"),
+        counted(report.streams, "stream"),
         report.succeeded,
         report.failed,
         size(report.sent),
@@ -86,12 +86,12 @@ fn tunnel(page: &mut String, report: &TunnelReport) -> fmt::Result {
 fn datagrams(page: &mut String, report: &DatagramReport) -> fmt::Result {
     writeln!(
         page,
-        "<dt>datagrams</dt><dd>{} sent ({}), {} received ({}); {} clients have UDP open</dd>",
+        "<dt>datagrams</dt><dd>{} sent ({}), {} received ({}); {} with UDP open</dd>",
         report.sent,
         size(report.sent_bytes),
         report.received,
         size(report.received_bytes),
-        report.associations,
+        counted(report.associations, "client"),
     )?;
     if !report.dropped.is_empty() {
         page.push_str("<dt>dropped</dt><dd>");
@@ -101,24 +101,24 @@ fn datagrams(page: &mut String, report: &DatagramReport) -> fmt::Result {
         page.push_str("</dd>\n");
     }
     if report.sessions.is_empty() {
-        page.push_str("<dt>datagrams come</dt><dd>from nowhere yet: no client has sent any</dd>\n");
+        page.push_str("<dt>datagrams sent</dt><dd>none yet</dd>\n");
     }
     report.sessions.iter().try_for_each(|session| {
-        let (words, b32) = (session.words(), Text(&session.b32));
-        writeln!(page, "<dt>datagrams come</dt><dd>{words}: <code>{b32}</code></dd>")
+        let (origin, b32) = (session.origin(), Text(&session.b32));
+        writeln!(page, "<dt>datagrams sent</dt><dd>{origin}: <code>{b32}</code></dd>")
     })
 }
 
 fn session(page: &mut String, report: &SessionReport) -> fmt::Result {
     let (class, state) = match (report.state.as_str(), report.spare) {
         ("ready", false) => ("good", "ready"),
-        ("ready", true) => ("good", "ready, for the next client"),
+        ("ready", true) => ("good", "ready for the next client"),
         ("building", _) => ("bad", "being built"),
-        _ => ("bad", "not there, tried again soon"),
+        _ => ("bad", "failed, will be tried again soon"),
     };
     write!(page, "<article>\n<p class=\"{class}\">{state}</p>\n<dl>\n")?;
     if let Some(tunnel) = &report.tunnel {
-        writeln!(page, "<dt>of tunnel</dt><dd>{}, which has it for itself</dd>", Text(tunnel))?;
+        writeln!(page, "<dt>of tunnel</dt><dd>{}</dd>", Text(tunnel))?;
     }
     if let Some(b32) = &report.b32 {
         writeln!(page, "<dt>our address</dt><dd><code>{}</code></dd>", Text(b32))?;
@@ -132,18 +132,22 @@ fn session(page: &mut String, report: &SessionReport) -> fmt::Result {
 fn outproxy(page: &mut String, report: &OutproxyReport) -> fmt::Result {
     write!(page, "<article>\n<h3>{}</h3>\n", Text(&report.name))?;
     match report.left_alone_for {
-        None => page.push_str("<p class=\"good\">in use</p>\n"),
+        None => page.push_str("<p class=\"good\">available</p>\n"),
         Some(seconds) => {
-            writeln!(page, "<p class=\"bad\">failed too often, asked again in {}</p>", time(seconds))?;
+            writeln!(
+                page,
+                "<p class=\"bad\">paused after repeated failures, asked again in {}</p>",
+                time(seconds)
+            )?;
         }
     }
     write!(
         page,
-        "<dl>\n<dt>requests</dt><dd>{} asked, {} opened, {} failed through its own doing</dd>\n",
+        "<dl>\n<dt>requests</dt><dd>{} asked, {} opened, {} failed because of it</dd>\n",
         report.asked, report.opened, report.failed,
     )?;
     if !report.outcomes.is_empty() {
-        page.push_str("<dt>what came of them</dt><dd>");
+        page.push_str("<dt>outcomes</dt><dd>");
         for (index, (outcome, count)) in report.outcomes.iter().enumerate() {
             write!(page, "{}{count} <code>{}</code>", if index == 0 { "" } else { ", " }, Text(outcome))?;
         }
@@ -156,18 +160,18 @@ fn outproxy(page: &mut String, report: &OutproxyReport) -> fmt::Result {
 fn failure(page: &mut String, report: &FailureReport) -> fmt::Result {
     write!(
         page,
-        "<article>\n<h3>{}</h3>\n<p>{}</p>\n<p class=\"faint\"><code>{}</code>, tunnel {}: {} times, the last {} ago</p>\n\
+        "<article>\n<h3>{}</h3>\n<p>{}</p>\n<p class=\"faint\"><code>{}</code>, tunnel {}: {}, the last {} ago</p>\n\
          </article>\n",
         Text(&report.what),
         Text(&report.advice),
         Text(&report.kind),
         Text(&report.tunnel),
-        report.count,
+        counted(report.count, "time"),
         time(report.ago),
     )
 }
 
-/// Text that is nothing but text, wherever it comes from: a router's words may be anything.
+/// Escapes text for HTML. A router can put anything into its messages.
 struct Text<'a>(&'a str);
 
 impl fmt::Display for Text<'_> {
@@ -188,7 +192,7 @@ fn time(seconds: u64) -> impl fmt::Display {
     humantime::format_duration(Duration::from_secs(seconds))
 }
 
-/// Bytes, as people read them.
+/// A number of bytes, for people.
 fn size(bytes: u64) -> String {
     let (mut whole, mut rest, mut unit) = (bytes, 0, "B");
     for larger in ["KiB", "MiB", "GiB", "TiB"] {
@@ -205,7 +209,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_a_router_says_is_text_and_nothing_else() {
+    fn messages_of_routers_are_escaped() {
         let session = SessionReport {
             tunnel: None,
             state: "waiting".into(),
@@ -214,7 +218,7 @@ mod tests {
             spare: false,
             trouble: Some("<script>alert('x')</script>&\"\u{1b}".into()),
         };
-        let report = Report {
+        let report = StatusReport {
             version: "1".into(),
             state: "no-session".into(),
             ready: false,
@@ -245,7 +249,7 @@ mod tests {
     }
 
     #[test]
-    fn sizes_are_what_people_read() {
+    fn sizes_have_units() {
         for (bytes, text) in [(0, "0 B"), (1023, "1023 B"), (1536, "1.5 KiB"), (5 * 1024 * 1024, "5.0 MiB")] {
             assert_eq!(size(bytes), text);
         }

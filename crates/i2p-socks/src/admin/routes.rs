@@ -1,5 +1,4 @@
-//! The pages on how the proxy does: for Prometheus, for programs that watch it, for people. On the control socket, and where
-//! `[admin]` says.
+//! The paths of the admin endpoint: status page, metrics, health checks and `proxy.pac`. The control socket has them, too.
 
 use http_body_util::{BodyExt, Full};
 use hyper::{
@@ -9,86 +8,87 @@ use hyper::{
 
 use super::{host, page};
 use crate::{
-    control::routes::{Answer, Asked, Routes},
+    control::routes::{HttpRequest, HttpResponse, Routes},
+    json,
     pac::NO_TUNNEL,
-    status::{board::Board, report::Report},
+    status::{board::Board, report::StatusReport},
 };
 
-/// The status page's looks. A file of its own, so that the policy need allow no style inside of pages.
+/// The style sheet. It is a file of its own, so that the content security policy can forbid styles inside pages.
 const STYLE: &str = include_str!("style.css");
 
 const HTML: &str = "text/html; charset=utf-8";
 const TEXT: &str = "text/plain; charset=utf-8";
-/// What the encoder of the metrics writes.
+/// The format of the metrics.
 const OPEN_METRICS: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
 const PAC: &str = "application/x-ns-proxy-autoconfig";
 
-/// Who can be asking.
+/// Who can send requests.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Visitors {
-    /// Whoever may use the socket: no browser.
-    OfASocket,
-    /// Programs of this machine, browsers with foreign pages in them among them.
+    /// Programs that can connect to a Unix socket. No browser can.
+    OfUnixSocket,
+    /// Programs on this machine, including browsers that show foreign websites.
     OfLoopback,
 }
 
-/// What is at a path.
-type Page = (&'static str, fn(&Board) -> Answer);
+/// A path and its answer.
+type Page = (&'static str, fn(&Board) -> HttpResponse);
 
-/// Everything that the admin endpoint serves, added to these routes.
+/// Adds the paths of the admin endpoint to `routes`.
 #[must_use]
 pub(crate) fn pages(routes: Routes, board: &Board, visitors: Visitors) -> Routes {
     let page = |routes: Routes, (path, answer): Page| {
         let board = board.clone();
-        routes.on(Method::GET, path, move |asked: Asked| {
+        routes.on(Method::GET, path, move |request: HttpRequest| {
             let board = board.clone();
             async move {
-                if visitors != Visitors::OfASocket && !host::is_ours(&asked) {
+                if visitors != Visitors::OfUnixSocket && !host::names_this_machine(&request) {
                     return misdirected();
                 }
-                // A dead router must not hold up what is so without it: that this lives, above all.
-                if matches!(asked.uri().path(), "/" | "/metrics" | "/ready" | "/status.json") {
-                    board.look().await;
+                // The other paths must answer even while the router hangs, /live above all.
+                if matches!(request.uri().path(), "/" | "/metrics" | "/ready" | "/status.json") {
+                    board.check_router().await;
                 }
                 answer(&board)
             }
         })
     };
     let pages: [Page; 7] = [
-        ("/", |board| whole(StatusCode::OK, HTML, page::render(&board.report()))),
-        ("/style.css", |_| whole(StatusCode::OK, "text/css; charset=utf-8", STYLE.to_owned())),
-        ("/metrics", |board| whole(StatusCode::OK, OPEN_METRICS, board.encode_metrics())),
-        ("/live", |_| whole(StatusCode::OK, TEXT, "alive\n".to_owned())),
+        ("/", |board| response(StatusCode::OK, HTML, page::render(&board.report()))),
+        ("/style.css", |_| response(StatusCode::OK, "text/css; charset=utf-8", STYLE.to_owned())),
+        ("/metrics", |board| response(StatusCode::OK, OPEN_METRICS, board.encode_metrics())),
+        ("/live", |_| response(StatusCode::OK, TEXT, "alive\n".to_owned())),
         ("/ready", ready),
         ("/status.json", |board| status(&board.report())),
         ("/proxy.pac", |board| match board.proxy_auto_config() {
-            Some(file) => whole(StatusCode::OK, PAC, file),
-            None => whole(StatusCode::NOT_FOUND, TEXT, format!("{NO_TUNNEL}\n")),
+            Some(file) => response(StatusCode::OK, PAC, file),
+            None => response(StatusCode::NOT_FOUND, TEXT, format!("{NO_TUNNEL}\n")),
         }),
     ];
     pages.into_iter().fold(routes, page)
 }
 
-/// 200 when a client that comes now is served.
-fn ready(board: &Board) -> Answer {
+/// 200 if new clients are served, otherwise 503.
+fn ready(board: &Board) -> HttpResponse {
     let status = if board.is_ready() { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
-    whole(status, TEXT, board.line() + "\n")
+    response(status, TEXT, board.summary() + "\n")
 }
 
-fn status(report: &Report) -> Answer {
-    match serde_json::to_string_pretty(report) {
-        Ok(text) => whole(StatusCode::OK, "application/json", text + "\n"),
-        Err(error) => whole(StatusCode::INTERNAL_SERVER_ERROR, TEXT, format!("{error}\n")),
+fn status(report: &StatusReport) -> HttpResponse {
+    match json::pretty(report) {
+        Ok(text) => response(StatusCode::OK, "application/json", text),
+        Err(error) => response(StatusCode::INTERNAL_SERVER_ERROR, TEXT, format!("{error}\n")),
     }
 }
 
-/// For a page of somebody else's whose name leads here (DNS rebinding): RFC 9110 section 15.5.20.
-fn misdirected() -> Answer {
-    let text = "The pages are served for the host names 127.0.0.1, [::1] and localhost alone.\n";
-    whole(StatusCode::MISDIRECTED_REQUEST, TEXT, text.to_owned())
+/// The answer to a foreign website (DNS rebinding): RFC 9110 section 15.5.20.
+fn misdirected() -> HttpResponse {
+    let text = "These pages are only served for the host names 127.0.0.1, [::1] and localhost.\n";
+    response(StatusCode::MISDIRECTED_REQUEST, TEXT, text.to_owned())
 }
 
-fn whole(status: StatusCode, content_type: &'static str, text: String) -> Answer {
+fn response(status: StatusCode, content_type: &'static str, text: String) -> HttpResponse {
     let mut answer = Response::new(Full::from(text).map_err(|never| match never {}).boxed_unsync());
     *answer.status_mut() = status;
     for (name, value) in [

@@ -1,4 +1,4 @@
-//! `connect`: a stream, or datagrams, between stdin and stdout and a host.
+//! `connect`: connects stdin and stdout to a host in I2P, by a stream or by datagrams.
 
 use std::time::Duration;
 
@@ -7,62 +7,67 @@ use i2p_name::Target;
 use i2p_tunnel::{Failure as Cause, Verdict};
 
 use super::streams::{
-    asked::Asked,
+    asked::ConnectTarget,
     datagrams,
-    own::Own,
+    own::OwnSessions,
     reply,
     running::RunningProxy,
     stdio,
     user::{User, UserOptions},
 };
 use crate::{
-    config::{Config, tunnel::TunnelName, values::port},
-    failure::Failure,
+    command_error::CommandError,
+    config::{
+        Config,
+        tunnel::{SessionPurpose, TunnelName},
+        values::port,
+    },
     terminal::progress::Progress,
 };
 
 /// `connect`.
 #[derive(Debug, Clone, PartialEq, Eq, Args)]
 pub(crate) struct ConnectCommand {
-    /// A host name, a .b32.i2p address or a destination in base64.
+    /// Host name, .b32.i2p address or destination in base64.
     // One destination of 64 begins with a hyphen.
     #[arg(value_name = "HOST", allow_hyphen_values = true)]
     host: String,
-    /// The port there. Most services in I2P are the same at every port.
+    /// Port on that host. Most services in I2P answer on every port.
     #[arg(value_name = "PORT", default_value_t = 0, value_parser = port)]
     port: u16,
-    /// Send datagrams: one for each read of stdin; what comes back goes to stdout.
+    /// Send datagrams: each read of stdin is one. Replies go to stdout.
     #[arg(long)]
     udp: bool,
-    /// With --udp: how long to wait for more to come back after the end of stdin.
+    /// With --udp: how long to wait for replies after the end of stdin.
     #[arg(long, value_name = "TIME", default_value = "10s", value_parser = humantime::parse_duration, requires = "udp")]
     linger: Duration,
-    /// By which tunnel of the configuration; not given, the first, and with --udp the first that carries datagrams.
+    /// Use this tunnel of the configuration [default: the first; with --udp, the first that carries datagrams].
     #[arg(long, value_name = "NAME")]
     tunnel: Option<TunnelName>,
     #[command(flatten)]
     user: UserOptions,
 }
 
-/// A stream, or datagrams, between stdin and stdout and a host.
+/// Connects stdin and stdout to a host, by a stream or by datagrams.
 pub(crate) async fn connect(
     config: Config,
     command: &ConnectCommand,
     progress: &Progress,
-) -> Result<(), Failure> {
+) -> Result<(), CommandError> {
     let target = Target::parse(command.host.as_bytes())
-        .map_err(|error| Failure::usage(format_args!("that is no host that can be connected to: {error}")))?;
-    let asked = Asked { host: command.host.clone(), target, port: command.port };
+        .map_err(|error| CommandError::usage(format_args!("this host cannot be connected to: {error}")))?;
+    let asked = ConnectTarget { host: command.host.clone(), target, port: command.port };
     let user = User::of(&command.user)?;
     let running = RunningProxy::find(&config, command.tunnel.as_ref(), user).await?;
-    if running.is_none() && leads_nowhere(&config, &asked) {
-        return Err(Failure::run_time(reply::own(Cause::NotAllowed)));
+    if running.is_none() && is_refused_by_routes(&config, &asked) {
+        return Err(CommandError::run_time(reply::explain(Cause::NotAllowed)));
     }
-    let own = async || Own::open(config, command.tunnel.as_ref(), command.udp, false, progress).await;
+    let purpose = if command.udp { SessionPurpose::Datagrams } else { SessionPurpose::Streams };
+    let own = async || OwnSessions::open(config, command.tunnel.as_ref(), purpose, progress).await;
     match (running, command.udp) {
         (Some(proxy), false) => {
             let (socket, early) = proxy.connect(&asked).await?;
-            stdio::relay(stdio::Stream::through_proxy(socket, early)).await
+            stdio::relay(stdio::PeerStream::through_proxy(socket, early)).await
         }
         (Some(proxy), true) => datagrams::through_proxy(&proxy, &asked, command.linger).await,
         (None, false) => {
@@ -80,8 +85,8 @@ pub(crate) async fn connect(
     }
 }
 
-/// Whether the routes refuse it: no router has to be found, or started, to say so.
-fn leads_nowhere(config: &Config, asked: &Asked) -> bool {
+/// Whether the routes refuse the target. No router has to be found or started to know.
+fn is_refused_by_routes(config: &Config, asked: &ConnectTarget) -> bool {
     let routes = config.routes();
     matches!(routes.decide(&asked.target, asked.port), Verdict::Rejected { .. } | Verdict::NoRule)
 }

@@ -1,4 +1,4 @@
-//! `demo`: a private I2P network in this process, a page on it, and the proxy of `run` in front of it.
+//! `demo`: a private I2P network in this process with one page, and the proxy in front of it.
 
 use std::{io::Write, net::SocketAddr, sync::Arc, time::Duration};
 
@@ -13,28 +13,28 @@ use tokio::{
 };
 
 use crate::{
+    command_error::CommandError,
     config::Config,
     daemon::{
-        run::{announce, drain},
+        run::{drain, print_ready_lines},
         running::Running,
         sessions::Sessions,
         signals::Signals,
-        tunnels::{Bound, Tunnels},
+        tunnels::{BoundListener, Tunnels},
     },
-    failure::Failure,
-    terminal::progress::{BUILDING, Progress},
+    terminal::progress::{BUILDING_TUNNELS, Progress},
 };
 
-/// The page's name on the private network.
+/// The host name of the page on the private network.
 const HOST: &str = "demo.i2p";
-/// How long it may take until the page can be reached; 12 s are usual on two cores.
-const PATIENCE: Duration = Duration::from_secs(60);
-/// How long a visitor of the page may take.
-const VISIT: Duration = Duration::from_secs(60);
-/// How long to wait for a client that has its page to close.
-const LINGER: Duration = Duration::from_secs(5);
-/// A request line or header longer than this is cut off.
-const MAX_REQUEST: u64 = 8 * 1024;
+/// How long it may take until the page can be reached. On two cores it takes about 12 s.
+const START_TIMEOUT: Duration = Duration::from_secs(60);
+/// How long one visit to the page may take.
+const VISIT_TIMEOUT: Duration = Duration::from_secs(60);
+/// How long to wait for the client to close after it got the page.
+const CLOSE_TIMEOUT: Duration = Duration::from_secs(5);
+/// A longer request head is cut off.
+const MAX_REQUEST_BYTES: u64 = 8 * 1024;
 
 const PAGE: &str = "<!doctype html>
 <html lang=\"en\"><meta charset=\"utf-8\"><title>It works</title>
@@ -47,15 +47,15 @@ pub(crate) async fn run(
     config: Config,
     inherited: InheritedSockets,
     progress: &Progress,
-) -> Result<(), Failure> {
+) -> Result<(), CommandError> {
     let signals = Signals::catch()?;
     let stop = &signals.stop;
     let inherited = Arc::new(inherited);
-    let bound = Bound::all(&config, &inherited).await?;
-    let places: Vec<_> = bound.iter().flat_map(Bound::places).collect();
-    let Some(address) = places.iter().find_map(|place| place.address.tcp()) else {
-        return Err(Failure::usage(
-            "the demo's curl lines are for a port: give it one with --listen IP:PORT",
+    let bound = BoundListener::bind_all(&config, &inherited).await?;
+    let listeners: Vec<_> = bound.iter().flat_map(BoundListener::listeners).collect();
+    let Some(address) = listeners.iter().find_map(|listener| listener.address.tcp()) else {
+        return Err(CommandError::usage(
+            "the curl commands of the demo need a port: give it one with --listen IP:PORT",
         ));
     };
     let start = async {
@@ -63,11 +63,11 @@ pub(crate) async fn run(
         demo.wait_for_page(progress).await;
         Ok(demo)
     };
-    let Some(demo) = stop.run_until_cancelled(timeout(PATIENCE, start)).await else { return Ok(()) };
+    let Some(demo) = stop.run_until_cancelled(timeout(START_TIMEOUT, start)).await else { return Ok(()) };
     let demo = demo.unwrap_or_else(|_| Err(too_slow()))?;
     progress.finish();
-    announce(&places)?;
-    demo.say_what_to_try(address)?;
+    print_ready_lines(&listeners)?;
+    demo.print_commands_to_try(address)?;
     let Demo { _network, visitors: sessions, .. } = demo;
     let tunnels = Tunnels::serve(bound, &config, inherited, &sessions, &Metrics::new())?;
     stop.cancelled().await;
@@ -78,35 +78,35 @@ pub(crate) async fn run(
 struct Demo {
     _network: PrivateNetwork,
     page: B32,
-    /// The sessions of the proxy's clients.
+    /// The sessions that the proxy uses for its clients.
     visitors: Sessions,
 }
 
 impl Demo {
-    async fn start(progress: &Progress) -> Result<Self, Failure> {
-        let host: HostName = HOST.parse().map_err(Failure::run_time)?;
+    async fn start(progress: &Progress) -> Result<Self, CommandError> {
+        let host: HostName = HOST.parse().map_err(CommandError::run_time)?;
         let address_book = AddressBook::new();
         progress.step(1, "starting a private I2P network of four routers in this process");
         let network = PrivateNetwork::builder()
             .address_book(address_book.clone())
             .start()
             .await
-            .map_err(Failure::run_time)?;
+            .map_err(CommandError::run_time)?;
         let &[page_side, visitor_side, ..] = network.sam_addresses() else {
-            return Err(Failure::run_time(
-                "the private network has fewer SAM bridges than it was told to have",
-            ));
+            return Err(CommandError::run_time("the private network has fewer SAM bridges than expected"));
         };
-        progress.step(2, "the private network runs");
-        // One hop is all that four routers can offer, and nobody has to be anonymous to himself.
+        progress.step(2, "the private network is running");
+        // Four routers allow one hop, and nobody here needs anonymity.
         let options = SessionOptions::default().length(1);
         let published = options.clone().publish(true);
         let (page_bridge, visitor_bridge) =
             (Bridge::new(page_side.to_string()), Bridge::new(visitor_side.to_string()));
-        progress.step(3, BUILDING);
-        let visitors = Sessions::like(visitor_bridge, options);
+        progress.step(3, BUILDING_TUNNELS);
+        let visitors = Sessions::shared_only(visitor_bridge, options);
         let page = page_bridge.create_session(&published).await.map_err(|error| {
-            Failure::run_time(format_args!("the private network gives no session for the page: {error}"))
+            CommandError::run_time(format_args!(
+                "cannot open a session for the page on the private network: {error}"
+            ))
         })?;
         address_book.insert(host, page.destination().clone());
         let b32 = page.destination().b32();
@@ -114,7 +114,7 @@ impl Demo {
         Ok(Self { _network: network, page: b32, visitors })
     }
 
-    /// Connects to the page until it can be reached: a new destination is not known everywhere at once.
+    /// Connects to the page until it succeeds: it takes a moment until all routers know a new destination.
     async fn wait_for_page(&self, progress: &Progress) {
         progress.step(3, "waiting until the page can be reached");
         let page = I2pName::from(self.page);
@@ -124,9 +124,9 @@ impl Demo {
         }
     }
 
-    fn say_what_to_try(&self, proxy: SocketAddr) -> Result<(), Failure> {
+    fn print_commands_to_try(&self, proxy: SocketAddr) -> Result<(), CommandError> {
         let text = format!(
-            "A page is on a private I2P network in this process. In another shell:\n\n\
+            "This process runs a private I2P network with one page. Try these commands in another shell:\n\n\
              \x20 curl --socks4a {proxy} http://{HOST}/\n\
              \x20 curl --socks5-hostname {proxy} http://{HOST}/\n\
              \x20 curl --socks5-hostname {proxy} http://{}/\n\n\
@@ -136,35 +136,35 @@ impl Demo {
         std::io::stdout()
             .lock()
             .write_all(text.as_bytes())
-            .map_err(|error| Failure::run_time(format_args!("cannot say on stdout what to try: {error}")))
+            .map_err(|error| CommandError::run_time(format_args!("cannot write to stdout: {error}")))
     }
 }
 
-fn too_slow() -> Failure {
-    Failure::run_time(format_args!(
-        "the page could not be reached through the private network within {} s. This machine may be too busy for it; \
-         start the demo again.",
-        PATIENCE.as_secs()
+fn too_slow() -> CommandError {
+    CommandError::run_time(format_args!(
+        "the page could not be reached through the private network within {} s. The machine may be too busy: start the demo \
+         again.",
+        START_TIMEOUT.as_secs()
     ))
 }
 
-/// Answers whoever comes to the page's session, for as long as it lasts.
+/// Serves the page to every visitor, as long as the session lasts.
 async fn host_page(session: Session) {
     while session.is_alive() {
         match session.accept().await {
             Ok(accepted) => {
-                tokio::spawn(timeout(VISIT, answer(accepted.stream)));
+                tokio::spawn(timeout(VISIT_TIMEOUT, answer(accepted.stream)));
             }
-            // Accepting can fail for a moment; without a pause it would fail in a loop.
+            // Accepting can fail for a moment. The pause keeps it from failing in a tight loop.
             Err(_) => sleep(Duration::from_millis(200)).await,
         }
     }
 }
 
-/// Reads a request's head and sends the page, whatever was asked for.
+/// Reads the head of a request, whatever it asks for, and sends the page.
 async fn answer(stream: TcpStream) -> std::io::Result<()> {
     let mut stream = BufReader::new(stream);
-    let mut head = (&mut stream).take(MAX_REQUEST);
+    let mut head = (&mut stream).take(MAX_REQUEST_BYTES);
     let mut line = Vec::new();
     while head.read_until(b'\n', &mut line).await? > 0 && !matches!(line.as_slice(), b"\r\n" | b"\n") {
         line.clear();
@@ -174,9 +174,9 @@ async fn answer(stream: TcpStream) -> std::io::Result<()> {
         PAGE.len()
     );
     stream.write_all(response.as_bytes()).await?;
-    // The router drops what it has not sent when we close first: let the client close, if it does.
+    // If we close first, the router drops data that it has not sent yet. So wait until the client closes.
     let mut rest = [0; 256];
     let client_closes = async { while stream.read(&mut rest).await.is_ok_and(|count| count > 0) {} };
-    let _ = timeout(LINGER, client_closes).await;
+    let _ = timeout(CLOSE_TIMEOUT, client_closes).await;
     Ok(())
 }

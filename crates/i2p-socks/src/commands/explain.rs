@@ -1,4 +1,4 @@
-//! `explain HOST PORT`: which way a request would go, and which rule says so. Asks nobody: all of it is in the configuration.
+//! `explain HOST PORT`: where a request would go, and which route decides it. Everything is in the configuration; nothing is sent.
 
 use std::net::IpAddr;
 
@@ -6,26 +6,30 @@ use i2p_name::{I2pName, NamedTarget, Target, VirtualOptions};
 use i2p_tunnel::{Comparison, OutsideHost, Routes, Verdict};
 use serde::Serialize;
 
-use crate::{config::Config, failure::Failure, terminal::output::say};
+use crate::{
+    command_error::CommandError,
+    config::Config,
+    terminal::output::{Format, print},
+};
 
-/// All that there is to say of a request.
+/// The way of one request.
 #[derive(Debug, Serialize)]
-struct Report {
-    /// The host in its canonical form, or as it was given where it has none.
+struct Explanation {
+    /// The host in canonical form, or as the user wrote it if it has none.
     host: String,
     port: u16,
     /// What kind of host it is.
     form: String,
-    /// The rules that were compared, up to the one that decides.
+    /// The routes that were compared, up to the one that decides.
     rules: Vec<Compared>,
     decision: Decision,
     /// The decision in words.
     why: String,
-    /// The outproxies that are asked, in their order.
+    /// The outproxies that are asked, in order.
     outproxies: Vec<Asked>,
 }
 
-/// Where it goes.
+/// Where the request goes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "kebab-case")]
 enum Decision {
@@ -34,61 +38,57 @@ enum Decision {
     Refused,
 }
 
-/// A rule, and what it has to do with the request.
+/// A route, compared with the request.
 #[derive(Debug, Serialize)]
 struct Compared {
-    /// Its number, counted from 1.
+    /// The number of the route, from 1.
     rule: usize,
     says: String,
     outcome: &'static str,
 }
 
-/// An outproxy.
+/// An outproxy that is asked.
 #[derive(Debug, Serialize)]
 struct Asked {
     name: String,
-    /// What it is and where.
+    /// Its protocol and address.
     what: String,
 }
 
-/// Says on stdout what would become of a request.
-pub(crate) fn run(config: &Config, host: &str, port: u16, json: bool) -> Result<(), Failure> {
-    let report = Report::of(config, host, port)?;
-    let text = if json {
-        serde_json::to_string_pretty(&report).map_err(Failure::run_time)? + "\n"
-    } else {
-        report.plain()
-    };
-    say(&text)
+/// Prints where a request would go.
+pub(crate) fn run(config: &Config, host: &str, port: u16, format: Format) -> Result<(), CommandError> {
+    let explanation = Explanation::of(config, host, port)?;
+    print(&format.render(&explanation, Explanation::to_text)?)
 }
 
-impl Report {
-    fn of(config: &Config, host: &str, port: u16) -> Result<Self, Failure> {
+impl Explanation {
+    fn of(config: &Config, host: &str, port: u16) -> Result<Self, CommandError> {
         let target = match Target::parse(host.as_bytes()) {
             Ok(target) => target,
             Err(error) => {
-                // As Rust writes strings: nothing in it is a command to a terminal.
-                let report = Self::new(format!("{host:?}"), port, "no name and no address".into());
-                return Ok(report.refused(format!("it is malformed: {error}")));
+                // Escaped as a Rust string, so that nothing in it controls a terminal.
+                let explanation =
+                    Self::new(format!("{host:?}"), port, "neither a name nor an address".into());
+                return Ok(explanation.refused(format!("it is malformed: {error}")));
             }
         };
         Ok(match &target {
             Target::I2p(name) => Self::new(name.to_string(), port, form(name).into())
-                .into_i2p("names of I2P go there and nowhere else"),
+                .into_i2p("names in I2P go there and nowhere else"),
             Target::Ip(address) => {
                 let options = config.virtual_addresses.options()?;
                 match means(&options, *address) {
                     Some(Meaning::Target(mapped)) => {
                         let form = format!("an address that stands for {mapped}, by [virtual-addresses.map]");
-                        let report = Self::new(address.to_string(), port, form);
+                        let explanation = Self::new(address.to_string(), port, form);
                         match mapped {
-                            NamedTarget::I2p(_) => report.into_i2p("it stands for a name of I2P"),
-                            host @ NamedTarget::ClearNet(_) => report.routed(config, &host.into()),
+                            NamedTarget::I2p(_) => explanation.into_i2p("it stands for a name in I2P"),
+                            host @ NamedTarget::ClearNet(_) => explanation.routed(config, &host.into()),
                         }
                     }
                     Some(Meaning::Virtual) => {
-                        let why = "to the client that was given it by RESOLVE it is that name of I2P; to all others it is \
-                                   nothing, and refused";
+                        let why = "for the client that got it from RESOLVE, it stands for a name in I2P; for every other client \
+                                   it means nothing and is refused";
                         Self::new(address.to_string(), port, "a virtual address".into()).into_i2p(why)
                     }
                     None => {
@@ -100,7 +100,7 @@ impl Report {
                 Self::new(name.as_str().into(), port, "a host outside I2P".into()).routed(config, &target)
             }
             _ => Self::new(host.into(), port, "something else".into())
-                .refused("nothing is known about it".into()),
+                .refused("this version does not know this kind of host".into()),
         })
     }
 
@@ -117,7 +117,7 @@ impl Report {
         Self { decision: Decision::I2p, why: why.into(), ..self }
     }
 
-    /// What the rules say.
+    /// With the decision of the routes.
     fn routed(mut self, config: &Config, target: &Target) -> Self {
         let routes = config.routes();
         let verdict = routes.decide(target, self.port);
@@ -137,20 +137,21 @@ impl Report {
                 self.outproxies =
                     named.map(|known| Asked { name: known.name().into(), what: known.to_string() }).collect();
                 let why = match names {
-                    [_] => format!("rule {} sends it to an outproxy", rule + 1),
+                    [_] => format!("route {} sends it to an outproxy", rule + 1),
                     _ => format!(
-                        "rule {} sends it to the first of these outproxies that connects; the one that has served the client \
-                         there before goes first, one in repeated trouble is left out",
+                        "route {} sends it to the first of these outproxies that connects; the one that served this client for \
+                         this host before is asked first, and one that keeps failing is skipped",
                         rule + 1
                     ),
                 };
                 (Decision::Outproxies, why)
             }
-            Verdict::Rejected { rule } => (Decision::Refused, format!("rule {} refuses it", rule + 1)),
-            Verdict::NoRule if routes.rules().is_empty() => {
-                (Decision::Refused, "there is no [[route]]: only names of I2P go anywhere".into())
-            }
-            Verdict::NoRule => (Decision::Refused, "no rule matches".into()),
+            Verdict::Rejected { rule } => (Decision::Refused, format!("route {} refuses it", rule + 1)),
+            Verdict::NoRule if routes.rules().is_empty() => (
+                Decision::Refused,
+                "the configuration has no [[route]], so only names in I2P are served".into(),
+            ),
+            Verdict::NoRule => (Decision::Refused, "no route matches".into()),
         };
         self
     }
@@ -162,8 +163,8 @@ impl Report {
             .map(|(index, rule)| {
                 let outcome = match rule.compare(host, self.port) {
                     Comparison::Matches => "decides",
-                    Comparison::OtherHost => "is about other hosts",
-                    Comparison::OtherPort => "is about other ports",
+                    Comparison::OtherHost => "is for other hosts",
+                    Comparison::OtherPort => "is for other ports",
                     Comparison::LocalHost => spared(host),
                 };
                 Compared { rule: index + 1, says: rule.to_string(), outcome }
@@ -171,17 +172,17 @@ impl Report {
             .collect();
     }
 
-    fn plain(&self) -> String {
+    fn to_text(&self) -> String {
         let mut text = format!("{} is {}\n", self.host, self.form);
         for Compared { rule, says, outcome } in &self.rules {
-            text += &format!("  rule {rule} ({says}) {outcome}\n");
+            text += &format!("  route {rule} ({says}) {outcome}\n");
         }
         let decision = match self.decision {
             Decision::I2p => "goes to I2P",
-            Decision::Outproxies => "goes out of I2P",
+            Decision::Outproxies => "goes to an outproxy",
             Decision::Refused => "is refused",
         };
-        text += &format!("port {} of it {decision}: {}\n", self.port, self.why);
+        text += &format!("port {} {decision}: {}\n", self.port, self.why);
         for Asked { name, what } in &self.outproxies {
             text += &format!("  outproxy {name}: {what}\n");
         }
@@ -189,30 +190,30 @@ impl Report {
     }
 }
 
-/// Why a rule leaves out this host, and what a rule has to say that does not.
+/// Why a route leaves out this host, and how to write one that includes it.
 fn spared(host: OutsideHost<'_>) -> &'static str {
     match host.name() {
-        None => "leaves out hosts of one's own network: an address or range of their own names them",
+        None => "leaves out your own network: to include it, name the address or its range as host",
         Some(name) if name == "onion" || name.ends_with(".onion") => {
-            "leaves out what is Tor's (RFC 7686): *.onion names it"
+            "leaves out Tor's names (RFC 7686): to include them, write host = \"*.onion\""
         }
         Some(_) => {
-            "leaves out names of one's own network, which are those without a dot and .local, .lan, .home.arpa and the like: the \
-             name or its domain, such as *.lan, names them"
+            "leaves out names of your own network, which are names without a dot, .local, .lan, .home.arpa and the like: to \
+             include them, name the host or its domain, such as *.lan"
         }
     }
 }
 
 fn form(name: &I2pName) -> &'static str {
     match name {
-        I2pName::Host(_) => "a host name of I2P",
-        I2pName::B32(_) => "a base32 address of I2P",
+        I2pName::Host(_) => "a host name in I2P",
+        I2pName::B32(_) => "a base32 address in I2P",
         I2pName::Blinded(_) => "a base32 address of an encrypted lease set",
         I2pName::Destination(_) => "a destination",
     }
 }
 
-/// What an address means that is none of the internet.
+/// What a virtual address means.
 enum Meaning {
     Target(NamedTarget),
     Virtual,
@@ -254,70 +255,68 @@ mod tests {
         '192.0.2.80' = 'site.i2p'
     ";
 
-    fn report(host: &str, port: u16) -> Report {
-        Report::of(&toml::from_str(CONFIG).unwrap(), host, port).unwrap()
+    fn explanation(host: &str, port: u16) -> Explanation {
+        Explanation::of(&toml::from_str(CONFIG).unwrap(), host, port).unwrap()
     }
 
     #[test]
     fn every_kind_of_decision() {
         for (host, port, decision, says) in [
-            ("Example.COM", 443, Decision::Outproxies, "rule 3"),
-            ("a.onion", 1, Decision::Outproxies, "rule 1"),
-            ("example.com", 25, Decision::Refused, "rule 2"),
-            ("example.com", 22, Decision::Refused, "no rule"),
-            ("10.0.0.1", 80, Decision::Refused, "no rule"),
+            ("Example.COM", 443, Decision::Outproxies, "route 3"),
+            ("a.onion", 1, Decision::Outproxies, "route 1"),
+            ("example.com", 25, Decision::Refused, "route 2"),
+            ("example.com", 22, Decision::Refused, "no route"),
+            ("10.0.0.1", 80, Decision::Refused, "no route"),
             ("KNOWN.i2p.", 25, Decision::I2p, "nowhere else"),
             ("192.0.2.80", 25, Decision::I2p, "stands for"),
             ("250.1.2.3", 80, Decision::I2p, "RESOLVE"),
             ("a b", 80, Decision::Refused, "malformed"),
             ("2130706433", 80, Decision::Refused, "malformed"),
         ] {
-            let report = report(host, port);
-            assert_eq!(report.decision, decision, "{host}:{port} {report:?}");
-            assert!(report.why.contains(says), "{host}:{port} {report:?}");
+            let explanation = explanation(host, port);
+            assert_eq!(explanation.decision, decision, "{host}:{port} {explanation:?}");
+            assert!(explanation.why.contains(says), "{host}:{port} {explanation:?}");
         }
     }
 
     #[test]
     fn the_text_names_the_rules_and_the_outproxies() {
         assert_eq!(
-            report("example.com", 80).plain(),
+            explanation("example.com", 80).to_text(),
             "example.com is a host outside I2P\n  \
-             rule 1 (host *.onion, all ports, via tor) is about other hosts\n  \
-             rule 2 (host *, port 25, reject) is about other ports\n  \
-             rule 3 (host *, port 80,443, via exit, tor) decides\n\
-             port 80 of it goes out of I2P: rule 3 sends it to the first of these outproxies that connects; the one that has \
-             served the client there before goes first, one in repeated trouble is left out\n  \
-             outproxy exit: HTTP CONNECT, in I2P: exit.example.i2p\n  \
+             route 1 (host *.onion, all ports, via tor) is for other hosts\n  \
+             route 2 (host *, port 25, reject) is for other ports\n  \
+             route 3 (host *, port 80,443, via exit, tor) decides\n\
+             port 80 goes to an outproxy: route 3 sends it to the first of these outproxies that connects; the one that served \
+             this client for this host before is asked first, and one that keeps failing is skipped\n  \
+             outproxy exit: HTTP CONNECT, through I2P: exit.example.i2p\n  \
              outproxy tor: SOCKS5, over TCP: 127.0.0.1:9050\n"
         );
-        let local = report("127.0.0.1", 80).plain();
+        let local = explanation("127.0.0.1", 80).to_text();
         assert!(
-            local.contains(
-                "rule 3 (host *, port 80,443, via exit, tor) leaves out hosts of one's own network"
-            ),
+            local.contains("route 3 (host *, port 80,443, via exit, tor) leaves out your own network"),
             "{local}"
         );
         for host in ["nas.local", "router"] {
-            let local = report(host, 80);
+            let local = explanation(host, 80);
             assert_eq!(local.decision, Decision::Refused, "{host}");
-            assert!(local.plain().contains("leaves out names of one's own network"), "{local:?}");
+            assert!(local.to_text().contains("leaves out names of your own network"), "{local:?}");
         }
         let exit = CONFIG.replace("'*.onion'", "'*.example'");
-        let onion = Report::of(&toml::from_str(&exit).unwrap(), "abc.onion", 80).unwrap();
+        let onion = Explanation::of(&toml::from_str(&exit).unwrap(), "abc.onion", 80).unwrap();
         assert_eq!(onion.decision, Decision::Refused);
-        assert!(onion.plain().contains("leaves out what is Tor's (RFC 7686)"), "{onion:?}");
-        let nothing = Report::of(&Config::default(), "example.com", 80).unwrap().plain();
+        assert!(onion.to_text().contains("leaves out Tor's names (RFC 7686)"), "{onion:?}");
+        let nothing = Explanation::of(&Config::default(), "example.com", 80).unwrap().to_text();
         assert_eq!(
             nothing,
-            "example.com is a host outside I2P\nport 80 of it is refused: there is no [[route]]: only names of I2P go anywhere\n"
+            "example.com is a host outside I2P\nport 80 is refused: the configuration has no [[route]], so only names in I2P are served\n"
         );
-        assert!(report("a\u{1b}[2J", 80).plain().starts_with("\"a\\u{1b}[2J\" is no name"));
+        assert!(explanation("a\u{1b}[2J", 80).to_text().starts_with("\"a\\u{1b}[2J\" is neither a name nor"));
     }
 
     #[test]
     fn json_has_all_of_it() {
-        let json = serde_json::to_value(report("198.51.100.7", 443)).unwrap();
+        let json = serde_json::to_value(explanation("198.51.100.7", 443)).unwrap();
         assert_eq!(json["decision"], "outproxies");
         assert_eq!((&json["host"], &json["port"]), (&"198.51.100.7".into(), &443.into()));
         assert_eq!(json["rules"][2]["outcome"], "decides");

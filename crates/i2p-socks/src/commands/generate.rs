@@ -1,4 +1,4 @@
-//! `generate`: what is installed beside the program, made from the program.
+//! `generate`: files to install with the program.
 
 use std::{io::Write, path::PathBuf};
 
@@ -6,52 +6,52 @@ use clap::Subcommand;
 use clap_complete::Shell;
 
 use crate::{
+    command_error::CommandError,
     config::{Config, EXAMPLE, options::Options},
-    failure::Failure,
     pac,
 };
 
-/// The service, for systemd.
+/// The systemd service unit.
 const SERVICE: &str = include_str!("../../dist/i2p-socks.service");
-/// The socket that starts it.
+/// The systemd socket unit that starts the service.
 const SOCKET: &str = include_str!("../../dist/i2p-socks.socket");
 
-/// What to print.
+/// Which file to print.
 #[derive(Debug, Clone, PartialEq, Eq, Subcommand)]
 pub(crate) enum GenerateCommand {
-    /// The manual page; with --dir, one for each command.
+    /// Manual page; with --dir, one for each command.
     Man {
-        /// Write them into this directory, which is there.
+        /// Write the pages into this directory, which must exist.
         #[arg(long, value_name = "DIR")]
         dir: Option<PathBuf>,
     },
-    /// What a shell completes.
+    /// Completions for a shell.
     Completions {
-        /// For which.
+        /// Name of the shell.
         shell: Shell,
     },
-    /// A configuration file with every key, its default, and what it is for.
+    /// Configuration file with every key, its default and its meaning.
     Config,
-    /// A proxy auto-config file for browsers, by the configuration: which hosts they come to the proxy for.
+    /// Proxy auto-config file, which tells browsers which hosts to reach through the proxy.
     ///
-    /// The same as /proxy.pac of the admin endpoint, to be kept as a file: a browser that cannot fetch it goes everywhere by
-    /// itself.
+    /// Made from the configuration, like /proxy.pac of the admin endpoint. Use it as a local file: a browser that fails to download
+    /// its auto-config file connects to all hosts directly.
     Pac,
-    /// The unit for systemd.
+    /// systemd service unit.
     Unit {
-        /// The socket unit, for the service to be started by its first client.
+        /// Print the socket unit, with which systemd starts the service for the first client.
         #[arg(long)]
         socket: bool,
     },
 }
 
-/// Prints it.
+/// Prints the file.
 pub(crate) fn run(
     command: &GenerateCommand,
     options: &Options,
     mut definition: clap::Command,
-) -> Result<(), Failure> {
-    let failed = |error| Failure::run_time(format_args!("cannot write it: {error}"));
+) -> Result<(), CommandError> {
+    let failed = |error| CommandError::run_time(format_args!("cannot write the output: {error}"));
     let mut text = Vec::new();
     match command {
         GenerateCommand::Man { dir: Some(dir) } => {
@@ -65,7 +65,7 @@ pub(crate) fn run(
         }
         GenerateCommand::Config => text.extend_from_slice(EXAMPLE.as_bytes()),
         GenerateCommand::Pac => {
-            text.extend_from_slice(pac::configured(&Config::load(options)?)?.as_bytes());
+            text.extend_from_slice(pac::from_configuration(&Config::load(options)?)?.as_bytes());
         }
         GenerateCommand::Unit { socket } => {
             text.extend_from_slice(if *socket { SOCKET } else { SERVICE }.as_bytes());

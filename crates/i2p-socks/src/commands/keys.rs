@@ -1,4 +1,4 @@
-//! `keys`: the identities that are kept in the state directory.
+//! `keys`: shows and creates the identities in the state directory.
 
 use std::{fs, path::Path};
 
@@ -7,35 +7,35 @@ use i2p_sam::PrivateKey;
 use serde::Serialize;
 
 use crate::{
+    command_error::CommandError,
     config::{
         Config,
         tunnel::{KeyMode, TunnelName},
     },
     daemon::{
         bridge::bridge,
-        identities::{KEYS, Kept, names},
+        identities::{StoredIdentity, names},
     },
-    failure::Failure,
-    terminal::output::{remark, say},
+    terminal::output::{Format, print, remark},
 };
 
-/// What to do with kept identities.
+/// What to do with the identities.
 #[derive(Debug, Clone, PartialEq, Eq, Subcommand)]
 pub(crate) enum KeysCommand {
-    /// Say which identities there are, and their addresses.
+    /// List the identities and their addresses.
     List {
         /// Print JSON.
         #[arg(long)]
         json: bool,
     },
-    /// Have the router make an identity, and keep it. The tunnel of this name uses it if its `key` is "persistent".
+    /// Let the router create an identity, and store it. The tunnel of the same name uses it if it has key = "persistent".
     New {
-        /// Lower-case letters, digits and hyphens.
+        /// Name of the identity: lower-case letters, digits and hyphens.
         name: TunnelName,
     },
-    /// Say an identity's address, and with --json its destination. The keys themselves are never shown.
+    /// Show the address of an identity; with --json, also its destination. The private keys are never shown.
     Show {
-        /// What `keys list` says.
+        /// Name of the identity.
         name: TunnelName,
         /// Print JSON.
         #[arg(long)]
@@ -43,39 +43,44 @@ pub(crate) enum KeysCommand {
     },
 }
 
-/// An identity, without what is secret of it.
+/// The public part of an identity.
 #[derive(Debug, Serialize)]
 struct Identity {
     name: String,
     b32: String,
     destination: String,
-    /// Whether the configuration has a tunnel that uses it.
+    /// Whether a tunnel of the configuration uses it.
     used: bool,
 }
 
 impl Identity {
-    fn of(kept: &Kept, key: &PrivateKey, config: &Config) -> Identity {
+    fn of(stored: &StoredIdentity, key: &PrivateKey, config: &Config) -> Self {
         let tunnels = config.tunnels();
         let uses = tunnels.iter().filter(|tunnel| tunnel.key == KeyMode::Persistent);
         Self {
-            name: kept.name().to_owned(),
+            name: stored.name().to_owned(),
             b32: key.destination().b32().to_string(),
             destination: key.destination().to_base64(),
-            used: uses.into_iter().any(|tunnel| tunnel.name() == kept.name()),
+            used: uses.into_iter().any(|tunnel| tunnel.name() == stored.name()),
         }
+    }
+
+    fn line(&self) -> String {
+        let note = if self.used { "" } else { " (no tunnel uses it)" };
+        format!("{} {}{note}\n", self.name, self.b32)
     }
 }
 
-/// What is made in somebody else's state directory, as root can, its proxy could not read.
-fn is_ours(state_dir: &Path) -> Result<(), Failure> {
+/// Refuses a state directory of another user. Root could create keys there, which the proxy of that user could not read.
+fn refuse_directory_of_another_user(state_dir: &Path) -> Result<(), CommandError> {
     #[cfg(unix)]
     if let Ok(found) = fs::metadata(state_dir)
         && let owner = std::os::unix::fs::MetadataExt::uid(&found)
         && owner != rustix::process::geteuid().as_raw()
     {
-        return Err(Failure::run_time(format_args!(
-            "the state directory {} belongs to user {owner}, whose proxy could not read keys that somebody else makes: it makes \
-             them itself at its start, or when it is reloaded, for a tunnel with key = \"persistent\"",
+        return Err(CommandError::run_time(format_args!(
+            "the state directory {} belongs to user {owner}, whose proxy could not read keys that another user creates. The proxy \
+             creates them itself when it starts or reloads: give the tunnel key = \"persistent\"",
             state_dir.display()
         )));
     }
@@ -83,61 +88,50 @@ fn is_ours(state_dir: &Path) -> Result<(), Failure> {
 }
 
 /// Runs the command.
-pub(crate) async fn run(config: &Config, command: &KeysCommand) -> Result<(), Failure> {
+pub(crate) async fn run(config: &Config, command: &KeysCommand) -> Result<(), CommandError> {
     let state_dir = config.state_dir()?;
     let text = match command {
-        KeysCommand::List { json } => list(config, &state_dir, *json)?,
+        KeysCommand::List { json } => list(config, &state_dir, Format::json_if(*json))?,
         KeysCommand::New { name } => {
-            is_ours(&state_dir)?;
-            let kept = Kept::of(&state_dir, name.as_str());
-            if kept.load()?.is_some() {
-                return Err(Failure::run_time(format_args!(
-                    "there is an identity called {} already, in {}",
-                    kept.name(),
-                    kept.path().display()
+            refuse_directory_of_another_user(&state_dir)?;
+            let stored = StoredIdentity::of(&state_dir, name.as_str());
+            if stored.load()?.is_some() {
+                return Err(CommandError::run_time(format_args!(
+                    "there already is an identity called {}, in {}",
+                    stored.name(),
+                    stored.path().display()
                 )));
             }
-            let key = kept.load_or_generate(&bridge(config)?).await?;
+            let key = stored.load_or_generate(&bridge(config)?).await?;
             format!("{}\n", key.destination().b32())
         }
         KeysCommand::Show { name, json } => {
-            let kept = Kept::of(&state_dir, name.as_str());
-            let Some(key) = kept.load()? else {
-                return Err(Failure::run_time(format_args!(
-                    "there is no identity called {} in {}: make it with i2p-socks keys new {}",
-                    kept.name(),
-                    kept.directory().display(),
-                    kept.name()
+            let stored = StoredIdentity::of(&state_dir, name.as_str());
+            let Some(key) = stored.load()? else {
+                return Err(CommandError::run_time(format_args!(
+                    "there is no identity called {} in {}: create it with i2p-socks keys new {}",
+                    stored.name(),
+                    stored.directory().display(),
+                    stored.name()
                 )));
             };
-            let identity = Identity::of(&kept, &key, config);
-            if *json { pretty(&identity)? } else { format!("{}\n", identity.b32) }
+            let identity = Identity::of(&stored, &key, config);
+            Format::json_if(*json).render(&identity, |identity| format!("{}\n", identity.b32))?
         }
     };
-    say(&text)
+    print(&text)
 }
 
-fn list(config: &Config, state_dir: &Path, json: bool) -> Result<String, Failure> {
+fn list(config: &Config, state_dir: &Path, format: Format) -> Result<String, CommandError> {
     let mut identities = Vec::new();
-    for name in names(&state_dir.join(KEYS)) {
-        let kept = Kept::of(state_dir, &name);
-        if let Some(key) = kept.load()? {
-            identities.push(Identity::of(&kept, &key, config));
+    for name in names(state_dir) {
+        let stored = StoredIdentity::of(state_dir, &name);
+        if let Some(key) = stored.load()? {
+            identities.push(Identity::of(&stored, &key, config));
         }
     }
-    if json {
-        return pretty(&identities);
+    if identities.is_empty() && format == Format::Text {
+        remark("there are no identities");
     }
-    if identities.is_empty() {
-        remark("no identity is kept");
-    }
-    let lines = identities.iter().map(|Identity { name, b32, used, .. }| {
-        let note = if *used { "" } else { " (no tunnel uses it)" };
-        format!("{name} {b32}{note}\n")
-    });
-    Ok(lines.collect())
-}
-
-fn pretty(value: &impl Serialize) -> Result<String, Failure> {
-    serde_json::to_string_pretty(value).map(|text| text + "\n").map_err(Failure::run_time)
+    format.render(&identities, |identities| identities.iter().map(Identity::line).collect())
 }

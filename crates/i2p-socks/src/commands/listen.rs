@@ -1,47 +1,52 @@
-//! `listen`: streams that peers open to us.
+//! `listen`: accepts streams that peers open.
 
 use clap::Args;
 
 use super::streams::{
     incoming::{self, ForwardTo},
-    own::Own,
+    own::OwnSessions,
     running::RunningProxy,
     user::{User, UserOptions},
 };
 use crate::{
-    config::{Config, tunnel::TunnelName, values::port},
-    failure::Failure,
+    command_error::CommandError,
+    config::{
+        Config,
+        tunnel::{SessionPurpose, TunnelName},
+        values::port,
+    },
     terminal::progress::Progress,
 };
 
 /// `listen`.
 #[derive(Debug, Clone, PartialEq, Eq, Args)]
 pub(crate) struct ListenCommand {
-    /// The port that the proxy is asked for. Routers give all streams to whoever listens, whatever their port.
+    /// Port to ask the proxy for. Routers deliver streams for all ports to the listener.
     #[arg(value_name = "PORT", default_value_t = 0, value_parser = port)]
     port: u16,
-    /// Connect every stream to this port of this machine, such as localhost:22, until interrupted.
+    /// Connect each stream to this address, such as localhost:22, until interrupted.
     #[arg(long, value_name = "HOST:PORT")]
     forward: Option<ForwardTo>,
-    /// By which tunnel of the configuration; not given, the first.
+    /// Use this tunnel of the configuration [default: the first].
     #[arg(long, value_name = "NAME")]
     tunnel: Option<TunnelName>,
     #[command(flatten)]
     user: UserOptions,
 }
 
-/// The streams that peers open to us.
+/// Accepts the streams that peers open.
 pub(crate) async fn listen(
     config: Config,
     command: &ListenCommand,
     progress: &Progress,
-) -> Result<(), Failure> {
+) -> Result<(), CommandError> {
     let user = User::of(&command.user)?;
     let limits = config.limits.times();
     match RunningProxy::find(&config, command.tunnel.as_ref(), user).await? {
         Some(proxy) => incoming::listen(&proxy, command.port, command.forward, limits).await,
         None => {
-            let own = Own::open(config, command.tunnel.as_ref(), false, true, progress).await?;
+            let own = OwnSessions::open(config, command.tunnel.as_ref(), SessionPurpose::Incoming, progress)
+                .await?;
             let listening = incoming::listen(&own, command.port, command.forward, limits).await;
             progress.finish();
             listening

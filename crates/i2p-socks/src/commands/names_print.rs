@@ -1,4 +1,4 @@
-//! What the commands print, for people and for programs.
+//! What `names` prints, for people and for programs.
 
 use std::{
     fmt::Display,
@@ -8,48 +8,49 @@ use std::{
 use serde::Serialize;
 
 use crate::{
-    failure::Failure,
-    names::question::{Conflict, Feed, Imported, Name, Updated},
-    terminal::output::remark,
+    command_error::CommandError,
+    json,
+    names::protocol::{FeedUpdate, ImportCounts, NameConflict, NameEntry, Subscription},
+    terminal::output::{Format, remark},
 };
 
 const NO_SUBSCRIPTIONS: &str = "there are no subscriptions: add one with i2p-socks names subscribe URL";
 
-pub(super) fn cannot_write(error: &io::Error) -> Failure {
-    Failure::run_time(format_args!("cannot write the answer: {error}"))
+pub(super) fn cannot_write(error: &io::Error) -> CommandError {
+    CommandError::run_time(format_args!("cannot write the output: {error}"))
 }
 
-fn out(text: impl Display) -> Result<(), Failure> {
+fn out(text: impl Display) -> Result<(), CommandError> {
     let mut out = io::stdout().lock();
     write!(out, "{text}").and_then(|()| out.flush()).map_err(|error| cannot_write(&error))
 }
 
-fn as_json(value: &impl Serialize) -> Result<String, Failure> {
-    serde_json::to_string_pretty(value).map(|text| text + "\n").map_err(Failure::run_time)
+fn json_text(value: &impl Serialize) -> Result<String, CommandError> {
+    json::pretty(value).map_err(CommandError::run_time)
 }
 
 /// A list of any length, printed page by page.
-pub(super) struct List {
-    json: bool,
+pub(super) struct NameList {
+    format: Format,
     empty: bool,
 }
 
-impl List {
-    pub(super) fn start(json: bool) -> Result<Self, Failure> {
-        if json {
+impl NameList {
+    pub(super) fn start(format: Format) -> Result<Self, CommandError> {
+        if format == Format::Json {
             out("[")?;
         }
-        Ok(Self { json, empty: true })
+        Ok(Self { format, empty: true })
     }
 
-    pub(super) fn page(&mut self, page: &[Name]) -> Result<(), Failure> {
+    pub(super) fn page(&mut self, page: &[NameEntry]) -> Result<(), CommandError> {
         let mut text = String::new();
         for name in page {
-            if self.json {
+            if self.format == Format::Json {
                 text += if self.empty { "\n" } else { ",\n" };
-                text += &serde_json::to_string(name).map_err(Failure::run_time)?;
+                text += &serde_json::to_string(name).map_err(CommandError::run_time)?;
             } else {
-                let Name { name, b32, source, added, .. } = name;
+                let NameEntry { name, b32, source, added, .. } = name;
                 text += &format!("{name}  {b32}  {added}  {source}\n");
             }
             self.empty = false;
@@ -57,57 +58,57 @@ impl List {
         out(text)
     }
 
-    /// `all`: whether the whole book was asked for.
-    pub(super) fn end(&self, all: bool) -> Result<(), Failure> {
-        if self.json {
+    /// Ends the list of the names that begin with `prefix`.
+    pub(super) fn end(&self, prefix: &str) -> Result<(), CommandError> {
+        if self.format == Format::Json {
             return out("\n]\n");
         }
-        match (self.empty, all) {
-            (true, true) => remark("the address book is empty"),
-            (true, false) => remark("no name in the address book starts so"),
+        match (self.empty, prefix) {
+            (true, "") => remark("the address book is empty"),
+            (true, prefix) => remark(&format!("no name in the address book begins with {prefix}")),
             (false, _) => {}
         }
         Ok(())
     }
 }
 
-/// Something was changed.
-pub(super) fn done(json: bool) -> Result<(), Failure> {
-    if json { out("{\n  \"done\": true\n}\n") } else { Ok(()) }
+/// Confirms a change.
+pub(super) fn done(format: Format) -> Result<(), CommandError> {
+    if format == Format::Json { out("{\n  \"done\": true\n}\n") } else { Ok(()) }
 }
 
-pub(super) fn imported(imported: &Imported, json: bool) -> Result<(), Failure> {
-    out(if json { as_json(imported)? } else { sum(imported) + &reasons(imported) })
+pub(super) fn imported(imported: &ImportCounts, format: Format) -> Result<(), CommandError> {
+    out(format.render(imported, |imported| sum(imported) + &reasons(imported))?)
 }
 
-fn sum(imported: &Imported) -> String {
-    let Imported { added, changed, removed, same, superseded, conflicts, refused, cut, .. } = imported;
+fn sum(imported: &ImportCounts) -> String {
+    let ImportCounts { added, changed, removed, same, superseded, conflicts, refused, cut, .. } = imported;
     let mut text = format!(
         "{added} added, {changed} changed, {removed} removed, {same} known before, {superseded} superseded, {conflicts} in \
          conflict, {refused} refused\n"
     );
     if *cut {
-        text += "there was more than is read\n";
+        text += "the input was larger than the limit; the rest was not read\n";
     }
     if *conflicts > 0 {
-        text += "see i2p-socks names conflicts\n";
+        text += "i2p-socks names conflicts lists the conflicts\n";
     }
     text
 }
 
-fn reasons(imported: &Imported) -> String {
+fn reasons(imported: &ImportCounts) -> String {
     imported.reasons.iter().map(|reason| format!("  {reason}\n")).collect()
 }
 
-pub(super) fn feeds(feeds: &[Feed], json: bool) -> Result<(), Failure> {
-    if json {
-        return out(as_json(&feeds)?);
+pub(super) fn feeds(feeds: &[Subscription], format: Format) -> Result<(), CommandError> {
+    if format == Format::Json {
+        return out(json_text(&feeds)?);
     }
     if feeds.is_empty() {
         remark(NO_SUBSCRIPTIONS);
     }
-    let line = |feed: &Feed| {
-        let Feed { url, configured, checked, problem } = feed;
+    let line = |feed: &Subscription| {
+        let Subscription { url, configured, checked, problem } = feed;
         let by = if *configured { "configuration" } else { "names subscribe" };
         let checked = checked.as_ref().map_or_else(|| "never read".to_owned(), |at| format!("read {at}"));
         let problem = problem.as_ref().map(|problem| format!("  {problem}")).unwrap_or_default();
@@ -116,18 +117,18 @@ pub(super) fn feeds(feeds: &[Feed], json: bool) -> Result<(), Failure> {
     out(feeds.iter().map(line).collect::<String>())
 }
 
-/// Fails if one could not be read.
-pub(super) fn updated(updated: &[Updated], json: bool) -> Result<(), Failure> {
-    if json {
-        out(as_json(&updated)?)?;
+/// Fails if a feed could not be read.
+pub(super) fn updated(updated: &[FeedUpdate], format: Format) -> Result<(), CommandError> {
+    if format == Format::Json {
+        out(json_text(&updated)?)?;
     } else if updated.is_empty() {
         remark(NO_SUBSCRIPTIONS);
     } else {
-        let line = |Updated { url, imported, problem }: &Updated| {
+        let line = |FeedUpdate { url, imported, problem }: &FeedUpdate| {
             let what = match (imported, problem) {
                 (_, Some(problem)) => format!("{problem}\n"),
                 (Some(imported), None) => sum(imported),
-                (None, None) => "nothing new\n".to_owned(),
+                (None, None) => "unchanged\n".to_owned(),
             };
             format!("{url}: {what}")
         };
@@ -135,23 +136,23 @@ pub(super) fn updated(updated: &[Updated], json: bool) -> Result<(), Failure> {
     }
     match updated.iter().filter(|updated| updated.problem.is_some()).count() {
         0 => Ok(()),
-        failed => Err(Failure::run_time(format_args!(
-            "{failed} of {} subscriptions could not be read; the names that are known stay",
+        failed => Err(CommandError::run_time(format_args!(
+            "{failed} of {} subscriptions could not be read; the names that they brought before stay",
             updated.len()
         ))),
     }
 }
 
-pub(super) fn conflicts(conflicts: &[Conflict], json: bool) -> Result<(), Failure> {
-    if json {
-        return out(as_json(&conflicts)?);
+pub(super) fn conflicts(conflicts: &[NameConflict], format: Format) -> Result<(), CommandError> {
+    if format == Format::Json {
+        return out(json_text(&conflicts)?);
     }
     if conflicts.is_empty() {
-        remark("no feed wanted to change a name");
+        remark("there are no conflicts");
     }
-    let lines = |conflict: &Conflict| {
-        let Conflict { name, kept_b32, offered_b32, source, at, .. } = conflict;
-        format!("{name}  stays {kept_b32}\n  {source} wanted {offered_b32}, {at}\n")
+    let lines = |conflict: &NameConflict| {
+        let NameConflict { name, kept_b32, offered_b32, source, at, .. } = conflict;
+        format!("{name}  keeps {kept_b32}\n  {source} offered {offered_b32}, {at}\n")
     };
     out(conflicts.iter().map(lines).collect::<String>())
 }

@@ -1,54 +1,66 @@
-//! `passwd`: entries for a users file.
+//! `passwd`: creates an entry for a users file.
 
-use std::io::{self, BufRead, IsTerminal, Write};
+use std::io::{self, BufRead, IsTerminal, Read, Write};
 
 use i2p_tunnel::Users;
 use zeroize::Zeroizing;
 
-use crate::failure::Failure;
+use crate::command_error::CommandError;
 
-/// Asks for what is missing, and prints a line for a users file. The password is never an argument: those are seen by all
-/// users of a machine.
-pub(crate) fn run(name: Option<&str>) -> Result<(), Failure> {
+/// Longer than a name or a password can be, with its end of line.
+const MAX_LINE_BYTES: usize = 512;
+
+/// Asks for the password, and for the name if it is missing, and prints a line for a users file. The password is never an argument,
+/// because all users of a machine can see arguments.
+pub(crate) fn run(name: Option<&str>) -> Result<(), CommandError> {
     let name = match name {
         Some(name) => name.to_owned(),
         None => ask("Name: ")?.to_string(),
     };
     let password = if io::stdin().is_terminal() { ask_twice()? } else { line()? };
-    let entry = Users::entry(&name, password.as_bytes()).map_err(Failure::usage)?;
+    let entry = Users::entry(&name, password.as_bytes()).map_err(CommandError::usage)?;
     writeln!(io::stdout(), "{entry}")
-        .map_err(|error| Failure::run_time(format_args!("cannot print the entry: {error}")))
+        .map_err(|error| CommandError::run_time(format_args!("cannot print the entry: {error}")))
 }
 
-/// A line of stdin, asked for where a person sits there.
-fn ask(prompt: &str) -> Result<Zeroizing<String>, Failure> {
+/// A line of stdin, with a prompt if stdin is a terminal.
+fn ask(prompt: &str) -> Result<Zeroizing<String>, CommandError> {
     if io::stdin().is_terminal() {
-        // Without it, it is only less friendly.
+        // Without a prompt it works, too.
         let _ = write!(io::stderr(), "{prompt}");
     }
     line()
 }
 
-fn ask_twice() -> Result<Zeroizing<String>, Failure> {
+fn ask_twice() -> Result<Zeroizing<String>, CommandError> {
     let hidden =
         |prompt| rpassword::prompt_password(prompt).map(Zeroizing::new).map_err(|error| unread(&error));
     let password = hidden("Password: ")?;
     if password == hidden("Password again: ")? {
         Ok(password)
     } else {
-        Err(Failure::usage("the two passwords differ; no entry was made"))
+        Err(CommandError::usage("the two passwords differ; no entry was created"))
     }
 }
 
-/// One line, without its end.
-fn line() -> Result<Zeroizing<String>, Failure> {
-    let mut line = Zeroizing::new(String::with_capacity(512));
-    io::stdin().lock().read_line(&mut line).map_err(|error| unread(&error))?;
+/// One line of stdin, without its end.
+fn line() -> Result<Zeroizing<String>, CommandError> {
+    let mut line = Zeroizing::new(String::with_capacity(MAX_LINE_BYTES));
+    let read = io::stdin()
+        .lock()
+        .take(MAX_LINE_BYTES as u64)
+        .read_line(&mut line)
+        .map_err(|error| unread(&error))?;
+    if read == MAX_LINE_BYTES && !line.ends_with('\n') {
+        return Err(CommandError::usage(
+            "a line on stdin is too long: a name or a password has at most 255 bytes",
+        ));
+    }
     let length = line.trim_end_matches(['\r', '\n']).len();
     line.truncate(length);
     Ok(line)
 }
 
-fn unread(error: &io::Error) -> Failure {
-    Failure::run_time(format_args!("cannot read the name or the password: {error}"))
+fn unread(error: &io::Error) -> CommandError {
+    CommandError::run_time(format_args!("cannot read the name or the password: {error}"))
 }

@@ -1,4 +1,4 @@
-//! `resolve NAME`: what a name is, and what each place that is asked says of it.
+//! `resolve NAME`: what kind of name it is, and what each source of names says.
 
 use std::collections::BTreeMap;
 
@@ -6,86 +6,88 @@ use i2p_name::{B32, Destination, HostName, I2pName, ServiceRecord, Target, is_se
 use i2p_sam::{Bridge, Error, Phase, ResultWord};
 use serde::Serialize;
 
-use crate::{config::Config, daemon::bridge::bridge, failure::Failure, names::client, terminal::output::say};
+use crate::{
+    command_error::CommandError,
+    config::Config,
+    daemon::bridge::bridge,
+    names::client,
+    terminal::output::{Format, print},
+};
 
-/// All that there is to say of a name.
+/// What is known of a name.
 #[derive(Serialize)]
-struct Report {
+struct Resolution {
     /// The name in its canonical form.
     name: String,
     /// What kind of name it is.
     form: &'static str,
-    /// Whoever was asked, and what they said.
+    /// The sources that were asked, with their answers.
     steps: Vec<Step>,
-    /// The base32 address that it leads to, if it leads anywhere.
+    /// The base32 address that the name leads to, if it is known.
     #[serde(skip_serializing_if = "Option::is_none")]
     b32: Option<String>,
     /// The destination, if it is known.
     #[serde(skip_serializing_if = "Option::is_none")]
     destination: Option<String>,
-    /// Where its services are, by option of its lease set, where the router says it.
+    /// The services in the options of its lease set, if the router resolutions them.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     services: BTreeMap<String, Vec<String>>,
-    /// Whether the router is to be asked and did not answer.
+    /// Whether the router was asked and did not answer.
     #[serde(skip)]
     router_silent: bool,
-    /// Whether it is no name of I2P.
+    /// Whether the host is outside I2P.
     #[serde(skip)]
     outside: bool,
 }
 
-/// One place that was asked.
+/// One source that was asked.
 #[derive(Serialize)]
 struct Step {
-    /// Which.
+    /// The source.
     step: &'static str,
-    /// What it said, for people.
+    /// Its answer, for people.
     answer: String,
 }
 
-/// Says on stdout what a name is and where it leads; fails when it leads nowhere.
-pub(crate) async fn run(config: &Config, name: &str, json: bool) -> Result<(), Failure> {
-    let target = Target::parse(name.as_bytes()).map_err(|error| {
-        Failure::run_time(format_args!("that is no name that a client may ask for: {error}"))
-    })?;
-    let report = match target {
-        Target::I2p(name) => Report::of(config, name).await?,
-        Target::ClearNet(_) => Report::outside(name, "a host outside I2P"),
-        Target::Ip(_) => Report::outside(name, "an IP address"),
-        _ => Report::outside(name, "nothing that is known here"),
+/// Prints what a name leads to; fails if it is unknown.
+pub(crate) async fn run(config: &Config, name: &str, format: Format) -> Result<(), CommandError> {
+    let target = Target::parse(name.as_bytes())
+        .map_err(|error| CommandError::run_time(format_args!("no client can ask for this name: {error}")))?;
+    let resolution = match target {
+        Target::I2p(name) => Resolution::of(config, name).await?,
+        Target::ClearNet(_) => Resolution::outside(name, "a host outside I2P"),
+        Target::Ip(_) => Resolution::outside(name, "an IP address"),
+        _ => Resolution::outside(name, "a kind of host that this version does not know"),
     };
-    let text = if json {
-        serde_json::to_string_pretty(&report).map_err(Failure::run_time)? + "\n"
-    } else {
-        report.plain()
-    };
-    say(&text)?;
-    match report.b32 {
+    print(&format.render(&resolution, Resolution::to_text)?)?;
+    match resolution.b32 {
         Some(_) => Ok(()),
-        None if report.outside => Err(Failure::run_time(
-            "nothing looks that up here: i2p-socks explain HOST PORT says whether a route leads there",
+        None if resolution.outside => Err(CommandError::run_time(
+            "only names in I2P are looked up; i2p-socks explain HOST PORT shows whether a route leads to this host",
         )),
-        None if report.router_silent => Err(Failure::run_time(
-            "nobody who was asked knows it, and the router could not be asked: see that it runs",
+        None if resolution.router_silent => Err(CommandError::run_time(
+            "the name is unknown to the sources that answered, and the router did not answer: check that it is running",
         )),
-        None => Err(Failure::run_time("it leads nowhere: a client is told that, and nothing is sent")),
+        None => Err(CommandError::run_time(
+            "the name is unknown: a client that asks for it gets an error, and nothing is sent",
+        )),
     }
 }
 
-impl Report {
-    async fn of(config: &Config, name: I2pName) -> Result<Self, Failure> {
+impl Resolution {
+    async fn of(config: &Config, name: I2pName) -> Result<Self, CommandError> {
         let shown = name.to_string();
         Ok(match name {
             I2pName::Host(host) => {
-                let mut report = Self::new(shown, "a host name");
-                report.look_up(config, &host).await?;
-                report
+                let mut resolution = Self::new(shown, "a host name");
+                resolution.look_up(config, &host).await?;
+                resolution
             }
             I2pName::B32(b32) => Self::new(shown, "a base32 address: the hash of a destination").at(b32),
             I2pName::Blinded(_) => {
-                let mut report = Self::new(shown.clone(), "a base32 address of an encrypted lease set");
-                report.b32 = Some(shown);
-                report
+                let mut resolution = Self::new(shown.clone(), "a base32 address of an encrypted lease set");
+                resolution.b32 = Some(shown);
+                resolution
             }
             I2pName::Destination(destination) => Self::new(shown, "a destination").with(&destination),
         })
@@ -105,7 +107,7 @@ impl Report {
     }
 
     fn outside(name: &str, form: &'static str) -> Self {
-        // It was parsed: there is nothing in it that a terminal could take for a command.
+        // Parsed, so nothing in it controls a terminal.
         Self { outside: true, ..Self::new(name.to_owned(), form) }
     }
 
@@ -118,8 +120,8 @@ impl Report {
         Self { destination: destination_text, ..self.at(destination.b32()) }
     }
 
-    /// Asks every place, in the order in which the proxy asks them. The first that knows decides where it leads.
-    async fn look_up(&mut self, config: &Config, host: &HostName) -> Result<(), Failure> {
+    /// Asks every source, in the order of the proxy. The first one that knows the name decides.
+    async fn look_up(&mut self, config: &Config, host: &HostName) -> Result<(), CommandError> {
         let fixed = config.names.fixed.get(host);
         self.note("the configuration's names", fixed);
         if config.names.book {
@@ -128,7 +130,7 @@ impl Report {
                     let found = found.and_then(|text| text.parse::<Destination>().ok()).map(I2pName::from);
                     self.note("the address book", found.as_ref());
                 }
-                Err(failure) => self.say("the address book", failure.to_string()),
+                Err(error) => self.add("the address book", error.to_string()),
             }
         }
         if config.names.router {
@@ -143,12 +145,15 @@ impl Report {
                 }
                 Err(error) => {
                     self.router_silent = true;
-                    self.say("the router's address book", error.to_string());
+                    self.add("the router's address book", error.to_string());
                 }
             }
         }
         if self.b32.is_none() && !config.names.jump.is_empty() {
-            self.say("the jump services", "the proxy asks them when a client wants the name".to_owned());
+            self.add(
+                "the jump services",
+                "not asked; the proxy asks them when a client requests the name".to_owned(),
+            );
         }
         Ok(())
     }
@@ -161,17 +166,17 @@ impl Report {
             Some(other) => (Some(other.to_string()), None),
             None => (None, None),
         };
-        self.say(step, b32.clone().unwrap_or_else(|| "not there".to_owned()));
+        self.add(step, b32.clone().unwrap_or_else(|| "not there".to_owned()));
         if self.b32.is_none() {
             (self.b32, self.destination) = (b32, destination);
         }
     }
 
-    fn say(&mut self, step: &'static str, answer: String) {
+    fn add(&mut self, step: &'static str, answer: String) {
         self.steps.push(Step { step, answer });
     }
 
-    fn plain(&self) -> String {
+    fn to_text(&self) -> String {
         let mut text = format!("{} is {}\n", self.name, self.form);
         for Step { step, answer } in &self.steps {
             text += &format!("  {step}: {answer}\n");
@@ -188,7 +193,7 @@ impl Report {
     }
 }
 
-/// What the lease set says of services. Routers that know nothing of that, and lease sets that are not found, say nothing.
+/// The services in the options of the lease set. Empty if the router does not support the lookup or does not find the lease set.
 async fn services(bridge: &Bridge, host: &HostName) -> BTreeMap<String, Vec<String>> {
     let options = bridge.lookup_options(&host.clone().into()).await.unwrap_or_default();
     let services = options.into_iter().filter(|(option, _)| is_service(option));
@@ -211,7 +216,7 @@ fn place(record: &ServiceRecord) -> String {
     }
 }
 
-/// What the router says; nothing, if it does not know the name.
+/// The answer of the router's address book; `None` if it does not have the name.
 async fn ask(bridge: &Bridge, host: &HostName) -> Result<Option<Destination>, Error> {
     match bridge.lookup(&host.clone().into()).await {
         Ok(found) => Ok(Some(found)),

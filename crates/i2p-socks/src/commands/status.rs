@@ -1,4 +1,4 @@
-//! `status`: how the proxy that runs does.
+//! `status`: shows the status of the running proxy.
 
 use std::{fmt::Write as _, net::SocketAddr, str::FromStr, time::Duration};
 
@@ -11,19 +11,19 @@ use tokio::{
 };
 
 use crate::{
-    config::Config,
-    control::client::{self, Client, Unanswered},
-    failure::Failure,
-    status::report::Report,
-    terminal::output::say,
+    command_error::CommandError,
+    config::{Config, values::addresses_without_lookup},
+    control::client::{ControlClient, ControlError, read_json},
+    status::report::{StatusReport, counted},
+    terminal::output::{Format, print},
 };
 
-/// How often a proxy is asked that is waited for.
-const AGAIN: Duration = Duration::from_millis(300);
+/// How often `--wait` asks.
+const POLL_INTERVAL: Duration = Duration::from_millis(300);
 /// How long one answer may take.
-const ANSWER: Duration = Duration::from_secs(10);
+const ANSWER_TIMEOUT: Duration = Duration::from_secs(10);
 /// The largest answer that is read.
-const MAX_ANSWER: usize = 1024 * 1024;
+const MAX_ANSWER_BYTES: usize = 1024 * 1024;
 
 /// `http://IP:PORT/` of an admin endpoint.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -34,75 +34,74 @@ impl FromStr for AdminUrl {
 
     fn from_str(text: &str) -> Result<Self, String> {
         let bare = text.strip_prefix("http://").map(|rest| rest.strip_suffix('/').unwrap_or(rest));
-        let address = bare.and_then(|bare| match bare.strip_prefix("localhost:") {
-            Some(port) => port.parse().ok().map(|port| SocketAddr::from(([127, 0, 0, 1], port))),
-            None => bare.parse().ok(),
-        });
+        let address = bare.and_then(|bare| addresses_without_lookup(bare).into_iter().next());
         address.map(Self).ok_or_else(|| "expected http://IP:PORT/, such as http://127.0.0.1:4480/".to_owned())
     }
 }
 
-/// Whom to ask, and how.
-pub(crate) struct Question {
-    /// The admin endpoint; none: the control socket in the state directory.
+/// Which proxy to ask, and how.
+pub(crate) struct StatusQuery {
+    /// The admin endpoint; `None`: the control socket in the state directory.
     pub(crate) admin: Option<AdminUrl>,
-    /// Wait until it is ready, for so long at most.
+    /// Wait until it is ready, at most this long.
     pub(crate) wait: Option<Duration>,
-    /// Print JSON.
-    pub(crate) json: bool,
+    /// The form of the output.
+    pub(crate) format: Format,
 }
 
-/// Says on stdout how the proxy does; fails when it is not ready.
-pub(crate) async fn run(config: &Config, question: &Question) -> Result<(), Failure> {
+/// Prints the status; fails if the proxy is not ready.
+pub(crate) async fn run(config: &Config, query: &StatusQuery) -> Result<(), CommandError> {
     let begin = Instant::now();
     let outcome = loop {
-        let outcome = ask(config, question).await?;
-        let left = question.wait.and_then(|limit| limit.checked_sub(begin.elapsed()));
+        let outcome = ask(config, query).await?;
+        let left = query.wait.and_then(|limit| limit.checked_sub(begin.elapsed()));
         match (&outcome, left) {
             (Ok(report), _) if report.ready => break outcome,
             (_, None) => break outcome,
-            (_, Some(left)) => sleep(AGAIN.min(left)).await,
+            (_, Some(left)) => sleep(POLL_INTERVAL.min(left)).await,
         }
     };
     let report = outcome.map_err(|why| {
-        Failure::run_time(format_args!("{why}. Start it, or say which one with --state-dir or --admin"))
+        CommandError::run_time(format_args!(
+            "{why}. Start it, or name another one with --state-dir or --admin"
+        ))
     })?;
-    let text = match question.json {
-        true => serde_json::to_string_pretty(&report).map_err(Failure::run_time)? + "\n",
-        false => plain(&report),
-    };
-    say(&text)?;
-    match (report.ready, question.wait) {
+    let text = query.format.render(&report, to_text)?;
+    print(&text)?;
+    match (report.ready, query.wait) {
         (true, _) => Ok(()),
-        (false, None) => Err(Failure::run_time(match report.state.as_str() {
-            "no-router" => "it is not ready: no session is open, and the router does not answer",
-            _ => "it is not ready: clients have to wait for tunnels",
+        (false, None) => Err(CommandError::run_time(match report.state.as_str() {
+            "no-router" => "the proxy is not ready: no session is open, and the router does not answer",
+            _ => "the proxy is not ready: clients have to wait for tunnels",
         })),
-        (false, Some(limit)) => Err(Failure::run_time(format_args!(
-            "it is not ready after {}: see what its log says, and that the router runs",
+        (false, Some(limit)) => Err(CommandError::run_time(format_args!(
+            "the proxy is not ready after {}: check its log, and that the router is running",
             humantime::format_duration(limit)
         ))),
     }
 }
 
-async fn ask(config: &Config, question: &Question) -> Result<Result<Report, Unanswered>, Failure> {
-    Ok(match question.admin {
+async fn ask(
+    config: &Config,
+    query: &StatusQuery,
+) -> Result<Result<StatusReport, ControlError>, CommandError> {
+    Ok(match query.admin {
         Some(admin) => admin.report().await,
         None => {
-            let proxy = Client::of(&config.state_dir()?);
-            let asked = async { client::read(proxy.get("/status.json").await?).await };
-            timeout(ANSWER, asked).await.unwrap_or_else(|_| Err(too_slow()))
+            let proxy = ControlClient::of(&config.state_dir()?);
+            let asked = async { read_json(proxy.get("/status.json").await?).await };
+            timeout(ANSWER_TIMEOUT, asked).await.unwrap_or_else(|_| Err(too_slow()))
         }
     })
 }
 
 impl AdminUrl {
-    async fn report(self) -> Result<Report, Unanswered> {
-        timeout(ANSWER, self.fetch()).await.unwrap_or_else(|_| Err(too_slow()))
+    async fn report(self) -> Result<StatusReport, ControlError> {
+        timeout(ANSWER_TIMEOUT, self.fetch()).await.unwrap_or_else(|_| Err(too_slow()))
     }
 
-    async fn fetch(self) -> Result<Report, Unanswered> {
-        let broken = |error: &dyn std::fmt::Display| Unanswered::Broken(format!("{}: {error}", self.0));
+    async fn fetch(self) -> Result<StatusReport, ControlError> {
+        let broken = |error: &dyn std::fmt::Display| ControlError::Broken(format!("{}: {error}", self.0));
         let stream = TcpStream::connect(self.0).await.map_err(|error| broken(&error))?;
         let (mut sender, connection) =
             http1::handshake(TokioIo::new(stream)).await.map_err(|error| broken(&error))?;
@@ -113,17 +112,17 @@ impl AdminUrl {
         if answer.status() != StatusCode::OK {
             return Err(broken(&answer.status()));
         }
-        let body = Limited::new(answer.into_body(), MAX_ANSWER).collect().await;
+        let body = Limited::new(answer.into_body(), MAX_ANSWER_BYTES).collect().await;
         let body = body.map_err(|error| broken(&error))?.to_bytes();
         serde_json::from_slice(&body).map_err(|error| broken(&error))
     }
 }
 
-fn too_slow() -> Unanswered {
-    Unanswered::Broken(format!("{} s have passed", ANSWER.as_secs()))
+fn too_slow() -> ControlError {
+    ControlError::Broken(format!("no answer within {} s", ANSWER_TIMEOUT.as_secs()))
 }
 
-fn plain(report: &Report) -> String {
+fn to_text(report: &StatusReport) -> String {
     let mut text = format!(
         "i2p-socks {}: {}, running for {}\n",
         report.version,
@@ -134,27 +133,32 @@ fn plain(report: &Report) -> String {
     for tunnel in &report.tunnels {
         let _ = writeln!(
             text,
-            "tunnel {} at {}: {} connections, {} streams; {} requests succeeded, {} failed",
+            "tunnel {} at {}: {}, {}; {} succeeded, {} failed",
             tunnel.name,
             tunnel.listeners.join(", "),
-            tunnel.connections,
-            tunnel.streams,
-            tunnel.succeeded,
+            counted(tunnel.connections, "connection"),
+            counted(tunnel.streams, "stream"),
+            counted(tunnel.succeeded, "request"),
             tunnel.failed
         );
         if let Some(datagrams) = &tunnel.datagrams {
             let _ = writeln!(
                 text,
-                "datagrams of tunnel {}: {} sent, {} received, {} dropped; {} clients have UDP open",
+                "datagrams of tunnel {}: {} sent, {} received, {} dropped; {} with UDP open",
                 tunnel.name,
                 datagrams.sent,
                 datagrams.received,
                 datagrams.dropped.values().sum::<u64>(),
-                datagrams.associations
+                counted(datagrams.associations, "client")
             );
             for session in &datagrams.sessions {
                 let b32 = session.b32.escape_debug();
-                let _ = writeln!(text, "datagrams of tunnel {} come {}: {b32}", tunnel.name, session.words());
+                let _ = writeln!(
+                    text,
+                    "datagrams of tunnel {} are sent {}: {b32}",
+                    tunnel.name,
+                    session.origin()
+                );
             }
         }
     }
@@ -166,22 +170,26 @@ fn plain(report: &Report) -> String {
     }
     for outproxy in &report.outproxies {
         let state = outproxy.left_alone_for.map_or_else(
-            || "in use".to_owned(),
+            || "available".to_owned(),
             |seconds| {
                 let time = humantime::format_duration(Duration::from_secs(seconds));
-                format!("failed too often, asked again in {time}")
+                format!("paused after repeated failures, asked again in {time}")
             },
         );
         let outcomes: Vec<_> =
             outproxy.outcomes.iter().map(|(outcome, count)| format!("{count} {outcome}")).collect();
         let of = if outcomes.is_empty() { String::new() } else { format!(": {}", outcomes.join(", ")) };
-        let _ = writeln!(text, "outproxy {}: {state}; {} requests{of}", outproxy.name, outproxy.asked);
+        let _ =
+            writeln!(text, "outproxy {}: {state}; {}{of}", outproxy.name, counted(outproxy.asked, "request"));
     }
     for failure in &report.failures {
         let _ = writeln!(
             text,
-            "failed {} times, the last {} s ago: {}. {}",
-            failure.count, failure.ago, failure.what, failure.advice
+            "{} (last {} s ago): {}. {}",
+            counted(failure.count, "failure"),
+            failure.ago,
+            failure.what,
+            failure.advice
         );
     }
     text

@@ -1,4 +1,4 @@
-//! `[admin]`: pages on how the proxy does.
+//! `[admin]`: the status page, metrics and proxy.pac.
 
 use std::{net::SocketAddr, path::PathBuf, str::FromStr};
 
@@ -8,25 +8,25 @@ use serde::Deserialize;
 #[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
 #[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
 pub(crate) struct AdminConfig {
-    /// Where; none: nowhere but on the control socket.
+    /// Where to listen. The pages are also on the control socket.
     pub(crate) listen: AdminListen,
-    /// Where browsers are told to go for hosts that no route names.
+    /// What proxy.pac says of hosts without a route.
     pub(crate) pac_rest: PacRest,
 }
 
-/// `pac-rest`: of what is neither of I2P nor named by a route.
+/// `pac-rest`: where browsers send requests for hosts that are neither in I2P nor named by a route.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub(crate) enum PacRest {
-    /// To the proxy, which refuses it.
+    /// To the proxy, which refuses them.
     #[default]
     Proxy,
-    /// To the host itself, which sees who asks.
+    /// To the host itself, which sees the address of the browser.
     Direct,
 }
 
 impl AdminConfig {
-    /// Where a browser of this machine finds the pages, if they are at a port that is known.
+    /// The URL of the pages for a browser on this machine, if the port is known.
     pub(crate) fn url(&self) -> Option<String> {
         match self.listen {
             AdminListen::Tcp(address) if address.port() != 0 => Some(format!("http://{address}/")),
@@ -35,14 +35,14 @@ impl AdminConfig {
     }
 }
 
-/// `listen`: for this machine alone, since whoever reads the pages learns our addresses in I2P.
+/// `listen`: on this machine only, because the pages show our addresses in I2P.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
 #[serde(try_from = "String")]
 pub(crate) enum AdminListen {
     /// `off`.
     #[default]
     Off,
-    /// `IP:PORT`, of loopback.
+    /// `IP:PORT` on loopback.
     Tcp(SocketAddr),
     /// `unix:PATH`.
     Unix(PathBuf),
@@ -58,7 +58,7 @@ impl FromStr for AdminListen {
         if let Some(path) = text.strip_prefix("unix:") {
             return match path.starts_with('/') && cfg!(unix) {
                 true => Ok(Self::Unix(path.into())),
-                false => Err("expected a path from the root, such as unix:/run/i2p-socks/admin".into()),
+                false => Err("expected an absolute path, such as unix:/run/i2p-socks/admin".into()),
             };
         }
         let address: SocketAddr = text
@@ -67,8 +67,8 @@ impl FromStr for AdminListen {
         match address.ip().to_canonical().is_loopback() {
             true => Ok(Self::Tcp(address)),
             false => Err(format!(
-                "{address} can be reached from other machines, and the pages show your addresses in I2P: use 127.0.0.1 or \
-                 [::1], or unix:PATH, and a tunnel of ssh to read them from elsewhere"
+                "{address} can be reached from other machines, and the pages show your addresses in I2P: use 127.0.0.1, [::1] or \
+                 unix:PATH; to read the pages from elsewhere, use an SSH tunnel"
             )),
         }
     }
@@ -87,7 +87,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn only_this_machine_can_be_listened_for() {
+    fn only_addresses_of_this_machine_are_accepted() {
         assert_eq!("off".parse(), Ok(AdminListen::Off));
         for text in ["127.0.0.1:1", "127.9.9.9:0", "[::1]:2", "[::ffff:127.0.0.1]:3"] {
             assert!(matches!(text.parse(), Ok(AdminListen::Tcp(_))), "{text}");
@@ -98,7 +98,7 @@ mod tests {
             ("192.168.1.1:1", "from other machines"),
             ("localhost:1", "expected off, IP:PORT"),
             ("", "expected off, IP:PORT"),
-            ("unix:admin", "a path from the root"),
+            ("unix:admin", "an absolute path"),
         ] {
             let error = text.parse::<AdminListen>().unwrap_err();
             assert!(error.contains(says), "{text}: {error}");

@@ -1,5 +1,4 @@
-//! Where a feed or a jump service is: `http://` and a name of I2P, and nothing else, so that nothing is ever fetched by
-//! another road.
+//! URLs of feeds and jump services: `http://` and a name in I2P, and nothing else, so that nothing is ever fetched outside I2P.
 
 use std::fmt;
 
@@ -7,16 +6,16 @@ use hyper::Uri;
 use i2p_name::{HostName, I2pName};
 use serde::{Deserialize, Serialize};
 
-/// The longest text of a URL in bytes: the address book keeps as many of a source.
-const LONGEST: usize = 200;
+/// The longest URL: the address book stores this much of a source.
+const MAX_URL_BYTES: usize = 200;
 
-/// A URL in I2P, in canonical form. It says whom somebody reads, and so is nothing for a log.
+/// A URL in I2P, in canonical form. It shows what a user reads, so it never goes to a log.
 #[derive(Clone, PartialEq, Eq, Hash, Deserialize, Serialize)]
 #[serde(try_from = "String", into = "String")]
 pub(crate) struct I2pUrl {
     host: I2pName,
     port: u16,
-    /// With the query.
+    /// Path and query.
     path: String,
 }
 
@@ -33,7 +32,7 @@ impl I2pUrl {
         &self.path
     }
 
-    /// What belongs into the `Host` field of a request (RFC 9110 section 7.2).
+    /// The value of the `Host` field of a request (RFC 9110 section 7.2).
     pub(crate) fn authority(&self) -> String {
         match self.port {
             80 => self.host.to_string(),
@@ -41,15 +40,15 @@ impl I2pUrl {
         }
     }
 
-    /// With a name behind it: how a jump service is asked.
-    pub(crate) fn about(&self, name: &HostName) -> Self {
+    /// The URL with a host name appended, which asks a jump service for that name.
+    pub(crate) fn with_name(&self, name: &HostName) -> Self {
         Self { path: format!("{}{}", self.path, name.as_str()), ..self.clone() }
     }
 
-    /// What a `Location` field means here (RFC 9110 section 10.2.2): an absolute URL or an absolute path.
+    /// The target of a redirection from this URL (RFC 9110 section 10.2.2): an absolute URL or an absolute path.
     ///
     /// # Errors
-    /// It leads out of I2P, or is of another form.
+    /// It leads out of I2P, or has another form.
     pub(crate) fn join(&self, location: &str) -> Result<Self, String> {
         if location.starts_with('/') && !location.starts_with("//") {
             format!("http://{}{location}", self.authority()).try_into()
@@ -64,8 +63,8 @@ impl TryFrom<String> for I2pUrl {
 
     fn try_from(text: String) -> Result<Self, String> {
         let expected = "expected a URL in I2P, such as http://example.i2p/hosts.txt";
-        if text.len() > LONGEST {
-            return Err(format!("{expected}, of at most {LONGEST} characters"));
+        if text.len() > MAX_URL_BYTES {
+            return Err(format!("{expected}, of at most {MAX_URL_BYTES} characters"));
         }
         if !text.bytes().all(|byte| byte.is_ascii_graphic() && byte != b'#') {
             return Err(expected.to_owned());
@@ -81,7 +80,7 @@ impl TryFrom<String> for I2pUrl {
         };
         let host = match I2pName::parse(authority.host()) {
             Ok(I2pName::Destination(_)) | Err(_) => {
-                return Err(format!("{expected}: only names of I2P are asked, and only through I2P"));
+                return Err(format!("{expected}; only hosts in I2P are contacted"));
             }
             Ok(host) => host,
         };
@@ -167,7 +166,7 @@ mod tests {
         for location in ["//example.com/", "https://b.i2p/", "http://example.com/", "b.txt", "", "?a"] {
             assert!(here.join(location).is_err(), "{location}");
         }
-        let jump = url("http://stats.i2p/jump?a=").unwrap().about(&"x.i2p".parse().unwrap());
+        let jump = url("http://stats.i2p/jump?a=").unwrap().with_name(&"x.i2p".parse().unwrap());
         assert_eq!(jump.to_string(), "http://stats.i2p/jump?a=x.i2p");
     }
 }

@@ -1,4 +1,4 @@
-//! `[log]`: what the proxy says of itself, and how.
+//! `[log]`: what is logged, where and in which form.
 
 use serde::Deserialize;
 
@@ -6,28 +6,28 @@ use serde::Deserialize;
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
 #[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
 pub(crate) struct LogConfig {
-    /// How much, unless the command line says -v or -q.
+    /// How much is logged; -v and -q override it.
     pub(crate) level: Level,
-    /// How lines on stderr look.
+    /// The form of lines on stderr.
     pub(crate) format: LogFormat,
-    /// Whether systemd's journal gets fields and not lines.
+    /// Whether systemd's journal gets structured fields instead of lines.
     pub(crate) journald: Journald,
-    /// Whether hosts and clients are named.
+    /// Whether the log names hosts and clients.
     pub(crate) sensitive: bool,
 }
 
-/// `level`: as the lines of a log are called.
+/// `level`.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub(crate) enum Level {
-    /// What went wrong.
+    /// Problems.
     Warn,
-    /// And what changed.
+    /// Changes of state, too.
     #[default]
     Info,
-    /// And each connection.
+    /// Each connection, too.
     Debug,
-    /// And all the rest of ours.
+    /// Everything that this program logs.
     Trace,
 }
 
@@ -38,7 +38,7 @@ pub(crate) enum LogFormat {
     /// For people.
     #[default]
     Text,
-    /// An object a line, for programs.
+    /// For programs: one JSON object per line.
     Json,
 }
 
@@ -46,16 +46,16 @@ pub(crate) enum LogFormat {
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub(crate) enum Journald {
-    /// Where stderr is the journal.
+    /// Fields for the journal, if stderr is connected to it.
     #[default]
     Auto,
-    /// Lines on stderr everywhere.
+    /// Always lines on stderr.
     Never,
 }
 
 impl LogConfig {
-    /// Whether the log goes where this one goes, in the same form.
-    pub(super) fn goes_where(&self, other: &Self) -> bool {
+    /// Whether both logs go to the same place in the same form.
+    pub(super) fn same_output(&self, other: &Self) -> bool {
         (self.format, self.journald) == (other.format, other.journald)
     }
 }

@@ -1,5 +1,5 @@
 //! The configuration: defaults, then the file, then the environment and the command line. One file for each table.
-//! May import `failure` and the libraries whose options it fills in; nothing else of this crate.
+//! May import `command_error` and the libraries whose options it fills in; nothing else of this crate.
 
 pub(crate) mod admin;
 pub(crate) mod i2p_url;
@@ -21,7 +21,6 @@ pub(crate) mod verbosity;
 pub(crate) mod virtual_addresses;
 
 use std::{
-    fmt, fs,
     net::SocketAddr,
     num::NonZeroUsize,
     path::{Path, PathBuf},
@@ -38,21 +37,21 @@ use self::{
     names::NamesConfig,
     options::Options,
     outproxy::OutproxyConfig,
-    overrides::Given,
+    overrides::{Override, apply_overrides},
     route::RouteConfig,
     session::SessionConfig,
     shutdown::ShutdownConfig,
-    tunnel::{KeyMode, TunnelConfig, TunnelName},
-    values::{Backend, BridgeAddress, ranged, several},
+    tunnel::{KeyMode, SessionPurpose, TunnelConfig, TunnelName},
+    values::{Backend, BridgeAddress, in_range, tables},
     virtual_addresses::VirtualAddressesConfig,
 };
-use crate::failure::Failure;
+use crate::{command_error::CommandError, files};
 
-/// Every key with its default and what it is, as `generate config` prints it.
+/// Every key with its default and its meaning, as `generate config` prints it.
 pub(crate) const EXAMPLE: &str = include_str!("../../dist/i2p-socks.toml");
 
-/// Largest configuration file that is read, in bytes.
-const MAX_FILE: u64 = 1024 * 1024;
+/// The largest configuration file that is read.
+const MAX_FILE_BYTES: u64 = 1024 * 1024;
 
 /// The network ID of I2P itself.
 pub(crate) const PUBLIC_NETWORK: u8 = 2;
@@ -64,49 +63,49 @@ pub(crate) struct Config {
     pub(crate) router: RouterConfig,
     pub(crate) session: SessionConfig,
     pub(crate) names: NamesConfig,
-    /// One SOCKS tunnel each; none: one with the defaults.
-    #[serde(deserialize_with = "several")]
+    /// The SOCKS tunnels. Empty: one tunnel with the defaults.
+    #[serde(deserialize_with = "tables")]
     pub(crate) tunnel: Vec<TunnelConfig>,
-    /// Ways out of I2P.
-    #[serde(deserialize_with = "several")]
+    /// Proxies to hosts outside I2P.
+    #[serde(deserialize_with = "tables")]
     pub(crate) outproxy: Vec<OutproxyConfig>,
-    /// Where what is not of I2P goes, for all tunnels; none: nowhere.
-    #[serde(deserialize_with = "several")]
+    /// Where requests for hosts outside I2P go, for all tunnels. Empty: they are refused.
+    #[serde(deserialize_with = "tables")]
     pub(crate) route: Vec<RouteConfig>,
-    /// For all tunnels together.
+    /// Limits of all tunnels together.
     pub(crate) limits: LimitsConfig,
-    /// The same for all tunnels.
+    /// Addresses that stand for names, for all tunnels.
     pub(crate) virtual_addresses: VirtualAddressesConfig,
-    /// Pages on how it does.
+    /// Status page, metrics and proxy.pac.
     pub(crate) admin: AdminConfig,
-    /// What it says of itself, and how.
+    /// What is logged, and how.
     pub(crate) log: LogConfig,
-    /// How it ends.
+    /// How the proxy stops.
     pub(crate) shutdown: ShutdownConfig,
-    /// Where keys are kept, and what the embedded router knows; none: the platform's place for state.
+    /// The state directory on the command line. `None`: that of systemd or of the platform.
     #[serde(skip)]
     state_dir: Option<PathBuf>,
 }
 
-/// `[router]`: the way into I2P.
+/// `[router]`: how I2P is reached.
 #[derive(Debug, PartialEq, Eq, Deserialize)]
 #[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
 pub(crate) struct RouterConfig {
-    /// Which of the two.
+    /// Which router.
     pub(crate) backend: Backend,
-    /// Where the SAM bridge is.
+    /// The address of the SAM bridge.
     pub(crate) sam: BridgeAddress,
-    /// Where the bridge takes datagrams; none: one port below the bridge itself.
+    /// The UDP address of the bridge, for datagrams. `None`: one port below `sam`.
     pub(crate) sam_udp: Option<SocketAddr>,
-    /// Who we are, to a bridge that asks.
+    /// The user name for a bridge with a login.
     pub(crate) user: Option<String>,
     /// A file that holds the password and nothing else.
     pub(crate) password_file: Option<PathBuf>,
-    /// What the embedded router starts from instead of asking a reseed server: an `i2pseeds.su3`, or the netDb directory
-    /// of another router.
+    /// The first routers that the embedded router knows, in place of those from a reseed server: an `i2pseeds.su3`, or the netDb
+    /// directory of another router.
     pub(crate) reseed_file: Option<PathBuf>,
-    /// The network that the embedded router is part of: 2 is I2P, others are private networks without anonymity.
-    #[serde(deserialize_with = "ranged::<_, 0, 255>")]
+    /// The network that the embedded router joins: 2 is I2P, any other a private network without anonymity.
+    #[serde(deserialize_with = "in_range::<_, 0, 255>")]
     pub(crate) network_id: u8,
 }
 
@@ -125,103 +124,107 @@ impl Default for RouterConfig {
 }
 
 impl Config {
-    /// What is to be done, all layers put together.
-    pub(crate) fn load(options: &Options) -> Result<Self, Failure> {
+    /// Loads the configuration: defaults, then the file, then environment and command line.
+    pub(crate) fn load(options: &Options) -> Result<Self, CommandError> {
         let text = options.config.as_deref().map(text).transpose()?.unwrap_or_default();
-        // First as it is written, for mistakes to be said with line and column.
-        let mut config = Self::parse(&text).map_err(|error| mistake_in(options.config.as_deref(), &error))?;
-        let given = config.given(options)?;
-        if !given.is_empty() {
+        // First the file alone, so that mistakes in it are reported with line and column.
+        let mut config =
+            Self::parse(&text).map_err(|error| error_in_file(options.config.as_deref(), &error))?;
+        let overrides = config.overrides(options)?;
+        if !overrides.is_empty() {
             let file =
-                toml::from_str(&text).map_err(|error| mistake_in(options.config.as_deref(), &error))?;
-            config = overrides::put_together(&file, &given)?;
+                toml::from_str(&text).map_err(|error| error_in_file(options.config.as_deref(), &error))?;
+            config = apply_overrides(&file, &overrides)?;
         }
         config.state_dir.clone_from(&options.state_dir);
         config.check()?;
         Ok(config)
     }
 
-    /// The keys that the environment and the command line give; `-o`, which can be about any, last.
-    fn given(&self, options: &Options) -> Result<Vec<Given>, Failure> {
-        let mut given = Vec::new();
+    /// The keys that environment and command line set. `-o` comes last, so that it wins.
+    fn overrides(&self, options: &Options) -> Result<Vec<Override>, CommandError> {
+        let mut overrides = Vec::new();
         if !options.listen.is_empty() {
             let places: Vec<_> = options.listen.iter().map(|place| place.0.to_string()).collect();
-            given.push(Given::by(
+            overrides.push(Override::from_option(
                 "--listen",
-                &["tunnel", self.the_tunnel("--listen")?.name(), "listen"],
+                &["tunnel", self.only_tunnel("--listen")?.name(), "listen"],
                 places,
             ));
         }
         if options.open_to_others {
-            let tunnel = self.the_tunnel("--open-to-others")?;
-            given.push(Given::by("--open-to-others", &["tunnel", tunnel.name(), "open-to-others"], true));
+            let tunnel = self.only_tunnel("--open-to-others")?;
+            overrides.push(Override::from_option(
+                "--open-to-others",
+                &["tunnel", tunnel.name(), "open-to-others"],
+                true,
+            ));
         }
         if let Some(backend) = options.router {
-            given.push(Given::by("--router", &["router", "backend"], backend.as_str()));
+            overrides.push(Override::from_option("--router", &["router", "backend"], backend.as_str()));
         }
         if let Some(sam) = &options.sam {
-            given.push(Given::by("--sam", &["router", "sam"], sam.as_str()));
+            overrides.push(Override::from_option("--sam", &["router", "sam"], sam.as_str()));
         }
-        given.extend(options.given.iter().cloned());
-        Ok(given)
+        overrides.extend(options.overrides.iter().cloned());
+        Ok(overrides)
     }
 
-    /// The one tunnel that the command line is about. What the file says of it counts: it may ask for passwords.
-    fn the_tunnel(&self, option: &str) -> Result<TunnelConfig, Failure> {
+    /// The tunnel that an option such as `--listen` changes. With several tunnels, the option is ambiguous.
+    fn only_tunnel(&self, option: &str) -> Result<TunnelConfig, CommandError> {
         match <[TunnelConfig; 1]>::try_from(self.tunnels()) {
             Ok([tunnel]) => Ok(tunnel),
-            Err(tunnels) => Err(Failure::usage(format_args!(
-                "{option} does not say which of the {} tunnels of the configuration file it is about: write it there, or say -o \
+            Err(tunnels) => Err(CommandError::usage(format_args!(
+                "{option} is ambiguous, because the configuration file has {} tunnels: set the key in the file, or with -o \
                  tunnel.NAME.KEY=VALUE",
                 tunnels.len()
             ))),
         }
     }
 
-    /// Only the tunnel of this name, or the first: what a command uses that has sessions of its own, with datagrams, or peers,
-    /// where it wants them.
-    pub(crate) fn for_a_command(
+    /// The configuration of a command that opens sessions of its own: with the named tunnel, or the first one, and no other.
+    pub(crate) fn for_command(
         mut self,
         tunnel: Option<&TunnelName>,
-        datagrams: bool,
-        incoming: bool,
-    ) -> Result<Self, Failure> {
+        purpose: SessionPurpose,
+    ) -> Result<Self, CommandError> {
         let wanted = |found: &TunnelConfig| tunnel.is_none_or(|name| name.as_str() == found.name());
         let Some(mut one) = self.tunnels().into_iter().find(wanted) else {
-            return Err(Failure::usage("the configuration has no tunnel of that name"));
+            return Err(CommandError::usage("the configuration has no tunnel of this name"));
         };
-        one.for_a_command(datagrams, incoming);
+        one.prepare_for_command(purpose);
         self.tunnel = vec![one];
         Ok(self)
     }
 
-    /// What no single value can be wrong about.
-    fn check(&self) -> Result<(), Failure> {
+    /// Checks that the values fit together.
+    fn check(&self) -> Result<(), CommandError> {
         match self.contradictions().as_slice() {
             [] => Ok(()),
-            contradictions => Err(Failure::usage(contradictions.join("\n"))),
+            contradictions => Err(CommandError::usage(contradictions.join("\n"))),
         }
     }
 
-    /// All of it, each for a person to read.
+    /// Every contradiction, as a sentence.
     fn contradictions(&self) -> Vec<String> {
         let tunnels = self.tunnels();
         let mut found = Vec::new();
         let mut seen = Vec::new();
         for tunnel in &tunnels {
-            let places = tunnel.listen().and_then(|places| tunnel.check_open(&places).map(|()| places));
-            let places = places.unwrap_or_else(|failure| {
-                found.push(failure.to_string());
+            let places =
+                tunnel.listen().and_then(|places| tunnel.refuse_if_exposed(&places).map(|()| places));
+            let places = places.unwrap_or_else(|error| {
+                found.push(error.to_string());
                 Vec::new()
             });
             for at in places {
-                // Port 0 is another one each time.
+                // Port 0 is a different port each time.
                 if matches!(&at, ListenAt::Tcp(address) if address.port() == 0) {
                     continue;
                 }
                 let at = at.to_string();
                 if seen.contains(&at) {
-                    found.push(format!("{at} is to be listened on twice: give each address once"));
+                    found.push(format!("{at} is listed twice under listen: list each address once"));
                 }
                 seen.push(at);
             }
@@ -229,7 +232,7 @@ impl Config {
         found.extend(self.limits.mistake());
         for (index, tunnel) in tunnels.iter().enumerate() {
             if tunnels.iter().take(index).any(|other| other.name() == tunnel.name()) {
-                found.push(format!("two tunnels are called {}: give each a name of its own", tunnel.name()));
+                found.push(format!("two tunnels are called {}: give each its own name", tunnel.name()));
             }
             found.extend(tunnel.contradiction());
         }
@@ -237,22 +240,20 @@ impl Config {
         found.extend(self.names.contradiction().map(str::to_owned));
         if self.shared_sessions().is_none() {
             found.push(format!(
-                "max-sessions is {}, and tunnels with persistent keys need one each, the others at least one in all: raise it",
+                "max-sessions is {}, which is too low: each tunnel with a persistent key needs one session, and the other tunnels \
+                 together need at least one",
                 self.session.max_sessions()
             ));
         }
         found
     }
 
-    /// What outproxies and routes say of each other. A rule that cannot be followed is never passed over in silence.
+    /// Contradictions between outproxies and routes. A route that cannot be followed is an error, never skipped silently.
     fn route_contradictions(&self) -> Vec<String> {
         let mut found = Vec::new();
         for (index, outproxy) in self.outproxy.iter().enumerate() {
             if self.outproxy.iter().take(index).any(|other| other.name() == outproxy.name()) {
-                found.push(format!(
-                    "two outproxies are called {}: give each a name of its own",
-                    outproxy.name()
-                ));
+                found.push(format!("two outproxies are called {}: give each its own name", outproxy.name()));
             }
         }
         for (index, route) in self.route.iter().enumerate() {
@@ -260,55 +261,56 @@ impl Config {
                 |name: &&Arc<str>| !self.outproxy.iter().any(|outproxy| *outproxy.name() == ***name);
             found.extend(route.outproxies().iter().find(unknown).map(|name| {
                 format!(
-                    "route {} names the outproxy {name}, and there is no [[outproxy]] of that name",
+                    "route {} names the outproxy {name}, but there is no [[outproxy]] of this name",
                     index + 1
                 )
             }));
         }
-        found.extend(self.outproxies().err().map(|failure| failure.to_string()));
+        found.extend(self.outproxies().err().map(|error| error.to_string()));
         found
     }
 
-    /// The outproxies, with what is in their password files.
-    pub(crate) fn outproxies(&self) -> Result<Vec<OutproxyDefinition>, Failure> {
+    /// The outproxies. Reads their password files.
+    pub(crate) fn outproxies(&self) -> Result<Vec<OutproxyDefinition>, CommandError> {
         self.outproxy.iter().map(OutproxyConfig::definition).collect()
     }
 
-    /// The rules for what is not of I2P.
+    /// The routes for hosts outside I2P.
     pub(crate) fn routes(&self) -> Routes {
         Routes::new(self.route.iter().map(RouteConfig::rule).collect())
     }
 
-    /// What is another here and cannot be changed while the proxy runs, as a user calls it.
-    pub(crate) fn differs_in_what_is_fixed(&self, other: &Self) -> Option<&'static str> {
+    /// The first part that differs and that cannot change while the proxy is running, in the words of the configuration file.
+    pub(crate) fn first_change_needing_restart(&self, other: &Self) -> Option<&'static str> {
         let differs = [
             ("[router]", self.router != other.router),
             ("[names]", self.names != other.names),
             ("listen of [admin]", self.admin.listen != other.admin.listen),
-            ("format or journald of [log]", !self.log.goes_where(&other.log)),
+            ("format or journald of [log]", !self.log.same_output(&other.log)),
         ];
         differs.into_iter().find(|(_, differs)| *differs).map(|(what, _)| what)
     }
 
-    /// The cap for sessions with transient keys: what tunnels with persistent keys leave of it.
+    /// The maximum of sessions with transient keys: `max-sessions` less one for each tunnel with a persistent key.
     pub(crate) fn shared_sessions(&self) -> Option<NonZeroUsize> {
         let tunnels = self.tunnels();
         let persistent = tunnels.iter().filter(|tunnel| tunnel.key == KeyMode::Persistent).count();
         let left = self.session.max_sessions().get().checked_sub(persistent)?;
-        // Where all are persistent, the pool of the others exists and has nothing to do.
+        // If all tunnels have persistent keys, the shared pool exists but stays empty.
         NonZeroUsize::new(if persistent == tunnels.len() { left.max(1) } else { left })
     }
 
-    /// The most file descriptors that clients with datagrams need beside those of their connections. Each of them has a session.
+    /// How many file descriptors clients with datagrams may need on top of those of their connections. Each such client has a session.
     pub(crate) fn datagram_descriptors(&self) -> u64 {
         let tunnels = self.tunnels();
-        let with_datagrams =
-            |tunnel: &&TunnelConfig| tunnel.own_sessions().is_some_and(|own| own.datagrams.is_some());
+        let with_datagrams = |tunnel: &&TunnelConfig| {
+            tunnel.dedicated_sessions().is_some_and(|sessions| sessions.datagrams.is_some())
+        };
         let clients = tunnels.iter().filter(with_datagrams).count() * self.session.max_sessions().get();
         (clients * datagram_descriptors(self.outproxy.len())) as u64
     }
 
-    /// All tunnels; without any in the file, one with the defaults.
+    /// The tunnels; one with the defaults if the file has none.
     pub(crate) fn tunnels(&self) -> Vec<TunnelConfig> {
         if self.tunnel.is_empty() { vec![TunnelConfig::default()] } else { self.tunnel.clone() }
     }
@@ -317,9 +319,8 @@ impl Config {
         toml::from_str(text)
     }
 
-    /// Where keys are kept, and what the embedded router knows: what the command line says, systemd's directory, or the
-    /// platform's place for state.
-    pub(crate) fn state_dir(&self) -> Result<PathBuf, Failure> {
+    /// The state directory: the one on the command line, else that of systemd, else the platform's directory for state.
+    pub(crate) fn state_dir(&self) -> Result<PathBuf, CommandError> {
         if let Some(dir) = &self.state_dir {
             return Ok(dir.clone());
         }
@@ -327,26 +328,22 @@ impl Config {
             return Ok(dir.into());
         }
         let project = directories::ProjectDirs::from("", "", "i2p-socks").ok_or_else(|| {
-            Failure::usage("there is no home directory to keep keys in; say where with --state-dir DIR")
+            CommandError::usage(
+                "there is no home directory for the state directory: choose one with --state-dir DIR",
+            )
         })?;
         Ok(project.state_dir().unwrap_or_else(|| project.data_local_dir()).to_owned())
     }
 }
 
-/// What a configuration file holds.
-fn text(path: &Path) -> Result<String, Failure> {
-    let cannot = |what: &dyn fmt::Display| {
-        let shown = path.display();
-        Failure::usage(format_args!("cannot read the configuration file {shown}: {what}"))
-    };
-    let length = fs::metadata(path).map_err(|error| cannot(&error))?.len();
-    if length > MAX_FILE {
-        return Err(cannot(&"it is larger than 1 MiB"));
-    }
-    fs::read_to_string(path).map_err(|error| cannot(&error))
+/// The text of a configuration file.
+fn text(path: &Path) -> Result<String, CommandError> {
+    files::read_text(path, MAX_FILE_BYTES).map_err(|error| {
+        CommandError::usage(format_args!("cannot read the configuration file {}: {error}", path.display()))
+    })
 }
 
-fn mistake_in(path: Option<&Path>, error: &toml::de::Error) -> Failure {
+fn error_in_file(path: Option<&Path>, error: &toml::de::Error) -> CommandError {
     let shown = path.unwrap_or(Path::new("")).display();
-    Failure::usage(format_args!("the configuration file {shown} has a mistake\n{error}"))
+    CommandError::usage(format_args!("the configuration file {shown} has an error\n{error}"))
 }

@@ -5,33 +5,34 @@ use std::{collections::HashMap, time::Duration};
 use i2p_name::{HostName, I2pName};
 use serde::{Deserialize, Deserializer, de::Error as _};
 
-use super::{i2p_url::I2pUrl, values::OptionalTime};
+use super::{i2p_url::I2pUrl, values::DurationOrNever};
 
-/// The most subscriptions, and the most jump services.
-const MOST_SUBSCRIPTIONS: usize = 100;
-const MOST_JUMP: usize = 8;
-/// Feeds are not to be read more often.
-const LEAST_EVERY: Duration = Duration::from_secs(3600);
+/// The limit of `subscriptions`.
+const MAX_SUBSCRIPTIONS: usize = 100;
+/// The limit of `jump`.
+const MAX_JUMP_SERVICES: usize = 8;
+/// The shortest `update-every`, to spare the servers of feeds.
+const MIN_UPDATE_INTERVAL: Duration = Duration::from_secs(3600);
 
 /// `[names]`.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 #[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
 pub(crate) struct NamesConfig {
-    /// Whether there is an address book of our own.
+    /// Whether the proxy has an address book of its own.
     pub(crate) book: bool,
-    /// Whether the router's address book is asked.
+    /// Whether names are looked up in the router's address book.
     pub(crate) router: bool,
-    /// Names of one's own.
+    /// Names in the configuration itself.
     #[serde(rename = "static", deserialize_with = "names")]
     pub(crate) fixed: HashMap<HostName, I2pName>,
-    /// Feeds that are read into the book.
-    #[serde(deserialize_with = "urls::<_, MOST_SUBSCRIPTIONS>")]
+    /// Feeds that are imported into the address book.
+    #[serde(deserialize_with = "urls::<_, MAX_SUBSCRIPTIONS>")]
     pub(crate) subscriptions: Vec<I2pUrl>,
-    /// How often; none: when a person says so.
+    /// How often feeds are read. `None`: only on request.
     #[serde(deserialize_with = "every")]
     pub(crate) update_every: Option<Duration>,
-    /// Jump services, which are asked for what nobody else knows; the name comes behind the URL.
-    #[serde(deserialize_with = "urls::<_, MOST_JUMP>")]
+    /// Jump services, which are asked for names that no other source knows. The name is appended to the URL.
+    #[serde(deserialize_with = "urls::<_, MAX_JUMP_SERVICES>")]
     pub(crate) jump: Vec<I2pUrl>,
 }
 
@@ -49,12 +50,12 @@ impl Default for NamesConfig {
 }
 
 impl NamesConfig {
-    /// What its values contradict each other in.
+    /// The first contradiction between its values.
     pub(super) fn contradiction(&self) -> Option<&'static str> {
         let needs_book = !self.subscriptions.is_empty() || !self.jump.is_empty();
         (needs_book && !self.book).then_some(
-            "[names] has subscriptions or jump services, whose names are kept in the address book, and book = false: take one \
-             of them out",
+            "[names] has book = false, but subscriptions and jump services keep their names in the address book: remove either \
+             book = false or the subscriptions and jump services",
         )
     }
 }
@@ -62,22 +63,24 @@ impl NamesConfig {
 fn urls<'de, D: Deserializer<'de>, const MOST: usize>(from: D) -> Result<Vec<I2pUrl>, D::Error> {
     let urls = Vec::<I2pUrl>::deserialize(from)?;
     match urls.len() {
-        length if length > MOST => Err(D::Error::custom(format_args!("{length} are more than {MOST}"))),
+        length if length > MOST => {
+            Err(D::Error::custom(format_args!("{length} entries; the maximum is {MOST}")))
+        }
         _ => Ok(urls),
     }
 }
 
 fn every<'de, D: Deserializer<'de>>(from: D) -> Result<Option<Duration>, D::Error> {
-    match OptionalTime::deserialize(from)?.0 {
-        Some(every) if every < LEAST_EVERY => {
-            Err(D::Error::custom("less than 1h would be a burden to the feed"))
+    match DurationOrNever::deserialize(from)?.0 {
+        Some(every) if every < MIN_UPDATE_INTERVAL => {
+            Err(D::Error::custom("less than 1h would overload the servers of feeds"))
         }
         every => Ok(every),
     }
 }
 
-/// `"example.i2p" = "ADDRESS"`: the address is a base32 one or a destination, and not a name again, so that there are no
-/// circles.
+/// `"example.i2p" = "ADDRESS"`. The address is a base32 address or a destination, never another host name, so that there are no
+/// loops.
 fn names<'de, D: Deserializer<'de>>(from: D) -> Result<HashMap<HostName, I2pName>, D::Error> {
     let texts = HashMap::<String, String>::deserialize(from)?;
     texts
@@ -87,7 +90,7 @@ fn names<'de, D: Deserializer<'de>>(from: D) -> Result<HashMap<HostName, I2pName
                 name.parse().map_err(|error| D::Error::custom(format_args!("{name:?}: {error}")))?;
             match I2pName::parse(&address) {
                 Ok(I2pName::Host(_)) => Err(D::Error::custom(format_args!(
-                    "{name:?} stands for another name; expected a .b32.i2p address or a destination in base64"
+                    "{name:?} points to another name; expected a .b32.i2p address or a destination in base64"
                 ))),
                 Ok(address) => Ok((host, address)),
                 Err(error) => Err(D::Error::custom(format_args!("the address of {name:?}: {error}"))),

@@ -1,52 +1,53 @@
-//! The options of all commands: the uppermost layer of the configuration.
+//! The options of all commands: the topmost layer of the configuration.
 
 use std::path::PathBuf;
 
 use clap::{ArgAction, Args};
 
 use super::{
-    overrides::Given,
+    overrides::Override,
     values::{Backend, BridgeAddress, ListenAddress},
     verbosity::Verbosity,
 };
 
 #[derive(Debug, Args)]
 pub(crate) struct Options {
-    /// Where to listen for clients, as IP:PORT, unix:/PATH or fd:NAME; may be given more than once [default: 127.0.0.1:4450]
+    /// Listen for clients on IP:PORT, unix:/PATH or fd:NAME; can be repeated [default: 127.0.0.1:4450]
     #[arg(long, global = true, value_name = "ADDR", env = "I2P_SOCKS_LISTEN", value_delimiter = ',')]
     pub(crate) listen: Vec<ListenAddress>,
 
-    /// Let everybody use the proxy who can reach it, from other machines too
+    /// Accept clients from other machines without a password
     #[arg(long, global = true)]
     pub(crate) open_to_others: bool,
 
-    /// The way into I2P: a SAM bridge if one answers and else the embedded router, or one of the two [default: auto]
+    /// Choose the router: a SAM bridge, the embedded router, or auto: a SAM bridge if one answers, otherwise the embedded router
+    /// [default: auto]
     #[arg(long, global = true, value_name = "WHICH", env = "I2P_SOCKS_ROUTER", value_enum)]
     pub(crate) router: Option<Backend>,
 
-    /// Where the router's SAM bridge is [default: 127.0.0.1:7656]
+    /// Address of the router's SAM bridge [default: 127.0.0.1:7656]
     #[arg(long, global = true, value_name = "HOST:PORT", env = "I2P_SOCKS_SAM")]
     pub(crate) sam: Option<BridgeAddress>,
 
-    /// Read this configuration file; what the command line says goes before it
+    /// Read this configuration file; environment and command line override it
     #[arg(long, global = true, value_name = "FILE", env = "I2P_SOCKS_CONFIG")]
     pub(crate) config: Option<PathBuf>,
 
-    /// Set a key of the configuration, in the place of all else that says it: -o limits.dial=30s, -o tunnel.NAME.udp=datagram;
-    /// may be given more than once
+    /// Set a key of the configuration; overrides file and environment; can be repeated. Examples: -o limits.dial=30s, -o
+    /// tunnel.NAME.udp=datagram
     #[arg(short = 'o', global = true, value_name = "KEY=VALUE")]
-    pub(crate) given: Vec<Given>,
+    pub(crate) overrides: Vec<Override>,
 
-    /// Where the address book is and a hosts.txt is looked for, and where keys are kept and what the embedded router knows of
-    /// the network [default: $STATE_DIRECTORY, else i2p-socks where the platform keeps state: ~/.local/state on Linux]
+    /// Directory for the address book, hosts.txt, keys and the embedded router's data [default: $STATE_DIRECTORY, otherwise
+    /// i2p-socks in the platform's directory for state: ~/.local/state on Linux]
     #[arg(long, global = true, value_name = "DIR", env = "I2P_SOCKS_STATE_DIR")]
     pub(crate) state_dir: Option<PathBuf>,
 
-    /// Log more; twice, all of our own; three times, the embedded router's log too, which names what is visited
+    /// Log more; twice, everything of this program; three times, also the log of the embedded router, which names visited hosts
     #[arg(short, long, global = true, action = ArgAction::Count, conflicts_with = "quiet")]
     pub(crate) verbose: u8,
 
-    /// Log only what went wrong
+    /// Log only problems
     #[arg(short, long, global = true)]
     quiet: bool,
 }

@@ -1,8 +1,8 @@
-//! `[[outproxy]]`: a way out of I2P.
+//! `[[outproxy]]`: a proxy to hosts outside I2P.
 
 use std::{
     fmt,
-    net::{Ipv4Addr, Ipv6Addr, SocketAddr},
+    net::SocketAddr,
     path::{Path, PathBuf},
 };
 
@@ -14,15 +14,16 @@ use zeroize::Zeroizing;
 use super::{
     login::{check, password_in},
     tunnel::TunnelName,
+    values::addresses_without_lookup,
 };
-use crate::failure::Failure;
+use crate::command_error::CommandError;
 
 /// `[[outproxy]]`.
 #[derive(Debug, Deserialize, PartialEq)]
 #[serde(try_from = "Keys")]
 pub(crate) struct OutproxyConfig {
     name: TunnelName,
-    /// `at`, as it was written.
+    /// `at` as the user wrote it.
     at_text: String,
     at: OutproxyAt,
     protocol: OutproxyProtocol,
@@ -30,7 +31,7 @@ pub(crate) struct OutproxyConfig {
     pass_isolation: bool,
 }
 
-/// The keys, as they are written.
+/// The keys as the user wrote them.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
 struct Keys {
@@ -45,16 +46,16 @@ struct Keys {
     pass_isolation: Option<bool>,
 }
 
-/// `via`: how it is reached.
+/// `via`: how the outproxy is reached.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 enum Via {
-    /// In I2P.
+    /// Through I2P.
     #[default]
     I2p,
     /// Over TCP.
     Tcp,
-    /// At a Unix socket.
+    /// Over a Unix socket.
     Unix,
 }
 
@@ -73,7 +74,7 @@ impl TryFrom<Keys> for OutproxyConfig {
         let mistake = |what: &str| Err(format!("outproxy {shown}: {what}"));
         if shown == "reject" {
             return mistake(
-                "via = \"reject\" of a route means that it refuses; give the outproxy another name",
+                "the name is reserved: via = \"reject\" in a route refuses requests; choose another name",
             );
         }
         let at = match at(via, &at_text) {
@@ -83,7 +84,7 @@ impl TryFrom<Keys> for OutproxyConfig {
         let login = match (username, password_file) {
             (Some(username), Some(file)) => Some((username, file)),
             (None, None) => None,
-            _ => return mistake("username and password-file go together: give both, or none"),
+            _ => return mistake("username and password-file go together: set both or neither"),
         };
         if let Some((username, _)) = &login {
             if let Err(what) = check("username", username) {
@@ -98,7 +99,7 @@ impl TryFrom<Keys> for OutproxyConfig {
             let passing = OutproxyProtocol::ALL.into_iter().filter(|protocol| protocol.passes_isolation());
             let names: Vec<_> = passing.map(|protocol| format!("{:?}", protocol.name())).collect();
             return mistake(&format!(
-                "pass-isolation = true needs protocol = {}, via = \"tcp\" or \"unix\", and no username of its own",
+                "pass-isolation = true needs protocol = {}, via = \"tcp\" or \"unix\", and no username",
                 names.join(" or ")
             ));
         }
@@ -113,13 +114,13 @@ fn at(via: Via, text: &str) -> Result<OutproxyAt, String> {
         Via::Tcp => over_tcp(text).map(OutproxyAt::Tcp),
         Via::Unix if cfg!(unix) => match Path::new(text) {
             path if path.is_absolute() => Ok(OutproxyAt::Unix(path.to_owned())),
-            _ => Err("expected the whole path of a Unix socket, such as /run/tor/socks".into()),
+            _ => Err("expected the absolute path of a Unix socket, such as /run/tor/socks".into()),
         },
         Via::Unix => Err("this system has no Unix sockets".into()),
     }
 }
 
-/// A name, with a port or without.
+/// A name in I2P, with or without a port.
 fn in_i2p(text: &str) -> Result<OutproxyAt, String> {
     let (host, port) = match text.rsplit_once(':') {
         None => (text, Some(0)),
@@ -127,36 +128,30 @@ fn in_i2p(text: &str) -> Result<OutproxyAt, String> {
     };
     match (I2pName::parse(host), port) {
         (Ok(name), Some(port)) => Ok(OutproxyAt::I2p(name, port)),
-        _ => Err("expected a name such as exit.example.i2p or exit.example.i2p:4444; of a program outside I2P, say how it is \
-                  reached: via = \"tcp\" or via = \"unix\""
+        _ => Err("expected a name in I2P such as exit.example.i2p or exit.example.i2p:4444; for an outproxy outside I2P, set \
+                  via = \"tcp\" or via = \"unix\""
             .into()),
     }
 }
 
-/// Addresses only: a name would be looked up by whatever DNS this machine has, and whoever answers there would decide where
-/// everything goes.
+/// An IP address or `localhost`, with a port.
 fn over_tcp(text: &str) -> Result<Vec<SocketAddr>, String> {
-    let loopback = text.strip_prefix("localhost:").and_then(|port| port.parse().ok());
-    let addresses: Vec<SocketAddr> = match loopback {
-        Some(port) => vec![(Ipv4Addr::LOCALHOST, port).into(), (Ipv6Addr::LOCALHOST, port).into()],
-        None => text.parse().map(|address| vec![address]).unwrap_or_default(),
-    };
+    let addresses = addresses_without_lookup(text);
     match addresses.first() {
         Some(address) if address.port() > 0 => Ok(addresses),
-        _ => Err("expected an address and a port such as 127.0.0.1:9050, [::1]:9050 or localhost:9050; other names are not \
-                  looked up"
+        _ => Err("expected IP:PORT or localhost:PORT, such as 127.0.0.1:9050 or [::1]:9050; other names are not looked up"
             .into()),
     }
 }
 
 impl OutproxyConfig {
-    /// What it is called.
+    /// Its name.
     pub(crate) fn name(&self) -> &str {
         self.name.as_str()
     }
 
-    /// Where it is, if that is outside I2P and beyond this machine.
-    pub(crate) fn beyond_this_machine(&self) -> Option<SocketAddr> {
+    /// Its address, if it is reached outside I2P on another machine.
+    pub(crate) fn address_on_another_machine(&self) -> Option<SocketAddr> {
         match &self.at {
             OutproxyAt::Tcp(addresses) => {
                 addresses.iter().find(|address| !address.ip().is_loopback()).copied()
@@ -165,8 +160,8 @@ impl OutproxyConfig {
         }
     }
 
-    /// All of it, with the password.
-    pub(crate) fn definition(&self) -> Result<OutproxyDefinition, Failure> {
+    /// The outproxy for the tunnel server. Reads the password file.
+    pub(crate) fn definition(&self) -> Result<OutproxyDefinition, CommandError> {
         let credentials = match &self.login {
             None => None,
             Some((username, file)) => {
@@ -183,23 +178,23 @@ impl OutproxyConfig {
         })
     }
 
-    fn password(&self, file: &Path) -> Result<Zeroizing<String>, Failure> {
+    fn password(&self, file: &Path) -> Result<Zeroizing<String>, CommandError> {
         password_in(file).map_err(|what| {
             let (name, shown) = (self.name(), file.display());
-            Failure::usage(format_args!("outproxy {name}: cannot use the password file {shown}: {what}"))
+            CommandError::usage(format_args!("outproxy {name}: cannot use the password file {shown}: {what}"))
         })
     }
 }
 
-/// What it is and where, for people.
+/// Protocol and address, for people.
 impl fmt::Display for OutproxyConfig {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let way = match self.at {
-            OutproxyAt::I2p(..) => "in I2P",
+        let transport = match self.at {
+            OutproxyAt::I2p(..) => "through I2P",
             OutproxyAt::Tcp(_) => "over TCP",
-            _ => "at a Unix socket",
+            _ => "over a Unix socket",
         };
-        write!(f, "{}, {way}: {}", self.protocol, self.at_text)
+        write!(f, "{}, {transport}: {}", self.protocol, self.at_text)
     }
 }
 
@@ -243,7 +238,7 @@ mod tests {
         };
         let (text, definition) = at("", &b32);
         assert!(matches!(definition.at, OutproxyAt::I2p(I2pName::B32(_), 0)) && !definition.pass_isolation);
-        assert_eq!(text, format!("SOCKS5, in I2P: {b32}"));
+        assert_eq!(text, format!("SOCKS5, through I2P: {b32}"));
         let (text, definition) = at("via = 'tcp'", "127.0.0.1:9050");
         assert_eq!(definition.at, OutproxyAt::Tcp(vec!["127.0.0.1:9050".parse().unwrap()]));
         assert!(definition.pass_isolation);
@@ -262,9 +257,9 @@ mod tests {
             ("name = 'a'\nat = 'a.i2p'", "missing field `protocol`"),
             ("name = 'a'\nat = 'a.i2p'\nprotocol = 'http'", "expected `socks5` or `http-connect`"),
             ("name = 'A'\nat = 'a.i2p'\nprotocol = 'socks5'", "lower-case letters"),
-            ("name = 'reject'\nat = 'a.i2p'\nprotocol = 'socks5'", "another name"),
-            ("name = 'a'\nat = 'example.com'\nprotocol = 'socks5'", "a name such as exit.example.i2p"),
-            ("name = 'a'\nat = 'a.i2p:0'\nprotocol = 'socks5'", "a name such as exit.example.i2p"),
+            ("name = 'reject'\nat = 'a.i2p'\nprotocol = 'socks5'", "choose another name"),
+            ("name = 'a'\nat = 'example.com'\nprotocol = 'socks5'", "a name in I2P such as exit.example.i2p"),
+            ("name = 'a'\nat = 'a.i2p:0'\nprotocol = 'socks5'", "a name in I2P such as exit.example.i2p"),
             ("name = 'a'\nat = '127.0.0.1:9050'\nprotocol = 'socks5'", "via = \"tcp\""),
             (
                 "name = 'a'\nat = 'tor.lan:9050'\nvia = 'tcp'\nprotocol = 'socks5'",
@@ -272,17 +267,17 @@ mod tests {
             ),
             (
                 "name = 'a'\nat = 'localhost'\nvia = 'tcp'\nprotocol = 'socks5'",
-                "expected an address and a port",
+                "expected IP:PORT or localhost:PORT",
             ),
             (
                 "name = 'a'\nat = '127.0.0.1:0'\nvia = 'tcp'\nprotocol = 'socks5'",
-                "expected an address and a port",
+                "expected IP:PORT or localhost:PORT",
             ),
             (
                 "name = 'a'\nat = 'a.i2p:80'\nvia = 'tcp'\nprotocol = 'socks5'",
-                "expected an address and a port",
+                "expected IP:PORT or localhost:PORT",
             ),
-            ("name = 'a'\nat = 'socks'\nvia = 'unix'\nprotocol = 'socks5'", "the whole path"),
+            ("name = 'a'\nat = 'socks'\nvia = 'unix'\nprotocol = 'socks5'", "the absolute path"),
             (
                 "name = 'a'\nat = 'a.i2p'\nvia = 'udp'\nprotocol = 'socks5'",
                 "expected one of `i2p`, `tcp`, `unix`",
@@ -309,7 +304,7 @@ mod tests {
             "name = 'a'\n{tcp}protocol = 'socks5'\nusername = '{}'\npassword-file = 'x'",
             "x".repeat(256)
         );
-        assert!(parse(&long).unwrap_err().contains("256 bytes, and 255 is the most"));
+        assert!(parse(&long).unwrap_err().contains("256 bytes; the maximum is 255"));
     }
 
     #[test]
@@ -328,7 +323,7 @@ mod tests {
             ("", "the password is empty"),
             ("\n", "the password is empty"),
             ("a\nb\n", "control character"),
-            (long.as_str(), "255 is the most"),
+            (long.as_str(), "the maximum is 255"),
         ] {
             fs::write(&file, content).unwrap();
             assert!(said().contains(says) && said().contains("outproxy a: "), "{content:?}: {}", said());

@@ -1,53 +1,52 @@
-//! Keys that the command line and the environment give, in the place of what the file says.
+//! Keys set by the command line and the environment, which override those of the file.
 
-use std::{fmt, str::FromStr};
+use std::str::FromStr;
 
 use toml::{Table, Value};
 
 use serde::de::DeserializeOwned;
 
-use crate::failure::Failure;
+use crate::command_error::CommandError;
 
-/// Tables of which there may be several. Those of the first two have names.
-const LISTS: [&str; 3] = ["tunnel", "outproxy", "route"];
-/// The tunnel that there is where the file has none.
+/// Lists of tables. Those of the first two have names, and the third has numbers.
+const TABLE_LISTS: [&str; 3] = ["tunnel", "outproxy", "route"];
+/// The name of the tunnel if the file has none.
 const DEFAULT_TUNNEL: &str = "default";
-/// Tables whose keys are names and addresses: with dots, and not for that tables again.
-const OF_NAMES: [[&str; 2]; 2] = [["names", "static"], ["virtual-addresses", "map"]];
+/// Tables whose keys are host names or addresses. A dot in such a key is part of it.
+const TABLES_OF_HOSTS: [[&str; 2]; 2] = [["names", "static"], ["virtual-addresses", "map"]];
 
-/// A key with a value for it: `limits.dial=30s`.
+/// A key with its value: `limits.dial=30s`.
 #[derive(Debug, Clone, PartialEq)]
-pub(crate) struct Given {
-    /// As a mistake calls it.
+pub(crate) struct Override {
+    /// The option that set it, for error messages.
     origin: String,
     path: Vec<String>,
     value: Value,
 }
 
 /// `-o`.
-impl FromStr for Given {
+impl FromStr for Override {
     type Err = String;
 
-    /// A key as TOML writes it, with tables before it, and behind the first `=` a value as TOML writes it, or a text without
-    /// quotes.
+    /// A dotted TOML key, `=`, and a TOML value or a text without quotes.
     fn from_str(text: &str) -> Result<Self, String> {
         let expected = "expected KEY=VALUE, such as limits.dial=30s or tunnel.default.udp=datagram";
-        let (key, value) = split(text).ok_or(expected)?;
-        let mut path = path(key).ok_or_else(|| format!("{key:?} is no key; {expected}"))?;
+        let (key, value) = split_at_equals(text).ok_or(expected)?;
+        let mut path = parse_key(key).ok_or_else(|| format!("{key:?} is not a key; {expected}"))?;
         if let [first, second, names @ ..] = path.as_slice()
-            && OF_NAMES.contains(&[first, second])
+            && TABLES_OF_HOSTS.contains(&[first, second])
             && names.len() > 1
         {
             let name = names.join(".");
             path.truncate(2);
             path.push(name);
         }
-        Ok(Self { origin: format!("-o {}", key.trim()), path, value: value_of(value) })
+        Ok(Self { origin: format!("-o {}", key.trim()), path, value: parse_value(value) })
     }
 }
 
-/// At the first `=` that is not within quotes.
-fn split(text: &str) -> Option<(&str, &str)> {
+/// Splits at the first `=` outside quotes.
+fn split_at_equals(text: &str) -> Option<(&str, &str)> {
     let mut quote = None;
     let (at, _) = text.char_indices().find(|(_, c)| match (quote, c) {
         (None, '=') => true,
@@ -64,8 +63,8 @@ fn split(text: &str) -> Option<(&str, &str)> {
     Some((text.get(..at)?, text.get(at + 1..)?))
 }
 
-/// The names of a key, outermost first, as TOML reads them.
-fn path(key: &str) -> Option<Vec<String>> {
+/// The parts of a dotted TOML key, outermost first.
+fn parse_key(key: &str) -> Option<Vec<String>> {
     let one_line = !key.contains(['\n', '\r', '#']);
     let mut table: Table = one_line.then(|| toml::from_str(&format!("{key} = 0")).ok())??;
     let mut path = Vec::new();
@@ -79,22 +78,22 @@ fn path(key: &str) -> Option<Vec<String>> {
     }
 }
 
-/// What TOML makes of it; what is nothing in TOML is text.
-fn value_of(text: &str) -> Value {
+/// The text as a TOML value; as a string if TOML cannot read it.
+fn parse_value(text: &str) -> Value {
     let table: Option<Table> = toml::from_str(&format!("value = {text}")).ok();
     let one = table.filter(|table| table.len() == 1).and_then(|mut table| table.remove("value"));
     one.unwrap_or_else(|| Value::String(text.trim().to_owned()))
 }
 
-impl Given {
-    /// What an option of its own gives: a key of the one tunnel, or of a table.
-    pub(super) fn by(option: &str, path: &[&str], value: impl Into<Value>) -> Self {
+impl Override {
+    /// A key that has an option of its own, such as `--sam`.
+    pub(super) fn from_option(option: &str, path: &[&str], value: impl Into<Value>) -> Self {
         let path = path.iter().map(|name| (*name).to_owned()).collect();
         Self { origin: option.to_owned(), path, value: value.into() }
     }
 
-    /// What else it can mean: what looks like a number, a boolean or a date may be text, and what is one, a list of one.
-    fn readings(&self) -> Vec<Self> {
+    /// What else the value can mean: a number, boolean or date as text, and any of these as a list of one.
+    fn other_interpretations(&self) -> Vec<Self> {
         let text = match &self.value {
             Value::Array(_) | Value::Table(_) => return Vec::new(),
             Value::String(text) => text.clone(),
@@ -104,18 +103,18 @@ impl Given {
         [text.into(), list].map(|value| Self { value, ..self.clone() }).into()
     }
 
-    fn put_into(&self, table: &mut Table) -> Result<(), String> {
+    fn apply_to(&self, table: &mut Table) -> Result<(), String> {
         let Some((last, tables)) = self.path.split_last() else { return Ok(()) };
         let mut tables = tables.iter();
         let mut inner = table;
         let mut outermost = true;
         while let Some(name) = tables.next() {
-            if outermost && LISTS.contains(&name.as_str()) {
-                let which = tables.next().ok_or_else(|| which_of(name))?;
-                inner = one_of(inner, name, which)?;
+            if outermost && TABLE_LISTS.contains(&name.as_str()) {
+                let which = tables.next().ok_or_else(|| missing_name(name))?;
+                inner = table_in_list(inner, name, which)?;
             } else {
                 let value = inner.entry(name).or_insert_with(|| Table::new().into());
-                inner = value.as_table_mut().ok_or_else(|| format!("{name} is no table"))?;
+                inner = value.as_table_mut().ok_or_else(|| format!("{name} is not a table"))?;
             }
             outermost = false;
         }
@@ -124,15 +123,15 @@ impl Given {
     }
 }
 
-fn which_of(list: &str) -> String {
+fn missing_name(list: &str) -> String {
     match list {
-        "route" => "say which one, by its number: -o route.1.via=reject".to_owned(),
-        list => format!("say which one, by its name: -o {list}.NAME.KEY=VALUE"),
+        "route" => "name the route by its number: -o route.1.via=reject".to_owned(),
+        list => format!("add the name of the {list}: -o {list}.NAME.KEY=VALUE"),
     }
 }
 
-/// One of several tables: by its name, or, where they have none, by its number.
-fn one_of<'a>(table: &'a mut Table, list: &str, which: &str) -> Result<&'a mut Table, String> {
+/// A table in a list of tables: by its name, or a route by its number.
+fn table_in_list<'a>(table: &'a mut Table, list: &str, which: &str) -> Result<&'a mut Table, String> {
     if list == "tunnel" && !table.contains_key(list) {
         table.insert(list.to_owned(), vec![Table::new()].into());
     }
@@ -146,59 +145,54 @@ fn one_of<'a>(table: &'a mut Table, list: &str, which: &str) -> Result<&'a mut T
     };
     let names: Vec<_> = all.iter().enumerate().map(|(index, one)| name(index, one)).collect();
     let found = names.iter().position(|name| name == which).and_then(|index| all.get_mut(index));
-    let unknown = || format!("there is no [[{list}]] {which}; there is {}", names.join(", "));
+    let unknown = || format!("there is no [[{list}]] {which}; there are: {}", names.join(", "));
     found.and_then(Value::as_table_mut).ok_or_else(unknown)
 }
 
-/// A file's keys with these in their place, the later before the earlier.
+/// The configuration of a file with these overrides. If two set the same key, the later one wins.
 ///
 /// # Errors
-/// The first mistake, with the option that makes it.
-pub(super) fn put_together<T: DeserializeOwned>(file: &Table, given: &[Given]) -> Result<T, Failure> {
-    let given: Vec<_> = given.iter().map(|one| as_its_key_takes_it::<T>(file, one)).collect();
-    let last = match all(file, &given) {
+/// The first mistake, with the option that made it.
+pub(super) fn apply_overrides<T: DeserializeOwned>(
+    file: &Table,
+    overrides: &[Override],
+) -> Result<T, CommandError> {
+    let overrides: Vec<_> = overrides.iter().map(|one| with_fitting_type::<T>(file, one)).collect();
+    let error = match parse_with(file, &overrides) {
         Ok(config) => return Ok(config),
-        Err(mistake) => mistake,
+        Err(error) => error,
     };
-    // Whose mistake it is: what is right without one is that one's; of several, that with which the first comes up.
-    let without = |index: usize| {
-        let others = given.iter().enumerate().filter(|(other, _)| *other != index);
-        all::<T>(file, &others.map(|(_, one)| one.clone()).collect::<Vec<_>>()).is_ok()
+    // Which override made the mistake: the one without which there is none, or else the first with which it appears.
+    let is_right_without = |index: usize| {
+        let others = overrides.iter().enumerate().filter(|(other, _)| *other != index);
+        parse_with::<T>(file, &others.map(|(_, one)| one.clone()).collect::<Vec<_>>()).is_ok()
     };
-    let comes_up = |index: usize| {
-        let up_to = given.get(..=index).unwrap_or_default();
-        all::<T>(file, up_to).is_err_and(|mistake| mistake == last)
+    let appears_with = |index: usize| {
+        let up_to = overrides.get(..=index).unwrap_or_default();
+        parse_with::<T>(file, up_to).is_err_and(|other| other == error)
     };
-    let indexes = || 0..given.len();
-    let index = indexes().find(|index| without(*index)).or_else(|| indexes().find(|index| comes_up(*index)));
-    let origin = index.and_then(|index| given.get(index)).map_or("-o", |one| one.origin.as_str());
-    Err(Failure::usage(Mistake { origin, what: &last }))
+    let indexes = || 0..overrides.len();
+    let index = indexes()
+        .find(|index| is_right_without(*index))
+        .or_else(|| indexes().find(|index| appears_with(*index)));
+    let origin = index.and_then(|index| overrides.get(index)).map_or("-o", |one| one.origin.as_str());
+    Err(CommandError::usage(format_args!("{origin}: {error}")))
 }
 
-struct Mistake<'a> {
-    origin: &'a str,
-    what: &'a str,
-}
-
-impl fmt::Display for Mistake<'_> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}: {}", self.origin, self.what)
-    }
-}
-
-/// `0` is a number to one key and a text to another.
-fn as_its_key_takes_it<T: DeserializeOwned>(file: &Table, given: &Given) -> Given {
-    let is_right_type = |one: &Given| {
-        let tried = all::<T>(file, std::slice::from_ref(one));
-        !tried.is_err_and(|mistake| mistake.starts_with("invalid type"))
+/// The override with its value in the type that its key takes: `0` is a number for one key and a text for another.
+fn with_fitting_type<T: DeserializeOwned>(file: &Table, one: &Override) -> Override {
+    let has_fitting_type = |candidate: &Override| {
+        let tried = parse_with::<T>(file, std::slice::from_ref(candidate));
+        !tried.is_err_and(|error| error.starts_with("invalid type"))
     };
-    let mut readings = [given.clone()].into_iter().chain(given.readings());
-    readings.find(is_right_type).unwrap_or_else(|| given.clone())
+    let mut candidates = [one.clone()].into_iter().chain(one.other_interpretations());
+    candidates.find(has_fitting_type).unwrap_or_else(|| one.clone())
 }
 
-fn all<T: DeserializeOwned>(file: &Table, given: &[Given]) -> Result<T, String> {
+/// The file with these overrides in it.
+fn parse_with<T: DeserializeOwned>(file: &Table, overrides: &[Override]) -> Result<T, String> {
     let mut table = file.clone();
-    given.iter().try_for_each(|one| one.put_into(&mut table))?;
+    overrides.iter().try_for_each(|one| one.apply_to(&mut table))?;
     table.try_into().map_err(|error: toml::de::Error| error.message().to_owned())
 }
 
@@ -207,19 +201,19 @@ mod tests {
     use super::*;
     use crate::config::Config;
 
-    fn given(texts: &[&str]) -> Vec<Given> {
+    fn overrides(texts: &[&str]) -> Vec<Override> {
         texts.iter().map(|text| text.parse().unwrap_or_else(|error| panic!("{text}: {error}"))).collect()
     }
 
-    /// What the configuration is with these, and what it is when a file says the same.
+    /// Checks that the overrides give the same configuration as a file with the same keys.
     fn is_like(file: &str, texts: &[&str], expected: &str) {
-        let config = put_together::<Config>(&toml::from_str(file).unwrap(), &given(texts));
-        let config = config.unwrap_or_else(|failure| panic!("{texts:?}: {failure}"));
+        let config = apply_overrides::<Config>(&toml::from_str(file).unwrap(), &overrides(texts));
+        let config = config.unwrap_or_else(|error| panic!("{texts:?}: {error}"));
         assert_eq!(config, Config::parse(expected).unwrap(), "{texts:?}");
     }
 
     fn mistake(file: &str, texts: &[&str]) -> String {
-        put_together::<Config>(&toml::from_str(file).unwrap(), &given(texts)).unwrap_err().to_string()
+        apply_overrides::<Config>(&toml::from_str(file).unwrap(), &overrides(texts)).unwrap_err().to_string()
     }
 
     const TWO: &str = "[[tunnel]]\nname = 'a'\n[[tunnel]]\nlisten = ['127.0.0.1:1']\n";
@@ -257,7 +251,7 @@ mod tests {
     }
 
     #[test]
-    fn in_the_place_of_what_the_file_says_the_later_before_the_earlier() {
+    fn overrides_replace_keys_of_the_file_and_later_ones_win() {
         is_like(
             "[limits]\ndial = '1s'\nidle = '9s'",
             &["limits.dial=2s", "limits.dial=3s"],
@@ -275,8 +269,8 @@ mod tests {
     #[test]
     fn mistakes_say_which_option_and_what_is_expected() {
         for (file, texts, says) in [
-            ("", &["limits.dial=x"][..], "-o limits.dial: expected a time of more than nothing"),
-            ("", &["limits.dial=0"], "-o limits.dial: expected a time of more than nothing"),
+            ("", &["limits.dial=x"][..], "-o limits.dial: expected a duration greater than zero"),
+            ("", &["limits.dial=0"], "-o limits.dial: expected a duration greater than zero"),
             ("", &["limits.dail=3s"], "-o limits.dail: unknown field `dail`, expected one of"),
             ("", &["limit.dial=3s"], "-o limit.dial: unknown field `limit`, expected one of `router`"),
             ("", &["session.length=8"], "-o session.length: 8 is not between 0 and 7"),
@@ -290,12 +284,12 @@ mod tests {
             ),
             ("", &["session.quantity=0", "session.length=9"], "-o session.length: 9 is not between"),
             ("", &["names.book.x=1"], "-o names.book.x: invalid type"),
-            ("[limits]\ndial = '1s'", &["limits.dial.x=1"], "-o limits.dial.x: dial is no table"),
-            ("", &["tunnel.udp=raw"], "-o tunnel.udp: say which one, by its name: -o tunnel.NAME.KEY=VALUE"),
-            ("", &["tunnel.a.udp=raw"], "-o tunnel.a.udp: there is no [[tunnel]] a; there is default"),
-            (TWO, &["tunnel.b.udp=raw"], "there is no [[tunnel]] b; there is a, default"),
+            ("[limits]\ndial = '1s'", &["limits.dial.x=1"], "-o limits.dial.x: dial is not a table"),
+            ("", &["tunnel.udp=raw"], "-o tunnel.udp: add the name of the tunnel: -o tunnel.NAME.KEY=VALUE"),
+            ("", &["tunnel.a.udp=raw"], "-o tunnel.a.udp: there is no [[tunnel]] a; there are: default"),
+            (TWO, &["tunnel.b.udp=raw"], "there is no [[tunnel]] b; there are: a, default"),
             ("", &["route.1.via=reject"], "-o route.1.via: there is no [[route]] to change"),
-            (EXIT, &["route.2.via=reject"], "there is no [[route]] 2; there is 1"),
+            (EXIT, &["route.2.via=reject"], "there is no [[route]] 2; there are: 1"),
             (
                 EXIT,
                 &["outproxy.exit.username=me"],
@@ -311,7 +305,7 @@ mod tests {
             assert!(mistake.contains(says), "{texts:?}\n{mistake}\n{says}");
         }
         for text in ["", "limits.dial", "=3", "a..b=1", "a b=1", "a\nb=1", "'a=1", "a#=1"] {
-            let error = text.parse::<Given>().unwrap_err();
+            let error = text.parse::<Override>().unwrap_err();
             assert!(error.contains("expected KEY=VALUE, such as limits.dial=30s"), "{text}: {error}");
         }
     }

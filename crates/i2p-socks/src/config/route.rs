@@ -1,4 +1,4 @@
-//! `[[route]]`: where what is not of I2P goes.
+//! `[[route]]`: where requests for hosts outside I2P go.
 
 use std::{str::FromStr, sync::Arc};
 
@@ -9,24 +9,24 @@ use serde::{Deserialize, Deserializer, de::Error as _};
 #[derive(Debug, Clone, Deserialize, PartialEq)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct RouteConfig {
-    /// Which hosts; not given, all.
+    /// Which hosts; all by default.
     #[serde(default, deserialize_with = "from_text")]
     host: HostPattern,
-    /// Which ports; not given, all.
+    /// Which ports; all by default.
     #[serde(default, deserialize_with = "ports")]
     port: PortSet,
-    /// Where to.
+    /// Where their requests go.
     #[serde(deserialize_with = "via")]
     via: Via,
 }
 
 impl RouteConfig {
-    /// As a rule.
+    /// The route for the tunnel server.
     pub(crate) fn rule(&self) -> Rule {
         Rule { host: self.host.clone(), ports: self.port.clone(), via: self.via.clone() }
     }
 
-    /// The outproxies that it names.
+    /// The names of its outproxies.
     pub(crate) fn outproxies(&self) -> &[Arc<str>] {
         match &self.via {
             Via::Reject => &[],
@@ -39,7 +39,7 @@ fn from_text<'de, D: Deserializer<'de>, T: FromStr<Err: std::fmt::Display>>(from
     String::deserialize(from)?.parse().map_err(D::Error::custom)
 }
 
-/// A number is one port.
+/// A number is a single port.
 fn ports<'de, D: Deserializer<'de>>(from: D) -> Result<PortSet, D::Error> {
     #[derive(Deserialize)]
     #[serde(untagged, expecting = "expected a port, or ports such as \"80,443,8000-8999\"")]
@@ -54,7 +54,7 @@ fn ports<'de, D: Deserializer<'de>>(from: D) -> Result<PortSet, D::Error> {
     text.parse().map_err(D::Error::custom)
 }
 
-/// `"reject"`, or outproxies by their names.
+/// `"reject"`, or the names of outproxies.
 fn via<'de, D: Deserializer<'de>>(from: D) -> Result<Via, D::Error> {
     const EXPECTED: &str = "expected a list of outproxies such as [\"exit\"], or \"reject\"";
     #[derive(Deserialize)]
@@ -69,7 +69,7 @@ fn via<'de, D: Deserializer<'de>>(from: D) -> Result<Via, D::Error> {
             let mut rest = names.as_slice();
             while let [name, others @ ..] = rest {
                 if name == "reject" {
-                    return Err(D::Error::custom("\"reject\" stands alone: via = \"reject\""));
+                    return Err(D::Error::custom("\"reject\" cannot be in a list: write via = \"reject\""));
                 }
                 if others.contains(name) {
                     return Err(D::Error::custom(format_args!("{name:?} is in the list twice")));
@@ -114,13 +114,13 @@ mod tests {
             ("via = 'tor'", "expected a list of outproxies such as [\"exit\"], or \"reject\""),
             ("via = []", "expected a list of outproxies"),
             ("via = 5", "expected a list of outproxies"),
-            ("via = ['a', 'reject']", "stands alone"),
+            ("via = ['a', 'reject']", "cannot be in a list"),
             ("via = ['a', 'b', 'a']", "\"a\" is in the list twice"),
             ("via = 'reject'\nhost = '*.i2p'", "always go to I2P"),
             ("via = 'reject'\nhost = '10.0.0.1/8'", "write 10.0.0.0/8"),
             ("via = 'reject'\nhost = 'a b'", "line 2, column 8"),
-            ("via = 'reject'\nport = '0'", "\"0\" is no port"),
-            ("via = 'reject'\nport = 70000", "\"70000\" is no port"),
+            ("via = 'reject'\nport = '0'", "\"0\" is not a port or a range"),
+            ("via = 'reject'\nport = 70000", "\"70000\" is not a port or a range"),
             ("via = 'reject'\nport = [80]", "expected a port, or ports such as"),
             ("via = 'reject'\nhosts = '*'", "unknown field `hosts`"),
         ] {

@@ -1,4 +1,4 @@
-//! `[session]`: the profile of our tunnels in I2P.
+//! `[session]`: the I2P sessions and their tunnels.
 
 use std::{num::NonZeroUsize, time::Duration};
 
@@ -6,36 +6,36 @@ use i2p_sam::{Identity, SessionOptions};
 use i2p_tunnel::PoolOptions;
 use serde::Deserialize;
 
-use super::values::{OptionalTime, ranged};
+use super::values::{DurationOrNever, in_range};
 
-/// Tunnels each way that are left when Java I2P reduces them.
-const REDUCED: u8 = 1;
+/// How many tunnels per direction Java I2P keeps when it reduces them.
+const REDUCED_QUANTITY: u8 = 1;
 
 /// `[session]`.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 #[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
 pub(crate) struct SessionConfig {
-    /// Hops each way.
-    #[serde(deserialize_with = "ranged::<_, 0, 7>")]
+    /// Hops in each direction.
+    #[serde(deserialize_with = "in_range::<_, 0, 7>")]
     pub(super) length: u8,
-    /// Tunnels each way.
-    #[serde(deserialize_with = "ranged::<_, 1, 16>")]
+    /// Tunnels in each direction.
+    #[serde(deserialize_with = "in_range::<_, 1, 16>")]
     pub(super) quantity: u8,
-    /// Whether streams are granted before they are connected.
+    /// Whether a stream is reported as open before it is.
     pub(super) early_data: bool,
-    /// When a session that nobody uses is closed.
-    pub(super) idle_close: OptionalTime,
-    /// When a session that nobody uses is to have fewer tunnels.
-    pub(super) reduce_after: OptionalTime,
-    /// Whether the first session is built for the first client, not at the start.
+    /// When an unused session is closed.
+    pub(super) idle_close: DurationOrNever,
+    /// When an unused session gets fewer tunnels.
+    pub(super) reduce_after: DurationOrNever,
+    /// Whether the first session is built for the first client instead of at the start.
     pub(super) delay_open: bool,
-    /// Sessions at one time.
-    #[serde(deserialize_with = "ranged::<_, 1, 64>")]
+    /// Sessions that can be open at once.
+    #[serde(deserialize_with = "in_range::<_, 1, 64>")]
     pub(super) max_sessions: u8,
-    /// Sessions that are built ahead.
-    #[serde(deserialize_with = "ranged::<_, 0, 8>")]
+    /// Sessions that are built in advance.
+    #[serde(deserialize_with = "in_range::<_, 0, 8>")]
     pub(super) warm_spares: u8,
-    /// Which keys a session has that is built again.
+    /// The keys of a session that is rebuilt.
     pub(super) reopen_with: ReopenWith,
 }
 
@@ -43,10 +43,10 @@ pub(crate) struct SessionConfig {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub(super) enum ReopenWith {
-    /// Others.
+    /// New ones.
     #[default]
     NewKeys,
-    /// The same, until the program ends.
+    /// The same as before, until the program ends.
     SameKeys,
 }
 
@@ -56,8 +56,8 @@ impl Default for SessionConfig {
             length: 3,
             quantity: 2,
             early_data: false,
-            idle_close: OptionalTime(Some(Duration::from_secs(30 * 60))),
-            reduce_after: OptionalTime(None),
+            idle_close: DurationOrNever(Some(Duration::from_secs(30 * 60))),
+            reduce_after: DurationOrNever(None),
             delay_open: false,
             max_sessions: 8,
             warm_spares: 0,
@@ -67,14 +67,14 @@ impl Default for SessionConfig {
 }
 
 impl SessionConfig {
-    /// The sessions of a pool that may have so many.
+    /// The options of a pool of at most `max_sessions` sessions.
     pub(crate) fn pool(&self, max_sessions: NonZeroUsize) -> PoolOptions {
         let session =
             SessionOptions::default().length(self.length).quantity(self.quantity).early_data(self.early_data);
         PoolOptions {
             session: match self.reduce_after {
-                OptionalTime(Some(after)) => session.reduce(after, REDUCED),
-                OptionalTime(None) => session,
+                DurationOrNever(Some(after)) => session.reduce(after, REDUCED_QUANTITY),
+                DurationOrNever(None) => session,
             },
             identity: match self.reopen_with {
                 ReopenWith::NewKeys => Identity::New,
@@ -88,7 +88,7 @@ impl SessionConfig {
         }
     }
 
-    /// The cap, as configured.
+    /// The configured maximum of open sessions.
     pub(crate) fn max_sessions(&self) -> NonZeroUsize {
         NonZeroUsize::new(self.max_sessions.into()).unwrap_or(NonZeroUsize::MIN)
     }

@@ -1,4 +1,4 @@
-use std::time::Duration;
+use std::{fs, time::Duration};
 
 use i2p_sam::Identity;
 use i2p_tunnel::{
@@ -16,9 +16,9 @@ fn an_empty_file_is_the_defaults() {
     let [tunnel] = &config.tunnels()[..] else { panic!("one tunnel") };
     assert_eq!(tunnel.name(), "default");
     assert_eq!(tunnel.listen().unwrap(), ["127.0.0.1:4450".parse().unwrap()]);
-    let access = tunnel.access_policy().unwrap();
-    assert_eq!((access.protocols, access.extended_errors), (Protocols::default(), false));
-    assert!(matches!(access.authentication, Authentication::Isolation) && !tunnel.may_be_open());
+    let terms = tunnel.access_policy().unwrap();
+    assert_eq!((terms.protocols, terms.extended_errors), (Protocols::default(), false));
+    assert!(matches!(terms.authentication, Authentication::Isolation) && !tunnel.accepts_other_machines());
     assert_eq!(config.limits.times(), Limits::default());
     let possible = NonZeroUsize::new(100_000).unwrap();
     let caps = Caps { connections: 65_536, per_client: None, per_tunnel: None };
@@ -28,7 +28,7 @@ fn an_empty_file_is_the_defaults() {
         (Isolate::default(), None)
     );
     assert_eq!((config.session.length, config.session.quantity), (3, 2));
-    assert!(!config.session.early_data && tunnel.own_sessions().is_none());
+    assert!(!config.session.early_data && tunnel.dedicated_sessions().is_none());
     let pool = config.session.pool(config.shared_sessions().unwrap());
     let defaults = PoolOptions::default();
     assert_eq!(pool.max_sessions, defaults.max_sessions);
@@ -60,7 +60,7 @@ fn all_keys() {
     assert_eq!((pool.idle_close, pool.warm_spares), (Some(Duration::from_secs(5400)), 2));
     assert_eq!((pool.delay_open, pool.identity), (true, Identity::Same));
     let [a, b] = &config.tunnels()[..] else { panic!("two tunnels") };
-    assert_eq!(b.own_sessions().unwrap().early_data, Some(false));
+    assert_eq!(b.dedicated_sessions().unwrap().early_data, Some(false));
     let expected: Vec<ListenAt> = vec!["127.0.0.1:1".parse().unwrap(), "[::1]:2".parse().unwrap()];
     assert_eq!(a.listen().unwrap(), expected);
     let SessionPolicy { isolate, dedicated, .. } = a.session_policy();
@@ -95,11 +95,16 @@ fn all_keys_about_clients() {
         let file = i2p_tunnel::SocketFile { path: "/run/socks".into(), mode: 0o660, group: Some(12) };
         assert_eq!(a.listen().unwrap()[2], ListenAt::Unix(file));
     }
-    let access = a.access_policy().unwrap();
+    let terms = a.access_policy().unwrap();
     let protocols = Protocols { socks5: true, http_connect: true, ..Protocols::NONE };
-    assert_eq!((access.protocols, access.extended_errors), (protocols, true));
-    assert!(matches!(access.authentication, Authentication::Required(users) if users.len() == 1));
-    assert!(a.may_be_open() && a.asks_for_passwords() && b.may_be_open() && !b.asks_for_passwords());
+    assert_eq!((terms.protocols, terms.extended_errors), (protocols, true));
+    assert!(matches!(terms.authentication, Authentication::Required(users) if users.len() == 1));
+    assert!(
+        a.accepts_other_machines()
+            && a.requires_password()
+            && b.accepts_other_machines()
+            && !b.requires_password()
+    );
     let seconds = Duration::from_secs;
     let times = Limits {
         bind: Duration::from_secs(600),
@@ -150,10 +155,10 @@ fn mistakes_say_where_and_what_is_expected() {
         ("[session]\nlength = 8", "8 is not between 0 and 7"),
         ("[session]\nquantity = 0", "0 is not between 1 and 16"),
         ("[session]\nlenght = 1", "unknown field `lenght`, expected one of `length`, `quantity`"),
-        ("[session]\nidle-close = '30'", "expected a time such as 30m"),
+        ("[session]\nidle-close = '30'", "expected a duration such as 30m"),
         ("[session]\nidle-close = 30", "line 2, column 14"),
         ("[session]\nmax-sessions = 0", "0 is not between 1 and 64"),
-        ("[names]\nsubscriptions = ['http://example.com/hosts.txt']", "only names of I2P are asked"),
+        ("[names]\nsubscriptions = ['http://example.com/hosts.txt']", "only hosts in I2P are contacted"),
         ("[names]\njump = ['https://stats.i2p/?a=']", "expected a URL in I2P"),
         ("[names]\nupdate-every = '5m'", "less than 1h"),
         ("[session]\nreopen-with = 'keys'", "expected `new-keys` or `same-keys`"),
@@ -161,21 +166,21 @@ fn mistakes_say_where_and_what_is_expected() {
         ("[[tunnel]]\nisolate = ['user']", "unknown variant `user`, expected one of `client`, `socks-auth`"),
         ("[router]\nsam-udp = 'x'", "line 2, column 11"),
         ("[[tunnel]]\nlisten = ['localhost:4450']", "expected IP:PORT"),
-        ("[[tunnel]]\nlisten = []", "has to listen somewhere"),
+        ("[[tunnel]]\nlisten = []", "needs at least one address"),
         ("[tunnel]\nlisten = ['127.0.0.1:1']", "line 1, column 1"),
-        ("[tunnel]\nlisten = ['127.0.0.1:1']", "in two brackets on each side"),
+        ("[tunnel]\nlisten = ['127.0.0.1:1']", "in double brackets"),
         ("[session]\nlength = 1\nlength = 2", "line 3"),
         ("[[tunnel]]\nlisten = ['fd:']", "expected fd:NAME"),
         ("[[tunnel]]\nlisten = ['fd:a b']", "expected fd:NAME"),
         ("[[tunnel]]\nunix-mode = '0999'", "expected permissions"),
         ("[[tunnel]]\nunix-mode = '1777'", "expected permissions"),
         ("[[tunnel]]\nunix-mode = 600", "line 2, column 13"),
-        ("[[tunnel]]\nprotocols = []", "has to speak something"),
+        ("[[tunnel]]\nprotocols = []", "needs at least one protocol"),
         ("[[tunnel]]\nprotocols = ['http']", "expected one of `socks4`, `socks4a`, `socks5`, `http-connect`"),
         ("[[tunnel]]\nauth = 'none'", "expected `isolation` or `required`"),
         ("[limits]\nconnections = 0", "line 2, column 15"),
-        ("[limits]\nhandshake = '0'", "more than nothing"),
-        ("[limits]\nidle = 'x'", "expected a time such as"),
+        ("[limits]\nhandshake = '0'", "greater than zero"),
+        ("[limits]\nidle = 'x'", "expected a duration such as"),
     ] {
         let error = Config::parse(text).unwrap_err().to_string();
         assert!(error.contains(says), "{text:?} says\n{error}");
@@ -192,19 +197,19 @@ fn values_that_contradict_each_other_are_said_so() {
         (format!("[[tunnel]]\n{}[[tunnel]]\n{}", listen(1), listen(2)), "two tunnels are called default"),
         (
             format!("[[tunnel]]\nname = 'a'\n{0}[[tunnel]]\nname = 'b'\n{0}", listen(1)),
-            "listened on twice",
+            "listed twice under listen",
         ),
-        (format!("{persistent}isolate = ['client']\n"), "write isolate = []"),
+        (format!("{persistent}isolate = ['client']\n"), "set isolate = []"),
         ("[[tunnel]]\nlisten = ['0.0.0.0:1']\n".into(), "open-to-others = true"),
         (
             "[[tunnel]]\nlisten = ['127.0.0.1:1', '[::ffff:192.0.2.1]:1']\n".into(),
             "auth = \\\"required\\\"",
         ),
         ("[[tunnel]]\nauth = 'required'\n".into(), "needs a users-file"),
-        ("[[tunnel]]\nusers-file = '/x'\n".into(), "lets everybody in"),
-        ("[[tunnel]]\nlisten = ['fd:a', 'fd:a']\n".into(), "listened on twice"),
-        ("[limits]\nkeepalive = '1s'\n".into(), "keepalive is not between 4s and 9h 6m 7s"),
-        ("[limits]\nuser-timeout = '2days'\n".into(), "user-timeout is not between"),
+        ("[[tunnel]]\nusers-file = '/x'\n".into(), "has no effect without auth"),
+        ("[[tunnel]]\nlisten = ['fd:a', 'fd:a']\n".into(), "listed twice under listen"),
+        ("[limits]\nkeepalive = '1s'\n".into(), "keepalive must be between 4s and 9h 6m 7s"),
+        ("[limits]\nuser-timeout = '2days'\n".into(), "user-timeout must be between"),
         #[cfg(unix)]
         ("[[tunnel]]\nunix-group = 'no such group'\n".into(), "no group"),
         (
@@ -213,7 +218,7 @@ fn values_that_contradict_each_other_are_said_so() {
         ),
         (
             "[[route]]\nvia = 'reject'\n[[route]]\nvia = ['exit']\n".into(),
-            "route 2 names the outproxy exit, and there is no",
+            "route 2 names the outproxy exit, but there is no",
         ),
         (
             "[[outproxy]]\nname = 'a'\nat = 'a.i2p'\nprotocol = 'socks5'\nusername = 'x'\npassword-file = '/nonexistent'"
@@ -222,7 +227,7 @@ fn values_that_contradict_each_other_are_said_so() {
         ),
         (
             format!("[session]\nmax-sessions = 1\n{persistent}[[tunnel]]\nname = 'b'\n{}", listen(2)),
-            "raise it",
+            "too low",
         ),
     ] {
         let config = Config::parse(&text).unwrap();

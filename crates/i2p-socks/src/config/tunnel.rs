@@ -12,50 +12,50 @@ use i2p_tunnel::{
 };
 use serde::Deserialize;
 
-use super::values::{FileMode, ListenAddress, some_ranged};
-use crate::failure::Failure;
+use super::values::{FileMode, ListenAddress, some_in_range};
+use crate::command_error::CommandError;
 
 /// `[[tunnel]]`.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
 #[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
 pub(crate) struct TunnelConfig {
-    /// What it is called.
+    /// Its name.
     pub(super) name: TunnelName,
-    /// Where it listens.
+    /// The addresses that it listens on.
     pub(super) listen: Listen,
     /// Whether it shares sessions with other tunnels.
     pub(super) session: SessionMode,
-    /// Whether its identity outlives the program.
+    /// Whether its identity is kept in the state directory.
     pub(crate) key: KeyMode,
     /// What keeps its clients apart.
     pub(super) isolate: IsolateFields,
-    /// Who may connect to its Unix sockets.
+    /// The permissions of its Unix sockets.
     pub(super) unix_mode: Option<FileMode>,
-    /// The group of its Unix sockets, by name or number; none: that of the process.
+    /// The group of its Unix sockets, by name or number. `None`: that of the process.
     pub(super) unix_group: Option<String>,
-    /// Whether everybody who can reach it may use it.
+    /// Whether it accepts clients from other machines without a password.
     pub(super) open_to_others: bool,
-    /// What its clients may speak.
+    /// The protocols that it accepts.
     pub(super) protocols: ProtocolSet,
-    /// What its clients have to say of themselves.
+    /// What credentials mean, and whether they are required.
     pub(super) auth: Auth,
-    /// Its users, where they need passwords.
+    /// The file with its users, if passwords are required.
     pub(super) users_file: Option<PathBuf>,
-    /// Whether SOCKS5 clients are told more than RFC 1928 has codes for.
+    /// Whether SOCKS5 clients get the extended reply codes of Tor.
     pub(super) extended_errors: bool,
-    /// Hops each way; none: as `[session]` has it.
-    #[serde(deserialize_with = "some_ranged::<_, 0, 7>")]
+    /// Hops in each direction. `None`: as under `[session]`.
+    #[serde(deserialize_with = "some_in_range::<_, 0, 7>")]
     pub(super) length: Option<u8>,
-    /// Tunnels each way; none: as `[session]` has it.
-    #[serde(deserialize_with = "some_ranged::<_, 1, 16>")]
+    /// Tunnels in each direction. `None`: as under `[session]`.
+    #[serde(deserialize_with = "some_in_range::<_, 1, 16>")]
     pub(super) quantity: Option<u8>,
-    /// Whether its streams are granted before they are connected; none: as `[session]` has it.
+    /// Whether a stream is reported as open before it is. `None`: as under `[session]`.
     pub(super) early_data: Option<bool>,
-    /// Which datagrams its clients may send.
+    /// The kind of datagrams that its clients can send.
     pub(super) udp: Udp,
-    /// What becomes of datagrams that its clients send in fragments.
+    /// What happens to datagrams that clients send in fragments.
     pub(super) udp_fragments: Fragments,
-    /// Whether peers may open streams to its clients, and send datagrams to those who have not sent any.
+    /// Whether peers can open streams to its clients, and send datagrams to clients that have not written to them first.
     pub(super) incoming: bool,
 }
 
@@ -63,16 +63,16 @@ pub(crate) struct TunnelConfig {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub(super) enum Udp {
-    /// None: UDP ASSOCIATE is refused.
+    /// No datagrams: UDP ASSOCIATE is refused.
     #[default]
     Off,
-    /// Repliable ones, which every router has.
+    /// Repliable datagrams, which every router supports.
     Datagram,
-    /// The same, bound to their receiver.
+    /// Repliable datagrams that are bound to their receiver.
     Datagram2,
-    /// Those that say the hash of their sender, which nothing proves.
+    /// Datagrams with the hash of their sender, which is not verified.
     Datagram3,
-    /// Those that do not say their sender.
+    /// Datagrams without a sender.
     Raw,
 }
 
@@ -92,30 +92,41 @@ impl Udp {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub(super) enum Fragments {
-    /// They are dropped, which RFC 1928 allows.
+    /// They are dropped, as RFC 1928 allows.
     #[default]
     Drop,
-    /// They are put together.
+    /// They are reassembled.
     Reassemble,
 }
 
-/// What sessions of a tunnel's own are.
+/// What a command opens sessions of its own for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum SessionPurpose {
+    /// Streams to hosts.
+    Streams,
+    /// Datagrams.
+    Datagrams,
+    /// Streams of peers.
+    Incoming,
+}
+
+/// How the sessions of a tunnel differ from those that tunnels share.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub(crate) struct OwnSessions {
-    /// Their one identity is kept.
-    pub(crate) kept: bool,
-    /// They carry datagrams of this kind too.
+pub(crate) struct DedicatedSessions {
+    /// There is one session, whose identity is kept in the state directory.
+    pub(crate) persistent_key: bool,
+    /// They also carry datagrams of this kind.
     pub(crate) datagrams: Option<DatagramStyle>,
-    /// Others can find and reach them.
+    /// Peers can find and reach them.
     pub(crate) incoming: bool,
-    /// Hops each way, and tunnels each way, where they are others than all have.
+    /// Hops and tunnels in each direction, if they differ from `[session]`.
     pub(crate) length: Option<u8>,
     pub(crate) quantity: Option<u8>,
-    /// Whether streams are granted before they are connected, where that is otherwise than for all.
+    /// Whether a stream is reported as open before it is, if that differs from `[session]`.
     pub(crate) early_data: Option<bool>,
 }
 
-/// `protocols`; not given, all.
+/// `protocols`; all by default.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
 #[serde(try_from = "Vec<Protocol>")]
 pub(super) struct ProtocolSet(Protocols);
@@ -135,7 +146,7 @@ impl TryFrom<Vec<Protocol>> for ProtocolSet {
 
     fn try_from(protocols: Vec<Protocol>) -> Result<Self, Self::Error> {
         if protocols.is_empty() {
-            return Err("a tunnel has to speak something");
+            return Err("a tunnel needs at least one protocol");
         }
         let has = |protocol| protocols.contains(&protocol);
         Ok(Self(Protocols {
@@ -151,14 +162,14 @@ impl TryFrom<Vec<Protocol>> for ProtocolSet {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub(super) enum Auth {
-    /// Credentials say who a client is.
+    /// Any credentials are accepted, and keep clients apart.
     #[default]
     Isolation,
-    /// And whether it may come in.
+    /// Only the users of the users file are accepted.
     Required,
 }
 
-/// `name`: letters, digits and hyphens, since files are called by it.
+/// `name`: letters, digits and hyphens, because it is part of file names.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 #[serde(try_from = "String")]
 pub(crate) struct TunnelName(String);
@@ -199,10 +210,10 @@ impl TunnelName {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub(super) enum SessionMode {
-    /// One set of sessions for all tunnels that share.
+    /// The sessions that tunnels share.
     #[default]
     Shared,
-    /// Its own.
+    /// Sessions of its own.
     Dedicated,
 }
 
@@ -210,28 +221,28 @@ pub(super) enum SessionMode {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub(crate) enum KeyMode {
-    /// Keys are made for each session.
+    /// Each session gets new keys.
     #[default]
     Transient,
-    /// Keys are kept in the state directory.
+    /// One identity, kept in the state directory.
     Persistent,
 }
 
-/// `isolate`; not given, it is `client` and `socks-auth`, and nothing where keys are persistent.
+/// `isolate`. The default is `client` and `socks-auth`; with a persistent key, nothing.
 #[derive(Debug, Clone, Default, Deserialize)]
 #[serde(from = "Vec<IsolateField>")]
 pub(super) struct IsolateFields(pub(super) Option<Vec<IsolateField>>);
 
-/// Not given, and what that means, is the same.
+/// The default equals the same fields written out.
 impl PartialEq for IsolateFields {
     fn eq(&self, other: &Self) -> bool {
-        let plain = |fields: &Self| {
-            let mut fields = fields.0.clone().unwrap_or_else(|| DEFAULT.to_vec());
+        let normalized = |fields: &Self| {
+            let mut fields = fields.0.clone().unwrap_or_else(|| DEFAULT_ISOLATE.to_vec());
             fields.sort_unstable();
             fields.dedup();
             fields
         };
-        plain(self) == plain(other)
+        normalized(self) == normalized(other)
     }
 }
 
@@ -243,28 +254,28 @@ impl From<Vec<IsolateField>> for IsolateFields {
     }
 }
 
-/// What `isolate` is where it is not given and keys are transient.
-const DEFAULT: [IsolateField; 2] = [IsolateField::Client, IsolateField::SocksAuth];
+/// The default of `isolate` with transient keys.
+const DEFAULT_ISOLATE: [IsolateField; 2] = [IsolateField::Client, IsolateField::SocksAuth];
 
 /// One of `isolate`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub(super) enum IsolateField {
-    /// By the client's address.
+    /// The address of the client.
     Client,
-    /// By credentials.
+    /// Its credentials.
     SocksAuth,
-    /// By the address that it connected to.
+    /// The listener that it connected to.
     Listener,
-    /// By what it asks for.
+    /// The host that it asks for.
     DestHost,
-    /// By the port that it asks for.
+    /// The port that it asks for.
     DestPort,
-    /// By the version of SOCKS.
+    /// The protocol that it speaks.
     Protocol,
 }
 
-/// Where a tunnel listens, at one place at least.
+/// `listen`: at least one address.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 #[serde(try_from = "Vec<ListenAddress>")]
 pub(super) struct Listen(pub(super) Vec<ListenAddress>);
@@ -280,27 +291,33 @@ impl TryFrom<Vec<ListenAddress>> for Listen {
     type Error = &'static str;
 
     fn try_from(addresses: Vec<ListenAddress>) -> Result<Self, Self::Error> {
-        if addresses.is_empty() { Err("a tunnel has to listen somewhere") } else { Ok(Self(addresses)) }
+        if addresses.is_empty() {
+            Err("a tunnel needs at least one address to listen on")
+        } else {
+            Ok(Self(addresses))
+        }
     }
 }
 
 impl TunnelConfig {
-    /// For a command that has sessions of its own, and nobody to share them with: with datagrams, or peers, where it wants them.
-    pub(super) fn for_a_command(&mut self, datagrams: bool, incoming: bool) {
+    /// Changes it for a command with sessions of its own: there is one client, so nothing has to be isolated.
+    pub(super) fn prepare_for_command(&mut self, purpose: SessionPurpose) {
         self.isolate = IsolateFields(Some(Vec::new()));
-        self.incoming |= incoming;
-        if datagrams && self.udp == Udp::Off {
-            self.udp = Udp::Datagram;
+        match purpose {
+            SessionPurpose::Streams => {}
+            SessionPurpose::Datagrams if self.udp == Udp::Off => self.udp = Udp::Datagram,
+            SessionPurpose::Datagrams => {}
+            SessionPurpose::Incoming => self.incoming = true,
         }
     }
 
-    /// What it is called.
+    /// Its name.
     pub(crate) fn name(&self) -> &str {
         self.name.as_str()
     }
 
-    /// Where it listens.
-    pub(crate) fn listen(&self) -> Result<Vec<ListenAt>, Failure> {
+    /// The addresses that it listens on.
+    pub(crate) fn listen(&self) -> Result<Vec<ListenAt>, CommandError> {
         #[cfg(unix)]
         let group = self.unix_group.as_deref().map(|group| self.group(group)).transpose()?;
         let places = self.listen.0.iter().map(|ListenAddress(at)| match at.clone() {
@@ -314,38 +331,38 @@ impl TunnelConfig {
         Ok(places.collect())
     }
 
-    /// The number of a group.
+    /// The ID of a group, by its name or number.
     #[cfg(unix)]
-    fn group(&self, group: &str) -> Result<u32, Failure> {
+    fn group(&self, group: &str) -> Result<u32, CommandError> {
         if let Ok(number) = group.parse() {
             return Ok(number);
         }
         match nix::unistd::Group::from_name(group) {
             Ok(Some(found)) => Ok(found.gid.as_raw()),
-            _ => Err(Failure::usage(format_args!(
-                "tunnel {}: this machine has no group {group:?}: give unix-group one that it has",
+            _ => Err(CommandError::usage(format_args!(
+                "tunnel {}: this machine has no group {group:?}: choose another unix-group",
                 self.name()
             ))),
         }
     }
 
-    /// Whether other machines may be let in.
-    pub(crate) fn may_be_open(&self) -> bool {
-        self.open_to_others || self.asks_for_passwords()
+    /// Whether it may accept clients from other machines.
+    pub(crate) fn accepts_other_machines(&self) -> bool {
+        self.open_to_others || self.requires_password()
     }
 
-    /// Whether browsers can use it: they speak SOCKS5, and send no password with it.
+    /// Whether browsers can use it: they speak SOCKS5 and send no password.
     pub(crate) fn serves_browsers(&self) -> bool {
-        self.protocols.0.socks5 && !self.asks_for_passwords()
+        self.protocols.0.socks5 && !self.requires_password()
     }
 
-    /// Whether only users are let in.
-    pub(crate) fn asks_for_passwords(&self) -> bool {
+    /// Whether it accepts only users with a password.
+    pub(crate) fn requires_password(&self) -> bool {
         self.auth == Auth::Required
     }
 
-    /// Whom it serves. Reads the users file.
-    pub(crate) fn access_policy(&self) -> Result<AccessPolicy, Failure> {
+    /// Which clients it accepts. Reads the users file.
+    pub(crate) fn access_policy(&self) -> Result<AccessPolicy, CommandError> {
         let authentication = match &self.users_file {
             Some(file) => Authentication::Required(self.users(file)?),
             None => Authentication::Isolation,
@@ -359,23 +376,24 @@ impl TunnelConfig {
         })
     }
 
-    fn users(&self, file: &std::path::Path) -> Result<Users, Failure> {
+    fn users(&self, file: &std::path::Path) -> Result<Users, CommandError> {
         let (tunnel, shown) = (self.name(), file.display());
         let users = Users::load(file).map_err(|error| {
-            Failure::usage(format_args!("tunnel {tunnel}: the users file {shown} cannot be used: {error}"))
+            CommandError::usage(format_args!(
+                "tunnel {tunnel}: the users file {shown} cannot be used: {error}"
+            ))
         })?;
         if users.is_empty() {
-            return Err(Failure::usage(format_args!(
-                "tunnel {tunnel}: the users file {shown} has no users, so that nobody could connect: add lines that \
-                 i2p-socks passwd makes"
+            return Err(CommandError::usage(format_args!(
+                "tunnel {tunnel}: the users file {shown} has no users, so nobody could connect: add users with i2p-socks passwd"
             )));
         }
         Ok(users)
     }
 
-    /// How its clients use sessions.
+    /// How its clients share sessions.
     pub(crate) fn session_policy(&self) -> SessionPolicy {
-        let dedicated = self.session == SessionMode::Dedicated || self.own_sessions().is_some();
+        let dedicated = self.session == SessionMode::Dedicated || self.dedicated_sessions().is_some();
         SessionPolicy {
             isolate: self.isolate(),
             dedicated: dedicated.then(|| self.name().into()),
@@ -383,20 +401,20 @@ impl TunnelConfig {
         }
     }
 
-    /// What its sessions are, where they are others than those that tunnels share.
-    pub(crate) fn own_sessions(&self) -> Option<OwnSessions> {
-        let own = OwnSessions {
-            kept: self.key == KeyMode::Persistent,
+    /// How its sessions differ from those that tunnels share; `None` if they do not.
+    pub(crate) fn dedicated_sessions(&self) -> Option<DedicatedSessions> {
+        let dedicated = DedicatedSessions {
+            persistent_key: self.key == KeyMode::Persistent,
             datagrams: self.udp.style(),
             incoming: self.incoming,
             length: self.length,
             quantity: self.quantity,
             early_data: self.early_data,
         };
-        (own != OwnSessions::default()).then_some(own)
+        (dedicated != DedicatedSessions::default()).then_some(dedicated)
     }
 
-    /// What is done with datagrams of its clients, and for them.
+    /// How it treats datagrams.
     pub(crate) fn datagrams(&self) -> DatagramPolicy {
         DatagramPolicy {
             accept_unsolicited: self.incoming,
@@ -421,28 +439,27 @@ impl TunnelConfig {
         }
     }
 
-    /// Refused: what other machines can reach, and nobody said that they may.
-    pub(super) fn check_open(&self, places: &[ListenAt]) -> Result<(), Failure> {
-        let open = |at: &&ListenAt| matches!(at, ListenAt::Tcp(address) if !address.ip().to_canonical().is_loopback());
-        match places.iter().find(open) {
-            Some(at) if !self.may_be_open() => Err(open_to_others(self.name(), at)),
+    /// Refuses an address that other machines can reach, unless the tunnel accepts them.
+    pub(super) fn refuse_if_exposed(&self, places: &[ListenAt]) -> Result<(), CommandError> {
+        let is_exposed = |at: &&ListenAt| matches!(at, ListenAt::Tcp(address) if !address.ip().to_canonical().is_loopback());
+        match places.iter().find(is_exposed) {
+            Some(at) if !self.accepts_other_machines() => Err(exposed_to_others(self.name(), at)),
             _ => Ok(()),
         }
     }
 
-    /// What its values contradict each other in.
+    /// The first contradiction between its values.
     pub(super) fn contradiction(&self) -> Option<String> {
         match (self.auth, &self.users_file) {
             (Auth::Required, None) => {
                 return Some(format!(
-                    "tunnel {}: auth = \"required\" needs a users-file, with lines that i2p-socks passwd makes",
+                    "tunnel {}: auth = \"required\" needs a users-file, with lines made by i2p-socks passwd",
                     self.name()
                 ));
             }
             (Auth::Isolation, Some(_)) => {
                 return Some(format!(
-                    "tunnel {}: its users-file lets everybody in as long as auth is not \"required\"; write that, or no \
-                     users-file",
+                    "tunnel {}: users-file has no effect without auth = \"required\": set auth = \"required\", or remove users-file",
                     self.name()
                 ));
             }
@@ -451,26 +468,26 @@ impl TunnelConfig {
         let isolate = self.isolate();
         if (isolate.dest_host || isolate.dest_port) && (self.udp != Udp::Off || self.incoming) {
             return Some(format!(
-                "tunnel {}: datagrams, and what comes in, are of no host in particular, so they cannot be kept apart by \
-                 \"dest-host\" or \"dest-port\": take these out of isolate, or write udp = \"off\" and incoming = false",
+                "tunnel {}: datagrams and incoming streams have no destination host or port, so \"dest-host\" and \"dest-port\" \
+                 cannot keep them apart: remove these from isolate, or set udp = \"off\" and incoming = false",
                 self.name()
             ));
         }
         (self.key == KeyMode::Persistent && self.isolate() != Isolate::NONE).then(|| {
             format!(
-                "tunnel {}: persistent keys are one identity, which clients that are kept apart cannot share; write isolate = \
-                 [], or key = \"transient\"",
+                "tunnel {}: a persistent key is one identity, which isolated clients cannot share: set isolate = [], or key = \
+                 \"transient\"",
                 self.name()
             )
         })
     }
 }
 
-/// Why a tunnel does not start that lets other machines in without being told to.
-pub(crate) fn open_to_others(tunnel: &str, address: &impl std::fmt::Display) -> Failure {
-    Failure::usage(format_args!(
-        "tunnel {tunnel}: {address} can be reached from other machines, and whoever reaches it could use I2P in your name. \
-         Listen on 127.0.0.1 or [::1]; or ask for passwords with auth = \"required\" and a users-file; or, if everybody who \
-         can reach it may use it, say open-to-others = true in the tunnel's configuration, or --open-to-others."
+/// The error for an address that other machines can reach, on a tunnel that does not accept them.
+pub(crate) fn exposed_to_others(tunnel: &str, address: &impl std::fmt::Display) -> CommandError {
+    CommandError::usage(format_args!(
+        "tunnel {tunnel}: {address} can be reached from other machines, and everyone who reaches it could use I2P in your name. \
+         Listen on 127.0.0.1 or [::1]; or require passwords with auth = \"required\" and a users-file; or, to accept everyone, \
+         set open-to-others = true in the tunnel's configuration, or use --open-to-others."
     ))
 }

@@ -1,6 +1,12 @@
-//! Values of a form of their own.
+//! Types of single values.
 
-use std::{fmt, marker::PhantomData, str::FromStr, time::Duration};
+use std::{
+    fmt,
+    marker::PhantomData,
+    net::{Ipv4Addr, Ipv6Addr, SocketAddr},
+    str::FromStr,
+    time::Duration,
+};
 
 use i2p_tunnel::ListenAt;
 use serde::{
@@ -8,26 +14,37 @@ use serde::{
     de::{Error as _, SeqAccess, Visitor},
 };
 
-/// A port, by its number: services have no names here.
+/// Parses a port number. Names of services are not accepted.
 pub(crate) fn port(text: &str) -> Result<u16, &'static str> {
     text.parse().map_err(|_| "expected a number from 0 to 65535, such as 443")
+}
+
+/// The addresses that `IP:PORT` or `localhost:PORT` stands for, the IPv4 one first; none for any other text. Other names are never
+/// looked up: whoever answers DNS on this machine would decide where a connection goes.
+pub(crate) fn addresses_without_lookup(text: &str) -> Vec<SocketAddr> {
+    let on_loopback =
+        |port: u16| vec![(Ipv4Addr::LOCALHOST, port).into(), (Ipv6Addr::LOCALHOST, port).into()];
+    match text.strip_prefix("localhost:") {
+        Some(port) => port.parse().map(on_loopback).unwrap_or_default(),
+        None => text.parse().map(|address| vec![address]).unwrap_or_default(),
+    }
 }
 
 /// `backend`: how I2P is reached.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize, clap::ValueEnum)]
 #[serde(rename_all = "kebab-case")]
 pub(crate) enum Backend {
-    /// A SAM bridge if one answers, else the embedded router.
+    /// A SAM bridge if one answers, otherwise the embedded router.
     #[default]
     Auto,
-    /// The SAM bridge of a router that runs already.
+    /// The SAM bridge of a running router.
     Sam,
-    /// The router in this process.
+    /// The router inside this program.
     Embedded,
 }
 
 impl Backend {
-    /// As the configuration has it.
+    /// The value in the configuration.
     pub(super) fn as_str(self) -> &'static str {
         match self {
             Self::Auto => "auto",
@@ -61,10 +78,10 @@ impl FromStr for BridgeAddress {
         let expected = "expected HOST:PORT, such as 127.0.0.1:7656 or [::1]:7656";
         let (host, port) = text.rsplit_once(':').ok_or(expected)?;
         let bare_ipv6 = host.contains(':') && !(host.starts_with('[') && host.ends_with(']'));
-        let odd =
+        let malformed =
             host.is_empty() || bare_ipv6 || text.contains(|c: char| c.is_whitespace() || c.is_control());
         match port.parse::<u16>() {
-            Ok(1..) if !odd => Ok(Self(text.to_owned())),
+            Ok(1..) if !malformed => Ok(Self(text.to_owned())),
             _ => Err(expected.to_owned()),
         }
     }
@@ -78,7 +95,7 @@ impl TryFrom<String> for BridgeAddress {
     }
 }
 
-/// `IP:PORT`, `unix:/PATH` or `fd:NAME` to listen on. Port 0 is "any free one".
+/// `IP:PORT`, `unix:/PATH` or `fd:NAME` to listen on. With port 0, the system chooses a free one.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 #[serde(try_from = "String")]
 pub(crate) struct ListenAddress(pub(super) ListenAt);
@@ -99,12 +116,12 @@ impl TryFrom<String> for ListenAddress {
     }
 }
 
-/// A time such as `30m` or `1h 30m`; `0` is never.
+/// A duration such as `30m` or `1h 30m`; `0` is "never".
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
 #[serde(try_from = "String")]
-pub(crate) struct OptionalTime(pub(crate) Option<Duration>);
+pub(crate) struct DurationOrNever(pub(crate) Option<Duration>);
 
-impl TryFrom<String> for OptionalTime {
+impl TryFrom<String> for DurationOrNever {
     type Error = String;
 
     fn try_from(text: String) -> Result<Self, String> {
@@ -114,28 +131,30 @@ impl TryFrom<String> for OptionalTime {
         match humantime::parse_duration(&text) {
             Ok(Duration::ZERO) => Ok(Self(None)),
             Ok(time) => Ok(Self(Some(time))),
-            Err(error) => Err(format!("{error}; expected a time such as 30m, 1h 30m or 90s, or 0 for never")),
+            Err(error) => {
+                Err(format!("{error}; expected a duration such as 30m, 1h 30m or 90s, or 0 for never"))
+            }
         }
     }
 }
 
-/// A time such as `30s`, of more than nothing.
+/// A duration such as `30s`, greater than zero.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
 #[serde(try_from = "String")]
-pub(crate) struct Time(pub(crate) Duration);
+pub(crate) struct PositiveDuration(pub(crate) Duration);
 
-impl TryFrom<String> for Time {
+impl TryFrom<String> for PositiveDuration {
     type Error = String;
 
     fn try_from(text: String) -> Result<Self, String> {
         match humantime::parse_duration(&text) {
             Ok(time) if time > Duration::ZERO => Ok(Self(time)),
-            _ => Err("expected a time of more than nothing, such as 30s or 2m".to_owned()),
+            _ => Err("expected a duration greater than zero, such as 30s or 2m".to_owned()),
         }
     }
 }
 
-/// Permissions as chmod takes them: `0660`.
+/// File permissions in octal: `0660`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
 #[serde(try_from = "String")]
 pub(crate) struct FileMode(pub(crate) u32);
@@ -152,33 +171,33 @@ impl TryFrom<String> for FileMode {
     }
 }
 
-/// The same, where there is one.
-pub(super) fn some_ranged<'de, D: Deserializer<'de>, const LEAST: u8, const MOST: u8>(
+/// [`in_range`], for an optional key.
+pub(super) fn some_in_range<'de, D: Deserializer<'de>, const MIN: u8, const MAX: u8>(
     from: D,
 ) -> Result<Option<u8>, D::Error> {
-    ranged::<D, LEAST, MOST>(from).map(Some)
+    in_range::<D, MIN, MAX>(from).map(Some)
 }
 
-/// A whole number between two others, both included.
-pub(super) fn ranged<'de, D: Deserializer<'de>, const LEAST: u8, const MOST: u8>(
+/// A whole number from `MIN` to `MAX`.
+pub(super) fn in_range<'de, D: Deserializer<'de>, const MIN: u8, const MAX: u8>(
     from: D,
 ) -> Result<u8, D::Error> {
     let number = i64::deserialize(from)?;
     match u8::try_from(number) {
-        Ok(number) if (LEAST..=MOST).contains(&number) => Ok(number),
-        _ => Err(D::Error::custom(format_args!("{number} is not between {LEAST} and {MOST}"))),
+        Ok(number) if (MIN..=MAX).contains(&number) => Ok(number),
+        _ => Err(D::Error::custom(format_args!("{number} is not between {MIN} and {MAX}"))),
     }
 }
 
-/// Tables of which there may be several.
-pub(super) fn several<'de, D: Deserializer<'de>, T: Deserialize<'de>>(from: D) -> Result<Vec<T>, D::Error> {
+/// A list of tables.
+pub(super) fn tables<'de, D: Deserializer<'de>, T: Deserialize<'de>>(from: D) -> Result<Vec<T>, D::Error> {
     struct Tables<T>(PhantomData<T>);
 
     impl<'de, T: Deserialize<'de>> Visitor<'de> for Tables<T> {
         type Value = Vec<T>;
 
         fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-            f.write_str("as many tables as wanted: its name in two brackets on each side, for each of them")
+            f.write_str("a list of tables, each with its name in double brackets")
         }
 
         fn visit_seq<A: SeqAccess<'de>>(self, mut tables: A) -> Result<Vec<T>, A::Error> {

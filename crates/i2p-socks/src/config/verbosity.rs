@@ -1,10 +1,12 @@
-/// How much a person wants to read.
+//! How much the command line asks to log.
+
+/// How much to log and to print.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Verbosity {
     Quiet,
     Normal,
     Debug,
     Trace,
-    /// And what the router inside has to say, which holds addresses of other routers.
+    /// Also the log of the embedded router, which names other routers and visited destinations.
     Router,
 }

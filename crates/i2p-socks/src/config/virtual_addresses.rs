@@ -1,4 +1,4 @@
-//! `[virtual-addresses]`: addresses that stand for names, for programs that want to connect to an address.
+//! `[virtual-addresses]`: addresses that stand for names, for programs that connect only to addresses.
 
 use std::{collections::BTreeMap, net::IpAddr, num::NonZeroUsize, str::FromStr};
 
@@ -6,26 +6,26 @@ use i2p_name::{I2pName, VirtualOptions, VirtualRanges};
 use ipnet::{Ipv4Net, Ipv6Net};
 use serde::{Deserialize, Deserializer, de::Error as _};
 
-use super::values::OptionalTime;
-use crate::failure::Failure;
+use super::values::DurationOrNever;
+use crate::command_error::CommandError;
 
-/// The most that `max` can be: a few tens of megabytes.
-const MOST: usize = 65_536;
+/// The limit of `max`. That many addresses take a few tens of megabytes.
+const MAX_ADDRESSES: usize = 65_536;
 
 /// `[virtual-addresses]`.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 #[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
 pub(crate) struct VirtualAddressesConfig {
-    /// Where IPv4 addresses are taken from.
+    /// The range of IPv4 addresses.
     ipv4: Range<Ipv4Net>,
-    /// Where IPv6 addresses are taken from.
+    /// The range of IPv6 addresses.
     ipv6: Range<Ipv6Net>,
     /// How long after its last use an address is forgotten.
-    expire_after: OptionalTime,
-    /// Addresses at one time.
+    expire_after: DurationOrNever,
+    /// How many addresses there can be at once.
     #[serde(deserialize_with = "max")]
     max: NonZeroUsize,
-    /// Addresses that always mean the same name.
+    /// Addresses that always stand for the same name.
     map: BTreeMap<IpAddr, MappedName>,
 }
 
@@ -35,7 +35,7 @@ impl Default for VirtualAddressesConfig {
         Self {
             ipv4: Range(ranges.v4()),
             ipv6: Range(ranges.v6()),
-            expire_after: OptionalTime(expire_after),
+            expire_after: DurationOrNever(expire_after),
             max,
             map: BTreeMap::new(),
         }
@@ -43,9 +43,9 @@ impl Default for VirtualAddressesConfig {
 }
 
 impl VirtualAddressesConfig {
-    /// What it says, in the words of the table.
-    pub(crate) fn options(&self) -> Result<VirtualOptions, Failure> {
-        let ranges = VirtualRanges::new(self.ipv4.0, self.ipv6.0).map_err(Failure::usage)?;
+    /// The options of the address table.
+    pub(crate) fn options(&self) -> Result<VirtualOptions, CommandError> {
+        let ranges = VirtualRanges::new(self.ipv4.0, self.ipv6.0).map_err(CommandError::usage)?;
         let map = self.map.iter().map(|(address, name)| (*address, name.0.clone().into())).collect();
         Ok(VirtualOptions { ranges, expire_after: self.expire_after.0, max: self.max, map })
     }
@@ -78,7 +78,7 @@ fn network<Network: FromStr>(text: &str, example: &str) -> Result<Option<Network
     text.parse().map(Some).map_err(|_| format!("expected a range such as {example}, or none"))
 }
 
-/// A name of I2P.
+/// A name in I2P.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 #[serde(try_from = "String")]
 struct MappedName(I2pName);
@@ -94,8 +94,8 @@ impl TryFrom<String> for MappedName {
 
 fn max<'de, D: Deserializer<'de>>(from: D) -> Result<NonZeroUsize, D::Error> {
     let number = i64::deserialize(from)?;
-    let max = usize::try_from(number).ok().filter(|max| *max <= MOST).and_then(NonZeroUsize::new);
-    max.ok_or_else(|| D::Error::custom(format_args!("{number} is not between 1 and {MOST}")))
+    let max = usize::try_from(number).ok().filter(|max| *max <= MAX_ADDRESSES).and_then(NonZeroUsize::new);
+    max.ok_or_else(|| D::Error::custom(format_args!("{number} is not between 1 and {MAX_ADDRESSES}")))
 }
 
 #[cfg(test)]

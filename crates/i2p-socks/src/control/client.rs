@@ -1,4 +1,4 @@
-//! The commands' side of the control socket.
+//! The client of the control socket, for commands.
 
 use std::{
     fmt,
@@ -16,132 +16,134 @@ use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use super::{SOCKET, routes::Body};
 
 /// The largest answer that is read as a whole.
-const MAX_ANSWER: usize = 8 * 1024 * 1024;
+const MAX_ANSWER_BYTES: usize = 8 * 1024 * 1024;
 /// How long most answers may take.
-const ANSWER: Duration = Duration::from_secs(60);
+const ANSWER_TIMEOUT: Duration = Duration::from_secs(60);
 
-/// Why a running proxy gave no answer that could be used.
+/// Why the running proxy gave no usable answer.
 #[derive(Debug)]
-pub(crate) enum Unanswered {
-    /// No proxy runs with this state directory.
+pub(crate) enum ControlError {
+    /// No proxy is running with this state directory.
     NotRunning(PathBuf),
-    /// Something else is in the place of a state directory.
-    NoDirectory(PathBuf),
-    /// It could not be spoken to.
+    /// The path of the state directory is not a directory.
+    NotADirectory(PathBuf),
+    /// The connection or the answer is broken.
     Broken(String),
-    /// It said no, and why.
+    /// The proxy refused the request, with this reason.
     Refused(String),
 }
 
-impl fmt::Display for Unanswered {
+impl fmt::Display for ControlError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::NotRunning(state_dir) => {
-                write!(f, "no proxy runs with the state directory {}", state_dir.display())
+                write!(f, "no proxy is running with the state directory {}", state_dir.display())
             }
-            Self::NoDirectory(path) => {
-                write!(f, "{} is no directory, so nothing can be kept there", path.display())
+            Self::NotADirectory(path) => {
+                write!(f, "the state directory {} is not a directory", path.display())
             }
-            Self::Broken(why) => write!(f, "the proxy that runs gives no answer: {why}"),
+            Self::Broken(why) => write!(f, "the running proxy does not answer: {why}"),
             Self::Refused(why) => f.write_str(why),
         }
     }
 }
 
-/// Speaks to the proxy that runs with a state directory, one connection for each request.
+/// Talks to the proxy with a state directory, with one connection per request.
 #[derive(Debug, Clone)]
-pub(crate) struct Client {
+pub(crate) struct ControlClient {
     state_dir: PathBuf,
 }
 
-impl Client {
+impl ControlClient {
     pub(crate) fn of(state_dir: &Path) -> Self {
         Self { state_dir: state_dir.to_owned() }
     }
 
-    fn not_running(&self) -> Unanswered {
-        Unanswered::NotRunning(self.state_dir.clone())
+    fn not_running(&self) -> ControlError {
+        ControlError::NotRunning(self.state_dir.clone())
     }
 
-    /// Sends a JSON value, and reads one.
+    /// Sends a JSON value, and reads one as the answer.
     pub(crate) async fn ask<T: DeserializeOwned>(
         &self,
         path: &str,
         question: &impl Serialize,
-    ) -> Result<T, Unanswered> {
-        self.ask_within(ANSWER, path, question).await
+    ) -> Result<T, ControlError> {
+        self.ask_within(ANSWER_TIMEOUT, path, question).await
     }
 
-    /// [`Client::ask`], for what may take longer.
+    /// [`ControlClient::ask`] with another time limit.
     pub(crate) async fn ask_within<T: DeserializeOwned>(
         &self,
         limit: Duration,
         path: &str,
         question: &impl Serialize,
-    ) -> Result<T, Unanswered> {
+    ) -> Result<T, ControlError> {
         let text = serde_json::to_vec(question).map_err(broken)?;
         let body = Full::from(text).map_err(|never| match never {}).boxed_unsync();
-        tokio::time::timeout(limit, async { read(self.send(request(Method::POST, path), body).await?).await })
-            .await
-            .unwrap_or_else(|_| Err(broken(format_args!("{} s have passed", limit.as_secs()))))
+        tokio::time::timeout(limit, async {
+            read_json(self.send(request(Method::POST, path), body).await?).await
+        })
+        .await
+        .unwrap_or_else(|_| Err(broken(format_args!("no answer within {} s", limit.as_secs()))))
     }
 
-    /// Gets what is at a path. The body is still to be read, and there is no time limit but the proxy's.
-    pub(crate) async fn get(&self, path: &str) -> Result<Response<Incoming>, Unanswered> {
+    /// Sends a GET request. The body is not read yet, and the proxy alone limits the time.
+    pub(crate) async fn get(&self, path: &str) -> Result<Response<Incoming>, ControlError> {
         let body = Empty::new().map_err(|never| match never {}).boxed_unsync();
         self.send(request(Method::GET, path), body).await
     }
 
-    /// Sends a body with one field in the head. There is no time limit but the proxy's.
+    /// Sends a POST request with one header field and a body. The proxy alone limits the time.
     pub(crate) async fn post(
         &self,
         path: &str,
         (field, value): (&str, &str),
         body: Body,
-    ) -> Result<Response<Incoming>, Unanswered> {
+    ) -> Result<Response<Incoming>, ControlError> {
         self.send(request(Method::POST, path).header(field, value.as_bytes()), body).await
     }
 
-    /// Whether a proxy runs.
+    /// Whether a proxy is running.
     ///
     /// # Errors
-    /// [`Unanswered::Broken`]: it is not known.
-    pub(crate) async fn is_running(&self) -> Result<bool, Unanswered> {
+    /// [`ControlError::Broken`]: that could not be found out.
+    pub(crate) async fn is_running(&self) -> Result<bool, ControlError> {
         match self.connect().await {
             Ok(_) => Ok(true),
-            Err(Unanswered::NotRunning(_)) => Ok(false),
+            Err(ControlError::NotRunning(_)) => Ok(false),
             Err(error) => Err(error),
         }
     }
 
-    async fn send(&self, request: Builder, body: Body) -> Result<Response<Incoming>, Unanswered> {
+    async fn send(&self, request: Builder, body: Body) -> Result<Response<Incoming>, ControlError> {
         let stream = TokioIo::new(self.connect().await?);
         let (mut sender, connection) = http1::handshake(stream).await.map_err(broken)?;
         tokio::spawn(connection);
         let answer = sender.send_request(request.body(body).map_err(broken)?).await.map_err(broken)?;
         match answer.status() {
             status if status.is_success() => Ok(answer),
-            _ => Err(Unanswered::Refused(refusal(answer).await)),
+            _ => Err(ControlError::Refused(refusal_reason(answer).await)),
         }
     }
 
     #[cfg(unix)]
-    async fn connect(&self) -> Result<tokio::net::UnixStream, Unanswered> {
+    async fn connect(&self) -> Result<tokio::net::UnixStream, ControlError> {
         use std::io::ErrorKind;
 
         tokio::net::UnixStream::connect(self.state_dir.join(SOCKET)).await.map_err(|error| {
             match error.kind() {
-                // A socket that nobody listens to is what a killed proxy leaves.
+                // A killed proxy leaves a socket without a listener.
                 ErrorKind::NotFound | ErrorKind::ConnectionRefused => self.not_running(),
-                ErrorKind::NotADirectory => Unanswered::NoDirectory(self.state_dir.clone()),
+                ErrorKind::NotADirectory => ControlError::NotADirectory(self.state_dir.clone()),
                 _ => broken(format_args!("{}: {error}", self.state_dir.join(SOCKET).display())),
             }
         })
     }
 
-    /// There are no such sockets here.
+    /// This system has no Unix sockets.
     #[cfg(not(unix))]
-    async fn connect(&self) -> Result<tokio::io::DuplexStream, Unanswered> {
+    async fn connect(&self) -> Result<tokio::io::DuplexStream, ControlError> {
         std::future::ready(Err(self.not_running())).await
     }
 }
@@ -150,25 +152,25 @@ fn request(method: Method, path: &str) -> Builder {
     Request::builder().method(method).uri(path).header(HOST, "control")
 }
 
-fn broken(why: impl fmt::Display) -> Unanswered {
-    Unanswered::Broken(why.to_string())
+fn broken(why: impl fmt::Display) -> ControlError {
+    ControlError::Broken(why.to_string())
 }
 
-/// Reads a JSON value.
-pub(crate) async fn read<T: DeserializeOwned>(answer: Response<Incoming>) -> Result<T, Unanswered> {
-    let body = Limited::new(answer.into_body(), MAX_ANSWER).collect().await.map_err(broken)?;
+/// Reads an answer as a JSON value.
+pub(crate) async fn read_json<T: DeserializeOwned>(answer: Response<Incoming>) -> Result<T, ControlError> {
+    let body = Limited::new(answer.into_body(), MAX_ANSWER_BYTES).collect().await.map_err(broken)?;
     serde_json::from_slice(&body.to_bytes()).map_err(broken)
 }
 
-/// The words of [`problem`](super::problem).
-async fn refusal(answer: Response<Incoming>) -> String {
+/// The reason in an error answer of [`error_response`](super::routes::error_response).
+async fn refusal_reason(answer: Response<Incoming>) -> String {
     #[derive(Deserialize)]
-    struct Said {
+    struct ErrorAnswer {
         error: String,
     }
     let status = answer.status();
-    match read::<Said>(answer).await {
-        Ok(said) => said.error,
-        Err(_) => format!("it answers {status}"),
+    match read_json::<ErrorAnswer>(answer).await {
+        Ok(answer) => answer.error,
+        Err(_) => format!("HTTP status {status}"),
     }
 }

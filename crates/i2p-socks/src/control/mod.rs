@@ -1,14 +1,16 @@
-//! How commands speak to a running proxy: HTTP/1.1 on a Unix socket in the state directory. `server` and `routes` serve any
-//! listener; `client` is the commands' side.
-//! May import `failure` and nothing else of this crate; what a route does is its handler's affair.
+//! The control socket, through which commands talk to the running proxy: HTTP/1.1 on a Unix socket in the state directory. `server`
+//! and `routes` work for any listener, such as the admin endpoint; `client` is the side of the commands.
+//! Imports nothing of this crate: the rooms that have something to serve add their handlers to `routes`.
 
 pub(crate) mod client;
-pub(crate) mod pieces;
+#[cfg(unix)]
+pub(crate) mod owner_socket;
 pub(crate) mod routes;
 pub(crate) mod server;
 #[cfg(unix)]
 mod socket;
 pub(crate) mod state_dir;
+pub(crate) mod streamed_body;
 
 /// The file name of the control socket, in the state directory.
 const SOCKET: &str = "control.sock";

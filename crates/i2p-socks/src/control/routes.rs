@@ -1,4 +1,4 @@
-//! Which request is for whom, and what requests and answers consist of.
+//! Dispatches requests to handlers by path and method, and builds their answers.
 
 use std::{collections::HashMap, io, pin::Pin, time::Duration};
 
@@ -10,97 +10,102 @@ use hyper::{
 };
 use serde::{Serialize, de::DeserializeOwned};
 
-/// How long the body of a request may take that is read as a whole.
-const BODY: Duration = Duration::from_secs(30);
+/// How long a request body that is read as a whole may take.
+const BODY_TIMEOUT: Duration = Duration::from_secs(30);
 
-/// A body that is sent: whole, or piece by piece.
+/// The body of a response, whole or streamed.
 pub(crate) type Body = UnsyncBoxBody<Bytes, io::Error>;
 /// A request.
-pub(crate) type Asked = Request<Incoming>;
+pub(crate) type HttpRequest = Request<Incoming>;
 /// A response.
-pub(crate) type Answer = Response<Body>;
+pub(crate) type HttpResponse = Response<Body>;
 
-type Handler = Box<dyn Fn(Asked) -> Pin<Box<dyn Future<Output = Answer> + Send>> + Send + Sync>;
+type Handler = Box<dyn Fn(HttpRequest) -> Pin<Box<dyn Future<Output = HttpResponse> + Send>> + Send + Sync>;
 
-/// What is done for which method and path. A path is compared as a whole; the query is the handler's.
+/// The handlers by path and method. A path must match as a whole; the query is left to the handler.
 #[derive(Default)]
 pub(crate) struct Routes {
     handlers: HashMap<&'static str, Vec<(Method, Handler)>>,
 }
 
 impl Routes {
-    /// With this, too.
+    /// Adds a handler.
     #[must_use]
     pub(crate) fn on<F, Work>(mut self, method: Method, path: &'static str, handler: F) -> Self
     where
-        F: Fn(Asked) -> Work + Send + Sync + 'static,
-        Work: Future<Output = Answer> + Send + 'static,
+        F: Fn(HttpRequest) -> Work + Send + Sync + 'static,
+        Work: Future<Output = HttpResponse> + Send + 'static,
     {
-        let handler: Handler = Box::new(move |asked| Box::pin(handler(asked)));
+        let handler: Handler = Box::new(move |request| Box::pin(handler(request)));
         self.handlers.entry(path).or_default().push((method, handler));
         self
     }
 
-    /// The handler's answer; 404 or 405 where there is none (RFC 9110 sections 15.5.5 and 15.5.6).
-    pub(super) async fn answer(&self, asked: Asked) -> Answer {
-        let Some(handlers) = self.handlers.get(asked.uri().path()) else {
-            return problem(StatusCode::NOT_FOUND, "there is nothing at this path");
+    /// The response of the handler; 404 or 405 if there is none (RFC 9110 sections 15.5.5 and 15.5.6).
+    pub(super) async fn respond(&self, request: HttpRequest) -> HttpResponse {
+        let Some(handlers) = self.handlers.get(request.uri().path()) else {
+            return error_response(StatusCode::NOT_FOUND, "there is nothing at this path");
         };
-        match handlers.iter().find(|(method, _)| method == asked.method()) {
-            Some((_, handler)) => handler(asked).await,
+        match handlers.iter().find(|(method, _)| method == request.method()) {
+            Some((_, handler)) => handler(request).await,
             None => {
-                let mut answer = problem(StatusCode::METHOD_NOT_ALLOWED, "this path has another method");
+                let mut response =
+                    error_response(StatusCode::METHOD_NOT_ALLOWED, "this path has other methods");
                 let allowed: Vec<_> = handlers.iter().map(|(method, _)| method.as_str()).collect();
                 if let Ok(allowed) = HeaderValue::from_str(&allowed.join(", ")) {
-                    answer.headers_mut().insert(ALLOW, allowed);
+                    response.headers_mut().insert(ALLOW, allowed);
                 }
-                answer
+                response
             }
         }
     }
 }
 
-/// An answer that is a JSON value.
-pub(crate) fn json(status: StatusCode, value: &impl Serialize) -> Answer {
+/// A response with a JSON value.
+pub(crate) fn json_response(status: StatusCode, value: &impl Serialize) -> HttpResponse {
     match serde_json::to_vec(value) {
-        Ok(text) => whole(status, text),
-        Err(_) => whole(StatusCode::INTERNAL_SERVER_ERROR, b"{}".to_vec()),
+        Ok(text) => raw_json_response(status, text),
+        Err(_) => raw_json_response(StatusCode::INTERNAL_SERVER_ERROR, b"{}".to_vec()),
     }
 }
 
-/// An answer that says what went wrong: `{"error": TEXT}`.
-pub(crate) fn problem(status: StatusCode, text: &str) -> Answer {
-    json(status, &HashMap::from([("error", text)]))
+/// A response with a reason: `{"error": TEXT}`.
+pub(crate) fn error_response(status: StatusCode, text: &str) -> HttpResponse {
+    json_response(status, &HashMap::from([("error", text)]))
 }
 
-fn whole(status: StatusCode, text: Vec<u8>) -> Answer {
-    let mut answer = Response::new(Full::from(text).map_err(|never| match never {}).boxed_unsync());
-    *answer.status_mut() = status;
-    answer.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
-    answer
+fn raw_json_response(status: StatusCode, text: Vec<u8>) -> HttpResponse {
+    let mut response = Response::new(Full::from(text).map_err(|never| match never {}).boxed_unsync());
+    *response.status_mut() = status;
+    response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    response
 }
 
-/// A body, read to its end: at most `limit` bytes, within a time.
+/// Reads a request body of at most `max_bytes`, within a time limit.
 ///
 /// # Errors
-/// The answer to give instead: 413, 408 or 400.
-pub(crate) async fn bytes_within(body: Incoming, limit: usize) -> Result<Bytes, Answer> {
-    match tokio::time::timeout(BODY, Limited::new(body, limit).collect()).await {
+/// The response to give instead: 413, 408 or 400.
+pub(crate) async fn read_body(body: Incoming, max_bytes: usize) -> Result<Bytes, HttpResponse> {
+    match tokio::time::timeout(BODY_TIMEOUT, Limited::new(body, max_bytes).collect()).await {
         Ok(Ok(collected)) => Ok(collected.to_bytes()),
-        Ok(Err(error)) if error.is::<LengthLimitError>() => {
-            Err(problem(StatusCode::PAYLOAD_TOO_LARGE, &format!("the request is larger than {limit} bytes")))
-        }
-        Ok(Err(_)) => Err(problem(StatusCode::BAD_REQUEST, "the request ends early")),
-        Err(_) => Err(problem(StatusCode::REQUEST_TIMEOUT, "the request took too long")),
+        Ok(Err(error)) if error.is::<LengthLimitError>() => Err(error_response(
+            StatusCode::PAYLOAD_TOO_LARGE,
+            &format!("the request is larger than {max_bytes} bytes"),
+        )),
+        Ok(Err(_)) => Err(error_response(StatusCode::BAD_REQUEST, "the request ended early")),
+        Err(_) => Err(error_response(StatusCode::REQUEST_TIMEOUT, "the request took too long")),
     }
 }
 
-/// A body that is a JSON value, read to its end.
+/// Reads a request body as a JSON value.
 ///
 /// # Errors
-/// The answer to give instead.
-pub(crate) async fn json_within<T: DeserializeOwned>(body: Incoming, limit: usize) -> Result<T, Answer> {
-    let text = bytes_within(body, limit).await?;
+/// The response to give instead.
+pub(crate) async fn read_json_body<T: DeserializeOwned>(
+    body: Incoming,
+    max_bytes: usize,
+) -> Result<T, HttpResponse> {
+    let text = read_body(body, max_bytes).await?;
     serde_json::from_slice(&text)
-        .map_err(|error| problem(StatusCode::BAD_REQUEST, &format!("the request is not understood: {error}")))
+        .map_err(|error| error_response(StatusCode::BAD_REQUEST, &format!("malformed request: {error}")))
 }

@@ -1,4 +1,4 @@
-//! HTTP/1.1 on any listener. One request a connection, so that what is not used is not kept.
+//! An HTTP/1.1 server for any listener. Each connection carries one request, so that idle connections do not stay open.
 
 use std::{convert::Infallible, io, sync::Arc, time::Duration};
 
@@ -15,31 +15,31 @@ use tokio_util::sync::CancellationToken;
 
 use super::routes::Routes;
 
-/// Bytes of a request's head, and of what is read at once.
-const BUFFER: usize = 16 * 1024;
-/// Header fields of a request.
-const HEADERS: usize = 32;
-/// Pause after an accept that failed, as it does when file descriptors run out.
-const AFTER_FAILURE: Duration = Duration::from_millis(100);
+/// The largest request head, and the size of a read.
+const MAX_HEAD_BYTES: usize = 16 * 1024;
+/// The most header fields in a request.
+const MAX_HEADER_FIELDS: usize = 32;
+/// The pause after a failed accept, which happens if file descriptors run out.
+const ACCEPT_RETRY_PAUSE: Duration = Duration::from_millis(100);
 
-/// How much one server does at a time.
+/// The limits of a server.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct Bounds {
-    /// Connections; more wait.
+pub(crate) struct ServerLimits {
+    /// How many connections are served at once. Others wait.
     pub(crate) connections: usize,
-    /// How long a request's head may take.
+    /// How long a request head may take.
     pub(crate) head: Duration,
-    /// How long a connection may last, whatever it is for.
+    /// How long a connection may last.
     pub(crate) connection: Duration,
 }
 
-impl Default for Bounds {
+impl Default for ServerLimits {
     fn default() -> Self {
         Self { connections: 16, head: Duration::from_secs(10), connection: Duration::from_secs(15 * 60) }
     }
 }
 
-/// Where connections come from.
+/// A source of connections.
 pub(crate) trait Accept: Send + Sync + 'static {
     /// A connection.
     type Stream: AsyncRead + AsyncWrite + Unpin + Send + 'static;
@@ -56,28 +56,28 @@ impl Accept for TcpListener {
     }
 }
 
-/// Serves until told to stop; then connections are closed, whatever they are at.
+/// Serves until `stop` is cancelled, and then closes all connections at once.
 pub(crate) async fn serve(
     listener: impl Accept,
     routes: Arc<Routes>,
-    bounds: Bounds,
+    limits: ServerLimits,
     stop: CancellationToken,
 ) {
-    let slots = Arc::new(Semaphore::new(bounds.connections));
+    let slots = Arc::new(Semaphore::new(limits.connections));
     let mut connections = JoinSet::new();
     let accept = async {
         loop {
-            // Never closed, so there is one at some time.
+            // The semaphore is never closed.
             let Ok(slot) = Arc::clone(&slots).acquire_owned().await else { return };
             let Ok(stream) = listener.accept().await else {
-                sleep(AFTER_FAILURE).await;
+                sleep(ACCEPT_RETRY_PAUSE).await;
                 continue;
             };
             while connections.try_join_next().is_some() {}
             let routes = Arc::clone(&routes);
             connections.spawn(async move {
-                // Whoever takes longer has had enough.
-                let _ = timeout(bounds.connection, converse(stream, &routes, bounds)).await;
+                // A slower connection is cut off.
+                let _ = timeout(limits.connection, serve_connection(stream, &routes, limits)).await;
                 drop(slot);
             });
         }
@@ -85,17 +85,21 @@ pub(crate) async fn serve(
     stop.run_until_cancelled(accept).await;
 }
 
-/// One request and its answer.
-async fn converse(stream: impl AsyncRead + AsyncWrite + Unpin, routes: &Routes, bounds: Bounds) {
-    let service = service_fn(|asked| async { Ok::<_, Infallible>(routes.answer(asked).await) });
+/// Serves one request.
+async fn serve_connection(
+    stream: impl AsyncRead + AsyncWrite + Unpin,
+    routes: &Routes,
+    limits: ServerLimits,
+) {
+    let service = service_fn(|request| async { Ok::<_, Infallible>(routes.respond(request).await) });
     let conversation = http1::Builder::new()
         .timer(TokioTimer::new())
-        .header_read_timeout(bounds.head)
-        .max_headers(HEADERS)
-        .max_buf_size(BUFFER)
+        .header_read_timeout(limits.head)
+        .max_headers(MAX_HEADER_FIELDS)
+        .max_buf_size(MAX_HEAD_BYTES)
         .keep_alive(false)
         .serve_connection(TokioIo::new(stream), service);
-    // What a client does wrong it is told, as far as it can be.
+    // A client that makes a mistake has got a response already, as far as possible.
     let _ = conversation.await;
 }
 
@@ -105,19 +109,19 @@ mod tests {
     use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
     use super::*;
-    use crate::control::routes::{bytes_within, json};
+    use crate::control::routes::{json_response, read_body};
 
     /// Serves an echo of at most ten bytes at `/echo`, and gives the address.
-    async fn echo(bounds: Bounds, stop: CancellationToken) -> std::net::SocketAddr {
-        let routes = Routes::default().on(Method::POST, "/echo", async |asked| {
-            match bytes_within(asked.into_body(), 10).await {
-                Ok(bytes) => json(StatusCode::OK, &String::from_utf8_lossy(&bytes)),
+    async fn echo(limits: ServerLimits, stop: CancellationToken) -> std::net::SocketAddr {
+        let routes = Routes::default().on(Method::POST, "/echo", async |request| {
+            match read_body(request.into_body(), 10).await {
+                Ok(bytes) => json_response(StatusCode::OK, &String::from_utf8_lossy(&bytes)),
                 Err(answer) => answer,
             }
         });
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
-        tokio::spawn(serve(listener, Arc::new(routes), bounds, stop));
+        tokio::spawn(serve(listener, Arc::new(routes), limits, stop));
         address
     }
 
@@ -130,8 +134,8 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn requests_get_where_they_belong_and_too_much_is_refused() {
-        let address = echo(Bounds::default(), CancellationToken::new()).await;
+    async fn requests_reach_their_handlers_and_oversized_ones_are_refused() {
+        let address = echo(ServerLimits::default(), CancellationToken::new()).await;
         let post = |body: &str| {
             format!("POST /echo?x=1 HTTP/1.1\r\nHost: x\r\nContent-Length: {}\r\n\r\n{body}", body.len())
         };
@@ -151,18 +155,21 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn whoever_says_nothing_makes_room_for_others() {
-        let bounds =
-            Bounds { connections: 1, head: Duration::from_millis(50), connection: Duration::from_secs(60) };
+    async fn a_silent_client_makes_room_for_others() {
+        let limits = ServerLimits {
+            connections: 1,
+            head: Duration::from_millis(50),
+            connection: Duration::from_secs(60),
+        };
         let stop = CancellationToken::new();
-        let address = echo(bounds, stop.clone()).await;
+        let address = echo(limits, stop.clone()).await;
         let mut silent = TcpStream::connect(address).await.unwrap();
         let asked = ask(address, "POST /echo HTTP/1.1\r\nHost: x\r\nContent-Length: 2\r\n\r\nok");
         // Well before hyper's own limit.
         let answer = timeout(Duration::from_secs(10), asked).await.unwrap();
         assert!(answer.ends_with("\"ok\""), "{answer}");
         assert_eq!(silent.read(&mut [0; 1]).await.unwrap_or(0), 0);
-        // And a body that does not come ends with the connection's time, or with the server.
+        // A body that does not arrive ends with the time of the connection, or with the server.
         let mut slow = TcpStream::connect(address).await.unwrap();
         slow.write_all(b"POST /echo HTTP/1.1\r\nHost: x\r\nContent-Length: 2\r\n\r\no").await.unwrap();
         tokio::task::yield_now().await;

@@ -1,71 +1,66 @@
-//! The control socket: one in a state directory, its owner's alone.
+//! The control socket. A state directory has one, and only its owner can connect to it.
 
 use std::{
     fmt,
-    fs::{self, File, OpenOptions, Permissions, TryLockError},
+    fs::{self, File, OpenOptions, TryLockError},
     io,
-    os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt, PermissionsExt},
+    os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt},
     path::{Path, PathBuf},
 };
 
 use tokio::net::{UnixListener, UnixStream};
 
-use super::{SOCKET, server::Accept};
+use super::{SOCKET, owner_socket, server::Accept};
 
-/// Locked by whoever serves the socket: with the lock, what is left of a socket is nobody's.
-const LOCK: &str = "control.lock";
+/// The process that serves the socket locks this file. If the lock is free, a socket without a listener is a leftover.
+const LOCK_FILE: &str = "control.lock";
 
 /// Why there is no control socket.
 #[derive(Debug)]
 pub(crate) enum SocketError {
-    /// Another process has the state directory.
+    /// Another process uses the state directory.
     InUse,
-    /// The directory cannot be used, or does not belong to us alone.
+    /// The directory cannot be used, or other users can write to it.
     Directory(String),
 }
 
 impl fmt::Display for SocketError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::InUse => f.write_str("another i2p-socks runs with it"),
+            Self::InUse => f.write_str("another i2p-socks is running with it"),
             Self::Directory(why) => f.write_str(why),
         }
     }
 }
 
-/// The right to serve the socket of a state directory. The socket goes away with this value.
+/// The control socket of a state directory. Dropping it removes the socket.
 #[derive(Debug)]
 pub(crate) struct ControlSocket {
     path: PathBuf,
-    /// Let go of after the socket is gone.
+    /// Released after the socket is removed.
     _lock: File,
 }
 
 impl ControlSocket {
-    /// Makes the state directory if it is not there (mode 0700), and the socket in it (mode 0600). Has to be called within a
-    /// tokio runtime.
+    /// Creates the state directory if it does not exist (mode 0700), and the socket in it (mode 0600). Must be called within a tokio
+    /// runtime.
     pub(crate) fn bind(state_dir: &Path) -> Result<(Self, UnixListener), SocketError> {
         let cannot = |error: io::Error| SocketError::Directory(error.to_string());
-        own(state_dir)?;
+        create_or_check(state_dir)?;
         let lock = OpenOptions::new()
             .create(true)
             .truncate(false)
             .write(true)
             .mode(0o600)
-            .open(state_dir.join(LOCK))
+            .open(state_dir.join(LOCK_FILE))
             .map_err(cannot)?;
         lock.try_lock().map_err(|error| match error {
             TryLockError::WouldBlock => SocketError::InUse,
             TryLockError::Error(error) => cannot(error),
         })?;
-        // Bound where nobody else gets before its mode is set, and then put in the place of what a dead process has left.
-        let private = tempfile::Builder::new().prefix(".c").rand_bytes(4).tempdir_in(state_dir);
-        let private = private.map_err(cannot)?;
-        let new = private.path().join("s");
-        let listener = UnixListener::bind(&new).map_err(cannot)?;
-        fs::set_permissions(&new, Permissions::from_mode(0o600)).map_err(cannot)?;
         let path = state_dir.join(SOCKET);
-        fs::rename(&new, &path).map_err(cannot)?;
+        // In place of a socket that a killed process has left.
+        let listener = owner_socket::bind(&path).map_err(cannot)?;
         Ok((Self { path, _lock: lock }, listener))
     }
 }
@@ -78,7 +73,7 @@ impl ControlSocket {
 
 impl Drop for ControlSocket {
     fn drop(&mut self) {
-        // What stays is found to be nobody's.
+        // The next process replaces a leftover.
         let _ = fs::remove_file(&self.path);
     }
 }
@@ -91,12 +86,12 @@ impl Accept for UnixListener {
     }
 }
 
-/// Makes the directory if it is not there. It has to be ours, and nobody else may be able to put files into it.
-fn own(state_dir: &Path) -> Result<(), SocketError> {
+/// Creates the directory if it does not exist. It must belong to this user, and no other user may be able to write to it.
+fn create_or_check(state_dir: &Path) -> Result<(), SocketError> {
     let cannot = |error: io::Error| SocketError::Directory(error.to_string());
     fs::DirBuilder::new().recursive(true).mode(0o700).create(state_dir).map_err(|error| {
         match error.kind() {
-            io::ErrorKind::AlreadyExists => SocketError::Directory("it is no directory".into()),
+            io::ErrorKind::AlreadyExists => SocketError::Directory("it is not a directory".into()),
             _ => cannot(error),
         }
     })?;
@@ -105,13 +100,15 @@ fn own(state_dir: &Path) -> Result<(), SocketError> {
         return Err(SocketError::Directory(format!("it belongs to user {}", found.uid())));
     }
     if found.mode() & 0o022 != 0 {
-        return Err(SocketError::Directory("others can write into it (chmod 700 helps)".into()));
+        return Err(SocketError::Directory("other users can write to it (chmod 700 prevents that)".into()));
     }
     Ok(())
 }
 
 #[cfg(test)]
 mod tests {
+    use std::{fs::Permissions, os::unix::fs::PermissionsExt};
+
     use super::*;
 
     fn mode(path: &Path) -> u32 {
@@ -119,7 +116,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_socket_is_ours_alone_and_the_only_one() {
+    async fn a_state_directory_has_one_socket_for_its_owner() {
         let temp = tempfile::tempdir().unwrap();
         let dir = temp.path().join("a/state");
         let first = ControlSocket::bind(&dir).unwrap();
@@ -129,7 +126,7 @@ mod tests {
         UnixStream::connect(dir.join(SOCKET)).await.unwrap();
         drop(first);
         assert!(!dir.join(SOCKET).exists());
-        // What a killed process leaves: a socket that nobody listens to.
+        // A killed process leaves a socket without a listener.
         drop(std::os::unix::net::UnixListener::bind(dir.join(SOCKET)).unwrap());
         assert!(UnixStream::connect(dir.join(SOCKET)).await.is_err());
         let _second = ControlSocket::bind(&dir).unwrap();
@@ -137,12 +134,12 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_directory_that_others_write_into_is_not_used() {
+    async fn a_directory_that_others_can_write_to_is_refused() {
         let temp = tempfile::tempdir().unwrap();
         fs::set_permissions(temp.path(), Permissions::from_mode(0o777)).unwrap();
         let error = ControlSocket::bind(temp.path()).unwrap_err();
-        assert!(error.to_string().contains("others can write into it"), "{error}");
+        assert!(error.to_string().contains("other users can write to it"), "{error}");
         let file = tempfile::NamedTempFile::new().unwrap();
-        assert_eq!(ControlSocket::bind(file.path()).unwrap_err().to_string(), "it is no directory");
+        assert_eq!(ControlSocket::bind(file.path()).unwrap_err().to_string(), "it is not a directory");
     }
 }

@@ -2,37 +2,49 @@
 
 use std::num::NonZeroUsize;
 
-/// More than this would cost the kernel memory for nothing.
-const ENOUGH: u64 = 1 << 20;
-/// A client, and the way on: a stream, or the socket that its datagrams come to.
+/// A higher limit is never needed and costs kernel memory.
+const MAX_DESCRIPTORS: u64 = 1 << 20;
+/// One for the client, and one for its stream or for the socket of its datagrams.
 const PER_CONNECTION: u64 = 2;
-/// Kept for everything else: sessions and lookups at the router, listeners, clients that hear that there is no room, files.
+/// Reserved for everything else: sessions and lookups at the router, listeners, clients that are refused for lack of room, files.
 const RESERVE: u64 = 256;
 
-/// Raises the limit of this process as far as it may by itself. Gives what it is then.
-pub(crate) fn raise() -> u64 {
+/// Raises the limit of this process as far as the system allows without privileges. Returns the new limit.
+pub(crate) fn raise_limit() -> u64 {
     #[cfg(unix)]
     {
         use rustix::process::{Resource, getrlimit, setrlimit};
         let mut limit = getrlimit(Resource::Nofile);
-        let most = limit.maximum.unwrap_or(ENOUGH).min(ENOUGH);
+        let most = limit.maximum.unwrap_or(MAX_DESCRIPTORS).min(MAX_DESCRIPTORS);
         if limit.current.is_some_and(|current| current < most) {
             limit.current = Some(most);
             if let Err(error) = setrlimit(Resource::Nofile, limit) {
                 tracing::debug!("cannot raise the limit of file descriptors: {error}");
             }
         }
-        getrlimit(Resource::Nofile).current.unwrap_or(ENOUGH)
+        getrlimit(Resource::Nofile).current.unwrap_or(MAX_DESCRIPTORS)
     }
     #[cfg(not(unix))]
-    ENOUGH
+    MAX_DESCRIPTORS
 }
 
-/// How many connections fit into a limit, so many descriptors being kept for what datagrams need beside them. An embedded router
-/// has connections of its own, to hundreds of others.
-pub(crate) fn connections(limit: u64, with_router: bool, datagrams: u64) -> NonZeroUsize {
+/// Where the router is, which may need file descriptors of this process.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum RouterProcess {
+    /// Embedded in this process, with connections to hundreds of other routers.
+    This,
+    /// Another one.
+    Other,
+}
+
+/// How many connections fit into a limit, if `datagrams` descriptors are kept for what datagrams need beside them.
+pub(crate) fn max_connections(limit: u64, router: RouterProcess, datagrams: u64) -> NonZeroUsize {
     let free = limit - RESERVE.min(limit / 2);
-    let ours = if with_router { free / 2 } else { free }.saturating_sub(datagrams);
+    let ours = match router {
+        RouterProcess::This => free / 2,
+        RouterProcess::Other => free,
+    };
+    let ours = ours.saturating_sub(datagrams);
     usize::try_from(ours / PER_CONNECTION).ok().and_then(NonZeroUsize::new).unwrap_or(NonZeroUsize::MIN)
 }
 
@@ -42,19 +54,19 @@ mod tests {
 
     #[test]
     fn a_reserve_is_kept_whatever_the_limit_is() {
-        for (limit, without, with) in
+        for (limit, other, this) in
             [(20_000, 9_872, 4_936), (1_024, 384, 192), (256, 64, 32), (8, 2, 1), (0, 1, 1)]
         {
-            assert_eq!(connections(limit, false, 0).get(), without, "{limit}");
-            assert_eq!(connections(limit, true, 0).get(), with, "{limit}");
+            assert_eq!(max_connections(limit, RouterProcess::Other, 0).get(), other, "{limit}");
+            assert_eq!(max_connections(limit, RouterProcess::This, 0).get(), this, "{limit}");
         }
     }
 
     #[test]
     fn what_datagrams_need_is_no_room_for_connections() {
-        for (datagrams, without, with) in [(152, 308, 116), (768, 1, 1), (5_000, 1, 1)] {
-            assert_eq!(connections(1_024, false, datagrams).get(), without, "{datagrams}");
-            assert_eq!(connections(1_024, true, datagrams).get(), with, "{datagrams}");
+        for (datagrams, other, this) in [(152, 308, 116), (768, 1, 1), (5_000, 1, 1)] {
+            assert_eq!(max_connections(1_024, RouterProcess::Other, datagrams).get(), other, "{datagrams}");
+            assert_eq!(max_connections(1_024, RouterProcess::This, datagrams).get(), this, "{datagrams}");
         }
     }
 }

@@ -1,4 +1,4 @@
-//! The state directory of a running proxy: its control socket and its file of ports.
+//! The state directory of a running proxy: its control socket and `ports.json`.
 
 use std::path::{Path, PathBuf};
 
@@ -6,71 +6,74 @@ use tokio_util::sync::CancellationToken;
 
 use super::ports::PortsFile;
 use crate::{
+    command_error::CommandError,
     config::Config,
-    control::{routes::Routes, state_dir::Control},
-    failure::Failure,
-    place::Place,
+    control::{routes::Routes, state_dir::StateDirOwner},
+    listener::Listener,
 };
 
-/// The state directory, if it can be used: the control socket and the file of ports.
-pub(super) struct Home {
-    state_dir: Option<StateDir>,
-    /// Where the admin endpoint is, if there is one.
+/// The state directory with the control socket and `ports.json`, if it can be used.
+pub(super) struct StateDirectory {
+    taken: Option<TakenDirectory>,
+    /// The address of the admin endpoint, if there is one.
     admin: Option<String>,
 }
 
-/// The state directory, for as long as this process has it.
-struct StateDir {
+/// A state directory that belongs to this process.
+struct TakenDirectory {
     path: PathBuf,
-    control: Control,
+    control: StateDirOwner,
     ports: PortsFile,
 }
 
-impl Home {
+impl StateDirectory {
     #[cfg(test)]
-    pub(super) fn without_state_dir() -> Self {
-        Self { state_dir: None, admin: None }
+    pub(super) fn none() -> Self {
+        Self { taken: None, admin: None }
     }
 
-    /// Takes the state directory for this proxy. Without it there is no address book and no control socket, which a proxy can
-    /// do without unless its configuration says otherwise.
-    pub(super) fn take(config: &Config, admin: Option<&str>) -> Result<Self, Failure> {
+    /// Takes the state directory for this proxy. If it cannot be used, the proxy runs without address book and control socket,
+    /// unless the configuration has feeds or jump services.
+    pub(super) fn take(config: &Config, admin: Option<&str>) -> Result<Self, CommandError> {
         let admin = admin.map(str::to_owned);
-        let taken = config.state_dir().map_err(|failure| failure.to_string()).and_then(|path| {
-            let control = Control::take(&path)
+        let result = config.state_dir().map_err(|error| error.to_string()).and_then(|path| {
+            let control = StateDirOwner::take(&path)
                 .map_err(|error| format!("the state directory {} cannot be used: {error}", path.display()))?;
-            Ok(StateDir { control, ports: PortsFile::new(&path), path })
+            Ok(TakenDirectory { control, ports: PortsFile::new(&path), path })
         });
-        let error = match taken {
-            Ok(state_dir) => return Ok(Self { state_dir: Some(state_dir), admin }),
+        let error = match result {
+            Ok(directory) => return Ok(Self { taken: Some(directory), admin }),
             Err(error) => error,
         };
-        let advice = "say with --state-dir DIR which directory to use";
+        let advice = "choose another directory with --state-dir DIR";
         if !config.names.subscriptions.is_empty() || !config.names.jump.is_empty() {
-            return Err(Failure::run_time(format_args!(
-                "{error}. The subscriptions and jump services under [names] need it for their names: {advice}"
+            return Err(CommandError::run_time(format_args!(
+                "{error}. The subscriptions and jump services under [names] need it to store names: {advice}"
             )));
         }
         tracing::warn!(
-            "{error}. So this proxy has no address book of its own, and no command can speak to it; {advice}"
+            "{error}. The proxy runs without its own address book, and commands such as status cannot reach it; {advice}"
         );
-        Ok(Self { state_dir: None, admin })
+        Ok(Self { taken: None, admin })
     }
 
-    pub(super) fn state_dir(&self) -> Option<&Path> {
-        self.state_dir.as_ref().map(|state_dir| state_dir.path.as_path())
+    /// Its path, if this process has it.
+    pub(super) fn path(&self) -> Option<&Path> {
+        self.taken.as_ref().map(|taken| taken.path.as_path())
     }
 
-    pub(super) fn serve(&mut self, routes: Routes, places: &[Place], stop: &CancellationToken) {
-        if let Some(state_dir) = &mut self.state_dir {
-            state_dir.control.serve(routes, stop);
+    /// Serves the control socket, and writes `ports.json`.
+    pub(super) fn serve(&mut self, routes: Routes, listeners: &[Listener], stop: &CancellationToken) {
+        if let Some(taken) = &mut self.taken {
+            taken.control.serve(routes, stop);
         }
-        self.write_ports(places);
+        self.write_ports(listeners);
     }
 
-    pub(super) fn write_ports(&self, places: &[Place]) {
-        if let Some(StateDir { ports, .. }) = &self.state_dir {
-            ports.write(places, self.admin.as_deref());
+    /// Writes `ports.json`.
+    pub(super) fn write_ports(&self, listeners: &[Listener]) {
+        if let Some(TakenDirectory { ports, .. }) = &self.taken {
+            ports.write(listeners, self.admin.as_deref());
         }
     }
 }

@@ -1,52 +1,51 @@
-//! The identities that are kept in the state directory: a file of keys and one with the address for each.
+//! The identities in the state directory. Each has a file with its keys and one with its address.
 
 use std::{
     fs, io,
-    io::Write as _,
     path::{Path, PathBuf},
 };
 
 use i2p_sam::{Bridge, KeyFile, PrivateKey};
 
-use crate::{config::tunnel::TunnelName, failure::Failure};
+use crate::{command_error::CommandError, config::tunnel::TunnelName, files};
 
-/// Below the state directory.
-pub(crate) const KEYS: &str = "keys";
+/// The directory of identities, in the state directory.
+const DIRECTORY: &str = "keys";
 
-/// The files of one identity.
+/// An identity in the state directory, by its files.
 #[derive(Debug)]
-pub(crate) struct Kept {
+pub(crate) struct StoredIdentity {
     name: String,
     directory: PathBuf,
     file: KeyFile,
 }
 
-impl Kept {
-    /// The identity of this name, which need not be there.
+impl StoredIdentity {
+    /// The identity of this name, which need not exist.
     pub(crate) fn of(state_dir: &Path, name: &str) -> Self {
-        let directory = state_dir.join(KEYS);
+        let directory = state_dir.join(DIRECTORY);
         let file = KeyFile::new(directory.join(format!("{name}.dat")));
         Self { name: name.to_owned(), directory, file }
     }
 
-    /// Its keys, if it is there. A file that others can read is an error.
-    pub(crate) fn load(&self) -> Result<Option<PrivateKey>, Failure> {
-        self.file.load().map_err(Failure::run_time)
+    /// Its keys, if it exists. A file that other users can read is an error.
+    pub(crate) fn load(&self) -> Result<Option<PrivateKey>, CommandError> {
+        self.file.load().map_err(CommandError::run_time)
     }
 
-    /// Its keys; where there are none, the router makes some. The address is in the file beside them from then on.
-    pub(crate) async fn load_or_generate(&self, bridge: &Bridge) -> Result<PrivateKey, Failure> {
-        create_for_us_alone(&self.directory).map_err(|error| {
-            Failure::run_time(format_args!(
-                "cannot make the directory {} for the keys of tunnel {}: {error}. Say with --state-dir DIR where they can be \
-                 kept.",
+    /// Its keys. If it does not exist, the router creates it. Also writes the file with its address.
+    pub(crate) async fn load_or_generate(&self, bridge: &Bridge) -> Result<PrivateKey, CommandError> {
+        create_private(&self.directory).map_err(|error| {
+            CommandError::run_time(format_args!(
+                "cannot create the directory {} for the keys of tunnel {}: {error}. Choose another state directory with \
+                 --state-dir DIR.",
                 self.directory.display(),
                 self.name
             ))
         })?;
-        let key = self.file.load_or_generate(bridge).await.map_err(Failure::run_time)?;
+        let key = self.file.load_or_generate(bridge).await.map_err(CommandError::run_time)?;
         self.write_hostname(&key).map_err(|error| {
-            Failure::run_time(format_args!("cannot write {}: {error}", self.hostname().display()))
+            CommandError::run_time(format_args!("cannot write {}: {error}", self.hostname().display()))
         })?;
         Ok(key)
     }
@@ -60,7 +59,7 @@ impl Kept {
         self.file.path()
     }
 
-    /// Where it is kept.
+    /// The directory of its files.
     pub(crate) fn directory(&self) -> &Path {
         &self.directory
     }
@@ -69,22 +68,19 @@ impl Kept {
         self.directory.join(format!("{}.hostname", self.name))
     }
 
-    /// Whole or not at all, and only where it says something else.
+    /// Writes the file with the address, unless it is there already.
     fn write_hostname(&self, key: &PrivateKey) -> io::Result<()> {
         let line = format!("{}\n", key.destination().b32());
-        if fs::read_to_string(self.hostname()).is_ok_and(|found| found == line) {
-            return Ok(());
+        match files::read_text(&self.hostname(), line.len() as u64) {
+            Ok(found) if found == line => Ok(()),
+            _ => files::replace(&self.hostname(), line.as_bytes()),
         }
-        let mut file = tempfile::NamedTempFile::new_in(&self.directory)?;
-        file.write_all(line.as_bytes())?;
-        file.persist(self.hostname()).map_err(|error| error.error)?;
-        Ok(())
     }
 }
 
-/// What there are files for, in order.
-pub(crate) fn names(directory: &Path) -> Vec<String> {
-    let entries = fs::read_dir(directory).into_iter().flatten().flatten();
+/// The names of all identities in a state directory, in order.
+pub(crate) fn names(state_dir: &Path) -> Vec<String> {
+    let entries = fs::read_dir(state_dir.join(DIRECTORY)).into_iter().flatten().flatten();
     let mut names: Vec<_> = entries
         .filter_map(|entry| entry.file_name().to_str()?.strip_suffix(".dat").map(str::to_owned))
         .filter(|name| name.parse::<TunnelName>().is_ok())
@@ -93,7 +89,7 @@ pub(crate) fn names(directory: &Path) -> Vec<String> {
     names
 }
 
-fn create_for_us_alone(directory: &Path) -> io::Result<()> {
+fn create_private(directory: &Path) -> io::Result<()> {
     let mut builder = fs::DirBuilder::new();
     builder.recursive(true);
     #[cfg(unix)]

@@ -1,50 +1,52 @@
-//! Where the tunnels listen, and whom that lets in.
+//! Opens the listeners of tunnels, and refuses or warns if other machines can reach them.
 
 use i2p_tunnel::{BindCause, BindError, BoundAddress, InheritedSockets, ListenAt, Listeners};
 
 use crate::{
-    config::tunnel::{TunnelConfig, open_to_others},
-    failure::Failure,
+    command_error::CommandError,
+    config::tunnel::{TunnelConfig, exposed_to_others},
 };
 
-/// Listens for a tunnel at one of its places, and warns of what others can reach. `ours` is where this process listens already.
+/// Opens a listener of a tunnel. `ours` are the addresses on which this process listens already.
 pub(crate) async fn bind(
     tunnel: &TunnelConfig,
     at: &ListenAt,
     inherited: &InheritedSockets,
     ours: &[BoundAddress],
-) -> Result<Listeners, Failure> {
+) -> Result<Listeners, CommandError> {
     let listeners = Listeners::bind_or_inherit(std::slice::from_ref(at), inherited)
         .await
         .map_err(|error| cannot_listen(&error, ours))?;
-    // What was handed down is known only now.
-    judge(tunnel, &listeners.addresses().map_err(Failure::run_time)?)?;
+    // The addresses of inherited sockets are known only now.
+    refuse_or_warn_if_exposed(tunnel, &listeners.addresses().map_err(CommandError::run_time)?)?;
     Ok(listeners)
 }
 
-/// Refuses to let other machines into a tunnel that is not for them, and warns of it where it is.
-pub(crate) fn judge(tunnel: &TunnelConfig, addresses: &[BoundAddress]) -> Result<(), Failure> {
+/// Refuses addresses that other machines can reach, unless the tunnel accepts them. In that case, warns of the risk.
+pub(crate) fn refuse_or_warn_if_exposed(
+    tunnel: &TunnelConfig,
+    addresses: &[BoundAddress],
+) -> Result<(), CommandError> {
     for address in addresses.iter().filter(|address| address.is_exposed()) {
-        if !tunnel.may_be_open() {
-            return Err(open_to_others(tunnel.name(), address));
+        if !tunnel.accepts_other_machines() {
+            return Err(exposed_to_others(tunnel.name(), address));
         }
         tracing::warn!(
-            "{address} can be reached from other machines: whoever reaches it{} uses I2P in your name, and what they send to \
-             it is not encrypted on the way",
-            if tunnel.asks_for_passwords() { " and has a password" } else { "" }
+            "{address} can be reached from other machines: everyone who reaches it{} can use I2P in your name, and their \
+             connections to it are not encrypted",
+            if tunnel.requires_password() { " and has a password" } else { "" }
         );
     }
     Ok(())
 }
 
-fn cannot_listen(error: &BindError, ours: &[BoundAddress]) -> Failure {
+fn cannot_listen(error: &BindError, ours: &[BoundAddress]) -> CommandError {
     let BindError { at, cause } = error;
     match ours.iter().find(|own| is_in_use(cause) && overlap(at, own)) {
-        Some(own) => Failure::run_time(format_args!(
-            "cannot listen on {at} while this proxy itself listens on {own}: that needs a restart of i2p-socks, or another port \
-             or path"
+        Some(own) => CommandError::run_time(format_args!(
+            "cannot listen on {at} while this proxy listens on {own}: restart i2p-socks, or choose another port or path"
         )),
-        None => Failure::run_time(format_args!("{error}. {}", advice(at, cause))),
+        None => CommandError::run_time(format_args!("{error}. {}", advice(at, cause))),
     }
 }
 
@@ -55,7 +57,7 @@ fn is_in_use(cause: &BindCause) -> bool {
     }
 }
 
-/// Whether there can be only one of the two.
+/// Whether the two cannot both be listened on.
 fn overlap(at: &ListenAt, own: &BoundAddress) -> bool {
     match (at, own) {
         (ListenAt::Tcp(at), BoundAddress::Tcp(own)) => {
@@ -71,15 +73,14 @@ fn advice(at: &ListenAt, cause: &BindCause) -> &'static str {
     match (cause, at) {
         (BindCause::System(error), ListenAt::Tcp(address)) => match error.kind() {
             ErrorKind::AddrInUse if address.port() == 4447 => {
-                "Another program has this port, probably i2pd, whose own SOCKS proxy listens there; choose another one with \
-                 --listen IP:PORT."
+                "Another program uses this port, probably the SOCKS proxy of i2pd; choose another port with --listen IP:PORT."
             }
             ErrorKind::AddrInUse => {
-                "Another program has this port, perhaps another i2p-socks; stop it, or choose another port with --listen \
+                "Another program uses this port, perhaps another i2p-socks; stop it, or choose another port with --listen \
                  IP:PORT."
             }
             ErrorKind::AddrNotAvailable => {
-                "This machine has no such address; choose one of its own with --listen IP:PORT."
+                "This machine does not have this address; choose one that it has with --listen IP:PORT."
             }
             ErrorKind::PermissionDenied => {
                 "Ports below 1024 need privileges; choose a higher one with --listen IP:PORT."
@@ -87,22 +88,22 @@ fn advice(at: &ListenAt, cause: &BindCause) -> &'static str {
             _ => "Choose another address with --listen IP:PORT.",
         },
         (BindCause::System(error), _) => match error.kind() {
-            ErrorKind::NotFound => "Make the directory of the socket first, or choose another path.",
+            ErrorKind::NotFound => "Create the directory of the socket first, or choose another path.",
             ErrorKind::PermissionDenied => {
-                "The directory of the socket has to be writable for the user that the program runs as, who has to be a \
+                "The user that the program runs as needs write permission for the directory of the socket, and must be a \
                  member of its unix-group."
             }
-            _ => "Choose another path; sockets have paths of at most 107 bytes.",
+            _ => "Choose another path; the path of a socket has at most 107 bytes.",
         },
-        (BindCause::InUse, _) => "Stop it, perhaps another i2p-socks, or choose another path.",
+        (BindCause::InUse, _) => "Stop that process, perhaps another i2p-socks, or choose another path.",
         (BindCause::NotASocket, _) => {
-            "It stays as it is; remove it if nobody needs it, or choose another path."
+            "The file was not changed; remove it if nobody needs it, or choose another path."
         }
         (BindCause::NotInherited, _) => {
-            "fd:NAME is for sockets of systemd: NAME is FileDescriptorName= of the socket unit, or the unit's own name, such \
+            "fd:NAME takes a socket from systemd: NAME is FileDescriptorName= of the socket unit, or the name of the unit, such \
              as fd:i2p-socks.socket; each name can be used once."
         }
-        (BindCause::NotListening, _) => "The socket unit has to have ListenStream= and Accept=no.",
-        _ => "Choose another place to listen at.",
+        (BindCause::NotListening, _) => "The socket unit needs ListenStream= and Accept=no.",
+        _ => "Choose another address to listen on.",
     }
 }

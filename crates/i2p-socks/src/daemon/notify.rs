@@ -1,54 +1,54 @@
-//! What the service manager is told: `sd_notify(3)`. Where no manager asks, nothing is said.
+//! Messages to the service manager: `sd_notify(3)`. Without a service manager, nothing is sent.
 
 use std::time::Duration;
 
 #[cfg(target_os = "linux")]
 use sd_notify::NotifyState;
 
-/// The service manager, if one wants to know.
+/// The service manager, if there is one.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct Manager;
+pub(crate) struct ServiceManager;
 
-impl Manager {
-    /// Whether one has started this process and waits for it.
-    pub(crate) fn is_there(self) -> bool {
+impl ServiceManager {
+    /// Whether a service manager started this process and waits for its messages.
+    pub(crate) fn exists(self) -> bool {
         std::env::var_os("NOTIFY_SOCKET").is_some()
     }
 
-    /// Clients can be served, or the reload that [`Manager::reloading`] began has ended, with whatever result.
+    /// Reports that clients are served, or that the reload that [`ServiceManager::reloading`] announced has ended, successful or not.
     pub(crate) fn ready(self, status: &str) {
         #[cfg(target_os = "linux")]
-        self.say(&[NotifyState::Ready, NotifyState::Status(status)]);
+        self.send(&[NotifyState::Ready, NotifyState::Status(status)]);
         #[cfg(not(target_os = "linux"))]
         let _ = status;
     }
 
-    /// The configuration is read again. [`Manager::ready`] has to follow.
+    /// Announces a reload of the configuration. [`ServiceManager::ready`] must follow.
     pub(crate) fn reloading(self) {
-        // The time tells the manager which request is answered (Type=notify-reload of systemd.service(5)).
+        // By the time, the manager knows which request this answers (Type=notify-reload of systemd.service(5)).
         #[cfg(target_os = "linux")]
         if let Ok(now) = NotifyState::monotonic_usec_now() {
-            self.say(&[NotifyState::Reloading, now]);
+            self.send(&[NotifyState::Reloading, now]);
         }
     }
 
-    /// The end has begun.
+    /// Reports that the process is stopping.
     pub(crate) fn stopping(self, status: &str) {
         #[cfg(target_os = "linux")]
-        self.say(&[NotifyState::Stopping, NotifyState::Status(status)]);
+        self.send(&[NotifyState::Stopping, NotifyState::Status(status)]);
         #[cfg(not(target_os = "linux"))]
         let _ = status;
     }
 
-    /// A line for `systemctl status`.
+    /// Sets the line that `systemctl status` shows.
     pub(crate) fn status(self, status: &str) {
         #[cfg(target_os = "linux")]
-        self.say(&[NotifyState::Status(status)]);
+        self.send(&[NotifyState::Status(status)]);
         #[cfg(not(target_os = "linux"))]
         let _ = status;
     }
 
-    /// How often the manager wants to hear that this lives, if it does: half of its limit, since late is dead.
+    /// How often to send [`ServiceManager::alive`], if the manager wants it: half of its limit, because it kills a late process.
     pub(crate) fn watchdog(self) -> Option<Duration> {
         #[cfg(target_os = "linux")]
         return sd_notify::watchdog_enabled().map(|limit| limit / 2);
@@ -56,17 +56,17 @@ impl Manager {
         None
     }
 
-    /// Says that this lives.
+    /// Resets the watchdog.
     pub(crate) fn alive(self) {
         #[cfg(target_os = "linux")]
-        self.say(&[NotifyState::Watchdog]);
+        self.send(&[NotifyState::Watchdog]);
     }
 
     #[cfg(target_os = "linux")]
-    #[allow(clippy::unused_self, reason = "only who has a manager speaks to it")]
-    fn say(self, states: &[NotifyState<'_>]) {
+    #[allow(clippy::unused_self, reason = "a method of the manager, like the others")]
+    fn send(self, states: &[NotifyState<'_>]) {
         if let Err(error) = sd_notify::notify(states) {
-            tracing::debug!("the service manager cannot be told: {error}");
+            tracing::debug!("cannot send a message to the service manager: {error}");
         }
     }
 }

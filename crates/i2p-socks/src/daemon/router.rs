@@ -1,30 +1,26 @@
-//! Which router carries us: one that runs already, or one of our own.
+//! The router: a running one with a SAM bridge, or the embedded one.
 
 use std::time::Duration;
 
 use i2p_sam::{Bridge, Capabilities, Error};
 use tokio::time::{Instant, sleep};
 
-use super::{
-    bridge::{SPARES, bridge},
-    notify::Manager,
-};
+use super::{bridge::bridge, notify::ServiceManager};
 use crate::{
+    command_error::CommandError,
     config::{Config, values::Backend},
-    failure::Failure,
-    names::service::Names,
+    names::service::NameService,
     terminal::progress::Progress,
 };
 
 /// How long `auto` looks for a bridge before it starts the embedded router.
-const PATIENCE: Duration = Duration::from_secs(5);
-/// The same for a service: at boot a router starts at the same time, and its bridge answers when the router is up, which takes
-/// Java I2P minutes.
-const PATIENCE_OF_A_SERVICE: Duration = Duration::from_secs(180);
-/// Until it looks again.
-const PAUSE: Duration = Duration::from_secs(1);
+const AUTO_TIMEOUT: Duration = Duration::from_secs(5);
+/// The same for a service. At boot, the router starts at the same time, and Java I2P needs minutes until its bridge answers.
+const AUTO_TIMEOUT_OF_SERVICE: Duration = Duration::from_secs(180);
+/// The time between two attempts.
+const PROBE_INTERVAL: Duration = Duration::from_secs(1);
 
-/// A router, and where its SAM bridge is.
+/// A router with its SAM bridge.
 pub(crate) struct Router {
     bridge: Bridge,
     #[cfg(feature = "embedded")]
@@ -32,16 +28,20 @@ pub(crate) struct Router {
 }
 
 impl Router {
-    /// Finds a router or starts one.
-    pub(crate) async fn find(config: &Config, progress: &Progress, names: &Names) -> Result<Self, Failure> {
+    /// Finds a router or starts the embedded one.
+    pub(crate) async fn find_or_start(
+        config: &Config,
+        progress: &Progress,
+        names: &NameService,
+    ) -> Result<Self, CommandError> {
         let bridge = bridge(config)?;
         match config.router.backend {
-            Backend::Embedded => Self::embed(config, progress, names).await,
+            Backend::Embedded => Self::start_embedded(config, progress, names).await,
             Backend::Sam => match probe(&bridge, progress).await {
                 Ok(()) => Ok(Self::external(bridge)),
-                Err(error) => Err(Failure::run_time(format_args!(
-                    "{error}. Without a router nothing in I2P can be reached. Start i2pd, or Java I2P with its SAM \
-                     bridge switched on, or say where the bridge is with --sam HOST:PORT{}.",
+                Err(error) => Err(CommandError::run_time(format_args!(
+                    "{error}. Without a router, nothing in I2P can be reached. Start i2pd, or Java I2P with its SAM bridge \
+                     enabled, or name the address of the bridge with --sam HOST:PORT{}.",
                     if cfg!(feature = "embedded") { ", or use --router embedded" } else { "" }
                 ))),
             },
@@ -49,13 +49,13 @@ impl Router {
                 Ok(()) => Ok(Self::external(bridge)),
                 Err(error) if cfg!(feature = "embedded") => {
                     tracing::warn!(
-                        "{error}; starting the embedded router, which carries all until i2p-socks is restarted"
+                        "{error}; starting the embedded router, which is used until i2p-socks is restarted"
                     );
-                    Self::embed(config, progress, names).await
+                    Self::start_embedded(config, progress, names).await
                 }
-                Err(error) => Err(Failure::run_time(format_args!(
-                    "{error}, and this build has no embedded router. Start i2pd, or Java I2P with its SAM bridge \
-                     switched on, or say where the bridge is with --sam HOST:PORT."
+                Err(error) => Err(CommandError::run_time(format_args!(
+                    "{error}, and this build has no embedded router. Start i2pd, or Java I2P with its SAM bridge enabled, or \
+                     name the address of the bridge with --sam HOST:PORT."
                 ))),
             },
         }
@@ -75,12 +75,12 @@ impl Router {
     }
 
     #[cfg(not(feature = "embedded"))]
-    async fn embed(_: &Config, _: &Progress, _: &Names) -> Result<Self, Failure> {
-        std::future::ready(Err(Failure::usage(super::bridge::NO_EMBEDDED_ROUTER))).await
+    async fn start_embedded(_: &Config, _: &Progress, _: &NameService) -> Result<Self, CommandError> {
+        std::future::ready(Err(CommandError::usage(super::bridge::NO_EMBEDDED_ROUTER))).await
     }
 
+    /// Never returns: there is no embedded router that could stop.
     #[cfg(not(feature = "embedded"))]
-    /// Why the embedded router stopped; there is none, so never.
     pub(crate) async fn stopped(&self) -> String {
         std::future::pending().await
     }
@@ -88,7 +88,11 @@ impl Router {
 
 #[cfg(feature = "embedded")]
 impl Router {
-    async fn embed(config: &Config, progress: &Progress, names: &Names) -> Result<Self, Failure> {
+    async fn start_embedded(
+        config: &Config,
+        progress: &Progress,
+        names: &NameService,
+    ) -> Result<Self, CommandError> {
         use i2p_embedded::EmbeddedRouter;
 
         use crate::config::PUBLIC_NETWORK;
@@ -97,41 +101,39 @@ impl Router {
         let report = progress.clone();
         let network_id = config.router.network_id;
         if network_id != PUBLIC_NETWORK {
-            tracing::warn!(
-                "network {network_id} is not I2P but a private network: nothing in it is anonymous"
-            );
+            tracing::warn!("network {network_id} is a private network, not I2P: nothing in it is anonymous");
         }
         let mut builder = EmbeddedRouter::builder(state_dir.join("router"))
             .network_id(network_id)
-            .on_progress(move |event| say(&report, event));
-        // A lookup of ours has asked the book before; programs that speak to the router's own bridge have not.
+            .on_progress(move |event| show(&report, event));
+        // For other programs that use the bridge of this router. Our own lookups ask the address book first anyway.
         match names.book() {
             Ok(book) => {
                 if book.file().is_empty().unwrap_or(true) {
                     tracing::warn!(
-                        "the address book is empty, so that no host names are known, only .b32.i2p addresses: put a hosts.txt, \
-                         such as another router has, into {} and start again, or see i2p-socks names subscribe",
+                        "the address book is empty, so only .b32.i2p addresses can be reached: put a hosts.txt of another router \
+                         into {} and restart, or use i2p-socks names subscribe",
                         state_dir.display()
                     );
                 }
                 builder = builder.host_names(book.clone());
             }
             Err(why) => {
-                tracing::warn!("{why}: the embedded router knows no host names, only .b32.i2p addresses");
+                tracing::warn!("{why}: the embedded router knows only .b32.i2p addresses");
             }
         }
         if let Some(file) = &config.router.reseed_file {
             builder = builder.reseed_file(file);
         }
-        let router = builder.start().await.map_err(Failure::run_time)?;
-        // Both ports are whatever was free: the one for datagrams does not follow from the other.
+        let router = builder.start().await.map_err(CommandError::run_time)?;
+        // Both ports are random, so the one for datagrams does not follow from the other.
         let bridge = Bridge::new(router.sam_address().to_string())
             .with_udp_address(router.sam_udp_address())
-            .with_spares(SPARES);
+            .with_spares(super::bridge::SPARE_CONNECTIONS);
         Ok(Self { bridge, embedded: Some(router) })
     }
 
-    /// Why the embedded router stopped, once it has stopped by itself.
+    /// Returns once the embedded router has stopped by itself, with the reason.
     pub(crate) async fn stopped(&self) -> String {
         match &self.embedded {
             Some(router) => router.stopped().await.to_string(),
@@ -141,16 +143,16 @@ impl Router {
 }
 
 #[cfg(feature = "embedded")]
-fn say(progress: &Progress, event: i2p_embedded::Progress) {
+fn show(progress: &Progress, event: i2p_embedded::Progress) {
     use i2p_embedded::Progress as Event;
     match event {
         Event::AskingReseedServers => {
-            progress.step(1, "asking reseed servers on the internet for routers to start from");
+            progress.step(1, "asking reseed servers on the internet for a first list of routers");
         }
         Event::ReadingReseedFile => progress.step(1, "reading the reseed file"),
-        Event::Reseeded { routers } => progress.step(2, &format!("{routers} routers to start from")),
+        Event::Reseeded { routers } => progress.step(2, &format!("got a list of {routers} routers")),
         Event::Started { known_routers } => {
-            progress.step(2, &format!("embedded router runs, {known_routers} routers known"));
+            progress.step(2, &format!("embedded router is running, {known_routers} routers known"));
         }
         Event::Status { connected_peers, tunnels_built } => progress.update(
             3,
@@ -160,22 +162,22 @@ fn say(progress: &Progress, event: i2p_embedded::Progress) {
     }
 }
 
-/// Looks for a bridge until one answers or a router of its own is better than none: there is no way back from that one.
+/// Looks for a bridge until one answers or the time is over. The embedded router that starts then stays until the next restart.
 async fn wait_for(bridge: &Bridge, progress: &Progress) -> Result<(), Error> {
-    let limit = if Manager.is_there() { PATIENCE_OF_A_SERVICE } else { PATIENCE };
+    let limit = if ServiceManager.exists() { AUTO_TIMEOUT_OF_SERVICE } else { AUTO_TIMEOUT };
     let until = Instant::now() + limit;
     let mut outcome = probe(bridge, progress).await;
     if let Err(error) = &outcome
         && cfg!(feature = "embedded")
     {
         tracing::info!(
-            "{error}; it is looked for, for {} s, and then the embedded router is started (--router embedded: at once; --router \
-             sam: never)",
+            "{error}; trying for {} s before the embedded router is started (--router embedded: start it at once; --router sam: \
+             never)",
             limit.as_secs()
         );
         while outcome.is_err() && Instant::now() < until {
-            sleep(PAUSE).await;
-            outcome = bridge.capabilities().await.map(|found| say_found(bridge, found, progress));
+            sleep(PROBE_INTERVAL).await;
+            outcome = bridge.capabilities().await.map(|found| show_found(bridge, found, progress));
         }
     }
     outcome
@@ -183,10 +185,10 @@ async fn wait_for(bridge: &Bridge, progress: &Progress) -> Result<(), Error> {
 
 async fn probe(bridge: &Bridge, progress: &Progress) -> Result<(), Error> {
     progress.step(1, &format!("looking for a SAM bridge at {}", bridge.address()));
-    say_found(bridge, bridge.capabilities().await?, progress);
+    show_found(bridge, bridge.capabilities().await?, progress);
     Ok(())
 }
 
-fn say_found(bridge: &Bridge, found: Capabilities, progress: &Progress) {
+fn show_found(bridge: &Bridge, found: Capabilities, progress: &Progress) {
     progress.step(2, &format!("SAM {} bridge found at {}", found.version(), bridge.address()));
 }

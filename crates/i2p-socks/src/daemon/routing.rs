@@ -1,28 +1,31 @@
-//! Which way requests go: what `[[outproxy]]` and `[[route]]` come to.
+//! Routes and outproxies, made from `[[route]]` and `[[outproxy]]`.
 
 use std::sync::Arc;
 
 use i2p_tunnel::{Outproxies, Routing};
 
 use crate::{
+    command_error::CommandError,
     config::{Config, outproxy::OutproxyConfig},
-    failure::Failure,
 };
 
-/// Makes the routing of the configuration, the same for all tunnels. Reads the password files. What is known of outproxies that
-/// were there before stays known.
-pub(crate) fn open(config: &Config, before: Option<&Outproxies>) -> Result<Routing, Failure> {
+/// The routing of a configuration, the same for all tunnels. Reads the password files. Outproxies that `before` has too keep their
+/// counts and their state.
+pub(crate) fn from_configuration(
+    config: &Config,
+    before: Option<&Outproxies>,
+) -> Result<Routing, CommandError> {
     let definitions = config.outproxies()?;
     let outproxies = match before {
         Some(before) => before.replaced_by(definitions),
         None => Outproxies::new(definitions),
     };
     let routes = Arc::new(config.routes());
-    Routing::new(routes, outproxies.map_err(Failure::usage)?).map_err(Failure::usage)
+    Routing::new(routes, outproxies.map_err(CommandError::usage)?).map_err(CommandError::usage)
 }
 
-/// Says once what it means to have outproxies, and which of them, and of the routes, are never used.
-pub(crate) fn warn(config: &Config) {
+/// Warns of the risks of outproxies, and of outproxies and routes that are never used.
+pub(crate) fn warn_of_risks(config: &Config) {
     let (used, unused): (Vec<_>, Vec<_>) = config.outproxy.iter().partition(|outproxy| {
         config.route.iter().any(|route| route.outproxies().iter().any(|name| **name == *outproxy.name()))
     });
@@ -31,28 +34,28 @@ pub(crate) fn warn(config: &Config) {
     };
     if !used.is_empty() {
         tracing::warn!(
-            "what is not of I2P goes out by outproxies, where a route says so ({}). Whoever runs one sees which hosts are \
-             visited through it and reads and can change all that is not encrypted: use HTTPS and the like there",
+            "requests for hosts outside I2P go through outproxies ({}). The operator of an outproxy sees which hosts are visited, \
+             and can read and change everything that is not encrypted: use HTTPS or other encryption",
             names(&used)
         );
     }
     for outproxy in &used {
-        if let Some(address) = outproxy.beyond_this_machine() {
+        if let Some(address) = outproxy.address_on_another_machine() {
             tracing::warn!(
-                "outproxy {} at {address} is reached outside I2P: it sees this machine's address, and whoever is on the way \
-                 there reads what it is asked for",
+                "outproxy {} at {address} is reached outside I2P: it sees the address of this machine, and the network on the way \
+                 sees which hosts are requested",
                 outproxy.name()
             );
         }
     }
     for (idle, first) in config.routes().shadowed_rules() {
         tracing::warn!(
-            "route {} never decides anything: route {} comes before it and matches all that it matches",
+            "route {} is never used: route {} comes before it and matches the same requests",
             idle + 1,
             first + 1
         );
     }
     if !unused.is_empty() {
-        tracing::warn!("no route names these outproxies, so nothing goes by them: {}", names(&unused));
+        tracing::warn!("these outproxies are never used, because no route names them: {}", names(&unused));
     }
 }

@@ -1,4 +1,4 @@
-//! `run`: listeners, a router, a session, and then clients until told to stop.
+//! `run`: starts the proxy, serves clients, reloads, and stops.
 
 use std::{io::Write, sync::Arc, time::Duration};
 
@@ -7,36 +7,36 @@ use tokio::time::{MissedTickBehavior, interval};
 use tokio_util::sync::CancellationToken;
 
 use super::{
-    home::Home,
-    notify::Manager,
+    home::StateDirectory,
+    notify::ServiceManager,
     preflight,
     router::Router,
     routing,
     running::Running,
     sessions::Sessions,
     signals::Signals,
-    tunnels::{Bound, Tunnels},
+    tunnels::{BoundListener, Tunnels},
 };
 use crate::{
     admin::{
         listen::AdminEndpoint,
         routes::{Visitors, pages},
     },
+    command_error::CommandError,
     config::{Config, options::Options},
     control::routes::Routes,
-    failure::Failure,
-    names::{handlers, service::Names},
+    listener::Listener,
+    names::{handlers, service::NameService},
     pac::ProxyAutoConfig,
-    place::Place,
     status::board::{Board, Stage},
     terminal::{
         log::Log,
-        progress::{BUILDING, Progress},
+        progress::{BUILDING_TUNNELS, Progress},
     },
 };
 
-/// How often the service manager is told how the proxy does, if that has changed.
-const TELL: Duration = Duration::from_secs(5);
+/// How often the service manager gets the status, if it has changed.
+const STATUS_INTERVAL: Duration = Duration::from_secs(5);
 
 /// Runs the proxy until SIGINT or SIGTERM.
 pub(crate) async fn run(
@@ -45,126 +45,126 @@ pub(crate) async fn run(
     options: &Options,
     progress: &Progress,
     log: &Log,
-) -> Result<(), Failure> {
-    preflight::files(&config)?;
+) -> Result<(), CommandError> {
+    preflight::check_files(&config)?;
     let mut signals = Signals::catch()?;
     let stop = signals.stop.clone();
-    // First what fails at once: a taken port is known before minutes of building tunnels.
+    // Listeners first: a taken port is reported at once, not after minutes of building tunnels.
     let inherited = Arc::new(inherited);
-    let bound = Bound::all(&config, &inherited).await?;
-    let places: Vec<_> = bound.iter().flat_map(Bound::places).collect();
-    let board = Board::new(places.clone(), ProxyAutoConfig::of(&config));
+    let bound = BoundListener::bind_all(&config, &inherited).await?;
+    let listeners: Vec<_> = bound.iter().flat_map(BoundListener::listeners).collect();
+    let board = Board::new(listeners.clone(), ProxyAutoConfig::of(&config));
     let mut admin = AdminEndpoint::bind(&config.admin.listen).await?;
-    // What is said of the proxy is said up to its end, while it drains too.
+    // Status pages are served to the very end, even while the proxy drains.
     let ended = CancellationToken::new();
     let _ended = ended.clone().drop_guard();
     if let Some(admin) = &mut admin {
         admin.serve(&board, &ended);
     }
-    let mut home = Home::take(&config, admin.as_ref().map(AdminEndpoint::at))?;
-    let open = Names::open(&config, home.state_dir());
+    let mut state_directory = StateDirectory::take(&config, admin.as_ref().map(AdminEndpoint::address))?;
+    let open = NameService::open(&config, state_directory.path());
     let Some(names) = stop.run_until_cancelled(open).await else { return Ok(()) };
-    let routes = pages(handlers::add(&names, Routes::default()), &board, Visitors::OfASocket);
-    home.serve(routes, &places, &ended);
-    tokio::spawn(ended.clone().run_until_cancelled_owned(tell(Manager, board.clone())));
-    routing::warn(&config);
-    let found = stop.run_until_cancelled(Router::find(&config, progress, &names)).await;
+    let routes = pages(handlers::add(&names, Routes::default()), &board, Visitors::OfUnixSocket);
+    state_directory.serve(routes, &listeners, &ended);
+    tokio::spawn(ended.clone().run_until_cancelled_owned(report_to_service_manager(board.clone())));
+    routing::warn_of_risks(&config);
+    let found = stop.run_until_cancelled(Router::find_or_start(&config, progress, &names)).await;
     let Some(router) = found else { return Ok(()) };
     let router = router?;
-    progress.step(3, BUILDING);
+    progress.step(3, BUILDING_TUNNELS);
     let sessions = Sessions::open(&config, router.bridge(), names.resolver().clone()).await?;
-    names.connect(router.bridge(), &config.session);
+    names.start_fetching(router.bridge(), &config.session);
     let tunnels = Tunnels::serve(bound, &config, inherited, &sessions, board.metrics())?;
-    // From here on clients are served: until there is a session, they wait, and are told why when they have waited for long.
+    // Clients are served from here on. Until there is a session, they wait, and those who wait too long get an error with the reason.
     let mut running = Running { config, sessions, tunnels };
-    running.show_on(&board);
-    let surroundings = Surroundings { options, log, board: &board, home: &home, progress };
-    let ended = serve(&mut running, &mut signals, router.stopped(), &surroundings).await;
+    running.update_status(&board);
+    let context = ReloadContext { options, log, board: &board, state_directory: &state_directory, progress };
+    let ended = serve(&mut running, &mut signals, router.stopped(), &context).await;
     board.set_stage(Stage::Stopping);
-    Manager.stopping(&board.line());
+    ServiceManager.stopping(&board.summary());
     if ended.is_ok() {
         drain(running, &signals.stop_now).await;
     } else {
-        // Nothing that goes on is worth a grace in which nobody is served: the next start is what helps.
+        // No grace period: nobody is served during it, and only a restart helps.
         running.tunnels.drain(Duration::ZERO, Duration::ZERO, &signals.stop_now).await;
     }
     ended
 }
 
-/// What a reload reads from and tells.
-struct Surroundings<'a> {
+/// What a reload needs besides the running parts.
+struct ReloadContext<'a> {
     options: &'a Options,
     log: &'a Log,
     board: &'a Board,
-    home: &'a Home,
+    state_directory: &'a StateDirectory,
     progress: &'a Progress,
 }
 
-/// Says when the first sessions are ready, and does what signals ask for, before and after that, until told to stop.
+/// Announces the first sessions, and handles signals until the proxy is told to stop.
 ///
 /// # Errors
-/// The embedded router has stopped, which nothing but a new start mends; or nobody reads stdout.
+/// The embedded router has stopped, and only a restart helps; or stdout cannot be written.
 async fn serve(
     running: &mut Running,
     signals: &mut Signals,
     router_stopped: impl Future<Output = String>,
-    &Surroundings { options, log, board, home, progress }: &Surroundings<'_>,
-) -> Result<(), Failure> {
+    &ReloadContext { options, log, board, state_directory, progress }: &ReloadContext<'_>,
+) -> Result<(), CommandError> {
     tokio::pin!(router_stopped);
     let mut ready = Box::pin(running.sessions.ready());
     let mut starting = true;
     loop {
         tokio::select! {
             () = signals.stop.cancelled() => return Ok(()),
-            reason = &mut router_stopped => return Err(Failure::run_time(format_args!(
-                "{reason}. Without it nothing in I2P can be reached, so i2p-socks has ended, for a service manager to start \
-                 it again; where there is none, start it again yourself."
+            reason = &mut router_stopped => return Err(CommandError::run_time(format_args!(
+                "{reason}. Without it, nothing in I2P can be reached, so i2p-socks has ended. A service manager starts it again; \
+                 without one, start it again yourself."
             ))),
             () = &mut ready, if starting => {
                 starting = false;
                 progress.finish();
                 board.set_stage(Stage::Running);
-                announce(&running.tunnels.places())?;
-                Manager.ready(&board.line());
+                print_ready_lines(&running.tunnels.listeners())?;
+                ServiceManager.ready(&board.summary());
             }
             Some(()) = signals.new_identity.recv() => {
-                running.sessions.renew();
-                tracing::info!("new identities, as asked for: open streams stay on the old ones");
+                running.sessions.renew_identities();
+                tracing::info!("switched to new identities; open streams keep the old ones");
             }
             Some(()) = signals.reload.recv() => {
-                // Who waits for the start is told of its end alone.
+                // During the start, the manager waits for its end and nothing else.
                 if !starting {
-                    Manager.reloading();
+                    ServiceManager.reloading();
                 }
                 let reloaded = running.reload(options);
                 let Some(result) = signals.stop.run_until_cancelled(reloaded).await else { return Ok(()) };
                 match result {
                     Ok(changed) => {
-                        running.show_on(board);
+                        running.update_status(board);
                         log.change(running.config.log);
-                        home.write_ports(&running.tunnels.places());
+                        state_directory.write_ports(&running.tunnels.listeners());
                         if starting {
                             ready = Box::pin(running.sessions.ready());
                         } else {
-                            announce(&changed.opened)?;
+                            print_ready_lines(&changed.opened)?;
                         }
                         for gone in &changed.closed {
-                            tracing::info!("{} takes no more clients; open streams go on", gone.address);
+                            tracing::info!("{} accepts no more clients; open streams continue", gone.address);
                         }
                         tracing::info!(
                             kept = changed.kept,
                             opened = changed.opened.len(),
                             closed = changed.closed.len(),
-                            "the new configuration is in force"
+                            "the new configuration is in effect"
                         );
                         if !starting {
-                            Manager.ready(&board.line());
+                            ServiceManager.ready(&board.summary());
                         }
                     }
-                    Err(failure) => {
-                        tracing::error!("the configuration was read again and nothing of it is in force: {failure}");
+                    Err(error) => {
+                        tracing::error!("the new configuration was refused, and the old one stays in effect: {error}");
                         if !starting {
-                            Manager.ready("The last reload was refused; the configuration before it is in force");
+                            ServiceManager.ready("The last reload was refused; the old configuration stays in effect");
                         }
                     }
                 }
@@ -173,46 +173,48 @@ async fn serve(
     }
 }
 
-/// The end: what is under way may go on for its time, or until it is told `now`.
+/// Stops: requests and transfers in progress may continue for the grace period, or until `now` is cancelled.
 pub(crate) async fn drain(running: Running, now: &CancellationToken) {
     let Running { config, tunnels, sessions: _sessions } = running;
     let (grace, idle) = (config.shutdown.grace(), config.shutdown.idle());
     tracing::info!(
-        "told to stop: no more clients; what is under way may go on for {} s; a second signal ends it at once",
+        "stopping: no more clients are accepted; requests and transfers in progress may continue for {} s; a second signal ends \
+         them at once",
         grace.as_secs()
     );
     if tunnels.drain(grace, idle, now).await {
-        tracing::warn!("some transfers had not come to their end and were cut: all connections are closed");
+        tracing::warn!("all connections are closed; some transfers were cut off before they ended");
     } else {
         tracing::info!("all connections are closed");
     }
 }
 
-/// Tells the service manager, again and again, that this lives and how it does.
-async fn tell(manager: Manager, board: Board) {
-    let mut tick = interval(manager.watchdog().map_or(TELL, |limit| limit.min(TELL)));
+/// Keeps the watchdog and the status line of the service manager up to date, for ever.
+async fn report_to_service_manager(board: Board) {
+    let mut tick =
+        interval(ServiceManager.watchdog().map_or(STATUS_INTERVAL, |limit| limit.min(STATUS_INTERVAL)));
     tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
-    let mut said = String::new();
+    let mut reported = String::new();
     loop {
         tick.tick().await;
-        if manager.watchdog().is_some() {
-            manager.alive();
+        if ServiceManager.watchdog().is_some() {
+            ServiceManager.alive();
         }
-        board.look().await;
-        let line = board.line();
-        if line != said {
-            manager.status(&line);
-            said = line;
+        board.check_router().await;
+        let line = board.summary();
+        if line != reported {
+            ServiceManager.status(&line);
+            reported = line;
         }
     }
 }
 
-/// Says on stdout that clients can come: the lines that scripts wait for.
-pub(crate) fn announce(places: &[Place]) -> Result<(), Failure> {
+/// Prints the line `socks ADDRESS ready` for each listener. Scripts wait for these lines.
+pub(crate) fn print_ready_lines(listeners: &[Listener]) -> Result<(), CommandError> {
     let mut out = std::io::stdout().lock();
-    let mut lines = places.iter().map(|place| writeln!(out, "socks {} ready", place.address));
+    let mut lines = listeners.iter().map(|listener| writeln!(out, "socks {} ready", listener.address));
     lines.try_for_each(|result| result).and_then(|()| out.flush()).map_err(|error| {
-        Failure::run_time(format_args!("cannot say on stdout that the proxy is ready: {error}"))
+        CommandError::run_time(format_args!("cannot write to stdout that the proxy is ready: {error}"))
     })
 }
 
@@ -225,7 +227,7 @@ mod tests {
     use super::*;
     use crate::cli::Cli;
 
-    /// A service manager sees it by the exit code, also before the first session is ready.
+    /// The service manager sees the exit code, even before the first session is ready.
     #[tokio::test]
     async fn the_end_of_the_embedded_router_is_the_end_of_the_proxy() {
         let bridge = TestBridge::start().await;
@@ -235,26 +237,26 @@ mod tests {
         let progress = Progress::new(cli.options.verbosity());
         let log = Log::start(config.log, cli.options.verbosity(), &progress);
         let inherited = Arc::new(InheritedSockets::none());
-        let bound = Bound::all(&config, &inherited).await.unwrap();
+        let bound = BoundListener::bind_all(&config, &inherited).await.unwrap();
         let board = Board::new(Vec::new(), ProxyAutoConfig::of(&config));
         let sam = i2p_sam::Bridge::new(bridge.address());
         let sessions = Sessions::open(&config, &sam, Resolver::default()).await.unwrap();
         let tunnels = Tunnels::serve(bound, &config, inherited, &sessions, board.metrics()).unwrap();
         let mut running = Running { config, sessions, tunnels };
         let mut signals = Signals::catch().unwrap();
-        let home = Home::without_state_dir();
-        let surroundings = Surroundings {
+        let state_directory = StateDirectory::none();
+        let context = ReloadContext {
             options: &cli.options,
             log: &log,
             board: &board,
-            home: &home,
+            state_directory: &state_directory,
             progress: &progress,
         };
         let stopped = std::future::ready("the router is gone".to_owned());
-        let failure = serve(&mut running, &mut signals, stopped, &surroundings).await.unwrap_err();
-        assert!(format!("{failure:?}").contains("code: 1"), "{failure:?}");
+        let error = serve(&mut running, &mut signals, stopped, &context).await.unwrap_err();
+        assert!(format!("{error:?}").contains("code: 1"), "{error:?}");
         for part in ["the router is gone. ", "nothing in I2P can be reached", "start it again"] {
-            assert!(failure.to_string().contains(part), "{part} is not in {failure}");
+            assert!(error.to_string().contains(part), "{part} is not in {error}");
         }
     }
 }

@@ -1,18 +1,18 @@
-//! SIGHUP: the configuration is read again. All of it comes into force, or nothing.
+//! SIGHUP reloads the configuration: either all of the new one takes effect, or none of it.
 
 use super::{
     preflight,
     sessions::Sessions,
-    tunnels::{Changed, Tunnels},
+    tunnels::{ListenerReload, Tunnels},
 };
 use crate::{
+    command_error::CommandError,
     config::{Config, options::Options},
-    failure::Failure,
     pac::ProxyAutoConfig,
-    status::{board::Board, current::Current},
+    status::{active::ActiveParts, board::Board},
 };
 
-/// What runs, and by which configuration.
+/// The running parts, and their configuration.
 pub(crate) struct Running {
     pub(crate) config: Config,
     pub(crate) sessions: Sessions,
@@ -20,32 +20,31 @@ pub(crate) struct Running {
 }
 
 impl Running {
-    /// Reads the configuration again and puts it into force. Streams that are open are not touched; sessions and listeners that are
-    /// as before stay.
+    /// Loads the configuration again and applies it. Open streams continue; sessions and listeners that did not change stay.
     ///
     /// # Errors
-    /// What is wrong with it; then all is as it was.
-    pub(crate) async fn reload(&mut self, options: &Options) -> Result<Changed, Failure> {
+    /// What is wrong with the configuration. Then the old one stays in effect.
+    pub(crate) async fn reload(&mut self, options: &Options) -> Result<ListenerReload, CommandError> {
         let config = Config::load(options)?;
-        preflight::files(&config)?;
-        if let Some(fixed) = self.config.differs_in_what_is_fixed(&config) {
-            return Err(Failure::usage(format_args!(
-                "{fixed} cannot be changed while the proxy runs: restart it for that"
+        preflight::check_files(&config)?;
+        if let Some(fixed) = self.config.first_change_needing_restart(&config) {
+            return Err(CommandError::usage(format_args!(
+                "{fixed} cannot change while the proxy is running: restart it"
             )));
         }
-        let sessions = self.sessions.changed(&config).await?;
-        let change = self.tunnels.prepare(&config, &sessions).await?;
-        let changed = self.tunnels.apply(change, &config)?;
-        // From here on nothing fails.
+        let sessions = self.sessions.reloaded(&config).await?;
+        let changes = self.tunnels.prepare(&config, &sessions).await?;
+        let changed = self.tunnels.apply(changes, &config)?;
+        // Nothing fails from here on.
         self.sessions = sessions;
         self.config = config;
         Ok(changed)
     }
 
-    /// What there is now, for the board.
-    pub(crate) fn show_on(&self, board: &Board) {
-        board.set_current(Current {
-            places: self.tunnels.places(),
+    /// Updates the status with the running parts.
+    pub(crate) fn update_status(&self, board: &Board) {
+        board.set_active(ActiveParts {
+            listeners: self.tunnels.listeners(),
             bridge: Some(self.sessions.bridge().clone()),
             pools: self.sessions.pools().collect(),
             max_sessions: self.config.session.max_sessions().get(),

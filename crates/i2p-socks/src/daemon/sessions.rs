@@ -1,4 +1,4 @@
-//! The pools of sessions that the tunnels of the configuration need.
+//! The session pools of all tunnels.
 
 use std::{collections::HashMap, num::NonZeroUsize};
 
@@ -9,44 +9,44 @@ use i2p_sam::SessionOptions;
 use i2p_tunnel::PoolOptions;
 use i2p_tunnel::{DatagramOptions, DatagramPool, Outproxies, Resolver, Routing, SamDialler, SessionPool};
 
-use super::{identities::Kept, routing};
+use super::{identities::StoredIdentity, routing};
 use crate::{
+    command_error::CommandError,
     config::{
         Config,
         session::SessionConfig,
-        tunnel::{OwnSessions, TunnelConfig},
+        tunnel::{DedicatedSessions, TunnelConfig},
     },
-    failure::Failure,
-    status::current::OwnedPool,
+    status::active::TunnelPool,
 };
 
-/// Pools of sessions: one for all tunnels that want nothing special, and one for each that does.
+/// The session pools: one that tunnels share, and one for each tunnel that needs sessions of its own.
 pub(crate) struct Sessions {
     bridge: Bridge,
     shared: SessionPool,
-    own: HashMap<String, OwnPool>,
+    dedicated: HashMap<String, DedicatedPool>,
     resolver: Resolver,
     routing: Routing,
-    /// What all of this was made by.
-    made_by: MadeBy,
+    /// The settings that the pools were built from.
+    inputs: PoolInputs,
 }
 
 /// The pool of one tunnel.
-struct OwnPool {
-    wants: OwnSessions,
+struct DedicatedPool {
+    wants: DedicatedSessions,
     sessions: SessionPool,
     datagrams: Option<DatagramPool>,
 }
 
-impl OwnPool {
+impl DedicatedPool {
     async fn new(
         config: &Config,
         bridge: &Bridge,
         tunnel: &str,
-        wants: OwnSessions,
-    ) -> Result<Self, Failure> {
-        // A kept identity is one session.
-        let max = if wants.kept { NonZeroUsize::MIN } else { config.session.max_sessions() };
+        wants: DedicatedSessions,
+    ) -> Result<Self, CommandError> {
+        // One identity is one session.
+        let max = if wants.persistent_key { NonZeroUsize::MIN } else { config.session.max_sessions() };
         let mut options = config.session.pool(max);
         if let Some(length) = wants.length {
             options.session = options.session.length(length);
@@ -66,100 +66,107 @@ impl OwnPool {
                 idle_close: options.idle_close,
             })
         });
-        if wants.kept {
-            let key = Kept::of(&config.state_dir()?, tunnel).load_or_generate(bridge).await?;
+        if wants.persistent_key {
+            let key = StoredIdentity::of(&config.state_dir()?, tunnel).load_or_generate(bridge).await?;
             options.session = options.session.private_key(key);
             options.warm_spares = 0;
         }
         Ok(Self { wants, sessions: SessionPool::new(bridge.clone(), options), datagrams })
     }
 
+    /// The same pool, for the sessions after a reload.
     fn same(&self) -> Self {
         Self { wants: self.wants, sessions: self.sessions.clone(), datagrams: self.datagrams.clone() }
     }
 }
 
-/// What decides what sessions are, and where names are looked up. As long as it is the same, they stay.
+/// The settings that pools are built from. A reload that does not change them keeps the pools.
 #[derive(Clone, PartialEq, Default)]
-struct MadeBy {
+struct PoolInputs {
     session: SessionConfig,
-    /// The cap of the shared pool, and whether anybody uses it.
+    /// The maximum of sessions in the shared pool, and whether a tunnel uses it.
     shared: Option<(NonZeroUsize, bool)>,
 }
 
-impl MadeBy {
+impl PoolInputs {
     fn of(config: &Config) -> Self {
         let tunnels = config.tunnels();
-        let used = tunnels.iter().any(|tunnel| tunnel.own_sessions().is_none());
+        let used = tunnels.iter().any(|tunnel| tunnel.dedicated_sessions().is_none());
         let max = config.shared_sessions().unwrap_or(NonZeroUsize::MIN);
         Self { session: config.session.clone(), shared: Some((max, used)) }
     }
 }
 
 impl Sessions {
-    /// Loads or makes keys, and begins to build the first sessions.
-    pub(crate) async fn open(config: &Config, bridge: &Bridge, resolver: Resolver) -> Result<Self, Failure> {
-        Self::make(config, bridge, resolver, None).await
+    /// Loads or creates keys, and begins to build the first sessions.
+    pub(crate) async fn open(
+        config: &Config,
+        bridge: &Bridge,
+        resolver: Resolver,
+    ) -> Result<Self, CommandError> {
+        Self::build(config, bridge, resolver, None).await
     }
 
-    /// What this configuration wants; what it wants as it was is the same.
+    /// The pools for a new configuration. Pools whose settings did not change are kept.
     ///
     /// # Errors
-    /// Keys cannot be loaded or made.
-    pub(crate) async fn changed(&self, config: &Config) -> Result<Self, Failure> {
-        Self::make(config, &self.bridge, self.resolver.clone(), Some(self)).await
+    /// Keys cannot be loaded or created.
+    pub(crate) async fn reloaded(&self, config: &Config) -> Result<Self, CommandError> {
+        Self::build(config, &self.bridge, self.resolver.clone(), Some(self)).await
     }
 
-    async fn make(
+    async fn build(
         config: &Config,
         bridge: &Bridge,
         resolver: Resolver,
         before: Option<&Self>,
-    ) -> Result<Self, Failure> {
-        let made_by = MadeBy::of(config);
-        let alike = before.filter(|before| before.made_by.session == made_by.session);
-        let mut own = HashMap::new();
+    ) -> Result<Self, CommandError> {
+        let inputs = PoolInputs::of(config);
+        let unchanged = before.filter(|before| before.inputs.session == inputs.session);
+        let mut dedicated = HashMap::new();
         for tunnel in config.tunnels() {
-            let Some(wants) = tunnel.own_sessions() else { continue };
+            let Some(wants) = tunnel.dedicated_sessions() else { continue };
             let name = tunnel.name();
-            let before = alike.and_then(|before| before.own.get(name)).filter(|before| before.wants == wants);
+            let before = unchanged
+                .and_then(|before| before.dedicated.get(name))
+                .filter(|before| before.wants == wants);
             let pool = match before {
                 Some(before) => before.same(),
-                None => OwnPool::new(config, bridge, name, wants).await?,
+                None => DedicatedPool::new(config, bridge, name, wants).await?,
             };
-            own.insert(name.to_owned(), pool);
+            dedicated.insert(name.to_owned(), pool);
         }
-        let shared = match alike.filter(|before| before.made_by.shared == made_by.shared) {
+        let shared = match unchanged.filter(|before| before.inputs.shared == inputs.shared) {
             Some(before) => before.shared.clone(),
-            None => shared_pool(config, bridge, &made_by),
+            None => shared_pool(config, bridge, &inputs),
         };
-        let routing = routing::open(config, before.map(Self::outproxies))?;
-        Ok(Self { bridge: bridge.clone(), shared, own, resolver, routing, made_by })
+        let routing = routing::from_configuration(config, before.map(Self::outproxies))?;
+        Ok(Self { bridge: bridge.clone(), shared, dedicated, resolver, routing, inputs })
     }
 
-    /// One pool for all tunnels, of sessions like this.
+    /// One pool for all tunnels, with these session options.
     #[cfg(feature = "embedded")]
-    pub(crate) fn like(bridge: Bridge, session: SessionOptions) -> Self {
+    pub(crate) fn shared_only(bridge: Bridge, session: SessionOptions) -> Self {
         let options = PoolOptions { session, idle_close: None, ..PoolOptions::default() };
         Self {
             shared: SessionPool::new(bridge.clone(), options),
             bridge,
-            own: HashMap::new(),
+            dedicated: HashMap::new(),
             resolver: Resolver::default(),
             routing: Routing::default(),
-            made_by: MadeBy::default(),
+            inputs: PoolInputs::default(),
         }
     }
 
-    /// The pool of all tunnels that want nothing special.
+    /// The pool that tunnels share.
     #[cfg(feature = "embedded")]
     pub(crate) fn shared(&self) -> &SessionPool {
         &self.shared
     }
 
-    /// What dials into I2P for this tunnel.
+    /// The dialler of a tunnel into I2P.
     pub(crate) fn dialler(&self, tunnel: &TunnelConfig) -> SamDialler {
-        let own = self.own.get(tunnel.name());
+        let own = self.dedicated.get(tunnel.name());
         let pool = own.map_or(&self.shared, |own| &own.sessions);
         let dialler = SamDialler::new(pool.clone()).with_resolver(self.resolver.clone());
         match own.and_then(|own| own.datagrams.clone()) {
@@ -178,23 +185,23 @@ impl Sessions {
         &self.bridge
     }
 
-    /// The ways out of I2P, the same for all tunnels.
+    /// The outproxies, the same for all tunnels.
     pub(crate) fn outproxies(&self) -> &Outproxies {
         self.routing.outproxies()
     }
 
-    /// Other identities for all requests from now on, where keys are not kept.
-    pub(crate) fn renew(&self) {
-        let own = self.own.values().filter(|own| !own.wants.kept).map(|own| &own.sessions);
+    /// Uses new identities for all requests from now on, except for persistent ones.
+    pub(crate) fn renew_identities(&self) {
+        let own = self.dedicated.values().filter(|own| !own.wants.persistent_key).map(|own| &own.sessions);
         own.chain([&self.shared]).for_each(SessionPool::renew_all);
         self.routing.outproxies().renew();
     }
 
-    /// Every pool that somebody uses, with the tunnel that has it for itself.
-    pub(crate) fn pools(&self) -> impl Iterator<Item = OwnedPool> {
-        let used = self.made_by.shared.is_none_or(|(_, used)| used);
-        let shared = used.then(|| OwnedPool { tunnel: None, pool: self.shared.clone(), datagrams: None });
-        let own = self.own.iter().map(|(tunnel, own)| OwnedPool {
+    /// Every pool that a tunnel uses.
+    pub(crate) fn pools(&self) -> impl Iterator<Item = TunnelPool> {
+        let used = self.inputs.shared.is_none_or(|(_, used)| used);
+        let shared = used.then(|| TunnelPool { tunnel: None, pool: self.shared.clone(), datagrams: None });
+        let own = self.dedicated.iter().map(|(tunnel, own)| TunnelPool {
             tunnel: Some(tunnel.clone()),
             pool: own.sessions.clone(),
             datagrams: own.datagrams.clone(),
@@ -202,9 +209,9 @@ impl Sessions {
         shared.into_iter().chain(own)
     }
 
-    /// Comes back when every session that is built at the start is ready.
+    /// Returns once every session that is built at the start is ready.
     pub(crate) fn ready(&self) -> impl Future<Output = ()> + Send + use<> {
-        let own = self.own.values().map(|own| own.sessions.clone());
+        let own = self.dedicated.values().map(|own| own.sessions.clone());
         let pools: Vec<_> = own.chain([self.shared.clone()]).collect();
         async move {
             for pool in pools {
@@ -214,8 +221,8 @@ impl Sessions {
     }
 }
 
-fn shared_pool(config: &Config, bridge: &Bridge, made_by: &MadeBy) -> SessionPool {
-    let (max, used) = made_by.shared.unwrap_or((NonZeroUsize::MIN, true));
+fn shared_pool(config: &Config, bridge: &Bridge, inputs: &PoolInputs) -> SessionPool {
+    let (max, used) = inputs.shared.unwrap_or((NonZeroUsize::MIN, true));
     let mut options = config.session.pool(max);
     if !used {
         options.delay_open = true;

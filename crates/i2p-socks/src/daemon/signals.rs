@@ -1,50 +1,52 @@
+//! Signals to the running proxy.
+
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
-use crate::failure::Failure;
+use crate::command_error::CommandError;
 
-/// What a running proxy is told by signals. They are caught from the beginning of this value on.
+/// Signals to the running proxy, caught from the creation of this value on.
 pub(crate) struct Signals {
-    /// Cancelled by the first SIGINT or SIGTERM: come to an end.
+    /// Cancelled by the first SIGINT or SIGTERM: stop.
     pub(crate) stop: CancellationToken,
-    /// Cancelled by the second: at once.
+    /// Cancelled by the second: stop at once.
     pub(crate) stop_now: CancellationToken,
-    /// One for each SIGHUP: read the configuration again. Several in a row may be one.
+    /// One for each SIGHUP: reload the configuration. Several in a row may arrive as one.
     pub(crate) reload: mpsc::Receiver<()>,
-    /// One for each SIGUSR1: new identities.
+    /// One for each SIGUSR1: switch to new identities.
     pub(crate) new_identity: mpsc::Receiver<()>,
 }
 
 impl Signals {
-    /// Begins to catch them. Has to be called within a tokio runtime.
-    pub(crate) fn catch() -> Result<Self, Failure> {
+    /// Begins to catch signals. Must be called within a tokio runtime.
+    pub(crate) fn catch() -> Result<Self, CommandError> {
         let (stop, stop_now) = (CancellationToken::new(), CancellationToken::new());
         Self::catch_stop(stop.clone(), stop_now.clone()).map_err(|error| cannot(&error))?;
         let (reload, new_identity) = caught::others().map_err(|error| cannot(&error))?;
         Ok(Self { stop, stop_now, reload, new_identity })
     }
 
-    /// Catches SIGINT and SIGTERM alone. What is given is cancelled by the first.
-    pub(crate) fn stop_alone() -> Result<CancellationToken, Failure> {
+    /// Catches only SIGINT and SIGTERM. The first one cancels the token.
+    pub(crate) fn catch_stop_only() -> Result<CancellationToken, CommandError> {
         let stop = CancellationToken::new();
         Self::catch_stop(stop.clone(), CancellationToken::new()).map_err(|error| cannot(&error))?;
         Ok(stop)
     }
 
     fn catch_stop(stop: CancellationToken, stop_now: CancellationToken) -> std::io::Result<()> {
-        let mut told = caught::Stop::new()?;
+        let mut signal = caught::Stop::new()?;
         tokio::spawn(async move {
-            told.next().await;
+            signal.next().await;
             stop.cancel();
-            told.next().await;
+            signal.next().await;
             stop_now.cancel();
         });
         Ok(())
     }
 }
 
-fn cannot(error: &std::io::Error) -> Failure {
-    Failure::run_time(format_args!("cannot wait for signals: {error}"))
+fn cannot(error: &std::io::Error) -> CommandError {
+    CommandError::run_time(format_args!("cannot wait for signals: {error}"))
 }
 
 #[cfg(unix)]
@@ -85,7 +87,7 @@ mod caught {
         let mut caught = signal(kind)?;
         let (sender, receiver) = mpsc::channel(1);
         tokio::spawn(async move {
-            // One that waits is enough: what it asks for is done once for both.
+            // If one is waiting already, it stands for both.
             while caught.recv().await.is_some() && !sender.is_closed() {
                 let _ = sender.try_send(());
             }
@@ -109,14 +111,14 @@ mod caught {
         }
 
         pub(super) async fn next(&mut self) {
-            // An error means that no signal can ever come.
+            // After an error, no signal will ever come.
             if tokio::signal::ctrl_c().await.is_err() {
                 std::future::pending::<()>().await;
             }
         }
     }
 
-    /// There are none such here. The senders stay, so that the receivers wait for ever.
+    /// This system has no such signals. The senders stay open, so that the receivers wait for ever.
     pub(super) fn others() -> io::Result<(mpsc::Receiver<()>, mpsc::Receiver<()>)> {
         let never = || {
             let (sender, receiver) = mpsc::channel(1);

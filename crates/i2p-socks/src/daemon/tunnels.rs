@@ -1,5 +1,4 @@
-//! What listens, for which tunnel, and what is done for its clients: bound at the start, changed by a reload, drained at the
-//! end.
+//! The listeners of all tunnels: bound at the start, changed by a reload, drained at the end.
 
 use std::{sync::Arc, time::Duration};
 
@@ -10,141 +9,148 @@ use i2p_tunnel::{
 use tokio::{sync::watch, task::JoinHandle, time::timeout};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
-use super::{file_descriptors, listen, sessions::Sessions};
+use super::{
+    file_descriptors::{self, RouterProcess},
+    listen,
+    sessions::Sessions,
+};
 use crate::{
+    command_error::CommandError,
     config::{Config, tunnel::TunnelConfig, values::Backend, virtual_addresses::VirtualAddressesConfig},
-    failure::Failure,
-    place::Place,
+    listener::Listener,
 };
 
-/// Something that a tunnel's clients are served with.
+/// Serves the clients of a tunnel.
 type TunnelService = Service<SamDialler>;
 
-/// A place that is listened at and not served yet. Clients that connect in between wait.
-pub(crate) struct Bound {
+/// A listener that is open but not served yet. Clients that connect already wait.
+pub(crate) struct BoundListener {
     tunnel: TunnelConfig,
-    /// As the configuration has it: with port 0 where any will do.
-    asked: ListenAt,
-    /// As it is; several sockets can be handed down by one name.
+    /// The address in the configuration, perhaps with port 0.
+    configured: ListenAt,
+    /// The actual addresses. systemd can pass several sockets under one name.
     addresses: Vec<BoundAddress>,
     listeners: Listeners,
 }
 
-impl Bound {
-    /// Every listener of the configuration, or none.
-    pub(crate) async fn all(config: &Config, inherited: &InheritedSockets) -> Result<Vec<Self>, Failure> {
+impl BoundListener {
+    /// Opens every listener of the configuration, or none.
+    pub(crate) async fn bind_all(
+        config: &Config,
+        inherited: &InheritedSockets,
+    ) -> Result<Vec<Self>, CommandError> {
         let mut bound = Vec::new();
         for tunnel in config.tunnels() {
-            // What is wrong with the users of a tunnel is known before its first port is taken.
+            // Mistakes in a users file are reported before the first port is taken.
             tunnel.access_policy()?;
-            for asked in tunnel.listen()? {
-                bound.push(Self::one(&tunnel, asked, inherited, &[]).await?);
+            for configured in tunnel.listen()? {
+                bound.push(Self::bind(&tunnel, configured, inherited, &[]).await?);
             }
         }
         Ok(bound)
     }
 
-    async fn one(
+    async fn bind(
         tunnel: &TunnelConfig,
-        asked: ListenAt,
+        configured: ListenAt,
         inherited: &InheritedSockets,
         ours: &[BoundAddress],
-    ) -> Result<Self, Failure> {
-        let listeners = listen::bind(tunnel, &asked, inherited, ours).await?;
-        let addresses = listeners.addresses().map_err(Failure::run_time)?;
-        Ok(Self { tunnel: tunnel.clone(), asked, addresses, listeners })
+    ) -> Result<Self, CommandError> {
+        let listeners = listen::bind(tunnel, &configured, inherited, ours).await?;
+        let addresses = listeners.addresses().map_err(CommandError::run_time)?;
+        Ok(Self { tunnel: tunnel.clone(), configured, addresses, listeners })
     }
 
-    /// Where it listens.
-    pub(crate) fn places(&self) -> Vec<Place> {
-        places(self.tunnel.name(), &self.addresses)
+    /// Its addresses.
+    pub(crate) fn listeners(&self) -> Vec<Listener> {
+        listeners(self.tunnel.name(), &self.addresses)
     }
 }
 
-fn places(tunnel: &str, addresses: &[BoundAddress]) -> Vec<Place> {
-    let place = |address: &BoundAddress| Place { tunnel: tunnel.to_owned(), address: address.clone() };
+fn listeners(tunnel: &str, addresses: &[BoundAddress]) -> Vec<Listener> {
+    let place = |address: &BoundAddress| Listener { tunnel: tunnel.to_owned(), address: address.clone() };
     addresses.iter().map(place).collect()
 }
 
-/// All listeners while they are served.
+/// All listeners, served.
 pub(crate) struct Tunnels {
-    serving: Vec<Serving>,
+    served: Vec<ServedListener>,
     metrics: Metrics,
     admission: Admission,
     inherited: Arc<InheritedSockets>,
     virtual_addresses: VirtualAddressesConfig,
     addresses: AddressPool,
     tasks: TaskTracker,
-    /// Those whose listener is gone and whose connections may not be.
-    closed: Vec<Served>,
+    /// The tasks of closed listeners that may still have connections.
+    closed: Vec<ListenerTask>,
 }
 
-/// One listener while it is served.
-struct Serving {
+/// One listener, served.
+struct ServedListener {
     tunnel: String,
-    asked: ListenAt,
+    configured: ListenAt,
     addresses: Vec<BoundAddress>,
     permissions: SocketPermissions,
     service: watch::Sender<Arc<TunnelService>>,
-    served: Served,
+    task: ListenerTask,
 }
 
-/// The clients of a listener, until it is closed and the last of them is gone.
-struct Served {
+/// The task that serves a listener. It ends when the listener is closed and its last client is gone.
+struct ListenerTask {
     stop: Stop,
     task: JoinHandle<()>,
 }
 
-impl Served {
-    fn is_over(&self) -> bool {
+impl ListenerTask {
+    fn has_ended(&self) -> bool {
         self.task.is_finished()
     }
 }
 
-impl Serving {
-    fn places(&self) -> Vec<Place> {
-        places(&self.tunnel, &self.addresses)
+impl ServedListener {
+    fn listeners(&self) -> Vec<Listener> {
+        listeners(&self.tunnel, &self.addresses)
     }
 }
 
-/// What a reload would do to the listeners; dropped, it has done nothing.
-pub(crate) struct Change {
-    kept: Vec<GoesOn>,
-    opened: Vec<(Bound, Arc<TunnelService>)>,
+/// The changes that a reload is about to make. New listeners are open already; dropping this closes them.
+pub(crate) struct ListenerChanges {
+    kept: Vec<KeptListener>,
+    opened: Vec<(BoundListener, Arc<TunnelService>)>,
     addresses: AddressPool,
 }
 
-/// Which listener goes on, for which tunnel, and with what.
-struct GoesOn {
+/// A listener that stays, with the tunnel and the service that it gets.
+struct KeptListener {
     index: usize,
     tunnel: TunnelConfig,
-    /// The same place, and perhaps for others than before.
-    asked: ListenAt,
+    /// The same address, perhaps with other permissions.
+    configured: ListenAt,
     service: Arc<TunnelService>,
 }
 
-/// What a reload did.
+/// The result of a reload.
 #[derive(Debug, Clone, Default)]
-pub(crate) struct Changed {
-    /// Listeners that went on.
+pub(crate) struct ListenerReload {
+    /// How many listeners stayed.
     pub(crate) kept: usize,
-    /// New ones.
-    pub(crate) opened: Vec<Place>,
-    /// Listeners that are gone.
-    pub(crate) closed: Vec<Place>,
+    /// New listeners.
+    pub(crate) opened: Vec<Listener>,
+    /// Closed listeners.
+    pub(crate) closed: Vec<Listener>,
 }
 
 impl Tunnels {
-    /// Serves what is bound.
+    /// Serves the open listeners.
     pub(crate) fn serve(
-        bound: Vec<Bound>,
+        bound: Vec<BoundListener>,
         config: &Config,
         inherited: Arc<InheritedSockets>,
         sessions: &Sessions,
         metrics: &Metrics,
-    ) -> Result<Self, Failure> {
+    ) -> Result<Self, CommandError> {
         let mut tunnels = Self {
-            serving: Vec::with_capacity(bound.len()),
+            served: Vec::with_capacity(bound.len()),
             metrics: metrics.clone(),
             admission: Admission::new(caps(config)),
             inherited,
@@ -160,14 +166,14 @@ impl Tunnels {
         Ok(tunnels)
     }
 
-    fn add(&mut self, bound: Bound, service: Arc<TunnelService>) {
-        let Bound { tunnel, asked, addresses, listeners } = bound;
+    fn add(&mut self, bound: BoundListener, service: Arc<TunnelService>) {
+        let BoundListener { tunnel, configured, addresses, listeners } = bound;
         let permissions = listeners.permissions();
         let (service, receiver) = watch::channel(service);
         let stop = Stop::new();
         let task = self.tasks.spawn(serve(listeners, receiver, stop.clone()));
-        let (tunnel, served) = (tunnel.name().to_owned(), Served { stop, task });
-        self.serving.push(Serving { tunnel, asked, addresses, permissions, service, served });
+        let (tunnel, task) = (tunnel.name().to_owned(), ListenerTask { stop, task });
+        self.served.push(ServedListener { tunnel, configured, addresses, permissions, service, task });
     }
 
     fn service(
@@ -176,9 +182,9 @@ impl Tunnels {
         config: &Config,
         sessions: &Sessions,
         addresses: &AddressPool,
-    ) -> Result<Arc<TunnelService>, Failure> {
+    ) -> Result<Arc<TunnelService>, CommandError> {
         let mut access = tunnel.access_policy()?;
-        let before = self.serving.iter().find(|serving| serving.tunnel == tunnel.name());
+        let before = self.served.iter().find(|served| served.tunnel == tunnel.name());
         if let Some(before) = before {
             let authentication = &before.service.borrow().access.authentication;
             access.authentication = access.authentication.with_verified_from(authentication);
@@ -195,116 +201,128 @@ impl Tunnels {
         Ok(service.into())
     }
 
-    /// Where clients can come, in the order of the configuration.
-    pub(crate) fn places(&self) -> Vec<Place> {
-        self.serving.iter().flat_map(Serving::places).collect()
+    /// The addresses of all listeners, in the order of the configuration.
+    pub(crate) fn listeners(&self) -> Vec<Listener> {
+        self.served.iter().flat_map(ServedListener::listeners).collect()
     }
 
-    /// What clients have got addresses from.
+    /// The pool of virtual addresses.
     pub(crate) fn addresses(&self) -> &AddressPool {
         &self.addresses
     }
 
-    /// Binds what a configuration has and this has not. Nothing else is changed yet.
+    /// Opens the listeners that are new in a configuration. Nothing else changes yet.
     ///
     /// # Errors
-    /// A listener cannot be had.
-    pub(crate) async fn prepare(&self, config: &Config, sessions: &Sessions) -> Result<Change, Failure> {
+    /// A listener cannot be opened.
+    pub(crate) async fn prepare(
+        &self,
+        config: &Config,
+        sessions: &Sessions,
+    ) -> Result<ListenerChanges, CommandError> {
         let addresses = if config.virtual_addresses == self.virtual_addresses {
             self.addresses.clone()
         } else {
             address_pool(&config.virtual_addresses)?
         };
-        let ours: Vec<_> = self.places().into_iter().map(|place| place.address).collect();
-        let (mut kept, mut opened) = (Vec::<GoesOn>::new(), Vec::new());
+        let ours: Vec<_> = self.listeners().into_iter().map(|listener| listener.address).collect();
+        let (mut kept, mut opened) = (Vec::<KeptListener>::new(), Vec::new());
         for tunnel in config.tunnels() {
             let service = self.service(&tunnel, config, sessions, &addresses)?;
-            for asked in tunnel.listen()? {
+            for configured in tunnel.listen()? {
                 let service = Arc::clone(&service);
-                // A port that the system chose belongs to its tunnel; one that was asked for can go to another.
-                let goes_on = |(index, serving): &(usize, &Serving)| {
-                    serving.asked.is_same_place(&asked)
-                        && (!is_any_port(&asked) || serving.tunnel == tunnel.name())
+                // A port that the system chose stays with its tunnel. A configured port can move to another tunnel.
+                let stays = |(index, served): &(usize, &ServedListener)| {
+                    served.configured.is_same_place(&configured)
+                        && (!is_any_port(&configured) || served.tunnel == tunnel.name())
                         && kept.iter().all(|kept| kept.index != *index)
                 };
-                match self.serving.iter().enumerate().find(goes_on) {
-                    Some((index, serving)) => {
-                        // It may go on for a tunnel that lets in more than the one before, and what was handed down is not known
-                        // from the configuration.
-                        listen::judge(&tunnel, &serving.addresses)?;
-                        kept.push(GoesOn { index, tunnel: tunnel.clone(), asked, service });
+                match self.served.iter().enumerate().find(stays) {
+                    Some((index, served)) => {
+                        // It may now serve a tunnel that accepts fewer clients, and the configuration does not show the addresses of
+                        // inherited sockets.
+                        listen::refuse_or_warn_if_exposed(&tunnel, &served.addresses)?;
+                        kept.push(KeptListener { index, tunnel: tunnel.clone(), configured, service });
                     }
                     None => {
-                        opened.push((Bound::one(&tunnel, asked, &self.inherited, &ours).await?, service));
+                        opened.push((
+                            BoundListener::bind(&tunnel, configured, &self.inherited, &ours).await?,
+                            service,
+                        ));
                     }
                 }
             }
         }
-        Ok(Change { kept, opened, addresses })
+        Ok(ListenerChanges { kept, opened, addresses })
     }
 
-    /// Does what was prepared. Connections that are open are not touched.
+    /// Makes the prepared changes. Open connections continue.
     ///
     /// # Errors
-    /// Who may connect to a Unix socket cannot be changed; then nothing is.
-    pub(crate) fn apply(&mut self, change: Change, config: &Config) -> Result<Changed, Failure> {
-        let Change { kept, opened, addresses } = change;
+    /// The permissions of a Unix socket cannot be changed. Then nothing is changed.
+    pub(crate) fn apply(
+        &mut self,
+        changes: ListenerChanges,
+        config: &Config,
+    ) -> Result<ListenerReload, CommandError> {
+        let ListenerChanges { kept, opened, addresses } = changes;
         self.change_permissions(&kept)?;
-        // From here on nothing fails.
+        // Nothing fails from here on.
         self.virtual_addresses = config.virtual_addresses.clone();
         self.addresses = addresses;
         self.admission.set_caps(caps(config));
-        let mut before: Vec<_> = std::mem::take(&mut self.serving).into_iter().map(Some).collect();
-        let mut changed = Changed { kept: kept.len(), ..Changed::default() };
-        for GoesOn { index, tunnel, asked, service } in kept {
-            let Some(mut serving) = before.get_mut(index).and_then(Option::take) else { continue };
-            serving.tunnel = tunnel.name().to_owned();
-            serving.asked = asked;
-            serving.service.send_replace(service);
-            self.serving.push(serving);
+        let mut before: Vec<_> = std::mem::take(&mut self.served).into_iter().map(Some).collect();
+        let mut changed = ListenerReload { kept: kept.len(), ..ListenerReload::default() };
+        for KeptListener { index, tunnel, configured, service } in kept {
+            let Some(mut served) = before.get_mut(index).and_then(Option::take) else { continue };
+            served.tunnel = tunnel.name().to_owned();
+            served.configured = configured;
+            served.service.send_replace(service);
+            self.served.push(served);
         }
-        // Each reload can close listeners, and what is over needs no end.
-        self.closed.retain(|closed| !closed.is_over());
+        // Tasks that have ended are not needed for draining.
+        self.closed.retain(|closed| !closed.has_ended());
         for gone in before.into_iter().flatten() {
-            gone.served.stop.close();
-            changed.closed.extend(gone.places());
-            self.closed.push(gone.served);
+            gone.task.stop.close();
+            changed.closed.extend(gone.listeners());
+            self.closed.push(gone.task);
         }
         for (bound, service) in opened {
-            changed.opened.extend(bound.places());
+            changed.opened.extend(bound.listeners());
             self.add(bound, service);
         }
         Ok(changed)
     }
 
-    /// Lets in at Unix sockets whom they are to let in now: at all of them, or, after an error, at each whom it let in before.
-    fn change_permissions(&self, kept: &[GoesOn]) -> Result<(), Failure> {
-        let mut done: Vec<&Serving> = Vec::new();
-        for GoesOn { index, asked, .. } in kept {
-            let Some(serving) = self.serving.get(*index).filter(|serving| serving.asked != *asked) else {
+    /// Sets the permissions of Unix sockets as configured: of all, or of none if one fails.
+    fn change_permissions(&self, kept: &[KeptListener]) -> Result<(), CommandError> {
+        let mut done: Vec<&ServedListener> = Vec::new();
+        for KeptListener { index, configured, .. } in kept {
+            let Some(served) = self.served.get(*index).filter(|served| served.configured != *configured)
+            else {
                 continue;
             };
-            if let Err(error) = serving.permissions.change(asked) {
+            if let Err(error) = served.permissions.change(configured) {
                 for undone in done {
-                    // What is said is why it had to be undone.
-                    let _ = undone.permissions.change(&undone.asked);
+                    // The first error is the one to report.
+                    let _ = undone.permissions.change(&undone.configured);
                 }
-                return Err(Failure::run_time(format_args!(
-                    "cannot change who may connect to {asked}: {error}. The user that the program runs as has to be a member of \
-                     its unix-group; if its file is gone, a restart makes it again."
+                return Err(CommandError::run_time(format_args!(
+                    "cannot change the permissions of {configured}: {error}. The user that the program runs as must be a member of its \
+                     unix-group. If the socket file is gone, a restart creates it again."
                 )));
             }
-            done.push(serving);
+            done.push(served);
         }
         Ok(())
     }
 
-    /// Takes no more clients, lets what is under way go on for `grace` or until it is told `now`, and comes back when every
-    /// connection is gone. Whether that had to be forced.
-    pub(crate) async fn drain(self, grace: Duration, quiet: Duration, now: &CancellationToken) -> bool {
-        let served = self.serving.into_iter().map(|serving| serving.served).chain(self.closed);
-        let stops: Vec<_> = served.map(|served| served.stop).collect();
-        stops.iter().for_each(|stop| stop.drain(quiet));
+    /// Stops accepting clients, lets requests and transfers continue for `grace` or until `now` is cancelled, and returns once every
+    /// connection is closed. A stream without traffic for `max_idle` is closed earlier. Returns whether connections had to be cut.
+    pub(crate) async fn drain(self, grace: Duration, max_idle: Duration, now: &CancellationToken) -> bool {
+        let tasks = self.served.into_iter().map(|listener| listener.task).chain(self.closed);
+        let stops: Vec<_> = tasks.map(|task| task.stop).collect();
+        stops.iter().for_each(|stop| stop.drain(max_idle));
         self.tasks.close();
         let by_itself = now.run_until_cancelled(timeout(grace, self.tasks.wait())).await;
         let forced = !matches!(by_itself, Some(Ok(())));
@@ -314,9 +332,9 @@ impl Tunnels {
     }
 }
 
-fn address_pool(config: &VirtualAddressesConfig) -> Result<AddressPool, Failure> {
+fn address_pool(config: &VirtualAddressesConfig) -> Result<AddressPool, CommandError> {
     AddressPool::new(config.options()?).map_err(|error| {
-        Failure::run_time(format_args!("the operating system gives no random numbers: {error}"))
+        CommandError::run_time(format_args!("the operating system provides no random numbers: {error}"))
     })
 }
 
@@ -325,22 +343,25 @@ fn is_any_port(at: &ListenAt) -> bool {
     matches!(at, ListenAt::Tcp(address) if address.port() == 0)
 }
 
-/// How many connections there may be, by the configuration and by what this process has file descriptors for.
+/// The caps on connections, from the configuration and the file descriptors of this process.
 fn caps(config: &Config) -> Caps {
-    let descriptors = file_descriptors::raise();
-    let with_router = cfg!(feature = "embedded") && config.router.backend != Backend::Sam;
+    let descriptors = file_descriptors::raise_limit();
+    let router = match config.router.backend {
+        Backend::Auto | Backend::Embedded if cfg!(feature = "embedded") => RouterProcess::This,
+        _ => RouterProcess::Other,
+    };
     let datagrams = config.datagram_descriptors();
-    let possible = file_descriptors::connections(descriptors, with_router, datagrams);
+    let possible = file_descriptors::max_connections(descriptors, router, datagrams);
     if datagrams > descriptors / 2 {
         tracing::warn!(
             "clients with datagrams may need {datagrams} of {descriptors} file descriptors, which leaves room for {possible} \
-             connections: raise the limit of the process (LimitNOFILE= in systemd, ulimit -n), or lower [session] max-sessions"
+             connections: raise the limit of the process (LimitNOFILE= in systemd, ulimit -n), or lower max-sessions under [session]"
         );
     }
-    let (caps, asked) = config.limits.caps(possible);
-    if let Some(asked) = asked {
+    let (caps, configured) = config.limits.caps(possible);
+    if let Some(configured) = configured {
         tracing::warn!(
-            "[limits] connections is {asked}, and with {descriptors} file descriptors there can be {}: raise the limit of the \
+            "connections under [limits] is {configured}, but {descriptors} file descriptors allow only {}: raise the limit of the \
              process (LimitNOFILE= in systemd, ulimit -n)",
             caps.connections
         );
@@ -353,14 +374,14 @@ mod tests {
     use super::*;
 
     #[tokio::test]
-    async fn clients_of_a_closed_listener_are_over_when_the_last_has_gone() {
+    async fn the_task_of_a_closed_listener_ends_with_its_last_client() {
         let (stop, last) = (Stop::new(), CancellationToken::new());
-        let served = Served { stop, task: tokio::spawn(last.clone().cancelled_owned()) };
-        served.stop.close();
+        let task = ListenerTask { stop, task: tokio::spawn(last.clone().cancelled_owned()) };
+        task.stop.close();
         tokio::task::yield_now().await;
-        assert!(!served.is_over(), "it has to be told when all comes to its end");
+        assert!(!task.has_ended(), "it still has a client to drain");
         last.cancel();
-        while !served.is_over() {
+        while !task.has_ended() {
             tokio::task::yield_now().await;
         }
     }

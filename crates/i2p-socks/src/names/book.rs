@@ -1,4 +1,4 @@
-//! The address book of this program: one file in the state directory.
+//! The address book of the proxy: one file in the state directory.
 
 use std::{
     fmt, fs,
@@ -14,37 +14,37 @@ use i2p_address_book::{AddressBook, BookError, FeedName, FeedState, ImportReport
 use i2p_name::{Destination, HostName, I2pName};
 use i2p_tunnel::NameSource;
 
-/// The book's file, in the state directory.
-pub(crate) const FILE: &str = "names.redb";
-/// What is imported at each start if it has changed, from the state directory; and what its names come from.
-const HOSTS: &str = "hosts.txt";
+/// The file of the address book, in the state directory.
+pub(crate) const BOOK_FILE: &str = "names.redb";
+/// A file in the state directory that is imported at each start if it has changed. Also the source of its names.
+const HOSTS_FILE: &str = "hosts.txt";
 
-/// The book while the proxy runs. Clones are the same book.
+/// The address book of the running proxy. Clones share it.
 #[derive(Clone)]
-pub(crate) struct Book {
+pub(crate) struct SharedBook {
     file: Arc<AddressBook>,
-    /// Whether it was said that it cannot be read.
-    said: Arc<AtomicBool>,
+    /// Whether a read error was logged already.
+    error_logged: Arc<AtomicBool>,
 }
 
-impl Book {
-    /// Opens the book of a state directory, and reads a new `hosts.txt` there into it.
+impl SharedBook {
+    /// Opens the book of a state directory, and imports a new `hosts.txt` from there.
     ///
     /// # Errors
-    /// Why there is none, for a person.
+    /// Why it cannot be opened.
     pub(crate) async fn open(state_dir: PathBuf) -> Result<Self, String> {
         let opened = tokio::task::spawn_blocking(move || {
-            let file = AddressBook::open(state_dir.join(FILE)).map_err(|error| explain(&error))?;
-            import_hosts(&file, &state_dir.join(HOSTS));
-            Ok(Self { file: Arc::new(file), said: Arc::default() })
+            let file = AddressBook::open(state_dir.join(BOOK_FILE)).map_err(|error| explain(&error))?;
+            import_hosts(&file, &state_dir.join(HOSTS_FILE));
+            Ok(Self { file: Arc::new(file), error_logged: Arc::default() })
         });
         opened.await.unwrap_or_else(|_| Err("the address book could not be opened".to_owned()))
     }
 
-    /// Does something with the file that may wait for the disk for long.
+    /// Runs work on the book that may block on the disk.
     ///
     /// # Errors
-    /// What the work says, and that it came to no end.
+    /// The error of the work, or that it did not finish.
     pub(crate) async fn work<T: Send + 'static>(
         &self,
         work: impl FnOnce(&AddressBook) -> Result<T, BookError> + Send + 'static,
@@ -62,8 +62,11 @@ impl Book {
         match self.file.lookup(host) {
             Ok(found) => found,
             Err(error) => {
-                if !self.said.swap(true, Relaxed) {
-                    tracing::error!("{}: names are looked up elsewhere from now on", explain(&error));
+                if !self.error_logged.swap(true, Relaxed) {
+                    tracing::error!(
+                        "{}: from now on, names are looked up without the address book",
+                        explain(&error)
+                    );
                 }
                 None
             }
@@ -71,29 +74,29 @@ impl Book {
     }
 }
 
-impl NameSource for Book {
+impl NameSource for SharedBook {
     fn find(&self, name: &HostName) -> Option<I2pName> {
         self.destination_of(name).map(I2pName::from)
     }
 }
 
 #[cfg(feature = "embedded")]
-impl i2p_embedded::HostNames for Book {
+impl i2p_embedded::HostNames for SharedBook {
     fn destination(&self, host: &HostName) -> Option<Destination> {
         self.destination_of(host)
     }
 }
 
-impl fmt::Debug for Book {
+impl fmt::Debug for SharedBook {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("Book(..)")
+        f.write_str("SharedBook(..)")
     }
 }
 
-/// What is wrong with a book, and what the system says of it.
+/// An error of the address book, with its causes.
 pub(crate) fn explain(error: &BookError) -> String {
     let mut text = match error {
-        BookError::InUse { .. } => format!("{error}: stop that program, or wait until it has ended"),
+        BookError::InUse { .. } => format!("{error}: stop that program, or wait until it ends"),
         error => error.to_string(),
     };
     let mut cause = std::error::Error::source(error);
@@ -104,14 +107,14 @@ pub(crate) fn explain(error: &BookError) -> String {
     text
 }
 
-/// Reads `hosts.txt`, unless it is the one that was read before. What is wrong with it is said, and is no reason not to start.
+/// Imports `hosts.txt`, unless that version was imported before. Errors are logged and do not stop the start.
 fn import_hosts(book: &AddressBook, path: &Path) {
     let version = match fs::metadata(path) {
         Ok(found) => version(&found),
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => return,
         Err(error) => return tracing::warn!("cannot read {}: {error}", path.display()),
     };
-    let feed = FeedName::new(HOSTS);
+    let feed = FeedName::new(HOSTS_FILE);
     let known = book.feed_state(&feed).unwrap_or_default();
     if known.etag == version && version.is_some() {
         return;
@@ -120,7 +123,7 @@ fn import_hosts(book: &AddressBook, path: &Path) {
         .map_err(BookError::Read)
         .and_then(|file| book.import(std::io::BufReader::new(file), &feed))
         .and_then(|report| {
-            let etag = version.filter(|_| is_done_with(&report));
+            let etag = version.filter(|_| was_followed_completely(&report));
             let checked = Some(SystemTime::now());
             book.set_feed_state(&feed, &FeedState { etag, checked, last_modified: None })?;
             Ok(report)
@@ -131,19 +134,19 @@ fn import_hosts(book: &AddressBook, path: &Path) {
             same = report.same,
             conflicts = report.conflicts,
             refused = report.refused,
-            "host names read from hosts.txt"
+            "imported hosts.txt"
         ),
-        Err(error) => tracing::warn!("not all of {} was read: {}", path.display(), explain(&error)),
+        Err(error) => tracing::warn!("{} was not imported completely: {}", path.display(), explain(&error)),
     }
 }
 
-/// Whether a feed needs to be read again only when it has changed: not if some of it was not read, or is not to be followed
-/// before tomorrow.
-pub(super) fn is_done_with(report: &ImportReport) -> bool {
+/// Whether a feed was followed completely, so that it is read again only after a change. It was not if it was cut off, or if some of
+/// its commands are dated in the future.
+pub(super) fn was_followed_completely(report: &ImportReport) -> bool {
     !report.truncated && report.future_dated == 0
 }
 
-/// What tells one version of a file from another.
+/// The modification time and the length of a file, to recognize a new version.
 fn version(found: &fs::Metadata) -> Option<String> {
     let modified = found.modified().ok()?.duration_since(UNIX_EPOCH).ok()?;
     Some(format!("{}-{}", modified.as_nanos(), found.len()))
@@ -154,14 +157,14 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_was_not_wholly_followed_is_read_again() {
+    fn an_incomplete_feed_is_read_again() {
         let mut report = ImportReport::default();
-        assert!(is_done_with(&report));
+        assert!(was_followed_completely(&report));
         report.refused = 1;
-        assert!(is_done_with(&report), "a bad line stays one");
+        assert!(was_followed_completely(&report), "a bad line stays bad");
         report.future_dated = 1;
-        assert!(!is_done_with(&report));
+        assert!(!was_followed_completely(&report));
         (report.future_dated, report.truncated) = (0, true);
-        assert!(!is_done_with(&report));
+        assert!(!was_followed_completely(&report));
     }
 }

@@ -1,4 +1,4 @@
-//! The commands' side of the address book: asks the proxy that runs with the state directory, or, where none runs, opens the file.
+//! The address book as commands use it: through the running proxy, or, if none is running, by opening the file.
 
 use std::{
     fs::{self, File},
@@ -10,84 +10,95 @@ use i2p_address_book::{AddressBook, FeedName};
 use i2p_name::HostName;
 
 use super::{
-    book::{FILE, explain},
-    question::{self, Imported, Question, Refusal, Reply},
+    book::{BOOK_FILE, explain},
+    protocol::{self, BookCommand, BookReply, ImportCounts},
 };
 use crate::{
+    command_error::CommandError,
     config::{Config, i2p_url::I2pUrl},
     control::{
-        client::{Client, Unanswered, read},
-        pieces::{PieceWriter, sent},
+        client::{ControlClient, ControlError, read_json},
+        streamed_body::{BodyWriter, streamed_body},
     },
-    failure::Failure,
 };
 
-/// What stands for stdin.
+/// The file name that means stdin.
 const STDIN: &str = "-";
 
-/// What the book says of a name: the first destination in base64. For a person who asks, the reason why it says nothing.
-pub(crate) async fn find(config: &Config, host: &HostName) -> Result<Option<String>, Failure> {
-    let mut book = Book::of(config)?;
-    match book.ask(Question::Find { name: host.as_str().to_owned() }).await? {
-        Reply::Name(found) => Ok(found.and_then(|name| name.destinations.into_iter().next())),
-        other => Err(odd(&other)),
+/// The first destination of a name in base64, or `None` if the book does not have the name.
+pub(crate) async fn find(config: &Config, host: &HostName) -> Result<Option<String>, CommandError> {
+    let mut book = BookClient::of(config)?;
+    match book.run(BookCommand::Find { name: host.as_str().to_owned() }).await? {
+        BookReply::Name(found) => Ok(found.and_then(|name| name.destinations.into_iter().next())),
+        other => Err(unexpected_reply(&other)),
     }
 }
 
-/// The answers never have another form, unless the proxy that runs is of another version.
-pub(crate) fn odd(reply: &Reply) -> Failure {
+/// The error for a reply that does not fit the command. Only a proxy of another version gives one.
+pub(crate) fn unexpected_reply(reply: &BookReply) -> CommandError {
     let _ = reply;
-    Failure::run_time("the proxy that runs answers something else than was asked: is it of another version?")
+    CommandError::run_time("the running proxy gave an unexpected answer: is it of another version?")
 }
 
-/// The book, wherever it is open.
-pub(crate) struct Book<'a> {
-    pub(crate) client: Client,
+/// Access to the address book.
+pub(crate) struct BookClient<'a> {
+    pub(crate) client: ControlClient,
     path: PathBuf,
     configured: &'a [I2pUrl],
-    /// Open in this process, where no proxy runs.
-    file: Option<AddressBook>,
+    /// The book, opened in this process because no proxy is running.
+    opened: Option<AddressBook>,
 }
 
-impl<'a> Book<'a> {
-    pub(crate) fn of(config: &'a Config) -> Result<Self, Failure> {
+impl<'a> BookClient<'a> {
+    pub(crate) fn of(config: &'a Config) -> Result<Self, CommandError> {
         let state_dir = config.state_dir()?;
         Ok(Self {
-            client: Client::of(&state_dir),
-            path: state_dir.join(FILE),
+            client: ControlClient::of(&state_dir),
+            path: state_dir.join(BOOK_FILE),
             configured: &config.names.subscriptions,
-            file: None,
+            opened: None,
         })
     }
 
-    pub(crate) async fn ask(&mut self, question: Question) -> Result<Reply, Failure> {
-        if self.file.is_none() {
-            match self.client.ask(question::NAMES, &question).await {
-                Err(Unanswered::NotRunning(_)) => {}
-                answer => return answer.map_err(Failure::run_time),
+    /// Runs a command, in the proxy or in this process.
+    pub(crate) async fn run(&mut self, command: BookCommand) -> Result<BookReply, CommandError> {
+        if self.opened.is_none() {
+            match self.client.ask(protocol::NAMES_PATH, &command).await {
+                Err(ControlError::NotRunning(_)) => {}
+                answer => return answer.map_err(CommandError::run_time),
             }
         }
         let configured = self.configured;
-        let empty = question.without_book(configured);
-        let Some(book) = self.file(empty.is_none())? else {
-            return empty.ok_or_else(|| Failure::run_time("there is no address book"));
+        let book = match command.reply_without_book(configured) {
+            None => self.open_or_create()?,
+            Some(reply) => match self.open()? {
+                Some(book) => book,
+                None => return Ok(reply),
+            },
         };
-        question.answer(book, configured).map_err(|refusal| match refusal {
-            Refusal::Question(why) | Refusal::Book(why) => Failure::run_time(why),
-        })
+        command.run(book, configured).map_err(|error| CommandError::run_time(error.reason()))
     }
 
-    /// The book in this process. Without one, it is made or not.
-    pub(crate) fn file(&mut self, make: bool) -> Result<Option<&AddressBook>, Failure> {
-        if self.file.is_none() && (make || self.path.exists()) {
-            let opened = AddressBook::open(&self.path);
-            self.file = Some(opened.map_err(|error| Failure::run_time(explain(&error)))?);
+    /// The book, opened in this process; `None` if it does not exist.
+    pub(crate) fn open(&mut self) -> Result<Option<&AddressBook>, CommandError> {
+        if self.opened.is_none() && !self.path.exists() {
+            return Ok(None);
         }
-        Ok(self.file.as_ref())
+        self.open_or_create().map(Some)
     }
 
-    pub(crate) async fn import(&mut self, path: &Path) -> Result<Imported, Failure> {
-        let cannot = |error| Failure::run_time(format_args!("cannot read {}: {error}", path.display()));
+    /// The book, opened or created in this process.
+    fn open_or_create(&mut self) -> Result<&AddressBook, CommandError> {
+        let book = match self.opened.take() {
+            Some(book) => book,
+            None => AddressBook::open(&self.path).map_err(|error| CommandError::run_time(explain(&error)))?,
+        };
+        Ok(self.opened.insert(book))
+    }
+
+    /// Imports a file, or stdin, in the proxy or in this process.
+    pub(crate) async fn import(&mut self, path: &Path) -> Result<ImportCounts, CommandError> {
+        let cannot = |error| CommandError::run_time(format_args!("cannot read {}: {error}", path.display()));
         let mut input: Box<dyn Read + Send> = if path == Path::new(STDIN) {
             Box::new(std::io::stdin())
         } else {
@@ -100,22 +111,20 @@ impl<'a> Book<'a> {
             Some(name) if path != Path::new(STDIN) => FeedName::new(name),
             _ => FeedName::new("stdin"),
         };
-        if !self.client.is_running().await.map_err(Failure::run_time)? {
-            let Some(book) = self.file(true)? else {
-                return Err(Failure::run_time("there is no address book"));
-            };
-            let report = book.import(BufReader::new(input), &feed);
-            return report.map(Imported::from).map_err(|error| Failure::run_time(explain(&error)));
+        if !self.client.is_running().await.map_err(CommandError::run_time)? {
+            let report = self.open_or_create()?.import(BufReader::new(input), &feed);
+            return report.map(ImportCounts::from).map_err(|error| CommandError::run_time(explain(&error)));
         }
-        let (pieces, body) = sent();
+        let (chunks, body) = streamed_body();
         tokio::task::spawn_blocking(move || {
-            let mut writer = PieceWriter(pieces);
+            let mut writer = BodyWriter(chunks);
             if let Err(error) = std::io::copy(&mut input, &mut writer) {
-                // A file that is read half is not imported as if it were whole.
+                // The error breaks the body off, so that half a file is not imported as a whole one.
                 let _ = writer.0.blocking_send(Err(error));
             }
         });
-        let answer = self.client.post(question::IMPORT, (question::FEED, feed.as_str()), body).await;
-        read(answer.map_err(Failure::run_time)?).await.map_err(Failure::run_time)
+        let answer =
+            self.client.post(protocol::IMPORT_PATH, (protocol::FEED_FIELD, feed.as_str()), body).await;
+        read_json(answer.map_err(CommandError::run_time)?).await.map_err(CommandError::run_time)
     }
 }

@@ -1,4 +1,4 @@
-//! Subscriptions: feeds that are read again and again, through I2P.
+//! Subscriptions: feeds that are read regularly, through I2P.
 
 use std::{
     collections::HashMap,
@@ -16,76 +16,76 @@ use i2p_tunnel::Resolver;
 use tokio::{sync::Notify, task::JoinSet, time::Instant};
 
 use super::{
-    book::{Book, is_done_with},
-    fetch::{FetchError, Fetched, get_following},
-    own_client::Way,
+    book::{SharedBook, was_followed_completely},
+    fetch::{FetchError, Fetched, get_following_redirections},
+    own_client::OwnClient,
     schedule,
 };
 use crate::config::i2p_url::I2pUrl;
 
-/// The largest feed that is read; of a larger one, the names that fit in. I2P's own lists are under 1 MiB.
-const MOST: usize = 5 * 1024 * 1024;
-/// How long one feed may take.
-const LIMIT: Duration = Duration::from_secs(180);
-/// Feeds that are read at the same time.
-const AT_ONCE: usize = 4;
+/// How much of a feed is read. Names beyond that are ignored. The lists of I2P itself are under 1 MiB.
+const MAX_FEED_BYTES: usize = 5 * 1024 * 1024;
+/// How long reading one feed may take.
+const FEED_TIMEOUT: Duration = Duration::from_secs(180);
+/// How many feeds are read at the same time.
+const CONCURRENT_FEEDS: usize = 4;
 
-/// What came of reading a feed; no report: it has not changed.
-pub(crate) type Outcome = Result<Option<ImportReport>, FetchError>;
+/// The result of reading a feed; `None` if it has not changed.
+pub(crate) type FeedResult = Result<Option<ImportReport>, FetchError>;
 
-/// The subscriptions of a running proxy.
-pub(crate) struct Feeds {
-    book: Book,
-    way: Arc<Way>,
-    /// Who has to forget what they remember when names have changed.
+/// Reads the subscribed feeds of the running proxy.
+pub(crate) struct FeedReader {
+    book: SharedBook,
+    client: Arc<OwnClient>,
+    /// The resolvers that must forget resolved names after names have changed.
     resolvers: Vec<Resolver>,
-    /// Subscriptions of the configuration; the others are in the book.
+    /// The subscriptions in the configuration. Others are in the address book.
     configured: Vec<I2pUrl>,
     every: Option<Duration>,
-    plans: Mutex<HashMap<I2pUrl, Plan>>,
-    /// Subscriptions have changed.
+    schedules: Mutex<HashMap<I2pUrl, FeedSchedule>>,
+    /// Notified if subscriptions were added or removed.
     changed: Notify,
-    /// Held while feeds are read: what a person asks for is not read beside what is read anyway.
+    /// Held while feeds are read, so that a feed is not read twice at the same time.
     reading: tokio::sync::Mutex<()>,
 }
 
-/// When a feed is read next, and how it went before.
+/// When a feed is read next, and how the last read went.
 #[derive(Debug, Default)]
-struct Plan {
+struct FeedSchedule {
     next: Option<Instant>,
     failures: u32,
     problem: Option<String>,
 }
 
-impl Feeds {
+impl FeedReader {
     pub(super) fn new(
-        book: Book,
-        way: Arc<Way>,
+        book: SharedBook,
+        client: Arc<OwnClient>,
         resolvers: Vec<Resolver>,
         configured: Vec<I2pUrl>,
         every: Option<Duration>,
     ) -> Arc<Self> {
         Arc::new(Self {
             book,
-            way,
+            client,
             resolvers,
             configured,
             every,
-            plans: Mutex::default(),
+            schedules: Mutex::default(),
             changed: Notify::new(),
             reading: tokio::sync::Mutex::default(),
         })
     }
 
-    /// Reads feeds when it is time, for ever.
+    /// Reads feeds when they are due, for ever.
     pub(super) async fn run(self: Arc<Self>) {
         loop {
             let now = Instant::now();
             let urls = self.subscriptions().await;
-            // One that comes back is as a new one.
-            self.plans().retain(|url, _| urls.contains(url));
-            let plans: Vec<_> = urls.into_iter().map(|url| (self.planned(&url, now), url)).collect();
-            let due: Vec<_> = plans
+            // A subscription that is added again starts anew.
+            self.schedules().retain(|url, _| urls.contains(url));
+            let planned: Vec<_> = urls.into_iter().map(|url| (self.next_read(&url, now), url)).collect();
+            let due: Vec<_> = planned
                 .iter()
                 .filter(|(next, _)| next.is_some_and(|next| next <= now))
                 .map(|(_, url)| url.clone())
@@ -94,7 +94,7 @@ impl Feeds {
                 self.update(due).await;
                 continue;
             }
-            let next = plans.iter().filter_map(|(next, _)| *next).min();
+            let next = planned.iter().filter_map(|(next, _)| *next).min();
             let sleep = async {
                 match next {
                     Some(next) => tokio::time::sleep_until(next).await,
@@ -108,15 +108,15 @@ impl Feeds {
         }
     }
 
-    /// Looks at the subscriptions again: some came or went.
-    pub(super) fn changed(&self) {
+    /// Applies added or removed subscriptions.
+    pub(super) fn subscriptions_changed(&self) {
         self.changed.notify_one();
     }
 
     /// All subscriptions, those of the configuration first.
     pub(super) async fn subscriptions(&self) -> Vec<I2pUrl> {
         let mut urls = self.configured.clone();
-        // A book that cannot be read is said by those who need a name of it.
+        // A read error of the book is reported by the lookups that need it.
         let kept = self.book.work(AddressBook::subscriptions).await.unwrap_or_default();
         let kept = kept.iter().filter_map(|feed| feed.as_str().parse().ok());
         for url in kept {
@@ -127,22 +127,22 @@ impl Feeds {
         urls
     }
 
-    /// What was wrong with a feed when it was last read.
-    pub(super) fn problem(&self, url: &I2pUrl) -> Option<String> {
-        self.plans().get(url)?.problem.clone()
+    /// Why the last read of a feed failed, if it did.
+    pub(super) fn last_error(&self, url: &I2pUrl) -> Option<String> {
+        self.schedules().get(url)?.problem.clone()
     }
 
-    /// Reads these feeds now, and says what came of it, in no order.
-    pub(super) async fn update(self: &Arc<Self>, urls: Vec<I2pUrl>) -> Vec<(I2pUrl, Outcome)> {
+    /// Reads these feeds now. The results are in no particular order.
+    pub(super) async fn update(self: &Arc<Self>, urls: Vec<I2pUrl>) -> Vec<(I2pUrl, FeedResult)> {
         let _reading = self.reading.lock().await;
         let mut outcomes = Vec::with_capacity(urls.len());
-        for some in urls.chunks(AT_ONCE) {
+        for some in urls.chunks(CONCURRENT_FEEDS) {
             let mut reading = JoinSet::new();
             for url in some {
                 let (feeds, url) = (Arc::clone(self), url.clone());
                 reading.spawn(async move {
                     let outcome = feeds.read(&url).await;
-                    feeds.plan_next(&url, &outcome);
+                    feeds.schedule_next(&url, &outcome);
                     (url, outcome)
                 });
             }
@@ -152,13 +152,15 @@ impl Feeds {
     }
 
     /// Reads one feed into the book.
-    async fn read(&self, url: &I2pUrl) -> Outcome {
+    async fn read(&self, url: &I2pUrl) -> FeedResult {
         let feed = FeedName::new(&url.to_string());
         let known = {
             let feed = feed.clone();
             self.book.work(move |book| book.feed_state(&feed)).await.map_err(FetchError::Book)?
         };
-        let (got, moved) = get_following(&self.way, url, &conditions(&known), MOST, LIMIT).await?;
+        let (got, redirected) =
+            get_following_redirections(&self.client, url, &conditions(&known), MAX_FEED_BYTES, FEED_TIMEOUT)
+                .await?;
         let checked = Some(SystemTime::now());
         match got.status {
             StatusCode::OK => {}
@@ -169,14 +171,15 @@ impl Feeds {
             }
             status => return Err(FetchError::Status(status)),
         }
-        let validator = |name: HeaderName| got.header(name).filter(|_| !moved).map(str::to_owned);
+        let validator = |name: HeaderName| got.header(name).filter(|_| !redirected).map(str::to_owned);
         let validators = (validator(ETAG), validator(LAST_MODIFIED));
         let Fetched { body, cut, .. } = got;
         let imported = self.book.work(move |book| {
             let body = if cut { whole_lines(&body) } else { &body };
             let mut report = book.import(Cursor::new(body), &feed)?;
             report.truncated |= cut;
-            let (etag, last_modified) = if is_done_with(&report) { validators } else { (None, None) };
+            let (etag, last_modified) =
+                if was_followed_completely(&report) { validators } else { (None, None) };
             book.set_feed_state(&feed, &FeedState { etag, last_modified, checked })?;
             Ok(report)
         });
@@ -187,57 +190,57 @@ impl Feeds {
         Ok(Some(report))
     }
 
-    /// When a feed is to be read; the first time, that is found out.
-    fn planned(&self, url: &I2pUrl, now: Instant) -> Option<Instant> {
+    /// When a feed is due. On the first call, that is computed from the time of its last read.
+    fn next_read(&self, url: &I2pUrl, now: Instant) -> Option<Instant> {
         let every = self.every?;
-        let mut plans = self.plans();
-        let plan = plans.entry(url.clone()).or_default();
-        Some(*plan.next.get_or_insert_with(|| {
+        let mut schedules = self.schedules();
+        let schedule = schedules.entry(url.clone()).or_default();
+        Some(*schedule.next.get_or_insert_with(|| {
             let known = self.book.file().feed_state(&FeedName::new(&url.to_string())).unwrap_or_default();
             let age = known.checked.map(|checked| checked.elapsed().unwrap_or_default());
             now + schedule::first(age, every, schedule::random())
         }))
     }
 
-    fn plan_next(&self, url: &I2pUrl, outcome: &Outcome) {
-        let mut plans = self.plans();
-        let plan = plans.entry(url.clone()).or_default();
-        plan.failures = if outcome.is_err() { plan.failures.saturating_add(1) } else { 0 };
-        let wait = self.every.map(|every| match plan.failures {
+    fn schedule_next(&self, url: &I2pUrl, outcome: &FeedResult) {
+        let mut schedules = self.schedules();
+        let schedule = schedules.entry(url.clone()).or_default();
+        schedule.failures = if outcome.is_err() { schedule.failures.saturating_add(1) } else { 0 };
+        let wait = self.every.map(|every| match schedule.failures {
             0 => schedule::after_success(every, schedule::random()),
             failures => schedule::after_failure(failures, every, schedule::random()),
         });
-        plan.next = wait.map(|wait| Instant::now() + wait);
-        plan.problem = outcome.as_ref().err().map(ToString::to_string);
+        schedule.next = wait.map(|wait| Instant::now() + wait);
+        schedule.problem = outcome.as_ref().err().map(ToString::to_string);
         tracing::debug!("subscription read: {url}");
         match outcome {
-            Ok(None) => tracing::info!("a subscription has nothing new"),
+            Ok(None) => tracing::info!("a subscription is unchanged"),
             Ok(Some(ImportReport { added, changed, removed, conflicts, refused, .. })) => {
                 tracing::info!(added, changed, removed, conflicts, refused, "a subscription was read");
             }
             Err(error) => tracing::warn!(
-                "a subscription could not be read: {error}. The names that are known stay; {}",
+                "a subscription could not be read: {error}. Its names stay in the address book; {}",
                 match wait {
-                    Some(wait) => format!("it is tried again in {} min", wait.as_secs() / 60),
-                    None => "it is tried again when i2p-socks names update says so".to_owned(),
+                    Some(wait) => format!("the next attempt is in {} min", wait.as_secs() / 60),
+                    None => "the next attempt is on i2p-socks names update".to_owned(),
                 }
             ),
         }
     }
 
-    fn plans(&self) -> MutexGuard<'_, HashMap<I2pUrl, Plan>> {
-        self.plans.lock().unwrap_or_else(PoisonError::into_inner)
+    fn schedules(&self) -> MutexGuard<'_, HashMap<I2pUrl, FeedSchedule>> {
+        self.schedules.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-/// "Only if it has changed" (RFC 9110 section 13.1).
+/// The header fields for "only if it has changed" (RFC 9110 section 13.1).
 fn conditions(known: &FeedState) -> Vec<(HeaderName, String)> {
     let etag = known.etag.clone().map(|etag| (IF_NONE_MATCH, etag));
     let date = known.last_modified.clone().map(|date| (IF_MODIFIED_SINCE, date));
     etag.into_iter().chain(date).collect()
 }
 
-/// Without the last line, which is not whole.
+/// The body without its last line, which is cut off.
 fn whole_lines(body: &[u8]) -> &[u8] {
     let end = body.iter().rposition(|&byte| byte == b'\n');
     end.and_then(|end| body.get(..end)).unwrap_or_default()

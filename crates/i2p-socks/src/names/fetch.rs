@@ -1,4 +1,4 @@
-//! One HTTP GET through I2P.
+//! HTTP GET through I2P.
 
 use std::{fmt, time::Duration};
 
@@ -13,30 +13,30 @@ use hyper_util::rt::TokioIo;
 use i2p_tunnel::Failure;
 use tokio_util::task::AbortOnDropHandle;
 
-use super::own_client::Way;
+use super::own_client::OwnClient;
 use crate::config::i2p_url::I2pUrl;
 
-/// Bytes of a response's head.
-const HEAD: usize = 64 * 1024;
-/// Redirections in a row that are followed.
-const REDIRECTIONS: usize = 3;
+/// The largest response head.
+const MAX_HEAD_BYTES: usize = 64 * 1024;
+/// How many redirections in a row are followed.
+const MAX_REDIRECTIONS: usize = 3;
 
-/// Why nothing was got. The words name nobody.
+/// Why a fetch failed. The messages name no host.
 #[derive(Debug)]
 pub(crate) enum FetchError {
-    /// There was no stream.
+    /// No stream could be opened.
     Failed(Failure),
-    /// It was no HTTP, or ended early.
+    /// The answer is not HTTP, or ended early.
     Http(hyper::Error),
-    /// It was HTTP, and not what was asked for.
+    /// The answer has an unusable status.
     Status(StatusCode),
-    /// It leads out of I2P, or in circles.
+    /// A redirection leads out of I2P, or there are too many.
     Redirection,
-    /// The body is compressed, which nobody has asked for.
+    /// The body is compressed, although the request did not allow it.
     Encoded,
-    /// There is no end of it.
+    /// The answer took longer than the limit.
     TooSlow(Duration),
-    /// It could not be put into the address book.
+    /// The address book failed.
     Book(String),
 }
 
@@ -44,60 +44,59 @@ impl fmt::Display for FetchError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Failed(failure) => f.write_str(failure.row().log),
-            Self::Http(error) => write!(f, "its answer is not whole, or not HTTP ({error})"),
+            Self::Http(error) => write!(f, "its answer is incomplete or not HTTP ({error})"),
             Self::Status(status) => write!(f, "it answers with HTTP status {status}"),
             Self::Redirection => f.write_str("it redirects out of I2P, or too often"),
-            Self::Encoded => f.write_str("its answer is compressed, which was not asked for"),
-            Self::TooSlow(limit) => write!(f, "it took longer than {} s", limit.as_secs()),
+            Self::Encoded => f.write_str("its answer is compressed, which the request did not allow"),
+            Self::TooSlow(timeout) => write!(f, "it took longer than {} s", timeout.as_secs()),
             Self::Book(why) => f.write_str(why),
         }
     }
 }
 
-/// A response with as much of its body as was wanted.
+/// A response, with as much of its body as the limit allows.
 pub(super) struct Fetched {
     pub(super) status: StatusCode,
     pub(super) headers: HeaderMap,
     pub(super) body: Vec<u8>,
-    /// Whether there was more of the body.
+    /// Whether the body was longer than the limit.
     pub(super) cut: bool,
 }
 
 impl Fetched {
-    /// A field of the head, if it is plain text.
+    /// A header field, if it is ASCII text.
     pub(super) fn header(&self, name: HeaderName) -> Option<&str> {
         self.headers.get(name)?.to_str().ok()
     }
 }
 
-/// Gets what is at a URL: within a time, at most so many bytes of its body, whatever its status. Redirections are not
-/// followed.
+/// Fetches a URL within `timeout`, and at most `max_bytes` of the body. Any status is returned; redirections are not followed.
 pub(super) async fn get(
-    way: &Way,
+    client: &OwnClient,
     url: &I2pUrl,
     fields: &[(HeaderName, String)],
-    most: usize,
-    limit: Duration,
+    max_bytes: usize,
+    timeout: Duration,
 ) -> Result<Fetched, FetchError> {
-    let got = tokio::time::timeout(limit, get_once(way, url, fields, most)).await;
-    got.unwrap_or(Err(FetchError::TooSlow(limit)))
+    let got = tokio::time::timeout(timeout, get_once(client, url, fields, max_bytes)).await;
+    got.unwrap_or(Err(FetchError::TooSlow(timeout)))
 }
 
-/// [`get`], with up to three redirections followed within I2P. Conditions are for the URL that they were got from, and so for
-/// the first one alone.
-pub(super) async fn get_following(
-    way: &Way,
+/// [`get`], but follows up to three redirections within I2P. Also returns whether there was one. The header fields `fields` go only to
+/// the first URL, because conditions such as `If-None-Match` belong to it.
+pub(super) async fn get_following_redirections(
+    client: &OwnClient,
     url: &I2pUrl,
     fields: &[(HeaderName, String)],
-    most: usize,
-    limit: Duration,
+    max_bytes: usize,
+    timeout: Duration,
 ) -> Result<(Fetched, bool), FetchError> {
-    let got = tokio::time::timeout(limit, async {
+    let got = tokio::time::timeout(timeout, async {
         let mut at = url.clone();
-        for hop in 0..=REDIRECTIONS {
-            let got = get_once(way, &at, if hop == 0 { fields } else { &[] }, most).await?;
-            let moved = got.status.is_redirection() && got.status != StatusCode::NOT_MODIFIED;
-            if !moved {
+        for hop in 0..=MAX_REDIRECTIONS {
+            let got = get_once(client, &at, if hop == 0 { fields } else { &[] }, max_bytes).await?;
+            let is_redirection = got.status.is_redirection() && got.status != StatusCode::NOT_MODIFIED;
+            if !is_redirection {
                 return Ok((got, hop > 0));
             }
             let location = got.header(header::LOCATION).ok_or(FetchError::Status(got.status))?;
@@ -105,19 +104,19 @@ pub(super) async fn get_following(
         }
         Err(FetchError::Redirection)
     });
-    got.await.unwrap_or(Err(FetchError::TooSlow(limit)))
+    got.await.unwrap_or(Err(FetchError::TooSlow(timeout)))
 }
 
 async fn get_once(
-    way: &Way,
+    client: &OwnClient,
     url: &I2pUrl,
     fields: &[(HeaderName, String)],
-    most: usize,
+    max_bytes: usize,
 ) -> Result<Fetched, FetchError> {
-    // Lives until the body is read: with it the right to the stream.
-    let opened = way.open(url.host(), url.port()).await.map_err(FetchError::Failed)?;
+    // Kept until the body is read, because the stream ends with it.
+    let opened = client.open(url.host(), url.port()).await.map_err(FetchError::Failed)?;
     let (mut sender, connection) = http1::Builder::new()
-        .max_buf_size(HEAD)
+        .max_buf_size(MAX_HEAD_BYTES)
         .handshake::<_, Empty<Bytes>>(TokioIo::new(opened.socket))
         .await
         .map_err(FetchError::Http)?;
@@ -126,16 +125,16 @@ async fn get_once(
     for (name, value) in fields {
         request = request.header(name, value);
     }
-    // Everything in it was checked before, so that there is a request.
+    // All parts were checked before, so this never fails.
     let request = request.header(header::CONNECTION, "close").body(Empty::new());
     let request = request.map_err(|_| FetchError::Redirection)?;
     let response = sender.send_request(request).await.map_err(FetchError::Http)?;
-    let got = read(response, most).await;
+    let got = read(response, max_bytes).await;
     drop(opened.hold);
     got
 }
 
-async fn read(response: Response<Incoming>, most: usize) -> Result<Fetched, FetchError> {
+async fn read(response: Response<Incoming>, max_bytes: usize) -> Result<Fetched, FetchError> {
     let (head, mut incoming) = response.into_parts();
     let plain = |value: &header::HeaderValue| value.as_bytes().eq_ignore_ascii_case(b"identity");
     if !head.headers.get(header::CONTENT_ENCODING).is_none_or(plain) {
@@ -144,7 +143,7 @@ async fn read(response: Response<Incoming>, most: usize) -> Result<Fetched, Fetc
     let (mut body, mut cut) = (Vec::new(), false);
     while let Some(frame) = incoming.frame().await {
         let Ok(data) = frame.map_err(FetchError::Http)?.into_data() else { continue };
-        let room = most.saturating_sub(body.len());
+        let room = max_bytes.saturating_sub(body.len());
         body.extend_from_slice(data.get(..room).unwrap_or(&data));
         if data.len() > room {
             cut = true;
@@ -168,18 +167,19 @@ mod tests {
     const LONG: Duration = Duration::from_secs(60);
 
     #[tokio::test]
-    async fn what_takes_too_long_is_given_up_and_what_is_too_much_is_cut() {
+    async fn slow_answers_fail_and_long_ones_are_cut() {
         let bridge = TestBridge::start().await;
         bridge.host("page.i2p", Endpoint::Http("0123456789".into()));
         bridge.host("silent.i2p", Endpoint::Sink);
         bridge.host("slow.i2p", Endpoint::Source(b"HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\n".to_vec()));
-        let way = Way::new(Bridge::new(bridge.address()), &SessionConfig::default(), Resolver::default());
-        let fetch = async |host: &str, most, limit| {
+        let client =
+            OwnClient::new(Bridge::new(bridge.address()), &SessionConfig::default(), Resolver::default());
+        let fetch = async |host: &str, max_bytes, timeout| {
             let url = format!("http://{host}/").parse().unwrap();
-            get(&way, &url, &[], most, limit).await
+            get(&client, &url, &[], max_bytes, timeout).await
         };
-        for (most, body, cut) in [(10, "0123456789", false), (9, "012345678", true), (0, "", true)] {
-            let got = fetch("page.i2p", most, LONG).await.unwrap_or_else(|error| panic!("{error}"));
+        for (max_bytes, body, cut) in [(10, "0123456789", false), (9, "012345678", true), (0, "", true)] {
+            let got = fetch("page.i2p", max_bytes, LONG).await.unwrap_or_else(|error| panic!("{error}"));
             assert_eq!((got.status.as_u16(), got.cut), (200, cut));
             assert_eq!(got.body, body.as_bytes());
         }
@@ -187,11 +187,11 @@ mod tests {
             async |host: &str, limit| fetch(host, 10, limit).await.err().map(|error| error.to_string());
         let silent = fails("silent.i2p", Duration::from_millis(50)).await;
         assert_eq!(silent.as_deref(), Some("it took longer than 0 s"));
-        assert!(fails("slow.i2p", LONG).await.is_some_and(|said| said.contains("not whole")));
+        assert!(fails("slow.i2p", LONG).await.is_some_and(|said| said.contains("incomplete")));
         let unknown = fails("unknown.i2p", LONG).await;
         assert_eq!(unknown.as_deref(), Some("the name is in no address book"));
         let sessions: HashMap<_, _> =
             bridge.streams().into_iter().map(|stream| (stream.session, stream.from)).collect();
-        assert_eq!(sessions.len(), 1, "one session for all");
+        assert_eq!(sessions.len(), 1, "one session for all requests");
     }
 }

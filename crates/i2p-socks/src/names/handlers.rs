@@ -1,11 +1,11 @@
-//! The names' part of the control socket.
+//! The handlers for host names on the control socket.
 //!
-//! | request | answer |
+//! | request | response |
 //! |---|---|
-//! | `POST /names` | a [`Reply`] to a [`Question`] |
-//! | `POST /names/import` | [`Imported`]; the body is a `hosts.txt` or a feed, the field `feed` what it is called |
+//! | `POST /names` with a [`BookCommand`] | a [`BookReply`] |
+//! | `POST /names/import` with a `hosts.txt` or a feed, and its name in the field `feed` | [`ImportCounts`] |
 //! | `GET /names/export` | a `hosts.txt` |
-//! | `POST /names/update` | [`Updated`] of the subscription that the body names, or of all |
+//! | `POST /names/update` with a subscription, or `null` for all | a [`FeedUpdate`] for each |
 
 use std::{
     io::{self, BufReader, BufWriter},
@@ -16,87 +16,90 @@ use hyper::{Method, StatusCode};
 use i2p_address_book::FeedName;
 
 use super::{
-    feeds::Outcome,
-    question::{EXPORT, FEED, IMPORT, Imported, NAMES, Question, Refusal, Reply, UPDATE, Updated},
-    service::Names,
+    feeds::FeedResult,
+    protocol::{
+        BookCommand, BookCommandError, BookReply, EXPORT_PATH, FEED_FIELD, FeedUpdate, IMPORT_PATH,
+        ImportCounts, NAMES_PATH, UPDATE_PATH,
+    },
+    service::NameService,
 };
 use crate::{
     config::i2p_url::I2pUrl,
     control::{
-        pieces::{PieceReader, PieceWriter, sent},
-        routes::{Answer, Asked, Routes, json, json_within, problem},
+        routes::{HttpRequest, HttpResponse, Routes, error_response, json_response, read_json_body},
+        streamed_body::{BodyReader, BodyWriter, streamed_body},
     },
 };
 
-/// The largest question: a destination in base64 and what is around it.
-const QUESTION: usize = 16 * 1024;
-/// What an import is called that has no such field.
-const UNNAMED: &str = "import";
-/// Bytes of an export that are sent at once.
-const CHUNK: usize = 64 * 1024;
+/// The largest command: a destination in base64 in JSON.
+const MAX_COMMAND_BYTES: usize = 16 * 1024;
+/// The name of an import without that field.
+const UNNAMED_FEED: &str = "import";
+/// The size of the chunks of an export.
+const EXPORT_CHUNK_BYTES: usize = 64 * 1024;
 
-/// These routes, too.
-pub(crate) fn add(names: &Arc<Names>, routes: Routes) -> Routes {
+/// Adds the paths for host names to `routes`.
+pub(crate) fn add(names: &Arc<NameService>, routes: Routes) -> Routes {
     let with = || Arc::clone(names);
-    let (question, import, export, update) = (with(), with(), with(), with());
+    let (command, import, export, update) = (with(), with(), with(), with());
     routes
-        .on(Method::POST, NAMES, move |asked| told(Arc::clone(&question), asked))
-        .on(Method::POST, IMPORT, move |asked| imported(Arc::clone(&import), asked))
-        .on(Method::GET, EXPORT, move |_| exported(Arc::clone(&export)))
-        .on(Method::POST, UPDATE, move |asked| updated(Arc::clone(&update), asked))
+        .on(Method::POST, NAMES_PATH, move |request| run_command(Arc::clone(&command), request))
+        .on(Method::POST, IMPORT_PATH, move |request| import_feed(Arc::clone(&import), request))
+        .on(Method::GET, EXPORT_PATH, move |_| export_names(Arc::clone(&export)))
+        .on(Method::POST, UPDATE_PATH, move |request| update_feeds(Arc::clone(&update), request))
 }
 
-fn no_book(why: &str) -> Answer {
-    problem(StatusCode::SERVICE_UNAVAILABLE, why)
+fn no_book(why: &str) -> HttpResponse {
+    error_response(StatusCode::SERVICE_UNAVAILABLE, why)
 }
 
-async fn told(names: Arc<Names>, asked: Asked) -> Answer {
-    let question = match json_within::<Question>(asked.into_body(), QUESTION).await {
-        Ok(question) => question,
+async fn run_command(names: Arc<NameService>, request: HttpRequest) -> HttpResponse {
+    let command = match read_json_body::<BookCommand>(request.into_body(), MAX_COMMAND_BYTES).await {
+        Ok(command) => command,
         Err(answer) => return answer,
     };
-    match names.answer(question).await {
-        Ok(reply) => json(StatusCode::OK, &reply),
-        Err(Refusal::Question(why)) => problem(StatusCode::CONFLICT, &why),
-        Err(Refusal::Book(why)) => no_book(&why),
+    match names.run(command).await {
+        Ok(reply) => json_response(StatusCode::OK, &reply),
+        Err(BookCommandError::Command(why)) => error_response(StatusCode::CONFLICT, &why),
+        Err(BookCommandError::Book(why)) => no_book(&why),
     }
 }
 
-async fn imported(names: Arc<Names>, asked: Asked) -> Answer {
+async fn import_feed(names: Arc<NameService>, request: HttpRequest) -> HttpResponse {
     let book = match names.book() {
         Ok(book) => book,
         Err(why) => return no_book(why),
     };
-    let feed = asked.headers().get(FEED).and_then(|value| str::from_utf8(value.as_bytes()).ok());
-    let feed = FeedName::new(feed.unwrap_or(UNNAMED));
-    let reader = BufReader::new(PieceReader::of(asked.into_body()));
+    let feed = request.headers().get(FEED_FIELD).and_then(|value| str::from_utf8(value.as_bytes()).ok());
+    let feed = FeedName::new(feed.unwrap_or(UNNAMED_FEED));
+    let reader = BufReader::new(BodyReader::of(request.into_body()));
     let report = book.work(move |book| book.import(reader, &feed)).await;
-    names.forget();
+    names.forget_resolved();
     match report {
-        Ok(report) => json(StatusCode::OK, &Imported::from(report)),
+        Ok(report) => json_response(StatusCode::OK, &ImportCounts::from(report)),
         Err(why) => no_book(&why),
     }
 }
 
-#[allow(clippy::unused_async, reason = "handlers are")]
-async fn exported(names: Arc<Names>) -> Answer {
+#[allow(clippy::unused_async, reason = "handlers are async")]
+async fn export_names(names: Arc<NameService>) -> HttpResponse {
     let book = match names.book() {
         Ok(book) => Arc::clone(book.file()),
         Err(why) => return no_book(why),
     };
-    let (sender, body) = sent();
+    let (sender, body) = streamed_body();
     tokio::task::spawn_blocking(move || {
-        let writer = BufWriter::with_capacity(CHUNK, PieceWriter(sender.clone()));
+        let writer = BufWriter::with_capacity(EXPORT_CHUNK_BYTES, BodyWriter(sender.clone()));
         if book.export(writer).is_err() {
-            // The reader is gone, or is told so by a body that ends badly.
+            // The error breaks the body off, so that the reader notices.
             let _ = sender.blocking_send(Err(io::ErrorKind::Other.into()));
         }
     });
-    Answer::new(body)
+    HttpResponse::new(body)
 }
 
-async fn updated(names: Arc<Names>, asked: Asked) -> Answer {
-    let wanted = match json_within::<Option<I2pUrl>>(asked.into_body(), QUESTION).await {
+async fn update_feeds(names: Arc<NameService>, request: HttpRequest) -> HttpResponse {
+    let wanted = match read_json_body::<Option<I2pUrl>>(request.into_body(), MAX_COMMAND_BYTES).await {
         Ok(wanted) => wanted,
         Err(answer) => return answer,
     };
@@ -104,48 +107,49 @@ async fn updated(names: Arc<Names>, asked: Asked) -> Answer {
         return no_book(why);
     }
     let Some(feeds) = names.feeds() else {
-        return no_book("the proxy has no router yet: wait until it has said that it is ready");
+        return no_book("the proxy has no router yet: wait until it is ready");
     };
     let mut urls = feeds.subscriptions().await;
     if let Some(wanted) = wanted {
         urls.retain(|url| *url == wanted);
         if urls.is_empty() {
-            return problem(StatusCode::NOT_FOUND, "there is no such subscription");
+            return error_response(StatusCode::NOT_FOUND, "there is no such subscription");
         }
     }
     let feeds = Arc::clone(feeds);
-    // A task of its own: who has gone away meanwhile stops nothing half way.
+    // A task of its own, which continues if the client disconnects.
     let reading = tokio::spawn(async move { feeds.update(urls).await });
     let Ok(outcomes) = reading.await else { return no_book("the subscriptions could not be read") };
-    let outcomes: Vec<_> = outcomes.into_iter().map(|(url, outcome)| shown(&url, outcome)).collect();
-    json(StatusCode::OK, &outcomes)
+    let outcomes: Vec<_> = outcomes.into_iter().map(|(url, result)| feed_update(&url, result)).collect();
+    json_response(StatusCode::OK, &outcomes)
 }
 
-fn shown(url: &I2pUrl, outcome: Outcome) -> Updated {
-    let (imported, problem) = match outcome {
-        Ok(report) => (report.map(Imported::from), None),
+fn feed_update(url: &I2pUrl, result: FeedResult) -> FeedUpdate {
+    let (imported, problem) = match result {
+        Ok(report) => (report.map(ImportCounts::from), None),
         Err(error) => (None, Some(error.to_string())),
     };
-    Updated { url: url.to_string(), imported, problem }
+    FeedUpdate { url: url.to_string(), imported, problem }
 }
 
-impl Names {
-    async fn answer(&self, question: Question) -> Result<Reply, Refusal> {
-        let book = self.book().map_err(|why| Refusal::Book(why.to_owned()))?;
+impl NameService {
+    /// Runs a command on the address book, and applies its effects.
+    async fn run(&self, command: BookCommand) -> Result<BookReply, BookCommandError> {
+        let book = self.book().map_err(|why| BookCommandError::Book(why.to_owned()))?;
         let configured = self.configured().to_vec();
-        let (changes_names, changes_feeds) = (question.changes_names(), question.changes_feeds());
-        let answered = book.work(move |book| Ok(question.answer(book, &configured))).await;
-        let mut reply = answered.map_err(Refusal::Book)??;
+        let (changes_names, changes_feeds) = (command.changes_names(), command.changes_feeds());
+        let answered = book.work(move |book| Ok(command.run(book, &configured))).await;
+        let mut reply = answered.map_err(BookCommandError::Book)??;
         if changes_names {
-            self.forget();
+            self.forget_resolved();
         }
         if let Some(feeds) = self.feeds() {
             if changes_feeds {
-                feeds.changed();
+                feeds.subscriptions_changed();
             }
-            if let Reply::Feeds(shown) = &mut reply {
+            if let BookReply::Feeds(shown) = &mut reply {
                 for feed in shown {
-                    feed.problem = feed.url.parse().ok().and_then(|url| feeds.problem(&url));
+                    feed.problem = feed.url.parse().ok().and_then(|url| feeds.last_error(&url));
                 }
             }
         }

@@ -1,4 +1,4 @@
-//! Jump services: sites in I2P that answer a name with a link to it that holds its destination.
+//! Jump services: sites in I2P that answer with a link that contains the destination of a name.
 
 use std::{
     pin::Pin,
@@ -11,49 +11,50 @@ use i2p_address_book::FeedName;
 use i2p_name::{Destination, HostName, I2pName};
 use i2p_tunnel::LastResort;
 
-use super::{book::Book, fetch::get, own_client::Way};
+use super::{book::SharedBook, fetch::get, own_client::OwnClient};
 use crate::config::i2p_url::I2pUrl;
 
-/// What comes before the destination in such a link.
+/// The parameter with the destination in such a link.
 const HELPER: &str = "i2paddresshelper=";
-/// How much of an answer is looked at.
-const MOST: usize = 256 * 1024;
+/// How much of an answer is read.
+const MAX_ANSWER_BYTES: usize = 256 * 1024;
 /// How long one service may take.
-const LIMIT: Duration = Duration::from_secs(45);
-/// How long all of them together may take: a client waits.
-const ALL: Duration = Duration::from_secs(90);
-/// The longest link in front of its destination.
-const LONGEST_LINK: usize = 512;
+const SERVICE_TIMEOUT: Duration = Duration::from_secs(45);
+/// How long all services together may take, while a client is waiting.
+const TOTAL_TIMEOUT: Duration = Duration::from_secs(90);
+/// The longest link, without its destination.
+const MAX_LINK_BYTES: usize = 512;
 
-/// Asks jump services, one after the other, and keeps what they say in the address book, for which they came first. A name
-/// that the book has already it keeps.
-pub(super) struct Jump {
+/// Asks jump services, one after the other, and adds the answer to the address book. If the book has the name already, it keeps its
+/// destination.
+pub(super) struct JumpServices {
     pub(super) services: Vec<I2pUrl>,
-    pub(super) book: Book,
-    /// Not there until there is a router.
-    pub(super) way: Arc<OnceLock<Arc<Way>>>,
+    pub(super) book: SharedBook,
+    /// Set once there is a router.
+    pub(super) client: Arc<OnceLock<Arc<OwnClient>>>,
 }
 
-impl LastResort for Jump {
+impl LastResort for JumpServices {
     fn find<'a>(&'a self, name: &'a HostName) -> Pin<Box<dyn Future<Output = Option<I2pName>> + Send + 'a>> {
         Box::pin(async {
-            let found = tokio::time::timeout(ALL, self.ask(name)).await.ok()?;
+            let found = tokio::time::timeout(TOTAL_TIMEOUT, self.ask(name)).await.ok()?;
             found.map(I2pName::from)
         })
     }
 }
 
-impl Jump {
+impl JumpServices {
     async fn ask(&self, name: &HostName) -> Option<Destination> {
-        let way = self.way.get()?;
+        let client = self.client.get()?;
         for service in &self.services {
-            let answer = match get(way, &service.about(name), &[], MOST, LIMIT).await {
-                Ok(answer) => answer,
-                Err(error) => {
-                    tracing::warn!("a jump service gave no answer: {error}");
-                    continue;
-                }
-            };
+            let answer =
+                match get(client, &service.with_name(name), &[], MAX_ANSWER_BYTES, SERVICE_TIMEOUT).await {
+                    Ok(answer) => answer,
+                    Err(error) => {
+                        tracing::warn!("a jump service failed: {error}");
+                        continue;
+                    }
+                };
             let location = answer.header(LOCATION).and_then(|link| destination_in(link, name));
             let found = location.or_else(|| destination_in(&String::from_utf8_lossy(&answer.body), name));
             let Some(found) = found else { continue };
@@ -64,7 +65,7 @@ impl Jump {
                 tracing::info!(
                     added = report.added,
                     conflicts = report.conflicts,
-                    "a jump service knows a name that nobody else knew"
+                    "a jump service knew a name that no other source had"
                 );
                 book.lookup(&name)
             });
@@ -78,13 +79,13 @@ impl Jump {
     }
 }
 
-/// The destination of the first link to this host that has one.
+/// The destination in the first link to this host that contains one.
 fn destination_in(text: &str, host: &HostName) -> Option<Destination> {
     text.match_indices(HELPER).find_map(|(at, _)| {
         let (before, after) = (text.get(..at)?, text.get(at + HELPER.len()..)?);
         let link = before.get(before.rfind("http://")?..)?;
         let plain = |c: char| c.is_ascii_graphic() && !matches!(c, '"' | '\'' | '<' | '>');
-        if link.len() > LONGEST_LINK || !link.chars().all(plain) {
+        if link.len() > MAX_LINK_BYTES || !link.chars().all(plain) {
             return None;
         }
         let to = link.strip_prefix("http://")?.split(['/', '?', ':']).next()?;
@@ -107,7 +108,7 @@ mod tests {
     }
 
     #[test]
-    fn the_link_to_the_host_is_found_and_no_other() {
+    fn only_a_link_to_the_host_is_used() {
         let (ours, other) = (destination(1), destination(2));
         let host = "wanted.i2p".parse().unwrap();
         let base64 = ours.to_base64();
@@ -132,7 +133,7 @@ mod tests {
             format!("http://other.i2p/?i2paddresshelper={base64}"),
             format!("http://wanted.i2p.other.i2p/?i2paddresshelper={base64}"),
             format!("http://wanted.i2p/\" i2paddresshelper={base64}"),
-            format!("http://wanted.i2p/{}?i2paddresshelper={base64}", "a".repeat(LONGEST_LINK)),
+            format!("http://wanted.i2p/{}?i2paddresshelper={base64}", "a".repeat(MAX_LINK_BYTES)),
             format!("http://wanted.i2p/?i2paddresshelper={}", base64.get(..500).unwrap()),
             "http://wanted.i2p/?i2paddresshelper=wanted.i2p".into(),
             format!("http://wanted.i2p/?i2paddresshelper={}.b32.i2p", "a".repeat(52)),

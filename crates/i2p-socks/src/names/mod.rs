@@ -1,6 +1,6 @@
-//! Host names: where they are looked up, the address book that is kept of them, its feeds, and the part of the control socket that
-//! is about it. `service` runs in the proxy; `client` is the commands' side.
-//! May import `config` and `control`; never `daemon` or `commands`.
+//! Host names: the address book, its feeds, jump services, and the handlers for them on the control socket. `service` runs in the
+//! proxy; `client` is the side of the commands.
+//! May import `config`, `control` and `command_error`; never `daemon` or `commands`.
 
 pub(crate) mod book;
 pub(crate) mod client;
@@ -9,6 +9,6 @@ mod fetch;
 pub(crate) mod handlers;
 mod jump;
 mod own_client;
-pub(crate) mod question;
+pub(crate) mod protocol;
 mod schedule;
 pub(crate) mod service;

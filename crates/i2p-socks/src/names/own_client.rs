@@ -1,4 +1,4 @@
-//! Our own way into I2P, by which feeds are read and jump services asked.
+//! The client that fetches feeds and asks jump services, with an I2P session of its own.
 
 use std::{num::NonZeroUsize, time::Duration};
 
@@ -8,23 +8,23 @@ use i2p_tunnel::{Dial, Failure, IsolationKey, Opened, PoolOptions, Resolver, Sam
 
 use crate::config::session::SessionConfig;
 
-/// How long its session is kept for the next request.
-const IDLE: Duration = Duration::from_secs(5 * 60);
+/// How long its session stays open for the next request.
+const IDLE_CLOSE: Duration = Duration::from_secs(5 * 60);
 
-/// A pool of one session that no client ever uses, and that is there only while it is needed: whoever serves a feed cannot tell
-/// which clients come from the same proxy.
+/// A client with one session, which clients of the proxy never use and which is open only while it is needed. So the operator of a
+/// feed cannot connect the proxy with the identities of its clients.
 #[derive(Debug)]
-pub(crate) struct Way {
+pub(crate) struct OwnClient {
     dialler: SamDialler,
     key: IsolationKey,
 }
 
-impl Way {
-    /// A way through this bridge, whose hosts this resolver finds.
+impl OwnClient {
+    /// A client that uses this bridge, and this resolver for host names.
     pub(crate) fn new(bridge: Bridge, session: &SessionConfig, resolver: Resolver) -> Self {
         let options = PoolOptions {
             identity: Identity::New,
-            idle_close: Some(IDLE),
+            idle_close: Some(IDLE_CLOSE),
             warm_spares: 0,
             delay_open: true,
             ..session.pool(NonZeroUsize::MIN)
@@ -33,7 +33,7 @@ impl Way {
         Self { dialler, key: IsolationKey::of_tunnel("names".into()) }
     }
 
-    /// Opens a stream.
+    /// Opens a stream to a host.
     pub(crate) async fn open(&self, host: &I2pName, port: u16) -> Result<Opened, Failure> {
         self.dialler.dial(&self.key, host, port).await
     }

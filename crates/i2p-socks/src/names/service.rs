@@ -1,4 +1,4 @@
-//! The names of a running proxy: where they are looked up, and the feeds and jump services that bring more.
+//! Host names in the running proxy: the resolver, the address book, feeds and jump services.
 
 use std::{
     path::Path,
@@ -9,52 +9,56 @@ use std::{
 use i2p_sam::Bridge;
 use i2p_tunnel::{NameSource, Resolver, ResolverTimes};
 
-use super::{book::Book, feeds::Feeds, jump::Jump, own_client::Way};
+use super::{book::SharedBook, feeds::FeedReader, jump::JumpServices, own_client::OwnClient};
 use crate::config::{Config, i2p_url::I2pUrl, session::SessionConfig};
 
-/// The names of a running proxy.
-pub(crate) struct Names {
-    /// The book, or why there is none.
-    book: Result<Book, String>,
-    /// Finds what clients ask for.
+/// Host names in the running proxy.
+pub(crate) struct NameService {
+    /// The address book, or why there is none.
+    book: Result<SharedBook, String>,
+    /// Resolves the names that clients ask for.
     resolver: Resolver,
-    /// Finds our own feeds and jump services, without asking jump services.
-    near: Resolver,
+    /// Resolves the hosts of feeds and jump services, without asking jump services.
+    own_resolver: Resolver,
     subscriptions: Vec<I2pUrl>,
     every: Option<Duration>,
-    way: Arc<OnceLock<Arc<Way>>>,
-    feeds: OnceLock<Arc<Feeds>>,
+    client: Arc<OnceLock<Arc<OwnClient>>>,
+    feeds: OnceLock<Arc<FeedReader>>,
 }
 
-impl Names {
-    /// Opens the book, if there is to be one and the state directory is ours. Where it cannot be opened, the log says so, and
-    /// names are looked up elsewhere.
+impl NameService {
+    /// Opens the address book, if the configuration wants one and this process owns the state directory. If it cannot be opened, a
+    /// warning is logged, and names are looked up without it.
     pub(crate) async fn open(config: &Config, state_dir: Option<&Path>) -> Arc<Self> {
         let book = match state_dir {
-            _ if !config.names.book => Err("the proxy keeps no address book: [names] book = false".to_owned()),
-            None => Err("the proxy has no address book, since it could not use the state directory".to_owned()),
-            Some(state_dir) => Book::open(state_dir.to_owned()).await.inspect_err(|error| {
+            _ if !config.names.book => Err("the proxy has no address book, because the configuration has book = false under [names]".to_owned()),
+            None => Err("the proxy has no address book, because it could not use the state directory".to_owned()),
+            Some(state_dir) => SharedBook::open(state_dir.to_owned()).await.inspect_err(|error| {
                 tracing::warn!(
-                    "{error}. So no name of it is found, and none is added; everything else works. Nothing in the file was changed"
+                    "{error}. The proxy runs without its address book: no names are found in it or added to it. The file was not changed"
                 );
             }),
         };
         Arc::new(Self::with(config, book))
     }
 
-    fn with(config: &Config, book: Result<Book, String>) -> Self {
+    fn with(config: &Config, book: Result<SharedBook, String>) -> Self {
         let names = &config.names;
         let mut sources: Vec<Arc<dyn NameSource>> = vec![Arc::new(names.fixed.clone())];
         if let Ok(book) = &book {
             sources.push(Arc::new(book.clone()));
         }
         let times = ResolverTimes::default();
-        let near = Resolver::new(sources.clone(), times).with_router(names.router);
-        let way: Arc<OnceLock<Arc<Way>>> = Arc::default();
+        let own_resolver = Resolver::new(sources.clone(), times).with_router(names.router);
+        let client: Arc<OnceLock<Arc<OwnClient>>> = Arc::default();
         let resolver = Resolver::new(sources, times).with_router(names.router);
         let resolver = match &book {
             Ok(book) if !names.jump.is_empty() => {
-                let jump = Jump { services: names.jump.clone(), book: book.clone(), way: Arc::clone(&way) };
+                let jump = JumpServices {
+                    services: names.jump.clone(),
+                    book: book.clone(),
+                    client: Arc::clone(&client),
+                };
                 resolver.with_last_resort(Arc::new(jump))
             }
             _ => resolver,
@@ -62,37 +66,44 @@ impl Names {
         Self {
             book,
             resolver,
-            near,
+            own_resolver,
             subscriptions: names.subscriptions.clone(),
             every: names.update_every,
-            way,
+            client,
             feeds: OnceLock::new(),
         }
     }
 
-    /// Begins to read subscriptions and to ask jump services, through this router. A second time it does nothing.
-    pub(crate) fn connect(&self, bridge: &Bridge, session: &SessionConfig) {
+    /// Starts reading feeds and makes jump services available, through this router. A second call does nothing.
+    pub(crate) fn start_fetching(&self, bridge: &Bridge, session: &SessionConfig) {
         let Ok(book) = &self.book else { return };
-        let way = self.way.get_or_init(|| Arc::new(Way::new(bridge.clone(), session, self.near.clone())));
+        let client = self
+            .client
+            .get_or_init(|| Arc::new(OwnClient::new(bridge.clone(), session, self.own_resolver.clone())));
         self.feeds.get_or_init(|| {
-            let resolvers = vec![self.resolver.clone(), self.near.clone()];
-            let feeds =
-                Feeds::new(book.clone(), Arc::clone(way), resolvers, self.subscriptions.clone(), self.every);
+            let resolvers = vec![self.resolver.clone(), self.own_resolver.clone()];
+            let feeds = FeedReader::new(
+                book.clone(),
+                Arc::clone(client),
+                resolvers,
+                self.subscriptions.clone(),
+                self.every,
+            );
             tokio::spawn(Arc::clone(&feeds).run());
             feeds
         });
     }
 
-    /// What finds the names that clients ask for.
+    /// The resolver for the names that clients ask for.
     pub(crate) fn resolver(&self) -> &Resolver {
         &self.resolver
     }
 
-    /// The book.
+    /// The address book.
     ///
     /// # Errors
     /// Why there is none.
-    pub(crate) fn book(&self) -> Result<&Book, &str> {
+    pub(crate) fn book(&self) -> Result<&SharedBook, &str> {
         self.book.as_ref().map_err(String::as_str)
     }
 
@@ -100,13 +111,13 @@ impl Names {
         &self.subscriptions
     }
 
-    pub(super) fn feeds(&self) -> Option<&Arc<Feeds>> {
+    pub(super) fn feeds(&self) -> Option<&Arc<FeedReader>> {
         self.feeds.get()
     }
 
-    /// Names have changed.
-    pub(super) fn forget(&self) {
+    /// Forgets resolved names, because names in the address book have changed.
+    pub(super) fn forget_resolved(&self) {
         self.resolver.forget();
-        self.near.forget();
+        self.own_resolver.forget();
     }
 }

@@ -1,132 +1,131 @@
-//! A file for browsers (proxy auto-config) that says which hosts they come to this proxy for.
+//! `proxy.pac` (proxy auto-config), which tells browsers which hosts to reach through this proxy.
+//! May import `config`, `listener` and `command_error`.
 
-use std::net::{IpAddr, SocketAddr};
+use std::net::IpAddr;
 
-use i2p_tunnel::{HostPatternKind, LOCAL_DOMAINS, LOCAL_NETWORKS, ListenAt, PortSet};
+use i2p_tunnel::{BoundAddress, HostPatternKind, LOCAL_DOMAINS, LOCAL_NETWORKS, ListenAt, PortSet};
 use ipnet::IpNet;
 use serde::Serialize;
 
 use crate::{
+    command_error::CommandError,
     config::{Config, admin::PacRest},
-    failure::Failure,
-    place::reachable,
+    listener::{Listener, connectable},
 };
 
-/// How a browser decides where hosts are not sent here in any case. ECMAScript 5: engines outside browsers read such files too.
-const HOSTS: &str = include_str!("hosts.js");
+/// The script that decides for each host, used if some hosts bypass the proxy. It is ECMAScript 5, because engines outside browsers read
+/// such files, too.
+const HOSTS_SCRIPT: &str = include_str!("hosts.js");
 
-/// Why there is none.
-pub(crate) const NO_TUNNEL: &str = "a browser can use none of the tunnels: it needs one with an IP:PORT under listen, with socks5 \
-    among its protocols, and without auth = \"required\", since browsers send SOCKS proxies no password";
+/// Why there is no file.
+pub(crate) const NO_TUNNEL: &str = "browsers cannot use any tunnel: they need one with an IP:PORT under listen, with socks5 among its \
+    protocols, and without auth = \"required\", because browsers send no password to SOCKS proxies";
 
-/// The name of a tunnel, and a place on TCP where it listens.
-pub(crate) type Listener = (String, SocketAddr);
-
-/// What the configuration says to browsers.
+/// The part of the configuration that concerns browsers.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct ProxyAutoConfig {
-    /// The tunnels that a browser can use.
+    /// The tunnels that browsers can use.
     tunnels: Vec<String>,
-    /// What comes here where the rest does not; none: everything comes here.
-    some: Option<Vec<Coming>>,
+    /// The hosts that go through the proxy. `None`: all hosts.
+    proxied: Option<Vec<ProxiedHosts>>,
 }
 
-/// Requests that come to the proxy.
+/// HostPatternKind and ports that go through the proxy.
 #[derive(Debug, Clone, Serialize)]
-struct Coming {
-    hosts: WrittenHosts,
+struct ProxiedHosts {
+    hosts: ScriptHosts,
     ports: Vec<(u16, u16)>,
     spares_local: bool,
 }
 
-/// [`HostPatternKind`] as the script has them.
+/// [`HostPatternKind`] in the form of the script.
 #[derive(Debug, Clone, Serialize)]
 #[serde(rename_all = "lowercase")]
-enum WrittenHosts {
+enum ScriptHosts {
     All,
     Glob(String),
     Below(String),
     Name(String),
-    Range(WrittenRange),
+    Range(ScriptRange),
 }
 
-/// A range of addresses: those whose first `length` bits are these.
+/// The addresses whose first `length` bits are those of `bytes`.
 #[derive(Debug, Clone, Serialize)]
-struct WrittenRange {
+struct ScriptRange {
     bytes: Vec<u8>,
     length: u8,
 }
 
 impl ProxyAutoConfig {
-    /// What this configuration says.
+    /// Takes what concerns browsers from a configuration.
     pub(crate) fn of(config: &Config) -> Self {
         let tunnels = config.tunnels();
         let usable = tunnels.iter().filter(|tunnel| tunnel.serves_browsers());
-        let some = match config.admin.pac_rest {
+        let proxied = match config.admin.pac_rest {
             PacRest::Proxy => None,
-            // With virtual addresses that are not possible nothing runs; if it did, everything would come here.
-            PacRest::Direct => coming(config).ok(),
+            // Invalid virtual addresses stop the proxy from starting; until then, all hosts go through it.
+            PacRest::Direct => proxied_hosts(config).ok(),
         };
-        Self { tunnels: usable.map(|tunnel| tunnel.name().to_owned()).collect(), some }
+        Self { tunnels: usable.map(|tunnel| tunnel.name().to_owned()).collect(), proxied }
     }
 
-    /// The file, where these are the tunnels' listeners on TCP; none, if a browser can use none of them. Those of this machine go first.
+    /// The file for a proxy with these listeners; `None` if browsers can use none of them. Listeners on loopback are preferred.
     ///
-    /// A browser that finds the proxy away has no second way: no other entry follows, `DIRECT` least of all. Nor does
-    /// `SOCKS`, which is SOCKS4 to Chromium, for which it asks DNS for the host.
+    /// If the proxy is down, requests fail: there is no other entry, least of all `DIRECT`. Nor is there `SOCKS`, which Chromium takes
+    /// for SOCKS4, and for SOCKS4 it asks DNS for the address of the host.
     pub(crate) fn file(&self, listeners: &[Listener]) -> Option<String> {
-        let usable = || listeners.iter().filter(|(tunnel, _)| self.tunnels.contains(tunnel));
-        let of_this_machine = usable().find(|(_, address)| address.ip().is_loopback());
-        let (_, here) = of_this_machine.or_else(|| usable().next())?;
-        let here = written(&format!("SOCKS5 {}", reachable(*here)));
-        Some(match &self.some {
+        let usable = listeners.iter().filter(|listener| self.tunnels.contains(&listener.tunnel));
+        let usable = || usable.clone().filter_map(|listener| listener.address.tcp());
+        let here = usable().find(|address| address.ip().is_loopback()).or_else(|| usable().next())?;
+        let here = js_literal(&format!("SOCKS5 {}", connectable(here)));
+        Some(match &self.proxied {
             None => format!("function FindProxyForURL(url, host) {{\n  return {here};\n}}\n"),
             Some(rules) => {
-                let local: Vec<_> = LOCAL_NETWORKS.iter().copied().map(WrittenRange::from).collect();
+                let local: Vec<_> = LOCAL_NETWORKS.iter().copied().map(ScriptRange::from).collect();
                 format!(
-                    "var HERE = {here};\nvar LOCAL = {};\nvar LOCAL_DOMAINS = {};\nvar RULES = {};\n\n{HOSTS}",
-                    written(&local),
-                    written(LOCAL_DOMAINS),
-                    written(rules)
+                    "var HERE = {here};\nvar LOCAL = {};\nvar LOCAL_DOMAINS = {};\nvar RULES = {};\n\n{HOSTS_SCRIPT}",
+                    js_literal(&local),
+                    js_literal(LOCAL_DOMAINS),
+                    js_literal(rules)
                 )
             }
         })
     }
 }
 
-/// The file for a proxy that listens as the configuration says.
+/// The file for a proxy with this configuration, which need not be running.
 ///
 /// # Errors
-/// A browser could use no listener whose port is known.
-pub(crate) fn configured(config: &Config) -> Result<String, Failure> {
+/// Browsers can use no listener with a known port.
+pub(crate) fn from_configuration(config: &Config) -> Result<String, CommandError> {
     let mut listeners = Vec::new();
     for tunnel in config.tunnels() {
         for at in tunnel.listen()? {
             match at {
                 ListenAt::Tcp(address) if address.port() != 0 => {
-                    listeners.push((tunnel.name().to_owned(), address));
+                    let address = BoundAddress::Tcp(address);
+                    listeners.push(Listener { tunnel: tunnel.name().to_owned(), address });
                 }
                 _ => {}
             }
         }
     }
-    ProxyAutoConfig::of(config).file(&listeners).ok_or_else(|| Failure::usage(NO_TUNNEL))
+    ProxyAutoConfig::of(config).file(&listeners).ok_or_else(|| CommandError::usage(NO_TUNNEL))
 }
 
-/// What the proxy does something with, if only to refuse it by a rule: all but what no rule matches. So the order does not
-/// count any more.
-fn coming(config: &Config) -> Result<Vec<Coming>, Failure> {
+/// The hosts that the proxy handles: those of any route, even if it rejects them, and virtual addresses. The order does not matter.
+fn proxied_hosts(config: &Config) -> Result<Vec<ProxiedHosts>, CommandError> {
     let virtual_addresses = config.virtual_addresses.options()?;
     let ranges = virtual_addresses.ranges;
     let ranges = [ranges.v4().map(IpNet::from), ranges.v6().map(IpNet::from)].into_iter().flatten();
     let mapped = virtual_addresses.map.keys().map(|address| IpNet::from(address.to_canonical()));
-    let addresses = ranges.chain(mapped).map(|range| Coming {
-        hosts: WrittenHosts::Range(range.into()),
+    let addresses = ranges.chain(mapped).map(|range| ProxiedHosts {
+        hosts: ScriptHosts::Range(range.into()),
         ports: ports(&PortSet::all()),
         spares_local: false,
     });
     let routes = config.routes();
-    let rules = routes.rules().iter().map(|rule| Coming {
+    let rules = routes.rules().iter().map(|rule| ProxiedHosts {
         hosts: rule.host.kind().into(),
         ports: ports(&rule.ports),
         spares_local: rule.excludes_local_hosts(),
@@ -138,7 +137,7 @@ fn ports(ports: &PortSet) -> Vec<(u16, u16)> {
     ports.ranges().iter().map(|range| (*range.start(), *range.end())).collect()
 }
 
-impl From<HostPatternKind<'_>> for WrittenHosts {
+impl From<HostPatternKind<'_>> for ScriptHosts {
     fn from(hosts: HostPatternKind<'_>) -> Self {
         match hosts {
             HostPatternKind::All => Self::All,
@@ -150,7 +149,7 @@ impl From<HostPatternKind<'_>> for WrittenHosts {
     }
 }
 
-impl From<IpNet> for WrittenRange {
+impl From<IpNet> for ScriptRange {
     fn from(range: IpNet) -> Self {
         let bytes = match range.network() {
             IpAddr::V4(address) => address.octets().to_vec(),
@@ -160,9 +159,9 @@ impl From<IpNet> for WrittenRange {
     }
 }
 
-/// As a literal of JavaScript, in ASCII alone: JSON, which is one wherever two ends of lines of Unicode's are not plain.
-fn written<T: Serialize + ?Sized>(value: &T) -> String {
-    // Text, numbers and lists of them always have a form.
+/// A JavaScript literal in ASCII. JSON is one, once the line separators of Unicode are escaped.
+fn js_literal<T: Serialize + ?Sized>(value: &T) -> String {
+    // Texts, numbers and lists of them can always be serialized.
     let json = serde_json::to_string(value).unwrap_or_else(|_| "null".to_owned());
     let mut script = String::with_capacity(json.len());
     for unit in json.encode_utf16() {
@@ -196,7 +195,10 @@ mod tests {
     fn file(text: &str, listeners: &[(&str, &str)]) -> Option<String> {
         let listeners: Vec<_> = listeners
             .iter()
-            .map(|(tunnel, address)| ((*tunnel).to_owned(), address.parse().unwrap()))
+            .map(|(tunnel, address)| Listener {
+                tunnel: (*tunnel).to_owned(),
+                address: BoundAddress::Tcp(address.parse().unwrap()),
+            })
             .collect();
         ProxyAutoConfig::of(&toml::from_str(text).unwrap()).file(&listeners)
     }
@@ -204,7 +206,7 @@ mod tests {
     const HERE: [(&str, &str); 1] = [("default", "127.0.0.1:4450")];
 
     #[test]
-    fn unless_told_otherwise_everything_comes_here() {
+    fn by_default_all_hosts_go_through_the_proxy() {
         for text in ["", ROUTES] {
             assert_eq!(
                 file(text, &HERE).unwrap(),
@@ -214,7 +216,7 @@ mod tests {
     }
 
     #[test]
-    fn what_a_rule_names_comes_here_and_the_rest_goes_by_itself_if_told_so() {
+    fn with_direct_only_hosts_of_routes_go_through_the_proxy() {
         let file = file(&format!("{ROUTES}[admin]\npac-rest = 'direct'\n"), &HERE).unwrap();
         for part in [
             "var HERE = \"SOCKS5 127.0.0.1:4450\";\n",
@@ -227,7 +229,7 @@ mod tests {
             assert!(file.contains(part), "{part} is not in\n{file}");
         }
         assert_eq!(file.matches("DIRECT").count(), 1);
-        // What asks DNS for the host, SOCKS4 among it, and what outproxies are called and where they are.
+        // Functions that ask DNS, SOCKS4, and names and addresses of outproxies.
         for part in [
             "isInNet",
             "dns",
@@ -245,7 +247,7 @@ mod tests {
     }
 
     #[test]
-    fn it_names_a_listener_that_browsers_can_use() {
+    fn the_file_names_a_listener_that_browsers_can_use() {
         let tunnel = |name: &str, more: &str| format!("[[tunnel]]\nname = '{name}'\n{more}\n");
         let some = tunnel("users", "auth = 'required'\nusers-file = '/x'")
             + &tunnel("http", "protocols = ['http-connect', 'socks4a']")
@@ -263,14 +265,14 @@ mod tests {
         assert_eq!(at(&[("users", "127.0.0.1:1"), ("http", "127.0.0.1:2")]), None);
         assert_eq!(at(&[]), None);
         let config = "[[tunnel]]\nlisten = ['unix:/x', '127.0.0.1:0', '[::1]:7']\n";
-        let file = configured(&toml::from_str(config).unwrap()).unwrap();
+        let file = from_configuration(&toml::from_str(config).unwrap()).unwrap();
         assert!(file.contains("\"SOCKS5 [::1]:7\""), "{file}");
-        let any = configured(&toml::from_str("[[tunnel]]\nlisten = ['127.0.0.1:0']\n").unwrap());
-        assert!(any.unwrap_err().to_string().contains("a browser can use none"));
+        let any = from_configuration(&toml::from_str("[[tunnel]]\nlisten = ['127.0.0.1:0']\n").unwrap());
+        assert!(any.unwrap_err().to_string().contains("browsers cannot use any tunnel"));
     }
 
     #[test]
-    fn no_text_ends_its_literal() {
+    fn a_text_cannot_break_out_of_its_literal() {
         for text in [
             "\"; alert(1); \"",
             "\\\"",
@@ -281,7 +283,7 @@ mod tests {
             "'`${x}",
             "\0\u{1b}",
         ] {
-            let literal = written(text);
+            let literal = js_literal(text);
             let inside = literal.strip_prefix('"').and_then(|rest| rest.strip_suffix('"')).unwrap();
             assert!(inside.bytes().all(|byte| (0x20..0x7f).contains(&byte)), "{literal}");
             assert!(!inside.replace("\\\\", "").replace("\\\"", "").contains('"'), "{literal}");

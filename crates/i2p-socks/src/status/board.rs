@@ -1,4 +1,4 @@
-//! How the proxy does, for pages, commands and metrics.
+//! The status of the running proxy, for pages, commands and metrics.
 
 use std::{
     sync::{Arc, Mutex, MutexGuard, PoisonError},
@@ -9,26 +9,26 @@ use i2p_tunnel::{Metrics, metrics::Snapshot};
 use tokio::sync::watch;
 
 use super::{
+    active::{ActiveParts, TunnelPool},
     collect,
     condition::{Condition, PoolCondition},
-    current::{Current, OwnedPool},
-    report::Report,
-    router::RouterAnswers,
+    report::StatusReport,
+    router::RouterProbe,
 };
-use crate::{pac::ProxyAutoConfig, place::Place};
+use crate::{listener::Listener, pac::ProxyAutoConfig};
 
-/// What the proxy is at.
+/// The stage in the life of the proxy.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Stage {
-    /// There was no session yet.
+    /// No session has been ready yet.
     Starting,
     /// Clients are served.
     Running,
-    /// It was told to end.
+    /// It was told to stop.
     Stopping,
 }
 
-/// What there is to know of a running proxy. Clones are the same.
+/// The status of the running proxy. Clones share it.
 #[derive(Debug, Clone)]
 pub(crate) struct Board(Arc<Inner>);
 
@@ -37,29 +37,29 @@ struct Inner {
     started: Instant,
     stage: watch::Sender<Stage>,
     metrics: Metrics,
-    router: RouterAnswers,
-    current: Mutex<Current>,
+    router: RouterProbe,
+    active: Mutex<ActiveParts>,
 }
 
 impl Board {
-    /// Of a proxy that starts now.
-    pub(crate) fn new(places: Vec<Place>, proxy_auto_config: ProxyAutoConfig) -> Self {
-        let current = Current { places, proxy_auto_config, ..Current::default() };
+    /// The status of a proxy that starts now.
+    pub(crate) fn new(listeners: Vec<Listener>, proxy_auto_config: ProxyAutoConfig) -> Self {
+        let active = ActiveParts { listeners, proxy_auto_config, ..ActiveParts::default() };
         Self(Arc::new(Inner {
             started: Instant::now(),
             stage: watch::channel(Stage::Starting).0,
             metrics: Metrics::new(),
-            router: RouterAnswers::default(),
-            current: Mutex::new(current),
+            router: RouterProbe::default(),
+            active: Mutex::new(active),
         }))
     }
 
-    /// What is counted.
+    /// The metrics.
     pub(crate) fn metrics(&self) -> &Metrics {
         &self.0.metrics
     }
 
-    /// From now on it is at this.
+    /// Sets the stage.
     pub(crate) fn set_stage(&self, stage: Stage) {
         self.0.stage.send_replace(stage);
     }
@@ -68,77 +68,79 @@ impl Board {
         *self.0.stage.borrow()
     }
 
-    /// From now on this is what there is.
-    pub(crate) fn set_current(&self, current: Current) {
-        *self.current() = current;
+    /// Replaces the running parts, after the start or a reload.
+    pub(crate) fn set_active(&self, active: ActiveParts) {
+        *self.active() = active;
     }
 
-    fn current(&self) -> MutexGuard<'_, Current> {
-        self.0.current.lock().unwrap_or_else(PoisonError::into_inner)
+    fn active(&self) -> MutexGuard<'_, ActiveParts> {
+        self.0.active.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Finds out whether the router answers, where nothing else tells and it was not asked a moment ago. Before anything is said.
-    pub(crate) async fn look(&self) {
-        let bridge = self.current().bridge.clone();
+    /// Asks the router whether it answers, if no session shows it and the last answer is too old. Call it before reading the status.
+    pub(crate) async fn check_router(&self) {
+        let bridge = self.active().bridge.clone();
         match bridge.filter(|_| self.sessions_condition().needs_router()) {
-            Some(bridge) => self.0.router.ask(&bridge).await,
-            None => self.0.router.need_not_be_asked(),
+            Some(bridge) => self.0.router.check(&bridge).await,
+            None => self.0.router.forget(),
         }
     }
 
-    /// How it does, by what [`Board::look`] has found.
+    /// The condition, with the result of [`Board::check_router`].
     fn condition(&self) -> Condition {
         let condition = self.sessions_condition();
-        if condition.needs_router() && !self.0.router.answers() { Condition::NoRouter } else { condition }
+        if condition.needs_router() && !self.0.router.is_answering() {
+            Condition::NoRouter
+        } else {
+            condition
+        }
     }
 
-    /// The same, as if the router answered.
+    /// The condition if the router answers.
     fn sessions_condition(&self) -> Condition {
         match self.stage() {
             Stage::Starting => Condition::Starting,
             Stage::Stopping => Condition::Stopping,
-            Stage::Running => Condition::of_pools(self.current().pools.iter().map(OwnedPool::condition)),
+            Stage::Running => Condition::of_pools(self.active().pools.iter().map(TunnelPool::condition)),
         }
     }
 
-    /// Whether a client that comes now is served.
+    /// Whether new clients are served.
     pub(crate) fn is_ready(&self) -> bool {
         self.condition().is_ready()
     }
 
-    /// In a line, for the service manager.
-    pub(crate) fn line(&self) -> String {
-        self.condition().line(self.current().places.len())
+    /// The condition as a line, for the service manager.
+    pub(crate) fn summary(&self) -> String {
+        self.condition().summary(self.active().listeners.len())
     }
 
-    /// What says to browsers where they find a tunnel, and for which hosts; none, if they can use no tunnel.
+    /// The file `proxy.pac`; `None` if browsers can use no tunnel.
     pub(crate) fn proxy_auto_config(&self) -> Option<String> {
-        let current = self.current();
-        let on_tcp = |place: &Place| place.address.tcp().map(|address| (place.tunnel.clone(), address));
-        let listeners: Vec<_> = current.places.iter().filter_map(on_tcp).collect();
-        current.proxy_auto_config.file(&listeners)
+        let active = self.active();
+        active.proxy_auto_config.file(&active.listeners)
     }
 
-    /// Everything, for people and programs.
-    pub(crate) fn report(&self) -> Report {
-        let current = self.current().clone();
-        collect::report(self.metrics(), self.condition(), self.0.started.elapsed(), &current)
+    /// The full report, for people and programs.
+    pub(crate) fn report(&self) -> StatusReport {
+        let active = self.active().clone();
+        collect::report(self.metrics(), self.condition(), self.0.started.elapsed(), &active)
     }
 
-    /// What is counted, as Prometheus reads it.
+    /// The metrics in the format of Prometheus.
     pub(crate) fn encode_metrics(&self) -> String {
-        let current = self.current().clone();
+        let active = self.active().clone();
         self.0.metrics.encode(&Snapshot {
             ready: self.is_ready(),
-            sessions: current.pools.iter().flat_map(|owned| owned.pool.sessions()).collect(),
-            max_sessions: current.max_sessions,
-            virtual_addresses: current.addresses.map_or(0, |addresses| addresses.in_use()),
-            outproxies: current.outproxies.status(),
+            sessions: active.pools.iter().flat_map(|owned| owned.pool.sessions()).collect(),
+            max_sessions: active.max_sessions,
+            virtual_addresses: active.addresses.map_or(0, |addresses| addresses.in_use()),
+            outproxies: active.outproxies.status(),
         })
     }
 }
 
-impl OwnedPool {
+impl TunnelPool {
     fn condition(&self) -> PoolCondition {
         PoolCondition::of(&self.pool.sessions())
     }

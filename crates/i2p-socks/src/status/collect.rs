@@ -1,4 +1,4 @@
-//! Fills the report of the status page and of `i2p-socks status` from what runs.
+//! Builds the status report from the running parts.
 
 use std::time::Duration;
 
@@ -9,19 +9,24 @@ use i2p_tunnel::{
 };
 
 use super::{
+    active::{ActiveParts, TunnelPool},
     condition::Condition,
-    current::{Current, OwnedPool},
     report::{
-        DatagramReport, DatagramSessionReport, FailureReport, OutproxyReport, Report, SessionReport,
+        DatagramReport, DatagramSessionReport, FailureReport, OutproxyReport, SessionReport, StatusReport,
         TunnelReport,
     },
 };
 
-pub(super) fn report(metrics: &Metrics, condition: Condition, uptime: Duration, current: &Current) -> Report {
+pub(super) fn report(
+    metrics: &Metrics,
+    condition: Condition,
+    uptime: Duration,
+    active: &ActiveParts,
+) -> StatusReport {
     let mut names: Vec<&str> = Vec::new();
-    for place in &current.places {
-        if !names.contains(&place.tunnel.as_str()) {
-            names.push(&place.tunnel);
+    for listener in &active.listeners {
+        if !names.contains(&listener.tunnel.as_str()) {
+            names.push(&listener.tunnel);
         }
     }
     let mut failures: Vec<_> = names
@@ -32,16 +37,16 @@ pub(super) fn report(metrics: &Metrics, condition: Condition, uptime: Duration, 
         })
         .collect();
     failures.sort_by_key(|failure| failure.ago);
-    Report {
+    StatusReport {
         version: env!("CARGO_PKG_VERSION").to_owned(),
         state: condition.word().to_owned(),
         ready: condition.is_ready(),
         uptime: uptime.as_secs(),
-        tunnels: names.into_iter().map(|name| tunnel(metrics, name, current)).collect(),
-        sessions: current.pools.iter().flat_map(sessions).collect(),
-        max_sessions: current.max_sessions,
-        virtual_addresses: current.addresses.as_ref().map_or(0, i2p_tunnel::AddressPool::in_use),
-        outproxies: current.outproxies.status().iter().map(outproxy).collect(),
+        tunnels: names.into_iter().map(|name| tunnel(metrics, name, active)).collect(),
+        sessions: active.pools.iter().flat_map(sessions).collect(),
+        max_sessions: active.max_sessions,
+        virtual_addresses: active.addresses.as_ref().map_or(0, i2p_tunnel::AddressPool::in_use),
+        outproxies: active.outproxies.status().iter().map(outproxy).collect(),
         failures,
     }
 }
@@ -61,15 +66,15 @@ fn outproxy(status: &OutproxyStatus) -> OutproxyReport {
     }
 }
 
-fn tunnel(metrics: &Metrics, name: &str, current: &Current) -> TunnelReport {
+fn tunnel(metrics: &Metrics, name: &str, active: &ActiveParts) -> TunnelReport {
     let account = metrics.account(name);
     let ((succeeded, failed), (sent, received)) = (account.requests(), account.relayed());
-    let places = current.places.iter().filter(|place| place.tunnel == name);
-    let mut own = current.pools.iter().filter(|owned| owned.tunnel.as_deref() == Some(name));
+    let listeners = active.listeners.iter().filter(|listener| listener.tunnel == name);
+    let mut own = active.pools.iter().filter(|owned| owned.tunnel.as_deref() == Some(name));
     let pool = own.find_map(|owned| owned.datagrams.as_ref());
     TunnelReport {
         name: name.to_owned(),
-        listeners: places.map(|place| place.address.to_string()).collect(),
+        listeners: listeners.map(|listener| listener.address.to_string()).collect(),
         connections: account.open_connections(),
         streams: account.open_streams(),
         succeeded,
@@ -99,7 +104,7 @@ fn datagrams(counts: &DatagramCounts, pool: &DatagramPool) -> DatagramReport {
     }
 }
 
-fn sessions(owned: &OwnedPool) -> Vec<SessionReport> {
+fn sessions(owned: &TunnelPool) -> Vec<SessionReport> {
     let of = |status: SessionStatus| SessionReport {
         tunnel: owned.tunnel.clone(),
         state: session_state_label(&status.state).to_owned(),

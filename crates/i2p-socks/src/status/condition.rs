@@ -1,27 +1,29 @@
+//! The condition of the proxy in one word.
+
 use std::time::Duration;
 
 use i2p_tunnel::{SessionLimits, SessionStatus, metrics::session_state_label};
 
-/// How the proxy does, in one word.
+/// The condition of the proxy.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Condition {
-    /// There was no session yet.
+    /// No session has been ready yet.
     Starting,
     /// Tunnels are built.
     Ready,
-    /// No session is open because no client needs one; the next client's is built when it comes.
+    /// No session is open because no client needs one. The next client gets a new one.
     Idle,
-    /// The first client since then has come, and nothing has failed yet.
+    /// A session for the first client since then is being built, and nothing has failed yet.
     Building,
-    /// Sessions were lost, or could not be built.
+    /// Sessions were lost or could not be built.
     NoSession,
-    /// None is open, and the router does not answer: the next client's could not be built.
+    /// No session is open, and the router does not answer, so none could be built.
     NoRouter,
-    /// It was told to end.
+    /// It was told to stop.
     Stopping,
 }
 
-/// The same of one pool.
+/// The condition of one pool.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum PoolCondition {
     Ready,
@@ -31,29 +33,29 @@ pub(super) enum PoolCondition {
 }
 
 impl Condition {
-    /// A pool without a session that it should have is bad news for its clients; one that nobody uses is no news.
+    /// The condition of all pools together. A pool that lacks a session that it needs decides; an unused pool does not count.
     pub(super) fn of_pools(pools: impl Iterator<Item = PoolCondition>) -> Self {
         pools.fold(Self::Idle, |so_far, pool| match (so_far, pool) {
             (Self::NoSession, _) | (_, PoolCondition::NoSession) => Self::NoSession,
-            // One that is ready shows that the router is there for the others too.
+            // A pool that is ready shows that the router works for the others, too.
             (Self::Ready, _) | (_, PoolCondition::Ready) => Self::Ready,
             (Self::Building, _) | (_, PoolCondition::Building) => Self::Building,
             (so_far, PoolCondition::Idle) => so_far,
         })
     }
 
-    /// Whether it is good only as long as the router answers, which no session shows.
+    /// Whether the router has to be asked if it answers, because no open session shows it.
     pub(super) fn needs_router(self) -> bool {
         matches!(self, Self::Idle | Self::Building)
     }
 
-    /// Whether a client that comes now is served. One that finds no session open waits for its tunnels, as the client knew that
-    /// asked for sessions to be closed; that is no failure.
+    /// Whether new clients are served. Building a session for one takes a while if none is open, which is expected with `idle-close`
+    /// and no failure.
     pub(super) fn is_ready(self) -> bool {
         matches!(self, Self::Ready | Self::Idle | Self::Building)
     }
 
-    /// As programs read it.
+    /// The word in `/status.json`.
     pub(super) fn word(self) -> &'static str {
         match self {
             Self::Starting => "starting",
@@ -66,32 +68,32 @@ impl Condition {
         }
     }
 
-    /// As the service manager shows it, of a proxy with so many listeners.
-    pub(super) fn line(self, listeners: usize) -> String {
+    /// The line that the service manager shows.
+    pub(super) fn summary(self, listeners: usize) -> String {
         let line = match self {
-            Self::Starting => "Starting: waiting for the router's tunnels",
+            Self::Starting => "Starting: waiting for tunnels",
             Self::Ready => {
-                return format!("Serving at {listeners} listener{}", if listeners == 1 { "" } else { "s" });
+                return format!("Serving on {listeners} listener{}", if listeners == 1 { "" } else { "s" });
             }
-            Self::Idle => "Idle: the router answers, and a session is built when the next client comes",
-            Self::Building => "Building a session for the first client since it was idle",
+            Self::Idle => "Idle: the router answers, and the next client gets a new session",
+            Self::Building => "Building a session for the first client after an idle time",
             Self::NoSession => "No I2P session: waiting for the router",
             Self::NoRouter => "No I2P session is open, and the router does not answer",
-            Self::Stopping => "Stopping: transfers that run may go on for a while",
+            Self::Stopping => "Stopping: transfers in progress may continue for a while",
         };
         line.to_owned()
     }
 }
 
 impl PoolCondition {
-    /// Of a pool with these sessions.
+    /// The condition of a pool with these sessions.
     pub(super) fn of(sessions: &[SessionStatus]) -> Self {
         if sessions.iter().any(|session| session_state_label(&session.state) == "ready") {
             return Self::Ready;
         }
-        // A request that waits for longer is told so, and then this is no start any more but a failure.
-        let begins = |time: Duration| time <= SessionLimits::default().tunnels;
-        match sessions.iter().all(|session| session.built_for_client.is_some_and(begins)) {
+        // Past this limit, the waiting request fails, and so this counts as a failure and not as a start.
+        let is_recent = |time: Duration| time <= SessionLimits::default().tunnels;
+        match sessions.iter().all(|session| session.built_for_client.is_some_and(is_recent)) {
             true if sessions.is_empty() => Self::Idle,
             true => Self::Building,
             false => Self::NoSession,
@@ -116,7 +118,7 @@ mod tests {
     }
 
     #[test]
-    fn only_what_a_client_has_just_asked_for_is_built_without_being_missed() {
+    fn a_session_that_a_client_just_asked_for_is_not_missing() {
         assert_eq!(PoolCondition::of(&[]), PoolCondition::Idle);
         assert_eq!(PoolCondition::of(&[building(Some(1)), building(Some(110))]), PoolCondition::Building);
         assert_eq!(PoolCondition::of(&[building(Some(111))]), PoolCondition::NoSession, "for too long");
@@ -124,7 +126,7 @@ mod tests {
     }
 
     #[test]
-    fn the_worst_of_the_pools_is_said_and_idle_is_not_bad() {
+    fn the_worst_pool_decides_and_idle_is_fine() {
         use PoolCondition::{Building, Idle, NoSession, Ready};
         for (pools, condition) in [
             (vec![], Condition::Idle),

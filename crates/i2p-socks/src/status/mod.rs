@@ -1,10 +1,10 @@
-//! How the proxy does: `report` is plain data, `collect` fills it from what runs (`current`), and the `board` is asked by pages,
-//! commands and the service manager.
-//! May import `config`, `pac` and the libraries; never `daemon`, `commands`, `admin` or `names`, which import it.
+//! The status of the running proxy. `report` is plain data, `collect` builds it from the running parts (`active`), and pages, the
+//! control socket and the service manager read it from the `board`.
+//! May import `pac`, `listener` and the libraries; never `daemon`, `commands` or `admin`, which import it.
 
+pub(crate) mod active;
 pub(crate) mod board;
 mod collect;
 mod condition;
-pub(crate) mod current;
 pub(crate) mod report;
 mod router;

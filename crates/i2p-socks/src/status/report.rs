@@ -1,30 +1,30 @@
-//! What `/status.json` and `i2p-socks status --json` say: plain data.
+//! The report in `/status.json` and `i2p-socks status --json`: plain data.
 
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-/// What `/status.json` says, and `i2p-socks status --json`.
+/// The status of the proxy.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
-pub(crate) struct Report {
-    /// This program's.
+pub(crate) struct StatusReport {
+    /// The version of the program.
     pub(crate) version: String,
     /// `starting`, `ready`, `idle`, `building`, `no-session`, `no-router` or `stopping`.
     pub(crate) state: String,
-    /// Whether a client that comes is served: at once, or, where no session is open for lack of use, when its tunnels are built.
+    /// Whether new clients are served: at once, or, if no session is open, as soon as their tunnels are built.
     pub(crate) ready: bool,
     /// Seconds since the start.
     pub(crate) uptime: u64,
     pub(crate) tunnels: Vec<TunnelReport>,
     pub(crate) sessions: Vec<SessionReport>,
-    /// As many sessions as there may be.
+    /// The maximum of sessions.
     pub(crate) max_sessions: usize,
-    /// Virtual addresses that stand for a name.
+    /// Virtual addresses in use.
     pub(crate) virtual_addresses: usize,
-    /// Ways out of I2P.
+    /// The outproxies.
     pub(crate) outproxies: Vec<OutproxyReport>,
-    /// Failures by kind, the latest first.
+    /// Failures by kind, the most recent first.
     pub(crate) failures: Vec<FailureReport>,
 }
 
@@ -34,9 +34,9 @@ pub(crate) struct Report {
 pub(crate) struct TunnelReport {
     pub(crate) name: String,
     pub(crate) listeners: Vec<String>,
-    /// Open now.
+    /// Connections of clients now.
     pub(crate) connections: u64,
-    /// Relayed now.
+    /// Streams that are relayed now.
     pub(crate) streams: u64,
     /// Requests since the start.
     pub(crate) succeeded: u64,
@@ -44,7 +44,7 @@ pub(crate) struct TunnelReport {
     /// Bytes since the start.
     pub(crate) sent: u64,
     pub(crate) received: u64,
-    /// What became of datagrams, where the tunnel has them.
+    /// The datagrams, if the tunnel carries any.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) datagrams: Option<DatagramReport>,
 }
@@ -60,9 +60,9 @@ pub(crate) struct DatagramReport {
     pub(crate) sent_bytes: u64,
     pub(crate) received: u64,
     pub(crate) received_bytes: u64,
-    /// Datagrams that were dropped since the start, by the reasons that there were.
+    /// Dropped datagrams since the start, by reason.
     pub(crate) dropped: BTreeMap<String, u64>,
-    /// Where they come from, as far as anybody has sent any.
+    /// The sessions that datagrams were sent from.
     pub(crate) sessions: Vec<DatagramSessionReport>,
 }
 
@@ -70,11 +70,11 @@ pub(crate) struct DatagramReport {
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub(crate) struct DatagramSessionReport {
-    /// The address in I2P that its datagrams come from.
+    /// The I2P address that its datagrams are sent from.
     pub(crate) b32: String,
-    /// Whether that is the address of the same client's streams.
+    /// Whether the streams of the same client have the same address.
     pub(crate) shares_address_of_streams: bool,
-    /// Whether a client has it now.
+    /// Whether a client uses it now.
     pub(crate) in_use: bool,
 }
 
@@ -82,37 +82,37 @@ pub(crate) struct DatagramSessionReport {
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub(crate) struct SessionReport {
-    /// The tunnel that has it for itself.
+    /// The tunnel that it belongs to; `None` if tunnels share it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) tunnel: Option<String>,
     /// `building`, `ready` or `waiting`.
     pub(crate) state: String,
-    /// Our own address in I2P while it is ready.
+    /// Its I2P address, while it is ready.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) b32: Option<String>,
-    /// Requests and streams that use it.
+    /// How many requests and streams use it.
     pub(crate) used_by: usize,
-    /// Whether it waits for a client that is still to come.
+    /// Whether it was built in advance and has no client yet.
     pub(crate) spare: bool,
     /// Why it is not ready.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) trouble: Option<String>,
 }
 
-/// A way out of I2P.
+/// An outproxy.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub(crate) struct OutproxyReport {
     pub(crate) name: String,
-    /// Requests that it was asked for since the start, and streams that it opened.
+    /// Requests to it since the start, and streams that it opened.
     pub(crate) asked: u64,
     pub(crate) opened: u64,
-    /// Requests that failed through its own doing.
+    /// Requests that failed because of it.
     pub(crate) failed: u64,
-    /// What became of requests, as metrics call it; nothing of what never happened.
+    /// Outcomes of requests, by their names in the metrics. Outcomes that never happened are missing.
     #[serde(default)]
     pub(crate) outcomes: BTreeMap<String, u64>,
-    /// Seconds for which it is left alone from now on, after failures.
+    /// Seconds until it is asked again, if it is paused after failures.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) left_alone_for: Option<u64>,
 }
@@ -121,7 +121,7 @@ pub(crate) struct OutproxyReport {
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub(crate) struct FailureReport {
-    /// As metrics call it.
+    /// Its name in the metrics.
     pub(crate) kind: String,
     pub(crate) tunnel: String,
     /// Since the start.
@@ -135,11 +135,16 @@ pub(crate) struct FailureReport {
 }
 
 impl DatagramSessionReport {
-    /// In plain words, up to the address.
-    pub(crate) fn words(&self) -> &'static str {
+    /// Where datagrams are sent from, in words that end before the address.
+    pub(crate) fn origin(&self) -> &'static str {
         match self.shares_address_of_streams {
             true => "from the same address as streams",
-            false => "from an address of their own, another than that of streams",
+            false => "from an address of their own, not that of streams",
         }
     }
+}
+
+/// A number with its noun: "1 stream", "2 streams".
+pub(crate) fn counted(number: u64, noun: &str) -> String {
+    format!("{number} {noun}{}", if number == 1 { "" } else { "s" })
 }

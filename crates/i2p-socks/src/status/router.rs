@@ -1,3 +1,5 @@
+//! Whether the router answers, while no open session shows it.
+
 use std::{
     sync::atomic::{AtomicBool, Ordering},
     time::Duration,
@@ -9,40 +11,40 @@ use tokio::{
     time::{Instant, timeout},
 };
 
-/// For how long an answer holds, or that there was none. Whoever asks more often, as scrapers do, costs the router nothing.
-const HOLDS: Duration = Duration::from_secs(3);
-/// How long the router may take. It has nothing to do for it but to say HELLO.
-const ANSWER: Duration = Duration::from_secs(3);
+/// How long a result is reused. Scrapers that ask more often cost the router nothing.
+const RESULT_LIFETIME: Duration = Duration::from_secs(3);
+/// How long the router may take to answer a HELLO.
+const ANSWER_TIMEOUT: Duration = Duration::from_secs(3);
 
-/// Whether the router answers while no session shows it.
+/// The last result of asking the router.
 #[derive(Debug, Default)]
-pub(super) struct RouterAnswers {
-    /// When it was asked last. Locked while it is asked, so that it is asked once at a time.
+pub(super) struct RouterProbe {
+    /// When it was asked last. Locked while it is asked, so that there is one question at a time.
     asked: Mutex<Option<Instant>>,
     missing: AtomicBool,
 }
 
-impl RouterAnswers {
-    /// What was found when it was asked last.
-    pub(super) fn answers(&self) -> bool {
+impl RouterProbe {
+    /// Whether the router answered the last time.
+    pub(super) fn is_answering(&self) -> bool {
         !self.missing.load(Ordering::Relaxed)
     }
 
-    /// Sessions show that it is there, or that it is not: what was found before says nothing any more.
-    pub(super) fn need_not_be_asked(&self) {
+    /// Forgets the result, because sessions show how the router is.
+    pub(super) fn forget(&self) {
         self.missing.store(false, Ordering::Relaxed);
     }
 
-    /// Asks, unless that was done a moment ago.
-    pub(super) async fn ask(&self, bridge: &Bridge) {
+    /// Asks the router, unless the last result is recent.
+    pub(super) async fn check(&self, bridge: &Bridge) {
         let mut asked = self.asked.lock().await;
-        if asked.is_some_and(|asked| asked.elapsed() < HOLDS) {
+        if asked.is_some_and(|asked| asked.elapsed() < RESULT_LIFETIME) {
             return;
         }
-        let why = match timeout(ANSWER, bridge.probe()).await {
+        let why = match timeout(ANSWER_TIMEOUT, bridge.probe()).await {
             Ok(Ok(_)) => None,
             Ok(Err(error)) => Some(error.to_string()),
-            Err(_) => Some(format!("no answer in {} s", ANSWER.as_secs())),
+            Err(_) => Some(format!("no answer within {} s", ANSWER_TIMEOUT.as_secs())),
         };
         let before = self.missing.swap(why.is_some(), Ordering::Relaxed);
         match why {

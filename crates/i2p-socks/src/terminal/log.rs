@@ -1,3 +1,5 @@
+//! The log.
+
 use std::io;
 
 use i2p_tunnel::show_sensitive;
@@ -15,45 +17,45 @@ use crate::config::{
     verbosity::Verbosity,
 };
 
-/// The log, on stderr or in the journal.
+/// The log, on stderr or in the systemd journal.
 pub(crate) struct Log {
-    /// What the command line says of how much.
+    /// The verbosity on the command line.
     verbosity: Verbosity,
     filter: reload::Handle<EnvFilter, Registry>,
 }
 
 impl Log {
-    /// Starts logging for the life of the process.
+    /// Starts logging, for the life of the process.
     pub(crate) fn start(config: LogConfig, verbosity: Verbosity, progress: &Progress) -> Self {
         let (filter, handle) = reload::Layer::new(EnvFilter::new(filter(config.level, verbosity)));
         let output = output(config, verbosity, progress);
         tracing_subscriber::registry().with(filter).with(output).init();
         let log = Self { verbosity, filter: handle };
         if verbosity >= Verbosity::Router {
-            tracing::warn!("-vvv: the embedded router's own log names the destinations that are visited");
+            tracing::warn!("-vvv: the log of the embedded router names visited destinations");
         }
-        name(config.sensitive);
+        set_sensitive(config.sensitive);
         log
     }
 
-    /// Says as much as a configuration that has been read again says; form and place stay.
+    /// Applies the level and `sensitive` of a reloaded configuration. Form and place of the log stay.
     pub(crate) fn change(&self, config: LogConfig) {
-        // The subscriber lives for as long as the process.
+        // It only fails if the subscriber is gone, and that lives as long as the process.
         let _ = self.filter.reload(EnvFilter::new(filter(config.level, self.verbosity)));
-        name(config.sensitive);
+        set_sensitive(config.sensitive);
     }
 }
 
-/// What the output is put upon.
+/// The layers below the output.
 type Filtered = Layered<reload::Layer<EnvFilter, Registry>, Registry>;
 
-/// Has hosts and clients named, or not.
-fn name(sensitive: bool) {
+/// Sets whether the log names hosts and clients.
+fn set_sensitive(sensitive: bool) {
     show_sensitive(sensitive);
     if sensitive {
         tracing::warn!(
-            "[log] sensitive is true: from level debug on, this log says who went where. Switch it off as soon as you have \
-             found what you look for, and delete the log"
+            "sensitive = true under [log]: at level debug and below, this log shows who connected where. Turn it off once you have \
+             found the problem, and delete the log"
         );
     }
 }
@@ -71,7 +73,7 @@ fn output(
     let lines = fmt::layer()
         .with_writer(BesideProgress(progress.clone()))
         .with_span_events(FmtSpan::NONE)
-        // It would say them on stderr, which is what has just failed.
+        // They would go to stderr, which is what has just failed.
         .log_internal_errors(false);
     match config.format {
         LogFormat::Json => lines.json().flatten_event(true).boxed(),
@@ -82,7 +84,7 @@ fn output(
     }
 }
 
-/// The journal, where stderr is it: systemd says so in the environment (systemd.exec(5), `JOURNAL_STREAM`).
+/// The systemd journal, if stderr is connected to it, as `JOURNAL_STREAM` in the environment shows (systemd.exec(5)).
 #[cfg(target_os = "linux")]
 fn journal() -> Option<Box<dyn Layer<Filtered> + Send + Sync>> {
     let stream = std::env::var("JOURNAL_STREAM").ok()?;
@@ -99,8 +101,8 @@ fn journal() -> Option<Box<dyn Layer<Filtered> + Send + Sync>> {
     None
 }
 
-/// Our own crates only, up to the last level: what libraries log is not checked for names and addresses. The command line goes
-/// before the configuration.
+/// The filter: only crates of this project, because the logs of libraries may contain names and addresses. The command line overrides
+/// the configuration.
 fn filter(level: Level, verbosity: Verbosity) -> String {
     let (rest, ours) = match (verbosity, level) {
         (Verbosity::Quiet, _) | (Verbosity::Normal, Level::Warn) => ("off", "warn"),
@@ -114,6 +116,7 @@ fn filter(level: Level, verbosity: Verbosity) -> String {
     )
 }
 
+/// Writes to stderr without breaking the progress bar.
 struct BesideProgress(Progress);
 
 impl<'a> MakeWriter<'a> for BesideProgress {
@@ -124,12 +127,12 @@ impl<'a> MakeWriter<'a> for BesideProgress {
     }
 }
 
-/// One log line, which the subscriber writes in one go.
+/// Writes a log line, which the subscriber passes in one piece.
 struct Line<'a>(&'a Progress);
 
 impl io::Write for Line<'_> {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        // Nobody reads any more: the proxy goes on without a log.
+        // If nobody reads stderr any more, the proxy continues without a log.
         let _ = self.0.beside(bytes);
         Ok(bytes.len())
     }

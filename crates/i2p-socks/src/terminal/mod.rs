@@ -1,5 +1,5 @@
-//! What a person sees who started the program: output, progress and the log.
-//! May import `config` and `failure`, and nothing else of this crate.
+//! Output for people: what commands print, progress and the log.
+//! May import `config`, `command_error` and `json`, and nothing else of this crate.
 
 pub(crate) mod log;
 pub(crate) mod output;

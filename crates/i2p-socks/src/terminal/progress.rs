@@ -1,3 +1,5 @@
+//! The progress of a slow start.
+
 use std::{
     io::{IsTerminal, Write},
     sync::{
@@ -11,21 +13,22 @@ use indicatif::{ProgressBar, ProgressStyle};
 
 use crate::config::verbosity::Verbosity;
 
-/// Steps of a start: a router, what it knows of the network, tunnels.
+/// How many steps a start has: find a router, learn about the network, build tunnels.
 const STEPS: u64 = 3;
-/// What the third step of a start is.
-pub(crate) const BUILDING: &str = "building tunnels; on a router that has just started this takes minutes";
-/// How often numbers that change are said again, where there is no bar to change.
+/// The text of the third step.
+pub(crate) const BUILDING_TUNNELS: &str =
+    "building tunnels; on a router that has just started this takes minutes";
+/// How often changing numbers are printed, if there is no bar.
 #[cfg(feature = "embedded")]
-const REPEAT: Duration = Duration::from_secs(5);
+const REPEAT_INTERVAL: Duration = Duration::from_secs(5);
 
-/// How far a slow start is: a bar on a terminal, plain lines elsewhere; nothing when told to be quiet. On stderr.
+/// Shows the progress of a slow start on stderr: a bar on a terminal, lines otherwise, nothing with `--quiet`.
 #[derive(Clone)]
 pub(crate) struct Progress {
     bar: Option<ProgressBar>,
-    /// Where there is no bar: when something was said last.
+    /// Without a bar: when the last line was printed.
     plain: Option<Arc<Mutex<Option<Instant>>>>,
-    /// Nothing is said any more.
+    /// Nothing is printed any more.
     finished: Arc<AtomicBool>,
 }
 
@@ -43,23 +46,23 @@ impl Progress {
         Self { bar, plain: (shown && !terminal).then(Arc::default), finished: Arc::default() }
     }
 
-    /// The start is at step number `step`, and this is what it does there.
+    /// Shows the number and the text of the current step.
     pub(crate) fn step(&self, step: u64, text: &str) {
-        self.say(step, text, Duration::ZERO);
+        self.show(step, text, Duration::ZERO);
     }
 
-    /// The same with numbers that change often.
+    /// Shows a text whose numbers change often.
     #[cfg(feature = "embedded")]
     pub(crate) fn update(&self, step: u64, text: &str) {
-        self.say(step, text, REPEAT);
+        self.show(step, text, REPEAT_INTERVAL);
     }
 
-    fn say(&self, step: u64, text: &str, not_before: Duration) {
+    fn show(&self, step: u64, text: &str, not_before: Duration) {
         if self.finished.load(Relaxed) {
             return;
         }
         if let Some(bar) = &self.bar {
-            // As long as the steps that are done.
+            // The length of the bar is the number of finished steps.
             bar.set_position(step.saturating_sub(1));
             bar.set_message(text.to_owned());
         }
@@ -67,13 +70,13 @@ impl Progress {
             let mut last = plain.lock().unwrap_or_else(PoisonError::into_inner);
             if last.is_none_or(|when| when.elapsed() >= not_before) {
                 *last = Some(Instant::now());
-                // Nobody may be there to read it, which is no reason to end.
+                // If nobody reads stderr, the start continues.
                 let _ = writeln!(std::io::stderr(), "[{step}/{STEPS}] {text}");
             }
         }
     }
 
-    /// The start is over: the bar goes away, and no later step is said.
+    /// Ends the start: removes the bar, and ignores later steps.
     pub(crate) fn finish(&self) {
         self.finished.store(true, Relaxed);
         if let Some(bar) = &self.bar {
@@ -81,7 +84,7 @@ impl Progress {
         }
     }
 
-    /// Writes to stderr without tearing the bar.
+    /// Writes to stderr without breaking the bar.
     pub(crate) fn beside(&self, bytes: &[u8]) -> std::io::Result<()> {
         let write = || std::io::stderr().lock().write_all(bytes);
         match &self.bar {

@@ -17,12 +17,12 @@ fn check(text: &str, more: &[&str]) -> (Option<i32>, String, String) {
 fn everything_that_is_wrong_is_said_at_once() {
     let (code, stdout, stderr) = check("", &[]);
     assert_eq!((code, stderr.as_str()), (Some(0), ""));
-    assert_eq!(stdout, "the configuration is right\ntunnel default listens on 127.0.0.1:4450\n");
+    assert_eq!(stdout, "the configuration is correct\ntunnel default listens on 127.0.0.1:4450\n");
     let twice = "[[tunnel]]\nlisten = ['127.0.0.1:1']\nkey = 'persistent'\nisolate = ['client']\n";
     let (code, stdout, stderr) = check(&format!("[session]\nmax-sessions = 1\n{twice}{twice}"), &[]);
     assert_eq!((code, stdout.as_str()), (Some(64), ""));
     for part in
-        ["127.0.0.1:1 is to be listened on twice", "two tunnels are called", "write isolate = []", "raise it"]
+        ["127.0.0.1:1 is listed twice under listen", "two tunnels are called", "set isolate = []", "too low"]
     {
         assert!(stderr.contains(part), "{part} is not in\n{stderr}");
     }
@@ -31,7 +31,7 @@ fn everything_that_is_wrong_is_said_at_once() {
         &[],
     );
     assert_eq!(code, Some(64));
-    assert!(stderr.contains("cannot read the password file"), "{stderr}");
+    assert!(stderr.contains("cannot use the password file"), "{stderr}");
     let (code, _, stderr) = check("[session]\nlenght = 1", &[]);
     assert_eq!(code, Some(64));
     assert!(stderr.contains("line 2, column 1"), "{stderr}");
@@ -57,10 +57,7 @@ fn run_checks_all_of_it_first() {
     fs::write(&config, text).unwrap();
     let (code, _, stderr) = common::output(&["run", "--config", config.to_str().unwrap()]);
     assert_eq!(code, Some(64), "{stderr}");
-    assert!(
-        stderr.contains("cannot read the password file") && !stderr.contains("cannot listen"),
-        "{stderr}"
-    );
+    assert!(stderr.contains("cannot use the password file") && !stderr.contains("cannot listen"), "{stderr}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -84,6 +81,6 @@ async fn the_router_is_asked_what_it_can_do() {
     let free = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().to_string();
     let (code, stdout, stderr) = check("", &["--live", "--router", "sam", "--sam", &free]);
     assert_eq!(code, Some(1));
-    assert!(stdout.starts_with("the configuration is right\n"), "{stdout}");
-    assert!(stderr.contains("say where its SAM bridge is"), "{stderr}");
+    assert!(stdout.starts_with("the configuration is correct\n"), "{stdout}");
+    assert!(stderr.contains("name the address of its SAM bridge"), "{stderr}");
 }

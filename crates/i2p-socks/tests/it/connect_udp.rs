@@ -136,7 +136,10 @@ async fn a_datagram_that_no_router_carries_is_said() {
     let output = command.stdin(File::open(file).unwrap()).output().unwrap();
     let stderr = String::from_utf8(output.stderr).unwrap();
     assert_eq!(output.status.code(), Some(1), "{stderr}");
-    assert!(stderr.contains("a datagram of 31745 bytes is too long: routers carry 31744"), "{stderr}");
+    assert!(
+        stderr.contains("a datagram of 31745 bytes is too long: routers carry at most 31744"),
+        "{stderr}"
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -191,7 +194,7 @@ async fn datagrams_go_through_the_first_tunnel_that_carries_them() {
     let _proxy = lab.proxy(&neither);
     let (code, _, stderr) = lab.run(&words, &neither, b"");
     assert_eq!(code, Some(1), "{stderr}");
-    let says = "the tunnel first carries no datagrams: write udp = \"datagram\" in its [[tunnel]]";
+    let says = "tunnel first carries no datagrams: set udp = \"datagram\" in its [[tunnel]]";
     assert!(stderr.contains(says), "{stderr}");
 }
 

@@ -47,10 +47,10 @@ async fn starts_from_a_reseed_directory_resolves_by_hosts_txt_and_carries_datagr
         config.to_str().unwrap(),
     ]);
     let address = tokio::task::block_in_place(|| proxy.ready());
-    let loaded = proxy.stderr_line("read from hosts.txt");
+    let loaded = proxy.stderr_line("imported hosts.txt");
     assert!(loaded.contains("added=1") && loaded.contains("refused=1"), "{loaded}");
-    proxy.stderr_line("4 routers to start from");
-    proxy.stderr_line("is not I2P but a private network");
+    proxy.stderr_line("got a list of 4 routers");
+    proxy.stderr_line("is a private network, not I2P");
     let mode = fs::metadata(state.join("router")).unwrap().permissions().mode();
     assert_eq!(mode & 0o777, 0o700);
 

@@ -17,7 +17,7 @@ async fn an_identity_is_made_once_and_its_address_is_known() {
         let more = ["--sam", &address, "--state-dir", state.to_str().unwrap()];
         common::output(&[&["keys"], args, &more].concat())
     };
-    assert_eq!(keys(&["list"]), (Some(0), String::new(), "no identity is kept\n".into()));
+    assert_eq!(keys(&["list"]), (Some(0), String::new(), "there are no identities\n".into()));
     let (code, made, stderr) = keys(&["new", "mine"]);
     assert_eq!(code, Some(0), "{stderr}");
     let b32 = made.trim();
@@ -40,11 +40,11 @@ async fn an_identity_is_made_once_and_its_address_is_known() {
 
     let (code, stdout, stderr) = keys(&["new", "mine"]);
     assert_eq!((code, stdout.as_str()), (Some(1), ""));
-    assert!(stderr.contains("there is an identity called mine already"), "{stderr}");
+    assert!(stderr.contains("there already is an identity called mine"), "{stderr}");
     assert_eq!(KeyFile::new(&file).load().unwrap().unwrap().destination(), key.destination(), "and it stays");
     let (code, _, stderr) = keys(&["show", "other"]);
     assert_eq!(code, Some(1));
-    assert!(stderr.contains("make it with i2p-socks keys new other"), "{stderr}");
+    assert!(stderr.contains("create it with i2p-socks keys new other"), "{stderr}");
     assert_eq!(keys(&["show", "../mine"]).0, Some(64), "a name is no path");
 }
 
@@ -87,7 +87,7 @@ async fn keys_are_not_made_in_the_state_directory_of_somebody_else() {
     let (code, stdout, stderr) =
         common::output(&["keys", "new", "irc", "--state-dir", state, "--sam", &bridge.address()]);
     assert_eq!((code, stdout.as_str()), (Some(1), ""), "{stderr}");
-    assert!(stderr.contains("belongs to user") && stderr.contains("makes them itself"), "{stderr}");
+    assert!(stderr.contains("belongs to user") && stderr.contains("creates them itself"), "{stderr}");
     assert!(bridge.commands().is_empty(), "the router is not asked for any");
     assert!(!dir.path().join("keys").exists());
 }

@@ -54,17 +54,17 @@ async fn a_reload_changes_how_much_is_said() {
     assert_eq!(connect(address, "first.i2p").0, 4);
     fs::write(proxy.config(), Proxy::text("level = 'debug'\nsensitive = true")).unwrap();
     proxy.running.send("HUP");
-    let line = proxy.running.stderr_line("sensitive is true");
+    let line = proxy.running.stderr_line("sensitive = true");
     assert!(line.contains("WARN"), "{line}");
-    proxy.running.stderr_line("the new configuration is in force");
+    proxy.running.stderr_line("the new configuration is in effect");
     assert_eq!(connect(address, "second.i2p").0, 4);
     let line = proxy.running.stderr_line("target=second.i2p");
     assert!(line.contains("client=127.0.0.1"), "{line}");
     assert!(!proxy.running.said().contains("first.i2p"), "{}", proxy.running.said());
     fs::write(proxy.config(), Proxy::text("format = 'json'")).unwrap();
     proxy.running.send("HUP");
-    let line = proxy.running.stderr_line("nothing of it is in force");
-    assert!(line.contains("format or journald of [log] cannot be changed"), "{line}");
+    let line = proxy.running.stderr_line("the new configuration was refused");
+    assert!(line.contains("format or journald of [log] cannot change"), "{line}");
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -10,6 +10,7 @@ mod connect_udp;
 mod demo;
 mod early_data;
 mod embedded_router;
+mod files;
 mod generate;
 mod isolation;
 mod keys;

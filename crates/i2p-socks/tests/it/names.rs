@@ -106,14 +106,17 @@ fn connect(proxy: SocketAddr, host: &str) -> (u8, TcpStream) {
 fn use_the_book(place: &Place) {
     let (one, two) = (destination(1), destination(2));
     assert_eq!(place.remarks(&["names", "list"]), "the address book is empty\n");
-    assert_eq!(place.remarks(&["names", "list", "x"]), "no name in the address book starts so\n");
-    assert_eq!(place.remarks(&["names", "conflicts"]), "no feed wanted to change a name\n");
+    assert_eq!(place.remarks(&["names", "list", "x"]), "no name in the address book begins with x\n");
+    assert_eq!(place.remarks(&["names", "conflicts"]), "there are no conflicts\n");
     assert!(place.remarks(&["names", "subscribe"]).starts_with("there are no subscriptions: add one with"));
     assert_eq!(place.json(&["names", "list"]), serde_json::json!([]));
     place.says(&["names", "add", "One.i2p", &one.to_base64()]);
     place.says(&["names", "add", "one.i2p", &one.to_base64()]);
     let refused = place.fails(&["names", "add", "one.i2p", &two.to_base64()]);
-    assert!(refused.contains("another destination already") && refused.contains("--replace"), "{refused}");
+    assert!(
+        refused.contains("already has another destination") && refused.contains("--replace"),
+        "{refused}"
+    );
     let listed = place.says(&["names", "list"]);
     assert!(listed.starts_with(&format!("one.i2p  {}  2", one.b32())), "{listed}");
     assert!(listed.ends_with("Z  added by hand\n"), "{listed}");
@@ -126,7 +129,7 @@ fn use_the_book(place: &Place) {
     let again = place.json(&["names", "import", text(&hosts)]);
     assert_eq!((&again["added"], &again["same"]), (&0.into(), &1.into()));
     let conflicts = place.says(&["names", "conflicts"]);
-    let expected = format!("one.i2p  stays {}\n  some hosts.txt wanted {}, 2", one.b32(), two.b32());
+    let expected = format!("one.i2p  keeps {}\n  some hosts.txt offered {}, 2", one.b32(), two.b32());
     assert!(conflicts.starts_with(&expected), "{conflicts}");
     assert_eq!(place.json(&["names", "conflicts"])[0]["offered"], two.to_base64().as_str());
     place.says(&["names", "conflicts", "--settle", "one.i2p"]);
@@ -153,9 +156,9 @@ fn use_the_book(place: &Place) {
     assert_eq!(place.json(&["resolve", "two.i2p"])["destination"], one.to_base64().as_str());
 
     for (words, says) in [
-        (&["names", "add", "example.com", "AAAA"][..], "no host name of I2P"),
-        (&["names", "add", "a.i2p", "AAAA"], "no destination in base64"),
-        (&["names", "remove", "nobody.i2p"], "no such name"),
+        (&["names", "add", "example.com", "AAAA"][..], "not a host name in I2P"),
+        (&["names", "add", "a.i2p", "AAAA"], "not a destination in base64"),
+        (&["names", "remove", "nobody.i2p"], "the name is not in the address book"),
         (&["names", "conflicts", "--settle", "one.i2p"], "no conflict"),
         (&["names", "import", "/nonexistent"], "cannot read /nonexistent"),
         (&["names", "import", "/tmp"], "cannot read /tmp"),
@@ -165,9 +168,9 @@ fn use_the_book(place: &Place) {
         assert!(said.contains(says), "{words:?}: {said}");
     }
     let (code, _, stderr) = place.command(&["names", "subscribe", "http://example.com/hosts.txt"]);
-    assert!(code == Some(64) && stderr.contains("only names of I2P"), "{stderr}");
+    assert!(code == Some(64) && stderr.contains("only hosts in I2P are contacted"), "{stderr}");
     place.says(&["names", "subscribe", "http://other.i2p:81/hosts.txt"]);
-    assert!(place.fails(&["names", "subscribe", "http://other.i2p:81/hosts.txt"]).contains("there already"));
+    assert!(place.fails(&["names", "subscribe", "http://other.i2p:81/hosts.txt"]).contains("already exists"));
     let feeds = place.says(&["names", "subscribe"]);
     assert!(feeds.starts_with("http://other.i2p:81/hosts.txt  names subscribe  never read"), "{feeds}");
     place.says(&["names", "unsubscribe", "http://other.i2p:81/hosts.txt"]);
@@ -190,7 +193,7 @@ async fn commands_do_the_same_with_a_proxy_that_runs_and_without() {
     }
     assert!(!alone.state().exists(), "looking makes nothing");
     use_the_book(&alone);
-    assert!(alone.fails(&["names", "update"]).contains("no proxy runs"));
+    assert!(alone.fails(&["names", "update"]).contains("no proxy is running"));
     assert!(alone.state().join("names.redb").exists());
 
     let mut proxy = beside.run();
@@ -239,7 +242,7 @@ async fn long_lists_come_whole() {
     fs::create_dir(place.state()).unwrap();
     fs::write(place.state().join("hosts.txt"), &lines).unwrap();
     let mut proxy = place.run();
-    let said = proxy.stderr_line("read from hosts.txt");
+    let said = proxy.stderr_line("imported hosts.txt");
     assert!(said.contains("added=1234"), "{said}");
     proxy.ready();
     let listed = place.says(&["names", "list"]);
@@ -352,7 +355,9 @@ async fn feeds_that_are_no_feeds_change_nothing() {
     let (site, next) = feed(&bridge, &place, &more).await;
     let mut proxy = place.run();
     proxy.ready();
-    assert!(place.fails(&["names", "unsubscribe", FEED]).contains("the configuration has this subscription"));
+    assert!(
+        place.fails(&["names", "unsubscribe", FEED]).contains("this subscription is in the configuration")
+    );
     for (answer, says) in [
         (b"nonsense\r\n\r\n".to_vec(), "not HTTP"),
         (response("404 Not Found", "", "no"), "HTTP status 404"),
@@ -361,7 +366,7 @@ async fn feeds_that_are_no_feeds_change_nothing() {
         (response("302 Found", "Location: /again\r\n", ""), "too often"),
         (response("200 OK", "Content-Encoding: gzip\r\n", "x"), "compressed"),
         (response("200 OK", &"A: b\r\n".repeat(200), "x"), "not HTTP"),
-        (b"HTTP/1.1 200 OK\r\nContent-Length: 9999\r\n\r\na.i2p=".to_vec(), "not whole"),
+        (b"HTTP/1.1 200 OK\r\nContent-Length: 9999\r\n\r\na.i2p=".to_vec(), "incomplete"),
     ] {
         *next.lock().unwrap() = answer;
         let (code, stdout, stderr) = place.command(&["names", "update"]);
@@ -371,7 +376,7 @@ async fn feeds_that_are_no_feeds_change_nothing() {
     }
     proxy.stderr_line("a subscription could not be read: it answers with HTTP status 404");
     let listed = place.says(&["names", "subscribe"]);
-    assert!(listed.contains("configuration  never read  its answer is not whole"), "{listed}");
+    assert!(listed.contains("configuration  never read  its answer is incomplete"), "{listed}");
     assert_eq!(place.says(&["names", "list"]), "");
 
     // More than is read: the whole lines that fit in, and no condition the next time.
@@ -443,7 +448,7 @@ async fn a_jump_service_is_asked_last_and_replaces_nothing() {
     place.says(&["names", "remove", "wanted.i2p"]);
     assert_eq!(connect(address, "wanted.i2p").0, 4);
     let resolved = place.command(&["resolve", "nobody.i2p"]).1;
-    assert!(resolved.contains("the jump services: the proxy asks them"), "{resolved}");
+    assert!(resolved.contains("the jump services: not asked; the proxy asks them"), "{resolved}");
     for name in ["wanted.i2p", "nobody.i2p", "jump?a="] {
         assert!(!proxy.said().contains(name), "{}", proxy.said());
     }
@@ -459,14 +464,14 @@ async fn without_its_book_or_its_directory_the_proxy_says_so_and_runs() {
     let mut first = place.run();
     known(&mut first);
     let mut second = place.run();
-    second.stderr_line("another i2p-socks runs with it. So this proxy has no address book");
+    second.stderr_line("another i2p-socks is running with it. The proxy runs without its own address book");
     known(&mut second);
     drop((first, second));
 
     fs::write(place.state().join("names.redb"), "nonsense").unwrap();
     let mut damaged = place.run();
     let said = damaged.stderr_line("is damaged or not an address book; move it away");
-    assert!(said.contains("no name of it is found"), "{said}");
+    assert!(said.contains("no names are found in it"), "{said}");
     known(&mut damaged);
     assert!(place.fails(&["names", "list"]).contains("damaged"));
     drop(damaged);
@@ -481,7 +486,7 @@ async fn without_its_book_or_its_directory_the_proxy_says_so_and_runs() {
     drop(nowhere);
     place.configure(&format!("[names]\nsubscriptions = ['{FEED}']\n"));
     let needed = place.fails(&["run", "--router", "sam", "--listen", "127.0.0.1:0"]);
-    assert!(needed.contains("cannot be used") && needed.contains("need it for their names"), "{needed}");
+    assert!(needed.contains("cannot be used") && needed.contains("need it to store names"), "{needed}");
 
     fs::remove_file(place.state()).unwrap();
     place.configure("[names]\nbook = false\n");

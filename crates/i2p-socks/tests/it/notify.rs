@@ -52,7 +52,7 @@ async fn the_service_manager_is_told_the_truth() {
     let mut proxy = Running::of(command);
     manager.told("STATUS=Starting");
     let ready = manager.told("READY=1");
-    assert!(ready.contains("STATUS=Serving at 1 listener\n"), "{ready}");
+    assert!(ready.contains("STATUS=Serving on 1 listener\n"), "{ready}");
     let create = bridge.commands().iter().filter(|line| line.starts_with("SESSION CREATE")).count();
     assert_eq!(create, 2, "ready is said after the session, not before: {:?}", manager.said);
     assert_eq!(manager.said.iter().filter(|message| message.contains("READY=1")).count(), 1);
@@ -62,7 +62,7 @@ async fn the_service_manager_is_told_the_truth() {
     let reloading = manager.told("RELOADING=1");
     assert!(reloading.contains("\nMONOTONIC_USEC="), "{reloading}");
     manager.told("READY=1");
-    proxy.stderr_line("the new configuration is in force");
+    proxy.stderr_line("the new configuration is in effect");
 
     fs::write(&config, "nonsense").unwrap();
     proxy.send("HUP");
@@ -90,17 +90,17 @@ async fn a_reload_before_the_first_session_is_done_and_ready_is_said_after_it() 
     proxy.stderr_line("[3/3] building tunnels");
     fs::write(&config, "nonsense").unwrap();
     proxy.send("HUP");
-    proxy.stderr_line("nothing of it is in force");
+    proxy.stderr_line("the new configuration was refused");
     proxy.send("USR1");
-    proxy.stderr_line("new identities, as asked for");
+    proxy.stderr_line("switched to new identities");
     assert!(proxy.stdout().is_empty(), "{}", proxy.said());
     // Sessions of another kind, which are built at once.
     let more = "[[tunnel]]\nname = 'more'\nlisten = ['127.0.0.1:0']\n[session]\nquantity = 3\n";
     fs::write(&config, text + more).unwrap();
     proxy.send("HUP");
-    proxy.stderr_line("the new configuration is in force");
+    proxy.stderr_line("the new configuration is in effect");
     let ready = manager.told("READY=1");
-    assert!(ready.contains("STATUS=Serving at 2 listeners\n"), "{ready}");
+    assert!(ready.contains("STATUS=Serving on 2 listeners\n"), "{ready}");
     assert!(!manager.said.iter().any(|message| message.contains("RELOADING=1")), "{:?}", manager.said);
     assert_eq!(proxy.stdout().iter().filter(|line| line.ends_with(" ready")).count(), 2, "{}", proxy.said());
 }
@@ -115,7 +115,7 @@ async fn a_service_waits_for_a_router_that_is_slow_to_start() {
     let mut command = common::i2p_socks(&["--sam", &bridge.address(), "--listen", "127.0.0.1:0"]);
     command.env("NOTIFY_SOCKET", dir.path().join("notify"));
     let mut proxy = Running::of(command);
-    proxy.stderr_line("it is looked for, for 180 s");
+    proxy.stderr_line("trying for 180 s");
     bridge.restart().await;
     manager.told("READY=1");
     assert!(!proxy.said().contains("starting the embedded router"), "{}", proxy.said());

@@ -22,8 +22,8 @@ use sam_testkit::TestBridge;
 
 use crate::common::{LIMIT, Running, activated, connect, echo};
 
-const IN_FORCE: &str = "the new configuration is in force";
-const REFUSED: &str = "nothing of it is in force";
+const IN_FORCE: &str = "the new configuration is in effect";
+const REFUSED: &str = "the new configuration was refused";
 
 struct Proxy {
     running: Running,
@@ -152,7 +152,7 @@ async fn a_bad_configuration_changes_nothing_and_is_told() {
         (format!("{new}nonsense = 1\n"), "unknown field `nonsense`"),
         (new.clone() + &tunnel("new", ""), "two tunnels are called new"),
         (format!("{new}[[tunnel]]\nname = 'x'\nlisten = ['{taken}']\n"), "cannot listen on"),
-        (format!("{new}[admin]\nlisten = '127.0.0.1:0'\n"), "[admin] cannot be changed"),
+        (format!("{new}[admin]\nlisten = '127.0.0.1:0'\n"), "[admin] cannot change"),
         (tunnel("new", "key = 'persistent'") + "[names]\nrouter = 1\n", "expected a boolean"),
     ]
     .into_iter()
@@ -230,7 +230,7 @@ async fn keys_of_the_command_line_stay() {
     // And where it does not fit any more, nothing comes into force.
     proxy.reload(&tunnel("b", ""));
     proxy.running.stderr_lines(REFUSED, 1);
-    proxy.running.stderr_line("-o tunnel.a.protocols: there is no [[tunnel]] a; there is b");
+    proxy.running.stderr_line("-o tunnel.a.protocols: there is no [[tunnel]] a; there are: b");
     assert_eq!(connect(address, "known.i2p").0, 0);
 }
 
@@ -266,12 +266,12 @@ async fn a_port_that_others_reach_is_never_left_without_a_password() {
         proxy.running.stderr_lines(REFUSED, count + 1);
         proxy
             .running
-            .stderr_lines("can be reached from other machines, and whoever reaches it could", count + 1);
+            .stderr_lines("can be reached from other machines, and everyone who reaches it could", count + 1);
         assert!(is_asked_for_a_password());
     }
     proxy.reload(&format!("{fd}open-to-others = true\n"));
     proxy.running.stderr_lines(IN_FORCE, 1);
-    proxy.running.stderr_lines("whoever reaches it uses I2P in your name", 1);
+    proxy.running.stderr_lines("everyone who reaches it can use I2P in your name", 1);
     assert_eq!(connect(address, "known.i2p").0, 0);
 }
 
@@ -300,7 +300,7 @@ async fn the_mode_of_a_unix_socket_changes_with_all_the_rest_or_not_at_all() {
     fs::remove_file(&b).unwrap();
     proxy.reload(&(text("a", &a, "0666") + &text("b", &b, "0666")));
     proxy.running.stderr_lines(REFUSED, 1);
-    proxy.running.stderr_line("cannot change who may connect to unix:");
+    proxy.running.stderr_line("cannot change the permissions of unix:");
     assert_eq!(of(&a), (0o660, before.1));
     UnixStream::connect(&a).unwrap();
 }
@@ -315,7 +315,7 @@ async fn our_own_listener_in_the_way_is_called_ours() {
         address.port()
     ));
     proxy.running.stderr_lines(REFUSED, 1);
-    let line = proxy.running.stderr_line(&format!("this proxy itself listens on {address}"));
-    assert!(line.contains("needs a restart") && !line.contains("nother program"), "{line}");
+    let line = proxy.running.stderr_line(&format!("this proxy listens on {address}"));
+    assert!(line.contains("restart i2p-socks") && !line.contains("nother program"), "{line}");
     assert_eq!(connect(address, "known.i2p").0, 0);
 }

@@ -47,7 +47,7 @@ async fn a_transfer_that_runs_comes_to_its_end() {
     let (_, mut busy) = connect(address, "echo.i2p");
     let (_, idle) = connect(address, "echo.i2p");
     proxy.send("TERM");
-    proxy.stderr_line("told to stop");
+    proxy.stderr_line("stopping: no more clients");
     let begin = Instant::now();
     while begin.elapsed() < Duration::from_secs(3) {
         echo(&mut busy);
@@ -82,7 +82,7 @@ async fn a_second_signal_ends_it_at_once() {
     let mut proxy = start(&bridge, &dir, "1h", "1h");
     let (_, mut stream) = connect(proxy.ready(), "echo.i2p");
     proxy.send("INT");
-    proxy.stderr_line("a second signal ends it at once");
+    proxy.stderr_line("a second signal ends them at once");
     echo(&mut stream);
     assert_eq!(proxy.signal("TERM"), Some(0), "{}", proxy.said());
     is_cut(stream);

@@ -90,12 +90,12 @@ async fn ready_means_that_tunnels_are_built() {
     assert_eq!(proxy.get("/live").0, 200);
     let (status, answer) = proxy.get("/ready");
     assert_eq!(status, 503, "{answer}");
-    assert!(answer.contains("waiting for the router's tunnels"), "{answer}");
+    assert!(answer.contains("waiting for tunnels"), "{answer}");
     let state = proxy.state();
     let (code, stdout, stderr) = common::output(&["status", "--state-dir", &state]);
     assert_eq!(code, Some(1), "{stderr}");
     assert!(stdout.starts_with("i2p-socks ") && stdout.contains(": starting, running for"), "{stdout}");
-    assert!(stderr.contains("it is not ready"), "{stderr}");
+    assert!(stderr.contains("the proxy is not ready"), "{stderr}");
     let (code, _, stderr) = common::output(&["status", "--wait", "--limit", "700ms", "--state-dir", &state]);
     assert_eq!(code, Some(1));
     assert!(stderr.contains("not ready after 700ms"), "{stderr}");
@@ -103,7 +103,7 @@ async fn ready_means_that_tunnels_are_built() {
     proxy.running.ready();
     assert_eq!(exit_code(waiting), Some(0), "who waits is told");
     let (status, answer) = proxy.get("/ready");
-    assert_eq!((status, body(&answer)), (200, "Serving at 1 listener\n"));
+    assert_eq!((status, body(&answer)), (200, "Serving on 1 listener\n"));
     bridge.kill().await;
     proxy.running.stderr_line("the router has closed the I2P session");
     assert_eq!(proxy.get("/ready").0, 503, "and not any more when the router is gone");
@@ -149,7 +149,7 @@ async fn idle_is_ready_for_as_long_as_the_router_answers() {
     // The first client since then waits for tunnels, which is nothing to be woken for.
     bridge.once("SESSION CREATE", Act::late(Duration::from_secs(2)));
     let client = thread::spawn(move || connect(address, "echo.i2p").0);
-    let answer = until_ready_says(admin, 200, "Building a session for the first client since it was idle");
+    let answer = until_ready_says(admin, 200, "Building a session for the first client after an idle time");
     assert!(!answer.contains("waiting for the router"), "{answer}");
     assert_eq!(client.join().unwrap(), 0);
 
@@ -188,7 +188,7 @@ async fn neither_before_the_router_nor_while_it_ends_is_it_ready() {
     assert_eq!(proxy.get("/ready").0, 200);
     let (_, mut stream) = connect(address, "echo.i2p");
     proxy.running.send("TERM");
-    proxy.running.stderr_line("told to stop");
+    proxy.running.stderr_line("stopping: no more clients");
     let (status, answer) = proxy.get("/ready");
     assert_eq!(status, 503, "{answer}");
     assert!(answer.contains("Stopping"), "{answer}");
@@ -319,8 +319,8 @@ async fn where_datagrams_come_from_is_said_in_plain_words() {
         assert!(said.contains(b32), "{said}");
         assert!(page.contains("1 <code>not_allowed</code>"), "{page}");
         let (_, stdout, _) = common::output(&["status", "--state-dir", &proxy.state()]);
-        assert!(stdout.contains(&format!("datagrams of tunnel udp come {words}")), "{stdout}");
-        assert!(stdout.contains("1 sent, 1 received, 1 dropped; 1 clients have UDP open"), "{stdout}");
+        assert!(stdout.contains(&format!("datagrams of tunnel udp are sent {words}")), "{stdout}");
+        assert!(stdout.contains("1 sent, 1 received, 1 dropped; 1 client with UDP open"), "{stdout}");
     }
 }
 
@@ -350,7 +350,7 @@ async fn what_came_of_requests_to_outproxies_is_said_everywhere() {
         assert!(page.contains(part), "{part} is not in\n{page}");
     }
     let (_, stdout, _) = common::output(&["status", "--state-dir", &proxy.state()]);
-    assert!(stdout.contains("outproxy exit: in use; 1 requests: 1 unreachable\n"), "{stdout}");
+    assert!(stdout.contains("outproxy exit: available; 1 request: 1 unreachable\n"), "{stdout}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -409,7 +409,7 @@ async fn a_unix_socket_serves_the_pages_to_its_owner() {
 fn nobody_there_is_said_so() {
     let (code, stdout, stderr) = common::output(&["status"]);
     assert_eq!((code, stdout.as_str()), (Some(1), ""));
-    assert!(stderr.contains("no proxy runs with the state directory"), "{stderr}");
+    assert!(stderr.contains("no proxy is running with the state directory"), "{stderr}");
     for url in ["http://192.0.2.1.example/", "ftp://127.0.0.1:1/"] {
         assert_eq!(common::output(&["status", "--admin", url]).0, Some(64));
     }

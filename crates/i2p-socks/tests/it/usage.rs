@@ -21,7 +21,7 @@ fn wrong_usage_and_configuration_exit_with_64() {
         (&["-v", "run", "-q"], "cannot be used with"),
         (&["--sam", "127.0.0.1:1", "run", "--sam", "127.0.0.1:2"], "cannot be used multiple times"),
         (&["run", "--config"], "a value is required for '--config <FILE>'"),
-        (&["--listen", "127.0.0.1:7,127.0.0.1:7"], "127.0.0.1:7 is to be listened on twice"),
+        (&["--listen", "127.0.0.1:7,127.0.0.1:7"], "127.0.0.1:7 is listed twice under listen"),
         (&["--config", config], "line 2, column 1"),
         (&["--config", config], "unknown field `lenght`, expected one of `length`, `quantity`"),
         (&["--config", "/nonexistent.toml"], "/nonexistent.toml: No such file"),
@@ -51,9 +51,9 @@ fn explain_needs_no_router_and_says_which_route_decides() {
     fs::write(&config, format!("{exit}[[route]]\nport = '80,443'\nvia = ['exit']\n")).unwrap();
     let config = config.to_str().unwrap();
     for (host, port, says) in [
-        ("example.com", "443", "port 443 of it goes out of I2P: rule 1 sends it to an outproxy"),
-        ("example.com", "22", "port 22 of it is refused: no rule matches"),
-        ("known.i2p", "443", "port 443 of it goes to I2P"),
+        ("example.com", "443", "port 443 goes to an outproxy: route 1 sends it to an outproxy"),
+        ("example.com", "22", "port 22 is refused: no route matches"),
+        ("known.i2p", "443", "port 443 goes to I2P"),
     ] {
         let (code, stdout, stderr) = output(&["explain", host, port, "--config", config]);
         assert_eq!((code, stderr.as_str()), (Some(0), ""));
@@ -68,7 +68,10 @@ fn explain_needs_no_router_and_says_which_route_decides() {
     }
     let (code, stdout, stderr) = output(&["resolve", "example.com", "--config", config]);
     assert_eq!((code, stdout.as_str()), (Some(1), "example.com is a host outside I2P\n"));
-    assert!(stderr.contains("i2p-socks explain HOST PORT says whether a route leads there"), "{stderr}");
+    assert!(
+        stderr.contains("i2p-socks explain HOST PORT shows whether a route leads to this host"),
+        "{stderr}"
+    );
 }
 
 #[test]
@@ -98,7 +101,7 @@ fn keys_of_the_command_line_go_before_the_file_and_the_environment() {
         ["-o", "route.1.port=25", "explain", "example.com", "80", "--config", config.to_str().unwrap()];
     let (code, stdout, stderr) = output(&words);
     assert_eq!((code, stderr.as_str()), (Some(0), ""));
-    assert!(stdout.contains("rule 1 (host *, port 25, reject) is about other ports"), "{stdout}");
+    assert!(stdout.contains("route 1 (host *, port 25, reject) is for other ports"), "{stdout}");
 }
 
 #[test]
@@ -118,7 +121,7 @@ fn mistakes_in_routes_and_outproxies_exit_with_64() {
     let config = dir.path().join("i2p-socks.toml");
     let exit = "[[outproxy]]\nname = 'exit'\nat = 'exit.example.i2p'\nprotocol = 'socks5'\n";
     for (text, says) in [
-        ("[[route]]\nvia = ['exit']\n".to_owned(), "there is no [[outproxy]] of that name"),
+        ("[[route]]\nvia = ['exit']\n".to_owned(), "there is no [[outproxy]] of this name"),
         (exit.repeat(2), "two outproxies are called exit"),
         (format!("{exit}username = 'x'\npassword-file = '/nonexistent'\n"), "the password file /nonexistent"),
         (format!("{exit}[[route]]\nhost = '*.i2p'\nvia = ['exit']\n"), "always go to I2P"),
@@ -172,14 +175,14 @@ fn a_state_directory_that_is_none_is_named() {
     fs::write(&file, "").unwrap();
     let (file, missing) = (file.to_str().unwrap(), dir.path().join("missing"));
     for (words, path, says) in [
-        (&["status"][..], file, "is no directory"),
-        (&["names", "list"], file, "is no directory"),
+        (&["status"][..], file, "is not a directory"),
+        (&["names", "list"], file, "is not a directory"),
         (
             &["run", "--router", "sam", "--sam", "127.0.0.1:1", "--listen", "127.0.0.1:0"],
             file,
-            "is no directory",
+            "is not a directory",
         ),
-        (&["status"], missing.to_str().unwrap(), "no proxy runs with the state directory"),
+        (&["status"], missing.to_str().unwrap(), "no proxy is running with the state directory"),
     ] {
         let (code, stdout, stderr) = output(&[words, &["--state-dir", path]].concat());
         assert_eq!((code, stdout.as_str()), (Some(1), ""), "{words:?}\n{stderr}");
@@ -248,9 +251,7 @@ fn auto_falls_back_to_the_embedded_router_and_a_bad_reseed_file_is_named() {
         dir.path().join("state").to_str().unwrap(),
     ]);
     assert_eq!(code, Some(1), "{stderr}");
-    for part in
-        ["it is looked for, for 5 s", "starting the embedded router", "i2pseeds.su3", "as reseed file"]
-    {
+    for part in ["trying for 5 s", "starting the embedded router", "i2pseeds.su3", "as reseed file"] {
         assert!(stderr.contains(part), "{part:?} is not in\n{stderr}");
     }
 }

@@ -95,7 +95,7 @@ async fn users_of_a_unix_socket_are_told_apart_and_let_in_by_its_mode() {
     // And a second one beside it is refused.
     let (code, _, stderr) = common::output(&["run", "--listen", &format!("unix:{}", path.display())]);
     assert_eq!(code, Some(1), "{stderr}");
-    assert!(stderr.contains("another process listens there. Stop it"), "{stderr}");
+    assert!(stderr.contains("another process listens there. Stop that process"), "{stderr}");
     assert!(!who(UnixStream::connect(&path).unwrap()).is_empty());
 }
 
@@ -134,7 +134,7 @@ fn sockets_that_nobody_handed_down_or_that_are_none_are_said_so() {
     assert!(stderr.contains("FileDescriptorName="), "{stderr}");
     let open = TcpListener::bind("0.0.0.0:0").unwrap();
     let mut proxy = activated(open.into(), "LISTEN_FDNAMES=x", &["run", "--listen", "fd:x"]);
-    proxy.stderr_line("can be reached from other machines, and whoever reaches it could");
+    proxy.stderr_line("can be reached from other machines, and everyone who reaches it could");
     let (one, _other) = UnixStream::pair().unwrap();
     let mut proxy = activated(one.into(), "LISTEN_FDNAMES=x", &["run", "--listen", "fd:x"]);
     proxy.stderr_line("not a listening stream socket");

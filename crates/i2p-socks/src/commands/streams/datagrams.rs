@@ -1,4 +1,4 @@
-//! Datagrams between stdin and stdout and a peer.
+//! Datagrams between stdin, stdout and a peer.
 
 use std::{
     io,
@@ -15,47 +15,47 @@ use tokio::{
     time::sleep,
 };
 
-use super::{asked::Asked, reply, running::RunningProxy};
-use crate::failure::Failure;
+use super::{asked::ConnectTarget, reply, running::RunningProxy};
+use crate::command_error::CommandError;
 
-/// The longest datagram over UDP, and the longest read of stdin.
-const MAX_DATAGRAM: usize = 65_535;
+/// The longest UDP datagram, and the longest read of stdin.
+const MAX_DATAGRAM_BYTES: usize = 65_535;
 
-/// What carries datagrams to one peer and back.
-trait Way {
-    /// Sends one; one that is too long is an error.
-    async fn send(&self, data: &[u8]) -> Result<(), Failure>;
-    /// The next one of the peer. Safe to drop and to call again.
-    async fn receive<'b>(&self, buffer: &'b mut [u8]) -> Result<&'b [u8], Failure>;
+/// Carries datagrams to one peer and back.
+trait DatagramPath {
+    /// Sends a datagram. One that is too long is an error.
+    async fn send(&self, data: &[u8]) -> Result<(), CommandError>;
+    /// The next datagram of the peer. Cancel safe.
+    async fn receive<'b>(&self, buffer: &'b mut [u8]) -> Result<&'b [u8], CommandError>;
 }
 
-/// Through a proxy's relay.
-struct Relay {
+/// Through the UDP relay of the running proxy.
+struct ProxyRelay {
     socket: UdpSocket,
-    /// What stands before each datagram: where to, and on the way back, where from.
+    /// The SOCKS5 UDP header in front of each datagram.
     header: Vec<u8>,
     host: Vec<u8>,
 }
 
-impl Way for Relay {
-    async fn send(&self, data: &[u8]) -> Result<(), Failure> {
+impl DatagramPath for ProxyRelay {
+    async fn send(&self, data: &[u8]) -> Result<(), CommandError> {
         let datagram = [&self.header, data].concat();
         self.socket.send(&datagram).await.map(|_| ()).map_err(|error| {
-            Failure::run_time(format_args!("a datagram of {} bytes cannot be sent: {error}", data.len()))
+            CommandError::run_time(format_args!("cannot send a datagram of {} bytes: {error}", data.len()))
         })
     }
 
-    async fn receive<'b>(&self, buffer: &'b mut [u8]) -> Result<&'b [u8], Failure> {
+    async fn receive<'b>(&self, buffer: &'b mut [u8]) -> Result<&'b [u8], CommandError> {
         let (start, end) = loop {
             let length = match self.socket.recv(buffer).await {
                 Ok(length) => length,
                 Err(error) if error.kind() == io::ErrorKind::ConnectionRefused => return Err(proxy_gone()),
-                Err(error) => return Err(Failure::run_time(error)),
+                Err(error) => return Err(CommandError::run_time(error)),
             };
             let Ok((header, data)) = udp::Header::split(buffer.get(..length).unwrap_or_default()) else {
                 continue;
             };
-            // A tunnel that takes datagrams of anybody gives us those of others, too.
+            // A tunnel with incoming = true also delivers datagrams of other peers.
             let ours = matches!(header.address, Address::Domain(host) if host == self.host);
             if ours && header.fragment == udp::Fragment::STANDALONE {
                 break (length - data.len(), length);
@@ -65,17 +65,17 @@ impl Way for Relay {
     }
 }
 
-fn proxy_gone() -> Failure {
-    Failure::run_time("the proxy has ended, and the datagrams with it: start it, and try again")
+fn proxy_gone() -> CommandError {
+    CommandError::run_time("the proxy has ended, and the datagrams with it: start it and try again")
 }
 
-/// Through the proxy that runs.
+/// Relays datagrams through the running proxy.
 pub(in crate::commands) async fn through_proxy(
     proxy: &RunningProxy,
-    asked: &Asked,
+    asked: &ConnectTarget,
     linger: Duration,
-) -> Result<(), Failure> {
-    // A destination does not fit into the header; its hash does.
+) -> Result<(), CommandError> {
+    // A destination does not fit into the header. Its hash does.
     let host = match name(asked)? {
         I2pName::Destination(destination) => destination.b32().to_string(),
         name => name.to_string(),
@@ -87,18 +87,18 @@ pub(in crate::commands) async fn through_proxy(
         _ => server.ip(),
     };
     let socket = open(own.ip(), (relay, granted.port).into()).await.map_err(|error| {
-        Failure::run_time(format_args!("no UDP socket for the way to the proxy: {error}"))
+        CommandError::run_time(format_args!("cannot open a UDP socket to the proxy: {error}"))
     })?;
     let address = Address::Domain(host.as_bytes());
     let header = udp::Header { fragment: udp::Fragment::STANDALONE, address, port: asked.port };
     let mut bytes = [0; udp::Header::MAX_LENGTH];
-    let length = header.encode(&mut bytes).map_err(Failure::run_time)?;
+    let length = header.encode(&mut bytes).map_err(CommandError::run_time)?;
     let header = bytes.get(..length).unwrap_or_default().to_vec();
-    let way = Relay { socket, header, host: host.into_bytes() };
-    // The relay ends with the stream on which it was asked for.
+    let way = ProxyRelay { socket, header, host: host.into_bytes() };
+    // The relay ends with the TCP connection on which it was requested.
     let ended = async {
-        let mut thrown_away = [0; 64];
-        while let Ok(1..) = granted.socket.read(&mut thrown_away).await {}
+        let mut ignored = [0; 64];
+        while let Ok(1..) = granted.socket.read(&mut ignored).await {}
         Err(proxy_gone())
     };
     tokio::select! {
@@ -109,36 +109,39 @@ pub(in crate::commands) async fn through_proxy(
 
 async fn open(own: IpAddr, relay: SocketAddr) -> io::Result<UdpSocket> {
     let socket = UdpSocket::bind((own, 0)).await?;
-    // Nobody else's datagrams come in then.
+    // A connected socket receives datagrams of the relay only.
     socket.connect(relay).await?;
     Ok(socket)
 }
 
-/// On a session of our own.
-struct OnSession<'a> {
+/// On a session of this process.
+struct SessionPath<'a> {
     way: &'a SamDatagrams,
     peer: <SamDatagrams as Datagrams>::Peer,
     address: B32,
     port: u16,
 }
 
-impl Way for OnSession<'_> {
-    async fn send(&self, data: &[u8]) -> Result<(), Failure> {
+impl DatagramPath for SessionPath<'_> {
+    async fn send(&self, data: &[u8]) -> Result<(), CommandError> {
         let limit = self.way.max_payload();
         if data.len() > limit {
-            return Err(Failure::run_time(format_args!(
-                "a datagram of {} bytes is too long: routers carry {limit}",
+            return Err(CommandError::run_time(format_args!(
+                "a datagram of {} bytes is too long: routers carry at most {limit}",
                 data.len()
             )));
         }
-        self.way.send(&self.peer, self.port, data).await.map_err(|cause| Failure::run_time(reply::own(cause)))
+        self.way
+            .send(&self.peer, self.port, data)
+            .await
+            .map_err(|cause| CommandError::run_time(reply::explain(cause)))
     }
 
-    async fn receive<'b>(&self, buffer: &'b mut [u8]) -> Result<&'b [u8], Failure> {
+    async fn receive<'b>(&self, buffer: &'b mut [u8]) -> Result<&'b [u8], CommandError> {
         let mut packet = vec![0; SamDatagrams::BUFFER_LENGTH];
         loop {
             let received = self.way.receive(&mut packet).await;
-            let received = received.map_err(|cause| Failure::run_time(reply::own(cause)))?;
+            let received = received.map_err(|cause| CommandError::run_time(reply::explain(cause)))?;
             let sender = received.sender;
             let length = received.payload.len();
             if (sender == DatagramSender::Unknown || sender.b32() == Some(self.address))
@@ -151,29 +154,32 @@ impl Way for OnSession<'_> {
     }
 }
 
-/// On a session of our own.
+/// Relays datagrams on a session of this process.
 pub(in crate::commands) async fn through_session(
     way: &SamDatagrams,
-    asked: &Asked,
+    asked: &ConnectTarget,
     linger: Duration,
-) -> Result<(), Failure> {
+) -> Result<(), CommandError> {
     let destination = way.destination(&name(asked)?).await;
-    let destination = destination.map_err(|cause| Failure::run_time(reply::own(cause)))?;
-    let way = OnSession { way, peer: way.peer(&destination), address: destination.b32(), port: asked.port };
+    let destination = destination.map_err(|cause| CommandError::run_time(reply::explain(cause)))?;
+    let way = SessionPath { way, peer: way.peer(&destination), address: destination.b32(), port: asked.port };
     relay_stdio(&way, linger).await
 }
 
-fn name(asked: &Asked) -> Result<I2pName, Failure> {
+fn name(asked: &ConnectTarget) -> Result<I2pName, CommandError> {
     match &asked.target {
         Target::I2p(name) => Ok(name.clone()),
-        _ => Err(Failure::run_time("datagrams go to names in I2P alone: that host is not of I2P")),
+        _ => {
+            Err(CommandError::run_time("datagrams can only go to hosts in I2P, and this host is outside I2P"))
+        }
     }
 }
 
-/// Each read of stdin is a datagram, and each datagram a write to stdout, until stdin has ended and nothing has come for a while.
-async fn relay_stdio(way: &impl Way, linger: Duration) -> Result<(), Failure> {
+/// Sends each read of stdin as a datagram and writes each datagram to stdout, until stdin has ended and none has arrived for
+/// `linger`.
+async fn relay_stdio(way: &impl DatagramPath, linger: Duration) -> Result<(), CommandError> {
     let (mut stdin, mut stdout) = (tokio::io::stdin(), tokio::io::stdout());
-    let (mut read, mut received) = (vec![0; MAX_DATAGRAM], vec![0; MAX_DATAGRAM]);
+    let (mut read, mut received) = (vec![0; MAX_DATAGRAM_BYTES], vec![0; MAX_DATAGRAM_BYTES]);
     let mut open = true;
     loop {
         tokio::select! {
@@ -188,7 +194,7 @@ async fn relay_stdio(way: &impl Way, linger: Duration) -> Result<(), Failure> {
                     stdout.flush().await
                 };
                 written.await.map_err(|error| {
-                    Failure::run_time(format_args!("cannot write to stdout: {error}"))
+                    CommandError::run_time(format_args!("cannot write to stdout: {error}"))
                 })?;
             }
             () = sleep(linger), if !open => return Ok(()),

@@ -1,4 +1,4 @@
-//! Streams that peers open to us.
+//! Streams that peers open to this process.
 
 use std::{
     convert::Infallible,
@@ -13,16 +13,18 @@ use i2p_tunnel::Limits;
 use tokio::{net::TcpStream, time::sleep};
 
 use super::{
-    own::Own,
+    own::OwnSessions,
     running::RunningProxy,
-    stdio::{self, Stream},
+    stdio::{self, PeerStream},
 };
-use crate::{daemon::signals::Signals, failure::Failure};
+use crate::{
+    command_error::CommandError, config::values::addresses_without_lookup, daemon::signals::Signals,
+};
 
-/// How long to wait after peers could not be waited for, which they could before.
-const AGAIN: Duration = Duration::from_secs(1);
+/// How long to wait before accepting again, after it failed.
+const RETRY_PAUSE: Duration = Duration::from_secs(1);
 
-/// Where streams are connected to: an address, and never a name to look up.
+/// Where `--forward` connects streams to: an address, never a name to look up.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct ForwardTo(SocketAddr);
 
@@ -30,113 +32,125 @@ impl FromStr for ForwardTo {
     type Err = &'static str;
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
-        let address = match text.strip_prefix("localhost:") {
-            Some(port) => port.parse().ok().map(|port| SocketAddr::from(([127, 0, 0, 1], port))),
-            None => text.parse().ok(),
-        };
+        let address = addresses_without_lookup(text).into_iter().next();
         address.filter(|address| address.port() != 0).map(Self).ok_or("expected IP:PORT or localhost:PORT")
     }
 }
 
-/// Where peers come to.
-pub(in crate::commands) trait Peers {
-    /// The next stream. `told` gets the address that peers need, once they are taken.
-    async fn next(&self, port: u16, told: &mut dyn FnMut(&str)) -> Result<Stream, Failure>;
+/// Accepts streams of peers.
+pub(in crate::commands) trait AcceptPeers {
+    /// The next stream. `on_address` gets the address to connect to, once peers can connect.
+    async fn next(&self, port: u16, on_address: &mut dyn FnMut(&str)) -> Result<PeerStream, CommandError>;
 }
 
-impl Peers for RunningProxy {
-    async fn next(&self, port: u16, told: &mut dyn FnMut(&str)) -> Result<Stream, Failure> {
-        let (socket, early) = self.bind(port, told).await?;
-        Ok(Stream::through_proxy(socket, early))
+impl AcceptPeers for RunningProxy {
+    async fn next(&self, port: u16, on_address: &mut dyn FnMut(&str)) -> Result<PeerStream, CommandError> {
+        let (socket, early) = self.bind(port, on_address).await?;
+        Ok(PeerStream::through_proxy(socket, early))
     }
 }
 
-impl Peers for Own {
-    async fn next(&self, _port: u16, told: &mut dyn FnMut(&str)) -> Result<Stream, Failure> {
-        self.accept(told).await
+impl AcceptPeers for OwnSessions {
+    async fn next(&self, _port: u16, on_address: &mut dyn FnMut(&str)) -> Result<PeerStream, CommandError> {
+        self.accept(on_address).await
     }
 }
 
-/// Says our address when it is known, and again when it has become another one.
-struct Announcement {
-    /// Where stdout is a stream's, on stderr.
-    on_stdout: bool,
-    said: Mutex<Option<String>>,
+/// Prints our address in I2P once it is known, and again whenever it changes.
+struct AddressPrinter {
+    output: AddressOutput,
+    printed: Mutex<Option<String>>,
 }
 
-impl Announcement {
-    fn say(&self, address: &str) {
-        let mut said = self.said.lock().unwrap_or_else(PoisonError::into_inner);
-        if said.as_deref() == Some(address) {
+/// Where the address is printed.
+enum AddressOutput {
+    Stdout,
+    /// Stdout carries the stream.
+    Stderr,
+}
+
+impl AddressPrinter {
+    fn print(&self, address: &str) {
+        let mut printed = self.printed.lock().unwrap_or_else(PoisonError::into_inner);
+        if printed.as_deref() == Some(address) {
             return;
         }
         let write = |out: &mut dyn Write| -> io::Result<()> {
             writeln!(out, "{address}")?;
             out.flush()
         };
-        // Nobody may be there to read it.
-        let _ =
-            if self.on_stdout { write(&mut io::stdout().lock()) } else { write(&mut io::stderr().lock()) };
-        *said = Some(address.to_owned());
+        // Nobody may be reading, and that does not end the stream.
+        let _ = match self.output {
+            AddressOutput::Stdout => write(&mut io::stdout().lock()),
+            AddressOutput::Stderr => write(&mut io::stderr().lock()),
+        };
+        *printed = Some(address.to_owned());
     }
 
-    fn is_said(&self) -> bool {
-        self.said.lock().unwrap_or_else(PoisonError::into_inner).is_some()
+    fn has_printed(&self) -> bool {
+        self.printed.lock().unwrap_or_else(PoisonError::into_inner).is_some()
     }
 }
 
-/// Takes the first peer, or, where streams are forwarded, everyone until interrupted.
+/// Accepts one stream for stdin and stdout; with `forward`, accepts streams until interrupted.
 pub(in crate::commands) async fn listen(
-    peers: &impl Peers,
+    peers: &impl AcceptPeers,
     port: u16,
     forward: Option<ForwardTo>,
     limits: Limits,
-) -> Result<(), Failure> {
-    let announcement = Announcement { on_stdout: forward.is_some(), said: Mutex::default() };
-    let Some(to) = forward else {
-        return stdio::relay(next(peers, port, &announcement).await?).await;
+) -> Result<(), CommandError> {
+    let printer = AddressPrinter {
+        output: if forward.is_some() { AddressOutput::Stdout } else { AddressOutput::Stderr },
+        printed: Mutex::default(),
     };
-    let stop = Signals::stop_alone()?;
-    let take = || take_all(peers, port, &announcement, to, limits);
-    // Several wait at once, so that one who comes while another is being taken is taken, too.
-    let taking = async { tokio::try_join!(take(), take(), take(), take()).map(|_| ()) };
-    stop.run_until_cancelled(taking).await.unwrap_or(Ok(()))
+    let Some(to) = forward else {
+        return stdio::relay(next(peers, port, &printer).await?).await;
+    };
+    let stop = Signals::catch_stop_only()?;
+    let accept = || accept_all(peers, port, &printer, to, limits);
+    // Several accept at once, so that peers who connect at the same moment are all accepted.
+    let accepting = async { tokio::try_join!(accept(), accept(), accept(), accept()).map(|_| ()) };
+    stop.run_until_cancelled(accepting).await.unwrap_or(Ok(()))
 }
 
-/// Takes peers for ever.
-async fn take_all(
-    peers: &impl Peers,
+/// Accepts and forwards streams for ever.
+async fn accept_all(
+    peers: &impl AcceptPeers,
     port: u16,
-    announcement: &Announcement,
+    printer: &AddressPrinter,
     to: ForwardTo,
     limits: Limits,
-) -> Result<Infallible, Failure> {
+) -> Result<Infallible, CommandError> {
     loop {
-        tokio::spawn(forward(next(peers, port, announcement).await?, to, limits));
+        tokio::spawn(forward(next(peers, port, printer).await?, to, limits));
     }
 }
 
-/// The next stream. What failed once we had an address is tried again: the proxy waits for a peer for a time only, and its router
-/// may be back in a moment.
-async fn next(peers: &impl Peers, port: u16, announcement: &Announcement) -> Result<Stream, Failure> {
+/// The next stream. Once we have an address, failures are tried again: the proxy waits for a peer for a limited time, and its router
+/// may recover in a moment.
+async fn next(
+    peers: &impl AcceptPeers,
+    port: u16,
+    printer: &AddressPrinter,
+) -> Result<PeerStream, CommandError> {
     loop {
-        match peers.next(port, &mut |address| announcement.say(address)).await {
+        match peers.next(port, &mut |address| printer.print(address)).await {
             Ok(stream) => return Ok(stream),
-            Err(failure) if announcement.is_said() => {
-                tracing::debug!("{failure}; trying again");
-                sleep(AGAIN).await;
+            Err(error) if printer.has_printed() => {
+                tracing::debug!("{error}; trying again");
+                sleep(RETRY_PAUSE).await;
             }
-            Err(failure) => return Err(failure),
+            Err(error) => return Err(error),
         }
     }
 }
 
-async fn forward(stream: Stream, ForwardTo(to): ForwardTo, limits: Limits) {
+async fn forward(stream: PeerStream, ForwardTo(to): ForwardTo, limits: Limits) {
     match TcpStream::connect(to).await {
         Ok(local) => stream.forward(local.into(), &limits).await,
         Err(error) => {
-            stream.refuse();
-            tracing::warn!("a stream was reset: nothing takes it at {to}: {error}");
+            stream.reset();
+            tracing::warn!("reset a stream: cannot connect to {to}: {error}");
         }
     }
 }

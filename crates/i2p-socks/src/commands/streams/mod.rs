@@ -1,5 +1,5 @@
-//! Streams and datagrams of I2P for programs that know nothing of SOCKS: what `connect` and `listen` share. Each goes through the
-//! proxy that runs (`running`), or, where none does, through sessions of its own (`own`).
+//! What `connect` and `listen` share: streams and datagrams of I2P for programs without SOCKS. They go through the running proxy
+//! (`running`) or, if there is none, through sessions of this process (`own`).
 //! May import what `commands` may; only `connect` and `listen` import it.
 
 pub(super) mod asked;

@@ -1,4 +1,4 @@
-//! Sessions of this process's own, where no proxy runs.
+//! Sessions of this process, used if no proxy is running.
 
 use std::{sync::Arc, time::Duration};
 
@@ -8,58 +8,56 @@ use i2p_tunnel::{
 };
 use tokio::time::timeout;
 
-use super::{asked::Asked, reply, stdio::Stream};
+use super::{asked::ConnectTarget, reply, stdio::PeerStream};
 use crate::{
-    config::{Config, tunnel::TunnelName},
+    command_error::CommandError,
+    config::{
+        Config,
+        tunnel::{SessionPurpose, TunnelName},
+    },
     daemon::{router::Router, sessions::Sessions},
-    failure::Failure,
-    names::service::Names,
-    terminal::progress::{BUILDING, Progress},
+    names::service::NameService,
+    terminal::progress::{BUILDING_TUNNELS, Progress},
 };
 
-/// A router, and a way to ask it for what clients of a proxy ask for.
-pub(in crate::commands) struct Own {
+/// A router with sessions of this process, which dial like the sessions of a proxy.
+pub(in crate::commands) struct OwnSessions {
     dialler: SamDialler,
     routing: Routing,
-    rules: SessionPolicy,
+    policy: SessionPolicy,
     client: Client,
     dial: Duration,
     half_close: Duration,
     _sessions: Sessions,
     _router: Router,
-    _names: Arc<Names>,
+    _names: Arc<NameService>,
 }
 
-impl Own {
-    /// Finds a router, or starts one, and begins to build sessions.
+impl OwnSessions {
+    /// Finds a router or starts one, and begins to build sessions.
     pub(in crate::commands) async fn open(
         config: Config,
         tunnel: Option<&TunnelName>,
-        datagrams: bool,
-        incoming: bool,
+        purpose: SessionPurpose,
         progress: &Progress,
-    ) -> Result<Self, Failure> {
-        let config = config.for_a_command(tunnel, datagrams, incoming)?;
+    ) -> Result<Self, CommandError> {
+        let config = config.for_command(tunnel, purpose)?;
         let state_dir = config.state_dir().ok().filter(|path| path.is_dir());
-        let names = Names::open(&config, state_dir.as_deref()).await;
-        let router = Router::find(&config, progress, &names).await?;
-        progress.step(3, BUILDING);
+        let names = NameService::open(&config, state_dir.as_deref()).await;
+        let router = Router::find_or_start(&config, progress, &names).await?;
+        progress.step(3, BUILDING_TUNNELS);
         let sessions = Sessions::open(&config, router.bridge(), names.resolver().clone()).await?;
-        names.connect(router.bridge(), &config.session);
+        names.start_fetching(router.bridge(), &config.session);
         let tunnels = config.tunnels();
-        let [tunnel] = tunnels.as_slice() else { return Err(Failure::usage("there is no tunnel")) };
-        let limits = config.limits.times();
-        let client = Client {
-            address: ClientAddress::User(0),
-            listener: Arc::from("command"),
-            protocol: ClientProtocol::Socks5,
-            credentials: ClientCredentials::None,
+        let [tunnel] = tunnels.as_slice() else {
+            return Err(CommandError::usage("the configuration has no tunnel"));
         };
+        let limits = config.limits.times();
         Ok(Self {
             dialler: sessions.dialler(tunnel),
             routing: sessions.routing().clone(),
-            rules: tunnel.session_policy(),
-            client,
+            policy: tunnel.session_policy(),
+            client: this_process(),
             dial: limits.dial,
             half_close: limits.half_close,
             _sessions: sessions,
@@ -68,37 +66,54 @@ impl Own {
         })
     }
 
-    /// A stream to a host.
-    pub(in crate::commands) async fn connect(&self, asked: &Asked) -> Result<Stream, Failure> {
-        let key = self.rules.key(&self.client, &asked.target, asked.port);
+    /// Opens a stream to a host.
+    pub(in crate::commands) async fn connect(
+        &self,
+        asked: &ConnectTarget,
+    ) -> Result<PeerStream, CommandError> {
+        let key = self.policy.key(&self.client, &asked.target, asked.port);
         let open = self.routing.open(&self.dialler, &key, (&asked.target, asked.port), self.dial);
         let opened = self.within(open).await?;
-        Ok(Stream::of_session(opened, self.half_close))
+        Ok(PeerStream::of_session(opened, self.half_close))
     }
 
-    /// A way for datagrams.
-    pub(in crate::commands) async fn associate(&self) -> Result<SamDatagrams, Failure> {
+    /// Opens a session for datagrams.
+    pub(in crate::commands) async fn associate(&self) -> Result<SamDatagrams, CommandError> {
         self.within(async { self.dialler.associate(&self.key()?).await }).await
     }
 
-    /// The next stream of a peer. `told` gets the address that peers need, once they are taken.
-    pub(in crate::commands) async fn accept(&self, told: impl FnOnce(&str)) -> Result<Stream, Failure> {
+    /// The next stream of a peer. `on_address` gets the address to connect to, once peers can connect.
+    pub(in crate::commands) async fn accept(
+        &self,
+        on_address: impl FnOnce(&str),
+    ) -> Result<PeerStream, CommandError> {
         let listening = self.within(async { self.dialler.listen(&self.key()?, None).await }).await?;
-        told(&listening.address().to_string());
-        let incoming = listening.accept().await.map_err(|cause| Failure::run_time(reply::own(cause)))?;
-        Ok(Stream::of_session(incoming.stream, self.half_close))
+        on_address(&listening.address().to_string());
+        let incoming =
+            listening.accept().await.map_err(|cause| CommandError::run_time(reply::explain(cause)))?;
+        Ok(PeerStream::of_session(incoming.stream, self.half_close))
     }
 
-    /// What keeps datagrams and peers apart, which are of no host in particular.
+    /// The isolation key for datagrams and incoming streams, which have no destination host.
     fn key(&self) -> Result<IsolationKey, i2p_tunnel::Failure> {
-        self.rules.client_key(&self.client).ok_or(i2p_tunnel::Failure::CommandNotSupported)
+        self.policy.client_key(&self.client).ok_or(i2p_tunnel::Failure::CommandNotSupported)
     }
 
     async fn within<T>(
         &self,
         work: impl Future<Output = Result<T, i2p_tunnel::Failure>>,
-    ) -> Result<T, Failure> {
+    ) -> Result<T, CommandError> {
         let done = timeout(self.dial, work).await.unwrap_or(Err(i2p_tunnel::Failure::TimedOut));
-        done.map_err(|cause| Failure::run_time(reply::own(cause)))
+        done.map_err(|cause| CommandError::run_time(reply::explain(cause)))
+    }
+}
+
+/// This process as a client of its sessions.
+fn this_process() -> Client {
+    Client {
+        address: ClientAddress::User(0),
+        listener: Arc::from("command"),
+        protocol: ClientProtocol::Socks5,
+        credentials: ClientCredentials::None,
     }
 }

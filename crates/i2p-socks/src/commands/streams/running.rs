@@ -1,4 +1,4 @@
-//! The proxy that runs with the same state directory.
+//! The running proxy with the same state directory, as a SOCKS client uses it.
 
 use std::{
     io,
@@ -19,71 +19,71 @@ use tokio::{
 };
 
 use super::{
-    asked::Asked,
-    reply::{Asking, refused},
+    asked::ConnectTarget,
+    reply::{RequestKind, explain_reply},
     user::User,
 };
 use crate::{
+    command_error::CommandError,
     config::{Config, tunnel::TunnelName},
-    control::client::Client,
-    daemon::ports::{self, Listener},
-    failure::Failure,
-    place::reachable,
+    control::client::ControlClient,
+    daemon::ports,
+    listener::{Listener, connectable},
 };
 
-/// Longer than a proxy waits for anything before it says that it failed, unless it waits for peers.
-const ANSWER: Duration = Duration::from_secs(10 * 60);
-/// Names that are longer have no form in SOCKS5.
-const MAX_DOMAIN: usize = 255;
-const NOWHERE: &str = "the proxy that runs listens nowhere";
+/// How long to wait for a reply. Longer than any limit of the proxy itself, but for BIND, which is not limited here.
+const REPLY_TIMEOUT: Duration = Duration::from_secs(10 * 60);
+/// SOCKS5 cannot carry longer names.
+const MAX_DOMAIN_BYTES: usize = 255;
+const NO_LISTENER: &str = "the running proxy has no listener";
 
-/// A proxy that runs, by the listeners of one tunnel, or of all.
+/// The running proxy: the listeners of one tunnel, or of all.
 pub(in crate::commands) struct RunningProxy {
     listeners: Vec<Listener>,
-    /// Who asks it, where that was said.
+    /// The user name and password to send, if there are any.
     user: Option<User>,
 }
 
-/// A request that was granted.
-pub(in crate::commands) struct Granted {
+/// A request that the proxy granted.
+pub(in crate::commands) struct GrantedRequest {
     pub(in crate::commands) socket: Socket,
     /// BND.ADDR and BND.PORT.
     pub(in crate::commands) address: OwnedAddress,
     pub(in crate::commands) port: u16,
-    /// What has come behind the reply.
+    /// The data that followed the reply.
     pub(in crate::commands) early: Vec<u8>,
 }
 
-/// Why none was.
-enum Talk {
+/// Why a handshake with the proxy failed.
+enum HandshakeError {
     Io(io::Error),
     Refused(ClientError),
 }
 
-impl From<io::Error> for Talk {
+impl From<io::Error> for HandshakeError {
     fn from(error: io::Error) -> Self {
         Self::Io(error)
     }
 }
 
 impl RunningProxy {
-    /// Nothing, if none runs with this state directory.
+    /// Finds the proxy with this state directory; `None` if none is running.
     pub(in crate::commands) async fn find(
         config: &Config,
         tunnel: Option<&TunnelName>,
         user: Option<User>,
-    ) -> Result<Option<Self>, Failure> {
+    ) -> Result<Option<Self>, CommandError> {
         let Ok(state_dir) = config.state_dir() else { return Ok(None) };
         let found = ports::read(&state_dir).map_err(|error| {
-            Failure::run_time(format_args!(
-                "cannot read in {} where the proxy listens: {error}. See that it runs as the same user, or say with --state-dir \
-                 where another one has its files",
+            CommandError::run_time(format_args!(
+                "cannot find out where the proxy listens: ports.json in {} cannot be read: {error}. Check that the proxy runs as the same \
+                 user, or choose another proxy with --state-dir",
                 state_dir.display()
             ))
         })?;
         let Some(mut listeners) = found else { return Ok(None) };
-        // A proxy that was killed leaves the file, and its port may be somebody else's now.
-        if cfg!(unix) && !Client::of(&state_dir).is_running().await.map_err(Failure::run_time)? {
+        // A proxy that was killed leaves the file behind, and another program may have its port by now.
+        if cfg!(unix) && !ControlClient::of(&state_dir).is_running().await.map_err(CommandError::run_time)? {
             return Ok(None);
         }
         if let Some(name) = tunnel {
@@ -91,18 +91,21 @@ impl RunningProxy {
         }
         match (listeners.is_empty(), tunnel) {
             (false, _) => Ok(Some(Self { listeners, user })),
-            (true, Some(name)) => Err(Failure::usage(format_args!(
-                "the proxy that runs has no tunnel that is called {}: i2p-socks status lists those that it has",
+            (true, Some(name)) => Err(CommandError::usage(format_args!(
+                "the running proxy has no tunnel called {}: i2p-socks status lists its tunnels",
                 name.as_str()
             ))),
-            (true, None) => Err(Failure::run_time(NOWHERE)),
+            (true, None) => Err(CommandError::run_time(NO_LISTENER)),
         }
     }
 
-    /// A stream to a host, and what has come of it already.
-    pub(in crate::commands) async fn connect(&self, asked: &Asked) -> Result<(Socket, Vec<u8>), Failure> {
+    /// Opens a stream to a host. Also returns the data that has already arrived.
+    pub(in crate::commands) async fn connect(
+        &self,
+        asked: &ConnectTarget,
+    ) -> Result<(Socket, Vec<u8>), CommandError> {
         let hash = match &asked.target {
-            // SOCKS4a has no passwords, and SOCKS5 no room for a destination.
+            // SOCKS4a has no passwords, and SOCKS5 has no room for a destination.
             Target::I2p(I2pName::Destination(destination)) if self.user.is_some() => {
                 Some(destination.b32().to_string())
             }
@@ -113,7 +116,7 @@ impl RunningProxy {
             Target::Ip(ip) => Address::Ip(*ip),
             _ => Address::Domain(host.as_bytes()),
         };
-        let long = host.len() > MAX_DOMAIN;
+        let long = host.len() > MAX_DOMAIN_BYTES;
         let request = ClientRequest {
             protocol: if long { Protocol::Socks4a } else { Protocol::Socks5 },
             command: Command::CONNECT,
@@ -121,90 +124,94 @@ impl RunningProxy {
             port: asked.port,
             credentials: self.credentials(),
         };
-        let listener = self.first()?;
+        let listener = self.first_listener()?;
         let socket = open(listener).await?;
-        let granted = within(talk(socket, request, |_| {})).await;
+        let granted = within(handshake(socket, request, |_| {})).await;
         granted
             .map(|granted| (granted.socket, granted.early))
-            .map_err(|error| said(&listener.tunnel, Asking::Stream, error))
+            .map_err(|error| explain(&listener.tunnel, RequestKind::Stream, error))
     }
 
-    /// A relay for datagrams, which lives as long as the stream on which it was asked for.
-    pub(in crate::commands) async fn associate(&self) -> Result<Granted, Failure> {
+    /// Requests a relay for datagrams. It lives as long as the connection on which it was requested.
+    pub(in crate::commands) async fn associate(&self) -> Result<GrantedRequest, CommandError> {
         let mut refused = None;
-        // Datagrams have a relay only where the client has an address.
+        // The relay needs the IP address of the client, which a Unix socket does not have.
         for listener in self.listeners.iter().filter(|listener| listener.address.tcp().is_some()) {
             let socket = open(listener).await?;
-            let asked = within(talk(socket, self.anybody(Command::UDP_ASSOCIATE, 0), |_| {})).await;
+            let asked = within(handshake(socket, self.untargeted(Command::UDP_ASSOCIATE, 0), |_| {})).await;
             match asked {
                 Ok(granted) => return Ok(granted),
-                // Another tunnel may carry them, or ask for no password.
-                Err(Talk::Refused(
+                // Another tunnel may carry datagrams, or need no password.
+                Err(HandshakeError::Refused(
                     error @ (ClientError::Refused(ReplyCode::COMMAND_NOT_SUPPORTED)
                     | ClientError::NoAcceptableMethod),
                 )) => {
-                    refused.get_or_insert((listener, Talk::Refused(error)));
+                    refused.get_or_insert((listener, HandshakeError::Refused(error)));
                 }
-                Err(error) => return Err(said(&listener.tunnel, Asking::Datagrams, error)),
+                Err(error) => return Err(explain(&listener.tunnel, RequestKind::Datagrams, error)),
             }
         }
         Err(match refused {
-            Some((listener, error)) => said(&listener.tunnel, Asking::Datagrams, error),
-            None => Failure::run_time(
-                "the proxy listens at Unix sockets alone, by which it takes no datagrams: add an IP:PORT to listen",
+            Some((listener, error)) => explain(&listener.tunnel, RequestKind::Datagrams, error),
+            None => CommandError::run_time(
+                "the proxy listens on Unix sockets only, and they carry no datagrams: add an IP:PORT to listen",
             ),
         })
     }
 
-    /// The next stream of a peer. The address that peers need is told as soon as it is known.
+    /// The next stream of a peer. `on_address` gets the address to connect to as soon as it is known.
     pub(in crate::commands) async fn bind(
         &self,
         port: u16,
-        told: impl FnMut(&str),
-    ) -> Result<(Socket, Vec<u8>), Failure> {
-        let listener = self.first()?;
+        on_address: impl FnMut(&str),
+    ) -> Result<(Socket, Vec<u8>), CommandError> {
+        let listener = self.first_listener()?;
         let socket = open(listener).await?;
-        let granted = talk(socket, self.anybody(Command::BIND, port), told).await;
+        let granted = handshake(socket, self.untargeted(Command::BIND, port), on_address).await;
         granted
             .map(|granted| (granted.socket, granted.early))
-            .map_err(|error| said(&listener.tunnel, Asking::Peers, error))
+            .map_err(|error| explain(&listener.tunnel, RequestKind::Peers, error))
     }
 
     fn credentials(&self) -> Option<Credentials<'_>> {
         self.user.as_ref().map(User::credentials)
     }
 
-    /// A request that is about nobody in particular.
-    fn anybody(&self, command: Command, port: u16) -> ClientRequest<'_> {
+    /// A request without a target.
+    fn untargeted(&self, command: Command, port: u16) -> ClientRequest<'_> {
         let address = Address::Ip(IpAddr::V4(Ipv4Addr::UNSPECIFIED));
         ClientRequest { protocol: Protocol::Socks5, command, address, port, credentials: self.credentials() }
     }
 
-    /// The listener that is asked for streams.
-    fn first(&self) -> Result<&Listener, Failure> {
-        self.listeners.first().ok_or_else(|| Failure::run_time(NOWHERE))
+    /// The listener to ask for streams.
+    fn first_listener(&self) -> Result<&Listener, CommandError> {
+        self.listeners.first().ok_or_else(|| CommandError::run_time(NO_LISTENER))
     }
 }
 
-/// A handshake whose answer is not waited for for ever.
-async fn within(talk: impl Future<Output = Result<Granted, Talk>>) -> Result<Granted, Talk> {
-    timeout(ANSWER, talk).await.unwrap_or_else(|_| Err(Talk::Io(io::ErrorKind::TimedOut.into())))
+/// Limits the time of a handshake.
+async fn within(
+    handshake: impl Future<Output = Result<GrantedRequest, HandshakeError>>,
+) -> Result<GrantedRequest, HandshakeError> {
+    timeout(REPLY_TIMEOUT, handshake)
+        .await
+        .unwrap_or_else(|_| Err(HandshakeError::Io(io::ErrorKind::TimedOut.into())))
 }
 
-fn said(tunnel: &str, asking: Asking, error: Talk) -> Failure {
+fn explain(tunnel: &str, kind: RequestKind, error: HandshakeError) -> CommandError {
     match error {
-        Talk::Refused(error) => refused(tunnel, asking, &error),
-        Talk::Io(error) => Failure::run_time(format_args!(
-            "the proxy that runs broke the connection off: {error}. See its log, and try again"
+        HandshakeError::Refused(error) => explain_reply(tunnel, kind, &error),
+        HandshakeError::Io(error) => CommandError::run_time(format_args!(
+            "the connection to the running proxy broke: {error}. Check its log, and try again"
         )),
     }
 }
 
-/// A connection to a listener.
-async fn open(listener: &Listener) -> Result<Socket, Failure> {
+/// Connects to a listener.
+async fn open(listener: &Listener) -> Result<Socket, CommandError> {
     open_at(&listener.address).await.map_err(|error| {
-        Failure::run_time(format_args!(
-            "the proxy that runs cannot be connected to at {}: {error}. Say with --tunnel NAME which other one to use",
+        CommandError::run_time(format_args!(
+            "cannot connect to the running proxy at {}: {error}. Choose another tunnel with --tunnel NAME",
             listener.address
         ))
     })
@@ -212,50 +219,51 @@ async fn open(listener: &Listener) -> Result<Socket, Failure> {
 
 async fn open_at(address: &BoundAddress) -> io::Result<Socket> {
     let socket = match address {
-        BoundAddress::Tcp(address) => TcpStream::connect(reachable(*address)).await?.into(),
+        BoundAddress::Tcp(address) => TcpStream::connect(connectable(*address)).await?.into(),
         #[cfg(unix)]
         BoundAddress::Unix(path) => tokio::net::UnixStream::connect(path).await?.into(),
-        // Unix sockets, where there are none.
+        // A Unix socket on a system without them.
         _ => return Err(io::ErrorKind::Unsupported.into()),
     };
     let _: Result<(), io::Error> = Socket::send_at_once(&socket);
     Ok(socket)
 }
 
-/// A client's handshake. For BIND it comes back when a peer has come; before that, `told` gets the address that is listened at.
-async fn talk(
+/// Runs the handshake of a SOCKS client. For BIND it returns once a peer has connected; before that, `on_address` gets the address
+/// that the proxy listens at.
+async fn handshake(
     mut socket: Socket,
     request: ClientRequest<'_>,
-    mut told: impl FnMut(&str),
-) -> Result<Granted, Talk> {
+    mut on_address: impl FnMut(&str),
+) -> Result<GrantedRequest, HandshakeError> {
     let mut handshake = ClientHandshake::new(request);
     let mut input = Vec::new();
-    // A destination in base64 is longer than anything else that a client sends.
+    // Room for a destination in base64, the longest thing that a client sends.
     let mut output = vec![0; LONG_BUFFER_BYTES];
     loop {
-        let taken = match handshake.step(&input, &mut output).map_err(Talk::Refused)? {
+        let taken = match handshake.step(&input, &mut output).map_err(HandshakeError::Refused)? {
             ClientStep::Send { taken, length } => {
                 socket.write_all(output.get(..length).unwrap_or_default()).await?;
                 taken
             }
             ClientStep::Receive { .. } => {
                 if socket.read_buf(&mut input).await? == 0 {
-                    return Err(Talk::Io(io::ErrorKind::UnexpectedEof.into()));
+                    return Err(HandshakeError::Io(io::ErrorKind::UnexpectedEof.into()));
                 }
                 0
             }
             ClientStep::Listening { taken, reply } => {
                 if let Address::Domain(name) = reply.address {
-                    told(&String::from_utf8_lossy(name));
+                    on_address(&String::from_utf8_lossy(name));
                 }
                 taken
             }
             ClientStep::Established { taken, reply } => {
                 let (address, port) = (reply.address.into(), reply.port);
                 input.drain(..taken);
-                return Ok(Granted { socket, address, port, early: input });
+                return Ok(GrantedRequest { socket, address, port, early: input });
             }
-            ClientStep::Over => return Err(Talk::Io(io::ErrorKind::UnexpectedEof.into())),
+            ClientStep::Over => return Err(HandshakeError::Io(io::ErrorKind::UnexpectedEof.into())),
         };
         input.drain(..taken);
     }

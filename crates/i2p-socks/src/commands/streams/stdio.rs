@@ -1,4 +1,4 @@
-//! A stream between this process's stdin and stdout, or a connection of this machine, and a peer in I2P.
+//! Relays a stream of a peer in I2P to stdin and stdout, or to a connection on this machine.
 
 use std::{cell::Cell, io, time::Duration};
 
@@ -9,52 +9,52 @@ use tokio::{
 };
 use tokio_util::sync::CancellationToken;
 
-use crate::failure::Failure;
+use crate::command_error::CommandError;
 
-/// Bytes moved at once.
-const CHUNK: usize = 64 * 1024;
+/// How much is read at once.
+const BUFFER_BYTES: usize = 64 * 1024;
 
-/// A stream to a peer.
-pub(in crate::commands) struct Stream {
+/// A stream of a peer.
+pub(in crate::commands) struct PeerStream {
     opened: Opened,
-    /// How long the peer may be silent once we have finished, where it is not told that we have.
-    silence: Duration,
+    /// How long the peer may be silent after the end of our data, if the peer is not told of that end.
+    max_silence: Duration,
 }
 
-impl Stream {
-    /// One that a proxy opened: it is told of our end, and knows what to do with it.
+impl PeerStream {
+    /// A stream that the running proxy opened. The proxy is told of the end of our data and handles it.
     pub(in crate::commands) fn through_proxy(socket: Socket, first_data: Vec<u8>) -> Self {
         let opened = Opened { socket, first_data, client_end: ClientEnd::PassedOn, hold: None };
-        Self { opened, silence: Duration::ZERO }
+        Self { opened, max_silence: Duration::ZERO }
     }
 
-    /// One of a session of our own.
-    pub(in crate::commands) fn of_session(opened: Opened, silence: Duration) -> Self {
-        Self { opened, silence }
+    /// A stream of a session of this process.
+    pub(in crate::commands) fn of_session(opened: Opened, max_silence: Duration) -> Self {
+        Self { opened, max_silence }
     }
 
-    /// Relays until the peer has finished. The end of `input` is passed on, or kept where passing it on would end the stream:
-    /// then a peer that is silent for too long is waited for no more.
+    /// Relays until the peer closes the stream. The end of `input` is passed on, unless that would end the whole stream. In that case
+    /// the relay gives up once the peer has been silent for too long.
     async fn relay(
         self,
         mut input: impl AsyncRead + Unpin,
         mut output: impl AsyncWrite + Unpin,
-    ) -> Result<(), Broken> {
-        let Self { opened, silence } = self;
+    ) -> Result<(), RelayError> {
+        let Self { opened, max_silence } = self;
         let Opened { socket, first_data, client_end, hold: _hold } = opened;
-        // What may fail makes things slower and nothing else.
+        // A failure only makes the stream slower.
         let _ = socket.send_at_once();
         let (mut from_peer, mut to_peer) = tokio::io::split(socket);
         let finished = CancellationToken::new();
         let reset = Cell::new(None);
         let up = async {
-            let mut buffer = vec![0; CHUNK];
+            let mut buffer = vec![0; BUFFER_BYTES];
             loop {
-                let length = input.read(&mut buffer).await.map_err(Broken::Input)?;
+                let length = input.read(&mut buffer).await.map_err(RelayError::Input)?;
                 let Some(bytes @ [_, ..]) = buffer.get(..length) else { break };
-                // A peer that takes no more may still have something to say.
+                // A peer that no longer reads may still send.
                 if let Err(error) = to_peer.write_all(bytes).await {
-                    // A reset is told once: whoever reads on finds no more than an end. One that has closed has said its own end.
+                    // The kernel reports a reset once, and a later read sees a normal end. EPIPE is no reset: the peer has closed.
                     if error.kind() != io::ErrorKind::BrokenPipe {
                         reset.set(Some(error));
                     }
@@ -69,15 +69,15 @@ impl Stream {
         };
         let down = async {
             write(&mut output, &first_data).await?;
-            let mut buffer = vec![0; CHUNK];
+            let mut buffer = vec![0; BUFFER_BYTES];
             loop {
                 let given_up = async {
                     finished.cancelled().await;
-                    sleep(silence).await;
+                    sleep(max_silence).await;
                 };
                 let length = tokio::select! {
-                    read = from_peer.read(&mut buffer) => read.map_err(Broken::Peer)?,
-                    () = given_up => return Err(Broken::Silent(silence)),
+                    read = from_peer.read(&mut buffer) => read.map_err(RelayError::Peer)?,
+                    () = given_up => return Err(RelayError::Silent(max_silence)),
                 };
                 match buffer.get(..length) {
                     None | Some([]) => break,
@@ -85,9 +85,9 @@ impl Stream {
                 }
             }
             if let Some(error) = reset.take() {
-                return Err(Broken::Peer(error));
+                return Err(RelayError::Peer(error));
             }
-            // Gone already, perhaps.
+            // Stdout may be closed already.
             let _ = output.shutdown().await;
             Ok(())
         };
@@ -97,51 +97,51 @@ impl Stream {
         }
     }
 
-    /// Relays between the peer and a connection of this machine. What breaks on one side is reset on the other.
+    /// Relays between the peer and a connection on this machine. If one side breaks, the other is reset.
     pub(in crate::commands) async fn forward(self, local: Socket, limits: &Limits) {
-        // What either sends goes at once, as it would without us between.
+        // Small writes go out at once, as they would on a direct connection.
         let _ = (local.send_at_once(), self.opened.socket.send_at_once());
         if let Err(error) = self.opened.relay(local, limits).await {
             tracing::debug!("a stream broke: {}", error.kind());
         }
     }
 
-    /// Ends the stream, of which nobody has heard anything.
-    pub(in crate::commands) fn refuse(self) {
+    /// Resets the stream before any data was relayed.
+    pub(in crate::commands) fn reset(self) {
         self.opened.reset();
     }
 }
 
-/// Which side broke.
-enum Broken {
+/// Why a relay ended early.
+enum RelayError {
     Peer(io::Error),
-    /// The peer has said nothing for so long, and not that it has finished.
+    /// The peer was silent for this long and has not closed the stream.
     Silent(Duration),
-    /// What was to be sent cannot be read to its end, so that what was sent is not all.
+    /// The input could not be read to its end, so the peer did not get all of it.
     Input(io::Error),
     Output(io::Error),
 }
 
-async fn write(output: &mut (impl AsyncWrite + Unpin), bytes: &[u8]) -> Result<(), Broken> {
-    output.write_all(bytes).await.map_err(Broken::Output)?;
-    // Whoever reads from us may wait for these, and send nothing before they are there.
-    output.flush().await.map_err(Broken::Output)
+async fn write(output: &mut (impl AsyncWrite + Unpin), bytes: &[u8]) -> Result<(), RelayError> {
+    output.write_all(bytes).await.map_err(RelayError::Output)?;
+    // The reader may wait for these bytes before it sends anything.
+    output.flush().await.map_err(RelayError::Output)
 }
 
-/// Relays between the peer and stdin and stdout.
-pub(in crate::commands) async fn relay(stream: Stream) -> Result<(), Failure> {
-    stream.relay(tokio::io::stdin(), tokio::io::stdout()).await.map_err(|broken| match broken {
-        Broken::Peer(error) => Failure::run_time(format_args!(
-            "the stream broke: {error}. The far end, or the way there, is gone: try again"
+/// Relays between a peer, stdin and stdout.
+pub(in crate::commands) async fn relay(stream: PeerStream) -> Result<(), CommandError> {
+    stream.relay(tokio::io::stdin(), tokio::io::stdout()).await.map_err(|error| match error {
+        RelayError::Peer(error) => CommandError::run_time(format_args!(
+            "the stream broke: {error}. The host or a tunnel to it is gone: try again"
         )),
-        Broken::Silent(silence) => Failure::run_time(format_args!(
-            "the far end was silent for {} after all was sent, and has not said that it has finished: what came may not be \
-             all. [limits] half-close says how long to wait",
-            humantime::format_duration(silence)
+        RelayError::Silent(max_silence) => CommandError::run_time(format_args!(
+            "the host was silent for {} after the end of stdin and did not close the stream, so its data may be incomplete. \
+             half-close under [limits] sets how long to wait",
+            humantime::format_duration(max_silence)
         )),
-        Broken::Input(error) => Failure::run_time(format_args!(
-            "cannot read stdin: {error}. What was sent before is not all that there was"
+        RelayError::Input(error) => CommandError::run_time(format_args!(
+            "cannot read stdin: {error}. The host did not get all of the data"
         )),
-        Broken::Output(error) => Failure::run_time(format_args!("cannot write to stdout: {error}")),
+        RelayError::Output(error) => CommandError::run_time(format_args!("cannot write to stdout: {error}")),
     })
 }

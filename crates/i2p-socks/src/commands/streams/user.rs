@@ -1,4 +1,4 @@
-//! Who we are, to a tunnel that asks.
+//! The user name and password for a tunnel that requires them.
 
 use std::path::PathBuf;
 
@@ -6,18 +6,19 @@ use clap::Args;
 use socks_wire::auth::Credentials;
 use zeroize::Zeroizing;
 
-use crate::{config::login, failure::Failure};
+use crate::{command_error::CommandError, config::login};
 
-/// Where a password is that is in no file. Arguments are seen by all users of a machine, this by its owner alone.
+/// The variable with the password, if it is not in a file. All users of a machine can see arguments, but only the owner of a process
+/// its environment.
 const VARIABLE: &str = "I2P_SOCKS_PASSWORD";
 
-/// A user, as the command line names one.
+/// The user on the command line.
 #[derive(Debug, Clone, PartialEq, Eq, Args)]
 pub(crate) struct UserOptions {
-    /// For a tunnel with auth = "required": the user's name. The password is read from a file, or from $I2P_SOCKS_PASSWORD.
+    /// User name, for a tunnel with auth = "required". The password is in --password-file or in $I2P_SOCKS_PASSWORD.
     #[arg(long, value_name = "NAME")]
     user: Option<String>,
-    /// With --user: a file that holds the password and nothing else.
+    /// File that holds the password of --user and nothing else.
     #[arg(long, value_name = "FILE", requires = "user")]
     password_file: Option<PathBuf>,
 }
@@ -29,33 +30,33 @@ pub(in crate::commands) struct User {
 }
 
 impl User {
-    /// The one that the command line names; none, if it names none.
+    /// The user on the command line, if there is one. Reads the password.
     ///
     /// # Errors
-    /// The password cannot be had, or SOCKS5 has no room for it.
-    pub(in crate::commands) fn of(options: &UserOptions) -> Result<Option<Self>, Failure> {
+    /// The password cannot be read, or SOCKS5 cannot carry it.
+    pub(in crate::commands) fn of(options: &UserOptions) -> Result<Option<Self>, CommandError> {
         let Some(name) = &options.user else { return Ok(None) };
-        login::check("name", name).map_err(|what| Failure::usage(format_args!("--user: {what}")))?;
+        login::check("name", name).map_err(|what| CommandError::usage(format_args!("--user: {what}")))?;
         let password = match (&options.password_file, std::env::var(VARIABLE)) {
             (Some(file), _) => login::password_in(file).map_err(|what| {
-                Failure::usage(format_args!("cannot use the password file {}: {what}", file.display()))
+                CommandError::usage(format_args!("cannot use the password file {}: {what}", file.display()))
             })?,
             (None, Ok(password)) => {
                 let password = Zeroizing::new(password);
                 login::check("password", &password)
-                    .map_err(|what| Failure::usage(format_args!("{VARIABLE}: {what}")))?;
+                    .map_err(|what| CommandError::usage(format_args!("{VARIABLE}: {what}")))?;
                 password
             }
             (None, Err(_)) => {
-                return Err(Failure::usage(format_args!(
-                    "--user needs a password: say with --password-file FILE which file holds it, or set {VARIABLE}"
+                return Err(CommandError::usage(format_args!(
+                    "--user needs a password: name a file that holds it with --password-file FILE, or set {VARIABLE}"
                 )));
             }
         };
         Ok(Some(Self { name: name.clone(), password }))
     }
 
-    /// As SOCKS5 has it.
+    /// For a SOCKS5 handshake.
     pub(in crate::commands) fn credentials(&self) -> Credentials<'_> {
         Credentials { username: self.name.as_bytes(), password: self.password.as_bytes() }
     }

@@ -1,21 +1,22 @@
-//! Why the program ends: a text for the person who started it, and an exit code.
+//! The error type of the program: a text for people, and an exit code.
+//! Imports nothing of this crate.
 
 use std::{fmt, io::Write, process::ExitCode};
 
-/// Usage or configuration (EX_USAGE of sysexits.h).
+/// The exit code for wrong usage or configuration (EX_USAGE of sysexits.h).
 pub(crate) const USAGE: u8 = 64;
-/// Everything else.
+/// The exit code for everything else.
 const RUN_TIME: u8 = 1;
 
-/// Why the program ends, for the person who started it: cause, consequence, what to do.
+/// An error for the person who runs the program: what happened, what follows from it, and what to do.
 #[derive(Debug)]
-pub(crate) struct Failure {
+pub(crate) struct CommandError {
     code: u8,
     text: String,
 }
 
-impl Failure {
-    /// The command line or the configuration is at fault: exit code 64.
+impl CommandError {
+    /// The command line or the configuration is wrong: exit code 64.
     pub(crate) fn usage(text: impl fmt::Display) -> Self {
         Self { code: USAGE, text: text.to_string() }
     }
@@ -25,15 +26,15 @@ impl Failure {
         Self { code: RUN_TIME, text: text.to_string() }
     }
 
-    /// Says it on stderr and gives the exit code.
+    /// Prints the error on stderr and returns the exit code.
     pub(crate) fn report(&self) -> ExitCode {
-        // Nobody may be there to read it; the code says it too.
+        // If nobody reads stderr, the exit code still shows it.
         let _ = writeln!(std::io::stderr(), "i2p-socks: {}", self.text);
         ExitCode::from(self.code)
     }
 }
 
-impl fmt::Display for Failure {
+impl fmt::Display for CommandError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.text)
     }

@@ -1,0 +1,116 @@
+//! Files: read up to a limit, and written whole or not at all.
+//! Imports nothing of this crate.
+
+use std::{
+    fmt, fs,
+    io::{self, Read, Write},
+    path::Path,
+};
+
+/// Why a file was not read.
+#[derive(Debug)]
+pub(crate) enum ReadError {
+    /// The system refused it.
+    Io(io::Error),
+    /// It holds more than the program accepts. A device such as `/dev/zero` ends here, too.
+    TooLarge {
+        /// The limit.
+        max_bytes: u64,
+    },
+    /// It holds something else than text.
+    NotText,
+}
+
+impl ReadError {
+    /// Whether there is no such file.
+    pub(crate) fn is_not_found(&self) -> bool {
+        matches!(self, Self::Io(error) if error.kind() == io::ErrorKind::NotFound)
+    }
+}
+
+impl fmt::Display for ReadError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        const MIB: u64 = 1024 * 1024;
+        match self {
+            Self::Io(error) => write!(f, "{error}"),
+            Self::TooLarge { max_bytes } if max_bytes % MIB == 0 => {
+                write!(f, "it is larger than {} MiB", max_bytes / MIB)
+            }
+            Self::TooLarge { max_bytes } => write!(f, "it is larger than {max_bytes} bytes"),
+            Self::NotText => f.write_str("it is not UTF-8 text"),
+        }
+    }
+}
+
+/// The bytes of a file, appended to `contents`. With room for `max_bytes` + 1 there, no copy of a secret stays behind in memory.
+///
+/// # Errors
+/// [`ReadError`].
+pub(crate) fn read_into(contents: &mut Vec<u8>, path: &Path, max_bytes: u64) -> Result<(), ReadError> {
+    let file = fs::File::open(path).map_err(ReadError::Io)?;
+    let length = file.take(max_bytes + 1).read_to_end(contents).map_err(ReadError::Io)?;
+    if length as u64 > max_bytes { Err(ReadError::TooLarge { max_bytes }) } else { Ok(()) }
+}
+
+/// The bytes of a file.
+///
+/// # Errors
+/// [`ReadError`].
+pub(crate) fn read(path: &Path, max_bytes: u64) -> Result<Vec<u8>, ReadError> {
+    let mut contents = Vec::new();
+    read_into(&mut contents, path, max_bytes)?;
+    Ok(contents)
+}
+
+/// The text of a file.
+///
+/// # Errors
+/// [`ReadError`].
+pub(crate) fn read_text(path: &Path, max_bytes: u64) -> Result<String, ReadError> {
+    String::from_utf8(read(path, max_bytes)?).map_err(|_| ReadError::NotText)
+}
+
+/// Puts `contents` into a file (mode 0600) in place of what it held. A reader sees the old contents or the new, never half.
+///
+/// # Errors
+/// The system refused it; then the file is as it was.
+pub(crate) fn replace(path: &Path, contents: &[u8]) -> io::Result<()> {
+    let mut file = tempfile::NamedTempFile::new_in(path.parent().unwrap_or(Path::new(".")))?;
+    file.write_all(contents)?;
+    file.persist(path).map_err(|error| error.error)?;
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_file_is_read_up_to_its_limit_and_no_further() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("file");
+        let error = read(&path, 5).unwrap_err();
+        assert!(error.is_not_found(), "{error}");
+        fs::write(&path, "12345").unwrap();
+        assert_eq!(read_text(&path, 5).unwrap(), "12345");
+        assert_eq!(read_text(&path, 4).unwrap_err().to_string(), "it is larger than 4 bytes");
+        fs::write(&path, [0xff]).unwrap();
+        assert_eq!(read_text(&path, 4).unwrap_err().to_string(), "it is not UTF-8 text");
+        #[cfg(target_os = "linux")]
+        {
+            let error = read(Path::new("/dev/zero"), 1024 * 1024).unwrap_err();
+            assert_eq!(error.to_string(), "it is larger than 1 MiB");
+        }
+    }
+
+    #[test]
+    fn a_file_is_replaced_whole() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("file");
+        for contents in ["first, and longer", "second"] {
+            replace(&path, contents.as_bytes()).unwrap();
+            assert_eq!(read_text(&path, 100).unwrap(), contents);
+        }
+        assert_eq!(fs::read_dir(directory.path()).unwrap().count(), 1, "nothing is left beside it");
+    }
+}

@@ -1,0 +1,34 @@
+//! The running parts that the status is read from.
+
+use i2p_sam::Bridge;
+use i2p_tunnel::{AddressPool, DatagramPool, Outproxies, SessionPool};
+
+use crate::{listener::Listener, pac::ProxyAutoConfig};
+
+/// The running parts. A reload replaces them.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct ActiveParts {
+    /// The listeners.
+    pub(crate) listeners: Vec<Listener>,
+    /// The SAM bridge of the router.
+    pub(crate) bridge: Option<Bridge>,
+    /// The session pools.
+    pub(crate) pools: Vec<TunnelPool>,
+    /// The maximum of sessions.
+    pub(crate) max_sessions: usize,
+    /// The virtual addresses.
+    pub(crate) addresses: Option<AddressPool>,
+    /// The outproxies.
+    pub(crate) outproxies: Outproxies,
+    /// The settings for `proxy.pac`.
+    pub(crate) proxy_auto_config: ProxyAutoConfig,
+}
+
+/// A session pool, and the tunnel that it belongs to; `None` if tunnels share it.
+#[derive(Debug, Clone)]
+pub(crate) struct TunnelPool {
+    pub(crate) tunnel: Option<String>,
+    pub(crate) pool: SessionPool,
+    /// Its sessions for datagrams, if it has any.
+    pub(crate) datagrams: Option<DatagramPool>,
+}
