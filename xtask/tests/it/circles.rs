@@ -77,7 +77,8 @@ fn expand(prefix: &[String], tree: &str, found: &mut impl FnMut(Vec<String>)) {
         }
     }
     branches.push(&tree[start..]);
-    for branch in branches {
+    // `::name` is another crate.
+    for branch in branches.into_iter().filter(|branch| !branch.trim().starts_with("::")) {
         let (path, rest) = branch.split_once('{').unwrap_or((branch, ""));
         let path = path.split(" as ").next().unwrap();
         let names = path.split("::").map(str::trim).filter(|name| !name.is_empty()).map(str::to_owned);
