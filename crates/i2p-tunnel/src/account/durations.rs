@@ -18,12 +18,12 @@ const BUCKET_BOUNDS: [f64; 13] =
 
 /// A histogram of durations. prometheus-client's own takes a lock to count; this one has atomic counters.
 #[derive(Debug, Clone, Default)]
-pub(crate) struct Durations(Arc<Counts>);
+pub(crate) struct Durations(Arc<Buckets>);
 
 #[derive(Debug, Default)]
-struct Counts {
+struct Buckets {
     /// One for each of [`BUCKET_BOUNDS`], and one for longer durations.
-    buckets: [AtomicU64; BUCKET_BOUNDS.len() + 1],
+    counts: [AtomicU64; BUCKET_BOUNDS.len() + 1],
     nanoseconds: AtomicU64,
 }
 
@@ -31,8 +31,8 @@ impl Durations {
     pub(crate) fn observe(&self, duration: Duration) {
         let seconds = duration.as_secs_f64();
         let bucket = BUCKET_BOUNDS.iter().position(|bound| seconds <= *bound).unwrap_or(BUCKET_BOUNDS.len());
-        if let Some(bucket) = self.0.buckets.get(bucket) {
-            bucket.fetch_add(1, Relaxed);
+        if let Some(count) = self.0.counts.get(bucket) {
+            count.fetch_add(1, Relaxed);
         }
         let nanoseconds = u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX);
         self.0.nanoseconds.fetch_add(nanoseconds, Relaxed);
@@ -45,7 +45,7 @@ impl TypedMetric for Durations {
 
 impl EncodeMetric for Durations {
     fn encode(&self, mut encoder: MetricEncoder<'_>) -> fmt::Result {
-        let counts = self.0.buckets.each_ref().map(|bucket| bucket.load(Relaxed));
+        let counts = self.0.counts.each_ref().map(|count| count.load(Relaxed));
         let bounds = BUCKET_BOUNDS.iter().copied().chain([f64::INFINITY]);
         let buckets: Vec<_> = bounds.zip(counts).collect();
         let sum = Duration::from_nanos(self.0.nanoseconds.load(Relaxed)).as_secs_f64();

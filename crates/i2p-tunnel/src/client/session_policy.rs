@@ -10,23 +10,23 @@ use super::{
 /// How a tunnel's clients use I2P sessions.
 #[derive(Debug, Clone, Default)]
 pub struct SessionPolicy {
-    /// What keeps requests apart.
+    /// Which properties of requests isolate them.
     pub isolate: Isolate,
     /// The tunnel's name, if it shares sessions with no other tunnel.
     pub dedicated: Option<Arc<str>>,
-    /// Whether peers may open streams to clients, with BIND. The sessions have to be published then.
+    /// Whether peers may open streams to clients that wait with BIND. The sessions must be published then.
     pub incoming: bool,
 }
 
 impl SessionPolicy {
-    /// Returns what keeps a request apart from others.
+    /// Returns the isolation key of a request for `target` and `port`.
     #[must_use]
     pub fn key(&self, client: &Client, target: &Target, port: u16) -> IsolationKey {
         IsolationKey::new(self.isolate, self.dedicated.clone(), client, target, port)
     }
 
-    /// Returns what keeps a client apart from others where it asks for no host in particular: its datagrams, and the peers that
-    /// connect to it. `None` where hosts or ports are kept apart, since one session cannot serve several of them.
+    /// Returns the isolation key of a client for requests without a target: its datagrams, and the peers that connect to it.
+    /// `None` if requests are isolated by host or port, since one session cannot serve several of them.
     #[must_use]
     pub fn client_key(&self, client: &Client) -> Option<IsolationKey> {
         let Isolate { dest_host, dest_port, .. } = self.isolate;

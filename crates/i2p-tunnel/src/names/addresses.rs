@@ -23,7 +23,7 @@ struct Shared {
     start: Instant,
 }
 
-/// Whom a virtual address belongs to. Clones are cheap.
+/// The owner of a virtual address. Clones are cheap.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub struct AddressOwner(Arc<Owner>);
 
@@ -46,8 +46,8 @@ impl AddressOwner {
         }))
     }
 
-    /// All requests with this key, such as those of one client at whichever listener: for addresses that one listener hands out
-    /// and another one is asked for.
+    /// All requests with this key, for instance those of one client at any listener: for addresses that one listener assigns
+    /// and clients then use at another.
     #[must_use]
     pub fn of_key(key: &IsolationKey) -> Self {
         Self(Arc::new(Owner::Isolated(key.clone())))

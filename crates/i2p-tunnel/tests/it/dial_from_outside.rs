@@ -1,4 +1,4 @@
-//! A way into I2P that is made outside of the crate, without a router: streams, datagrams and peers that connect, all in memory.
+//! A [`Dial`] implemented outside the crate, without a router: streams, datagrams and incoming streams in memory.
 
 use std::{net::SocketAddr, sync::Arc, time::Duration};
 
@@ -15,10 +15,10 @@ use tokio::{
 };
 use tokio_util::sync::CancellationToken;
 
-/// Generous: it is only waited for in full when something is broken.
+/// Generous: tests wait this long only if something is broken.
 const TIMEOUT: Duration = Duration::from_secs(20);
 
-/// Knows one name, `echo.i2p`, whose owner also connects to whoever waits for it.
+/// A dialler that knows one name, `echo.i2p`. Its owner also connects to clients that wait for it.
 struct Memory;
 
 fn echo() -> Destination {
@@ -37,7 +37,7 @@ fn find(name: &I2pName) -> Result<Destination, Failure> {
     }
 }
 
-/// One end for the proxy, the other one for the peer.
+/// A stream in memory: one end for the proxy, the other for the peer.
 fn stream() -> (Opened, DuplexStream) {
     let (near, far) = duplex(1024);
     let socket = Socket::plain(near);
@@ -74,7 +74,7 @@ impl Dial for Memory {
     }
 }
 
-/// Gives back what is sent to a peer.
+/// Echoes datagrams.
 struct Channel {
     sent: mpsc::UnboundedSender<(B32, u16, Vec<u8>)>,
     received: Mutex<mpsc::UnboundedReceiver<(B32, u16, Vec<u8>)>>,
@@ -110,7 +110,7 @@ impl Datagrams for Channel {
     }
 }
 
-/// Waits for the peer, which is there at once.
+/// A wait for the peer, which connects at once.
 struct Expecting;
 
 impl Listening for Expecting {
@@ -128,7 +128,7 @@ impl Listening for Expecting {
     }
 }
 
-/// A proxy whose way into I2P this is.
+/// Starts a proxy with this dialler.
 async fn proxy() -> SocketAddr {
     let addresses = AddressPool::new(VirtualOptions::default()).unwrap();
     let sessions = SessionPolicy { incoming: true, ..SessionPolicy::default() };
@@ -145,7 +145,7 @@ fn domain(name: &str, port: u16) -> Vec<u8> {
     [&[3, u8::try_from(name.len()).unwrap()], name.as_bytes(), &port.to_be_bytes()].concat()
 }
 
-/// Asks for something, and gives the stream with the code of the reply. Its address is still to be read, from ATYP on.
+/// Sends a request. Returns the stream and the reply code. The reply's address, from ATYP on, is not read yet.
 async fn ask(command: u8, address: &[u8]) -> (TcpStream, u8) {
     let mut client = TcpStream::connect(proxy().await).await.unwrap();
     client.write_all(&[&[5, 1, 0, 5, command, 0], address].concat()).await.unwrap();
@@ -161,7 +161,7 @@ async fn read<const LENGTH: usize>(client: &mut TcpStream) -> [u8; LENGTH] {
     bytes
 }
 
-/// Reads a reply's address, which is a name.
+/// Reads the address of a reply, which must be a name, and the port.
 async fn name(client: &mut TcpStream) -> (String, u16) {
     let [kind, length] = read(client).await;
     assert_eq!(kind, 3);
@@ -171,7 +171,7 @@ async fn name(client: &mut TcpStream) -> (String, u16) {
 }
 
 #[tokio::test]
-async fn streams_go_there_and_back_and_end() {
+async fn streams_are_relayed_to_their_ends() {
     let (mut client, code) = ask(1, &domain("echo.i2p", 80)).await;
     assert_eq!((code, read::<7>(&mut client).await), (0, [1, 0, 0, 0, 0, 0, 0]));
     client.write_all(b"there and back").await.unwrap();
@@ -182,17 +182,17 @@ async fn streams_go_there_and_back_and_end() {
 }
 
 #[tokio::test]
-async fn failures_are_told_as_those_of_a_router() {
+async fn failures_are_reported_like_those_of_a_router() {
     assert_eq!(ask(1, &domain("unknown.i2p", 80)).await.1, 4);
     assert_eq!(ask(0xf0, &domain("unknown.i2p", 0)).await.1, 4, "RESOLVE");
-    assert_eq!(ask(1, &domain("example.com", 80)).await.1, 2, "what is not of I2P never gets to a dialler");
+    assert_eq!(ask(1, &domain("example.com", 80)).await.1, 2, "hosts outside I2P never reach a dialler");
     assert_eq!(ask(0xf0, &domain("echo.i2p", 0)).await.1, 0);
 }
 
 #[tokio::test]
-async fn datagrams_go_there_and_back() {
+async fn datagrams_are_echoed() {
     let (mut client, code) = ask(3, &[1, 0, 0, 0, 0, 0, 0]).await;
-    let [1, a, b, c, d, high, low] = read(&mut client).await else { panic!("no address of IPv4") };
+    let [1, a, b, c, d, high, low] = read(&mut client).await else { panic!("not an IPv4 address") };
     assert_eq!(code, 0);
     let socket = UdpSocket::bind("127.0.0.1:0").await.unwrap();
     socket.connect(SocketAddr::from(([a, b, c, d], u16::from_be_bytes([high, low])))).await.unwrap();
@@ -206,7 +206,7 @@ async fn datagrams_go_there_and_back() {
 }
 
 #[tokio::test]
-async fn peers_connect_to_whoever_waits_for_them() {
+async fn peers_connect_to_clients_that_wait_for_them() {
     let (mut client, code) = ask(2, &domain("echo.i2p", 0)).await;
     assert_eq!((code, name(&mut client).await), (0, (ourselves().to_string(), 0)));
     assert_eq!(read(&mut client).await, [5, 0, 0], "the second reply");

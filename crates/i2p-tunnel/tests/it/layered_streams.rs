@@ -19,10 +19,10 @@ use tokio::{
     time::timeout,
 };
 
-/// Generous: it is only waited for in full when something is broken.
+/// Generous: tests wait this long only if something is broken.
 const TIMEOUT: Duration = Duration::from_secs(20);
 
-/// Makes everything that is read upper case, and holds back what is written until it is flushed.
+/// A filter that turns everything read into upper case, and holds back what is written until it is flushed.
 struct Loud<T> {
     stream: T,
     held_back: Vec<u8>,
@@ -76,14 +76,14 @@ impl<T: AsyncWrite + Unpin> AsyncWrite for Loud<T> {
     }
 }
 
-/// In memory: nothing below that could be reset.
+/// Over a stream in memory, which cannot be reset.
 impl Layer for Loud<DuplexStream> {
     fn reset_on_close(&mut self, reset: bool) {
         self.reset.store(reset, Relaxed);
     }
 }
 
-/// Over a socket, whose options are set and which is reset.
+/// Over a socket, which can have options and be reset.
 impl Layer for Loud<Socket> {
     fn socket(&self) -> Option<&Socket> {
         Some(&self.stream)
@@ -108,7 +108,7 @@ async fn tcp() -> (TcpStream, TcpStream) {
     (near, listener.accept().await.unwrap().0)
 }
 
-/// Sends this both ways, much more than fits into any buffer, and says so at the end; then checks what arrives.
+/// Sends more data than fits into any buffer in both directions, finishes both, and checks what arrives.
 async fn exchange(
     client: impl AsyncRead + AsyncWrite + Send + 'static,
     peer: impl AsyncRead + AsyncWrite + Send + 'static,
@@ -133,8 +133,7 @@ async fn exchange(
     let reading =
         async { tokio::join!(from_client.read_to_end(&mut at_client), from_peer.read_to_end(&mut at_peer)) };
     let (read, also) = timeout(TIMEOUT, reading).await.unwrap();
-    read.unwrap();
-    also.unwrap();
+    assert_eq!((read.unwrap(), also.unwrap()), (data.len() + 6, data.len()));
     timeout(TIMEOUT, writing).await.unwrap().unwrap();
     assert!(at_peer == data, "{} bytes at the peer", at_peer.len());
     assert!(
@@ -163,8 +162,8 @@ async fn a_filter_over_a_socket_is_relayed_to_a_socket() {
 }
 
 #[tokio::test]
-async fn a_stream_that_breaks_does_not_look_like_one_that_ended() {
-    // Where there is a socket below, it is reset.
+async fn a_broken_layered_stream_does_not_look_finished() {
+    // A socket below the layer is reset.
     let ((client, local), (near, mut peer)) = (tcp().await, tcp().await);
     let relayed = relay(local.into(), Socket::layered(loud(Socket::from(near)).0));
     client.set_zero_linger().unwrap();
@@ -172,7 +171,7 @@ async fn a_stream_that_breaks_does_not_look_like_one_that_ended() {
     assert!(timeout(TIMEOUT, relayed).await.unwrap().unwrap().is_err());
     let error = timeout(TIMEOUT, peer.read(&mut [0; 8])).await.unwrap().unwrap_err();
     assert_eq!(error.kind(), io::ErrorKind::ConnectionReset);
-    // Where there is none, the layer is told.
+    // Without a socket below, the layer is told to reset.
     let ((client, local), (near, _peer)) = (tcp().await, duplex(1000));
     let (near, reset) = loud(near);
     let relayed = relay(local.into(), Socket::layered(near));

@@ -61,9 +61,10 @@ impl Shared {
 }
 
 impl SessionPool {
-    /// A pool of sessions at a bridge. Its first session and its spares begin to be built at once.
+    /// Creates a pool of sessions at a bridge. Begins to build its first session and its spares at once.
     ///
-    /// Has to be called within a tokio runtime.
+    /// # Panics
+    /// Outside a tokio runtime.
     #[must_use]
     pub fn new(bridge: Bridge, options: PoolOptions) -> Self {
         let changed = Arc::new(Notify::new());
