@@ -10,8 +10,8 @@ pub struct PoolOptions {
     /// Whether a session keeps its keys when it is built again after it was lost or closed for being unused.
     pub identity: Identity,
     /// Most sessions at one time, including spares and sessions being built. Each session costs the network tunnels. Sessions
-    /// that were replaced ([`SessionPool::renew_all`]) and still have open streams are not included; there can be as many
-    /// again of those.
+    /// that were replaced by [`SessionPool::renew_all`](super::SessionPool::renew_all) and still have open streams are not
+    /// included; there can be as many again of those.
     pub max_sessions: NonZeroUsize,
     /// How long a session may be unused before it is closed. `None`: it is never closed for this.
     pub idle_close: Option<Duration>,
