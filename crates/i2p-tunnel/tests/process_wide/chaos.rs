@@ -93,9 +93,15 @@ async fn twenty_restarts_under_load_lose_only_requests_under_way() {
         })
         .collect();
 
+    let served = || outcomes.lock().unwrap().get(&0).copied().unwrap_or_default();
     let mut slowest = Duration::ZERO;
     for restart in 0..RESTARTS {
-        sleep(Duration::from_millis(30)).await;
+        // One request for each client, however slow the machine is.
+        let (enough, until) = (served() + CLIENTS, Instant::now() + Duration::from_secs(20));
+        while served() < enough {
+            assert!(Instant::now() < until, "{} requests short before restart {restart}", enough - served());
+            sleep(Duration::from_millis(5)).await;
+        }
         bridge.kill().await;
         // Sometimes longer than requests wait, which is 300 ms here.
         sleep(Duration::from_millis(if restart % 5 == 0 { 600 } else { 60 })).await;
@@ -116,7 +122,7 @@ async fn twenty_restarts_under_load_lose_only_requests_under_way() {
     let outcomes = outcomes.lock().unwrap().clone();
     println!("outcomes {outcomes:?}, slowest recovery {slowest:?}");
     let (served, unavailable) = (outcomes[&0], outcomes.get(&1).copied().unwrap_or_default());
-    assert!(served > RESTARTS * CLIENTS, "{outcomes:?}");
+    assert!(served >= RESTARTS * CLIENTS, "{outcomes:?}");
     assert!(unavailable > 0, "some requests were refused: {outcomes:?}");
     assert!(outcomes.keys().all(|code| [0, 1, 255].contains(code)), "no other code: {outcomes:?}");
 
