@@ -7,7 +7,7 @@ use programs::{Invocation, Workspace};
 
 use crate::{ci::is_built, suites, without_router::WithoutRouter};
 
-/// The version of cargo-deny that `deny.toml` is written for: a newer one may know other lints.
+/// The version of cargo-deny for which `deny.toml` is written. A newer one may have other lints.
 const CARGO_DENY: &str = "0.20.2";
 
 fn cargo(workspace: &Workspace, arguments: &str) -> Invocation {
@@ -25,7 +25,7 @@ fn cargo_deny(workspace: &Workspace) -> Result<PathBuf> {
     let root = workspace.target().join("xtask-tools");
     let program = root.join("bin").join("cargo-deny");
     if !is_cargo_deny(&program, workspace.root()) {
-        // Unoptimised: it takes seconds to run either way, and minutes less to build.
+        // Unoptimised, which saves minutes of building. It runs for seconds either way.
         cargo(
             workspace,
             &format!("install cargo-deny --version ={CARGO_DENY} --locked --debug --force --root"),
@@ -34,7 +34,7 @@ fn cargo_deny(workspace: &Workspace) -> Result<PathBuf> {
         .run()?;
         ensure!(
             is_cargo_deny(&program, workspace.root()),
-            "{} is not the version asked for",
+            "{} does not have the right version",
             program.display()
         );
     }
