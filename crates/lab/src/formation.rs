@@ -1,8 +1,8 @@
 //! Forms a network of other people's routers.
 //!
 //! Now and then a private network does not come up: a router does not publish a lease set, or never builds its tunnels. That
-//! tells nothing about our program. Such a network is thrown away and formed once more, and the suite says so. A check of our
-//! program is never retried.
+//! has nothing to do with our program. Such a network is thrown away and formed once more, and the suite prints that. A check of
+//! our program is never retried.
 
 use std::{
     fs,

@@ -54,7 +54,7 @@ impl Proxy {
         Self::launch(program, lab, bridge, &options, &[address.to_owned()], configuration).await
     }
 
-    /// The same where the configuration says where its tunnels listen, which must be at these places.
+    /// The same for a configuration that defines where its tunnels listen. These must be the same places.
     pub async fn start_as_configured(
         program: &Path,
         lab: &Path,
@@ -123,9 +123,9 @@ impl Proxy {
             .kill_on_drop(true)
             .output()
             .await?;
-        let said = String::from_utf8_lossy(&output.stdout);
-        ensure!(output.status.success(), "{said}{}", String::from_utf8_lossy(&output.stderr));
-        Ok(said.into_owned())
+        let printed = String::from_utf8_lossy(&output.stdout);
+        ensure!(output.status.success(), "{printed}{}", String::from_utf8_lossy(&output.stderr));
+        Ok(printed.into_owned())
     }
 
     /// The directory of its files.
@@ -167,7 +167,7 @@ pub async fn signal(process_id: u32, name: &str) -> Result<()> {
     Ok(())
 }
 
-/// A configuration with tunnels of so many hops, the status page, and a virtual address for the site.
+/// A configuration with tunnels of this many hops, the status page, and a virtual address for the site.
 #[must_use]
 pub fn configuration(site: &Site, hops: u8) -> String {
     let b32 = &site.b32;

@@ -1,7 +1,7 @@
 //! `cargo xtask soak`: an hour of everything at once, to see whether the proxy grows or stops working.
 //!
 //! The network is that of `interop`: real i2pd routers, a site and exits. Clients of every kind connect in loops. Now and then
-//! the proxy's router is killed, and the proxy is told to reload its configuration and to take new identities. A quiet minute
+//! the proxy's router is killed, and signals make the proxy reload its configuration and take new identities. A quiet minute
 //! after the first minutes is compared with a quiet minute at the end.
 
 #![forbid(unsafe_code)]

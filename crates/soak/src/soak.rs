@@ -47,7 +47,7 @@ const HOPS: u8 = 0;
 /// Every fifth sample is printed.
 const PRINTED_EVERY: u64 = 5;
 
-/// Forms the network, runs the proxy's `program` under load for so many minutes and judges it. The proxy's files go to `results`.
+/// Forms the network, runs the proxy's `program` under load for this many minutes and judges it. Its files go to `results`.
 pub(crate) async fn run(program: &Path, lab: &Path, results: &Path, minutes: u64) -> Result<()> {
     namespace::set_up(&[network::addresses(0), exits::addresses()].concat())?;
     namespace::add_default_route()?;

@@ -12,7 +12,7 @@ const TREND_FROM_MINUTE: f64 = 10.0;
 const MIN_TREND_SAMPLES: usize = 10;
 /// A session has one file descriptor, for its control connection.
 const DESCRIPTORS_PER_SESSION: u64 = 1;
-/// A session has at most so many tasks: to keep it alive, to listen to it and, for datagrams, to read from it.
+/// The most tasks of a session: they keep it alive, listen to it and, for datagrams, read from it.
 const TASKS_PER_SESSION: u64 = 4;
 /// How many more file descriptors, threads and tasks there may be at the end, for connections of the admin endpoint.
 const SPARE: u64 = 4;

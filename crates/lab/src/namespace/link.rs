@@ -46,7 +46,7 @@ impl Link {
     /// Joins the namespace of this thread, which has the address `near`, with the second one, which has all addresses of `far`.
     /// They are IPv4 addresses that exist already. Packets take `latency` each way. Needs a runtime.
     ///
-    /// Fails where there is no TUN, and where connecting over the link does not take the time that it should.
+    /// Fails without TUN, and if connecting over the link takes another time than it should.
     pub fn new(second: &SecondNamespace, near: &str, far: &[String], latency: Duration) -> Result<Self> {
         let home = far.first().context("no address at the far end")?;
         let near_device = new_device()?;

@@ -1,7 +1,7 @@
 //! A second network namespace beside the one in which the suite runs.
 //!
 //! A network namespace is a property of a thread (setns(2)). What a thread opens or starts belongs to the namespace of the
-//! thread, and stays there whoever uses it later. So only the opening has to happen in the second namespace.
+//! thread and stays there, even if another thread uses it later. So only the opening has to happen in the second namespace.
 
 use std::{
     fs::File,

@@ -1,8 +1,8 @@
 //! Remembers whether a router has crashed.
 //!
-//! i2pd 2.45 now and then crashes with SIGSEGV while it builds sessions: in two of some eight runs of the interop suite. What a
-//! suite finds in a network that has lost a router tells nothing about our program. So a suite that fails after a crash says so
-//! with its exit code, and runs once more with new routers. A suite that fails without a crash has failed.
+//! i2pd 2.45 now and then crashes with SIGSEGV while it builds sessions: in two of some eight runs of the interop suite. A check
+//! may then fail because of the lost router, not because of our program. So a suite that fails after a crash reports that with its
+//! exit code, and runs once more with new routers. A suite that fails without a crash has failed.
 
 use std::{
     os::unix::process::ExitStatusExt,
