@@ -29,7 +29,7 @@ struct Resolution {
     /// The destination, if it is known.
     #[serde(skip_serializing_if = "Option::is_none")]
     destination: Option<String>,
-    /// The services in the options of its lease set, if the router resolutions them.
+    /// The services in the options of its lease set, if the router returns them.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     services: BTreeMap<String, Vec<String>>,
     /// Whether the router was asked and did not answer.

@@ -27,15 +27,15 @@ pub(crate) struct LimitsConfig {
     pub(super) per_client: u32,
     /// Connections of one tunnel; 0: no limit of its own.
     pub(super) per_tunnel: u32,
-    /// PositiveDuration for a client to send its request.
+    /// Time for a client to send its request.
     pub(super) handshake: PositiveDuration,
-    /// PositiveDuration to open the stream.
+    /// Time to open the stream.
     pub(super) dial: PositiveDuration,
-    /// PositiveDuration for a peer to connect to a BIND.
+    /// Time for a peer to connect to a BIND.
     pub(super) bind: PositiveDuration,
     /// Longest silence of one side after the other has closed its half.
     pub(super) half_close: PositiveDuration,
-    /// PositiveDuration for a client to close after its last message.
+    /// Time for a client to close after its last message.
     pub(super) linger: PositiveDuration,
     /// Longest silence of both sides.
     pub(super) idle: DurationOrNever,

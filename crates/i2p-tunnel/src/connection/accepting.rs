@@ -85,7 +85,7 @@ impl<D: Dial> Server<D> {
         }
     }
 
-    /// Serves a client, or tells it that there is no room. Whom there is no room to tell either is closed.
+    /// Serves a client, or tells it that there is no room. If there is no room to answer either, the connection is closed.
     fn take(&self, client: Socket, way_in: WayIn) {
         let service = Arc::clone(&self.service.borrow());
         let address = way_in.address;

@@ -92,58 +92,62 @@ impl Waiting {
     }
 }
 
-/// What came of a handshake.
-pub(crate) enum Heard {
+/// The outcome of a handshake.
+pub(crate) enum Handshake {
     /// A request.
     Request(Waiting),
-    /// None, and the client was told so: the stream is to be closed gently.
-    Told(Socket),
-    /// None, since it is no user of the tunnel, and it was told so: the same.
-    Stranger(Socket),
-    /// None, and it spoke HTTP and was answered in it: the same.
-    Answered(Socket),
-    /// None, and nothing to tell.
+    /// The client got a refusal. Its socket is to be closed gently.
+    Rejected(Socket),
+    /// The credentials belong to no user of the tunnel, and the client got a refusal. Its socket is to be closed gently.
+    Unauthorized(Socket),
+    /// The client spoke HTTP and got an HTTP answer. Its socket is to be closed gently.
+    AnsweredHttp(Socket),
+    /// The client sent nothing that a reply exists for.
     Nothing,
     /// A limit was reached.
-    Cut(Limit),
+    LimitReached(Limit),
 }
 
-/// Hears a client out until the deadline.
+/// Performs the handshake until the deadline.
 pub(crate) async fn hear(
     client: Socket,
     address: ClientAddress,
     deadline: Instant,
     access: &AccessPolicy,
-) -> io::Result<Heard> {
+) -> io::Result<Handshake> {
     let limit = deadline.saturating_duration_since(Instant::now());
     let check = |credentials: &Credentials<'_>| access.authentication.allows(address, credentials);
     match accept_with_async_check(client, access.authentication.negotiation(), limit, check).await {
-        Ok(accepted) => Ok(Heard::Request(Waiting::Socks(accepted))),
+        Ok(accepted) => Ok(Handshake::Request(Waiting::Socks(accepted))),
         Err(AcceptError::Refused { stream, error }) => {
             tracing::debug!(%error, "the handshake failed");
             let unknown = matches!(error, Error::WrongCredentials | Error::NoAcceptableMethod);
             let users_only = !access.authentication.allows_anonymous();
-            Ok(if unknown && users_only { Heard::Stranger(stream) } else { Heard::Told(stream) })
+            Ok(if unknown && users_only {
+                Handshake::Unauthorized(stream)
+            } else {
+                Handshake::Rejected(stream)
+            })
         }
         Err(AcceptError::NotSocks { stream, protocol: NotSocks::Http, read }) => {
             // Large, and not for everybody.
             Ok(match Box::pin(http::hear(stream, address, read, deadline, access)).await? {
-                http::Heard::Connect(connecting) => Heard::Request(Waiting::Http(connecting)),
-                http::Heard::Answered(stream, why) => {
+                http::HttpOutcome::Connect(connecting) => Handshake::Request(Waiting::Http(connecting)),
+                http::HttpOutcome::Answered(stream, why) => {
                     tracing::debug!("a client spoke {why}");
-                    Heard::Answered(stream)
+                    Handshake::AnsweredHttp(stream)
                 }
-                http::Heard::Stranger(stream) => Heard::Stranger(stream),
-                http::Heard::Cut(limit) => Heard::Cut(limit),
+                http::HttpOutcome::Unauthorized(stream) => Handshake::Unauthorized(stream),
+                http::HttpOutcome::LimitReached(limit) => Handshake::LimitReached(limit),
             })
         }
         Err(AcceptError::NotSocks { .. }) => {
             tracing::debug!("a client spoke neither SOCKS nor HTTP");
-            Ok(Heard::Nothing)
+            Ok(Handshake::Nothing)
         }
-        Err(AcceptError::Timeout) => Ok(Heard::Cut(Limit::Handshake)),
+        Err(AcceptError::Timeout) => Ok(Handshake::LimitReached(Limit::Handshake)),
         Err(AcceptError::Io(error)) => Err(error),
         // Kinds of a later version: nothing was promised to the client.
-        Err(_) => Ok(Heard::Nothing),
+        Err(_) => Ok(Handshake::Nothing),
     }
 }

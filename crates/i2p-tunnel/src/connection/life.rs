@@ -8,7 +8,7 @@ use tokio::{
 
 use super::{
     bind,
-    handshake::{self, Heard, Waiting},
+    handshake::{self, Handshake, Waiting},
     outcome::{Next, Streaming, WayIn, refuse, within},
     resolve,
     service::Service,
@@ -52,11 +52,11 @@ pub(crate) async fn turn_away<D: Dial>(client: Socket, address: ClientAddress, s
         client.send_at_once()?;
         let limit = NO_ROOM.min(service.limits.handshake);
         match handshake::hear(client, address, Instant::now() + limit, &anybody).await? {
-            Heard::Request(waiting) => refuse(waiting, Failure::TooManyConnections, service).await,
-            Heard::Told(client) | Heard::Stranger(client) | Heard::Answered(client) => {
-                Ok(Next::Close(client))
-            }
-            Heard::Nothing | Heard::Cut(_) => Ok(Next::Over),
+            Handshake::Request(waiting) => refuse(waiting, Failure::TooManyConnections, service).await,
+            Handshake::Rejected(client)
+            | Handshake::Unauthorized(client)
+            | Handshake::AnsweredHttp(client) => Ok(Next::Close(client)),
+            Handshake::Nothing | Handshake::LimitReached(_) => Ok(Next::Over),
         }
     };
     note(finish(told.await, service, &Stop::new()).await);
@@ -90,10 +90,12 @@ async fn converse<D: Dial>(client: Socket, way_in: WayIn, service: Arc<Service<D
     let heard = way_in.stop.unless_draining(hearing).await?;
     count(&heard, begin, &service.account);
     match heard? {
-        Heard::Request(waiting) => answer(waiting, way_in, &service).await,
-        Heard::Told(client) | Heard::Stranger(client) | Heard::Answered(client) => Ok(Next::Close(client)),
-        Heard::Nothing => Ok(Next::Over),
-        Heard::Cut(limit) => {
+        Handshake::Request(waiting) => answer(waiting, way_in, &service).await,
+        Handshake::Rejected(client) | Handshake::Unauthorized(client) | Handshake::AnsweredHttp(client) => {
+            Ok(Next::Close(client))
+        }
+        Handshake::Nothing => Ok(Next::Over),
+        Handshake::LimitReached(limit) => {
             service.account.limit(limit);
             Ok(Next::Over)
         }
@@ -101,14 +103,14 @@ async fn converse<D: Dial>(client: Socket, way_in: WayIn, service: Arc<Service<D
 }
 
 /// Counts how a handshake ended.
-fn count(heard: &io::Result<Heard>, begin: Instant, account: &Account) {
+fn count(heard: &io::Result<Handshake>, begin: Instant, account: &Account) {
     account.handshake_failed(match heard {
-        Ok(Heard::Request(_)) => return account.handshake_done(begin.elapsed()),
-        Ok(Heard::Cut(_)) => HandshakeFailure::TimedOut,
-        Ok(Heard::Told(_)) => HandshakeFailure::Refused,
-        Ok(Heard::Stranger(_)) => HandshakeFailure::Unauthorized,
-        Ok(Heard::Answered(_)) => HandshakeFailure::AnsweredHttp,
-        Ok(Heard::Nothing) => HandshakeFailure::NotSocks,
+        Ok(Handshake::Request(_)) => return account.handshake_done(begin.elapsed()),
+        Ok(Handshake::LimitReached(_)) => HandshakeFailure::TimedOut,
+        Ok(Handshake::Rejected(_)) => HandshakeFailure::Refused,
+        Ok(Handshake::Unauthorized(_)) => HandshakeFailure::Unauthorized,
+        Ok(Handshake::AnsweredHttp(_)) => HandshakeFailure::AnsweredHttp,
+        Ok(Handshake::Nothing) => HandshakeFailure::NotSocks,
         Err(_) => HandshakeFailure::Broken,
     });
 }

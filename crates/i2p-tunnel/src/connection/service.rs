@@ -14,7 +14,7 @@ pub struct Service<D> {
     pub name: Arc<str>,
     /// The way into I2P.
     pub dialler: D,
-    /// What else there is besides I2P, and by which outproxies; nothing, unless said otherwise.
+    /// Which hosts outside I2P are reached, and through which outproxies. By default none.
     pub routing: Routing,
     /// The virtual addresses; tunnels may share them.
     pub addresses: AddressPool,
@@ -49,7 +49,7 @@ impl<D> Service<D> {
         }
     }
 
-    /// Whom the virtual addresses belong to that this client gets and uses.
+    /// The owner of the virtual addresses that this client gets and uses.
     pub(crate) fn address_owner(&self, client: &Client) -> AddressOwner {
         AddressOwner::of_client(client)
     }

@@ -8,7 +8,7 @@ use super::protocol::OutproxyProtocol;
 /// A way out of I2P, as the configuration has it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct OutproxyDefinition {
-    /// What rules, logs and metrics call it.
+    /// Its name in routes, logs and metrics.
     pub name: Arc<str>,
     /// Where it is.
     pub at: OutproxyAt,

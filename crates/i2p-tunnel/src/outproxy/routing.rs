@@ -28,11 +28,11 @@ pub struct Routing {
     outproxies: Outproxies,
 }
 
-/// A rule names an outproxy that there is not.
+/// A route names an outproxy that is not defined.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("rule {} names the outproxy {name}, and there is none of that name", rule + 1)]
+#[error("route {} names the outproxy {name}, which is not defined", rule + 1)]
 pub struct UnknownOutproxy {
-    /// The rule, counted from 0.
+    /// The index of the route, from 0.
     pub rule: usize,
     /// The name.
     pub name: Arc<str>,
@@ -151,7 +151,7 @@ mod tests {
         let rule = |via| Rule { host: "*".parse().unwrap(), ports: "80".parse().unwrap(), via };
         let routes = Routes::new(vec![rule(Via::Reject), rule(Via::Outproxies(vec!["a".into()]))]);
         let error = Routing::new(routes.into(), Outproxies::default()).unwrap_err();
-        assert_eq!(error.to_string(), "rule 2 names the outproxy a, and there is none of that name");
+        assert_eq!(error.to_string(), "route 2 names the outproxy a, which is not defined");
     }
 
     /// What a connection's task holds, at all times: kilobytes that thousands of idle connections would pay for.

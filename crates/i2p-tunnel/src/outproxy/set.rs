@@ -17,7 +17,8 @@ pub struct Outproxies {
     chosen: Cache<Asking, Arc<str>>,
 }
 
-/// Who asks for what, by a rule with which outproxies: another list of them is another choice, such as one that is made by the port.
+/// The key of a remembered choice: the identity, its target, and the outproxies of the matching route. Two routes for different
+/// ports of one host have different lists, and so separate choices.
 #[derive(Clone, PartialEq, Eq, Hash)]
 pub(crate) struct Asking {
     pub(crate) key: IsolationKey,

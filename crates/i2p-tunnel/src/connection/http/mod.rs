@@ -48,45 +48,51 @@ impl Connecting {
     }
 }
 
-/// What came of a client that speaks HTTP.
-pub(crate) enum Heard {
+/// The outcome of reading an HTTP request.
+pub(crate) enum HttpOutcome {
     /// A CONNECT.
     Connect(Connecting),
-    /// An answer; the stream is to be closed. Why, for the log.
+    /// The client got an answer, and its socket is to be closed. The text is the reason, for the log.
     Answered(Socket, &'static str),
-    /// Credentials that are wrong, and an answer that says so; the same.
-    Stranger(Socket),
+    /// The credentials are wrong. The client got an answer that says so, and its socket is to be closed.
+    Unauthorized(Socket),
     /// A limit was reached.
-    Cut(Limit),
+    LimitReached(Limit),
 }
 
-/// Reads the rest of a request's head until the deadline, and checks who asks by these terms.
+/// Reads the rest of a request's head until the deadline, and checks the client's credentials against the access policy.
 pub(crate) async fn hear(
     mut stream: Socket,
     client: ClientAddress,
     mut read: Vec<u8>,
     deadline: Instant,
     access: &AccessPolicy,
-) -> io::Result<Heard> {
+) -> io::Result<HttpOutcome> {
     let head = match timeout_at(deadline, receive(&mut stream, &mut read)).await {
         Ok(head) => head?,
-        Err(_) => return Ok(Heard::Cut(Limit::Handshake)),
+        Err(_) => return Ok(HttpOutcome::LimitReached(Limit::Handshake)),
     };
     let (refusal, why) = match head {
         Head::Connect { address, port, credentials, length } => {
             let given = !matches!(credentials, head::Given::Nothing);
             let Ok(credentials) = timeout_at(deadline, admitted(client, credentials, access)).await else {
-                return Ok(Heard::Cut(Limit::Handshake));
+                return Ok(HttpOutcome::LimitReached(Limit::Handshake));
             };
             match credentials {
                 Some(credentials) => {
                     let early_data = read.split_off(length);
-                    return Ok(Heard::Connect(Connecting { stream, address, port, credentials, early_data }));
+                    return Ok(HttpOutcome::Connect(Connecting {
+                        stream,
+                        address,
+                        port,
+                        credentials,
+                        early_data,
+                    }));
                 }
                 None if given => {
                     tracing::debug!("a client spoke HTTP with wrong credentials");
                     stream.write_all(answer::credentials_wanted().as_bytes()).await?;
-                    return Ok(Heard::Stranger(stream));
+                    return Ok(HttpOutcome::Unauthorized(stream));
                 }
                 // That is how browsers begin: they ask the person who sits there once they are asked.
                 None => (answer::credentials_wanted(), "HTTP without the credentials that are wanted"),
@@ -99,7 +105,7 @@ pub(crate) async fn hear(
         Head::Malformed | Head::More => (answer::malformed(), "malformed HTTP"),
     };
     stream.write_all(refusal.as_bytes()).await?;
-    Ok(Heard::Answered(stream, why))
+    Ok(HttpOutcome::Answered(stream, why))
 }
 
 /// The head, when it is there or cannot come any more.
