@@ -20,6 +20,9 @@ use crate::{
     status::active::TunnelPool,
 };
 
+/// The type of all diallers into I2P.
+pub(crate) type Dialler = SamDialler;
+
 /// The session pools: one that tunnels share, and one for each tunnel that needs sessions of its own.
 pub(crate) struct Sessions {
     bridge: Bridge,
@@ -165,7 +168,7 @@ impl Sessions {
     }
 
     /// The dialler of a tunnel into I2P.
-    pub(crate) fn dialler(&self, tunnel: &TunnelConfig) -> SamDialler {
+    pub(crate) fn dialler(&self, tunnel: &TunnelConfig) -> Dialler {
         let own = self.dedicated.get(tunnel.name());
         let pool = own.map_or(&self.shared, |own| &own.sessions);
         let dialler = SamDialler::new(pool.clone()).with_resolver(self.resolver.clone());

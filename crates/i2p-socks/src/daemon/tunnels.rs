@@ -3,8 +3,8 @@
 use std::{sync::Arc, time::Duration};
 
 use i2p_tunnel::{
-    AddressPool, Admission, BoundAddress, Caps, InheritedSockets, ListenAt, Listeners, Metrics, SamDialler,
-    Service, SocketPermissions, Stop, serve,
+    AddressPool, Admission, BoundAddress, Caps, InheritedSockets, ListenAt, Listeners, Metrics, Service,
+    SocketPermissions, Stop, serve,
 };
 use tokio::{sync::watch, task::JoinHandle, time::timeout};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
@@ -12,7 +12,7 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use super::{
     file_descriptors::{self, RouterProcess},
     listen,
-    sessions::Sessions,
+    sessions::{Dialler, Sessions},
 };
 use crate::{
     command_error::CommandError,
@@ -21,7 +21,7 @@ use crate::{
 };
 
 /// Serves the clients of a tunnel.
-type TunnelService = Service<SamDialler>;
+type TunnelService = Service<Dialler>;
 
 /// A listener that is open but not served yet. Clients that connect already wait.
 pub(crate) struct BoundListener {

@@ -27,6 +27,7 @@ mod resolve;
 mod router_answers;
 mod router_lost;
 mod sessions;
+mod several_routers;
 mod udp_associate;
 mod udp_outside;
 mod unix_sockets;

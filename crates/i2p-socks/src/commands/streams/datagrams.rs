@@ -7,7 +7,7 @@ use std::{
 };
 
 use i2p_name::{B32, I2pName, Target};
-use i2p_tunnel::{DatagramSender, Datagrams, SamDatagrams};
+use i2p_tunnel::{DatagramSender, Datagrams};
 use socks_wire::{Address, Encode, stream::OwnedAddress, udp};
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
@@ -115,14 +115,14 @@ async fn open(own: IpAddr, relay: SocketAddr) -> io::Result<UdpSocket> {
 }
 
 /// On a session of this process.
-struct SessionPath<'a> {
-    way: &'a SamDatagrams,
-    peer: <SamDatagrams as Datagrams>::Peer,
+struct SessionPath<'a, D: Datagrams> {
+    way: &'a D,
+    peer: D::Peer,
     address: B32,
     port: u16,
 }
 
-impl DatagramPath for SessionPath<'_> {
+impl<D: Datagrams> DatagramPath for SessionPath<'_, D> {
     async fn send(&self, data: &[u8]) -> Result<(), CommandError> {
         let limit = self.way.max_payload();
         if data.len() > limit {
@@ -138,7 +138,7 @@ impl DatagramPath for SessionPath<'_> {
     }
 
     async fn receive<'b>(&self, buffer: &'b mut [u8]) -> Result<&'b [u8], CommandError> {
-        let mut packet = vec![0; SamDatagrams::BUFFER_LENGTH];
+        let mut packet = vec![0; D::BUFFER_LENGTH];
         loop {
             let received = self.way.receive(&mut packet).await;
             let received = received.map_err(|cause| CommandError::run_time(reply::explain(cause)))?;
@@ -156,7 +156,7 @@ impl DatagramPath for SessionPath<'_> {
 
 /// Relays datagrams on a session of this process.
 pub(in crate::commands) async fn through_session(
-    way: &SamDatagrams,
+    way: &impl Datagrams,
     asked: &ConnectTarget,
     linger: Duration,
 ) -> Result<(), CommandError> {

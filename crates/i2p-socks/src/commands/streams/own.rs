@@ -4,7 +4,7 @@ use std::{sync::Arc, time::Duration};
 
 use i2p_tunnel::{
     Client, ClientAddress, ClientCredentials, ClientProtocol, Dial, IsolationKey, Listening, Routing,
-    SamDatagrams, SamDialler, SessionPolicy,
+    SessionPolicy,
 };
 use tokio::time::timeout;
 
@@ -15,14 +15,17 @@ use crate::{
         Config,
         tunnel::{SessionPurpose, TunnelName},
     },
-    daemon::{router::Router, sessions::Sessions},
+    daemon::{
+        router::Router,
+        sessions::{Dialler, Sessions},
+    },
     names::service::NameService,
     terminal::progress::{BUILDING_TUNNELS, Progress},
 };
 
 /// A router with sessions of this process, which dial like the sessions of a proxy.
 pub(in crate::commands) struct OwnSessions {
-    dialler: SamDialler,
+    dialler: Dialler,
     routing: Routing,
     policy: SessionPolicy,
     client: Client,
@@ -78,7 +81,7 @@ impl OwnSessions {
     }
 
     /// Opens a session for datagrams.
-    pub(in crate::commands) async fn associate(&self) -> Result<SamDatagrams, CommandError> {
+    pub(in crate::commands) async fn associate(&self) -> Result<<Dialler as Dial>::Datagrams, CommandError> {
         self.within(async { self.dialler.associate(&self.key()?).await }).await
     }
 
