@@ -35,8 +35,8 @@ pub use listen::{
 pub use metrics::Metrics;
 pub use names::{AddressOwner, AddressPool, LastResort, NameSource, Resolver, ResolverTimes};
 pub use outproxy::{
-    Outproxies, OutproxyAt, OutproxyCredentials, OutproxyDefinition, OutproxyProtocol, OutproxyStatus,
-    OutproxyTrouble, Routing, TwoOutproxies, UnknownOutproxy, UnknownOutproxyProtocol,
+    DuplicateOutproxy, Outproxies, OutproxyAt, OutproxyCredentials, OutproxyDefinition, OutproxyFault,
+    OutproxyProtocol, OutproxyStatus, Routing, UnknownOutproxy, UnknownOutproxyProtocol,
 };
 pub use route::{
     Comparison, HostPattern, HostPatternError, HostPatternKind, LOCAL_DOMAINS, LOCAL_NETWORKS, OutsideHost,
@@ -47,4 +47,4 @@ pub use sessions::{
     DatagramOptions, DatagramPool, DatagramSessionStatus, PoolFull, PoolOptions, SamDatagrams, SamDialler,
     SamListening, SessionDeadlines, SessionLease, SessionPool, SessionStatus,
 };
-pub use stream::{ClientEnd, Layer, Opened, Socket, Stop};
+pub use stream::{ClientFin, Layer, OpenStream, Socket, Stop};

@@ -4,7 +4,7 @@ use std::{num::NonZeroUsize, time::Duration};
 
 use i2p_name::I2pName;
 use i2p_sam::{Bridge, Identity};
-use i2p_tunnel::{Dial, Failure, IsolationKey, Opened, PoolOptions, Resolver, SamDialler, SessionPool};
+use i2p_tunnel::{Dial, Failure, IsolationKey, OpenStream, PoolOptions, Resolver, SamDialler, SessionPool};
 
 use crate::config::session::SessionConfig;
 
@@ -34,7 +34,7 @@ impl OwnClient {
     }
 
     /// Opens a stream to a host.
-    pub(crate) async fn open(&self, host: &I2pName, port: u16) -> Result<Opened, Failure> {
+    pub(crate) async fn open(&self, host: &I2pName, port: u16) -> Result<OpenStream, Failure> {
         self.dialler.dial(&self.key, host, port).await
     }
 }

@@ -56,7 +56,7 @@ fn outproxy(status: &OutproxyStatus) -> OutproxyReport {
         name: status.name.as_ref().to_owned(),
         asked: status.attempts,
         opened: status.successes,
-        failed: status.troubles.values().sum(),
+        failed: status.faults.values().sum(),
         outcomes: status
             .outcomes()
             .filter(|(_, count)| *count > 0)

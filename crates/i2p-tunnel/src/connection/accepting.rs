@@ -8,7 +8,7 @@ use tokio::{sync::watch, task::JoinSet, time::sleep};
 use tokio_util::task::TaskTracker;
 use tracing::Instrument;
 
-use super::{life, outcome::WayIn, service::Service};
+use super::{life, outcome::Arrival, service::Service};
 use crate::{
     client::ClientAddress,
     dial::Dial,
@@ -18,15 +18,16 @@ use crate::{
     stream::{Socket, Stop},
 };
 
-/// First and longest wait after accepting has failed, as it does when file descriptors run out: long enough not to spin, and
-/// short enough that clients are served within a second when there are some again.
-const BACK_OFF: (Duration, Duration) = (Duration::from_millis(10), Duration::from_millis(500));
+/// First and longest pause after accepting has failed, for example because file descriptors ran out. Long enough not to spin, and
+/// short enough to serve clients within a second once there are descriptors again.
+const FIRST_BACK_OFF: Duration = Duration::from_millis(10);
+const MAX_BACK_OFF: Duration = Duration::from_millis(500);
 
-/// What the next connection of this process is called in the log.
+/// The number of the next connection in the log.
 static NEXT_ID: AtomicU64 = AtomicU64::new(1);
 
-/// Serves clients until told to stop; then closes the listeners, and comes back when all connections are gone, which
-/// [`Stop`] says more of. Each connection gets the service that there is when it comes.
+/// Serves clients until it is stopped. Then it closes the listeners and returns once all connections have ended; [`Stop`] says
+/// when that is. Each connection keeps the service that is current when it is accepted.
 pub async fn serve<D: Dial>(
     listeners: Listeners,
     service: watch::Receiver<Arc<Service<D>>>,
@@ -50,24 +51,24 @@ struct Server<D> {
 }
 
 impl<D: Dial> Server<D> {
-    /// Accepts until told to stop. Nothing that accepting can say ends it.
+    /// Accepts clients until it is stopped. No error of accepting ends it.
     async fn accept(self: Arc<Self>, listener: Listener) {
         let name = listener.name();
-        let mut back_off = BACK_OFF.0;
+        let mut back_off = FIRST_BACK_OFF;
         loop {
             let accepted = tokio::select! {
-                () = self.stop.cancelled() => return,
+                () = self.stop.until_closed() => return,
                 accepted = listener.accept() => accepted,
             };
             match accepted {
                 Ok((client, address)) => {
-                    back_off = BACK_OFF.0;
-                    self.take(
+                    back_off = FIRST_BACK_OFF;
+                    self.admit(
                         client,
-                        WayIn { address, listener: Arc::clone(&name), stop: self.stop.clone() },
+                        Arrival { address, listener: Arc::clone(&name), stop: self.stop.clone() },
                     );
                 }
-                // The client's fault, and over.
+                // The client has gone again.
                 Err(error) if error.kind() == io::ErrorKind::ConnectionAborted => {}
                 Err(error) => {
                     tracing::debug!(
@@ -76,22 +77,22 @@ impl<D: Dial> Server<D> {
                     );
                     self.service.borrow().account.limit(Limit::Accepting);
                     tokio::select! {
-                        () = self.stop.cancelled() => return,
+                        () = self.stop.until_closed() => return,
                         () = sleep(back_off) => {}
                     }
-                    back_off = (back_off * 2).min(BACK_OFF.1);
+                    back_off = (back_off * 2).min(MAX_BACK_OFF);
                 }
             }
         }
     }
 
-    /// Serves a client, or tells it that there is no room. If there is no room to answer either, the connection is closed.
-    fn take(&self, client: Socket, way_in: WayIn) {
+    /// Serves a client, or refuses it if there are too many. If even refusals are too many, the connection is closed.
+    fn admit(&self, client: Socket, arrival: Arrival) {
         let service = Arc::clone(&self.service.borrow());
-        let address = way_in.address;
-        match service.admission.admit(&service.name, way_in.address) {
+        let address = arrival.address;
+        match service.admission.admit(&service.name, arrival.address) {
             Ok(admitted) => {
-                let life = life::run(client, way_in, service);
+                let life = life::run(client, arrival, service);
                 self.spawn(address, async move {
                     life.await;
                     drop(admitted);
@@ -101,7 +102,7 @@ impl<D: Dial> Server<D> {
                 service.account.limit(limit);
                 if let Some(told) = service.admission.permit_refusal() {
                     self.spawn(address, async move {
-                        life::turn_away(client, address, &service).await;
+                        life::refuse_overload(client, address, &service).await;
                         drop(told);
                     });
                 }
@@ -109,15 +110,15 @@ impl<D: Dial> Server<D> {
         }
     }
 
-    /// Told to stop, or over: either way the sockets close.
+    /// Runs a connection until its end, or until connections are ended. Either way its sockets close.
     fn spawn(&self, address: ClientAddress, life: impl Future<Output = ()> + Send + 'static) {
         let id = NEXT_ID.fetch_add(1, Relaxed);
         let span = tracing::debug_span!("connection", id, client = %Sensitive(address));
         let stop = self.stop.clone();
-        // Once, and not in each of the futures around it, which would be three times as much for each connection.
+        // Boxed once here: in each of the futures around it, it would take its size three times.
         let life = Box::pin(life);
         let life = async move {
-            let _ = stop.run_until_cancelled(life).await;
+            let _ = stop.run_until_end(life).await;
         };
         self.connections.spawn(life.instrument(span));
     }

@@ -1,4 +1,4 @@
-//! BIND (RFC 1928 section 4): a client waits for a peer to connect to it.
+//! BIND (RFC 1928 section 4): a client waits for a peer to connect.
 
 use std::io;
 
@@ -10,8 +10,8 @@ use socks_wire::{
 use tokio::time::timeout;
 
 use super::{
-    handshake::Waiting,
-    outcome::{self, Next, Streaming, refuse},
+    handshake::PendingRequest,
+    outcome::{self, ActiveStream, NextStep, refuse},
     service::Service,
 };
 use crate::{
@@ -23,25 +23,26 @@ use crate::{
     stream::{Socket, Stop},
 };
 
-/// What a client may send before its peer has come: kept, and the peer's first data.
-const MAX_EARLY: usize = 16 * 1024;
+/// Most bytes that are read from a client before its peer has connected. They are the first data for the peer.
+const MAX_EARLY_BYTES: usize = 16 * 1024;
 
-/// BIND, up to the stream of the peer.
+/// Handles BIND, up to the open stream.
 pub(crate) async fn bind<D: Dial>(
     mut accepted: Accepted<Socket>,
     client: &Client,
     service: &Service<D>,
     stop: &Stop,
-) -> io::Result<Next> {
-    // SOCKS4 has no form for the address of anybody in I2P.
+) -> io::Result<NextStep> {
+    // SOCKS4 replies cannot hold an address in I2P.
     if accepted.request().protocol != Protocol::Socks5 {
-        return refuse(Waiting::Socks(accepted), Failure::CommandNotSupported, service).await;
+        return refuse(PendingRequest::Socks(accepted), Failure::CommandNotSupported, service).await;
     }
-    let listening = outcome::within(listen(&accepted, client, service), accepted.stream(), client, service);
+    let listening =
+        outcome::with_dial_timeout(listen(&accepted, client, service), accepted.stream(), client, service);
     let listening = match listening.await {
         Some(Ok(listening)) => listening,
-        Some(Err(failure)) => return refuse(Waiting::Socks(accepted), failure, service).await,
-        None => return Ok(Next::Over),
+        Some(Err(failure)) => return refuse(PendingRequest::Socks(accepted), failure, service).await,
+        None => return Ok(NextStep::Done),
     };
     let own = listening.address().to_string();
     let port = accepted.request().port;
@@ -49,23 +50,23 @@ pub(crate) async fn bind<D: Dial>(
     let mut early = Vec::new();
     let accepting = async {
         tokio::select! {
-            incoming = within(service, listening.accept()) => Some(incoming),
-            () = gone(accepted.stream(), &mut early) => None,
+            incoming = with_bind_timeout(service, listening.accept()) => Some(incoming),
+            () = client_gone(accepted.stream(), &mut early) => None,
         }
     };
-    let Some(incoming) = stop.unless_draining(accepting).await? else { return Ok(Next::Over) };
+    let Some(incoming) = stop.unless_draining(accepting).await? else { return Ok(NextStep::Done) };
     let IncomingStream { peer, port, stream } = match incoming {
         Ok(incoming) => incoming,
-        Err(failure) => return refuse(Waiting::Socks(accepted), failure, service).await,
+        Err(failure) => return refuse(PendingRequest::Socks(accepted), failure, service).await,
     };
     service.account.succeeded(client.protocol);
     let peer = peer.to_string();
     let (client, mut early_data) = accepted.grant_at(Address::Domain(peer.as_bytes()), port).await?;
     early_data.append(&mut early);
-    Ok(Next::Relay(Streaming { client, peer: stream, early_data, address: None }))
+    Ok(NextStep::Relay(ActiveStream { client, peer: stream, early_data, address: None }))
 }
 
-/// Begins to wait for the peer that DST.ADDR names, or for any.
+/// Starts to wait for the peer that DST.ADDR names, or for any peer.
 async fn listen<D: Dial>(
     accepted: &Accepted<Socket>,
     client: &Client,
@@ -78,14 +79,14 @@ async fn listen<D: Dial>(
     if matches!(address, OwnedAddress::Ip(ip) if ip.is_unspecified()) {
         return dialler.listen(&key, None).await;
     }
-    // The lease is not needed: the name is what counts from here on.
+    // The lease of a virtual address is not needed: only the name counts from here on.
     match names::target_to_dial(address, &service.address_owner(client), addresses)? {
         (Target::I2p(name), _) => dialler.listen(&key, Some(&name)).await,
         _ => Err(Failure::NotAllowed),
     }
 }
 
-async fn within<D>(
+async fn with_bind_timeout<D>(
     service: &Service<D>,
     accept: impl Future<Output = Result<IncomingStream, Failure>>,
 ) -> Result<IncomingStream, Failure> {
@@ -95,10 +96,10 @@ async fn within<D>(
     })
 }
 
-/// Comes back when the client has gone. What it sends meanwhile is kept, up to a limit, behind which it is left where it is.
-async fn gone(client: &Socket, early: &mut Vec<u8>) {
+/// Returns once the client has gone. What it sends is kept in `early`, up to a limit; the rest stays unread.
+async fn client_gone(client: &Socket, early: &mut Vec<u8>) {
     let mut chunk = [0; 1024];
-    while early.len() + chunk.len() <= MAX_EARLY {
+    while early.len() + chunk.len() <= MAX_EARLY_BYTES {
         if client.readable().await.is_err() {
             return;
         }
@@ -109,5 +110,5 @@ async fn gone(client: &Socket, early: &mut Vec<u8>) {
             Err(_) => return,
         }
     }
-    Box::pin(client.ended_behind_data()).await;
+    Box::pin(client.until_closed_unread()).await;
 }

@@ -1,4 +1,4 @@
-//! What a client wants, in whichever protocol it says so.
+//! The handshake with a client, in any protocol, up to its request.
 
 use std::io;
 
@@ -9,7 +9,7 @@ use socks_wire::{
 };
 use tokio::time::Instant;
 
-use super::http::{self, Connecting};
+use super::http::{self, PendingConnect};
 use crate::{
     client::{AccessPolicy, ClientAddress, ClientCredentials, ClientProtocol},
     failure::Failure,
@@ -17,13 +17,13 @@ use crate::{
     stream::Socket,
 };
 
-/// A client that waits for an answer to what it asked for.
-pub(crate) enum Waiting {
+/// The request of a client that waits for the reply.
+pub(crate) enum PendingRequest {
     Socks(Accepted<Socket>),
-    Http(Connecting),
+    Http(PendingConnect),
 }
 
-impl Waiting {
+impl PendingRequest {
     pub(crate) fn protocol(&self) -> ClientProtocol {
         match self {
             Self::Socks(accepted) => match accepted.request().protocol {
@@ -63,7 +63,7 @@ impl Waiting {
         }
     }
 
-    /// Where the client waits.
+    /// The client's connection.
     pub(crate) fn stream(&self) -> &Socket {
         match self {
             Self::Socks(accepted) => accepted.stream(),
@@ -71,7 +71,7 @@ impl Waiting {
         }
     }
 
-    /// Says that what was asked for is connected. Gives the stream, and what the client sent ahead, which is for the target.
+    /// Replies that the stream is open. Returns the connection, and data that the client has sent already.
     pub(crate) async fn grant(self) -> io::Result<(Socket, Vec<u8>)> {
         match self {
             Self::Socks(accepted) => accepted.grant().await,
@@ -79,7 +79,7 @@ impl Waiting {
         }
     }
 
-    /// Says why not, in the client's protocol. Gives the stream, which is to be closed.
+    /// Replies with a failure, in the client's protocol. Returns the connection, which is to be closed.
     pub(crate) async fn refuse(self, failure: Failure, access: &AccessPolicy) -> io::Result<Socket> {
         let row = failure.row();
         match self {
@@ -93,61 +93,63 @@ impl Waiting {
 }
 
 /// The outcome of a handshake.
-pub(crate) enum Handshake {
-    /// A request.
-    Request(Waiting),
-    /// The client got a refusal. Its socket is to be closed gently.
+pub(crate) enum HandshakeOutcome {
+    /// The client made a request.
+    Request(PendingRequest),
+    /// The client was refused and told so. Its connection is to be closed gently.
     Rejected(Socket),
-    /// The credentials belong to no user of the tunnel, and the client got a refusal. Its socket is to be closed gently.
+    /// The client gave no valid credentials and was told so. Its connection is to be closed gently.
     Unauthorized(Socket),
-    /// The client spoke HTTP and got an HTTP answer. Its socket is to be closed gently.
+    /// The client got an HTTP answer instead of a stream. Its connection is to be closed gently.
     AnsweredHttp(Socket),
-    /// The client sent nothing that a reply exists for.
-    Nothing,
+    /// The client spoke another protocol, and is told nothing.
+    NotSocks,
     /// A limit was reached.
     LimitReached(Limit),
 }
 
-/// Performs the handshake until the deadline.
-pub(crate) async fn hear(
+/// Performs the handshake, until the deadline.
+pub(crate) async fn perform(
     client: Socket,
     address: ClientAddress,
     deadline: Instant,
     access: &AccessPolicy,
-) -> io::Result<Handshake> {
+) -> io::Result<HandshakeOutcome> {
     let limit = deadline.saturating_duration_since(Instant::now());
     let check = |credentials: &Credentials<'_>| access.authentication.allows(address, credentials);
     match accept_with_async_check(client, access.authentication.negotiation(), limit, check).await {
-        Ok(accepted) => Ok(Handshake::Request(Waiting::Socks(accepted))),
+        Ok(accepted) => Ok(HandshakeOutcome::Request(PendingRequest::Socks(accepted))),
         Err(AcceptError::Refused { stream, error }) => {
             tracing::debug!(%error, "the handshake failed");
             let unknown = matches!(error, Error::WrongCredentials | Error::NoAcceptableMethod);
             let users_only = !access.authentication.allows_anonymous();
             Ok(if unknown && users_only {
-                Handshake::Unauthorized(stream)
+                HandshakeOutcome::Unauthorized(stream)
             } else {
-                Handshake::Rejected(stream)
+                HandshakeOutcome::Rejected(stream)
             })
         }
         Err(AcceptError::NotSocks { stream, protocol: NotSocks::Http, read }) => {
-            // Large, and not for everybody.
-            Ok(match Box::pin(http::hear(stream, address, read, deadline, access)).await? {
-                http::HttpOutcome::Connect(connecting) => Handshake::Request(Waiting::Http(connecting)),
+            // Boxed: this is large, and few clients need it.
+            Ok(match Box::pin(http::read_request(stream, address, read, deadline, access)).await? {
+                http::HttpOutcome::Connect(connecting) => {
+                    HandshakeOutcome::Request(PendingRequest::Http(connecting))
+                }
                 http::HttpOutcome::Answered(stream, why) => {
                     tracing::debug!("a client spoke {why}");
-                    Handshake::AnsweredHttp(stream)
+                    HandshakeOutcome::AnsweredHttp(stream)
                 }
-                http::HttpOutcome::Unauthorized(stream) => Handshake::Unauthorized(stream),
-                http::HttpOutcome::LimitReached(limit) => Handshake::LimitReached(limit),
+                http::HttpOutcome::Unauthorized(stream) => HandshakeOutcome::Unauthorized(stream),
+                http::HttpOutcome::LimitReached(limit) => HandshakeOutcome::LimitReached(limit),
             })
         }
         Err(AcceptError::NotSocks { .. }) => {
             tracing::debug!("a client spoke neither SOCKS nor HTTP");
-            Ok(Handshake::Nothing)
+            Ok(HandshakeOutcome::NotSocks)
         }
-        Err(AcceptError::Timeout) => Ok(Handshake::LimitReached(Limit::Handshake)),
+        Err(AcceptError::Timeout) => Ok(HandshakeOutcome::LimitReached(Limit::Handshake)),
         Err(AcceptError::Io(error)) => Err(error),
-        // Kinds of a later version: nothing was promised to the client.
-        Err(_) => Ok(Handshake::Nothing),
+        // Errors of later versions of socks-wire. The client was promised nothing.
+        Err(_) => Ok(HandshakeOutcome::NotSocks),
     }
 }

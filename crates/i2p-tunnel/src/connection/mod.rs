@@ -1,6 +1,6 @@
-//! One connection of a client, from accepting it to its end: its handshake, its request, the answer, and the relaying.
+//! One connection of a client: accept, handshake, request, reply, relay, end.
 //!
-//! The top of this crate: no other room imports it. It imports all of them except route, sessions and metrics.
+//! The top of this crate: no other room imports it. It imports all rooms except `route`, `sessions` and `metrics`.
 
 mod accepting;
 mod bind;

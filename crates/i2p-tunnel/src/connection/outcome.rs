@@ -1,55 +1,59 @@
-//! What is left to do for a client, and how a request is refused.
+//! What happens after a request: relaying, or a refusal.
 
 use std::{io, sync::Arc};
 
 use tokio::time::timeout;
 
-use super::{handshake::Waiting, service::Service};
+use super::{handshake::PendingRequest, service::Service};
 use crate::{
     client::{Client, ClientAddress},
     failure::Failure,
     limits::Limit,
     names::AddressLease,
-    stream::{Opened, Socket, Stop},
+    stream::{OpenStream, Socket, Stop},
 };
 
-/// Where a client came from and where to.
-pub(crate) struct WayIn {
+/// Where a client has come from and which listener it has connected to.
+pub(crate) struct Arrival {
     pub(crate) address: ClientAddress,
     pub(crate) listener: Arc<str>,
     pub(crate) stop: Stop,
 }
 
-/// What is left to do for a client.
-pub(crate) enum Next {
-    /// It has a stream.
-    Relay(Streaming),
-    /// All is said: the connection is to be closed gently.
+/// What remains to be done for a client.
+pub(crate) enum NextStep {
+    /// Relay a stream.
+    Relay(ActiveStream),
+    /// Close the connection gently; everything was sent.
     Close(Socket),
     /// Nothing.
-    Over,
+    Done,
 }
 
 /// A stream that is open on both sides.
-pub(crate) struct Streaming {
+pub(crate) struct ActiveStream {
     pub(crate) client: Socket,
-    pub(crate) peer: Opened,
-    /// What the client sent ahead, for the peer.
+    pub(crate) peer: OpenStream,
+    /// Data that the client sent before the reply, for the peer.
     pub(crate) early_data: Vec<u8>,
-    /// The virtual address that it was asked for by keeps its meaning.
+    /// Keeps the virtual address that the client asked for from expiring.
     pub(crate) address: Option<AddressLease>,
 }
 
-/// Says why not.
-pub(crate) async fn refuse<D>(waiting: Waiting, failure: Failure, service: &Service<D>) -> io::Result<Next> {
+/// Replies with a failure, and counts it.
+pub(crate) async fn refuse<D>(
+    request: PendingRequest,
+    failure: Failure,
+    service: &Service<D>,
+) -> io::Result<NextStep> {
     tracing::debug!("a request failed: {}", failure.row().log);
-    service.account.failed(waiting.protocol(), failure);
-    waiting.refuse(failure, &service.access).await.map(Next::Close)
+    service.account.failed(request.protocol(), failure);
+    request.refuse(failure, &service.access).await.map(NextStep::Close)
 }
 
-/// Does what a client waits for, in the time that there is for it. Nothing comes of it when the client is lost meanwhile: it
-/// would keep its place, and others out, until the far end answers.
-pub(crate) async fn within<T, D>(
+/// Runs `work` for a client within the dial timeout. Returns `None` if the client is lost meanwhile: it would keep others out of
+/// its place until the far end answers.
+pub(crate) async fn with_dial_timeout<T, D>(
     work: impl Future<Output = Result<T, Failure>>,
     stream: &Socket,
     client: &Client,
@@ -60,7 +64,7 @@ pub(crate) async fn within<T, D>(
             service.account.limit(Limit::Dial);
             Err(Failure::TimedOut)
         })),
-        () = stream.lost() => {
+        () = stream.until_lost() => {
             tracing::debug!("the client has gone before it was answered");
             service.account.abandoned(client.protocol);
             None

@@ -1,4 +1,4 @@
-//! RESOLVE and RESOLVE_PTR of Tor's SOCKS extensions (section 2), with virtual addresses in the place of real ones.
+//! RESOLVE and RESOLVE_PTR of Tor's SOCKS extensions (section 2), with virtual addresses instead of real ones.
 
 use std::net::IpAddr;
 
@@ -16,31 +16,31 @@ use crate::{
     names::{AddressOwner, AddressPool, parse_target, unmapped_address},
 };
 
-/// Whether these commands are what a client wants.
-pub(crate) fn is_asked(command: Command) -> bool {
+/// Whether a command is one of these two.
+pub(crate) fn is_resolve_command(command: Command) -> bool {
     matches!(command, Command::RESOLVE | Command::RESOLVE_PTR)
 }
 
-/// What to tell the client.
+/// Returns the address or name for the reply.
 pub(crate) async fn resolve<D: Dial>(
     request: &OwnedRequest,
     client: &Client,
     service: &Service<D>,
 ) -> Result<OwnedAddress, Failure> {
     match request.command {
-        Command::RESOLVE => address(request, client, service).await.map(OwnedAddress::Ip),
-        // Replies of SOCKS4 have no room for a name.
+        Command::RESOLVE => resolve_name(request, client, service).await.map(OwnedAddress::Ip),
+        // SOCKS4 replies cannot hold a name.
         Command::RESOLVE_PTR if request.protocol == Protocol::Socks5 => {
-            name(request, &service.address_owner(client), &service.addresses)
+            resolve_pointer(request, &service.address_owner(client), &service.addresses)
                 .map(|name| OwnedAddress::Domain(name.into_bytes()))
         }
         _ => Err(Failure::CommandNotSupported),
     }
 }
 
-/// RESOLVE. The name is looked up, so that an address is a promise that there is something behind it, as far as can be told
-/// without a connection.
-async fn address<D: Dial>(
+/// Handles RESOLVE. The name is looked up, so that a client gets an address only for a name that exists, as far as this can be
+/// known without a connection.
+async fn resolve_name<D: Dial>(
     request: &OwnedRequest,
     client: &Client,
     service: &Service<D>,
@@ -66,13 +66,17 @@ async fn address<D: Dial>(
     }
 }
 
-/// RESOLVE_PTR. The address may be text, as everywhere.
-fn name(request: &OwnedRequest, owner: &AddressOwner, addresses: &AddressPool) -> Result<String, Failure> {
+/// Handles RESOLVE_PTR. The address may also be given as text.
+fn resolve_pointer(
+    request: &OwnedRequest,
+    owner: &AddressOwner,
+    addresses: &AddressPool,
+) -> Result<String, Failure> {
     let Target::Ip(address) = parse_target(&request.address)? else {
         return Err(Failure::AddressTypeNotSupported);
     };
     match addresses.target_of(owner, address) {
-        // Its base64 would not fit into a reply.
+        // A destination in base64 would not fit into a reply.
         Some(NamedTarget::I2p(I2pName::Destination(destination))) => Ok(destination.b32().to_string()),
         Some(target) => Ok(target.to_string()),
         None => Err(unmapped_address(address, addresses)),

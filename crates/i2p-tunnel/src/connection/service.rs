@@ -8,32 +8,33 @@ use crate::{
     outproxy::Routing,
 };
 
-/// What a tunnel does for its clients: all that a connection needs to know. Connections keep the one that they began with.
+/// What a tunnel provides to its clients: everything that a connection needs. A connection keeps the service that it started
+/// with.
 pub struct Service<D> {
-    /// The tunnel's name, as the configuration has it.
+    /// The tunnel's name in the configuration.
     pub name: Arc<str>,
     /// The way into I2P.
     pub dialler: D,
-    /// Which hosts outside I2P are reached, and through which outproxies. By default none.
+    /// Routes to hosts outside I2P and the outproxies for them. There are none by default.
     pub routing: Routing,
-    /// The virtual addresses; tunnels may share them.
+    /// The virtual addresses. Tunnels may share them.
     pub addresses: AddressPool,
-    /// How long a connection may take over what.
+    /// Time limits of a connection.
     pub limits: Limits,
     /// How its clients use I2P sessions.
     pub sessions: SessionPolicy,
-    /// What is done with datagrams, where the dialler has a way for them.
+    /// How its clients use datagrams, if the dialler carries any.
     pub datagrams: DatagramPolicy,
-    /// What its clients come to.
+    /// Counts what happens to its clients.
     pub account: Arc<Account>,
-    /// Whom it serves.
+    /// Which clients it serves.
     pub access: AccessPolicy,
-    /// How many it serves; tunnels share one.
+    /// How many clients it serves. Tunnels share one.
     pub admission: Admission,
 }
 
 impl<D> Service<D> {
-    /// A service with the default limits.
+    /// Creates a service with default settings.
     pub fn new(name: impl Into<Arc<str>>, dialler: D, addresses: AddressPool) -> Self {
         Self {
             name: name.into(),
@@ -54,43 +55,43 @@ impl<D> Service<D> {
         AddressOwner::of_client(client)
     }
 
-    /// With an account that somebody reads.
+    /// Sets the account that counts what happens to clients.
     #[must_use]
     pub fn with_account(self, account: Arc<Account>) -> Self {
         Self { account, ..self }
     }
 
-    /// With routes to hosts outside I2P.
+    /// Sets the routes to hosts outside I2P.
     #[must_use]
     pub fn with_routing(self, routing: Routing) -> Self {
         Self { routing, ..self }
     }
 
-    /// With other rules for sessions.
+    /// Sets how clients use I2P sessions.
     #[must_use]
     pub fn with_sessions(self, sessions: SessionPolicy) -> Self {
         Self { sessions, ..self }
     }
 
-    /// With other rules for datagrams.
+    /// Sets how clients use datagrams.
     #[must_use]
     pub fn with_datagrams(self, datagrams: DatagramPolicy) -> Self {
         Self { datagrams, ..self }
     }
 
-    /// With other limits.
+    /// Sets the time limits.
     #[must_use]
     pub fn with_limits(self, limits: Limits) -> Self {
         Self { limits, ..self }
     }
 
-    /// On other terms.
+    /// Sets which clients are served.
     #[must_use]
     pub fn with_access(self, access: AccessPolicy) -> Self {
         Self { access, ..self }
     }
 
-    /// With other caps, or with those of other tunnels.
+    /// Sets how many clients are served, or shares this limit with other tunnels.
     #[must_use]
     pub fn with_admission(self, admission: Admission) -> Self {
         Self { admission, ..self }

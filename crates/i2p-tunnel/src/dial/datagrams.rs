@@ -4,20 +4,21 @@ use crate::failure::Failure;
 
 /// Carries the datagrams of one client to its peers and back.
 ///
-/// [`send`](Self::send) and [`receive`](Self::receive) run for every datagram: an implementation had better not allocate there.
+/// [`send`](Self::send) and [`receive`](Self::receive) run once per datagram. An implementation should not allocate in them.
 pub trait Datagrams: Send + Sync + 'static {
-    /// A peer in the form that datagrams are sent to. Made once for each peer of a client.
+    /// A peer in the form that datagrams are sent to. It is made once for each peer of a client.
     type Peer: Send + Sync + 'static;
 
-    /// Makes a destination into a peer. A peer stays valid: when a channel is lost, its peers are used with the next one of the
-    /// same client.
+    /// Makes a peer from a destination. A peer stays valid when the channel is lost: it is used again with the next channel of
+    /// the same client.
     fn peer(&self, destination: &Destination) -> Self::Peer;
 
-    /// Sends a datagram to a port of a peer; to the peer, where ports are not carried. Nobody reports whether it arrives.
+    /// Sends a datagram to a port of a peer. The port is ignored if ports are not carried. Nothing reports whether the datagram
+    /// arrives.
     ///
     /// # Errors
-    /// [`Failure::RouterUnavailable`] once the channel is lost, so that another one is opened; any other [`Failure`] for a datagram
-    /// that is not accepted, such as one of 0 bytes or of more than [`max_payload`](Self::max_payload).
+    /// [`Failure::RouterUnavailable`] once the channel is lost: another one is opened then. Any other [`Failure`] means that this
+    /// datagram was not accepted, such as one of 0 bytes or of more than [`max_payload`](Self::max_payload).
     fn send(
         &self,
         peer: &Self::Peer,
@@ -25,41 +26,41 @@ pub trait Datagrams: Send + Sync + 'static {
         payload: &[u8],
     ) -> impl Future<Output = Result<(), Failure>> + Send;
 
-    /// Waits for a datagram of any peer and reads it into the buffer, which holds
-    /// [`BUFFER_LENGTH`](Self::BUFFER_LENGTH) bytes. Has to be cancel safe: it is dropped and called again between datagrams.
+    /// Receives a datagram from any peer into the buffer, which holds [`BUFFER_LENGTH`](Self::BUFFER_LENGTH) bytes. It must be
+    /// cancel-safe: the future is dropped and created again between datagrams.
     ///
     /// # Errors
-    /// [`Failure::RouterUnavailable`], or another [`Failure`], once the channel is lost.
+    /// Any [`Failure`] means that the channel is lost.
     fn receive<'b>(
         &self,
         buffer: &'b mut [u8],
     ) -> impl Future<Output = Result<ReceivedDatagram<'b>, Failure>> + Send;
 
-    /// Bytes of the buffer that [`receive`](Self::receive) needs: the longest payload, and whatever header stands before it.
+    /// The size of the buffer that [`receive`](Self::receive) needs: the longest payload and its header.
     const BUFFER_LENGTH: usize;
 
-    /// The most bytes that a datagram may carry.
+    /// The longest payload, in bytes.
     fn max_payload(&self) -> usize;
 
-    /// Looks up the destination of a name, on behalf of the client whose datagrams these are.
+    /// Looks up the destination of a name on behalf of the client.
     ///
     /// # Errors
-    /// The [`Failure`] that a client is told.
+    /// The [`Failure`] to report to the client.
     fn destination(&self, name: &I2pName) -> impl Future<Output = Result<Destination, Failure>> + Send;
 }
 
-/// A datagram of a peer.
+/// A datagram from a peer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct ReceivedDatagram<'b> {
-    /// Who sent it.
+    /// The sender.
     pub sender: DatagramSender<'b>,
-    /// The port that it comes from; `None` where ports are not carried.
+    /// The sender's port; `None` if ports are not carried.
     pub port: Option<u16>,
-    /// What it carries.
+    /// The payload.
     pub payload: &'b [u8],
 }
 
-/// The sender of a datagram, in the form in which it arrived: known senders are found by it without decoding.
+/// The sender of a datagram in the form in which it arrived. Known senders are recognised by it without decoding.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum DatagramSender<'b> {
@@ -69,12 +70,12 @@ pub enum DatagramSender<'b> {
     Hash(&'b str),
     /// The hash of a destination.
     B32(B32),
-    /// The datagram does not tell.
+    /// The datagram does not name its sender.
     Unknown,
 }
 
 impl DatagramSender<'_> {
-    /// Decodes the address; `None` for a sender that is unknown or malformed.
+    /// Decodes the address. Returns `None` if the sender is unknown or malformed.
     #[must_use]
     pub fn b32(&self) -> Option<B32> {
         match self {
@@ -89,7 +90,7 @@ impl DatagramSender<'_> {
     }
 }
 
-/// For a [`Dial`](super::Dial) that carries no datagrams: there is no value of this type.
+/// The type for a [`Dial`](super::Dial) that carries no datagrams. It has no value.
 #[derive(Debug, Clone, Copy)]
 pub enum NoDatagrams {}
 

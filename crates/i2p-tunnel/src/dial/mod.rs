@@ -1,7 +1,7 @@
 //! The way into I2P as traits: [`Dial`] opens streams, [`Datagrams`] carries datagrams, [`Listening`] waits for a peer.
 //!
-//! Imports client, failure and stream. Implemented by sessions for routers with SAM, and by programs and tests for whatever else
-//! leads into I2P. What is not of I2P never gets here.
+//! Imports `client`, `failure` and `stream`. The room `sessions` implements the traits over SAM; programs and tests can implement
+//! them for any other way into I2P. Hosts outside I2P never get here.
 
 mod datagrams;
 mod listening;
@@ -12,48 +12,50 @@ pub use self::{
     datagrams::{DatagramSender, Datagrams, NoDatagrams, ReceivedDatagram},
     listening::{IncomingStream, Listening, NoListening},
 };
-use crate::{client::IsolationKey, failure::Failure, stream::Opened};
+use crate::{client::IsolationKey, failure::Failure, stream::OpenStream};
 
-/// A way into I2P: opens streams to names, looks names up, and carries datagrams and waits for peers where it can.
+/// A way into I2P. It opens streams and looks up names; it may also carry datagrams and accept peers.
 ///
 /// Each request comes with an [`IsolationKey`] instead of the client that makes it. Requests with different keys must not share
-/// anything that a peer could tell them together by: no destination, and nothing that was found on behalf of the other.
+/// anything by which a peer could link them, such as a destination or a cached lookup.
 pub trait Dial: Send + Sync + 'static {
-    /// What carries datagrams; [`NoDatagrams`] where nothing does.
+    /// The type that carries datagrams; [`NoDatagrams`] if there is none.
     type Datagrams: Datagrams;
 
-    /// What waits for a peer; [`NoListening`] where nothing does.
+    /// The type that waits for a peer; [`NoListening`] if there is none.
     type Listening: Listening;
 
-    /// Opens a stream to a port of a name; port 0 is "any". Returns once the peer is connected, as far as can be told.
+    /// Opens a stream to a port of a name; port 0 means any port. Returns once the peer is connected, as far as this can be
+    /// known.
     ///
     /// # Errors
-    /// The [`Failure`] that the client is told.
+    /// The [`Failure`] to report to the client.
     fn dial(
         &self,
         key: &IsolationKey,
         name: &I2pName,
         port: u16,
-    ) -> impl Future<Output = Result<Opened, Failure>> + Send;
+    ) -> impl Future<Output = Result<OpenStream, Failure>> + Send;
 
-    /// Waits until streams can be opened, without opening one: for an outproxy in I2P, whose own time to answer begins then.
+    /// Waits until streams can be opened, without opening one. It is called before an outproxy in I2P is dialled, so that the
+    /// outproxy's time limit does not include this wait.
     ///
     /// # Errors
-    /// The [`Failure`] of our side, which is no fault of a peer.
+    /// The [`Failure`] on our side. The outproxy is not blamed for it.
     fn prepare(&self, _key: &IsolationKey) -> impl Future<Output = Result<(), Failure>> + Send {
         std::future::ready(Ok(()))
     }
 
-    /// Checks that a name exists, without opening a stream. Succeeds for names that only a connection can tell of.
+    /// Checks that a name exists, without opening a stream. It also succeeds if only a connection could tell.
     ///
     /// # Errors
-    /// The [`Failure`] that the client is told.
+    /// The [`Failure`] to report to the client.
     fn lookup(&self, key: &IsolationKey, name: &I2pName) -> impl Future<Output = Result<(), Failure>> + Send;
 
-    /// Opens a channel for datagrams, which belongs to one client until it is dropped.
+    /// Opens a channel for datagrams. It belongs to one client until it is dropped.
     ///
     /// # Errors
-    /// The [`Failure`] that the client is told; [`Failure::CommandNotSupported`] where nothing carries datagrams.
+    /// The [`Failure`] to report to the client; [`Failure::CommandNotSupported`] if there are no datagrams.
     fn associate(
         &self,
         _key: &IsolationKey,
@@ -61,11 +63,10 @@ pub trait Dial: Send + Sync + 'static {
         std::future::ready(Err(Failure::CommandNotSupported))
     }
 
-    /// Begins to wait for a peer that connects to us: for the one of this name, or for any. Once this returns, peers are
-    /// accepted.
+    /// Starts to wait for a peer: the peer of this name, or any peer. Once this returns, peers can connect.
     ///
     /// # Errors
-    /// The [`Failure`] that the client is told; [`Failure::CommandNotSupported`] where no peer can connect.
+    /// The [`Failure`] to report to the client; [`Failure::CommandNotSupported`] if no peer can connect.
     fn listen(
         &self,
         _key: &IsolationKey,

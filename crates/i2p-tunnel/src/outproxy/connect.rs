@@ -1,4 +1,4 @@
-//! Connecting through an outproxy.
+//! Opening a stream through an outproxy.
 
 use std::{
     io,
@@ -15,100 +15,106 @@ use tokio::{
 
 use super::{
     definition::{OutproxyAt, OutproxyDefinition},
-    fault::{Fault, OutproxyTrouble},
-    health::{Ejected, Health},
-    line::Line,
-    tokens::{self, Tokens},
+    fault::{OutproxyFailure, OutproxyFault},
+    health::{Ejection, Health},
+    tokens::{self, IsolationTokens},
+    tracked_socket::TrackedSocket,
 };
 use crate::{
     client::IsolationKey,
     dial::Dial,
     route::OutsideHost,
-    stream::{ClientEnd, Opened, Socket},
+    stream::{ClientFin, OpenStream, Socket},
 };
 
-/// One way out, and how it does.
+/// An outproxy and its state.
 pub(crate) struct Outproxy {
     pub(super) definition: OutproxyDefinition,
     pub(super) health: Health,
-    pub(super) tokens: Tokens,
-    /// Whether it has been said that it gives no relay for datagrams.
-    pub(super) said_no_relay: AtomicBool,
+    pub(super) tokens: IsolationTokens,
+    /// Whether the log has a warning that this outproxy provides no relay for datagrams.
+    pub(super) warned_no_relay: AtomicBool,
 }
 
-/// What an outproxy is asked for.
-pub(crate) struct Request<'a, D> {
+/// A request to an outproxy.
+pub(crate) struct OutproxyRequest<'a, D> {
     pub(crate) host: OutsideHost<'a>,
     pub(crate) port: u16,
-    /// What keeps the request apart from others.
+    /// Isolates the request from others.
     pub(crate) key: &'a IsolationKey,
-    /// The way to outproxies in I2P.
+    /// The dialler for outproxies in I2P.
     pub(crate) dialler: &'a D,
 }
 
 impl Outproxy {
     pub(super) fn new(definition: OutproxyDefinition) -> Self {
         let health = Health::new(Arc::clone(&definition.name));
-        Self { definition, health, tokens: Tokens::new(), said_no_relay: AtomicBool::default() }
+        Self { definition, health, tokens: IsolationTokens::new(), warned_no_relay: AtomicBool::default() }
     }
 
     pub(crate) fn name(&self) -> &Arc<str> {
         &self.definition.name
     }
 
-    /// Whether the way to it leads through our router.
+    /// Whether it is reached through our router.
     pub(crate) fn is_in_i2p(&self) -> bool {
         matches!(self.definition.at, OutproxyAt::I2p(..))
     }
 
-    /// Opens a stream through it to what is asked for. `limit` is for reaching the outproxy and for its answer; waiting for our
-    /// own session, which can take minutes and is not the outproxy's doing, has the limits of sessions.
+    /// Opens a stream through the outproxy. `limit` covers reaching the outproxy and its answer. Waiting for our own I2P session
+    /// can take minutes and is not the outproxy's fault, so it has the limits of sessions instead.
     pub(crate) async fn connect<D: Dial>(
         &self,
-        request: &Request<'_, D>,
+        request: &OutproxyRequest<'_, D>,
         limit: Duration,
-    ) -> Result<Opened, Fault> {
-        self.health.attempt();
-        let outcome = self.attempt(request, limit).await;
+    ) -> Result<OpenStream, OutproxyFailure> {
+        self.health.record_attempt();
+        let outcome = self.try_connect(request, limit).await;
         let name = self.name();
         if let Err(fault) = &outcome {
             tracing::debug!(outproxy = %name, ?fault, "an outproxy did not connect");
         }
-        if let (Some(Ejected { lasts }), Err(Fault::Outproxy(trouble))) =
-            (self.health.note(&outcome), &outcome)
+        if let (Some(Ejection { duration }), Err(OutproxyFailure::Outproxy(fault))) =
+            (self.health.record(&outcome), &outcome)
         {
             tracing::warn!(
                 outproxy = %name,
-                "outproxy {name} has failed several times in a row: {}. It is left out for {} s, unless all are",
-                trouble.text(),
-                lasts.as_secs()
+                "outproxy {name} failed several times in a row: {}. It is skipped for {} s, unless all outproxies are",
+                fault.text(),
+                duration.as_secs()
             );
         }
         outcome
     }
 
-    async fn attempt<D: Dial>(&self, request: &Request<'_, D>, limit: Duration) -> Result<Opened, Fault> {
+    async fn try_connect<D: Dial>(
+        &self,
+        request: &OutproxyRequest<'_, D>,
+        limit: Duration,
+    ) -> Result<OpenStream, OutproxyFailure> {
         if self.is_in_i2p() {
-            request.dialler.prepare(request.key).await.map_err(Fault::Router)?;
+            request.dialler.prepare(request.key).await.map_err(OutproxyFailure::Router)?;
         }
         let token = self.token(request.key).await?;
         let credentials = self.credentials(token.as_deref());
         let deadline = Instant::now() + limit;
-        let silent = Fault::Outproxy(OutproxyTrouble::TimedOut);
-        let mut opened = timeout_at(deadline, self.open(request)).await.unwrap_or(Err(silent))?;
-        let mut line = Line::new(&mut opened.socket);
+        let silent = OutproxyFailure::Outproxy(OutproxyFault::TimedOut);
+        let mut opened = timeout_at(deadline, self.reach(request)).await.unwrap_or(Err(silent))?;
+        let mut socket = TrackedSocket::new(&mut opened.socket);
         let target = (request.host, request.port);
         let protocol = self.definition.protocol;
-        match timeout_at(deadline, protocol.ask(&mut line, target, credentials)).await {
+        match timeout_at(deadline, protocol.connect(&mut socket, target, credentials)).await {
             Ok(answer) => opened.first_data = answer?,
-            // It has spoken, so it is there; what it was asked for may be slow.
-            Err(_) if protocol.speaks_before_connecting() && line.heard() => return Err(Fault::Declined),
+            // It has answered, so it works; the target may be slow.
+            Err(_) if protocol.replies_before_connecting() && socket.has_received() => {
+                return Err(OutproxyFailure::Declined);
+            }
             Err(_) => return Err(silent),
         }
         Ok(opened)
     }
 
-    /// What it is told of who we are: username and password.
+    /// The username and password to send.
     pub(super) fn credentials<'a>(&'a self, token: Option<&'a str>) -> Option<(&'a str, &'a str)> {
         match (&self.definition.credentials, token) {
             (Some(ours), _) => Some((ours.username.as_str(), ours.password.as_str())),
@@ -117,38 +123,40 @@ impl Outproxy {
         }
     }
 
-    /// What keeps requests of this key apart from others where sessions do not.
-    pub(super) async fn token(&self, key: &IsolationKey) -> Result<Option<Arc<str>>, Fault> {
+    /// The credentials that isolate this key where I2P sessions do not.
+    pub(super) async fn token(&self, key: &IsolationKey) -> Result<Option<Arc<str>>, OutproxyFailure> {
         let OutproxyDefinition { protocol, credentials, pass_isolation, .. } = &self.definition;
         let passes = *pass_isolation && protocol.passes_isolation() && credentials.is_none();
         match passes && !self.is_in_i2p() {
-            true => self.tokens.of(key).await.map(Some).map_err(Fault::Router),
+            true => self.tokens.token_of(key).await.map(Some).map_err(OutproxyFailure::Router),
             false => Ok(None),
         }
     }
 
-    /// A stream to the outproxy itself.
-    async fn open<D: Dial>(&self, request: &Request<'_, D>) -> Result<Opened, Fault> {
+    /// Opens a stream to the outproxy itself.
+    async fn reach<D: Dial>(&self, request: &OutproxyRequest<'_, D>) -> Result<OpenStream, OutproxyFailure> {
         match &self.definition.at {
-            OutproxyAt::I2p(name, port) => {
-                request.dialler.dial(request.key, name, *port).await.map_err(Fault::of_way_there)
-            }
-            // Addresses, so nothing is looked up.
+            OutproxyAt::I2p(name, port) => request
+                .dialler
+                .dial(request.key, name, *port)
+                .await
+                .map_err(OutproxyFailure::reaching_outproxy),
+            // These are addresses, so no name is looked up.
             OutproxyAt::Tcp(addresses) => {
-                local(TcpStream::connect(addresses.as_slice()).await.map(Socket::from))
+                open_local(TcpStream::connect(addresses.as_slice()).await.map(Socket::from))
             }
             #[cfg(unix)]
-            OutproxyAt::Unix(path) => local(UnixStream::connect(path).await.map(Socket::from)),
+            OutproxyAt::Unix(path) => open_local(UnixStream::connect(path).await.map(Socket::from)),
             #[cfg(not(unix))]
-            OutproxyAt::Unix(_) => Err(Fault::Outproxy(OutproxyTrouble::Unreachable)),
+            OutproxyAt::Unix(_) => Err(OutproxyFailure::Outproxy(OutproxyFault::Unreachable)),
         }
     }
 }
 
-/// A stream that can end one way and go on the other.
-fn local(socket: io::Result<Socket>) -> Result<Opened, Fault> {
-    // The answer's last part and the first data are two small writes.
-    let socket = socket.and_then(|socket| socket.send_at_once().map(|()| socket));
-    let socket = socket.map_err(|_| Fault::Outproxy(OutproxyTrouble::Unreachable))?;
-    Ok(Opened { socket, first_data: Vec::new(), client_end: ClientEnd::PassedOn, hold: None })
+/// Makes a stream to a program outside I2P. It can end in one direction and go on in the other.
+fn open_local(socket: io::Result<Socket>) -> Result<OpenStream, OutproxyFailure> {
+    // The end of the answer and the first data are two small writes.
+    let socket = socket.and_then(|socket| socket.set_nodelay().map(|()| socket));
+    let socket = socket.map_err(|_| OutproxyFailure::Outproxy(OutproxyFault::Unreachable))?;
+    Ok(OpenStream { socket, first_data: Vec::new(), client_fin: ClientFin::Forwarded, hold: None })
 }

@@ -5,37 +5,37 @@ use zeroize::Zeroizing;
 
 use super::protocol::OutproxyProtocol;
 
-/// A way out of I2P, as the configuration has it.
+/// The definition of an outproxy in the configuration.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct OutproxyDefinition {
     /// Its name in routes, logs and metrics.
     pub name: Arc<str>,
-    /// Where it is.
+    /// Where it is reached.
     pub at: OutproxyAt,
-    /// What it speaks.
+    /// The protocol that it speaks.
     pub protocol: OutproxyProtocol,
-    /// Who we are to it.
+    /// The credentials to send, if it requires any.
     pub credentials: Option<OutproxyCredentials>,
-    /// Whether requests that are kept apart from each other come with credentials of their own, made up for that, so that
-    /// an outproxy such as Tor can keep them apart too. Means nothing where there are [`credentials`](Self::credentials), in HTTP,
-    /// and over I2P, where such requests come from different destinations.
+    /// Whether isolated requests are sent with separate made-up credentials, so that an outproxy such as Tor can isolate them
+    /// too. It has no effect if there are [`credentials`](Self::credentials), with HTTP, and over I2P, where isolated requests
+    /// come from different destinations.
     pub pass_isolation: bool,
 }
 
-/// Where an outproxy is. No variant holds a host of the DNS: nothing of ours resolves names, and whom an outproxy is reached
-/// by is not to depend on who answers a plain DNS query.
+/// Where an outproxy is reached. There is no variant for a DNS name: this crate never queries DNS, since whoever answers the
+/// query would decide which outproxy is used.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum OutproxyAt {
-    /// In I2P: a name and a port, where 0 is "any".
+    /// In I2P, at a name and a port; port 0 means any port.
     I2p(I2pName, u16),
-    /// Over TCP, outside I2P: addresses of one and the same program, tried in turn.
+    /// Over TCP, outside I2P. The addresses belong to one program and are tried in turn.
     Tcp(Vec<SocketAddr>),
     /// At a Unix socket.
     Unix(PathBuf),
 }
 
-/// Username and password. SOCKS5 has room for 255 bytes of each (RFC 1929), and Basic authentication for no colon in the
+/// A username and a password. SOCKS5 allows at most 255 bytes each (RFC 1929). Basic authentication allows no colon in the
 /// username.
 #[derive(Clone, PartialEq, Eq)]
 pub struct OutproxyCredentials {
@@ -45,7 +45,7 @@ pub struct OutproxyCredentials {
     pub password: Zeroizing<String>,
 }
 
-/// Without them.
+/// Shows neither the username nor the password.
 impl fmt::Debug for OutproxyCredentials {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("OutproxyCredentials(..)")

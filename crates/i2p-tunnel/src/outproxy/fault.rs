@@ -1,39 +1,39 @@
 use crate::failure::Failure;
 
-/// Why an outproxy did not connect: whose doing it is decides whether another one is asked.
+/// Why an outproxy did not connect. Whose fault it is decides whether another outproxy is tried.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Fault {
-    /// The target's, as the outproxy says. Another outproxy would say the same: none is asked, and none is to blame.
+pub(crate) enum OutproxyFailure {
+    /// The outproxy says that the target is at fault. Another outproxy would say the same, so none is tried.
     Target(Failure),
-    /// The outproxy declined, or its words do not tell whose doing it is. Another one is asked. It does not count against the
-    /// outproxy: clients can bring it about by what they ask for.
+    /// The outproxy declined, or its answer does not tell whose fault it is. Another outproxy is tried. This does not count
+    /// against the outproxy, since clients can cause it.
     Declined,
-    /// The outproxy's own. Another one is asked, and after several in a row this one is left alone for a while.
-    Outproxy(OutproxyTrouble),
-    /// Our router's, or ours: no outproxy in I2P can be reached, through no fault of its own.
+    /// The outproxy is at fault. Another one is tried. After several faults in a row, this one is skipped for a while.
+    Outproxy(OutproxyFault),
+    /// Our router or this program is at fault. No outproxy in I2P can be reached.
     Router(Failure),
 }
 
-/// What is wrong with an outproxy.
+/// The fault of an outproxy.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 #[non_exhaustive]
-pub enum OutproxyTrouble {
-    /// Its own name is in no address book.
+pub enum OutproxyFault {
+    /// Its name is in no address book.
     NameUnknown,
-    /// There is no way to it, or it does not take the connection.
+    /// It cannot be reached, or refuses the connection.
     Unreachable,
-    /// It says nothing.
+    /// It does not answer in time.
     TimedOut,
-    /// It closed before it had answered.
+    /// It closed the connection before it had answered.
     Closed,
-    /// What it says is not its protocol.
+    /// Its answer is not valid in its protocol.
     Malformed,
-    /// It does not take our credentials, or wants some.
+    /// It rejects our credentials, or requires some.
     Credentials,
 }
 
-impl OutproxyTrouble {
-    /// All of them, for tables and metrics.
+impl OutproxyFault {
+    /// All faults, for tables and metrics.
     pub const ALL: [Self; 6] = [
         Self::NameUnknown,
         Self::Unreachable,
@@ -43,7 +43,7 @@ impl OutproxyTrouble {
         Self::Credentials,
     ];
 
-    /// What it is called where it is counted: letters and underscores.
+    /// The label in metrics: lower-case letters and underscores.
     #[must_use]
     pub fn label(self) -> &'static str {
         match self {
@@ -56,30 +56,30 @@ impl OutproxyTrouble {
         }
     }
 
-    /// What a person is told.
+    /// A description for people.
     #[must_use]
     pub fn text(self) -> &'static str {
         match self {
             Self::NameUnknown => "its name is in no address book",
             Self::Unreachable => "it cannot be reached",
             Self::TimedOut => "it does not answer in time",
-            Self::Closed => "it closes before it has answered",
-            Self::Malformed => "what it answers is not its protocol: see protocol",
+            Self::Closed => "it closes the connection before it has answered",
+            Self::Malformed => "its answer is not valid in its protocol: see protocol",
             Self::Credentials => {
-                "it does not take our credentials, or wants some: see username and password-file"
+                "it rejects our credentials, or requires some: see username and password-file"
             }
         }
     }
 }
 
-impl Fault {
-    /// Of a stream over I2P to the outproxy itself.
-    pub(super) fn of_way_there(failure: Failure) -> Self {
+impl OutproxyFailure {
+    /// The failure for an outproxy that could not be reached over I2P.
+    pub(super) fn reaching_outproxy(failure: Failure) -> Self {
         match failure {
-            Failure::NameUnknown => Self::Outproxy(OutproxyTrouble::NameUnknown),
-            Failure::TimedOut => Self::Outproxy(OutproxyTrouble::TimedOut),
+            Failure::NameUnknown => Self::Outproxy(OutproxyFault::NameUnknown),
+            Failure::TimedOut => Self::Outproxy(OutproxyFault::TimedOut),
             Failure::Unreachable | Failure::Refused | Failure::ClientKeyMissing => {
-                Self::Outproxy(OutproxyTrouble::Unreachable)
+                Self::Outproxy(OutproxyFault::Unreachable)
             }
             failure => Self::Router(failure),
         }
@@ -91,18 +91,18 @@ mod tests {
     use super::*;
 
     #[test]
-    fn labels_are_plain_and_differ() {
-        let mut labels = OutproxyTrouble::ALL.map(OutproxyTrouble::label).to_vec();
+    fn labels_are_lower_case_and_unique() {
+        let mut labels = OutproxyFault::ALL.map(OutproxyFault::label).to_vec();
         assert!(
             labels.iter().all(|label| label.bytes().all(|byte| byte.is_ascii_lowercase() || byte == b'_'))
         );
         labels.sort_unstable();
         labels.dedup();
-        assert_eq!(labels.len(), OutproxyTrouble::ALL.len());
+        assert_eq!(labels.len(), OutproxyFault::ALL.len());
     }
 
     #[test]
-    fn a_router_in_trouble_is_no_fault_of_an_outproxy() {
+    fn failures_of_the_router_are_not_the_fault_of_an_outproxy() {
         for failure in [
             Failure::RouterUnavailable,
             Failure::NoTunnels,
@@ -110,10 +110,13 @@ mod tests {
             Failure::TooManySessions,
             Failure::RouterError,
         ] {
-            assert_eq!(Fault::of_way_there(failure), Fault::Router(failure));
+            assert_eq!(OutproxyFailure::reaching_outproxy(failure), OutproxyFailure::Router(failure));
         }
         for failure in [Failure::NameUnknown, Failure::Unreachable, Failure::Refused, Failure::TimedOut] {
-            assert!(matches!(Fault::of_way_there(failure), Fault::Outproxy(_)), "{failure:?}");
+            assert!(
+                matches!(OutproxyFailure::reaching_outproxy(failure), OutproxyFailure::Outproxy(_)),
+                "{failure:?}"
+            );
         }
     }
 }

@@ -6,44 +6,44 @@ use std::{
 
 use tokio::time::Instant;
 
-use super::fault::{Fault, OutproxyTrouble};
+use super::fault::{OutproxyFailure, OutproxyFault};
 
-/// So many troubles in a row, and an outproxy is left alone.
-const IN_A_ROW: u32 = 3;
-/// For so long the first time, and twice as long each time after that ...
-const FIRST: Duration = Duration::from_secs(60);
+/// After this many faults in a row, an outproxy is ejected: it is skipped for a while.
+const FAULTS_BEFORE_EJECTION: u32 = 3;
+/// The duration of the first ejection. Each further one lasts twice as long ...
+const FIRST_EJECTION: Duration = Duration::from_secs(60);
 /// ... up to this.
-const LONGEST: Duration = Duration::from_secs(30 * 60);
+const MAX_EJECTION: Duration = Duration::from_secs(30 * 60);
 
-/// How an outproxy has done, for metrics and people. Numbers count from the start of the program, or from the last change to
-/// its definition.
+/// The state of an outproxy, for metrics and people. The counts start with the program, or with the last change of the outproxy's
+/// definition.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct OutproxyStatus {
     /// Its name.
     pub name: Arc<str>,
-    /// Requests that it was asked for. Those that clients gave up came to nothing that is counted below.
+    /// Requests sent to it. Those that clients gave up are not counted below.
     pub attempts: u64,
     /// Streams that it opened.
     pub successes: u64,
-    /// Requests of which it said that the target is at fault.
+    /// Requests for which it said that the target is at fault.
     pub target_failures: u64,
-    /// Requests that it declined, or failed in words that do not tell whose doing it is.
+    /// Requests that it declined, or answered without telling whose fault it is.
     pub declined: u64,
-    /// Requests that did not get to it since our router, or our sessions there, were at fault.
+    /// Requests that did not reach it because our router or our sessions were at fault.
     pub router_failures: u64,
-    /// Requests that failed through its own doing.
-    pub troubles: BTreeMap<OutproxyTrouble, u64>,
-    /// How often it was left alone.
+    /// Requests that failed through its own fault.
+    pub faults: BTreeMap<OutproxyFault, u64>,
+    /// How often it was ejected.
     pub ejections: u64,
-    /// For how long it is left alone from now on; `None`: it is asked.
+    /// How long it will still be skipped; `None` if it is in use.
     pub ejected_for: Option<Duration>,
 }
 
 impl OutproxyStatus {
-    /// What became of requests, by what it is called where it is counted.
+    /// The number of requests by outcome, with the label of each outcome in metrics.
     pub fn outcomes(&self) -> impl Iterator<Item = (&'static str, u64)> {
-        let troubles = OutproxyTrouble::ALL
-            .map(|trouble| (trouble.label(), self.troubles.get(&trouble).copied().unwrap_or_default()));
+        let faults = OutproxyFault::ALL
+            .map(|fault| (fault.label(), self.faults.get(&fault).copied().unwrap_or_default()));
         [
             ("opened", self.successes),
             ("target_failed", self.target_failures),
@@ -51,68 +51,68 @@ impl OutproxyStatus {
             ("router_failed", self.router_failures),
         ]
         .into_iter()
-        .chain(troubles)
+        .chain(faults)
     }
 }
 
-/// What is known of an outproxy.
+/// The health of an outproxy.
 pub(super) struct Health {
     state: Mutex<State>,
 }
 
 struct State {
     status: OutproxyStatus,
-    in_a_row: u32,
-    /// For how long, when it happens again.
+    consecutive_faults: u32,
+    /// The duration of the next ejection.
     next: Duration,
     until: Option<Instant>,
 }
 
-/// An outproxy is left alone from now on.
-pub(super) struct Ejected {
-    pub(super) lasts: Duration,
+/// An ejection that has just begun.
+pub(super) struct Ejection {
+    pub(super) duration: Duration,
 }
 
 impl Health {
     pub(super) fn new(name: Arc<str>) -> Self {
         let status = OutproxyStatus { name, ..OutproxyStatus::default() };
-        Self { state: Mutex::new(State { status, in_a_row: 0, next: FIRST, until: None }) }
+        Self { state: Mutex::new(State { status, consecutive_faults: 0, next: FIRST_EJECTION, until: None }) }
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    pub(super) fn attempt(&self) {
+    pub(super) fn record_attempt(&self) {
         self.state().status.attempts += 1;
     }
 
-    /// Counts an outcome, and says so when it leads to being left alone.
-    pub(super) fn note<T>(&self, outcome: &Result<T, Fault>) -> Option<Ejected> {
+    /// Counts an outcome. Returns the ejection if this begins one.
+    pub(super) fn record<T>(&self, outcome: &Result<T, OutproxyFailure>) -> Option<Ejection> {
         let mut state = self.state();
         let State { status, .. } = &mut *state;
         match outcome {
             Ok(_) => status.successes += 1,
-            Err(Fault::Target(_)) => status.target_failures += 1,
-            Err(Fault::Declined) => {
+            Err(OutproxyFailure::Target(_)) => status.target_failures += 1,
+            Err(OutproxyFailure::Declined) => {
                 status.declined += 1;
                 return None;
             }
-            Err(Fault::Router(_)) => {
+            Err(OutproxyFailure::Router(_)) => {
                 status.router_failures += 1;
                 return None;
             }
-            Err(Fault::Outproxy(trouble)) => {
-                *status.troubles.entry(*trouble).or_default() += 1;
-                return state.trouble(Instant::now());
+            Err(OutproxyFailure::Outproxy(fault)) => {
+                *status.faults.entry(*fault).or_default() += 1;
+                return state.record_fault(Instant::now());
             }
         }
-        // It does what it is there for.
-        (state.in_a_row, state.next, state.until) = (0, FIRST, None);
+        // It works.
+        (state.consecutive_faults, state.next, state.until) = (0, FIRST_EJECTION, None);
         None
     }
 
-    /// When it is to be asked again; nothing, if now.
+    /// The end of its ejection; `None` if it is not ejected.
     pub(super) fn ejected_until(&self) -> Option<Instant> {
         self.state().until.filter(|until| *until > Instant::now())
     }
@@ -126,19 +126,19 @@ impl Health {
 }
 
 impl State {
-    fn trouble(&mut self, now: Instant) -> Option<Ejected> {
-        self.in_a_row = self.in_a_row.saturating_add(1);
-        // Requests that were under way already, or had nobody else to ask, make it no longer.
+    fn record_fault(&mut self, now: Instant) -> Option<Ejection> {
+        self.consecutive_faults = self.consecutive_faults.saturating_add(1);
+        // Requests that were under way already, or had no other outproxy, do not prolong the ejection.
         let is_out = self.until.is_some_and(|until| until > now);
-        if is_out || self.in_a_row < IN_A_ROW {
+        if is_out || self.consecutive_faults < FAULTS_BEFORE_EJECTION {
             return None;
         }
-        // The first trouble after that time is enough for the next one: nothing has gone well since.
-        let lasts = self.next;
-        self.until = Some(now + lasts);
-        self.next = (lasts * 2).min(LONGEST);
+        // After an ejection, one fault is enough for the next, since no request has succeeded in between.
+        let duration = self.next;
+        self.until = Some(now + duration);
+        self.next = (duration * 2).min(MAX_EJECTION);
         self.status.ejections += 1;
-        Some(Ejected { lasts })
+        Some(Ejection { duration })
     }
 }
 
@@ -149,50 +149,50 @@ mod tests {
     use super::*;
     use crate::failure::Failure;
 
-    const TROUBLE: Result<(), Fault> = Err(Fault::Outproxy(OutproxyTrouble::TimedOut));
+    const FAULT: Result<(), OutproxyFailure> = Err(OutproxyFailure::Outproxy(OutproxyFault::TimedOut));
 
     #[tokio::test(start_paused = true)]
-    async fn three_in_a_row_and_then_one_each_time_for_longer() {
+    async fn three_faults_in_a_row_eject_and_then_each_one_for_longer() {
         let health = Health::new("a".into());
-        assert!(health.note(&TROUBLE).is_none() && health.note(&TROUBLE).is_none());
-        assert_eq!(health.note(&TROUBLE).unwrap().lasts, FIRST);
-        assert!(health.note(&TROUBLE).is_none(), "it is out already");
-        assert_eq!(health.status().ejected_for, Some(FIRST));
-        let mut expected = FIRST;
+        assert!(health.record(&FAULT).is_none() && health.record(&FAULT).is_none());
+        assert_eq!(health.record(&FAULT).unwrap().duration, FIRST_EJECTION);
+        assert!(health.record(&FAULT).is_none(), "it is out already");
+        assert_eq!(health.status().ejected_for, Some(FIRST_EJECTION));
+        let mut expected = FIRST_EJECTION;
         for _ in 0..8 {
             advance(expected - Duration::from_millis(1)).await;
             assert!(health.ejected_until().is_some());
             advance(Duration::from_millis(1)).await;
             assert!(health.ejected_until().is_none());
             expected = (expected * 2).min(Duration::from_secs(1800));
-            assert_eq!(health.note(&TROUBLE).unwrap().lasts, expected);
+            assert_eq!(health.record(&FAULT).unwrap().duration, expected);
         }
         assert_eq!(expected, Duration::from_secs(1800));
         assert_eq!(health.status().ejections, 9);
     }
 
     #[tokio::test(start_paused = true)]
-    async fn what_is_no_fault_of_its_own_does_not_count_and_what_goes_well_forgives() {
+    async fn only_its_own_faults_count_and_a_success_resets_them() {
         let health = Health::new("a".into());
-        for outcome in [Err(Fault::Declined), Err(Fault::Router(Failure::NoTunnels))] {
+        for outcome in [Err(OutproxyFailure::Declined), Err(OutproxyFailure::Router(Failure::NoTunnels))] {
             for _ in 0..10 {
-                assert!(health.note::<()>(&outcome).is_none());
+                assert!(health.record::<()>(&outcome).is_none());
             }
         }
-        for good in [Ok(()), Err(Fault::Target(Failure::Refused))] {
-            assert!(health.note(&TROUBLE).is_none() && health.note(&TROUBLE).is_none());
-            assert!(health.note(&good).is_none());
+        for good in [Ok(()), Err(OutproxyFailure::Target(Failure::Refused))] {
+            assert!(health.record(&FAULT).is_none() && health.record(&FAULT).is_none());
+            assert!(health.record(&good).is_none());
         }
-        assert!(health.note(&TROUBLE).is_none() && health.note(&TROUBLE).is_none());
-        // Declining in between does not forgive.
-        assert!(health.note::<()>(&Err(Fault::Declined)).is_none());
-        assert!(health.note(&TROUBLE).is_some());
+        assert!(health.record(&FAULT).is_none() && health.record(&FAULT).is_none());
+        // A declined request in between changes nothing.
+        assert!(health.record::<()>(&Err(OutproxyFailure::Declined)).is_none());
+        assert!(health.record(&FAULT).is_some());
         let status = health.status();
         let counts = (status.successes, status.target_failures, status.declined, status.router_failures);
         assert_eq!(counts, (1, 1, 11, 10));
-        assert_eq!(status.troubles, BTreeMap::from([(OutproxyTrouble::TimedOut, 7)]));
-        // While it is out it may be asked all the same, where all are: doing well ends that.
-        assert!(health.note(&Ok(())).is_none());
+        assert_eq!(status.faults, BTreeMap::from([(OutproxyFault::TimedOut, 7)]));
+        // An ejected outproxy is still tried if all are ejected. A success ends the ejection.
+        assert!(health.record(&Ok(())).is_none());
         assert!(health.ejected_until().is_none());
     }
 }

@@ -1,4 +1,4 @@
-//! An outproxy that speaks HTTP.
+//! Connecting through an outproxy that speaks HTTP.
 
 use std::net::IpAddr;
 
@@ -6,37 +6,37 @@ use data_encoding::BASE64;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use zeroize::Zeroizing;
 
-use super::fault::{Fault, OutproxyTrouble as Trouble};
+use super::fault::{OutproxyFailure, OutproxyFault as Fault};
 use crate::{failure::Failure, route::OutsideHost};
 
-/// Longest head of an answer, and with it the longest first data, in bytes.
-const LONGEST: usize = 8 * 1024;
-/// Most header lines in it.
-const MOST_HEADERS: usize = 64;
+/// The longest head of an answer. First data behind it counts too.
+const MAX_HEAD_BYTES: usize = 8 * 1024;
+/// Most header lines of an answer.
+const MAX_HEADERS: usize = 64;
 
-/// Asks for a host with CONNECT (RFC 9110 section 9.3.6); gives what came behind the answer. A name is sent as a name: the far
-/// end resolves it.
-pub(super) async fn ask(
-    mut line: impl AsyncRead + AsyncWrite + Unpin,
+/// Sends CONNECT (RFC 9110 section 9.3.6) and waits for the answer. Returns the data that follows the answer. A host name is sent
+/// as a name: the outproxy resolves it.
+pub(super) async fn connect(
+    mut socket: impl AsyncRead + AsyncWrite + Unpin,
     (host, port): (OutsideHost<'_>, u16),
     credentials: Option<(&str, &str)>,
-) -> Result<Vec<u8>, Fault> {
-    let request = request(host, port, credentials)?;
-    let closed = |_| Fault::Outproxy(Trouble::Closed);
-    line.write_all(request.as_bytes()).await.map_err(closed)?;
+) -> Result<Vec<u8>, OutproxyFailure> {
+    let request = encode_request(host, port, credentials)?;
+    let closed = |_| OutproxyFailure::Outproxy(Fault::Closed);
+    socket.write_all(request.as_bytes()).await.map_err(closed)?;
     let mut read = Vec::new();
     loop {
-        match answer(&read)? {
-            // 1xx: the answer is yet to come (RFC 9110 section 15.2).
+        match parse_head(&read)? {
+            // After a 1xx status the final answer follows (RFC 9110 section 15.2).
             Some(Head { status: 100..=199, length }) if length > 0 => drop(read.drain(..length)),
             Some(Head { status: 200..=299, length }) => return Ok(read.split_off(length)),
-            Some(Head { status, .. }) => return Err(refused(status)),
+            Some(Head { status, .. }) => return Err(failure_of(status)),
             None => {
-                let room = LONGEST.saturating_sub(read.len());
-                let count = (&mut line).take(room as u64).read_buf(&mut read).await.map_err(closed)?;
+                let room = MAX_HEAD_BYTES.saturating_sub(read.len());
+                let count = (&mut socket).take(room as u64).read_buf(&mut read).await.map_err(closed)?;
                 match (count, room) {
-                    (0, 0) => return Err(Fault::Outproxy(Trouble::Malformed)),
-                    (0, _) => return Err(Fault::Outproxy(Trouble::Closed)),
+                    (0, 0) => return Err(OutproxyFailure::Outproxy(Fault::Malformed)),
+                    (0, _) => return Err(OutproxyFailure::Outproxy(Fault::Closed)),
                     _ => {}
                 }
             }
@@ -44,17 +44,17 @@ pub(super) async fn ask(
     }
 }
 
-/// The request. Canonical hosts hold nothing that could break a line, and what a username holds is base64 by then.
-fn request(
+/// Encodes the request. A canonical host cannot contain a line break, and the credentials are in base64.
+fn encode_request(
     host: OutsideHost<'_>,
     port: u16,
     credentials: Option<(&str, &str)>,
-) -> Result<Zeroizing<String>, Fault> {
+) -> Result<Zeroizing<String>, OutproxyFailure> {
     let authority = match (host.name(), host.address()) {
         (Some(name), _) => format!("{name}:{port}"),
         (_, Some(IpAddr::V4(address))) => format!("{address}:{port}"),
         (_, Some(IpAddr::V6(address))) => format!("[{address}]:{port}"),
-        (None, None) => return Err(Fault::Declined),
+        (None, None) => return Err(OutproxyFailure::Declined),
     };
     let login = match credentials {
         None => Zeroizing::default(),
@@ -71,32 +71,32 @@ fn request(
 /// The head of an answer.
 struct Head {
     status: u16,
-    /// Bytes of it.
+    /// Its length in bytes.
     length: usize,
 }
 
-/// The head, if it is whole.
-fn answer(bytes: &[u8]) -> Result<Option<Head>, Fault> {
-    let mut headers = [httparse::EMPTY_HEADER; MOST_HEADERS];
+/// Parses the head; `None` if it is incomplete.
+fn parse_head(bytes: &[u8]) -> Result<Option<Head>, OutproxyFailure> {
+    let mut headers = [httparse::EMPTY_HEADER; MAX_HEADERS];
     let mut response = httparse::Response::new(&mut headers);
     match (response.parse(bytes), response.code) {
         (Ok(httparse::Status::Complete(length)), Some(status)) => Ok(Some(Head { status, length })),
         (Ok(httparse::Status::Partial), _) => Ok(None),
-        _ => Err(Fault::Outproxy(Trouble::Malformed)),
+        _ => Err(OutproxyFailure::Outproxy(Fault::Malformed)),
     }
 }
 
-/// What a status means (RFC 9110 section 15). Not known to be the target's doing are those that proxies also give for troubles of
-/// their own: tinyproxy says 500 and Squid 503 for whatever did not come about.
-fn refused(status: u16) -> Fault {
+/// What a status means (RFC 9110 section 15). Some statuses do not tell whose fault it is: tinyproxy sends 500 and Squid 503 for
+/// failures of any kind.
+fn failure_of(status: u16) -> OutproxyFailure {
     match status {
-        // "an invalid response from an inbound server", and privoxy's word for a host that does not exist.
-        502 | 404 => Fault::Target(Failure::Unreachable),
-        504 => Fault::Target(Failure::TimedOut),
-        407 => Fault::Outproxy(Trouble::Credentials),
-        // It does not do what it is there for: a web server, say.
-        405 | 501 => Fault::Outproxy(Trouble::Malformed),
-        _ => Fault::Declined,
+        // "an invalid response from an inbound server"; privoxy sends 404 for a host that does not exist.
+        502 | 404 => OutproxyFailure::Target(Failure::Unreachable),
+        504 => OutproxyFailure::Target(Failure::TimedOut),
+        407 => OutproxyFailure::Outproxy(Fault::Credentials),
+        // It is no proxy for CONNECT, such as a web server.
+        405 | 501 => OutproxyFailure::Outproxy(Fault::Malformed),
+        _ => OutproxyFailure::Declined,
     }
 }
 
@@ -109,7 +109,7 @@ mod tests {
 
     fn text(host: &str, credentials: Option<(&str, &str)>) -> String {
         let target = Target::parse(host.as_bytes()).unwrap();
-        request(OutsideHost::of(&target).unwrap(), 443, credentials).unwrap().to_string()
+        encode_request(OutsideHost::of(&target).unwrap(), 443, credentials).unwrap().to_string()
     }
 
     #[test]
@@ -127,56 +127,60 @@ mod tests {
     }
 
     #[test]
-    fn every_status_has_its_fault() {
+    fn every_status_has_its_failure() {
         for (status, expected) in [
-            (502, Fault::Target(Failure::Unreachable)),
-            (404, Fault::Target(Failure::Unreachable)),
-            (504, Fault::Target(Failure::TimedOut)),
-            (407, Fault::Outproxy(Trouble::Credentials)),
-            (405, Fault::Outproxy(Trouble::Malformed)),
-            (501, Fault::Outproxy(Trouble::Malformed)),
-            (302, Fault::Declined),
-            (400, Fault::Declined),
-            (403, Fault::Declined),
-            (429, Fault::Declined),
-            (500, Fault::Declined),
-            (503, Fault::Declined),
+            (502, OutproxyFailure::Target(Failure::Unreachable)),
+            (404, OutproxyFailure::Target(Failure::Unreachable)),
+            (504, OutproxyFailure::Target(Failure::TimedOut)),
+            (407, OutproxyFailure::Outproxy(Fault::Credentials)),
+            (405, OutproxyFailure::Outproxy(Fault::Malformed)),
+            (501, OutproxyFailure::Outproxy(Fault::Malformed)),
+            (302, OutproxyFailure::Declined),
+            (400, OutproxyFailure::Declined),
+            (403, OutproxyFailure::Declined),
+            (429, OutproxyFailure::Declined),
+            (500, OutproxyFailure::Declined),
+            (503, OutproxyFailure::Declined),
         ] {
-            assert_eq!(refused(status), expected, "{status}");
+            assert_eq!(failure_of(status), expected, "{status}");
         }
     }
 
-    /// What is read of a proxy that sends this and closes, in pieces of this size.
-    async fn read(bytes: &[u8], piece: usize) -> Result<Vec<u8>, Fault> {
+    /// What `connect` returns for a proxy that sends this in pieces of this size and closes the connection.
+    async fn read(bytes: &[u8], piece: usize) -> Result<Vec<u8>, OutproxyFailure> {
         let (near, mut far) = tokio::io::duplex(piece);
         let target = Target::parse(b"example.com").unwrap();
         let say = async {
             let mut request = vec![0; text("example.com", None).len()];
             far.read_exact(&mut request).await.unwrap();
-            // Gone before the end, when it has heard enough.
+            // This fails if the reader has seen enough.
             let _ = far.write_all(bytes).await;
             drop(far);
         };
-        tokio::join!(ask(near, (OutsideHost::of(&target).unwrap(), 443), None), say).0
+        tokio::join!(connect(near, (OutsideHost::of(&target).unwrap(), 443), None), say).0
     }
 
     #[tokio::test]
     async fn answers() {
-        let long = [b"HTTP/1.1 200 OK\r\nX: ".as_slice(), &[b'x'; LONGEST], b"\r\n\r\n"].concat();
-        let many = format!("HTTP/1.1 200 OK\r\n{}\r\n", "X: y\r\n".repeat(MOST_HEADERS + 1));
-        let (closed, malformed) = (Fault::Outproxy(Trouble::Closed), Fault::Outproxy(Trouble::Malformed));
+        let long = [b"HTTP/1.1 200 OK\r\nX: ".as_slice(), &[b'x'; MAX_HEAD_BYTES], b"\r\n\r\n"].concat();
+        let many = format!("HTTP/1.1 200 OK\r\n{}\r\n", "X: y\r\n".repeat(MAX_HEADERS + 1));
+        let (closed, malformed) =
+            (OutproxyFailure::Outproxy(Fault::Closed), OutproxyFailure::Outproxy(Fault::Malformed));
         for (bytes, expected) in [
             (&b"HTTP/1.1 200 Connection established\r\n\r\n"[..], Ok(&b""[..])),
             (b"HTTP/1.0 200 OK\r\nVia: x\r\n\r\nfirst data", Ok(b"first data")),
-            // RFC 9110 section 9.3.6: lengths in a success mean nothing.
+            // RFC 9110 section 9.3.6: a length in a successful answer has no meaning.
             (b"HTTP/1.1 204 x\r\nContent-Length: 3\r\n\r\nfirst", Ok(b"first")),
             (
                 b"HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 103 x\r\nA: b\r\n\r\nHTTP/1.1 200 OK\r\n\r\nx",
                 Ok(b"x"),
             ),
-            (b"HTTP/1.1 502 Bad Gateway\r\n\r\n", Err(Fault::Target(Failure::Unreachable))),
-            (b"HTTP/1.1 407 x\r\nContent-Length: 900\r\n\r\n", Err(Fault::Outproxy(Trouble::Credentials))),
-            (b"HTTP/1.1 999 x\r\n\r\n", Err(Fault::Declined)),
+            (b"HTTP/1.1 502 Bad Gateway\r\n\r\n", Err(OutproxyFailure::Target(Failure::Unreachable))),
+            (
+                b"HTTP/1.1 407 x\r\nContent-Length: 900\r\n\r\n",
+                Err(OutproxyFailure::Outproxy(Fault::Credentials)),
+            ),
+            (b"HTTP/1.1 999 x\r\n\r\n", Err(OutproxyFailure::Declined)),
             (b"", Err(closed)),
             (b"HTTP/1.1 200 OK\r\n", Err(closed)),
             (b"SSH-2.0-OpenSSH_9.2\r\n", Err(malformed)),
@@ -188,7 +192,7 @@ mod tests {
             for piece in [1, 7, 16 * 1024] {
                 let got = read(bytes, piece).await;
                 match (&got, expected) {
-                    // How much comes with the head depends on the pieces; the rest stays in the stream.
+                    // The amount that arrives with the head depends on the pieces. The rest stays in the stream.
                     (Ok(first), Ok(expected)) => assert!(expected.starts_with(first), "{first:?}"),
                     _ => {
                         assert_eq!(got.as_deref(), expected.as_deref(), "{}", String::from_utf8_lossy(bytes));
@@ -203,9 +207,9 @@ mod tests {
 
     proptest! {
         #[test]
-        fn any_bytes_are_an_answer_or_a_fault(bytes in prop::collection::vec(any::<u8>(), 0..300), http: bool) {
+        fn any_bytes_are_an_answer_or_a_failure(bytes in prop::collection::vec(any::<u8>(), 0..300), http: bool) {
             let head: &[u8] = if http { b"HTTP/1.1 200 OK\r\n" } else { b"" };
-            let _ = answer(&[head, &bytes].concat());
+            let _ = parse_head(&[head, &bytes].concat());
         }
     }
 }

@@ -1,13 +1,13 @@
-//! The protocols that outproxies speak. All that tells one from another is in one table.
+//! The protocols of outproxies. One table holds all differences between them.
 
 use std::{fmt, str::FromStr};
 
 use tokio::io::{AsyncRead, AsyncWrite};
 
-use super::{fault::Fault, http_connect, socks5};
+use super::{fault::OutproxyFailure, http_connect, socks5};
 use crate::route::OutsideHost;
 
-/// What an outproxy speaks.
+/// A protocol of outproxies.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum OutproxyProtocol {
@@ -17,71 +17,74 @@ pub enum OutproxyProtocol {
     HttpConnect,
 }
 
-/// What is so of one protocol.
-struct Row {
-    /// In a configuration.
+/// The properties of a protocol.
+struct ProtocolRow {
+    /// Its name in a configuration.
     name: &'static str,
-    /// For people.
+    /// Its name for people.
     title: &'static str,
-    /// Whether an outproxy takes any credentials, so that those made up for each client can keep clients apart.
+    /// Whether an outproxy accepts any credentials, so that made-up ones can isolate clients from each other.
     passes_isolation: bool,
-    /// Whether there is a relay for datagrams.
+    /// Whether it has a relay for datagrams.
     carries_datagrams: bool,
-    /// Whether an outproxy speaks before it has tried to connect. Then only silence from the start is its own fault.
-    speaks_before_connecting: bool,
-    /// What a username cannot hold, and why.
-    not_in_username: Option<(char, &'static str)>,
+    /// Whether an outproxy answers before it connects. If so, a timeout after the first answer may be the target's fault.
+    replies_before_connecting: bool,
+    /// A character that a username must not contain, and the reason.
+    forbidden_in_username: Option<(char, &'static str)>,
 }
 
 impl OutproxyProtocol {
-    /// All of them, in the order of [`NAMES`](Self::NAMES).
+    /// All protocols, in the order of [`NAMES`](Self::NAMES).
     pub const ALL: [Self; 2] = [Self::Socks5, Self::HttpConnect];
 
-    /// What they are called in a configuration.
+    /// Their names in a configuration.
     pub const NAMES: [&str; Self::ALL.len()] = [Self::Socks5.row().name, Self::HttpConnect.row().name];
 
-    const fn row(self) -> Row {
+    const fn row(self) -> ProtocolRow {
         match self {
-            Self::Socks5 => Row {
+            Self::Socks5 => ProtocolRow {
                 name: "socks5",
                 title: "SOCKS5",
                 passes_isolation: true,
                 carries_datagrams: true,
-                speaks_before_connecting: true,
-                not_in_username: None,
+                replies_before_connecting: true,
+                forbidden_in_username: None,
             },
-            Self::HttpConnect => Row {
+            Self::HttpConnect => ProtocolRow {
                 name: "http-connect",
                 title: "HTTP CONNECT",
                 passes_isolation: false,
                 carries_datagrams: false,
-                // It says nothing before it has an answer, and then all of it.
-                speaks_before_connecting: false,
-                not_in_username: Some((':', "Basic authentication has no place for a colon in the username")),
+                // The whole answer comes after connecting.
+                replies_before_connecting: false,
+                forbidden_in_username: Some((
+                    ':',
+                    "Basic authentication has no place for a colon in the username",
+                )),
             },
         }
     }
 
-    /// Asks an outproxy for a host. Returns what came behind its answer.
-    pub(super) async fn ask(
+    /// Asks an outproxy to connect to a host. Returns the data that follows its answer.
+    pub(super) async fn connect(
         self,
-        line: impl AsyncRead + AsyncWrite + Unpin,
+        socket: impl AsyncRead + AsyncWrite + Unpin,
         target: (OutsideHost<'_>, u16),
         credentials: Option<(&str, &str)>,
-    ) -> Result<Vec<u8>, Fault> {
+    ) -> Result<Vec<u8>, OutproxyFailure> {
         match self {
-            Self::Socks5 => socks5::ask(line, target, credentials).await,
-            Self::HttpConnect => http_connect::ask(line, target, credentials).await,
+            Self::Socks5 => socks5::connect(socket, target, credentials).await,
+            Self::HttpConnect => http_connect::connect(socket, target, credentials).await,
         }
     }
 
-    /// What it is called in a configuration.
+    /// Its name in a configuration.
     #[must_use]
     pub const fn name(self) -> &'static str {
         self.row().name
     }
 
-    /// Whether outproxies can keep clients apart by credentials that are made up for each.
+    /// Whether outproxies can isolate clients by made-up credentials.
     #[must_use]
     pub const fn passes_isolation(self) -> bool {
         self.row().passes_isolation
@@ -90,9 +93,9 @@ impl OutproxyProtocol {
     /// Checks whether a username can be sent.
     ///
     /// # Errors
-    /// Why not.
+    /// The reason why it cannot.
     pub fn check_username(self, username: &str) -> Result<(), &'static str> {
-        match self.row().not_in_username {
+        match self.row().forbidden_in_username {
             Some((character, why)) if username.contains(character) => Err(why),
             _ => Ok(()),
         }
@@ -102,19 +105,19 @@ impl OutproxyProtocol {
         self.row().carries_datagrams
     }
 
-    pub(super) const fn speaks_before_connecting(self) -> bool {
-        self.row().speaks_before_connecting
+    pub(super) const fn replies_before_connecting(self) -> bool {
+        self.row().replies_before_connecting
     }
 }
 
-/// For people.
+/// Shows its name for people.
 impl fmt::Display for OutproxyProtocol {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(self.row().title)
     }
 }
 
-/// No outproxy speaks a protocol of this name.
+/// The error for a name that no protocol has.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("no protocol of outproxies has this name")]
 pub struct UnknownOutproxyProtocol;
@@ -122,7 +125,7 @@ pub struct UnknownOutproxyProtocol;
 impl FromStr for OutproxyProtocol {
     type Err = UnknownOutproxyProtocol;
 
-    /// Reads the [`name`](Self::name).
+    /// Parses the [`name`](Self::name).
     fn from_str(text: &str) -> Result<Self, UnknownOutproxyProtocol> {
         Self::ALL.into_iter().find(|protocol| protocol.name() == text).ok_or(UnknownOutproxyProtocol)
     }
@@ -133,7 +136,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_protocol_is_read_by_its_name() {
+    fn every_protocol_is_parsed_from_its_name() {
         for (protocol, name) in OutproxyProtocol::ALL.into_iter().zip(OutproxyProtocol::NAMES) {
             assert_eq!((protocol.name(), name.parse()), (name, Ok(protocol)));
         }

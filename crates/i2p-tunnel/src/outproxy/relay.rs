@@ -20,102 +20,101 @@ use tokio::{
 use super::{
     connect::Outproxy,
     definition::OutproxyAt,
-    fault::{Fault, OutproxyTrouble},
+    fault::{OutproxyFailure, OutproxyFault},
     socks5,
 };
 use crate::{
     client::IsolationKey,
     route::OutsideHost,
-    stream::{Socket, beside},
+    stream::{Socket, any_port_on},
 };
 
-/// For all of it: a server that takes a connection has nobody to ask for a relay.
-const LIMIT: std::time::Duration = std::time::Duration::from_secs(10);
+/// The time limit for opening a relay. It is short, since the outproxy needs no other host for it.
+const RELAY_TIMEOUT: std::time::Duration = std::time::Duration::from_secs(10);
 
-/// The use of a relay for datagrams. It ends when dropped.
+/// An open relay for datagrams. Dropping it closes the relay.
 pub(crate) struct OutproxyRelay {
     control: Socket,
-    /// Connected to the relay, so that nobody else's datagrams come in.
+    /// Connected to the relay, so that no other host's datagrams are received.
     socket: UdpSocket,
 }
 
 /// Why there is no relay.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum NoRelay {
+pub(crate) enum RelayError {
     /// The outproxy does not grant UDP ASSOCIATE.
-    Refused,
-    /// It names a relay that is not where it is itself.
-    Elsewhere,
-    /// As it is with streams.
-    Fault(Fault),
+    NotGranted,
+    /// The outproxy names a relay at another address than its own.
+    OtherAddress,
+    /// The outproxy cannot be used, as for a stream.
+    Failed(OutproxyFailure),
 }
 
-impl fmt::Display for NoRelay {
+impl fmt::Display for RelayError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
-            Self::Refused => "it does not grant UDP ASSOCIATE, as Tor for one does not",
-            Self::Elsewhere => {
-                "the relay that it names is at another address than its own, and datagrams do not go there"
+            Self::NotGranted => "it does not support UDP ASSOCIATE; Tor, for example, does not",
+            Self::OtherAddress => {
+                "it names a relay at another address than its own, and datagrams are not sent there"
             }
-            Self::Fault(Fault::Outproxy(trouble)) => trouble.text(),
-            Self::Fault(_) => "it cannot be asked",
+            Self::Failed(OutproxyFailure::Outproxy(fault)) => fault.text(),
+            Self::Failed(_) => "the proxy cannot ask it",
         })
     }
 }
 
 impl Outproxy {
-    /// Whether datagrams may go by it: its protocol has a relay, and a relay is at an address. Over I2P streams there is no way for
-    /// them.
+    /// Whether datagrams can use it: its protocol needs a relay, and the relay an IP address. I2P streams carry no datagrams.
     pub(crate) fn carries_datagrams(&self) -> bool {
         let definition = &self.definition;
         definition.protocol.carries_datagrams() && matches!(definition.at, OutproxyAt::Tcp(_))
     }
 
-    /// A relay for the datagrams of whoever has this key.
+    /// Opens a relay for the datagrams of a key.
     ///
-    /// What comes of it does not count for or against the outproxy: many that serve streams well have no datagrams, and a
-    /// client could have them left out for everybody by asking.
-    pub(crate) async fn relay(&self, key: &IsolationKey) -> Result<OutproxyRelay, NoRelay> {
-        let silent = NoRelay::Fault(Fault::Outproxy(OutproxyTrouble::TimedOut));
-        let opened = timeout(LIMIT, self.open_relay(key)).await.unwrap_or(Err(silent));
+    /// The outcome does not count for or against the outproxy. Many outproxies that serve streams well have no relay, and clients
+    /// could eject them by asking for one.
+    pub(crate) async fn open_relay(&self, key: &IsolationKey) -> Result<OutproxyRelay, RelayError> {
+        let silent = RelayError::Failed(OutproxyFailure::Outproxy(OutproxyFault::TimedOut));
+        let opened = timeout(RELAY_TIMEOUT, self.try_open_relay(key)).await.unwrap_or(Err(silent));
         if let Err(why) = &opened {
             let name = self.name();
             tracing::debug!(outproxy = %name, ?why, "an outproxy gave no relay for datagrams");
-            if !self.said_no_relay.swap(true, Relaxed) {
+            if !self.warned_no_relay.swap(true, Relaxed) {
                 tracing::warn!(
                     outproxy = %name,
-                    "datagrams do not go by outproxy {name}: {why}. They are dropped, or go by another outproxy of the route \
-                     (said once)"
+                    "outproxy {name} carries no datagrams: {why}. They are dropped, or sent by another outproxy of the route \
+                     (logged once)"
                 );
             }
         }
         opened
     }
 
-    async fn open_relay(&self, key: &IsolationKey) -> Result<OutproxyRelay, NoRelay> {
-        let unreachable = |_| NoRelay::Fault(Fault::Outproxy(OutproxyTrouble::Unreachable));
-        let OutproxyAt::Tcp(addresses) = &self.definition.at else { return Err(NoRelay::Refused) };
-        let token = self.token(key).await.map_err(NoRelay::Fault)?;
+    async fn try_open_relay(&self, key: &IsolationKey) -> Result<OutproxyRelay, RelayError> {
+        let unreachable = |_| RelayError::Failed(OutproxyFailure::Outproxy(OutproxyFault::Unreachable));
+        let OutproxyAt::Tcp(addresses) = &self.definition.at else { return Err(RelayError::NotGranted) };
+        let token = self.token(key).await.map_err(RelayError::Failed)?;
         let credentials = self.credentials(token.as_deref());
         let control = TcpStream::connect(addresses.as_slice()).await.map_err(unreachable)?;
         let (own, outproxy) =
             (control.local_addr().map_err(unreachable)?, control.peer_addr().map_err(unreachable)?);
-        let asked = socks5::ask_for_relay(control, own.is_ipv4(), credentials).await;
+        let asked = socks5::udp_associate(control, own.is_ipv4(), credentials).await;
         let connected = asked.map_err(|error| match error {
-            ConnectError::Handshake(ClientError::Refused(_)) => NoRelay::Refused,
-            error => NoRelay::Fault(socks5::fault(&error)),
+            ConnectError::Handshake(ClientError::Refused(_)) => RelayError::NotGranted,
+            error => RelayError::Failed(socks5::failure_of(&error)),
         })?;
-        let relay = relay_at(outproxy, &connected.address, connected.port)?;
-        let socket = UdpSocket::bind(beside(own)).await.map_err(unreachable)?;
+        let relay = relay_address(outproxy, &connected.address, connected.port)?;
+        let socket = UdpSocket::bind(any_port_on(own)).await.map_err(unreachable)?;
         socket.connect(relay).await.map_err(unreachable)?;
         Ok(OutproxyRelay { control: connected.stream.into(), socket })
     }
 }
 
-/// Where the relay is. One at another address than the outproxy's own is not used: somebody who reaches an outproxy over a
-/// tunnel that ends at an address of this machine would have everything go past that tunnel, in the clear.
-fn relay_at(outproxy: SocketAddr, said: &OwnedAddress, port: u16) -> Result<SocketAddr, NoRelay> {
-    let malformed = NoRelay::Fault(Fault::Outproxy(OutproxyTrouble::Malformed));
+/// The address of the relay. An address other than the outproxy's own is refused: the outproxy may be reached through a tunnel
+/// that ends on this machine, and datagrams to another address would bypass the tunnel, in the clear.
+fn relay_address(outproxy: SocketAddr, said: &OwnedAddress, port: u16) -> Result<SocketAddr, RelayError> {
+    let malformed = RelayError::Failed(OutproxyFailure::Outproxy(OutproxyFault::Malformed));
     // A name would have to be looked up.
     let OwnedAddress::Ip(said) = said else { return Err(malformed) };
     if port == 0 {
@@ -123,7 +122,7 @@ fn relay_at(outproxy: SocketAddr, said: &OwnedAddress, port: u16) -> Result<Sock
     }
     let (said, own) = (said.to_canonical(), outproxy.ip().to_canonical());
     let mut relay = outproxy;
-    // Of the same kind as the socket is.
+    // Of the same address family as the socket.
     relay.set_ip(own);
     relay.set_port(port);
     let here = |address: IpAddr| address.is_loopback() && address.is_ipv4();
@@ -131,29 +130,29 @@ fn relay_at(outproxy: SocketAddr, said: &OwnedAddress, port: u16) -> Result<Sock
         relay.set_ip(said);
         return Ok(relay);
     }
-    if said.is_unspecified() || said == own { Ok(relay) } else { Err(NoRelay::Elsewhere) }
+    if said.is_unspecified() || said == own { Ok(relay) } else { Err(RelayError::OtherAddress) }
 }
 
 impl OutproxyRelay {
-    /// Sends what [`datagram`] has made.
+    /// Sends a datagram from [`encode_datagram`].
     pub(crate) async fn send(&self, datagram: &[u8]) -> io::Result<()> {
         self.socket.send(datagram).await.map(|_| ())
     }
 
-    /// The next datagram of the relay, with its header. Safe to drop and to call again.
+    /// Receives the next datagram, with its header. Cancel-safe.
     pub(crate) async fn receive(&self, buffer: &mut [u8]) -> io::Result<usize> {
         self.socket.recv(buffer).await
     }
 
-    /// Comes back when the outproxy has ended it. Safe to drop and to call again.
-    pub(crate) async fn ended(&self) {
-        self.control.ended().await;
+    /// Returns once the outproxy has closed the relay. Cancel-safe.
+    pub(crate) async fn until_closed(&self) {
+        self.control.until_closed().await;
     }
 }
 
-/// A datagram as a relay takes it: the header, and the data. A name is sent as a name, in the form in which it was decided
-/// about: the far end resolves it.
-pub(crate) fn datagram(host: OutsideHost<'_>, port: u16, data: &[u8]) -> Option<Vec<u8>> {
+/// Encodes a datagram for a relay: header and data. A host name is sent as a name, in the form that was routed: the outproxy
+/// resolves it.
+pub(crate) fn encode_datagram(host: OutsideHost<'_>, port: u16, data: &[u8]) -> Option<Vec<u8>> {
     let address = socks5::address(host)?;
     let header = udp::Header { fragment: udp::Fragment::STANDALONE, address, port };
     let mut bytes = [0; udp::Header::MAX_LENGTH];
@@ -161,9 +160,9 @@ pub(crate) fn datagram(host: OutsideHost<'_>, port: u16, data: &[u8]) -> Option<
     Some([bytes.get(..length)?, data].concat())
 }
 
-/// Whom a relay's datagram is from, and its data; nothing for what is not to reach a client: what is no datagram of a relay, a
-/// fragment, or one that speaks in the name of somebody in I2P.
-pub(crate) fn sender(datagram: &[u8]) -> Option<(Target, &[u8])> {
+/// Decodes a datagram of a relay into its sender and data. Returns `None` for what must not reach a client: malformed datagrams,
+/// fragments, and senders in I2P.
+pub(crate) fn decode_datagram(datagram: &[u8]) -> Option<(Target, &[u8])> {
     let (header, data) = udp::Header::split(datagram).ok()?;
     if header.fragment != udp::Fragment::STANDALONE {
         return None;
@@ -180,7 +179,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_relay_is_where_its_outproxy_is() {
+    fn a_relay_must_be_at_the_address_of_its_outproxy() {
         for (outproxy, said, expected) in [
             ("127.0.0.1:1080", "0.0.0.0", Some("127.0.0.1:9")),
             ("127.0.0.1:1080", "127.0.0.1", Some("127.0.0.1:9")),
@@ -198,20 +197,20 @@ mod tests {
             ("[fe80::1%3]:1080", "fe80::1", Some("[fe80::1%3]:9")),
             ("[::ffff:127.0.0.1]:1080", "0.0.0.0", Some("127.0.0.1:9")),
         ] {
-            let at = relay_at(outproxy.parse().unwrap(), &OwnedAddress::Ip(said.parse().unwrap()), 9);
-            let expected = expected.map(|relay| relay.parse().unwrap()).ok_or(NoRelay::Elsewhere);
+            let at = relay_address(outproxy.parse().unwrap(), &OwnedAddress::Ip(said.parse().unwrap()), 9);
+            let expected = expected.map(|relay| relay.parse().unwrap()).ok_or(RelayError::OtherAddress);
             assert_eq!(at, expected, "{outproxy} says {said}");
         }
-        let at = |said, port| relay_at("127.0.0.1:1080".parse().unwrap(), &said, port);
+        let at = |said, port| relay_address("127.0.0.1:1080".parse().unwrap(), &said, port);
         assert!(at(OwnedAddress::Domain(b"localhost".to_vec()), 9).is_err(), "no name is looked up");
         assert!(at(OwnedAddress::Ip([127, 0, 0, 1].into()), 0).is_err());
     }
 
     #[test]
-    fn nobody_outside_speaks_in_the_name_of_i2p() {
+    fn senders_with_i2p_names_are_dropped() {
         let from = |name: &[u8]| {
             let length = u8::try_from(name.len()).unwrap();
-            sender(&[&[0, 0, 0, 3, length][..], name, &[0, 53], b"data"].concat())
+            decode_datagram(&[&[0, 0, 0, 3, length][..], name, &[0, 53], b"data"].concat())
                 .map(|(_, data)| data.to_vec())
         };
         for name in [
@@ -236,16 +235,16 @@ mod tests {
             &[0, 0, 0, 9, 198, 51, 100, 7, 0, 53, 1],
             &[0, 0, 0, 3, 0, 0, 53, 1],
         ] {
-            assert!(sender(garbage).is_none(), "{garbage:?}");
+            assert!(decode_datagram(garbage).is_none(), "{garbage:?}");
         }
         let address = [0, 0, 0, 1, 198, 51, 100, 7, 0, 53];
-        assert!(sender(&address).is_some_and(|(_, data)| data.is_empty()));
+        assert!(decode_datagram(&address).is_some_and(|(_, data)| data.is_empty()));
     }
 
     #[test]
-    fn a_name_goes_as_it_was_decided_about() {
+    fn a_host_name_is_sent_in_its_canonical_form() {
         let target = Target::parse("BÜCHER.example.".as_bytes()).unwrap();
-        let sent = datagram(OutsideHost::of(&target).unwrap(), 53, b"data").unwrap();
+        let sent = encode_datagram(OutsideHost::of(&target).unwrap(), 53, b"data").unwrap();
         assert_eq!(sent, [&[0, 0, 0, 3, 21][..], b"xn--bcher-kva.example", &[0, 53], b"data"].concat());
     }
 }

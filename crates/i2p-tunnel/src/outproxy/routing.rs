@@ -4,23 +4,23 @@ use i2p_name::Target;
 use tokio::time::{Instant, timeout_at};
 
 use super::{
-    connect::{Outproxy, Request},
-    fault::Fault,
-    set::{Asking, Outproxies},
+    connect::{Outproxy, OutproxyRequest},
+    fault::OutproxyFailure,
+    set::{ChoiceKey, Outproxies},
 };
 use crate::{
     client::IsolationKey,
     dial::Dial,
     failure::Failure,
     route::{OutsideHost, Routes, Verdict, Via},
-    stream::Opened,
+    stream::OpenStream,
 };
 
-/// The most for one outproxy while there are others to ask. One that is well answers within seconds, and routers give a
-/// destination that is not there up after a minute.
-const MAX_ATTEMPT: Duration = Duration::from_secs(40);
+/// Most time for one outproxy while there are others to try. A working outproxy answers within seconds, and routers give up on an
+/// unreachable destination after a minute.
+const MAX_ATTEMPT_TIME: Duration = Duration::from_secs(40);
 
-/// Decides where a request goes before a dialler is asked: names of I2P to the dialler, other hosts to outproxies where a route
+/// Decides where a request goes, before a dialler is asked: I2P names go to the dialler, and other hosts to outproxies if a route
 /// says so. Without routes, other hosts are refused. Clones share the outproxies.
 #[derive(Debug, Clone, Default)]
 pub struct Routing {
@@ -28,25 +28,25 @@ pub struct Routing {
     outproxies: Outproxies,
 }
 
-/// A route names an outproxy that is not defined.
+/// The error for a route that names an unknown outproxy.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("route {} names the outproxy {name}, which is not defined", rule + 1)]
+#[error("rule {} names the outproxy {name}, which does not exist", rule + 1)]
 pub struct UnknownOutproxy {
-    /// The index of the route, from 0.
+    /// The index of the rule, from 0.
     pub rule: usize,
-    /// The name.
+    /// The name of the outproxy.
     pub name: Arc<str>,
 }
 
 impl Routing {
-    /// Routes by these rules to these outproxies.
+    /// Creates a routing with these routes and outproxies.
     ///
     /// # Errors
-    /// [`UnknownOutproxy`].
+    /// [`UnknownOutproxy`] if a route names an outproxy that is not among them.
     pub fn new(routes: Arc<Routes>, outproxies: Outproxies) -> Result<Self, UnknownOutproxy> {
         for (rule, names) in routes.rules().iter().enumerate() {
             let Via::Outproxies(names) = &names.via else { continue };
-            if let Some(name) = names.iter().find(|name| !outproxies.has(name)) {
+            if let Some(name) = names.iter().find(|name| !outproxies.contains(name)) {
                 return Err(UnknownOutproxy { rule, name: Arc::clone(name) });
             }
         }
@@ -59,60 +59,60 @@ impl Routing {
         &self.outproxies
     }
 
-    /// Whether any host outside I2P can be reached.
+    /// Whether there are routes to hosts outside I2P.
     pub(crate) fn has_rules(&self) -> bool {
         !self.routes.rules().is_empty()
     }
 
-    /// Opens a stream to a target: over the dialler, or through an outproxy that the dialler leads to where it is in I2P.
+    /// Opens a stream to a target: with the dialler, or through an outproxy. Outproxies in I2P are reached with the dialler too.
     ///
-    /// `limit` is how long the client waits. Asking outproxies ends a little before that. While there are others left to ask, each
-    /// may take a third of it, and 40 s at most.
+    /// `limit` is how long the client waits. Trying outproxies ends a little earlier. While there are others left to try, each
+    /// gets a third of it, and 40 s at most.
     ///
     /// # Errors
-    /// The [`Failure`] that the client is told.
+    /// The [`Failure`] to report to the client.
     pub async fn open<D: Dial>(
         &self,
         dialler: &D,
         key: &IsolationKey,
         (target, port): (&Target, u16),
         limit: Duration,
-    ) -> Result<Opened, Failure> {
+    ) -> Result<OpenStream, Failure> {
         match (self.routes.decide(target, port), target) {
             (Verdict::I2p, Target::I2p(name)) => dialler.dial(key, name, port).await,
-            // In a place of its own: what this takes is not to be in the size of every connection.
+            // Boxed, so that not every connection takes space for it.
             (Verdict::Outproxies { names, host, .. }, _) => {
-                let request = Request { host, port, key, dialler };
-                Box::pin(self.ask_outproxies(request, target, names, limit)).await
+                let request = OutproxyRequest { host, port, key, dialler };
+                Box::pin(self.try_outproxies(request, target, names, limit)).await
             }
             _ => Err(Failure::NotAllowed),
         }
     }
 
-    /// The outproxies that datagrams to a host outside I2P may go by, and that host; `None` where no route leads to one.
-    pub(crate) fn relays<'a>(
+    /// The outproxies that can carry datagrams to a host outside I2P, and the host; `None` if no route leads to one.
+    pub(crate) fn datagram_outproxies<'a>(
         &'a self,
         target: &'a Target,
         port: u16,
     ) -> Option<(Vec<Arc<Outproxy>>, OutsideHost<'a>)> {
-        // What is of I2P has no host here: the type says so.
+        // By its type, a host here is never an I2P name.
         let Verdict::Outproxies { names, host, .. } = self.routes.decide(target, port) else { return None };
-        let outproxies = self.outproxies.with_datagrams(names);
+        let outproxies = self.outproxies.for_datagrams(names);
         (!outproxies.is_empty()).then_some((outproxies, host))
     }
 
-    /// Asks the outproxies of a rule one after the other, until one connects or says that the target is at fault.
-    async fn ask_outproxies<D: Dial>(
+    /// Tries the outproxies of a rule in turn, until one connects or says that the target is at fault.
+    async fn try_outproxies<D: Dial>(
         &self,
-        request: Request<'_, D>,
+        request: OutproxyRequest<'_, D>,
         target: &Target,
         names: &[Arc<str>],
         limit: Duration,
-    ) -> Result<Opened, Failure> {
-        // Before the client is told that it takes too long, so that what it is told is what happened.
+    ) -> Result<OpenStream, Failure> {
+        // Earlier than the client's timeout, so that the client is told the real failure.
         let deadline = Instant::now() + (limit - limit / 24);
-        let asking = Asking { key: request.key.clone(), target: target.clone(), names: names.to_vec() };
-        let mut left = self.outproxies.in_order(&asking).await.into_iter().peekable();
+        let choice = ChoiceKey { key: request.key.clone(), target: target.clone(), names: names.to_vec() };
+        let mut left = self.outproxies.ordered_for(&choice).await.into_iter().peekable();
         let mut router = None;
         while let Some(outproxy) = left.next() {
             let rest = deadline.saturating_duration_since(Instant::now());
@@ -120,16 +120,16 @@ impl Routing {
             if rest.is_zero() || (router.is_some() && outproxy.is_in_i2p()) {
                 continue;
             }
-            let limit = if left.peek().is_some() { MAX_ATTEMPT.min(limit / 3).min(rest) } else { rest };
+            let limit = if left.peek().is_some() { MAX_ATTEMPT_TIME.min(limit / 3).min(rest) } else { rest };
             let outcome = timeout_at(deadline, outproxy.connect(&request, limit)).await;
-            match outcome.unwrap_or(Err(Fault::Declined)) {
+            match outcome.unwrap_or(Err(OutproxyFailure::Declined)) {
                 Ok(opened) => {
-                    self.outproxies.choose(asking, &outproxy).await;
+                    self.outproxies.remember_choice(choice, &outproxy).await;
                     return Ok(opened);
                 }
-                Err(Fault::Target(failure)) => return Err(failure),
-                Err(Fault::Router(failure)) => router = Some(failure),
-                Err(Fault::Declined | Fault::Outproxy(_)) => {}
+                Err(OutproxyFailure::Target(failure)) => return Err(failure),
+                Err(OutproxyFailure::Router(failure)) => router = Some(failure),
+                Err(OutproxyFailure::Declined | OutproxyFailure::Outproxy(_)) => {}
             }
         }
         Err(router.unwrap_or(Failure::OutproxiesFailed))
@@ -147,14 +147,14 @@ mod tests {
     };
 
     #[test]
-    fn a_rule_with_an_outproxy_that_is_not_there_is_told() {
+    fn a_rule_with_an_unknown_outproxy_is_an_error() {
         let rule = |via| Rule { host: "*".parse().unwrap(), ports: "80".parse().unwrap(), via };
         let routes = Routes::new(vec![rule(Via::Reject), rule(Via::Outproxies(vec!["a".into()]))]);
         let error = Routing::new(routes.into(), Outproxies::default()).unwrap_err();
-        assert_eq!(error.to_string(), "route 2 names the outproxy a, which is not defined");
+        assert_eq!(error.to_string(), "rule 2 names the outproxy a, which does not exist");
     }
 
-    /// What a connection's task holds, at all times: kilobytes that thousands of idle connections would pay for.
+    /// Every connection holds this future at all times. If it were kilobytes, thousands of idle connections would pay for it.
     #[tokio::test]
     async fn opening_is_small() {
         let options = PoolOptions { delay_open: true, ..PoolOptions::default() };
@@ -164,7 +164,7 @@ mod tests {
         let target = Target::I2p(name.clone());
         let inner = size_of_val(&dialler.dial(&key, &name, 80));
         let routing = Routing::default();
-        let size = size_of_val(&routing.open(&dialler, &key, (&target, 80), MAX_ATTEMPT));
+        let size = size_of_val(&routing.open(&dialler, &key, (&target, 80), MAX_ATTEMPT_TIME));
         assert!(size < inner + 512, "{size} bytes, {inner} of them of SAM");
     }
 }

@@ -6,80 +6,80 @@ use moka::future::Cache;
 use super::{connect::Outproxy, definition::OutproxyDefinition, health::OutproxyStatus};
 use crate::client::IsolationKey;
 
-/// Choices that are remembered, and for how long after their last use.
-const REMEMBERED: u64 = 16_384;
-const UNUSED: Duration = Duration::from_secs(60 * 60);
+/// Most choices that are remembered, and for how long after their last use.
+const MAX_CHOICES: u64 = 16_384;
+const CHOICE_LIFETIME: Duration = Duration::from_secs(60 * 60);
 
-/// The outproxies of a configuration, how each does, and who is served by which. Clones share all of that.
+/// All outproxies of a configuration, their health, and which client uses which. Clones share this state.
 #[derive(Clone)]
 pub struct Outproxies {
     all: Arc<[Arc<Outproxy>]>,
-    chosen: Cache<Asking, Arc<str>>,
+    choices: Cache<ChoiceKey, Arc<str>>,
 }
 
-/// The key of a remembered choice: the identity, its target, and the outproxies of the matching route. Two routes for different
-/// ports of one host have different lists, and so separate choices.
+/// Identifies a choice of an outproxy: who asks, for which target, and the outproxies of the matching rule. A rule for another
+/// port, with other outproxies, is another choice.
 #[derive(Clone, PartialEq, Eq, Hash)]
-pub(crate) struct Asking {
+pub(crate) struct ChoiceKey {
     pub(crate) key: IsolationKey,
     pub(crate) target: Target,
     pub(crate) names: Vec<Arc<str>>,
 }
 
-/// Two outproxies have one name.
+/// The error for two outproxies with the same name.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("two outproxies are called {0}")]
-pub struct TwoOutproxies(pub Arc<str>);
+pub struct DuplicateOutproxy(pub Arc<str>);
 
 impl Outproxies {
-    /// These outproxies, of which nothing is known yet.
+    /// Creates a set of outproxies.
     ///
     /// # Errors
-    /// [`TwoOutproxies`].
-    pub fn new(definitions: Vec<OutproxyDefinition>) -> Result<Self, TwoOutproxies> {
+    /// [`DuplicateOutproxy`] if two have the same name.
+    pub fn new(definitions: Vec<OutproxyDefinition>) -> Result<Self, DuplicateOutproxy> {
         Self::default().replaced_by(definitions)
     }
 
-    /// The outproxies of another configuration. Those with a definition that was here before are the same as before, with
-    /// all that is known of them; and who was served by which is remembered.
+    /// Creates the set of a changed configuration. Outproxies with an unchanged definition keep their health, and choices are
+    /// remembered.
     ///
     /// # Errors
-    /// [`TwoOutproxies`].
-    pub fn replaced_by(&self, definitions: Vec<OutproxyDefinition>) -> Result<Self, TwoOutproxies> {
+    /// [`DuplicateOutproxy`] if two have the same name.
+    pub fn replaced_by(&self, definitions: Vec<OutproxyDefinition>) -> Result<Self, DuplicateOutproxy> {
         let mut all: Vec<Arc<Outproxy>> = Vec::with_capacity(definitions.len());
         for definition in definitions {
             if all.iter().any(|other| *other.name() == definition.name) {
-                return Err(TwoOutproxies(definition.name));
+                return Err(DuplicateOutproxy(definition.name));
             }
             let same = self.all.iter().find(|outproxy| outproxy.definition == definition);
             all.push(same.cloned().unwrap_or_else(|| Arc::new(Outproxy::new(definition))));
         }
-        Ok(Self { all: all.into(), chosen: self.chosen.clone() })
+        Ok(Self { all: all.into(), choices: self.choices.clone() })
     }
 
-    /// How each does, in the order of the configuration.
+    /// The state of each outproxy, in the order of the configuration.
     #[must_use]
     pub fn status(&self) -> Vec<OutproxyStatus> {
         self.all.iter().map(|outproxy| outproxy.health.status()).collect()
     }
 
-    /// New identities: forgets who was served by which, and tells outproxies of everybody as of somebody new.
+    /// Gives all clients new identities: forgets which client used which outproxy, and makes up new credentials.
     pub fn renew(&self) {
-        self.chosen.invalidate_all();
+        self.choices.invalidate_all();
         self.all.iter().for_each(|outproxy| outproxy.tokens.renew());
     }
 
-    /// Whether there is one of this name.
-    pub(crate) fn has(&self, name: &str) -> bool {
+    /// Whether there is an outproxy of this name.
+    pub(crate) fn contains(&self, name: &str) -> bool {
         self.all.iter().any(|outproxy| **outproxy.name() == *name)
     }
 
-    /// Those of a rule, in the order in which they are to be asked for this target: the one that has served it last, then the
-    /// rule's order. Those that are left alone are not asked, unless all are: then that for the shortest time goes first.
-    pub(crate) async fn in_order(&self, asking: &Asking) -> Vec<Arc<Outproxy>> {
-        match self.that_are_well(&asking.names, |_| true) {
+    /// The outproxies of a rule in the order to try: first the one that this target used last, then the order of the rule.
+    /// Ejected ones are left out, unless all are ejected: then the one whose ejection ends first comes first.
+    pub(crate) async fn ordered_for(&self, choice: &ChoiceKey) -> Vec<Arc<Outproxy>> {
+        match self.healthy_or_all(&choice.names, |_| true) {
             Ok(mut well) => {
-                let chosen = self.chosen.get(asking).await;
+                let chosen = self.choices.get(choice).await;
                 well.sort_by_key(|outproxy| Some(outproxy.name()) != chosen.as_ref());
                 well
             }
@@ -87,13 +87,15 @@ impl Outproxies {
         }
     }
 
-    /// Those of a rule that datagrams may go by, in the rule's order, and without those that are left alone, unless all are.
-    pub(crate) fn with_datagrams(&self, names: &[Arc<str>]) -> Vec<Arc<Outproxy>> {
-        self.that_are_well(names, Outproxy::carries_datagrams).unwrap_or_else(|out| out)
+    /// The outproxies of a rule that carry datagrams, in the order of the rule. Ejected ones are left out, unless all are
+    /// ejected.
+    pub(crate) fn for_datagrams(&self, names: &[Arc<str>]) -> Vec<Arc<Outproxy>> {
+        self.healthy_or_all(names, Outproxy::carries_datagrams).unwrap_or_else(|out| out)
     }
 
-    /// Those of a rule that are not left alone; an error holds all, where all are, that for the shortest time first.
-    fn that_are_well(
+    /// Returns the outproxies of a rule that are not ejected. If all are, returns all of them as an error, the one whose ejection
+    /// ends first coming first.
+    fn healthy_or_all(
         &self,
         names: &[Arc<str>],
         fits: impl Fn(&Outproxy) -> bool,
@@ -109,21 +111,21 @@ impl Outproxies {
         Ok(well.into_iter().map(|(_, outproxy)| outproxy).collect())
     }
 
-    /// Remembers who serves a target.
-    pub(crate) async fn choose(&self, asking: Asking, outproxy: &Outproxy) {
-        self.chosen.insert(asking, Arc::clone(outproxy.name())).await;
+    /// Remembers which outproxy serves a target.
+    pub(crate) async fn remember_choice(&self, choice: ChoiceKey, outproxy: &Outproxy) {
+        self.choices.insert(choice, Arc::clone(outproxy.name())).await;
     }
 }
 
-/// None.
+/// An empty set.
 impl Default for Outproxies {
     fn default() -> Self {
-        let chosen = Cache::builder().max_capacity(REMEMBERED).time_to_idle(UNUSED).build();
-        Self { all: Arc::default(), chosen }
+        let choices = Cache::builder().max_capacity(MAX_CHOICES).time_to_idle(CHOICE_LIFETIME).build();
+        Self { all: Arc::default(), choices }
     }
 }
 
-/// Their names.
+/// Shows the names.
 impl fmt::Debug for Outproxies {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_list().entries(self.all.iter().map(|outproxy| outproxy.name())).finish()
@@ -133,7 +135,7 @@ impl fmt::Debug for Outproxies {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::outproxy::{definition::OutproxyAt, fault::Fault, protocol::OutproxyProtocol};
+    use crate::outproxy::{definition::OutproxyAt, fault::OutproxyFailure, protocol::OutproxyProtocol};
 
     fn definition(name: &str, port: u16) -> OutproxyDefinition {
         OutproxyDefinition {
@@ -148,31 +150,31 @@ mod tests {
     #[test]
     fn names_are_unique() {
         let two = Outproxies::new(vec![definition("a", 1), definition("b", 1), definition("a", 2)]);
-        assert_eq!(two.unwrap_err(), TwoOutproxies("a".into()));
+        assert_eq!(two.unwrap_err(), DuplicateOutproxy("a".into()));
     }
 
     #[tokio::test]
-    async fn what_is_known_outlives_another_configuration_where_the_definition_is_the_same() {
+    async fn state_is_kept_for_outproxies_whose_definition_does_not_change() {
         let before = Outproxies::new(vec![definition("a", 1), definition("b", 1)]).unwrap();
-        let asking = || Asking {
+        let choice = || ChoiceKey {
             key: IsolationKey::of_tunnel("t".into()),
             target: Target::parse(b"example.com").unwrap(),
             names: ["c", "a", "b"].map(Arc::from).into(),
         };
         for outproxy in before.all.iter() {
-            outproxy.health.attempt();
-            outproxy.health.note::<()>(&Err(Fault::Declined));
-            before.choose(asking(), outproxy).await;
+            outproxy.health.record_attempt();
+            outproxy.health.record::<()>(&Err(OutproxyFailure::Declined));
+            before.remember_choice(choice(), outproxy).await;
         }
         let after =
             before.replaced_by(vec![definition("c", 1), definition("b", 1), definition("a", 2)]).unwrap();
         let attempts: Vec<_> =
             after.status().into_iter().map(|status| (status.name.to_string(), status.attempts)).collect();
         assert_eq!(attempts, [("c".into(), 0), ("b".into(), 1), ("a".into(), 0)]);
-        let order = after.in_order(&asking()).await;
+        let order = after.ordered_for(&choice()).await;
         let order: Vec<_> = order.iter().map(|outproxy| &**outproxy.name()).collect();
         assert_eq!(order, ["b", "c", "a"], "who served it last goes first");
         after.renew();
-        assert_eq!(&**after.in_order(&asking()).await[0].name(), "c");
+        assert_eq!(&**after.ordered_for(&choice()).await[0].name(), "c");
     }
 }

@@ -4,16 +4,16 @@ use i2p_name::I2pName;
 use i2p_sam::Session;
 
 use super::{datagrams::SamDatagrams, dialler::SamDialler, listening::SamListening};
-use crate::{client::IsolationKey, dial::Dial, failure::Failure, stream::Opened};
+use crate::{client::IsolationKey, dial::Dial, failure::Failure, stream::OpenStream};
 
 impl Dial for SamDialler {
     type Datagrams = SamDatagrams;
     type Listening = SamListening;
 
-    async fn dial(&self, key: &IsolationKey, name: &I2pName, port: u16) -> Result<Opened, Failure> {
+    async fn dial(&self, key: &IsolationKey, name: &I2pName, port: u16) -> Result<OpenStream, Failure> {
         let connect = async |session: Session| self.connect(&session, name, port).await;
         let (stream, lease) = self.with_session(key, connect).await?;
-        Ok(Opened::over_sam(stream.into(), lease))
+        Ok(OpenStream::over_sam(stream.into(), lease))
     }
 
     async fn prepare(&self, key: &IsolationKey) -> Result<(), Failure> {

@@ -7,7 +7,7 @@ use super::{pool::SessionLease, rendezvous::PeerWait};
 use crate::{
     dial::{IncomingStream, Listening},
     failure::Failure,
-    stream::Opened,
+    stream::OpenStream,
 };
 
 /// A client's wait for a peer on its session. Other clients can wait on the same session.
@@ -40,7 +40,7 @@ impl Listening for SamListening {
         Ok(IncomingStream {
             peer: accepted.peer.b32(),
             port: accepted.ports.from,
-            stream: Opened::over_sam(accepted.stream.into(), self.lease),
+            stream: OpenStream::over_sam(accepted.stream.into(), self.lease),
         })
     }
 }

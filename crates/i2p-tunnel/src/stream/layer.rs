@@ -9,24 +9,24 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
 use super::socket::Socket;
 
-/// Bytes that are read at once, on the thread's stack.
+/// Bytes per read. The buffer is on the thread's stack.
 const CHUNK_BYTES: usize = 16 * 1024;
 
-/// The most bytes that are read ahead to find out whether a stream has ended behind them.
+/// Most bytes that are read ahead to find out whether a stream has ended.
 const MAX_AHEAD_BYTES: usize = 64 * 1024;
 
 /// A stream that is more than a socket: TLS, a filter that changes or checks bytes, or a stream in memory.
 ///
-/// It is relayed by copying; only what lies between two sockets is spliced. Writing has to deliver what was written once it is
-/// flushed, and shutting down has to tell the other side that no more is sent, while reading goes on.
+/// It is relayed by copying; only streams between two sockets are spliced. A flush has to send everything that was written before
+/// it. A shutdown has to tell the other side that no more data follows, and reading has to go on after it.
 pub trait Layer: AsyncRead + AsyncWrite + Send + Unpin + 'static {
-    /// The socket that this lies over, if there is one. Its options are set, and its loss is noticed, through this.
+    /// The socket below this stream, if there is one. Socket options and the detection of a lost connection go through it.
     fn socket(&self) -> Option<&Socket> {
         None
     }
 
-    /// Decides what the other side sees when the stream is dropped: that it broke, or that it ended. Of a stream that broke, what
-    /// arrived is not all, and must not look so.
+    /// Sets what the other side sees if the stream is dropped: a broken stream or an orderly end. A broken stream must not look
+    /// complete.
     fn reset_on_close(&mut self, reset: bool) {
         if let Some(socket) = self.socket() {
             socket.reset_on_close(reset);
@@ -34,7 +34,7 @@ pub trait Layer: AsyncRead + AsyncWrite + Send + Unpin + 'static {
     }
 }
 
-/// A stream of which nothing more is known.
+/// A stream of any type, without a socket below it.
 pub(super) struct Plain<T>(pub(super) T);
 
 impl<T: AsyncRead + AsyncWrite + Send + Unpin + 'static> Layer for Plain<T> {}
@@ -67,12 +67,12 @@ impl<T: AsyncWrite + Unpin> AsyncWrite for Plain<T> {
     }
 }
 
-/// Makes a [`Layer`] usable as sockets are: by reference, one task reading and another one writing, and reading without waiting.
+/// Gives a [`Layer`] the interface of a socket: reading without waiting, and shared use by one reader and one writer.
 pub(super) struct Layered(Mutex<State>);
 
 struct State {
     layer: Box<dyn Layer>,
-    /// What was read ahead. Nothing while the stream is idle.
+    /// Data that was read ahead. Empty while the stream is idle.
     ahead: Vec<u8>,
     ended: bool,
 }
@@ -86,7 +86,7 @@ impl Layered {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Does something with the socket below, if there is one.
+    /// Calls `work` with the socket below, if there is one.
     pub(super) fn with_socket<T>(&self, work: impl FnOnce(&Socket) -> T) -> Option<T> {
         self.state().layer.socket().map(work)
     }
@@ -95,13 +95,14 @@ impl Layered {
         self.state().layer.reset_on_close(reset);
     }
 
-    /// Waits until [`try_read`](Self::try_read) has something to give.
+    /// Waits until [`try_read`](Self::try_read) returns something.
     pub(super) fn poll_readable(&self, context: &mut Context<'_>) -> Poll<io::Result<()>> {
         let mut state = self.state();
         if state.ended || !state.ahead.is_empty() { Poll::Ready(Ok(())) } else { state.poll_ahead(context) }
     }
 
-    /// Waits until the stream has ended, and keeps what comes before that. Behind more than [`MAX_AHEAD_BYTES`] it waits for ever.
+    /// Waits until the stream has ended, and keeps what is read before that. Never returns if more than [`MAX_AHEAD_BYTES`]
+    /// precede the end.
     pub(super) fn poll_ended(&self, context: &mut Context<'_>) -> Poll<io::Result<()>> {
         let mut state = self.state();
         while !state.ended {
@@ -165,7 +166,7 @@ impl State {
         Poll::Ready(Ok(()))
     }
 
-    /// Takes up to so many of the bytes that were read ahead; `None` if there are none.
+    /// Takes up to `count` bytes of what was read ahead; `None` if there are none.
     fn take_ahead(&mut self, count: usize) -> Option<Vec<u8>> {
         if self.ahead.is_empty() {
             return None;

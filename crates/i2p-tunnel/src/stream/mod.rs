@@ -1,20 +1,20 @@
-//! Open streams: sockets, what a dialler opens, relaying between two of them, and how they are told to stop.
+//! Open streams: sockets, layers over them, relaying between two of them, and how they are stopped.
 //!
-//! Imports limits. Nothing here knows who a client is, or by which way a stream was opened.
+//! Imports `limits`. Nothing here knows who a client is or how a stream was opened.
 
 mod layer;
-mod opened;
+mod open_stream;
 mod relay;
 mod socket;
 mod stop;
 
 pub use self::{
     layer::Layer,
-    opened::{ClientEnd, Opened},
+    open_stream::{ClientFin, OpenStream},
     socket::Socket,
     stop::Stop,
 };
 pub(crate) use self::{
-    relay::{End, discard, relay},
-    socket::beside,
+    relay::{RelayEnd, discard, relay},
+    socket::any_port_on,
 };

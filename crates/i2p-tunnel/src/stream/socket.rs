@@ -22,44 +22,44 @@ use tokio::{
 use super::layer::{Layer, Layered, Plain};
 use crate::limits::Limits;
 
-/// How often the other end of a silent connection is asked before it counts as gone.
-const PROBES: u32 = 4;
+/// Keep-alive probes that go unanswered before a connection counts as lost.
+const KEEPALIVE_PROBES: u32 = 4;
 
 /// How often a socket that does not report its loss is checked for it.
 const LOSS_CHECK_INTERVAL: Duration = Duration::from_millis(500);
 
-/// How often to look whether the other side has gone behind what it sent and nobody reads yet.
+/// How often to check whether the other side has closed the connection, while data from it is still unread.
 const END_CHECK_INTERVAL: Duration = Duration::from_secs(1);
 
-/// Pages are moved where they can be, and nothing waits.
+/// Move pages where possible, and never wait.
 #[cfg(target_os = "linux")]
 const SPLICE_FLAGS: SpliceFlags = SpliceFlags::MOVE.union(SpliceFlags::NONBLOCK);
 
-/// Any port where the client reached us: there it reaches the relay too, and on every address strangers would. On a socket for
-/// both kinds of addresses, a client of IPv4 is told one of its kind.
-pub(crate) fn beside(mut own: SocketAddr) -> SocketAddr {
+/// Returns the address with port 0. A relay for a client is bound there: on the address where the client reached us, so that
+/// others cannot reach it on other addresses. On a dual-stack socket, an IPv4 client gets an IPv4 address.
+pub(crate) fn any_port_on(mut own: SocketAddr) -> SocketAddr {
     own.set_ip(own.ip().to_canonical());
     own.set_port(0);
     own
 }
 
-/// One end of what is relayed: a client, or the way on from here. A TCP connection, a Unix socket, or a [`Layer`] over one of them or
-/// over nothing.
+/// One end of a relay: a client, or the connection that leads on from here. It is a TCP connection, a Unix socket, or a
+/// [`Layer`].
 #[derive(Debug)]
 pub struct Socket(Kind);
 
 #[derive(Debug)]
 enum Kind {
-    /// Over TCP.
+    /// A TCP connection.
     Tcp(TcpStream),
-    /// Within this machine.
+    /// A Unix socket.
     #[cfg(unix)]
     Unix(UnixStream),
-    /// What has no descriptor of its own.
+    /// A stream without a descriptor of its own.
     Layered(Box<Layered>),
 }
 
-/// Does the same with a TCP connection and a Unix socket, and something else with a layer.
+/// Evaluates one expression for TCP connections and Unix sockets, and another one for layers.
 macro_rules! with {
     ($socket:expr, $stream:ident => $work:expr, $layer:ident => $other:expr) => {
         match $socket {
@@ -72,42 +72,42 @@ macro_rules! with {
 }
 
 impl Socket {
-    /// A stream that is more than a socket.
+    /// Makes a socket from a layer.
     #[must_use]
     pub fn layered(layer: impl Layer) -> Self {
         Self(Kind::Layered(Box::new(Layered::new(layer))))
     }
 
-    /// A stream of which nothing more is known, such as one in memory.
+    /// Makes a socket from any other stream, such as one in memory.
     #[must_use]
     pub fn plain(stream: impl AsyncRead + AsyncWrite + Send + Unpin + 'static) -> Self {
         Self::layered(Plain(stream))
     }
 
-    /// Whether the kernel can splice it: it has a descriptor, and all bytes of the stream are those of the descriptor.
+    /// Whether the kernel can splice it. A layer cannot be spliced: the bytes of its descriptor are not those of the stream.
     #[cfg(target_os = "linux")]
     pub(crate) fn can_be_spliced(&self) -> bool {
         !matches!(self.0, Kind::Layered(_))
     }
 
-    /// Returns once there may be something to read. One task at a time may wait: of several, the last is told.
+    /// Returns once there may be something to read. One task at a time may wait; of several, only the last is woken.
     pub(crate) async fn readable(&self) -> io::Result<()> {
-        // Waiting so costs a connection nothing; tokio's own future for it has 170 bytes.
+        // This takes no space per connection; tokio's own future takes 170 bytes.
         poll_fn(|context| {
             with!(&self.0, stream => stream.poll_read_ready(context), layer => layer.poll_readable(context))
         })
         .await
     }
 
-    /// Returns once there may be room to write. One task at a time may wait, which may be another one than that which reads.
-    async fn writable(&self) -> io::Result<()> {
+    /// Returns once there may be room to write. One task at a time may wait. It may be another task than the one that reads.
+    pub(crate) async fn writable(&self) -> io::Result<()> {
         poll_fn(|context| {
             with!(&self.0, stream => stream.poll_write_ready(context), layer => layer.poll_flush(context))
         })
         .await
     }
 
-    /// Waits until there is room for some of these bytes, and writes them. [`flush`](Self::flush) sends what a layer holds back.
+    /// Waits for room and writes some of the bytes. A layer may hold them back until [`flush`](Self::flush).
     pub(crate) async fn write(&self, bytes: &[u8]) -> io::Result<usize> {
         if let Kind::Layered(layer) = &self.0 {
             return poll_fn(|context| layer.poll_write(context, bytes)).await;
@@ -121,7 +121,7 @@ impl Socket {
         }
     }
 
-    /// Sends what was written. Sockets do so by themselves.
+    /// Sends what a layer holds back. Sockets hold nothing back.
     pub(crate) async fn flush(&self) -> io::Result<()> {
         match &self.0 {
             Kind::Layered(layer) => poll_fn(|context| layer.poll_flush(context)).await,
@@ -129,8 +129,8 @@ impl Socket {
         }
     }
 
-    /// Returns once the other side has ended it; what it sends until then means nothing. Safe to drop and to call again.
-    pub(crate) async fn ended(&self) {
+    /// Returns once the other side has closed the connection, and discards what it sends until then. Cancel-safe.
+    pub(crate) async fn until_closed(&self) {
         let mut thrown_away = [0; 256];
         loop {
             if self.readable().await.is_err() {
@@ -145,14 +145,13 @@ impl Socket {
         }
     }
 
-    /// Returns once nobody can be told anything any more: the other side has reset the connection, or its machine has gone.
-    /// Reads nothing, so that what has been sent stays for whoever reads next. A side that has only finished sending still
-    /// listens, for all that TCP knows. Safe to drop and to call again.
-    pub(crate) async fn lost(&self) {
+    /// Returns once the connection is lost: the other side has reset it, or its machine is gone. Reads nothing, so that no data
+    /// is taken from the next reader. A side that has only finished sending is not lost, as far as TCP can tell. Cancel-safe.
+    pub(crate) async fn until_lost(&self) {
         match &self.0 {
-            // Where the system does not say so (Windows), a client keeps its place for longer, which is all.
+            // On systems that do not report this, such as Windows, a client keeps its place for longer.
             Kind::Tcp(stream) => drop(stream.ready(Interest::ERROR).await),
-            // There is no reset here, and an end that was closed looks like one that has finished sending, until one writes.
+            // Unix sockets have no reset, and a closed end looks like one that has finished sending until we write.
             _ => {
                 while !self.is_lost() {
                     sleep(LOSS_CHECK_INTERVAL).await;
@@ -161,7 +160,7 @@ impl Socket {
         }
     }
 
-    /// Whether nobody can be told anything any more; of a layer, whether that is so of the socket below.
+    /// Whether the connection is lost. For a layer, whether the socket below it is.
     fn is_lost(&self) -> bool {
         match &self.0 {
             Kind::Tcp(stream) => {
@@ -176,10 +175,10 @@ impl Socket {
         }
     }
 
-    /// Returns soon after the other side has ended it, and leaves what it sent before where it is.
-    pub(crate) async fn ended_behind_data(&self) {
+    /// Returns soon after the other side has closed the connection, and leaves its data unread.
+    pub(crate) async fn until_closed_unread(&self) {
         loop {
-            // Returns at once as long as there is something to read, and cannot be told to wait for the end alone.
+            // This returns at once while there is something to read. There is no way to wait for the end alone.
             let ready = match &self.0 {
                 Kind::Tcp(stream) => stream.ready(Interest::READABLE).await,
                 #[cfg(unix)]
@@ -196,17 +195,17 @@ impl Socket {
         }
     }
 
-    /// Reads what is there, without waiting; 0 is the end, and [`io::ErrorKind::WouldBlock`] that nothing is there.
+    /// Reads without waiting. Returns 0 at the end, and [`io::ErrorKind::WouldBlock`] if there is nothing to read yet.
     pub(crate) fn try_read(&self, buffer: &mut [u8]) -> io::Result<usize> {
         with!(&self.0, stream => stream.try_read(buffer), layer => layer.try_read(buffer))
     }
 
-    /// Writes as much as there is room for, without waiting; a layer never has room without.
+    /// Writes without waiting. For a layer it always returns [`io::ErrorKind::WouldBlock`].
     pub(crate) fn try_write(&self, bytes: &[u8]) -> io::Result<usize> {
         with!(&self.0, stream => stream.try_write(bytes), _layer => Err(io::ErrorKind::WouldBlock.into()))
     }
 
-    /// Our address and the other side's, where it has any: a Unix socket has not.
+    /// Our address and the other side's; `None` for Unix sockets.
     #[must_use]
     pub fn tcp_addresses(&self) -> Option<(SocketAddr, SocketAddr)> {
         match &self.0 {
@@ -217,7 +216,7 @@ impl Socket {
         }
     }
 
-    /// Has the kernel move up to so many bytes from here into a pipe, without waiting; 0 is the end.
+    /// Splices up to `count` bytes from here into a pipe, without waiting. Returns 0 at the end.
     #[cfg(target_os = "linux")]
     pub(crate) fn try_splice_into(&self, pipe: &OwnedFd, count: usize) -> io::Result<usize> {
         with!(&self.0, stream => stream.try_io(Interest::READABLE, || {
@@ -225,7 +224,7 @@ impl Socket {
         }), _layer => Err(io::ErrorKind::Unsupported.into()))
     }
 
-    /// Has the kernel move up to so many bytes from a pipe to here, without waiting.
+    /// Splices up to `count` bytes from a pipe to here, without waiting.
     #[cfg(target_os = "linux")]
     pub(crate) fn try_splice_from(&self, pipe: &OwnedFd, count: usize) -> io::Result<usize> {
         with!(&self.0, stream => stream.try_io(Interest::WRITABLE, || {
@@ -233,34 +232,27 @@ impl Socket {
         }), _layer => Err(io::ErrorKind::Unsupported.into()))
     }
 
-    /// Returns once there may be room to splice more from a pipe.
-    #[cfg(target_os = "linux")]
-    pub(crate) async fn can_take_more(&self) -> io::Result<()> {
-        self.writable().await
-    }
-
-    /// Has small writes sent at once: Nagle's algorithm would hold the second of two back for 40 ms.
+    /// Disables Nagle's algorithm, which would delay the second of two small writes by 40 ms.
     ///
     /// # Errors
-    /// What the operating system says.
-    pub fn send_at_once(&self) -> io::Result<()> {
+    /// The operating system's error.
+    pub fn set_nodelay(&self) -> io::Result<()> {
         match &self.0 {
             Kind::Tcp(stream) => stream.set_nodelay(true),
             #[cfg(unix)]
             Kind::Unix(_) => Ok(()),
-            Kind::Layered(layer) => layer.with_socket(Self::send_at_once).unwrap_or(Ok(())),
+            Kind::Layered(layer) => layer.with_socket(Self::set_nodelay).unwrap_or(Ok(())),
         }
     }
 
-    /// Has the operating system notice when the other end has gone without a word: its machine, or the way to it. Sockets
-    /// within this machine know anyway.
-    pub(crate) fn notice_loss(&self, limits: Limits) {
+    /// Lets the operating system detect that the other machine, or the path to it, is gone. Unix sockets need no such detection.
+    pub(crate) fn detect_loss(&self, limits: Limits) {
         let stream = match &self.0 {
             Kind::Tcp(stream) => stream,
             #[cfg(unix)]
             Kind::Unix(_) => return,
             Kind::Layered(layer) => {
-                layer.with_socket(|socket| socket.notice_loss(limits));
+                layer.with_socket(|socket| socket.detect_loss(limits));
                 return;
             }
         };
@@ -273,21 +265,20 @@ impl Socket {
                 target_vendor = "apple",
                 target_os = "freebsd"
             ))]
-            let probes = probes.with_interval(silence / PROBES).with_retries(PROBES);
-            // Where the system does not do it, connections live longer, which is all.
+            let probes = probes.with_interval(silence / KEEPALIVE_PROBES).with_retries(KEEPALIVE_PROBES);
+            // On systems that do not support this, connections live longer.
             let _ = socket.set_tcp_keepalive(&probes);
         }
         #[cfg(any(target_os = "linux", target_os = "android"))]
         let _ = socket.set_tcp_user_timeout(limits.user_timeout);
     }
 
-    /// What the other side sees when this is closed without a word: a reset, or the end of a stream that was said in full. It
-    /// is the operating system that does it, so that it also holds when this process dies. A socket within this machine has no
-    /// reset.
+    /// Sets what the other side sees if this is dropped: a reset, or an orderly end. The operating system does it, so it also
+    /// holds if this process dies. Unix sockets have no reset.
     pub(crate) fn reset_on_close(&self, reset: bool) {
         match &self.0 {
             Kind::Tcp(stream) => {
-                // Where the system does not do it, a stream that broke looks like one that ended, which is all.
+                // On systems that do not support this, a broken stream looks like one that ended.
                 let _ = socket2::SockRef::from(stream).set_linger(reset.then_some(Duration::ZERO));
             }
             #[cfg(unix)]
@@ -296,7 +287,7 @@ impl Socket {
         }
     }
 
-    /// Tells the other side that nothing more is written, and goes on reading: tokio's own shutdown wants the stream for itself.
+    /// Tells the other side that no more data follows, and goes on reading. tokio's own shutdown needs exclusive access.
     pub(crate) async fn finish_writing(&self) -> io::Result<()> {
         with!(&self.0, stream => socket2::SockRef::from(stream).shutdown(Shutdown::Write), layer => {
             poll_fn(|context| layer.poll_shutdown(context)).await
@@ -366,7 +357,7 @@ mod tests {
 
     const LONG: Duration = Duration::from_secs(20);
 
-    /// What was sent ahead, which stays where it is.
+    /// Returns what was sent before the end; it must still be there.
     async fn ahead(socket: &Socket) -> Vec<u8> {
         let mut read = vec![0; 16];
         let _ = socket.readable().await;
@@ -376,28 +367,28 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_side_that_has_finished_sending_is_lost_only_once_it_has_gone() {
+    async fn a_unix_socket_is_lost_once_it_is_closed_and_not_when_it_finishes_sending() {
         let (client, mut other) = UnixStream::pair().unwrap();
         let client = Socket::from(client);
         other.write_all(b"ahead").await.unwrap();
         other.shutdown().await.unwrap();
-        assert!(timeout(LOSS_CHECK_INTERVAL * 2, client.lost()).await.is_err());
+        assert!(timeout(LOSS_CHECK_INTERVAL * 2, client.until_lost()).await.is_err());
         drop(other);
-        timeout(LONG, client.lost()).await.unwrap();
+        timeout(LONG, client.until_lost()).await.unwrap();
         assert_eq!(ahead(&client).await, b"ahead");
     }
 
     #[tokio::test]
-    async fn a_reset_is_noticed_and_an_end_is_not() {
+    async fn a_tcp_connection_is_lost_by_a_reset_and_not_by_its_end() {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let mut other = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
         let client = Socket::from(listener.accept().await.unwrap().0);
         other.write_all(b"ahead").await.unwrap();
         other.shutdown().await.unwrap();
-        assert!(timeout(LOSS_CHECK_INTERVAL, client.lost()).await.is_err());
+        assert!(timeout(LOSS_CHECK_INTERVAL, client.until_lost()).await.is_err());
         assert_eq!(ahead(&client).await, b"ahead");
         other.set_zero_linger().unwrap();
         drop(other);
-        timeout(LONG, client.lost()).await.unwrap();
+        timeout(LONG, client.until_lost()).await.unwrap();
     }
 }

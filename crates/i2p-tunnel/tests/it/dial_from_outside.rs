@@ -4,8 +4,8 @@ use std::{net::SocketAddr, sync::Arc, time::Duration};
 
 use i2p_name::{B32, Destination, I2pName, VirtualOptions};
 use i2p_tunnel::{
-    AddressPool, ClientEnd, DatagramSender, Datagrams, Dial, Failure, IncomingStream, IsolationKey,
-    Listeners, Listening, Opened, ReceivedDatagram, Service, SessionPolicy, Socket, serve,
+    AddressPool, ClientFin, DatagramSender, Datagrams, Dial, Failure, IncomingStream, IsolationKey,
+    Listeners, Listening, OpenStream, ReceivedDatagram, Service, SessionPolicy, Socket, serve,
 };
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt, DuplexStream, duplex},
@@ -38,17 +38,17 @@ fn find(name: &I2pName) -> Result<Destination, Failure> {
 }
 
 /// A stream in memory: one end for the proxy, the other for the peer.
-fn stream() -> (Opened, DuplexStream) {
+fn stream() -> (OpenStream, DuplexStream) {
     let (near, far) = duplex(1024);
     let socket = Socket::plain(near);
-    (Opened { socket, first_data: Vec::new(), client_end: ClientEnd::PassedOn, hold: None }, far)
+    (OpenStream { socket, first_data: Vec::new(), client_fin: ClientFin::Forwarded, hold: None }, far)
 }
 
 impl Dial for Memory {
     type Datagrams = Channel;
     type Listening = Expecting;
 
-    async fn dial(&self, _: &IsolationKey, name: &I2pName, _: u16) -> Result<Opened, Failure> {
+    async fn dial(&self, _: &IsolationKey, name: &I2pName, _: u16) -> Result<OpenStream, Failure> {
         find(name)?;
         let (opened, peer) = stream();
         tokio::spawn(async move {

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use i2p_name::{BlindedName, I2pName, VirtualOptions};
 use i2p_tunnel::{
-    AccessPolicy, AddressPool, Dial, Failure, IsolationKey, Listeners, NoDatagrams, NoListening, Opened,
+    AccessPolicy, AddressPool, Dial, Failure, IsolationKey, Listeners, NoDatagrams, NoListening, OpenStream,
     Service, serve,
 };
 use sam_testkit::{Act, TestBridge};
@@ -27,7 +27,7 @@ impl Dial for Fails {
     type Datagrams = NoDatagrams;
     type Listening = NoListening;
 
-    async fn dial(&self, _: &IsolationKey, _: &I2pName, _: u16) -> Result<Opened, Failure> {
+    async fn dial(&self, _: &IsolationKey, _: &I2pName, _: u16) -> Result<OpenStream, Failure> {
         Err(self.0)
     }
 

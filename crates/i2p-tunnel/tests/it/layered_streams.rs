@@ -11,7 +11,7 @@ use std::{
     time::Duration,
 };
 
-use i2p_tunnel::{ClientEnd, Layer, Limits, Opened, Socket};
+use i2p_tunnel::{ClientFin, Layer, Limits, OpenStream, Socket};
 use tokio::{
     io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, DuplexStream, ReadBuf, duplex},
     net::{TcpListener, TcpStream},
@@ -97,8 +97,12 @@ fn loud<T>(stream: T) -> (Loud<T>, Arc<AtomicBool>) {
 
 /// Relays between a stream of ours and a peer.
 fn relay(local: Socket, peer: Socket) -> JoinHandle<io::Result<()>> {
-    let opened =
-        Opened { socket: peer, first_data: b"first ".to_vec(), client_end: ClientEnd::PassedOn, hold: None };
+    let opened = OpenStream {
+        socket: peer,
+        first_data: b"first ".to_vec(),
+        client_fin: ClientFin::Forwarded,
+        hold: None,
+    };
     tokio::spawn(async move { opened.relay(local, &Limits::default()).await })
 }
 

@@ -5,7 +5,7 @@ use std::{sync::Arc, time::Duration};
 use i2p_name::VirtualOptions;
 use i2p_sam::Bridge;
 use i2p_tunnel::{
-    AddressPool, DropReason, Failure, Limit, Limits, Metrics, OutproxyStatus, OutproxyTrouble, PoolOptions,
+    AddressPool, DropReason, Failure, Limit, Limits, Metrics, OutproxyFault, OutproxyStatus, PoolOptions,
     SamDialler, Service, SessionPool, metrics::Snapshot,
 };
 use sam_testkit::{Dialect, Endpoint, TestBridge};
@@ -42,7 +42,7 @@ fn outproxies() -> Vec<OutproxyStatus> {
     let other = OutproxyStatus {
         name: "other".into(),
         declined: 1,
-        troubles: [(OutproxyTrouble::TimedOut, 4)].into(),
+        faults: [(OutproxyFault::TimedOut, 4)].into(),
         ejected_for: Some(Duration::from_secs(60)),
         ..OutproxyStatus::default()
     };

@@ -5,9 +5,8 @@ use std::{collections::BTreeMap, time::Duration};
 
 use i2p_name::I2pName;
 use i2p_tunnel::{
-    OutproxyAt,
+    OutproxyAt, OutproxyFault as Fault,
     OutproxyProtocol::{HttpConnect, Socks5},
-    OutproxyTrouble as Trouble,
 };
 use sam_testkit::{Act, TestBridge};
 use tokio::time::{Instant, advance, pause, resume};
@@ -31,17 +30,17 @@ async fn pass(time: Duration) {
 #[tokio::test]
 async fn after_a_broken_outproxy_the_next_is_tried_and_the_trouble_is_counted() {
     let bridge = TestBridge::start().await;
-    for (answer, trouble) in [
-        (Answer::Close, Trouble::Closed),
-        (Answer::Raw(b"HTTP/1.1 400 Bad Request\r\n\r\n".to_vec()), Trouble::Malformed),
-        (Answer::Raw(b"\x05\xff".to_vec()), Trouble::Credentials),
-        (Answer::Raw(b"\x05\x01".to_vec()), Trouble::Malformed),
-        (refusal(7), Trouble::Malformed),
+    for (answer, fault) in [
+        (Answer::Close, Fault::Closed),
+        (Answer::Raw(b"HTTP/1.1 400 Bad Request\r\n\r\n".to_vec()), Fault::Malformed),
+        (Answer::Raw(b"\x05\xff".to_vec()), Fault::Credentials),
+        (Answer::Raw(b"\x05\x01".to_vec()), Fault::Malformed),
+        (refusal(7), Fault::Malformed),
     ] {
         let (a, _b, routed) = two(&bridge).await;
         a.set_answer(answer);
-        assert_eq!(routed.outproxy_for("example.com", 80).await.unwrap(), "b", "{trouble:?}");
-        assert_eq!(routed.status("a").troubles, BTreeMap::from([(trouble, 1)]));
+        assert_eq!(routed.outproxy_for("example.com", 80).await.unwrap(), "b", "{fault:?}");
+        assert_eq!(routed.status("a").faults, BTreeMap::from([(fault, 1)]));
         assert_eq!(routed.status("b").successes, 1);
     }
 }
@@ -54,12 +53,12 @@ async fn after_an_unreachable_outproxy_the_next_is_tried() {
     let in_i2p = unreachable.in_i2p(Socks5);
     let nameless = unreachable.at(OutproxyAt::I2p(I2pName::parse("nosuch.i2p").unwrap(), 80), Socks5);
     let over_tcp = unreachable.end().await;
-    for (definition, trouble) in
-        [(over_tcp, Trouble::Unreachable), (in_i2p, Trouble::Unreachable), (nameless, Trouble::NameUnknown)]
+    for (definition, fault) in
+        [(over_tcp, Fault::Unreachable), (in_i2p, Fault::Unreachable), (nameless, Fault::NameUnknown)]
     {
         let routed = routed(&bridge, all_via(&["a", "b"]), vec![definition, b.over_tcp(Socks5)]).await;
-        assert_eq!(routed.outproxy_for("example.com", 80).await.unwrap(), "b", "{trouble:?}");
-        assert_eq!(routed.status("a").troubles, BTreeMap::from([(trouble, 1)]));
+        assert_eq!(routed.outproxy_for("example.com", 80).await.unwrap(), "b", "{fault:?}");
+        assert_eq!(routed.status("a").faults, BTreeMap::from([(fault, 1)]));
     }
 }
 
@@ -72,7 +71,7 @@ async fn after_a_silent_outproxy_the_next_is_tried_within_the_limit() {
     let start = Instant::now();
     assert_eq!(routed.outproxy_for("example.com", 80).await.unwrap(), "b");
     assert_eq!(start.elapsed().as_secs(), 40);
-    assert_eq!(routed.status("a").troubles, BTreeMap::from([(Trouble::TimedOut, 1)]));
+    assert_eq!(routed.status("a").faults, BTreeMap::from([(Fault::TimedOut, 1)]));
     // One that answers and is slow afterwards may be waiting for its target: that does not count against it.
     a.set_answer(Answer::Slow);
     assert_eq!(routed.outproxy_for("example.org", 80).await.unwrap(), "b");
@@ -146,7 +145,7 @@ async fn http_statuses_tell_whose_fault_it_is() {
     }
     let status = routed.status("a");
     assert_eq!((status.target_failures, status.declined), (2, 2));
-    assert_eq!(status.troubles, BTreeMap::from([(Trouble::Credentials, 1)]));
+    assert_eq!(status.faults, BTreeMap::from([(Fault::Credentials, 1)]));
 }
 
 /// Clients can provoke these answers by their requests, so no outproxy is set aside for them.
@@ -231,7 +230,7 @@ async fn repeated_failures_set_an_outproxy_aside_for_longer_each_time() {
     assert_eq!(routed.outproxy_for("last.example", 80).await.unwrap(), "a");
     let status = routed.status("a");
     assert_eq!((status.ejections, status.successes, status.ejected_for), (2, 1, None));
-    assert_eq!(status.troubles, BTreeMap::from([(Trouble::Closed, 4)]));
+    assert_eq!(status.faults, BTreeMap::from([(Fault::Closed, 4)]));
 }
 
 #[tokio::test]
@@ -264,7 +263,7 @@ async fn a_dead_router_does_not_count_against_an_outproxy() {
     }
     assert_eq!(routed.outproxy_for("example.com", 81).await.unwrap(), "c");
     let status = routed.status("a");
-    assert_eq!((status.router_failures, status.ejections, status.troubles.len()), (4, 0, 0));
+    assert_eq!((status.router_failures, status.ejections, status.faults.len()), (4, 0, 0));
     assert_eq!(routed.status("b").attempts, 0, "it needs the same router");
 }
 
@@ -280,5 +279,5 @@ async fn waiting_for_our_own_session_is_not_counted_against_an_outproxy() {
     pause();
     let new_client = Some(("new", "client"));
     assert_eq!(routed.outproxy_for_user("example.com", 80, new_client).await.unwrap(), "a");
-    assert!(routed.status("a").troubles.is_empty() && b.requests().is_empty());
+    assert!(routed.status("a").faults.is_empty() && b.requests().is_empty());
 }

@@ -9,7 +9,7 @@ use std::{
 use i2p_name::{I2pName, VirtualOptions};
 use i2p_sam::Bridge;
 use i2p_tunnel::{
-    AddressPool, Dial, Failure, IsolationKey, Limits, Opened, PoolOptions, SamDatagrams, SamDialler,
+    AddressPool, Dial, Failure, IsolationKey, Limits, OpenStream, PoolOptions, SamDatagrams, SamDialler,
     SamListening, Service, SessionPool,
 };
 use sam_testkit::{Endpoint, TestBridge};
@@ -31,7 +31,7 @@ impl Dial for Routers {
     type Datagrams = SamDatagrams;
     type Listening = SamListening;
 
-    async fn dial(&self, key: &IsolationKey, name: &I2pName, port: u16) -> Result<Opened, Failure> {
+    async fn dial(&self, key: &IsolationKey, name: &I2pName, port: u16) -> Result<OpenStream, Failure> {
         self.of(key).dial(key, name, port).await
     }
 

@@ -11,7 +11,7 @@ use std::{
 use i2p_name::{I2pName, Target, VirtualOptions};
 use i2p_tunnel::{
     AddressPool, BindCause, BoundAddress, Client, ClientAddress, ClientCredentials, ClientProtocol, Dial,
-    Failure, Isolate, IsolationKey, ListenAt, Listeners, NoDatagrams, NoListening, Opened, Service,
+    Failure, Isolate, IsolationKey, ListenAt, Listeners, NoDatagrams, NoListening, OpenStream, Service,
     SessionPolicy, SocketFile, serve,
 };
 use tokio::{
@@ -56,7 +56,7 @@ impl Dial for RecordsKeys {
     type Datagrams = NoDatagrams;
     type Listening = NoListening;
 
-    async fn dial(&self, key: &IsolationKey, _: &I2pName, _: u16) -> Result<Opened, Failure> {
+    async fn dial(&self, key: &IsolationKey, _: &I2pName, _: u16) -> Result<OpenStream, Failure> {
         self.0.lock().unwrap().push(key.clone());
         Err(Failure::Unreachable)
     }

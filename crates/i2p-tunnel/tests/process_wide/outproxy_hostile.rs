@@ -62,7 +62,7 @@ async fn hostile_outproxies_fail_in_time_and_leave_no_trace_in_the_log() {
         tokio::time::resume();
         let status = routed.status("exit");
         assert_eq!(status.attempts, answers().len() as u64);
-        assert_eq!(status.declined + status.troubles.values().sum::<u64>(), status.attempts, "{status:?}");
+        assert_eq!(status.declined + status.faults.values().sum::<u64>(), status.attempts, "{status:?}");
     }
     let log = lines.text();
     assert!(log.contains("outproxy exit has failed several times in a row"), "{log}");

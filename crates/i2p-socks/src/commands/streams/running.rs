@@ -225,7 +225,7 @@ async fn open_at(address: &BoundAddress) -> io::Result<Socket> {
         // A Unix socket on a system without them.
         _ => return Err(io::ErrorKind::Unsupported.into()),
     };
-    let _: Result<(), io::Error> = Socket::send_at_once(&socket);
+    let _: Result<(), io::Error> = Socket::set_nodelay(&socket);
     Ok(socket)
 }
 

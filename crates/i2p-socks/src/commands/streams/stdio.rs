@@ -2,7 +2,7 @@
 
 use std::{cell::Cell, io, time::Duration};
 
-use i2p_tunnel::{ClientEnd, Limits, Opened, Socket};
+use i2p_tunnel::{ClientFin, Limits, OpenStream, Socket};
 use tokio::{
     io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt},
     time::sleep,
@@ -16,7 +16,7 @@ const BUFFER_BYTES: usize = 64 * 1024;
 
 /// A stream of a peer.
 pub(in crate::commands) struct PeerStream {
-    opened: Opened,
+    opened: OpenStream,
     /// How long the peer may be silent after the end of our data, if the peer is not told of that end.
     max_silence: Duration,
 }
@@ -24,12 +24,12 @@ pub(in crate::commands) struct PeerStream {
 impl PeerStream {
     /// A stream that the running proxy opened. The proxy is told of the end of our data and handles it.
     pub(in crate::commands) fn through_proxy(socket: Socket, first_data: Vec<u8>) -> Self {
-        let opened = Opened { socket, first_data, client_end: ClientEnd::PassedOn, hold: None };
+        let opened = OpenStream { socket, first_data, client_fin: ClientFin::Forwarded, hold: None };
         Self { opened, max_silence: Duration::ZERO }
     }
 
     /// A stream of a session of this process.
-    pub(in crate::commands) fn of_session(opened: Opened, max_silence: Duration) -> Self {
+    pub(in crate::commands) fn of_session(opened: OpenStream, max_silence: Duration) -> Self {
         Self { opened, max_silence }
     }
 
@@ -41,9 +41,9 @@ impl PeerStream {
         mut output: impl AsyncWrite + Unpin,
     ) -> Result<(), RelayError> {
         let Self { opened, max_silence } = self;
-        let Opened { socket, first_data, client_end, hold: _hold } = opened;
+        let OpenStream { socket, first_data, client_fin, hold: _hold } = opened;
         // A failure only makes the stream slower.
-        let _ = socket.send_at_once();
+        let _ = socket.set_nodelay();
         let (mut from_peer, mut to_peer) = tokio::io::split(socket);
         let finished = CancellationToken::new();
         let reset = Cell::new(None);
@@ -61,9 +61,9 @@ impl PeerStream {
                     break;
                 }
             }
-            match client_end {
-                ClientEnd::PassedOn => drop(to_peer.shutdown().await),
-                ClientEnd::Held => finished.cancel(),
+            match client_fin {
+                ClientFin::Forwarded => drop(to_peer.shutdown().await),
+                ClientFin::Held => finished.cancel(),
             }
             std::future::pending().await
         };
@@ -100,7 +100,7 @@ impl PeerStream {
     /// Relays between the peer and a connection on this machine. If one side breaks, the other is reset.
     pub(in crate::commands) async fn forward(self, local: Socket, limits: &Limits) {
         // Small writes go out at once, as they would on a direct connection.
-        let _ = (local.send_at_once(), self.opened.socket.send_at_once());
+        let _ = (local.set_nodelay(), self.opened.socket.set_nodelay());
         if let Err(error) = self.opened.relay(local, limits).await {
             tracing::debug!("a stream broke: {}", error.kind());
         }

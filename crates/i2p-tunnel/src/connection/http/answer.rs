@@ -1,46 +1,42 @@
-//! Answers to CONNECT. None says anything of what was asked for.
+//! Answers to CONNECT. None of them repeats what the client asked for.
 
 use crate::failure::Failure;
 
 /// The target is connected: what follows is its data (RFC 9110 section 9.3.6).
 pub(super) const CONNECTED: &[u8] = b"HTTP/1.1 200 Connection established\r\n\r\n";
 
-/// Why the target is not connected, with the status of the failure table and what to do about it.
+/// The stream was not opened: the status of the failure table, and a hint for the client.
 pub(super) fn failed(failure: Failure) -> String {
     let row = failure.row();
     plain(row.http, "", &format!("i2p-socks: {}.\n{}\n", row.log, failure.client_hint()))
 }
 
-/// Who asks has to say who it is (RFC 9110 section 15.5.8).
-pub(super) fn credentials_wanted() -> String {
+/// The client must send credentials (RFC 9110 section 15.5.8).
+pub(super) fn credentials_required() -> String {
     plain(
         407,
         "Proxy-Authenticate: Basic realm=\"i2p-socks\", charset=\"UTF-8\"\r\n",
-        "i2p-socks: the proxy does not take these credentials, or wants some.\nGive your program the user name and password \
+        "i2p-socks: the credentials are missing or wrong.\nGive your program the user name and password \
          of the proxy.\n",
     )
 }
 
-/// The head cannot be understood.
+/// The head is malformed.
 pub(super) fn malformed() -> String {
-    plain(
-        400,
-        "",
-        "i2p-socks: this is no CONNECT request that can be understood: CONNECT HOST:PORT HTTP/1.1.\n",
-    )
+    plain(400, "", "i2p-socks: the request is malformed. Expected CONNECT HOST:PORT HTTP/1.1.\n")
 }
 
-/// The head has no end.
+/// The head is too long.
 pub(super) fn too_long() -> String {
     plain(431, "", "i2p-socks: the head of the request is longer than 8 KiB, or has more than 64 fields.\n")
 }
 
 fn plain(status: u16, fields: &str, text: &str) -> String {
-    whole(status, fields, "text/plain", text)
+    response(status, fields, "text/plain", text)
 }
 
-/// A response, after which the connection ends.
-pub(super) fn whole(status: u16, fields: &str, kind: &str, body: &str) -> String {
+/// Encodes a response that ends the connection.
+pub(super) fn response(status: u16, fields: &str, kind: &str, body: &str) -> String {
     format!(
         "HTTP/1.1 {status} {}\r\n\
          {fields}\
@@ -55,7 +51,7 @@ pub(super) fn whole(status: u16, fields: &str, kind: &str, body: &str) -> String
     )
 }
 
-/// The words of RFC 9110 section 15.
+/// The reason phrase (RFC 9110 section 15).
 fn reason(status: u16) -> &'static str {
     match status {
         400 => "Bad Request",
@@ -76,7 +72,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn each_failure_has_a_status_with_a_name_and_says_what_to_do() {
+    fn each_failure_has_a_status_with_a_reason_and_a_hint() {
         for failure in Failure::ALL {
             let answer = failed(failure);
             let (head, body) = answer.split_once("\r\n\r\n").unwrap();

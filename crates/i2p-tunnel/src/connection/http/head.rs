@@ -1,43 +1,43 @@
-//! Heads of requests.
+//! Parsing the head of a request.
 
 use data_encoding::BASE64;
 use socks_wire::stream::OwnedAddress;
 
 /// Most header fields of a request.
 const MAX_FIELDS: usize = 64;
-/// The one method that is served.
+/// The only method that is served.
 const CONNECT: &[u8] = b"CONNECT ";
 
-/// What the front of a buffer is.
+/// What a buffer starts with.
 pub(super) enum Head {
-    /// A CONNECT.
+    /// A CONNECT request.
     Connect {
         address: OwnedAddress,
         port: u16,
-        credentials: Given,
-        /// Of the head, in bytes.
+        credentials: ProxyCredentials,
+        /// The length of the head in bytes.
         length: usize,
     },
     /// A request with another method.
     Other,
-    /// More is to come.
+    /// An incomplete head.
     More,
-    /// More header fields than anybody has.
+    /// A head with too many fields.
     TooLong,
-    /// No request that can be understood.
+    /// No valid request.
     Malformed,
 }
 
-/// What a client says of itself (`Proxy-Authorization`, RFC 9110 section 11.7.2).
-pub(super) enum Given {
-    Nothing,
-    /// User and password (RFC 7617).
+/// The credentials of a client (`Proxy-Authorization`, RFC 9110 section 11.7.2).
+pub(super) enum ProxyCredentials {
+    Missing,
+    /// Username and password (RFC 7617).
     Basic(Vec<u8>, Vec<u8>),
-    /// Something that is not understood.
+    /// Another scheme, or malformed.
     Other,
 }
 
-/// Reads a head. What is no CONNECT is known by its first bytes, and not read any further.
+/// Parses a head. A request other than CONNECT is recognised by its first bytes and not parsed any further.
 pub(super) fn parse(bytes: &[u8]) -> Head {
     if !bytes.iter().zip(CONNECT).all(|(given, wanted)| given == wanted) {
         return Head::Other;
@@ -51,11 +51,11 @@ pub(super) fn parse(bytes: &[u8]) -> Head {
         Err(_) => return Head::Malformed,
     };
     let Some((address, port)) = request.path.and_then(target) else { return Head::Malformed };
-    Head::Connect { address, port, credentials: given(request.headers), length }
+    Head::Connect { address, port, credentials: proxy_credentials(request.headers), length }
 }
 
-/// `host:port`, the only form that CONNECT has (RFC 9112 section 3.2.3). IPv6 addresses are in brackets. What the host is,
-/// is judged where all targets are.
+/// Parses `host:port`, the only form that CONNECT allows (RFC 9112 section 3.2.3). IPv6 addresses are in brackets. The host
+/// itself is parsed later, like that of any request.
 fn target(text: &str) -> Option<(OwnedAddress, u16)> {
     let (host, port) = text.rsplit_once(':')?;
     let in_brackets = host.starts_with('[') && host.ends_with(']');
@@ -65,17 +65,17 @@ fn target(text: &str) -> Option<(OwnedAddress, u16)> {
     plain.then(|| (OwnedAddress::Domain(host.as_bytes().to_vec()), port))
 }
 
-/// One field at most: of two, nobody knows which is meant.
-fn given(fields: &[httparse::Header<'_>]) -> Given {
+/// There must be one field at most: with two, it is unclear which one counts.
+fn proxy_credentials(fields: &[httparse::Header<'_>]) -> ProxyCredentials {
     let mut fields = fields.iter().filter(|field| field.name.eq_ignore_ascii_case("Proxy-Authorization"));
     match (fields.next(), fields.next()) {
-        (None, _) => Given::Nothing,
-        (Some(field), None) => basic(field.value).unwrap_or(Given::Other),
-        (Some(_), Some(_)) => Given::Other,
+        (None, _) => ProxyCredentials::Missing,
+        (Some(field), None) => basic(field.value).unwrap_or(ProxyCredentials::Other),
+        (Some(_), Some(_)) => ProxyCredentials::Other,
     }
 }
 
-fn basic(value: &[u8]) -> Option<Given> {
+fn basic(value: &[u8]) -> Option<ProxyCredentials> {
     let (scheme, rest) = value.split_at_checked(5)?;
     let token = rest.strip_prefix(b" ")?.trim_ascii();
     if !scheme.eq_ignore_ascii_case(b"Basic") {
@@ -84,8 +84,8 @@ fn basic(value: &[u8]) -> Option<Given> {
     let mut username = BASE64.decode(token).ok()?;
     let colon = username.iter().position(|&byte| byte == b':')?;
     let password = username.split_off(colon).split_off(1);
-    // As long as SOCKS5 has room for, so that one client is one by either protocol.
-    (username.len() <= 255 && password.len() <= 255).then_some(Given::Basic(username, password))
+    // As long as SOCKS5 allows, so that a client has the same identity in both protocols.
+    (username.len() <= 255 && password.len() <= 255).then_some(ProxyCredentials::Basic(username, password))
 }
 
 #[cfg(test)]
@@ -126,7 +126,7 @@ mod tests {
     }
 
     #[test]
-    fn every_prefix_asks_for_more_and_other_methods_are_known_at_once() {
+    fn every_prefix_is_incomplete_and_other_methods_are_recognised_at_once() {
         let head = b"CONNECT a.i2p:80 HTTP/1.1\r\nHost: a.i2p:80\r\n\r\n";
         for end in 0..head.len() {
             assert!(matches!(parse(&head[..end]), Head::More), "{end}");
@@ -145,24 +145,24 @@ mod tests {
 
     #[test]
     fn credentials() {
-        let given = |fields: &str| {
+        let parsed = |fields: &str| {
             let head = format!("CONNECT a:1 HTTP/1.1\r\n{fields}\r\n");
             match parse(head.as_bytes()) {
-                Head::Connect { credentials: Given::Basic(user, password), .. } => {
+                Head::Connect { credentials: ProxyCredentials::Basic(user, password), .. } => {
                     format!("{} {}", String::from_utf8(user).unwrap(), String::from_utf8(password).unwrap())
                 }
-                Head::Connect { credentials: Given::Nothing, .. } => "nothing".into(),
-                Head::Connect { credentials: Given::Other, .. } => "other".into(),
+                Head::Connect { credentials: ProxyCredentials::Missing, .. } => "nothing".into(),
+                Head::Connect { credentials: ProxyCredentials::Other, .. } => "other".into(),
                 _ => "malformed".into(),
             }
         };
         let field =
             |text: &str| format!("Proxy-Authorization: {} {}\r\n", "Basic", BASE64.encode(text.as_bytes()));
-        assert_eq!(given(""), "nothing");
-        assert_eq!(given("Authorization: Basic eDp5\r\n"), "nothing");
-        assert_eq!(given(&field("user:pass:word")), "user pass:word");
-        assert_eq!(given("proxy-authorization:bAsIc  eDp5 \r\n"), "x y");
-        assert_eq!(given(&field(":")), " ");
+        assert_eq!(parsed(""), "nothing");
+        assert_eq!(parsed("Authorization: Basic eDp5\r\n"), "nothing");
+        assert_eq!(parsed(&field("user:pass:word")), "user pass:word");
+        assert_eq!(parsed("proxy-authorization:bAsIc  eDp5 \r\n"), "x y");
+        assert_eq!(parsed(&field(":")), " ");
         for other in [
             &field("no colon"),
             &field(&format!("{}:x", "u".repeat(256))),
@@ -172,7 +172,7 @@ mod tests {
             "Proxy-Authorization: Basic\r\n",
             "Proxy-Authorization: \r\n",
         ] {
-            assert_eq!(given(other), "other", "{other}");
+            assert_eq!(parsed(other), "other", "{other}");
         }
     }
 }

@@ -1,6 +1,6 @@
-//! The page for whoever takes this port for something else.
+//! The page for clients that mistake the proxy for a web server.
 
-use super::answer::whole;
+use super::answer::response;
 
 const PAGE: &str = "<!doctype html>
 <html lang=\"en\"><meta charset=\"utf-8\"><meta name=\"viewport\" content=\"width=device-width\">
@@ -16,14 +16,13 @@ SOCKS v5\", and leave the HTTP proxy field empty.</li>
 </ul>
 ";
 
-/// Tells a client that spoke HTTP what this port is, and where the status page is if there is one. Says nothing of what the
-/// client asked for.
+/// Explains what this port is for, and links to the status page if there is one. It does not repeat what the client asked for.
 pub(super) fn explanation(status_page: Option<&str>) -> String {
     let link = status_page.map(|url| {
         let url = escaped(url);
-        format!("<p>How the proxy does: <a href=\"{url}\">{url}</a></p>\n")
+        format!("<p>Status of the proxy: <a href=\"{url}\">{url}</a></p>\n")
     });
-    whole(501, "", "text/html", &format!("{PAGE}{}", link.unwrap_or_default()))
+    response(501, "", "text/html", &format!("{PAGE}{}", link.unwrap_or_default()))
 }
 
 fn escaped(text: &str) -> String {

@@ -28,48 +28,48 @@ use crate::{
     account::{DatagramCounts, DropReason},
     client::{Client, IsolationKey},
     connection::{
-        handshake::Waiting,
-        outcome::{Next, refuse, within},
+        handshake::PendingRequest,
+        outcome::{NextStep, refuse, with_dial_timeout},
         service::Service,
     },
     dial::{Datagrams, Dial, ReceivedDatagram},
     failure::Failure,
     names::{self, AddressLease, AddressOwner},
-    stream::{Socket, Stop, beside},
+    stream::{Socket, Stop, any_port_on},
 };
 
-/// RSV and FRAG, which stand before what says where to.
-const PREFIX: [u8; 3] = [0; 3];
-/// The most bytes of a datagram that is put together from fragments.
+/// RSV and FRAG, the first fields of a datagram's header.
+const RSV_AND_FRAG: [u8; 3] = [0; 3];
+/// The longest datagram that is reassembled from fragments.
 const MAX_REASSEMBLED: usize = 40 * 1024;
-/// Datagrams that are handled in a row before something else has its turn.
-const BURST: usize = 32;
+/// Most datagrams in a row before other work gets its turn.
+const MAX_BURST: usize = 32;
 
-/// UDP ASSOCIATE, from the request to its end: that of the client's TCP connection (RFC 1928 section 7).
+/// Handles UDP ASSOCIATE until the client's TCP connection ends (RFC 1928 section 7).
 pub(crate) async fn associate<D: Dial>(
     accepted: Accepted<Socket>,
     client: &Client,
     service: &Service<D>,
     stop: &Stop,
-) -> io::Result<Next> {
-    // Who comes over a Unix socket has no address that its datagrams could be known by.
+) -> io::Result<NextStep> {
+    // A client on a Unix socket has no address by which its datagrams could be recognised.
     let Some((own, from)) = accepted.stream().tcp_addresses() else {
-        return refuse(Waiting::Socks(accepted), Failure::CommandNotSupported, service).await;
+        return refuse(PendingRequest::Socks(accepted), Failure::CommandNotSupported, service).await;
     };
-    let Some(source) = Source::of(accepted.request(), from) else {
-        return refuse(Waiting::Socks(accepted), Failure::NotAllowed, service).await;
+    let Some(source) = ClientSource::of(accepted.request(), from) else {
+        return refuse(PendingRequest::Socks(accepted), Failure::NotAllowed, service).await;
     };
     let Some(key) = service.sessions.client_key(client) else {
-        return refuse(Waiting::Socks(accepted), Failure::CommandNotSupported, service).await;
+        return refuse(PendingRequest::Socks(accepted), Failure::CommandNotSupported, service).await;
     };
-    let way = service.dialler.associate(&key);
-    let way = match within(way, accepted.stream(), client, service).await {
-        Some(Ok(way)) => way,
-        Some(Err(failure)) => return refuse(Waiting::Socks(accepted), failure, service).await,
-        None => return Ok(Next::Over),
+    let channel = service.dialler.associate(&key);
+    let channel = match with_dial_timeout(channel, accepted.stream(), client, service).await {
+        Some(Ok(channel)) => channel,
+        Some(Err(failure)) => return refuse(PendingRequest::Socks(accepted), failure, service).await,
+        None => return Ok(NextStep::Done),
     };
     let bound = async {
-        let socket = UdpSocket::bind(beside(own)).await?;
+        let socket = UdpSocket::bind(any_port_on(own)).await?;
         let relay = socket.local_addr()?;
         io::Result::Ok((socket, relay))
     };
@@ -77,12 +77,12 @@ pub(crate) async fn associate<D: Dial>(
         Ok(bound) => bound,
         Err(error) => {
             tracing::debug!(%error, "no socket for datagrams");
-            return refuse(Waiting::Socks(accepted), Failure::NoSocket, service).await;
+            return refuse(PendingRequest::Socks(accepted), Failure::NoSocket, service).await;
         }
     };
     let (control, _) = accepted.grant_at(Address::Ip(relay.ip()), relay.port()).await?;
     let socket = Arc::new(socket);
-    let moved = Arc::<AtomicU64>::default();
+    let activity = Arc::<AtomicU64>::default();
     let owner = service.address_owner(client);
     let exits = service.routing.has_rules().then(|| {
         let side = ClientSide {
@@ -90,7 +90,7 @@ pub(crate) async fn associate<D: Dial>(
             owner: owner.clone(),
             addresses: service.addresses.clone(),
             counts: service.account.datagrams().clone(),
-            moved: Arc::clone(&moved),
+            activity: Arc::clone(&activity),
         };
         Exits::new(service.routing.clone(), key.clone(), side)
     });
@@ -114,41 +114,40 @@ pub(crate) async fn associate<D: Dial>(
     service.account.succeeded(client.protocol);
     let _active = service.account.datagrams().association();
     tokio::select! {
-        () = association.run(way, &control, &moved) => {}
-        _ = stop.quiet(|| moved.load(Relaxed)) => {}
+        () = association.run(channel, &control, &activity) => {}
+        _ = stop.until_idle(|| activity.load(Relaxed)) => {}
     }
-    Ok(Next::Close(control))
+    Ok(NextStep::Close(control))
 }
 
-/// Whose datagrams are taken.
-struct Source {
-    /// Where its connection comes from: of its port nothing is known, of a link-local address the interface counts.
+/// Decides which datagrams are the client's.
+struct ClientSource {
+    /// The address of its TCP connection. The port has no meaning here; for a link-local address, the interface counts.
     client: SocketAddr,
-    /// The port that it has said, or has sent a datagram from first.
+    /// The port that the client announced, or that its first datagram came from.
     port: Option<u16>,
 }
 
-impl Source {
-    /// By DST.ADDR and DST.PORT, where they say something. Nothing, if they speak of another host: its datagrams would be
-    /// somebody else's.
+impl ClientSource {
+    /// Uses DST.ADDR and DST.PORT if they are set. Returns `None` if they name another host: its datagrams would not be the
+    /// client's.
     fn of(request: &OwnedRequest, client: SocketAddr) -> Option<Self> {
         let port = (request.port != 0).then_some(request.port);
-        let client = beside(client);
+        let client = any_port_on(client);
         match &request.address {
             OwnedAddress::Ip(ip) if ip.is_unspecified() || ip.to_canonical() == client.ip() => {
                 Some(Self { client, port })
             }
-            // Behind an address translator, a client knows another address of itself than we do; then the port may be
-            // another too.
+            // Behind NAT, a client knows itself by another address than we do, and its port may differ too.
             OwnedAddress::Ip(_) => None,
-            // Some clients write a name that means nothing, such as "0".
+            // Some clients send a meaningless name, such as "0".
             OwnedAddress::Domain(_) => Some(Self { client, port: None }),
         }
     }
 
-    /// Whether this is the client's. Where it has not said its port, its first datagram does; what is no datagram for a relay
-    /// does not, so that not every packet of another program on its host locks it out.
-    fn takes(&mut self, from: SocketAddr, datagram: &[u8]) -> bool {
+    /// Whether a datagram is the client's. If the client announced no port, its first datagram sets it. Only a valid datagram
+    /// does: otherwise any packet from another program on that host would lock the client out.
+    fn accepts(&mut self, from: SocketAddr, datagram: &[u8]) -> bool {
         if from.ip().to_canonical() != self.client.ip() {
             return false;
         }
@@ -158,7 +157,7 @@ impl Source {
         self.port.is_none_or(|port| port == from.port())
     }
 
-    /// Where it takes datagrams, once that is known.
+    /// The address to send datagrams to, once the port is known.
     fn address(&self) -> Option<SocketAddr> {
         let mut client = self.client;
         client.set_port(self.port?);
@@ -167,73 +166,73 @@ impl Source {
 }
 
 struct Association<'a, D: Dial> {
-    /// Whom the client's virtual addresses belong to.
+    /// The owner of the client's virtual addresses.
     owner: AddressOwner,
-    /// What keeps the client apart from others.
+    /// Isolates the client from others.
     key: IsolationKey,
     service: &'a Service<D>,
     socket: Arc<UdpSocket>,
-    /// The ways out of I2P, where there are routes.
+    /// Relays of outproxies, if there are routes.
     exits: Option<Exits>,
-    source: Source,
-    /// Where the client's datagrams come from, once one has come.
+    source: ClientSource,
+    /// The client's peers.
     peers: Peers<<D::Datagrams as Datagrams>::Peer>,
     queue: Queue,
-    lookups: JoinSet<Found>,
+    lookups: JoinSet<LookupResult>,
     reassembly: Option<Reassembly>,
     begin: Instant,
-    /// Where a datagram for the client is put together.
+    /// The buffer for a datagram to the client.
     out: Vec<u8>,
 }
 
-/// What a lookup has found.
-struct Found {
+/// The result of a lookup.
+struct LookupResult {
     target: Box<[u8]>,
     port: u16,
     destination: Result<Destination, Failure>,
     address: Option<AddressLease>,
 }
 
-/// Why datagrams stopped going.
-enum End {
+/// Why relaying stopped.
+enum RelayEnd {
     ClientGone,
     SessionLost,
 }
 
 impl<D: Dial> Association<'_, D> {
-    /// Relays until the client's TCP connection ends. A session that is lost is replaced.
-    async fn run(&mut self, first: D::Datagrams, control: &Socket, moved: &AtomicU64) {
-        let mut way = Arc::new(first);
+    /// Relays until the client's TCP connection ends. A lost session is replaced.
+    async fn run(&mut self, first: D::Datagrams, control: &Socket, activity: &AtomicU64) {
+        let mut channel = Arc::new(first);
         let mut datagram = vec![0; MAX_DATAGRAM];
         let mut packet = vec![0; D::Datagrams::BUFFER_LENGTH];
         loop {
-            match self.relay(&way, control, (&mut datagram, &mut packet), moved).await {
-                End::ClientGone => return,
-                End::SessionLost => {}
+            match self.relay(&channel, control, (&mut datagram, &mut packet), activity).await {
+                RelayEnd::ClientGone => return,
+                RelayEnd::SessionLost => {}
             }
-            drop(way);
+            drop(channel);
             self.lookups.abort_all();
-            (0..self.queue.clear()).for_each(|_| self.drop_one(DropReason::NoSession));
-            match self.another(control, &mut datagram, moved).await {
-                Some(another) => way = Arc::new(another),
+            (0..self.queue.clear()).for_each(|_| self.count_drop(DropReason::NoSession));
+            match self.reopen(control, &mut datagram, activity).await {
+                Some(another) => channel = Arc::new(another),
                 None => return,
             }
         }
     }
 
-    /// Another session in the place of one that was lost; nothing, if the client has gone. What goes out of I2P goes on meanwhile.
-    async fn another(
+    /// Opens another channel after a loss; `None` if the client has gone. Datagrams to hosts outside I2P are relayed meanwhile.
+    async fn reopen(
         &mut self,
         control: &Socket,
         datagram: &mut [u8],
-        moved: &AtomicU64,
+        activity: &AtomicU64,
     ) -> Option<D::Datagrams> {
         let (service, key) = (self.service, self.key.clone());
         let again = async {
             loop {
-                // It waits for the router by itself, for as long as a request may.
+                // This waits for the router as long as a request may.
                 match service.dialler.associate(&key).await {
-                    Ok(way) => return way,
+                    Ok(channel) => return channel,
                     Err(failure) => {
                         tracing::debug!("no session for datagrams: {}", failure.row().log);
                         tokio::time::sleep(service.limits.linger).await;
@@ -244,13 +243,13 @@ impl<D: Dial> Association<'_, D> {
         tokio::pin!(again);
         loop {
             tokio::select! {
-                way = &mut again => return Some(way),
-                () = control.ended() => return None,
+                channel = &mut again => return Some(channel),
+                () = control.until_closed() => return None,
                 readable = self.socket.readable() => {
-                    moved.fetch_add(1, Relaxed);
+                    activity.fetch_add(1, Relaxed);
                     if readable.is_ok() {
-                        // Without a session, none is lost.
-                        let _ = self.burst(None, datagram).await;
+                        // Without a channel, none can be lost.
+                        let _ = self.receive_burst(None, datagram).await;
                     }
                 }
             }
@@ -259,80 +258,84 @@ impl<D: Dial> Association<'_, D> {
 
     async fn relay(
         &mut self,
-        way: &Arc<D::Datagrams>,
+        channel: &Arc<D::Datagrams>,
         control: &Socket,
         (datagram, packet): (&mut [u8], &mut [u8]),
-        moved: &AtomicU64,
-    ) -> End {
+        activity: &AtomicU64,
+    ) -> RelayEnd {
         loop {
-            moved.fetch_add(1, Relaxed);
+            activity.fetch_add(1, Relaxed);
             tokio::select! {
-                () = control.ended() => return End::ClientGone,
-                received = way.receive(packet) => match received {
-                    Ok(received) => self.peer_sent(&received),
-                    Err(_) => return End::SessionLost,
+                () = control.until_closed() => return RelayEnd::ClientGone,
+                received = channel.receive(packet) => match received {
+                    Ok(received) => self.forward_to_client(&received),
+                    Err(_) => return RelayEnd::SessionLost,
                 },
                 Some(found) = self.lookups.join_next(), if !self.lookups.is_empty() => {
-                    if let Ok(found) = found && self.found(way, found).await.is_err() {
-                        return End::SessionLost;
+                    if let Ok(found) = found && self.lookup_done(channel, found).await.is_err() {
+                        return RelayEnd::SessionLost;
                     }
                 }
                 readable = self.socket.readable() => {
-                    if readable.is_ok() && self.burst(Some(way), datagram).await.is_err() {
-                        return End::SessionLost;
+                    if readable.is_ok() && self.receive_burst(Some(channel), datagram).await.is_err() {
+                        return RelayEnd::SessionLost;
                     }
                 }
             }
         }
     }
 
-    /// Takes what the client has sent, up to a limit. An error means that the session is lost.
-    async fn burst(&mut self, way: Option<&Arc<D::Datagrams>>, buffer: &mut [u8]) -> Result<(), ()> {
-        for _ in 0..BURST {
+    /// Receives datagrams from the client, up to a limit. An error means that the session is lost.
+    async fn receive_burst(
+        &mut self,
+        channel: Option<&Arc<D::Datagrams>>,
+        buffer: &mut [u8],
+    ) -> Result<(), ()> {
+        for _ in 0..MAX_BURST {
             match self.socket.try_recv_from(buffer) {
                 Ok((length, from)) => {
                     let datagram = buffer.get(..length).unwrap_or_default();
-                    if self.source.takes(from, datagram) {
-                        self.client_sent(way, from, datagram).await?;
+                    if self.source.accepts(from, datagram) {
+                        self.from_client(channel, from, datagram).await?;
                     } else {
-                        self.drop_one(DropReason::NotTheClient);
+                        self.count_drop(DropReason::NotTheClient);
                     }
                 }
-                // Also what an earlier datagram of ours brought back: the client's port may open again.
+                // This may also be an error that an earlier datagram of ours caused. The client's port may open again.
                 Err(_) => return Ok(()),
             }
         }
         Ok(())
     }
 
-    async fn client_sent(
+    async fn from_client(
         &mut self,
-        way: Option<&Arc<D::Datagrams>>,
+        channel: Option<&Arc<D::Datagrams>>,
         from: SocketAddr,
         datagram: &[u8],
     ) -> Result<(), ()> {
         let Some(reassembly) = &mut self.reassembly else {
-            return self.whole(way, from, datagram).await;
+            return self.handle_datagram(channel, from, datagram).await;
         };
         match reassembly.push(self.begin.elapsed(), datagram) {
-            Ok(Reassembled::Standalone(whole)) => self.whole(way, from, whole).await,
-            Ok(Reassembled::Complete(whole)) => self.whole(way, from, &whole).await,
+            Ok(Reassembled::Standalone(whole)) => self.handle_datagram(channel, from, whole).await,
+            Ok(Reassembled::Complete(whole)) => self.handle_datagram(channel, from, &whole).await,
             Ok(Reassembled::Kept) => Ok(()),
             Ok(Reassembled::Dropped) => {
-                self.drop_one(DropReason::Fragment);
+                self.count_drop(DropReason::Fragment);
                 Ok(())
             }
             Err(_) => {
-                self.drop_one(DropReason::Malformed);
+                self.count_drop(DropReason::Malformed);
                 Ok(())
             }
         }
     }
 
-    /// A datagram that is no fragment, or has been put together. An error means that the session is lost.
-    async fn whole(
+    /// Handles a complete datagram. An error means that the session is lost.
+    async fn handle_datagram(
         &mut self,
-        way: Option<&Arc<D::Datagrams>>,
+        channel: Option<&Arc<D::Datagrams>>,
         from: SocketAddr,
         datagram: &[u8],
     ) -> Result<(), ()> {
@@ -340,26 +343,29 @@ impl<D: Dial> Association<'_, D> {
             Err(_) => Err(DropReason::Malformed),
             Ok((header, _)) if header.fragment != udp::Fragment::STANDALONE => Err(DropReason::Fragment),
             Ok((header, data)) => {
-                let target = datagram.get(PREFIX.len()..datagram.len() - data.len()).unwrap_or_default();
-                match way {
-                    Some(way) if self.peers.of_target(target).is_some() => match fits(&**way, data) {
-                        Ok(()) => return self.send(way, target, data).await,
-                        Err(dropped) => Err(dropped),
-                    },
-                    way => self.first(way, from, target, &header, data),
+                let target =
+                    datagram.get(RSV_AND_FRAG.len()..datagram.len() - data.len()).unwrap_or_default();
+                match channel {
+                    Some(channel) if self.peers.peer_of(target).is_some() => {
+                        match check_length(&**channel, data) {
+                            Ok(()) => return self.send_to_peer(channel, target, data).await,
+                            Err(dropped) => Err(dropped),
+                        }
+                    }
+                    channel => self.send_first(channel, from, target, &header, data),
                 }
             }
         };
         if let Err(dropped) = sent {
-            self.drop_one(dropped);
+            self.count_drop(dropped);
         }
         Ok(())
     }
 
-    /// Sends to a target that is not known yet: by a lookup, where it is one of I2P, else by a way out.
-    fn first(
+    /// Sends to a target for the first time: after a lookup for an I2P name, or by an outproxy.
+    fn send_first(
         &mut self,
-        way: Option<&Arc<D::Datagrams>>,
+        channel: Option<&Arc<D::Datagrams>>,
         from: SocketAddr,
         target: &[u8],
         header: &udp::Header<'_>,
@@ -368,9 +374,9 @@ impl<D: Dial> Association<'_, D> {
         let named = names::target_to_dial(&header.address.into(), &self.owner, &self.service.addresses);
         match named.map_err(|_| DropReason::NotAllowed)? {
             (Target::I2p(name), address) => {
-                let way = way.ok_or(DropReason::NoSession)?;
-                fits(&**way, data)?;
-                self.look_up(way, (target, header.port), (name, address), data)
+                let channel = channel.ok_or(DropReason::NoSession)?;
+                check_length(&**channel, data)?;
+                self.look_up(channel, (target, header.port), (name, address), data)
             }
             (outside, _) => {
                 let exits = self.exits.as_mut().ok_or(DropReason::NotAllowed)?;
@@ -379,24 +385,24 @@ impl<D: Dial> Association<'_, D> {
         }
     }
 
-    /// Sends to a peer that is known. An error means that the session is lost.
-    async fn send(&mut self, way: &D::Datagrams, target: &[u8], data: &[u8]) -> Result<(), ()> {
-        let Some(peer) = self.peers.of_target(target) else { return Ok(()) };
-        match way.send(&peer.peer, peer.port, data).await {
+    /// Sends to a known peer. An error means that the session is lost.
+    async fn send_to_peer(&mut self, channel: &D::Datagrams, target: &[u8], data: &[u8]) -> Result<(), ()> {
+        let Some(peer) = self.peers.peer_of(target) else { return Ok(()) };
+        match channel.send(&peer.peer, peer.port, data).await {
             Ok(()) => self.counts().count_to_peer(data.len()),
             Err(Failure::RouterUnavailable) => {
-                self.drop_one(DropReason::NoSession);
+                self.count_drop(DropReason::NoSession);
                 return Err(());
             }
-            Err(_) => self.drop_one(DropReason::NotTaken),
+            Err(_) => self.count_drop(DropReason::NotTaken),
         }
         Ok(())
     }
 
-    /// Begins to look a target up, or lets a datagram wait for a lookup that is under way.
+    /// Starts a lookup, or queues the datagram for a lookup that is under way.
     fn look_up(
         &mut self,
-        way: &Arc<D::Datagrams>,
+        channel: &Arc<D::Datagrams>,
         (target, port): (&[u8], u16),
         (name, address): (I2pName, Option<AddressLease>),
         data: &[u8],
@@ -404,50 +410,50 @@ impl<D: Dial> Association<'_, D> {
         if !self.queue.push(target, data)? {
             return Ok(());
         }
-        let (way, target) = (Arc::clone(way), Box::from(target));
+        let (channel, target) = (Arc::clone(channel), Box::from(target));
         let limit = self.service.limits.dial;
         self.lookups.spawn(async move {
-            let looking = timeout(limit, way.destination(&name)).await;
-            Found { target, port, destination: looking.unwrap_or(Err(Failure::TimedOut)), address }
+            let looking = timeout(limit, channel.destination(&name)).await;
+            LookupResult { target, port, destination: looking.unwrap_or(Err(Failure::TimedOut)), address }
         });
         Ok(())
     }
 
-    /// Sends what waited for a lookup. An error means that the session is lost.
-    async fn found(&mut self, way: &D::Datagrams, found: Found) -> Result<(), ()> {
-        let Found { target, port, destination, address } = found;
+    /// Sends the datagrams that waited for a lookup. An error means that the session is lost.
+    async fn lookup_done(&mut self, channel: &D::Datagrams, found: LookupResult) -> Result<(), ()> {
+        let LookupResult { target, port, destination, address } = found;
         let queued = self.queue.take(&target);
         match destination {
             Ok(destination) => {
-                let peer = way.peer(&destination);
+                let peer = channel.peer(&destination);
                 self.peers.insert(&target, port, (&destination, peer), address);
                 for data in queued {
-                    self.send(way, &target, &data).await?;
+                    self.send_to_peer(channel, &target, &data).await?;
                 }
             }
-            Err(_) => queued.iter().for_each(|_| self.drop_one(DropReason::Unresolved)),
+            Err(_) => queued.iter().for_each(|_| self.count_drop(DropReason::Unresolved)),
         }
         Ok(())
     }
 
-    /// Passes on what came from I2P.
-    fn peer_sent(&mut self, received: &ReceivedDatagram<'_>) {
+    /// Forwards a datagram from I2P to the client.
+    fn forward_to_client(&mut self, received: &ReceivedDatagram<'_>) {
         let Some(client) = self.source.address() else {
-            // It has never sent anything, so that nobody knows where it is.
-            return self.drop_one(DropReason::Stranger);
+            // The client has not sent anything yet, so its port is unknown.
+            return self.count_drop(DropReason::Stranger);
         };
         if received.payload.is_empty() {
-            return self.drop_one(DropReason::Empty);
+            return self.count_drop(DropReason::Empty);
         }
         self.out.clear();
-        self.out.extend_from_slice(&PREFIX);
-        match self.peers.header_of(received.sender) {
+        self.out.extend_from_slice(&RSV_AND_FRAG);
+        match self.peers.header_for(received.sender) {
             Some(header) => self.out.extend_from_slice(header),
-            None if self.service.datagrams.accept_unsolicited => match stranger(received) {
+            None if self.service.datagrams.accept_unsolicited => match unsolicited_header(received) {
                 Some(header) => self.out.extend_from_slice(&header),
-                None => return self.drop_one(DropReason::Stranger),
+                None => return self.count_drop(DropReason::Stranger),
             },
-            None => return self.drop_one(DropReason::Stranger),
+            None => return self.count_drop(DropReason::Stranger),
         }
         if let (Some(port), Some(last)) = (received.port, self.out.last_chunk_mut::<2>()) {
             *last = port.to_be_bytes();
@@ -455,11 +461,11 @@ impl<D: Dial> Association<'_, D> {
         self.out.extend_from_slice(received.payload);
         match self.socket.try_send_to(&self.out, client) {
             Ok(_) => self.counts().count_to_client(received.payload.len()),
-            Err(_) => self.drop_one(DropReason::NotTaken),
+            Err(_) => self.count_drop(DropReason::NotTaken),
         }
     }
 
-    fn drop_one(&self, why: DropReason) {
+    fn count_drop(&self, why: DropReason) {
         self.counts().count_dropped(why);
     }
 
@@ -468,17 +474,17 @@ impl<D: Dial> Association<'_, D> {
     }
 }
 
-/// Whether I2P carries this.
-fn fits(way: &impl Datagrams, data: &[u8]) -> Result<(), DropReason> {
+/// Checks that I2P carries a datagram of this length.
+fn check_length(channel: &impl Datagrams, data: &[u8]) -> Result<(), DropReason> {
     match data.len() {
         0 => Err(DropReason::Empty),
-        length if length > way.max_payload() => Err(DropReason::TooLong),
+        length if length > channel.max_payload() => Err(DropReason::TooLong),
         _ => Ok(()),
     }
 }
 
-/// What stands before a datagram of somebody whom the client does not know.
-fn stranger(received: &ReceivedDatagram<'_>) -> Option<Vec<u8>> {
+/// Encodes the header for a sender that the client has not sent anything to.
+fn unsolicited_header(received: &ReceivedDatagram<'_>) -> Option<Vec<u8>> {
     let b32 = received.sender.b32()?;
     Some(header_by_hash(&b32, received.port.unwrap_or_default()))
 }
@@ -488,19 +494,19 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_relay_is_where_the_client_reached_us() {
+    fn a_relay_is_bound_to_the_address_where_the_client_connected() {
         for (own, relay) in [
             ("127.0.0.1:4450", "127.0.0.1:0"),
             ("[::1]:4450", "[::1]:0"),
             ("[::ffff:192.0.2.1]:4450", "192.0.2.1:0"),
             ("[fe80::1%3]:4450", "[fe80::1%3]:0"),
         ] {
-            assert_eq!(beside(own.parse().unwrap()).to_string(), relay);
+            assert_eq!(any_port_on(own.parse().unwrap()).to_string(), relay);
         }
     }
 
     #[test]
-    fn a_client_with_a_link_local_address_is_answered_by_its_interface() {
+    fn a_link_local_client_is_answered_on_its_interface() {
         let request = OwnedRequest {
             protocol: socks_wire::Protocol::Socks5,
             command: socks_wire::Command::UDP_ASSOCIATE,
@@ -509,10 +515,10 @@ mod tests {
             user_id: Vec::new(),
             credentials: None,
         };
-        let mut source = Source::of(&request, "[fe80::2%3]:50000".parse().unwrap()).unwrap();
+        let mut source = ClientSource::of(&request, "[fe80::2%3]:50000".parse().unwrap()).unwrap();
         assert_eq!(source.address(), None);
         let from = "[fe80::2%3]:60000".parse().unwrap();
-        assert!(source.takes(from, &[0, 0, 0, 1, 127, 0, 0, 1, 0, 7]));
+        assert!(source.accepts(from, &[0, 0, 0, 1, 127, 0, 0, 1, 0, 7]));
         assert_eq!(source.address(), Some(from));
     }
 }

@@ -1,13 +1,12 @@
 use super::{exits::MAX_EXITS, queue::MAX_LOOKUPS};
 
-/// File descriptors of a session for datagrams: its UDP socket and its connection to the router, and that of the streams' session
-/// beside it.
+/// Per session for datagrams: its UDP socket, its connection to the router, and the connection of the session for streams.
 const OF_SESSION: usize = 3;
-/// Those of a relay of an outproxy: its UDP socket and the connection on which it was asked for.
+/// Per relay of an outproxy: its UDP socket and its TCP connection.
 const OF_EXIT: usize = 2;
 
-/// The most file descriptors that one client's datagrams need where there are so many outproxies, beside its own connection and
-/// the relay's socket. A client that goes leaves those of the sessions to the next one.
+/// The most file descriptors that one client's datagrams need with this many outproxies, not counting its own connection and UDP
+/// socket. When a client leaves, the next one uses the descriptors of its sessions.
 #[must_use]
 pub fn datagram_descriptors(outproxies: usize) -> usize {
     OF_SESSION + MAX_LOOKUPS + OF_EXIT * outproxies.min(MAX_EXITS)

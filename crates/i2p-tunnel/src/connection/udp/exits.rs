@@ -1,4 +1,4 @@
-//! Datagrams to hosts outside I2P: by relays of outproxies, where a route says so.
+//! Datagrams to hosts outside I2P, by relays of outproxies.
 
 use std::{
     io,
@@ -22,38 +22,38 @@ use crate::{
     account::{DatagramCounts, DropReason},
     client::IsolationKey,
     names::{AddressOwner, AddressPool},
-    outproxy::{Outproxy, OutproxyRelay, Routing, datagram, sender},
+    outproxy::{Outproxy, OutproxyRelay, Routing, decode_datagram, encode_datagram},
 };
 
-/// The longest datagram over UDP.
+/// The longest UDP datagram in bytes.
 pub(super) const MAX_DATAGRAM: usize = 65_535;
-/// Outproxies whose relays one client has at the same time.
+/// Most outproxies whose relays one client uses at the same time.
 pub(super) const MAX_EXITS: usize = 8;
-/// Datagrams that wait for one of them.
-const MAX_WAITING: usize = 64;
-/// Bytes of all datagrams of one client that wait for them.
-const MAX_BYTES: usize = 256 * 1024;
-/// For so long an outproxy that gave no relay, or ended it, is not asked again ...
-const FIRST_REST: Duration = Duration::from_secs(1);
-/// ... and twice as long each time after that, up to this, until something has come back by it.
-const LONGEST_REST: Duration = Duration::from_secs(5 * 60);
+/// Most datagrams that wait for one relay.
+const MAX_QUEUED_DATAGRAMS: usize = 64;
+/// Most bytes of one client's datagrams that wait for relays.
+const MAX_QUEUED_BYTES: usize = 256 * 1024;
+/// If an outproxy provides no relay, or closes it, the outproxy is not asked again for this time ...
+const FIRST_PAUSE: Duration = Duration::from_secs(1);
+/// ... and for twice as long after each further failure, up to this, until a datagram is received from it.
+const MAX_PAUSE: Duration = Duration::from_secs(5 * 60);
 
-/// The client's side: what its relays pass on, and count.
+/// The client's side of its relays.
 #[derive(Clone)]
 pub(super) struct ClientSide {
     pub(super) socket: Arc<UdpSocket>,
-    /// Whom the client's virtual addresses belong to.
+    /// The owner of the client's virtual addresses.
     pub(super) owner: AddressOwner,
     pub(super) addresses: AddressPool,
     pub(super) counts: DatagramCounts,
-    /// Changes whenever something goes either way.
-    pub(super) moved: Arc<AtomicU64>,
+    /// Changes whenever a datagram moves.
+    pub(super) activity: Arc<AtomicU64>,
 }
 
-/// The relays of one client. They end when this is dropped.
+/// The relays of one client. Dropping this closes them.
 pub(super) struct Exits {
     routing: Routing,
-    /// What keeps the client apart from others.
+    /// Isolates the client from others.
     key: IsolationKey,
     side: ClientSide,
     exits: Vec<Exit>,
@@ -61,30 +61,30 @@ pub(super) struct Exits {
     room: Arc<Semaphore>,
 }
 
-/// The way by one outproxy.
+/// The relay of one outproxy.
 struct Exit {
     outproxy: Arc<Outproxy>,
     state: Arc<ExitState>,
-    waiting: mpsc::Sender<Waiting>,
+    waiting: mpsc::Sender<QueuedDatagram>,
 }
 
-/// A datagram with its header, and its part of the room for all.
-struct Waiting {
+/// A datagram with its header, and its share of the queue.
+struct QueuedDatagram {
     datagram: Vec<u8>,
-    /// Bytes of it without the header.
+    /// The length of its data without the header.
     payload: usize,
     _room: OwnedSemaphorePermit,
 }
 
-/// What the way by an outproxy is at.
+/// The state of an outproxy's relay.
 #[derive(Default)]
 struct ExitState(AtomicU8);
 
 impl ExitState {
-    /// A relay is opened when there is something to send.
+    /// A relay is opened once there is a datagram to send.
     const CLOSED: u8 = 0;
     const OPEN: u8 = 1;
-    const RESTS: u8 = 2;
+    const PAUSED: u8 = 2;
 
     fn is(&self, state: u8) -> bool {
         self.0.load(Relaxed) == state
@@ -97,30 +97,32 @@ impl ExitState {
 
 impl Exits {
     pub(super) fn new(routing: Routing, key: IsolationKey, side: ClientSide) -> Self {
-        let room = Arc::new(Semaphore::new(MAX_BYTES));
+        let room = Arc::new(Semaphore::new(MAX_QUEUED_BYTES));
         Self { routing, key, side, exits: Vec::new(), tasks: JoinSet::new(), room }
     }
 
-    /// Sends a datagram to a host outside I2P, for a client at this address; says why it cannot be.
+    /// Sends a datagram to a host outside I2P for the client at this address. Returns why it was dropped, if it was.
     pub(super) fn send(
         &mut self,
         client: SocketAddr,
         (target, port): (&Target, u16),
         data: &[u8],
     ) -> Result<(), DropReason> {
-        let (outproxies, host) = self.routing.relays(target, port).ok_or(DropReason::NotAllowed)?;
-        let datagram = datagram(host, port, data).ok_or(DropReason::NotAllowed)?;
+        let (outproxies, host) =
+            self.routing.datagram_outproxies(target, port).ok_or(DropReason::NotAllowed)?;
+        let datagram = encode_datagram(host, port, data).ok_or(DropReason::NotAllowed)?;
         if datagram.len() > MAX_DATAGRAM {
             return Err(DropReason::TooLong);
         }
         let size = u32::try_from(datagram.len()).map_err(|_| DropReason::TooLong)?;
         let room = Arc::clone(&self.room).try_acquire_many_owned(size).map_err(|_| DropReason::QueueFull)?;
         let exit = self.exit(client, &outproxies).ok_or(DropReason::OutproxyFailed)?;
-        let waiting = Waiting { datagram, payload: data.len(), _room: room };
+        let waiting = QueuedDatagram { datagram, payload: data.len(), _room: room };
         exit.waiting.try_send(waiting).map_err(|_| DropReason::QueueFull)
     }
 
-    /// The first that is open, since a peer is to see one sender; else the first that does not rest.
+    /// Picks the first outproxy with an open relay, so that a peer sees one sender. If there is none, picks the first that is not
+    /// paused.
     fn exit(&mut self, client: SocketAddr, outproxies: &[Arc<Outproxy>]) -> Option<&Exit> {
         let (mut open, mut usable) = (None, None);
         for outproxy in outproxies {
@@ -133,7 +135,7 @@ impl Exits {
                 open = known;
                 break;
             }
-            if usable.is_none() && !is(ExitState::RESTS) {
+            if usable.is_none() && !is(ExitState::PAUSED) {
                 usable = Some((known, outproxy));
             }
         }
@@ -149,9 +151,9 @@ impl Exits {
         if self.exits.len() >= MAX_EXITS {
             return None;
         }
-        let (sender, waiting) = mpsc::channel(MAX_WAITING);
+        let (sender, waiting) = mpsc::channel(MAX_QUEUED_DATAGRAMS);
         let state = Arc::new(ExitState::default());
-        let by = ByOutproxy {
+        let by = ExitTask {
             outproxy: Arc::clone(&outproxy),
             key: self.key.clone(),
             state: Arc::clone(&state),
@@ -164,8 +166,8 @@ impl Exits {
     }
 }
 
-/// The task of the way by one outproxy.
-struct ByOutproxy {
+/// The task for the relay of one outproxy.
+struct ExitTask {
     outproxy: Arc<Outproxy>,
     key: IsolationKey,
     state: Arc<ExitState>,
@@ -173,47 +175,47 @@ struct ByOutproxy {
     client: SocketAddr,
 }
 
-impl ByOutproxy {
-    /// Opens a relay when there is something to send, again after a rest when it fails.
-    async fn run(self, mut waiting: mpsc::Receiver<Waiting>) {
-        let mut rest = FIRST_REST;
+impl ExitTask {
+    /// Opens a relay when there is a datagram to send. After a failure it pauses first.
+    async fn run(self, mut waiting: mpsc::Receiver<QueuedDatagram>) {
+        let mut pause = FIRST_PAUSE;
         while let Some(first) = waiting.recv().await {
-            match self.outproxy.relay(&self.key).await {
+            match self.outproxy.open_relay(&self.key).await {
                 Ok(relay) => {
                     self.state.set(ExitState::OPEN);
                     if self.relay(&relay, first, &mut waiting).await {
-                        rest = FIRST_REST;
+                        pause = FIRST_PAUSE;
                     }
                 }
-                Err(_) => self.drop_one(DropReason::OutproxyFailed),
+                Err(_) => self.count_drop(DropReason::OutproxyFailed),
             }
-            self.state.set(ExitState::RESTS);
-            let until = Instant::now() + rest;
-            // What has come to wait meanwhile would be old by then.
+            self.state.set(ExitState::PAUSED);
+            let until = Instant::now() + pause;
+            // Datagrams that arrive during the pause would be outdated after it.
             while let Ok(Some(_)) = timeout_at(until, waiting.recv()).await {
-                self.drop_one(DropReason::OutproxyFailed);
+                self.count_drop(DropReason::OutproxyFailed);
             }
-            rest = (rest * 2).min(LONGEST_REST);
+            pause = (pause * 2).min(MAX_PAUSE);
             self.state.set(ExitState::CLOSED);
         }
     }
 
-    /// Passes datagrams on until the relay ends. Says whether any came back.
+    /// Relays datagrams until the relay closes. Returns whether any were received from it.
     async fn relay(
         &self,
         relay: &OutproxyRelay,
-        first: Waiting,
-        waiting: &mut mpsc::Receiver<Waiting>,
+        first: QueuedDatagram,
+        waiting: &mut mpsc::Receiver<QueuedDatagram>,
     ) -> bool {
         let mut buffer = vec![0; MAX_DATAGRAM];
         let mut next = Some(first);
         let mut came_back = false;
         loop {
-            if let Some(Waiting { datagram, payload, .. }) = next.take() {
+            if let Some(QueuedDatagram { datagram, payload, .. }) = next.take() {
                 match relay.send(&datagram).await {
                     Ok(()) => self.side.counts.count_to_peer(payload),
                     Err(error) => {
-                        self.drop_one(DropReason::NotTaken);
+                        self.count_drop(DropReason::NotTaken);
                         if error.kind() == io::ErrorKind::ConnectionRefused {
                             return came_back;
                         }
@@ -221,13 +223,13 @@ impl ByOutproxy {
                 }
             }
             tokio::select! {
-                () = relay.ended() => return came_back,
+                () = relay.until_closed() => return came_back,
                 received = relay.receive(&mut buffer) => match received {
                     Ok(length) => {
                         came_back = true;
-                        self.side.pass_on(self.client, buffer.get(..length).unwrap_or_default());
+                        self.side.forward_to_client(self.client, buffer.get(..length).unwrap_or_default());
                     }
-                    // Its port is closed.
+                    // The relay's port is closed.
                     Err(_) => return came_back,
                 },
                 Some(datagram) = waiting.recv() => next = Some(datagram),
@@ -235,16 +237,17 @@ impl ByOutproxy {
         }
     }
 
-    fn drop_one(&self, why: DropReason) {
+    fn count_drop(&self, why: DropReason) {
         self.side.counts.count_dropped(why);
     }
 }
 
 impl ClientSide {
-    /// Passes on what a relay sent, header and all: it is the same towards clients.
-    fn pass_on(&self, client: SocketAddr, datagram: &[u8]) {
-        self.moved.fetch_add(1, Relaxed);
-        let Some((_, data)) = sender(datagram).filter(|(sender, _)| !self.means_i2p(sender)) else {
+    /// Forwards a datagram of a relay with its header, which has the same form for clients.
+    fn forward_to_client(&self, client: SocketAddr, datagram: &[u8]) {
+        self.activity.fetch_add(1, Relaxed);
+        let Some((_, data)) = decode_datagram(datagram).filter(|(sender, _)| !self.stands_for_i2p(sender))
+        else {
             return self.counts.count_dropped(DropReason::OutproxyReply);
         };
         match self.socket.try_send_to(datagram, client) {
@@ -253,8 +256,8 @@ impl ClientSide {
         }
     }
 
-    /// Whether this is an address that stands for a name in I2P, or could.
-    fn means_i2p(&self, sender: &Target) -> bool {
+    /// Whether a sender is an address that stands for an I2P name, or may come to.
+    fn stands_for_i2p(&self, sender: &Target) -> bool {
         let Target::Ip(address) = sender else { return false };
         self.addresses.is_virtual(*address) || self.addresses.target_of(&self.owner, *address).is_some()
     }

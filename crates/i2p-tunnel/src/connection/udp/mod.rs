@@ -1,4 +1,4 @@
-//! UDP ASSOCIATE (RFC 1928 section 7): datagrams between a client and I2P, or hosts outside I2P by relays of outproxies.
+//! UDP ASSOCIATE (RFC 1928 section 7): datagrams between a client and I2P, and to hosts outside I2P by relays of outproxies.
 
 mod association;
 mod descriptors;

@@ -1,4 +1,4 @@
-//! Whom a client sends datagrams to, and by which name it knows them.
+//! The peers that a client sends datagrams to, and the names by which it knows them.
 
 use std::collections::HashMap;
 
@@ -7,41 +7,41 @@ use socks_wire::{Address, Encode, udp};
 
 use crate::{dial::DatagramSender, names::AddressLease};
 
-/// Peers that are remembered for one client; the one that was heard of least lately goes first.
+/// Most targets that are remembered for one client. The least recently used one is forgotten first.
 const MAX_PEERS: usize = 512;
-/// RSV and FRAG.
+/// The length of RSV and FRAG.
 const PREFIX: usize = 3;
 
-/// The peers of one client, by what it calls them and by what the router calls them.
+/// The peers of one client, by the target that the client sends to and by the sender that the router reports.
 pub(super) struct Peers<P> {
-    /// By ATYP, DST.ADDR and DST.PORT, as the client writes them.
+    /// The key is ATYP, DST.ADDR and DST.PORT as the client sends them.
     by_target: HashMap<Box<[u8]>, Peer<P>>,
-    /// Each once, whatever it is called.
-    known: HashMap<B32, Known>,
-    /// The same, by destination and by hash in base64.
+    /// Each peer once, whatever the client calls it.
+    known: HashMap<B32, KnownPeer>,
+    /// The same peers, by destination and by hash, both in base64.
     by_sender: HashMap<Box<str>, B32>,
     clock: u64,
 }
 
-/// Whom a datagram goes to.
+/// The peer behind a target.
 pub(super) struct Peer<P> {
-    /// As the dialler knows it.
+    /// The peer in the dialler's form.
     pub(super) peer: P,
     pub(super) port: u16,
     used: u64,
-    /// Who that is, by whatever name.
+    /// Its address, whatever the client calls it.
     known: B32,
-    /// An address of ours that stands for it keeps its meaning.
+    /// Keeps the virtual address that stands for the peer from expiring.
     _address: Option<AddressLease>,
 }
 
-/// A peer that may send to the client.
-struct Known {
-    /// ATYP, address and port of the header that the client gets: what it sent to last of all that leads here.
+/// A peer that may send datagrams to the client.
+struct KnownPeer {
+    /// ATYP, address and port of the header that the client gets: the target that it used last for this peer.
     header: Box<[u8]>,
-    /// How many targets lead here.
+    /// The number of targets for this peer.
     targets: usize,
-    /// What a router calls it when it sends: as its destination, and as the hash of that.
+    /// What the router reports as its sender: the destination, or its hash.
     senders: [Box<str>; 2],
 }
 
@@ -57,8 +57,8 @@ impl<P> Default for Peers<P> {
 }
 
 impl<P> Peers<P> {
-    /// Whom this is to go to: nothing, if it has not been looked up yet. Answers are from this name and port from now on.
-    pub(super) fn of_target(&mut self, target: &[u8]) -> Option<&Peer<P>> {
+    /// The peer of a target; `None` if it has not been looked up. Datagrams from the peer carry this target from now on.
+    pub(super) fn peer_of(&mut self, target: &[u8]) -> Option<&Peer<P>> {
         self.clock += 1;
         let peer = self.by_target.get_mut(target)?;
         peer.used = self.clock;
@@ -70,7 +70,7 @@ impl<P> Peers<P> {
         Some(peer)
     }
 
-    /// Remembers what a target has turned out to be.
+    /// Stores the result of a lookup.
     pub(super) fn insert(
         &mut self,
         target: &[u8],
@@ -85,9 +85,9 @@ impl<P> Peers<P> {
         self.clock += 1;
         let who = destination.b32();
         let known = self.known.entry(who).or_insert_with(|| {
-            let senders = senders(destination);
+            let senders = sender_texts(destination);
             self.by_sender.extend(senders.iter().map(|sender| (sender.clone(), who)));
-            Known { header: Box::default(), targets: 0, senders }
+            KnownPeer { header: Box::default(), targets: 0, senders }
         });
         known.header = target.into();
         known.targets += 1;
@@ -95,15 +95,15 @@ impl<P> Peers<P> {
             .insert(target.into(), Peer { peer, port, used: self.clock, known: who, _address: address });
     }
 
-    /// What stands before a datagram from this peer on its way to the client, without RSV and FRAG: as the client called it.
-    /// Nothing for whoever it has not sent anything to.
-    pub(super) fn header_of(&self, sender: DatagramSender<'_>) -> Option<&[u8]> {
+    /// The header for a datagram from this sender to the client, without RSV and FRAG; `None` if the client has not sent anything
+    /// to it.
+    pub(super) fn header_for(&self, sender: DatagramSender<'_>) -> Option<&[u8]> {
         let known = match sender {
             DatagramSender::Destination(text) | DatagramSender::Hash(text) => {
                 self.known.get(self.by_sender.get(text)?)?
             }
             DatagramSender::B32(b32) => self.known.get(&b32)?,
-            // Raw datagrams do not say it: clear only while there is one peer.
+            // Raw datagrams do not name their sender. It is clear only if there is one peer.
             DatagramSender::Unknown if self.known.len() == 1 => self.known.values().next()?,
             DatagramSender::Unknown => return None,
         };
@@ -131,19 +131,19 @@ impl<P> Peers<P> {
     }
 }
 
-/// What routers call a destination that has sent something: whole, or, in datagrams of the third kind, by hash.
-fn senders(destination: &Destination) -> [Box<str>; 2] {
+/// What routers report as the sender: the destination, or its hash in datagrams of the third version.
+fn sender_texts(destination: &Destination) -> [Box<str>; 2] {
     let hash = i2p_name::base64::encode(destination.b32().hash());
     [destination.to_base64().into(), hash.into()]
 }
 
-/// ATYP, address and port of somebody who was never asked anything: its base32 address.
+/// Encodes ATYP, address and port for a sender by its base32 address.
 pub(super) fn header_by_hash(b32: &B32, port: u16) -> Vec<u8> {
     let text = b32.to_string();
     let header =
         udp::Header { fragment: udp::Fragment::STANDALONE, address: Address::Domain(text.as_bytes()), port };
     let mut bytes = [0; udp::Header::MAX_LENGTH];
-    // A base32 address is short enough for any header.
+    // A base32 address always fits.
     let length = header.encode(&mut bytes).unwrap_or_default();
     bytes.get(PREFIX..length).unwrap_or_default().to_vec()
 }

@@ -1,13 +1,13 @@
 use crate::account::DropReason;
 
-/// Targets that are looked up at the same time, for one client.
+/// Most lookups at the same time for one client.
 pub(super) const MAX_LOOKUPS: usize = 16;
-/// Datagrams that wait for one lookup.
-const MAX_QUEUED: usize = 8;
-/// Bytes of all datagrams of one client that wait.
-pub(super) const MAX_BYTES: usize = 256 * 1024;
+/// Most datagrams that wait for one lookup.
+const MAX_QUEUED_PER_LOOKUP: usize = 8;
+/// Most bytes of one client's datagrams that wait for lookups.
+pub(super) const MAX_QUEUED_BYTES: usize = 256 * 1024;
 
-/// Datagrams whose targets are being looked up.
+/// Datagrams that wait for the lookup of their target.
 #[derive(Default)]
 pub(super) struct Queue {
     lookups: Vec<Lookup>,
@@ -21,16 +21,15 @@ struct Lookup {
 }
 
 impl Queue {
-    /// Lets a datagram wait for the lookup of its target. Says whether that lookup is to be begun now, for which there is
-    /// room.
+    /// Queues a datagram for the lookup of its target. Returns whether the lookup is to be started.
     pub(super) fn push(&mut self, target: &[u8], data: &[u8]) -> Result<bool, DropReason> {
-        if self.bytes + data.len() > MAX_BYTES {
+        if self.bytes + data.len() > MAX_QUEUED_BYTES {
             return Err(DropReason::QueueFull);
         }
         let full = self.lookups.len() >= MAX_LOOKUPS;
         let under_way = self.lookups.iter_mut().find(|lookup| *lookup.target == *target);
         let begins = match under_way {
-            Some(Lookup { datagrams, .. }) if datagrams.len() >= MAX_QUEUED => {
+            Some(Lookup { datagrams, .. }) if datagrams.len() >= MAX_QUEUED_PER_LOOKUP => {
                 return Err(DropReason::QueueFull);
             }
             Some(Lookup { datagrams, .. }) => {
@@ -47,7 +46,7 @@ impl Queue {
         Ok(begins)
     }
 
-    /// What waited for this target, in the order in which it came.
+    /// Takes the datagrams for this target, in order.
     pub(super) fn take(&mut self, target: &[u8]) -> Vec<Vec<u8>> {
         let Some(at) = self.lookups.iter().position(|lookup| *lookup.target == *target) else {
             return Vec::new();
@@ -57,7 +56,7 @@ impl Queue {
         datagrams
     }
 
-    /// Forgets everything, and says how many datagrams that is.
+    /// Drops all datagrams and returns how many there were.
     pub(super) fn clear(&mut self) -> usize {
         std::mem::take(self).lookups.iter().map(|lookup| lookup.datagrams.len()).sum()
     }
@@ -68,10 +67,10 @@ mod tests {
     use super::*;
 
     #[test]
-    fn everything_is_bounded_and_given_back() {
+    fn the_queue_is_bounded_and_frees_its_space() {
         let mut queue = Queue::default();
         assert_eq!(queue.push(b"a", b"1"), Ok(true));
-        for _ in 1..MAX_QUEUED {
+        for _ in 1..MAX_QUEUED_PER_LOOKUP {
             assert_eq!(queue.push(b"a", b"2"), Ok(false));
         }
         assert_eq!(queue.push(b"a", b"3"), Err(DropReason::QueueFull));
@@ -79,9 +78,9 @@ mod tests {
             assert_eq!(queue.push(&number.to_be_bytes(), b"1"), Ok(true));
         }
         assert_eq!(queue.push(b"b", b"1"), Err(DropReason::QueueFull));
-        assert_eq!(queue.take(b"a").len(), MAX_QUEUED);
+        assert_eq!(queue.take(b"a").len(), MAX_QUEUED_PER_LOOKUP);
         assert_eq!(queue.take(b"a"), Vec::<Vec<u8>>::new());
-        let large = vec![0; MAX_BYTES - (MAX_LOOKUPS - 1)];
+        let large = vec![0; MAX_QUEUED_BYTES - (MAX_LOOKUPS - 1)];
         assert_eq!(queue.push(b"b", &large), Ok(true));
         assert_eq!(queue.push(b"b", b"1"), Err(DropReason::QueueFull));
         assert_eq!(queue.take(b"b"), std::slice::from_ref(&large));

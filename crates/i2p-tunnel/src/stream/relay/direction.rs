@@ -5,15 +5,15 @@ use std::{
 
 use prometheus_client::metrics::counter::Counter;
 
-/// One way of a relay.
+/// One direction of a relay.
 pub(super) struct Direction<'a> {
     pub(super) bytes: AtomicU64,
     pub(super) discarded: AtomicU64,
-    /// Whether all has arrived, and its end.
-    pub(super) heard_all: AtomicBool,
-    /// Whether the receiving side has broken the connection.
+    /// Whether all data and the end were delivered.
+    pub(super) delivered_all: AtomicBool,
+    /// Whether the receiving side has reset the connection.
     pub(super) reset: AtomicBool,
-    /// Of the whole tunnel.
+    /// Counts the bytes of the whole tunnel.
     pub(super) total: &'a Counter,
 }
 
@@ -22,19 +22,19 @@ impl<'a> Direction<'a> {
         Self {
             bytes: AtomicU64::new(0),
             discarded: AtomicU64::new(0),
-            heard_all: AtomicBool::new(false),
+            delivered_all: AtomicBool::new(false),
             reset: AtomicBool::new(false),
             total,
         }
     }
 
-    /// Bytes that arrived.
+    /// Bytes delivered.
     pub(super) fn bytes(&self) -> u64 {
         self.bytes.load(Relaxed)
     }
 
-    /// Bytes that show life: those that were thrown away too.
-    pub(super) fn moved(&self) -> u64 {
+    /// A number that changes whenever data moves. Discarded data counts too.
+    pub(super) fn activity(&self) -> u64 {
         self.bytes() + self.discarded.load(Relaxed)
     }
 
@@ -44,7 +44,7 @@ impl<'a> Direction<'a> {
     }
 }
 
-/// Which end of a direction failed.
+/// The side of a direction that failed.
 pub(super) enum Broken {
     Source(io::Error),
     Sink(io::Error),

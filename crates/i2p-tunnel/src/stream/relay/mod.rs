@@ -1,4 +1,4 @@
-//! Relaying between two sockets, both ways, by copying or splicing.
+//! Relays data between two streams in both directions, by copying or splicing.
 
 mod direction;
 mod pump;
@@ -20,29 +20,29 @@ use tokio::time::{Instant, sleep_until};
 pub(crate) use self::pump::discard;
 use self::{
     direction::{Broken, Direction},
-    pump::{discard_and_count, pump},
+    pump::{discard_counted, pump},
 };
 use super::{
-    opened::{ClientEnd, Opened},
+    open_stream::{ClientFin, OpenStream},
     socket::Socket,
     stop::Stop,
 };
 use crate::limits::{Limit, Limits};
 
-/// What went each way.
+/// What was relayed.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub(crate) struct Relayed {
-    /// Bytes.
+pub(crate) struct RelayTotals {
+    /// Bytes delivered to the peer.
     pub(crate) to_peer: u64,
-    /// Bytes.
+    /// Bytes delivered to the client.
     pub(crate) to_client: u64,
-    /// Whether the client has heard all that the peer had to say, and its end.
-    pub(crate) client_heard_all: bool,
+    /// Whether the client received all data of the peer and its end.
+    pub(crate) client_got_all: bool,
 }
 
 /// How a relay ended.
 #[derive(Debug)]
-pub(crate) enum End {
+pub(crate) enum RelayEnd {
     /// Both sides have finished.
     Finished,
     /// One side broke.
@@ -51,8 +51,8 @@ pub(crate) enum End {
     Limit(Limit),
 }
 
-/// For the log: without anything that was relayed.
-impl fmt::Display for End {
+/// For the log. Shows nothing of the data.
+impl fmt::Display for RelayEnd {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Finished => f.write_str("finished"),
@@ -62,38 +62,38 @@ impl fmt::Display for End {
     }
 }
 
-/// Relays both ways until both have finished, one has broken, or a limit is reached: one has finished and the other has been
-/// silent for [`Limits::half_close`], or both have for [`Limits::idle`]. `early_data` goes to the peer first. The counters are
-/// those of bytes to the peer, and to the client.
+/// Relays in both directions until both sides have finished, one side breaks, or a limit is reached. The limits are
+/// [`Limits::half_close`], if one side has finished and the other is silent, and [`Limits::idle`], if both are. `early_data` goes
+/// to the peer first. The counters count the bytes to the peer and to the client.
 ///
-/// The peer's end is passed on to the client at once; the client's end as [`Opened::client_end`] says. A peer that takes
-/// no more may have more to say all the same, so what the client goes on sending is then thrown away.
+/// The peer's end is passed on to the client at once. [`OpenStream::client_fin`] says what happens to the client's. If the peer
+/// accepts no more data, the client's data is discarded from then on, since the peer may still be sending.
 ///
-/// A side that has not heard the other's end gets a reset when its socket is dropped, whatever the reason: what it has is not
-/// all, and must not look so.
+/// A side that has not received the other side's end gets a reset when its socket is dropped. Its data is incomplete and must not
+/// look complete.
 pub(crate) async fn relay(
     client: &Socket,
-    peer: &mut Opened,
+    peer: &mut OpenStream,
     early_data: Vec<u8>,
     limits: &Limits,
     [to_peer, to_client]: [&Counter; 2],
     stop: &Stop,
-) -> (Relayed, End) {
+) -> (RelayTotals, RelayEnd) {
     let (upstream, downstream) = (Direction::new(to_peer), Direction::new(to_client));
     let first_data = std::mem::take(&mut peer.first_data);
-    let Opened { socket: peer, client_end, .. } = &*peer;
+    let OpenStream { socket: peer, client_fin, .. } = &*peer;
     client.reset_on_close(true);
     peer.reset_on_close(true);
-    // Pinned here and passed on by reference: a future that is moved into another one is in its size twice.
+    // Pinned here and passed by reference: a future that is moved into another one takes its size twice.
     let (pump_up, pump_down) =
         (pin!(pump(client, peer, early_data, &upstream)), pin!(pump(peer, client, first_data, &downstream)));
     let up = pin!(async {
         if !sent_all(pump_up.await, &upstream)? {
-            return discard_and_count(client, &upstream.discarded).await;
+            return discard_counted(client, &upstream.discarded).await;
         }
         peer.reset_on_close(false);
-        if *client_end == ClientEnd::PassedOn {
-            // Gone already, perhaps; then the other direction says so.
+        if *client_fin == ClientFin::Forwarded {
+            // An error shows up in the other direction too.
             let _ = Box::pin(peer.finish_writing()).await;
         }
         Ok(())
@@ -104,41 +104,41 @@ pub(crate) async fn relay(
             return Err(io::ErrorKind::ConnectionReset.into());
         }
         client.reset_on_close(false);
-        downstream.heard_all.store(true, Relaxed);
-        // Gone already, perhaps; then the other direction says so.
+        downstream.delivered_all.store(true, Relaxed);
+        // An error shows up in the other direction too.
         let _ = Box::pin(client.finish_writing()).await;
         Ok(())
     });
-    let moved = || upstream.moved() + downstream.moved();
-    let mut work = pin!(both(up, &upstream, down, &downstream, limits.half_close));
+    let activity = || upstream.activity() + downstream.activity();
+    let mut work = pin!(run_both(up, &upstream, down, &downstream, limits.half_close));
     let limited = async {
         match limits.idle {
             None => work.as_mut().await,
-            // A timer that few streams have.
+            // Boxed: few streams have this timer.
             Some(idle) => {
-                Box::pin(while_moving(work, moved, idle)).await.unwrap_or(Err(End::Limit(Limit::Idle)))
+                Box::pin(unless_idle(work, activity, idle)).await.unwrap_or(Err(RelayEnd::Limit(Limit::Idle)))
             }
         }
     };
     let end = tokio::select! {
         end = limited => end,
-        told = stop.quiet(moved) => Err(End::Broken(told)),
+        told = stop.until_idle(activity) => Err(RelayEnd::Broken(told)),
     };
-    let relayed = Relayed {
+    let relayed = RelayTotals {
         to_peer: upstream.bytes(),
         to_client: downstream.bytes(),
-        client_heard_all: downstream.heard_all.load(Relaxed),
+        client_got_all: downstream.delivered_all.load(Relaxed),
     };
-    (relayed, end.map_or_else(|end| end, |()| End::Finished))
+    (relayed, end.map_or_else(|end| end, |()| RelayEnd::Finished))
 }
 
-/// Whether all that the sender had was sent, or the receiver takes no more.
+/// Returns whether all of the sender's data was sent. If not, the receiver accepts no more.
 fn sent_all(outcome: Result<(), Broken>, direction: &Direction<'_>) -> io::Result<bool> {
     match outcome {
         Ok(()) => Ok(true),
         Err(Broken::Source(error)) => Err(error),
         Err(Broken::Sink(error)) => {
-            // A reset is told once: whoever reads on finds no more than an end. One that has closed has said its own end.
+            // A reset is reported only once: reading afterwards finds an orderly end. A broken pipe is no reset.
             let reset = error.kind() != io::ErrorKind::BrokenPipe;
             direction.reset.store(reset, Relaxed);
             Ok(false)
@@ -146,64 +146,64 @@ fn sent_all(outcome: Result<(), Broken>, direction: &Direction<'_>) -> io::Resul
     }
 }
 
-impl Opened {
-    /// Relays between a connection that is no client's and this stream, as a proxy does for its clients, until both have finished.
+impl OpenStream {
+    /// Relays between a local connection and this stream until both sides have finished, as a proxy does for its clients.
     ///
-    /// Whatever else ends it resets both, except a side that has heard the other's end: what the one got of the other is not
-    /// all, and does not look so. That also holds when what this gives is dropped, or the process dies.
+    /// If it ends otherwise, both sides are reset, except a side that has received the other's end. This also holds if the future
+    /// is dropped or the process dies.
     ///
     /// # Errors
-    /// What broke; [`io::ErrorKind::TimedOut`] for a limit: [`Limits::half_close`] or [`Limits::idle`].
+    /// The error of the side that broke; [`io::ErrorKind::TimedOut`] if a limit was reached ([`Limits::half_close`] or
+    /// [`Limits::idle`]).
     pub async fn relay(mut self, local: Socket, limits: &Limits) -> io::Result<()> {
-        local.notice_loss(*limits);
-        self.socket.notice_loss(*limits);
-        // Nobody reads them.
+        local.detect_loss(*limits);
+        self.socket.detect_loss(*limits);
+        // These counters are not read.
         let (to_peer, to_local) = (Counter::default(), Counter::default());
         let counters = [&to_peer, &to_local];
         match relay(&local, &mut self, Vec::new(), limits, counters, &Stop::new()).await {
-            (_, End::Finished) => Ok(()),
-            (_, End::Broken(error)) => Err(error),
-            (_, End::Limit(_)) => Err(io::ErrorKind::TimedOut.into()),
+            (_, RelayEnd::Finished) => Ok(()),
+            (_, RelayEnd::Broken(error)) => Err(error),
+            (_, RelayEnd::Limit(_)) => Err(io::ErrorKind::TimedOut.into()),
         }
     }
 
-    /// Ends the stream as one that broke.
+    /// Resets the stream.
     pub fn reset(self) {
         self.socket.reset_on_close(true);
     }
 }
 
-/// Runs both directions; after the first has finished, the second may go on as long as it moves something every
-/// `half_close`.
+/// Runs both directions. After one has finished, the other may continue as long as it moves data at least every `half_close`.
 #[expect(clippy::manual_async_fn, reason = "the arguments of an async fn are in its future twice")]
-fn both(
+fn run_both(
     mut up: Pin<&mut impl Future<Output = io::Result<()>>>,
     upstream: &Direction<'_>,
     mut down: Pin<&mut impl Future<Output = io::Result<()>>>,
     downstream: &Direction<'_>,
     half_close: Duration,
-) -> impl Future<Output = Result<(), End>> {
+) -> impl Future<Output = Result<(), RelayEnd>> {
     async move {
         tokio::select! {
             result = up.as_mut() => {
-                result.map_err(End::Broken)?;
-                rest(Box::pin(while_moving(down, || downstream.moved(), half_close)).await)
+                result.map_err(RelayEnd::Broken)?;
+                second_result(Box::pin(unless_idle(down, || downstream.activity(), half_close)).await)
             }
             result = down.as_mut() => {
-                result.map_err(End::Broken)?;
-                rest(Box::pin(while_moving(up, || upstream.moved(), half_close)).await)
+                result.map_err(RelayEnd::Broken)?;
+                second_result(Box::pin(unless_idle(up, || upstream.activity(), half_close)).await)
             }
         }
     }
 }
 
-/// What came of the second direction.
-fn rest(result: Option<io::Result<()>>) -> Result<(), End> {
-    result.ok_or(End::Limit(Limit::HalfClose))?.map_err(End::Broken)
+/// The result of the direction that finished second.
+fn second_result(result: Option<io::Result<()>>) -> Result<(), RelayEnd> {
+    result.ok_or(RelayEnd::Limit(Limit::HalfClose))?.map_err(RelayEnd::Broken)
 }
 
-/// Goes on as long as something moves every so often; nothing, when it has not.
-async fn while_moving<T>(
+/// Runs `work` as long as `activity` changes within each `limit`. Returns `None` if it stops changing.
+async fn unless_idle<T>(
     mut work: Pin<&mut impl Future<Output = T>>,
     moved: impl Fn() -> u64,
     limit: Duration,

@@ -1,4 +1,4 @@
-//! One way of a relay.
+//! One direction of a relay.
 
 use std::{
     io,
@@ -11,35 +11,35 @@ use super::direction::{Broken, Direction};
 use super::splice::{Pipe, Spliced};
 use crate::stream::socket::Socket;
 
-/// Bytes moved at once. On the thread's stack while they move; a connection that is idle holds nothing.
-const CHUNK: usize = 16 * 1024;
+/// Bytes per read. The buffer is on the thread's stack while data moves; an idle connection has none.
+const CHUNK_BYTES: usize = 16 * 1024;
 
-/// Chunks in a row that were full, from which on a sender is taken to have more: the kernel then moves its bytes without us.
+/// After this many full chunks in a row, the sender probably has more, and the data is spliced.
 #[cfg(target_os = "linux")]
-const BULK: u32 = 3;
+const FULL_CHUNKS_BEFORE_SPLICE: u32 = 3;
 
-/// Bytes that wait for their receiver.
-type Draining<'a> = Pin<Box<dyn Future<Output = Result<(), Broken>> + Send + 'a>>;
+/// Waits until data is written that the receiver did not accept at once.
+type PendingWrite<'a> = Pin<Box<dyn Future<Output = Result<(), Broken>> + Send + 'a>>;
 
-/// What moving a chunk came to.
-struct Moved {
+/// The result of moving one chunk.
+struct MovedChunk {
     /// Bytes read.
     read: usize,
-    /// What the receiving side would not take yet.
+    /// Data that the receiver did not accept yet.
     backlog: Vec<u8>,
 }
 
-/// Moves bytes one way until the sender has finished, `first` first.
+/// Moves data in one direction until the sender has finished. `first` is sent first.
 ///
-/// No `async fn`, whose arguments are in its future twice.
+/// This is no `async fn`: those store their arguments twice.
 pub(super) fn pump<'a>(
     from: &'a Socket,
     to: &'a Socket,
     first: Vec<u8>,
     direction: &'a Direction<'_>,
 ) -> impl Future<Output = Result<(), Broken>> + use<'a> {
-    // What has to wait for the receiver is in a place of its own, which a stream that does nothing has not.
-    let mut waiting = (!first.is_empty()).then(|| drain(to, first, direction));
+    // Boxed, so that an idle stream takes no space for it.
+    let mut waiting = (!first.is_empty()).then(|| write_all(to, first, direction));
     #[cfg(target_os = "linux")]
     let mut full = 0;
     async move {
@@ -49,26 +49,26 @@ pub(super) fn pump<'a>(
             }
             from.readable().await.map_err(Broken::Source)?;
             #[cfg(target_os = "linux")]
-            if full >= BULK
+            if full >= FULL_CHUNKS_BEFORE_SPLICE
                 && from.can_be_spliced()
                 && to.can_be_spliced()
                 && let Some(pipe) = Pipe::take()
             {
                 match Box::pin(pipe.move_all(from, to, direction)).await? {
                     Spliced::Finished => return Ok(()),
-                    // Still bulk, unless little came this time.
-                    Spliced::Quiet { moved } if moved >= CHUNK as u64 => {}
-                    Spliced::Quiet { .. } => full = 0,
+                    // Keep splicing unless little data came this time.
+                    Spliced::Idle { moved } if moved >= CHUNK_BYTES as u64 => {}
+                    Spliced::Idle { .. } => full = 0,
                 }
                 continue;
             }
             match move_chunk(from, to, direction) {
-                Ok(Moved { read: 0, .. }) => return Ok(()),
-                Ok(Moved { read, backlog }) => {
-                    waiting = (!backlog.is_empty()).then(|| drain(to, backlog, direction));
+                Ok(MovedChunk { read: 0, .. }) => return Ok(()),
+                Ok(MovedChunk { read, backlog }) => {
+                    waiting = (!backlog.is_empty()).then(|| write_all(to, backlog, direction));
                     #[cfg(target_os = "linux")]
                     {
-                        full = if read == CHUNK { full + 1 } else { 0 };
+                        full = if read == CHUNK_BYTES { full + 1 } else { 0 };
                     }
                     #[cfg(not(target_os = "linux"))]
                     let _ = read;
@@ -81,8 +81,8 @@ pub(super) fn pump<'a>(
 }
 
 /// Reads once and writes once, without waiting.
-fn move_chunk(from: &Socket, to: &Socket, direction: &Direction<'_>) -> Result<Moved, Broken> {
-    let mut chunk = [0_u8; CHUNK];
+fn move_chunk(from: &Socket, to: &Socket, direction: &Direction<'_>) -> Result<MovedChunk, Broken> {
+    let mut chunk = [0_u8; CHUNK_BYTES];
     let count = from.try_read(&mut chunk).map_err(Broken::Source)?;
     let read = chunk.get(..count).unwrap_or_default();
     let written = match to.try_write(read) {
@@ -91,11 +91,11 @@ fn move_chunk(from: &Socket, to: &Socket, direction: &Direction<'_>) -> Result<M
         Err(error) => return Err(Broken::Sink(error)),
     };
     direction.add(written);
-    Ok(Moved { read: count, backlog: read.get(written..).unwrap_or_default().to_vec() })
+    Ok(MovedChunk { read: count, backlog: read.get(written..).unwrap_or_default().to_vec() })
 }
 
-/// Waits until all of this is written.
-fn drain<'a>(to: &'a Socket, bytes: Vec<u8>, direction: &'a Direction<'_>) -> Draining<'a> {
+/// Writes all of the data and flushes it.
+fn write_all<'a>(to: &'a Socket, bytes: Vec<u8>, direction: &'a Direction<'_>) -> PendingWrite<'a> {
     let all = async move {
         let mut rest = bytes.as_slice();
         while !rest.is_empty() {
@@ -108,21 +108,21 @@ fn drain<'a>(to: &'a Socket, bytes: Vec<u8>, direction: &'a Direction<'_>) -> Dr
     Box::pin(async { all.await.map_err(Broken::Sink) })
 }
 
-/// Reads once and throws it away, without waiting.
-fn throw_away(from: &Socket) -> io::Result<usize> {
-    from.try_read(&mut [0; CHUNK])
+/// Reads once and discards the data, without waiting.
+fn discard_once(from: &Socket) -> io::Result<usize> {
+    from.try_read(&mut [0; CHUNK_BYTES])
 }
 
-/// Reads and throws away until the sender has finished.
+/// Discards data until the sender has finished.
 pub(crate) async fn discard(from: &Socket) -> io::Result<()> {
-    discard_and_count(from, &AtomicU64::new(0)).await
+    discard_counted(from, &AtomicU64::new(0)).await
 }
 
-/// The same, counted as a sign of life.
-pub(super) async fn discard_and_count(from: &Socket, discarded: &AtomicU64) -> io::Result<()> {
+/// Like [`discard`], and counts the bytes as activity.
+pub(super) async fn discard_counted(from: &Socket, discarded: &AtomicU64) -> io::Result<()> {
     loop {
         from.readable().await?;
-        match throw_away(from) {
+        match discard_once(from) {
             Ok(0) => return Ok(()),
             Ok(count) => {
                 discarded.fetch_add(count as u64, Relaxed);

@@ -1,4 +1,4 @@
-//! Moving bytes from socket to socket within the kernel: splice(2), by way of a pipe.
+//! Moves data from socket to socket in the kernel, with splice(2) through a pipe.
 
 use std::{
     cell::Cell,
@@ -15,99 +15,100 @@ use rustix::pipe::{PipeFlags, fcntl_getpipe_size, fcntl_setpipe_size, pipe_with}
 use super::direction::{Broken, Direction};
 use crate::stream::socket::Socket;
 
-/// Pipes at one time, of all connections. Who finds none moves bytes through our memory.
+/// Most pipes at one time, for all connections. Without a free pipe, data is copied instead.
 const MAX_PIPES: usize = 64;
-/// Pipes that are kept for the next time, beside one of each thread.
-const MAX_IDLE: usize = 16;
-/// How much a pipe is to hold. Some users may have less (pipe-user-pages-soft), and then it is what they get.
-const CAPACITY: usize = 1024 * 1024;
+/// Most unused pipes that are kept, in addition to one per thread.
+const MAX_IDLE_PIPES: usize = 16;
+/// The capacity to ask for. The system may grant less (`pipe-user-pages-soft`).
+const PIPE_CAPACITY_BYTES: usize = 1024 * 1024;
 
-/// Pipes that there are, in use or not.
-static PIPES: AtomicUsize = AtomicUsize::new(0);
-/// Those that are not in use.
-static IDLE: Mutex<Vec<Ends>> = Mutex::new(Vec::new());
+/// The number of pipes, used or not.
+static PIPE_COUNT: AtomicUsize = AtomicUsize::new(0);
+/// Unused pipes.
+static IDLE_PIPES: Mutex<Vec<PipeEnds>> = Mutex::new(Vec::new());
 
 thread_local! {
-    /// One that is not in use: mostly it goes back and forth on one thread, and nobody waits for anybody.
-    static NEXT: Cell<Option<Ends>> = const { Cell::new(None) };
+    /// One unused pipe per thread, which needs no lock. Usually the same pipe is used again.
+    static THREAD_PIPE: Cell<Option<PipeEnds>> = const { Cell::new(None) };
 }
 
 /// Both ends of a pipe.
-struct Ends {
+struct PipeEnds {
     read: OwnedFd,
     write: OwnedFd,
     capacity: usize,
 }
 
-impl Ends {
+impl PipeEnds {
     fn new() -> Option<Self> {
-        // Counted first: two at once are not to be one too many.
-        if PIPES.fetch_add(1, Relaxed) >= MAX_PIPES {
-            PIPES.fetch_sub(1, Relaxed);
+        // Count first, so that two threads cannot exceed the limit together.
+        if PIPE_COUNT.fetch_add(1, Relaxed) >= MAX_PIPES {
+            PIPE_COUNT.fetch_sub(1, Relaxed);
             return None;
         }
         let ends = pipe_with(PipeFlags::CLOEXEC | PipeFlags::NONBLOCK).and_then(|(read, write)| {
-            let capacity = fcntl_setpipe_size(&write, CAPACITY).or_else(|_| fcntl_getpipe_size(&write))?;
+            let capacity =
+                fcntl_setpipe_size(&write, PIPE_CAPACITY_BYTES).or_else(|_| fcntl_getpipe_size(&write))?;
             Ok((read, write, capacity))
         });
         match ends {
             Ok((read, write, capacity)) => Some(Self { read, write, capacity }),
             Err(_) => {
-                PIPES.fetch_sub(1, Relaxed);
+                PIPE_COUNT.fetch_sub(1, Relaxed);
                 None
             }
         }
     }
 }
 
-impl Drop for Ends {
+impl Drop for PipeEnds {
     fn drop(&mut self) {
-        PIPES.fetch_sub(1, Relaxed);
+        PIPE_COUNT.fetch_sub(1, Relaxed);
     }
 }
 
-/// A pipe for as long as a sender has much to say.
+/// A pipe that a bulk transfer uses.
 pub(super) struct Pipe {
-    /// Taken when it goes back.
-    ends: Option<Ends>,
-    /// Bytes in it.
+    /// `None` once it is given back.
+    ends: Option<PipeEnds>,
+    /// Bytes in the pipe.
     filled: usize,
 }
 
-/// Why a pipe moves nothing any more.
+/// Why splicing stopped.
 pub(super) enum Spliced {
     /// The sender has finished.
     Finished,
-    /// The sender has nothing to say for now. The pipe is empty.
-    Quiet {
+    /// The sender has no data for now. The pipe is empty.
+    Idle {
         /// Bytes that were moved.
         moved: u64,
     },
 }
 
 impl Pipe {
-    /// An empty pipe, if there may be one more.
+    /// Takes an empty pipe; `None` if all are in use.
     pub(super) fn take() -> Option<Self> {
-        let kept = || IDLE.lock().unwrap_or_else(PoisonError::into_inner).pop();
-        let ends = NEXT.take().or_else(kept).or_else(Ends::new)?;
+        let kept = || IDLE_PIPES.lock().unwrap_or_else(PoisonError::into_inner).pop();
+        let ends = THREAD_PIPE.take().or_else(kept).or_else(PipeEnds::new)?;
         Some(Self { ends: Some(ends), filled: 0 })
     }
 
-    /// Moves what the sender has to say, until it has nothing for now.
+    /// Moves data until the sender has none for now.
     pub(super) async fn move_all(
         mut self,
         from: &Socket,
         to: &Socket,
         direction: &Direction<'_>,
     ) -> Result<Spliced, Broken> {
-        let Self { ends: Some(ends), filled } = &mut self else { return Ok(Spliced::Quiet { moved: 0 }) };
+        let Self { ends: Some(ends), filled } = &mut self else { return Ok(Spliced::Idle { moved: 0 }) };
         let mut moved = 0;
         loop {
             match from.try_splice_into(&ends.write, ends.capacity) {
                 Ok(0) => return Ok(Spliced::Finished),
                 Ok(count) => *filled = count,
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
-                    return Ok(Spliced::Quiet { moved });
+                    return Ok(Spliced::Idle { moved });
                 }
                 Err(error) => return Err(Broken::Source(error)),
             }
@@ -119,30 +120,30 @@ impl Pipe {
                         direction.add(count);
                     }
                     Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
-                        to.can_take_more().await.map_err(Broken::Sink)?;
+                        to.writable().await.map_err(Broken::Sink)?;
                     }
                     Err(error) => return Err(Broken::Sink(error)),
                 }
             }
-            // A sender that never pauses is not to keep its thread from everybody else.
+            // Lets other tasks of this thread run, even if the sender never pauses.
             tokio::task::consume_budget().await;
         }
     }
 }
 
-/// Gives an empty pipe back; one with somebody's bytes in it is closed.
+/// Gives an empty pipe back. A pipe that still holds data is closed.
 impl Drop for Pipe {
     fn drop(&mut self) {
         let Some(ends) = self.ends.take().filter(|_| self.filled == 0) else { return };
-        let Some(ends) = NEXT.replace(Some(ends)) else { return };
-        let mut idle = IDLE.lock().unwrap_or_else(PoisonError::into_inner);
-        if idle.len() < MAX_IDLE {
+        let Some(ends) = THREAD_PIPE.replace(Some(ends)) else { return };
+        let mut idle = IDLE_PIPES.lock().unwrap_or_else(PoisonError::into_inner);
+        if idle.len() < MAX_IDLE_PIPES {
             idle.push(ends);
         }
     }
 }
 
-/// The pipes are those of the whole process: tests that use them take turns.
+/// Pipes are shared by the whole process: tests that use them take turns.
 #[cfg(test)]
 pub(super) static TURN: Mutex<()> = Mutex::new(());
 
@@ -151,17 +152,21 @@ mod tests {
     use super::*;
 
     #[test]
-    fn pipes_are_few_and_used_again_unless_something_is_in_them() {
+    fn pipes_are_limited_and_reused_unless_they_hold_data() {
         let _turn = TURN.lock().unwrap_or_else(PoisonError::into_inner);
         let mut taken: Vec<_> = std::iter::from_fn(Pipe::take).collect();
         assert!(taken.len() <= MAX_PIPES && Pipe::take().is_none(), "{}", taken.len());
         let mut dirty = taken.pop().unwrap();
         dirty.filled = 1;
         drop(dirty);
-        assert_eq!(PIPES.load(Relaxed), MAX_PIPES - 1, "it was closed");
+        assert_eq!(PIPE_COUNT.load(Relaxed), MAX_PIPES - 1, "it was closed");
         drop(taken);
-        assert_eq!(PIPES.load(Relaxed), MAX_IDLE + 1, "those that are kept, and one of this thread");
+        assert_eq!(
+            PIPE_COUNT.load(Relaxed),
+            MAX_IDLE_PIPES + 1,
+            "those that are kept, and one of this thread"
+        );
         assert!(Pipe::take().is_some());
-        assert_eq!(PIPES.load(Relaxed), MAX_IDLE + 1, "one of those");
+        assert_eq!(PIPE_COUNT.load(Relaxed), MAX_IDLE_PIPES + 1, "one of those");
     }
 }

@@ -1,5 +1,4 @@
-//! Whatever is said, in whatever pieces and at whatever pace, arrives byte for byte, and so does its end; and what is not all
-//! does not look so.
+//! Data in any pieces and at any pace arrives byte for byte, and so does its end. Incomplete data never looks complete.
 
 use proptest::prelude::*;
 use socket2::SockRef;
@@ -11,22 +10,22 @@ use tokio::{
 
 use super::*;
 
-/// A piece of what one side says.
+/// A piece of the data that one side sends.
 #[derive(Debug, Clone)]
 struct Piece {
     length: usize,
-    /// Whether there is silence before it.
+    /// Whether there is a pause before it.
     pause: bool,
 }
 
-/// What a side does when all is said.
+/// What a side does after sending all of its data.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Last {
-    /// It finishes, and hears the other side out.
+    /// It finishes, and reads on until the other side has finished.
     Finish,
-    /// It breaks.
+    /// It resets the connection.
     Reset,
-    /// It finishes, and breaks a moment later.
+    /// It finishes, and resets the connection a moment later.
     FinishAndReset,
 }
 
@@ -34,21 +33,21 @@ fn last() -> impl Strategy<Value = Last> {
     prop_oneof![4 => Just(Last::Finish), 1 => Just(Last::Reset), 1 => Just(Last::FinishAndReset)]
 }
 
-/// What a side came to know of the other.
-struct Heard {
+/// What a side has received.
+struct Received {
     bytes: Vec<u8>,
-    /// How it ended; nothing for a side that did not wait for it.
-    end: Option<HeardEnd>,
+    /// How it ended; `None` for a side that did not wait for it.
+    end: Option<ReceivedEnd>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum HeardEnd {
+enum ReceivedEnd {
     Finished,
     Broken,
 }
 
 fn pieces() -> impl Strategy<Value = Vec<Piece>> {
-    // Small talk, chunks of ours and their neighbours, and what only a pipe can be quick with.
+    // Short data, lengths around our chunk size, and lengths that are worth a pipe.
     let length =
         prop_oneof![0..100_usize, 16_300..16_500_usize, 60_000..70_000_usize, 200_000..1_500_000_usize];
     let piece = (length, any::<bool>()).prop_map(|(length, pause)| Piece { length, pause });
@@ -60,7 +59,7 @@ fn bytes(from: usize, length: usize) -> Vec<u8> {
     (0..=250).cycle().skip(from % 251).take(length).collect()
 }
 
-/// Our end, and that of a side that does this last.
+/// Our end of a connection, and the end of a side that does this last.
 async fn pair(last: Last) -> (TcpStream, TcpStream) {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
@@ -77,12 +76,12 @@ fn unix_pair() -> (tokio::net::UnixStream, tokio::net::UnixStream) {
     tokio::net::UnixStream::pair().unwrap()
 }
 
-/// Says all of it and does the last thing; hears the other side meanwhile, slowly or not.
+/// Sends all data and does the last thing. Receives meanwhile, slowly or not.
 async fn converse(
     stream: impl tokio::io::AsyncRead + tokio::io::AsyncWrite,
     (says, last): (Vec<Piece>, Last),
     slow: bool,
-) -> Heard {
+) -> Received {
     let (mut read, mut write) = tokio::io::split(stream);
     let mut heard = Vec::new();
     let saying = async {
@@ -109,16 +108,16 @@ async fn converse(
                 sleep(Duration::from_millis(1)).await;
             }
             match read.read(&mut chunk).await {
-                Ok(0) => return HeardEnd::Finished,
+                Ok(0) => return ReceivedEnd::Finished,
                 Ok(count) => heard.extend_from_slice(&chunk[..count]),
-                Err(_) => return HeardEnd::Broken,
+                Err(_) => return ReceivedEnd::Broken,
             }
         }
     };
     let end = if last == Last::Finish {
         let (said, end) = tokio::join!(saying, hearing);
-        // A reset is told once, to whoever asks first.
-        Some(if said.is_ok() { end } else { HeardEnd::Broken })
+        // A reset is reported once, to the first read or write.
+        Some(if said.is_ok() { end } else { ReceivedEnd::Broken })
     } else {
         let hearing = async {
             hearing.await;
@@ -129,33 +128,33 @@ async fn converse(
             () = hearing => None,
         }
     };
-    Heard { bytes: heard, end }
+    Received { bytes: heard, end }
 }
 
-/// Relays a conversation, and closes both sockets when it is over.
+/// Relays a conversation, and closes both sockets at the end.
 async fn relayed(
     client: impl Into<Socket>,
     peer: TcpStream,
-    client_end: ClientEnd,
+    client_fin: ClientFin,
     (early_data, first_data): (Vec<u8>, Vec<u8>),
-) -> (Relayed, End) {
+) -> (RelayTotals, RelayEnd) {
     let client = client.into();
-    let mut peer = Opened { socket: peer.into(), first_data, client_end, hold: None };
+    let mut peer = OpenStream { socket: peer.into(), first_data, client_fin, hold: None };
     let (to_peer, to_client) = (Counter::default(), Counter::default());
     let counters = [&to_peer, &to_client];
     relay(&client, &mut peer, early_data, &Limits::default(), counters, &Stop::new()).await
 }
 
-/// Whether a side has heard what it had to, of what the other said and did last.
-fn check(heard: &Heard, said: &[u8], last: Last, resets_arrive: bool) -> Result<(), TestCaseError> {
+/// Checks that a side received what it had to.
+fn check(heard: &Received, said: &[u8], last: Last, resets_arrive: bool) -> Result<(), TestCaseError> {
     prop_assert!(said.starts_with(&heard.bytes), "other bytes");
     if !resets_arrive && last == Last::Reset {
         return Ok(());
     }
     let all = said.len() == heard.bytes.len();
     match heard.end {
-        Some(HeardEnd::Finished) => prop_assert!(all && last != Last::Reset, "a part that looks like all"),
-        Some(HeardEnd::Broken) => prop_assert!(last != Last::Finish, "an end that looks like none"),
+        Some(ReceivedEnd::Finished) => prop_assert!(all && last != Last::Reset, "a part that looks like all"),
+        Some(ReceivedEnd::Broken) => prop_assert!(last != Last::Finish, "an end that looks like none"),
         None => {}
     }
     Ok(())
@@ -165,7 +164,7 @@ proptest! {
     #![proptest_config(ProptestConfig { cases: 48, ..ProptestConfig::default() })]
 
     #[test]
-    fn everything_arrives_as_it_was_said_and_nothing_less_looks_like_it(
+    fn complete_data_arrives_with_its_end_and_incomplete_data_never_looks_complete(
         (up, last_up) in (pieces(), last()),
         (down, last_down) in (pieces(), last()),
         early in 0..2_000_usize,
@@ -180,7 +179,7 @@ proptest! {
         let total = |pieces: &[Piece]| pieces.iter().map(|piece| piece.length).sum::<usize>();
         let said_up = [bytes(0, early), bytes(0, total(&up))].concat();
         let said_down = [bytes(0, first), bytes(0, total(&down))].concat();
-        let client_end = if held { ClientEnd::Held } else { ClientEnd::PassedOn };
+        let client_fin = if held { ClientFin::Held } else { ClientFin::Forwarded };
         let unix = unix && cfg!(unix);
         let (below, above, (counts, end)) = runtime.block_on(async {
             let ahead = (bytes(0, early), bytes(0, first));
@@ -190,52 +189,53 @@ proptest! {
             if unix {
                 let (client, below) = unix_pair();
                 let below = converse(below, (up, last_up), !slow);
-                return tokio::join!(below, above, relayed(client, peer, client_end, ahead));
+                return tokio::join!(below, above, relayed(client, peer, client_fin, ahead));
             }
             let (client, below) = pair(last_up).await;
             let below = converse(below, (up, last_up), !slow);
-            tokio::join!(below, above, relayed(client, peer, client_end, ahead))
+            tokio::join!(below, above, relayed(client, peer, client_fin, ahead))
         });
-        // A socket within this machine has no reset.
+        // Unix sockets have no reset.
         check(&above, &said_up, last_up, !unix)?;
         check(&below, &said_down, last_down, !unix)?;
         if (last_up, last_down) == (Last::Finish, Last::Finish) {
-            prop_assert!(matches!(end, End::Finished), "{end}");
+            prop_assert!(matches!(end, RelayEnd::Finished), "{end}");
             prop_assert_eq!(counts.to_peer, said_up.len() as u64);
             prop_assert_eq!(counts.to_client, said_down.len() as u64);
         }
     }
 }
 
-/// A reset is told once, to whoever asks first: that the one way knows of it must not make an end of it for the other.
+/// A reset is reported once, to the first read or write. If the writing direction gets it, the reading direction must not take it
+/// for an orderly end.
 #[test]
-fn a_reset_that_is_heard_of_in_writing_is_no_end_of_reading() {
+fn a_reset_reported_to_a_write_is_not_taken_for_an_end_by_a_read() {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     runtime.block_on(async {
-        // Which way is first is left to chance.
+        // Chance decides which direction is first.
         for _ in 0..32 {
             let ((peer, mut above), (client, mut below)) =
                 (pair(Last::Reset).await, pair(Last::Finish).await);
             let client_side = async {
                 below.write_all(b"1").await.unwrap();
                 above.read_exact(&mut [0]).await.unwrap();
-                // Both at once, as far as the relay can see.
+                // Both arrive at once, as far as the relay can see.
                 below.try_write(b"2").unwrap();
                 drop(above);
                 below.read(&mut [0]).await
             };
-            let relaying = relayed(client, peer, ClientEnd::Held, (Vec::new(), Vec::new()));
+            let relaying = relayed(client, peer, ClientFin::Held, (Vec::new(), Vec::new()));
             let (heard, (_, end)) = tokio::join!(client_side, relaying);
             assert_eq!(heard.unwrap_err().kind(), io::ErrorKind::ConnectionReset);
-            assert!(matches!(end, End::Broken(_)), "{end}");
+            assert!(matches!(end, RelayEnd::Broken(_)), "{end}");
         }
     });
 }
 
-/// The kernel ends a read at urgent data (tcp(7)), though there is more behind it: a read that was not full has not read all, and
-/// the next one that finds nothing is what says so. It is kept for that, at 0.3 µs; proxies that leave it out stall here.
+/// The kernel ends a read at urgent data (tcp(7)) although there is more behind it. So a short read does not mean that all was
+/// read; only a read that finds nothing does. This extra read costs 0.3 µs. Proxies that leave it out stall here.
 #[test]
-fn what_follows_urgent_data_is_not_held_back() {
+fn data_after_urgent_data_is_relayed_at_once() {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     runtime.block_on(async {
         let ((peer, mut above), (client, below)) = (pair(Last::Finish).await, pair(Last::Finish).await);
@@ -243,16 +243,16 @@ fn what_follows_urgent_data_is_not_held_back() {
         socket.send(b"ab").unwrap();
         socket.send_out_of_band(b"c").unwrap();
         socket.send(b"def").unwrap();
-        // All of it is there before the relay reads.
+        // All data has arrived before the relay reads.
         sleep(Duration::from_millis(50)).await;
-        let relaying = relayed(client, peer, ClientEnd::Held, (Vec::new(), Vec::new()));
+        let relaying = relayed(client, peer, ClientFin::Held, (Vec::new(), Vec::new()));
         let mut heard = [0; 5];
         let hearing = tokio::time::timeout(Duration::from_secs(10), above.read_exact(&mut heard));
         tokio::select! {
             all = hearing => all.expect("it is held back").unwrap(),
             _ = relaying => panic!("nobody has ended"),
         };
-        // What is urgent is not in the stream.
+        // The urgent byte is not part of the stream.
         assert_eq!(&heard, b"abdef");
     });
 }

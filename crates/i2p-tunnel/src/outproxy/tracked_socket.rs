@@ -8,25 +8,25 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
 use crate::stream::Socket;
 
-/// A socket to an outproxy that remembers whether anything came from there: silence is the outproxy's fault, slowness after
-/// that may be its target's.
-pub(super) struct Line<'a> {
+/// A socket to an outproxy that records whether anything was received. An outproxy that stays silent is at fault; if it is only
+/// slow afterwards, its target may be.
+pub(super) struct TrackedSocket<'a> {
     socket: &'a mut Socket,
-    heard: bool,
+    received: bool,
 }
 
-impl<'a> Line<'a> {
+impl<'a> TrackedSocket<'a> {
     pub(super) fn new(socket: &'a mut Socket) -> Self {
-        Self { socket, heard: false }
+        Self { socket, received: false }
     }
 
-    /// Whether anything came.
-    pub(super) fn heard(&self) -> bool {
-        self.heard
+    /// Whether anything was received.
+    pub(super) fn has_received(&self) -> bool {
+        self.received
     }
 }
 
-impl AsyncRead for Line<'_> {
+impl AsyncRead for TrackedSocket<'_> {
     fn poll_read(
         mut self: Pin<&mut Self>,
         context: &mut Context<'_>,
@@ -34,12 +34,12 @@ impl AsyncRead for Line<'_> {
     ) -> Poll<io::Result<()>> {
         let before = buffer.filled().len();
         let result = Pin::new(&mut *self.socket).poll_read(context, buffer);
-        self.heard |= buffer.filled().len() > before;
+        self.received |= buffer.filled().len() > before;
         result
     }
 }
 
-impl AsyncWrite for Line<'_> {
+impl AsyncWrite for TrackedSocket<'_> {
     fn poll_write(
         mut self: Pin<&mut Self>,
         context: &mut Context<'_>,
