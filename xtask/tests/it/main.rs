@@ -1,4 +1,4 @@
-//! The shape of the workspace, and that `docs/architecture.md` tells it.
+//! The shape of the workspace, and that the pages which describe it are right.
 #![allow(
     clippy::unwrap_used,
     clippy::indexing_slicing,
@@ -8,4 +8,5 @@
 
 mod architecture;
 mod circles;
+mod links;
 mod sources;
