@@ -18,6 +18,8 @@ use tokio::process::Command;
 
 /// This suite.
 const SUITE: Suite = Suite { name: "sam-conformance", namespaces: Namespaces::Network };
+/// The test of i2p-sam that it runs.
+const TEST: &str = "conformance::bridges_and_client_keep_what_the_client_promises";
 /// What it runs.
 const PROGRAMS: [Program; 3] = [("i2pd", "i2pd"), ("ip", "iproute2"), ("unshare", "util-linux")];
 
@@ -39,13 +41,18 @@ fn main() -> ExitCode {
 /// Builds the test where there is internet. It then runs where there is none.
 fn outside(workspace: &Workspace) -> Result<()> {
     install_missing(&PROGRAMS, workspace)?;
-    test(workspace).arg("--no-run").run()?;
+    let tests = test(workspace).arg("--list").output()?;
+    ensure!(tests.contains(&format!("{TEST}: test")), "i2p-sam has no test {TEST}");
     SUITE.run_inside_despite_crashes(workspace, &[])
 }
 
+/// The test, as `cargo test --workspace` builds it. With `-p i2p-sam`, cargo would build its dependencies once more, with other features.
 fn test(workspace: &Workspace) -> Invocation {
-    Invocation::typed("cargo test -p i2p-sam --test it --locked --target-dir", workspace.root())
+    Invocation::typed("cargo test --workspace --test it --locked --target-dir", workspace.root())
         .arg(workspace.target())
+        .arg("--")
+        .arg("--exact")
+        .arg(TEST)
 }
 
 /// Forms the network and runs the test.
@@ -60,8 +67,6 @@ async fn suite(workspace: &Workspace, lab: &Path) -> Result<()> {
     }
     let bridges = format!("{},{}", network.client_bridge().address(), network.site_bridge().address());
     let test = test(workspace)
-        .arg("--")
-        .arg("conformance::")
         .arg("--nocapture")
         .env("SAM_CONFORMANCE_PEER", &bridges)
         .env("SAM_CONFORMANCE_CAPABILITIES", CAPABILITIES)
