@@ -30,7 +30,7 @@ pub struct Routing {
 
 /// The error for a route that names an unknown outproxy.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("rule {} names the outproxy {name}, which does not exist", rule + 1)]
+#[error("route {} names the outproxy {name}, which does not exist", rule + 1)]
 pub struct UnknownOutproxy {
     /// The index of the rule, from 0.
     pub rule: usize,
@@ -151,7 +151,7 @@ mod tests {
         let rule = |via| Rule { host: "*".parse().unwrap(), ports: "80".parse().unwrap(), via };
         let routes = Routes::new(vec![rule(Via::Reject), rule(Via::Outproxies(vec!["a".into()]))]);
         let error = Routing::new(routes.into(), Outproxies::default()).unwrap_err();
-        assert_eq!(error.to_string(), "rule 2 names the outproxy a, which does not exist");
+        assert_eq!(error.to_string(), "route 2 names the outproxy a, which does not exist");
     }
 
     /// Every connection holds this future at all times. If it were kilobytes, thousands of idle connections would pay for it.

@@ -296,7 +296,7 @@ impl<D: Dial> Association<'_, D> {
                 Ok((length, from)) => {
                     let datagram = buffer.get(..length).unwrap_or_default();
                     if self.source.accepts(from, datagram) {
-                        self.from_client(channel, from, datagram).await?;
+                        self.take_from_client(channel, from, datagram).await?;
                     } else {
                         self.count_drop(DropReason::NotTheClient);
                     }
@@ -308,7 +308,7 @@ impl<D: Dial> Association<'_, D> {
         Ok(())
     }
 
-    async fn from_client(
+    async fn take_from_client(
         &mut self,
         channel: Option<&Arc<D::Datagrams>>,
         from: SocketAddr,
