@@ -10,6 +10,7 @@ mod bind;
 mod caps;
 mod dial_from_outside;
 mod draining;
+mod examples;
 mod extended_errors;
 mod failure_table;
 mod http_connect;
