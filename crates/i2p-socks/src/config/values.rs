@@ -20,7 +20,7 @@ pub(crate) fn port(text: &str) -> Result<u16, &'static str> {
 }
 
 /// The addresses that `IP:PORT` or `localhost:PORT` stands for, the IPv4 one first; none for any other text. Other names are never
-/// looked up: whoever answers DNS on this machine would decide where a connection goes.
+/// looked up: a DNS server could decide where a connection goes.
 pub(crate) fn addresses_without_lookup(text: &str) -> Vec<SocketAddr> {
     let on_loopback =
         |port: u16| vec![(Ipv4Addr::LOCALHOST, port).into(), (Ipv6Addr::LOCALHOST, port).into()];

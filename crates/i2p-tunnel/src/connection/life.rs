@@ -45,7 +45,7 @@ pub(crate) fn run<D: Dial>(
     }
 }
 
-/// Refuses a connection because there are too many. The client is told so in its own protocol, whoever it is.
+/// Refuses a connection because there are too many. The client is told so in its own protocol.
 pub(crate) async fn refuse_overload<D: Dial>(client: Socket, address: ClientAddress, service: &Service<D>) {
     let anybody = AccessPolicy { extended_errors: service.access.extended_errors, ..AccessPolicy::default() };
     let told = async {
