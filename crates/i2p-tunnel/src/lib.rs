@@ -42,9 +42,9 @@ pub use route::{
     Comparison, HostPattern, HostPatternError, HostPatternKind, LOCAL_DOMAINS, LOCAL_NETWORKS, OutsideHost,
     PortSet, PortSetError, Routes, Rule, Verdict, Via,
 };
-pub use sensitive::{Sensitive, show_sensitive};
+pub use sensitive::show_sensitive;
 pub use sessions::{
-    DatagramOptions, DatagramPool, DatagramSessionStatus, PoolFull, PoolOptions, SamDatagrams, SamDialler,
-    SamListening, SessionDeadlines, SessionLease, SessionPool, SessionStatus,
+    DatagramOptions, DatagramPool, DatagramSessionStatus, PoolOptions, SamDatagrams, SamDialler,
+    SamListening, SessionPool, SessionStatus,
 };
 pub use stream::{ClientFin, Layer, OpenStream, Socket, Stop};

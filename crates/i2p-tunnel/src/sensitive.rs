@@ -6,7 +6,8 @@ use std::{
 /// Whether [`Sensitive`] values are shown.
 static SHOWN: AtomicBool = AtomicBool::new(false);
 
-/// Sets whether [`Sensitive`] values are shown, for the whole process and from now on. Initially they are hidden.
+/// Sets whether the log shows names, addresses and other sensitive values, for the whole process and from now on. Initially they
+/// are hidden.
 pub fn show_sensitive(shown: bool) {
     SHOWN.store(shown, Relaxed);
 }
@@ -14,7 +15,7 @@ pub fn show_sensitive(shown: bool) {
 /// A value that identifies a client or its target: a host, an address, a credential. `Display` and `Debug` write `[scrubbed]`
 /// unless [`show_sensitive`] allows it.
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
-pub struct Sensitive<T>(pub T);
+pub(crate) struct Sensitive<T>(pub(crate) T);
 
 impl<T: fmt::Display> fmt::Display for Sensitive<T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

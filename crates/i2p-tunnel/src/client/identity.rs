@@ -14,7 +14,7 @@ pub enum ClientAddress {
     User(u32),
 }
 
-/// Identifies the client: wrap it in [`Sensitive`](crate::Sensitive) before logging it.
+/// Identifies the client: wrap it in `Sensitive` before logging it.
 impl fmt::Display for ClientAddress {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {

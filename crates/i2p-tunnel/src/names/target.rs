@@ -8,7 +8,7 @@ use socks_wire::stream::OwnedAddress;
 use super::addresses::{AddressLease, AddressOwner, AddressPool};
 use crate::failure::Failure;
 
-/// Displays a target as people write it. Wrap it in [`Sensitive`](crate::Sensitive) before logging it.
+/// Displays a target as people write it. Wrap it in [`Sensitive`](crate::sensitive::Sensitive) before logging it.
 pub(crate) struct DisplayTarget<'a>(pub(crate) &'a Target);
 
 impl fmt::Display for DisplayTarget<'_> {

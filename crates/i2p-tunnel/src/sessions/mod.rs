@@ -16,5 +16,5 @@ pub use self::{
     datagrams::{DatagramOptions, DatagramPool, DatagramSessionStatus, SamDatagrams},
     dialler::SamDialler,
     listening::SamListening,
-    pool::{PoolFull, PoolOptions, SessionDeadlines, SessionLease, SessionPool, SessionStatus},
+    pool::{PoolOptions, SessionPool, SessionStatus},
 };

@@ -110,7 +110,7 @@ pub struct SessionStatus {
 
 /// Until when a request waits for a session.
 #[derive(Debug, Clone, Copy)]
-pub struct SessionDeadlines {
+pub(crate) struct SessionDeadlines {
     /// While the router cannot be reached, or refuses the session.
     pub router: Instant,
     /// While the router builds tunnels.
@@ -118,7 +118,7 @@ pub struct SessionDeadlines {
 }
 
 /// The right to use a session of a pool. The pool closes a session only after all its leases are dropped.
-pub struct SessionLease {
+pub(crate) struct SessionLease {
     entry: Arc<Entry>,
 }
 
@@ -143,7 +143,7 @@ impl SessionLease {
     }
 
     /// Waits for the session, without limit. Cancel-safe.
-    pub async fn session(&self) -> Session {
+    pub(crate) async fn session(&self) -> Session {
         self.entry.supervised.session().await
     }
 
@@ -152,7 +152,7 @@ impl SessionLease {
     /// # Errors
     /// [`Failure::RouterUnavailable`] if the router cannot be reached, [`Failure::SessionRefused`] if it refuses the session,
     /// [`Failure::NoTunnels`] if it does not finish building tunnels.
-    pub async fn session_within(&self, deadlines: SessionDeadlines) -> Result<Session, Failure> {
+    pub(crate) async fn session_within(&self, deadlines: SessionDeadlines) -> Result<Session, Failure> {
         tokio::select! {
             biased;
             session = self.session() => Ok(session),

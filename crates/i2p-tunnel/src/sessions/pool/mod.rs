@@ -10,13 +10,14 @@ use i2p_sam::{Bridge, Session};
 use tokio::{sync::Notify, task::JoinHandle, time::Instant};
 
 use self::state::State;
-pub use self::{
-    entry::{SessionDeadlines, SessionLease, SessionStatus},
-    options::{PoolFull, PoolOptions},
+pub use self::{entry::SessionStatus, options::PoolOptions};
+pub(crate) use self::{
+    entry::{SessionDeadlines, SessionLease},
+    options::PoolFull,
 };
 use crate::client::IsolationKey;
 
-/// Sessions by [`IsolationKey`]. Clones are the same pool; its sessions end with the last of them and the last [`SessionLease`].
+/// Sessions by [`IsolationKey`]. Clones are the same pool; its sessions end with the last of them and the last lease of a session.
 ///
 /// Equal keys get the same session, different keys never do. When the pool is full, the session that has been unused for longest
 /// is closed to make room. If all are in use, a new key is refused rather than made to share a session.
@@ -80,13 +81,13 @@ impl SessionPool {
     ///
     /// # Errors
     /// [`PoolFull`] if all sessions are in use by other keys.
-    pub fn lease(&self, key: &IsolationKey) -> Result<SessionLease, PoolFull> {
+    pub(crate) fn lease(&self, key: &IsolationKey) -> Result<SessionLease, PoolFull> {
         self.shared.state().lease(key)
     }
 
     /// Replaces the session of `key` if it is still the one of `lease`: the next request gets a new one. Open streams stay on the
     /// old session until they end.
-    pub fn renew(&self, key: &IsolationKey, lease: &SessionLease) {
+    pub(crate) fn renew(&self, key: &IsolationKey, lease: &SessionLease) {
         self.shared.state().renew(key, lease);
     }
 

@@ -40,7 +40,7 @@ impl Default for PoolOptions {
 /// All sessions are in use by clients that are isolated from this one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("all {max} I2P sessions are in use by other clients")]
-pub struct PoolFull {
+pub(crate) struct PoolFull {
     /// [`PoolOptions::max_sessions`].
     pub max: NonZeroUsize,
 }
