@@ -25,7 +25,7 @@ pub(crate) struct Cli {
 }
 
 const AFTER_HELP: &str = "\
-Exit codes: 0 stopped as requested, 1 failed while running, 64 wrong usage or configuration.
+Exit codes: 0 success, or stopped as requested; 1 failure; 64 wrong usage or configuration.
 
 To see it work without a router:
   i2p-socks demo
@@ -132,9 +132,10 @@ pub(crate) enum Command {
     /// The network has one page. The command prints curl commands that fetch it, and runs until interrupted. It uses --listen;
     /// --router, --sam and --state-dir have no effect.
     Demo,
-    /// Look up a name, and show what each address book says.
+    /// Look up a name, and show what each source of names answers.
     ///
-    /// Asks the same sources as the proxy, in the same order. Exit code 1 if the name is unknown.
+    /// The sources are those of the proxy, in the same order: names.static, the address book, the router, jump services. Exit code
+    /// 1 if the name is unknown.
     Resolve {
         /// Host name, .b32.i2p address or destination in base64.
         // One destination of 64 begins with a hyphen.
@@ -163,7 +164,7 @@ pub(crate) enum Command {
     ///
     /// Does not listen for clients. Exit code 64 if the configuration is wrong, 1 if --live finds no router.
     Check {
-        /// Also ask the router, and show what it supports.
+        /// Connect to the router as well, and show which features its SAM bridge supports.
         #[arg(long)]
         live: bool,
     },
@@ -192,14 +193,16 @@ pub(crate) enum Command {
     },
     /// Connect stdin and stdout to a host in I2P, for example as the ProxyCommand of ssh.
     ///
-    /// Uses the running proxy with the same state directory. If none is running, opens a session of its own, which takes a minute.
-    /// Ends when the host closes the stream. Exit code 1 if the host cannot be reached.
+    /// Uses the running proxy with the same state directory. If none is running, opens a session of its own, which takes up to a
+    /// minute. Ends when the host closes the stream. Exit code 1 if the host cannot be reached.
     Connect(ConnectCommand),
     /// Accept streams from I2P, and print the address that peers connect to.
     ///
     /// Accepts one stream, connects it to stdin and stdout, and prints the address on stderr. With --forward, accepts streams until
-    /// interrupted, and prints the address on stdout. Uses the running proxy, whose tunnel needs incoming = true. If none is
-    /// running, opens a session of its own. The address changes each time unless the tunnel has key = "persistent".
+    /// interrupted, and prints the address on stdout.
+    ///
+    /// Uses the running proxy with the same state directory; its tunnel needs incoming = true. If none is running, opens a session
+    /// of its own, which takes up to a minute. The address changes each time unless the tunnel has key = "persistent".
     Listen(ListenCommand),
     /// Create an entry for a users file (auth = "required").
     ///

@@ -52,7 +52,7 @@ impl Command {
     }
 }
 
-/// Java I2P (J3, J4, J24): words in upper or lower case, quotes and escapes anywhere; a key without a value is `true`.
+/// Java I2P: words in upper or lower case, quotes and escapes anywhere; a key without a value is `true`.
 fn java(line: &str) -> Result<Command, String> {
     let mut tokens = java_tokens(line)?.into_iter();
     let mut word = || tokens.next().unwrap_or_default().to_ascii_uppercase();
@@ -100,7 +100,7 @@ fn java_tokens(line: &str) -> Result<Vec<String>, String> {
     Ok(tokens)
 }
 
-/// i2pd (D5): splits at single blanks, knows no quotes, and ignores words without `=`.
+/// i2pd: splits at single blanks, knows no quotes, and ignores words without `=`.
 fn i2pd(line: &str) -> Command {
     let mut tokens = line.trim_end_matches('\r').split(' ');
     let mut word = || tokens.next().unwrap_or_default().to_owned();
@@ -111,7 +111,7 @@ fn i2pd(line: &str) -> Command {
     command
 }
 
-/// emissary (E6): the first invalid pair ends the line; quotes are understood, and escapes are not decoded.
+/// emissary: the first invalid pair ends the line; quotes are understood, and escapes are not decoded.
 fn emissary(line: &str) -> Command {
     let line = line.trim_end_matches('\r');
     let (verb, rest) = line.split_once(' ').unwrap_or((line, ""));

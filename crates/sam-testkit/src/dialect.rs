@@ -1,7 +1,7 @@
 use std::time::Duration;
 
-/// The router whose bridge the kit imitates. Numbers such as J2, D7 and E3 in the kit's comments stand for deviations from
-/// the specification that were found in Java I2P, i2pd and emissary.
+/// The router whose bridge the kit imitates, with its deviations from the specification. They are known from recordings of the
+/// routers and from their sources.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 #[non_exhaustive]
 pub enum Dialect {
@@ -26,7 +26,7 @@ impl Dialect {
         matches!(self, Self::I2pd | Self::I2pdMaster)
     }
 
-    /// The longest line in bytes, without its newline (J6, D28, E1).
+    /// The longest line in bytes, without its newline.
     pub(crate) const fn max_line_bytes(self) -> usize {
         match self {
             Self::Java | Self::I2pd | Self::I2pdMaster => 8_192,
@@ -34,12 +34,12 @@ impl Dialect {
         }
     }
 
-    /// Whether what follows a line in the same TCP segment is kept (J5) or lost (D1, D2, E2).
+    /// Whether the bridge keeps what follows a line in the same TCP segment.
     pub(crate) const fn keeps_rest_of_segment(self) -> bool {
         matches!(self, Self::Java)
     }
 
-    /// How long the bridge waits for HELLO (J1, E3).
+    /// How long the bridge waits for HELLO.
     pub(crate) const fn hello_timeout(self) -> Option<Duration> {
         match self {
             Self::Java => Some(Duration::from_secs(60)),

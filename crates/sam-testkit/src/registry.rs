@@ -81,7 +81,7 @@ pub(crate) struct Session {
     pub(crate) acceptors: Mutex<VecDeque<oneshot::Sender<Offer>>>,
     /// Its STREAM FORWARD, if there is one.
     pub(crate) forwarding: Mutex<Option<Forwarding>>,
-    /// Whether its streams are reported as connected before the far end has answered (J23).
+    /// Whether its streams are reported as connected before the far end has answered.
     pub(crate) early_data: bool,
     /// Whether there has ever been a STREAM ACCEPT.
     pub(crate) has_accepted: AtomicBool,

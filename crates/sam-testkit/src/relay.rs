@@ -23,7 +23,7 @@ pub(crate) async fn forward(from: &TcpStream, to: &TcpStream) -> io::Result<()> 
     }
 }
 
-/// Moves bytes in both directions until one side's FIN, which ends the whole stream on every router (J17, D26).
+/// Moves bytes in both directions until one side's FIN, which ends the whole stream on every router.
 pub(crate) async fn both_ways(one: &TcpStream, other: &TcpStream) -> io::Result<()> {
     tokio::select! {
         end = forward(one, other) => end,

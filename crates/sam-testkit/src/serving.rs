@@ -30,7 +30,7 @@ pub(crate) async fn serve(connection: Connection, mut killed: watch::Receiver<bo
 async fn converse(mut connection: Connection) -> io::Result<()> {
     loop {
         let dialect = connection.shared.dialect;
-        // i2pd wants its HELLO in one segment (D1).
+        // i2pd reads HELLO from one segment only.
         let segments = match dialect.is_i2pd() && connection.version.is_none() {
             true => Segments::One,
             false => Segments::Any,
@@ -58,7 +58,7 @@ async fn converse(mut connection: Connection) -> io::Result<()> {
         };
         connection.shared.recorder.line(connection.number, &line);
         let next = react(&mut connection, &line).await?;
-        // A stream's early data is lost too (D3, E2).
+        // i2pd and emissary lose the early data of a stream, too.
         if !dialect.keeps_rest_of_segment() {
             connection.wire.buffer = Vec::new();
         }

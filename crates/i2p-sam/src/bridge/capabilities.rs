@@ -105,7 +105,7 @@ impl Capabilities {
         self.dialect == Dialect::Standard
     }
 
-    /// Whether the first bytes of a stream can be sent with the packet that connects it
+    /// Whether a stream's first data can travel in the packet that opens it
     /// ([`SessionOptions::early_data`](crate::SessionOptions::early_data)). Only Java I2P supports it.
     #[must_use]
     pub fn early_data(&self) -> bool {

@@ -5,8 +5,8 @@ use super::{
     private_key::PrivateKey,
 };
 
-/// How long Java I2P delays the first packet of a stream so that data can go with it, in milliseconds. A client on the same
-/// machine has sent its first bytes by then. Where the far end speaks first, each stream begins this much later.
+/// How long Java I2P delays the packet that opens a stream, in milliseconds, so that the client's data can travel in it. A client
+/// on the same machine has sent data by then. Where the far end speaks first, each stream begins this much later.
 const CONNECT_DELAY_MS: u8 = 50;
 
 /// The options of a session: tunnels, keys, publication.
@@ -78,8 +78,8 @@ impl SessionOptions {
     }
 
     /// Sets whether the router reports a stream as connected before the far end has answered (`i2p.streaming.connectDelay` of
-    /// 50 ms). The first bytes are then sent with the packet that connects, which saves a round trip. In return, a far end that
-    /// refuses or does not answer causes no error: the stream just ends. Only for routers that support it
+    /// 50 ms). The client's first data then travels in the packet that opens the stream, which saves a round trip. In return, a
+    /// far end that refuses or does not answer causes no error: the stream just ends. Only for routers that support it
     /// ([`Capabilities::early_data`](crate::Capabilities::early_data)); for others it is ignored, and a warning is logged once.
     #[must_use]
     pub fn early_data(mut self, early: bool) -> Self {

@@ -21,7 +21,7 @@ use crate::{
 /// `listen`.
 #[derive(Debug, Clone, PartialEq, Eq, Args)]
 pub(crate) struct ListenCommand {
-    /// Port to ask the proxy for. Routers deliver streams for all ports to the listener.
+    /// Port of the BIND request to the running proxy. Has no effect on I2P: peers can connect to any port of the address.
     #[arg(value_name = "PORT", default_value_t = 0, value_parser = port)]
     port: u16,
     /// Connect each stream to this address, such as localhost:22, until interrupted.

@@ -30,55 +30,55 @@ const UPDATE_TIMEOUT: Duration = Duration::from_secs(15 * 60);
 pub(crate) enum NamesCommand {
     /// List names with their addresses, and where they came from.
     List {
-        /// Only names that begin with START.
+        /// List only names that begin with START.
         #[arg(value_name = "START", default_value = "", hide_default_value = true)]
         prefix: String,
     },
-    /// Add a name. No feed changes a name that was added by hand.
+    /// Add a name. Feeds cannot change a name that you added.
     ///
     /// SOCKS5 has no room for a destination in base64. To use one from a SOCKS5 program, give it a name with this command.
     Add {
-        /// Name, such as example.i2p
+        /// Name, such as example.i2p.
         name: String,
-        /// Destination in base64
+        /// Destination in base64.
         destination: String,
-        /// Replace the destination that the name has now
+        /// Replace the destination that the name has now.
         #[arg(long)]
         replace: bool,
     },
-    /// Remove a name. No feed brings it back with the same destination.
+    /// Remove a name. Feeds cannot bring it back with the same destination.
     Remove {
-        /// Name
+        /// Name to remove.
         name: String,
     },
     /// Import a hosts.txt or a feed. Names that the book already has stay as they are.
     Import {
-        /// File; - for stdin
+        /// File to read; - for stdin.
         file: PathBuf,
     },
     /// Export all names as a hosts.txt.
     Export {
-        /// New file, which must not exist yet [default: stdout]
+        /// File to create; it must not exist yet [default: stdout].
         file: Option<PathBuf>,
     },
-    /// Subscribe to a feed, which the proxy reads regularly through I2P; without URL, list the subscriptions.
+    /// Subscribe to a feed, which the proxy reads regularly through I2P. Without a URL, list the subscriptions.
     Subscribe {
-        /// URL of the feed, such as http://example.i2p/hosts.txt
+        /// URL of the feed, such as http://example.i2p/hosts.txt.
         url: Option<I2pUrl>,
     },
     /// Cancel a subscription. The names that it brought stay.
     Unsubscribe {
-        /// URL of the feed
+        /// URL of the feed.
         url: I2pUrl,
     },
-    /// Let the running proxy read the subscriptions now.
+    /// Make the running proxy read the subscriptions now.
     Update {
-        /// Only this feed [default: all]
+        /// Read only this feed [default: all].
         url: Option<I2pUrl>,
     },
     /// List the names for which a feed offered another destination.
     Conflicts {
-        /// Forget the conflicts about this name, and keep its destination
+        /// Forget the conflicts about this name, and keep its destination.
         #[arg(long, value_name = "NAME")]
         settle: Option<String>,
     },

@@ -12,15 +12,16 @@ use super::{
 
 #[derive(Debug, Args)]
 pub(crate) struct Options {
-    /// Listen for clients on IP:PORT, unix:/PATH or fd:NAME; can be repeated [default: 127.0.0.1:4450]
+    /// Listen for clients on IP:PORT, unix:/PATH or fd:NAME. For several addresses, repeat the option or separate them by commas
+    /// [default: 127.0.0.1:4450]
     #[arg(long, global = true, value_name = "ADDR", env = "I2P_SOCKS_LISTEN", value_delimiter = ',')]
     pub(crate) listen: Vec<ListenAddress>,
 
-    /// Accept clients from other machines without a password
+    /// Accept clients from other machines without a password; anyone who can reach the port can use it
     #[arg(long, global = true)]
     pub(crate) open_to_others: bool,
 
-    /// Choose the router: a SAM bridge, the embedded router, or auto: a SAM bridge if one answers, otherwise the embedded router
+    /// Use the router behind a SAM bridge, or the embedded router; auto uses the embedded router only if no SAM bridge answers
     /// [default: auto]
     #[arg(long, global = true, value_name = "WHICH", env = "I2P_SOCKS_ROUTER", value_enum)]
     pub(crate) router: Option<Backend>,
@@ -33,17 +34,17 @@ pub(crate) struct Options {
     #[arg(long, global = true, value_name = "FILE", env = "I2P_SOCKS_CONFIG")]
     pub(crate) config: Option<PathBuf>,
 
-    /// Set a key of the configuration; overrides file and environment; can be repeated. Examples: -o limits.dial=30s, -o
-    /// tunnel.NAME.udp=datagram
+    /// Set a key of the configuration, such as limits.dial=30s or tunnel.NAME.udp=datagram; overrides file and environment; can be
+    /// repeated
     #[arg(short = 'o', global = true, value_name = "KEY=VALUE")]
     pub(crate) overrides: Vec<Override>,
 
-    /// Directory for the address book, hosts.txt, keys and the embedded router's data [default: $STATE_DIRECTORY, otherwise
-    /// i2p-socks in the platform's directory for state: ~/.local/state on Linux]
+    /// Keep the program's files in this directory: address book, persistent identities, control socket, data of the embedded
+    /// router [default: $STATE_DIRECTORY, otherwise i2p-socks in the platform's directory for state: ~/.local/state on Linux]
     #[arg(long, global = true, value_name = "DIR", env = "I2P_SOCKS_STATE_DIR")]
     pub(crate) state_dir: Option<PathBuf>,
 
-    /// Log more; twice, everything of this program; three times, also the log of the embedded router, which names visited hosts
+    /// Log more: -v debugging messages, -vv everything, -vvv also the log of the embedded router, which names visited hosts
     #[arg(short, long, global = true, action = ArgAction::Count, conflicts_with = "quiet")]
     pub(crate) verbose: u8,
 

@@ -30,10 +30,10 @@ pub struct Routing {
 
 /// The error for a route that names an unknown outproxy.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("route {} names the outproxy {name}, which does not exist", rule + 1)]
+#[error("route {} names the outproxy {name}, which does not exist", route + 1)]
 pub struct UnknownOutproxy {
-    /// The index of the rule, from 0.
-    pub rule: usize,
+    /// The index of the route, from 0.
+    pub route: usize,
     /// The name of the outproxy.
     pub name: Arc<str>,
 }
@@ -44,10 +44,10 @@ impl Routing {
     /// # Errors
     /// [`UnknownOutproxy`] if a route names an outproxy that is not among them.
     pub fn new(routes: Arc<Routes>, outproxies: Outproxies) -> Result<Self, UnknownOutproxy> {
-        for (rule, names) in routes.rules().iter().enumerate() {
-            let Via::Outproxies(names) = &names.via else { continue };
+        for (route, rule) in routes.rules().iter().enumerate() {
+            let Via::Outproxies(names) = &rule.via else { continue };
             if let Some(name) = names.iter().find(|name| !outproxies.contains(name)) {
-                return Err(UnknownOutproxy { rule, name: Arc::clone(name) });
+                return Err(UnknownOutproxy { route, name: Arc::clone(name) });
             }
         }
         Ok(Self { routes, outproxies })

@@ -24,7 +24,7 @@ const MAX_RAW_BYTES: usize = 32_768;
 const EMISSARY_BUFFER_BYTES: usize = 8_192;
 /// i2pd 2.45.1 loses raw datagrams of one and two bytes.
 const MIN_I2PD_RAW_BYTES: usize = 3;
-/// The longest first line of a datagram, in bytes (J18).
+/// The longest first line of a datagram, in bytes.
 const MAX_HEADER_BYTES: usize = 2_048;
 
 /// A datagram that is being delivered.
@@ -69,7 +69,7 @@ async fn over_udp(datagram: &[u8], shared: &BridgeState) -> Option<()> {
     // Parsed like a command, so that the dialect's own rules apply to the options.
     let options =
         Command::parse(&format!("- - {}", words.next().unwrap_or_default()), shared.dialect).ok()?;
-    // D24: the older i2pd takes no names here; nor does emissary, as recorded.
+    // i2pd 2.45.1 and emissary accept no names here.
     if to.contains(".i2p") && matches!(shared.dialect, Dialect::I2pd | Dialect::Emissary) {
         return None;
     }
@@ -78,7 +78,7 @@ async fn over_udp(datagram: &[u8], shared: &BridgeState) -> Option<()> {
 
 /// `DATAGRAM SEND` and `RAW SEND` on a control connection: `SIZE` bytes follow the line.
 pub(crate) async fn send(connection: &mut Connection, command: &Command) -> io::Result<NextStep> {
-    // E5.
+    // emissary ignores the command.
     if connection.shared.dialect == Dialect::Emissary {
         return Ok(NextStep::Listen);
     }
@@ -123,7 +123,7 @@ async fn deliver(
         return None;
     }
     let Resolved::Destination(destination) = resolve(shared, to) else { return None };
-    // D23. As recorded, emissary carries no ports either.
+    // i2pd and emissary carry no ports.
     let has_ports = shared.dialect == Dialect::Java;
     let port = |key, own| match options.number::<u16>(key) {
         Ok(Some(port)) if has_ports => port,
@@ -182,7 +182,7 @@ async fn hand_over(
     let ports = match shared.dialect {
         Dialect::Java => to.version >= (3, 2),
         Dialect::I2pd | Dialect::I2pdMaster => false,
-        // E19: always.
+        // emissary always sends the ports, except with raw datagrams.
         Dialect::Emissary => !is_raw,
     };
     let ports = if ports { format!(" FROM_PORT={from_port} TO_PORT={to_port}") } else { String::new() };
@@ -197,7 +197,7 @@ async fn hand_over(
     };
     let head = match (is_raw, to.header && shared.dialect == Dialect::Java) {
         (false, _) => format!("{source}{ports}\n"),
-        // J18: not in the order of the specification.
+        // This is the order that Java uses; the specification has another one.
         (true, true) => format!("PROTOCOL={protocol} FROM_PORT={from_port} TO_PORT={to_port}\n"),
         (true, false) => String::new(),
     };

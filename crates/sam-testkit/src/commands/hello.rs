@@ -38,7 +38,7 @@ pub(crate) fn version_after_script(connection: &Connection, line: &str) -> Versi
     Command::parse(line, dialect).ok().and_then(|hello| negotiate(dialect, &hello)).unwrap_or((3, 3))
 }
 
-/// Checks user and password, which only Java I2P knows (J19).
+/// Checks user and password, which only Java I2P supports.
 fn check_login(connection: &Connection, hello: &Command) -> Result<(), &'static str> {
     let login = lock(&connection.shared.login);
     let (Dialect::Java, Some((user, password))) = (connection.shared.dialect, &*login) else { return Ok(()) };
@@ -54,10 +54,10 @@ fn negotiate(dialect: Dialect, hello: &Command) -> Option<Version> {
     let (min, max) = (hello.get("MIN"), hello.get("MAX"));
     match dialect {
         Dialect::Java => java(min, max),
-        // D4: when MAX is higher than it knows, it takes MIN.
+        // If MAX is higher than i2pd knows, it takes MIN.
         Dialect::I2pd => i2pd(min, max, (3, 1), (3, 1)).filter(|version| *version >= (3, 0)),
         Dialect::I2pdMaster => i2pd(min, max, (3, 3), (3, 0)),
-        // E4: MIN is ignored, and so is any MAX but 3.1.
+        // emissary ignores MIN, and any MAX but 3.1.
         Dialect::Emissary => Some(if max == Some("3.1") { (3, 1) } else { (3, 2) }),
     }
 }

@@ -58,14 +58,14 @@ fn after_word<'a>(line: &'a str, word: &str) -> Option<&'a str> {
 async fn other(connection: &mut Connection, command: &Command, line: &str) -> io::Result<NextStep> {
     match connection.shared.dialect {
         Dialect::Java => java(connection, command).await,
-        // D6. As recorded, 2.45.1 closes at any PING.
+        // i2pd 2.45.1 closes the connection at every PING.
         Dialect::I2pd => Ok(NextStep::Close),
-        // D7: it answers and then closes.
+        // The master branch answers a PING and then closes the connection.
         Dialect::I2pdMaster => match line.strip_prefix("PING ") {
             Some(text) => connection.refuse(&format!("PONG {text}")).await,
             None => Ok(NextStep::Close),
         },
-        // E21. It ignores everything else (E5).
+        // emissary closes without a reply, and ignores every other command.
         Dialect::Emissary => match command.verb.as_str() {
             "QUIT" | "EXIT" | "STOP" => Ok(NextStep::Close),
             _ => Ok(NextStep::Listen),

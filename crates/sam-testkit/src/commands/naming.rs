@@ -28,7 +28,7 @@ pub(crate) fn resolve(shared: &BridgeState, name: &str) -> Resolved {
     let is_name = match shared.dialect {
         // Java takes only a text that is long enough for a destination.
         Dialect::Java => name.len() < 516,
-        // D16, E16: they look for the suffix.
+        // i2pd and emissary look for the suffix anywhere.
         _ => name.contains(".i2p"),
     };
     if !is_name {
@@ -72,7 +72,7 @@ async fn lookup(connection: &mut Connection, command: &Command) -> io::Result<Ne
         };
     };
     let session = connection.held.session().map(|session| session.keys.public.clone());
-    // E15: nothing is found before there is a session.
+    // emissary finds nothing before there is a session.
     if dialect == Dialect::Emissary && session.is_none() {
         return not_found(connection, "KEY_NOT_FOUND", name).await;
     }
@@ -80,13 +80,13 @@ async fn lookup(connection: &mut Connection, command: &Command) -> io::Result<Ne
         let own = match (session, dialect) {
             (Some(own), _) => own,
             (None, Dialect::Java) => return Ok(NextStep::Close),
-            // D22: the router answers with a destination of its own.
+            // i2pd answers with a destination of its own.
             (None, _) => destination::destination(),
         };
         return found(connection, name, &own).await;
     }
     match (resolve(&connection.shared, name), dialect) {
-        // E16: a destination is not a name.
+        // emissary does not accept a destination as a name.
         (Resolved::Destination(_), Dialect::Emissary) if !name.contains(".i2p") => {
             not_found(connection, "INVALID_KEY", name).await
         }
@@ -94,7 +94,7 @@ async fn lookup(connection: &mut Connection, command: &Command) -> io::Result<Ne
         (_, Dialect::Java) | (Resolved::UnknownName | Resolved::NoLeaseSet, Dialect::Emissary) => {
             not_found(connection, "KEY_NOT_FOUND", name).await
         }
-        // D22.
+        // i2pd has one result for every failure.
         (_, _) => not_found(connection, "INVALID_KEY", name).await,
     }
 }
@@ -119,9 +119,9 @@ async fn generate(connection: &mut Connection, command: &Command) -> io::Result<
                 return connection.answer(&text).await;
             }
         },
-        // D13: an unknown type is logged and ignored.
+        // i2pd ignores an unknown type.
         Dialect::I2pd | Dialect::I2pdMaster => signature_type(given).unwrap_or(SignatureType::Dsa),
-        // E7.
+        // emissary generates Ed25519 only, and only if it is asked for by this number.
         Dialect::Emissary if given == Some("7") => SignatureType::Ed25519,
         Dialect::Emissary => return Ok(NextStep::Listen),
     };

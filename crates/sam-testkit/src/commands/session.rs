@@ -76,7 +76,7 @@ async fn refuse(
             format!("RESULT=I2P_ERROR ID=\"{id}\" MESSAGE=\"{message}\"")
         }
         SessionRefusal::Duplicate(duplicate) => match (duplicate, dialect) {
-            // E9: not spelled as specified.
+            // The specification spells it DUPLICATED_ID.
             (Duplicate::Id, Dialect::Emissary) => "RESULT=DUPLICATE_ID".to_owned(),
             (_, Dialect::Emissary) => "RESULT=DUPLICATE_DEST".to_owned(),
             (Duplicate::Destination, _) => "RESULT=DUPLICATED_DEST".to_owned(),
@@ -85,9 +85,9 @@ async fn refuse(
     };
     let text = format!("SESSION STATUS {text}");
     match dialect {
-        // J26: the connection stays open.
+        // Java keeps the connection open.
         Dialect::Java => connection.answer(&text).await,
-        // D8.
+        // i2pd closes the connection at every error of a session.
         Dialect::I2pd | Dialect::I2pdMaster => connection.refuse(&text).await,
         // As recorded: the connection ends when a session is refused, and not when a subsession is.
         Dialect::Emissary if is_add => connection.answer(&text).await,
@@ -114,12 +114,12 @@ fn create(connection: &mut Connection, command: &Command) -> Result<String, Sess
     let keys = keys(command, dialect)?;
     let ports = ports(command, style, dialect)?;
     let (control, lines) = mpsc::unbounded_channel();
-    // J23. Without a valid number Java uses the default, which is to wait for the far end.
+    // Without a valid number Java uses the default, which is to wait for the far end.
     let delay = command.number::<u32>("i2p.streaming.connectDelay").ok().flatten();
     let early_data = dialect == Dialect::Java && delay.is_some_and(|delay| delay > 0);
     let details = Details { style, keys: Arc::new(keys), parent: None, ports, early_data, control };
     let session = session(connection, command, id, details)?;
-    // D14.
+    // In i2pd, sessions with the same keys share a destination.
     let shared = if dialect.is_i2pd() { SharedDestination::Allowed } else { SharedDestination::Refused };
     match connection.shared.registry.add(Arc::clone(&session), shared) {
         Ok(()) => {}
@@ -149,7 +149,7 @@ fn add(connection: &Connection, command: &Command) -> Result<String, SessionRefu
         (Dialect::I2pd, Some(SessionStyle::Stream)) if command.get("FROM_PORT").is_none() => {
             return Err(SessionRefusal::Ignored);
         }
-        // D11.
+        // i2pd supports subsessions for streams only.
         (Dialect::I2pd | Dialect::I2pdMaster, Some(SessionStyle::Stream)) => SessionStyle::Stream,
         (Dialect::I2pd | Dialect::I2pdMaster, _) => return Err(SessionRefusal::message("Unsupported STYLE")),
         (Dialect::Emissary, Some(SessionStyle::Datagram3) | None) => return Err(SessionRefusal::Ignored),
@@ -244,7 +244,7 @@ fn session(
 
 fn id(command: &Command, dialect: Dialect) -> Result<&str, SessionRefusal> {
     match (command.get("ID"), dialect) {
-        // D9.
+        // i2pd refuses these characters.
         (Some(id), Dialect::I2pd | Dialect::I2pdMaster) if id.contains(['<', '>', '"', '\'', '/']) => {
             Err(SessionRefusal::Result("INVALID_ID", None))
         }
@@ -266,7 +266,7 @@ fn java_style(connection: &Connection, command: &Command) -> Result<SessionStyle
     }
 }
 
-/// Whether Java supports this style (J16).
+/// Whether Java supports this style.
 fn java_supports(connection: &Connection, style: SessionStyle) -> bool {
     let is_newer = matches!(style, SessionStyle::Datagram2 | SessionStyle::Datagram3);
     !is_newer || connection.shared.newer_datagrams.load(Relaxed)
@@ -276,7 +276,7 @@ fn i2pd_style(connection: &Connection, command: &Command) -> Result<SessionStyle
     let given = command.get("STYLE").unwrap_or_default();
     let is_master = connection.shared.dialect == Dialect::I2pdMaster;
     match SessionStyle::parse(given) {
-        // D10: by its old name only, and on the master branch only with version 3.3.
+        // i2pd knows it by its old name only, and the master branch only with version 3.3.
         Some(SessionStyle::Primary)
             if given == "MASTER" && (!is_master || connection.version == Some((3, 3))) =>
         {
@@ -289,7 +289,7 @@ fn i2pd_style(connection: &Connection, command: &Command) -> Result<SessionStyle
 }
 
 fn emissary_style(command: &Command) -> Result<SessionStyle, SessionRefusal> {
-    // E8.
+    // emissary ignores a command with a number out of range.
     for (key, min, max) in [
         ("inbound.quantity", 1, 16),
         ("outbound.quantity", 1, 16),
@@ -302,7 +302,7 @@ fn emissary_style(command: &Command) -> Result<SessionStyle, SessionRefusal> {
         }
     }
     let style = command.get("STYLE").and_then(SessionStyle::parse).ok_or(SessionRefusal::Ignored)?;
-    // E19.
+    // emissary sends datagrams to a UDP port only, and does not support DATAGRAM3.
     let served = !style.is_datagram() || (style != SessionStyle::Datagram3 && command.get("PORT").is_some());
     served.then_some(style).ok_or(SessionRefusal::Ignored)
 }
@@ -317,7 +317,7 @@ fn java_subsession(
         return Err(SessionRefusal::OfSubsession("SESSION ADD may not contain DESTINATION".to_owned()));
     }
     match style {
-        // J15.
+        // Java needs a UDP port for datagrams.
         Some(style) if style.is_datagram() && command.get("PORT").is_none() => {
             Err(SessionRefusal::OfSubsession(format!("{given} subsession must specify PORT")))
         }
@@ -336,7 +336,7 @@ fn keys(command: &Command, dialect: Dialect) -> Result<KeyPair, SessionRefusal> 
     }
     let given = command.get("SIGNATURE_TYPE");
     let signature = match (dialect, signature_type(given)) {
-        // E7.
+        // emissary ignores the signature type.
         (Dialect::Emissary, _) => SignatureType::Ed25519,
         (_, Some(signature)) => signature,
         (Dialect::Java, None) => {
@@ -386,9 +386,9 @@ fn datagrams_to(
     };
     let loopback = IpAddr::V4(Ipv4Addr::LOCALHOST);
     let host = match (command.get("HOST"), dialect) {
-        // E19: it ignores HOST.
+        // emissary ignores HOST.
         (_, Dialect::Emissary) | (None | Some("localhost"), _) => loopback,
-        // Names are not resolved (D21): a test kit must not ask a name server.
+        // Like i2pd, the kit does not resolve names: a test must not ask a name server.
         (Some(host), _) => host.parse().map_err(|_| SessionRefusal::message("bad HOST"))?,
     };
     Ok(Some(SocketAddr::new(host, port)))

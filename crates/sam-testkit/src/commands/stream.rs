@@ -25,11 +25,11 @@ pub(crate) async fn behave(connection: &mut Connection, command: &Command) -> io
     let dialect = connection.shared.dialect;
     if connection.held.session().is_some() {
         return match dialect {
-            // J8.
+            // Java closes the connection, and with it the session.
             Dialect::Java => {
                 refuse(connection, "I2P_ERROR MESSAGE=\"v3 control socket cannot be used for STREAM\"").await
             }
-            // D19.
+            // i2pd answers with SESSION STATUS.
             Dialect::I2pd | Dialect::I2pdMaster => {
                 let text = "SESSION STATUS RESULT=I2P_ERROR MESSAGE=\"Socket already in use\"";
                 connection.refuse(text).await
@@ -56,7 +56,7 @@ pub(crate) async fn behave(connection: &mut Connection, command: &Command) -> io
             return refuse(connection, "I2P_ERROR MESSAGE=\"v3 control socket cannot be used for STREAM\"")
                 .await;
         }
-        // E10.
+        // emissary closes without a reply.
         (_, Dialect::Emissary) => return Ok(NextStep::Close),
     }
     match command.action.as_str() {
@@ -73,12 +73,12 @@ async fn no_session(connection: &mut Connection, command: &Command) -> io::Resul
         (Dialect::Java, Some(id)) => {
             refuse(connection, &format!("INVALID_ID MESSAGE=\"STREAM SESSION ID {id} does not exist\"")).await
         }
-        // D19.
+        // i2pd answers FORWARD with SESSION STATUS.
         (Dialect::I2pd | Dialect::I2pdMaster, _) if is_forward => {
             connection.refuse("SESSION STATUS RESULT=INVALID_ID").await
         }
         (Dialect::I2pd | Dialect::I2pdMaster, _) => refuse(connection, "INVALID_ID").await,
-        // E5, E10.
+        // emissary ignores a command without ID, and closes at an unknown one.
         (Dialect::Emissary, None) => Ok(NextStep::Listen),
         (Dialect::Emissary, Some(_)) => Ok(NextStep::Close),
     }
@@ -126,7 +126,7 @@ async fn connect(
         from_port: from.from_port,
         to_port: from.to_port,
     });
-    // E18.
+    // emissary strips the prefix of a URL.
     let name = match dialect {
         Dialect::Emissary => to.trim_start_matches("http://").trim_start_matches("https://"),
         _ => to,
@@ -140,7 +140,7 @@ async fn connect(
             } else {
                 let owner = connection.shared.registry.owner(&destination);
                 match role_towards(owner, Arc::clone(&session), from, connection) {
-                    // J23: reported as connected before the router has looked for a far end.
+                    // Java reports the stream as connected before it has looked for the far end.
                     Err(_) if session.early_data => {
                         Ok(Role::ToNobody { session, close_after: Some(Duration::ZERO) })
                     }
@@ -178,7 +178,7 @@ enum Unreachable {
 
 async fn unreachable(connection: &mut Connection, why: Unreachable, name: &str) -> io::Result<NextStep> {
     let result = match (connection.shared.dialect, why) {
-        // J7, and the transcript of 2.7.0.
+        // Java answers INVALID_KEY in all three cases; only the message differs.
         (Dialect::Java, Unreachable::UnknownName) => {
             format!("INVALID_KEY MESSAGE=\"Host name not found: {name}\"")
         }
@@ -190,7 +190,7 @@ async fn unreachable(connection: &mut Connection, why: Unreachable, name: &str) 
         (Dialect::Java, Unreachable::NoAcceptor | Unreachable::Itself) => {
             "CANT_REACH_PEER MESSAGE=\"Connection reset\"".to_owned()
         }
-        // D16, D17.
+        // i2pd does not tell an unknown name from a malformed destination.
         (Dialect::I2pd | Dialect::I2pdMaster, Unreachable::UnknownName | Unreachable::Malformed) => {
             "INVALID_KEY".to_owned()
         }
@@ -199,11 +199,11 @@ async fn unreachable(connection: &mut Connection, why: Unreachable, name: &str) 
         }
         (Dialect::I2pdMaster, _) => "CANT_REACH_PEER MESSAGE=\"LeaseSet not found\"".to_owned(),
         (Dialect::I2pd, _) => "CANT_REACH_PEER".to_owned(),
-        // As recorded; E11 is different in later versions.
+        // As recorded. Later versions answer I2P_ERROR.
         (Dialect::Emissary, Unreachable::UnknownName) => return Ok(NextStep::Close),
         (Dialect::Emissary, Unreachable::Malformed) => return Ok(NextStep::Listen),
         (Dialect::Emissary, Unreachable::Itself) => "CANT_REACH_PEER".to_owned(),
-        // E12.
+        // emissary leaves out the newline.
         (Dialect::Emissary, _) => {
             return connection.refuse_without_newline("STREAM STATUS RESULT=CANT_REACH_PEER").await;
         }
@@ -244,7 +244,7 @@ fn role_towards(
             Ok(Role::ToNobody { session, close_after: Some(Duration::ZERO) })
         }
         Dialect::Java => Err(Unreachable::NoAcceptor),
-        // D18, and as recorded.
+        // i2pd reports the stream as connected before the peer has answered.
         Dialect::I2pd | Dialect::I2pdMaster => {
             Ok(Role::ToNobody { session, close_after: Some(I2PD_UNACCEPTED_CLOSE) })
         }

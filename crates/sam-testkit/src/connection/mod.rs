@@ -27,11 +27,11 @@ use crate::{
     script::Script,
 };
 
-/// How long Java waits for the command after HELLO (J1).
+/// How long Java waits for the command after HELLO.
 const JAVA_COMMAND_TIMEOUT: Duration = Duration::from_secs(60);
-/// How long Java waits for a line or a PONG (J2).
+/// How long Java waits for a line or a PONG.
 const JAVA_IDLE_TIMEOUT: Duration = Duration::from_secs(180);
-/// How long emissary waits for the command after HELLO, before there is a session or stream (E3).
+/// How long emissary waits for the command after HELLO, before there is a session or stream.
 const EMISSARY_COMMAND_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// What all connections of a bridge share.
@@ -74,7 +74,7 @@ pub(crate) struct Connection {
 pub(crate) struct HeldSession {
     shared: Arc<BridgeState>,
     session: Option<(Arc<Session>, mpsc::UnboundedReceiver<Vec<u8>>)>,
-    /// An ID that another session has: Java removes that session's record when this connection ends (J9).
+    /// An ID that another session has: Java removes that session's record when this connection ends.
     pub(crate) duplicate: Option<String>,
 }
 

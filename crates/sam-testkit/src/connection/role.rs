@@ -100,8 +100,8 @@ pub(crate) enum PeerLine {
 }
 
 impl PeerLine {
-    /// The line that this dialect sends, unless `SILENT=true` was given. Java sends the ports from 3.2 on; i2pd (D20) and
-    /// emissary, as recorded, never do.
+    /// The line that this dialect sends, unless `SILENT=true` was given. Java sends the ports from 3.2 on; i2pd and emissary
+    /// never do.
     pub(crate) fn unless_silent(silent: bool, dialect: Dialect, version: Version) -> Self {
         match dialect {
             _ if silent => Self::Omitted,

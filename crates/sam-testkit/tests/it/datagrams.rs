@@ -68,7 +68,7 @@ async fn java_names_the_sender_of_a_datagram3_by_its_hash() {
 
 #[tokio::test]
 async fn raw_datagrams_have_no_header_but_javas() {
-    // No header: as recorded of i2pd and emissary. The header: from the source (J18).
+    // No header: as recorded of i2pd and emissary. With a header: from the source of Java I2P.
     for (dialect, options, head) in [
         (Dialect::Java, "", ""),
         (Dialect::Java, "HEADER=true", "PROTOCOL=18 FROM_PORT=21 TO_PORT=22\n"),

@@ -92,7 +92,7 @@ async fn refused_sessions() {
                 "SESSION CREATE STYLE=STREAM ID=taken DESTINATION=TRANSIENT",
                 "SESSION STATUS RESULT=DUPLICATED_ID",
             ),
-            // From the source (D9).
+            // From i2pd's source.
             ("SESSION CREATE STYLE=STREAM ID=a/b DESTINATION=TRANSIENT", "SESSION STATUS RESULT=INVALID_ID"),
         ];
         each(&bridge, &lines, After::Closed).await;
@@ -183,7 +183,7 @@ async fn failing_streams() {
         };
         let mut stream = Client::hello(&bridge).await;
         assert_eq!(stream.ask(&connect(&own)).await, itself);
-        // From the source (D19).
+        // From i2pd's source.
         let used = "SESSION STATUS RESULT=I2P_ERROR MESSAGE=\"Socket already in use\"";
         assert_eq!(control.ask(&connect("echo.i2p")).await, used);
     }
