@@ -1,4 +1,4 @@
-//! `check`: all that is wrong, before anything depends on it; and what the router can do.
+//! `check`: reports every error of the configuration, and what the router supports.
 
 use std::{fs, net::TcpListener};
 
@@ -14,7 +14,7 @@ fn check(text: &str, more: &[&str]) -> (Option<i32>, String, String) {
 }
 
 #[test]
-fn everything_that_is_wrong_is_said_at_once() {
+fn all_errors_are_reported_at_once() {
     let (code, stdout, stderr) = check("", &[]);
     assert_eq!((code, stderr.as_str()), (Some(0), ""));
     assert_eq!(stdout, "the configuration is correct\ntunnel default listens on 127.0.0.1:4450\n");
@@ -44,9 +44,9 @@ fn nothing_is_bound() {
     assert_eq!(check(&text, &[]).0, Some(0));
 }
 
-/// What is wrong is said before anything is listened on.
+/// Errors are reported before the proxy listens.
 #[test]
-fn run_checks_all_of_it_first() {
+fn run_checks_the_whole_configuration_first() {
     let taken = TcpListener::bind("127.0.0.1:0").unwrap();
     let dir = tempfile::tempdir().unwrap();
     let config = dir.path().join("config.toml");
@@ -61,7 +61,7 @@ fn run_checks_all_of_it_first() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_router_is_asked_what_it_can_do() {
+async fn live_shows_what_the_router_supports() {
     for (dialect, says) in [
         (Dialect::I2pd, ["answers: i2pd\n", "dialect i2pd"]),
         (Dialect::Emissary, ["answers: emissary\n", "dialect emissary"]),

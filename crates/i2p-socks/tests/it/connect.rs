@@ -1,4 +1,4 @@
-//! `connect`, through the proxy that runs and with sessions of its own: streams, users, and what is refused.
+//! `connect`, through the running proxy and with sessions of its own: streams, users, and refusals.
 #![cfg(unix)]
 
 use std::{
@@ -15,22 +15,22 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use crate::common::{
     self,
     lab::{ALL, Lab, TCP, started, started_with},
-    stand_in::{greeted, in_the_place_of_a_proxy},
+    stand_in::{fake_proxy, greeted},
 };
 
 const SILENT: &str = "[limits]\nhalf-close = '300ms'\n";
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_stream_goes_through_the_proxy_that_runs_whatever_it_listens_at() {
+async fn a_stream_goes_through_the_running_proxy_at_any_kind_of_listener() {
     let lab = Lab::new(Dialect::I2pd).await;
     let unix = format!("[[tunnel]]\nlisten = ['unix:{}']\n", lab.state().join("socks").display());
     for config in [TCP, &unix] {
         let mut proxy = lab.proxy(config);
         let sessions = lab.bridge.open_sessions();
-        // Ended by the far end, though stdin has ended before.
+        // The far end ends the stream; stdin has ended before.
         let (code, stdout, stderr) = lab.run(&["connect", "source.i2p", "80"], config, b"");
         assert_eq!((code, stdout.as_slice()), (Some(0), &b"all there is"[..]), "{stderr}");
-        // By a destination in base64, which SOCKS5 has no form for.
+        // A destination in base64 is too long for SOCKS5.
         let long = lab.bridge.host("source.i2p", Endpoint::Source(b"all there is".to_vec()));
         let (code, stdout, stderr) = lab.run(&["connect", &long], config, b"");
         assert_eq!((code, stdout.as_slice()), (Some(0), &b"all there is"[..]), "{stderr}");
@@ -40,7 +40,7 @@ async fn a_stream_goes_through_the_proxy_that_runs_whatever_it_listens_at() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_stream_goes_over_a_session_of_its_own_where_no_proxy_runs() {
+async fn without_a_running_proxy_a_stream_uses_its_own_session() {
     let lab = Lab::new(Dialect::I2pd).await;
     let killed = |lab: &Lab| {
         let mut proxy = lab.proxy(TCP);
@@ -55,13 +55,13 @@ async fn a_stream_goes_over_a_session_of_its_own_where_no_proxy_runs() {
     }
 }
 
-/// A megabyte comes back while it is still being sent, and the end of stdin does not cut it off.
+/// The echo of a megabyte arrives while the rest is still being sent, and the end of stdin does not cut it off.
 #[tokio::test(flavor = "multi_thread")]
-async fn what_was_sent_comes_back_whole_after_the_end_of_stdin() {
+async fn everything_sent_is_echoed_after_the_end_of_stdin() {
     let lab = Lab::new(Dialect::Java).await;
     let megabyte: Vec<u8> = (0..=250).cycle().take(1_000_000).collect();
     let config = format!("{SILENT}{TCP}");
-    // The echo never says its end, which ours would be the reason for: a limit cuts the stream, and that is no success.
+    // The echo waits for our FIN, which is never sent, so only a limit ends the stream. That counts as a failure.
     let check = |how: &str, says: &str| {
         let (code, stdout, stderr) = lab.run(&["connect", "echo.i2p"], &config, &megabyte);
         assert_eq!(code, Some(1), "{how}: {stderr}");
@@ -73,28 +73,28 @@ async fn what_was_sent_comes_back_whole_after_the_end_of_stdin() {
     check("through the proxy", "the stream broke");
 }
 
-/// Routers end the whole stream with our half of it, and what the peer still has to say would be lost.
+/// After our FIN, routers end the whole stream, and the peer's remaining data would be lost.
 #[tokio::test(flavor = "multi_thread")]
-async fn the_end_of_stdin_is_kept_from_the_router() {
+async fn the_end_of_stdin_is_not_sent_to_the_router() {
     let lab = Lab::new(Dialect::Java).await;
     let config = format!("{SILENT}{TCP}");
-    // It would answer if it were told.
+    // The far end would answer if it received a FIN.
     let (code, stdout, stderr) = lab.run(&["connect", "answer.i2p"], &config, b"all of it");
     assert_eq!((code, stdout.as_slice()), (Some(1), &b""[..]), "{stderr}");
     assert!(stderr.contains("did not close the stream"), "{stderr}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_end_of_stdin_is_passed_on_to_the_proxy() {
+async fn the_end_of_stdin_is_sent_to_the_proxy() {
     let lab = Lab::new(Dialect::Java).await;
-    // It reads to the end, and answers then.
-    let (listener, _control) = in_the_place_of_a_proxy(&lab).await;
+    // The far end reads to the end, and then answers.
+    let (listener, _control) = fake_proxy(&lab).await;
     let serving = tokio::spawn(async move {
         let mut stream = greeted(&listener).await;
         let mut request = [0; 7 + 8];
         stream.read_exact(&mut request).await.unwrap();
         assert_eq!(&request[..5], &[5, 1, 0, 3, 8]);
-        // The far end's first data right behind the reply.
+        // The far end's first data follows the reply in the same segment.
         stream.write_all(&[5, 0, 0, 1, 0, 0, 0, 0, 0, 0, b'h', b'i', b' ']).await.unwrap();
         let mut all = Vec::new();
         stream.read_to_end(&mut all).await.unwrap();
@@ -105,7 +105,7 @@ async fn the_end_of_stdin_is_passed_on_to_the_proxy() {
     serving.await.unwrap();
 }
 
-/// A file with one user, anna, whose password is secret.
+/// A users file with one user, anna, whose password is secret.
 fn users(lab: &Lab) -> PathBuf {
     let file = lab.state().join("users");
     let mut command = common::i2p_socks(&["passwd", "anna"]);
@@ -118,7 +118,7 @@ fn users(lab: &Lab) -> PathBuf {
 
 /// The password comes from a file or from the environment.
 #[tokio::test(flavor = "multi_thread")]
-async fn a_user_comes_through_a_tunnel_that_asks_for_passwords() {
+async fn a_user_is_accepted_by_a_tunnel_that_requires_passwords() {
     let lab = Lab::new(Dialect::I2pd).await;
     let file = |name: &str, text: &str| {
         let file = lab.state().join(name);
@@ -167,15 +167,15 @@ async fn a_user_comes_through_a_tunnel_that_asks_for_passwords() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_stream_that_breaks_is_no_end() {
+async fn a_broken_stream_is_a_failure() {
     let lab = Lab::new(Dialect::Java).await;
-    let (listener, _control) = in_the_place_of_a_proxy(&lab).await;
+    let (listener, _control) = fake_proxy(&lab).await;
     let mut child = started(lab.command(&["connect", "echo.i2p"], ""));
     let mut stream = greeted(&listener).await;
     stream.read_exact(&mut [0; 7 + 8]).await.unwrap();
     stream.write_all(&[5, 0, 0, 1, 0, 0, 0, 0, 0, 0, b'x']).await.unwrap();
     child.stdout.as_mut().unwrap().read_exact(&mut [0]).unwrap();
-    // Closed so, it is reset.
+    // With this option, closing resets the connection.
     socket2::SockRef::from(&stream).set_linger(Some(Duration::ZERO)).unwrap();
     drop(stream);
     let Output { status, stderr, .. } = child.ended();
@@ -184,11 +184,11 @@ async fn a_stream_that_breaks_is_no_end() {
     assert!(stderr.contains("the stream broke"), "{stderr}");
 }
 
-/// The kernel tells of a reset once: whoever writes may hear of it, and the end that is read then is none.
+/// The kernel reports a reset only once. If the write gets it, the read that follows sees an ordinary end.
 #[tokio::test(flavor = "multi_thread")]
-async fn a_stream_that_breaks_while_stdin_is_being_sent_is_no_end() {
+async fn a_stream_that_breaks_while_sending_is_a_failure() {
     let lab = Lab::new(Dialect::Java).await;
-    let (listener, _control) = in_the_place_of_a_proxy(&lab).await;
+    let (listener, _control) = fake_proxy(&lab).await;
     for round in 0..20 {
         let command = lab.command(&["connect", "echo.i2p"], "");
         let child = started_with(command, fs::File::open("/dev/zero").unwrap());
@@ -206,7 +206,7 @@ async fn a_stream_that_breaks_while_stdin_is_being_sent_is_no_end() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_stdin_that_cannot_be_read_is_no_end() {
+async fn an_unreadable_stdin_is_a_failure() {
     let lab = Lab::new(Dialect::Java).await;
     let command = lab.command(&["connect", "echo.i2p"], TCP);
     let directory = fs::File::open(lab.state()).unwrap();
@@ -217,7 +217,7 @@ async fn a_stdin_that_cannot_be_read_is_no_end() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_is_refused_is_said_in_words() {
+async fn refusals_are_explained() {
     let lab = Lab::new(Dialect::Java).await;
     let check = |words: &[&str], config: &str, says: &[&str], exit: i32| {
         let (code, stdout, stderr) = lab.run(words, config, b"");

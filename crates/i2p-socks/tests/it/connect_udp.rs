@@ -1,4 +1,4 @@
-//! `connect --udp`: datagrams, through the proxy that runs and with sessions of its own.
+//! `connect --udp`: datagrams, through the running proxy and with sessions of its own.
 #![cfg(unix)]
 
 use std::{
@@ -17,10 +17,10 @@ use tokio::{
 
 use crate::common::{
     lab::{ALL, Lab, Started, TCP, started},
-    stand_in::{greeted, in_the_place_of_a_proxy},
+    stand_in::{fake_proxy, greeted},
 };
 
-/// Every write of ours is one datagram there and back: pipes may join them, so each waits for the one before.
+/// Each write is one datagram, and so is each echo. A pipe may join writes, so each waits for the previous echo.
 fn datagrams(lab: &Lab, config: &str) {
     let own: Destination = lab.bridge.host("echo.i2p", Endpoint::Echo).parse().unwrap();
     for host in ["echo.i2p", &own.b32().to_string(), &own.to_base64()] {
@@ -42,14 +42,14 @@ fn datagrams(lab: &Lab, config: &str) {
         assert_eq!(stdout.read(&mut [0; 1]).unwrap(), 0);
         assert_eq!(child.wait().unwrap().code(), Some(0));
     }
-    // What comes back after the end of stdin is still taken.
+    // Datagrams that arrive after the end of stdin are still printed.
     let words = ["connect", "--udp", "echo.i2p", "--linger", "2s"];
     let (code, stdout, stderr) = lab.run(&words, config, b"late");
     assert_eq!((code, stdout.as_slice()), (Some(0), &b"late"[..]), "{stderr}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn datagrams_go_through_the_proxy_that_runs() {
+async fn datagrams_go_through_the_running_proxy() {
     let lab = Lab::new(Dialect::Java).await;
     let _proxy = lab.proxy(ALL);
     let sessions = lab.bridge.accepted_connections();
@@ -62,13 +62,13 @@ async fn datagrams_go_through_the_proxy_that_runs() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn datagrams_go_over_a_session_of_their_own_though_no_tunnel_has_any() {
+async fn without_a_running_proxy_datagrams_use_their_own_session() {
     let lab = Lab::new(Dialect::I2pd).await;
     datagrams(&lab, TCP);
     assert_eq!(lab.bridge.datagrams().len(), 3 * 4 + 1, "one each");
 }
 
-/// One datagram there and back.
+/// Sends a datagram and waits for its echo.
 fn echoed(child: &mut Started, data: &[u8]) {
     child.stdin.as_mut().unwrap().write_all(data).unwrap();
     let mut back = vec![0; data.len()];
@@ -76,14 +76,14 @@ fn echoed(child: &mut Started, data: &[u8]) {
     assert_eq!(String::from_utf8_lossy(&back), String::from_utf8_lossy(data));
 }
 
-async fn only_the_peers_are_for_stdout(style: DatagramStyle, config: &str, dialect: Dialect) {
+async fn only_datagrams_of_the_peer_are_printed(style: DatagramStyle, config: &str, dialect: Dialect) {
     for runs in [false, true] {
         let lab = Lab::new(dialect).await;
         lab.bridge.newer_datagrams();
         let _proxy = runs.then(|| lab.proxy(config));
         let mut child = started(lab.command(&["connect", "--udp", "echo.i2p", "7"], config));
         echoed(&mut child, b"mine");
-        // Whom the echo got it from: "3.0 ID ..." or "3.2 ID ... FROM_PORT=...".
+        // The sender as the echo sees it: "3.0 ID ..." or "3.2 ID ... FROM_PORT=...".
         let heard = lab.bridge.datagrams().pop().unwrap();
         let heard = String::from_utf8_lossy(&heard);
         let id = heard.split(' ').nth(1).unwrap();
@@ -91,7 +91,7 @@ async fn only_the_peers_are_for_stdout(style: DatagramStyle, config: &str, diale
             .split("FROM_PORT=")
             .nth(1)
             .map_or(0, |rest| rest.split(' ').next().unwrap().parse().unwrap());
-        // A subsession has the destination of the one session that there is.
+        // A subsession has the destination of its session, and only one session is open.
         let sessions = lab.bridge.sessions();
         let own = sessions.iter().find(|session| session.id == id).unwrap_or(&sessions[0]);
         let own: Destination = own.destination.parse().unwrap();
@@ -105,19 +105,19 @@ async fn only_the_peers_are_for_stdout(style: DatagramStyle, config: &str, diale
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn datagrams_of_others_are_not_for_stdout() {
-    only_the_peers_are_for_stdout(DatagramStyle::Datagram, ALL, Dialect::I2pd).await;
+async fn datagrams_of_others_are_not_printed() {
+    only_datagrams_of_the_peer_are_printed(DatagramStyle::Datagram, ALL, Dialect::I2pd).await;
 }
 
-/// Of who sent it, such a datagram says the hash alone.
+/// DATAGRAM3 carries only the hash of the sender.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_peer_is_known_by_its_hash() {
     let config = ALL.replace("'datagram'", "'datagram3'");
-    only_the_peers_are_for_stdout(DatagramStyle::Datagram3, &config, Dialect::Java).await;
+    only_datagrams_of_the_peer_are_printed(DatagramStyle::Datagram3, &config, Dialect::Java).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn raw_datagrams_say_no_sender_and_are_taken_and_the_port_is_carried() {
+async fn raw_datagrams_are_printed_without_a_sender_and_carry_the_port() {
     let lab = Lab::new(Dialect::Java).await;
     let config = format!("{TCP}udp = 'raw'\n");
     echoed(&mut started(lab.command(&["connect", "--udp", "echo.i2p", "6969"], &config)), b"raw");
@@ -127,9 +127,9 @@ async fn raw_datagrams_say_no_sender_and_are_taken_and_the_port_is_carried() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_datagram_that_no_router_carries_is_said() {
+async fn a_datagram_too_large_for_routers_is_reported() {
     let lab = Lab::new(Dialect::Java).await;
-    // A file is read whole, as a pipe may not be.
+    // A read returns the whole file, which a pipe does not guarantee.
     let file = lab.state().join("long");
     fs::write(&file, vec![0; 31_745]).unwrap();
     let mut command = lab.command(&["connect", "--udp", "echo.i2p", "--linger", "100ms"], TCP);
@@ -143,9 +143,9 @@ async fn a_datagram_that_no_router_carries_is_said() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_relay_gets_what_was_asked_for_and_of_it_only_whole_datagrams_of_the_peer_are_taken() {
+async fn a_relay_is_asked_for_the_target_and_only_its_whole_datagrams_are_printed() {
     let lab = Lab::new(Dialect::Java).await;
-    let (listener, _control) = in_the_place_of_a_proxy(&lab).await;
+    let (listener, _control) = fake_proxy(&lab).await;
     let relay = UdpSocket::bind("127.0.0.1:0").await.unwrap();
     let port = relay.local_addr().unwrap().port();
     let mut child = started(lab.command(&["connect", "--udp", "echo.i2p", "7"], ""));
@@ -154,7 +154,7 @@ async fn a_relay_gets_what_was_asked_for_and_of_it_only_whole_datagrams_of_the_p
     let mut request = [0; 10];
     stream.read_exact(&mut request).await.unwrap();
     assert_eq!(request, [5, 3, 0, 1, 0, 0, 0, 0, 0, 0]);
-    // "Every address" is the one that the proxy was reached at.
+    // The unspecified address stands for the address at which the client reached the proxy.
     let [high, low] = port.to_be_bytes();
     stream.write_all(&[5, 0, 0, 1, 0, 0, 0, 0, high, low]).await.unwrap();
     let mut datagram = [0; 100];
@@ -199,7 +199,7 @@ async fn datagrams_go_through_the_first_tunnel_that_carries_them() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_proxy_that_ends_takes_the_datagrams_with_it() {
+async fn the_command_ends_when_the_proxy_ends() {
     let lab = Lab::new(Dialect::Java).await;
     let mut proxy = lab.proxy(ALL);
     let mut child = started(lab.command(&["connect", "--udp", "echo.i2p"], ALL));

@@ -1,4 +1,4 @@
-//! `i2p-socks demo`, and the curl lines it prints, word for word.
+//! `i2p-socks demo`, and the curl commands it prints, exactly as printed.
 #![cfg(feature = "embedded")]
 
 use std::{
@@ -22,7 +22,7 @@ fn the_printed_curl_lines_fetch_the_page() {
     assert!(readme.len() >= 2, "{readme:?}");
     for line in lines.into_iter().chain(readme) {
         let words: Vec<_> = line.split_whitespace().collect();
-        // Long: a stall in the network's streaming is not what this is about.
+        // Long enough that a stall in the network's streaming does not fail this test.
         let output = Command::new(words[0])
             .args(["--silent", "--show-error", "--max-time", "60"])
             .args(&words[1..])
@@ -36,7 +36,7 @@ fn the_printed_curl_lines_fetch_the_page() {
     assert_eq!(demo.signal("INT"), Some(0), "{}", demo.said());
 }
 
-/// The curl lines of the README, with the address of this demo instead of the default one.
+/// The curl commands of the README, with the address of this demo instead of the default one.
 fn readme_curl_lines(proxy: &str) -> Vec<String> {
     let readme = include_str!("../../../../README.md");
     let lines = readme.lines().filter(|line| line.starts_with("curl ") && line.contains("demo.i2p"));

@@ -1,4 +1,4 @@
-//! `early-data`: success before there is a connection, where it was asked for and the router can.
+//! `early-data`: reports success before there is a connection, if configured and supported by the router.
 
 use std::{
     io::{Read, Write},
@@ -10,14 +10,14 @@ use sam_testkit::{Dialect, TestBridge};
 
 use crate::common::{self, Running};
 
-/// A proxy with this configuration, and where its first tunnel listens.
+/// Starts a proxy with this configuration. Returns it with the address of its first tunnel.
 fn start(bridge: &TestBridge, dir: &tempfile::TempDir, configuration: &str) -> Running {
     let file = dir.path().join("i2p-socks.toml");
     std::fs::write(&file, configuration).unwrap();
     Running::start(&["--router", "sam", "--sam", &bridge.address(), "--config", file.to_str().unwrap()])
 }
 
-/// The reply code of a SOCKS5 CONNECT by a user who is kept apart from others, and the stream.
+/// Sends a SOCKS5 CONNECT with credentials of its own for each `user`. Returns the reply code and the stream.
 fn connect(proxy: SocketAddr, user: u8, host: &str) -> (u8, TcpStream) {
     let mut stream = TcpStream::connect(proxy).unwrap();
     let length = u8::try_from(host.len()).unwrap();
@@ -28,14 +28,14 @@ fn connect(proxy: SocketAddr, user: u8, host: &str) -> (u8, TcpStream) {
     (answer[5], stream)
 }
 
-/// A session of the proxy itself, which accepts nothing.
+/// The destination of one of the proxy's own sessions, which accepts no streams.
 fn nobody(bridge: &TestBridge) -> String {
     let sessions = bridge.sessions();
     sessions[0].destination.parse::<Destination>().unwrap().b32().to_string()
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn success_comes_before_the_connection_on_java_alone_where_it_is_asked_for() {
+async fn only_java_reports_success_before_the_connection_and_only_if_configured() {
     let dir = tempfile::tempdir().unwrap();
     let bridge = TestBridge::start().await;
     let configuration = "[session]\nearly-data = true\n[[tunnel]]\nlisten = ['127.0.0.1:0']\n\
@@ -63,7 +63,7 @@ async fn success_comes_before_the_connection_on_java_alone_where_it_is_asked_for
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_router_that_cannot_is_told_of_once() {
+async fn a_router_without_support_is_logged_once() {
     let dir = tempfile::tempdir().unwrap();
     let bridge = TestBridge::start_as(Dialect::I2pd).await;
     let mut proxy =

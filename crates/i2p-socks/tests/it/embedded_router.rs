@@ -1,4 +1,4 @@
-//! `run --router embedded`: the binary's own router, as a part of a private network, from its first start on.
+//! `run --router embedded`: the binary's own router as a member of a private network, from its first start.
 #![cfg(feature = "embedded")]
 
 use std::{fs, os::unix::fs::PermissionsExt, time::Instant};
@@ -9,7 +9,7 @@ use i2p_sam::SessionOptions;
 use crate::common::{LIMIT, Running, network, peers};
 
 #[tokio::test(flavor = "multi_thread")]
-async fn starts_from_a_reseed_directory_resolves_by_hosts_txt_and_carries_datagrams() {
+async fn the_embedded_router_reseeds_from_a_directory_resolves_names_and_carries_datagrams() {
     let network = PrivateNetwork::builder().start().await.unwrap();
     let options = SessionOptions::default().length(1).publish(true);
     let bridge = network::bridge(&network, 0);

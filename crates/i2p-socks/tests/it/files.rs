@@ -1,4 +1,4 @@
-//! Files that never end, or that are far too large: each is refused with its name, before it fills the memory.
+//! Endless files and files that are far too large: each is refused by name before it fills the memory.
 #![cfg(target_os = "linux")]
 
 use std::{
@@ -11,7 +11,7 @@ use crate::common::i2p_socks;
 
 const ENDLESS: &str = "/dev/zero";
 
-/// Runs the binary with 1 GiB of address space and an endless stdin. Reading without a limit fails there within seconds.
+/// Runs the binary with 1 GiB of address space and an endless stdin. Without a limit, a read fails within seconds.
 fn with_little_memory(args: &[&str]) -> (Option<i32>, String) {
     let binary = i2p_socks(&[]);
     let mut command = Command::new("sh");
@@ -72,7 +72,7 @@ fn endless_files_are_refused() {
 }
 
 #[test]
-fn a_larger_password_file_is_named() {
+fn an_oversized_password_file_is_named() {
     let dir = tempfile::tempdir().unwrap();
     let password = dir.path().join("password");
     fs::write(&password, "x".repeat(300)).unwrap();

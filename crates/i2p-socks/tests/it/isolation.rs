@@ -1,4 +1,4 @@
-//! What a destination sees of clients that are kept apart: real routers, the binary, and a service that says who comes.
+//! What a destination sees of isolated clients: real routers, the binary, and a service that names its visitors.
 #![cfg(feature = "embedded")]
 
 use std::{
@@ -18,11 +18,11 @@ use crate::common::{LIMIT, Running, network::bridge};
 
 /// Characters of a base32 address before `.b32.i2p`.
 const B32: usize = 52;
-/// `max-sessions`, as it is by default.
+/// The default of `max-sessions`.
 const CAP: usize = 8;
 
-/// A service that answers `?` with the base32 address of whoever asks, as often as it is asked.
-async fn say_who_comes(session: Session) {
+/// Answers each `?` on a stream with the base32 address of the visitor.
+async fn name_visitors(session: Session) {
     loop {
         let Ok(Accepted { mut stream, peer, .. }) = session.accept().await else {
             sleep(Duration::from_millis(200)).await;
@@ -36,7 +36,7 @@ async fn say_who_comes(session: Session) {
     }
 }
 
-/// A stream of a user's: the reply's code, and the stream.
+/// Opens a stream as a user. Returns the reply code and the stream.
 async fn connect(proxy: SocketAddr, user: &str, host: &str) -> (u8, TcpStream) {
     let mut stream = TcpStream::connect(proxy).await.unwrap();
     let length = |text: &str| u8::try_from(text.len()).unwrap();
@@ -49,7 +49,7 @@ async fn connect(proxy: SocketAddr, user: &str, host: &str) -> (u8, TcpStream) {
     (answer[5], stream)
 }
 
-/// A stream of a user's, and who the service says that he is. A session that is new may not find its way at once.
+/// Opens a stream as a user. Returns it with the address that the service sees. A new session may need several attempts.
 async fn open(proxy: &Running, address: SocketAddr, user: &str, host: &str) -> (String, TcpStream) {
     let begin = Instant::now();
     loop {
@@ -66,7 +66,7 @@ async fn open(proxy: &Running, address: SocketAddr, user: &str, host: &str) -> (
     }
 }
 
-/// TCP connections on this machine that are open to this port: a session is one, and lives as long as it.
+/// The number of open TCP connections from this machine to this port. Each session holds one.
 fn connections_to(port: u16) -> usize {
     let table = std::fs::read_to_string("/proc/net/tcp").unwrap();
     let (remote, established) = (format!(":{port:04X}"), "01");
@@ -78,12 +78,12 @@ fn connections_to(port: u16) -> usize {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn each_user_is_somebody_else_up_to_the_cap_and_goes_when_idle() {
+async fn each_user_has_an_identity_up_to_max_sessions_until_idle() {
     let network = PrivateNetwork::builder().start().await.unwrap();
     let published = SessionOptions::default().length(1).publish(true);
     let service = bridge(&network, 0).create_session(&published).await.unwrap();
     let host = service.destination().b32().to_string();
-    tokio::spawn(say_who_comes(service));
+    tokio::spawn(name_visitors(service));
 
     let dir = tempfile::tempdir().unwrap();
     let config = dir.path().join("i2p-socks.toml");
@@ -116,7 +116,7 @@ async fn each_user_is_somebody_else_up_to_the_cap_and_goes_when_idle() {
     assert!(sessions_and_streams >= CAP + streams.len(), "{sessions_and_streams}");
 
     for stream in streams {
-        // Reset rather than half-close, after which the proxy would wait for what the service may still have to say.
+        // Reset it: after a half-close, the proxy would wait for more data from the service.
         socket2::SockRef::from(&stream).set_linger(Some(Duration::ZERO)).unwrap();
     }
     let begin = Instant::now();

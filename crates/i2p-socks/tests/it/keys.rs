@@ -1,4 +1,4 @@
-//! Identities that are kept: made, listed and shown without what is secret of them.
+//! Persistent identities: created, listed and shown without their private keys.
 
 use std::fs;
 
@@ -8,7 +8,7 @@ use sam_testkit::TestBridge;
 use crate::common::{self, Running};
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_identity_is_made_once_and_its_address_is_known() {
+async fn an_identity_is_created_once_and_its_address_is_shown() {
     let bridge = TestBridge::start().await;
     let dir = tempfile::tempdir().unwrap();
     let state = dir.path().join("state");
@@ -49,7 +49,7 @@ async fn an_identity_is_made_once_and_its_address_is_known() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_tunnel_uses_the_identity_of_its_name_and_says_its_address() {
+async fn a_tunnel_uses_the_identity_of_its_name_and_shows_its_address() {
     let bridge = TestBridge::start().await;
     let dir = tempfile::tempdir().unwrap();
     let (state, config) = (dir.path().join("state"), dir.path().join("config.toml"));
@@ -64,7 +64,7 @@ async fn a_tunnel_uses_the_identity_of_its_name_and_says_its_address() {
         state.to_str().unwrap(),
     ];
     let (_, made, _) = common::output(&[&["keys", "new", "mine"], &args[..]].concat());
-    // The file of the address was lost: it is made again.
+    // The file with the address was lost: it is written again.
     let hostname = state.join("keys/mine.hostname");
     fs::remove_file(&hostname).unwrap();
     let mut proxy = Running::start(&args);
@@ -76,10 +76,10 @@ async fn a_tunnel_uses_the_identity_of_its_name_and_says_its_address() {
     assert_eq!(list, format!("mine {made}"), "used");
 }
 
-/// As root, one whose proxy could not read them; as anybody else, root's.
+/// Run as root, the test uses the directory of another user; otherwise, it uses root's.
 #[cfg(unix)]
 #[tokio::test(flavor = "multi_thread")]
-async fn keys_are_not_made_in_the_state_directory_of_somebody_else() {
+async fn keys_new_refuses_the_state_directory_of_another_user() {
     let bridge = TestBridge::start().await;
     let dir = tempfile::tempdir().unwrap();
     let is_root = std::os::unix::fs::chown(dir.path(), Some(12_345), None).is_ok();

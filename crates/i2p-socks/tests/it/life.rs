@@ -1,4 +1,4 @@
-//! From start to end: ready when clients can be served, still there when the router is not, gone when told to.
+//! From start to stop: the proxy is ready once clients can be served, survives the loss of its router, and ends when told to.
 
 use std::{
     io::{BufRead, BufReader, Read, Write},
@@ -11,7 +11,7 @@ use sam_testkit::{Act, Endpoint, TestBridge};
 
 use crate::common::{self, Running};
 
-/// The reply code of a SOCKS5 CONNECT by name, and the open stream.
+/// Sends a SOCKS5 CONNECT by name. Returns the reply code and the stream.
 fn connect(proxy: SocketAddr, host: &str) -> (u8, TcpStream) {
     let mut stream = TcpStream::connect(proxy).unwrap();
     let length = u8::try_from(host.len()).unwrap();
@@ -26,7 +26,7 @@ fn start(bridge: &TestBridge) -> Running {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn each_listener_is_announced_and_signals_end_it_cleanly() {
+async fn each_listener_is_announced_and_signals_stop_the_proxy_cleanly() {
     let bridge = TestBridge::start().await;
     for signal in ["INT", "TERM"] {
         let mut proxy =
@@ -46,19 +46,19 @@ async fn each_listener_is_announced_and_signals_end_it_cleanly() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn ready_is_said_when_tunnels_are_built_and_not_before() {
+async fn ready_is_printed_only_once_tunnels_are_built() {
     let bridge = TestBridge::start().await;
     bridge.on("SESSION CREATE", [Act::Hang]);
     let mut proxy = start(&bridge);
     proxy.stderr_line("[3/3] building tunnels");
     assert!(proxy.stdout().is_empty(), "{}", proxy.said());
-    // And a slow start can be interrupted.
+    // A slow start can be interrupted.
     assert_eq!(proxy.signal("INT"), Some(0), "{}", proxy.said());
     assert!(proxy.stdout().is_empty(), "{}", proxy.said());
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_session_that_is_refused_says_why_and_is_tried_again() {
+async fn a_refused_session_is_explained_and_retried() {
     let bridge = TestBridge::start().await;
     bridge.once("SESSION CREATE", [Act::line("SESSION STATUS RESULT=I2P_ERROR MESSAGE=\"no tunnels\"")]);
     let mut proxy = start(&bridge);
@@ -69,7 +69,7 @@ async fn a_session_that_is_refused_says_why_and_is_tried_again() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_killed_router_is_said_once_and_the_next_one_is_used() {
+async fn a_killed_router_is_logged_once_and_the_next_one_is_used() {
     let mut bridge = TestBridge::start().await;
     let mut proxy = start(&bridge);
     let address = proxy.ready();
@@ -88,7 +88,7 @@ async fn a_killed_router_is_said_once_and_the_next_one_is_used() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_log_that_nobody_reads_any_more_ends_nothing() {
+async fn a_closed_log_pipe_does_not_end_the_proxy() {
     let bridge = TestBridge::start().await;
     let mut command = common::i2p_socks(&[
         "run",
@@ -113,7 +113,7 @@ async fn a_log_that_nobody_reads_any_more_ends_nothing() {
     child.wait().unwrap();
 }
 
-/// The destination that a far end sees us come from.
+/// The destination that a far end sees the proxy connect from.
 fn seen(proxy: SocketAddr) -> String {
     let (code, mut stream) = connect(proxy, "whoami.i2p");
     assert_eq!(code, 0);
@@ -125,7 +125,7 @@ fn seen(proxy: SocketAddr) -> String {
 
 #[cfg(unix)]
 #[tokio::test(flavor = "multi_thread")]
-async fn a_new_identity_is_a_signal_away() {
+async fn sigusr1_gives_new_identities() {
     let bridge = TestBridge::start().await;
     bridge.host("whoami.i2p", Endpoint::Whoami);
     let mut proxy = start(&bridge);
@@ -138,7 +138,7 @@ async fn a_new_identity_is_a_signal_away() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn persistent_keys_outlive_the_program_and_are_ours_alone() {
+async fn persistent_keys_survive_a_restart_and_are_private() {
     let bridge = TestBridge::start().await;
     bridge.host("whoami.i2p", Endpoint::Whoami);
     let dir = tempfile::tempdir().unwrap();
@@ -158,7 +158,7 @@ async fn persistent_keys_outlive_the_program_and_are_ours_alone() {
     let run = || {
         let mut proxy = Running::start(&args);
         proxy.ready();
-        // The tunnels in the order of the file.
+        // The tunnels are listed in the order of the file.
         let addresses: Vec<SocketAddr> = loop {
             let lines = proxy.stdout();
             if lines.len() == 2 {
@@ -187,7 +187,7 @@ async fn persistent_keys_outlive_the_program_and_are_ours_alone() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_bridge_that_asks_who_we_are_is_told() {
+async fn a_bridge_with_a_login_gets_the_credentials() {
     let bridge = TestBridge::start().await;
     bridge.require_login("me", "pass word");
     let dir = tempfile::tempdir().unwrap();
@@ -216,7 +216,7 @@ async fn a_bridge_that_asks_who_we_are_is_told() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_name_says_where_it_leads() {
+async fn resolve_shows_where_a_name_leads() {
     let bridge = TestBridge::start().await;
     let page = bridge.host("page.i2p", Endpoint::Http("hello".into()));
     let b32 = page.parse::<Destination>().unwrap().b32().to_string();
@@ -251,7 +251,7 @@ async fn a_name_says_where_it_leads() {
         assert_eq!(found, Some(code), "{name}: {stdout}{stderr}");
         assert!(stdout.contains(says), "{name}: {stdout}");
     }
-    // Where its services are, from a router that says so.
+    // The services of the name, from a router that returns them.
     let services = "OPTION:_smtp._tcp=\"0 86400 25\" OPTION:_smtp._udp=\"nonsense\" OPTION:x=\"y\"";
     let answer =
         format!("NAMING REPLY RESULT=OK NAME=mail.i2p VALUE={} {services}", sam_testkit::destination());
@@ -265,14 +265,14 @@ async fn a_name_says_where_it_leads() {
     let (code, _, stderr) = common::output(&["resolve", "nobody.i2p", "--sam", "127.0.0.1:9"]);
     assert_eq!(code, Some(1), "{stderr}");
     assert!(stderr.contains("the router did not answer"), "{stderr}");
-    // What the configuration says is what the proxy does.
+    // The configuration changes which sources are asked.
     let args = ["--sam", &bridge.address(), "--listen", "127.0.0.1:0", "--config", config.to_str().unwrap()];
     let mut proxy = Running::start(&args);
     assert_eq!(connect(proxy.ready(), "own.i2p").0, 0);
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_environment_and_the_file_are_heard_and_the_command_line_goes_first() {
+async fn the_command_line_overrides_environment_and_file() {
     let bridge = TestBridge::start().await;
     let dir = tempfile::tempdir().unwrap();
     let config = dir.path().join("i2p-socks.toml");
@@ -281,7 +281,7 @@ async fn the_environment_and_the_file_are_heard_and_the_command_line_goes_first(
         bridge.address()
     );
     std::fs::write(&config, text).unwrap();
-    // Port 1 needs privileges and is never what we want: the command line's port has to win.
+    // Port 1 needs privileges, so the proxy would fail if the port of the command line did not win.
     let mut proxy = Running::start(&["--config", config.to_str().unwrap(), "--listen", "127.0.0.1:0"]);
     assert_ne!(proxy.ready().port(), 1);
     let create = bridge.commands().into_iter().find(|line| line.starts_with("SESSION CREATE")).unwrap();

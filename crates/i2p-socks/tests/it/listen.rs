@@ -1,4 +1,4 @@
-//! `listen`: streams of peers, through the proxy that runs and with sessions of its own.
+//! `listen`: streams from peers, through the running proxy and with sessions of its own.
 #![cfg(unix)]
 
 use std::{
@@ -18,7 +18,7 @@ use tokio::{
 
 use crate::common::{
     lab::{ALL, LIMIT, Lab, Started, TCP, started},
-    stand_in::{greeted, in_the_place_of_a_proxy},
+    stand_in::{fake_proxy, greeted},
 };
 
 /// Another program on the same router.
@@ -26,7 +26,7 @@ async fn peer(lab: &Lab) -> Session {
     Bridge::new(lab.bridge.address()).create_session(&SessionOptions::default()).await.unwrap()
 }
 
-/// The first line that is an address, and the pipe, which is to stay open.
+/// Returns the first line that is an address, and the pipe, which must stay open.
 fn address<R: Read>(lines: R) -> (I2pName, BufReader<R>) {
     let mut lines = BufReader::new(lines);
     let mut line = String::new();
@@ -39,7 +39,7 @@ fn address<R: Read>(lines: R) -> (I2pName, BufReader<R>) {
     }
 }
 
-/// Until it is listened at: the proxy waits again after each peer.
+/// Opens a stream once the peer is listening: the proxy starts a new wait after each peer.
 async fn stream_to(peer: &Session, name: &I2pName) -> TcpStream {
     let begin = Instant::now();
     loop {
@@ -71,9 +71,9 @@ async fn one_stream(lab: &Lab, config: &str) {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_proxy_is_asked_to_listen_at_the_port_and_its_first_data_are_the_peers() {
+async fn the_port_is_requested_from_the_proxy_and_the_peers_first_data_is_printed() {
     let lab = Lab::new(Dialect::Java).await;
-    let (listener, _control) = in_the_place_of_a_proxy(&lab).await;
+    let (listener, _control) = fake_proxy(&lab).await;
     let mut child = started(lab.command(&["listen", "22"], ""));
     let mut stream = greeted(&listener).await;
     let mut request = [0; 10];
@@ -91,7 +91,7 @@ async fn a_proxy_is_asked_to_listen_at_the_port_and_its_first_data_are_the_peers
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_peer_comes_through_the_proxy_that_runs_or_to_a_session_of_its_own() {
+async fn a_peer_connects_through_the_running_proxy_or_to_the_commands_own_session() {
     for dialect in [Dialect::Java, Dialect::I2pd, Dialect::Emissary] {
         let lab = Lab::new(dialect).await;
         one_stream(&lab, TCP).await;
@@ -100,12 +100,12 @@ async fn a_peer_comes_through_the_proxy_that_runs_or_to_a_session_of_its_own() {
     }
 }
 
-/// How often the router was told to take a stream.
+/// How many accepts the router has received.
 fn accepts(lab: &Lab) -> usize {
     lab.bridge.commands().iter().filter(|command| command.starts_with("STREAM ACCEPT")).count()
 }
 
-/// Until it was told so so many times.
+/// Waits until the router has received this many accepts.
 async fn accepted(child: &mut Started, lab: &Lab, count: usize) {
     while accepts(lab) < count {
         assert!(child.try_wait().unwrap().is_none(), "it has ended, {} of {count}", accepts(lab));
@@ -130,11 +130,11 @@ async fn many_streams(lab: &Lab, config: &str) {
     let (own, mut stdout) = address(child.stdout.take().unwrap());
     let peer = peer(lab).await;
     accepted(&mut child, lab, before + 4).await;
-    // So many are waited for: nobody who comes with the first is turned away.
+    // As many peers as there are accepts: none is refused.
     let call = || peer.connect(&own, 0);
     drop(tokio::try_join!(call(), call(), call(), call()).unwrap());
     let mut open = Vec::new();
-    // More than wait at once; all stay open. A router may close a stream for which nobody waits at that moment.
+    // More peers than accepts, and all streams stay open. A router may close a stream that nobody accepts at that moment.
     for number in 0..10 {
         let stream = loop {
             let mut stream = stream_to(&peer, &own).await;
@@ -165,7 +165,7 @@ async fn streams_of_peers_are_forwarded_to_a_local_port_until_interrupted() {
     many_streams(&lab, ALL).await;
 }
 
-/// A peer's stream, as the proxy gives it to whoever waits for one.
+/// A peer's stream, as the proxy hands it to the waiting client.
 async fn given(listener: &TcpListener) -> TcpStream {
     let mut stream = greeted(listener).await;
     stream.read_exact(&mut [0; 10]).await.unwrap();
@@ -174,7 +174,7 @@ async fn given(listener: &TcpListener) -> TcpStream {
     stream
 }
 
-/// How a stream ends: by a reset, or in the ordinary way.
+/// Whether the stream ends with a reset.
 async fn is_reset(stream: &mut TcpStream) -> bool {
     let end = timeout(LIMIT / 2, stream.read(&mut [0])).await.expect("it ends");
     match end {
@@ -189,7 +189,7 @@ async fn is_reset(stream: &mut TcpStream) -> bool {
     }
 }
 
-/// What ends a stream that is forwarded.
+/// What ends a forwarded stream.
 #[derive(Debug, Clone, Copy)]
 enum Ends {
     Finishes,
@@ -197,9 +197,9 @@ enum Ends {
     IsKilled,
 }
 
-/// A part of a file must not look like all of it, whichever side sends it.
+/// A truncated stream must not look like a complete one, whichever side breaks it.
 #[tokio::test(flavor = "multi_thread")]
-async fn what_breaks_on_one_side_of_a_forwarded_stream_is_reset_on_the_other() {
+async fn a_forwarded_stream_that_breaks_on_one_side_is_reset_on_the_other() {
     let service = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let at = service.local_addr().unwrap().to_string();
     for (ends, peer_does) in [
@@ -211,7 +211,7 @@ async fn what_breaks_on_one_side_of_a_forwarded_stream_is_reset_on_the_other() {
         (Ends::IsKilled, false),
     ] {
         let lab = Lab::new(Dialect::Java).await;
-        let (listener, _control) = in_the_place_of_a_proxy(&lab).await;
+        let (listener, _control) = fake_proxy(&lab).await;
         let mut child = started(lab.command(&["listen", "--forward", &at], ""));
         let peer = given(&listener).await;
         let (local, _) = service.accept().await.unwrap();
@@ -221,7 +221,7 @@ async fn what_breaks_on_one_side_of_a_forwarded_stream_is_reset_on_the_other() {
         match ends {
             Ends::Finishes => drop(from),
             Ends::Breaks => {
-                // Closed so, it is reset.
+                // With this option, closing resets the connection.
                 socket2::SockRef::from(&from).set_linger(Some(Duration::ZERO)).unwrap();
                 drop(from);
             }
@@ -235,22 +235,22 @@ async fn what_breaks_on_one_side_of_a_forwarded_stream_is_reset_on_the_other() {
     }
 }
 
-/// Nothing of it must not look like all of it either.
+/// A stream that was never forwarded must not look like an empty one.
 #[tokio::test(flavor = "multi_thread")]
-async fn a_stream_that_nothing_takes_is_reset() {
+async fn a_stream_that_cannot_be_forwarded_is_reset() {
     let lab = Lab::new(Dialect::Java).await;
-    // A port that is taken and not listened at.
+    // A bound port without a listener.
     let nobody = TcpSocket::new_v4().unwrap();
     nobody.bind("127.0.0.1:0".parse().unwrap()).unwrap();
     let at = nobody.local_addr().unwrap().to_string();
-    let (listener, _control) = in_the_place_of_a_proxy(&lab).await;
+    let (listener, _control) = fake_proxy(&lab).await;
     let _child = started(lab.command(&["listen", "--forward", &at], ""));
     assert!(is_reset(&mut given(&listener).await).await);
 }
 
-/// A kept key is one address, which does not need a proxy.
+/// A persistent key keeps its address, with or without a proxy.
 #[tokio::test(flavor = "multi_thread")]
-async fn an_address_is_kept_where_the_key_is_persistent() {
+async fn a_persistent_key_keeps_the_address() {
     let lab = Lab::new(Dialect::Java).await;
     let config = format!("{TCP}key = 'persistent'\n");
     let listen = || {
@@ -263,9 +263,9 @@ async fn an_address_is_kept_where_the_key_is_persistent() {
     assert_eq!(listen(), listen());
 }
 
-/// The proxy waits for a peer for a time only.
+/// The proxy waits for a peer for a limited time only.
 #[tokio::test(flavor = "multi_thread")]
-async fn peers_are_waited_for_again_after_the_proxys_limit() {
+async fn listening_goes_on_after_the_proxys_time_limit() {
     let lab = Lab::new(Dialect::Java).await;
     let config = format!("[limits]\nbind = '1s'\n{ALL}");
     let _proxy = lab.proxy(&config);

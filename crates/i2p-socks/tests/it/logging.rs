@@ -1,4 +1,4 @@
-//! The log as it is configured: how much, in which form, and never who went where unless somebody asks for it.
+//! The log as configured: level, format, and no hosts or clients unless `sensitive` is set.
 #![cfg(unix)]
 
 use std::{fs, path::PathBuf};
@@ -33,7 +33,7 @@ impl Proxy {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn json_is_an_object_a_line() {
+async fn json_is_one_object_per_line() {
     let bridge = TestBridge::start().await;
     let mut proxy = Proxy::start(&bridge, "format = 'json'\nlevel = 'debug'", &[]);
     let address = proxy.running.ready();
@@ -47,7 +47,7 @@ async fn json_is_an_object_a_line() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_reload_changes_how_much_is_said() {
+async fn a_reload_changes_the_level() {
     let bridge = TestBridge::start().await;
     let mut proxy = Proxy::start(&bridge, "level = 'warn'", &[]);
     let address = proxy.running.ready();
@@ -68,7 +68,7 @@ async fn a_reload_changes_how_much_is_said() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_command_line_goes_before_the_configuration() {
+async fn the_command_line_overrides_the_configuration() {
     let bridge = TestBridge::start().await;
     let mut proxy = Proxy::start(&bridge, "level = 'trace'", &["-q"]);
     let address = proxy.running.ready();

@@ -1,5 +1,5 @@
-//! The program as a person runs it. One module for each thing that it does, one program for all of them, since linking a program
-//! takes longer than most of its tests.
+//! The program as a user runs it. One module per topic, all in one test program, since linking a program takes longer than most
+//! of its tests.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
 
 mod common;

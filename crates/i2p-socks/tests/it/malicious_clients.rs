@@ -1,4 +1,4 @@
-//! Clients that mean harm: others are served meanwhile, and when they go, so does what they cost.
+//! Hostile clients: others are served meanwhile, and afterwards the proxy's resources are released.
 #![cfg(target_os = "linux")]
 
 use std::{
@@ -16,13 +16,13 @@ use socket2::SockRef;
 
 use crate::common::{self, Running};
 
-/// As often as a person would wait for once.
+/// The longest time in which a client has to be served.
 const SECOND: Duration = Duration::from_secs(1);
-/// Longest wait for what takes no time.
+/// Longest wait for steps that take no time.
 const LIMIT: Duration = Duration::from_secs(20);
 const REQUEST: &[u8] = b"\x05\x01\x00\x05\x01\x00\x03\x08echo.i2p\x00\x50";
 
-/// One well-behaved client, from its connection to its echo: how long it took.
+/// Serves one well-behaved client, from its connection to its echo. Returns how long it took.
 fn is_served(proxy: SocketAddr) -> Duration {
     let begin = Instant::now();
     let mut client = TcpStream::connect(proxy).unwrap();
@@ -34,7 +34,7 @@ fn is_served(proxy: SocketAddr) -> Duration {
     begin.elapsed()
 }
 
-/// Resident memory in KiB, and open file descriptors.
+/// Resident memory in KiB, and the number of open file descriptors.
 fn costs(proxy: &Running) -> (usize, usize) {
     let status = fs::read_to_string(format!("/proc/{}/status", proxy.id())).unwrap();
     let resident = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).unwrap();
@@ -57,14 +57,14 @@ fn until(what: &str, limit: Duration, mut done: impl FnMut() -> bool) {
     }
 }
 
-/// This process has the other ends of all sockets.
+/// Raises the limit of file descriptors for this process, which holds the other ends of all sockets.
 fn raise_our_own_limit() {
     let mut descriptors = getrlimit(Resource::Nofile);
     descriptors.current = descriptors.maximum;
     setrlimit(Resource::Nofile, descriptors).unwrap();
 }
 
-/// The binary, with so many file descriptors.
+/// The binary with this limit of file descriptors.
 fn limited(descriptors: u32) -> Command {
     let binary = common::i2p_socks(&[]);
     let mut command = Command::new("sh");
@@ -82,15 +82,15 @@ fn start(bridge: &TestBridge, limits: &str) -> (Running, tempfile::TempDir) {
     let args = ["run", "--router", "sam", "--sam", &bridge.address(), "--config", file.to_str().unwrap()];
     let listen = ["--listen", "127.0.0.1:0"];
     let mut command = common::i2p_socks(&[&args[..], &listen].concat());
-    // What is free goes back to the system at once: glibc's arenas, one for each thread, keep tens of megabytes for later, and
-    // now more, now less.
+    // Free memory goes back to the system at once. Otherwise glibc's arenas, one per thread, keep a varying amount of tens of
+    // megabytes.
     command.env("MALLOC_ARENA_MAX", "1").env("MALLOC_TRIM_THRESHOLD_", "65536");
     command.stdin(Stdio::null());
     (Running::of(command), dir)
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn two_thousand_slow_handshakes_hold_nobody_up_and_cost_nothing_afterwards() {
+async fn two_thousand_slow_handshakes_delay_nobody_and_leave_nothing_behind() {
     let bridge = TestBridge::start().await;
     let (mut proxy, _config) = start(&bridge, "handshake = '2s'\nhalf-close = '1s'\n");
     let address = proxy.ready();
@@ -98,20 +98,20 @@ async fn two_thousand_slow_handshakes_hold_nobody_up_and_cost_nothing_afterwards
     let round = || {
         let mut slow: Vec<_> = (0..2_000).map(|_| TcpStream::connect(address).unwrap()).collect();
         for (number, client) in slow.iter_mut().enumerate() {
-            // One byte of this, one of that, and half a head.
+            // Incomplete requests of each protocol.
             let beginning: &[u8] =
                 [&b"\x05"[..], b"\x04\x01", b"C", b"CONNECT a.i2p:80 HTTP/1.1\r\nX", b""][number % 5];
             client.write_all(beginning).unwrap();
         }
         let slowest = (0..20).map(|_| is_served(address)).max().unwrap();
         assert!(slowest < SECOND, "{slowest:?} among slow clients");
-        // The proxy ends them by itself.
+        // The proxy closes them by itself.
         for client in &mut slow {
             client.set_read_timeout(Some(LIMIT)).unwrap();
             assert_eq!(client.read(&mut [0; 1]).unwrap_or(0), 0);
         }
     };
-    // What the allocator keeps for the next time grows with the first rounds, and then no more.
+    // The allocator's reserve grows in the first rounds only.
     let memory = || {
         round();
         until("the sockets are gone", LIMIT, || costs(&proxy).1 < 100);
@@ -120,7 +120,7 @@ async fn two_thousand_slow_handshakes_hold_nobody_up_and_cost_nothing_afterwards
         costs(&proxy).0
     };
     let mut measured = vec![memory()];
-    // Four thousand connections that are kept would be more than this each time, whatever they hold.
+    // If 4,000 connections were kept, memory would grow by more than this each round.
     let stays = |measured: &[usize]| measured.windows(2).any(|pair| pair[1] < pair[0] + 6_144);
     while !stays(&measured) {
         assert!(measured.len() < 5, "KiB after every other round: {measured:?}");
@@ -136,7 +136,7 @@ async fn garbage_oversized_and_half_open_clients_do_no_harm() {
     let address = proxy.ready();
     let mut random = 1_u64;
     let mut garbage = || {
-        // xorshift, which is all that garbage needs.
+        // xorshift, random enough for garbage.
         random ^= random << 13;
         random ^= random >> 7;
         random ^= random << 17;
@@ -148,9 +148,9 @@ async fn garbage_oversized_and_half_open_clients_do_no_harm() {
             bytes.extend(std::iter::repeat_with(&mut garbage).flatten().take(length));
             let mut client = TcpStream::connect(address).unwrap();
             client.set_write_timeout(Some(LIMIT)).unwrap();
-            // Reset in the middle, most of them.
+            // Most of these are reset in the middle.
             let _ = client.write_all(&bytes);
-            // And some go without a word, some with half of one.
+            // Some send nothing, some an incomplete request.
             if length % 3 == 0 {
                 let _ = client.shutdown(Shutdown::Write);
             }
@@ -173,7 +173,7 @@ async fn garbage_oversized_and_half_open_clients_do_no_harm() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_storm_past_the_cap_is_refused_and_over_when_it_is_over() {
+async fn a_storm_beyond_the_cap_is_refused_and_leaves_nothing_behind() {
     let bridge = TestBridge::start().await;
     let (mut proxy, _config) = start(&bridge, "connections = 50\nhandshake = '20s'\n");
     let address = proxy.ready();
@@ -191,7 +191,7 @@ async fn a_storm_past_the_cap_is_refused_and_over_when_it_is_over() {
     );
 }
 
-/// A storm is over: the next client is served within a second.
+/// Checks that the next client is served within a second.
 fn is_served_again(address: SocketAddr) {
     let over = Instant::now();
     until("a client is served", SECOND, || {
@@ -203,9 +203,9 @@ fn is_served_again(address: SocketAddr) {
     println!("served {:?} after the storm", over.elapsed());
 }
 
-/// All have asked for something that does not answer. What they hold ends with them, and not with their requests.
+/// All clients have sent a request that gets no answer. What they cost is released when they end, not when their requests do.
 #[tokio::test(flavor = "multi_thread")]
-async fn a_storm_of_whole_requests_is_over_when_its_clients_are_reset() {
+async fn a_storm_of_requests_leaves_nothing_behind_once_its_clients_are_reset() {
     let bridge = TestBridge::start().await;
     bridge.on("STREAM CONNECT", [Act::Hang]);
     let (mut proxy, _config) = start(&bridge, "connections = 50\ndial = '20s'\nlinger = '20s'\n");
@@ -214,7 +214,7 @@ async fn a_storm_of_whole_requests_is_over_when_its_clients_are_reset() {
         .map(|_| {
             let mut client = TcpStream::connect(address).unwrap();
             SockRef::from(&client).set_linger(Some(Duration::ZERO)).unwrap();
-            // Those that there is no room for are closed, some of them before they have said anything.
+            // Clients beyond the limit are closed, some before they have sent anything.
             let _ = client.write_all(REQUEST);
             client
         })
@@ -228,8 +228,7 @@ async fn a_storm_of_whole_requests_is_over_when_its_clients_are_reset() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn without_file_descriptors_it_waits_without_spinning_and_answers_within_a_second_when_there_are_some()
-{
+async fn without_file_descriptors_it_waits_idle_and_answers_within_a_second_of_getting_some() {
     let bridge = TestBridge::start().await;
     let (mut proxy, _config) = start(&bridge, "");
     let address = proxy.ready();
@@ -260,15 +259,15 @@ async fn without_file_descriptors_it_waits_without_spinning_and_answers_within_a
     assert!(is_served(address) < SECOND);
 }
 
-/// The cap comes from the limit, so that accepting never fails for want of descriptors.
+/// The cap on connections follows from the limit, so accepting never fails for lack of descriptors.
 #[tokio::test(flavor = "multi_thread")]
-async fn a_low_limit_of_file_descriptors_is_a_cap_and_not_a_failure() {
+async fn a_low_limit_of_file_descriptors_lowers_the_cap() {
     let bridge = TestBridge::start().await;
     let mut command = limited(300);
     command.args(["run", "--router", "sam", "--sam", &bridge.address(), "--listen", "127.0.0.1:0"]);
     let mut proxy = Running::of(command);
     let address = proxy.ready();
-    // With 150 kept, half of the rest.
+    // 150 descriptors are reserved, and each connection takes two of the rest.
     let mut open: Vec<_> = (0..100)
         .map(|_| {
             let mut client = TcpStream::connect(address).unwrap();
@@ -288,7 +287,7 @@ async fn a_low_limit_of_file_descriptors_is_a_cap_and_not_a_failure() {
     assert!(!proxy.said().contains("no connection can be accepted"), "{}", proxy.said());
 }
 
-/// A request of a user with sessions of its own, by command, address and port: the client, and the reply without its version.
+/// Sends a request as a user, who has a session. Returns the client and the reply without its version byte.
 fn ask(proxy: SocketAddr, user: usize, request: &[u8]) -> io::Result<(TcpStream, [u8; 9])> {
     let mut client = TcpStream::connect(proxy)?;
     client.set_read_timeout(Some(LIMIT))?;
@@ -299,7 +298,7 @@ fn ask(proxy: SocketAddr, user: usize, request: &[u8]) -> io::Result<(TcpStream,
     Ok((client, *answer.last_chunk().unwrap()))
 }
 
-/// A client with datagrams, and with some to as many names as are looked up at once.
+/// A client with datagrams, which sends some to as many names as the proxy looks up at once.
 fn associate(proxy: SocketAddr, user: usize) -> TcpStream {
     let (client, reply) = ask(proxy, user, b"\x03\0\x01\0\0\0\0\0\0").unwrap();
     assert_eq!(reply[0], 0);
@@ -312,9 +311,9 @@ fn associate(proxy: SocketAddr, user: usize) -> TcpStream {
     client
 }
 
-/// What datagrams need beside the connections is kept for them.
+/// Datagrams need descriptors besides those of connections. These are reserved.
 #[tokio::test(flavor = "multi_thread")]
-async fn datagrams_leave_descriptors_to_accept_connections_with() {
+async fn datagrams_leave_descriptors_for_connections() {
     raise_our_own_limit();
     let bridge = TestBridge::start_as(Dialect::I2pd).await;
     bridge.on("NAMING LOOKUP NAME=never", [Act::Hang]);
@@ -339,6 +338,7 @@ async fn datagrams_leave_descriptors_to_accept_connections_with() {
         }
     }
     assert!(!proxy.said().contains("no connection can be accepted"), "{}", proxy.said());
-    // 256 are kept for all else, 32 times 19 for the datagrams; two each of the rest, and clients with datagrams are connections.
+    // 256 are reserved for everything else, and 32 times 19 for datagrams. Each connection takes two of the rest, and so does each
+    // client with datagrams.
     assert_eq!(served.len(), (1_200 - 256 - 32 * 19) / 2 - 32, "{}", proxy.said());
 }

@@ -1,4 +1,4 @@
-//! The address book: commands with and without a proxy that runs, subscriptions, conflicts, jump services.
+//! The address book: commands with and without a running proxy, subscriptions, conflicts, jump services.
 
 use std::{
     fs,
@@ -17,7 +17,7 @@ use crate::common::{
     site::{Site, response},
 };
 
-/// A place for one proxy's state and configuration.
+/// A directory with the state and the configuration of one proxy.
 struct Place {
     dir: tempfile::TempDir,
     bridge: String,
@@ -58,14 +58,14 @@ impl Place {
         common::output(&args.iter().map(String::as_str).collect::<Vec<_>>())
     }
 
-    /// What a command prints that has to work.
+    /// Runs a command that succeeds. Returns what it prints.
     fn says(&self, words: &[&str]) -> String {
         let (code, stdout, stderr) = self.command(words);
         assert_eq!(code, Some(0), "{words:?}\n{stdout}{stderr}");
         stdout
     }
 
-    /// What a command says on stderr that has nothing to print.
+    /// Runs a command that succeeds and prints nothing on stdout. Returns its remarks on stderr.
     fn remarks(&self, words: &[&str]) -> String {
         let (code, stdout, stderr) = self.command(words);
         assert_eq!((code, stdout.as_str()), (Some(0), ""), "{words:?}\n{stderr}");
@@ -76,7 +76,7 @@ impl Place {
         serde_json::from_str(&self.says(&[words, &["--json"]].concat())).unwrap()
     }
 
-    /// What a command says that has to fail.
+    /// Runs a command that fails. Returns its error.
     fn fails(&self, words: &[&str]) -> String {
         let (code, stdout, stderr) = self.command(words);
         assert_eq!(code, Some(1), "{words:?}\n{stdout}{stderr}");
@@ -92,7 +92,7 @@ fn destination(fill: u8) -> Destination {
     Destination::from_bytes([&[fill; 384][..], &[5, 0, 4, 0, 7, 0, 4]].concat()).unwrap()
 }
 
-/// The reply code of a SOCKS5 CONNECT by name, and the open stream.
+/// Sends a SOCKS5 CONNECT by name. Returns the reply code and the stream.
 fn connect(proxy: SocketAddr, host: &str) -> (u8, TcpStream) {
     let mut stream = TcpStream::connect(proxy).unwrap();
     let length = u8::try_from(host.len()).unwrap();
@@ -102,8 +102,8 @@ fn connect(proxy: SocketAddr, host: &str) -> (u8, TcpStream) {
     (answer[3], stream)
 }
 
-/// Everything that changes the book does the same in the file and through a proxy.
-fn use_the_book(place: &Place) {
+/// Runs every command that changes the book, and checks the results.
+fn check_all_commands(place: &Place) {
     let (one, two) = (destination(1), destination(2));
     assert_eq!(place.remarks(&["names", "list"]), "the address book is empty\n");
     assert_eq!(place.remarks(&["names", "list", "x"]), "no name in the address book begins with x\n");
@@ -178,30 +178,30 @@ fn use_the_book(place: &Place) {
     place.says(&["names", "remove", "one.i2p"]);
     place.says(&["names", "remove", "two.i2p"]);
     assert_eq!(place.says(&["names", "list"]), "");
-    // No feed brings back what a person took out.
+    // No feed brings back a name that was removed by hand.
     let again = place.json(&["names", "import", text(&hosts)]);
     assert_eq!((&again["added"], &again["superseded"]), (&1.into(), &1.into()), "{again}");
     place.says(&["names", "remove", "one.i2p"]);
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn commands_do_the_same_with_a_proxy_that_runs_and_without() {
+async fn commands_work_alike_with_and_without_a_running_proxy() {
     let bridge = TestBridge::start().await;
     let (alone, beside) = (Place::new(&bridge), Place::new(&bridge));
     for words in [&["names", "list"][..], &["names", "export"], &["names", "conflicts"]] {
         assert_eq!(alone.says(words), "");
     }
     assert!(!alone.state().exists(), "looking makes nothing");
-    use_the_book(&alone);
+    check_all_commands(&alone);
     assert!(alone.fails(&["names", "update"]).contains("no proxy is running"));
     assert!(alone.state().join("names.redb").exists());
 
     let mut proxy = beside.run();
     proxy.ready();
-    use_the_book(&beside);
+    check_all_commands(&beside);
     assert_eq!(proxy.signal("TERM"), Some(0), "{}", proxy.said());
     assert!(!beside.state().join("control.sock").exists());
-    // What was killed is not spoken to.
+    // A killed proxy leaves its socket behind, and commands do not use it.
     let mut killed = beside.run();
     killed.ready();
     killed.signal("KILL");
@@ -211,7 +211,7 @@ async fn commands_do_the_same_with_a_proxy_that_runs_and_without() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_destination_that_is_too_long_for_socks5_is_reached_by_a_name_of_ones_own() {
+async fn a_name_of_ones_own_reaches_a_destination_too_long_for_socks5() {
     let bridge = TestBridge::start().await;
     let page = bridge.host("page.i2p", Endpoint::Source(b"hello".to_vec()));
     let place = Place::new(&bridge);
@@ -233,7 +233,7 @@ async fn a_destination_that_is_too_long_for_socks5_is_reached_by_a_name_of_ones_
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn long_lists_come_whole() {
+async fn long_lists_are_complete() {
     let bridge = TestBridge::start().await;
     let place = Place::new(&bridge);
     let name = |number: u32| format!("n{number:05}.i2p");
@@ -255,10 +255,10 @@ async fn long_lists_come_whole() {
     assert!(!again.said().contains("hosts.txt"), "a file that has not changed is not read again");
 }
 
-/// What a site answers next.
+/// The next answer of a site.
 type Next = Arc<Mutex<Vec<u8>>>;
 
-/// A site whose answer can be changed, in the configuration of a place as feed.i2p.
+/// Starts a site whose answer can be changed, and subscribes the proxy to it as feed.i2p.
 async fn feed(bridge: &TestBridge, place: &Place, more: &str) -> (Site, Next) {
     let next: Next = Arc::default();
     let says = Arc::clone(&next);
@@ -278,7 +278,7 @@ fn hosts(names: &[(&str, u8)]) -> String {
 const FEED: &str = "http://feed.i2p/hosts.txt";
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_subscription_is_read_and_asked_only_for_what_is_new() {
+async fn a_subscription_is_read_again_only_if_it_changed() {
     let bridge = TestBridge::start().await;
     let place = Place::new(&bridge);
     let (site, next) = feed(&bridge, &place, "[names]\nupdate-every = '0'\n").await;
@@ -289,7 +289,7 @@ async fn a_subscription_is_read_and_asked_only_for_what_is_new() {
     let set = |answer: Vec<u8>| *next.lock().unwrap() = answer;
     let update = || place.json(&["names", "update"])[0].clone();
 
-    // In pieces of unknown length.
+    // The body comes in chunks, without a length.
     let echo = bridge.host("elsewhere.i2p", Endpoint::Echo);
     assert_eq!(connect(address, "new.i2p").0, 4);
     let text = hosts(&[("a.i2p", 1)]) + &format!("new.i2p={echo}\n");
@@ -311,7 +311,7 @@ async fn a_subscription_is_read_and_asked_only_for_what_is_new() {
     assert!(conditions.iter().all(|condition| heads[1].contains(condition)), "{}", heads[1]);
     assert!(!heads.concat().contains("user-agent"), "nothing says which program asks");
 
-    // Somebody else's idea of a name is shown and not followed; neither is a command without its signature.
+    // An invalid name is shown, and not followed. A command without its signature is ignored.
     let unsigned = format!("{}#!date=1#sig=AAAA\n", hosts(&[("c.i2p", 3)]).trim());
     set(response("200 OK", "ETag: \"two\"\r\n", &format!("{}{unsigned}", hosts(&[("a.i2p", 9)]))));
     let changed = update();
@@ -321,7 +321,7 @@ async fn a_subscription_is_read_and_asked_only_for_what_is_new() {
     update();
     assert!(site.heads().last().unwrap().contains("if-none-match: \"two\"\r\n"));
 
-    // Where a feed has moved to, its version belongs to that place.
+    // After a redirect, the version of the feed belongs to the new URL.
     place.says(&["names", "unsubscribe", FEED]);
     place.says(&["names", "subscribe", "http://feed.i2p/moved"]);
     set(response("200 OK", "ETag: \"three\"\r\n", &hosts(&[("d.i2p", 4)])));
@@ -337,7 +337,7 @@ async fn a_subscription_is_read_and_asked_only_for_what_is_new() {
     let listed = place.says(&["names", "subscribe"]);
     assert!(listed.starts_with(&format!("{FEED}  names subscribe  read 2")), "{listed}");
 
-    // No client has the identity that feeds are read with, and it is not the first session that there is.
+    // Feeds are read with an identity that no client has, and not with the first session.
     let whoami = bridge.host("whoami.i2p", Endpoint::Whoami);
     place.says(&["names", "add", "whoami.i2p", &whoami]);
     let mut seen = String::new();
@@ -348,7 +348,7 @@ async fn a_subscription_is_read_and_asked_only_for_what_is_new() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn feeds_that_are_no_feeds_change_nothing() {
+async fn broken_feeds_change_nothing() {
     let bridge = TestBridge::start().await;
     let place = Place::new(&bridge);
     let more = format!("[names]\nupdate-every = '0'\nsubscriptions = ['{FEED}']\n");
@@ -379,7 +379,7 @@ async fn feeds_that_are_no_feeds_change_nothing() {
     assert!(listed.contains("configuration  never read  its answer is incomplete"), "{listed}");
     assert_eq!(place.says(&["names", "list"]), "");
 
-    // More than is read: the whole lines that fit in, and no condition the next time.
+    // The body is larger than the limit: whole lines within it are used, and the next request has no condition.
     let mut body = hosts(&[("first.i2p", 1)]);
     body += &"#\n".repeat(3 * 1024 * 1024);
     body += &hosts(&[("last.i2p", 2)]);
@@ -392,7 +392,7 @@ async fn feeds_that_are_no_feeds_change_nothing() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_subscription_that_was_never_read_is_read_by_itself() {
+async fn a_new_subscription_is_read_without_a_command() {
     let bridge = TestBridge::start().await;
     let (by_file, by_command) = (Place::new(&bridge), Place::new(&bridge));
     let (first, next) = feed(&bridge, &by_file, &format!("[names]\nsubscriptions = ['{FEED}']\n")).await;
@@ -410,7 +410,7 @@ async fn a_subscription_that_was_never_read_is_read_by_itself() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_jump_service_is_asked_last_and_replaces_nothing() {
+async fn a_jump_service_is_asked_last_and_replaces_no_name() {
     let bridge = TestBridge::start().await;
     let place = Place::new(&bridge);
     let wanted = bridge.host("elsewhere.i2p", Endpoint::Echo);
@@ -444,7 +444,7 @@ async fn a_jump_service_is_asked_last_and_replaces_nothing() {
     let listed = place.json(&["names", "list"]);
     assert_eq!((&listed[0]["name"], &listed[1]), (&"wanted.i2p".into(), &Value::Null));
     assert_eq!(listed[0]["source"], format!("http://{}/jump?a=", service.b32).as_str());
-    // A name that a person took out, with this destination, is not brought back.
+    // A name that was removed by hand with this destination is not added again.
     place.says(&["names", "remove", "wanted.i2p"]);
     assert_eq!(connect(address, "wanted.i2p").0, 4);
     let resolved = place.command(&["resolve", "nobody.i2p"]).1;
@@ -455,7 +455,7 @@ async fn a_jump_service_is_asked_last_and_replaces_nothing() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn without_its_book_or_its_directory_the_proxy_says_so_and_runs() {
+async fn without_its_book_or_directory_the_proxy_warns_and_runs() {
     let bridge = TestBridge::start().await;
     let place = Place::new(&bridge);
     let known =

@@ -14,14 +14,14 @@ struct Manager {
 }
 
 impl Manager {
-    /// At `notify` in this directory.
+    /// Listens at the socket `notify` in this directory.
     fn listen(directory: &Path) -> Self {
         let socket = UnixDatagram::bind(directory.join("notify")).unwrap();
         socket.set_read_timeout(Some(LIMIT)).unwrap();
         Self { socket, said: Vec::new() }
     }
 
-    /// Waits for a message that has this line.
+    /// Waits for a message with this line.
     fn told(&mut self, wanted: &str) -> String {
         let begin = Instant::now();
         loop {
@@ -38,7 +38,7 @@ impl Manager {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_service_manager_is_told_the_truth() {
+async fn the_service_manager_is_told_each_state() {
     let bridge = TestBridge::start().await;
     bridge.once("SESSION CREATE", [Act::line("SESSION STATUS RESULT=I2P_ERROR MESSAGE=\"no tunnels\"")]);
     let dir = tempfile::tempdir().unwrap();
@@ -74,9 +74,9 @@ async fn the_service_manager_is_told_the_truth() {
     manager.told("STOPPING=1");
 }
 
-/// A reload while tunnels are built is done, and is not taken for the end of the start.
+/// A reload while tunnels are being built ends, and does not count as the end of the start.
 #[tokio::test(flavor = "multi_thread")]
-async fn a_reload_before_the_first_session_is_done_and_ready_is_said_after_it() {
+async fn a_reload_before_the_first_session_ends_before_ready_is_sent() {
     let bridge = TestBridge::start().await;
     bridge.once("SESSION CREATE", [Act::Hang]);
     let dir = tempfile::tempdir().unwrap();
@@ -94,7 +94,7 @@ async fn a_reload_before_the_first_session_is_done_and_ready_is_said_after_it() 
     proxy.send("USR1");
     proxy.stderr_line("switched to new identities");
     assert!(proxy.stdout().is_empty(), "{}", proxy.said());
-    // Sessions of another kind, which are built at once.
+    // The new tunnel needs sessions with other options, which are built at once.
     let more = "[[tunnel]]\nname = 'more'\nlisten = ['127.0.0.1:0']\n[session]\nquantity = 3\n";
     fs::write(&config, text + more).unwrap();
     proxy.send("HUP");

@@ -1,4 +1,4 @@
-//! The main job against real routers: a private I2P network in this process, and the binary on one of its bridges.
+//! The main function on real routers: a private I2P network in this process, and the binary on one of its bridges.
 #![cfg(feature = "embedded")]
 
 use std::time::{Duration, Instant};
@@ -18,10 +18,10 @@ use crate::common::{
     peers,
 };
 
-/// Sent each way.
+/// Bytes in each direction.
 const PAYLOAD: usize = 5_000_000;
 
-/// A service that answers `?` with `!`, and then a payload, which it checks, with another.
+/// A service that answers `?` with `!`, checks the payload that follows, and sends another.
 async fn trade(session: Session) {
     loop {
         let Ok(Accepted { mut stream, .. }) = session.accept().await else {
@@ -38,14 +38,14 @@ async fn trade(session: Session) {
             }
             assert!(received == payload(1, PAYLOAD), "the payload changed on its way to the service");
             stream.write_all(&payload(2, PAYLOAD)).await.unwrap();
-            // Closing first would lose what is on its way.
+            // Wait for the visitor to close: closing first would lose data in transit.
             let _ = stream.read(&mut [0; 1]).await;
         });
     }
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn streams_datagrams_and_calls_back_on_real_routers_and_truthful_failures() {
+async fn streams_datagrams_bind_and_failures_work_on_real_routers() {
     let address_book = AddressBook::new();
     let network = PrivateNetwork::builder().address_book(address_book.clone()).start().await.unwrap();
     let options = SessionOptions::default().length(1).publish(true);
@@ -108,7 +108,7 @@ async fn streams_datagrams_and_calls_back_on_real_routers_and_truthful_failures(
     assert_eq!(tokio::task::block_in_place(|| proxy.signal("TERM")), Some(0), "{}", proxy.said());
 }
 
-/// Sends the payload and takes the answer.
+/// Sends the payload and returns the answer.
 async fn exchange(mut stream: TcpStream) -> Vec<u8> {
     assert_eq!(ask(&mut stream).await, b'!');
     stream.write_all(&payload(1, PAYLOAD)).await.unwrap();

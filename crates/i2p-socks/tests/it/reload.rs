@@ -1,4 +1,4 @@
-//! SIGHUP: the new configuration comes into force as a whole or not at all, and streams do not notice.
+//! SIGHUP: the new configuration takes effect as a whole or not at all, and streams do not notice.
 #![cfg(unix)]
 
 use std::{
@@ -36,7 +36,7 @@ impl Proxy {
         Self::start_with(bridge, text, &[])
     }
 
-    /// With more on the command line.
+    /// Starts the proxy with further arguments.
     fn start_with(bridge: &TestBridge, text: &str, more: &[&str]) -> Self {
         Self::start_by(bridge, text, |args| Running::start(&[args, more].concat()))
     }
@@ -54,13 +54,13 @@ impl Proxy {
         self.dir.path().join("config.toml")
     }
 
-    /// Puts this into the file and asks for it.
+    /// Writes the file, and reloads it.
     fn reload(&self, text: &str) {
         fs::write(self.config(), format!("{}{text}", self.sam)).unwrap();
         self.running.send("HUP");
     }
 
-    /// Where a tunnel listens, as the file of ports has it, which is there when the line is.
+    /// The address at which a tunnel listens, from ports.json, which is written before the line is printed.
     fn address(&self, tunnel: &str) -> Option<SocketAddr> {
         let text = fs::read_to_string(self.dir.path().join("state/ports.json")).unwrap();
         let ports: serde_json::Value = serde_json::from_str(&text).unwrap();
@@ -140,7 +140,7 @@ async fn under_load_nothing_is_dropped() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_bad_configuration_changes_nothing_and_is_told() {
+async fn a_bad_configuration_changes_nothing_and_is_reported() {
     let bridge = TestBridge::start().await;
     let other = TcpListener::bind("127.0.0.1:0").unwrap();
     let taken = other.local_addr().unwrap();
@@ -160,7 +160,7 @@ async fn a_bad_configuration_changes_nothing_and_is_told() {
     {
         proxy.reload(&text);
         proxy.running.stderr_lines(REFUSED, count + 1);
-        // Some are told in several lines, of which the first may be there alone.
+        // Some errors have several lines; wait for the one that is compared.
         proxy.running.stderr_line(says);
         assert_eq!(proxy.address("a"), Some(address));
         assert_eq!(proxy.address("new"), None);
@@ -189,7 +189,7 @@ async fn sessions_stay_unless_their_options_change() {
     assert_eq!(sessions_created(&bridge), 2);
 }
 
-/// What asks outproxies gives up before the client is told that it takes too long, whatever the limit has become.
+/// Trying outproxies ends before the client's limit, also after the limit has changed.
 #[tokio::test(flavor = "multi_thread")]
 async fn outproxies_are_asked_within_the_new_limit() {
     let bridge = TestBridge::start().await;
@@ -202,13 +202,13 @@ async fn outproxies_are_asked_within_the_new_limit() {
     let address = proxy.running.ready();
     proxy.reload(&(tunnel("a", "") + &routes + "[limits]\ndial = '2s'\n"));
     proxy.running.stderr_lines(IN_FORCE, 1);
-    // Not 06, which says that the limit was reached.
+    // 04 and not 06, which would mean that the limit was reached.
     assert_eq!(connect(address, "example.com").0, 4);
 }
 
-/// What the command line gives goes before the file each time that the file is read.
+/// Settings on the command line override the file after every reload.
 #[tokio::test(flavor = "multi_thread")]
-async fn keys_of_the_command_line_stay() {
+async fn settings_of_the_command_line_stay_in_force() {
     let bridge = TestBridge::start().await;
     let more = ["-o", "tunnel.a.protocols=['socks5']", "-o", "admin.listen=127.0.0.1:0"];
     let mut proxy = Proxy::start_with(&bridge, &tunnel("a", "protocols = ['socks4']"), &more);
@@ -227,16 +227,16 @@ async fn keys_of_the_command_line_stay() {
     proxy.running.stderr_lines(IN_FORCE, 1);
     assert_eq!(connect(address, "known.i2p").0, 0, "by SOCKS5 still");
     assert!(pac().contains(&format!("SOCKS5 {address}")) && pac().contains("DIRECT"), "{}", pac());
-    // And where it does not fit any more, nothing comes into force.
+    // A setting that no longer fits the file makes the reload fail as a whole.
     proxy.reload(&tunnel("b", ""));
     proxy.running.stderr_lines(REFUSED, 1);
     proxy.running.stderr_line("-o tunnel.a.protocols: there is no [[tunnel]] a; there are: b");
     assert_eq!(connect(address, "known.i2p").0, 0);
 }
 
-/// A socket that was handed down is on addresses that the configuration does not show.
+/// A socket that was handed down may listen at addresses that the configuration does not show.
 #[tokio::test(flavor = "multi_thread")]
-async fn a_port_that_others_reach_is_never_left_without_a_password() {
+async fn a_port_that_others_reach_never_loses_its_password() {
     let bridge = TestBridge::start().await;
     let socket = TcpListener::bind("0.0.0.0:0").unwrap();
     let address = SocketAddr::from(([127, 0, 0, 1], socket.local_addr().unwrap().port()));
@@ -260,7 +260,7 @@ async fn a_port_that_others_reach_is_never_left_without_a_password() {
         answer == [5, 0xff]
     };
     assert!(is_asked_for_a_password());
-    // By the same tunnel without its password, and by another.
+    // In both cases the password goes: in the same tunnel, and in another one.
     for (count, text) in [fd.to_owned(), fd.replace("'a'", "'b'")].iter().enumerate() {
         proxy.reload(text);
         proxy.running.stderr_lines(REFUSED, count + 1);
@@ -275,9 +275,9 @@ async fn a_port_that_others_reach_is_never_left_without_a_password() {
     assert_eq!(connect(address, "known.i2p").0, 0);
 }
 
-/// Who may connect is changed in place: the socket, and whoever has connected, stay.
+/// The mode changes in place: the socket and its connections stay.
 #[tokio::test(flavor = "multi_thread")]
-async fn the_mode_of_a_unix_socket_changes_with_all_the_rest_or_not_at_all() {
+async fn the_mode_of_a_unix_socket_changes_with_the_whole_reload_or_not_at_all() {
     let bridge = TestBridge::start().await;
     let dir = tempfile::tempdir().unwrap();
     let (a, b) = (dir.path().join("a"), dir.path().join("b"));
@@ -296,7 +296,7 @@ async fn the_mode_of_a_unix_socket_changes_with_all_the_rest_or_not_at_all() {
     proxy.reload(&(text("a", &a, "0660") + &text("b", &b, "0600")));
     proxy.running.stderr_lines(IN_FORCE, 1);
     assert_eq!(of(&a), (0o660, before.1));
-    // The second cannot be changed any more, so the first is as it was.
+    // The second mode cannot be changed any more, so the first one is restored.
     fs::remove_file(&b).unwrap();
     proxy.reload(&(text("a", &a, "0666") + &text("b", &b, "0666")));
     proxy.running.stderr_lines(REFUSED, 1);
@@ -306,7 +306,7 @@ async fn the_mode_of_a_unix_socket_changes_with_all_the_rest_or_not_at_all() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn our_own_listener_in_the_way_is_called_ours() {
+async fn a_conflict_with_our_own_listener_is_named() {
     let bridge = TestBridge::start().await;
     let mut proxy = Proxy::start(&bridge, &tunnel("a", ""));
     let address = proxy.running.ready();

@@ -1,4 +1,4 @@
-//! The end: what is under way may come to its own, within a limit, and the exit code is 0.
+//! Shutdown: requests and transfers in progress may finish within a time limit, and the exit code is 0.
 #![cfg(unix)]
 
 use std::{
@@ -35,7 +35,7 @@ fn is_cut(mut stream: TcpStream) {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_transfer_that_runs_comes_to_its_end() {
+async fn a_transfer_in_progress_finishes() {
     let bridge = TestBridge::start().await;
     let dir = tempfile::tempdir().unwrap();
     let mut proxy = start(&bridge, &dir, "1h", "1s");
@@ -63,7 +63,7 @@ async fn a_transfer_that_runs_comes_to_its_end() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn one_that_does_not_is_cut_at_the_deadline() {
+async fn a_transfer_that_takes_too_long_is_cut_at_the_deadline() {
     let bridge = TestBridge::start().await;
     let dir = tempfile::tempdir().unwrap();
     let mut proxy = start(&bridge, &dir, "1500ms", "1h");

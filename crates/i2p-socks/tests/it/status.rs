@@ -1,4 +1,4 @@
-//! What is said of a running proxy: on the admin endpoint, on the control socket, by `status`.
+//! The status of a running proxy: on the admin endpoint, on the control socket, by `status`.
 #![cfg(unix)]
 
 use std::{
@@ -22,7 +22,7 @@ struct Proxy {
 }
 
 impl Proxy {
-    /// With these lines in its configuration, and an admin endpoint at some port.
+    /// Starts the proxy with these lines in its configuration, and with an admin endpoint.
     fn start(bridge: &TestBridge, more: &str) -> Self {
         let dir = tempfile::tempdir().unwrap();
         let config = dir.path().join("config.toml");
@@ -57,7 +57,7 @@ fn get(admin: SocketAddr, path: &str) -> (u16, String) {
     ask(TcpStream::connect(admin).unwrap(), &format!("GET {path} HTTP/1.1\r\nHost: {admin}\r\n\r\n"))
 }
 
-/// The status and everything of the answer, its head first.
+/// Sends a request. Returns the status code and the whole answer, which begins with its head.
 fn ask(mut stream: impl Read + Write, request: &str) -> (u16, String) {
     stream.write_all(request.as_bytes()).unwrap();
     let mut answer = String::new();
@@ -82,7 +82,7 @@ fn exit_code(mut child: Child) -> Option<i32> {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn ready_means_that_tunnels_are_built() {
+async fn ready_means_tunnels_are_built() {
     let mut bridge = TestBridge::start().await;
     bridge.once("SESSION CREATE", Act::late(Duration::from_secs(4)));
     let mut proxy = Proxy::start(&bridge, "");
@@ -109,7 +109,7 @@ async fn ready_means_that_tunnels_are_built() {
     assert_eq!(proxy.get("/ready").0, 503, "and not any more when the router is gone");
 }
 
-/// Asks until the answer is this one, and gives what else it says.
+/// Asks until the answer has this status code and contains `part`. Returns the answer.
 fn until_ready_says(admin: SocketAddr, wanted: u16, part: &str) -> String {
     let begin = Instant::now();
     loop {
@@ -123,7 +123,7 @@ fn until_ready_says(admin: SocketAddr, wanted: u16, part: &str) -> String {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn idle_is_ready_for_as_long_as_the_router_answers() {
+async fn idle_is_ready_while_the_router_answers() {
     let mut bridge = TestBridge::start().await;
     let mut proxy = Proxy::start(&bridge, "[session]\nidle-close = '300ms'\n[limits]\nhalf-close = '1s'\n");
     let address = proxy.running.ready();
@@ -146,7 +146,7 @@ async fn idle_is_ready_for_as_long_as_the_router_answers() {
     (0..50).for_each(|_| assert_eq!(get(admin, "/ready").0, 200));
     assert!(hellos() - before <= 10, "scrapers are not passed on to the router: {}", hellos() - before);
 
-    // The first client since then waits for tunnels, which is nothing to be woken for.
+    // The first client after that waits for tunnels. The state stays ready, since no operator has to act.
     bridge.once("SESSION CREATE", Act::late(Duration::from_secs(2)));
     let client = thread::spawn(move || connect(address, "echo.i2p").0);
     let answer = until_ready_says(admin, 200, "Building a session for the first client after an idle time");
@@ -168,7 +168,7 @@ async fn idle_is_ready_for_as_long_as_the_router_answers() {
     until_ready_says(admin, 200, "Idle: the router answers");
     proxy.running.stderr_line("the router answers again");
 
-    // One that was lost and is built again is no start: its clients miss it.
+    // A lost session is not ready until it is rebuilt, since its clients notice the loss.
     let (_, _stream) = connect(address, "echo.i2p");
     bridge.on("SESSION CREATE", Act::late(Duration::from_secs(60)));
     bridge.drop_control_connections();
@@ -178,7 +178,7 @@ async fn idle_is_ready_for_as_long_as_the_router_answers() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn neither_before_the_router_nor_while_it_ends_is_it_ready() {
+async fn it_is_not_ready_before_the_router_answers_or_while_stopping() {
     let bridge = TestBridge::start().await;
     bridge.once("HELLO", [Act::Wait(Duration::from_secs(3)), Act::Behave]);
     let mut proxy = Proxy::start(&bridge, "[shutdown]\ngrace = '1h'\nidle = '1h'\n");
@@ -199,7 +199,7 @@ async fn neither_before_the_router_nor_while_it_ends_is_it_ready() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn everything_is_said_alike_everywhere() {
+async fn all_interfaces_show_the_same_status() {
     let bridge = TestBridge::start().await;
     let mut proxy =
         Proxy::start(&bridge, "[[tunnel]]\nname = 'kept'\nkey = 'persistent'\nlisten = ['127.0.0.1:0']\n");
@@ -208,7 +208,7 @@ async fn everything_is_said_alike_everywhere() {
     echo(&mut stream);
     assert_eq!(connect(address, "secret-name.i2p").0, 4);
     let admin = proxy.admin();
-    // Until the refused client is gone from the count, so that nothing changes from here on.
+    // Wait until the refused client is no longer counted. Nothing changes after that.
     let begin = Instant::now();
     let (json, answer) = loop {
         let (status, answer) = get(admin, "/status.json");
@@ -272,7 +272,7 @@ async fn everything_is_said_alike_everywhere() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn where_datagrams_come_from_is_said_in_plain_words() {
+async fn the_origin_of_datagrams_is_shown_in_words() {
     for (dialect, shares, words) in [
         (Dialect::Java, true, "from the same address as streams"),
         (Dialect::I2pd, false, "from an address of their own"),
@@ -325,7 +325,7 @@ async fn where_datagrams_come_from_is_said_in_plain_words() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_came_of_requests_to_outproxies_is_said_everywhere() {
+async fn outcomes_of_outproxies_are_shown_everywhere() {
     let bridge = TestBridge::start().await;
     // Nobody listens there.
     let exit = "[[outproxy]]\nname = 'exit'\nat = '127.0.0.1:1'\nvia = 'tcp'\nprotocol = 'socks5'\n\
@@ -354,7 +354,7 @@ async fn what_came_of_requests_to_outproxies_is_said_everywhere() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn foreign_pages_and_floods_get_nothing() {
+async fn foreign_pages_and_floods_are_refused() {
     let bridge = TestBridge::start().await;
     let mut proxy = Proxy::start(&bridge, "");
     let admin = proxy.admin();
@@ -375,7 +375,7 @@ async fn foreign_pages_and_floods_get_nothing() {
     let post = "POST /status.json HTTP/1.1\r\nHost: localhost\r\nContent-Length: 0\r\n\r\n";
     assert_eq!(ask(TcpStream::connect(admin).unwrap(), post).0, 405);
     assert_eq!(get(&format!("{} HTTP/1.1", "a".repeat(100_000))).0, 431);
-    // More that say nothing than are served at one time: they are let go after ten seconds, and others come to their turn.
+    // More silent clients than are served at a time. They are closed after ten seconds, and others get their turn.
     let silent: Vec<_> = (0..40).map(|_| TcpStream::connect(admin).unwrap()).collect();
     drop(silent);
     assert_eq!(get("live HTTP/1.1\r\nHost: localhost").0, 200);
@@ -406,7 +406,7 @@ async fn a_unix_socket_serves_the_pages_to_its_owner() {
 }
 
 #[test]
-fn nobody_there_is_said_so() {
+fn a_missing_proxy_is_reported() {
     let (code, stdout, stderr) = common::output(&["status"]);
     assert_eq!((code, stdout.as_str()), (Some(1), ""));
     assert!(stderr.contains("no proxy is running with the state directory"), "{stderr}");

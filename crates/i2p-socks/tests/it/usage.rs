@@ -1,4 +1,4 @@
-//! Mistakes of the person who starts it: an exit code, what is wrong, what to do.
+//! Mistakes of the user: an exit code, what is wrong, and what to do.
 
 use std::{fs, net::TcpListener};
 
@@ -44,7 +44,7 @@ fn wrong_usage_and_configuration_exit_with_64() {
 }
 
 #[test]
-fn explain_needs_no_router_and_says_which_route_decides() {
+fn explain_needs_no_router_and_shows_which_route_decides() {
     let dir = tempfile::tempdir().unwrap();
     let config = dir.path().join("i2p-socks.toml");
     let exit = "[[outproxy]]\nname = 'exit'\nat = 'exit.example.i2p'\nprotocol = 'socks5'\n";
@@ -75,7 +75,7 @@ fn explain_needs_no_router_and_says_which_route_decides() {
 }
 
 #[test]
-fn keys_of_the_command_line_go_before_the_file_and_the_environment() {
+fn settings_of_the_command_line_override_file_and_environment() {
     let dir = tempfile::tempdir().unwrap();
     let config = dir.path().join("i2p-socks.toml");
     fs::write(&config, "[[tunnel]]\nname = 'a'\nlisten = ['127.0.0.1:1']\n[[route]]\nvia = 'reject'\n")
@@ -105,7 +105,7 @@ fn keys_of_the_command_line_go_before_the_file_and_the_environment() {
 }
 
 #[test]
-fn every_listen_counts_wherever_it_stands() {
+fn listen_options_before_and_after_the_command_add_up() {
     let words = ["--listen", "127.0.0.1:1,127.0.0.1:2", "check", "--listen", "127.0.0.1:3"];
     let (code, stdout, stderr) = output(&words);
     assert_eq!(code, Some(0), "{stderr}");
@@ -114,7 +114,7 @@ fn every_listen_counts_wherever_it_stands() {
     }
 }
 
-/// A rule that is not followed would send clients where they must not go, or nowhere: nothing starts then.
+/// A route that is ignored would send clients to the wrong place, so the proxy does not start.
 #[test]
 fn mistakes_in_routes_and_outproxies_exit_with_64() {
     let dir = tempfile::tempdir().unwrap();
@@ -135,7 +135,7 @@ fn mistakes_in_routes_and_outproxies_exit_with_64() {
 }
 
 #[test]
-fn help_and_version_are_no_mistakes() {
+fn help_and_version_exit_with_0() {
     let (code, stdout, stderr) = output(&["--help"]);
     assert_eq!((code, stderr.as_str()), (Some(0), ""));
     for option in [
@@ -156,7 +156,7 @@ fn help_and_version_are_no_mistakes() {
 }
 
 #[test]
-fn a_taken_port_is_known_at_once_and_says_what_to_do() {
+fn a_taken_port_is_reported_at_once_with_advice() {
     let taken = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = taken.local_addr().unwrap().to_string();
     let (code, stdout, stderr) = output(&["run", "--listen", &address]);
@@ -166,10 +166,10 @@ fn a_taken_port_is_known_at_once_and_says_what_to_do() {
     assert!(stderr.contains("choose another port with --listen IP:PORT"), "{stderr}");
 }
 
-/// A file in the place of the state directory, and a directory with which nothing runs: both are named.
+/// A file where the state directory should be, and a directory without a proxy: the error names the path.
 #[cfg(unix)]
 #[test]
-fn a_state_directory_that_is_none_is_named() {
+fn a_wrong_state_directory_is_named() {
     let dir = tempfile::tempdir().unwrap();
     let file = dir.path().join("file");
     fs::write(&file, "").unwrap();
@@ -191,7 +191,7 @@ fn a_state_directory_that_is_none_is_named() {
 }
 
 #[test]
-fn no_router_says_what_to_do() {
+fn a_missing_router_is_reported_with_advice() {
     let free = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().to_string();
     let (code, stdout, stderr) =
         output(&["run", "--router", "sam", "--sam", &free, "--listen", "127.0.0.1:0"]);
@@ -217,7 +217,7 @@ fn a_build_without_the_embedded_router_says_so() {
 }
 
 #[test]
-fn a_variable_that_is_set_to_nothing_is_not_set() {
+fn an_empty_variable_counts_as_not_set() {
     let taken = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = taken.local_addr().unwrap().to_string();
     let mut command = common::i2p_socks(&["run", "--listen", &address]);
@@ -228,8 +228,8 @@ fn a_variable_that_is_set_to_nothing_is_not_set() {
     assert!(stderr.contains(&format!("cannot listen on {address}")), "{stderr}");
 }
 
-/// This machine has no internet, or the reseed servers of its tests' network namespace do not exist: either way a
-/// first start has nothing to begin from.
+/// This machine has no internet, or the tests' network namespace has no reseed servers. Either way, a first start finds no
+/// routers.
 #[cfg(feature = "embedded")]
 #[test]
 fn auto_falls_back_to_the_embedded_router_and_a_bad_reseed_file_is_named() {

@@ -1,4 +1,4 @@
-//! The ways into the binary: Unix sockets with other users, sockets of systemd, other machines, and passwords.
+//! How clients reach the proxy: Unix sockets of other users, sockets from systemd, other machines, and passwords.
 #![cfg(unix)]
 
 use std::{
@@ -16,10 +16,10 @@ use sam_testkit::{Endpoint, TestBridge};
 
 use crate::common::{self, Running, activated};
 
-/// A user who is nobody else here.
+/// The ID of a user that nobody else here has.
 const OTHER: &str = "65534";
 
-/// Runs the proxy with this configuration.
+/// Starts the proxy with this configuration.
 fn start(bridge: &TestBridge, config: &str) -> (Running, tempfile::TempDir) {
     let dir = tempfile::tempdir().unwrap();
     let file = dir.path().join("i2p-socks.toml");
@@ -29,7 +29,7 @@ fn start(bridge: &TestBridge, config: &str) -> (Running, tempfile::TempDir) {
     (Running::start(&args), dir)
 }
 
-/// Who a destination says that we are, asked by SOCKS5 on a stream that is open.
+/// Asks a destination, on a stream opened with SOCKS5, for our address.
 fn who(mut stream: impl Read + Write) -> String {
     stream.write_all(b"\x05\x01\x00\x05\x01\x00\x03\x0awhoami.i2p\x00\x50").unwrap();
     let mut answer = String::new();
@@ -50,9 +50,9 @@ fn curl(arguments: &[&str]) -> Output {
         .expect("curl is needed: apt-get install curl")
 }
 
-/// Another user connects through curl. Becoming somebody else takes root, as whom CI runs this.
+/// Another user connects with curl. Only root can become another user; CI runs this as root.
 #[tokio::test(flavor = "multi_thread")]
-async fn users_of_a_unix_socket_are_told_apart_and_let_in_by_its_mode() {
+async fn a_unix_socket_isolates_its_users_and_admits_them_by_its_mode() {
     assert!(rustix::process::geteuid().is_root(), "this test becomes another user, and needs root for it");
     let bridge = TestBridge::start().await;
     bridge.host("whoami.i2p", Endpoint::Whoami);
@@ -86,13 +86,13 @@ async fn users_of_a_unix_socket_are_told_apart_and_let_in_by_its_mode() {
     let output = as_other();
     assert!(!output.status.success() && output.stdout.is_empty(), "let in: {output:?}");
     who(UnixStream::connect(&path).unwrap());
-    // Killed, it leaves its file, which the next one replaces.
+    // A killed proxy leaves its socket file, which the next one replaces.
     assert_eq!(proxy.signal("KILL"), None);
     assert!(path.exists());
     let (mut proxy, _config) = start(&bridge, &config("0600"));
     proxy.stdout_line("socks unix:");
     who(UnixStream::connect(&path).unwrap());
-    // And a second one beside it is refused.
+    // A second proxy beside a running one is refused.
     let (code, _, stderr) = common::output(&["run", "--listen", &format!("unix:{}", path.display())]);
     assert_eq!(code, Some(1), "{stderr}");
     assert!(stderr.contains("another process listens there. Stop that process"), "{stderr}");
@@ -100,7 +100,7 @@ async fn users_of_a_unix_socket_are_told_apart_and_let_in_by_its_mode() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn sockets_that_systemd_made_are_served_by_their_name() {
+async fn sockets_of_systemd_are_served_by_name() {
     let bridge = TestBridge::start().await;
     bridge.host("whoami.i2p", Endpoint::Whoami);
     let sam = bridge.address();
@@ -127,7 +127,7 @@ async fn sockets_that_systemd_made_are_served_by_their_name() {
 }
 
 #[test]
-fn sockets_that_nobody_handed_down_or_that_are_none_are_said_so() {
+fn missing_and_unusable_sockets_of_systemd_are_reported() {
     let (code, _, stderr) = common::output(&["run", "--listen", "fd:socks"]);
     assert_eq!(code, Some(1), "{stderr}");
     assert!(stderr.contains("cannot listen on fd:socks: no socket of this name"), "{stderr}");
@@ -141,7 +141,7 @@ fn sockets_that_nobody_handed_down_or_that_are_none_are_said_so() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn other_machines_are_let_in_only_when_told_to_and_it_is_said_each_time() {
+async fn other_machines_are_admitted_only_if_configured_and_each_time_logged() {
     let (code, stdout, stderr) = common::output(&["run", "--listen", "0.0.0.0:0"]);
     assert_eq!((code, stdout.as_str()), (Some(64), ""), "{stderr}");
     for part in ["0.0.0.0:0 can be reached from other machines", "auth = \"required\"", "--open-to-others"] {
@@ -154,7 +154,7 @@ async fn other_machines_are_let_in_only_when_told_to_and_it_is_said_each_time() 
     let line = proxy.stderr_line("can be reached from other machines");
     assert!(line.contains("WARN"), "{line}");
     proxy.ready();
-    // What a file says of a tunnel counts, too, when the command line moves it: nobody gets in without a password.
+    // The file's `auth` applies to the listener of the command line, too: nobody gets in without a password.
     let (proxy, config) =
         start(&bridge, "[[tunnel]]\nauth = 'required'\nusers-file = '/nonexistent/users'\n");
     drop(proxy);
@@ -164,7 +164,7 @@ async fn other_machines_are_let_in_only_when_told_to_and_it_is_said_each_time() 
     assert!(stderr.contains("the users file /nonexistent/users cannot be used: No such file"), "{stderr}");
 }
 
-/// `passwd` with these bytes on stdin.
+/// Runs `passwd` with these bytes on stdin.
 fn passwd(arguments: &[&str], stdin: &str) -> (Option<i32>, String, String) {
     let mut command = common::i2p_socks(&[&["passwd"], arguments].concat());
     let mut child =
@@ -175,7 +175,7 @@ fn passwd(arguments: &[&str], stdin: &str) -> (Option<i32>, String, String) {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn entries_of_passwd_let_curl_in_by_socks_and_by_http() {
+async fn entries_of_passwd_admit_curl_by_socks_and_http() {
     let bridge = TestBridge::start().await;
     bridge.host("page.i2p", Endpoint::Http("hello".into()));
     let dir = tempfile::tempdir().unwrap();
@@ -197,7 +197,7 @@ async fn entries_of_passwd_let_curl_in_by_socks_and_by_http() {
     let (mut proxy, _config) = start(&bridge, &config);
     let address = proxy.ready();
     let page = |scheme: &str, user: &str| {
-        // -p: curl asks HTTP proxies for pages otherwise, and for tunnels only with https.
+        // -p: for http://, curl otherwise sends the request to the proxy instead of CONNECT.
         let output = curl(&["-p", "-x", &format!("{scheme}://{address}"), "-U", user, "http://page.i2p/"]);
         (output.status.code(), String::from_utf8(output.stdout).unwrap())
     };
@@ -222,7 +222,7 @@ async fn one_port_serves_curl_in_every_protocol() {
         let output = curl(&["-p", "-x", &format!("{scheme}://{address}"), "http://page.i2p/"]);
         assert_eq!(output.stdout, b"hello", "{scheme}: {output:?}");
     }
-    // Without -p, curl asks for the page itself, and reads why it does not get it.
+    // Without -p, curl asks the proxy for the page itself, and gets a page that explains the refusal.
     let output = curl(&["-x", &format!("http://{address}"), "http://page.i2p/"]);
     assert!(String::from_utf8(output.stdout).unwrap().contains("curl -p -x"), "no word of -p");
 }

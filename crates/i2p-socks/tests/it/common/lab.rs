@@ -15,15 +15,15 @@ use sam_testkit::{Dialect, Endpoint, TestBridge};
 
 use super::Running;
 
-/// How long a command may run: generous, since it is only waited for when something is broken.
+/// The longest time for a command. It is generous, since only a failure uses it up.
 pub(crate) const LIMIT: Duration = Duration::from_secs(60);
 
 /// A tunnel for streams.
 pub(crate) const TCP: &str = "[[tunnel]]\nlisten = ['127.0.0.1:0']\n";
-/// One that has everything: streams, datagrams, and streams of peers.
+/// A tunnel with everything: streams, datagrams, and streams from peers.
 pub(crate) const ALL: &str = "[[tunnel]]\nlisten = ['127.0.0.1:0']\nudp = 'datagram'\nincoming = true\n";
 
-/// A router, a directory for state and configuration, and what runs with them.
+/// A router, a directory for state and configuration, and the proxies and commands that use them.
 pub(crate) struct Lab {
     pub(crate) bridge: TestBridge,
     dir: tempfile::TempDir,
@@ -43,7 +43,7 @@ impl Lab {
         self.dir.path()
     }
 
-    /// The words of a command on this router, with this state.
+    /// A command with this router and state directory.
     pub(crate) fn command(&self, words: &[&str], config: &str) -> Command {
         let file = self.dir.path().join("config.toml");
         let text = format!("[router]\nsam-udp = '{}'\n{config}", self.bridge.udp_address());
@@ -54,7 +54,7 @@ impl Lab {
         command
     }
 
-    /// A proxy that runs and is ready.
+    /// Starts a proxy, and waits until it is ready.
     pub(crate) fn proxy(&self, config: &str) -> Running {
         let mut command = self.command(&["run"], config);
         command.stdin(Stdio::null());
@@ -63,14 +63,14 @@ impl Lab {
         proxy
     }
 
-    /// Runs a command with this on stdin, which then ends.
+    /// Runs a command with this on stdin, followed by end of file.
     pub(crate) fn run(&self, words: &[&str], config: &str, input: &[u8]) -> (Option<i32>, Vec<u8>, String) {
         let mut child = started(self.command(words, config));
         let mut stdin = child.stdin.take().unwrap();
         let input = input.to_vec();
         let writing = thread::spawn(move || stdin.write_all(&input));
         let Output { status, stdout, stderr } = child.ended();
-        // What ends early does not read it all.
+        // A command that ends early does not read all of it.
         let _ = writing.join().unwrap();
         (status.code(), stdout, String::from_utf8(stderr).unwrap())
     }
@@ -80,7 +80,7 @@ pub(crate) fn started(command: Command) -> Started {
     started_with(command, Stdio::piped())
 }
 
-/// With another stdin than a pipe.
+/// Starts a command whose stdin is not a pipe.
 pub(crate) fn started_with(mut command: Command, stdin: impl Into<Stdio>) -> Started {
     command.stdin(stdin).stdout(Stdio::piped()).stderr(Stdio::piped());
     let child = command.spawn().unwrap();
@@ -88,14 +88,14 @@ pub(crate) fn started_with(mut command: Command, stdin: impl Into<Stdio>) -> Sta
     let (running, ended) = mpsc::channel();
     thread::spawn(move || {
         if ended.recv_timeout(LIMIT) == Err(RecvTimeoutError::Timeout) {
-            // Whoever waits for it, or for what it writes, then sees that it has ended.
+            // Readers of its pipes and waiters then see that it has ended.
             Command::new("kill").args(["-KILL", &id]).status().unwrap();
         }
     });
     Started { child: Some(child), _running: running }
 }
 
-/// A command that runs. Killed when dropped, and after [`LIMIT`].
+/// A running command. Killed when dropped, and after [`LIMIT`].
 pub(crate) struct Started {
     child: Option<Child>,
     _running: mpsc::Sender<()>,

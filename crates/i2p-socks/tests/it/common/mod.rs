@@ -1,4 +1,4 @@
-//! The binary as a person starts it.
+//! The binary as a user starts it.
 
 #[cfg(unix)]
 pub(crate) mod lab;
@@ -20,11 +20,11 @@ use std::{
     time::{Duration, Instant},
 };
 
-/// Longest that anything here may take: generous, since it is only waited for when something is broken.
+/// The longest time for any step. It is generous, since only a failure uses it up.
 pub(crate) const LIMIT: Duration = Duration::from_secs(150);
 
-/// The binary, without a configuration from the environment. `cargo xtask install` names the one that it has installed,
-/// to run these tests on what users get.
+/// The binary, without a configuration from the environment. `cargo xtask install` sets the path of the installed program, to
+/// run these tests on what users get.
 pub(crate) fn i2p_socks(args: &[&str]) -> Command {
     let installed = std::env::var_os("I2P_SOCKS_TEST_BINARY");
     let mut command = Command::new(installed.unwrap_or_else(|| env!("CARGO_BIN_EXE_i2p-socks").into()));
@@ -35,20 +35,20 @@ pub(crate) fn i2p_socks(args: &[&str]) -> Command {
     for name in ["LISTEN", "ROUTER", "SAM", "CONFIG", "STATE_DIR", "PASSWORD"] {
         command.env_remove(format!("I2P_SOCKS_{name}"));
     }
-    // The user's own state is nothing for tests: each process has a directory that is not there yet.
+    // Tests must not use the user's own state: each process gets a directory that does not exist yet.
     static STATE: LazyLock<tempfile::TempDir> = LazyLock::new(|| tempfile::tempdir().unwrap());
     static NEXT: AtomicU32 = AtomicU32::new(0);
     command.env("STATE_DIRECTORY", STATE.path().join(NEXT.fetch_add(1, Relaxed).to_string()));
     command
 }
 
-/// Runs the binary to its end.
+/// Runs the binary to its end. Returns the exit code, stdout and stderr.
 pub(crate) fn output(args: &[&str]) -> (Option<i32>, String, String) {
     let Output { status, stdout, stderr } = i2p_socks(args).output().unwrap();
     (status.code(), String::from_utf8(stdout).unwrap(), String::from_utf8(stderr).unwrap())
 }
 
-/// systemd's protocol, sd_listen_fds(3), with a shell in systemd's place.
+/// Hands a socket down as systemd does, see sd_listen_fds(3). A shell takes systemd's place.
 #[cfg(unix)]
 pub(crate) fn activated(socket: std::os::fd::OwnedFd, names: &str, arguments: &[&str]) -> Running {
     let script = format!("exec 3<&0 0</dev/null; LISTEN_PID=$$ LISTEN_FDS=1 {names} exec \"$0\" \"$@\"");
@@ -58,14 +58,14 @@ pub(crate) fn activated(socket: std::os::fd::OwnedFd, names: &str, arguments: &[
     Running::of(command)
 }
 
-/// The binary while it runs. Killed when dropped.
+/// A running binary. Killed when dropped.
 pub(crate) struct Running {
     child: Child,
     out: Lines,
     err: Lines,
 }
 
-/// What came out of a pipe so far.
+/// The lines read from a pipe so far.
 type Lines = Arc<Mutex<Vec<String>>>;
 
 impl Running {
@@ -75,7 +75,7 @@ impl Running {
         Self::of(command)
     }
 
-    /// The same for a command that leads to the binary, with more than arguments, such as an environment.
+    /// Starts a command that runs the binary, for callers that need more than arguments, such as an environment.
     pub(crate) fn of(mut command: Command) -> Self {
         let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
         let out = collect(child.stdout.take().unwrap());
@@ -87,17 +87,17 @@ impl Running {
         self.child.id()
     }
 
-    /// Waits for a line on stdout that starts so.
+    /// Waits for a line on stdout that begins with `start`.
     pub(crate) fn stdout_line(&mut self, start: &str) -> String {
         self.line(&Arc::clone(&self.out), |line| line.starts_with(start))
     }
 
-    /// Waits for a line on stderr that contains this.
+    /// Waits for a line on stderr that contains `part`.
     pub(crate) fn stderr_line(&mut self, part: &str) -> String {
         self.line(&Arc::clone(&self.err), |line| line.contains(part))
     }
 
-    /// Waits until as many lines on stderr contain this.
+    /// Waits until `count` lines on stderr contain `part`.
     pub(crate) fn stderr_lines(&mut self, part: &str, count: usize) {
         let begin = Instant::now();
         while self.err.lock().unwrap().iter().filter(|line| line.contains(part)).count() < count {
@@ -106,7 +106,7 @@ impl Running {
         }
     }
 
-    /// Waits for the proxy's first listener and gives its address.
+    /// Waits for the proxy's first listener. Returns its address.
     pub(crate) fn ready(&mut self) -> SocketAddr {
         let line = self.stdout_line("socks ");
         line.split(' ').nth(1).unwrap().parse().unwrap()
@@ -115,7 +115,7 @@ impl Running {
     fn line(&mut self, lines: &Lines, wanted: impl Fn(&str) -> bool) -> String {
         let begin = Instant::now();
         loop {
-            // Before looking: what a process said before it ended is still found.
+            // Checked before the lines, so that output before the end is still found.
             let ended = self.child.try_wait().unwrap().is_some();
             if let Some(line) = lines.lock().unwrap().iter().find(|line| wanted(line)) {
                 return line.clone();
@@ -137,19 +137,19 @@ impl Running {
         self.child.try_wait().unwrap().is_none()
     }
 
-    /// Sends a signal, by the name that kill(1) knows.
+    /// Sends a signal, given by its name for kill(1).
     pub(crate) fn send(&self, name: &str) {
         let id = self.child.id().to_string();
         assert!(Command::new("kill").args(["-s", name, &id]).status().unwrap().success());
     }
 
-    /// Sends a signal, by the name that kill(1) knows, and gives the exit code.
+    /// Sends a signal, given by its name for kill(1). Returns the exit code.
     pub(crate) fn signal(&mut self, name: &str) -> Option<i32> {
         self.send(name);
         self.ended(name)
     }
 
-    /// The exit code after a signal.
+    /// Waits for the end after a signal. Returns the exit code.
     pub(crate) fn ended(&mut self, name: &str) -> Option<i32> {
         let begin = Instant::now();
         while begin.elapsed() < Duration::from_secs(10) {
@@ -170,7 +170,7 @@ impl Drop for Running {
     }
 }
 
-/// A SOCKS5 CONNECT by name, in threads and not in tasks: the reply's code, and the stream.
+/// Sends a SOCKS5 CONNECT by name, with blocking I/O. Returns the reply code and the stream.
 pub(crate) fn connect(proxy: SocketAddr, host: &str) -> (u8, TcpStream) {
     let mut stream = TcpStream::connect(proxy).unwrap();
     let length = u8::try_from(host.len()).unwrap();
@@ -180,7 +180,7 @@ pub(crate) fn connect(proxy: SocketAddr, host: &str) -> (u8, TcpStream) {
     (answer[3], stream)
 }
 
-/// Sends a byte that an echo sends back.
+/// Sends a byte and waits for its echo.
 pub(crate) fn echo(stream: &mut TcpStream) {
     stream.set_read_timeout(Some(LIMIT)).unwrap();
     stream.write_all(b"x").unwrap();

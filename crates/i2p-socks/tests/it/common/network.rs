@@ -15,7 +15,7 @@ pub(crate) fn bridge(network: &PrivateNetwork, index: usize) -> Bridge {
     Bridge::new(network.sam_address(index).unwrap().to_string())
 }
 
-/// A service that answers `?` with `!`. It does not speak first: between two emissary routers that takes 9 s to arrive.
+/// A service that answers `?` with `!`. If it spoke first, its data would take 9 s between two emissary routers.
 pub(crate) async fn greet(session: Session) {
     loop {
         let Ok(Accepted { mut stream, .. }) = session.accept().await else {
@@ -24,7 +24,7 @@ pub(crate) async fn greet(session: Session) {
         };
         tokio::spawn(async move {
             let mut question = [0; 1];
-            // The visitor may be gone; closing first would lose what is on its way.
+            // The visitor may be gone. Wait for it to close: closing first would lose data in transit.
             let _ = stream.read_exact(&mut question).await;
             let _ = stream.write_all(b"!").await;
             let _ = stream.read(&mut question).await;
@@ -32,7 +32,7 @@ pub(crate) async fn greet(session: Session) {
     }
 }
 
-/// A SOCKS5 CONNECT by name: the reply's code, and the stream.
+/// Sends a SOCKS5 CONNECT by name. Returns the reply code and the stream.
 pub(crate) async fn socks5(proxy: SocketAddr, host: &str) -> (u8, TcpStream) {
     let mut stream = TcpStream::connect(proxy).await.unwrap();
     let length = u8::try_from(host.len()).unwrap();
@@ -42,7 +42,7 @@ pub(crate) async fn socks5(proxy: SocketAddr, host: &str) -> (u8, TcpStream) {
     (answer[3], stream)
 }
 
-/// A SOCKS4a CONNECT: the reply's code, and the stream.
+/// Sends a SOCKS4a CONNECT. Returns the reply code and the stream.
 pub(crate) async fn socks4a(proxy: SocketAddr, host: &str) -> (u8, TcpStream) {
     let mut stream = TcpStream::connect(proxy).await.unwrap();
     stream.write_all(&[&[4, 1, 0, 80, 0, 0, 0, 1, 0], host.as_bytes(), &[0]].concat()).await.unwrap();
@@ -51,8 +51,8 @@ pub(crate) async fn socks4a(proxy: SocketAddr, host: &str) -> (u8, TcpStream) {
     (answer[1], stream)
 }
 
-/// Whether the service can be reached and says `!`. A destination that is new is unreachable for some seconds, which
-/// has to be what the client is told.
+/// Whether the service can be reached and says `!`. A new destination is unreachable for some seconds, and then the client must
+/// be told so.
 pub(crate) async fn is_greeted(proxy: SocketAddr, host: &str) -> bool {
     let (code, mut stream) = timeout(super::LIMIT, socks5(proxy, host)).await.unwrap();
     if code != 0 {
@@ -63,13 +63,13 @@ pub(crate) async fn is_greeted(proxy: SocketAddr, host: &str) -> bool {
     ask(&mut stream).await == b'!'
 }
 
-/// Asks the service, and gives what it answers.
+/// Asks the service. Returns its answer.
 pub(crate) async fn ask(stream: &mut TcpStream) -> u8 {
     stream.write_all(b"?").await.unwrap();
     timeout(super::LIMIT, stream.read_u8()).await.expect("an answer within the limit").unwrap()
 }
 
-/// Bytes that repeat nowhere: a linear congruential generator's.
+/// Bytes without repetition, from a linear congruential generator.
 pub(crate) fn payload(mut seed: u32, length: usize) -> Vec<u8> {
     let next = || {
         seed = seed.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);

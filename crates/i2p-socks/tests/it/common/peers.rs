@@ -23,19 +23,19 @@ use super::{
     network::{bridge, payload},
 };
 
-/// Datagrams, each of another length, up to one that every router carries.
+/// The number of datagrams. Their lengths differ, up to one that every router carries.
 const DATAGRAMS: u32 = 1_000;
 const LONGEST: u32 = 4_000;
-/// How many have to come back: I2P may lose some.
+/// How many echoes must arrive: I2P may lose some.
 const FLOOR: usize = 950;
-/// How many are under way at once, and after what time without any they are lost.
+/// How many datagrams are in transit at once, and after which silence they count as lost.
 const WINDOW: usize = 8;
 const LOST: Duration = Duration::from_secs(2);
 const ANY: Ports = Ports { from: 0, to: 0 };
-/// Bytes of a stream each way.
+/// Bytes of a stream in each direction.
 const LENGTH: usize = 1_000_000;
 
-/// A session on the first bridge that sends each datagram back, and its name.
+/// Starts a session on the first bridge that echoes each datagram. Returns its name.
 pub(crate) async fn echo(network: &PrivateNetwork) -> String {
     let bridge = bridge(network, 0).with_udp_address(network.sam_udp_addresses()[0]);
     let options = SessionOptions::default().length(1).publish(true);
@@ -45,7 +45,7 @@ pub(crate) async fn echo(network: &PrivateNetwork) -> String {
     name
 }
 
-/// Sessions on the first bridge: one that sends each datagram back, and two that call back.
+/// Sessions on the first bridge: one that echoes each datagram, and two that call back.
 pub(crate) struct Far {
     echo: String,
     wanted: Session,
@@ -67,12 +67,12 @@ async fn answer(session: DatagramSession) {
     while let Ok(received) = session.receive(&mut buffer).await {
         let Ok(Sender::Destination(sender)) = received.sender.decode() else { continue };
         let back = Ports { from: received.ports.to, to: received.ports.from };
-        // What is lost shows at the client, which counts.
+        // A lost datagram shows at the client, which counts.
         let _ = session.send(&DatagramPeer::from(&sender), back, received.payload).await;
     }
 }
 
-/// A client's relay, for datagrams to one peer.
+/// A client's relay for datagrams to one peer.
 struct Relay {
     _control: TcpStream,
     socket: UdpSocket,
@@ -95,11 +95,11 @@ impl Relay {
         Self { _control: control, socket, address, header, buffer: vec![0; 65_535] }
     }
 
-    /// A relay through which an answer of this peer has come.
+    /// Opens a relay, and waits for the first answer of the peer.
     async fn answered(proxy: SocketAddr, host: &str) -> Self {
         let mut relay = Self::open(proxy, host).await;
         let begin = Instant::now();
-        // Until routers have found each other's lease sets.
+        // Repeat until the routers have found each other's lease sets.
         loop {
             relay.send(b"first").await;
             if relay.receive(Duration::from_secs(1)).await.is_some() {
@@ -121,15 +121,15 @@ impl Relay {
     }
 }
 
-/// A datagram goes to this peer and comes back.
+/// Sends a datagram to this peer and waits for its echo.
 pub(crate) async fn datagram(proxy: SocketAddr, echo: &str) {
     Relay::answered(proxy, echo).await;
 }
 
-/// Datagrams of many lengths go there and back, each sent once: most arrive, and as they were.
+/// Sends datagrams of many lengths once each. Most must be echoed unchanged.
 pub(crate) async fn datagrams(proxy: SocketAddr, far: &Far) {
     let mut relay = Relay::answered(proxy, &far.echo).await;
-    // What is late of these.
+    // Drain late echoes of earlier datagrams.
     while relay.receive(Duration::from_millis(300)).await.is_some() {}
     // 389 and 1,000 have no common divisor.
     let length = |number: u32| {
@@ -156,7 +156,7 @@ pub(crate) async fn datagrams(proxy: SocketAddr, far: &Far) {
     assert!(answered >= FLOOR, "{answered} of {DATAGRAMS} datagrams came back");
 }
 
-/// A client whose BIND waits, for whoever has this ATYP and DST.ADDR, and its own address.
+/// Sends a BIND that waits for the peer with this ATYP and DST.ADDR. Returns the client and its own address.
 async fn bind(proxy: SocketAddr, whom: &[u8]) -> (TcpStream, I2pName) {
     let mut client = TcpStream::connect(proxy).await.unwrap();
     client.write_all(&[&[5, 1, 0, 5, 2, 0], whom, &[0, 7]].concat()).await.unwrap();
@@ -166,7 +166,7 @@ async fn bind(proxy: SocketAddr, whom: &[u8]) -> (TcpStream, I2pName) {
     (client, own)
 }
 
-/// The name in a reply that grants.
+/// The name in a reply of success.
 async fn reply(client: &mut TcpStream) -> String {
     let mut head = [0; 5];
     timeout(LIMIT, client.read_exact(&mut head)).await.expect("a reply within the limit").unwrap();
@@ -177,7 +177,7 @@ async fn reply(client: &mut TcpStream) -> String {
     String::from_utf8(rest).unwrap()
 }
 
-/// Until the router knows the way.
+/// Repeat until the router knows the way.
 async fn call(peer: &Session, whom: &I2pName) -> TcpStream {
     let begin = Instant::now();
     loop {
@@ -189,14 +189,14 @@ async fn call(peer: &Session, whom: &I2pName) -> TcpStream {
     }
 }
 
-/// A megabyte each way with whoever calls back, and then with the one who alone may.
+/// Exchanges a megabyte with the first peer that calls back, and then with the only peer that is allowed to.
 pub(crate) async fn called_back(proxy: SocketAddr, Far { wanted, other, .. }: &Far) {
     let name = wanted.destination().b32().to_string();
 
     let (mut client, own) = bind(proxy, &[1, 0, 0, 0, 0]).await;
     let mut stream = call(wanted, &own).await;
     assert_eq!(reply(&mut client).await, name);
-    // Between two emissary routers, whoever was called and speaks first is heard after 9 s only.
+    // Between two emissary routers, what the called peer says first takes 9 s, so the caller speaks first.
     stream.write_all(b"?").await.unwrap();
     let question = timeout(LIMIT, client.read_u8()).await.expect("the caller is heard").unwrap();
     assert_eq!(question, b'?');
@@ -218,7 +218,7 @@ pub(crate) async fn called_back(proxy: SocketAddr, Far { wanted, other, .. }: &F
     let whom = [&[3, u8::try_from(name.len()).unwrap()], name.as_bytes()].concat();
     let (mut client, own) = bind(proxy, &whom).await;
     let mut stranger = call(other, &own).await;
-    // It may be turned away before that.
+    // It may be refused before that.
     let _ = stranger.write_all(b"let me in").await;
     let end = timeout(LIMIT, stranger.read(&mut [0; 64])).await.expect("it is turned away");
     assert_eq!(end.unwrap_or(0), 0, "another peer is not answered");

@@ -8,12 +8,12 @@ use tokio::{
     net::TcpStream,
 };
 
-/// How many clients may come at once.
+/// How many clients can connect at once.
 const ACCEPTING: usize = 4;
 
 type Seen = Arc<Mutex<Vec<String>>>;
 
-/// A site, and the heads of the requests that it has got, in lower case.
+/// A site, and the heads of its requests in lower case.
 pub(crate) struct Site {
     /// Its destination in base64.
     pub(crate) destination: String,
@@ -24,7 +24,7 @@ pub(crate) struct Site {
 }
 
 impl Site {
-    /// A site that answers a request's head with these bytes.
+    /// Starts a site that answers each request with what `answer` makes of its head.
     pub(crate) async fn start(
         bridge: &str,
         answer: impl Fn(&str) -> Vec<u8> + Send + Sync + 'static,
@@ -40,7 +40,7 @@ impl Site {
             peers: Arc::clone(&peers),
         };
         let answer = Arc::new(answer);
-        // More than one waits: who comes right behind another does not find nobody there.
+        // Several accepts wait, so that a client right behind another one is not refused.
         for _ in 0..ACCEPTING {
             let (session, peers) = (session.clone(), Arc::clone(&peers));
             let (answer, heads) = (Arc::clone(&answer), Arc::clone(&heads));
@@ -58,13 +58,13 @@ impl Site {
         self.heads.lock().unwrap().clone()
     }
 
-    /// Who has come.
+    /// The destinations of the clients so far.
     pub(crate) fn peers(&self) -> Vec<String> {
         self.peers.lock().unwrap().clone()
     }
 }
 
-/// One request and its answer.
+/// Serves one request.
 async fn serve(mut stream: TcpStream, answer: Arc<impl Fn(&str) -> Vec<u8>>, heads: Seen) {
     let mut head = Vec::new();
     while !head.ends_with(b"\r\n\r\n") {
@@ -75,13 +75,13 @@ async fn serve(mut stream: TcpStream, answer: Arc<impl Fn(&str) -> Vec<u8>>, hea
     let head = String::from_utf8(head).unwrap().to_ascii_lowercase();
     let bytes = answer(&head);
     heads.lock().unwrap().push(head);
-    // The client may have had enough.
+    // The client may have closed the stream.
     let _ = stream.write_all(&bytes).await;
     let _ = stream.shutdown().await;
     while stream.read(&mut [0; 512]).await.unwrap_or(0) > 0 {}
 }
 
-/// A response with these header lines, each with its end.
+/// A response with these header lines, each ended by CRLF.
 pub(crate) fn response(status: &str, fields: &str, body: &str) -> Vec<u8> {
     format!("HTTP/1.1 {status}\r\n{fields}Content-Length: {}\r\n\r\n{body}", body.len()).into_bytes()
 }

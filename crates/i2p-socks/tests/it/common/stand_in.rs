@@ -1,4 +1,4 @@
-//! A listener of a test's own in the place of the proxy that runs.
+//! A fake proxy: a listener of the test that commands take for the running proxy.
 
 use std::{fs, os::unix::net::UnixListener};
 
@@ -9,8 +9,8 @@ use tokio::{
 
 use super::lab::Lab;
 
-/// A listener that commands take for the proxy that runs.
-pub(crate) async fn in_the_place_of_a_proxy(lab: &Lab) -> (TcpListener, UnixListener) {
+/// A listener that commands take for the running proxy.
+pub(crate) async fn fake_proxy(lab: &Lab) -> (TcpListener, UnixListener) {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
     let control = UnixListener::bind(lab.state().join("control.sock")).unwrap();
@@ -20,7 +20,7 @@ pub(crate) async fn in_the_place_of_a_proxy(lab: &Lab) -> (TcpListener, UnixList
     (listener, control)
 }
 
-/// A client of SOCKS5, up to its request.
+/// Accepts a SOCKS5 client and answers its greeting; its request comes next.
 pub(crate) async fn greeted(listener: &TcpListener) -> TcpStream {
     let (mut stream, _) = listener.accept().await.unwrap();
     stream.read_exact(&mut [0; 3]).await.unwrap();
