@@ -1,4 +1,4 @@
-//! A router with a state directory: joins a network, connects, keeps its identity, ends when dropped.
+//! A router with a state directory: it joins a network, connects, keeps its identity, and ends when dropped.
 
 use std::{
     path::Path,

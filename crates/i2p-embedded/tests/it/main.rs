@@ -1,4 +1,4 @@
-//! Embedded routers and private networks, as a program that starts them sees them.
+//! Embedded routers and private networks, seen from the program that starts them.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
 
 mod embedded_router;

@@ -19,7 +19,7 @@ async fn streams_by_address_and_by_host_name_carry_bytes_both_ways() {
     warming::echo(server);
     warming::exchange(&client, &destination.b32().to_string()).await;
 
-    // Routers look into the book when they are asked, so a name may come after their start.
+    // Routers ask the table for each lookup, so names can be inserted after the start.
     let host: HostName = "echo.i2p".parse().unwrap();
     book.insert(host.clone(), destination.clone());
     warming::exchange(&client, "echo.i2p").await;

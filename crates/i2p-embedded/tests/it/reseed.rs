@@ -1,4 +1,4 @@
-//! A first start needs other routers; without any it says what to do.
+//! A first start needs other routers. If it finds none, the error says what to do.
 
 use std::{
     path::Path,
@@ -9,7 +9,7 @@ use std::{
 
 use i2p_embedded::{EmbeddedRouter, Error, PrivateNetwork, Progress};
 
-/// An HTTPS proxy that is not there cuts the reseeder off, on machines with and without internet.
+/// A missing HTTPS proxy cuts the reseeder off, on machines with and without internet.
 const NO_PROXY_THERE: &str = "http://127.0.0.1:1";
 
 #[test]

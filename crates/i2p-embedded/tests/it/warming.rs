@@ -1,4 +1,4 @@
-//! SAM sessions on a network that has just started: everything may fail at first, so it is tried until a limit.
+//! SAM sessions on a network that has just started. Every step may fail at first, so it is repeated until a time limit.
 
 use std::{future::Future, net::SocketAddr, time::Duration};
 
@@ -9,13 +9,17 @@ use tokio::{
     time::{sleep, timeout},
 };
 
-/// A whole network has been ready after 30 s at most; a loaded machine may need more.
+/// A whole network is ready after 30 s at most. A loaded machine may need more.
 const LIMIT: Duration = Duration::from_secs(180);
 
-/// One try. emissary says OK to a stream that nobody accepts and is silent then, so a try must end by itself.
+/// The time for one attempt. emissary answers OK to a stream that nobody accepts and then sends nothing, so an attempt needs a
+/// limit of its own.
 const TRY: Duration = Duration::from_secs(30);
 
-/// Repeats `attempt` until it succeeds; panics with the last failure when the limit has passed.
+/// Repeats `attempt` until it succeeds.
+///
+/// # Panics
+/// With the last failure, if the limit has passed.
 pub(crate) async fn until_ok<T, E, F>(what: &str, mut attempt: impl FnMut() -> F) -> T
 where
     E: std::fmt::Debug,
@@ -36,14 +40,14 @@ where
     result.unwrap_or_else(|| panic!("{what}: {last}"))
 }
 
-/// A session with one-hop tunnels, which is what a handful of routers can give.
+/// Opens a session with one-hop tunnels: a few routers cannot build longer ones.
 pub(crate) async fn session(bridge: SocketAddr, publish: bool) -> Session {
     let bridge = Bridge::new(bridge.to_string());
     let options = SessionOptions::default().length(1).publish(publish);
     until_ok("session", || bridge.create_session(&options)).await
 }
 
-/// Answers every stream to `session` with what it sends.
+/// Echoes every stream to `session`.
 pub(crate) fn echo(session: Session) {
     tokio::spawn(async move {
         loop {
@@ -56,7 +60,7 @@ pub(crate) fn echo(session: Session) {
     });
 }
 
-/// Sends bytes to an [`echo`] at `name` and reads them back.
+/// Sends bytes to an [`echo`] at `name`, and checks that they return.
 pub(crate) async fn exchange(session: &Session, name: &str) {
     let name = I2pName::parse(name).unwrap();
     let sent: Vec<u8> = (0..20_000u32).flat_map(u32::to_be_bytes).collect();

@@ -1,4 +1,4 @@
-//! Dropping routers in the middle of their work ends them without a panic.
+//! Routers that are dropped while they work end without a panic.
 
 use std::{
     sync::atomic::{AtomicUsize, Ordering},
@@ -23,7 +23,7 @@ async fn dropping_routers_is_no_panic() {
     let state = tempfile::tempdir().unwrap();
     for round in 0..50 {
         let router = EmbeddedRouter::builder(state.path()).join_network(&network).start().await.unwrap();
-        // Somewhere in the building of its first tunnels, where all parts of it talk to each other.
+        // At some point while its first tunnels are being built, when all its parts are active.
         tokio::time::sleep(Duration::from_micros(round % 20 * 100)).await;
         drop(router);
     }

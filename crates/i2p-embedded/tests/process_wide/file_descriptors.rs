@@ -1,4 +1,4 @@
-//! A SAM bridge lives through a shortage of file descriptors.
+//! A SAM bridge survives a shortage of file descriptors.
 #![cfg(unix)]
 
 use std::{
@@ -26,7 +26,7 @@ async fn the_sam_bridge_answers_again_when_there_are_descriptors_again() {
     while let Ok(file) = File::open("/dev/null") {
         hoard.push(file);
     }
-    // The last descriptor is the client's, so the bridge cannot accept what the kernel has connected.
+    // The client gets the last descriptor, so the bridge cannot accept the connection that the kernel has made.
     hoard.pop().unwrap();
     let mut client = TcpStream::connect(address).unwrap();
     assert!(File::open("/dev/null").is_err(), "no shortage");

@@ -1,4 +1,5 @@
-//! Tests of what a whole process shares: its panic hook, its file descriptors. A program of their own, in which one runs at a time.
+//! Tests of resources that a whole process shares: its panic hook and its file descriptors. They are a separate program and run
+//! one at a time.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
 
 mod end;
@@ -8,7 +9,7 @@ use tokio::sync::{Mutex, MutexGuard};
 
 static TURN: Mutex<()> = Mutex::const_new(());
 
-/// Waits until no other test runs. None does until this is dropped.
+/// Waits until no other test runs. No other test starts until the guard is dropped.
 pub(crate) async fn turn() -> MutexGuard<'static, ()> {
     TURN.lock().await
 }

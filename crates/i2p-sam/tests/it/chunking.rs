@@ -9,7 +9,7 @@ use tokio::{
     net::{TcpListener, TcpStream},
 };
 
-/// The first bytes of a stream, sent right after the last line.
+/// The stream's data, sent right after the last line.
 const STREAM_BYTES: &[u8] = b"\nSTREAM STATUS RESULT=I2P_ERROR\n\x00\xff of the stream";
 
 /// The answers of the bridge in one conversation.

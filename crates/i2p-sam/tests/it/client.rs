@@ -22,7 +22,7 @@ fn name(name: &str) -> I2pName {
 #[tokio::test]
 async fn a_stream_carries_bytes_and_starts_right_after_the_status() {
     let bridge = TestBridge::start().await;
-    // Status and the far end's first bytes in one segment: the client must not lose the second part.
+    // The status and the far end's data arrive in one segment: the client must not lose the data.
     bridge.on("STREAM CONNECT", [Act::Send(b"STREAM STATUS RESULT=OK\nhello ".to_vec()), Act::Echo]);
     let session = session(&bridge).await.unwrap();
     assert_eq!(session.destination().to_base64(), bridge.sessions()[0].destination);

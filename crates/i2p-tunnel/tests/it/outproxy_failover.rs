@@ -191,7 +191,7 @@ async fn a_target_stays_with_the_outproxy_that_served_it() {
     assert_eq!(routed.outproxy_for("example.com", 80).await.unwrap(), "a", "a new identity chooses again");
 }
 
-/// Otherwise rules by port would only work for the first port.
+/// Otherwise routes by port would only work for the first port.
 #[tokio::test]
 async fn a_target_chooses_separately_for_each_list_of_outproxies() {
     let bridge = TestBridge::start().await;

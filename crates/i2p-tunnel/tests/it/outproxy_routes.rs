@@ -1,4 +1,4 @@
-//! Routing to outproxies: the first matching rule decides, requests without one are refused, and some hosts never leave.
+//! Routing to outproxies: the first matching route decides, requests without one are refused, and some hosts never leave.
 
 use i2p_tunnel::OutproxyProtocol::Socks5;
 use sam_testkit::TestBridge;
@@ -86,7 +86,7 @@ async fn local_hosts_and_disguised_addresses_are_refused() {
 }
 
 #[tokio::test]
-async fn a_local_host_is_served_if_a_rule_names_it() {
+async fn a_local_host_is_served_if_a_route_names_it() {
     let bridge = TestBridge::start().await;
     let exit = Exit::start("lan", GRANTED).await;
     let rules = vec![rule("192.168.7.0/24", "80", &["lan"]), rule("localhost", "80", &["lan"])];

@@ -101,7 +101,7 @@ async fn datagrams_follow_the_routes() {
 async fn datagrams_to_i2p_never_reach_an_outproxy() {
     let bridge = bridge().await;
     let upstream = Upstream::start("upstream", Behaviour::Echo).await;
-    // Even if a rule names the range of virtual addresses.
+    // Even if a route names the range of virtual addresses.
     let mut rules =
         vec![rule("250.0.0.0/8", "1-65535", &["upstream"]), rule("fc00::/7", "1-65535", &["upstream"])];
     rules.extend(all_via(&["upstream"]));

@@ -17,7 +17,7 @@ use crate::{
     log::{self, Lines},
 };
 
-/// Texts that must not be in the log. They would be if a name, an address or a credential were logged as it is.
+/// Texts that must not be in the log. They would be there if a name, an address or a credential were logged unchanged.
 const SECRETS: [&str; 9] =
     ["secret", "c2Vjcm", "known", ".i2p", "aaaaaaaa", "198.51", "example", "250.", "127.0.0.1"];
 
@@ -46,7 +46,7 @@ impl<S: Subscriber> Layer<S> for Forbidden {
     }
 
     fn on_event(&self, event: &Event<'_>, _: Context<'_, S>) {
-        // The bridge of the test kit may log what it likes.
+        // The bridge of the test kit may log them.
         if event.metadata().target().starts_with("i2p") {
             event.record(&mut self.clone());
         }

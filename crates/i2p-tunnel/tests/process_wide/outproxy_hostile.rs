@@ -1,4 +1,4 @@
-//! Outproxies that are hostile or speak another protocol: clients are told in time that they failed, and nothing that they send
+//! Outproxies that are hostile or speak another protocol: clients get an error in time, and nothing that the outproxies send
 //! is logged.
 
 use std::time::Duration;

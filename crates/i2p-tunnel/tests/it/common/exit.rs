@@ -257,18 +257,18 @@ pub(crate) fn rule(host: &str, ports: &str, via: &[&str]) -> Rule {
     Rule { host: host.parse().unwrap(), ports: ports.parse().unwrap(), via }
 }
 
-/// A rule that sends all hosts and ports to these outproxies.
+/// A route that sends all hosts and ports to these outproxies.
 pub(crate) fn all_via(names: &[&str]) -> Vec<Rule> {
     vec![rule("*", "1-65535", names)]
 }
 
-/// A proxy with rules and outproxies.
+/// A proxy with routes and outproxies.
 pub(crate) struct Routed {
     pub(crate) proxy: Proxy,
     pub(crate) outproxies: Outproxies,
 }
 
-/// Starts a proxy with these rules and outproxies. The router knows names of the form `NAME-exit.i2p`; the bridge connects
+/// Starts a proxy with these routes and outproxies. The router knows names of the form `NAME-exit.i2p`; the bridge connects
 /// streams to them to the port of the definition.
 pub(crate) async fn routed(
     bridge: &TestBridge,

@@ -64,7 +64,7 @@ pub(crate) async fn proxy_with_addresses(bridge: &TestBridge, addresses: Virtual
     start(bridge, limits, PoolOptions::default(), SessionPolicy::default(), addresses).await
 }
 
-/// A proxy on this bridge, with these limits, sessions, rules and virtual addresses.
+/// A proxy on this bridge, with these limits, sessions, routes and virtual addresses.
 pub(crate) async fn start(
     bridge: Bridge,
     limits: Limits,
