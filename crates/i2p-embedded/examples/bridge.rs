@@ -22,7 +22,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
     run(state_dir.as_ref(), network.as_ref(), |address| println!("SAM {address}")).await
 }
 
-/// Runs a router, and tells the address of its bridge. Returns only if the router ends by itself; dropping the future ends it.
+/// Runs a router, and passes the address of its bridge on. Returns only if the router stops; dropping the future stops it.
 pub(crate) async fn run(
     state_dir: &Path,
     network: Option<&PrivateNetwork>,

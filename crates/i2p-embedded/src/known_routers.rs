@@ -1,4 +1,4 @@
-//! The routers that a router knows at its start: stored ones, those of a private network, those of a reseed.
+//! The routers that a router knows at its start: stored ones, and those of a private network or a reseed.
 
 use std::{
     collections::HashSet,

@@ -1,4 +1,4 @@
-//! What the router has learnt of others, in its state directory: their descriptions and how they behaved.
+//! The router's knowledge about other routers in its state directory: their descriptions and their behaviour.
 //!
 //! The layout is that of every router's netDb: a directory for each first character of a name.
 
@@ -23,14 +23,14 @@ const FIRST_CHARACTERS: &str = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuv
 /// A stored profile has some 400 bytes.
 const MAX_PROFILE_BYTES: usize = 4 * 1024;
 
-/// The routers that are known, in files. Clones are the same.
+/// The files about known routers. Clones share them.
 #[derive(Debug, Clone)]
 pub(crate) struct Storage {
     state_dir: Arc<Path>,
 }
 
 impl Storage {
-    /// Makes the directories that are not there. Blocks.
+    /// Creates the directories that are missing. Blocks.
     pub(crate) fn open(state_dir: &Path) -> io::Result<Self> {
         for first in FIRST_CHARACTERS.chars() {
             fs::create_dir_all(state_dir.join(format!("netDb/r{first}")))?;
@@ -39,17 +39,17 @@ impl Storage {
         Ok(Self { state_dir: state_dir.into() })
     }
 
-    /// The descriptions of routers that are stored, without those that cannot be read. Blocks.
+    /// Reads the stored descriptions of routers, except for unreadable ones. Blocks.
     pub(crate) fn router_infos(&self) -> Vec<Vec<u8>> {
         let files = files_below(&self.state_dir.join("netDb"));
         files.iter().filter_map(|file| read(file, MAX_ROUTER_INFO_BYTES).ok()).collect()
     }
 
-    /// How routers behaved, by their names. Blocks.
+    /// Reads the stored profiles of routers, with their names. Blocks.
     pub(crate) fn profiles(&self) -> Vec<(String, Profile)> {
         let profile = |file: &PathBuf| {
             let name = file.file_name()?.to_str()?.strip_prefix("profile-")?.strip_suffix(".toml")?;
-            // emissary panics at a name that is no router's.
+            // emissary panics at a name that is not a router's.
             let name = is_router_name(name).then(|| name.to_owned())?;
             let text = String::from_utf8(read(file, MAX_PROFILE_BYTES).ok()?).ok()?;
             Some((name, toml::from_str::<StoredProfile>(&text).ok()?.into()))
@@ -66,7 +66,7 @@ impl Storage {
         Ok(self.state_dir.join(format!("netDb/r{}/routerInfo-{name}.dat", first(name)?)))
     }
 
-    /// Stores a description, if it is a new one, and a profile of a router whose description is stored.
+    /// Stores a description, if there is a new one, and the profile of a router with a stored description.
     fn store(&self, name: &str, info: Option<Vec<u8>>, profile: Profile) -> io::Result<()> {
         if let Some(info) = info {
             self.store_router_info(name, &info)?;
@@ -79,7 +79,7 @@ impl Storage {
     }
 }
 
-/// The first character of a router's name; other names lead nowhere.
+/// Returns the first character of a router's name. Fails for other names, so that they cannot become paths.
 fn first(name: &str) -> io::Result<char> {
     let first = name.chars().next().filter(|_| is_router_name(name));
     first.ok_or_else(|| io::ErrorKind::InvalidFilename.into())
@@ -96,7 +96,7 @@ fn files_below(directory: &Path) -> Vec<PathBuf> {
 impl core::Storage for Storage {
     fn save_to_disk(&self, routers: Vec<(String, Option<Vec<u8>>, Profile)>) {
         let storage = self.clone();
-        // One router after the other, so that the end of the router ends this.
+        // Stores one router after the other, so that the end of the router ends this task early.
         tokio::spawn(async move {
             for (name, info, profile) in routers {
                 let storage = storage.clone();
@@ -109,7 +109,7 @@ impl core::Storage for Storage {
     }
 }
 
-/// A profile as its file has it. Times are seconds since the beginning of 1970.
+/// The contents of a profile's file. Times are seconds since the beginning of 1970.
 #[derive(Default, Serialize, Deserialize)]
 #[serde(default)]
 struct StoredProfile {

@@ -7,14 +7,14 @@
 //! cargo run -p i2p-sam --example echo_service -- 127.0.0.1:7656 echo.dat
 //! ```
 //!
-//! It prints its address, which is what `echo_client` needs.
+//! It prints its address, which `echo_client` needs.
 
 use std::{env, error::Error};
 
 use i2p_sam::{Bridge, KeyFile, Session, SessionOptions};
 use tokio::{io, net::TcpStream, task::JoinSet};
 
-/// How many accepts wait at once. A router refuses a client for which none waits.
+/// How many accepts wait at once. A router refuses clients while no accept waits.
 const WAITING_ACCEPTS: usize = 8;
 
 #[tokio::main]

@@ -1,4 +1,4 @@
-//! What a datagram costs there and back, beside a bare forwarder on the same bridge. See the README beside this file.
+//! Measures the cost of a datagram round trip, beside a bare forwarder on the same bridge. See the README beside this file.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing, missing_docs)]
 
 #[allow(dead_code, reason = "only a part of it is used here")]
@@ -24,20 +24,20 @@ use sam_testkit::{Dialect, Endpoint, TestBridge};
 
 /// Payloads in bytes.
 const SIZES: [usize; 3] = [64, 1024, 10 * 1024];
-/// Datagrams under way at the same time where throughput is measured: as many as fit into the buffers of sockets.
+/// Datagrams in flight while throughput is measured: as many as fit into the buffers of sockets.
 const WINDOW: u64 = 8;
 
-/// Where datagrams are sent to, and what stands before their payload.
+/// The address to which datagrams are sent, and the header before each payload.
 struct Way {
     socket: UdpSocket,
     header: Vec<u8>,
-    /// The directory in /proc of the thread that passes datagrams on.
+    /// The directory in /proc of the thread that forwards datagrams.
     thread: PathBuf,
     _control: TcpStream,
 }
 
 impl Way {
-    /// To an address. A datagram that does not come back ends the measurement.
+    /// Sends to an address. A lost datagram ends the measurement.
     fn to((address, thread): (SocketAddr, PathBuf), header: Vec<u8>, control: TcpStream) -> Self {
         let socket = UdpSocket::bind("127.0.0.1:0").unwrap();
         socket.connect(address).unwrap();
@@ -45,7 +45,7 @@ impl Way {
         Self { socket, header, thread, _control: control }
     }
 
-    /// So many datagrams there and back, up to so many of them under way.
+    /// Sends `count` datagrams, with up to `window` of them in flight, and receives their echoes. Returns the time.
     fn run(&self, payload: usize, count: u64, window: u64) -> Duration {
         let datagram = [&self.header[..], &vec![7; payload]].concat();
         let mut buffer = vec![0; 65_535];
@@ -63,13 +63,13 @@ impl Way {
 }
 
 impl Way {
-    /// The processor time that the thread has had; nothing where the system does not say so.
+    /// The processor time that the thread has used, if the system reports it.
     fn processor_time(&self) -> Option<Duration> {
         let said = fs::read_to_string(self.thread.join("schedstat")).ok()?;
         Some(Duration::from_nanos(said.split(' ').next()?.parse().ok()?))
     }
 
-    /// What so many datagrams there and back cost the thread.
+    /// The processor time that the thread uses for `count` round trips.
     fn cost(&self, payload: usize, count: u64) -> Duration {
         let before = self.processor_time().unwrap();
         self.run(payload, count, WINDOW);
@@ -77,13 +77,13 @@ impl Way {
     }
 }
 
-/// Where the system says of this thread what it has had.
+/// The directory in /proc of this thread.
 fn this_thread() -> PathBuf {
     fs::read_link("/proc/thread-self")
         .map_or_else(|_| PathBuf::new(), |thread| Path::new("/proc").join(thread))
 }
 
-/// Runs something that gives what it has come to, in a thread with a runtime of its own.
+/// Runs `work` in a thread with its own runtime, which keeps running. Returns the result of `work`.
 fn in_a_thread<T: Send + 'static, F: Future<Output = T>>(work: impl FnOnce() -> F + Send + 'static) -> T {
     let (sender, result) = mpsc::channel();
     thread::spawn(move || {
@@ -108,13 +108,13 @@ fn bridge() -> Bridge {
         let bridge = TestBridge::start_as(Dialect::Java).await;
         let echo = bridge.host("echo.i2p", Endpoint::Echo);
         let found = Bridge { sam: bridge.address(), sam_udp: bridge.udp_address(), echo };
-        // For as long as the program runs.
+        // Keep it as long as the program runs.
         std::mem::forget(bridge);
         found
     })
 }
 
-/// The way through a proxy: UDP ASSOCIATE, as any client asks for it.
+/// Measures through a proxy, with UDP ASSOCIATE like any client.
 fn through_us(bridge: &Bridge) -> Way {
     let (sam, sam_udp) = (bridge.sam.clone(), bridge.sam_udp.clone());
     let (address, thread) = in_a_thread(move || async move {
@@ -132,8 +132,8 @@ fn through_us(bridge: &Bridge) -> Way {
     Way::to((relay, thread), [&[0, 0, 0][..], &domain("echo.i2p"), &[0, 7]].concat(), control)
 }
 
-/// The way through a forwarder that knows one client and one peer: it puts a line before each datagram, takes one off each that
-/// comes back, and does nothing else.
+/// Measures through a forwarder for one client and one peer. It adds a line before each datagram, removes one from each echo, and
+/// does nothing else.
 fn through_a_bare_forwarder(bridge: &Bridge) -> Way {
     let inner = UdpSocket::bind("127.0.0.1:0").unwrap();
     let mut control = TcpStream::connect(&bridge.sam).unwrap();
@@ -187,7 +187,7 @@ fn datagrams(criterion: &mut Criterion) {
         for size in SIZES {
             group.throughput(Throughput::Bytes(size as u64));
             for (name, way) in &ways {
-                // Names are known, and buffers have grown.
+                // A warm-up, so that names are known and buffers have grown.
                 way.run(size, 100, 1);
                 group.bench_function(BenchmarkId::new(*name, size), |bencher| {
                     bencher.iter_custom(|count| way.run(size, count, window));

@@ -1,4 +1,4 @@
-//! What a name costs that was looked up before. See the README beside this file.
+//! Measures the lookup of a name that was looked up before. See the README beside this file.
 #![allow(clippy::unwrap_used, missing_docs)]
 
 use std::{convert::Infallible, future::ready, hint::black_box, sync::Arc, time::Instant};
@@ -7,10 +7,10 @@ use criterion::{Criterion, criterion_group, criterion_main};
 use i2p_name::{B32, HostName, I2pName};
 use i2p_tunnel::{NameSource, Resolver, ResolverTimes};
 
-/// Names that are remembered, of which each lookup takes the next.
+/// The number of remembered names. Lookups take them in turn.
 const NAMES: u16 = 1_000;
 
-/// Knows all names that start with k. Any source would do: it is asked once for each name.
+/// Knows all names that start with k. Any source would do: each name is looked up in it only once.
 struct Known;
 
 impl NameSource for Known {
@@ -25,7 +25,7 @@ fn resolver(criterion: &mut Criterion) {
     for (what, letter) in [("known, remembered", 'k'), ("unknown, remembered", 'u')] {
         let names: Vec<HostName> =
             (0..NAMES).map(|number| format!("{letter}{number}.example.i2p").parse().unwrap()).collect();
-        // Nothing is forgotten while it is measured.
+        // Nothing expires during the measurement.
         let hour = std::time::Duration::from_secs(3600);
         let times = ResolverTimes { known: hour, unknown: hour };
         let resolver = Resolver::new(vec![Arc::new(Known)], times);

@@ -72,7 +72,7 @@ impl Network {
         Ok(Self { client, site, _others: routers, extra, site_keys, exit_keys })
     }
 
-    /// The extra routers, until somebody takes them.
+    /// The extra routers, until they are taken.
     #[must_use]
     pub fn extra_routers(&self) -> &[Router] {
         &self.extra

@@ -14,8 +14,8 @@ pub struct Workspace {
 }
 
 impl Workspace {
-    /// Finds both from where this program lies, which is `<target>/<profile>/<program>`: that is right whatever the environment
-    /// or a `.cargo/config.toml` say about the target directory.
+    /// Finds both from the path of this program, which is `<target>/<profile>/<program>`. That is right even if the environment or
+    /// a `.cargo/config.toml` sets the target directory.
     pub fn of_this_program() -> Result<Self> {
         let manifest = Path::new(env!("CARGO_MANIFEST_DIR"));
         let root = manifest.ancestors().nth(2).context("no workspace above this crate")?.to_path_buf();

@@ -100,7 +100,7 @@ pub(crate) struct SessionPair<'b> {
     pub(crate) near: Session,
     pub(crate) far: Session,
     pub(crate) service: EchoService,
-    /// A name of [`SessionPair::far`], or of an echo that runs already.
+    /// A name of [`SessionPair::far`], or of a running echo.
     pub(crate) host: Option<&'b KnownHost>,
 }
 

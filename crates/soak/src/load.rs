@@ -1,4 +1,4 @@
-//! The load: clients of every kind, good and bad, which come again and again.
+//! The load: clients of every kind, good and bad, in endless loops.
 
 use std::{sync::Arc, time::Duration};
 
@@ -110,7 +110,7 @@ impl ClientKind {
         }
     }
 
-    /// How long it pauses before it comes again.
+    /// How long it pauses between two runs.
     fn pause(self) -> Duration {
         Duration::from_millis(match self {
             Self::Download | Self::Upload => 15_000,

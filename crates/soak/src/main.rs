@@ -63,7 +63,7 @@ fn outside(workspace: &Workspace, minutes: u64) -> Result<()> {
         }
         _ => fs::create_dir_all(&results)?,
     }
-    // A copy, since somebody may build the proxy again during the hour.
+    // A copy, since the proxy may be built again during the hour.
     let program = program(workspace);
     fs::copy(workspace.proxy(), &program).with_context(|| format!("could not make {}", program.display()))?;
     SUITE.run_inside(workspace, &[MINUTES, &minutes.to_string()])

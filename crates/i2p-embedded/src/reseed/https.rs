@@ -1,4 +1,4 @@
-//! One file over HTTPS, within limits: of time, of size, and of where a server may send us.
+//! Fetches one file over HTTPS, with limits on time, size and redirects.
 
 use std::{net::SocketAddr, sync::Arc, time::Duration};
 
@@ -33,13 +33,13 @@ const TIME_LIMIT: Duration = Duration::from_secs(15);
 /// The longest head of a response.
 const MAX_HEAD_BYTES: usize = 64 * 1024;
 
-/// How often a server may send us elsewhere.
+/// How many redirects are followed.
 const MAX_REDIRECTS: usize = 3;
 
-/// Reseed servers answer nobody else: it keeps those away who look around with a browser.
+/// Reseed servers answer only this user agent, which keeps browsers away.
 const USER_AGENT: HeaderValue = HeaderValue::from_static("Wget/1.11.4");
 
-/// A byte stream, whatever is below it.
+/// A byte stream of any kind.
 trait Stream: AsyncRead + AsyncWrite + Send + Unpin + 'static {}
 impl<S: AsyncRead + AsyncWrite + Send + Unpin + 'static> Stream for S {}
 type AnyStream = Box<dyn Stream>;
@@ -51,8 +51,8 @@ pub(super) struct Client {
 }
 
 impl Client {
-    /// A client that trusts the certificate authorities that the system trusts, or those in `SSL_CERT_FILE` and `SSL_CERT_DIR`,
-    /// and goes by the proxy that the environment names: `HTTPS_PROXY`, `ALL_PROXY`, `NO_PROXY`. Blocks.
+    /// Creates a client that trusts the certificate authorities of the system, or those in `SSL_CERT_FILE` and `SSL_CERT_DIR`. It
+    /// uses the proxy that the environment names in `HTTPS_PROXY`, `ALL_PROXY` and `NO_PROXY`. Blocks.
     pub(super) fn of_this_system() -> Result<Self, String> {
         let mut roots = RootCertStore::empty();
         let found = rustls_native_certs::load_native_certs();
@@ -67,7 +67,7 @@ impl Client {
         Self::new(roots, Matcher::from_env())
     }
 
-    /// A client that trusts these authorities and goes by these proxies.
+    /// Creates a client with these authorities and proxies.
     fn new(roots: RootCertStore, proxies: Matcher) -> Result<Self, String> {
         let builder = ClientConfig::builder_with_provider(Arc::new(ring::default_provider()));
         let builder = builder.with_safe_default_protocol_versions().map_err(|error| error.to_string())?;
@@ -75,7 +75,7 @@ impl Client {
         Ok(Self { tls: Arc::new(config).into(), proxies })
     }
 
-    /// The file at `url`, of at most `max_bytes`.
+    /// Fetches the file at `url`. It may have at most `max_bytes`.
     pub(super) async fn get(&self, url: &Uri, max_bytes: usize) -> Result<Vec<u8>, String> {
         let fetched = timeout(TIME_LIMIT, self.follow(url.clone(), max_bytes)).await;
         fetched.unwrap_or_else(|_| Err(format!("no answer within {} s", TIME_LIMIT.as_secs())))
@@ -83,7 +83,7 @@ impl Client {
 
     async fn follow(&self, mut url: Uri, max_bytes: usize) -> Result<Vec<u8>, String> {
         for _ in 0..=MAX_REDIRECTS {
-            // Dropping this ends the connection.
+            // Dropping this closes the connection.
             let mut connection = JoinSet::new();
             let response = self.request(&url, &mut connection).await?;
             let status = response.status();
@@ -100,7 +100,7 @@ impl Client {
         Err(format!("the server redirects more than {MAX_REDIRECTS} times"))
     }
 
-    /// Sends the request and gives the head of the response. Its body comes while `connection` is there.
+    /// Sends the request and returns the head of the response. The body can be read as long as `connection` exists.
     async fn request(&self, url: &Uri, connection: &mut JoinSet<()>) -> Result<Response<Incoming>, String> {
         let (host, port) = host_and_port(url)?;
         let stream = match self.proxies.intercept(url) {
@@ -118,7 +118,7 @@ impl Client {
         exchange(TokioIo::new(stream), request, connection).await
     }
 
-    /// A stream to this host through a proxy.
+    /// Opens a stream to this host through a proxy.
     async fn tunnel(
         &self,
         proxy: &Intercept,
@@ -132,7 +132,7 @@ impl Client {
         let stream: AnyStream = match proxy.uri().scheme_str() {
             Some("http") => Box::new(to_proxy().await?),
             Some("https") => Box::new(self.encrypt(proxy_host, to_proxy().await?).await?),
-            // Never around a proxy that somebody wants us to use.
+            // A proxy that the environment names is never bypassed.
             scheme => return Err(format!("proxies for {} are not supported", scheme.unwrap_or_default())),
         };
         let target = format!("{host}:{port}");
@@ -150,14 +150,14 @@ impl Client {
         Ok(Box::new(TokioIo::new(upgraded)))
     }
 
-    /// TLS with a server that has a certificate for this host.
+    /// Performs the TLS handshake with a server, which must have a certificate for this host.
     async fn encrypt(&self, host: &str, stream: impl Stream) -> Result<impl Stream, String> {
         let name = ServerName::try_from(host.to_owned()).map_err(|error| error.to_string())?;
         self.tls.connect(name, stream).await.map_err(|error| error.to_string())
     }
 }
 
-/// One request and the head of its response, on a connection that becomes a task of `connection`.
+/// Sends one request and returns the head of the response. A task in `connection` drives the connection.
 async fn exchange(
     stream: impl Read + Write + Send + Unpin + 'static,
     request: Request<Empty<Bytes>>,
@@ -166,14 +166,14 @@ async fn exchange(
     let handshake = http1::Builder::new().max_buf_size(MAX_HEAD_BYTES).handshake(stream).await;
     let (mut sender, running) = handshake.map_err(|error| error.to_string())?;
     connection.spawn(async move {
-        // How it ends shows in the response.
+        // An error of the connection also shows in the response.
         let _ = running.with_upgrades().await;
     });
     sender.send_request(request).await.map_err(|error| error.to_string())
 }
 
-/// The system looks the name up: it is a reseed server's or the user's own proxy's, never one that a client of ours asked for. IPv4
-/// only, as the router.
+/// The system looks up the name. It is the name of a reseed server or of the user's proxy, never one that a client asked for. IPv4
+/// only, like the router.
 #[allow(clippy::disallowed_methods, reason = "the router's own business, as above")]
 async fn connect(host: &str, port: u16) -> Result<TcpStream, String> {
     let bare = host.strip_prefix('[').and_then(|host| host.strip_suffix(']')).unwrap_or(host);
@@ -194,7 +194,7 @@ fn host_and_port(url: &Uri) -> Result<(&str, u16), String> {
     Ok((host, url.port_u16().unwrap_or(usual)))
 }
 
-/// Where a redirect leads: to another HTTPS address, or another path of the same server.
+/// The target of a redirect: another HTTPS address, or another path of the same server.
 fn redirected(from: &Uri, location: Option<&HeaderValue>) -> Result<Uri, String> {
     let nowhere = || String::from("the server redirects nowhere");
     let location = location.and_then(|location| location.to_str().ok()).ok_or_else(nowhere)?;

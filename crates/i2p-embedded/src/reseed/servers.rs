@@ -1,4 +1,4 @@
-//! The reseed servers of I2P, and what is fetched from them.
+//! The reseed servers of I2P, and how routers are fetched from them.
 
 use std::{collections::HashMap, time::Duration};
 
@@ -8,8 +8,8 @@ use rand::seq::IndexedRandom;
 use super::{KnownRouter, MAX_SU3_BYTES, from_su3_bytes, https::Client, since_1970};
 use crate::{Error, thread};
 
-/// The servers that the routers of I2P ask. i2pseed.creativecowpat.net is not among them: its certificate is signed by nobody
-/// else and names no host in the field where clients look now.
+/// The servers that the routers of I2P ask. i2pseed.creativecowpat.net is missing: its certificate is self-signed, and lacks the
+/// field in which clients now look for the host.
 const SERVERS: [&str; 13] = [
     "https://banana.incognet.io/i2pseeds.su3",
     "https://i2p.diyarciftci.xyz/i2pseeds.su3",
@@ -26,10 +26,10 @@ const SERVERS: [&str; 13] = [
     "https://www2.mk16.de/i2pseeds.su3",
 ];
 
-/// How many servers are asked at most. No single one decides whom a router meets first, as long as others answer.
+/// How many servers are asked at most. Several are asked, so that no single one decides which routers a new router meets first.
 const MAX_SERVERS: usize = 5;
 
-/// With this many routers no further server is asked.
+/// With this many routers, no further server is asked.
 const ENOUGH_ROUTERS: usize = 100;
 
 /// How long all servers may take together.
@@ -49,7 +49,7 @@ pub(crate) async fn over_https(network_id: u8) -> Result<Vec<KnownRouter>, Error
     }
 }
 
-/// Asks one server after the other until there are enough routers. None if no server's file could be used.
+/// Asks the servers in turn until there are enough routers. Returns nothing if no server's file was usable.
 async fn ask(client: &Client, servers: &[Uri], network_id: u8, now: Duration) -> Option<Vec<KnownRouter>> {
     let mut answered = false;
     let mut routers = HashMap::new();

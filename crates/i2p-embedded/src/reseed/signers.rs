@@ -1,5 +1,5 @@
-//! Who may sign reseed files: the operators of reseed servers, by the certificates that I2P's routers are shipped with
-//! (`certificates/reseed` in the sources of i2pd and Java I2P). A new one is a file in `certificates/` and a line here.
+//! The operators of reseed servers, whose signatures on reseed files are accepted. I2P's routers ship their certificates
+//! (`certificates/reseed` in the sources of i2pd and Java I2P). To add one, put its file into `certificates/` and a line here.
 
 use std::time::Duration;
 
@@ -28,7 +28,7 @@ const SIGNERS: [(&str, &str); 15] = [
     ("sahil@mail.i2p", include_str!("certificates/sahil_at_mail.i2p.crt")),
 ];
 
-/// The key of this signer, while its certificate is valid. `now` counts from the beginning of 1970.
+/// Returns the key of this signer while its certificate is valid. `now` is the time since the beginning of 1970.
 pub(super) fn key(signer: &str, now: Duration) -> Option<PublicKey> {
     let (_, certificate) = SIGNERS.iter().find(|(name, _)| *name == signer)?;
     let certificate = Certificate::from_pem(certificate).ok()?;

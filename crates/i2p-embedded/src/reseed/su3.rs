@@ -1,7 +1,7 @@
 //! The su3 format of signed files (<https://geti2p.net/spec/updates#su3>), as far as reseed files need it.
 //!
-//! A reseed file decides which routers a new one meets first, so it counts only with the signature of a reseed server's operator
-//! that this program knows; that it came over HTTPS is not enough.
+//! A reseed file decides which routers a new router meets first. So it must be signed by an operator of a reseed server whom this
+//! program knows. It is not enough that the file came over HTTPS.
 
 use std::time::Duration;
 
@@ -16,14 +16,14 @@ const HEADER_LENGTH: usize = 40;
 /// The version is padded to this length at least.
 const MIN_VERSION_LENGTH: usize = 16;
 
-/// `RSA_SHA512_4096`, the only type that reseed files are signed with, and the length of its signatures.
+/// `RSA_SHA512_4096`, the only signature type of reseed files, and the length of its signatures.
 const RSA_SHA512_4096: u16 = 6;
 const SIGNATURE_LENGTH: usize = 512;
 
 const ZIP: u8 = 0;
 const RESEED_DATA: u8 = 3;
 
-/// A file whose form is right. Its signature has not been checked.
+/// A well-formed file. Its signature has not been checked.
 pub(super) struct Su3<'a> {
     signer: &'a str,
     signed: &'a [u8],
@@ -32,7 +32,7 @@ pub(super) struct Su3<'a> {
 }
 
 impl<'a> Su3<'a> {
-    /// Takes a reseed file apart. Says what is wrong with it, if something is.
+    /// Parses a reseed file. The error says what is wrong with it.
     pub(super) fn parse(bytes: &'a [u8]) -> Result<Self, &'static str> {
         const DAMAGED: &str = "it is damaged";
         let header: &[u8; HEADER_LENGTH] = bytes.first_chunk().ok_or(DAMAGED)?;
@@ -71,7 +71,8 @@ impl<'a> Su3<'a> {
         })
     }
 
-    /// The zip archive in it, if the signer is known at the time `now` since the beginning of 1970, and has signed this file.
+    /// Returns the zip archive in the file. Checks that the signer is known and valid at the time `now`, counted from the beginning
+    /// of 1970, and that the signature is right.
     pub(super) fn verified(&self, now: Duration) -> Result<&'a [u8], &'static str> {
         let key = super::signers::key(self.signer, now)
             .ok_or("it is not signed by a reseed server that this program knows")?;
@@ -82,7 +83,7 @@ impl<'a> Su3<'a> {
     }
 }
 
-/// PKCS #1 v1.5 over the bare hash: I2P leaves out the ASN.1 prefix that names the hash.
+/// Checks a signature of type PKCS #1 v1.5 over the bare hash: I2P omits the ASN.1 prefix that names the hash.
 fn is_signed_by(key: &PublicKey, signed: &[u8], signature: &[u8]) -> bool {
     Pkcs1v15Sign::new_unprefixed().verify(key, &Sha512::digest(signed), signature).is_ok()
 }

@@ -1,19 +1,19 @@
-//! The part of the zip format that reseed files use: entries that are stored or deflated, in one file below 4 GiB.
+//! The part of the zip format that reseed files use: stored and deflated entries, in one file below 4 GiB.
 //!
-//! A reseed file is read only after its signature has been checked. A signer may still mean harm, so all is bounded: how many
-//! entries there are, what one of them inflates to, and what all of them inflate to together.
+//! A reseed file is read only after its signature has been checked. A signer may still be hostile, so three things are bounded: the
+//! number of entries, the size of each after inflating, and the size of all together.
 
 use std::io::Read;
 
 use flate2::{Crc, read::DeflateDecoder};
 
-/// No more entries than this are read. A reseed server's file has some 75 to 100.
+/// No more entries than this are read. A reseed server's file has about 75 to 100.
 const MAX_ENTRIES: usize = 10_000;
 
-/// What all entries may inflate to together.
+/// The largest size of all entries together after inflating.
 const MAX_TOTAL_BYTES: usize = 16 * 1024 * 1024;
 
-/// The end of the central directory, which is at the end of the file but for a comment.
+/// The mark of the central directory's end, which is at the end of the file, followed only by a comment.
 const END: &[u8] = b"PK\x05\x06";
 const END_LENGTH: usize = 22;
 const MAX_COMMENT: usize = 65_535;
@@ -22,7 +22,7 @@ const MAX_COMMENT: usize = 65_535;
 const ENTRY: &[u8] = b"PK\x01\x02";
 const ENTRY_LENGTH: usize = 46;
 
-/// What is before an entry's data.
+/// The mark of a local header, which comes before an entry's data.
 const LOCAL: &[u8] = b"PK\x03\x04";
 const LOCAL_LENGTH: usize = 30;
 
@@ -30,8 +30,8 @@ const ENCRYPTED: usize = 1;
 const STORED: usize = 0;
 const DEFLATED: usize = 8;
 
-/// The contents of the archive's entries that have at most `max_bytes`; damaged and larger ones are left out. None if it is no
-/// zip archive.
+/// Returns the contents of entries of at most `max_bytes`. Damaged and larger entries are left out. Returns nothing if this is not
+/// a zip archive.
 pub(super) fn contents(archive: &[u8], max_bytes: usize) -> Option<Vec<Vec<u8>>> {
     let (mut directory, count) = central_directory(archive)?;
     let mut contents = Vec::new();
@@ -47,7 +47,7 @@ pub(super) fn contents(archive: &[u8], max_bytes: usize) -> Option<Vec<Vec<u8>>>
     Some(contents)
 }
 
-/// The bytes from the central directory on, and how many entries it has.
+/// Returns the bytes from the central directory on, and the number of its entries.
 fn central_directory(archive: &[u8]) -> Option<(&[u8], usize)> {
     let earliest = archive.len().saturating_sub(END_LENGTH + MAX_COMMENT);
     let tail = archive.get(earliest..)?;
@@ -56,7 +56,7 @@ fn central_directory(archive: &[u8]) -> Option<(&[u8], usize)> {
     Some((archive.get(u32_at(end, 16)?..)?, u16_at(end, 10)?))
 }
 
-/// An entry as the central directory has it.
+/// An entry of the central directory.
 struct Entry {
     flags: usize,
     method: usize,
@@ -67,7 +67,7 @@ struct Entry {
 }
 
 impl Entry {
-    /// The first entry, and the bytes behind it.
+    /// Splits off the first entry. Returns it and the bytes after it.
     fn split(directory: &[u8]) -> Option<(Self, &[u8])> {
         if !directory.starts_with(ENTRY) {
             return None;
@@ -84,7 +84,7 @@ impl Entry {
         Some((entry, directory.get(ENTRY_LENGTH + variable..)?))
     }
 
-    /// The entry's contents. None if they are damaged, or longer than `limit`.
+    /// Returns the contents of the entry. Returns nothing if they are damaged or longer than `limit`.
     fn inflate(&self, archive: &[u8], limit: usize) -> Option<Vec<u8>> {
         if self.length > limit || self.flags & ENCRYPTED != 0 {
             return None;
@@ -99,7 +99,7 @@ impl Entry {
             STORED => (packed.len() <= limit).then(|| packed.to_vec()),
             DEFLATED => {
                 let mut inflated = Vec::new();
-                // One more than the directory promises, to see that there is more.
+                // Reads one byte more than the directory states, to notice if there is more.
                 let most = self.length as u64 + 1;
                 DeflateDecoder::new(packed).take(most).read_to_end(&mut inflated).ok()?;
                 Some(inflated)
@@ -108,7 +108,7 @@ impl Entry {
         }
     }
 
-    /// Whether these are the contents that the directory describes.
+    /// Whether the contents match the directory.
     fn is_whole(&self, contents: &[u8]) -> bool {
         let mut crc = Crc::new();
         crc.update(contents);
@@ -132,7 +132,7 @@ mod tests {
     use flate2::{Compression, write::DeflateEncoder};
     use std::io::Write;
 
-    /// An entry of an archive in the making: what is in it, what the directory says of its length, and its method.
+    /// An entry to be written: its contents, the length that the directory states, and its method.
     struct Made {
         contents: Vec<u8>,
         length: usize,
@@ -160,7 +160,7 @@ mod tests {
         u32::try_from(number).unwrap().to_le_bytes()
     }
 
-    /// An archive as reseed servers make them: lengths and checksum are in the directory only.
+    /// Writes an archive like those of reseed servers, with lengths and checksum in the directory only.
     fn archive(entries: &[Made]) -> Vec<u8> {
         let (mut archive, mut directory) = (Vec::new(), Vec::new());
         for entry in entries {

@@ -31,7 +31,7 @@ pub(crate) struct Connection {
 
 /// The result of reading a line.
 pub(crate) enum LineRead {
-    /// A line without its newline. The connection may have ended in place of the newline: so emissary ends its error answers.
+    /// A line without its newline. Also a last line that ends with the connection and not with a newline, as emissary's errors do.
     Complete(BytesMut),
     /// The bridge closed the connection and sent no line before.
     End,

@@ -21,8 +21,8 @@ use crate::{
     wire::{Dialect, Hello, Login, Reply, ResultWord, Version},
 };
 
-/// How long the client waits for a router. The specification asks for patience: a router reports by itself that it gives
-/// up, and a session or stream that was abandoned too early costs the network as much as one that is used.
+/// How long the client waits for a router. The specification asks for patience: a router itself reports when it gives up, and a
+/// session or stream that was abandoned too early costs the network as much as a used one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Timeouts {
     /// The TCP connection and HELLO, and answers that a router gives at once: keys, subsessions, forwarding.

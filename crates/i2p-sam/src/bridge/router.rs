@@ -16,8 +16,8 @@ use crate::{
     wire::{Dialect, LookupName, NamingLookup, Reply},
 };
 
-/// A spare connection that the router closes within this time after a command was closed before it: a router that cannot do
-/// what it is asked takes longer, or answers.
+/// A spare connection that the router closes within this time after a command had been closed before the command. A router that
+/// refuses a command takes longer, or answers.
 const STALE_CLOSE_WINDOW: Duration = Duration::from_secs(1);
 
 /// The router that answered at a [`Bridge`], with what it can do. [`Bridge::router`] returns it.

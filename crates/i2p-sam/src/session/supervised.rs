@@ -55,7 +55,7 @@ impl Default for BackOff {
 }
 
 impl BackOff {
-    /// The wait after this number of failures in a row, of which the last is this error.
+    /// The wait after this number of failures in a row, the last of them with this error.
     fn wait(&self, failures: u32, error: &Error) -> Duration {
         let limit = if error.is_unreachable() { self.unreachable } else { self.refused };
         let whole = self.first.saturating_mul(1 << failures.saturating_sub(1).min(20)).min(limit);

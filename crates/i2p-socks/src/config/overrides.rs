@@ -162,7 +162,7 @@ pub(super) fn apply_overrides<T: DeserializeOwned>(
         Ok(config) => return Ok(config),
         Err(error) => error,
     };
-    // Which override made the mistake: the one without which there is none, or else the first with which it appears.
+    // Find the override with the error: the only one whose removal mends the configuration, or else the first that breaks it.
     let is_right_without = |index: usize| {
         let others = overrides.iter().enumerate().filter(|(other, _)| *other != index);
         parse_with::<T>(file, &others.map(|(_, one)| one.clone()).collect::<Vec<_>>()).is_ok()

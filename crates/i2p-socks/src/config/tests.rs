@@ -276,7 +276,7 @@ fn the_example_has_every_key() {
         assert!(!keys.is_empty(), "{error}");
         keys
     };
-    // A table of which there may be none stands there as a comment.
+    // Optional tables are commented out in the example.
     let example = EXAMPLE.replace("\n# [", "\n[");
     let mut sections = example.split("\n[").map(|section| section.trim_start_matches('['));
     for table in keys("") {

@@ -1,4 +1,4 @@
-//! Unix sockets for the user that the program runs as, and nobody else.
+//! Unix sockets that only the program's own user can open.
 
 use std::{
     fs::{self, Permissions},
@@ -9,8 +9,8 @@ use std::{
 
 use tokio::net::UnixListener;
 
-/// Listens at a path, in place of what is there. The socket is made in a directory of ours alone, gets mode 0600, and is moved
-/// to its path only then: at no time can another user connect. Must be called within a tokio runtime.
+/// Listens at a path, and replaces any file there. The socket is created in a private directory, gets mode 0600, and is moved to
+/// its path only then, so another user can never connect. Must be called within a tokio runtime.
 pub(crate) fn bind(path: &Path) -> io::Result<UnixListener> {
     let parent = path.parent().unwrap_or(Path::new("/"));
     let private = tempfile::Builder::new()

@@ -59,7 +59,7 @@ impl ControlSocket {
             TryLockError::Error(error) => cannot(error),
         })?;
         let path = state_dir.join(SOCKET);
-        // In place of a socket that a killed process has left.
+        // This replaces a socket that a killed process has left behind.
         let listener = owner_socket::bind(&path).map_err(cannot)?;
         Ok((Self { path, _lock: lock }, listener))
     }

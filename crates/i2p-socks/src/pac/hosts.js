@@ -1,10 +1,10 @@
-// Nothing here asks for a name: the functions that browsers offer to such a file and that do are not used.
+// This file never looks up a name: it uses none of the functions of browsers that do.
 
 function FindProxyForURL(url, host) {
   return comes(String(host), portOf(String(url))) ? HERE : "DIRECT";
 }
 
-// What cannot be read comes here, where it is refused.
+// Hosts and URLs that this file cannot read go to the proxy, which refuses them.
 function comes(host, port) {
   if (port === null || /[^\x21-\x7e]/.test(host)) {
     return true;
@@ -88,7 +88,7 @@ function holds(range, address) {
   return true;
 }
 
-// Null where a URL has none that is known.
+// Returns null if the URL has no port and its scheme has no known one.
 function portOf(url) {
   var parts = /^([a-z][a-z0-9+.-]*):\/\/([^\/?#]*)/.exec(url.toLowerCase());
   if (parts === null) {
@@ -100,13 +100,13 @@ function portOf(url) {
   return port >= 1 && port <= 65535 ? port : null;
 }
 
-// Not of what ends in a number, which some take for an address.
+// Whether this is a host name. A name that ends in a number is not one: some programs take it for an address.
 function isName(name) {
   return name.length <= 253 && /^([a-z0-9_-]{1,63}\.)*[a-z0-9_-]{1,63}$/.test(name) &&
     !/(^|\.)([0-9]+|0x[0-9a-f]*)$/.test(name);
 }
 
-// The bytes of an address, 4 or 16. Null: it is none.
+// Returns the 4 or 16 bytes of an address, or null if it is not one.
 function addressOf(host) {
   var inner = /^\[(.*)\]$/.exec(host);
   if (inner === null && host.indexOf(":") < 0) {
@@ -148,7 +148,7 @@ function bytesOfIpv6(text) {
   return withoutIpv6(bytes.concat(tail));
 }
 
-// Of groups with colons between them, of which the last may be an IPv4 address.
+// Reads groups with colons between them. If `ends`, the last one may be an IPv4 address.
 function groupBytes(text, ends) {
   var bytes = [];
   var groups = text === "" ? [] : text.split(":");
@@ -167,7 +167,7 @@ function groupBytes(text, ends) {
   return bytes;
 }
 
-// An IPv4 address within an IPv6 one is that IPv4 address.
+// An IPv6 address that contains an IPv4 address counts as that IPv4 address.
 function withoutIpv6(bytes) {
   var start = bytes.slice(0, 12).join();
   var end = bytes.slice(12);

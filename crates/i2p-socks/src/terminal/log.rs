@@ -73,7 +73,7 @@ fn output(
     let lines = fmt::layer()
         .with_writer(BesideProgress(progress.clone()))
         .with_span_events(FmtSpan::NONE)
-        // They would go to stderr, which is what has just failed.
+        // Errors would go to stderr, which has just failed.
         .log_internal_errors(false);
     match config.format {
         LogFormat::Json => lines.json().flatten_event(true).boxed(),

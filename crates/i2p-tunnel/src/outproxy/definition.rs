@@ -22,8 +22,8 @@ pub struct OutproxyDefinition {
     pub pass_isolation: bool,
 }
 
-/// Where an outproxy is reached. There is no variant for a DNS name: this crate never queries DNS, since whoever answers the
-/// query would decide which outproxy is used.
+/// Where an outproxy is reached. There is no variant for a DNS name: this crate never queries DNS, since the DNS server would
+/// decide which outproxy is used.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum OutproxyAt {

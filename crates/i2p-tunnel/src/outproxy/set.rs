@@ -17,8 +17,8 @@ pub struct Outproxies {
     choices: Cache<ChoiceKey, Arc<str>>,
 }
 
-/// Identifies a choice of an outproxy: who asks, for which target, and the outproxies of the matching rule. A rule for another
-/// port, with other outproxies, is another choice.
+/// Identifies a choice of an outproxy: the client, the target, and the outproxies of the matching route. A route for another port,
+/// with other outproxies, makes another choice.
 #[derive(Clone, PartialEq, Eq, Hash)]
 pub(crate) struct ChoiceKey {
     pub(crate) key: IsolationKey,

@@ -155,7 +155,7 @@ async fn other_users_can_never_connect() {
         move || {
             let mut found = Vec::new();
             while !stop.is_cancelled() {
-                // A file that disappears meanwhile could not be used by anybody.
+                // Nobody can use a file that has disappeared.
                 let entries = fs::read_dir(&watched).unwrap().map_while(Result::ok);
                 let modes = entries.filter_map(|entry| Some((entry.path(), entry.metadata().ok()?.mode())));
                 found.extend(modes.filter(|(_, mode)| mode & 0o077 != 0));

@@ -38,7 +38,7 @@ fn main() -> ExitCode {
     }
 }
 
-/// Builds the test where there is internet. It then runs where there is none.
+/// Builds the test outside, with internet. It then runs inside, without.
 fn outside(workspace: &Workspace) -> Result<()> {
     install_missing(&PROGRAMS, workspace)?;
     let tests = test(workspace).arg("--list").output()?;

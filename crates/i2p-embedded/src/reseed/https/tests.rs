@@ -17,7 +17,7 @@ const AUTHORITY: &[u8] = include_bytes!("../../../tests/vectors/https/authority.
 const LOCALHOST: &[u8] = include_bytes!("../../../tests/vectors/https/localhost.pem");
 const KEY: &[u8] = include_bytes!("../../../tests/vectors/https/localhost.key");
 
-/// A client that trusts the tests' authority and goes by this proxy, if it is not empty.
+/// A client that trusts the tests' authority, and uses this proxy unless it is empty.
 pub(in crate::reseed) fn client(proxy: &str) -> Client {
     let mut roots = RootCertStore::empty();
     roots.add(CertificateDer::from_pem_slice(AUTHORITY).unwrap()).unwrap();
@@ -34,7 +34,7 @@ fn acceptor() -> TlsAcceptor {
 
 type Heads = Arc<Mutex<Vec<String>>>;
 
-/// A server on localhost that runs until this is dropped, and what it was asked.
+/// A server on localhost that runs until this is dropped, and the requests that it received.
 pub(in crate::reseed) struct Server {
     port: u16,
     heads: Heads,
@@ -48,7 +48,7 @@ impl Drop for Server {
 }
 
 impl Server {
-    /// One that answers each request's head with what `answer` makes of it.
+    /// Starts a server that answers each request with what `answer` makes of its head.
     pub(in crate::reseed) async fn start(
         answer: impl Fn(&str) -> Vec<u8> + Clone + Send + Sync + 'static,
     ) -> Self {
@@ -56,10 +56,10 @@ impl Server {
         Self::start_with(move |stream, heads| {
             let (acceptor, answer) = (acceptor.clone(), answer.clone());
             async move {
-                // A client that does not trust us goes.
+                // A client that does not trust the certificate closes the connection.
                 let Ok(mut stream) = acceptor.accept(stream).await else { return };
                 let head = head(&mut stream, &heads).await;
-                // A client that has had enough goes.
+                // A client may close the connection before it has read everything.
                 let _ = stream.write_all(&answer(&head)).await;
                 let _ = stream.shutdown().await;
             }
@@ -67,7 +67,7 @@ impl Server {
         .await
     }
 
-    /// A proxy that answers CONNECT with this, and connects if it begins with 200.
+    /// Starts a proxy that answers CONNECT with this status, and connects if it begins with 200.
     async fn proxy(status: &'static str) -> Self {
         Self::start_with(move |stream, heads| tunnel(stream, heads, status)).await
     }

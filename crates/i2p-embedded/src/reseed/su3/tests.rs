@@ -6,7 +6,7 @@ pub(in crate::reseed) const SIGNED: &[u8] = include_bytes!("../../../tests/vecto
 /// The middle of 2026, when the signer's certificate was valid.
 pub(in crate::reseed) const THEN: Duration = Duration::from_secs(1_782_864_000);
 
-/// What is wrong with a file, at the time when `SIGNED` is right.
+/// The error for a file, at the time at which `SIGNED` is valid.
 fn problem(bytes: &[u8]) -> Option<&'static str> {
     Su3::parse(bytes).and_then(|su3| su3.verified(THEN)).err()
 }
