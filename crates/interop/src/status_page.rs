@@ -65,7 +65,7 @@ async fn texts(browser: &Browser, curl: &Curl) -> Result<()> {
     ensure!(refused.code != 0, "a host outside I2P was not refused");
     let page = browser.dom(ADMIN_URL).await?;
     for text in [
-        "Ready: tunnels are built, and clients are served.",
+        "Ready: I2P tunnels are built, and clients are served.",
         proxy::ADDRESS,
         "our address",
         ".b32.i2p",

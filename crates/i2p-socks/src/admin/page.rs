@@ -19,8 +19,8 @@ pub(super) fn render(report: &StatusReport) -> String {
 
 fn write(page: &mut String, report: &StatusReport) -> fmt::Result {
     let (class, state) = match report.state.as_str() {
-        "ready" => ("good", "Ready: tunnels are built, and clients are served."),
-        "starting" => ("bad", "Starting: the router is building tunnels, which can take minutes."),
+        "ready" => ("good", "Ready: I2P tunnels are built, and clients are served."),
+        "starting" => ("bad", "Starting: the router is building I2P tunnels, which can take minutes."),
         "idle" => ("good", "Idle: no client needs a session. The next client gets a new one."),
         "building" => ("good", "Building a session for the first client after an idle time."),
         "no-router" => ("bad", "No session is open, and the router does not answer."),

@@ -156,7 +156,9 @@ fn show(progress: &Progress, event: i2p_embedded::Progress) {
         }
         Event::Status { connected_peers, tunnels_built } => progress.update(
             3,
-            &format!("building tunnels: {connected_peers} routers connected, {tunnels_built} tunnels built"),
+            &format!(
+                "building I2P tunnels: {connected_peers} routers connected, {tunnels_built} tunnels built"
+            ),
         ),
         _ => {}
     }

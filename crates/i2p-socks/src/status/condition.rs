@@ -71,7 +71,7 @@ impl Condition {
     /// The line that the service manager shows.
     pub(super) fn summary(self, listeners: usize) -> String {
         let line = match self {
-            Self::Starting => "Starting: waiting for tunnels",
+            Self::Starting => "Starting: waiting for I2P tunnels",
             Self::Ready => {
                 return format!("Serving on {listeners} listener{}", if listeners == 1 { "" } else { "s" });
             }

@@ -17,7 +17,7 @@ use crate::config::verbosity::Verbosity;
 const STEPS: u64 = 3;
 /// The text of the third step.
 pub(crate) const BUILDING_TUNNELS: &str =
-    "building tunnels; on a router that has just started this takes minutes";
+    "building I2P tunnels; on a router that has just started, this takes minutes";
 /// How often changing numbers are printed, if there is no bar.
 #[cfg(feature = "embedded")]
 const REPEAT_INTERVAL: Duration = Duration::from_secs(5);

@@ -50,7 +50,7 @@ async fn ready_is_printed_only_once_tunnels_are_built() {
     let bridge = TestBridge::start().await;
     bridge.on("SESSION CREATE", [Act::Hang]);
     let mut proxy = start(&bridge);
-    proxy.stderr_line("[3/3] building tunnels");
+    proxy.stderr_line("[3/3] building I2P tunnels");
     assert!(proxy.stdout().is_empty(), "{}", proxy.said());
     // A slow start can be interrupted.
     assert_eq!(proxy.signal("INT"), Some(0), "{}", proxy.said());

@@ -87,7 +87,7 @@ async fn a_reload_before_the_first_session_ends_before_ready_is_sent() {
     let mut command = common::i2p_socks(&["--config", config.to_str().unwrap()]);
     command.env("NOTIFY_SOCKET", dir.path().join("notify"));
     let mut proxy = Running::of(command);
-    proxy.stderr_line("[3/3] building tunnels");
+    proxy.stderr_line("[3/3] building I2P tunnels");
     fs::write(&config, "nonsense").unwrap();
     proxy.send("HUP");
     proxy.stderr_line("the new configuration was refused");

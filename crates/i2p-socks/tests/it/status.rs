@@ -86,11 +86,11 @@ async fn ready_means_tunnels_are_built() {
     let mut bridge = TestBridge::start().await;
     bridge.once("SESSION CREATE", Act::late(Duration::from_secs(4)));
     let mut proxy = Proxy::start(&bridge, "");
-    proxy.running.stderr_line("[3/3] building tunnels");
+    proxy.running.stderr_line("[3/3] building I2P tunnels");
     assert_eq!(proxy.get("/live").0, 200);
     let (status, answer) = proxy.get("/ready");
     assert_eq!(status, 503, "{answer}");
-    assert!(answer.contains("waiting for tunnels"), "{answer}");
+    assert!(answer.contains("waiting for I2P tunnels"), "{answer}");
     let state = proxy.state();
     let (code, stdout, stderr) = common::output(&["status", "--state-dir", &state]);
     assert_eq!(code, Some(1), "{stderr}");
