@@ -46,8 +46,8 @@ impl Client {
         };
         let mut connection = Connection { stream };
         let mut greeting = [0];
-        connection.stream.read_exact(&mut greeting).context("the service's first byte did not come")?;
-        ensure!(greeting == [GREETING], "the service's first byte is {greeting:02x?}");
+        connection.stream.read_exact(&mut greeting).context("the service's greeting did not come")?;
+        ensure!(greeting == [GREETING], "the service's greeting is {greeting:02x?}");
         // Closing then sends RST, so that the service notices at once, even through a proxy that holds back the client's FIN.
         SockRef::from(&connection.stream).set_linger(Some(Duration::ZERO))?;
         Ok(connection)
@@ -60,7 +60,7 @@ impl Client {
             _ => self.open(self.service.greeting, None)?,
         };
         let mut greeting = [0; 2];
-        let first = stream.read(&mut greeting).context("the service's first byte did not come")?;
+        let first = stream.read(&mut greeting).context("the service's greeting did not come")?;
         stream.write_all(&[GREETING])?;
         let rest = stream.read(&mut greeting).context("the service's end did not come")?;
         ensure!((first, rest) == (1, 0), "the greeting has {} bytes", first + rest);

@@ -50,7 +50,7 @@ pub(crate) enum Measure {
     Added,
     /// The 99th percentile of the round trip, in µs.
     RoundTripTail,
-    /// Connections per second, each until the first byte of the service.
+    /// Connections per second, each with the greeting of the service.
     Rate,
     /// Resident memory per idle connection, in KiB.
     IdleMemory(usize),
@@ -76,7 +76,7 @@ pub(crate) enum Measure {
     BookFound(usize),
     /// Time to look up an unknown name among this many, in µs.
     BookMissing(usize),
-    /// Time from connecting to a proxy until the first byte of a site behind the link with latency, in ms.
+    /// Time to first byte: from connecting to a proxy until the first byte of a page behind the link with latency, in ms.
     FirstByte(Address),
 }
 
@@ -168,7 +168,7 @@ impl fmt::Display for Measure {
             Self::BookMissing(count) => {
                 write!(f, "looking up an unknown name among {}, µs", counted(count, "name"))
             }
-            Self::FirstByte(address) => write!(f, "first byte {address}, ms"),
+            Self::FirstByte(address) => write!(f, "time to first byte {address}, ms"),
         }
     }
 }

@@ -131,11 +131,12 @@ fn targets(results: &Results, plan: &Plan) -> String {
 
 Written by `cargo xtask bench --write`; do not edit. `cargo xtask bench` measures again and prints the same tables.
 `cargo xtask bench --short`, a step of `cargo xtask ci`, takes a minute and checks that everything still runs. `--link` measures
-only the first byte on a link with latency. A number fails a run only if it is impossible, since results depend on the machine.
+only the time to first byte on a link with latency. Results depend on the machine, so a number fails a run only if it is
+impossible.
 
 ## Targets
 
-Ratios are medians of the ratios of the rounds: noise affects all subjects of a round alike.
+Each ratio is computed per round, since noise affects all subjects of a round alike. The table shows the median.
 
 {targets}
 "
@@ -158,7 +159,7 @@ the ratio to the peer with the best median, \"to splice\" the ratio to the splic
 {table}
 * **The work** is the same for all subjects: on loopback, in a network namespace of its own. Clients and service run on the same
   cores. In each round every subject has its turn at a workload before the next one begins. The target of all connections is one
-  service, which sends the first byte.
+  service, which greets each client with one byte.
 * **i2p-socks** (release profile, without the embedded router) uses a SAM bridge that answers at once and then is the service
   itself, on the same connection. Each connection through it needs a second TCP connection and two SAM exchanges, while the
   peers only dial TCP. CPU and memory are those of the proxy, without bridge and service.
@@ -170,8 +171,8 @@ the ratio to the peer with the best median, \"to splice\" the ratio to the splic
 * **CPU** is user and system time of all processes of the proxy (`/proc/PID/stat`).
 * **Round trips**: {turns} times {round_trips} messages of 64 bytes on one connection, one after the other, each from write to
   read.
-* **Connections per second**: {MANY} clients connect in a loop, read the service's first byte, send one, and read its end. A
-  proxy that leaves Nagle's algorithm on holds that first byte back for 40 ms.
+* **Connections per second**: {MANY} clients connect in a loop, read the greeting, send one byte, and read the end of the
+  stream. A proxy that leaves Nagle's algorithm on holds the greeting back for 40 ms.
 * **Memory** is resident (`Pss` of `smaps_rollup`, so that pages that Dante's processes share count once). A fresh proxy holds
   {idle} connections, each of which has carried a message. The value is its memory with all of them, less that with the first
   one, per connection.
@@ -190,7 +191,7 @@ fn link_with_latency(results: &Results, plan: &Plan, link: &LinkCheck) -> String
     let (round_trip, silence) = (one_way * 2, one_way * 3);
     format!(
         "\
-## The first byte on a link with latency
+## Time to first byte on a link with latency
 
 Clients fetch pages from a site in a private network of real i2pd routers: through our proxy on the SAM bridge of a router, and
 through the SOCKS port of the same router.
@@ -201,8 +202,8 @@ through the SOCKS port of the same router.
   carries the packets between a TUN device in each namespace, in their order and each with this delay
   (`crates/lab/src/namespace/latency.rs`; netem does the same on kernels that have it). No packet was dropped. Its clock ticks
   in milliseconds, so times that differ by less than 2 % are the same.
-* **The time** is measured from connecting to the proxy until the first byte of the response. The request is sent when the proxy
-  has replied. Each proxy fetches {fetches} pages by each form of address, each on a new connection, in turns with the other proxy.
+* **The time** is measured from connecting to the proxy until the first byte of the page. The client sends its request when the
+  proxy has replied. Each proxy fetches {fetches} pages by each form of address, each on a new connection, in turns with the other.
   The ratio is the median of the ratios of the turns. Connecting and the request are two round trips over the link for both
   proxies. The link is silent for {silence} ms before each page.
 * **Tunnels** are the same for both: one each way, without hops, built before. Hops would add the same time to both.
@@ -278,7 +279,7 @@ mod tests {
             "](performance.svg)",
             "| machine | a small one |\n",
             "2 s of data over 1 and over 16 connections",
-            "| first byte by name, ms | – | 202 | – |\n",
+            "| time to first byte by name, ms | – | 202 | – |\n",
             "takes 50 ms each way, so a round trip takes 100 ms",
             "101.2 ms before, 100.5 ms after.\n",
         ] {

@@ -1,7 +1,7 @@
 //! The target of every connection: a service on loopback that does what its client asks.
 //!
-//! It sends the first byte, as SMTP and SSH servers do. Then it reads jobs of nine bytes, a kind and a number, until its client
-//! closes the connection. It is reached with TCP and through the SAM bridge ([`crate::bridge`]).
+//! It greets each client with one byte; SMTP and SSH servers speak first, too. Then it reads jobs of nine bytes, a kind and a
+//! number, until its client closes the connection. It is reached with TCP and through the SAM bridge ([`crate::bridge`]).
 
 use std::{
     io::{self, Read, Write},
@@ -16,7 +16,7 @@ use std::{
 use anyhow::{Context, Result};
 use rustix::net::{RecvFlags, recv};
 
-/// The first byte of the service.
+/// The greeting of the service.
 pub(crate) const GREETING: u8 = b'!';
 /// The size of a small message.
 pub(crate) const MESSAGE_BYTES: usize = 64;

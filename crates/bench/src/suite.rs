@@ -44,7 +44,7 @@ pub(crate) fn write_page(workspace: &Workspace) -> Result<()> {
     page::write(workspace, &results, plan, &environment, &link)
 }
 
-/// Measures and prints only the first byte on the link with latency.
+/// Measures and prints only the time to first byte on the link with latency.
 pub(crate) fn print_link(workspace: &Workspace) -> Result<()> {
     let (results, link) = in_lab(workspace, |workspace, lab| {
         let mut results = Results::default();

@@ -137,7 +137,10 @@ mod tests {
             all.record(measure, subject, value).unwrap();
         }
         let text = first_byte(&all);
-        assert!(text.ends_with("| first byte by b32, ms | 204 (202 to 206) | 200 | × 1.010 |\n"), "{text}");
+        assert!(
+            text.ends_with("| time to first byte by b32, ms | 204 (202 to 206) | 200 | × 1.010 |\n"),
+            "{text}"
+        );
         assert_eq!(text.lines().count(), 3, "the other measures have their own tables:\n{text}");
         assert!(!results(&all).contains("first byte") && !growth(&all).contains("first byte"));
     }

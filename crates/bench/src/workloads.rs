@@ -122,7 +122,7 @@ pub(crate) fn round_trips(connection: &mut Connection, count: u64) -> Result<Vec
     (0..count).map(time).collect()
 }
 
-/// Measures connections per second: [`MANY`] clients connect in a loop and read the first byte and the end of the service.
+/// Measures connections per second: [`MANY`] clients connect in a loop, and read the greeting and the end of the stream.
 pub(crate) fn rate(client: &Client, plan: &Plan) -> Result<f64> {
     let (made, stop) = (AtomicU64::new(0), AtomicBool::new(false));
     let connect_in_a_loop = || -> Result<()> {

@@ -1,8 +1,8 @@
 #![doc = include_str!("../README.md")]
 #![forbid(unsafe_code)]
 
-mod address_book;
 mod error;
+mod host_names;
 mod known_routers;
 mod private_network;
 mod progress;
@@ -14,8 +14,8 @@ mod state_dir;
 mod storage;
 mod thread;
 
-pub use address_book::{AddressBook, HostNames};
 pub use error::Error;
+pub use host_names::{HostNames, HostTable};
 pub use private_network::{PrivateNetwork, PrivateNetworkBuilder};
 pub use progress::{Progress, Stopped};
 pub use router::{EmbeddedRouter, EmbeddedRouterBuilder};

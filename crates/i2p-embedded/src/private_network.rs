@@ -9,8 +9,8 @@ use emissary_core::{
 };
 
 use crate::{
-    AddressBook, Error,
-    address_book::RouterView,
+    Error, HostTable,
+    host_names::RouterView,
     runtime::Runtime,
     thread::{RouterThread, compiled_here},
 };
@@ -44,13 +44,13 @@ pub struct PrivateNetworkBuilder {
     routers: usize,
     floodfills: usize,
     sam_bridges: usize,
-    address_book: AddressBook,
+    host_names: HostTable,
 }
 
 impl PrivateNetwork {
     /// Starts with the default settings: 4 routers, 2 of them floodfills and 2 with a SAM bridge.
     pub fn builder() -> PrivateNetworkBuilder {
-        PrivateNetworkBuilder { routers: 4, floodfills: 2, sam_bridges: 2, address_book: AddressBook::new() }
+        PrivateNetworkBuilder { routers: 4, floodfills: 2, sam_bridges: 2, host_names: HostTable::new() }
     }
 
     /// Returns the address of SAM bridge number `index`, counted from 0, if there is one.
@@ -104,8 +104,8 @@ impl PrivateNetworkBuilder {
     }
 
     /// Sets the host names that all its routers know.
-    pub fn address_book(mut self, address_book: AddressBook) -> Self {
-        self.address_book = address_book;
+    pub fn host_names(mut self, host_names: HostTable) -> Self {
+        self.host_names = host_names;
         self
     }
 
@@ -140,7 +140,7 @@ impl PrivateNetworkBuilder {
             let with_sam = index >= self.routers - self.sam_bridges;
             let config = config(network_id, floodfill, with_sam, router_infos.clone())?;
             let (router, _events, info) = RouterBuilder::<Runtime>::new(config)
-                .with_address_book(Arc::new(RouterView(Arc::new(self.address_book.clone()))))
+                .with_address_book(Arc::new(RouterView(Arc::new(self.host_names.clone()))))
                 .build()
                 .await
                 .map_err(|error| Error::Router { problem: error.to_string() })?;

@@ -12,8 +12,8 @@ use emissary_core::{
 use tokio::sync::watch;
 
 use crate::{
-    AddressBook, Error, HostNames, PrivateNetwork,
-    address_book::RouterView,
+    Error, HostNames, HostTable, PrivateNetwork,
+    host_names::RouterView,
     known_routers::{PUBLIC_NETWORK, Source, known_routers},
     private_network::{BANDWIDTH, sam_address, sam_config, sam_udp_address},
     progress::{OnProgress, Progress, Stopped, report, run},
@@ -55,7 +55,7 @@ impl EmbeddedRouter {
     pub fn builder(state_dir: impl Into<PathBuf>) -> EmbeddedRouterBuilder {
         EmbeddedRouterBuilder {
             state_dir: state_dir.into(),
-            host_names: Arc::new(AddressBook::new()),
+            host_names: Arc::new(HostTable::new()),
             network_id: PUBLIC_NETWORK,
             source: Source::ReseedServers,
             on_progress: Arc::new(|_| {}),
@@ -86,7 +86,7 @@ impl EmbeddedRouter {
 }
 
 impl EmbeddedRouterBuilder {
-    /// Sets what resolves host names for the router's SAM bridge, such as an [`AddressBook`]. Without it, only addresses resolve.
+    /// Sets what resolves host names for the router's SAM bridge, such as a [`HostTable`]. Without it, only addresses resolve.
     pub fn host_names(mut self, host_names: impl HostNames) -> Self {
         self.host_names = Arc::new(host_names);
         self

@@ -33,7 +33,7 @@ pub(crate) struct Column {
     pub(crate) version: String,
     /// One for each row.
     pub(crate) marks: Vec<Mark>,
-    /// The time from the reply to the target's first bytes.
+    /// The time from the reply to the target's data.
     pub(crate) first_bytes: Option<Duration>,
 }
 
@@ -78,7 +78,7 @@ A ✗ is not always a fault. The second column names the rule; if no RFC demands
 /// The whole file.
 pub(crate) fn render(columns: &[Column]) -> String {
     let mut text = String::from(INTRODUCTION);
-    text += "| server | version | ✓ | ✗ | – | first bytes after the reply |\n|---|---|--:|--:|--:|---|\n";
+    text += "| server | version | ✓ | ✗ | – | time from the reply to data |\n|---|---|--:|--:|--:|---|\n";
     for column in columns {
         let [passed, failed, other] = column.counts();
         let first_bytes = column.first_bytes.map_or("not measured".into(), roughly);
@@ -88,9 +88,9 @@ pub(crate) fn render(columns: &[Column]) -> String {
             format_args!("| {title} | {version} | {passed} | {failed} | {other} | {first_bytes} |"),
         );
     }
-    text += "\nThe last column is measured but not judged. The reply and the target's first bytes are two small packets. A server \
-             that\nleaves Nagle's algorithm on holds the second one back until the client acknowledges the first one, about 40 ms \
-             later.\n\n";
+    text += "\nThe last column is measured but not judged. The target sends data as soon as it is connected, so the reply and this \
+             data are\ntwo small packets. A server that leaves Nagle's algorithm on holds the second one back until the client \
+             acknowledges the\nfirst one, about 40 ms later.\n\n";
     marks(&mut text, columns);
     for column in columns {
         notes(&mut text, column);

@@ -73,7 +73,7 @@ pub(crate) const STEPS: &[Chore] = &[
     },
     Chore {
         name: "bench",
-        description: "measure the cost beside other proxies (ci: --short; --write: docs/performance.md; --link: first byte only)",
+        description: "measure the cost beside other proxies (ci: --short; --write: docs/performance.md; --link: time to first byte only)",
         run: suites::run_short_bench,
     },
 ];

@@ -1,6 +1,6 @@
 //! A private network carries streams between its routers.
 
-use i2p_embedded::{AddressBook, Error, PrivateNetwork};
+use i2p_embedded::{Error, HostTable, PrivateNetwork};
 use i2p_name::HostName;
 use i2p_sam::Error as SamError;
 
@@ -8,8 +8,8 @@ use crate::warming;
 
 #[tokio::test]
 async fn streams_by_address_and_by_host_name_carry_bytes_both_ways() {
-    let book = AddressBook::new();
-    let network = PrivateNetwork::builder().address_book(book.clone()).start().await.unwrap();
+    let names = HostTable::new();
+    let network = PrivateNetwork::builder().host_names(names.clone()).start().await.unwrap();
     assert_ne!(network.network_id(), 2);
     assert_eq!(network.router_infos().len(), 4);
     let &[one, two] = network.sam_addresses() else { panic!("two SAM bridges") };
@@ -21,7 +21,7 @@ async fn streams_by_address_and_by_host_name_carry_bytes_both_ways() {
 
     // Routers ask the table for each lookup, so names can be inserted after the start.
     let host: HostName = "echo.i2p".parse().unwrap();
-    book.insert(host.clone(), destination.clone());
+    names.insert(host.clone(), destination.clone());
     warming::exchange(&client, "echo.i2p").await;
     assert_eq!(client.lookup(&host).await.unwrap(), destination);
 

@@ -2,14 +2,14 @@
 
 use std::time::Duration;
 
-use i2p_embedded::{AddressBook, PrivateNetwork};
+use i2p_embedded::{HostTable, PrivateNetwork};
 use i2p_sam::Bridge;
 use sam_conformance::{KnownHost, Peer};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn emissary_keeps_what_the_client_promises() {
-    let book = AddressBook::new();
-    let network = PrivateNetwork::builder().address_book(book.clone()).start().await.unwrap();
+    let names = HostTable::new();
+    let network = PrivateNetwork::builder().host_names(names.clone()).start().await.unwrap();
     let bridges = network.sam_addresses().iter().zip(network.sam_udp_addresses());
     let bridges = bridges.map(|(tcp, udp)| Bridge::new(tcp.to_string()).with_udp_address(*udp));
     let Ok([near, far]) = <[Bridge; 2]>::try_from(bridges.collect::<Vec<_>>()) else {
@@ -21,7 +21,7 @@ async fn emissary_keeps_what_the_client_promises() {
         destination: keys.destination().clone(),
         keys: Some(keys),
     };
-    book.insert(host.name.clone(), host.destination.clone());
+    names.insert(host.name.clone(), host.destination.clone());
     let report = sam_conformance::run(&Peer {
         name: "emissary 0.4.0".into(),
         near,

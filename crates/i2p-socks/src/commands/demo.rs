@@ -2,7 +2,7 @@
 
 use std::{io::Write, net::SocketAddr, sync::Arc, time::Duration};
 
-use i2p_embedded::{AddressBook, PrivateNetwork};
+use i2p_embedded::{HostTable, PrivateNetwork};
 use i2p_name::{B32, HostName, I2pName};
 use i2p_sam::{Bridge, Session, SessionOptions};
 use i2p_tunnel::{InheritedSockets, Metrics};
@@ -85,10 +85,10 @@ struct Demo {
 impl Demo {
     async fn start(progress: &Progress) -> Result<Self, CommandError> {
         let host: HostName = HOST.parse().map_err(CommandError::run_time)?;
-        let address_book = AddressBook::new();
+        let host_names = HostTable::new();
         progress.step(1, "starting a private I2P network of four routers in this process");
         let network = PrivateNetwork::builder()
-            .address_book(address_book.clone())
+            .host_names(host_names.clone())
             .start()
             .await
             .map_err(CommandError::run_time)?;
@@ -108,7 +108,7 @@ impl Demo {
                 "cannot open a session for the page on the private network: {error}"
             ))
         })?;
-        address_book.insert(host, page.destination().clone());
+        host_names.insert(host, page.destination().clone());
         let b32 = page.destination().b32();
         tokio::spawn(host_page(page));
         Ok(Self { _network: network, page: b32, visitors })

@@ -3,7 +3,7 @@
 
 use std::time::{Duration, Instant};
 
-use i2p_embedded::{AddressBook, PrivateNetwork};
+use i2p_embedded::{HostTable, PrivateNetwork};
 use i2p_name::I2pName;
 use i2p_sam::{Accepted, Session, SessionOptions};
 use tokio::{
@@ -46,13 +46,13 @@ async fn trade(session: Session) {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn streams_datagrams_bind_and_failures_work_on_real_routers() {
-    let address_book = AddressBook::new();
-    let network = PrivateNetwork::builder().address_book(address_book.clone()).start().await.unwrap();
+    let host_names = HostTable::new();
+    let network = PrivateNetwork::builder().host_names(host_names.clone()).start().await.unwrap();
     let options = SessionOptions::default().length(1).publish(true);
     let bridge_of_service = bridge(&network, 0);
     let (service, far) = tokio::join!(bridge_of_service.create_session(&options), peers::Far::open(&network));
     let service = service.unwrap();
-    address_book.insert("service.i2p".parse().unwrap(), service.destination().clone());
+    host_names.insert("service.i2p".parse().unwrap(), service.destination().clone());
     let b32 = service.destination().b32().to_string();
     tokio::spawn(trade(service));
 

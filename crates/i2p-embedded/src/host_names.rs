@@ -18,18 +18,18 @@ pub trait HostNames: Send + Sync + 'static {
 ///
 /// Clones share their entries, so a running router finds names that are inserted later.
 #[derive(Clone, Default)]
-pub struct AddressBook {
+pub struct HostTable {
     entries: Arc<RwLock<HashMap<HostName, Destination>>>,
 }
 
-impl HostNames for AddressBook {
+impl HostNames for HostTable {
     fn destination(&self, host: &HostName) -> Option<Destination> {
         self.get(host)
     }
 }
 
-impl AddressBook {
-    /// Creates an empty address book.
+impl HostTable {
+    /// Creates an empty table.
     #[must_use]
     pub fn new() -> Self {
         Self::default()
@@ -48,14 +48,14 @@ impl AddressBook {
 }
 
 /// Shows the number of names only: the names tell what the user visits.
-impl std::fmt::Debug for AddressBook {
+impl std::fmt::Debug for HostTable {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         let entries = self.entries.read().unwrap_or_else(PoisonError::into_inner).len();
-        f.debug_struct("AddressBook").field("entries", &entries).finish_non_exhaustive()
+        f.debug_struct("HostTable").field("entries", &entries).finish_non_exhaustive()
     }
 }
 
-/// Adapts an address book to emissary's trait, which is not part of our interface.
+/// Adapts host names to emissary's trait, which is not part of our interface.
 pub(crate) struct RouterView(pub(crate) Arc<dyn HostNames>);
 
 impl RouterView {
@@ -91,7 +91,7 @@ mod tests {
 
     #[tokio::test]
     async fn the_router_sees_names_that_were_added_later() {
-        let book = AddressBook::new();
+        let book = HostTable::new();
         let view = RouterView(Arc::new(book.clone()));
         assert_eq!(view.resolve_base32("one.i2p"), None);
         book.insert(host("one.i2p"), destination(1));
