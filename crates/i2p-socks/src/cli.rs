@@ -134,8 +134,8 @@ pub(crate) enum Command {
     Demo,
     /// Look up a name, and show what each source of names answers.
     ///
-    /// The sources are those of the proxy, in the same order: names.static, the address book, the router, jump services. Exit code
-    /// 1 if the name is unknown.
+    /// Asks the sources that the proxy asks, in the same order: names.static, the address book, the router. Jump services are not
+    /// asked. Exit code 1 if the name is unknown.
     Resolve {
         /// Host name, .b32.i2p address or destination in base64.
         // One destination of 64 begins with a hyphen.

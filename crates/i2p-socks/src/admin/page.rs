@@ -136,14 +136,14 @@ fn outproxy(page: &mut String, report: &OutproxyReport) -> fmt::Result {
         Some(seconds) => {
             writeln!(
                 page,
-                "<p class=\"bad\">paused after repeated failures, asked again in {}</p>",
+                "<p class=\"bad\">skipped after repeated failures, tried again in {}</p>",
                 time(seconds)
             )?;
         }
     }
     write!(
         page,
-        "<dl>\n<dt>requests</dt><dd>{} asked, {} opened, {} failed because of it</dd>\n",
+        "<dl>\n<dt>requests</dt><dd>{} sent, {} opened, {} failed because of it</dd>\n",
         report.asked, report.opened, report.failed,
     )?;
     if !report.outcomes.is_empty() {
@@ -244,7 +244,7 @@ mod tests {
             "{page}"
         );
         assert!(page.contains("running for 1m 1s"), "{page}");
-        assert!(page.contains("<h3>exit</h3>") && page.contains("asked again in 1m"), "{page}");
+        assert!(page.contains("<h3>exit</h3>") && page.contains("tried again in 1m"), "{page}");
         assert!(page.contains("1 <code>opened</code>, 2 <code>timed_out</code>"), "{page}");
     }
 

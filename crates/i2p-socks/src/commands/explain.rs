@@ -87,8 +87,7 @@ impl Explanation {
                         }
                     }
                     Some(Meaning::Virtual) => {
-                        let why = "for the client that got it from RESOLVE, it stands for a name in I2P; for every other client \
-                                   it means nothing and is refused";
+                        let why = "for the client that got it from RESOLVE, it stands for a name in I2P; other clients are refused";
                         Self::new(address.to_string(), port, "a virtual address".into()).into_i2p(why)
                     }
                     None => {

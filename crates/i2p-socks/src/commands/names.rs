@@ -147,7 +147,7 @@ async fn list(book: &mut BookClient<'_>, prefix: &str, format: Format) -> Result
         // A book that repeats itself would be listed for ever.
         if after.as_ref().is_some_and(|after| name <= after) {
             return Err(CommandError::run_time(
-                "the running proxy lists names out of order: is it of another version?",
+                "the running proxy lists names out of order: is it another version of i2p-socks?",
             ));
         }
         after = Some(name.clone());

@@ -173,7 +173,7 @@ fn to_text(report: &StatusReport) -> String {
             || "available".to_owned(),
             |seconds| {
                 let time = humantime::format_duration(Duration::from_secs(seconds));
-                format!("paused after repeated failures, asked again in {time}")
+                format!("skipped after repeated failures, tried again in {time}")
             },
         );
         let outcomes: Vec<_> =

@@ -486,7 +486,7 @@ impl TunnelConfig {
 /// The error for an address that other machines can reach, on a tunnel that does not accept them.
 pub(crate) fn exposed_to_others(tunnel: &str, address: &impl std::fmt::Display) -> CommandError {
     CommandError::usage(format_args!(
-        "tunnel {tunnel}: {address} can be reached from other machines, and everyone who reaches it could use I2P in your name. \
+        "tunnel {tunnel}: {address} can be reached from other machines, and anyone who can reach it could use I2P in your name. \
          Listen on 127.0.0.1 or [::1]; or require passwords with auth = \"required\" and a users-file; or, to accept everyone, \
          set open-to-others = true in the tunnel's configuration, or use --open-to-others."
     ))

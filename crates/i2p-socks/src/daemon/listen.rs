@@ -32,7 +32,7 @@ pub(crate) fn refuse_or_warn_if_exposed(
             return Err(exposed_to_others(tunnel.name(), address));
         }
         tracing::warn!(
-            "{address} can be reached from other machines: everyone who reaches it{} can use I2P in your name, and their \
+            "{address} can be reached from other machines: anyone who can reach it{} can use I2P in your name, and \
              connections to it are not encrypted",
             if tunnel.requires_password() { " and has a password" } else { "" }
         );

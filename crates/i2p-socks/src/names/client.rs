@@ -37,7 +37,7 @@ pub(crate) async fn find(config: &Config, host: &HostName) -> Result<Option<Stri
 /// The error for a reply that does not fit the command. Only a proxy of another version gives one.
 pub(crate) fn unexpected_reply(reply: &BookReply) -> CommandError {
     let _ = reply;
-    CommandError::run_time("the running proxy gave an unexpected answer: is it of another version?")
+    CommandError::run_time("the running proxy gave an unexpected answer: is it another version of i2p-socks?")
 }
 
 /// Access to the address book.

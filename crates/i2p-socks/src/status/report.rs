@@ -112,7 +112,7 @@ pub(crate) struct OutproxyReport {
     /// Outcomes of requests, by their names in the metrics. Outcomes that never happened are missing.
     #[serde(default)]
     pub(crate) outcomes: BTreeMap<String, u64>,
-    /// Seconds until it is asked again, if it is paused after failures.
+    /// Seconds until it is tried again, if it is skipped after failures.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) left_alone_for: Option<u64>,
 }

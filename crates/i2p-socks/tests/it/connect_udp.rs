@@ -211,5 +211,5 @@ async fn the_command_ends_when_the_proxy_ends() {
     drop(stdin);
     let stderr = String::from_utf8(stderr).unwrap();
     assert_eq!(status.code(), Some(1), "{stderr}");
-    assert!(stderr.contains("the proxy has ended, and the datagrams with it"), "{stderr}");
+    assert!(stderr.contains("the proxy has ended, so datagrams can no longer be sent"), "{stderr}");
 }

@@ -266,12 +266,12 @@ async fn a_port_that_others_reach_never_loses_its_password() {
         proxy.running.stderr_lines(REFUSED, count + 1);
         proxy
             .running
-            .stderr_lines("can be reached from other machines, and everyone who reaches it could", count + 1);
+            .stderr_lines("can be reached from other machines, and anyone who can reach it could", count + 1);
         assert!(is_asked_for_a_password());
     }
     proxy.reload(&format!("{fd}open-to-others = true\n"));
     proxy.running.stderr_lines(IN_FORCE, 1);
-    proxy.running.stderr_lines("everyone who reaches it can use I2P in your name", 1);
+    proxy.running.stderr_lines("anyone who can reach it can use I2P in your name", 1);
     assert_eq!(connect(address, "known.i2p").0, 0);
 }
 

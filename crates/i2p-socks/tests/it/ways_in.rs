@@ -134,7 +134,7 @@ fn missing_and_unusable_sockets_of_systemd_are_reported() {
     assert!(stderr.contains("FileDescriptorName="), "{stderr}");
     let open = TcpListener::bind("0.0.0.0:0").unwrap();
     let mut proxy = activated(open.into(), "LISTEN_FDNAMES=x", &["run", "--listen", "fd:x"]);
-    proxy.stderr_line("can be reached from other machines, and everyone who reaches it could");
+    proxy.stderr_line("can be reached from other machines, and anyone who can reach it could");
     let (one, _other) = UnixStream::pair().unwrap();
     let mut proxy = activated(one.into(), "LISTEN_FDNAMES=x", &["run", "--listen", "fd:x"]);
     proxy.stderr_line("not a listening stream socket");

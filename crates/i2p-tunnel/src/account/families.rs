@@ -131,7 +131,7 @@ impl Families {
         registry.register("datagrams_dropped", "Dropped datagrams by reason", self.datagrams_dropped.clone());
         registry.register(
             "ready",
-            "1: new clients are served; 0: they would wait for the router",
+            "1: new clients are served; 0: they have to wait for the router",
             self.ready.clone(),
         );
         registry.register("sessions", "I2P sessions by state", self.sessions.clone());
@@ -144,7 +144,7 @@ impl Families {
         registry.register("virtual_addresses", "Virtual addresses in use", self.virtual_addresses.clone());
         registry.register(
             "outproxy_available",
-            "1: available; 0: set aside for a while after failures",
+            "1: available; 0: skipped for a while after failures",
             self.outproxy_available.clone(),
         );
         registry.register(

@@ -65,7 +65,7 @@ pub(crate) async fn with_dial_timeout<T, D>(
             Err(Failure::TimedOut)
         })),
         () = stream.until_lost() => {
-            tracing::debug!("the client has gone before it was answered");
+            tracing::debug!("the client left before it got an answer");
             service.account.abandoned(client.protocol);
             None
         }

@@ -96,7 +96,7 @@ pub enum BindCause {
     #[error("another process listens there")]
     InUse,
     /// The path leads to a file that is not a socket.
-    #[error("a file that is not a socket is in its place")]
+    #[error("a file that is not a socket has this path")]
     NotASocket,
     /// No socket of this name was inherited, or it is already in use here.
     #[error("no socket of this name was inherited from the parent process")]

@@ -110,7 +110,7 @@ impl BoundFile {
     fn metadata(&self) -> io::Result<fs::Metadata> {
         let metadata = fs::symlink_metadata(&self.path)?;
         if (metadata.dev(), metadata.ino()) != self.identity {
-            return Err(io::Error::new(io::ErrorKind::NotFound, "another file is in its place"));
+            return Err(io::Error::new(io::ErrorKind::NotFound, "another file has its path"));
         }
         Ok(metadata)
     }

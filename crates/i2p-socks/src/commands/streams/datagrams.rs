@@ -66,7 +66,7 @@ impl DatagramPath for ProxyRelay {
 }
 
 fn proxy_gone() -> CommandError {
-    CommandError::run_time("the proxy has ended, and the datagrams with it: start it and try again")
+    CommandError::run_time("the proxy has ended, so datagrams can no longer be sent: start it and try again")
 }
 
 /// Relays datagrams through the running proxy.
