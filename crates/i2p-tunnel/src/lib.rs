@@ -40,7 +40,7 @@ pub use outproxy::{
 };
 pub use route::{
     Comparison, HostPattern, HostPatternError, HostPatternKind, LOCAL_DOMAINS, LOCAL_NETWORKS, OutsideHost,
-    PortSet, PortSetError, Routes, Rule, Verdict, Via,
+    PortSet, PortSetError, Route, Routes, Verdict, Via,
 };
 pub use sensitive::show_sensitive;
 pub use sessions::{

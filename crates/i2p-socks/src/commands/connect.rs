@@ -88,5 +88,5 @@ pub(crate) async fn connect(
 /// Whether the routes refuse the target. No router has to be found or started to know.
 fn is_refused_by_routes(config: &Config, asked: &ConnectTarget) -> bool {
     let routes = config.routes();
-    matches!(routes.decide(&asked.target, asked.port), Verdict::Rejected { .. } | Verdict::NoRule)
+    matches!(routes.decide(&asked.target, asked.port), Verdict::Rejected { .. } | Verdict::NoRoute)
 }

@@ -21,7 +21,7 @@ struct Explanation {
     /// What kind of host it is.
     form: String,
     /// The routes that were compared, up to the one that decides.
-    rules: Vec<Compared>,
+    routes: Vec<Compared>,
     decision: Decision,
     /// The decision in words.
     why: String,
@@ -42,7 +42,7 @@ enum Decision {
 #[derive(Debug, Serialize)]
 struct Compared {
     /// The number of the route, from 1.
-    rule: usize,
+    route: usize,
     says: String,
     outcome: &'static str,
 }
@@ -104,8 +104,8 @@ impl Explanation {
     }
 
     fn new(host: String, port: u16, form: String) -> Self {
-        let (rules, outproxies) = (Vec::new(), Vec::new());
-        Self { host, port, form, rules, decision: Decision::Refused, why: String::new(), outproxies }
+        let (routes, outproxies) = (Vec::new(), Vec::new());
+        Self { host, port, form, routes, decision: Decision::Refused, why: String::new(), outproxies }
     }
 
     fn refused(self, why: String) -> Self {
@@ -121,7 +121,7 @@ impl Explanation {
         let routes = config.routes();
         let verdict = routes.decide(target, self.port);
         let decides = match verdict {
-            Verdict::Outproxies { rule, .. } | Verdict::Rejected { rule } => Some(rule),
+            Verdict::Outproxies { route, .. } | Verdict::Rejected { route } => Some(route),
             _ => None,
         };
         if let Some(host) = OutsideHost::of(target) {
@@ -129,52 +129,52 @@ impl Explanation {
         }
         (self.decision, self.why) = match verdict {
             Verdict::I2p => (Decision::I2p, String::new()),
-            Verdict::Outproxies { rule, names, .. } => {
+            Verdict::Outproxies { route, names, .. } => {
                 let named = names
                     .iter()
                     .filter_map(|name| config.outproxy.iter().find(|known| *known.name() == **name));
                 self.outproxies =
                     named.map(|known| Asked { name: known.name().into(), what: known.to_string() }).collect();
                 let why = match names {
-                    [_] => format!("route {} sends it to an outproxy", rule + 1),
+                    [_] => format!("route {} sends it to an outproxy", route + 1),
                     _ => format!(
                         "route {} sends it to the first of these outproxies that connects; the one that served this client for \
                          this host before is asked first, and one that keeps failing is skipped",
-                        rule + 1
+                        route + 1
                     ),
                 };
                 (Decision::Outproxies, why)
             }
-            Verdict::Rejected { rule } => (Decision::Refused, format!("route {} refuses it", rule + 1)),
-            Verdict::NoRule if routes.rules().is_empty() => (
+            Verdict::Rejected { route } => (Decision::Refused, format!("route {} refuses it", route + 1)),
+            Verdict::NoRoute if routes.as_slice().is_empty() => (
                 Decision::Refused,
                 "the configuration has no [[route]], so only names in I2P are served".into(),
             ),
-            Verdict::NoRule => (Decision::Refused, "no route matches".into()),
+            Verdict::NoRoute => (Decision::Refused, "no route matches".into()),
         };
         self
     }
 
     fn compare(&mut self, routes: &Routes, host: OutsideHost<'_>, decides: Option<usize>) {
-        let compared = routes.rules().iter().take(decides.map_or(usize::MAX, |rule| rule + 1));
-        self.rules = compared
+        let compared = routes.as_slice().iter().take(decides.map_or(usize::MAX, |route| route + 1));
+        self.routes = compared
             .enumerate()
-            .map(|(index, rule)| {
-                let outcome = match rule.compare(host, self.port) {
+            .map(|(index, route)| {
+                let outcome = match route.compare(host, self.port) {
                     Comparison::Matches => "decides",
                     Comparison::OtherHost => "is for other hosts",
                     Comparison::OtherPort => "is for other ports",
                     Comparison::LocalHost => spared(host),
                 };
-                Compared { rule: index + 1, says: rule.to_string(), outcome }
+                Compared { route: index + 1, says: route.to_string(), outcome }
             })
             .collect();
     }
 
     fn to_text(&self) -> String {
         let mut text = format!("{} is {}\n", self.host, self.form);
-        for Compared { rule, says, outcome } in &self.rules {
-            text += &format!("  route {rule} ({says}) {outcome}\n");
+        for Compared { route, says, outcome } in &self.routes {
+            text += &format!("  route {route} ({says}) {outcome}\n");
         }
         let decision = match self.decision {
             Decision::I2p => "goes to I2P",
@@ -318,7 +318,7 @@ mod tests {
         let json = serde_json::to_value(explanation("198.51.100.7", 443)).unwrap();
         assert_eq!(json["decision"], "outproxies");
         assert_eq!((&json["host"], &json["port"]), (&"198.51.100.7".into(), &443.into()));
-        assert_eq!(json["rules"][2]["outcome"], "decides");
+        assert_eq!(json["routes"][2]["outcome"], "decides");
         assert_eq!(json["outproxies"][1]["name"], "tor");
     }
 }

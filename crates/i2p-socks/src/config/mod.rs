@@ -277,7 +277,7 @@ impl Config {
 
     /// The routes for hosts outside I2P.
     pub(crate) fn routes(&self) -> Routes {
-        Routes::new(self.route.iter().map(RouteConfig::rule).collect())
+        Routes::new(self.route.iter().map(RouteConfig::route).collect())
     }
 
     /// The first part that differs and that cannot change while the proxy is running, in the words of the configuration file.

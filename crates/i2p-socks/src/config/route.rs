@@ -2,7 +2,7 @@
 
 use std::{str::FromStr, sync::Arc};
 
-use i2p_tunnel::{HostPattern, PortSet, Rule, Via};
+use i2p_tunnel::{HostPattern, PortSet, Route, Via};
 use serde::{Deserialize, Deserializer, de::Error as _};
 
 /// `[[route]]`.
@@ -22,8 +22,8 @@ pub(crate) struct RouteConfig {
 
 impl RouteConfig {
     /// The route for the tunnel server.
-    pub(crate) fn rule(&self) -> Rule {
-        Rule { host: self.host.clone(), ports: self.port.clone(), via: self.via.clone() }
+    pub(crate) fn route(&self) -> Route {
+        Route { host: self.host.clone(), ports: self.port.clone(), via: self.via.clone() }
     }
 
     /// The names of its outproxies.
@@ -101,7 +101,7 @@ mod tests {
                 "host 198.51.100.0/24, port 80,8000-8999, via a, b",
             ),
         ] {
-            assert_eq!(parse(text).unwrap().rule().to_string(), expected);
+            assert_eq!(parse(text).unwrap().route().to_string(), expected);
         }
         assert_eq!(parse("via = ['a', 'b']").unwrap().outproxies(), ["a".into(), "b".into()]);
         assert!(parse("via = 'reject'").unwrap().outproxies().is_empty());

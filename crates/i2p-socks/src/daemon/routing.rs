@@ -48,7 +48,7 @@ pub(crate) fn warn_of_risks(config: &Config) {
             );
         }
     }
-    for (idle, first) in config.routes().shadowed_rules() {
+    for (idle, first) in config.routes().shadowed_routes() {
         tracing::warn!(
             "route {} is never used: route {} comes before it and matches the same requests",
             idle + 1,

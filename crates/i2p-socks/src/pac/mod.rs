@@ -125,12 +125,12 @@ fn proxied_hosts(config: &Config) -> Result<Vec<ProxiedHosts>, CommandError> {
         spares_local: false,
     });
     let routes = config.routes();
-    let rules = routes.rules().iter().map(|rule| ProxiedHosts {
-        hosts: rule.host.kind().into(),
-        ports: ports(&rule.ports),
-        spares_local: rule.excludes_local_hosts(),
+    let routed = routes.as_slice().iter().map(|route| ProxiedHosts {
+        hosts: route.host.kind().into(),
+        ports: ports(&route.ports),
+        spares_local: route.excludes_local_hosts(),
     });
-    Ok(addresses.chain(rules).collect())
+    Ok(addresses.chain(routed).collect())
 }
 
 fn ports(ports: &PortSet) -> Vec<(u16, u16)> {

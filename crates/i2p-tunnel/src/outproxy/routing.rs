@@ -44,10 +44,10 @@ impl Routing {
     /// # Errors
     /// [`UnknownOutproxy`] if a route names an outproxy that is not among them.
     pub fn new(routes: Arc<Routes>, outproxies: Outproxies) -> Result<Self, UnknownOutproxy> {
-        for (route, rule) in routes.rules().iter().enumerate() {
-            let Via::Outproxies(names) = &rule.via else { continue };
+        for (index, route) in routes.as_slice().iter().enumerate() {
+            let Via::Outproxies(names) = &route.via else { continue };
             if let Some(name) = names.iter().find(|name| !outproxies.contains(name)) {
-                return Err(UnknownOutproxy { route, name: Arc::clone(name) });
+                return Err(UnknownOutproxy { route: index, name: Arc::clone(name) });
             }
         }
         Ok(Self { routes, outproxies })
@@ -60,8 +60,8 @@ impl Routing {
     }
 
     /// Whether there are routes to hosts outside I2P.
-    pub(crate) fn has_rules(&self) -> bool {
-        !self.routes.rules().is_empty()
+    pub(crate) fn has_routes(&self) -> bool {
+        !self.routes.as_slice().is_empty()
     }
 
     /// Opens a stream to a target: with the dialler, or through an outproxy. Outproxies in I2P are reached with the dialler too.
@@ -101,7 +101,7 @@ impl Routing {
         (!outproxies.is_empty()).then_some((outproxies, host))
     }
 
-    /// Tries the outproxies of a rule in turn, until one connects or says that the target is at fault.
+    /// Tries the outproxies of a route in turn, until one connects or says that the target is at fault.
     async fn try_outproxies<D: Dial>(
         &self,
         request: OutproxyRequest<'_, D>,
@@ -142,14 +142,14 @@ mod tests {
 
     use super::*;
     use crate::{
-        route::Rule,
+        route::Route,
         sessions::{PoolOptions, SamDialler, SessionPool},
     };
 
     #[test]
     fn a_rule_with_an_unknown_outproxy_is_an_error() {
-        let rule = |via| Rule { host: "*".parse().unwrap(), ports: "80".parse().unwrap(), via };
-        let routes = Routes::new(vec![rule(Via::Reject), rule(Via::Outproxies(vec!["a".into()]))]);
+        let route = |via| Route { host: "*".parse().unwrap(), ports: "80".parse().unwrap(), via };
+        let routes = Routes::new(vec![route(Via::Reject), route(Via::Outproxies(vec!["a".into()]))]);
         let error = Routing::new(routes.into(), Outproxies::default()).unwrap_err();
         assert_eq!(error.to_string(), "route 2 names the outproxy a, which does not exist");
     }

@@ -74,7 +74,7 @@ impl Outproxies {
         self.all.iter().any(|outproxy| **outproxy.name() == *name)
     }
 
-    /// The outproxies of a rule in the order to try: first the one that this target used last, then the order of the rule.
+    /// The outproxies of a route in the order to try: first the one that this target used last, then the order of the route.
     /// Ejected ones are left out, unless all are ejected: then the one whose ejection ends first comes first.
     pub(crate) async fn ordered_for(&self, choice: &ChoiceKey) -> Vec<Arc<Outproxy>> {
         match self.healthy_or_all(&choice.names, |_| true) {
@@ -87,13 +87,13 @@ impl Outproxies {
         }
     }
 
-    /// The outproxies of a rule that carry datagrams, in the order of the rule. Ejected ones are left out, unless all are
+    /// The outproxies of a route that carry datagrams, in the order of the route. Ejected ones are left out, unless all are
     /// ejected.
     pub(crate) fn for_datagrams(&self, names: &[Arc<str>]) -> Vec<Arc<Outproxy>> {
         self.healthy_or_all(names, Outproxy::carries_datagrams).unwrap_or_else(|out| out)
     }
 
-    /// Returns the outproxies of a rule that are not ejected. If all are, returns all of them as an error, the one whose ejection
+    /// Returns the outproxies of a route that are not ejected. If all are, returns all of them as an error, the one whose ejection
     /// ends first coming first.
     fn healthy_or_all(
         &self,

@@ -11,7 +11,7 @@ use super::{
 /// Longest pattern: the length limit of a DNS name.
 const MAX_PATTERN_BYTES: usize = 253;
 
-/// The hosts of a rule. It is compared with hosts in canonical form.
+/// The hosts of a route. It is compared with hosts in canonical form.
 ///
 /// | pattern | hosts |
 /// |---|---|
@@ -84,8 +84,8 @@ impl HostPattern {
         Self(Pattern::All)
     }
 
-    /// The kind and content of this pattern, in canonical form. Whether local hosts are excluded depends on the rule: see
-    /// [`Rule::excludes_local_hosts`](super::Rule::excludes_local_hosts).
+    /// The kind and content of this pattern, in canonical form. Whether local hosts are excluded depends on the route: see
+    /// [`Route::excludes_local_hosts`](super::Route::excludes_local_hosts).
     #[must_use]
     pub fn kind(&self) -> HostPatternKind<'_> {
         match &self.0 {

@@ -1,4 +1,4 @@
-//! Local hosts: names and addresses that mean a different host on every network. They never go to an outproxy unless a rule names
+//! Local hosts: names and addresses that mean a different host on every network. They never go to an outproxy unless a route names
 //! them.
 
 use std::net::{Ipv4Addr, Ipv6Addr};
@@ -15,7 +15,7 @@ const fn v6(first: u16, second: u16, third: u16, last: u16, length: u8) -> IpNet
     IpNet::V6(Ipv6Net::new_assert(Ipv6Addr::new(first, second, third, 0, 0, 0, 0, last), length))
 }
 
-/// Ranges of local addresses. Rules exclude them unless they name them. They are the ranges that the IANA special-purpose
+/// Ranges of local addresses. Routes exclude them unless they name them. They are the ranges that the IANA special-purpose
 /// registries (RFC 6890) do not list as global, without those for documentation, which lead nowhere.
 pub const LOCAL_NETWORKS: &[IpNet] = &[
     v4(0, 0, 0, 0, 8),          // this host on this network
@@ -40,7 +40,7 @@ pub const LOCAL_NETWORKS: &[IpNet] = &[
     v6(0xff00, 0, 0, 0, 8),     // multicast
 ];
 
-/// Domains of local hosts. Rules exclude them unless they name them. Names without a dot are local too, since their meaning depends
+/// Domains of local hosts. Routes exclude them unless they name them. Names without a dot are local too, since their meaning depends
 /// on a search list or on the home router.
 pub const LOCAL_DOMAINS: &[&str] = &[
     "localhost", // this machine (RFC 6761 section 6.3)

@@ -1,4 +1,4 @@
-//! Routing: decides whether a request goes to I2P, to an outproxy or nowhere. I2P names go to I2P, whatever the rules say.
+//! Routing: decides whether a request goes to I2P, to an outproxy or nowhere. I2P names go to I2P, whatever the routes say.
 //!
 //! Imports nothing from this crate.
 
@@ -18,13 +18,13 @@ pub use self::{
     port::{PortSet, PortSetError},
 };
 
-/// The rules for hosts outside I2P. The first rule that matches decides; a request that no rule matches is refused.
+/// The routes for hosts outside I2P. The first route that matches decides; a request that no route matches is refused.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Routes(Vec<Rule>);
+pub struct Routes(Vec<Route>);
 
 /// Sends requests for certain hosts and ports to outproxies, or rejects them.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Rule {
+pub struct Route {
     /// The hosts that it matches.
     pub host: HostPattern,
     /// The ports that it matches.
@@ -33,7 +33,7 @@ pub struct Rule {
     pub via: Via,
 }
 
-/// Where a rule sends requests.
+/// Where a route sends requests.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Via {
     /// Nowhere: it refuses them.
@@ -49,37 +49,37 @@ pub enum Verdict<'a> {
     I2p,
     /// It goes to outproxies.
     Outproxies {
-        /// Index of the rule that decided, from 0.
-        rule: usize,
+        /// Index of the route that decided, from 0.
+        route: usize,
         /// Names of the outproxies, in the order to try.
         names: &'a [Arc<str>],
         /// The host to request from them.
         host: OutsideHost<'a>,
     },
-    /// A rule rejects it.
+    /// A route rejects it.
     Rejected {
-        /// Index of the rule, from 0.
-        rule: usize,
+        /// Index of the route, from 0.
+        route: usize,
     },
-    /// No rule matches, so it is refused.
-    NoRule,
+    /// No route matches, so it is refused.
+    NoRoute,
 }
 
-/// Whether a rule matches a request, and if not, why.
+/// Whether a route matches a request, and if not, why.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Comparison {
-    /// The rule matches.
+    /// The route matches.
     Matches,
-    /// The rule is for other hosts.
+    /// The route is for other hosts.
     OtherHost,
-    /// The rule is for this host, but for other ports.
+    /// The route is for this host, but for other ports.
     OtherPort,
-    /// The rule's pattern matches the host, but the host is local and the rule excludes local hosts.
+    /// The route's pattern matches the host, but the host is local and the route excludes local hosts.
     LocalHost,
 }
 
-impl Rule {
-    /// Compares this rule with a request.
+impl Route {
+    /// Compares this route with a request.
     #[must_use]
     pub fn compare(&self, host: OutsideHost<'_>, port: u16) -> Comparison {
         if !self.host.covers(host) {
@@ -93,14 +93,14 @@ impl Rule {
         }
     }
 
-    /// Whether this rule excludes local hosts: addresses in [`LOCAL_NETWORKS`], names without a dot and names below
-    /// [`LOCAL_DOMAINS`]. Rules that reject never do.
+    /// Whether this route excludes local hosts: addresses in [`LOCAL_NETWORKS`], names without a dot and names below
+    /// [`LOCAL_DOMAINS`]. Routes that reject never do.
     #[must_use]
     pub fn excludes_local_hosts(&self) -> bool {
         self.leads_out() && !self.host.names_local_hosts()
     }
 
-    /// Whether this rule matches every request that `later` matches.
+    /// Whether this route matches every request that `later` matches.
     fn shadows(&self, later: &Self) -> bool {
         let leaves_local =
             self.leads_out() && !self.host.matches_local_hosts() && later.may_match_local_hosts();
@@ -111,14 +111,14 @@ impl Rule {
         if self.leads_out() { self.host.matches_local_hosts() } else { self.host.covers_local_hosts() }
     }
 
-    /// Whether this rule sends requests to outproxies.
+    /// Whether this route sends requests to outproxies.
     fn leads_out(&self) -> bool {
         self.via != Via::Reject
     }
 }
 
-impl fmt::Display for Rule {
-    /// Writes the rule in one line, for people.
+impl fmt::Display for Route {
+    /// Writes the route in one line, for people.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "host {}, ", self.host)?;
         match self.ports == PortSet::all() {
@@ -133,41 +133,41 @@ impl fmt::Display for Rule {
 }
 
 impl Routes {
-    /// Routes with these rules, in this order. Without rules, every request outside I2P is refused.
+    /// Creates the list of these routes, in this order. Without routes, every request outside I2P is refused.
     #[must_use]
-    pub fn new(rules: Vec<Rule>) -> Self {
-        Self(rules)
+    pub fn new(routes: Vec<Route>) -> Self {
+        Self(routes)
     }
 
-    /// The rules, in order.
+    /// The routes, in order.
     #[must_use]
-    pub fn rules(&self) -> &[Rule] {
+    pub fn as_slice(&self) -> &[Route] {
         &self.0
     }
 
-    /// Finds rules that never decide because an earlier rule matches everything that they match. Returns pairs of indexes from 0:
-    /// the shadowed rule, and the first rule that shadows it. It may miss some, but reports no rule wrongly.
+    /// Finds routes that never decide because an earlier route matches everything that they match. Returns pairs of indexes from 0:
+    /// the shadowed route, and the first route that shadows it. It may miss some, but reports no route wrongly.
     #[must_use]
-    pub fn shadowed_rules(&self) -> Vec<(usize, usize)> {
-        let rules = self.0.iter().enumerate();
-        let shadowed = |(index, rule): (usize, &Rule)| {
-            let first = self.0.iter().take(index).position(|earlier| earlier.shadows(rule));
+    pub fn shadowed_routes(&self) -> Vec<(usize, usize)> {
+        let routes = self.0.iter().enumerate();
+        let shadowed = |(index, route): (usize, &Route)| {
+            let first = self.0.iter().take(index).position(|earlier| earlier.shadows(route));
             first.map(|first| (index, first))
         };
-        rules.filter_map(shadowed).collect()
+        routes.filter_map(shadowed).collect()
     }
 
-    /// Decides where a request goes. I2P targets are never compared with rules: see [`OutsideHost::of`].
+    /// Decides where a request goes. I2P targets are never compared with routes: see [`OutsideHost::of`].
     #[must_use]
     pub fn decide<'a>(&'a self, target: &'a Target, port: u16) -> Verdict<'a> {
         let Some(host) = OutsideHost::of(target) else { return Verdict::I2p };
-        let mut rules = self.0.iter().enumerate();
-        match rules.find(|(_, rule)| rule.compare(host, port) == Comparison::Matches) {
-            Some((rule, Rule { via: Via::Outproxies(names), .. })) => {
-                Verdict::Outproxies { rule, names, host }
+        let mut routes = self.0.iter().enumerate();
+        match routes.find(|(_, route)| route.compare(host, port) == Comparison::Matches) {
+            Some((route, Route { via: Via::Outproxies(names), .. })) => {
+                Verdict::Outproxies { route, names, host }
             }
-            Some((rule, Rule { via: Via::Reject, .. })) => Verdict::Rejected { rule },
-            None => Verdict::NoRule,
+            Some((route, Route { via: Via::Reject, .. })) => Verdict::Rejected { route },
+            None => Verdict::NoRoute,
         }
     }
 }

@@ -4,7 +4,7 @@ use i2p_name::{ClearNetHost, Target};
 
 /// A host outside I2P. Outproxies can be asked for nothing else.
 ///
-/// This type cannot hold an I2P target. So no mistake in a rule, a configuration or the code of an outproxy protocol can send an
+/// This type cannot hold an I2P target. So no mistake in a route, a configuration or the code of an outproxy protocol can send an
 /// I2P name to an outproxy.
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
 pub struct OutsideHost<'a>(Host<'a>);

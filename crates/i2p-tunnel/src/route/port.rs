@@ -1,6 +1,6 @@
 use std::{fmt, ops::RangeInclusive, str::FromStr};
 
-/// The ports of a rule: numbers and ranges from 1 to 65535, such as `80,443,8000-8999`.
+/// The ports of a route: numbers and ranges from 1 to 65535, such as `80,443,8000-8999`.
 ///
 /// It never contains port 0, which means "any" in I2P and does not exist on the internet.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -10,40 +10,40 @@ use crate::{
     names::{self, AddressOwner, AddressPool},
 };
 
-fn rule(host: &str, ports: &str, via: &[&str]) -> Rule {
+fn route(host: &str, ports: &str, via: &[&str]) -> Route {
     let via = match via {
         [] => Via::Reject,
         names => Via::Outproxies(names.iter().map(|name| Arc::from(*name)).collect()),
     };
-    Rule { host: host.parse().unwrap(), ports: ports.parse().unwrap(), via }
+    Route { host: host.parse().unwrap(), ports: ports.parse().unwrap(), via }
 }
 
-/// The decision of the rules as a short text.
+/// The decision of the routes as a short text.
 fn decided(routes: &Routes, host: &str, port: u16) -> String {
     match routes.decide(&Target::parse(host.as_bytes()).unwrap(), port) {
         Verdict::I2p => "i2p".into(),
-        Verdict::Outproxies { names, rule, .. } => format!("{rule} {}", names.join(" ")),
-        Verdict::Rejected { rule } => format!("{rule} reject"),
-        Verdict::NoRule => "none".into(),
+        Verdict::Outproxies { names, route, .. } => format!("{route} {}", names.join(" ")),
+        Verdict::Rejected { route } => format!("{route} reject"),
+        Verdict::NoRoute => "none".into(),
     }
 }
 
-/// Rules that let out every host that rules can let out.
+/// Lets out every host that routes can let out.
 fn wide_open() -> Routes {
     let hosts =
         ["*", "0.0.0.0/0", "::/0", "250.0.0.0/8", "fd91:cbed:4d7e::/64", "*p", "*t", ".alt", ".localhost"];
-    Routes::new(hosts.iter().map(|host| rule(host, "1-65535", &["out"])).collect())
+    Routes::new(hosts.iter().map(|host| route(host, "1-65535", &["out"])).collect())
 }
 
 #[test]
 fn the_first_rule_that_matches_decides() {
     let routes = Routes::new(vec![
-        rule("bad.example", "1-65535", &[]),
-        rule("*.onion", "1-65535", &["tor"]),
-        rule("*", "25,465", &[]),
-        rule("*", "80,443,8000-8999", &["a", "b"]),
-        rule(".example", "22", &["b"]),
-        rule("10.1.0.0/16", "1-65535", &["lan"]),
+        route("bad.example", "1-65535", &[]),
+        route("*.onion", "1-65535", &["tor"]),
+        route("*", "25,465", &[]),
+        route("*", "80,443,8000-8999", &["a", "b"]),
+        route(".example", "22", &["b"]),
+        route("10.1.0.0/16", "1-65535", &["lan"]),
     ]);
     for (host, port, expected) in [
         ("bad.example", 80, "0 reject"),
@@ -68,7 +68,7 @@ fn the_first_rule_that_matches_decides() {
 #[test]
 fn local_hosts_leave_only_if_a_rule_names_them() {
     let open = Routes::new(
-        ["*", "*host", "0.0.0.0/0", "::/0", "10.0.0.0/7"].map(|host| rule(host, "1-65535", &["out"])).into(),
+        ["*", "*host", "0.0.0.0/0", "::/0", "10.0.0.0/7"].map(|host| route(host, "1-65535", &["out"])).into(),
     );
     for host in [
         "10.0.0.1",
@@ -83,12 +83,12 @@ fn local_hosts_leave_only_if_a_rule_names_them() {
     ] {
         assert_eq!(decided(&open, host, 80), "none", "{host}");
         let pattern = if host == "a.localhost" { ".localhost" } else { host };
-        let named = Routes::new(vec![rule(pattern, "1-65535", &["out"])]);
+        let named = Routes::new(vec![route(pattern, "1-65535", &["out"])]);
         assert_eq!(decided(&named, host, 80), "0 out", "{host}");
     }
     // Names of the local network and of Tor do not match patterns that do not end in their domain.
     let stars = ["*", "*n", "*al", "*o*", "r*", "*.arpa", ".arpa", "n*.lo*l"];
-    let open = Routes::new(stars.map(|host| rule(host, "1-65535", &["out"])).into());
+    let open = Routes::new(stars.map(|host| route(host, "1-65535", &["out"])).into());
     for (host, named) in [
         ("router", &["router"][..]),
         ("nas.local", &["nas.local", ".local", "*.local", "n*.local"]),
@@ -102,44 +102,44 @@ fn local_hosts_leave_only_if_a_rule_names_them() {
         assert_eq!(decided(&open, host, 80), "none", "{host}");
         for pattern in named {
             let routes =
-                Routes::new(vec![rule("*", "1-65535", &["far"]), rule(pattern, "1-65535", &["out"])]);
+                Routes::new(vec![route("*", "1-65535", &["far"]), route(pattern, "1-65535", &["out"])]);
             assert_eq!(decided(&routes, host, 80), "1 out", "{host} by {pattern}");
-            assert_eq!(routes.shadowed_rules(), [], "{pattern}");
+            assert_eq!(routes.shadowed_routes(), [], "{pattern}");
         }
     }
     let target = Target::parse(b"10.0.0.1").unwrap();
-    let compared = open.rules()[0].compare(OutsideHost::of(&target).unwrap(), 80);
+    let compared = open.as_slice()[0].compare(OutsideHost::of(&target).unwrap(), 80);
     assert_eq!(compared, Comparison::LocalHost);
-    assert_eq!(decided(&Routes::new(vec![rule("*", "1-65535", &[])]), "10.0.0.1", 80), "0 reject");
+    assert_eq!(decided(&Routes::new(vec![route("*", "1-65535", &[])]), "10.0.0.1", 80), "0 reject");
 }
 
 #[test]
 fn rules_that_never_decide_are_found() {
     let routes = Routes::new(vec![
-        rule("*.onion", "1-65535", &["tor"]),
-        rule("*.onion", "80", &["out"]),
-        rule("*", "80-90,443", &["out"]),
-        rule("example.com", "80", &["out"]),
-        rule("example.com", "80,8080", &["out"]),
-        rule("10.0.0.0/8", "80", &["lan"]),
-        rule("localhost", "80", &["lan"]),
-        rule("*", "1-65535", &[]),
-        rule("10.0.0.0/8", "22", &["lan"]),
+        route("*.onion", "1-65535", &["tor"]),
+        route("*.onion", "80", &["out"]),
+        route("*", "80-90,443", &["out"]),
+        route("example.com", "80", &["out"]),
+        route("example.com", "80,8080", &["out"]),
+        route("10.0.0.0/8", "80", &["lan"]),
+        route("localhost", "80", &["lan"]),
+        route("*", "1-65535", &[]),
+        route("10.0.0.0/8", "22", &["lan"]),
     ]);
-    assert_eq!(routes.shadowed_rules(), [(1, 0), (3, 2), (8, 7)]);
+    assert_eq!(routes.shadowed_routes(), [(1, 0), (3, 2), (8, 7)]);
     let local_hosts_remain =
-        vec![rule("*", "1-65535", &["out"]), rule("bad.example", "80", &[]), rule("*", "80", &[])];
+        vec![route("*", "1-65535", &["out"]), route("bad.example", "80", &[]), route("*", "80", &[])];
     assert_eq!(
-        Routes::new(local_hosts_remain).shadowed_rules(),
+        Routes::new(local_hosts_remain).shadowed_routes(),
         [(1, 0)],
-        "the last rule still refuses local hosts"
+        "the last route still refuses local hosts"
     );
 }
 
 #[test]
 fn a_rule_is_displayed_in_one_line() {
-    assert_eq!(rule("*", "1-65535", &[]).to_string(), "host *, all ports, reject");
-    assert_eq!(rule("*.onion", "80,443", &["a", "b"]).to_string(), "host *.onion, port 80,443, via a, b");
+    assert_eq!(route("*", "1-65535", &[]).to_string(), "host *, all ports, reject");
+    assert_eq!(route("*.onion", "80,443", &["a", "b"]).to_string(), "host *.onion, port 80,443, via a, b");
 }
 
 fn goes_to_i2p(target: &Target, port: u16) -> bool {
@@ -214,35 +214,35 @@ proptest! {
         }
     }
 
-    /// A rule that is reported as shadowed decides no request.
+    /// A route that is reported as shadowed decides no request.
     #[test]
     fn a_shadowed_rule_never_decides(
-        rules in prop::collection::vec((0..13_usize, 0..4_usize, any::<bool>()), 2..6), host in 0..11_usize, port in 79..82_u16
+        routes in prop::collection::vec((0..13_usize, 0..4_usize, any::<bool>()), 2..6), host in 0..11_usize, port in 79..82_u16
     ) {
         let patterns = ["*", "*.com", "a.com", ".com", "localhost", "*.onion", "*n", ".arpa", ".home.arpa", "10.0.0.0/8", "10.1.0.0/16", "0.0.0.0/0", "198.51.100.0/24"];
         let hosts = ["a.com", "b.com", "com", "localhost", "a.localhost", "x.onion", "a.home.arpa", "10.1.0.1", "10.2.0.1", "198.51.100.1", "::1"];
         let ports = ["1-65535", "80", "79-80", "79,81"];
-        let rules = rules.iter().map(|(host, ports_of, out)| {
-            rule(patterns[*host], ports[*ports_of], if *out { &["out"] } else { &[] })
+        let routes = routes.iter().map(|(host, ports_of, out)| {
+            route(patterns[*host], ports[*ports_of], if *out { &["out"] } else { &[] })
         });
-        let routes = Routes::new(rules.collect());
+        let routes = Routes::new(routes.collect());
         let decides = match routes.decide(&Target::parse(hosts[host].as_bytes()).unwrap(), port) {
-            Verdict::Outproxies { rule, .. } | Verdict::Rejected { rule } => Some(rule),
+            Verdict::Outproxies { route, .. } | Verdict::Rejected { route } => Some(route),
             _ => None,
         };
-        prop_assert!(routes.shadowed_rules().iter().all(|(shadowed, _)| Some(*shadowed) != decides));
+        prop_assert!(routes.shadowed_routes().iter().all(|(shadowed, _)| Some(*shadowed) != decides));
     }
 
-    /// Names that a search list, multicast DNS or a home router resolves never leave unless a rule names them.
+    /// Names that a search list, multicast DNS or a home router resolves never leave unless a route names them.
     #[test]
     fn names_of_the_local_network_stay_there(
         labels in "([a-z0-9_]{1,8}\\.){0,3}", end in "localhost|local|home\\.arpa|internal|lan|test|invalid|onion", bare in "[a-z_]{1,12}"
     ) {
         for host in [format!("{labels}{end}"), bare.replace("i2p", "x")] {
             if let Ok(target) = Target::parse(host.as_bytes()) {
-                let stars = ["*", "*a*", "*e", "l*", "*o*"].map(|host| rule(host, "1-65535", &["out"]));
+                let stars = ["*", "*a*", "*e", "l*", "*o*"].map(|host| route(host, "1-65535", &["out"]));
                 let routes = Routes::new(stars.into());
-                prop_assert_eq!(routes.decide(&target, 80), Verdict::NoRule, "{}", host);
+                prop_assert_eq!(routes.decide(&target, 80), Verdict::NoRoute, "{}", host);
             }
         }
     }
@@ -256,7 +256,7 @@ proptest! {
     }
 
     /// An address of the virtual ranges, as bytes or as text, becomes an I2P name if it is assigned and an error if not, before
-    /// any rule is compared.
+    /// any route is compared.
     #[test]
     fn virtual_addresses_are_never_for_an_outproxy(low in any::<[u8; 11]>(), v6: bool, text: bool, assigned: bool) {
         let pool = AddressPool::new(VirtualOptions::default()).unwrap();

@@ -11,7 +11,7 @@ use i2p_tunnel::{
 use sam_testkit::{Act, TestBridge};
 use tokio::time::{Instant, advance, pause, resume};
 
-use crate::common::exit::{Answer, Exit, GRANTED, Routed, all_via, refusal, routed, routed_within, rule};
+use crate::common::exit::{Answer, Exit, GRANTED, Routed, all_via, refusal, route, routed, routed_within};
 
 /// Two outproxies over TCP, `a` before `b`.
 async fn two(bridge: &TestBridge) -> (Exit, Exit, Routed) {
@@ -196,8 +196,8 @@ async fn a_target_stays_with_the_outproxy_that_served_it() {
 async fn a_target_chooses_separately_for_each_list_of_outproxies() {
     let bridge = TestBridge::start().await;
     let (a, b) = (Exit::start("a", GRANTED).await, Exit::start("b", GRANTED).await);
-    let rules = vec![rule("*", "80", &["a", "b"]), rule("*", "443", &["b", "a"])];
-    let routed = routed(&bridge, rules, vec![a.over_tcp(Socks5), b.over_tcp(Socks5)]).await;
+    let routes = vec![route("*", "80", &["a", "b"]), route("*", "443", &["b", "a"])];
+    let routed = routed(&bridge, routes, vec![a.over_tcp(Socks5), b.over_tcp(Socks5)]).await;
     for (port, expected) in [(80, "a"), (443, "b"), (80, "a")] {
         assert_eq!(routed.outproxy_for("example.com", port).await.unwrap(), expected, "{port}");
     }
@@ -254,9 +254,9 @@ async fn a_dead_router_does_not_count_against_an_outproxy() {
     let mut bridge = TestBridge::start().await;
     let (a, b, c) =
         (Exit::start("a", GRANTED).await, Exit::start("b", GRANTED).await, Exit::start("c", GRANTED).await);
-    let rules = vec![rule("*", "80", &["a", "b"]), rule("*", "81", &["a", "b", "c"])];
+    let routes = vec![route("*", "80", &["a", "b"]), route("*", "81", &["a", "b", "c"])];
     let definitions = vec![a.in_i2p(Socks5), b.in_i2p(Socks5), c.over_tcp(Socks5)];
-    let routed = routed(&bridge, rules, definitions).await;
+    let routed = routed(&bridge, routes, definitions).await;
     bridge.kill().await;
     for _ in 0..3 {
         assert_eq!(routed.outproxy_for("example.com", 80).await, Err(1), "the router is away");

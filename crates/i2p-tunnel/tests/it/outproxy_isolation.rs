@@ -5,7 +5,7 @@ use std::collections::HashSet;
 use i2p_tunnel::{OutproxyDefinition, OutproxyProtocol::Socks5};
 use sam_testkit::TestBridge;
 
-use crate::common::exit::{Answer, Exit, GRANTED, all_via, routed, rule};
+use crate::common::exit::{Answer, Exit, GRANTED, all_via, route, routed};
 
 /// A server that requires credentials and accepts any, like Tor.
 const TOR: Answer = Answer::Socks5 { method: 2, code: 0 };
@@ -44,8 +44,8 @@ async fn a_local_outproxy_gets_generated_credentials_that_differ_by_client() {
 async fn two_local_outproxies_cannot_link_a_client_by_its_credentials() {
     let bridge = TestBridge::start().await;
     let (a, b) = (Exit::start("a", TOR).await, Exit::start("b", TOR).await);
-    let rules = vec![rule("*", "80", &["a"]), rule("*", "81", &["b"])];
-    let routed = routed(&bridge, rules, vec![a.over_tcp(Socks5), b.over_tcp(Socks5)]).await;
+    let routes = vec![route("*", "80", &["a"]), route("*", "81", &["b"])];
+    let routed = routed(&bridge, routes, vec![a.over_tcp(Socks5), b.over_tcp(Socks5)]).await;
     routed.outproxy_for("example.com", 80).await.unwrap();
     routed.outproxy_for("example.com", 81).await.unwrap();
     let password = |exit: &Exit| exit.requests()[0].rsplit_once(':').unwrap().1.to_owned();

@@ -5,7 +5,7 @@ use sam_testkit::TestBridge;
 
 use crate::common::{
     self, b32, binary,
-    exit::{Exit, GRANTED, Routed, all_via, routed, rule},
+    exit::{Exit, GRANTED, Routed, all_via, route, routed},
     socks5_command,
 };
 
@@ -17,14 +17,14 @@ async fn the_port_decides_which_outproxy() {
         Exit::start("mail", GRANTED).await,
         Exit::start("onion", GRANTED).await,
     );
-    let rules = vec![
-        rule("*.onion", "1-65535", &["onion"]),
-        rule("bad.example", "1-65535", &[]),
-        rule("*", "25,465-587", &["mail"]),
-        rule("*", "80,443", &["web"]),
+    let routes = vec![
+        route("*.onion", "1-65535", &["onion"]),
+        route("bad.example", "1-65535", &[]),
+        route("*", "25,465-587", &["mail"]),
+        route("*", "80,443", &["web"]),
     ];
     let definitions = vec![web.in_i2p(Socks5), mail.in_i2p(Socks5), onion.over_tcp(Socks5)];
-    let routed = routed(&bridge, rules, definitions).await;
+    let routed = routed(&bridge, routes, definitions).await;
     for (host, port, expected) in [
         ("example.com", 80, Ok("web")),
         ("Example.COM.", 443, Ok("web")),
@@ -56,10 +56,10 @@ async fn the_port_decides_which_outproxy() {
 async fn local_hosts_and_disguised_addresses_are_refused() {
     let bridge = TestBridge::start().await;
     let exit = Exit::start("exit", GRANTED).await;
-    let mut rules = all_via(&["exit"]);
-    rules.push(rule("0.0.0.0/0", "1-65535", &["exit"]));
-    rules.push(rule("::/0", "1-65535", &["exit"]));
-    let routed = routed(&bridge, rules, vec![exit.over_tcp(Socks5)]).await;
+    let mut routes = all_via(&["exit"]);
+    routes.push(route("0.0.0.0/0", "1-65535", &["exit"]));
+    routes.push(route("::/0", "1-65535", &["exit"]));
+    let routed = routed(&bridge, routes, vec![exit.over_tcp(Socks5)]).await;
     for host in [
         "localhost",
         "a.localhost.",
@@ -89,8 +89,8 @@ async fn local_hosts_and_disguised_addresses_are_refused() {
 async fn a_local_host_is_served_if_a_route_names_it() {
     let bridge = TestBridge::start().await;
     let exit = Exit::start("lan", GRANTED).await;
-    let rules = vec![rule("192.168.7.0/24", "80", &["lan"]), rule("localhost", "80", &["lan"])];
-    let routed = routed(&bridge, rules, vec![exit.over_tcp(Socks5)]).await;
+    let routes = vec![route("192.168.7.0/24", "80", &["lan"]), route("localhost", "80", &["lan"])];
+    let routed = routed(&bridge, routes, vec![exit.over_tcp(Socks5)]).await;
     assert_eq!(routed.outproxy_for("192.168.7.9", 80).await.unwrap(), "lan");
     assert_eq!(routed.outproxy_for("localhost", 80).await.unwrap(), "lan");
     assert_eq!(routed.outproxy_for("192.168.8.9", 80).await, Err(2));
@@ -132,12 +132,12 @@ async fn stays_in_i2p(routed: &Routed, exit: &Exit) {
 async fn i2p_names_never_reach_an_outproxy() {
     let mut bridge = TestBridge::start().await;
     let exit = Exit::start("exit", GRANTED).await;
-    let rules = vec![
-        rule("*", "1-65535", &["exit"]),
-        rule("*p", "1-65535", &["exit"]),
-        rule(".alt", "1-65535", &["exit"]),
+    let routes = vec![
+        route("*", "1-65535", &["exit"]),
+        route("*p", "1-65535", &["exit"]),
+        route(".alt", "1-65535", &["exit"]),
     ];
-    let routed = routed(&bridge, rules, vec![exit.over_tcp(Socks5)]).await;
+    let routed = routed(&bridge, routes, vec![exit.over_tcp(Socks5)]).await;
     bridge.on("STREAM CONNECT", sam_testkit::Act::refuse("STREAM STATUS RESULT=CANT_REACH_PEER"));
     stays_in_i2p(&routed, &exit).await;
     // A virtual address stands for its name.

@@ -6,7 +6,7 @@ use std::{
 };
 
 use i2p_name::{I2pName, VirtualOptions};
-use i2p_tunnel::{DropReason, OutproxyAt, OutproxyCredentials, OutproxyDefinition, OutproxyProtocol, Rule};
+use i2p_tunnel::{DropReason, OutproxyAt, OutproxyCredentials, OutproxyDefinition, OutproxyProtocol, Route};
 use sam_testkit::{Act, Dialect, Endpoint, TestBridge};
 use tokio::{
     net::UdpSocket,
@@ -15,7 +15,7 @@ use tokio::{
 
 use crate::common::{
     self, Proxy, binary, domain,
-    exit::{all_via, rule},
+    exit::{all_via, route},
     udp::{self, Client, TIMEOUT, UdpOptions},
     upstream::{Behaviour, Upstream},
 };
@@ -26,7 +26,7 @@ async fn bridge() -> TestBridge {
     bridge
 }
 
-async fn proxy(bridge: &TestBridge, routes: Vec<Rule>, outproxies: Vec<OutproxyDefinition>) -> Proxy {
+async fn proxy(bridge: &TestBridge, routes: Vec<Route>, outproxies: Vec<OutproxyDefinition>) -> Proxy {
     let options = UdpOptions { routes, outproxies, ..UdpOptions::default() };
     udp::proxy_with(&bridge.address(), &bridge.udp_address(), options).await
 }
@@ -66,8 +66,8 @@ async fn dropped(proxy: &Proxy, reason: DropReason, count: u64) {
 async fn datagrams_follow_the_routes() {
     let bridge = bridge().await;
     let upstream = Upstream::start("upstream", Behaviour::Echo).await;
-    let rules = vec![rule("refused.example", "1-65535", &[]), rule("*", "53", &["upstream"])];
-    let proxy = proxy(&bridge, rules, vec![upstream.definition()]).await;
+    let routes = vec![route("refused.example", "1-65535", &[]), route("*", "53", &["upstream"])];
+    let proxy = proxy(&bridge, routes, vec![upstream.definition()]).await;
     let client = Client::open(&proxy).await;
     assert_eq!(upstream.seen().associations.len(), 0, "not before a datagram needs it");
     for round in 0..10 {
@@ -102,10 +102,10 @@ async fn datagrams_to_i2p_never_reach_an_outproxy() {
     let bridge = bridge().await;
     let upstream = Upstream::start("upstream", Behaviour::Echo).await;
     // Even if a route names the range of virtual addresses.
-    let mut rules =
-        vec![rule("250.0.0.0/8", "1-65535", &["upstream"]), rule("fc00::/7", "1-65535", &["upstream"])];
-    rules.extend(all_via(&["upstream"]));
-    let proxy = proxy(&bridge, rules, vec![upstream.definition()]).await;
+    let mut routes =
+        vec![route("250.0.0.0/8", "1-65535", &["upstream"]), route("fc00::/7", "1-65535", &["upstream"])];
+    routes.extend(all_via(&["upstream"]));
+    let proxy = proxy(&bridge, routes, vec![upstream.definition()]).await;
     let client = Client::open(&proxy).await;
     let virtual_address = proxy.resolve("echo.i2p").await.unwrap();
     for target in [
@@ -145,8 +145,8 @@ async fn an_outproxy_can_isolate_clients_without_learning_who_they_are() {
     );
     let credentials = OutproxyCredentials { username: "me".into(), password: "pass".to_owned().into() };
     let with_login = OutproxyDefinition { credentials: Some(credentials), ..login.definition() };
-    let rules = vec![rule("*", "1", &["upstream"]), rule("*", "2", &["login"])];
-    let proxy = proxy(&bridge, rules, vec![upstream.definition(), with_login]).await;
+    let routes = vec![route("*", "1", &["upstream"]), route("*", "2", &["login"])];
+    let proxy = proxy(&bridge, routes, vec![upstream.definition(), with_login]).await;
     let anywhere = binary(Ipv4Addr::UNSPECIFIED.into());
     for user in [&b"one"[..], b"two", b"one"] {
         let client = Client::associate(&proxy, user, &anywhere, 0).await.unwrap();

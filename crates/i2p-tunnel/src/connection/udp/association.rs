@@ -84,7 +84,7 @@ pub(crate) async fn associate<D: Dial>(
     let socket = Arc::new(socket);
     let activity = Arc::<AtomicU64>::default();
     let owner = service.address_owner(client);
-    let exits = service.routing.has_rules().then(|| {
+    let exits = service.routing.has_routes().then(|| {
         let side = ClientSide {
             socket: Arc::clone(&socket),
             owner: owner.clone(),

@@ -10,7 +10,7 @@ use i2p_name::{I2pName, VirtualOptions};
 use i2p_sam::{BackOff, Bridge};
 use i2p_tunnel::{
     AddressPool, Limits, Outproxies, OutproxyAt, OutproxyDefinition, OutproxyProtocol, OutproxyStatus,
-    PoolOptions, Routes, Routing, Rule, SamDialler, Service, SessionLimits, SessionPool, Via,
+    PoolOptions, Route, Routes, Routing, SamDialler, Service, SessionLimits, SessionPool, Via,
 };
 use sam_testkit::{Act, Endpoint, TestBridge};
 use tokio::{
@@ -249,17 +249,17 @@ async fn counted(stream: &mut (impl AsyncRead + Unpin)) -> std::io::Result<Strin
     Ok(String::from_utf8(text).unwrap())
 }
 
-pub(crate) fn rule(host: &str, ports: &str, via: &[&str]) -> Rule {
+pub(crate) fn route(host: &str, ports: &str, via: &[&str]) -> Route {
     let via = match via {
         [] => Via::Reject,
         names => Via::Outproxies(names.iter().map(|name| Arc::from(*name)).collect()),
     };
-    Rule { host: host.parse().unwrap(), ports: ports.parse().unwrap(), via }
+    Route { host: host.parse().unwrap(), ports: ports.parse().unwrap(), via }
 }
 
 /// A route that sends all hosts and ports to these outproxies.
-pub(crate) fn all_via(names: &[&str]) -> Vec<Rule> {
-    vec![rule("*", "1-65535", names)]
+pub(crate) fn all_via(names: &[&str]) -> Vec<Route> {
+    vec![route("*", "1-65535", names)]
 }
 
 /// A proxy with routes and outproxies.
@@ -272,16 +272,16 @@ pub(crate) struct Routed {
 /// streams to them to the port of the definition.
 pub(crate) async fn routed(
     bridge: &TestBridge,
-    rules: Vec<Rule>,
+    routes: Vec<Route>,
     definitions: Vec<OutproxyDefinition>,
 ) -> Routed {
-    routed_within(bridge, rules, definitions, Limits::default().dial).await
+    routed_within(bridge, routes, definitions, Limits::default().dial).await
 }
 
 /// Like [`routed`], with this limit for dialling.
 pub(crate) async fn routed_within(
     bridge: &TestBridge,
-    rules: Vec<Rule>,
+    routes: Vec<Route>,
     definitions: Vec<OutproxyDefinition>,
     dial: Duration,
 ) -> Routed {
@@ -301,7 +301,7 @@ pub(crate) async fn routed_within(
     pool.first_ready().await.unwrap();
     let dialler = SamDialler::new(pool.clone()).with_limits(waits);
     let outproxies = Outproxies::new(definitions).unwrap();
-    let routing = Routing::new(Arc::new(Routes::new(rules)), outproxies.clone()).unwrap();
+    let routing = Routing::new(Arc::new(Routes::new(routes)), outproxies.clone()).unwrap();
     let addresses = AddressPool::new(VirtualOptions::default()).unwrap();
     let limit = Duration::from_millis(300);
     let limits = Limits { dial, half_close: limit, linger: limit, ..Limits::default() };

@@ -11,7 +11,7 @@ use i2p_name::VirtualOptions;
 use i2p_sam::{BackOff, Bridge, DatagramStyle, SessionOptions};
 use i2p_tunnel::{
     Account, AddressPool, DatagramOptions, DatagramPolicy, DatagramPool, Isolate, Limits, Outproxies,
-    OutproxyDefinition, PoolOptions, Routes, Routing, Rule, SamDialler, Service, SessionPolicy, SessionPool,
+    OutproxyDefinition, PoolOptions, Route, Routes, Routing, SamDialler, Service, SessionPolicy, SessionPool,
 };
 use sam_testkit::TestBridge;
 use tokio::{
@@ -31,7 +31,7 @@ pub(crate) struct UdpOptions {
     pub(crate) isolate: Isolate,
     pub(crate) max_sessions: usize,
     pub(crate) account: Arc<Account>,
-    pub(crate) routes: Vec<Rule>,
+    pub(crate) routes: Vec<Route>,
     pub(crate) outproxies: Vec<OutproxyDefinition>,
     pub(crate) addresses: VirtualOptions,
 }
