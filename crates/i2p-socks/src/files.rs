@@ -70,7 +70,7 @@ pub(crate) fn read_text(path: &Path, max_bytes: u64) -> Result<String, ReadError
     String::from_utf8(read(path, max_bytes)?).map_err(|_| ReadError::NotText)
 }
 
-/// Puts `contents` into a file (mode 0600) in place of what it held. A reader sees the old contents or the new, never half.
+/// Replaces the contents of a file (mode 0600). A reader sees the old contents or the new, never half.
 ///
 /// # Errors
 /// The system refused it; then the file is as it was.

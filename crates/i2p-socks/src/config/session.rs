@@ -1,4 +1,4 @@
-//! `[session]`: the I2P sessions and their tunnels.
+//! `[session]`: the I2P sessions and their I2P tunnels.
 
 use std::{num::NonZeroUsize, time::Duration};
 
@@ -15,10 +15,10 @@ const REDUCED_QUANTITY: u8 = 1;
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 #[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
 pub(crate) struct SessionConfig {
-    /// Hops in each direction.
+    /// Hops of each I2P tunnel.
     #[serde(deserialize_with = "in_range::<_, 0, 7>")]
     pub(super) length: u8,
-    /// Tunnels in each direction.
+    /// I2P tunnels in each direction.
     #[serde(deserialize_with = "in_range::<_, 1, 16>")]
     pub(super) quantity: u8,
     /// Whether a stream is reported as open before it is.

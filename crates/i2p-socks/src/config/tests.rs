@@ -238,7 +238,7 @@ fn values_that_contradict_each_other_are_said_so() {
     one.check().unwrap();
 }
 
-/// Every configuration that the documentation shows is one, and the first is the example.
+/// Every configuration in the documentation is valid, and the first one is the example.
 #[test]
 fn the_configurations_of_the_documentation_are_valid() {
     let pages = [
@@ -266,7 +266,7 @@ fn the_example_is_the_defaults() {
     assert_eq!(Config { tunnel: Vec::new(), ..example }, Config::default());
 }
 
-/// What the parser expects in a table, it says when it finds something else there.
+/// The parser's error about an unknown key lists the keys that it knows.
 #[test]
 fn the_example_has_every_key() {
     let keys = |table: &str| {

@@ -43,10 +43,10 @@ pub(crate) struct TunnelConfig {
     pub(super) users_file: Option<PathBuf>,
     /// Whether SOCKS5 clients get the extended reply codes of Tor.
     pub(super) extended_errors: bool,
-    /// Hops in each direction. `None`: as under `[session]`.
+    /// Hops of each I2P tunnel. `None`: as under `[session]`.
     #[serde(deserialize_with = "some_in_range::<_, 0, 7>")]
     pub(super) length: Option<u8>,
-    /// Tunnels in each direction. `None`: as under `[session]`.
+    /// I2P tunnels in each direction. `None`: as under `[session]`.
     #[serde(deserialize_with = "some_in_range::<_, 1, 16>")]
     pub(super) quantity: Option<u8>,
     /// Whether a stream is reported as open before it is. `None`: as under `[session]`.
@@ -119,7 +119,7 @@ pub(crate) struct DedicatedSessions {
     pub(crate) datagrams: Option<DatagramStyle>,
     /// Peers can find and reach them.
     pub(crate) incoming: bool,
-    /// Hops and tunnels in each direction, if they differ from `[session]`.
+    /// Hops and number of the I2P tunnels, if they differ from `[session]`.
     pub(crate) length: Option<u8>,
     pub(crate) quantity: Option<u8>,
     /// Whether a stream is reported as open before it is, if that differs from `[session]`.

@@ -30,7 +30,7 @@ pub(crate) struct ProxyAutoConfig {
     proxied: Option<Vec<ProxiedHosts>>,
 }
 
-/// HostPatternKind and ports that go through the proxy.
+/// Hosts and ports that go through the proxy.
 #[derive(Debug, Clone, Serialize)]
 struct ProxiedHosts {
     hosts: ScriptHosts,
