@@ -5,28 +5,25 @@ use std::{
     net::SocketAddr,
     sync::{
         Arc,
-        atomic::{AtomicU8, AtomicU64, Ordering::Relaxed},
+        atomic::{AtomicU8, Ordering::Relaxed},
     },
     time::Duration,
 };
 
 use i2p_name::Target;
 use tokio::{
-    net::UdpSocket,
     sync::{OwnedSemaphorePermit, Semaphore, mpsc},
     task::JoinSet,
     time::{Instant, timeout_at},
 };
 
+use super::client_side::{ClientSide, MAX_DATAGRAM};
 use crate::{
-    account::{DatagramCounts, DropReason},
+    account::DropReason,
     client::IsolationKey,
-    names::{AddressOwner, AddressPool},
-    outproxy::{Outproxy, OutproxyRelay, Routing, decode_datagram, encode_datagram},
+    outproxy::{Outproxy, OutproxyRelay, Routing, encode_datagram},
 };
 
-/// The longest UDP datagram in bytes.
-pub(super) const MAX_DATAGRAM: usize = 65_535;
 /// Most outproxies whose relays one client uses at the same time.
 pub(super) const MAX_EXITS: usize = 8;
 /// Most datagrams that wait for one relay.
@@ -37,18 +34,6 @@ const MAX_QUEUED_BYTES: usize = 256 * 1024;
 const FIRST_PAUSE: Duration = Duration::from_secs(1);
 /// ... and for twice as long after each further failure, up to this, until a datagram is received from it.
 const MAX_PAUSE: Duration = Duration::from_secs(5 * 60);
-
-/// The client's side of its relays.
-#[derive(Clone)]
-pub(super) struct ClientSide {
-    pub(super) socket: Arc<UdpSocket>,
-    /// The owner of the client's virtual addresses.
-    pub(super) owner: AddressOwner,
-    pub(super) addresses: AddressPool,
-    pub(super) counts: DatagramCounts,
-    /// Changes whenever a datagram moves.
-    pub(super) activity: Arc<AtomicU64>,
-}
 
 /// The relays of one client. Dropping this closes them.
 pub(super) struct Exits {
@@ -187,13 +172,13 @@ impl ExitTask {
                         pause = FIRST_PAUSE;
                     }
                 }
-                Err(_) => self.count_drop(DropReason::OutproxyFailed),
+                Err(_) => self.side.count_drop(DropReason::OutproxyFailed),
             }
             self.state.set(ExitState::PAUSED);
             let until = Instant::now() + pause;
             // Datagrams that arrive during the pause would be outdated after it.
             while let Ok(Some(_)) = timeout_at(until, waiting.recv()).await {
-                self.count_drop(DropReason::OutproxyFailed);
+                self.side.count_drop(DropReason::OutproxyFailed);
             }
             pause = (pause * 2).min(MAX_PAUSE);
             self.state.set(ExitState::CLOSED);
@@ -213,9 +198,9 @@ impl ExitTask {
         loop {
             if let Some(QueuedDatagram { datagram, payload, .. }) = next.take() {
                 match relay.send(&datagram).await {
-                    Ok(()) => self.side.counts.count_to_peer(payload),
+                    Ok(()) => self.side.count_to_peer(payload),
                     Err(error) => {
-                        self.count_drop(DropReason::NotTaken);
+                        self.side.count_drop(DropReason::NotTaken);
                         if error.kind() == io::ErrorKind::ConnectionRefused {
                             return came_back;
                         }
@@ -227,7 +212,7 @@ impl ExitTask {
                 received = relay.receive(&mut buffer) => match received {
                     Ok(length) => {
                         came_back = true;
-                        self.side.forward_to_client(self.client, buffer.get(..length).unwrap_or_default());
+                        self.side.forward_relayed(self.client, buffer.get(..length).unwrap_or_default());
                     }
                     // The relay's port is closed.
                     Err(_) => return came_back,
@@ -235,30 +220,5 @@ impl ExitTask {
                 Some(datagram) = waiting.recv() => next = Some(datagram),
             }
         }
-    }
-
-    fn count_drop(&self, why: DropReason) {
-        self.side.counts.count_dropped(why);
-    }
-}
-
-impl ClientSide {
-    /// Forwards a datagram of a relay with its header, which has the same form for clients.
-    fn forward_to_client(&self, client: SocketAddr, datagram: &[u8]) {
-        self.activity.fetch_add(1, Relaxed);
-        let Some((_, data)) = decode_datagram(datagram).filter(|(sender, _)| !self.stands_for_i2p(sender))
-        else {
-            return self.counts.count_dropped(DropReason::OutproxyReply);
-        };
-        match self.socket.try_send_to(datagram, client) {
-            Ok(_) => self.counts.count_to_client(data.len()),
-            Err(_) => self.counts.count_dropped(DropReason::NotTaken),
-        }
-    }
-
-    /// Whether a sender is an address that stands for an I2P name, or may come to.
-    fn stands_for_i2p(&self, sender: &Target) -> bool {
-        let Target::Ip(address) = sender else { return false };
-        self.addresses.is_virtual(*address) || self.addresses.target_of(&self.owner, *address).is_some()
     }
 }

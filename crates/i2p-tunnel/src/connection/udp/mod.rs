@@ -1,8 +1,11 @@
 //! UDP ASSOCIATE (RFC 1928 section 7): datagrams between a client and I2P, and to hosts outside I2P by relays of outproxies.
 
 mod association;
+mod client_side;
 mod descriptors;
 mod exits;
+mod incoming;
+mod outgoing;
 mod peers;
 mod queue;
 

@@ -5,12 +5,11 @@ use std::collections::HashMap;
 use i2p_name::{B32, Destination};
 use socks_wire::{Address, Encode, udp};
 
+use super::client_side::RSV_AND_FRAG;
 use crate::{dial::DatagramSender, names::AddressLease};
 
 /// Most targets that are remembered for one client. The least recently used one is forgotten first.
 const MAX_PEERS: usize = 512;
-/// The length of RSV and FRAG.
-const PREFIX: usize = 3;
 
 /// The peers of one client, by the target that the client sends to and by the sender that the router reports.
 pub(super) struct Peers<P> {
@@ -145,5 +144,5 @@ pub(super) fn header_by_hash(b32: &B32, port: u16) -> Vec<u8> {
     let mut bytes = [0; udp::Header::MAX_LENGTH];
     // A base32 address always fits.
     let length = header.encode(&mut bytes).unwrap_or_default();
-    bytes.get(PREFIX..length).unwrap_or_default().to_vec()
+    bytes.get(RSV_AND_FRAG.len()..length).unwrap_or_default().to_vec()
 }
