@@ -4,9 +4,9 @@
 mod bind;
 mod datagrams;
 mod identities;
-mod programs;
 pub(crate) mod services;
 mod ssh;
+mod udp_clients;
 
 use std::{
     fs,
@@ -14,12 +14,12 @@ use std::{
     thread,
 };
 
-use ::programs::Program;
 use anyhow::{Context, Result, bail};
 use lab::{
     proxy::Proxy,
     router::{Router, Settings, start_all},
 };
+use programs::Program;
 use tokio::{runtime::Runtime, sync::oneshot, task::spawn_blocking};
 
 use self::{identities::Identities, services::PeerServices};
@@ -27,10 +27,10 @@ use crate::checklist::Checklist;
 
 /// What these checks run.
 pub(crate) const PROGRAMS: [Program; 9] = [
-    (programs::PYTHON, "python3"),
-    (programs::PYSOCKS, "python3-socks"),
+    (udp_clients::PYTHON, "python3"),
+    (udp_clients::PYSOCKS, "python3-socks"),
     ("node", "nodejs"),
-    (programs::NODE_SOCKS, "node-socks"),
+    (udp_clients::NODE_SOCKS, "node-socks"),
     ("sshd", "openssh-server"),
     ("ssh", "openssh-client"),
     ("ssh-keygen", "openssh-client"),
@@ -191,7 +191,7 @@ async fn run_once(
     let Some((mut proxy, sshd, routers)) = started else { return };
     let echo = services.echo.b32.to_string();
     datagrams::check(checklist, &echo).await;
-    programs::check(checklist, &directory, &echo).await;
+    udp_clients::check(checklist, &directory, &echo).await;
     bind::check(checklist, &services).await;
     ssh::check(checklist, &sshd, routers.services, &proxy, program).await;
     checklist.check("SIGTERM ends the proxy of the peers with exit code 0", proxy.terminate()).await;

@@ -74,7 +74,7 @@ pub(super) async fn check(checklist: &mut Checklist, directory: &Path, echo: &st
 }
 
 async fn node(directory: &Path, echo: &str) -> Result<()> {
-    let node = ::programs::find("node").context("node is missing")?;
+    let node = programs::find("node").context("node is missing")?;
     echoes(&node.display().to_string(), "-e", WITH_NODE, directory, "from Node", echo).await
 }
 
