@@ -6,7 +6,6 @@
 #![forbid(unsafe_code)]
 
 mod ci;
-mod instructions;
 mod no_std;
 mod steps;
 mod suites;
@@ -15,23 +14,16 @@ mod without_router;
 use std::process::ExitCode;
 
 use anyhow::Result;
+use pipeline::Chore;
 use programs::Workspace;
 
 /// Exit code of a wrong command line (`EX_USAGE` of sysexits.h), the same as that of `i2p-socks`.
 const USAGE: u8 = 64;
 
-/// Something that `cargo xtask` does.
-#[derive(Clone, Copy)]
-struct Chore {
-    name: &'static str,
-    description: &'static str,
-    run: fn(&Workspace) -> Result<()>,
-}
-
 const CI: Chore = Chore {
     name: "ci",
     description: "run all steps of the list below, some at the same time, until one fails",
-    run: ci::run,
+    run: |workspace| ci::CI.run(workspace),
 };
 
 /// The chores that are not steps of `ci`.
@@ -39,7 +31,7 @@ const OTHERS: &[Chore] = &[
     Chore {
         name: "peers",
         description: "compare the instructions of socks-wire with those of other crates (not a step of ci)",
-        run: instructions::peers,
+        run: instructions::compare_with_peers,
     },
     Chore {
         name: "soak",
@@ -49,7 +41,7 @@ const OTHERS: &[Chore] = &[
 ];
 
 fn main() -> ExitCode {
-    ci::stop_with_stdin();
+    pipeline::stop_with_stdin();
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     let Some((name, arguments)) = arguments.split_first() else {
         print!("{}", help());
@@ -91,16 +83,28 @@ fn finish_suite(name: &str, arguments: &[String]) -> ExitCode {
 }
 
 fn all() -> impl Iterator<Item = Chore> {
-    std::iter::once(CI).chain(ci::STEPS.iter().chain(OTHERS).copied())
+    std::iter::once(CI).chain(ci::CI.steps().chain(OTHERS).copied())
 }
 
 fn help() -> String {
     let lines =
-        all().map(|Chore { name, description, .. }| format!("  cargo xtask {name:15}  {description}\n"));
+        all().map(|Chore { name, description, .. }| format!("  cargo xtask {name:17}  {description}\n"));
     std::iter::once("The project's chores:\n".into()).chain(lines).collect()
 }
 
 fn usage(problem: &str) -> ExitCode {
     eprint!("error: {problem}\n\n{}", help());
     ExitCode::from(USAGE)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_chore_has_a_name_of_its_own() {
+        let mut names: Vec<_> = all().map(|chore| chore.name).collect();
+        names.sort_unstable();
+        assert!(names.is_sorted_by(|one, next| one < next), "{names:?}");
+    }
 }

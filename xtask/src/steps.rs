@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result, ensure};
 use programs::{Invocation, Workspace};
 
-use crate::{ci::is_built, suites, without_router::WithoutRouter};
+use crate::{suites, without_router::WithoutRouter};
 
 /// The version of cargo-deny for which `deny.toml` is written. A newer one may have other lints.
 const CARGO_DENY: &str = "0.20.2";
@@ -87,8 +87,9 @@ pub(crate) fn build(workspace: &Workspace) -> Result<()> {
     suites::build_all(workspace)
 }
 
+/// Builds, unless the step `build` has done so: lanes begin after it.
 fn build_unless_built(workspace: &Workspace) -> Result<()> {
-    if is_built() { Ok(()) } else { build(workspace) }
+    if pipeline::is_step_of_lane() { Ok(()) } else { build(workspace) }
 }
 
 /// Runs all tests of the workspace, of `socks-wire` with all features, and those that differ without the embedded router.

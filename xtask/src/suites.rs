@@ -5,8 +5,6 @@ use std::process::ExitStatus;
 use anyhow::{Context, Result};
 use programs::{Invocation, Workspace};
 
-use crate::ci::is_built;
-
 /// The name of a chore, and its program.
 const SUITES: [(&str, &str); 5] = [
     ("bench", "bench"),
@@ -43,7 +41,8 @@ pub(crate) fn status(name: &str, arguments: &[String], workspace: &Workspace) ->
 fn invocation(name: &str, workspace: &Workspace) -> Result<Invocation> {
     let suite = SUITES.iter().find(|(suite, _)| *suite == name);
     let (_, program) = suite.with_context(|| format!("there is no suite {name}"))?;
-    if !is_built() {
+    // Lanes begin after the step `build`.
+    if !pipeline::is_step_of_lane() {
         build(workspace, &[program])?;
     }
     Ok(Invocation::new(workspace.target().join("debug").join(program), workspace.root()))

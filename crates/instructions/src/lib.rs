@@ -1,7 +1,9 @@
-//! `cargo xtask instructions`: counts the instructions of `socks-wire`'s benchmarks and compares them with the committed counts.
+//! Counts the instructions of `socks-wire`'s benchmarks, and compares them with the committed counts or with other crates.
 //!
 //! Time on a shared machine is noise. The number of instructions is the same in each run of a program, so that CI can refuse a
 //! change that needs more. valgrind counts them.
+
+#![forbid(unsafe_code)]
 
 use std::{fs, path::Path};
 
@@ -28,7 +30,10 @@ const MORE_ROUNDS: u64 = 1000;
 type Count = (String, u64);
 
 /// Counts, and compares with the committed counts.
-pub(crate) fn run(workspace: &Workspace) -> Result<()> {
+///
+/// # Errors
+/// A count exceeds the committed one by more than the tolerance, or nothing could be counted.
+pub fn compare_with_committed(workspace: &Workspace) -> Result<()> {
     let bench = Invocation::typed("cargo bench -p socks-wire --bench wire --locked --", workspace.root());
     let counts = count(workspace, bench)?;
     if std::env::consts::ARCH != ARCHITECTURE {
@@ -55,7 +60,10 @@ pub(crate) fn run(workspace: &Workspace) -> Result<()> {
 }
 
 /// Counts the handshake of `socks-wire` and of other crates, which must need [`MIN_PEER_FACTOR`] times as many instructions.
-pub(crate) fn peers(workspace: &Workspace) -> Result<()> {
+///
+/// # Errors
+/// A peer needs fewer, or nothing could be counted.
+pub fn compare_with_peers(workspace: &Workspace) -> Result<()> {
     let manifest = "crates/socks-wire/benches/peers/Cargo.toml";
     let bench = Invocation::typed(
         &format!("cargo bench --manifest-path {manifest} --bench handshake --locked --"),

@@ -16,22 +16,14 @@ use std::{
 
 use anyhow::{Context, Result, anyhow};
 
-use super::{
-    failed,
+use crate::{
+    Lane, failure,
     report::{Outcome, Report},
-    step,
-    stop::{BUILT, STOP_WITH_STDIN},
+    stop::STEP_OF_LANE,
 };
 
 /// How often a lane checks whether its step has ended, or another one has failed.
 const POLL_INTERVAL: Duration = Duration::from_millis(100);
-
-/// Steps that run one after the other.
-pub(super) struct Lane {
-    pub(super) steps: &'static [&'static str],
-    /// Whether the other lanes come first when all want the processors.
-    pub(super) nice: bool,
-}
 
 /// A step that has ended, and what it printed.
 struct Ended {
@@ -41,15 +33,16 @@ struct Ended {
     output: Vec<u8>,
 }
 
-/// Runs lanes at the same time. `xtask` is this program. The first failure stops the steps of the other lanes; its output is printed last.
-pub(super) fn run_side_by_side(lanes: &'static [Lane], xtask: &Path, report: &Report) -> Result<()> {
+/// Runs lanes at the same time. `program` is this program. The first failure stops the steps of the other lanes; its output is
+/// printed last.
+pub(crate) fn run(lanes: &'static [Lane], program: &Path, report: &Report) -> Result<()> {
     let stop = AtomicBool::new(false);
-    let mut failure = None;
+    let mut failed = None;
     thread::scope(|scope| -> Result<()> {
         let (sender, ended) = mpsc::channel();
         for lane in lanes {
             let (sender, stop) = (sender.clone(), &stop);
-            scope.spawn(move || lane.run(xtask, stop, &sender));
+            scope.spawn(move || lane.run(program, stop, &sender));
         }
         drop(sender);
         for result in ended {
@@ -57,20 +50,20 @@ pub(super) fn run_side_by_side(lanes: &'static [Lane], xtask: &Path, report: &Re
                 Ok(step) => {
                     report.add(step.name, step.outcome, step.duration);
                     match step.outcome {
-                        Outcome::Failed if failure.is_none() => failure = Some(Ok(step)),
+                        Outcome::Failed if failed.is_none() => failed = Some(Ok(step)),
                         _ => print_output(&step)?,
                     }
                 }
-                Err(error) => failure = failure.take().or(Some(Err(error))),
+                Err(error) => failed = failed.take().or(Some(Err(error))),
             }
         }
         Ok(())
     })?;
-    match failure {
+    match failed {
         None => Ok(()),
         Some(Ok(step)) => {
             print_output(&step)?;
-            Err(anyhow!(failed(step.name)))
+            Err(anyhow!(failure(step.name)))
         }
         Some(Err(error)) => Err(error),
     }
@@ -95,13 +88,13 @@ fn print_output(step: &Ended) -> Result<()> {
 
 impl Lane {
     /// Runs the steps until one fails, or `stop` is set. Sets `stop` at a failure.
-    fn run(&self, xtask: &Path, stop: &AtomicBool, ended: &mpsc::Sender<Result<Ended>>) {
-        for name in self.steps {
+    fn run(&self, program: &Path, stop: &AtomicBool, ended: &mpsc::Sender<Result<Ended>>) {
+        for step in self.steps {
             if stop.load(Relaxed) {
                 return;
             }
-            println!("\n==> {name} has begun: {}", step(name).description);
-            let result = self.run_step(name, xtask, stop);
+            println!("\n==> {} has begun: {}", step.name, step.description);
+            let result = self.run_step(step.name, program, stop);
             if !matches!(&result, Ok(step) if step.outcome == Outcome::Passed) {
                 stop.store(true, Relaxed);
             }
@@ -110,11 +103,13 @@ impl Lane {
         }
     }
 
-    fn run_step(&self, name: &'static str, xtask: &Path, stop: &AtomicBool) -> Result<Ended> {
+    fn run_step(&self, name: &'static str, program: &Path, stop: &AtomicBool) -> Result<Ended> {
         let start = Instant::now();
         let mut output = tempfile::tempfile().context("no temporary file")?;
-        let mut child =
-            self.command(name, xtask, &output)?.spawn().with_context(|| format!("could not start {name}"))?;
+        let mut child = self
+            .command(name, program, &output)?
+            .spawn()
+            .with_context(|| format!("could not start {name}"))?;
         let outcome = wait(&mut child, stop)?;
         let mut printed = Vec::new();
         output.rewind()?;
@@ -124,15 +119,15 @@ impl Lane {
 
     /// This program with the name of the step, which writes to `output`. It leads a process group, so that all that it starts can
     /// be stopped with it.
-    fn command(&self, name: &str, xtask: &Path, output: &File) -> Result<Command> {
+    fn command(&self, name: &str, program: &Path, output: &File) -> Result<Command> {
         let mut command = if self.nice {
             let mut nice = Command::new("nice");
-            nice.args(["-n", "10"]).arg(xtask);
+            nice.args(["-n", "10"]).arg(program);
             nice
         } else {
-            Command::new(xtask)
+            Command::new(program)
         };
-        command.arg(name).env(STOP_WITH_STDIN, "1").env(BUILT, "1");
+        command.arg(name).env(STEP_OF_LANE, "1");
         command.stdin(Stdio::piped()).stdout(output.try_clone()?).stderr(output.try_clone()?);
         command.process_group(0);
         Ok(command)
@@ -158,37 +153,40 @@ fn wait(child: &mut Child, stop: &AtomicBool) -> Result<Outcome> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::{Chore, Pipeline};
     use std::{fs, os::unix::fs::PermissionsExt, path::PathBuf};
 
     /// A program in the place of this one, which does what a shell does with these lines.
     fn script(directory: &Path, lines: &str) -> PathBuf {
-        let path = directory.join("xtask");
+        let path = directory.join("program");
         fs::write(&path, format!("#!/bin/sh\n{lines}\n")).unwrap();
         fs::set_permissions(&path, fs::Permissions::from_mode(0o755)).unwrap();
         path
     }
 
-    static LANES: [Lane; 2] =
-        [Lane { steps: &["test", "interop"], nice: false }, Lane { steps: &["deny", "install"], nice: true }];
+    const LANES: &[Lane] = &[
+        Lane { steps: &[Chore::named("test"), Chore::named("interop")], nice: false },
+        Lane { steps: &[Chore::named("deny"), Chore::named("install")], nice: true },
+    ];
 
     #[test]
     fn lanes_run_side_by_side_and_a_failure_stops_the_others() {
         let directory = tempfile::tempdir().unwrap();
         let run = |lines: &str| {
-            let (xtask, report) = (script(directory.path(), lines), Report::default());
-            let outcome = run_side_by_side(&LANES, &xtask, &report).map_err(|error| error.to_string());
-            (outcome, report.summary(Duration::ZERO))
+            let (program, report) = (script(directory.path(), lines), Report::default());
+            let outcome = run(LANES, &program, &report).map_err(|error| error.to_string());
+            (outcome, report.summary(Pipeline { stages: &[LANES] }.steps(), Duration::ZERO))
         };
         let (outcome, summary) = run("exit 0");
         assert_eq!((outcome, summary.matches(" ok ").count()), (Ok(()), 4));
 
         // The first step of one lane runs until the end of its stdin.
         let (outcome, summary) = run("case $1 in test) cat;; deny) exit 1;; esac");
-        assert_eq!(outcome.unwrap_err(), "step deny failed (alone: cargo xtask deny)");
+        assert_eq!(outcome.unwrap_err(), "step deny failed; to run it alone: cargo xtask deny");
         for (step, outcome) in
             [("test", "stopped"), ("interop", "not run"), ("deny", "FAILED"), ("install", "not run")]
         {
-            assert!(summary.contains(&format!("{step:15} {outcome}")), "{step} {outcome} is not in{summary}");
+            assert!(summary.contains(&format!("{step:17} {outcome}")), "{step} {outcome} is not in{summary}");
         }
     }
 }

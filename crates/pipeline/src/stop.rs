@@ -1,4 +1,4 @@
-//! How a step that runs beside others is stopped, whatever ends `ci`: a failure, Ctrl-C or a kill.
+//! How a step that runs beside others is stopped, whatever ends the pipeline: a failure, Ctrl-C or a kill.
 
 use std::{
     env,
@@ -8,21 +8,19 @@ use std::{
 
 use rustix::process::{Signal, kill_current_process_group};
 
-/// Set in the environment of a step that ends at the end of its stdin.
-pub(super) const STOP_WITH_STDIN: &str = "XTASK_STOP_WITH_STDIN";
+/// Set in the environment of a step that runs beside others.
+pub(crate) const STEP_OF_LANE: &str = "PIPELINE_STEP_OF_LANE";
 
-/// Set in the environment of a step after the step `build`.
-pub(super) const BUILT: &str = "XTASK_BUILT";
-
-/// Whether this process is a step of `ci`, which has run the step `build` before.
-pub(crate) fn is_built() -> bool {
-    env::var_os(BUILT).is_some()
+/// Whether this process is a step that runs beside others. All earlier stages have passed.
+#[must_use]
+pub fn is_step_of_lane() -> bool {
+    env::var_os(STEP_OF_LANE).is_some()
 }
 
-/// Stops this process, and all that it has started, at the end of its stdin, if `ci` asks for that. The kernel closes the other end
-/// when `ci` ends. What this process starts must have another stdin.
-pub(crate) fn stop_with_stdin() {
-    if env::var_os(STOP_WITH_STDIN).is_none() {
+/// If this process is a step that runs beside others: stops it, and all that it has started, at the end of its stdin. The kernel
+/// closes the other end when the pipeline ends. What this process starts must have another stdin.
+pub fn stop_with_stdin() {
+    if !is_step_of_lane() {
         return;
     }
     thread::spawn(|| {
