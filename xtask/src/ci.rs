@@ -37,14 +37,14 @@ const TEST: &[Lane] = &[
         steps: &[
             Chore { name: "test", description: "run all tests, also on the fuzz corpus", run: steps::test },
             Chore {
-                name: "sam-conformance",
+                name: "sam-routers",
                 description: "test the SAM client with real i2pd routers",
-                run: |workspace| suites::run("sam-conformance", workspace),
+                run: |workspace| suites::run("sam-routers", workspace),
             },
             Chore {
-                name: "conformance",
+                name: "socks-conformance",
                 description: "test our proxy and others byte by byte (--write: docs/conformance.md)",
-                run: |workspace| suites::run("conformance", workspace),
+                run: |workspace| suites::run("socks-conformance", workspace),
             },
             Chore {
                 name: "interop",

@@ -2,17 +2,11 @@
 
 use std::process::ExitStatus;
 
-use anyhow::{Context, Result};
+use anyhow::Result;
 use programs::{Invocation, Workspace};
 
-/// The name of a chore, and its program.
-const SUITES: [(&str, &str); 5] = [
-    ("bench", "bench"),
-    ("sam-conformance", "sam-routers"),
-    ("conformance", "socks-conformance"),
-    ("interop", "interop"),
-    ("soak", "soak"),
-];
+/// The suites. A chore and its program have the same name.
+const SUITES: [&str; 5] = ["bench", "interop", "sam-routers", "soak", "socks-conformance"];
 
 /// Builds programs as `cargo test --workspace` builds what they share with tests. Any other command enables other features of the
 /// dependencies, so that many of them would be built a second time.
@@ -20,7 +14,7 @@ const BUILD: &str = "cargo build --quiet --workspace --test it --locked --target
 
 /// Returns whether a chore is a suite.
 pub(crate) fn has(name: &str) -> bool {
-    SUITES.iter().any(|(suite, _)| *suite == name)
+    SUITES.contains(&name)
 }
 
 /// Runs a suite without arguments. Fails unless it succeeds.
@@ -39,18 +33,16 @@ pub(crate) fn status(name: &str, arguments: &[String], workspace: &Workspace) ->
 }
 
 fn invocation(name: &str, workspace: &Workspace) -> Result<Invocation> {
-    let suite = SUITES.iter().find(|(suite, _)| *suite == name);
-    let (_, program) = suite.with_context(|| format!("there is no suite {name}"))?;
     // Lanes begin after the step `build`.
     if !pipeline::is_step_of_lane() {
-        build(workspace, &[program])?;
+        build(workspace, &[name])?;
     }
-    Ok(Invocation::new(workspace.target().join("debug").join(program), workspace.root()))
+    Ok(Invocation::new(workspace.target().join("debug").join(name), workspace.root()))
 }
 
 /// Builds the programs of all suites.
 pub(crate) fn build_all(workspace: &Workspace) -> Result<()> {
-    build(workspace, &SUITES.map(|(_, program)| program))
+    build(workspace, &SUITES)
 }
 
 fn build(workspace: &Workspace, programs: &[&str]) -> Result<()> {

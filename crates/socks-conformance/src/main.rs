@@ -1,4 +1,4 @@
-//! `cargo xtask conformance`: how SOCKS servers behave, ours among them, in raw bytes.
+//! `cargo xtask socks-conformance`: how SOCKS servers behave, ours among them, in raw bytes.
 //!
 //! The environment variable [`SERVER_VARIABLE`] chooses one server. Otherwise all servers run at the same time, and so do the
 //! rows of each.
@@ -26,7 +26,7 @@ use programs::{Program, Workspace, install_missing};
 use self::servers::Kind;
 
 /// This suite.
-const SUITE: Suite = Suite { name: "conformance", namespaces: Namespaces::NetworkAndMounts };
+const SUITE: Suite = Suite { name: "socks-conformance", namespaces: Namespaces::NetworkAndMounts };
 /// What it runs beside the servers.
 const PROGRAMS: [Program; 3] = [("ip", "iproute2"), ("unshare", "util-linux"), ("mount", "mount")];
 /// The option that writes the table instead of comparing it.

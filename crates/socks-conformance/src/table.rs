@@ -55,10 +55,10 @@ impl Column {
 const INTRODUCTION: &str = "\
 # How SOCKS servers behave
 
-Written by `cargo xtask conformance --write`; do not edit. `cargo xtask conformance`, a step of `cargo xtask ci`, runs the suite
-again and compares its results with this page. It fails if the rows differ or if a mark of i2p-socks differs. It only reports
-different marks of other servers, since their versions may differ. `SOCKS_CONFORMANCE_SUBJECT` (`ours`, `microsocks`, `dante`,
-`i2pd`) chooses one server.
+Written by `cargo xtask socks-conformance --write`; do not edit. `cargo xtask socks-conformance`, a step of `cargo xtask ci`,
+runs the suite again and compares its results with this page. It fails if the rows differ or if a mark of i2p-socks differs. It
+only reports different marks of other servers, since their versions may differ. `SOCKS_CONFORMANCE_SUBJECT` (`ours`,
+`microsocks`, `dante`, `i2pd`) chooses one server.
 
 Each row is a conversation in raw bytes (`crates/socks-conformance/src/rows/`). All servers run on one machine, in a network
 namespace that no packet leaves. They are all asked to connect to the same services on loopback. microsocks and Dante dial these

@@ -1,4 +1,4 @@
-//! `cargo xtask sam-conformance`: the conformance suite of `i2p-sam` against two i2pd routers of a private network.
+//! `cargo xtask sam-routers`: the conformance suite of `i2p-sam` against two i2pd routers of a private network.
 
 #![forbid(unsafe_code)]
 
@@ -17,7 +17,7 @@ use programs::{Invocation, Program, Workspace, install_missing};
 use tokio::process::Command;
 
 /// This suite.
-const SUITE: Suite = Suite { name: "sam-conformance", namespaces: Namespaces::Network };
+const SUITE: Suite = Suite { name: "sam-routers", namespaces: Namespaces::Network };
 /// The test of i2p-sam that it runs.
 const TEST: &str = "conformance::bridges_and_client_keep_what_the_client_promises";
 /// What it runs.
