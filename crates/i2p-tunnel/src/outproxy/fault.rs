@@ -81,7 +81,21 @@ impl OutproxyFailure {
             Failure::Unreachable | Failure::Refused | Failure::ClientKeyMissing => {
                 Self::Outproxy(OutproxyFault::Unreachable)
             }
-            failure => Self::Router(failure),
+            Failure::MalformedName
+            | Failure::NotAllowed
+            | Failure::RouterUnavailable
+            | Failure::NoTunnels
+            | Failure::SessionRefused
+            | Failure::TooManySessions
+            | Failure::RouterError
+            | Failure::CommandNotSupported
+            | Failure::VirtualAddressUnknown
+            | Failure::NoVirtualAddress
+            | Failure::AddressTypeNotSupported
+            | Failure::OutproxiesFailed
+            | Failure::TooManyConnections
+            | Failure::ProtocolNotAllowed
+            | Failure::NoSocket => Self::Router(failure),
         }
     }
 }

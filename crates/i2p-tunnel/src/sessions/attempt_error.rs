@@ -46,6 +46,14 @@ pub(crate) fn failure_of(error: &Error) -> Failure {
     }
 }
 
+/// Maps an error of a session that is open to a failure: its datagrams and incoming streams have no reason but that it is lost.
+pub(crate) fn failure_of_session(error: &Error) -> Failure {
+    match error {
+        Error::SessionLost => Failure::RouterUnavailable,
+        _ => Failure::RouterError,
+    }
+}
+
 /// Maps the RESULT and MESSAGE of an answer to a failure.
 pub(crate) fn failure_of_answer(phase: Phase, result: &ResultWord, message: Option<&str>) -> Failure {
     use ResultWord as Word;

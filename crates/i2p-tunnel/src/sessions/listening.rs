@@ -3,7 +3,7 @@
 use i2p_name::B32;
 use i2p_sam::Session;
 
-use super::{pool::SessionLease, rendezvous::PeerWait};
+use super::{attempt_error::failure_of_session, pool::SessionLease, rendezvous::PeerWait};
 use crate::{
     dial::{IncomingStream, Listening},
     failure::Failure,
@@ -25,7 +25,7 @@ impl SamListening {
         expected: Option<B32>,
     ) -> Result<Self, Failure> {
         let wait = lease.rendezvous(session).wait(session, expected).await;
-        let wait = wait.map_err(|error| failure(&error))?;
+        let wait = wait.map_err(|error| failure_of_session(&error))?;
         Ok(Self { wait, address: session.destination().b32(), lease })
     }
 }
@@ -36,19 +36,12 @@ impl Listening for SamListening {
     }
 
     async fn accept(mut self) -> Result<IncomingStream, Failure> {
-        let accepted = self.wait.peer().await.map_err(|error| failure(&error))?;
+        let accepted = self.wait.peer().await.map_err(|error| failure_of_session(&error))?;
         Ok(IncomingStream {
             peer: accepted.peer.b32(),
             port: accepted.ports.from,
             stream: OpenStream::over_sam(accepted.stream.into(), self.lease),
         })
-    }
-}
-
-fn failure(error: &i2p_sam::Error) -> Failure {
-    match error {
-        i2p_sam::Error::SessionLost => Failure::RouterUnavailable,
-        _ => Failure::RouterError,
     }
 }
 

@@ -6,7 +6,7 @@ use crate::{
     dial::{DatagramSender, Datagrams, ReceivedDatagram},
     failure::Failure,
     names::Resolver,
-    sessions::pool::SessionLease,
+    sessions::{attempt_error::failure_of_session, pool::SessionLease},
 };
 
 /// The datagrams of one client: exclusive use of a session for them. It also holds the key's session for streams, on which names
@@ -40,12 +40,12 @@ impl Datagrams for SamDatagrams {
 
     async fn send(&self, peer: &DatagramPeer, port: u16, payload: &[u8]) -> Result<(), Failure> {
         let ports = Ports { from: self.datagrams.port(), to: port };
-        self.datagrams.session().send(peer, ports, payload).await.map_err(|error| failure(&error))
+        self.datagrams.session().send(peer, ports, payload).await.map_err(|error| failure_of_session(&error))
     }
 
     async fn receive<'b>(&self, buffer: &'b mut [u8]) -> Result<ReceivedDatagram<'b>, Failure> {
         let session = self.datagrams.session();
-        let received = session.receive(buffer).await.map_err(|error| failure(&error))?;
+        let received = session.receive(buffer).await.map_err(|error| failure_of_session(&error))?;
         let sender = match received.sender {
             SenderText::Destination(text) => DatagramSender::Destination(text),
             SenderText::Hash(text) => DatagramSender::Hash(text),
@@ -62,13 +62,6 @@ impl Datagrams for SamDatagrams {
 
     async fn destination(&self, name: &I2pName) -> Result<Destination, Failure> {
         self.names.destination(&self.streams, name).await
-    }
-}
-
-fn failure(error: &i2p_sam::Error) -> Failure {
-    match error {
-        i2p_sam::Error::SessionLost => Failure::RouterUnavailable,
-        _ => Failure::RouterError,
     }
 }
 
