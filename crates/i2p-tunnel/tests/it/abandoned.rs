@@ -54,18 +54,25 @@ impl Busy {
 async fn a_reset_ends_the_clients_request() {
     let bridge = TestBridge::start().await;
     let busy = busy(&bridge, 10).await;
-    bridge.on("STREAM CONNECT", [Act::Hang]);
-    bridge.on("NAMING LOOKUP NAME=unknown.i2p", [Act::Hang]);
+    let unanswered = ["STREAM CONNECT", "NAMING LOOKUP NAME=unknown.i2p"];
+    unanswered.iter().for_each(|command| bridge.on(command, [Act::Hang]));
+    let waiting = || {
+        let commands = bridge.commands();
+        commands.iter().filter(|sent| unanswered.iter().any(|command| sent.starts_with(command))).count()
+    };
     let socks5 = socks5_request("known.i2p", 80);
     let ahead = [&socks5[..], &[7; 5_000]].concat();
     let http = b"CONNECT known.i2p:80 HTTP/1.1\r\n\r\n".to_vec();
     let resolve = socks5_command(0xf0, &domain("unknown.i2p"), 0);
-    for request in [socks5, ahead, http, resolve] {
+    for (done, request) in [socks5, ahead, http, resolve].into_iter().enumerate() {
         let mut client = busy.proxy.connect().await;
         client.write_all(&request).await.unwrap();
+        let begin = Instant::now();
+        while waiting() == done {
+            assert!(begin.elapsed() < LONG, "the router is asked");
+            sleep(Duration::from_millis(10)).await;
+        }
         busy.has_connections(1, LONG).await;
-        // Whether it is dialled by then or later, the request is waiting.
-        sleep(SECOND / 10).await;
         client.set_zero_linger().unwrap();
         drop(client);
         busy.has_connections(0, SECOND).await;
