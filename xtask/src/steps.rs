@@ -60,7 +60,8 @@ pub(crate) fn clippy(workspace: &Workspace) -> Result<()> {
     let clippy =
         |what: &str| cargo(workspace, &format!("clippy {what} --all-targets --locked -- -D warnings")).run();
     clippy("--workspace")?;
-    clippy("-p i2p-socks --no-default-features")?;
+    // All packages, so that their dependencies have the features that were just built.
+    clippy("--workspace --no-default-features")?;
     for combination in 0..1_usize << SOCKS_WIRE_FEATURES.len() {
         let chosen = SOCKS_WIRE_FEATURES.iter().enumerate().filter(|(bit, _)| combination & (1 << bit) != 0);
         let features: String = chosen.map(|(_, feature)| format!(" --features {feature}")).collect();
@@ -69,9 +70,10 @@ pub(crate) fn clippy(workspace: &Workspace) -> Result<()> {
     Ok(())
 }
 
-/// `cargo doc`. Private items too: their links rot as well.
+/// `cargo doc`. Private items too: their links rot as well. With the examples, because cargo then enables the features of
+/// dependencies that tests enable, and finds these dependencies checked by the step `clippy`.
 pub(crate) fn doc(workspace: &Workspace) -> Result<()> {
-    cargo(workspace, "doc --workspace --no-deps --document-private-items --locked")
+    cargo(workspace, "doc --workspace --lib --bins --examples --no-deps --document-private-items --locked")
         .env("RUSTDOCFLAGS", "-D warnings")
         .run()
 }

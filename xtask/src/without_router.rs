@@ -12,8 +12,8 @@ use anyhow::{Context, Result};
 use programs::{Invocation, Workspace};
 use serde_json::Value;
 
-/// Features differ from those of the workspace, so cargo builds a part of the dependencies once more.
-const BUILD: &str = "cargo test -p i2p-socks --no-default-features --bins --test it --no-run --locked --message-format \
+/// The tests of all packages, so that the dependencies have the features that the step `build` needs next.
+const BUILD: &str = "cargo test --workspace --no-default-features --bin i2p-socks --test it --no-run --locked --message-format \
                      json-render-diagnostics --target-dir";
 
 /// The tests for what differs without the embedded router: its configuration, its words, its start and end.
@@ -77,10 +77,12 @@ impl WithoutRouter {
     }
 }
 
-/// The path of an executable, if a message of cargo is about this one.
+/// The path of an executable, if a message of cargo is about this one of the package `i2p-socks`.
 fn executable(message: &str, name: &str, is_test: bool) -> Option<PathBuf> {
     let message: Value = serde_json::from_str(message).ok()?;
-    let is_it = message.pointer("/target/name")? == name && message.pointer("/profile/test")? == is_test;
+    let is_it = message.get("manifest_path")?.as_str()?.ends_with("/i2p-socks/Cargo.toml")
+        && message.pointer("/target/name")? == name
+        && message.pointer("/profile/test")? == is_test;
     is_it.then(|| message.get("executable")?.as_str().map(PathBuf::from))?
 }
 
@@ -99,13 +101,14 @@ mod tests {
     use super::*;
 
     #[test]
-    fn executables_are_found_by_name_and_kind() {
-        let line = r#"{"reason":"compiler-artifact","target":{"name":"it"},"profile":{"test":true},"executable":"/target/it-1"}"#;
+    fn executables_are_found_by_package_name_and_kind() {
+        let line = r#"{"reason":"compiler-artifact","manifest_path":"/w/crates/i2p-socks/Cargo.toml","target":{"name":"it"},
+                       "profile":{"test":true},"executable":"/target/it-1"}"#;
         assert_eq!(executable(line, "it", true), Some("/target/it-1".into()));
         assert_eq!(executable(line, "it", false), None);
         assert_eq!(executable(line, "i2p-socks", true), None);
-        let library = r#"{"target":{"name":"it"},"profile":{"test":true},"executable":null}"#;
-        assert_eq!(executable(library, "it", true), None);
+        assert_eq!(executable(&line.replace("crates/i2p-socks/", "crates/i2p-sam/"), "it", true), None);
+        assert_eq!(executable(&line.replace("\"/target/it-1\"", "null"), "it", true), None);
         assert_eq!(executable("Compiling it", "it", true), None);
     }
 }
