@@ -78,13 +78,9 @@ pub(crate) fn doc(workspace: &Workspace) -> Result<()> {
         .run()
 }
 
-/// The tests of `socks-wire` with features that no crate of the workspace enables.
-const ALL_FEATURES: &str = "test -p socks-wire --all-features --locked";
-
 /// Builds all that is tested. The workspace comes last, so that its programs are in their places.
 pub(crate) fn build(workspace: &Workspace) -> Result<()> {
     WithoutRouter::of(workspace).build(workspace)?;
-    cargo(workspace, &format!("{ALL_FEATURES} --no-run")).run()?;
     cargo(workspace, "test --workspace --locked --no-run").run()?;
     suites::build_all(workspace)
 }
@@ -94,11 +90,10 @@ fn build_unless_built(workspace: &Workspace) -> Result<()> {
     if pipeline::is_step_of_lane() { Ok(()) } else { build(workspace) }
 }
 
-/// Runs all tests of the workspace, of `socks-wire` with all features, and those that differ without the embedded router.
+/// Runs all tests of the workspace, and those that differ without the embedded router.
 pub(crate) fn test(workspace: &Workspace) -> Result<()> {
     build_unless_built(workspace)?;
     cargo(workspace, "test --workspace --locked").run()?;
-    cargo(workspace, ALL_FEATURES).run()?;
     WithoutRouter::of(workspace).test()
 }
 

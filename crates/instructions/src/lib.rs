@@ -34,8 +34,8 @@ type Count = (String, u64);
 /// # Errors
 /// A count exceeds the committed one by more than the tolerance, or nothing could be counted.
 pub fn compare_with_committed(workspace: &Workspace) -> Result<()> {
-    let bench = Invocation::typed("cargo bench -p socks-wire --bench wire --locked --", workspace.root());
-    let counts = count(workspace, bench)?;
+    let program = Invocation::typed("cargo run --release -p instructions --locked --", workspace.root());
+    let counts = count(workspace, program)?;
     if std::env::consts::ARCH != ARCHITECTURE {
         counts.iter().for_each(|(work, count)| println!("{work:34} {count:6}"));
         println!("not compared: the committed counts are those of {ARCHITECTURE}");
@@ -82,19 +82,19 @@ pub fn compare_with_peers(workspace: &Workspace) -> Result<()> {
     Ok(())
 }
 
-/// Builds a bench and counts the instructions of each work that it lists.
-fn count(workspace: &Workspace, bench: Invocation) -> Result<Vec<Count>> {
+/// Builds a program and counts the instructions of each work that it lists.
+fn count(workspace: &Workspace, program: Invocation) -> Result<Vec<Count>> {
     install_missing(&[VALGRIND], workspace)?;
-    let bench = bench.arg("count");
-    println!("$ {bench}");
-    let listed = bench.output()?;
+    let list = program.arg("count");
+    println!("$ {list}");
+    let listed = list.output()?;
     let mut lines = listed.lines();
     let program = lines
         .next()
         .and_then(|line| line.strip_prefix("program "))
-        .context("the bench does not print its path")?;
+        .context("the program does not print its path")?;
     let works: Vec<&str> = lines.filter_map(|line| line.strip_prefix("work ")).collect();
-    ensure!(!works.is_empty(), "the bench lists no work");
+    ensure!(!works.is_empty(), "the program lists no work");
     println!(
         "$ {}    # and so on",
         counting(Path::new(program), works.first().copied().unwrap_or_default(), FIRST_ROUNDS)

@@ -1,13 +1,11 @@
-//! Measures messages and handshakes: `cargo bench -p socks-wire` measures time, `cargo xtask instructions` counts instructions. See
+//! Measures the time of messages and handshakes. `cargo xtask instructions` counts the instructions of the same works. See
 //! `../README.md`.
 #![allow(missing_docs, reason = "criterion's macros")]
 
-mod count;
+mod work;
 mod works;
 
-use std::process::ExitCode;
-
-use criterion::{Criterion, Throughput, criterion_group};
+use criterion::{Criterion, Throughput, criterion_group, criterion_main};
 
 use crate::works::WORKS;
 
@@ -22,12 +20,4 @@ fn time(criterion: &mut Criterion) {
 }
 
 criterion_group!(benches, time);
-
-fn main() -> ExitCode {
-    if let Some(code) = count::run_if_requested(WORKS) {
-        return code;
-    }
-    benches();
-    Criterion::default().configure_from_args().final_summary();
-    ExitCode::SUCCESS
-}
+criterion_main!(benches);

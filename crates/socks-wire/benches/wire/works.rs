@@ -4,7 +4,7 @@ use std::hint::black_box;
 
 use socks_wire::{Error, Parsed, ServerHandshake, Step, auth, udp, v4, v5};
 
-use crate::count::Work;
+use crate::work::Work;
 
 const V4: &[u8] = b"\x04\x01\x00\x50\xc6\x33\x64\x07me\x00";
 const V4A: &[u8] = b"\x04\x01\x00\x50\x00\x00\x00\x01me\x00example.i2p\x00";

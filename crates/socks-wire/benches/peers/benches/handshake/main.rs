@@ -1,8 +1,10 @@
 //! Measures a server's handshake with each crate. See `benches/README.md` of socks-wire.
 #![allow(missing_docs, reason = "criterion's macros")]
 
-#[path = "../../../wire/count.rs"]
+#[path = "../../../../../instructions/src/count.rs"]
 mod count;
+#[path = "../../../wire/work.rs"]
+mod work;
 
 use std::{
     hint::black_box,
@@ -15,7 +17,7 @@ use std::{
 use criterion::{Criterion, Throughput, criterion_group};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
-use crate::count::Work;
+use crate::work::Work;
 
 const GREETING: &[u8] = b"\x05\x01\x00";
 const REQUEST: &[u8] = b"\x05\x01\x00\x03\x0bexample.i2p\x00\x50";

@@ -1,26 +1,10 @@
-//! Repeats the work of a benchmark and does nothing else, for a program that counts instructions. It runs the same machine code
-//! as the benchmark of time.
+//! Repeats the work of a benchmark and does nothing else, for a program that counts instructions.
 //!
 //! `count` prints the path of the program and the names of its works; `count NAME ROUNDS` repeats one of them.
 
 use std::{env, hint::black_box, process::ExitCode};
 
-/// A piece of work to measure.
-pub(crate) struct Work {
-    /// Its name.
-    pub(crate) name: &'static str,
-    /// Does the work once. The result proves that it was done.
-    pub(crate) run: fn() -> usize,
-    /// The expected result.
-    pub(crate) expected: usize,
-}
-
-impl Work {
-    /// Checks the result before the measurement, because work that is not done costs nothing.
-    pub(crate) fn check(&self) {
-        assert_eq!((self.run)(), self.expected, "{} does not do its work", self.name);
-    }
-}
+use crate::work::Work;
 
 /// Runs `count` if it is on the command line. Returns the exit code.
 pub(crate) fn run_if_requested(works: &[Work]) -> Option<ExitCode> {
