@@ -10,7 +10,7 @@ use lab::{
     proxy::{self, Proxy},
     requests::{
         HOST_UNREACHABLE, HTTP_CONNECT, NOT_ALLOWED, SOCKS4A, SOCKS5_ADDRESS, SOCKS5_NAME, download, fetch,
-        page, refused, upload,
+        first_request, page, refused, upload,
     },
     site::Site,
     wait::{Attempt, until},
@@ -117,7 +117,10 @@ async fn isolation(curl: &Curl, site: &Site) -> Result<()> {
         let fetched = fetch(curl, &["--proxy-user", &user, SOCKS5_NAME, proxy::ADDRESS, &url]).await?;
         String::from_utf8(fetched).context("not an address")
     };
-    let (alice, bob) = tokio::try_join!(who("alice"), who("bob"))?;
+    let (alice, bob) = tokio::try_join!(
+        first_request("alice's first request", async || who("alice").await),
+        first_request("bob's first request", async || who("bob").await)
+    )?;
     ensure!(alice.ends_with(".b32.i2p") && bob.ends_with(".b32.i2p"), "not addresses: {alice}, {bob}");
     ensure!(alice != bob, "both come from {alice}");
     let again = who("alice").await?;

@@ -3,6 +3,7 @@
 use std::{
     fs,
     net::{IpAddr, Ipv4Addr},
+    time::Duration,
 };
 
 use anyhow::{Context, Result, bail, ensure};
@@ -15,6 +16,7 @@ use crate::{
     curl::{Curl, PROXY_REFUSED},
     payload, proxy,
     site::{DOWNLOAD_SEED, PAGE, Site},
+    wait::{Attempt, until},
 };
 
 /// The option of curl for SOCKS4a.
@@ -30,6 +32,9 @@ pub const HTTP_CONNECT: [&str; 2] = ["--proxytunnel", "--proxy"];
 pub const NOT_ALLOWED: u8 = 2;
 /// Reply code of SOCKS5: host unreachable.
 pub const HOST_UNREACHABLE: u8 = 4;
+
+/// How long a router may need to find the lease set of a site for a session that has just been built.
+const LEASE_SET_TIMEOUT: Duration = Duration::from_secs(90);
 
 /// Commands of Tor's SOCKS extensions.
 const RESOLVE: u8 = 0xf0;
@@ -51,6 +56,32 @@ pub async fn page_through(curl: &Curl, options: &[&str], address: &str, host: &s
 /// Runs curl with `--fail` and returns the body of the response.
 pub async fn fetch(curl: &Curl, arguments: &[&str]) -> Result<Vec<u8>> {
     curl.run(&[&["--fail"], arguments].concat()).await?.succeeded()
+}
+
+/// Makes the first request of a new session with curl. On a busy machine the router may not find the lease set of the site at once,
+/// and the proxy then replies [`HOST_UNREACHABLE`]. The request is made again, and the output says so. Any other failure is final.
+///
+/// # Errors
+/// That of the request, or that the site was not reached in time.
+pub async fn first_request<T>(what: &str, request: impl AsyncFn() -> Result<T>) -> Result<T> {
+    let failure = match request().await {
+        Err(error) if is_host_unreachable(&error) => error,
+        outcome => return outcome,
+    };
+    println!(
+        "     {what}: the router has not found the site yet, so the request is made once more ({failure:#})"
+    );
+    until(what, LEASE_SET_TIMEOUT, async || match request().await {
+        Err(error) if is_host_unreachable(&error) => Ok(Attempt::NotYet(format!("{error:#}"))),
+        outcome => outcome.map(Attempt::Done),
+    })
+    .await
+}
+
+/// Whether curl says that the proxy replied [`HOST_UNREACHABLE`].
+fn is_host_unreachable(error: &anyhow::Error) -> bool {
+    let text = format!("{error:#}");
+    text.contains("complete SOCKS5 connection") && text.ends_with(&format!("({HOST_UNREACHABLE})"))
 }
 
 /// Downloads 5 MB from the site and checks them.

@@ -11,7 +11,7 @@ use std::{
 
 use anyhow::{Context, Result, ensure};
 use i2p_sam::Bridge;
-use lab::{association::Association, proxy::Proxy};
+use lab::{association::Association, proxy::Proxy, requests::first_request};
 use tempfile::TempDir;
 use tokio::{process::Command, time::timeout};
 
@@ -76,7 +76,12 @@ impl Identities {
             (USERS.first(), socket.clone()),
             (USERS.last(), socket),
         ];
-        let [one, two, alice, bob] = clients.each_ref().map(|(user, proxy)| who(user.copied(), proxy, &url));
+        let url = &url;
+        let [one, two, alice, bob] = clients.each_ref().map(|(user, proxy)| {
+            first_request("the first request of a tunnel or user", async || {
+                who(user.copied(), proxy, url).await
+            })
+        });
         let (one, two, alice, bob) = tokio::try_join!(one, two, alice, bob)?;
         let mut all = vec![&one, &two, &alice, &bob];
         ensure!(all.iter().all(|address| address.ends_with(".b32.i2p")), "not addresses: {all:?}");
@@ -84,7 +89,7 @@ impl Identities {
         all.dedup();
         ensure!(all.len() == clients.len(), "one: {one}, two: {two}, users: {alice} and {bob}");
         for ((user, proxy), before) in clients.iter().zip([&one, &two, &alice, &bob]) {
-            let now = who(user.copied(), proxy, &url).await?;
+            let now = who(user.copied(), proxy, url).await?;
             ensure!(now == *before, "{proxy} {user:?} comes from {before}, and then from {now}");
         }
         Ok(())
