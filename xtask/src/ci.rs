@@ -1,88 +1,85 @@
 //! `cargo xtask ci`: its steps, and which of them run at the same time.
 
-use pipeline::{Chore, Lane, Pipeline};
+use pipeline::{Chore, Lane, Pipeline, Wait};
 
 use crate::{no_std, steps, suites};
 
-/// The stages. Fast steps are first, so that the most frequent mistakes are found early.
-pub(crate) const CI: Pipeline = Pipeline { stages: &[CHECK_AND_BUILD, TEST, MEASURE] };
+/// The stages.
+pub(crate) const CI: Pipeline = Pipeline { stages: &[CHECK, MEASURE] };
 
-const CHECK_AND_BUILD: &[Lane] = &[Lane {
-    nice: false,
-    steps: &[
-        Chore { name: "fmt", description: "check the formatting", run: steps::fmt },
-        Chore {
-            name: "clippy",
-            description: "check the lints, with and without the embedded router",
-            run: steps::clippy,
-        },
-        Chore { name: "doc", description: "build the documentation, also of private items", run: steps::doc },
-        Chore {
-            name: "no-std",
-            description: "check that socks-wire links neither std nor alloc",
-            run: no_std::run,
-        },
-        Chore {
-            name: "build",
-            description: "build all tests, and the programs that the tests and suites start",
-            run: steps::build,
-        },
-    ],
-}];
+/// Tests and suites mostly wait for tunnels and time limits. Compilers of the second lane use the processors meanwhile.
+const CHECK: &[Lane] = &[
+    // Fast steps are first, so that the most frequent mistakes are found early.
+    Lane { nice: false, waits: None, steps: DEBUG_STEPS },
+    Lane { nice: true, waits: Some(Wait { step: "installed", after: "build" }), steps: RELEASE_STEPS },
+];
 
-/// Tests and suites mostly wait for tunnels and time limits. Compilers use the processors meanwhile.
-const TEST: &[Lane] = &[
-    Lane {
-        nice: false,
-        steps: &[
-            Chore { name: "test", description: "run all tests, also on the fuzz corpus", run: steps::test },
-            Chore {
-                name: "sam-routers",
-                description: "test the SAM client with real i2pd routers",
-                run: |workspace| suites::run("sam-routers", workspace),
-            },
-            Chore {
-                name: "socks-conformance",
-                description: "test our proxy and others byte by byte (--write: docs/conformance.md)",
-                run: |workspace| suites::run("socks-conformance", workspace),
-            },
-            Chore {
-                name: "interop",
-                description: "test our proxy with real i2pd routers and real clients",
-                run: |workspace| suites::run("interop", workspace),
-            },
-        ],
+/// The steps whose compilers write to `target/debug`, and those that use what is there.
+const DEBUG_STEPS: &[Chore] = &[
+    Chore { name: "fmt", description: "check the formatting", run: steps::fmt },
+    Chore {
+        name: "clippy",
+        description: "check the lints, with and without the embedded router",
+        run: steps::clippy,
     },
-    Lane {
-        nice: true,
-        steps: &[
-            Chore {
-                name: "instructions",
-                description: "check that socks-wire needs no more instructions than the committed counts",
-                run: instructions::compare_with_committed,
-            },
-            Chore {
-                name: "tools",
-                description: "install the tools that the steps need below target/, in fixed versions",
-                run: steps::tools,
-            },
-            Chore {
-                name: "deny",
-                description: "check the licences and sources of the dependencies",
-                run: steps::deny,
-            },
-            Chore {
-                name: "install",
-                description: "run cargo install, with and without the embedded router",
-                run: steps::install,
-            },
-        ],
+    Chore { name: "doc", description: "build the documentation, also of private items", run: steps::doc },
+    Chore {
+        name: "no-std",
+        description: "check that socks-wire links neither std nor alloc",
+        run: no_std::run,
     },
+    Chore {
+        name: "build",
+        description: "build all tests, and the programs that the tests and suites start",
+        run: steps::build,
+    },
+    Chore { name: "test", description: "run all tests, also on the fuzz corpus", run: steps::test },
+    Chore {
+        name: "sam-routers",
+        description: "test the SAM client with real i2pd routers",
+        run: |workspace| suites::run("sam-routers", workspace),
+    },
+    Chore {
+        name: "socks-conformance",
+        description: "test our proxy and others byte by byte (--write: docs/conformance.md)",
+        run: |workspace| suites::run("socks-conformance", workspace),
+    },
+    Chore {
+        name: "interop",
+        description: "test our proxy with real i2pd routers and real clients",
+        run: |workspace| suites::run("interop", workspace),
+    },
+];
+
+/// The steps whose compilers write elsewhere, so that no lock of cargo makes the two lanes wait for each other.
+const RELEASE_STEPS: &[Chore] = &[
+    Chore {
+        name: "tools",
+        description: "install the tools that the steps need below target/, in fixed versions",
+        run: steps::tools,
+    },
+    Chore {
+        name: "deny",
+        description: "check the licences and sources of the dependencies",
+        run: steps::deny,
+    },
+    Chore {
+        name: "instructions",
+        description: "check that socks-wire needs no more instructions than the committed counts",
+        run: instructions::compare_with_committed,
+    },
+    Chore {
+        name: "install",
+        description: "run cargo install, with and without the embedded router",
+        run: steps::install,
+    },
+    Chore { name: "installed", description: "test the installed programs", run: steps::installed },
 ];
 
 /// A benchmark needs the whole machine.
 const MEASURE: &[Lane] = &[Lane {
     nice: false,
+    waits: None,
     steps: &[Chore {
         name: "bench",
         description: "measure the cost beside other proxies (ci: --short; --write: docs/performance.md; --link: time to first byte only)",

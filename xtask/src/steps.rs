@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Result, ensure};
 use programs::{Invocation, Workspace};
 
 use crate::{suites, without_router::WithoutRouter};
@@ -85,7 +85,7 @@ pub(crate) fn build(workspace: &Workspace) -> Result<()> {
     suites::build_all(workspace)
 }
 
-/// Builds, unless the step `build` has done so: lanes begin after it.
+/// Builds, unless the step `build` has done so: in lanes, the steps that need it come after it.
 fn build_unless_built(workspace: &Workspace) -> Result<()> {
     if pipeline::is_step_of_lane() { Ok(()) } else { build(workspace) }
 }
@@ -107,31 +107,50 @@ pub(crate) fn deny(workspace: &Workspace) -> Result<()> {
         .run()
 }
 
-/// The tests of the installed program with the embedded router, as the step `build` has built them.
-const INSTALLED: &str = "test --workspace --locked --test it -- life:: usage:: demo::";
-
-/// Runs `cargo install`, and tests of the installed program, which is built in another profile than that of other tests: it is started
-/// from a directory outside the workspace, and put through the tests of its life, its usage and, where it has one, its demo.
+/// Runs `cargo install`, with and without the embedded router, and starts each program from a directory outside the workspace.
 pub(crate) fn install(workspace: &Workspace) -> Result<()> {
-    build_unless_built(workspace)?;
-    let root = tempfile::tempdir().context("no temporary directory")?;
-    let program = installed(workspace, "", root.path())?;
-    cargo(workspace, INSTALLED).env("I2P_SOCKS_TEST_BINARY", &program.to_string_lossy()).run()?;
-    let program = installed(workspace, "--no-default-features", root.path())?;
-    WithoutRouter::of(workspace).test_installed(&program)
+    install_one(workspace, "", &with_router(workspace))?;
+    // The second shares dependencies with the first.
+    install_one(workspace, "--no-default-features", &without_router(workspace))
 }
 
-/// Installs the program with these features below `root`, and starts it. Returns where it is.
-fn installed(workspace: &Workspace, features: &str, root: &Path) -> Result<PathBuf> {
-    // With the target directory of the workspace: the second build shares dependencies with the first.
+/// Where `cargo install` puts the program, with and without the embedded router.
+fn with_router(workspace: &Workspace) -> PathBuf {
+    workspace.target().join("xtask-installed")
+}
+
+fn without_router(workspace: &Workspace) -> PathBuf {
+    workspace.target().join("xtask-installed-without-router")
+}
+
+/// The file below the directory that `cargo install` was given.
+fn program_below(root: &Path) -> PathBuf {
+    root.join("bin").join("i2p-socks")
+}
+
+fn install_one(workspace: &Workspace, features: &str, root: &Path) -> Result<()> {
     cargo(workspace, &format!("install --path crates/i2p-socks --locked --force {features} --root"))
         .arg(root)
         .arg("--target-dir")
         .arg(workspace.target())
         .run()?;
-    let program = root.join("bin").join("i2p-socks");
-    let version = Invocation::new(&program, Path::new("/")).arg("--version").output()?;
+    let version = Invocation::new(program_below(root), Path::new("/")).arg("--version").output()?;
     ensure!(version.starts_with("i2p-socks "), "i2p-socks --version wrote {version:?}");
     print!("installed and started from /: {version}");
-    Ok(program)
+    Ok(())
+}
+
+/// The tests of the installed program with the embedded router, as the step `build` has built them.
+const INSTALLED: &str = "test --workspace --locked --test it -- life:: usage:: demo::";
+
+/// Puts the installed programs, which were built in another profile than that of other tests, through the tests of their life, their
+/// usage and, where there is one, their demo.
+pub(crate) fn installed(workspace: &Workspace) -> Result<()> {
+    if !pipeline::is_step_of_lane() {
+        build(workspace)?;
+        install(workspace)?;
+    }
+    let program = program_below(&with_router(workspace));
+    cargo(workspace, INSTALLED).env("I2P_SOCKS_TEST_BINARY", &program.to_string_lossy()).run()?;
+    WithoutRouter::of(workspace).test_installed(&program_below(&without_router(workspace)))
 }

@@ -42,6 +42,17 @@ pub struct Lane {
     pub steps: &'static [Chore],
     /// Whether the other lanes come first when all want the processors.
     pub nice: bool,
+    /// The step of this lane that begins only after a step of another lane has passed, and that other step.
+    pub waits: Option<Wait>,
+}
+
+/// A step that needs the outcome of a step of another lane. The other step must not wait for this one.
+#[derive(Clone, Copy)]
+pub struct Wait {
+    /// The name of the step that waits.
+    pub step: &'static str,
+    /// The name of the step that it waits for.
+    pub after: &'static str,
 }
 
 /// Stages, which run one after the other.

@@ -7,6 +7,7 @@ use std::{
     path::Path,
     process::{Child, Command, Stdio},
     sync::{
+        Mutex, PoisonError,
         atomic::{AtomicBool, Ordering::Relaxed},
         mpsc,
     },
@@ -33,16 +34,41 @@ struct Ended {
     output: Vec<u8>,
 }
 
+/// What lanes tell each other.
+#[derive(Default)]
+struct Shared {
+    /// Set at the first failure.
+    stop: AtomicBool,
+    passed: Mutex<Vec<&'static str>>,
+}
+
+impl Shared {
+    fn stops(&self) -> bool {
+        self.stop.load(Relaxed)
+    }
+
+    fn add_passed(&self, step: &'static str) {
+        self.passed.lock().unwrap_or_else(PoisonError::into_inner).push(step);
+    }
+
+    /// Waits until this step has passed, or the lanes stop.
+    fn wait_for(&self, step: &str) {
+        while !self.stops() && !self.passed.lock().unwrap_or_else(PoisonError::into_inner).contains(&step) {
+            thread::sleep(POLL_INTERVAL);
+        }
+    }
+}
+
 /// Runs lanes at the same time. `program` is this program. The first failure stops the steps of the other lanes; its output is
 /// printed last.
 pub(crate) fn run(lanes: &'static [Lane], program: &Path, report: &Report) -> Result<()> {
-    let stop = AtomicBool::new(false);
+    let shared = Shared::default();
     let mut failed = None;
     thread::scope(|scope| -> Result<()> {
         let (sender, ended) = mpsc::channel();
         for lane in lanes {
-            let (sender, stop) = (sender.clone(), &stop);
-            scope.spawn(move || lane.run(program, stop, &sender));
+            let (sender, shared) = (sender.clone(), &shared);
+            scope.spawn(move || lane.run(program, shared, &sender));
         }
         drop(sender);
         for result in ended {
@@ -87,16 +113,20 @@ fn print_output(step: &Ended) -> Result<()> {
 }
 
 impl Lane {
-    /// Runs the steps until one fails, or `stop` is set. Sets `stop` at a failure.
-    fn run(&self, program: &Path, stop: &AtomicBool, ended: &mpsc::Sender<Result<Ended>>) {
+    /// Runs the steps until one fails, or the lanes stop. Stops them at a failure.
+    fn run(&self, program: &Path, shared: &Shared, ended: &mpsc::Sender<Result<Ended>>) {
         for step in self.steps {
-            if stop.load(Relaxed) {
+            if let Some(wait) = self.waits.filter(|wait| wait.step == step.name) {
+                shared.wait_for(wait.after);
+            }
+            if shared.stops() {
                 return;
             }
             println!("\n==> {} has begun: {}", step.name, step.description);
-            let result = self.run_step(step.name, program, stop);
-            if !matches!(&result, Ok(step) if step.outcome == Outcome::Passed) {
-                stop.store(true, Relaxed);
+            let result = self.run_step(step.name, program, &shared.stop);
+            match &result {
+                Ok(ended) if ended.outcome == Outcome::Passed => shared.add_passed(step.name),
+                _ => shared.stop.store(true, Relaxed),
             }
             // The receiver takes all there is.
             let _ = ended.send(result);
@@ -153,7 +183,7 @@ fn wait(child: &mut Child, stop: &AtomicBool) -> Result<Outcome> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{Chore, Pipeline};
+    use crate::{Chore, Pipeline, Wait};
     use std::{fs, os::unix::fs::PermissionsExt, path::PathBuf};
 
     /// A program in the place of this one, which does what a shell does with these lines.
@@ -165,9 +195,32 @@ mod tests {
     }
 
     const LANES: &[Lane] = &[
-        Lane { steps: &[Chore::named("test"), Chore::named("interop")], nice: false },
-        Lane { steps: &[Chore::named("deny"), Chore::named("install")], nice: true },
+        Lane { steps: &[Chore::named("test"), Chore::named("interop")], nice: false, waits: None },
+        Lane { steps: &[Chore::named("deny"), Chore::named("install")], nice: true, waits: None },
     ];
+
+    #[test]
+    fn a_step_waits_for_a_step_of_another_lane() {
+        const WAITING: &[Lane] = &[
+            Lane { steps: &[Chore::named("build")], nice: false, waits: None },
+            Lane {
+                steps: &[Chore::named("test")],
+                nice: false,
+                waits: Some(Wait { step: "test", after: "build" }),
+            },
+        ];
+        let directory = tempfile::tempdir().unwrap();
+        let built = directory.path().join("built");
+        let run = |build: &str| {
+            let lines =
+                format!("case $1 in build) sleep 0.3; {build};; test) test -e {};; esac", built.display());
+            let (program, report) = (script(directory.path(), &lines), Report::default());
+            run(WAITING, &program, &report).map_err(|error| error.to_string())
+        };
+        assert_eq!(run(&format!("touch {}", built.display())), Ok(()));
+        // The step that waits does not begin when the other has failed.
+        assert_eq!(run("exit 1").unwrap_err(), "step build failed; to run it alone: cargo xtask build");
+    }
 
     #[test]
     fn lanes_run_side_by_side_and_a_failure_stops_the_others() {

@@ -23,7 +23,7 @@ use std::{
 /// The longest time for any step. It is generous, since only a failure uses it up.
 pub(crate) const LIMIT: Duration = Duration::from_secs(150);
 
-/// The binary, without a configuration from the environment. `cargo xtask install` sets the path of the installed program, to
+/// The binary, without a configuration from the environment. `cargo xtask installed` sets the path of the installed program, to
 /// run these tests on what users get.
 pub(crate) fn i2p_socks(args: &[&str]) -> Command {
     let installed = std::env::var_os("I2P_SOCKS_TEST_BINARY");
