@@ -1,7 +1,13 @@
 //! What the service manager is told, and when.
 #![cfg(target_os = "linux")]
 
-use std::{fs, os::unix::net::UnixDatagram, path::Path, time::Instant};
+use std::{
+    fs,
+    os::unix::net::UnixDatagram,
+    path::Path,
+    thread,
+    time::{Duration, Instant},
+};
 
 use sam_testkit::{Act, TestBridge};
 
@@ -102,6 +108,11 @@ async fn a_reload_before_the_first_session_ends_before_ready_is_sent() {
     let ready = manager.told("READY=1");
     assert!(ready.contains("STATUS=Serving on 2 listeners\n"), "{ready}");
     assert!(!manager.said.iter().any(|message| message.contains("RELOADING=1")), "{:?}", manager.said);
+    // The lines were written before READY=1 was sent, and may not have been read yet.
+    let begin = Instant::now();
+    while proxy.stdout().len() < 2 && begin.elapsed() < LIMIT {
+        thread::sleep(Duration::from_millis(20));
+    }
     assert_eq!(proxy.stdout().iter().filter(|line| line.ends_with(" ready")).count(), 2, "{}", proxy.said());
 }
 

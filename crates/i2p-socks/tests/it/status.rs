@@ -232,7 +232,7 @@ async fn all_interfaces_show_the_same_status() {
 
     let (_, page) = get(admin, "/");
     for part in [
-        "Ready: tunnels are built",
+        "Ready: I2P tunnels are built",
         b32,
         &address.to_string(),
         "the name is in no address book",
