@@ -186,7 +186,7 @@ mod tests {
     use crate::{Chore, Pipeline, Wait};
     use std::{fs, os::unix::fs::PermissionsExt, path::PathBuf};
 
-    /// A program in the place of this one, which does what a shell does with these lines.
+    /// A shell script with these lines, to run instead of this program.
     fn script(directory: &Path, lines: &str) -> PathBuf {
         let path = directory.join("program");
         fs::write(&path, format!("#!/bin/sh\n{lines}\n")).unwrap();

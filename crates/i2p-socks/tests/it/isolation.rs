@@ -125,6 +125,6 @@ async fn each_user_has_an_identity_up_to_max_sessions_until_idle() {
         sleep(Duration::from_millis(200)).await;
     }
     let (returned, _stream) = open(&proxy, address, "alice", &host).await;
-    assert!(!seen.contains(&returned), "whoever comes back is somebody new");
+    assert!(!seen.contains(&returned), "a user who returns gets a new identity");
     assert_eq!(tokio::task::block_in_place(|| proxy.signal("TERM")), Some(0), "{}", proxy.said());
 }
