@@ -102,7 +102,8 @@ fn running(bridges: &str) -> Peer {
         far: Bridge::new(far),
         capabilities: env::var("SAM_CONFORMANCE_CAPABILITIES").ok(),
         hosts: hosts.split(',').filter(|pair| !pair.is_empty()).map(host).collect(),
-        patience: Duration::from_secs(15),
+        // On a busy machine a stream of i2pd can stall for longer than an attempt may take (25 s): time for a second attempt.
+        patience: Duration::from_secs(60),
         hops: env::var("SAM_CONFORMANCE_HOPS").map_or(1, |hops| hops.parse().expect("a number of hops")),
         tunnels: 4,
     }
