@@ -17,7 +17,7 @@ use crate::{
     config::admin::AdminListen,
     control::{
         routes::Routes,
-        server::{ServerLimits, serve},
+        server::{ServerLimits, WhenBusy, serve},
     },
     status::board::Board,
 };
@@ -101,7 +101,11 @@ impl AdminEndpoint {
 
     /// Serves the pages until `stop` is cancelled. A second call does nothing.
     pub(crate) fn serve(&mut self, board: &Board, stop: &CancellationToken) {
-        let limits = ServerLimits { connection: REQUEST_TIMEOUT, ..ServerLimits::default() };
+        let limits = ServerLimits {
+            when_busy: WhenBusy::CloseOldest,
+            connection: REQUEST_TIMEOUT,
+            ..ServerLimits::default()
+        };
         let routes = |visitors| Arc::new(pages(Routes::default(), board, visitors));
         match self.bound.take() {
             Some(AdminListener::Tcp(listener)) => {

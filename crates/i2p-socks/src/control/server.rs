@@ -1,14 +1,23 @@
-//! An HTTP/1.1 server for any listener. Each connection carries one request, so that idle connections do not stay open.
+//! An HTTP/1.1 server for any listener. Each connection carries one request, so that idle connections do not stay open. A
+//! connection that has sent no request yet never keeps another one waiting.
 
-use std::{convert::Infallible, io, sync::Arc, time::Duration};
+use std::{
+    collections::VecDeque,
+    convert::Infallible,
+    io,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering::Relaxed},
+    },
+    time::Duration,
+};
 
 use hyper::{server::conn::http1, service::service_fn};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::{
     io::{AsyncRead, AsyncWrite},
     net::{TcpListener, TcpStream},
-    sync::Semaphore,
-    task::JoinSet,
+    task::{AbortHandle, JoinSet},
     time::{sleep, timeout},
 };
 use tokio_util::sync::CancellationToken;
@@ -25,8 +34,10 @@ const ACCEPT_RETRY_PAUSE: Duration = Duration::from_millis(100);
 /// The limits of a server.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct ServerLimits {
-    /// How many connections are served at once. Others wait.
+    /// How many connections are open at once. When there are as many, the oldest one without a request is closed for a new one.
     pub(crate) connections: usize,
+    /// What happens if each of them has sent its request.
+    pub(crate) when_busy: WhenBusy,
     /// How long a request head may take.
     pub(crate) head: Duration,
     /// How long a connection may last.
@@ -35,8 +46,23 @@ pub(crate) struct ServerLimits {
 
 impl Default for ServerLimits {
     fn default() -> Self {
-        Self { connections: 16, head: Duration::from_secs(10), connection: Duration::from_secs(15 * 60) }
+        Self {
+            connections: 32,
+            when_busy: WhenBusy::Wait,
+            // Programs on this machine send their request at once.
+            head: Duration::from_secs(5),
+            connection: Duration::from_secs(15 * 60),
+        }
     }
+}
+
+/// What happens to a new connection while each of the others waits for its response.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum WhenBusy {
+    /// It waits until one of them has its response. For commands, which may take long and must not be cut off.
+    Wait,
+    /// The oldest of them is closed for it. For health checks, which must be answered whatever others do.
+    CloseOldest,
 }
 
 /// A source of connections.
@@ -63,26 +89,70 @@ pub(crate) async fn serve(
     limits: ServerLimits,
     stop: CancellationToken,
 ) {
-    let slots = Arc::new(Semaphore::new(limits.connections));
-    let mut connections = JoinSet::new();
+    let mut connections = Connections { limits, tasks: JoinSet::new(), open: VecDeque::new() };
     let accept = async {
         loop {
-            // The semaphore is never closed.
-            let Ok(slot) = Arc::clone(&slots).acquire_owned().await else { return };
             let Ok(stream) = listener.accept().await else {
                 sleep(ACCEPT_RETRY_PAUSE).await;
                 continue;
             };
-            while connections.try_join_next().is_some() {}
-            let routes = Arc::clone(&routes);
-            connections.spawn(async move {
-                // A slower connection is cut off.
-                let _ = timeout(limits.connection, serve_connection(stream, &routes, limits)).await;
-                drop(slot);
-            });
+            connections.make_room().await;
+            connections.add(stream, Arc::clone(&routes));
         }
     };
     stop.run_until_cancelled(accept).await;
+}
+
+/// The connections of a server.
+struct Connections {
+    limits: ServerLimits,
+    tasks: JoinSet<()>,
+    /// The oldest first.
+    open: VecDeque<OpenConnection>,
+}
+
+struct OpenConnection {
+    task: AbortHandle,
+    /// Whether it has sent its request head.
+    has_asked: Arc<AtomicBool>,
+}
+
+impl Connections {
+    /// Closes a connection for a new one if there are as many as allowed, or waits for the end of one.
+    async fn make_room(&mut self) {
+        self.forget_closed();
+        while self.open.len() >= self.limits.connections {
+            let closed = match (self.oldest_without_request(), self.limits.when_busy) {
+                (Some(oldest), _) => self.open.remove(oldest),
+                (None, WhenBusy::CloseOldest) => self.open.pop_front(),
+                (None, WhenBusy::Wait) => {
+                    self.tasks.join_next().await;
+                    None
+                }
+            };
+            closed.iter().for_each(|closed| closed.task.abort());
+            self.forget_closed();
+        }
+    }
+
+    fn add(&mut self, stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static, routes: Arc<Routes>) {
+        let (limits, has_asked) = (self.limits, Arc::<AtomicBool>::default());
+        let asked = Arc::clone(&has_asked);
+        let task = self.tasks.spawn(async move {
+            // A slower connection is cut off.
+            let _ = timeout(limits.connection, serve_connection(stream, &routes, limits, &asked)).await;
+        });
+        self.open.push_back(OpenConnection { task, has_asked });
+    }
+
+    fn oldest_without_request(&self) -> Option<usize> {
+        self.open.iter().position(|open| !open.has_asked.load(Relaxed))
+    }
+
+    fn forget_closed(&mut self) {
+        while self.tasks.try_join_next().is_some() {}
+        self.open.retain(|open| !open.task.is_finished());
+    }
 }
 
 /// Serves one request.
@@ -90,8 +160,12 @@ async fn serve_connection(
     stream: impl AsyncRead + AsyncWrite + Unpin,
     routes: &Routes,
     limits: ServerLimits,
+    has_asked: &AtomicBool,
 ) {
-    let service = service_fn(|request| async { Ok::<_, Infallible>(routes.respond(request).await) });
+    let service = service_fn(|request| {
+        has_asked.store(true, Relaxed);
+        async { Ok::<_, Infallible>(routes.respond(request).await) }
+    });
     let conversation = http1::Builder::new()
         .timer(TokioTimer::new())
         .header_read_timeout(limits.head)
@@ -154,24 +228,82 @@ mod tests {
         }
     }
 
+    const SLOW_HEAD: &str = "POST /echo HTTP/1.1\r\n";
+    const SLOW_BODY: &str = "POST /echo HTTP/1.1\r\nHost: x\r\nContent-Length: 2\r\n\r\no";
+    const REQUEST: &str = "POST /echo HTTP/1.1\r\nHost: x\r\nContent-Length: 2\r\n\r\nok";
+
+    /// Opens connections that send this and no more.
+    async fn slow(address: std::net::SocketAddr, count: usize, sent: &str) -> Vec<TcpStream> {
+        let mut slow = Vec::new();
+        for _ in 0..count {
+            let mut stream = TcpStream::connect(address).await.unwrap();
+            stream.write_all(sent.as_bytes()).await.unwrap();
+            slow.push(stream);
+        }
+        slow
+    }
+
+    /// Limits that no test reaches by time.
+    fn only(connections: usize, when_busy: WhenBusy) -> ServerLimits {
+        let long = Duration::from_secs(600);
+        ServerLimits { connections, when_busy, head: long, connection: long }
+    }
+
+    #[tokio::test]
+    async fn a_request_is_answered_among_slow_connections_and_the_oldest_of_them_is_closed() {
+        let stop = CancellationToken::new();
+        let address = echo(only(4, WhenBusy::Wait), stop).await;
+        let mut slow = slow(address, 8, SLOW_HEAD).await;
+        for _ in 0..3 {
+            let answer = timeout(Duration::from_secs(10), ask(address, REQUEST)).await.unwrap();
+            assert!(answer.ends_with("\"ok\""), "{answer}");
+        }
+        let mut rest = slow.split_off(5);
+        for closed in &mut slow {
+            assert_eq!(closed.read(&mut [0; 1]).await.unwrap_or(0), 0);
+        }
+        for open in &mut rest {
+            assert!(timeout(Duration::from_millis(20), open.read(&mut [0; 1])).await.is_err());
+        }
+    }
+
+    #[tokio::test]
+    async fn a_health_check_is_answered_while_every_other_connection_waits_for_its_response() {
+        let address = echo(only(4, WhenBusy::CloseOldest), CancellationToken::new()).await;
+        let mut busy = slow(address, 4, SLOW_BODY).await;
+        let answer = timeout(Duration::from_secs(10), ask(address, REQUEST)).await.unwrap();
+        assert!(answer.ends_with("\"ok\""), "{answer}");
+        assert_eq!(busy[0].read(&mut [0; 1]).await.unwrap_or(0), 0);
+        assert!(timeout(Duration::from_millis(20), busy[1].read(&mut [0; 1])).await.is_err());
+    }
+
+    #[tokio::test]
+    async fn a_command_waits_while_every_other_connection_waits_for_its_response() {
+        let address = echo(only(2, WhenBusy::Wait), CancellationToken::new()).await;
+        let mut busy = slow(address, 2, SLOW_BODY).await;
+        // The server has read both requests by then.
+        sleep(Duration::from_millis(100)).await;
+        let asked = ask(address, REQUEST);
+        tokio::pin!(asked);
+        assert!(timeout(Duration::from_millis(100), &mut asked).await.is_err());
+        busy[0].write_all(b"k").await.unwrap();
+        let answer = timeout(Duration::from_secs(10), asked).await.unwrap();
+        assert!(answer.ends_with("\"ok\""), "{answer}");
+    }
+
     #[tokio::test]
     async fn a_silent_client_makes_room_for_others() {
-        let limits = ServerLimits {
-            connections: 1,
-            head: Duration::from_millis(50),
-            connection: Duration::from_secs(60),
-        };
+        let limits = ServerLimits { head: Duration::from_millis(50), ..only(1, WhenBusy::Wait) };
         let stop = CancellationToken::new();
         let address = echo(limits, stop.clone()).await;
         let mut silent = TcpStream::connect(address).await.unwrap();
-        let asked = ask(address, "POST /echo HTTP/1.1\r\nHost: x\r\nContent-Length: 2\r\n\r\nok");
         // Well before hyper's own limit.
-        let answer = timeout(Duration::from_secs(10), asked).await.unwrap();
+        let answer = timeout(Duration::from_secs(10), ask(address, REQUEST)).await.unwrap();
         assert!(answer.ends_with("\"ok\""), "{answer}");
         assert_eq!(silent.read(&mut [0; 1]).await.unwrap_or(0), 0);
         // A body that does not arrive ends with the time of the connection, or with the server.
         let mut slow = TcpStream::connect(address).await.unwrap();
-        slow.write_all(b"POST /echo HTTP/1.1\r\nHost: x\r\nContent-Length: 2\r\n\r\no").await.unwrap();
+        slow.write_all(SLOW_BODY.as_bytes()).await.unwrap();
         tokio::task::yield_now().await;
         stop.cancel();
         assert_eq!(slow.read(&mut [0; 1]).await.unwrap_or(0), 0);

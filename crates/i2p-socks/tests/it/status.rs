@@ -109,6 +109,26 @@ async fn ready_means_tunnels_are_built() {
     assert_eq!(proxy.get("/ready").0, 503, "and not any more when the router is gone");
 }
 
+/// Health is answered at once, whatever else is connected to the admin endpoint.
+#[tokio::test(flavor = "multi_thread")]
+async fn slow_connections_do_not_delay_health() {
+    let bridge = TestBridge::start().await;
+    let mut proxy = Proxy::start(&bridge, "");
+    let admin = proxy.admin();
+    for sent in ["", "GET /live HTTP/1.1\r\n"] {
+        let _slow: Vec<_> = (0..40)
+            .map(|_| {
+                let mut stream = TcpStream::connect(admin).unwrap();
+                stream.write_all(sent.as_bytes()).unwrap();
+                stream
+            })
+            .collect();
+        let begin = Instant::now();
+        assert_eq!(get(admin, "/live").0, 200);
+        assert!(begin.elapsed() < Duration::from_secs(1), "{:?}", begin.elapsed());
+    }
+}
+
 /// Asks until the answer has this status code and contains `part`. Returns the answer.
 fn until_ready_says(admin: SocketAddr, wanted: u16, part: &str) -> String {
     let begin = Instant::now();
