@@ -12,7 +12,7 @@ const CONNECT_DELAY_MS: u8 = 50;
 /// The options of a session: tunnels, keys, publication.
 ///
 /// The default is that of a client: transient keys, three hops, two tunnels each way, lease set not published.
-#[derive(Clone)]
+#[derive(Clone, PartialEq, Eq)]
 pub struct SessionOptions {
     length: u8,
     quantity: u8,

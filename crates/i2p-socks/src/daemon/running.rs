@@ -32,10 +32,11 @@ impl Running {
                 "{fixed} cannot change while the proxy is running: restart it"
             )));
         }
-        let sessions = self.sessions.reloaded(&config).await?;
+        let mut sessions = self.sessions.reloaded(&config).await?;
         let changes = self.tunnels.prepare(&config, &sessions).await?;
         let changed = self.tunnels.apply(changes, &config)?;
         // Nothing fails from here on.
+        sessions.apply_changes();
         self.sessions = sessions;
         self.config = config;
         Ok(changed)

@@ -5,9 +5,9 @@ use std::{collections::HashMap, num::NonZeroUsize};
 use i2p_sam::Bridge;
 #[cfg(feature = "embedded")]
 use i2p_sam::SessionOptions;
-#[cfg(feature = "embedded")]
-use i2p_tunnel::PoolOptions;
-use i2p_tunnel::{DatagramOptions, DatagramPool, Outproxies, Resolver, Routing, SamDialler, SessionPool};
+use i2p_tunnel::{
+    DatagramOptions, DatagramPool, Outproxies, PoolOptions, Resolver, Routing, SamDialler, SessionPool,
+};
 
 use super::{identities::StoredIdentity, routing};
 use crate::{
@@ -24,10 +24,17 @@ use crate::{
 pub(crate) type Dialler = SamDialler;
 
 /// The session pools: one that tunnels share, and one for each tunnel that needs sessions of its own.
+///
+/// A reload changes the settings of pools and keeps the pools, so that the sessions of all generations count towards one limit.
 pub(crate) struct Sessions {
     bridge: Bridge,
     shared: SessionPool,
     dedicated: HashMap<String, DedicatedPool>,
+    /// The pools of tunnels that need none any more. They close each session when its last stream ends. A tunnel that needs its
+    /// pool again gets it back.
+    retired: HashMap<String, DedicatedPool>,
+    /// Changes that are not made yet.
+    changes: Vec<PoolChange>,
     resolver: Resolver,
     routing: Routing,
     /// The settings that the pools were built from.
@@ -35,14 +42,24 @@ pub(crate) struct Sessions {
 }
 
 /// The pool of one tunnel.
+#[derive(Clone)]
 struct DedicatedPool {
     wants: DedicatedSessions,
     sessions: SessionPool,
+    /// Exists from the first time that the tunnel carries datagrams.
     datagrams: Option<DatagramPool>,
 }
 
-impl DedicatedPool {
-    async fn new(
+/// The settings of a tunnel's pool.
+struct DedicatedOptions {
+    wants: DedicatedSessions,
+    sessions: PoolOptions,
+    datagrams: Option<DatagramOptions>,
+}
+
+impl DedicatedOptions {
+    /// Reads or creates the key of a persistent identity.
+    async fn load(
         config: &Config,
         bridge: &Bridge,
         tunnel: &str,
@@ -61,26 +78,49 @@ impl DedicatedPool {
             options.session = options.session.early_data(early_data);
         }
         options.session = options.session.lend(wants.datagrams.is_some()).publish(wants.incoming);
-        let datagrams = wants.datagrams.map(|style| {
-            DatagramPool::new(DatagramOptions {
-                style,
-                session: options.session.clone(),
-                max_sessions: config.session.max_sessions(),
-                idle_close: options.idle_close,
-            })
+        let datagrams = wants.datagrams.map(|style| DatagramOptions {
+            style,
+            session: options.session.clone(),
+            max_sessions: config.session.max_sessions(),
+            idle_close: options.idle_close,
         });
         if wants.persistent_key {
             let key = StoredIdentity::of(&config.state_dir()?, tunnel).load_or_generate(bridge).await?;
             options.session = options.session.private_key(key);
             options.warm_spares = 0;
         }
-        Ok(Self { wants, sessions: SessionPool::new(bridge.clone(), options), datagrams })
+        Ok(Self { wants, sessions: options, datagrams })
+    }
+}
+
+impl DedicatedPool {
+    fn new(bridge: &Bridge, options: &DedicatedOptions) -> Self {
+        Self {
+            wants: options.wants,
+            sessions: SessionPool::new(bridge.clone(), options.sessions.clone()),
+            datagrams: options.datagrams.clone().map(DatagramPool::new),
+        }
     }
 
-    /// The same pool, for the sessions after a reload.
-    fn same(&self) -> Self {
-        Self { wants: self.wants, sessions: self.sessions.clone(), datagrams: self.datagrams.clone() }
+    /// The same pool with the settings that it gets later, from [`PoolChange::apply`].
+    fn with(&self, options: &DedicatedOptions) -> Self {
+        let datagrams = self.datagrams.clone();
+        Self {
+            wants: options.wants,
+            sessions: self.sessions.clone(),
+            datagrams: datagrams.or_else(|| options.datagrams.clone().map(DatagramPool::new)),
+        }
     }
+}
+
+/// A change to a pool that exists. It waits until nothing can refuse the reload.
+enum PoolChange {
+    /// Changes the settings of the pool that tunnels share.
+    Shared(PoolOptions),
+    /// Changes the settings of a tunnel's pool.
+    Dedicated(DedicatedPool, DedicatedOptions),
+    /// Closes the sessions of a tunnel's pool once they are unused.
+    Retire(DedicatedPool),
 }
 
 /// The settings that pools are built from. A reload that does not change them keeps the pools.
@@ -98,6 +138,17 @@ impl PoolInputs {
         let max = config.shared_sessions().unwrap_or(NonZeroUsize::MIN);
         Self { session: config.session.clone(), shared: Some((max, used)) }
     }
+
+    /// The settings of the pool that tunnels share.
+    fn shared_options(&self, config: &Config) -> PoolOptions {
+        let (max, used) = self.shared.unwrap_or((NonZeroUsize::MIN, true));
+        let mut options = config.session.pool(max);
+        if !used {
+            options.delay_open = true;
+            options.warm_spares = 0;
+        }
+        options
+    }
 }
 
 impl Sessions {
@@ -107,44 +158,92 @@ impl Sessions {
         bridge: &Bridge,
         resolver: Resolver,
     ) -> Result<Self, CommandError> {
-        Self::build(config, bridge, resolver, None).await
+        let inputs = PoolInputs::of(config);
+        let mut dedicated = HashMap::new();
+        for tunnel in config.tunnels() {
+            let Some(wants) = tunnel.dedicated_sessions() else { continue };
+            let options = DedicatedOptions::load(config, bridge, tunnel.name(), wants).await?;
+            dedicated.insert(tunnel.name().to_owned(), DedicatedPool::new(bridge, &options));
+        }
+        Ok(Self {
+            bridge: bridge.clone(),
+            shared: SessionPool::new(bridge.clone(), inputs.shared_options(config)),
+            dedicated,
+            retired: HashMap::new(),
+            changes: Vec::new(),
+            resolver,
+            routing: routing::from_configuration(config, None)?,
+            inputs,
+        })
     }
 
-    /// The pools for a new configuration. Pools whose settings did not change are kept.
+    /// The pools for a new configuration. Pools that exist already change only when [`apply_changes`](Self::apply_changes) is called.
     ///
     /// # Errors
     /// Keys cannot be loaded or created.
     pub(crate) async fn reloaded(&self, config: &Config) -> Result<Self, CommandError> {
-        Self::build(config, &self.bridge, self.resolver.clone(), Some(self)).await
-    }
-
-    async fn build(
-        config: &Config,
-        bridge: &Bridge,
-        resolver: Resolver,
-        before: Option<&Self>,
-    ) -> Result<Self, CommandError> {
         let inputs = PoolInputs::of(config);
-        let unchanged = before.filter(|before| before.inputs.session == inputs.session);
-        let mut dedicated = HashMap::new();
+        let same_session = self.inputs.session == inputs.session;
+        let mut changes = Vec::new();
+        if self.inputs != inputs {
+            changes.push(PoolChange::Shared(inputs.shared_options(config)));
+        }
+        let (mut dedicated, mut retired) = (HashMap::new(), self.retired.clone());
         for tunnel in config.tunnels() {
             let Some(wants) = tunnel.dedicated_sessions() else { continue };
             let name = tunnel.name();
-            let before = unchanged
-                .and_then(|before| before.dedicated.get(name))
-                .filter(|before| before.wants == wants);
-            let pool = match before {
-                Some(before) => before.same(),
-                None => DedicatedPool::new(config, bridge, name, wants).await?,
+            let before = self.dedicated.get(name);
+            if let Some(unchanged) = before.filter(|before| same_session && before.wants == wants) {
+                dedicated.insert(name.to_owned(), unchanged.clone());
+                continue;
+            }
+            let options = DedicatedOptions::load(config, &self.bridge, name, wants).await?;
+            let pool = match before.or(retired.get(name)) {
+                None => DedicatedPool::new(&self.bridge, &options),
+                Some(before) => {
+                    let pool = before.with(&options);
+                    changes.push(PoolChange::Dedicated(pool.clone(), options));
+                    pool
+                }
             };
+            retired.remove(name);
             dedicated.insert(name.to_owned(), pool);
         }
-        let shared = match unchanged.filter(|before| before.inputs.shared == inputs.shared) {
-            Some(before) => before.shared.clone(),
-            None => shared_pool(config, bridge, &inputs),
-        };
-        let routing = routing::from_configuration(config, before.map(Self::outproxies))?;
-        Ok(Self { bridge: bridge.clone(), shared, dedicated, resolver, routing, inputs })
+        for (name, gone) in self.dedicated.iter().filter(|(name, _)| !dedicated.contains_key(*name)) {
+            changes.push(PoolChange::Retire(gone.clone()));
+            retired.insert(name.clone(), gone.clone());
+        }
+        Ok(Self {
+            bridge: self.bridge.clone(),
+            shared: self.shared.clone(),
+            dedicated,
+            retired,
+            changes,
+            resolver: self.resolver.clone(),
+            routing: routing::from_configuration(config, Some(self.outproxies()))?,
+            inputs,
+        })
+    }
+
+    /// Makes the changes that [`reloaded`](Self::reloaded) has prepared.
+    pub(crate) fn apply_changes(&mut self) {
+        for change in self.changes.drain(..) {
+            match change {
+                PoolChange::Shared(options) => self.shared.reconfigure(options),
+                PoolChange::Dedicated(pool, options) => {
+                    pool.sessions.reconfigure(options.sessions);
+                    match (pool.datagrams, options.datagrams) {
+                        (Some(pool), Some(options)) => pool.reconfigure(options),
+                        (Some(pool), None) => pool.retire(),
+                        (None, _) => {}
+                    }
+                }
+                PoolChange::Retire(pool) => {
+                    pool.sessions.retire();
+                    pool.datagrams.iter().for_each(DatagramPool::retire);
+                }
+            }
+        }
     }
 
     /// One pool for all tunnels, with these session options.
@@ -155,6 +254,8 @@ impl Sessions {
             shared: SessionPool::new(bridge.clone(), options),
             bridge,
             dedicated: HashMap::new(),
+            retired: HashMap::new(),
+            changes: Vec::new(),
             resolver: Resolver::default(),
             routing: Routing::default(),
             inputs: PoolInputs::default(),
@@ -172,7 +273,7 @@ impl Sessions {
         let own = self.dedicated.get(tunnel.name());
         let pool = own.map_or(&self.shared, |own| &own.sessions);
         let dialler = SamDialler::new(pool.clone()).with_resolver(self.resolver.clone());
-        match own.and_then(|own| own.datagrams.clone()) {
+        match own.filter(|own| own.wants.datagrams.is_some()).and_then(|own| own.datagrams.clone()) {
             Some(datagrams) => dialler.with_datagrams(datagrams),
             None => dialler,
         }
@@ -195,12 +296,13 @@ impl Sessions {
 
     /// Uses new identities for all requests from now on, except for persistent ones.
     pub(crate) fn renew_identities(&self) {
-        let own = self.dedicated.values().filter(|own| !own.wants.persistent_key).map(|own| &own.sessions);
-        own.chain([&self.shared]).for_each(SessionPool::renew_all);
+        let own = self.dedicated.values().chain(self.retired.values());
+        let transient = own.filter(|own| !own.wants.persistent_key).map(|own| &own.sessions);
+        transient.chain([&self.shared]).for_each(SessionPool::renew_all);
         self.routing.outproxies().renew();
     }
 
-    /// Every pool that a tunnel uses.
+    /// Every pool that a tunnel uses, and those that still have sessions of a tunnel that needs none any more.
     pub(crate) fn pools(&self) -> impl Iterator<Item = TunnelPool> {
         let used = self.inputs.shared.is_none_or(|(_, used)| used);
         let shared = used.then(|| TunnelPool { tunnel: None, pool: self.shared.clone(), datagrams: None });
@@ -209,7 +311,13 @@ impl Sessions {
             pool: own.sessions.clone(),
             datagrams: own.datagrams.clone(),
         });
-        shared.into_iter().chain(own)
+        let retired = self.retired.iter().filter(|(_, own)| !own.sessions.sessions().is_empty());
+        let retired = retired.map(|(tunnel, own)| TunnelPool {
+            tunnel: Some(tunnel.clone()),
+            pool: own.sessions.clone(),
+            datagrams: None,
+        });
+        shared.into_iter().chain(own).chain(retired)
     }
 
     /// Returns once every session that is built at the start is ready.
@@ -222,14 +330,4 @@ impl Sessions {
             }
         }
     }
-}
-
-fn shared_pool(config: &Config, bridge: &Bridge, inputs: &PoolInputs) -> SessionPool {
-    let (max, used) = inputs.shared.unwrap_or((NonZeroUsize::MIN, true));
-    let mut options = config.session.pool(max);
-    if !used {
-        options.delay_open = true;
-        options.warm_spares = 0;
-    }
-    SessionPool::new(bridge.clone(), options)
 }

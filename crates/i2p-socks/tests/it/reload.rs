@@ -189,6 +189,59 @@ async fn sessions_stay_unless_their_options_change() {
     assert_eq!(sessions_created(&bridge), 2);
 }
 
+/// A user with sessions of its own: the reply's code, and the stream.
+fn connect_as(proxy: SocketAddr, user: usize) -> (u8, TcpStream) {
+    let mut stream = TcpStream::connect(proxy).unwrap();
+    let login = format!("\x01\x02{user:02}\x01x");
+    stream
+        .write_all(&[b"\x05\x01\x02", login.as_bytes(), b"\x05\x01\0\x03\x08echo.i2p\0\x50"].concat())
+        .unwrap();
+    let mut answer = [0; 14];
+    stream.read_exact(&mut answer).unwrap();
+    (answer[5], stream)
+}
+
+fn until(what: &str, done: impl Fn() -> bool) {
+    let begin = Instant::now();
+    while !done() {
+        assert!(begin.elapsed() < LIMIT, "{what}");
+        thread::sleep(std::time::Duration::from_millis(20));
+    }
+}
+
+/// However often the configuration and the identities change, sessions of all generations count towards one limit.
+#[tokio::test(flavor = "multi_thread")]
+async fn sessions_of_earlier_configurations_are_bounded_and_end_with_their_streams() {
+    let bridge = TestBridge::start().await;
+    let text = |round: usize| {
+        let session = ["", "session = 'dedicated'", "udp = 'datagram'"][round % 3];
+        let (max, quantity) = ([4, 12][round % 2], 1 + round % 5);
+        format!("{}[session]\nmax-sessions = {max}\nquantity = {quantity}\n", tunnel("a", session))
+    };
+    let mut proxy = Proxy::start(&bridge, &text(0));
+    let address = proxy.running.ready();
+    let (mut open, mut most) = (Vec::new(), 0);
+    for round in 1..=30 {
+        proxy.reload(&text(round));
+        proxy.running.stderr_lines(IN_FORCE, round);
+        for part in 0..2 {
+            for user in 0..3 {
+                let (code, stream) = connect_as(address, user);
+                open.extend((code == 0).then_some(stream));
+            }
+            proxy.running.send("USR1");
+            proxy.running.stderr_lines("switched to new identities", 2 * round - 1 + part);
+        }
+        most = most.max(bridge.open_sessions());
+    }
+    // Twice as many as allowed at any time, in the pool that tunnels share and in that of the tunnel.
+    assert!(most <= 2 * 2 * 12, "{most} sessions");
+    println!("at most {most} sessions, {} streams", open.len());
+    drop(open);
+    until("old sessions end", || bridge.open_sessions() <= 2);
+    assert_eq!(connect(address, "known.i2p").0, 0);
+}
+
 /// Trying outproxies ends before the client's limit, also after the limit has changed.
 #[tokio::test(flavor = "multi_thread")]
 async fn outproxies_are_asked_within_the_new_limit() {

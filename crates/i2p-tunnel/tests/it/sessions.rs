@@ -2,7 +2,7 @@
 
 use std::{num::NonZeroUsize, time::Duration};
 
-use i2p_sam::Identity;
+use i2p_sam::{Identity, SessionOptions};
 use i2p_tunnel::{Isolate, Limits, PoolOptions, SessionPolicy};
 use sam_testkit::{Act, Endpoint, TestBridge};
 use tokio::{
@@ -188,6 +188,66 @@ async fn renewing_works_while_old_streams_hold_all_sessions() {
     open.truncate(3);
     until("a session has ended", || bridge.open_sessions() == 3).await;
     assert_eq!(connect_as(&proxy, "alice", "echo.i2p").await.1, 0);
+}
+
+/// However often the settings change, old sessions count.
+#[tokio::test]
+async fn sessions_of_earlier_settings_are_bounded_and_end_with_their_streams() {
+    let bridge = TestBridge::start().await;
+    let proxy = start(&bridge, options(4)).await;
+    let mut open = Vec::new();
+    for round in 0..12_u8 {
+        let max = if round % 2 == 0 { 4 } else { 3 };
+        let session = SessionOptions::default().quantity(1 + round % 3);
+        proxy.pool.reconfigure(PoolOptions { session, ..options(max) });
+        for user in ["alice", "bob"] {
+            let (stream, code) = connect_as(&proxy, user, "echo.i2p").await;
+            open.extend((code == 0).then_some(stream));
+        }
+        proxy.pool.renew_all();
+        assert!(proxy.pool.sessions().len() <= 2 * 4, "round {round}: {}", proxy.pool.sessions().len());
+    }
+    until("those that were closed are gone", || bridge.open_sessions() <= 2 * 4).await;
+    assert!(open.len() >= 4, "{} streams", open.len());
+    drop(open);
+    until("all have ended but the first of the next", || bridge.open_sessions() <= 1).await;
+    assert_eq!(connect_as(&proxy, "alice", "echo.i2p").await.1, 0);
+}
+
+#[tokio::test]
+async fn sessions_stay_when_only_their_number_changes_and_unused_ones_make_way_for_a_lower_number() {
+    let bridge = TestBridge::start().await;
+    let proxy = start(&bridge, options(8)).await;
+    let alice = destination_of(&proxy, "alice").await;
+    destination_of(&proxy, "bob").await;
+    let (_open, _) = connect_as(&proxy, "carol", "echo.i2p").await;
+    assert_eq!(bridge.open_sessions(), 3);
+    proxy.pool.reconfigure(options(12));
+    assert_eq!(destination_of(&proxy, "alice").await, alice);
+    until("all but carol's are unused", || {
+        proxy.pool.sessions().iter().filter(|session| session.leases > 0).count() == 1
+    })
+    .await;
+    proxy.pool.reconfigure(options(1));
+    until("unused ones are closed", || bridge.open_sessions() == 1).await;
+    assert_eq!(connect_as(&proxy, "carol", "echo.i2p").await.1, 0);
+    assert_eq!(connect_as(&proxy, "alice", "echo.i2p").await.1, 1, "there is room for one");
+}
+
+#[tokio::test]
+async fn a_retired_pool_closes_each_session_with_its_last_stream() {
+    let bridge = TestBridge::start().await;
+    let proxy = start(&bridge, PoolOptions { warm_spares: 1, ..options(8) }).await;
+    destination_of(&proxy, "alice").await;
+    let (mut open, _) = connect_as(&proxy, "bob", "echo.i2p").await;
+    proxy.pool.retire();
+    until("unused ones are closed", || bridge.open_sessions() == 1).await;
+    open.write_all(b"x").await.unwrap();
+    assert_eq!(open.read_u8().await.unwrap(), b'x');
+    drop(open);
+    until("the last one is closed", || bridge.open_sessions() == 0).await;
+    destination_of(&proxy, "carol").await;
+    until("no session stays unused", || bridge.open_sessions() == 0).await;
 }
 
 #[tokio::test]

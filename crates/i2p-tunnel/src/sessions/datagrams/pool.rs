@@ -6,10 +6,7 @@ use std::{
 
 use i2p_name::B32;
 use i2p_sam::{DatagramSession, DatagramStyle, Error, Ports, Session, SessionOptions};
-use tokio::{
-    sync::{OwnedSemaphorePermit, Semaphore},
-    time::{Instant, sleep_until},
-};
+use tokio::time::{Instant, sleep_until};
 
 use crate::{client::IsolationKey, failure::Failure};
 
@@ -40,6 +37,13 @@ impl Default for DatagramOptions {
     }
 }
 
+impl DatagramOptions {
+    /// Whether a session opened with `other` is like one opened with these.
+    fn opens_same_sessions(&self, other: &Self) -> bool {
+        self.style == other.style && self.session == other.session
+    }
+}
+
 /// A pool of sessions for datagrams. Each session has one user at a time, since most routers do not tell which of several users a
 /// reply is for. Afterwards it is reused only for the same [`IsolationKey`]. Clones share the pool.
 #[derive(Clone)]
@@ -48,13 +52,15 @@ pub struct DatagramPool {
 }
 
 struct Shared {
-    options: DatagramOptions,
-    permits: Arc<Semaphore>,
     state: Mutex<State>,
 }
 
-#[derive(Default)]
 struct State {
+    options: DatagramOptions,
+    /// Increases whenever sessions are opened with other options than before.
+    generation: u64,
+    /// Shared with each session, which counts it.
+    counted: Arc<()>,
     idle: Vec<Idle>,
     /// All sessions, idle or not. Closed ones are removed when the next session opens.
     open: Vec<TrackedSession>,
@@ -95,8 +101,36 @@ struct PooledSession {
     port: u16,
     /// The destination of the key's streams when it was opened.
     streams: B32,
+    /// [`State::generation`] when it was opened.
+    generation: u64,
     _claim: Option<DestinationClaim>,
-    _permit: OwnedSemaphorePermit,
+    _permit: SessionPermit,
+}
+
+/// The permission to have one session open, held until this is dropped.
+struct SessionPermit {
+    _counted: Arc<()>,
+}
+
+impl State {
+    fn new(options: DatagramOptions) -> Self {
+        Self {
+            options,
+            generation: 0,
+            counted: Arc::default(),
+            idle: Vec::new(),
+            open: Vec::new(),
+            claimed: Vec::new(),
+            reaping: false,
+        }
+    }
+
+    /// Permits one more session unless there are [`DatagramOptions::max_sessions`], in use or not.
+    fn permit(&self) -> Option<SessionPermit> {
+        let open = Arc::strong_count(&self.counted) - 1;
+        (open < self.options.max_sessions.get())
+            .then(|| SessionPermit { _counted: Arc::clone(&self.counted) })
+    }
 }
 
 /// The exclusive right to receive datagrams on a destination of streams.
@@ -142,8 +176,29 @@ impl DatagramPool {
     /// Creates an empty pool.
     #[must_use]
     pub fn new(options: DatagramOptions) -> Self {
-        let permits = Arc::new(Semaphore::new(options.max_sessions.get()));
-        Self { shared: Arc::new(Shared { options, permits, state: Mutex::default() }) }
+        Self { shared: Arc::new(Shared { state: Mutex::new(State::new(options)) }) }
+    }
+
+    /// Changes the settings of this pool and of its clones. If they open other sessions than before, unused sessions are closed at
+    /// once, and those in use when their client leaves. All of them count towards [`DatagramOptions::max_sessions`] until then.
+    pub fn reconfigure(&self, options: DatagramOptions) {
+        let mut state = self.shared.state();
+        let before = std::mem::replace(&mut state.options, options);
+        let changed = !before.opens_same_sessions(&state.options);
+        drop(state);
+        if changed {
+            self.retire();
+        }
+    }
+
+    /// Closes unused sessions at once, and those in use when their client leaves.
+    pub fn retire(&self) {
+        let mut state = self.shared.state();
+        state.generation += 1;
+        let unused = std::mem::take(&mut state.idle);
+        // Dropping a session closes it. That must not happen under the lock.
+        drop(state);
+        drop(unused);
     }
 
     /// Leases a session of `key` for exclusive use. `streams` is the key's session for streams: the datagrams share its
@@ -182,21 +237,24 @@ impl DatagramPool {
 
     async fn open(&self, streams: &Session, destination: B32) -> Result<PooledSession, Failure> {
         let permit = self.permit()?;
-        let DatagramOptions { style, session: options, .. } = &self.shared.options;
+        let (DatagramOptions { style, session: options, .. }, generation) = {
+            let state = self.shared.state();
+            (state.options.clone(), state.generation)
+        };
         let carries_ports = streams.capabilities().datagram_ports();
         let port = if carries_ports { random_port().ok_or(Failure::RouterError)? } else { 0 };
         let ports = Ports { from: port, to: 0 };
-        let options = options.clone().without_private_key();
+        let options = options.without_private_key();
         // With ports, any number of sessions can share a destination; without, only one.
         let claim = if carries_ports { None } else { DestinationClaim::try_new(&self.shared, destination) };
         let mut opened = if carries_ports || claim.is_some() {
-            streams.open_datagrams(*style, ports, &options).await
+            streams.open_datagrams(style, ports, &options).await
         } else {
-            streams.open_datagrams_apart(*style, ports, &options).await
+            streams.open_datagrams_apart(style, ports, &options).await
         };
         // The router may still have a session that we abandoned before it answered.
         if let (Err(Error::Refused { .. }), Some(_)) = (&opened, &claim) {
-            opened = streams.open_datagrams_apart(*style, ports, &options).await;
+            opened = streams.open_datagrams_apart(style, ports, &options).await;
         }
         let session = opened.map_err(|error| open_failure(&error))?;
         let shares_destination = session.session().destination().b32() == destination;
@@ -209,6 +267,7 @@ impl DatagramPool {
             session,
             port,
             streams: destination,
+            generation,
             // Released if the router gave the datagrams their own destination.
             _claim: claim.filter(|_| shares_destination),
             _permit: permit,
@@ -236,18 +295,17 @@ impl DatagramPool {
     }
 
     /// Takes a permit for one more session. Closes the session that has been unused for longest if the pool is full.
-    fn permit(&self) -> Result<OwnedSemaphorePermit, Failure> {
-        let acquire = || Arc::clone(&self.shared.permits).try_acquire_owned();
-        if let Ok(permit) = acquire() {
-            return Ok(permit);
-        }
+    fn permit(&self) -> Result<SessionPermit, Failure> {
         let longest = {
             let mut state = self.shared.state();
+            if let Some(permit) = state.permit() {
+                return Ok(permit);
+            }
             let at = (0..state.idle.len()).min_by_key(|at| state.idle.get(*at).map(|idle| idle.since));
             at.map(|at| state.idle.swap_remove(at))
         };
         drop(longest);
-        acquire().map_err(|_| Failure::TooManySessions)
+        self.shared.state().permit().ok_or(Failure::TooManySessions)
     }
 }
 
@@ -306,9 +364,14 @@ impl Drop for DatagramLease {
             return;
         }
         let mut state = self.pool.state();
+        if pooled.generation != state.generation {
+            // Dropped after the lock, which closes it.
+            drop(state);
+            return;
+        }
         state.idle.push(Idle { key: self.key.clone(), pooled, since: Instant::now() });
         if let (Some(limit), false, Ok(runtime)) =
-            (self.pool.options.idle_close, state.reaping, tokio::runtime::Handle::try_current())
+            (state.options.idle_close, state.reaping, tokio::runtime::Handle::try_current())
         {
             state.reaping = true;
             runtime.spawn(reap(Arc::downgrade(&self.pool), limit));

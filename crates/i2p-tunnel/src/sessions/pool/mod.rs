@@ -4,7 +4,10 @@ mod entry;
 mod options;
 mod state;
 
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::{
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::Duration,
+};
 
 use i2p_sam::{Bridge, Session};
 use tokio::{sync::Notify, task::JoinHandle, time::Instant};
@@ -28,7 +31,6 @@ pub struct SessionPool {
 }
 
 struct Shared {
-    options: PoolOptions,
     state: Mutex<State>,
     /// Notified when a session becomes unused, or is used again.
     changed: Arc<Notify>,
@@ -50,8 +52,8 @@ impl Shared {
 
     /// Closes sessions that have been unused for too long. Returns when the next one will be due.
     fn reap(&self) -> Option<Instant> {
-        let idle_close = self.options.idle_close?;
         let mut state = self.state();
+        let idle_close = state.options().idle_close?;
         let closed = state.close_unused(Instant::now(), idle_close);
         if closed > 0 {
             let left = state.count();
@@ -69,9 +71,10 @@ impl SessionPool {
     #[must_use]
     pub fn new(bridge: Bridge, options: PoolOptions) -> Self {
         let changed = Arc::new(Notify::new());
-        let mut state = State::new(bridge, options.clone(), Arc::clone(&changed));
-        state.open_spares(options.warm_spares.max(usize::from(!options.delay_open)));
-        let shared = Arc::new(Shared { options, state: Mutex::new(state), changed });
+        let spares = options.spares_at_start();
+        let mut state = State::new(bridge, options, Arc::clone(&changed));
+        state.open_spares(spares);
+        let shared = Arc::new(Shared { state: Mutex::new(state), changed });
         let reaper = Reaper(tokio::spawn(reap(Arc::clone(&shared))));
         Self { shared, _reaper: Arc::new(reaper) }
     }
@@ -95,6 +98,29 @@ impl SessionPool {
     /// sessions until they end. Until then there can be up to twice [`PoolOptions::max_sessions`].
     pub fn renew_all(&self) {
         self.shared.state().renew_all();
+    }
+
+    /// Changes the settings of this pool and of its clones. If they build other sessions than before, all sessions and spares are
+    /// replaced as by [`renew_all`](Self::renew_all). If [`PoolOptions::max_sessions`] is lower than before, unused sessions are
+    /// closed at once, and no session is opened until enough of the others have ended.
+    ///
+    /// # Panics
+    /// Outside a tokio runtime.
+    pub fn reconfigure(&self, options: PoolOptions) {
+        self.shared.state().reconfigure(options);
+        // The time after which unused sessions are closed may have changed.
+        self.shared.changed.notify_one();
+    }
+
+    /// Closes unused sessions and spares at once, and each other session when its last stream ends. Requests that still come get
+    /// sessions.
+    ///
+    /// # Panics
+    /// Outside a tokio runtime.
+    pub fn retire(&self) {
+        let options = self.shared.state().options().clone();
+        let unused = Some(Duration::ZERO);
+        self.reconfigure(PoolOptions { idle_close: unused, warm_spares: 0, delay_open: true, ..options });
     }
 
     /// The status of every session. It does not identify clients.

@@ -10,8 +10,9 @@ pub struct PoolOptions {
     /// Whether a session keeps its keys when it is built again after it was lost or closed for being unused.
     pub identity: Identity,
     /// Most sessions at one time, including spares and sessions being built. Each session costs the network tunnels. Sessions
-    /// that were replaced by [`SessionPool::renew_all`](super::SessionPool::renew_all) and still have open streams are not
-    /// included; there can be as many again of those.
+    /// that were replaced by [`SessionPool::renew_all`](super::SessionPool::renew_all) or
+    /// [`SessionPool::reconfigure`](super::SessionPool::reconfigure) and still have open streams are not included; there can be
+    /// as many again of those.
     pub max_sessions: NonZeroUsize,
     /// How long a session may be unused before it is closed. `None`: it is never closed for this.
     pub idle_close: Option<Duration>,
@@ -34,6 +35,18 @@ impl Default for PoolOptions {
             delay_open: false,
             back_off: BackOff::default(),
         }
+    }
+}
+
+impl PoolOptions {
+    /// How many spares are built at the start: the first client is to find a session.
+    pub(super) fn spares_at_start(&self) -> usize {
+        self.warm_spares.max(usize::from(!self.delay_open))
+    }
+
+    /// Whether a session built with `other` is like one built with these.
+    pub(super) fn builds_same_sessions(&self, other: &Self) -> bool {
+        self.session == other.session && self.identity == other.identity
     }
 }
 

@@ -27,7 +27,7 @@ pub(super) struct State {
     entries: HashMap<IsolationKey, Arc<Entry>>,
     /// Built for future clients.
     spares: VecDeque<Arc<Entry>>,
-    /// Replaced by [`State::renew`] or [`State::renew_all`], and still in use.
+    /// Replaced by [`State::renew`], [`State::renew_all`] or [`State::reconfigure`], and still in use.
     replaced: Vec<Weak<Entry>>,
     /// Private keys of closed sessions, the latest last, if sessions keep their identity.
     remembered: VecDeque<(IsolationKey, PrivateKey)>,
@@ -44,6 +44,10 @@ impl State {
             replaced: Vec::new(),
             remembered: VecDeque::new(),
         }
+    }
+
+    pub(super) fn options(&self) -> &PoolOptions {
+        &self.options
     }
 
     /// The number of sessions in any state, replaced ones included.
@@ -151,12 +155,35 @@ impl State {
 
     /// See [`SessionPool::renew_all`](super::SessionPool::renew_all).
     pub(super) fn renew_all(&mut self) {
+        let spares = self.spares.len();
+        self.replace_all();
+        self.open_spares(spares);
+    }
+
+    /// Closes unused sessions and spares, and sets the others aside until their last stream ends.
+    fn replace_all(&mut self) {
         self.remembered.clear();
         let entries = self.entries.drain().map(|(_, entry)| Arc::downgrade(&entry));
         self.replaced.extend(entries);
-        let spares = self.spares.len();
         self.spares.clear();
-        self.open_spares(spares);
+    }
+
+    /// See [`SessionPool::reconfigure`](super::SessionPool::reconfigure).
+    pub(super) fn reconfigure(&mut self, options: PoolOptions) {
+        let before = std::mem::replace(&mut self.options, options);
+        if before.builds_same_sessions(&self.options) {
+            while self.current() > self.options.max_sessions.get() && self.close_longest_unused() {}
+            self.spares.truncate(self.options.spares_at_start());
+            let has_first = !self.entries.is_empty();
+            self.open_spares(if has_first {
+                self.options.warm_spares
+            } else {
+                self.options.spares_at_start()
+            });
+        } else {
+            self.replace_all();
+            self.open_spares(self.options.spares_at_start());
+        }
     }
 
     /// Closes sessions that have been unused for `limit`, and spares beyond the wanted number. Returns how many it closed.
