@@ -47,4 +47,4 @@ pub use sessions::{
     DatagramOptions, DatagramPool, DatagramSessionStatus, PoolOptions, SamDatagrams, SamDialler,
     SamListening, SessionPool, SessionStatus,
 };
-pub use stream::{ClientFin, Layer, OpenStream, Socket, Stop};
+pub use stream::{ClientFin, HalfClosedStream, Hold, Layer, OpenStream, Socket, Stop};

@@ -6,12 +6,16 @@ use std::{
     io::{self, Read, Write},
     net::{Shutdown, SocketAddr, TcpStream, UdpSocket},
     process::{Command, Stdio},
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering::Relaxed},
+    },
     thread,
     time::{Duration, Instant},
 };
 
 use rustix::process::{Pid, Resource, Rlimit, getrlimit, prlimit, setrlimit};
-use sam_testkit::{Act, Dialect, TestBridge};
+use sam_testkit::{Act, Dialect, Endpoint, TestBridge};
 use socket2::SockRef;
 
 use crate::common::{self, Running};
@@ -285,6 +289,74 @@ async fn a_low_limit_of_file_descriptors_lowers_the_cap() {
     let refused = codes.iter().filter(|&&code| code == 1).count();
     assert_eq!((served, refused), (75, 25), "{}", proxy.said());
     assert!(!proxy.said().contains("no connection can be accepted"), "{}", proxy.said());
+}
+
+/// Opens streams to a far end that waits for the client's end, and closes each at once, until so many were opened.
+fn connect_and_close(proxy: SocketAddr, opened: &AtomicUsize, enough: usize) {
+    let begin = Instant::now();
+    while opened.load(Relaxed) < enough {
+        assert!(begin.elapsed() < LIMIT, "{} streams", opened.load(Relaxed));
+        let mut client = TcpStream::connect(proxy).unwrap();
+        client.set_read_timeout(Some(LIMIT)).unwrap();
+        let mut answer = [0; 12];
+        let written = client.write_all(b"\x05\x01\x00\x05\x01\x00\x03\x08sink.i2p\x00\x50");
+        let is_open = written.and_then(|()| client.read_exact(&mut answer)).is_ok() && answer[3] == 0;
+        opened.fetch_add(usize::from(is_open), Relaxed);
+    }
+}
+
+/// Scanners, health checks and aborted downloads do this all day.
+#[tokio::test(flavor = "multi_thread")]
+async fn sixteen_clients_that_connect_and_close_in_a_loop_keep_nothing_and_nobody_out() {
+    let bridge = TestBridge::start().await;
+    bridge.host("sink.i2p", Endpoint::Sink);
+    let (mut proxy, _config) = start(&bridge, "connections = 100\n");
+    let address = proxy.ready();
+    is_served(address);
+    let opened = Arc::new(AtomicUsize::new(0));
+    let loops: Vec<_> = (0..16)
+        .map(|_| {
+            let opened = Arc::clone(&opened);
+            thread::spawn(move || connect_and_close(address, &opened, 1_000))
+        })
+        .collect();
+    while opened.load(Relaxed) < 1_000 {
+        is_served(address);
+    }
+    loops.into_iter().for_each(|client| client.join().unwrap());
+    let (begin, at_once) = (Instant::now(), costs(&proxy).1);
+    until("the descriptors are closed", 3 * SECOND, || costs(&proxy).1 < 60);
+    println!("{at_once} descriptors, and few after {:?}", begin.elapsed());
+    assert!(!proxy.said().contains("[limits] connections allows"), "{}", proxy.said());
+}
+
+/// Half-closed streams, of which nobody knows whether their clients still wait, end when descriptors run out.
+#[tokio::test(flavor = "multi_thread")]
+async fn half_closed_streams_make_room_when_descriptors_run_out() {
+    let bridge = TestBridge::start().await;
+    bridge.host("sink.i2p", Endpoint::Sink);
+    let (mut proxy, _config) = start(&bridge, "");
+    let address = proxy.ready();
+    let half_closed = || {
+        let (code, client) = common::connect(address, "sink.i2p");
+        assert_eq!(code, 0);
+        client.shutdown(Shutdown::Write).unwrap();
+        client
+    };
+    let _clients: Vec<_> = (0..100).map(|_| half_closed()).collect();
+    let pid = Pid::from_raw(i32::try_from(proxy.id()).unwrap());
+    let (used, maximum) = (costs(&proxy).1 as u64, getrlimit(Resource::Nofile).maximum);
+    assert!(used > 200, "{used} descriptors");
+    prlimit(pid, Resource::Nofile, Rlimit { current: Some(used), maximum }).unwrap();
+    let served = || {
+        let mut client = TcpStream::connect(address).unwrap();
+        client.set_read_timeout(Some(SECOND)).unwrap();
+        let mut answer = [0; 12];
+        client.write_all(REQUEST).unwrap();
+        client.read_exact(&mut answer).is_ok() && answer[3] == 0
+    };
+    until("a client is served", 3 * SECOND, served);
+    until("the next one is served", SECOND, served);
 }
 
 /// Sends a request as a user, who has a session. Returns the client and the reply without its version byte.

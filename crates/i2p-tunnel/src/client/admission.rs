@@ -4,10 +4,16 @@ use std::{
     collections::HashMap,
     fmt,
     net::IpAddr,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicU64, Ordering::Relaxed},
+    },
 };
 
-use super::identity::ClientAddress;
+use super::{
+    expendable::{Expendable, ExpendableConnections},
+    identity::ClientAddress,
+};
 use crate::limits::Limit;
 
 /// Connections over a cap that get a refusal at one time. Further ones are closed without a word: refusing a client must cost
@@ -44,6 +50,42 @@ struct Counts {
     refusals: usize,
     clients: HashMap<ClientAddress, usize>,
     tunnels: HashMap<Arc<str>, usize>,
+    expendable: ExpendableConnections,
+}
+
+impl Counts {
+    /// The caps that keep one more connection of `client` to `tunnel` out.
+    fn reached(&self, tunnel: &Arc<str>, client: ClientAddress) -> impl Iterator<Item = Limit> + use<> {
+        let full = |count: Option<&usize>, cap: Option<usize>| {
+            cap.is_some_and(|cap| count.copied().unwrap_or_default() >= cap)
+        };
+        let caps = [
+            (self.connections >= self.caps.connections, Limit::Connections),
+            (full(self.tunnels.get(tunnel), self.caps.per_tunnel), Limit::PerTunnel),
+            (full(self.clients.get(&client), self.caps.per_client), Limit::PerClient),
+        ];
+        caps.into_iter().filter_map(|(reached, limit)| reached.then_some(limit))
+    }
+
+    fn add(&mut self, tunnel: &Arc<str>, client: ClientAddress) {
+        self.connections += 1;
+        *self.clients.entry(client).or_default() += 1;
+        *self.tunnels.entry(Arc::clone(tunnel)).or_default() += 1;
+    }
+
+    fn subtract(&mut self, tunnel: &Arc<str>, client: ClientAddress) {
+        self.connections -= 1;
+        decrement(&mut self.clients, &client);
+        decrement(&mut self.tunnels, tunnel);
+    }
+
+    /// Ends the expendable connection with this number. It does not count from now on, although it takes a moment to end.
+    fn end(&mut self, number: u64) {
+        if let Some(Expendable { client, tunnel, end }) = self.expendable.remove(number) {
+            self.subtract(&tunnel, client);
+            end();
+        }
+    }
 }
 
 impl Admission {
@@ -66,27 +108,33 @@ impl Admission {
         self.counts().connections
     }
 
-    /// Admits a connection of `client` to `tunnel`, or returns the cap that is reached.
+    /// Admits a connection of `client` to `tunnel`, or returns the cap that is reached. Expendable connections end before anybody is
+    /// refused.
     pub(crate) fn admit(&self, tunnel: &Arc<str>, client: ClientAddress) -> Result<Admitted, Limit> {
         let client = without_interface_id(client);
         let mut counts = self.counts();
-        let Counts { caps, connections, clients, tunnels, .. } = &mut *counts;
-        let full = |count: Option<&usize>, cap: Option<usize>| {
-            cap.is_some_and(|cap| count.copied().unwrap_or_default() >= cap)
-        };
-        if *connections >= caps.connections {
-            return Err(Limit::Connections);
+        let stays = |limit: &Limit| counts.expendable.find_for(*limit, tunnel, client).is_none();
+        if let Some(limit) = counts.reached(tunnel, client).find(stays) {
+            return Err(limit);
         }
-        if full(tunnels.get(tunnel), caps.per_tunnel) {
-            return Err(Limit::PerTunnel);
+        while let Some(limit) = counts.reached(tunnel, client).next() {
+            let number = counts.expendable.find_for(limit, tunnel, client).ok_or(limit)?;
+            counts.end(number);
         }
-        if full(clients.get(&client), caps.per_client) {
-            return Err(Limit::PerClient);
+        counts.add(tunnel, client);
+        let expendable = AtomicU64::new(NOT_EXPENDABLE);
+        Ok(Admitted { admission: self.clone(), tunnel: Arc::clone(tunnel), client, expendable })
+    }
+
+    /// Ends the oldest expendable connections, for instance because file descriptors have run out. Returns whether there was one.
+    pub(crate) fn end_oldest_expendable(&self, count: usize) -> bool {
+        let mut counts = self.counts();
+        let before = counts.connections;
+        for _ in 0..count {
+            let Some(oldest) = counts.expendable.oldest() else { break };
+            counts.end(oldest);
         }
-        *connections += 1;
-        *clients.entry(client).or_default() += 1;
-        *tunnels.entry(Arc::clone(tunnel)).or_default() += 1;
-        Ok(Admitted { admission: self.clone(), tunnel: Arc::clone(tunnel), client })
+        counts.connections < before
     }
 
     /// Permits one more refusal to be sent, unless [`MAX_REFUSALS_AT_ONCE`] are under way.
@@ -119,20 +167,37 @@ impl fmt::Debug for Admission {
     }
 }
 
-/// An admitted connection, counted until this is dropped.
+/// The value of [`Admitted::expendable`] of other connections.
+const NOT_EXPENDABLE: u64 = 0;
+
+/// An admitted connection, counted until this is dropped or it is ended early.
 #[must_use]
 pub(crate) struct Admitted {
     admission: Admission,
     tunnel: Arc<str>,
     client: ClientAddress,
+    /// The number of this connection among the expendable ones.
+    expendable: AtomicU64,
+}
+
+impl Admitted {
+    /// From now on, this connection may be ended early to make room for others. `end` must end it soon, and must not wait.
+    pub(crate) fn make_expendable(&self, end: impl FnOnce() + Send + 'static) {
+        let mut counts = self.admission.counts();
+        let Self { client, tunnel, .. } = self;
+        let connection = Expendable { client: *client, tunnel: Arc::clone(tunnel), end: Box::new(end) };
+        let number = counts.expendable.add(connection);
+        self.expendable.store(number, Relaxed);
+    }
 }
 
 impl Drop for Admitted {
     fn drop(&mut self) {
         let mut counts = self.admission.counts();
-        counts.connections -= 1;
-        decrement(&mut counts.clients, &self.client);
-        decrement(&mut counts.tunnels, &self.tunnel);
+        let number = *self.expendable.get_mut();
+        if number == NOT_EXPENDABLE || counts.expendable.remove(number).is_some() {
+            counts.subtract(&self.tunnel, self.client);
+        }
     }
 }
 
@@ -181,6 +246,66 @@ mod tests {
         drop(first);
         assert_eq!(admission.connections(), 3);
         let _again = admit(&a, BERT).unwrap();
+    }
+
+    fn ended(connection: &Admitted) -> Arc<AtomicU64> {
+        let ended = Arc::<AtomicU64>::default();
+        let flag = Arc::clone(&ended);
+        connection.make_expendable(move || flag.store(1, Relaxed));
+        ended
+    }
+
+    /// Which of these were ended.
+    fn which(ended: &[Arc<AtomicU64>]) -> Vec<u64> {
+        ended.iter().map(|ended| ended.load(Relaxed)).collect()
+    }
+
+    #[test]
+    fn expendable_connections_end_before_a_client_is_refused() {
+        let tunnel: Arc<str> = "a".into();
+        let admission = Admission::new(Caps { connections: 3, ..Caps::default() });
+        let admit = |client| admission.admit(&tunnel, client);
+        let all = [admit(ANNA).unwrap(), admit(BERT).unwrap(), admit(BERT).unwrap()];
+        assert_eq!(admit(ANNA).err(), Some(Limit::Connections));
+        let flags: Vec<_> = all.iter().map(ended).collect();
+        let _berts = admit(BERT).unwrap();
+        assert_eq!(which(&flags), [0, 1, 0], "his own oldest");
+        let _carls = admit(ClientAddress::User(3)).unwrap();
+        assert_eq!(which(&flags), [1, 1, 0], "the oldest of all");
+        assert_eq!(admission.connections(), 3, "those that end do not count");
+        drop(all);
+        assert_eq!(admission.connections(), 2);
+        assert!(!admission.end_oldest_expendable(1), "nothing is kept of those that have ended");
+    }
+
+    #[test]
+    fn only_a_connection_whose_end_makes_room_is_ended() {
+        let (a, b): (Arc<str>, Arc<str>) = ("a".into(), "b".into());
+        let admission = Admission::new(Caps { connections: 9, per_client: Some(2), per_tunnel: Some(3) });
+        let admit = |tunnel, client| admission.admit(tunnel, client);
+        let all = [admit(&b, ANNA).unwrap(), admit(&a, BERT).unwrap(), admit(&a, BERT).unwrap()];
+        let _annas = admit(&a, ANNA).unwrap();
+        let flags: Vec<_> = all.iter().map(ended).collect();
+        // Both her connections and those of the tunnel are as many as allowed.
+        let _another = admit(&a, ANNA).unwrap();
+        assert_eq!(which(&flags), [1, 1, 0]);
+        // The tunnel could be given room, but she could not.
+        assert_eq!(admit(&a, ANNA).err(), Some(Limit::PerClient));
+        assert_eq!(which(&flags), [1, 1, 0]);
+    }
+
+    #[test]
+    fn a_burst_of_expendable_connections_is_ended_at_once_for_descriptors() {
+        let tunnel: Arc<str> = "a".into();
+        let admission = Admission::default();
+        let all: Vec<_> = (0..5).map(|_| admission.admit(&tunnel, ANNA).unwrap()).collect();
+        assert!(!admission.end_oldest_expendable(3));
+        let flags: Vec<_> = all.iter().map(ended).collect();
+        assert!(admission.end_oldest_expendable(3));
+        assert_eq!(which(&flags), [1, 1, 1, 0, 0]);
+        assert_eq!(admission.connections(), 2);
+        drop(all);
+        assert_eq!(admission.connections(), 0);
     }
 
     #[test]

@@ -6,11 +6,13 @@
 mod access;
 mod admission;
 mod datagram_policy;
+mod expendable;
 mod identity;
 mod isolation;
 mod session_policy;
 mod users;
 
+pub(crate) use self::admission::Admitted;
 pub use self::{
     access::{AccessPolicy, Authentication, Protocols},
     admission::{Admission, Caps},

@@ -23,6 +23,9 @@ use crate::{
 const FIRST_BACK_OFF: Duration = Duration::from_millis(10);
 const MAX_BACK_OFF: Duration = Duration::from_millis(500);
 
+/// How many half-closed connections end when file descriptors have run out. Each frees two.
+const ENDED_FOR_DESCRIPTORS: usize = 32;
+
 /// The number of the next connection in the log.
 static NEXT_ID: AtomicU64 = AtomicU64::new(1);
 
@@ -76,6 +79,9 @@ impl<D: Dial> Server<D> {
                         back_off.as_millis()
                     );
                     self.service.borrow().account.limit(Limit::Accepting);
+                    if self.service.borrow().admission.end_oldest_expendable(ENDED_FOR_DESCRIPTORS) {
+                        back_off = FIRST_BACK_OFF;
+                    }
                     tokio::select! {
                         () = self.stop.until_closed() => return,
                         () = sleep(back_off) => {}
@@ -91,13 +97,7 @@ impl<D: Dial> Server<D> {
         let service = Arc::clone(&self.service.borrow());
         let address = arrival.address;
         match service.admission.admit(&service.name, arrival.address) {
-            Ok(admitted) => {
-                let life = life::run(client, arrival, service);
-                self.spawn(address, async move {
-                    life.await;
-                    drop(admitted);
-                });
-            }
+            Ok(admitted) => self.spawn(address, life::run(client, arrival, service, admitted)),
             Err(limit) => {
                 service.account.limit(limit);
                 if let Some(told) = service.admission.permit_refusal() {

@@ -16,13 +16,13 @@ use super::{
 };
 use crate::{
     account::{Account, HandshakeFailure},
-    client::{AccessPolicy, Client, ClientAddress, ClientProtocol},
+    client::{AccessPolicy, Admitted, Client, ClientAddress, ClientProtocol},
     dial::Dial,
     failure::Failure,
     limits::Limit,
     names,
     sensitive::Sensitive,
-    stream::{RelayEnd, Socket, Stop, discard, relay},
+    stream::{HalfClosedStream, Hold, RelayEnd, Socket, Stop, discard, relay},
 };
 
 /// The time limit for the handshake of a client that is refused because there are too many.
@@ -36,12 +36,73 @@ pub(crate) fn run<D: Dial>(
     client: Socket,
     arrival: Arrival,
     service: Arc<Service<D>>,
+    admitted: Admitted,
 ) -> impl Future<Output = ()> + Send {
     let stop = arrival.stop.clone();
     let next = Box::pin(handle_client(client, arrival, Arc::clone(&service)));
+    let connection = Connection { service, stop, admitted };
     async move {
-        let _active = service.account.connection();
-        log_error(finish(next.await, &service, &stop).await);
+        let _active = connection.service.account.connection();
+        log_error(connection.finish(next.await).await);
+    }
+}
+
+/// What a connection keeps to its end.
+struct Connection<D> {
+    service: Arc<Service<D>>,
+    stop: Stop,
+    admitted: Admitted,
+}
+
+impl<D: Dial> Connection<D> {
+    fn finish(
+        &self,
+        next: io::Result<NextStep>,
+    ) -> Pin<Box<dyn Future<Output = io::Result<()>> + Send + '_>> {
+        match next {
+            Ok(NextStep::Relay(streaming)) => Box::pin(self.relay_stream(streaming)),
+            Ok(NextStep::Close(client)) => Box::pin(close_gently(client, &self.service)),
+            Ok(NextStep::Done) => Box::pin(ready(Ok(()))),
+            Err(error) => Box::pin(ready(Err(error))),
+        }
+    }
+
+    /// Relays a stream to its end. A client that has not received the end of the stream is reset.
+    #[expect(clippy::manual_async_fn, reason = "the arguments of an async function are in its future twice")]
+    fn relay_stream(&self, mut streaming: ActiveStream) -> impl Future<Output = io::Result<()>> + Send + '_ {
+        async move {
+            let Service { account, limits, .. } = &*self.service;
+            streaming.peer.socket.detect_loss(*limits);
+            let stream = account.stream();
+            let counters = [account.to_peer(), account.to_client()];
+            let ActiveStream { client, peer, early_data, .. } = &mut streaming;
+            let early_data = std::mem::take(early_data);
+            let (relayed, end) =
+                relay(client, peer, early_data, (limits, &self.admitted), counters, &self.stop).await;
+            let ActiveStream { client, peer, address, .. } = streaming;
+            drop((stream, peer, address));
+            if let RelayEnd::Limit(limit) = end {
+                account.limit(limit);
+            }
+            tracing::debug!(
+                to_peer = relayed.to_peer,
+                to_client = relayed.to_client,
+                outcome = %end,
+                "a stream ended"
+            );
+            if !relayed.client_got_all {
+                return Ok(());
+            }
+            Box::pin(close_gently(client, &self.service)).await
+        }
+    }
+}
+
+/// A half-closed stream ends when a new client needs its connection.
+impl Hold for Admitted {
+    fn half_closed(&self, stream: &HalfClosedStream) {
+        let stream = stream.clone();
+        self.make_expendable(move || stream.end());
     }
 }
 
@@ -59,20 +120,11 @@ pub(crate) async fn refuse_overload<D: Dial>(client: Socket, address: ClientAddr
             HandshakeOutcome::NotSocks | HandshakeOutcome::LimitReached(_) => Ok(NextStep::Done),
         }
     };
-    log_error(finish(told.await, service, &Stop::new()).await);
-}
-
-fn finish<'a, D: Dial>(
-    next: io::Result<NextStep>,
-    service: &'a Service<D>,
-    stop: &'a Stop,
-) -> Pin<Box<dyn Future<Output = io::Result<()>> + Send + 'a>> {
-    match next {
-        Ok(NextStep::Relay(streaming)) => Box::pin(relay_stream(streaming, service, stop)),
-        Ok(NextStep::Close(client)) => Box::pin(close_gently(client, service)),
-        Ok(NextStep::Done) => Box::pin(ready(Ok(()))),
-        Err(error) => Box::pin(ready(Err(error))),
-    }
+    log_error(match told.await {
+        Ok(NextStep::Close(client)) => close_gently(client, service).await,
+        // A client that is refused has no stream.
+        other => other.map(|_| ()),
+    });
 }
 
 fn log_error(result: io::Result<()>) {
@@ -176,39 +228,6 @@ async fn connect<D: Dial>(
     Ok(NextStep::Relay(ActiveStream { client, peer, early_data, address }))
 }
 
-/// Relays a stream to its end. A client that has not received the end of the stream is reset.
-#[expect(clippy::manual_async_fn, reason = "the arguments of an async function are in its future twice")]
-fn relay_stream<'a, D: Dial>(
-    mut streaming: ActiveStream,
-    service: &'a Service<D>,
-    stop: &'a Stop,
-) -> impl Future<Output = io::Result<()>> + Send + 'a {
-    async move {
-        let Service { account, limits, .. } = service;
-        streaming.peer.socket.detect_loss(*limits);
-        let stream = account.stream();
-        let counters = [account.to_peer(), account.to_client()];
-        let ActiveStream { client, peer, early_data, .. } = &mut streaming;
-        let early_data = std::mem::take(early_data);
-        let (relayed, end) = relay(client, peer, early_data, limits, counters, stop).await;
-        let ActiveStream { client, peer, address, .. } = streaming;
-        drop((stream, peer, address));
-        if let RelayEnd::Limit(limit) = end {
-            account.limit(limit);
-        }
-        tracing::debug!(
-            to_peer = relayed.to_peer,
-            to_client = relayed.to_client,
-            outcome = %end,
-            "a stream ended"
-        );
-        if !relayed.client_got_all {
-            return Ok(());
-        }
-        Box::pin(close_gently(client, service)).await
-    }
-}
-
 /// Answers RESOLVE and RESOLVE_PTR.
 async fn answer_resolve<D: Dial>(
     accepted: Accepted<Socket>,
@@ -259,7 +278,8 @@ mod tests {
         let service = Arc::new(Service::new("test", SamDialler::new(pool), addresses));
         let (client, _other) = tokio::net::UnixStream::pair().unwrap();
         let arrival = Arrival { address: ClientAddress::User(0), listener: "x".into(), stop: Stop::new() };
-        let size = size_of_val(&run(client.into(), arrival, service));
+        let admitted = service.admission.admit(&service.name, arrival.address).unwrap();
+        let size = size_of_val(&run(client.into(), arrival, service, admitted)) - size_of::<Admitted>();
         assert!(size < 128, "{size} bytes");
     }
 }

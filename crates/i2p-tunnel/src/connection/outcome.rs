@@ -51,8 +51,8 @@ pub(crate) async fn refuse<D>(
     request.refuse(failure, &service.access).await.map(NextStep::Close)
 }
 
-/// Runs `work` for a client within the dial timeout. Returns `None` if the client is lost meanwhile: it would keep others out of
-/// its place until the far end answers.
+/// Runs `work` for a client within the dial timeout. Returns `None` if the client goes meanwhile: it would keep others out of its
+/// place until the far end answers.
 pub(crate) async fn with_dial_timeout<T, D>(
     work: impl Future<Output = Result<T, Failure>>,
     stream: &Socket,
@@ -64,7 +64,7 @@ pub(crate) async fn with_dial_timeout<T, D>(
             service.account.limit(Limit::Dial);
             Err(Failure::TimedOut)
         })),
-        () = stream.until_lost() => {
+        () = Box::pin(stream.until_gone()) => {
             tracing::debug!("the client left before it got an answer");
             service.account.abandoned(client.protocol);
             None

@@ -52,10 +52,18 @@ impl SamDialler {
         SessionDeadlines { router: now + self.limits.router, tunnels: now + self.limits.tunnels }
     }
 
+    async fn lease(&self, key: &IsolationKey) -> Result<SessionLease, Failure> {
+        match self.pool.lease(key) {
+            Ok(lease) => Ok(lease),
+            // Boxed: few requests find the pool full.
+            Err(_) => Box::pin(self.pool.lease_or_make_room(key)).await.map_err(|_| Failure::TooManySessions),
+        }
+    }
+
     /// Waits for the session of a key.
     pub(super) async fn session(&self, key: &IsolationKey) -> Result<(SessionLease, Session), Failure> {
         let deadlines = self.deadlines();
-        let lease = self.pool.lease(key).map_err(|_| Failure::TooManySessions)?;
+        let lease = self.lease(key).await?;
         let session = lease.session_within(deadlines).await?;
         Ok((lease, session))
     }
@@ -70,7 +78,7 @@ impl SamDialler {
         let deadlines = self.deadlines();
         let mut renewed = false;
         loop {
-            let lease = self.pool.lease(key).map_err(|_| Failure::TooManySessions)?;
+            let lease = self.lease(key).await?;
             let session = lease.session_within(deadlines).await?;
             match work(session).await {
                 Ok(done) => return Ok((done, lease)),

@@ -2,13 +2,17 @@
 //!
 //! Imports `limits`. Nothing here knows who a client is or how a stream was opened.
 
+mod half_closed;
 mod layer;
 mod open_stream;
 mod relay;
+#[cfg(target_os = "linux")]
+mod sock_diag;
 mod socket;
 mod stop;
 
 pub use self::{
+    half_closed::{HalfClosedStream, Hold},
     layer::Layer,
     open_stream::{ClientFin, OpenStream},
     socket::Socket,

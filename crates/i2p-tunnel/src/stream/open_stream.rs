@@ -1,6 +1,6 @@
-use std::{any::Any, fmt};
+use std::fmt;
 
-use super::socket::Socket;
+use super::{half_closed::Hold, socket::Socket};
 
 /// A stream that a dialler or an outproxy has opened.
 pub struct OpenStream {
@@ -11,7 +11,7 @@ pub struct OpenStream {
     /// What happens when the client has finished sending.
     pub client_fin: ClientFin,
     /// Something to keep alive as long as the stream, such as the lease of a session.
-    pub hold: Option<Box<dyn Any + Send>>,
+    pub hold: Option<Box<dyn Hold>>,
 }
 
 /// What happens to the client's FIN.
@@ -26,7 +26,7 @@ pub enum ClientFin {
 impl OpenStream {
     /// Makes a stream from a SAM connection. `hold` is kept alive as long as the stream.
     #[must_use]
-    pub fn over_sam(socket: Socket, hold: impl Any + Send) -> Self {
+    pub fn over_sam(socket: Socket, hold: impl Hold) -> Self {
         Self { socket, first_data: Vec::new(), client_fin: ClientFin::Held, hold: Some(Box::new(hold)) }
     }
 }

@@ -1,7 +1,7 @@
 #[cfg(target_os = "linux")]
 use std::os::fd::OwnedFd;
 use std::{
-    future::poll_fn,
+    future::{pending, poll_fn},
     io,
     net::{Shutdown, SocketAddr},
     pin::{Pin, pin},
@@ -20,6 +20,8 @@ use tokio::{
 };
 
 use super::layer::{Layer, Layered, Plain};
+#[cfg(target_os = "linux")]
+use super::sock_diag::{SocketOwner, Transport, owner};
 use crate::limits::Limits;
 
 /// Keep-alive probes that go unanswered before a connection counts as lost.
@@ -27,6 +29,13 @@ const KEEPALIVE_PROBES: u32 = 4;
 
 /// How often a socket that does not report its loss is checked for it.
 const LOSS_CHECK_INTERVAL: Duration = Duration::from_millis(500);
+
+/// After how long a side that has finished sending is first checked again for having closed its socket. Each pause is twice the one
+/// before, up to [`MAX_OWNER_CHECK_INTERVAL`].
+#[cfg(target_os = "linux")]
+const FIRST_OWNER_CHECK_INTERVAL: Duration = Duration::from_millis(50);
+#[cfg(target_os = "linux")]
+const MAX_OWNER_CHECK_INTERVAL: Duration = Duration::from_secs(5);
 
 /// How often to check whether the other side has closed the connection, while data from it is still unread.
 const END_CHECK_INTERVAL: Duration = Duration::from_secs(1);
@@ -151,13 +160,45 @@ impl Socket {
         match &self.0 {
             // On systems that do not report this, such as Windows, a client keeps its place for longer.
             Kind::Tcp(stream) => drop(stream.ready(Interest::ERROR).await),
-            // Unix sockets have no reset, and a closed end looks like one that has finished sending until we write.
+            // Unix sockets have no reset, and a closed end looks like one that has finished sending until we write. A write without
+            // data is enough.
             _ => {
                 while !self.is_lost() {
                     sleep(LOSS_CHECK_INTERVAL).await;
                 }
             }
         }
+    }
+
+    /// Returns soon after nobody is left at the other side: the connection is lost, or the program there has closed its socket. A
+    /// side that has only finished sending is not gone. Where the system does not know the difference, as for other machines, this
+    /// returns only if the connection is lost. Reads nothing. Cancel-safe.
+    pub(crate) async fn until_gone(&self) {
+        tokio::select! {
+            () = self.until_lost() => {}
+            () = self.until_abandoned() => {}
+        }
+    }
+
+    /// Returns soon after the other side has finished sending and its program has closed the socket.
+    async fn until_abandoned(&self) {
+        #[cfg(target_os = "linux")]
+        if let Some((local, remote)) = self.tcp_addresses() {
+            self.until_closed_unread().await;
+            let (mut was_open, mut interval) = (false, FIRST_OWNER_CHECK_INTERVAL);
+            loop {
+                match owner(Transport::Tcp, remote, local) {
+                    Ok(Some(SocketOwner { is_open: true, .. })) => was_open = true,
+                    Ok(None) if !was_open => break,
+                    Ok(_) => return,
+                    // A sandbox may forbid to ask, or there is no descriptor at the moment.
+                    Err(_) => {}
+                }
+                sleep(interval).await;
+                interval = (interval * 2).min(MAX_OWNER_CHECK_INTERVAL);
+            }
+        }
+        pending::<()>().await;
     }
 
     /// Whether the connection is lost. For a layer, whether the socket below it is.

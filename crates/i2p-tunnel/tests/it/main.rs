@@ -8,6 +8,7 @@ mod abandoned;
 mod authentication;
 mod bind;
 mod caps;
+mod closed_clients;
 mod dial_from_outside;
 mod draining;
 mod examples;

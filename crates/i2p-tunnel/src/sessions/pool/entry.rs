@@ -1,5 +1,5 @@
 use std::{
-    sync::{Arc, Mutex, PoisonError},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
 
@@ -10,7 +10,11 @@ use tokio::{
     time::{Instant, sleep_until},
 };
 
-use crate::{failure::Failure, sessions::rendezvous::Rendezvous};
+use crate::{
+    failure::Failure,
+    sessions::rendezvous::Rendezvous,
+    stream::{HalfClosedStream, Hold},
+};
 
 /// One session of a pool, and how it is used.
 pub(super) struct Entry {
@@ -18,7 +22,8 @@ pub(super) struct Entry {
     /// When a client asked for it. `None` for a spare.
     requested: Option<Instant>,
     usage: Mutex<Usage>,
-    changed: Arc<Notify>,
+    /// Notified when it becomes unused or is used again, and when it becomes unused.
+    changed: (Arc<Notify>, Arc<Notify>),
     /// Matches incoming streams with waiting clients, for the session with this destination. `None` until a client waits.
     rendezvous: Mutex<Option<(B32, Arc<Rendezvous>)>>,
 }
@@ -32,23 +37,26 @@ pub(super) enum Purpose {
     Spare,
 }
 
-#[derive(Clone, Copy)]
 struct Usage {
     leases: usize,
     /// When `leases` last changed from or to 0.
     since: Instant,
+    /// The half-closed streams among the users. Some may have ended.
+    half_closed: Vec<HalfClosedStream>,
+    /// Whether these were told to end, and nobody has leased it since.
+    ending: bool,
 }
 
 impl Entry {
-    pub(super) fn new(supervised: Supervised, purpose: Purpose, changed: Arc<Notify>) -> Self {
+    pub(super) fn new(supervised: Supervised, purpose: Purpose, changed: (Arc<Notify>, Arc<Notify>)) -> Self {
         let now = Instant::now();
-        let usage = Mutex::new(Usage { leases: 0, since: now });
+        let usage = Mutex::new(Usage { leases: 0, since: now, half_closed: Vec::new(), ending: false });
         let requested = (purpose == Purpose::Client).then_some(now);
         Self { supervised, requested, usage, changed, rendezvous: Mutex::default() }
     }
 
-    fn usage(&self) -> Usage {
-        *self.usage.lock().unwrap_or_else(PoisonError::into_inner)
+    fn usage(&self) -> MutexGuard<'_, Usage> {
+        self.usage.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// When it was last used. `None` while it is in use.
@@ -57,16 +65,45 @@ impl Entry {
         (usage.leases == 0).then_some(usage.since)
     }
 
+    /// Since when only half-closed streams use it. `None` if it is unused, something else uses it, or they were told to end.
+    pub(super) fn half_closed_since(&self) -> Option<Instant> {
+        let mut usage = self.usage();
+        usage.half_closed.retain(HalfClosedStream::is_open);
+        let all = !usage.ending && usage.half_closed.len() == usage.leases;
+        usage.half_closed.iter().map(HalfClosedStream::since).max().filter(|_| all)
+    }
+
+    /// Ends all half-closed streams that use it.
+    pub(super) fn end_streams(&self) {
+        let mut usage = self.usage();
+        usage.ending = true;
+        usage.half_closed.iter().for_each(HalfClosedStream::end);
+    }
+
+    /// Whether the streams that use it were told to end.
+    pub(super) fn is_ending(&self) -> bool {
+        self.usage().ending
+    }
+
+    /// Keeps a half-closed stream that uses it.
+    fn add_half_closed(&self, stream: &HalfClosedStream) {
+        let mut usage = self.usage();
+        if usage.half_closed.len() == usage.half_closed.capacity() {
+            usage.half_closed.retain(HalfClosedStream::is_open);
+        }
+        usage.half_closed.push(stream.clone());
+    }
+
     pub(super) fn supervised(&self) -> &Supervised {
         &self.supervised
     }
 
     /// The status of a session that a key has.
     pub(super) fn status(&self) -> SessionStatus {
-        let usage = self.usage();
         let state = self.supervised.state().borrow().clone();
         let first_time =
             matches!(state, SessionState::Building { failures: 0 }) && !self.supervised.was_ready();
+        let usage = self.usage();
         SessionStatus {
             state,
             built_for_client: self.requested.filter(|_| first_time).map(|since| since.elapsed()),
@@ -83,12 +120,17 @@ impl Entry {
 
     /// Changes the number of leases, and notifies the pool if the session becomes used or unused.
     fn change_leases(&self, change: impl FnOnce(usize) -> usize) {
-        let mut usage = self.usage.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut usage = self.usage();
         let before = usage.leases;
         usage.leases = change(before);
+        usage.ending &= usage.leases < before && usage.leases > 0;
         if (before == 0) != (usage.leases == 0) {
             usage.since = Instant::now();
-            self.changed.notify_one();
+            self.changed.0.notify_one();
+        }
+        if usage.leases == 0 {
+            usage.half_closed = Vec::new();
+            self.changed.1.notify_waiters();
         }
     }
 }
@@ -183,6 +225,13 @@ impl SessionLease {
                 changed = state.changed() => if changed.is_err() { return Failure::RouterUnavailable },
             }
         }
+    }
+}
+
+/// A half-closed stream ends when another client needs its session.
+impl Hold for SessionLease {
+    fn half_closed(&self, stream: &HalfClosedStream) {
+        self.entry.add_half_closed(stream);
     }
 }
 

@@ -2,6 +2,7 @@
 
 mod entry;
 mod options;
+mod room;
 mod state;
 
 use std::{
@@ -23,7 +24,8 @@ use crate::client::IsolationKey;
 /// Sessions by [`IsolationKey`]. Clones are the same pool; its sessions end with the last of them and the last lease of a session.
 ///
 /// Equal keys get the same session, different keys never do. When the pool is full, the session that has been unused for longest
-/// is closed to make room. If all are in use, a new key is refused rather than made to share a session.
+/// is closed to make room. If all are in use, a session that only half-closed streams use makes room. If there is none, a new key
+/// is refused rather than made to share a session.
 #[derive(Clone)]
 pub struct SessionPool {
     shared: Arc<Shared>,
@@ -34,6 +36,8 @@ struct Shared {
     state: Mutex<State>,
     /// Notified when a session becomes unused, or is used again.
     changed: Arc<Notify>,
+    /// Notified when a session becomes unused.
+    unused: Arc<Notify>,
 }
 
 /// Stops the task that closes unused sessions when the pool is dropped.
@@ -70,11 +74,11 @@ impl SessionPool {
     /// Outside a tokio runtime.
     #[must_use]
     pub fn new(bridge: Bridge, options: PoolOptions) -> Self {
-        let changed = Arc::new(Notify::new());
+        let (changed, unused) = (Arc::new(Notify::new()), Arc::new(Notify::new()));
         let spares = options.spares_at_start();
-        let mut state = State::new(bridge, options, Arc::clone(&changed));
+        let mut state = State::new(bridge, options, (Arc::clone(&changed), Arc::clone(&unused)));
         state.open_spares(spares);
-        let shared = Arc::new(Shared { state: Mutex::new(state), changed });
+        let shared = Arc::new(Shared { state: Mutex::new(state), changed, unused });
         let reaper = Reaper(tokio::spawn(reap(Arc::clone(&shared))));
         Self { shared, _reaper: Arc::new(reaper) }
     }

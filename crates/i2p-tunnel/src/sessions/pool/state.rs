@@ -23,7 +23,8 @@ const MAX_OVERLAP: usize = 2;
 pub(super) struct State {
     bridge: Bridge,
     options: PoolOptions,
-    changed: Arc<Notify>,
+    /// See [`Entry`].
+    changed: (Arc<Notify>, Arc<Notify>),
     entries: HashMap<IsolationKey, Arc<Entry>>,
     /// Built for future clients.
     spares: VecDeque<Arc<Entry>>,
@@ -34,7 +35,7 @@ pub(super) struct State {
 }
 
 impl State {
-    pub(super) fn new(bridge: Bridge, options: PoolOptions, changed: Arc<Notify>) -> Self {
+    pub(super) fn new(bridge: Bridge, options: PoolOptions, changed: (Arc<Notify>, Arc<Notify>)) -> Self {
         Self {
             bridge,
             options,
@@ -52,8 +53,19 @@ impl State {
 
     /// The number of sessions in any state, replaced ones included.
     pub(super) fn count(&mut self) -> usize {
-        self.replaced.retain(|entry| entry.strong_count() > 0);
+        // The last lease of a session counts as gone once it is being dropped.
+        self.replaced.retain(|entry| entry.upgrade().is_some_and(|entry| entry.unused_since().is_none()));
         self.current() + self.replaced.len()
+    }
+
+    /// The sessions that keys have.
+    pub(super) fn entries(&self) -> impl Iterator<Item = &Arc<Entry>> {
+        self.entries.values()
+    }
+
+    /// Replaced sessions, of which some may have ended.
+    pub(super) fn replaced(&self) -> impl Iterator<Item = &Weak<Entry>> {
+        self.replaced.iter()
     }
 
     /// The number of sessions without replaced ones.
@@ -100,7 +112,7 @@ impl State {
     fn build(&self, options: SessionOptions, purpose: Purpose) -> Arc<Entry> {
         let PoolOptions { identity, back_off, .. } = self.options;
         let supervised = Supervised::start(self.bridge.clone(), options, identity, back_off);
-        Arc::new(Entry::new(supervised, purpose, Arc::clone(&self.changed)))
+        Arc::new(Entry::new(supervised, purpose, self.changed.clone()))
     }
 
     /// Begins to build spares until there are `wanted`, as far as the cap allows without closing another session.

@@ -1,28 +1,34 @@
 //! Relays data between two streams in both directions, by copying or splicing.
 
 mod direction;
+mod end;
+mod half_closed;
 mod pump;
+mod silence;
 #[cfg(target_os = "linux")]
 mod splice;
 #[cfg(test)]
 mod tests;
 
 use std::{
-    fmt, io,
+    future::poll_fn,
+    io,
     pin::{Pin, pin},
     sync::atomic::Ordering::Relaxed,
-    time::Duration,
+    task::Poll,
 };
 
 use prometheus_client::metrics::counter::Counter;
-use tokio::time::{Instant, sleep_until};
 
-pub(crate) use self::pump::discard;
 use self::{
     direction::{Broken, Direction},
+    half_closed::HalfClosedRelay,
     pump::{discard_counted, pump},
+    silence::unless_idle,
 };
+pub(crate) use self::{end::RelayEnd, pump::discard};
 use super::{
+    half_closed::{EarlyEnd, Hold},
     open_stream::{ClientFin, OpenStream},
     socket::Socket,
     stop::Stop,
@@ -40,54 +46,34 @@ pub(crate) struct RelayTotals {
     pub(crate) client_got_all: bool,
 }
 
-/// How a relay ended.
-#[derive(Debug)]
-pub(crate) enum RelayEnd {
-    /// Both sides have finished.
-    Finished,
-    /// One side broke.
-    Broken(io::Error),
-    /// A limit was reached.
-    Limit(Limit),
-}
-
-/// For the log. Shows nothing of the data.
-impl fmt::Display for RelayEnd {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Finished => f.write_str("finished"),
-            Self::Broken(error) => error.kind().fmt(f),
-            Self::Limit(limit) => write!(f, "limit {}", limit.label()),
-        }
-    }
-}
-
-/// Relays in both directions until both sides have finished, one side breaks, or a limit is reached. The limits are
-/// [`Limits::half_close`], if one side has finished and the other is silent, and [`Limits::idle`], if both are. `early_data` goes
-/// to the peer first. The counters count the bytes to the peer and to the client.
+/// Relays in both directions until both sides have finished, the client has gone, one side breaks, or a limit is reached. The
+/// limits are [`Limits::half_close`], if one side has finished and the other is silent, and [`Limits::idle`], if both are.
+/// `early_data` goes to the peer first. The counters count the bytes to the peer and to the client.
 ///
 /// The peer's end is passed on to the client at once. [`OpenStream::client_fin`] says what happens to the client's. If the peer
 /// accepts no more data, the client's data is discarded from then on, since the peer may still be sending.
+///
+/// Once one side has finished, [`OpenStream::hold`] and `held` are told that the stream can be ended if they are needed.
 ///
 /// A side that has not received the other side's end gets a reset when its socket is dropped. Its data is incomplete and must not
 /// look complete.
 pub(crate) async fn relay(
     client: &Socket,
-    peer: &mut OpenStream,
+    stream: &mut OpenStream,
     early_data: Vec<u8>,
-    limits: &Limits,
+    (limits, held): (&Limits, &impl Hold),
     [to_peer, to_client]: [&Counter; 2],
     stop: &Stop,
 ) -> (RelayTotals, RelayEnd) {
     let (upstream, downstream) = (Direction::new(to_peer), Direction::new(to_client));
-    let first_data = std::mem::take(&mut peer.first_data);
-    let OpenStream { socket: peer, client_fin, .. } = &*peer;
+    let first_data = std::mem::take(&mut stream.first_data);
+    let OpenStream { socket: peer, client_fin, hold, .. } = &*stream;
     client.reset_on_close(true);
     peer.reset_on_close(true);
     // Pinned here and passed by reference: a future that is moved into another one takes its size twice.
     let (pump_up, pump_down) =
         (pin!(pump(client, peer, early_data, &upstream)), pin!(pump(peer, client, first_data, &downstream)));
-    let up = pin!(async {
+    let mut up = pin!(async {
         if !sent_all(pump_up.await, &upstream)? {
             return discard_counted(client, &upstream.discarded).await;
         }
@@ -98,7 +84,7 @@ pub(crate) async fn relay(
         }
         Ok(())
     });
-    let down = pin!(async {
+    let mut down = pin!(async {
         pump_down.await.map_err(|(Broken::Source(error) | Broken::Sink(error))| error)?;
         if upstream.reset.load(Relaxed) {
             return Err(io::ErrorKind::ConnectionReset.into());
@@ -110,19 +96,39 @@ pub(crate) async fn relay(
         Ok(())
     });
     let activity = || upstream.activity() + downstream.activity();
-    let mut work = pin!(run_both(up, &upstream, down, &downstream, limits.half_close));
-    let limited = async {
-        match limits.idle {
-            None => work.as_mut().await,
-            // Boxed: few streams have this timer.
-            Some(idle) => {
-                Box::pin(unless_idle(work, activity, idle)).await.unwrap_or(Err(RelayEnd::Limit(Limit::Idle)))
+    let first = {
+        let mut both = pin!(first_finished(up.as_mut(), down.as_mut()));
+        let limited = async {
+            match limits.idle {
+                None => both.as_mut().await,
+                // Boxed: few streams have this timer.
+                Some(idle) => Box::pin(unless_idle(both, activity, idle))
+                    .await
+                    .unwrap_or(Err(RelayEnd::Limit(Limit::Idle))),
             }
+        };
+        tokio::select! {
+            first = limited => first,
+            told = stop.until_idle(activity) => Err(RelayEnd::Broken(told)),
         }
     };
-    let end = tokio::select! {
-        end = limited => end,
-        told = stop.until_idle(activity) => Err(RelayEnd::Broken(told)),
+    let end = match first {
+        Err(end) => Err(end),
+        Ok(first) => {
+            let nothing: &dyn Hold = &();
+            let relay = HalfClosedRelay {
+                client,
+                peer,
+                limits,
+                stop,
+                early_end: EarlyEnd::offer([held, hold.as_deref().unwrap_or(nothing)]),
+            };
+            // Boxed: few streams are half-closed at one time.
+            match first {
+                FirstFinished::Client => Box::pin(relay.answer(down, &downstream)).await,
+                FirstFinished::Peer => Box::pin(relay.rest(up, &upstream)).await,
+            }
+        }
     };
     let relayed = RelayTotals {
         to_peer: upstream.bytes(),
@@ -153,16 +159,17 @@ impl OpenStream {
     /// is dropped or the process dies.
     ///
     /// # Errors
-    /// The error of the side that broke; [`io::ErrorKind::TimedOut`] if a limit was reached ([`Limits::half_close`] or
-    /// [`Limits::idle`]).
+    /// The error of the side that broke; [`io::ErrorKind::BrokenPipe`] if the local program has closed its socket before the far
+    /// end has finished; [`io::ErrorKind::TimedOut`] if a limit was reached ([`Limits::half_close`] or [`Limits::idle`]).
     pub async fn relay(mut self, local: Socket, limits: &Limits) -> io::Result<()> {
         local.detect_loss(*limits);
         self.socket.detect_loss(*limits);
         // These counters are not read.
         let (to_peer, to_local) = (Counter::default(), Counter::default());
         let counters = [&to_peer, &to_local];
-        match relay(&local, &mut self, Vec::new(), limits, counters, &Stop::new()).await {
+        match relay(&local, &mut self, Vec::new(), (limits, &()), counters, &Stop::new()).await {
             (_, RelayEnd::Finished) => Ok(()),
+            (_, RelayEnd::ClientGone) => Err(io::ErrorKind::BrokenPipe.into()),
             (_, RelayEnd::Broken(error)) => Err(error),
             (_, RelayEnd::Limit(_)) => Err(io::ErrorKind::TimedOut.into()),
         }
@@ -174,49 +181,24 @@ impl OpenStream {
     }
 }
 
-/// Runs both directions. After one has finished, the other may continue as long as it moves data at least every `half_close`.
-#[expect(clippy::manual_async_fn, reason = "the arguments of an async fn are in its future twice")]
-fn run_both(
+/// Which side has finished sending first.
+enum FirstFinished {
+    Client,
+    Peer,
+}
+
+/// Runs both directions until one side has finished.
+fn first_finished(
     mut up: Pin<&mut impl Future<Output = io::Result<()>>>,
-    upstream: &Direction<'_>,
     mut down: Pin<&mut impl Future<Output = io::Result<()>>>,
-    downstream: &Direction<'_>,
-    half_close: Duration,
-) -> impl Future<Output = Result<(), RelayEnd>> {
-    async move {
-        tokio::select! {
-            result = up.as_mut() => {
-                result.map_err(RelayEnd::Broken)?;
-                second_result(Box::pin(unless_idle(down, || downstream.activity(), half_close)).await)
-            }
-            result = down.as_mut() => {
-                result.map_err(RelayEnd::Broken)?;
-                second_result(Box::pin(unless_idle(up, || upstream.activity(), half_close)).await)
-            }
+) -> impl Future<Output = Result<FirstFinished, RelayEnd>> {
+    poll_fn(move |context| {
+        if let Poll::Ready(result) = up.as_mut().poll(context) {
+            return Poll::Ready(result.map(|()| FirstFinished::Client).map_err(RelayEnd::Broken));
         }
-    }
-}
-
-/// The result of the direction that finished second.
-fn second_result(result: Option<io::Result<()>>) -> Result<(), RelayEnd> {
-    result.ok_or(RelayEnd::Limit(Limit::HalfClose))?.map_err(RelayEnd::Broken)
-}
-
-/// Runs `work` as long as `activity` changes within each `limit`. Returns `None` if it stops changing.
-async fn unless_idle<T>(
-    mut work: Pin<&mut impl Future<Output = T>>,
-    moved: impl Fn() -> u64,
-    limit: Duration,
-) -> Option<T> {
-    loop {
-        let before = moved();
-        tokio::select! {
-            result = work.as_mut() => return Some(result),
-            () = sleep_until(Instant::now() + limit) => {
-                if moved() == before {
-                    return None;
-                }
-            }
-        }
-    }
+        down.as_mut().poll(context).map(|result| match result {
+            Ok(()) => Ok(FirstFinished::Peer),
+            Err(error) => Err(RelayEnd::Broken(error)),
+        })
+    })
 }

@@ -1,5 +1,7 @@
 //! Data in any pieces and at any pace arrives byte for byte, and so does its end. Incomplete data never looks complete.
 
+use std::time::Duration;
+
 use proptest::prelude::*;
 use socket2::SockRef;
 use tokio::{
@@ -142,7 +144,7 @@ async fn relayed(
     let mut peer = OpenStream { socket: peer.into(), first_data, client_fin, hold: None };
     let (to_peer, to_client) = (Counter::default(), Counter::default());
     let counters = [&to_peer, &to_client];
-    relay(&client, &mut peer, early_data, &Limits::default(), counters, &Stop::new()).await
+    relay(&client, &mut peer, early_data, (&Limits::default(), &()), counters, &Stop::new()).await
 }
 
 /// Checks that a side received what it had to.

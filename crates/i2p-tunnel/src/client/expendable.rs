@@ -1,0 +1,82 @@
+//! Connections that may be ended early to make room for others.
+
+use std::{
+    collections::{BTreeMap, BTreeSet, HashMap},
+    sync::Arc,
+};
+
+use super::identity::ClientAddress;
+use crate::limits::Limit;
+
+/// Ends a connection.
+pub(super) type EndConnection = Box<dyn FnOnce() + Send>;
+
+/// The connections that may be ended early, in the order in which they became so.
+#[derive(Default)]
+pub(super) struct ExpendableConnections {
+    /// The number of the next one.
+    next: u64,
+    all: BTreeMap<u64, Expendable>,
+    of_client: HashMap<ClientAddress, BTreeSet<u64>>,
+    of_tunnel: HashMap<Arc<str>, BTreeSet<u64>>,
+}
+
+/// A connection that may be ended early.
+pub(super) struct Expendable {
+    pub(super) client: ClientAddress,
+    pub(super) tunnel: Arc<str>,
+    pub(super) end: EndConnection,
+}
+
+impl ExpendableConnections {
+    /// Adds a connection, and returns its number. Numbers are never 0.
+    pub(super) fn add(&mut self, connection: Expendable) -> u64 {
+        self.next += 1;
+        self.of_client.entry(connection.client).or_default().insert(self.next);
+        self.of_tunnel.entry(Arc::clone(&connection.tunnel)).or_default().insert(self.next);
+        self.all.insert(self.next, connection);
+        self.next
+    }
+
+    /// Removes a connection. Returns `None` if it was removed before.
+    pub(super) fn remove(&mut self, number: u64) -> Option<Expendable> {
+        let connection = self.all.remove(&number)?;
+        remove_number(&mut self.of_client, &connection.client, number);
+        remove_number(&mut self.of_tunnel, &connection.tunnel, number);
+        Some(connection)
+    }
+
+    /// The number of the connection to end so that `client` gets a place at `tunnel` although `limit` is reached: the client's own
+    /// oldest one, or else the oldest one of all. `None` if the end of none makes room.
+    pub(super) fn find_for(&self, limit: Limit, tunnel: &Arc<str>, client: ClientAddress) -> Option<u64> {
+        let own = self.of_client.get(&client).into_iter().flatten();
+        let helps = |number: &&u64| {
+            limit != Limit::PerTunnel || self.all.get(number).is_some_and(|own| own.tunnel == *tunnel)
+        };
+        let own = own.copied().find(|number| helps(&number));
+        let other = || match limit {
+            Limit::PerClient => None,
+            Limit::PerTunnel => self.of_tunnel.get(tunnel)?.first().copied(),
+            _ => self.oldest(),
+        };
+        own.or_else(other)
+    }
+
+    /// The number of the oldest connection.
+    pub(super) fn oldest(&self) -> Option<u64> {
+        self.all.keys().next().copied()
+    }
+}
+
+/// Removes a number, and a key without numbers: nothing is kept of a client without connections.
+fn remove_number<K: Eq + std::hash::Hash>(numbers: &mut HashMap<K, BTreeSet<u64>>, key: &K, number: u64) {
+    if let Some(of_key) = numbers.get_mut(key) {
+        of_key.remove(&number);
+        if of_key.is_empty() {
+            numbers.remove(key);
+        }
+    }
+    if numbers.is_empty() {
+        numbers.shrink_to_fit();
+    }
+}
