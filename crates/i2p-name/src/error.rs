@@ -39,6 +39,10 @@ pub enum NameError {
     /// with a hyphen or mixes directions of writing.
     #[error("the international name has a character or a label that domain names cannot have")]
     International,
+    /// The name does not end in `.i2p`, but it looks as if it did, such as `example.i2p_`. It goes nowhere, because a program
+    /// that sends it somewhere else would tell that place which I2P name is wanted.
+    #[error("the host looks like a name in I2P, but does not end in .i2p")]
+    LooksLikeI2p,
     /// The name breaks a rule for host names.
     #[error("the host name is malformed: {0}")]
     MalformedHost(&'static str),

@@ -3,6 +3,7 @@ use core::{fmt, str::FromStr};
 
 use crate::{
     b32::{B32, SUFFIX},
+    disguise::refuse_disguised,
     error::NameError,
     target::{I2pName, Target},
 };
@@ -98,6 +99,9 @@ impl fmt::Debug for HostName {
 }
 
 /// A host name outside I2P, in lower case and without a trailing dot.
+///
+/// It neither ends in `.i2p` nor looks like a name that does: `example.i2p_`, `example.l2p` and `example.xn--i2p-` are errors
+/// ([`NameError::LooksLikeI2p`] and [`NameError::International`]).
 #[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct ClearNetHost(String);
 
@@ -116,6 +120,7 @@ impl ClearNetHost {
         for label in text.split('.') {
             check_dns_label(label)?;
         }
+        refuse_disguised(text)?;
         Ok(Self(text.into()))
     }
 }

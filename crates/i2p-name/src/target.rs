@@ -31,7 +31,7 @@ impl Target {
     /// International names become ASCII (feature `idna`). Upper case becomes lower case; one trailing dot and `.alt` after
     /// `.i2p` (RFC 9476) are removed. IPv6 addresses may have brackets. After that, a host that ends in `.i2p` is
     /// [`Target::I2p`] or an error, and a host that ends in a number is [`Target::Ip`] or an error: neither is ever
-    /// [`Target::ClearNet`].
+    /// [`Target::ClearNet`]. Nor is a host that only looks as if it ended in `.i2p`: it is an error.
     ///
     /// # Errors
     /// [`NameError`] when the host is none of the three.

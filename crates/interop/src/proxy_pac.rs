@@ -62,7 +62,8 @@ via = ['tor']
 /// Hosts as browsers write them, and as they do not.
 const HOSTS: &str = "x.i2p EXAMPLE.I2P. x.i2p. x.i2p.. i2p I2P. x.i2p.alt x.I2P.ALT. i2p.alt xi2p i2p.example a.onion onion A.Onion. \
     a.onion.. aonion example.com a.b.Example.COM. anexample.com example.com.au example.com.. .example.com ac.org abxc-y.org xac.org \
-    a.test localhost a.localhost localhost.test router wpad nas.local printer.home.arpa home.arpa router.lan b.internal orr.invalid orr.example a_b.net -a.net a..b x.net. xn--bcher-kva.example \
+    a.test localhost a.localhost localhost.test router wpad nas.local printer.home.arpa home.arpa router.lan b.internal x.i2p_ x.i2p- x.l2p x.12p.alt x.i2p._ i2p.a1t x.xn--i2p- x.xn--2p-goc \
+    x.xn--2-5tb8d X.XN--2P-GOC. x.xn--i2p-.alt xn--2p-goc.net l2p.net x.xn--p1ai x.xn--vermgensberater-ctb x.xn--mgbaam7a8h x.alt orr.invalid orr.example a_b.net -a.net a..b x.net. xn--bcher-kva.example \
     198.51.100.7 198.51.101.7 10.1.2.3 11.0.0.1 127.0.0.1 250.1.2.3 192.0.2.80 192.0.2.81 1.2.3.4. 010.1.2.3 1.2.3.256 127.1 \
     2130706433 0x7f.1 a.0x 2001:db8::1 2001:db8:7fff:ffff:: 2001:DB8:8000::1 2001:db9::1 ::1 :: fd91:cbed:4d7e::5 fd91:cbed:4d7f::5 \
     ::ffff:198.51.100.7 ::ffff:0:192.0.2.80 64:ff9b::192.0.2.80 ::192.0.2.80 1:2:3:4:5:6:7:: 1:2:3:4:5:6:7::8 1::2::3 \

@@ -5,6 +5,8 @@ mod blinded;
 mod canonical;
 mod classification;
 #[cfg(feature = "idna")]
+mod disguises;
+#[cfg(feature = "idna")]
 mod international;
 mod routers;
 mod virtual_addresses;

@@ -13,6 +13,9 @@ function comes(host, port) {
   if (/(^|\.)(i2p|i2p\.alt|onion)\.*$/.test(name)) {
     return true;
   }
+  if (isDisguised(name)) {
+    return true;
+  }
   var address = addressOf(name);
   if (address === null && !isName(name)) {
     return true;
@@ -23,6 +26,101 @@ function comes(host, port) {
   return RULES.some(function (rule) {
     return covers(rule.hosts, name, address) && hasPort(rule.ports, port) && !(local && rule.spares_local);
   });
+}
+
+// Whether a name looks as if it ended in .i2p, or is decoded to one that does. The proxy refuses such names. Only the end counts: the
+// last label, or the last two if the last one looks like alt.
+function isDisguised(name) {
+  var labels = name.split(".");
+  var altFollows = false;
+  for (var i = labels.length - 1; i >= 0; i--) {
+    var points = labels[i].slice(0, 4) === "xn--" ? decoded(labels[i].slice(4)) : pointsOf(labels[i]);
+    if (points === null) {
+      return true;
+    }
+    var look = points.map(lookOf).join("");
+    if (look === "i2p") {
+      return true;
+    }
+    // In a label without a look nothing is visible. The letters i and l look alike.
+    if (look !== "") {
+      if (look !== "ait" || altFollows) {
+        return false;
+      }
+      altFollows = true;
+    }
+  }
+  return false;
+}
+
+function pointsOf(text) {
+  return text.split("").map(function (letter) {
+    return letter.charCodeAt(0);
+  });
+}
+
+// What a character looks like. Nothing for punctuation, accents and symbols.
+function lookOf(point) {
+  if (point < 128) {
+    var letter = String.fromCharCode(point);
+    return letter === "l" || letter === "1" ? "i" : /[a-z0-9]/.test(letter) ? letter : "";
+  }
+  for (var i = 0; i < LOOK_ALIKES.length; i++) {
+    if (LOOK_ALIKES[i][0] <= point && point <= LOOK_ALIKES[i][1]) {
+      return LOOK_ALIKES[i][2];
+    }
+  }
+  var symbol = (point >= 0x2b0 && point <= 0x36f) || (point >= 0x2000 && point <= 0x2bff) || (point >= 0x1f000 && point <= 0x1faff);
+  return symbol ? "" : "?";
+}
+
+// The code points of the part of a label after xn-- (Punycode, RFC 3492). Null where it is not Punycode or has only ASCII.
+function decoded(text) {
+  var end = text.lastIndexOf("-");
+  var points = end > 0 ? pointsOf(text.slice(0, end)) : [];
+  var digits = pointsOf(end > 0 ? text.slice(end + 1) : text);
+  var code = 128, place = 0, bias = 72, at = 0;
+  while (at < digits.length) {
+    var delta = 0, weight = 1;
+    for (var k = 36; ; k += 36) {
+      var digit = digitOf(digits[at++]);
+      if (digit === null) {
+        return null;
+      }
+      delta += digit * weight;
+      var threshold = Math.min(Math.max(k - bias, 1), 26);
+      if (digit < threshold) {
+        break;
+      }
+      weight *= 36 - threshold;
+    }
+    var length = points.length + 1;
+    bias = nextBias(delta, length, length - 1 === Math.max(end, 0));
+    code += Math.floor((place + delta) / length);
+    place = (place + delta) % length;
+    if (code > 0x10ffff) {
+      return null;
+    }
+    points.splice(place++, 0, code);
+  }
+  return code === 128 ? null : points;
+}
+
+function digitOf(point) {
+  if (point >= 97 && point <= 122) {
+    return point - 97;
+  }
+  return point >= 48 && point <= 57 ? point - 22 : null;
+}
+
+function nextBias(delta, length, isFirst) {
+  delta = Math.floor(delta / (isFirst ? 700 : 2));
+  delta += Math.floor(delta / length);
+  var bias = 0;
+  for (; delta > 455; bias += 36) {
+    delta = Math.floor(delta / 35);
+  }
+  return bias + Math.floor(36 * delta / (delta + 38));
 }
 
 function isLocalName(name) {

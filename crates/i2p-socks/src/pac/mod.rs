@@ -83,9 +83,10 @@ impl ProxyAutoConfig {
             Some(rules) => {
                 let local: Vec<_> = LOCAL_NETWORKS.iter().copied().map(ScriptRange::from).collect();
                 format!(
-                    "var HERE = {here};\nvar LOCAL = {};\nvar LOCAL_DOMAINS = {};\nvar RULES = {};\n\n{HOSTS_SCRIPT}",
+                    "var HERE = {here};\nvar LOCAL = {};\nvar LOCAL_DOMAINS = {};\nvar LOOK_ALIKES = {};\nvar RULES = {};\n\n{HOSTS_SCRIPT}",
                     js_literal(&local),
                     js_literal(LOCAL_DOMAINS),
+                    js_literal(&i2p_name::look_alikes().collect::<Vec<_>>()),
                     js_literal(rules)
                 )
             }

@@ -20,8 +20,8 @@ impl<'a> OutsideHost<'a> {
     /// may leave I2P. The invariant: **an I2P name, in any spelling, gives `None`.**
     ///
     /// [`Target::parse`] turns every host that ends in `.i2p` (in capitals, with a trailing dot, as `.i2p.alt`, with the dots of
-    /// other scripts) into an I2P name or an error. This function checks clear-net names once more, since a mistake there would
-    /// leak here. Virtual addresses have been replaced by their targets before a request is routed.
+    /// other scripts) into an I2P name or an error, and refuses hosts that look as if they ended in it. This function checks
+    /// clear-net names once more, since a mistake there would leak here. Virtual addresses have been replaced by their targets before a request is routed.
     #[must_use]
     pub fn of(target: &'a Target) -> Option<Self> {
         match target {
