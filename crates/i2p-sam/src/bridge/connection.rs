@@ -15,7 +15,7 @@ use tokio::{
 
 use crate::{
     error::{Error, Phase},
-    wire::{Command, Dialect, MAX_LINE_BYTES, Pong, Reply, ResultWord},
+    wire::{Command, Dialect, LeaseSetEncryption, MAX_LINE_BYTES, Pong, Reply, ResultWord, Version},
 };
 
 /// A connection to a bridge that has not become a stream yet.
@@ -25,6 +25,8 @@ use crate::{
 pub(crate) struct Connection {
     stream: TcpStream,
     dialect: Dialect,
+    /// What the router answered to HELLO on this connection.
+    version: Option<Version>,
     /// The part of a line that has arrived so far.
     partial: BytesMut,
 }
@@ -39,7 +41,17 @@ pub(crate) enum LineRead {
 
 impl Connection {
     pub(crate) fn new(stream: TcpStream, dialect: Dialect) -> Self {
-        Self { stream, dialect, partial: BytesMut::new() }
+        Self { stream, dialect, version: None, partial: BytesMut::new() }
+    }
+
+    pub(super) fn set_version(&mut self, version: Version) {
+        self.version = Some(version);
+    }
+
+    /// The encryption types that a session created on this connection may have. The version is that of this connection: another
+    /// router may have come up since the router's dialect was learned.
+    pub(crate) fn lease_set_encryption(&self) -> LeaseSetEncryption {
+        LeaseSetEncryption::of_router(self.version, self.dialect)
     }
 
     pub(crate) fn stream(&self) -> &TcpStream {

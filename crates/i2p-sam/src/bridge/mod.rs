@@ -164,6 +164,7 @@ impl Bridge {
         let Ok(LineRead::Complete(line)) = connection.line().await else { return Err(not_sam()) };
         match Reply::parse(&line) {
             Ok(Reply::Hello { status, version: Some(version) }) if status.result == ResultWord::Ok => {
+                connection.set_version(version);
                 Ok((connection, version))
             }
             Ok(Reply::Hello { status, .. }) if status.result != ResultWord::Ok => {

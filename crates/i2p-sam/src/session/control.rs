@@ -89,7 +89,8 @@ impl ControlConnection {
         }
         let limits = router.bridge().timeouts();
         let create = async {
-            connection.send(&SessionCreate { id, style, options }, phase).await?;
+            let encryption = connection.lease_set_encryption();
+            connection.send(&SessionCreate { id, style, encryption, options }, phase).await?;
             loop {
                 let mut line = connection.answer(phase).await?;
                 let key = created(&line);

@@ -6,7 +6,7 @@ use zeroize::Zeroizing;
 use super::{
     datagram::DatagramStyle,
     dialect::{Dialect, EncodeError, LineWriter, Text},
-    options::SessionOptions,
+    options::{LeaseSetEncryption, SessionOptions},
     ports::Ports,
     private_key::PrivateKey,
     session_id::SessionId,
@@ -115,6 +115,8 @@ pub struct SessionCreate<'a> {
     pub id: &'a SessionId,
     /// What it carries.
     pub style: Style,
+    /// The encryption types of its lease set.
+    pub encryption: LeaseSetEncryption,
     /// Its options.
     pub options: &'a SessionOptions,
 }
@@ -128,7 +130,7 @@ impl Command for SessionCreate<'_> {
             // By default routers make DSA keys.
             None => line.plain("DESTINATION", "TRANSIENT").plain("SIGNATURE_TYPE", 7),
         };
-        self.options.write(line)?.end()
+        self.options.write(line, self.encryption)?.end()
     }
 }
 

@@ -24,7 +24,7 @@ pub(crate) use datagram::write_send_header;
 pub use datagram::{DatagramStyle, Received, Sender, SenderText};
 pub use dialect::{Dialect, EncodeError, InvalidText, Text};
 pub use line::{Line, Malformed};
-pub use options::{InvalidOption, SessionOptions};
+pub use options::{InvalidOption, LeaseSetEncryption, SessionOptions};
 pub use ports::Ports;
 pub use private_key::PrivateKey;
 pub use reply::{AcceptedFrom, LeaseSetOptions, Reply};

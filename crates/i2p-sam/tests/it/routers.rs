@@ -35,3 +35,20 @@ async fn a_changed_bridge_asks_its_router_again() {
     bridge.with_spares(1).router().await.unwrap();
     assert_eq!(asked(), 2);
 }
+
+/// The test kit ends the connection of a session that would crash i2pd 2.45.
+#[tokio::test]
+async fn post_quantum_encryption_is_asked_for_where_the_router_accepts_it() {
+    for (dialect, expected) in [
+        (sam_testkit::Dialect::I2pd, "4,0"),
+        (sam_testkit::Dialect::I2pdMaster, "6,4"),
+        (sam_testkit::Dialect::Java, "6,4"),
+        (sam_testkit::Dialect::Emissary, "6,4"),
+    ] {
+        let kit = TestBridge::start_as(dialect).await;
+        let bridge = Bridge::new(kit.address());
+        bridge.create_session(&SessionOptions::default()).await.unwrap();
+        let create = kit.commands().into_iter().find(|line| line.starts_with("SESSION CREATE")).unwrap();
+        assert!(create.contains(&format!(" i2cp.leaseSetEncType={expected} ")), "{dialect:?}: {create}");
+    }
+}

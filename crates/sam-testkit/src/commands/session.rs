@@ -41,6 +41,7 @@ impl SessionRefusal {
 pub(crate) async fn behave(connection: &mut Connection, command: &Command) -> io::Result<NextStep> {
     let dialect = connection.shared.dialect;
     let result = match (command.action.as_str(), dialect) {
+        ("CREATE", Dialect::I2pd) if crashes_i2pd(command) => return Ok(NextStep::Close),
         ("CREATE", _) => create(connection, command),
         ("ADD", _) => add(connection, command),
         ("REMOVE", Dialect::Java | Dialect::I2pdMaster) => remove(connection, command),
@@ -58,6 +59,11 @@ pub(crate) async fn behave(connection: &mut Connection, command: &Command) -> io
         Ok(text) => connection.answer(&format!("SESSION STATUS RESULT=OK {text}")).await,
         Err(refusal) => refuse(connection, command, refusal).await,
     }
+}
+
+/// Whether a command crashes i2pd 2.45: its lease set prefers an encryption type that came later. Here only the connection ends.
+fn crashes_i2pd(command: &Command) -> bool {
+    command.get("i2cp.leaseSetEncType").is_some_and(|types| types.starts_with(['5', '6', '7']))
 }
 
 async fn refuse(
