@@ -40,10 +40,8 @@ const FAILURE_DELAY: Duration = Duration::from_secs(1);
 pub struct Users(Arc<Inner>);
 
 struct Inner {
-    /// argon2id hashes by user name, as [`Users::entry`] makes them.
-    hashes: HashMap<Vec<u8>, PasswordHash>,
-    /// Hash that passwords of unknown users are checked against, so that the time taken does not reveal which users exist.
-    decoy: Option<PasswordHash>,
+    /// The users by name.
+    known: HashMap<Vec<u8>, KnownUser>,
     /// Digests of verified passwords by user name, so that argon2 does not run for each connection.
     verified: Mutex<HashMap<Vec<u8>, [u8; 32]>>,
     /// Key of the digests. It never leaves this process, so that the digests are worthless elsewhere.
@@ -51,6 +49,27 @@ struct Inner {
     verifier: Verifier,
     /// The checks under way, by client.
     checks: Mutex<HashMap<ClientAddress, Vec<Check>>>,
+}
+
+/// A line of a users file.
+#[derive(Clone, PartialEq)]
+struct KnownUser {
+    /// An argon2id hash, as [`Users::entry`] makes it.
+    hash: PasswordHash,
+    /// A digest of the hash, which only the owner of the file can know.
+    secret: [u8; 32],
+}
+
+impl KnownUser {
+    fn new(hash: PasswordHash) -> Self {
+        let secret = Sha256::digest(hash.to_string()).into();
+        Self { hash, secret }
+    }
+
+    /// A number that nobody else can predict, always the same for a name.
+    fn weight_for(&self, name: &[u8]) -> [u8; 32] {
+        Sha256::new_with_prefix(self.secret).chain_update(name).finalize().into()
+    }
 }
 
 /// A check of one name and password, by their digest. Connections of a client with the same pair share its result.
@@ -115,7 +134,7 @@ impl Users {
     /// # Errors
     /// [`UsersError::Line`] for a malformed line, [`UsersError::Read`] if the operating system provides no random numbers.
     pub fn parse(text: &str) -> Result<Self, UsersError> {
-        let mut hashes = HashMap::new();
+        let mut known = HashMap::new();
         for (index, line) in text.lines().enumerate() {
             let line = line.trim_end();
             if line.is_empty() || line.starts_with('#') {
@@ -123,19 +142,14 @@ impl Users {
             }
             let at = |what| UsersError::Line { line: index + 1, what };
             let (name, hash) = parse_line(line).map_err(at)?;
-            if hashes.insert(name.as_bytes().to_vec(), hash).is_some() {
+            if known.insert(name.as_bytes().to_vec(), KnownUser::new(hash)).is_some() {
                 return Err(at("an earlier line has the same name"));
             }
         }
         let mut key = [0; 32];
         getrandom::fill(&mut key).map_err(io::Error::other)?;
-        // As costly as the users' own hashes.
-        let params = hashes.values().next().and_then(|hash| Params::try_from(hash).ok()).unwrap_or_default();
-        let argon2 = Argon2::from(params);
-        let decoy = argon2.hash_password_with_salt(&key, key.get(..16).unwrap_or_default()).ok();
         Ok(Self(Arc::new(Inner {
-            hashes,
-            decoy,
+            known,
             verified: Mutex::default(),
             key,
             verifier: Verifier::new(),
@@ -148,7 +162,7 @@ impl Users {
     #[must_use]
     pub fn with_verified_from(self, before: &Self) -> Self {
         let known = before.verified().clone();
-        let same = |name: &[u8]| self.0.hashes.get(name) == before.0.hashes.get(name);
+        let same = |name: &[u8]| self.0.known.get(name) == before.0.known.get(name);
         let kept: HashMap<_, _> = known.into_iter().filter(|(name, _)| same(name)).collect();
         match Arc::try_unwrap(self.0) {
             Ok(inner) => Self(Arc::new(Inner {
@@ -165,7 +179,7 @@ impl Users {
     /// The number of users.
     #[must_use]
     pub fn len(&self) -> usize {
-        self.0.hashes.len()
+        self.0.known.len()
     }
 
     /// Whether there are no users. Then no client is allowed.
@@ -226,9 +240,20 @@ impl Users {
         if self.is_verified(name, &self.digest(name, password)) {
             return true;
         }
-        let known = self.0.hashes.get(name);
-        let Some(hash) = known.or(self.0.decoy.as_ref()).cloned() else { return false };
-        turn.verify(hash, password.to_vec()).await && known.is_some()
+        let Some((hash, is_known)) = self.hash_to_compute(name) else { return false };
+        turn.verify(hash.clone(), password.to_vec()).await && is_known
+    }
+
+    /// The hash that a password for this name is checked against, and whether the name is that of a user. `None` if there are no
+    /// users.
+    ///
+    /// A name that nobody has is checked against the hash of one of the users, always the same one. So the time that a check
+    /// takes does not reveal which names users have, even if their hashes differ in cost: names that nobody has take each of
+    /// these times as often as users do, in this process and the next. Another user in the file changes that for few names.
+    fn hash_to_compute(&self, name: &[u8]) -> Option<(&PasswordHash, bool)> {
+        // Chosen for every name, since the choice takes time as well.
+        let stand_in = self.0.known.values().max_by_key(|user| user.weight_for(name))?;
+        Some(self.0.known.get(name).map_or((&stand_in.hash, false), |user| (&user.hash, true)))
     }
 
     fn is_verified(&self, name: &[u8], digest: &[u8; 32]) -> bool {
@@ -314,7 +339,11 @@ mod tests {
 
     /// A line with a cheap hash, so that tests are quick.
     fn line(name: &str, password: &str) -> String {
-        let params = Params::new(Params::MIN_M_COST, 1, 1, None).unwrap();
+        line_of_cost(name, password, 1)
+    }
+
+    fn line_of_cost(name: &str, password: &str, passes: u32) -> String {
+        let params = Params::new(Params::MIN_M_COST, passes, 1, None).unwrap();
         let hash =
             Argon2::from(params).hash_password_with_salt(password.as_bytes(), b"salt of a test").unwrap();
         format!("{name}:{hash}")
@@ -350,6 +379,36 @@ mod tests {
                 "{name} {password}"
             );
         }
+    }
+
+    /// The costs of the hashes that these names are checked against. None of them is a user's.
+    fn costs(users: &Users, names: &[String]) -> Vec<u32> {
+        let cost = |name: &String| {
+            let (hash, is_known) = users.hash_to_compute(name.as_bytes()).unwrap();
+            assert!(!is_known);
+            Params::try_from(hash).unwrap().t_cost()
+        };
+        names.iter().map(cost).collect()
+    }
+
+    #[test]
+    fn names_of_nobody_cost_as_much_as_those_of_users_and_always_the_same() {
+        let names: Vec<_> = (0..1_000).map(|number| format!("nobody{number}")).collect();
+        // With the salt of these tests, equal passwords would have equal hashes.
+        let line = |number: u32| {
+            line_of_cost(&format!("user{number}"), &format!("secret{number}"), 1 + number % 4 / 3)
+        };
+        let text: String = (0..8).map(|number| line(number) + "\n").collect();
+        let users = Users::parse(&text).unwrap();
+        let before = costs(&users, &names);
+        let dear = before.iter().filter(|cost| **cost == 2).count();
+        // A quarter of the users has the higher cost.
+        assert!((190..310).contains(&dear), "{dear} of 1000");
+        assert_eq!(costs(&Users::parse(&text).unwrap(), &names), before, "after a restart");
+        let with_another = costs(&Users::parse(&(text + &line(11))).unwrap(), &names);
+        let changed = before.iter().zip(&with_another).filter(|(a, b)| a != b).count();
+        assert!(changed < 200, "{changed} of 1000");
+        assert!(Users::parse("").unwrap().hash_to_compute(b"nobody").is_none());
     }
 
     #[tokio::test]
