@@ -18,6 +18,7 @@ use std::{
 };
 
 use emissary_core::primitives::RouterInfo;
+use private_directory::DirectoryError;
 
 use crate::{Error, runtime::Runtime};
 
@@ -48,7 +49,7 @@ pub(crate) struct StateDir {
 impl StateDir {
     /// Creates or checks the directory, locks it, and creates missing keys. Blocks.
     pub(crate) fn open(path: &Path) -> Result<Self, Error> {
-        let real = private_directory(path)?;
+        let real = open_private(path)?;
         let lock = lock(&real)?;
         let dir = Self { path: real, _lock: lock };
         dir.ensure_keys()?;
@@ -140,49 +141,16 @@ impl StateDir {
 }
 
 /// Returns the directory itself, with links followed. Creates it if it is missing, and sets the permissions 0700.
-fn private_directory(path: &Path) -> Result<PathBuf, Error> {
-    let fail = |source| Error::StateDirectory { path: path.into(), source };
-    match fs::symlink_metadata(path) {
-        Ok(link) if link.is_symlink() => check_owner(path, &link, Allowed::UsOrRoot)?,
-        Ok(_) => {}
-        Err(error) if error.kind() == io::ErrorKind::NotFound => create_private(path).map_err(fail)?,
-        Err(error) => return Err(fail(error)),
-    }
-    let real = fs::canonicalize(path).map_err(fail)?;
-    let found = fs::metadata(&real).map_err(fail)?;
-    if !found.is_dir() {
-        return Err(fail(io::ErrorKind::NotADirectory.into()));
-    }
-    check_owner(path, &found, Allowed::Us)?;
+fn open_private(path: &Path) -> Result<PathBuf, Error> {
+    let real = private_directory::open(path).map_err(|error| match error {
+        DirectoryError::Owner { owner } | DirectoryError::LinkOwner { owner } => {
+            Error::StateDirectoryOwner { path: path.into(), owner }
+        }
+        DirectoryError::Io(source) => Error::StateDirectory { path: path.into(), source },
+        error => Error::StateDirectory { path: path.into(), source: io::Error::other(error) },
+    })?;
     set_mode(&real, 0o700)?;
     Ok(real)
-}
-
-/// The users that a directory or a link to it may belong to. With systemd's `DynamicUser=`, `/var/lib/NAME` is a link that belongs to
-/// root, so links are allowed; but another user's link leads where that user wants.
-#[derive(Clone, Copy, PartialEq)]
-enum Allowed {
-    Us,
-    UsOrRoot,
-}
-
-#[cfg(unix)]
-fn check_owner(path: &Path, found: &fs::Metadata, allowed: Allowed) -> Result<(), Error> {
-    use std::os::unix::fs::MetadataExt;
-
-    let owner = found.uid();
-    let us = rustix::process::geteuid().as_raw();
-    if owner == us || (allowed == Allowed::UsOrRoot && owner == 0) {
-        return Ok(());
-    }
-    Err(Error::StateDirectoryOwner { path: path.into(), owner })
-}
-
-#[cfg(unix)]
-fn create_private(path: &Path) -> io::Result<()> {
-    use std::os::unix::fs::DirBuilderExt;
-
-    fs::DirBuilder::new().recursive(true).mode(0o700).create(path)
 }
 
 #[cfg(unix)]
@@ -208,17 +176,6 @@ fn lock(dir: &Path) -> Result<File, Error> {
         Err(Errno::WOULDBLOCK) => Err(Error::StateDirectoryInUse { path: dir.into() }),
         Err(error) => Err(Error::StateDirectory { path, source: error.into() }),
     }
-}
-
-// On other systems, access lists keep a user's directories private.
-#[cfg(not(unix))]
-fn check_owner(_: &Path, _: &fs::Metadata, _: Allowed) -> Result<(), Error> {
-    Ok(())
-}
-
-#[cfg(not(unix))]
-fn create_private(path: &Path) -> io::Result<()> {
-    fs::create_dir_all(path)
 }
 
 #[cfg(not(unix))]

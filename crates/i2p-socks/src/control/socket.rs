@@ -4,7 +4,7 @@ use std::{
     fmt,
     fs::{self, File, OpenOptions, TryLockError},
     io,
-    os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt},
+    os::unix::fs::OpenOptionsExt,
     path::{Path, PathBuf},
 };
 
@@ -46,7 +46,8 @@ impl ControlSocket {
     /// runtime.
     pub(crate) fn bind(state_dir: &Path) -> Result<(Self, UnixListener), SocketError> {
         let cannot = |error: io::Error| SocketError::Directory(error.to_string());
-        create_or_check(state_dir)?;
+        let state_dir =
+            private_directory::open(state_dir).map_err(|error| SocketError::Directory(error.to_string()))?;
         let lock = OpenOptions::new()
             .create(true)
             .truncate(false)
@@ -86,28 +87,12 @@ impl Accept for UnixListener {
     }
 }
 
-/// Creates the directory if it does not exist. It must belong to this user, and no other user may be able to write to it.
-fn create_or_check(state_dir: &Path) -> Result<(), SocketError> {
-    let cannot = |error: io::Error| SocketError::Directory(error.to_string());
-    fs::DirBuilder::new().recursive(true).mode(0o700).create(state_dir).map_err(|error| {
-        match error.kind() {
-            io::ErrorKind::AlreadyExists => SocketError::Directory("it is not a directory".into()),
-            _ => cannot(error),
-        }
-    })?;
-    let found = fs::metadata(state_dir).map_err(cannot)?;
-    if found.uid() != rustix::process::geteuid().as_raw() {
-        return Err(SocketError::Directory(format!("it belongs to user {}", found.uid())));
-    }
-    if found.mode() & 0o022 != 0 {
-        return Err(SocketError::Directory("other users can write to it (chmod 700 prevents that)".into()));
-    }
-    Ok(())
-}
-
 #[cfg(test)]
 mod tests {
-    use std::{fs::Permissions, os::unix::fs::PermissionsExt};
+    use std::{
+        fs::Permissions,
+        os::unix::fs::{MetadataExt, PermissionsExt, lchown, symlink},
+    };
 
     use super::*;
 
@@ -134,11 +119,20 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_directory_that_others_can_write_to_is_refused() {
+    async fn a_directory_that_others_can_write_to_or_redirect_is_refused() {
         let temp = tempfile::tempdir().unwrap();
         fs::set_permissions(temp.path(), Permissions::from_mode(0o777)).unwrap();
         let error = ControlSocket::bind(temp.path()).unwrap_err();
         assert!(error.to_string().contains("other users can write to it"), "{error}");
+        fs::set_permissions(temp.path(), Permissions::from_mode(0o700)).unwrap();
+        // Only root can give a link away.
+        if rustix::process::geteuid().is_root() {
+            let link = temp.path().join("link");
+            symlink(temp.path(), &link).unwrap();
+            lchown(&link, Some(12_345), None).unwrap();
+            let error = ControlSocket::bind(&link).unwrap_err();
+            assert_eq!(error.to_string(), "it is a symbolic link that belongs to user 12345");
+        }
         let file = tempfile::NamedTempFile::new().unwrap();
         assert_eq!(ControlSocket::bind(file.path()).unwrap_err().to_string(), "it is not a directory");
     }

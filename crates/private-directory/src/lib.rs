@@ -1,0 +1,169 @@
+#![doc = include_str!("../README.md")]
+#![forbid(unsafe_code)]
+
+use std::{
+    fs::{self, Metadata},
+    io,
+    path::{Path, PathBuf},
+};
+
+/// Why a directory is not used.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum DirectoryError {
+    /// It cannot be created or read.
+    #[error(transparent)]
+    Io(#[from] io::Error),
+    /// It is something else, such as a file.
+    #[error("it is not a directory")]
+    NotADirectory,
+    /// It belongs to another user.
+    #[error("it belongs to user {owner}")]
+    Owner {
+        /// The numeric user ID of its owner.
+        owner: u32,
+    },
+    /// It is a symbolic link that belongs to a user other than this one and root.
+    #[error("it is a symbolic link that belongs to user {owner}")]
+    LinkOwner {
+        /// The numeric user ID of the link's owner.
+        owner: u32,
+    },
+    /// Its group or all users can write to it.
+    #[error("other users can write to it (chmod 700 prevents that)")]
+    WritableByOthers,
+}
+
+/// Returns the directory that `path` leads to, with links followed. Creates it with mode 0700 if nothing is there. Blocks.
+///
+/// # Errors
+/// [`DirectoryError`] if another user could read or replace what is put there.
+pub fn open(path: &Path) -> Result<PathBuf, DirectoryError> {
+    match fs::symlink_metadata(path) {
+        Ok(link) if link.is_symlink() => check_link(&link)?,
+        Ok(_) => {}
+        Err(error) if error.kind() == io::ErrorKind::NotFound => create(path)?,
+        Err(error) => return Err(error.into()),
+    }
+    let real = fs::canonicalize(path)?;
+    let found = fs::metadata(&real)?;
+    if !found.is_dir() {
+        return Err(DirectoryError::NotADirectory);
+    }
+    check_directory(&found)?;
+    Ok(real)
+}
+
+#[cfg(unix)]
+fn check_link(link: &Metadata) -> Result<(), DirectoryError> {
+    use std::os::unix::fs::MetadataExt;
+
+    match link.uid() {
+        owner if owner == 0 || owner == us() => Ok(()),
+        owner => Err(DirectoryError::LinkOwner { owner }),
+    }
+}
+
+#[cfg(unix)]
+fn check_directory(found: &Metadata) -> Result<(), DirectoryError> {
+    use std::os::unix::fs::MetadataExt;
+
+    if found.uid() != us() {
+        return Err(DirectoryError::Owner { owner: found.uid() });
+    }
+    if found.mode() & 0o022 != 0 {
+        return Err(DirectoryError::WritableByOthers);
+    }
+    Ok(())
+}
+
+#[cfg(unix)]
+fn us() -> u32 {
+    rustix::process::geteuid().as_raw()
+}
+
+#[cfg(unix)]
+fn create(path: &Path) -> io::Result<()> {
+    use std::os::unix::fs::DirBuilderExt;
+
+    fs::DirBuilder::new().recursive(true).mode(0o700).create(path)
+}
+
+#[cfg(not(unix))]
+fn check_link(_: &Metadata) -> Result<(), DirectoryError> {
+    Ok(())
+}
+
+#[cfg(not(unix))]
+fn check_directory(_: &Metadata) -> Result<(), DirectoryError> {
+    Ok(())
+}
+
+#[cfg(not(unix))]
+fn create(path: &Path) -> io::Result<()> {
+    fs::create_dir_all(path)
+}
+
+#[cfg(unix)]
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::{PermissionsExt, lchown, symlink};
+
+    use super::*;
+
+    /// A user who is not the one of this test.
+    const OTHER: u32 = 12_345;
+
+    fn mode(path: &Path) -> u32 {
+        fs::metadata(path).unwrap().permissions().mode() & 0o777
+    }
+
+    #[test]
+    fn a_missing_directory_is_created_for_this_user_alone() {
+        let temp = tempfile::tempdir().unwrap();
+        let path = temp.path().join("parent/state");
+        assert_eq!(open(&path).unwrap(), fs::canonicalize(&path).unwrap());
+        assert_eq!(mode(&path), 0o700);
+        open(&path).unwrap();
+    }
+
+    #[test]
+    fn our_own_link_is_followed() {
+        let temp = tempfile::tempdir().unwrap();
+        let (real, link) = (temp.path().join("real"), temp.path().join("link"));
+        fs::create_dir(&real).unwrap();
+        symlink(&real, &link).unwrap();
+        assert_eq!(open(&link).unwrap(), fs::canonicalize(&real).unwrap());
+        fs::remove_dir(&real).unwrap();
+        assert!(matches!(open(&link), Err(DirectoryError::Io(_))), "a link that leads nowhere");
+    }
+
+    #[test]
+    fn what_others_can_write_to_and_what_is_no_directory_is_refused() {
+        let temp = tempfile::tempdir().unwrap();
+        for (bits, refused) in [(0o755, false), (0o775, true), (0o702, true)] {
+            fs::set_permissions(temp.path(), fs::Permissions::from_mode(bits)).unwrap();
+            let opened = open(temp.path());
+            assert_eq!(matches!(opened, Err(DirectoryError::WritableByOthers)), refused, "{bits:o}");
+        }
+        let file = tempfile::NamedTempFile::new().unwrap();
+        assert!(matches!(open(file.path()), Err(DirectoryError::NotADirectory)));
+    }
+
+    /// Only root can give something away. Every user can find a directory that belongs to root.
+    #[test]
+    fn another_users_directory_or_link_is_refused() {
+        let temp = tempfile::tempdir().unwrap();
+        if us() != 0 {
+            assert!(matches!(open(Path::new("/")), Err(DirectoryError::Owner { owner: 0 })));
+            return;
+        }
+        let (path, link) = (temp.path().join("state"), temp.path().join("link"));
+        fs::create_dir(&path).unwrap();
+        symlink(&path, &link).unwrap();
+        lchown(&link, Some(OTHER), None).unwrap();
+        assert!(matches!(open(&link), Err(DirectoryError::LinkOwner { owner: OTHER })));
+        lchown(&path, Some(OTHER), None).unwrap();
+        assert!(matches!(open(&path), Err(DirectoryError::Owner { owner: OTHER })));
+    }
+}
