@@ -2,10 +2,20 @@
 
 #![forbid(unsafe_code)]
 
+mod program;
+
+pub use i2p_embedded::fuzzing::{reseed_archive, reseed_file, router_info};
+pub use i2p_tunnel::fuzzing::{http_head as http_connect_head, outproxy_datagram, outproxy_http_answer};
+
+pub use self::program::{feed_url, jump_answer};
 use i2p_address_book::feed::{self, Lines};
-use i2p_name::{BlindedName, Destination, I2pName, Target};
+use i2p_name::{BlindedName, Destination, I2pName, ServiceRecord, Target};
 use i2p_sam::wire::{
-    AcceptedFrom, DatagramStyle, Dialect, Line, Malformed, Received, Reply, Sender, SenderText,
+    AcceptedFrom, DatagramStyle, Dialect, Line, Malformed, PrivateKey, Received, Reply, Sender, SenderText,
+};
+use idna::{
+    AsciiDenyList,
+    uts46::{Hyphens, Uts46},
 };
 use socks_wire::{
     Address, ClientHandshake, ClientRequest, ClientStep, Command, Encode, Error, Parsed, Protocol,
@@ -16,7 +26,7 @@ use socks_wire::{
 pub type FuzzTarget = (&'static str, fn(&[u8]));
 
 /// All targets, by the names of their corpus directories.
-pub const TARGETS: [FuzzTarget; 11] = [
+pub const TARGETS: [FuzzTarget; 21] = [
     ("socks_handshake", socks_handshake),
     ("socks_client", socks_client),
     ("socks_messages", socks_messages),
@@ -28,6 +38,16 @@ pub const TARGETS: [FuzzTarget; 11] = [
     ("blinded_name", blinded_name),
     ("destination", destination),
     ("address_book_feed", address_book_feed),
+    ("http_connect_head", http_connect_head),
+    ("outproxy_http_answer", outproxy_http_answer),
+    ("outproxy_datagram", outproxy_datagram),
+    ("jump_answer", jump_answer),
+    ("feed_url", feed_url),
+    ("service_record", service_record),
+    ("private_key", private_key),
+    ("reseed_file", reseed_file),
+    ("reseed_archive", reseed_archive),
+    ("router_info", router_info),
 ];
 
 /// The bytes of a client: the handshake ends, and it ends in the same way if the bytes arrive at once or one by one.
@@ -227,12 +247,21 @@ pub fn sam_datagram(input: &[u8]) {
     }
 }
 
-/// A host from a client: the canonical form of an I2P name fits into a SAM line, and is parsed to the same name.
+/// A host from a client: the canonical form of an I2P name fits into a SAM line, and is parsed to the same name. A host outside
+/// I2P is not displayed with `i2p` at its end.
 ///
 /// # Panics
 /// If the property does not hold.
 pub fn target_name(input: &[u8]) {
-    if let Ok(Target::I2p(name)) = Target::parse(input) {
+    let parsed = Target::parse(input);
+    if let Ok(Target::ClearNet(host)) = &parsed {
+        let (shown, _) =
+            Uts46::new().to_unicode(host.as_str().as_bytes(), AsciiDenyList::EMPTY, Hyphens::Allow);
+        let visible = |label: &str| label.chars().filter(|c| c.is_alphanumeric()).collect::<String>();
+        let last = shown.rsplit('.').map(visible).find(|label| !label.is_empty());
+        assert_ne!(last.unwrap_or_default().to_lowercase(), "i2p", "{shown:?}");
+    }
+    if let Ok(Target::I2p(name)) = parsed {
         let text = name.to_string();
         assert!(text.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-.~=".contains(&byte)), "{text:?}");
         // Routers read every name that contains this as a base32 address.
@@ -347,4 +376,49 @@ pub fn address_book_feed(input: &[u8]) {
         }
     }
     assert!(lines.number() <= ends as u64 + 1, "more lines counted than there are");
+}
+
+/// The service records of a lease set's option: each is one of the records that commas separate, and its text can stand between
+/// blanks and commas.
+///
+/// # Panics
+/// If the property does not hold.
+pub fn service_record(input: &[u8]) {
+    let Ok(text) = std::str::from_utf8(input) else { return };
+    let Ok(records) = ServiceRecord::parse_all(text) else { return };
+    assert_eq!(records.len(), text.split(',').count());
+    for record in &records {
+        let app = record.app.as_deref().map(|app| format!(" {app}")).unwrap_or_default();
+        let ServiceRecord { ttl, port, .. } = record;
+        let printed = match &record.at {
+            None => format!("0 {ttl} {port}{app}"),
+            Some(at) => format!("1 {ttl} {} {} {port} {}{app}", at.priority, at.weight, at.name),
+        };
+        // A destination in place of a short name can make it longer than an option may be.
+        if printed.len() <= 255 {
+            assert_eq!(
+                ServiceRecord::parse_all(&printed).as_deref(),
+                Ok(std::slice::from_ref(record)),
+                "{printed}"
+            );
+        }
+    }
+}
+
+/// A key file, and the keys that a router sends: both forms are kept unchanged, and begin with the destination.
+///
+/// # Panics
+/// If the property does not hold.
+pub fn private_key(input: &[u8]) {
+    let of_file = PrivateKey::from_bytes(input).ok();
+    let of_text = std::str::from_utf8(input).ok().and_then(|text| text.parse::<PrivateKey>().ok());
+    if let Some(key) = &of_file {
+        assert_eq!(key.to_bytes().as_slice(), input, "the bytes have changed");
+    }
+    for key in [of_file, of_text].into_iter().flatten() {
+        assert!(key.to_bytes().starts_with(key.destination().as_bytes()), "another destination");
+        assert!(!key.as_str().contains(char::is_whitespace), "it can break out of a SAM line");
+        assert_eq!(key.as_str().parse().as_ref(), Ok(&key));
+        assert!(!format!("{key:?}").contains(key.as_str()), "shown");
+    }
 }

@@ -18,4 +18,7 @@ pub use error::Error;
 pub use host_names::{HostNames, HostTable};
 pub use private_network::{PrivateNetwork, PrivateNetworkBuilder};
 pub use progress::{Progress, Stopped};
+#[cfg(feature = "fuzzing")]
+#[doc(hidden)]
+pub use reseed::fuzzing;
 pub use router::{EmbeddedRouter, EmbeddedRouterBuilder};

@@ -6,6 +6,9 @@ mod client;
 mod connection;
 mod dial;
 mod failure;
+#[cfg(feature = "fuzzing")]
+#[doc(hidden)]
+pub mod fuzzing;
 mod limits;
 mod listen;
 pub mod metrics;

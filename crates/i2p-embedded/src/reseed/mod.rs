@@ -3,6 +3,8 @@
 //! Names in an archive are not used, because names become file names in the state directory. A router's name is computed from its
 //! identity, after its signature has been checked.
 
+#[cfg(feature = "fuzzing")]
+pub mod fuzzing;
 mod https;
 mod servers;
 mod signers;

@@ -8,6 +8,7 @@ mod feeds;
 mod fetch;
 pub(crate) mod handlers;
 mod jump;
+mod jump_link;
 mod own_client;
 pub(crate) mod protocol;
 mod schedule;

@@ -12,4 +12,6 @@ mod resolve;
 mod service;
 mod udp;
 
+#[cfg(feature = "fuzzing")]
+pub use self::http::check_http_head;
 pub use self::{accepting::serve, service::Service, udp::datagram_descriptors};

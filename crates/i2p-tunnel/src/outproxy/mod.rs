@@ -6,6 +6,8 @@
 mod connect;
 mod definition;
 mod fault;
+#[cfg(feature = "fuzzing")]
+pub(crate) mod fuzzing;
 mod health;
 mod http_connect;
 mod protocol;

@@ -88,6 +88,28 @@ fn basic(value: &[u8]) -> Option<ProxyCredentials> {
     (username.len() <= 255 && password.len() <= 255).then_some(ProxyCredentials::Basic(username, password))
 }
 
+/// A head from a client: it takes as many bytes as it has, whatever follows, and one byte less is incomplete. Credentials are as long
+/// as SOCKS5 allows.
+///
+/// # Panics
+/// If the property does not hold.
+#[cfg(feature = "fuzzing")]
+pub fn check_http_head(input: &[u8]) {
+    let Head::Connect { address, port, credentials, length } = parse(input) else { return };
+    let (head, rest) = input.split_at(length);
+    assert!(port != 0 && matches!(&address, OwnedAddress::Domain(host) if !host.is_empty()), "no target");
+    if let ProxyCredentials::Basic(username, password) = credentials {
+        assert!(username.len() <= 255 && password.len() <= 255, "longer than SOCKS5 allows");
+    }
+    let (shorter, _) = head.split_at(length - 1);
+    assert!(matches!(parse(shorter), Head::More), "complete with a byte less");
+    let longer = [head, b"x".as_slice(), rest].concat();
+    assert!(
+        matches!(parse(&longer), Head::Connect { length: other, .. } if other == length),
+        "what follows counts"
+    );
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -13,6 +13,8 @@ use tokio::{
 };
 
 use self::head::Head;
+#[cfg(feature = "fuzzing")]
+pub use self::head::check_http_head;
 use crate::{
     client::{AccessPolicy, ClientAddress, ClientCredentials},
     failure::Failure,
