@@ -6,7 +6,7 @@ use anyhow::Result;
 use programs::{Invocation, Workspace};
 
 /// The suites. A chore and its program have the same name.
-const SUITES: [&str; 5] = ["bench", "interop", "sam-routers", "soak", "socks-conformance"];
+const SUITES: [&str; 6] = ["attack", "bench", "interop", "sam-routers", "soak", "socks-conformance"];
 
 /// Builds programs as `cargo test --workspace` builds what they share with tests. Any other command enables other features of the
 /// dependencies, so that many of them would be built a second time.

@@ -1,0 +1,46 @@
+//! What a page can do through an outproxy.
+
+use std::time::Duration;
+
+use anyhow::{Result, ensure};
+use sam_testkit::TestBridge;
+use tokio::time::Instant;
+
+use crate::{
+    client::{CONNECT, Client},
+    evil_outproxy::{EvilOutproxy, Language},
+    proxy::Proxy,
+    target::Target,
+};
+
+/// More than it takes to throw an outproxy out.
+const HANGING_TARGETS: usize = 6;
+
+/// A page makes one client ask for targets that never answer, to steer all others to the next outproxy.
+pub(super) async fn hanging_targets(target: &Target) -> Result<String> {
+    let bridge = TestBridge::start().await;
+    let (first, second) = (
+        EvilOutproxy::start(Language::HttpConnect).await?,
+        EvilOutproxy::start(Language::HttpConnect).await?,
+    );
+    let configuration = format!(
+        "[limits]\ndial = \"3s\"\n{}{}[[route]]\nvia = [\"first\", \"second\"]\n",
+        first.definition("first", Language::HttpConnect),
+        second.definition("second", Language::HttpConnect)
+    );
+    let proxy = Proxy::start(target, &bridge, &configuration).await?;
+    let (anna, eve) = (Client::at(1).named("anna"), Client::at(2).named("eve"));
+    let granted = anna.ask(proxy.address(), CONNECT, "before.example", 80).await?;
+    ensure!(granted.code == 0, "refused with code {}", granted.code);
+    let begin = Instant::now();
+    for number in 0..HANGING_TARGETS {
+        eve.ask(proxy.address(), CONNECT, &format!("hang{number}.example"), 80).await?;
+    }
+    ensure!(begin.elapsed() < Duration::from_secs(60), "the attack took {:?}", begin.elapsed());
+    anna.ask(proxy.address(), CONNECT, "after.example", 80).await?;
+    ensure!(
+        first.asked().iter().any(|host| host == "after.example"),
+        "another client's request went to the second outproxy"
+    );
+    Ok(format!("after {HANGING_TARGETS} hanging targets, another client still gets the first outproxy"))
+}
