@@ -8,7 +8,7 @@ use std::{
 use i2p_name::Destination;
 use sam_testkit::{Dialect, TestBridge};
 
-use crate::common::{self, Running};
+use crate::common::Running;
 
 /// Starts a proxy with this configuration. Returns it with the address of its first tunnel.
 fn start(bridge: &TestBridge, dir: &tempfile::TempDir, configuration: &str) -> Running {
@@ -41,14 +41,7 @@ async fn only_java_reports_success_before_the_connection_and_only_if_configured(
     let configuration = "[session]\nearly-data = true\n[[tunnel]]\nlisten = ['127.0.0.1:0']\n\
                          [[tunnel]]\nname = 'true'\nlisten = ['127.0.0.1:0']\nearly-data = false\n";
     let mut proxy = start(&bridge, &dir, configuration);
-    proxy.stdout_line("socks ");
-    let begin = std::time::Instant::now();
-    while proxy.stdout().len() < 2 {
-        assert!(begin.elapsed() < common::LIMIT, "{}", proxy.said());
-        std::thread::sleep(std::time::Duration::from_millis(20));
-    }
-    let tunnels: Vec<SocketAddr> =
-        proxy.stdout().iter().map(|line| line.split(' ').nth(1).unwrap().parse().unwrap()).collect();
+    let tunnels = proxy.listeners(2);
     let nobody = nobody(&bridge);
     let mut outcomes = Vec::new();
     for tunnel in tunnels {

@@ -2,24 +2,14 @@
 
 use std::{
     io::{BufRead, BufReader, Read, Write},
-    net::{SocketAddr, TcpStream},
+    net::SocketAddr,
     process::Stdio,
 };
 
 use i2p_name::Destination;
 use sam_testkit::{Act, Endpoint, TestBridge};
 
-use crate::common::{self, Running};
-
-/// Sends a SOCKS5 CONNECT by name. Returns the reply code and the stream.
-fn connect(proxy: SocketAddr, host: &str) -> (u8, TcpStream) {
-    let mut stream = TcpStream::connect(proxy).unwrap();
-    let length = u8::try_from(host.len()).unwrap();
-    stream.write_all(&[&[5, 1, 0, 5, 1, 0, 3, length], host.as_bytes(), &[0, 80]].concat()).unwrap();
-    let mut answer = [0; 12];
-    stream.read_exact(&mut answer).unwrap();
-    (answer[3], stream)
-}
+use crate::common::{self, Running, connect};
 
 fn start(bridge: &TestBridge) -> Running {
     Running::start(&["run", "--router", "sam", "--sam", &bridge.address(), "--listen", "127.0.0.1:0"])
@@ -157,15 +147,7 @@ async fn persistent_keys_survive_a_restart_and_are_private() {
     ];
     let run = || {
         let mut proxy = Running::start(&args);
-        proxy.ready();
-        // The tunnels are listed in the order of the file.
-        let addresses: Vec<SocketAddr> = loop {
-            let lines = proxy.stdout();
-            if lines.len() == 2 {
-                break lines.iter().map(|line| line.split(' ').nth(1).unwrap().parse().unwrap()).collect();
-            }
-        };
-        let seen = addresses.into_iter().map(seen).collect::<Vec<_>>();
+        let seen = proxy.listeners(2).into_iter().map(seen).collect::<Vec<_>>();
         assert_eq!(proxy.signal("TERM"), Some(0), "{}", proxy.said());
         seen
     };

@@ -2,8 +2,7 @@
 
 use std::{
     fs,
-    io::{Read, Write},
-    net::{SocketAddr, TcpStream},
+    io::Read,
     path::{Path, PathBuf},
     sync::{Arc, Mutex},
 };
@@ -13,7 +12,7 @@ use sam_testkit::{Endpoint, TestBridge};
 use serde_json::Value;
 
 use crate::common::{
-    self, Running,
+    self, Running, connect,
     site::{Site, response},
 };
 
@@ -90,16 +89,6 @@ fn text(path: &Path) -> &str {
 
 fn destination(fill: u8) -> Destination {
     Destination::from_bytes([&[fill; 384][..], &[5, 0, 4, 0, 7, 0, 4]].concat()).unwrap()
-}
-
-/// Sends a SOCKS5 CONNECT by name. Returns the reply code and the stream.
-fn connect(proxy: SocketAddr, host: &str) -> (u8, TcpStream) {
-    let mut stream = TcpStream::connect(proxy).unwrap();
-    let length = u8::try_from(host.len()).unwrap();
-    stream.write_all(&[&[5, 1, 0, 5, 1, 0, 3, length], host.as_bytes(), &[0, 80]].concat()).unwrap();
-    let mut answer = [0; 12];
-    stream.read_exact(&mut answer).unwrap();
-    (answer[3], stream)
 }
 
 /// Runs every command that changes the book, and checks the results.

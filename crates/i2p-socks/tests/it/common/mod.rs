@@ -13,7 +13,7 @@ use std::{
     net::{SocketAddr, TcpStream},
     process::{Child, Command, Output, Stdio},
     sync::{
-        Arc, LazyLock, Mutex,
+        Arc, Condvar, LazyLock, Mutex,
         atomic::{AtomicU32, Ordering::Relaxed},
     },
     thread,
@@ -22,6 +22,9 @@ use std::{
 
 /// The longest time for any step. It is generous, since only a failure uses it up.
 pub(crate) const LIMIT: Duration = Duration::from_secs(150);
+
+/// The longest time that the pipes of an ended process stay open. Its children may hold them.
+const CLOSE_LIMIT: Duration = Duration::from_secs(2);
 
 /// The binary, without a configuration from the environment. `cargo xtask installed` sets the path of the installed program, to
 /// run these tests on what users get.
@@ -61,12 +64,59 @@ pub(crate) fn activated(socket: std::os::fd::OwnedFd, names: &str, arguments: &[
 /// A running binary. Killed when dropped.
 pub(crate) struct Running {
     child: Child,
-    out: Lines,
-    err: Lines,
+    out: Arc<Lines>,
+    err: Arc<Lines>,
 }
 
 /// The lines read from a pipe so far.
-type Lines = Arc<Mutex<Vec<String>>>;
+#[derive(Default)]
+struct Lines {
+    read: Mutex<ReadLines>,
+    changed: Condvar,
+}
+
+#[derive(Default)]
+struct ReadLines {
+    lines: Vec<String>,
+    /// Whether nobody writes to the pipe any more.
+    is_closed: bool,
+}
+
+impl Lines {
+    /// Reads a pipe to its end, in a thread.
+    fn collect(pipe: impl Read + Send + 'static) -> Arc<Self> {
+        let lines = Arc::<Self>::default();
+        let collected = Arc::clone(&lines);
+        thread::spawn(move || {
+            for line in BufReader::new(pipe).lines().map_while(Result::ok) {
+                collected.change(|read| read.lines.push(line));
+            }
+            collected.change(|read| read.is_closed = true);
+        });
+        lines
+    }
+
+    fn change(&self, change: impl FnOnce(&mut ReadLines)) {
+        change(&mut self.read.lock().unwrap());
+        self.changed.notify_all();
+    }
+
+    /// Waits until `found` finds something. Returns `None` if the pipe is closed before, or after this time.
+    fn wait<T>(&self, limit: Duration, mut found: impl FnMut(&[String]) -> Option<T>) -> Option<T> {
+        let mut result = None;
+        let read = self.read.lock().unwrap();
+        let missing = |read: &mut ReadLines| {
+            result = found(&read.lines);
+            result.is_none() && !read.is_closed
+        };
+        drop(self.changed.wait_timeout_while(read, limit, missing).unwrap());
+        result
+    }
+
+    fn text(&self) -> Vec<String> {
+        self.read.lock().unwrap().lines.clone()
+    }
+}
 
 impl Running {
     pub(crate) fn start(args: &[&str]) -> Self {
@@ -78,8 +128,8 @@ impl Running {
     /// Starts a command that runs the binary, for callers that need more than arguments, such as an environment.
     pub(crate) fn of(mut command: Command) -> Self {
         let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
-        let out = collect(child.stdout.take().unwrap());
-        let err = collect(child.stderr.take().unwrap());
+        let out = Lines::collect(child.stdout.take().unwrap());
+        let err = Lines::collect(child.stderr.take().unwrap());
         Self { child, out, err }
     }
 
@@ -89,48 +139,45 @@ impl Running {
 
     /// Waits for a line on stdout that begins with `start`.
     pub(crate) fn stdout_line(&mut self, start: &str) -> String {
-        self.line(&Arc::clone(&self.out), |line| line.starts_with(start))
+        self.line(&self.out, |line| line.starts_with(start))
     }
 
     /// Waits for a line on stderr that contains `part`.
     pub(crate) fn stderr_line(&mut self, part: &str) -> String {
-        self.line(&Arc::clone(&self.err), |line| line.contains(part))
+        self.line(&self.err, |line| line.contains(part))
     }
 
     /// Waits until `count` lines on stderr contain `part`.
     pub(crate) fn stderr_lines(&mut self, part: &str, count: usize) {
-        let begin = Instant::now();
-        while self.err.lock().unwrap().iter().filter(|line| line.contains(part)).count() < count {
-            assert!(self.is_running() && begin.elapsed() < LIMIT, "the lines did not come; {}", self.said());
-            thread::sleep(Duration::from_millis(20));
-        }
+        let found = self.err.wait(LIMIT, |lines| {
+            (lines.iter().filter(|line| line.contains(part)).count() >= count).then_some(())
+        });
+        assert!(found.is_some(), "the lines did not come; {}", self.said());
+    }
+
+    /// Waits for the addresses of this many listeners, in the order of the configuration.
+    pub(crate) fn listeners(&mut self, count: usize) -> Vec<SocketAddr> {
+        let found = self.out.wait(LIMIT, |lines| (lines.len() >= count).then(|| lines.to_vec()));
+        let lines = found.unwrap_or_else(|| panic!("the listeners did not come; {}", self.said()));
+        lines.iter().map(|line| address_in(line)).collect()
     }
 
     /// Waits for the proxy's first listener. Returns its address.
     pub(crate) fn ready(&mut self) -> SocketAddr {
-        let line = self.stdout_line("socks ");
-        line.split(' ').nth(1).unwrap().parse().unwrap()
+        address_in(&self.stdout_line("socks "))
     }
 
-    fn line(&mut self, lines: &Lines, wanted: impl Fn(&str) -> bool) -> String {
-        let begin = Instant::now();
-        loop {
-            // Checked before the lines, so that output before the end is still found.
-            let ended = self.child.try_wait().unwrap().is_some();
-            if let Some(line) = lines.lock().unwrap().iter().find(|line| wanted(line)) {
-                return line.clone();
-            }
-            assert!(!ended && begin.elapsed() < LIMIT, "the line did not come; {}", self.said());
-            thread::sleep(Duration::from_millis(20));
-        }
+    fn line(&self, lines: &Lines, wanted: impl Fn(&str) -> bool) -> String {
+        let found = lines.wait(LIMIT, |lines| lines.iter().find(|line| wanted(line)).cloned());
+        found.unwrap_or_else(|| panic!("the line did not come; {}", self.said()))
     }
 
     pub(crate) fn stdout(&self) -> Vec<String> {
-        self.out.lock().unwrap().clone()
+        self.out.text()
     }
 
     pub(crate) fn said(&self) -> String {
-        format!("stdout: {:#?}\nstderr: {:#?}", self.out.lock().unwrap(), self.err.lock().unwrap())
+        format!("stdout: {:#?}\nstderr: {:#?}", self.out.text(), self.err.text())
     }
 
     pub(crate) fn is_running(&mut self) -> bool {
@@ -154,6 +201,10 @@ impl Running {
         let begin = Instant::now();
         while begin.elapsed() < Duration::from_secs(10) {
             if let Some(status) = self.child.try_wait().unwrap() {
+                // What it wrote last may still be in the pipes.
+                for lines in [&self.out, &self.err] {
+                    let _: Option<()> = lines.wait(CLOSE_LIMIT, |_| None);
+                }
                 return status.code();
             }
             thread::sleep(Duration::from_millis(20));
@@ -189,13 +240,21 @@ pub(crate) fn echo(stream: &mut TcpStream) {
     assert_eq!(&back, b"x");
 }
 
-fn collect(pipe: impl Read + Send + 'static) -> Lines {
-    let lines = Lines::default();
-    let collected = Arc::clone(&lines);
-    thread::spawn(move || {
-        for line in BufReader::new(pipe).lines().map_while(Result::ok) {
-            collected.lock().unwrap().push(line);
-        }
-    });
-    lines
+/// The address in a line such as `socks 127.0.0.1:4450 ready`.
+fn address_in(line: &str) -> SocketAddr {
+    line.split(' ').nth(1).unwrap().parse().unwrap()
+}
+
+/// A pipe is read to its end, even if that comes after the end of the process.
+#[cfg(unix)]
+#[test]
+fn a_line_is_found_that_comes_after_the_process_has_ended() {
+    let (mut ours, theirs) = std::os::unix::net::UnixStream::pair().unwrap();
+    let mut command = Command::new("sh");
+    command.args(["-c", "exec 3<&0; cat <&3 >&2 &"]).stdin(Stdio::from(std::os::fd::OwnedFd::from(theirs)));
+    let mut running = Running::of(command);
+    assert!(running.child.wait().unwrap().success());
+    let writing = thread::spawn(move || ours.write_all(b"the last line\n").unwrap());
+    assert_eq!(running.stderr_line("last"), "the last line");
+    writing.join().unwrap();
 }
