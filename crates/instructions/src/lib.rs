@@ -59,7 +59,7 @@ pub fn compare_with_committed(workspace: &Workspace) -> Result<()> {
     )
 }
 
-/// Counts the handshake of `socks-wire` and of other crates, which must need [`MIN_PEER_FACTOR`] times as many instructions.
+/// Counts the handshake of `socks-wire` and of other crates, which must need 5 times as many instructions.
 ///
 /// # Errors
 /// A peer needs fewer, or nothing could be counted.

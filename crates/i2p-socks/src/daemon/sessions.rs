@@ -102,7 +102,7 @@ impl DedicatedPool {
         }
     }
 
-    /// The same pool with the settings that it gets later, from [`PoolChange::apply`].
+    /// The same pool with the settings that it gets later, from [`PoolChange::Dedicated`].
     fn with(&self, options: &DedicatedOptions) -> Self {
         let datagrams = self.datagrams.clone();
         Self {
