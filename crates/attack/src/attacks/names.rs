@@ -114,7 +114,7 @@ pub(super) async fn feed_in_the_log(target: &Target) -> Result<String> {
     for verbosity in ["-v", "-vv"] {
         let settings = Settings { configuration, verbosity: Some(verbosity), ..Settings::default() };
         let proxy = Proxy::start_with(target, &bridge, &settings).await?;
-        // It fails, since nobody knows the feed, and says so to whoever asked.
+        // The update fails, because the name of the feed is unknown, and the command says so.
         let updated = proxy.command(&["names", "update"]).await?;
         let told = format!(
             "{}{}",

@@ -1,0 +1,212 @@
+use super::*;
+
+const CLIENT: ClientAddress = ClientAddress::User(1);
+const OTHER: ClientAddress = ClientAddress::User(2);
+
+/// A line with a cheap hash, so that tests are quick.
+fn line(name: &str, password: &str) -> String {
+    line_of_cost(name, password, 1)
+}
+
+fn line_of_cost(name: &str, password: &str, passes: u32) -> String {
+    let params = Params::new(Params::MIN_M_COST, passes, 1, None).unwrap();
+    let hash = Argon2::from(params).hash_password_with_salt(password.as_bytes(), b"salt of a test").unwrap();
+    format!("{name}:{hash}")
+}
+
+fn users() -> Users {
+    Users::parse(&format!("# friends\n\n{}\n{}\n", line("anna", "secret"), line("b", "x:y"))).unwrap()
+}
+
+#[tokio::test(start_paused = true)]
+async fn only_a_users_own_password_is_right() {
+    let users = users();
+    for (name, password, right) in [
+        ("anna", "secret", true),
+        ("b", "x:y", true),
+        ("anna", "x:y", false),
+        ("anna", "Secret", false),
+        ("anna", "", false),
+        ("nobody", "secret", false),
+        ("", "", false),
+        // Shifted between the fields.
+        ("annas", "ecret", false),
+    ] {
+        assert_eq!(
+            users.check(CLIENT, name.as_bytes(), password.as_bytes()).await,
+            right,
+            "{name} {password}"
+        );
+        // Again, now from the remembered digest.
+        assert_eq!(
+            users.check(CLIENT, name.as_bytes(), password.as_bytes()).await,
+            right,
+            "{name} {password}"
+        );
+    }
+}
+
+/// The costs of the hashes that these names are checked against. None of them is a user's.
+fn costs(users: &Users, names: &[String]) -> Vec<u32> {
+    let cost = |name: &String| {
+        let (hash, is_known) = users.hash_to_compute(name.as_bytes()).unwrap();
+        assert!(!is_known);
+        Params::try_from(hash).unwrap().t_cost()
+    };
+    names.iter().map(cost).collect()
+}
+
+#[test]
+fn names_of_nobody_cost_as_much_as_those_of_users_and_always_the_same() {
+    let names: Vec<_> = (0..1_000).map(|number| format!("nobody{number}")).collect();
+    // With the salt of these tests, equal passwords would have equal hashes.
+    let line =
+        |number: u32| line_of_cost(&format!("user{number}"), &format!("secret{number}"), 1 + number % 4 / 3);
+    let text: String = (0..8).map(|number| line(number) + "\n").collect();
+    let users = Users::parse(&text).unwrap();
+    let before = costs(&users, &names);
+    let dear = before.iter().filter(|cost| **cost == 2).count();
+    // A quarter of the users has the higher cost.
+    assert!((190..310).contains(&dear), "{dear} of 1000");
+    assert_eq!(costs(&Users::parse(&text).unwrap(), &names), before, "after a restart");
+    let with_another = costs(&Users::parse(&(text + &line(11))).unwrap(), &names);
+    let changed = before.iter().zip(&with_another).filter(|(a, b)| a != b).count();
+    assert!(changed < 200, "{changed} of 1000");
+    assert!(Users::parse("").unwrap().hash_to_compute(b"nobody").is_none());
+}
+
+#[tokio::test]
+async fn checks_reuse_the_work_memory_of_earlier_ones() {
+    let users = users();
+    let guesses = (0..8).map(|guess| {
+        let users = users.clone();
+        tokio::spawn(async move { users.check(CLIENT, b"anna", format!("{guess}").as_bytes()).await })
+    });
+    for guess in guesses.collect::<Vec<_>>() {
+        assert!(!guess.await.unwrap());
+    }
+    let memory = users.0.verifier.memory();
+    assert!((1..=verifier::MAX_CHECKS_AT_ONCE).contains(&memory.len()), "{}", memory.len());
+    assert!(memory.iter().all(|blocks| !blocks.is_empty()));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_wrong_password_is_delayed_and_a_verified_one_is_not() {
+    let users = users();
+    let begin = tokio::time::Instant::now();
+    assert!(!users.check(CLIENT, b"anna", b"wrong").await);
+    assert!(begin.elapsed() >= FAILURE_DELAY);
+    assert!(users.check(CLIENT, b"anna", b"secret").await);
+    // All turns are taken: only a remembered password can succeed.
+    let _all = users.0.verifier.turns.acquire_many(2).await.unwrap();
+    assert!(users.check(CLIENT, b"anna", b"secret").await);
+    let wait = Duration::from_secs(5);
+    assert!(
+        tokio::time::timeout(wait, users.check(CLIENT, b"anna", b"other")).await.is_err(),
+        "no other password is remembered"
+    );
+}
+
+/// Other clients are checked as usual while one guesses, and so is that one once it has stopped.
+#[tokio::test(start_paused = true)]
+async fn a_client_that_guesses_many_passwords_delays_no_other() {
+    let users = users();
+    let mut guesses = tokio::task::JoinSet::new();
+    let all = users.0.verifier.turns.acquire_many(2).await.unwrap();
+    let begin = tokio::time::Instant::now();
+    for guess in 0..1_500 {
+        let users = users.clone();
+        guesses.spawn(async move { users.check(CLIENT, b"anna", format!("{guess}").as_bytes()).await });
+    }
+    for _ in 0..1_500 - MAX_CHECKS_PER_CLIENT {
+        let guess = tokio::time::timeout(FAILURE_DELAY * 9, guesses.join_next()).await.unwrap();
+        assert!(!guess.unwrap().unwrap());
+    }
+    assert_eq!(begin.elapsed(), Duration::ZERO, "they were not checked");
+    drop(all);
+    assert!(users.check(OTHER, b"anna", b"secret").await);
+    assert!(begin.elapsed() < FAILURE_DELAY);
+    while let Some(guess) = guesses.join_next().await {
+        assert!(!guess.unwrap());
+    }
+    assert!(users.check(CLIENT, b"b", b"x:y").await);
+    assert_eq!(users.0.checks.lock().unwrap().capacity(), 0, "nothing is kept of clients that have left");
+}
+
+/// A program that opens all its connections at once does not guess.
+#[tokio::test(start_paused = true)]
+async fn connections_with_the_same_password_share_one_check() {
+    let users = users();
+    let begin = tokio::time::Instant::now();
+    for (password, right) in [(b"wrong!", false), (b"secret", true)] {
+        let check = || {
+            let users = users.clone();
+            async move { users.check(CLIENT, b"anna", password).await }
+        };
+        let checks: tokio::task::JoinSet<_> =
+            std::iter::repeat_with(check).take(MAX_CHECKS_PER_CLIENT * 4).collect();
+        assert_eq!(checks.join_all().await, [right; MAX_CHECKS_PER_CLIENT * 4]);
+    }
+    assert!(begin.elapsed() < FAILURE_DELAY * 2);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_reload_verifies_again_only_users_whose_password_has_changed() {
+    let (anna, b) = (line("anna", "secret"), line("b", "x:y"));
+    let before = Users::parse(&format!("{anna}\n{b}")).unwrap();
+    assert!(before.check(CLIENT, b"anna", b"secret").await);
+    assert!(before.check(CLIENT, b"b", b"x:y").await);
+    let users = Users::parse(&format!("{anna}\n{}", line("b", "other"))).unwrap().with_verified_from(&before);
+    // All turns are taken.
+    let all = users.0.verifier.turns.acquire_many(2).await.unwrap();
+    let kept = users.check(CLIENT, b"anna", b"secret");
+    assert_eq!(tokio::time::timeout(FAILURE_DELAY, kept).await, Ok(true));
+    let changed = users.check(CLIENT, b"b", b"x:y");
+    assert!(tokio::time::timeout(FAILURE_DELAY, changed).await.is_err(), "it has to be verified");
+    drop(all);
+    assert!(!users.check(CLIENT, b"b", b"x:y").await);
+    assert!(users.check(CLIENT, b"b", b"other").await);
+    let gone = Users::parse(&b).unwrap().with_verified_from(&users);
+    assert!(!gone.check(CLIENT, b"anna", b"secret").await);
+}
+
+#[test]
+fn errors_name_the_malformed_line_and_do_not_quote_it() {
+    let long = format!("{}:x", "n".repeat(256));
+    for (text, line, says) in [
+        ("anna", 1, "expected name:$argon2id$"),
+        ("\n#\nanna:secret", 3, "begins with $argon2id$"),
+        ("anna:$argon2i$v=19$m=8,t=1,p=1$c2FsdHNhbHQ$MDEyMzQ1Njc4OWFiY2RlZg", 1, "begins with $argon2id$"),
+        ("anna:$argon2id$v=19$m=8,t=1,p=1$c2FsdHNhbHQ", 1, "is missing"),
+        ("anna:$argon2id$v=19$m=8,t=17,p=1$c2FsdHNhbHQ$MDEyMzQ1Njc4OWFiY2RlZg", 1, "too costly"),
+        ("anna:$argon2id$v=19$m=262145,t=1,p=1$c2FsdHNhbHQ$MDEyMzQ1Njc4OWFiY2RlZg", 1, "too costly"),
+        (":$argon2id$", 1, "1 to 255 bytes"),
+        (long.as_str(), 1, "1 to 255 bytes"),
+        ("<torS0X>0:x", 1, "Tor's programs"),
+        ("a\tb:x", 1, "no control character"),
+    ] {
+        let error = Users::parse(text).unwrap_err();
+        assert!(
+            matches!(error, UsersError::Line { line: at, what } if at == line && what.contains(says)),
+            "{text}: {error}"
+        );
+        assert!(!error.to_string().contains("secret"));
+    }
+    let twice = format!("{0}\n{0}", line("anna", "secret"));
+    assert!(
+        Users::parse(&twice).unwrap_err().to_string().contains("line 2: an earlier line has the same name")
+    );
+}
+
+#[tokio::test]
+async fn an_entry_is_a_line_of_a_users_file() {
+    let entry = Users::entry("anna", b"secret").unwrap();
+    assert!(entry.starts_with("anna:$argon2id$v=19$m=19456,t=2,p=1$"), "{entry}");
+    assert_ne!(entry, Users::entry("anna", b"secret").unwrap(), "salted");
+    let users = Users::parse(&entry).unwrap();
+    assert_eq!(users.len(), 1);
+    assert!(users.check(CLIENT, b"anna", b"secret").await);
+    assert!(matches!(Users::entry("a:b", b"x"), Err(EntryError::Name(_))));
+    assert!(matches!(Users::entry("a", b""), Err(EntryError::PasswordLength)));
+    assert!(matches!(Users::entry("a", &[b'x'; 256]), Err(EntryError::PasswordLength)));
+}
