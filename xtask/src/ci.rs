@@ -2,15 +2,16 @@
 
 use pipeline::{Chore, Lane, Pipeline, Wait};
 
-use crate::{no_std, steps, suites};
+use crate::{cargo_deny, no_std, steps, suites};
 
 /// The stages.
 pub(crate) const CI: Pipeline = Pipeline { stages: &[CHECK, MEASURE] };
 
-/// Tests and suites mostly wait for tunnels and time limits. Compilers of the second lane use the processors meanwhile.
+/// Tests and suites mostly wait for tunnels and time limits. The compilers of the last lane use the processors meanwhile.
 const CHECK: &[Lane] = &[
     // Fast steps are first, so that the most frequent mistakes are found early.
     Lane { nice: false, waits: None, steps: DEBUG_STEPS },
+    Lane { nice: false, waits: Some(Wait { step: "socks-conformance", after: "build" }), steps: SUITES },
     Lane { nice: true, waits: Some(Wait { step: "installed", after: "build" }), steps: RELEASE_STEPS },
 ];
 
@@ -39,6 +40,10 @@ const DEBUG_STEPS: &[Chore] = &[
         description: "test the SAM client with real i2pd routers",
         run: |workspace| suites::run("sam-routers", workspace),
     },
+];
+
+/// More of what needs the programs in `target/debug`, and only waits, mostly.
+const SUITES: &[Chore] = &[
     Chore {
         name: "socks-conformance",
         description: "test our proxy and others byte by byte (--write: docs/conformance.md)",
@@ -56,7 +61,7 @@ const RELEASE_STEPS: &[Chore] = &[
     Chore {
         name: "tools",
         description: "install the tools that the steps need below target/, in fixed versions",
-        run: steps::tools,
+        run: cargo_deny::install,
     },
     Chore {
         name: "deny",

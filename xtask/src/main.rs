@@ -5,6 +5,7 @@
 
 #![forbid(unsafe_code)]
 
+mod cargo_deny;
 mod ci;
 mod no_std;
 mod steps;

@@ -5,45 +5,10 @@ use std::path::{Path, PathBuf};
 use anyhow::{Result, ensure};
 use programs::{Invocation, Workspace};
 
-use crate::{suites, without_router::WithoutRouter};
-
-/// The version of cargo-deny for which `deny.toml` is written. A newer one may have other lints.
-const CARGO_DENY: &str = "0.20.2";
+use crate::{cargo_deny, suites, without_router::WithoutRouter};
 
 fn cargo(workspace: &Workspace, arguments: &str) -> Invocation {
     Invocation::typed(&format!("cargo {arguments}"), workspace.root())
-}
-
-/// Installs the tools that are missing or of another version.
-pub(crate) fn tools(workspace: &Workspace) -> Result<()> {
-    cargo_deny(workspace).map(|path| println!("cargo-deny {CARGO_DENY}: {}", path.display()))
-}
-
-/// The pinned cargo-deny, installed if need be. It goes below the target directory, not into the user's
-/// `~/.cargo/bin`, where another version may be wanted.
-fn cargo_deny(workspace: &Workspace) -> Result<PathBuf> {
-    let root = workspace.target().join("xtask-tools");
-    let program = root.join("bin").join("cargo-deny");
-    if !is_cargo_deny(&program, workspace.root()) {
-        // Unoptimised, which saves minutes of building. It runs for seconds either way.
-        cargo(
-            workspace,
-            &format!("install cargo-deny --version ={CARGO_DENY} --locked --debug --force --root"),
-        )
-        .arg(&root)
-        .run()?;
-        ensure!(
-            is_cargo_deny(&program, workspace.root()),
-            "{} does not have the right version",
-            program.display()
-        );
-    }
-    Ok(program)
-}
-
-fn is_cargo_deny(program: &Path, directory: &Path) -> bool {
-    let version = program.exists().then(|| Invocation::new(program, directory).arg("--version").output());
-    matches!(version, Some(Ok(version)) if version.trim() == format!("cargo-deny {CARGO_DENY}"))
 }
 
 /// `cargo fmt`.
@@ -100,7 +65,7 @@ pub(crate) fn test(workspace: &Workspace) -> Result<()> {
 /// `cargo deny`. Advisories are left out: they change from day to day without a change of ours, and need more
 /// internet than a package registry. They belong to the release checklist.
 pub(crate) fn deny(workspace: &Workspace) -> Result<()> {
-    let program = cargo_deny(workspace)?;
+    let program = cargo_deny::installed(workspace)?;
     ["check", "-D", "warnings", "bans", "licenses", "sources"]
         .into_iter()
         .fold(Invocation::new(program, workspace.root()).arg("--locked"), Invocation::arg)

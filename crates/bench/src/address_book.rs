@@ -1,6 +1,6 @@
 //! Measures how the cost of the address book grows with its names.
 //!
-//! The program is an example of `i2p-address-book`, built in release like the proxy.
+//! A program of its own measures it, built in release like the proxy.
 
 use anyhow::{Context, Result, bail, ensure};
 use programs::{Invocation, Workspace};
@@ -12,14 +12,14 @@ use crate::{
 };
 
 /// The program, below the target directory.
-const PROGRAM: &str = "release/examples/growth";
-/// The options of `cargo build` for it, before the target directory.
-pub(crate) const BUILD: &str = "-p i2p-address-book --example growth --target-dir";
+const PROGRAM: &str = "release/address-book-growth";
 
 /// Lets an address book grow and records the times at each size.
 pub(crate) fn measure(workspace: &Workspace, plan: &Plan, results: &mut Results) -> Result<()> {
     let sizes = plan.names.iter().map(ToString::to_string);
-    let growth = Invocation::new(workspace.target().join(PROGRAM), workspace.root());
+    let directory = tempfile::tempdir()?;
+    let growth = Invocation::new(workspace.target().join(PROGRAM), workspace.root())
+        .arg(directory.path().join("names.redb"));
     let output = sizes.fold(growth, Invocation::arg).output()?;
     for line in output.lines() {
         record(line, results).with_context(|| format!("{PROGRAM} printed {line:?}"))?;

@@ -19,7 +19,6 @@ use lab::{
 use programs::{Invocation, Program, Workspace, package_version};
 
 use crate::{
-    address_book,
     bridge::Bridge,
     client::{Access, Client},
     processes::Processes,
@@ -83,12 +82,15 @@ fn locked_version(lock: &str, package: &str) -> Option<String> {
     rest.split_once('"').map(|(version, _)| version.to_owned())
 }
 
-/// Builds what Debian does not have: our proxy in release without the embedded router, the fast-socks5 server, the splice relay.
+/// Builds what Debian does not have: our proxy in release without the embedded router, the measurements of its address book, the
+/// fast-socks5 server, the splice relay.
 pub(crate) fn build(workspace: &Workspace) -> Result<()> {
     let cargo =
         |line: &str| Invocation::typed(&format!("cargo build --release --locked {line}"), workspace.root());
-    cargo("-p i2p-socks --no-default-features --target-dir").arg(workspace.target()).run()?;
-    cargo(address_book::BUILD).arg(workspace.target()).run()?;
+    // Together, so that both use the same dependencies.
+    cargo("-p i2p-socks -p address-book-growth --no-default-features --target-dir")
+        .arg(workspace.target())
+        .run()?;
     let built = workspace.target().join(BUILT);
     cargo(&format!("--manifest-path {FAST_SOCKS5}/Cargo.toml --target-dir")).arg(&built).run()?;
     Invocation::typed("cc -std=gnu11 -O2 -Wall -Wextra -Werror -pthread -o", workspace.root())

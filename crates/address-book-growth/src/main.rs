@@ -1,17 +1,19 @@
-//! Measures how the cost of an address book grows with its size, for the benchmarks of i2p-socks. The book grows to each of the
-//! given numbers of names; at each number the time to open it and the time of lookups are measured.
+//! Measures how the cost of an address book grows with its size, for the benchmarks of i2p-socks. A new book, in the given file,
+//! grows to each of the given numbers of names; at each number the time to open it and the time of lookups are measured.
 //!
 //! Prints a line for each measurement: number of names, ns to open, ns of a lookup of a known name, ns of a lookup of an unknown
 //! name. For an empty book, the third number is 0.
 //!
 //! ```sh
-//! cargo run --release -p i2p-address-book --example growth -- 0 1000 10000 100000
+//! cargo run --release -p address-book-growth -- /tmp/growth.redb 0 1000 10000 100000
 //! ```
+#![forbid(unsafe_code)]
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "a benchmark fails by panicking")]
 
 use std::{
     fmt::Write,
     hint::black_box,
+    path::PathBuf,
     time::{Duration, Instant},
 };
 
@@ -47,9 +49,10 @@ fn lookups(book: &AddressBook, names: &[HostName], found: bool) -> Duration {
 }
 
 fn main() {
-    let sizes: Vec<usize> = std::env::args().skip(1).map(|size| size.parse().unwrap()).collect();
-    let directory = tempfile::tempdir().unwrap();
-    let path = directory.path().join("names.redb");
+    let mut arguments = std::env::args().skip(1);
+    let path = PathBuf::from(arguments.next().unwrap());
+    assert!(!path.exists(), "{} exists already", path.display());
+    let sizes: Vec<usize> = arguments.map(|size| size.parse().unwrap()).collect();
     let mut imported = 0;
     for size in sizes {
         let mut hosts = String::new();
