@@ -11,8 +11,8 @@
 
 use std::{env, error::Error};
 
-use i2p_sam::{Bridge, KeyFile, Session, SessionOptions};
-use tokio::{io, net::TcpStream, task::JoinSet};
+use i2p_sam::{Bridge, KeyFile, SamStream, Session, SessionOptions};
+use tokio::{io, task::JoinSet};
 
 /// How many accepts wait at once. A router refuses clients while no accept waits.
 const WAITING_ACCEPTS: usize = 8;
@@ -56,7 +56,7 @@ async fn accept(session: Session) {
 }
 
 /// Sends back what arrives on a stream, until the client closes it.
-async fn echo(mut stream: TcpStream) -> io::Result<u64> {
-    let (mut read, mut write) = stream.split();
+async fn echo(stream: SamStream) -> io::Result<u64> {
+    let (mut read, mut write) = io::split(stream);
     io::copy(&mut read, &mut write).await
 }

@@ -1,6 +1,9 @@
 use std::{fmt, io, time::Duration};
 
-use crate::wire::{Dialect, EncodeError, ResultWord, Status};
+use crate::{
+    address::BridgeAddress,
+    wire::{Dialect, EncodeError, ResultWord, Status},
+};
 
 /// The operation during which an error happened.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -46,11 +49,11 @@ impl fmt::Display for Phase {
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {
-    /// The TCP connection to the bridge failed.
+    /// The connection to the bridge failed.
     #[error("no SAM bridge answers at {address}: {source}")]
     Unreachable {
         /// The bridge's address.
-        address: String,
+        address: BridgeAddress,
         /// The operating system's error.
         source: io::Error,
     },
@@ -58,7 +61,7 @@ pub enum Error {
     #[error("the program at {address} does not speak SAM v3")]
     NotSam {
         /// The bridge's address.
-        address: String,
+        address: BridgeAddress,
     },
     /// The router did not answer within the limit.
     #[error("the router did not answer within {} s while {phase}", limit.as_secs())]
@@ -112,6 +115,9 @@ pub enum Error {
         /// The longest, in bytes.
         limit: usize,
     },
+    /// The bridge is on a Unix socket, and [`Bridge::with_udp_address`](crate::Bridge::with_udp_address) was not called.
+    #[error("datagrams need the bridge's UDP address, and a Unix socket does not tell it")]
+    NoUdpAddress,
     /// The UDP socket for datagrams failed.
     #[error("datagrams cannot be exchanged with the router: {0}")]
     Udp(io::Error),

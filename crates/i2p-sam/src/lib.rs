@@ -1,13 +1,15 @@
 #![doc = include_str!("../README.md")]
 #![forbid(unsafe_code)]
 
+mod address;
 mod bridge;
 mod error;
 mod key_file;
 mod session;
 pub mod wire;
 
-pub use bridge::{Bridge, Timeouts, capabilities::Capabilities, router::Router};
+pub use address::BridgeAddress;
+pub use bridge::{Bridge, Timeouts, capabilities::Capabilities, router::Router, stream::SamStream};
 pub use error::{Error, Phase};
 pub use key_file::{KeyFile, KeyFileError};
 pub use session::{

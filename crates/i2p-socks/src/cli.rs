@@ -241,7 +241,7 @@ mod tests {
         for line in ["i2p-socks run --sam h:1", "i2p-socks --sam h:1 run", "i2p-socks --sam h:1"] {
             let cli = Cli::try_parse_from(line.split(' ')).unwrap();
             assert_eq!(cli.command(), Command::Run);
-            assert_eq!(cli.options.sam.unwrap().as_str(), "h:1");
+            assert_eq!(cli.options.sam.unwrap().0.to_string(), "h:1");
         }
     }
 

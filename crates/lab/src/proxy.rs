@@ -78,7 +78,7 @@ impl Proxy {
         let log = lab.join("i2p-socks.log");
         let state_dir = lab.join("i2p-socks");
         let mut process = Command::new(program)
-            .args(["run", "--router", "sam", "--sam", bridge.address()])
+            .args(["run", "--router", "sam", "--sam", &bridge.address().to_string()])
             .args(options)
             .arg("--config")
             .arg(&file)

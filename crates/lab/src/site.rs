@@ -18,11 +18,10 @@ use std::time::Duration;
 use anyhow::{Context, Result, bail, ensure};
 use data_encoding::HEXLOWER;
 use i2p_name::{Destination, I2pName};
-use i2p_sam::{Accepted, Session, SessionOptions};
+use i2p_sam::{Accepted, SamStream, Session, SessionOptions};
 use sha2::{Digest, Sha256};
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
-    net::TcpStream,
     task::JoinHandle,
     time::{sleep, timeout},
 };
@@ -123,7 +122,7 @@ async fn serve(Accepted { mut stream, peer, .. }: Accepted, hosts: String) {
     let _ = timeout(EXCHANGE_TIMEOUT, exchange(&mut stream, &peer, hosts)).await;
 }
 
-async fn exchange(stream: &mut TcpStream, peer: &Destination, hosts: String) -> Result<()> {
+async fn exchange(stream: &mut SamStream, peer: &Destination, hosts: String) -> Result<()> {
     let Head { method, path, length, etag, early_body } = Head::read(stream).await?;
     let (status, body) = match (method.as_str(), path.as_str()) {
         ("GET", "/") => ("200 OK", PAGE.into()),
@@ -145,7 +144,7 @@ async fn exchange(stream: &mut TcpStream, peer: &Destination, hosts: String) -> 
     Ok(())
 }
 
-async fn sum_of_body(stream: &mut TcpStream, early_body: &[u8], length: usize) -> Result<String> {
+async fn sum_of_body(stream: &mut SamStream, early_body: &[u8], length: usize) -> Result<String> {
     let mut hash = Sha256::new_with_prefix(early_body);
     let mut missing = length.checked_sub(early_body.len()).context("the body is longer than announced")?;
     let mut buffer = vec![0; 64 * 1024];
@@ -171,7 +170,7 @@ struct Head {
 }
 
 impl Head {
-    async fn read(stream: &mut TcpStream) -> Result<Self> {
+    async fn read(stream: &mut SamStream) -> Result<Self> {
         let mut bytes = Vec::new();
         loop {
             if let Some(head) = Self::parse(&bytes)? {
@@ -215,7 +214,7 @@ async fn fetch_page(client: &Session, keys: &ServiceKeys) -> Result<Attempt<()>>
     Ok(Attempt::of(read_page(stream).await))
 }
 
-async fn read_page(mut stream: TcpStream) -> Result<()> {
+async fn read_page(mut stream: SamStream) -> Result<()> {
     stream.write_all(b"GET / HTTP/1.1\r\nHost: site\r\nConnection: close\r\n\r\n").await?;
     let mut response = Vec::new();
     while !response.ends_with(PAGE.as_bytes()) {

@@ -7,9 +7,9 @@ use std::{
 };
 
 use i2p_name::{Destination, I2pName};
-use i2p_sam::{Accepted, Ports, Session, wire::AcceptedFrom};
+use i2p_sam::{Accepted, Ports, SamStream, Session, wire::AcceptedFrom};
 use tokio::{
-    io::{self, AsyncReadExt, AsyncWriteExt},
+    io::{self, AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt},
     net::{TcpListener, TcpStream},
     task::JoinSet,
     time::sleep,
@@ -113,14 +113,19 @@ fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
 }
 
 /// Serves a stream. Errors are ignored: they show at the near end.
-async fn serve(mut stream: TcpStream, peer: Destination, ports: Ports, visits: Arc<Mutex<Vec<Visit>>>) {
+async fn serve(
+    mut stream: impl AsyncRead + AsyncWrite + Unpin,
+    peer: Destination,
+    ports: Ports,
+    visits: Arc<Mutex<Vec<Visit>>>,
+) {
     let mut tag = Tag::default();
     if stream.read_exact(&mut tag).await.is_err() {
         return;
     }
     lock(&visits).push(Visit { tag, peer, ports });
     if stream.write_all(&tag).await.is_ok() {
-        let (mut read, mut write) = stream.split();
+        let (mut read, mut write) = io::split(stream);
         let _ = io::copy(&mut read, &mut write).await;
     }
 }
@@ -146,7 +151,7 @@ pub(crate) async fn visit(
     session: &Session,
     to: &I2pName,
     port: u16,
-) -> Result<(TcpStream, Tag), CheckFailure> {
+) -> Result<(SamStream, Tag), CheckFailure> {
     let mut stream = session.connect(to, port).await.promised("a stream")?;
     let tag = tag();
     let answer = async {
@@ -162,8 +167,8 @@ pub(crate) async fn visit(
 }
 
 /// Sends bytes and checks that the same bytes are sent back.
-pub(crate) async fn exchange(stream: &mut TcpStream, bytes: &[u8]) -> Result<(), CheckFailure> {
-    let (mut read, mut write) = stream.split();
+pub(crate) async fn exchange(stream: &mut SamStream, bytes: &[u8]) -> Result<(), CheckFailure> {
+    let (mut read, mut write) = io::split(stream);
     let mut back = vec![0; bytes.len()];
     let both = async { tokio::try_join!(write.write_all(bytes), read.read_exact(&mut back)) };
     within(ANSWER_TIMEOUT * 2, "all bytes both ways", both).await?.promised("all bytes both ways")?;

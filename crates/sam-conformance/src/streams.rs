@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use i2p_name::I2pName;
 use i2p_sam::{PeerLine, Ports};
+use tokio::io::AsyncReadExt;
 
 use crate::{
     expected::Unaccepted,
@@ -166,10 +167,10 @@ async fn unaccepted(pair: &SessionPair<'_>) -> CheckResult {
     })
     .await?;
     let (stream, seen) = tried.value;
-    let Some(stream) = stream else { return holds(seen) };
+    let Some(mut stream) = stream else { return holds(seen) };
     let mut byte = [0];
     let limit = if *expected == Unaccepted::ConnectedAndEnded { END_TIMEOUT } else { SILENCE_TIMEOUT };
-    let end = within(limit, "the end of a stream that nobody accepts", stream.peek(&mut byte)).await;
+    let end = within(limit, "the end of a stream that nobody accepts", stream.read(&mut byte)).await;
     match (expected, end) {
         (Unaccepted::ConnectedAndEnded, Ok(Ok(0) | Err(_))) => holds("connected, and ended by the router"),
         (Unaccepted::ConnectedAndSilent, Err(_)) => holds("connected, and silent"),

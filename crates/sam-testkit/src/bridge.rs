@@ -1,5 +1,7 @@
 //! The bridge that tests start.
 
+#[cfg(unix)]
+use std::path::PathBuf;
 use std::{
     io,
     net::{Ipv4Addr, SocketAddr, SocketAddrV4},
@@ -27,20 +29,30 @@ use crate::{
     registry::{Registry, Session, becomes_true},
     script::{Act, Script},
     serving,
+    socket::Listener,
 };
 
+/// Any free port on loopback.
+const ANY_PORT: SocketAddr = SocketAddr::V4(SocketAddrV4::new(Ipv4Addr::LOCALHOST, 0));
 /// How many connections may wait to be accepted: tests open thousands at once.
 const ACCEPT_BACKLOG: u32 = 4_096;
 /// How long a kill waits for one control connection to close.
 const CONTROL_CLOSE_TIMEOUT: Duration = Duration::from_millis(100);
 
-/// A SAM bridge on a random loopback port. It ends with all its connections when dropped.
+/// A SAM bridge on a random loopback port, or on a Unix socket. It ends with all its connections when dropped.
 pub struct TestBridge {
-    address: SocketAddr,
+    address: Address,
     udp_address: SocketAddr,
     shared: Arc<BridgeState>,
     connections: Arc<AtomicU64>,
     life: Option<Life>,
+}
+
+/// Where a bridge listens, each time that it starts.
+enum Address {
+    Tcp(SocketAddr),
+    #[cfg(unix)]
+    Unix(PathBuf),
 }
 
 /// The tasks of a bridge, from a start to a kill.
@@ -75,10 +87,27 @@ impl TestBridge {
     /// When loopback has no free port.
     #[allow(clippy::expect_used, reason = "a test cannot run without a port")]
     pub async fn start_as(dialect: Dialect) -> Self {
-        let any = SocketAddr::V4(SocketAddrV4::new(Ipv4Addr::LOCALHOST, 0));
-        let listener = listen(any).expect("a free loopback port");
+        let listener = listen_tcp(ANY_PORT).expect("a free loopback port");
         let address = listener.local_addr().expect("a bound listener has an address");
-        let udp = UdpSocket::bind(any).await.map(Arc::new).expect("a free loopback port");
+        Self::start_on(dialect, Listener::Tcp(listener), Address::Tcp(address)).await
+    }
+
+    /// Starts a healthy bridge that speaks like this router and listens on a Unix socket, which it creates. A socket that an
+    /// earlier bridge has left there is replaced. Its UDP port is on loopback.
+    ///
+    /// # Panics
+    /// When no socket can be created there.
+    #[cfg(unix)]
+    #[allow(clippy::expect_used, reason = "a test cannot run without its socket")]
+    pub async fn start_at(path: impl Into<PathBuf>, dialect: Dialect) -> Self {
+        let address = Address::Unix(path.into());
+        let listener = address.listen().expect("a Unix socket in a directory of the test");
+        Self::start_on(dialect, listener, address).await
+    }
+
+    #[allow(clippy::expect_used, reason = "a test cannot run without a port")]
+    async fn start_on(dialect: Dialect, listener: Listener, address: Address) -> Self {
+        let udp = UdpSocket::bind(ANY_PORT).await.map(Arc::new).expect("a free loopback port");
         let udp_address = udp.local_addr().expect("a bound socket has an address");
         let shared = Arc::new(BridgeState {
             dialect,
@@ -100,7 +129,7 @@ impl TestBridge {
         bridge
     }
 
-    fn start_tasks(&mut self, listener: TcpListener, udp: Arc<UdpSocket>) {
+    fn start_tasks(&mut self, listener: Listener, udp: Arc<UdpSocket>) {
         let killed = watch::Sender::new(false);
         let accepting = {
             let (shared, connections) = (Arc::clone(&self.shared), Arc::clone(&self.connections));
@@ -111,10 +140,14 @@ impl TestBridge {
         self.life = Some(Life { tasks: [accepting, datagrams], killed });
     }
 
-    /// The bridge's address: `127.0.0.1:PORT`.
+    /// The bridge's address: `127.0.0.1:PORT`, or `unix:PATH`.
     #[must_use]
     pub fn address(&self) -> String {
-        self.address.to_string()
+        match &self.address {
+            Address::Tcp(address) => address.to_string(),
+            #[cfg(unix)]
+            Address::Unix(path) => format!("unix:{}", path.display()),
+        }
     }
 
     /// The UDP address that takes datagrams: `127.0.0.1:PORT`.
@@ -256,14 +289,14 @@ impl TestBridge {
         killed.closed().await;
     }
 
-    /// Starts again on the same ports, without sessions; it is killed first if it still runs. Names, scripts and records stay.
+    /// Starts again on the same ports or socket, without sessions; it is killed first if it still runs. Names, scripts and records stay.
     ///
     /// # Panics
     /// When another program has taken one of the ports in the meantime.
     #[allow(clippy::expect_used, reason = "a test cannot go on without its port")]
     pub async fn restart(&mut self) {
         self.kill().await;
-        let listener = bind_again(|| listen(self.address)).await.expect("the port is still free");
+        let listener = bind_again(|| self.address.listen()).await.expect("the port is still free");
         // The old socket must be closed first: two cannot have one port.
         let old = {
             let any = UdpSocket::bind((Ipv4Addr::LOCALHOST, 0)).await.expect("a free loopback port");
@@ -302,7 +335,23 @@ impl Drop for TestBridge {
     }
 }
 
-fn listen(address: SocketAddr) -> io::Result<TcpListener> {
+impl Address {
+    fn listen(&self) -> io::Result<Listener> {
+        match self {
+            Self::Tcp(address) => listen_tcp(*address).map(Listener::Tcp),
+            #[cfg(unix)]
+            Self::Unix(path) => {
+                match std::fs::remove_file(path) {
+                    Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+                    _ => {}
+                }
+                tokio::net::UnixListener::bind(path).map(Listener::Unix)
+            }
+        }
+    }
+}
+
+fn listen_tcp(address: SocketAddr) -> io::Result<TcpListener> {
     let socket = TcpSocket::new_v4()?;
     // A restarted bridge has earlier connections in TIME_WAIT.
     socket.set_reuseaddr(true)?;
@@ -311,17 +360,15 @@ fn listen(address: SocketAddr) -> io::Result<TcpListener> {
 }
 
 async fn accept(
-    listener: TcpListener,
+    listener: Listener,
     shared: Arc<BridgeState>,
     connections: Arc<AtomicU64>,
     killed: watch::Receiver<bool>,
 ) {
     loop {
         match listener.accept().await {
-            Ok((stream, _)) => {
+            Ok(stream) => {
                 let number = connections.fetch_add(1, Relaxed) + 1;
-                // Otherwise an answer in several writes would wait for the client's acknowledgement.
-                let _ = stream.set_nodelay(true);
                 let connection = Connection::new(stream, number, Arc::clone(&shared));
                 tokio::spawn(serving::serve(connection, killed.clone()));
             }

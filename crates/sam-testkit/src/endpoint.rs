@@ -2,9 +2,9 @@
 
 use std::{io, time::Duration};
 
-use tokio::{io::AsyncWriteExt, net::TcpStream, time::timeout};
+use tokio::time::timeout;
 
-use crate::relay;
+use crate::{relay, socket::Socket};
 
 /// How many bytes of a request are read before it is answered in any case.
 const MAX_REQUEST_BYTES: usize = 64 * 1024;
@@ -32,7 +32,7 @@ pub enum Endpoint {
 
 impl Endpoint {
     /// Serves one stream. `early` was read before the stream began; `peer` is the destination that connects.
-    pub(crate) async fn serve(&self, mut stream: TcpStream, early: Vec<u8>, peer: &str) -> io::Result<()> {
+    pub(crate) async fn serve(&self, stream: Socket, early: Vec<u8>, peer: &str) -> io::Result<()> {
         match self {
             Self::Echo => {
                 relay::send(&stream, &early).await?;
@@ -50,14 +50,14 @@ impl Endpoint {
             }
             Self::Whoami => relay::send(&stream, format!("{peer}\n").as_bytes()).await?,
         }
-        stream.shutdown().await?;
+        stream.finish()?;
         // After the timeout a client that still sends is cut off.
         timeout(LINGER_TIMEOUT, relay::discard(&stream)).await.unwrap_or(Ok(()))
     }
 }
 
 /// Reads up to the empty line that ends a request without a body.
-async fn read_request(stream: &TcpStream, mut read: Vec<u8>) -> io::Result<()> {
+async fn read_request(stream: &Socket, mut read: Vec<u8>) -> io::Result<()> {
     while !read.windows(4).any(|end| end == b"\r\n\r\n") && read.len() < MAX_REQUEST_BYTES {
         if relay::receive(stream, &mut read).await? == 0 {
             break;

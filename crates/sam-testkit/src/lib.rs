@@ -13,6 +13,7 @@ mod registry;
 mod relay;
 mod script;
 mod serving;
+mod socket;
 
 pub use bridge::{SessionRecord, TestBridge};
 pub use destination::{destination, private_key};

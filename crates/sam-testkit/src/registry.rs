@@ -10,12 +10,9 @@ use std::{
 };
 
 use i2p_name::{B32, Destination};
-use tokio::{
-    net::TcpStream,
-    sync::{mpsc, oneshot, watch},
-};
+use tokio::sync::{mpsc, oneshot, watch};
 
-use crate::{destination::KeyPair, dialect::Version, endpoint::Endpoint, recorder::lock};
+use crate::{destination::KeyPair, dialect::Version, endpoint::Endpoint, recorder::lock, socket::Socket};
 
 /// The styles of sessions (SAM v3, "Creating a session"). MASTER is the old name of PRIMARY.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -106,7 +103,7 @@ pub(crate) struct Forwarding {
 
 /// A peer for a waiting STREAM ACCEPT.
 pub(crate) struct Offer {
-    pub(crate) stream: TcpStream,
+    pub(crate) stream: Socket,
     /// What the peer sent right after its command.
     pub(crate) early: Vec<u8>,
     /// The peer.

@@ -2,7 +2,7 @@
 
 use std::io;
 
-use tokio::net::TcpStream;
+use crate::socket::Socket;
 
 /// How many bytes are moved at a time.
 const CHUNK_BYTES: usize = 32 * 1024;
@@ -10,7 +10,7 @@ const CHUNK_BYTES: usize = 32 * 1024;
 const SEGMENT_BYTES: usize = 4 * 1024;
 
 /// Moves all bytes from one socket to another, or back to the same one, until the first one's FIN.
-pub(crate) async fn forward(from: &TcpStream, to: &TcpStream) -> io::Result<()> {
+pub(crate) async fn forward(from: &Socket, to: &Socket) -> io::Result<()> {
     loop {
         from.readable().await?;
         match transfer(from, to) {
@@ -24,7 +24,7 @@ pub(crate) async fn forward(from: &TcpStream, to: &TcpStream) -> io::Result<()> 
 }
 
 /// Moves bytes in both directions until one side's FIN, which ends the whole stream on every router.
-pub(crate) async fn both_ways(one: &TcpStream, other: &TcpStream) -> io::Result<()> {
+pub(crate) async fn both_ways(one: &Socket, other: &Socket) -> io::Result<()> {
     tokio::select! {
         end = forward(one, other) => end,
         end = forward(other, one) => end,
@@ -32,15 +32,14 @@ pub(crate) async fn both_ways(one: &TcpStream, other: &TcpStream) -> io::Result<
 }
 
 /// Moves bytes between a client and a server until the client's FIN, which ends both directions.
-pub(crate) async fn to_server(client: &TcpStream, early_data: &[u8], server: &TcpStream) -> io::Result<()> {
+pub(crate) async fn to_server(client: &Socket, early_data: &[u8], server: &Socket) -> io::Result<()> {
     let up = async {
         send(server, early_data).await?;
         forward(client, server).await
     };
     let down = async {
         forward(server, client).await?;
-        // tokio's own shutdown needs the stream by value.
-        socket2::SockRef::from(client).shutdown(std::net::Shutdown::Write)?;
+        client.finish()?;
         // The server's FIN does not end the stream.
         std::future::pending().await
     };
@@ -51,7 +50,7 @@ pub(crate) async fn to_server(client: &TcpStream, early_data: &[u8], server: &Tc
 }
 
 /// Reads until the FIN and keeps nothing.
-pub(crate) async fn discard(from: &TcpStream) -> io::Result<()> {
+pub(crate) async fn discard(from: &Socket) -> io::Result<()> {
     loop {
         from.readable().await?;
         match skip(from) {
@@ -64,7 +63,7 @@ pub(crate) async fn discard(from: &TcpStream) -> io::Result<()> {
 }
 
 /// Waits for at least one byte and appends what has arrived to `buffer`; 0 is the FIN. Cancel safe.
-pub(crate) async fn receive(from: &TcpStream, buffer: &mut Vec<u8>) -> io::Result<usize> {
+pub(crate) async fn receive(from: &Socket, buffer: &mut Vec<u8>) -> io::Result<usize> {
     loop {
         from.readable().await?;
         match receive_now(from, buffer) {
@@ -75,7 +74,7 @@ pub(crate) async fn receive(from: &TcpStream, buffer: &mut Vec<u8>) -> io::Resul
 }
 
 /// Sends all bytes, in one write if the socket accepts that many.
-pub(crate) async fn send(to: &TcpStream, mut bytes: &[u8]) -> io::Result<()> {
+pub(crate) async fn send(to: &Socket, mut bytes: &[u8]) -> io::Result<()> {
     while !bytes.is_empty() {
         to.writable().await?;
         match to.try_write(bytes) {
@@ -97,7 +96,7 @@ enum Transferred {
 
 // The three functions below do not wait, so that their arrays are on the stack and not in a task.
 
-fn transfer(from: &TcpStream, to: &TcpStream) -> io::Result<Transferred> {
+fn transfer(from: &Socket, to: &Socket) -> io::Result<Transferred> {
     let mut bytes = [0; CHUNK_BYTES];
     let count = from.try_read(&mut bytes)?;
     let mut rest = bytes.get(..count).unwrap_or_default();
@@ -116,11 +115,11 @@ fn transfer(from: &TcpStream, to: &TcpStream) -> io::Result<Transferred> {
     Ok(Transferred::All)
 }
 
-fn skip(from: &TcpStream) -> io::Result<usize> {
+fn skip(from: &Socket) -> io::Result<usize> {
     from.try_read(&mut [0; CHUNK_BYTES])
 }
 
-fn receive_now(from: &TcpStream, buffer: &mut Vec<u8>) -> io::Result<usize> {
+fn receive_now(from: &Socket, buffer: &mut Vec<u8>) -> io::Result<usize> {
     let mut bytes = [0; SEGMENT_BYTES];
     let count = from.try_read(&mut bytes)?;
     buffer.extend_from_slice(bytes.get(..count).unwrap_or_default());

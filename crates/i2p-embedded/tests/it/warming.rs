@@ -51,9 +51,9 @@ pub(crate) async fn session(bridge: SocketAddr, publish: bool) -> Session {
 pub(crate) fn echo(session: Session) {
     tokio::spawn(async move {
         loop {
-            let Ok(Accepted { mut stream, .. }) = session.accept().await else { continue };
+            let Ok(Accepted { stream, .. }) = session.accept().await else { continue };
             tokio::spawn(async move {
-                let (mut read, mut write) = stream.split();
+                let (mut read, mut write) = tokio::io::split(stream);
                 tokio::io::copy(&mut read, &mut write).await
             });
         }
@@ -67,8 +67,8 @@ pub(crate) async fn exchange(session: &Session, name: &str) {
     let sent = &sent;
     let name = &name;
     until_ok("stream", || async move {
-        let mut stream = session.connect(name, 80).await.map_err(|error| error.to_string())?;
-        let (mut read, mut write) = stream.split();
+        let stream = session.connect(name, 80).await.map_err(|error| error.to_string())?;
+        let (mut read, mut write) = tokio::io::split(stream);
         let mut received = vec![0; sent.len()];
         let both = tokio::try_join!(write.write_all(sent), read.read_exact(&mut received));
         both.map_err(|error| error.to_string())?;

@@ -1,18 +1,17 @@
 use std::{
     future::poll_fn,
     io,
-    net::SocketAddr,
     task::{Context, Poll},
     time::Duration,
 };
 
 use bytes::BytesMut;
 use tokio::{
-    io::{AsyncReadExt, AsyncWriteExt, ReadBuf},
-    net::TcpStream,
+    io::{AsyncReadExt, AsyncWriteExt},
     time::timeout,
 };
 
+use super::stream::SamStream;
 use crate::{
     error::{Error, Phase},
     wire::{Command, Dialect, LeaseSetEncryption, MAX_LINE_BYTES, Pong, Reply, ResultWord, Version},
@@ -23,7 +22,7 @@ use crate::{
 /// It reads up to the newline and never past it: what follows an answer belongs to the stream that
 /// [`Connection::into_stream`] returns.
 pub(crate) struct Connection {
-    stream: TcpStream,
+    stream: SamStream,
     dialect: Dialect,
     /// What the router answered to HELLO on this connection.
     version: Option<Version>,
@@ -40,7 +39,7 @@ pub(crate) enum LineRead {
 }
 
 impl Connection {
-    pub(crate) fn new(stream: TcpStream, dialect: Dialect) -> Self {
+    pub(crate) fn new(stream: SamStream, dialect: Dialect) -> Self {
         Self { stream, dialect, version: None, partial: BytesMut::new() }
     }
 
@@ -54,13 +53,8 @@ impl Connection {
         LeaseSetEncryption::of_router(self.version, self.dialect)
     }
 
-    pub(crate) fn stream(&self) -> &TcpStream {
+    pub(crate) fn stream(&self) -> &SamStream {
         &self.stream
-    }
-
-    /// Our own address and the bridge's.
-    pub(crate) fn addresses(&self) -> io::Result<(SocketAddr, SocketAddr)> {
-        Ok((self.stream.local_addr()?, self.stream.peer_addr()?))
     }
 
     /// Sends a command as one line in one write.
@@ -105,9 +99,8 @@ impl Connection {
     /// nested futures.
     fn poll_peek_line(&self, context: &mut Context<'_>) -> Poll<io::Result<(usize, bool)>> {
         let mut seen = [0_u8; 1024];
-        let mut seen = ReadBuf::new(&mut seen);
         self.stream.poll_peek(context, &mut seen).map_ok(|length| {
-            let newline = seen.filled().iter().position(|&byte| byte == b'\n');
+            let newline = seen.iter().take(length).position(|&byte| byte == b'\n');
             newline.map_or((length, false), |at| (at + 1, true))
         })
     }
@@ -152,7 +145,7 @@ impl Connection {
     }
 
     /// The stream that the connection has become after a successful STREAM CONNECT or ACCEPT.
-    pub(crate) fn into_stream(self) -> TcpStream {
+    pub(crate) fn into_stream(self) -> SamStream {
         self.stream
     }
 }

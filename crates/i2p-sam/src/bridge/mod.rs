@@ -7,16 +7,17 @@ mod learned;
 pub(crate) mod lookup;
 pub(crate) mod router;
 mod spares;
+pub(crate) mod stream;
 
 use std::{net::SocketAddr, sync::Arc, time::Duration};
-
-use tokio::net::TcpStream;
 
 use self::{
     connection::{Connection, LineRead, within},
     learned::Learned,
+    stream::SamStream,
 };
 use crate::{
+    address::BridgeAddress,
     error::{Error, Phase},
     wire::{Dialect, Hello, Login, Reply, ResultWord, Version},
 };
@@ -25,7 +26,7 @@ use crate::{
 /// session or stream that was abandoned too early costs the network as much as a used one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Timeouts {
-    /// The TCP connection and HELLO, and answers that a router gives at once: keys, subsessions, forwarding.
+    /// The connection and HELLO, and answers that a router gives at once: keys, subsessions, forwarding.
     pub hello: Duration,
     /// SESSION CREATE, until the tunnels are built.
     pub session_create: Duration,
@@ -62,7 +63,7 @@ pub struct Bridge {
 /// What the program was told about a bridge.
 #[derive(Debug, Clone)]
 struct Place {
-    address: String,
+    address: BridgeAddress,
     udp_address: Option<SocketAddr>,
     login: Option<Login>,
     timeouts: Timeouts,
@@ -71,12 +72,11 @@ struct Place {
 }
 
 impl Bridge {
-    /// The bridge at `host:port`. The host may be a name: it is the router's own, not a client's target, and the operating
-    /// system resolves it at each connection.
+    /// The bridge at this address: `"127.0.0.1:7656"`, `"unix:/PATH"`, or another value of [`BridgeAddress`].
     #[must_use]
-    pub fn new(address: impl AsRef<str>) -> Self {
+    pub fn new(address: impl Into<BridgeAddress>) -> Self {
         let place = Place {
-            address: address.as_ref().to_owned(),
+            address: address.into(),
             udp_address: None,
             login: None,
             timeouts: Timeouts::default(),
@@ -111,7 +111,7 @@ impl Bridge {
     }
 
     /// Sets the address that takes datagrams. By default it is the bridge's own host and the port below the bridge's (7655
-    /// for 7656).
+    /// for 7656). A bridge on a Unix socket has no default: without this address it carries no datagrams.
     #[must_use]
     pub fn with_udp_address(self, address: SocketAddr) -> Self {
         self.with_place(|place| place.udp_address = Some(address))
@@ -127,7 +127,7 @@ impl Bridge {
 
     /// The bridge's address, as given to [`Bridge::new`].
     #[must_use]
-    pub fn address(&self) -> &str {
+    pub fn address(&self) -> &BridgeAddress {
         &self.place.address
     }
 
@@ -156,8 +156,7 @@ impl Bridge {
     async fn connect_and_hello(&self, dialect: Dialect) -> Result<(Connection, Version), Error> {
         let Place { address, login, .. } = &*self.place;
         let unreachable = |source| Error::Unreachable { address: address.clone(), source };
-        let stream = TcpStream::connect(address).await.map_err(unreachable)?;
-        stream.set_nodelay(true).map_err(unreachable)?;
+        let stream = SamStream::connect(address).await.map_err(unreachable)?;
         let mut connection = Connection::new(stream, dialect);
         connection.send(&Hello { login: login.as_ref() }, Phase::Hello).await?;
         let not_sam = || Error::NotSam { address: address.clone() };

@@ -2,7 +2,6 @@
 
 use std::{
     mem,
-    mem::MaybeUninit,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
@@ -71,7 +70,7 @@ impl Spares {
         let taken = loop {
             let Some(Spare { connection, since }) = self.stock().ready.pop() else { break None };
             // Checked outside of the lock. One that is too old or was closed is dropped, and so are the older ones after it.
-            if now < since + SPARE_LIFETIME && is_silent(&connection) {
+            if now < since + SPARE_LIFETIME && connection.stream().is_silent() {
                 break Some(connection);
             }
         };
@@ -153,13 +152,6 @@ impl Spares {
     }
 }
 
-/// Whether a connection is open and the router has sent nothing on it. Asks the operating system, since the runtime may not
-/// have noticed yet.
-fn is_silent(connection: &Connection) -> bool {
-    let seen = socket2::SockRef::from(connection.stream()).peek(&mut [MaybeUninit::uninit()]);
-    seen.is_err_and(|error| error.kind() == std::io::ErrorKind::WouldBlock)
-}
-
 impl std::fmt::Debug for Spares {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Spares").field("max", &self.max).finish_non_exhaustive()
@@ -175,14 +167,19 @@ mod tests {
     };
 
     use super::*;
-    use crate::wire::Dialect;
+    use crate::{bridge::stream::SamStream, wire::Dialect};
 
     /// A connection, and the router's end of it.
     async fn connection() -> (Connection, TcpStream) {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         let (ours, router) = tokio::join!(TcpStream::connect(address), listener.accept());
-        (Connection::new(ours.unwrap(), Dialect::Standard), router.unwrap().0)
+        (Connection::new(SamStream::Tcp(ours.unwrap()), Dialect::Standard), router.unwrap().0)
+    }
+
+    /// Waits until something has arrived.
+    async fn readable(stream: &SamStream) {
+        std::future::poll_fn(|context| stream.poll_peek(context, &mut [0])).await.unwrap();
     }
 
     /// Waits until the other side has closed, for less time than a spare is kept.
@@ -233,7 +230,7 @@ mod tests {
             (connection().await, connection().await, connection().await);
         drop(gone);
         speaks.write_all(b"PING 1\n").await.unwrap();
-        asked.stream().readable().await.unwrap();
+        readable(asked.stream()).await;
         for connection in [good, closed, asked] {
             spares.put(&order, Some(connection));
         }

@@ -64,7 +64,7 @@ impl DatagramSession {
             });
         }
         let connection = router.connect().await?;
-        let socket = DatagramSocket::open(&connection, router.bridge()).await.map_err(Error::Udp)?;
+        let socket = DatagramSocket::open(&connection, router.bridge()).await?;
         let id = SessionId::random().map_err(Error::Random)?;
         let with_socket = socket.style(style, ports);
         let (control, key) =
@@ -75,7 +75,7 @@ impl DatagramSession {
 
     /// A socket for a subsession. A connection shows which of our addresses the bridge can reach.
     pub(crate) async fn socket(router: &Router) -> Result<DatagramSocket, Error> {
-        DatagramSocket::open(&router.connect().await?, router.bridge()).await.map_err(Error::Udp)
+        DatagramSocket::open(&router.connect().await?, router.bridge()).await
     }
 
     pub(crate) fn on(

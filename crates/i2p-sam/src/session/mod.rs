@@ -10,7 +10,7 @@ mod udp_socket;
 use std::{net::SocketAddr, sync::Arc};
 
 use i2p_name::{Destination, HostName, I2pName};
-use tokio::{net::TcpStream, task::JoinHandle};
+use tokio::task::JoinHandle;
 
 use self::control::ControlConnection;
 use crate::{
@@ -18,6 +18,7 @@ use crate::{
         capabilities::{Capabilities, LookupChannel},
         connection::{Connection, LineRead, within},
         router::Router,
+        stream::SamStream,
     },
     error::{Error, Phase},
     wire::{AcceptedFrom, Ports, PrivateKey, Reply, SessionId, StreamAccept, StreamConnect, StreamForward},
@@ -155,7 +156,7 @@ impl Session {
     /// | an unknown base32 address | `INVALID_KEY` | `CANT_REACH_PEER` | `CANT_REACH_PEER` |
     /// | an unknown destination | `CANT_REACH_PEER` | `CANT_REACH_PEER` | `CANT_REACH_PEER` |
     /// | a session that accepts nothing | `CANT_REACH_PEER` | connected, and closed after 10 s | connected, and silent |
-    pub async fn connect(&self, destination: &I2pName, port: u16) -> Result<TcpStream, Error> {
+    pub async fn connect(&self, destination: &I2pName, port: u16) -> Result<SamStream, Error> {
         let phase = Phase::StreamConnect;
         let Inner { control, id, .. } = &*self.inner;
         let connect = |mut connection: Connection| async move {
@@ -271,7 +272,7 @@ impl Listening {
 #[derive(Debug)]
 pub struct Accepted {
     /// The stream.
-    pub stream: TcpStream,
+    pub stream: SamStream,
     /// The destination of the peer.
     pub peer: Destination,
     /// The I2CP ports; 0 where the router does not report them (i2pd, emissary).

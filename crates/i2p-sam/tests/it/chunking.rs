@@ -2,7 +2,7 @@
 //! arrive.
 
 use i2p_name::I2pName;
-use i2p_sam::{Accepted, Bridge, Error, Ports, Session, SessionOptions};
+use i2p_sam::{Accepted, Bridge, Error, Ports, SamStream, Session, SessionOptions};
 use proptest::prelude::*;
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
@@ -132,7 +132,7 @@ async fn seen(answers: Answers, pieces: Vec<usize>) -> Vec<String> {
 }
 
 /// The bytes of a stream up to its end.
-async fn rest(stream: Result<TcpStream, Error>) -> String {
+async fn rest(stream: Result<SamStream, Error>) -> String {
     match stream {
         Ok(mut stream) => {
             let mut bytes = Vec::new();

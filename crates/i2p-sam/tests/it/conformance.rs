@@ -47,9 +47,18 @@ async fn bridges_and_client_keep_what_the_client_promises() {
     let (local, mut runs) = (LocalSet::new(), JoinSet::new());
     for (name, dialect, capabilities) in KITS.into_iter().filter(|kit| wanted(kit.0)) {
         let run = async move {
-            let (_kit, peer) = kit(name, dialect, capabilities).await;
+            let kit = TestBridge::start_as(dialect).await;
+            sam_conformance::run(&peer_of(&kit, name.into(), capabilities)).await
+        };
+        runs.spawn_local_on(run, &local);
+        #[cfg(unix)]
+        let run = async move {
+            let directory = tempfile::tempdir().unwrap();
+            let kit = TestBridge::start_at(directory.path().join("sam"), dialect).await;
+            let peer = peer_of(&kit, format!("{name} on a Unix socket"), capabilities);
             sam_conformance::run(&peer).await
         };
+        #[cfg(unix)]
         runs.spawn_local_on(run, &local);
     }
     if runs.is_empty() {
@@ -62,16 +71,15 @@ async fn bridges_and_client_keep_what_the_client_promises() {
     assert!(broken.is_empty(), "{} of {} peers broke a promise, see above", broken.len(), reports.len());
 }
 
-async fn kit(name: &str, dialect: Dialect, capabilities: &str) -> (TestBridge, Peer) {
-    let kit = TestBridge::start_as(dialect).await;
+fn peer_of(kit: &TestBridge, name: String, capabilities: &str) -> Peer {
     let bridge = Bridge::new(kit.address());
     let echo = KnownHost {
         name: "echo.i2p".parse().unwrap(),
         destination: sam_testkit::destination().parse().unwrap(),
         keys: None,
     };
-    let peer = Peer {
-        name: name.into(),
+    Peer {
+        name,
         near: bridge.clone().with_udp_address(kit.udp_address().parse().unwrap()),
         far: bridge.with_udp_address(kit.udp_address().parse().unwrap()),
         capabilities: Some(capabilities.into()),
@@ -79,8 +87,7 @@ async fn kit(name: &str, dialect: Dialect, capabilities: &str) -> (TestBridge, P
         patience: Duration::from_secs(10),
         hops: 1,
         tunnels: 2,
-    };
-    (kit, peer)
+    }
 }
 
 /// Routers that are running.

@@ -12,3 +12,4 @@ mod lending;
 mod routers;
 mod spares;
 mod subsessions;
+mod unix_sockets;

@@ -5,7 +5,10 @@ use i2p_sam::{Capabilities, Dialect};
 use crate::{
     command_error::CommandError,
     config::{Config, values::Backend},
-    daemon::{bridge::bridge, preflight},
+    daemon::{
+        bridge::{advice, bridge},
+        preflight,
+    },
     terminal::output::print,
 };
 
@@ -39,7 +42,8 @@ async fn ask(config: &Config) -> Result<String, CommandError> {
             Ok(format!("{error}; the proxy would start the embedded router instead\n"))
         }
         Err(error) => Err(CommandError::run_time(format_args!(
-            "{error}. Start the router, or name the address of its SAM bridge with --sam HOST:PORT"
+            "{error}. Without a router, nothing in I2P can be reached. {}",
+            advice(&error)
         ))),
     }
 }

@@ -4,11 +4,10 @@ use std::{io::Write, net::SocketAddr, sync::Arc, time::Duration};
 
 use i2p_embedded::{HostTable, PrivateNetwork};
 use i2p_name::{B32, HostName, I2pName};
-use i2p_sam::{Bridge, Session, SessionOptions};
+use i2p_sam::{Bridge, SamStream, Session, SessionOptions};
 use i2p_tunnel::{InheritedSockets, Metrics};
 use tokio::{
     io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader},
-    net::TcpStream,
     time::{sleep, timeout},
 };
 
@@ -162,7 +161,7 @@ async fn host_page(session: Session) {
 }
 
 /// Reads the head of a request, whatever it asks for, and sends the page.
-async fn answer(stream: TcpStream) -> std::io::Result<()> {
+async fn answer(stream: SamStream) -> std::io::Result<()> {
     let mut stream = BufReader::new(stream);
     let mut head = (&mut stream).take(MAX_REQUEST_BYTES);
     let mut line = Vec::new();

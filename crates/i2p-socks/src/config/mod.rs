@@ -95,7 +95,7 @@ pub(crate) struct RouterConfig {
     pub(crate) backend: Backend,
     /// The address of the SAM bridge.
     pub(crate) sam: BridgeAddress,
-    /// The UDP address of the bridge, for datagrams. `None`: one port below `sam`.
+    /// The UDP address of the bridge, for datagrams. `None`: one port below `sam`; a Unix socket has none.
     pub(crate) sam_udp: Option<SocketAddr>,
     /// The user name for a bridge with a login.
     pub(crate) user: Option<String>,
@@ -120,6 +120,22 @@ impl Default for RouterConfig {
             reseed_file: None,
             network_id: PUBLIC_NETWORK,
         }
+    }
+}
+
+impl RouterConfig {
+    /// What this tunnel needs and the router cannot give, as a sentence.
+    fn contradiction(&self, tunnel: &TunnelConfig) -> Option<String> {
+        let datagrams = tunnel.dedicated_sessions().is_some_and(|sessions| sessions.datagrams.is_some());
+        let has_udp_address = self.sam.tells_udp_address() || self.sam_udp.is_some();
+        (datagrams && !has_udp_address && self.backend != Backend::Embedded).then(|| {
+            format!(
+                "tunnel {} carries datagrams, which the router exchanges over UDP, and the Unix socket {} has no UDP port: set \
+                 sam-udp to the one of the SAM bridge, or udp = \"off\"",
+                tunnel.name(),
+                self.sam.0
+            )
+        })
     }
 }
 
@@ -164,7 +180,7 @@ impl Config {
             overrides.push(Override::from_option("--router", &["router", "backend"], backend.as_str()));
         }
         if let Some(sam) = &options.sam {
-            overrides.push(Override::from_option("--sam", &["router", "sam"], sam.as_str()));
+            overrides.push(Override::from_option("--sam", &["router", "sam"], sam.0.to_string()));
         }
         overrides.extend(options.overrides.iter().cloned());
         Ok(overrides)
@@ -235,6 +251,7 @@ impl Config {
                 found.push(format!("two tunnels are called {}: give each its own name", tunnel.name()));
             }
             found.extend(tunnel.contradiction());
+            found.extend(self.router.contradiction(tunnel));
         }
         found.extend(self.route_contradictions());
         found.extend(self.names.contradiction().map(str::to_owned));

@@ -11,7 +11,7 @@ use super::*;
 fn an_empty_file_is_the_defaults() {
     let config = Config::parse("").unwrap();
     assert_eq!(config.router.backend, Backend::Auto);
-    assert_eq!(config.router.sam.as_str(), "127.0.0.1:7656");
+    assert_eq!(config.router.sam.0.to_string(), "127.0.0.1:7656");
     assert_eq!(config.router.network_id, 2);
     let [tunnel] = &config.tunnels()[..] else { panic!("one tunnel") };
     assert_eq!(tunnel.name(), "default");
@@ -49,7 +49,7 @@ fn all_keys() {
     )
     .unwrap();
     assert_eq!(config.router.backend, Backend::Sam);
-    assert_eq!(config.router.sam.as_str(), "router.lan:7656");
+    assert_eq!(config.router.sam.0.to_string(), "router.lan:7656");
     assert_eq!(config.router.reseed_file, Some("/tmp/i2pseeds.su3".into()));
     assert_eq!(config.router.network_id, 99);
     assert_eq!((config.session.length, config.session.quantity), (1, 16));
@@ -151,6 +151,7 @@ fn mistakes_say_where_and_what_is_expected() {
         ("[router]\nsam = '127.0.0.1:0'", "expected HOST:PORT"),
         ("[router]\nsam = '::1:7656'", "expected HOST:PORT"),
         ("[router]\nsam = \"a b:7656\"", "expected HOST:PORT"),
+        ("[router]\nsam = 'unix:sam'", "expected unix:/PATH"),
         ("[router]\nnetwork-id = 300", "300 is not between 0 and 255"),
         ("[session]\nlength = 8", "8 is not between 0 and 7"),
         ("[session]\nquantity = 0", "0 is not between 1 and 16"),
@@ -217,6 +218,11 @@ fn values_that_contradict_each_other_are_said_so() {
             "two outproxies are called a",
         ),
         (
+            "[router]\nsam = 'unix:/run/sam'\n[[tunnel]]\nname = 'games'\nudp = 'datagram'\n".into(),
+            "tunnel games carries datagrams, which the router exchanges over UDP, and the Unix socket unix:/run/sam has no UDP \
+             port: set sam-udp",
+        ),
+        (
             "[[route]]\nvia = 'reject'\n[[route]]\nvia = ['exit']\n".into(),
             "route 2 names the outproxy exit, but there is no",
         ),
@@ -236,6 +242,8 @@ fn values_that_contradict_each_other_are_said_so() {
     }
     let one = Config::parse(&format!("[session]\nmax-sessions = 1\n{persistent}")).unwrap();
     one.check().unwrap();
+    let udp = "[router]\nsam = 'unix:/run/sam'\nsam-udp = '127.0.0.1:7655'\n[[tunnel]]\nudp = 'datagram'\n";
+    Config::parse(udp).unwrap().check().unwrap();
 }
 
 /// Every configuration in the documentation is valid, and the first one is the example.

@@ -54,20 +54,21 @@ impl Backend {
     }
 }
 
-/// `HOST:PORT` of a SAM bridge.
+/// `HOST:PORT` or `unix:/PATH` of a SAM bridge.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 #[serde(try_from = "String")]
-pub(crate) struct BridgeAddress(String);
+pub(crate) struct BridgeAddress(pub(crate) i2p_sam::BridgeAddress);
 
 impl BridgeAddress {
-    pub(crate) fn as_str(&self) -> &str {
-        &self.0
+    /// Whether datagrams have an address without `sam-udp`: one port below this one.
+    pub(super) fn tells_udp_address(&self) -> bool {
+        matches!(self.0, i2p_sam::BridgeAddress::Tcp(_))
     }
 }
 
 impl Default for BridgeAddress {
     fn default() -> Self {
-        Self("127.0.0.1:7656".to_owned())
+        Self("127.0.0.1:7656".into())
     }
 }
 
@@ -75,15 +76,7 @@ impl FromStr for BridgeAddress {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {
-        let expected = "expected HOST:PORT, such as 127.0.0.1:7656 or [::1]:7656";
-        let (host, port) = text.rsplit_once(':').ok_or(expected)?;
-        let bare_ipv6 = host.contains(':') && !(host.starts_with('[') && host.ends_with(']'));
-        let malformed =
-            host.is_empty() || bare_ipv6 || text.contains(|c: char| c.is_whitespace() || c.is_control());
-        match port.parse::<u16>() {
-            Ok(1..) if !malformed => Ok(Self(text.to_owned())),
-            _ => Err(expected.to_owned()),
-        }
+        text.parse().map(Self).map_err(|error: &str| error.to_owned())
     }
 }
 

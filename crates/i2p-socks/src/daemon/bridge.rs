@@ -1,8 +1,8 @@
 //! The SAM bridge that the configuration names.
 
-use std::path::Path;
+use std::{io::ErrorKind, path::Path};
 
-use i2p_sam::{Bridge, Login, wire::Text};
+use i2p_sam::{Bridge, BridgeAddress, Error, Login, wire::Text};
 
 use crate::{
     command_error::CommandError,
@@ -19,7 +19,7 @@ pub(super) const SPARE_CONNECTIONS: usize = 8;
 /// The SAM bridge of the configuration. Reads the password file.
 pub(crate) fn bridge(config: &Config) -> Result<Bridge, CommandError> {
     let router = &config.router;
-    let mut bridge = Bridge::new(router.sam.as_str()).with_spares(SPARE_CONNECTIONS);
+    let mut bridge = Bridge::new(router.sam.0.clone()).with_spares(SPARE_CONNECTIONS);
     if let Some(address) = router.sam_udp {
         bridge = bridge.with_udp_address(address);
     }
@@ -27,6 +27,27 @@ pub(crate) fn bridge(config: &Config) -> Result<Bridge, CommandError> {
         (Some(user), Some(file)) => Ok(bridge.with_login(login(user, file)?)),
         (None, None) => Ok(bridge),
         _ => Err(CommandError::usage("user and password-file of [router] go together: set both or neither")),
+    }
+}
+
+/// What to do about a bridge that does not answer, as a sentence without its end.
+pub(crate) fn advice(error: &Error) -> &'static str {
+    match error {
+        Error::Unreachable { address: BridgeAddress::Tcp(_), .. } => {
+            "Start i2pd, or Java I2P with its SAM bridge enabled, or name the address of the bridge with --sam HOST:PORT"
+        }
+        Error::Unreachable { source, .. } => match source.kind() {
+            ErrorKind::PermissionDenied => {
+                "Give the user of i2p-socks write permission for the socket and search permission for its directories, for \
+                 example through a group"
+            }
+            ErrorKind::InvalidInput => "Name the socket of the SAM bridge with --sam unix:/PATH",
+            _ => {
+                "Start the router, and the program that forwards this socket to its SAM bridge, or name another address with \
+                 --sam unix:/PATH or --sam HOST:PORT"
+            }
+        },
+        _ => "Name the address of the router's SAM bridge with --sam HOST:PORT or --sam unix:/PATH",
     }
 }
 

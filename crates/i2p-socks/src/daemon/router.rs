@@ -5,7 +5,10 @@ use std::time::Duration;
 use i2p_sam::{Bridge, Capabilities, Error};
 use tokio::time::{Instant, sleep};
 
-use super::{bridge::bridge, notify::ServiceManager};
+use super::{
+    bridge::{advice, bridge},
+    notify::ServiceManager,
+};
 use crate::{
     command_error::CommandError,
     config::{Config, values::Backend},
@@ -40,8 +43,8 @@ impl Router {
             Backend::Sam => match probe(&bridge, progress).await {
                 Ok(()) => Ok(Self::external(bridge)),
                 Err(error) => Err(CommandError::run_time(format_args!(
-                    "{error}. Without a router, nothing in I2P can be reached. Start i2pd, or Java I2P with its SAM bridge \
-                     enabled, or name the address of the bridge with --sam HOST:PORT{}.",
+                    "{error}. Without a router, nothing in I2P can be reached. {}{}.",
+                    advice(&error),
                     if cfg!(feature = "embedded") { ", or use --router embedded" } else { "" }
                 ))),
             },
@@ -54,8 +57,8 @@ impl Router {
                     Self::start_embedded(config, progress, names).await
                 }
                 Err(error) => Err(CommandError::run_time(format_args!(
-                    "{error}, and this build has no embedded router. Start i2pd, or Java I2P with its SAM bridge enabled, or \
-                     name the address of the bridge with --sam HOST:PORT."
+                    "{error}, and this build has no embedded router. {}.",
+                    advice(&error)
                 ))),
             },
         }

@@ -82,5 +82,5 @@ async fn live_shows_what_the_router_supports() {
     let (code, stdout, stderr) = check("", &["--live", "--router", "sam", "--sam", &free]);
     assert_eq!(code, Some(1));
     assert!(stdout.starts_with("the configuration is correct\n"), "{stdout}");
-    assert!(stderr.contains("name the address of its SAM bridge"), "{stderr}");
+    assert!(stderr.contains("name the address of the bridge"), "{stderr}");
 }

@@ -8,7 +8,7 @@ use std::{
 };
 
 use i2p_name::I2pName;
-use i2p_sam::{Bridge, Session, SessionOptions};
+use i2p_sam::{Bridge, SamStream, Session, SessionOptions};
 use sam_testkit::Dialect;
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
@@ -40,7 +40,7 @@ fn address<R: Read>(lines: R) -> (I2pName, BufReader<R>) {
 }
 
 /// Opens a stream once the peer is listening: the proxy starts a new wait after each peer.
-async fn stream_to(peer: &Session, name: &I2pName) -> TcpStream {
+async fn stream_to(peer: &Session, name: &I2pName) -> SamStream {
     let begin = Instant::now();
     loop {
         if let Ok(stream) = peer.connect(name, 0).await {

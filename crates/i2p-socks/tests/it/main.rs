@@ -24,5 +24,6 @@ mod private_network;
 mod reload;
 mod shutdown;
 mod status;
+mod unix_bridge;
 mod usage;
 mod ways_in;

@@ -68,7 +68,7 @@ async fn streams_datagrams_bind_and_failures_work_on_real_routers() {
         "--router",
         "sam",
         "--sam",
-        bridge(&network, 1).address(),
+        &bridge(&network, 1).address().to_string(),
         "--listen",
         "127.0.0.1:0",
         "--config",

@@ -1,6 +1,5 @@
 use i2p_name::I2pName;
-use i2p_sam::Session;
-use tokio::net::TcpStream;
+use i2p_sam::{SamStream, Session};
 use tokio::time::Instant;
 
 use super::{
@@ -100,7 +99,7 @@ impl SamDialler {
         session: &Session,
         name: &I2pName,
         port: u16,
-    ) -> Result<TcpStream, AttemptError> {
+    ) -> Result<SamStream, AttemptError> {
         // A separate lookup tells an unknown name from an unreachable destination: routers confuse the two in their answers
         // to STREAM CONNECT. Base32 addresses are in no address book.
         let found = match name {
@@ -179,7 +178,7 @@ mod tests {
             (Error::Closed { phase: Hello }, Failure::RouterUnavailable),
             (Error::Closed { phase: StreamConnect }, Failure::RouterError),
             (Error::Unexpected { phase: StreamConnect }, Failure::RouterError),
-            (Error::NotSam { address: String::new() }, Failure::RouterUnavailable),
+            (Error::NotSam { address: "".into() }, Failure::RouterUnavailable),
         ] {
             assert_eq!(failure_of(&error), expected, "{error}");
         }

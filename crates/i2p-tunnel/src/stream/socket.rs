@@ -9,6 +9,7 @@ use std::{
     time::Duration,
 };
 
+use i2p_sam::SamStream;
 #[cfg(target_os = "linux")]
 use rustix::pipe::{SpliceFlags, splice};
 #[cfg(unix)]
@@ -346,6 +347,18 @@ impl From<TcpStream> for Socket {
 impl From<UnixStream> for Socket {
     fn from(stream: UnixStream) -> Self {
         Self(Kind::Unix(stream))
+    }
+}
+
+impl From<SamStream> for Socket {
+    fn from(stream: SamStream) -> Self {
+        match stream {
+            SamStream::Tcp(stream) => stream.into(),
+            #[cfg(unix)]
+            SamStream::Unix(stream) => stream.into(),
+            // Of a later version of i2p-sam.
+            stream => Self::plain(stream),
+        }
     }
 }
 

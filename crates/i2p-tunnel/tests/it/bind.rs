@@ -68,7 +68,7 @@ async fn a_peer_connects_and_a_megabyte_passes_each_way_on_every_router() {
         let megabyte: Vec<u8> = (0..=250).cycle().take(1_000_000).collect();
         let (mut received, mut back) = (vec![0; megabyte.len()], vec![0; megabyte.len()]);
         let (mut from_read, mut from_write) = client.split();
-        let (mut to_read, mut to_write) = stream.split();
+        let (mut to_read, mut to_write) = tokio::io::split(&mut stream);
         let moved = tokio::try_join!(
             from_write.write_all(&megabyte),
             to_read.read_exact(&mut received),

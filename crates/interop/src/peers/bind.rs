@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, bail, ensure};
 use i2p_name::I2pName;
-use i2p_sam::Session;
+use i2p_sam::{SamStream, Session};
 use lab::{
     payload,
     sessions::LEASE_SET_TIMEOUT,
@@ -86,7 +86,7 @@ async fn read_reply(control: &mut TcpStream) -> Result<String> {
 }
 
 /// Connects back, within the time that the router needs to find the client.
-async fn connect_back(peer: &Session, client: &I2pName) -> Result<TcpStream> {
+async fn connect_back(peer: &Session, client: &I2pName) -> Result<SamStream> {
     until("the peer connects back", LEASE_SET_TIMEOUT, async || {
         Ok(Attempt::of(peer.connect(client, 0).await))
     })
@@ -112,11 +112,11 @@ async fn exchange_with_peer(peer: &Session) -> Result<&'static str> {
     Err(failure.context("there are no users")?)
 }
 
-async fn exchange(listening: Listening, peer_stream: TcpStream, peer: &Session) -> Result<()> {
+async fn exchange(listening: Listening, peer_stream: SamStream, peer: &Session) -> Result<()> {
     let (client, name) = listening.accept().await?;
     ensure!(name == peer.destination().b32().to_string(), "the reply to the client names {name}");
     let (from_peer, to_peer) = client.into_split();
-    let (from_client, to_client) = peer_stream.into_split();
+    let (from_client, to_client) = tokio::io::split(peer_stream);
     let (up, down) = (payload::bytes("bind up", LENGTH), payload::bytes("bind down", LENGTH));
     // Both ends stay open until all has arrived: when one closes, i2pd may drop what it still has to send.
     let both = async {

@@ -4,7 +4,10 @@ use std::{io, net::Ipv4Addr};
 
 use tokio::net::TcpStream;
 
-use crate::connection::{Connection, NextStep, Role};
+use crate::{
+    connection::{Connection, NextStep, Role},
+    socket::Socket,
+};
 
 /// Does what [`Act::Dial`](crate::Act::Dial) says.
 pub(crate) async fn connect(connection: &mut Connection, command: &str) -> io::Result<NextStep> {
@@ -16,6 +19,7 @@ pub(crate) async fn connect(connection: &mut Connection, command: &str) -> io::R
         Ok(server) => {
             server.set_nodelay(true)?;
             connection.send("STREAM STATUS RESULT=OK\n").await?;
+            let server = Socket::Tcp(server);
             Ok(NextStep::Become(Role::ToServer { server, session: connection.session_of_stream(command) }))
         }
         Err(_) => {

@@ -10,7 +10,7 @@ use std::{
 };
 
 use tokio::{
-    net::{TcpStream, UdpSocket},
+    net::UdpSocket,
     sync::mpsc,
     time::{Instant, sleep},
 };
@@ -25,6 +25,7 @@ use crate::{
     registry::{OpenStream, Registry, Session, becomes_true},
     relay,
     script::Script,
+    socket::Socket,
 };
 
 /// How long Java waits for the command after HELLO.
@@ -117,7 +118,7 @@ impl Drop for HeldSession {
 }
 
 impl Connection {
-    pub(crate) fn new(stream: TcpStream, number: u64, shared: Arc<BridgeState>) -> Self {
+    pub(crate) fn new(stream: Socket, number: u64, shared: Arc<BridgeState>) -> Self {
         let deadline = shared.dialect.hello_timeout().map(|timeout| Instant::now() + timeout);
         Self {
             wire: Wire { stream, buffer: Vec::new() },
@@ -225,7 +226,7 @@ pub(crate) fn is_hello(line: &str) -> bool {
 }
 
 /// Sends bytes one by one, each in a write of its own and with a pause after it.
-pub(crate) async fn send_split(stream: &TcpStream, bytes: &[u8], pause: Duration) -> io::Result<()> {
+pub(crate) async fn send_split(stream: &Socket, bytes: &[u8], pause: Duration) -> io::Result<()> {
     for byte in bytes {
         relay::send(stream, &[*byte]).await?;
         if pause.is_zero() { tokio::task::yield_now().await } else { sleep(pause).await }

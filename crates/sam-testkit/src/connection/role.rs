@@ -15,6 +15,7 @@ use crate::{
     recorder::lock,
     registry::{FarEnd, Forwarding, Offer, OpenStream, Session, StreamPeer, becomes_true},
     relay,
+    socket::Socket,
 };
 
 /// How long a FORWARD's own server may take to answer (SAM v3, "SAM virtual streams: FORWARD").
@@ -25,7 +26,7 @@ pub(crate) enum Role {
     /// A stream to a far end that a test's script asks for.
     Scripted { endpoint: Endpoint, session: Option<Arc<Session>> },
     /// A stream to a server on this machine.
-    ToServer { server: TcpStream, session: Option<Arc<Session>> },
+    ToServer { server: Socket, session: Option<Arc<Session>> },
     /// A stream to a far end.
     ToFarEnd { far_end: Arc<FarEnd>, session: Arc<Session> },
     /// A stream to another session's STREAM ACCEPT.
@@ -140,7 +141,7 @@ async fn while_any(session: Option<&Session>, work: impl Future<Output = io::Res
 
 /// Waits for a peer, names it, and moves bytes between the two.
 async fn accept(
-    stream: TcpStream,
+    stream: Socket,
     early: Vec<u8>,
     mut offer: oneshot::Receiver<Offer>,
     peer_line: PeerLine,
@@ -165,15 +166,16 @@ async fn accept(
 }
 
 /// Returns once the client has closed; never once it has sent something.
-async fn closed(stream: &TcpStream) {
-    if matches!(stream.peek(&mut [0]).await, Ok(1..)) {
+async fn closed(stream: &Socket) {
+    if matches!(stream.has_data().await, Ok(true)) {
         std::future::pending::<()>().await;
     }
 }
 
-async fn forward(stream: TcpStream, early: Vec<u8>, to: Forwarding, peer_line: &str) -> io::Result<()> {
+async fn forward(stream: Socket, early: Vec<u8>, to: Forwarding, peer_line: &str) -> io::Result<()> {
     let server = timeout(FORWARD_TIMEOUT, TcpStream::connect(to.address)).await??;
     server.set_nodelay(true)?;
+    let server = Socket::Tcp(server);
     relay::send(&server, peer_line.as_bytes()).await?;
     relay::send(&server, &early).await?;
     relay::both_ways(&stream, &server).await

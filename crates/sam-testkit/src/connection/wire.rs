@@ -2,13 +2,11 @@
 
 use std::io;
 
-use tokio::net::TcpStream;
-
-use crate::{dialect::Dialect, relay};
+use crate::{dialect::Dialect, relay, socket::Socket};
 
 /// The socket, and what was read past the last line.
 pub(crate) struct Wire {
-    pub(crate) stream: TcpStream,
+    pub(crate) stream: Socket,
     pub(crate) buffer: Vec<u8>,
 }
 

@@ -10,7 +10,8 @@ use std::{
 use i2p_embedded::PrivateNetwork;
 use i2p_name::I2pName;
 use i2p_sam::{
-    DatagramPeer, DatagramSession, DatagramStyle, MAX_PACKET_BYTES, Ports, Sender, Session, SessionOptions,
+    DatagramPeer, DatagramSession, DatagramStyle, MAX_PACKET_BYTES, Ports, SamStream, Sender, Session,
+    SessionOptions,
 };
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
@@ -178,7 +179,7 @@ async fn reply(client: &mut TcpStream) -> String {
 }
 
 /// Repeat until the router knows the way.
-async fn call(peer: &Session, whom: &I2pName) -> TcpStream {
+async fn call(peer: &Session, whom: &I2pName) -> SamStream {
     let begin = Instant::now();
     loop {
         match peer.connect(whom, 0).await {
@@ -203,7 +204,7 @@ pub(crate) async fn called_back(proxy: SocketAddr, Far { wanted, other, .. }: &F
     let (up, down) = (payload(1, LENGTH), payload(2, LENGTH));
     let (mut received, mut back) = (vec![0; LENGTH], vec![0; LENGTH]);
     let (mut from_peer, mut to_peer) = client.split();
-    let (mut from_client, mut to_client) = stream.split();
+    let (mut from_client, mut to_client) = tokio::io::split(&mut stream);
     let both = async {
         tokio::try_join!(
             to_client.write_all(&down),

@@ -2,11 +2,8 @@
 
 use std::sync::{Arc, Mutex};
 
-use i2p_sam::{Accepted, Bridge, SessionOptions};
-use tokio::{
-    io::{AsyncReadExt, AsyncWriteExt},
-    net::TcpStream,
-};
+use i2p_sam::{Accepted, Bridge, SamStream, SessionOptions};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 /// How many clients can connect at once.
 const ACCEPTING: usize = 4;
@@ -65,7 +62,7 @@ impl Site {
 }
 
 /// Serves one request.
-async fn serve(mut stream: TcpStream, answer: Arc<impl Fn(&str) -> Vec<u8>>, heads: Seen) {
+async fn serve(mut stream: SamStream, answer: Arc<impl Fn(&str) -> Vec<u8>>, heads: Seen) {
     let mut head = Vec::new();
     while !head.ends_with(b"\r\n\r\n") {
         if stream.read_buf(&mut head).await.unwrap_or(0) == 0 {

@@ -394,7 +394,7 @@ fn random_port() -> Option<u16> {
 /// The failure of a client when its session cannot be opened.
 fn open_failure(error: &Error) -> Failure {
     match error {
-        Error::Unsupported { .. } => Failure::CommandNotSupported,
+        Error::Unsupported { .. } | Error::NoUdpAddress => Failure::CommandNotSupported,
         Error::SessionLost | Error::Unreachable { .. } | Error::NotSam { .. } => Failure::RouterUnavailable,
         Error::Refused { .. } => Failure::SessionRefused,
         Error::Timeout { .. } => Failure::NoTunnels,
