@@ -20,6 +20,10 @@ pub(crate) async fn run(config: &Config, live: bool) -> Result<(), CommandError>
         let listeners: Vec<_> = tunnel.listen()?.iter().map(ToString::to_string).collect();
         text += &format!("tunnel {} listens on {}\n", tunnel.name(), listeners.join(", "));
     }
+    if config.router.backend == Backend::Auto && cfg!(feature = "embedded") {
+        let refused = config.refused_by_embedded_router();
+        text.extend(refused.iter().map(|why| format!("if no other router is found, the proxy does not start: {why}\n")));
+    }
     let outcome = if live { ask(config).await } else { Ok(String::new()) };
     text += outcome.as_deref().unwrap_or_default();
     print(&text)?;

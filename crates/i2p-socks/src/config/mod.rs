@@ -253,6 +253,9 @@ impl Config {
             found.extend(tunnel.contradiction());
             found.extend(self.router.contradiction(tunnel));
         }
+        if self.router.backend == Backend::Embedded {
+            found.extend(self.refused_by_embedded_router());
+        }
         found.extend(self.route_contradictions());
         found.extend(self.names.contradiction().map(str::to_owned));
         if self.shared_sessions().is_none() {
@@ -263,6 +266,11 @@ impl Config {
             ));
         }
         found
+    }
+
+    /// Why the embedded router cannot serve these tunnels: a sentence for each that it refuses.
+    pub(crate) fn refused_by_embedded_router(&self) -> Vec<String> {
+        self.tunnels().iter().filter_map(TunnelConfig::refused_by_embedded_router).collect()
     }
 
     /// Contradictions between outproxies and routes. A route that cannot be followed is an error, never skipped silently.

@@ -100,6 +100,11 @@ impl Router {
 
         use crate::config::PUBLIC_NETWORK;
 
+        // With backend = "auto" or a command's own sessions, this shows only now.
+        let refused = config.refused_by_embedded_router();
+        if !refused.is_empty() {
+            return Err(CommandError::usage(refused.join("\n")));
+        }
         let state_dir = config.state_dir()?;
         let report = progress.clone();
         let network_id = config.router.network_id;

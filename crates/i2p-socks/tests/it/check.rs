@@ -37,6 +37,26 @@ fn all_errors_are_reported_at_once() {
     assert!(stderr.contains("line 2, column 1"), "{stderr}");
 }
 
+/// A stranger could end the embedded router through such a tunnel.
+#[cfg(feature = "embedded")]
+#[test]
+fn udp_and_incoming_are_refused_with_the_embedded_router() {
+    let embedded = "[router]\nbackend = 'embedded'\n";
+    for key in ["udp = 'datagram'", "udp = 'raw'", "incoming = true"] {
+        let tunnel = format!("[[tunnel]]\n{key}\n");
+        let (code, stdout, stderr) = check(&format!("{embedded}{tunnel}"), &[]);
+        assert_eq!((code, stdout.as_str()), (Some(64), ""), "{key}");
+        for part in ["tunnel default: ", "a stranger who can send to such a tunnel can end that router", "Use i2pd or Java I2P"] {
+            assert!(stderr.contains(part), "{part} is not in\n{stderr}");
+        }
+        assert_eq!(check(&tunnel, &["--router", "sam"]).0, Some(0), "{key}");
+        let (code, stdout, _) = check(&tunnel, &[]);
+        assert_eq!(code, Some(0), "{key}");
+        assert!(stdout.contains("if no other router is found, the proxy does not start: tunnel default: "), "{stdout}");
+    }
+    assert_eq!(check(embedded, &[]).0, Some(0));
+}
+
 #[test]
 fn nothing_is_bound() {
     let taken = TcpListener::bind("127.0.0.1:0").unwrap();

@@ -13,6 +13,10 @@ const LOG_INTERVAL: Duration = Duration::from_secs(60);
 /// Log line for clients with wrong credentials.
 const UNAUTHORIZED: &str = "a client was refused: its user name or password is wrong or missing";
 
+/// Log line for connections that panicked. It has no content: the text of a panic may quote what a client sent.
+const PANICKED: &str = "a connection panicked and was ended; other connections are not affected. This is a bug of the program: \
+    please report it";
+
 /// Logs why requests fail and which limits are reached, without a line for each: the first of a kind at once, the next at least
 /// [`LOG_INTERVAL`] later, with the number of those in between.
 #[derive(Debug, Default)]
@@ -20,6 +24,7 @@ pub(crate) struct FailureLog {
     failures: LogThrottle<Failure>,
     limits: LogThrottle<Limit>,
     unauthorized: LogThrottle<()>,
+    panics: LogThrottle<()>,
 }
 
 impl FailureLog {
@@ -45,6 +50,11 @@ impl FailureLog {
     /// Records a client with wrong or missing credentials. One may be a mistake; many are an attempt to guess a password.
     pub(crate) fn log_unauthorized(&self) {
         warn(UNAUTHORIZED, self.unauthorized.record(()));
+    }
+
+    /// Records a connection that panicked.
+    pub(crate) fn log_panic(&self) {
+        warn(PANICKED, self.panics.record(()));
     }
 
     /// The kinds of failures that have occurred, the latest first.

@@ -65,6 +65,7 @@ pub(crate) struct OutproxyOutcomeLabels {
 pub(crate) struct Families {
     pub(crate) connections: Family<TunnelLabels, Counter>,
     pub(crate) connections_active: Family<TunnelLabels, Gauge>,
+    pub(crate) connection_panics: Family<TunnelLabels, Counter>,
     pub(crate) handshakes_failed: Family<HandshakeLabels, Counter>,
     pub(crate) limits_reached: Family<LimitLabels, Counter>,
     pub(crate) requests: Family<RequestLabels, Counter>,
@@ -90,6 +91,11 @@ impl Families {
     pub(crate) fn register(&self, registry: &mut Registry) {
         registry.register("connections", "Accepted connections", self.connections.clone());
         registry.register("connections_active", "Open connections", self.connections_active.clone());
+        registry.register(
+            "connection_panics",
+            "Connections that a bug of the program ended",
+            self.connection_panics.clone(),
+        );
         registry.register(
             "handshakes_failed",
             "Connections that ended before a request",

@@ -80,6 +80,7 @@ impl HandshakeFailure {
 pub struct Account {
     accepted: Counter,
     active: Gauge,
+    panics: Counter,
     /// In the order of [`HandshakeFailure::ALL`].
     handshakes_failed: [Counter; HandshakeFailure::ALL.len()],
     /// In the order of [`Limit::ALL`].
@@ -133,6 +134,7 @@ impl Account {
         Self {
             accepted: families.connections.get_or_create_owned(&of_tunnel),
             active: families.connections_active.get_or_create_owned(&of_tunnel),
+            panics: families.connection_panics.get_or_create_owned(&of_tunnel),
             handshakes_failed: HandshakeFailure::ALL.map(handshake_failed),
             limits_reached: Limit::ALL.map(limit),
             requests: PROTOCOLS.into_iter().map(counters).collect(),
@@ -150,6 +152,12 @@ impl Account {
     pub(crate) fn connection(&self) -> ActiveGuard<'_> {
         self.accepted.inc();
         ActiveGuard::new(&self.active)
+    }
+
+    /// Records a connection that panicked: counts it, and logs it at a bounded rate.
+    pub(crate) fn panicked(&self) {
+        self.panics.inc();
+        self.failures.log_panic();
     }
 
     /// Records a handshake that ended with a request.

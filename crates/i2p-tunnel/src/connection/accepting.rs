@@ -1,6 +1,9 @@
 use std::{
+    future::poll_fn,
     io,
+    panic::{AssertUnwindSafe, catch_unwind},
     sync::{Arc, atomic::AtomicU64, atomic::Ordering::Relaxed},
+    task::Poll,
     time::Duration,
 };
 
@@ -10,6 +13,7 @@ use tracing::Instrument;
 
 use super::{life, outcome::Arrival, service::Service};
 use crate::{
+    account::Account,
     client::ClientAddress,
     dial::Dial,
     limits::Limit,
@@ -95,13 +99,13 @@ impl<D: Dial> Server<D> {
     /// Serves a client, or refuses it if there are too many. If even refusals are too many, the connection is closed.
     fn admit(&self, client: Socket, arrival: Arrival) {
         let service = Arc::clone(&self.service.borrow());
-        let address = arrival.address;
+        let (address, account) = (arrival.address, Arc::clone(&service.account));
         match service.admission.admit(&service.name, arrival.address) {
-            Ok(admitted) => self.spawn(address, life::run(client, arrival, service, admitted)),
+            Ok(admitted) => self.spawn(address, account, life::run(client, arrival, service, admitted)),
             Err(limit) => {
                 service.account.limit(limit);
                 if let Some(told) = service.admission.permit_refusal() {
-                    self.spawn(address, async move {
+                    self.spawn(address, account, async move {
                         life::refuse_overload(client, address, &service).await;
                         drop(told);
                     });
@@ -110,15 +114,30 @@ impl<D: Dial> Server<D> {
         }
     }
 
-    /// Runs a connection until its end, or until connections are ended. Either way its sockets close.
-    fn spawn(&self, address: ClientAddress, life: impl Future<Output = ()> + Send + 'static) {
+    /// Runs a connection until its end, until it panics, or until connections are ended. In each case its sockets close, and its
+    /// place and its session are free again.
+    fn spawn(
+        &self,
+        address: ClientAddress,
+        account: Arc<Account>,
+        life: impl Future<Output = ()> + Send + 'static,
+    ) {
         let id = NEXT_ID.fetch_add(1, Relaxed);
         let span = tracing::debug_span!("connection", id, client = %Sensitive(address));
         let stop = self.stop.clone();
         // Boxed once here: in each of the futures around it, it would take its size three times.
-        let life = Box::pin(life);
+        let mut life = Box::pin(life);
         let life = async move {
-            let _ = stop.run_until_end(life).await;
+            let unwinding = poll_fn(|context| {
+                // What a panic leaves half-changed is the connection's own, and is dropped next. Shared state is behind locks and
+                // changed in single steps.
+                let polled = catch_unwind(AssertUnwindSafe(|| life.as_mut().poll(context)));
+                polled.unwrap_or_else(|_| {
+                    account.panicked();
+                    Poll::Ready(())
+                })
+            });
+            let _ = stop.run_until_end(unwinding).await;
         };
         self.connections.spawn(life.instrument(span));
     }

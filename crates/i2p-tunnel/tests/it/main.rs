@@ -23,6 +23,7 @@ mod outproxy_failover;
 mod outproxy_isolation;
 mod outproxy_protocols;
 mod outproxy_routes;
+mod panics;
 mod protocols;
 mod relaying;
 mod resolve;

@@ -37,7 +37,7 @@ const ANY: Ports = Ports { from: 0, to: 0 };
 const LENGTH: usize = 1_000_000;
 
 /// Starts a session on the first bridge that echoes each datagram. Returns its name.
-pub(crate) async fn echo(network: &PrivateNetwork) -> String {
+async fn echo(network: &PrivateNetwork) -> String {
     let bridge = bridge(network, 0).with_udp_address(network.sam_udp_addresses()[0]);
     let options = SessionOptions::default().length(1).publish(true);
     let echo = bridge.create_datagram_session(DatagramStyle::Datagram, ANY, &options).await.unwrap();
@@ -120,11 +120,6 @@ impl Relay {
         assert_eq!(from, self.address);
         Some(self.buffer[..length].strip_prefix(self.header.as_slice()).expect("what was asked for"))
     }
-}
-
-/// Sends a datagram to this peer and waits for its echo.
-pub(crate) async fn datagram(proxy: SocketAddr, echo: &str) {
-    Relay::answered(proxy, echo).await;
 }
 
 /// Sends datagrams of many lengths once each. Most must be echoed unchanged.
