@@ -4,6 +4,9 @@
 use std::path::{Path, PathBuf};
 use std::{fmt, net::SocketAddr, str::FromStr};
 
+#[cfg(unix)]
+use crate::connector::Connector;
+
 /// The prefix of a Unix socket in text.
 const UNIX_PREFIX: &str = "unix:";
 
@@ -20,15 +23,20 @@ pub enum BridgeAddress {
     /// The path of a Unix socket. Its permissions say which users reach the bridge.
     #[cfg(unix)]
     Unix(PathBuf),
+    /// Connections that the program makes itself. It has no form in text.
+    #[cfg(unix)]
+    Connector(Connector),
 }
 
-/// Writes the form that [`FromStr`] reads.
+/// Writes the form that [`FromStr`] reads, or the name of a [`Connector`].
 impl fmt::Display for BridgeAddress {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Tcp(address) => f.write_str(address),
             #[cfg(unix)]
             Self::Unix(path) => write!(f, "{UNIX_PREFIX}{}", path.display()),
+            #[cfg(unix)]
+            Self::Connector(connector) => f.write_str(connector.name()),
         }
     }
 }
@@ -102,6 +110,13 @@ impl From<SocketAddr> for BridgeAddress {
 impl From<&Path> for BridgeAddress {
     fn from(path: &Path) -> Self {
         Self::Unix(path.to_owned())
+    }
+}
+
+#[cfg(unix)]
+impl From<Connector> for BridgeAddress {
+    fn from(connector: Connector) -> Self {
+        Self::Connector(connector)
     }
 }
 

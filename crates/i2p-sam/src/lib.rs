@@ -3,6 +3,8 @@
 
 mod address;
 mod bridge;
+#[cfg(unix)]
+mod connector;
 mod error;
 mod key_file;
 mod session;
@@ -10,6 +12,8 @@ pub mod wire;
 
 pub use address::BridgeAddress;
 pub use bridge::{Bridge, Timeouts, capabilities::Capabilities, router::Router, stream::SamStream};
+#[cfg(unix)]
+pub use connector::Connector;
 pub use error::{Error, Phase};
 pub use key_file::{KeyFile, KeyFileError};
 pub use session::{

@@ -64,6 +64,8 @@ impl SamStream {
             BridgeAddress::Unix(path) => {
                 connect_unix(path).await.map(Self::Unix).map_err(|error| explain(path, error))
             }
+            #[cfg(unix)]
+            BridgeAddress::Connector(connector) => connector.connect().await.map(Self::Unix),
         }
     }
 

@@ -5,6 +5,7 @@ mod chunking;
 mod client;
 mod commands;
 mod conformance;
+mod connector;
 mod early_data;
 mod examples;
 mod forged_datagrams;
