@@ -2,14 +2,14 @@
 
 use std::{
     collections::HashSet,
-    path::{Path, PathBuf},
+    path::PathBuf,
     time::{Duration, SystemTime, UNIX_EPOCH},
 };
 
 use crate::{
     Error,
     progress::{OnProgress, Progress},
-    reseed::{self, KnownRouter},
+    reseed::{self, FetchFile, KnownRouter},
     state_dir::StateDir,
     storage::Storage,
     thread,
@@ -26,8 +26,8 @@ const ENOUGH_ROUTERS: usize = 25;
 
 /// Where a router can learn about others.
 pub(crate) enum Source {
-    /// The reseed servers of I2P; private networks have none.
-    ReseedServers,
+    /// The reseed servers of I2P, whose files are fetched so; private networks have none.
+    ReseedServers(FetchFile),
     /// A reseed file or directory.
     ReseedFile(PathBuf),
     /// These router infos.
@@ -51,14 +51,13 @@ pub(crate) async fn known_routers(
     }
     let reseed = match source {
         Source::RouterInfos(infos) => return Ok(merge(known, check(infos, network_id))),
-        Source::ReseedFile(path) => Some(path),
-        Source::ReseedServers => None,
+        source => source,
     };
     on_progress(match reseed {
-        Some(_) => Progress::ReadingReseedFile,
-        None => Progress::AskingReseedServers,
+        Source::ReseedServers(_) => Progress::AskingReseedServers,
+        _ => Progress::ReadingReseedFile,
     });
-    let found = match ask(reseed.as_deref(), network_id).await {
+    let found = match ask(reseed, network_id).await {
         Ok(found) => found,
         Err(error) if known.len() >= ENOUGH_ROUTERS => {
             tracing::warn!(%error, known = known.len(), "the reseed failed; trying the stored routers, although they are old");
@@ -80,11 +79,14 @@ pub(crate) async fn known_routers(
     Ok(merge(known, found))
 }
 
-async fn ask(reseed_file: Option<&Path>, network_id: u8) -> Result<Vec<KnownRouter>, Error> {
-    match reseed_file {
-        Some(path) => reseed::from_path(path, network_id).await,
-        None if network_id == PUBLIC_NETWORK => reseed::over_https(network_id).await,
-        None => {
+async fn ask(source: Source, network_id: u8) -> Result<Vec<KnownRouter>, Error> {
+    match source {
+        Source::RouterInfos(infos) => Ok(check(infos, network_id)),
+        Source::ReseedFile(path) => reseed::from_path(&path, network_id).await,
+        Source::ReseedServers(fetch) if network_id == PUBLIC_NETWORK => {
+            reseed::from_servers(network_id, &fetch).await
+        }
+        Source::ReseedServers(_) => {
             Err(Error::Reseed { problem: format!("the private network {network_id} has no reseed servers") })
         }
     }

@@ -1,9 +1,10 @@
-use std::{fmt, io, net::SocketAddr, sync::Arc, time::Duration};
+use std::{fmt, future::pending, io, net::SocketAddr, sync::Arc, time::Duration};
 
 use emissary_core::{
     events::{Event, EventSubscriber},
     router::Router,
 };
+use serde::{Deserialize, Serialize};
 use tokio::{net::TcpStream, time::MissedTickBehavior};
 
 use crate::runtime::Runtime;
@@ -17,7 +18,7 @@ const BRIDGE_CHECK_INTERVAL: Duration = Duration::from_secs(5);
 pub(crate) type OnProgress = Arc<dyn Fn(Progress) + Send + Sync>;
 
 /// A step in the life of an [`EmbeddedRouter`](crate::EmbeddedRouter). More kinds may be added.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub enum Progress {
     /// The reseed servers are being asked for other routers, over the internet. Takes up to 90 s.
@@ -87,12 +88,18 @@ pub(crate) async fn report(mut events: EventSubscriber, on_progress: OnProgress)
     }
 }
 
-/// Runs the router until it or its SAM bridge ends. The router has a task of its own, so a panic ends only that task, unless
-/// panics end the process.
-pub(crate) async fn run(router: Router<Runtime>, sam_address: SocketAddr) -> Stopped {
+/// Runs the router until it ends, or its SAM bridge if that has a port. The router has a task of its own, so a panic ends only that
+/// task, unless panics end the process.
+pub(crate) async fn run(router: Router<Runtime>, sam_port: Option<SocketAddr>) -> Stopped {
+    let bridge_gone = async {
+        match sam_port {
+            Some(address) => bridge_gone(address).await,
+            None => pending().await,
+        }
+    };
     tokio::select! {
         _ = tokio::spawn(router) => Stopped::Router,
-        () = bridge_gone(sam_address) => Stopped::Bridge,
+        () = bridge_gone => Stopped::Bridge,
     }
 }
 

@@ -17,7 +17,7 @@ use crate::{
     known_routers::{PUBLIC_NETWORK, Source, known_routers},
     private_network::{BANDWIDTH, sam_address, sam_config, sam_udp_address},
     progress::{OnProgress, Progress, Stopped, report, run},
-    reseed::KnownRouter,
+    reseed::{KnownRouter, ServerFiles},
     runtime::Runtime,
     state_dir::{Keys, StateDir},
     storage::Storage,
@@ -57,7 +57,7 @@ impl EmbeddedRouter {
             state_dir: state_dir.into(),
             host_names: Arc::new(HostTable::new()),
             network_id: PUBLIC_NETWORK,
-            source: Source::ReseedServers,
+            source: Source::ReseedServers(ServerFiles::fetch_here()),
             on_progress: Arc::new(|_| {}),
         }
     }
@@ -140,7 +140,7 @@ impl EmbeddedRouterBuilder {
         let (sam_address, sam_udp_address) = (started.sam_address, started.sam_udp_address);
         thread.spawn(report(started.events, started.on_progress));
         thread.spawn(async move {
-            let reason = run(started.router, sam_address).await;
+            let reason = run(started.router, Some(sam_address)).await;
             stopped_tx.send_replace(Some(reason));
         });
         Ok(EmbeddedRouter {
@@ -156,28 +156,41 @@ impl EmbeddedRouterBuilder {
         let Self { state_dir, host_names, network_id, source, on_progress } = self;
         let path = state_dir.clone();
         let opened = thread::blocking(move || Opened::new(&path)).await;
-        let Opened { state_dir, storage, keys, own_info, router_infos, profiles } =
-            opened.map_err(|source| Error::StateDirectory { path: state_dir, source })??;
-        let known =
-            known_routers(router_infos, network_id, source, &storage, &state_dir, &on_progress).await?;
-
-        let count = known.len();
-        let config = Config { router_info: own_info, profiles, ..config(&keys, known, network_id) };
-        let (router, events, info) = RouterBuilder::<Runtime>::new(config)
-            .with_address_book(Arc::new(RouterView(host_names)))
-            .with_storage(Arc::new(storage))
-            .build()
-            .await
-            .map_err(|error| Error::Router { problem: error.to_string() })?;
-        state_dir.keep_router_info(&info)?;
-        let (sam_address, sam_udp_address) = (sam_address(&router)?, sam_udp_address(&router)?);
-        on_progress(Progress::Started { known_routers: count });
-        Ok(Started { state_dir, router, events, sam_address, sam_udp_address, on_progress })
+        let opened = opened.map_err(|source| Error::StateDirectory { path: state_dir, source })??;
+        start_router(opened, Settings { host_names, network_id, source, on_progress }).await
     }
 }
 
+/// What a router needs besides its state directory.
+pub(crate) struct Settings {
+    pub(crate) host_names: Arc<dyn HostNames>,
+    pub(crate) network_id: u8,
+    pub(crate) source: Source,
+    pub(crate) on_progress: OnProgress,
+}
+
+/// Starts a router on the runtime that this is called in.
+pub(crate) async fn start_router(opened: Opened, settings: Settings) -> Result<Started, Error> {
+    let Opened { state_dir, storage, keys, own_info, router_infos, profiles } = opened;
+    let Settings { host_names, network_id, source, on_progress } = settings;
+    let known = known_routers(router_infos, network_id, source, &storage, &state_dir, &on_progress).await?;
+
+    let count = known.len();
+    let config = Config { router_info: own_info, profiles, ..config(&keys, known, network_id) };
+    let (router, events, info) = RouterBuilder::<Runtime>::new(config)
+        .with_address_book(Arc::new(RouterView(host_names)))
+        .with_storage(Arc::new(storage))
+        .build()
+        .await
+        .map_err(|error| Error::Router { problem: error.to_string() })?;
+    state_dir.keep_router_info(&info)?;
+    let (sam_address, sam_udp_address) = (sam_address(&router)?, sam_udp_address(&router)?);
+    on_progress(Progress::Started { known_routers: count });
+    Ok(Started { state_dir, router, events, sam_address, sam_udp_address, on_progress })
+}
+
 /// The contents of a state directory.
-struct Opened {
+pub(crate) struct Opened {
     state_dir: StateDir,
     storage: Storage,
     keys: Keys,
@@ -188,7 +201,7 @@ struct Opened {
 
 impl Opened {
     /// Creates, checks and reads the directory. Blocks.
-    fn new(path: &Path) -> Result<Self, Error> {
+    pub(crate) fn new(path: &Path) -> Result<Self, Error> {
         let state_dir = StateDir::open(path)?;
         let storage = Storage::open(state_dir.path());
         let storage = storage.map_err(|source| Error::StateDirectory { path: path.into(), source })?;
@@ -201,16 +214,22 @@ impl Opened {
             storage,
         })
     }
+
+    /// The directory itself, with links followed.
+    #[cfg(unix)]
+    pub(crate) fn path(&self) -> &Path {
+        self.state_dir.path()
+    }
 }
 
 /// A router that has its ports and is not polled yet.
-struct Started {
+pub(crate) struct Started {
     state_dir: StateDir,
-    router: Router<Runtime>,
-    events: EventSubscriber,
+    pub(crate) router: Router<Runtime>,
+    pub(crate) events: EventSubscriber,
     sam_address: SocketAddr,
     sam_udp_address: SocketAddr,
-    on_progress: OnProgress,
+    pub(crate) on_progress: OnProgress,
 }
 
 fn config(keys: &Keys, known: Vec<KnownRouter>, network_id: u8) -> Config {

@@ -1,7 +1,7 @@
 //! tokio's sockets behind emissary-core's traits.
 
 use std::{
-    future::Future,
+    future::{Future, pending},
     io,
     net::{IpAddr, Ipv4Addr, SocketAddr},
     pin::Pin,
@@ -18,6 +18,9 @@ use tokio::{
     time::{Sleep, timeout},
 };
 
+#[cfg(unix)]
+use crate::handed_streams;
+
 /// How long a connection to another router may take.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 
@@ -30,15 +33,19 @@ const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 /// Ethernet's MTU. Only the SSU2 transport would ask for it, and that is off.
 const MTU: usize = 1500;
 
-/// A TCP stream with `TCP_NODELAY`.
-pub(crate) struct TcpStream(net::TcpStream);
+/// A TCP stream with `TCP_NODELAY`, or a stream of a SAM client that was handed over.
+pub(crate) enum TcpStream {
+    Tcp(net::TcpStream),
+    #[cfg(unix)]
+    Handed(net::UnixStream),
+}
 
 impl core::TcpStream for TcpStream {
     async fn connect(address: SocketAddr) -> Option<Self> {
         match timeout(CONNECT_TIMEOUT, net::TcpStream::connect(address)).await {
             Ok(Ok(stream)) => {
                 stream.set_nodelay(true).ok()?;
-                Some(Self(stream))
+                Some(Self::Tcp(stream))
             }
             Ok(Err(error)) => {
                 tracing::debug!(target: "emissary::i2p-embedded", %address, %error, "could not connect");
@@ -63,7 +70,11 @@ impl core::AsyncRead for TcpStream {
         buffer: &mut [u8],
     ) -> Poll<emissary_core::Result<usize>> {
         let mut buffer = ReadBuf::new(buffer);
-        let read = ready!(Pin::new(&mut self.0).poll_read(cx, &mut buffer));
+        let read = ready!(match &mut *self {
+            Self::Tcp(stream) => Pin::new(stream).poll_read(cx, &mut buffer),
+            #[cfg(unix)]
+            Self::Handed(stream) => Pin::new(stream).poll_read(cx, &mut buffer),
+        });
         Poll::Ready(read.map(|()| buffer.filled().len()).map_err(|error| failed(&error)))
     }
 }
@@ -74,71 +85,136 @@ impl core::AsyncWrite for TcpStream {
         cx: &mut Context<'_>,
         bytes: &[u8],
     ) -> Poll<emissary_core::Result<usize>> {
-        Pin::new(&mut self.0).poll_write(cx, bytes).map_err(|error| failed(&error))
+        let written = match &mut *self {
+            Self::Tcp(stream) => Pin::new(stream).poll_write(cx, bytes),
+            #[cfg(unix)]
+            Self::Handed(stream) => Pin::new(stream).poll_write(cx, bytes),
+        };
+        written.map_err(|error| failed(&error))
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<emissary_core::Result<()>> {
-        Pin::new(&mut self.0).poll_flush(cx).map_err(|error| failed(&error))
+        let flushed = match &mut *self {
+            Self::Tcp(stream) => Pin::new(stream).poll_flush(cx),
+            #[cfg(unix)]
+            Self::Handed(stream) => Pin::new(stream).poll_flush(cx),
+        };
+        flushed.map_err(|error| failed(&error))
     }
 
     fn poll_close(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<emissary_core::Result<()>> {
-        Pin::new(&mut self.0).poll_shutdown(cx).map_err(|error| failed(&error))
+        let closed = match &mut *self {
+            Self::Tcp(stream) => Pin::new(stream).poll_shutdown(cx),
+            #[cfg(unix)]
+            Self::Handed(stream) => Pin::new(stream).poll_shutdown(cx),
+        };
+        closed.map_err(|error| failed(&error))
     }
 }
 
-/// A TCP listener on loopback only that survives failed accepts.
+/// Accepts connections.
 ///
 /// emissary binds its NTCP2 transport to all interfaces. Other machines must not reach a router of this crate: the client
 /// router is hidden and private networks use 127.0.0.1. So `0.0.0.0` becomes `127.0.0.1` here.
 ///
 /// emissary ends its SAM bridge at the first failed accept. In a proxy, a moment without free file descriptors can cause
 /// one. So a failed accept is tried again after a pause.
-pub(crate) struct TcpListener {
-    inner: net::TcpListener,
-    pause: Option<Pin<Box<Sleep>>>,
+pub(crate) enum TcpListener {
+    /// A TCP port on loopback.
+    Port(net::TcpListener, Option<Pin<Box<Sleep>>>),
+    /// What another process hands over.
+    #[cfg(unix)]
+    Handed(handed_streams::HandedStreams),
+    /// Nothing, in a router without ports.
+    Closed,
 }
 
-impl core::TcpListener<TcpStream> for TcpListener {
-    async fn bind(mut address: SocketAddr) -> Option<Self> {
+/// The address that a listener without a port tells emissary, which prints it and uses it for nothing else.
+const NO_PORT: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 1);
+
+impl TcpListener {
+    /// The listener of a router without ports: its SAM bridge, the only one on a loopback address, gets what is handed over.
+    #[cfg(unix)]
+    fn without_port(address: SocketAddr) -> Self {
+        let handed = if address.ip().is_loopback() { handed_streams::take() } else { None };
+        handed.map_or(Self::Closed, Self::Handed)
+    }
+
+    fn bind_port(mut address: SocketAddr) -> io::Result<Self> {
         if address.ip().is_unspecified() {
             address.set_ip(IpAddr::V4(Ipv4Addr::LOCALHOST));
         }
-        let socket = socket(address, Type::STREAM, Protocol::TCP).ok()?;
+        let socket = socket(address, Type::STREAM, Protocol::TCP)?;
         // A restarted router can bind a port whose last connections are still in TIME_WAIT.
-        socket.set_reuse_address(true).ok()?;
-        socket.bind(&address.into()).ok()?;
-        socket.listen(BACKLOG).ok()?;
-        let inner = net::TcpListener::from_std(socket.into()).ok()?;
-        Some(Self { inner, pause: None })
+        socket.set_reuse_address(true)?;
+        socket.bind(&address.into())?;
+        socket.listen(BACKLOG)?;
+        Ok(Self::Port(net::TcpListener::from_std(socket.into())?, None))
+    }
+}
+
+impl core::TcpListener<TcpStream> for TcpListener {
+    async fn bind(address: SocketAddr) -> Option<Self> {
+        #[cfg(unix)]
+        if handed_streams::are_used_instead_of_ports() {
+            return Some(Self::without_port(address));
+        }
+        Self::bind_port(address).ok()
     }
 
     fn poll_accept(&mut self, cx: &mut Context<'_>) -> Poll<Option<(TcpStream, SocketAddr)>> {
-        loop {
-            if let Some(pause) = &mut self.pause {
-                ready!(pause.as_mut().poll(cx));
-                self.pause = None;
+        match self {
+            Self::Port(listener, pause) => poll_accept_port(listener, pause, cx).map(Some),
+            #[cfg(unix)]
+            Self::Handed(streams) => {
+                streams.poll_next(cx).map(|stream| Some((TcpStream::Handed(stream?), NO_PORT)))
             }
-            match ready!(self.inner.poll_accept(cx)) {
-                Ok((stream, address)) if stream.set_nodelay(true).is_ok() => {
-                    return Poll::Ready(Some((TcpStream(stream), address)));
-                }
-                // The client has already gone.
-                Ok(_) => {}
-                Err(_) => self.pause = Some(Box::pin(tokio::time::sleep(ACCEPT_PAUSE))),
-            }
+            Self::Closed => Poll::Pending,
         }
     }
 
     fn local_address(&self) -> Option<SocketAddr> {
-        self.inner.local_addr().ok()
+        match self {
+            Self::Port(listener, _) => listener.local_addr().ok(),
+            _ => Some(NO_PORT),
+        }
     }
 }
 
-/// A UDP socket. Clones share it.
+fn poll_accept_port(
+    listener: &net::TcpListener,
+    pause: &mut Option<Pin<Box<Sleep>>>,
+    cx: &mut Context<'_>,
+) -> Poll<(TcpStream, SocketAddr)> {
+    loop {
+        if let Some(until) = pause {
+            ready!(until.as_mut().poll(cx));
+            *pause = None;
+        }
+        match ready!(listener.poll_accept(cx)) {
+            Ok((stream, address)) if stream.set_nodelay(true).is_ok() => {
+                return Poll::Ready((TcpStream::Tcp(stream), address));
+            }
+            // The client has already gone.
+            Ok(_) => {}
+            Err(_) => *pause = Some(Box::pin(tokio::time::sleep(ACCEPT_PAUSE))),
+        }
+    }
+}
+
+/// A UDP socket. Clones share it. A router without ports has none: it sends nothing and receives nothing.
 #[derive(Clone)]
 pub(crate) struct UdpSocket {
-    inner: Arc<net::UdpSocket>,
+    inner: Option<Arc<net::UdpSocket>>,
     mtu: usize,
+}
+
+impl UdpSocket {
+    fn bind_port(address: SocketAddr) -> io::Result<net::UdpSocket> {
+        let socket = socket(address, Type::DGRAM, Protocol::UDP)?;
+        socket.bind(&address.into())?;
+        net::UdpSocket::from_std(socket.into())
+    }
 }
 
 impl core::UdpSocket for UdpSocket {
@@ -147,18 +223,25 @@ impl core::UdpSocket for UdpSocket {
     }
 
     async fn bind_with_mtu(address: SocketAddr, mtu: usize) -> Option<Self> {
-        let socket = socket(address, Type::DGRAM, Protocol::UDP).ok()?;
-        socket.bind(&address.into()).ok()?;
-        let inner = net::UdpSocket::from_std(socket.into()).ok()?;
-        Some(Self { inner: Arc::new(inner), mtu })
+        #[cfg(unix)]
+        if handed_streams::are_used_instead_of_ports() {
+            return Some(Self { inner: None, mtu });
+        }
+        Some(Self { inner: Some(Arc::new(Self::bind_port(address).ok()?)), mtu })
     }
 
     async fn send_to(&mut self, bytes: &[u8], target: SocketAddr) -> Option<usize> {
-        self.inner.send_to(bytes, target).await.ok()
+        match &self.inner {
+            Some(socket) => socket.send_to(bytes, target).await.ok(),
+            None => Some(bytes.len()),
+        }
     }
 
     async fn recv_from(&mut self, buffer: &mut [u8]) -> Option<(usize, SocketAddr)> {
-        self.inner.recv_from(buffer).await.ok()
+        match &self.inner {
+            Some(socket) => socket.recv_from(buffer).await.ok(),
+            None => pending().await,
+        }
     }
 
     fn poll_send_to(
@@ -167,7 +250,10 @@ impl core::UdpSocket for UdpSocket {
         bytes: &[u8],
         target: SocketAddr,
     ) -> Poll<Option<usize>> {
-        self.inner.poll_send_to(cx, bytes, target).map(Result::ok)
+        match &self.inner {
+            Some(socket) => socket.poll_send_to(cx, bytes, target).map(Result::ok),
+            None => Poll::Ready(Some(bytes.len())),
+        }
     }
 
     fn poll_recv_from(
@@ -175,13 +261,14 @@ impl core::UdpSocket for UdpSocket {
         cx: &mut Context<'_>,
         buffer: &mut [u8],
     ) -> Poll<Option<(usize, SocketAddr)>> {
+        let Some(socket) = &self.inner else { return Poll::Pending };
         let mut buffer = ReadBuf::new(buffer);
-        let received = ready!(self.inner.poll_recv_from(cx, &mut buffer));
+        let received = ready!(socket.poll_recv_from(cx, &mut buffer));
         Poll::Ready(received.ok().map(|sender| (buffer.filled().len(), sender)))
     }
 
     fn local_address(&self) -> Option<SocketAddr> {
-        self.inner.local_addr().ok()
+        self.inner.as_ref().map_or(Some(NO_PORT), |socket| socket.local_addr().ok())
     }
 
     fn mtu(&self) -> usize {

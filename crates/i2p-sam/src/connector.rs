@@ -13,8 +13,8 @@ use tokio::net::UnixStream;
 /// A connection in the making.
 type Connecting = Pin<Box<dyn Future<Output = io::Result<UnixStream>> + Send>>;
 
-/// Makes connections to a bridge that has no address of its own: to a router that the program runs itself, for example, and that
-/// no other program is to reach. Clones are the same.
+/// Makes connections to a bridge that has no address: for example to a router that the program runs itself, and that no other
+/// program is to reach. Clones are the same.
 #[derive(Clone)]
 pub struct Connector {
     name: Arc<str>,

@@ -33,6 +33,9 @@ use terminal::{
 };
 
 fn main() -> ExitCode {
+    // In the process of the embedded router, this does not return.
+    #[cfg(all(unix, feature = "embedded"))]
+    i2p_embedded::run_child();
     let cli = match Cli::try_parse_process() {
         Ok(cli) => cli,
         Err(error) => return output::report_parse_error(&error),

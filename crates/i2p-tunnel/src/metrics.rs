@@ -47,6 +47,8 @@ pub struct Snapshot {
     pub virtual_addresses: usize,
     /// The state of each outproxy.
     pub outproxies: Vec<OutproxyStatus>,
+    /// How often a router that the program runs itself has died.
+    pub router_deaths: u64,
 }
 
 /// Every label that [`session_state_label`] returns.
@@ -74,6 +76,7 @@ impl Families {
         self.session_leases.set(count(snapshot.sessions.iter().map(|session| session.leases).sum()));
         self.sessions_max.set(count(snapshot.max_sessions));
         self.virtual_addresses.set(count(snapshot.virtual_addresses));
+        self.router_deaths.inner().store(snapshot.router_deaths, Ordering::Relaxed);
         // Outproxies that a reload has removed disappear.
         self.outproxy_available.clear();
         self.outproxy_requests.clear();

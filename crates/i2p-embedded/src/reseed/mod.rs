@@ -20,7 +20,9 @@ use std::{
 
 use emissary_core::{crypto::base64_encode, primitives::RouterInfo};
 
-pub(crate) use self::servers::over_https;
+#[cfg(unix)]
+pub(crate) use self::servers::MAX_SERVERS;
+pub(crate) use self::servers::{FetchFile, ServerFiles, from_servers};
 use self::su3::Su3;
 use crate::{Error, runtime::Runtime, thread};
 

@@ -45,6 +45,10 @@ fn write(page: &mut String, report: &StatusReport) -> fmt::Result {
         page.push_str("<p>None. The next client gets a new one.</p>\n");
     }
     report.sessions.iter().try_for_each(|report| session(page, report))?;
+    if let Some(router) = &report.own_router {
+        let class = if router.state == "down" { "bad" } else { "faint" };
+        writeln!(page, "<p class=\"{class}\">{}.</p>", Text(&router.line()))?;
+    }
     if !report.outproxies.is_empty() {
         page.push_str("<h2>Outproxies</h2>\n");
     }
@@ -227,6 +231,7 @@ mod tests {
             sessions: vec![session],
             max_sessions: 8,
             virtual_addresses: 0,
+            own_router: None,
             outproxies: vec![OutproxyReport {
                 name: "exit".into(),
                 asked: 3,

@@ -22,7 +22,11 @@ pub(crate) async fn run(config: &Config, live: bool) -> Result<(), CommandError>
     }
     if config.router.backend == Backend::Auto && cfg!(feature = "embedded") {
         let refused = config.refused_by_embedded_router();
-        text.extend(refused.iter().map(|why| format!("if no other router is found, the proxy does not start: {why}\n")));
+        text.extend(
+            refused
+                .iter()
+                .map(|why| format!("if no other router is found, the proxy does not start: {why}\n")),
+        );
     }
     let outcome = if live { ask(config).await } else { Ok(String::new()) };
     text += outcome.as_deref().unwrap_or_default();

@@ -162,6 +162,9 @@ fn to_text(report: &StatusReport) -> String {
             }
         }
     }
+    if let Some(router) = &report.own_router {
+        let _ = writeln!(text, "{}", router.line().escape_debug());
+    }
     for session in &report.sessions {
         let of = session.tunnel.as_ref().map_or_else(String::new, |tunnel| format!(" of tunnel {tunnel}"));
         let more = session.b32.as_ref().or(session.trouble.as_ref());

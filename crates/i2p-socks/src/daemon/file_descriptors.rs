@@ -28,23 +28,10 @@ pub(crate) fn raise_limit() -> u64 {
     MAX_DESCRIPTORS
 }
 
-/// Where the router is, which may need file descriptors of this process.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum RouterProcess {
-    /// Embedded in this process, with connections to hundreds of other routers.
-    This,
-    /// Another one.
-    Other,
-}
-
 /// How many connections fit into a limit, if `datagrams` descriptors are kept for what datagrams need beside them.
-pub(crate) fn max_connections(limit: u64, router: RouterProcess, datagrams: u64) -> NonZeroUsize {
+pub(crate) fn max_connections(limit: u64, datagrams: u64) -> NonZeroUsize {
     let free = limit - RESERVE.min(limit / 2);
-    let ours = match router {
-        RouterProcess::This => free / 2,
-        RouterProcess::Other => free,
-    };
-    let ours = ours.saturating_sub(datagrams);
+    let ours = free.saturating_sub(datagrams);
     usize::try_from(ours / PER_CONNECTION).ok().and_then(NonZeroUsize::new).unwrap_or(NonZeroUsize::MIN)
 }
 
@@ -54,19 +41,15 @@ mod tests {
 
     #[test]
     fn a_reserve_is_kept_whatever_the_limit_is() {
-        for (limit, other, this) in
-            [(20_000, 9_872, 4_936), (1_024, 384, 192), (256, 64, 32), (8, 2, 1), (0, 1, 1)]
-        {
-            assert_eq!(max_connections(limit, RouterProcess::Other, 0).get(), other, "{limit}");
-            assert_eq!(max_connections(limit, RouterProcess::This, 0).get(), this, "{limit}");
+        for (limit, connections) in [(20_000, 9_872), (1_024, 384), (256, 64), (8, 2), (0, 1)] {
+            assert_eq!(max_connections(limit, 0).get(), connections, "{limit}");
         }
     }
 
     #[test]
     fn what_datagrams_need_is_no_room_for_connections() {
-        for (datagrams, other, this) in [(152, 308, 116), (768, 1, 1), (5_000, 1, 1)] {
-            assert_eq!(max_connections(1_024, RouterProcess::Other, datagrams).get(), other, "{datagrams}");
-            assert_eq!(max_connections(1_024, RouterProcess::This, datagrams).get(), this, "{datagrams}");
+        for (datagrams, connections) in [(152, 308), (768, 1), (5_000, 1)] {
+            assert_eq!(max_connections(1_024, datagrams).get(), connections, "{datagrams}");
         }
     }
 }

@@ -27,11 +27,6 @@ struct TakenDirectory {
 }
 
 impl StateDirectory {
-    #[cfg(test)]
-    pub(super) fn none() -> Self {
-        Self { taken: None, admin: None }
-    }
-
     /// Takes the state directory for this proxy. If it cannot be used, the proxy runs without address book and control socket,
     /// unless the configuration has feeds or jump services.
     pub(super) fn take(config: &Config, admin: Option<&str>) -> Result<Self, CommandError> {

@@ -1,5 +1,7 @@
 //! The router: a running one with a SAM bridge, or the embedded one.
 
+#[cfg(all(unix, feature = "embedded"))]
+use std::path::Path;
 use std::time::Duration;
 
 use i2p_sam::{Bridge, Capabilities, Error};
@@ -13,7 +15,13 @@ use crate::{
     command_error::CommandError,
     config::{Config, values::Backend},
     names::service::NameService,
+    status::own_router::OwnRouterSource,
     terminal::progress::Progress,
+};
+#[cfg(all(unix, feature = "embedded"))]
+use crate::{
+    config::PUBLIC_NETWORK,
+    status::own_router::{OwnRouterState, OwnRouterStatus},
 };
 
 /// How long `auto` looks for a bridge before it starts the embedded router.
@@ -26,8 +34,14 @@ const PROBE_INTERVAL: Duration = Duration::from_secs(1);
 /// A router with its SAM bridge.
 pub(crate) struct Router {
     bridge: Bridge,
-    #[cfg(feature = "embedded")]
-    embedded: Option<i2p_embedded::EmbeddedRouter>,
+    #[cfg(all(unix, feature = "embedded"))]
+    embedded: Option<i2p_embedded::RouterProcess>,
+}
+
+/// The deaths of the router, if the proxy runs it itself.
+pub(crate) struct Deaths {
+    #[cfg(all(unix, feature = "embedded"))]
+    status: Option<(tokio::sync::watch::Receiver<i2p_embedded::ProcessStatus>, u64)>,
 }
 
 impl Router {
@@ -67,7 +81,7 @@ impl Router {
     fn external(bridge: Bridge) -> Self {
         Self {
             bridge,
-            #[cfg(feature = "embedded")]
+            #[cfg(all(unix, feature = "embedded"))]
             embedded: None,
         }
     }
@@ -77,28 +91,54 @@ impl Router {
         &self.bridge
     }
 
-    #[cfg(not(feature = "embedded"))]
+    #[cfg(not(all(unix, feature = "embedded")))]
     async fn start_embedded(_: &Config, _: &Progress, _: &NameService) -> Result<Self, CommandError> {
         std::future::ready(Err(CommandError::usage(super::bridge::NO_EMBEDDED_ROUTER))).await
     }
 
-    /// Never returns: there is no embedded router that could stop.
-    #[cfg(not(feature = "embedded"))]
-    pub(crate) async fn stopped(&self) -> String {
+    /// Where its state is read from, if the proxy runs it itself.
+    #[cfg(not(all(unix, feature = "embedded")))]
+    pub(crate) fn status(&self) -> Option<OwnRouterSource> {
+        None
+    }
+
+    /// Its deaths, if the proxy runs it itself.
+    #[cfg(not(all(unix, feature = "embedded")))]
+    pub(crate) fn deaths(&self) -> Deaths {
+        Deaths {}
+    }
+}
+
+#[cfg(not(all(unix, feature = "embedded")))]
+impl Deaths {
+    /// Never returns: there is no router of our own that could die.
+    pub(crate) async fn next(&mut self) {
         std::future::pending().await
     }
 }
 
-#[cfg(feature = "embedded")]
+#[cfg(all(unix, feature = "embedded"))]
+impl Deaths {
+    /// Returns after the next death. Cancel-safe.
+    pub(crate) async fn next(&mut self) {
+        let Some((status, seen)) = &mut self.status else { return std::future::pending().await };
+        match status.wait_for(|status| status.deaths > *seen).await {
+            Ok(status) => *seen = status.deaths,
+            // The router has ended with the proxy.
+            Err(_) => std::future::pending().await,
+        }
+    }
+}
+
+#[cfg(all(unix, feature = "embedded"))]
 impl Router {
     async fn start_embedded(
         config: &Config,
         progress: &Progress,
         names: &NameService,
     ) -> Result<Self, CommandError> {
-        use i2p_embedded::EmbeddedRouter;
-
-        use crate::config::PUBLIC_NETWORK;
+        use i2p_embedded::RouterProcess;
+        use i2p_sam::Connector;
 
         // With backend = "auto" or a command's own sessions, this shows only now.
         let refused = config.refused_by_embedded_router();
@@ -106,51 +146,78 @@ impl Router {
             return Err(CommandError::usage(refused.join("\n")));
         }
         let state_dir = config.state_dir()?;
-        let report = progress.clone();
         let network_id = config.router.network_id;
         if network_id != PUBLIC_NETWORK {
             tracing::warn!("network {network_id} is a private network, not I2P: nothing in it is anonymous");
         }
-        let mut builder = EmbeddedRouter::builder(state_dir.join("router"))
+        warn_of_unknown_names(names, &state_dir);
+        let report = progress.clone();
+        let mut builder = RouterProcess::builder(state_dir.join("router"))
             .network_id(network_id)
             .on_progress(move |event| show(&report, event));
-        // For other programs that use the bridge of this router. Our own lookups ask the address book first anyway.
-        match names.book() {
-            Ok(book) => {
-                if book.file().is_empty().unwrap_or(true) {
-                    tracing::warn!(
-                        "the address book is empty, so only .b32.i2p addresses can be reached: put a hosts.txt of another router \
-                         into {} and restart, or use i2p-socks names subscribe",
-                        state_dir.display()
-                    );
-                }
-                builder = builder.host_names(book.clone());
-            }
-            Err(why) => {
-                tracing::warn!("{why}: the embedded router knows only .b32.i2p addresses");
-            }
-        }
         if let Some(file) = &config.router.reseed_file {
             builder = builder.reseed_file(file);
         }
         let router = builder.start().await.map_err(CommandError::run_time)?;
-        // Both ports are random, so the one for datagrams does not follow from the other.
-        let bridge = Bridge::new(router.sam_address().to_string())
-            .with_udp_address(router.sam_udp_address())
-            .with_spares(super::bridge::SPARE_CONNECTIONS);
+        let sam = router.sam();
+        let connector = Connector::new("the embedded router", move || {
+            let sam = sam.clone();
+            async move { sam.connect().await }
+        });
+        let bridge = Bridge::new(connector).with_spares(super::bridge::SPARE_CONNECTIONS);
         Ok(Self { bridge, embedded: Some(router) })
     }
 
-    /// Returns once the embedded router has stopped by itself, with the reason.
-    pub(crate) async fn stopped(&self) -> String {
-        match &self.embedded {
-            Some(router) => router.stopped().await.to_string(),
-            None => std::future::pending().await,
+    /// Where its state is read from, if the proxy runs it itself.
+    pub(crate) fn status(&self) -> Option<OwnRouterSource> {
+        let status = self.embedded.as_ref()?.status();
+        Some(OwnRouterSource::new(move || own_router(*status.borrow())))
+    }
+
+    /// Its deaths, if the proxy runs it itself.
+    pub(crate) fn deaths(&self) -> Deaths {
+        let status = self.embedded.as_ref().map(i2p_embedded::RouterProcess::status);
+        Deaths {
+            status: status.map(|status| {
+                let seen = status.borrow().deaths;
+                (status, seen)
+            }),
         }
     }
 }
 
-#[cfg(feature = "embedded")]
+/// The state of the embedded router in the words of the status.
+#[cfg(all(unix, feature = "embedded"))]
+fn own_router(status: i2p_embedded::ProcessStatus) -> OwnRouterStatus {
+    use i2p_embedded::ProcessCondition;
+
+    let state = match status.condition {
+        ProcessCondition::Running => OwnRouterState::Running,
+        ProcessCondition::Down { until } => {
+            OwnRouterState::Down(until.saturating_duration_since(std::time::Instant::now()))
+        }
+        _ => OwnRouterState::Starting,
+    };
+    OwnRouterStatus { state, deaths: status.deaths }
+}
+
+/// Warns if host names will not be found: the embedded router knows none.
+#[cfg(all(unix, feature = "embedded"))]
+fn warn_of_unknown_names(names: &NameService, state_dir: &Path) {
+    match names.book() {
+        Ok(book) if book.file().is_empty().unwrap_or(true) => tracing::warn!(
+            "the address book is empty, so only .b32.i2p addresses can be reached: put a hosts.txt of another router into {} and \
+             restart, or use i2p-socks names subscribe",
+            state_dir.display()
+        ),
+        Ok(_) => {}
+        Err(why) => tracing::warn!(
+            "{why}, and the embedded router has none, so only .b32.i2p addresses can be reached"
+        ),
+    }
+}
+
+#[cfg(all(unix, feature = "embedded"))]
 fn show(progress: &Progress, event: i2p_embedded::Progress) {
     use i2p_embedded::Progress as Event;
     match event {

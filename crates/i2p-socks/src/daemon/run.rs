@@ -10,7 +10,7 @@ use super::{
     home::StateDirectory,
     notify::ServiceManager,
     preflight,
-    router::Router,
+    router::{Deaths, Router},
     routing,
     running::Running,
     sessions::Sessions,
@@ -76,16 +76,16 @@ pub(crate) async fn run(
     names.start_fetching(router.bridge(), &config.session);
     let tunnels = Tunnels::serve(bound, &config, inherited, &sessions, board.metrics())?;
     // Clients are served from here on. Until there is a session, they wait, and those who wait too long get an error with the reason.
-    let mut running = Running { config, sessions, tunnels };
+    let mut running = Running { config, sessions, tunnels, own_router: router.status() };
     running.update_status(&board);
     let context = ReloadContext { options, log, board: &board, state_directory: &state_directory, progress };
-    let ended = serve(&mut running, &mut signals, router.stopped(), &context).await;
+    let ended = serve(&mut running, &mut signals, router.deaths(), &context).await;
     board.set_stage(Stage::Stopping);
     ServiceManager.stopping(&board.summary());
     if ended.is_ok() {
         drain(running, &signals.stop_now).await;
     } else {
-        // No grace period: nobody is served during it, and only a restart helps.
+        // No grace period: the proxy ends because of an error.
         running.tunnels.drain(Duration::ZERO, Duration::ZERO, &signals.stop_now).await;
     }
     ended
@@ -103,23 +103,21 @@ struct ReloadContext<'a> {
 /// Announces the first sessions, and handles signals until the proxy is told to stop.
 ///
 /// # Errors
-/// The embedded router has stopped, and only a restart helps; or stdout cannot be written.
+/// Stdout cannot be written.
 async fn serve(
     running: &mut Running,
     signals: &mut Signals,
-    router_stopped: impl Future<Output = String>,
+    mut router_deaths: Deaths,
     &ReloadContext { options, log, board, state_directory, progress }: &ReloadContext<'_>,
 ) -> Result<(), CommandError> {
-    tokio::pin!(router_stopped);
     let mut ready = Box::pin(running.sessions.ready());
     let mut starting = true;
     loop {
         tokio::select! {
             () = signals.stop.cancelled() => return Ok(()),
-            reason = &mut router_stopped => return Err(CommandError::run_time(format_args!(
-                "{reason}. Without it, nothing in I2P can be reached, so i2p-socks has ended. A service manager starts it again; \
-                 without one, start it again yourself."
-            ))),
+            // Identities that ended in the same instant are known to belong together, so none comes back. Sessions without a client
+            // are built again when one needs them. During the start, no client has used an identity.
+            () = router_deaths.next(), if !starting => running.sessions.renew_identities(),
             () = &mut ready, if starting => {
                 starting = false;
                 progress.finish();
@@ -175,7 +173,7 @@ async fn serve(
 
 /// Stops: requests and transfers in progress may continue for the grace period, or until `now` is cancelled.
 pub(crate) async fn drain(running: Running, now: &CancellationToken) {
-    let Running { config, tunnels, sessions: _sessions } = running;
+    let Running { config, tunnels, sessions: _sessions, own_router: _ } = running;
     let (grace, idle) = (config.shutdown.grace(), config.shutdown.idle());
     tracing::info!(
         "stopping: no more clients are accepted; requests and transfers in progress may continue for {} s; a second signal ends \
@@ -216,47 +214,4 @@ pub(crate) fn print_ready_lines(listeners: &[Listener]) -> Result<(), CommandErr
     lines.try_for_each(|result| result).and_then(|()| out.flush()).map_err(|error| {
         CommandError::run_time(format_args!("cannot write to stdout that the proxy is ready: {error}"))
     })
-}
-
-#[cfg(test)]
-mod tests {
-    use clap::Parser;
-    use i2p_tunnel::Resolver;
-    use sam_testkit::{Act, TestBridge};
-
-    use super::*;
-    use crate::cli::Cli;
-
-    /// The service manager sees the exit code, even before the first session is ready.
-    #[tokio::test]
-    async fn the_end_of_the_embedded_router_is_the_end_of_the_proxy() {
-        let bridge = TestBridge::start().await;
-        bridge.on("SESSION CREATE", [Act::Hang]);
-        let cli = Cli::parse_from(["i2p-socks", "--listen", "127.0.0.1:0", "--sam", &bridge.address()]);
-        let config = Config::load(&cli.options).unwrap();
-        let progress = Progress::new(cli.options.verbosity());
-        let log = Log::start(config.log, cli.options.verbosity(), &progress);
-        let inherited = Arc::new(InheritedSockets::none());
-        let bound = BoundListener::bind_all(&config, &inherited).await.unwrap();
-        let board = Board::new(Vec::new(), ProxyAutoConfig::of(&config));
-        let sam = i2p_sam::Bridge::new(bridge.address());
-        let sessions = Sessions::open(&config, &sam, Resolver::default()).await.unwrap();
-        let tunnels = Tunnels::serve(bound, &config, inherited, &sessions, board.metrics()).unwrap();
-        let mut running = Running { config, sessions, tunnels };
-        let mut signals = Signals::catch().unwrap();
-        let state_directory = StateDirectory::none();
-        let context = ReloadContext {
-            options: &cli.options,
-            log: &log,
-            board: &board,
-            state_directory: &state_directory,
-            progress: &progress,
-        };
-        let stopped = std::future::ready("the router is gone".to_owned());
-        let error = serve(&mut running, &mut signals, stopped, &context).await.unwrap_err();
-        assert!(format!("{error:?}").contains("code: 1"), "{error:?}");
-        for part in ["the router is gone. ", "nothing in I2P can be reached", "start it again"] {
-            assert!(error.to_string().contains(part), "{part} is not in {error}");
-        }
-    }
 }

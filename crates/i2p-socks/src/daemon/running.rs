@@ -9,7 +9,7 @@ use crate::{
     command_error::CommandError,
     config::{Config, options::Options},
     pac::ProxyAutoConfig,
-    status::{active::ActiveParts, board::Board},
+    status::{active::ActiveParts, board::Board, own_router::OwnRouterSource},
 };
 
 /// The running parts, and their configuration.
@@ -17,6 +17,8 @@ pub(crate) struct Running {
     pub(crate) config: Config,
     pub(crate) sessions: Sessions,
     pub(crate) tunnels: Tunnels,
+    /// The router, if the proxy runs it itself.
+    pub(crate) own_router: Option<OwnRouterSource>,
 }
 
 impl Running {
@@ -47,6 +49,7 @@ impl Running {
         board.set_active(ActiveParts {
             listeners: self.tunnels.listeners(),
             bridge: Some(self.sessions.bridge().clone()),
+            own_router: self.own_router.clone(),
             pools: self.sessions.pools().collect(),
             max_sessions: self.config.session.max_sessions().get(),
             addresses: Some(self.tunnels.addresses().clone()),

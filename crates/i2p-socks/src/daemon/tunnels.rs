@@ -10,13 +10,12 @@ use tokio::{sync::watch, task::JoinHandle, time::timeout};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use super::{
-    file_descriptors::{self, RouterProcess},
-    listen,
+    file_descriptors, listen,
     sessions::{Dialler, Sessions},
 };
 use crate::{
     command_error::CommandError,
-    config::{Config, tunnel::TunnelConfig, values::Backend, virtual_addresses::VirtualAddressesConfig},
+    config::{Config, tunnel::TunnelConfig, virtual_addresses::VirtualAddressesConfig},
     listener::Listener,
 };
 
@@ -346,12 +345,8 @@ fn is_any_port(at: &ListenAt) -> bool {
 /// The caps on connections, from the configuration and the file descriptors of this process.
 fn caps(config: &Config) -> Caps {
     let descriptors = file_descriptors::raise_limit();
-    let router = match config.router.backend {
-        Backend::Auto | Backend::Embedded if cfg!(feature = "embedded") => RouterProcess::This,
-        _ => RouterProcess::Other,
-    };
     let datagrams = config.datagram_descriptors();
-    let possible = file_descriptors::max_connections(descriptors, router, datagrams);
+    let possible = file_descriptors::max_connections(descriptors, datagrams);
     if datagrams > descriptors / 2 {
         tracing::warn!(
             "clients with datagrams may need {datagrams} of {descriptors} file descriptors, which leaves room for {possible} \

@@ -80,13 +80,6 @@ impl NameSource for SharedBook {
     }
 }
 
-#[cfg(feature = "embedded")]
-impl i2p_embedded::HostNames for SharedBook {
-    fn destination(&self, host: &HostName) -> Option<Destination> {
-        self.destination_of(host)
-    }
-}
-
 impl fmt::Debug for SharedBook {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("SharedBook(..)")

@@ -3,6 +3,7 @@
 use i2p_sam::Bridge;
 use i2p_tunnel::{AddressPool, DatagramPool, Outproxies, SessionPool};
 
+use super::own_router::OwnRouterSource;
 use crate::{listener::Listener, pac::ProxyAutoConfig};
 
 /// The running parts. A reload replaces them.
@@ -12,6 +13,8 @@ pub(crate) struct ActiveParts {
     pub(crate) listeners: Vec<Listener>,
     /// The SAM bridge of the router.
     pub(crate) bridge: Option<Bridge>,
+    /// The router, if the proxy runs it itself.
+    pub(crate) own_router: Option<OwnRouterSource>,
     /// The session pools.
     pub(crate) pools: Vec<TunnelPool>,
     /// The maximum of sessions.

@@ -136,6 +136,7 @@ impl Board {
             max_sessions: active.max_sessions,
             virtual_addresses: active.addresses.map_or(0, |addresses| addresses.in_use()),
             outproxies: active.outproxies.status(),
+            router_deaths: active.own_router.map_or(0, |router| router.read().deaths),
         })
     }
 }

@@ -11,9 +11,10 @@ use i2p_tunnel::{
 use super::{
     active::{ActiveParts, TunnelPool},
     condition::Condition,
+    own_router::{OwnRouterState, OwnRouterStatus},
     report::{
-        DatagramReport, DatagramSessionReport, FailureReport, OutproxyReport, SessionReport, StatusReport,
-        TunnelReport,
+        DatagramReport, DatagramSessionReport, FailureReport, OutproxyReport, OwnRouterReport, SessionReport,
+        StatusReport, TunnelReport,
     },
 };
 
@@ -47,8 +48,17 @@ pub(super) fn report(
         max_sessions: active.max_sessions,
         virtual_addresses: active.addresses.as_ref().map_or(0, i2p_tunnel::AddressPool::in_use),
         outproxies: active.outproxies.status().iter().map(outproxy).collect(),
+        own_router: active.own_router.as_ref().map(|router| own_router(router.read())),
         failures,
     }
+}
+
+fn own_router(OwnRouterStatus { state, deaths }: OwnRouterStatus) -> OwnRouterReport {
+    let down_for = match state {
+        OwnRouterState::Down(time) => Some(time.as_secs()),
+        OwnRouterState::Starting | OwnRouterState::Running => None,
+    };
+    OwnRouterReport { state: state.word().to_owned(), deaths, down_for }
 }
 
 fn outproxy(status: &OutproxyStatus) -> OutproxyReport {

@@ -6,5 +6,10 @@ pub(crate) mod active;
 pub(crate) mod board;
 mod collect;
 mod condition;
+#[cfg_attr(
+    not(all(unix, feature = "embedded")),
+    expect(dead_code, reason = "the proxy runs no router but the embedded one")
+)]
+pub(crate) mod own_router;
 pub(crate) mod report;
 mod router;

@@ -24,6 +24,9 @@ pub(crate) struct StatusReport {
     pub(crate) virtual_addresses: usize,
     /// The outproxies.
     pub(crate) outproxies: Vec<OutproxyReport>,
+    /// The router, if the proxy runs it itself.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) own_router: Option<OwnRouterReport>,
     /// Failures by kind, the most recent first.
     pub(crate) failures: Vec<FailureReport>,
 }
@@ -115,6 +118,37 @@ pub(crate) struct OutproxyReport {
     /// Seconds until it is tried again, if it is skipped after failures.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) left_alone_for: Option<u64>,
+}
+
+/// The router that the proxy runs itself.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub(crate) struct OwnRouterReport {
+    /// `starting`, `running` or `down`.
+    pub(crate) state: String,
+    /// How often it has died since the start.
+    pub(crate) deaths: u64,
+    /// Seconds until it is started again, while it is down.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) down_for: Option<u64>,
+}
+
+impl OwnRouterReport {
+    /// Its state and its deaths, as a line without its end.
+    pub(crate) fn line(&self) -> String {
+        let state = match self.down_for {
+            Some(seconds) => format!("down after it died, started again in {seconds} s"),
+            None => self.state.clone(),
+        };
+        match self.deaths {
+            0 => format!("embedded router: {state}"),
+            deaths => format!(
+                "embedded router: {state}; it has died {} since the start. A site or a peer may cause that; i2pd and Java I2P do \
+                 not have this weakness",
+                counted(deaths, "time")
+            ),
+        }
+    }
 }
 
 /// A kind of failure.

@@ -54,7 +54,9 @@ type Filtered = Layered<reload::Layer<EnvFilter, Registry>, Registry>;
 fn log_panics_without_text() {
     std::panic::set_hook(Box::new(|panic| {
         let (file, line) = panic.location().map_or(("?", 0), |at| (at.file(), at.line()));
-        tracing::error!("a task panicked at {file}:{line} and was ended. This is a bug of the program: please report it");
+        tracing::error!(
+            "a task panicked at {file}:{line} and was ended. This is a bug of the program: please report it"
+        );
     }));
 }
 

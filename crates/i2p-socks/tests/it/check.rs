@@ -46,13 +46,20 @@ fn udp_and_incoming_are_refused_with_the_embedded_router() {
         let tunnel = format!("[[tunnel]]\n{key}\n");
         let (code, stdout, stderr) = check(&format!("{embedded}{tunnel}"), &[]);
         assert_eq!((code, stdout.as_str()), (Some(64), ""), "{key}");
-        for part in ["tunnel default: ", "a stranger who can send to such a tunnel can end that router", "Use i2pd or Java I2P"] {
+        for part in [
+            "tunnel default: ",
+            "a stranger who can send to such a tunnel can end that router",
+            "Use i2pd or Java I2P",
+        ] {
             assert!(stderr.contains(part), "{part} is not in\n{stderr}");
         }
         assert_eq!(check(&tunnel, &["--router", "sam"]).0, Some(0), "{key}");
         let (code, stdout, _) = check(&tunnel, &[]);
         assert_eq!(code, Some(0), "{key}");
-        assert!(stdout.contains("if no other router is found, the proxy does not start: tunnel default: "), "{stdout}");
+        assert!(
+            stdout.contains("if no other router is found, the proxy does not start: tunnel default: "),
+            "{stdout}"
+        );
     }
     assert_eq!(check(embedded, &[]).0, Some(0));
 }

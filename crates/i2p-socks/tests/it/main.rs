@@ -22,6 +22,7 @@ mod names;
 mod notify;
 mod private_network;
 mod reload;
+mod router_process;
 mod shutdown;
 mod status;
 mod unix_bridge;

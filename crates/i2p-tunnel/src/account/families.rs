@@ -81,6 +81,7 @@ pub(crate) struct Families {
     pub(crate) sessions: Family<SessionLabels, Gauge>,
     pub(crate) session_leases: Gauge,
     pub(crate) sessions_max: Gauge,
+    pub(crate) router_deaths: Counter,
     pub(crate) virtual_addresses: Gauge,
     pub(crate) outproxy_available: Family<OutproxyLabels, Gauge>,
     pub(crate) outproxy_requests: Family<OutproxyOutcomeLabels, Counter>,
@@ -147,6 +148,11 @@ impl Families {
             self.session_leases.clone(),
         );
         registry.register("sessions_max", "Limit of I2P sessions", self.sessions_max.clone());
+        registry.register(
+            "router_deaths",
+            "How often the router that the program runs itself has died",
+            self.router_deaths.clone(),
+        );
         registry.register("virtual_addresses", "Virtual addresses in use", self.virtual_addresses.clone());
         registry.register(
             "outproxy_available",

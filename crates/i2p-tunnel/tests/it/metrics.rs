@@ -57,6 +57,7 @@ impl Counted {
             max_sessions: 8,
             virtual_addresses: self.addresses.in_use(),
             outproxies: outproxies(),
+            router_deaths: 2,
         })
     }
 

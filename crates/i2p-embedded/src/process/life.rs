@@ -1,0 +1,251 @@
+//! One life of a router process, as the program sees it: from its start to its end.
+
+use std::{
+    io,
+    os::{
+        fd::OwnedFd,
+        unix::{
+            net::UnixStream,
+            process::{CommandExt, ExitStatusExt},
+        },
+    },
+    path::{Path, PathBuf},
+    process::{Child, Command, ExitStatus, Stdio},
+    sync::Arc,
+    thread::sleep,
+    time::{Duration, Instant},
+};
+
+use super::{
+    child::ARGUMENT,
+    log::{LogOutput, wanted_levels},
+    protocol::{MAX_REPORT_BYTES, PathBytes, Report, ReseedFile, Routers, Sender, Start, read},
+};
+use crate::{
+    Error, Progress,
+    progress::OnProgress,
+    reseed::{MAX_SERVERS, ServerFiles},
+};
+
+/// A router process that reports nothing for so long hangs. It reports every 15 s.
+const SILENCE_LIMIT: Duration = Duration::from_secs(120);
+
+/// How long a message to the router process may take.
+const SEND_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// How long a router process may take to end by itself once it was told to.
+const END_TIMEOUT: Duration = Duration::from_secs(1);
+
+/// What the router process is called in lists of processes.
+const NAME: &str = "i2p-router";
+
+/// What every life of the router process starts from.
+pub(super) struct Birth {
+    pub(super) program: PathBuf,
+    pub(super) state_dir: PathBuf,
+    pub(super) network_id: u8,
+    pub(super) source: ProcessSource,
+    /// The pause after each death, if it does not grow.
+    pub(super) pause: Option<Duration>,
+    pub(super) on_progress: OnProgress,
+}
+
+/// Where the first routers come from.
+pub(super) enum ProcessSource {
+    ReseedServers,
+    ReseedFile(PathBuf),
+    RouterInfos(Vec<Vec<u8>>),
+}
+
+/// A router process that has been started.
+pub(super) struct Life {
+    child: Child,
+    control: UnixStream,
+    sender: Sender,
+    /// The socket on which streams are handed over to its SAM bridge.
+    pub(super) streams: Arc<UnixStream>,
+    log: LogOutput,
+    /// How many reseed files it has asked for.
+    files: usize,
+}
+
+/// What a router process reports, as far as it concerns the supervisor.
+pub(super) enum News {
+    /// Its walls are up; these sentences say what is missing of them.
+    Confined(Vec<String>),
+    /// Its SAM bridge takes streams.
+    Started,
+    /// It has ended, or is useless, and for this reason.
+    Ending(Ending),
+}
+
+/// Why a router process ends.
+#[derive(Debug)]
+pub(super) enum Ending {
+    /// The router could not start.
+    NotStarted(Error),
+    /// It died.
+    Death(String),
+}
+
+impl Life {
+    /// Starts a router process. It must be called on a thread that lives as long as the process may: the kernel ends the process
+    /// together with this thread.
+    pub(super) fn begin(birth: &Birth) -> io::Result<Self> {
+        let (control, their_control) = UnixStream::pair()?;
+        let (streams, their_streams) = UnixStream::pair()?;
+        streams.set_nonblocking(true)?;
+        control.set_read_timeout(Some(SILENCE_LIMIT))?;
+        control.set_write_timeout(Some(SEND_TIMEOUT))?;
+        let sender = Sender::new(control.try_clone()?);
+        let child = Command::new(&birth.program)
+            .arg0(NAME)
+            .arg(ARGUMENT)
+            .env_clear()
+            .current_dir("/")
+            // Ctrl-C in a terminal is for the program, which stops in its own time.
+            .process_group(0)
+            .stdin(Stdio::from(OwnedFd::from(their_control)))
+            .stdout(Stdio::from(OwnedFd::from(their_streams)))
+            // A panic or an exhausted stack is written there, with what a stranger sent.
+            .stderr(Stdio::null())
+            .spawn()?;
+        Ok(Self { child, control, sender, streams: Arc::new(streams), log: LogOutput::new(), files: 0 })
+    }
+
+    /// Tells the process which router it is to run. If it has died already, returns how.
+    pub(super) fn instruct(&mut self, birth: &Birth) -> Result<(), Ending> {
+        self.send_start(birth).map_err(|error| Ending::Death(self.what_ended(&error)))
+    }
+
+    fn send_start(&self, birth: &Birth) -> io::Result<()> {
+        let routers = match &birth.source {
+            ProcessSource::ReseedServers => Routers::ReseedServers,
+            ProcessSource::ReseedFile(path) => Routers::ReseedFile(path.as_path().into()),
+            ProcessSource::RouterInfos(infos) => Routers::Frames(infos.len()),
+        };
+        let state_dir = PathBytes::from(birth.state_dir.as_path());
+        let parent = std::process::id();
+        let log = wanted_levels();
+        self.sender.send(&Start { parent, state_dir, network_id: birth.network_id, routers, log })?;
+        if let ProcessSource::RouterInfos(infos) = &birth.source {
+            infos.iter().try_for_each(|info| self.sender.send_bytes(info))?;
+        }
+        Ok(())
+    }
+
+    pub(super) fn id(&self) -> u32 {
+        self.child.id()
+    }
+
+    /// A handle that makes the router process end, from any thread.
+    pub(super) fn control(&self) -> io::Result<UnixStream> {
+        self.control.try_clone()
+    }
+
+    /// Waits for the next news. Blocks.
+    pub(super) fn next(&mut self, files: &ServerFiles, on_progress: &OnProgress) -> News {
+        loop {
+            match read(&mut self.control, MAX_REPORT_BYTES) {
+                Ok(Report::Confined { missing }) => return News::Confined(missing),
+                Ok(Report::NeedsReseedFile(server)) => {
+                    if let Err(error) = self.send_reseed_file(files, server) {
+                        return News::Ending(Ending::Death(format!("it got no reseed file: {error}")));
+                    }
+                }
+                Ok(Report::Progress(step)) => {
+                    on_progress(step);
+                    if matches!(step, Progress::Started { .. }) {
+                        return News::Started;
+                    }
+                }
+                Ok(Report::Alive) => {}
+                Ok(Report::Log { level, of_emissary, text }) => self.log.write(level, of_emissary, &text),
+                Ok(Report::NotStarted(fault)) => return News::Ending(Ending::NotStarted(fault.into())),
+                Ok(Report::Panicked { file, line }) => {
+                    return News::Ending(Ending::Death(format!(
+                        "it panicked at {}:{line}",
+                        printable(&file)
+                    )));
+                }
+                Ok(Report::Ended) => {
+                    return News::Ending(Ending::Death("the router in it ended by itself".to_owned()));
+                }
+                Err(error) => return News::Ending(Ending::Death(self.what_ended(&error))),
+            }
+        }
+    }
+
+    /// Fetches the file of a reseed server for the router process. Blocks.
+    fn send_reseed_file(&mut self, files: &ServerFiles, server: usize) -> io::Result<()> {
+        self.files += 1;
+        if self.files > MAX_SERVERS {
+            return Err(io::Error::other("it has asked for too many"));
+        }
+        match files.fetch_blocking(server) {
+            Ok(file) => {
+                self.sender.send(&ReseedFile::Follows)?;
+                self.sender.send_bytes(&file)
+            }
+            Err(problem) => self.sender.send(&ReseedFile::Missing(problem)),
+        }
+    }
+
+    fn what_ended(&mut self, error: &io::Error) -> String {
+        match error.kind() {
+            io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut => {
+                format!("it reported nothing for {} s", SILENCE_LIMIT.as_secs())
+            }
+            io::ErrorKind::InvalidData => "it reported what makes no sense".to_owned(),
+            _ => match self.wait(END_TIMEOUT) {
+                Some(status) => describe(status),
+                None => "it closed its socket".to_owned(),
+            },
+        }
+    }
+
+    /// Waits for its end, for at most this long.
+    fn wait(&mut self, limit: Duration) -> Option<ExitStatus> {
+        let begin = Instant::now();
+        loop {
+            if let Ok(Some(status)) = self.child.try_wait() {
+                return Some(status);
+            }
+            if begin.elapsed() >= limit {
+                return None;
+            }
+            sleep(Duration::from_millis(5));
+        }
+    }
+}
+
+/// Ends the process, and waits until it is gone: the next one needs its state directory.
+impl Drop for Life {
+    fn drop(&mut self) {
+        // It ends by itself when its socket is closed.
+        let _ = self.control.shutdown(std::net::Shutdown::Both);
+        if self.wait(END_TIMEOUT).is_none() {
+            let _ = self.child.kill();
+            let _ = self.child.wait();
+        }
+    }
+}
+
+fn describe(status: ExitStatus) -> String {
+    match (status.signal(), status.code()) {
+        (Some(signal), _) => format!("signal {signal} ended it"),
+        (None, Some(code)) => format!("it ended with code {code}"),
+        (None, None) => "it ended".to_owned(),
+    }
+}
+
+/// A file name from the router process without what could look like another line.
+fn printable(text: &str) -> String {
+    text.chars().filter(|c| !c.is_control()).take(200).collect()
+}
+
+/// The program to start: this one, by a link to its file that still leads to it after the file has been replaced.
+pub(super) fn this_program() -> io::Result<PathBuf> {
+    let link = Path::new("/proc/self/exe");
+    if cfg!(target_os = "linux") && link.exists() { Ok(link.to_owned()) } else { std::env::current_exe() }
+}
