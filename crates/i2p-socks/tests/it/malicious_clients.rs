@@ -371,7 +371,7 @@ fn ask(proxy: SocketAddr, user: usize, request: &[u8]) -> io::Result<(TcpStream,
 }
 
 /// A client with datagrams, which sends some to as many names as the proxy looks up at once.
-fn associate(proxy: SocketAddr, user: usize) -> TcpStream {
+fn associate(proxy: SocketAddr, user: usize) -> (TcpStream, UdpSocket) {
     let (client, reply) = ask(proxy, user, b"\x03\0\x01\0\0\0\0\0\0").unwrap();
     assert_eq!(reply[0], 0);
     let socket = UdpSocket::bind("127.0.0.1:0").unwrap();
@@ -380,7 +380,7 @@ fn associate(proxy: SocketAddr, user: usize) -> TcpStream {
         let datagram = [&[0, 0, 0, 3, 13], host.as_bytes(), b"\0\x07x"].concat();
         socket.send_to(&datagram, (proxy.ip(), u16::from_be_bytes([reply[7], reply[8]]))).unwrap();
     }
-    client
+    (client, socket)
 }
 
 /// Datagrams need descriptors besides those of connections. These are reserved.

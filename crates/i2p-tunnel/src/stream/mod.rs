@@ -7,7 +7,7 @@ mod layer;
 mod open_stream;
 mod relay;
 #[cfg(target_os = "linux")]
-mod sock_diag;
+pub(crate) mod sock_diag;
 mod socket;
 mod stop;
 

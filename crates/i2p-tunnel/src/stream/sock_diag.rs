@@ -16,7 +16,6 @@ use rustix::net::{
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Transport {
     Tcp,
-    #[cfg_attr(not(test), expect(dead_code, reason = "only streams are asked for so far"))]
     Udp,
 }
 

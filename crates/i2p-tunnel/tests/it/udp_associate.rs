@@ -484,3 +484,36 @@ async fn the_status_tells_whether_datagrams_share_the_destination_of_streams() {
         assert_eq!(pool.sessions().len(), 1, "the session waits for the next client with the same key");
     }
 }
+
+/// Becoming another user takes root, as whom CI runs this.
+#[cfg(target_os = "linux")]
+#[tokio::test]
+async fn another_users_program_cannot_take_the_place_of_a_client_that_names_no_port() {
+    use std::{
+        os::unix::process::CommandExt,
+        process::{Command, Stdio},
+    };
+
+    /// A user who is nobody else here.
+    const OTHER: u32 = 65_534;
+    assert!(rustix::process::geteuid().is_root(), "this test becomes another user, and needs root for it");
+    let bridge = bridge(Dialect::Java).await;
+    let proxy = proxy(&bridge, UdpOptions::default()).await;
+    let client = Client::open(&proxy).await;
+    let datagram = r"\0\0\0\3\10echo.i2p\0\7stolen";
+    let port = client.relay.port();
+    // It keeps its socket until its stdin ends.
+    let script = format!("exec 3<>/dev/udp/127.0.0.1/{port}; printf '{datagram}' >&3; read -r");
+    let mut thief = Command::new("bash");
+    thief.args(["-c", &script]).uid(OTHER).gid(OTHER).current_dir("/").stdin(Stdio::piped());
+    let mut thief = thief.spawn().expect("bash is needed");
+    let refused = async {
+        while proxy.datagram_counts.dropped(DropReason::NotTheClient) == 0 {
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+    };
+    timeout(TIMEOUT, refused).await.expect("the datagram of the other user is refused");
+    client.echo(b"the client's own").await;
+    drop(thief.stdin.take());
+    thief.wait().unwrap();
+}

@@ -6,9 +6,10 @@ use socks_wire::{Address, stream::Accepted};
 use tokio::net::UdpSocket;
 
 use super::{
-    client_side::{ClientSide, ClientSource, MAX_DATAGRAM},
+    client_side::{ClientSide, MAX_DATAGRAM},
     incoming::Incoming,
     outgoing::Outgoing,
+    source::ClientSource,
 };
 use crate::{
     client::{Client, IsolationKey},
@@ -30,10 +31,10 @@ pub(crate) async fn associate<D: Dial>(
     stop: &Stop,
 ) -> io::Result<NextStep> {
     // A client on a Unix socket has no address by which its datagrams could be recognised.
-    let Some((own, from)) = accepted.stream().tcp_addresses() else {
+    let Some(tcp) = accepted.stream().tcp_addresses() else {
         return refuse(PendingRequest::Socks(accepted), Failure::CommandNotSupported, service).await;
     };
-    let Some(source) = ClientSource::of(accepted.request(), from) else {
+    let Some(mut source) = ClientSource::of(accepted.request(), tcp) else {
         return refuse(PendingRequest::Socks(accepted), Failure::NotAllowed, service).await;
     };
     let Some(key) = service.sessions.client_key(client) else {
@@ -45,13 +46,14 @@ pub(crate) async fn associate<D: Dial>(
         Some(Err(failure)) => return refuse(PendingRequest::Socks(accepted), failure, service).await,
         None => return Ok(NextStep::Done),
     };
-    let (socket, relay) = match bind(own).await {
+    let (socket, relay) = match bind(tcp.0).await {
         Ok(bound) => bound,
         Err(error) => {
             tracing::debug!(%error, "no socket for datagrams");
             return refuse(PendingRequest::Socks(accepted), Failure::NoSocket, service).await;
         }
     };
+    source.relayed_at(relay);
     let (control, _) = accepted.grant_at(Address::Ip(relay.ip()), relay.port()).await?;
     let counts = service.account.datagrams();
     let side =

@@ -8,6 +8,7 @@ mod incoming;
 mod outgoing;
 mod peers;
 mod queue;
+mod source;
 
 pub(crate) use self::association::associate;
 pub use self::descriptors::datagram_descriptors;

@@ -10,10 +10,11 @@ use tokio::{
 };
 
 use super::{
-    client_side::{ClientSide, ClientSource, RSV_AND_FRAG},
+    client_side::{ClientSide, RSV_AND_FRAG},
     exits::Exits,
     peers::Peers,
     queue::Queue,
+    source::ClientSource,
 };
 use crate::{
     account::DropReason,
