@@ -1,6 +1,8 @@
 use alloc::{borrow::Cow, string::String, vec::Vec};
 use core::{fmt, str::FromStr};
 
+use zeroize::Zeroizing;
+
 use crate::{
     b32::B32,
     base64,
@@ -100,13 +102,15 @@ impl Destination {
     /// [`NameError::Base64`]; [`NameError::DestinationLength`] when the rest is too short for secret keys; the errors of
     /// [`Self::from_bytes`].
     pub fn from_private_key(text: &str) -> Result<Self, NameError> {
-        let mut bytes = decode(text)?;
+        // Wiped when dropped: the destination must not keep the secret keys behind it in memory.
+        let bytes = Zeroizing::new(decode(text)?);
         let length = bytes.len();
         match split(&bytes) {
-            Some((_, end)) if length >= end + MIN_SECRET_BYTES => bytes.truncate(end),
-            _ => return Err(NameError::DestinationLength { length }),
+            Some((_, end)) if length >= end + MIN_SECRET_BYTES => {
+                Self::from_bytes(bytes.get(..end).unwrap_or_default().to_vec())
+            }
+            _ => Err(NameError::DestinationLength { length }),
         }
-        Self::from_bytes(bytes)
     }
 }
 

@@ -9,6 +9,7 @@ mod command_error;
 mod commands;
 mod config;
 mod control;
+mod core_dumps;
 mod daemon;
 mod files;
 mod json;
@@ -36,6 +37,12 @@ fn main() -> ExitCode {
     // In the process of the embedded router, this does not return.
     #[cfg(all(unix, feature = "embedded"))]
     i2p_embedded::run_child();
+    // Before anything that may read keys and passwords.
+    if let Err(error) = core_dumps::forbid() {
+        output::remark(&format!(
+            "core dumps cannot be forbidden: {error}. If this program crashes, its keys and passwords may end up in a file"
+        ));
+    }
     let cli = match Cli::try_parse_process() {
         Ok(cli) => cli,
         Err(error) => return output::report_parse_error(&error),

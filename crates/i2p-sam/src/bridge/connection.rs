@@ -10,6 +10,7 @@ use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     time::timeout,
 };
+use zeroize::Zeroize;
 
 use super::stream::SamStream;
 use crate::{
@@ -101,7 +102,10 @@ impl Connection {
         let mut seen = [0_u8; 1024];
         self.stream.poll_peek(context, &mut seen).map_ok(|length| {
             let newline = seen.iter().take(length).position(|&byte| byte == b'\n');
-            newline.map_or((length, false), |at| (at + 1, true))
+            let line = newline.map_or((length, false), |at| (at + 1, true));
+            // The line may hold keys.
+            seen.zeroize();
+            line
         })
     }
 
@@ -133,6 +137,7 @@ impl Connection {
     /// Moves bytes that have arrived from the socket to `partial`. It never waits, so that dropping [`Connection::line`] cannot
     /// lose them.
     async fn take(&mut self, count: usize) -> io::Result<()> {
+        self.make_room(count);
         let mut bytes = (&mut self.stream).take(count as u64);
         let mut taken = 0;
         while taken < count {
@@ -142,6 +147,17 @@ impl Connection {
             }
         }
         Ok(())
+    }
+
+    /// Makes room for this many more bytes of a line. A buffer that grows by itself leaves copies of keys behind.
+    fn make_room(&mut self, count: usize) {
+        let (length, capacity) = (self.partial.len(), self.partial.capacity());
+        if capacity - length < count {
+            let mut larger = BytesMut::with_capacity((length + count).max(2 * capacity).min(MAX_LINE_BYTES));
+            larger.extend_from_slice(&self.partial);
+            self.partial.zeroize();
+            self.partial = larger;
+        }
     }
 
     /// The stream that the connection has become after a successful STREAM CONNECT or ACCEPT.

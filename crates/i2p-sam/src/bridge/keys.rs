@@ -1,5 +1,7 @@
 //! DEST GENERATE: keys that the router makes.
 
+use zeroize::Zeroize;
+
 use super::{Bridge, connection::within, router::Router};
 use crate::{
     error::{Error, Phase},
@@ -26,8 +28,8 @@ impl Router {
         let mut connection = self.connect().await?;
         within(self.bridge().timeouts().hello, phase, async {
             connection.send(&DestGenerate, phase).await?;
-            let line = connection.answer(phase).await?;
-            match Reply::parse(&line) {
+            let mut line = connection.answer(phase).await?;
+            let keys = match Reply::parse(&line) {
                 Ok(Reply::Dest { status, private_key: Some(key), .. }) if status.result == ResultWord::Ok => {
                     key.parse().map_err(|_| Error::Unexpected { phase })
                 }
@@ -35,7 +37,9 @@ impl Router {
                     Err(Error::refused(phase, status))
                 }
                 _ => Err(Error::Unexpected { phase }),
-            }
+            };
+            line.zeroize();
+            keys
         })
         .await
     }

@@ -1,13 +1,13 @@
-use std::{fmt, str::FromStr};
+use std::{fmt, str::FromStr, sync::Arc};
 
 use i2p_name::{Destination, NameError, base64};
 use zeroize::Zeroizing;
 
-/// The keys of a session: a destination and its secret keys (SAM v3, "Destination key generation"). Wiped from memory when
-/// dropped.
+/// The keys of a session: a destination and its secret keys (SAM v3, "Destination key generation"). Clones share one copy of
+/// the secret keys, which is wiped from memory when the last clone is dropped.
 #[derive(Clone, PartialEq, Eq)]
 pub struct PrivateKey {
-    text: Zeroizing<String>,
+    text: Arc<Zeroizing<String>>,
     destination: Destination,
 }
 
@@ -18,7 +18,7 @@ impl PrivateKey {
     /// # Errors
     /// [`NameError`] when the bytes are not a destination with its secret keys.
     pub fn from_bytes(bytes: &[u8]) -> Result<Self, NameError> {
-        base64::encode(bytes).parse()
+        Self::new(Zeroizing::new(base64::encode(bytes)))
     }
 
     /// The binary form.
@@ -26,6 +26,11 @@ impl PrivateKey {
     pub fn to_bytes(&self) -> Zeroizing<Vec<u8>> {
         // It was decoded before, so decoding does not fail.
         Zeroizing::new(base64::decode(&self.text).unwrap_or_default())
+    }
+
+    fn new(text: Zeroizing<String>) -> Result<Self, NameError> {
+        let destination = Destination::from_private_key(&text)?;
+        Ok(Self { text: Arc::new(text), destination })
     }
 
     /// The destination of the keys.
@@ -46,8 +51,7 @@ impl FromStr for PrivateKey {
 
     /// Parses the base64 of a `SESSION STATUS` or `DEST REPLY`.
     fn from_str(text: &str) -> Result<Self, NameError> {
-        let destination = Destination::from_private_key(text)?;
-        Ok(Self { text: Zeroizing::new(text.to_owned()), destination })
+        Self::new(Zeroizing::new(text.to_owned()))
     }
 }
 

@@ -7,6 +7,7 @@ mod common;
 mod check;
 mod connect;
 mod connect_udp;
+mod core_dumps;
 mod demo;
 mod early_data;
 mod embedded_router;

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use socks_wire::auth::{Credentials, Isolation};
+use zeroize::Zeroizing;
 
 use super::{
     identity::{ClientAddress, ClientProtocol},
@@ -105,7 +106,8 @@ impl Authentication {
         let required = match self {
             Self::Isolation => None,
             Self::Required(users) => {
-                Some((users.clone(), credentials.username.to_vec(), credentials.password.to_vec()))
+                let password = Zeroizing::new(credentials.password.to_vec());
+                Some((users.clone(), credentials.username.to_vec(), password))
             }
         };
         async move {

@@ -11,7 +11,7 @@ pub(crate) mod stand_in;
 use std::{
     io::{BufRead, BufReader, Read, Write},
     net::{SocketAddr, TcpStream},
-    process::{Child, Command, Output, Stdio},
+    process::{Child, Command, ExitStatus, Output, Stdio},
     sync::{
         Arc, Condvar, LazyLock, Mutex,
         atomic::{AtomicU32, Ordering::Relaxed},
@@ -198,6 +198,16 @@ impl Running {
 
     /// Waits for the end after a signal. Returns the exit code.
     pub(crate) fn ended(&mut self, name: &str) -> Option<i32> {
+        self.status_after(name).code()
+    }
+
+    /// Sends a signal, by the name that kill(1) knows, and gives the status.
+    pub(crate) fn ended_by(&mut self, name: &str) -> ExitStatus {
+        self.send(name);
+        self.status_after(name)
+    }
+
+    fn status_after(&mut self, name: &str) -> ExitStatus {
         let begin = Instant::now();
         while begin.elapsed() < Duration::from_secs(10) {
             if let Some(status) = self.child.try_wait().unwrap() {
@@ -205,7 +215,7 @@ impl Running {
                 for lines in [&self.out, &self.err] {
                     let _: Option<()> = lines.wait(CLOSE_LIMIT, |_| None);
                 }
-                return status.code();
+                return status;
             }
             thread::sleep(Duration::from_millis(20));
         }

@@ -19,6 +19,7 @@ use argon2::{
 };
 use sha2::{Digest, Sha256};
 use tokio::{sync::OnceCell, time::sleep};
+use zeroize::Zeroizing;
 
 use self::verifier::Verifier;
 use super::{admission::without_interface_id, identity::ClientAddress};
@@ -243,7 +244,7 @@ impl Users {
             return true;
         }
         let Some((hash, is_known)) = self.hash_to_compute(name) else { return false };
-        turn.verify(hash.clone(), password.to_vec()).await && is_known
+        turn.verify(hash.clone(), Zeroizing::new(password.to_vec())).await && is_known
     }
 
     /// The hash that a password for this name is checked against, and whether the name is that of a user. `None` if there are no

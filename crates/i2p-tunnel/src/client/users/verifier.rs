@@ -8,6 +8,7 @@ use tokio::{
     sync::{OwnedSemaphorePermit, Semaphore},
     task::spawn_blocking,
 };
+use zeroize::Zeroizing;
 
 /// Passwords that are verified at one time: each occupies a processor and up to 256 MiB of memory.
 pub(super) const MAX_CHECKS_AT_ONCE: usize = 2;
@@ -46,7 +47,7 @@ impl Verifier {
 
 impl Turn {
     /// Checks a password against a hash. The turn lasts until the hash is computed, even if the caller stops waiting.
-    pub(super) async fn verify(self, hash: PasswordHash, password: Vec<u8>) -> bool {
+    pub(super) async fn verify(self, hash: PasswordHash, password: Zeroizing<Vec<u8>>) -> bool {
         let Self { permit, memory } = self;
         let work = spawn_blocking(move || {
             let mut own = lock(&memory).pop().unwrap_or_default();
