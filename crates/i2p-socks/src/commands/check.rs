@@ -8,6 +8,7 @@ use crate::{
     daemon::{
         bridge::{advice, bridge},
         preflight,
+        used_bridge::UsedBridge,
     },
     terminal::output::print,
 };
@@ -46,6 +47,11 @@ async fn ask(config: &Config) -> Result<String, CommandError> {
             bridge.address(),
             router(capabilities)
         )),
+        Err(error) if config.router.backend == Backend::Auto && UsedBridge::of(config).file().is_some() => {
+            Ok(format!(
+                "{error}; the proxy would wait for it and start no embedded router, since it has used a router's SAM bridge before\n"
+            ))
+        }
         Err(error) if config.router.backend == Backend::Auto && cfg!(feature = "embedded") => {
             Ok(format!("{error}; the proxy would start the embedded router instead\n"))
         }

@@ -16,3 +16,4 @@ pub(crate) mod running;
 pub(crate) mod sessions;
 pub(crate) mod signals;
 pub(crate) mod tunnels;
+pub(crate) mod used_bridge;

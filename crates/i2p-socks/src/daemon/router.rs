@@ -1,8 +1,6 @@
 //! The router: a running one with a SAM bridge, or the embedded one.
 
-#[cfg(all(unix, feature = "embedded"))]
-use std::path::Path;
-use std::time::Duration;
+use std::{path::Path, time::Duration};
 
 use i2p_sam::{Bridge, Capabilities, Error};
 use tokio::time::{Instant, sleep};
@@ -10,6 +8,7 @@ use tokio::time::{Instant, sleep};
 use super::{
     bridge::{advice, bridge},
     notify::ServiceManager,
+    used_bridge::UsedBridge,
 };
 use crate::{
     command_error::CommandError,
@@ -55,15 +54,15 @@ impl Router {
         match config.router.backend {
             Backend::Embedded => Self::start_embedded(config, progress, names).await,
             Backend::Sam => match probe(&bridge, progress).await {
-                Ok(()) => Ok(Self::external(bridge)),
+                Ok(()) => Ok(Self::external(bridge, config)),
                 Err(error) => Err(CommandError::run_time(format_args!(
                     "{error}. Without a router, nothing in I2P can be reached. {}{}.",
                     advice(&error),
                     if cfg!(feature = "embedded") { ", or use --router embedded" } else { "" }
                 ))),
             },
-            Backend::Auto => match wait_for(&bridge, progress).await {
-                Ok(()) => Ok(Self::external(bridge)),
+            Backend::Auto => match wait_for(&bridge, &UsedBridge::of(config), progress).await {
+                Ok(()) => Ok(Self::external(bridge, config)),
                 Err(error) if cfg!(feature = "embedded") => {
                     tracing::warn!(
                         "{error}; starting the embedded router, which is used until i2p-socks is restarted"
@@ -78,7 +77,8 @@ impl Router {
         }
     }
 
-    fn external(bridge: Bridge) -> Self {
+    fn external(bridge: Bridge, config: &Config) -> Self {
+        UsedBridge::of(config).mark(bridge.address());
         Self {
             bridge,
             #[cfg(all(unix, feature = "embedded"))]
@@ -239,8 +239,12 @@ fn show(progress: &Progress, event: i2p_embedded::Progress) {
     }
 }
 
-/// Looks for a bridge until one answers or the time is over. The embedded router that starts then stays until the next restart.
-async fn wait_for(bridge: &Bridge, progress: &Progress) -> Result<(), Error> {
+/// Looks for a bridge until one answers or the time is over. The embedded router that starts then stays until the next restart. If a
+/// bridge has been used before, there is no limit.
+async fn wait_for(bridge: &Bridge, used: &UsedBridge, progress: &Progress) -> Result<(), Error> {
+    if let Some(file) = used.file() {
+        return wait_for_used(bridge, file, progress).await;
+    }
     let limit = if ServiceManager.exists() { AUTO_TIMEOUT_OF_SERVICE } else { AUTO_TIMEOUT };
     let until = Instant::now() + limit;
     let mut outcome = probe(bridge, progress).await;
@@ -256,6 +260,24 @@ async fn wait_for(bridge: &Bridge, progress: &Progress) -> Result<(), Error> {
             sleep(PROBE_INTERVAL).await;
             outcome = bridge.capabilities().await.map(|found| show_found(bridge, found, progress));
         }
+    }
+    outcome
+}
+
+/// Looks for a bridge until one answers.
+async fn wait_for_used(bridge: &Bridge, used: &Path, progress: &Progress) -> Result<(), Error> {
+    let mut outcome = probe(bridge, progress).await;
+    if let Err(error) = &outcome {
+        tracing::warn!(
+            "{error}. This proxy has used a router's SAM bridge before, so it waits for it and starts no embedded router. {}. To use \
+             the embedded router from now on, use --router embedded, or remove {} and restart",
+            advice(error),
+            used.display()
+        );
+    }
+    while outcome.is_err() {
+        sleep(PROBE_INTERVAL).await;
+        outcome = bridge.capabilities().await.map(|found| show_found(bridge, found, progress));
     }
     outcome
 }

@@ -50,6 +50,32 @@ async fn check_asks_the_router_and_the_configuration_file_may_name_it() {
     assert!(stdout.contains(&format!("the router at {} answers: i2pd\n", bridge.address())), "{stdout}");
 }
 
+/// Going over to the embedded router would show anyone who watches the line that this machine runs I2P by other means now.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_proxy_that_has_used_a_bridge_waits_for_it_and_starts_no_router_of_its_own() {
+    let directory = tempfile::tempdir().unwrap();
+    let mut bridge = TestBridge::start_at(directory.path().join("sam"), Dialect::I2pd).await;
+    let state = directory.path().join("state");
+    let (sam, state) = (bridge.address(), state.to_str().unwrap());
+    let args = ["--router", "auto", "--sam", &sam, "--state-dir", state];
+    let run = [&["run", "--listen", "127.0.0.1:0"][..], &args].concat();
+    let check = [&["check", "--live"][..], &args].concat();
+    let mut proxy = Running::start(&run);
+    proxy.ready();
+    assert_eq!(proxy.signal("TERM"), Some(0), "{}", proxy.said());
+    bridge.kill().await;
+    let (code, stdout, stderr) = output(&check);
+    assert_eq!(code, Some(0), "{stderr}");
+    assert!(stdout.contains("the proxy would wait for it and start no embedded router"), "{stdout}");
+    let mut proxy = Running::start(&run);
+    let line = proxy.stderr_line("has used a router's SAM bridge before, so it waits for it");
+    assert!(line.contains("used-sam-bridge"), "{line}");
+    bridge.restart().await;
+    let (code, mut stream) = connect(proxy.ready(), "known.i2p");
+    assert_eq!(code, 0);
+    echo(&mut stream);
+}
+
 #[test]
 fn a_socket_that_cannot_be_used_is_explained() {
     let directory = tempfile::tempdir().unwrap();
