@@ -155,9 +155,9 @@ impl EmbeddedRouterBuilder {
     async fn start_router(self) -> Result<Started, Error> {
         let Self { state_dir, host_names, network_id, source, on_progress } = self;
         let path = state_dir.clone();
-        let opened = thread::blocking(move || Opened::new(&path)).await;
-        let opened = opened.map_err(|source| Error::StateDirectory { path: state_dir, source })??;
-        start_router(opened, Settings { host_names, network_id, source, on_progress }).await
+        let stored = thread::blocking(move || Opened::new(&path)?.read()).await;
+        let stored = stored.map_err(|source| Error::StateDirectory { path: state_dir, source })??;
+        start_router(stored, Settings { host_names, network_id, source, on_progress }).await
     }
 }
 
@@ -170,8 +170,9 @@ pub(crate) struct Settings {
 }
 
 /// Starts a router on the runtime that this is called in.
-pub(crate) async fn start_router(opened: Opened, settings: Settings) -> Result<Started, Error> {
-    let Opened { state_dir, storage, keys, own_info, router_infos, profiles } = opened;
+pub(crate) async fn start_router(stored: Stored, settings: Settings) -> Result<Started, Error> {
+    let Stored { opened, own_info, router_infos, profiles } = stored;
+    let Opened { state_dir, storage, keys } = opened;
     let Settings { host_names, network_id, source, on_progress } = settings;
     let known = known_routers(router_infos, network_id, source, &storage, &state_dir, &on_progress).await?;
 
@@ -189,29 +190,29 @@ pub(crate) async fn start_router(opened: Opened, settings: Settings) -> Result<S
     Ok(Started { state_dir, router, events, sam_address, sam_udp_address, on_progress })
 }
 
-/// The contents of a state directory.
+/// A state directory, and the router's keys in it.
 pub(crate) struct Opened {
     state_dir: StateDir,
     storage: Storage,
     keys: Keys,
-    own_info: Option<Vec<u8>>,
-    router_infos: Vec<Vec<u8>>,
-    profiles: Vec<(String, Profile)>,
 }
 
 impl Opened {
-    /// Creates, checks and reads the directory. Blocks.
+    /// Creates and checks the directory, and reads or makes the keys. Blocks.
     pub(crate) fn new(path: &Path) -> Result<Self, Error> {
         let state_dir = StateDir::open(path)?;
         let storage = Storage::open(state_dir.path());
         let storage = storage.map_err(|source| Error::StateDirectory { path: path.into(), source })?;
-        Ok(Self {
-            keys: state_dir.keys()?,
-            own_info: state_dir.router_info()?,
-            router_infos: storage.router_infos(),
-            profiles: storage.profiles(),
-            state_dir,
-            storage,
+        Ok(Self { keys: state_dir.keys()?, state_dir, storage })
+    }
+
+    /// Reads the rest, which is what a router has stored of what strangers sent. Blocks.
+    pub(crate) fn read(self) -> Result<Stored, Error> {
+        Ok(Stored {
+            own_info: self.state_dir.router_info()?,
+            router_infos: self.storage.router_infos(),
+            profiles: self.storage.profiles(),
+            opened: self,
         })
     }
 
@@ -220,6 +221,14 @@ impl Opened {
     pub(crate) fn path(&self) -> &Path {
         self.state_dir.path()
     }
+}
+
+/// The contents of a state directory.
+pub(crate) struct Stored {
+    opened: Opened,
+    own_info: Option<Vec<u8>>,
+    router_infos: Vec<Vec<u8>>,
+    profiles: Vec<(String, Profile)>,
 }
 
 /// A router that has its ports and is not polled yet.

@@ -29,7 +29,7 @@ use crate::{
     known_routers::Source,
     progress::{report, run},
     reseed::{FetchFile, MAX_ROUTER_INFOS},
-    router::{Opened, Settings, start_router},
+    router::{Opened, Settings, Stored, start_router},
     thread::RouterThread,
 };
 
@@ -108,13 +108,13 @@ fn abort_at_panic(sender: &Arc<Sender>) {
 
 /// What the router starts from.
 struct Prepared {
-    opened: Opened,
+    stored: Stored,
     network_id: u8,
     source: Source,
     asked: Arc<AskedFile>,
 }
 
-/// Reads the state directory, and puts up the walls. Nothing here touches what a stranger sent.
+/// Opens the state directory, puts up the walls, and then reads what earlier routers have stored of what strangers sent.
 fn prepare(
     control: &mut UnixStream,
     start: Start,
@@ -142,7 +142,7 @@ fn prepare(
     let log = ForwardedLog { sender: Arc::clone(sender), levels: start.log };
     // There is no other subscriber in this process.
     let _ = tracing::subscriber::set_global_default(log);
-    Ok(Prepared { opened, network_id: start.network_id, source, asked })
+    Ok(Prepared { stored: opened.read()?, network_id: start.network_id, source, asked })
 }
 
 fn open(state_dir: &Path) -> Result<Opened, Error> {
@@ -159,7 +159,7 @@ fn open(state_dir: &Path) -> Result<Opened, Error> {
 
 /// Runs the router on its thread, and reads what the program sends on this one.
 fn run_router(control: UnixStream, streams: UnixStream, prepared: Prepared, sender: &Arc<Sender>) -> i32 {
-    let Prepared { opened, network_id, source, asked } = prepared;
+    let Prepared { stored, network_id, source, asked } = prepared;
     let thread = match RouterThread::start() {
         Ok(thread) => thread,
         Err(error) => {
@@ -178,7 +178,7 @@ fn run_router(control: UnixStream, streams: UnixStream, prepared: Prepared, send
     };
     let sender = Arc::clone(sender);
     thread.spawn(async move {
-        let end = match live_on_thread(streams, opened, settings, &sender).await {
+        let end = match live_on_thread(streams, stored, settings, &sender).await {
             Ok(()) => Report::Ended,
             Err(error) => Report::NotStarted(Fault::from(&error)),
         };
@@ -191,12 +191,12 @@ fn run_router(control: UnixStream, streams: UnixStream, prepared: Prepared, send
 /// Runs the router until it ends.
 async fn live_on_thread(
     streams: UnixStream,
-    opened: Opened,
+    stored: Stored,
     settings: Settings,
     sender: &Arc<Sender>,
 ) -> Result<(), Error> {
     ignore_signals().map_err(Error::System)?;
-    handed_streams::use_instead_of_ports(streams).map_err(Error::System)?;
+    let bridge_ended = handed_streams::use_instead_of_ports(streams).map_err(Error::System)?;
     let alive = Arc::clone(sender);
     tokio::spawn(async move {
         let mut tick = interval(ALIVE_INTERVAL);
@@ -204,10 +204,13 @@ async fn live_on_thread(
             tick.tick().await;
         }
     });
-    let started = start_router(opened, settings).await?;
+    let started = start_router(stored, settings).await?;
     tokio::spawn(report(started.events, started.on_progress));
-    // Its bridge has no port to look at: without one, it ends with its task, which is a panic or the end of the program.
-    run(started.router, None).await;
+    tokio::select! {
+        // Its bridge has no port to look at.
+        _ = run(started.router, None) => {}
+        _ = bridge_ended => {}
+    }
     Ok(())
 }
 

@@ -19,7 +19,7 @@ use std::{
 use super::{
     child::ARGUMENT,
     log::{LogOutput, wanted_levels},
-    protocol::{MAX_REPORT_BYTES, PathBytes, Report, ReseedFile, Routers, Sender, Start, read},
+    protocol::{MAX_REPORT_BYTES, PathBytes, Report, ReseedFile, Routers, Sender, Start, printable, read},
 };
 use crate::{
     Error, Progress,
@@ -29,6 +29,9 @@ use crate::{
 
 /// A router process that reports nothing for so long hangs. It reports every 15 s.
 const SILENCE_LIMIT: Duration = Duration::from_secs(120);
+
+/// A router process that reports more often has been taken over.
+const MAX_REPORTS_PER_SECOND: u32 = 100;
 
 /// How long a message to the router process may take.
 const SEND_TIMEOUT: Duration = Duration::from_secs(10);
@@ -67,6 +70,8 @@ pub(super) struct Life {
     log: LogOutput,
     /// How many reseed files it has asked for.
     files: usize,
+    /// Its reports of this second.
+    reports: (Instant, u32),
 }
 
 /// What a router process reports, as far as it concerns the supervisor.
@@ -110,7 +115,15 @@ impl Life {
             // A panic or an exhausted stack is written there, with what a stranger sent.
             .stderr(Stdio::null())
             .spawn()?;
-        Ok(Self { child, control, sender, streams: Arc::new(streams), log: LogOutput::new(), files: 0 })
+        Ok(Self {
+            child,
+            control,
+            sender,
+            streams: Arc::new(streams),
+            log: LogOutput::new(),
+            files: 0,
+            reports: (Instant::now(), 0),
+        })
     }
 
     /// Tells the process which router it is to run. If it has died already, returns how.
@@ -146,7 +159,13 @@ impl Life {
     /// Waits for the next news. Blocks.
     pub(super) fn next(&mut self, files: &ServerFiles, on_progress: &OnProgress) -> News {
         loop {
-            match read(&mut self.control, MAX_REPORT_BYTES) {
+            let report = read(&mut self.control, MAX_REPORT_BYTES);
+            if matches!(report, Ok(Report::Progress(_) | Report::Alive | Report::Confined { .. }))
+                && self.reports_too_much()
+            {
+                return News::Ending(Ending::Death("it reported without a pause".to_owned()));
+            }
+            match report {
                 Ok(Report::Confined { missing }) => return News::Confined(missing),
                 Ok(Report::NeedsReseedFile(server)) => {
                     if let Err(error) = self.send_reseed_file(files, server) {
@@ -174,6 +193,16 @@ impl Life {
                 Err(error) => return News::Ending(Ending::Death(self.what_ended(&error))),
             }
         }
+    }
+
+    /// Counts a report. Returns whether there are so many that reading them would keep a processor busy.
+    fn reports_too_much(&mut self) -> bool {
+        let (second, reports) = &mut self.reports;
+        if second.elapsed() >= Duration::from_secs(1) {
+            (*second, *reports) = (Instant::now(), 0);
+        }
+        *reports += 1;
+        *reports > MAX_REPORTS_PER_SECOND
     }
 
     /// Fetches the file of a reseed server for the router process. Blocks.
@@ -237,11 +266,6 @@ fn describe(status: ExitStatus) -> String {
         (None, Some(code)) => format!("it ended with code {code}"),
         (None, None) => "it ended".to_owned(),
     }
-}
-
-/// A file name from the router process without what could look like another line.
-fn printable(text: &str) -> String {
-    text.chars().filter(|c| !c.is_control()).take(200).collect()
 }
 
 /// The program to start: this one, by a link to its file that still leads to it after the file has been replaced.

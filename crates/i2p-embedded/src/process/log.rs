@@ -13,7 +13,7 @@ use tracing::{
     span,
 };
 
-use super::protocol::{LogLevel, LogLevels, Report, Sender};
+use super::protocol::{LogLevel, LogLevels, Report, Sender, printable};
 
 /// The longest line. Longer ones are cut.
 const MAX_LINE_BYTES: usize = 2 * 1024;
@@ -60,11 +60,14 @@ impl LogOutput {
         }
         self.lines = self.lines.saturating_add(1);
         if self.lines > MAX_LINES_PER_SECOND {
+            if self.lines == MAX_LINES_PER_SECOND + 1 {
+                tracing::warn!(
+                    "the embedded router writes more than {MAX_LINES_PER_SECOND} lines per second into its log; the others are left out"
+                );
+            }
             return;
         }
-        // Nothing in it may look like another line, or control a terminal.
-        let text: String =
-            text.chars().map(|c| if c.is_control() { ' ' } else { c }).take(MAX_LINE_BYTES).collect();
+        let text = printable(text);
         macro_rules! write {
             ($($level:ident => $constant:ident),*) => {
                 match (level, of_emissary) {

@@ -8,6 +8,7 @@ mod restart;
 mod sandbox;
 mod supervisor;
 #[cfg(target_os = "linux")]
+#[cfg(any(target_arch = "x86_64", target_arch = "aarch64", target_arch = "riscv64"))]
 mod system_calls;
 
 use std::{
@@ -47,8 +48,8 @@ const CONNECT_RETRY_INTERVAL: Duration = Duration::from_millis(10);
 /// A router in a process of its own: what ends or takes over the router does not end or take over this program.
 ///
 /// The process is this program, started again, so `main` must begin with [`run_child`]. It is confined, ends together with
-/// this program, and is started again when it has died: at once at first, and later the more often it dies. Its SAM bridge has no port;
-/// only this program can connect to it, through [`RouterProcess::sam`]. Dropping the value ends it.
+/// this program, and is started again when it has died: after about a second, and after a longer pause each time it dies soon again.
+/// Its SAM bridge has no port; only this program can connect to it, through [`RouterProcess::sam`]. Dropping the value ends it.
 ///
 /// ```no_run
 /// use i2p_embedded::{RouterProcess, run_child};

@@ -59,6 +59,16 @@ pub(super) fn read<T: DeserializeOwned>(socket: &mut impl Read, max_bytes: usize
     serde_json::from_slice(&read_bytes(socket, max_bytes)?).map_err(io::Error::from)
 }
 
+/// Text from the router process as one line that cannot control a terminal: without control characters, and without those that make
+/// text look as if it had another order.
+pub(super) fn printable(text: &str) -> String {
+    let hidden = |c: char| {
+        c.is_control()
+            || matches!(c, '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
+    };
+    text.chars().map(|c| if hidden(c) { ' ' } else { c }).take(MAX_REPORT_BYTES).collect()
+}
+
 /// The first frame to the router process.
 #[derive(Debug, Serialize, Deserialize)]
 pub(super) struct Start {
@@ -153,6 +163,16 @@ impl From<PathBytes> for PathBuf {
     }
 }
 
+impl PathBytes {
+    /// The path as it may be shown. Only one that is not [`printable`] is another one.
+    fn shown(self) -> PathBuf {
+        let path = PathBuf::from(self);
+        let text = path.to_string_lossy();
+        let shown = printable(&text);
+        if shown == text { path } else { shown.into() }
+    }
+}
+
 /// An [`Error`] on its way between processes.
 #[derive(Debug, Serialize, Deserialize)]
 pub(super) enum Fault {
@@ -183,7 +203,7 @@ impl From<SystemFault> for io::Error {
     fn from(fault: SystemFault) -> Self {
         match fault {
             SystemFault::Number(number) => Self::from_raw_os_error(number),
-            SystemFault::Text(text) => Self::other(text),
+            SystemFault::Text(text) => Self::other(printable(&text)),
         }
     }
 }
@@ -217,16 +237,20 @@ impl From<Fault> for Error {
     fn from(fault: Fault) -> Self {
         match fault {
             Fault::StateDirectory { path, source } => {
-                Self::StateDirectory { path: path.into(), source: source.into() }
+                Self::StateDirectory { path: path.shown(), source: source.into() }
             }
             Fault::StateDirectoryOwner { path, owner } => {
-                Self::StateDirectoryOwner { path: path.into(), owner }
+                Self::StateDirectoryOwner { path: path.shown(), owner }
             }
-            Fault::StateDirectoryInUse { path } => Self::StateDirectoryInUse { path: path.into() },
-            Fault::DamagedState { path, problem } => Self::DamagedState { path: path.into(), problem },
-            Fault::Reseed { problem } => Self::Reseed { problem },
-            Fault::ReseedFile { path, problem } => Self::ReseedFile { path: path.into(), problem },
-            Fault::Router { problem } => Self::Router { problem },
+            Fault::StateDirectoryInUse { path } => Self::StateDirectoryInUse { path: path.shown() },
+            Fault::DamagedState { path, problem } => {
+                Self::DamagedState { path: path.shown(), problem: printable(&problem) }
+            }
+            Fault::Reseed { problem } => Self::Reseed { problem: printable(&problem) },
+            Fault::ReseedFile { path, problem } => {
+                Self::ReseedFile { path: path.shown(), problem: printable(&problem) }
+            }
+            Fault::Router { problem } => Self::Router { problem: printable(&problem) },
             Fault::System(source) => Self::System(source.into()),
         }
     }
@@ -256,6 +280,22 @@ mod tests {
         assert_eq!(read_bytes(&mut socket, MAX_REPORT_BYTES).unwrap(), b"a file");
         let end = read_bytes(&mut socket, MAX_REPORT_BYTES).unwrap_err();
         assert_eq!(end.kind(), io::ErrorKind::UnexpectedEof);
+    }
+
+    #[test]
+    fn what_a_router_process_says_stays_on_its_line_and_leaves_the_terminal_alone() {
+        let (problem, path) = ("a\n2026 INFO b\u{1b}[2J\u{202e}c".to_owned(), Path::new("/x\ny"));
+        for fault in [
+            Fault::Router { problem: problem.clone() },
+            Fault::Reseed { problem: problem.clone() },
+            Fault::DamagedState { path: path.into(), problem: problem.clone() },
+            Fault::ReseedFile { path: path.into(), problem: problem.clone() },
+            Fault::StateDirectory { path: path.into(), source: SystemFault::Text(problem.clone()) },
+            Fault::System(SystemFault::Text(problem)),
+        ] {
+            let text = Error::from(fault).to_string();
+            assert!(!text.chars().any(|c| c.is_control() || c == '\u{202e}'), "{text:?}");
+        }
     }
 
     #[test]

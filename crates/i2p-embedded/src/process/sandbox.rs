@@ -1,12 +1,12 @@
-//! The walls around a router process. What a stranger who takes over the router can do from there is connect to other machines,
-//! as a router does, and change the router's own files.
+//! The walls around a router process. What a stranger who takes over the router can do from there is open TCP connections to any
+//! address, also to services on this machine and in its local network, and change the router's own files.
 //!
 //! Everything here is for a process that still has one thread: Landlock and seccomp hold for the thread that asks for them and for
 //! those that it starts.
 
 use std::{io, path::Path};
 
-use rustix::process::{Resource, Rlimit, setrlimit};
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
 /// How much writable memory a router process may take, in bytes. On a private network of four routers, one has taken 8 MiB. On the
 /// public network, it also holds the descriptions of other routers, of which it reads at most 10,000 of some 2 KiB at its start.
@@ -14,6 +14,9 @@ pub(super) const MEMORY_LIMIT: u64 = 512 * 1024 * 1024;
 
 /// The largest file that a router process may write. Its files have at most 64 KiB.
 const FILE_SIZE_LIMIT: u64 = 1024 * 1024;
+
+/// More open files are never needed, and each costs memory of the kernel.
+const MOST_FILES: u64 = 1 << 20;
 
 /// Makes the kernel end this process together with `parent`, which started it. Returns whether `parent` is still there.
 pub(super) fn end_with_parent(parent: u32) -> io::Result<bool> {
@@ -23,8 +26,13 @@ pub(super) fn end_with_parent(parent: u32) -> io::Result<bool> {
     Ok(std::os::unix::process::parent_id() == parent)
 }
 
-/// Limits memory and files, and forbids core dumps, which would hold keys. Returns what could not be limited.
+/// Limits memory and files, and forbids core dumps, which would hold keys. Returns what could not be limited. Allows as many open
+/// files as the system does: each stream of the program needs one here.
 pub(super) fn limit_resources() -> Vec<String> {
+    let files = getrlimit(Resource::Nofile);
+    let most = files.maximum.map_or(MOST_FILES, |most| most.min(MOST_FILES));
+    // With fewer, it works too, for fewer streams.
+    let _ = setrlimit(Resource::Nofile, Rlimit { current: Some(most), maximum: files.maximum });
     let limits = [
         (Resource::Core, 0, "core dumps are not forbidden"),
         (Resource::Data, MEMORY_LIMIT, "memory is not limited"),
@@ -54,8 +62,10 @@ pub(super) fn confine(state_dir: &Path, readable: Option<&Path>) -> Vec<String> 
     let privileges = rustix::thread::set_no_new_privs(true);
     let mut missing = Vec::new();
     missing.extend(privileges.err().map(|error| format!("it could gain privileges: {error}")));
-    missing.extend(confine_files(state_dir, readable).err());
-    missing.extend(super::system_calls::confine().err().map(|error| format!("seccomp: {error}")));
+    let files = confine_files(state_dir, readable);
+    let calls = confine_system_calls();
+    missing.extend(files.and_then(|enforced| sufficient(&enforced, calls.is_ok())).err());
+    missing.extend(calls.err());
     missing
 }
 
@@ -67,10 +77,9 @@ pub(super) fn confine(_: &Path, _: Option<&Path>) -> Vec<String> {
 /// Forbids all files but those in `state_dir`, and to read `readable`; to listen on TCP ports; and, where the kernel can, signals to
 /// other processes.
 #[cfg(target_os = "linux")]
-fn confine_files(state_dir: &Path, readable: Option<&Path>) -> Result<(), String> {
+fn confine_files(state_dir: &Path, readable: Option<&Path>) -> Result<landlock::RulesetStatus, String> {
     use landlock::{
-        ABI, Access, AccessFs, AccessNet, Ruleset, RulesetAttr, RulesetCreatedAttr, RulesetStatus, Scope,
-        path_beneath_rules,
+        ABI, Access, AccessFs, AccessNet, Ruleset, RulesetAttr, RulesetCreatedAttr, Scope, path_beneath_rules,
     };
 
     let change = AccessFs::ReadFile
@@ -89,13 +98,34 @@ fn confine_files(state_dir: &Path, readable: Option<&Path>) -> Result<(), String
             .add_rules(path_beneath_rules(readable, AccessFs::ReadFile | AccessFs::ReadDir))?;
         ruleset.restrict_self()
     };
-    match confined() {
-        Ok(status) if status.ruleset == RulesetStatus::NotEnforced => {
-            Err("Landlock: this kernel does not have it".to_owned())
-        }
-        Ok(_) => Ok(()),
-        Err(error) => Err::<(), landlock::RulesetError>(error).map_err(|error| format!("Landlock: {error}")),
+    let confined: Result<_, landlock::RulesetError> = confined();
+    confined.map(|status| status.ruleset).map_err(|error| format!("Landlock: {error}"))
+}
+
+/// Whether so much of Landlock is enough. A part is, since the system calls that an older kernel does not confine are forbidden
+/// altogether, unless there is no seccomp either.
+#[cfg(target_os = "linux")]
+fn sufficient(enforced: &landlock::RulesetStatus, has_seccomp: bool) -> Result<(), String> {
+    use landlock::RulesetStatus::{FullyEnforced, NotEnforced, PartiallyEnforced};
+    match enforced {
+        FullyEnforced => Ok(()),
+        PartiallyEnforced if has_seccomp => Ok(()),
+        PartiallyEnforced => Err("Landlock: this kernel has only a part of it".to_owned()),
+        NotEnforced => Err("Landlock: this kernel does not have it".to_owned()),
     }
+}
+
+/// Confines this thread, and those that it starts, to the system calls of a router.
+#[cfg(target_os = "linux")]
+#[cfg(any(target_arch = "x86_64", target_arch = "aarch64", target_arch = "riscv64"))]
+fn confine_system_calls() -> Result<(), String> {
+    super::system_calls::confine().map_err(|error| format!("seccomp: {error}"))
+}
+
+#[cfg(target_os = "linux")]
+#[cfg(not(any(target_arch = "x86_64", target_arch = "aarch64", target_arch = "riscv64")))]
+fn confine_system_calls() -> Result<(), String> {
+    Err("seccomp: not available for this processor".to_owned())
 }
 
 #[cfg(target_os = "linux")]
@@ -129,12 +159,15 @@ mod tests {
             return inside_the_walls(Path::new(dir), port.parse().unwrap());
         }
         let dir = tempfile::tempdir().unwrap();
+        let inside = dir.path().join("inside");
+        fs::create_dir(&inside).unwrap();
+        let _socket = UnixListener::bind(dir.path().join("socket")).unwrap();
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let port = listener.local_addr().unwrap().port();
         let name = "process::sandbox::tests::a_confined_process_does_what_a_router_does_and_nothing_else";
         let status = Command::new(env::current_exe().unwrap())
             .args(["--exact", name, "--nocapture"])
-            .env(INSIDE, format!("{port} {}", dir.path().display()))
+            .env(INSIDE, format!("{port} {}", inside.display()))
             .status();
         assert!(status.unwrap().success());
     }
@@ -182,6 +215,6 @@ mod tests {
         assert!(TcpListener::bind("127.0.0.1:0").is_err());
         assert!(UdpSocket::bind("127.0.0.1:0").is_err());
         assert!(UnixListener::bind(dir.join("socket")).is_err());
-        assert!(UnixStream::connect("/run/socket").is_err());
+        assert!(UnixStream::connect(dir.parent().unwrap().join("socket")).is_err());
     }
 }

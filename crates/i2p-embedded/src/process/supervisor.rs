@@ -199,18 +199,23 @@ impl Supervisor<'_> {
         if let Err(ending) = life.instruct(self.birth) {
             return ending;
         }
-        let id = life.id();
+        let (id, mut started) = (life.id(), false);
         self.shared.status.send_modify(|status| status.process_id = Some(id));
         loop {
             match life.next(&self.files, &self.birth.on_progress) {
                 News::Confined(missing) => self.tell_walls(id, &missing),
                 News::Started => {
+                    started = true;
                     self.failures = 0;
                     self.shared.set_streams(Some(Arc::clone(&life.streams)));
                     self.shared.status.send_modify(|status| status.condition = ProcessCondition::Running);
                     if let Some(first) = self.first.take() {
                         let _ = first.send(Ok(()));
                     }
+                }
+                // Otherwise, a process that was taken over would end as often as it likes.
+                News::Ending(Ending::NotStarted(_)) if started => {
+                    return Ending::Death("it said that it could not start, although it ran".to_owned());
                 }
                 News::Ending(ending) => return ending,
             }

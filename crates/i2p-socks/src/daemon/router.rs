@@ -30,6 +30,20 @@ const AUTO_TIMEOUT_OF_SERVICE: Duration = Duration::from_secs(180);
 /// The time between two attempts.
 const PROBE_INTERVAL: Duration = Duration::from_secs(1);
 
+/// Why commands that need incoming streams or datagrams do not start the embedded router.
+#[cfg(all(unix, feature = "embedded"))]
+const REFUSED_COMMAND: &str = "The embedded router accepts no streams and carries no datagrams, because a stranger who can send to \
+                               it can end it. Use i2pd or Java I2P: --router sam";
+
+/// Who needs a router.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum RouterUser {
+    /// The proxy, which can wait.
+    Proxy,
+    /// A command that a person or a program waits for.
+    Command,
+}
+
 /// A router with its SAM bridge.
 pub(crate) struct Router {
     bridge: Bridge,
@@ -46,13 +60,14 @@ pub(crate) struct Deaths {
 impl Router {
     /// Finds a router or starts the embedded one.
     pub(crate) async fn find_or_start(
+        user: RouterUser,
         config: &Config,
         progress: &Progress,
         names: &NameService,
     ) -> Result<Self, CommandError> {
         let bridge = bridge(config)?;
         match config.router.backend {
-            Backend::Embedded => Self::start_embedded(config, progress, names).await,
+            Backend::Embedded => Self::start_embedded(user, config, progress, names).await,
             Backend::Sam => match probe(&bridge, progress).await {
                 Ok(()) => Ok(Self::external(bridge, config)),
                 Err(error) => Err(CommandError::run_time(format_args!(
@@ -61,13 +76,20 @@ impl Router {
                     if cfg!(feature = "embedded") { ", or use --router embedded" } else { "" }
                 ))),
             },
-            Backend::Auto => match wait_for(&bridge, &UsedBridge::of(config), progress).await {
+            Backend::Auto => match wait_for(&bridge, &UsedBridge::of(config), user, progress).await {
                 Ok(()) => Ok(Self::external(bridge, config)),
+                Err(error) if cfg!(feature = "embedded") && UsedBridge::of(config).file().is_some() => {
+                    Err(CommandError::run_time(format_args!(
+                        "{error}. The proxy has used a router's SAM bridge before, so no embedded router is started. {}, or use \
+                         --router embedded",
+                        advice(&error)
+                    )))
+                }
                 Err(error) if cfg!(feature = "embedded") => {
                     tracing::warn!(
                         "{error}; starting the embedded router, which is used until i2p-socks is restarted"
                     );
-                    Self::start_embedded(config, progress, names).await
+                    Self::start_embedded(user, config, progress, names).await
                 }
                 Err(error) => Err(CommandError::run_time(format_args!(
                     "{error}, and this build has no embedded router. {}.",
@@ -86,13 +108,26 @@ impl Router {
         }
     }
 
+    /// Whether it is the embedded one.
+    pub(crate) fn is_embedded(&self) -> bool {
+        #[cfg(all(unix, feature = "embedded"))]
+        return self.embedded.is_some();
+        #[cfg(not(all(unix, feature = "embedded")))]
+        false
+    }
+
     /// Its SAM bridge.
     pub(crate) fn bridge(&self) -> &Bridge {
         &self.bridge
     }
 
     #[cfg(not(all(unix, feature = "embedded")))]
-    async fn start_embedded(_: &Config, _: &Progress, _: &NameService) -> Result<Self, CommandError> {
+    async fn start_embedded(
+        _: RouterUser,
+        _: &Config,
+        _: &Progress,
+        _: &NameService,
+    ) -> Result<Self, CommandError> {
         std::future::ready(Err(CommandError::usage(super::bridge::NO_EMBEDDED_ROUTER))).await
     }
 
@@ -133,6 +168,7 @@ impl Deaths {
 #[cfg(all(unix, feature = "embedded"))]
 impl Router {
     async fn start_embedded(
+        user: RouterUser,
         config: &Config,
         progress: &Progress,
         names: &NameService,
@@ -143,7 +179,16 @@ impl Router {
         // With backend = "auto" or a command's own sessions, this shows only now.
         let refused = config.refused_by_embedded_router();
         if !refused.is_empty() {
-            return Err(CommandError::usage(refused.join("\n")));
+            let why = match user {
+                RouterUser::Proxy => refused.join("\n"),
+                // Its tunnel is not one that the user has configured.
+                RouterUser::Command => REFUSED_COMMAND.to_owned(),
+            };
+            // With "auto", the router may be there at the next start, so a service manager should try again.
+            return Err(match config.router.backend {
+                Backend::Embedded => CommandError::usage(why),
+                _ => CommandError::run_time(format_args!("no running router was found. {why}")),
+            });
         }
         let state_dir = config.state_dir()?;
         let network_id = config.router.network_id;
@@ -240,9 +285,18 @@ fn show(progress: &Progress, event: i2p_embedded::Progress) {
 }
 
 /// Looks for a bridge until one answers or the time is over. The embedded router that starts then stays until the next restart. If a
-/// bridge has been used before, there is no limit.
-async fn wait_for(bridge: &Bridge, used: &UsedBridge, progress: &Progress) -> Result<(), Error> {
-    if let Some(file) = used.file() {
+/// bridge has been used before, the proxy waits without a limit.
+async fn wait_for(
+    bridge: &Bridge,
+    used: &UsedBridge,
+    user: RouterUser,
+    progress: &Progress,
+) -> Result<(), Error> {
+    let used = used.file();
+    if user == RouterUser::Proxy
+        && cfg!(feature = "embedded")
+        && let Some(file) = used
+    {
         return wait_for_used(bridge, file, progress).await;
     }
     let limit = if ServiceManager.exists() { AUTO_TIMEOUT_OF_SERVICE } else { AUTO_TIMEOUT };
@@ -250,6 +304,7 @@ async fn wait_for(bridge: &Bridge, used: &UsedBridge, progress: &Progress) -> Re
     let mut outcome = probe(bridge, progress).await;
     if let Err(error) = &outcome
         && cfg!(feature = "embedded")
+        && used.is_none()
     {
         tracing::info!(
             "{error}; trying for {} s before the embedded router is started (--router embedded: start it at once; --router sam: \

@@ -10,7 +10,7 @@ use super::{
     home::StateDirectory,
     notify::ServiceManager,
     preflight,
-    router::{Deaths, Router},
+    router::{Deaths, Router, RouterUser},
     routing,
     running::Running,
     sessions::Sessions,
@@ -68,7 +68,8 @@ pub(crate) async fn run(
     state_directory.serve(routes, &listeners, &ended);
     tokio::spawn(ended.clone().run_until_cancelled_owned(report_to_service_manager(board.clone())));
     routing::warn_of_risks(&config);
-    let found = stop.run_until_cancelled(Router::find_or_start(&config, progress, &names)).await;
+    let found =
+        stop.run_until_cancelled(Router::find_or_start(RouterUser::Proxy, &config, progress, &names)).await;
     let Some(router) = found else { return Ok(()) };
     let router = router?;
     progress.step(3, BUILDING_TUNNELS);
@@ -76,7 +77,8 @@ pub(crate) async fn run(
     names.start_fetching(router.bridge(), &config.session);
     let tunnels = Tunnels::serve(bound, &config, inherited, &sessions, board.metrics())?;
     // Clients are served from here on. Until there is a session, they wait, and those who wait too long get an error with the reason.
-    let mut running = Running { config, sessions, tunnels, own_router: router.status() };
+    let has_embedded_router = router.is_embedded();
+    let mut running = Running { config, sessions, tunnels, own_router: router.status(), has_embedded_router };
     running.update_status(&board);
     let context = ReloadContext { options, log, board: &board, state_directory: &state_directory, progress };
     let ended = serve(&mut running, &mut signals, router.deaths(), &context).await;
@@ -116,8 +118,13 @@ async fn serve(
         tokio::select! {
             () = signals.stop.cancelled() => return Ok(()),
             // Identities that ended in the same instant are known to belong together, so none comes back. Sessions without a client
-            // are built again when one needs them. During the start, no client has used an identity.
-            () = router_deaths.next(), if !starting => running.sessions.renew_identities(),
+            // are built again when one needs them.
+            () = router_deaths.next() => {
+                running.sessions.renew_identities();
+                if starting {
+                    ready = Box::pin(running.sessions.ready());
+                }
+            }
             () = &mut ready, if starting => {
                 starting = false;
                 progress.finish();
@@ -173,7 +180,7 @@ async fn serve(
 
 /// Stops: requests and transfers in progress may continue for the grace period, or until `now` is cancelled.
 pub(crate) async fn drain(running: Running, now: &CancellationToken) {
-    let Running { config, tunnels, sessions: _sessions, own_router: _ } = running;
+    let Running { config, tunnels, sessions: _sessions, .. } = running;
     let (grace, idle) = (config.shutdown.grace(), config.shutdown.idle());
     tracing::info!(
         "stopping: no more clients are accepted; requests and transfers in progress may continue for {} s; a second signal ends \

@@ -19,6 +19,8 @@ pub(crate) struct Running {
     pub(crate) tunnels: Tunnels,
     /// The router, if the proxy runs it itself.
     pub(crate) own_router: Option<OwnRouterSource>,
+    /// Whether that is the embedded router, which not every tunnel can use.
+    pub(crate) has_embedded_router: bool,
 }
 
 impl Running {
@@ -33,6 +35,10 @@ impl Running {
             return Err(CommandError::usage(format_args!(
                 "{fixed} cannot change while the proxy is running: restart it"
             )));
+        }
+        let refused = if self.has_embedded_router { config.refused_by_embedded_router() } else { Vec::new() };
+        if !refused.is_empty() {
+            return Err(CommandError::usage(refused.join("\n")));
         }
         let mut sessions = self.sessions.reloaded(&config).await?;
         let changes = self.tunnels.prepare(&config, &sessions).await?;

@@ -11,7 +11,7 @@ use tracing_subscriber::{
     util::SubscriberInitExt,
 };
 
-use super::progress::Progress;
+use super::{panics, progress::Progress};
 use crate::config::{
     log::{Journald, Level, LogConfig, LogFormat},
     verbosity::Verbosity,
@@ -30,7 +30,7 @@ impl Log {
         let (filter, handle) = reload::Layer::new(EnvFilter::new(filter(config.level, verbosity)));
         let output = output(config, verbosity, progress);
         tracing_subscriber::registry().with(filter).with(output).init();
-        log_panics_without_text();
+        panics::log_places();
         let log = Self { verbosity, filter: handle };
         if verbosity >= Verbosity::Router {
             tracing::warn!("-vvv: the log of the embedded router names visited destinations");
@@ -49,16 +49,6 @@ impl Log {
 
 /// The layers below the output.
 type Filtered = Layered<reload::Layer<EnvFilter, Registry>, Registry>;
-
-/// Logs where a panic happened, in place of its text: the text may quote what a client or a peer sent.
-fn log_panics_without_text() {
-    std::panic::set_hook(Box::new(|panic| {
-        let (file, line) = panic.location().map_or(("?", 0), |at| (at.file(), at.line()));
-        tracing::error!(
-            "a task panicked at {file}:{line} and was ended. This is a bug of the program: please report it"
-        );
-    }));
-}
 
 /// Sets whether the log names hosts and clients.
 fn set_sensitive(sensitive: bool) {

@@ -3,4 +3,5 @@
 
 pub(crate) mod log;
 pub(crate) mod output;
+mod panics;
 pub(crate) mod progress;

@@ -59,10 +59,14 @@ impl Lab {
     }
 
     fn proxy(&self) -> Running {
+        self.proxy_with(&["--router", "embedded"])
+    }
+
+    fn proxy_with(&self, router: &[&str]) -> Running {
         let config = self.dir.path().join("config.toml");
         let (state, config) = (self.state(), config.to_str().unwrap());
-        let router = ["run", "--router", "embedded", "--listen", "127.0.0.1:0"];
-        Running::start(&[&router[..], &["--state-dir", &state, "--config", config]].concat())
+        let run = ["run", "--listen", "127.0.0.1:0", "--state-dir", &state, "--config", config];
+        Running::start(&[&run[..], router].concat())
     }
 
     /// Asks for the service until it answers, and gives the stream. Until then, clients are told that there is no router (1), no
@@ -152,11 +156,34 @@ async fn the_router_dies_and_the_proxy_goes_on_with_a_new_one_and_new_identities
     until("the router ends with the proxy", || has_ended(router).then_some(())).await;
 }
 
+/// With "auto", the configuration alone does not say which router runs.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_reload_does_not_open_the_embedded_router_to_strangers() {
+    let lab = Lab::start().await;
+    // A port where nobody listens.
+    let mut proxy = lab.proxy_with(&["--router", "auto", "--sam", "127.0.0.1:1"]);
+    tokio::task::block_in_place(|| proxy.ready());
+    let config = lab.dir.path().join("config.toml");
+    let before = fs::read_to_string(&config).unwrap();
+    for (count, key) in [(1, "udp = 'datagram'"), (2, "incoming = true")] {
+        fs::write(&config, format!("{before}[[tunnel]]\nname = 'open'\n{key}\n")).unwrap();
+        proxy.send("HUP");
+        tokio::task::block_in_place(|| {
+            proxy.stderr_lines("the new configuration was refused", count);
+            proxy.stderr_lines("cannot be used with the embedded router", count);
+        });
+    }
+    assert!(proxy.is_running(), "{}", proxy.said());
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn the_router_ends_when_the_proxy_is_killed() {
     let lab = Lab::start().await;
     let mut proxy = lab.proxy();
+    tokio::task::block_in_place(|| proxy.ready());
     let router = until("a router", || router_of(proxy.id())).await;
+    // So that it is the kernel that ends it: a router that is stopped does not notice that its socket has closed.
+    kill("STOP", router);
     proxy.send("KILL");
     tokio::task::block_in_place(|| proxy.ended("KILL"));
     until("the router is an orphan", || has_ended(router).then_some(())).await;
@@ -203,6 +230,10 @@ async fn the_router_process_is_confined_and_nobody_else_can_reach_its_bridge() {
     let limits = fs::read_to_string(format!("/proc/{id}/limits")).unwrap();
     assert_eq!(field(&limits, "Max core file size"), "0 0 bytes");
     assert_eq!(field(&limits, "Max data size"), "536870912 536870912 bytes");
+    // Each stream of the program needs an open file there.
+    let files = field(&limits, "Max open files");
+    let [soft, hard, _] = files.split(' ').collect::<Vec<_>>()[..] else { panic!("{files}") };
+    assert_eq!(soft, hard);
 
     let bridge = Bridge::new(connector(&router));
     let session = bridge.create_session(&SessionOptions::default().length(1)).await.unwrap();

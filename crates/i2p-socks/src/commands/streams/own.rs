@@ -16,7 +16,7 @@ use crate::{
         tunnel::{SessionPurpose, TunnelName},
     },
     daemon::{
-        router::Router,
+        router::{Router, RouterUser},
         sessions::{Dialler, Sessions},
     },
     names::service::NameService,
@@ -47,7 +47,7 @@ impl OwnSessions {
         let config = config.for_command(tunnel, purpose)?;
         let state_dir = config.state_dir().ok().filter(|path| path.is_dir());
         let names = NameService::open(&config, state_dir.as_deref()).await;
-        let router = Router::find_or_start(&config, progress, &names).await?;
+        let router = Router::find_or_start(RouterUser::Command, &config, progress, &names).await?;
         progress.step(3, BUILDING_TUNNELS);
         let sessions = Sessions::open(&config, router.bridge(), names.resolver().clone()).await?;
         names.start_fetching(router.bridge(), &config.session);

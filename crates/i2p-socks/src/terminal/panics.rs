@@ -1,0 +1,58 @@
+//! Panics in the log: where one happened, and not its text, which may quote what a client or a peer sent.
+
+use std::{
+    collections::HashMap,
+    panic,
+    sync::{Mutex, PoisonError},
+    time::{Duration, Instant},
+};
+
+/// How often one place is logged. Somebody who finds a panic must not fill the disk with it.
+const INTERVAL: Duration = Duration::from_secs(60);
+/// The most places that are logged within an interval.
+const MAX_PLACES: usize = 32;
+
+/// Logs the place of each panic, in place of its text.
+pub(super) fn log_places() {
+    let logged = Mutex::new(Places::default());
+    panic::set_hook(Box::new(move |panic| {
+        let (file, line) = panic.location().map_or(("?", 0), |at| (at.file(), at.line()));
+        if logged.lock().unwrap_or_else(PoisonError::into_inner).log(file, line, Instant::now()) {
+            tracing::error!(
+                "a task panicked at {file}:{line} and was ended. This is a bug of the program: please report it"
+            );
+        }
+    }));
+}
+
+/// The places that were logged lately.
+#[derive(Default)]
+struct Places(HashMap<(String, u32), Instant>);
+
+impl Places {
+    /// Returns whether a panic at this place is to be logged now.
+    fn log(&mut self, file: &str, line: u32, now: Instant) -> bool {
+        self.0.retain(|_, logged| now.duration_since(*logged) < INTERVAL);
+        let place = (file.to_owned(), line);
+        if self.0.contains_key(&place) || self.0.len() >= MAX_PLACES {
+            return false;
+        }
+        self.0.insert(place, now);
+        true
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_place_is_logged_once_a_minute_and_not_too_many_are() {
+        let (mut places, begin) = (Places::default(), Instant::now());
+        assert!(places.log("a.rs", 1, begin));
+        assert!(!places.log("a.rs", 1, begin + INTERVAL / 2));
+        let others = (2..100).filter(|line| places.log("a.rs", *line, begin + INTERVAL / 2)).count();
+        assert_eq!(others, MAX_PLACES - 1);
+        assert!(places.log("a.rs", 1, begin + INTERVAL));
+    }
+}
