@@ -148,7 +148,7 @@ impl Router {
 impl Deaths {
     /// Never returns: there is no router of our own that could die.
     pub(crate) async fn next(&mut self) {
-        std::future::pending().await
+        std::future::pending::<()>().await;
     }
 }
 
