@@ -49,15 +49,18 @@ pub(crate) async fn known_routers(
     if enough && network_id == PUBLIC_NETWORK {
         return Ok(forget_old(known, state_dir));
     }
-    let reseed = match source {
+    let reseeded = match source {
         Source::RouterInfos(infos) => return Ok(merge(known, check(infos, network_id))),
-        source => source,
+        Source::ReseedFile(path) => {
+            on_progress(Progress::ReadingReseedFile);
+            reseed::from_path(&path, network_id).await
+        }
+        Source::ReseedServers(fetch) => {
+            on_progress(Progress::AskingReseedServers);
+            ask_servers(&fetch, network_id).await
+        }
     };
-    on_progress(match reseed {
-        Source::ReseedServers(_) => Progress::AskingReseedServers,
-        _ => Progress::ReadingReseedFile,
-    });
-    let found = match ask(reseed, network_id).await {
+    let found = match reseeded {
         Ok(found) => found,
         Err(error) if known.len() >= ENOUGH_ROUTERS => {
             tracing::warn!(%error, known = known.len(), "the reseed failed; trying the stored routers, although they are old");
@@ -79,17 +82,13 @@ pub(crate) async fn known_routers(
     Ok(merge(known, found))
 }
 
-async fn ask(source: Source, network_id: u8) -> Result<Vec<KnownRouter>, Error> {
-    match source {
-        Source::RouterInfos(infos) => Ok(check(infos, network_id)),
-        Source::ReseedFile(path) => reseed::from_path(&path, network_id).await,
-        Source::ReseedServers(fetch) if network_id == PUBLIC_NETWORK => {
-            reseed::from_servers(network_id, &fetch).await
-        }
-        Source::ReseedServers(_) => {
-            Err(Error::Reseed { problem: format!("the private network {network_id} has no reseed servers") })
-        }
+async fn ask_servers(fetch: &FetchFile, network_id: u8) -> Result<Vec<KnownRouter>, Error> {
+    if network_id != PUBLIC_NETWORK {
+        return Err(Error::Reseed {
+            problem: format!("the private network {network_id} has no reseed servers"),
+        });
     }
+    reseed::from_servers(network_id, fetch).await
 }
 
 fn check(infos: Vec<Vec<u8>>, network_id: u8) -> Vec<KnownRouter> {

@@ -1,4 +1,4 @@
-use std::{fmt, future::pending, io, net::SocketAddr, sync::Arc, time::Duration};
+use std::{fmt, io, net::SocketAddr, sync::Arc, time::Duration};
 
 use emissary_core::{
     events::{Event, EventSubscriber},
@@ -88,23 +88,17 @@ pub(crate) async fn report(mut events: EventSubscriber, on_progress: OnProgress)
     }
 }
 
-/// Runs the router until it ends, or its SAM bridge if that has a port. The router has a task of its own, so a panic ends only that
-/// task, unless panics end the process.
-pub(crate) async fn run(router: Router<Runtime>, sam_port: Option<SocketAddr>) -> Stopped {
-    let bridge_gone = async {
-        match sam_port {
-            Some(address) => bridge_gone(address).await,
-            None => pending().await,
-        }
-    };
+/// Runs the router until it or its SAM bridge ends. The router has a task of its own, so a panic ends only that task, unless
+/// panics end the process.
+pub(crate) async fn run<T>(router: Router<Runtime>, bridge_gone: impl Future<Output = T>) -> Stopped {
     tokio::select! {
         _ = tokio::spawn(router) => Stopped::Router,
-        () = bridge_gone => Stopped::Bridge,
+        _ = bridge_gone => Stopped::Bridge,
     }
 }
 
 /// Returns once the SAM bridge has ended. emissary does not report that, but the port then refuses connections.
-async fn bridge_gone(sam_address: SocketAddr) {
+pub(crate) async fn bridge_gone(sam_address: SocketAddr) {
     loop {
         tokio::time::sleep(BRIDGE_CHECK_INTERVAL).await;
         if let Err(error) = TcpStream::connect(sam_address).await

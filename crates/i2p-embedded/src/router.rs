@@ -16,7 +16,7 @@ use crate::{
     host_names::RouterView,
     known_routers::{PUBLIC_NETWORK, Source, known_routers},
     private_network::{BANDWIDTH, sam_address, sam_config, sam_udp_address},
-    progress::{OnProgress, Progress, Stopped, report, run},
+    progress::{OnProgress, Progress, Stopped, bridge_gone, report, run},
     reseed::{KnownRouter, ServerFiles},
     runtime::Runtime,
     state_dir::{Keys, StateDir},
@@ -140,7 +140,7 @@ impl EmbeddedRouterBuilder {
         let (sam_address, sam_udp_address) = (started.sam_address, started.sam_udp_address);
         thread.spawn(report(started.events, started.on_progress));
         thread.spawn(async move {
-            let reason = run(started.router, Some(sam_address)).await;
+            let reason = run(started.router, bridge_gone(sam_address)).await;
             stopped_tx.send_replace(Some(reason));
         });
         Ok(EmbeddedRouter {

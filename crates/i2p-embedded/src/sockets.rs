@@ -126,6 +126,7 @@ pub(crate) enum TcpListener {
     #[cfg(unix)]
     Handed(handed_streams::HandedStreams),
     /// Nothing, in a router without ports.
+    #[cfg(unix)]
     Closed,
 }
 
@@ -169,6 +170,7 @@ impl core::TcpListener<TcpStream> for TcpListener {
             Self::Handed(streams) => {
                 streams.poll_next(cx).map(|stream| Some((TcpStream::Handed(stream?), NO_PORT)))
             }
+            #[cfg(unix)]
             Self::Closed => Poll::Pending,
         }
     }
@@ -176,7 +178,8 @@ impl core::TcpListener<TcpStream> for TcpListener {
     fn local_address(&self) -> Option<SocketAddr> {
         match self {
             Self::Port(listener, _) => listener.local_addr().ok(),
-            _ => Some(NO_PORT),
+            #[cfg(unix)]
+            Self::Handed(_) | Self::Closed => Some(NO_PORT),
         }
     }
 }

@@ -206,11 +206,7 @@ async fn live_on_thread(
     });
     let started = start_router(stored, settings).await?;
     tokio::spawn(report(started.events, started.on_progress));
-    tokio::select! {
-        // Its bridge has no port to look at.
-        _ = run(started.router, None) => {}
-        _ = bridge_ended => {}
-    }
+    run(started.router, bridge_ended).await;
     Ok(())
 }
 

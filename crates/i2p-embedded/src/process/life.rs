@@ -68,8 +68,8 @@ pub(super) struct Life {
     /// The socket on which streams are handed over to its SAM bridge.
     pub(super) streams: Arc<UnixStream>,
     log: LogOutput,
-    /// How many reseed files it has asked for.
-    files: usize,
+    /// How many more reseed files it may ask for.
+    files_left: usize,
     /// Its reports of this second.
     reports: (Instant, u32),
 }
@@ -121,7 +121,10 @@ impl Life {
             sender,
             streams: Arc::new(streams),
             log: LogOutput::new(),
-            files: 0,
+            files_left: match birth.source {
+                ProcessSource::ReseedServers => MAX_SERVERS,
+                _ => 0,
+            },
             reports: (Instant::now(), 0),
         })
     }
@@ -175,6 +178,7 @@ impl Life {
                 Ok(Report::Progress(step)) => {
                     on_progress(step);
                     if matches!(step, Progress::Started { .. }) {
+                        self.files_left = 0;
                         return News::Started;
                     }
                 }
@@ -206,11 +210,12 @@ impl Life {
     }
 
     /// Fetches the file of a reseed server for the router process. Blocks.
+    ///
+    /// Only while it starts, and only if its first routers are to come from there: this program must not be made to connect to servers
+    /// on the internet that its user has kept it from.
     fn send_reseed_file(&mut self, files: &ServerFiles, server: usize) -> io::Result<()> {
-        self.files += 1;
-        if self.files > MAX_SERVERS {
-            return Err(io::Error::other("it has asked for too many"));
-        }
+        let left = self.files_left.checked_sub(1);
+        self.files_left = left.ok_or_else(|| io::Error::other("it asked for one that it does not need"))?;
         match files.fetch_blocking(server) {
             Ok(file) => {
                 self.sender.send(&ReseedFile::Follows)?;
@@ -272,4 +277,56 @@ fn describe(status: ExitStatus) -> String {
 pub(super) fn this_program() -> io::Result<PathBuf> {
     let link = Path::new("/proc/self/exe");
     if cfg!(target_os = "linux") && link.exists() { Ok(link.to_owned()) } else { std::env::current_exe() }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A life whose process has been taken over: the returned sender speaks in its place.
+    fn taken_over(source: ProcessSource) -> (Life, Sender) {
+        let birth = Birth {
+            program: "/bin/true".into(),
+            state_dir: "/nonexistent".into(),
+            network_id: 2,
+            source,
+            pause: None,
+            on_progress: Arc::new(|_| {}),
+        };
+        let (control, theirs) = UnixStream::pair().unwrap();
+        let mut life = Life::begin(&birth).unwrap();
+        life.control = control;
+        (life, Sender::new(theirs))
+    }
+
+    fn death(life: &mut Life) -> String {
+        match life.next(&ServerFiles::default(), &(Arc::new(|_| {}) as OnProgress)) {
+            News::Ending(Ending::Death(cause)) => cause,
+            News::Ending(Ending::NotStarted(error)) => panic!("{error}"),
+            News::Started => death(life),
+            News::Confined(_) => panic!("its walls are up"),
+        }
+    }
+
+    #[test]
+    fn no_server_on_the_internet_is_asked_for_a_router_that_needs_none() {
+        let (mut life, theirs) = taken_over(ProcessSource::ReseedFile("/nonexistent".into()));
+        theirs.send(&Report::NeedsReseedFile(0)).unwrap();
+        assert!(death(&mut life).contains("one that it does not need"));
+        let (mut life, theirs) = taken_over(ProcessSource::ReseedServers);
+        theirs.send(&Report::Progress(Progress::Started { known_routers: 50 })).unwrap();
+        theirs.send(&Report::NeedsReseedFile(0)).unwrap();
+        assert!(death(&mut life).contains("one that it does not need"));
+    }
+
+    #[test]
+    fn a_flood_of_reports_keeps_no_processor_busy() {
+        let (mut life, theirs) = taken_over(ProcessSource::ReseedServers);
+        life.reports.0 = Instant::now() + Duration::from_secs(3600);
+        for _ in 0..=MAX_REPORTS_PER_SECOND {
+            theirs.send(&Report::Alive).unwrap();
+        }
+        drop(theirs);
+        assert!(death(&mut life).contains("without a pause"));
+    }
 }

@@ -20,6 +20,9 @@ pub(super) const MAX_REPORT_BYTES: usize = 16 * 1024;
 /// The longest frame to the router process: a reseed file, of which the longest is 16 MiB.
 pub(super) const MAX_REQUEST_BYTES: usize = 17 * 1024 * 1024;
 
+/// The longest text from the router process that is shown or logged, in characters. Longer ones are cut.
+pub(super) const MAX_SHOWN: usize = 2 * 1024;
+
 /// Sends frames. Each is whole, even if several threads send at once.
 #[derive(Debug)]
 pub(super) struct Sender(Mutex<UnixStream>);
@@ -59,14 +62,14 @@ pub(super) fn read<T: DeserializeOwned>(socket: &mut impl Read, max_bytes: usize
     serde_json::from_slice(&read_bytes(socket, max_bytes)?).map_err(io::Error::from)
 }
 
-/// Text from the router process as one line that cannot control a terminal: without control characters, and without those that make
-/// text look as if it had another order.
+/// Text from the router process as one line of at most [`MAX_SHOWN`] characters that cannot control a terminal: without control
+/// characters, and without those that make text look as if it had another order.
 pub(super) fn printable(text: &str) -> String {
     let hidden = |c: char| {
         c.is_control()
             || matches!(c, '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
     };
-    text.chars().map(|c| if hidden(c) { ' ' } else { c }).take(MAX_REPORT_BYTES).collect()
+    text.chars().map(|c| if hidden(c) { ' ' } else { c }).take(MAX_SHOWN).collect()
 }
 
 /// The first frame to the router process.
@@ -296,6 +299,7 @@ mod tests {
             let text = Error::from(fault).to_string();
             assert!(!text.chars().any(|c| c.is_control() || c == '\u{202e}'), "{text:?}");
         }
+        assert_eq!(printable(&"x".repeat(MAX_REPORT_BYTES)).len(), MAX_SHOWN);
     }
 
     #[test]

@@ -10,6 +10,7 @@ use tokio::sync::{oneshot, watch};
 
 use super::{
     life::{Birth, Ending, Life, News},
+    protocol::printable,
     restart::{Pause, RestartSchedule, SUSPICIOUS_DEATHS},
 };
 use crate::{Error, reseed::ServerFiles};
@@ -233,7 +234,7 @@ impl Supervisor<'_> {
         for what in missing {
             tracing::warn!(
                 "the process of the embedded router is not confined as it should be: {}",
-                what.escape_debug()
+                printable(what)
             );
         }
     }
