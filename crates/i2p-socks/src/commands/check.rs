@@ -47,13 +47,13 @@ async fn ask(config: &Config) -> Result<String, CommandError> {
             bridge.address(),
             router(capabilities)
         )),
-        Err(error) if config.router.backend == Backend::Auto && UsedBridge::of(config).file().is_some() => {
-            Ok(format!(
-                "{error}; the proxy would wait for it and start no embedded router, since it has used a router's SAM bridge before\n"
-            ))
-        }
         Err(error) if config.router.backend == Backend::Auto && cfg!(feature = "embedded") => {
-            Ok(format!("{error}; the proxy would start the embedded router instead\n"))
+            let instead = if UsedBridge::of(config).file().is_some() {
+                "wait for it and start no embedded router, since it has used a router's SAM bridge before"
+            } else {
+                "start the embedded router instead"
+            };
+            Ok(format!("{error}; the proxy would {instead}\n"))
         }
         Err(error) => Err(CommandError::run_time(format_args!(
             "{error}. Without a router, nothing in I2P can be reached. {}",

@@ -2,6 +2,7 @@
 //! May import `command_error` and the libraries whose options it fills in; nothing else of this crate.
 
 pub(crate) mod admin;
+mod embedded_router;
 pub(crate) mod i2p_url;
 pub(crate) mod limits;
 pub(crate) mod log;
@@ -266,11 +267,6 @@ impl Config {
             ));
         }
         found
-    }
-
-    /// Why the embedded router cannot serve these tunnels: a sentence for each that it refuses.
-    pub(crate) fn refused_by_embedded_router(&self) -> Vec<String> {
-        self.tunnels().iter().filter_map(TunnelConfig::refused_by_embedded_router).collect()
     }
 
     /// Contradictions between outproxies and routes. A route that cannot be followed is an error, never skipped silently.

@@ -448,22 +448,6 @@ impl TunnelConfig {
         }
     }
 
-    /// Why the embedded router cannot serve it: whoever can send to a session can end that router (emissary 0.4.0), and such a
-    /// tunnel asks strangers to send to it.
-    pub(super) fn refused_by_embedded_router(&self) -> Option<String> {
-        let key = match (self.udp, self.incoming) {
-            (Udp::Off, false) => return None,
-            (Udp::Off, true) => "incoming = true",
-            (_, false) => "udp",
-            (_, true) => "udp and incoming = true",
-        };
-        Some(format!(
-            "tunnel {}: {key} cannot be used with the embedded router, because a stranger who can send to such a tunnel can end \
-             that router. Use i2pd or Java I2P (backend = \"sam\" under [router]), or set udp = \"off\" and incoming = false",
-            self.name()
-        ))
-    }
-
     /// The first contradiction between its values.
     pub(super) fn contradiction(&self) -> Option<String> {
         match (self.auth, &self.users_file) {

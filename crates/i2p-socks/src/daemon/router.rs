@@ -81,7 +81,7 @@ impl Router {
                 Err(error) if cfg!(feature = "embedded") && UsedBridge::of(config).file().is_some() => {
                     Err(CommandError::run_time(format_args!(
                         "{error}. The proxy has used a router's SAM bridge before, so no embedded router is started. {}, or use \
-                         --router embedded",
+                         --router embedded.",
                         advice(&error)
                     )))
                 }
@@ -106,14 +106,6 @@ impl Router {
             #[cfg(all(unix, feature = "embedded"))]
             embedded: None,
         }
-    }
-
-    /// Whether it is the embedded one.
-    pub(crate) fn is_embedded(&self) -> bool {
-        #[cfg(all(unix, feature = "embedded"))]
-        return self.embedded.is_some();
-        #[cfg(not(all(unix, feature = "embedded")))]
-        false
     }
 
     /// Its SAM bridge.

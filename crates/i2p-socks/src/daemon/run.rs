@@ -77,8 +77,7 @@ pub(crate) async fn run(
     names.start_fetching(router.bridge(), &config.session);
     let tunnels = Tunnels::serve(bound, &config, inherited, &sessions, board.metrics())?;
     // Clients are served from here on. Until there is a session, they wait, and those who wait too long get an error with the reason.
-    let has_embedded_router = router.is_embedded();
-    let mut running = Running { config, sessions, tunnels, own_router: router.status(), has_embedded_router };
+    let mut running = Running { config, sessions, tunnels, own_router: router.status() };
     running.update_status(&board);
     let context = ReloadContext { options, log, board: &board, state_directory: &state_directory, progress };
     let ended = serve(&mut running, &mut signals, router.deaths(), &context).await;

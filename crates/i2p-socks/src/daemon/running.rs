@@ -17,10 +17,8 @@ pub(crate) struct Running {
     pub(crate) config: Config,
     pub(crate) sessions: Sessions,
     pub(crate) tunnels: Tunnels,
-    /// The router, if the proxy runs it itself.
+    /// The embedded router, if the proxy runs it. Not every tunnel can use it.
     pub(crate) own_router: Option<OwnRouterSource>,
-    /// Whether that is the embedded router, which not every tunnel can use.
-    pub(crate) has_embedded_router: bool,
 }
 
 impl Running {
@@ -36,9 +34,11 @@ impl Running {
                 "{fixed} cannot change while the proxy is running: restart it"
             )));
         }
-        let refused = if self.has_embedded_router { config.refused_by_embedded_router() } else { Vec::new() };
-        if !refused.is_empty() {
-            return Err(CommandError::usage(refused.join("\n")));
+        if self.own_router.is_some() {
+            let refused = config.refused_by_embedded_router();
+            if !refused.is_empty() {
+                return Err(CommandError::usage(refused.join("\n")));
+            }
         }
         let mut sessions = self.sessions.reloaded(&config).await?;
         let changes = self.tunnels.prepare(&config, &sessions).await?;

@@ -1,7 +1,7 @@
 //! Remembers in the state directory that the proxy has used a router's SAM bridge.
 //!
-//! Without a bridge, `auto` starts the embedded router, which finds its first routers on the internet. For whoever watches the
-//! line, that is a change. So a proxy that has used another router waits for it instead, however long it is away.
+//! Without a bridge, `auto` starts the embedded router, which asks servers on the internet for its first routers. An observer of the
+//! network sees that. So a proxy that has used another router waits for it instead, however long it is away.
 
 use std::{
     fmt,

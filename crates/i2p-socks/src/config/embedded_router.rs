@@ -1,0 +1,28 @@
+//! What the embedded router cannot serve. A stranger who can send to a session can end that router (emissary 0.4.0), and tunnels with
+//! `udp` or `incoming` ask strangers to send to them.
+
+use super::{
+    Config,
+    tunnel::{TunnelConfig, Udp},
+};
+
+impl Config {
+    /// Why the embedded router cannot serve these tunnels: a sentence for each that it refuses.
+    pub(crate) fn refused_by_embedded_router(&self) -> Vec<String> {
+        self.tunnels().iter().filter_map(refused).collect()
+    }
+}
+
+fn refused(tunnel: &TunnelConfig) -> Option<String> {
+    let key = match (tunnel.udp, tunnel.incoming) {
+        (Udp::Off, false) => return None,
+        (Udp::Off, true) => "incoming = true",
+        (_, false) => "udp",
+        (_, true) => "udp and incoming = true",
+    };
+    Some(format!(
+        "tunnel {}: {key} cannot be used with the embedded router, because a stranger who can send to such a tunnel can end that \
+         router. Use i2pd or Java I2P (backend = \"sam\" under [router]), or set udp = \"off\" and incoming = false",
+        tunnel.name()
+    ))
+}
