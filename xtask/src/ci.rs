@@ -42,7 +42,7 @@ const DEBUG_STEPS: &[Chore] = &[
     },
 ];
 
-/// More of what needs the programs in `target/debug`, and only waits, mostly.
+/// Suites that need the programs in `target/debug`. They mostly wait.
 const SUITES: &[Chore] = &[
     Chore {
         name: "socks-conformance",

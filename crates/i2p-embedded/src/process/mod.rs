@@ -140,8 +140,8 @@ impl RouterProcessBuilder {
         self
     }
 
-    /// Sets the pause after each death, in place of pauses that grow. For tests: with a short one, whoever can end the router can
-    /// do it again and again.
+    /// Sets the pause after each death, in place of pauses that grow. For tests: with a short one, a stranger who can end the router
+    /// can do it again and again.
     pub fn restart_after(mut self, pause: Duration) -> Self {
         self.pause = Some(pause);
         self
