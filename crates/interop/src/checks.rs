@@ -28,14 +28,14 @@ const RECOVERY_TIMEOUT: Duration = Duration::from_secs(180);
 /// How long the proxy may take to log that its router has gone.
 const LOG_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// Runs all checks. The last ones kill the router and end the proxy.
+/// Runs the checks that leave the routers and the proxy running.
 pub(crate) async fn run(
     checklist: &mut Checklist,
     curl: &Curl,
     network: &mut Network,
     site: &Site,
     exit_programs: &mut ExitPrograms,
-    proxy: &mut Proxy,
+    proxy: &Proxy,
 ) {
     check_pages(checklist, curl, site).await;
     checklist.check("5 MB down, the sum is right", download(curl, site)).await;
@@ -51,7 +51,31 @@ pub(crate) async fn run(
         )
         .await;
     checklist.check("plain HTTP to the SOCKS port gets an explanation", explanation(curl)).await;
-    check_router_loss(checklist, curl, network, site, proxy).await;
+}
+
+/// Kills the router, starts it again, and ends the proxy.
+pub(crate) async fn check_router_loss(
+    checklist: &mut Checklist,
+    curl: &Curl,
+    network: &mut Network,
+    site: &Site,
+    proxy: &mut Proxy,
+) {
+    let url = format!("http://{}/", site.host);
+    let lines_before = proxy.log().lines().count();
+    let refused = async {
+        network.kill_client_router().await?;
+        refused(curl, SOCKS5_NAME, &url, &[GENERAL_FAILURE]).await
+    };
+    checklist.check(&format!("SOCKS5, router killed: refused with [{GENERAL_FAILURE}]"), refused).await;
+    checklist.check("the proxy logs that its router has gone", logs_the_loss(proxy, lines_before)).await;
+    checklist.check("the proxy is still running", async { proxy.check_alive() }).await;
+    let recovery = async {
+        network.restart_client_router().await?;
+        wait_for_page(curl, site).await
+    };
+    checklist.check("the router restarted: the page again, without restarting the proxy", recovery).await;
+    checklist.check("SIGTERM ends the proxy with exit code 0", proxy.terminate()).await;
 }
 
 async fn check_pages(checklist: &mut Checklist, curl: &Curl, site: &Site) {
@@ -135,30 +159,6 @@ async fn explanation(curl: &Curl) -> Result<()> {
     ensure!(response.starts_with("HTTP/1."), "no status line: {response}");
     ensure!(response.contains("SOCKS"), "the page does not mention SOCKS: {response}");
     Ok(())
-}
-
-async fn check_router_loss(
-    checklist: &mut Checklist,
-    curl: &Curl,
-    network: &mut Network,
-    site: &Site,
-    proxy: &mut Proxy,
-) {
-    let url = format!("http://{}/", site.host);
-    let lines_before = proxy.log().lines().count();
-    let refused = async {
-        network.kill_client_router().await?;
-        refused(curl, SOCKS5_NAME, &url, &[GENERAL_FAILURE]).await
-    };
-    checklist.check(&format!("SOCKS5, router killed: refused with [{GENERAL_FAILURE}]"), refused).await;
-    checklist.check("the proxy logs that its router has gone", logs_the_loss(proxy, lines_before)).await;
-    checklist.check("the proxy is still running", async { proxy.check_alive() }).await;
-    let recovery = async {
-        network.restart_client_router().await?;
-        wait_for_page(curl, site).await
-    };
-    checklist.check("the router restarted: the page again, without restarting the proxy", recovery).await;
-    checklist.check("SIGTERM ends the proxy with exit code 0", proxy.terminate()).await;
 }
 
 /// One line describes the loss, apart from those of the requests that fail because of it.

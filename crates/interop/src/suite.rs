@@ -47,8 +47,12 @@ pub(crate) async fn run(workspace: &Workspace, lab: &Path) -> Result<()> {
     let curl = Curl::new(lab)?;
     status_page::check(&mut checklist, workspace, lab, &curl).await;
     proxy_pac::check(&mut checklist, workspace, lab, &site).await;
-    checks::run(&mut checklist, &curl, &mut network, &site, &mut exit_programs, &mut proxy).await;
-    checklist.add(&peers.await.context("the checks of the peers did not finish")?);
+    checks::run(&mut checklist, &curl, &mut network, &site, &mut exit_programs, &proxy).await;
+    // Held until the end: it keeps its routers running, through which the restarted one builds tunnels.
+    let peers = peers.await.context("the checks of the peers did not finish")?;
+    checklist.add(&peers.checklist);
+    // The last one, since it kills a router, and with it the tunnels of others.
+    checks::check_router_loss(&mut checklist, &curl, &mut network, &site, &mut proxy).await;
     if !checklist.all_passed() {
         eprintln!("\nthe proxy's log:\n{}", proxy.log());
     }

@@ -68,6 +68,15 @@ impl<'a> Routers<'a> {
     }
 }
 
+/// The checks once they are done.
+pub(crate) struct Done {
+    /// Their results.
+    pub(crate) checklist: Checklist,
+    /// They run until this is dropped. Other routers build tunnels through them, and for minutes go on to do so when they are gone:
+    /// a session may then not be ready within three minutes.
+    _routers: Vec<Router>,
+}
+
 /// A runtime of the peers with threads of its own, so that other checks, which compute, do not delay datagrams.
 pub(crate) struct OwnRuntime(Option<Runtime>);
 
@@ -97,7 +106,7 @@ impl OwnRuntime {
     }
 
     /// Starts the checks on these two routers and against the site with this address, in a thread of their own. The receiver
-    /// gets their results.
+    /// gets their results, and the routers, which still run.
     pub(crate) fn start_checks(
         mut self,
         program: PathBuf,
@@ -105,7 +114,7 @@ impl OwnRuntime {
         routers: Vec<Router>,
         services: PeerServices,
         site: String,
-    ) -> oneshot::Receiver<Checklist> {
+    ) -> oneshot::Receiver<Done> {
         let (sender, results) = oneshot::channel();
         let runtime = self.0.take();
         thread::spawn(move || {
@@ -126,19 +135,30 @@ impl Drop for OwnRuntime {
     }
 }
 
-/// Runs the checks. i2pd 2.45 now and then crashes while it builds several sessions. If a router has crashed, the checks run
-/// once more: they are about the proxy.
 async fn run(
     program: &Path,
     lab: &Path,
     mut routers: Vec<Router>,
     services: PeerServices,
     site: &str,
+) -> Done {
+    let checklist = run_despite_crashes(program, lab, &mut routers, services, site).await;
+    Done { checklist, _routers: routers }
+}
+
+/// i2pd 2.45 now and then crashes while it builds several sessions. If a router has crashed, the checks run once more: they are
+/// about the proxy.
+async fn run_despite_crashes(
+    program: &Path,
+    lab: &Path,
+    routers: &mut [Router],
+    services: PeerServices,
+    site: &str,
 ) -> Checklist {
     let mut checklist = Checklist::default();
-    run_once(&mut checklist, program, lab, &routers, services, site).await;
+    run_once(&mut checklist, program, lab, routers, services, site).await;
     let mut crashed = false;
-    for router in &mut routers {
+    for router in &mut *routers {
         crashed |= router.try_sam().await.is_err();
     }
     if !crashed || checklist.all_passed() {
@@ -148,12 +168,12 @@ async fn run(
     let mut checklist = Checklist::default();
     let mut services = None;
     let restart = async {
-        services = Some(restart(&mut routers).await?);
+        services = Some(restart(routers).await?);
         Ok(())
     };
     checklist.check("the routers of the peers are started again", restart).await;
     if let Some(services) = services {
-        run_once(&mut checklist, program, lab, &routers, services, site).await;
+        run_once(&mut checklist, program, lab, routers, services, site).await;
     }
     checklist
 }
