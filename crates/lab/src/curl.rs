@@ -1,15 +1,26 @@
 //! Runs curl as a person does.
 
 use std::{
+    error, fmt,
     path::{Path, PathBuf},
     process::Stdio,
 };
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Context, Result};
 use tokio::process::Command;
 
 /// The exit code of curl when the proxy has refused (`CURLE_PROXY`).
 pub const PROXY_REFUSED: i32 = 97;
+/// The exit codes of curl when nothing came in time (`CURLE_OPERATION_TIMEDOUT`), when the connection ended without a response
+/// (`CURLE_GOT_NOTHING`), and when it ended in the middle or HTTP CONNECT was refused (`CURLE_RECV_ERROR`).
+const TIMED_OUT: i32 = 28;
+const EMPTY_REPLY: i32 = 52;
+const RECEIVE_ERROR: i32 = 56;
+/// The replies of the proxy for a destination that the router does not find or that does not answer: in SOCKS5 (RFC 1928
+/// section 6), host unreachable and TTL expired, and the statuses of HTTP CONNECT for the same.
+const UNREACHABLE_REPLIES: [&str; 2] = ["(4)", "(6)"];
+const UNREACHABLE_STATUSES: [&str; 2] =
+    ["CONNECT tunnel failed, response 502", "CONNECT tunnel failed, response 504"];
 /// Longer than any check takes. i2pd itself gives up on a stream after about 60 s.
 const MAX_SECONDS: &str = "100";
 
@@ -29,7 +40,7 @@ pub struct Finished {
     pub stderr: String,
 }
 
-/// A program that puts another one behind a SOCKS proxy: it redirects the connections and lookups of that program.
+/// A program that runs another one: behind a SOCKS proxy, by redirecting its connections and lookups, or as another user.
 pub struct Wrapper {
     /// Where it is.
     pub program: PathBuf,
@@ -88,8 +99,67 @@ impl Curl {
 
 impl Finished {
     /// Fails unless curl has succeeded. Returns what it has fetched.
-    pub fn succeeded(self) -> Result<Vec<u8>> {
-        ensure!(self.code == 0, "curl exited with {}: {}", self.code, self.stderr);
-        Ok(self.stdout)
+    pub fn succeeded(self) -> Result<Vec<u8>, CurlError> {
+        let Self { code, stdout, stderr } = self;
+        if code == 0 { Ok(stdout) } else { Err(CurlError { code, stderr }) }
+    }
+}
+
+/// A run of curl that has failed.
+#[derive(Debug)]
+pub struct CurlError {
+    code: i32,
+    stderr: String,
+}
+
+impl CurlError {
+    /// Whether the destination was not reached, or its response did not come. That happens to the first requests over a path
+    /// through I2P that is new: the router may not have found the lease set, and a tunnel may have died. Any other failure is that
+    /// of a program.
+    #[must_use]
+    pub fn is_of_path(&self) -> bool {
+        match self.code {
+            TIMED_OUT | EMPTY_REPLY => true,
+            PROXY_REFUSED => {
+                self.stderr.contains("complete SOCKS5 connection")
+                    && UNREACHABLE_REPLIES.iter().any(|reply| self.stderr.ends_with(reply))
+            }
+            RECEIVE_ERROR => UNREACHABLE_STATUSES.iter().any(|status| self.stderr.ends_with(status)),
+            _ => false,
+        }
+    }
+}
+
+impl fmt::Display for CurlError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "curl exited with {}: {}", self.code, self.stderr)
+    }
+}
+
+impl error::Error for CurlError {}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_what_a_path_can_cause_is_a_failure_of_the_path() {
+        for (code, stderr, expected) in [
+            (28, "curl: (28) Connection timed out after 100000 milliseconds", true),
+            (52, "curl: (52) Empty reply from server", true),
+            (97, "curl: (97) Can't complete SOCKS5 connection to site-1.i2p. (4)", true),
+            (97, "curl: (97) Can't complete SOCKS5 connection to site-1.i2p. (6)", true),
+            (97, "curl: (97) Can't complete SOCKS5 connection to site-1.i2p. (1)", false),
+            (97, "curl: (97) Can't complete SOCKS5 connection to site-4.i2p. (2)", false),
+            (56, "curl: (56) CONNECT tunnel failed, response 502", true),
+            (56, "curl: (56) CONNECT tunnel failed, response 503", false),
+            (56, "curl: (56) Recv failure: Connection reset by peer", false),
+            (7, "curl: (7) Failed to connect to 127.0.0.1 port 4450", false),
+            (18, "curl: (18) transfer closed with 5 bytes remaining to read", false),
+            (22, "curl: (22) The requested URL returned error: 404", false),
+        ] {
+            let error = CurlError { code, stderr: stderr.into() };
+            assert_eq!(error.is_of_path(), expected, "{error}");
+        }
     }
 }

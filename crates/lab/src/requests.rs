@@ -10,13 +10,14 @@ use anyhow::{Context, Result, bail, ensure};
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::TcpStream,
+    time::timeout,
 };
 
 use crate::{
-    curl::{Curl, PROXY_REFUSED},
+    curl::{Curl, CurlError, PROXY_REFUSED},
     payload, proxy,
     site::{DOWNLOAD_SEED, PAGE, Site},
-    wait::{Attempt, until},
+    wait::{Attempt, Patience, no_answer_within, until_with},
 };
 
 /// The option of curl for SOCKS4a.
@@ -33,8 +34,10 @@ pub const NOT_ALLOWED: u8 = 2;
 /// Reply code of SOCKS5: host unreachable.
 pub const HOST_UNREACHABLE: u8 = 4;
 
-/// How long a router may need to find the lease set of a site for a session that has just been built.
-const LEASE_SET_TIMEOUT: Duration = Duration::from_secs(90);
+/// How long it may take until a new path works. i2pd needs 20 s for a session, and 40 s on a busy machine; it then may not find the
+/// lease set of the site at once, and tunnels that have died are replaced after a minute.
+const NEW_PATH_PATIENCE: Patience =
+    Patience { whole: Duration::from_secs(150), attempt: Duration::from_secs(45) };
 
 /// Commands of Tor's SOCKS extensions.
 const RESOLVE: u8 = 0xf0;
@@ -55,33 +58,46 @@ pub async fn page_through(curl: &Curl, options: &[&str], address: &str, host: &s
 
 /// Runs curl with `--fail` and returns the body of the response.
 pub async fn fetch(curl: &Curl, arguments: &[&str]) -> Result<Vec<u8>> {
-    curl.run(&[&["--fail"], arguments].concat()).await?.succeeded()
+    Ok(curl.run(&[&["--fail"], arguments].concat()).await?.succeeded()?)
 }
 
-/// Makes the first request of a new session with curl. On a busy machine the router may not find the lease set of the site at once,
-/// and the proxy then replies [`HOST_UNREACHABLE`]. The request is made again, and the output says so. Any other failure is final.
+/// Makes a request over a path through I2P that is new: from a session that has just been built, to a destination that it has not
+/// connected to before, or after a restart of the router. If the path does not work yet, as [`CurlError::is_of_path`] says, or the
+/// request hangs, it is made again, and the output says so. Any other failure is final.
 ///
 /// # Errors
-/// That of the request, or that the site was not reached in time.
+/// That of the request, or that the destination was not reached in time.
 pub async fn first_request<T>(what: &str, request: impl AsyncFn() -> Result<T>) -> Result<T> {
-    let failure = match request().await {
-        Err(error) if is_host_unreachable(&error) => error,
-        outcome => return outcome,
-    };
-    println!(
-        "     {what}: the router has not found the site yet, so the request is made once more ({failure:#})"
-    );
-    until(what, LEASE_SET_TIMEOUT, async || match request().await {
-        Err(error) if is_host_unreachable(&error) => Ok(Attempt::NotYet(format!("{error:#}"))),
-        outcome => outcome.map(Attempt::Done),
-    })
-    .await
+    let first = timeout(NEW_PATH_PATIENCE.attempt, request()).await;
+    let first =
+        first.map_or_else(|_| Ok(Attempt::NotYet(no_answer_within(NEW_PATH_PATIENCE.attempt))), attempt_of);
+    match first? {
+        Attempt::Done(value) => return Ok(value),
+        Attempt::NotYet(why) => println!("     {what}: made again, since the path does not work yet ({why})"),
+    }
+    until_reached(what, NEW_PATH_PATIENCE, request).await
 }
 
-/// Whether curl says that the proxy replied [`HOST_UNREACHABLE`].
-fn is_host_unreachable(error: &anyhow::Error) -> bool {
-    let text = format!("{error:#}");
-    text.contains("complete SOCKS5 connection") && text.ends_with(&format!("({HOST_UNREACHABLE})"))
+/// Makes a request again and again until its path through I2P works. Prints what it waits for.
+///
+/// # Errors
+/// As [`first_request`].
+pub async fn until_reached<T>(
+    what: &str,
+    patience: Patience,
+    request: impl AsyncFn() -> Result<T>,
+) -> Result<T> {
+    until_with(what, patience, async || attempt_of(request().await)).await
+}
+
+/// Turns a failure of the path into "not yet".
+fn attempt_of<T>(outcome: Result<T>) -> Result<Attempt<T>> {
+    match outcome {
+        Err(error) if error.downcast_ref().is_some_and(CurlError::is_of_path) => {
+            Ok(Attempt::NotYet(format!("{error:#}")))
+        }
+        outcome => outcome.map(Attempt::Done),
+    }
 }
 
 /// Downloads 5 MB from the site and checks them.

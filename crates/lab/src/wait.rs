@@ -26,30 +26,55 @@ impl<T> Attempt<T> {
     }
 }
 
+/// How long to wait for something that is tried again and again.
+#[derive(Debug, Clone, Copy)]
+pub struct Patience {
+    /// All attempts together.
+    pub whole: Duration,
+    /// One attempt. It is then cancelled, and the next one begins: what hangs, such as a stream over a tunnel that has died, must
+    /// not use up the whole time.
+    pub attempt: Duration,
+}
+
 /// Looks at a condition again and again until it holds, an attempt fails for good, or the limit is reached. Prints what it waits
 /// for.
 pub async fn until<T>(
     what: &str,
     limit: Duration,
+    attempt: impl AsyncFnMut() -> Result<Attempt<T>>,
+) -> Result<T> {
+    until_with(what, Patience { whole: limit, attempt: limit }, attempt).await
+}
+
+/// The same with a limit for each attempt too.
+pub async fn until_with<T>(
+    what: &str,
+    Patience { whole, attempt: attempt_limit }: Patience,
     mut attempt: impl AsyncFnMut() -> Result<Attempt<T>>,
 ) -> Result<T> {
-    println!("waiting: {what} (at most {} s)", limit.as_secs());
+    println!("waiting: {what} (at most {} s)", whole.as_secs());
     let start = Instant::now();
     let mut reason = String::from("no answer");
-    while start.elapsed() < limit {
-        match timeout_at(start + limit, attempt()).await {
+    while start.elapsed() < whole {
+        let attempt_end = Instant::now() + attempt_limit;
+        match timeout_at(attempt_end.min(start + whole), attempt()).await {
             Ok(Ok(Attempt::Done(value))) => {
                 println!("     ok: {what} ({:.1} s)", start.elapsed().as_secs_f64());
                 return Ok(value);
             }
             Ok(Ok(Attempt::NotYet(why))) => reason = why,
             Ok(Err(error)) => return Err(error),
-            // The attempt hangs. The reason of the attempt before it is the best that is known.
-            Err(_) => break,
+            // The attempt hangs. If it is cut off early, the reason of the one before it is the best that is known.
+            Err(_) if attempt_end > start + whole => break,
+            Err(_) => reason = no_answer_within(attempt_limit),
         }
         sleep(ATTEMPT_INTERVAL).await;
     }
-    bail!("{what}: not within {} s; the last reason: {reason}", limit.as_secs())
+    bail!("{what}: not within {} s; the last reason: {reason}", whole.as_secs())
+}
+
+pub(crate) fn no_answer_within(limit: Duration) -> String {
+    format!("no answer within {} s", limit.as_secs())
 }
 
 #[cfg(test)]
@@ -69,6 +94,21 @@ mod tests {
         let hang = until("the sun rises", Duration::from_millis(20), async || std::future::pending().await);
         let outcome: Result<()> = hang.await;
         assert!(outcome.unwrap_err().to_string().ends_with("no answer"));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn after_an_attempt_that_hangs_comes_another_one() {
+        let patience = Patience { whole: Duration::from_secs(60), attempt: Duration::from_secs(20) };
+        let mut attempts = 0;
+        let second = until_with("the sun rises", patience, async || {
+            attempts += 1;
+            if attempts == 1 { std::future::pending().await } else { Ok(Attempt::Done(attempts)) }
+        });
+        assert_eq!(second.await.unwrap(), 2);
+        let never = until_with("the sun rises", patience, async || std::future::pending().await);
+        let outcome: Result<()> = never.await;
+        let text = outcome.unwrap_err().to_string();
+        assert_eq!(text, "the sun rises: not within 60 s; the last reason: no answer within 20 s");
     }
 
     #[tokio::test]

@@ -5,15 +5,17 @@ use std::{
     fs::{self, Permissions},
     os::unix::fs::PermissionsExt,
     path::{Path, PathBuf},
-    process::Stdio,
-    time::Duration,
 };
 
 use anyhow::{Context, Result, ensure};
 use i2p_sam::Bridge;
-use lab::{association::Association, proxy::Proxy, requests::first_request};
+use lab::{
+    association::Association,
+    curl::{Curl, Wrapper},
+    proxy::Proxy,
+    requests::first_request,
+};
 use tempfile::TempDir;
-use tokio::{process::Command, time::timeout};
 
 use super::datagrams;
 use crate::checklist::Checklist;
@@ -23,8 +25,6 @@ const ONE: &str = "127.0.0.1:4452";
 const TWO: &str = "127.0.0.1:4453";
 /// The numbers of two users other than root. The users need not exist.
 const USERS: [&str; 2] = ["61001", "61002"];
-/// How long a session may take beside others, together with a page through it.
-const SESSION_TIMEOUT: Duration = Duration::from_secs(150);
 
 /// One tunnel also on a Unix socket for the users of this machine; the other one with an identity of its own and with datagrams.
 fn configuration(socket: &Path) -> String {
@@ -98,26 +98,23 @@ impl Identities {
 
 /// Runs curl as this user and returns the address that the site sees.
 async fn who(user: Option<&str>, proxy: &str, url: &str) -> Result<String> {
-    let find = |program| programs::find(program).with_context(|| format!("{program} is missing"));
-    let curl = find("curl")?;
-    let mut command = match user {
-        None => Command::new(curl),
-        Some(user) => {
-            let mut command = Command::new(find("setpriv")?);
-            command.args(["--reuid", user, "--regid", user, "--clear-groups", "--"]).arg(curl);
-            command
-        }
+    // Every user may enter this directory, unlike that of the lab.
+    let curl = Curl::new(Path::new("/"))?;
+    let arguments = ["--fail", "--proxy", proxy, url];
+    let finished = match user {
+        None => curl.run(&arguments).await?,
+        Some(user) => curl.run_wrapped(&as_user(user)?, &arguments).await?,
     };
-    command
-        .args(["-q", "--silent", "--show-error", "--fail", "--max-time", "140", "--proxy", proxy, url])
-        .env_clear()
-        .current_dir("/")
-        .stdin(Stdio::null())
-        .kill_on_drop(true);
-    let output = timeout(SESSION_TIMEOUT, command.output()).await.context("it takes too long")??;
-    let stderr = String::from_utf8_lossy(&output.stderr);
-    ensure!(output.status.success(), "curl exited with {}: {}", output.status, stderr.trim());
-    String::from_utf8(output.stdout).context("not an address")
+    String::from_utf8(finished.succeeded()?).context("not an address")
+}
+
+fn as_user(user: &str) -> Result<Wrapper> {
+    let arguments = ["--reuid", user, "--regid", user, "--clear-groups", "--"];
+    Ok(Wrapper {
+        program: programs::find("setpriv").context("setpriv is missing")?,
+        arguments: arguments.map(String::from).to_vec(),
+        variables: Vec::new(),
+    })
 }
 
 async fn datagrams_come_back(echo: &str) -> Result<()> {
