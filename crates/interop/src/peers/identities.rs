@@ -17,7 +17,7 @@ use lab::{
 };
 use tempfile::TempDir;
 
-use super::datagrams;
+use super::outages;
 use crate::checklist::Checklist;
 
 /// Where the two tunnels listen.
@@ -119,5 +119,5 @@ fn as_user(user: &str) -> Result<Wrapper> {
 
 async fn datagrams_come_back(echo: &str) -> Result<()> {
     let mut client = Association::open(TWO, echo).await?;
-    datagrams::first_echo(&mut client).await
+    outages::first_echo(&mut client).await
 }

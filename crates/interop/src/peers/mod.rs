@@ -4,6 +4,7 @@
 mod bind;
 mod datagrams;
 mod identities;
+mod outages;
 pub(crate) mod services;
 mod ssh;
 mod udp_clients;

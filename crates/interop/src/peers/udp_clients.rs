@@ -16,9 +16,9 @@ pub(super) const PYSOCKS: &str = "/usr/lib/python3/dist-packages/socks.py";
 pub(super) const NODE_SOCKS: &str = "/usr/share/nodejs/socks/package.json";
 const NODE_PATH: &str = "/usr/share/nodejs";
 /// Longer than all attempts of a program together.
-const TIMEOUT: Duration = Duration::from_secs(150);
+const TIMEOUT: Duration = Duration::from_secs(300);
 
-/// Sends until an answer comes, at most five times, and prints the answer.
+/// Sends until an answer comes, for two minutes, since a tunnel on the way may have died; and prints the answer.
 const WITH_PYSOCKS: &str = "\
 import socket, socks, sys
 host, port, echo = sys.argv[1], int(sys.argv[2]), sys.argv[3]
@@ -27,7 +27,7 @@ client.set_proxy(socks.SOCKS5, host, port)
 client.settimeout(120)
 client.bind(('', 0))
 client.settimeout(5)
-for attempt in range(5):
+for attempt in range(24):
     client.sendto(b'from PySocks', (echo, 7))
     try:
         data, sender = client.recvfrom(65535)
@@ -53,7 +53,7 @@ client.on('established', ({ remoteHost }) => {
   const frame = SocksClient.createUDPFrame({ remoteHost: { host: echo, port: 7 }, data: Buffer.from('from Node') });
   let attempts = 0;
   const send = () => {
-    if (attempts++ === 5) process.exit(1);
+    if (attempts++ === 24) process.exit(1);
     udp.send(frame, remoteHost.port, remoteHost.host);
   };
   udp.on('message', (message) => {
