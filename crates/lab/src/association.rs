@@ -16,6 +16,8 @@ use tokio::{
 const NAME_HEADER: [u8; 4] = [0, 0, 0, 3];
 /// The port to which datagrams are sent. i2pd drops it.
 const PORT: u16 = 7;
+/// How long the reply may take. i2pd needs 20 s or more for a new session, and the proxy gives up after 120 s.
+const REPLY_TIMEOUT: Duration = Duration::from_secs(150);
 
 /// An open association. It ends when this is dropped.
 pub struct Association {
@@ -28,12 +30,13 @@ pub struct Association {
 }
 
 impl Association {
-    /// Asks the proxy for a relay for datagrams to `host`. i2pd needs 20 s or more for a new session.
+    /// Asks the proxy for a relay for datagrams to `host`.
     pub async fn open(proxy: &str, host: &str) -> Result<Self> {
         let mut control = TcpStream::connect(proxy).await?;
         control.write_all(&[5, 1, 0, 5, 3, 0, 1, 0, 0, 0, 0, 0, 0]).await?;
         let mut reply = [0; 12];
-        control.read_exact(&mut reply).await?;
+        let replied = timeout(REPLY_TIMEOUT, control.read_exact(&mut reply)).await;
+        replied.context("the proxy does not reply to UDP ASSOCIATE")??;
         let [5, 0, 5, 0, 0, 1, a, b, c, d, high, low] = reply else { bail!("the proxy answered {reply:?}") };
         let relay = SocketAddr::from((Ipv4Addr::new(a, b, c, d), u16::from_be_bytes([high, low])));
         let length = u8::try_from(host.len()).context("a long name")?;

@@ -8,8 +8,8 @@ use i2p_sam::{
 use tokio::task::JoinHandle;
 
 use crate::{
-    sessions::{LEASE_SET_TIMEOUT, TUNNELS_TIMEOUT},
-    wait::{Attempt, until},
+    sessions::{LEASE_SET_PATIENCE, TUNNELS_TIMEOUT},
+    wait::{Attempt, until, until_with},
 };
 
 /// Sessions to try, since i2pd does not publish each of them, see [`crate::site`].
@@ -50,7 +50,7 @@ async fn open_published(bridge: &Bridge, client_bridge: &Bridge) -> Result<Datag
         })
         .await?;
         let name = session.session().destination().b32().into();
-        let found = until("the echo is found", LEASE_SET_TIMEOUT, async || {
+        let found = until_with("the echo is found", LEASE_SET_PATIENCE, async || {
             Ok(Attempt::of(client_bridge.lookup(&name).await))
         });
         match found.await {

@@ -23,8 +23,8 @@ use tokio::{
 
 use crate::{
     network::{Network, ServiceKeys},
-    sessions::{LEASE_SET_TIMEOUT, open_session},
-    wait::{Attempt, until},
+    sessions::{LEASE_SET_PATIENCE, open_session},
+    wait::{Attempt, until, until_with},
 };
 
 /// The exit programs.
@@ -157,7 +157,7 @@ async fn wait_until_found(
     (port, greeting): (u16, &[u8]),
 ) -> Result<Exit> {
     let responds = async |keys: &ServiceKeys| {
-        until("an exit is found", LEASE_SET_TIMEOUT, async || {
+        until_with("an exit is found", LEASE_SET_PATIENCE, async || {
             Ok(Attempt::of(greet(client, keys, greeting).await))
         })
         .await

@@ -29,8 +29,8 @@ use tokio::{
 use crate::{
     network::{Network, ServiceKeys},
     payload,
-    sessions::{LEASE_SET_TIMEOUT, open_session},
-    wait::{Attempt, until},
+    sessions::{LEASE_SET_PATIENCE, open_session},
+    wait::{Attempt, until_with},
 };
 
 /// The page.
@@ -80,9 +80,10 @@ impl Site {
                 }
             })?;
             let site = Self::serve(session, keys);
-            match until("the site is found", LEASE_SET_TIMEOUT, async || fetch_page(&fetcher, keys).await)
-                .await
-            {
+            let found = until_with("the site is found", LEASE_SET_PATIENCE, async || {
+                fetch_page(&fetcher, keys).await
+            });
+            match found.await {
                 Ok(()) => return Ok(site),
                 Err(error) => {
                     println!("  {error:#}; trying other keys");

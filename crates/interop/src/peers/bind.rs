@@ -2,12 +2,11 @@
 
 use std::time::Duration;
 
-use anyhow::{Context, Result, bail, ensure};
+use anyhow::{Context, Result, anyhow, bail, ensure};
 use i2p_name::I2pName;
 use i2p_sam::{SamStream, Session};
 use lab::{
     payload,
-    sessions::LEASE_SET_TIMEOUT,
     wait::{Attempt, until},
 };
 use tokio::{
@@ -25,6 +24,9 @@ const LENGTH: usize = 1_000_000;
 const EXCHANGE_TIMEOUT: Duration = Duration::from_secs(60);
 /// How long a reply may take. i2pd may have to build a session for it.
 const REPLY_TIMEOUT: Duration = Duration::from_secs(120);
+/// How long it may take until a peer finds the session. i2pd needs a minute to give up one attempt over a dead tunnel. An attempt is
+/// not cut off: its stream might arrive later, and BIND accepts one only.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(150);
 /// Users to try until a peer finds the session of one, since i2pd does not publish each session, see [`lab::site`].
 const USERS: [&str; 3] = ["bind-1", "bind-2", "bind-3"];
 
@@ -66,11 +68,12 @@ impl Listening {
         timeout(REPLY_TIMEOUT, start).await.context("no address to connect back to")?
     }
 
-    /// Returns the stream to the peer that has connected, and the address of the peer.
-    async fn accept(mut self) -> Result<(TcpStream, String)> {
-        let accepted = timeout(EXCHANGE_TIMEOUT, read_reply(&mut self.control));
-        let peer = accepted.await.context("no peer has connected")??;
-        Ok((self.control, peer))
+    /// Returns the stream to the peer that has connected, and the address of the peer; nothing if none has.
+    async fn accept(mut self) -> Result<Option<(TcpStream, String)>> {
+        let Ok(peer) = timeout(EXCHANGE_TIMEOUT, read_reply(&mut self.control)).await else {
+            return Ok(None);
+        };
+        Ok(Some((self.control, peer?)))
     }
 }
 
@@ -87,10 +90,8 @@ async fn read_reply(control: &mut TcpStream) -> Result<String> {
 
 /// Connects back, within the time that the router needs to find the client.
 async fn connect_back(peer: &Session, client: &I2pName) -> Result<SamStream> {
-    until("the peer connects back", LEASE_SET_TIMEOUT, async || {
-        Ok(Attempt::of(peer.connect(client, 0).await))
-    })
-    .await
+    until("the peer connects back", CONNECT_TIMEOUT, async || Ok(Attempt::of(peer.connect(client, 0).await)))
+        .await
 }
 
 /// Exchanges the bytes with a peer, and returns the user whose session the peer has found.
@@ -98,22 +99,24 @@ async fn exchange_with_peer(peer: &Session) -> Result<&'static str> {
     let mut failure = None;
     for user in USERS {
         let listening = Listening::start(user, &[1, 0, 0, 0, 0]).await?;
-        match connect_back(peer, &listening.address).await {
-            Ok(stream) => {
-                exchange(listening, stream, peer).await?;
-                return Ok(user);
-            }
-            Err(error) => {
-                println!("  {error:#}; trying another user");
-                failure = Some(error);
-            }
-        }
+        let error = match connect_back(peer, &listening.address).await {
+            Ok(stream) => match listening.accept().await? {
+                Some((client, name)) => {
+                    exchange(client, &name, stream, peer).await?;
+                    return Ok(user);
+                }
+                // i2pd reports a stream as connected before it is.
+                None => anyhow!("no peer has connected"),
+            },
+            Err(error) => error,
+        };
+        println!("  {error:#}; trying another user");
+        failure = Some(error);
     }
     Err(failure.context("there are no users")?)
 }
 
-async fn exchange(listening: Listening, peer_stream: SamStream, peer: &Session) -> Result<()> {
-    let (client, name) = listening.accept().await?;
+async fn exchange(client: TcpStream, name: &str, peer_stream: SamStream, peer: &Session) -> Result<()> {
     ensure!(name == peer.destination().b32().to_string(), "the reply to the client names {name}");
     let (from_peer, to_peer) = client.into_split();
     let (from_client, to_client) = tokio::io::split(peer_stream);
@@ -156,7 +159,7 @@ async fn exchange_with_named_peer(user: &str, peer: &Session, other_peer: &Sessi
         "the other peer got an answer"
     );
     let mut stream = connect_back(peer, &listening.address).await?;
-    let (mut client, accepted) = listening.accept().await?;
+    let (mut client, accepted) = listening.accept().await?.context("no peer has connected")?;
     ensure!(accepted == name, "{accepted} was accepted");
     stream.write_all(b"hello").await?;
     let mut hello = [0; 5];

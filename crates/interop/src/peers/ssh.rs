@@ -14,13 +14,11 @@ use lab::{
     payload,
     proxy::Proxy,
     router::Router,
-    sessions::LEASE_SET_TIMEOUT,
-    wait::{Attempt, until},
+    wait::{Attempt, Patience, until, until_with},
 };
 use tokio::{
     net::TcpStream,
     process::{Child, Command},
-    time::timeout,
 };
 
 use crate::checklist::Checklist;
@@ -32,7 +30,10 @@ const KEYS: [&str; 2] = ["ssh-1.keys", "ssh-2.keys"];
 /// The input of the command on the server.
 const INPUT_BYTES: usize = 300_000;
 const START_TIMEOUT: Duration = Duration::from_secs(20);
-const SESSION_TIMEOUT: Duration = Duration::from_secs(90);
+/// How long it may take until a command has run over a new path; a second is usual. A stream over a dead tunnel may hang.
+const PATIENCE: Patience = Patience { whole: Duration::from_secs(120), attempt: Duration::from_secs(40) };
+/// What ssh prints when the server or the proxy is at fault, not the path.
+const FINAL_FAILURES: [&str; 2] = ["Permission denied", "verification failed"];
 /// The directory in which sshd confines its part that faces the network. Debian's unit makes it, but we do not start that.
 const PRIVILEGE_SEPARATION_DIRECTORY: &str = "/run/sshd";
 
@@ -125,24 +126,11 @@ async fn run_command(server: &Server, router: &Router, proxy: &Proxy, program: &
     let mut failure = None;
     for keys in KEYS {
         let host = router.tunnel_destination(keys)?.b32();
-        let output = until("ssh connects", LEASE_SET_TIMEOUT, async || {
-            let Output { status, stdout, stderr } = ssh(server, &host, proxy, program).await?;
-            // The exit code of ssh for a connection that failed.
-            if status.code() == Some(255) {
-                return Ok(Attempt::NotYet(String::from_utf8_lossy(&stderr).trim().to_owned()));
-            }
-            ensure!(
-                status.code() == Some(7),
-                "it exited with {status}: {}",
-                String::from_utf8_lossy(&stderr)
-            );
-            Ok(Attempt::Done(String::from_utf8_lossy(&stdout).into_owned()))
+        let output = until_with("ssh connects", PATIENCE, async || {
+            Ok(attempt_of(ssh(server, &host, proxy, program).await?))
         });
         match output.await {
-            Ok(output) => {
-                ensure!(output == expected, "the command printed {output:?}");
-                return Ok(());
-            }
+            Ok(output) => return check_output(&output, &expected),
             Err(error) => {
                 println!("  {error:#}; trying another tunnel");
                 failure = Some(error);
@@ -150,6 +138,23 @@ async fn run_command(server: &Server, router: &Router, proxy: &Proxy, program: &
         }
     }
     Err(failure.context("there are no tunnels")?)
+}
+
+fn check_output(Output { status, stdout, stderr }: &Output, expected: &str) -> Result<()> {
+    ensure!(status.code() == Some(7), "it exited with {status}: {}", String::from_utf8_lossy(stderr));
+    let printed = String::from_utf8_lossy(stdout);
+    ensure!(printed == expected, "the command printed {printed:?}");
+    Ok(())
+}
+
+/// Tells a path that does not work yet from an end of ssh.
+fn attempt_of(output: Output) -> Attempt<Output> {
+    let errors = String::from_utf8_lossy(&output.stderr);
+    // The exit code of ssh for a connection that failed.
+    if output.status.code() == Some(255) && !FINAL_FAILURES.iter().any(|failure| errors.contains(failure)) {
+        return Attempt::NotYet(errors.trim().to_owned());
+    }
+    Attempt::Done(output)
 }
 
 async fn ssh(server: &Server, host: &B32, proxy: &Proxy, program: &Path) -> Result<Output> {
@@ -170,8 +175,5 @@ async fn ssh(server: &Server, host: &B32, proxy: &Proxy, program: &Path) -> Resu
         .args(["-o", "IdentitiesOnly=yes", "-l", "root", &host.to_string(), "sha256sum; echo ended; exit 7"])
         .stdin(fs::File::open(directory.join("input"))?)
         .kill_on_drop(true);
-    timeout(SESSION_TIMEOUT, command.output())
-        .await
-        .context("it takes too long")?
-        .context("could not start ssh")
+    command.output().await.context("could not start ssh")
 }
