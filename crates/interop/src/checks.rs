@@ -10,10 +10,10 @@ use lab::{
     proxy::{self, Proxy},
     requests::{
         HOST_UNREACHABLE, HTTP_CONNECT, NOT_ALLOWED, SOCKS4A, SOCKS5_ADDRESS, SOCKS5_NAME, download, fetch,
-        first_request, page, refused, upload,
+        first_request, page, refused, until_reached, upload,
     },
     site::Site,
-    wait::{Attempt, until},
+    wait::{Attempt, Patience, until},
 };
 
 use crate::{addresses, checklist::Checklist, exits, names};
@@ -23,10 +23,18 @@ const GENERAL_FAILURE: u8 = 1;
 const TTL_EXPIRED: u8 = 6;
 const SOCKS4_REJECTED: u8 = 91;
 
-/// How long it may take after a restart of the router until streams work again: the router has to build its tunnels anew.
-const RECOVERY_TIMEOUT: Duration = Duration::from_secs(180);
+/// How long it may take after a restart of the router until streams work again: the router has to build its tunnels anew. One
+/// attempt may take as long as i2pd looks for a lease set, which is 20 s.
+const RECOVERY_PATIENCE: Patience =
+    Patience { whole: Duration::from_secs(240), attempt: Duration::from_secs(25) };
 /// How long the proxy may take to log that its router has gone.
 const LOG_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// Fetches a page over the session that has just been built. Later checks expect that the path works.
+pub(crate) async fn check_first_page(checklist: &mut Checklist, curl: &Curl, site: &Site) {
+    let first = first_request("the first page", async || page(curl, &[SOCKS5_NAME], &site.host).await);
+    checklist.check("the first page", first).await;
+}
 
 /// Runs the checks that leave the routers and the proxy running.
 pub(crate) async fn run(
@@ -87,7 +95,9 @@ async fn check_pages(checklist: &mut Checklist, curl: &Curl, site: &Site) {
     checklist.check("HTTP CONNECT, page by host name", page(curl, &HTTP_CONNECT, &site.host)).await;
     checklist.check("HTTP CONNECT, page by base32 address", page(curl, &HTTP_CONNECT, &site.b32)).await;
     let user = ["--proxy-user", "user:password", "--proxytunnel", "--proxy"];
-    checklist.check("HTTP CONNECT with user name and password, page", page(curl, &user, &site.host)).await;
+    let name = "HTTP CONNECT with user name and password, page";
+    // The user has a session of its own.
+    checklist.check(name, first_request(name, async || page(curl, &user, &site.host).await)).await;
     let upper = site.host.to_ascii_uppercase();
     checklist.check("SOCKS5, page by host name in capitals", page(curl, &[SOCKS5_NAME], &upper)).await;
     let user = ["--proxy-user", "user:password", SOCKS5_NAME];
@@ -127,8 +137,8 @@ async fn isolation_despite_crashes(curl: &Curl, site: &Site, network: &mut Netwo
 
 /// Waits until the page comes after a restart of the router.
 async fn wait_for_page(curl: &Curl, site: &Site) -> Result<()> {
-    until("the page, after the restart of the router", RECOVERY_TIMEOUT, async || {
-        Ok(Attempt::of(page(curl, &[SOCKS5_NAME], &site.host).await))
+    until_reached("the page, after the restart of the router", RECOVERY_PATIENCE, async || {
+        page(curl, &[SOCKS5_NAME], &site.host).await
     })
     .await
 }

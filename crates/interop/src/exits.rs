@@ -5,7 +5,7 @@ use lab::{
     curl::Curl,
     exits::{ExitPrograms, HTTP_EXIT_ADDRESS, REJECTED_PORT, SOCKS_EXIT_ADDRESS, WEB_ADDRESS},
     proxy,
-    requests::{NOT_ALLOWED, SOCKS5_NAME, arrives_from, fetch, refused},
+    requests::{NOT_ALLOWED, SOCKS5_NAME, arrives_from, fetch, first_request, refused},
 };
 
 use crate::checklist::Checklist;
@@ -18,6 +18,7 @@ const CONNECTION_REFUSED: u8 = 5;
 /// Runs the checks. The last one kills an exit.
 pub(crate) async fn check(checklist: &mut Checklist, curl: &Curl, exit_programs: &mut ExitPrograms) {
     let web = |port: u16| format!("http://{WEB_ADDRESS}:{port}/");
+    check_names(checklist, curl).await;
     checklist
         .check(
             "port 80 through microsocks in I2P, with credentials",
@@ -30,8 +31,6 @@ pub(crate) async fn check(checklist: &mut Checklist, curl: &Curl, exit_programs:
             arrives_from(curl, &web(443), HTTP_EXIT_ADDRESS),
         )
         .await;
-    let name = "a host name, which the exit resolves";
-    checklist.check(name, arrives_from(curl, "http://localhost:8000/", SOCKS_EXIT_ADDRESS)).await;
     let name = format!("a port that the web server refuses: [{CONNECTION_REFUSED}]");
     checklist.check(&name, refused(curl, SOCKS5_NAME, &web(CLOSED_PORT), &[CONNECTION_REFUSED])).await;
     let name = format!("a port that a route refuses: [{NOT_ALLOWED}]");
@@ -44,6 +43,18 @@ pub(crate) async fn check(checklist: &mut Checklist, curl: &Curl, exit_programs:
         arrives_from(curl, &web(80), HTTP_EXIT_ADDRESS).await
     };
     checklist.check("microsocks killed: port 80 through tinyproxy", fail_over).await;
+}
+
+/// The first requests through each exit. Their routes have no other exit, so that they can be made again until the path to this one
+/// works. Later requests would go through the other one if it did not.
+async fn check_names(checklist: &mut Checklist, curl: &Curl) {
+    for (exit, port, address) in
+        [("microsocks", 8000, SOCKS_EXIT_ADDRESS), ("tinyproxy", 443, HTTP_EXIT_ADDRESS)]
+    {
+        let name = format!("a host name, which {exit} resolves");
+        let url = format!("http://localhost:{port}/");
+        checklist.check(&name, first_request(&name, async || arrives_from(curl, &url, address).await)).await;
+    }
 }
 
 /// The server behind the route responds with the name and the password that it was asked with.

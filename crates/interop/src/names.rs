@@ -6,32 +6,30 @@ use anyhow::{Result, ensure};
 use lab::{
     curl::Curl,
     proxy::Proxy,
-    requests::{SOCKS5_NAME, page},
+    requests::{HOST_UNREACHABLE, SOCKS5_NAME, page, refused},
     site::{LISTED_HOST, Site},
-    wait::{Attempt, until},
+    wait::{Attempt, Patience, until_with},
 };
 
 use crate::checklist::Checklist;
 
 /// How long it may take to fetch a feed. Its session has to be built, for which i2pd needs 20 s or more.
-const FEED_TIMEOUT: Duration = Duration::from_secs(180);
+const FEED_PATIENCE: Patience =
+    Patience { whole: Duration::from_secs(180), attempt: Duration::from_secs(60) };
 
 pub(crate) async fn check(checklist: &mut Checklist, curl: &Curl, site: &Site, proxy: &Proxy) {
-    checklist.check("a name that only a feed knows: refused at first", is_unknown(curl)).await;
+    let unknown = format!("http://{LISTED_HOST}/");
+    let unknown = refused(curl, SOCKS5_NAME, &unknown, &[HOST_UNREACHABLE]);
+    checklist.check("a name that only a feed knows: refused at first", unknown).await;
     checklist.check("a subscription to the I2P site fills the address book", subscribe(site, proxy)).await;
     checklist.check("SOCKS5, page by the feed's name", page(curl, &[SOCKS5_NAME], LISTED_HOST)).await;
     checklist.check("a second update of the subscription brings nothing new", update_again(proxy)).await;
 }
 
-async fn is_unknown(curl: &Curl) -> Result<()> {
-    ensure!(page(curl, &[SOCKS5_NAME], LISTED_HOST).await.is_err(), "the name is known");
-    Ok(())
-}
-
 async fn subscribe(site: &Site, proxy: &Proxy) -> Result<()> {
     let url = format!("http://{}/hosts.txt", site.host);
     proxy.command(&["names", "subscribe", &url]).await?;
-    until("the feed is fetched", FEED_TIMEOUT, async || {
+    until_with("the feed is fetched", FEED_PATIENCE, async || {
         Ok(Attempt::of(proxy.command(&["names", "update"]).await))
     })
     .await?;

@@ -46,6 +46,7 @@ pub(crate) async fn run(workspace: &Workspace, lab: &Path) -> Result<()> {
     let mut checklist = Checklist::default();
     let curl = Curl::new(lab)?;
     status_page::check(&mut checklist, workspace, lab, &curl).await;
+    checks::check_first_page(&mut checklist, &curl, &site).await;
     proxy_pac::check(&mut checklist, workspace, lab, &site).await;
     checks::run(&mut checklist, &curl, &mut network, &site, &mut exit_programs, &proxy).await;
     // Held until the end: it keeps its routers running, through which the restarted one builds tunnels.

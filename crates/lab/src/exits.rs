@@ -132,7 +132,8 @@ impl Exits {
              [[route]]\nhost = \"{WEB_ADDRESS}\"\nport = {REJECTED_PORT}\nvia = \"reject\"\n\
              [[route]]\nhost = \"{WEB_ADDRESS}\"\nport = \"{REJECTED_PORT},80-81\"\nvia = [\"socks\", \"http\"]\n\
              [[route]]\nhost = \"{WEB_ADDRESS}\"\nport = 443\nvia = [\"http\", \"socks\"]\n\
-             [[route]]\nhost = \"localhost\"\nport = 8000\nvia = [\"socks\"]\n"
+             [[route]]\nhost = \"localhost\"\nport = 8000\nvia = [\"socks\"]\n\
+             [[route]]\nhost = \"localhost\"\nport = 443\nvia = [\"http\"]\n"
         )
     }
 }
