@@ -64,8 +64,8 @@ impl<'p> Bridges<'p> {
     }
 }
 
-/// How long to wait for the tunnels of a session: i2pd checks them every 20 s.
-pub(crate) const TUNNEL_TIMEOUT: Duration = Duration::from_secs(90);
+/// How long to wait for the tunnels of a session: i2pd checks them every 20 s, and up to 60 s were seen. Another attempt begins anew.
+pub(crate) const TUNNEL_TIMEOUT: Duration = Duration::from_secs(150);
 
 /// Opens a session. Tries again when it is refused, since a router that has just started refuses sessions.
 pub(crate) async fn open(
