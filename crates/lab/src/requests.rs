@@ -167,3 +167,57 @@ async fn tor_command(command: u8, address: &[u8]) -> Result<Vec<u8>> {
     let [5, 0, 5, 0, 0, result @ .., 0, 0] = &answer[..] else { bail!("the proxy answered {answer:?}") };
     Ok(result.to_vec())
 }
+
+#[cfg(test)]
+mod tests {
+    use std::{cell::Cell, future::pending};
+
+    use anyhow::anyhow;
+
+    use super::*;
+    use crate::curl::Finished;
+
+    /// Makes a first request whose attempts end like this, and returns the outcome and the number of attempts.
+    async fn attempts(outcome: impl AsyncFn(u32) -> Result<u32>) -> (Result<u32>, u32) {
+        let made = Cell::new(0);
+        let answered = first_request("a request", async || {
+            made.set(made.get() + 1);
+            outcome(made.get()).await
+        });
+        (answered.await, made.get())
+    }
+
+    fn curl_failed(code: i32) -> Result<u32> {
+        Finished { code, stdout: Vec::new(), stderr: String::new() }.succeeded()?;
+        Ok(0)
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_first_request_is_made_again_after_a_failure_of_the_path() {
+        let (answered, made) = attempts(async |attempt| match attempt {
+            1 => curl_failed(52),
+            2 => pending().await,
+            attempt => Ok(attempt),
+        })
+        .await;
+        assert_eq!((answered.unwrap(), made), (3, 3));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_first_request_is_not_made_again_after_any_other_failure() {
+        for (outcome, expected) in
+            [(curl_failed(22), "curl exited with 22: "), (Err(anyhow!("another page")), "another page")]
+        {
+            let outcome = Cell::new(Some(outcome));
+            let (answered, made) = attempts(async |_| outcome.take().unwrap()).await;
+            assert_eq!((answered.unwrap_err().to_string().as_str(), made), (expected, 1));
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_first_request_that_never_reaches_the_site_fails() {
+        let (answered, made) = attempts(async |_| curl_failed(28)).await;
+        assert!(answered.unwrap_err().to_string().contains("not within 150 s"));
+        assert!(made > 2);
+    }
+}
