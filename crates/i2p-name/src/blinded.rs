@@ -45,6 +45,13 @@ impl BlindedName {
         Some(Self { public_key, signature_type, flags: 0 })
     }
 
+    /// Whether this is an address of the destination: both have the same signing key. The flags are not compared, since a
+    /// destination does not contain them.
+    #[must_use]
+    pub fn is_of(&self, destination: &Destination) -> bool {
+        Self::of(destination).is_some_and(|own| Self { flags: self.flags, ..own } == *self)
+    }
+
     /// Sets the flag that says whether clients need a secret.
     #[must_use]
     pub fn with_secret(self, needed: bool) -> Self {

@@ -167,6 +167,18 @@ impl I2pName {
         }
     }
 
+    /// Checks that a destination which was looked up by this name can be the one that the name stands for: its hash, its signing
+    /// key or all of it is in the name. A host name says nothing of its destination, so any destination passes.
+    #[must_use]
+    pub fn allows(&self, destination: &Destination) -> bool {
+        match self {
+            Self::Host(_) => true,
+            Self::B32(b32) => *b32 == destination.b32(),
+            Self::Blinded(name) => name.is_of(destination),
+            Self::Destination(own) => **own == *destination,
+        }
+    }
+
     fn from_canonical(name: &str) -> Result<Self, NameError> {
         match name.strip_suffix(SUFFIX) {
             Some(label) if label.contains('.') => {

@@ -93,6 +93,12 @@ pub enum Error {
         /// The operation that failed.
         phase: Phase,
     },
+    /// The router answered with a destination that cannot be the one that was asked for: its hash or its key is another.
+    #[error("the router answered with another destination than the one that was asked for, while {phase}")]
+    WrongDestination {
+        /// The operation that failed.
+        phase: Phase,
+    },
     /// The session is gone: the router closed its control connection.
     #[error("the I2P session is gone: the connection to the router was lost")]
     SessionLost,

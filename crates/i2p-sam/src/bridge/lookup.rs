@@ -40,7 +40,7 @@ impl Router {
     /// As [`Session::lookup`](crate::Session::lookup), and [`Error::Unsupported`] on emissary, which looks up names for
     /// sessions only.
     pub async fn lookup(&self, name: &I2pName) -> Result<Destination, Error> {
-        self.ask_for_name(name, LeaseSetOptions::NotWanted, destination_in).await
+        self.ask_for_name(name, LeaseSetOptions::NotWanted, |reply| destination_in(reply, name)).await
     }
 
     /// Asks the router for the options of a name's lease set, where the destination publishes any: service records among them
@@ -49,12 +49,15 @@ impl Router {
     /// # Errors
     /// As [`Router::lookup`].
     pub async fn lookup_options(&self, name: &I2pName) -> Result<Vec<(String, String)>, Error> {
-        self.ask_for_name(name, LeaseSetOptions::Wanted, |reply, asked| match reply {
-            Reply::Naming { name, .. } if !name.is_empty() && name != asked => None,
-            Reply::Naming { status: Status { result: ResultWord::Ok, .. }, options, .. } => {
-                Some(Ok(options.iter().map(|(key, value)| (key.to_owned(), value.into_owned())).collect()))
-            }
-            reply => destination_in(reply, asked).map(|other| other.map(|_| Vec::new())),
+        self.ask_for_name(name, LeaseSetOptions::Wanted, |reply| {
+            let options = match &reply {
+                Reply::Naming { options, .. } => {
+                    options.iter().map(|(key, value)| (key.to_owned(), value.into_owned())).collect()
+                }
+                _ => Vec::new(),
+            };
+            // The destination is checked, so that the options of another one are not taken for those of this name.
+            destination_in(reply, name).map(|found| found.map(|_| options))
         })
         .await
     }
@@ -64,15 +67,14 @@ impl Router {
         &self,
         name: &I2pName,
         options: LeaseSetOptions,
-        read: impl Fn(Reply<'_>, &str) -> Option<Result<T, Error>>,
+        read: impl Fn(Reply<'_>) -> Option<Result<T, Error>>,
     ) -> Result<T, Error> {
         let capabilities = self.capabilities();
         if capabilities.lookup_channel() == LookupChannel::Session {
             let what = "lookups of names outside a session";
             return Err(Error::Unsupported { what, dialect: capabilities.dialect() });
         }
-        let asked = name.to_string();
-        let (asked, read) = (asked.as_str(), &read);
+        let read = &read;
         let options = options == LeaseSetOptions::Wanted;
         let ask = |mut connection: Connection| async move {
             connection.send(&NamingLookup { name: LookupName::Name(name), options }, PHASE).await?;
@@ -82,7 +84,7 @@ impl Router {
                     Reply::Ping(text) => {
                         connection.pong(text).await.map_err(|_| Error::Closed { phase: PHASE })?;
                     }
-                    reply => return read(reply, asked).unwrap_or(Err(Error::Unexpected { phase: PHASE })),
+                    reply => return read(reply).unwrap_or(Err(Error::Unexpected { phase: PHASE })),
                 }
             }
         };
@@ -104,14 +106,20 @@ pub(crate) async fn send(connection: &mut Connection, name: &I2pName) -> Result<
     connection.send(&NamingLookup { name: LookupName::Name(name), options: false }, PHASE).await
 }
 
-/// The destination in a reply, or the router's reason why there is none. `None` when the reply is about something else.
-pub(crate) fn destination_in(reply: Reply<'_>, asked: &str) -> Option<Result<Destination, Error>> {
+/// The destination in a reply, or the reason why there is none. `None` when the reply is about something else.
+///
+/// The answer may be a lie, since any program on this machine can open the port of a router that is not running. What the name
+/// says about its destination is checked.
+pub(crate) fn destination_in(reply: Reply<'_>, asked: &I2pName) -> Option<Result<Destination, Error>> {
     match reply {
         // Another name: the late answer to a lookup that was given up.
-        Reply::Naming { name, .. } if !name.is_empty() && name != asked => None,
+        Reply::Naming { name, .. } if !name.is_empty() && name != asked.to_string() => None,
         Reply::Naming { status: Status { result: ResultWord::Ok, .. }, value, .. } => {
-            let value = value.and_then(|value| value.parse().ok());
-            Some(value.ok_or(Error::Unexpected { phase: PHASE }))
+            let found = value.and_then(|value| value.parse().ok()).ok_or(Error::Unexpected { phase: PHASE });
+            Some(found.and_then(|found| match asked.allows(&found) {
+                true => Ok(found),
+                false => Err(Error::WrongDestination { phase: PHASE }),
+            }))
         }
         Reply::Naming { status, .. } => Some(Err(Error::refused(PHASE, status))),
         _ => None,

@@ -93,7 +93,7 @@ impl ControlConnection {
             connection.send(&SessionCreate { id, style, encryption, options }, phase).await?;
             loop {
                 let mut line = connection.answer(phase).await?;
-                let key = created(&line);
+                let key = created(&line, options.key());
                 line.zeroize();
                 if let Some(key) = key {
                     return key;
@@ -210,14 +210,17 @@ impl Drop for RemoveOnDrop<'_> {
     }
 }
 
-/// The key of the session that is being created, or the router's reason why it is not. `None` for a PING that crossed our
-/// command: the command is answered next.
-fn created(line: &[u8]) -> Option<Result<PrivateKey, Error>> {
+/// The key of the session that is being created, or the reason why it is not. `None` for a PING that crossed our command: the
+/// command is answered next. A session that was asked for with a key must have its destination.
+fn created(line: &[u8], asked: Option<&PrivateKey>) -> Option<Result<PrivateKey, Error>> {
     let phase = Phase::SessionCreate;
     Some(match Reply::parse(line) {
         Ok(Reply::Session { status, private_key, .. }) if status.result == ResultWord::Ok => {
-            let key = private_key.and_then(|key| key.parse().ok());
-            key.ok_or(Error::Unexpected { phase })
+            match private_key.and_then(|key| key.parse::<PrivateKey>().ok()) {
+                None => Err(Error::Unexpected { phase }),
+                Some(key) if asked.is_none_or(|asked| asked.destination() == key.destination()) => Ok(key),
+                Some(_) => Err(Error::WrongDestination { phase }),
+            }
         }
         Ok(Reply::Session { status, .. }) => Err(Error::refused(phase, status)),
         Ok(Reply::Ping(_)) => return None,
@@ -354,13 +357,12 @@ impl ControlTask {
     }
 
     async fn naming_reply(&mut self, name: &I2pName) -> Result<Destination, Error> {
-        let asked = name.to_string();
         loop {
             let Ok(LineRead::Complete(line)) = self.connection.line().await else {
                 return Err(Error::SessionLost);
             };
             let reply = Reply::parse(&line).map_err(|_| Error::Unexpected { phase: Phase::NamingLookup })?;
-            match lookup::destination_in(reply, &asked) {
+            match lookup::destination_in(reply, name) {
                 Some(result) => return result,
                 None => self.unsolicited(&line).await?,
             }

@@ -137,7 +137,7 @@ impl SessionOptions {
     }
 
     /// The keys, if they are set.
-    pub(super) fn key(&self) -> Option<&PrivateKey> {
+    pub(crate) fn key(&self) -> Option<&PrivateKey> {
         self.private_key.as_ref()
     }
 

@@ -14,3 +14,4 @@ mod routers;
 mod spares;
 mod subsessions;
 mod unix_sockets;
+mod wrong_answers;

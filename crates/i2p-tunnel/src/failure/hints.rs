@@ -37,6 +37,10 @@ impl Failure {
             Self::RouterError => {
                 "See the router's log at this time. If it happens again, restart the router."
             }
+            Self::WrongDestination => {
+                "Whatever answers at the address of the SAM bridge lies, or does not know this kind of address. Check that it \
+                is your router, and not another program that has taken its port."
+            }
             Self::CommandNotSupported => {
                 "A program sent BIND or UDP ASSOCIATE. Allow them with incoming and udp under [[tunnel]], or configure the \
                 program to make outgoing TCP connections only."
@@ -88,6 +92,7 @@ impl Failure {
             Self::SessionRefused | Self::RouterError => {
                 "Try again. If it keeps failing, see the router's log."
             }
+            Self::WrongDestination => "Ask the operator to check which program answers as the router.",
             Self::TooManySessions => "Try again later, or ask the operator to raise max-sessions.",
             Self::CommandNotSupported => {
                 "Use a program that makes outgoing TCP connections only, or ask the operator to enable udp or incoming."

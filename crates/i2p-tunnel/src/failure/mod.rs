@@ -32,6 +32,8 @@ pub enum Failure {
     TooManySessions,
     /// The router reported an error without a reason.
     RouterError,
+    /// The router answered a lookup with a destination that does not belong to the base32 address. Nothing is sent there.
+    WrongDestination,
     /// An unknown command, or one that the tunnel does not allow (BIND, UDP ASSOCIATE).
     CommandNotSupported,
     /// A virtual address that was not given to this client, or has expired.
@@ -73,7 +75,7 @@ pub struct FailureRow {
 
 impl Failure {
     /// All variants, for tables and tests.
-    pub const ALL: [Self; 20] = [
+    pub const ALL: [Self; 21] = [
         Self::MalformedName,
         Self::NameUnknown,
         Self::Unreachable,
@@ -85,6 +87,7 @@ impl Failure {
         Self::SessionRefused,
         Self::TooManySessions,
         Self::RouterError,
+        Self::WrongDestination,
         Self::CommandNotSupported,
         Self::VirtualAddressUnknown,
         Self::NoVirtualAddress,
@@ -170,6 +173,13 @@ impl Failure {
                 502,
                 "router_error",
                 "the I2P router failed and did not say why",
+            ),
+            Self::WrongDestination => (
+                Code::GENERAL_FAILURE,
+                None,
+                502,
+                "wrong_destination",
+                "the router's answer does not belong to the base32 address that was looked up, so nothing was sent",
             ),
             Self::CommandNotSupported => (
                 Code::COMMAND_NOT_SUPPORTED,

@@ -88,6 +88,7 @@ impl OutproxyFailure {
             | Failure::SessionRefused
             | Failure::TooManySessions
             | Failure::RouterError
+            | Failure::WrongDestination
             | Failure::CommandNotSupported
             | Failure::VirtualAddressUnknown
             | Failure::NoVirtualAddress
@@ -123,6 +124,7 @@ mod tests {
             Failure::SessionRefused,
             Failure::TooManySessions,
             Failure::RouterError,
+            Failure::WrongDestination,
         ] {
             assert_eq!(OutproxyFailure::reaching_outproxy(failure), OutproxyFailure::Router(failure));
         }

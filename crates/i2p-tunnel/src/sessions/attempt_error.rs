@@ -38,6 +38,7 @@ pub(crate) fn failure_of(error: &Error) -> Failure {
     match error {
         Error::Refused { phase, result, message } => failure_of_answer(*phase, result, message.as_deref()),
         Error::Timeout { phase: Phase::StreamConnect, .. } => Failure::TimedOut,
+        Error::WrongDestination { .. } => Failure::WrongDestination,
         Error::SessionLost | Error::Unreachable { .. } | Error::NotSam { .. } => Failure::RouterUnavailable,
         Error::Timeout { phase: Phase::Hello, .. } | Error::Closed { phase: Phase::Hello } => {
             Failure::RouterUnavailable

@@ -178,6 +178,7 @@ mod tests {
             (Error::Closed { phase: Hello }, Failure::RouterUnavailable),
             (Error::Closed { phase: StreamConnect }, Failure::RouterError),
             (Error::Unexpected { phase: StreamConnect }, Failure::RouterError),
+            (Error::WrongDestination { phase: NamingLookup }, Failure::WrongDestination),
             (Error::NotSam { address: "".into() }, Failure::RouterUnavailable),
         ] {
             assert_eq!(failure_of(&error), expected, "{error}");
