@@ -36,7 +36,10 @@ pub use listen::{
     BindCause, BindError, BoundAddress, InheritedSockets, ListenAt, Listeners, SocketPermissions,
 };
 pub use metrics::Metrics;
-pub use names::{AddressOwner, AddressPool, LastResort, NameSource, Resolver, ResolverTimes};
+pub use names::{
+    AddressOwner, AddressPool, LastResort, LookupIdentity, NameCache, NameSource, OpenStreams, Resolver,
+    ResolverTimes,
+};
 pub use outproxy::{
     DuplicateOutproxy, Outproxies, OutproxyAt, OutproxyCredentials, OutproxyDefinition, OutproxyFault,
     OutproxyProtocol, OutproxyStatus, Routing, UnknownOutproxy, UnknownOutproxyProtocol,

@@ -206,6 +206,12 @@ impl TestBridge {
         self.shared.recorder.commands()
     }
 
+    /// When the commands that start with this text have arrived, in order.
+    #[must_use]
+    pub fn times(&self, command: &str) -> Vec<tokio::time::Instant> {
+        self.shared.recorder.times(command)
+    }
+
     /// All lines that clients have sent, with HELLOs and with the number of the connection.
     #[must_use]
     pub fn transcript(&self) -> Vec<LineRecord> {

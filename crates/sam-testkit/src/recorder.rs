@@ -1,11 +1,15 @@
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
+use tokio::time::Instant;
+
 /// A line that a client sent.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct LineRecord {
     /// The number of its connection, counted from 1.
     pub connection: u64,
+    /// When it arrived.
+    pub at: Instant,
     /// The line without its newline. What [`Act::Listen`](crate::Act::Listen) read is one such line, with all its newlines.
     pub line: String,
 }
@@ -36,7 +40,7 @@ pub(crate) struct Recorder {
 
 impl Recorder {
     pub(crate) fn line(&self, connection: u64, line: &str) {
-        lock(&self.lines).push(LineRecord { connection, line: line.to_owned() });
+        lock(&self.lines).push(LineRecord { connection, at: Instant::now(), line: line.to_owned() });
     }
 
     pub(crate) fn stream(&self, stream: StreamRecord) {
@@ -55,6 +59,11 @@ impl Recorder {
         let lines = lock(&self.lines);
         let commands = lines.iter().filter(|record| !record.line.starts_with("HELLO"));
         commands.map(|record| record.line.clone()).collect()
+    }
+
+    pub(crate) fn times(&self, command: &str) -> Vec<Instant> {
+        let lines = lock(&self.lines);
+        lines.iter().filter(|record| record.line.starts_with(command)).map(|record| record.at).collect()
     }
 
     pub(crate) fn streams(&self) -> Vec<StreamRecord> {

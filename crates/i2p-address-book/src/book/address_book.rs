@@ -6,7 +6,9 @@ use redb::{Database, ReadableDatabase, ReadableTableMetadata};
 use super::{
     bounded_list,
     entry::{BookEntry, Conflict},
-    ledger::{self, CONFLICT_ORDER, CONFLICTS, ENTRIES, Ledger, NoRoom, REVERSE, Removal, host_name},
+    ledger::{
+        self, CONFLICT_ORDER, CONFLICTS, ENTRIES, Ledger, NoRoom, REMOVED, REVERSE, Removal, host_name,
+    },
     limits::Limits,
     open,
     record::Record,
@@ -166,6 +168,16 @@ impl AddressBook {
             }
             Ok(true)
         })
+    }
+
+    /// Returns whether this destination was removed from a name, by hand or by the name's holder. A source that does not know of
+    /// the removal, such as a jump service, may still offer it.
+    ///
+    /// # Errors
+    /// [`BookError::Storage`].
+    pub fn was_removed(&self, host: &HostName, destination: &Destination) -> Result<bool, BookError> {
+        let removed = self.database.begin_read()?.open_table(REMOVED)?;
+        Ok(removed.get(bounded_list::key(host.as_str(), destination.b32().hash()).as_slice())?.is_some())
     }
 
     /// Returns the conflicts, the newest first, at most `limit`.

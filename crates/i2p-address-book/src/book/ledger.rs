@@ -23,7 +23,7 @@ const COUNTS: TableDefinition<'static, &str, u64> = TableDefinition::new("counts
 pub(super) const CONFLICTS: TableDefinition<'static, &[u8], &[u8]> = TableDefinition::new("conflicts");
 pub(super) const CONFLICT_ORDER: TableDefinition<'static, u64, &[u8]> =
     TableDefinition::new("conflict-order");
-const REMOVED: TableDefinition<'static, &[u8], &[u8]> = TableDefinition::new("removed");
+pub(super) const REMOVED: TableDefinition<'static, &[u8], &[u8]> = TableDefinition::new("removed");
 const REMOVED_ORDER: TableDefinition<'static, u64, &[u8]> = TableDefinition::new("removed-order");
 
 /// The date in the store for a removal by hand: no command can have a later one.

@@ -52,10 +52,9 @@ impl Default for NamesConfig {
 impl NamesConfig {
     /// The first contradiction between its values.
     pub(super) fn contradiction(&self) -> Option<&'static str> {
-        let needs_book = !self.subscriptions.is_empty() || !self.jump.is_empty();
-        (needs_book && !self.book).then_some(
-            "[names] has book = false, but subscriptions and jump services keep their names in the address book: remove either \
-             book = false or the subscriptions and jump services",
+        (!self.subscriptions.is_empty() && !self.book).then_some(
+            "[names] has book = false, but subscriptions keep their names in the address book: remove either book = false or the \
+             subscriptions",
         )
     }
 }

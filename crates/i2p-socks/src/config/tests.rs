@@ -194,7 +194,7 @@ fn values_that_contradict_each_other_are_said_so() {
     let persistent = format!("[[tunnel]]\nname = 'a'\nkey = 'persistent'\n{}", listen(1));
     for (text, says) in [
         ("[names]\nbook = false\nsubscriptions = ['http://a.i2p/']\n".to_owned(), "book = false"),
-        ("[names]\nbook = false\njump = ['http://a.i2p/']\n".to_owned(), "book = false"),
+        ("[names]\nbook = false\nsubscriptions = ['http://a.i2p/']\n".to_owned(), "book = false"),
         (format!("[[tunnel]]\n{}[[tunnel]]\n{}", listen(1), listen(2)), "two tunnels are called default"),
         (
             format!("[[tunnel]]\nname = 'a'\n{0}[[tunnel]]\nname = 'b'\n{0}", listen(1)),

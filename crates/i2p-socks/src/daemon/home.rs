@@ -28,7 +28,7 @@ struct TakenDirectory {
 
 impl StateDirectory {
     /// Takes the state directory for this proxy. If it cannot be used, the proxy runs without address book and control socket,
-    /// unless the configuration has feeds or jump services.
+    /// unless the configuration has subscriptions.
     pub(super) fn take(config: &Config, admin: Option<&str>) -> Result<Self, CommandError> {
         let admin = admin.map(str::to_owned);
         let result = config.state_dir().map_err(|error| error.to_string()).and_then(|path| {
@@ -41,9 +41,9 @@ impl StateDirectory {
             Err(error) => error,
         };
         let advice = "choose another directory with --state-dir DIR";
-        if !config.names.subscriptions.is_empty() || !config.names.jump.is_empty() {
+        if !config.names.subscriptions.is_empty() {
             return Err(CommandError::run_time(format_args!(
-                "{error}. The subscriptions and jump services under [names] need it to store names: {advice}"
+                "{error}. The subscriptions under [names] need it to store names: {advice}"
             )));
         }
         tracing::warn!(

@@ -159,7 +159,7 @@ impl FeedReader {
             self.book.work(move |book| book.feed_state(&feed)).await.map_err(FetchError::Book)?
         };
         let (got, redirected) =
-            get_following_redirections(&self.client, url, &conditions(&known), MAX_FEED_BYTES, FEED_TIMEOUT)
+            get_following_redirections(&*self.client, url, &conditions(&known), MAX_FEED_BYTES, FEED_TIMEOUT)
                 .await?;
         let checked = Some(SystemTime::now());
         match got.status {

@@ -10,10 +10,9 @@ use hyper::{
     header::{self, HeaderMap, HeaderName},
 };
 use hyper_util::rt::TokioIo;
-use i2p_tunnel::Failure;
+use i2p_tunnel::{Failure, OpenStreams};
 use tokio_util::task::AbortOnDropHandle;
 
-use super::own_client::OwnClient;
 use crate::config::i2p_url::I2pUrl;
 
 /// The largest response head.
@@ -72,20 +71,20 @@ impl Fetched {
 
 /// Fetches a URL within `timeout`, and at most `max_bytes` of the body. Any status is returned; redirections are not followed.
 pub(super) async fn get(
-    client: &OwnClient,
+    streams: &dyn OpenStreams,
     url: &I2pUrl,
     fields: &[(HeaderName, String)],
     max_bytes: usize,
     timeout: Duration,
 ) -> Result<Fetched, FetchError> {
-    let got = tokio::time::timeout(timeout, get_once(client, url, fields, max_bytes)).await;
+    let got = tokio::time::timeout(timeout, get_once(streams, url, fields, max_bytes)).await;
     got.unwrap_or(Err(FetchError::TooSlow(timeout)))
 }
 
 /// [`get`], but follows up to three redirections within I2P. Also returns whether there was one. The header fields `fields` go only to
 /// the first URL, because conditions such as `If-None-Match` belong to it.
 pub(super) async fn get_following_redirections(
-    client: &OwnClient,
+    streams: &dyn OpenStreams,
     url: &I2pUrl,
     fields: &[(HeaderName, String)],
     max_bytes: usize,
@@ -94,7 +93,7 @@ pub(super) async fn get_following_redirections(
     let got = tokio::time::timeout(timeout, async {
         let mut at = url.clone();
         for hop in 0..=MAX_REDIRECTIONS {
-            let got = get_once(client, &at, if hop == 0 { fields } else { &[] }, max_bytes).await?;
+            let got = get_once(streams, &at, if hop == 0 { fields } else { &[] }, max_bytes).await?;
             let is_redirection = got.status.is_redirection() && got.status != StatusCode::NOT_MODIFIED;
             if !is_redirection {
                 return Ok((got, hop > 0));
@@ -108,13 +107,13 @@ pub(super) async fn get_following_redirections(
 }
 
 async fn get_once(
-    client: &OwnClient,
+    streams: &dyn OpenStreams,
     url: &I2pUrl,
     fields: &[(HeaderName, String)],
     max_bytes: usize,
 ) -> Result<Fetched, FetchError> {
     // Kept until the body is read, because the stream ends with it.
-    let opened = client.open(url.host(), url.port()).await.map_err(FetchError::Failed)?;
+    let opened = streams.open(url.host(), url.port()).await.map_err(FetchError::Failed)?;
     let (mut sender, connection) = http1::Builder::new()
         .max_buf_size(MAX_HEAD_BYTES)
         .handshake::<_, Empty<Bytes>>(TokioIo::new(opened.socket))
@@ -162,7 +161,7 @@ mod tests {
     use sam_testkit::{Endpoint, TestBridge};
 
     use super::*;
-    use crate::config::session::SessionConfig;
+    use crate::{config::session::SessionConfig, names::own_client::OwnClient};
 
     const LONG: Duration = Duration::from_secs(60);
 

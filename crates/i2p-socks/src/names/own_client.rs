@@ -1,10 +1,12 @@
-//! The client that fetches feeds and asks jump services, with an I2P session of its own.
+//! The client that fetches feeds, with an I2P session of its own.
 
-use std::{num::NonZeroUsize, time::Duration};
+use std::{num::NonZeroUsize, pin::Pin, time::Duration};
 
 use i2p_name::I2pName;
 use i2p_sam::{Bridge, Identity};
-use i2p_tunnel::{Dial, Failure, IsolationKey, OpenStream, PoolOptions, Resolver, SamDialler, SessionPool};
+use i2p_tunnel::{
+    Dial, Failure, IsolationKey, OpenStream, OpenStreams, PoolOptions, Resolver, SamDialler, SessionPool,
+};
 
 use crate::config::session::SessionConfig;
 
@@ -32,9 +34,14 @@ impl OwnClient {
         let dialler = SamDialler::new(SessionPool::new(bridge, options)).with_resolver(resolver);
         Self { dialler, key: IsolationKey::of_tunnel("names".into()) }
     }
+}
 
-    /// Opens a stream to a host.
-    pub(crate) async fn open(&self, host: &I2pName, port: u16) -> Result<OpenStream, Failure> {
-        self.dialler.dial(&self.key, host, port).await
+impl OpenStreams for OwnClient {
+    fn open<'a>(
+        &'a self,
+        host: &'a I2pName,
+        port: u16,
+    ) -> Pin<Box<dyn Future<Output = Result<OpenStream, Failure>> + Send + 'a>> {
+        Box::pin(self.dialler.dial(&self.key, host, port))
     }
 }

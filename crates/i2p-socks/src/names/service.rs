@@ -18,11 +18,10 @@ pub(crate) struct NameService {
     book: Result<SharedBook, String>,
     /// Resolves the names that clients ask for.
     resolver: Resolver,
-    /// Resolves the hosts of feeds and jump services, without asking jump services.
+    /// Resolves the hosts of feeds, without asking jump services.
     own_resolver: Resolver,
     subscriptions: Vec<I2pUrl>,
     every: Option<Duration>,
-    client: Arc<OnceLock<Arc<OwnClient>>>,
     feeds: OnceLock<Arc<FeedReader>>,
 }
 
@@ -50,41 +49,30 @@ impl NameService {
         }
         let times = ResolverTimes::default();
         let own_resolver = Resolver::new(sources.clone(), times).with_router(names.router);
-        let client: Arc<OnceLock<Arc<OwnClient>>> = Arc::default();
-        let resolver = Resolver::new(sources, times).with_router(names.router);
-        let resolver = match &book {
-            Ok(book) if !names.jump.is_empty() => {
-                let jump = JumpServices {
-                    services: names.jump.clone(),
-                    book: book.clone(),
-                    client: Arc::clone(&client),
-                };
-                resolver.with_last_resort(Arc::new(jump))
-            }
-            _ => resolver,
-        };
+        let mut resolver = Resolver::new(sources, times).with_router(names.router);
+        if !names.jump.is_empty() {
+            let jump = JumpServices { services: names.jump.clone(), book: book.clone().ok() };
+            resolver = resolver.with_last_resort(Arc::new(jump));
+        }
         Self {
             book,
             resolver,
             own_resolver,
             subscriptions: names.subscriptions.clone(),
             every: names.update_every,
-            client,
             feeds: OnceLock::new(),
         }
     }
 
-    /// Starts reading feeds and makes jump services available, through this router. A second call does nothing.
+    /// Starts reading feeds through this router. A second call does nothing.
     pub(crate) fn start_fetching(&self, bridge: &Bridge, session: &SessionConfig) {
         let Ok(book) = &self.book else { return };
-        let client = self
-            .client
-            .get_or_init(|| Arc::new(OwnClient::new(bridge.clone(), session, self.own_resolver.clone())));
         self.feeds.get_or_init(|| {
+            let client = OwnClient::new(bridge.clone(), session, self.own_resolver.clone());
             let resolvers = vec![self.resolver.clone(), self.own_resolver.clone()];
             let feeds = FeedReader::new(
                 book.clone(),
-                Arc::clone(client),
+                Arc::new(client),
                 resolvers,
                 self.subscriptions.clone(),
                 self.every,

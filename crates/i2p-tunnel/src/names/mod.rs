@@ -1,8 +1,9 @@
 //! From the text of a request to its target: names, their destinations, and virtual addresses.
 //!
-//! Imports `client` and `failure`. It does not query routers itself: [`Resolver`] takes the query as a future.
+//! Imports `client`, `failure` and `stream`. It does not query routers itself: [`Resolver`] takes the query as a future.
 
 mod addresses;
+mod cache;
 mod resolver;
 mod target;
 
@@ -12,5 +13,6 @@ pub(crate) use self::{
 };
 pub use self::{
     addresses::{AddressOwner, AddressPool},
-    resolver::{LastResort, NameSource, Resolver, ResolverTimes},
+    cache::NameCache,
+    resolver::{LastResort, LookupIdentity, NameSource, OpenStreams, Resolver, ResolverTimes},
 };

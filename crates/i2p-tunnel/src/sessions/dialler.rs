@@ -1,10 +1,11 @@
 use i2p_name::I2pName;
-use i2p_sam::{SamStream, Session};
+use i2p_sam::SamStream;
 use tokio::time::Instant;
 
 use super::{
     attempt_error::AttemptError,
     datagrams::DatagramPool,
+    names::SessionIdentity,
     pool::{SessionDeadlines, SessionLease, SessionPool},
 };
 use crate::{client::IsolationKey, failure::Failure, limits::SessionLimits, names::Resolver};
@@ -25,7 +26,7 @@ impl SamDialler {
         Self { pool, limits: SessionLimits::default(), resolver: Resolver::default(), datagrams: None }
     }
 
-    /// Sets the resolver. Diallers can share one, and then share its cache.
+    /// Sets the resolver. Diallers can share one.
     #[must_use]
     pub fn with_resolver(self, resolver: Resolver) -> Self {
         Self { resolver, ..self }
@@ -60,11 +61,15 @@ impl SamDialler {
     }
 
     /// Waits for the session of a key.
-    pub(super) async fn session(&self, key: &IsolationKey) -> Result<(SessionLease, Session), Failure> {
+    pub(super) async fn identity(
+        &self,
+        key: &IsolationKey,
+    ) -> Result<(SessionLease, SessionIdentity), Failure> {
         let deadlines = self.deadlines();
         let lease = self.lease(key).await?;
         let session = lease.session_within(deadlines).await?;
-        Ok((lease, session))
+        let identity = SessionIdentity::of(&lease, session);
+        Ok((lease, identity))
     }
 
     /// Runs `work` on the session of a key. Runs it again on a new session if the session was lost or the router forgot it:
@@ -72,14 +77,14 @@ impl SamDialler {
     pub(super) async fn with_session<T, F: Future<Output = Result<T, AttemptError>>>(
         &self,
         key: &IsolationKey,
-        work: impl Fn(Session) -> F,
+        work: impl Fn(SessionIdentity) -> F,
     ) -> Result<(T, SessionLease), Failure> {
         let deadlines = self.deadlines();
         let mut renewed = false;
         loop {
             let lease = self.lease(key).await?;
             let session = lease.session_within(deadlines).await?;
-            match work(session).await {
+            match work(SessionIdentity::of(&lease, session)).await {
                 Ok(done) => return Ok((done, lease)),
                 // The request waits until the router is back.
                 Err(AttemptError::SessionLost) if Instant::now() < deadlines.router => {}
@@ -96,24 +101,26 @@ impl SamDialler {
     /// Looks a name up and connects.
     pub(super) async fn connect(
         &self,
-        session: &Session,
+        identity: &SessionIdentity,
         name: &I2pName,
         port: u16,
     ) -> Result<SamStream, AttemptError> {
         // A separate lookup tells an unknown name from an unreachable destination: routers confuse the two in their answers
         // to STREAM CONNECT. Base32 addresses are in no address book.
         let found = match name {
-            I2pName::Host(host) => Some(self.resolver.look_up(session, host).await?),
+            I2pName::Host(host) => Some(self.resolver.look_up(identity, host).await?),
             _ => None,
         };
         let target = found.as_deref().unwrap_or(name);
-        session.connect(target, port).await.map_err(|error| match (AttemptError::of(&error), target) {
-            (AttemptError::Failed(Failure::Unreachable), I2pName::Blinded(name))
-                if name.needs_client_key() =>
-            {
-                AttemptError::Failed(Failure::ClientKeyMissing)
+        identity.session.connect(target, port).await.map_err(|error| {
+            match (AttemptError::of(&error), target) {
+                (AttemptError::Failed(Failure::Unreachable), I2pName::Blinded(name))
+                    if name.needs_client_key() =>
+                {
+                    AttemptError::Failed(Failure::ClientKeyMissing)
+                }
+                (error, _) => error,
             }
-            (error, _) => error,
         })
     }
 }

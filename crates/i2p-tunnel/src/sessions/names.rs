@@ -1,51 +1,115 @@
 //! Name lookup on a session.
 
-use std::sync::Arc;
+use std::{pin::Pin, sync::Arc};
 
 use i2p_name::{B32, Destination, HostName, I2pName};
-use i2p_sam::Session;
+use i2p_sam::{Error, Session};
 
-use super::attempt_error::AttemptError;
-use crate::{failure::Failure, names::Resolver};
+use super::{attempt_error::AttemptError, pool::SessionLease};
+use crate::{
+    failure::Failure,
+    names::{LookupIdentity, NameCache, OpenStreams, Resolver},
+    stream::{ClientFin, OpenStream},
+};
+
+/// An identity at the router: its session, and the names that it has looked up. Clones are the same identity.
+#[derive(Clone)]
+pub(crate) struct SessionIdentity {
+    pub(crate) session: Session,
+    names: NameCache,
+}
+
+impl SessionIdentity {
+    /// The identity of `session`, the current session of this lease.
+    pub(crate) fn of(lease: &SessionLease, session: Session) -> Self {
+        let names = lease.names(&session);
+        Self { session, names }
+    }
+
+    /// Asks the router for a name. Returns `Ok(None)` if it is in no address book.
+    async fn ask_router(&self, host: &HostName) -> Result<Option<I2pName>, AttemptError> {
+        match self.session.lookup(host).await.map(I2pName::from) {
+            Ok(found) => Ok(Some(found)),
+            Err(error) => match AttemptError::of(&error) {
+                AttemptError::Failed(Failure::NameUnknown) => Ok(None),
+                error => Err(error),
+            },
+        }
+    }
+}
+
+/// The streams of an identity, for a resolver's last resort.
+struct IdentityStreams<'a> {
+    identity: &'a SessionIdentity,
+    resolver: &'a Resolver,
+}
+
+impl OpenStreams for IdentityStreams<'_> {
+    fn open<'a>(
+        &'a self,
+        name: &'a I2pName,
+        port: u16,
+    ) -> Pin<Box<dyn Future<Output = Result<OpenStream, Failure>> + Send + 'a>> {
+        Box::pin(async move {
+            let Self { identity, resolver } = self;
+            let found = match name {
+                I2pName::Host(host) => {
+                    let found = resolver.resolve_once(host, identity.ask_router(host)).await;
+                    Some(found.map_err(AttemptError::failure)?.ok_or(Failure::NameUnknown)?)
+                }
+                _ => None,
+            };
+            let opened = identity.session.connect(found.as_ref().unwrap_or(name), port).await;
+            let opened = opened.map_err(|error| AttemptError::of(&error).failure())?;
+            // The lookup keeps the session open.
+            Ok(OpenStream {
+                socket: opened.into(),
+                first_data: Vec::new(),
+                client_fin: ClientFin::Held,
+                hold: None,
+            })
+        })
+    }
+}
 
 impl Resolver {
     /// Returns the full destination of a name, which sending datagrams requires.
     pub(crate) async fn destination(
         &self,
-        session: &Session,
+        identity: &SessionIdentity,
         name: &I2pName,
     ) -> Result<Destination, Failure> {
         let found = match name {
-            I2pName::Host(host) => Some(self.look_up(session, host).await.map_err(AttemptError::failure)?),
+            I2pName::Host(host) => Some(self.look_up(identity, host).await.map_err(AttemptError::failure)?),
             _ => None,
         };
         let name = found.as_deref().unwrap_or(name);
-        session.destination_of(name).await.map_err(|error| AttemptError::of(&error).failure())
+        identity.session.destination_of(name).await.map_err(|error| {
+            if matches!(error, Error::WrongDestination { .. }) {
+                tracing::warn!("{error}: is it the router that answers at the address of the SAM bridge?");
+            }
+            AttemptError::of(&error).failure()
+        })
     }
 
     /// Returns the hash of a name's destination. A base32 address contains it, so it needs no lookup.
-    pub(crate) async fn hash_of(&self, session: &Session, name: &I2pName) -> Result<B32, Failure> {
+    pub(crate) async fn hash_of(&self, identity: &SessionIdentity, name: &I2pName) -> Result<B32, Failure> {
         match name {
             I2pName::B32(b32) => Ok(*b32),
-            name => self.destination(session, name).await.map(|destination| destination.b32()),
+            name => self.destination(identity, name).await.map(|destination| destination.b32()),
         }
     }
 
-    /// Resolves a host name: from the resolver's sources and cache, or by asking the router on `session`.
+    /// Resolves a host name: from the resolver's sources, by what the identity has looked up before, by asking the router, or by
+    /// the last resort on the identity's own streams.
     pub(crate) async fn look_up(
         &self,
-        session: &Session,
+        identity: &SessionIdentity,
         host: &HostName,
     ) -> Result<Arc<I2pName>, AttemptError> {
-        let ask = async {
-            match session.lookup(host).await.map(I2pName::from) {
-                Ok(found) => Ok(Some(found)),
-                Err(error) => match AttemptError::of(&error) {
-                    AttemptError::Failed(Failure::NameUnknown) => Ok(None),
-                    error => Err(error),
-                },
-            }
-        };
-        self.resolve(host, ask).await?.ok_or(AttemptError::Failed(Failure::NameUnknown))
+        let streams = IdentityStreams { identity, resolver: self };
+        let lookup = LookupIdentity { cache: &identity.names, streams: &streams };
+        let found = self.resolve(lookup, host, identity.ask_router(host)).await?;
+        found.ok_or(AttemptError::Failed(Failure::NameUnknown))
     }
 }

@@ -18,6 +18,7 @@ mod http_connect;
 mod layered_streams;
 mod long_destinations;
 mod metrics;
+mod name_isolation;
 mod odd_clients;
 mod outproxy_failover;
 mod outproxy_isolation;

@@ -1,19 +1,19 @@
 use i2p_name::{Destination, I2pName};
-use i2p_sam::{DatagramPeer, MAX_PACKET_BYTES, Ports, Session, wire::SenderText};
+use i2p_sam::{DatagramPeer, MAX_PACKET_BYTES, Ports, wire::SenderText};
 
 use super::pool::DatagramLease;
 use crate::{
     dial::{DatagramSender, Datagrams, ReceivedDatagram},
     failure::Failure,
     names::Resolver,
-    sessions::{attempt_error::failure_of_session, pool::SessionLease},
+    sessions::{attempt_error::failure_of_session, names::SessionIdentity, pool::SessionLease},
 };
 
 /// The datagrams of one client: exclusive use of a session for them. It also holds the key's session for streams, on which names
 /// are looked up.
 pub struct SamDatagrams {
     datagrams: DatagramLease,
-    streams: Session,
+    streams: SessionIdentity,
     names: Resolver,
     _lease: SessionLease,
 }
@@ -21,7 +21,7 @@ pub struct SamDatagrams {
 impl SamDatagrams {
     pub(crate) fn new(
         datagrams: DatagramLease,
-        streams: Session,
+        streams: SessionIdentity,
         names: Resolver,
         lease: SessionLease,
     ) -> Self {

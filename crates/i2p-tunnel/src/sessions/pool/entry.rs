@@ -3,7 +3,7 @@ use std::{
     time::Duration,
 };
 
-use i2p_name::B32;
+use i2p_name::Destination;
 use i2p_sam::{Session, SessionState, Supervised};
 use tokio::{
     sync::Notify,
@@ -12,6 +12,7 @@ use tokio::{
 
 use crate::{
     failure::Failure,
+    names::NameCache,
     sessions::rendezvous::Rendezvous,
     stream::{HalfClosedStream, Hold},
 };
@@ -24,8 +25,17 @@ pub(super) struct Entry {
     usage: Mutex<Usage>,
     /// Notified when it becomes unused or is used again, and when it becomes unused.
     changed: (Arc<Notify>, Arc<Notify>),
-    /// Matches incoming streams with waiting clients, for the session with this destination. `None` until a client waits.
-    rendezvous: Mutex<Option<(B32, Arc<Rendezvous>)>>,
+    /// What belongs to the destination that the session has now. `None` until it is needed.
+    identity: Mutex<Option<IdentityState>>,
+}
+
+/// What belongs to one destination. It ends with it, so that a later destination of the same clients cannot be linked to it.
+struct IdentityState {
+    destination: Destination,
+    /// Matches incoming streams with waiting clients.
+    rendezvous: Arc<Rendezvous>,
+    /// The names that were looked up.
+    names: NameCache,
 }
 
 /// For whom a session is built.
@@ -52,7 +62,7 @@ impl Entry {
         let now = Instant::now();
         let usage = Mutex::new(Usage { leases: 0, since: now, half_closed: Vec::new(), ending: false });
         let requested = (purpose == Purpose::Client).then_some(now);
-        Self { supervised, requested, usage, changed, rendezvous: Mutex::default() }
+        Self { supervised, requested, usage, changed, identity: Mutex::default() }
     }
 
     fn usage(&self) -> MutexGuard<'_, Usage> {
@@ -176,11 +186,23 @@ impl SessionLease {
 
     /// The rendezvous of `session`, the current session of this lease.
     pub(crate) fn rendezvous(&self, session: &Session) -> Arc<Rendezvous> {
-        let own = session.destination().b32();
-        let mut rendezvous = self.entry.rendezvous.lock().unwrap_or_else(PoisonError::into_inner);
-        match &*rendezvous {
-            Some((of, found)) if *of == own => Arc::clone(found),
-            _ => Arc::clone(&rendezvous.insert((own, Arc::default())).1),
+        self.of_identity(session, |identity| Arc::clone(&identity.rendezvous))
+    }
+
+    /// The names that were looked up on `session`, the current session of this lease.
+    pub(crate) fn names(&self, session: &Session) -> NameCache {
+        self.of_identity(session, |identity| identity.names.clone())
+    }
+
+    fn of_identity<T>(&self, session: &Session, take: impl Fn(&IdentityState) -> T) -> T {
+        let mut identity = self.entry.identity.lock().unwrap_or_else(PoisonError::into_inner);
+        match &*identity {
+            Some(current) if current.destination == *session.destination() => take(current),
+            _ => take(identity.insert(IdentityState {
+                destination: session.destination().clone(),
+                rendezvous: Arc::default(),
+                names: NameCache::default(),
+            })),
         }
     }
 
