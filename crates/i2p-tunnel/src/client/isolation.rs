@@ -86,6 +86,11 @@ impl IsolationKey {
         }
     }
 
+    /// The client's address, if it isolates.
+    pub(super) fn client(&self) -> Option<ClientAddress> {
+        self.client
+    }
+
     /// Builds the single key of a dedicated tunnel without isolation.
     #[must_use]
     pub fn of_tunnel(tunnel: Arc<str>) -> Self {

@@ -8,11 +8,11 @@ mod admission;
 mod datagram_policy;
 mod expendable;
 mod identity;
+mod identity_table;
 mod isolation;
 mod session_policy;
 mod users;
 
-pub(crate) use self::admission::Admitted;
 pub use self::{
     access::{AccessPolicy, Authentication, Protocols},
     admission::{Admission, Caps},
@@ -22,3 +22,4 @@ pub use self::{
     session_policy::SessionPolicy,
     users::{EntryError, Users, UsersError},
 };
+pub(crate) use self::{admission::Admitted, identity_table::IdentityTable};

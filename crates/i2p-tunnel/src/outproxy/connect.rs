@@ -2,7 +2,10 @@
 
 use std::{
     io,
-    sync::{Arc, atomic::AtomicBool},
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering::Relaxed},
+    },
     time::Duration,
 };
 
@@ -34,6 +37,8 @@ pub(crate) struct Outproxy {
     pub(super) tokens: IsolationTokens,
     /// Whether the log has a warning that this outproxy provides no relay for datagrams.
     pub(super) warned_no_relay: AtomicBool,
+    /// Whether the log has a warning that this outproxy failed several requests of one client.
+    pub(super) warned_for_one_client: AtomicBool,
 }
 
 /// A request to an outproxy.
@@ -44,12 +49,16 @@ pub(crate) struct OutproxyRequest<'a, D> {
     pub(crate) key: &'a IsolationKey,
     /// The dialler for outproxies in I2P.
     pub(crate) dialler: &'a D,
+    /// Whether the session of `key` has reached an outproxy before, so that it is not at fault itself.
+    pub(crate) is_session_proven: bool,
 }
 
 impl Outproxy {
     pub(super) fn new(definition: OutproxyDefinition) -> Self {
         let health = Health::new(Arc::clone(&definition.name));
-        Self { definition, health, tokens: IsolationTokens::new(), warned_no_relay: AtomicBool::default() }
+        let tokens = IsolationTokens::new();
+        let (warned_no_relay, warned_for_one_client) = Default::default();
+        Self { definition, health, tokens, warned_no_relay, warned_for_one_client }
     }
 
     pub(crate) fn name(&self) -> &Arc<str> {
@@ -87,6 +96,19 @@ impl Outproxy {
         outcome
     }
 
+    /// Warns once that it failed several requests of one client, since the operator may be able to mend that.
+    pub(super) fn warn_once_for_one_client(&self, fault: OutproxyFault) {
+        let name = self.name();
+        if !self.warned_for_one_client.swap(true, Relaxed) {
+            tracing::warn!(
+                outproxy = %name,
+                "outproxy {name} failed several requests of a client in a row: {}. For a while, this client uses it only if the \
+                 others fail (logged once)",
+                fault.text()
+            );
+        }
+    }
+
     async fn try_connect<D: Dial>(
         &self,
         request: &OutproxyRequest<'_, D>,
@@ -95,22 +117,27 @@ impl Outproxy {
         if self.is_in_i2p() {
             request.dialler.prepare(request.key).await.map_err(OutproxyFailure::Router)?;
         }
-        let token = self.token(request.key).await?;
+        let token = self.token(request.key)?;
         let credentials = self.credentials(token.as_deref());
         let deadline = Instant::now() + limit;
         let silent = OutproxyFailure::Outproxy(OutproxyFault::TimedOut);
-        let mut opened = timeout_at(deadline, self.reach(request)).await.unwrap_or(Err(silent))?;
+        let reached = timeout_at(deadline, self.reach(request)).await.unwrap_or(Err(silent));
+        let is_proven = request.is_session_proven || !self.is_in_i2p();
+        let mut opened =
+            reached.map_err(|failure| if is_proven { failure } else { failure.on_unproven_session() })?;
         let mut socket = TrackedSocket::new(&mut opened.socket);
         let target = (request.host, request.port);
         let protocol = self.definition.protocol;
-        match timeout_at(deadline, protocol.connect(&mut socket, target, credentials)).await {
-            Ok(answer) => opened.first_data = answer?,
+        let answer = match timeout_at(deadline, protocol.connect(&mut socket, target, credentials)).await {
+            Ok(answer) => answer,
             // It has answered, so it works; the target may be slow.
             Err(_) if protocol.replies_before_connecting() && socket.has_received() => {
-                return Err(OutproxyFailure::Declined);
+                Err(OutproxyFailure::Declined)
             }
-            Err(_) => return Err(silent),
-        }
+            Err(_) => Err(silent),
+        };
+        let told = socket.may_have_told_target(protocol);
+        opened.first_data = answer.map_err(|failure| if told { failure.after_target() } else { failure })?;
         Ok(opened)
     }
 
@@ -124,11 +151,11 @@ impl Outproxy {
     }
 
     /// The credentials that isolate this key where I2P sessions do not.
-    pub(super) async fn token(&self, key: &IsolationKey) -> Result<Option<Arc<str>>, OutproxyFailure> {
+    pub(super) fn token(&self, key: &IsolationKey) -> Result<Option<Arc<str>>, OutproxyFailure> {
         let OutproxyDefinition { protocol, credentials, pass_isolation, .. } = &self.definition;
         let passes = *pass_isolation && protocol.passes_isolation() && credentials.is_none();
         match passes && !self.is_in_i2p() {
-            true => self.tokens.token_of(key).await.map(Some).map_err(OutproxyFailure::Router),
+            true => self.tokens.token_of(key).map(Some).map_err(OutproxyFailure::Router),
             false => Ok(None),
         }
     }
@@ -157,6 +184,41 @@ impl Outproxy {
 fn open_local(socket: io::Result<Socket>) -> Result<OpenStream, OutproxyFailure> {
     // The end of the answer and the first data are two small writes.
     let socket = socket.and_then(|socket| socket.set_nodelay().map(|()| socket));
-    let socket = socket.map_err(|_| OutproxyFailure::Outproxy(OutproxyFault::Unreachable))?;
+    let socket = socket.map_err(|error| failure_to_open(&error))?;
     Ok(OpenStream { socket, first_data: Vec::new(), client_fin: ClientFin::Forwarded, hold: None })
+}
+
+/// Whose fault it is that no socket to an outproxy could be opened. Descriptors, ports and the queue of a Unix socket run out when
+/// clients open many connections.
+fn failure_to_open(error: &io::Error) -> OutproxyFailure {
+    use io::ErrorKind as Kind;
+    match error.kind() {
+        Kind::ConnectionRefused
+        | Kind::ConnectionReset
+        | Kind::TimedOut
+        | Kind::HostUnreachable
+        | Kind::NetworkUnreachable
+        | Kind::NotFound
+        | Kind::PermissionDenied => OutproxyFailure::Outproxy(OutproxyFault::Unreachable),
+        _ => OutproxyFailure::Declined,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_clients_use_up_is_not_the_fault_of_an_outproxy() {
+        let refused = io::Error::from(io::ErrorKind::ConnectionRefused);
+        assert_eq!(failure_to_open(&refused), OutproxyFailure::Outproxy(OutproxyFault::Unreachable));
+        // EAGAIN, EMFILE, ENFILE, EADDRNOTAVAIL and ENOBUFS of Linux.
+        for code in [11, 24, 23, 99, 105] {
+            assert_eq!(
+                failure_to_open(&io::Error::from_raw_os_error(code)),
+                OutproxyFailure::Declined,
+                "{code}"
+            );
+        }
+    }
 }

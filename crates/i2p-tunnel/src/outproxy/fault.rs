@@ -8,7 +8,11 @@ pub(crate) enum OutproxyFailure {
     /// The outproxy declined, or its answer does not tell whose fault it is. Another outproxy is tried. This does not count
     /// against the outproxy, since clients can cause it.
     Declined,
-    /// The outproxy is at fault. Another one is tried. After several faults in a row, this one is skipped for a while.
+    /// The outproxy failed after it had been told the target, or on a session that has never reached any. The request may have
+    /// caused it, so it counts for the identity that made the request and for no other. Another outproxy is tried.
+    Request(OutproxyFault),
+    /// The outproxy is at fault, whatever the request. Another one is tried. After several faults in a row, this one is skipped
+    /// for a while by all clients.
     Outproxy(OutproxyFault),
     /// Our router or this program is at fault. No outproxy in I2P can be reached.
     Router(Failure),
@@ -73,6 +77,26 @@ impl OutproxyFault {
 }
 
 impl OutproxyFailure {
+    /// What a failure is once the outproxy has been told the target: it may close, stay silent or answer nonsense because of it.
+    pub(super) fn after_target(self) -> Self {
+        match self {
+            Self::Outproxy(
+                fault @ (OutproxyFault::Closed | OutproxyFault::TimedOut | OutproxyFault::Malformed),
+            ) => Self::Request(fault),
+            failure => failure,
+        }
+    }
+
+    /// What a failure to reach an outproxy in I2P is on a session that has never reached any: the session may be the cause.
+    pub(super) fn on_unproven_session(self) -> Self {
+        match self {
+            Self::Outproxy(fault @ (OutproxyFault::Unreachable | OutproxyFault::TimedOut)) => {
+                Self::Request(fault)
+            }
+            failure => failure,
+        }
+    }
+
     /// The failure for an outproxy that could not be reached over I2P.
     pub(super) fn reaching_outproxy(failure: Failure) -> Self {
         match failure {

@@ -31,7 +31,7 @@ pub struct OutproxyStatus {
     pub declined: u64,
     /// Requests that did not reach it because our router or our sessions were at fault.
     pub router_failures: u64,
-    /// Requests that failed through its own fault.
+    /// Requests that it failed otherwise, by cause.
     pub faults: BTreeMap<OutproxyFault, u64>,
     /// How often it was ejected.
     pub ejections: u64,
@@ -62,10 +62,22 @@ pub(super) struct Health {
 
 struct State {
     status: OutproxyStatus,
+    ejections: Ejections,
+}
+
+/// Faults in a row, and the ejections that they cause: of an outproxy for all clients, or for one identity.
+#[derive(Debug)]
+pub(super) struct Ejections {
     consecutive_faults: u32,
     /// The duration of the next ejection.
     next: Duration,
     until: Option<Instant>,
+}
+
+impl Default for Ejections {
+    fn default() -> Self {
+        Self { consecutive_faults: 0, next: FIRST_EJECTION, until: None }
+    }
 }
 
 /// An ejection that has just begun.
@@ -76,7 +88,7 @@ pub(super) struct Ejection {
 impl Health {
     pub(super) fn new(name: Arc<str>) -> Self {
         let status = OutproxyStatus { name, ..OutproxyStatus::default() };
-        Self { state: Mutex::new(State { status, consecutive_faults: 0, next: FIRST_EJECTION, until: None }) }
+        Self { state: Mutex::new(State { status, ejections: Ejections::default() }) }
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
@@ -87,10 +99,10 @@ impl Health {
         self.state().status.attempts += 1;
     }
 
-    /// Counts an outcome. Returns the ejection if this begins one.
+    /// Counts an outcome. Returns the ejection if this begins one for all clients.
     pub(super) fn record<T>(&self, outcome: &Result<T, OutproxyFailure>) -> Option<Ejection> {
         let mut state = self.state();
-        let State { status, .. } = &mut *state;
+        let State { status, ejections } = &mut *state;
         match outcome {
             Ok(_) => status.successes += 1,
             Err(OutproxyFailure::Target(_)) => status.target_failures += 1,
@@ -102,42 +114,51 @@ impl Health {
                 status.router_failures += 1;
                 return None;
             }
+            Err(OutproxyFailure::Request(fault)) => {
+                *status.faults.entry(*fault).or_default() += 1;
+                return None;
+            }
             Err(OutproxyFailure::Outproxy(fault)) => {
                 *status.faults.entry(*fault).or_default() += 1;
-                return state.record_fault(Instant::now());
+                let begun = ejections.record_fault();
+                status.ejections += u64::from(begun.is_some());
+                return begun;
             }
         }
-        // It works.
-        (state.consecutive_faults, state.next, state.until) = (0, FIRST_EJECTION, None);
+        *ejections = Ejections::default();
         None
     }
 
     /// The end of its ejection; `None` if it is not ejected.
     pub(super) fn ejected_until(&self) -> Option<Instant> {
-        self.state().until.filter(|until| *until > Instant::now())
+        self.state().ejections.until()
     }
 
     pub(super) fn status(&self) -> OutproxyStatus {
         let state = self.state();
         let now = Instant::now();
-        let ejected_for = state.until.filter(|until| *until > now).map(|until| until - now);
+        let ejected_for = state.ejections.until().map(|until| until.saturating_duration_since(now));
         OutproxyStatus { ejected_for, ..state.status.clone() }
     }
 }
 
-impl State {
-    fn record_fault(&mut self, now: Instant) -> Option<Ejection> {
+impl Ejections {
+    /// The end of the ejection; `None` if there is none now.
+    pub(super) fn until(&self) -> Option<Instant> {
+        self.until.filter(|until| *until > Instant::now())
+    }
+
+    /// Counts a fault. Returns the ejection if this begins one.
+    pub(super) fn record_fault(&mut self) -> Option<Ejection> {
         self.consecutive_faults = self.consecutive_faults.saturating_add(1);
         // Requests that were under way already, or had no other outproxy, do not prolong the ejection.
-        let is_out = self.until.is_some_and(|until| until > now);
-        if is_out || self.consecutive_faults < FAULTS_BEFORE_EJECTION {
+        if self.until().is_some() || self.consecutive_faults < FAULTS_BEFORE_EJECTION {
             return None;
         }
         // After an ejection, one fault is enough for the next, since no request has succeeded in between.
         let duration = self.next;
-        self.until = Some(now + duration);
+        self.until = Some(Instant::now() + duration);
         self.next = (duration * 2).min(MAX_EJECTION);
-        self.status.ejections += 1;
         Some(Ejection { duration })
     }
 }
@@ -174,7 +195,9 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn only_its_own_faults_count_and_a_success_resets_them() {
         let health = Health::new("a".into());
-        for outcome in [Err(OutproxyFailure::Declined), Err(OutproxyFailure::Router(Failure::NoTunnels))] {
+        let request = OutproxyFailure::Request(OutproxyFault::Closed);
+        for outcome in [OutproxyFailure::Declined, OutproxyFailure::Router(Failure::NoTunnels), request] {
+            let outcome = Err(outcome);
             for _ in 0..10 {
                 assert!(health.record::<()>(&outcome).is_none());
             }
@@ -190,7 +213,10 @@ mod tests {
         let status = health.status();
         let counts = (status.successes, status.target_failures, status.declined, status.router_failures);
         assert_eq!(counts, (1, 1, 11, 10));
-        assert_eq!(status.faults, BTreeMap::from([(OutproxyFault::TimedOut, 7)]));
+        assert_eq!(
+            status.faults,
+            BTreeMap::from([(OutproxyFault::TimedOut, 7), (OutproxyFault::Closed, 10)])
+        );
         // An ejected outproxy is still tried if all are ejected. A success ends the ejection.
         assert!(health.record(&Ok(())).is_none());
         assert!(health.ejected_until().is_none());

@@ -93,9 +93,10 @@ fn failure_of(status: u16) -> OutproxyFailure {
         // "an invalid response from an inbound server"; privoxy sends 404 for a host that does not exist.
         502 | 404 => OutproxyFailure::Target(Failure::Unreachable),
         504 => OutproxyFailure::Target(Failure::TimedOut),
-        407 => OutproxyFailure::Outproxy(Fault::Credentials),
-        // It is no proxy for CONNECT, such as a web server.
-        405 | 501 => OutproxyFailure::Outproxy(Fault::Malformed),
+        // Some proxies require credentials, or refuse CONNECT, for certain hosts or ports only.
+        407 => OutproxyFailure::Request(Fault::Credentials),
+        // It is probably no proxy for CONNECT, such as a web server.
+        405 | 501 => OutproxyFailure::Request(Fault::Malformed),
         _ => OutproxyFailure::Declined,
     }
 }
@@ -132,9 +133,9 @@ mod tests {
             (502, OutproxyFailure::Target(Failure::Unreachable)),
             (404, OutproxyFailure::Target(Failure::Unreachable)),
             (504, OutproxyFailure::Target(Failure::TimedOut)),
-            (407, OutproxyFailure::Outproxy(Fault::Credentials)),
-            (405, OutproxyFailure::Outproxy(Fault::Malformed)),
-            (501, OutproxyFailure::Outproxy(Fault::Malformed)),
+            (407, OutproxyFailure::Request(Fault::Credentials)),
+            (405, OutproxyFailure::Request(Fault::Malformed)),
+            (501, OutproxyFailure::Request(Fault::Malformed)),
             (302, OutproxyFailure::Declined),
             (400, OutproxyFailure::Declined),
             (403, OutproxyFailure::Declined),
@@ -178,7 +179,7 @@ mod tests {
             (b"HTTP/1.1 502 Bad Gateway\r\n\r\n", Err(OutproxyFailure::Target(Failure::Unreachable))),
             (
                 b"HTTP/1.1 407 x\r\nContent-Length: 900\r\n\r\n",
-                Err(OutproxyFailure::Outproxy(Fault::Credentials)),
+                Err(OutproxyFailure::Request(Fault::Credentials)),
             ),
             (b"HTTP/1.1 999 x\r\n\r\n", Err(OutproxyFailure::Declined)),
             (b"", Err(closed)),

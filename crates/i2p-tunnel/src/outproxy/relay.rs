@@ -57,7 +57,7 @@ impl fmt::Display for RelayError {
             Self::OtherAddress => {
                 "it names a relay at another address than its own, and datagrams are not sent there"
             }
-            Self::Failed(OutproxyFailure::Outproxy(fault)) => fault.text(),
+            Self::Failed(OutproxyFailure::Outproxy(fault) | OutproxyFailure::Request(fault)) => fault.text(),
             Self::Failed(_) => "the proxy cannot ask it",
         })
     }
@@ -94,7 +94,7 @@ impl Outproxy {
     async fn try_open_relay(&self, key: &IsolationKey) -> Result<OutproxyRelay, RelayError> {
         let unreachable = |_| RelayError::Failed(OutproxyFailure::Outproxy(OutproxyFault::Unreachable));
         let OutproxyAt::Tcp(addresses) = &self.definition.at else { return Err(RelayError::NotGranted) };
-        let token = self.token(key).await.map_err(RelayError::Failed)?;
+        let token = self.token(key).map_err(RelayError::Failed)?;
         let credentials = self.credentials(token.as_deref());
         let control = TcpStream::connect(addresses.as_slice()).await.map_err(unreachable)?;
         let (own, outproxy) =

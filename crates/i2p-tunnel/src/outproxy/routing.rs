@@ -82,7 +82,8 @@ impl Routing {
             (Verdict::I2p, Target::I2p(name)) => dialler.dial(key, name, port).await,
             // Boxed, so that not every connection takes space for it.
             (Verdict::Outproxies { names, host, .. }, _) => {
-                let request = OutproxyRequest { host, port, key, dialler };
+                let is_session_proven = self.outproxies.has_reached_i2p(key);
+                let request = OutproxyRequest { host, port, key, dialler, is_session_proven };
                 Box::pin(self.try_outproxies(request, target, names, limit)).await
             }
             _ => Err(Failure::NotAllowed),
@@ -111,8 +112,8 @@ impl Routing {
     ) -> Result<OpenStream, Failure> {
         // Earlier than the client's timeout, so that the client is told the real failure.
         let deadline = Instant::now() + (limit - limit / 24);
-        let choice = ChoiceKey { key: request.key.clone(), target: target.clone(), names: names.to_vec() };
-        let mut left = self.outproxies.ordered_for(&choice).await.into_iter().peekable();
+        let choice = ChoiceKey { target: target.clone(), names: names.to_vec() };
+        let mut left = self.outproxies.ordered_for(request.key, &choice).into_iter().peekable();
         let mut router = None;
         while let Some(outproxy) = left.next() {
             let rest = deadline.saturating_duration_since(Instant::now());
@@ -122,14 +123,15 @@ impl Routing {
             }
             let limit = if left.peek().is_some() { MAX_ATTEMPT_TIME.min(limit / 3).min(rest) } else { rest };
             let outcome = timeout_at(deadline, outproxy.connect(&request, limit)).await;
-            match outcome.unwrap_or(Err(OutproxyFailure::Declined)) {
-                Ok(opened) => {
-                    self.outproxies.remember_choice(choice, &outproxy).await;
-                    return Ok(opened);
-                }
+            let outcome = outcome.unwrap_or(Err(OutproxyFailure::Declined));
+            self.outproxies.record(request.key, &choice, &outproxy, &outcome);
+            match outcome {
+                Ok(opened) => return Ok(opened),
                 Err(OutproxyFailure::Target(failure)) => return Err(failure),
                 Err(OutproxyFailure::Router(failure)) => router = Some(failure),
-                Err(OutproxyFailure::Declined | OutproxyFailure::Outproxy(_)) => {}
+                Err(
+                    OutproxyFailure::Declined | OutproxyFailure::Request(_) | OutproxyFailure::Outproxy(_),
+                ) => {}
             }
         }
         Err(router.unwrap_or(Failure::OutproxiesFailed))

@@ -1,29 +1,77 @@
-use std::{fmt, sync::Arc, time::Duration};
+use std::{collections::VecDeque, fmt, sync::Arc, time::Duration};
 
 use i2p_name::Target;
-use moka::future::Cache;
 
-use super::{connect::Outproxy, definition::OutproxyDefinition, health::OutproxyStatus};
-use crate::client::IsolationKey;
+use super::{
+    connect::Outproxy,
+    definition::OutproxyDefinition,
+    fault::OutproxyFailure,
+    health::{Ejections, OutproxyStatus},
+};
+use crate::client::{IdentityTable, IsolationKey};
 
-/// Most choices that are remembered, and for how long after their last use.
-const MAX_CHOICES: u64 = 16_384;
-const CHOICE_LIFETIME: Duration = Duration::from_secs(60 * 60);
+/// Most identities whose experience is remembered, and for how long after their last request.
+const MAX_IDENTITIES: usize = 2_048;
+const EXPERIENCE_LIFETIME: Duration = Duration::from_secs(60 * 60);
+/// Most choices that are remembered for one identity. The oldest is forgotten first.
+const MAX_CHOICES: usize = 64;
 
-/// All outproxies of a configuration, their health, and which client uses which. Clones share this state.
+/// All outproxies of a configuration, their health, and what each identity has experienced with them. Clones share this state.
 #[derive(Clone)]
 pub struct Outproxies {
     all: Arc<[Arc<Outproxy>]>,
-    choices: Cache<ChoiceKey, Arc<str>>,
+    identities: Arc<IdentityTable<Experience>>,
 }
 
-/// Identifies a choice of an outproxy: the client, the target, and the outproxies of the matching route. A route for another port,
-/// with other outproxies, makes another choice.
-#[derive(Clone, PartialEq, Eq, Hash)]
+/// What one identity has experienced. It changes how this identity uses outproxies, and nothing for the others.
+#[derive(Default)]
+struct Experience {
+    /// The outproxies that served targets, the latest last.
+    choices: VecDeque<(ChoiceKey, Arc<str>)>,
+    /// Outproxies that failed requests of this identity.
+    failing: Vec<(Arc<str>, Ejections)>,
+    /// Whether it has reached an outproxy in I2P.
+    has_reached_i2p: bool,
+}
+
+/// Identifies a choice of an outproxy: the target, and the outproxies of the matching route. A route for another port, with other
+/// outproxies, makes another choice.
+#[derive(Clone, PartialEq, Eq)]
 pub(crate) struct ChoiceKey {
-    pub(crate) key: IsolationKey,
     pub(crate) target: Target,
     pub(crate) names: Vec<Arc<str>>,
+}
+
+impl Experience {
+    fn chosen(&self, choice: &ChoiceKey) -> Option<Arc<str>> {
+        self.choices.iter().find(|(known, _)| known == choice).map(|(_, name)| Arc::clone(name))
+    }
+
+    fn choose(&mut self, choice: ChoiceKey, name: &Arc<str>) {
+        self.choices.retain(|(known, _)| *known != choice);
+        if self.choices.len() >= MAX_CHOICES {
+            self.choices.pop_front();
+        }
+        self.choices.push_back((choice, Arc::clone(name)));
+    }
+
+    fn is_failing(&self, name: &Arc<str>) -> bool {
+        self.failing.iter().any(|(known, ejections)| known == name && ejections.until().is_some())
+    }
+
+    /// Counts a failure. Returns whether the outproxy is set aside for this identity from now on.
+    fn record_failure(&mut self, name: &Arc<str>) -> bool {
+        let known = self.failing.iter().position(|(known, _)| known == name);
+        let known = known.unwrap_or_else(|| {
+            self.failing.push((Arc::clone(name), Ejections::default()));
+            self.failing.len() - 1
+        });
+        self.failing.get_mut(known).is_some_and(|(_, ejections)| ejections.record_fault().is_some())
+    }
+
+    fn record_success(&mut self, name: &Arc<str>) {
+        self.failing.retain(|(known, _)| known != name);
+    }
 }
 
 /// The error for two outproxies with the same name.
@@ -54,7 +102,7 @@ impl Outproxies {
             let same = self.all.iter().find(|outproxy| outproxy.definition == definition);
             all.push(same.cloned().unwrap_or_else(|| Arc::new(Outproxy::new(definition))));
         }
-        Ok(Self { all: all.into(), choices: self.choices.clone() })
+        Ok(Self { all: all.into(), identities: Arc::clone(&self.identities) })
     }
 
     /// The state of each outproxy, in the order of the configuration.
@@ -65,7 +113,7 @@ impl Outproxies {
 
     /// Gives all clients new identities: forgets which client used which outproxy, and makes up new credentials.
     pub fn renew(&self) {
-        self.choices.invalidate_all();
+        self.identities.clear();
         self.all.iter().for_each(|outproxy| outproxy.tokens.renew());
     }
 
@@ -74,17 +122,30 @@ impl Outproxies {
         self.all.iter().any(|outproxy| **outproxy.name() == *name)
     }
 
-    /// The outproxies of a route in the order to try: first the one that this target used last, then the order of the route.
-    /// Ejected ones are left out, unless all are ejected: then the one whose ejection ends first comes first.
-    pub(crate) async fn ordered_for(&self, choice: &ChoiceKey) -> Vec<Arc<Outproxy>> {
+    /// The outproxies of a route in the order in which an identity tries them: first the one that served this target last, then the
+    /// order of the route, but those that fail this identity's requests come last. Ejected ones are left out, unless all are
+    /// ejected: then the one whose ejection ends first comes first.
+    pub(crate) fn ordered_for(&self, key: &IsolationKey, choice: &ChoiceKey) -> Vec<Arc<Outproxy>> {
         match self.healthy_or_all(&choice.names, |_| true) {
+            // Nothing is remembered for rules that leave no choice.
+            Ok(well) if well.len() < 2 => well,
             Ok(mut well) => {
-                let chosen = self.choices.get(choice).await;
-                well.sort_by_key(|outproxy| Some(outproxy.name()) != chosen.as_ref());
+                self.identities.with(key, |experience| {
+                    let chosen = experience.chosen(choice);
+                    well.sort_by_key(|outproxy| {
+                        let name = outproxy.name();
+                        (Some(name) != chosen.as_ref(), experience.is_failing(name))
+                    });
+                });
                 well
             }
             Err(out) => out,
         }
+    }
+
+    /// Whether an identity has reached an outproxy in I2P before.
+    pub(crate) fn has_reached_i2p(&self, key: &IsolationKey) -> bool {
+        self.identities.with(key, |experience| experience.has_reached_i2p)
     }
 
     /// The outproxies of a route that carry datagrams, in the order of the route. Ejected ones are left out, unless all are
@@ -111,17 +172,37 @@ impl Outproxies {
         Ok(well.into_iter().map(|(_, outproxy)| outproxy).collect())
     }
 
-    /// Remembers which outproxy serves a target.
-    pub(crate) async fn remember_choice(&self, choice: ChoiceKey, outproxy: &Outproxy) {
-        self.choices.insert(choice, Arc::clone(outproxy.name())).await;
+    /// Remembers for an identity how an outproxy served its request.
+    pub(crate) fn record<T>(
+        &self,
+        key: &IsolationKey,
+        choice: &ChoiceKey,
+        outproxy: &Outproxy,
+        outcome: &Result<T, OutproxyFailure>,
+    ) {
+        let name = outproxy.name();
+        let is_set_aside = self.identities.with(key, |experience| {
+            match outcome {
+                Ok(_) if choice.names.len() > 1 => experience.choose(choice.clone(), name),
+                Err(OutproxyFailure::Request(_)) => return experience.record_failure(name),
+                Ok(_) | Err(OutproxyFailure::Target(_)) => {}
+                Err(_) => return false,
+            }
+            experience.record_success(name);
+            experience.has_reached_i2p |= outproxy.is_in_i2p();
+            false
+        });
+        if let (true, Err(OutproxyFailure::Request(fault))) = (is_set_aside, outcome) {
+            outproxy.warn_once_for_one_client(*fault);
+        }
     }
 }
 
 /// An empty set.
 impl Default for Outproxies {
     fn default() -> Self {
-        let choices = Cache::builder().max_capacity(MAX_CHOICES).time_to_idle(CHOICE_LIFETIME).build();
-        Self { all: Arc::default(), choices }
+        let identities = Arc::new(IdentityTable::new(MAX_IDENTITIES, EXPERIENCE_LIFETIME));
+        Self { all: Arc::default(), identities }
     }
 }
 
@@ -135,7 +216,7 @@ impl fmt::Debug for Outproxies {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::outproxy::{definition::OutproxyAt, fault::OutproxyFailure, protocol::OutproxyProtocol};
+    use crate::outproxy::{definition::OutproxyAt, protocol::OutproxyProtocol};
 
     fn definition(name: &str, port: u16) -> OutproxyDefinition {
         OutproxyDefinition {
@@ -156,25 +237,25 @@ mod tests {
     #[tokio::test]
     async fn state_is_kept_for_outproxies_whose_definition_does_not_change() {
         let before = Outproxies::new(vec![definition("a", 1), definition("b", 1)]).unwrap();
-        let choice = || ChoiceKey {
-            key: IsolationKey::of_tunnel("t".into()),
+        let key = IsolationKey::of_tunnel("t".into());
+        let choice = ChoiceKey {
             target: Target::parse(b"example.com").unwrap(),
             names: ["c", "a", "b"].map(Arc::from).into(),
         };
         for outproxy in before.all.iter() {
             outproxy.health.record_attempt();
             outproxy.health.record::<()>(&Err(OutproxyFailure::Declined));
-            before.remember_choice(choice(), outproxy).await;
+            before.record(&key, &choice, outproxy, &Ok(()));
         }
         let after =
             before.replaced_by(vec![definition("c", 1), definition("b", 1), definition("a", 2)]).unwrap();
         let attempts: Vec<_> =
             after.status().into_iter().map(|status| (status.name.to_string(), status.attempts)).collect();
         assert_eq!(attempts, [("c".into(), 0), ("b".into(), 1), ("a".into(), 0)]);
-        let order = after.ordered_for(&choice()).await;
+        let order = after.ordered_for(&key, &choice);
         let order: Vec<_> = order.iter().map(|outproxy| &**outproxy.name()).collect();
         assert_eq!(order, ["b", "c", "a"], "who served it last goes first");
         after.renew();
-        assert_eq!(&**after.ordered_for(&choice()).await[0].name(), "c");
+        assert_eq!(&**after.ordered_for(&key, &choice)[0].name(), "c");
     }
 }

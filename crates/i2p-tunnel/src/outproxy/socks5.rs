@@ -100,8 +100,8 @@ fn failure_of_code(code: ReplyCode) -> OutproxyFailure {
             OutproxyFailure::Target(Failure::ClientKeyMissing)
         }
         ReplyCode::INVALID_ADDRESS => OutproxyFailure::Target(Failure::MalformedName),
-        // It is no proxy for CONNECT.
-        ReplyCode::COMMAND_NOT_SUPPORTED => OutproxyFailure::Outproxy(OutproxyFault::Malformed),
+        // It is probably no proxy for CONNECT.
+        ReplyCode::COMMAND_NOT_SUPPORTED => OutproxyFailure::Request(OutproxyFault::Malformed),
         _ => OutproxyFailure::Declined,
     }
 }
@@ -119,7 +119,7 @@ mod tests {
             (4, OutproxyFailure::Target(Failure::Unreachable)),
             (5, OutproxyFailure::Target(Failure::Refused)),
             (6, OutproxyFailure::Target(Failure::TimedOut)),
-            (7, OutproxyFailure::Outproxy(OutproxyFault::Malformed)),
+            (7, OutproxyFailure::Request(OutproxyFault::Malformed)),
             (8, OutproxyFailure::Declined),
             (0x5b, OutproxyFailure::Declined),
             (0xf0, OutproxyFailure::Target(Failure::Unreachable)),

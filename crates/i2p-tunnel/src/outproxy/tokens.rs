@@ -1,37 +1,42 @@
 use std::{fmt, sync::Arc, time::Duration};
 
 use data_encoding::HEXLOWER;
-use moka::future::Cache;
 
-use crate::{client::IsolationKey, failure::Failure};
+use crate::{
+    client::{IdentityTable, IsolationKey},
+    failure::Failure,
+};
 
 /// The username of all made-up credentials. It is not the client's own, which the outproxy must not learn.
 pub(super) const USERNAME: &str = "i2p-socks";
 /// Most tokens that are remembered, and for how long after their last use. After that, the client is a new one to the outproxy.
-const MAX_TOKENS: u64 = 16_384;
+const MAX_TOKENS: usize = 16_384;
 const TOKEN_LIFETIME: Duration = Duration::from_secs(60 * 60);
 
 /// Made-up passwords: one random token per isolation key. They isolate clients and tell nothing else.
-pub(super) struct IsolationTokens(Cache<IsolationKey, Arc<str>>);
+pub(super) struct IsolationTokens(IdentityTable<Option<Arc<str>>>);
 
 impl IsolationTokens {
     pub(super) fn new() -> Self {
-        Self(Cache::builder().max_capacity(MAX_TOKENS).time_to_idle(TOKEN_LIFETIME).build())
+        Self(IdentityTable::new(MAX_TOKENS, TOKEN_LIFETIME))
     }
 
     /// Returns the token of a key.
-    pub(super) async fn token_of(&self, key: &IsolationKey) -> Result<Arc<str>, Failure> {
-        let make = async {
+    pub(super) fn token_of(&self, key: &IsolationKey) -> Result<Arc<str>, Failure> {
+        self.0.with(key, |known| {
+            if let Some(token) = known {
+                return Ok(Arc::clone(token));
+            }
             let mut bytes = [0; 16];
-            getrandom::fill(&mut bytes).map(|()| Arc::from(HEXLOWER.encode(&bytes)))
-        };
-        // Without random numbers, clients would not be isolated.
-        self.0.try_get_with_by_ref(key, make).await.map_err(|_| Failure::OutproxiesFailed)
+            // Without random numbers, clients would not be isolated.
+            getrandom::fill(&mut bytes).map_err(|_| Failure::OutproxiesFailed)?;
+            Ok(Arc::clone(known.insert(Arc::from(HEXLOWER.encode(&bytes)))))
+        })
     }
 
     /// Forgets all tokens, so that every client gets a new one.
     pub(super) fn renew(&self) {
-        self.0.invalidate_all();
+        self.0.clear();
     }
 }
 

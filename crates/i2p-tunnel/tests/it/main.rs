@@ -20,6 +20,7 @@ mod long_destinations;
 mod metrics;
 mod name_isolation;
 mod odd_clients;
+mod outproxy_blame;
 mod outproxy_failover;
 mod outproxy_isolation;
 mod outproxy_protocols;

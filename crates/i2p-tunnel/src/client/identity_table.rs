@@ -1,0 +1,146 @@
+use std::{
+    collections::HashMap,
+    fmt,
+    sync::{Mutex, MutexGuard, PoisonError},
+    time::Duration,
+};
+
+use tokio::time::Instant;
+
+use super::{identity::ClientAddress, isolation::IsolationKey};
+
+/// When there is no room for another identity, the client with the most identities loses the older half of them. If no client has
+/// more than this part of all, the oldest of all go instead, this many.
+const SMALL_PART: usize = 16;
+
+/// What is remembered of each identity. No identity sees the value of another.
+///
+/// The table is bounded. A client that makes up many identities, for instance by inventing credentials, displaces its own first.
+pub(crate) struct IdentityTable<V> {
+    max: usize,
+    lifetime: Duration,
+    slots: Mutex<HashMap<IsolationKey, Slot<V>>>,
+}
+
+struct Slot<V> {
+    value: V,
+    used: Instant,
+}
+
+impl<V: Default> IdentityTable<V> {
+    /// Creates a table for at most `max` identities. Each is forgotten when it was not used for `lifetime`.
+    pub(crate) fn new(max: usize, lifetime: Duration) -> Self {
+        Self { max, lifetime, slots: Mutex::default() }
+    }
+
+    fn slots(&self) -> MutexGuard<'_, HashMap<IsolationKey, Slot<V>>> {
+        self.slots.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Runs `work` on the value of an identity. The value of a new identity is the default.
+    pub(crate) fn with<T>(&self, key: &IsolationKey, work: impl FnOnce(&mut V) -> T) -> T {
+        let now = Instant::now();
+        let mut slots = self.slots();
+        if let Some(slot) = slots.get_mut(key) {
+            if slot.used + self.lifetime <= now {
+                slot.value = V::default();
+            }
+            slot.used = now;
+            return work(&mut slot.value);
+        }
+        if slots.len() >= self.max {
+            slots.retain(|_, slot| slot.used + self.lifetime > now);
+        }
+        if slots.len() >= self.max {
+            make_room(&mut slots);
+        }
+        let slot = slots.entry(key.clone()).or_insert_with(|| Slot { value: V::default(), used: now });
+        work(&mut slot.value)
+    }
+
+    /// Forgets all identities.
+    pub(crate) fn clear(&self) {
+        self.slots().clear();
+    }
+}
+
+/// Removes identities of a full table, so many at once that the search is not repeated for each new one.
+fn make_room<V>(slots: &mut HashMap<IsolationKey, Slot<V>>) {
+    let mut counts: HashMap<Option<ClientAddress>, usize> = HashMap::new();
+    for key in slots.keys() {
+        *counts.entry(key.client()).or_default() += 1;
+    }
+    let part = (slots.len() / SMALL_PART).max(1);
+    let largest = counts.into_iter().max_by_key(|(_, count)| *count).filter(|(_, count)| *count > part);
+    let is_of = |key: &IsolationKey| largest.is_none_or(|(client, _)| key.client() == client);
+    let count = largest.map_or(part, |(_, count)| count.div_ceil(2));
+    let mut oldest: Vec<_> =
+        slots.iter().filter(|(key, _)| is_of(key)).map(|(key, slot)| (slot.used, key.clone())).collect();
+    oldest.sort_by_key(|(used, _)| *used);
+    for (_, key) in oldest.into_iter().take(count) {
+        slots.remove(&key);
+    }
+}
+
+/// Shows no identity.
+impl<V> fmt::Debug for IdentityTable<V> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("IdentityTable(..)")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::client::{Client, ClientCredentials, ClientProtocol, Isolate};
+
+    fn key(address: u8, user: usize) -> IsolationKey {
+        let client = Client {
+            address: ClientAddress::Ip([127, 0, 0, address].into()),
+            listener: "a".into(),
+            protocol: ClientProtocol::Socks5,
+            credentials: ClientCredentials::UserId(user.to_string().into_bytes()),
+        };
+        IsolationKey::of_client(Isolate::default(), None, &client)
+    }
+
+    /// Returns whether the table knows the identity, and notes that it does from now on.
+    fn visit(table: &IdentityTable<bool>, key: &IsolationKey) -> bool {
+        table.with(key, |known| std::mem::replace(known, true))
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_client_with_many_identities_displaces_its_own() {
+        let table = IdentityTable::new(64, Duration::from_secs(60));
+        assert!(!visit(&table, &key(1, 0)) && !visit(&table, &key(2, 0)));
+        for user in 0..1000 {
+            tokio::time::advance(Duration::from_millis(1)).await;
+            assert!(!visit(&table, &key(3, user)));
+            assert!(visit(&table, &key(3, user)), "its latest one is there");
+            assert!(table.slots().len() <= 64);
+        }
+        assert!(visit(&table, &key(1, 0)) && visit(&table, &key(2, 0)), "others keep theirs");
+        assert!(!visit(&table, &key(3, 0)), "its oldest one is gone");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn identities_are_forgotten_when_they_are_unused() {
+        let table = IdentityTable::new(4, Duration::from_secs(60));
+        assert!(!visit(&table, &key(1, 0)));
+        for _ in 0..3 {
+            tokio::time::advance(Duration::from_secs(59)).await;
+            assert!(visit(&table, &key(1, 0)));
+        }
+        tokio::time::advance(Duration::from_secs(60)).await;
+        assert!(!visit(&table, &key(1, 0)));
+        // As many clients as there is room for: the oldest goes.
+        for address in 2..6 {
+            tokio::time::advance(Duration::from_secs(1)).await;
+            assert!(!visit(&table, &key(address, 0)));
+        }
+        assert!(visit(&table, &key(5, 0)) && visit(&table, &key(3, 0)));
+        assert!(!visit(&table, &key(1, 0)));
+        table.clear();
+        assert!(!visit(&table, &key(5, 0)));
+    }
+}
