@@ -151,3 +151,13 @@ impl Limit {
         !matches!(self, Self::Handshake | Self::HalfClose | Self::Linger)
     }
 }
+
+/// A random part of a duration, so that what would begin at the same moment begins at different ones.
+pub(crate) fn random_part_of(whole: Duration) -> Duration {
+    let mut bytes = [0; 4];
+    // Without randomness it is the whole.
+    match getrandom::fill(&mut bytes) {
+        Ok(()) => whole.mul_f64(f64::from(u32::from_ne_bytes(bytes)) / f64::from(u32::MAX)),
+        Err(_) => whole,
+    }
+}

@@ -59,7 +59,7 @@ const SESSION_STATE_LABELS: [&str; 3] = ["building", "ready", "waiting"];
 pub fn session_state_label(state: &SessionState) -> &'static str {
     match state {
         SessionState::Ready(session) if session.is_alive() => "ready",
-        SessionState::Waiting { .. } => "waiting",
+        SessionState::Waiting { .. } | SessionState::Lost => "waiting",
         _ => "building",
     }
 }

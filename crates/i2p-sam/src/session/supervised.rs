@@ -1,8 +1,8 @@
-//! A session that is built again whenever it is lost.
+//! A session that is built again when it was lost and a task waits for it.
 
 use std::{
     sync::{
-        Arc,
+        Arc, OnceLock,
         atomic::{AtomicBool, Ordering},
     },
     time::Duration,
@@ -32,7 +32,8 @@ pub enum Identity {
 }
 
 /// How long to wait before the next attempt. Each wait is twice the one before, up to a limit, and shortened by a random
-/// part of up to a half, so that the clients of one router do not try in step.
+/// part of up to a half, so that the clients of one router do not try in step. While no task waits for the session, the wait is
+/// longer by a random part of `unasked`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct BackOff {
     /// The first wait.
@@ -42,6 +43,9 @@ pub struct BackOff {
     pub unreachable: Duration,
     /// The limit while the router refuses or cannot build tunnels: each attempt costs the network something.
     pub refused: Duration,
+    /// How much longer an attempt may take to begin while no task waits for the session. Sessions that come back at the same
+    /// moment would show that they belong to one program.
+    pub unasked: Duration,
 }
 
 impl Default for BackOff {
@@ -50,6 +54,7 @@ impl Default for BackOff {
             first: Duration::from_millis(100),
             unreachable: Duration::from_millis(900),
             refused: Duration::from_secs(60),
+            unasked: Duration::from_secs(20),
         }
     }
 }
@@ -59,10 +64,17 @@ impl BackOff {
     fn wait(&self, failures: u32, error: &Error) -> Duration {
         let limit = if error.is_unreachable() { self.unreachable } else { self.refused };
         let whole = self.first.saturating_mul(1 << failures.saturating_sub(1).min(20)).min(limit);
-        let mut byte = [0];
-        // Without randomness the whole wait is used, which is as good for a single client.
-        let part = if getrandom::fill(&mut byte).is_ok() { f64::from(byte[0]) / 255.0 } else { 1.0 };
-        whole.mul_f64(0.5 + part / 2.0)
+        whole.mul_f64(0.5 + random_part() / 2.0)
+    }
+}
+
+/// A random number from 0 to 1.
+fn random_part() -> f64 {
+    let mut bytes = [0; 4];
+    // Without randomness the whole wait is used, which is as good for a single client.
+    match getrandom::fill(&mut bytes) {
+        Ok(()) => f64::from(u32::from_ne_bytes(bytes)) / f64::from(u32::MAX),
+        Err(_) => 1.0,
     }
 }
 
@@ -77,24 +89,70 @@ pub enum SessionState {
     },
     /// It can be used.
     Ready(Session),
+    /// The router has closed it. It is built again once a task waits for it.
+    Lost,
     /// An attempt has failed, and the next one has not begun.
     Waiting {
         /// Failed attempts since it was last ready.
         failures: u32,
         /// Why the last one failed.
         error: Arc<Error>,
-        /// When the next one begins.
+        /// When the next one begins if a task waits for the session. Otherwise it begins later.
         until: Instant,
     },
 }
 
-/// A session that is built again whenever it is lost, on the router that then answers at the bridge. Dropping this ends the
-/// supervision; a [`Session`] that was handed out lives on until it is dropped too.
+/// A session that is built again when it was lost and a task waits for it, on the router that then answers at the bridge. Dropping
+/// this ends the supervision; a [`Session`] that was handed out lives on until it is dropped too.
 #[derive(Debug)]
 pub struct Supervised {
     state: watch::Receiver<SessionState>,
-    was_ready: Arc<AtomicBool>,
+    shared: Arc<Shared>,
     task: JoinHandle<()>,
+}
+
+/// What the supervising task and the others share.
+#[derive(Debug, Default)]
+struct Shared {
+    was_ready: AtomicBool,
+    /// The keys that it has each time, once they are known.
+    kept_key: OnceLock<PrivateKey>,
+    /// The number of tasks that wait for the session.
+    waiting: watch::Sender<usize>,
+}
+
+impl Shared {
+    /// Returns once a task waits for the session.
+    async fn asked(&self) {
+        // The sender lives as long as `self`.
+        let _ = self.waiting.subscribe().wait_for(|waiting| *waiting > 0).await;
+    }
+
+    /// Waits until the next attempt.
+    async fn pause(&self, wait: Duration, unasked: Duration) {
+        sleep(wait).await;
+        tokio::select! {
+            biased;
+            () = self.asked() => {}
+            () = sleep(unasked.mul_f64(random_part())) => {}
+        }
+    }
+}
+
+/// A task's wait for the session.
+struct Waiting<'a>(&'a Shared);
+
+impl<'a> Waiting<'a> {
+    fn begin(shared: &'a Shared) -> Self {
+        shared.waiting.send_modify(|waiting| *waiting += 1);
+        Self(shared)
+    }
+}
+
+impl Drop for Waiting<'_> {
+    fn drop(&mut self) {
+        self.0.waiting.send_modify(|waiting| *waiting -= 1);
+    }
 }
 
 impl Drop for Supervised {
@@ -104,20 +162,25 @@ impl Drop for Supervised {
 }
 
 impl Supervised {
-    /// Starts to build a session, and to build it again whenever it is lost.
+    /// Starts to build a session. Later it is built again when it was lost and a task waits for it.
     #[must_use]
     pub fn start(bridge: Bridge, options: SessionOptions, identity: Identity, back_off: BackOff) -> Self {
         let (sender, state) = watch::channel(SessionState::Building { failures: 0 });
-        let was_ready = Arc::new(AtomicBool::new(false));
-        let task =
-            tokio::spawn(supervise(bridge, options, identity, back_off, sender, Arc::clone(&was_ready)));
-        Self { state, was_ready, task }
+        let shared = Arc::new(Shared::default());
+        let task = tokio::spawn(supervise(bridge, options, identity, back_off, sender, Arc::clone(&shared)));
+        Self { state, shared, task }
     }
 
     /// Whether it has ever been ready. A session that is being built after that was lost.
     #[must_use]
     pub fn was_ready(&self) -> bool {
-        self.was_ready.load(Ordering::Relaxed)
+        self.shared.was_ready.load(Ordering::Relaxed)
+    }
+
+    /// The keys that it will have again, with [`Identity::Same`] and once it was ready.
+    #[must_use]
+    pub fn kept_key(&self) -> Option<&PrivateKey> {
+        self.shared.kept_key.get()
     }
 
     /// The state now, and each later one.
@@ -135,8 +198,12 @@ impl Supervised {
         }
     }
 
-    /// Waits until the session can be used. There is no time limit: the caller sets its own.
+    /// Waits until the session can be used, and has it built if it was lost. There is no time limit: the caller sets its own.
     pub async fn session(&self) -> Session {
+        if let Some(session) = self.current() {
+            return session;
+        }
+        let _waiting = Waiting::begin(&self.shared);
         let mut state = self.state.clone();
         loop {
             if let SessionState::Ready(session) = &*state.borrow_and_update()
@@ -158,7 +225,7 @@ async fn supervise(
     identity: Identity,
     back_off: BackOff,
     state: watch::Sender<SessionState>,
-    was_ready: Arc<AtomicBool>,
+    shared: Arc<Shared>,
 ) {
     let mut failures = 0;
     loop {
@@ -170,13 +237,18 @@ async fn supervise(
                 }
                 failures = 0;
                 if identity == Identity::Same {
-                    options = options.private_key(PrivateKey::clone(session.private_key()));
+                    let key = shared.kept_key.get_or_init(|| PrivateKey::clone(session.private_key()));
+                    options = options.private_key(PrivateKey::clone(key));
                 }
                 // Before the state, so that a task that sees the state also sees this.
-                was_ready.store(true, Ordering::Relaxed);
+                shared.was_ready.store(true, Ordering::Relaxed);
                 state.send_replace(SessionState::Ready(session.clone()));
                 session.lost().await;
-                tracing::warn!("the router has closed the I2P session; building it again");
+                tracing::warn!(
+                    "the router has closed an I2P session; it is built again when a client needs it"
+                );
+                state.send_replace(SessionState::Lost);
+                shared.asked().await;
             }
             Err(error) => {
                 failures += 1;
@@ -189,7 +261,7 @@ async fn supervise(
                 let wait = back_off.wait(failures, &error);
                 let until = Instant::now() + wait;
                 state.send_replace(SessionState::Waiting { failures, error: Arc::new(error), until });
-                sleep(wait).await;
+                shared.pause(wait, back_off.unasked).await;
             }
         }
     }

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use i2p_sam::SessionState;
 use i2p_tunnel::{SessionLimits, SessionStatus, metrics::session_state_label};
 
 /// The condition of the proxy.
@@ -11,7 +12,7 @@ pub(super) enum Condition {
     Starting,
     /// Tunnels are built.
     Ready,
-    /// No session is open because no client needs one. The next client gets a new one.
+    /// No session is open because no client needs one, also after sessions were lost. The next client gets a new one.
     Idle,
     /// A session for the first client since then is being built, and nothing has failed yet.
     Building,
@@ -91,10 +92,13 @@ impl PoolCondition {
         if sessions.iter().any(|session| session_state_label(&session.state) == "ready") {
             return Self::Ready;
         }
+        // A lost session that no client waits for is not needed.
+        let needed: Vec<_> =
+            sessions.iter().filter(|session| !matches!(session.state, SessionState::Lost)).collect();
         // Past this limit, the waiting request fails, and so this counts as a failure and not as a start.
         let is_recent = |time: Duration| time <= SessionLimits::default().tunnels;
-        match sessions.iter().all(|session| session.built_for_client.is_some_and(is_recent)) {
-            true if sessions.is_empty() => Self::Idle,
+        match needed.iter().all(|session| session.built_for_client.is_some_and(is_recent)) {
+            true if needed.is_empty() => Self::Idle,
             true => Self::Building,
             false => Self::NoSession,
         }
@@ -103,8 +107,6 @@ impl PoolCondition {
 
 #[cfg(test)]
 mod tests {
-    use i2p_sam::SessionState;
-
     use super::*;
 
     fn building(for_client: Option<u64>) -> SessionStatus {
@@ -120,6 +122,8 @@ mod tests {
     #[test]
     fn a_session_that_a_client_just_asked_for_is_not_missing() {
         assert_eq!(PoolCondition::of(&[]), PoolCondition::Idle);
+        let lost = SessionStatus { state: SessionState::Lost, ..building(None) };
+        assert_eq!(PoolCondition::of(&[lost]), PoolCondition::Idle);
         assert_eq!(PoolCondition::of(&[building(Some(1)), building(Some(110))]), PoolCondition::Building);
         assert_eq!(PoolCondition::of(&[building(Some(111))]), PoolCondition::NoSession, "for too long");
         assert_eq!(PoolCondition::of(&[building(Some(1)), building(None)]), PoolCondition::NoSession, "lost");

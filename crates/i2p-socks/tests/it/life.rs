@@ -66,14 +66,14 @@ async fn a_killed_router_is_logged_once_and_the_next_one_is_used() {
     let (code, mut open) = connect(address, "known.i2p");
     assert_eq!(code, 0);
     bridge.kill().await;
-    let line = proxy.stderr_line("the router has closed the I2P session");
-    assert!(line.contains("WARN") && line.contains("building it again"), "{line}");
+    let line = proxy.stderr_line("the router has closed an I2P session");
+    assert!(line.contains("WARN") && line.contains("it is built again"), "{line}");
     assert_eq!(open.read(&mut [0; 1]).unwrap_or(0), 0, "the open stream ends");
     let waiting = std::thread::spawn(move || connect(address, "known.i2p").0);
     bridge.restart().await;
     assert_eq!(waiting.join().unwrap(), 0, "it waited for the router: {}", proxy.said());
     assert!(proxy.is_running(), "{}", proxy.said());
-    assert_eq!(proxy.said().matches("has closed the I2P session").count(), 1);
+    assert_eq!(proxy.said().matches("has closed an I2P session").count(), 1);
     assert_eq!(proxy.signal("TERM"), Some(0), "{}", proxy.said());
 }
 

@@ -31,6 +31,7 @@ mod relaying;
 mod resolve;
 mod router_answers;
 mod router_lost;
+mod session_return;
 mod sessions;
 mod several_routers;
 mod udp_associate;

@@ -3,7 +3,7 @@
 use std::{sync::Arc, time::Duration};
 
 use i2p_name::VirtualOptions;
-use i2p_sam::Bridge;
+use i2p_sam::{BackOff, Bridge};
 use i2p_tunnel::{
     AddressPool, DropReason, Failure, Limit, Limits, Metrics, OutproxyFault, OutproxyStatus, PoolOptions,
     SamDialler, Service, SessionPool, metrics::Snapshot,
@@ -24,7 +24,9 @@ struct Counted {
 }
 
 async fn start(bridge: &TestBridge) -> Counted {
-    let pool = SessionPool::new(Bridge::new(bridge.address()), PoolOptions::default());
+    let back_off = BackOff { unasked: Duration::from_millis(10), ..BackOff::default() };
+    let options = PoolOptions { back_off, ..PoolOptions::default() };
+    let pool = SessionPool::new(Bridge::new(bridge.address()), options);
     pool.first_ready().await.unwrap();
     let metrics = Metrics::new();
     let limit = Duration::from_millis(300);

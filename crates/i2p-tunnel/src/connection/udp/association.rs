@@ -1,9 +1,9 @@
 //! One association: from UDP ASSOCIATE to the end of the client's TCP connection.
 
-use std::{io, net::SocketAddr, sync::Arc};
+use std::{io, net::SocketAddr, sync::Arc, time::Duration};
 
 use socks_wire::{Address, stream::Accepted};
-use tokio::net::UdpSocket;
+use tokio::{net::UdpSocket, sync::Notify, time::timeout};
 
 use super::{
     client_side::{ClientSide, MAX_DATAGRAM},
@@ -20,8 +20,14 @@ use crate::{
     },
     dial::{Datagrams, Dial},
     failure::Failure,
+    limits::random_part_of,
     stream::{Socket, Stop, any_port_on},
 };
+
+/// How long an association may wait before it looks for a new session, while its client sends nothing.
+const MAX_REOPEN_PAUSE: Duration = Duration::from_secs(20);
+/// How long it then waits for the router.
+const WAY_OPEN_TIMEOUT: Duration = Duration::from_secs(2);
 
 /// Handles UDP ASSOCIATE until the client's TCP connection ends (RFC 1928 section 7).
 pub(crate) async fn associate<D: Dial>(
@@ -121,10 +127,19 @@ impl<'a, D: Dial> Association<'a, D> {
     }
 
     /// Opens another channel after a loss; `None` if the client has gone. Datagrams to hosts outside I2P are relayed meanwhile.
+    ///
+    /// The next datagram of the client asks for it. Without one, it is opened after a random pause: the associations of several
+    /// clients would otherwise return together, and show that they belong to one proxy.
     async fn reopen(&mut self, control: &Socket, datagram: &mut [u8]) -> Option<D::Datagrams> {
         let (service, key) = (self.service, self.key.clone());
+        let asked = Notify::new();
         let again = async {
             loop {
+                let pause = random_part_of(MAX_REOPEN_PAUSE);
+                let is_asked = timeout(pause, asked.notified()).await.is_ok();
+                if !is_asked && !is_way_open(&service.dialler, &key).await {
+                    continue;
+                }
                 // This waits for the router as long as a request may.
                 match service.dialler.associate(&key).await {
                     Ok(channel) => return channel,
@@ -145,6 +160,7 @@ impl<'a, D: Dial> Association<'a, D> {
                     if readable.is_ok() {
                         // Without a channel, none can be lost.
                         let _ = self.outgoing.send_burst(None, datagram).await;
+                        asked.notify_one();
                     }
                 }
             }
@@ -183,6 +199,11 @@ impl<'a, D: Dial> Association<'a, D> {
             }
         }
     }
+}
+
+/// Whether streams can be opened without a wait. If not, this has begun to prepare for them.
+async fn is_way_open<D: Dial>(dialler: &D, key: &IsolationKey) -> bool {
+    timeout(WAY_OPEN_TIMEOUT, dialler.prepare(key)).await.is_ok_and(|prepared| prepared.is_ok())
 }
 
 #[cfg(test)]

@@ -6,7 +6,7 @@ use std::{
 use i2p_name::Destination;
 use i2p_sam::{Session, SessionState, Supervised};
 use tokio::{
-    sync::Notify,
+    sync::{Notify, watch},
     time::{Instant, sleep_until},
 };
 
@@ -23,7 +23,7 @@ pub(super) struct Entry {
     /// When a client asked for it. `None` for a spare.
     requested: Option<Instant>,
     usage: Mutex<Usage>,
-    /// Notified when it becomes unused or is used again, and when it becomes unused.
+    /// Notified when it becomes unused, is used again or is lost; and when it becomes unused.
     changed: (Arc<Notify>, Arc<Notify>),
     /// What belongs to the destination that the session has now. `None` until it is needed.
     identity: Mutex<Option<IdentityState>>,
@@ -62,6 +62,7 @@ impl Entry {
         let now = Instant::now();
         let usage = Mutex::new(Usage { leases: 0, since: now, half_closed: Vec::new(), ending: false });
         let requested = (purpose == Purpose::Client).then_some(now);
+        tokio::spawn(notify_of_trouble(supervised.state(), Arc::clone(&changed.0)));
         Self { supervised, requested, usage, changed, identity: Mutex::default() }
     }
 
@@ -104,6 +105,11 @@ impl Entry {
         usage.half_closed.push(stream.clone());
     }
 
+    /// Whether it is unused, and was lost or cannot be built because the router is away.
+    pub(super) fn is_lost_and_unused(&self) -> bool {
+        self.unused_since().is_some() && is_lost(&self.supervised.state().borrow())
+    }
+
     pub(super) fn supervised(&self) -> &Supervised {
         &self.supervised
     }
@@ -141,6 +147,23 @@ impl Entry {
         if usage.leases == 0 {
             usage.half_closed = Vec::new();
             self.changed.1.notify_waiters();
+        }
+    }
+}
+
+fn is_lost(state: &SessionState) -> bool {
+    match state {
+        SessionState::Lost => true,
+        SessionState::Waiting { error, .. } => error.is_unreachable(),
+        _ => false,
+    }
+}
+
+/// Notifies the pool whenever a session is lost or the router is away, until the session's supervision ends.
+async fn notify_of_trouble(mut state: watch::Receiver<SessionState>, changed: Arc<Notify>) {
+    while state.changed().await.is_ok() {
+        if is_lost(&state.borrow_and_update()) {
+            changed.notify_one();
         }
     }
 }

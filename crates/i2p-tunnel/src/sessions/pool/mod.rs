@@ -26,6 +26,10 @@ use crate::client::IsolationKey;
 /// Equal keys get the same session, different keys never do. When the pool is full, the session that has been unused for longest
 /// is closed to make room. If all are in use, a session that only half-closed streams use makes room. If there is none, a new key
 /// is refused rather than made to share a session.
+///
+/// A session that was lost is built again when a request waits for it, and then at once. What is built for nobody yet, such as
+/// spares, is built one after the other, after random pauses: sessions that come back together would show that they belong to one
+/// program.
 #[derive(Clone)]
 pub struct SessionPool {
     shared: Arc<Shared>,
@@ -34,13 +38,13 @@ pub struct SessionPool {
 
 struct Shared {
     state: Mutex<State>,
-    /// Notified when a session becomes unused, or is used again.
+    /// Notified when a session becomes unused, is used again or is lost, and when spares are missing.
     changed: Arc<Notify>,
     /// Notified when a session becomes unused.
     unused: Arc<Notify>,
 }
 
-/// Stops the task that closes unused sessions when the pool is dropped.
+/// Stops the task that keeps the pool tidy when the pool is dropped.
 struct Reaper(JoinHandle<()>);
 
 impl Drop for Reaper {
@@ -54,32 +58,38 @@ impl Shared {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Closes sessions that have been unused for too long. Returns when the next one will be due.
-    fn reap(&self) -> Option<Instant> {
+    /// Closes sessions that were lost or have been unused for too long, and builds a spare if one is due. Returns when to do so
+    /// again.
+    fn tidy(&self) -> Option<Instant> {
         let mut state = self.state();
-        let idle_close = state.options().idle_close?;
-        let closed = state.close_unused(Instant::now(), idle_close);
-        if closed > 0 {
-            let left = state.count();
-            tracing::info!(closed, left, "closed idle I2P sessions: unused for {} s", idle_close.as_secs());
-        }
-        state.next_close(idle_close)
+        let now = Instant::now();
+        state.close_lost();
+        let next_close = state.options().idle_close.and_then(|idle_close| {
+            let closed = state.close_unused(now, idle_close);
+            if closed > 0 {
+                let left = state.count();
+                let seconds = idle_close.as_secs();
+                tracing::info!(closed, left, "closed idle I2P sessions: unused for {seconds} s");
+            }
+            state.next_close(idle_close)
+        });
+        let next_spare = state.build_spare_if_due(now);
+        next_close.into_iter().chain(next_spare).min()
     }
 }
 
 impl SessionPool {
-    /// Creates a pool of sessions at a bridge. Begins to build its first session and its spares at once.
+    /// Creates a pool of sessions at a bridge. Begins to build its first session at once, unless that is delayed.
     ///
     /// # Panics
     /// Outside a tokio runtime.
     #[must_use]
     pub fn new(bridge: Bridge, options: PoolOptions) -> Self {
         let (changed, unused) = (Arc::new(Notify::new()), Arc::new(Notify::new()));
-        let spares = options.spares_at_start();
         let mut state = State::new(bridge, options, (Arc::clone(&changed), Arc::clone(&unused)));
-        state.open_spares(spares);
+        state.open_first();
         let shared = Arc::new(Shared { state: Mutex::new(state), changed, unused });
-        let reaper = Reaper(tokio::spawn(reap(Arc::clone(&shared))));
+        let reaper = Reaper(tokio::spawn(keep_tidy(Arc::clone(&shared))));
         Self { shared, _reaper: Arc::new(reaper) }
     }
 
@@ -147,10 +157,10 @@ impl std::fmt::Debug for SessionPool {
     }
 }
 
-/// Closes unused sessions when they are due.
-async fn reap(shared: Arc<Shared>) {
+/// Closes unused sessions and builds spares when they are due.
+async fn keep_tidy(shared: Arc<Shared>) {
     loop {
-        match shared.reap() {
+        match shared.tidy() {
             Some(next) => {
                 tokio::select! {
                     () = tokio::time::sleep_until(next) => {}

@@ -16,7 +16,8 @@ pub struct PoolOptions {
     pub max_sessions: NonZeroUsize,
     /// How long a session may be unused before it is closed. `None`: it is never closed for this.
     pub idle_close: Option<Duration>,
-    /// Number of sessions that are kept ready for future clients.
+    /// Number of sessions that are kept ready for future clients. They are built one after the other, after random pauses of up to
+    /// [`BackOff::unasked`].
     pub warm_spares: usize,
     /// Whether the first session is built only when the first client connects. Otherwise it is built at once.
     pub delay_open: bool,

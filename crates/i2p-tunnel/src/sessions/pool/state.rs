@@ -11,7 +11,7 @@ use super::{
     entry::{Entry, Purpose, SessionLease, SessionStatus},
     options::{PoolFull, PoolOptions},
 };
-use crate::client::IsolationKey;
+use crate::{client::IsolationKey, limits::random_part_of};
 
 /// Identities of closed sessions that are remembered, per session that the pool may have.
 const REMEMBERED_PER_SESSION: usize = 8;
@@ -32,6 +32,10 @@ pub(super) struct State {
     replaced: Vec<Weak<Entry>>,
     /// Private keys of closed sessions, the latest last, if sessions keep their identity.
     remembered: VecDeque<(IsolationKey, PrivateKey)>,
+    /// Whether a session was lost and none was built since.
+    has_lost: bool,
+    /// When the next missing spare is built.
+    next_spare: Option<Instant>,
 }
 
 impl State {
@@ -44,6 +48,8 @@ impl State {
             spares: VecDeque::new(),
             replaced: Vec::new(),
             remembered: VecDeque::new(),
+            has_lost: false,
+            next_spare: None,
         }
     }
 
@@ -93,9 +99,9 @@ impl State {
             },
         };
         self.entries.insert(key.clone(), Arc::clone(&entry));
-        let lease = SessionLease::new(entry);
-        self.open_spares(self.options.warm_spares);
-        Ok(lease)
+        self.has_lost = false;
+        self.plan_spare();
+        Ok(SessionLease::new(entry))
     }
 
     /// Begins to build a session for a client. Closes an unused one if the pool is full.
@@ -115,12 +121,64 @@ impl State {
         Arc::new(Entry::new(supervised, purpose, self.changed.clone()))
     }
 
-    /// Begins to build spares until there are `wanted`, as far as the cap allows without closing another session.
-    pub(super) fn open_spares(&mut self, wanted: usize) {
-        while self.spares.len() < wanted && self.has_room() {
+    /// Begins to build the first session, unless that is delayed until the first client. Spares follow later.
+    pub(super) fn open_first(&mut self) {
+        if self.options.spares_at_start() > 0 {
+            self.open_spare();
+        }
+        self.plan_spare();
+    }
+
+    /// Begins to build a spare, if the cap allows it without closing another session.
+    fn open_spare(&mut self) {
+        if self.has_room() {
             let spare = self.build(self.options.session.clone(), Purpose::Spare);
             self.spares.push_back(spare);
         }
+    }
+
+    /// Whether there are fewer spares than wanted. After a loss, a pool without sessions gets one for the next client, as at the
+    /// start.
+    fn lacks_spares(&self) -> bool {
+        let first = self.has_lost && self.entries.is_empty() && !self.options.delay_open;
+        self.spares.len() < self.options.warm_spares.max(usize::from(first))
+    }
+
+    /// Plans to build a spare after a random pause, if there are too few.
+    fn plan_spare(&mut self) {
+        if self.next_spare.is_none() && self.lacks_spares() {
+            self.next_spare = Some(Instant::now() + random_part_of(self.options.back_off.unasked));
+            self.changed.0.notify_one();
+        }
+    }
+
+    /// Begins to build a planned spare if it is due. Returns when the next one will be.
+    pub(super) fn build_spare_if_due(&mut self, now: Instant) -> Option<Instant> {
+        if self.next_spare.is_some_and(|next| next <= now) {
+            self.next_spare = None;
+            if self.lacks_spares() {
+                self.open_spare();
+            }
+            self.has_lost = false;
+        }
+        // Without room, it is planned again when a session closes.
+        if self.has_room() {
+            self.plan_spare();
+        }
+        self.next_spare
+    }
+
+    /// Closes unused sessions that were lost, or that cannot be built because the router is away. Sessions in use are built again
+    /// once a request waits for them.
+    pub(super) fn close_lost(&mut self) {
+        let lost = |entry: &Entry| entry.is_lost_and_unused();
+        let keys: Vec<_> =
+            self.entries.iter().filter(|(_, entry)| lost(entry)).map(|(key, _)| key.clone()).collect();
+        let spares = self.spares.len();
+        // A spare that was never ready is kept: it is the one that waits for the router.
+        self.spares.retain(|spare| !(lost(spare) && spare.supervised().was_ready()));
+        self.has_lost |= !keys.is_empty() || spares > self.spares.len();
+        keys.iter().for_each(|key| self.close(key));
     }
 
     /// Closes the session that has been unused for longest, or a spare if all others are in use. Returns whether it closed one.
@@ -142,9 +200,9 @@ impl State {
     fn close(&mut self, key: &IsolationKey) {
         let Some(entry) = self.entries.remove(key) else { return };
         if self.options.identity == Identity::Same
-            && let Some(session) = entry.supervised().current()
+            && let Some(private_key) = entry.supervised().kept_key()
         {
-            self.remembered.push_back((key.clone(), session.private_key().clone()));
+            self.remembered.push_back((key.clone(), private_key.clone()));
             if self.remembered.len() > REMEMBERED_PER_SESSION * self.options.max_sessions.get() {
                 self.remembered.pop_front();
             }
@@ -167,9 +225,9 @@ impl State {
 
     /// See [`SessionPool::renew_all`](super::SessionPool::renew_all).
     pub(super) fn renew_all(&mut self) {
-        let spares = self.spares.len();
+        self.has_lost |= !self.spares.is_empty();
         self.replace_all();
-        self.open_spares(spares);
+        self.plan_spare();
     }
 
     /// Closes unused sessions and spares, and sets the others aside until their last stream ends.
@@ -186,16 +244,13 @@ impl State {
         if before.builds_same_sessions(&self.options) {
             while self.current() > self.options.max_sessions.get() && self.close_longest_unused() {}
             self.spares.truncate(self.options.spares_at_start());
-            let has_first = !self.entries.is_empty();
-            self.open_spares(if has_first {
-                self.options.warm_spares
-            } else {
-                self.options.spares_at_start()
-            });
         } else {
             self.replace_all();
-            self.open_spares(self.options.spares_at_start());
         }
+        if self.current() == 0 {
+            self.open_first();
+        }
+        self.plan_spare();
     }
 
     /// Closes sessions that have been unused for `limit`, and spares beyond the wanted number. Returns how many it closed.

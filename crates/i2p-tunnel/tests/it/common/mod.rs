@@ -72,7 +72,7 @@ pub(crate) async fn start(
     rules: SessionPolicy,
     addresses: VirtualOptions,
 ) -> Proxy {
-    let back_off = BackOff { first: Duration::from_millis(10), ..BackOff::default() };
+    let back_off = BackOff { first: Duration::from_millis(10), ..options.back_off };
     let delay_open = options.delay_open;
     let pool = SessionPool::new(bridge, PoolOptions { back_off, ..options });
     if !delay_open {
