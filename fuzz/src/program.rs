@@ -40,7 +40,7 @@ pub fn feed_url(input: &[u8]) {
             url.path()
         );
         assert!(url.authority().bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-.:".contains(&byte)));
-        let canonical = url.to_string();
+        let canonical = url.text();
         // A path and a name that are added can make it longer than a URL may be.
         if let Ok(again) = canonical.parse::<I2pUrl>() {
             assert_eq!(again, url, "{canonical}");

@@ -5,6 +5,9 @@ use crate::{
     wire::{Dialect, EncodeError, ResultWord, Status},
 };
 
+/// The longest word of a router's message that is logged. Hashes, destinations and keys are longer.
+const MAX_LOGGED_WORD_BYTES: usize = 30;
+
 /// The operation during which an error happened.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[non_exhaustive]
@@ -139,6 +142,11 @@ impl Error {
         Self::Refused { phase, result: status.result, message: status.message.as_deref().map(printable) }
     }
 
+    /// The error for a log: without words of the router that may name a target or repeat a key.
+    pub fn for_log(&self) -> impl fmt::Display + '_ {
+        ForLog(self)
+    }
+
     /// Whether the router could not be reached, rather than having refused. A router that is being restarted is worth another
     /// attempt soon.
     #[must_use]
@@ -148,5 +156,66 @@ impl Error {
             Self::Timeout { phase, .. } => *phase == Phase::Hello,
             _ => false,
         }
+    }
+}
+
+/// See [`Error::for_log`].
+struct ForLog<'a>(&'a Error);
+
+impl fmt::Display for ForLog<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Error::Refused { phase, result, message } = self.0 else { return self.0.fmt(f) };
+        match result {
+            // Not a word of the specification.
+            ResultWord::Other(_) => f.write_str("the router answered with an unknown result")?,
+            result => write!(f, "the router answered {result}")?,
+        }
+        let names_no_target = matches!(phase, Phase::Hello | Phase::SessionCreate | Phase::SessionAdd);
+        if let (true, Some(message)) = (names_no_target, message) {
+            let words: Vec<_> = message.split(' ').map(scrubbed).collect();
+            write!(f, " ({})", words.join(" "))?;
+        }
+        write!(f, " while {phase}")
+    }
+}
+
+/// A word of a message, unless it may be a name, a destination or a key.
+fn scrubbed(word: &str) -> &str {
+    if word.len() > MAX_LOGGED_WORD_BYTES || word.contains(".i2p") { "[scrubbed]" } else { word }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_log_shows_the_routers_words_without_names_and_keys() {
+        let refused = |phase, result, message: &str| {
+            let error = Error::Refused { phase, result, message: Some(message.to_owned()) };
+            error.for_log().to_string()
+        };
+        let long = "A".repeat(52);
+        for (phase, message, expected) in [
+            (
+                Phase::SessionCreate,
+                "no tunnels",
+                "the router answered I2P_ERROR (no tunnels) while creating a session",
+            ),
+            (
+                Phase::SessionCreate,
+                &format!("{long} of a.i2p is in use"),
+                "the router answered I2P_ERROR ([scrubbed] of [scrubbed] is in use) while creating a session",
+            ),
+            (
+                Phase::StreamConnect,
+                "Host name not found: a",
+                "the router answered I2P_ERROR while connecting a stream",
+            ),
+        ] {
+            assert_eq!(refused(phase, ResultWord::I2pError, message), expected);
+        }
+        let other = refused(Phase::NamingLookup, ResultWord::Other("a.i2p".into()), "a.i2p");
+        assert_eq!(other, "the router answered with an unknown result while looking up a name");
+        assert_eq!(Error::SessionLost.for_log().to_string(), Error::SessionLost.to_string());
     }
 }

@@ -13,17 +13,30 @@ const RUN_TIME: u8 = 1;
 pub(crate) struct CommandError {
     code: u8,
     text: String,
+    /// The text for the log, if `text` quotes the configuration.
+    log: Option<String>,
 }
 
 impl CommandError {
     /// The command line or the configuration is wrong: exit code 64.
     pub(crate) fn usage(text: impl fmt::Display) -> Self {
-        Self { code: USAGE, text: text.to_string() }
+        Self { code: USAGE, text: text.to_string(), log: None }
     }
 
     /// Anything else: exit code 1.
     pub(crate) fn run_time(text: impl fmt::Display) -> Self {
-        Self { code: RUN_TIME, text: text.to_string() }
+        Self { code: RUN_TIME, text: text.to_string(), log: None }
+    }
+
+    /// Sets what is logged in place of the text, which quotes the configuration: names and addresses in it are for the user's eyes
+    /// only.
+    pub(crate) fn with_log(self, log: impl fmt::Display) -> Self {
+        Self { log: Some(log.to_string()), ..self }
+    }
+
+    /// The text for the log.
+    pub(crate) fn for_log(&self) -> &str {
+        self.log.as_deref().unwrap_or(&self.text)
     }
 
     /// Prints the error on stderr and returns the exit code.

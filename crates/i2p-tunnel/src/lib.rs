@@ -48,7 +48,7 @@ pub use route::{
     Comparison, HostPattern, HostPatternError, HostPatternKind, LOCAL_DOMAINS, LOCAL_NETWORKS, OutsideHost,
     PortSet, PortSetError, Route, Routes, Verdict, Via,
 };
-pub use sensitive::show_sensitive;
+pub use sensitive::{Sensitive, show_sensitive};
 pub use sessions::{
     DatagramOptions, DatagramPool, DatagramSessionStatus, PoolOptions, SamDatagrams, SamDialler,
     SamListening, SessionPool, SessionStatus,

@@ -12,10 +12,10 @@ pub fn show_sensitive(shown: bool) {
     SHOWN.store(shown, Relaxed);
 }
 
-/// A value that identifies a client or its target: a host, an address, a credential. `Display` and `Debug` write `[scrubbed]`
-/// unless [`show_sensitive`] allows it.
+/// A value that identifies a client, its target or its user: a host, an address, a URL, a credential. `Display` and `Debug` write
+/// `[scrubbed]` unless [`show_sensitive`] allows it.
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
-pub(crate) struct Sensitive<T>(pub(crate) T);
+pub struct Sensitive<T>(pub T);
 
 impl<T: fmt::Display> fmt::Display for Sensitive<T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

@@ -254,9 +254,9 @@ async fn supervise(
                 failures += 1;
                 // Only the first of a row is news.
                 if failures == 1 {
-                    tracing::warn!("no I2P session: {error}; trying until one is built");
+                    tracing::warn!("no I2P session: {}; trying until one is built", error.for_log());
                 } else {
-                    tracing::debug!(failures, "no I2P session: {error}");
+                    tracing::debug!(failures, "no I2P session: {}", error.for_log());
                 }
                 let wait = back_off.wait(failures, &error);
                 let until = Instant::now() + wait;

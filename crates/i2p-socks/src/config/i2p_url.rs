@@ -9,7 +9,8 @@ use serde::{Deserialize, Serialize};
 /// The longest URL: the address book stores this much of a source.
 const MAX_URL_BYTES: usize = 200;
 
-/// A URL in I2P, in canonical form. It shows what a user reads, so it never goes to a log.
+/// A URL in I2P, in canonical form. It tells what a user reads, so it implements no `Display`: to log it, wrap its
+/// [`text`](Self::text) in `Sensitive`.
 #[derive(Clone, PartialEq, Eq, Hash, Deserialize, Serialize)]
 #[serde(try_from = "String", into = "String")]
 pub(crate) struct I2pUrl {
@@ -30,6 +31,11 @@ impl I2pUrl {
 
     pub(crate) fn path(&self) -> &str {
         &self.path
+    }
+
+    /// The URL as text.
+    pub(crate) fn text(&self) -> String {
+        format!("http://{}{}", self.authority(), self.path)
     }
 
     /// The value of the `Host` field of a request (RFC 9110 section 7.2).
@@ -100,13 +106,7 @@ impl std::str::FromStr for I2pUrl {
 
 impl From<I2pUrl> for String {
     fn from(url: I2pUrl) -> Self {
-        url.to_string()
-    }
-}
-
-impl fmt::Display for I2pUrl {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "http://{}{}", self.authority(), self.path)
+        url.text()
     }
 }
 
@@ -133,7 +133,7 @@ mod tests {
             ("http://example.i2p?a=", "http://example.i2p/?a="),
         ] {
             let read = url(text).unwrap();
-            assert_eq!(read.to_string(), canonical);
+            assert_eq!(read.text(), canonical);
             assert_eq!(url(canonical).unwrap(), read);
         }
         for text in [
@@ -153,7 +153,7 @@ mod tests {
             "/hosts.txt",
             "",
         ] {
-            assert!(url(text).is_err(), "{text:?} is {}", url(text).unwrap());
+            assert!(url(text).is_err(), "{text:?} is {}", url(text).unwrap().text());
         }
         assert!(url(&format!("http://example.i2p/{}", "a".repeat(200))).unwrap_err().contains("200"));
     }
@@ -161,12 +161,12 @@ mod tests {
     #[test]
     fn redirections_stay_in_i2p() {
         let here = url("http://a.i2p:81/hosts.txt").unwrap();
-        assert_eq!(here.join("/b?c").unwrap().to_string(), "http://a.i2p:81/b?c");
-        assert_eq!(here.join("http://b.i2p/c").unwrap().to_string(), "http://b.i2p/c");
+        assert_eq!(here.join("/b?c").unwrap().text(), "http://a.i2p:81/b?c");
+        assert_eq!(here.join("http://b.i2p/c").unwrap().text(), "http://b.i2p/c");
         for location in ["//example.com/", "https://b.i2p/", "http://example.com/", "b.txt", "", "?a"] {
             assert!(here.join(location).is_err(), "{location}");
         }
         let jump = url("http://stats.i2p/jump?a=").unwrap().with_name(&"x.i2p".parse().unwrap());
-        assert_eq!(jump.to_string(), "http://stats.i2p/jump?a=x.i2p");
+        assert_eq!(jump.text(), "http://stats.i2p/jump?a=x.i2p");
     }
 }

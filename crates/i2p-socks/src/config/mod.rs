@@ -146,11 +146,11 @@ impl Config {
         let text = options.config.as_deref().map(text).transpose()?.unwrap_or_default();
         // First the file alone, so that mistakes in it are reported with line and column.
         let mut config =
-            Self::parse(&text).map_err(|error| error_in_file(options.config.as_deref(), &error))?;
+            Self::parse(&text).map_err(|error| error_in_file(options.config.as_deref(), &text, &error))?;
         let overrides = config.overrides(options)?;
         if !overrides.is_empty() {
-            let file =
-                toml::from_str(&text).map_err(|error| error_in_file(options.config.as_deref(), &error))?;
+            let file = toml::from_str(&text)
+                .map_err(|error| error_in_file(options.config.as_deref(), &text, &error))?;
             config = apply_overrides(&file, &overrides)?;
         }
         config.state_dir.clone_from(&options.state_dir);
@@ -364,7 +364,21 @@ fn text(path: &Path) -> Result<String, CommandError> {
     })
 }
 
-fn error_in_file(path: Option<&Path>, error: &toml::de::Error) -> CommandError {
+fn error_in_file(path: Option<&Path>, text: &str, error: &toml::de::Error) -> CommandError {
     let shown = path.unwrap_or(Path::new("")).display();
+    let before = error.span().and_then(|span| text.get(..span.start)).unwrap_or_default();
+    let (line, message) = (before.matches('\n').count() + 1, without_quotation(error.message()));
     CommandError::usage(format_args!("the configuration file {shown} has an error\n{error}"))
+        .with_log(format_args!("the configuration file {shown} has an error in line {line}: {message}"))
+}
+
+/// A message without what it quotes from the file: names and addresses.
+fn without_quotation(message: &str) -> String {
+    match (message.find('"'), message.rfind('"')) {
+        (Some(first), Some(last)) => {
+            let rest = message.get(last..).unwrap_or_default().trim_start_matches('"');
+            format!("{}[scrubbed]{rest}", message.get(..first).unwrap_or_default())
+        }
+        _ => message.to_owned(),
+    }
 }

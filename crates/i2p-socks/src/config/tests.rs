@@ -304,3 +304,19 @@ fn the_example_has_every_key() {
     }
     assert!(sections.next().is_some());
 }
+
+#[test]
+fn the_log_shows_no_name_of_a_refused_configuration() {
+    let text = "[names.static]\n\"a.i2p\" = \"private.i2p\"\n";
+    let error = error_in_file(None, text, &Config::parse(text).unwrap_err());
+    assert!(error.to_string().contains("\"a.i2p\" points to another name"), "{error}");
+    let log = error.for_log();
+    assert!(!log.contains("a.i2p") && log.contains("[scrubbed] points to another name"), "{log}");
+    let text = "[names]\nrouter = 1\n";
+    let error = error_in_file(None, text, &Config::parse(text).unwrap_err());
+    assert!(
+        error.for_log().contains("in line 2: invalid type: integer `1`, expected a boolean"),
+        "{}",
+        error.for_log()
+    );
+}

@@ -166,7 +166,10 @@ async fn serve(
                         }
                     }
                     Err(error) => {
-                        tracing::error!("the new configuration was refused, and the old one stays in effect: {error}");
+                        tracing::error!(
+                            "the new configuration was refused, and the old one stays in effect: {}",
+                            error.for_log()
+                        );
                         if !starting {
                             ServiceManager.ready("The last reload was refused; the old configuration stays in effect");
                         }

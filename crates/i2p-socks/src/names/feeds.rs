@@ -12,7 +12,7 @@ use hyper::{
     header::{ETAG, HeaderName, IF_MODIFIED_SINCE, IF_NONE_MATCH, LAST_MODIFIED},
 };
 use i2p_address_book::{AddressBook, FeedName, FeedState, ImportReport};
-use i2p_tunnel::Resolver;
+use i2p_tunnel::{Resolver, Sensitive};
 use tokio::{sync::Notify, task::JoinSet, time::Instant};
 
 use super::{
@@ -153,7 +153,7 @@ impl FeedReader {
 
     /// Reads one feed into the book.
     async fn read(&self, url: &I2pUrl) -> FeedResult {
-        let feed = FeedName::new(&url.to_string());
+        let feed = FeedName::new(&url.text());
         let known = {
             let feed = feed.clone();
             self.book.work(move |book| book.feed_state(&feed)).await.map_err(FetchError::Book)?
@@ -196,7 +196,7 @@ impl FeedReader {
         let mut schedules = self.schedules();
         let schedule = schedules.entry(url.clone()).or_default();
         Some(*schedule.next.get_or_insert_with(|| {
-            let known = self.book.file().feed_state(&FeedName::new(&url.to_string())).unwrap_or_default();
+            let known = self.book.file().feed_state(&FeedName::new(&url.text())).unwrap_or_default();
             let age = known.checked.map(|checked| checked.elapsed().unwrap_or_default());
             now + schedule::first(age, every, schedule::random())
         }))
@@ -212,7 +212,7 @@ impl FeedReader {
         });
         schedule.next = wait.map(|wait| Instant::now() + wait);
         schedule.problem = outcome.as_ref().err().map(ToString::to_string);
-        tracing::debug!("subscription read: {url}");
+        tracing::debug!(url = %Sensitive(url.text()), "a subscription was tried");
         match outcome {
             Ok(None) => tracing::info!("a subscription is unchanged"),
             Ok(Some(ImportReport { added, changed, removed, conflicts, refused, .. })) => {

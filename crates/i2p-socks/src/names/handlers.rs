@@ -129,7 +129,7 @@ fn feed_update(url: &I2pUrl, result: FeedResult) -> FeedUpdate {
         Ok(report) => (report.map(ImportCounts::from), None),
         Err(error) => (None, Some(error.to_string())),
     };
-    FeedUpdate { url: url.to_string(), imported, problem }
+    FeedUpdate { url: url.text(), imported, problem }
 }
 
 impl NameService {

@@ -171,7 +171,7 @@ impl BookCommand {
             Self::Conflicts => Some(BookReply::Conflicts(Vec::new())),
             Self::Feeds => {
                 let subscription = |url: &I2pUrl| Subscription {
-                    url: url.to_string(),
+                    url: url.text(),
                     configured: true,
                     checked: None,
                     problem: None,
@@ -210,13 +210,13 @@ impl BookCommand {
             ),
             Self::Settle { name } => BookReply::Done(book.drop_conflicts(&host(&name)?)? > 0),
             Self::Feeds => BookReply::Feeds(feeds(book, configured)?),
-            Self::Subscribe { url } => BookReply::Done(book.subscribe(&FeedName::new(&url.to_string()))?),
+            Self::Subscribe { url } => BookReply::Done(book.subscribe(&FeedName::new(&url.text()))?),
             Self::Unsubscribe { url } if configured.contains(&url) => {
                 return Err(BookCommandError::Command(
                     "this subscription is in the configuration: remove it from [names] there".to_owned(),
                 ));
             }
-            Self::Unsubscribe { url } => BookReply::Done(book.unsubscribe(&FeedName::new(&url.to_string()))?),
+            Self::Unsubscribe { url } => BookReply::Done(book.unsubscribe(&FeedName::new(&url.text()))?),
         })
     }
 }
@@ -231,7 +231,7 @@ fn destination_of(text: &str) -> Result<Destination, BookCommandError> {
 
 fn feeds(book: &AddressBook, configured: &[I2pUrl]) -> Result<Vec<Subscription>, BookError> {
     let kept = book.subscriptions()?;
-    let configured_names: Vec<_> = configured.iter().map(|url| FeedName::new(&url.to_string())).collect();
+    let configured_names: Vec<_> = configured.iter().map(|url| FeedName::new(&url.text())).collect();
     let others = kept.iter().filter(|feed| !configured_names.contains(feed));
     let all = configured_names.iter().map(|feed| (feed, true)).chain(others.map(|feed| (feed, false)));
     all.map(|(feed, configured)| {

@@ -17,6 +17,7 @@ mod isolation;
 mod keys;
 mod life;
 mod listen;
+mod log_privacy;
 mod logging;
 mod malicious_clients;
 mod names;
