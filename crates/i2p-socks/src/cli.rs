@@ -293,6 +293,7 @@ mod tests {
             for line in [
                 vec!["resolve", &destination, "--json"],
                 vec!["resolve", "-v", &destination],
+                vec!["names", "add", "a.i2p", &destination, "--replace"],
                 vec!["connect", &destination, "80"],
                 vec!["connect", "--udp", &destination, "7", "--linger", "1s"],
             ] {

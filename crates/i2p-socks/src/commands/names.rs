@@ -41,6 +41,8 @@ pub(crate) enum NamesCommand {
         /// Name, such as example.i2p.
         name: String,
         /// Destination in base64.
+        // One destination of 64 begins with a hyphen.
+        #[arg(allow_hyphen_values = true)]
         destination: String,
         /// Replace the destination that the name has now.
         #[arg(long)]
