@@ -13,11 +13,18 @@ use tokio::{
 };
 
 /// An outproxy that writes down the hosts that it is asked for. It answers at once, but never for a host that starts with
-/// `hang`.
+/// `hang`, unless it is obliging.
 pub(crate) struct EvilOutproxy {
     address: SocketAddr,
     asked: Arc<Mutex<Vec<String>>>,
     task: AbortHandle,
+}
+
+/// For which hosts it answers.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Manner {
+    Evil,
+    Obliging,
 }
 
 /// What it speaks.
@@ -29,6 +36,15 @@ pub(crate) enum Language {
 
 impl EvilOutproxy {
     pub(crate) async fn start(language: Language) -> Result<Self> {
+        Self::start_with(language, Manner::Evil).await
+    }
+
+    /// Starts one that answers for every host.
+    pub(crate) async fn start_obliging(language: Language) -> Result<Self> {
+        Self::start_with(language, Manner::Obliging).await
+    }
+
+    async fn start_with(language: Language, manner: Manner) -> Result<Self> {
         let listener = TcpListener::bind("127.0.0.1:0").await?;
         let (address, asked) = (listener.local_addr()?, Arc::<Mutex<Vec<String>>>::default());
         let of_task = Arc::clone(&asked);
@@ -38,8 +54,8 @@ impl EvilOutproxy {
                 tokio::spawn(async move {
                     // The client ends the connection when it has what it wants.
                     let _ = match language {
-                        Language::Socks5 => serve_socks5(stream, &asked).await,
-                        Language::HttpConnect => serve_http(stream, &asked).await,
+                        Language::Socks5 => serve_socks5(stream, &asked, manner).await,
+                        Language::HttpConnect => serve_http(stream, &asked, manner).await,
                     };
                 });
             }
@@ -75,7 +91,7 @@ fn write_down(asked: &Mutex<Vec<String>>, host: &str) {
     asked.lock().unwrap_or_else(PoisonError::into_inner).push(host.to_owned());
 }
 
-async fn serve_socks5(mut stream: TcpStream, asked: &Mutex<Vec<String>>) -> Result<()> {
+async fn serve_socks5(mut stream: TcpStream, asked: &Mutex<Vec<String>>, manner: Manner) -> Result<()> {
     stream.read_u8().await?;
     let methods = stream.read_u8().await?;
     let mut offered = vec![0; methods.into()];
@@ -102,10 +118,12 @@ async fn serve_socks5(mut stream: TcpStream, asked: &Mutex<Vec<String>>) -> Resu
     let mut host = vec![0; length];
     stream.read_exact(&mut host).await?;
     stream.read_u16().await?;
-    answer(stream, asked, &String::from_utf8_lossy(&host), &[5, 0, 0, 1, 0, 0, 0, 0, 0, 0]).await
+    let host = String::from_utf8_lossy(&host);
+    write_down(asked, &host);
+    answer(stream, hangs(&host, manner), &[5, 0, 0, 1, 0, 0, 0, 0, 0, 0]).await
 }
 
-async fn serve_http(mut stream: TcpStream, asked: &Mutex<Vec<String>>) -> Result<()> {
+async fn serve_http(mut stream: TcpStream, asked: &Mutex<Vec<String>>, manner: Manner) -> Result<()> {
     let mut head = Vec::new();
     while !head.ends_with(b"\r\n\r\n") {
         if stream.read_buf(&mut head).await? == 0 {
@@ -114,13 +132,18 @@ async fn serve_http(mut stream: TcpStream, asked: &Mutex<Vec<String>>) -> Result
     }
     let head = String::from_utf8_lossy(&head).into_owned();
     let host = head.split([' ', ':']).nth(1).unwrap_or_default();
-    answer(stream, asked, host, b"HTTP/1.1 200 OK\r\n\r\n").await
+    write_down(asked, host);
+    answer(stream, hangs(host, manner), b"HTTP/1.1 200 OK\r\n\r\n").await
 }
 
-/// Writes down the host, answers, and sends back what it receives.
-async fn answer(mut stream: TcpStream, asked: &Mutex<Vec<String>>, host: &str, granted: &[u8]) -> Result<()> {
-    write_down(asked, host);
-    if host.starts_with("hang") {
+/// Whether it never answers for a host.
+fn hangs(host: &str, manner: Manner) -> bool {
+    manner == Manner::Evil && host.starts_with("hang")
+}
+
+/// Answers unless it hangs, and sends back what it receives.
+async fn answer(mut stream: TcpStream, hangs: bool, granted: &[u8]) -> Result<()> {
+    if hangs {
         std::future::pending::<()>().await;
     }
     stream.write_all(granted).await?;

@@ -99,6 +99,9 @@ pub(crate) fn build(workspace: &Workspace) -> Result<()> {
         .run()
 }
 
+/// The configuration of our proxy. All clients of the benchmark connect from one address, and would get the share of one client.
+const OUR_CONFIGURATION: &str = "[limits]\nper-client = 0\n[session]\nmax-sessions = 16\n";
+
 /// What every subject needs to start.
 pub(crate) struct Setup {
     pub(crate) workspace: Workspace,
@@ -167,9 +170,12 @@ impl Setup {
     }
 
     fn our_command(&self) -> Result<Command> {
+        let configuration = self.lab.join("i2p-socks.toml");
+        std::fs::write(&configuration, OUR_CONFIGURATION)?;
         let mut command = self.command(Subject::Ours)?;
         command
-            .args(["run", "--router", "sam", "--sam", &self.bridge.address.to_string()])
+            .args(["run", "--router", "sam", "--sam", &self.bridge.address.to_string(), "--config"])
+            .arg(configuration)
             .args(["--listen", "127.0.0.1:0", "--state-dir"])
             .arg(self.lab.join("state"))
             .stdout(Stdio::piped());

@@ -4,6 +4,7 @@
 
 extern crate alloc;
 
+mod address_shares;
 mod b32;
 pub mod base64;
 mod blinded;

@@ -1,4 +1,4 @@
-use alloc::collections::BTreeMap;
+use alloc::collections::{BTreeMap, BTreeSet};
 use core::{
     net::{IpAddr, Ipv4Addr, Ipv6Addr},
     num::NonZeroUsize,
@@ -9,6 +9,7 @@ use ipnet::IpNet;
 use sha2::{Digest, Sha256};
 
 use crate::{
+    address_shares::{AddressShares, has_its_share},
     target::NamedTarget,
     virtual_ranges::{VirtualRanges, canonical},
 };
@@ -26,6 +27,13 @@ impl Family {
     fn of(address: IpAddr) -> Self {
         if address.is_ipv4() { Self::V4 } else { Self::V6 }
     }
+
+    fn other(self) -> Self {
+        match self {
+            Self::V4 => Self::V6,
+            Self::V6 => Self::V4,
+        }
+    }
 }
 
 /// The settings of a [`VirtualAddresses`] table.
@@ -33,7 +41,7 @@ impl Family {
 pub struct VirtualOptions {
     /// The ranges that addresses are taken from.
     pub ranges: VirtualRanges,
-    /// How long after its last use an address expires; `None`: never.
+    /// How long after its last use an address expires; `None`: only when there is no room for another.
     pub expire_after: Option<Duration>,
     /// The limit of addresses at one time. Static ones do not count.
     pub max: NonZeroUsize,
@@ -60,8 +68,8 @@ pub enum AddressError {
     /// No range of this family is set.
     #[error("there is no range of virtual addresses of this family")]
     NoRange,
-    /// The limit is reached, or the range has no address left, and none has expired.
-    #[error("all virtual addresses are in use")]
+    /// The limit is reached, or the range has no address left, or the client has its share of them; and none can be forgotten.
+    #[error("all virtual addresses are in use, or the client's share of them")]
     Full,
 }
 
@@ -75,15 +83,23 @@ pub enum AddressError {
 /// expires. An address never stands for two targets, and it keeps its target while it is in use
 /// ([`acquire`](Self::acquire)) or has not expired. Addresses are taken at random.
 ///
+/// Owners belong to clients: a client that can have any number of owners still has one share. A client gets all but an eighth of
+/// the addresses of both families together, and of those of each range. When there is none left, or the client has its share, an address that is not in use is forgotten before it
+/// expires: one of the client that holds most, and within a client one of the owner that holds most; of those the one that has been
+/// unused for longest. An owner that holds as many as another one keeps an address for at least a minute after its last use.
+///
 /// The table has no clock: `now` is the time since any fixed moment, and never goes back.
 #[derive(Clone)]
-pub struct VirtualAddresses<Owner> {
+pub struct VirtualAddresses<Owner, Client = Owner> {
     options: VirtualOptions,
+    client_of: fn(&Owner) -> Client,
     static_addresses: BTreeMap<(NamedTarget, Family), IpAddr>,
     entries: BTreeMap<IpAddr, Entry<Owner>>,
     addresses: BTreeMap<(Owner, NamedTarget, Family), IpAddr>,
-    /// No address expires before this time.
-    sweep_at: Duration,
+    /// The addresses that are not in use, the one unused for longest first.
+    unused: BTreeSet<(Duration, IpAddr)>,
+    /// Which client holds which address, by family.
+    shares: BTreeMap<Family, AddressShares<Client, Owner>>,
     random: Random,
 }
 
@@ -95,10 +111,26 @@ struct Entry<Owner> {
     last_use: Duration,
 }
 
+impl<Owner> Entry<Owner> {
+    /// Since when the address is unused; `None`: it is in use.
+    fn unused_since(&self) -> Option<Duration> {
+        (self.uses == 0).then_some(self.last_use)
+    }
+}
+
 impl<Owner: Clone + Ord> VirtualAddresses<Owner> {
-    /// Makes an empty table. The seed decides which addresses it gives out: 32 bytes that nobody can guess.
+    /// Makes an empty table in which each owner is a client. The seed decides which addresses it gives out: 32 bytes that nobody
+    /// can guess.
     #[must_use]
     pub fn new(options: VirtualOptions, seed: [u8; 32]) -> Self {
+        Self::with_clients(options, seed, Owner::clone)
+    }
+}
+
+impl<Owner: Clone + Ord, Client: Clone + Ord> VirtualAddresses<Owner, Client> {
+    /// Makes an empty table. `client_of` tells the client of an owner.
+    #[must_use]
+    pub fn with_clients(options: VirtualOptions, seed: [u8; 32], client_of: fn(&Owner) -> Client) -> Self {
         let map: BTreeMap<_, _> =
             options.map.into_iter().map(|(address, target)| (canonical(address), target)).collect();
         let mut static_addresses = BTreeMap::new();
@@ -108,10 +140,12 @@ impl<Owner: Clone + Ord> VirtualAddresses<Owner> {
         }
         Self {
             options: VirtualOptions { map, ..options },
+            client_of,
             static_addresses,
             entries: BTreeMap::new(),
             addresses: BTreeMap::new(),
-            sweep_at: Duration::ZERO,
+            unused: BTreeSet::new(),
+            shares: BTreeMap::new(),
             random: Random { seed, count: 0 },
         }
     }
@@ -149,18 +183,18 @@ impl<Owner: Clone + Ord> VirtualAddresses<Owner> {
         if let Some(&address) = self.static_addresses.get(&(target.clone(), family)) {
             return Ok(address);
         }
-        self.sweep(now);
+        self.forget_expired(now);
         let key = (owner.clone(), target.clone(), family);
         if let Some(&address) = self.addresses.get(&key) {
-            if let Some(entry) = self.entries.get_mut(&address) {
-                entry.last_use = now;
-            }
+            self.change_use(address, |entry| entry.last_use = now);
             return Ok(address);
         }
-        let address = self.free_address(family)?;
+        let address = self.new_address(owner, family, now)?;
         let entry = Entry { owner: owner.clone(), target: target.clone(), uses: 0, last_use: now };
         self.entries.insert(address, entry);
         self.addresses.insert(key, address);
+        self.unused.insert((now, address));
+        self.shares.entry(family).or_default().add(&(self.client_of)(owner), owner, address, now);
         Ok(address)
     }
 
@@ -171,71 +205,146 @@ impl<Owner: Clone + Ord> VirtualAddresses<Owner> {
         if let Some(target) = self.options.map.get(&address) {
             return Some(target.clone());
         }
-        self.sweep(now);
-        let entry = self.entries.get_mut(&address).filter(|entry| entry.owner == *owner)?;
-        entry.last_use = now;
-        Some(entry.target.clone())
+        self.forget_expired(now);
+        let target = self.entries.get(&address).filter(|entry| entry.owner == *owner)?.target.clone();
+        self.change_use(address, |entry| entry.last_use = now);
+        Some(target)
     }
 
     /// Like [`target_of`](Self::target_of), and marks the address as in use until it has been [released](Self::release) as
     /// often as acquired.
     pub fn acquire(&mut self, owner: &Owner, address: IpAddr, now: Duration) -> Option<NamedTarget> {
         let target = self.target_of(owner, address, now)?;
-        if let Some(entry) = self.entries.get_mut(&canonical(address)) {
-            entry.uses += 1;
-        }
+        self.change_use(canonical(address), |entry| entry.uses += 1);
         Some(target)
     }
 
     /// Ends one use of an acquired address. Once no use is left, its time until expiry starts.
     pub fn release(&mut self, address: IpAddr, now: Duration) {
-        if let Some(entry) = self.entries.get_mut(&canonical(address)) {
+        self.change_use(canonical(address), |entry| {
             entry.uses = entry.uses.saturating_sub(1);
             entry.last_use = now;
+        });
+    }
+
+    /// Changes how an address is used.
+    fn change_use(&mut self, address: IpAddr, change: impl FnOnce(&mut Entry<Owner>)) {
+        let Some(entry) = self.entries.get_mut(&address) else { return };
+        let before = entry.unused_since();
+        change(entry);
+        let after = entry.unused_since();
+        if before == after {
+            return;
+        }
+        if let Some(before) = before {
+            self.unused.remove(&(before, address));
+        }
+        if let Some(after) = after {
+            self.unused.insert((after, address));
+        }
+        if let Some(shares) = self.shares.get_mut(&Family::of(address)) {
+            shares.change_use(&(self.client_of)(&entry.owner), &entry.owner, address, (before, after));
         }
     }
 
-    /// Removes expired addresses. Costs nothing before the earliest can expire.
-    fn sweep(&mut self, now: Duration) {
-        let Some(expire_after) = self.options.expire_after.filter(|_| now >= self.sweep_at) else { return };
-        let expires = |entry: &Entry<Owner>| match entry.uses {
-            0 => entry.last_use.saturating_add(expire_after),
-            // As if it were released now.
-            _ => now.saturating_add(expire_after),
-        };
-        let Self { entries, addresses, .. } = self;
-        entries.retain(|_, entry| expires(entry) > now);
-        addresses.retain(|_, address| entries.contains_key(address));
-        let next = entries.values().map(expires).min();
-        self.sweep_at = next.unwrap_or_else(|| now.saturating_add(expire_after));
+    /// Forgets the addresses that have expired.
+    fn forget_expired(&mut self, now: Duration) {
+        let Some(expire_after) = self.options.expire_after else { return };
+        while let Some(&(since, address)) = self.unused.first()
+            && since.saturating_add(expire_after) <= now
+        {
+            self.forget(address);
+        }
     }
 
-    /// Picks an address that stands for nothing: a random one, or the next free one after it.
-    fn free_address(&mut self, family: Family) -> Result<IpAddr, AddressError> {
-        let VirtualOptions { ranges, max, map, .. } = &self.options;
+    fn forget(&mut self, address: IpAddr) {
+        let Some(entry) = self.entries.remove(&address) else { return };
+        let (family, unused_since) = (Family::of(address), entry.unused_since());
+        if let Some(since) = unused_since {
+            self.unused.remove(&(since, address));
+        }
+        if let Some(shares) = self.shares.get_mut(&family) {
+            shares.remove(&(self.client_of)(&entry.owner), &entry.owner, address, unused_since);
+        }
+        self.addresses.remove(&(entry.owner, entry.target, family));
+    }
+
+    /// Takes an address for this owner. Forgets another one if there is none left, or if the owner's client has its share.
+    fn new_address(&mut self, owner: &Owner, family: Family, now: Duration) -> Result<IpAddr, AddressError> {
+        let (_, count) = self.usable(family)?;
+        let client = (self.client_of)(owner);
+        let of_family = self.held_by(&client, family);
+        let is_all_of_family = has_its_share(of_family, usize::try_from(count).unwrap_or(usize::MAX));
+        let held = of_family + self.held_by(&client, family.other());
+        if is_all_of_family || has_its_share(held, self.options.max.get()) {
+            let own = self.own_to_forget(owner, family, now);
+            let own =
+                own.or_else(|| self.own_to_forget(owner, family.other(), now).filter(|_| !is_all_of_family));
+            self.forget(own.ok_or(AddressError::Full)?);
+        }
+        let is_full = self.entries.len() >= self.options.max.get();
+        match self.free_address(family)? {
+            Some(free) if !is_full => Ok(free),
+            Some(free) => {
+                let families = [family, family.other()];
+                let others = families.into_iter().find_map(|family| self.others_to_forget(owner, family));
+                let own = || families.into_iter().find_map(|family| self.own_to_forget(owner, family, now));
+                self.forget(others.or_else(own).ok_or(AddressError::Full)?);
+                Ok(free)
+            }
+            None => {
+                let others = self.others_to_forget(owner, family);
+                let first = others.or_else(|| self.own_to_forget(owner, family, now));
+                self.forget(first.ok_or(AddressError::Full)?);
+                self.free_address(family)?.ok_or(AddressError::Full)
+            }
+        }
+    }
+
+    /// How many addresses of a family a client has.
+    fn held_by(&self, client: &Client, family: Family) -> usize {
+        self.shares.get(&family).map_or(0, |shares| shares.held_by(client))
+    }
+
+    /// The address of other clients to forget first so that this owner can have another one.
+    fn others_to_forget(&self, owner: &Owner, family: Family) -> Option<IpAddr> {
+        self.shares.get(&family)?.of_others(&(self.client_of)(owner))
+    }
+
+    /// The address of the owner's own client to forget first so that the owner can have another one.
+    fn own_to_forget(&self, owner: &Owner, family: Family, now: Duration) -> Option<IpAddr> {
+        self.shares.get(&family)?.of_client(&(self.client_of)(owner), owner, now)
+    }
+
+    /// The first usable address of a family's range, and their number.
+    fn usable(&self, family: Family) -> Result<(u128, u128), AddressError> {
+        let ranges = &self.options.ranges;
         let range = match family {
             Family::V4 => ranges.v4().map(IpNet::V4),
             Family::V6 => ranges.v6().map(IpNet::V6),
         };
-        let (first, count) = VirtualRanges::usable(range.ok_or(AddressError::NoRange)?);
-        if self.entries.len() >= max.get() {
-            return Err(AddressError::Full);
-        }
+        range.map(VirtualRanges::usable).ok_or(AddressError::NoRange)
+    }
+
+    /// Picks an address that stands for nothing: a random one, or the next free one after it. `None` if the range has none left.
+    fn free_address(&mut self, family: Family) -> Result<Option<IpAddr>, AddressError> {
+        let (first, count) = self.usable(family)?;
+        let map = &self.options.map;
         let start = self.random.next() % count;
         // One more than the number of taken addresses: at least one candidate is free.
         let tries = u128::try_from(self.entries.len() + map.len() + 1).unwrap_or(u128::MAX).min(count);
         let candidates = (0..tries).map(|offset| first + (start + offset) % count);
-        candidates
+        let mut candidates = candidates
             .filter_map(|bits| match family {
                 Family::V4 => u32::try_from(bits).ok().map(|bits| Ipv4Addr::from_bits(bits).into()),
                 Family::V6 => Some(Ipv6Addr::from_bits(bits).into()),
             })
-            .find(|address| !self.entries.contains_key(address) && !map.contains_key(address))
-            .ok_or(AddressError::Full)
+            .filter(|address| !self.entries.contains_key(address) && !map.contains_key(address));
+        Ok(candidates.next())
     }
 }
 
-impl<Owner> core::fmt::Debug for VirtualAddresses<Owner> {
+impl<Owner, Client> core::fmt::Debug for VirtualAddresses<Owner, Client> {
     /// Only the number: owners and targets do not belong in logs.
     fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
         f.debug_struct("VirtualAddresses").field("len", &self.entries.len()).finish_non_exhaustive()

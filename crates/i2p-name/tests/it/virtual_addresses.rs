@@ -128,6 +128,83 @@ fn a_full_table_has_room_again_once_an_address_expires() {
     assert_eq!(table.len(), 2);
 }
 
+/// A table in which the first letter of an owner is its client.
+fn table_of_clients(max: usize) -> VirtualAddresses<&'static str, Option<char>> {
+    let options = VirtualOptions { max: NonZeroUsize::new(max).unwrap(), ..VirtualOptions::default() };
+    VirtualAddresses::with_clients(options, [7; 32], |owner| owner.chars().next())
+}
+
+/// Looks up new names until none gets an address, and returns the addresses.
+fn flood(
+    table: &mut VirtualAddresses<&'static str, Option<char>>,
+    owner: &'static str,
+    now: Duration,
+) -> Vec<IpAddr> {
+    let host = |number| name(&format!("{number}.{owner}.i2p"));
+    (0..200).map_while(|number| table.address_of(&owner, &host(number), Family::V4, now).ok()).collect()
+}
+
+#[test]
+fn a_client_that_looks_up_many_names_leaves_addresses_to_others() {
+    let mut table = table_of_clients(16);
+    assert_eq!(flood(&mut table, "a1", seconds(0)).len(), 14);
+    assert_eq!(flood(&mut table, "a2", seconds(1)).len(), 7, "of the other owner of this client");
+    let others = flood(&mut table, "b1", seconds(2));
+    assert_eq!(others.len(), 8, "half for each of two clients");
+    assert!(flood(&mut table, "a3", seconds(3)).len() <= 4);
+    for address in others {
+        assert!(table.target_of(&"b1", address, seconds(4)).is_some(), "they are kept");
+    }
+    assert_eq!(table.len(), 16);
+}
+
+#[test]
+fn a_client_has_one_share_of_both_families() {
+    let mut table = table_of_clients(16);
+    let of = |table: &mut VirtualAddresses<_, _>, owner: &'static str, family, count: u32, now| {
+        let host = |number| name(&format!("{number}.{owner}.i2p"));
+        (0..count).filter(|number| table.address_of(&owner, &host(*number), family, now).is_ok()).count()
+    };
+    assert_eq!(of(&mut table, "a1", Family::V4, 10, seconds(0)), 10);
+    assert_eq!(of(&mut table, "a1", Family::V6, 10, seconds(0)), 4, "14 of 16 in all");
+    assert_eq!(of(&mut table, "b1", Family::V4, 1, seconds(0)), 1);
+    assert_eq!(of(&mut table, "c1", Family::V6, 1, seconds(0)), 1);
+    assert_eq!(table.len(), 16);
+    // It loses its own, not that of another client, whatever the family.
+    assert_eq!(of(&mut table, "a1", Family::V6, 10, seconds(60)), 10);
+    assert_eq!((of(&mut table, "b1", Family::V4, 1, seconds(61)), table.len()), (1, 16));
+    // The client that holds most makes room, in the family that is asked for or in the other one.
+    assert_eq!(of(&mut table, "d1", Family::V6, 4, seconds(62)), 4);
+    assert_eq!(table.len(), 16);
+}
+
+#[test]
+fn an_address_in_use_is_never_forgotten_for_another() {
+    let mut table = table_of_clients(16);
+    let held: Vec<_> = flood(&mut table, "a1", seconds(0)).into_iter().skip(4).collect();
+    for address in &held {
+        assert!(table.acquire(&"a1", *address, seconds(0)).is_some());
+    }
+    assert_eq!(flood(&mut table, "b1", seconds(1)).len(), 6, "2 were left, and 4 are not in use");
+    for address in held {
+        assert!(table.target_of(&"a1", address, seconds(2)).is_some());
+    }
+}
+
+#[test]
+fn a_client_with_its_share_keeps_an_address_for_a_minute_and_then_loses_the_oldest() {
+    let mut table = table_of_clients(16);
+    let first = flood(&mut table, "a1", seconds(0));
+    assert_eq!(flood(&mut table, "a1", seconds(59)).len(), 14, "the names that it has");
+    let more =
+        |table: &mut VirtualAddresses<_, _>, now| table.address_of(&"a1", &name("more.i2p"), Family::V4, now);
+    assert!(table.target_of(&"a1", first[0], seconds(60)).is_some());
+    assert_eq!(more(&mut table, seconds(118)), Err(AddressError::Full));
+    assert!(more(&mut table, seconds(119)).is_ok());
+    assert!(table.target_of(&"a1", first[0], seconds(119)).is_some(), "it was used later than the others");
+    assert_eq!(table.len(), 14);
+}
+
 #[test]
 fn a_range_is_used_up_except_for_its_first_and_last_address() {
     let mut table = table(VirtualOptions { ranges: ranges("240.0.0.0/29", "fd00::/126"), ..options() });
@@ -250,6 +327,39 @@ struct Meaning {
 
 const MAX_ADDRESSES: usize = 5;
 
+/// How many addresses of a family there are in the ranges of the test.
+fn room(family: Family) -> usize {
+    if family == Family::V4 { 6 } else { 2 }
+}
+
+fn has_family(address: &IpAddr, family: Family) -> bool {
+    address.is_ipv4() == (family == Family::V4)
+}
+
+fn count(meanings: &HashMap<IpAddr, Meaning>, family: Family, owner: Option<usize>) -> usize {
+    let counts = |(address, meaning): &(&IpAddr, &Meaning)| {
+        has_family(address, family) && owner.is_none_or(|owner| meaning.owner == owner)
+    };
+    meanings.iter().filter(counts).count()
+}
+
+/// The address that is forgotten for another one of `owner`: of the owner that holds most of the family and two more than this one,
+/// the one that has been unused for longest.
+fn forgotten(meanings: &HashMap<IpAddr, Meaning>, owner: usize, family: Family) -> Option<IpAddr> {
+    let own = count(meanings, family, Some(owner));
+    let mut others: Vec<_> = (0..3)
+        .map(|other| (count(meanings, family, Some(other)), other))
+        .filter(|(held, _)| *held >= own + 2)
+        .collect();
+    others.sort_unstable();
+    others.into_iter().rev().find_map(|(_, other)| {
+        let unused = meanings.iter().filter(|(address, meaning)| {
+            has_family(address, family) && meaning.owner == other && meaning.uses == 0
+        });
+        unused.map(|(address, meaning)| (meaning.last_use, *address)).min().map(|(_, address)| address)
+    })
+}
+
 proptest! {
     /// The ranges are so small and the times so short that addresses are reused all the time.
     #[test]
@@ -270,7 +380,16 @@ proptest! {
             match call {
                 Call::Pass { seconds } => now += Duration::from_secs(seconds),
                 Call::Resolve { owner, name, family } => {
-                    let of_family = |address: &IpAddr| address.is_ipv4() == (family == Family::V4);
+                    let of_family = |address: &IpAddr| has_family(address, family);
+                    let (of_owner, taken) =
+                        (count(&meanings, family, Some(owner)), count(&meanings, family, None));
+                    let full = meanings.len() == MAX_ADDRESSES || taken == room(family);
+                    let other = if family == Family::V4 { Family::V6 } else { Family::V4 };
+                    let of_both = of_owner + count(&meanings, other, Some(owner));
+                    let has_its_share = of_owner >= room(family) || of_both >= MAX_ADDRESSES;
+                    let first_to_go = forgotten(&meanings, owner, family).or_else(|| {
+                        (taken < room(family)).then(|| forgotten(&meanings, owner, other)).flatten()
+                    });
                     let before = meanings
                         .iter_mut()
                         .find(|(address, meaning)| of_family(address) && (meaning.owner, meaning.name) == (owner, name));
@@ -283,15 +402,18 @@ proptest! {
                         None => match answer {
                             Ok(address) => {
                                 prop_assert!(of_family(&address) && table.is_virtual(address));
+                                prop_assert!(!has_its_share, "the owner had its share");
+                                if full {
+                                    prop_assert!(first_to_go.is_some(), "there was no room");
+                                    first_to_go.map(|address| meanings.remove(&address));
+                                }
                                 prop_assert!(!meanings.contains_key(&address), "the address is in use");
                                 meanings.insert(address, Meaning { owner, name, uses: 0, last_use: now });
                                 ever_given.push(address);
                             }
                             Err(error) => {
                                 prop_assert_eq!(error, AddressError::Full);
-                                let room = if family == Family::V4 { 6 } else { 2 };
-                                let taken = meanings.keys().filter(|address| of_family(address)).count();
-                                prop_assert!(meanings.len() == MAX_ADDRESSES || taken == room, "there was room");
+                                prop_assert!(has_its_share || full && first_to_go.is_none(), "there was room");
                             }
                         },
                     }

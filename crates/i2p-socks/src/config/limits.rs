@@ -5,7 +5,7 @@ use std::{
     time::Duration,
 };
 
-use i2p_tunnel::{Caps, Limits};
+use i2p_tunnel::{Caps, Limits, PerClient};
 use serde::Deserialize;
 
 use super::values::{DurationOrNever, PositiveDuration};
@@ -23,8 +23,8 @@ const USER_TIMEOUT_RANGE: (Duration, Duration) = (Duration::from_secs(1), Durati
 pub(crate) struct LimitsConfig {
     /// Connections in total. `None`: as many as the process has file descriptors for.
     pub(super) connections: Option<NonZeroU32>,
-    /// Connections from one client; 0: no limit of its own.
-    pub(super) per_client: u32,
+    /// Connections from one client; 0: no limit of its own. `None`: its fair share.
+    pub(super) per_client: Option<u32>,
     /// Connections of one tunnel; 0: no limit of its own.
     pub(super) per_tunnel: u32,
     /// Time for a client to send its request.
@@ -50,7 +50,7 @@ impl Default for LimitsConfig {
         let limits = Limits::default();
         Self {
             connections: None,
-            per_client: 0,
+            per_client: None,
             per_tunnel: 0,
             handshake: PositiveDuration(limits.handshake),
             dial: PositiveDuration(limits.dial),
@@ -85,7 +85,11 @@ impl LimitsConfig {
         let cap = |number| (number > 0).then(|| size(number));
         let asked = self.connections.map_or(DEFAULT_MAX_CONNECTIONS, |number| size(number.get()));
         let connections = asked.min(possible.get());
-        let caps = Caps { connections, per_client: cap(self.per_client), per_tunnel: cap(self.per_tunnel) };
+        let per_client = match self.per_client {
+            None => PerClient::Share,
+            Some(number) => cap(number).map_or(PerClient::Unlimited, PerClient::AtMost),
+        };
+        let caps = Caps { connections, per_client, per_tunnel: cap(self.per_tunnel) };
         (caps, self.connections.and(Some(asked)).filter(|&asked| asked > connections))
     }
 

@@ -2,7 +2,8 @@ use std::{fs, time::Duration};
 
 use i2p_sam::Identity;
 use i2p_tunnel::{
-    Authentication, Caps, Isolate, Limits, PoolOptions, Protocols, SessionPolicy, datagram_descriptors,
+    Authentication, Caps, Isolate, Limits, PerClient, PoolOptions, Protocols, SessionPolicy,
+    datagram_descriptors,
 };
 
 use super::*;
@@ -21,7 +22,7 @@ fn an_empty_file_is_the_defaults() {
     assert!(matches!(terms.authentication, Authentication::Isolation) && !tunnel.accepts_other_machines());
     assert_eq!(config.limits.times(), Limits::default());
     let possible = NonZeroUsize::new(100_000).unwrap();
-    let caps = Caps { connections: 65_536, per_client: None, per_tunnel: None };
+    let caps = Caps { connections: 65_536, per_client: PerClient::Share, per_tunnel: None };
     assert_eq!(config.limits.caps(possible), (caps, None));
     assert_eq!(
         (tunnel.session_policy().isolate, tunnel.session_policy().dedicated),
@@ -117,10 +118,12 @@ fn all_keys_about_clients() {
         user_timeout: None,
     };
     assert_eq!(config.limits.times(), times);
-    let caps = |connections| Caps { connections, per_client: Some(10), per_tunnel: Some(20) };
+    let caps = |connections| Caps { connections, per_client: PerClient::AtMost(10), per_tunnel: Some(20) };
     let possible = |number| NonZeroUsize::new(number).unwrap();
     assert_eq!(config.limits.caps(possible(1000)), (caps(500), None));
     assert_eq!(config.limits.caps(possible(300)), (caps(300), Some(500)), "and it is said");
+    let config = Config::parse("[limits]\nper-client = 0\n").unwrap();
+    assert_eq!(config.limits.caps(possible(1)).0.per_client, PerClient::Unlimited);
 }
 
 #[test]

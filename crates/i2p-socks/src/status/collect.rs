@@ -127,7 +127,7 @@ fn sessions(owned: &TunnelPool) -> Vec<SessionReport> {
         used_by: status.leases,
         spare: status.spare,
         trouble: match &status.state {
-            SessionState::Waiting { error, .. } => Some(error.to_string()),
+            SessionState::Waiting { error, .. } => Some(error.for_log().to_string()),
             _ => None,
         },
     };

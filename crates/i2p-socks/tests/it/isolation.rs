@@ -18,8 +18,8 @@ use crate::common::{LIMIT, Running, network::bridge};
 
 /// Characters of a base32 address before `.b32.i2p`.
 const B32: usize = 52;
-/// The default of `max-sessions`.
-const CAP: usize = 8;
+/// How many of the 8 sessions that `max-sessions` allows one client gets.
+const CAP: usize = 6;
 
 /// Answers each `?` on a stream with the base32 address of the visitor.
 async fn name_visitors(session: Session) {
@@ -78,7 +78,7 @@ fn connections_to(port: u16) -> usize {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn each_user_has_an_identity_up_to_max_sessions_until_idle() {
+async fn each_user_has_an_identity_up_to_the_clients_share_until_idle() {
     let network = PrivateNetwork::builder().start().await.unwrap();
     let published = SessionOptions::default().length(1).publish(true);
     let service = bridge(&network, 0).create_session(&published).await.unwrap();
@@ -110,7 +110,8 @@ async fn each_user_has_an_identity_up_to_max_sessions_until_idle() {
         streams.push(stream);
     }
     assert_eq!(connect(address, "one too many", &host).await.0, 1, "{}", proxy.said());
-    let line = tokio::task::block_in_place(|| proxy.stderr_line("all I2P sessions are in use"));
+    let line =
+        tokio::task::block_in_place(|| proxy.stderr_line("the client has its share of the I2P sessions"));
     assert!(line.contains("max-sessions"), "{line}");
     let sessions_and_streams = connections_to(sam.port());
     assert!(sessions_and_streams >= CAP + streams.len(), "{sessions_and_streams}");

@@ -16,7 +16,7 @@ use std::{
 
 use rustix::process::{Pid, Resource, Rlimit, getrlimit, prlimit, setrlimit};
 use sam_testkit::{Act, Dialect, Endpoint, TestBridge};
-use socket2::SockRef;
+use socket2::{Domain, SockRef, Socket, Type};
 
 use crate::common::{self, Running};
 
@@ -179,7 +179,7 @@ async fn garbage_oversized_and_half_open_clients_do_no_harm() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_storm_beyond_the_cap_is_refused_and_leaves_nothing_behind() {
     let bridge = TestBridge::start().await;
-    let (mut proxy, _config) = start(&bridge, "connections = 50\nhandshake = '20s'\n");
+    let (mut proxy, _config) = start(&bridge, "connections = 50\nper-client = 0\nhandshake = '20s'\n");
     let address = proxy.ready();
     let storm: Vec<_> = (0..1_000).map(|_| TcpStream::connect(address).unwrap()).collect();
     let line = proxy.stderr_line("as many connections as [limits] connections allows");
@@ -212,7 +212,8 @@ fn is_served_again(address: SocketAddr) {
 async fn a_storm_of_requests_leaves_nothing_behind_once_its_clients_are_reset() {
     let bridge = TestBridge::start().await;
     bridge.on("STREAM CONNECT", [Act::Hang]);
-    let (mut proxy, _config) = start(&bridge, "connections = 50\ndial = '20s'\nlinger = '20s'\n");
+    let (mut proxy, _config) =
+        start(&bridge, "connections = 50\nper-client = 0\ndial = '20s'\nlinger = '20s'\n");
     let address = proxy.ready();
     let storm: Vec<_> = (0..200)
         .map(|_| {
@@ -267,8 +268,12 @@ async fn without_file_descriptors_it_waits_idle_and_answers_within_a_second_of_g
 #[tokio::test(flavor = "multi_thread")]
 async fn a_low_limit_of_file_descriptors_lowers_the_cap() {
     let bridge = TestBridge::start().await;
+    let dir = tempfile::tempdir().unwrap();
+    let file = dir.path().join("i2p-socks.toml");
+    fs::write(&file, "[limits]\nper-client = 0\n").unwrap();
     let mut command = limited(300);
     command.args(["run", "--router", "sam", "--sam", &bridge.address(), "--listen", "127.0.0.1:0"]);
+    command.args(["--config", file.to_str().unwrap()]);
     let mut proxy = Running::of(command);
     let address = proxy.ready();
     // 150 descriptors are reserved, and each connection takes two of the rest.
@@ -359,9 +364,17 @@ async fn half_closed_streams_make_room_when_descriptors_run_out() {
     until("the next one is served", SECOND, served);
 }
 
-/// Sends a request as a user, who has a session. Returns the client and the reply without its version byte.
+/// The address of a user.
+fn address_of(user: usize) -> SocketAddr {
+    ([127, 0, 1, u8::try_from(user + 1).unwrap()], 0).into()
+}
+
+/// Sends a request as a user, who has a session and an address of its own. Returns the client and the reply without its version byte.
 fn ask(proxy: SocketAddr, user: usize, request: &[u8]) -> io::Result<(TcpStream, [u8; 9])> {
-    let mut client = TcpStream::connect(proxy)?;
+    let client = Socket::new(Domain::IPV4, Type::STREAM, None)?;
+    client.bind(&address_of(user).into())?;
+    client.connect(&proxy.into())?;
+    let mut client = TcpStream::from(client);
     client.set_read_timeout(Some(LIMIT))?;
     let login = format!("\x01\x02{user:02}\x01x");
     client.write_all(&[b"\x05\x01\x02", login.as_bytes(), b"\x05", request].concat())?;
@@ -374,7 +387,7 @@ fn ask(proxy: SocketAddr, user: usize, request: &[u8]) -> io::Result<(TcpStream,
 fn associate(proxy: SocketAddr, user: usize) -> (TcpStream, UdpSocket) {
     let (client, reply) = ask(proxy, user, b"\x03\0\x01\0\0\0\0\0\0").unwrap();
     assert_eq!(reply[0], 0);
-    let socket = UdpSocket::bind("127.0.0.1:0").unwrap();
+    let socket = UdpSocket::bind(address_of(user)).unwrap();
     for number in 0..16 {
         let host = format!("never{user:02}{number:02}.i2p");
         let datagram = [&[0, 0, 0, 3, 13], host.as_bytes(), b"\0\x07x"].concat();
@@ -391,7 +404,7 @@ async fn datagrams_leave_descriptors_for_connections() {
     bridge.on("NAMING LOOKUP NAME=never", [Act::Hang]);
     let dir = tempfile::tempdir().unwrap();
     let file = dir.path().join("i2p-socks.toml");
-    let tunnel = "[session]\nmax-sessions = 32\n[[tunnel]]\nlisten = ['127.0.0.1:0']\nudp = 'datagram'\n";
+    let tunnel = "[limits]\nper-client = 0\n[session]\nmax-sessions = 32\n[[tunnel]]\nlisten = ['127.0.0.1:0']\nudp = 'datagram'\n";
     fs::write(&file, format!("[router]\nsam-udp = '{}'\n{tunnel}", bridge.udp_address())).unwrap();
     let mut command = limited(1_200);
     command.args(["run", "--router", "sam", "--sam", &bridge.address(), "--config", file.to_str().unwrap()]);

@@ -109,6 +109,31 @@ async fn ready_means_tunnels_are_built() {
     assert_eq!(proxy.get("/ready").0, 503, "and not any more when the router is gone");
 }
 
+/// Java I2P names destinations in its messages.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_the_router_says_of_a_session_is_shown_without_names() {
+    let bridge = TestBridge::start().await;
+    bridge.on(
+        "SESSION CREATE",
+        Act::refuse("SESSION STATUS RESULT=I2P_ERROR MESSAGE=\"secret.i2p is in use\""),
+    );
+    let mut proxy = Proxy::start(&bridge, "");
+    proxy.running.stderr_line("no I2P session");
+    let state = proxy.state();
+    let mut page = || proxy.get("/").1;
+    let mut report = || common::output(&["status", "--json", "--state-dir", &state]).1;
+    let pages: [&mut dyn FnMut() -> String; 2] = [&mut page, &mut report];
+    for page in pages {
+        let begin = Instant::now();
+        // It is not shown while another attempt is being made.
+        let shown = std::iter::repeat_with(page).find(|shown| {
+            assert!(begin.elapsed() < common::LIMIT, "{shown}");
+            shown.contains("is in use")
+        });
+        assert!(shown.is_some_and(|shown| !shown.contains("secret")));
+    }
+}
+
 /// Health is answered at once, whatever else is connected to the admin endpoint.
 #[tokio::test(flavor = "multi_thread")]
 async fn slow_connections_do_not_delay_health() {

@@ -33,7 +33,7 @@ async fn clients_are_served_and_the_router_may_be_restarted() {
         let (code, _, stderr) = output(&["status", "--state-dir", state.to_str().unwrap()]);
         assert_eq!(code, Some(0), "{stderr}");
         bridge.kill().await;
-        proxy.stderr_line("the router has closed the I2P session");
+        proxy.stderr_line("the router has closed an I2P session");
         bridge.restart().await;
     }
     assert_eq!(proxy.signal("TERM"), Some(0), "{}", proxy.said());

@@ -3,7 +3,6 @@
 use std::{
     collections::HashMap,
     fmt,
-    net::IpAddr,
     sync::{
         Arc, Mutex, MutexGuard, PoisonError,
         atomic::{AtomicU64, Ordering::Relaxed},
@@ -12,7 +11,8 @@ use std::{
 
 use super::{
     expendable::{Expendable, ExpendableConnections},
-    identity::ClientAddress,
+    identity::{ClientAddress, ClientOrigin},
+    shares::Holdings,
 };
 use crate::limits::Limit;
 
@@ -20,21 +20,46 @@ use crate::limits::Limit;
 /// less than serving it.
 const MAX_REFUSALS_AT_ONCE: usize = 64;
 
+/// One of this many connections may wait with BIND. Each of them also keeps a connection to the router waiting.
+const WAITING_PART: usize = 4;
+
 /// The most connections that are open at one time.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Caps {
     /// In total.
     pub connections: usize,
-    /// From one client: an IPv4 address, a user of this machine, or the /64 network of an IPv6 address, since a single machine
-    /// usually has a whole one.
-    pub per_client: Option<usize>,
+    /// From one client ([`ClientOrigin`]).
+    pub per_client: PerClient,
     /// To one tunnel.
     pub per_tunnel: Option<usize>,
 }
 
 impl Default for Caps {
     fn default() -> Self {
-        Self { connections: 4096, per_client: None, per_tunnel: None }
+        Self { connections: 4096, per_client: PerClient::default(), per_tunnel: None }
+    }
+}
+
+/// The most connections from one client.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum PerClient {
+    /// Three quarters of what all other clients leave: a client alone gets most, and there is always some for the next one.
+    #[default]
+    Share,
+    /// This many.
+    AtMost(usize),
+    /// Without a limit of its own.
+    Unlimited,
+}
+
+impl PerClient {
+    /// Whether a client may hold one more of what there can be `limit` of, if there is room for one more.
+    fn allows_one_more(self, holdings: &Holdings, client: ClientOrigin, limit: usize) -> bool {
+        match self {
+            Self::Share => holdings.leave_room_for_others(client, limit),
+            Self::AtMost(most) => holdings.of(client) < most,
+            Self::Unlimited => true,
+        }
     }
 }
 
@@ -46,36 +71,34 @@ pub struct Admission(Arc<Mutex<Counts>>);
 #[derive(Default)]
 struct Counts {
     caps: Caps,
-    connections: usize,
+    connections: Holdings,
+    /// Connections that wait with BIND.
+    waiting: Holdings,
     refusals: usize,
-    clients: HashMap<ClientAddress, usize>,
     tunnels: HashMap<Arc<str>, usize>,
     expendable: ExpendableConnections,
 }
 
 impl Counts {
     /// The caps that keep one more connection of `client` to `tunnel` out.
-    fn reached(&self, tunnel: &Arc<str>, client: ClientAddress) -> impl Iterator<Item = Limit> + use<> {
-        let full = |count: Option<&usize>, cap: Option<usize>| {
-            cap.is_some_and(|cap| count.copied().unwrap_or_default() >= cap)
-        };
+    fn reached(&self, tunnel: &Arc<str>, client: ClientOrigin) -> impl Iterator<Item = Limit> + use<> {
+        let Caps { connections, per_client, per_tunnel } = self.caps;
+        let to_tunnel = self.tunnels.get(tunnel).copied().unwrap_or_default();
         let caps = [
-            (self.connections >= self.caps.connections, Limit::Connections),
-            (full(self.tunnels.get(tunnel), self.caps.per_tunnel), Limit::PerTunnel),
-            (full(self.clients.get(&client), self.caps.per_client), Limit::PerClient),
+            (self.connections.total() >= connections, Limit::Connections),
+            (per_tunnel.is_some_and(|cap| to_tunnel >= cap), Limit::PerTunnel),
+            (!per_client.allows_one_more(&self.connections, client, connections), Limit::PerClient),
         ];
         caps.into_iter().filter_map(|(reached, limit)| reached.then_some(limit))
     }
 
-    fn add(&mut self, tunnel: &Arc<str>, client: ClientAddress) {
-        self.connections += 1;
-        *self.clients.entry(client).or_default() += 1;
+    fn add(&mut self, tunnel: &Arc<str>, client: ClientOrigin) {
+        self.connections.add(client);
         *self.tunnels.entry(Arc::clone(tunnel)).or_default() += 1;
     }
 
-    fn subtract(&mut self, tunnel: &Arc<str>, client: ClientAddress) {
-        self.connections -= 1;
-        decrement(&mut self.clients, &client);
+    fn subtract(&mut self, tunnel: &Arc<str>, client: ClientOrigin) {
+        self.connections.remove(client);
         decrement(&mut self.tunnels, tunnel);
     }
 
@@ -105,13 +128,13 @@ impl Admission {
     /// The number of open connections.
     #[must_use]
     pub fn connections(&self) -> usize {
-        self.counts().connections
+        self.counts().connections.total()
     }
 
     /// Admits a connection of `client` to `tunnel`, or returns the cap that is reached. Expendable connections end before anybody is
     /// refused.
     pub(crate) fn admit(&self, tunnel: &Arc<str>, client: ClientAddress) -> Result<Admitted, Limit> {
-        let client = without_interface_id(client);
+        let client = client.into();
         let mut counts = self.counts();
         let stays = |limit: &Limit| counts.expendable.find_for(*limit, tunnel, client).is_none();
         if let Some(limit) = counts.reached(tunnel, client).find(stays) {
@@ -129,12 +152,29 @@ impl Admission {
     /// Ends the oldest expendable connections, for instance because file descriptors have run out. Returns whether there was one.
     pub(crate) fn end_oldest_expendable(&self, count: usize) -> bool {
         let mut counts = self.counts();
-        let before = counts.connections;
+        let before = counts.connections.total();
         for _ in 0..count {
             let Some(oldest) = counts.expendable.oldest() else { break };
             counts.end(oldest);
         }
-        counts.connections < before
+        counts.connections.total() < before
+    }
+
+    /// Admits one more connection that waits with BIND, or returns the cap that is reached: [`Limit::Connections`] if too many wait
+    /// already, [`Limit::PerClient`] if the client has its share of them.
+    pub(crate) fn admit_waiting(&self, client: ClientAddress) -> Result<WaitingPermit, Limit> {
+        let client = client.into();
+        let mut counts = self.counts();
+        let Counts { caps, waiting, .. } = &mut *counts;
+        let limit = (caps.connections / WAITING_PART).max(1);
+        if waiting.total() >= limit {
+            return Err(Limit::Connections);
+        }
+        if !caps.per_client.allows_one_more(waiting, client, limit) {
+            return Err(Limit::PerClient);
+        }
+        waiting.add(client);
+        Ok(WaitingPermit { admission: self.clone(), client })
     }
 
     /// Permits one more refusal to be sent, unless [`MAX_REFUSALS_AT_ONCE`] are under way.
@@ -148,16 +188,6 @@ impl Admission {
 
     fn counts(&self) -> MutexGuard<'_, Counts> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-/// Reduces an IPv6 address to its /64 network: all addresses of one count as the same client.
-pub(crate) fn without_interface_id(client: ClientAddress) -> ClientAddress {
-    match client {
-        ClientAddress::Ip(IpAddr::V6(address)) => {
-            ClientAddress::Ip(IpAddr::V6((address.to_bits() & !u128::from(u64::MAX)).into()))
-        }
-        other => other,
     }
 }
 
@@ -175,7 +205,7 @@ const NOT_EXPENDABLE: u64 = 0;
 pub(crate) struct Admitted {
     admission: Admission,
     tunnel: Arc<str>,
-    client: ClientAddress,
+    client: ClientOrigin,
     /// The number of this connection among the expendable ones.
     expendable: AtomicU64,
 }
@@ -201,6 +231,19 @@ impl Drop for Admitted {
     }
 }
 
+/// A connection that waits with BIND, counted until this is dropped.
+#[must_use]
+pub(crate) struct WaitingPermit {
+    admission: Admission,
+    client: ClientOrigin,
+}
+
+impl Drop for WaitingPermit {
+    fn drop(&mut self) {
+        self.admission.counts().waiting.remove(self.client);
+    }
+}
+
 /// The permission to refuse one client, held until this is dropped.
 #[must_use]
 pub(crate) struct RefusalPermit(Admission);
@@ -211,12 +254,12 @@ impl Drop for RefusalPermit {
     }
 }
 
-/// Decrements a count and removes it at zero: nothing is kept of a client without connections.
-fn decrement<K: Eq + std::hash::Hash>(counts: &mut HashMap<K, usize>, key: &K) {
-    if let Some(count) = counts.get_mut(key) {
+/// Decrements a tunnel's count and removes it at zero: nothing is kept of a tunnel without connections.
+fn decrement(counts: &mut HashMap<Arc<str>, usize>, tunnel: &Arc<str>) {
+    if let Some(count) = counts.get_mut(tunnel) {
         *count -= 1;
         if *count == 0 {
-            counts.remove(key);
+            counts.remove(tunnel);
         }
     }
     if counts.is_empty() {
@@ -234,7 +277,8 @@ mod tests {
     #[test]
     fn each_cap_holds_by_itself_and_is_reported() {
         let (a, b): (Arc<str>, Arc<str>) = ("a".into(), "b".into());
-        let admission = Admission::new(Caps { connections: 4, per_client: Some(3), per_tunnel: Some(2) });
+        let admission =
+            Admission::new(Caps { connections: 4, per_client: PerClient::AtMost(3), per_tunnel: Some(2) });
         let admit = |tunnel, client| admission.admit(tunnel, client);
         let first = admit(&a, ANNA).unwrap();
         let _second = admit(&a, ANNA).unwrap();
@@ -281,7 +325,8 @@ mod tests {
     #[test]
     fn only_a_connection_whose_end_makes_room_is_ended() {
         let (a, b): (Arc<str>, Arc<str>) = ("a".into(), "b".into());
-        let admission = Admission::new(Caps { connections: 9, per_client: Some(2), per_tunnel: Some(3) });
+        let admission =
+            Admission::new(Caps { connections: 9, per_client: PerClient::AtMost(2), per_tunnel: Some(3) });
         let admit = |tunnel, client| admission.admit(tunnel, client);
         let all = [admit(&b, ANNA).unwrap(), admit(&a, BERT).unwrap(), admit(&a, BERT).unwrap()];
         let _annas = admit(&a, ANNA).unwrap();
@@ -309,9 +354,37 @@ mod tests {
     }
 
     #[test]
+    fn one_client_cannot_take_all_connections_unless_the_caps_say_so() {
+        let tunnel: Arc<str> = "a".into();
+        for (per_client, takes) in
+            [(PerClient::Share, 12), (PerClient::AtMost(16), 16), (PerClient::Unlimited, 16)]
+        {
+            let admission = Admission::new(Caps { connections: 16, per_client, ..Caps::default() });
+            let taken: Vec<_> = std::iter::from_fn(|| admission.admit(&tunnel, ANNA).ok()).collect();
+            assert_eq!(taken.len(), takes, "{per_client:?}");
+            assert_eq!(admission.admit(&tunnel, BERT).is_ok(), takes < 16, "{per_client:?}");
+        }
+    }
+
+    #[test]
+    fn one_client_cannot_take_all_places_to_wait_for_a_peer() {
+        for per_client in [PerClient::Share, PerClient::AtMost(3)] {
+            let admission = Admission::new(Caps { connections: 16, per_client, ..Caps::default() });
+            let anna: Vec<_> = std::iter::from_fn(|| admission.admit_waiting(ANNA).ok()).collect();
+            assert_eq!(anna.len(), 3, "{per_client:?}");
+            assert_eq!(admission.admit_waiting(ANNA).err(), Some(Limit::PerClient), "{per_client:?}");
+            let bert = admission.admit_waiting(BERT).unwrap();
+            let carl = admission.admit_waiting(ClientAddress::User(3));
+            assert_eq!(carl.err(), Some(Limit::Connections), "{per_client:?}: all places are taken");
+            drop((anna, bert));
+            assert!(admission.admit_waiting(BERT).is_ok(), "{per_client:?}");
+        }
+    }
+
+    #[test]
     fn an_ipv6_network_is_one_client_and_ipv4_addresses_are_many() {
         let tunnel: Arc<str> = "a".into();
-        let admission = Admission::new(Caps { per_client: Some(1), ..Caps::default() });
+        let admission = Admission::new(Caps { per_client: PerClient::AtMost(1), ..Caps::default() });
         let admit = |address: &str| admission.admit(&tunnel, ClientAddress::Ip(address.parse().unwrap()));
         let _first = admit("2001:db8::1").unwrap();
         assert!(admit("2001:db8::ffff:0:0:2").is_err());
@@ -325,7 +398,8 @@ mod tests {
         let admission = Admission::default();
         drop((admission.admit(&tunnel, ANNA), admission.admit(&tunnel, BERT)));
         let counts = admission.counts();
-        assert_eq!((counts.connections, counts.clients.capacity(), counts.tunnels.capacity()), (0, 0, 0));
+        let kept = (counts.connections.total(), counts.connections.capacity(), counts.tunnels.capacity());
+        assert_eq!(kept, (0, 0, 0));
     }
 
     #[test]

@@ -5,7 +5,7 @@ use std::{
     sync::Arc,
 };
 
-use super::identity::ClientAddress;
+use super::identity::ClientOrigin;
 use crate::limits::Limit;
 
 /// Ends a connection.
@@ -17,13 +17,13 @@ pub(super) struct ExpendableConnections {
     /// The number of the next one.
     next: u64,
     all: BTreeMap<u64, Expendable>,
-    of_client: HashMap<ClientAddress, BTreeSet<u64>>,
+    of_client: HashMap<ClientOrigin, BTreeSet<u64>>,
     of_tunnel: HashMap<Arc<str>, BTreeSet<u64>>,
 }
 
 /// A connection that may be ended early.
 pub(super) struct Expendable {
-    pub(super) client: ClientAddress,
+    pub(super) client: ClientOrigin,
     pub(super) tunnel: Arc<str>,
     pub(super) end: EndConnection,
 }
@@ -48,7 +48,7 @@ impl ExpendableConnections {
 
     /// The number of the connection to end so that `client` gets a place at `tunnel` although `limit` is reached: the client's own
     /// oldest one, or else the oldest one of all. `None` if the end of none makes room.
-    pub(super) fn find_for(&self, limit: Limit, tunnel: &Arc<str>, client: ClientAddress) -> Option<u64> {
+    pub(super) fn find_for(&self, limit: Limit, tunnel: &Arc<str>, client: ClientOrigin) -> Option<u64> {
         let own = self.of_client.get(&client).into_iter().flatten();
         let helps = |number: &&u64| {
             limit != Limit::PerTunnel || self.all.get(number).is_some_and(|own| own.tunnel == *tunnel)

@@ -1,4 +1,8 @@
-use std::{fmt, net::IpAddr, sync::Arc};
+use std::{
+    fmt,
+    net::{IpAddr, Ipv6Addr},
+    sync::Arc,
+};
 
 use socks_wire::{
     auth::{Credentials, Isolation},
@@ -21,6 +25,33 @@ impl fmt::Display for ClientAddress {
             Self::Ip(address) => address.fmt(f),
             Self::User(user) => write!(f, "user {user}"),
         }
+    }
+}
+
+/// The client that a share of a limited resource belongs to: an IPv4 address, the /64 network of an IPv6 address, since a single
+/// machine usually has a whole one, or a user of this machine.
+///
+/// Neither credentials nor the listener count, since a client can invent any number of credentials. `Debug` never identifies the
+/// client.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct ClientOrigin(ClientAddress);
+
+impl From<ClientAddress> for ClientOrigin {
+    fn from(client: ClientAddress) -> Self {
+        Self(match client {
+            ClientAddress::Ip(IpAddr::V6(address)) => {
+                let network = Ipv6Addr::from_bits(address.to_bits() & !u128::from(u64::MAX));
+                // An IPv4 address in IPv6 is one client, not all of them.
+                ClientAddress::Ip(address.to_ipv4_mapped().map_or(network.into(), IpAddr::V4))
+            }
+            other => other,
+        })
+    }
+}
+
+impl fmt::Debug for ClientOrigin {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("ClientOrigin(..)")
     }
 }
 

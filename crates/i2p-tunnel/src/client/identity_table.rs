@@ -7,7 +7,7 @@ use std::{
 
 use tokio::time::Instant;
 
-use super::{identity::ClientAddress, isolation::IsolationKey};
+use super::{identity::ClientOrigin, isolation::IsolationKey};
 
 /// When there is no room for another identity, the client with the most identities loses the older half of them. If no client has
 /// more than this part of all, the oldest of all go instead, this many.
@@ -66,13 +66,13 @@ impl<V: Default> IdentityTable<V> {
 
 /// Removes identities of a full table, so many at once that the search is not repeated for each new one.
 fn make_room<V>(slots: &mut HashMap<IsolationKey, Slot<V>>) {
-    let mut counts: HashMap<Option<ClientAddress>, usize> = HashMap::new();
+    let mut counts: HashMap<Option<ClientOrigin>, usize> = HashMap::new();
     for key in slots.keys() {
-        *counts.entry(key.client()).or_default() += 1;
+        *counts.entry(key.origin()).or_default() += 1;
     }
     let part = (slots.len() / SMALL_PART).max(1);
     let largest = counts.into_iter().max_by_key(|(_, count)| *count).filter(|(_, count)| *count > part);
-    let is_of = |key: &IsolationKey| largest.is_none_or(|(client, _)| key.client() == client);
+    let is_of = |key: &IsolationKey| largest.is_none_or(|(client, _)| key.origin() == client);
     let count = largest.map_or(part, |(_, count)| count.div_ceil(2));
     let mut oldest: Vec<_> =
         slots.iter().filter(|(key, _)| is_of(key)).map(|(key, slot)| (slot.used, key.clone())).collect();
@@ -91,17 +91,23 @@ impl<V> fmt::Debug for IdentityTable<V> {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
-    use crate::client::{Client, ClientCredentials, ClientProtocol, Isolate};
+    use std::net::{IpAddr, Ipv6Addr};
 
-    fn key(address: u8, user: usize) -> IsolationKey {
+    use super::*;
+    use crate::client::{Client, ClientAddress, ClientCredentials, ClientProtocol, Isolate};
+
+    fn key_at(address: IpAddr, user: usize, isolate: Isolate) -> IsolationKey {
         let client = Client {
-            address: ClientAddress::Ip([127, 0, 0, address].into()),
+            address: ClientAddress::Ip(address),
             listener: "a".into(),
             protocol: ClientProtocol::Socks5,
             credentials: ClientCredentials::UserId(user.to_string().into_bytes()),
         };
-        IsolationKey::of_client(Isolate::default(), None, &client)
+        IsolationKey::of_client(isolate, None, &client)
+    }
+
+    fn key(address: u8, user: usize) -> IsolationKey {
+        key_at([127, 0, 0, address].into(), user, Isolate::default())
     }
 
     /// Returns whether the table knows the identity, and notes that it does from now on.
@@ -121,6 +127,28 @@ mod tests {
         }
         assert!(visit(&table, &key(1, 0)) && visit(&table, &key(2, 0)), "others keep theirs");
         assert!(!visit(&table, &key(3, 0)), "its oldest one is gone");
+    }
+
+    /// All addresses of its network are one client, and so it is if its address does not isolate.
+    #[tokio::test(start_paused = true)]
+    async fn a_client_displaces_its_own_identities_whatever_they_differ_in() {
+        let of_network = |number: u128| Ipv6Addr::from_bits((0x2001_0db8 << 96) | number).into();
+        let by_credentials = Isolate { socks_auth: true, ..Isolate::NONE };
+        let of_many_addresses = |number: usize| key_at(of_network(number as u128), 0, Isolate::default());
+        let of_many_users = |number: usize| key_at([127, 0, 0, 3].into(), number, by_credentials);
+        let many: [&dyn Fn(usize) -> IsolationKey; 2] = [&of_many_addresses, &of_many_users];
+        for (of, isolate) in many.into_iter().zip([Isolate::default(), by_credentials]) {
+            let table = IdentityTable::new(64, Duration::from_secs(60));
+            let others: Vec<_> = (1..=2)
+                .map(|host| key_at([192, 0, 2, host].into(), 5_000 + usize::from(host), isolate))
+                .collect();
+            assert!(others.iter().all(|key| !visit(&table, key)));
+            for number in 0..1000 {
+                tokio::time::advance(Duration::from_millis(1)).await;
+                assert!(!visit(&table, &of(number)));
+            }
+            assert!(others.iter().all(|key| visit(&table, key)), "others keep theirs");
+        }
     }
 
     #[tokio::test(start_paused = true)]

@@ -1,8 +1,13 @@
-use std::{fmt, sync::Arc};
+use std::{
+    cmp::Ordering,
+    fmt,
+    hash::{Hash, Hasher},
+    sync::Arc,
+};
 
 use i2p_name::Target;
 
-use super::identity::{Client, ClientAddress, ClientCredentials, ClientProtocol};
+use super::identity::{Client, ClientAddress, ClientCredentials, ClientOrigin, ClientProtocol};
 
 /// Which properties of a request isolate it. Two requests that differ in a chosen property never share an I2P session, so that
 /// destinations cannot link them to the same proxy.
@@ -42,8 +47,17 @@ impl Isolate {
 }
 
 /// Identifies the session of a request: equal keys share a session, different keys never do.
-#[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Default)]
+///
+/// It also carries the [origin](Self::origin) of the request, which is not compared.
+#[derive(Clone, Default)]
 pub struct IsolationKey {
+    properties: Properties,
+    origin: Option<ClientOrigin>,
+}
+
+/// The properties that isolate a request.
+#[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Default)]
+struct Properties {
     tunnel: Option<Arc<str>>,
     client: Option<ClientAddress>,
     credentials: ClientCredentials,
@@ -63,11 +77,10 @@ impl IsolationKey {
         target: &Target,
         port: u16,
     ) -> Self {
-        Self {
-            dest_host: isolate.dest_host.then(|| target.clone()),
-            dest_port: isolate.dest_port.then_some(port),
-            ..Self::of_client(isolate, tunnel, client)
-        }
+        let mut key = Self::of_client(isolate, tunnel, client);
+        key.properties.dest_host = isolate.dest_host.then(|| target.clone());
+        key.properties.dest_port = isolate.dest_port.then_some(port);
+        key
     }
 
     /// Builds the key of a client for requests without a target, such as BIND and UDP ASSOCIATE.
@@ -75,7 +88,7 @@ impl IsolationKey {
     pub fn of_client(isolate: Isolate, tunnel: Option<Arc<str>>, client: &Client) -> Self {
         let credentials =
             if isolate.socks_auth { client.credentials.clone() } else { ClientCredentials::None };
-        Self {
+        let properties = Properties {
             tunnel,
             client: isolate.client.then_some(client.address),
             credentials,
@@ -83,18 +96,47 @@ impl IsolationKey {
             dest_host: None,
             dest_port: None,
             protocol: isolate.protocol.then_some(client.protocol),
-        }
-    }
-
-    /// The client's address, if it isolates.
-    pub(super) fn client(&self) -> Option<ClientAddress> {
-        self.client
+        };
+        Self { properties, origin: Some(client.address.into()) }
     }
 
     /// Builds the single key of a dedicated tunnel without isolation.
     #[must_use]
     pub fn of_tunnel(tunnel: Arc<str>) -> Self {
-        Self { tunnel: Some(tunnel), ..Self::default() }
+        Self { properties: Properties { tunnel: Some(tunnel), ..Properties::default() }, origin: None }
+    }
+
+    /// The client that makes the request. What the request uses counts towards the share of this client, even if the key does
+    /// not isolate clients. `None`: the program itself makes it.
+    #[must_use]
+    pub fn origin(&self) -> Option<ClientOrigin> {
+        self.origin
+    }
+}
+
+impl PartialEq for IsolationKey {
+    fn eq(&self, other: &Self) -> bool {
+        self.properties == other.properties
+    }
+}
+
+impl Eq for IsolationKey {}
+
+impl Hash for IsolationKey {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        self.properties.hash(state);
+    }
+}
+
+impl PartialOrd for IsolationKey {
+    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
+impl Ord for IsolationKey {
+    fn cmp(&self, other: &Self) -> Ordering {
+        self.properties.cmp(&other.properties)
     }
 }
 

@@ -1,5 +1,5 @@
 //! Clients: their identity and credentials, the isolation between them, who is allowed to use a tunnel, and how many connections
-//! each may open.
+//! each may open. [`shares`] is the one place that says how clients share what is limited.
 //!
 //! Imports only `limits`. It knows no sockets, sessions or requests.
 
@@ -10,16 +10,23 @@ mod expendable;
 mod identity;
 mod identity_table;
 mod isolation;
+mod rate;
 mod session_policy;
+mod shares;
 mod users;
 
 pub use self::{
     access::{AccessPolicy, Authentication, Protocols},
-    admission::{Admission, Caps},
+    admission::{Admission, Caps, PerClient},
     datagram_policy::DatagramPolicy,
-    identity::{Client, ClientAddress, ClientCredentials, ClientProtocol},
+    identity::{Client, ClientAddress, ClientCredentials, ClientOrigin, ClientProtocol},
     isolation::{Isolate, IsolationKey},
     session_policy::SessionPolicy,
     users::{EntryError, Users, UsersError},
 };
-pub(crate) use self::{admission::Admitted, identity_table::IdentityTable};
+pub(crate) use self::{
+    admission::Admitted,
+    identity_table::IdentityTable,
+    rate::ClientRate,
+    shares::{HeldSession, has_its_share, held_by, others_unused_to_close, own_unused_to_close},
+};

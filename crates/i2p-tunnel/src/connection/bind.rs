@@ -37,6 +37,13 @@ pub(crate) async fn bind<D: Dial>(
     if accepted.request().protocol != Protocol::Socks5 {
         return refuse(PendingRequest::Socks(accepted), Failure::CommandNotSupported, service).await;
     }
+    let _waiting = match service.admission.admit_waiting(client.address) {
+        Ok(permit) => permit,
+        Err(limit) => {
+            service.account.limit(limit);
+            return refuse(PendingRequest::Socks(accepted), Failure::TooManyConnections, service).await;
+        }
+    };
     let listening =
         outcome::with_dial_timeout(listen(&accepted, client, service), accepted.stream(), client, service);
     let listening = match listening.await {

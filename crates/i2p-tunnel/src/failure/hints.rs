@@ -34,6 +34,10 @@ impl Failure {
             }
             Self::SessionRefused => "The router's log says why it refused the session.",
             Self::TooManySessions => "Raise max-sessions under [session], or isolate by fewer properties.",
+            Self::SessionShare => {
+                "One client uses many credentials at once, or new ones all the time. If it should, raise max-sessions under \
+                [session]."
+            }
             Self::RouterError => {
                 "See the router's log at this time. If it happens again, restart the router."
             }
@@ -93,6 +97,9 @@ impl Failure {
                 "Try again. If it keeps failing, see the router's log."
             }
             Self::WrongDestination => "Ask the operator to check which program answers as the router.",
+            Self::SessionShare => {
+                "Close other connections, use fewer different credentials, or try again in a minute."
+            }
             Self::TooManySessions => "Try again later, or ask the operator to raise max-sessions.",
             Self::CommandNotSupported => {
                 "Use a program that makes outgoing TCP connections only, or ask the operator to enable udp or incoming."

@@ -30,6 +30,8 @@ pub enum Failure {
     SessionRefused,
     /// All sessions are in use by clients that are isolated from this one.
     TooManySessions,
+    /// The client has its share of the sessions, or has asked for new ones too quickly.
+    SessionShare,
     /// The router reported an error without a reason.
     RouterError,
     /// The router answered a lookup with a destination that does not belong to the base32 address. Nothing is sent there.
@@ -75,7 +77,7 @@ pub struct FailureRow {
 
 impl Failure {
     /// All variants, for tables and tests.
-    pub const ALL: [Self; 21] = [
+    pub const ALL: [Self; 22] = [
         Self::MalformedName,
         Self::NameUnknown,
         Self::Unreachable,
@@ -86,6 +88,7 @@ impl Failure {
         Self::NoTunnels,
         Self::SessionRefused,
         Self::TooManySessions,
+        Self::SessionShare,
         Self::RouterError,
         Self::WrongDestination,
         Self::CommandNotSupported,
@@ -166,6 +169,14 @@ impl Failure {
                 503,
                 "too_many_sessions",
                 "all I2P sessions are in use by other clients: raise max-sessions, or isolate by fewer properties",
+            ),
+            Self::SessionShare => (
+                Code::GENERAL_FAILURE,
+                None,
+                503,
+                "session_share",
+                "the client has its share of the I2P sessions, or has asked for new ones too quickly: raise max-sessions, or \
+                 isolate by fewer properties",
             ),
             Self::RouterError => (
                 Code::GENERAL_FAILURE,

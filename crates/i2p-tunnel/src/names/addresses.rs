@@ -8,7 +8,7 @@ use std::{
 use i2p_name::{AddressError, Family, NamedTarget, VirtualAddresses, VirtualOptions};
 use tokio::time::Instant;
 
-use crate::client::{Client, ClientAddress, ClientCredentials, IsolationKey};
+use crate::client::{Client, ClientAddress, ClientCredentials, ClientOrigin, IsolationKey};
 
 /// The virtual addresses that stand for targets which clients have looked up. Clones share one pool; tunnels may share one too.
 ///
@@ -19,7 +19,7 @@ pub struct AddressPool {
 }
 
 struct Shared {
-    table: Mutex<VirtualAddresses<AddressOwner>>,
+    table: Mutex<VirtualAddresses<AddressOwner, Option<ClientOrigin>>>,
     start: Instant,
 }
 
@@ -52,6 +52,14 @@ impl AddressOwner {
     pub fn of_key(key: &IsolationKey) -> Self {
         Self(Arc::new(Owner::Isolated(key.clone())))
     }
+
+    /// The client whose share of the addresses the owner uses.
+    fn origin(&self) -> Option<ClientOrigin> {
+        match &*self.0 {
+            Owner::Client { address, .. } => Some((*address).into()),
+            Owner::Isolated(key) => key.origin(),
+        }
+    }
 }
 
 /// Shows no field: they identify the client.
@@ -62,7 +70,7 @@ impl fmt::Debug for AddressOwner {
 }
 
 impl Shared {
-    fn table(&self) -> MutexGuard<'_, VirtualAddresses<AddressOwner>> {
+    fn table(&self) -> MutexGuard<'_, VirtualAddresses<AddressOwner, Option<ClientOrigin>>> {
         self.table.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -79,7 +87,7 @@ impl AddressPool {
     pub fn new(options: VirtualOptions) -> io::Result<Self> {
         let mut seed = [0; 32];
         getrandom::fill(&mut seed).map_err(io::Error::other)?;
-        let table = Mutex::new(VirtualAddresses::new(options, seed));
+        let table = Mutex::new(VirtualAddresses::with_clients(options, seed, AddressOwner::origin));
         Ok(Self { shared: Arc::new(Shared { table, start: Instant::now() }) })
     }
 

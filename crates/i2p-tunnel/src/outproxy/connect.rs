@@ -83,13 +83,14 @@ impl Outproxy {
         if let Err(fault) = &outcome {
             tracing::debug!(outproxy = %name, ?fault, "an outproxy did not connect");
         }
-        if let (Some(Ejection { duration }), Err(OutproxyFailure::Outproxy(fault))) =
-            (self.health.record(&outcome), &outcome)
+        if let (Some(Ejection { duration, is_for_all }), Err(OutproxyFailure::Outproxy(fault))) =
+            (self.health.record(request.key.origin(), &outcome), &outcome)
         {
             tracing::warn!(
                 outproxy = %name,
-                "outproxy {name} failed several times in a row: {}. It is skipped for {} s, unless all outproxies are",
+                "outproxy {name} failed several times in a row: {}. {} {} s, unless all outproxies are",
                 fault.text(),
+                if is_for_all { "It is skipped for" } else { "The client whose requests failed skips it for" },
                 duration.as_secs()
             );
         }

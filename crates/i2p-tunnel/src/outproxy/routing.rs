@@ -93,12 +93,12 @@ impl Routing {
     /// The outproxies that can carry datagrams to a host outside I2P, and the host; `None` if no route leads to one.
     pub(crate) fn datagram_outproxies<'a>(
         &'a self,
-        target: &'a Target,
-        port: u16,
+        key: &IsolationKey,
+        (target, port): (&'a Target, u16),
     ) -> Option<(Vec<Arc<Outproxy>>, OutsideHost<'a>)> {
         // By its type, a host here is never an I2P name.
         let Verdict::Outproxies { names, host, .. } = self.routes.decide(target, port) else { return None };
-        let outproxies = self.outproxies.for_datagrams(names);
+        let outproxies = self.outproxies.for_datagrams(key, names);
         (!outproxies.is_empty()).then_some((outproxies, host))
     }
 

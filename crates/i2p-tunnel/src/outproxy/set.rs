@@ -126,7 +126,7 @@ impl Outproxies {
     /// order of the route, but those that fail this identity's requests come last. Ejected ones are left out, unless all are
     /// ejected: then the one whose ejection ends first comes first.
     pub(crate) fn ordered_for(&self, key: &IsolationKey, choice: &ChoiceKey) -> Vec<Arc<Outproxy>> {
-        match self.healthy_or_all(&choice.names, |_| true) {
+        match self.healthy_or_all(key, &choice.names, |_| true) {
             // Nothing is remembered for rules that leave no choice.
             Ok(well) if well.len() < 2 => well,
             Ok(mut well) => {
@@ -150,20 +150,21 @@ impl Outproxies {
 
     /// The outproxies of a route that carry datagrams, in the order of the route. Ejected ones are left out, unless all are
     /// ejected.
-    pub(crate) fn for_datagrams(&self, names: &[Arc<str>]) -> Vec<Arc<Outproxy>> {
-        self.healthy_or_all(names, Outproxy::carries_datagrams).unwrap_or_else(|out| out)
+    pub(crate) fn for_datagrams(&self, key: &IsolationKey, names: &[Arc<str>]) -> Vec<Arc<Outproxy>> {
+        self.healthy_or_all(key, names, Outproxy::carries_datagrams).unwrap_or_else(|out| out)
     }
 
-    /// Returns the outproxies of a route that are not ejected. If all are, returns all of them as an error, the one whose ejection
+    /// Returns the outproxies of a route that are not ejected for the client of this key. If all are, returns all of them as an error, the one whose ejection
     /// ends first coming first.
     fn healthy_or_all(
         &self,
+        key: &IsolationKey,
         names: &[Arc<str>],
         fits: impl Fn(&Outproxy) -> bool,
     ) -> Result<Vec<Arc<Outproxy>>, Vec<Arc<Outproxy>>> {
         let named = |name| self.all.iter().find(|outproxy| outproxy.name() == name);
         let all = names.iter().filter_map(named).filter(|outproxy| fits(outproxy));
-        let all = all.map(|outproxy| (outproxy.health.ejected_until(), Arc::clone(outproxy)));
+        let all = all.map(|outproxy| (outproxy.health.ejected_until(key.origin()), Arc::clone(outproxy)));
         let (mut out, well): (Vec<_>, Vec<_>) = all.partition(|(until, _)| until.is_some());
         if well.is_empty() {
             out.sort_by_key(|(until, _)| *until);
@@ -244,7 +245,7 @@ mod tests {
         };
         for outproxy in before.all.iter() {
             outproxy.health.record_attempt();
-            outproxy.health.record::<()>(&Err(OutproxyFailure::Declined));
+            outproxy.health.record::<()>(None, &Err(OutproxyFailure::Declined));
             before.record(&key, &choice, outproxy, &Ok(()));
         }
         let after =

@@ -1,12 +1,12 @@
 use i2p_name::I2pName;
 use i2p_sam::SamStream;
-use tokio::time::Instant;
+use tokio::time::{Instant, sleep_until};
 
 use super::{
     attempt_error::AttemptError,
     datagrams::DatagramPool,
     names::SessionIdentity,
-    pool::{SessionDeadlines, SessionLease, SessionPool},
+    pool::{NoLease, SessionDeadlines, SessionLease, SessionPool},
 };
 use crate::{client::IsolationKey, failure::Failure, limits::SessionLimits, names::Resolver};
 
@@ -52,11 +52,15 @@ impl SamDialler {
         SessionDeadlines { router: now + self.limits.router, tunnels: now + self.limits.tunnels }
     }
 
-    async fn lease(&self, key: &IsolationKey) -> Result<SessionLease, Failure> {
-        match self.pool.lease(key) {
-            Ok(lease) => Ok(lease),
-            // Boxed: few requests find the pool full.
-            Err(_) => Box::pin(self.pool.lease_or_make_room(key)).await.map_err(|_| Failure::TooManySessions),
+    /// Leases the session of a key. A client that has opened many sessions waits for its turn.
+    async fn lease(&self, key: &IsolationKey, deadlines: SessionDeadlines) -> Result<SessionLease, Failure> {
+        loop {
+            match self.pool.lease(key) {
+                Ok(lease) => return Ok(lease),
+                Err(NoLease::TooFast(next)) if next <= deadlines.router => sleep_until(next).await,
+                Err(NoLease::ShareUsed | NoLease::TooFast(_)) => return Err(Failure::SessionShare),
+                Err(NoLease::PoolFull) => return Err(Failure::TooManySessions),
+            }
         }
     }
 
@@ -66,7 +70,7 @@ impl SamDialler {
         key: &IsolationKey,
     ) -> Result<(SessionLease, SessionIdentity), Failure> {
         let deadlines = self.deadlines();
-        let lease = self.lease(key).await?;
+        let lease = self.lease(key, deadlines).await?;
         let session = lease.session_within(deadlines).await?;
         let identity = SessionIdentity::of(&lease, session);
         Ok((lease, identity))
@@ -82,7 +86,7 @@ impl SamDialler {
         let deadlines = self.deadlines();
         let mut renewed = false;
         loop {
-            let lease = self.lease(key).await?;
+            let lease = self.lease(key, deadlines).await?;
             let session = lease.session_within(deadlines).await?;
             match work(SessionIdentity::of(&lease, session)).await {
                 Ok(done) => return Ok((done, lease)),

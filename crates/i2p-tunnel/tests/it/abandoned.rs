@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use i2p_tunnel::{Admission, Caps, Limits, Metrics, metrics::Snapshot};
+use i2p_tunnel::{Admission, Caps, Limits, Metrics, PerClient, metrics::Snapshot};
 use sam_testkit::{Act, Endpoint, TestBridge};
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
@@ -22,7 +22,7 @@ struct Busy {
 
 /// A proxy with a cap on connections, for destinations that do not answer.
 async fn busy(bridge: &TestBridge, connections: usize) -> Busy {
-    let admission = Admission::new(Caps { connections, ..Caps::default() });
+    let admission = Admission::new(Caps { connections, per_client: PerClient::Unlimited, ..Caps::default() });
     let metrics = Metrics::new();
     let limits = Limits { dial: LONG, linger: SECOND / 5, ..Limits::default() };
     let proxy = proxy_with_service(bridge, |service| {

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use i2p_tunnel::{Admission, Caps, Metrics, metrics::Snapshot};
+use i2p_tunnel::{Admission, Caps, Metrics, PerClient, metrics::Snapshot};
 use sam_testkit::TestBridge;
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
@@ -33,7 +33,7 @@ async fn a_client_over_the_cap_is_refused_and_served_once_another_leaves() {
     let bridge = TestBridge::start().await;
     let every = [
         Caps { connections: 2, ..Caps::default() },
-        Caps { per_client: Some(2), ..Caps::default() },
+        Caps { per_client: PerClient::AtMost(2), ..Caps::default() },
         Caps { per_tunnel: Some(2), ..Caps::default() },
     ];
     for caps in every {

@@ -7,8 +7,8 @@ use std::{num::NonZeroUsize, sync::Arc, time::Duration};
 use i2p_name::VirtualOptions;
 use i2p_sam::Bridge;
 use i2p_tunnel::{
-    AddressPool, Admission, Caps, Limits, Listeners, Metrics, PoolOptions, SamDialler, Service, SessionPool,
-    metrics::Snapshot, serve,
+    AddressPool, Admission, Caps, Limits, Listeners, Metrics, PerClient, PoolOptions, SamDialler, Service,
+    SessionPool, metrics::Snapshot, serve,
 };
 use sam_testkit::{Act, Endpoint, TestBridge};
 use socket2::SockRef;
@@ -272,7 +272,7 @@ async fn the_oldest_half_closed_stream_makes_room_for_a_connection() {
     let bridge = TestBridge::start().await;
     let every = [
         Caps { connections: 3, ..Caps::default() },
-        Caps { per_client: Some(3), ..Caps::default() },
+        Caps { per_client: PerClient::AtMost(3), ..Caps::default() },
         Caps { per_tunnel: Some(3), ..Caps::default() },
     ];
     for caps in every {

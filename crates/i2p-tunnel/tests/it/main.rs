@@ -14,6 +14,7 @@ mod draining;
 mod examples;
 mod extended_errors;
 mod failure_table;
+mod fair_shares;
 mod http_connect;
 mod layered_streams;
 mod long_destinations;

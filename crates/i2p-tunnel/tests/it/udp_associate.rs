@@ -202,6 +202,36 @@ async fn a_closed_session_can_be_reopened_on_every_router() {
 }
 
 #[tokio::test]
+async fn unused_sessions_make_way_for_a_lower_number() {
+    let bridge = bridge(Dialect::I2pd).await;
+    let options = UdpOptions::default();
+    let pool = options.pool();
+    let proxy = udp::proxy_of(&bridge.address(), &bridge.udp_address(), options, pool.clone()).await;
+    let mut clients = Vec::new();
+    for user in [&b"a"[..], b"b", b"c"] {
+        clients.push(associate_until_free(&proxy, user).await);
+    }
+    let unused = || pool.sessions().iter().filter(|session| !session.in_use).count();
+    let until = async |what: &str, condition: &dyn Fn() -> bool| {
+        let met = async {
+            while !condition() {
+                tokio::time::sleep(Duration::from_millis(5)).await;
+            }
+        };
+        timeout(TIMEOUT, met).await.unwrap_or_else(|_| panic!("never: {what}"));
+    };
+    drop(clients.pop());
+    until("one is unused", &|| unused() == 1).await;
+    pool.reconfigure(UdpOptions { max_sessions: 1, ..UdpOptions::default() }.datagrams());
+    until("it is closed", &|| pool.sessions().len() == 2).await;
+    clients[0].echo(b"in use").await;
+    drop(clients.pop());
+    until("the next one is closed when it is unused", &|| pool.sessions().len() == 1).await;
+    drop(clients);
+    until("the last one is kept", &|| unused() == 1).await;
+}
+
+#[tokio::test]
 async fn if_the_streams_destination_is_taken_datagrams_get_their_own() {
     let bridge = bridge(Dialect::Emissary).await;
     let refusal = "SESSION STATUS RESULT=I2P_ERROR MESSAGE=\"invalid datagram configuration\"";

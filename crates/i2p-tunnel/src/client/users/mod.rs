@@ -2,6 +2,7 @@
 
 #[cfg(test)]
 mod tests;
+mod turns;
 mod verifier;
 
 use std::{
@@ -22,7 +23,7 @@ use tokio::{sync::OnceCell, time::sleep};
 use zeroize::Zeroizing;
 
 use self::verifier::Verifier;
-use super::{admission::without_interface_id, identity::ClientAddress};
+use super::identity::{ClientAddress, ClientOrigin};
 
 /// Largest users file.
 const MAX_FILE_BYTES: u64 = 1024 * 1024;
@@ -51,7 +52,7 @@ struct Inner {
     key: [u8; 32],
     verifier: Verifier,
     /// The checks under way, by client.
-    checks: Mutex<HashMap<ClientAddress, Vec<Check>>>,
+    checks: Mutex<HashMap<ClientOrigin, Vec<Check>>>,
 }
 
 /// A line of a users file.
@@ -80,8 +81,8 @@ type Check = ([u8; 32], Arc<OnceCell<bool>>);
 
 /// Participation in a check until this is dropped. The last participant removes the check.
 struct CheckShare<'a> {
-    checks: &'a Mutex<HashMap<ClientAddress, Vec<Check>>>,
-    client: ClientAddress,
+    checks: &'a Mutex<HashMap<ClientOrigin, Vec<Check>>>,
+    client: ClientOrigin,
     result: Arc<OnceCell<bool>>,
 }
 
@@ -211,8 +212,9 @@ impl Users {
         if self.is_verified(name, &digest) {
             return true;
         }
-        let Some(share) = self.share_check(without_interface_id(client), digest) else { return false };
-        let right = *share.result.get_or_init(|| self.verify(name, password)).await;
+        let client = client.into();
+        let Some(share) = self.share_check(client, digest) else { return false };
+        let right = *share.result.get_or_init(|| self.verify(client, name, password)).await;
         if right {
             self.verified().insert(name.to_vec(), digest);
         } else {
@@ -222,7 +224,7 @@ impl Users {
     }
 
     /// Joins the client's check of this digest, or begins one. Returns `None` if the client has too many others.
-    fn share_check(&self, client: ClientAddress, digest: [u8; 32]) -> Option<CheckShare<'_>> {
+    fn share_check(&self, client: ClientOrigin, digest: [u8; 32]) -> Option<CheckShare<'_>> {
         let mut checks = self.0.checks.lock().unwrap_or_else(PoisonError::into_inner);
         let own = checks.entry(client).or_default();
         let result = match own.iter().find(|(of, _)| *of == digest) {
@@ -237,8 +239,8 @@ impl Users {
         Some(CheckShare { checks: &self.0.checks, client, result })
     }
 
-    async fn verify(&self, name: &[u8], password: &[u8]) -> bool {
-        let Some(turn) = self.0.verifier.turn().await else { return false };
+    async fn verify(&self, client: ClientOrigin, name: &[u8], password: &[u8]) -> bool {
+        let Some(turn) = self.0.verifier.turn(client).await else { return false };
         // Another connection of the same user may have been verified meanwhile.
         if self.is_verified(name, &self.digest(name, password)) {
             return true;

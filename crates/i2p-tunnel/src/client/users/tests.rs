@@ -18,6 +18,15 @@ fn users() -> Users {
     Users::parse(&format!("# friends\n\n{}\n{}\n", line("anna", "secret"), line("b", "x:y"))).unwrap()
 }
 
+/// Takes all turns to check a password.
+async fn all_turns(users: &Users) -> Vec<verifier::Turn> {
+    let mut turns = Vec::new();
+    for _ in 0..verifier::MAX_CHECKS_AT_ONCE {
+        turns.push(users.0.verifier.turn(CLIENT.into()).await.unwrap());
+    }
+    turns
+}
+
 #[tokio::test(start_paused = true)]
 async fn only_a_users_own_password_is_right() {
     let users = users();
@@ -98,7 +107,7 @@ async fn a_wrong_password_is_delayed_and_a_verified_one_is_not() {
     assert!(begin.elapsed() >= FAILURE_DELAY);
     assert!(users.check(CLIENT, b"anna", b"secret").await);
     // All turns are taken: only a remembered password can succeed.
-    let _all = users.0.verifier.turns.acquire_many(2).await.unwrap();
+    let _all = all_turns(&users).await;
     assert!(users.check(CLIENT, b"anna", b"secret").await);
     let wait = Duration::from_secs(5);
     assert!(
@@ -112,7 +121,7 @@ async fn a_wrong_password_is_delayed_and_a_verified_one_is_not() {
 async fn a_client_that_guesses_many_passwords_delays_no_other() {
     let users = users();
     let mut guesses = tokio::task::JoinSet::new();
-    let all = users.0.verifier.turns.acquire_many(2).await.unwrap();
+    let all = all_turns(&users).await;
     let begin = tokio::time::Instant::now();
     for guess in 0..1_500 {
         let users = users.clone();
@@ -131,6 +140,36 @@ async fn a_client_that_guesses_many_passwords_delays_no_other() {
     }
     assert!(users.check(CLIENT, b"b", b"x:y").await);
     assert_eq!(users.0.checks.lock().unwrap().capacity(), 0, "nothing is kept of clients that have left");
+}
+
+/// As many guesses from as many addresses as one address may have under way each.
+#[tokio::test]
+async fn guesses_from_many_addresses_do_not_delay_a_new_client() {
+    const ADDRESSES: u32 = 60;
+    let users = users();
+    let turns = users.0.verifier.turns();
+    let all = all_turns(&users).await;
+    let guesser = |number: u32| ClientAddress::User(100 + number % ADDRESSES);
+    let mut guesses = tokio::task::JoinSet::new();
+    for number in 0..ADDRESSES * 16 {
+        let (users, guess) = (users.clone(), (number / ADDRESSES).to_string());
+        guesses.spawn(async move { users.check(guesser(number), b"anna", guess.as_bytes()).await });
+    }
+    let until = async |condition: &dyn Fn() -> bool| {
+        while !condition() {
+            sleep(Duration::from_millis(1)).await;
+        }
+    };
+    until(&|| (0..ADDRESSES).all(|number| turns.has_waiting(guesser(number).into()))).await;
+    let new = users.clone();
+    let other = tokio::spawn(async move { new.check(OTHER, b"anna", b"secret").await });
+    until(&|| turns.has_waiting(OTHER.into())).await;
+    drop(all);
+    assert!(other.await.unwrap());
+    guesses.abort_all();
+    let given = turns.given();
+    let before = given.iter().position(|client| *client == OTHER.into()).unwrap();
+    assert!(before <= verifier::MAX_CHECKS_AT_ONCE + ADDRESSES as usize, "it waited for {before} turns");
 }
 
 /// A program that opens all its connections at once does not guess.
@@ -158,7 +197,7 @@ async fn a_reload_verifies_again_only_users_whose_password_has_changed() {
     assert!(before.check(CLIENT, b"b", b"x:y").await);
     let users = Users::parse(&format!("{anna}\n{}", line("b", "other"))).unwrap().with_verified_from(&before);
     // All turns are taken.
-    let all = users.0.verifier.turns.acquire_many(2).await.unwrap();
+    let all = all_turns(&users).await;
     let kept = users.check(CLIENT, b"anna", b"secret");
     assert_eq!(tokio::time::timeout(FAILURE_DELAY, kept).await, Ok(true));
     let changed = users.check(CLIENT, b"b", b"x:y");

@@ -4,11 +4,11 @@ use argon2::{
     Algorithm, Argon2, Block, Params, Version,
     password_hash::phc::{Output, PasswordHash},
 };
-use tokio::{
-    sync::{OwnedSemaphorePermit, Semaphore},
-    task::spawn_blocking,
-};
+use tokio::task::spawn_blocking;
 use zeroize::Zeroizing;
+
+use super::turns::{self, Turns};
+use crate::client::ClientOrigin;
 
 /// Passwords that are verified at one time: each occupies a processor and up to 256 MiB of memory.
 pub(super) const MAX_CHECKS_AT_ONCE: usize = 2;
@@ -16,7 +16,7 @@ pub(super) const MAX_CHECKS_AT_ONCE: usize = 2;
 /// Computes password hashes, a few at one time. Clones share turns and memory.
 #[derive(Clone)]
 pub(super) struct Verifier {
-    pub(super) turns: Arc<Semaphore>,
+    turns: Turns,
     /// Work memory of argon2, reused. If each check freed its own, the allocator would keep one per thread that ever ran a
     /// check: 270 MB were measured.
     memory: Arc<Mutex<Vec<Vec<Block>>>>,
@@ -24,19 +24,24 @@ pub(super) struct Verifier {
 
 /// The right to compute one hash.
 pub(super) struct Turn {
-    permit: OwnedSemaphorePermit,
+    turn: turns::Turn,
     memory: Arc<Mutex<Vec<Vec<Block>>>>,
 }
 
 impl Verifier {
     pub(super) fn new() -> Self {
-        Self { turns: Arc::new(Semaphore::new(MAX_CHECKS_AT_ONCE)), memory: Arc::default() }
+        Self { turns: Turns::new(MAX_CHECKS_AT_ONCE), memory: Arc::default() }
     }
 
-    /// Waits for a turn. Cancel-safe: a caller that stops waiting only loses its place.
-    pub(super) async fn turn(&self) -> Option<Turn> {
-        let permit = Arc::clone(&self.turns).acquire_owned().await.ok()?;
-        Some(Turn { permit, memory: Arc::clone(&self.memory) })
+    /// Waits for a turn of this client. Cancel-safe: a caller that stops waiting only loses its place.
+    pub(super) async fn turn(&self, client: ClientOrigin) -> Option<Turn> {
+        let turn = self.turns.turn(client).await?;
+        Some(Turn { turn, memory: Arc::clone(&self.memory) })
+    }
+
+    #[cfg(test)]
+    pub(super) fn turns(&self) -> &Turns {
+        &self.turns
     }
 
     #[cfg(test)]
@@ -48,12 +53,16 @@ impl Verifier {
 impl Turn {
     /// Checks a password against a hash. The turn lasts until the hash is computed, even if the caller stops waiting.
     pub(super) async fn verify(self, hash: PasswordHash, password: Zeroizing<Vec<u8>>) -> bool {
-        let Self { permit, memory } = self;
+        let Self { turn, memory } = self;
         let work = spawn_blocking(move || {
             let mut own = lock(&memory).pop().unwrap_or_default();
             let right = is_right(&hash, &password, &mut own) == Some(true);
             lock(&memory).push(own);
-            drop(permit);
+            // A client that knows a password does not guess.
+            if right {
+                turn.forgive();
+            }
+            drop(turn);
             right
         });
         work.await.unwrap_or(false)

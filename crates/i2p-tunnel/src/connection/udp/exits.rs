@@ -93,8 +93,8 @@ impl Exits {
         (target, port): (&Target, u16),
         data: &[u8],
     ) -> Result<(), DropReason> {
-        let (outproxies, host) =
-            self.routing.datagram_outproxies(target, port).ok_or(DropReason::NotAllowed)?;
+        let found = self.routing.datagram_outproxies(&self.key, (target, port));
+        let (outproxies, host) = found.ok_or(DropReason::NotAllowed)?;
         let datagram = encode_datagram(host, port, data).ok_or(DropReason::NotAllowed)?;
         if datagram.len() > MAX_DATAGRAM {
             return Err(DropReason::TooLong);

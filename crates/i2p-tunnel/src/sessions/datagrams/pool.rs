@@ -8,7 +8,13 @@ use i2p_name::B32;
 use i2p_sam::{DatagramSession, DatagramStyle, Error, Ports, Session, SessionOptions};
 use tokio::time::{Instant, sleep_until};
 
-use crate::{client::IsolationKey, failure::Failure};
+use crate::{
+    client::{
+        ClientOrigin, HeldSession, IsolationKey, has_its_share, held_by, others_unused_to_close,
+        own_unused_to_close,
+    },
+    failure::Failure,
+};
 
 /// Ports that sessions listen on if the router supports ports: the range of ephemeral ports (RFC 6335).
 const LISTEN_PORTS: std::ops::RangeInclusive<u16> = 0xc000..=0xffff;
@@ -20,7 +26,8 @@ pub struct DatagramOptions {
     pub style: DatagramStyle,
     /// Settings of sessions that have their own destination. A private key in them is ignored: it belongs to the streams.
     pub session: SessionOptions,
-    /// Most sessions at one time. Each client with UDP open needs one.
+    /// Most sessions at one time. Each client with UDP open needs one. They are shared between clients like those of a
+    /// [`SessionPool`](crate::SessionPool).
     pub max_sessions: NonZeroUsize,
     /// How long a session may be unused before it is closed. `None`: it is never closed for this.
     pub idle_close: Option<Duration>,
@@ -59,8 +66,8 @@ struct State {
     options: DatagramOptions,
     /// Increases whenever sessions are opened with other options than before.
     generation: u64,
-    /// Shared with each session, which counts it.
-    counted: Arc<()>,
+    /// The clients of the sessions that are in use or being opened, once for each session.
+    in_use: Vec<Option<ClientOrigin>>,
     idle: Vec<Idle>,
     /// All sessions, idle or not. Closed ones are removed when the next session opens.
     open: Vec<TrackedSession>,
@@ -94,7 +101,7 @@ struct Idle {
     since: Instant,
 }
 
-/// A session and its share of the pool.
+/// An open session.
 struct PooledSession {
     session: Arc<DatagramSession>,
     /// The port that it listens on and sends from. 0 if the router does not support ports.
@@ -104,12 +111,36 @@ struct PooledSession {
     /// [`State::generation`] when it was opened.
     generation: u64,
     _claim: Option<DestinationClaim>,
-    _permit: SessionPermit,
 }
 
-/// The permission to have one session open, held until this is dropped.
-struct SessionPermit {
-    _counted: Arc<()>,
+/// A client's place among those that use a session, until this is dropped or [ended](Self::end).
+struct Place {
+    client: Option<ClientOrigin>,
+    /// `None` once it has ended.
+    pool: Option<Arc<Shared>>,
+}
+
+impl Place {
+    /// Takes a place. The caller has made sure that there is room.
+    fn take(pool: &Arc<Shared>, state: &mut State, client: Option<ClientOrigin>) -> Self {
+        state.in_use.push(client);
+        Self { client, pool: Some(Arc::clone(pool)) }
+    }
+
+    fn end(&mut self, state: &mut State) {
+        let at = state.in_use.iter().position(|client| *client == self.client);
+        if let (Some(_), Some(at)) = (self.pool.take(), at) {
+            state.in_use.swap_remove(at);
+        }
+    }
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        if let Some(pool) = self.pool.clone() {
+            self.end(&mut pool.state());
+        }
+    }
 }
 
 impl State {
@@ -117,7 +148,7 @@ impl State {
         Self {
             options,
             generation: 0,
-            counted: Arc::default(),
+            in_use: Vec::new(),
             idle: Vec::new(),
             open: Vec::new(),
             claimed: Vec::new(),
@@ -125,11 +156,26 @@ impl State {
         }
     }
 
-    /// Permits one more session unless there are [`DatagramOptions::max_sessions`], in use or not.
-    fn permit(&self) -> Option<SessionPermit> {
-        let open = Arc::strong_count(&self.counted) - 1;
-        (open < self.options.max_sessions.get())
-            .then(|| SessionPermit { _counted: Arc::clone(&self.counted) })
+    /// By how many sessions there are more than [`DatagramOptions::max_sessions`].
+    fn excess(&self) -> usize {
+        (self.in_use.len() + self.idle.len()).saturating_sub(self.options.max_sessions.get())
+    }
+
+    /// Takes an idle session out, so that the client can have another one. Returns nothing if none has to be closed.
+    fn make_room(&mut self, client: Option<ClientOrigin>) -> Result<Option<Idle>, Failure> {
+        let idle = self.idle.iter().map(Idle::held);
+        let in_use = self.in_use.iter().map(|holder| HeldSession { holder: *holder, unused_since: None });
+        let (held, max) = (idle.chain(in_use).collect::<Vec<_>>(), self.options.max_sessions.get());
+        let is_over_share = has_its_share(&held, client, max);
+        if !is_over_share && held.len() < max {
+            return Ok(None);
+        }
+        let others = || others_unused_to_close(&held, client, Instant::now()).filter(|_| !is_over_share);
+        match own_unused_to_close(&held, client).or_else(others) {
+            Some(at) => Ok(Some(self.idle.swap_remove(at))),
+            None if is_over_share || held_by(&held, client) == held.len() => Err(Failure::SessionShare),
+            None => Err(Failure::TooManySessions),
+        }
     }
 }
 
@@ -176,16 +222,23 @@ impl DatagramPool {
     /// Creates an empty pool.
     #[must_use]
     pub fn new(options: DatagramOptions) -> Self {
-        Self { shared: Arc::new(Shared { state: Mutex::new(State::new(options)) }) }
+        let state = Mutex::new(State::new(options));
+        Self { shared: Arc::new(Shared { state }) }
     }
 
     /// Changes the settings of this pool and of its clones. If they open other sessions than before, unused sessions are closed at
-    /// once, and those in use when their client leaves. All of them count towards [`DatagramOptions::max_sessions`] until then.
+    /// once, and those in use when their client leaves. All of them count towards [`DatagramOptions::max_sessions`] until then. If
+    /// there are more than that, unused ones are closed, too.
     pub fn reconfigure(&self, options: DatagramOptions) {
         let mut state = self.shared.state();
         let before = std::mem::replace(&mut state.options, options);
         let changed = !before.opens_same_sessions(&state.options);
+        state.idle.sort_by_key(|idle| idle.since);
+        let excess = state.excess().min(state.idle.len());
+        let closed: Vec<_> = state.idle.drain(..excess).collect();
+        // Dropping a session closes it. That must not happen under the lock.
         drop(state);
+        drop(closed);
         if changed {
             self.retire();
         }
@@ -207,36 +260,47 @@ impl DatagramPool {
     /// Cancel-safe: a session that is being opened is closed again.
     ///
     /// # Errors
-    /// [`Failure::TooManySessions`] if all sessions are in use, [`Failure::CommandNotSupported`] if the router does not support
-    /// this style of datagrams, [`Failure::SessionRefused`], [`Failure::NoTunnels`], [`Failure::RouterUnavailable`] or
-    /// [`Failure::RouterError`] if it opens no session.
+    /// [`Failure::TooManySessions`] if all sessions are in use, [`Failure::SessionShare`] if the client uses its share of them,
+    /// [`Failure::CommandNotSupported`] if the router does not support this style of datagrams, [`Failure::SessionRefused`],
+    /// [`Failure::NoTunnels`], [`Failure::RouterUnavailable`] or [`Failure::RouterError`] if it opens no session.
     pub(crate) async fn lease(
         &self,
         key: &IsolationKey,
         streams: &Session,
     ) -> Result<DatagramLease, Failure> {
         let destination = streams.destination().b32();
-        let pooled = match self.take_idle(key, &destination) {
+        let (idle, place) = self.take_place(key, &destination)?;
+        let pooled = match idle {
             Some(pooled) => pooled,
             None => self.open(streams, destination).await?,
         };
         pooled.session.discard_waiting();
-        let session = Arc::clone(&pooled.session);
-        Ok(DatagramLease { key: key.clone(), session, pooled: Some(pooled), pool: Arc::clone(&self.shared) })
+        let (session, pool) = (Arc::clone(&pooled.session), Arc::clone(&self.shared));
+        Ok(DatagramLease { key: key.clone(), session, pooled: Some(pooled), place, pool })
     }
 
-    /// Takes the idle session of `key`, and closes dead and outdated ones.
-    fn take_idle(&self, key: &IsolationKey, streams: &B32) -> Option<PooledSession> {
+    /// Takes a place for one more session of a client, and the idle session of `key` if there is one. Closes dead and outdated ones,
+    /// and another one if the pool is full or the client has its share.
+    fn take_place(
+        &self,
+        key: &IsolationKey,
+        streams: &B32,
+    ) -> Result<(Option<PooledSession>, Place), Failure> {
         // If the key's streams have a new identity, an old session would link it to the previous one.
         let stale = |idle: &Idle| idle.key == *key && idle.pooled.streams != *streams;
         drop(self.shared.remove_idle_if(|idle| stale(idle) || !idle.pooled.session.session().is_alive()));
         let mut state = self.shared.state();
-        let at = state.idle.iter().position(|idle| idle.key == *key)?;
-        Some(state.idle.swap_remove(at).pooled)
+        let at = state.idle.iter().position(|idle| idle.key == *key);
+        let own = at.map(|at| state.idle.swap_remove(at).pooled);
+        let closed = if own.is_none() { state.make_room(key.origin())? } else { None };
+        let place = Place::take(&self.shared, &mut state, key.origin());
+        // Dropping a session closes it. That must not happen under the lock.
+        drop(state);
+        drop(closed);
+        Ok((own, place))
     }
 
     async fn open(&self, streams: &Session, destination: B32) -> Result<PooledSession, Failure> {
-        let permit = self.permit()?;
         let (DatagramOptions { style, session: options, .. }, generation) = {
             let state = self.shared.state();
             (state.options.clone(), state.generation)
@@ -270,7 +334,6 @@ impl DatagramPool {
             generation,
             // Released if the router gave the datagrams their own destination.
             _claim: claim.filter(|_| shares_destination),
-            _permit: permit,
         })
     }
 
@@ -293,19 +356,12 @@ impl DatagramPool {
         };
         alive.into_iter().map(status).collect()
     }
+}
 
-    /// Takes a permit for one more session. Closes the session that has been unused for longest if the pool is full.
-    fn permit(&self) -> Result<SessionPermit, Failure> {
-        let longest = {
-            let mut state = self.shared.state();
-            if let Some(permit) = state.permit() {
-                return Ok(permit);
-            }
-            let at = (0..state.idle.len()).min_by_key(|at| state.idle.get(*at).map(|idle| idle.since));
-            at.map(|at| state.idle.swap_remove(at))
-        };
-        drop(longest);
-        self.shared.state().permit().ok_or(Failure::TooManySessions)
+impl Idle {
+    fn held(&self) -> HeldSession {
+        let Self { key, since, .. } = self;
+        HeldSession { holder: key.origin(), unused_since: Some(*since) }
     }
 }
 
@@ -340,6 +396,7 @@ pub(crate) struct DatagramLease {
     session: Arc<DatagramSession>,
     /// Taken on drop.
     pooled: Option<PooledSession>,
+    place: Place,
     pool: Arc<Shared>,
 }
 
@@ -364,11 +421,13 @@ impl Drop for DatagramLease {
             return;
         }
         let mut state = self.pool.state();
-        if pooled.generation != state.generation {
+        if pooled.generation != state.generation || state.excess() > 0 {
             // Dropped after the lock, which closes it.
             drop(state);
             return;
         }
+        // In one step, so that the session is never counted twice.
+        self.place.end(&mut state);
         state.idle.push(Idle { key: self.key.clone(), pooled, since: Instant::now() });
         if let (Some(limit), false, Ok(runtime)) =
             (state.options.idle_close, state.reaping, tokio::runtime::Handle::try_current())

@@ -11,6 +11,7 @@ use tokio::{
 };
 
 use crate::{
+    client::{ClientOrigin, HeldSession},
     failure::Failure,
     names::NameCache,
     sessions::rendezvous::Rendezvous,
@@ -23,8 +24,8 @@ pub(super) struct Entry {
     /// When a client asked for it. `None` for a spare.
     requested: Option<Instant>,
     usage: Mutex<Usage>,
-    /// Notified when it becomes unused, is used again or is lost; and when it becomes unused.
-    changed: (Arc<Notify>, Arc<Notify>),
+    /// Notified when it becomes unused, is used again or is lost.
+    changed: Arc<Notify>,
     /// What belongs to the destination that the session has now. `None` until it is needed.
     identity: Mutex<Option<IdentityState>>,
 }
@@ -53,16 +54,27 @@ struct Usage {
     since: Instant,
     /// The half-closed streams among the users. Some may have ended.
     half_closed: Vec<HalfClosedStream>,
-    /// Whether these were told to end, and nobody has leased it since.
+    /// Whether these were told to end. No request leases it any more.
     ending: bool,
+    /// The client whose share it counts towards: the one that has used it for longest without a pause, or used it last.
+    holder: Option<ClientOrigin>,
+    /// The client that had it opened.
+    opened_by: Option<ClientOrigin>,
 }
 
 impl Entry {
-    pub(super) fn new(supervised: Supervised, purpose: Purpose, changed: (Arc<Notify>, Arc<Notify>)) -> Self {
+    pub(super) fn new(supervised: Supervised, purpose: Purpose, changed: Arc<Notify>) -> Self {
         let now = Instant::now();
-        let usage = Mutex::new(Usage { leases: 0, since: now, half_closed: Vec::new(), ending: false });
+        let usage = Mutex::new(Usage {
+            leases: 0,
+            since: now,
+            half_closed: Vec::new(),
+            ending: false,
+            holder: None,
+            opened_by: None,
+        });
         let requested = (purpose == Purpose::Client).then_some(now);
-        tokio::spawn(notify_of_trouble(supervised.state(), Arc::clone(&changed.0)));
+        tokio::spawn(notify_of_trouble(supervised.state(), Arc::clone(&changed)));
         Self { supervised, requested, usage, changed, identity: Mutex::default() }
     }
 
@@ -84,16 +96,17 @@ impl Entry {
         usage.half_closed.iter().map(HalfClosedStream::since).max().filter(|_| all)
     }
 
-    /// Ends all half-closed streams that use it.
+    /// Ends all half-closed streams that use it. From now on no request may lease it.
     pub(super) fn end_streams(&self) {
         let mut usage = self.usage();
         usage.ending = true;
         usage.half_closed.iter().for_each(HalfClosedStream::end);
     }
 
-    /// Whether the streams that use it were told to end.
-    pub(super) fn is_ending(&self) -> bool {
-        self.usage().ending
+    /// Whether it is in use by streams that were not told to end.
+    pub(super) fn stays_in_use(&self) -> bool {
+        let usage = self.usage();
+        usage.leases > 0 && !usage.ending
     }
 
     /// Keeps a half-closed stream that uses it.
@@ -108,6 +121,31 @@ impl Entry {
     /// Whether it is unused, and was lost or cannot be built because the router is away.
     pub(super) fn is_lost_and_unused(&self) -> bool {
         self.unused_since().is_some() && is_lost(&self.supervised.state().borrow())
+    }
+
+    /// Who holds it, for the choice which session to close.
+    pub(super) fn held(&self) -> HeldSession {
+        let Usage { leases, since, holder, .. } = *self.usage();
+        HeldSession { holder, unused_since: (leases == 0).then_some(since) }
+    }
+
+    /// The client that had it opened.
+    pub(super) fn opened_by(&self) -> Option<ClientOrigin> {
+        self.usage().opened_by
+    }
+
+    /// Notes that it was opened for this client, and counts it towards its share.
+    pub(super) fn open_for(&self, client: Option<ClientOrigin>) {
+        self.usage().opened_by = client;
+        self.count_for(client);
+    }
+
+    /// Counts it towards the share of a client that is about to lease it, unless another one is using it.
+    pub(super) fn count_for(&self, client: Option<ClientOrigin>) {
+        let mut usage = self.usage();
+        if usage.leases == 0 {
+            usage.holder = client;
+        }
     }
 
     pub(super) fn supervised(&self) -> &Supervised {
@@ -139,14 +177,12 @@ impl Entry {
         let mut usage = self.usage();
         let before = usage.leases;
         usage.leases = change(before);
-        usage.ending &= usage.leases < before && usage.leases > 0;
         if (before == 0) != (usage.leases == 0) {
             usage.since = Instant::now();
-            self.changed.0.notify_one();
+            self.changed.notify_one();
         }
         if usage.leases == 0 {
             usage.half_closed = Vec::new();
-            self.changed.1.notify_waiters();
         }
     }
 }
@@ -230,7 +266,7 @@ impl SessionLease {
     }
 
     /// Waits for the session, without limit. Cancel-safe.
-    pub(crate) async fn session(&self) -> Session {
+    pub(super) async fn session(&self) -> Session {
         self.entry.supervised.session().await
     }
 

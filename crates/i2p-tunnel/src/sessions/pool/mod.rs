@@ -17,14 +17,15 @@ use self::state::State;
 pub use self::{entry::SessionStatus, options::PoolOptions};
 pub(crate) use self::{
     entry::{SessionDeadlines, SessionLease},
-    options::PoolFull,
+    options::NoLease,
 };
 use crate::client::IsolationKey;
 
 /// Sessions by [`IsolationKey`]. Clones are the same pool; its sessions end with the last of them and the last lease of a session.
 ///
-/// Equal keys get the same session, different keys never do. When the pool is full, the session that has been unused for longest
-/// is closed to make room. If all are in use, a session that only half-closed streams use makes room. If there is none, a new key
+/// Equal keys get the same session, different keys never do. A client gets three quarters of the sessions that others do not use. When
+/// it has its share, or the pool is full, a session is closed to make room: one that the client itself has not used for longest, or one
+/// of a client that holds more. If all are in use, a session that only half-closed streams use makes room. If there is none, a new key
 /// is refused rather than made to share a session.
 ///
 /// A session that was lost is built again when a request waits for it, and then at once. What is built for nobody yet, such as
@@ -40,8 +41,6 @@ struct Shared {
     state: Mutex<State>,
     /// Notified when a session becomes unused, is used again or is lost, and when spares are missing.
     changed: Arc<Notify>,
-    /// Notified when a session becomes unused.
-    unused: Arc<Notify>,
 }
 
 /// Stops the task that keeps the pool tidy when the pool is dropped.
@@ -85,20 +84,20 @@ impl SessionPool {
     /// Outside a tokio runtime.
     #[must_use]
     pub fn new(bridge: Bridge, options: PoolOptions) -> Self {
-        let (changed, unused) = (Arc::new(Notify::new()), Arc::new(Notify::new()));
-        let mut state = State::new(bridge, options, (Arc::clone(&changed), Arc::clone(&unused)));
+        let changed = Arc::new(Notify::new());
+        let mut state = State::new(bridge, options, Arc::clone(&changed));
         state.open_first();
-        let shared = Arc::new(Shared { state: Mutex::new(state), changed, unused });
+        let shared = Arc::new(Shared { state: Mutex::new(state), changed });
         let reaper = Reaper(tokio::spawn(keep_tidy(Arc::clone(&shared))));
         Self { shared, _reaper: Arc::new(reaper) }
     }
 
-    /// Leases the session of `key`, and begins to build one if there is none. The session stays open while it is leased, and for
-    /// [`PoolOptions::idle_close`] afterwards.
+    /// Leases the session of `key`, and begins to build one if there is none. Other sessions may be closed to make room. The session
+    /// stays open while it is leased, and for [`PoolOptions::idle_close`] afterwards.
     ///
     /// # Errors
-    /// [`PoolFull`] if all sessions are in use by other keys.
-    pub(crate) fn lease(&self, key: &IsolationKey) -> Result<SessionLease, PoolFull> {
+    /// [`NoLease`] if the client cannot have a session now.
+    pub(crate) fn lease(&self, key: &IsolationKey) -> Result<SessionLease, NoLease> {
         self.shared.state().lease(key)
     }
 

@@ -1,6 +1,7 @@
 use std::{num::NonZeroUsize, time::Duration};
 
 use i2p_sam::{BackOff, Identity, SessionOptions};
+use tokio::time::Instant;
 
 /// Settings of a session pool.
 #[derive(Debug, Clone)]
@@ -13,6 +14,10 @@ pub struct PoolOptions {
     /// that were replaced by [`SessionPool::renew_all`](super::SessionPool::renew_all) or
     /// [`SessionPool::reconfigure`](super::SessionPool::reconfigure) and still have open streams are not included; there can be
     /// as many again of those.
+    ///
+    /// One client ([`ClientOrigin`](crate::ClientOrigin)) gets three quarters of those that others do not use. When there is none
+    /// left, the client that holds most gives up one that it does not use. Each client can open twice as many sessions in quick
+    /// succession, at least 16, and then as many in a minute, at least 8.
     pub max_sessions: NonZeroUsize,
     /// How long a session may be unused before it is closed. `None`: it is never closed for this.
     pub idle_close: Option<Duration>,
@@ -51,10 +56,13 @@ impl PoolOptions {
     }
 }
 
-/// All sessions are in use by clients that are isolated from this one.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("all {max} I2P sessions are in use by other clients")]
-pub(crate) struct PoolFull {
-    /// [`PoolOptions::max_sessions`].
-    pub max: NonZeroUsize,
+/// Why a key gets no session.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum NoLease {
+    /// All sessions are in use by clients that are isolated from this one, or kept for them.
+    PoolFull,
+    /// The client has its share of the sessions, and all of them are in use.
+    ShareUsed,
+    /// The client has opened many sessions in a short time. It may open the next one at this time.
+    TooFast(Instant),
 }

@@ -1,57 +1,145 @@
-//! Making room in a full pool: half-closed streams end before a client is refused.
+//! Room for one more session: what is closed if the pool is full, or if the client has its share.
+//!
+//! Nothing in use is closed, except sessions that only half-closed streams use, before a client is refused. It is decided first what
+//! is closed, so that nothing is closed for a client that is refused all the same.
 
-use std::{pin::pin, sync::Arc, time::Duration};
+use std::sync::{Arc, Weak};
 
-use tokio::time::{Instant, timeout_at};
+use tokio::time::Instant;
 
-use super::{SessionPool, entry::Entry, entry::SessionLease, options::PoolFull, state::State};
-use crate::client::IsolationKey;
+use super::{entry::Entry, options::NoLease, state::State};
+use crate::client::{
+    ClientOrigin, HeldSession, IsolationKey, has_its_share, held_by, others_unused_to_close,
+    own_unused_to_close,
+};
 
-/// How long streams that were told to end may take.
-const END_TIME: Duration = Duration::from_secs(1);
+/// What is closed so that a client gets one more session.
+#[derive(Default)]
+pub(super) struct Room {
+    /// The keys of sessions that are unused, or that only half-closed streams use.
+    keys: Vec<IsolationKey>,
+    spares: usize,
+    /// Replaced sessions that only half-closed streams use.
+    replaced: Vec<Arc<Entry>>,
+}
 
-impl SessionPool {
-    /// Like [`lease`](Self::lease), but if all sessions are in use, ends the streams of one that only half-closed streams use, and
-    /// waits for it. Cancel-safe.
-    ///
-    /// # Errors
-    /// [`PoolFull`] if there is none.
-    pub(crate) async fn lease_or_make_room(&self, key: &IsolationKey) -> Result<SessionLease, PoolFull> {
-        let deadline = Instant::now() + END_TIME;
-        loop {
-            let mut unused = pin!(self.shared.unused.notified());
-            // From here on, no notification is missed.
-            unused.as_mut().enable();
-            let full = match self.lease(key) {
-                Ok(lease) => return Ok(lease),
-                Err(full) => full,
-            };
-            let makes_room = self.shared.state().end_half_closed();
-            if !makes_room || timeout_at(deadline, unused).await.is_err() {
-                return Err(full);
-            }
-        }
-    }
+/// The sessions that may be closed for a client. Those that were chosen are removed.
+struct Candidates<'a> {
+    client: Option<ClientOrigin>,
+    keys: Vec<(&'a IsolationKey, &'a Arc<Entry>)>,
+    /// Who holds the sessions of `keys`, in the same order.
+    held: Vec<HeldSession>,
+    spares: usize,
+    /// Those that stay in use unless they are chosen.
+    replaced: Vec<Arc<Entry>>,
 }
 
 impl State {
-    /// Ends the streams of a session that only half-closed streams use: of the one that has been used so for longest. Returns
-    /// whether a session is about to become unused.
-    fn end_half_closed(&self) -> bool {
-        let half_closed = self.in_use().filter_map(|entry| Some((entry.half_closed_since()?, entry)));
-        match half_closed.min_by_key(|(since, _)| *since) {
-            Some((_, entry)) => {
-                tracing::info!("closing half-closed streams, to make room for another I2P session");
-                entry.end_streams();
-                true
+    /// Decides what to close so that the client of `key` gets a session for it.
+    pub(super) fn find_room(&self, key: &IsolationKey) -> Result<Room, NoLease> {
+        let mut left = Candidates::new(self, key.origin());
+        let mut room = Room::default();
+        loop {
+            let (max, max_in_all) = self.caps();
+            let is_over_share = has_its_share(&left.held, left.client, max);
+            let is_full = !self.has_spare_for(key) && left.keys.len() + left.spares >= max;
+            let is_full_in_all = !self.has_spare_for(key) && left.count() >= max_in_all;
+            let found = match (is_over_share, is_full, is_full_in_all) {
+                (false, false, false) => return Ok(room),
+                (true, ..) => left.take_own(&mut room),
+                (false, true, _) => left.take_any(&mut room),
+                (false, false, true) => left.take_replaced(&mut room) || left.take_any(&mut room),
+            };
+            if !found {
+                let holds_all = is_full && held_by(&left.held, left.client) == left.held.len();
+                return Err(if is_over_share || holds_all { NoLease::ShareUsed } else { NoLease::PoolFull });
             }
-            None => self.in_use().any(|entry| entry.is_ending()),
         }
     }
 
-    fn in_use(&self) -> impl Iterator<Item = Arc<Entry>> {
-        let replaced = self.replaced().filter_map(std::sync::Weak::upgrade);
-        let in_use = self.entries().cloned().chain(replaced);
-        in_use.filter(|entry| entry.unused_since().is_none())
+    /// Closes what was decided.
+    pub(super) fn make_room(&mut self, room: Room) {
+        let Room { keys, spares, replaced } = room;
+        for key in &keys {
+            let Some(entry) = self.close(key) else { continue };
+            if entry.unused_since().is_some() {
+                tracing::info!("closing an unused I2P session, to make room for another");
+            } else {
+                end_streams(&entry);
+                self.set_aside(&entry);
+            }
+        }
+        self.drop_spares(spares);
+        replaced.iter().for_each(end_streams);
     }
+}
+
+fn end_streams(entry: &Arc<Entry>) {
+    tracing::info!("closing half-closed streams, to make room for another I2P session");
+    entry.end_streams();
+}
+
+impl<'a> Candidates<'a> {
+    fn new(state: &'a State, client: Option<ClientOrigin>) -> Self {
+        let keys: Vec<_> = state.entries().collect();
+        let held = keys.iter().map(|(_, entry)| entry.held()).collect();
+        let replaced = state.replaced().filter_map(Weak::upgrade).filter(|entry| entry.stays_in_use());
+        Self { client, keys, held, spares: state.spares(), replaced: replaced.collect() }
+    }
+
+    fn count(&self) -> usize {
+        self.keys.len() + self.spares + self.replaced.len()
+    }
+
+    /// Takes a session of the client itself: one that it does not use, or one that only half-closed streams use. Returns whether there
+    /// is one.
+    fn take_own(&mut self, room: &mut Room) -> bool {
+        let half_closed = || self.half_closed_to_close(|session| session.holder == self.client);
+        let own = own_unused_to_close(&self.held, self.client).or_else(half_closed);
+        self.take(own, room)
+    }
+
+    /// Takes a session of any client, one of the client itself first. Returns whether there is one.
+    fn take_any(&mut self, room: &mut Room) -> bool {
+        let own = own_unused_to_close(&self.held, self.client);
+        if own.is_none() && self.spares > 0 {
+            self.spares -= 1;
+            room.spares += 1;
+            return true;
+        }
+        let unused = own.or_else(|| others_unused_to_close(&self.held, self.client, Instant::now()));
+        if unused.is_some() {
+            return self.take(unused, room);
+        }
+        let any = self.half_closed_to_close(|_| true);
+        self.take_own(room) || self.take(any, room)
+    }
+
+    /// Takes a replaced session that only half-closed streams use. Returns whether there is one.
+    fn take_replaced(&mut self, room: &mut Room) -> bool {
+        let oldest = longest_half_closed(&self.replaced);
+        room.replaced.extend(oldest.map(|at| self.replaced.swap_remove(at)));
+        oldest.is_some()
+    }
+
+    fn take(&mut self, at: Option<usize>, room: &mut Room) -> bool {
+        let Some(at) = at else { return false };
+        self.held.swap_remove(at);
+        room.keys.push(self.keys.swap_remove(at).0.clone());
+        true
+    }
+
+    /// The place of the session that only half-closed streams have used for longest, of those that meet a condition.
+    fn half_closed_to_close(&self, condition: impl Fn(&HeldSession) -> bool) -> Option<usize> {
+        let since = |(at, (entry, session)): (usize, (&Entry, &HeldSession))| {
+            Some((entry.half_closed_since().filter(|_| condition(session))?, at))
+        };
+        let entries = self.keys.iter().map(|(_, entry)| &***entry);
+        entries.zip(&self.held).enumerate().filter_map(since).min().map(|(_, at)| at)
+    }
+}
+
+fn longest_half_closed(entries: &[Arc<Entry>]) -> Option<usize> {
+    let since = |(at, entry): (usize, &Arc<Entry>)| Some((entry.half_closed_since()?, at));
+    entries.iter().enumerate().filter_map(since).min().map(|(_, at)| at)
 }

@@ -9,9 +9,12 @@ use tokio::{sync::Notify, time::Instant};
 
 use super::{
     entry::{Entry, Purpose, SessionLease, SessionStatus},
-    options::{PoolFull, PoolOptions},
+    options::{NoLease, PoolOptions},
 };
-use crate::{client::IsolationKey, limits::random_part_of};
+use crate::{
+    client::{ClientRate, IsolationKey},
+    limits::random_part_of,
+};
 
 /// Identities of closed sessions that are remembered, per session that the pool may have.
 const REMEMBERED_PER_SESSION: usize = 8;
@@ -19,12 +22,18 @@ const REMEMBERED_PER_SESSION: usize = 8;
 /// Most sessions including replaced ones that still have open streams, as a multiple of the cap.
 const MAX_OVERLAP: usize = 2;
 
+/// The sessions that a client can always open in a minute. A pool with more sessions allows as many as it has.
+const MIN_OPENED_PER_MINUTE: usize = 8;
+
+/// The sessions that a client can open in quick succession, as a multiple of those in a minute.
+const BURST_MINUTES: usize = 2;
+
 /// The sessions of a pool.
 pub(super) struct State {
     bridge: Bridge,
     options: PoolOptions,
     /// See [`Entry`].
-    changed: (Arc<Notify>, Arc<Notify>),
+    changed: Arc<Notify>,
     entries: HashMap<IsolationKey, Arc<Entry>>,
     /// Built for future clients.
     spares: VecDeque<Arc<Entry>>,
@@ -36,11 +45,21 @@ pub(super) struct State {
     has_lost: bool,
     /// When the next missing spare is built.
     next_spare: Option<Instant>,
+    /// How quickly each client opens sessions.
+    opened: ClientRate,
+}
+
+/// How quickly each client may open sessions.
+fn rate(options: &PoolOptions) -> ClientRate {
+    let per_minute = options.max_sessions.get().max(MIN_OPENED_PER_MINUTE);
+    let burst = u32::try_from(per_minute * BURST_MINUTES).unwrap_or(u32::MAX);
+    ClientRate::new(burst, Duration::from_secs(60 * BURST_MINUTES as u64) / burst)
 }
 
 impl State {
-    pub(super) fn new(bridge: Bridge, options: PoolOptions, changed: (Arc<Notify>, Arc<Notify>)) -> Self {
+    pub(super) fn new(bridge: Bridge, options: PoolOptions, changed: Arc<Notify>) -> Self {
         Self {
+            opened: rate(&options),
             bridge,
             options,
             changed,
@@ -57,16 +76,22 @@ impl State {
         &self.options
     }
 
-    /// The number of sessions in any state, replaced ones included.
+    /// The number of sessions in any state, including replaced ones in use. Those of which the streams were told to end do not count.
     pub(super) fn count(&mut self) -> usize {
         // The last lease of a session counts as gone once it is being dropped.
         self.replaced.retain(|entry| entry.upgrade().is_some_and(|entry| entry.unused_since().is_none()));
-        self.current() + self.replaced.len()
+        let stays = |entry: &&Weak<Entry>| entry.upgrade().is_some_and(|entry| entry.stays_in_use());
+        self.current() + self.replaced.iter().filter(stays).count()
     }
 
     /// The sessions that keys have.
-    pub(super) fn entries(&self) -> impl Iterator<Item = &Arc<Entry>> {
-        self.entries.values()
+    pub(super) fn entries(&self) -> impl Iterator<Item = (&IsolationKey, &Arc<Entry>)> {
+        self.entries.iter()
+    }
+
+    /// The number of spares.
+    pub(super) fn spares(&self) -> usize {
+        self.spares.len()
     }
 
     /// Replaced sessions, of which some may have ended.
@@ -79,46 +104,71 @@ impl State {
         self.entries.len() + self.spares.len()
     }
 
-    /// Whether there is room for one more session. Replaced sessions do not count towards the cap, so that renewing refuses no
-    /// client that had a session before. Their number is bounded all the same, since each costs tunnels.
-    fn has_room(&mut self) -> bool {
+    /// The cap of sessions, without replaced ones and in all. Replaced sessions do not count towards the first, so that renewing refuses
+    /// no client that had a session before. Their number is bounded all the same, since each costs tunnels.
+    pub(super) fn caps(&self) -> (usize, usize) {
         let max = self.options.max_sessions.get();
-        self.current() < max && self.count() < max * MAX_OVERLAP
+        (max, max * MAX_OVERLAP)
+    }
+
+    /// Whether there is room for one more session.
+    fn has_room(&mut self) -> bool {
+        let (max, max_in_all) = self.caps();
+        self.current() < max && self.count() < max_in_all
     }
 
     /// See [`SessionPool::lease`](super::SessionPool::lease).
-    pub(super) fn lease(&mut self, key: &IsolationKey) -> Result<SessionLease, PoolFull> {
+    pub(super) fn lease(&mut self, key: &IsolationKey) -> Result<SessionLease, NoLease> {
+        let client = key.origin();
         if let Some(entry) = self.entries.get(key) {
+            entry.count_for(client);
             return Ok(SessionLease::new(Arc::clone(entry)));
         }
-        let entry = match self.take_remembered(key) {
-            Some(private_key) => self.open(self.options.session.clone().private_key(private_key))?,
-            None => match self.spares.pop_front() {
-                Some(spare) => spare,
-                None => self.open(self.options.session.clone())?,
-            },
-        };
+        // Gives back what clients have used up of their rate while the router was away.
+        self.close_lost();
+        let (now, room) = (Instant::now(), self.find_room(key)?);
+        if let Some(next) = self.opened.next(client).filter(|next| *next > now) {
+            return Err(NoLease::TooFast(next));
+        }
+        self.opened.record(client, now);
+        self.make_room(room);
+        let entry = self.open(key);
+        entry.open_for(client);
         self.entries.insert(key.clone(), Arc::clone(&entry));
         self.has_lost = false;
         self.plan_spare();
         Ok(SessionLease::new(entry))
     }
 
-    /// Begins to build a session for a client. Closes an unused one if the pool is full.
-    fn open(&mut self, options: SessionOptions) -> Result<Arc<Entry>, PoolFull> {
-        let max = self.options.max_sessions;
-        if !self.has_room() && !self.close_longest_unused() {
-            return Err(PoolFull { max });
+    /// Whether a spare can become the session of a key: its identity must not be one that is remembered.
+    pub(super) fn has_spare_for(&self, key: &IsolationKey) -> bool {
+        !self.spares.is_empty() && self.remembered.iter().all(|(remembered, _)| remembered != key)
+    }
+
+    /// Takes a spare for a key, or begins to build its session.
+    fn open(&mut self, key: &IsolationKey) -> Arc<Entry> {
+        if self.has_spare_for(key)
+            && let Some(spare) = self.spares.pop_front()
+        {
+            return spare;
         }
-        let sessions = self.current() + 1;
-        tracing::info!("building I2P session {sessions} of at most {max}");
-        Ok(self.build(options, Purpose::Client))
+        let options = self.options.session.clone();
+        let options = match self.take_remembered(key) {
+            Some(private_key) => options.private_key(private_key),
+            None => options,
+        };
+        tracing::info!(
+            "building I2P session {} of at most {}",
+            self.current() + 1,
+            self.options.max_sessions
+        );
+        self.build(options, Purpose::Client)
     }
 
     fn build(&self, options: SessionOptions, purpose: Purpose) -> Arc<Entry> {
         let PoolOptions { identity, back_off, .. } = self.options;
         let supervised = Supervised::start(self.bridge.clone(), options, identity, back_off);
-        Arc::new(Entry::new(supervised, purpose, self.changed.clone()))
+        Arc::new(Entry::new(supervised, purpose, Arc::clone(&self.changed)))
     }
 
     /// Begins to build the first session, unless that is delayed until the first client. Spares follow later.
@@ -148,7 +198,7 @@ impl State {
     fn plan_spare(&mut self) {
         if self.next_spare.is_none() && self.lacks_spares() {
             self.next_spare = Some(Instant::now() + random_part_of(self.options.back_off.unasked));
-            self.changed.0.notify_one();
+            self.changed.notify_one();
         }
     }
 
@@ -169,7 +219,7 @@ impl State {
     }
 
     /// Closes unused sessions that were lost, or that cannot be built because the router is away. Sessions in use are built again
-    /// once a request waits for them.
+    /// once a request waits for them. What was never ready does not count towards the rate of the client that had it opened.
     pub(super) fn close_lost(&mut self) {
         let lost = |entry: &Entry| entry.is_lost_and_unused();
         let keys: Vec<_> =
@@ -178,27 +228,26 @@ impl State {
         // A spare that was never ready is kept: it is the one that waits for the router.
         self.spares.retain(|spare| !(lost(spare) && spare.supervised().was_ready()));
         self.has_lost |= !keys.is_empty() || spares > self.spares.len();
-        keys.iter().for_each(|key| self.close(key));
+        for key in &keys {
+            let Some(entry) = self.close(key) else { continue };
+            if !entry.supervised().was_ready() {
+                self.opened.give_back(entry.opened_by());
+            }
+        }
     }
 
     /// Closes the session that has been unused for longest, or a spare if all others are in use. Returns whether it closed one.
     fn close_longest_unused(&mut self) -> bool {
         let unused = self.entries.iter().filter_map(|(key, entry)| Some((entry.unused_since()?, key)));
         match unused.min_by_key(|(since, _)| *since).map(|(_, key)| key.clone()) {
-            Some(key) => {
-                tracing::info!(
-                    "closing the I2P session that has been unused for longest, to make room for another"
-                );
-                self.close(&key);
-                true
-            }
+            Some(key) => self.close(&key).is_some(),
             None => self.spares.pop_front().is_some(),
         }
     }
 
     /// Closes the session of `key`, and remembers its identity if sessions keep theirs.
-    fn close(&mut self, key: &IsolationKey) {
-        let Some(entry) = self.entries.remove(key) else { return };
+    pub(super) fn close(&mut self, key: &IsolationKey) -> Option<Arc<Entry>> {
+        let entry = self.entries.remove(key)?;
         if self.options.identity == Identity::Same
             && let Some(private_key) = entry.supervised().kept_key()
         {
@@ -207,6 +256,17 @@ impl State {
                 self.remembered.pop_front();
             }
         }
+        Some(entry)
+    }
+
+    /// Closes this number of spares.
+    pub(super) fn drop_spares(&mut self, count: usize) {
+        self.spares.drain(..count.min(self.spares.len()));
+    }
+
+    /// Keeps a session that no key has any more among the replaced ones, until its streams have ended.
+    pub(super) fn set_aside(&mut self, entry: &Arc<Entry>) {
+        self.replaced.push(Arc::downgrade(entry));
     }
 
     /// Takes the remembered identity of a key. From now on its session holds it.
@@ -219,7 +279,7 @@ impl State {
     pub(super) fn renew(&mut self, key: &IsolationKey, lease: &SessionLease) {
         if self.entries.get(key).is_some_and(|entry| lease.is_of(entry)) {
             let entry = self.entries.remove(key);
-            self.replaced.extend(entry.as_ref().map(Arc::downgrade));
+            entry.iter().for_each(|entry| self.set_aside(entry));
         }
     }
 
@@ -233,6 +293,8 @@ impl State {
     /// Closes unused sessions and spares, and sets the others aside until their last stream ends.
     fn replace_all(&mut self) {
         self.remembered.clear();
+        // The new sessions are not the clients' doing.
+        self.opened.reset();
         let entries = self.entries.drain().map(|(_, entry)| Arc::downgrade(&entry));
         self.replaced.extend(entries);
         self.spares.clear();
@@ -240,6 +302,9 @@ impl State {
 
     /// See [`SessionPool::reconfigure`](super::SessionPool::reconfigure).
     pub(super) fn reconfigure(&mut self, options: PoolOptions) {
+        if options.max_sessions != self.options.max_sessions {
+            self.opened = rate(&options);
+        }
         let before = std::mem::replace(&mut self.options, options);
         if before.builds_same_sessions(&self.options) {
             while self.current() > self.options.max_sessions.get() && self.close_longest_unused() {}
@@ -258,7 +323,7 @@ impl State {
         let due = |entry: &Entry| entry.unused_since().is_some_and(|since| since + limit <= now);
         let keys: Vec<_> =
             self.entries.iter().filter(|(_, entry)| due(entry)).map(|(key, _)| key.clone()).collect();
-        keys.iter().for_each(|key| self.close(key));
+        keys.iter().for_each(|key| drop(self.close(key)));
         let spares = self.spares.len();
         while self.spares.len() > self.options.warm_spares
             && self.spares.front().is_some_and(|spare| due(spare))

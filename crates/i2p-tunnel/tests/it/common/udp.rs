@@ -53,8 +53,12 @@ impl Default for UdpOptions {
 
 impl UdpOptions {
     pub(crate) fn pool(&self) -> DatagramPool {
+        DatagramPool::new(self.datagrams())
+    }
+
+    pub(crate) fn datagrams(&self) -> DatagramOptions {
         let max_sessions = NonZeroUsize::new(self.max_sessions).unwrap();
-        DatagramPool::new(DatagramOptions { style: self.style, max_sessions, ..DatagramOptions::default() })
+        DatagramOptions { style: self.style, max_sessions, ..DatagramOptions::default() }
     }
 }
 

@@ -1,0 +1,117 @@
+use std::{collections::HashMap, time::Duration};
+
+use tokio::time::Instant;
+
+use super::identity::ClientOrigin;
+
+/// Most clients whose use is remembered. Beyond that, the one whose use is closest to forgotten is forgotten early.
+const MAX_CLIENTS: usize = 4096;
+
+/// Limits how often each client may do something that costs: `burst` times at once, and then once every `interval`.
+pub(crate) struct ClientRate {
+    burst: u32,
+    interval: Duration,
+    /// When each client's use will be forgotten: one `interval` after the other for each use (a token bucket in its form as a
+    /// generic cell rate algorithm).
+    forgotten_at: HashMap<Option<ClientOrigin>, Instant>,
+}
+
+impl ClientRate {
+    pub(crate) fn new(burst: u32, interval: Duration) -> Self {
+        Self { burst, interval, forgotten_at: HashMap::new() }
+    }
+
+    /// When the client may do it next. That may be in the past.
+    pub(crate) fn next(&self, client: Option<ClientOrigin>) -> Option<Instant> {
+        self.forgotten_at.get(&client)?.checked_sub(self.interval * self.burst.saturating_sub(1))
+    }
+
+    /// Records that the client does it.
+    pub(crate) fn record(&mut self, client: Option<ClientOrigin>, now: Instant) {
+        if self.forgotten_at.len() >= MAX_CLIENTS && !self.forgotten_at.contains_key(&client) {
+            self.make_room(now);
+        }
+        let at = self.forgotten_at.entry(client).or_insert(now);
+        *at = (*at).max(now) + self.interval;
+    }
+
+    /// Takes back what was recorded once, because it has cost nothing.
+    pub(crate) fn give_back(&mut self, client: Option<ClientOrigin>) {
+        let Some(at) = self.forgotten_at.get_mut(&client) else { return };
+        match at.checked_sub(self.interval) {
+            Some(earlier) => *at = earlier,
+            None => drop(self.forgotten_at.remove(&client)),
+        }
+    }
+
+    /// Forgets all use.
+    pub(crate) fn reset(&mut self) {
+        self.forgotten_at = HashMap::new();
+    }
+
+    fn make_room(&mut self, now: Instant) {
+        self.forgotten_at.retain(|_, at| *at > now);
+        if self.forgotten_at.len() < MAX_CLIENTS {
+            return;
+        }
+        let first = self.forgotten_at.iter().min_by_key(|(_, at)| **at).map(|(client, _)| *client);
+        if let Some(first) = first {
+            self.forgotten_at.remove(&first);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::client::ClientAddress;
+
+    const INTERVAL: Duration = Duration::from_secs(10);
+
+    fn client(user: u32) -> Option<ClientOrigin> {
+        Some(ClientAddress::User(user).into())
+    }
+
+    /// How often a client that tries all the time may do it until `end`.
+    fn times(rate: &mut ClientRate, user: u32, begin: Instant, end: Instant) -> u32 {
+        let (mut now, mut times) = (begin, 0);
+        while now <= end {
+            if rate.next(client(user)).is_none_or(|at| at <= now) {
+                rate.record(client(user), now);
+                times += 1;
+            } else {
+                now += Duration::from_secs(1);
+            }
+        }
+        times
+    }
+
+    #[test]
+    fn a_client_has_a_burst_and_then_a_rate_and_delays_no_other() {
+        let (mut rate, begin) = (ClientRate::new(4, INTERVAL), Instant::now() + INTERVAL * 10);
+        assert_eq!(times(&mut rate, 1, begin, begin), 4);
+        assert_eq!(rate.next(client(1)), Some(begin + INTERVAL));
+        assert_eq!(times(&mut rate, 1, begin, begin + INTERVAL * 3), 3);
+        assert_eq!(times(&mut rate, 2, begin, begin), 4);
+        // After a pause the burst is there again, and no more than it.
+        assert_eq!(times(&mut rate, 1, begin + INTERVAL * 50, begin + INTERVAL * 50), 4);
+        rate.give_back(client(1));
+        assert_eq!(times(&mut rate, 1, begin + INTERVAL * 50, begin + INTERVAL * 50), 1);
+        rate.reset();
+        rate.give_back(client(1));
+        assert_eq!(times(&mut rate, 1, begin, begin), 4);
+    }
+
+    #[test]
+    fn the_number_of_clients_is_bounded() {
+        let (mut rate, begin) = (ClientRate::new(2, INTERVAL), Instant::now());
+        for user in 0..u32::try_from(MAX_CLIENTS).unwrap() * 2 {
+            rate.record(client(user), begin + Duration::from_millis(u64::from(user)));
+        }
+        assert_eq!(rate.forgotten_at.len(), MAX_CLIENTS);
+        let last = u32::try_from(MAX_CLIENTS).unwrap() * 2 - 1;
+        assert!(rate.next(client(last)).is_some() && rate.next(client(0)).is_none());
+        rate.record(client(0), begin + INTERVAL * 1000);
+        assert_eq!(rate.forgotten_at.len(), 1, "the others have expired");
+    }
+}
