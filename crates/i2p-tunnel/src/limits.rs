@@ -68,6 +68,8 @@ pub enum Limit {
     PerClient,
     /// [`Caps::per_tunnel`](crate::Caps::per_tunnel).
     PerTunnel,
+    /// The quarter of [`Caps::connections`](crate::Caps::connections) that may wait with BIND.
+    Waiting,
     /// A limit of the operating system, usually of file descriptors: no connection can be accepted for a moment.
     Accepting,
     /// [`Limits::handshake`].
@@ -86,10 +88,11 @@ pub enum Limit {
 
 impl Limit {
     /// All variants, for tables and tests.
-    pub const ALL: [Self; 10] = [
+    pub const ALL: [Self; 11] = [
         Self::Connections,
         Self::PerClient,
         Self::PerTunnel,
+        Self::Waiting,
         Self::Accepting,
         Self::Handshake,
         Self::Dial,
@@ -106,6 +109,7 @@ impl Limit {
             Self::Connections => "connections",
             Self::PerClient => "per_client",
             Self::PerTunnel => "per_tunnel",
+            Self::Waiting => "waiting",
             Self::Accepting => "accepting",
             Self::Handshake => "handshake",
             Self::Dial => "dial",
@@ -129,6 +133,9 @@ impl Limit {
             }
             Self::PerTunnel => {
                 "the tunnel has as many connections as [limits] per-tunnel allows; more are refused"
+            }
+            Self::Waiting => {
+                "a quarter of what [limits] connections allows waits for peers with BIND; more are refused"
             }
             Self::Accepting => {
                 "no connection can be accepted, probably because file descriptors have run out: clients wait. Raise the limit \

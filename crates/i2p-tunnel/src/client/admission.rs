@@ -1,7 +1,7 @@
 //! Admission: caps on the number of connections.
 
 use std::{
-    collections::HashMap,
+    collections::{BTreeSet, HashMap},
     fmt,
     sync::{
         Arc, Mutex, MutexGuard, PoisonError,
@@ -80,16 +80,34 @@ struct Counts {
 }
 
 impl Counts {
-    /// The caps that keep one more connection of `client` to `tunnel` out.
-    fn reached(&self, tunnel: &Arc<str>, client: ClientOrigin) -> impl Iterator<Item = Limit> + use<> {
+    /// The expendable connections that have to end so that `client` gets one more connection to `tunnel`. None ends unless all caps
+    /// then allow it.
+    ///
+    /// # Errors
+    /// The cap that keeps it out.
+    fn to_end_for(&self, tunnel: &Arc<str>, client: ClientOrigin) -> Result<BTreeSet<u64>, Limit> {
         let Caps { connections, per_client, per_tunnel } = self.caps;
+        let excess = |taken: usize, cap: usize| (taken + 1).saturating_sub(cap);
+        let mut ends = BTreeSet::new();
+        let everywhere = self.expendable.own(client).chain(self.expendable.all());
+        if !choose(&mut ends, excess(self.connections.total(), connections), everywhere) {
+            return Err(Limit::Connections);
+        }
         let to_tunnel = self.tunnels.get(tunnel).copied().unwrap_or_default();
-        let caps = [
-            (self.connections.total() >= connections, Limit::Connections),
-            (per_tunnel.is_some_and(|cap| to_tunnel >= cap), Limit::PerTunnel),
-            (!per_client.allows_one_more(&self.connections, client, connections), Limit::PerClient),
-        ];
-        caps.into_iter().filter_map(|(reached, limit)| reached.then_some(limit))
+        let is_to_tunnel = |number: &u64| self.expendable.get(*number).is_some_and(|it| it.tunnel == *tunnel);
+        let needed = excess(to_tunnel, per_tunnel.unwrap_or(usize::MAX));
+        let needed = needed.saturating_sub(ends.iter().filter(|number| is_to_tunnel(number)).count());
+        let own_to_tunnel = self.expendable.own(client).filter(is_to_tunnel);
+        if !choose(&mut ends, needed, own_to_tunnel.chain(self.expendable.to_tunnel(tunnel))) {
+            return Err(Limit::PerTunnel);
+        }
+        // One that takes the place of the client's own takes nothing from others, even if its share has shrunk.
+        let has_share = !per_client.allows_one_more(&self.connections, client, connections);
+        let is_own = |number: &u64| self.expendable.get(*number).is_some_and(|it| it.client == client);
+        if has_share && !ends.iter().any(is_own) && !choose(&mut ends, 1, self.expendable.own(client)) {
+            return Err(Limit::PerClient);
+        }
+        Ok(ends)
     }
 
     fn add(&mut self, tunnel: &Arc<str>, client: ClientOrigin) {
@@ -136,12 +154,7 @@ impl Admission {
     pub(crate) fn admit(&self, tunnel: &Arc<str>, client: ClientAddress) -> Result<Admitted, Limit> {
         let client = client.into();
         let mut counts = self.counts();
-        let stays = |limit: &Limit| counts.expendable.find_for(*limit, tunnel, client).is_none();
-        if let Some(limit) = counts.reached(tunnel, client).find(stays) {
-            return Err(limit);
-        }
-        while let Some(limit) = counts.reached(tunnel, client).next() {
-            let number = counts.expendable.find_for(limit, tunnel, client).ok_or(limit)?;
+        for number in counts.to_end_for(tunnel, client)? {
             counts.end(number);
         }
         counts.add(tunnel, client);
@@ -160,7 +173,7 @@ impl Admission {
         counts.connections.total() < before
     }
 
-    /// Admits one more connection that waits with BIND, or returns the cap that is reached: [`Limit::Connections`] if too many wait
+    /// Admits one more connection that waits with BIND, or returns the cap that is reached: [`Limit::Waiting`] if too many wait
     /// already, [`Limit::PerClient`] if the client has its share of them.
     pub(crate) fn admit_waiting(&self, client: ClientAddress) -> Result<WaitingPermit, Limit> {
         let client = client.into();
@@ -168,7 +181,7 @@ impl Admission {
         let Counts { caps, waiting, .. } = &mut *counts;
         let limit = (caps.connections / WAITING_PART).max(1);
         if waiting.total() >= limit {
-            return Err(Limit::Connections);
+            return Err(Limit::Waiting);
         }
         if !caps.per_client.allows_one_more(waiting, client, limit) {
             return Err(Limit::PerClient);
@@ -252,6 +265,17 @@ impl Drop for RefusalPermit {
     fn drop(&mut self) {
         self.0.counts().refusals -= 1;
     }
+}
+
+/// Adds the first `needed` candidates that are not chosen yet. Returns whether there are so many.
+fn choose(chosen: &mut BTreeSet<u64>, mut needed: usize, candidates: impl Iterator<Item = u64>) -> bool {
+    for number in candidates {
+        if needed == 0 {
+            break;
+        }
+        needed -= usize::from(chosen.insert(number));
+    }
+    needed == 0
 }
 
 /// Decrements a tunnel's count and removes it at zero: nothing is kept of a tunnel without connections.
@@ -340,6 +364,38 @@ mod tests {
     }
 
     #[test]
+    fn nothing_is_ended_for_a_client_that_is_refused_all_the_same() {
+        let (a, b): (Arc<str>, Arc<str>) = ("a".into(), "b".into());
+        let caps = Caps { connections: 4, per_tunnel: Some(2), ..Caps::default() };
+        let admission = Admission::new(caps);
+        let admit = |tunnel, client| admission.admit(tunnel, client);
+        let all = [
+            admit(&a, ANNA).unwrap(),
+            admit(&a, BERT).unwrap(),
+            admit(&b, ANNA).unwrap(),
+            admit(&b, BERT).unwrap(),
+        ];
+        let flags = [ended(&all[0])];
+        // There would be room in all, but not at this tunnel.
+        assert_eq!(admit(&b, BERT).err(), Some(Limit::PerTunnel));
+        assert_eq!(which(&flags), [0]);
+    }
+
+    #[test]
+    fn a_client_whose_share_has_shrunk_may_replace_its_own_and_nothing_else() {
+        let tunnel: Arc<str> = "a".into();
+        let admission = Admission::new(Caps { connections: 16, ..Caps::default() });
+        let admit = |client| admission.admit(&tunnel, client);
+        let annas: Vec<_> = (0..12).map(|_| admit(ANNA).unwrap()).collect();
+        let _berts: Vec<_> = (0..2).map(|_| admit(BERT).unwrap()).collect();
+        assert_eq!(admit(ANNA).err(), Some(Limit::PerClient));
+        let flags: Vec<_> = annas[..3].iter().map(ended).collect();
+        let _annas = admit(ANNA).unwrap();
+        assert_eq!(which(&flags), [1, 0, 0], "one for one");
+        assert_eq!(admission.connections(), 14);
+    }
+
+    #[test]
     fn a_burst_of_expendable_connections_is_ended_at_once_for_descriptors() {
         let tunnel: Arc<str> = "a".into();
         let admission = Admission::default();
@@ -375,7 +431,7 @@ mod tests {
             assert_eq!(admission.admit_waiting(ANNA).err(), Some(Limit::PerClient), "{per_client:?}");
             let bert = admission.admit_waiting(BERT).unwrap();
             let carl = admission.admit_waiting(ClientAddress::User(3));
-            assert_eq!(carl.err(), Some(Limit::Connections), "{per_client:?}: all places are taken");
+            assert_eq!(carl.err(), Some(Limit::Waiting), "{per_client:?}: all places are taken");
             drop((anna, bert));
             assert!(admission.admit_waiting(BERT).is_ok(), "{per_client:?}");
         }

@@ -6,7 +6,6 @@ use std::{
 };
 
 use super::identity::ClientOrigin;
-use crate::limits::Limit;
 
 /// Ends a connection.
 pub(super) type EndConnection = Box<dyn FnOnce() + Send>;
@@ -46,20 +45,23 @@ impl ExpendableConnections {
         Some(connection)
     }
 
-    /// The number of the connection to end so that `client` gets a place at `tunnel` although `limit` is reached: the client's own
-    /// oldest one, or else the oldest one of all. `None` if the end of none makes room.
-    pub(super) fn find_for(&self, limit: Limit, tunnel: &Arc<str>, client: ClientOrigin) -> Option<u64> {
-        let own = self.of_client.get(&client).into_iter().flatten();
-        let helps = |number: &&u64| {
-            limit != Limit::PerTunnel || self.all.get(number).is_some_and(|own| own.tunnel == *tunnel)
-        };
-        let own = own.copied().find(|number| helps(&number));
-        let other = || match limit {
-            Limit::PerClient => None,
-            Limit::PerTunnel => self.of_tunnel.get(tunnel)?.first().copied(),
-            _ => self.oldest(),
-        };
-        own.or_else(other)
+    pub(super) fn get(&self, number: u64) -> Option<&Expendable> {
+        self.all.get(&number)
+    }
+
+    /// The numbers of all of them, the oldest first.
+    pub(super) fn all(&self) -> impl Iterator<Item = u64> {
+        self.all.keys().copied()
+    }
+
+    /// The numbers of a client's, the oldest first.
+    pub(super) fn own(&self, client: ClientOrigin) -> impl Iterator<Item = u64> {
+        self.of_client.get(&client).into_iter().flatten().copied()
+    }
+
+    /// The numbers of those to a tunnel, the oldest first.
+    pub(super) fn to_tunnel(&self, tunnel: &Arc<str>) -> impl Iterator<Item = u64> {
+        self.of_tunnel.get(tunnel).into_iter().flatten().copied()
     }
 
     /// The number of the oldest connection.

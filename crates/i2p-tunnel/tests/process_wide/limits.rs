@@ -143,6 +143,10 @@ async fn bind_and_udp(observed: &Observed) {
 fn labels_are_configuration_keys_and_log_lines_name_them() {
     for limit in Limit::ALL {
         let key = limit.label().replace('_', "-");
-        assert!(limit == Limit::Accepting || limit.log().contains(&format!("[limits] {key}")), "{key}");
+        assert!(
+            matches!(limit, Limit::Accepting | Limit::Waiting)
+                || limit.log().contains(&format!("[limits] {key}")),
+            "{key}"
+        );
     }
 }
