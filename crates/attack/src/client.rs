@@ -22,7 +22,10 @@ pub(crate) const RESOLVE: u8 = 0xf0;
 /// Longest wait for an answer of the proxy.
 pub(crate) const ANSWER_TIMEOUT: Duration = Duration::from_secs(30);
 
-/// Who connects: an address of loopback, and a name if it sends credentials.
+/// The addresses of clients. They are not loopback's, so the proxy takes each for another machine.
+pub(crate) const NETWORK: &str = "11.0.0.0/24";
+
+/// Who connects: an address of the namespace, and a name if it sends credentials.
 #[derive(Clone, Debug)]
 pub(crate) struct Client {
     pub(crate) address: Ipv4Addr,
@@ -39,9 +42,14 @@ pub(crate) struct Answer {
 }
 
 impl Client {
-    /// A client at 127.0.0.HOST without credentials.
+    /// A client on another machine, as the proxy sees it, without credentials.
     pub(crate) fn at(host: u8) -> Self {
-        Self { address: Ipv4Addr::new(127, 0, 0, host), login: None }
+        Self { address: Ipv4Addr::new(11, 0, 0, host), login: None }
+    }
+
+    /// A client on this machine without credentials. All of them are one, since the same user runs them.
+    pub(crate) fn local() -> Self {
+        Self { address: Ipv4Addr::LOCALHOST, login: None }
     }
 
     /// The same client with credentials of its own.

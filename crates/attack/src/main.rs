@@ -1,7 +1,7 @@
 //! `cargo xtask attack`: attacks on the program, each of which once succeeded.
 //!
-//! The attackers are clients, other users of this machine, the SAM bridge, outproxies and far ends. Everything runs on loopback,
-//! without a router and without the internet. Each attack is a row of a table; the exit code is 1 if one of them succeeds.
+//! The attackers are clients, other users of this machine, the SAM bridge, outproxies and far ends. Everything runs in a network
+//! namespace, where clients have addresses of their own, without a router and without the internet. Each attack is a row of a table; the exit code is 1 if one of them succeeds.
 
 #![forbid(unsafe_code)]
 
@@ -20,45 +20,49 @@ use std::process::ExitCode;
 use anyhow::{Context, Result, ensure};
 use attacks::{ATTACKS, Attack};
 use command_line::{CommandLine, Mode};
+use lab::{
+    namespace::{self, Namespaces},
+    suite::Suite,
+};
 use programs::Workspace;
 use rustix::process::{Resource, getrlimit, setrlimit};
 use target::Target;
 use tokio::{runtime::Runtime, time::Instant};
 
-/// Exit code of a wrong command line (`EX_USAGE` of sysexits.h), the same as that of `i2p-socks`.
-const USAGE: u8 = 64;
+/// `--mount-proc` of its namespaces: the attacks look into the `/proc` of the program.
+const SUITE: Suite = Suite { name: "attack", namespaces: Namespaces::NetworkAndProcesses };
 
 fn main() -> ExitCode {
-    let arguments: Vec<String> = std::env::args().skip(1).collect();
-    let command_line = match CommandLine::parse(&arguments) {
-        Ok(command_line) => command_line,
-        Err(problem) => {
-            eprintln!("error: {problem}\n\n{}", command_line::HELP);
-            return ExitCode::from(USAGE);
-        }
-    };
-    match run(&command_line) {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(error) => {
-            eprintln!("error: {error:#}");
-            ExitCode::FAILURE
-        }
+    let lab::suite::CommandLine { is_inside, arguments } = lab::suite::CommandLine::of_this_process();
+    match CommandLine::parse(&arguments) {
+        Ok(command_line) => SUITE.run(|workspace| run(workspace, is_inside, &command_line, &arguments)),
+        Err(problem) => SUITE.wrong_usage(&format!("other arguments ({problem})\n\n{}", command_line::HELP)),
     }
 }
 
-fn run(CommandLine { build, mode }: &CommandLine) -> Result<()> {
-    let runtime = Runtime::new().context("no runtime")?;
+fn run(
+    workspace: &Workspace,
+    is_inside: bool,
+    CommandLine { build, mode }: &CommandLine,
+    arguments: &[String],
+) -> Result<()> {
     if let Mode::Datagram(to) = mode {
+        let runtime = Runtime::new().context("no runtime")?;
         return runtime.block_on(attacks::send_datagram_of_another_user(*to));
     }
+    if !is_inside {
+        Target::build(workspace, *build)?;
+        let arguments: Vec<_> = arguments.iter().map(String::as_str).collect();
+        return SUITE.run_inside(workspace, &arguments);
+    }
     raise_our_own_limit()?;
-    let target = Target::built_from(&Workspace::of_this_program()?, *build)?;
-    runtime.block_on(async {
-        match mode {
-            Mode::Rows(names) => attack(&target, names).await,
-            Mode::Soak(minutes) => soak::run(&target, *minutes).await,
-            Mode::Datagram(_) => Ok(()),
-        }
+    let target = Target::of(workspace, *build);
+    namespace::set_up(&[])?;
+    namespace::add_network(client::NETWORK)?;
+    SUITE.in_lab(workspace, async |_| match mode {
+        Mode::Rows(names) => attack(&target, names).await,
+        Mode::Soak(minutes) => soak::run(&target, *minutes).await,
+        Mode::Datagram(_) => Ok(()),
     })
 }
 

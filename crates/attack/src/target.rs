@@ -20,30 +20,35 @@ pub(crate) struct Target {
 }
 
 impl Target {
-    /// Builds the program.
-    pub(crate) fn built_from(workspace: &Workspace, build: Build) -> Result<Self> {
+    /// The program, which has been [built](Self::build).
+    pub(crate) fn of(workspace: &Workspace, build: Build) -> Self {
         let program = match build {
-            Build::Debug => {
-                let program = workspace.proxy();
-                if !program.exists() {
-                    workspace.build_proxy()?;
-                }
-                program
-            }
-            Build::Release => {
-                // As the step `install` of `cargo xtask ci` does, so that nothing is compiled twice.
-                let root = workspace.target().join("xtask-installed");
-                let install = "cargo install --quiet --path crates/i2p-socks --locked --force --target-dir";
-                let install = Invocation::typed(install, workspace.root()).arg(workspace.target());
-                install.arg("--root").arg(&root).run()?;
-                root.join("bin").join("i2p-socks")
-            }
+            Build::Debug => workspace.proxy(),
+            Build::Release => installed_under(workspace).join("bin").join("i2p-socks"),
         };
         println!("attacked: {}\n", program.display());
-        Ok(Self { program })
+        Self { program }
+    }
+
+    /// Builds the program.
+    pub(crate) fn build(workspace: &Workspace, build: Build) -> Result<()> {
+        match build {
+            Build::Debug if workspace.proxy().exists() => Ok(()),
+            Build::Debug => workspace.build_proxy(),
+            Build::Release => {
+                // As the step `install` of `cargo xtask ci` does, so that nothing is compiled twice.
+                let install = "cargo install --quiet --path crates/i2p-socks --locked --force --target-dir";
+                let install = Invocation::typed(install, workspace.root()).arg(workspace.target());
+                install.arg("--root").arg(installed_under(workspace)).run()
+            }
+        }
     }
 
     pub(crate) fn program(&self) -> &Path {
         &self.program
     }
+}
+
+fn installed_under(workspace: &Workspace) -> PathBuf {
+    workspace.target().join("xtask-installed")
 }

@@ -22,8 +22,8 @@ mod stream;
 pub use account::{Account, DatagramCounts, DropReason, RecentFailure};
 pub use client::{
     AccessPolicy, Admission, Authentication, Caps, Client, ClientAddress, ClientCredentials, ClientOrigin,
-    ClientProtocol, DatagramPolicy, EntryError, Isolate, IsolationKey, PerClient, Protocols, SessionPolicy,
-    Users, UsersError,
+    ClientProtocol, DatagramPolicy, EntryError, Isolate, IsolationKey, LocalClients, PerClient, Protocols,
+    SessionPolicy, Users, UsersError,
 };
 pub use connection::{Service, datagram_descriptors, serve};
 pub use dial::{

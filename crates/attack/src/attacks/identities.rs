@@ -26,7 +26,7 @@ fn lookups(bridge: &TestBridge, name: &str) -> usize {
 pub(super) async fn cache_probe(target: &Target) -> Result<String> {
     let bridge = TestBridge::start().await;
     let proxy = Proxy::start(target, &bridge, "").await?;
-    let (anna, eve) = (Client::at(1).named("anna"), Client::at(1).named("eve"));
+    let (anna, eve) = (Client::local().named("anna"), Client::local().named("eve"));
     for name in ["known.i2p", "nobodyknows.i2p"] {
         anna.ask(proxy.address(), CONNECT, name, 80).await?;
         let of_anna = lookups(&bridge, name);
@@ -48,7 +48,7 @@ pub(super) async fn jump_identity(target: &Target) -> Result<String> {
     let jump = bridge.host("jump.i2p", Endpoint::Http("nothing".into()));
     let proxy = Proxy::start(target, &bridge, "[names]\njump = [\"http://jump.i2p/?a=\"]\n").await?;
     for name in ["anna", "eve"] {
-        let client = Client::at(1).named(name);
+        let client = Client::local().named(name);
         client.ask(proxy.address(), CONNECT, &format!("only{name}knows.i2p"), 80).await?;
     }
     let asked = || bridge.streams().into_iter().filter(|stream| stream.to == jump || stream.to == "jump.i2p");
@@ -63,7 +63,7 @@ pub(super) async fn rebuilt_together(target: &Target) -> Result<String> {
     let mut bridge = TestBridge::start().await;
     let proxy = Proxy::start(target, &bridge, "").await?;
     for number in 0..IDENTITIES {
-        Client::at(1).named(format!("identity{number}")).is_served(proxy.address()).await?;
+        Client::local().named(format!("identity{number}")).is_served(proxy.address()).await?;
     }
     let created = |bridge: &TestBridge| {
         bridge.commands().iter().filter(|line| line.starts_with("SESSION CREATE")).count()
@@ -72,7 +72,7 @@ pub(super) async fn rebuilt_together(target: &Target) -> Result<String> {
     bridge.restart().await;
     let begin = Instant::now();
     // One client waits, so its session comes back at once.
-    let waiting = Client::at(1).named("identity0").is_served(proxy.address()).await?;
+    let waiting = Client::local().named("identity0").is_served(proxy.address()).await?;
     ensure!(waiting < Duration::from_secs(10), "a client that waits was served after {waiting:?}");
     let (mut times, mut seen) = (Vec::new(), 0);
     while begin.elapsed() < Duration::from_secs(4) {

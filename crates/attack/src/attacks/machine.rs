@@ -35,7 +35,7 @@ fn as_root() -> Result<()> {
 pub(super) async fn core_dump(target: &Target) -> Result<String> {
     let bridge = TestBridge::start().await;
     let mut proxy = Proxy::start(target, &bridge, "").await?;
-    Client::at(1).with_password("anna", "open-sesame").is_served(proxy.address()).await?;
+    Client::local().with_password("anna", "open-sesame").is_served(proxy.address()).await?;
     let limits = proxy.about("limits")?;
     let line = limits.lines().find(|line| line.starts_with("Max core file size")).unwrap_or_default();
     let figures: Vec<_> = line.split_whitespace().skip(4).take(2).collect();
@@ -51,7 +51,7 @@ pub(super) async fn datagram_stranger(target: &Target) -> Result<String> {
     let bridge = TestBridge::start_as(Dialect::I2pd).await;
     let configuration = "[[tunnel]]\nlisten = [\"127.0.0.1:0\"]\nudp = \"datagram\"\n";
     let proxy = Proxy::start(target, &bridge, configuration).await?;
-    let association = Client::at(1).associate(proxy.address()).await?;
+    let association = Client::local().associate(proxy.address()).await?;
     let program = env::current_exe().context("this program does not know where it lies")?;
     // A copy, since another user may not be able to reach the target directory.
     let directory = tempfile::Builder::new().permissions(std::fs::Permissions::from_mode(0o755)).tempdir()?;
@@ -91,7 +91,7 @@ pub(super) async fn state_link(target: &Target) -> Result<String> {
     lchown(&link, Some(OTHER_USER), None)?;
     let settings = Settings { state_directory: Some(&link), ..Settings::default() };
     let proxy = Proxy::start_with(target, &bridge, &settings).await?;
-    Client::at(1).is_served(proxy.address()).await?;
+    Client::local().is_served(proxy.address()).await?;
     until("it says why it does not use the link", SHORTLY, || proxy.log().contains("link")).await?;
     let files = std::fs::read_dir(&real)?.count();
     ensure!(files == 0, "{files} files were put where another user's link leads");

@@ -67,7 +67,7 @@ pub(super) async fn disguises(target: &Target) -> Result<String> {
     let route = "[[route]]\nhost = \"*\"\nvia = [\"evil\"]\n";
     let configuration = outproxy.definition("evil", Language::Socks5) + route;
     let proxy = Proxy::start(target, &bridge, &configuration).await?;
-    let client = Client::at(1);
+    let client = Client::local();
     for end in DISGUISES {
         for command in [CONNECT, RESOLVE] {
             // Refused or unknown: what counts is what the outproxy sees.
@@ -90,7 +90,7 @@ pub(super) async fn lying_lookup(target: &Target) -> Result<String> {
     bridge.on(&format!("NAMING LOOKUP NAME={wanted}"), [Act::line(&answer)]);
     let configuration = "[[tunnel]]\nlisten = [\"127.0.0.1:0\"]\nudp = \"datagram\"\n";
     let proxy = Proxy::start(target, &bridge, configuration).await?;
-    let client = Client::at(1);
+    let client = Client::local();
     let association = client.associate(proxy.address()).await?;
     association.send(&wanted, 7, b"secret").await?;
     let looked_up = || bridge.commands().iter().any(|line| line.contains(&wanted));

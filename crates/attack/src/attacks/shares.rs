@@ -25,9 +25,9 @@ const SECOND: Duration = Duration::from_secs(1);
 /// How soon what a client has left must be gone.
 const SOON: Duration = Duration::from_secs(10);
 /// The sessions that the program may have open.
-const MAX_SESSIONS: usize = 8;
+const MAX_SESSIONS: usize = 12;
 /// The sessions that one client may open in quick succession, and then in a minute.
-const MOST_OPENED: usize = 16 + 8;
+const MOST_OPENED: usize = 2 * MAX_SESSIONS + MAX_SESSIONS;
 /// The most open files of the program where descriptors are attacked.
 const MAX_FILES: u32 = 1_024;
 
@@ -229,6 +229,7 @@ pub(super) async fn all_binds(target: &Target) -> Result<String> {
 /// Sixty addresses guess passwords, sixteen at a time each.
 pub(super) async fn password_guesses(target: &Target) -> Result<String> {
     const PASSWORD: &str = "open-sesame";
+    const GUESSERS: u8 = 60;
     let bridge = TestBridge::start().await;
     let directory = tempfile::tempdir()?;
     let users = directory.path().join("users");
@@ -244,10 +245,10 @@ pub(super) async fn password_guesses(target: &Target) -> Result<String> {
     proxy.reload(&configuration).await?;
     sleep(Duration::from_millis(500)).await;
     let mut guesses = JoinSet::new();
-    for host in 100..160 {
+    for host in 0..GUESSERS {
         for number in 0..16 {
             let (guesser, proxy) =
-                (Client::at(host).with_password("anna", &format!("guess{number}")), proxy.address());
+                (Client::at(100 + host).with_password("anna", &format!("guess{number}")), proxy.address());
             guesses.spawn(async move { guesser.ask(proxy, CONNECT, "echo.i2p", 80).await.map(|_| ()) });
         }
     }
@@ -255,7 +256,8 @@ pub(super) async fn password_guesses(target: &Target) -> Result<String> {
     let served = Client::at(1).with_password("anna", PASSWORD).is_served(proxy.address()).await;
     let served = served.context("a user among guesses")?;
     guesses.abort_all();
-    ensure!(served < 5 * SECOND, "a user was served after {served:?}; alone after {alone:?}");
+    // One guess of each address at most comes first, not all sixteen.
+    ensure!(served < alone * GUESSERS.into(), "a user was served after {served:?}; alone after {alone:?}");
     Ok(format!("a user was served after {served:.1?} among 960 guesses, {alone:.1?} without"))
 }
 

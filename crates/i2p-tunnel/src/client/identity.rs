@@ -1,6 +1,6 @@
 use std::{
     fmt,
-    net::{IpAddr, Ipv6Addr},
+    net::{IpAddr, Ipv4Addr},
     sync::Arc,
 };
 
@@ -12,39 +12,82 @@ use socks_wire::{
 /// Where a client connects from.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum ClientAddress {
-    /// Over TCP, from this address.
+    /// Over TCP from another machine, at this address.
     Ip(IpAddr),
+    /// Over TCP from this machine.
+    Local {
+        /// The address that it connects from.
+        ip: IpAddr,
+        /// The user who runs it, where the kernel tells (Linux).
+        user: Option<u32>,
+    },
     /// Over a Unix socket, as this user.
     User(u32),
+}
+
+/// How clients on this machine that come over TCP are told apart, for their shares and where `client` isolates.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum LocalClients {
+    /// By the user who runs them, so that nobody becomes many clients: a program can use any address of loopback.
+    #[default]
+    ByUser,
+    /// By address, where each program has one that it cannot change.
+    ByAddress,
+}
+
+impl ClientAddress {
+    /// The same address, where clients on this machine are told apart like this.
+    pub(crate) fn with_local(self, local: LocalClients) -> Self {
+        match self {
+            Self::Local { ip, .. } if local == LocalClients::ByAddress => Self::Ip(ip),
+            address => address,
+        }
+    }
 }
 
 /// Identifies the client: wrap it in `Sensitive` before logging it.
 impl fmt::Display for ClientAddress {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Ip(address) => address.fmt(f),
+            Self::Ip(ip) | Self::Local { ip, user: None } => ip.fmt(f),
+            Self::Local { ip, user: Some(user) } => write!(f, "{ip} (user {user})"),
             Self::User(user) => write!(f, "user {user}"),
         }
     }
 }
 
 /// The client that a share of a limited resource belongs to: an IPv4 address, the /64 network of an IPv6 address, since a single
-/// machine usually has a whole one, or a user of this machine.
+/// machine usually has a whole one, or a user of this machine, by TCP as well as by Unix sockets.
 ///
-/// Neither credentials nor the listener count, since a client can invent any number of credentials. `Debug` never identifies the
-/// client.
+/// What a client can choose does not count: credentials, the listener, and on this machine the address, of which loopback has 16
+/// million. `Debug` never identifies the client.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub struct ClientOrigin(ClientAddress);
+pub struct ClientOrigin(Origin);
+
+#[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+enum Origin {
+    V4(Ipv4Addr),
+    /// The first 64 bits of the address.
+    V6(u64),
+    /// A user of this machine.
+    User(u32),
+    /// Everybody on this machine whose user the kernel does not tell.
+    ThisMachine,
+}
 
 impl From<ClientAddress> for ClientOrigin {
     fn from(client: ClientAddress) -> Self {
         Self(match client {
-            ClientAddress::Ip(IpAddr::V6(address)) => {
-                let network = Ipv6Addr::from_bits(address.to_bits() & !u128::from(u64::MAX));
-                // An IPv4 address in IPv6 is one client, not all of them.
-                ClientAddress::Ip(address.to_ipv4_mapped().map_or(network.into(), IpAddr::V4))
-            }
-            other => other,
+            // An IPv4 address in IPv6 is one client, not all of them.
+            ClientAddress::Ip(ip) => match ip.to_canonical() {
+                IpAddr::V4(ip) => Origin::V4(ip),
+                IpAddr::V6(ip) => {
+                    let [a, b, c, d, e, f, g, h, ..] = ip.octets();
+                    Origin::V6(u64::from_be_bytes([a, b, c, d, e, f, g, h]))
+                }
+            },
+            ClientAddress::User(user) | ClientAddress::Local { user: Some(user), .. } => Origin::User(user),
+            ClientAddress::Local { user: None, .. } => Origin::ThisMachine,
         })
     }
 }
@@ -117,5 +160,33 @@ pub struct Client {
 impl fmt::Debug for Client {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Client").field("protocol", &self.protocol).finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_a_client_can_choose_is_not_its_origin() {
+        let at = |ip: &str| ClientOrigin::from(ClientAddress::Ip(ip.parse().unwrap()));
+        assert_ne!(at("192.0.2.1"), at("192.0.2.2"));
+        assert_eq!(at("192.0.2.1"), at("::ffff:192.0.2.1"));
+        assert_ne!(at("192.0.2.1"), at("::ffff:192.0.2.2"));
+        assert_eq!(at("2001:db8::1"), at("2001:db8::ffff:0:0:2"));
+        assert_ne!(at("2001:db8::1"), at("2001:db8:0:1::1"));
+
+        let local =
+            |ip: &str, user| ClientOrigin::from(ClientAddress::Local { ip: ip.parse().unwrap(), user });
+        assert_eq!(local("127.0.0.1", Some(1)), local("127.9.9.9", Some(1)));
+        assert_eq!(local("127.0.0.1", Some(1)), local("::1", Some(1)));
+        assert_eq!(local("127.0.0.1", Some(1)), ClientAddress::User(1).into());
+        assert_ne!(local("127.0.0.1", Some(1)), local("127.0.0.1", Some(2)));
+        assert_eq!(local("127.0.0.1", None), local("::1", None));
+        assert_ne!(
+            local("127.0.0.1", None),
+            local("127.0.0.1", Some(0)),
+            "a socket that is closed is not root's"
+        );
     }
 }

@@ -19,7 +19,7 @@ pub use self::{
     access::{AccessPolicy, Authentication, Protocols},
     admission::{Admission, Caps, PerClient},
     datagram_policy::DatagramPolicy,
-    identity::{Client, ClientAddress, ClientCredentials, ClientOrigin, ClientProtocol},
+    identity::{Client, ClientAddress, ClientCredentials, ClientOrigin, ClientProtocol, LocalClients},
     isolation::{Isolate, IsolationKey},
     session_policy::SessionPolicy,
     users::{EntryError, Users, UsersError},

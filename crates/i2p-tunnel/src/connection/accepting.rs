@@ -70,6 +70,7 @@ impl<D: Dial> Server<D> {
             match accepted {
                 Ok((client, address)) => {
                     back_off = FIRST_BACK_OFF;
+                    let address = address.with_local(self.service.borrow().local_clients);
                     self.admit(
                         client,
                         Arrival { address, listener: Arc::clone(&name), stop: self.stop.clone() },

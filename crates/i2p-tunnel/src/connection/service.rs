@@ -2,7 +2,7 @@ use std::{fmt, sync::Arc};
 
 use crate::{
     account::Account,
-    client::{AccessPolicy, Admission, Client, DatagramPolicy, SessionPolicy},
+    client::{AccessPolicy, Admission, Client, DatagramPolicy, LocalClients, SessionPolicy},
     limits::Limits,
     names::{AddressOwner, AddressPool},
     outproxy::Routing,
@@ -31,6 +31,8 @@ pub struct Service<D> {
     pub access: AccessPolicy,
     /// How many clients it serves. Tunnels share one.
     pub admission: Admission,
+    /// How clients on this machine are told apart.
+    pub local_clients: LocalClients,
 }
 
 impl<D> Service<D> {
@@ -47,12 +49,19 @@ impl<D> Service<D> {
             account: Arc::default(),
             access: AccessPolicy::default(),
             admission: Admission::default(),
+            local_clients: LocalClients::default(),
         }
     }
 
     /// The owner of the virtual addresses that this client gets and uses.
     pub(crate) fn address_owner(&self, client: &Client) -> AddressOwner {
         AddressOwner::of_client(client)
+    }
+
+    /// Sets how clients on this machine are told apart.
+    #[must_use]
+    pub fn with_local_clients(self, local_clients: LocalClients) -> Self {
+        Self { local_clients, ..self }
     }
 
     /// Sets the account that counts what happens to clients.

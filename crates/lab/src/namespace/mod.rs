@@ -104,6 +104,11 @@ pub fn set_up(addresses: &[String]) -> Result<()> {
     Ok(())
 }
 
+/// Gives the loopback interface of this thread's namespace a whole network, such as `11.0.0.0/24`.
+pub fn add_network(network: &str) -> Result<()> {
+    ip(&format!("address add {network} dev lo"))
+}
+
 /// Makes programs believe that there is a network. What they send there is lost.
 pub fn add_default_route() -> Result<()> {
     ip("route add default dev lo")

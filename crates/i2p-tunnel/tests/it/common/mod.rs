@@ -14,8 +14,8 @@ use std::{
 use i2p_name::VirtualOptions;
 use i2p_sam::{BackOff, Bridge};
 use i2p_tunnel::{
-    AddressPool, DatagramCounts, Dial, Limits, Listeners, PoolOptions, SamDialler, Service, SessionLimits,
-    SessionPolicy, SessionPool, serve,
+    AddressPool, DatagramCounts, Dial, Limits, Listeners, LocalClients, PoolOptions, SamDialler, Service,
+    SessionLimits, SessionPolicy, SessionPool, serve,
 };
 use sam_testkit::TestBridge;
 use tokio::{
@@ -105,12 +105,13 @@ pub(crate) async fn start_service<D: Dial>(service: Service<D>, pool: SessionPoo
     start_service_at("127.0.0.1:0", service, pool).await
 }
 
-/// Like [`start_service`], listening on this address.
+/// Like [`start_service`], listening on this address. Each address of loopback is a client of its own.
 pub(crate) async fn start_service_at<D: Dial>(listen: &str, service: Service<D>, pool: SessionPool) -> Proxy {
     let listeners = Listeners::bind(&[listen.parse().unwrap()]).await.unwrap();
     let address = listeners.addresses().unwrap()[0].tcp().unwrap();
     let stop = CancellationToken::new();
     let datagram_counts = service.account.datagrams().clone();
+    let service = service.with_local_clients(LocalClients::ByAddress);
     let (_, service) = watch::channel(Arc::new(service));
     let serving = tokio::spawn(serve(listeners, service, stop.clone()));
     Proxy { address, pool, stop, serving, datagram_counts }
