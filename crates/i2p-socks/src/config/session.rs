@@ -59,7 +59,7 @@ impl Default for SessionConfig {
             idle_close: DurationOrNever(Some(Duration::from_secs(30 * 60))),
             reduce_after: DurationOrNever(None),
             delay_open: false,
-            max_sessions: 8,
+            max_sessions: 12,
             warm_spares: 0,
             reopen_with: ReopenWith::default(),
         }

@@ -18,7 +18,7 @@ use crate::common::{LIMIT, Running, network::bridge};
 
 /// Characters of a base32 address before `.b32.i2p`.
 const B32: usize = 52;
-/// How many of the 8 sessions that `max-sessions` allows one client gets.
+/// How many of 8 sessions one client gets.
 const CAP: usize = 6;
 
 /// Answers each `?` on a stream with the base32 address of the visitor.
@@ -87,7 +87,7 @@ async fn each_user_has_an_identity_up_to_the_clients_share_until_idle() {
 
     let dir = tempfile::tempdir().unwrap();
     let config = dir.path().join("i2p-socks.toml");
-    std::fs::write(&config, "[session]\nlength = 1\nidle-close = '3s'\n").unwrap();
+    std::fs::write(&config, "[session]\nmax-sessions = 8\nlength = 1\nidle-close = '3s'\n").unwrap();
     let sam = network.sam_address(1).unwrap();
     let sam_text = sam.to_string();
     let config = config.to_str().unwrap();

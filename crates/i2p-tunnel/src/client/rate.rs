@@ -1,4 +1,4 @@
-use std::{collections::HashMap, time::Duration};
+use std::{collections::HashMap, num::NonZeroUsize, time::Duration};
 
 use tokio::time::Instant;
 
@@ -6,6 +6,12 @@ use super::identity::ClientOrigin;
 
 /// Most clients whose use is remembered. Beyond that, the one whose use is closest to forgotten is forgotten early.
 const MAX_CLIENTS: usize = 4096;
+
+/// The sessions that a client can always open in a minute. A pool with more sessions allows as many as it has.
+const MIN_SESSIONS_PER_MINUTE: usize = 8;
+
+/// The sessions that a client can open in quick succession, as a multiple of those in a minute.
+const BURST_MINUTES: usize = 2;
 
 /// Limits how often each client may do something that costs: `burst` times at once, and then once every `interval`.
 pub(crate) struct ClientRate {
@@ -17,6 +23,14 @@ pub(crate) struct ClientRate {
 }
 
 impl ClientRate {
+    /// How quickly each client may open sessions of a pool of at most `max` ones: as many in a minute as the pool has, and twice as
+    /// many at once.
+    pub(crate) fn of_sessions(max: NonZeroUsize) -> Self {
+        let per_minute = max.get().max(MIN_SESSIONS_PER_MINUTE);
+        let burst = u32::try_from(per_minute * BURST_MINUTES).unwrap_or(u32::MAX);
+        Self::new(burst, Duration::from_secs(60 * BURST_MINUTES as u64) / burst)
+    }
+
     pub(crate) fn new(burst: u32, interval: Duration) -> Self {
         Self { burst, interval, forgotten_at: HashMap::new() }
     }

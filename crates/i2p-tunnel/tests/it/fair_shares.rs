@@ -8,7 +8,8 @@ use i2p_tunnel::{
     AddressPool, Admission, Caps, Limits, Metrics, PoolOptions, SamDialler, Service, SessionLimits,
     SessionPolicy, SessionPool, metrics::Snapshot,
 };
-use sam_testkit::{Endpoint, TestBridge};
+use sam_testkit::{Act, Dialect, Endpoint, TestBridge};
+use socket2::SockRef;
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::{TcpSocket, TcpStream, UdpSocket},
@@ -364,4 +365,28 @@ async fn a_client_with_many_udp_associations_leaves_some_to_others() {
         }
     };
     timeout(TIMEOUT, again).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_client_that_gives_udp_associations_up_opens_few_sessions() {
+    // It opens a session of its own for datagrams, not one beside the streams'.
+    let bridge = TestBridge::start_as(Dialect::I2pd).await;
+    let proxy = udp::proxy_with(&bridge.address(), &bridge.udp_address(), UdpOptions::default()).await;
+    const DATAGRAMS: &str = "SESSION CREATE STYLE=DATAGRAM";
+    // Each is given up before the router has opened its session, so that there is never one to use again.
+    bridge.on(DATAGRAMS, [Act::Hang]);
+    let opened = || bridge.commands().iter().filter(|line| line.starts_with(DATAGRAMS)).count();
+    for _ in 0..100 {
+        let mut eve = connect_from(&proxy, EVE).await;
+        let before = opened();
+        eve.write_all(&request("e", UDP_ASSOCIATE, &binary([0, 0, 0, 0].into()))).await.unwrap();
+        for _ in 0..20 {
+            if opened() > before {
+                break;
+            }
+            sleep(Duration::from_millis(2)).await;
+        }
+        SockRef::from(&eve).set_linger(Some(Duration::ZERO)).unwrap();
+    }
+    assert!((2..=17).contains(&opened()), "{} sessions", opened());
 }

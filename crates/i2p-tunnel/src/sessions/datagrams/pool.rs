@@ -10,7 +10,7 @@ use tokio::time::{Instant, sleep_until};
 
 use crate::{
     client::{
-        ClientOrigin, HeldSession, IsolationKey, has_its_share, held_by, others_unused_to_close,
+        ClientOrigin, ClientRate, HeldSession, IsolationKey, has_its_share, held_by, others_unused_to_close,
         own_unused_to_close,
     },
     failure::Failure,
@@ -38,7 +38,7 @@ impl Default for DatagramOptions {
         Self {
             style: DatagramStyle::Datagram,
             session: SessionOptions::default(),
-            max_sessions: NonZeroUsize::MIN.saturating_add(7),
+            max_sessions: NonZeroUsize::MIN.saturating_add(11),
             idle_close: Some(Duration::from_secs(30 * 60)),
         }
     }
@@ -73,6 +73,8 @@ struct State {
     open: Vec<TrackedSession>,
     /// Destinations of streams that a datagram session shares, at routers that deliver datagrams to one session only.
     claimed: Vec<B32>,
+    /// How quickly each client opens sessions.
+    opened: ClientRate,
     /// Whether a task that closes unused sessions is running.
     reaping: bool,
 }
@@ -143,15 +145,29 @@ impl Drop for Place {
     }
 }
 
+/// Why a client gets no place.
+enum NoPlace {
+    Failure(Failure),
+    /// It has opened sessions too quickly, and can open the next one then.
+    TooFast(Instant),
+}
+
+impl From<Failure> for NoPlace {
+    fn from(failure: Failure) -> Self {
+        Self::Failure(failure)
+    }
+}
+
 impl State {
     fn new(options: DatagramOptions) -> Self {
         Self {
-            options,
             generation: 0,
             in_use: Vec::new(),
             idle: Vec::new(),
             open: Vec::new(),
             claimed: Vec::new(),
+            opened: ClientRate::of_sessions(options.max_sessions),
+            options,
             reaping: false,
         }
     }
@@ -161,11 +177,31 @@ impl State {
         (self.in_use.len() + self.idle.len()).saturating_sub(self.options.max_sessions.get())
     }
 
+    /// What is held, idle sessions first.
+    fn held(&self) -> Vec<HeldSession> {
+        let in_use = self.in_use.iter().map(|holder| HeldSession { holder: *holder, unused_since: None });
+        self.idle.iter().map(Idle::held).chain(in_use).collect()
+    }
+
+    /// Whether the client uses its share of the sessions.
+    fn is_share_used(&self, client: Option<ClientOrigin>) -> bool {
+        has_its_share(&self.held(), client, self.options.max_sessions.get())
+    }
+
+    /// [Makes room](Self::make_room) for a session to be opened, unless the client has opened too many too quickly.
+    fn make_room_at_rate(&mut self, client: Option<ClientOrigin>) -> Result<Option<Idle>, NoPlace> {
+        let now = Instant::now();
+        if let Some(next) = self.opened.next(client).filter(|next| *next > now) {
+            return Err(NoPlace::TooFast(next));
+        }
+        let closed = self.make_room(client)?;
+        self.opened.record(client, now);
+        Ok(closed)
+    }
+
     /// Takes an idle session out, so that the client can have another one. Returns nothing if none has to be closed.
     fn make_room(&mut self, client: Option<ClientOrigin>) -> Result<Option<Idle>, Failure> {
-        let idle = self.idle.iter().map(Idle::held);
-        let in_use = self.in_use.iter().map(|holder| HeldSession { holder: *holder, unused_since: None });
-        let (held, max) = (idle.chain(in_use).collect::<Vec<_>>(), self.options.max_sessions.get());
+        let (held, max) = (self.held(), self.options.max_sessions.get());
         let is_over_share = has_its_share(&held, client, max);
         if !is_over_share && held.len() < max {
             return Ok(None);
@@ -232,6 +268,9 @@ impl DatagramPool {
     pub fn reconfigure(&self, options: DatagramOptions) {
         let mut state = self.shared.state();
         let before = std::mem::replace(&mut state.options, options);
+        if before.max_sessions != state.options.max_sessions {
+            state.opened = ClientRate::of_sessions(state.options.max_sessions);
+        }
         let changed = !before.opens_same_sessions(&state.options);
         state.idle.sort_by_key(|idle| idle.since);
         let excess = state.excess().min(state.idle.len());
@@ -269,10 +308,21 @@ impl DatagramPool {
         streams: &Session,
     ) -> Result<DatagramLease, Failure> {
         let destination = streams.destination().b32();
-        let (idle, place) = self.take_place(key, &destination)?;
+        let (idle, place) = loop {
+            match self.take_place(key, &destination) {
+                Ok(taken) => break taken,
+                Err(NoPlace::Failure(failure)) => return Err(failure),
+                Err(NoPlace::TooFast(next)) => sleep_until(next).await,
+            }
+        };
         let pooled = match idle {
             Some(pooled) => pooled,
-            None => self.open(streams, destination).await?,
+            None => self.open(streams, destination).await.inspect_err(|failure| {
+                // What cost the router nothing does not count towards the client's rate.
+                if *failure == Failure::RouterUnavailable {
+                    self.shared.state().opened.give_back(key.origin());
+                }
+            })?,
         };
         pooled.session.discard_waiting();
         let (session, pool) = (Arc::clone(&pooled.session), Arc::clone(&self.shared));
@@ -285,15 +335,21 @@ impl DatagramPool {
         &self,
         key: &IsolationKey,
         streams: &B32,
-    ) -> Result<(Option<PooledSession>, Place), Failure> {
+    ) -> Result<(Option<PooledSession>, Place), NoPlace> {
         // If the key's streams have a new identity, an old session would link it to the previous one.
         let stale = |idle: &Idle| idle.key == *key && idle.pooled.streams != *streams;
         drop(self.shared.remove_idle_if(|idle| stale(idle) || !idle.pooled.session.session().is_alive()));
         let mut state = self.shared.state();
-        let at = state.idle.iter().position(|idle| idle.key == *key);
+        let client = key.origin();
+        let of_key = |of_client: bool| {
+            let fits = |idle: &Idle| idle.key == *key && (idle.key.origin() == client || !of_client);
+            state.idle.iter().position(fits)
+        };
+        // Keys can be equal although other clients have left the session.
+        let at = of_key(true).or_else(|| of_key(false).filter(|_| !state.is_share_used(client)));
         let own = at.map(|at| state.idle.swap_remove(at).pooled);
-        let closed = if own.is_none() { state.make_room(key.origin())? } else { None };
-        let place = Place::take(&self.shared, &mut state, key.origin());
+        let closed = if own.is_none() { state.make_room_at_rate(client)? } else { None };
+        let place = Place::take(&self.shared, &mut state, client);
         // Dropping a session closes it. That must not happen under the lock.
         drop(state);
         drop(closed);

@@ -134,10 +134,12 @@ impl Entry {
         self.usage().opened_by
     }
 
-    /// Notes that it was opened for this client, and counts it towards its share.
+    /// Notes that it was opened for this client, and counts it towards its share, even if it is a spare that the program itself
+    /// still waits for.
     pub(super) fn open_for(&self, client: Option<ClientOrigin>) {
-        self.usage().opened_by = client;
-        self.count_for(client);
+        let mut usage = self.usage();
+        usage.opened_by = client;
+        usage.holder = client;
     }
 
     /// Counts it towards the share of a client that is about to lease it, unless another one is using it.

@@ -35,7 +35,7 @@ impl Default for PoolOptions {
         Self {
             session: SessionOptions::default(),
             identity: Identity::New,
-            max_sessions: NonZeroUsize::MIN.saturating_add(7),
+            max_sessions: NonZeroUsize::MIN.saturating_add(11),
             idle_close: Some(Duration::from_secs(30 * 60)),
             warm_spares: 0,
             delay_open: false,

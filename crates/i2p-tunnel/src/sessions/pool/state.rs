@@ -22,12 +22,6 @@ const REMEMBERED_PER_SESSION: usize = 8;
 /// Most sessions including replaced ones that still have open streams, as a multiple of the cap.
 const MAX_OVERLAP: usize = 2;
 
-/// The sessions that a client can always open in a minute. A pool with more sessions allows as many as it has.
-const MIN_OPENED_PER_MINUTE: usize = 8;
-
-/// The sessions that a client can open in quick succession, as a multiple of those in a minute.
-const BURST_MINUTES: usize = 2;
-
 /// The sessions of a pool.
 pub(super) struct State {
     bridge: Bridge,
@@ -49,17 +43,10 @@ pub(super) struct State {
     opened: ClientRate,
 }
 
-/// How quickly each client may open sessions.
-fn rate(options: &PoolOptions) -> ClientRate {
-    let per_minute = options.max_sessions.get().max(MIN_OPENED_PER_MINUTE);
-    let burst = u32::try_from(per_minute * BURST_MINUTES).unwrap_or(u32::MAX);
-    ClientRate::new(burst, Duration::from_secs(60 * BURST_MINUTES as u64) / burst)
-}
-
 impl State {
     pub(super) fn new(bridge: Bridge, options: PoolOptions, changed: Arc<Notify>) -> Self {
         Self {
-            opened: rate(&options),
+            opened: ClientRate::of_sessions(options.max_sessions),
             bridge,
             options,
             changed,
@@ -303,7 +290,7 @@ impl State {
     /// See [`SessionPool::reconfigure`](super::SessionPool::reconfigure).
     pub(super) fn reconfigure(&mut self, options: PoolOptions) {
         if options.max_sessions != self.options.max_sessions {
-            self.opened = rate(&options);
+            self.opened = ClientRate::of_sessions(options.max_sessions);
         }
         let before = std::mem::replace(&mut self.options, options);
         if before.builds_same_sessions(&self.options) {
