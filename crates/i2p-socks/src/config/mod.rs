@@ -355,6 +355,20 @@ impl Config {
         })?;
         Ok(project.state_dir().unwrap_or_else(|| project.data_local_dir()).to_owned())
     }
+
+    /// The [state directory](Self::state_dir) for secrets, with links followed. Creates it if it does not exist.
+    ///
+    /// # Errors
+    /// Another user could read or replace what is put there.
+    pub(crate) fn private_state_dir(&self) -> Result<PathBuf, CommandError> {
+        let state_dir = self.state_dir()?;
+        private_directory::open(&state_dir).map_err(|error| {
+            CommandError::run_time(format_args!(
+                "the state directory {} cannot be used: {error}; choose another directory with --state-dir DIR",
+                state_dir.display()
+            ))
+        })
+    }
 }
 
 /// The text of a configuration file.

@@ -182,7 +182,7 @@ impl Router {
                 _ => CommandError::run_time(format_args!("no running router was found. {why}")),
             });
         }
-        let state_dir = config.state_dir()?;
+        let state_dir = config.private_state_dir()?;
         let network_id = config.router.network_id;
         if network_id != PUBLIC_NETWORK {
             tracing::warn!("network {network_id} is a private network, not I2P: nothing in it is anonymous");

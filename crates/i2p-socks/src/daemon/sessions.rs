@@ -85,7 +85,8 @@ impl DedicatedOptions {
             idle_close: options.idle_close,
         });
         if wants.persistent_key {
-            let key = StoredIdentity::of(&config.state_dir()?, tunnel).load_or_generate(bridge).await?;
+            let key =
+                StoredIdentity::of(&config.private_state_dir()?, tunnel).load_or_generate(bridge).await?;
             options.session = options.session.private_key(key);
             options.warm_spares = 0;
         }

@@ -30,10 +30,16 @@ impl UsedBridge {
     /// Marks that the bridge at this address is used. Without a state directory there is no mark.
     pub(crate) fn mark(&self, address: &impl fmt::Display) {
         let Some(file) = &self.0 else { return };
-        if file.exists() || !file.parent().is_some_and(Path::is_dir) {
+        let Some(state_dir) = file.parent().filter(|state_dir| state_dir.is_dir()) else { return };
+        if file.exists() {
             return;
         }
-        if let Err(error) = files::replace(file, format!("{address}\n").as_bytes()) {
+        let write = || {
+            let state_dir = private_directory::open(state_dir).map_err(|error| error.to_string())?;
+            let line = format!("{address}\n");
+            files::replace(&state_dir.join(FILE), line.as_bytes()).map_err(|error| error.to_string())
+        };
+        if let Err(error) = write() {
             tracing::warn!(
                 "cannot write {}: {error}. If the router is away at a later start, backend = \"auto\" starts the embedded router \
                  instead of waiting",
