@@ -81,13 +81,20 @@ const RELEASE_STEPS: &[Chore] = &[
     Chore { name: "installed", description: "test the installed programs", run: steps::installed },
 ];
 
-/// A benchmark needs the whole machine.
+/// Attacks that starve others are judged by the clock, and a benchmark needs the whole machine.
 const MEASURE: &[Lane] = &[Lane {
     nice: false,
     waits: None,
-    steps: &[Chore {
-        name: "bench",
-        description: "measure the cost beside other proxies (ci: --short; --write: docs/performance.md; --link: time to first byte only)",
-        run: suites::run_short_bench,
-    }],
+    steps: &[
+        Chore {
+            name: "attack",
+            description: "attack the installed program (NAME...: only these attacks; --debug; --soak MINUTES)",
+            run: |workspace| suites::run("attack", workspace),
+        },
+        Chore {
+            name: "bench",
+            description: "measure the cost beside other proxies (ci: --short; --write: docs/performance.md; --link: time to first byte only)",
+            run: suites::run_short_bench,
+        },
+    ],
 }];

@@ -35,11 +35,6 @@ const OTHERS: &[Chore] = &[
         run: instructions::compare_with_peers,
     },
     Chore {
-        name: "attack",
-        description: "attack the installed program (not a step of ci; NAME...; --debug; --soak MINUTES: while clients are served)",
-        run: |workspace| suites::run("attack", workspace),
-    },
-    Chore {
         name: "soak",
         description: "run clients of every kind for an hour and see whether the proxy grows (not a step of ci; --minutes N)",
         run: |workspace| suites::run("soak", workspace),
