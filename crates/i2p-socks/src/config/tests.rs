@@ -136,7 +136,7 @@ fn descriptors_are_kept_for_as_many_datagrams_as_there_are_sessions_for_them() {
     for (text, clients, outproxies) in [
         (String::new(), 0, 0),
         (tunnel("a", "off"), 0, 0),
-        (tunnel("a", "datagram"), 8, 0),
+        (tunnel("a", "datagram"), 12, 0),
         ([few, &tunnel("a", "datagram"), &tunnel("b", "raw"), &tunnel("c", "off")].concat(), 4, 0),
         ([few, &tunnel("a", "datagram"), outproxy].concat(), 2, 1),
     ] {
