@@ -4,6 +4,7 @@ mod identities;
 mod machine;
 mod names;
 mod outproxies;
+mod router;
 mod shares;
 
 use std::pin::Pin;
@@ -134,6 +135,20 @@ pub(crate) const ATTACKS: &[Attack] = &[
         "operator",
         "reloads and new identities keep sessions bounded",
         shares::reload_storm
+    ),
+    // What the embedded router must not end, and who must not reach it.
+    attack!("router-death", "stranger", "the router can die, the program does not", router::router_death),
+    attack!(
+        "router-datagrams",
+        "stranger",
+        "no datagrams with the embedded router",
+        router::router_datagrams
+    ),
+    attack!(
+        "router-bridge",
+        "local user",
+        "nobody else reaches the router's SAM bridge",
+        router::router_bridge
     ),
     // What other users of the machine must not reach.
     attack!(
