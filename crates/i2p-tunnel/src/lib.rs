@@ -11,6 +11,7 @@ mod failure;
 pub mod fuzzing;
 mod limits;
 mod listen;
+mod log_throttle;
 pub mod metrics;
 mod names;
 mod outproxy;
@@ -36,6 +37,7 @@ pub use listen::SocketFile;
 pub use listen::{
     BindCause, BindError, BoundAddress, InheritedSockets, ListenAt, Listeners, SocketPermissions,
 };
+pub use log_throttle::LogThrottle;
 pub use metrics::Metrics;
 pub use names::{
     AddressOwner, AddressPool, LastResort, LookupIdentity, NameCache, NameSource, OpenStreams, Resolver,

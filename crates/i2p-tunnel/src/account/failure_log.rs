@@ -1,14 +1,6 @@
-use std::{
-    sync::{Mutex, MutexGuard, PoisonError},
-    time::Duration,
-};
+use std::time::Duration;
 
-use tokio::time::Instant;
-
-use crate::{failure::Failure, limits::Limit};
-
-/// Shortest time between two log lines of one kind.
-const LOG_INTERVAL: Duration = Duration::from_secs(60);
+use crate::{failure::Failure, limits::Limit, log_throttle::LogThrottle};
 
 /// Log line for clients with wrong credentials.
 const UNAUTHORIZED: &str = "a client was refused: its user name or password is wrong or missing";
@@ -17,8 +9,7 @@ const UNAUTHORIZED: &str = "a client was refused: its user name or password is w
 const PANICKED: &str = "a connection panicked and was ended; other connections are not affected. This is a bug of the program: \
     please report it";
 
-/// Logs why requests fail and which limits are reached, without a line for each: the first of a kind at once, the next at least
-/// [`LOG_INTERVAL`] later, with the number of those in between.
+/// Logs why requests fail and which limits are reached, without a line for each.
 #[derive(Debug, Default)]
 pub(crate) struct FailureLog {
     failures: LogThrottle<Failure>,
@@ -43,18 +34,18 @@ impl FailureLog {
     pub(crate) fn log_limit(&self, limit: Limit) {
         tracing::debug!(limit = limit.label(), "a limit was reached");
         if limit.concerns_operator() {
-            warn(limit.log(), self.limits.record(limit));
+            self.limits.warn(limit, limit.log());
         }
     }
 
     /// Records a client with wrong or missing credentials. One may be a mistake; many are an attempt to guess a password.
     pub(crate) fn log_unauthorized(&self) {
-        warn(UNAUTHORIZED, self.unauthorized.record(()));
+        self.unauthorized.warn((), UNAUTHORIZED);
     }
 
     /// Records a connection that panicked.
     pub(crate) fn log_panic(&self) {
-        warn(PANICKED, self.panics.record(()));
+        self.panics.warn((), PANICKED);
     }
 
     /// The kinds of failures that have occurred, the latest first.
@@ -70,15 +61,6 @@ impl FailureLog {
     }
 }
 
-/// Logs a warning if one is due, with the number of its kind that were suppressed before.
-fn warn(text: &str, suppressed: Option<u64>) {
-    match suppressed {
-        Some(0) => tracing::warn!("{text}"),
-        Some(more) => tracing::warn!("{text} ({more} more since the last such line)"),
-        None => {}
-    }
-}
-
 /// A kind of failure that has occurred since the start.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct RecentFailure {
@@ -90,68 +72,9 @@ pub struct RecentFailure {
     pub ago: Duration,
 }
 
-/// Counts events by kind and bounds how often each kind is logged. Kinds are searched linearly and never removed, so there must be
-/// few of them.
-#[derive(Debug)]
-pub(crate) struct LogThrottle<K> {
-    kinds: Mutex<Vec<Kind<K>>>,
-}
-
-impl<K> Default for LogThrottle<K> {
-    fn default() -> Self {
-        Self { kinds: Mutex::default() }
-    }
-}
-
-#[derive(Debug)]
-struct Kind<K> {
-    what: K,
-    count: u64,
-    last: Instant,
-    logged: Instant,
-    suppressed: u64,
-}
-
-impl<K: PartialEq> LogThrottle<K> {
-    /// Counts an event. If it is due to be logged, returns the number of its kind that were suppressed since the last line.
-    pub(crate) fn record(&self, what: K) -> Option<u64> {
-        let now = Instant::now();
-        let mut kinds = self.kinds();
-        let Some(kind) = kinds.iter_mut().find(|kind| kind.what == what) else {
-            kinds.push(Kind { what, count: 1, last: now, logged: now, suppressed: 0 });
-            return Some(0);
-        };
-        kind.count += 1;
-        kind.last = now;
-        if now - kind.logged < LOG_INTERVAL {
-            kind.suppressed += 1;
-            return None;
-        }
-        kind.logged = now;
-        Some(std::mem::take(&mut kind.suppressed))
-    }
-
-    fn kinds(&self) -> MutexGuard<'_, Vec<Kind<K>>> {
-        self.kinds.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[tokio::test(start_paused = true)]
-    async fn the_first_of_a_kind_is_logged_and_later_ones_are_counted() {
-        let log = LogThrottle::default();
-        assert_eq!(log.record(Failure::NameUnknown), Some(0));
-        assert_eq!(log.record(Failure::NameUnknown), None);
-        assert_eq!(log.record(Failure::Refused), Some(0), "each kind has its own interval");
-        tokio::time::advance(LOG_INTERVAL / 2).await;
-        assert_eq!(log.record(Failure::NameUnknown), None);
-        tokio::time::advance(LOG_INTERVAL / 2).await;
-        assert_eq!(log.record(Failure::NameUnknown), Some(2));
-        assert_eq!(log.record(Failure::NameUnknown), None);
-    }
 
     #[tokio::test(start_paused = true)]
     async fn recent_failures_are_listed_latest_first_with_their_counts() {

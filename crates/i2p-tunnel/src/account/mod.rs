@@ -1,6 +1,6 @@
 //! Counts what happens to a tunnel's clients, each event once and where it happens, and logs failures at a bounded rate.
 //!
-//! Imports `client`, `failure` and `limits`. Nothing here knows how a connection is served.
+//! Imports `client`, `failure`, `limits` and `log_throttle`. Nothing here knows how a connection is served.
 
 mod datagram_counts;
 mod durations;
