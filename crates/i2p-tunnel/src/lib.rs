@@ -29,6 +29,7 @@ pub use client::{
 pub use connection::{Service, datagram_descriptors, serve};
 pub use dial::{
     DatagramSender, Datagrams, Dial, IncomingStream, Listening, NoDatagrams, NoListening, ReceivedDatagram,
+    SessionMark,
 };
 pub use failure::{Failure, FailureRow};
 pub use limits::{Limit, Limits, SessionLimits};

@@ -7,7 +7,13 @@ pub(crate) mod primary;
 pub(crate) mod supervised;
 mod udp_socket;
 
-use std::{net::SocketAddr, sync::Arc};
+use std::{
+    net::SocketAddr,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+};
 
 use i2p_name::{Destination, HostName, I2pName};
 use tokio::task::JoinHandle;
@@ -32,11 +38,15 @@ pub struct Session {
 }
 
 struct Inner {
+    number: u64,
     control: Arc<ControlConnection>,
     id: SessionId,
     private_key: PrivateKey,
     kind: SessionKind,
 }
+
+/// The number of the next session.
+static NEXT_NUMBER: AtomicU64 = AtomicU64::new(1);
 
 /// Whether a session has its control connection for itself.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -62,7 +72,14 @@ impl Session {
         private_key: PrivateKey,
         kind: SessionKind,
     ) -> Self {
-        Self { inner: Arc::new(Inner { control, id, private_key, kind }) }
+        let number = NEXT_NUMBER.fetch_add(1, Ordering::Relaxed);
+        Self { inner: Arc::new(Inner { number, control, id, private_key, kind }) }
+    }
+
+    /// Identifies the session: no other session of this process has this number, not even a later one with the same destination.
+    #[must_use]
+    pub fn number(&self) -> u64 {
+        self.inner.number
     }
 
     /// The session's own destination.

@@ -135,9 +135,16 @@ fn session(page: &mut String, report: &SessionReport) -> fmt::Result {
 
 fn outproxy(page: &mut String, report: &OutproxyReport) -> fmt::Result {
     write!(page, "<article>\n<h3>{}</h3>\n", Text(&report.name))?;
-    match report.left_alone_for {
-        None => page.push_str("<p class=\"good\">available</p>\n"),
-        Some(seconds) => {
+    match (report.left_alone_for, report.left_alone_by_some_for) {
+        (None, None) => page.push_str("<p class=\"good\">available</p>\n"),
+        (None, Some(seconds)) => {
+            writeln!(
+                page,
+                "<p class=\"bad\">available, but skipped for up to {} by clients that it failed</p>",
+                time(seconds)
+            )?;
+        }
+        (Some(seconds), _) => {
             writeln!(
                 page,
                 "<p class=\"bad\">skipped after repeated failures, tried again in {}</p>",
@@ -238,11 +245,13 @@ mod tests {
                 opened: 1,
                 failed: 2,
                 outcomes: [("opened".into(), 1), ("timed_out".into(), 2)].into(),
-                left_alone_for: Some(60),
+                left_alone_for: None,
+                left_alone_by_some_for: Some(60),
             }],
             failures: Vec::new(),
         };
         let page = render(&report);
+        assert!(page.contains("available, but skipped for up to"), "{page}");
         assert!(!page.contains("<script") && !page.contains('\u{1b}'), "{page}");
         assert!(
             page.contains("&lt;script&gt;alert(&#39;x&#39;)&lt;/script&gt;&amp;&quot;\u{fffd}"),

@@ -172,13 +172,16 @@ fn to_text(report: &StatusReport) -> String {
         let _ = writeln!(text, "session{of} {}{more}", session.state);
     }
     for outproxy in &report.outproxies {
-        let state = outproxy.left_alone_for.map_or_else(
-            || "available".to_owned(),
-            |seconds| {
-                let time = humantime::format_duration(Duration::from_secs(seconds));
-                format!("skipped after repeated failures, tried again in {time}")
-            },
-        );
+        let time = |seconds| humantime::format_duration(Duration::from_secs(seconds));
+        let state = match (outproxy.left_alone_for, outproxy.left_alone_by_some_for) {
+            (Some(seconds), _) => {
+                format!("skipped after repeated failures, tried again in {}", time(seconds))
+            }
+            (None, Some(seconds)) => {
+                format!("available, but skipped for up to {} by clients that it failed", time(seconds))
+            }
+            (None, None) => "available".to_owned(),
+        };
         let outcomes: Vec<_> =
             outproxy.outcomes.iter().map(|(outcome, count)| format!("{count} {outcome}")).collect();
         let of = if outcomes.is_empty() { String::new() } else { format!(": {}", outcomes.join(", ")) };

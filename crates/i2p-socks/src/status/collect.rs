@@ -73,6 +73,7 @@ fn outproxy(status: &OutproxyStatus) -> OutproxyReport {
             .map(|(outcome, count)| (outcome.to_owned(), count))
             .collect(),
         left_alone_for: status.ejected_for.map(|time| time.as_secs()),
+        left_alone_by_some_for: status.ejected_for_some.map(|time| time.as_secs()),
     }
 }
 

@@ -115,9 +115,12 @@ pub(crate) struct OutproxyReport {
     /// Outcomes of requests, by their names in the metrics. Outcomes that never happened are missing.
     #[serde(default)]
     pub(crate) outcomes: BTreeMap<String, u64>,
-    /// Seconds until it is tried again, if it is skipped after failures.
+    /// Seconds until it is tried again, if all clients skip it after failures.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) left_alone_for: Option<u64>,
+    /// Seconds until every client that it failed tries it again, if one skips it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) left_alone_by_some_for: Option<u64>,
 }
 
 /// The router that the proxy runs itself.

@@ -156,7 +156,7 @@ impl Families {
         registry.register("virtual_addresses", "Virtual addresses in use", self.virtual_addresses.clone());
         registry.register(
             "outproxy_available",
-            "1: available; 0: skipped for a while after failures",
+            "1: available; 0: skipped by all clients for a while, since it failed several",
             self.outproxy_available.clone(),
         );
         registry.register(

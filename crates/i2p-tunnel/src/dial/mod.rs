@@ -14,6 +14,18 @@ pub use self::{
 };
 use crate::{client::IsolationKey, failure::Failure, stream::OpenStream};
 
+/// Identifies a session, by which streams of one identity are opened. No two sessions of a [`Dial`] have the same mark.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct SessionMark(u64);
+
+impl SessionMark {
+    /// The mark with this number.
+    #[must_use]
+    pub fn new(number: u64) -> Self {
+        Self(number)
+    }
+}
+
 /// A way into I2P. It opens streams and looks up names; it may also carry datagrams and accept peers.
 ///
 /// Each request comes with an [`IsolationKey`] instead of the client that makes it. Requests with different keys must not share
@@ -44,6 +56,14 @@ pub trait Dial: Send + Sync + 'static {
     /// The [`Failure`] on our side. The outproxy is not blamed for it.
     fn prepare(&self, _key: &IsolationKey) -> impl Future<Output = Result<(), Failure>> + Send {
         std::future::ready(Ok(()))
+    }
+
+    /// The session by which streams can be opened now, without a wait; `None` if there is none. If there is none, it begins to build
+    /// one, but without haste: nobody is waiting for it.
+    ///
+    /// The default is for implementations without sessions: always the same.
+    fn session_now(&self, _key: &IsolationKey) -> Option<SessionMark> {
+        Some(SessionMark::default())
     }
 
     /// Checks that a name exists, without opening a stream. It also succeeds if only a connection could tell.

@@ -2,10 +2,7 @@
 
 use std::{
     io,
-    sync::{
-        Arc,
-        atomic::{AtomicBool, Ordering::Relaxed},
-    },
+    sync::{Arc, atomic::AtomicBool},
     time::Duration,
 };
 
@@ -19,13 +16,14 @@ use tokio::{
 use super::{
     definition::{OutproxyAt, OutproxyDefinition},
     fault::{OutproxyFailure, OutproxyFault},
-    health::{Ejection, Health},
+    health::Health,
     tokens::{self, IsolationTokens},
     tracked_socket::TrackedSocket,
 };
 use crate::{
     client::IsolationKey,
-    dial::Dial,
+    dial::{Dial, SessionMark},
+    log_throttle::LogThrottle,
     route::OutsideHost,
     stream::{ClientFin, OpenStream, Socket},
 };
@@ -37,8 +35,8 @@ pub(crate) struct Outproxy {
     pub(super) tokens: IsolationTokens,
     /// Whether the log has a warning that this outproxy provides no relay for datagrams.
     pub(super) warned_no_relay: AtomicBool,
-    /// Whether the log has a warning that this outproxy failed several requests of one client.
-    pub(super) warned_for_one_client: AtomicBool,
+    /// Warns that this outproxy failed several requests of one client.
+    failed_one_client: LogThrottle<OutproxyFault>,
 }
 
 /// A request to an outproxy.
@@ -49,16 +47,23 @@ pub(crate) struct OutproxyRequest<'a, D> {
     pub(crate) key: &'a IsolationKey,
     /// The dialler for outproxies in I2P.
     pub(crate) dialler: &'a D,
-    /// Whether the session of `key` has reached an outproxy before, so that it is not at fault itself.
-    pub(crate) is_session_proven: bool,
+    /// The session by which this identity has reached an outproxy before. If it is the one of this request, it is not at fault.
+    pub(crate) proven_session: Option<SessionMark>,
+}
+
+impl<D: Dial> OutproxyRequest<'_, D> {
+    /// Whether its session has reached an outproxy before. A session that was lost meanwhile has not.
+    fn is_session_proven(&self) -> bool {
+        self.proven_session.is_some() && self.proven_session == self.dialler.session_now(self.key)
+    }
 }
 
 impl Outproxy {
     pub(super) fn new(definition: OutproxyDefinition) -> Self {
         let health = Health::new(Arc::clone(&definition.name));
         let tokens = IsolationTokens::new();
-        let (warned_no_relay, warned_for_one_client) = Default::default();
-        Self { definition, health, tokens, warned_no_relay, warned_for_one_client }
+        let (warned_no_relay, failed_one_client) = Default::default();
+        Self { definition, health, tokens, warned_no_relay, failed_one_client }
     }
 
     pub(crate) fn name(&self) -> &Arc<str> {
@@ -83,31 +88,28 @@ impl Outproxy {
         if let Err(fault) = &outcome {
             tracing::debug!(outproxy = %name, ?fault, "an outproxy did not connect");
         }
-        if let (Some(Ejection { duration, is_for_all }), Err(OutproxyFailure::Outproxy(fault))) =
+        if let (Some(duration), Err(OutproxyFailure::Outproxy(fault))) =
             (self.health.record(request.key.origin(), &outcome), &outcome)
         {
+            let (why, seconds) = (fault.text(), duration.as_secs());
             tracing::warn!(
                 outproxy = %name,
-                "outproxy {name} failed several times in a row: {}. {} {} s, unless all outproxies are",
-                fault.text(),
-                if is_for_all { "It is skipped for" } else { "The client whose requests failed skips it for" },
-                duration.as_secs()
+                "outproxy {name} failed several clients: {why}. All skip it for {seconds} s, unless all outproxies are skipped"
             );
         }
         outcome
     }
 
-    /// Warns once that it failed several requests of one client, since the operator may be able to mend that.
-    pub(super) fn warn_once_for_one_client(&self, fault: OutproxyFault) {
-        let name = self.name();
-        if !self.warned_for_one_client.swap(true, Relaxed) {
-            tracing::warn!(
-                outproxy = %name,
-                "outproxy {name} failed several requests of a client in a row: {}. For a while, this client uses it only if the \
-                 others fail (logged once)",
-                fault.text()
-            );
-        }
+    /// Warns that it failed several requests of one client, since the operator may be able to mend that.
+    pub(super) fn warn_for_one_client(&self, fault: OutproxyFault) {
+        let (name, why) = (self.name(), fault.text());
+        self.failed_one_client.warn(
+            fault,
+            format_args!(
+                "outproxy {name} failed several requests of a client in a row: {why}. For a while, this client prefers other \
+                 outproxies"
+            ),
+        );
     }
 
     async fn try_connect<D: Dial>(
@@ -123,9 +125,11 @@ impl Outproxy {
         let deadline = Instant::now() + limit;
         let silent = OutproxyFailure::Outproxy(OutproxyFault::TimedOut);
         let reached = timeout_at(deadline, self.reach(request)).await.unwrap_or(Err(silent));
-        let is_proven = request.is_session_proven || !self.is_in_i2p();
         let mut opened =
-            reached.map_err(|failure| if is_proven { failure } else { failure.on_unproven_session() })?;
+            reached.map_err(|failure| match self.is_in_i2p() && !request.is_session_proven() {
+                true => failure.on_unproven_session(),
+                false => failure,
+            })?;
         let mut socket = TrackedSocket::new(&mut opened.socket);
         let target = (request.host, request.port);
         let protocol = self.definition.protocol;

@@ -11,8 +11,9 @@ pub(crate) enum OutproxyFailure {
     /// The outproxy failed after it had been told the target, or on a session that has never reached any. The request may have
     /// caused it, so it counts for the identity that made the request and for no other. Another outproxy is tried.
     Request(OutproxyFault),
-    /// The outproxy is at fault, whatever the request. Another one is tried. After several faults in a row, this one is skipped for a
-    /// while: by all clients if requests of several clients failed, otherwise by the one whose requests failed.
+    /// The outproxy failed before it had been told the target. Another one is tried. After several faults in a row, this one is
+    /// skipped for a while by the identity whose requests failed, since a client can cause even this by many requests. All skip it
+    /// if it fails several clients.
     Outproxy(OutproxyFault),
     /// Our router or this program is at fault. No outproxy in I2P can be reached.
     Router(Failure),

@@ -1,3 +1,9 @@
+//! How long a failing outproxy is skipped, and by whom.
+//!
+//! A client can cause almost any failure of an outproxy: a burst of requests makes an outproxy in I2P throttle the client's
+//! destination, or a local one run out of connections. So what one identity experiences decides only what this identity does. An
+//! identity that could make others change to another outproxy could tell who they are: they would all change in the same moment.
+
 use std::{
     collections::BTreeMap,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
@@ -9,8 +15,10 @@ use tokio::time::Instant;
 use super::fault::{OutproxyFailure, OutproxyFault};
 use crate::client::ClientOrigin;
 
-/// After this many faults in a row, an outproxy is ejected: it is skipped for a while.
-const FAULTS_BEFORE_EJECTION: u32 = 3;
+/// After this many faults in a row that an identity has experienced, the outproxy is ejected for this identity: it is skipped for a
+/// while. It is ejected for all after twice as many, of which at most this many count for any one client: then it has failed at
+/// least two clients.
+const FAULTS_BEFORE_EJECTION: usize = 3;
 /// The duration of the first ejection. Each further one lasts twice as long ...
 const FIRST_EJECTION: Duration = Duration::from_secs(60);
 /// ... up to this.
@@ -34,10 +42,12 @@ pub struct OutproxyStatus {
     pub router_failures: u64,
     /// Requests that it failed otherwise, by cause.
     pub faults: BTreeMap<OutproxyFault, u64>,
-    /// How often it was ejected.
+    /// How often it was ejected for all clients.
     pub ejections: u64,
-    /// How long it will still be skipped, by all clients or by the only one that it failed; `None` if it is in use.
+    /// How long all clients will still skip it; `None` if it is in use.
     pub ejected_for: Option<Duration>,
+    /// How long a client that it failed may still skip it while others use it; `None` if no client does.
+    pub ejected_for_some: Option<Duration>,
 }
 
 impl OutproxyStatus {
@@ -63,46 +73,43 @@ pub(super) struct Health {
 
 struct State {
     status: OutproxyStatus,
-    ejections: Ejections,
-    /// Whose requests failed since the last one that did not.
-    failed: Failed,
+    shared: SharedEjection,
+    /// The latest end of an ejection for one identity.
+    until_for_one: Option<Instant>,
 }
 
-/// Whose requests failed.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Failed {
-    Nobodys,
-    /// Those of one client. It may have caused that, for instance by overloading its own session.
-    OneClients(Option<ClientOrigin>),
-    SeveralClients,
-}
-
-/// Faults in a row, and the ejections that they cause: of an outproxy for all clients, or for one identity.
-#[derive(Debug)]
+/// The ejections of an outproxy for one identity, by what this identity has experienced.
+#[derive(Debug, Default)]
 pub(super) struct Ejections {
-    consecutive_faults: u32,
-    /// The duration of the next ejection.
+    consecutive_faults: usize,
+    ejection: Ejection,
+}
+
+/// The ejections of an outproxy for all clients.
+#[derive(Default)]
+struct SharedEjection {
+    /// Whose requests failed since the last success or ejection, with each client as often as its faults count.
+    failed: Vec<Option<ClientOrigin>>,
+    ejection: Ejection,
+}
+
+/// An ejection, and how long the next one lasts.
+#[derive(Debug)]
+struct Ejection {
     next: Duration,
     until: Option<Instant>,
 }
 
-impl Default for Ejections {
+impl Default for Ejection {
     fn default() -> Self {
-        Self { consecutive_faults: 0, next: FIRST_EJECTION, until: None }
+        Self { next: FIRST_EJECTION, until: None }
     }
-}
-
-/// An ejection that has just begun.
-pub(super) struct Ejection {
-    pub(super) duration: Duration,
-    /// Whether it is for all clients, and not only for the one whose requests failed.
-    pub(super) is_for_all: bool,
 }
 
 impl Health {
     pub(super) fn new(name: Arc<str>) -> Self {
         let status = OutproxyStatus { name, ..OutproxyStatus::default() };
-        let state = State { status, ejections: Ejections::default(), failed: Failed::Nobodys };
+        let state = State { status, shared: SharedEjection::default(), until_for_one: None };
         Self { state: Mutex::new(state) }
     }
 
@@ -114,17 +121,14 @@ impl Health {
         self.state().status.attempts += 1;
     }
 
-    /// Counts the outcome of a client's request. Returns the ejection if this begins one.
-    ///
-    /// Faults in a row eject the outproxy for all clients if requests of several clients failed, and otherwise for the one whose
-    /// requests failed.
+    /// Counts the outcome of a client's request. Returns the duration of the ejection if this begins one for all.
     pub(super) fn record<T>(
         &self,
         client: Option<ClientOrigin>,
         outcome: &Result<T, OutproxyFailure>,
-    ) -> Option<Ejection> {
+    ) -> Option<Duration> {
         let mut state = self.state();
-        let State { status, ejections, failed } = &mut *state;
+        let State { status, shared, .. } = &mut *state;
         match outcome {
             Ok(_) => status.successes += 1,
             Err(OutproxyFailure::Target(_)) => status.target_failures += 1,
@@ -142,59 +146,62 @@ impl Health {
             }
             Err(OutproxyFailure::Outproxy(fault)) => {
                 *status.faults.entry(*fault).or_default() += 1;
-                let before = std::mem::replace(failed, failed.and(client));
-                let is_for_all = *failed == Failed::SeveralClients;
-                if is_for_all && before != *failed {
-                    // The ejection for one client does not put off that for all.
-                    ejections.end();
-                }
-                let duration = ejections.record_fault()?;
-                status.ejections += 1;
-                return Some(Ejection { duration, is_for_all });
+                let begun = shared.record_fault(client);
+                status.ejections += u64::from(begun.is_some());
+                return begun;
             }
         }
-        (*ejections, *failed) = (Ejections::default(), Failed::Nobodys);
+        *shared = SharedEjection::default();
         None
     }
 
-    /// The end of its ejection for a client; `None` if it is not ejected.
-    pub(super) fn ejected_until(&self, client: Option<ClientOrigin>) -> Option<Instant> {
-        let state = self.state();
-        let concerns = match state.failed {
-            Failed::OneClients(one) => one == client,
-            Failed::Nobodys | Failed::SeveralClients => true,
-        };
-        state.ejections.until().filter(|_| concerns)
+    /// Notes that one identity skips it for this long, for the status.
+    pub(super) fn note_ejection_for_one(&self, duration: Duration) {
+        let mut state = self.state();
+        state.until_for_one = state.until_for_one.max(Some(Instant::now() + duration));
+    }
+
+    /// The end of its ejection for all; `None` if there is none now.
+    pub(super) fn ejected_until(&self) -> Option<Instant> {
+        self.state().shared.ejection.until()
     }
 
     pub(super) fn status(&self) -> OutproxyStatus {
         let state = self.state();
         let now = Instant::now();
-        let ejected_for = state.ejections.until().map(|until| until.saturating_duration_since(now));
-        OutproxyStatus { ejected_for, ..state.status.clone() }
+        let rest = |until: Option<Instant>| Some(until?.saturating_duration_since(now));
+        OutproxyStatus {
+            ejected_for: rest(state.shared.ejection.until()),
+            ejected_for_some: rest(state.until_for_one.filter(|until| *until > now)),
+            ..state.status.clone()
+        }
     }
 }
 
-impl Failed {
-    /// Whose requests have failed after one more.
-    fn and(self, client: Option<ClientOrigin>) -> Self {
-        match self {
-            Self::Nobodys => Self::OneClients(client),
-            Self::OneClients(one) if one == client => self,
-            Self::OneClients(_) | Self::SeveralClients => Self::SeveralClients,
+impl SharedEjection {
+    /// Counts a fault that a client has experienced. Returns the duration of the ejection if this begins one.
+    fn record_fault(&mut self, client: Option<ClientOrigin>) -> Option<Duration> {
+        // Requests that were under way already, or had no other outproxy, do not prolong the ejection.
+        if self.ejection.until().is_some() {
+            return None;
         }
+        // After an ejection, one fault of each of two clients is enough, since no request has succeeded in between.
+        let of_each = if self.ejection.is_first() { FAULTS_BEFORE_EJECTION } else { 1 };
+        if self.failed.iter().filter(|other| **other == client).count() < of_each {
+            self.failed.push(client);
+        }
+        if self.failed.len() < 2 * of_each {
+            return None;
+        }
+        self.failed.clear();
+        Some(self.ejection.begin())
     }
 }
 
 impl Ejections {
     /// The end of the ejection; `None` if there is none now.
     pub(super) fn until(&self) -> Option<Instant> {
-        self.until.filter(|until| *until > Instant::now())
-    }
-
-    /// Ends the ejection early.
-    fn end(&mut self) {
-        self.until = None;
+        self.ejection.until()
     }
 
     /// Counts a fault. Returns the duration of the ejection if this begins one.
@@ -205,10 +212,26 @@ impl Ejections {
             return None;
         }
         // After an ejection, one fault is enough for the next, since no request has succeeded in between.
+        Some(self.ejection.begin())
+    }
+}
+
+impl Ejection {
+    fn until(&self) -> Option<Instant> {
+        self.until.filter(|until| *until > Instant::now())
+    }
+
+    /// Whether none has begun yet.
+    fn is_first(&self) -> bool {
+        self.until.is_none()
+    }
+
+    /// Begins one. Returns its duration.
+    fn begin(&mut self) -> Duration {
         let duration = self.next;
         self.until = Some(Instant::now() + duration);
         self.next = (duration * 2).min(MAX_EJECTION);
-        Some(duration)
+        duration
     }
 }
 
@@ -225,29 +248,59 @@ mod tests {
         Some(ClientAddress::User(user).into())
     }
 
-    /// Records an outcome of the first of two clients.
-    fn record(health: &Health, outcome: &Result<(), OutproxyFailure>) -> Option<Ejection> {
-        health.record(client(1), outcome)
+    /// Records these outcomes of clients. Returns the duration of the ejection that the last one begins.
+    fn record(health: &Health, users: &[u32], outcome: &Result<(), OutproxyFailure>) -> Option<Duration> {
+        let mut last = None;
+        for user in users {
+            assert_eq!(last, None, "one before the last");
+            last = health.record(client(*user), outcome);
+        }
+        last
     }
 
     #[tokio::test(start_paused = true)]
-    async fn three_faults_in_a_row_eject_and_then_each_one_for_longer() {
-        let health = Health::new("a".into());
-        assert!(record(&health, &FAULT).is_none() && record(&health, &FAULT).is_none());
-        assert_eq!(record(&health, &FAULT).unwrap().duration, FIRST_EJECTION);
-        assert!(record(&health, &FAULT).is_none(), "it is out already");
-        assert_eq!(health.status().ejected_for, Some(FIRST_EJECTION));
+    async fn three_faults_in_a_row_eject_for_an_identity_and_then_each_one_for_longer() {
+        let mut ejections = Ejections::default();
+        assert_eq!((ejections.record_fault(), ejections.record_fault()), (None, None));
+        assert_eq!(ejections.record_fault(), Some(FIRST_EJECTION));
+        assert_eq!(ejections.record_fault(), None, "it is out already");
         let mut expected = FIRST_EJECTION;
         for _ in 0..8 {
             advance(expected - Duration::from_millis(1)).await;
-            assert!(health.ejected_until(client(1)).is_some());
+            assert!(ejections.until().is_some());
             advance(Duration::from_millis(1)).await;
-            assert!(health.ejected_until(client(1)).is_none());
+            assert!(ejections.until().is_none());
             expected = (expected * 2).min(Duration::from_secs(1800));
-            assert_eq!(record(&health, &FAULT).unwrap().duration, expected);
+            assert_eq!(ejections.record_fault(), Some(expected));
         }
         assert_eq!(expected, Duration::from_secs(1800));
-        assert_eq!(health.status().ejections, 9);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn faults_of_one_client_never_eject_for_all() {
+        let health = Health::new("a".into());
+        assert_eq!(record(&health, &[1; 100], &FAULT), None);
+        assert_eq!(record(&health, &[2, 2], &FAULT), None, "nor with what anyone may experience");
+        assert_eq!(record(&health, &[1; 100], &FAULT), None);
+        assert_eq!(record(&health, &[2], &FAULT), Some(FIRST_EJECTION), "he has three of his own");
+        assert_eq!(health.status().ejected_for, Some(FIRST_EJECTION));
+        advance(FIRST_EJECTION).await;
+        assert_eq!(health.ejected_until(), None);
+        assert_eq!(record(&health, &[1; 100], &FAULT), None, "nor does one prolong it");
+        assert_eq!(record(&health, &[3], &FAULT), Some(2 * FIRST_EJECTION));
+        assert_eq!(record(&health, &[1, 2, 3], &FAULT), None, "it is out already");
+        assert_eq!(health.status().ejections, 2);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn six_faults_of_several_clients_eject_for_all() {
+        let health = Health::new("a".into());
+        assert_eq!(record(&health, &[1, 2, 3, 4, 5, 6], &FAULT), Some(FIRST_EJECTION));
+        // An ejected outproxy is still tried if all are ejected. A success ends the ejection.
+        assert_eq!(record(&health, &[1], &Ok(())), None);
+        assert_eq!(health.ejected_until(), None);
+        assert_eq!(record(&health, &[1, 2, 1, 2, 1], &FAULT), None);
+        assert_eq!(record(&health, &[2], &FAULT), Some(FIRST_EJECTION));
     }
 
     #[tokio::test(start_paused = true)]
@@ -255,48 +308,34 @@ mod tests {
         let health = Health::new("a".into());
         let request = OutproxyFailure::Request(OutproxyFault::Closed);
         for outcome in [OutproxyFailure::Declined, OutproxyFailure::Router(Failure::NoTunnels), request] {
-            let outcome = Err(outcome);
-            for _ in 0..10 {
-                assert!(record(&health, &outcome).is_none());
-            }
+            assert_eq!(record(&health, &[1, 2, 3, 4, 5, 6, 7, 8, 9, 10], &Err(outcome)), None);
         }
         for good in [Ok(()), Err(OutproxyFailure::Target(Failure::Refused))] {
-            assert!(record(&health, &FAULT).is_none() && record(&health, &FAULT).is_none());
-            assert!(record(&health, &good).is_none());
+            assert_eq!(record(&health, &[1, 2, 3, 4, 5], &FAULT), None);
+            assert_eq!(record(&health, &[1], &good), None);
         }
-        assert!(record(&health, &FAULT).is_none() && record(&health, &FAULT).is_none());
+        assert_eq!(record(&health, &[1, 2, 3, 4, 5], &FAULT), None);
         // A declined request in between changes nothing.
-        assert!(record(&health, &Err(OutproxyFailure::Declined)).is_none());
-        assert!(record(&health, &FAULT).is_some());
+        assert_eq!(record(&health, &[1], &Err(OutproxyFailure::Declined)), None);
+        assert!(record(&health, &[6], &FAULT).is_some());
         let status = health.status();
         let counts = (status.successes, status.target_failures, status.declined, status.router_failures);
         assert_eq!(counts, (1, 1, 11, 10));
         assert_eq!(
             status.faults,
-            BTreeMap::from([(OutproxyFault::TimedOut, 7), (OutproxyFault::Closed, 10)])
+            BTreeMap::from([(OutproxyFault::TimedOut, 16), (OutproxyFault::Closed, 10)])
         );
-        // An ejected outproxy is still tried if all are ejected. A success ends the ejection.
-        assert!(record(&health, &Ok(())).is_none());
-        assert!(health.ejected_until(client(1)).is_none());
     }
 
     #[tokio::test(start_paused = true)]
-    async fn faults_that_concern_one_client_eject_it_for_this_client_only() {
+    async fn the_status_says_how_long_an_identity_skips_it_at_most() {
         let health = Health::new("a".into());
-        let ejected = || [1, 2, 3].map(|user| health.ejected_until(client(user)).is_some());
-        for _ in 0..5 {
-            assert!(health.record(client(1), &FAULT).is_none_or(|ejection| !ejection.is_for_all));
-        }
-        assert_eq!(ejected(), [true, false, false]);
-        // The next fault is another client's.
-        assert!(health.record(client(2), &FAULT).is_some_and(|ejection| ejection.is_for_all));
-        assert_eq!(ejected(), [true; 3]);
-        assert!(health.record(client(2), &Ok(())).is_none());
-        assert_eq!(ejected(), [false; 3]);
-        // In turns.
-        for user in [1, 2] {
-            assert!(health.record(client(user), &FAULT).is_none());
-        }
-        assert!(health.record(client(1), &FAULT).is_some_and(|ejection| ejection.is_for_all));
+        assert_eq!(health.status().ejected_for_some, None);
+        health.note_ejection_for_one(Duration::from_secs(120));
+        health.note_ejection_for_one(Duration::from_secs(60));
+        let status = health.status();
+        assert_eq!((status.ejected_for, status.ejected_for_some), (None, Some(Duration::from_secs(120))));
+        advance(Duration::from_secs(120)).await;
+        assert_eq!(health.status().ejected_for_some, None);
     }
 }

@@ -82,8 +82,8 @@ impl Routing {
             (Verdict::I2p, Target::I2p(name)) => dialler.dial(key, name, port).await,
             // Boxed, so that not every connection takes space for it.
             (Verdict::Outproxies { names, host, .. }, _) => {
-                let is_session_proven = self.outproxies.has_reached_i2p(key);
-                let request = OutproxyRequest { host, port, key, dialler, is_session_proven };
+                let proven_session = self.outproxies.proven_session(key);
+                let request = OutproxyRequest { host, port, key, dialler, proven_session };
                 Box::pin(self.try_outproxies(request, target, names, limit)).await
             }
             _ => Err(Failure::NotAllowed),
@@ -124,7 +124,8 @@ impl Routing {
             let limit = if left.peek().is_some() { MAX_ATTEMPT_TIME.min(limit / 3).min(rest) } else { rest };
             let outcome = timeout_at(deadline, outproxy.connect(&request, limit)).await;
             let outcome = outcome.unwrap_or(Err(OutproxyFailure::Declined));
-            self.outproxies.record(request.key, &choice, &outproxy, &outcome);
+            let session = outproxy.is_in_i2p().then(|| request.dialler.session_now(request.key)).flatten();
+            self.outproxies.record((request.key, session), &choice, &outproxy, &outcome);
             match outcome {
                 Ok(opened) => return Ok(opened),
                 Err(OutproxyFailure::Target(failure)) => return Err(failure),

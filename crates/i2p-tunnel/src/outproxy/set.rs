@@ -1,6 +1,12 @@
-use std::{collections::VecDeque, fmt, sync::Arc, time::Duration};
+use std::{
+    collections::VecDeque,
+    fmt,
+    sync::{Arc, Weak},
+    time::Duration,
+};
 
 use i2p_name::Target;
+use tokio::time::Instant;
 
 use super::{
     connect::Outproxy,
@@ -8,7 +14,10 @@ use super::{
     fault::OutproxyFailure,
     health::{Ejections, OutproxyStatus},
 };
-use crate::client::{IdentityTable, IsolationKey};
+use crate::{
+    client::{IdentityTable, IsolationKey},
+    dial::SessionMark,
+};
 
 /// Most identities whose experience is remembered, and for how long after their last request.
 const MAX_IDENTITIES: usize = 2_048;
@@ -28,10 +37,20 @@ pub struct Outproxies {
 struct Experience {
     /// The outproxies that served targets, the latest last.
     choices: VecDeque<(ChoiceKey, Arc<str>)>,
-    /// Outproxies that failed requests of this identity.
-    failing: Vec<(Arc<str>, Ejections)>,
-    /// Whether it has reached an outproxy in I2P.
-    has_reached_i2p: bool,
+    /// Outproxies that failed requests of this identity since the last one that they served.
+    failing: Vec<(Weak<Outproxy>, Failing)>,
+    /// The session by which it has reached an outproxy in I2P last. A later session, even with the same destination, may have tunnels
+    /// that do not work.
+    proven_session: Option<SessionMark>,
+}
+
+/// How an outproxy fails an identity.
+#[derive(Default)]
+struct Failing {
+    /// Before it knew the target: it may be unavailable, so it is skipped.
+    before_target: Ejections,
+    /// Since it knew the target, or by a session that may be at fault: new targets go to other outproxies first.
+    with_target: Ejections,
 }
 
 /// Identifies a choice of an outproxy: the target, and the outproxies of the matching route. A route for another port, with other
@@ -55,22 +74,55 @@ impl Experience {
         self.choices.push_back((choice, Arc::clone(name)));
     }
 
-    fn is_failing(&self, name: &Arc<str>) -> bool {
-        self.failing.iter().any(|(known, ejections)| known == name && ejections.until().is_some())
+    fn failing(&self, outproxy: &Arc<Outproxy>) -> Option<&Failing> {
+        let own = Arc::downgrade(outproxy);
+        self.failing.iter().find(|(known, _)| known.ptr_eq(&own)).map(|(_, failing)| failing)
     }
 
-    /// Counts a failure. Returns whether the outproxy is set aside for this identity from now on.
-    fn record_failure(&mut self, name: &Arc<str>) -> bool {
-        let known = self.failing.iter().position(|(known, _)| known == name);
+    /// The end of the ejection of an outproxy, for this identity or for all.
+    fn ejected_until(&self, outproxy: &Arc<Outproxy>) -> Option<Instant> {
+        let own = self.failing(outproxy).and_then(|failing| failing.before_target.until());
+        own.max(outproxy.health.ejected_until())
+    }
+
+    /// Whether new targets go to others first.
+    fn prefers_others_to(&self, outproxy: &Arc<Outproxy>) -> bool {
+        self.failing(outproxy).is_some_and(|failing| failing.with_target.until().is_some())
+    }
+
+    /// Leaves out the outproxies that are ejected. If all are, returns all of them as an error, the one whose ejection ends first
+    /// coming first.
+    fn healthy_or_all(&self, all: Vec<Arc<Outproxy>>) -> Result<Vec<Arc<Outproxy>>, Vec<Arc<Outproxy>>> {
+        let all = all.into_iter().map(|outproxy| (self.ejected_until(&outproxy), outproxy));
+        let (mut out, well): (Vec<_>, Vec<_>) = all.partition(|(until, _)| until.is_some());
+        if well.is_empty() {
+            out.sort_by_key(|(until, _)| *until);
+            return Err(out.into_iter().map(|(_, outproxy)| outproxy).collect());
+        }
+        Ok(well.into_iter().map(|(_, outproxy)| outproxy).collect())
+    }
+
+    /// Counts a failure. Returns for how long the outproxy is ejected, or others are preferred to it, if that begins now.
+    fn record_failure(&mut self, outproxy: &Arc<Outproxy>, failure: OutproxyFailure) -> Option<Duration> {
+        // Those that a reload has removed or changed are gone.
+        self.failing.retain(|(known, _)| known.strong_count() > 0);
+        let own = Arc::downgrade(outproxy);
+        let known = self.failing.iter().position(|(known, _)| known.ptr_eq(&own));
         let known = known.unwrap_or_else(|| {
-            self.failing.push((Arc::clone(name), Ejections::default()));
+            self.failing.push((own, Failing::default()));
             self.failing.len() - 1
         });
-        self.failing.get_mut(known).is_some_and(|(_, ejections)| ejections.record_fault().is_some())
+        let (_, failing) = self.failing.get_mut(known)?;
+        match failure {
+            OutproxyFailure::Outproxy(_) => failing.before_target.record_fault(),
+            OutproxyFailure::Request(_) => failing.with_target.record_fault(),
+            OutproxyFailure::Target(_) | OutproxyFailure::Declined | OutproxyFailure::Router(_) => None,
+        }
     }
 
-    fn record_success(&mut self, name: &Arc<str>) {
-        self.failing.retain(|(known, _)| known != name);
+    fn record_success(&mut self, outproxy: &Arc<Outproxy>) {
+        let own = Arc::downgrade(outproxy);
+        self.failing.retain(|(known, _)| !known.ptr_eq(&own));
     }
 }
 
@@ -126,75 +178,71 @@ impl Outproxies {
     /// order of the route, but those that fail this identity's requests come last. Ejected ones are left out, unless all are
     /// ejected: then the one whose ejection ends first comes first.
     pub(crate) fn ordered_for(&self, key: &IsolationKey, choice: &ChoiceKey) -> Vec<Arc<Outproxy>> {
-        match self.healthy_or_all(key, &choice.names, |_| true) {
-            // Nothing is remembered for rules that leave no choice.
-            Ok(well) if well.len() < 2 => well,
+        let all = self.named(&choice.names, |_| true);
+        // Nothing is remembered for routes that leave no choice.
+        if all.len() < 2 {
+            return all;
+        }
+        self.identities.with(key, |experience| match experience.healthy_or_all(all) {
             Ok(mut well) => {
-                self.identities.with(key, |experience| {
-                    let chosen = experience.chosen(choice);
-                    well.sort_by_key(|outproxy| {
-                        let name = outproxy.name();
-                        (Some(name) != chosen.as_ref(), experience.is_failing(name))
-                    });
+                let chosen = experience.chosen(choice);
+                well.sort_by_key(|outproxy| {
+                    (Some(outproxy.name()) != chosen.as_ref(), experience.prefers_others_to(outproxy))
                 });
                 well
             }
             Err(out) => out,
-        }
+        })
     }
 
-    /// Whether an identity has reached an outproxy in I2P before.
-    pub(crate) fn has_reached_i2p(&self, key: &IsolationKey) -> bool {
-        self.identities.with(key, |experience| experience.has_reached_i2p)
+    /// The session by which an identity has reached an outproxy in I2P last.
+    pub(crate) fn proven_session(&self, key: &IsolationKey) -> Option<SessionMark> {
+        self.identities.with(key, |experience| experience.proven_session)
     }
 
     /// The outproxies of a route that carry datagrams, in the order of the route. Ejected ones are left out, unless all are
     /// ejected.
     pub(crate) fn for_datagrams(&self, key: &IsolationKey, names: &[Arc<str>]) -> Vec<Arc<Outproxy>> {
-        self.healthy_or_all(key, names, Outproxy::carries_datagrams).unwrap_or_else(|out| out)
-    }
-
-    /// Returns the outproxies of a route that are not ejected for the client of this key. If all are, returns all of them as an error, the one whose ejection
-    /// ends first coming first.
-    fn healthy_or_all(
-        &self,
-        key: &IsolationKey,
-        names: &[Arc<str>],
-        fits: impl Fn(&Outproxy) -> bool,
-    ) -> Result<Vec<Arc<Outproxy>>, Vec<Arc<Outproxy>>> {
-        let named = |name| self.all.iter().find(|outproxy| outproxy.name() == name);
-        let all = names.iter().filter_map(named).filter(|outproxy| fits(outproxy));
-        let all = all.map(|outproxy| (outproxy.health.ejected_until(key.origin()), Arc::clone(outproxy)));
-        let (mut out, well): (Vec<_>, Vec<_>) = all.partition(|(until, _)| until.is_some());
-        if well.is_empty() {
-            out.sort_by_key(|(until, _)| *until);
-            return Err(out.into_iter().map(|(_, outproxy)| outproxy).collect());
+        let all = self.named(names, Outproxy::carries_datagrams);
+        if all.len() < 2 {
+            return all;
         }
-        Ok(well.into_iter().map(|(_, outproxy)| outproxy).collect())
+        self.identities.with(key, |experience| experience.healthy_or_all(all).unwrap_or_else(|out| out))
     }
 
-    /// Remembers for an identity how an outproxy served its request.
+    /// The outproxies of these names that are fit.
+    fn named(&self, names: &[Arc<str>], is_fit: impl Fn(&Outproxy) -> bool) -> Vec<Arc<Outproxy>> {
+        let named = |name| self.all.iter().find(|outproxy| outproxy.name() == name);
+        names.iter().filter_map(named).filter(|outproxy| is_fit(outproxy)).cloned().collect()
+    }
+
+    /// Remembers for an identity how an outproxy served its request, by which session if the outproxy is in I2P.
     pub(crate) fn record<T>(
         &self,
-        key: &IsolationKey,
+        (key, session): (&IsolationKey, Option<SessionMark>),
         choice: &ChoiceKey,
-        outproxy: &Outproxy,
+        outproxy: &Arc<Outproxy>,
         outcome: &Result<T, OutproxyFailure>,
     ) {
-        let name = outproxy.name();
-        let is_set_aside = self.identities.with(key, |experience| {
-            match outcome {
-                Ok(_) if choice.names.len() > 1 => experience.choose(choice.clone(), name),
-                Err(OutproxyFailure::Request(_)) => return experience.record_failure(name),
-                Ok(_) | Err(OutproxyFailure::Target(_)) => {}
-                Err(_) => return false,
+        let failure = self.identities.with(key, |experience| {
+            if let Ok(_) | Err(OutproxyFailure::Target(_)) = outcome {
+                experience.record_success(outproxy);
+                experience.proven_session = session.or(experience.proven_session);
             }
-            experience.record_success(name);
-            experience.has_reached_i2p |= outproxy.is_in_i2p();
-            false
+            match outcome {
+                Ok(_) if choice.names.len() > 1 => experience.choose(choice.clone(), outproxy.name()),
+                Err(failure) => return Some((*failure, experience.record_failure(outproxy, *failure)?)),
+                Ok(_) => {}
+            }
+            None
         });
-        if let (true, Err(OutproxyFailure::Request(fault))) = (is_set_aside, outcome) {
-            outproxy.warn_once_for_one_client(*fault);
+        match failure {
+            Some((OutproxyFailure::Outproxy(fault), duration)) => {
+                outproxy.health.note_ejection_for_one(duration);
+                outproxy.warn_for_one_client(fault);
+            }
+            Some((OutproxyFailure::Request(fault), _)) => outproxy.warn_for_one_client(fault),
+            _ => {}
         }
     }
 }
@@ -246,7 +294,7 @@ mod tests {
         for outproxy in before.all.iter() {
             outproxy.health.record_attempt();
             outproxy.health.record::<()>(None, &Err(OutproxyFailure::Declined));
-            before.record(&key, &choice, outproxy, &Ok(()));
+            before.record((&key, None), &choice, outproxy, &Ok(()));
         }
         let after =
             before.replaced_by(vec![definition("c", 1), definition("b", 1), definition("a", 2)]).unwrap();

@@ -3,7 +3,12 @@
 use i2p_name::I2pName;
 
 use super::{datagrams::SamDatagrams, dialler::SamDialler, listening::SamListening, names::SessionIdentity};
-use crate::{client::IsolationKey, dial::Dial, failure::Failure, stream::OpenStream};
+use crate::{
+    client::IsolationKey,
+    dial::{Dial, SessionMark},
+    failure::Failure,
+    stream::OpenStream,
+};
 
 impl Dial for SamDialler {
     type Datagrams = SamDatagrams;
@@ -17,6 +22,10 @@ impl Dial for SamDialler {
 
     async fn prepare(&self, key: &IsolationKey) -> Result<(), Failure> {
         self.with_session(key, async |_| Ok(())).await.map(|_| ())
+    }
+
+    fn session_now(&self, key: &IsolationKey) -> Option<SessionMark> {
+        self.current_session(key).map(|session| SessionMark::new(session.number()))
     }
 
     async fn lookup(&self, key: &IsolationKey, name: &I2pName) -> Result<(), Failure> {

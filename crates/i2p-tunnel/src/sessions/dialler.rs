@@ -1,5 +1,5 @@
 use i2p_name::I2pName;
-use i2p_sam::SamStream;
+use i2p_sam::{SamStream, Session};
 use tokio::time::{Instant, sleep_until};
 
 use super::{
@@ -62,6 +62,11 @@ impl SamDialler {
                 Err(NoLease::PoolFull) => return Err(Failure::TooManySessions),
             }
         }
+    }
+
+    /// The session of a key, if it can be used now. If there is none, it begins to be built.
+    pub(super) fn current_session(&self, key: &IsolationKey) -> Option<Session> {
+        self.pool.lease(key).ok()?.current()
     }
 
     /// Waits for the session of a key.

@@ -1,4 +1,4 @@
-//! Whom the failure of an outproxy concerns: all clients if it has nothing to do with a request, otherwise only the client that asked.
+//! Whom the failure of an outproxy concerns: only the identity that asked, unless the outproxy fails several clients whatever they ask.
 
 use std::{collections::BTreeMap, time::Duration};
 
@@ -76,11 +76,12 @@ async fn an_outproxy_that_fails_one_client_still_serves_it_if_there_is_no_other(
     assert_eq!(routed.outproxy_for_user("example.com", 80, ALICE).await.unwrap(), "a");
 }
 
-/// A server may refuse CONNECT, or close, because of the target. Before it knows the target, it cannot.
+/// A page can make an outproxy fail before it knows the target too, by a burst of requests. Then the other tabs of the browser must
+/// stay where they are: if they changed to another outproxy in the same moment, they would show that they belong together.
 #[tokio::test]
-async fn what_a_socks_outproxy_does_before_it_knows_the_target_concerns_all() {
+async fn an_outproxy_that_fails_an_identity_whatever_it_asks_is_skipped_by_this_identity_only() {
     let bridge = TestBridge::start().await;
-    for (answer, concerns_all) in [
+    for (answer, is_skipped) in [
         (Answer::Close, true),
         (Answer::Raw(b"\x05\xff".to_vec()), true),
         (Answer::Raw(b"HTTP/1.1 400 Bad Request\r\n\r\n".to_vec()), true),
@@ -91,11 +92,47 @@ async fn what_a_socks_outproxy_does_before_it_knows_the_target_concerns_all() {
             routed(&bridge, all_via(&["a", "b"]), vec![a.over_tcp(Socks5), b.over_tcp(Socks5)]).await;
         let shown = format!("{answer:?}");
         a.set_answer(answer);
-        assert_eq!(visit_new_hosts(&routed, ALICE, 0, 3).await, ["b", "b", "b"], "{shown}");
-        assert_eq!(routed.status("a").ejected_for.is_some(), concerns_all, "{shown}");
+        assert_eq!(visit_new_hosts(&routed, ALICE, 0, 5).await, ["b"; 5], "{shown}");
+        let status = routed.status("a");
+        assert_eq!((status.ejected_for, status.ejected_for_some.is_some()), (None, is_skipped), "{shown}");
+        // Nor is one fault of another machine's client enough.
+        assert_eq!(routed.outproxy_for_machine(2, "example.com", ALICE).await.unwrap(), "b");
         a.set_answer(GRANTED);
-        let expected = if concerns_all { "b" } else { "a" };
-        assert_eq!(visit_new_hosts(&routed, BOB, 10, 1).await, [expected], "{shown}");
+        assert_eq!(visit_new_hosts(&routed, BOB, 10, 1).await, ["a"], "{shown}");
+        assert_eq!(visit_new_hosts(&routed, ALICE, 20, 1).await, ["b"], "{shown}");
+    }
+}
+
+#[tokio::test]
+async fn an_outproxy_that_fails_the_clients_of_several_machines_is_skipped_by_all() {
+    let bridge = TestBridge::start().await;
+    let (a, b) = (Exit::start("a", Answer::Close).await, Exit::start("b", GRANTED).await);
+    let routed = routed(&bridge, all_via(&["a", "b"]), vec![a.over_tcp(Socks5), b.over_tcp(Socks5)]).await;
+    assert_eq!(visit_new_hosts(&routed, ALICE, 0, 3).await, ["b"; 3]);
+    for number in 0..3 {
+        assert_eq!(routed.status("a").ejected_for, None);
+        let host = format!("host-{number}.example");
+        assert_eq!(routed.outproxy_for_machine(2, &host, ALICE).await.unwrap(), "b");
+    }
+    assert!(routed.status("a").ejected_for.is_some());
+    a.set_answer(GRANTED);
+    assert_eq!(visit_new_hosts(&routed, BOB, 10, 1).await, ["b"]);
+}
+
+/// An outproxy `a` in I2P, before `b`.
+async fn i2p_before_socks(bridge: &TestBridge) -> (Exit, Exit, Routed) {
+    let (a, b) = (Exit::start("a", GRANTED).await, Exit::start("b", GRANTED).await);
+    let routed = routed(bridge, all_via(&["a", "b"]), vec![a.in_i2p(Socks5), b.over_tcp(Socks5)]).await;
+    (a, b, routed)
+}
+
+/// Makes requests of two machines, which cannot reach the outproxy in I2P.
+async fn two_machines_fail(bridge: &TestBridge, routed: &Routed, who: Option<(&str, &str)>) {
+    for number in 0..6 {
+        bridge.once("STREAM CONNECT", Act::refuse("STREAM STATUS RESULT=CANT_REACH_PEER"));
+        let host = format!("failing-{number}.example");
+        let served_by = routed.outproxy_for_machine(1 + number % 2, &host, who).await;
+        assert_eq!(served_by.unwrap(), "b", "{number}");
     }
 }
 
@@ -103,21 +140,31 @@ async fn what_a_socks_outproxy_does_before_it_knows_the_target_concerns_all() {
 #[tokio::test]
 async fn a_session_that_has_reached_no_outproxy_is_no_witness_against_one() {
     let bridge = TestBridge::start().await;
-    let (a, b) = (Exit::start("a", GRANTED).await, Exit::start("b", GRANTED).await);
-    let routed = routed(&bridge, all_via(&["a", "b"]), vec![a.in_i2p(Socks5), b.over_tcp(Socks5)]).await;
-    let fail = || bridge.once("STREAM CONNECT", Act::refuse("STREAM STATUS RESULT=CANT_REACH_PEER"));
-    for number in 0..4 {
-        fail();
-        let user = format!("new-{number}");
-        assert_eq!(visit_new_hosts(&routed, Some((&user, "x")), number * 10, 1).await, ["b"]);
+    let (_a, _b, routed) = i2p_before_socks(&bridge).await;
+    for number in 0..2 {
+        two_machines_fail(&bridge, &routed, Some((&format!("new-{number}"), "x"))).await;
     }
     assert_eq!(routed.status("a").ejected_for, None);
-    assert_eq!(visit_new_hosts(&routed, ALICE, 100, 1).await, ["a"]);
-    for number in 0..3 {
-        fail();
-        assert_eq!(visit_new_hosts(&routed, ALICE, 200 + number, 1).await, ["b"]);
+    for machine in [1, 2] {
+        assert_eq!(routed.outproxy_for_machine(machine, "example.com", ALICE).await.unwrap(), "a");
     }
+    two_machines_fail(&bridge, &routed, ALICE).await;
     assert!(routed.status("a").ejected_for.is_some(), "a session that has reached it before is one");
+}
+
+/// After a restart of the router, the sessions of all clients are new.
+#[tokio::test]
+async fn a_later_session_of_a_client_that_has_reached_an_outproxy_is_no_witness_either() {
+    let mut bridge = TestBridge::start().await;
+    let (_a, _b, routed) = i2p_before_socks(&bridge).await;
+    for machine in [1, 2] {
+        assert_eq!(routed.outproxy_for_machine(machine, "example.com", ALICE).await.unwrap(), "a");
+    }
+    bridge.kill().await;
+    bridge.restart().await;
+    two_machines_fail(&bridge, &routed, ALICE).await;
+    assert_eq!(routed.status("a").ejected_for, None);
+    assert_eq!(visit_new_hosts(&routed, BOB, 0, 1).await, ["a"]);
 }
 
 /// Nor does a client displace what is remembered of the others by asking for many hosts.

@@ -10,7 +10,7 @@ use i2p_name::{I2pName, VirtualOptions};
 use i2p_sam::Bridge;
 use i2p_tunnel::{
     AddressPool, Dial, Failure, IsolationKey, Limits, OpenStream, PoolOptions, SamDatagrams, SamDialler,
-    SamListening, Service, SessionPool,
+    SamListening, Service, SessionMark, SessionPool,
 };
 use sam_testkit::{Endpoint, TestBridge};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -37,6 +37,10 @@ impl Dial for Routers {
 
     async fn prepare(&self, key: &IsolationKey) -> Result<(), Failure> {
         self.of(key).prepare(key).await
+    }
+
+    fn session_now(&self, key: &IsolationKey) -> Option<SessionMark> {
+        self.of(key).session_now(key)
     }
 
     async fn lookup(&self, key: &IsolationKey, name: &I2pName) -> Result<(), Failure> {

@@ -267,6 +267,11 @@ impl SessionLease {
         }
     }
 
+    /// The session, if it can be used now. Unlike [`session`](Self::session), this does not hurry its supervision.
+    pub(crate) fn current(&self) -> Option<Session> {
+        self.entry.supervised.current()
+    }
+
     /// Waits for the session, without limit. Cancel-safe.
     pub(super) async fn session(&self) -> Session {
         self.entry.supervised.session().await

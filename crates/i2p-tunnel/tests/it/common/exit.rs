@@ -15,7 +15,7 @@ use i2p_tunnel::{
 use sam_testkit::{Act, Endpoint, TestBridge};
 use tokio::{
     io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt},
-    net::{TcpListener, TcpStream, UnixListener},
+    net::{TcpListener, TcpSocket, TcpStream, UnixListener},
     task::JoinHandle,
 };
 
@@ -323,7 +323,30 @@ impl Routed {
         port: u16,
         who: Option<(&str, &str)>,
     ) -> Result<String, u8> {
-        let mut client = self.proxy.connect().await;
+        self.outproxy_for_client(self.proxy.connect().await, host, port, who).await
+    }
+
+    /// Like [`outproxy_for_user`](Self::outproxy_for_user), for a client on the machine with this number. Clients on the same machine
+    /// as the proxy are on machine 1.
+    pub(crate) async fn outproxy_for_machine(
+        &self,
+        machine: u8,
+        host: &str,
+        who: Option<(&str, &str)>,
+    ) -> Result<String, u8> {
+        let socket = TcpSocket::new_v4().unwrap();
+        socket.bind(([127, 0, 0, machine], 0).into()).unwrap();
+        let client = socket.connect(self.proxy.address).await.unwrap();
+        self.outproxy_for_client(client, host, 80, who).await
+    }
+
+    async fn outproxy_for_client(
+        &self,
+        mut client: TcpStream,
+        host: &str,
+        port: u16,
+        who: Option<(&str, &str)>,
+    ) -> Result<String, u8> {
         let host = super::domain(host);
         let request = [&[5, 1, 0][..], &host, &port.to_be_bytes()].concat();
         match who {
