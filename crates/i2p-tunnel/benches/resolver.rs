@@ -1,7 +1,7 @@
 //! Measures the lookup of a name that was looked up before. See the README beside this file.
 #![allow(clippy::unwrap_used, missing_docs)]
 
-use std::{convert::Infallible, future::ready, hint::black_box, pin::Pin, sync::Arc, time::Instant};
+use std::{future::ready, hint::black_box, pin::Pin, sync::Arc, time::Instant};
 
 use criterion::{Criterion, criterion_group, criterion_main};
 use i2p_name::{B32, HostName, I2pName};
@@ -47,7 +47,7 @@ fn resolver(criterion: &mut Criterion) {
         let cache = NameCache::default();
         let identity = LookupIdentity { cache: &cache, streams: &NoStreams };
         let resolve =
-            async |name: &HostName| resolver.resolve(identity, name, ready(Ok::<_, Infallible>(None))).await;
+            async |name: &HostName| resolver.resolve(identity, name, ready(Ok::<_, Failure>(None))).await;
         runtime.block_on(async {
             for name in &names {
                 resolve(name).await.unwrap();

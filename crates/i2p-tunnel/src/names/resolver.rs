@@ -55,21 +55,29 @@ pub trait OpenStreams: Sync {
         name: &'a I2pName,
         port: u16,
     ) -> Pin<Box<dyn Future<Output = Result<OpenStream, Failure>> + Send + 'a>>;
+
+    /// Whether no stream can work any more, because the identity's session was lost.
+    fn are_lost(&self) -> bool {
+        false
+    }
 }
 
 /// A remote source of names that is queried last, such as a jump service.
 pub trait LastResort: Send + Sync + 'static {
-    /// Returns the destination of a name, or the hash of one; `None` if it was not found. Should return within the time that a client
-    /// waits ([`Limits::dial`](crate::Limits::dial)).
+    /// Returns the destination of a name, or the hash of one; `None` if it was not found, which is remembered. Should return within the
+    /// time that a client waits ([`Limits::dial`](crate::Limits::dial)).
     ///
     /// It must query by `streams` alone, which are those of the identity that looks the name up. On other streams, the source could
     /// tell which identities belong to one proxy. For the same reason the answer is for this identity only: it must not be stored
     /// where others find it.
+    ///
+    /// # Errors
+    /// The [`Failure`] to report to the client if nobody could say whether the name exists. It is not remembered.
     fn find<'a>(
         &'a self,
         name: &'a HostName,
         streams: &'a dyn OpenStreams,
-    ) -> Pin<Box<dyn Future<Output = Option<I2pName>> + Send + 'a>>;
+    ) -> Pin<Box<dyn Future<Output = Result<Option<I2pName>, Failure>> + Send + 'a>>;
 }
 
 /// The identity that looks a name up.
@@ -130,8 +138,8 @@ impl Resolver {
     /// once for concurrent queries of this identity. Cancel-safe: another waiting caller takes over the lookup.
     ///
     /// # Errors
-    /// The error of `ask`. Errors are not cached.
-    pub async fn resolve<E: Clone + Send + Sync + 'static>(
+    /// The error of `ask` or of the last resort. Errors are not cached.
+    pub async fn resolve<E: From<Failure> + Clone + Send + Sync + 'static>(
         &self,
         identity: LookupIdentity<'_>,
         name: &HostName,
@@ -160,7 +168,7 @@ impl Resolver {
         if self.asks_router { ask.await } else { Ok(None) }
     }
 
-    async fn find_and_cache<E: Clone + Send + Sync + 'static>(
+    async fn find_and_cache<E: From<Failure> + Clone + Send + Sync + 'static>(
         &self,
         generation: u64,
         identity: LookupIdentity<'_>,
@@ -187,7 +195,7 @@ impl Resolver {
     }
 
     /// Finds a name, and caches the answer.
-    async fn find<E>(
+    async fn find<E: From<Failure>>(
         &self,
         generation: u64,
         LookupIdentity { cache, streams }: LookupIdentity<'_>,
@@ -195,11 +203,11 @@ impl Resolver {
         ask: impl Future<Output = Result<Option<I2pName>, E>> + Send,
     ) -> Result<Answer, E> {
         let found = self.resolve_once(name, ask).await?.map(Arc::new);
-        let is_local = found.is_some();
+        let from_last_resort = found.is_none();
         let found = match (found, &self.last_resort) {
             (None, Some(last_resort)) => match cache.known_from_last_resort(name, generation) {
                 Some(known) => Some(known),
-                None => last_resort.find(name, streams).await.map(Arc::new),
+                None => last_resort.find(name, streams).await?.map(Arc::new),
             },
             (found, _) => found,
         };
@@ -208,7 +216,7 @@ impl Resolver {
             None => (Answer::Unknown, self.times.unknown),
         };
         let until = Instant::now() + time;
-        let cached = CachedAnswer { answer: answer.clone(), from_last_resort: !is_local, generation, until };
+        let cached = CachedAnswer { answer: answer.clone(), from_last_resort, generation, until };
         cache.insert(name, cached);
         Ok(answer)
     }
@@ -249,7 +257,9 @@ mod tests {
         I2pName::B32(B32::from_hash([byte; 32]))
     }
 
-    type Asked = Result<Option<I2pName>, &'static str>;
+    type Asked = Result<Option<I2pName>, Failure>;
+
+    const AWAY: Failure = Failure::RouterUnavailable;
 
     fn says(asked: &AtomicUsize, answer: Asked) -> impl Future<Output = Asked> + Send + '_ {
         poll_fn(move |_| {
@@ -288,7 +298,7 @@ mod tests {
         let found = resolver.resolve(who(&cache), &name("b.i2p"), ask()).await.unwrap();
         assert_eq!(*found.unwrap(), destination(3));
         let alone = Resolver::new(vec![book(1)], ResolverTimes::default()).with_router(false);
-        let found = alone.resolve(who(&cache), &name("b.i2p"), says(&asked, Err("asked"))).await;
+        let found = alone.resolve(who(&cache), &name("b.i2p"), says(&asked, Err(Failure::RouterError))).await;
         assert_eq!(found, Ok(None), "the answers of another resolver do not count");
     }
 
@@ -301,7 +311,7 @@ mod tests {
             async move { resolver.resolve(who(cache), &name(text), says(asked, answer)).await }
         };
         for _ in 0..3 {
-            assert_eq!(resolve("x.i2p", Err("away")).await, Err("away"));
+            assert_eq!(resolve("x.i2p", Err(AWAY)).await, Err(AWAY));
         }
         assert_eq!(asked.swap(0, Relaxed), 3);
         for _ in 0..3 {
@@ -312,7 +322,7 @@ mod tests {
         tokio::time::advance(ResolverTimes::default().unknown).await;
         let found = resolve("b.i2p", Ok(Some(destination(2)))).await;
         assert_eq!(*found.unwrap().unwrap(), destination(2), "added meanwhile");
-        assert_eq!(*resolve("a.i2p", Err("asked")).await.unwrap().unwrap(), destination(1));
+        assert_eq!(*resolve("a.i2p", Err(Failure::RouterError)).await.unwrap().unwrap(), destination(1));
         tokio::time::advance(ResolverTimes::default().known).await;
         assert_eq!(*resolve("a.i2p", Ok(Some(destination(3)))).await.unwrap().unwrap(), destination(3));
     }
@@ -339,7 +349,7 @@ mod tests {
         let never = resolver.resolve(
             who(&identities[0]),
             &slow,
-            std::future::pending::<Result<Option<I2pName>, &'static str>>(),
+            std::future::pending::<Result<Option<I2pName>, Failure>>(),
         );
         tokio::pin!(never);
         assert!(tokio::time::timeout(Duration::ZERO, &mut never).await.is_err(), "it is under way");
@@ -348,7 +358,7 @@ mod tests {
         assert_eq!(asked.load(Relaxed), 1);
     }
 
-    /// A last resort that knows one name and counts its queries.
+    /// A last resort that knows one name, fails for another and counts its queries.
     struct Far(HostName, AtomicUsize);
 
     impl LastResort for Far {
@@ -356,9 +366,12 @@ mod tests {
             &'a self,
             name: &'a HostName,
             _: &'a dyn OpenStreams,
-        ) -> Pin<Box<dyn Future<Output = Option<I2pName>> + Send + 'a>> {
+        ) -> Pin<Box<dyn Future<Output = Result<Option<I2pName>, Failure>> + Send + 'a>> {
             self.1.fetch_add(1, Relaxed);
-            Box::pin(async move { (*name == self.0).then(|| destination(9)) })
+            Box::pin(async move {
+                let is_slow = *name == "slow.i2p".parse().unwrap();
+                if is_slow { Err(Failure::TimedOut) } else { Ok((*name == self.0).then(|| destination(9))) }
+            })
         }
     }
 
@@ -374,14 +387,18 @@ mod tests {
         let near = resolve(&cache, "near.i2p", Ok(Some(destination(1)))).await;
         assert_eq!(*near.unwrap().unwrap(), destination(1));
         assert_eq!(far.1.load(Relaxed), 0);
-        let away = resolve(&cache, "far.i2p", Err("away")).await;
-        assert_eq!((away, far.1.load(Relaxed)), (Err("away"), 0), "the router may know it once it is back");
+        let away = resolve(&cache, "far.i2p", Err(AWAY)).await;
+        assert_eq!((away, far.1.load(Relaxed)), (Err(AWAY), 0), "the router may know it once it is back");
         for _ in 0..3 {
             let found = resolve(&cache, "far.i2p", Ok(None)).await.unwrap();
             assert_eq!(*found.unwrap(), destination(9));
             assert_eq!(resolve(&cache, "none.i2p", Ok(None)).await, Ok(None));
         }
         assert_eq!(far.1.load(Relaxed), 2, "once for each name");
+        for _ in 0..2 {
+            assert_eq!(resolve(&cache, "slow.i2p", Ok(None)).await, Err(Failure::TimedOut));
+        }
+        assert_eq!(far.1.swap(2, Relaxed), 4, "its failures are not remembered");
         assert_eq!(*resolve(&other, "far.i2p", Ok(None)).await.unwrap().unwrap(), destination(9));
         assert_eq!(far.1.load(Relaxed), 3, "each identity asks for itself");
         // Later the router is asked again, since it may know the name by now; the last resort is not.
@@ -410,7 +427,7 @@ mod tests {
                 let ask = async {
                     late.notify_one();
                     go.notified().await;
-                    Ok::<_, &'static str>(Some(destination(1)))
+                    Ok::<_, Failure>(Some(destination(1)))
                 };
                 resolver.resolve(who(&cache), &name("b.i2p"), ask).await
             }
@@ -428,7 +445,7 @@ mod tests {
 
     #[tokio::test]
     async fn concurrent_queries_of_an_identity_for_a_name_ask_the_router_once() {
-        for answer in [Ok(Some(destination(1))), Ok(None), Err("away")] {
+        for answer in [Ok(Some(destination(1))), Ok(None), Err(AWAY)] {
             let (resolver, cache) = (Resolver::default(), NameCache::default());
             let (asked, go) = (Arc::new(AtomicUsize::new(0)), Arc::new(Notify::new()));
             let ask = || {

@@ -33,6 +33,12 @@ impl AttemptError {
     }
 }
 
+impl From<Failure> for AttemptError {
+    fn from(failure: Failure) -> Self {
+        Self::Failed(failure)
+    }
+}
+
 /// Maps an error to a failure. The free text in MESSAGE only selects among the failures to reach a destination.
 pub(crate) fn failure_of(error: &Error) -> Failure {
     match error {

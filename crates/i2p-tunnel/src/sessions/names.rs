@@ -70,6 +70,10 @@ impl OpenStreams for IdentityStreams<'_> {
             })
         })
     }
+
+    fn are_lost(&self) -> bool {
+        !self.identity.session.is_alive()
+    }
 }
 
 impl Resolver {
@@ -109,7 +113,10 @@ impl Resolver {
     ) -> Result<Arc<I2pName>, AttemptError> {
         let streams = IdentityStreams { identity, resolver: self };
         let lookup = LookupIdentity { cache: &identity.names, streams: &streams };
-        let found = self.resolve(lookup, host, identity.ask_router(host)).await?;
-        found.ok_or(AttemptError::Failed(Failure::NameUnknown))
+        let found = self.resolve(lookup, host, identity.ask_router(host)).await;
+        match found.map_err(|error| if streams.are_lost() { AttemptError::SessionLost } else { error })? {
+            Some(found) => Ok(found),
+            None => Err(AttemptError::Failed(Failure::NameUnknown)),
+        }
     }
 }
