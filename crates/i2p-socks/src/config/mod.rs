@@ -386,12 +386,20 @@ fn error_in_file(path: Option<&Path>, text: &str, error: &toml::de::Error) -> Co
         .with_log(format_args!("the configuration file {shown} has an error in line {line}: {message}"))
 }
 
-/// A message without what it quotes from the file: names and addresses.
+/// A message without what it quotes from the configuration: names and addresses.
+///
+/// Our own messages quote in `"`, those of serde in backticks. What serde says is missing or expected is a key of ours.
 fn without_quotation(message: &str) -> String {
-    match (message.find('"'), message.rfind('"')) {
+    const QUOTES: [char; 2] = ['"', '`'];
+    if message.starts_with("missing field `") {
+        return message.to_owned();
+    }
+    let expected = message.rfind(", expected").unwrap_or(message.len());
+    let (quoting, expected) = message.split_at(expected);
+    match (quoting.find(QUOTES), quoting.rfind(QUOTES)) {
         (Some(first), Some(last)) => {
-            let rest = message.get(last..).unwrap_or_default().trim_start_matches('"');
-            format!("{}[scrubbed]{rest}", message.get(..first).unwrap_or_default())
+            let rest = quoting.get(last..).unwrap_or_default().trim_start_matches(QUOTES);
+            format!("{}[scrubbed]{rest}{expected}", quoting.get(..first).unwrap_or_default())
         }
         _ => message.to_owned(),
     }

@@ -6,6 +6,7 @@ use toml::{Table, Value};
 
 use serde::de::DeserializeOwned;
 
+use super::without_quotation;
 use crate::command_error::CommandError;
 
 /// Lists of tables. Those of the first two have names, and the third has numbers.
@@ -176,7 +177,11 @@ pub(super) fn apply_overrides<T: DeserializeOwned>(
         .find(|index| is_right_without(*index))
         .or_else(|| indexes().find(|index| appears_with(*index)));
     let origin = index.and_then(|index| overrides.get(index)).map_or("-o", |one| one.origin.as_str());
-    Err(CommandError::usage(format_args!("{origin}: {error}")))
+    // The key of the override may be a host name too.
+    Err(CommandError::usage(format_args!("{origin}: {error}")).with_log(format_args!(
+        "a key of the command line or the environment is wrong: {}",
+        without_quotation(&error)
+    )))
 }
 
 /// The override with its value in the type that its key takes: `0` is a number for one key and a text for another.
@@ -219,6 +224,19 @@ mod tests {
     const TWO: &str = "[[tunnel]]\nname = 'a'\n[[tunnel]]\nlisten = ['127.0.0.1:1']\n";
     const EXIT: &str =
         "[[outproxy]]\nname = 'exit'\nat = 'exit.i2p'\nprotocol = 'socks5'\n[[route]]\nvia = ['exit']\n";
+
+    #[test]
+    fn the_log_shows_no_name_of_a_refused_override() {
+        for (text, expected) in [
+            ("names.static.secret.i2p=secret.i2p", "[scrubbed] points to another name"),
+            ("names.\"secret.i2p\"=1", "unknown field [scrubbed], expected one of `book`"),
+        ] {
+            let error = apply_overrides::<Config>(&Table::new(), &overrides(&[text])).unwrap_err();
+            assert!(error.to_string().contains("secret"), "{error}");
+            let log = error.for_log();
+            assert!(!log.contains("secret") && log.contains(expected), "{log}");
+        }
+    }
 
     #[test]
     fn any_key_of_any_type() {

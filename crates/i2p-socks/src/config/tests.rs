@@ -315,11 +315,13 @@ fn the_log_shows_no_name_of_a_refused_configuration() {
     assert!(error.to_string().contains("\"a.i2p\" points to another name"), "{error}");
     let log = error.for_log();
     assert!(!log.contains("a.i2p") && log.contains("[scrubbed] points to another name"), "{log}");
-    let text = "[names]\nrouter = 1\n";
-    let error = error_in_file(None, text, &Config::parse(text).unwrap_err());
-    assert!(
-        error.for_log().contains("in line 2: invalid type: integer `1`, expected a boolean"),
-        "{}",
-        error.for_log()
-    );
+    for (text, expected) in [
+        ("[names]\nrouter = 1\n", "in line 2: invalid type: integer [scrubbed], expected a boolean"),
+        ("\n'secret.i2p' = 1\n", "in line 2: unknown field [scrubbed], expected one of `"),
+        ("'x`, expected `secret.i2p' = 1\n", "in line 1: unknown field [scrubbed], expected one of `"),
+        ("[[route]]\nhost = '*'\n", "missing field `via`"),
+    ] {
+        let log = error_in_file(None, text, &Config::parse(text).unwrap_err()).for_log().to_owned();
+        assert!(!log.contains("secret") && log.contains(expected), "{log}");
+    }
 }
