@@ -155,9 +155,13 @@ impl JoinedLookup<'_> {
 impl Drop for JoinedLookup<'_> {
     fn drop(&mut self) {
         let mut state = self.cache.state();
-        // Two owners: this task and the table. No other can join meanwhile, since the table is locked.
-        if Arc::strong_count(&self.running) <= 2 {
-            self.forget(&mut state);
+        // Parts are taken and dropped under the lock: a lookup with one owner is only in the table. If this part were dropped later, two
+        // tasks that leave at the same time would each see the other's.
+        let running = Arc::downgrade(&std::mem::take(&mut self.running));
+        let latest =
+            state.running.get(self.name).is_some_and(|latest| Arc::as_ptr(latest) == running.as_ptr());
+        if latest && running.strong_count() == 1 {
+            state.running.remove(self.name);
         }
     }
 }
@@ -211,5 +215,24 @@ mod tests {
             assert!(tokio::time::timeout(Duration::ZERO, joined.outcome(never)).await.is_err());
         }
         assert!(cache.state().running.is_empty());
+    }
+
+    /// Tasks that give up at the same time, on several threads.
+    #[test]
+    fn lookups_that_several_tasks_give_up_at_once_leave_nothing_behind() {
+        let (cache, name) = (NameCache::default(), name(1));
+        for round in 0..2_000 {
+            let barrier = std::sync::Barrier::new(2);
+            std::thread::scope(|scope| {
+                for _ in 0..2 {
+                    scope.spawn(|| {
+                        let joined = cache.join(&name, 1);
+                        barrier.wait();
+                        drop(joined);
+                    });
+                }
+            });
+            assert!(cache.state().running.is_empty(), "round {round}");
+        }
     }
 }
