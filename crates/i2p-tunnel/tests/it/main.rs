@@ -16,6 +16,7 @@ mod extended_errors;
 mod failure_table;
 mod fair_shares;
 mod http_connect;
+mod idle_associations;
 mod last_resort;
 mod layered_streams;
 mod long_destinations;

@@ -26,8 +26,6 @@ use crate::{
 
 /// How long an association may wait before it looks for a new session, while its client sends nothing.
 const MAX_REOPEN_PAUSE: Duration = Duration::from_secs(20);
-/// How long it then waits for the router.
-const WAY_OPEN_TIMEOUT: Duration = Duration::from_secs(2);
 
 /// Handles UDP ASSOCIATE until the client's TCP connection ends (RFC 1928 section 7).
 pub(crate) async fn associate<D: Dial>(
@@ -36,15 +34,9 @@ pub(crate) async fn associate<D: Dial>(
     service: &Service<D>,
     stop: &Stop,
 ) -> io::Result<NextStep> {
-    // A client on a Unix socket has no address by which its datagrams could be recognised.
-    let Some(tcp) = accepted.stream().tcp_addresses() else {
-        return refuse(PendingRequest::Socks(accepted), Failure::CommandNotSupported, service).await;
-    };
-    let Some(mut source) = ClientSource::of(accepted.request(), tcp) else {
-        return refuse(PendingRequest::Socks(accepted), Failure::NotAllowed, service).await;
-    };
-    let Some(key) = service.sessions.client_key(client) else {
-        return refuse(PendingRequest::Socks(accepted), Failure::CommandNotSupported, service).await;
+    let (tcp, mut source, key) = match parties(&accepted, client, service) {
+        Ok(parties) => parties,
+        Err(failure) => return refuse(PendingRequest::Socks(accepted), failure, service).await,
     };
     let channel = service.dialler.associate(&key);
     let channel = match with_dial_timeout(channel, accepted.stream(), client, service).await {
@@ -52,7 +44,7 @@ pub(crate) async fn associate<D: Dial>(
         Some(Err(failure)) => return refuse(PendingRequest::Socks(accepted), failure, service).await,
         None => return Ok(NextStep::Done),
     };
-    let (socket, relay) = match bind(tcp.0).await {
+    let (socket, relay) = match bind(tcp).await {
         Ok(bound) => bound,
         Err(error) => {
             tracing::debug!(%error, "no socket for datagrams");
@@ -61,17 +53,29 @@ pub(crate) async fn associate<D: Dial>(
     };
     source.relayed_at(relay);
     let (control, _) = accepted.grant_at(Address::Ip(relay.ip()), relay.port()).await?;
-    let counts = service.account.datagrams();
-    let side =
-        ClientSide::new(socket, service.address_owner(client), service.addresses.clone(), counts.clone());
-    let mut association = Association::new(side.clone(), source, key, service);
+    let side = ClientSide::new(
+        socket,
+        service.address_owner(client),
+        service.addresses.clone(),
+        service.account.datagrams().clone(),
+    );
     service.account.succeeded(client.protocol);
-    let _active = counts.association();
-    tokio::select! {
-        () = association.run(channel, &control) => {}
-        _ = stop.until_idle(|| side.activity()) => {}
-    }
+    let association = Association::new(side, source, key, service);
+    association.serve(channel, &control, stop).await;
     Ok(NextStep::Close(control))
+}
+
+/// The address that the client has connected to, the source of its datagrams, and the key that isolates it.
+fn parties<D: Dial>(
+    accepted: &Accepted<Socket>,
+    client: &Client,
+    service: &Service<D>,
+) -> Result<(SocketAddr, ClientSource, IsolationKey), Failure> {
+    // A client on a Unix socket has no address by which its datagrams could be recognised.
+    let tcp = accepted.stream().tcp_addresses().ok_or(Failure::CommandNotSupported)?;
+    let source = ClientSource::of(accepted.request(), tcp).ok_or(Failure::NotAllowed)?;
+    let key = service.sessions.client_key(client).ok_or(Failure::CommandNotSupported)?;
+    Ok((tcp.0, source, key))
 }
 
 /// Binds the relay's socket, and returns its address: one of the address that the client has connected to.
@@ -107,6 +111,16 @@ impl<'a, D: Dial> Association<'a, D> {
         }
     }
 
+    /// Relays until the client's TCP connection ends, or the program ends and no datagrams pass any more.
+    async fn serve(mut self, channel: D::Datagrams, control: &Socket, stop: &Stop) {
+        let (side, counts) = (self.side.clone(), self.service.account.datagrams());
+        let _active = counts.association();
+        tokio::select! {
+            () = self.run(channel, control) => {}
+            _ = stop.until_idle(|| side.activity()) => {}
+        }
+    }
+
     /// Relays until the client's TCP connection ends. A lost session is replaced.
     async fn run(&mut self, first: D::Datagrams, control: &Socket) {
         let mut channel = Arc::new(first);
@@ -128,8 +142,9 @@ impl<'a, D: Dial> Association<'a, D> {
 
     /// Opens another channel after a loss; `None` if the client has gone. Datagrams to hosts outside I2P are relayed meanwhile.
     ///
-    /// The next datagram of the client asks for it. Without one, it is opened after a random pause: the associations of several
-    /// clients would otherwise return together, and show that they belong to one proxy.
+    /// The next datagram of the client asks for it. Without one, it is opened after random pauses: the associations of several
+    /// clients would otherwise return together, and show that they belong to one proxy. So until the session is there, it only looks
+    /// for it after each pause. A task that waits for a session has it built as soon as the router is back.
     async fn reopen(&mut self, control: &Socket, datagram: &mut [u8]) -> Option<D::Datagrams> {
         let (service, key) = (self.service, self.key.clone());
         let asked = Notify::new();
@@ -137,7 +152,7 @@ impl<'a, D: Dial> Association<'a, D> {
             loop {
                 let pause = random_part_of(MAX_REOPEN_PAUSE);
                 let is_asked = timeout(pause, asked.notified()).await.is_ok();
-                if !is_asked && !is_way_open(&service.dialler, &key).await {
+                if !is_asked && service.dialler.session_now(&key).is_none() {
                     continue;
                 }
                 // This waits for the router as long as a request may.
@@ -199,11 +214,6 @@ impl<'a, D: Dial> Association<'a, D> {
             }
         }
     }
-}
-
-/// Whether streams can be opened without a wait. If not, this has begun to prepare for them.
-async fn is_way_open<D: Dial>(dialler: &D, key: &IsolationKey) -> bool {
-    timeout(WAY_OPEN_TIMEOUT, dialler.prepare(key)).await.is_ok_and(|prepared| prepared.is_ok())
 }
 
 #[cfg(test)]
