@@ -8,7 +8,7 @@ const RESERVED_PART: usize = 8;
 
 /// How long an address is kept after its last use, unless its owner or its client holds more than the one that needs room: time
 /// enough to connect to an address that was just looked up.
-const KEPT_UNUSED: Duration = Duration::from_secs(60);
+const ADDRESS_KEPT_UNUSED: Duration = Duration::from_secs(60);
 
 /// The addresses of one family by client and owner. A client can have many owners.
 #[derive(Clone)]
@@ -47,7 +47,7 @@ impl<Owner> Default for OfClient<Owner> {
 }
 
 /// Whether a client that has `held` addresses has as many as it gets, if there can be `limit` in total.
-pub(crate) fn has_its_share(held: usize, limit: usize) -> bool {
+pub(crate) fn has_its_address_share(held: usize, limit: usize) -> bool {
     held >= limit - limit / RESERVED_PART
 }
 
@@ -125,7 +125,8 @@ impl<Client: Clone + Ord, Owner: Clone + Ord> AddressShares<Client, Owner> {
         let least = held.owners.get(owner).map_or(0, |own| own.total) + 2;
         let larger = held.ranking.iter().rev().take_while(|(total, _)| *total >= least);
         let of_larger = larger.filter_map(|(_, other)| held.oldest_of(other)).next();
-        let unused_for_long = |(since, _): &(Duration, IpAddr)| since.saturating_add(KEPT_UNUSED) <= now;
+        let unused_for_long =
+            |(since, _): &(Duration, IpAddr)| since.saturating_add(ADDRESS_KEPT_UNUSED) <= now;
         of_larger.or_else(|| held.unused.first().copied().filter(unused_for_long).map(|(_, address)| address))
     }
 }

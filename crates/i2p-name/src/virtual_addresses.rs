@@ -9,7 +9,7 @@ use ipnet::IpNet;
 use sha2::{Digest, Sha256};
 
 use crate::{
-    address_shares::{AddressShares, has_its_share},
+    address_shares::{AddressShares, has_its_address_share},
     target::NamedTarget,
     virtual_ranges::{VirtualRanges, canonical},
 };
@@ -84,9 +84,10 @@ pub enum AddressError {
 /// ([`acquire`](Self::acquire)) or has not expired. Addresses are taken at random.
 ///
 /// Owners belong to clients: a client that can have any number of owners still has one share. A client gets all but an eighth of
-/// the addresses of both families together, and of those of each range. When there is none left, or the client has its share, an address that is not in use is forgotten before it
-/// expires: one of the client that holds most, and within a client one of the owner that holds most; of those the one that has been
-/// unused for longest. An owner that holds as many as another one keeps an address for at least a minute after its last use.
+/// the addresses of both families together, and of those of each range. When there is none left, or the client has its share, an
+/// address that is not in use is forgotten before it expires: one of the client that holds most, and within a client one of the
+/// owner that holds most; of those the one that has been unused for longest. An owner that holds as many as another one keeps an
+/// address for at least a minute after its last use.
 ///
 /// The table has no clock: `now` is the time since any fixed moment, and never goes back.
 #[derive(Clone)]
@@ -269,36 +270,60 @@ impl<Owner: Clone + Ord, Client: Clone + Ord> VirtualAddresses<Owner, Client> {
         self.addresses.remove(&(entry.owner, entry.target, family));
     }
 
-    /// Takes an address for this owner. Forgets another one if there is none left, or if the owner's client has its share.
+    /// Takes an address for this owner. Forgets others if there is none left, or if the owner's client has its share.
     fn new_address(&mut self, owner: &Owner, family: Family, now: Duration) -> Result<IpAddr, AddressError> {
+        // All is decided before anything is forgotten, so that a refusal costs nobody an address.
+        let free = self.free_address(family)?;
+        let for_share = self.to_forget_for_share(owner, family, now)?;
+        let is_enough = for_share.is_some_and(|address| free.is_some() || Family::of(address) == family);
+        let for_room = match is_enough {
+            true => None,
+            false => self.to_forget_for_room(owner, (family, free.is_some()), now)?,
+        };
+        for address in for_share.into_iter().chain(for_room) {
+            self.forget(address);
+        }
+        match free {
+            Some(free) => Ok(free),
+            None => self.free_address(family)?.ok_or(AddressError::Full),
+        }
+    }
+
+    /// The address that this owner's client gives up for another one, if it has its share.
+    fn to_forget_for_share(
+        &self,
+        owner: &Owner,
+        family: Family,
+        now: Duration,
+    ) -> Result<Option<IpAddr>, AddressError> {
         let (_, count) = self.usable(family)?;
         let client = (self.client_of)(owner);
         let of_family = self.held_by(&client, family);
-        let is_all_of_family = has_its_share(of_family, usize::try_from(count).unwrap_or(usize::MAX));
+        let is_all_of_family = has_its_address_share(of_family, usize::try_from(count).unwrap_or(usize::MAX));
         let held = of_family + self.held_by(&client, family.other());
-        if is_all_of_family || has_its_share(held, self.options.max.get()) {
-            let own = self.own_to_forget(owner, family, now);
-            let own =
-                own.or_else(|| self.own_to_forget(owner, family.other(), now).filter(|_| !is_all_of_family));
-            self.forget(own.ok_or(AddressError::Full)?);
+        if !is_all_of_family && !has_its_address_share(held, self.options.max.get()) {
+            return Ok(None);
         }
-        let is_full = self.entries.len() >= self.options.max.get();
-        match self.free_address(family)? {
-            Some(free) if !is_full => Ok(free),
-            Some(free) => {
-                let families = [family, family.other()];
-                let others = families.into_iter().find_map(|family| self.others_to_forget(owner, family));
-                let own = || families.into_iter().find_map(|family| self.own_to_forget(owner, family, now));
-                self.forget(others.or_else(own).ok_or(AddressError::Full)?);
-                Ok(free)
-            }
-            None => {
-                let others = self.others_to_forget(owner, family);
-                let first = others.or_else(|| self.own_to_forget(owner, family, now));
-                self.forget(first.ok_or(AddressError::Full)?);
-                self.free_address(family)?.ok_or(AddressError::Full)
-            }
+        let own = self.own_to_forget(owner, family, now);
+        let other = || self.own_to_forget(owner, family.other(), now).filter(|_| !is_all_of_family);
+        own.or_else(other).map(Some).ok_or(AddressError::Full)
+    }
+
+    /// The address to forget so that this owner can have one of this family, if the table is full or the range has none left.
+    fn to_forget_for_room(
+        &self,
+        owner: &Owner,
+        (family, has_free): (Family, bool),
+        now: Duration,
+    ) -> Result<Option<IpAddr>, AddressError> {
+        if has_free && self.entries.len() < self.options.max.get() {
+            return Ok(None);
         }
+        // Only an address of this family makes room in its range.
+        let families = [family, family.other()].into_iter().take(if has_free { 2 } else { 1 });
+        let others = families.clone().find_map(|family| self.others_to_forget(owner, family));
+        let own = || families.clone().find_map(|family| self.own_to_forget(owner, family, now));
+        others.or_else(own).map(Some).ok_or(AddressError::Full)
     }
 
     /// How many addresses of a family a client has.

@@ -191,6 +191,27 @@ fn an_address_in_use_is_never_forgotten_for_another() {
     }
 }
 
+/// The client has its share of both families, and could give up an address of IPv6. But the range of IPv4 has none left.
+#[test]
+fn a_refusal_costs_nobody_an_address() {
+    let options = VirtualOptions {
+        ranges: ranges("240.0.0.0/30", "fd00::/64"),
+        max: NonZeroUsize::new(16).unwrap(),
+        ..VirtualOptions::default()
+    };
+    let mut table = VirtualAddresses::with_clients(options, [7; 32], |owner: &&str| owner.chars().next());
+    for host in ["x.i2p", "y.i2p"] {
+        let address = table.address_of(&"b1", &name(host), Family::V4, seconds(0)).unwrap();
+        table.acquire(&"b1", address, seconds(0)).unwrap();
+    }
+    for number in 0..14 {
+        let host = name(&format!("{number}.i2p"));
+        assert!(table.address_of(&"a1", &host, Family::V6, seconds(0)).is_ok(), "{number}");
+    }
+    let more = table.address_of(&"a1", &name("more.i2p"), Family::V4, seconds(120));
+    assert_eq!((more, table.len()), (Err(AddressError::Full), 16));
+}
+
 #[test]
 fn a_client_with_its_share_keeps_an_address_for_a_minute_and_then_loses_the_oldest() {
     let mut table = table_of_clients(16);
