@@ -167,7 +167,16 @@ impl Supervised {
     pub fn start(bridge: Bridge, options: SessionOptions, identity: Identity, back_off: BackOff) -> Self {
         let (sender, state) = watch::channel(SessionState::Building { failures: 0 });
         let shared = Arc::new(Shared::default());
-        let task = tokio::spawn(supervise(bridge, options, identity, back_off, sender, Arc::clone(&shared)));
+        let supervision = Supervision {
+            bridge,
+            options,
+            identity,
+            back_off,
+            state: sender,
+            shared: Arc::clone(&shared),
+            failures: 0,
+        };
+        let task = tokio::spawn(supervision.run());
         Self { state, shared, task }
     }
 
@@ -219,51 +228,65 @@ impl Supervised {
     }
 }
 
-async fn supervise(
+/// The task that builds a session, again and again.
+struct Supervision {
     bridge: Bridge,
-    mut options: SessionOptions,
+    options: SessionOptions,
     identity: Identity,
     back_off: BackOff,
     state: watch::Sender<SessionState>,
     shared: Arc<Shared>,
-) {
-    let mut failures = 0;
-    loop {
-        state.send_replace(SessionState::Building { failures });
-        match bridge.create_session(&options).await {
-            Ok(session) => {
-                if failures > 0 {
-                    tracing::info!("the I2P session is built, after {failures} failed attempts");
-                }
-                failures = 0;
-                if identity == Identity::Same {
-                    let key = shared.kept_key.get_or_init(|| PrivateKey::clone(session.private_key()));
-                    options = options.private_key(PrivateKey::clone(key));
-                }
-                // Before the state, so that a task that sees the state also sees this.
-                shared.was_ready.store(true, Ordering::Relaxed);
-                state.send_replace(SessionState::Ready(session.clone()));
-                session.lost().await;
-                tracing::warn!(
-                    "the router has closed an I2P session; it is built again when a client needs it"
-                );
-                state.send_replace(SessionState::Lost);
-                shared.asked().await;
-            }
-            Err(error) => {
-                failures += 1;
-                // Only the first of a row is news.
-                if failures == 1 {
-                    tracing::warn!("no I2P session: {}; trying until one is built", error.for_log());
-                } else {
-                    tracing::debug!(failures, "no I2P session: {}", error.for_log());
-                }
-                let wait = back_off.wait(failures, &error);
-                let until = Instant::now() + wait;
-                state.send_replace(SessionState::Waiting { failures, error: Arc::new(error), until });
-                shared.pause(wait, back_off.unasked).await;
+    /// Failed attempts since it was last ready.
+    failures: u32,
+}
+
+impl Supervision {
+    async fn run(mut self) {
+        loop {
+            self.state.send_replace(SessionState::Building { failures: self.failures });
+            match self.bridge.create_session(&self.options).await {
+                Ok(session) => self.keep(session).await,
+                Err(error) => self.wait_after(error).await,
             }
         }
+    }
+
+    /// Hands out a session until it is lost. Returns once a task asks for another one.
+    async fn keep(&mut self, session: Session) {
+        if self.failures > 0 {
+            tracing::info!("the I2P session is built, after {} failed attempts", self.failures);
+        }
+        self.failures = 0;
+        if self.identity == Identity::Same {
+            let key = self.shared.kept_key.get_or_init(|| PrivateKey::clone(session.private_key()));
+            self.options = self.options.clone().private_key(PrivateKey::clone(key));
+        }
+        // Before the state, so that a task that sees the state also sees this.
+        self.shared.was_ready.store(true, Ordering::Relaxed);
+        self.state.send_replace(SessionState::Ready(session.clone()));
+        session.lost().await;
+        tracing::warn!("the router has closed an I2P session; it is built again when a client needs it");
+        self.state.send_replace(SessionState::Lost);
+        self.shared.asked().await;
+    }
+
+    /// Waits until the next attempt.
+    async fn wait_after(&mut self, error: Error) {
+        self.failures += 1;
+        // Only the first of a row is news.
+        if self.failures == 1 {
+            tracing::warn!("no I2P session: {}; trying until one is built", error.for_log());
+        } else {
+            tracing::debug!(failures = self.failures, "no I2P session: {}", error.for_log());
+        }
+        let wait = self.back_off.wait(self.failures, &error);
+        let until = Instant::now() + wait;
+        self.state.send_replace(SessionState::Waiting {
+            failures: self.failures,
+            error: Arc::new(error),
+            until,
+        });
+        self.shared.pause(wait, self.back_off.unasked).await;
     }
 }
 
