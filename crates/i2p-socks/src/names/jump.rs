@@ -4,7 +4,7 @@ use std::{pin::Pin, time::Duration};
 
 use hyper::header::LOCATION;
 use i2p_name::{Destination, HostName, I2pName};
-use i2p_tunnel::{Failure, LastResort, OpenStreams};
+use i2p_tunnel::{Failure, LastResort, LogThrottle, OpenStreams};
 
 use super::{
     book::SharedBook,
@@ -27,6 +27,8 @@ pub(super) struct JumpServices {
     pub(super) services: Vec<I2pUrl>,
     /// Knows which destinations the user has removed from their names; `None` if there is no address book.
     pub(super) book: Option<SharedBook>,
+    /// Warns of failures, but not each time, since clients choose how often services are asked.
+    pub(super) failures: LogThrottle<&'static str>,
 }
 
 impl LastResort for JumpServices {
@@ -63,7 +65,7 @@ impl JumpServices {
                 Err(_) if streams.are_lost() => return Err(Failure::RouterUnavailable),
                 Err(error) => {
                     trouble = without_answer(&error).or(trouble);
-                    tracing::warn!("a jump service failed: {error}");
+                    self.failures.warn("service", format_args!("a jump service failed: {error}"));
                 }
             }
         }
@@ -83,7 +85,7 @@ impl JumpServices {
         let (name, destination) = (name.clone(), destination.clone());
         let removed = book.work(move |book| book.was_removed(&name, &destination)).await;
         removed.unwrap_or_else(|error| {
-            tracing::warn!("{error}");
+            self.failures.warn("book", error);
             false
         })
     }
@@ -135,7 +137,8 @@ mod tests {
     #[tokio::test]
     async fn the_failure_of_a_session_or_of_time_is_no_answer() {
         let url: I2pUrl = "http://jump.i2p/?a=".parse().unwrap();
-        let services = JumpServices { services: vec![url.clone(), url], book: None };
+        let services =
+            JumpServices { services: vec![url.clone(), url], book: None, failures: LogThrottle::new() };
         let name = "wanted.i2p".parse().unwrap();
         for (failures, are_lost, expected) in [
             ([Failure::Unreachable, Failure::Refused], false, Ok(None)),

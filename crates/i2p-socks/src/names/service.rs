@@ -7,7 +7,7 @@ use std::{
 };
 
 use i2p_sam::Bridge;
-use i2p_tunnel::{NameSource, Resolver, ResolverTimes};
+use i2p_tunnel::{LogThrottle, NameSource, Resolver, ResolverTimes};
 
 use super::{book::SharedBook, feeds::FeedReader, jump::JumpServices, own_client::OwnClient};
 use crate::config::{Config, i2p_url::I2pUrl, session::SessionConfig};
@@ -51,7 +51,11 @@ impl NameService {
         let own_resolver = Resolver::new(sources.clone(), times).with_router(names.router);
         let mut resolver = Resolver::new(sources, times).with_router(names.router);
         if !names.jump.is_empty() {
-            let jump = JumpServices { services: names.jump.clone(), book: book.clone().ok() };
+            let jump = JumpServices {
+                services: names.jump.clone(),
+                book: book.clone().ok(),
+                failures: LogThrottle::new(),
+            };
             resolver = resolver.with_last_resort(Arc::new(jump));
         }
         Self {

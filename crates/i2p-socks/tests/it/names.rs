@@ -478,6 +478,8 @@ async fn a_jump_service_is_asked_last_by_each_identity_as_itself() {
     for name in ["wanted.i2p", "nobody.i2p", "jump?a="] {
         assert!(!proxy.said().contains(name), "{}", proxy.said());
     }
+    let warnings = proxy.said().matches("a jump service failed").count();
+    assert_eq!(warnings, 1, "clients cannot fill the log: {}", proxy.said());
 }
 
 #[tokio::test(flavor = "multi_thread")]

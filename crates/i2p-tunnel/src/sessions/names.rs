@@ -8,9 +8,13 @@ use i2p_sam::{Error, Session};
 use super::{attempt_error::AttemptError, pool::SessionLease};
 use crate::{
     failure::Failure,
+    log_throttle::LogThrottle,
     names::{LookupIdentity, NameCache, OpenStreams, Resolver},
     stream::{ClientFin, OpenStream},
 };
+
+/// Warns of answers with a destination that was not asked for. Clients choose how often that is noticed.
+static WRONG_DESTINATION: LogThrottle<()> = LogThrottle::new();
 
 /// An identity at the router: its session, and the names that it has looked up. Clones are the same identity.
 #[derive(Clone)]
@@ -90,7 +94,10 @@ impl Resolver {
         let name = found.as_deref().unwrap_or(name);
         identity.session.destination_of(name).await.map_err(|error| {
             if matches!(error, Error::WrongDestination { .. }) {
-                tracing::warn!("{error}: is it the router that answers at the address of the SAM bridge?");
+                WRONG_DESTINATION.warn(
+                    (),
+                    format_args!("{error}: is it the router that answers at the address of the SAM bridge?"),
+                );
             }
             AttemptError::of(&error).failure()
         })
