@@ -175,7 +175,10 @@ impl fmt::Debug for NameCache {
 
 #[cfg(test)]
 mod tests {
-    use std::time::Duration;
+    use std::{
+        sync::atomic::{AtomicUsize, Ordering::SeqCst},
+        time::Duration,
+    };
 
     use super::*;
 
@@ -217,22 +220,32 @@ mod tests {
         assert!(cache.state().running.is_empty());
     }
 
-    /// Tasks that give up at the same time, on several threads.
+    /// Tasks that give up at the same time, on two threads.
     #[test]
     fn lookups_that_several_tasks_give_up_at_once_leave_nothing_behind() {
         let (cache, name) = (NameCache::default(), name(1));
-        for round in 0..2_000 {
-            let barrier = std::sync::Barrier::new(2);
-            std::thread::scope(|scope| {
-                for _ in 0..2 {
-                    scope.spawn(|| {
-                        let joined = cache.join(&name, 1);
-                        barrier.wait();
-                        drop(joined);
-                    });
-                }
-            });
-            assert!(cache.state().running.is_empty(), "round {round}");
-        }
+        let (arrived, left_behind) = (AtomicUsize::new(0), AtomicUsize::new(0));
+        // Spins, so that both threads go on within nanoseconds.
+        let meet = |meeting: usize| {
+            arrived.fetch_add(1, SeqCst);
+            while arrived.load(SeqCst) < 2 * meeting {
+                std::hint::spin_loop();
+            }
+        };
+        let task = || {
+            for round in 0..20_000 {
+                let joined = cache.join(&name, 1);
+                meet(3 * round + 1);
+                drop(joined);
+                meet(3 * round + 2);
+                left_behind.fetch_add(cache.state().running.len(), SeqCst);
+                meet(3 * round + 3);
+            }
+        };
+        std::thread::scope(|scope| {
+            scope.spawn(task);
+            scope.spawn(task);
+        });
+        assert_eq!(left_behind.into_inner(), 0);
     }
 }
