@@ -1,7 +1,8 @@
 //! `cargo xtask attack`: attacks on the program, each of which once succeeded.
 //!
 //! The attackers are clients, other users of this machine, the SAM bridge, outproxies and far ends. Everything runs in a network
-//! namespace, where clients have addresses of their own, without a router and without the internet. Each attack is a row of a table; the exit code is 1 if one of them succeeds.
+//! namespace, where clients have addresses of their own, without the internet. Each attack is a row of a table; the exit code is 1 if
+//! one of them succeeds.
 
 #![forbid(unsafe_code)]
 
@@ -29,7 +30,7 @@ use rustix::process::{Resource, getrlimit, setrlimit};
 use target::Target;
 use tokio::{runtime::Runtime, time::Instant};
 
-/// `--mount-proc` of its namespaces: the attacks look into the `/proc` of the program.
+/// Attacks look into the `/proc` of the program.
 const SUITE: Suite = Suite { name: "attack", namespaces: Namespaces::NetworkAndProcesses };
 
 fn main() -> ExitCode {

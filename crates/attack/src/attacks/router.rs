@@ -94,8 +94,8 @@ fn child_of(parent: u32) -> Option<u32> {
         status.lines().any(|line| line.split_whitespace().eq(["PPid:", &parent.to_string()]))
             && !status.contains("State:\tZ")
     };
-    let ids = fs::read_dir("/proc").ok()?.filter_map(|entry| entry.ok()?.file_name().to_str()?.parse().ok());
-    ids.filter(is_child).next()
+    let entries = fs::read_dir("/proc").ok()?;
+    entries.filter_map(|entry| entry.ok()?.file_name().to_str()?.parse().ok()).find(is_child)
 }
 
 /// A stranger ends the router, as a packet can.
