@@ -4,7 +4,6 @@ mod child;
 mod life;
 mod log;
 mod protocol;
-mod restart;
 mod sandbox;
 mod supervisor;
 #[cfg(target_os = "linux")]

@@ -6,12 +6,12 @@ use std::{
     time::{Duration, Instant},
 };
 
+use restart_schedule::{Pause, RestartSchedule, SUSPICIOUS_DEATHS};
 use tokio::sync::{oneshot, watch};
 
 use super::{
     life::{Birth, Ending, Life, News},
     protocol::printable,
-    restart::{Pause, RestartSchedule, SUSPICIOUS_DEATHS},
 };
 use crate::{Error, reseed::ServerFiles};
 
@@ -250,7 +250,7 @@ impl Supervisor<'_> {
 }
 
 /// Says that a router process has died, and what that may mean.
-fn log_death(cause: &str, Pause { length, deaths }: Pause) {
+fn log_death(cause: &str, Pause { length, deaths, .. }: Pause) {
     let seconds = length.as_secs_f64().ceil();
     if deaths < SUSPICIOUS_DEATHS {
         tracing::warn!(

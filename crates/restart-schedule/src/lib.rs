@@ -1,13 +1,14 @@
-//! When a router that has died is started again.
+#![doc = include_str!("../README.md")]
+#![forbid(unsafe_code)]
 
 use std::{collections::VecDeque, time::Duration};
 
-/// Deaths are counted over this much time of running. The time that the router is kept down does not count, or else a longer pause
+/// Deaths are counted over this much time of running. The time that the program is kept down does not count, or else a longer pause
 /// would lead to a shorter one.
 const WINDOW: Duration = Duration::from_secs(10 * 60);
 
-/// So many deaths within [`WINDOW`] are no accident.
-pub(super) const SUSPICIOUS_DEATHS: usize = 3;
+/// So many deaths within ten minutes of running are no accident.
+pub const SUSPICIOUS_DEATHS: usize = 3;
 
 /// The pauses after the first and the second death within [`WINDOW`].
 const FIRST_PAUSES: [Duration; SUSPICIOUS_DEATHS - 1] = [Duration::from_secs(1), Duration::from_secs(5)];
@@ -20,10 +21,10 @@ const MAX_PAUSE: Duration = Duration::from_secs(30 * 60);
 /// No more deaths than this are remembered: with more, the pause is the longest.
 const MAX_REMEMBERED: usize = 16;
 
-/// Decides how long a router stays down after a death: longer after each death in a short time.
+/// Decides how long a program stays down after a death: longer after each death in a short time.
 #[derive(Debug, Default)]
-pub(super) struct RestartSchedule {
-    /// How long the router has run, all its lives together.
+pub struct RestartSchedule {
+    /// How long the program has run, all its lives together.
     ran: Duration,
     /// When it died, in this time.
     deaths: VecDeque<Duration>,
@@ -31,22 +32,25 @@ pub(super) struct RestartSchedule {
     fixed: Option<Duration>,
 }
 
-/// How long the router stays down.
+/// How long the program stays down.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Pause {
-    pub(super) length: Duration,
-    /// Deaths within ten minutes of running, this one included.
-    pub(super) deaths: usize,
+#[non_exhaustive]
+pub struct Pause {
+    /// The time from the death to the next start.
+    pub length: Duration,
+    /// Deaths within ten minutes of running, this one included. [`SUSPICIOUS_DEATHS`] or more are no accident.
+    pub deaths: usize,
 }
 
 impl RestartSchedule {
-    /// A schedule with pauses that grow, or always with this one.
-    pub(super) fn new(fixed: Option<Duration>) -> Self {
+    /// Returns a schedule with pauses that grow, or one whose pauses are always `fixed`.
+    #[must_use]
+    pub fn new(fixed: Option<Duration>) -> Self {
         Self { fixed, ..Self::default() }
     }
 
     /// Records a death after a life of this length.
-    pub(super) fn died_after(&mut self, life: Duration) -> Pause {
+    pub fn died_after(&mut self, life: Duration) -> Pause {
         self.ran += life;
         self.deaths.push_back(self.ran);
         while self.deaths.len() > MAX_REMEMBERED
@@ -71,7 +75,10 @@ fn pause_after(deaths: usize) -> Duration {
 /// Shortens a pause by a random part of up to a quarter, so that its end cannot be predicted. A doubled pause is still longer than
 /// the one before.
 fn shortened(pause: Duration) -> Duration {
-    pause.mul_f64(1.0 - f64::from(rand::random::<u8>()) / 1024.0)
+    let mut random = [0];
+    // Without randomness, the pause is a whole one.
+    let _ = getrandom::fill(&mut random);
+    pause.mul_f64(1.0 - f64::from(random[0]) / 1024.0)
 }
 
 #[cfg(test)]
