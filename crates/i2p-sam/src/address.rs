@@ -4,6 +4,7 @@
 use std::path::{Path, PathBuf};
 use std::{fmt, net::SocketAddr, str::FromStr};
 
+use crate::changing::ChangingAddress;
 #[cfg(unix)]
 use crate::connector::Connector;
 
@@ -26,9 +27,11 @@ pub enum BridgeAddress {
     /// Connections that the program makes itself. It has no form in text.
     #[cfg(unix)]
     Connector(Connector),
+    /// A TCP address that changes while the program runs. It has no form in text.
+    Changing(ChangingAddress),
 }
 
-/// Writes the form that [`FromStr`] reads, or the name of a [`Connector`].
+/// Writes the form that [`FromStr`] reads, or the name of a bridge that has none.
 impl fmt::Display for BridgeAddress {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
@@ -37,6 +40,7 @@ impl fmt::Display for BridgeAddress {
             Self::Unix(path) => write!(f, "{UNIX_PREFIX}{}", path.display()),
             #[cfg(unix)]
             Self::Connector(connector) => f.write_str(connector.name()),
+            Self::Changing(address) => f.write_str(address.name()),
         }
     }
 }
@@ -117,6 +121,12 @@ impl From<&Path> for BridgeAddress {
 impl From<Connector> for BridgeAddress {
     fn from(connector: Connector) -> Self {
         Self::Connector(connector)
+    }
+}
+
+impl From<ChangingAddress> for BridgeAddress {
+    fn from(address: ChangingAddress) -> Self {
+        Self::Changing(address)
     }
 }
 

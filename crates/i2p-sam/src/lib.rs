@@ -3,6 +3,7 @@
 
 mod address;
 mod bridge;
+mod changing;
 #[cfg(unix)]
 mod connector;
 mod error;
@@ -12,6 +13,7 @@ pub mod wire;
 
 pub use address::BridgeAddress;
 pub use bridge::{Bridge, Timeouts, capabilities::Capabilities, router::Router, stream::SamStream};
+pub use changing::ChangingAddress;
 #[cfg(unix)]
 pub use connector::Connector;
 pub use error::{Error, Phase};

@@ -55,11 +55,8 @@ impl SamStream {
     /// Connects to a bridge. One that is slow to accept is waited for: the caller sets the limit.
     pub(super) async fn connect(address: &BridgeAddress) -> io::Result<Self> {
         match address {
-            BridgeAddress::Tcp(address) => {
-                let stream = TcpStream::connect(address).await?;
-                stream.set_nodelay(true)?;
-                Ok(Self::Tcp(stream))
-            }
+            BridgeAddress::Tcp(address) => without_delay(TcpStream::connect(address).await?),
+            BridgeAddress::Changing(address) => without_delay(address.connect().await?),
             #[cfg(unix)]
             BridgeAddress::Unix(path) => {
                 connect_unix(path).await.map(Self::Unix).map_err(|error| explain(path, error))
@@ -100,6 +97,11 @@ impl SamStream {
         let seen = with!(self, stream => socket2::SockRef::from(stream).peek(nothing));
         seen.is_err_and(|error| error.kind() == io::ErrorKind::WouldBlock)
     }
+}
+
+fn without_delay(stream: TcpStream) -> io::Result<SamStream> {
+    stream.set_nodelay(true)?;
+    Ok(SamStream::Tcp(stream))
 }
 
 /// Copies what has arrived to `buffer`, without taking it or waiting. tokio's Unix sockets cannot.

@@ -1,6 +1,7 @@
 //! The integration tests of i2p-sam: one program, since each one has to be linked.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
 
+mod changing;
 mod chunking;
 mod client;
 mod commands;
