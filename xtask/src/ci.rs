@@ -40,6 +40,11 @@ const DEBUG_STEPS: &[Chore] = &[
         description: "test the SAM client with real i2pd routers",
         run: |workspace| suites::run("sam-routers", workspace),
     },
+    Chore {
+        name: "own-i2pd",
+        description: "test our proxy with an i2pd that it starts itself",
+        run: |workspace| suites::run("own-i2pd", workspace),
+    },
 ];
 
 /// Suites that need the programs in `target/debug`. They mostly wait.

@@ -12,6 +12,8 @@ mod control;
 mod core_dumps;
 mod daemon;
 mod files;
+#[cfg(target_os = "linux")]
+mod i2pd;
 mod json;
 mod listener;
 mod names;
@@ -37,6 +39,9 @@ fn main() -> ExitCode {
     // In the process of the embedded router, this does not return.
     #[cfg(all(unix, feature = "embedded"))]
     i2p_embedded::run_child();
+    // In the process that becomes i2pd, neither does this.
+    #[cfg(target_os = "linux")]
+    i2pd::become_i2pd_if_told();
     // Before anything that may read keys and passwords.
     if let Err(error) = core_dumps::forbid() {
         output::remark(&format!(

@@ -7,7 +7,9 @@ use crate::{
     config::{Config, values::Backend},
     daemon::{
         bridge::{advice, bridge},
+        own_router::{installed_i2pd, no_i2pd},
         preflight,
+        router::OwnChoice,
         used_bridge::UsedBridge,
     },
     terminal::output::print,
@@ -21,7 +23,7 @@ pub(crate) async fn run(config: &Config, live: bool) -> Result<(), CommandError>
         let listeners: Vec<_> = tunnel.listen()?.iter().map(ToString::to_string).collect();
         text += &format!("tunnel {} listens on {}\n", tunnel.name(), listeners.join(", "));
     }
-    if config.router.backend == Backend::Auto && cfg!(feature = "embedded") {
+    if config.router.backend == Backend::Auto && matches!(OwnChoice::of(config), OwnChoice::Embedded(_)) {
         let refused = config.refused_by_embedded_router();
         text.extend(
             refused
@@ -37,8 +39,18 @@ pub(crate) async fn run(config: &Config, live: bool) -> Result<(), CommandError>
 
 /// What the router supports, in words.
 async fn ask(config: &Config) -> Result<String, CommandError> {
-    if config.router.backend == Backend::Embedded {
-        return Ok("the router is the embedded one, which starts together with the proxy\n".to_owned());
+    match config.router.backend {
+        Backend::Embedded => {
+            return Ok("the router is the embedded one, which starts together with the proxy\n".to_owned());
+        }
+        Backend::I2pd => {
+            let program = installed_i2pd(config).map_err(|fault| no_i2pd(&fault))?;
+            return Ok(format!(
+                "the router is i2pd ({}), which starts together with the proxy\n",
+                program.display()
+            ));
+        }
+        Backend::Auto | Backend::Sam => {}
     }
     let bridge = bridge(config)?;
     match bridge.probe().await {
@@ -47,18 +59,28 @@ async fn ask(config: &Config) -> Result<String, CommandError> {
             bridge.address(),
             router(capabilities)
         )),
-        Err(error) if config.router.backend == Backend::Auto && cfg!(feature = "embedded") => {
-            let instead = if UsedBridge::of(config).file().is_some() {
-                "wait for it and start no embedded router, since it has used a router's SAM bridge before"
-            } else {
-                "start the embedded router instead"
-            };
-            Ok(format!("{error}; the proxy would {instead}\n"))
-        }
-        Err(error) => Err(CommandError::run_time(format_args!(
-            "{error}. Without a router, nothing in I2P can be reached. {}",
-            advice(&error)
-        ))),
+        Err(error) => match without_bridge(config) {
+            Some(what) => Ok(format!("{error}; the proxy would {what}\n")),
+            None => Err(CommandError::run_time(format_args!(
+                "{error}. Without a router, nothing in I2P can be reached. {}",
+                advice(&error)
+            ))),
+        },
+    }
+}
+
+/// What the proxy would do without a SAM bridge, if it would not end.
+fn without_bridge(config: &Config) -> Option<String> {
+    if config.router.backend != Backend::Auto {
+        return None;
+    }
+    match OwnChoice::of(config) {
+        OwnChoice::None(_) => None,
+        _ if UsedBridge::of(config).file().is_some() => Some(
+            "wait for it and start no router of its own, since it has used a router's SAM bridge before"
+                .to_owned(),
+        ),
+        own => Some(format!("start {own} instead")),
     }
 }
 

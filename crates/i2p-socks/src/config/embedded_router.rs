@@ -22,7 +22,7 @@ fn refused(tunnel: &TunnelConfig) -> Option<String> {
     };
     Some(format!(
         "tunnel {}: {key} cannot be used with the embedded router, because a stranger who can send to such a tunnel can end that \
-         router. Use i2pd or Java I2P (backend = \"sam\" under [router]), or set udp = \"off\" and incoming = false",
+         router. Use i2pd or Java I2P (backend = \"i2pd\" or \"sam\" under [router]), or set udp = \"off\" and incoming = false",
         tunnel.name()
     ))
 }

@@ -102,10 +102,12 @@ pub(crate) struct RouterConfig {
     pub(crate) user: Option<String>,
     /// A file that holds the password and nothing else.
     pub(crate) password_file: Option<PathBuf>,
-    /// The first routers that the embedded router knows, in place of those from a reseed server: an `i2pseeds.su3`, or the netDb
-    /// directory of another router.
+    /// The i2pd that is started. `None`: the one in PATH or in the usual directories.
+    pub(crate) i2pd: Option<PathBuf>,
+    /// The first routers that a router of our own knows, in place of those from a reseed server: an `i2pseeds.su3`, or the netDb
+    /// directory of another router (not with i2pd).
     pub(crate) reseed_file: Option<PathBuf>,
-    /// The network that the embedded router joins: 2 is I2P, any other a private network without anonymity.
+    /// The network that a router of our own joins: 2 is I2P, any other a private network without anonymity.
     #[serde(deserialize_with = "in_range::<_, 0, 255>")]
     pub(crate) network_id: u8,
 }
@@ -118,6 +120,7 @@ impl Default for RouterConfig {
             sam_udp: None,
             user: None,
             password_file: None,
+            i2pd: None,
             reseed_file: None,
             network_id: PUBLIC_NETWORK,
         }
@@ -129,7 +132,8 @@ impl RouterConfig {
     fn contradiction(&self, tunnel: &TunnelConfig) -> Option<String> {
         let datagrams = tunnel.dedicated_sessions().is_some_and(|sessions| sessions.datagrams.is_some());
         let has_udp_address = self.sam.tells_udp_address() || self.sam_udp.is_some();
-        (datagrams && !has_udp_address && self.backend != Backend::Embedded).then(|| {
+        let uses_sam = matches!(self.backend, Backend::Auto | Backend::Sam);
+        (datagrams && !has_udp_address && uses_sam).then(|| {
             format!(
                 "tunnel {} carries datagrams, which the router exchanges over UDP, and the Unix socket {} has no UDP port: set \
                  sam-udp to the one of the SAM bridge, or udp = \"off\"",

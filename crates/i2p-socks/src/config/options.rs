@@ -21,7 +21,7 @@ pub(crate) struct Options {
     #[arg(long, global = true)]
     pub(crate) open_to_others: bool,
 
-    /// Use the router behind a SAM bridge, or the embedded router; auto uses the embedded router only if no SAM bridge answers
+    /// Use the router behind a SAM bridge, start an installed i2pd, or use the embedded router; auto tries them in this order
     /// [default: auto]
     #[arg(long, global = true, value_name = "WHICH", env = "I2P_SOCKS_ROUTER", value_enum)]
     pub(crate) router: Option<Backend>,
@@ -39,12 +39,14 @@ pub(crate) struct Options {
     #[arg(short = 'o', global = true, value_name = "KEY=VALUE")]
     pub(crate) overrides: Vec<Override>,
 
-    /// Keep the program's files in this directory: address book, persistent identities, control socket, data of the embedded
-    /// router [default: $STATE_DIRECTORY, otherwise i2p-socks in the platform's directory for state: ~/.local/state on Linux]
+    /// Keep the program's files in this directory: address book, persistent identities, control socket, data of i2pd and of
+    /// the embedded router [default: $STATE_DIRECTORY, otherwise i2p-socks in the platform's directory for state:
+    /// ~/.local/state on Linux]
     #[arg(long, global = true, value_name = "DIR", env = "I2P_SOCKS_STATE_DIR")]
     pub(crate) state_dir: Option<PathBuf>,
 
-    /// Log more: -v debugging messages, -vv everything, -vvv also the log of the embedded router, which names visited hosts
+    /// Log more: -v debugging messages, -vv everything, -vvv also the log of a router that the proxy runs itself, which names
+    /// visited hosts
     #[arg(short, long, global = true, action = ArgAction::Count, conflicts_with = "quiet")]
     pub(crate) verbose: u8,
 

@@ -148,8 +148,8 @@ fn descriptors_are_kept_for_as_many_datagrams_as_there_are_sessions_for_them() {
 #[test]
 fn mistakes_say_where_and_what_is_expected() {
     for (text, says) in [
-        ("[router]\nbackend = 'i2pd'", "line 2, column 11"),
-        ("[router]\nbackend = 'i2pd'", "`auto`, `sam`, `embedded`"),
+        ("[router]\nbackend = 'java'", "line 2, column 11"),
+        ("[router]\nbackend = 'java'", "`auto`, `sam`, `i2pd`, `embedded`"),
         ("[router]\nsam = '7656'", "expected HOST:PORT"),
         ("[router]\nsam = '127.0.0.1:0'", "expected HOST:PORT"),
         ("[router]\nsam = '::1:7656'", "expected HOST:PORT"),

@@ -34,11 +34,13 @@ pub(crate) fn addresses_without_lookup(text: &str) -> Vec<SocketAddr> {
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize, clap::ValueEnum)]
 #[serde(rename_all = "kebab-case")]
 pub(crate) enum Backend {
-    /// A SAM bridge if one answers, otherwise the embedded router.
+    /// A SAM bridge if one answers, otherwise an installed i2pd, otherwise the embedded router.
     #[default]
     Auto,
     /// The SAM bridge of a running router.
     Sam,
+    /// An installed i2pd, which the program starts.
+    I2pd,
     /// The router inside this program.
     Embedded,
 }
@@ -49,6 +51,7 @@ impl Backend {
         match self {
             Self::Auto => "auto",
             Self::Sam => "sam",
+            Self::I2pd => "i2pd",
             Self::Embedded => "embedded",
         }
     }

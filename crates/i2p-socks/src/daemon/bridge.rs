@@ -11,7 +11,7 @@ use crate::{
 
 /// The error for `backend = "embedded"` in a build without it.
 pub(crate) const NO_EMBEDDED_ROUTER: &str = "this build has no embedded router: use --router sam with a running router, \
-    or install i2p-socks with its default features";
+    use --router i2pd with an installed one, or install i2p-socks with its default features";
 
 /// How many connections to the router are opened in advance while clients arrive in a row: enough for a web page.
 pub(super) const SPARE_CONNECTIONS: usize = 8;

@@ -9,8 +9,10 @@ use tokio_util::sync::CancellationToken;
 use super::{
     home::StateDirectory,
     notify::ServiceManager,
+    own_router::Deaths,
     preflight,
-    router::{Deaths, Router, RouterUser},
+    router::Router,
+    router_user::RouterUser,
     routing,
     running::Running,
     sessions::Sessions,

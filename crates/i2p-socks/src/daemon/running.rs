@@ -17,7 +17,7 @@ pub(crate) struct Running {
     pub(crate) config: Config,
     pub(crate) sessions: Sessions,
     pub(crate) tunnels: Tunnels,
-    /// The embedded router, if the proxy runs it. Not every tunnel can use it.
+    /// The router, if the proxy runs it itself. Not every tunnel can use the embedded one.
     pub(crate) own_router: Option<OwnRouterSource>,
 }
 
@@ -34,7 +34,7 @@ impl Running {
                 "{fixed} cannot change while the proxy is running: restart it"
             )));
         }
-        if self.own_router.is_some() {
+        if self.own_router.as_ref().is_some_and(OwnRouterSource::is_embedded) {
             let refused = config.refused_by_embedded_router();
             if !refused.is_empty() {
                 return Err(CommandError::usage(refused.join("\n")));

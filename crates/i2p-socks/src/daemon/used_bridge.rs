@@ -1,6 +1,6 @@
 //! Remembers in the state directory that the proxy has used a router's SAM bridge.
 //!
-//! Without a bridge, `auto` starts the embedded router, which asks servers on the internet for its first routers. An observer of the
+//! Without a bridge, `auto` starts a router of its own, which asks servers on the internet for its first routers. An observer of the
 //! network sees that. So a proxy that has used another router waits for it instead, however long it is away.
 
 use std::{
@@ -41,7 +41,7 @@ impl UsedBridge {
         };
         if let Err(error) = write() {
             tracing::warn!(
-                "cannot write {}: {error}. If the router is away at a later start, backend = \"auto\" starts the embedded router \
+                "cannot write {}: {error}. If the router is away at a later start, backend = \"auto\" starts a router of its own \
                  instead of waiting",
                 file.display()
             );

@@ -53,12 +53,12 @@ pub(super) fn report(
     }
 }
 
-fn own_router(OwnRouterStatus { state, deaths }: OwnRouterStatus) -> OwnRouterReport {
+fn own_router(OwnRouterStatus { kind, state, deaths }: OwnRouterStatus) -> OwnRouterReport {
     let down_for = match state {
         OwnRouterState::Down(time) => Some(time.as_secs()),
         OwnRouterState::Starting | OwnRouterState::Running => None,
     };
-    OwnRouterReport { state: state.word().to_owned(), deaths, down_for }
+    OwnRouterReport { kind: kind.word().to_owned(), state: state.word().to_owned(), deaths, down_for }
 }
 
 fn outproxy(status: &OutproxyStatus) -> OutproxyReport {

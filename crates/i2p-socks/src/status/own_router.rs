@@ -2,9 +2,31 @@
 
 use std::{fmt, sync::Arc, time::Duration};
 
+/// Which router the proxy runs itself.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum OwnRouterKind {
+    /// An installed i2pd.
+    #[cfg_attr(not(target_os = "linux"), expect(dead_code, reason = "it is started on Linux only"))]
+    I2pd,
+    /// The embedded router.
+    Embedded,
+}
+
+impl OwnRouterKind {
+    /// The word in `/status.json`.
+    pub(super) fn word(self) -> &'static str {
+        match self {
+            Self::I2pd => "i2pd",
+            Self::Embedded => "embedded",
+        }
+    }
+}
+
 /// The state of a router that the proxy runs itself.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct OwnRouterStatus {
+    /// Which one it is.
+    pub(crate) kind: OwnRouterKind,
     /// What it does now.
     pub(crate) state: OwnRouterState,
     /// How often it has died since the start of the proxy.
@@ -41,6 +63,11 @@ impl OwnRouterSource {
     /// Reads the state with this function.
     pub(crate) fn new(read: impl Fn() -> OwnRouterStatus + Send + Sync + 'static) -> Self {
         Self(Arc::new(read))
+    }
+
+    /// Whether it is the embedded router.
+    pub(crate) fn is_embedded(&self) -> bool {
+        self.read().kind == OwnRouterKind::Embedded
     }
 
     pub(super) fn read(&self) -> OwnRouterStatus {

@@ -127,6 +127,8 @@ pub(crate) struct OutproxyReport {
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub(crate) struct OwnRouterReport {
+    /// `i2pd` or `embedded`.
+    pub(crate) kind: String,
     /// `starting`, `running` or `down`.
     pub(crate) state: String,
     /// How often it has died since the start.
@@ -143,13 +145,18 @@ impl OwnRouterReport {
             Some(seconds) => format!("down after it died, started again in {seconds} s"),
             None => self.state.clone(),
         };
-        match self.deaths {
-            0 => format!("embedded router: {state}"),
-            deaths => format!(
-                "embedded router: {state}; it has died {} since the start. A site or a peer may cause that; i2pd and Java I2P do \
-                 not have this weakness",
-                counted(deaths, "time")
+        let (name, advice) = match self.kind.as_str() {
+            "embedded" => (
+                "embedded router",
+                ". A site or a peer may cause that; i2pd and Java I2P do not have this weakness",
             ),
+            other => (other, ""),
+        };
+        match self.deaths {
+            0 => format!("{name}: {state}"),
+            deaths => {
+                format!("{name}: {state}; it has died {} since the start{advice}", counted(deaths, "time"))
+            }
         }
     }
 }

@@ -33,7 +33,9 @@ impl Log {
         panics::log_places();
         let log = Self { verbosity, filter: handle };
         if verbosity >= Verbosity::Router {
-            tracing::warn!("-vvv: the log of the embedded router names visited destinations");
+            tracing::warn!(
+                "-vvv: the log of a router that the proxy runs itself (i2pd or the embedded one) names visited destinations"
+            );
         }
         set_sensitive(config.sensitive);
         log

@@ -54,7 +54,7 @@ fn udp_and_incoming_are_refused_with_the_embedded_router() {
             assert!(stderr.contains(part), "{part} is not in\n{stderr}");
         }
         assert_eq!(check(&tunnel, &["--router", "sam"]).0, Some(0), "{key}");
-        let (code, stdout, _) = check(&tunnel, &[]);
+        let (code, stdout, _) = check(&tunnel, &["-o", "router.i2pd=/nonexistent"]);
         assert_eq!(code, Some(0), "{key}");
         assert!(
             stdout.contains("if no other router is found, the proxy does not start: tunnel default: "),

@@ -13,6 +13,7 @@ mod early_data;
 mod embedded_router;
 mod files;
 mod generate;
+mod i2pd_backend;
 mod isolation;
 mod keys;
 mod life;

@@ -23,6 +23,7 @@ use tokio::{
 use crate::common::{
     LIMIT, Running, i2p_socks, network,
     network::{ask, socks5},
+    processes::{field, has_ended, kill, router_of, until},
 };
 
 /// A private network with a service on it, and a proxy on its own router in the same network.
@@ -85,39 +86,6 @@ impl Lab {
     }
 }
 
-/// The process of the router that belongs to this proxy.
-fn router_of(proxy: u32) -> Option<u32> {
-    let of_proxy = |id: u32| {
-        let status = fs::read_to_string(format!("/proc/{id}/status")).ok()?;
-        let parent = status.lines().find_map(|line| line.strip_prefix("PPid:"))?;
-        (parent.trim() == proxy.to_string() && !status.contains("State:\tZ")).then_some(id)
-    };
-    let ids =
-        fs::read_dir("/proc").unwrap().filter_map(|entry| entry.ok()?.file_name().to_str()?.parse().ok());
-    ids.filter_map(of_proxy).next()
-}
-
-/// Whether a process has ended. Nobody may have collected its status yet.
-fn has_ended(id: u32) -> bool {
-    fs::read_to_string(format!("/proc/{id}/status")).map_or(true, |status| status.contains("State:\tZ"))
-}
-
-async fn until<T>(what: &str, mut found: impl FnMut() -> Option<T>) -> T {
-    let begin = Instant::now();
-    loop {
-        if let Some(found) = found() {
-            return found;
-        }
-        assert!(begin.elapsed() < LIMIT, "{what}");
-        sleep(Duration::from_millis(20)).await;
-    }
-}
-
-fn kill(signal: &str, id: u32) {
-    let status = std::process::Command::new("kill").args(["-s", signal, &id.to_string()]).status();
-    assert!(status.unwrap().success());
-}
-
 #[tokio::test(flavor = "multi_thread")]
 async fn the_router_dies_and_the_proxy_goes_on_with_a_new_one_and_new_identities() {
     let lab = Lab::start().await;
@@ -161,7 +129,8 @@ async fn the_router_dies_and_the_proxy_goes_on_with_a_new_one_and_new_identities
 async fn a_reload_does_not_open_the_embedded_router_to_strangers() {
     let lab = Lab::start().await;
     // A port where nobody listens.
-    let mut proxy = lab.proxy_with(&["--router", "auto", "--sam", "127.0.0.1:1"]);
+    let auto = ["--router", "auto", "--sam", "127.0.0.1:1", "-o", "router.i2pd=/nonexistent"];
+    let mut proxy = lab.proxy_with(&auto);
     tokio::task::block_in_place(|| proxy.ready());
     let config = lab.dir.path().join("config.toml");
     let before = fs::read_to_string(&config).unwrap();
@@ -196,13 +165,6 @@ fn connector(router: &RouterProcess) -> Connector {
         let sam = sam.clone();
         async move { sam.connect().await }
     })
-}
-
-/// The number behind a label in a file of /proc.
-fn field(text: &str, label: &str) -> String {
-    let line =
-        text.lines().find(|line| line.starts_with(label)).unwrap_or_else(|| panic!("no {label} in {text}"));
-    line.strip_prefix(label).unwrap().split_whitespace().collect::<Vec<_>>().join(" ")
 }
 
 /// The sockets of a process: their inodes.

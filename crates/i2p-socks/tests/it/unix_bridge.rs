@@ -66,7 +66,7 @@ async fn a_proxy_that_has_used_a_bridge_waits_for_it_and_starts_no_router_of_its
     bridge.kill().await;
     let (code, stdout, stderr) = output(&check);
     assert_eq!(code, Some(0), "{stderr}");
-    assert!(stdout.contains("the proxy would wait for it and start no embedded router"), "{stdout}");
+    assert!(stdout.contains("the proxy would wait for it and start no router of its own"), "{stdout}");
     let mut proxy = Running::start(&run);
     let line = proxy.stderr_line("has used a router's SAM bridge before, so it waits for it");
     assert!(line.contains("used-sam-bridge"), "{line}");

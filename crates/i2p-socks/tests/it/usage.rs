@@ -16,7 +16,7 @@ fn wrong_usage_and_configuration_exit_with_64() {
         (&["run", "--listen", "4450"], "expected IP:PORT, such as 127.0.0.1:4450"),
         (&["run", "--listen", "localhost:4450"], "expected IP:PORT"),
         (&["run", "--sam", "7656"], "expected HOST:PORT, such as 127.0.0.1:7656"),
-        (&["run", "--router", "i2pd"], "[possible values: auto, sam, embedded]"),
+        (&["run", "--router", "java"], "[possible values: auto, sam, i2pd, embedded]"),
         (&["run", "-v", "-q"], "cannot be used with"),
         (&["-v", "run", "-q"], "cannot be used with"),
         (&["--sam", "127.0.0.1:1", "run", "--sam", "127.0.0.1:2"], "cannot be used multiple times"),
@@ -249,6 +249,8 @@ fn auto_falls_back_to_the_embedded_router_and_a_bad_reseed_file_is_named() {
         config.to_str().unwrap(),
         "--state-dir",
         dir.path().join("state").to_str().unwrap(),
+        "-o",
+        "router.i2pd=/nonexistent",
     ]);
     assert_eq!(code, Some(1), "{stderr}");
     for part in ["trying for 5 s", "starting the embedded router", "i2pseeds.su3", "as reseed file"] {

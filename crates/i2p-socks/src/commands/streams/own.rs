@@ -16,7 +16,8 @@ use crate::{
         tunnel::{SessionPurpose, TunnelName},
     },
     daemon::{
-        router::{Router, RouterUser},
+        router::Router,
+        router_user::RouterUser,
         sessions::{Dialler, Sessions},
     },
     names::service::NameService,

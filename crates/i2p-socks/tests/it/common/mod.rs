@@ -1,9 +1,11 @@
 //! The binary as a user starts it.
 
+pub(crate) mod fake_i2pd;
 #[cfg(unix)]
 pub(crate) mod lab;
 pub(crate) mod network;
 pub(crate) mod peers;
+pub(crate) mod processes;
 pub(crate) mod site;
 #[cfg(unix)]
 pub(crate) mod stand_in;
