@@ -229,6 +229,15 @@ mod tests {
             spare: false,
             trouble: Some("<script>alert('x')</script>&\"\u{1b}".into()),
         };
+        let outproxy = |name: &str, all: Option<u64>, some: Option<u64>| OutproxyReport {
+            name: name.into(),
+            asked: 3,
+            opened: 1,
+            failed: 2,
+            outcomes: [("opened".into(), 1), ("timed_out".into(), 2)].into(),
+            left_alone_for: all,
+            left_alone_by_some_for: some,
+        };
         let report = StatusReport {
             version: "1".into(),
             state: "no-session".into(),
@@ -239,15 +248,7 @@ mod tests {
             max_sessions: 8,
             virtual_addresses: 0,
             own_router: None,
-            outproxies: vec![OutproxyReport {
-                name: "exit".into(),
-                asked: 3,
-                opened: 1,
-                failed: 2,
-                outcomes: [("opened".into(), 1), ("timed_out".into(), 2)].into(),
-                left_alone_for: None,
-                left_alone_by_some_for: Some(60),
-            }],
+            outproxies: vec![outproxy("exit", Some(60), None), outproxy("other", None, Some(60))],
             failures: Vec::new(),
         };
         let page = render(&report);
