@@ -1,7 +1,7 @@
 //! Outproxies, the ways out of I2P: routing to them ([`Routing`]), their definitions, their health, and their protocols.
 //!
-//! Imports `client`, `dial`, `failure`, `log_throttle`, `route` and `stream`. Nothing here knows which protocol a client speaks or how I2P is
-//! reached.
+//! Imports `client`, `dial`, `failure`, `log_throttle`, `route` and `stream`. Nothing here knows which protocol a client speaks or how
+//! I2P is reached.
 
 mod connect;
 mod definition;
