@@ -25,13 +25,16 @@ use lab::{
     namespace::{self, Namespaces},
     suite::Suite,
 };
-use programs::Workspace;
+use programs::{Program, Workspace, install_missing};
 use rustix::process::{Resource, getrlimit, setrlimit};
 use target::Target;
 use tokio::{runtime::Runtime, time::Instant};
 
 /// Attacks look into the `/proc` of the program.
 const SUITE: Suite = Suite { name: "attack", namespaces: Namespaces::NetworkAndProcesses };
+
+/// What makes its namespace.
+const PROGRAMS: [Program; 2] = [("ip", "iproute2"), ("unshare", "util-linux")];
 
 fn main() -> ExitCode {
     let lab::suite::CommandLine { is_inside, arguments } = lab::suite::CommandLine::of_this_process();
@@ -52,6 +55,7 @@ fn run(
         return runtime.block_on(attacks::send_datagram_of_another_user(*to));
     }
     if !is_inside {
+        install_missing(&PROGRAMS, workspace)?;
         Target::build(workspace, *build)?;
         let arguments: Vec<_> = arguments.iter().map(String::as_str).collect();
         return SUITE.run_inside(workspace, &arguments);
