@@ -101,10 +101,15 @@ impl Counts {
         if !choose(&mut ends, needed, own_to_tunnel.chain(self.expendable.to_tunnel(tunnel))) {
             return Err(Limit::PerTunnel);
         }
-        // One that takes the place of the client's own takes nothing from others, even if its share has shrunk.
-        let has_share = !per_client.allows_one_more(&self.connections, client, connections);
-        let is_own = |number: &u64| self.expendable.get(*number).is_some_and(|it| it.client == client);
-        if has_share && !ends.iter().any(is_own) && !choose(&mut ends, 1, self.expendable.own(client)) {
+        let is_own = |number: &&u64| self.expendable.get(**number).is_some_and(|it| it.client == client);
+        let needed = match per_client {
+            // One that takes the place of the client's own takes nothing from others, even if its share has shrunk.
+            PerClient::Share => usize::from(!self.connections.leave_room_for_others(client, connections)),
+            PerClient::AtMost(most) => excess(self.connections.of(client), most),
+            PerClient::Unlimited => 0,
+        };
+        let needed = needed.saturating_sub(ends.iter().filter(is_own).count());
+        if !choose(&mut ends, needed, self.expendable.own(client)) {
             return Err(Limit::PerClient);
         }
         Ok(ends)
@@ -393,6 +398,18 @@ mod tests {
         let _annas = admit(ANNA).unwrap();
         assert_eq!(which(&flags), [1, 0, 0], "one for one");
         assert_eq!(admission.connections(), 14);
+    }
+
+    #[test]
+    fn a_cap_that_a_reload_has_lowered_holds_for_the_next_connection() {
+        let tunnel: Arc<str> = "a".into();
+        let admission = Admission::default();
+        let all: Vec<_> = (0..5).map(|_| admission.admit(&tunnel, ANNA).unwrap()).collect();
+        let flags: Vec<_> = all.iter().map(ended).collect();
+        admission.set_caps(Caps { per_client: PerClient::AtMost(2), ..Caps::default() });
+        let _annas = admission.admit(&tunnel, ANNA).unwrap();
+        assert_eq!(which(&flags), [1, 1, 1, 1, 0]);
+        assert_eq!(admission.connections(), 2);
     }
 
     #[test]
