@@ -37,8 +37,9 @@ impl Dial for SamDialler {
 
     async fn associate(&self, key: &IsolationKey) -> Result<SamDatagrams, Failure> {
         let pool = self.datagrams.as_ref().ok_or(Failure::CommandNotSupported)?;
+        let patience = self.deadlines().router;
         let (lease, streams) = self.identity(key).await?;
-        let datagrams = pool.lease(key, &streams.session).await?;
+        let datagrams = pool.lease(key, &streams.session, patience).await?;
         Ok(SamDatagrams::new(datagrams, streams, self.resolver.clone(), lease))
     }
 

@@ -1,12 +1,12 @@
 use i2p_name::I2pName;
 use i2p_sam::{SamStream, Session};
-use tokio::time::{Instant, sleep_until};
+use tokio::time::Instant;
 
 use super::{
     attempt_error::AttemptError,
     datagrams::DatagramPool,
     names::SessionIdentity,
-    pool::{NoLease, SessionDeadlines, SessionLease, SessionPool},
+    pool::{SessionDeadlines, SessionLease, SessionPool},
 };
 use crate::{client::IsolationKey, failure::Failure, limits::SessionLimits, names::Resolver};
 
@@ -47,7 +47,7 @@ impl SamDialler {
 
 impl SamDialler {
     /// The deadlines of a request that begins now.
-    fn deadlines(&self) -> SessionDeadlines {
+    pub(super) fn deadlines(&self) -> SessionDeadlines {
         let now = Instant::now();
         SessionDeadlines { router: now + self.limits.router, tunnels: now + self.limits.tunnels }
     }
@@ -57,9 +57,7 @@ impl SamDialler {
         loop {
             match self.pool.lease(key) {
                 Ok(lease) => return Ok(lease),
-                Err(NoLease::TooFast(next)) if next <= deadlines.router => sleep_until(next).await,
-                Err(NoLease::ShareUsed | NoLease::TooFast(_)) => return Err(Failure::SessionShare),
-                Err(NoLease::PoolFull) => return Err(Failure::TooManySessions),
+                Err(none) => none.wait(deadlines.router).await?,
             }
         }
     }

@@ -2,6 +2,7 @@
 
 mod client;
 mod pool;
+mod room;
 
 pub use self::{
     client::SamDatagrams,

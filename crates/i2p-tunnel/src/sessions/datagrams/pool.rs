@@ -8,12 +8,11 @@ use i2p_name::B32;
 use i2p_sam::{DatagramSession, DatagramStyle, Error, Ports, Session, SessionOptions};
 use tokio::time::{Instant, sleep_until};
 
+use super::room::Place;
 use crate::{
-    client::{
-        ClientOrigin, ClientRate, HeldSession, IsolationKey, has_its_share, held_by, others_unused_to_close,
-        own_unused_to_close,
-    },
+    client::{ClientOrigin, ClientRate, IsolationKey},
     failure::Failure,
+    sessions::pool::NoLease,
 };
 
 /// Ports that sessions listen on if the router supports ports: the range of ephemeral ports (RFC 6335).
@@ -58,23 +57,23 @@ pub struct DatagramPool {
     shared: Arc<Shared>,
 }
 
-struct Shared {
+pub(super) struct Shared {
     state: Mutex<State>,
 }
 
-struct State {
-    options: DatagramOptions,
+pub(super) struct State {
+    pub(super) options: DatagramOptions,
     /// Increases whenever sessions are opened with other options than before.
     generation: u64,
     /// The clients of the sessions that are in use or being opened, once for each session.
-    in_use: Vec<Option<ClientOrigin>>,
-    idle: Vec<Idle>,
+    pub(super) in_use: Vec<Option<ClientOrigin>>,
+    pub(super) idle: Vec<Idle>,
     /// All sessions, idle or not. Closed ones are removed when the next session opens.
     open: Vec<TrackedSession>,
     /// Destinations of streams that a datagram session shares, at routers that deliver datagrams to one session only.
     claimed: Vec<B32>,
     /// How quickly each client opens sessions.
-    opened: ClientRate,
+    pub(super) opened: ClientRate,
     /// Whether a task that closes unused sessions is running.
     reaping: bool,
 }
@@ -97,14 +96,14 @@ pub struct DatagramSessionStatus {
 }
 
 /// A session that is waiting for its next user.
-struct Idle {
-    key: IsolationKey,
+pub(super) struct Idle {
+    pub(super) key: IsolationKey,
     pooled: PooledSession,
-    since: Instant,
+    pub(super) since: Instant,
 }
 
 /// An open session.
-struct PooledSession {
+pub(super) struct PooledSession {
     session: Arc<DatagramSession>,
     /// The port that it listens on and sends from. 0 if the router does not support ports.
     port: u16,
@@ -113,49 +112,6 @@ struct PooledSession {
     /// [`State::generation`] when it was opened.
     generation: u64,
     _claim: Option<DestinationClaim>,
-}
-
-/// A client's place among those that use a session, until this is dropped or [ended](Self::end).
-struct Place {
-    client: Option<ClientOrigin>,
-    /// `None` once it has ended.
-    pool: Option<Arc<Shared>>,
-}
-
-impl Place {
-    /// Takes a place. The caller has made sure that there is room.
-    fn take(pool: &Arc<Shared>, state: &mut State, client: Option<ClientOrigin>) -> Self {
-        state.in_use.push(client);
-        Self { client, pool: Some(Arc::clone(pool)) }
-    }
-
-    fn end(&mut self, state: &mut State) {
-        let at = state.in_use.iter().position(|client| *client == self.client);
-        if let (Some(_), Some(at)) = (self.pool.take(), at) {
-            state.in_use.swap_remove(at);
-        }
-    }
-}
-
-impl Drop for Place {
-    fn drop(&mut self) {
-        if let Some(pool) = self.pool.clone() {
-            self.end(&mut pool.state());
-        }
-    }
-}
-
-/// Why a client gets no place.
-enum NoPlace {
-    Failure(Failure),
-    /// It has opened sessions too quickly, and can open the next one then.
-    TooFast(Instant),
-}
-
-impl From<Failure> for NoPlace {
-    fn from(failure: Failure) -> Self {
-        Self::Failure(failure)
-    }
 }
 
 impl State {
@@ -169,48 +125,6 @@ impl State {
             opened: ClientRate::of_sessions(options.max_sessions),
             options,
             reaping: false,
-        }
-    }
-
-    /// By how many sessions there are more than [`DatagramOptions::max_sessions`].
-    fn excess(&self) -> usize {
-        (self.in_use.len() + self.idle.len()).saturating_sub(self.options.max_sessions.get())
-    }
-
-    /// What is held, idle sessions first.
-    fn held(&self) -> Vec<HeldSession> {
-        let in_use = self.in_use.iter().map(|holder| HeldSession { holder: *holder, unused_since: None });
-        self.idle.iter().map(Idle::held).chain(in_use).collect()
-    }
-
-    /// Whether the client uses its share of the sessions.
-    fn is_share_used(&self, client: Option<ClientOrigin>) -> bool {
-        has_its_share(&self.held(), client, self.options.max_sessions.get())
-    }
-
-    /// [Makes room](Self::make_room) for a session to be opened, unless the client has opened too many too quickly.
-    fn make_room_at_rate(&mut self, client: Option<ClientOrigin>) -> Result<Option<Idle>, NoPlace> {
-        let now = Instant::now();
-        if let Some(next) = self.opened.next(client).filter(|next| *next > now) {
-            return Err(NoPlace::TooFast(next));
-        }
-        let closed = self.make_room(client)?;
-        self.opened.record(client, now);
-        Ok(closed)
-    }
-
-    /// Takes an idle session out, so that the client can have another one. Returns nothing if none has to be closed.
-    fn make_room(&mut self, client: Option<ClientOrigin>) -> Result<Option<Idle>, Failure> {
-        let (held, max) = (self.held(), self.options.max_sessions.get());
-        let is_over_share = has_its_share(&held, client, max);
-        if !is_over_share && held.len() < max {
-            return Ok(None);
-        }
-        let others = || others_unused_to_close(&held, client, Instant::now()).filter(|_| !is_over_share);
-        match own_unused_to_close(&held, client).or_else(others) {
-            Some(at) => Ok(Some(self.idle.swap_remove(at))),
-            None if is_over_share || held_by(&held, client) == held.len() => Err(Failure::SessionShare),
-            None => Err(Failure::TooManySessions),
         }
     }
 }
@@ -241,7 +155,7 @@ impl Drop for DestinationClaim {
 }
 
 impl Shared {
-    fn state(&self) -> MutexGuard<'_, State> {
+    pub(super) fn state(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -296,7 +210,8 @@ impl DatagramPool {
     /// Leases a session of `key` for exclusive use. `streams` is the key's session for streams: the datagrams share its
     /// destination if the router supports that and no other datagram session has claimed it.
     ///
-    /// Cancel-safe: a session that is being opened is closed again.
+    /// A client that has opened many sessions waits for its turn if that comes before `patience` ends. Cancel-safe: a session that is
+    /// being opened is closed again.
     ///
     /// # Errors
     /// [`Failure::TooManySessions`] if all sessions are in use, [`Failure::SessionShare`] if the client uses its share of them,
@@ -306,13 +221,13 @@ impl DatagramPool {
         &self,
         key: &IsolationKey,
         streams: &Session,
+        patience: Instant,
     ) -> Result<DatagramLease, Failure> {
         let destination = streams.destination().b32();
         let (idle, place) = loop {
             match self.take_place(key, &destination) {
                 Ok(taken) => break taken,
-                Err(NoPlace::Failure(failure)) => return Err(failure),
-                Err(NoPlace::TooFast(next)) => sleep_until(next).await,
+                Err(none) => none.wait(patience).await?,
             }
         };
         let pooled = match idle {
@@ -335,7 +250,7 @@ impl DatagramPool {
         &self,
         key: &IsolationKey,
         streams: &B32,
-    ) -> Result<(Option<PooledSession>, Place), NoPlace> {
+    ) -> Result<(Option<PooledSession>, Place), NoLease> {
         // If the key's streams have a new identity, an old session would link it to the previous one.
         let stale = |idle: &Idle| idle.key == *key && idle.pooled.streams != *streams;
         drop(self.shared.remove_idle_if(|idle| stale(idle) || !idle.pooled.session.session().is_alive()));
@@ -411,13 +326,6 @@ impl DatagramPool {
             DatagramSessionStatus { destination, shares_destination, in_use }
         };
         alive.into_iter().map(status).collect()
-    }
-}
-
-impl Idle {
-    fn held(&self) -> HeldSession {
-        let Self { key, since, .. } = self;
-        HeldSession { holder: key.origin(), unused_since: Some(*since) }
     }
 }
 

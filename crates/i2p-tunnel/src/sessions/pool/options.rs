@@ -1,7 +1,9 @@
 use std::{num::NonZeroUsize, time::Duration};
 
 use i2p_sam::{BackOff, Identity, SessionOptions};
-use tokio::time::Instant;
+use tokio::time::{Instant, sleep_until};
+
+use crate::failure::Failure;
 
 /// Settings of a session pool.
 #[derive(Debug, Clone)]
@@ -65,4 +67,21 @@ pub(crate) enum NoLease {
     ShareUsed,
     /// The client has opened many sessions in a short time. It may open the next one at this time.
     TooFast(Instant),
+}
+
+impl NoLease {
+    /// Waits until the client may ask again, if that is before `patience` ends.
+    ///
+    /// # Errors
+    /// [`Failure::SessionShare`] or [`Failure::TooManySessions`]: it need not ask again.
+    pub(crate) async fn wait(self, patience: Instant) -> Result<(), Failure> {
+        match self {
+            Self::TooFast(next) if next <= patience => {
+                sleep_until(next).await;
+                Ok(())
+            }
+            Self::ShareUsed | Self::TooFast(_) => Err(Failure::SessionShare),
+            Self::PoolFull => Err(Failure::TooManySessions),
+        }
+    }
 }
