@@ -21,7 +21,7 @@ const SERVICE_TIMEOUT: Duration = Duration::from_secs(45);
 const TOTAL_TIMEOUT: Duration = Duration::from_secs(90);
 
 /// Asks jump services, one after the other, on the streams of the identity that looks the name up. Its answers are remembered for
-/// that identity and written nowhere: the address book would tell the other identities, and whoever reads the disk, who looked up
+/// that identity and written nowhere: the address book would tell other identities, and readers of the disk, who looked up
 /// which name and when.
 pub(super) struct JumpServices {
     pub(super) services: Vec<I2pUrl>,
