@@ -43,7 +43,7 @@ impl Drop for Place {
 }
 
 impl State {
-    /// By how many sessions there are more than [`DatagramOptions::max_sessions`].
+    /// By how many sessions there are more than [`max_sessions`](super::DatagramOptions::max_sessions).
     pub(super) fn excess(&self) -> usize {
         (self.in_use.len() + self.idle.len()).saturating_sub(self.options.max_sessions.get())
     }

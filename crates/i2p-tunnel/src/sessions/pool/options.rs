@@ -85,3 +85,25 @@ impl NoLease {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn a_client_waits_for_its_turn_only_as_long_as_a_request_may_wait() {
+        let begin = Instant::now();
+        let (soon, late) = (begin + Duration::from_secs(3), begin + Duration::from_secs(31));
+        let patience = begin + Duration::from_secs(30);
+        assert_eq!(NoLease::TooFast(soon).wait(patience).await, Ok(()));
+        assert_eq!(begin.elapsed(), Duration::from_secs(3));
+        for (none, failure) in [
+            (NoLease::TooFast(late), Failure::SessionShare),
+            (NoLease::ShareUsed, Failure::SessionShare),
+            (NoLease::PoolFull, Failure::TooManySessions),
+        ] {
+            assert_eq!(none.wait(patience).await, Err(failure));
+        }
+        assert_eq!(begin.elapsed(), Duration::from_secs(3), "the others are told at once");
+    }
+}
