@@ -184,7 +184,7 @@ async fn serve(
 
 /// Stops: requests and transfers in progress may continue for the grace period, or until `now` is cancelled.
 pub(crate) async fn drain(running: Running, now: &CancellationToken) {
-    let Running { config, tunnels, sessions: _sessions, .. } = running;
+    let Running { config, tunnels, sessions, .. } = running;
     let (grace, idle) = (config.shutdown.grace(), config.shutdown.idle());
     tracing::info!(
         "stopping: no more clients are accepted; requests and transfers in progress may continue for {} s; a second signal ends \
@@ -196,6 +196,8 @@ pub(crate) async fn drain(running: Running, now: &CancellationToken) {
     } else {
         tracing::info!("all connections are closed");
     }
+    // Before a router of our own ends, which would be told as the loss of these sessions.
+    sessions.retire();
 }
 
 /// Keeps the watchdog and the status line of the service manager up to date, for ever.

@@ -112,6 +112,11 @@ impl DedicatedPool {
             datagrams: datagrams.or_else(|| options.datagrams.clone().map(DatagramPool::new)),
         }
     }
+
+    fn retire(&self) {
+        self.sessions.retire();
+        self.datagrams.iter().for_each(DatagramPool::retire);
+    }
 }
 
 /// A change to a pool that exists. It waits until nothing can refuse the reload.
@@ -239,12 +244,15 @@ impl Sessions {
                         (None, _) => {}
                     }
                 }
-                PoolChange::Retire(pool) => {
-                    pool.sessions.retire();
-                    pool.datagrams.iter().for_each(DatagramPool::retire);
-                }
+                PoolChange::Retire(pool) => pool.retire(),
             }
         }
+    }
+
+    /// Closes unused sessions at once, and each other session when its last stream ends.
+    pub(crate) fn retire(&self) {
+        self.shared.retire();
+        self.dedicated.values().chain(self.retired.values()).for_each(DedicatedPool::retire);
     }
 
     /// One pool for all tunnels, with these session options.

@@ -165,6 +165,8 @@ async fn i2pd_is_started_with_nothing_of_the_proxy_and_ends_with_it() {
 
     assert_eq!(block_in_place(|| proxy.signal("TERM")), Some(0), "{}", proxy.said());
     assert!(has_ended(id), "i2pd has survived the proxy");
+    let said = proxy.said();
+    assert!(!said.contains("has closed an I2P session"), "the end is told as a failure: {said}");
 }
 
 /// The port is taken while i2pd is down, so that the next one needs another.
