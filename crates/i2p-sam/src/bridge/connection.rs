@@ -15,7 +15,7 @@ use zeroize::Zeroize;
 use super::stream::SamStream;
 use crate::{
     error::{Error, Phase},
-    wire::{Command, Dialect, LeaseSetEncryption, MAX_LINE_BYTES, Pong, Reply, ResultWord, Version},
+    wire::{Command, Dialect, LeaseSetDialect, MAX_LINE_BYTES, Pong, Reply, ResultWord, Version},
 };
 
 /// A connection to a bridge that has not become a stream yet.
@@ -48,10 +48,10 @@ impl Connection {
         self.version = Some(version);
     }
 
-    /// The encryption types that a session created on this connection may have. The version is that of this connection: another
-    /// router may have come up since the router's dialect was learned.
-    pub(crate) fn lease_set_encryption(&self) -> LeaseSetEncryption {
-        LeaseSetEncryption::of_router(self.version, self.dialect)
+    /// How the router reads the options of a lease set. The version is that of this connection: another router may have come up
+    /// since the router's dialect was learned.
+    pub(crate) fn lease_set_dialect(&self) -> LeaseSetDialect {
+        LeaseSetDialect::of_router(self.version, self.dialect)
     }
 
     pub(crate) fn stream(&self) -> &SamStream {

@@ -89,8 +89,8 @@ impl ControlConnection {
         }
         let limits = router.bridge().timeouts();
         let create = async {
-            let encryption = connection.lease_set_encryption();
-            connection.send(&SessionCreate { id, style, encryption, options }, phase).await?;
+            let lease_set = connection.lease_set_dialect();
+            connection.send(&SessionCreate { id, style, lease_set, options }, phase).await?;
             loop {
                 let mut line = connection.answer(phase).await?;
                 let key = created(&line, options.key());

@@ -6,7 +6,8 @@ use zeroize::Zeroizing;
 use super::{
     datagram::DatagramStyle,
     dialect::{Dialect, EncodeError, LineWriter, Text},
-    options::{LeaseSetEncryption, SessionOptions},
+    lease_set::LeaseSetDialect,
+    options::SessionOptions,
     ports::Ports,
     private_key::PrivateKey,
     session_id::SessionId,
@@ -115,8 +116,8 @@ pub struct SessionCreate<'a> {
     pub id: &'a SessionId,
     /// What it carries.
     pub style: Style,
-    /// The encryption types of its lease set.
-    pub encryption: LeaseSetEncryption,
+    /// How the router reads the options of its lease set.
+    pub lease_set: LeaseSetDialect,
     /// Its options.
     pub options: &'a SessionOptions,
 }
@@ -130,7 +131,7 @@ impl Command for SessionCreate<'_> {
             // By default routers make DSA keys.
             None => line.plain("DESTINATION", "TRANSIENT").plain("SIGNATURE_TYPE", 7),
         };
-        self.options.write(line, self.encryption)?.end()
+        self.options.write(line, self.lease_set)?.end()
     }
 }
 

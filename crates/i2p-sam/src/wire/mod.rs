@@ -7,6 +7,7 @@
 mod command;
 mod datagram;
 mod dialect;
+mod lease_set;
 mod line;
 mod options;
 mod ports;
@@ -23,8 +24,9 @@ pub use command::{
 pub(crate) use datagram::write_send_header;
 pub use datagram::{DatagramStyle, Received, Sender, SenderText};
 pub use dialect::{Dialect, EncodeError, InvalidText, Text};
+pub use lease_set::{LeaseSetDialect, LeaseSetEncryption, LeaseSetPublication};
 pub use line::{Line, Malformed};
-pub use options::{InvalidOption, LeaseSetEncryption, SessionOptions};
+pub use options::{InvalidOption, SessionOptions};
 pub use ports::Ports;
 pub use private_key::PrivateKey;
 pub use reply::{AcceptedFrom, LeaseSetOptions, Reply};

@@ -2,8 +2,8 @@ use std::{fmt, time::Duration};
 
 use super::{
     dialect::{Dialect, EncodeError, LineWriter, Text},
+    lease_set::LeaseSetDialect,
     private_key::PrivateKey,
-    result::Version,
 };
 
 /// How long Java I2P delays the packet that opens a stream, in milliseconds, so that the client's data can travel in it. A client
@@ -145,17 +145,17 @@ impl SessionOptions {
     pub(super) fn write(
         &self,
         line: LineWriter,
-        encryption: LeaseSetEncryption,
+        lease_set: LeaseSetDialect,
     ) -> Result<LineWriter, EncodeError> {
         let line = line
             .plain("inbound.length", self.length)
             .plain("outbound.length", self.length)
             .plain("inbound.quantity", self.quantity)
             .plain("outbound.quantity", self.quantity)
-            .plain("i2cp.leaseSetEncType", encryption)
+            .plain("i2cp.leaseSetEncType", lease_set.encryption)
             .plain("inbound.nickname", "i2p-socks")
             .plain("outbound.nickname", "i2p-socks")
-            .plain("i2cp.dontPublishLeaseSet", !self.publish);
+            .plain_if("i2cp.dontPublishLeaseSet", lease_set.publication.value(self.publish));
         let line = match self.reduce {
             Some(Reduce { after, quantity }) => line
                 .plain("i2cp.reduceOnIdle", true)
@@ -170,42 +170,6 @@ impl SessionOptions {
             _ => line,
         };
         self.others.iter().try_fold(line, |line, (key, value)| line.quoted(key, value))
-    }
-}
-
-/// The encryption types of a session's lease set (`i2cp.leaseSetEncType`), the preferred one first.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum LeaseSetEncryption {
-    /// ML-KEM-768 with X25519 (6), and X25519 alone (4). Recorded traffic stays secret from quantum computers, if the far end
-    /// supports ML-KEM too. A Java I2P that does not know 6 uses only 4, and writes a line into its log (from its sources).
-    PostQuantum,
-    /// X25519 (4), and ElGamal (0) for far ends of before 2020. For routers that may not know 6: i2pd 2.45 crashes when a list
-    /// begins with it.
-    Classic,
-}
-
-impl LeaseSetEncryption {
-    /// What a router supports, by the SAM version that it answers and the dialect that was learned.
-    ///
-    /// i2pd with SAM 3.3 (2.58 and later) and Java I2P with SAM 3.3 accept 6, and so does emissary, which alone answers 3.2. A
-    /// router that answers less, or whose version is unknown, is never sent 6.
-    #[must_use]
-    pub fn of_router(version: Option<Version>, dialect: Dialect) -> Self {
-        match (version, dialect) {
-            (Some(Version { major: 3, minor: 3.. }), _)
-            | (Some(Version { major: 3, minor: 2 }), Dialect::Emissary) => Self::PostQuantum,
-            _ => Self::Classic,
-        }
-    }
-}
-
-/// The value of the option.
-impl fmt::Display for LeaseSetEncryption {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::PostQuantum => "6,4",
-            Self::Classic => "4,0",
-        })
     }
 }
 
@@ -250,27 +214,8 @@ mod tests {
     use crate::wire::Line;
 
     fn written(options: &SessionOptions, dialect: Dialect) -> Result<LineWriter, EncodeError> {
-        options.write(LineWriter::new(dialect, "SESSION CREATE"), LeaseSetEncryption::Classic)
-    }
-
-    #[test]
-    fn only_routers_that_are_known_to_support_it_are_sent_post_quantum_encryption() {
-        let version = |minor| Some(Version { major: 3, minor });
-        for (version, dialect, expected) in [
-            (version(1), Dialect::I2pd, "4,0"),
-            (version(3), Dialect::I2pd, "6,4"),
-            (version(3), Dialect::Standard, "6,4"),
-            (version(2), Dialect::Emissary, "6,4"),
-            // Learned of another router than the one that answers now.
-            (version(1), Dialect::Emissary, "4,0"),
-            (version(1), Dialect::Standard, "4,0"),
-            (version(2), Dialect::Standard, "4,0"),
-            (None, Dialect::Emissary, "4,0"),
-            (Some(Version { major: 4, minor: 0 }), Dialect::Standard, "4,0"),
-        ] {
-            let encryption = LeaseSetEncryption::of_router(version, dialect);
-            assert_eq!(encryption.to_string(), expected, "{version:?} {dialect}");
-        }
+        let lease_set = LeaseSetDialect::of_router(None, dialect);
+        options.write(LineWriter::new(dialect, "SESSION CREATE"), lease_set)
     }
 
     #[test]

@@ -6,16 +6,20 @@ use i2p_name::I2pName;
 use i2p_sam::{
     DatagramStyle, Dialect, Login, Ports, PrivateKey, SessionId, SessionOptions,
     wire::{
-        Auth, Command, DatagramSend, DestGenerate, EncodeError, Hello, Help, LeaseSetEncryption, Line,
-        LookupName, NamingLookup, Ping, Pong, PrimaryWord, Quit, RawSend, SessionAdd, SessionCreate,
-        SessionRemove, StreamAccept, StreamConnect, StreamForward, Style, Text,
+        Auth, Command, DatagramSend, DestGenerate, EncodeError, Hello, Help, LeaseSetDialect,
+        LeaseSetEncryption, LeaseSetPublication, Line, LookupName, NamingLookup, Ping, Pong, PrimaryWord,
+        Quit, RawSend, SessionAdd, SessionCreate, SessionRemove, StreamAccept, StreamConnect, StreamForward,
+        Style, Text,
     },
 };
 use proptest::prelude::*;
 
 const DIALECTS: [Dialect; 3] = [Dialect::Standard, Dialect::I2pd, Dialect::Emissary];
 
-const CLASSIC: LeaseSetEncryption = LeaseSetEncryption::Classic;
+const CLASSIC: LeaseSetDialect = LeaseSetDialect {
+    encryption: LeaseSetEncryption::Classic,
+    publication: LeaseSetPublication::AsSpecified,
+};
 
 fn text(value: &str) -> Text {
     Text::new(value).unwrap()
@@ -40,7 +44,7 @@ fn session_commands() {
     let tunnels = "inbound.length=3 outbound.length=3 inbound.quantity=2 outbound.quantity=2 \
          i2cp.leaseSetEncType=4,0 inbound.nickname=i2p-socks outbound.nickname=i2p-socks i2cp.dontPublishLeaseSet=true";
     let (shown, new) = (id.as_str(), "DESTINATION=TRANSIENT SIGNATURE_TYPE=7");
-    let create = |style| line(&SessionCreate { id: &id, style, encryption: CLASSIC, options: &options });
+    let create = |style| line(&SessionCreate { id: &id, style, lease_set: CLASSIC, options: &options });
     assert_eq!(create(Style::Stream), format!("SESSION CREATE STYLE=STREAM ID={shown} {new} {tunnels}\n"));
     assert_eq!(
         create(Style::Primary(PrimaryWord::Master)),
@@ -60,7 +64,7 @@ fn session_commands() {
     let with_key =
         SessionOptions::default().private_key(key()).publish(true).reduce(Duration::from_secs(600), 1);
     let with_key =
-        line(&SessionCreate { id: &id, style: Style::Stream, encryption: CLASSIC, options: &with_key });
+        line(&SessionCreate { id: &id, style: Style::Stream, lease_set: CLASSIC, options: &with_key });
     let keys = sam_testkit::private_key();
     assert!(with_key.contains(&format!(" DESTINATION={keys} inbound.length=3 ")), "{with_key}");
     let end =
@@ -187,7 +191,7 @@ proptest! {
         let login = Login { user: text(&user), password: text(&password) };
         let id = SessionId::random().unwrap();
         let options = SessionOptions::default().option("i2cp.leaseSetOption.0", text(&option)).unwrap();
-        let create = SessionCreate { id: &id, style: Style::Stream, encryption: CLASSIC, options: &options };
+        let create = SessionCreate { id: &id, style: Style::Stream, lease_set: CLASSIC, options: &options };
         for dialect in DIALECTS {
             let hello = Hello { login: Some(&login) }.line(dialect);
             for (line, expected) in [

@@ -52,3 +52,23 @@ async fn post_quantum_encryption_is_asked_for_where_the_router_accepts_it() {
         assert!(create.contains(&format!(" i2cp.leaseSetEncType={expected} ")), "{dialect:?}: {create}");
     }
 }
+
+/// A server that is not published is not found, and a client that is published can be found by everybody.
+#[tokio::test]
+async fn a_lease_set_is_published_or_hidden_as_the_router_reads_the_option() {
+    for (dialect, published, hidden) in [
+        (sam_testkit::Dialect::I2pd, Some("false"), Some("true")),
+        (sam_testkit::Dialect::I2pdMaster, None, Some("false")),
+        (sam_testkit::Dialect::Java, Some("false"), Some("true")),
+        (sam_testkit::Dialect::Emissary, Some("false"), Some("true")),
+    ] {
+        let kit = TestBridge::start_as(dialect).await;
+        let bridge = Bridge::new(kit.address());
+        for (publish, expected) in [(true, published), (false, hidden)] {
+            bridge.create_session(&SessionOptions::default().publish(publish)).await.unwrap();
+            let create = kit.commands().into_iter().rfind(|line| line.starts_with("SESSION CREATE")).unwrap();
+            let value = create.split(' ').find_map(|pair| pair.strip_prefix("i2cp.dontPublishLeaseSet="));
+            assert_eq!(value.map(str::trim_end), expected, "{dialect:?}: {create}");
+        }
+    }
+}
