@@ -101,7 +101,7 @@ impl fmt::Display for Invocation {
 }
 
 /// Quotes a word for a POSIX shell where that is necessary.
-fn quoted(word: &OsStr) -> String {
+pub(crate) fn quoted(word: &OsStr) -> String {
     let word = word.to_string_lossy();
     let plain = |c: char| c.is_ascii_alphanumeric() || "-_./=:,+@%".contains(c);
     if !word.is_empty() && word.chars().all(plain) {

@@ -2,8 +2,12 @@
 
 use std::time::Duration;
 
-use i2p_sam::{KeyFile, SessionOptions};
-use tokio::io::AsyncReadExt;
+use i2p_name::I2pName;
+use i2p_sam::{KeyFile, Session, SessionOptions};
+use tokio::{
+    io::AsyncReadExt,
+    time::{Instant, sleep},
+};
 
 use crate::{
     expected::SecondSession,
@@ -15,6 +19,10 @@ use crate::{
 
 /// How long to wait for what a router does at once.
 const ROUTER_TIMEOUT: Duration = Duration::from_secs(10);
+/// How long a router may take to publish a session that is ready; i2pd tries for the second time after 1.8 s.
+const PUBLISHING_TIME: Duration = Duration::from_secs(5);
+/// The pause between two attempts to find it.
+const LOOKUP_PAUSE: Duration = Duration::from_millis(500);
 
 pub(crate) async fn check(pair: &SessionPair<'_>, report: &ConformanceReport) {
     let directory = match tempfile::tempdir() {
@@ -45,6 +53,7 @@ pub(crate) async fn check(pair: &SessionPair<'_>, report: &ConformanceReport) {
         })
         .await;
     let Some(session) = session else { return };
+    report.check("a session that is not published is not found", hidden(pair, &session)).await;
     report.check("a second session with the same keys", second_session(pair, &options, &session)).await;
     report
         .check("dropping a session ends its streams", async {
@@ -82,11 +91,31 @@ async fn from_file(pair: &SessionPair<'_>, file: &KeyFile) -> Result<SessionOpti
     Ok(pair.bridges.unpublished().private_key(made))
 }
 
-async fn second_session(
-    pair: &SessionPair<'_>,
-    options: &SessionOptions,
-    first: &i2p_sam::Session,
-) -> CheckResult {
+/// Looks for a session that has not been in touch with the far router. A router that published it would have done so by then.
+async fn hidden(pair: &SessionPair<'_>, session: &Session) -> CheckResult {
+    if !pair.bridges.peer.has_network_database {
+        return Ok(CheckOutcome::NotApplicable("here each session finds every other".into()));
+    }
+    let expected = &pair.bridges.expected.connect_unknown_destination;
+    let (to, start) = (I2pName::Destination(Box::new(session.destination().clone())), Instant::now());
+    let mut attempts = 0;
+    while start.elapsed() < PUBLISHING_TIME {
+        attempts += 1;
+        match pair.far.connect(&to, 0).await {
+            Err(error) if expected.is(&error) => {}
+            Err(error) => return Err(CheckFailure::new(format!("promised: {expected}; {error}"))),
+            Ok(_) => {
+                let why =
+                    format!("promised: {expected}; attempt {attempts} was connected, so it is published");
+                return Err(CheckFailure::new(why));
+            }
+        }
+        sleep(LOOKUP_PAUSE).await;
+    }
+    holds(format!("{expected}, {attempts} times"))
+}
+
+async fn second_session(pair: &SessionPair<'_>, options: &SessionOptions, first: &Session) -> CheckResult {
     let expected = &pair.bridges.expected.second_session;
     if *expected == SecondSession::CreatedButMayCrash {
         return Ok(CheckOutcome::NotApplicable(

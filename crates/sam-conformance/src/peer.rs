@@ -24,6 +24,8 @@ pub struct Peer {
     pub hops: u8,
     /// Tunnels of each session, each way. i2pd 2.45 publishes a session with two tunnels only every other time.
     pub tunnels: u8,
+    /// Whether a session is found by its lease set only. In the test kit each session finds every other.
+    pub has_network_database: bool,
 }
 
 /// A name in the near router's address book.

@@ -35,6 +35,7 @@ async fn emissary_keeps_what_the_client_promises() {
         patience: Duration::from_secs(40),
         hops: 1,
         tunnels: 2,
+        has_network_database: true,
     })
     .await;
     println!("{report}");

@@ -87,6 +87,7 @@ fn peer_of(kit: &TestBridge, name: String, capabilities: &str) -> Peer {
         patience: Duration::from_secs(10),
         hops: 1,
         tunnels: 2,
+        has_network_database: false,
     }
 }
 
@@ -113,6 +114,7 @@ fn running(bridges: &str) -> Peer {
         patience: Duration::from_secs(60),
         hops: env::var("SAM_CONFORMANCE_HOPS").map_or(1, |hops| hops.parse().expect("a number of hops")),
         tunnels: 4,
+        has_network_database: true,
     }
 }
 

@@ -10,6 +10,7 @@ use lab::{
     formation,
     namespace::{self, Namespaces},
     network::{self, Network},
+    router::version::I2pdVersion,
     site::Site,
     suite::{CommandLine, Suite},
 };
@@ -23,9 +24,14 @@ const TEST: &str = "conformance::bridges_and_client_keep_what_the_client_promise
 /// What it runs.
 const PROGRAMS: [Program; 3] = [("i2pd", "i2pd"), ("ip", "iproute2"), ("unshare", "util-linux")];
 
-/// The capabilities of the SAM bridge of Debian's 2.45.
-const CAPABILITIES: &str =
+/// The capabilities of the SAM bridge of an i2pd before 2.58.
+const EARLIER_CAPABILITIES: &str =
     "SAM 3.1, dialect i2pd, datagrams 1 and raw, subsessions for streams, stream ports ignored";
+/// Those of later versions.
+const CAPABILITIES: &str =
+    "SAM 3.3, dialect i2pd, datagrams 1 2 3 and raw, subsessions for streams, stream ports ignored";
+/// The first version with [`CAPABILITIES`].
+const NEWER_SAM: I2pdVersion = I2pdVersion::new(2, 58);
 
 fn main() -> ExitCode {
     let CommandLine { is_inside, arguments } = CommandLine::of_this_process();
@@ -58,6 +64,8 @@ fn test(workspace: &Workspace) -> Invocation {
 /// Forms the network and runs the test.
 async fn suite(workspace: &Workspace, lab: &Path) -> Result<()> {
     namespace::set_up(&network::addresses(0))?;
+    let version = I2pdVersion::of_routers()?;
+    println!("i2pd {version}");
     let network = formation::form("the network", lab, async |directory| form(directory).await).await?;
     let mut hosts = Vec::new();
     for keys in network.site_keys() {
@@ -69,7 +77,10 @@ async fn suite(workspace: &Workspace, lab: &Path) -> Result<()> {
     let test = test(workspace)
         .arg("--nocapture")
         .env("SAM_CONFORMANCE_PEER", &bridges)
-        .env("SAM_CONFORMANCE_CAPABILITIES", CAPABILITIES)
+        .env(
+            "SAM_CONFORMANCE_CAPABILITIES",
+            if version < NEWER_SAM { EARLIER_CAPABILITIES } else { CAPABILITIES },
+        )
         .env("SAM_CONFORMANCE_HOSTS", &hosts.join(","));
     println!("$ {test}");
     // Killed together with us: without its routers the test would run on for minutes.

@@ -4,6 +4,7 @@
 //! through two addresses of one /16), and no clock, no reseeding, no internet.
 
 pub(crate) mod crash;
+pub mod version;
 
 use std::{
     fs,

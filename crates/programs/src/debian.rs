@@ -1,0 +1,202 @@
+//! Programs of other Debian releases, unpacked below the target directory. Nothing is installed.
+
+use std::{
+    fs::{self, File},
+    os::unix::fs::PermissionsExt,
+    path::{Path, PathBuf},
+};
+
+use anyhow::{Context, Result, ensure};
+
+use crate::{Invocation, Program, Workspace, invocation::quoted};
+
+/// The archive that serves if this machine's own package sources name none.
+const ARCHIVE: &str = "http://deb.debian.org/debian/";
+/// The keys with which Debian signs its releases.
+const KEYRING: &str = "/usr/share/keyrings/debian-archive-keyring.gpg";
+/// Where packages put their programs.
+const PROGRAM_DIRECTORIES: [&str; 4] = ["usr/sbin", "usr/bin", "sbin", "bin"];
+
+/// Unpacks the package of a program from another Debian release, such as `sid`, together with the libraries that it needs, unless
+/// that was done before. Returns the directory that contains the program, to be put first into `PATH`.
+///
+/// It needs apt-get and dpkg, and no root. To get a newer version from the same release, remove `target/debian`.
+pub fn unpacked((program, package): Program, release: &str, workspace: &Workspace) -> Result<PathBuf> {
+    let directory = workspace.target().join("debian").join(release).join(package);
+    fs::create_dir_all(&directory).with_context(|| format!("could not make {}", directory.display()))?;
+    // Another step may want the same program.
+    let lock = File::create(directory.join("lock")).context("no lock for unpacking")?;
+    lock.lock().context("no lock for unpacking")?;
+    let place = Place { directory, release, workspace };
+    let launcher = place.programs().join(program);
+    if !launcher.is_file() {
+        place.download(package)?;
+        place.unpack()?;
+        place.write_launcher(program)?;
+    }
+    let version = Invocation::new(&launcher, workspace.root()).arg("--version").output();
+    let version = version.with_context(|| format!("{program} of Debian {release} does not start"))?;
+    println!("of Debian {release}: {}", version.lines().next().unwrap_or_default());
+    Ok(place.programs())
+}
+
+/// Where a package is unpacked.
+struct Place<'a> {
+    directory: PathBuf,
+    release: &'a str,
+    workspace: &'a Workspace,
+}
+
+impl Place<'_> {
+    fn programs(&self) -> PathBuf {
+        self.directory.join("bin")
+    }
+
+    fn archives(&self) -> PathBuf {
+        self.directory.join("cache").join("archives")
+    }
+
+    fn root(&self) -> PathBuf {
+        self.directory.join("root")
+    }
+
+    /// Downloads the package and all that it depends on. apt-get checks the signatures.
+    fn download(&self, package: &str) -> Result<()> {
+        for directory in [self.directory.join("state/lists/partial"), self.archives().join("partial")] {
+            fs::create_dir_all(&directory)?;
+        }
+        let sources = format!("deb [signed-by={KEYRING}] {} {} main\n", self.archive(), self.release);
+        fs::write(self.directory.join("sources.list"), sources)?;
+        // Nothing is installed there, so that apt-get downloads every dependency.
+        fs::write(self.directory.join("state/status"), "")?;
+        self.apt_get().arg("update").run()?;
+        let install = ["install", "--yes", "--download-only", "--no-install-recommends", package];
+        install.into_iter().fold(self.apt_get(), Invocation::arg).run()
+    }
+
+    /// apt-get with files of its own.
+    fn apt_get(&self) -> Invocation {
+        let at = |option: &str, name: &str| format!("{option}={}", self.directory.join(name).display());
+        let options = [
+            at("Dir::Etc::SourceList", "sources.list"),
+            "Dir::Etc::SourceParts=/dev/null".into(),
+            at("Dir::State", "state"),
+            at("Dir::State::status", "state/status"),
+            at("Dir::Cache", "cache"),
+            // The user _apt cannot write to a directory of ours.
+            "APT::Sandbox::User=root".into(),
+            "Acquire::Languages=none".into(),
+        ];
+        let apt_get = Invocation::typed("apt-get -qq", self.workspace.root());
+        options.iter().fold(apt_get, |apt_get, option| apt_get.arg("-o").arg(option))
+    }
+
+    /// The Debian archive that this machine uses.
+    fn archive(&self) -> String {
+        let sources =
+            Invocation::typed("apt-get indextargets --format $(REPO_URI)", self.workspace.root()).output();
+        let sources = sources.unwrap_or_default();
+        sources.lines().find(|line| line.ends_with("/debian/")).unwrap_or(ARCHIVE).to_owned()
+    }
+
+    fn unpack(&self) -> Result<()> {
+        for entry in fs::read_dir(self.archives())? {
+            let path = entry?.path();
+            if path.extension().is_some_and(|extension| extension == "deb") {
+                let unpack = Invocation::typed("dpkg --extract", self.workspace.root());
+                unpack.arg(&path).arg(self.root()).output()?;
+            }
+        }
+        for directory in ["cache", "state"] {
+            fs::remove_dir_all(self.directory.join(directory))?;
+        }
+        Ok(())
+    }
+
+    /// Writes a script with the program's name, which starts the program with the libraries of its release.
+    fn write_launcher(&self, program: &str) -> Result<()> {
+        let libraries = Libraries::below(&self.root())?;
+        let mut places =
+            PROGRAM_DIRECTORIES.map(|directory| self.root().join(directory).join(program)).into_iter();
+        let real =
+            places.find(|place| place.is_file()).with_context(|| format!("the package has no {program}"))?;
+        // A process has the name of the file that was executed, which is the loader. Suites look for the program by name.
+        let loader = self.directory.join("loader").join(program);
+        fs::create_dir_all(self.directory.join("loader"))?;
+        fs::copy(&libraries.loader, &loader).context("could not copy the loader")?;
+        let launcher = self.programs().join(program);
+        fs::create_dir_all(self.programs())?;
+        fs::write(&launcher, script(&loader, &libraries.directories, &real))?;
+        fs::set_permissions(&launcher, fs::Permissions::from_mode(0o755))?;
+        Ok(())
+    }
+}
+
+/// The dynamic loader and the libraries of unpacked packages.
+struct Libraries {
+    loader: PathBuf,
+    directories: Vec<PathBuf>,
+}
+
+impl Libraries {
+    fn below(root: &Path) -> Result<Self> {
+        let (mut loader, mut directories) = (None, Vec::new());
+        let mut to_visit: Vec<_> =
+            ["lib", "lib64", "usr/lib", "usr/lib64"].map(|name| root.join(name)).into();
+        while let Some(directory) = to_visit.pop() {
+            // Not each package has each of these.
+            let Ok(entries) = fs::read_dir(&directory) else { continue };
+            for entry in entries {
+                let entry = entry?;
+                let name = entry.file_name().to_string_lossy().into_owned();
+                let path = entry.path();
+                if entry.file_type()?.is_dir() {
+                    to_visit.push(path);
+                } else if name.starts_with("ld-linux") && path.is_file() {
+                    loader = Some(path);
+                } else if name.contains(".so.") && !directories.contains(&directory) {
+                    directories.push(directory.clone());
+                }
+            }
+        }
+        ensure!(!directories.is_empty(), "the packages have no libraries");
+        Ok(Self { loader: loader.context("the packages have no dynamic loader")?, directories })
+    }
+}
+
+/// A script that starts `program` with this loader and these directories of libraries.
+fn script(loader: &Path, libraries: &[PathBuf], program: &Path) -> String {
+    let libraries: Vec<_> = libraries.iter().map(|directory| directory.display().to_string()).collect();
+    let libraries = libraries.join(":");
+    let [loader, libraries, program] =
+        [loader.as_os_str(), libraries.as_ref(), program.as_os_str()].map(quoted);
+    format!("#!/bin/sh\nexec {loader} --library-path {libraries} {program} \"$@\"\n")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_loader_and_the_libraries_are_found_wherever_packages_put_them() {
+        let root = tempfile::tempdir().unwrap();
+        let make = |path: &str| {
+            let path = root.path().join(path);
+            fs::create_dir_all(path.parent().unwrap()).unwrap();
+            fs::write(&path, "").unwrap();
+            path
+        };
+        assert!(Libraries::below(root.path()).is_err());
+        let library = make("usr/lib/x86_64-linux-gnu/libc.so.6");
+        assert!(Libraries::below(root.path()).is_err(), "without a loader");
+        let loader = make("usr/lib64/ld-linux-x86-64.so.2");
+        let found = Libraries::below(root.path()).unwrap();
+        assert_eq!((found.loader, found.directories), (loader, vec![library.parent().unwrap().into()]));
+    }
+
+    #[test]
+    fn the_script_hands_its_arguments_on() {
+        let script = script(Path::new("/a b/i2pd"), &["/c".into(), "/d".into()], Path::new("/e/i2pd"));
+        assert_eq!(script, "#!/bin/sh\nexec '/a b/i2pd' --library-path /c:/d /e/i2pd \"$@\"\n");
+    }
+}
