@@ -211,15 +211,21 @@ impl Drop for RemoveOnDrop<'_> {
 }
 
 /// The key of the session that is being created, or the reason why it is not. `None` for a PING that crossed our command: the
-/// command is answered next. A session that was asked for with a key must have its destination.
+/// command is answered next. A session that was asked for with a key must have its destination. If the router repeats that key,
+/// the result shares the secret keys with `asked`, so that there is one copy of them in memory.
 fn created(line: &[u8], asked: Option<&PrivateKey>) -> Option<Result<PrivateKey, Error>> {
     let phase = Phase::SessionCreate;
     Some(match Reply::parse(line) {
         Ok(Reply::Session { status, private_key, .. }) if status.result == ResultWord::Ok => {
             match private_key.and_then(|key| key.parse::<PrivateKey>().ok()) {
                 None => Err(Error::Unexpected { phase }),
-                Some(key) if asked.is_none_or(|asked| asked.destination() == key.destination()) => Ok(key),
-                Some(_) => Err(Error::WrongDestination { phase }),
+                Some(key) => match asked {
+                    Some(asked) if *asked == key => Ok(asked.clone()),
+                    Some(asked) if asked.destination() != key.destination() => {
+                        Err(Error::WrongDestination { phase })
+                    }
+                    _ => Ok(key),
+                },
             }
         }
         Ok(Reply::Session { status, .. }) => Err(Error::refused(phase, status)),

@@ -4,12 +4,13 @@
 use std::{
     fs,
     os::unix::{
-        fs::{MetadataExt, PermissionsExt},
+        fs::{FileExt, MetadataExt, PermissionsExt},
         process::{CommandExt, ExitStatusExt},
     },
     process::{Command, Stdio},
 };
 
+use i2p_sam::KeyFile;
 use sam_testkit::TestBridge;
 
 use crate::common::{self, Running};
@@ -67,4 +68,54 @@ fn other_processes_of_the_same_user_cannot_read_the_memory() {
 fn is_started(id: u32) -> bool {
     let read = |file: &str| fs::read_to_string(format!("/proc/{id}/{file}")).unwrap();
     read("comm").trim() == "i2p-socks" && read("status").contains("State:\tS")
+}
+
+/// A key is needed for as long as the proxy runs. What it leaves elsewhere would only be for others to find.
+#[tokio::test(flavor = "multi_thread")]
+async fn the_memory_holds_a_persistent_key_once() {
+    assert!(
+        rustix::process::geteuid().is_root(),
+        "this test reads the memory of a process, and needs root for it"
+    );
+    let bridge = TestBridge::start().await;
+    let directory = tempfile::tempdir().unwrap();
+    let config = directory.path().join("config.toml");
+    fs::write(&config, "[[tunnel]]\nlisten = ['127.0.0.1:0']\nkey = 'persistent'\nisolate = []\n").unwrap();
+    let (state, config) = (directory.path().to_str().unwrap(), config.to_str().unwrap());
+    let sam = bridge.address();
+    let args = ["run", "--router", "sam", "--sam", &sam, "--state-dir", state, "--config", config];
+    // The first run has the router make the key, the second one reads it from its file.
+    for run in ["with a new key", "with a stored key"] {
+        let mut proxy = Running::start(&args);
+        let (code, mut stream) = common::connect(proxy.ready(), "known.i2p");
+        assert_eq!(code, 0, "{}", proxy.said());
+        common::echo(&mut stream);
+        let key = KeyFile::new(directory.path().join("keys/default.dat")).load().unwrap().unwrap();
+        let (text, bytes) = (key.as_str().trim_end_matches('='), key.to_bytes());
+        let secret = bytes.len() - key.destination().as_bytes().len();
+        assert!(secret > 40, "{secret}");
+        let as_text = copies(proxy.id(), &text.as_bytes()[text.len() - 40..]);
+        let as_bytes = copies(proxy.id(), &bytes[bytes.len() - 30..]);
+        assert_eq!((as_text, as_bytes), (1, 0), "{run}");
+        assert_eq!(proxy.signal("TERM"), Some(0), "{}", proxy.said());
+    }
+}
+
+/// How often the memory of a process holds these bytes.
+fn copies(id: u32, wanted: &[u8]) -> usize {
+    let memory = fs::File::open(format!("/proc/{id}/mem")).unwrap();
+    let maps = fs::read_to_string(format!("/proc/{id}/maps")).unwrap();
+    let mut found = 0;
+    for region in
+        maps.lines().filter(|line| line.split(' ').nth(1).is_some_and(|rights| rights.starts_with("rw")))
+    {
+        let (begin, end) = region.split(' ').next().unwrap().split_once('-').unwrap();
+        let (begin, end) = (u64::from_str_radix(begin, 16).unwrap(), u64::from_str_radix(end, 16).unwrap());
+        let mut bytes = vec![0; usize::try_from(end - begin).unwrap()];
+        // Some regions of the kernel cannot be read.
+        if memory.read_exact_at(&mut bytes, begin).is_ok() {
+            found += bytes.windows(wanted.len()).filter(|window| *window == wanted).count();
+        }
+    }
+    found
 }
