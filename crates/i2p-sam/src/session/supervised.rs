@@ -320,4 +320,39 @@ mod tests {
         let waits: std::collections::HashSet<_> = (0..50).map(|_| back_off.wait(9, &lost)).collect();
         assert!(waits.len() > 5, "clients would try in step");
     }
+
+    const WAIT: Duration = Duration::from_millis(500);
+    const UNASKED: Duration = Duration::from_secs(20);
+
+    #[tokio::test(start_paused = true)]
+    async fn attempts_that_no_task_waits_for_begin_at_random_times() {
+        let shared = Shared::default();
+        let mut pauses = Vec::new();
+        for _ in 0..50 {
+            let begin = Instant::now();
+            shared.pause(WAIT, UNASKED).await;
+            pauses.push(begin.elapsed());
+        }
+        pauses.sort();
+        assert!(pauses[0] >= WAIT && pauses[49] <= WAIT + UNASKED + WAIT, "{pauses:?}");
+        // One in a hundred million runs has fifty random parts that are closer together.
+        assert!(pauses[49] - pauses[0] > UNASKED / 2, "{pauses:?}");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_task_that_waits_for_the_session_has_the_next_attempt_begin_at_once() {
+        let shared = Shared::default();
+        let begin = Instant::now();
+        let task = async {
+            sleep(2 * WAIT).await;
+            Waiting::begin(&shared)
+        };
+        let (_waiting, ()) = tokio::join!(task, shared.pause(WAIT, 1000 * UNASKED));
+        assert!(begin.elapsed() < 3 * WAIT, "it began to wait during the pause: {:?}", begin.elapsed());
+        for _ in 0..10 {
+            let begin = Instant::now();
+            shared.pause(WAIT, UNASKED).await;
+            assert!(begin.elapsed() < 2 * WAIT, "it waited before: {:?}", begin.elapsed());
+        }
+    }
 }

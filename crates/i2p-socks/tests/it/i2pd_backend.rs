@@ -14,13 +14,13 @@ use i2p_sam::Bridge;
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::TcpStream,
-    task::block_in_place,
+    task::{JoinSet, block_in_place},
     time::timeout,
 };
 
 use crate::common::{
     Running,
-    fake_i2pd::{self, Fake, VISITED},
+    fake_i2pd::{self, Fake, GIVE_UP, VISITED},
     i2p_socks, output,
     processes::{field, has_ended, kill, router_of, until},
 };
@@ -302,6 +302,33 @@ fn a_bridge_of_another_program_at_the_port_is_not_spoken_to() {
     let lab = Lab::new(Fake::Robbed);
     lab.start(&["--router", "i2pd"]).stderr_line("other programs take the ports");
     assert!(!lab.file("connected").exists(), "the proxy has connected to it");
+}
+
+/// The i2pd of the proxy goes on, but no longer has its port.
+#[tokio::test(flavor = "multi_thread")]
+async fn nothing_is_said_to_a_program_that_takes_the_port_later() {
+    let lab = Lab::new(Fake::Healthy);
+    let mut proxy = lab.start(&["--router", "i2pd"]);
+    let address = block_in_place(|| proxy.ready());
+    is_served(address).await;
+    fs::write(lab.file(GIVE_UP), "").unwrap();
+    let other = until("the port is free", || TcpListener::bind(lab.sam()).ok()).await;
+    other.set_nonblocking(true).unwrap();
+    let other = tokio::net::TcpListener::from_std(other).unwrap();
+    let mut clients = JoinSet::new();
+    let mut visited = 0;
+    while visited < 3 {
+        // What it has connected before is still i2pd's.
+        clients.spawn(async move {
+            let mut client = TcpStream::connect(address).await.unwrap();
+            client.write_all(b"\x05\x01\x00\x05\x01\x00\x03\x08echo.i2p\x00\x50").await.unwrap();
+            let _ = client.read_to_end(&mut Vec::new()).await;
+        });
+        let Ok(connection) = timeout(Duration::from_millis(300), other.accept()).await else { continue };
+        let said = timeout(Duration::from_secs(5), connection.unwrap().0.read(&mut [0; 64])).await;
+        assert_eq!(said.expect("the proxy hangs up").unwrap_or(0), 0, "the proxy has spoken to it");
+        visited += 1;
+    }
 }
 
 /// `auto` takes what works, unless an i2pd of this proxy has worked before: then the embedded router would be a change that an

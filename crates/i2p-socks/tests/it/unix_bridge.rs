@@ -67,6 +67,12 @@ async fn a_proxy_that_has_used_a_bridge_waits_for_it_and_starts_no_router_of_its
     let (code, stdout, stderr) = output(&check);
     assert_eq!(code, Some(0), "{stderr}");
     assert!(stdout.contains("the proxy would wait for it and start no router of its own"), "{stdout}");
+    // A person waits for this command, so it does not wait for the router.
+    let (code, _, stderr) = output(&[&["connect", "known.i2p", "80"][..], &args].concat());
+    assert_eq!(code, Some(1), "{stderr}");
+    let refused =
+        stderr.contains("has used a router's SAM bridge before, so") && stderr.contains("is not started");
+    assert!(refused, "{stderr}");
     let mut proxy = Running::start(&run);
     let line = proxy.stderr_line("has used a router's SAM bridge before, so it waits for it");
     assert!(line.contains("used-sam-bridge"), "{line}");

@@ -64,6 +64,33 @@ async fn targets_that_fail_at_an_outproxy_move_only_the_client_that_asked_for_th
     }
 }
 
+/// Nor do pages that the clients of several machines visit at the same time.
+#[tokio::test]
+async fn targets_that_fail_for_several_machines_leave_the_outproxy_to_all_others() {
+    let bridge = TestBridge::start().await;
+    let (a, _b, routed) = http_before_socks(&bridge).await;
+    a.set_answer(Answer::Close);
+    for number in 0..8 {
+        let host = format!("host-{number}.example");
+        assert_eq!(routed.outproxy_for_machine(1 + number % 2, &host, ALICE).await.unwrap(), "b");
+    }
+    let status = routed.status("a");
+    assert_eq!((status.ejections, status.ejected_for, status.ejected_for_some), (0, None, None));
+    a.set_answer(CONNECTED);
+    assert_eq!(routed.outproxy_for_machine(3, "example.com", ALICE).await.unwrap(), "a");
+}
+
+#[tokio::test]
+async fn an_outproxy_at_which_the_targets_of_a_client_fail_is_its_last_choice_and_still_one() {
+    let bridge = TestBridge::start().await;
+    let (a, b, routed) = http_before_socks(&bridge).await;
+    a.set_answer(Answer::Close);
+    assert_eq!(visit_new_hosts(&routed, ALICE, 0, 3).await, ["b"; 3]);
+    a.set_answer(CONNECTED);
+    b.set_answer(Answer::Close);
+    assert_eq!(visit_new_hosts(&routed, ALICE, 10, 1).await, ["a"]);
+}
+
 #[tokio::test]
 async fn an_outproxy_that_fails_one_client_still_serves_it_if_there_is_no_other() {
     let bridge = TestBridge::start().await;

@@ -3,7 +3,9 @@
 #![cfg(target_os = "linux")]
 
 use std::{
-    env, fs, io,
+    env, fs,
+    future::pending,
+    io,
     os::unix::fs::PermissionsExt,
     path::{Path, PathBuf},
     time::Duration,
@@ -13,7 +15,7 @@ use sam_testkit::{Dialect, TestBridge};
 use tokio::{
     io::copy_bidirectional,
     net::{TcpListener, TcpStream, UdpSocket},
-    time::sleep,
+    time::{sleep, timeout},
 };
 
 use super::processes::has_ended;
@@ -40,6 +42,9 @@ pub(crate) enum Fake {
     /// Another process takes its port first and serves SAM there.
     Robbed,
 }
+
+/// A file beside `i2pd.conf`. Once it is there, a fake i2pd gives its TCP port up, and serves the connections that it has.
+pub(crate) const GIVE_UP: &str = "give-up";
 
 /// Writes the program into `directory`. It leaves its environment and its open files there when it is started.
 pub(crate) fn install(directory: &Path, fake: Fake) -> PathBuf {
@@ -83,13 +88,20 @@ pub(crate) async fn serve(configuration: &Path) -> io::Result<()> {
     let bridge = TestBridge::start_as(Dialect::I2pd).await;
     let _datagrams = UdpSocket::bind(("127.0.0.1", port - 1)).await?;
     let listener = TcpListener::bind(("127.0.0.1", port)).await?;
+    let told = configuration.with_file_name(GIVE_UP);
     loop {
-        let (mut client, _) = listener.accept().await?;
+        let (mut client, _) = match timeout(Duration::from_millis(20), listener.accept()).await {
+            Ok(accepted) => accepted?,
+            Err(_) if told.exists() => break,
+            Err(_) => continue,
+        };
         println!("12:00:00@1/warn - Streaming: no lease set of {VISITED}");
         fs::write(configuration.with_file_name("connected"), "")?;
         let mut to = TcpStream::connect(bridge.address()).await?;
         tokio::spawn(async move { copy_bidirectional(&mut client, &mut to).await });
     }
+    drop(listener);
+    pending().await
 }
 
 /// The port in the section for SAM of an `i2pd.conf`.
