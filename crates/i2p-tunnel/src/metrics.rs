@@ -49,6 +49,8 @@ pub struct Snapshot {
     pub outproxies: Vec<OutproxyStatus>,
     /// How often a router that the program runs itself has died.
     pub router_deaths: u64,
+    /// How many panics there were in this process.
+    pub panics: u64,
 }
 
 /// Every label that [`session_state_label`] returns.
@@ -76,6 +78,7 @@ impl Families {
         self.session_leases.set(count(snapshot.sessions.iter().map(|session| session.leases).sum()));
         self.sessions_max.set(count(snapshot.max_sessions));
         self.virtual_addresses.set(count(snapshot.virtual_addresses));
+        self.panics.inner().store(snapshot.panics, Ordering::Relaxed);
         self.router_deaths.inner().store(snapshot.router_deaths, Ordering::Relaxed);
         // Outproxies that a reload has removed disappear.
         self.outproxy_available.clear();

@@ -1,7 +1,11 @@
 #![doc = include_str!("../README.md")]
 #![forbid(unsafe_code)]
 
+mod task;
+
 use std::{collections::VecDeque, time::Duration};
+
+pub use task::{Panicked, TaskRestarts, caught};
 
 /// Deaths are counted over this much time of running. The time that the program is kept down does not count, or else a longer pause
 /// would lead to a shorter one.

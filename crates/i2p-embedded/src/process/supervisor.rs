@@ -2,6 +2,7 @@
 
 use std::{
     os::unix::net::UnixStream,
+    panic::{AssertUnwindSafe, catch_unwind},
     sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError},
     time::{Duration, Instant},
 };
@@ -146,10 +147,14 @@ impl Supervisor<'_> {
     /// Runs one router process to its end, and waits until the next one is due. Returns whether there is to be a next one.
     fn live(&mut self) -> bool {
         let begin = Instant::now();
-        let ending = match Life::begin(self.birth) {
+        let life = || match Life::begin(self.birth) {
             Ok(life) => self.watch(life),
             Err(error) => Ending::NotStarted(Error::System(error)),
         };
+        // Unwinding has ended the process that this watched.
+        let ending = catch_unwind(AssertUnwindSafe(life)).unwrap_or_else(|_| {
+            Ending::Death("a bug of the program, in the thread that watches it, has ended it".to_owned())
+        });
         self.shared.set_streams(None);
         if self.shared.set_control(None) {
             return false;

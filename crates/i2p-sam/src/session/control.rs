@@ -7,6 +7,7 @@ use std::{
 };
 
 use i2p_name::{Destination, I2pName};
+use restart_schedule::caught;
 use tokio::{
     sync::{mpsc, oneshot, watch},
     time::timeout,
@@ -106,7 +107,8 @@ impl ControlConnection {
         let task = ControlTask { connection, queue, limit: limits.naming_lookup, late: VecDeque::new() };
         let of_task = router.clone();
         tokio::spawn(async move {
-            if task.run().await == EndedBy::Router {
+            // A panic ends the session as the router's end of it does.
+            if caught(task.run()).await != Ok(EndedBy::Us) {
                 of_task.forget();
             }
             lost_sender.send_replace(true);

@@ -8,6 +8,7 @@ use std::{
     time::Duration,
 };
 
+use restart_schedule::TaskRestarts;
 use tokio::{
     sync::watch,
     task::JoinHandle,
@@ -242,6 +243,14 @@ struct Supervision {
 
 impl Supervision {
     async fn run(mut self) {
+        let mut restarts = TaskRestarts::new("the task that builds an I2P session");
+        while restarts.run(self.build_for_ever()).await.is_none() {
+            self.state.send_replace(SessionState::Lost);
+            self.shared.asked().await;
+        }
+    }
+
+    async fn build_for_ever(&mut self) {
         loop {
             self.state.send_replace(SessionState::Building { failures: self.failures });
             match self.bridge.create_session(&self.options).await {

@@ -14,6 +14,7 @@ use std::{
 
 use hyper::{server::conn::http1, service::service_fn};
 use hyper_util::rt::{TokioIo, TokioTimer};
+use restart_schedule::TaskRestarts;
 use tokio::{
     io::{AsyncRead, AsyncWrite},
     net::{TcpListener, TcpStream},
@@ -91,14 +92,9 @@ pub(crate) async fn serve(
 ) {
     let mut connections = Connections { limits, tasks: JoinSet::new(), open: VecDeque::new() };
     let accept = async {
-        loop {
-            let Ok(stream) = listener.accept().await else {
-                sleep(ACCEPT_RETRY_PAUSE).await;
-                continue;
-            };
-            connections.make_room().await;
-            connections.add(stream, Arc::clone(&routes));
-        }
+        let mut restarts =
+            TaskRestarts::new("the task that accepts connections to the admin pages or of commands");
+        while restarts.run(connections.accept_for_ever(&listener, &routes)).await.is_none() {}
     };
     stop.run_until_cancelled(accept).await;
 }
@@ -118,6 +114,17 @@ struct OpenConnection {
 }
 
 impl Connections {
+    async fn accept_for_ever(&mut self, listener: &impl Accept, routes: &Arc<Routes>) {
+        loop {
+            let Ok(stream) = listener.accept().await else {
+                sleep(ACCEPT_RETRY_PAUSE).await;
+                continue;
+            };
+            self.make_room().await;
+            self.add(stream, Arc::clone(routes));
+        }
+    }
+
     /// Closes a connection for a new one if there are as many as allowed, or waits for the end of one.
     async fn make_room(&mut self) {
         self.forget_closed();
@@ -307,5 +314,33 @@ mod tests {
         tokio::task::yield_now().await;
         stop.cancel();
         assert_eq!(slow.read(&mut [0; 1]).await.unwrap_or(0), 0);
+    }
+
+    /// Panics instead of accepting the first two connections.
+    struct Panicking(TcpListener, std::sync::atomic::AtomicUsize);
+
+    impl Accept for Panicking {
+        type Stream = TcpStream;
+
+        async fn accept(&self) -> io::Result<TcpStream> {
+            let (stream, _) = self.0.accept().await?;
+            assert!(self.1.fetch_add(1, Relaxed) >= 2, "a bug");
+            Ok(stream)
+        }
+    }
+
+    #[tokio::test]
+    async fn requests_are_answered_even_after_the_task_that_accepts_them_has_panicked() {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let listener = Panicking(listener, 0.into());
+        let stop = CancellationToken::new();
+        tokio::spawn(serve(listener, Arc::default(), ServerLimits::default(), stop.clone()));
+        for _ in 0..2 {
+            let mut lost = TcpStream::connect(address).await.unwrap();
+            assert_eq!(lost.read(&mut [0]).await.unwrap_or(0), 0);
+        }
+        let answer = timeout(Duration::from_secs(10), ask(address, REQUEST)).await.unwrap();
+        assert!(answer.starts_with("HTTP/1.1 404"), "{answer}");
     }
 }

@@ -3,6 +3,7 @@
 use std::{io::Write, sync::Arc, time::Duration};
 
 use i2p_tunnel::InheritedSockets;
+use restart_schedule::TaskRestarts;
 use tokio::time::{MissedTickBehavior, interval};
 use tokio_util::sync::CancellationToken;
 
@@ -33,6 +34,7 @@ use crate::{
     status::board::{Board, Stage},
     terminal::{
         log::Log,
+        panics,
         progress::{BUILDING_TUNNELS, Progress},
     },
 };
@@ -55,7 +57,7 @@ pub(crate) async fn run(
     let inherited = Arc::new(inherited);
     let bound = BoundListener::bind_all(&config, &inherited).await?;
     let listeners: Vec<_> = bound.iter().flat_map(BoundListener::listeners).collect();
-    let board = Board::new(listeners.clone(), ProxyAutoConfig::of(&config));
+    let board = Board::new(listeners.clone(), ProxyAutoConfig::of(&config), panics::count);
     let mut admin = AdminEndpoint::bind(&config.admin.listen).await?;
     // Status pages are served to the very end, even while the proxy drains.
     let ended = CancellationToken::new();
@@ -202,6 +204,11 @@ pub(crate) async fn drain(running: Running, now: &CancellationToken) {
 
 /// Keeps the watchdog and the status line of the service manager up to date, for ever.
 async fn report_to_service_manager(board: Board) {
+    let mut restarts = TaskRestarts::new("the task that reports to the service manager");
+    while restarts.run(report_for_ever(&board)).await.is_none() {}
+}
+
+async fn report_for_ever(board: &Board) {
     let mut tick =
         interval(ServiceManager.watchdog().map_or(STATUS_INTERVAL, |limit| limit.min(STATUS_INTERVAL)));
     tick.set_missed_tick_behavior(MissedTickBehavior::Delay);

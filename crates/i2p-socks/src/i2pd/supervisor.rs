@@ -2,6 +2,7 @@
 
 use std::{
     fmt, io,
+    panic::{AssertUnwindSafe, catch_unwind},
     path::Path,
     sync::mpsc::{Receiver, RecvTimeoutError, Sender},
     time::{Duration, Instant},
@@ -127,7 +128,9 @@ impl Supervisor<'_> {
     /// Runs one i2pd to its end, and waits until the next one is due. Returns whether there is to be a next one.
     fn live(&mut self) -> bool {
         let begin = Instant::now();
-        let ending = self.watch();
+        let ending = or_death_by_panic(|| self.watch());
+        // Also after a panic.
+        self.address.clear();
         match ending {
             Ending::Stopped => return false,
             Ending::PortTaken if self.taken_ports < MAX_TAKEN_PORTS => {
@@ -271,6 +274,13 @@ impl Supervisor<'_> {
     }
 }
 
+/// Watches an i2pd. A panic counts as its death: unwinding has ended it.
+fn or_death_by_panic(watch: impl FnOnce() -> Ending) -> Ending {
+    catch_unwind(AssertUnwindSafe(watch)).unwrap_or_else(|_| {
+        Ending::Death("a bug of i2p-socks, in the thread that watches it, has ended it".to_owned())
+    })
+}
+
 /// Says that i2pd has died, what that may mean, and what follows.
 fn log_death(ending: &Ending, Pause { length, deaths, .. }: Pause) {
     let seconds = length.as_secs_f64().ceil();
@@ -295,5 +305,18 @@ fn app_armor_hint() -> &'static str {
         " AppArmor may forbid i2pd to use the state directory: docs/service.md of i2p-socks says how to allow it."
     } else {
         ""
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_panic_of_the_thread_that_watches_i2pd_counts_as_its_death() {
+        assert!(matches!(or_death_by_panic(|| Ending::Stopped), Ending::Stopped));
+        let no_events: [Event; 0] = [];
+        let ending = or_death_by_panic(|| no_events.first().map(|_| Ending::Stopped).unwrap());
+        assert!(matches!(&ending, Ending::Death(cause) if cause.contains("a bug of i2p-socks")), "{ending}");
     }
 }

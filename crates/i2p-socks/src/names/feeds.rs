@@ -13,6 +13,7 @@ use hyper::{
 };
 use i2p_address_book::{AddressBook, FeedName, FeedState, ImportReport};
 use i2p_tunnel::{Resolver, Sensitive};
+use restart_schedule::TaskRestarts;
 use tokio::{sync::Notify, task::JoinSet, time::Instant};
 
 use super::{
@@ -79,6 +80,11 @@ impl FeedReader {
 
     /// Reads feeds when they are due, for ever.
     pub(super) async fn run(self: Arc<Self>) {
+        let mut restarts = TaskRestarts::new("the task that reads subscriptions");
+        while restarts.run(self.read_for_ever()).await.is_none() {}
+    }
+
+    async fn read_for_ever(self: &Arc<Self>) {
         loop {
             let now = Instant::now();
             let urls = self.subscriptions().await;

@@ -39,11 +39,17 @@ struct Inner {
     metrics: Metrics,
     router: RouterProbe,
     active: Mutex<ActiveParts>,
+    /// Returns the number of panics in this process.
+    panics: fn() -> u64,
 }
 
 impl Board {
-    /// The status of a proxy that starts now.
-    pub(crate) fn new(listeners: Vec<Listener>, proxy_auto_config: ProxyAutoConfig) -> Self {
+    /// The status of a proxy that starts now. `panics` returns the number of panics in this process.
+    pub(crate) fn new(
+        listeners: Vec<Listener>,
+        proxy_auto_config: ProxyAutoConfig,
+        panics: fn() -> u64,
+    ) -> Self {
         let active = ActiveParts { listeners, proxy_auto_config, ..ActiveParts::default() };
         Self(Arc::new(Inner {
             started: Instant::now(),
@@ -51,6 +57,7 @@ impl Board {
             metrics: Metrics::new(),
             router: RouterProbe::default(),
             active: Mutex::new(active),
+            panics,
         }))
     }
 
@@ -137,6 +144,7 @@ impl Board {
             virtual_addresses: active.addresses.map_or(0, |addresses| addresses.in_use()),
             outproxies: active.outproxies.status(),
             router_deaths: active.own_router.map_or(0, |router| router.read().deaths),
+            panics: (self.0.panics)(),
         })
     }
 }

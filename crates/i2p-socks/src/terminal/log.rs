@@ -30,7 +30,7 @@ impl Log {
         let (filter, handle) = reload::Layer::new(EnvFilter::new(filter(config.level, verbosity)));
         let output = output(config, verbosity, progress);
         tracing_subscriber::registry().with(filter).with(output).init();
-        panics::log_places();
+        panics::count_and_log();
         let log = Self { verbosity, filter: handle };
         if verbosity >= Verbosity::Router {
             tracing::warn!(
@@ -115,7 +115,7 @@ fn filter(level: Level, verbosity: Verbosity) -> String {
         (Verbosity::Router, _) => ("info", "trace"),
     };
     format!(
-        "{rest},i2p_socks={ours},i2p_tunnel={ours},i2p_sam={ours},i2p_embedded={ours},i2p_address_book={ours}"
+        "{rest},i2p_socks={ours},i2p_tunnel={ours},i2p_sam={ours},i2p_embedded={ours},i2p_address_book={ours},restart_schedule={ours}"
     )
 }
 

@@ -3,5 +3,5 @@
 
 pub(crate) mod log;
 pub(crate) mod output;
-mod panics;
+pub(crate) mod panics;
 pub(crate) mod progress;

@@ -1,9 +1,12 @@
-//! Panics in the log: where one happened, and not its text, which may quote what a client or a peer sent.
+//! Panics: they are counted, and the log says where one happened, but not its text, which may quote what a client or a peer sent.
 
 use std::{
     collections::HashMap,
     panic,
-    sync::{Mutex, PoisonError},
+    sync::{
+        Mutex, PoisonError,
+        atomic::{AtomicU64, Ordering::Relaxed},
+    },
     time::{Duration, Instant},
 };
 
@@ -12,10 +15,18 @@ const INTERVAL: Duration = Duration::from_secs(60);
 /// The most places that are logged within an interval.
 const MAX_PLACES: usize = 32;
 
-/// Logs the place of each panic, in place of its text.
-pub(super) fn log_places() {
+static COUNT: AtomicU64 = AtomicU64::new(0);
+
+/// How many panics there were in this process, in all tasks and threads.
+pub(crate) fn count() -> u64 {
+    COUNT.load(Relaxed)
+}
+
+/// Counts panics, and logs the place of each in place of its text.
+pub(super) fn count_and_log() {
     let logged = Mutex::new(Places::default());
     panic::set_hook(Box::new(move |panic| {
+        COUNT.fetch_add(1, Relaxed);
         let (file, line) = panic.location().map_or(("?", 0), |at| (at.file(), at.line()));
         if logged.lock().unwrap_or_else(PoisonError::into_inner).log(file, line, Instant::now()) {
             tracing::error!(
@@ -54,5 +65,19 @@ mod tests {
         let others = (2..100).filter(|line| places.log("a.rs", *line, begin + INTERVAL / 2)).count();
         assert_eq!(others, MAX_PLACES - 1);
         assert!(places.log("a.rs", 1, begin + INTERVAL));
+    }
+
+    #[test]
+    fn every_panic_is_counted() {
+        count_and_log();
+        let before = count();
+        let panicked = std::thread::spawn(|| assert!(before_panics(), "a bug")).join();
+        // The other tests in this process want to see the text of theirs.
+        drop(panic::take_hook());
+        assert!(panicked.is_err() && count() > before);
+    }
+
+    fn before_panics() -> bool {
+        false
     }
 }

@@ -4,7 +4,10 @@
 use std::{
     fs,
     net::SocketAddr,
-    sync::Arc,
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering::Relaxed},
+    },
     time::{Duration, Instant},
 };
 
@@ -236,6 +239,23 @@ async fn a_first_start_that_fails_is_an_error_with_its_reason() {
     assert!(error.to_string().contains("its process died 3 times while it started"), "{error}");
     let error = start("/nonexistent").await.unwrap_err();
     assert!(matches!(error, Error::System(_)), "{error}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_panic_of_the_thread_that_watches_the_router_counts_as_its_death_and_another_one_starts() {
+    let network = PrivateNetwork::builder().start().await.unwrap();
+    let state = tempfile::tempdir().unwrap();
+    let told = AtomicUsize::new(0);
+    let router = RouterProcess::builder(state.path().join("router"))
+        .program(env!("CARGO_BIN_EXE_i2p-socks"))
+        .join_network(&network)
+        .on_progress(move |_| assert!(told.fetch_add(1, Relaxed) > 0, "a bug of the program"))
+        .start()
+        .await
+        .unwrap();
+    let status = *router.status().borrow();
+    assert_eq!((status.condition, status.deaths), (ProcessCondition::Running, 1));
+    Bridge::new(connector(&router)).probe().await.unwrap();
 }
 
 #[test]

@@ -82,6 +82,7 @@ pub(crate) struct Families {
     pub(crate) session_leases: Gauge,
     pub(crate) sessions_max: Gauge,
     pub(crate) router_deaths: Counter,
+    pub(crate) panics: Counter,
     pub(crate) virtual_addresses: Gauge,
     pub(crate) outproxy_available: Family<OutproxyLabels, Gauge>,
     pub(crate) outproxy_requests: Family<OutproxyOutcomeLabels, Counter>,
@@ -152,6 +153,11 @@ impl Families {
             "router_deaths",
             "How often the router that the program runs itself has died",
             self.router_deaths.clone(),
+        );
+        registry.register(
+            "panics",
+            "Bugs of the program that ended a connection, or a task that was then started again",
+            self.panics.clone(),
         );
         registry.register("virtual_addresses", "Virtual addresses in use", self.virtual_addresses.clone());
         registry.register(

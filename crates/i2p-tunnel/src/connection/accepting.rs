@@ -1,12 +1,10 @@
 use std::{
-    future::poll_fn,
     io,
-    panic::{AssertUnwindSafe, catch_unwind},
     sync::{Arc, atomic::AtomicU64, atomic::Ordering::Relaxed},
-    task::Poll,
     time::Duration,
 };
 
+use restart_schedule::{Panicked, TaskRestarts, caught};
 use tokio::{sync::watch, task::JoinSet, time::sleep};
 use tokio_util::task::TaskTracker;
 use tracing::Instrument;
@@ -58,16 +56,23 @@ struct Server<D> {
 }
 
 impl<D: Dial> Server<D> {
-    /// Accepts clients until it is stopped. No error of accepting ends it.
+    /// Accepts clients until it is stopped. Neither an error of accepting nor a panic ends it.
     async fn accept(self: Arc<Self>, listener: Listener) {
+        let accept = async {
+            let mut restarts = TaskRestarts::new("the task that accepts clients");
+            while restarts.run(self.accept_for_ever(&listener)).await.is_none() {}
+        };
+        tokio::select! {
+            () = self.stop.until_closed() => {}
+            () = accept => {}
+        }
+    }
+
+    async fn accept_for_ever(&self, listener: &Listener) {
         let name = listener.name();
         let mut back_off = FIRST_BACK_OFF;
         loop {
-            let accepted = tokio::select! {
-                () = self.stop.until_closed() => return,
-                accepted = listener.accept() => accepted,
-            };
-            match accepted {
+            match listener.accept().await {
                 Ok((client, address)) => {
                     back_off = FIRST_BACK_OFF;
                     let address = address.with_local(self.service.borrow().local_clients);
@@ -87,10 +92,7 @@ impl<D: Dial> Server<D> {
                     if self.service.borrow().admission.end_oldest_expendable(ENDED_FOR_DESCRIPTORS) {
                         back_off = FIRST_BACK_OFF;
                     }
-                    tokio::select! {
-                        () = self.stop.until_closed() => return,
-                        () = sleep(back_off) => {}
-                    }
+                    sleep(back_off).await;
                     back_off = (back_off * 2).min(MAX_BACK_OFF);
                 }
             }
@@ -129,16 +131,11 @@ impl<D: Dial> Server<D> {
         // Boxed once here: in each of the futures around it, it would take its size three times.
         let mut life = Box::pin(life);
         let life = async move {
-            let unwinding = poll_fn(|context| {
-                // What a panic leaves half-changed is the connection's own, and is dropped next. Shared state is behind locks and
-                // changed in single steps.
-                let polled = catch_unwind(AssertUnwindSafe(|| life.as_mut().poll(context)));
-                polled.unwrap_or_else(|_| {
-                    account.panicked();
-                    Poll::Ready(())
-                })
-            });
-            let _ = stop.run_until_end(unwinding).await;
+            // What a panic leaves half-changed is the connection's own, and is dropped next. Shared state is behind locks and changed in
+            // single steps.
+            if let Some(Err(Panicked)) = stop.run_until_end(caught(life.as_mut())).await {
+                account.panicked();
+            }
         };
         self.connections.spawn(life.instrument(span));
     }

@@ -5,6 +5,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use i2p_name::B32;
 use i2p_sam::{Accepted as Peer, Error, Listening, Session};
+use restart_schedule::caught;
 use tokio::sync::{Notify, oneshot};
 
 /// The clients that wait for peers on one session.
@@ -70,7 +71,12 @@ impl Rendezvous {
             state.waiting.push(WaitingClient { number, expected, stream });
             number
         };
-        tokio::spawn(Arc::clone(&self).accept(session.clone(), listening));
+        let (acceptor, session) = (Arc::clone(&self), session.clone());
+        tokio::spawn(async move {
+            if caught(acceptor.accept(session, listening)).await.is_err() {
+                acceptor.lose_acceptor();
+            }
+        });
         Ok(PeerWait { rendezvous: self, number, peer })
     }
 
@@ -79,7 +85,7 @@ impl Rendezvous {
     }
 
     /// Accepts streams until one of them is handed to a client, or there are more acceptors than waiting clients.
-    async fn accept(self: Arc<Self>, session: Session, mut listening: Listening) {
+    async fn accept(&self, session: Session, mut listening: Listening) {
         loop {
             let Some(peer) = self.while_needed(listening.accept()).await else { return };
             if self.deliver(peer) {
@@ -111,6 +117,16 @@ impl Rendezvous {
         };
         state.accepting -= usize::from(done);
         done
+    }
+
+    /// Removes an acceptor that panicked, and tells the client that has waited for longest if there are too few left. Otherwise this
+    /// identity would never be reached again.
+    fn lose_acceptor(&self) {
+        let mut state = self.state();
+        state.accepting = state.accepting.saturating_sub(1);
+        if state.waiting.len() > state.accepting {
+            let _ = state.waiting.remove(0).stream.send(Err(Error::SessionLost));
+        }
     }
 
     /// Runs `work`. Returns `None` once there are more acceptors than waiting clients: then the calling acceptor must end.

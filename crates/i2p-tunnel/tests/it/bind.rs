@@ -11,7 +11,10 @@ use tokio::{
     net::TcpStream,
 };
 
-use crate::common::{Proxy, binary, domain, proxy as without_incoming, proxy_of, socks5_command};
+use crate::{
+    common::{Proxy, binary, domain, proxy as without_incoming, proxy_of, socks5_command},
+    panics::PanickingLog,
+};
 
 const ALL_ROUTERS: [Dialect; 4] = [Dialect::Java, Dialect::I2pd, Dialect::I2pdMaster, Dialect::Emissary];
 const ANY_PEER: [u8; 5] = [1, 0, 0, 0, 0];
@@ -101,6 +104,22 @@ async fn a_peer_that_no_client_expects_is_refused() {
         stream.write_all(b"x").await.unwrap();
         client.read_exact(&mut [0; 1]).await.unwrap();
     }
+}
+
+#[tokio::test]
+async fn the_next_client_gets_its_peer_after_the_task_that_accepts_peers_has_panicked() {
+    let bridge = TestBridge::start().await;
+    let proxy = proxy(&bridge, Limits::default()).await;
+    let (wanted, other) = (peer(&bridge).await, peer(&bridge).await);
+    let whom = domain(&wanted.destination().b32().to_string());
+    let (mut client, own) = bind(&proxy, &whom).await;
+    let log = PanickingLog::start("refused a peer", 1);
+    let _stranger = other.connect(&own, 0).await;
+    assert_ne!(reply(&mut client).await.0, 0, "it is told that it waits in vain");
+    drop(log);
+    let (mut client, own) = bind(&proxy, &whom).await;
+    let _stream = wanted.connect(&own, 0).await.unwrap();
+    assert_eq!(reply(&mut client).await.0, 0);
 }
 
 #[tokio::test]

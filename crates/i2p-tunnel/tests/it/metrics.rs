@@ -60,6 +60,7 @@ impl Counted {
             virtual_addresses: self.addresses.in_use(),
             outproxies: outproxies(),
             router_deaths: 2,
+            panics: 3,
         })
     }
 

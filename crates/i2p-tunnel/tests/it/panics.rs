@@ -1,15 +1,36 @@
-//! A panic in one connection ends that connection, is counted, and gives back what the connection held.
+//! A panic in one connection ends that connection, is counted, and gives back what the connection held. A panic in a task that all
+//! connections need ends nothing for good.
+
+use std::{
+    fmt::Debug,
+    sync::atomic::{AtomicUsize, Ordering::Relaxed},
+    time::Duration,
+};
 
 use i2p_name::{I2pName, VirtualOptions};
 use i2p_sam::Bridge;
 use i2p_tunnel::{
-    AddressPool, Admission, Caps, Dial, Failure, IsolationKey, Metrics, OpenStream, PoolOptions, SamDialler,
-    Service, SessionPool, metrics::Snapshot,
+    AddressPool, Admission, Caps, Dial, Failure, IsolationKey, Limits, Metrics, OpenStream, PoolOptions,
+    SamDialler, Service, SessionPolicy, SessionPool, metrics::Snapshot,
 };
 use sam_testkit::{Endpoint, TestBridge};
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    time::{sleep, timeout},
+};
+use tracing::{
+    Event, Subscriber,
+    field::{Field, Visit},
+    span::{Attributes, Id},
+    subscriber::{DefaultGuard, set_default},
+};
+use tracing_subscriber::{
+    Layer,
+    layer::{Context, SubscriberExt},
+    registry,
+};
 
-use crate::common::{Proxy, socks5_request, start_service};
+use crate::common::{Proxy, proxy_of, proxy_with_service, socks5_request, start_service};
 
 /// Dials over SAM. For one name it panics while it holds an open stream, and so the lease of its session.
 struct Panicking(SamDialler);
@@ -68,4 +89,87 @@ async fn a_panic_ends_its_connection_frees_its_place_and_its_session_and_is_coun
     assert!(!text.contains("secret"), "{text}");
     let (_, code) = proxy.socks5("known.i2p", 80).await;
     assert_eq!(code, 0);
+}
+
+/// A log that panics, so that the task panics which writes to it.
+pub(crate) struct PanickingLog {
+    /// The name of a span, or how the message of an event begins.
+    at: &'static str,
+    /// How often it still panics.
+    times: AtomicUsize,
+}
+
+impl PanickingLog {
+    /// The log of this thread until the result is dropped.
+    pub(crate) fn start(at: &'static str, times: usize) -> DefaultGuard {
+        set_default(registry().with(Self { at, times: times.into() }))
+    }
+
+    fn write(&self, text: &str) {
+        if text.starts_with(self.at) {
+            let left = self.times.fetch_update(Relaxed, Relaxed, |left| left.checked_sub(1));
+            assert!(left.is_err(), "a bug");
+        }
+    }
+}
+
+impl<S: Subscriber> Layer<S> for PanickingLog {
+    fn on_new_span(&self, span: &Attributes<'_>, _: &Id, _: Context<'_, S>) {
+        self.write(span.metadata().name());
+    }
+
+    fn on_event(&self, event: &Event<'_>, _: Context<'_, S>) {
+        event.record(&mut Message(self));
+    }
+}
+
+struct Message<'a>(&'a PanickingLog);
+
+impl Visit for Message<'_> {
+    fn record_debug(&mut self, field: &Field, value: &dyn Debug) {
+        if field.name() == "message" {
+            self.0.write(&format!("{value:?}"));
+        }
+    }
+}
+
+#[tokio::test]
+async fn clients_are_accepted_again_after_the_task_that_accepts_them_has_panicked() {
+    let bridge = TestBridge::start().await;
+    let admission = Admission::default();
+    let proxy = proxy_with_service(&bridge, |service| service.with_admission(admission.clone())).await;
+    let (mut bystander, code) = proxy.socks5("echo.i2p", 80).await;
+    assert_eq!(code, 0);
+
+    let _log = PanickingLog::start("connection", 2);
+    for _ in 0..2 {
+        assert_eq!(proxy.connect().await.read(&mut [0]).await.unwrap_or(0), 0, "it was not accepted");
+    }
+    let (_client, code) = timeout(Duration::from_secs(10), proxy.socks5("known.i2p", 80)).await.unwrap();
+    assert_eq!(code, 0);
+    assert_eq!(admission.connections(), 2, "the places of those that were lost are free");
+    bystander.write_all(b"x").await.unwrap();
+    assert_eq!(bystander.read_u8().await.unwrap(), b'x');
+    proxy.stop.cancel();
+    timeout(Duration::from_secs(10), proxy.serving).await.unwrap().unwrap();
+}
+
+#[tokio::test]
+async fn unused_sessions_are_closed_even_after_the_task_that_closes_them_has_panicked() {
+    let bridge = TestBridge::start().await;
+    let idle_close = Some(Duration::from_millis(50));
+    let options = PoolOptions { idle_close, delay_open: true, ..PoolOptions::default() };
+    let proxy = proxy_of(&bridge, Limits::default(), options, SessionPolicy::default()).await;
+    let _log = PanickingLog::start("closed idle I2P sessions", 2);
+    for _ in 0..4 {
+        let (client, code) = proxy.socks5("echo.i2p", 80).await;
+        assert_eq!(code, 0);
+        drop(client);
+        let closed = async {
+            while !proxy.pool.sessions().is_empty() {
+                sleep(Duration::from_millis(10)).await;
+            }
+        };
+        timeout(Duration::from_secs(10), closed).await.expect("nobody closes unused sessions");
+    }
 }

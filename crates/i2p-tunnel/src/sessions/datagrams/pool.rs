@@ -6,6 +6,7 @@ use std::{
 
 use i2p_name::B32;
 use i2p_sam::{DatagramSession, DatagramStyle, Error, Ports, Session, SessionOptions};
+use restart_schedule::TaskRestarts;
 use tokio::time::{Instant, sleep_until};
 
 use super::room::Place;
@@ -331,6 +332,11 @@ impl DatagramPool {
 
 /// Closes sessions that have been unused for `limit`. Ends when no session is idle.
 async fn reap(shared: Weak<Shared>, limit: Duration) {
+    let mut restarts = TaskRestarts::new("the task that closes unused I2P sessions for datagrams");
+    while restarts.run(reap_when_due(&shared, limit)).await.is_none() {}
+}
+
+async fn reap_when_due(shared: &Weak<Shared>, limit: Duration) {
     let mut next = Instant::now() + limit;
     loop {
         sleep_until(next).await;
