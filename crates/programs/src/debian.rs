@@ -120,13 +120,9 @@ impl Place<'_> {
             PROGRAM_DIRECTORIES.map(|directory| self.root().join(directory).join(program)).into_iter();
         let real =
             places.find(|place| place.is_file()).with_context(|| format!("the package has no {program}"))?;
-        // A process has the name of the file that was executed, which is the loader. Suites look for the program by name.
-        let loader = self.directory.join("loader").join(program);
-        fs::create_dir_all(self.directory.join("loader"))?;
-        fs::copy(&libraries.loader, &loader).context("could not copy the loader")?;
         let launcher = self.programs().join(program);
         fs::create_dir_all(self.programs())?;
-        fs::write(&launcher, script(&loader, &libraries.directories, &real))?;
+        fs::write(&launcher, script(&libraries, &real))?;
         fs::set_permissions(&launcher, fs::Permissions::from_mode(0o755))?;
         Ok(())
     }
@@ -164,13 +160,12 @@ impl Libraries {
     }
 }
 
-/// A script that starts `program` with this loader and these directories of libraries.
-fn script(loader: &Path, libraries: &[PathBuf], program: &Path) -> String {
-    let libraries: Vec<_> = libraries.iter().map(|directory| directory.display().to_string()).collect();
-    let libraries = libraries.join(":");
-    let [loader, libraries, program] =
-        [loader.as_os_str(), libraries.as_ref(), program.as_os_str()].map(quoted);
-    format!("#!/bin/sh\nexec {loader} --library-path {libraries} {program} \"$@\"\n")
+/// A script that starts `program` with these libraries.
+fn script(Libraries { loader, directories }: &Libraries, program: &Path) -> String {
+    let path: Vec<_> = directories.iter().map(|directory| directory.display().to_string()).collect();
+    let path = path.join(":");
+    let [loader, path, program] = [loader.as_os_str(), path.as_ref(), program.as_os_str()].map(quoted);
+    format!("#!/bin/sh\nexec {loader} --library-path {path} {program} \"$@\"\n")
 }
 
 #[cfg(test)]
@@ -196,7 +191,8 @@ mod tests {
 
     #[test]
     fn the_script_hands_its_arguments_on() {
-        let script = script(Path::new("/a b/i2pd"), &["/c".into(), "/d".into()], Path::new("/e/i2pd"));
-        assert_eq!(script, "#!/bin/sh\nexec '/a b/i2pd' --library-path /c:/d /e/i2pd \"$@\"\n");
+        let libraries = Libraries { loader: "/a b/ld".into(), directories: vec!["/c".into(), "/d".into()] };
+        let script = script(&libraries, Path::new("/e/i2pd"));
+        assert_eq!(script, "#!/bin/sh\nexec '/a b/ld' --library-path /c:/d /e/i2pd \"$@\"\n");
     }
 }
