@@ -11,6 +11,7 @@ mod bytes;
 mod client;
 mod command_line;
 mod evil_outproxy;
+mod evil_resolver;
 mod proxy;
 mod soak;
 mod target;
@@ -33,8 +34,8 @@ use tokio::{runtime::Runtime, time::Instant};
 /// Attacks look into the `/proc` of the program.
 const SUITE: Suite = Suite { name: "attack", namespaces: Namespaces::NetworkAndProcesses };
 
-/// What makes its namespace.
-const PROGRAMS: [Program; 2] = [("ip", "iproute2"), ("unshare", "util-linux")];
+/// What makes its namespace, and what asks the resolver of the machine.
+const PROGRAMS: [Program; 3] = [("getent", "libc-bin"), ("ip", "iproute2"), ("unshare", "util-linux")];
 
 fn main() -> ExitCode {
     let lab::suite::CommandLine { is_inside, arguments } = lab::suite::CommandLine::of_this_process();

@@ -38,6 +38,12 @@ pub(crate) const ATTACKS: &[Attack] = &[
     // What must not leave.
     attack!("disguised-names", "outproxy", "no name that looks like .i2p leaves I2P", names::disguises),
     attack!(
+        "system-resolver",
+        "DNS server",
+        "no name that a client asks for reaches the resolver of the machine",
+        names::system_resolver
+    ),
+    attack!(
         "lying-lookup",
         "bridge",
         "a base32 address leads only to the destination whose hash it is",

@@ -5,11 +5,12 @@ use std::time::Duration;
 use anyhow::{Context, Result, ensure};
 use i2p_name::{B32, Destination};
 use sam_testkit::{Act, Dialect, TestBridge, destination};
-use tokio::time::sleep;
+use tokio::{process::Command, time::sleep};
 
 use crate::{
     client::{CONNECT, Client, RESOLVE},
     evil_outproxy::{EvilOutproxy, Language},
+    evil_resolver::EvilResolver,
     proxy::{Proxy, Settings},
     target::Target,
     wait::{SHORTLY, until},
@@ -79,6 +80,39 @@ pub(super) async fn disguises(target: &Target) -> Result<String> {
     let asked = outproxy.asked();
     ensure!(asked == ["example.com"], "the outproxy was asked for {asked:?}");
     Ok(format!("0 of {} disguises left", DISGUISES.len()))
+}
+
+/// Names of every kind, known and unknown, with a route and without one.
+const ANY_NAMES: &[&str] = &[
+    "secret.example",
+    "secret.routed.example",
+    "secret.onion",
+    "secret.local",
+    "secret",
+    "secret.i2p",
+    "secret.b32.i2p",
+    "secret.i2p.alt",
+    "secret.i2p_",
+];
+
+/// The resolver of this machine writes down what it is asked for.
+pub(super) async fn system_resolver(target: &Target) -> Result<String> {
+    let (bridge, outproxy) = (TestBridge::start().await, EvilOutproxy::start(Language::Socks5).await?);
+    let resolver = EvilResolver::start().await?;
+    let route = "[[route]]\nhost = \"*.routed.example\"\nvia = [\"evil\"]\n";
+    let configuration = outproxy.definition("evil", Language::Socks5) + route;
+    let proxy = Proxy::start(target, &bridge, &configuration).await?;
+    for name in ANY_NAMES {
+        for command in [CONNECT, RESOLVE] {
+            Client::local().ask(proxy.address(), command, name, 80).await?;
+        }
+    }
+    // Another program, which shows that the resolver is where programs ask.
+    Command::new("getent").args(["hosts", "control.example"]).output().await.context("no getent")?;
+    ensure!(resolver.queries_with("control") > 0, "this machine asks another resolver: see /etc/resolv.conf");
+    let queries = resolver.queries_with("secret");
+    ensure!(queries == 0, "the resolver was asked {queries} times for what a client wanted");
+    Ok(format!("{} names asked for twice, 0 queries", ANY_NAMES.len()))
 }
 
 /// A bridge answers the lookup of a base32 address with a destination of its own, and waits for the datagram.
