@@ -83,7 +83,7 @@ pub(crate) const ATTACKS: &[Attack] = &[
     attack!(
         "hanging-targets",
         "page",
-        "hanging targets of one client change nobody else's outproxy",
+        "hanging targets change nobody else's outproxy",
         outproxies::hanging_targets
     ),
     // What one client must not take from the others.
