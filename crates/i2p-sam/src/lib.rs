@@ -12,7 +12,12 @@ mod session;
 pub mod wire;
 
 pub use address::BridgeAddress;
-pub use bridge::{Bridge, Timeouts, capabilities::Capabilities, router::Router, stream::SamStream};
+pub use bridge::{
+    Bridge, Timeouts,
+    capabilities::{Capabilities, DatagramSupport},
+    router::Router,
+    stream::SamStream,
+};
 pub use changing::ChangingAddress;
 #[cfg(unix)]
 pub use connector::Connector;

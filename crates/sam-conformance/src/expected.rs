@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use i2p_sam::{Capabilities, DatagramStyle, Dialect, Error, ResultWord};
+use i2p_sam::{Capabilities, DatagramStyle, DatagramSupport, Dialect, Error, ResultWord};
 
 /// How a router refuses.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -141,10 +141,9 @@ impl Expected {
 
 /// Whether a router with these capabilities supports datagrams of this kind.
 pub(crate) fn style_support(capabilities: Capabilities, style: DatagramStyle) -> StyleSupport {
-    let newer = matches!(style, DatagramStyle::Datagram2 | DatagramStyle::Datagram3);
-    match (capabilities.datagrams(style), capabilities.dialect()) {
-        (false, _) => StyleSupport::No,
-        (true, Dialect::Standard) if newer => StyleSupport::Perhaps,
-        (true, _) => StyleSupport::Yes,
+    match capabilities.datagram_support(style) {
+        DatagramSupport::Supported => StyleSupport::Yes,
+        DatagramSupport::NotKnown => StyleSupport::Perhaps,
+        DatagramSupport::Unsupported => StyleSupport::No,
     }
 }

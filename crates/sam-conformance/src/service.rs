@@ -7,7 +7,7 @@ use std::{
 };
 
 use i2p_name::{Destination, I2pName};
-use i2p_sam::{Accepted, Ports, SamStream, Session, wire::AcceptedFrom};
+use i2p_sam::{Accepted, Listening, Ports, SamStream, Session, wire::AcceptedFrom};
 use tokio::{
     io::{self, AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt},
     net::{TcpListener, TcpStream},
@@ -71,6 +71,19 @@ impl EchoService {
                 }
             });
         }
+        service
+    }
+
+    /// An echo for the one stream of an accept that waits already.
+    pub(crate) fn of(listening: Listening) -> Self {
+        let mut service = Self { visits: Arc::default(), refusals: Arc::default(), _tasks: JoinSet::new() };
+        let (visits, refusals) = (Arc::clone(&service.visits), Arc::clone(&service.refusals));
+        service._tasks.spawn(async move {
+            match listening.accept().await {
+                Ok(Accepted { stream, peer, ports }) => serve(stream, peer, ports, visits).await,
+                Err(error) => lock(&refusals).push(error.to_string()),
+            }
+        });
         service
     }
 

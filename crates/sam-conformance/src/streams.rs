@@ -35,6 +35,7 @@ pub(crate) async fn check(pair: &SessionPair<'_>, report: &ConformanceReport) {
         report.check("the acceptor is told the ports of a stream", ports(pair, &far)),
         report.check("200 KB each way, unchanged", bulk(pair, &far)),
         report.check("several accepts wait at once", several(pair, &far)),
+        report.check("an accept that is given up leaves its stream to the next", given_up(pair)),
         report.check("streams are forwarded to a port, with a line that names the peer", forward(pair)),
         report.check("a stream that nobody accepts", unaccepted(pair)),
     );
@@ -121,6 +122,22 @@ async fn several(pair: &SessionPair<'_>, far: &I2pName) -> CheckResult {
     let refusals = pair.service.refusals();
     ensure(refusals.is_empty(), || format!("promised: any number of accepts; {}", refusals.join("; ")))?;
     holds(tried.seen())
+}
+
+/// Of two accepts, the first is given up before a stream comes.
+async fn given_up(pair: &SessionPair<'_>) -> CheckResult {
+    let patience = pair.bridges.patience();
+    with_sessions(async || {
+        let session = open(&pair.bridges.peer.far, &pair.bridges.published(), patience).await?;
+        let first = session.listen().await.promised("an accept")?;
+        let service = EchoService::of(session.listen().await.promised("a second accept")?);
+        drop(first);
+        let to = I2pName::Destination(Box::new(session.destination().clone()));
+        let tried = until(patience, async || visit(&pair.near, &to, 0).await.map(|(_, tag)| tag)).await?;
+        service.visit(tried.value)?;
+        holds(tried.seen())
+    })
+    .await
 }
 
 async fn forward(pair: &SessionPair<'_>) -> CheckResult {

@@ -20,7 +20,7 @@ impl Command {
     pub(crate) fn parse(line: &str, dialect: Dialect) -> Result<Self, String> {
         match dialect {
             Dialect::Java => java(line),
-            Dialect::I2pd | Dialect::I2pdMaster => Ok(i2pd(line)),
+            Dialect::I2pd245 | Dialect::I2pd256 | Dialect::I2pd259 => Ok(i2pd(line)),
             Dialect::Emissary => Ok(emissary(line)),
         }
     }
@@ -169,9 +169,9 @@ mod tests {
 
     #[test]
     fn i2pd_knows_no_quotes() {
-        assert_eq!(pair("A B ID=\"a b\"", Dialect::I2pd, "ID").unwrap(), "\"a");
-        assert_eq!(pair("A B x  ID=1 ID=2", Dialect::I2pd, "ID").unwrap(), "2");
-        assert_eq!(pair("a b ID=1", Dialect::I2pd, "ID").unwrap(), "1");
+        assert_eq!(pair("A B ID=\"a b\"", Dialect::I2pd245, "ID").unwrap(), "\"a");
+        assert_eq!(pair("A B x  ID=1 ID=2", Dialect::I2pd245, "ID").unwrap(), "2");
+        assert_eq!(pair("a b ID=1", Dialect::I2pd245, "ID").unwrap(), "1");
     }
 
     #[test]

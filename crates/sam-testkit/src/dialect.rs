@@ -8,11 +8,14 @@ pub enum Dialect {
     /// Java I2P 2.7.0, the reference: speaks up to 3.3, explains each error, sends PING, accepts pipelined lines and data.
     #[default]
     Java,
-    /// i2pd 2.45.1, as Debian ships it: speaks up to 3.1, closes the connection at every error, loses what follows a line in
+    /// i2pd 2.45.1, as Debian 12 ships it: speaks up to 3.1, closes the connection at every error, loses what follows a line in
     /// the same TCP segment.
-    I2pd,
-    /// i2pd's master branch of December 2025: like [`Dialect::I2pd`], but up to 3.3, with DATAGRAM2 and DATAGRAM3.
-    I2pdMaster,
+    I2pd245,
+    /// i2pd 2.56.0, as Debian 13 ships it: like [`Dialect::I2pd245`], but with a queue of STREAM ACCEPTs, in which it closes those
+    /// that have waited for less than 3 s.
+    I2pd256,
+    /// i2pd 2.59.0: like [`Dialect::I2pd256`], but up to 3.3, with DATAGRAM2 and DATAGRAM3.
+    I2pd259,
     /// emissary-core 0.4.0: ignores what it does not understand, ends error lines by closing, waits ten seconds for clients.
     Emissary,
 }
@@ -21,15 +24,15 @@ pub enum Dialect {
 pub(crate) type Version = (u8, u8);
 
 impl Dialect {
-    /// Whether it is one of the two versions of i2pd, which differ in little.
+    /// Whether it is one of the versions of i2pd, which differ in little.
     pub(crate) const fn is_i2pd(self) -> bool {
-        matches!(self, Self::I2pd | Self::I2pdMaster)
+        matches!(self, Self::I2pd245 | Self::I2pd256 | Self::I2pd259)
     }
 
     /// The longest line in bytes, without its newline.
     pub(crate) const fn max_line_bytes(self) -> usize {
         match self {
-            Self::Java | Self::I2pd | Self::I2pdMaster => 8_192,
+            Self::Java | Self::I2pd245 | Self::I2pd256 | Self::I2pd259 => 8_192,
             Self::Emissary => 4_095,
         }
     }
@@ -43,7 +46,7 @@ impl Dialect {
     pub(crate) const fn hello_timeout(self) -> Option<Duration> {
         match self {
             Self::Java => Some(Duration::from_secs(60)),
-            Self::I2pd | Self::I2pdMaster => None,
+            Self::I2pd245 | Self::I2pd256 | Self::I2pd259 => None,
             Self::Emissary => Some(Duration::from_secs(10)),
         }
     }

@@ -1,7 +1,7 @@
 //! Everything that has a destination on the network of one bridge: sessions and far ends.
 
 use std::{
-    collections::{HashMap, VecDeque},
+    collections::HashMap,
     net::SocketAddr,
     sync::{
         Arc, Mutex,
@@ -10,9 +10,12 @@ use std::{
 };
 
 use i2p_name::{B32, Destination};
-use tokio::sync::{mpsc, oneshot, watch};
+use tokio::sync::{mpsc, watch};
 
-use crate::{destination::KeyPair, dialect::Version, endpoint::Endpoint, recorder::lock, socket::Socket};
+use crate::{
+    acceptors::Acceptors, destination::KeyPair, dialect::Version, endpoint::Endpoint, recorder::lock,
+    socket::Socket,
+};
 
 /// The styles of sessions (SAM v3, "Creating a session"). MASTER is the old name of PRIMARY.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -74,8 +77,8 @@ pub(crate) struct Session {
     pub(crate) closing: watch::Sender<bool>,
     /// `true` once the control connection has closed and the session is over.
     pub(crate) ended: watch::Sender<bool>,
-    /// STREAM ACCEPTs that wait for a peer, the oldest first.
-    pub(crate) acceptors: Mutex<VecDeque<oneshot::Sender<Offer>>>,
+    /// STREAM ACCEPTs that wait for a peer.
+    pub(crate) acceptors: Mutex<Acceptors>,
     /// Its STREAM FORWARD, if there is one.
     pub(crate) forwarding: Mutex<Option<Forwarding>>,
     /// Whether its streams are reported as connected before the far end has answered.

@@ -48,7 +48,7 @@ pub(super) async fn core_dump(target: &Target) -> Result<String> {
 /// Another user's process sends the first datagram to a client's new association.
 pub(super) async fn datagram_stranger(target: &Target) -> Result<String> {
     as_root()?;
-    let bridge = TestBridge::start_as(Dialect::I2pd).await;
+    let bridge = TestBridge::start_as(Dialect::I2pd245).await;
     let configuration = "[[tunnel]]\nlisten = [\"127.0.0.1:0\"]\nudp = \"datagram\"\n";
     let proxy = Proxy::start(target, &bridge, configuration).await?;
     let association = Client::local().associate(proxy.address()).await?;

@@ -117,7 +117,7 @@ pub(super) async fn system_resolver(target: &Target) -> Result<String> {
 
 /// A bridge answers the lookup of a base32 address with a destination of its own, and waits for the datagram.
 pub(super) async fn lying_lookup(target: &Target) -> Result<String> {
-    let bridge = TestBridge::start_as(Dialect::I2pd).await;
+    let bridge = TestBridge::start_as(Dialect::I2pd245).await;
     let wanted = B32::from_hash([7; 32]).to_string();
     let lie: Destination = destination().parse().context("the kit's destination")?;
     let answer = format!("NAMING REPLY RESULT=OK NAME={wanted} VALUE={}", lie.to_base64());

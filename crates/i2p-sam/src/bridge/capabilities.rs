@@ -17,6 +17,17 @@ pub struct Capabilities {
     dialect: Dialect,
 }
 
+/// What a router's version tells of its support for a kind of datagrams.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum DatagramSupport {
+    /// It supports them.
+    Supported,
+    /// It does not, or not safely.
+    Unsupported,
+    /// The version does not tell: [`Router::try_datagrams`](crate::Router::try_datagrams) asks.
+    NotKnown,
+}
+
 /// The connection on which a router answers lookups of names.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum LookupChannel {
@@ -64,16 +75,25 @@ impl Capabilities {
         }
     }
 
-    /// Whether the bridge supports datagrams of this kind. Java I2P is assumed to support all: its version does not tell, and it
-    /// refuses at once what it does not support.
+    /// Whether the bridge may support datagrams of this kind: all but [`DatagramSupport::Unsupported`].
     #[must_use]
     pub fn datagrams(&self, style: DatagramStyle) -> bool {
+        self.datagram_support(style) != DatagramSupport::Unsupported
+    }
+
+    /// What the version tells of datagrams of this kind. On Java I2P it tells nothing of DATAGRAM2 and DATAGRAM3: 2.7.0 refuses both,
+    /// and answers 3.3 as later versions do.
+    #[must_use]
+    pub fn datagram_support(&self, style: DatagramStyle) -> DatagramSupport {
+        use DatagramSupport::{NotKnown, Supported, Unsupported};
         match (self.dialect, style) {
-            (_, DatagramStyle::Datagram | DatagramStyle::Raw { .. }) | (Dialect::Standard, _) => true,
-            // Both, and version 3.3, came to i2pd between 2.45 and 2.58.
-            (Dialect::I2pd, _) => self.version.minor >= 3,
+            (_, DatagramStyle::Datagram | DatagramStyle::Raw { .. }) => Supported,
+            (Dialect::Standard, _) => NotKnown,
+            // Both came to i2pd with version 3.3, in 2.58.
+            (Dialect::I2pd, _) if self.version.minor >= 3 => Supported,
+            (Dialect::I2pd, _) => Unsupported,
             // emissary 0.4.0 opens sessions for DATAGRAM2, delivers no datagram, and its SAM server ends when one arrives.
-            (Dialect::Emissary, _) => false,
+            (Dialect::Emissary, _) => Unsupported,
         }
     }
 
@@ -112,6 +132,17 @@ impl Capabilities {
         self.dialect == Dialect::Standard
     }
 
+    /// Whether a session may have several STREAM ACCEPTs that wait at once. The specification allows it from version 3.2 on. i2pd agrees
+    /// to several since 2.50, but closes those that it has agreed to last, or never serves them.
+    #[must_use]
+    pub fn concurrent_accepts(&self) -> bool {
+        match self.dialect {
+            Dialect::Standard => self.version.minor >= 2,
+            Dialect::Emissary => true,
+            Dialect::I2pd => false,
+        }
+    }
+
     /// Where the bridge answers lookups of names.
     pub(crate) fn lookup_channel(&self) -> LookupChannel {
         match self.dialect {
@@ -130,14 +161,17 @@ impl Capabilities {
 /// One line for the log with all that was learned.
 impl fmt::Display for Capabilities {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let if_known = |style, word| if self.datagrams(style) { word } else { "" };
         write!(
             f,
-            "SAM {}, dialect {}, datagrams 1{}{} and raw, subsessions {}, stream ports {}",
+            "SAM {}, dialect {}, datagrams {}, subsessions {}, stream ports {}",
             self.version,
             self.dialect,
-            if_known(DatagramStyle::Datagram2, " 2"),
-            if_known(DatagramStyle::Datagram3, " 3"),
+            // DATAGRAM2 and DATAGRAM3 came together everywhere.
+            match self.datagram_support(DatagramStyle::Datagram2) {
+                DatagramSupport::Supported => "1 2 3 and raw",
+                DatagramSupport::Unsupported => "1 and raw",
+                DatagramSupport::NotKnown => "1 and raw (2 and 3 are known once tried)",
+            },
             if self.datagrams_beside_streams(DatagramStyle::Datagram) {
                 "for streams and datagrams"
             } else if self.primary().is_some() {
@@ -163,6 +197,8 @@ mod tests {
         let java = learn(3, "NAMING REPLY RESULT=KEY_NOT_FOUND NAME=x");
         assert_eq!((java.dialect(), java.primary()), (Dialect::Standard, Some(PrimaryWord::Primary)));
         assert!(java.early_data());
+        assert_eq!(java.datagram_support(DatagramStyle::Datagram2), DatagramSupport::NotKnown);
+        assert!(java.concurrent_accepts() && !learn(1, "").concurrent_accepts());
         let emissary = learn(2, "NAMING REPLY RESULT=KEY_NOT_FOUND NAME=x");
         assert_eq!(
             (emissary.dialect(), emissary.lookup_channel()),
@@ -178,7 +214,7 @@ mod tests {
             assert_eq!((i2pd.dialect(), i2pd.primary()), (Dialect::I2pd, Some(PrimaryWord::Master)));
             assert_eq!(i2pd.datagrams(DatagramStyle::Datagram2), modern);
             assert!(!i2pd.datagrams_beside_streams(DatagramStyle::Datagram));
-            assert!(!i2pd.early_data());
+            assert!(!i2pd.early_data() && !i2pd.concurrent_accepts());
         }
     }
 

@@ -64,6 +64,11 @@ impl Connection {
         self.stream.write_all(line.as_bytes()).await.map_err(|error| broken(&error, phase))
     }
 
+    /// Tells the bridge that nothing more is sent.
+    pub(crate) async fn finish(&mut self) -> io::Result<()> {
+        self.stream.shutdown().await
+    }
+
     /// Answers a bridge's PING. A text that is too long for an answer is not answered.
     pub(crate) async fn pong(&mut self, text: &str) -> io::Result<()> {
         match (Pong { text }).line(self.dialect) {

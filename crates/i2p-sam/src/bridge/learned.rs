@@ -5,7 +5,7 @@ use std::sync::{
     atomic::{AtomicBool, Ordering},
 };
 
-use super::{capabilities::Capabilities, spares::Spares};
+use super::{capabilities::Capabilities, spares::Spares, style_trials::StyleTrials};
 
 /// What was last learned of the router behind a bridge. All clones of a bridge share it.
 #[derive(Debug, Default)]
@@ -22,6 +22,8 @@ pub(super) struct Known {
     pub(super) capabilities: Capabilities,
     /// Every router that answers has spares of its own, so that they tell one from another.
     pub(super) spares: Arc<Spares>,
+    /// The kinds of datagrams that it was asked for.
+    pub(super) style_trials: Arc<StyleTrials>,
 }
 
 impl Learned {
@@ -36,7 +38,8 @@ impl Learned {
         if let Some(known) = latest.as_ref().filter(|known| known.capabilities == capabilities) {
             return known.clone();
         }
-        let known = Known { capabilities, spares: Spares::new(max_spares) };
+        let (spares, style_trials) = (Spares::new(max_spares), Arc::default());
+        let known = Known { capabilities, spares, style_trials };
         let replaced = latest.replace(known.clone());
         drop(latest);
         if let Some(replaced) = replaced {

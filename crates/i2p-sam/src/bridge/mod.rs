@@ -8,6 +8,7 @@ pub(crate) mod lookup;
 pub(crate) mod router;
 mod spares;
 pub(crate) mod stream;
+pub(crate) mod style_trials;
 
 use std::{net::SocketAddr, sync::Arc, time::Duration};
 

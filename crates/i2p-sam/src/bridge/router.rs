@@ -10,6 +10,7 @@ use super::{
     connection::{Connection, within},
     learned::Known,
     spares::SpareOrder,
+    style_trials::StyleTrials,
 };
 use crate::{
     error::{Error, Phase},
@@ -94,6 +95,11 @@ impl Router {
     #[must_use]
     pub fn capabilities(&self) -> Capabilities {
         self.known.capabilities
+    }
+
+    /// The kinds of datagrams that this router was asked for.
+    pub(crate) fn style_trials(&self) -> &StyleTrials {
+        &self.known.style_trials
     }
 
     /// Forgets this router: behind a connection that was lost another router may come up, or another version of it. Sessions

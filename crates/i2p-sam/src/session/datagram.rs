@@ -56,13 +56,7 @@ impl DatagramSession {
         ports: Ports,
         options: &SessionOptions,
     ) -> Result<Self, Error> {
-        let capabilities = router.capabilities();
-        if !capabilities.datagrams(style) {
-            return Err(Error::Unsupported {
-                what: "datagrams of this kind",
-                dialect: capabilities.dialect(),
-            });
-        }
+        router.try_datagrams(style).await?;
         let connection = router.connect().await?;
         let socket = DatagramSocket::open(&connection, router.bridge()).await?;
         let id = SessionId::random().map_err(Error::Random)?;

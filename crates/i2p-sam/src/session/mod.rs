@@ -1,33 +1,42 @@
 //! Sessions: streams, lookups, and how they end.
 
+mod accept;
+mod accept_queue;
 pub(crate) mod control;
 pub(crate) mod datagram;
+mod forward;
 mod open;
+mod pause;
 pub(crate) mod primary;
+mod style_trial;
 pub(crate) mod supervised;
 mod udp_socket;
 
-use std::{
-    net::SocketAddr,
-    sync::{
-        Arc,
-        atomic::{AtomicU64, Ordering},
-    },
+use std::sync::{
+    Arc, Weak,
+    atomic::{AtomicU64, Ordering},
 };
 
 use i2p_name::{Destination, HostName, I2pName};
-use tokio::task::JoinHandle;
 
-use self::control::ControlConnection;
+pub use self::{
+    accept::Accepted,
+    forward::{Forwarding, PeerLine},
+};
+use self::{
+    accept::{AcceptConnection, AcceptPauses},
+    accept_queue::{AcceptQueue, QueuedAccept},
+    control::ControlConnection,
+};
 use crate::{
     bridge::{
         capabilities::{Capabilities, LookupChannel},
-        connection::{Connection, LineRead, within},
+        connection::{Connection, within},
         router::Router,
         stream::SamStream,
     },
     error::{Error, Phase},
-    wire::{AcceptedFrom, Ports, PrivateKey, Reply, SessionId, StreamAccept, StreamConnect, StreamForward},
+    wire::{Ports, PrivateKey, SessionId, StreamConnect},
 };
 
 /// An open session: a destination on the network and its tunnels. Clones are the same session. It ends, and its streams
@@ -43,6 +52,17 @@ struct Inner {
     id: SessionId,
     private_key: PrivateKey,
     kind: SessionKind,
+    accepts: Arc<AcceptQueue>,
+    pauses: AcceptPauses,
+}
+
+/// A handle that does not keep the session open.
+struct WeakSession(Weak<Inner>);
+
+impl WeakSession {
+    fn upgrade(&self) -> Option<Session> {
+        self.0.upgrade().map(|inner| Session { inner })
+    }
 }
 
 /// The number of the next session.
@@ -73,7 +93,12 @@ impl Session {
         kind: SessionKind,
     ) -> Self {
         let number = NEXT_NUMBER.fetch_add(1, Ordering::Relaxed);
-        Self { inner: Arc::new(Inner { number, control, id, private_key, kind }) }
+        let (accepts, pauses) = (Arc::default(), AcceptPauses::default());
+        Self { inner: Arc::new(Inner { number, control, id, private_key, kind, accepts, pauses }) }
+    }
+
+    fn downgrade(&self) -> WeakSession {
+        WeakSession(Arc::downgrade(&self.inner))
     }
 
     /// Identifies the session: no other session of this process has this number, not even a later one with the same destination.
@@ -113,6 +138,16 @@ impl Session {
 
     pub(crate) fn id(&self) -> &SessionId {
         &self.inner.id
+    }
+
+    /// The pauses after STREAM ACCEPTs that fail.
+    fn pauses(&self) -> &AcceptPauses {
+        &self.inner.pauses
+    }
+
+    /// Does the work unless the session is lost before.
+    async fn unless_lost<T>(&self, work: impl Future<Output = Result<T, Error>>) -> Result<T, Error> {
+        self.inner.control.unless_lost(work).await
     }
 
     /// Whether the router still holds the session. Once `false`, it stays `false`.
@@ -185,10 +220,12 @@ impl Session {
         control.unless_lost(within(limit, phase, self.router().request(connect))).await
     }
 
-    /// Waits for a peer to connect to the session, which has to be published. Several tasks may wait at once.
+    /// Waits for a peer to connect to the session, which has to be published. Several tasks may wait at once: where the router keeps
+    /// one STREAM ACCEPT of a session at a time, as i2pd does, they wait in a queue here. After a failure the session waits before it
+    /// asks the router again, for longer after each one in a row, so that this can be called in a loop.
     ///
     /// # Errors
-    /// [`Error::Refused`], [`Error::Closed`], [`Error::SessionLost`], [`Error::Unreachable`].
+    /// [`Error::Refused`], [`Error::Closed`], [`Error::SessionLost`], [`Error::Unreachable`], [`Error::Timeout`].
     pub async fn accept(&self) -> Result<Accepted, Error> {
         self.listen().await?.accept().await
     }
@@ -198,34 +235,21 @@ impl Session {
     /// # Errors
     /// As [`Session::accept`].
     pub async fn listen(&self) -> Result<Listening, Error> {
-        let listen = async {
-            let mut connection = self.router().connect().await?;
-            connection.send(&StreamAccept { id: self.id() }, ACCEPT_PHASE).await?;
-            connection.stream_status(ACCEPT_PHASE).await?;
-            Ok(connection)
+        let place = if self.capabilities().concurrent_accepts() {
+            let open = async {
+                self.pauses().passed().await;
+                let opened = AcceptConnection::open(self.router(), self.id()).await;
+                opened.inspect_err(|_| {
+                    self.pauses().failed();
+                })
+            };
+            Place::AtRouter(self.unless_lost(open).await?)
+        } else {
+            let mut queued = self.inner.accepts.join(self);
+            self.unless_lost(queued.begun()).await?;
+            Place::InQueue(queued)
         };
-        let connection = self.inner.control.unless_lost(listen).await?;
-        Ok(Listening { connection, session: self.clone() })
-    }
-
-    /// Has the router connect to `forward_to` for each stream that a peer opens to the session. With [`PeerLine::Sent`] each
-    /// of these connections begins with a line that names the peer ([`AcceptedFrom`]). Ends when the [`Forwarding`] is
-    /// dropped.
-    ///
-    /// # Errors
-    /// As [`Session::accept`], and [`Error::Timeout`]; routers refuse it while the session accepts.
-    pub async fn forward(&self, forward_to: SocketAddr, peer_line: PeerLine) -> Result<Forwarding, Error> {
-        let phase = Phase::StreamForward;
-        let silent = peer_line == PeerLine::Omitted;
-        let limit = self.router().bridge().timeouts().hello;
-        let forward = async {
-            let mut connection = self.router().connect().await?;
-            connection.send(&StreamForward { id: self.id(), forward_to, silent }, phase).await?;
-            connection.stream_status(phase).await?;
-            Ok(connection)
-        };
-        let connection = self.inner.control.unless_lost(within(limit, phase, forward)).await?;
-        Ok(Forwarding { keeping: tokio::spawn(keep(connection)), _session: self.clone() })
+        Ok(Listening { place, session: self.clone() })
     }
 }
 
@@ -235,21 +259,18 @@ impl std::fmt::Debug for Session {
     }
 }
 
-/// Whether a forwarded stream begins with a line that names the peer.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum PeerLine {
-    /// The router sends the line ([`AcceptedFrom`]) before the peer's bytes.
-    Sent,
-    /// The stream begins with the peer's bytes (`SILENT=true`).
-    Omitted,
-}
-
-const ACCEPT_PHASE: Phase = Phase::StreamAccept;
-
 /// A session that waits for one peer, until this is dropped.
 pub struct Listening {
-    connection: Connection,
+    place: Place,
     session: Session,
+}
+
+/// Where a task waits for its peer.
+enum Place {
+    /// It has a STREAM ACCEPT of its own.
+    AtRouter(AcceptConnection),
+    /// It waits for its turn.
+    InQueue(QueuedAccept),
 }
 
 impl std::fmt::Debug for Listening {
@@ -264,66 +285,19 @@ impl Listening {
     /// # Errors
     /// As [`Session::accept`].
     pub async fn accept(self) -> Result<Accepted, Error> {
-        let Self { mut connection, session } = self;
-        let accept = async {
-            loop {
-                let line = connection.answer(ACCEPT_PHASE).await?;
-                if let Ok(AcceptedFrom { destination, ports }) = AcceptedFrom::parse(&line) {
-                    let unexpected = Error::Unexpected { phase: ACCEPT_PHASE };
-                    let peer = destination.parse().map_err(|_| unexpected)?;
-                    return Ok(Accepted { stream: connection.into_stream(), peer, ports });
-                }
-                match Reply::parse(&line) {
-                    // Not answered: a peer that connects at this moment would be sent the PONG.
-                    Ok(Reply::Ping(_)) => {}
-                    Ok(Reply::Stream { status }) => return Err(Error::refused(ACCEPT_PHASE, status)),
-                    _ => return Err(Error::Unexpected { phase: ACCEPT_PHASE }),
-                }
+        let Self { place, session } = self;
+        match place {
+            Place::InQueue(mut queued) => session.unless_lost(queued.peer()).await,
+            Place::AtRouter(mut connection) => {
+                let peer = async {
+                    connection.peer().await.inspect_err(|_| {
+                        session.pauses().failed();
+                    })
+                };
+                let peer = session.unless_lost(peer).await?;
+                session.pauses().succeeded();
+                Ok(connection.accepted(peer))
             }
-        };
-        session.inner.control.unless_lost(accept).await
-    }
-}
-
-/// A stream that a peer opened.
-#[derive(Debug)]
-pub struct Accepted {
-    /// The stream.
-    pub stream: SamStream,
-    /// The destination of the peer.
-    pub peer: Destination,
-    /// The I2CP ports; 0 where the router does not report them (i2pd, emissary).
-    pub ports: Ports,
-}
-
-/// The router forwards a session's streams until this is dropped.
-#[derive(Debug)]
-pub struct Forwarding {
-    keeping: JoinHandle<()>,
-    _session: Session,
-}
-
-impl Forwarding {
-    /// Returns once the router has stopped forwarding.
-    pub async fn ended(&mut self) {
-        // The task does not panic, and is aborted only when this is dropped.
-        let _ = (&mut self.keeping).await;
-    }
-}
-
-impl Drop for Forwarding {
-    fn drop(&mut self) {
-        self.keeping.abort();
-    }
-}
-
-/// Keeps a connection open on which the router sends nothing but PINGs.
-async fn keep(mut connection: Connection) {
-    while let Ok(LineRead::Complete(line)) = connection.line().await {
-        if let Ok(Reply::Ping(text)) = Reply::parse(&line)
-            && connection.pong(text).await.is_err()
-        {
-            return;
         }
     }
 }

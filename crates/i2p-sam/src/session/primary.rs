@@ -86,6 +86,7 @@ impl PrimarySession {
             let what = "subsessions for datagrams of this kind";
             return Err(Error::Unsupported { what, dialect: capabilities.dialect() });
         }
+        self.router().try_datagrams(style).await?;
         let (control, key) = (Arc::clone(&self.control), self.private_key.clone());
         if let Some(UnusedSubsession { id, socket, .. }) = self.control.take_over(style, ports.from) {
             let session = Session::on(control, id, key, SessionKind::Subsession);

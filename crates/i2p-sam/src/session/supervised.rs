@@ -15,12 +15,21 @@ use tokio::{
     time::{Instant, sleep},
 };
 
-use super::Session;
+use super::{
+    Session,
+    pause::{growing_pause, random_part},
+};
 use crate::{
     bridge::Bridge,
     error::Error,
     wire::{PrivateKey, SessionOptions},
 };
+
+/// A session that is lost sooner than this counts as a failed attempt: a router that closes each session at once must not be asked
+/// for the next one at once.
+const SHORT_LIFE: Duration = Duration::from_secs(10);
+/// The longest wait after such a session.
+const MAX_PAUSE_AFTER_LOSS: Duration = Duration::from_secs(10);
 
 /// Which destination a session has when it is built again. Keys that the options hold are always used again.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -64,18 +73,13 @@ impl BackOff {
     /// The wait after this number of failures in a row, the last of them with this error.
     fn wait(&self, failures: u32, error: &Error) -> Duration {
         let limit = if error.is_unreachable() { self.unreachable } else { self.refused };
-        let whole = self.first.saturating_mul(1 << failures.saturating_sub(1).min(20)).min(limit);
-        whole.mul_f64(0.5 + random_part() / 2.0)
+        growing_pause(self.first, limit, failures)
     }
-}
 
-/// A random number from 0 to 1.
-fn random_part() -> f64 {
-    let mut bytes = [0; 4];
-    // Without randomness the whole wait is used, which is as good for a single client.
-    match getrandom::fill(&mut bytes) {
-        Ok(()) => f64::from(u32::from_ne_bytes(bytes)) / f64::from(u32::MAX),
-        Err(_) => 1.0,
+    /// The wait after this number of sessions in a row that were lost soon after they were built. Each of them cost the network
+    /// tunnels.
+    fn wait_after_losses(&self, losses: u32) -> Duration {
+        growing_pause(self.first, self.refused.min(MAX_PAUSE_AFTER_LOSS), losses)
     }
 }
 
@@ -176,6 +180,7 @@ impl Supervised {
             state: sender,
             shared: Arc::clone(&shared),
             failures: 0,
+            early_losses: 0,
         };
         let task = tokio::spawn(supervision.run());
         Self { state, shared, task }
@@ -239,6 +244,8 @@ struct Supervision {
     shared: Arc<Shared>,
     /// Failed attempts since it was last ready.
     failures: u32,
+    /// Sessions in a row that were lost soon after they were built.
+    early_losses: u32,
 }
 
 impl Supervision {
@@ -273,10 +280,27 @@ impl Supervision {
         // Before the state, so that a task that sees the state also sees this.
         self.shared.was_ready.store(true, Ordering::Relaxed);
         self.state.send_replace(SessionState::Ready(session.clone()));
+        let since = Instant::now();
         session.lost().await;
         tracing::warn!("the router has closed an I2P session; it is built again when a client needs it");
+        self.early_losses = if since.elapsed() < SHORT_LIFE { self.early_losses + 1 } else { 0 };
         self.state.send_replace(SessionState::Lost);
         self.shared.asked().await;
+        if self.early_losses > 0 {
+            self.wait_after_early_loss().await;
+        }
+    }
+
+    /// Waits before a session is built in the place of one that was lost soon after it was built.
+    async fn wait_after_early_loss(&self) {
+        let wait = self.back_off.wait_after_losses(self.early_losses);
+        tracing::debug!(losses = self.early_losses, "the last I2P session did not live long; waiting");
+        self.state.send_replace(SessionState::Waiting {
+            failures: self.early_losses,
+            error: Arc::new(Error::SessionLost),
+            until: Instant::now() + wait,
+        });
+        sleep(wait).await;
     }
 
     /// Waits until the next attempt.

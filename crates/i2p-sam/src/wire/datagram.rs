@@ -24,7 +24,7 @@ pub enum DatagramStyle {
 
 impl DatagramStyle {
     /// The value of `STYLE`.
-    pub(super) fn word(self) -> &'static str {
+    pub(crate) fn word(self) -> &'static str {
         match self {
             Self::Datagram => "DATAGRAM",
             Self::Datagram2 => "DATAGRAM2",

@@ -2,7 +2,7 @@
 //!
 //! | variable | value |
 //! |---|---|
-//! | `SAM_CONFORMANCE_PEER` | `testkit-java`, `testkit-i2pd`, `testkit-i2pd-master`, `testkit-emissary`, or the bridges of running routers: `HOST:PORT`, or `HOST:PORT,HOST:PORT` for a near and a far one. Unset: the test kit in all its dialects |
+//! | `SAM_CONFORMANCE_PEER` | `testkit-java`, `testkit-i2pd-2.45`, `testkit-i2pd-2.56`, `testkit-i2pd-2.59`, `testkit-emissary`, or the bridges of running routers: `HOST:PORT`, or `HOST:PORT,HOST:PORT` for a near and a far one. Unset: the test kit in all its dialects |
 //! | `SAM_CONFORMANCE_CAPABILITIES` | what the routers' bridges must be able to do, as `Capabilities` displays it; unset: anything |
 //! | `SAM_CONFORMANCE_HOSTS` | `NAME=KEYFILE,...`: names in the near router's address book with their keys, for sessions on the far one |
 //! | `SAM_CONFORMANCE_HOPS` | hops of each tunnel; unset: 1 |
@@ -15,21 +15,26 @@ use sam_testkit::{Dialect, TestBridge};
 use tokio::task::{JoinSet, LocalSet};
 
 /// The name, the dialect and the capabilities of each bridge of the test kit.
-const KITS: [(&str, Dialect, &str); 4] = [
+const KITS: [(&str, Dialect, &str); 5] = [
     (
         "testkit-java",
         Dialect::Java,
-        "SAM 3.3, dialect standard (Java I2P), datagrams 1 2 3 and raw, subsessions for streams and datagrams, stream \
-         ports carried",
+        "SAM 3.3, dialect standard (Java I2P), datagrams 1 and raw (2 and 3 are known once tried), subsessions for streams \
+         and datagrams, stream ports carried",
     ),
     (
-        "testkit-i2pd",
-        Dialect::I2pd,
+        "testkit-i2pd-2.45",
+        Dialect::I2pd245,
         "SAM 3.1, dialect i2pd, datagrams 1 and raw, subsessions for streams, stream ports ignored",
     ),
     (
-        "testkit-i2pd-master",
-        Dialect::I2pdMaster,
+        "testkit-i2pd-2.56",
+        Dialect::I2pd256,
+        "SAM 3.1, dialect i2pd, datagrams 1 and raw, subsessions for streams, stream ports ignored",
+    ),
+    (
+        "testkit-i2pd-2.59",
+        Dialect::I2pd259,
         "SAM 3.3, dialect i2pd, datagrams 1 2 3 and raw, subsessions for streams, stream ports ignored",
     ),
     (

@@ -56,8 +56,8 @@ async fn a_far_end_that_refuses_ends_the_stream_and_is_no_error() {
 async fn only_java_is_asked_for_early_data() {
     for (dialect, asked) in [
         (Dialect::Java, true),
-        (Dialect::I2pd, false),
-        (Dialect::I2pdMaster, false),
+        (Dialect::I2pd245, false),
+        (Dialect::I2pd259, false),
         (Dialect::Emissary, false),
     ] {
         let kit = TestBridge::start_as(dialect).await;

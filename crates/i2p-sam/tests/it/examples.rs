@@ -12,7 +12,7 @@ mod echo_service;
 
 #[tokio::test]
 async fn the_echo_client_reaches_the_echo_service() {
-    for dialect in [Dialect::Java, Dialect::I2pd, Dialect::I2pdMaster, Dialect::Emissary] {
+    for dialect in [Dialect::Java, Dialect::I2pd245, Dialect::I2pd256, Dialect::I2pd259, Dialect::Emissary] {
         let kit = TestBridge::start_as(dialect).await;
         let bridge = Bridge::new(kit.address());
         let directory = tempfile::tempdir().unwrap();

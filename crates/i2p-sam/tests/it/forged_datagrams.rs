@@ -8,7 +8,7 @@ use tokio::{net::UdpSocket, time::timeout};
 
 #[tokio::test]
 async fn only_datagrams_from_the_bridges_port_are_received() {
-    for dialect in [Dialect::Java, Dialect::I2pd, Dialect::I2pdMaster, Dialect::Emissary] {
+    for dialect in [Dialect::Java, Dialect::I2pd245, Dialect::I2pd256, Dialect::I2pd259, Dialect::Emissary] {
         let test = TestBridge::start_as(dialect).await;
         let bridge = Bridge::new(test.address()).with_udp_address(test.udp_address().parse().unwrap());
         let options = SessionOptions::default();

@@ -14,8 +14,8 @@ async fn datagrams_come_from_the_destination_of_the_streams_where_the_router_can
     for (dialect, same) in [
         (Dialect::Java, true),
         (Dialect::Emissary, true),
-        (Dialect::I2pd, false),
-        (Dialect::I2pdMaster, false),
+        (Dialect::I2pd245, false),
+        (Dialect::I2pd259, false),
     ] {
         let kit = TestBridge::start_as(dialect).await;
         kit.host("echo.i2p", Endpoint::Echo);

@@ -40,8 +40,9 @@ async fn a_changed_bridge_asks_its_router_again() {
 #[tokio::test]
 async fn post_quantum_encryption_is_asked_for_where_the_router_accepts_it() {
     for (dialect, expected) in [
-        (sam_testkit::Dialect::I2pd, "4,0"),
-        (sam_testkit::Dialect::I2pdMaster, "6,4"),
+        (sam_testkit::Dialect::I2pd245, "4,0"),
+        (sam_testkit::Dialect::I2pd256, "4,0"),
+        (sam_testkit::Dialect::I2pd259, "6,4"),
         (sam_testkit::Dialect::Java, "6,4"),
         (sam_testkit::Dialect::Emissary, "6,4"),
     ] {
@@ -57,8 +58,9 @@ async fn post_quantum_encryption_is_asked_for_where_the_router_accepts_it() {
 #[tokio::test]
 async fn a_lease_set_is_published_or_hidden_as_the_router_reads_the_option() {
     for (dialect, published, hidden) in [
-        (sam_testkit::Dialect::I2pd, Some("false"), Some("true")),
-        (sam_testkit::Dialect::I2pdMaster, None, Some("false")),
+        (sam_testkit::Dialect::I2pd245, Some("false"), Some("true")),
+        (sam_testkit::Dialect::I2pd256, Some("false"), Some("true")),
+        (sam_testkit::Dialect::I2pd259, None, Some("false")),
         (sam_testkit::Dialect::Java, Some("false"), Some("true")),
         (sam_testkit::Dialect::Emissary, Some("false"), Some("true")),
     ] {

@@ -49,7 +49,7 @@ impl Client {
 
 #[tokio::test]
 async fn a_stream_on_a_spare_needs_no_hello() {
-    for dialect in [Dialect::Java, Dialect::I2pd, Dialect::Emissary] {
+    for dialect in [Dialect::Java, Dialect::I2pd245, Dialect::Emissary] {
         let client = Client::start(dialect).await;
         client.keep_one().await;
         // A new connection would wait for ever for its HELLO.
@@ -87,7 +87,7 @@ async fn a_new_connection_that_the_router_closes_is_an_error() {
 
 #[tokio::test]
 async fn spares_are_closed_when_the_router_closes_a_session() {
-    let client = Client::start(Dialect::I2pd).await;
+    let client = Client::start(Dialect::I2pd245).await;
     client.keep_one().await;
     client.bridge.drop_control_connections();
     client.session.lost().await;

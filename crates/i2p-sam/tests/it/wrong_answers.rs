@@ -4,7 +4,8 @@ use i2p_name::{BlindedName, Destination, I2pName};
 use i2p_sam::{Bridge, Error, Phase, SessionOptions};
 use sam_testkit::{Act, Dialect, Endpoint, TestBridge};
 
-const ALL_ROUTERS: [Dialect; 4] = [Dialect::Java, Dialect::I2pd, Dialect::I2pdMaster, Dialect::Emissary];
+const ALL_ROUTERS: [Dialect; 5] =
+    [Dialect::Java, Dialect::I2pd245, Dialect::I2pd256, Dialect::I2pd259, Dialect::Emissary];
 
 /// Answers lookups with this destination.
 fn answer_with(bridge: &TestBridge, destination: &Destination) {

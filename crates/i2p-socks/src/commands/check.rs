@@ -1,12 +1,13 @@
 //! `check`: whether the configuration is correct, and what the router supports.
 
-use i2p_sam::{Capabilities, Dialect};
+use i2p_sam::{Capabilities, Dialect, Router};
 
 use crate::{
     command_error::CommandError,
     config::{Config, values::Backend},
     daemon::{
         bridge::{advice, bridge},
+        datagram_support::DatagramKind,
         own_router::{installed_i2pd, no_i2pd},
         preflight,
         router::OwnChoice,
@@ -53,12 +54,8 @@ async fn ask(config: &Config) -> Result<String, CommandError> {
         Backend::Auto | Backend::Sam => {}
     }
     let bridge = bridge(config)?;
-    match bridge.probe().await {
-        Ok(capabilities) => Ok(format!(
-            "the router at {} answers: {}\n{capabilities}\n",
-            bridge.address(),
-            router(capabilities)
-        )),
+    match bridge.router().await {
+        Ok(router) => Ok(found(&router, config).await),
         Err(error) => match without_bridge(config) {
             Some(what) => Ok(format!("{error}; the proxy would {what}\n")),
             None => Err(CommandError::run_time(format_args!(
@@ -67,6 +64,30 @@ async fn ask(config: &Config) -> Result<String, CommandError> {
             ))),
         },
     }
+}
+
+/// What is known of a router, what it was asked for, and what not.
+async fn found(router: &Router, config: &Config) -> String {
+    let capabilities = router.capabilities();
+    let mut text = format!(
+        "the router at {} answers: {}\nknown from its version: {capabilities}\n",
+        router.bridge().address(),
+        name(capabilities)
+    );
+    let mut not_tried = vec!["sessions for streams".to_owned()];
+    for kind in DatagramKind::all(config) {
+        let (support, tunnels) = (kind.support(router).await, kind.tunnels.join(", "));
+        match support {
+            Some(_) if tunnels.is_empty() => {}
+            Some(Ok(())) => text += &format!("{}, which {tunnels} uses: supported\n", kind.name),
+            Some(Err(error)) => {
+                let why = error.for_log();
+                text += &format!("{}, which {tunnels} uses: UDP does not work: {why}\n", kind.name);
+            }
+            None => not_tried.push(format!("{}, which no tunnel uses", kind.name)),
+        }
+    }
+    text + &format!("not tried: {}\n", not_tried.join("; "))
 }
 
 /// What the proxy would do without a SAM bridge, if it would not end.
@@ -85,7 +106,7 @@ fn without_bridge(config: &Config) -> Option<String> {
 }
 
 /// The name of the router, as far as its answers tell.
-fn router(capabilities: Capabilities) -> &'static str {
+fn name(capabilities: Capabilities) -> &'static str {
     match capabilities.dialect() {
         Dialect::I2pd => "i2pd",
         Dialect::Emissary => "emissary",

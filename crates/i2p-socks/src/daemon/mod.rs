@@ -2,6 +2,7 @@
 //! May import every room but `commands` and `cli`, which start it.
 
 pub(crate) mod bridge;
+pub(crate) mod datagram_support;
 mod file_descriptors;
 mod home;
 pub(crate) mod identities;

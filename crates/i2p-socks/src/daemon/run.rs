@@ -8,6 +8,7 @@ use tokio::time::{MissedTickBehavior, interval};
 use tokio_util::sync::CancellationToken;
 
 use super::{
+    datagram_support,
     home::StateDirectory,
     notify::ServiceManager,
     own_router::Deaths,
@@ -78,6 +79,7 @@ pub(crate) async fn run(
     let router = router?;
     progress.step(3, BUILDING_TUNNELS);
     let sessions = Sessions::open(&config, router.bridge(), names.resolver().clone()).await?;
+    datagram_support::warn_of_refused(router.bridge(), &config);
     names.start_fetching(router.bridge(), &config.session);
     let tunnels = Tunnels::serve(bound, &config, inherited, &sessions, board.metrics())?;
     // Clients are served from here on. Until there is a session, they wait, and those who wait too long get an error with the reason.

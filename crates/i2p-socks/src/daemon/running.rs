@@ -1,7 +1,7 @@
 //! SIGHUP reloads the configuration: either all of the new one takes effect, or none of it.
 
 use super::{
-    preflight,
+    datagram_support, preflight,
     sessions::Sessions,
     tunnels::{ListenerReload, Tunnels},
 };
@@ -47,6 +47,7 @@ impl Running {
         sessions.apply_changes();
         self.sessions = sessions;
         self.config = config;
+        datagram_support::warn_of_refused(self.sessions.bridge(), &self.config);
         Ok(changed)
     }
 

@@ -90,7 +90,7 @@ fn run_checks_the_whole_configuration_first() {
 #[tokio::test(flavor = "multi_thread")]
 async fn live_shows_what_the_router_supports() {
     for (dialect, says) in [
-        (Dialect::I2pd, ["answers: i2pd\n", "dialect i2pd"]),
+        (Dialect::I2pd245, ["answers: i2pd\n", "dialect i2pd"]),
         (Dialect::Emissary, ["answers: emissary\n", "dialect emissary"]),
         (Dialect::Java, ["answers: Java I2P", "subsessions for streams and datagrams"]),
     ] {
@@ -110,4 +110,24 @@ async fn live_shows_what_the_router_supports() {
     assert_eq!(code, Some(1));
     assert!(stdout.starts_with("the configuration is correct\n"), "{stdout}");
     assert!(stderr.contains("name the address of the bridge"), "{stderr}");
+}
+
+/// The version of Java I2P does not tell whether it supports these datagrams.
+#[tokio::test(flavor = "multi_thread")]
+async fn live_asks_for_the_datagrams_that_a_tunnel_carries() {
+    let bridge = TestBridge::start_as(Dialect::Java).await;
+    let text = "[[tunnel]]\nname = 'games'\nlisten = ['127.0.0.1:4450']\nudp = 'datagram2'\n";
+    let live = || check(text, &["--live", "--router", "sam", "--sam", &bridge.address()]);
+    let (code, stdout, stderr) = live();
+    assert_eq!(code, Some(0), "{stderr}");
+    let refused = "DATAGRAM2, which games uses: UDP does not work: the router answered I2P_ERROR (Unrecognized SESSION STYLE)";
+    assert!(stdout.contains(refused), "{stdout}");
+    assert!(
+        stdout.ends_with("not tried: sessions for streams; DATAGRAM3, which no tunnel uses\n"),
+        "{stdout}"
+    );
+    bridge.newer_datagrams();
+    let (_, stdout, _) = live();
+    assert!(stdout.contains("DATAGRAM2, which games uses: supported\n"), "{stdout}");
+    assert_eq!(bridge.times("SESSION CREATE").len(), 2, "each run has asked once");
 }

@@ -22,7 +22,7 @@ const SILENT: &str = "[limits]\nhalf-close = '300ms'\n";
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_stream_goes_through_the_running_proxy_at_any_kind_of_listener() {
-    let lab = Lab::new(Dialect::I2pd).await;
+    let lab = Lab::new(Dialect::I2pd245).await;
     let unix = format!("[[tunnel]]\nlisten = ['unix:{}']\n", lab.state().join("socks").display());
     for config in [TCP, &unix] {
         let mut proxy = lab.proxy(config);
@@ -41,7 +41,7 @@ async fn a_stream_goes_through_the_running_proxy_at_any_kind_of_listener() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn without_a_running_proxy_a_stream_uses_its_own_session() {
-    let lab = Lab::new(Dialect::I2pd).await;
+    let lab = Lab::new(Dialect::I2pd245).await;
     let killed = |lab: &Lab| {
         let mut proxy = lab.proxy(TCP);
         assert_eq!(proxy.signal("KILL"), None);
@@ -119,7 +119,7 @@ fn users(lab: &Lab) -> PathBuf {
 /// The password comes from a file or from the environment.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_user_is_accepted_by_a_tunnel_that_requires_passwords() {
-    let lab = Lab::new(Dialect::I2pd).await;
+    let lab = Lab::new(Dialect::I2pd245).await;
     let file = |name: &str, text: &str| {
         let file = lab.state().join(name);
         fs::write(&file, text).unwrap();

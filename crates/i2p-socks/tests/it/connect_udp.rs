@@ -63,7 +63,7 @@ async fn datagrams_go_through_the_running_proxy() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn without_a_running_proxy_datagrams_use_their_own_session() {
-    let lab = Lab::new(Dialect::I2pd).await;
+    let lab = Lab::new(Dialect::I2pd245).await;
     datagrams(&lab, TCP);
     assert_eq!(lab.bridge.datagrams().len(), 3 * 4 + 1, "one each");
 }
@@ -106,7 +106,7 @@ async fn only_datagrams_of_the_peer_are_printed(style: DatagramStyle, config: &s
 
 #[tokio::test(flavor = "multi_thread")]
 async fn datagrams_of_others_are_not_printed() {
-    only_datagrams_of_the_peer_are_printed(DatagramStyle::Datagram, ALL, Dialect::I2pd).await;
+    only_datagrams_of_the_peer_are_printed(DatagramStyle::Datagram, ALL, Dialect::I2pd245).await;
 }
 
 /// DATAGRAM3 carries only the hash of the sender.
@@ -173,7 +173,7 @@ async fn a_relay_is_asked_for_the_target_and_only_its_whole_datagrams_are_printe
 
 #[tokio::test(flavor = "multi_thread")]
 async fn datagrams_go_to_the_listener_that_has_an_address() {
-    let lab = Lab::new(Dialect::I2pd).await;
+    let lab = Lab::new(Dialect::I2pd245).await;
     let unix = format!("'unix:{}', ", lab.state().join("socks").display());
     let config = ALL.replace("'127", &format!("{unix}'127"));
     let _proxy = lab.proxy(&config);
@@ -182,7 +182,7 @@ async fn datagrams_go_to_the_listener_that_has_an_address() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn datagrams_go_through_the_first_tunnel_that_carries_them() {
-    let lab = Lab::new(Dialect::I2pd).await;
+    let lab = Lab::new(Dialect::I2pd245).await;
     let (first, second) = (format!("{TCP}name = 'first'\n"), format!("{ALL}name = 'second'\n"));
     let both = format!("{first}{second}");
     let words = ["connect", "--udp", "echo.i2p", "7"];

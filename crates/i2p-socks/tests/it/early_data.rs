@@ -58,7 +58,7 @@ async fn only_java_reports_success_before_the_connection_and_only_if_configured(
 #[tokio::test(flavor = "multi_thread")]
 async fn a_router_without_support_is_logged_once() {
     let dir = tempfile::tempdir().unwrap();
-    let bridge = TestBridge::start_as(Dialect::I2pd).await;
+    let bridge = TestBridge::start_as(Dialect::I2pd245).await;
     let mut proxy =
         start(&bridge, &dir, "[session]\nearly-data = true\n[[tunnel]]\nlisten = ['127.0.0.1:0']\n");
     let tunnel = proxy.ready();

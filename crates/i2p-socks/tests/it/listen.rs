@@ -92,7 +92,7 @@ async fn the_port_is_requested_from_the_proxy_and_the_peers_first_data_is_printe
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_peer_connects_through_the_running_proxy_or_to_the_commands_own_session() {
-    for dialect in [Dialect::Java, Dialect::I2pd, Dialect::Emissary] {
+    for dialect in [Dialect::Java, Dialect::I2pd245, Dialect::Emissary] {
         let lab = Lab::new(dialect).await;
         one_stream(&lab, TCP).await;
         let _proxy = lab.proxy(ALL);

@@ -8,6 +8,7 @@ mod check;
 mod connect;
 mod connect_udp;
 mod core_dumps;
+mod datagram_support;
 mod demo;
 mod early_data;
 mod embedded_router;

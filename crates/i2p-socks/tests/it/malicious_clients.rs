@@ -403,7 +403,7 @@ fn associate(proxy: SocketAddr, user: usize) -> (TcpStream, UdpSocket) {
 #[tokio::test(flavor = "multi_thread")]
 async fn datagrams_leave_descriptors_for_connections() {
     raise_our_own_limit();
-    let bridge = TestBridge::start_as(Dialect::I2pd).await;
+    let bridge = TestBridge::start_as(Dialect::I2pd245).await;
     bridge.on("NAMING LOOKUP NAME=never", [Act::Hang]);
     let dir = tempfile::tempdir().unwrap();
     let file = dir.path().join("i2p-socks.toml");

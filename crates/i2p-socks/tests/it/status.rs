@@ -319,7 +319,7 @@ async fn all_interfaces_show_the_same_status() {
 async fn the_origin_of_datagrams_is_shown_in_words() {
     for (dialect, shares, words) in [
         (Dialect::Java, true, "from the same address as streams"),
-        (Dialect::I2pd, false, "from an address of their own"),
+        (Dialect::I2pd245, false, "from an address of their own"),
     ] {
         let bridge = TestBridge::start_as(dialect).await;
         bridge.host("echo.i2p", Endpoint::Echo);

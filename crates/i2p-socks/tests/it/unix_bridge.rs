@@ -19,7 +19,7 @@ fn at(path: &Path) -> String {
 #[tokio::test(flavor = "multi_thread")]
 async fn clients_are_served_and_the_router_may_be_restarted() {
     let directory = tempfile::tempdir().unwrap();
-    let mut bridge = TestBridge::start_at(directory.path().join("sam"), Dialect::I2pd).await;
+    let mut bridge = TestBridge::start_at(directory.path().join("sam"), Dialect::I2pd245).await;
     let state = directory.path().join("state");
     let mut command = common::i2p_socks(&["run", "--listen", "127.0.0.1:0", "--router", "sam"]);
     // The environment names it, as in the unit of a service.
@@ -42,7 +42,7 @@ async fn clients_are_served_and_the_router_may_be_restarted() {
 #[tokio::test(flavor = "multi_thread")]
 async fn check_asks_the_router_and_the_configuration_file_may_name_it() {
     let directory = tempfile::tempdir().unwrap();
-    let bridge = TestBridge::start_at(directory.path().join("sam"), Dialect::I2pd).await;
+    let bridge = TestBridge::start_at(directory.path().join("sam"), Dialect::I2pd245).await;
     let config = directory.path().join("config.toml");
     fs::write(&config, format!("[router]\nbackend = 'sam'\nsam = '{}'\n", bridge.address())).unwrap();
     let (code, stdout, stderr) = output(&["check", "--live", "--config", config.to_str().unwrap()]);
@@ -54,7 +54,7 @@ async fn check_asks_the_router_and_the_configuration_file_may_name_it() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_proxy_that_has_used_a_bridge_waits_for_it_and_starts_no_router_of_its_own() {
     let directory = tempfile::tempdir().unwrap();
-    let mut bridge = TestBridge::start_at(directory.path().join("sam"), Dialect::I2pd).await;
+    let mut bridge = TestBridge::start_at(directory.path().join("sam"), Dialect::I2pd245).await;
     let state = directory.path().join("state");
     let (sam, state) = (bridge.address(), state.to_str().unwrap());
     let args = ["--router", "auto", "--sam", &sam, "--state-dir", state];

@@ -32,7 +32,9 @@ impl Failure {
                 "The router is building tunnels, which takes minutes after a start. If this lasts, check that the router is \
                 connected to the network."
             }
-            Self::SessionRefused => "The router's log says why it refused the session.",
+            Self::SessionRefused => {
+                "The log has the router's words in a line that begins with: no I2P session. The router's own log may say more."
+            }
             Self::TooManySessions => "Raise max-sessions under [session], or isolate by fewer properties.",
             Self::SessionShare => {
                 "One client uses many credentials at once, or new ones all the time. If it should, raise max-sessions under \

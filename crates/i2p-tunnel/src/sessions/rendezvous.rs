@@ -1,5 +1,5 @@
-//! Matches the streams that peers open to a session with the clients that wait for them. This is necessary because a router gives
-//! a stream to the oldest STREAM ACCEPT of the session, whichever peer its client expects.
+//! Matches the streams that peers open to a session with the clients that wait for them. This is necessary because a stream goes to
+//! the task that has accepted on the session for longest, whichever peer its client expects.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -10,11 +10,12 @@ use tokio::sync::{Notify, oneshot};
 
 /// The clients that wait for peers on one session.
 ///
-/// There is one STREAM ACCEPT for each of them. A stream that any of them receives is handed to the client that expects its peer.
+/// There is one accepting task for each of them. A stream that any of them receives is handed to the client that expects its peer.
+/// Where the router has one STREAM ACCEPT of a session at a time, `i2p-sam` has the tasks wait in a queue.
 #[derive(Default)]
 pub(crate) struct Rendezvous {
     state: Mutex<State>,
-    /// Notified when a client stops waiting, since there may then be one STREAM ACCEPT too many.
+    /// Notified when a client stops waiting, since there may then be one accepting task too many.
     left: Notify,
 }
 
@@ -22,7 +23,7 @@ pub(crate) struct Rendezvous {
 struct State {
     /// The waiting clients, oldest first.
     waiting: Vec<WaitingClient>,
-    /// The number of tasks that hold a STREAM ACCEPT.
+    /// The number of tasks that accept.
     accepting: usize,
     /// Number of the latest waiting client.
     last_number: u64,

@@ -16,7 +16,8 @@ use crate::{
     panics::PanickingLog,
 };
 
-const ALL_ROUTERS: [Dialect; 4] = [Dialect::Java, Dialect::I2pd, Dialect::I2pdMaster, Dialect::Emissary];
+const ALL_ROUTERS: [Dialect; 5] =
+    [Dialect::Java, Dialect::I2pd245, Dialect::I2pd256, Dialect::I2pd259, Dialect::Emissary];
 const ANY_PEER: [u8; 5] = [1, 0, 0, 0, 0];
 
 async fn proxy(bridge: &TestBridge, limits: Limits) -> Proxy {

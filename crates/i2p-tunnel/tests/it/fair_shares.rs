@@ -370,7 +370,7 @@ async fn a_client_with_many_udp_associations_leaves_some_to_others() {
 #[tokio::test]
 async fn a_client_that_gives_udp_associations_up_opens_few_sessions() {
     // It opens a session of its own for datagrams, not one beside the streams'.
-    let bridge = TestBridge::start_as(Dialect::I2pd).await;
+    let bridge = TestBridge::start_as(Dialect::I2pd245).await;
     let proxy = udp::proxy_with(&bridge.address(), &bridge.udp_address(), UdpOptions::default()).await;
     const DATAGRAMS: &str = "SESSION CREATE STYLE=DATAGRAM";
     // Each is given up before the router has opened its session, so that there is never one to use again.

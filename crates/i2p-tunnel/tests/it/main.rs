@@ -31,6 +31,7 @@ mod outproxy_routes;
 mod panics;
 mod protocols;
 mod relaying;
+mod request_rate;
 mod resolve;
 mod router_answers;
 mod router_lost;

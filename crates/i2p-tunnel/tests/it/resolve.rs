@@ -45,7 +45,7 @@ async fn socks4a_resolve_returns_the_address() {
 
 #[tokio::test]
 async fn a_name_that_the_router_does_not_know_gets_no_address() {
-    for dialect in [Dialect::Java, Dialect::I2pd, Dialect::I2pdMaster, Dialect::Emissary] {
+    for dialect in [Dialect::Java, Dialect::I2pd245, Dialect::I2pd256, Dialect::I2pd259, Dialect::Emissary] {
         let bridge = TestBridge::start_as(dialect).await;
         let proxy = proxy(&bridge).await;
         assert!(proxy.resolve("echo.i2p").await.is_ok(), "{dialect:?}");

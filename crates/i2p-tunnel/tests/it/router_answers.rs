@@ -13,7 +13,8 @@ use sam_testkit::{Act, Dialect, TestBridge};
 
 use crate::common::{Proxy, b32, proxy_of, start_service};
 
-const ALL_ROUTERS: [Dialect; 4] = [Dialect::Java, Dialect::I2pd, Dialect::I2pdMaster, Dialect::Emissary];
+const ALL_ROUTERS: [Dialect; 5] =
+    [Dialect::Java, Dialect::I2pd245, Dialect::I2pd256, Dialect::I2pd259, Dialect::Emissary];
 
 async fn proxy(bridge: &TestBridge) -> Proxy {
     let limit = Duration::from_millis(300);
@@ -66,10 +67,14 @@ async fn answers_to_stream_connect_have_their_codes() {
         (&[Dialect::Java], "STREAM STATUS RESULT=CANT_REACH_PEER MESSAGE=\"Local router failure\"\n", 1),
         (&[Dialect::Java], "STREAM STATUS RESULT=CONNECTION_REFUSED\n", 5),
         (&[Dialect::Java], "SESSION STATUS RESULT=I2P_ERROR MESSAGE=\"bad port\"\n", 1),
-        (&[Dialect::I2pd], "STREAM STATUS RESULT=CANT_REACH_PEER MESSAGE=\"LeaseSet not found\"\n", 4),
-        (&[Dialect::I2pd], "STREAM STATUS RESULT=CANT_REACH_PEER MESSAGE=\"Incompatible crypto\"\n", 4),
-        (&[Dialect::I2pd], "STREAM STATUS RESULT=CANT_REACH_PEER MESSAGE=\"Can't connect to myself\"\n", 4),
-        (&[Dialect::I2pd], "SESSION STATUS RESULT=I2P_ERROR MESSAGE=\"Socket already in use\"\n", 1),
+        (&[Dialect::I2pd245], "STREAM STATUS RESULT=CANT_REACH_PEER MESSAGE=\"LeaseSet not found\"\n", 4),
+        (&[Dialect::I2pd245], "STREAM STATUS RESULT=CANT_REACH_PEER MESSAGE=\"Incompatible crypto\"\n", 4),
+        (
+            &[Dialect::I2pd245],
+            "STREAM STATUS RESULT=CANT_REACH_PEER MESSAGE=\"Can't connect to myself\"\n",
+            4,
+        ),
+        (&[Dialect::I2pd245], "SESSION STATUS RESULT=I2P_ERROR MESSAGE=\"Socket already in use\"\n", 1),
         (&[Dialect::Emissary], "STREAM STATUS RESULT=CANT_REACH_PEER", 4),
         (&[Dialect::Emissary], "NAMING REPLY RESULT=OK NAME=x VALUE=x\n", 1),
     ];

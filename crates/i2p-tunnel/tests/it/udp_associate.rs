@@ -17,7 +17,8 @@ use crate::common::{
     udp::{self, Client, TIMEOUT, UdpOptions},
 };
 
-const ALL_ROUTERS: [Dialect; 4] = [Dialect::Java, Dialect::I2pd, Dialect::I2pdMaster, Dialect::Emissary];
+const ALL_ROUTERS: [Dialect; 5] =
+    [Dialect::Java, Dialect::I2pd245, Dialect::I2pd256, Dialect::I2pd259, Dialect::Emissary];
 
 async fn bridge(dialect: Dialect) -> TestBridge {
     let bridge = TestBridge::start_as(dialect).await;
@@ -68,10 +69,10 @@ async fn replies_have_the_name_and_port_used_last() {
     const RAW: DatagramStyle = DatagramStyle::Raw { protocol: None };
     for (dialect, style) in [
         (Dialect::Java, DatagramStyle::Datagram),
-        (Dialect::I2pd, DatagramStyle::Datagram),
+        (Dialect::I2pd245, DatagramStyle::Datagram),
         (Dialect::Emissary, DatagramStyle::Datagram),
         (Dialect::Java, RAW),
-        (Dialect::I2pd, RAW),
+        (Dialect::I2pd245, RAW),
     ] {
         let bridge = bridge(dialect).await;
         let destination: Destination = bridge.host("echo.i2p", Endpoint::Echo).parse().unwrap();
@@ -130,7 +131,7 @@ async fn clients_do_not_receive_each_others_datagrams() {
 
 #[tokio::test]
 async fn a_session_is_reused_by_the_next_client_with_the_same_key() {
-    let bridge = bridge(Dialect::I2pd).await;
+    let bridge = bridge(Dialect::I2pd245).await;
     let proxy = proxy(&bridge, UdpOptions { max_sessions: 1, ..UdpOptions::default() }).await;
     let address = binary(Ipv4Addr::UNSPECIFIED.into());
     let client = Client::open(&proxy).await;
@@ -203,7 +204,7 @@ async fn a_closed_session_can_be_reopened_on_every_router() {
 
 #[tokio::test]
 async fn unused_sessions_make_way_for_a_lower_number() {
-    let bridge = bridge(Dialect::I2pd).await;
+    let bridge = bridge(Dialect::I2pd245).await;
     let options = UdpOptions::default();
     let pool = options.pool();
     let proxy = udp::proxy_of(&bridge.address(), &bridge.udp_address(), options, pool.clone()).await;
@@ -245,7 +246,7 @@ async fn if_the_streams_destination_is_taken_datagrams_get_their_own() {
 
 #[tokio::test]
 async fn the_relay_ends_with_the_tcp_connection() {
-    let bridge = bridge(Dialect::I2pd).await;
+    let bridge = bridge(Dialect::I2pd245).await;
     let proxy = proxy(&bridge, UdpOptions::default()).await;
     let mut client = Client::open(&proxy).await;
     client.echo(b"alive").await;
@@ -262,7 +263,7 @@ async fn the_relay_ends_with_the_tcp_connection() {
 
 #[tokio::test]
 async fn datagrams_from_other_senders_are_ignored() {
-    let bridge = bridge(Dialect::I2pd).await;
+    let bridge = bridge(Dialect::I2pd245).await;
     let proxy = proxy(&bridge, UdpOptions::default()).await;
     let client = Client::open(&proxy).await;
     client.echo(b"mine").await;
@@ -278,7 +279,7 @@ async fn datagrams_from_other_senders_are_ignored() {
 /// A packet that is not a valid datagram does not determine the client's port, even if it arrives first.
 #[tokio::test]
 async fn malformed_packets_of_another_sender_do_not_lock_the_client_out() {
-    let bridge = bridge(Dialect::I2pd).await;
+    let bridge = bridge(Dialect::I2pd245).await;
     let proxy = proxy(&bridge, UdpOptions::default()).await;
     let client = Client::open(&proxy).await;
     let stranger = UdpSocket::bind("127.0.0.1:0").await.unwrap();
@@ -291,7 +292,7 @@ async fn malformed_packets_of_another_sender_do_not_lock_the_client_out() {
 
 #[tokio::test]
 async fn an_ipv4_client_at_an_ipv6_listener_gets_an_ipv4_relay() {
-    let bridge = bridge(Dialect::I2pd).await;
+    let bridge = bridge(Dialect::I2pd245).await;
     let proxy = udp::proxy_at("[::]:0", &bridge).await;
     let client = Client::open(&proxy).await;
     assert_eq!(client.relay.ip(), Ipv4Addr::LOCALHOST);
@@ -300,7 +301,7 @@ async fn an_ipv4_client_at_an_ipv6_listener_gets_an_ipv4_relay() {
 
 #[tokio::test]
 async fn socks4_has_no_datagrams() {
-    let bridge = bridge(Dialect::I2pd).await;
+    let bridge = bridge(Dialect::I2pd245).await;
     let proxy = proxy(&bridge, UdpOptions::default()).await;
     for request in
         [&[4, 3, 0, 7, 127, 0, 0, 1, 0][..], &[&[4, 3, 0, 7, 0, 0, 0, 1, 0], &b"echo.i2p"[..], &[0]].concat()]
@@ -315,7 +316,7 @@ async fn socks4_has_no_datagrams() {
 
 #[tokio::test]
 async fn the_address_in_the_request_must_be_the_clients_or_unspecified() {
-    let bridge = bridge(Dialect::I2pd).await;
+    let bridge = bridge(Dialect::I2pd245).await;
     let proxy = proxy(&bridge, UdpOptions::default()).await;
     let mine = binary(Ipv4Addr::LOCALHOST.into());
     // PySocks sends the name "0".
@@ -385,7 +386,7 @@ async fn a_slow_lookup_does_not_delay_other_datagrams() {
 
 #[tokio::test]
 async fn fragments_are_reassembled_if_enabled() {
-    let bridge = bridge(Dialect::I2pd).await;
+    let bridge = bridge(Dialect::I2pd245).await;
     let rules = DatagramPolicy { reassemble_fragments: true, ..DatagramPolicy::default() };
     let proxy = proxy(&bridge, UdpOptions { rules, ..UdpOptions::default() }).await;
     let client = Client::open(&proxy).await;
@@ -404,7 +405,7 @@ async fn fragments_are_reassembled_if_enabled() {
 
 #[tokio::test]
 async fn datagrams_continue_after_the_router_restarts() {
-    let mut bridge = bridge(Dialect::I2pd).await;
+    let mut bridge = bridge(Dialect::I2pd245).await;
     let proxy = proxy(&bridge, UdpOptions::default()).await;
     let client = Client::open(&proxy).await;
     client.echo(b"before").await;
@@ -437,10 +438,10 @@ async fn udp_is_refused_unless_enabled_and_if_isolated_by_host() {
 #[tokio::test]
 async fn other_datagram_styles_work_if_the_router_supports_them() {
     for (dialect, style) in [
-        (Dialect::I2pdMaster, DatagramStyle::Datagram2),
-        (Dialect::I2pdMaster, DatagramStyle::Datagram3),
-        (Dialect::I2pdMaster, DatagramStyle::Raw { protocol: None }),
-        (Dialect::I2pd, DatagramStyle::Raw { protocol: None }),
+        (Dialect::I2pd259, DatagramStyle::Datagram2),
+        (Dialect::I2pd259, DatagramStyle::Datagram3),
+        (Dialect::I2pd259, DatagramStyle::Raw { protocol: None }),
+        (Dialect::I2pd245, DatagramStyle::Raw { protocol: None }),
         (Dialect::Emissary, DatagramStyle::Raw { protocol: None }),
         (Dialect::Java, DatagramStyle::Raw { protocol: None }),
     ] {
@@ -493,7 +494,7 @@ async fn unsolicited_datagrams_are_delivered_only_if_allowed() {
 
 #[tokio::test]
 async fn the_status_tells_whether_datagrams_share_the_destination_of_streams() {
-    for (dialect, shares) in [(Dialect::Java, true), (Dialect::Emissary, true), (Dialect::I2pd, false)] {
+    for (dialect, shares) in [(Dialect::Java, true), (Dialect::Emissary, true), (Dialect::I2pd245, false)] {
         let bridge = bridge(dialect).await;
         let udp = UdpOptions::default();
         let pool = udp.pool();

@@ -21,7 +21,7 @@ use crate::common::{
 };
 
 async fn bridge() -> TestBridge {
-    let bridge = TestBridge::start_as(Dialect::I2pd).await;
+    let bridge = TestBridge::start_as(Dialect::I2pd245).await;
     bridge.host("echo.i2p", Endpoint::Echo);
     bridge
 }

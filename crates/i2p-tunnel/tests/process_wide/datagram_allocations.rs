@@ -13,7 +13,7 @@ async fn passing_a_datagram_on_allocates_nothing() {
     alone();
     // Kept running: a proxy that loses its router reconnects, which allocates.
     let mut running = Vec::new();
-    for dialect in [Dialect::Java, Dialect::I2pd] {
+    for dialect in [Dialect::Java, Dialect::I2pd245] {
         let bridge = TestBridge::start_as(dialect).await;
         bridge.host("echo.i2p", Endpoint::Echo);
         let proxy = counting::proxy(&bridge).await;

@@ -18,7 +18,7 @@ use crate::{
 #[tokio::test]
 async fn without_a_socket_for_datagrams_the_reply_is_general_failure() {
     alone();
-    let bridge = TestBridge::start_as(Dialect::I2pd).await;
+    let bridge = TestBridge::start_as(Dialect::I2pd245).await;
     bridge.host("echo.i2p", Endpoint::Echo);
     let proxy = udp::proxy_with(&bridge.address(), &bridge.udp_address(), UdpOptions::default()).await;
     // Open the session for datagrams beforehand: it then waits for the next client.

@@ -69,8 +69,9 @@ async fn over_udp(datagram: &[u8], shared: &BridgeState) -> Option<()> {
     // Parsed like a command, so that the dialect's own rules apply to the options.
     let options =
         Command::parse(&format!("- - {}", words.next().unwrap_or_default()), shared.dialect).ok()?;
-    // i2pd 2.45.1 and emissary accept no names here.
-    if to.contains(".i2p") && matches!(shared.dialect, Dialect::I2pd | Dialect::Emissary) {
+    // i2pd before 2.58 and emissary accept no names here.
+    let no_names = matches!(shared.dialect, Dialect::I2pd245 | Dialect::I2pd256 | Dialect::Emissary);
+    if to.contains(".i2p") && no_names {
         return None;
     }
     deliver(shared, &session, to, &options, payload).await
@@ -114,7 +115,7 @@ async fn deliver(
         (_, SessionStyle::Raw) => MAX_RAW_BYTES,
         _ => MAX_REPLIABLE_BYTES,
     };
-    let min = if (shared.dialect, from.style) == (Dialect::I2pd, SessionStyle::Raw) {
+    let min = if (shared.dialect, from.style) == (Dialect::I2pd245, SessionStyle::Raw) {
         MIN_I2PD_RAW_BYTES
     } else {
         1
@@ -181,7 +182,7 @@ async fn hand_over(
     };
     let ports = match shared.dialect {
         Dialect::Java => to.version >= (3, 2),
-        Dialect::I2pd | Dialect::I2pdMaster => false,
+        Dialect::I2pd245 | Dialect::I2pd256 | Dialect::I2pd259 => false,
         // emissary always sends the ports, except with raw datagrams.
         Dialect::Emissary => !is_raw,
     };

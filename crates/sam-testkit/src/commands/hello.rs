@@ -54,9 +54,8 @@ fn negotiate(dialect: Dialect, hello: &Command) -> Option<Version> {
     let (min, max) = (hello.get("MIN"), hello.get("MAX"));
     match dialect {
         Dialect::Java => java(min, max),
-        // If MAX is higher than i2pd knows, it takes MIN.
-        Dialect::I2pd => i2pd(min, max, (3, 1), (3, 1)).filter(|version| *version >= (3, 0)),
-        Dialect::I2pdMaster => i2pd(min, max, (3, 3), (3, 0)),
+        Dialect::I2pd245 | Dialect::I2pd256 => i2pd_to_3_1(min.unwrap_or("3.0"), max.unwrap_or("3.1")),
+        Dialect::I2pd259 => i2pd_to_3_3(min.and_then(digits), max.and_then(digits)),
         // emissary ignores MIN, and any MAX but 3.1.
         Dialect::Emissary => Some(if max == Some("3.1") { (3, 1) } else { (3, 2) }),
     }
@@ -69,12 +68,31 @@ fn java(min: Option<&str>, max: Option<&str>) -> Option<Version> {
     known.into_iter().find(|version| (min..=max).contains(version))
 }
 
-fn i2pd(min: Option<&str>, max: Option<&str>, best: Version, without_min: Version) -> Option<Version> {
-    let chosen = match max.and_then(version) {
-        Some(max) if max <= best => max,
-        _ => min.map_or(Some(without_min), version)?,
-    };
-    (chosen <= best).then_some(chosen)
+/// If MAX is higher than it knows, it takes MIN.
+fn i2pd_to_3_1(min: &str, max: &str) -> Option<Version> {
+    match (min, max) {
+        (_, "3.0" | "3.1") => version(max),
+        ("3.0" | "3.1", _) => version(min),
+        // It compares the texts.
+        _ => (min < "3.0" && max > "3.1").then_some((3, 0)),
+    }
+}
+
+/// It takes any MAX that is not too high, and without limits the lowest version.
+fn i2pd_to_3_3(min: Option<Version>, max: Option<Version>) -> Option<Version> {
+    let known = (3, 0)..=(3, 3);
+    match (min, max) {
+        (_, Some(max)) if max <= *known.end() => Some(max),
+        (Some(min), _) => known.contains(&min).then_some(min),
+        (None, max) => max.is_none().then_some(*known.start()),
+    }
+}
+
+/// How i2pd reads a version since 2.58: by its digits alone, so that `3` is 0.3.
+fn digits(text: &str) -> Option<Version> {
+    let digits: String = text.chars().filter(char::is_ascii_digit).collect();
+    let number: u8 = digits.parse().ok()?;
+    (number > 0).then_some((number / 10, number % 10))
 }
 
 fn version(text: &str) -> Option<Version> {
@@ -95,7 +113,7 @@ mod tests {
     #[test]
     fn versions_as_recorded() {
         let (java, i2pd, master, emissary) =
-            (Dialect::Java, Dialect::I2pd, Dialect::I2pdMaster, Dialect::Emissary);
+            (Dialect::Java, Dialect::I2pd256, Dialect::I2pd259, Dialect::Emissary);
         let dialects = [java, i2pd, master, emissary];
         for (limits, versions) in [
             ("", [Some((3, 3)), Some((3, 1)), Some((3, 0)), Some((3, 2))]),

@@ -58,10 +58,10 @@ fn after_word<'a>(line: &'a str, word: &str) -> Option<&'a str> {
 async fn other(connection: &mut Connection, command: &Command, line: &str) -> io::Result<NextStep> {
     match connection.shared.dialect {
         Dialect::Java => java(connection, command).await,
-        // i2pd 2.45.1 closes the connection at every PING.
-        Dialect::I2pd => Ok(NextStep::Close),
-        // The master branch answers a PING and then closes the connection.
-        Dialect::I2pdMaster => match line.strip_prefix("PING ") {
+        // i2pd closes the connection at every PING, with the session on it.
+        Dialect::I2pd245 | Dialect::I2pd256 => Ok(NextStep::Close),
+        // Since 2.58 it answers one with a text before.
+        Dialect::I2pd259 => match line.strip_prefix("PING ") {
             Some(text) => connection.refuse(&format!("PONG {text}")).await,
             None => Ok(NextStep::Close),
         },

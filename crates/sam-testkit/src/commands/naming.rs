@@ -67,7 +67,9 @@ async fn lookup(connection: &mut Connection, command: &Command) -> io::Result<Ne
                 let text = "NAMING REPLY RESULT=KEY_NOT_FOUND NAME=\"\" MESSAGE=\"Must specify NAME\"";
                 connection.answer(text).await
             }
-            Dialect::I2pd | Dialect::I2pdMaster => Ok(NextStep::Close),
+            Dialect::I2pd245 | Dialect::I2pd256 | Dialect::I2pd259 => {
+                not_found(connection, "INVALID_KEY", "").await
+            }
             Dialect::Emissary => Ok(NextStep::Listen),
         };
     };
@@ -120,7 +122,9 @@ async fn generate(connection: &mut Connection, command: &Command) -> io::Result<
             }
         },
         // i2pd ignores an unknown type.
-        Dialect::I2pd | Dialect::I2pdMaster => signature_type(given).unwrap_or(SignatureType::Dsa),
+        Dialect::I2pd245 | Dialect::I2pd256 | Dialect::I2pd259 => {
+            signature_type(given).unwrap_or(SignatureType::Dsa)
+        }
         // emissary generates Ed25519 only, and only if it is asked for by this number.
         Dialect::Emissary if given == Some("7") => SignatureType::Ed25519,
         Dialect::Emissary => return Ok(NextStep::Listen),

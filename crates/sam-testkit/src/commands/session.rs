@@ -1,7 +1,6 @@
 //! SESSION CREATE, ADD and REMOVE.
 
 use std::{
-    collections::VecDeque,
     io,
     net::{IpAddr, Ipv4Addr, SocketAddr},
     sync::{
@@ -41,10 +40,12 @@ impl SessionRefusal {
 pub(crate) async fn behave(connection: &mut Connection, command: &Command) -> io::Result<NextStep> {
     let dialect = connection.shared.dialect;
     let result = match (command.action.as_str(), dialect) {
-        ("CREATE", Dialect::I2pd) if crashes_i2pd(command) => return Ok(NextStep::Close),
+        ("CREATE", Dialect::I2pd245 | Dialect::I2pd256) if crashes_i2pd(command) => {
+            return Ok(NextStep::Close);
+        }
         ("CREATE", _) => create(connection, command),
         ("ADD", _) => add(connection, command),
-        ("REMOVE", Dialect::Java | Dialect::I2pdMaster) => remove(connection, command),
+        ("REMOVE", Dialect::Java | Dialect::I2pd259) => remove(connection, command),
         // Java checks the ID before it checks the word.
         (_, Dialect::Java) => Err(match command.get("ID") {
             None => SessionRefusal::message("ID not specified"),
@@ -52,7 +53,7 @@ pub(crate) async fn behave(connection: &mut Connection, command: &Command) -> io
                 SessionRefusal::message(format!("Unrecognized SESSION message opcode: {}", command.action))
             }
         }),
-        (_, Dialect::I2pd | Dialect::I2pdMaster) => return Ok(NextStep::Close),
+        (_, Dialect::I2pd245 | Dialect::I2pd256 | Dialect::I2pd259) => return Ok(NextStep::Close),
         (_, Dialect::Emissary) => Err(SessionRefusal::Ignored),
     };
     match result {
@@ -61,7 +62,7 @@ pub(crate) async fn behave(connection: &mut Connection, command: &Command) -> io
     }
 }
 
-/// Whether a command crashes i2pd 2.45: its lease set prefers an encryption type that came later. Here only the connection ends.
+/// Whether a command crashes i2pd 2.45 and 2.56: its lease set prefers an encryption type that came later. Here only the connection ends.
 fn crashes_i2pd(command: &Command) -> bool {
     command.get("i2cp.leaseSetEncType").is_some_and(|types| types.starts_with(['5', '6', '7']))
 }
@@ -94,7 +95,7 @@ async fn refuse(
         // Java keeps the connection open.
         Dialect::Java => connection.answer(&text).await,
         // i2pd closes the connection at every error of a session.
-        Dialect::I2pd | Dialect::I2pdMaster => connection.refuse(&text).await,
+        Dialect::I2pd245 | Dialect::I2pd256 | Dialect::I2pd259 => connection.refuse(&text).await,
         // As recorded: the connection ends when a session is refused, and not when a subsession is.
         Dialect::Emissary if is_add => connection.answer(&text).await,
         Dialect::Emissary => connection.refuse_without_newline(&text).await,
@@ -107,14 +108,16 @@ fn create(connection: &mut Connection, command: &Command) -> Result<String, Sess
     if connection.held.session().is_some() {
         return Err(match dialect {
             Dialect::Java => SessionRefusal::message("Session already exists"),
-            Dialect::I2pd | Dialect::I2pdMaster => SessionRefusal::message("Socket already in use"),
+            Dialect::I2pd245 | Dialect::I2pd256 | Dialect::I2pd259 => {
+                SessionRefusal::message("Socket already in use")
+            }
             Dialect::Emissary => SessionRefusal::Ignored,
         });
     }
     let id = id(command, dialect)?;
     let style = match dialect {
         Dialect::Java => java_style(connection, command)?,
-        Dialect::I2pd | Dialect::I2pdMaster => i2pd_style(connection, command)?,
+        Dialect::I2pd245 | Dialect::I2pd256 | Dialect::I2pd259 => i2pd_style(connection, command)?,
         Dialect::Emissary => emissary_style(command)?,
     };
     let keys = keys(command, dialect)?;
@@ -151,13 +154,19 @@ fn add(connection: &Connection, command: &Command) -> Result<String, SessionRefu
     let style = style.filter(|style| dialect != Dialect::Java || java_supports(connection, *style));
     let style = match (dialect, style) {
         (Dialect::Java, _) => java_subsession(command, given, style)?,
-        // As seen in 2.45.1: it stops reading when the port is missing.
-        (Dialect::I2pd, Some(SessionStyle::Stream)) if command.get("FROM_PORT").is_none() => {
+        // As recorded: it stops reading when the port is missing.
+        (Dialect::I2pd245 | Dialect::I2pd256, Some(SessionStyle::Stream))
+            if command.get("FROM_PORT").is_none() =>
+        {
             return Err(SessionRefusal::Ignored);
         }
         // i2pd supports subsessions for streams only.
-        (Dialect::I2pd | Dialect::I2pdMaster, Some(SessionStyle::Stream)) => SessionStyle::Stream,
-        (Dialect::I2pd | Dialect::I2pdMaster, _) => return Err(SessionRefusal::message("Unsupported STYLE")),
+        (Dialect::I2pd245 | Dialect::I2pd256 | Dialect::I2pd259, Some(SessionStyle::Stream)) => {
+            SessionStyle::Stream
+        }
+        (Dialect::I2pd245 | Dialect::I2pd256 | Dialect::I2pd259, _) => {
+            return Err(SessionRefusal::message("Unsupported STYLE"));
+        }
         (Dialect::Emissary, Some(SessionStyle::Datagram3) | None) => return Err(SessionRefusal::Ignored),
         (Dialect::Emissary, Some(style)) if style.is_datagram() && command.get("PORT").is_none() => {
             return Err(SessionRefusal::Ignored);
@@ -177,7 +186,9 @@ fn add(connection: &Connection, command: &Command) -> Result<String, SessionRefu
         return Err(SessionRefusal::message("invalid datagram configuration"));
     }
     match (registry.add(Arc::clone(&session), SharedDestination::Allowed), dialect) {
-        (Ok(()), Dialect::I2pd | Dialect::I2pdMaster) => Ok(format!("DESTINATION={}", session.keys.private)),
+        (Ok(()), Dialect::I2pd245 | Dialect::I2pd256 | Dialect::I2pd259) => {
+            Ok(format!("DESTINATION={}", session.keys.private))
+        }
         (Ok(()), _) => Ok(format!("ID=\"{0}\" MESSAGE=\"ADD {0}\"", session.id)),
         (Err(Duplicate::Id), Dialect::Java) => {
             Err(SessionRefusal::OfSubsession(format!("Duplicate ID {}", session.id)))
@@ -208,7 +219,9 @@ fn primary(connection: &Connection) -> Result<&Arc<Session>, SessionRefusal> {
     let session = connection.held.session().filter(|session| session.style == SessionStyle::Primary);
     session.ok_or_else(|| match connection.shared.dialect {
         Dialect::Java => SessionRefusal::message("Not a PRIMARY session"),
-        Dialect::I2pd | Dialect::I2pdMaster => SessionRefusal::message("Wrong session type"),
+        Dialect::I2pd245 | Dialect::I2pd256 | Dialect::I2pd259 => {
+            SessionRefusal::message("Wrong session type")
+        }
         Dialect::Emissary => SessionRefusal::Ignored,
     })
 }
@@ -241,7 +254,7 @@ fn session(
         control,
         closing: watch::Sender::new(false),
         ended: watch::Sender::new(false),
-        acceptors: Mutex::new(VecDeque::new()),
+        acceptors: Mutex::default(),
         forwarding: Mutex::new(None),
         early_data,
         has_accepted: AtomicBool::new(false),
@@ -251,12 +264,15 @@ fn session(
 fn id(command: &Command, dialect: Dialect) -> Result<&str, SessionRefusal> {
     match (command.get("ID"), dialect) {
         // i2pd refuses these characters.
-        (Some(id), Dialect::I2pd | Dialect::I2pdMaster) if id.contains(['<', '>', '"', '\'', '/']) => {
+        (Some(id), Dialect::I2pd245 | Dialect::I2pd256 | Dialect::I2pd259)
+            if id.contains(['<', '>', '"', '\'', '/']) =>
+        {
             Err(SessionRefusal::Result("INVALID_ID", None))
         }
         (Some(id), _) => Ok(id),
         (None, Dialect::Java) => Err(SessionRefusal::message("ID not specified")),
-        (None, Dialect::I2pd | Dialect::I2pdMaster) => Err(SessionRefusal::Result("INVALID_ID", None)),
+        // As recorded: its ID is empty.
+        (None, Dialect::I2pd245 | Dialect::I2pd256 | Dialect::I2pd259) => Ok(""),
         (None, Dialect::Emissary) => Err(SessionRefusal::Ignored),
     }
 }
@@ -280,15 +296,16 @@ fn java_supports(connection: &Connection, style: SessionStyle) -> bool {
 
 fn i2pd_style(connection: &Connection, command: &Command) -> Result<SessionStyle, SessionRefusal> {
     let given = command.get("STYLE").unwrap_or_default();
-    let is_master = connection.shared.dialect == Dialect::I2pdMaster;
+    let is_newer = connection.shared.dialect == Dialect::I2pd259;
     match SessionStyle::parse(given) {
-        // i2pd knows it by its old name only, and the master branch only with version 3.3.
+        // i2pd knows it by its old name only, and 2.59 only with version 3.3.
         Some(SessionStyle::Primary)
-            if given == "MASTER" && (!is_master || connection.version == Some((3, 3))) =>
+            if given == "MASTER" && (!is_newer || connection.version == Some((3, 3))) =>
         {
             Ok(SessionStyle::Primary)
         }
-        Some(style @ (SessionStyle::Datagram2 | SessionStyle::Datagram3)) if is_master => Ok(style),
+        None if given == "DATAGRAM1" && is_newer => Ok(SessionStyle::Datagram),
+        Some(style @ (SessionStyle::Datagram2 | SessionStyle::Datagram3)) if is_newer => Ok(style),
         Some(style @ (SessionStyle::Stream | SessionStyle::Datagram | SessionStyle::Raw)) => Ok(style),
         _ => Err(SessionRefusal::message("Unknown STYLE")),
     }

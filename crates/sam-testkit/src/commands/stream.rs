@@ -30,7 +30,7 @@ pub(crate) async fn behave(connection: &mut Connection, command: &Command) -> io
                 refuse(connection, "I2P_ERROR MESSAGE=\"v3 control socket cannot be used for STREAM\"").await
             }
             // i2pd answers with SESSION STATUS.
-            Dialect::I2pd | Dialect::I2pdMaster => {
+            Dialect::I2pd245 | Dialect::I2pd256 | Dialect::I2pd259 => {
                 let text = "SESSION STATUS RESULT=I2P_ERROR MESSAGE=\"Socket already in use\"";
                 connection.refuse(text).await
             }
@@ -43,12 +43,12 @@ pub(crate) async fn behave(connection: &mut Connection, command: &Command) -> io
         let text = format!("I2P_ERROR MESSAGE=\"Unrecognized STREAM message opcode: {}\"", command.action);
         return match dialect {
             Dialect::Java => refuse(connection, &text).await,
-            Dialect::I2pd | Dialect::I2pdMaster => Ok(NextStep::Close),
+            Dialect::I2pd245 | Dialect::I2pd256 | Dialect::I2pd259 => Ok(NextStep::Close),
             Dialect::Emissary => Ok(NextStep::Listen),
         };
     }
     match (session.style, dialect) {
-        (SessionStyle::Stream, _) | (_, Dialect::I2pd | Dialect::I2pdMaster) => {}
+        (SessionStyle::Stream, _) | (_, Dialect::I2pd245 | Dialect::I2pd256 | Dialect::I2pd259) => {}
         (SessionStyle::Primary, Dialect::Java) => {
             return refuse(connection, "I2P_ERROR MESSAGE=\"primary session\"").await;
         }
@@ -67,17 +67,12 @@ pub(crate) async fn behave(connection: &mut Connection, command: &Command) -> io
 }
 
 async fn no_session(connection: &mut Connection, command: &Command) -> io::Result<NextStep> {
-    let is_forward = command.action == "FORWARD";
     match (connection.shared.dialect, command.get("ID")) {
         (Dialect::Java, None) => refuse(connection, "I2P_ERROR MESSAGE=\"ID not specified\"").await,
         (Dialect::Java, Some(id)) => {
             refuse(connection, &format!("INVALID_ID MESSAGE=\"STREAM SESSION ID {id} does not exist\"")).await
         }
-        // i2pd answers FORWARD with SESSION STATUS.
-        (Dialect::I2pd | Dialect::I2pdMaster, _) if is_forward => {
-            connection.refuse("SESSION STATUS RESULT=INVALID_ID").await
-        }
-        (Dialect::I2pd | Dialect::I2pdMaster, _) => refuse(connection, "INVALID_ID").await,
+        (Dialect::I2pd245 | Dialect::I2pd256 | Dialect::I2pd259, _) => refuse(connection, "INVALID_ID").await,
         // emissary ignores a command without ID, and closes at an unknown one.
         (Dialect::Emissary, None) => Ok(NextStep::Listen),
         (Dialect::Emissary, Some(_)) => Ok(NextStep::Close),
@@ -134,7 +129,7 @@ async fn connect(
     let role = match resolve(&connection.shared, name) {
         Resolved::Destination(destination) => {
             let is_self = destination == session.keys.destination;
-            let refuses_itself = matches!(dialect, Dialect::I2pdMaster | Dialect::Emissary);
+            let refuses_itself = matches!(dialect, Dialect::I2pd256 | Dialect::I2pd259 | Dialect::Emissary);
             if is_self && refuses_itself {
                 Err(Unreachable::Itself)
             } else {
@@ -192,14 +187,17 @@ async fn unreachable(connection: &mut Connection, why: Unreachable, name: &str) 
             "CANT_REACH_PEER MESSAGE=\"Connection reset\"".to_owned()
         }
         // i2pd does not tell an unknown name from a malformed destination.
-        (Dialect::I2pd | Dialect::I2pdMaster, Unreachable::UnknownName | Unreachable::Malformed) => {
-            "INVALID_KEY".to_owned()
-        }
-        (Dialect::I2pdMaster, Unreachable::Itself) => {
+        (
+            Dialect::I2pd245 | Dialect::I2pd256 | Dialect::I2pd259,
+            Unreachable::UnknownName | Unreachable::Malformed,
+        ) => "INVALID_KEY".to_owned(),
+        (Dialect::I2pd256 | Dialect::I2pd259, Unreachable::Itself) => {
             "CANT_REACH_PEER MESSAGE=\"Can't connect to myself\"".to_owned()
         }
-        (Dialect::I2pdMaster, _) => "CANT_REACH_PEER MESSAGE=\"LeaseSet not found\"".to_owned(),
-        (Dialect::I2pd, _) => "CANT_REACH_PEER".to_owned(),
+        (Dialect::I2pd256 | Dialect::I2pd259, _) => {
+            "CANT_REACH_PEER MESSAGE=\"LeaseSet not found\"".to_owned()
+        }
+        (Dialect::I2pd245, _) => "CANT_REACH_PEER".to_owned(),
         // As recorded. Later versions answer I2P_ERROR.
         (Dialect::Emissary, Unreachable::UnknownName) => return Ok(NextStep::Close),
         (Dialect::Emissary, Unreachable::Malformed) => return Ok(NextStep::Listen),
@@ -229,10 +227,8 @@ fn role_towards(
     sessions.retain(|other| other.ports.listen == from.to_port || other.ports.listen == 0);
     sessions.sort_by_key(|other| other.ports.listen == 0);
     for other in &sessions {
-        while let Some(acceptor) = { lock(&other.acceptors).pop_front() } {
-            if !acceptor.is_closed() {
-                return Ok(Role::ToAcceptor { acceptor, session, from });
-            }
+        if let Some(acceptor) = lock(&other.acceptors).next(dialect) {
+            return Ok(Role::ToAcceptor { acceptor, session, from });
         }
         if let Some(forwarding) = *lock(&other.forwarding) {
             let peer_line = PeerLine::unless_silent(forwarding.silent, dialect, other.version);
@@ -245,9 +241,11 @@ fn role_towards(
             Ok(Role::ToNobody { session, close_after: Some(Duration::ZERO) })
         }
         Dialect::Java => Err(Unreachable::NoAcceptor),
-        // i2pd reports the stream as connected before the peer has answered.
-        Dialect::I2pd | Dialect::I2pdMaster => {
-            Ok(Role::ToNobody { session, close_after: Some(I2PD_UNACCEPTED_CLOSE) })
+        // i2pd reports the stream as connected before the peer has answered, and keeps it for a while.
+        Dialect::I2pd245 | Dialect::I2pd256 | Dialect::I2pd259 => {
+            let first = sessions.first().ok_or(Unreachable::NoAcceptor)?;
+            let acceptor = lock(&first.acceptors).keep_stream();
+            Ok(Role::Kept { acceptor, session, from, close_after: I2PD_UNACCEPTED_CLOSE })
         }
         Dialect::Emissary => Ok(Role::ToNobody { session, close_after: None }),
     }
@@ -260,19 +258,12 @@ async fn wait_for_peer(
 ) -> io::Result<NextStep> {
     let dialect = connection.shared.dialect;
     let silent = command.is_true("SILENT");
-    // As recorded.
-    if silent && dialect.is_i2pd() {
-        return Ok(NextStep::Close);
-    }
     if dialect == Dialect::Emissary && lock(&session.forwarding).is_some() {
         return refuse(connection, "I2P_ERROR").await;
     }
     let (acceptor, offer) = oneshot::channel();
-    {
-        let mut acceptors = lock(&session.acceptors);
-        acceptors.retain(|other| !other.is_closed());
-        acceptors.push_back(acceptor);
-    }
+    let is_forwarding = lock(&session.forwarding).is_some();
+    lock(&session.acceptors).add(acceptor, dialect, is_forwarding);
     session.has_accepted.store(true, Relaxed);
     if !silent {
         connection.answer("STREAM STATUS RESULT=OK").await?;
@@ -310,7 +301,7 @@ async fn forward_peers(
     };
     let forwarding = Forwarding { address: SocketAddr::new(host, port), silent: command.is_true("SILENT") };
     if dialect == Dialect::Java {
-        let is_accepting = lock(&session.acceptors).iter().any(|acceptor| !acceptor.is_closed());
+        let is_accepting = lock(&session.acceptors).is_accepting();
         let is_forwarding = lock(&session.forwarding).is_some();
         if is_accepting || is_forwarding {
             let what = if is_forwarding { "a forwarding" } else { "an accepting" };
@@ -319,6 +310,9 @@ async fn forward_peers(
             );
             return refuse(connection, &text).await;
         }
+    }
+    if dialect.is_i2pd() && (lock(&session.acceptors).is_accepting() || lock(&session.forwarding).is_some()) {
+        return connection.refuse("SESSION STATUS RESULT=I2P_ERROR MESSAGE=\"Already accepting\"").await;
     }
     *lock(&session.forwarding) = Some(forwarding);
     connection.answer("STREAM STATUS RESULT=OK").await?;

@@ -10,6 +10,7 @@ use tokio::{
 
 use super::wire::Wire;
 use crate::{
+    acceptors::Acceptor,
     dialect::{Dialect, Version},
     endpoint::Endpoint,
     recorder::lock,
@@ -30,11 +31,18 @@ pub(crate) enum Role {
     /// A stream to a far end.
     ToFarEnd { far_end: Arc<FarEnd>, session: Arc<Session> },
     /// A stream to another session's STREAM ACCEPT.
-    ToAcceptor { acceptor: oneshot::Sender<Offer>, session: Arc<Session>, from: StreamPeer },
+    ToAcceptor { acceptor: Acceptor, session: Arc<Session>, from: StreamPeer },
     /// A stream to another session's STREAM FORWARD.
     ToForward { forwarding: Forwarding, session: Arc<Session>, from: StreamPeer, peer_line: PeerLine },
     /// A stream that was reported as connected and that nobody accepts. It is closed after this time, if there is one.
     ToNobody { session: Arc<Session>, close_after: Option<Duration> },
+    /// A stream that was reported as connected, and that waits for another session's STREAM ACCEPT. It is closed after this time.
+    Kept {
+        acceptor: oneshot::Receiver<Acceptor>,
+        session: Arc<Session>,
+        from: StreamPeer,
+        close_after: Duration,
+    },
     /// A STREAM ACCEPT that waits for a peer.
     Acceptor { session: Arc<Session>, offer: oneshot::Receiver<Offer>, peer_line: PeerLine },
     /// A STREAM FORWARD, for as long as the connection is open.
@@ -71,6 +79,16 @@ impl Role {
                     match close_after {
                         Some(after) => sleep(after).await,
                         None => relay::discard(&stream).await?,
+                    }
+                    Ok(())
+                };
+                while_open(&session, wait).await
+            }
+            Self::Kept { acceptor, session, from, close_after } => {
+                let ended = session.ended.subscribe();
+                let wait = async {
+                    if let Ok(Ok(acceptor)) = timeout(close_after, acceptor).await {
+                        let _ = acceptor.send(Offer { stream, early: buffer, from, ended, open });
                     }
                     Ok(())
                 };

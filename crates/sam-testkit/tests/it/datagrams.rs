@@ -32,9 +32,9 @@ async fn they_are_forwarded_with_the_header_of_each_router() {
     // Java's form is that of the specification.
     for (dialect, style, head) in [
         (Dialect::Java, "DATAGRAM", " FROM_PORT=21 TO_PORT=22\n"),
-        (Dialect::I2pdMaster, "DATAGRAM", "\n"),
-        (Dialect::I2pdMaster, "DATAGRAM2", "\n"),
-        (Dialect::I2pdMaster, "DATAGRAM3", "\n"),
+        (Dialect::I2pd259, "DATAGRAM", "\n"),
+        (Dialect::I2pd259, "DATAGRAM2", "\n"),
+        (Dialect::I2pd259, "DATAGRAM3", "\n"),
         (Dialect::Emissary, "DATAGRAM", " FROM_PORT=0 TO_PORT=0\n"),
         (Dialect::Emissary, "DATAGRAM2", " FROM_PORT=0 TO_PORT=0\n"),
     ] {
@@ -72,7 +72,7 @@ async fn raw_datagrams_have_no_header_but_javas() {
     for (dialect, options, head) in [
         (Dialect::Java, "", ""),
         (Dialect::Java, "HEADER=true", "PROTOCOL=18 FROM_PORT=21 TO_PORT=22\n"),
-        (Dialect::I2pd, "HEADER=true", ""),
+        (Dialect::I2pd245, "HEADER=true", ""),
         (Dialect::Emissary, "HEADER=true", ""),
     ] {
         let bridge = TestBridge::start_as(dialect).await;
@@ -88,7 +88,7 @@ async fn raw_datagrams_have_no_header_but_javas() {
 #[tokio::test]
 async fn without_a_port_they_arrive_on_the_control_connection() {
     // i2pd as recorded; Java as specified.
-    for (dialect, ports) in [(Dialect::Java, " FROM_PORT=1 TO_PORT=2"), (Dialect::I2pd, "")] {
+    for (dialect, ports) in [(Dialect::Java, " FROM_PORT=1 TO_PORT=2"), (Dialect::I2pd245, "")] {
         let bridge = TestBridge::start_as(dialect).await;
         let (mut a, from) = Client::session(&bridge, "a", "STYLE=DATAGRAM FROM_PORT=1").await;
         let (mut b, to) = Client::session(&bridge, "b", "STYLE=DATAGRAM").await;
@@ -119,14 +119,14 @@ async fn an_echo_sends_a_datagram_back() {
 
 #[tokio::test]
 async fn java_and_the_newer_i2pd_resolve_names() {
-    for dialect in [Dialect::Java, Dialect::I2pd, Dialect::I2pdMaster, Dialect::Emissary] {
+    for dialect in [Dialect::Java, Dialect::I2pd245, Dialect::I2pd256, Dialect::I2pd259, Dialect::Emissary] {
         let bridge = TestBridge::start_as(dialect).await;
         let ((_, to_a), (b_socket, to_b)) = (socket().await, socket().await);
         let (_a, _) = Client::session(&bridge, "a", &format!("STYLE=RAW {to_a}")).await;
         let (_b, b) = Client::session(&bridge, "b", &format!("STYLE=RAW {to_b}")).await;
         b_socket.send_to(format!("3.3 a {}\ntob32", b32(&b)).as_bytes(), bridge.udp_address()).await.unwrap();
         match dialect {
-            Dialect::Java | Dialect::I2pdMaster => assert_eq!(received(&b_socket).await, "tob32"),
+            Dialect::Java | Dialect::I2pd259 => assert_eq!(received(&b_socket).await, "tob32"),
             _ => is_silent(&b_socket).await,
         }
     }

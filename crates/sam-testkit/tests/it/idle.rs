@@ -106,7 +106,7 @@ async fn emissary_waits_ten_seconds() {
 #[tokio::test(start_paused = true)]
 async fn i2pd_reports_success_and_closes_when_nobody_accepts() {
     // As recorded: "connect, no acceptor: OK 0.0s", "then: b'' after: 10.0s".
-    let bridge = TestBridge::start_as(Dialect::I2pd).await;
+    let bridge = TestBridge::start_as(Dialect::I2pd245).await;
     let mut sessions = Vec::new();
     for id in ["a", "b"] {
         let mut session = PatientClient::hello(&bridge, "").await;

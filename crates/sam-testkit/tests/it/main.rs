@@ -15,6 +15,7 @@ mod faults;
 mod i2pd_lines;
 mod idle;
 mod java_lines;
+mod recorded;
 mod segments;
 mod sessions;
 mod streams;

@@ -21,7 +21,7 @@ async fn java_keeps_what_follows_a_line() {
 
 #[tokio::test]
 async fn i2pd_and_emissary_lose_what_follows_a_line() {
-    for dialect in [Dialect::I2pd, Dialect::I2pdMaster, Dialect::Emissary] {
+    for dialect in [Dialect::I2pd245, Dialect::I2pd256, Dialect::I2pd259, Dialect::Emissary] {
         let bridge = TestBridge::start_as(dialect).await;
         let (mut control, _) = Client::session(&bridge, "a", "STYLE=STREAM").await;
         // As recorded: "2 lookups pipelined: TimeoutError".
@@ -40,11 +40,11 @@ async fn i2pd_and_emissary_lose_what_follows_a_line() {
 
 #[tokio::test]
 async fn a_line_may_arrive_in_pieces_except_for_i2pds_hello() {
-    for dialect in [Dialect::Java, Dialect::I2pd, Dialect::Emissary] {
+    for dialect in [Dialect::Java, Dialect::I2pd245, Dialect::Emissary] {
         let bridge = TestBridge::start_as(dialect).await;
         let mut client = Client::connect(&bridge).await;
         client.send("HELLO VER").await;
-        if dialect == Dialect::I2pd {
+        if dialect == Dialect::I2pd245 {
             assert_eq!(client.line().await, "<EOF>");
             continue;
         }
@@ -60,7 +60,7 @@ async fn a_line_may_arrive_in_pieces_except_for_i2pds_hello() {
 
 #[tokio::test]
 async fn a_line_that_is_too_long_ends_the_connection() {
-    for (dialect, limit) in [(Dialect::I2pd, 8_192), (Dialect::Emissary, 4_095)] {
+    for (dialect, limit) in [(Dialect::I2pd245, 8_192), (Dialect::Emissary, 4_095)] {
         let bridge = TestBridge::start_as(dialect).await;
         let lookup = |length: usize| format!("{:y<length$}", "NAMING LOOKUP NAME=");
         let mut client = Client::hello(&bridge).await;

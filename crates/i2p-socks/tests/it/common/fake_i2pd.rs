@@ -85,7 +85,7 @@ pub(crate) async fn play_if_told() -> bool {
 /// Serves SAM on the ports of a configuration.
 pub(crate) async fn serve(configuration: &Path) -> io::Result<()> {
     let port = sam_port(configuration);
-    let bridge = TestBridge::start_as(Dialect::I2pd).await;
+    let bridge = TestBridge::start_as(Dialect::I2pd245).await;
     let _datagrams = UdpSocket::bind(("127.0.0.1", port - 1)).await?;
     let listener = TcpListener::bind(("127.0.0.1", port)).await?;
     let told = configuration.with_file_name(GIVE_UP);

@@ -13,11 +13,15 @@ use super::room::Place;
 use crate::{
     client::{ClientOrigin, ClientRate, IsolationKey},
     failure::Failure,
+    log_throttle::LogThrottle,
     sessions::pool::NoLease,
 };
 
 /// Ports that sessions listen on if the router supports ports: the range of ephemeral ports (RFC 6335).
 const LISTEN_PORTS: std::ops::RangeInclusive<u16> = 0xc000..=0xffff;
+
+/// Warns of sessions that cannot be opened, in the router's words. Clients choose how often that happens.
+static NOT_OPENED: LogThrottle<()> = LogThrottle::new();
 
 /// Settings of a datagram pool.
 #[derive(Debug, Clone)]
@@ -292,7 +296,10 @@ impl DatagramPool {
         if let (Err(Error::Refused { .. }), Some(_)) = (&opened, &claim) {
             opened = streams.open_datagrams_apart(style, ports, &options).await;
         }
-        let session = opened.map_err(|error| open_failure(&error))?;
+        let session = opened.map_err(|error| {
+            NOT_OPENED.warn((), format_args!("no I2P session for datagrams: {}", error.for_log()));
+            open_failure(&error)
+        })?;
         let shares_destination = session.session().destination().b32() == destination;
         let session = Arc::new(session);
         let mut state = self.shared.state();
