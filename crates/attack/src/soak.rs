@@ -34,7 +34,7 @@ const MAX_FILES: u32 = 4_096;
 /// Runs the soak for this many minutes, a quarter of them quiet.
 pub(crate) async fn run(target: &Target, minutes: u64) -> Result<()> {
     let bridge = TestBridge::start().await;
-    bridge.host("waits.i2p", Endpoint::Source(vec![b'x'; 64]));
+    bridge.host("waits.i2p", Endpoint::Echo);
     let settings = Settings { max_files: MAX_FILES, ..Settings::default() };
     let mut proxy = Proxy::start_with(target, &bridge, &settings).await?;
     let length = Duration::from_secs(minutes * 60);

@@ -55,10 +55,11 @@ pub(super) async fn closed_clients(target: &Target) -> Result<String> {
     Ok(format!("12 sites served; the last stream ended {closed:.1?} after its client"))
 }
 
-/// Sixteen clients connect, read a byte and close, in a loop.
+/// Sixteen clients connect, read a byte and close, in a loop. The far end waits for the end of each, which it would not see for minutes
+/// if the proxy took a closed client for one that has only finished sending.
 pub(super) async fn connection_storm(target: &Target) -> Result<String> {
     let bridge = TestBridge::start().await;
-    bridge.host("waits.i2p", Endpoint::Source(vec![b'x'; 64]));
+    bridge.host("waits.i2p", Endpoint::Echo);
     let settings = Settings { max_files: MAX_FILES, ..Settings::default() };
     let proxy = Proxy::start_with(target, &bridge, &settings).await?;
     anna().is_served(proxy.address()).await?;
@@ -84,6 +85,8 @@ async fn read_a_byte_and_close(client: Client, proxy: SocketAddr, end: Instant) 
     while Instant::now() < end {
         // What the proxy refuses this client is its own affair.
         if let Ok(mut answer) = client.ask(proxy, CONNECT, "waits.i2p", 80).await {
+            let _ = answer.stream.write_u8(b'x').await;
+            // Nothing is left unread, or else the kernel would reset the connection.
             let _ = timeout(SECOND, answer.stream.read_u8()).await;
         }
     }
