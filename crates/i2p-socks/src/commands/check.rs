@@ -1,12 +1,12 @@
 //! `check`: whether the configuration is correct, and what the router supports.
 
-use i2p_sam::{Capabilities, Dialect, Router};
+use i2p_sam::{Capabilities, Dialect, Error, Router};
 
 use crate::{
     command_error::CommandError,
     config::{Config, values::Backend},
     daemon::{
-        bridge::{advice, bridge},
+        bridge::{advice, bridge, needs_other_configuration},
         datagram_support::DatagramKind,
         own_router::{installed_i2pd, no_i2pd},
         preflight,
@@ -56,7 +56,7 @@ async fn ask(config: &Config) -> Result<String, CommandError> {
     let bridge = bridge(config)?;
     match bridge.router().await {
         Ok(router) => Ok(found(&router, config).await),
-        Err(error) => match without_bridge(config) {
+        Err(error) => match without_bridge(config, &error) {
             Some(what) => Ok(format!("{error}; the proxy would {what}\n")),
             None => Err(CommandError::run_time(format_args!(
                 "{error}. Without a router, nothing in I2P can be reached. {}",
@@ -91,8 +91,8 @@ async fn found(router: &Router, config: &Config) -> String {
 }
 
 /// What the proxy would do without a SAM bridge, if it would not end.
-fn without_bridge(config: &Config) -> Option<String> {
-    if config.router.backend != Backend::Auto {
+fn without_bridge(config: &Config, error: &Error) -> Option<String> {
+    if config.router.backend != Backend::Auto || needs_other_configuration(error) {
         return None;
     }
     match OwnChoice::of(config) {

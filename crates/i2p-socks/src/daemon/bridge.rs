@@ -2,7 +2,7 @@
 
 use std::{io::ErrorKind, path::Path};
 
-use i2p_sam::{Bridge, BridgeAddress, Error, Login, wire::Text};
+use i2p_sam::{Bridge, BridgeAddress, Error, Login, ResultWord, wire::Text};
 
 use crate::{
     command_error::CommandError,
@@ -30,9 +30,21 @@ pub(crate) fn bridge(config: &Config) -> Result<Bridge, CommandError> {
     }
 }
 
-/// What to do about a bridge that does not answer, as a sentence without its end.
+/// Whether a router answers at the address and only another configuration helps. Waiting does not help then, and a router of the
+/// proxy's own would run beside the one that the user has chosen.
+pub(crate) fn needs_other_configuration(error: &Error) -> bool {
+    matches!(error, Error::Refused { .. })
+}
+
+/// What to do about a bridge that does not answer or that refuses, as a sentence without its end.
 pub(crate) fn advice(error: &Error) -> &'static str {
     match error {
+        Error::Refused { result: ResultWord::NoVersion, .. } => {
+            "Update the router: its SAM bridge is too old"
+        }
+        Error::Refused { .. } => {
+            "Set user and password-file under [router] to a user name and a password that the SAM bridge accepts"
+        }
         Error::Unreachable { address: BridgeAddress::Tcp(_), .. } => {
             "Start i2pd, or Java I2P with its SAM bridge enabled, or name the address of the bridge with --sam HOST:PORT"
         }

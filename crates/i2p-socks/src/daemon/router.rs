@@ -10,7 +10,7 @@ use i2p_sam::{Bridge, Capabilities, Error};
 use tokio::time::{Instant, sleep};
 
 use super::{
-    bridge::{SPARE_CONNECTIONS, advice, bridge},
+    bridge::{SPARE_CONNECTIONS, advice, bridge, needs_other_configuration},
     notify::ServiceManager,
     own_router::{Deaths, OwnRouter, i2pd_has_run_before, installed_i2pd, no_i2pd},
     router_user::RouterUser,
@@ -87,6 +87,10 @@ impl Router {
             return Ok(Self::external(bridge, config));
         };
         match choice {
+            _ if needs_other_configuration(&error) => Err(CommandError::run_time(format_args!(
+                "{error}. No router of the proxy's own is started beside the one that answers there. {}.",
+                advice(&error)
+            ))),
             OwnChoice::None(why) => {
                 Err(CommandError::run_time(format_args!("{error}, and {why}. {}.", advice(&error))))
             }
@@ -207,12 +211,14 @@ async fn wait_for(
     let limit = if ServiceManager.exists() { AUTO_TIMEOUT_OF_SERVICE } else { AUTO_TIMEOUT };
     let until = Instant::now() + limit;
     let mut outcome = probe(bridge, progress).await;
-    if let Err(error) = &outcome {
+    if let Err(error) = &outcome
+        && is_worth_waiting(error)
+    {
         tracing::info!(
             "{error}; trying for {} s before {choice} is started ({how_at_once}: start it at once; --router sam: never)",
             limit.as_secs()
         );
-        while outcome.is_err() && Instant::now() < until {
+        while outcome.as_ref().is_err_and(is_worth_waiting) && Instant::now() < until {
             sleep(PROBE_INTERVAL).await;
             outcome = bridge.capabilities().await.map(|found| show_found(bridge, found, progress));
         }
@@ -223,7 +229,9 @@ async fn wait_for(
 /// Looks for a bridge until one answers.
 async fn wait_for_used(bridge: &Bridge, used: &Path, progress: &Progress) -> Result<(), Error> {
     let mut outcome = probe(bridge, progress).await;
-    if let Err(error) = &outcome {
+    if let Err(error) = &outcome
+        && is_worth_waiting(error)
+    {
         tracing::warn!(
             "{error}. This proxy has used a router's SAM bridge before, so it waits for it and starts no router of its own. {}. To \
              start one from now on, use --router i2pd or --router embedded, or remove {} and restart",
@@ -231,11 +239,15 @@ async fn wait_for_used(bridge: &Bridge, used: &Path, progress: &Progress) -> Res
             used.display()
         );
     }
-    while outcome.is_err() {
+    while outcome.as_ref().is_err_and(is_worth_waiting) {
         sleep(PROBE_INTERVAL).await;
         outcome = bridge.capabilities().await.map(|found| show_found(bridge, found, progress));
     }
     outcome
+}
+
+fn is_worth_waiting(error: &Error) -> bool {
+    !needs_other_configuration(error)
 }
 
 async fn probe(bridge: &Bridge, progress: &Progress) -> Result<(), Error> {

@@ -2,7 +2,7 @@
 
 use std::{fs, net::TcpListener};
 
-use sam_testkit::{Dialect, TestBridge};
+use sam_testkit::{Act, Dialect, TestBridge};
 
 use crate::common;
 
@@ -130,4 +130,38 @@ async fn live_asks_for_the_datagrams_that_a_tunnel_carries() {
     let (_, stdout, _) = live();
     assert!(stdout.contains("DATAGRAM2, which games uses: supported\n"), "{stdout}");
     assert_eq!(bridge.times("SESSION CREATE").len(), 2, "each run has asked once");
+}
+
+/// Only another configuration helps against a refusal: nothing waits, and no other router is started in place of the one that answers.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_bridge_that_refuses_hello_is_told_from_one_that_does_not_answer() {
+    let dir = tempfile::tempdir().unwrap();
+    let (config, password) = (dir.path().join("config.toml"), dir.path().join("password"));
+    fs::write(&password, "mistaken-secret").unwrap();
+    let login = format!("[router]\nuser = 'me'\npassword-file = '{}'\n", password.display());
+    let bridge = TestBridge::start().await;
+    bridge.require_login("me", "secret");
+    let old = TestBridge::start().await;
+    old.on("HELLO", [Act::line("HELLO REPLY RESULT=NOVERSION")]);
+    let keys = "Set user and password-file under [router]";
+    for (text, bridge, cause, advice) in [
+        ("", &bridge, "(USER and PASSWORD required)", keys),
+        (login.as_str(), &bridge, "(Authorization failed)", keys),
+        ("", &old, "NOVERSION", "Update the router"),
+    ] {
+        fs::write(&config, text).unwrap();
+        let sam = bridge.address();
+        for backend in ["sam", "auto"] {
+            for command in [&["run", "--listen", "127.0.0.1:0"][..], &["check", "--live"]] {
+                let more = ["--config", config.to_str().unwrap(), "--router", backend, "--sam", &sam];
+                let (code, _, stderr) = common::output(&[command, &more].concat());
+                assert_eq!(code, Some(1), "{command:?} {stderr}");
+                for part in [cause, "while saying HELLO", advice] {
+                    assert!(stderr.contains(part), "{part} is not in\n{stderr}");
+                }
+                assert!(!stderr.contains("mistaken-secret"), "{stderr}");
+            }
+        }
+        fs::write(&config, "").unwrap();
+    }
 }

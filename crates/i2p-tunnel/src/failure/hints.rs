@@ -25,15 +25,16 @@ impl Failure {
                 route are refused and never sent anywhere."
             }
             Self::RouterUnavailable => {
-                "The router is not running, or its SAM bridge is off: start the router, enable the bridge, and check sam \
-                under [router]."
+                "The router is not running, or its SAM bridge is off or refuses the login: start the router, enable the bridge, and \
+                check sam, user and password-file under [router]."
             }
             Self::NoTunnels => {
                 "The router is building tunnels, which takes minutes after a start. If this lasts, check that the router is \
                 connected to the network."
             }
             Self::SessionRefused => {
-                "The log has the router's words in a line that begins with: no I2P session. The router's own log may say more."
+                "The log has the router's words in a line that begins with: no I2P session. The router's own log may say more. \
+                 If its SAM bridge wants a login, set user and password-file under [router]."
             }
             Self::TooManySessions => "Raise max-sessions under [session], or isolate by fewer properties.",
             Self::SessionShare => {
