@@ -66,6 +66,12 @@ pub enum Error {
         /// The bridge's address.
         address: BridgeAddress,
     },
+    /// The program at the address expects TLS: it answered HELLO with a TLS alert.
+    #[error("the program at {address} expects TLS")]
+    ExpectsTls {
+        /// The bridge's address.
+        address: BridgeAddress,
+    },
     /// The router did not answer within the limit.
     #[error("the router did not answer within {} s while {phase}", limit.as_secs())]
     Timeout {
@@ -152,7 +158,11 @@ impl Error {
     #[must_use]
     pub fn is_unreachable(&self) -> bool {
         match self {
-            Self::Unreachable { .. } | Self::NotSam { .. } | Self::SessionLost | Self::Closed { .. } => true,
+            Self::Unreachable { .. }
+            | Self::NotSam { .. }
+            | Self::ExpectsTls { .. }
+            | Self::SessionLost
+            | Self::Closed { .. } => true,
             Self::Timeout { phase, .. } => *phase == Phase::Hello,
             _ => false,
         }

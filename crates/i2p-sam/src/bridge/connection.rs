@@ -98,6 +98,11 @@ impl Connection {
         }
     }
 
+    /// The part of a line that has arrived before the connection broke.
+    pub(super) fn partial_line(&self) -> &[u8] {
+        &self.partial
+    }
+
     /// The number of bytes of the line that have arrived, and whether its newline is among them. The number is 0 at the end of
     /// the connection.
     ///

@@ -10,7 +10,9 @@ mod spares;
 pub(crate) mod stream;
 pub(crate) mod style_trials;
 
-use std::{net::SocketAddr, sync::Arc, time::Duration};
+use std::{io, net::SocketAddr, sync::Arc, time::Duration};
+
+use bytes::BytesMut;
 
 use self::{
     connection::{Connection, LineRead, within},
@@ -22,6 +24,9 @@ use crate::{
     error::{Error, Phase},
     wire::{Dialect, Hello, Login, Reply, ResultWord, Version},
 };
+
+/// The first bytes of a TLS record that is an alert, in every version of TLS (RFC 8446 section 5.1).
+const TLS_ALERT: [u8; 2] = [21, 3];
 
 /// How long the client waits for a router. The specification asks for patience: a router itself reports when it gives up, and a
 /// session or stream that was abandoned too early costs the network as much as a used one.
@@ -160,8 +165,7 @@ impl Bridge {
         let stream = SamStream::connect(address).await.map_err(unreachable)?;
         let mut connection = Connection::new(stream, dialect);
         connection.send(&Hello { login: login.as_ref() }, Phase::Hello).await?;
-        let not_sam = || Error::NotSam { address: address.clone() };
-        let Ok(LineRead::Complete(line)) = connection.line().await else { return Err(not_sam()) };
+        let line = hello_reply(&mut connection, address).await?;
         match Reply::parse(&line) {
             Ok(Reply::Hello { status, version: Some(version) }) if status.result == ResultWord::Ok => {
                 connection.set_version(version);
@@ -170,7 +174,23 @@ impl Bridge {
             Ok(Reply::Hello { status, .. }) if status.result != ResultWord::Ok => {
                 Err(Error::refused(Phase::Hello, status))
             }
-            _ => Err(not_sam()),
+            _ => Err(Error::NotSam { address: address.clone() }),
         }
+    }
+}
+
+/// Reads the line after HELLO. A TLS alert in its place may end with the connection, or with a reset of it.
+async fn hello_reply(connection: &mut Connection, address: &BridgeAddress) -> Result<BytesMut, Error> {
+    let address = || address.clone();
+    match connection.line().await {
+        Ok(LineRead::Complete(line)) if line.starts_with(&TLS_ALERT) => {
+            Err(Error::ExpectsTls { address: address() })
+        }
+        Ok(LineRead::Complete(line)) => Ok(line),
+        Err(_) if connection.partial_line().starts_with(&TLS_ALERT) => {
+            Err(Error::ExpectsTls { address: address() })
+        }
+        Err(error) if error.kind() == io::ErrorKind::InvalidData => Err(Error::NotSam { address: address() }),
+        Ok(LineRead::End) | Err(_) => Err(Error::Closed { phase: Phase::Hello }),
     }
 }

@@ -181,10 +181,30 @@ async fn a_program_that_is_no_bridge_is_reported() {
     let error = session(&bridge).await.unwrap_err();
     assert!(matches!(error, Error::Refused { result: ResultWord::NoVersion, .. }), "{error}");
 
+    // Fatal alerts of TLS 1.0 to 1.3: unexpected message, whose code is that of a newline, and protocol version.
+    for alert in [[21, 3, 1, 0, 2, 2, 10], [21, 3, 3, 0, 2, 2, 70]] {
+        bridge.on("HELLO", [Act::Send(alert.to_vec()), Act::Close]);
+        let error = session(&bridge).await.unwrap_err();
+        assert!(matches!(error, Error::ExpectsTls { .. }), "{error}");
+    }
+    bridge.on("HELLO", [Act::Send(vec![b'x'; 100_000]), Act::Hang]);
+    let error = session(&bridge).await.unwrap_err();
+    assert!(matches!(error, Error::NotSam { .. }), "{error}");
+
     let mut gone = TestBridge::start().await;
     gone.kill().await;
     let error = session(&gone).await.unwrap_err();
     assert!(matches!(error, Error::Unreachable { .. }), "{error}");
+}
+
+/// A router that is killed while a client says HELLO is no other program.
+#[tokio::test]
+async fn a_connection_that_ends_during_hello_is_reported_as_closed() {
+    let bridge = TestBridge::start().await;
+    bridge.on("HELLO", [Act::Close]);
+    let error = session(&bridge).await.unwrap_err();
+    assert!(matches!(error, Error::Closed { phase: Phase::Hello }), "{error}");
+    assert!(error.is_unreachable());
 }
 
 #[tokio::test]

@@ -33,7 +33,7 @@ pub(crate) fn bridge(config: &Config) -> Result<Bridge, CommandError> {
 /// Whether a router answers at the address and only another configuration helps. Waiting does not help then, and a router of the
 /// proxy's own would run beside the one that the user has chosen.
 pub(crate) fn needs_other_configuration(error: &Error) -> bool {
-    matches!(error, Error::Refused { .. })
+    matches!(error, Error::Refused { .. } | Error::ExpectsTls { .. })
 }
 
 /// What to do about a bridge that does not answer or that refuses, as a sentence without its end.
@@ -59,6 +59,17 @@ pub(crate) fn advice(error: &Error) -> &'static str {
                  --sam unix:/PATH or --sam HOST:PORT"
             }
         },
+        Error::ExpectsTls { .. } => {
+            "If this is the router's SAM bridge with TLS, write its address as tls:HOST:PORT, under [router] or with --sam"
+        }
+        Error::Closed { .. } => {
+            "The router may be stopping or starting: try again once it runs. If its SAM bridge expects TLS, write the address as \
+             tls:HOST:PORT"
+        }
+        Error::Timeout { .. } => {
+            "Check that the router's SAM bridge is at this address and not overloaded. If it expects TLS, write the address as \
+             tls:HOST:PORT"
+        }
         _ => "Name the address of the router's SAM bridge with --sam HOST:PORT or --sam unix:/PATH",
     }
 }

@@ -165,3 +165,21 @@ async fn a_bridge_that_refuses_hello_is_told_from_one_that_does_not_answer() {
         fs::write(&config, "").unwrap();
     }
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_bridge_that_expects_tls_and_one_that_is_being_stopped_are_named() {
+    let bridge = TestBridge::start().await;
+    let args = ["check", "--live", "--router", "sam", "--sam", &bridge.address()];
+    for (acts, cause, advice) in [
+        (vec![Act::Send(vec![21, 3, 3, 0, 2, 2, 80])], "expects TLS", "as tls:HOST:PORT"),
+        (vec![], "closed the connection while saying HELLO", "stopping or starting"),
+    ] {
+        bridge.on("HELLO", [acts, vec![Act::Close]].concat());
+        let (code, _, stderr) = common::output(&args);
+        assert_eq!(code, Some(1), "{stderr}");
+        for part in [cause, advice] {
+            assert!(stderr.contains(part), "{part} is not in\n{stderr}");
+        }
+        assert!(!stderr.contains("does not speak SAM"), "{stderr}");
+    }
+}

@@ -194,6 +194,7 @@ mod tests {
             (Error::Unexpected { phase: StreamConnect }, Failure::RouterError),
             (Error::WrongDestination { phase: NamingLookup }, Failure::WrongDestination),
             (Error::NotSam { address: "".into() }, Failure::RouterUnavailable),
+            (Error::ExpectsTls { address: "".into() }, Failure::RouterUnavailable),
         ] {
             assert_eq!(failure_of(&error), expected, "{error}");
         }

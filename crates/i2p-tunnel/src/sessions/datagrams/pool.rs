@@ -5,7 +5,7 @@ use std::{
 };
 
 use i2p_name::B32;
-use i2p_sam::{DatagramSession, DatagramStyle, Error, Ports, Session, SessionOptions};
+use i2p_sam::{DatagramSession, DatagramStyle, Error, Phase, Ports, Session, SessionOptions};
 use restart_schedule::TaskRestarts;
 use tokio::time::{Instant, sleep_until};
 
@@ -431,7 +431,11 @@ fn random_port() -> Option<u16> {
 fn open_failure(error: &Error) -> Failure {
     match error {
         Error::Unsupported { .. } | Error::NoUdpAddress => Failure::CommandNotSupported,
-        Error::SessionLost | Error::Unreachable { .. } | Error::NotSam { .. } => Failure::RouterUnavailable,
+        Error::SessionLost
+        | Error::Unreachable { .. }
+        | Error::NotSam { .. }
+        | Error::ExpectsTls { .. }
+        | Error::Closed { phase: Phase::Hello } => Failure::RouterUnavailable,
         Error::Refused { .. } => Failure::SessionRefused,
         Error::Timeout { .. } => Failure::NoTunnels,
         _ => Failure::RouterError,
