@@ -1,3 +1,5 @@
+use std::time::Duration;
+
 use i2p_name::I2pName;
 use i2p_sam::{SamStream, Session};
 use tokio::time::Instant;
@@ -9,6 +11,10 @@ use super::{
     pool::{SessionDeadlines, SessionLease, SessionPool},
 };
 use crate::{client::IsolationKey, failure::Failure, limits::SessionLimits, names::Resolver};
+
+/// The longest time until a destination's refusal arrives. It takes one round trip, and Java I2P repeats a lost packet after 9 s. Java
+/// I2P also reports "Connection reset" when it gives up, after 60 s in which nothing has answered.
+const LONGEST_REFUSAL: Duration = Duration::from_secs(20);
 
 /// Dials over SAM, on the sessions of a pool.
 #[derive(Debug, Clone)]
@@ -119,12 +125,16 @@ impl SamDialler {
             _ => None,
         };
         let target = found.as_deref().unwrap_or(name);
+        let begin = Instant::now();
         identity.session.connect(target, port).await.map_err(|error| {
             match (AttemptError::of(&error), target) {
                 (AttemptError::Failed(Failure::Unreachable), I2pName::Blinded(name))
                     if name.needs_client_key() =>
                 {
                     AttemptError::Failed(Failure::ClientKeyMissing)
+                }
+                (AttemptError::Failed(Failure::Refused), _) if begin.elapsed() > LONGEST_REFUSAL => {
+                    AttemptError::Failed(Failure::TimedOut)
                 }
                 (error, _) => error,
             }
@@ -134,9 +144,8 @@ impl SamDialler {
 
 #[cfg(test)]
 mod tests {
-    use std::time::Duration;
-
     use i2p_sam::{Error, Phase, ResultWord};
+    use sam_testkit::{Act, TestBridge};
 
     use super::*;
     use crate::{
@@ -156,6 +165,22 @@ mod tests {
         let (key, name) = (IsolationKey::default(), I2pName::Host("a.i2p".parse().unwrap()));
         let size = size_of_val(&dialler.dial(&key, &name, 80));
         assert!(size < 8 * 1024, "{size} bytes");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_reset_that_arrives_late_is_a_timeout_and_no_refusal() {
+        let bridge = TestBridge::start().await;
+        let dialler = SamDialler::new(SessionPool::new(
+            i2p_sam::Bridge::new(bridge.address()),
+            PoolOptions { delay_open: true, ..PoolOptions::default() },
+        ));
+        let (key, name) = (IsolationKey::default(), I2pName::Host("known.i2p".parse().unwrap()));
+        let reset = "STREAM STATUS RESULT=CANT_REACH_PEER MESSAGE=\"Connection reset\"";
+        for (milliseconds, expected) in [(600, Failure::Refused), (60_000, Failure::TimedOut)] {
+            let wait = Act::Wait(Duration::from_millis(milliseconds));
+            bridge.once("STREAM CONNECT", [wait, Act::line(reset), Act::Close]);
+            assert_eq!(dialler.dial(&key, &name, 80).await.unwrap_err(), expected, "{milliseconds} ms");
+        }
     }
 
     #[test]
