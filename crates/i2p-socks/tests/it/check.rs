@@ -93,6 +93,10 @@ async fn live_shows_what_the_router_supports() {
         (Dialect::I2pd245, ["answers: i2pd\n", "dialect i2pd"]),
         (Dialect::Emissary, ["answers: emissary\n", "dialect emissary"]),
         (Dialect::Java, ["answers: Java I2P", "subsessions for streams and datagrams"]),
+        (
+            Dialect::Java,
+            ["delays new streams by about 500 ms", "each exchange on an open stream by about 170 ms"],
+        ),
     ] {
         let bridge = TestBridge::start_as(dialect).await;
         let (code, stdout, stderr) = check("", &["--live", "--router", "sam", "--sam", &bridge.address()]);
