@@ -55,6 +55,6 @@ pub use route::{
 pub use sensitive::{Sensitive, show_sensitive};
 pub use sessions::{
     DatagramOptions, DatagramPool, DatagramSessionStatus, PoolOptions, SamDatagrams, SamDialler,
-    SamListening, SessionPool, SessionStatus,
+    SamListening, SessionOwner, SessionPool, SessionStatus,
 };
 pub use stream::{ClientFin, HalfClosedStream, Hold, Layer, OpenStream, Socket, Stop};

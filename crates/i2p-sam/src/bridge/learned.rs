@@ -5,7 +5,9 @@ use std::sync::{
     atomic::{AtomicBool, Ordering},
 };
 
-use super::{capabilities::Capabilities, spares::Spares, style_trials::StyleTrials};
+use super::{
+    capabilities::Capabilities, session_log::SessionLog, spares::Spares, style_trials::StyleTrials,
+};
 
 /// What was last learned of the router behind a bridge. All clones of a bridge share it.
 #[derive(Debug, Default)]
@@ -14,6 +16,8 @@ pub(super) struct Learned {
     /// Held by the task that asks the router, so that the others wait for its answer instead of asking too.
     pub(super) asking: tokio::sync::Mutex<()>,
     warned_of_early_data: AtomicBool,
+    /// What happens to the sessions at the bridge.
+    pub(super) session_log: Arc<SessionLog>,
 }
 
 /// A router that has answered: what it can do, and the connections to it that are kept ready.

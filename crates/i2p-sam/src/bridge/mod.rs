@@ -6,6 +6,7 @@ mod keys;
 mod learned;
 pub(crate) mod lookup;
 pub(crate) mod router;
+mod session_log;
 mod spares;
 pub(crate) mod stream;
 pub(crate) mod style_trials;
@@ -17,6 +18,7 @@ use bytes::BytesMut;
 use self::{
     connection::{Connection, LineRead, within},
     learned::Learned,
+    session_log::SessionLog,
     stream::SamStream,
 };
 use crate::{
@@ -140,6 +142,11 @@ impl Bridge {
     /// The address that takes datagrams, as given to [`Bridge::with_udp_address`].
     pub(crate) fn udp_address(&self) -> Option<SocketAddr> {
         self.place.udp_address
+    }
+
+    /// Where clones of this bridge log what happens to their sessions.
+    pub(crate) fn session_log(&self) -> &Arc<SessionLog> {
+        &self.learned.session_log
     }
 
     /// The time limits in force.

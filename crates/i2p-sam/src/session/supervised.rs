@@ -2,7 +2,7 @@
 
 use std::{
     sync::{
-        Arc, OnceLock,
+        Arc, Mutex, MutexGuard, OnceLock, PoisonError,
         atomic::{AtomicBool, Ordering},
     },
     time::Duration,
@@ -120,6 +120,8 @@ pub struct Supervised {
 #[derive(Debug, Default)]
 struct Shared {
     was_ready: AtomicBool,
+    /// Since when it has not been ready.
+    unready_since: Mutex<Option<Instant>>,
     /// The keys that it has each time, once they are known.
     kept_key: OnceLock<PrivateKey>,
     /// The number of tasks that wait for the session.
@@ -127,6 +129,14 @@ struct Shared {
 }
 
 impl Shared {
+    fn set_ready(&self, ready: bool) {
+        *self.unready_since() = (!ready).then(Instant::now);
+    }
+
+    fn unready_since(&self) -> MutexGuard<'_, Option<Instant>> {
+        self.unready_since.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     /// Returns once a task waits for the session.
     async fn asked(&self) {
         // The sender lives as long as `self`.
@@ -172,6 +182,7 @@ impl Supervised {
     pub fn start(bridge: Bridge, options: SessionOptions, identity: Identity, back_off: BackOff) -> Self {
         let (sender, state) = watch::channel(SessionState::Building { failures: 0 });
         let shared = Arc::new(Shared::default());
+        shared.set_ready(false);
         let supervision = Supervision {
             bridge,
             options,
@@ -190,6 +201,12 @@ impl Supervised {
     #[must_use]
     pub fn was_ready(&self) -> bool {
         self.shared.was_ready.load(Ordering::Relaxed)
+    }
+
+    /// Since when it has not been ready: since it was started or lost. `None` while it is ready.
+    #[must_use]
+    pub fn unready_since(&self) -> Option<Instant> {
+        *self.shared.unready_since()
     }
 
     /// The keys that it will have again, with [`Identity::Same`] and once it was ready.
@@ -279,10 +296,12 @@ impl Supervision {
         }
         // Before the state, so that a task that sees the state also sees this.
         self.shared.was_ready.store(true, Ordering::Relaxed);
+        self.shared.set_ready(true);
         self.state.send_replace(SessionState::Ready(session.clone()));
         let since = Instant::now();
         session.lost().await;
-        tracing::warn!("the router has closed an I2P session; it is built again when a client needs it");
+        self.shared.set_ready(false);
+        self.bridge.session_log().closed();
         self.early_losses = if since.elapsed() < SHORT_LIFE { self.early_losses + 1 } else { 0 };
         self.state.send_replace(SessionState::Lost);
         self.shared.asked().await;
@@ -308,7 +327,7 @@ impl Supervision {
         self.failures += 1;
         // Only the first of a row is news.
         if self.failures == 1 {
-            tracing::warn!("no I2P session: {}; trying until one is built", error.for_log());
+            self.bridge.session_log().not_built(&error);
         } else {
             tracing::debug!(failures = self.failures, "no I2P session: {}", error.for_log());
         }

@@ -124,6 +124,13 @@ fn session(page: &mut String, report: &SessionReport) -> fmt::Result {
     if let Some(tunnel) = &report.tunnel {
         writeln!(page, "<dt>of tunnel</dt><dd>{}</dd>", Text(tunnel))?;
     }
+    if let Some(seconds) = report.unready_for {
+        let time = humantime::format_duration(Duration::from_secs(seconds));
+        writeln!(page, "<dt>not ready for</dt><dd>{time}</dd>")?;
+    }
+    if let Some(owner) = report.owner() {
+        writeln!(page, "<dt>whose</dt><dd>{}</dd>", Text(&owner))?;
+    }
     if let Some(b32) = &report.b32 {
         writeln!(page, "<dt>our address</dt><dd><code>{}</code></dd>", Text(b32))?;
     }
@@ -224,6 +231,9 @@ mod tests {
         let session = SessionReport {
             tunnel: None,
             state: "waiting".into(),
+            unready_for: Some(61),
+            client: Some(2),
+            kept_apart_by: vec!["client".into(), "socks-auth".into()],
             b32: None,
             used_by: 0,
             spare: false,
@@ -259,6 +269,8 @@ mod tests {
             "{page}"
         );
         assert!(page.contains("running for 1m 1s"), "{page}");
+        assert!(page.contains("<dt>not ready for</dt><dd>1m 1s</dd>"), "{page}");
+        assert!(page.contains("<dd>for client 2, kept apart by client, socks-auth</dd>"), "{page}");
         assert!(page.contains("<h3>exit</h3>") && page.contains("tried again in 1m"), "{page}");
         assert!(page.contains("1 <code>opened</code>, 2 <code>timed_out</code>"), "{page}");
     }

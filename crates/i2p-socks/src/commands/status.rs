@@ -14,7 +14,7 @@ use crate::{
     command_error::CommandError,
     config::{Config, values::addresses_without_lookup},
     control::client::{ControlClient, ControlError, read_json},
-    status::report::{StatusReport, counted},
+    status::report::{SessionReport, StatusReport, counted},
     terminal::output::{Format, print},
 };
 
@@ -169,7 +169,7 @@ fn to_text(report: &StatusReport) -> String {
         let of = session.tunnel.as_ref().map_or_else(String::new, |tunnel| format!(" of tunnel {tunnel}"));
         let more = session.b32.as_ref().or(session.trouble.as_ref());
         let more = more.map_or_else(String::new, |more| format!(": {}", more.escape_debug()));
-        let _ = writeln!(text, "session{of} {}{more}", session.state);
+        let _ = writeln!(text, "session{of} {}{}{more}", session.state, unready(session));
     }
     for outproxy in &report.outproxies {
         let time = |seconds| humantime::format_duration(Duration::from_secs(seconds));
@@ -199,6 +199,14 @@ fn to_text(report: &StatusReport) -> String {
         );
     }
     text
+}
+
+/// Since when a session is not ready, for whom it is, and what uses it.
+fn unready(session: &SessionReport) -> String {
+    let Some(seconds) = session.unready_for else { return String::new() };
+    let time = humantime::format_duration(Duration::from_secs(seconds));
+    let owner = session.owner().map_or_else(String::new, |owner| format!(", {owner}"));
+    format!(" for {time}{owner}; requests and streams that use it: {}", session.used_by)
 }
 
 #[cfg(test)]

@@ -119,6 +119,12 @@ fn sessions(owned: &TunnelPool) -> Vec<SessionReport> {
     let of = |status: SessionStatus| SessionReport {
         tunnel: owned.tunnel.clone(),
         state: session_state_label(&status.state).to_owned(),
+        unready_for: status.unready.map(|time| time.as_secs()),
+        // Beside addresses it would show which of them belong to one client.
+        client: status.unready.and(status.owner.as_ref()).and_then(|owner| owner.client),
+        kept_apart_by: status.owner.as_ref().map_or_else(Vec::new, |owner| {
+            owner.kept_apart_by.iter().map(|&property| property.to_owned()).collect()
+        }),
         b32: match &status.state {
             SessionState::Ready(session) if session.is_alive() => {
                 Some(session.destination().b32().to_string())

@@ -112,6 +112,8 @@ mod tests {
     fn building(for_client: Option<u64>) -> SessionStatus {
         SessionStatus {
             state: SessionState::Building { failures: 0 },
+            unready: Some(Duration::ZERO),
+            owner: None,
             leases: 1,
             unused: None,
             spare: false,

@@ -90,6 +90,15 @@ pub(crate) struct SessionReport {
     pub(crate) tunnel: Option<String>,
     /// `building`, `ready` or `waiting`.
     pub(crate) state: String,
+    /// Seconds since it was begun or lost, while it is not ready.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) unready_for: Option<u64>,
+    /// The number of its client among those that have sessions now, while it is not ready.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) client: Option<usize>,
+    /// The properties that keep it apart from other sessions, in the words of `isolate`.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub(crate) kept_apart_by: Vec<String>,
     /// Its I2P address, while it is ready.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) b32: Option<String>,
@@ -176,6 +185,20 @@ pub(crate) struct FailureReport {
     pub(crate) what: String,
     /// What to do.
     pub(crate) advice: String,
+}
+
+impl SessionReport {
+    /// For whom it is, without what identifies a client, while it is not ready.
+    pub(crate) fn owner(&self) -> Option<String> {
+        self.unready_for?;
+        let owner = match self.client {
+            Some(number) => format!("for client {number}"),
+            None if self.spare => "for the next client".to_owned(),
+            None => return None,
+        };
+        let kept_apart_by = self.kept_apart_by.join(", ");
+        Some(if kept_apart_by.is_empty() { owner } else { format!("{owner}, kept apart by {kept_apart_by}") })
+    }
 }
 
 impl DatagramSessionReport {

@@ -214,7 +214,7 @@ async fn nothing_that_anybody_does_is_in_the_most_verbose_log() {
         assert!(said.contains("added=1"), "{said}");
     });
     bridge.kill().await;
-    tokio::task::block_in_place(|| proxy.stderr_line("the router has closed an I2P session"));
+    tokio::task::block_in_place(|| proxy.stderr_line("the router has closed"));
     bridge.restart().await;
     tokio::task::block_in_place(|| {
         visit(address, "hush-echo.i2p");

@@ -464,3 +464,67 @@ fn a_missing_proxy_is_reported() {
     assert_eq!(code, Some(64));
     assert!(stderr.contains("can be reached from other machines"), "{stderr}");
 }
+
+/// Sends a request with a user name, and does not wait for the answer.
+fn request_as(proxy: SocketAddr, user: &str) -> TcpStream {
+    let mut stream = TcpStream::connect(proxy).unwrap();
+    let length = u8::try_from(user.len()).unwrap();
+    let greeting = [&[5, 1, 2, 1, length], user.as_bytes(), &[0]].concat();
+    stream.write_all(&[&greeting[..], &[5, 1, 0, 3, 8], b"echo.i2p", &[0, 80]].concat()).unwrap();
+    stream
+}
+
+/// The text of `status` once it contains `part`.
+fn status_with(proxy: &Proxy, part: &str) -> String {
+    let begin = Instant::now();
+    loop {
+        let text = common::output(&["status", "--state-dir", &proxy.state()]).1;
+        if text.contains(part) {
+            return text;
+        }
+        assert!(begin.elapsed() < common::LIMIT, "{part} is not in\n{text}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn sessions_that_are_lost_together_are_one_line_and_the_status_says_whose_they_are() {
+    let bridge = TestBridge::start().await;
+    let mut proxy = Proxy::start(&bridge, "");
+    let address = proxy.running.ready();
+    let streams: Vec<_> = (0..8)
+        .map(|number| {
+            let mut stream = request_as(address, &format!("secret-user-{number}"));
+            let mut answer = [0; 14];
+            stream.read_exact(&mut answer).unwrap();
+            assert_eq!(answer[5], 0);
+            stream
+        })
+        .collect();
+    bridge.on("SESSION CREATE", [Act::Hang]);
+    bridge.drop_control_connections();
+    proxy.running.stderr_line("the router has closed 8 I2P sessions");
+    drop(streams);
+    let _waiting = [request_as(address, "secret-user-1"), request_as(address, "secret-user-1")];
+    let whose = ", for client 1, kept apart by client, socks-auth; requests and streams that use it: 2";
+    let text = status_with(&proxy, whose);
+    assert!(text.contains("\nsession building for "), "{text}");
+    let page = proxy.get("/").1;
+    assert!(page.contains("for client 1, kept apart by client, socks-auth</dd>"), "{page}");
+    for shown in [text, page, proxy.running.said()] {
+        assert!(!shown.contains("secret-user"), "{shown}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_session_that_was_never_built_is_not_called_idle() {
+    let bridge = TestBridge::start().await;
+    bridge.on("SESSION CREATE", [Act::Hang]);
+    let mut proxy = Proxy::start(&bridge, "[session]\nidle-close = '300ms'\ndelay-open = true\n");
+    let address = proxy.running.ready();
+    let client = request_as(address, "me");
+    status_with(&proxy, "requests and streams that use it: 1");
+    drop(client);
+    let line = proxy.running.stderr_line("gave up I2P sessions that were never built");
+    assert!(line.contains("closed=1"), "{line}");
+    assert!(!proxy.running.said().contains("closed idle"), "{}", proxy.running.said());
+}

@@ -106,6 +106,23 @@ impl IsolationKey {
         Self { properties: Properties { tunnel: Some(tunnel), ..Properties::default() }, origin: None }
     }
 
+    /// The properties that keep its session apart from others, in the words of `isolate` in the configuration. Their values, which
+    /// identify the client, are not among them.
+    #[must_use]
+    pub fn kept_apart_by(&self) -> Vec<&'static str> {
+        let Properties { tunnel: _, client, credentials, listener, dest_host, dest_port, protocol } =
+            &self.properties;
+        let present = [
+            ("client", client.is_some()),
+            ("socks-auth", *credentials != ClientCredentials::None),
+            ("listener", listener.is_some()),
+            ("dest-host", dest_host.is_some()),
+            ("dest-port", dest_port.is_some()),
+            ("protocol", protocol.is_some()),
+        ];
+        present.into_iter().filter(|(_, present)| *present).map(|(word, _)| word).collect()
+    }
+
     /// The client that makes the request. What the request uses counts towards the share of this client, even if the key does
     /// not isolate clients. `None`: the program itself makes it.
     #[must_use]

@@ -16,5 +16,5 @@ pub use self::{
     datagrams::{DatagramOptions, DatagramPool, DatagramSessionStatus, SamDatagrams},
     dialler::SamDialler,
     listening::SamListening,
-    pool::{PoolOptions, SessionPool, SessionStatus},
+    pool::{PoolOptions, SessionOwner, SessionPool, SessionStatus},
 };

@@ -11,7 +11,7 @@ use tokio::{
 };
 
 use crate::{
-    client::{ClientOrigin, HeldSession},
+    client::{ClientOrigin, HeldSession, IsolationKey},
     failure::Failure,
     names::NameCache,
     sessions::rendezvous::Rendezvous,
@@ -162,11 +162,19 @@ impl Entry {
         let usage = self.usage();
         SessionStatus {
             state,
+            unready: self.supervised.unready_since().map(|since| since.elapsed()),
+            owner: None,
             built_for_client: self.requested.filter(|_| first_time).map(|since| since.elapsed()),
             leases: usage.leases,
             unused: (usage.leases == 0).then(|| usage.since.elapsed()),
             spare: false,
         }
+    }
+
+    /// The status of the session of a key, whose client has this number.
+    pub(super) fn status_of_key(&self, key: &IsolationKey, client: Option<usize>) -> SessionStatus {
+        let owner = SessionOwner { client, kept_apart_by: key.kept_apart_by() };
+        SessionStatus { owner: Some(owner), ..self.status() }
     }
 
     /// The status of a spare.
@@ -211,6 +219,10 @@ async fn notify_of_trouble(mut state: watch::Receiver<SessionState>, changed: Ar
 pub struct SessionStatus {
     /// Whether it is ready, being built, or waiting for the next attempt.
     pub state: SessionState,
+    /// How long it has not been ready: since it was begun or lost. `None` while it is ready.
+    pub unready: Option<Duration>,
+    /// For whom it is. `None` for spares, and for sessions that were replaced and are still in use.
+    pub owner: Option<SessionOwner>,
     /// The number of requests and streams that use it.
     pub leases: usize,
     /// How long it has been unused. `None` while it is in use.
@@ -219,6 +231,15 @@ pub struct SessionStatus {
     pub spare: bool,
     /// How long its first build has taken so far, while a client waits for it and no attempt has failed. `None` otherwise.
     pub built_for_client: Option<Duration>,
+}
+
+/// For whom a session is, without what identifies a client.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SessionOwner {
+    /// The number of the client among the clients that have sessions of this pool now, from 1. `None`: the program itself.
+    pub client: Option<usize>,
+    /// The properties that keep it apart from other sessions, in the words of `isolate` in the configuration.
+    pub kept_apart_by: Vec<&'static str>,
 }
 
 /// Until when a request waits for a session.

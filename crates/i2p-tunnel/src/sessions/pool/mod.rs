@@ -15,10 +15,13 @@ use restart_schedule::TaskRestarts;
 use tokio::{sync::Notify, task::JoinHandle, time::Instant};
 
 use self::state::State;
-pub use self::{entry::SessionStatus, options::PoolOptions};
 pub(crate) use self::{
     entry::{SessionDeadlines, SessionLease},
     options::NoLease,
+};
+pub use self::{
+    entry::{SessionOwner, SessionStatus},
+    options::PoolOptions,
 };
 use crate::client::IsolationKey;
 
@@ -66,10 +69,18 @@ impl Shared {
         state.close_lost();
         let next_close = state.options().idle_close.and_then(|idle_close| {
             let closed = state.close_unused(now, idle_close);
-            if closed > 0 {
-                let left = state.count();
-                let seconds = idle_close.as_secs();
+            let seconds = idle_close.as_secs();
+            if closed.idle > 0 {
+                let (closed, left) = (closed.idle, state.count());
                 tracing::info!(closed, left, "closed idle I2P sessions: unused for {seconds} s");
+            }
+            if closed.never_ready > 0 {
+                let (closed, left) = (closed.never_ready, state.count());
+                tracing::info!(
+                    closed,
+                    left,
+                    "gave up I2P sessions that were never built: no client has asked for them for {seconds} s"
+                );
             }
             state.next_close(idle_close)
         });

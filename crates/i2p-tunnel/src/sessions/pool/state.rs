@@ -1,5 +1,5 @@
 use std::{
-    collections::{HashMap, VecDeque},
+    collections::{BTreeSet, HashMap, VecDeque},
     sync::{Arc, Weak},
     time::Duration,
 };
@@ -41,6 +41,26 @@ pub(super) struct State {
     next_spare: Option<Instant>,
     /// How quickly each client opens sessions.
     opened: ClientRate,
+}
+
+/// The numbers of sessions that were closed because nobody has used them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(super) struct ClosedSessions {
+    /// Those that had been ready.
+    pub(super) idle: usize,
+    /// Those that could not be built in all that time.
+    pub(super) never_ready: usize,
+}
+
+impl Extend<Arc<Entry>> for ClosedSessions {
+    fn extend<T: IntoIterator<Item = Arc<Entry>>>(&mut self, entries: T) {
+        for entry in entries {
+            match entry.supervised().was_ready() {
+                true => self.idle += 1,
+                false => self.never_ready += 1,
+            }
+        }
+    }
 }
 
 impl State {
@@ -305,19 +325,22 @@ impl State {
         self.plan_spare();
     }
 
-    /// Closes sessions that have been unused for `limit`, and spares beyond the wanted number. Returns how many it closed.
-    pub(super) fn close_unused(&mut self, now: Instant, limit: Duration) -> usize {
+    /// Closes sessions that have been unused for `limit`, and spares beyond the wanted number. Returns how many of them had been ready,
+    /// and how many never were.
+    pub(super) fn close_unused(&mut self, now: Instant, limit: Duration) -> ClosedSessions {
         let due = |entry: &Entry| entry.unused_since().is_some_and(|since| since + limit <= now);
         let keys: Vec<_> =
             self.entries.iter().filter(|(_, entry)| due(entry)).map(|(key, _)| key.clone()).collect();
-        keys.iter().for_each(|key| drop(self.close(key)));
-        let spares = self.spares.len();
+        let mut closed = ClosedSessions::default();
+        for key in &keys {
+            closed.extend(self.close(key));
+        }
         while self.spares.len() > self.options.warm_spares
             && self.spares.front().is_some_and(|spare| due(spare))
         {
-            self.spares.pop_front();
+            closed.extend(self.spares.pop_front());
         }
-        keys.len() + spares - self.spares.len()
+        closed
     }
 
     /// Returns when the next session will have been unused for `limit` if none is used until then.
@@ -329,7 +352,12 @@ impl State {
 
     pub(super) fn sessions(&self) -> Vec<SessionStatus> {
         let replaced: Vec<_> = self.replaced.iter().filter_map(Weak::upgrade).collect();
-        let used = self.entries.values().chain(&replaced).map(|entry| entry.status());
+        let mut entries: Vec<_> = self.entries.iter().collect();
+        entries.sort_by_key(|(key, _)| *key);
+        let clients: BTreeSet<_> = self.entries.keys().filter_map(IsolationKey::origin).collect();
+        let number = |client| clients.iter().position(|other| *other == client).map(|at| at + 1);
+        let kept = entries.iter().map(|(key, entry)| entry.status_of_key(key, key.origin().and_then(number)));
+        let used = kept.chain(replaced.iter().map(|entry| entry.status()));
         used.chain(self.spares.iter().map(|entry| entry.spare_status())).collect()
     }
 
