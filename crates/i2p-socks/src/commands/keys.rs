@@ -1,23 +1,28 @@
 //! `keys`: shows and creates the identities in the state directory.
 
-use std::{fs, path::Path};
+use std::{fs, path::Path, time::Duration};
 
 use clap::Subcommand;
 use i2p_sam::PrivateKey;
 use serde::Serialize;
+use tokio::time::timeout;
 
 use crate::{
     command_error::CommandError,
-    config::{
-        Config,
-        tunnel::{KeyMode, TunnelName},
-    },
+    config::{Config, tunnel::TunnelName},
+    control::client::{ControlClient, read_json},
     daemon::{
         bridge::bridge,
         identities::{StoredIdentity, names},
     },
+    status::report::StatusReport,
     terminal::output::{Format, print, remark},
 };
+
+/// Where the running proxy shows its status.
+const STATUS_PATH: &str = "/status.json";
+/// How long its answer may take. It may ask the router first.
+const STATUS_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// What to do with the identities.
 #[derive(Debug, Clone, PartialEq, Eq, Subcommand)]
@@ -49,19 +54,17 @@ struct Identity {
     name: String,
     b32: String,
     destination: String,
-    /// Whether a tunnel of the configuration uses it.
+    /// Whether a tunnel uses it: of the running proxy, or of the configuration if no proxy is running.
     used: bool,
 }
 
 impl Identity {
-    fn of(stored: &StoredIdentity, key: &PrivateKey, config: &Config) -> Self {
-        let tunnels = config.tunnels();
-        let uses = tunnels.iter().filter(|tunnel| tunnel.key == KeyMode::Persistent);
+    fn of(stored: &StoredIdentity, key: &PrivateKey, used: &[String]) -> Self {
         Self {
             name: stored.name().to_owned(),
             b32: key.destination().b32().to_string(),
             destination: key.destination().to_base64(),
-            used: uses.into_iter().any(|tunnel| tunnel.name() == stored.name()),
+            used: used.iter().any(|tunnel| tunnel == stored.name()),
         }
     }
 
@@ -91,7 +94,9 @@ fn refuse_directory_of_another_user(state_dir: &Path) -> Result<(), CommandError
 pub(crate) async fn run(config: &Config, command: &KeysCommand) -> Result<(), CommandError> {
     let state_dir = config.state_dir()?;
     let text = match command {
-        KeysCommand::List { json } => list(config, &state_dir, Format::json_if(*json))?,
+        KeysCommand::List { json } => {
+            list(&used_identities(config, &state_dir).await, &state_dir, Format::json_if(*json))?
+        }
         KeysCommand::New { name } => {
             refuse_directory_of_another_user(&state_dir)?;
             let stored = StoredIdentity::of(&state_dir, name.as_str());
@@ -115,19 +120,33 @@ pub(crate) async fn run(config: &Config, command: &KeysCommand) -> Result<(), Co
                     stored.name()
                 )));
             };
-            let identity = Identity::of(&stored, &key, config);
+            let identity = Identity::of(&stored, &key, &used_identities(config, &state_dir).await);
             Format::json_if(*json).render(&identity, |identity| format!("{}\n", identity.b32))?
         }
     };
     print(&text)
 }
 
-fn list(config: &Config, state_dir: &Path, format: Format) -> Result<String, CommandError> {
+/// The identities that tunnels use. The proxy that runs with this state directory may have another configuration than this command.
+async fn used_identities(config: &Config, state_dir: &Path) -> Vec<String> {
+    let proxy = ControlClient::of(state_dir);
+    let report = async { read_json::<StatusReport>(proxy.get(STATUS_PATH).await?).await };
+    match timeout(STATUS_TIMEOUT, report).await {
+        Ok(Ok(report)) => {
+            let persistent = report.tunnels.into_iter().filter(|tunnel| tunnel.persistent_key);
+            persistent.map(|tunnel| tunnel.name).collect()
+        }
+        // No proxy is running, or it does not tell this user.
+        _ => config.persistent_keys(),
+    }
+}
+
+fn list(used: &[String], state_dir: &Path, format: Format) -> Result<String, CommandError> {
     let mut identities = Vec::new();
     for name in names(state_dir) {
         let stored = StoredIdentity::of(state_dir, &name);
         if let Some(key) = stored.load()? {
-            identities.push(Identity::of(&stored, &key, config));
+            identities.push(Identity::of(&stored, &key, used));
         }
     }
     if identities.is_empty() && format == Format::Text {

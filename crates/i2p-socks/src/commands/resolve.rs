@@ -2,15 +2,19 @@
 
 use std::collections::BTreeMap;
 
-use i2p_name::{B32, Destination, HostName, I2pName, ServiceRecord, Target, is_service};
-use i2p_sam::{Bridge, Error, Phase, ResultWord};
+use i2p_name::{B32, Destination, HostName, I2pName, Target};
 use serde::Serialize;
 
 use crate::{
     command_error::CommandError,
     config::Config,
+    control::client::{ControlClient, ControlError},
     daemon::bridge::bridge,
-    names::client,
+    names::{
+        client,
+        lookup::{HostLookup, Step},
+        protocol::RESOLVE_PATH,
+    },
     terminal::output::{Format, print},
 };
 
@@ -38,15 +42,6 @@ struct Resolution {
     /// Whether the host is outside I2P.
     #[serde(skip)]
     outside: bool,
-}
-
-/// One source that was asked.
-#[derive(Serialize)]
-struct Step {
-    /// The source.
-    step: &'static str,
-    /// Its answer, for people.
-    answer: String,
 }
 
 /// Prints what a name leads to; fails if it is unknown.
@@ -78,11 +73,7 @@ impl Resolution {
     async fn of(config: &Config, name: I2pName) -> Result<Self, CommandError> {
         let shown = name.to_string();
         Ok(match name {
-            I2pName::Host(host) => {
-                let mut resolution = Self::new(shown, "a host name");
-                resolution.look_up(config, &host).await?;
-                resolution
-            }
+            I2pName::Host(host) => Self::new(shown, "a host name").found(look_up(config, &host).await?),
             I2pName::B32(b32) => Self::new(shown, "a base32 address: the hash of a destination").at(b32),
             I2pName::Blinded(_) => {
                 let mut resolution = Self::new(shown.clone(), "a base32 address of an encrypted lease set");
@@ -120,60 +111,9 @@ impl Resolution {
         Self { destination: destination_text, ..self.at(destination.b32()) }
     }
 
-    /// Asks every source, in the order of the proxy. The first one that knows the name decides.
-    async fn look_up(&mut self, config: &Config, host: &HostName) -> Result<(), CommandError> {
-        let fixed = config.names.fixed.get(host);
-        self.note("the configuration's names", fixed);
-        if config.names.book {
-            match client::find(config, host).await {
-                Ok(found) => {
-                    let found = found.and_then(|text| text.parse::<Destination>().ok()).map(I2pName::from);
-                    self.note("the address book", found.as_ref());
-                }
-                Err(error) => self.add("the address book", error.to_string()),
-            }
-        }
-        if config.names.router {
-            let bridge = bridge(config)?;
-            match ask(&bridge, host).await {
-                Ok(found) => {
-                    let known = found.is_some();
-                    self.note("the router's address book", found.map(I2pName::from).as_ref());
-                    if known {
-                        self.services = services(&bridge, host).await;
-                    }
-                }
-                Err(error) => {
-                    self.router_silent = true;
-                    self.add("the router's address book", error.to_string());
-                }
-            }
-        }
-        if self.b32.is_none() && !config.names.jump.is_empty() {
-            self.add(
-                "the jump services",
-                "not asked; the proxy asks them when a client requests the name".to_owned(),
-            );
-        }
-        Ok(())
-    }
-
-    fn note(&mut self, step: &'static str, found: Option<&I2pName>) {
-        let (b32, destination) = match found {
-            Some(I2pName::Destination(destination)) => {
-                (Some(destination.b32().to_string()), Some(destination.to_base64()))
-            }
-            Some(other) => (Some(other.to_string()), None),
-            None => (None, None),
-        };
-        self.add(step, b32.clone().unwrap_or_else(|| "not there".to_owned()));
-        if self.b32.is_none() {
-            (self.b32, self.destination) = (b32, destination);
-        }
-    }
-
-    fn add(&mut self, step: &'static str, answer: String) {
-        self.steps.push(Step { step, answer });
+    fn found(self, lookup: HostLookup) -> Self {
+        let HostLookup { steps, b32, destination, services, router_silent } = lookup;
+        Self { steps, b32, destination, services, router_silent, ..self }
     }
 
     fn to_text(&self) -> String {
@@ -193,38 +133,29 @@ impl Resolution {
     }
 }
 
-/// The services in the options of the lease set. Empty if the router does not support the lookup or does not find the lease set.
-async fn services(bridge: &Bridge, host: &HostName) -> BTreeMap<String, Vec<String>> {
-    let options = bridge.lookup_options(&host.clone().into()).await.unwrap_or_default();
-    let services = options.into_iter().filter(|(option, _)| is_service(option));
-    services
-        .filter_map(|(option, value)| {
-            let records = ServiceRecord::parse_all(&value).ok()?;
-            Some((option, records.iter().map(place).collect()))
-        })
-        .collect()
-}
-
-fn place(record: &ServiceRecord) -> String {
-    let app = record.app.as_ref().map(|app| format!(", for {app}")).unwrap_or_default();
-    match &record.at {
-        None => format!("port {}{app}", record.port),
-        Some(at) => format!(
-            "port {} of {} (priority {}, weight {}){app}",
-            record.port, at.name, at.priority, at.weight
-        ),
+/// Asks the running proxy. If there is none, the sources are asked from here, as the configuration of this command says.
+async fn look_up(config: &Config, host: &HostName) -> Result<HostLookup, CommandError> {
+    let asked = match config.state_dir() {
+        Ok(state_dir) => ControlClient::of(&state_dir).ask(RESOLVE_PATH, &host.as_str()).await,
+        Err(_) => return look_up_here(config, host).await,
+    };
+    match asked {
+        Ok(found) => Ok(found),
+        Err(ControlError::NotRunning(_)) => look_up_here(config, host).await,
+        Err(error) => {
+            let mut lookup = look_up_here(config, host).await?;
+            lookup.steps.insert(0, Step { step: "the running proxy".to_owned(), answer: error.to_string() });
+            Ok(lookup)
+        }
     }
 }
 
-/// The answer of the router's address book; `None` if it does not have the name.
-async fn ask(bridge: &Bridge, host: &HostName) -> Result<Option<Destination>, Error> {
-    match bridge.lookup(&host.clone().into()).await {
-        Ok(found) => Ok(Some(found)),
-        Err(Error::Refused {
-            phase: Phase::NamingLookup,
-            result: ResultWord::KeyNotFound | ResultWord::InvalidKey,
-            ..
-        }) => Ok(None),
-        Err(error) => Err(error),
-    }
+async fn look_up_here(config: &Config, host: &HostName) -> Result<HostLookup, CommandError> {
+    let bridge = if config.names.router { Some(bridge(config)?) } else { None };
+    let book = async {
+        let found = client::find(config, host).await.map_err(|error| error.to_string())?;
+        Ok(found.and_then(|text| text.parse().ok()))
+    };
+    let bridge = bridge.as_ref().ok_or_else(String::new);
+    Ok(HostLookup::of(host, &config.names, book, bridge).await)
 }

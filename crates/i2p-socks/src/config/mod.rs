@@ -325,6 +325,13 @@ impl Config {
         NonZeroUsize::new(if persistent == tunnels.len() { left.max(1) } else { left })
     }
 
+    /// The names of the tunnels that have a persistent identity.
+    pub(crate) fn persistent_keys(&self) -> Vec<String> {
+        let tunnels = self.tunnels();
+        let persistent = tunnels.iter().filter(|tunnel| tunnel.key == KeyMode::Persistent);
+        persistent.map(|tunnel| tunnel.name().to_owned()).collect()
+    }
+
     /// How many file descriptors clients with datagrams may need on top of those of their connections. Each such client has a session.
     pub(crate) fn datagram_descriptors(&self) -> u64 {
         let tunnels = self.tunnels();

@@ -58,6 +58,7 @@ impl Running {
             bridge: Some(self.sessions.bridge().clone()),
             own_router: self.own_router.clone(),
             pools: self.sessions.pools().collect(),
+            persistent_keys: self.config.persistent_keys(),
             max_sessions: self.config.session.max_sessions().get(),
             addresses: Some(self.tunnels.addresses().clone()),
             outproxies: self.sessions.outproxies().clone(),

@@ -5,6 +5,7 @@
 //! | `POST /names` with a [`BookCommand`] | a [`BookReply`] |
 //! | `POST /names/import` with a `hosts.txt` or a feed, and its name in the field `feed` | [`ImportCounts`] |
 //! | `GET /names/export` | a `hosts.txt` |
+//! | `POST /names/resolve` with a host name | a [`HostLookup`](super::lookup::HostLookup) |
 //! | `POST /names/update` with a subscription, or `null` for all | a [`FeedUpdate`] for each |
 
 use std::{
@@ -19,7 +20,7 @@ use super::{
     feeds::FeedResult,
     protocol::{
         BookCommand, BookCommandError, BookReply, EXPORT_PATH, FEED_FIELD, FeedUpdate, IMPORT_PATH,
-        ImportCounts, NAMES_PATH, UPDATE_PATH,
+        ImportCounts, NAMES_PATH, RESOLVE_PATH, UPDATE_PATH,
     },
     service::NameService,
 };
@@ -41,11 +42,12 @@ const EXPORT_CHUNK_BYTES: usize = 64 * 1024;
 /// Adds the paths for host names to `routes`.
 pub(crate) fn add(names: &Arc<NameService>, routes: Routes) -> Routes {
     let with = || Arc::clone(names);
-    let (command, import, export, update) = (with(), with(), with(), with());
+    let (command, import, export, update, resolve) = (with(), with(), with(), with(), with());
     routes
         .on(Method::POST, NAMES_PATH, move |request| run_command(Arc::clone(&command), request))
         .on(Method::POST, IMPORT_PATH, move |request| import_feed(Arc::clone(&import), request))
         .on(Method::GET, EXPORT_PATH, move |_| export_names(Arc::clone(&export)))
+        .on(Method::POST, RESOLVE_PATH, move |request| look_up(Arc::clone(&resolve), request))
         .on(Method::POST, UPDATE_PATH, move |request| update_feeds(Arc::clone(&update), request))
 }
 
@@ -96,6 +98,17 @@ async fn export_names(names: Arc<NameService>) -> HttpResponse {
         }
     });
     HttpResponse::new(body)
+}
+
+async fn look_up(names: Arc<NameService>, request: HttpRequest) -> HttpResponse {
+    let text = match read_json_body::<String>(request.into_body(), MAX_COMMAND_BYTES).await {
+        Ok(text) => text,
+        Err(answer) => return answer,
+    };
+    match text.parse() {
+        Ok(host) => json_response(StatusCode::OK, &names.look_up(&host).await),
+        Err(_) => error_response(StatusCode::BAD_REQUEST, "not a host name in I2P"),
+    }
 }
 
 async fn update_feeds(names: Arc<NameService>, request: HttpRequest) -> HttpResponse {

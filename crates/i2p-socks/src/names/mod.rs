@@ -9,6 +9,7 @@ mod fetch;
 pub(crate) mod handlers;
 mod jump;
 mod jump_link;
+pub(crate) mod lookup;
 mod own_client;
 pub(crate) mod protocol;
 mod schedule;

@@ -14,6 +14,7 @@ pub(crate) const NAMES_PATH: &str = "/names";
 pub(crate) const IMPORT_PATH: &str = "/names/import";
 pub(crate) const EXPORT_PATH: &str = "/names/export";
 pub(crate) const UPDATE_PATH: &str = "/names/update";
+pub(crate) const RESOLVE_PATH: &str = "/names/resolve";
 /// The header field with the name of the source of an import.
 pub(crate) const FEED_FIELD: &str = "feed";
 /// The most names or conflicts in one reply.

@@ -3,14 +3,16 @@
 use std::{
     path::Path,
     sync::{Arc, OnceLock},
-    time::Duration,
 };
 
+use i2p_name::HostName;
 use i2p_sam::Bridge;
 use i2p_tunnel::{LogThrottle, NameSource, Resolver, ResolverTimes};
 
-use super::{book::SharedBook, feeds::FeedReader, jump::JumpServices, own_client::OwnClient};
-use crate::config::{Config, i2p_url::I2pUrl, session::SessionConfig};
+use super::{
+    book::SharedBook, feeds::FeedReader, jump::JumpServices, lookup::HostLookup, own_client::OwnClient,
+};
+use crate::config::{Config, i2p_url::I2pUrl, names::NamesConfig, session::SessionConfig};
 
 /// Host names in the running proxy.
 pub(crate) struct NameService {
@@ -20,8 +22,9 @@ pub(crate) struct NameService {
     resolver: Resolver,
     /// Resolves the hosts of feeds, without asking jump services.
     own_resolver: Resolver,
-    subscriptions: Vec<I2pUrl>,
-    every: Option<Duration>,
+    config: NamesConfig,
+    /// The bridge of the router, once there is one.
+    bridge: OnceLock<Bridge>,
     feeds: OnceLock<Arc<FeedReader>>,
 }
 
@@ -62,14 +65,15 @@ impl NameService {
             book,
             resolver,
             own_resolver,
-            subscriptions: names.subscriptions.clone(),
-            every: names.update_every,
+            config: names.clone(),
+            bridge: OnceLock::new(),
             feeds: OnceLock::new(),
         }
     }
 
-    /// Starts reading feeds through this router. A second call does nothing.
+    /// Starts reading feeds through this router, and asks it from now on for [`look_up`](Self::look_up). A second call does nothing.
     pub(crate) fn start_fetching(&self, bridge: &Bridge, session: &SessionConfig) {
+        self.bridge.get_or_init(|| bridge.clone());
         let Ok(book) = &self.book else { return };
         self.feeds.get_or_init(|| {
             let client = OwnClient::new(bridge.clone(), session, self.own_resolver.clone());
@@ -78,8 +82,8 @@ impl NameService {
                 book.clone(),
                 Arc::new(client),
                 resolvers,
-                self.subscriptions.clone(),
-                self.every,
+                self.config.subscriptions.clone(),
+                self.config.update_every,
             );
             tokio::spawn(Arc::clone(&feeds).run());
             feeds
@@ -100,7 +104,17 @@ impl NameService {
     }
 
     pub(super) fn configured(&self) -> &[I2pUrl] {
-        &self.subscriptions
+        &self.config.subscriptions
+    }
+
+    /// What each source of names says about a host name.
+    pub(super) async fn look_up(&self, host: &HostName) -> HostLookup {
+        let book = async {
+            let (book, host) = (self.book()?, host.clone());
+            book.work(move |book| book.lookup(&host)).await
+        };
+        let bridge = self.bridge.get().ok_or_else(|| "the proxy has no router yet".to_owned());
+        HostLookup::of(host, &self.config, book, bridge).await
     }
 
     pub(super) fn feeds(&self) -> Option<&Arc<FeedReader>> {

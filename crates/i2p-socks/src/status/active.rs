@@ -17,6 +17,8 @@ pub(crate) struct ActiveParts {
     pub(crate) own_router: Option<OwnRouterSource>,
     /// The session pools.
     pub(crate) pools: Vec<TunnelPool>,
+    /// The tunnels with a persistent identity.
+    pub(crate) persistent_keys: Vec<String>,
     /// The maximum of sessions.
     pub(crate) max_sessions: usize,
     /// The virtual addresses.

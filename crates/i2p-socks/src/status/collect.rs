@@ -86,6 +86,7 @@ fn tunnel(metrics: &Metrics, name: &str, active: &ActiveParts) -> TunnelReport {
     TunnelReport {
         name: name.to_owned(),
         listeners: listeners.map(|listener| listener.address.to_string()).collect(),
+        persistent_key: active.persistent_keys.iter().any(|persistent| persistent == name),
         connections: account.open_connections(),
         streams: account.open_streams(),
         succeeded,

@@ -37,6 +37,9 @@ pub(crate) struct StatusReport {
 pub(crate) struct TunnelReport {
     pub(crate) name: String,
     pub(crate) listeners: Vec<String>,
+    /// Whether it has a persistent identity.
+    #[serde(default)]
+    pub(crate) persistent_key: bool,
     /// Connections of clients now.
     pub(crate) connections: u64,
     /// Streams that are relayed now.

@@ -49,7 +49,7 @@ async fn an_identity_is_created_once_and_its_address_is_shown() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_tunnel_uses_the_identity_of_its_name_and_shows_its_address() {
+async fn a_tunnel_uses_the_identity_of_its_name_and_commands_ask_the_running_proxy() {
     let bridge = TestBridge::start().await;
     let dir = tempfile::tempdir().unwrap();
     let (state, config) = (dir.path().join("state"), dir.path().join("config.toml"));
@@ -74,6 +74,17 @@ async fn a_tunnel_uses_the_identity_of_its_name_and_shows_its_address() {
     assert!(status.contains(&format!("session of tunnel mine ready: {made}")), "{status}");
     let (_, list, _) = common::output(&[&["keys", "list"], &args[..]].concat());
     assert_eq!(list, format!("mine {made}"), "used");
+    // The running proxy knows which tunnels it has, even if the command has another configuration.
+    let elsewhere = |words: &[&str]| {
+        common::output(&[words, &["--sam", "127.0.0.1:9", "--state-dir", state.to_str().unwrap()]].concat())
+    };
+    assert_eq!(elsewhere(&["keys", "list"]).1, format!("mine {made}"));
+    let (code, resolved, stderr) = elsewhere(&["resolve", "known.i2p"]);
+    assert_eq!(code, Some(0), "{resolved}{stderr}");
+    assert!(resolved.contains("the router's address book: ") && resolved.contains("base32: "), "{resolved}");
+    drop(proxy);
+    assert_eq!(elsewhere(&["keys", "list"]).1, format!("mine {} (no tunnel uses it)\n", made.trim()));
+    assert!(elsewhere(&["resolve", "known.i2p"]).2.contains("the router did not answer"));
 }
 
 /// Run as root, the test uses the directory of another user; otherwise, it uses root's.
