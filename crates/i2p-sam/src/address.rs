@@ -7,13 +7,17 @@ use std::{fmt, net::SocketAddr, str::FromStr};
 use crate::changing::ChangingAddress;
 #[cfg(unix)]
 use crate::connector::Connector;
+#[cfg(feature = "tls")]
+use crate::tls::{TlsAddress, Trust};
 
 /// The prefix of a Unix socket in text.
 const UNIX_PREFIX: &str = "unix:";
+/// The prefix of a TCP address in text where the bridge expects TLS.
+const TLS_PREFIX: &str = "tls:";
 
-/// Where a bridge listens: at a TCP address, or on a Unix socket.
+/// Where a bridge listens: at a TCP address, with or without TLS, or on a Unix socket.
 ///
-/// Its text is `HOST:PORT` or `unix:/PATH`. [`FromStr`] checks such a text; [`From`] takes it as it is, and a text that is no
+/// Its text is `HOST:PORT`, `unix:/PATH`, or with the feature `tls` `tls:HOST:PORT`. [`FromStr`] checks such a text; [`From`] takes it as it is, and a text that is no
 /// address shows at the first connection.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 #[non_exhaustive]
@@ -21,6 +25,9 @@ pub enum BridgeAddress {
     /// `HOST:PORT`. The host may be a name: it is the router's own, not a client's target, and the operating system resolves it
     /// at each connection.
     Tcp(String),
+    /// A TCP address where the bridge expects TLS. Its text does not say which certificates are trusted.
+    #[cfg(feature = "tls")]
+    Tls(TlsAddress),
     /// The path of a Unix socket. Its permissions say which users reach the bridge.
     #[cfg(unix)]
     Unix(PathBuf),
@@ -36,6 +43,8 @@ impl fmt::Display for BridgeAddress {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Tcp(address) => f.write_str(address),
+            #[cfg(feature = "tls")]
+            Self::Tls(address) => write!(f, "{TLS_PREFIX}{address}"),
             #[cfg(unix)]
             Self::Unix(path) => write!(f, "{UNIX_PREFIX}{}", path.display()),
             #[cfg(unix)]
@@ -48,21 +57,42 @@ impl fmt::Display for BridgeAddress {
 impl FromStr for BridgeAddress {
     type Err = &'static str;
 
-    /// Reads `HOST:PORT` or `unix:/PATH`, with an absolute path that fits into a socket's address.
+    /// Reads `HOST:PORT`, `tls:HOST:PORT`, or `unix:/PATH` with an absolute path that fits into a socket's address. With `tls:`,
+    /// certificates are trusted that an authority of the operating system has signed.
     fn from_str(text: &str) -> Result<Self, Self::Err> {
         if let Some(path) = text.strip_prefix(UNIX_PREFIX) {
             return unix(path);
         }
-        let expected = "expected HOST:PORT, such as 127.0.0.1:7656 or [::1]:7656, or unix:/PATH";
-        let (host, port) = text.rsplit_once(':').ok_or(expected)?;
-        let bare_ipv6 = host.contains(':') && !(host.starts_with('[') && host.ends_with(']'));
-        let malformed =
-            host.is_empty() || bare_ipv6 || text.contains(|c: char| c.is_whitespace() || c.is_control());
-        match port.parse::<u16>() {
-            Ok(1..) if !malformed => Ok(Self::Tcp(text.to_owned())),
-            _ => Err(expected),
+        if let Some(address) = text.strip_prefix(TLS_PREFIX) {
+            return tls(checked_tcp(address)?);
         }
+        checked_tcp(text).map(|address| Self::Tcp(address.to_owned()))
     }
+}
+
+/// Checks the form of `HOST:PORT`.
+fn checked_tcp(text: &str) -> Result<&str, &'static str> {
+    let expected =
+        "expected HOST:PORT, such as 127.0.0.1:7656 or [::1]:7656, or tls:HOST:PORT, or unix:/PATH";
+    let (host, port) = text.rsplit_once(':').ok_or(expected)?;
+    let bare_ipv6 = host.contains(':') && !(host.starts_with('[') && host.ends_with(']'));
+    let malformed =
+        host.is_empty() || bare_ipv6 || text.contains(|c: char| c.is_whitespace() || c.is_control());
+    match port.parse::<u16>() {
+        Ok(1..) if !malformed => Ok(text),
+        _ => Err(expected),
+    }
+}
+
+#[cfg(feature = "tls")]
+#[allow(clippy::unnecessary_wraps, reason = "fails without the feature")]
+fn tls(address: &str) -> Result<BridgeAddress, &'static str> {
+    Ok(BridgeAddress::Tls(TlsAddress::new(address, Trust::System)))
+}
+
+#[cfg(not(feature = "tls"))]
+fn tls(_: &str) -> Result<BridgeAddress, &'static str> {
+    Err("this program was built without TLS: expected HOST:PORT or unix:/PATH")
 }
 
 #[cfg(unix)]
@@ -87,6 +117,10 @@ impl From<&str> for BridgeAddress {
         #[cfg(unix)]
         if let Some(path) = text.strip_prefix(UNIX_PREFIX) {
             return Self::Unix(path.into());
+        }
+        #[cfg(feature = "tls")]
+        if let Some(address) = text.strip_prefix(TLS_PREFIX) {
+            return Self::Tls(TlsAddress::new(address, Trust::System));
         }
         Self::Tcp(text.to_owned())
     }
@@ -124,6 +158,13 @@ impl From<Connector> for BridgeAddress {
     }
 }
 
+#[cfg(feature = "tls")]
+impl From<TlsAddress> for BridgeAddress {
+    fn from(address: TlsAddress) -> Self {
+        Self::Tls(address)
+    }
+}
+
 impl From<ChangingAddress> for BridgeAddress {
     fn from(address: ChangingAddress) -> Self {
         Self::Changing(address)
@@ -145,6 +186,22 @@ mod tests {
             assert!(text.parse::<BridgeAddress>().is_err(), "{text:?}");
         }
         assert_eq!(BridgeAddress::from("host:1"), BridgeAddress::Tcp("host:1".into()));
+    }
+
+    #[test]
+    fn an_address_with_tls_never_becomes_one_without() {
+        let text = "tls:router.lan:7656";
+        #[cfg(feature = "tls")]
+        {
+            let parsed: BridgeAddress = text.parse().unwrap();
+            assert_eq!((parsed.to_string().as_str(), &parsed), (text, &BridgeAddress::from(text)));
+            assert!(matches!(parsed, BridgeAddress::Tls(address) if *address.trust() == Trust::System));
+        }
+        #[cfg(not(feature = "tls"))]
+        assert!(text.parse::<BridgeAddress>().is_err());
+        for text in ["tls:", "tls:host", "tls:host:0", "tls::1", "tls:tls:host:1"] {
+            assert!(text.parse::<BridgeAddress>().is_err(), "{text:?}");
+        }
     }
 
     #[cfg(unix)]

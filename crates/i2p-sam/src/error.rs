@@ -72,6 +72,20 @@ pub enum Error {
         /// The bridge's address.
         address: BridgeAddress,
     },
+    /// The bridge's address says that it expects TLS, and the program there answered without.
+    #[error("the program at {address} does not speak TLS")]
+    NoTls {
+        /// The bridge's address.
+        address: BridgeAddress,
+    },
+    /// The certificate of the bridge is not trusted. Nothing was sent.
+    #[error("the certificate of the SAM bridge at {address} is not trusted: {why}")]
+    Certificate {
+        /// The bridge's address.
+        address: BridgeAddress,
+        /// Why not, with the fingerprint of the certificate.
+        why: String,
+    },
     /// The router did not answer within the limit.
     #[error("the router did not answer within {} s while {phase}", limit.as_secs())]
     Timeout {
@@ -130,8 +144,9 @@ pub enum Error {
         /// The longest, in bytes.
         limit: usize,
     },
-    /// The bridge is on a Unix socket, and [`Bridge::with_udp_address`](crate::Bridge::with_udp_address) was not called.
-    #[error("datagrams need the bridge's UDP address, and a Unix socket does not tell it")]
+    /// The bridge is on a Unix socket or expects TLS, and [`Bridge::with_udp_address`](crate::Bridge::with_udp_address) was not
+    /// called.
+    #[error("datagrams need the bridge's UDP address, which follows from a TCP address without TLS only")]
     NoUdpAddress,
     /// The UDP socket for datagrams failed.
     #[error("datagrams cannot be exchanged with the router: {0}")]
@@ -161,6 +176,8 @@ impl Error {
             Self::Unreachable { .. }
             | Self::NotSam { .. }
             | Self::ExpectsTls { .. }
+            | Self::NoTls { .. }
+            | Self::Certificate { .. }
             | Self::SessionLost
             | Self::Closed { .. } => true,
             Self::Timeout { phase, .. } => *phase == Phase::Hello,

@@ -9,6 +9,8 @@ mod connector;
 mod error;
 mod key_file;
 mod session;
+#[cfg(feature = "tls")]
+mod tls;
 pub mod wire;
 
 pub use address::BridgeAddress;
@@ -29,6 +31,8 @@ pub use session::{
     primary::PrimarySession,
     supervised::{BackOff, Identity, SessionState, Supervised},
 };
+#[cfg(feature = "tls")]
+pub use tls::{CertificateFileError, Fingerprint, TlsAddress, TlsStream, Trust};
 pub use wire::{
     DatagramStyle, Dialect, Login, Ports, PrivateKey, Received, ResultWord, Sender, SessionId,
     SessionOptions, Version,

@@ -15,6 +15,8 @@ mod relay;
 mod script;
 mod serving;
 mod socket;
+#[cfg(feature = "tls")]
+mod tls;
 
 pub use bridge::{SessionRecord, TestBridge};
 pub use destination::{destination, private_key};
@@ -22,3 +24,5 @@ pub use dialect::Dialect;
 pub use endpoint::Endpoint;
 pub use recorder::{LineRecord, StreamRecord};
 pub use script::Act;
+#[cfg(feature = "tls")]
+pub use tls::TlsFront;

@@ -58,10 +58,15 @@ impl Connection {
         &self.stream
     }
 
+    #[cfg(test)]
+    pub(super) fn stream_mut(&mut self) -> &mut SamStream {
+        &mut self.stream
+    }
+
     /// Sends a command as one line in one write.
     pub(crate) async fn send(&mut self, command: &impl Command, phase: Phase) -> Result<(), Error> {
         let line = command.line(self.dialect)?;
-        self.stream.write_all(line.as_bytes()).await.map_err(|error| broken(&error, phase))
+        self.write(line.as_bytes()).await.map_err(|error| broken(&error, phase))
     }
 
     /// Tells the bridge that nothing more is sent.
@@ -72,9 +77,15 @@ impl Connection {
     /// Answers a bridge's PING. A text that is too long for an answer is not answered.
     pub(crate) async fn pong(&mut self, text: &str) -> io::Result<()> {
         match (Pong { text }).line(self.dialect) {
-            Ok(line) => self.stream.write_all(line.as_bytes()).await,
+            Ok(line) => self.write(line.as_bytes()).await,
             Err(_) => Ok(()),
         }
+    }
+
+    async fn write(&mut self, line: &[u8]) -> io::Result<()> {
+        self.stream.write_all(line).await?;
+        // TLS may hold it back.
+        self.stream.flush().await
     }
 
     /// Reads one line. Cancel safe: nothing that was read is lost.
@@ -108,7 +119,7 @@ impl Connection {
     ///
     /// The buffer is on the stack for this call only: in the future of a connection it would take a kilobyte at each level of
     /// nested futures.
-    fn poll_peek_line(&self, context: &mut Context<'_>) -> Poll<io::Result<(usize, bool)>> {
+    fn poll_peek_line(&mut self, context: &mut Context<'_>) -> Poll<io::Result<(usize, bool)>> {
         let mut seen = [0_u8; 1024];
         self.stream.poll_peek(context, &mut seen).map_ok(|length| {
             let newline = seen.iter().take(length).position(|&byte| byte == b'\n');

@@ -21,6 +21,8 @@ use self::{
     session_log::SessionLog,
     stream::SamStream,
 };
+#[cfg(feature = "tls")]
+use crate::tls::TlsFailure;
 use crate::{
     address::BridgeAddress,
     error::{Error, Phase},
@@ -80,7 +82,7 @@ struct Place {
 }
 
 impl Bridge {
-    /// The bridge at this address: `"127.0.0.1:7656"`, `"unix:/PATH"`, or another value of [`BridgeAddress`].
+    /// The bridge at this address: `"127.0.0.1:7656"`, `"unix:/PATH"`, with the feature `tls` `"tls:HOST:PORT"`, or another value of [`BridgeAddress`].
     #[must_use]
     pub fn new(address: impl Into<BridgeAddress>) -> Self {
         let place = Place {
@@ -99,8 +101,8 @@ impl Bridge {
         self.with_place(|place| place.timeouts = timeouts)
     }
 
-    /// Sets the user and password for a bridge that asks for them. They cross the network unencrypted: reach a bridge on
-    /// another machine through an encrypted tunnel.
+    /// Sets the user and password for a bridge that asks for them. Without TLS they cross the network unencrypted:
+    /// reach a bridge on another machine by TLS or through an encrypted tunnel.
     #[must_use]
     pub fn with_login(self, login: Login) -> Self {
         self.with_place(|place| place.login = Some(login))
@@ -119,7 +121,8 @@ impl Bridge {
     }
 
     /// Sets the address that takes datagrams. By default it is the bridge's own host and the port below the bridge's (7655
-    /// for 7656). A bridge on a Unix socket has no default: without this address it carries no datagrams.
+    /// for 7656). A bridge on a Unix socket or with TLS has no default: without this address it carries no datagrams. TLS does not
+    /// protect datagrams.
     #[must_use]
     pub fn with_udp_address(self, address: SocketAddr) -> Self {
         self.with_place(|place| place.udp_address = Some(address))
@@ -168,8 +171,7 @@ impl Bridge {
 
     async fn connect_and_hello(&self, dialect: Dialect) -> Result<(Connection, Version), Error> {
         let Place { address, login, .. } = &*self.place;
-        let unreachable = |source| Error::Unreachable { address: address.clone(), source };
-        let stream = SamStream::connect(address).await.map_err(unreachable)?;
+        let stream = SamStream::connect(address).await.map_err(|source| not_connected(address, source))?;
         let mut connection = Connection::new(stream, dialect);
         connection.send(&Hello { login: login.as_ref() }, Phase::Hello).await?;
         let line = hello_reply(&mut connection, address).await?;
@@ -184,6 +186,19 @@ impl Bridge {
             _ => Err(Error::NotSam { address: address.clone() }),
         }
     }
+}
+
+/// The error for a connection that could not be made.
+fn not_connected(address: &BridgeAddress, source: io::Error) -> Error {
+    let address = address.clone();
+    #[cfg(feature = "tls")]
+    match TlsFailure::of(&source) {
+        Some(TlsFailure::NoTls) => return Error::NoTls { address },
+        Some(TlsFailure::Certificate(why)) => return Error::Certificate { address, why: why.clone() },
+        Some(TlsFailure::Closed) => return Error::Closed { phase: Phase::Hello },
+        None => {}
+    }
+    Error::Unreachable { address, source }
 }
 
 /// Reads the line after HELLO. A TLS alert in its place may end with the connection, or with a reset of it.

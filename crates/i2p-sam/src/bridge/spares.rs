@@ -178,7 +178,7 @@ mod tests {
     }
 
     /// Waits until something has arrived.
-    async fn readable(stream: &SamStream) {
+    async fn readable(stream: &mut SamStream) {
         std::future::poll_fn(|context| stream.poll_peek(context, &mut [0])).await.unwrap();
     }
 
@@ -226,11 +226,11 @@ mod tests {
         let spares = Spares::new(8);
         requests(&spares, 4);
         let order = SpareOrder { count: 3, generation: 0 };
-        let ((good, _open), (closed, gone), (asked, mut speaks)) =
+        let ((good, _open), (closed, gone), (mut asked, mut speaks)) =
             (connection().await, connection().await, connection().await);
         drop(gone);
         speaks.write_all(b"PING 1\n").await.unwrap();
-        readable(asked.stream()).await;
+        readable(asked.stream_mut()).await;
         for connection in [good, closed, asked] {
             spares.put(&order, Some(connection));
         }

@@ -21,6 +21,8 @@ use tokio::{
 };
 
 use crate::address::BridgeAddress;
+#[cfg(feature = "tls")]
+use crate::tls::TlsStream;
 
 /// The pause before another attempt while the queue of a Unix socket is full.
 #[cfg(unix)]
@@ -35,16 +37,21 @@ const QUEUE_PAUSE: Duration = Duration::from_millis(5);
 pub enum SamStream {
     /// A TCP connection.
     Tcp(TcpStream),
+    /// A TCP connection with TLS. Write, then flush.
+    #[cfg(feature = "tls")]
+    Tls(TlsStream),
     /// A Unix socket.
     #[cfg(unix)]
     Unix(UnixStream),
 }
 
-/// Evaluates one expression for every kind of socket.
+/// Evaluates one expression for every kind of stream.
 macro_rules! with {
     ($stream:expr, $socket:ident => $work:expr) => {
         match $stream {
             SamStream::Tcp($socket) => $work,
+            #[cfg(feature = "tls")]
+            SamStream::Tls($socket) => $work,
             #[cfg(unix)]
             SamStream::Unix($socket) => $work,
         }
@@ -57,6 +64,8 @@ impl SamStream {
         match address {
             BridgeAddress::Tcp(address) => without_delay(TcpStream::connect(address).await?),
             BridgeAddress::Changing(address) => without_delay(address.connect().await?),
+            #[cfg(feature = "tls")]
+            BridgeAddress::Tls(address) => address.connect().await.map(Self::Tls),
             #[cfg(unix)]
             BridgeAddress::Unix(path) => {
                 connect_unix(path).await.map(Self::Unix).map_err(|error| explain(path, error))
@@ -66,19 +75,28 @@ impl SamStream {
         }
     }
 
-    /// Our own address and the bridge's, where the bridge is reached over TCP.
+    /// Our own address and the bridge's, where the bridge is reached over TCP without TLS.
     pub(crate) fn tcp_addresses(&self) -> io::Result<Option<(SocketAddr, SocketAddr)>> {
         match self {
             Self::Tcp(stream) => Ok(Some((stream.local_addr()?, stream.peer_addr()?))),
+            // A program that wants TLS has to choose to send datagrams, which have none.
+            #[cfg(feature = "tls")]
+            Self::Tls(_) => Ok(None),
             #[cfg(unix)]
             Self::Unix(_) => Ok(None),
         }
     }
 
     /// Waits for bytes and copies them to `buffer`, without taking them. Returns their number, 0 at the end.
-    pub(super) fn poll_peek(&self, context: &mut Context<'_>, buffer: &mut [u8]) -> Poll<io::Result<usize>> {
+    pub(super) fn poll_peek(
+        &mut self,
+        context: &mut Context<'_>,
+        buffer: &mut [u8],
+    ) -> Poll<io::Result<usize>> {
         match self {
             Self::Tcp(stream) => stream.poll_peek(context, &mut ReadBuf::new(buffer)),
+            #[cfg(feature = "tls")]
+            Self::Tls(stream) => stream.poll_peek(context, buffer),
             #[cfg(unix)]
             Self::Unix(stream) => loop {
                 std::task::ready!(stream.poll_read_ready(context))?;
@@ -94,7 +112,13 @@ impl SamStream {
     /// noticed yet.
     pub(super) fn is_silent(&self) -> bool {
         let nothing = &mut [MaybeUninit::uninit()];
-        let seen = with!(self, stream => socket2::SockRef::from(stream).peek(nothing));
+        let seen = match self {
+            Self::Tcp(stream) => socket2::SockRef::from(stream).peek(nothing),
+            #[cfg(feature = "tls")]
+            Self::Tls(stream) => return stream.is_silent(),
+            #[cfg(unix)]
+            Self::Unix(stream) => socket2::SockRef::from(stream).peek(nothing),
+        };
         seen.is_err_and(|error| error.kind() == io::ErrorKind::WouldBlock)
     }
 }

@@ -17,5 +17,6 @@ mod request_rate;
 mod routers;
 mod spares;
 mod subsessions;
+mod tls;
 mod unix_sockets;
 mod wrong_answers;

@@ -43,7 +43,7 @@ use self::{
     session::SessionConfig,
     shutdown::ShutdownConfig,
     tunnel::{KeyMode, SessionPurpose, TunnelConfig, TunnelName},
-    values::{Backend, BridgeAddress, in_range, tables},
+    values::{Backend, BridgeAddress, SamCertificate, in_range, tables},
     virtual_addresses::VirtualAddressesConfig,
 };
 use crate::{command_error::CommandError, files};
@@ -96,7 +96,9 @@ pub(crate) struct RouterConfig {
     pub(crate) backend: Backend,
     /// The address of the SAM bridge.
     pub(crate) sam: BridgeAddress,
-    /// The UDP address of the bridge, for datagrams. `None`: one port below `sam`; a Unix socket has none.
+    /// The certificate of a bridge with TLS. `None`: one that an authority of the system has signed.
+    pub(crate) sam_certificate: Option<SamCertificate>,
+    /// The UDP address of the bridge, for datagrams. `None`: one port below `sam`; a Unix socket and TLS have none.
     pub(crate) sam_udp: Option<SocketAddr>,
     /// The user name for a bridge with a login.
     pub(crate) user: Option<String>,
@@ -117,6 +119,7 @@ impl Default for RouterConfig {
         Self {
             backend: Backend::default(),
             sam: BridgeAddress::default(),
+            sam_certificate: None,
             sam_udp: None,
             user: None,
             password_file: None,
@@ -134,10 +137,26 @@ impl RouterConfig {
         let has_udp_address = self.sam.tells_udp_address() || self.sam_udp.is_some();
         let uses_sam = matches!(self.backend, Backend::Auto | Backend::Sam);
         (datagrams && !has_udp_address && uses_sam).then(|| {
+            let (name, address) = (tunnel.name(), &self.sam.0);
+            match self.sam.has_tls() {
+                true => format!(
+                    "tunnel {name} carries datagrams, which the router exchanges over UDP, and TLS to {address} does not protect \
+                     them: set udp = \"off\", or sam-udp to the UDP address of the SAM bridge if the way there is safe"
+                ),
+                false => format!(
+                    "tunnel {name} carries datagrams, which the router exchanges over UDP, and the Unix socket {address} has no UDP \
+                     port: set sam-udp to the one of the SAM bridge, or udp = \"off\""
+                ),
+            }
+        })
+    }
+
+    /// A certificate that is named and would not be checked, as a sentence.
+    fn certificate_without_tls(&self) -> Option<String> {
+        (self.sam_certificate.is_some() && !self.sam.has_tls()).then(|| {
             format!(
-                "tunnel {} carries datagrams, which the router exchanges over UDP, and the Unix socket {} has no UDP port: set \
-                 sam-udp to the one of the SAM bridge, or udp = \"off\"",
-                tunnel.name(),
+                "sam-certificate is for a SAM bridge with TLS, and {} has none: write sam = \"tls:HOST:PORT\", or remove \
+                 sam-certificate",
                 self.sam.0
             )
         })
@@ -250,6 +269,7 @@ impl Config {
                 seen.push(at);
             }
         }
+        found.extend(self.router.certificate_without_tls());
         found.extend(self.limits.mistake());
         for (index, tunnel) in tunnels.iter().enumerate() {
             if tunnels.iter().take(index).any(|other| other.name() == tunnel.name()) {

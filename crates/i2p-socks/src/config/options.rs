@@ -26,7 +26,7 @@ pub(crate) struct Options {
     #[arg(long, global = true, value_name = "WHICH", env = "I2P_SOCKS_ROUTER", value_enum)]
     pub(crate) router: Option<Backend>,
 
-    /// Address of the router's SAM bridge: HOST:PORT or unix:/PATH [default: 127.0.0.1:7656]
+    /// Address of the router's SAM bridge: HOST:PORT, tls:HOST:PORT or unix:/PATH [default: 127.0.0.1:7656]
     #[arg(long, global = true, value_name = "ADDR", env = "I2P_SOCKS_SAM")]
     pub(crate) sam: Option<BridgeAddress>,
 

@@ -4,10 +4,12 @@ use std::{
     fmt,
     marker::PhantomData,
     net::{Ipv4Addr, Ipv6Addr, SocketAddr},
+    path::PathBuf,
     str::FromStr,
     time::Duration,
 };
 
+use i2p_sam::Fingerprint;
 use i2p_tunnel::ListenAt;
 use serde::{
     Deserialize, Deserializer,
@@ -57,7 +59,28 @@ impl Backend {
     }
 }
 
-/// `HOST:PORT` or `unix:/PATH` of a SAM bridge.
+/// `sam-certificate`: the certificate of a SAM bridge with TLS.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(try_from = "String")]
+pub(crate) enum SamCertificate {
+    /// `sha256:HEX`, the fingerprint.
+    Fingerprint(Fingerprint),
+    /// A file with certificates.
+    File(PathBuf),
+}
+
+impl TryFrom<String> for SamCertificate {
+    type Error = String;
+
+    fn try_from(text: String) -> Result<Self, String> {
+        match text.starts_with("sha256:") {
+            true => text.parse().map(Self::Fingerprint).map_err(|error: &str| error.to_owned()),
+            false => Ok(Self::File(text.into())),
+        }
+    }
+}
+
+/// `HOST:PORT`, `tls:HOST:PORT` or `unix:/PATH` of a SAM bridge.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 #[serde(try_from = "String")]
 pub(crate) struct BridgeAddress(pub(crate) i2p_sam::BridgeAddress);
@@ -66,6 +89,11 @@ impl BridgeAddress {
     /// Whether datagrams have an address without `sam-udp`: one port below this one.
     pub(super) fn tells_udp_address(&self) -> bool {
         matches!(self.0, i2p_sam::BridgeAddress::Tcp(_))
+    }
+
+    /// Whether the bridge expects TLS.
+    pub(super) fn has_tls(&self) -> bool {
+        matches!(self.0, i2p_sam::BridgeAddress::Tls(_))
     }
 }
 

@@ -2,11 +2,12 @@
 
 use std::{io::ErrorKind, path::Path};
 
-use i2p_sam::{Bridge, BridgeAddress, Error, Login, ResultWord, wire::Text};
+use i2p_sam::{Bridge, BridgeAddress, Error, Fingerprint, Login, ResultWord, Trust, wire::Text};
 
 use crate::{
     command_error::CommandError,
-    config::{Config, login::password_in},
+    config::{Config, login::password_in, values::SamCertificate},
+    files,
 };
 
 /// The error for `backend = "embedded"` in a build without it.
@@ -16,10 +17,13 @@ pub(crate) const NO_EMBEDDED_ROUTER: &str = "this build has no embedded router: 
 /// How many connections to the router are opened in advance while clients arrive in a row: enough for a web page.
 pub(super) const SPARE_CONNECTIONS: usize = 8;
 
-/// The SAM bridge of the configuration. Reads the password file.
+/// The largest file of certificates that is read.
+const MAX_CERTIFICATE_FILE_BYTES: u64 = 256 * 1024;
+
+/// The SAM bridge of the configuration. Reads the files of the password and of the certificate.
 pub(crate) fn bridge(config: &Config) -> Result<Bridge, CommandError> {
     let router = &config.router;
-    let mut bridge = Bridge::new(router.sam.0.clone()).with_spares(SPARE_CONNECTIONS);
+    let mut bridge = Bridge::new(address(config)?).with_spares(SPARE_CONNECTIONS);
     if let Some(address) = router.sam_udp {
         bridge = bridge.with_udp_address(address);
     }
@@ -30,10 +34,33 @@ pub(crate) fn bridge(config: &Config) -> Result<Bridge, CommandError> {
     }
 }
 
+/// The address of the bridge, with the certificate that it must have.
+fn address(config: &Config) -> Result<BridgeAddress, CommandError> {
+    let address = config.router.sam.0.clone();
+    let (BridgeAddress::Tls(tls), Some(certificate)) = (&address, &config.router.sam_certificate) else {
+        return Ok(address);
+    };
+    let pinned = match certificate {
+        SamCertificate::Fingerprint(fingerprint) => vec![*fingerprint],
+        SamCertificate::File(file) => fingerprints(file).map_err(|why| {
+            CommandError::usage(format_args!(
+                "[router] cannot use the certificate file {}: {why}",
+                file.display()
+            ))
+        })?,
+    };
+    Ok(tls.clone().with_trust(Trust::Pinned(pinned)).into())
+}
+
+fn fingerprints(file: &Path) -> Result<Vec<Fingerprint>, String> {
+    let contents = files::read(file, MAX_CERTIFICATE_FILE_BYTES).map_err(|error| error.to_string())?;
+    Fingerprint::all_in(&contents).map_err(|error| error.to_string())
+}
+
 /// Whether a router answers at the address and only another configuration helps. Waiting does not help then, and a router of the
 /// proxy's own would run beside the one that the user has chosen.
 pub(crate) fn needs_other_configuration(error: &Error) -> bool {
-    matches!(error, Error::Refused { .. } | Error::ExpectsTls { .. })
+    matches!(error, Error::Refused { .. } | Error::ExpectsTls { .. } | Error::Certificate { .. })
 }
 
 /// What to do about a bridge that does not answer or that refuses, as a sentence without its end.
@@ -45,7 +72,7 @@ pub(crate) fn advice(error: &Error) -> &'static str {
         Error::Refused { .. } => {
             "Set user and password-file under [router] to a user name and a password that the SAM bridge accepts"
         }
-        Error::Unreachable { address: BridgeAddress::Tcp(_), .. } => {
+        Error::Unreachable { address: BridgeAddress::Tcp(_) | BridgeAddress::Tls(_), .. } => {
             "Start i2pd, or Java I2P with its SAM bridge enabled, or name the address of the bridge with --sam HOST:PORT"
         }
         Error::Unreachable { source, .. } => match source.kind() {
@@ -62,13 +89,20 @@ pub(crate) fn advice(error: &Error) -> &'static str {
         Error::ExpectsTls { .. } => {
             "If this is the router's SAM bridge with TLS, write its address as tls:HOST:PORT, under [router] or with --sam"
         }
+        Error::NoTls { .. } => {
+            "If this is the router's SAM bridge without TLS, write its address as HOST:PORT, under [router] or with --sam"
+        }
+        Error::Certificate { .. } => {
+            "If the fingerprint is that of the router's certificate, pin it with sam-certificate under [router], as sha256:HEX or as \
+             a file. Look it up on the router's own machine: if it differs, another program answers in place of the router"
+        }
         Error::Closed { .. } => {
-            "The router may be stopping or starting: try again once it runs. If its SAM bridge expects TLS, write the address as \
-             tls:HOST:PORT"
+            "The router may be stopping or starting: try again once it runs. A SAM bridge with TLS has the address tls:HOST:PORT, \
+             and one without has HOST:PORT"
         }
         Error::Timeout { .. } => {
-            "Check that the router's SAM bridge is at this address and not overloaded. If it expects TLS, write the address as \
-             tls:HOST:PORT"
+            "Check that the router's SAM bridge is at this address and not overloaded. A SAM bridge with TLS has the address \
+             tls:HOST:PORT, and one without has HOST:PORT"
         }
         _ => "Name the address of the router's SAM bridge with --sam HOST:PORT or --sam unix:/PATH",
     }

@@ -29,6 +29,7 @@ mod reload;
 mod router_process;
 mod shutdown;
 mod status;
+mod tls_bridge;
 mod unix_bridge;
 mod usage;
 mod ways_in;

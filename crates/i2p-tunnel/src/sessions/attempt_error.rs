@@ -45,9 +45,12 @@ pub(crate) fn failure_of(error: &Error) -> Failure {
         Error::Refused { phase, result, message } => failure_of_answer(*phase, result, message.as_deref()),
         Error::Timeout { phase: Phase::StreamConnect, .. } => Failure::TimedOut,
         Error::WrongDestination { .. } => Failure::WrongDestination,
-        Error::SessionLost | Error::Unreachable { .. } | Error::NotSam { .. } | Error::ExpectsTls { .. } => {
-            Failure::RouterUnavailable
-        }
+        Error::SessionLost
+        | Error::Unreachable { .. }
+        | Error::NotSam { .. }
+        | Error::ExpectsTls { .. }
+        | Error::NoTls { .. }
+        | Error::Certificate { .. } => Failure::RouterUnavailable,
         Error::Timeout { phase: Phase::Hello, .. } | Error::Closed { phase: Phase::Hello } => {
             Failure::RouterUnavailable
         }

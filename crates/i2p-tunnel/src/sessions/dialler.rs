@@ -220,6 +220,8 @@ mod tests {
             (Error::WrongDestination { phase: NamingLookup }, Failure::WrongDestination),
             (Error::NotSam { address: "".into() }, Failure::RouterUnavailable),
             (Error::ExpectsTls { address: "".into() }, Failure::RouterUnavailable),
+            (Error::NoTls { address: "".into() }, Failure::RouterUnavailable),
+            (Error::Certificate { address: "".into(), why: String::new() }, Failure::RouterUnavailable),
         ] {
             assert_eq!(failure_of(&error), expected, "{error}");
         }

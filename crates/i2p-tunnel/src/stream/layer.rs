@@ -5,9 +5,12 @@ use std::{
     task::{Context, Poll, ready},
 };
 
-use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::{
+    io::{AsyncRead, AsyncWrite, ReadBuf},
+    net::TcpStream,
+};
 
-use super::socket::Socket;
+use super::{socket::Socket, tcp_options::reset_on_close};
 
 /// Bytes per read. The buffer is on the thread's stack.
 const CHUNK_BYTES: usize = 16 * 1024;
@@ -25,12 +28,27 @@ pub trait Layer: AsyncRead + AsyncWrite + Send + Unpin + 'static {
         None
     }
 
+    /// The TCP connection below this stream, if it is not a [`Socket`]. It is used like [`socket`](Self::socket).
+    fn tcp(&self) -> Option<&TcpStream> {
+        None
+    }
+
     /// Sets what the other side sees if the stream is dropped: a broken stream or an orderly end. A broken stream must not look
     /// complete.
     fn reset_on_close(&mut self, reset: bool) {
-        if let Some(socket) = self.socket() {
-            socket.reset_on_close(reset);
+        match (self.socket(), self.tcp()) {
+            (Some(socket), _) => socket.reset_on_close(reset),
+            (None, Some(tcp)) => reset_on_close(tcp, reset),
+            (None, None) => {}
         }
+    }
+}
+
+/// Streams of a bridge with TLS.
+#[cfg(feature = "tls")]
+impl Layer for i2p_sam::TlsStream {
+    fn tcp(&self) -> Option<&TcpStream> {
+        Some(self.tcp())
     }
 }
 
@@ -89,6 +107,11 @@ impl Layered {
     /// Calls `work` with the socket below, if there is one.
     pub(super) fn with_socket<T>(&self, work: impl FnOnce(&Socket) -> T) -> Option<T> {
         self.state().layer.socket().map(work)
+    }
+
+    /// Calls `work` with the TCP connection below, if there is one that is not a [`Socket`].
+    pub(super) fn with_tcp<T>(&self, work: impl FnOnce(&TcpStream) -> T) -> Option<T> {
+        self.state().layer.tcp().map(work)
     }
 
     pub(super) fn reset_on_close(&self, reset: bool) {

@@ -10,6 +10,7 @@ mod relay;
 pub(crate) mod sock_diag;
 mod socket;
 mod stop;
+mod tcp_options;
 
 pub use self::{
     half_closed::{HalfClosedStream, Hold},

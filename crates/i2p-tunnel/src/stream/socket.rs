@@ -4,8 +4,8 @@ use std::{
     future::{pending, poll_fn},
     io,
     net::{Shutdown, SocketAddr},
-    pin::{Pin, pin},
-    task::{Context, Poll, Waker},
+    pin::Pin,
+    task::{Context, Poll},
     time::Duration,
 };
 
@@ -20,13 +20,13 @@ use tokio::{
     time::sleep,
 };
 
-use super::layer::{Layer, Layered, Plain};
 #[cfg(target_os = "linux")]
 use super::sock_diag::{SocketOwner, Transport, owner};
+use super::{
+    layer::{Layer, Layered, Plain},
+    tcp_options,
+};
 use crate::limits::Limits;
-
-/// Keep-alive probes that go unanswered before a connection counts as lost.
-const KEEPALIVE_PROBES: u32 = 4;
 
 /// How often a socket that does not report its loss is checked for it.
 const LOSS_CHECK_INTERVAL: Duration = Duration::from_millis(500);
@@ -205,15 +205,15 @@ impl Socket {
     /// Whether the connection is lost. For a layer, whether the socket below it is.
     fn is_lost(&self) -> bool {
         match &self.0 {
-            Kind::Tcp(stream) => {
-                let ready = pin!(stream.ready(Interest::ERROR));
-                ready.poll(&mut Context::from_waker(Waker::noop())).is_ready()
-            }
+            Kind::Tcp(stream) => tcp_options::is_lost(stream),
             #[cfg(unix)]
             Kind::Unix(stream) => {
                 stream.try_write(&[]).is_err_and(|error| error.kind() != io::ErrorKind::WouldBlock)
             }
-            Kind::Layered(layer) => layer.with_socket(Self::is_lost).unwrap_or_default(),
+            Kind::Layered(layer) => {
+                let lost = layer.with_socket(Self::is_lost);
+                lost.or_else(|| layer.with_tcp(tcp_options::is_lost)).unwrap_or_default()
+            }
         }
     }
 
@@ -289,40 +289,22 @@ impl Socket {
 
     /// Lets the operating system detect that the other machine, or the path to it, is gone. Unix sockets need no such detection.
     pub(crate) fn detect_loss(&self, limits: Limits) {
-        let stream = match &self.0 {
-            Kind::Tcp(stream) => stream,
+        match &self.0 {
+            Kind::Tcp(stream) => tcp_options::detect_loss(stream, limits),
             #[cfg(unix)]
-            Kind::Unix(_) => return,
+            Kind::Unix(_) => {}
             Kind::Layered(layer) => {
                 layer.with_socket(|socket| socket.detect_loss(limits));
-                return;
+                layer.with_tcp(|stream| tcp_options::detect_loss(stream, limits));
             }
-        };
-        let socket = socket2::SockRef::from(stream);
-        if let Some(silence) = limits.keepalive {
-            let probes = socket2::TcpKeepalive::new().with_time(silence);
-            #[cfg(any(
-                target_os = "linux",
-                target_os = "android",
-                target_vendor = "apple",
-                target_os = "freebsd"
-            ))]
-            let probes = probes.with_interval(silence / KEEPALIVE_PROBES).with_retries(KEEPALIVE_PROBES);
-            // On systems that do not support this, connections live longer.
-            let _ = socket.set_tcp_keepalive(&probes);
         }
-        #[cfg(any(target_os = "linux", target_os = "android"))]
-        let _ = socket.set_tcp_user_timeout(limits.user_timeout);
     }
 
     /// Sets what the other side sees if this is dropped: a reset, or an orderly end. The operating system does it, so it also
     /// holds if this process dies. Unix sockets have no reset.
     pub(crate) fn reset_on_close(&self, reset: bool) {
         match &self.0 {
-            Kind::Tcp(stream) => {
-                // On systems that do not support this, a broken stream looks like one that ended.
-                let _ = socket2::SockRef::from(stream).set_linger(reset.then_some(Duration::ZERO));
-            }
+            Kind::Tcp(stream) => tcp_options::reset_on_close(stream, reset),
             #[cfg(unix)]
             Kind::Unix(_) => {}
             Kind::Layered(layer) => layer.reset_on_close(reset),
@@ -354,6 +336,8 @@ impl From<SamStream> for Socket {
     fn from(stream: SamStream) -> Self {
         match stream {
             SamStream::Tcp(stream) => stream.into(),
+            #[cfg(feature = "tls")]
+            SamStream::Tls(stream) => Self::layered(stream),
             #[cfg(unix)]
             SamStream::Unix(stream) => stream.into(),
             // Of a later version of i2p-sam.

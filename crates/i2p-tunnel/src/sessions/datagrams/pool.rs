@@ -435,6 +435,8 @@ fn open_failure(error: &Error) -> Failure {
         | Error::Unreachable { .. }
         | Error::NotSam { .. }
         | Error::ExpectsTls { .. }
+        | Error::NoTls { .. }
+        | Error::Certificate { .. }
         | Error::Closed { phase: Phase::Hello } => Failure::RouterUnavailable,
         Error::Refused { .. } => Failure::SessionRefused,
         Error::Timeout { .. } => Failure::NoTunnels,
