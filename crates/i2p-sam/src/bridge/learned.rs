@@ -5,9 +5,7 @@ use std::sync::{
     atomic::{AtomicBool, Ordering},
 };
 
-use super::{
-    capabilities::Capabilities, session_log::SessionLog, spares::Spares, style_trials::StyleTrials,
-};
+use super::{capabilities::Capabilities, session_log::SessionLog, spares::Spares, style_trials::StyleTrials};
 
 /// What was last learned of the router behind a bridge. All clones of a bridge share it.
 #[derive(Debug, Default)]
