@@ -25,7 +25,7 @@ fn certificate() -> Vec<Fingerprint> {
 
 #[tokio::test]
 async fn a_bridge_with_the_pinned_certificate_serves_streams_and_lookups() {
-    for dialect in [Dialect::Java, Dialect::I2pd, Dialect::Emissary] {
+    for dialect in [Dialect::Java, Dialect::I2pd245, Dialect::I2pd259, Dialect::Emissary] {
         let bridge = TestBridge::start_as(dialect).await;
         let front = TlsFront::start(&bridge).await;
         let client = with_trust(&front, Trust::Pinned(certificate())).with_spares(4);
