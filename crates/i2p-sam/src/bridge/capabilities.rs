@@ -170,7 +170,7 @@ impl fmt::Display for Capabilities {
             match self.datagram_support(DatagramStyle::Datagram2) {
                 DatagramSupport::Supported => "1 2 3 and raw",
                 DatagramSupport::Unsupported => "1 and raw",
-                DatagramSupport::NotKnown => "1 and raw (2 and 3 are known once tried)",
+                DatagramSupport::NotKnown => "1 and raw (2 and 3 not tried yet)",
             },
             if self.datagrams_beside_streams(DatagramStyle::Datagram) {
                 "for streams and datagrams"

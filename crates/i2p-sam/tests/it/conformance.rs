@@ -19,7 +19,7 @@ const KITS: [(&str, Dialect, &str); 5] = [
     (
         "testkit-java",
         Dialect::Java,
-        "SAM 3.3, dialect standard (Java I2P), datagrams 1 and raw (2 and 3 are known once tried), subsessions for streams \
+        "SAM 3.3, dialect standard (Java I2P), datagrams 1 and raw (2 and 3 not tried yet), subsessions for streams \
          and datagrams, stream ports carried",
     ),
     (
