@@ -17,8 +17,8 @@ const TLS_PREFIX: &str = "tls:";
 
 /// Where a bridge listens: at a TCP address, with or without TLS, or on a Unix socket.
 ///
-/// Its text is `HOST:PORT`, `unix:/PATH`, or with the feature `tls` `tls:HOST:PORT`. [`FromStr`] checks such a text; [`From`] takes it as it is, and a text that is no
-/// address shows at the first connection.
+/// Its text is `HOST:PORT`, `unix:/PATH`, or with the feature `tls` `tls:HOST:PORT`. [`FromStr`] checks such a text; [`From`] takes it
+/// as it is, and a text that is no address shows at the first connection.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum BridgeAddress {

@@ -26,8 +26,7 @@ pub enum Trust {
     /// A certificate for the host's name that an authority of the operating system has signed.
     #[default]
     System,
-    /// Only certificates with these fingerprints, whatever name they are for and whoever has signed them. With an empty list, no
-    /// certificate is trusted.
+    /// Only certificates with these fingerprints. Their names, dates and signers do not count. An empty list trusts none.
     Pinned(Vec<Fingerprint>),
 }
 
