@@ -29,7 +29,7 @@ pub use session::{
     Accepted, Forwarding, Listening, PeerLine, Session,
     datagram::{DatagramPeer, DatagramSession, MAX_PACKET_BYTES},
     primary::PrimarySession,
-    supervised::{BackOff, Identity, SessionState, Supervised},
+    supervised::{BackOff, EarlyLosses, Identity, SessionState, Supervised},
 };
 #[cfg(feature = "tls")]
 pub use tls::{CertificateFileError, Fingerprint, TlsAddress, TlsStream, Trust};

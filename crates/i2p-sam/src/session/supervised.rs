@@ -3,7 +3,7 @@
 use std::{
     sync::{
         Arc, Mutex, MutexGuard, OnceLock, PoisonError,
-        atomic::{AtomicBool, Ordering},
+        atomic::{AtomicBool, AtomicU32, Ordering},
     },
     time::Duration,
 };
@@ -12,7 +12,7 @@ use restart_schedule::TaskRestarts;
 use tokio::{
     sync::watch,
     task::JoinHandle,
-    time::{Instant, sleep},
+    time::{Instant, sleep, timeout},
 };
 
 use super::{
@@ -107,6 +107,25 @@ pub enum SessionState {
     },
 }
 
+/// How many sessions in a row were lost soon after they were built. Clones share the number: the supervisions that follow each other
+/// for one client get clones, so that a new one waits for as long as the one before it would have waited.
+#[derive(Debug, Clone, Default)]
+pub struct EarlyLosses(Arc<AtomicU32>);
+
+impl EarlyLosses {
+    fn count(&self) -> u32 {
+        self.0.load(Ordering::Relaxed)
+    }
+
+    fn add(&self) {
+        self.0.fetch_add(1, Ordering::Relaxed);
+    }
+
+    fn forget(&self) {
+        self.0.store(0, Ordering::Relaxed);
+    }
+}
+
 /// A session that is built again when it was lost and a task waits for it, on the router that then answers at the bridge. Dropping
 /// this ends the supervision; a [`Session`] that was handed out lives on until it is dropped too.
 #[derive(Debug)]
@@ -180,6 +199,19 @@ impl Supervised {
     /// Starts to build a session. Later it is built again when it was lost and a task waits for it.
     #[must_use]
     pub fn start(bridge: Bridge, options: SessionOptions, identity: Identity, back_off: BackOff) -> Self {
+        Self::start_after(EarlyLosses::default(), bridge, options, identity, back_off)
+    }
+
+    /// As [`start`](Self::start), in place of a supervision with these early losses. If there were any, it waits before it builds the
+    /// first session.
+    #[must_use]
+    pub fn start_after(
+        early_losses: EarlyLosses,
+        bridge: Bridge,
+        options: SessionOptions,
+        identity: Identity,
+        back_off: BackOff,
+    ) -> Self {
         let (sender, state) = watch::channel(SessionState::Building { failures: 0 });
         let shared = Arc::new(Shared::default());
         shared.set_ready(false);
@@ -191,7 +223,7 @@ impl Supervised {
             state: sender,
             shared: Arc::clone(&shared),
             failures: 0,
-            early_losses: 0,
+            early_losses,
         };
         let task = tokio::spawn(supervision.run());
         Self { state, shared, task }
@@ -261,12 +293,14 @@ struct Supervision {
     shared: Arc<Shared>,
     /// Failed attempts since it was last ready.
     failures: u32,
-    /// Sessions in a row that were lost soon after they were built.
-    early_losses: u32,
+    early_losses: EarlyLosses,
 }
 
 impl Supervision {
     async fn run(mut self) {
+        if let Some(wait) = self.wait_after_early_losses() {
+            sleep(wait).await;
+        }
         let mut restarts = TaskRestarts::new("the task that builds an I2P session");
         while restarts.run(self.build_for_ever()).await.is_none() {
             self.state.send_replace(SessionState::Lost);
@@ -298,28 +332,30 @@ impl Supervision {
         self.shared.was_ready.store(true, Ordering::Relaxed);
         self.shared.set_ready(true);
         self.state.send_replace(SessionState::Ready(session.clone()));
-        let since = Instant::now();
-        session.lost().await;
+        if timeout(SHORT_LIFE, session.lost()).await.is_ok() {
+            self.early_losses.add();
+        } else {
+            self.early_losses.forget();
+            session.lost().await;
+        }
         self.shared.set_ready(false);
         self.bridge.session_log().closed();
-        self.early_losses = if since.elapsed() < SHORT_LIFE { self.early_losses + 1 } else { 0 };
         self.state.send_replace(SessionState::Lost);
         self.shared.asked().await;
-        if self.early_losses > 0 {
-            self.wait_after_early_loss().await;
+        if let Some(wait) = self.wait_after_early_losses() {
+            self.state.send_replace(SessionState::Waiting {
+                failures: self.early_losses.count(),
+                error: Arc::new(Error::SessionLost),
+                until: Instant::now() + wait,
+            });
+            sleep(wait).await;
         }
     }
 
-    /// Waits before a session is built in the place of one that was lost soon after it was built.
-    async fn wait_after_early_loss(&self) {
-        let wait = self.back_off.wait_after_losses(self.early_losses);
-        tracing::debug!(losses = self.early_losses, "the last I2P session did not live long; waiting");
-        self.state.send_replace(SessionState::Waiting {
-            failures: self.early_losses,
-            error: Arc::new(Error::SessionLost),
-            until: Instant::now() + wait,
-        });
-        sleep(wait).await;
+    /// How long to wait before a session is built in the place of one that was lost soon after it was built.
+    fn wait_after_early_losses(&self) -> Option<Duration> {
+        let losses = self.early_losses.count();
+        (losses > 0).then(|| self.back_off.wait_after_losses(losses))
     }
 
     /// Waits until the next attempt.

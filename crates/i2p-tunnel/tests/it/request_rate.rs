@@ -61,6 +61,20 @@ async fn clients_that_wait_for_peers_while_the_router_resets_every_accept() {
 }
 
 #[tokio::test]
+async fn clients_that_connect_while_the_router_closes_every_session() {
+    for dialect in ALL_ROUTERS {
+        let bridge = TestBridge::start_as(dialect).await;
+        let proxy = proxy(&bridge).await;
+        bridge.on("SESSION CREATE", [Act::Behave, Act::Close]);
+        bridge.on("STREAM CONNECT", [Act::Hang]);
+        bridge.drop_control_connections();
+        ask(&proxy, socks5_command(1, &domain("known.i2p"), 80)).await;
+        let sessions = bridge.times("SESSION CREATE").len();
+        assert!((2..=40).contains(&sessions), "{dialect:?}: {sessions} sessions in {WATCHED:?}");
+    }
+}
+
+#[tokio::test]
 async fn clients_that_look_up_a_name_while_lookups_fail() {
     for dialect in ALL_ROUTERS {
         for acts in [vec![Act::line("NAMING REPLY RESULT=KEY_NOT_FOUND NAME={NAME}")], vec![Act::Close]] {

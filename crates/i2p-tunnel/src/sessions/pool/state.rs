@@ -4,7 +4,7 @@ use std::{
     time::Duration,
 };
 
-use i2p_sam::{Bridge, Identity, PrivateKey, SessionOptions, Supervised};
+use i2p_sam::{Bridge, EarlyLosses, Identity, PrivateKey, SessionOptions, Supervised};
 use tokio::{sync::Notify, time::Instant};
 
 use super::{
@@ -12,12 +12,18 @@ use super::{
     options::{NoLease, PoolOptions},
 };
 use crate::{
-    client::{ClientRate, IsolationKey},
+    client::{ClientRate, IdentityTable, IsolationKey},
     limits::random_part_of,
 };
 
 /// Identities of closed sessions that are remembered, per session that the pool may have.
 const REMEMBERED_PER_SESSION: usize = 8;
+
+/// The most identities of which early losses are remembered.
+const MAX_IDENTITIES: usize = 1024;
+
+/// How long early losses of an identity are remembered after its latest session was begun. Longer than the longest wait after them.
+const EARLY_LOSSES_LIFETIME: Duration = Duration::from_secs(60);
 
 /// Most sessions including replaced ones that still have open streams, as a multiple of the cap.
 const MAX_OVERLAP: usize = 2;
@@ -41,6 +47,8 @@ pub(super) struct State {
     next_spare: Option<Instant>,
     /// How quickly each client opens sessions.
     opened: ClientRate,
+    /// The early losses of each key's sessions. A lost session that is not used is closed, and the next one must not begin at once.
+    early_losses: IdentityTable<EarlyLosses>,
 }
 
 /// The numbers of sessions that were closed because nobody has used them.
@@ -76,6 +84,7 @@ impl State {
             remembered: VecDeque::new(),
             has_lost: false,
             next_spare: None,
+            early_losses: IdentityTable::new(MAX_IDENTITIES, EARLY_LOSSES_LIFETIME),
         }
     }
 
@@ -169,12 +178,14 @@ impl State {
             self.current() + 1,
             self.options.max_sessions
         );
-        self.build(options, Purpose::Client)
+        let early_losses = self.early_losses.with(key, |losses| losses.clone());
+        self.build(options, Purpose::Client, early_losses)
     }
 
-    fn build(&self, options: SessionOptions, purpose: Purpose) -> Arc<Entry> {
+    fn build(&self, options: SessionOptions, purpose: Purpose, early_losses: EarlyLosses) -> Arc<Entry> {
         let PoolOptions { identity, back_off, .. } = self.options;
-        let supervised = Supervised::start(self.bridge.clone(), options, identity, back_off);
+        let bridge = self.bridge.clone();
+        let supervised = Supervised::start_after(early_losses, bridge, options, identity, back_off);
         Arc::new(Entry::new(supervised, purpose, Arc::clone(&self.changed)))
     }
 
@@ -189,7 +200,7 @@ impl State {
     /// Begins to build a spare, if the cap allows it without closing another session.
     fn open_spare(&mut self) {
         if self.has_room() {
-            let spare = self.build(self.options.session.clone(), Purpose::Spare);
+            let spare = self.build(self.options.session.clone(), Purpose::Spare, EarlyLosses::default());
             self.spares.push_back(spare);
         }
     }
