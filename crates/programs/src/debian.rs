@@ -10,8 +10,6 @@ use anyhow::{Context, Result, ensure};
 
 use crate::{Invocation, Program, Workspace, invocation::quoted};
 
-/// The archive that serves if this machine's own package sources name none.
-const ARCHIVE: &str = "http://deb.debian.org/debian/";
 /// The keys with which Debian signs its releases.
 const KEYRING: &str = "/usr/share/keyrings/debian-archive-keyring.gpg";
 /// Where packages put their programs.
@@ -65,7 +63,7 @@ impl Place<'_> {
         for directory in [self.directory.join("state/lists/partial"), self.archives().join("partial")] {
             fs::create_dir_all(&directory)?;
         }
-        let sources = format!("deb [signed-by={KEYRING}] {} {} main\n", self.archive(), self.release);
+        let sources = format!("deb [signed-by={KEYRING}] {} {} main\n", self.archive()?, self.release);
         fs::write(self.directory.join("sources.list"), sources)?;
         // Nothing is installed there, so that apt-get downloads every dependency.
         fs::write(self.directory.join("state/status"), "")?;
@@ -92,11 +90,11 @@ impl Place<'_> {
     }
 
     /// The Debian archive that this machine uses.
-    fn archive(&self) -> String {
+    fn archive(&self) -> Result<String> {
         let sources =
-            Invocation::typed("apt-get indextargets --format $(REPO_URI)", self.workspace.root()).output();
-        let sources = sources.unwrap_or_default();
-        sources.lines().find(|line| line.ends_with("/debian/")).unwrap_or(ARCHIVE).to_owned()
+            Invocation::typed("apt-get indextargets --format $(REPO_URI)", self.workspace.root()).output()?;
+        let archive = sources.lines().find(|line| line.ends_with("/debian/"));
+        archive.map(str::to_owned).context("apt-get has no Debian archive here; run apt-get update first")
     }
 
     fn unpack(&self) -> Result<()> {

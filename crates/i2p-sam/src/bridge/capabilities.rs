@@ -133,7 +133,7 @@ impl Capabilities {
     }
 
     /// Whether a session may have several STREAM ACCEPTs that wait at once. The specification allows it from version 3.2 on. i2pd agrees
-    /// to several since 2.50, but closes those that it has agreed to last, or never serves them.
+    /// to several and does not serve them all: from 2.50 on it closes the new ones, and 2.45 forgets all once one of them is given up.
     #[must_use]
     pub fn concurrent_accepts(&self) -> bool {
         match self.dialect {

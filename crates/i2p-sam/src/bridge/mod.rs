@@ -82,7 +82,8 @@ struct Place {
 }
 
 impl Bridge {
-    /// The bridge at this address: `"127.0.0.1:7656"`, `"unix:/PATH"`, with the feature `tls` `"tls:HOST:PORT"`, or another value of [`BridgeAddress`].
+    /// The bridge at this address: `"127.0.0.1:7656"`, `"unix:/PATH"`, with the feature `tls` `"tls:HOST:PORT"`, or another value of
+    /// [`BridgeAddress`].
     #[must_use]
     pub fn new(address: impl Into<BridgeAddress>) -> Self {
         let place = Place {

@@ -9,8 +9,6 @@ use crate::wire::{DatagramStyle, ResultWord};
 pub(crate) struct StyleTrials {
     datagram2: OnceCell<StyleTrial>,
     datagram3: OnceCell<StyleTrial>,
-    /// For the kinds that every router supports. They are never tried.
-    other: OnceCell<StyleTrial>,
 }
 
 /// The outcome of a trial.
@@ -23,12 +21,12 @@ pub(crate) enum StyleTrial {
 }
 
 impl StyleTrials {
-    /// The trial of a kind of datagrams.
-    pub(crate) fn of(&self, style: DatagramStyle) -> &OnceCell<StyleTrial> {
+    /// The trial of a kind of datagrams. `None` for those that every router supports, which are not tried.
+    pub(crate) fn of(&self, style: DatagramStyle) -> Option<&OnceCell<StyleTrial>> {
         match style {
-            DatagramStyle::Datagram2 => &self.datagram2,
-            DatagramStyle::Datagram3 => &self.datagram3,
-            _ => &self.other,
+            DatagramStyle::Datagram2 => Some(&self.datagram2),
+            DatagramStyle::Datagram3 => Some(&self.datagram3),
+            DatagramStyle::Datagram | DatagramStyle::Raw { .. } => None,
         }
     }
 }

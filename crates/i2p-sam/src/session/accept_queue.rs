@@ -45,6 +45,16 @@ struct WaitingTask {
     peer: oneshot::Sender<Result<Accepted, Error>>,
 }
 
+impl WaitingTask {
+    /// Tells it that the router accepts peers, unless it was told.
+    fn begin(&mut self) {
+        if let Some(begun) = self.begun.take() {
+            // The task may have gone just now.
+            let _ = begun.send(Ok(()));
+        }
+    }
+}
+
 impl State {
     /// Hands a stream to the task that has waited for longest. Closes it if there is none.
     fn hand_over(&mut self, mut peer: Accepted) {
@@ -75,8 +85,11 @@ impl AcceptQueue {
         let mut state = self.state();
         state.last_number += 1;
         let number = state.last_number;
-        let begun = if state.is_accepting { begun.send(Ok(())).err().and(None) } else { Some(begun) };
-        state.waiting.push_back(WaitingTask { number, begun, peer });
+        let mut task = WaitingTask { number, begun: Some(begun), peer };
+        if state.is_accepting {
+            task.begin();
+        }
+        state.waiting.push_back(task);
         if !std::mem::replace(&mut state.is_served, true) {
             tokio::spawn(serve(Arc::clone(self), session.downgrade()));
         }
@@ -150,10 +163,7 @@ impl AcceptQueue {
     fn begun(&self) {
         let mut state = self.state();
         state.is_accepting = true;
-        for begun in state.waiting.iter_mut().filter_map(|task| task.begun.take()) {
-            // The task may have gone just now.
-            let _ = begun.send(Ok(()));
-        }
+        state.waiting.iter_mut().for_each(WaitingTask::begin);
     }
 
     /// Begins a pause, and tells a task why, unless the connection was closed without a word and not more often than this in a row.

@@ -29,7 +29,8 @@ impl Router {
                 dialect: self.capabilities().dialect(),
             }),
             DatagramSupport::NotKnown => {
-                match self.style_trials().of(style).get_or_try_init(|| ask(self, style)).await? {
+                let Some(trial) = self.style_trials().of(style) else { return Ok(()) };
+                match trial.get_or_try_init(|| ask(self, style)).await? {
                     StyleTrial::Accepted => Ok(()),
                     StyleTrial::Refused { result, message } => Err(Error::Refused {
                         phase: Phase::SessionCreate,

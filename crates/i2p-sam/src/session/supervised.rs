@@ -303,6 +303,7 @@ impl Supervision {
         }
         let mut restarts = TaskRestarts::new("the task that builds an I2P session");
         while restarts.run(self.build_for_ever()).await.is_none() {
+            self.shared.set_ready(false);
             self.state.send_replace(SessionState::Lost);
             self.shared.asked().await;
         }

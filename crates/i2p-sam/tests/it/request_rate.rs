@@ -1,6 +1,6 @@
 //! How many lines the client sends while a router refuses, resets and closes: few, however eagerly the program asks.
 
-use std::{future::Future, time::Duration};
+use std::{future::Future, sync::Arc, time::Duration};
 
 use i2p_sam::{BackOff, Bridge, Error, Identity, Session, SessionOptions, Supervised};
 use sam_testkit::{Act, LineRecord, TestBridge};
@@ -41,13 +41,17 @@ async fn open(kit: &TestBridge) -> Session {
     Bridge::new(kit.address()).create_session(&SessionOptions::default()).await.unwrap()
 }
 
-/// Has tasks repeat `work` without a pause for [`WATCHED`].
-async fn repeat<F: Future<Output = ()> + Send>(work: impl Fn() -> F + Clone + Send + 'static) {
+/// Has tasks repeat `work` without a pause for [`WATCHED`], or until there are far too many lines: while tasks are busy, the paused
+/// clock stands still.
+async fn repeat<F>(kit: &Arc<TestBridge>, work: impl Fn() -> F + Clone + Send + 'static)
+where
+    F: Future<Output = ()> + Send,
+{
     let mut tasks = JoinSet::new();
     for _ in 0..TASKS {
-        let work = work.clone();
+        let (kit, work) = (Arc::clone(kit), work.clone());
         tasks.spawn(async move {
-            loop {
+            while kit.transcript().len() <= 2 * MAX_LINES {
                 work().await;
                 tokio::task::yield_now().await;
             }
@@ -62,10 +66,10 @@ async fn accepts_that_are_refused_or_reset() {
     let reset = vec![Act::line("STREAM STATUS RESULT=OK"), Act::Close];
     for dialect in ROUTERS {
         for (what, acts) in [("refused", &refused), ("reset", &reset), ("closed", &vec![Act::Close])] {
-            let kit = TestBridge::start_as(dialect).await;
+            let kit = Arc::new(TestBridge::start_as(dialect).await);
             kit.on("STREAM ACCEPT", acts.clone());
             let session = open(&kit).await;
-            repeat(move || {
+            repeat(&kit, move || {
                 let session = session.clone();
                 async move { drop(session.accept().await) }
             })
@@ -80,13 +84,16 @@ async fn sessions_that_are_refused_or_lost_at_once() {
     for dialect in ROUTERS {
         let refused = Act::refuse("SESSION STATUS RESULT=I2P_ERROR MESSAGE=\"no\"").to_vec();
         for (what, acts) in [("refused", refused), ("lost", vec![Act::Behave, Act::Close])] {
-            let kit = TestBridge::start_as(dialect).await;
-            kit.on("SESSION CREATE", acts);
+            let kit = Arc::new(TestBridge::start_as(dialect).await);
+            // Not for ever, so that the clock goes on if there are too many.
+            for _ in 0..MAX_LINES {
+                kit.once("SESSION CREATE", acts.clone());
+            }
             let bridge = Bridge::new(kit.address());
             let options = SessionOptions::default();
             let supervised = Supervised::start(bridge, options, Identity::New, BackOff::default());
-            let supervised = std::sync::Arc::new(supervised);
-            repeat(move || {
+            let supervised = Arc::new(supervised);
+            repeat(&kit, move || {
                 let supervised = supervised.clone();
                 async move { supervised.session().await.lost().await }
             })

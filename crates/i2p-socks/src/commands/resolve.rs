@@ -156,6 +156,6 @@ async fn look_up_here(config: &Config, host: &HostName) -> Result<HostLookup, Co
         let found = client::find(config, host).await.map_err(|error| error.to_string())?;
         Ok(found.and_then(|text| text.parse().ok()))
     };
-    let bridge = bridge.as_ref().ok_or_else(String::new);
+    let bridge = bridge.as_ref().ok_or_else(|| "the configuration does not ask it".to_owned());
     Ok(HostLookup::of(host, &config.names, book, bridge).await)
 }
