@@ -164,9 +164,7 @@ async fn deliver_to(
 async fn sender(bridges: &Bridges<'_>, pair: &DatagramPair, style: DatagramStyle) -> CheckResult {
     let own: &Destination = pair.near.session().destination();
     let (expected, seen) = match style {
-        DatagramStyle::Datagram3 if !bridges.expected.datagram3_names_destination => {
-            (Sender::Hash(own.b32()), "a hash")
-        }
+        DatagramStyle::Datagram3 => (Sender::Hash(own.b32()), "a hash"),
         DatagramStyle::Raw { .. } => (Sender::Unknown, "nobody"),
         _ => (Sender::Destination(own.clone()), "a destination"),
     };

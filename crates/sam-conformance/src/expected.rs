@@ -76,8 +76,6 @@ pub(crate) struct Expected {
     pub(crate) connect_unknown_destination: ExpectedRefusal,
     pub(crate) unaccepted: Unaccepted,
     pub(crate) second_session: SecondSession,
-    /// Whether a DATAGRAM3 arrives with the destination of its sender instead of the hash.
-    pub(crate) datagram3_names_destination: bool,
     /// The shortest raw datagram that arrives, in bytes.
     pub(crate) min_raw_bytes: usize,
     /// Whether an acceptor is told the ports.
@@ -104,7 +102,6 @@ impl Expected {
                     ..=1 => SecondSession::CreatedButMayCrash,
                     _ => SecondSession::Created,
                 },
-                datagram3_names_destination: true,
                 min_raw_bytes: 3,
                 accept_reports_ports: false,
                 lookups_without_session: true,
@@ -117,7 +114,6 @@ impl Expected {
                 connect_unknown_destination: Word(CantReachPeer),
                 unaccepted: Unaccepted::ConnectedAndSilent,
                 second_session: SecondSession::Refused(Word(DuplicatedDest)),
-                datagram3_names_destination: false,
                 min_raw_bytes: 1,
                 accept_reports_ports: false,
                 lookups_without_session: false,
@@ -130,7 +126,6 @@ impl Expected {
                 connect_unknown_destination: Word(CantReachPeer),
                 unaccepted: Unaccepted::Refused(Word(CantReachPeer)),
                 second_session: SecondSession::Refused(Word(DuplicatedDest)),
-                datagram3_names_destination: false,
                 min_raw_bytes: 1,
                 accept_reports_ports: capabilities.version().minor >= 2,
                 lookups_without_session: true,

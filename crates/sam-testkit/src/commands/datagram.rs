@@ -176,8 +176,7 @@ async fn hand_over(
     let Datagram { from_port, to_port, protocol, payload, .. } = datagram;
     let is_raw = to.style == SessionStyle::Raw;
     let source = match (shared.dialect, to.style) {
-        (Dialect::Java, SessionStyle::Datagram3) => source.hash(),
-        // As recorded, i2pd's master names the destination for every kind.
+        (_, SessionStyle::Datagram3) => source.hash(),
         _ => source.public.clone(),
     };
     let ports = match shared.dialect {
