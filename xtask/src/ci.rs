@@ -59,7 +59,21 @@ const SUITES: &[Chore] = &[
         description: "test our proxy with real i2pd routers and real clients",
         run: |workspace| suites::run("interop", workspace),
     },
+    // Of the releases in between, CONTRIBUTING.md tells how to test one by hand.
+    Chore {
+        name: "sam-routers-sid",
+        description: "test the SAM client with the newest i2pd, that of Debian's sid",
+        run: |workspace| suites::run_with_i2pd("sam-routers", NEWEST, workspace),
+    },
+    Chore {
+        name: "interop-sid",
+        description: "test our proxy with the newest i2pd and real clients",
+        run: |workspace| suites::run_with_i2pd("interop", NEWEST, workspace),
+    },
 ];
+
+/// The Debian release with the newest i2pd.
+const NEWEST: &str = "sid";
 
 /// The steps whose compilers write elsewhere, so that no lock of cargo makes the two lanes wait for each other.
 const RELEASE_STEPS: &[Chore] = &[

@@ -26,6 +26,11 @@ pub(crate) fn run(name: &str, workspace: &Workspace) -> Result<()> {
     invocation(name, workspace)?.run()
 }
 
+/// The same with the i2pd of another Debian release.
+pub(crate) fn run_with_i2pd(name: &str, release: &str, workspace: &Workspace) -> Result<()> {
+    with_i2pd(invocation(name, workspace)?, release, workspace)?.run()
+}
+
 /// Runs the short form of the benchmark. Fails unless it succeeds.
 pub(crate) fn run_short_bench(workspace: &Workspace) -> Result<()> {
     invocation("bench", workspace)?.arg("--short").run()
