@@ -14,7 +14,7 @@ mod udp_socket;
 
 use std::sync::{
     Arc, Weak,
-    atomic::{AtomicU64, Ordering},
+    atomic::{AtomicBool, AtomicU64, Ordering},
 };
 
 use i2p_name::{Destination, HostName, I2pName};
@@ -54,6 +54,8 @@ struct Inner {
     kind: SessionKind,
     accepts: Arc<AcceptQueue>,
     pauses: AcceptPauses,
+    /// Whether a stream of it was ever connected.
+    has_connected: AtomicBool,
 }
 
 /// A handle that does not keep the session open.
@@ -94,7 +96,10 @@ impl Session {
     ) -> Self {
         let number = NEXT_NUMBER.fetch_add(1, Ordering::Relaxed);
         let (accepts, pauses) = (Arc::default(), AcceptPauses::default());
-        Self { inner: Arc::new(Inner { number, control, id, private_key, kind, accepts, pauses }) }
+        let has_connected = AtomicBool::new(false);
+        Self {
+            inner: Arc::new(Inner { number, control, id, private_key, kind, accepts, pauses, has_connected }),
+        }
     }
 
     fn downgrade(&self) -> WeakSession {
@@ -154,6 +159,11 @@ impl Session {
     #[must_use]
     pub fn is_alive(&self) -> bool {
         self.inner.control.is_alive()
+    }
+
+    /// Whether a stream to a destination was ever connected.
+    fn has_connected(&self) -> bool {
+        self.inner.has_connected.load(Ordering::Relaxed)
     }
 
     /// Returns once the session is gone.
@@ -217,7 +227,9 @@ impl Session {
             Ok(connection.into_stream())
         };
         let limit = self.router().bridge().timeouts().stream_connect;
-        control.unless_lost(within(limit, phase, self.router().request(connect))).await
+        let stream = control.unless_lost(within(limit, phase, self.router().request(connect))).await?;
+        self.inner.has_connected.store(true, Ordering::Relaxed);
+        Ok(stream)
     }
 
     /// Waits for a peer to connect to the session, which has to be published. Several tasks may wait at once: where the router keeps

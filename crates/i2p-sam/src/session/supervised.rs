@@ -25,8 +25,8 @@ use crate::{
     wire::{PrivateKey, SessionOptions},
 };
 
-/// A session that is lost sooner than this counts as a failed attempt: a router that closes each session at once must not be asked
-/// for the next one at once.
+/// A session that is lost sooner than this counts as a failed attempt, unless it has connected a stream: a router that closes each
+/// session at once must not be asked for the next one at once.
 const SHORT_LIFE: Duration = Duration::from_secs(10);
 /// The longest wait after such a session.
 const MAX_PAUSE_AFTER_LOSS: Duration = Duration::from_secs(10);
@@ -107,7 +107,7 @@ pub enum SessionState {
     },
 }
 
-/// How many sessions in a row were lost soon after they were built. Clones share the number: the supervisions that follow each other
+/// How many sessions in a row were lost soon after they were built, before they had connected a stream. Clones share the number: the supervisions that follow each other
 /// for one client get clones, so that a new one waits for as long as the one before it would have waited.
 #[derive(Debug, Clone, Default)]
 pub struct EarlyLosses(Arc<AtomicU32>);
@@ -333,11 +333,12 @@ impl Supervision {
         self.shared.was_ready.store(true, Ordering::Relaxed);
         self.shared.set_ready(true);
         self.state.send_replace(SessionState::Ready(session.clone()));
-        if timeout(SHORT_LIFE, session.lost()).await.is_ok() {
+        let was_short = timeout(SHORT_LIFE, session.lost()).await.is_ok();
+        session.lost().await;
+        if was_short && !session.has_connected() {
             self.early_losses.add();
         } else {
             self.early_losses.forget();
-            session.lost().await;
         }
         self.shared.set_ready(false);
         self.bridge.session_log().closed();
