@@ -12,6 +12,7 @@ mod checks;
 mod exits;
 mod names;
 mod peers;
+mod programs_page;
 mod proxy_pac;
 mod status_page;
 mod suite;
@@ -54,7 +55,8 @@ fn main() -> ExitCode {
 
 /// Prepares what needs the internet, then runs the rest inside the namespace.
 fn outside(workspace: &Workspace) -> Result<()> {
-    install_missing(&[&PROGRAMS[..], &lab::exits::PROGRAMS, &peers::PROGRAMS].concat(), workspace)?;
+    let all = [&PROGRAMS[..], &lab::exits::PROGRAMS, &peers::PROGRAMS, &programs_page::PROGRAMS];
+    install_missing(&all.concat(), workspace)?;
     workspace.build_proxy()?;
     SUITE.run_inside_despite_crashes(workspace, &[])
 }

@@ -18,7 +18,7 @@ use crate::{
     checklist::Checklist,
     checks,
     peers::{self, OwnRuntime, services::PeerServices},
-    proxy_pac, status_page,
+    programs_page, proxy_pac, status_page,
 };
 
 /// Forms the network, starts the proxies, runs the checks and prints how many have passed.
@@ -48,6 +48,7 @@ pub(crate) async fn run(workspace: &Workspace, lab: &Path) -> Result<()> {
     status_page::check(&mut checklist, workspace, lab, &curl).await;
     checks::check_first_page(&mut checklist, &curl, &site).await;
     proxy_pac::check(&mut checklist, workspace, lab, &site).await;
+    programs_page::check(&mut checklist, workspace, lab, &site).await;
     checks::run(&mut checklist, &curl, &mut network, &site, &mut exit_programs, &proxy).await;
     // Held until the end: it keeps its routers running, through which the restarted one builds tunnels.
     let peers = peers.await.context("the checks of the peers did not finish")?;

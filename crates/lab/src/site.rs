@@ -7,6 +7,7 @@
 //! | `POST /sum` | the SHA-256 of the body |
 //! | `GET /hosts.txt` | [`LISTED_HOST`] with the site's destination; 304 if the client has it already |
 //! | `GET /who` | the base32 address of the client |
+//! | `GET /project.git/info/refs` | [`BRANCH`], the only branch of a Git repository |
 //!
 //! i2pd 2.45 tries to publish a lease set when an inbound tunnel is built, and gives up if there is no outbound tunnel yet
 //! ("Can't publish LeaseSet. Destination is not ready"). Both are built at the same time, and no later attempt was seen within
@@ -35,6 +36,8 @@ use crate::{
 
 /// The page.
 pub const PAGE: &str = "<!doctype html><title>interop</title><p>Hello from the far end of I2P.\n";
+/// The branch of the site's Git repository.
+pub const BRANCH: &str = "refs/heads/far-end";
 /// The name of the site in its own `hosts.txt`. No router knows it.
 pub const LISTED_HOST: &str = "listed.i2p";
 /// The version of its `hosts.txt`.
@@ -45,6 +48,10 @@ pub const DOWNLOAD_SEED: &str = "download";
 const MAX_HEAD_BYTES: usize = 16 * 1024;
 /// How long one exchange may take.
 const EXCHANGE_TIMEOUT: Duration = Duration::from_secs(120);
+/// The largest response that has arrived after [`PAGE_LINGER`] at the latest.
+const MAX_PAGE_BYTES: usize = 16 * 1024;
+/// How long a client has to close the connection after such a response.
+const PAGE_LINGER: Duration = Duration::from_secs(5);
 /// The pause after an accept that failed, so that a router in trouble gets no flood of requests.
 const RETRY_PAUSE: Duration = Duration::from_millis(100);
 
@@ -132,6 +139,7 @@ async fn exchange(stream: &mut SamStream, peer: &Destination, hosts: String) -> 
         ("GET", "/hosts.txt") if etag.as_deref() == Some(ETAG) => ("304 Not Modified", Vec::new()),
         ("GET", "/hosts.txt") => ("200 OK", hosts.into_bytes()),
         ("GET", "/who") => ("200 OK", peer.b32().to_string().into_bytes()),
+        ("GET", path) if path.starts_with("/project.git/info/refs") => ("200 OK", refs().into_bytes()),
         _ => ("404 Not Found", Vec::new()),
     };
     let head = format!(
@@ -140,9 +148,16 @@ async fn exchange(stream: &mut SamStream, peer: &Destination, hosts: String) -> 
     );
     stream.write_all(head.as_bytes()).await?;
     stream.write_all(&body).await?;
-    // The client closes first: when our end closes, i2pd may drop what it still has to send.
-    while stream.read(&mut [0; 512]).await? > 0 {}
+    // The client closes first: when our end closes, i2pd may drop what it still has to send. w3m waits for us instead.
+    let wait = if body.len() <= MAX_PAGE_BYTES { PAGE_LINGER } else { EXCHANGE_TIMEOUT };
+    let _ =
+        timeout(wait, async { while stream.read(&mut [0; 512]).await.is_ok_and(|count| count > 0) {} }).await;
     Ok(())
+}
+
+/// The branches of the repository, as a server of files shows them (gitprotocol-http(5), "dumb server").
+fn refs() -> String {
+    format!("{}\t{BRANCH}\n", "1".repeat(40))
 }
 
 async fn sum_of_body(stream: &mut SamStream, early_body: &[u8], length: usize) -> Result<String> {
