@@ -15,7 +15,7 @@ use crate::{
 };
 
 /// How long an answer may take before the run fails.
-const ANSWER_TIMEOUT: Duration = Duration::from_secs(30);
+const ANSWER_TIMEOUT: Duration = Duration::from_secs(60);
 
 /// How a client reaches the service.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -115,9 +115,14 @@ fn connect_to_address(target: SocketAddr) -> Result<Vec<u8>> {
     Ok([&[5, 1, 0, 1][..], &target.ip().octets(), &target.port().to_be_bytes()].concat())
 }
 
-/// Connects to a host through a SOCKS5 proxy.
-pub(crate) fn connect_to_host(proxy: SocketAddr, host: &str, port: u16) -> Result<TcpStream> {
-    handshake(open(proxy)?, &connect_to_name(host, port)?, None)
+/// Connects to a host through a SOCKS5 proxy, as this user.
+pub(crate) fn connect_to_host(
+    proxy: SocketAddr,
+    host: &str,
+    port: u16,
+    user: Option<&str>,
+) -> Result<TcpStream> {
+    handshake(open(proxy)?, &connect_to_name(host, port)?, user)
 }
 
 /// Encodes CONNECT to a name (RFC 1928 section 4).

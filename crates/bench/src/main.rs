@@ -7,9 +7,11 @@
 mod address_book;
 mod bridge;
 mod client;
+mod far_site;
 mod first_byte;
 mod growth;
 mod measure;
+mod networks;
 mod page;
 mod plan;
 mod plot;
@@ -25,14 +27,17 @@ mod workloads;
 
 use std::process::ExitCode;
 
-use anyhow::Result;
+use anyhow::{Result, bail};
 use lab::{
     namespace::Namespaces,
     suite::{CommandLine, Suite},
 };
 use programs::{Program, Workspace, install_missing};
 
-use self::plan::Plan;
+use self::{
+    networks::{Extent, NETWORK},
+    plan::Plan,
+};
 
 /// This suite.
 const SUITE: Suite = Suite { name: "bench", namespaces: Namespaces::NetworkAndProcesses };
@@ -40,57 +45,103 @@ const SUITE: Suite = Suite { name: "bench", namespaces: Namespaces::NetworkAndPr
 const PROGRAMS: [Program; 2] = [("ip", "iproute2"), ("unshare", "util-linux")];
 
 /// What the command line asks for.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 enum Mode {
-    /// Measure and print everything.
+    /// Measure and print everything except the networks.
     Full,
     /// A minute, to see that everything still runs.
     Short,
-    /// Measure everything and write the page.
+    /// Measure the same as in full and write the page.
     Write,
     /// Only the link with latency.
     Link,
+    /// All lossy and slow networks.
+    Networks(Networks),
+    /// One of them, which has this name.
+    Network { name: String, short: bool },
+}
+
+/// What happens to the table of all networks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Networks {
+    Print,
+    PrintShort,
+    /// Print it, and replace the one of the same i2pd on the page.
+    Write,
 }
 
 impl Mode {
-    const ALL: [Self; 4] = [Self::Full, Self::Short, Self::Write, Self::Link];
-
-    fn arguments(self) -> &'static [&'static str] {
-        match self {
-            Self::Full => &[],
-            Self::Short => &["--short"],
-            Self::Write => &["--write"],
-            Self::Link => &["--link"],
-        }
-    }
-
     fn parse(arguments: &[String]) -> Option<Self> {
-        Self::ALL.into_iter().find(|mode| mode.arguments() == arguments)
+        let words: Vec<_> = arguments.iter().map(String::as_str).collect();
+        Some(match words.as_slice() {
+            [] => Self::Full,
+            ["--short"] => Self::Short,
+            ["--write"] => Self::Write,
+            ["--link"] => Self::Link,
+            ["--networks"] => Self::Networks(Networks::Print),
+            ["--networks", "--short"] => Self::Networks(Networks::PrintShort),
+            ["--networks", "--write"] => Self::Networks(Networks::Write),
+            [NETWORK, name, rest @ ..] if networks::exists(name) && matches!(rest, [] | ["--short"]) => {
+                Self::Network { name: (*name).to_owned(), short: !rest.is_empty() }
+            }
+            _ => return None,
+        })
     }
 }
+
+/// What the suite takes.
+const USAGE: &str = "--short, --link, --write, --networks, --networks --short, --networks --write, --network NAME or no argument";
 
 fn main() -> ExitCode {
     let CommandLine { is_inside, arguments } = CommandLine::of_this_process();
     match Mode::parse(&arguments) {
-        Some(mode) if is_inside => SUITE.run(|workspace| inside(workspace, mode)),
-        Some(mode) => SUITE.run(|workspace| outside(workspace, mode)),
-        None => SUITE.wrong_usage("--short, --link, --write or no argument"),
+        Some(mode) if is_inside => SUITE.run(|workspace| inside(workspace, &mode)),
+        Some(mode) => SUITE.run(|workspace| outside(workspace, &mode, &arguments)),
+        None => SUITE.wrong_usage(USAGE),
     }
 }
 
 /// Prepares what needs the internet, then runs the rest inside the namespaces.
-fn outside(workspace: &Workspace, mode: Mode) -> Result<()> {
-    install_missing(&[&PROGRAMS[..], &running::PROGRAMS].concat(), workspace)?;
-    running::build(workspace)?;
-    SUITE.run_inside(workspace, mode.arguments())
+fn outside(workspace: &Workspace, mode: &Mode, arguments: &[String]) -> Result<()> {
+    let arguments: Vec<_> = arguments.iter().map(String::as_str).collect();
+    match mode {
+        Mode::Networks(networks) => {
+            prepare_networks(workspace)?;
+            measure_networks(workspace, *networks)
+        }
+        Mode::Network { .. } => {
+            prepare_networks(workspace)?;
+            SUITE.run_inside(workspace, &arguments)
+        }
+        Mode::Full | Mode::Short | Mode::Write | Mode::Link => {
+            install_missing(&[&PROGRAMS[..], &running::PROGRAMS].concat(), workspace)?;
+            running::build(workspace)?;
+            SUITE.run_inside(workspace, &arguments)
+        }
+    }
 }
 
-fn inside(workspace: &Workspace, mode: Mode) -> Result<()> {
+/// The networks need no release build: a round trip over their links takes a thousand times as long as our proxy.
+fn prepare_networks(workspace: &Workspace) -> Result<()> {
+    install_missing(&[&PROGRAMS[..], &[running::I2PD]].concat(), workspace)?;
+    workspace.build_proxy()
+}
+
+fn measure_networks(workspace: &Workspace, networks: Networks) -> Result<()> {
+    let table = networks::measure_all(workspace, networks == Networks::PrintShort)?;
+    if networks == Networks::Write { page::replace_networks(workspace, &table) } else { Ok(()) }
+}
+
+fn inside(workspace: &Workspace, mode: &Mode) -> Result<()> {
     match mode {
         Mode::Full => suite::print_all(workspace, &Plan::FULL),
         Mode::Short => suite::print_all(workspace, &Plan::SHORT),
         Mode::Write => suite::write_page(workspace),
         Mode::Link => suite::print_link(workspace),
+        Mode::Network { name, short } => {
+            networks::measure_one(workspace, name, if *short { Extent::SHORT } else { Extent::FULL })
+        }
+        Mode::Networks(_) => bail!("each network has namespaces of its own"),
     }
 }
 
@@ -100,12 +151,15 @@ mod tests {
 
     #[test]
     fn the_command_line_chooses_one_mode() {
-        let parse = |words: &[&str]| Mode::parse(&words.iter().map(ToString::to_string).collect::<Vec<_>>());
-        for mode in Mode::ALL {
-            assert_eq!(parse(mode.arguments()), Some(mode));
-        }
-        for wrong in [&["--short", "--write"][..], &["--long"], &["--short", "--short"]] {
-            assert_eq!(parse(wrong), None, "{wrong:?}");
+        let parse = |line: &str| Mode::parse(&line.split_whitespace().map(str::to_owned).collect::<Vec<_>>());
+        assert_eq!(parse(""), Some(Mode::Full));
+        assert_eq!(parse("--link"), Some(Mode::Link));
+        assert_eq!(parse("--networks --write"), Some(Mode::Networks(Networks::Write)));
+        let network = |short| Some(Mode::Network { name: "loss-1".into(), short });
+        assert_eq!(parse("--network loss-1"), network(false));
+        assert_eq!(parse("--network loss-1 --short"), network(true));
+        for wrong in ["--short --write", "--long", "--short --short", "--network", "--network none"] {
+            assert_eq!(parse(wrong), None, "{wrong}");
         }
     }
 }

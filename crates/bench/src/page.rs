@@ -8,6 +8,7 @@ use programs::{Invocation, Workspace};
 use crate::{
     first_byte::{LATENCY, LinkCheck},
     measure::{Measure, Results},
+    networks,
     plan::{MANY, Plan},
     plot,
     running::version,
@@ -99,7 +100,8 @@ pub(crate) fn write(
     environment: &Environment,
     link: &LinkCheck,
 ) -> Result<()> {
-    let page = render(results, plan, environment, link);
+    let old = fs::read_to_string(workspace.root().join(FILE)).unwrap_or_default();
+    let page = render(results, plan, environment, link, &networks::carry_over(&old));
     for (file, text) in [(FILE, page), (PICTURE, plot::svg(results))] {
         let path = workspace.root().join(file);
         fs::write(&path, text).with_context(|| format!("could not write {}", path.display()))?;
@@ -108,13 +110,29 @@ pub(crate) fn write(
     Ok(())
 }
 
+/// Replaces the table of the networks of one version of i2pd on the page.
+pub(crate) fn replace_networks(workspace: &Workspace, table: &str) -> Result<()> {
+    let path = workspace.root().join(FILE);
+    let page = fs::read_to_string(&path).with_context(|| format!("could not read {}", path.display()))?;
+    fs::write(&path, networks::replace(&page, table))
+        .with_context(|| format!("could not write {}", path.display()))?;
+    println!("written: {FILE}");
+    Ok(())
+}
+
 /// What was found by hand, and the decisions that follow. To be checked again when the code that it describes changes. The page
 /// shows it beside the results of any run, so it has no numbers of a run.
 const PROFILES: &str = include_str!("profiles.md");
 
-fn render(results: &Results, plan: &Plan, environment: &Environment, link: &LinkCheck) -> String {
+fn render(
+    results: &Results,
+    plan: &Plan,
+    environment: &Environment,
+    link: &LinkCheck,
+    networks: &str,
+) -> String {
     format!(
-        "{}{}{}{}{PROFILES}\n{}",
+        "{}{}{}{networks}{}{PROFILES}\n{}",
         targets(results, plan),
         all_results(results, plan),
         link_with_latency(results, plan, link),
@@ -131,8 +149,8 @@ fn targets(results: &Results, plan: &Plan) -> String {
 
 Written by `cargo xtask bench --write`; do not edit. `cargo xtask bench` measures again and prints the same tables.
 `cargo xtask bench --short`, a step of `cargo xtask ci`, takes a minute and checks that everything still runs. `--link` measures
-only the time to first byte on a link with latency. Results depend on the machine, so a number fails a run only if it is
-impossible.
+only the time to first byte on a link with latency. The tables of lossy and slow networks are written by `--networks --write`,
+and `--write` keeps them. Results depend on the machine, so a number fails a run only if it is impossible.
 
 ## Targets
 
@@ -271,7 +289,8 @@ mod tests {
         let environment = Environment { lines: vec![("machine".into(), "a small one".into())] };
         results.record(Measure::FirstByte(Address::Name), Subject::I2pd, 202.5).unwrap();
         let link = LinkCheck::RoundTrips([Duration::from_micros(101_250), Duration::from_micros(100_500)]);
-        let text = render(&results, &Plan::FULL, &environment, &link);
+        let networks = networks::carry_over("");
+        let text = render(&results, &Plan::FULL, &environment, &link, &networks);
         for part in [
             "cargo xtask bench --write",
             "| connections per second | 5000 |",
@@ -282,13 +301,14 @@ mod tests {
             "| time to first byte by name, ms | – | 202 | – |\n",
             "takes 50 ms each way, so a round trip takes 100 ms",
             "101.2 ms before, 100.5 ms after.\n",
+            "## Lossy and slow networks\n",
         ] {
             assert!(text.contains(part), "{part}:\n{text}");
         }
         assert!(text.lines().all(|line| line.starts_with('|') || line.chars().count() <= 130), "{text}");
         assert!(!PROFILES.contains("this run"), "the page shows it beside the results of any run");
         let absent =
-            render(&results, &Plan::FULL, &environment, &LinkCheck::NoTun("/dev/net/tun: gone".into()));
+            render(&results, &Plan::FULL, &environment, &LinkCheck::NoTun("/dev/net/tun: gone".into()), "");
         assert!(absent.contains("Not measured: the link needs TUN"), "{absent}");
         assert!(progress(&results, Measure::Rate).ends_with("second: i2p-socks 5000"));
     }

@@ -39,7 +39,7 @@ const SPLICE: &str = "crates/bench/peers/splice-relay.c";
 pub(crate) const PROGRAMS: [Program; 4] = [MICROSOCKS, DANTE, I2PD, ("cc", "gcc")];
 const MICROSOCKS: Program = ("microsocks", "microsocks");
 const DANTE: Program = ("danted", "dante-server");
-const I2PD: Program = ("i2pd", "i2pd");
+pub(crate) const I2PD: Program = ("i2pd", "i2pd");
 
 /// The program of a subject.
 pub(crate) fn program(subject: Subject, workspace: &Workspace) -> Result<PathBuf> {

@@ -56,7 +56,7 @@ pub(crate) fn print_link(workspace: &Workspace) -> Result<()> {
 }
 
 /// Does blocking work in the lab.
-fn in_lab<T: Send + 'static>(
+pub(crate) fn in_lab<T: Send + 'static>(
     workspace: &Workspace,
     work: impl FnOnce(&Workspace, &Path) -> Result<T> + Send + 'static,
 ) -> Result<T> {

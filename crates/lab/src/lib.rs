@@ -6,12 +6,13 @@
 //! | module | what it does |
 //! |---|---|
 //! | [`suite`] | runs a suite: outside its namespaces, then inside |
-//! | [`namespace`] | makes network namespaces, and links with latency between them |
+//! | [`namespace`] | makes network namespaces, and links with latency, loss and reordering between them |
 //! | [`router`] | runs i2pd routers |
 //! | [`network`], [`formation`] | forms a network of them; once more if the first one does not come up |
 //! | [`site`], [`echo`], [`exits`] | publishes services in the network: a web site, an echo for datagrams, ways out of I2P |
 //! | [`proxy`] | runs our proxy |
 //! | [`curl`], [`requests`], [`association`] | sends what clients of a proxy send |
+//! | [`signals`] | sends signals to processes |
 //! | [`wait`] | waits for a condition within a limit |
 
 #![forbid(unsafe_code)]
@@ -30,6 +31,7 @@ pub mod proxy;
 pub mod requests;
 pub mod router;
 pub mod sessions;
+pub mod signals;
 pub mod site;
 pub mod suite;
 pub mod wait;

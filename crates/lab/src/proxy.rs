@@ -16,6 +16,7 @@ use tokio::{
 };
 
 use crate::{
+    signals::signal,
     site::Site,
     wait::{Attempt, until},
 };
@@ -157,14 +158,6 @@ impl Proxy {
         ensure!(status.success(), "the proxy exited with {status}");
         Ok(())
     }
-}
-
-/// Sends a process a signal, such as `HUP`.
-pub async fn signal(process_id: u32, name: &str) -> Result<()> {
-    // The shell's own kill, since sending a signal from here would need unsafe code or one more crate.
-    let sent = Command::new("sh").arg("-c").arg(format!("kill -{name} {process_id}")).status().await?;
-    ensure!(sent.success(), "could not send SIG{name}: the process has exited");
-    Ok(())
 }
 
 /// A configuration with tunnels of this many hops, the status page, and a virtual address for the site.

@@ -3,7 +3,7 @@
 use std::{convert::Infallible, fmt, fs, path::PathBuf, time::Duration};
 
 use anyhow::{Context, Result, ensure};
-use lab::{network::Network, proxy::signal};
+use lab::{network::Network, signals::signal};
 use tokio::time::{Instant, sleep, timeout_at};
 
 use crate::{event_log::EventLog, work::RouterState};

@@ -16,7 +16,7 @@ use std::{
 use anyhow::{Context, Result, ensure};
 use lab::{
     namespace::{self, Namespaces},
-    proxy::signal,
+    signals::signal,
     suite::{CommandLine, Suite},
     wait::{Attempt, until},
 };

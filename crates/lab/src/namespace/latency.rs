@@ -1,14 +1,16 @@
-//! Delays packets and keeps their order.
+//! Delays, loses and reorders packets.
 //!
-//! This is what netem's `delay` does, for kernels without netem. Like a link, a full queue drops the packet that arrives.
+//! This is what netem's `delay`, `loss` and `reorder` do, for kernels without netem. Like a link, a full queue drops the packet
+//! that arrives.
 
 use std::{
-    collections::VecDeque,
+    collections::BTreeMap,
     io,
     sync::atomic::{AtomicU64, Ordering},
     time::Duration,
 };
 
+use fastrand::Rng;
 use tokio::time::{Instant, sleep_until};
 
 /// Packets in flight in one direction, at most. With the largest packets that is 1.5 MB in 50 ms, or 30 MB/s: more than
@@ -16,6 +18,30 @@ use tokio::time::{Instant, sleep_until};
 const MAX_PACKETS_IN_FLIGHT: usize = 1024;
 /// Above the MTU that a device has by default.
 const MAX_PACKET_BYTES: usize = 2048;
+
+/// What happens to the packets of a link, in each direction.
+#[derive(Debug, Clone, Copy)]
+pub struct Conditions {
+    /// How long a packet takes.
+    pub latency: Duration,
+    /// How many packets of 100 are lost.
+    pub lost_percent: u8,
+    /// How many packets of 100 take longer, so that later ones overtake them.
+    pub late_percent: u8,
+    /// How much longer such a packet takes, at most. Each takes a random part of it.
+    pub max_lateness: Duration,
+    /// Decides which packets are lost and late. Runs with the same seed lose packets with the same numbers; routers do not send
+    /// the same packets in each run.
+    pub seed: u64,
+}
+
+impl Conditions {
+    /// A link that only delays packets.
+    #[must_use]
+    pub const fn latency(latency: Duration) -> Self {
+        Self { latency, lost_percent: 0, late_percent: 0, max_lateness: Duration::ZERO, seed: 0 }
+    }
+}
 
 /// One end of a link.
 pub(crate) trait End: Sync {
@@ -30,6 +56,7 @@ pub(crate) trait End: Sync {
 pub(crate) struct Traffic {
     accepted: AtomicU64,
     dropped: AtomicU64,
+    lost: AtomicU64,
 }
 
 impl Traffic {
@@ -43,54 +70,85 @@ impl Traffic {
         self.dropped.load(Ordering::Relaxed)
     }
 
-    fn count(&self, accepted: bool) {
-        let counter = if accepted { &self.accepted } else { &self.dropped };
+    /// Packets that the link has lost so far, as its conditions demand.
+    pub(crate) fn lost(&self) -> u64 {
+        self.lost.load(Ordering::Relaxed)
+    }
+
+    fn count(&self, fate: Fate) {
+        let counter = match fate {
+            Fate::Carried => &self.accepted,
+            Fate::Dropped => &self.dropped,
+            Fate::Lost => &self.lost,
+        };
         counter.fetch_add(1, Ordering::Relaxed);
     }
 }
 
+/// What happens to a packet.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Fate {
+    Carried,
+    /// There was no room for it.
+    Dropped,
+    /// The conditions demand it.
+    Lost,
+}
+
 /// The packets in flight.
 struct DelayQueue {
-    latency: Duration,
-    /// Each packet with its time of arrival. All take equally long, so the first one is always due next.
-    packets: VecDeque<(Instant, Box<[u8]>)>,
+    conditions: Conditions,
+    random: Rng,
+    /// Each packet with its time of arrival. The number keeps the order of packets that arrive at the same time.
+    packets: BTreeMap<(Instant, u64), Box<[u8]>>,
+    next_number: u64,
 }
 
 impl DelayQueue {
-    fn new(latency: Duration) -> Self {
-        Self { latency, packets: VecDeque::new() }
+    fn new(conditions: Conditions) -> Self {
+        let random = Rng::with_seed(conditions.seed);
+        Self { conditions, random, packets: BTreeMap::new(), next_number: 0 }
     }
 
-    /// Accepts a packet that arrives now. Returns false if there is no room for it.
-    fn push(&mut self, packet: &[u8], now: Instant) -> bool {
-        let has_room = self.packets.len() < MAX_PACKETS_IN_FLIGHT;
-        if has_room {
-            self.packets.push_back((now + self.latency, packet.into()));
+    /// Accepts a packet that arrives now, unless it is lost or there is no room for it.
+    fn push(&mut self, packet: &[u8], now: Instant) -> Fate {
+        // Both are drawn for each packet, so that one setting does not change which packets the other one hits.
+        let [is_lost, is_late] = [self.conditions.lost_percent, self.conditions.late_percent]
+            .map(|percent| self.random.u8(..100) < percent);
+        let lateness = self.conditions.max_lateness.mul_f64(self.random.f64());
+        if is_lost {
+            return Fate::Lost;
         }
-        has_room
+        if self.packets.len() >= MAX_PACKETS_IN_FLIGHT {
+            return Fate::Dropped;
+        }
+        let lateness = if is_late { lateness } else { Duration::ZERO };
+        self.packets.insert((now + self.conditions.latency + lateness, self.next_number), packet.into());
+        self.next_number += 1;
+        Fate::Carried
     }
 
     /// When the next packet is due.
     fn next_due(&self) -> Option<Instant> {
-        self.packets.front().map(|(due, _)| *due)
+        self.packets.first_key_value().map(|((due, _), _)| *due)
     }
 
     /// Takes out the next packet if it is due.
     fn pop_due(&mut self, now: Instant) -> Option<Box<[u8]>> {
         let due = self.next_due()?;
-        if due <= now { self.packets.pop_front().map(|(_, packet)| packet) } else { None }
+        if due <= now { self.packets.pop_first().map(|(_, packet)| packet) } else { None }
     }
 }
 
-/// Carries packets in one direction until an end fails. Each arrives after `latency`, and up to a millisecond later, since
+/// Carries packets in one direction until an end fails. Each arrives when its conditions say, and up to a millisecond later, since
 /// tokio's timers tick in milliseconds.
 pub(crate) async fn carry(
     from: &impl End,
     to: &impl End,
-    latency: Duration,
+    conditions: Conditions,
     traffic: &Traffic,
 ) -> io::Result<()> {
-    let mut queue = DelayQueue::new(latency);
+    let mut queue = DelayQueue::new(conditions);
     let mut buffer = [0; MAX_PACKET_BYTES];
     loop {
         let next = queue.next_due();
@@ -155,13 +213,17 @@ mod tests {
 
     /// A link in one direction, whose packets are being carried.
     fn link() -> Link {
+        link_with(Conditions::latency(LATENCY))
+    }
+
+    fn link_with(conditions: Conditions) -> Link {
         let ((sender, input), (output, receiver)) = (mpsc::unbounded_channel(), mpsc::unbounded_channel());
         let (_, nothing) = mpsc::unbounded_channel();
         let from = Memory { input: Mutex::new(input), output: output.clone() };
         let to = Memory { input: Mutex::new(nothing), output };
         let traffic = Arc::new(Traffic::default());
         let count = Arc::clone(&traffic);
-        tokio::spawn(async move { carry(&from, &to, LATENCY, &count).await });
+        tokio::spawn(async move { carry(&from, &to, conditions, &count).await });
         Link { sender, receiver, traffic }
     }
 
@@ -206,6 +268,40 @@ mod tests {
         assert_eq!((traffic.accepted(), traffic.dropped()), (MAX_PACKETS_IN_FLIGHT as u64, 10));
         sender.send(vec![7]).unwrap();
         assert_eq!(receiver.recv().await.unwrap().1, [7], "there is room again");
+    }
+
+    /// Sends 1000 numbered packets over such a link. Returns the numbers that arrive, in their order, and the count of lost ones.
+    async fn after_1000_packets(conditions: Conditions) -> (Vec<u16>, u64) {
+        let Link { sender, mut receiver, traffic } = link_with(conditions);
+        for number in 0..1000_u16 {
+            sender.send(number.to_be_bytes().to_vec()).unwrap();
+            sleep(Duration::from_millis(1)).await;
+        }
+        let mut numbers = Vec::new();
+        while let Ok(Some((_, packet))) = timeout(Duration::from_secs(1), receiver.recv()).await {
+            numbers.push(u16::from_be_bytes(packet.try_into().unwrap()));
+        }
+        (numbers, traffic.lost())
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_lossy_link_loses_its_share_and_the_same_packets_for_the_same_seed() {
+        let conditions = |seed| Conditions { lost_percent: 5, seed, ..Conditions::latency(LATENCY) };
+        let (numbers, lost) = after_1000_packets(conditions(1)).await;
+        assert!((30..70).contains(&lost) && numbers.len() as u64 + lost == 1000, "{lost}");
+        assert!(numbers.is_sorted(), "loss alone keeps the order");
+        assert_eq!(after_1000_packets(conditions(1)).await.0, numbers);
+        assert_ne!(after_1000_packets(conditions(2)).await.0, numbers);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn late_packets_are_overtaken_and_none_is_lost() {
+        let lateness = Conditions { late_percent: 25, max_lateness: LATENCY, ..Conditions::latency(LATENCY) };
+        let (mut numbers, lost) = after_1000_packets(lateness).await;
+        let overtaken = numbers.windows(2).filter(|pair| pair[0] > pair[1]).count();
+        assert!((100..300).contains(&overtaken), "{overtaken}");
+        numbers.sort_unstable();
+        assert_eq!((numbers, lost), ((0..1000).collect(), 0));
     }
 
     #[tokio::test]

@@ -1,7 +1,7 @@
-//! A link with latency between the namespace of the suite and a second one.
+//! A link with latency, loss and reordering between the namespace of the suite and a second one.
 //!
-//! It has a TUN device at each end. What one namespace routes into its device, this program reads, delays and writes into the
-//! other device. To the kernel and the routers it is a link like any other.
+//! It has a TUN device at each end. What one namespace routes into its device, this program reads, delays or loses, and writes
+//! into the other device. To the kernel and the routers it is a link like any other.
 
 use std::{
     io,
@@ -17,7 +17,7 @@ use tokio_tun::Tun;
 
 use super::{
     ip,
-    latency::{End, Traffic, carry},
+    latency::{Conditions, End, Traffic, carry},
     second::SecondNamespace,
 };
 
@@ -35,7 +35,7 @@ const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// A link, which lasts as long as this value.
 pub struct Link {
-    latency: Duration,
+    conditions: Conditions,
     traffic: Arc<Traffic>,
     carrying: [JoinHandle<io::Result<()>>; 2],
     /// Takes connections over the link, to measure it.
@@ -44,10 +44,10 @@ pub struct Link {
 
 impl Link {
     /// Joins the namespace of this thread, which has the address `near`, with the second one, which has all addresses of `far`.
-    /// They are IPv4 addresses that exist already. Packets take `latency` each way. Needs a runtime.
+    /// They are IPv4 addresses that exist already. The conditions are those of each direction. Needs a runtime.
     ///
     /// Fails without TUN, and if connecting over the link takes another time than it should.
-    pub fn new(second: &SecondNamespace, near: &str, far: &[String], latency: Duration) -> Result<Self> {
+    pub fn new(second: &SecondNamespace, near: &str, far: &[String], conditions: Conditions) -> Result<Self> {
         let home = far.first().context("no address at the far end")?;
         let near_device = new_device()?;
         for address in far {
@@ -61,12 +61,15 @@ impl Link {
             Ok((device, TcpListener::bind((home.as_str(), 0)).context("no listener at the far end")?))
         })?;
         let traffic = Arc::new(Traffic::default());
-        let one_way = |from: &Arc<Tun>, to: &Arc<Tun>| {
+        let one_way = |from: &Arc<Tun>, to: &Arc<Tun>, seed: u64| {
             let (from, to, traffic) = (Arc::clone(from), Arc::clone(to), Arc::clone(&traffic));
-            tokio::spawn(async move { carry(&*from, &*to, latency, &traffic).await })
+            tokio::spawn(
+                async move { carry(&*from, &*to, Conditions { seed, ..conditions }, &traffic).await },
+            )
         };
-        let carrying = [one_way(&near_device, &far_device), one_way(&far_device, &near_device)];
-        let link = Self { latency, traffic, carrying, far_listener };
+        let [there, back] = [conditions.seed, conditions.seed.wrapping_add(1)];
+        let carrying = [one_way(&near_device, &far_device, there), one_way(&far_device, &near_device, back)];
+        let link = Self { conditions, traffic, carrying, far_listener };
         link.round_trip()?;
         Ok(link)
     }
@@ -76,11 +79,11 @@ impl Link {
         let address = self.far_listener.local_addr()?;
         let times = (0..ROUND_TRIPS).map(|_| connect(address)).collect::<Result<Vec<_>>>()?;
         let shortest = times.into_iter().min().context("no round trip was measured")?;
-        let expected = self.latency * 2;
+        let expected = self.conditions.latency * 2;
         ensure!(
             (expected..expected + SLACK).contains(&shortest),
             "a round trip over a link of {:?} each way takes {shortest:?}",
-            self.latency
+            self.conditions.latency
         );
         Ok(shortest)
     }
@@ -90,7 +93,7 @@ impl Link {
     pub fn wait_for_silence(&self) {
         let start = Instant::now();
         let mut last = (self.traffic.accepted(), start);
-        while last.1.elapsed() < self.latency * 3 && start.elapsed() < SILENCE_TIMEOUT {
+        while last.1.elapsed() < self.conditions.latency * 3 && start.elapsed() < SILENCE_TIMEOUT {
             thread::sleep(LOOK_INTERVAL);
             let accepted = self.traffic.accepted();
             if accepted != last.0 {
@@ -103,6 +106,13 @@ impl Link {
     #[must_use]
     pub fn dropped_packets(&self) -> u64 {
         self.traffic.dropped()
+    }
+
+    /// The share of packets that the link has lost so far, as its conditions demand, in percent.
+    #[must_use]
+    pub fn lost_percent(&self) -> f64 {
+        let (lost, accepted) = (self.traffic.lost() as f64, self.traffic.accepted() as f64);
+        lost / (lost + accepted).max(1.0) * 100.0
     }
 }
 

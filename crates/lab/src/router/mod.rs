@@ -28,6 +28,7 @@ use tokio::{
 
 use crate::{
     namespace::second::SecondNamespace,
+    signals,
     wait::{Attempt, until},
 };
 
@@ -50,13 +51,47 @@ pub struct Settings {
     pub floodfill: bool,
     /// The number of hops of its exploratory tunnels.
     pub exploratory_hops: u8,
-    /// The port of its SOCKS proxy on 127.0.0.1, whose tunnels have no hops.
+    /// The port of its SOCKS proxy on 127.0.0.1.
     pub socks_port: Option<u16>,
+    /// The tunnels of this SOCKS proxy.
+    pub socks_tunnels: Tunnels,
+    /// Whether routers reach it over SSU2, which is UDP, instead of NTCP2, which is TCP.
+    pub ssu2: bool,
     /// The content of `tunnels.conf`.
     pub tunnels: String,
     /// The second namespace, if the router runs there. Its SAM bridge then listens at the router's own address, so that the
     /// suite reaches it.
     pub second_namespace: Option<Arc<SecondNamespace>>,
+}
+
+/// The tunnels of a client or a server, each way.
+#[derive(Debug, Clone, Copy)]
+pub struct Tunnels {
+    /// The number of hops of each.
+    pub hops: u8,
+    /// Their number.
+    pub quantity: u8,
+}
+
+impl Tunnels {
+    /// One tunnel without hops. It needs no third router, and nobody has to be hidden here.
+    pub const NO_HOPS: Self = Self { hops: 0, quantity: 1 };
+
+    /// The options of i2pd for them.
+    #[must_use]
+    pub fn options(self) -> String {
+        let Self { hops, quantity } = self;
+        format!(
+            "inbound.length = {hops}\noutbound.length = {hops}\n\
+             inbound.quantity = {quantity}\noutbound.quantity = {quantity}\n"
+        )
+    }
+}
+
+impl Default for Tunnels {
+    fn default() -> Self {
+        Self::NO_HOPS
+    }
 }
 
 /// A router. Dropping it kills it.
@@ -167,6 +202,21 @@ impl Router {
         process.kill().await.context("could not kill i2pd")
     }
 
+    /// Stops its process as SIGSTOP does. Its connections stay open: the kernel acknowledges what it receives.
+    pub async fn hang(&self) -> Result<()> {
+        self.signal("STOP").await
+    }
+
+    /// Lets it continue after [`Self::hang`].
+    pub async fn resume(&self) -> Result<()> {
+        self.signal("CONT").await
+    }
+
+    async fn signal(&self, name: &str) -> Result<()> {
+        let process = self.process.as_ref().and_then(Child::id).context("the router does not run")?;
+        signals::signal(process, name).await
+    }
+
     /// Returns once the router has exited by itself, and never while it is not running.
     pub async fn exited(&mut self) -> Result<ExitStatus> {
         match &mut self.process {
@@ -253,28 +303,23 @@ fn identity_hash(info: &[u8]) -> Result<String> {
     Ok(BASE64.encode(&Sha256::digest(identity)).replace('+', "-").replace('/', "~"))
 }
 
-/// Options of tunnels without hops. They need no third router, and nobody has to be hidden here.
-pub const NO_HOPS: &str = "\
-inbound.length = 0
-outbound.length = 0
-inbound.quantity = 1
-outbound.quantity = 1
-";
-
 /// The address of a feed of names that nobody publishes.
 const NO_FEED: &str = "http://aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa.b32.i2p/hosts.txt";
 
-/// NTCP2, SAM and what `settings` ask for; no clock, no internet.
+/// NTCP2 or SSU2, SAM and what `settings` ask for; no clock, no internet.
 ///
 /// The address book stays on, since i2pd crashes at `STREAM CONNECT` without one. Its feeds have an address, since i2pd ends
 /// after three minutes with an empty `addressbook.defaulturl`, and with empty `addressbook.subscriptions` when it has names.
 fn configuration(index: u16, directory: &Path, settings: &Settings) -> String {
-    let &Settings { floodfill, exploratory_hops, socks_port, .. } = settings;
+    let &Settings { floodfill, exploratory_hops, socks_port, socks_tunnels, ssu2, .. } = settings;
+    let ntcp2 = !ssu2;
     let (address, port) = (address(index), FIRST_ROUTER_PORT + index);
     let (sam_host, sam_port) = (sam_host(index, settings), FIRST_SAM_PORT + index);
     let socks = match socks_port {
         None => String::from("enabled = false\n"),
-        Some(port) => format!("enabled = true\naddress = 127.0.0.1\nport = {port}\n{NO_HOPS}"),
+        Some(port) => {
+            format!("enabled = true\naddress = 127.0.0.1\nport = {port}\n{}", socks_tunnels.options())
+        }
     };
     let log = directory.join("i2pd.log");
     let log = log.display();
@@ -295,11 +340,11 @@ log = file
 logfile = {log}
 loglevel = info
 [ntcp2]
-enabled = true
-published = true
+enabled = {ntcp2}
+published = {ntcp2}
 [ssu2]
-enabled = false
-published = false
+enabled = {ssu2}
+published = {ssu2}
 [upnp]
 enabled = false
 [nettime]
@@ -352,6 +397,26 @@ mod tests {
         info.extend([4, 5, 6]);
         assert_eq!(identity_hash(&info).unwrap(), name);
         assert!(identity_hash(&info[..386]).is_err());
+    }
+
+    #[test]
+    fn a_router_speaks_one_transport() {
+        let text = |ssu2| configuration(0, Path::new("/lab"), &Settings { ssu2, ..Settings::default() });
+        let of = |ntcp2, ssu2| {
+            format!(
+                "[ntcp2]\nenabled = {ntcp2}\npublished = {ntcp2}\n[ssu2]\nenabled = {ssu2}\npublished = {ssu2}\n"
+            )
+        };
+        assert!(text(false).contains(&of(true, false)), "{}", text(false));
+        assert!(text(true).contains(&of(false, true)), "{}", text(true));
+    }
+
+    #[test]
+    fn tunnels_are_the_same_each_way() {
+        let options = Tunnels { hops: 1, quantity: 2 }.options();
+        let expected =
+            "inbound.length = 1\noutbound.length = 1\ninbound.quantity = 2\noutbound.quantity = 2\n";
+        assert_eq!(options, expected);
     }
 
     #[test]

@@ -14,7 +14,7 @@ use anyhow::{Context, Result};
 use lab::{
     formation,
     ports::free_port,
-    router::{NO_HOPS, Router, Settings, introduce_all, start_all},
+    router::{Router, Settings, Tunnels, introduce_all, start_all},
     wait::{Attempt, until},
 };
 use tokio::task::spawn_blocking;
@@ -85,7 +85,8 @@ async fn start_routers(directory: &Path, ports: &[u16]) -> Result<(SocketAddr, V
 fn tunnels(ports: &[u16]) -> String {
     let tunnel = |port| {
         format!(
-            "[far-{port}]\ntype = server\nhost = 127.0.0.1\nport = {port}\ninport = {port}\nkeys = {KEYS}\n{NO_HOPS}"
+            "[far-{port}]\ntype = server\nhost = 127.0.0.1\nport = {port}\ninport = {port}\nkeys = {KEYS}\n{}",
+            Tunnels::NO_HOPS.options()
         )
     };
     ports.iter().map(tunnel).collect()

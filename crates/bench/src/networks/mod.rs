@@ -1,0 +1,83 @@
+//! `cargo xtask bench --networks`: pages through our proxy and through i2pd's own SOCKS port on networks that lose, delay and
+//! reorder packets, and whose routers hang.
+//!
+//! Each network is a process in namespaces of its own. Those with several clients run at the same time, since they mostly wait.
+
+mod kind;
+mod measure;
+mod outcome;
+mod section;
+mod visit;
+
+use std::{fs, path::PathBuf, thread};
+
+use anyhow::{Context, Result, anyhow, ensure};
+use lab::router::version::I2pdVersion;
+use programs::Workspace;
+
+use self::kind::Kind;
+pub(crate) use self::{
+    measure::Extent,
+    section::{carry_over, replace},
+};
+use crate::{SUITE, first_byte::no_tun};
+
+/// The option for one network, which the suite also gives to itself inside the namespaces.
+pub(crate) const NETWORK: &str = "--network";
+
+/// Measures all networks. Returns the section of the page for the i2pd that was measured.
+pub(crate) fn measure_all(workspace: &Workspace, short: bool) -> Result<String> {
+    if let Some(reason) = no_tun() {
+        return Err(anyhow!("the links need TUN, which this machine does not have ({reason})"));
+    }
+    let version = I2pdVersion::of_routers()?;
+    let run = |kind: &Kind| run_inside(workspace, kind, short);
+    let (lone, busy): (Vec<_>, Vec<_>) = kind::ALL.iter().partition(|kind| kind.clients == 1);
+    let mut failures: Vec<_> = lone.into_iter().filter_map(|kind| run(kind).err()).collect();
+    thread::scope(|scope| {
+        let networks: Vec<_> = busy.into_iter().map(|kind| scope.spawn(move || run(kind))).collect();
+        for network in networks {
+            let outcome = network.join().map_err(|_| anyhow!("a network panicked")).flatten();
+            failures.extend(outcome.err());
+        }
+    });
+    for failure in &failures {
+        eprintln!("error: {failure:#}");
+    }
+    let rows: String =
+        kind::ALL.iter().filter_map(|kind| fs::read_to_string(file(workspace, kind)).ok()).collect();
+    println!("\n{}{rows}", outcome::HEADER);
+    ensure!(failures.is_empty(), "{} networks were not measured", failures.len());
+    Ok(format!("### i2pd {version}\n\n{}{rows}", outcome::HEADER))
+}
+
+/// Measures one network in namespaces of its own.
+fn run_inside(workspace: &Workspace, kind: &Kind, short: bool) -> Result<()> {
+    let row = file(workspace, kind);
+    // The row of an earlier run.
+    let _ = fs::remove_file(&row);
+    let arguments: &[&str] = if short { &[NETWORK, kind.name, "--short"] } else { &[NETWORK, kind.name] };
+    SUITE.run_inside(workspace, arguments).with_context(|| format!("the network {}", kind.name))
+}
+
+/// Measures one network inside its namespaces and writes its row for the process outside.
+pub(crate) fn measure_one(workspace: &Workspace, name: &str, extent: Extent) -> Result<()> {
+    let kind = kind::find(name).with_context(|| format!("no network has the name {name}"))?;
+    let outcome = crate::suite::in_lab(workspace, move |workspace, lab| {
+        measure::measure(workspace, lab, &kind, extent)
+    })?;
+    let row = outcome.row(kind.title);
+    println!("{}{row}", outcome::HEADER);
+    let file = file(workspace, &kind);
+    fs::write(&file, row).with_context(|| format!("could not write {}", file.display()))
+}
+
+/// Returns whether a network has this name.
+pub(crate) fn exists(name: &str) -> bool {
+    kind::find(name).is_some()
+}
+
+/// The file for the row of a network.
+fn file(workspace: &Workspace, kind: &Kind) -> PathBuf {
+    workspace.target().join(SUITE.name).join(format!("network-{}.md", kind.name))
+}
