@@ -38,7 +38,7 @@ impl Cli {
     /// Parses the command line and the environment of this process. An empty variable counts as not set: environment files of
     /// containers and services often have such lines.
     pub(crate) fn try_parse_process() -> Result<Self, clap::Error> {
-        let mut command = <Self as CommandFactory>::command();
+        let mut command = Self::definition();
         let empty =
             |arg: &Arg| arg.get_env().and_then(std::env::var_os).is_some_and(|value| value.is_empty());
         let ids: Vec<_> =
@@ -50,13 +50,34 @@ impl Cli {
         Self::from_arg_matches(&command.try_get_matches_from(words)?)
     }
 
+    /// The definition of the command line. Its help shows the options of all commands once, and those of a command at that command.
     pub(crate) fn definition() -> clap::Command {
-        <Self as CommandFactory>::command()
+        let definition = <Self as CommandFactory>::command();
+        let shared = definition.get_arguments().filter(|arg| arg.is_global_set());
+        let shared: Vec<_> = shared.map(|arg| arg.clone().hide(true)).collect();
+        definition.mut_subcommands(|command| match command.get_name() {
+            // It does the same as no command, so these options are its own.
+            "run" => command,
+            _ => hide_shared_options(command, &shared),
+        })
     }
 
     pub(crate) fn command(&self) -> Command {
         self.command.clone().unwrap_or(Command::Run)
     }
+}
+
+/// Where the help of a command refers to for the options that it does not show.
+const SHARED_OPTIONS_HELP: &str = "\
+Options of all commands, such as --config FILE and --state-dir DIR: i2p-socks --help";
+
+/// Adds these hidden options to a command and to the commands below it. clap adds the options of all commands only where they are
+/// missing, so it shows none of them there.
+fn hide_shared_options(command: clap::Command, shared: &[Arg]) -> clap::Command {
+    command
+        .args(shared)
+        .after_help(SHARED_OPTIONS_HELP)
+        .mut_subcommands(|command| hide_shared_options(command, shared))
 }
 
 /// A word of this length or longer is never a group of short options. Destinations in base64 are longer, and one of 64 begins
@@ -233,7 +254,37 @@ mod tests {
 
     #[test]
     fn the_definition_is_sound() {
-        <Cli as CommandFactory>::command().debug_assert();
+        Cli::definition().debug_assert();
+    }
+
+    /// The help of a command and of all commands below it, with their names.
+    fn helps(command: &mut clap::Command) -> Vec<(String, String)> {
+        let mut all = vec![(command.get_name().to_owned(), command.render_long_help().to_string())];
+        let below = command.get_subcommands_mut().filter(|command| command.get_name() != "help");
+        all.extend(below.flat_map(helps));
+        all
+    }
+
+    #[test]
+    fn options_of_all_commands_are_in_the_help_of_the_program_and_of_run_alone() {
+        let mut definition = Cli::definition();
+        definition.build();
+        let all = helps(&mut definition);
+        assert!(all.len() > 20, "{}", all.len());
+        let shared = ["--listen", "--open-to-others", "--router", "--sam ", "-o ", "--quiet", "--verbose"];
+        for (name, help) in all {
+            let shows_all = matches!(name.as_str(), "i2p-socks" | "run");
+            for option in shared {
+                let shown = help
+                    .lines()
+                    .map(str::trim_start)
+                    .any(|line| line.starts_with('-') && line.contains(option));
+                assert_eq!(shown, shows_all, "{option} in\n{help}");
+            }
+            assert!(shows_all || help.contains("Options of all commands, such as"), "{name}\n{help}");
+        }
+        let kept = parse("i2p-socks names --json list --state-dir /tmp -v a").unwrap();
+        assert_eq!((kept.options.verbose, kept.options.state_dir), (1, Some("/tmp".into())));
     }
 
     #[test]
@@ -247,7 +298,7 @@ mod tests {
 
     fn parse(line: &str) -> Result<Cli, clap::Error> {
         let words = line.split(' ').map(OsString::from);
-        Cli::try_parse_from(global_options_first(&<Cli as CommandFactory>::command(), words))
+        Cli::try_parse_from(global_options_first(&Cli::definition(), words))
     }
 
     #[test]

@@ -32,6 +32,8 @@ fn manual_pages_and_completions_know_the_commands() {
         let text =
             fs::read_to_string(dir.path().join(name)).unwrap_or_else(|error| panic!("{name}: {error}"));
         assert!(text.contains(".SH SYNOPSIS"), "{name}");
+        // The options of all commands are in the page of the program alone.
+        assert_eq!(text.contains("SAM bridge: HOST"), name == "i2p-socks.1", "{name}");
     }
     for shell in ["bash", "zsh", "fish", "powershell", "elvish"] {
         let script = generated(&["completions", shell]);
