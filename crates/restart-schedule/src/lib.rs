@@ -5,7 +5,7 @@ mod task;
 
 use std::{collections::VecDeque, time::Duration};
 
-pub use task::{Panicked, TaskRestarts, caught};
+pub use task::{Panicked, TaskRestarts, again_after_panics, caught};
 
 /// Deaths are counted over this much time of running. The time that the program is kept down does not count, or else a longer pause
 /// would lead to a shorter one.

@@ -36,18 +36,32 @@ pub async fn caught<T>(work: impl Future<Output = T>) -> Result<T, Panicked> {
     .await
 }
 
-/// Has a task that all users of a program need run again after a panic. Without this, the task would be gone and nothing would say so.
+/// Does the work of a task that all users of a program need, and does it again after each panic, until it returns. Without this, the
+/// task would be gone and nothing would say so. `what` names it in the log.
 ///
 /// ```
 /// # tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap().block_on(async {
-/// use restart_schedule::TaskRestarts;
+/// use restart_schedule::again_after_panics;
 ///
 /// async fn serve() {}
 ///
-/// let mut restarts = TaskRestarts::new("the task that serves clients");
-/// while restarts.run(serve()).await.is_none() {}
+/// again_after_panics("the task that serves clients", serve).await;
 /// # });
 /// ```
+pub async fn again_after_panics<T, F: Future<Output = T>>(
+    what: &'static str,
+    mut work: impl FnMut() -> F,
+) -> T {
+    let mut restarts = TaskRestarts::new(what);
+    loop {
+        if let Some(output) = restarts.run(work()).await {
+            return output;
+        }
+    }
+}
+
+/// The panics of such a task, and the pauses after them. For tasks that have something to do after each panic, or that change what
+/// they borrow; [`again_after_panics`] is for all others.
 #[derive(Debug)]
 pub struct TaskRestarts {
     what: &'static str,
@@ -103,5 +117,19 @@ mod tests {
         let pause = begin.elapsed() - LONG_RUN;
         assert!(pause < 2 * FIRST_PAUSE, "{pause:?}");
         assert_eq!(restarts.run(async { 7 }).await, Some(7));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_task_is_done_again_until_it_returns() {
+        let mut runs = 0;
+        let work = || {
+            runs += 1;
+            let runs = runs;
+            async move {
+                assert!(runs > 3, "a bug");
+                runs
+            }
+        };
+        assert_eq!(again_after_panics("a task", work).await, 4);
     }
 }

@@ -13,6 +13,7 @@ mod early_data;
 mod examples;
 mod forged_datagrams;
 mod lending;
+mod panics;
 mod request_rate;
 mod routers;
 mod spares;

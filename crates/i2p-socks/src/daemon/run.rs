@@ -3,7 +3,7 @@
 use std::{io::Write, sync::Arc, time::Duration};
 
 use i2p_tunnel::InheritedSockets;
-use restart_schedule::TaskRestarts;
+use restart_schedule::again_after_panics;
 use tokio::time::{MissedTickBehavior, interval};
 use tokio_util::sync::CancellationToken;
 
@@ -206,8 +206,7 @@ pub(crate) async fn drain(running: Running, now: &CancellationToken) {
 
 /// Keeps the watchdog and the status line of the service manager up to date, for ever.
 async fn report_to_service_manager(board: Board) {
-    let mut restarts = TaskRestarts::new("the task that reports to the service manager");
-    while restarts.run(report_for_ever(&board)).await.is_none() {}
+    again_after_panics("the task that reports to the service manager", || report_for_ever(&board)).await;
 }
 
 async fn report_for_ever(board: &Board) {

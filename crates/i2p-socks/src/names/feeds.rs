@@ -13,7 +13,7 @@ use hyper::{
 };
 use i2p_address_book::{AddressBook, FeedName, FeedState, ImportReport};
 use i2p_tunnel::{Resolver, Sensitive};
-use restart_schedule::TaskRestarts;
+use restart_schedule::again_after_panics;
 use tokio::{sync::Notify, task::JoinSet, time::Instant};
 
 use super::{
@@ -80,8 +80,7 @@ impl FeedReader {
 
     /// Reads feeds when they are due, for ever.
     pub(super) async fn run(self: Arc<Self>) {
-        let mut restarts = TaskRestarts::new("the task that reads subscriptions");
-        while restarts.run(self.read_for_ever()).await.is_none() {}
+        again_after_panics("the task that reads subscriptions", || self.read_for_ever()).await;
     }
 
     async fn read_for_ever(self: &Arc<Self>) {

@@ -4,7 +4,7 @@ use std::{
     time::Duration,
 };
 
-use restart_schedule::{Panicked, TaskRestarts, caught};
+use restart_schedule::{Panicked, again_after_panics, caught};
 use tokio::{sync::watch, task::JoinSet, time::sleep};
 use tokio_util::task::TaskTracker;
 use tracing::Instrument;
@@ -58,10 +58,7 @@ struct Server<D> {
 impl<D: Dial> Server<D> {
     /// Accepts clients until it is stopped. Neither an error of accepting nor a panic ends it.
     async fn accept(self: Arc<Self>, listener: Listener) {
-        let accept = async {
-            let mut restarts = TaskRestarts::new("the task that accepts clients");
-            while restarts.run(self.accept_for_ever(&listener)).await.is_none() {}
-        };
+        let accept = again_after_panics("the task that accepts clients", || self.accept_for_ever(&listener));
         tokio::select! {
             () = self.stop.until_closed() => {}
             () = accept => {}

@@ -10,8 +10,8 @@ use std::{
 use i2p_name::{I2pName, VirtualOptions};
 use i2p_sam::Bridge;
 use i2p_tunnel::{
-    AddressPool, Admission, Caps, Dial, Failure, IsolationKey, Limits, Metrics, OpenStream, PoolOptions,
-    SamDialler, Service, SessionPolicy, SessionPool, metrics::Snapshot,
+    AddressPool, Admission, Caps, DatagramOptions, DatagramPool, Dial, Failure, IsolationKey, Limits,
+    Metrics, OpenStream, PoolOptions, SamDialler, Service, SessionPolicy, SessionPool, metrics::Snapshot,
 };
 use sam_testkit::{Endpoint, TestBridge};
 use tokio::{
@@ -30,7 +30,10 @@ use tracing_subscriber::{
     registry,
 };
 
-use crate::common::{Proxy, proxy_of, proxy_with_service, socks5_request, start_service};
+use crate::common::{
+    Proxy, proxy_of, proxy_with_service, socks5_request, start_service,
+    udp::{self, Client, UdpOptions},
+};
 
 /// Dials over SAM. For one name it panics while it holds an open stream, and so the lease of its session.
 struct Panicking(SamDialler);
@@ -167,6 +170,26 @@ async fn unused_sessions_are_closed_even_after_the_task_that_closes_them_has_pan
         drop(client);
         let closed = async {
             while !proxy.pool.sessions().is_empty() {
+                sleep(Duration::from_millis(10)).await;
+            }
+        };
+        timeout(Duration::from_secs(10), closed).await.expect("nobody closes unused sessions");
+    }
+}
+
+#[tokio::test]
+async fn unused_sessions_for_datagrams_are_closed_even_after_the_task_that_closes_them_has_panicked() {
+    let bridge = TestBridge::start().await;
+    let udp = UdpOptions::default();
+    let idle_close = Some(Duration::from_millis(50));
+    let pool = DatagramPool::new(DatagramOptions { idle_close, ..udp.datagrams() });
+    let proxy = udp::proxy_of(&bridge.address(), &bridge.udp_address(), udp, pool.clone()).await;
+    let _log = PanickingLog::start("closed idle I2P sessions for datagrams", 2);
+    for _ in 0..4 {
+        drop(Client::open(&proxy).await);
+        assert!(!pool.sessions().is_empty());
+        let closed = async {
+            while !pool.sessions().is_empty() {
                 sleep(Duration::from_millis(10)).await;
             }
         };

@@ -6,7 +6,7 @@ use std::{
 
 use i2p_name::B32;
 use i2p_sam::{DatagramSession, DatagramStyle, Error, Phase, Ports, Session, SessionOptions};
-use restart_schedule::TaskRestarts;
+use restart_schedule::again_after_panics;
 use tokio::time::{Instant, sleep_until};
 
 use super::room::Place;
@@ -339,8 +339,8 @@ impl DatagramPool {
 
 /// Closes sessions that have been unused for `limit`. Ends when no session is idle.
 async fn reap(shared: Weak<Shared>, limit: Duration) {
-    let mut restarts = TaskRestarts::new("the task that closes unused I2P sessions for datagrams");
-    while restarts.run(reap_when_due(&shared, limit)).await.is_none() {}
+    let what = "the task that closes unused I2P sessions for datagrams";
+    again_after_panics(what, || reap_when_due(&shared, limit)).await;
 }
 
 async fn reap_when_due(shared: &Weak<Shared>, limit: Duration) {
@@ -349,7 +349,12 @@ async fn reap_when_due(shared: &Weak<Shared>, limit: Duration) {
         sleep_until(next).await;
         let Some(shared) = shared.upgrade() else { return };
         let now = Instant::now();
-        drop(shared.remove_idle_if(|idle| now - idle.since >= limit));
+        let unused = shared.remove_idle_if(|idle| now - idle.since >= limit);
+        let (closed, seconds) = (unused.len(), limit.as_secs());
+        drop(unused);
+        if closed > 0 {
+            tracing::info!(closed, "closed idle I2P sessions for datagrams: unused for {seconds} s");
+        }
         let mut state = shared.state();
         match state.idle.iter().map(|idle| idle.since).min() {
             Some(since) => next = since + limit,

@@ -11,7 +11,7 @@ use std::{
 };
 
 use i2p_sam::{Bridge, Session};
-use restart_schedule::TaskRestarts;
+use restart_schedule::again_after_panics;
 use tokio::{sync::Notify, task::JoinHandle, time::Instant};
 
 use self::state::State;
@@ -170,8 +170,8 @@ impl std::fmt::Debug for SessionPool {
 
 /// Closes unused sessions and builds spares when they are due, for ever.
 async fn keep_tidy(shared: Arc<Shared>) {
-    let mut restarts = TaskRestarts::new("the task that closes unused I2P sessions and builds spares");
-    while restarts.run(tidy_when_due(&shared)).await.is_none() {}
+    let what = "the task that closes unused I2P sessions and builds spares";
+    again_after_panics(what, || tidy_when_due(&shared)).await;
 }
 
 async fn tidy_when_due(shared: &Shared) {
