@@ -154,6 +154,31 @@ async fn slow_connections_do_not_delay_health() {
     }
 }
 
+/// The pages that show the state of the router wait for its answer. Health does not wait for them.
+#[tokio::test(flavor = "multi_thread")]
+async fn requests_that_wait_for_the_router_do_not_delay_health() {
+    let bridge = TestBridge::start().await;
+    let mut proxy = Proxy::start(&bridge, "[session]\nidle-close = '300ms'\n");
+    proxy.running.ready();
+    let admin = proxy.admin();
+    until_ready_says(admin, 200, "Idle: the router answers");
+    bridge.on("HELLO", [Act::Hang]);
+    until_ready_says(admin, 503, "the router does not answer");
+    let mut waiting = Vec::new();
+    // Over more time than the result of a question to the router is used again.
+    for _ in 0..10 {
+        waiting.extend((0..40).map(|_| {
+            let mut stream = TcpStream::connect(admin).unwrap();
+            stream.write_all(b"GET /ready HTTP/1.1\r\nHost: localhost\r\n\r\n").unwrap();
+            stream
+        }));
+        let begin = Instant::now();
+        assert_eq!(get(admin, "/live").0, 200);
+        assert!(begin.elapsed() < Duration::from_secs(1), "{:?}", begin.elapsed());
+        thread::sleep(Duration::from_millis(500));
+    }
+}
+
 /// Asks until the answer has this status code and contains `part`. Returns the answer.
 fn until_ready_says(admin: SocketAddr, wanted: u16, part: &str) -> String {
     let begin = Instant::now();

@@ -186,6 +186,17 @@ fn i2p() -> impl Strategy<Value = &'static str> {
     ])
 }
 
+/// [`OutsideHost::of`] does not rely on the parser alone.
+#[test]
+fn the_second_check_finds_i2p_names_by_itself() {
+    for name in ["i2p", "a.i2p", "a.i2p.", "a.b.i2p..", "i2p.alt", "a.i2p.alt", "a.i2p.alt."] {
+        assert!(outside::is_i2p(name), "{name}");
+    }
+    for name in ["xi2p", "a.i2px", "i2p.com", "a.alt", "example.com", "i2p.alt.com"] {
+        assert!(!outside::is_i2p(name), "{name}");
+    }
+}
+
 /// Names that end in `.i2p` in some spelling, or are `i2p`.
 fn i2p_spelling() -> impl Strategy<Value = String> {
     let alt =

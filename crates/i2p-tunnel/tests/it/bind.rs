@@ -9,6 +9,7 @@ use sam_testkit::{Act, Dialect, TestBridge};
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::TcpStream,
+    time::timeout,
 };
 
 use crate::{
@@ -116,7 +117,8 @@ async fn the_next_client_gets_its_peer_after_the_task_that_accepts_peers_has_pan
     let (mut client, own) = bind(&proxy, &whom).await;
     let log = PanickingLog::start("refused a peer", 1);
     let _stranger = other.connect(&own, 0).await;
-    assert_ne!(reply(&mut client).await.0, 0, "it is told that it waits in vain");
+    let told = timeout(Duration::from_secs(10), reply(&mut client)).await;
+    assert_ne!(told.expect("it waits in vain").0, 0);
     drop(log);
     let (mut client, own) = bind(&proxy, &whom).await;
     let _stream = wanted.connect(&own, 0).await.unwrap();
@@ -190,7 +192,7 @@ async fn a_client_that_goes_leaves_the_others_what_they_wait_for() {
         // The first may come to the STREAM ACCEPT that is just being closed.
         let stream = loop {
             let stream = wanted.connect(&own, 0).await;
-            if tokio::time::timeout(Duration::from_millis(200), client.peek(&mut [0])).await.is_ok() {
+            if timeout(Duration::from_millis(200), client.peek(&mut [0])).await.is_ok() {
                 break stream;
             }
         };
@@ -220,7 +222,7 @@ async fn a_client_that_disconnects_after_much_early_data_ends_its_bind() {
             tokio::time::sleep(Duration::from_millis(10)).await;
         }
     };
-    tokio::time::timeout(Duration::from_secs(20), gone).await.unwrap();
+    timeout(Duration::from_secs(20), gone).await.unwrap();
 }
 
 #[tokio::test]
@@ -235,7 +237,7 @@ async fn much_early_data_arrives_completely() {
     let mut stream = peer.connect(&own, 0).await.unwrap();
     assert_eq!(reply(&mut client).await.0, 0);
     let mut received = vec![0; data.len()];
-    tokio::time::timeout(Duration::from_secs(20), stream.read_exact(&mut received)).await.unwrap().unwrap();
+    timeout(Duration::from_secs(20), stream.read_exact(&mut received)).await.unwrap().unwrap();
     assert!(received == data);
 }
 
@@ -273,7 +275,7 @@ async fn a_client_that_disconnects_ends_its_bind() {
             }
         }
     };
-    tokio::time::timeout(Duration::from_secs(10), ended).await.unwrap();
+    timeout(Duration::from_secs(10), ended).await.unwrap();
 }
 
 #[tokio::test]

@@ -17,6 +17,7 @@ use std::{
     sync::{
         Arc, Condvar, LazyLock, Mutex,
         atomic::{AtomicU32, Ordering::Relaxed},
+        mpsc::{self, RecvTimeoutError},
     },
     thread,
     time::{Duration, Instant},
@@ -47,9 +48,20 @@ pub(crate) fn i2p_socks(args: &[&str]) -> Command {
     command
 }
 
-/// Runs the binary to its end. Returns the exit code, stdout and stderr.
+/// Runs the binary to its end. Returns the exit code, stdout and stderr. A binary that does not end is killed after [`LIMIT`], and then
+/// has no exit code.
 pub(crate) fn output(args: &[&str]) -> (Option<i32>, String, String) {
-    let Output { status, stdout, stderr } = i2p_socks(args).output().unwrap();
+    let mut command = i2p_socks(args);
+    let child = command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    let id = child.id();
+    let (ended, end) = mpsc::channel::<()>();
+    thread::spawn(move || {
+        if end.recv_timeout(LIMIT) == Err(RecvTimeoutError::Timeout) {
+            processes::kill("KILL", id);
+        }
+    });
+    let Output { status, stdout, stderr } = child.wait_with_output().unwrap();
+    drop(ended);
     (status.code(), String::from_utf8(stdout).unwrap(), String::from_utf8(stderr).unwrap())
 }
 
