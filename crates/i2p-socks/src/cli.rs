@@ -16,7 +16,7 @@ use crate::{
 /// router (i2pd, Java I2P, emissary). If no router answers, it starts an embedded one. Without a command, it does the same as
 /// `run`.
 #[derive(Debug, Parser)]
-#[command(name = "i2p-socks", version, max_term_width = 100, after_help = AFTER_HELP)]
+#[command(name = "i2p-socks", version = env!("I2P_SOCKS_VERSION"), max_term_width = 100, after_help = AFTER_HELP)]
 pub(crate) struct Cli {
     #[command(subcommand)]
     command: Option<Command>,
@@ -211,6 +211,27 @@ pub(crate) enum Command {
         /// Ask this admin endpoint (http://IP:PORT/) instead of the control socket.
         #[arg(long, value_name = "URL")]
         admin: Option<AdminUrl>,
+    },
+    /// Make the running proxy read its configuration again, and say what has changed.
+    ///
+    /// Either all of the new configuration takes effect, or none of it; then the exit code is 1. Open streams continue. SIGHUP does
+    /// the same.
+    Reload {
+        /// Print JSON.
+        #[arg(long)]
+        json: bool,
+    },
+    /// Give clients of the running proxy new identities in I2P.
+    ///
+    /// New requests come from new destinations. Open streams keep the old ones, and persistent identities do not change. SIGUSR1
+    /// does the same for all clients.
+    NewIdentity {
+        /// Only for clients that send this username, or user ID in SOCKS4. Exit code 1 if no session is open for them.
+        #[arg(long, value_name = "USERNAME")]
+        credentials: Option<String>,
+        /// Print JSON.
+        #[arg(long)]
+        json: bool,
     },
     /// Connect stdin and stdout to a host in I2P, for example as the ProxyCommand of ssh.
     ///

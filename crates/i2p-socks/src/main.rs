@@ -25,7 +25,10 @@ use std::process::ExitCode;
 
 use cli::{Cli, Command};
 use command_error::CommandError;
-use commands::{check, connect, explain, generate, keys, listen, passwd, resolve, status::StatusQuery};
+use commands::{
+    check, connect, explain, generate, keys, listen, new_identity, passwd, reload, resolve,
+    status::StatusQuery,
+};
 use config::Config;
 use daemon::run::run as run_proxy;
 use i2p_tunnel::InheritedSockets;
@@ -86,6 +89,10 @@ fn run(cli: &Cli) -> Result<(), CommandError> {
             Command::Status { json, wait, limit, admin } => {
                 let query = StatusQuery { admin, wait: wait.then_some(limit), format: Format::json_if(json) };
                 commands::status::run(&config, &query).await
+            }
+            Command::Reload { json } => reload::run(&config, Format::json_if(json)).await,
+            Command::NewIdentity { credentials, json } => {
+                new_identity::run(&config, credentials.as_deref(), Format::json_if(json)).await
             }
             Command::Connect(command) => connect::connect(config, &command, &progress).await,
             Command::Listen(command) => listen::listen(config, &command, &progress).await,

@@ -279,7 +279,7 @@ mod tests {
     }
 
     #[test]
-    fn the_text_names_the_rules_and_the_outproxies() {
+    fn the_text_names_the_routes_and_the_outproxies() {
         assert_eq!(
             explanation("example.com", 80).to_text(),
             "example.com is a host outside I2P\n  \

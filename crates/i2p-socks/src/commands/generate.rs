@@ -58,6 +58,7 @@ pub(crate) fn run(
             return clap_mangen::generate_to(definition, dir).map_err(failed);
         }
         GenerateCommand::Man { dir: None } => {
+            let definition = definition.version(env!("CARGO_PKG_VERSION"));
             clap_mangen::Man::new(definition).render(&mut text).map_err(failed)?;
         }
         GenerateCommand::Completions { shell } => {

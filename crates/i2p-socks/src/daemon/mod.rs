@@ -8,6 +8,7 @@ mod home;
 pub(crate) mod identities;
 mod listen;
 mod notify;
+pub(crate) mod orders;
 pub(crate) mod own_router;
 pub(crate) mod ports;
 pub(crate) mod preflight;

@@ -4,13 +4,17 @@ use std::{io::Write, sync::Arc, time::Duration};
 
 use i2p_tunnel::InheritedSockets;
 use restart_schedule::again_after_panics;
-use tokio::time::{MissedTickBehavior, interval};
+use tokio::{
+    sync::mpsc,
+    time::{MissedTickBehavior, interval},
+};
 use tokio_util::sync::CancellationToken;
 
 use super::{
     datagram_support,
     home::StateDirectory,
     notify::ServiceManager,
+    orders::{self, NewIdentityReply, Order, ReloadReply},
     own_router::Deaths,
     preflight,
     router::Router,
@@ -19,7 +23,7 @@ use super::{
     running::Running,
     sessions::Sessions,
     signals::Signals,
-    tunnels::{BoundListener, Tunnels},
+    tunnels::{BoundListener, ListenerReload, Tunnels},
 };
 use crate::{
     admin::{
@@ -69,7 +73,8 @@ pub(crate) async fn run(
     let mut state_directory = StateDirectory::take(&config, admin.as_ref().map(AdminEndpoint::address))?;
     let open = NameService::open(&config, state_directory.path());
     let Some(names) = stop.run_until_cancelled(open).await else { return Ok(()) };
-    let routes = pages(handlers::add(&names, Routes::default()), &board, Visitors::OfUnixSocket);
+    let (routes, orders) = orders::add(handlers::add(&names, Routes::default()));
+    let routes = pages(routes, &board, Visitors::OfUnixSocket);
     state_directory.serve(routes, &listeners, &ended);
     tokio::spawn(ended.clone().run_until_cancelled_owned(report_to_service_manager(board.clone())));
     routing::warn_of_risks(&config);
@@ -86,7 +91,8 @@ pub(crate) async fn run(
     let mut running = Running { config, sessions, tunnels, own_router: router.status() };
     running.update_status(&board);
     let context = ReloadContext { options, log, board: &board, state_directory: &state_directory, progress };
-    let ended = serve(&mut running, &mut signals, router.deaths(), &context).await;
+    let mut controls = Controls { signals: &mut signals, orders, router_deaths: router.deaths() };
+    let ended = serve(&mut running, &mut controls, &context).await;
     board.set_stage(Stage::Stopping);
     ServiceManager.stopping(&board.summary());
     if ended.is_ok() {
@@ -98,6 +104,75 @@ pub(crate) async fn run(
     ended
 }
 
+/// What tells the running proxy to do something.
+struct Controls<'a> {
+    signals: &'a mut Signals,
+    orders: mpsc::Receiver<Order>,
+    router_deaths: Deaths,
+}
+
+/// Announces the first sessions, and handles signals and orders until the proxy is told to stop.
+///
+/// # Errors
+/// Stdout cannot be written.
+async fn serve(
+    running: &mut Running,
+    Controls { signals, orders, router_deaths }: &mut Controls<'_>,
+    context: &ReloadContext<'_>,
+) -> Result<(), CommandError> {
+    let stop = signals.stop.clone();
+    let mut ready = Box::pin(running.sessions.ready());
+    let mut starting = true;
+    loop {
+        tokio::select! {
+            () = stop.cancelled() => return Ok(()),
+            // Identities that ended in the same instant are known to belong together, so none comes back. Sessions without a client
+            // are built again when one needs them.
+            () = router_deaths.next() => {
+                running.sessions.renew_identities(None);
+                if starting {
+                    ready = Box::pin(running.sessions.ready());
+                }
+            }
+            () = &mut ready, if starting => {
+                starting = false;
+                context.progress.finish();
+                context.board.set_stage(Stage::Running);
+                print_ready_lines(&running.tunnels.listeners())?;
+                ServiceManager.ready(&context.board.summary());
+            }
+            Some(()) = signals.new_identity.recv() => {
+                renew_identities(running, None);
+            }
+            Some(()) = signals.reload.recv() => {
+                if stop.run_until_cancelled(context.reload(running, starting)).await.is_none() {
+                    return Ok(());
+                }
+                ready = Box::pin(running.sessions.ready());
+            }
+            Some(order) = orders.recv() => match order {
+                Order::NewIdentity(user, reply) => {
+                    // The command may have ended.
+                    let _ = reply.send(renew_identities(running, user.as_deref()));
+                }
+                Order::Reload(reply) => {
+                    let reloaded = context.reload(running, starting);
+                    let Some(outcome) = stop.run_until_cancelled(reloaded).await else { return Ok(()) };
+                    let _ = reply.send(outcome);
+                    ready = Box::pin(running.sessions.ready());
+                }
+            }
+        }
+    }
+}
+
+/// Uses new identities for all requests from now on, or for those of clients that send this username.
+fn renew_identities(running: &Running, of: Option<&str>) -> NewIdentityReply {
+    let renewed = running.sessions.renew_identities(of);
+    tracing::info!(renewed, "switched to new identities; open streams keep the old ones");
+    NewIdentityReply { renewed }
+}
+
 /// What a reload needs besides the running parts.
 struct ReloadContext<'a> {
     options: &'a Options,
@@ -107,82 +182,50 @@ struct ReloadContext<'a> {
     progress: &'a Progress,
 }
 
-/// Announces the first sessions, and handles signals until the proxy is told to stop.
-///
-/// # Errors
-/// Stdout cannot be written.
-async fn serve(
-    running: &mut Running,
-    signals: &mut Signals,
-    mut router_deaths: Deaths,
-    &ReloadContext { options, log, board, state_directory, progress }: &ReloadContext<'_>,
-) -> Result<(), CommandError> {
-    let mut ready = Box::pin(running.sessions.ready());
-    let mut starting = true;
-    loop {
-        tokio::select! {
-            () = signals.stop.cancelled() => return Ok(()),
-            // Identities that ended in the same instant are known to belong together, so none comes back. Sessions without a client
-            // are built again when one needs them.
-            () = router_deaths.next() => {
-                running.sessions.renew_identities();
-                if starting {
-                    ready = Box::pin(running.sessions.ready());
-                }
-            }
-            () = &mut ready, if starting => {
-                starting = false;
-                progress.finish();
-                board.set_stage(Stage::Running);
-                print_ready_lines(&running.tunnels.listeners())?;
-                ServiceManager.ready(&board.summary());
-            }
-            Some(()) = signals.new_identity.recv() => {
-                running.sessions.renew_identities();
-                tracing::info!("switched to new identities; open streams keep the old ones");
-            }
-            Some(()) = signals.reload.recv() => {
-                // During the start, the manager waits for its end and nothing else.
-                if !starting {
-                    ServiceManager.reloading();
-                }
-                let reloaded = running.reload(options);
-                let Some(result) = signals.stop.run_until_cancelled(reloaded).await else { return Ok(()) };
-                match result {
-                    Ok(changed) => {
-                        running.update_status(board);
-                        log.change(running.config.log);
-                        state_directory.write_ports(&running.tunnels.listeners());
-                        if starting {
-                            ready = Box::pin(running.sessions.ready());
-                        } else {
-                            print_ready_lines(&changed.opened)?;
-                        }
-                        for gone in &changed.closed {
-                            tracing::info!("{} accepts no more clients; open streams continue", gone.address);
-                        }
-                        tracing::info!(
-                            kept = changed.kept,
-                            opened = changed.opened.len(),
-                            closed = changed.closed.len(),
-                            "the new configuration is in effect"
-                        );
-                        if !starting {
-                            ServiceManager.ready(&board.summary());
-                        }
-                    }
-                    Err(error) => {
-                        tracing::error!(
-                            "the new configuration was refused, and the old one stays in effect: {}",
-                            error.for_log()
-                        );
-                        if !starting {
-                            ServiceManager.ready("The last reload was refused; the old configuration stays in effect");
-                        }
-                    }
-                }
-            }
+impl ReloadContext<'_> {
+    /// Reloads the configuration, and logs the outcome. `starting`: the service manager and scripts still wait for the end of the
+    /// start, and for nothing else.
+    async fn reload(&self, running: &mut Running, starting: bool) -> Result<ReloadReply, String> {
+        if !starting {
+            ServiceManager.reloading();
         }
+        let outcome = running.reload(self.options).await;
+        let status = match &outcome {
+            Ok(changed) => {
+                self.apply(running, changed, starting);
+                self.board.summary()
+            }
+            Err(error) => {
+                tracing::error!(
+                    "the new configuration was refused, and the old one stays in effect: {}",
+                    error.for_log()
+                );
+                "The last reload was refused; the old configuration stays in effect".to_owned()
+            }
+        };
+        if !starting {
+            ServiceManager.ready(&status);
+        }
+        outcome.map(|changed| ReloadReply::from(&changed)).map_err(|error| error.to_string())
+    }
+
+    /// Brings everything else in line with the new configuration.
+    fn apply(&self, running: &Running, changed: &ListenerReload, starting: bool) {
+        running.update_status(self.board);
+        self.log.change(running.config.log);
+        self.state_directory.write_ports(&running.tunnels.listeners());
+        if !starting && let Err(error) = print_ready_lines(&changed.opened) {
+            tracing::warn!("{error}");
+        }
+        for gone in &changed.closed {
+            tracing::info!("{} accepts no more clients; open streams continue", gone.address);
+        }
+        tracing::info!(
+            kept = changed.kept,
+            opened = changed.opened.len(),
+            closed = changed.closed.len(),
+            "the new configuration is in effect"
+        );
     }
 }
 

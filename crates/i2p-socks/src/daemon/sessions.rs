@@ -303,12 +303,19 @@ impl Sessions {
         self.routing.outproxies()
     }
 
-    /// Uses new identities for all requests from now on, except for persistent ones.
-    pub(crate) fn renew_identities(&self) {
+    /// Uses new identities for all requests from now on, except for persistent ones. With a username, only for requests of clients that
+    /// send it. Returns how many identities had a session.
+    pub(crate) fn renew_identities(&self, of: Option<&str>) -> usize {
         let own = self.dedicated.values().chain(self.retired.values());
         let transient = own.filter(|own| !own.wants.persistent_key).map(|own| &own.sessions);
-        transient.chain([&self.shared]).for_each(SessionPool::renew_all);
-        self.routing.outproxies().renew();
+        let pools = transient.chain([&self.shared]);
+        if let Some(user) = of {
+            self.routing.outproxies().renew_of(user.as_bytes());
+            pools.map(|pool| pool.renew_of(user.as_bytes())).sum()
+        } else {
+            self.routing.outproxies().renew();
+            pools.map(SessionPool::renew_all).sum()
+        }
     }
 
     /// Every pool that a tunnel uses, and those that still have sessions of a tunnel that needs none any more.

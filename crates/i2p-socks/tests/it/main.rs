@@ -24,6 +24,7 @@ mod logging;
 mod malicious_clients;
 mod names;
 mod notify;
+mod orders;
 mod private_network;
 mod reload;
 mod router_process;

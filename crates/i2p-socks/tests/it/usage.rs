@@ -151,8 +151,16 @@ fn help_and_version_exit_with_0() {
     ] {
         assert!(stdout.contains(option), "{option} is not in\n{stdout}");
     }
-    let (code, stdout, _) = output(&["--version"]);
-    assert_eq!((code, stdout.as_str()), (Some(0), concat!("i2p-socks ", env!("CARGO_PKG_VERSION"), "\n")));
+    for option in ["-V", "--version"] {
+        let (code, stdout, _) = output(&[option]);
+        let version = stdout.strip_prefix(concat!("i2p-socks ", env!("CARGO_PKG_VERSION"), " ("));
+        let (origin, router) = version.and_then(|rest| rest.split_once(", ")).unwrap();
+        assert_eq!(code, Some(0));
+        let is_commit = origin.strip_prefix("commit ").is_some_and(|commit| commit.len() == 12);
+        assert!(is_commit || ["debug build", "unknown commit"].contains(&origin), "{stdout}");
+        let word = if cfg!(feature = "embedded") { "with" } else { "without" };
+        assert_eq!(router, format!("{word} the embedded router)\n"));
+    }
 }
 
 #[test]

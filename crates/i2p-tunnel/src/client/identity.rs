@@ -98,6 +98,9 @@ impl fmt::Debug for ClientOrigin {
     }
 }
 
+/// The username of Tor's form of credentials, of which the password alone tells clients apart.
+const TOR_USERNAME: &[u8] = b"<torS0X>0";
+
 /// The credentials that a client sent. Two of different variants are never equal.
 #[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Default)]
 pub enum ClientCredentials {
@@ -119,6 +122,15 @@ impl ClientCredentials {
             Some((username, password)) => Self::of_password(&Credentials { username, password }),
             None if request.user_id.is_empty() => Self::None,
             None => Self::UserId(request.user_id.clone()),
+        }
+    }
+
+    /// The user ID or the username, as the client sent it.
+    pub(crate) fn user(&self) -> Option<&[u8]> {
+        match self {
+            Self::None => None,
+            Self::UserId(user) | Self::Password(user, _) => Some(user),
+            Self::Tor(_) => Some(TOR_USERNAME),
         }
     }
 

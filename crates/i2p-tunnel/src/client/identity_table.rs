@@ -58,6 +58,11 @@ impl<V: Default> IdentityTable<V> {
         work(&mut slot.value)
     }
 
+    /// Forgets these identities.
+    pub(crate) fn forget_if(&self, is_forgotten: impl Fn(&IsolationKey) -> bool) {
+        self.slots().retain(|key, _| !is_forgotten(key));
+    }
+
     /// Forgets all identities.
     pub(crate) fn clear(&self) {
         self.slots().clear();

@@ -123,6 +123,11 @@ impl IsolationKey {
         present.into_iter().filter(|(_, present)| *present).map(|(word, _)| word).collect()
     }
 
+    /// Whether it keeps clients apart that send different credentials, and is the key of clients that send this user ID or username.
+    pub(crate) fn is_of_user(&self, user: &[u8]) -> bool {
+        self.properties.credentials.user() == Some(user)
+    }
+
     /// The client that makes the request. What the request uses counts towards the share of this client, even if the key does
     /// not isolate clients. `None`: the program itself makes it.
     #[must_use]

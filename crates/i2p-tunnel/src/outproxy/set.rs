@@ -169,6 +169,12 @@ impl Outproxies {
         self.all.iter().for_each(|outproxy| outproxy.tokens.renew());
     }
 
+    /// The same for clients that send this user ID or username, if their credentials keep them apart.
+    pub fn renew_of(&self, user: &[u8]) {
+        self.identities.forget_if(|key| key.is_of_user(user));
+        self.all.iter().for_each(|outproxy| outproxy.tokens.renew_of(user));
+    }
+
     /// Whether there is an outproxy of this name.
     pub(crate) fn contains(&self, name: &str) -> bool {
         self.all.iter().any(|outproxy| **outproxy.name() == *name)

@@ -34,6 +34,11 @@ impl IsolationTokens {
         })
     }
 
+    /// Forgets the tokens of clients that send this username.
+    pub(super) fn renew_of(&self, user: &[u8]) {
+        self.0.forget_if(|key| key.is_of_user(user));
+    }
+
     /// Forgets all tokens, so that every client gets a new one.
     pub(super) fn renew(&self) {
         self.0.clear();

@@ -120,9 +120,15 @@ impl SessionPool {
     }
 
     /// Replaces all sessions and spares: the next request of each key gets a new identity. Open streams stay on the old
-    /// sessions until they end. Until then there can be up to twice [`PoolOptions::max_sessions`].
-    pub fn renew_all(&self) {
-        self.shared.state().renew_all();
+    /// sessions until they end. Until then there can be up to twice [`PoolOptions::max_sessions`]. Returns how many keys had a
+    /// session.
+    pub fn renew_all(&self) -> usize {
+        self.shared.state().renew_all()
+    }
+
+    /// Does the same for the keys of clients that send this user ID or username, if their credentials keep them apart.
+    pub fn renew_of(&self, user: &[u8]) -> usize {
+        self.shared.state().renew_of(user)
     }
 
     /// Changes the settings of this pool and of its clones. If they build other sessions than before, all sessions and spares are

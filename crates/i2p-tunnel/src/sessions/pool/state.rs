@@ -302,10 +302,20 @@ impl State {
     }
 
     /// See [`SessionPool::renew_all`](super::SessionPool::renew_all).
-    pub(super) fn renew_all(&mut self) {
+    pub(super) fn renew_all(&mut self) -> usize {
+        let renewed = self.entries.len();
         self.has_lost |= !self.spares.is_empty();
         self.replace_all();
         self.plan_spare();
+        renewed
+    }
+
+    /// See [`SessionPool::renew_of`](super::SessionPool::renew_of).
+    pub(super) fn renew_of(&mut self, user: &[u8]) -> usize {
+        self.remembered.retain(|(key, _)| !key.is_of_user(user));
+        let renewed: Vec<_> = self.entries.extract_if(|key, _| key.is_of_user(user)).collect();
+        renewed.iter().for_each(|(_, entry)| self.set_aside(entry));
+        renewed.len()
     }
 
     /// Closes unused sessions and spares, and sets the others aside until their last stream ends.

@@ -1,0 +1,102 @@
+//! What the commands `reload` and `new-identity` ask of the running proxy, over the control socket.
+//!
+//! | request | response |
+//! |---|---|
+//! | `POST /reload` with `null` | a [`ReloadReply`]; 409 if the new configuration is refused |
+//! | `POST /new-identity` with a username, or `null` for all clients | a [`NewIdentityReply`] |
+
+use hyper::{Method, StatusCode};
+use serde::{Deserialize, Serialize};
+use tokio::sync::{mpsc, oneshot};
+
+use super::tunnels::ListenerReload;
+use crate::{
+    control::routes::{HttpRequest, HttpResponse, Routes, error_response, json_response, read_json_body},
+    listener::Listener,
+};
+
+pub(crate) const RELOAD_PATH: &str = "/reload";
+pub(crate) const NEW_IDENTITY_PATH: &str = "/new-identity";
+/// The largest request: a username of 255 bytes in JSON.
+const MAX_REQUEST_BYTES: usize = 4096;
+/// How many orders may wait for their turn. Further ones wait in their connections.
+const MAX_WAITING_ORDERS: usize = 8;
+
+/// An order to the running proxy, and where its reply goes.
+pub(super) enum Order {
+    /// Read the configuration again. The error says why it is refused.
+    Reload(oneshot::Sender<Result<ReloadReply, String>>),
+    /// Give clients new identities: those that send this username, or all.
+    NewIdentity(Option<String>, oneshot::Sender<NewIdentityReply>),
+}
+
+/// What a reload has changed.
+#[derive(Debug, Serialize, Deserialize)]
+pub(crate) struct ReloadReply {
+    /// How many listeners stayed.
+    pub(crate) kept: usize,
+    /// The addresses of new listeners.
+    pub(crate) opened: Vec<String>,
+    /// The addresses of closed listeners.
+    pub(crate) closed: Vec<String>,
+}
+
+/// What a change of identities has changed.
+#[derive(Debug, Serialize, Deserialize)]
+pub(crate) struct NewIdentityReply {
+    /// How many identities had a session.
+    pub(crate) renewed: usize,
+}
+
+impl From<&ListenerReload> for ReloadReply {
+    fn from(changed: &ListenerReload) -> Self {
+        let addresses =
+            |listeners: &[Listener]| listeners.iter().map(|listener| listener.address.to_string()).collect();
+        Self { kept: changed.kept, opened: addresses(&changed.opened), closed: addresses(&changed.closed) }
+    }
+}
+
+/// Adds the paths of orders to `routes`. Orders arrive at the receiver.
+pub(super) fn add(routes: Routes) -> (Routes, mpsc::Receiver<Order>) {
+    let (orders, receiver) = mpsc::channel(MAX_WAITING_ORDERS);
+    let of_reload = orders.clone();
+    let routes = routes.on(Method::POST, RELOAD_PATH, move |_| reload(of_reload.clone())).on(
+        Method::POST,
+        NEW_IDENTITY_PATH,
+        move |request| new_identity(orders.clone(), request),
+    );
+    (routes, receiver)
+}
+
+async fn reload(orders: mpsc::Sender<Order>) -> HttpResponse {
+    match carried_out(&orders, Order::Reload).await {
+        Some(Ok(reply)) => json_response(StatusCode::OK, &reply),
+        Some(Err(why)) => error_response(StatusCode::CONFLICT, &why),
+        None => stopping(),
+    }
+}
+
+async fn new_identity(orders: mpsc::Sender<Order>, request: HttpRequest) -> HttpResponse {
+    let user = match read_json_body::<Option<String>>(request.into_body(), MAX_REQUEST_BYTES).await {
+        Ok(user) => user,
+        Err(answer) => return answer,
+    };
+    match carried_out(&orders, |reply| Order::NewIdentity(user, reply)).await {
+        Some(reply) => json_response(StatusCode::OK, &reply),
+        None => stopping(),
+    }
+}
+
+/// The reply to an order; `None` if the proxy stops before.
+async fn carried_out<T>(
+    orders: &mpsc::Sender<Order>,
+    order: impl FnOnce(oneshot::Sender<T>) -> Order,
+) -> Option<T> {
+    let (reply, replied) = oneshot::channel();
+    orders.send(order(reply)).await.ok()?;
+    replied.await.ok()
+}
+
+fn stopping() -> HttpResponse {
+    error_response(StatusCode::SERVICE_UNAVAILABLE, "the proxy is stopping")
+}

@@ -1,0 +1,130 @@
+//! `reload` and `new-identity`: the running proxy does it, and the command says what has happened.
+#![cfg(unix)]
+
+use std::{
+    fs,
+    io::{Read, Write},
+    net::{SocketAddr, TcpStream},
+};
+
+use sam_testkit::{Endpoint, TestBridge};
+
+use crate::common::{Running, connect, echo, output};
+
+struct Proxy {
+    running: Running,
+    dir: tempfile::TempDir,
+    sam: String,
+}
+
+impl Proxy {
+    fn start(bridge: &TestBridge, text: &str) -> Self {
+        let dir = tempfile::tempdir().unwrap();
+        let (config, state) = (dir.path().join("config.toml"), dir.path().join("state"));
+        let sam = format!("[router]\nbackend = 'sam'\nsam = '{}'\n", bridge.address());
+        fs::write(&config, format!("{sam}{text}")).unwrap();
+        let args = ["--config", config.to_str().unwrap(), "--state-dir", state.to_str().unwrap()];
+        Self { running: Running::start(&args), dir, sam }
+    }
+
+    fn change(&self, text: &str) {
+        fs::write(self.dir.path().join("config.toml"), format!("{}{text}", self.sam)).unwrap();
+    }
+
+    /// Runs a command that reaches the proxy by its state directory alone.
+    fn command(&self, words: &[&str]) -> (Option<i32>, String, String) {
+        let state = self.dir.path().join("state");
+        output(&[words, &["--state-dir", state.to_str().unwrap()]].concat())
+    }
+}
+
+fn tunnel(name: &str, more: &str) -> String {
+    format!("[[tunnel]]\nname = '{name}'\nlisten = ['127.0.0.1:0']\n{more}\n")
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_reload_by_command_says_what_has_changed_or_why_it_is_refused() {
+    let bridge = TestBridge::start().await;
+    let mut proxy = Proxy::start(&bridge, &tunnel("a", ""));
+    let first = proxy.running.ready();
+    proxy.change(&(tunnel("a", "") + &tunnel("b", "")));
+    let (code, stdout, stderr) = proxy.command(&["reload"]);
+    assert_eq!((code, stderr.as_str()), (Some(0), ""), "{}", proxy.running.said());
+    let second = proxy.running.listeners(2)[1];
+    for part in ["is in effect", &format!("opened {second}\n"), "1 listener stays as it was\n"] {
+        assert!(stdout.contains(part), "{part} is not in\n{stdout}");
+    }
+    assert_eq!(connect(second, "echo.i2p").0, 0);
+
+    proxy.change(&tunnel("a", "no-such-key = 1"));
+    let (code, stdout, stderr) = proxy.command(&["reload"]);
+    assert_eq!((code, stdout.as_str()), (Some(1), ""));
+    for part in ["was refused, and the old one stays in effect: ", "no-such-key"] {
+        assert!(stderr.contains(part), "{part} is not in\n{stderr}");
+    }
+    assert_eq!(connect(second, "echo.i2p").0, 0);
+
+    proxy.change(&tunnel("a", ""));
+    let (code, stdout, _) = proxy.command(&["reload", "--json"]);
+    let json: serde_json::Value = serde_json::from_str(&stdout).unwrap();
+    assert_eq!((code, &json["kept"], &json["closed"][0]), (Some(0), &1.into(), &second.to_string().into()));
+    assert_eq!(connect(first, "echo.i2p").0, 0);
+
+    assert_eq!(proxy.running.signal("TERM"), Some(0), "{}", proxy.running.said());
+    for words in [&["reload"][..], &["new-identity"]] {
+        let (code, stdout, stderr) = proxy.command(words);
+        assert_eq!((code, stdout.as_str()), (Some(1), ""));
+        assert!(stderr.contains("no proxy is running") && stderr.contains("--state-dir"), "{stderr}");
+    }
+}
+
+/// Connects with this username.
+fn connect_as(proxy: SocketAddr, user: &str, host: &str) -> TcpStream {
+    let mut stream = TcpStream::connect(proxy).unwrap();
+    let count = |text: &str| [u8::try_from(text.len()).unwrap()];
+    let login = [b"\x01", &count(user)[..], user.as_bytes(), b"\x01x"].concat();
+    let request = [b"\x05\x01\0\x03", &count(host)[..], host.as_bytes(), b"\0\x50"].concat();
+    stream.write_all(&[b"\x05\x01\x02", &login[..], &request].concat()).unwrap();
+    let mut answer = [0; 14];
+    stream.read_exact(&mut answer).unwrap();
+    assert_eq!(answer[5], 0, "{answer:?}");
+    stream
+}
+
+/// The destination that a far end sees a client connect from.
+fn seen(proxy: SocketAddr, user: &str) -> String {
+    let mut destination = String::new();
+    connect_as(proxy, user, "whoami.i2p").read_to_string(&mut destination).unwrap();
+    assert!(destination.len() > 500, "{destination}");
+    destination
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn new_identities_by_command_are_for_all_or_for_clients_with_a_username() {
+    let bridge = TestBridge::start().await;
+    bridge.host("whoami.i2p", Endpoint::Whoami);
+    let mut proxy = Proxy::start(&bridge, &tunnel("a", ""));
+    let address = proxy.running.ready();
+    let mut open = connect_as(address, "work", "echo.i2p");
+    let before = (seen(address, "work"), seen(address, "home"));
+
+    let (code, stdout, stderr) = proxy.command(&["new-identity", "--credentials", "work"]);
+    assert_eq!((code, stderr.as_str()), (Some(0), ""));
+    assert!(stdout.starts_with("1 identity is replaced"), "{stdout}");
+    assert_ne!(seen(address, "work"), before.0);
+    assert_eq!(seen(address, "home"), before.1);
+    echo(&mut open);
+
+    let between = seen(address, "work");
+    let (code, stdout, _) = proxy.command(&["new-identity", "--json"]);
+    let json: serde_json::Value = serde_json::from_str(&stdout).unwrap();
+    assert_eq!((code, &json["renewed"]), (Some(0), &2.into()), "{stdout}");
+    assert_ne!(seen(address, "work"), between);
+    assert_ne!(seen(address, "home"), before.1);
+    echo(&mut open);
+
+    let (code, stdout, stderr) = proxy.command(&["new-identity", "--credentials", "nobody"]);
+    assert_eq!((code, stdout.as_str()), (Some(1), ""));
+    assert!(stderr.contains("no identity has changed") && stderr.contains("socks-auth"), "{stderr}");
+    assert!(!proxy.running.said().contains("nobody"), "usernames are not logged");
+}
