@@ -14,6 +14,8 @@ use i2p_address_book::{AddressBook, BookError, FeedName, FeedState, ImportReport
 use i2p_name::{Destination, HostName, I2pName};
 use i2p_tunnel::NameSource;
 
+use super::open_book;
+
 /// The file of the address book, in the state directory.
 pub(crate) const BOOK_FILE: &str = "names.redb";
 /// A file in the state directory that is imported at each start if it has changed. Also the source of its names.
@@ -34,7 +36,7 @@ impl SharedBook {
     /// Why it cannot be opened.
     pub(crate) async fn open(state_dir: PathBuf) -> Result<Self, String> {
         let opened = tokio::task::spawn_blocking(move || {
-            let file = AddressBook::open(state_dir.join(BOOK_FILE)).map_err(|error| explain(&error))?;
+            let file = open_book::open(&state_dir.join(BOOK_FILE)).map_err(|error| explain(&error))?;
             import_hosts(&file, &state_dir.join(HOSTS_FILE));
             Ok(Self { file: Arc::new(file), error_logged: Arc::default() })
         });

@@ -11,6 +11,7 @@ use i2p_name::HostName;
 
 use super::{
     book::{BOOK_FILE, explain},
+    open_book,
     protocol::{self, BookCommand, BookReply, ImportCounts},
 };
 use crate::{
@@ -91,7 +92,7 @@ impl<'a> BookClient<'a> {
     fn open_or_create(&mut self) -> Result<&AddressBook, CommandError> {
         let book = match self.opened.take() {
             Some(book) => book,
-            None => AddressBook::open(&self.path).map_err(|error| CommandError::run_time(explain(&error)))?,
+            None => open_book::open(&self.path).map_err(|error| CommandError::run_time(explain(&error)))?,
         };
         Ok(self.opened.insert(book))
     }

@@ -10,6 +10,7 @@ pub(crate) mod handlers;
 mod jump;
 mod jump_link;
 pub(crate) mod lookup;
+mod open_book;
 mod own_client;
 pub(crate) mod protocol;
 mod schedule;

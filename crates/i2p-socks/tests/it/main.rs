@@ -4,6 +4,7 @@
 
 mod common;
 
+mod address_book_file;
 mod check;
 mod connect;
 mod connect_udp;
