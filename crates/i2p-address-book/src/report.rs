@@ -75,6 +75,16 @@ pub struct ImportReport {
 }
 
 impl ImportReport {
+    /// Whether the input is something else than a `hosts.txt` or a feed, such as a web page: it has lines, and none of them has the
+    /// form of an entry or a command.
+    #[must_use]
+    pub fn is_not_a_feed(&self) -> bool {
+        let understood =
+            self.added + self.changed + self.removed + self.same + self.superseded + self.conflicts;
+        let is_malformed = |refused: &RefusedLine| matches!(refused.reason, LineRefusal::Line(_));
+        self.refused > 0 && understood == 0 && self.refused_lines.iter().all(is_malformed)
+    }
+
     pub(crate) fn refuse(&mut self, line: u64, reason: LineRefusal) {
         self.refused += 1;
         self.future_dated += u64::from(reason == LineRefusal::FromTheFuture);

@@ -1,7 +1,7 @@
 //! The error type of the program: a text for people, and an exit code.
 //! Imports nothing of this crate.
 
-use std::{fmt, io::Write, process::ExitCode};
+use std::{fmt, process::ExitCode};
 
 /// The exit code for wrong usage or configuration (EX_USAGE of sysexits.h).
 pub(crate) const USAGE: u8 = 64;
@@ -39,10 +39,7 @@ impl CommandError {
         self.log.as_deref().unwrap_or(&self.text)
     }
 
-    /// Prints the error on stderr and returns the exit code.
-    pub(crate) fn report(&self) -> ExitCode {
-        // If nobody reads stderr, the exit code still shows it.
-        let _ = writeln!(std::io::stderr(), "i2p-socks: {}", self.text);
+    pub(crate) fn exit_code(&self) -> ExitCode {
         ExitCode::from(self.code)
     }
 }

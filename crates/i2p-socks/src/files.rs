@@ -62,12 +62,26 @@ pub(crate) fn read(path: &Path, max_bytes: u64) -> Result<Vec<u8>, ReadError> {
     Ok(contents)
 }
 
-/// The text of a file.
+/// The text of a file that a person may have written, [without its mark](without_mark).
 ///
 /// # Errors
 /// [`ReadError`].
 pub(crate) fn read_text(path: &Path, max_bytes: u64) -> Result<String, ReadError> {
-    String::from_utf8(read(path, max_bytes)?).map_err(|_| ReadError::NotText)
+    let contents = read(path, max_bytes)?;
+    text_of(&contents).map(str::to_owned)
+}
+
+/// The text in the contents of a file that a person may have written, [without its mark](without_mark).
+///
+/// # Errors
+/// [`ReadError::NotText`].
+pub(crate) fn text_of(contents: &[u8]) -> Result<&str, ReadError> {
+    str::from_utf8(without_mark(contents)).map_err(|_| ReadError::NotText)
+}
+
+/// Contents without the byte order mark with which some editors, and PowerShell, begin a file.
+pub(crate) fn without_mark(contents: &[u8]) -> &[u8] {
+    contents.strip_prefix("\u{feff}".as_bytes()).unwrap_or(contents)
 }
 
 /// Replaces the contents of a file (mode 0600). A reader sees the old contents or the new, never half.
@@ -94,6 +108,8 @@ mod tests {
         fs::write(&path, "12345").unwrap();
         assert_eq!(read_text(&path, 5).unwrap(), "12345");
         assert_eq!(read_text(&path, 4).unwrap_err().to_string(), "it is larger than 4 bytes");
+        fs::write(&path, "\u{feff}1\u{feff}").unwrap();
+        assert_eq!(read_text(&path, 7).unwrap(), "1\u{feff}", "only the first mark is none of the text");
         fs::write(&path, [0xff]).unwrap();
         assert_eq!(read_text(&path, 4).unwrap_err().to_string(), "it is not UTF-8 text");
         #[cfg(target_os = "linux")]

@@ -57,7 +57,7 @@ fn main() -> ExitCode {
     };
     match run(&cli) {
         Ok(()) => ExitCode::SUCCESS,
-        Err(error) => error.report(),
+        Err(error) => output::report(&error),
     }
 }
 
@@ -70,8 +70,13 @@ fn run(cli: &Cli) -> Result<(), CommandError> {
     }
     // Before there are other threads, because it changes the environment: child processes must not take over our sockets.
     let inherited = InheritedSockets::from_environment();
-    let config = Config::load(&cli.options)?;
-    let progress = Progress::new(cli.options.verbosity());
+    let config = Config::read(&cli.options)?;
+    output::set_stderr_format(config.log.format);
+    // `check` reports this together with everything else.
+    if !matches!(cli.command(), Command::Check { .. }) {
+        config.check()?;
+    }
+    let progress = Progress::new(cli.options.verbosity(), config.log.format);
     let log = Log::start(config.log, cli.options.verbosity(), &progress);
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()

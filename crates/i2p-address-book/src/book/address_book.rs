@@ -152,7 +152,7 @@ impl AddressBook {
     }
 
     /// Removes a name by hand and drops the conflicts about it. No feed adds the name with the same destination again; feeds may
-    /// add it with another one. Returns whether the name was in the book.
+    /// add it with another one, and [`restore`](Self::restore) brings it back. Returns whether the name was in the book.
     ///
     /// # Errors
     /// [`BookError::Storage`].

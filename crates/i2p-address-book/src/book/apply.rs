@@ -48,6 +48,8 @@ impl From<NoRoom> for LineOutcome {
 pub(super) struct FeedApplier<'l, 't> {
     pub(super) ledger: &'l mut Ledger<'t>,
     pub(super) source: &'l Source,
+    /// Whether names that the user removed come back.
+    pub(super) restores: bool,
 }
 
 impl FeedApplier<'_, '_> {
@@ -99,7 +101,8 @@ impl FeedApplier<'_, '_> {
             }
             return self.refuse_destination(host, &record, destination);
         }
-        if self.ledger.is_removed(host, destination, date)? {
+        let is_restored = self.restores && self.ledger.is_removed_by_hand(host, destination)?;
+        if !is_restored && self.ledger.is_removed(host, destination, date)? {
             return Ok(LineOutcome::Superseded);
         }
         let record =

@@ -6,7 +6,7 @@ use redb::ReadableDatabase;
 use super::{
     address_book::AddressBook,
     apply::{FeedApplier, LineOutcome},
-    ledger::{ENTRIES, Ledger},
+    ledger::ENTRIES,
     record::Record,
     time::now,
 };
@@ -43,6 +43,24 @@ impl AddressBook {
     /// # Errors
     /// [`BookError::Read`] and [`BookError::Storage`]. Lines imported before the error stay.
     pub fn import(&self, reader: impl BufRead, source: &FeedName) -> Result<ImportReport, BookError> {
+        self.import_lines(reader, source, false)
+    }
+
+    /// Imports a file that the user has chosen, such as a backup. It differs from [`import`](Self::import) in one point: names that the
+    /// user [removed](Self::remove) come back. Names that their holders removed do not.
+    ///
+    /// # Errors
+    /// The errors of [`import`](Self::import).
+    pub fn restore(&self, reader: impl BufRead, source: &FeedName) -> Result<ImportReport, BookError> {
+        self.import_lines(reader, source, true)
+    }
+
+    fn import_lines(
+        &self,
+        reader: impl BufRead,
+        source: &FeedName,
+        restores: bool,
+    ) -> Result<ImportReport, BookError> {
         let source = Source::Feed(source.clone());
         let mut report = ImportReport::default();
         let mut lines = Lines::with_limit(reader, self.limits.max_import_bytes);
@@ -52,7 +70,10 @@ impl AddressBook {
                 report.truncated = lines.limit_reached();
                 return Ok(report);
             }
-            self.write(|ledger| apply(&batch, ledger, &source, &mut report))?;
+            self.write(|ledger| {
+                let applier = FeedApplier { ledger, source: &source, restores };
+                apply(&batch, applier, &mut report)
+            })?;
         }
     }
 
@@ -92,12 +113,10 @@ impl AddressBook {
 
 fn apply(
     batch: &[(u64, PreparedLine)],
-    ledger: &mut Ledger<'_>,
-    source: &Source,
+    mut applier: FeedApplier<'_, '_>,
     report: &mut ImportReport,
 ) -> Result<(), BookError> {
-    ledger.now = now();
-    let mut applier = FeedApplier { ledger, source };
+    applier.ledger.now = now();
     for (number, line) in batch {
         let outcome = match line {
             PreparedLine::Entry(entry) => applier.apply_entry(entry)?,

@@ -209,6 +209,15 @@ impl<'t> Ledger<'t> {
         Ok(value.and_then(|value| value.first_chunk().copied()).map(u64::from_be_bytes))
     }
 
+    /// Whether the user removed a destination from a name.
+    pub(super) fn is_removed_by_hand(
+        &self,
+        host: &HostName,
+        destination: &Destination,
+    ) -> Result<bool, BookError> {
+        Ok(self.removal_date(host, &destination.b32())? == Some(REMOVED_BY_HAND))
+    }
+
     /// Whether a destination was removed from a name, and a line or command of this date does not add it again.
     pub(super) fn is_removed(
         &self,

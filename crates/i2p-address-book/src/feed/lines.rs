@@ -5,6 +5,9 @@ use super::{
     line::{Line, parse_line},
 };
 
+/// The byte order mark of UTF-8, with which some editors begin a file. It is no part of the first line.
+const BYTE_ORDER_MARK: &[u8] = "\u{feff}".as_bytes();
+
 /// A line that is not valid: its number and the error.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("line {number}: {error}")]
@@ -17,7 +20,7 @@ pub struct BadLine {
 
 /// Iterates over the lines of a reader that are not empty and not comments, in bounded memory.
 ///
-/// Lines end with LF or CR LF, the last one with the end of the input. `Ok(Err(..))` is a line that is not valid, after which the
+/// Lines end with LF or CR LF, the last one with the end of the input. A byte order mark before the first line is ignored. `Ok(Err(..))` is a line that is not valid, after which the
 /// iteration goes on. `Err` is an error of the reader. A line that is too long is skipped without being stored.
 #[derive(Debug)]
 pub struct Lines<R> {
@@ -111,9 +114,11 @@ impl<R: BufRead> Iterator for Lines<R> {
                 Ok(raw) => raw?,
                 Err(error) => return Some(Err(error)),
             };
+            let mark = if self.number == 0 { BYTE_ORDER_MARK } else { b"" };
             self.number = self.number.saturating_add(1);
+            let line = self.line.strip_prefix(mark).unwrap_or(&self.line);
             let parsed = match raw {
-                RawLine::Stored => parse_line(self.line.strip_suffix(b"\r").unwrap_or(&self.line)),
+                RawLine::Stored => parse_line(line.strip_suffix(b"\r").unwrap_or(line)),
                 RawLine::TooLong => Err(LineError::TooLong),
             };
             match parsed {

@@ -3,7 +3,7 @@
 use std::time::{Duration, SystemTime};
 
 use crate::holder::{Holder, Shelf, host};
-use i2p_address_book::{BookError, Limits, Source};
+use i2p_address_book::{BookError, FeedName, Limits, Source};
 use proptest::prelude::*;
 
 #[test]
@@ -75,6 +75,23 @@ fn no_feed_adds_again_what_the_user_removed() {
     assert!(shelf.book.remove(&host("a.i2p")).unwrap());
     shelf.book.add(&host("a.i2p"), &first.destination).unwrap();
     assert_eq!(shelf.lookup("a.i2p"), Some(first.destination));
+}
+
+#[test]
+fn a_backup_brings_back_what_the_user_removed_but_not_what_its_holder_removed() {
+    let (first, second) = (Holder::new(1), Holder::new(2));
+    let shelf = Shelf::new();
+    shelf.import(first.entry("a.i2p"));
+    shelf.import(second.entry("b.i2p"));
+    let mut backup = Vec::new();
+    shelf.book.export(&mut backup).unwrap();
+    shelf.book.remove(&host("a.i2p")).unwrap();
+    assert_eq!(shelf.import(second.removal(&[("action", "remove"), ("name", "b.i2p")])).removed, 1);
+    let report = shelf.book.restore(backup.as_slice(), &FeedName::new("backup")).unwrap();
+    assert_eq!((report.added, report.superseded), (1, 1));
+    assert_eq!((shelf.lookup("a.i2p"), shelf.lookup("b.i2p")), (Some(first.destination.clone()), None));
+    assert!(!shelf.book.was_removed(&host("a.i2p"), &first.destination).unwrap());
+    assert_eq!(shelf.import(first.entry("a.i2p")).same, 1);
 }
 
 proptest! {

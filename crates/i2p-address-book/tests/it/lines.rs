@@ -193,3 +193,14 @@ proptest! {
         prop_assert_eq!(parse_line(parsed.to_string().as_bytes()), Ok(Some(parsed)));
     }
 }
+
+#[test]
+fn a_byte_order_mark_is_no_part_of_the_first_line() {
+    let holder = Holder::new(1);
+    let line = format!("\u{feff}a.i2p={}\r\n", holder.base64());
+    let mut lines = Lines::new(Cursor::new(line.repeat(2)));
+    let Some(Ok(Ok(Line::Entry(entry)))) = lines.next() else { panic!("the first line is valid") };
+    assert_eq!(entry.host.as_str(), "a.i2p");
+    assert!(matches!(lines.next(), Some(Ok(Err(_)))), "only the input begins with a mark");
+    assert!(Lines::new(Cursor::new("\u{feff}")).next().is_none());
+}

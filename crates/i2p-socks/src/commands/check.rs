@@ -18,7 +18,7 @@ use crate::{
 
 /// Prints that the configuration is correct, and with `live` what the router supports.
 pub(crate) async fn run(config: &Config, live: bool) -> Result<(), CommandError> {
-    preflight::check_files(config).map_err(|error| CommandError::usage(error.to_string()))?;
+    preflight::check_everything(config)?;
     let mut text = String::from("the configuration is correct\n");
     for tunnel in config.tunnels() {
         let listeners: Vec<_> = tunnel.listen()?.iter().map(ToString::to_string).collect();

@@ -1,6 +1,6 @@
 //! `demo`: a private I2P network in this process with one page, and the proxy in front of it.
 
-use std::{io::Write, net::SocketAddr, sync::Arc, time::Duration};
+use std::{net::SocketAddr, sync::Arc, time::Duration};
 
 use i2p_embedded::{HostTable, PrivateNetwork};
 use i2p_name::{B32, HostName, I2pName};
@@ -15,13 +15,16 @@ use crate::{
     command_error::CommandError,
     config::Config,
     daemon::{
-        run::{drain, print_ready_lines},
+        run::{announce, drain},
         running::Running,
         sessions::Sessions,
         signals::Signals,
         tunnels::{BoundListener, Tunnels},
     },
-    terminal::progress::{BUILDING_TUNNELS, Progress},
+    terminal::{
+        output::print,
+        progress::{BUILDING_TUNNELS, Progress},
+    },
 };
 
 /// The host name of the page on the private network.
@@ -65,8 +68,10 @@ pub(crate) async fn run(
     let Some(demo) = stop.run_until_cancelled(timeout(START_TIMEOUT, start)).await else { return Ok(()) };
     let demo = demo.unwrap_or_else(|_| Err(too_slow()))?;
     progress.finish();
-    print_ready_lines(&listeners)?;
-    demo.print_commands_to_try(address)?;
+    announce(&listeners);
+    if let Err(error) = demo.print_commands_to_try(address) {
+        tracing::warn!("{error}. The demo goes on");
+    }
     let Demo { _network, visitors: sessions, .. } = demo;
     let tunnels = Tunnels::serve(bound, &config, inherited, &sessions, &Metrics::new())?;
     stop.cancelled().await;
@@ -132,10 +137,7 @@ impl Demo {
              Ctrl-C ends the demo.\n",
             self.page
         );
-        std::io::stdout()
-            .lock()
-            .write_all(text.as_bytes())
-            .map_err(|error| CommandError::run_time(format_args!("cannot write to stdout: {error}")))
+        print(&text)
     }
 }
 

@@ -1,6 +1,6 @@
 //! `generate`: files to install with the program.
 
-use std::{io::Write, path::PathBuf};
+use std::path::PathBuf;
 
 use clap::Subcommand;
 use clap_complete::Shell;
@@ -9,6 +9,7 @@ use crate::{
     command_error::CommandError,
     config::{Config, EXAMPLE, options::Options},
     pac,
+    terminal::output::print_part,
 };
 
 /// The systemd service unit.
@@ -45,6 +46,18 @@ pub(crate) enum GenerateCommand {
     },
 }
 
+/// The completions for a shell.
+fn completions(shell: Shell, definition: &mut clap::Command) -> Vec<u8> {
+    let mut script = Vec::new();
+    clap_complete::generate(shell, definition, "i2p-socks", &mut script);
+    if shell != Shell::Bash {
+        return script;
+    }
+    // clap_complete turns the hyphen of the program's name into `__` where it says which subcommand stands on the line, and into
+    // `__subcmd__` where it says what follows a subcommand, so that nothing would follow any.
+    String::from_utf8_lossy(&script).replace("i2p__subcmd__socks", "i2p__socks").into_bytes()
+}
+
 /// Prints the file.
 pub(crate) fn run(
     command: &GenerateCommand,
@@ -62,7 +75,7 @@ pub(crate) fn run(
             clap_mangen::Man::new(definition).render(&mut text).map_err(failed)?;
         }
         GenerateCommand::Completions { shell } => {
-            clap_complete::generate(*shell, &mut definition, "i2p-socks", &mut text);
+            text = completions(*shell, &mut definition);
         }
         GenerateCommand::Config => text.extend_from_slice(EXAMPLE.as_bytes()),
         GenerateCommand::Pac => {
@@ -72,5 +85,5 @@ pub(crate) fn run(
             text.extend_from_slice(if *socket { SOCKET } else { SERVICE }.as_bytes());
         }
     }
-    std::io::stdout().lock().write_all(&text).map_err(failed)
+    print_part(&text).map(drop)
 }

@@ -7,14 +7,16 @@ use i2p_sam::PrivateKey;
 use serde::Serialize;
 use tokio::time::timeout;
 
+use super::remark_own_configuration;
 use crate::{
     command_error::CommandError,
     config::{Config, tunnel::TunnelName},
-    control::client::{ControlClient, read_json},
+    control::client::{ControlClient, ControlError, read_json},
     daemon::{
         bridge::bridge,
         identities::{StoredIdentity, names},
     },
+    json,
     status::report::StatusReport,
     terminal::output::{Format, print, remark},
 };
@@ -95,7 +97,11 @@ pub(crate) async fn run(config: &Config, command: &KeysCommand) -> Result<(), Co
     let state_dir = config.state_dir()?;
     let text = match command {
         KeysCommand::List { json } => {
-            list(&used_identities(config, &state_dir).await, &state_dir, Format::json_if(*json))?
+            let used = match names(&state_dir).is_empty() {
+                true => Vec::new(),
+                false => used_identities(config, &state_dir).await,
+            };
+            list(&used, &state_dir, Format::json_if(*json))?
         }
         KeysCommand::New { name } => {
             refuse_directory_of_another_user(&state_dir)?;
@@ -120,24 +126,38 @@ pub(crate) async fn run(config: &Config, command: &KeysCommand) -> Result<(), Co
                     stored.name()
                 )));
             };
-            let identity = Identity::of(&stored, &key, &used_identities(config, &state_dir).await);
-            Format::json_if(*json).render(&identity, |identity| format!("{}\n", identity.b32))?
+            match json {
+                false => format!("{}\n", key.destination().b32()),
+                true => {
+                    let identity = Identity::of(&stored, &key, &used_identities(config, &state_dir).await);
+                    json::pretty(&identity).map_err(CommandError::run_time)?
+                }
+            }
         }
     };
     print(&text)
 }
 
-/// The identities that tunnels use. The proxy that runs with this state directory may have another configuration than this command.
+/// The identities that tunnels use. The proxy that runs with this state directory may have another configuration than this command, so
+/// it is asked, and a remark tells if it did not answer.
 async fn used_identities(config: &Config, state_dir: &Path) -> Vec<String> {
     let proxy = ControlClient::of(state_dir);
     let report = async { read_json::<StatusReport>(proxy.get(STATUS_PATH).await?).await };
-    match timeout(STATUS_TIMEOUT, report).await {
-        Ok(Ok(report)) => {
+    let too_slow = || {
+        ControlError::Broken(format!(
+            "the running proxy gave no answer within {} s",
+            STATUS_TIMEOUT.as_secs()
+        ))
+    };
+    match timeout(STATUS_TIMEOUT, report).await.unwrap_or_else(|_| Err(too_slow())) {
+        Ok(report) => {
             let persistent = report.tunnels.into_iter().filter(|tunnel| tunnel.persistent_key);
             persistent.map(|tunnel| tunnel.name).collect()
         }
-        // No proxy is running, or it does not tell this user.
-        _ => config.persistent_keys(),
+        Err(why) => {
+            remark_own_configuration(&why);
+            config.persistent_keys()
+        }
     }
 }
 

@@ -1,6 +1,8 @@
 //! One file for each subcommand: its arguments and what it does. `streams` is what `connect` and `listen` share.
 //! May import every other room but `cli`; no room imports this one.
 
+use crate::{control::client::ControlError, terminal::output::remark};
+
 pub(crate) mod check;
 pub(crate) mod connect;
 #[cfg(feature = "embedded")]
@@ -17,3 +19,8 @@ pub(crate) mod reload;
 pub(crate) mod resolve;
 pub(crate) mod status;
 mod streams;
+
+/// Says that an answer comes from the configuration of this command, since no proxy has given one. A proxy may run with another one.
+fn remark_own_configuration(why: &ControlError) {
+    remark(&format!("{why}: the answer is what the configuration of this command says"));
+}

@@ -2,25 +2,28 @@
 
 use std::{
     fs::File,
-    io::Write,
+    io::{self, Write},
     path::{Path, PathBuf},
     time::Duration,
 };
 
 use clap::Subcommand;
 use http_body_util::BodyExt;
+use i2p_address_book::BookError;
+use i2p_name::I2pName;
 
-use super::names_print::{self, cannot_write};
+use super::names_print;
 use crate::{
     command_error::CommandError,
     config::{Config, i2p_url::I2pUrl},
     control::client::ControlError,
+    daemon::bridge::bridge,
     names::{
         book::explain,
         client::{BookClient, unexpected_reply},
         protocol::{self, BookCommand, BookReply, FeedUpdate, NameEntry},
     },
-    terminal::output::Format,
+    terminal::output::{Format, wanted},
 };
 
 /// How long a proxy may take to read all subscriptions.
@@ -36,11 +39,12 @@ pub(crate) enum NamesCommand {
     },
     /// Add a name. Feeds cannot change a name that you added.
     ///
-    /// SOCKS5 has no room for a destination in base64. To use one from a SOCKS5 program, give it a name with this command.
+    /// SOCKS5 has no room for a destination in base64. To use one from a SOCKS5 program, give it a name with this command. The book
+    /// keeps destinations: that of a .b32.i2p address is looked up once, so its host has to be online.
     Add {
         /// Name, such as example.i2p.
         name: String,
-        /// Destination in base64.
+        /// Destination in base64, or a .b32.i2p address.
         // One destination of 64 begins with a hyphen.
         #[arg(allow_hyphen_values = true)]
         destination: String,
@@ -53,7 +57,8 @@ pub(crate) enum NamesCommand {
         /// Name to remove.
         name: String,
     },
-    /// Import a hosts.txt or a feed. Names that the book already has stay as they are.
+    /// Import a hosts.txt or a feed, such as a file that export made. Names that the book already has stay as they are, and names that
+    /// you removed come back.
     Import {
         /// File to read; - for stdin.
         file: PathBuf,
@@ -92,8 +97,8 @@ pub(crate) async fn run(config: &Config, command: &NamesCommand, format: Format)
     match command {
         NamesCommand::List { prefix } => list(&mut book, prefix, format).await,
         NamesCommand::Add { name, destination, replace } => {
-            let (name, destination) = (name.clone(), destination.clone());
-            let command = BookCommand::Add { name, destination, replace: *replace };
+            let destination = book.destination(destination, router_lookup(config, destination)).await?;
+            let command = BookCommand::Add { name: name.clone(), destination, replace: *replace };
             done(&mut book, command, format, "the name is already in the address book").await
         }
         NamesCommand::Remove { name } => {
@@ -136,6 +141,14 @@ pub(crate) async fn run(config: &Config, command: &NamesCommand, format: Format)
     }
 }
 
+/// The destination behind an address in base64, looked up by the router of the configuration.
+async fn router_lookup(config: &Config, address: &str) -> Result<String, String> {
+    let name = I2pName::parse(address).map_err(|error| error.to_string())?;
+    let bridge = bridge(config).map_err(|error| error.to_string())?;
+    let found = bridge.lookup(&name).await.map_err(|error| error.to_string())?;
+    Ok(found.to_base64())
+}
+
 async fn list(book: &mut BookClient<'_>, prefix: &str, format: Format) -> Result<(), CommandError> {
     let mut printed = names_print::NameList::start(format)?;
     let mut after: Option<String> = None;
@@ -153,7 +166,9 @@ async fn list(book: &mut BookClient<'_>, prefix: &str, format: Format) -> Result
             ));
         }
         after = Some(name.clone());
-        printed.page(&page)?;
+        if printed.page(&page)?.is_break() {
+            return Ok(());
+        }
     }
 }
 
@@ -171,19 +186,22 @@ async fn done(
 }
 
 async fn export(book: &mut BookClient<'_>, file: Option<&Path>) -> Result<(), CommandError> {
-    let mut out: Box<dyn Write> = match file {
-        None => Box::new(std::io::stdout().lock()),
-        Some(path) => {
-            let mut options = File::options();
-            options.write(true).create_new(true);
-            // The names in a book tell whom its owner talks to.
-            #[cfg(unix)]
-            std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
-            Box::new(options.open(path).map_err(|error| {
-                CommandError::run_time(format_args!("cannot create {}: {error}", path.display()))
-            })?)
-        }
+    let Some(path) = file else {
+        return wanted(export_to(book, &mut io::stdout().lock()).await?).map(drop);
     };
+    let mut options = File::options();
+    options.write(true).create_new(true);
+    // The names in a book tell whom its owner talks to.
+    #[cfg(unix)]
+    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+    let failed =
+        |what, error| CommandError::run_time(format_args!("cannot {what} {}: {error}", path.display()));
+    let mut out = options.open(path).map_err(|error| failed("create", error))?;
+    export_to(book, &mut out).await?.map_err(|error| failed("write", error))
+}
+
+/// Writes all names. The inner result is that of writing, which ends at the first failure.
+async fn export_to(book: &mut BookClient<'_>, out: &mut dyn Write) -> Result<io::Result<()>, CommandError> {
     match book.client.get(protocol::EXPORT_PATH).await {
         Ok(answer) => {
             let mut body = answer.into_body();
@@ -191,16 +209,21 @@ async fn export(book: &mut BookClient<'_>, file: Option<&Path>) -> Result<(), Co
                 let frame = frame.map_err(|error| {
                     CommandError::run_time(format_args!("the export is incomplete: {error}"))
                 })?;
-                out.write_all(frame.data_ref().map_or(&[][..], |data| data))
-                    .map_err(|error| cannot_write(&error))?;
+                if let Err(error) = out.write_all(frame.data_ref().map_or(&[][..], |data| data)) {
+                    return Ok(Err(error));
+                }
             }
         }
         Err(ControlError::NotRunning(_)) => {
             if let Some(book) = book.open()? {
-                book.export(&mut out).map_err(|error| CommandError::run_time(explain(&error)))?;
+                match book.export(&mut *out) {
+                    Ok(()) => {}
+                    Err(BookError::Write(error)) => return Ok(Err(error)),
+                    Err(error) => return Err(CommandError::run_time(explain(&error))),
+                }
             }
         }
         Err(error) => return Err(CommandError::run_time(error)),
     }
-    out.flush().map_err(|error| cannot_write(&error))
+    Ok(out.flush())
 }

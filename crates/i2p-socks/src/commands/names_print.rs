@@ -1,9 +1,6 @@
 //! What `names` prints, for people and for programs.
 
-use std::{
-    fmt::Display,
-    io::{self, Write},
-};
+use std::ops::ControlFlow;
 
 use serde::Serialize;
 
@@ -11,19 +8,10 @@ use crate::{
     command_error::CommandError,
     json,
     names::protocol::{FeedUpdate, ImportCounts, NameConflict, NameEntry, Subscription},
-    terminal::output::{Format, remark},
+    terminal::output::{Format, print, print_part, remark},
 };
 
 const NO_SUBSCRIPTIONS: &str = "there are no subscriptions: add one with i2p-socks names subscribe URL";
-
-pub(super) fn cannot_write(error: &io::Error) -> CommandError {
-    CommandError::run_time(format_args!("cannot write the output: {error}"))
-}
-
-fn out(text: impl Display) -> Result<(), CommandError> {
-    let mut out = io::stdout().lock();
-    write!(out, "{text}").and_then(|()| out.flush()).map_err(|error| cannot_write(&error))
-}
 
 fn json_text(value: &impl Serialize) -> Result<String, CommandError> {
     json::pretty(value).map_err(CommandError::run_time)
@@ -38,12 +26,13 @@ pub(super) struct NameList {
 impl NameList {
     pub(super) fn start(format: Format) -> Result<Self, CommandError> {
         if format == Format::Json {
-            out("[")?;
+            print("[")?;
         }
         Ok(Self { format, empty: true })
     }
 
-    pub(super) fn page(&mut self, page: &[NameEntry]) -> Result<(), CommandError> {
+    /// Prints a page. `Break`: nobody reads the next one.
+    pub(super) fn page(&mut self, page: &[NameEntry]) -> Result<ControlFlow<()>, CommandError> {
         let mut text = String::new();
         for name in page {
             if self.format == Format::Json {
@@ -55,13 +44,13 @@ impl NameList {
             }
             self.empty = false;
         }
-        out(text)
+        print_part(text.as_bytes())
     }
 
     /// Ends the list of the names that begin with `prefix`.
     pub(super) fn end(&self, prefix: &str) -> Result<(), CommandError> {
         if self.format == Format::Json {
-            return out("\n]\n");
+            return print("\n]\n");
         }
         match (self.empty, prefix) {
             (true, "") => remark("the address book is empty"),
@@ -74,11 +63,18 @@ impl NameList {
 
 /// Confirms a change.
 pub(super) fn done(format: Format) -> Result<(), CommandError> {
-    if format == Format::Json { out("{\n  \"done\": true\n}\n") } else { Ok(()) }
+    if format == Format::Json { print("{\n  \"done\": true\n}\n") } else { Ok(()) }
 }
 
 pub(super) fn imported(imported: &ImportCounts, format: Format) -> Result<(), CommandError> {
-    out(format.render(imported, |imported| sum(imported) + &reasons(imported))?)
+    print(&format.render(imported, |imported| sum(imported) + &reasons(imported))?)?;
+    if imported.not_a_feed {
+        return Err(CommandError::run_time(
+            "the input is neither a hosts.txt nor a feed: none of its lines is valid. Each line of a hosts.txt is NAME=DESTINATION, \
+             with the destination in base64",
+        ));
+    }
+    Ok(())
 }
 
 fn sum(imported: &ImportCounts) -> String {
@@ -102,7 +98,7 @@ fn reasons(imported: &ImportCounts) -> String {
 
 pub(super) fn feeds(feeds: &[Subscription], format: Format) -> Result<(), CommandError> {
     if format == Format::Json {
-        return out(json_text(&feeds)?);
+        return print(&json_text(&feeds)?);
     }
     if feeds.is_empty() {
         remark(NO_SUBSCRIPTIONS);
@@ -114,13 +110,13 @@ pub(super) fn feeds(feeds: &[Subscription], format: Format) -> Result<(), Comman
         let problem = problem.as_ref().map(|problem| format!("  {problem}")).unwrap_or_default();
         format!("{url}  {by}  {checked}{problem}\n")
     };
-    out(feeds.iter().map(line).collect::<String>())
+    print(&feeds.iter().map(line).collect::<String>())
 }
 
 /// Fails if a feed could not be read.
 pub(super) fn updated(updated: &[FeedUpdate], format: Format) -> Result<(), CommandError> {
     if format == Format::Json {
-        out(json_text(&updated)?)?;
+        print(&json_text(&updated)?)?;
     } else if updated.is_empty() {
         remark(NO_SUBSCRIPTIONS);
     } else {
@@ -132,7 +128,7 @@ pub(super) fn updated(updated: &[FeedUpdate], format: Format) -> Result<(), Comm
             };
             format!("{url}: {what}")
         };
-        out(updated.iter().map(line).collect::<String>())?;
+        print(&updated.iter().map(line).collect::<String>())?;
     }
     match updated.iter().filter(|updated| updated.problem.is_some()).count() {
         0 => Ok(()),
@@ -145,7 +141,7 @@ pub(super) fn updated(updated: &[FeedUpdate], format: Format) -> Result<(), Comm
 
 pub(super) fn conflicts(conflicts: &[NameConflict], format: Format) -> Result<(), CommandError> {
     if format == Format::Json {
-        return out(json_text(&conflicts)?);
+        return print(&json_text(&conflicts)?);
     }
     if conflicts.is_empty() {
         remark("there are no conflicts");
@@ -154,5 +150,5 @@ pub(super) fn conflicts(conflicts: &[NameConflict], format: Format) -> Result<()
         let NameConflict { name, kept_b32, offered_b32, source, at, .. } = conflict;
         format!("{name}  keeps {kept_b32}\n  {source} offered {offered_b32}, {at}\n")
     };
-    out(conflicts.iter().map(lines).collect::<String>())
+    print(&conflicts.iter().map(lines).collect::<String>())
 }

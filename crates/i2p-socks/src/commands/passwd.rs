@@ -5,7 +5,7 @@ use std::io::{self, BufRead, IsTerminal, Read, Write};
 use i2p_tunnel::Users;
 use zeroize::Zeroizing;
 
-use crate::command_error::CommandError;
+use crate::{command_error::CommandError, terminal::output::print};
 
 /// Longer than a name or a password can be, with its end of line.
 const MAX_LINE_BYTES: usize = 512;
@@ -19,8 +19,7 @@ pub(crate) fn run(name: Option<&str>) -> Result<(), CommandError> {
     };
     let password = if io::stdin().is_terminal() { ask_twice()? } else { line()? };
     let entry = Users::entry(&name, password.as_bytes()).map_err(CommandError::usage)?;
-    writeln!(io::stdout(), "{entry}")
-        .map_err(|error| CommandError::run_time(format_args!("cannot print the entry: {error}")))
+    print(&format!("{entry}\n"))
 }
 
 /// A line of stdin, with a prompt if stdin is a terminal.
@@ -56,9 +55,9 @@ fn line() -> Result<Zeroizing<String>, CommandError> {
             "a line on stdin is too long: a name or a password has at most 255 bytes",
         ));
     }
-    let length = line.trim_end_matches(['\r', '\n']).len();
-    line.truncate(length);
-    Ok(line)
+    let text = line.trim_end_matches(['\r', '\n']);
+    // PowerShell begins what it writes into a pipe with a byte order mark.
+    Ok(Zeroizing::new(text.strip_prefix('\u{feff}').unwrap_or(text).to_owned()))
 }
 
 fn unread(error: &io::Error) -> CommandError {

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use i2p_name::{B32, Destination, HostName, I2pName, Target};
 use serde::Serialize;
 
+use super::remark_own_configuration;
 use crate::{
     command_error::CommandError,
     config::Config,
@@ -141,7 +142,10 @@ async fn look_up(config: &Config, host: &HostName) -> Result<HostLookup, Command
     };
     match asked {
         Ok(found) => Ok(found),
-        Err(ControlError::NotRunning(_)) => look_up_here(config, host).await,
+        Err(why @ ControlError::NotRunning(_)) => {
+            remark_own_configuration(&why);
+            look_up_here(config, host).await
+        }
         Err(error) => {
             let mut lookup = look_up_here(config, host).await?;
             lookup.steps.insert(0, Step { step: "the running proxy".to_owned(), answer: error.to_string() });

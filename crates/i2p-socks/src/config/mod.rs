@@ -7,6 +7,7 @@ pub(crate) mod i2p_url;
 pub(crate) mod limits;
 pub(crate) mod log;
 pub(crate) mod login;
+mod mistakes;
 pub(crate) mod names;
 pub(crate) mod options;
 pub(crate) mod outproxy;
@@ -35,6 +36,7 @@ use self::{
     admin::AdminConfig,
     limits::LimitsConfig,
     log::LogConfig,
+    mistakes::{errors_in_file, parse_with_all_mistakes},
     names::NamesConfig,
     options::Options,
     outproxy::OutproxyConfig,
@@ -164,20 +166,25 @@ impl RouterConfig {
 }
 
 impl Config {
-    /// Loads the configuration: defaults, then the file, then environment and command line.
+    /// Loads the configuration, and checks that its values fit together.
     pub(crate) fn load(options: &Options) -> Result<Self, CommandError> {
+        let config = Self::read(options)?;
+        config.check()?;
+        Ok(config)
+    }
+
+    /// Reads the configuration: defaults, then the file, then environment and command line.
+    pub(crate) fn read(options: &Options) -> Result<Self, CommandError> {
         let text = options.config.as_deref().map(text).transpose()?.unwrap_or_default();
         // First the file alone, so that mistakes in it are reported with line and column.
-        let mut config =
-            Self::parse(&text).map_err(|error| error_in_file(options.config.as_deref(), &text, &error))?;
+        let in_file = |errors: Vec<_>| errors_in_file(options.config.as_deref(), &text, &errors);
+        let mut config = parse_with_all_mistakes::<Self>(&text).map_err(in_file)?;
         let overrides = config.overrides(options)?;
         if !overrides.is_empty() {
-            let file = toml::from_str(&text)
-                .map_err(|error| error_in_file(options.config.as_deref(), &text, &error))?;
+            let file = toml::from_str(&text).map_err(|error| in_file(vec![error]))?;
             config = apply_overrides(&file, &overrides)?;
         }
         config.state_dir.clone_from(&options.state_dir);
-        config.check()?;
         Ok(config)
     }
 
@@ -238,7 +245,7 @@ impl Config {
     }
 
     /// Checks that the values fit together.
-    fn check(&self) -> Result<(), CommandError> {
+    pub(crate) fn check(&self) -> Result<(), CommandError> {
         match self.contradictions().as_slice() {
             [] => Ok(()),
             contradictions => Err(CommandError::usage(contradictions.join("\n"))),
@@ -246,7 +253,7 @@ impl Config {
     }
 
     /// Every contradiction, as a sentence.
-    fn contradictions(&self) -> Vec<String> {
+    pub(crate) fn contradictions(&self) -> Vec<String> {
         let tunnels = self.tunnels();
         let mut found = Vec::new();
         let mut seen = Vec::new();
@@ -367,6 +374,7 @@ impl Config {
         if self.tunnel.is_empty() { vec![TunnelConfig::default()] } else { self.tunnel.clone() }
     }
 
+    #[cfg(test)]
     fn parse(text: &str) -> Result<Self, toml::de::Error> {
         toml::from_str(text)
     }
@@ -407,31 +415,4 @@ fn text(path: &Path) -> Result<String, CommandError> {
     files::read_text(path, MAX_FILE_BYTES).map_err(|error| {
         CommandError::usage(format_args!("cannot read the configuration file {}: {error}", path.display()))
     })
-}
-
-fn error_in_file(path: Option<&Path>, text: &str, error: &toml::de::Error) -> CommandError {
-    let shown = path.unwrap_or(Path::new("")).display();
-    let before = error.span().and_then(|span| text.get(..span.start)).unwrap_or_default();
-    let (line, message) = (before.matches('\n').count() + 1, without_quotation(error.message()));
-    CommandError::usage(format_args!("the configuration file {shown} has an error\n{error}"))
-        .with_log(format_args!("the configuration file {shown} has an error in line {line}: {message}"))
-}
-
-/// A message without what it quotes from the configuration: names and addresses.
-///
-/// Our own messages quote in `"`, those of serde in backticks. What serde says is missing or expected is a key of ours.
-fn without_quotation(message: &str) -> String {
-    const QUOTES: [char; 2] = ['"', '`'];
-    if message.starts_with("missing field `") {
-        return message.to_owned();
-    }
-    let expected = message.rfind(", expected").unwrap_or(message.len());
-    let (quoting, expected) = message.split_at(expected);
-    match (quoting.find(QUOTES), quoting.rfind(QUOTES)) {
-        (Some(first), Some(last)) => {
-            let rest = quoting.get(last..).unwrap_or_default().trim_start_matches(QUOTES);
-            format!("{}[scrubbed]{rest}{expected}", quoting.get(..first).unwrap_or_default())
-        }
-        _ => message.to_owned(),
-    }
 }

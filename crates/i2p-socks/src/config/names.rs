@@ -5,7 +5,10 @@ use std::{collections::HashMap, time::Duration};
 use i2p_name::{HostName, I2pName};
 use serde::{Deserialize, Deserializer, de::Error as _};
 
-use super::{i2p_url::I2pUrl, values::DurationOrNever};
+use super::{
+    i2p_url::I2pUrl,
+    values::{DurationOrNever, OneOrMore},
+};
 
 /// The limit of `subscriptions`.
 const MAX_SUBSCRIPTIONS: usize = 100;
@@ -60,7 +63,7 @@ impl NamesConfig {
 }
 
 fn urls<'de, D: Deserializer<'de>, const MOST: usize>(from: D) -> Result<Vec<I2pUrl>, D::Error> {
-    let urls = Vec::<I2pUrl>::deserialize(from)?;
+    let OneOrMore(urls) = OneOrMore::<I2pUrl>::deserialize(from)?;
     match urls.len() {
         length if length > MOST => {
             Err(D::Error::custom(format_args!("{length} entries; the maximum is {MOST}")))

@@ -6,7 +6,7 @@ use toml::{Table, Value};
 
 use serde::de::DeserializeOwned;
 
-use super::without_quotation;
+use super::mistakes::without_quotation;
 use crate::command_error::CommandError;
 
 /// Lists of tables. Those of the first two have names, and the third has numbers.

@@ -311,7 +311,7 @@ fn the_example_has_every_key() {
 #[test]
 fn the_log_shows_no_name_of_a_refused_configuration() {
     let text = "[names.static]\n\"a.i2p\" = \"private.i2p\"\n";
-    let error = error_in_file(None, text, &Config::parse(text).unwrap_err());
+    let error = errors_in_file(None, text, &[Config::parse(text).unwrap_err()]);
     assert!(error.to_string().contains("\"a.i2p\" points to another name"), "{error}");
     let log = error.for_log();
     assert!(!log.contains("a.i2p") && log.contains("[scrubbed] points to another name"), "{log}");
@@ -321,7 +321,44 @@ fn the_log_shows_no_name_of_a_refused_configuration() {
         ("'x`, expected `secret.i2p' = 1\n", "in line 1: unknown field [scrubbed], expected one of `"),
         ("[[route]]\nhost = '*'\n", "missing field `via`"),
     ] {
-        let log = error_in_file(None, text, &Config::parse(text).unwrap_err()).for_log().to_owned();
+        let log = errors_in_file(None, text, &[Config::parse(text).unwrap_err()]).for_log().to_owned();
         assert!(!log.contains("secret") && log.contains(expected), "{log}");
     }
+}
+
+#[test]
+fn a_single_text_is_a_list_of_one() {
+    let list = "[names]\nsubscriptions = ['http://a.i2p/']\njump = ['http://b.i2p/?a=']\n[[tunnel]]\n\
+                listen = ['127.0.0.1:1']\nisolate = ['client']\nprotocols = ['socks5']\n\
+                [[outproxy]]\nname = 'o'\nat = 'o.i2p'\nprotocol = 'socks5'\n[[route]]\nvia = ['o']\n";
+    let single = list.replace(['[', ']'], "").replace("names\n", "[names]\n");
+    let single = single.replace("tunnel\n", "[[tunnel]]\n").replace("outproxy\n", "[[outproxy]]\n");
+    let single = single.replace("route\n", "[[route]]\n");
+    assert_eq!(Config::parse(&single).unwrap(), Config::parse(list).unwrap());
+}
+
+#[test]
+fn all_mistakes_of_a_file_are_reported_in_our_words() {
+    let text = "[limits]\nidle = 5\n[names]\nbook = 'yes'\nrooter = true\n\
+                [[tunnel]]\nlisten = [4459, '127.0.0.1:1', 'x']\nname = 'A B'\n[nonsense]\na = 1\n[log]\nlevel = ['debug']\n";
+    let mistakes = parse_with_all_mistakes::<Config>(text).unwrap_err();
+    let said = errors_in_file(None, text, &mistakes).to_string();
+    for expected in [
+        "has 8 errors",
+        "line 2, column 8",
+        "expected true or false, without quotes, found the text \"yes\"",
+        "unknown field `rooter`",
+        "expected a text in quotes, found the number 4459",
+        "expected IP:PORT",
+        "expected a name of 1 to 32",
+        "unknown field `nonsense`",
+        "line 12, column 9",
+    ] {
+        assert!(said.contains(expected), "{expected}:\n{said}");
+    }
+    for rust in ["invalid type", "sequence", "struct", "TOML parse error"] {
+        assert!(!said.contains(rust), "{rust}:\n{said}");
+    }
+    let log = errors_in_file(None, text, &mistakes).for_log().to_owned();
+    assert!(!log.contains("yes") && !log.contains("4459"), "{log}");
 }

@@ -12,7 +12,7 @@ use i2p_tunnel::{
 };
 use serde::Deserialize;
 
-use super::values::{FileMode, ListenAddress, some_in_range};
+use super::values::{FileMode, ListenAddress, OneOrMore, some_in_range};
 use crate::command_error::CommandError;
 
 /// `[[tunnel]]`.
@@ -128,7 +128,7 @@ pub(crate) struct DedicatedSessions {
 
 /// `protocols`; all by default.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
-#[serde(try_from = "Vec<Protocol>")]
+#[serde(try_from = "OneOrMore<Protocol>")]
 pub(super) struct ProtocolSet(Protocols);
 
 /// One of `protocols`.
@@ -141,10 +141,10 @@ enum Protocol {
     HttpConnect,
 }
 
-impl TryFrom<Vec<Protocol>> for ProtocolSet {
+impl TryFrom<OneOrMore<Protocol>> for ProtocolSet {
     type Error = &'static str;
 
-    fn try_from(protocols: Vec<Protocol>) -> Result<Self, Self::Error> {
+    fn try_from(OneOrMore(protocols): OneOrMore<Protocol>) -> Result<Self, Self::Error> {
         if protocols.is_empty() {
             return Err("a tunnel needs at least one protocol");
         }
@@ -230,7 +230,7 @@ pub(crate) enum KeyMode {
 
 /// `isolate`. The default is `client` and `socks-auth`; with a persistent key, nothing.
 #[derive(Debug, Clone, Default, Deserialize)]
-#[serde(from = "Vec<IsolateField>")]
+#[serde(from = "OneOrMore<IsolateField>")]
 pub(super) struct IsolateFields(pub(super) Option<Vec<IsolateField>>);
 
 /// The default equals the same fields written out.
@@ -248,8 +248,8 @@ impl PartialEq for IsolateFields {
 
 impl Eq for IsolateFields {}
 
-impl From<Vec<IsolateField>> for IsolateFields {
-    fn from(fields: Vec<IsolateField>) -> Self {
+impl From<OneOrMore<IsolateField>> for IsolateFields {
+    fn from(OneOrMore(fields): OneOrMore<IsolateField>) -> Self {
         Self(Some(fields))
     }
 }
@@ -277,7 +277,7 @@ pub(super) enum IsolateField {
 
 /// `listen`: at least one address.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
-#[serde(try_from = "Vec<ListenAddress>")]
+#[serde(try_from = "OneOrMore<ListenAddress>")]
 pub(super) struct Listen(pub(super) Vec<ListenAddress>);
 
 impl Default for Listen {
@@ -287,10 +287,10 @@ impl Default for Listen {
     }
 }
 
-impl TryFrom<Vec<ListenAddress>> for Listen {
+impl TryFrom<OneOrMore<ListenAddress>> for Listen {
     type Error = &'static str;
 
-    fn try_from(addresses: Vec<ListenAddress>) -> Result<Self, Self::Error> {
+    fn try_from(OneOrMore(addresses): OneOrMore<ListenAddress>) -> Result<Self, Self::Error> {
         if addresses.is_empty() {
             Err("a tunnel needs at least one address to listen on")
         } else {

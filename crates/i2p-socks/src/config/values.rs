@@ -13,7 +13,7 @@ use i2p_sam::Fingerprint;
 use i2p_tunnel::ListenAt;
 use serde::{
     Deserialize, Deserializer,
-    de::{Error as _, SeqAccess, Visitor},
+    de::{Error as _, IntoDeserializer, SeqAccess, Visitor},
 };
 
 /// Parses a port number. Names of services are not accepted.
@@ -210,6 +210,38 @@ pub(super) fn in_range<'de, D: Deserializer<'de>, const MIN: u8, const MAX: u8>(
     match u8::try_from(number) {
         Ok(number) if (MIN..=MAX).contains(&number) => Ok(number),
         _ => Err(D::Error::custom(format_args!("{number} is not between {MIN} and {MAX}"))),
+    }
+}
+
+/// A list whose only entry may stand without brackets.
+#[derive(Debug)]
+pub(super) struct OneOrMore<T>(pub(super) Vec<T>);
+
+impl<'de, T: Deserialize<'de>> Deserialize<'de> for OneOrMore<T> {
+    fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
+        struct Texts<T>(PhantomData<T>);
+
+        impl<'de, T: Deserialize<'de>> Visitor<'de> for Texts<T> {
+            type Value = Vec<T>;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a text in quotes, or a list of them in brackets")
+            }
+
+            fn visit_str<E: serde::de::Error>(self, text: &str) -> Result<Vec<T>, E> {
+                Ok(vec![T::deserialize(text.into_deserializer())?])
+            }
+
+            fn visit_seq<A: SeqAccess<'de>>(self, mut texts: A) -> Result<Vec<T>, A::Error> {
+                let mut found = Vec::new();
+                while let Some(text) = texts.next_element()? {
+                    found.push(text);
+                }
+                Ok(found)
+            }
+        }
+
+        from.deserialize_any(Texts(PhantomData)).map(Self)
     }
 }
 

@@ -54,7 +54,7 @@ fn address(config: &Config) -> Result<BridgeAddress, CommandError> {
 
 fn fingerprints(file: &Path) -> Result<Vec<Fingerprint>, String> {
     let contents = files::read(file, MAX_CERTIFICATE_FILE_BYTES).map_err(|error| error.to_string())?;
-    Fingerprint::all_in(&contents).map_err(|error| error.to_string())
+    Fingerprint::all_in(files::without_mark(&contents)).map_err(|error| error.to_string())
 }
 
 /// Whether a router answers at the address and only another configuration helps. Waiting does not help then, and a router of the

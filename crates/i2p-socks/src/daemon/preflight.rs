@@ -15,6 +15,34 @@ use crate::{
 /// # Errors
 /// Every problem, one per line.
 pub(crate) fn check_files(config: &Config) -> Result<(), CommandError> {
+    match <[CommandError; 1]>::try_from(problems_of_files(config)) {
+        // A single problem keeps its exit code.
+        Ok([problem]) => Err(problem),
+        Err(problems) if problems.is_empty() => Ok(()),
+        Err(problems) => {
+            let lines: Vec<_> = problems.iter().map(ToString::to_string).collect();
+            Err(CommandError::usage(lines.join("\n")))
+        }
+    }
+}
+
+/// Checks that the values of a configuration fit together, and what [`check_files`] checks.
+///
+/// # Errors
+/// Every problem, one per line.
+pub(crate) fn check_everything(config: &Config) -> Result<(), CommandError> {
+    let mut problems = config.contradictions();
+    for problem in problems_of_files(config) {
+        let problem = problem.to_string();
+        // Both checks see some problems.
+        if !problems.contains(&problem) {
+            problems.push(problem);
+        }
+    }
+    if problems.is_empty() { Ok(()) } else { Err(CommandError::usage(problems.join("\n"))) }
+}
+
+fn problems_of_files(config: &Config) -> Vec<CommandError> {
     let mut problems = Vec::new();
     let mut note = |result: Result<(), CommandError>| problems.extend(result.err());
     if config.router.backend == Backend::Embedded && !cfg!(feature = "embedded") {
@@ -28,13 +56,5 @@ pub(crate) fn check_files(config: &Config) -> Result<(), CommandError> {
             config.state_dir().and_then(|state_dir| StoredIdentity::of(&state_dir, tunnel.name()).load());
         note(keys.map(|_| ()));
     }
-    match <[CommandError; 1]>::try_from(problems) {
-        // A single problem keeps its exit code.
-        Ok([problem]) => Err(problem),
-        Err(problems) if problems.is_empty() => Ok(()),
-        Err(problems) => {
-            let lines: Vec<_> = problems.iter().map(ToString::to_string).collect();
-            Err(CommandError::usage(lines.join("\n")))
-        }
-    }
+    problems
 }

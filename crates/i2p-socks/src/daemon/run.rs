@@ -92,16 +92,11 @@ pub(crate) async fn run(
     running.update_status(&board);
     let context = ReloadContext { options, log, board: &board, state_directory: &state_directory, progress };
     let mut controls = Controls { signals: &mut signals, orders, router_deaths: router.deaths() };
-    let ended = serve(&mut running, &mut controls, &context).await;
+    serve(&mut running, &mut controls, &context).await;
     board.set_stage(Stage::Stopping);
     ServiceManager.stopping(&board.summary());
-    if ended.is_ok() {
-        drain(running, &signals.stop_now).await;
-    } else {
-        // No grace period: the proxy ends because of an error.
-        running.tunnels.drain(Duration::ZERO, Duration::ZERO, &signals.stop_now).await;
-    }
-    ended
+    drain(running, &signals.stop_now).await;
+    Ok(())
 }
 
 /// What tells the running proxy to do something.
@@ -112,20 +107,17 @@ struct Controls<'a> {
 }
 
 /// Announces the first sessions, and handles signals and orders until the proxy is told to stop.
-///
-/// # Errors
-/// Stdout cannot be written.
 async fn serve(
     running: &mut Running,
     Controls { signals, orders, router_deaths }: &mut Controls<'_>,
     context: &ReloadContext<'_>,
-) -> Result<(), CommandError> {
+) {
     let stop = signals.stop.clone();
     let mut ready = Box::pin(running.sessions.ready());
     let mut starting = true;
     loop {
         tokio::select! {
-            () = stop.cancelled() => return Ok(()),
+            () = stop.cancelled() => return,
             // Identities that ended in the same instant are known to belong together, so none comes back. Sessions without a client
             // are built again when one needs them.
             () = router_deaths.next() => {
@@ -138,7 +130,7 @@ async fn serve(
                 starting = false;
                 context.progress.finish();
                 context.board.set_stage(Stage::Running);
-                print_ready_lines(&running.tunnels.listeners())?;
+                announce(&running.tunnels.listeners());
                 ServiceManager.ready(&context.board.summary());
             }
             Some(()) = signals.new_identity.recv() => {
@@ -146,7 +138,7 @@ async fn serve(
             }
             Some(()) = signals.reload.recv() => {
                 if stop.run_until_cancelled(context.reload(running, starting)).await.is_none() {
-                    return Ok(());
+                    return;
                 }
                 ready = Box::pin(running.sessions.ready());
             }
@@ -157,7 +149,7 @@ async fn serve(
                 }
                 Order::Reload(reply) => {
                     let reloaded = context.reload(running, starting);
-                    let Some(outcome) = stop.run_until_cancelled(reloaded).await else { return Ok(()) };
+                    let Some(outcome) = stop.run_until_cancelled(reloaded).await else { return };
                     let _ = reply.send(outcome);
                     ready = Box::pin(running.sessions.ready());
                 }
@@ -214,8 +206,8 @@ impl ReloadContext<'_> {
         running.update_status(self.board);
         self.log.change(running.config.log);
         self.state_directory.write_ports(&running.tunnels.listeners());
-        if !starting && let Err(error) = print_ready_lines(&changed.opened) {
-            tracing::warn!("{error}");
+        if !starting {
+            announce(&changed.opened);
         }
         for gone in &changed.closed {
             tracing::info!("{} accepts no more clients; open streams continue", gone.address);
@@ -271,11 +263,14 @@ async fn report_for_ever(board: &Board) {
     }
 }
 
-/// Prints the line `socks ADDRESS ready` for each listener. Scripts wait for these lines.
-pub(crate) fn print_ready_lines(listeners: &[Listener]) -> Result<(), CommandError> {
+/// Prints the line `socks ADDRESS ready` for each listener. Scripts wait for these lines. The proxy also serves if nobody can read
+/// them: a script may have closed the pipe after the first one, or the disk of the file may be full.
+pub(crate) fn announce(listeners: &[Listener]) {
     let mut out = std::io::stdout().lock();
     let mut lines = listeners.iter().map(|listener| writeln!(out, "socks {} ready", listener.address));
-    lines.try_for_each(|result| result).and_then(|()| out.flush()).map_err(|error| {
-        CommandError::run_time(format_args!("cannot write to stdout that the proxy is ready: {error}"))
-    })
+    if let Err(error) = lines.try_for_each(|result| result).and_then(|()| out.flush()) {
+        tracing::warn!(
+            "cannot write to stdout that listeners are ready: {error}. They are served; i2p-socks status lists them"
+        );
+    }
 }

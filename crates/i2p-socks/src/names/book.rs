@@ -124,6 +124,10 @@ fn import_hosts(book: &AddressBook, path: &Path) {
             Ok(report)
         });
     match imported {
+        Ok(report) if report.is_not_a_feed() => tracing::warn!(
+            "{} has no valid line, so no name was imported: each line is NAME=DESTINATION, with the destination in base64",
+            path.display()
+        ),
         Ok(report) => tracing::info!(
             added = report.added,
             same = report.same,

@@ -7,7 +7,7 @@ use std::{
 };
 
 use i2p_address_book::{AddressBook, FeedName};
-use i2p_name::HostName;
+use i2p_name::{HostName, I2pName};
 
 use super::{
     book::{BOOK_FILE, explain},
@@ -97,6 +97,31 @@ impl<'a> BookClient<'a> {
         Ok(self.opened.insert(book))
     }
 
+    /// The destination that a text stands for, in base64: it is one, or a base32 address, which the router of the running proxy, or
+    /// `router`, looks up. The book stores destinations. Any other text is returned as it is, and the book refuses it.
+    pub(crate) async fn destination(
+        &self,
+        text: &str,
+        router: impl Future<Output = Result<String, String>>,
+    ) -> Result<String, CommandError> {
+        let found = match I2pName::parse(text) {
+            Ok(I2pName::B32(b32)) => {
+                match self.client.ask::<String>(protocol::DESTINATION_PATH, &b32.to_string()).await {
+                    Err(ControlError::NotRunning(_)) => router.await,
+                    answer => answer.map_err(|error| error.to_string()),
+                }
+            }
+            Ok(I2pName::Blinded(_)) => Err("it is the address of an encrypted lease set".to_owned()),
+            _ => return Ok(text.to_owned()),
+        };
+        found.map_err(|why| {
+            CommandError::run_time(format_args!(
+                "the address book keeps destinations, and that of this address is not known: {why}. Put the name under \
+                 [names.static] in the configuration instead, which also takes an address"
+            ))
+        })
+    }
+
     /// Imports a file, or stdin, in the proxy or in this process.
     pub(crate) async fn import(&mut self, path: &Path) -> Result<ImportCounts, CommandError> {
         let cannot = |error| CommandError::run_time(format_args!("cannot read {}: {error}", path.display()));
@@ -113,7 +138,7 @@ impl<'a> BookClient<'a> {
             _ => FeedName::new("stdin"),
         };
         if !self.client.is_running().await.map_err(CommandError::run_time)? {
-            let report = self.open_or_create()?.import(BufReader::new(input), &feed);
+            let report = self.open_or_create()?.restore(BufReader::new(input), &feed);
             return report.map(ImportCounts::from).map_err(|error| CommandError::run_time(explain(&error)));
         }
         let (chunks, body) = streamed_body();

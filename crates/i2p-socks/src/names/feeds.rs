@@ -183,12 +183,16 @@ impl FeedReader {
             let body = if cut { whole_lines(&body) } else { &body };
             let mut report = book.import(Cursor::new(body), &feed)?;
             report.truncated |= cut;
+            // Its validators would make the next answer "not modified".
+            if report.is_not_a_feed() {
+                return Ok(None);
+            }
             let (etag, last_modified) =
                 if was_followed_completely(&report) { validators } else { (None, None) };
             book.set_feed_state(&feed, &FeedState { etag, last_modified, checked })?;
-            Ok(report)
+            Ok(Some(report))
         });
-        let report = imported.await.map_err(FetchError::Book)?;
+        let report = imported.await.map_err(FetchError::Book)?.ok_or(FetchError::NotAFeed)?;
         if report.added + report.changed + report.removed > 0 {
             self.resolvers.iter().for_each(Resolver::forget);
         }

@@ -33,6 +33,8 @@ pub(crate) enum FetchError {
     Redirection,
     /// The body is compressed, although the request did not allow it.
     Encoded,
+    /// The body has lines, and none of them is one of a `hosts.txt` or a feed.
+    NotAFeed,
     /// The answer took longer than the limit.
     TooSlow(Duration),
     /// The address book failed.
@@ -47,6 +49,9 @@ impl fmt::Display for FetchError {
             Self::Status(status) => write!(f, "it answers with HTTP status {status}"),
             Self::Redirection => f.write_str("it redirects out of I2P, or too often"),
             Self::Encoded => f.write_str("its answer is compressed, which the request did not allow"),
+            Self::NotAFeed => f.write_str(
+                "its answer is something else than a hosts.txt or a feed, perhaps a page for people: none of its lines is valid",
+            ),
             Self::TooSlow(timeout) => write!(f, "it took longer than {} s", timeout.as_secs()),
             Self::Book(why) => f.write_str(why),
         }

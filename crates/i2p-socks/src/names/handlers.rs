@@ -6,6 +6,7 @@
 //! | `POST /names/import` with a `hosts.txt` or a feed, and its name in the field `feed` | [`ImportCounts`] |
 //! | `GET /names/export` | a `hosts.txt` |
 //! | `POST /names/resolve` with a host name | a [`HostLookup`](super::lookup::HostLookup) |
+//! | `POST /names/destination` with a base32 address | its destination in base64 |
 //! | `POST /names/update` with a subscription, or `null` for all | a [`FeedUpdate`] for each |
 
 use std::{
@@ -15,12 +16,13 @@ use std::{
 
 use hyper::{Method, StatusCode};
 use i2p_address_book::FeedName;
+use i2p_name::I2pName;
 
 use super::{
     feeds::FeedResult,
     protocol::{
-        BookCommand, BookCommandError, BookReply, EXPORT_PATH, FEED_FIELD, FeedUpdate, IMPORT_PATH,
-        ImportCounts, NAMES_PATH, RESOLVE_PATH, UPDATE_PATH,
+        BookCommand, BookCommandError, BookReply, DESTINATION_PATH, EXPORT_PATH, FEED_FIELD, FeedUpdate,
+        IMPORT_PATH, ImportCounts, NAMES_PATH, RESOLVE_PATH, UPDATE_PATH,
     },
     service::NameService,
 };
@@ -42,12 +44,16 @@ const EXPORT_CHUNK_BYTES: usize = 64 * 1024;
 /// Adds the paths for host names to `routes`.
 pub(crate) fn add(names: &Arc<NameService>, routes: Routes) -> Routes {
     let with = || Arc::clone(names);
-    let (command, import, export, update, resolve) = (with(), with(), with(), with(), with());
+    let (command, import, export, update) = (with(), with(), with(), with());
+    let (resolve, destination) = (with(), with());
     routes
         .on(Method::POST, NAMES_PATH, move |request| run_command(Arc::clone(&command), request))
         .on(Method::POST, IMPORT_PATH, move |request| import_feed(Arc::clone(&import), request))
         .on(Method::GET, EXPORT_PATH, move |_| export_names(Arc::clone(&export)))
         .on(Method::POST, RESOLVE_PATH, move |request| look_up(Arc::clone(&resolve), request))
+        .on(Method::POST, DESTINATION_PATH, move |request| {
+            find_destination(Arc::clone(&destination), request)
+        })
         .on(Method::POST, UPDATE_PATH, move |request| update_feeds(Arc::clone(&update), request))
 }
 
@@ -75,7 +81,7 @@ async fn import_feed(names: Arc<NameService>, request: HttpRequest) -> HttpRespo
     let feed = request.headers().get(FEED_FIELD).and_then(|value| str::from_utf8(value.as_bytes()).ok());
     let feed = FeedName::new(feed.unwrap_or(UNNAMED_FEED));
     let reader = BufReader::new(BodyReader::of(request.into_body()));
-    let report = book.work(move |book| book.import(reader, &feed)).await;
+    let report = book.work(move |book| book.restore(reader, &feed)).await;
     names.forget_resolved();
     match report {
         Ok(report) => json_response(StatusCode::OK, &ImportCounts::from(report)),
@@ -108,6 +114,20 @@ async fn look_up(names: Arc<NameService>, request: HttpRequest) -> HttpResponse 
     match text.parse() {
         Ok(host) => json_response(StatusCode::OK, &names.look_up(&host).await),
         Err(_) => error_response(StatusCode::BAD_REQUEST, "not a host name in I2P"),
+    }
+}
+
+async fn find_destination(names: Arc<NameService>, request: HttpRequest) -> HttpResponse {
+    let text = match read_json_body::<String>(request.into_body(), MAX_COMMAND_BYTES).await {
+        Ok(text) => text,
+        Err(answer) => return answer,
+    };
+    match I2pName::parse(&text) {
+        Ok(I2pName::B32(b32)) => match names.destination_of(b32).await {
+            Ok(destination) => json_response(StatusCode::OK, &destination.to_base64()),
+            Err(why) => error_response(StatusCode::NOT_FOUND, &why),
+        },
+        _ => error_response(StatusCode::BAD_REQUEST, "not a base32 address"),
     }
 }
 

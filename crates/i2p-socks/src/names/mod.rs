@@ -15,3 +15,4 @@ mod own_client;
 pub(crate) mod protocol;
 mod schedule;
 pub(crate) mod service;
+mod well_known;

@@ -15,6 +15,7 @@ pub(crate) const IMPORT_PATH: &str = "/names/import";
 pub(crate) const EXPORT_PATH: &str = "/names/export";
 pub(crate) const UPDATE_PATH: &str = "/names/update";
 pub(crate) const RESOLVE_PATH: &str = "/names/resolve";
+pub(crate) const DESTINATION_PATH: &str = "/names/destination";
 /// The header field with the name of the source of an import.
 pub(crate) const FEED_FIELD: &str = "feed";
 /// The most names or conflicts in one reply.
@@ -108,6 +109,8 @@ pub(crate) struct ImportCounts {
     pub(crate) refused: u64,
     /// Whether the input was longer than the limit.
     pub(crate) cut: bool,
+    /// Whether the input has lines, and none of them is one of a `hosts.txt` or a feed.
+    pub(crate) not_a_feed: bool,
     /// Why the first hundred refused lines were refused.
     pub(crate) reasons: Vec<String>,
 }
@@ -227,7 +230,9 @@ fn host(name: &str) -> Result<HostName, BookCommandError> {
 }
 
 fn destination_of(text: &str) -> Result<Destination, BookCommandError> {
-    text.parse().map_err(|error| BookCommandError::Command(format!("not a destination in base64: {error}")))
+    text.parse().map_err(|error| {
+        BookCommandError::Command(format!("not a destination in base64, and not a .b32.i2p address: {error}"))
+    })
 }
 
 fn feeds(book: &AddressBook, configured: &[I2pUrl]) -> Result<Vec<Subscription>, BookError> {
@@ -287,6 +292,7 @@ impl From<ImportReport> for ImportCounts {
             conflicts: report.conflicts,
             refused: report.refused,
             cut: report.truncated,
+            not_a_feed: report.is_not_a_feed(),
             reasons: report.refused_lines.iter().map(ToString::to_string).collect(),
         }
     }

@@ -5,12 +5,13 @@ use std::{
     sync::{Arc, OnceLock},
 };
 
-use i2p_name::HostName;
+use i2p_name::{B32, Destination, HostName};
 use i2p_sam::Bridge;
 use i2p_tunnel::{LogThrottle, NameSource, Resolver, ResolverTimes};
 
 use super::{
     book::SharedBook, feeds::FeedReader, jump::JumpServices, lookup::HostLookup, own_client::OwnClient,
+    well_known::WellKnownFeeds,
 };
 use crate::config::{Config, i2p_url::I2pUrl, names::NamesConfig, session::SessionConfig};
 
@@ -51,7 +52,9 @@ impl NameService {
             sources.push(Arc::new(book.clone()));
         }
         let times = ResolverTimes::default();
-        let own_resolver = Resolver::new(sources.clone(), times).with_router(names.router);
+        let mut for_feeds = sources.clone();
+        for_feeds.push(Arc::new(WellKnownFeeds));
+        let own_resolver = Resolver::new(for_feeds, times).with_router(names.router);
         let mut resolver = Resolver::new(sources, times).with_router(names.router);
         if !names.jump.is_empty() {
             let jump = JumpServices {
@@ -115,6 +118,15 @@ impl NameService {
         };
         let bridge = self.bridge.get().ok_or_else(|| "the proxy has no router yet".to_owned());
         HostLookup::of(host, &self.config, book, bridge).await
+    }
+
+    /// The destination behind a base32 address, from the router.
+    ///
+    /// # Errors
+    /// Why it is not known, for people.
+    pub(super) async fn destination_of(&self, b32: B32) -> Result<Destination, String> {
+        let bridge = self.bridge.get().ok_or_else(|| "the proxy has no router yet".to_owned())?;
+        bridge.lookup(&b32.into()).await.map_err(|error| error.to_string())
     }
 
     pub(super) fn feeds(&self) -> Option<&Arc<FeedReader>> {

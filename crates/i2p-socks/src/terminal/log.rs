@@ -28,7 +28,7 @@ impl Log {
     /// Starts logging, for the life of the process.
     pub(crate) fn start(config: LogConfig, verbosity: Verbosity, progress: &Progress) -> Self {
         let (filter, handle) = reload::Layer::new(EnvFilter::new(filter(config.level, verbosity)));
-        let output = output(config, verbosity, progress);
+        let output = layer(config, verbosity, progress);
         tracing_subscriber::registry().with(filter).with(output).init();
         panics::count_and_log();
         let log = Self { verbosity, filter: handle };
@@ -63,7 +63,7 @@ fn set_sensitive(sensitive: bool) {
     }
 }
 
-fn output(
+fn layer(
     config: LogConfig,
     verbosity: Verbosity,
     progress: &Progress,

@@ -1,11 +1,18 @@
 //! What commands print on stdout and stderr.
 
-use std::{io::Write, process::ExitCode};
+use std::{
+    io::{self, Write},
+    ops::ControlFlow,
+    process::ExitCode,
+    sync::atomic::{AtomicBool, Ordering::Relaxed},
+    time::SystemTime,
+};
 
 use serde::Serialize;
 
 use crate::{
     command_error::{CommandError, USAGE},
+    config::log::LogFormat,
     json,
 };
 
@@ -16,10 +23,46 @@ pub(crate) fn report_parse_error(error: &clap::Error) -> ExitCode {
     if error.use_stderr() { ExitCode::from(USAGE) } else { ExitCode::SUCCESS }
 }
 
+/// Whether every line on stderr is a JSON object: `format = "json"` under `[log]`.
+static WRITES_JSON: AtomicBool = AtomicBool::new(false);
+
+/// Sets the form of remarks, errors and progress to that of the log.
+pub(crate) fn set_stderr_format(format: LogFormat) {
+    WRITES_JSON.store(format == LogFormat::Json, Relaxed);
+}
+
+/// A line for stderr with its end: the text, or an object.
+pub(super) fn stderr_line(text: &str) -> String {
+    json_line("INFO", text).unwrap_or_else(|| format!("{text}\n"))
+}
+
+/// An object like those of a log in JSON, with the end of the line; `None` if lines are text.
+fn json_line(level: &str, message: &str) -> Option<String> {
+    #[derive(Serialize)]
+    struct Line<'a> {
+        timestamp: String,
+        level: &'a str,
+        message: &'a str,
+    }
+    if !WRITES_JSON.load(Relaxed) {
+        return None;
+    }
+    let timestamp = humantime::format_rfc3339_micros(SystemTime::now()).to_string();
+    serde_json::to_string(&Line { timestamp, level, message }).ok().map(|object| object + "\n")
+}
+
 /// Prints a remark on stderr, for people who would otherwise see nothing at all. Programs read stdout.
 pub(crate) fn remark(text: &str) {
     // If nobody reads stderr, the exit code still shows it.
-    let _ = writeln!(std::io::stderr(), "{text}");
+    let _ = io::stderr().write_all(stderr_line(text).as_bytes());
+}
+
+/// Prints an error on stderr and returns its exit code.
+pub(crate) fn report(error: &CommandError) -> ExitCode {
+    // If nobody reads stderr, the exit code still shows it.
+    let line = json_line("ERROR", &error.to_string()).unwrap_or_else(|| format!("i2p-socks: {error}\n"));
+    let _ = io::stderr().write_all(line.as_bytes());
+    error.exit_code()
 }
 
 /// The form in which a command prints its result.
@@ -50,13 +93,31 @@ impl Format {
     }
 }
 
-/// Prints the result of a command on stdout.
+/// Prints the result of a command on stdout. A reader that has left early, as `head` does, is no failure: it has what it wanted.
 ///
 /// # Errors
-/// Stdout cannot be written.
+/// Stdout cannot be written for another reason.
 pub(crate) fn print(text: &str) -> Result<(), CommandError> {
-    std::io::stdout()
-        .lock()
-        .write_all(text.as_bytes())
-        .map_err(|error| CommandError::run_time(format_args!("cannot write to stdout: {error}")))
+    print_part(text.as_bytes()).map(drop)
+}
+
+/// Prints a part of a result, as [`print`] does. `Break`: the reader has left, so the rest need not be made.
+///
+/// # Errors
+/// Stdout cannot be written for another reason.
+pub(crate) fn print_part(bytes: &[u8]) -> Result<ControlFlow<()>, CommandError> {
+    let mut out = io::stdout().lock();
+    wanted(out.write_all(bytes).and_then(|()| out.flush()))
+}
+
+/// Whether the reader of stdout wants more, from the outcome of a write to stdout.
+///
+/// # Errors
+/// Stdout cannot be written, although its reader has not left.
+pub(crate) fn wanted(written: io::Result<()>) -> Result<ControlFlow<()>, CommandError> {
+    match written {
+        Ok(()) => Ok(ControlFlow::Continue(())),
+        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(ControlFlow::Break(())),
+        Err(error) => Err(CommandError::run_time(format_args!("cannot write to stdout: {error}"))),
+    }
 }

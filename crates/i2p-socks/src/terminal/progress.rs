@@ -11,7 +11,8 @@ use std::{
 
 use indicatif::{ProgressBar, ProgressStyle};
 
-use crate::config::verbosity::Verbosity;
+use super::output::stderr_line;
+use crate::config::{log::LogFormat, verbosity::Verbosity};
 
 /// How many steps a start has: find a router, learn about the network, build tunnels.
 const STEPS: u64 = 3;
@@ -22,7 +23,7 @@ pub(crate) const BUILDING_TUNNELS: &str =
 #[cfg(feature = "embedded")]
 const REPEAT_INTERVAL: Duration = Duration::from_secs(5);
 
-/// Shows the progress of a slow start on stderr: a bar on a terminal, lines otherwise, nothing with `--quiet`.
+/// Shows the progress of a slow start on stderr: a bar on a terminal, lines otherwise or if the log is JSON, nothing with `--quiet`.
 #[derive(Clone)]
 pub(crate) struct Progress {
     bar: Option<ProgressBar>,
@@ -33,9 +34,9 @@ pub(crate) struct Progress {
 }
 
 impl Progress {
-    pub(crate) fn new(verbosity: Verbosity) -> Self {
+    pub(crate) fn new(verbosity: Verbosity, format: LogFormat) -> Self {
         let shown = verbosity > Verbosity::Quiet;
-        let terminal = std::io::stderr().is_terminal();
+        let terminal = format == LogFormat::Text && std::io::stderr().is_terminal();
         let bar = (shown && terminal).then(|| {
             let style = ProgressStyle::with_template("{spinner} [{bar:20}] {msg} ({elapsed})");
             let bar = ProgressBar::new(STEPS);
@@ -71,7 +72,8 @@ impl Progress {
             if last.is_none_or(|when| when.elapsed() >= not_before) {
                 *last = Some(Instant::now());
                 // If nobody reads stderr, the start continues.
-                let _ = writeln!(std::io::stderr(), "[{step}/{STEPS}] {text}");
+                let line = stderr_line(&format!("[{step}/{STEPS}] {text}"));
+                let _ = std::io::stderr().write_all(line.as_bytes());
             }
         }
     }

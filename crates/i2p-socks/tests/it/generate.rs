@@ -60,3 +60,35 @@ fn the_units_are_those_of_dist() {
     assert_eq!(filters.last(), Some(&"SystemCallFilter=@chown"), "after what takes it away: for unix-group");
     assert_eq!(generated(&["unit", "--socket"]), include_str!("../../dist/i2p-socks.socket"));
 }
+
+/// Lets bash complete the last of these words. Returns what it offers.
+#[cfg(unix)]
+fn completed_by_bash(script: &str, words: &[&str]) -> Vec<String> {
+    let quoted: Vec<_> = words.iter().map(|word| format!("'{word}'")).collect();
+    let [.., before, current] = words else { panic!("{words:?}") };
+    let ask = format!(
+        "{script}\nCOMP_WORDS=({})\nCOMP_CWORD={}\n_i2p__socks i2p-socks '{current}' '{before}'\nprintf '%s\\n' \"${{COMPREPLY[@]}}\"",
+        quoted.join(" "),
+        words.len() - 1
+    );
+    let output = std::process::Command::new("bash").args(["--norc", "-c", &ask]).output().unwrap();
+    assert_eq!(String::from_utf8_lossy(&output.stderr), "", "{words:?}");
+    String::from_utf8(output.stdout).unwrap().lines().map(str::to_owned).collect()
+}
+
+#[cfg(unix)]
+#[test]
+fn bash_completes_behind_every_command() {
+    let script = generated(&["completions", "bash"]);
+    for (words, offers) in [
+        (&["i2p-socks", "st"][..], "status"),
+        (&["i2p-socks", "status", "--w"], "--wait"),
+        (&["i2p-socks", "names", "sub"], "subscribe"),
+        (&["i2p-socks", "names", "conflicts", "--se"], "--settle"),
+        (&["i2p-socks", "generate", "completions", "fi"], "fish"),
+        (&["i2p-socks", "connect", "--fo"], ""),
+    ] {
+        let offered = completed_by_bash(&script, words);
+        assert_eq!(offered.first().map(String::as_str), Some(offers), "{words:?}: {offered:?}");
+    }
+}

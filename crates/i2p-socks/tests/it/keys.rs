@@ -7,6 +7,8 @@ use sam_testkit::TestBridge;
 
 use crate::common::{self, Running};
 
+const OWN_CONFIGURATION: &str = "the answer is what the configuration of this command says";
+
 #[tokio::test(flavor = "multi_thread")]
 async fn an_identity_is_created_once_and_its_address_is_shown() {
     let bridge = TestBridge::start().await;
@@ -84,7 +86,11 @@ async fn a_tunnel_uses_the_identity_of_its_name_and_commands_ask_the_running_pro
     assert!(resolved.contains("the router's address book: ") && resolved.contains("base32: "), "{resolved}");
     drop(proxy);
     assert_eq!(elsewhere(&["keys", "list"]).1, format!("mine {} (no tunnel uses it)\n", made.trim()));
-    assert!(elsewhere(&["resolve", "known.i2p"]).2.contains("the router did not answer"));
+    let alone = elsewhere(&["resolve", "known.i2p"]).2;
+    assert!(alone.contains("the router did not answer") && alone.contains(OWN_CONFIGURATION), "{alone}");
+    assert!(elsewhere(&["keys", "list"]).2.contains(OWN_CONFIGURATION));
+    let json = elsewhere(&["keys", "list", "--json"]);
+    assert!(json.2.contains(OWN_CONFIGURATION) && json.1.starts_with('['), "{json:?}");
 }
 
 /// Run as root, the test uses the directory of another user; otherwise, it uses root's.

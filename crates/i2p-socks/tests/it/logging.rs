@@ -5,7 +5,7 @@ use std::{fs, path::PathBuf};
 
 use sam_testkit::TestBridge;
 
-use crate::common::{Running, connect};
+use crate::common::{Running, connect, output};
 
 struct Proxy {
     running: Running,
@@ -75,4 +75,34 @@ async fn the_command_line_overrides_the_configuration() {
     assert_eq!(connect(address, "unknown.i2p").0, 4);
     assert_eq!(proxy.running.signal("TERM"), Some(0));
     assert!(!proxy.running.said().contains("a request"), "{}", proxy.running.said());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn with_json_every_line_on_stderr_is_an_object() {
+    let bridge = TestBridge::start().await;
+    let mut proxy = Proxy::start(&bridge, "format = 'json'", &[]);
+    let address = proxy.running.ready();
+    proxy.running.stderr_line("[1/3] looking for");
+    let text =
+        format!("{}[[tunnel]]\nname = 'taken'\nlisten = ['{address}']\n", Proxy::text("format = 'json'"));
+    fs::write(proxy.config(), text).unwrap();
+    let config = proxy.config();
+    let config = config.to_str().unwrap();
+    let sam = bridge.address();
+    let state = proxy.dir.path().join("state");
+    for (words, says) in [
+        (&["run"][..], "cannot listen on"),
+        (&["names", "list"], "the address book is empty"),
+        (&["run", "-o", "session.max-sessions=1", "-o", "tunnel.taken.key=persistent"], "max-sessions is 1"),
+    ] {
+        let args = ["--sam", &sam, "--config", config, "--state-dir", state.to_str().unwrap()];
+        let (_, _, stderr) = output(&[words, &args].concat());
+        assert!(stderr.contains(says), "{words:?}: {stderr}");
+        for line in stderr.lines().map(str::to_owned) {
+            let object: serde_json::Value = serde_json::from_str(&line).unwrap_or_else(|_| panic!("{line}"));
+            assert!(object["level"].is_string() && object["timestamp"].is_string(), "{line}");
+        }
+    }
+    let lines = proxy.running.stderr_so_far();
+    assert!(lines.iter().all(|line| serde_json::from_str::<serde_json::Value>(line).is_ok()), "{lines:#?}");
 }

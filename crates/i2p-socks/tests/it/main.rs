@@ -31,6 +31,7 @@ mod reload;
 mod router_process;
 mod shutdown;
 mod status;
+mod stdout;
 mod tls_bridge;
 mod unix_bridge;
 mod usage;

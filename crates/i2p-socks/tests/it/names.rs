@@ -168,10 +168,19 @@ fn check_all_commands(place: &Place) {
     place.says(&["names", "remove", "one.i2p"]);
     place.says(&["names", "remove", "two.i2p"]);
     assert_eq!(place.says(&["names", "list"]), "");
-    // No feed brings back a name that was removed by hand.
-    let again = place.json(&["names", "import", text(&hosts)]);
-    assert_eq!((&again["added"], &again["superseded"]), (&1.into(), &1.into()), "{again}");
+    // A backup brings back what was removed since.
+    let again = place.json(&["names", "import", text(&file)]);
+    assert_eq!((&again["added"], &again["superseded"]), (&2.into(), &0.into()), "{again}");
+    assert_eq!(place.says(&["names", "export"]), exported);
     place.says(&["names", "remove", "one.i2p"]);
+    place.says(&["names", "remove", "two.i2p"]);
+
+    // A file as Notepad and PowerShell write it, and one that is a web page.
+    fs::write(&hosts, format!("\u{feff}first.i2p={}\r\n", one.to_base64())).unwrap();
+    assert!(place.says(&["names", "import", text(&hosts)]).starts_with("1 added, "));
+    place.says(&["names", "remove", "first.i2p"]);
+    fs::write(&hosts, "<!doctype html>\n<p>a=b</p>\n").unwrap();
+    assert!(place.fails(&["names", "import", text(&hosts)]).contains("neither a hosts.txt nor a feed"));
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -220,6 +229,47 @@ async fn a_name_of_ones_own_reaches_a_destination_too_long_for_socks5() {
     for name in ["mine.i2p", page.as_str()] {
         assert!(!proxy.said().contains(name), "{}", proxy.said());
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_empty_book_can_subscribe_to_a_well_known_feed() {
+    const PROJECT: &str = "udhdrtrcetjm5sxzskjyr5ztpeszydbh4dpl3pl4utgqqw2v4jna.b32.i2p";
+    let bridge = TestBridge::start().await;
+    let place = Place::new(&bridge);
+    place.configure("[names]\nupdate-every = '0'\n");
+    let mut proxy = place.run();
+    let address = proxy.ready();
+    assert_eq!(connect(address, "i2p-projekt.i2p").0, 4);
+    let asked = || bridge.commands().iter().any(|command| command.contains(PROJECT));
+    assert!(!asked(), "clients find only what is in an address book");
+    place.says(&["names", "subscribe", "http://i2p-projekt.i2p/hosts.txt"]);
+    let (code, said, _) = place.command(&["names", "update"]);
+    assert!(code == Some(1) && !said.contains("the name is in no address book"), "{said}");
+    assert!(asked(), "{:?}", bridge.commands());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_name_may_point_at_what_the_configuration_lets_it_point_at() {
+    let bridge = TestBridge::start().await;
+    let there: Destination = bridge.host("page.i2p", Endpoint::Echo).parse().unwrap();
+    let (b32, base64) = (there.b32().to_string(), there.to_base64());
+    let (alone, beside) = (Place::new(&bridge), Place::new(&bridge));
+    let mut proxy = beside.run();
+    let address = proxy.ready();
+    for place in [&alone, &beside] {
+        place.says(&["names", "add", "by-b32.i2p", &b32]);
+        place.says(&["names", "add", "by-base64.i2p", &base64]);
+        let listed = place.says(&["names", "list"]);
+        assert_eq!(listed.matches(&b32).count(), 2, "{listed}");
+        for (to, says) in [
+            (destination(9).b32().to_string().as_str(), "Put the name under [names.static]"),
+            ("other.i2p", "not a destination in base64, and not a .b32.i2p address"),
+        ] {
+            let said = place.fails(&["names", "add", "a.i2p", to]);
+            assert!(said.contains(says), "{to}: {said}");
+        }
+    }
+    assert_eq!(connect(address, "by-b32.i2p").0, 0);
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -365,6 +415,17 @@ async fn broken_feeds_change_nothing() {
         assert!(stderr.contains("1 of 1 subscriptions could not be read"), "{stderr}");
     }
     proxy.stderr_line("a subscription could not be read: it answers with HTTP status 404");
+
+    // A page in place of a feed is no feed that has not changed.
+    let page = "<!doctype html>\n<p class=a>Please log in</p>\n";
+    for _ in 0..2 {
+        *next.lock().unwrap() = response("200 OK", "ETag: \"page\"\r\nContent-Type: text/html\r\n", page);
+        let (code, stdout, stderr) = place.command(&["names", "update"]);
+        assert!(code == Some(1) && stdout.contains("none of its lines is valid"), "{stdout}{stderr}");
+        assert!(!site.heads().last().unwrap().contains("if-none-match"), "{:?}", site.heads().last());
+    }
+    *next.lock().unwrap() = b"HTTP/1.1 200 OK\r\nContent-Length: 9999\r\n\r\na.i2p=".to_vec();
+    assert!(place.command(&["names", "update"]).1.contains("incomplete"));
     let listed = place.says(&["names", "subscribe"]);
     assert!(listed.contains("configuration  never read  its answer is incomplete"), "{listed}");
     assert_eq!(place.says(&["names", "list"]), "");

@@ -44,6 +44,26 @@ fn wrong_usage_and_configuration_exit_with_64() {
 }
 
 #[test]
+fn check_reports_everything_that_is_wrong() {
+    let dir = tempfile::tempdir().unwrap();
+    let config = dir.path().join("i2p-socks.toml");
+    let text = "[router]\nuser = 'u'\npassword-file = '/nonexistent/password'\n[[route]]\nvia = 'nobody'\n\
+                [[tunnel]]\nlisten = '127.0.0.1:7'\n\
+                [[tunnel]]\nname = 'b'\nlisten = '127.0.0.1:7'\nauth = 'required'\nusers-file = '/nonexistent/users'\n";
+    fs::write(&config, text).unwrap();
+    let (code, _, stderr) = output(&["check", "--config", config.to_str().unwrap()]);
+    assert_eq!(code, Some(64), "{stderr}");
+    for says in [
+        "/nonexistent/password",
+        "route 1 names the outproxy nobody",
+        "127.0.0.1:7 is listed twice under listen",
+        "/nonexistent/users",
+    ] {
+        assert_eq!(stderr.matches(says).count(), 1, "{says}:\n{stderr}");
+    }
+}
+
+#[test]
 fn explain_needs_no_router_and_shows_which_route_decides() {
     let dir = tempfile::tempdir().unwrap();
     let config = dir.path().join("i2p-socks.toml");

@@ -16,7 +16,7 @@ use tokio::{
 };
 
 use super::{asked::ConnectTarget, reply, running::RunningProxy};
-use crate::command_error::CommandError;
+use crate::{command_error::CommandError, terminal::output::wanted};
 
 /// The longest UDP datagram, and the longest read of stdin.
 const MAX_DATAGRAM_BYTES: usize = 65_535;
@@ -193,9 +193,9 @@ async fn relay_stdio(way: &impl DatagramPath, linger: Duration) -> Result<(), Co
                     stdout.write_all(data).await?;
                     stdout.flush().await
                 };
-                written.await.map_err(|error| {
-                    CommandError::run_time(format_args!("cannot write to stdout: {error}"))
-                })?;
+                if wanted(written.await)?.is_break() {
+                    return Ok(());
+                }
             }
             () = sleep(linger), if !open => return Ok(()),
         }

@@ -2,7 +2,6 @@
 
 use std::{
     convert::Infallible,
-    io::{self, Write},
     net::SocketAddr,
     str::FromStr,
     sync::{Mutex, PoisonError},
@@ -18,7 +17,10 @@ use super::{
     stdio::{self, PeerStream},
 };
 use crate::{
-    command_error::CommandError, config::values::addresses_without_lookup, daemon::signals::Signals,
+    command_error::CommandError,
+    config::values::addresses_without_lookup,
+    daemon::signals::Signals,
+    terminal::output::{print, remark},
 };
 
 /// How long to wait before accepting again, after it failed.
@@ -75,15 +77,11 @@ impl AddressPrinter {
         if printed.as_deref() == Some(address) {
             return;
         }
-        let write = |out: &mut dyn Write| -> io::Result<()> {
-            writeln!(out, "{address}")?;
-            out.flush()
-        };
         // Nobody may be reading, and that does not end the stream.
-        let _ = match self.output {
-            AddressOutput::Stdout => write(&mut io::stdout().lock()),
-            AddressOutput::Stderr => write(&mut io::stderr().lock()),
-        };
+        match self.output {
+            AddressOutput::Stdout => drop(print(&format!("{address}\n"))),
+            AddressOutput::Stderr => remark(address),
+        }
         *printed = Some(address.to_owned());
     }
 

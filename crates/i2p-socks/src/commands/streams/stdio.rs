@@ -9,7 +9,7 @@ use tokio::{
 };
 use tokio_util::sync::CancellationToken;
 
-use crate::command_error::CommandError;
+use crate::{command_error::CommandError, terminal::output::wanted};
 
 /// How much is read at once.
 const BUFFER_BYTES: usize = 64 * 1024;
@@ -130,7 +130,8 @@ async fn write(output: &mut (impl AsyncWrite + Unpin), bytes: &[u8]) -> Result<(
 
 /// Relays between a peer, stdin and stdout.
 pub(in crate::commands) async fn relay(stream: PeerStream) -> Result<(), CommandError> {
-    stream.relay(tokio::io::stdin(), tokio::io::stdout()).await.map_err(|error| match error {
+    let Err(error) = stream.relay(tokio::io::stdin(), tokio::io::stdout()).await else { return Ok(()) };
+    Err(match error {
         RelayError::Peer(error) => CommandError::run_time(format_args!(
             "the stream broke: {error}. The host or a tunnel to it is gone: try again"
         )),
@@ -142,6 +143,6 @@ pub(in crate::commands) async fn relay(stream: PeerStream) -> Result<(), Command
         RelayError::Input(error) => CommandError::run_time(format_args!(
             "cannot read stdin: {error}. The host did not get all of the data"
         )),
-        RelayError::Output(error) => CommandError::run_time(format_args!("cannot write to stdout: {error}")),
+        RelayError::Output(error) => return wanted(Err(error)).map(drop),
     })
 }

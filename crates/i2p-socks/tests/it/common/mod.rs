@@ -190,6 +190,11 @@ impl Running {
         self.out.text()
     }
 
+    /// The lines on stderr so far.
+    pub(crate) fn stderr_so_far(&self) -> Vec<String> {
+        self.err.text()
+    }
+
     pub(crate) fn said(&self) -> String {
         format!("stdout: {:#?}\nstderr: {:#?}", self.out.text(), self.err.text())
     }

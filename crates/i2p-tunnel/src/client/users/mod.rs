@@ -27,6 +27,8 @@ use super::identity::{ClientAddress, ClientOrigin};
 
 /// Largest users file.
 const MAX_FILE_BYTES: u64 = 1024 * 1024;
+/// With which some editors begin a file.
+const BYTE_ORDER_MARK: char = '\u{feff}';
 /// Longest user name and longest password: what fits into SOCKS5 (RFC 1929 section 2).
 const MAX_FIELD_BYTES: usize = 255;
 /// Most memory that a hash may need.
@@ -133,12 +135,13 @@ impl Users {
         if text.len() as u64 > MAX_FILE_BYTES { Err(UsersError::TooLarge) } else { Self::parse(&text) }
     }
 
-    /// Reads the text of a users file.
+    /// Reads the text of a users file. A byte order mark before the first line is ignored.
     ///
     /// # Errors
     /// [`UsersError::Line`] for a malformed line, [`UsersError::Read`] if the operating system provides no random numbers.
     pub fn parse(text: &str) -> Result<Self, UsersError> {
         let mut known = HashMap::new();
+        let text = text.strip_prefix(BYTE_ORDER_MARK).unwrap_or(text);
         for (index, line) in text.lines().enumerate() {
             let line = line.trim_end();
             if line.is_empty() || line.starts_with('#') {
