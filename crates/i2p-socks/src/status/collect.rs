@@ -37,7 +37,7 @@ pub(super) fn report(
             recent.into_iter().map(|recent| failure(name, recent))
         })
         .collect();
-    failures.sort_by_key(|failure| failure.ago);
+    failures.sort_by_key(|failure| failure.ago_ms);
     StatusReport {
         version: env!("CARGO_PKG_VERSION").to_owned(),
         state: condition.word().to_owned(),
@@ -149,6 +149,7 @@ fn failure(tunnel: &str, RecentFailure { failure, count, ago }: RecentFailure) -
         tunnel: tunnel.to_owned(),
         count,
         ago: ago.as_secs(),
+        ago_ms: u64::try_from(ago.as_millis()).unwrap_or(u64::MAX),
         what: row.log.to_owned(),
         advice: failure.operator_hint().to_owned(),
     }

@@ -184,6 +184,8 @@ pub(crate) struct FailureReport {
     pub(crate) count: u64,
     /// Seconds since the last one.
     pub(crate) ago: u64,
+    /// The same in milliseconds.
+    pub(crate) ago_ms: u64,
     /// What happened.
     pub(crate) what: String,
     /// What to do.

@@ -239,12 +239,24 @@ async fn refusals_are_explained() {
     check(&["connect", "echo.i2p", "--tunnel", "other"], TCP, &["no tunnel of this name"], 64);
     check(&["listen", "--forward", "example.com:22"], TCP, &["expected IP:PORT or localhost:PORT"], 64);
     let _proxy = lab.proxy(&two);
-    let unknown = ["in no address book, or the destination cannot be reached", "reply 04"];
-    check(&["connect", "nosuch.i2p"], TCP, &unknown, 1);
-    check(&["connect", "example.com", "80"], TCP, &["(reply 02 of the proxy)"], 1);
+    // Both are told by the same code, one right after the other.
+    for _ in 0..2 {
+        let unknown = ["i2p-socks: the name is in no address book. Check the spelling", "reply 04"];
+        check(&["connect", "nosuch.i2p"], TCP, &unknown, 1);
+        let offline = ["i2p-socks: the destination cannot be reached. The service is offline", "reply 04"];
+        check(&["connect", &offline_address()], TCP, &offline, 1);
+    }
+    let outside = ["i2p-socks: not an I2P name, and no route leads there. Only .i2p goes to I2P", "reply 02"];
+    check(&["connect", "example.com", "80"], TCP, &outside, 1);
     check(&["connect", "--udp", "echo.i2p"], TCP, &["carries no datagrams: set udp = \"datagram\""], 1);
     check(&["connect", "--udp", "example.com"], TCP, &["outside I2P"], 1);
     check(&["listen"], TCP, &["accepts no streams from I2P: set incoming = true"], 1);
     check(&["connect", "echo.i2p", "--tunnel", "other"], TCP, &["has no tunnel called other"], 64);
     check(&["connect", "echo.i2p", "--tunnel", "locked"], TCP, &["requires a user name and a password"], 1);
+}
+
+/// The base32 address of a destination that nobody has.
+fn offline_address() -> String {
+    let bytes = [&[77; 384][..], &[5, 0, 4, 0, 7, 0, 4]].concat();
+    i2p_name::Destination::from_bytes(bytes).unwrap().b32().to_string()
 }

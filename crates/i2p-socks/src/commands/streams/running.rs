@@ -7,7 +7,7 @@ use std::{
 };
 
 use i2p_name::{I2pName, Target};
-use i2p_tunnel::{BoundAddress, Socket};
+use i2p_tunnel::{BoundAddress, Failure, Socket};
 use socks_wire::{
     Address, ClientError, ClientHandshake, ClientRequest, ClientStep, Command, LONG_BUFFER_BYTES, Protocol,
     auth::Credentials, stream::OwnedAddress, v5::ReplyCode,
@@ -15,7 +15,7 @@ use socks_wire::{
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::TcpStream,
-    time::timeout,
+    time::{Instant, timeout},
 };
 
 use super::{
@@ -26,9 +26,10 @@ use super::{
 use crate::{
     command_error::CommandError,
     config::{Config, tunnel::TunnelName},
-    control::client::ControlClient,
+    control::client::{ControlClient, read_json},
     daemon::ports,
     listener::{Listener, connectable},
+    status::report::{FailureReport, StatusReport},
 };
 
 /// How long to wait for a reply. Longer than any limit of the proxy itself, but for BIND, which is not limited here.
@@ -37,8 +38,12 @@ const REPLY_TIMEOUT: Duration = Duration::from_secs(10 * 60);
 const MAX_DOMAIN_BYTES: usize = 255;
 const NO_LISTENER: &str = "the running proxy has no listener";
 
+/// How long the proxy may take to say why it refused a request. It may ask its router first.
+const REASON_TIMEOUT: Duration = Duration::from_secs(5);
+
 /// The running proxy: the listeners of one tunnel, or of all.
 pub(in crate::commands) struct RunningProxy {
+    control: ControlClient,
     listeners: Vec<Listener>,
     /// The user name and password to send, if there are any.
     user: Option<User>,
@@ -83,14 +88,15 @@ impl RunningProxy {
         })?;
         let Some(mut listeners) = found else { return Ok(None) };
         // A proxy that was killed leaves the file behind, and another program may have its port by now.
-        if cfg!(unix) && !ControlClient::of(&state_dir).is_running().await.map_err(CommandError::run_time)? {
+        let control = ControlClient::of(&state_dir);
+        if cfg!(unix) && !control.is_running().await.map_err(CommandError::run_time)? {
             return Ok(None);
         }
         if let Some(name) = tunnel {
             listeners.retain(|listener| listener.tunnel == name.as_str());
         }
         match (listeners.is_empty(), tunnel) {
-            (false, _) => Ok(Some(Self { listeners, user })),
+            (false, _) => Ok(Some(Self { control, listeners, user })),
             (true, Some(name)) => Err(CommandError::usage(format_args!(
                 "the running proxy has no tunnel called {}: i2p-socks status lists its tunnels",
                 name.as_str()
@@ -126,10 +132,11 @@ impl RunningProxy {
         };
         let listener = self.first_listener()?;
         let socket = open(listener).await?;
-        let granted = within(handshake(socket, request, |_| {})).await;
-        granted
-            .map(|granted| (granted.socket, granted.early))
-            .map_err(|error| explain(&listener.tunnel, RequestKind::Stream, error))
+        let asked_at = Instant::now();
+        match within(handshake(socket, request, |_| {})).await {
+            Ok(granted) => Ok((granted.socket, granted.early)),
+            Err(error) => Err(self.explain(&listener.tunnel, RequestKind::Stream, error, asked_at).await),
+        }
     }
 
     /// Requests a relay for datagrams. It lives as long as the connection on which it was requested.
@@ -138,6 +145,7 @@ impl RunningProxy {
         // The relay needs the IP address of the client, which a Unix socket does not have.
         for listener in self.listeners.iter().filter(|listener| listener.address.tcp().is_some()) {
             let socket = open(listener).await?;
+            let asked_at = Instant::now();
             let asked = within(handshake(socket, self.untargeted(Command::UDP_ASSOCIATE, 0), |_| {})).await;
             match asked {
                 Ok(granted) => return Ok(granted),
@@ -146,13 +154,19 @@ impl RunningProxy {
                     error @ (ClientError::Refused(ReplyCode::COMMAND_NOT_SUPPORTED)
                     | ClientError::NoAcceptableMethod),
                 )) => {
-                    refused.get_or_insert((listener, HandshakeError::Refused(error)));
+                    refused.get_or_insert((listener, HandshakeError::Refused(error), asked_at));
                 }
-                Err(error) => return Err(explain(&listener.tunnel, RequestKind::Datagrams, error)),
+                Err(error) => {
+                    return Err(self
+                        .explain(&listener.tunnel, RequestKind::Datagrams, error, asked_at)
+                        .await);
+                }
             }
         }
         Err(match refused {
-            Some((listener, error)) => explain(&listener.tunnel, RequestKind::Datagrams, error),
+            Some((listener, error, asked_at)) => {
+                self.explain(&listener.tunnel, RequestKind::Datagrams, error, asked_at).await
+            }
             None => CommandError::run_time(
                 "the proxy listens on Unix sockets only, and they carry no datagrams: add an IP:PORT to listen",
             ),
@@ -167,10 +181,40 @@ impl RunningProxy {
     ) -> Result<(Socket, Vec<u8>), CommandError> {
         let listener = self.first_listener()?;
         let socket = open(listener).await?;
-        let granted = handshake(socket, self.untargeted(Command::BIND, port), on_address).await;
-        granted
-            .map(|granted| (granted.socket, granted.early))
-            .map_err(|error| explain(&listener.tunnel, RequestKind::Peers, error))
+        let asked_at = Instant::now();
+        match handshake(socket, self.untargeted(Command::BIND, port), on_address).await {
+            Ok(granted) => Ok((granted.socket, granted.early)),
+            Err(error) => Err(self.explain(&listener.tunnel, RequestKind::Peers, error, asked_at).await),
+        }
+    }
+
+    /// Why a request failed that was sent at `asked_at`.
+    async fn explain(
+        &self,
+        tunnel: &str,
+        kind: RequestKind,
+        error: HandshakeError,
+        asked_at: Instant,
+    ) -> CommandError {
+        match error {
+            HandshakeError::Refused(error) => {
+                explain_reply(tunnel, kind, &error, &self.failures_since(tunnel, asked_at).await)
+            }
+            HandshakeError::Io(error) => CommandError::run_time(format_args!(
+                "the connection to the running proxy broke: {error}. Check its log, and try again"
+            )),
+        }
+    }
+
+    /// The kinds of failures that the proxy has counted on a tunnel since then; none if it does not tell.
+    async fn failures_since(&self, tunnel: &str, then: Instant) -> Vec<Failure> {
+        let report = async { read_json::<StatusReport>(self.control.get("/status.json").await?).await };
+        let Ok(Ok(report)) = timeout(REASON_TIMEOUT, report).await else { return Vec::new() };
+        let since = then.elapsed().as_millis();
+        let recent =
+            report.failures.iter().filter(|one| one.tunnel == tunnel && u128::from(one.ago_ms) <= since);
+        let kind = |one: &FailureReport| Failure::ALL.into_iter().find(|kind| kind.row().label == one.kind);
+        recent.filter_map(kind).collect()
     }
 
     fn credentials(&self) -> Option<Credentials<'_>> {
@@ -196,15 +240,6 @@ async fn within(
     timeout(REPLY_TIMEOUT, handshake)
         .await
         .unwrap_or_else(|_| Err(HandshakeError::Io(io::ErrorKind::TimedOut.into())))
-}
-
-fn explain(tunnel: &str, kind: RequestKind, error: HandshakeError) -> CommandError {
-    match error {
-        HandshakeError::Refused(error) => explain_reply(tunnel, kind, &error),
-        HandshakeError::Io(error) => CommandError::run_time(format_args!(
-            "the connection to the running proxy broke: {error}. Check its log, and try again"
-        )),
-    }
 }
 
 /// Connects to a listener.
