@@ -9,6 +9,7 @@ mod addresses;
 mod browser;
 mod checklist;
 mod checks;
+mod completions;
 mod exits;
 mod names;
 mod peers;
@@ -30,7 +31,7 @@ use programs::{Program, Workspace, install_missing};
 /// This suite.
 const SUITE: Suite = Suite { name: "interop", namespaces: Namespaces::Network };
 /// What it runs beside the proxy, the exits and the programs of the peers.
-const PROGRAMS: [Program; 9] = [
+const PROGRAMS: [Program; 12] = [
     ("i2pd", "i2pd"),
     ("curl", "curl"),
     ("torsocks", "torsocks"),
@@ -40,6 +41,9 @@ const PROGRAMS: [Program; 9] = [
     ("chromium", "chromium"),
     ("node", "nodejs"),
     ("systemd-analyze", "systemd"),
+    ("bash", "bash"),
+    ("zsh", "zsh"),
+    ("fish", "fish"),
 ];
 
 fn main() -> ExitCode {

@@ -16,7 +16,7 @@ use programs::Workspace;
 
 use crate::{
     checklist::Checklist,
-    checks,
+    checks, completions,
     peers::{self, OwnRuntime, services::PeerServices},
     programs_page, proxy_pac, status_page,
 };
@@ -45,6 +45,7 @@ pub(crate) async fn run(workspace: &Workspace, lab: &Path) -> Result<()> {
     let mut proxy = restarting_the_router(&mut network, starting).await?;
     let mut checklist = Checklist::default();
     let curl = Curl::new(lab)?;
+    completions::check(&mut checklist, workspace, lab).await;
     status_page::check(&mut checklist, workspace, lab, &curl).await;
     checks::check_first_page(&mut checklist, &curl, &site).await;
     proxy_pac::check(&mut checklist, workspace, lab, &site).await;
