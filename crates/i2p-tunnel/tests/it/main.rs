@@ -40,5 +40,6 @@ mod sessions;
 mod several_routers;
 mod udp_associate;
 mod udp_outside;
+mod udp_source;
 mod unix_sockets;
 mod virtual_addresses;

@@ -262,35 +262,6 @@ async fn the_relay_ends_with_the_tcp_connection() {
 }
 
 #[tokio::test]
-async fn datagrams_from_other_senders_are_ignored() {
-    let bridge = bridge(Dialect::I2pd245).await;
-    let proxy = proxy(&bridge, UdpOptions::default()).await;
-    let client = Client::open(&proxy).await;
-    client.echo(b"mine").await;
-    let stranger = UdpSocket::bind("127.0.0.1:0").await.unwrap();
-    let datagram = [&[0, 0, 0][..], &domain("echo.i2p"), &[0, 7], b"theirs"].concat();
-    stranger.send_to(&datagram, client.relay).await.unwrap();
-    let elsewhere = UdpSocket::bind("127.0.0.2:0").await.unwrap();
-    elsewhere.send_to(&datagram, client.relay).await.unwrap();
-    client.echo(b"and nothing else").await;
-    assert_eq!(bridge.datagrams().len(), 2);
-}
-
-/// A packet that is not a valid datagram does not determine the client's port, even if it arrives first.
-#[tokio::test]
-async fn malformed_packets_of_another_sender_do_not_lock_the_client_out() {
-    let bridge = bridge(Dialect::I2pd245).await;
-    let proxy = proxy(&bridge, UdpOptions::default()).await;
-    let client = Client::open(&proxy).await;
-    let stranger = UdpSocket::bind("127.0.0.1:0").await.unwrap();
-    for packet in [&b""[..], b"x", &[0, 0, 0, 9, 0, 0]] {
-        stranger.send_to(packet, client.relay).await.unwrap();
-    }
-    client.echo(b"mine").await;
-    assert_eq!(proxy.datagram_counts.dropped(DropReason::Malformed), 3);
-}
-
-#[tokio::test]
 async fn an_ipv4_client_at_an_ipv6_listener_gets_an_ipv4_relay() {
     let bridge = bridge(Dialect::I2pd245).await;
     let proxy = udp::proxy_at("[::]:0", &bridge).await;
@@ -312,26 +283,6 @@ async fn socks4_has_no_datagrams() {
         client.read_exact(&mut reply).await.unwrap();
         assert_eq!(reply, [0, 91, 0, 0, 0, 0, 0, 0]);
     }
-}
-
-#[tokio::test]
-async fn the_address_in_the_request_must_be_the_clients_or_unspecified() {
-    let bridge = bridge(Dialect::I2pd245).await;
-    let proxy = proxy(&bridge, UdpOptions::default()).await;
-    let mine = binary(Ipv4Addr::LOCALHOST.into());
-    // PySocks sends the name "0".
-    for address in [mine.clone(), domain("0"), binary(std::net::Ipv6Addr::UNSPECIFIED.into())] {
-        Client::associate(&proxy, b"user", &address, 0).await.unwrap().echo(b"x").await;
-    }
-    let others = binary(Ipv4Addr::new(198, 51, 100, 7).into());
-    assert_eq!(Client::associate(&proxy, b"user", &others, 0).await.err(), Some(2));
-    // A port in the request restricts the sender: datagrams from other ports are ignored.
-    let other = UdpSocket::bind("127.0.0.1:0").await.unwrap();
-    let said = other.local_addr().unwrap().port();
-    let mut client = Client::associate(&proxy, b"user", &mine, said).await.unwrap();
-    client.send(0, &domain("echo.i2p"), 7, b"from the wrong port").await;
-    client.socket = other;
-    client.echo(b"from the right one").await;
 }
 
 #[tokio::test]
@@ -514,37 +465,4 @@ async fn the_status_tells_whether_datagrams_share_the_destination_of_streams() {
         }
         assert_eq!(pool.sessions().len(), 1, "the session waits for the next client with the same key");
     }
-}
-
-/// Becoming another user takes root, as whom CI runs this.
-#[cfg(target_os = "linux")]
-#[tokio::test]
-async fn another_users_program_cannot_take_the_place_of_a_client_that_names_no_port() {
-    use std::{
-        os::unix::process::CommandExt,
-        process::{Command, Stdio},
-    };
-
-    /// A user who is nobody else here.
-    const OTHER: u32 = 65_534;
-    assert!(rustix::process::geteuid().is_root(), "this test becomes another user, and needs root for it");
-    let bridge = bridge(Dialect::Java).await;
-    let proxy = proxy(&bridge, UdpOptions::default()).await;
-    let client = Client::open(&proxy).await;
-    let datagram = r"\0\0\0\3\10echo.i2p\0\7stolen";
-    let port = client.relay.port();
-    // It keeps its socket until its stdin ends.
-    let script = format!("exec 3<>/dev/udp/127.0.0.1/{port}; printf '{datagram}' >&3; read -r");
-    let mut thief = Command::new("bash");
-    thief.args(["-c", &script]).uid(OTHER).gid(OTHER).current_dir("/").stdin(Stdio::piped());
-    let mut thief = thief.spawn().expect("bash is needed");
-    let refused = async {
-        while proxy.datagram_counts.dropped(DropReason::NotTheClient) == 0 {
-            tokio::time::sleep(Duration::from_millis(10)).await;
-        }
-    };
-    timeout(TIMEOUT, refused).await.expect("the datagram of the other user is refused");
-    client.echo(b"the client's own").await;
-    drop(thief.stdin.take());
-    thief.wait().unwrap();
 }

@@ -98,6 +98,21 @@ async fn datagrams_follow_the_routes() {
 }
 
 #[tokio::test]
+async fn answers_of_an_outproxy_follow_the_client_to_a_new_port() {
+    let bridge = bridge().await;
+    let upstream = Upstream::start("upstream", Behaviour::Echo).await;
+    let proxy = proxy(&bridge, all_via(&["upstream"]), vec![upstream.definition()]).await;
+    let mut client = Client::open(&proxy).await;
+    let target = binary(Ipv4Addr::new(198, 51, 100, 7).into());
+    there_and_back(&client, &target, 53, b"from the first port").await;
+    client.socket = UdpSocket::bind("127.0.0.1:0").await.unwrap();
+    tokio::time::pause();
+    tokio::time::advance(Duration::from_secs(5)).await;
+    tokio::time::resume();
+    there_and_back(&client, &target, 53, b"from the second port").await;
+}
+
+#[tokio::test]
 async fn datagrams_to_i2p_never_reach_an_outproxy() {
     let bridge = bridge().await;
     let upstream = Upstream::start("upstream", Behaviour::Echo).await;

@@ -73,9 +73,8 @@ fn parties<D: Dial>(
 ) -> Result<(SocketAddr, ClientSource, IsolationKey), Failure> {
     // A client on a Unix socket has no address by which its datagrams could be recognised.
     let tcp = accepted.stream().tcp_addresses().ok_or(Failure::CommandNotSupported)?;
-    let source = ClientSource::of(accepted.request(), tcp).ok_or(Failure::NotAllowed)?;
     let key = service.sessions.client_key(client).ok_or(Failure::CommandNotSupported)?;
-    Ok((tcp.0, source, key))
+    Ok((tcp.0, ClientSource::of(accepted.request(), tcp), key))
 }
 
 /// Binds the relay's socket, and returns its address: one of the address that the client has connected to.

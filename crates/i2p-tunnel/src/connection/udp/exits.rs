@@ -2,7 +2,6 @@
 
 use std::{
     io,
-    net::SocketAddr,
     sync::{
         Arc,
         atomic::{AtomicU8, Ordering::Relaxed},
@@ -17,7 +16,10 @@ use tokio::{
     time::{Instant, timeout_at},
 };
 
-use super::client_side::{ClientSide, MAX_DATAGRAM};
+use super::{
+    client_side::{ClientSide, MAX_DATAGRAM},
+    source::ReturnAddress,
+};
 use crate::{
     account::DropReason,
     client::IsolationKey,
@@ -41,6 +43,7 @@ pub(super) struct Exits {
     /// Isolates the client from others.
     key: IsolationKey,
     side: ClientSide,
+    client: ReturnAddress,
     exits: Vec<Exit>,
     tasks: JoinSet<()>,
     room: Arc<Semaphore>,
@@ -81,18 +84,17 @@ impl ExitState {
 }
 
 impl Exits {
-    pub(super) fn new(routing: Routing, key: IsolationKey, side: ClientSide) -> Self {
+    pub(super) fn new(
+        routing: Routing,
+        key: IsolationKey,
+        (side, client): (ClientSide, ReturnAddress),
+    ) -> Self {
         let room = Arc::new(Semaphore::new(MAX_QUEUED_BYTES));
-        Self { routing, key, side, exits: Vec::new(), tasks: JoinSet::new(), room }
+        Self { routing, key, side, client, exits: Vec::new(), tasks: JoinSet::new(), room }
     }
 
-    /// Sends a datagram to a host outside I2P for the client at this address. Returns why it was dropped, if it was.
-    pub(super) fn send(
-        &mut self,
-        client: SocketAddr,
-        (target, port): (&Target, u16),
-        data: &[u8],
-    ) -> Result<(), DropReason> {
+    /// Sends a datagram to a host outside I2P. Returns why it was dropped, if it was.
+    pub(super) fn send(&mut self, (target, port): (&Target, u16), data: &[u8]) -> Result<(), DropReason> {
         let found = self.routing.datagram_outproxies(&self.key, (target, port));
         let (outproxies, host) = found.ok_or(DropReason::NotAllowed)?;
         let datagram = encode_datagram(host, port, data).ok_or(DropReason::NotAllowed)?;
@@ -101,14 +103,14 @@ impl Exits {
         }
         let size = u32::try_from(datagram.len()).map_err(|_| DropReason::TooLong)?;
         let room = Arc::clone(&self.room).try_acquire_many_owned(size).map_err(|_| DropReason::QueueFull)?;
-        let exit = self.exit(client, &outproxies).ok_or(DropReason::OutproxyFailed)?;
+        let exit = self.exit(&outproxies).ok_or(DropReason::OutproxyFailed)?;
         let waiting = QueuedDatagram { datagram, payload: data.len(), _room: room };
         exit.waiting.try_send(waiting).map_err(|_| DropReason::QueueFull)
     }
 
     /// Picks the first outproxy with an open relay, so that a peer sees one sender. If there is none, picks the first that is not
     /// paused.
-    fn exit(&mut self, client: SocketAddr, outproxies: &[Arc<Outproxy>]) -> Option<&Exit> {
+    fn exit(&mut self, outproxies: &[Arc<Outproxy>]) -> Option<&Exit> {
         let (mut open, mut usable) = (None, None);
         for outproxy in outproxies {
             let known = self.exits.iter().position(|exit| Arc::ptr_eq(&exit.outproxy, outproxy));
@@ -126,13 +128,13 @@ impl Exits {
         }
         let index = match (open, usable) {
             (Some(index), _) | (None, Some((Some(index), _))) => index,
-            (None, Some((None, outproxy))) => self.add(client, Arc::clone(outproxy))?,
+            (None, Some((None, outproxy))) => self.add(Arc::clone(outproxy))?,
             (None, None) => return None,
         };
         self.exits.get(index)
     }
 
-    fn add(&mut self, client: SocketAddr, outproxy: Arc<Outproxy>) -> Option<usize> {
+    fn add(&mut self, outproxy: Arc<Outproxy>) -> Option<usize> {
         if self.exits.len() >= MAX_EXITS {
             return None;
         }
@@ -143,7 +145,7 @@ impl Exits {
             key: self.key.clone(),
             state: Arc::clone(&state),
             side: self.side.clone(),
-            client,
+            client: self.client.clone(),
         };
         self.tasks.spawn(by.run(waiting));
         self.exits.push(Exit { outproxy, state, waiting: sender });
@@ -157,7 +159,7 @@ struct ExitTask {
     key: IsolationKey,
     state: Arc<ExitState>,
     side: ClientSide,
-    client: SocketAddr,
+    client: ReturnAddress,
 }
 
 impl ExitTask {
@@ -212,7 +214,9 @@ impl ExitTask {
                 received = relay.receive(&mut buffer) => match received {
                     Ok(length) => {
                         came_back = true;
-                        self.side.forward_relayed(self.client, buffer.get(..length).unwrap_or_default());
+                        if let Some(client) = self.client.get() {
+                            self.side.forward_relayed(client, buffer.get(..length).unwrap_or_default());
+                        }
                     }
                     // The relay's port is closed.
                     Err(_) => return came_back,

@@ -64,10 +64,9 @@ impl<'a, D: Dial> Outgoing<'a, D> {
         key: &IsolationKey,
         service: &'a Service<D>,
     ) -> Self {
-        let exits = service
-            .routing
-            .has_routes()
-            .then(|| Exits::new(service.routing.clone(), key.clone(), side.clone()));
+        let exits = service.routing.has_routes().then(|| {
+            Exits::new(service.routing.clone(), key.clone(), (side.clone(), source.address().clone()))
+        });
         let reassembly = service
             .datagrams
             .reassemble_fragments
@@ -87,7 +86,7 @@ impl<'a, D: Dial> Outgoing<'a, D> {
 
     /// The address of the client, once its port is known.
     pub(super) fn client_address(&self) -> Option<SocketAddr> {
-        self.source.address()
+        self.source.address().get()
     }
 
     /// The peers that the client has sent datagrams to.
@@ -106,7 +105,7 @@ impl<'a, D: Dial> Outgoing<'a, D> {
                 Ok((length, from)) => {
                     let datagram = buffer.get(..length).unwrap_or_default();
                     if self.source.accepts(from, datagram) {
-                        self.reassemble(channel, from, datagram).await?;
+                        self.reassemble(channel, datagram).await?;
                     } else {
                         self.side.count_drop(DropReason::NotTheClient);
                     }
@@ -159,15 +158,14 @@ impl<'a, D: Dial> Outgoing<'a, D> {
     async fn reassemble(
         &mut self,
         channel: Option<&Arc<D::Datagrams>>,
-        from: SocketAddr,
         datagram: &[u8],
     ) -> Result<(), SessionLost> {
         let Some(reassembly) = &mut self.reassembly else {
-            return self.send(channel, from, datagram).await;
+            return self.send(channel, datagram).await;
         };
         match reassembly.push(self.begin.elapsed(), datagram) {
-            Ok(Reassembled::Standalone(whole)) => self.send(channel, from, whole).await,
-            Ok(Reassembled::Complete(whole)) => self.send(channel, from, &whole).await,
+            Ok(Reassembled::Standalone(whole)) => self.send(channel, whole).await,
+            Ok(Reassembled::Complete(whole)) => self.send(channel, &whole).await,
             Ok(Reassembled::Kept) => Ok(()),
             Ok(Reassembled::Dropped) => {
                 self.side.count_drop(DropReason::Fragment);
@@ -184,7 +182,6 @@ impl<'a, D: Dial> Outgoing<'a, D> {
     async fn send(
         &mut self,
         channel: Option<&Arc<D::Datagrams>>,
-        from: SocketAddr,
         datagram: &[u8],
     ) -> Result<(), SessionLost> {
         let sent = match udp::Header::split(datagram) {
@@ -200,7 +197,7 @@ impl<'a, D: Dial> Outgoing<'a, D> {
                             Err(dropped) => Err(dropped),
                         }
                     }
-                    channel => self.send_first(channel, from, target, &header, data),
+                    channel => self.send_first(channel, target, &header, data),
                 }
             }
         };
@@ -214,7 +211,6 @@ impl<'a, D: Dial> Outgoing<'a, D> {
     fn send_first(
         &mut self,
         channel: Option<&Arc<D::Datagrams>>,
-        from: SocketAddr,
         target: &[u8],
         header: &udp::Header<'_>,
         data: &[u8],
@@ -228,7 +224,7 @@ impl<'a, D: Dial> Outgoing<'a, D> {
             }
             (outside, _) => {
                 let exits = self.exits.as_mut().ok_or(DropReason::NotAllowed)?;
-                exits.send(from, (&outside, header.port), data)
+                exits.send((&outside, header.port), data)
             }
         }
     }

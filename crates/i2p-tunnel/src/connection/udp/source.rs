@@ -1,40 +1,83 @@
 //! Which datagrams are the client's.
 
-use std::net::SocketAddr;
+use std::{
+    net::SocketAddr,
+    sync::{
+        Arc,
+        atomic::{AtomicU16, Ordering::Relaxed},
+    },
+    time::Duration,
+};
 
 use socks_wire::{
     stream::{OwnedAddress, OwnedRequest},
     udp,
 };
+use tokio::time::Instant;
 
 use crate::stream::any_port_on;
 
-/// Decides which datagrams are the client's.
+/// How long the client's port must have been silent before a new port of the client takes its place. Shorter than the shortest
+/// timeouts of address translators, and long enough that nobody takes the place of a client that is sending.
+const PORT_SILENCE: Duration = Duration::from_secs(5);
+
+/// Where the client's datagrams come from, and where its answers go. Clones share it.
+#[derive(Clone)]
+pub(super) struct ReturnAddress {
+    /// The address of the client's TCP connection. The port has no meaning here; for a link-local address, the interface counts.
+    host: SocketAddr,
+    /// The port of the client's datagrams; 0 as long as it is unknown.
+    port: Arc<AtomicU16>,
+}
+
+impl ReturnAddress {
+    fn new(host: SocketAddr, port: u16) -> Self {
+        Self { host, port: Arc::new(AtomicU16::new(port)) }
+    }
+
+    /// The address to send datagrams to, once the port is known.
+    pub(super) fn get(&self) -> Option<SocketAddr> {
+        let mut client = self.host;
+        client.set_port(self.port()?);
+        Some(client)
+    }
+
+    fn port(&self) -> Option<u16> {
+        Some(self.port.load(Relaxed)).filter(|&port| port != 0)
+    }
+}
+
+/// Decides which datagrams are the client's: those from the address of its TCP connection, and from one port at a time.
 pub(super) struct ClientSource {
     /// Our end of the client's TCP connection, and the client's end.
     tcp: (SocketAddr, SocketAddr),
-    /// The address of its TCP connection. The port has no meaning here; for a link-local address, the interface counts.
-    client: SocketAddr,
-    /// The port that the client announced, or that its first datagram came from.
-    port: Option<u16>,
+    address: ReturnAddress,
+    /// Whether the client announced its port. No other port takes its place.
+    is_announced: bool,
+    /// When the last datagram came from the client's port.
+    last_heard: Instant,
     /// The address of the socket that its datagrams arrive at, once there is one.
     relay: Option<SocketAddr>,
 }
 
 impl ClientSource {
-    /// Uses DST.ADDR and DST.PORT if they are set. `tcp` are our end of the TCP connection and the client's. Returns `None` if
-    /// they name another host: its datagrams would not be the client's.
-    pub(super) fn of(request: &OwnedRequest, tcp: (SocketAddr, SocketAddr)) -> Option<Self> {
-        let port = (request.port != 0).then_some(request.port);
+    /// Uses DST.PORT if DST.ADDR is the client's address or unspecified. `tcp` are our end of the TCP connection and the client's.
+    ///
+    /// Another DST.ADDR gives the client no rights and takes none (RFC 1928 section 6: the server may use it to limit access).
+    /// Some clients send the address of their target, and a client behind NAT knows itself by another address than we do. Some
+    /// send a meaningless name, such as "0". The port belongs to that address and is ignored with it.
+    pub(super) fn of(request: &OwnedRequest, tcp: (SocketAddr, SocketAddr)) -> Self {
         let client = any_port_on(tcp.1);
-        match &request.address {
-            OwnedAddress::Ip(ip) if ip.is_unspecified() || ip.to_canonical() == client.ip() => {
-                Some(Self { tcp, client, port, relay: None })
-            }
-            // Behind NAT, a client knows itself by another address than we do, and its port may differ too.
-            OwnedAddress::Ip(_) => None,
-            // Some clients send a meaningless name, such as "0".
-            OwnedAddress::Domain(_) => Some(Self { tcp, client, port: None, relay: None }),
+        let announced = match &request.address {
+            OwnedAddress::Ip(ip) if ip.is_unspecified() || ip.to_canonical() == client.ip() => request.port,
+            OwnedAddress::Ip(_) | OwnedAddress::Domain(_) => 0,
+        };
+        Self {
+            tcp,
+            address: ReturnAddress::new(client, announced),
+            is_announced: announced != 0,
+            last_heard: Instant::now(),
+            relay: None,
         }
     }
 
@@ -43,30 +86,37 @@ impl ClientSource {
         self.relay = Some(relay);
     }
 
-    /// Whether a datagram is the client's. If the client announced no port, its first datagram sets it.
-    /// Only a valid datagram of the client's user does: otherwise any packet from another program on that host would lock the
-    /// client out.
-    pub(super) fn accepts(&mut self, from: SocketAddr, datagram: &[u8]) -> bool {
-        if from.ip().to_canonical() != self.client.ip() {
-            return false;
-        }
-        if let Some(port) = self.port {
-            return port == from.port();
-        }
-        if udp::Header::split(datagram).is_ok() {
-            if !self.is_of_clients_user(from) {
-                return false;
-            }
-            self.port = Some(from.port());
-        }
-        true
+    /// Where the client's datagrams come from, and where its answers go.
+    pub(super) fn address(&self) -> &ReturnAddress {
+        &self.address
     }
 
-    /// The address to send datagrams to, once the port is known.
-    pub(super) fn address(&self) -> Option<SocketAddr> {
-        let mut client = self.client;
-        client.set_port(self.port?);
-        Some(client)
+    /// Whether a datagram is the client's. If the client announced no port, its first datagram sets it, and so does a datagram from
+    /// another port once the first has been silent.
+    pub(super) fn accepts(&mut self, from: SocketAddr, datagram: &[u8]) -> bool {
+        if from.ip().to_canonical() != self.address.host.ip() {
+            return false;
+        }
+        match self.address.port() {
+            Some(port) if port == from.port() => {
+                self.last_heard = Instant::now();
+                true
+            }
+            Some(_) if self.is_announced || self.last_heard.elapsed() < PORT_SILENCE => false,
+            Some(_) => udp::Header::split(datagram).is_ok() && self.sets_port(from),
+            None => udp::Header::split(datagram).is_err() || self.sets_port(from),
+        }
+    }
+
+    /// Takes the port of a valid datagram as the client's if its user sent it. Otherwise any packet from another program on that
+    /// host would lock the client out.
+    fn sets_port(&mut self, from: SocketAddr) -> bool {
+        let is_clients = self.is_of_clients_user(from);
+        if is_clients {
+            self.address.port.store(from.port(), Relaxed);
+            self.last_heard = Instant::now();
+        }
+        is_clients
     }
 
     /// Whether the same user owns the client's TCP connection and the socket that sends from `from`. Only the kernel of the
@@ -135,24 +185,74 @@ mod local_users {
 
 #[cfg(test)]
 mod tests {
+    use std::net::IpAddr;
+
+    use tokio::time::advance;
+
     use super::*;
 
-    #[test]
-    fn a_link_local_client_is_answered_on_its_interface() {
+    const OWN: &str = "192.0.2.1:4450";
+    const CLIENT: &str = "198.51.100.7:50000";
+    const DATAGRAM: &[u8] = &[0, 0, 0, 1, 127, 0, 0, 1, 0, 7];
+
+    fn source(dst: impl Into<IpAddr>, port: u16, (own, client): (&str, &str)) -> ClientSource {
         let request = OwnedRequest {
             protocol: socks_wire::Protocol::Socks5,
             command: socks_wire::Command::UDP_ASSOCIATE,
-            address: OwnedAddress::Ip([0; 4].into()),
-            port: 0,
+            address: OwnedAddress::Ip(dst.into()),
+            port,
             user_id: Vec::new(),
             credentials: None,
         };
-        let (own, relay) = ("[fe80::1%3]:4450".parse().unwrap(), "[fe80::1%3]:5000".parse().unwrap());
-        let mut source = ClientSource::of(&request, (own, "[fe80::2%3]:50000".parse().unwrap())).unwrap();
-        source.relayed_at(relay);
-        assert_eq!(source.address(), None);
-        let from = "[fe80::2%3]:60000".parse().unwrap();
-        assert!(source.accepts(from, &[0, 0, 0, 1, 127, 0, 0, 1, 0, 7]));
-        assert_eq!(source.address(), Some(from));
+        ClientSource::of(&request, (own.parse().unwrap(), client.parse().unwrap()))
+    }
+
+    fn hears(source: &mut ClientSource, from: &str) -> bool {
+        source.accepts(from.parse().unwrap(), DATAGRAM)
+    }
+
+    #[tokio::test]
+    async fn a_link_local_client_is_answered_on_its_interface() {
+        let mut source = source([0; 4], 0, ("[fe80::1%3]:4450", "[fe80::2%3]:50000"));
+        source.relayed_at("[fe80::1%3]:5000".parse().unwrap());
+        assert_eq!(source.address().get(), None);
+        let from = "[fe80::2%3]:60000";
+        assert!(hears(&mut source, from));
+        assert_eq!(source.address().get(), Some(from.parse().unwrap()));
+    }
+
+    #[tokio::test]
+    async fn an_address_that_is_not_the_clients_changes_nothing() {
+        let mut source = source([203, 0, 113, 9], 53, (OWN, CLIENT));
+        source.relayed_at("192.0.2.1:5000".parse().unwrap());
+        assert!(!hears(&mut source, "203.0.113.9:53"), "the address is not let in");
+        assert!(hears(&mut source, "198.51.100.7:60000"), "the client is");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_new_port_is_followed_once_the_old_one_is_silent() {
+        let (old, new, stranger) = ("198.51.100.7:60000", "198.51.100.7:60001", "203.0.113.9:60001");
+        let mut source = source([0; 4], 0, (OWN, CLIENT));
+        source.relayed_at("192.0.2.1:5000".parse().unwrap());
+        assert!(hears(&mut source, old));
+        advance(PORT_SILENCE / 2).await;
+        assert!(hears(&mut source, old));
+        advance(PORT_SILENCE - Duration::from_millis(1)).await;
+        assert!(!hears(&mut source, new), "not yet silent for long enough");
+        advance(Duration::from_millis(1)).await;
+        assert!(!hears(&mut source, stranger));
+        assert!(!source.accepts(new.parse().unwrap(), b"x"), "a malformed packet");
+        assert!(hears(&mut source, new));
+        assert_eq!(source.address().get(), Some(new.parse().unwrap()));
+        assert!(!hears(&mut source, old), "one port at a time");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_port_that_the_client_announced_stays() {
+        let mut source = source([0; 4], 60_000, (OWN, CLIENT));
+        source.relayed_at("192.0.2.1:5000".parse().unwrap());
+        advance(PORT_SILENCE * 100).await;
+        assert!(!hears(&mut source, "198.51.100.7:60001"));
+        assert!(hears(&mut source, "198.51.100.7:60000"));
     }
 }
