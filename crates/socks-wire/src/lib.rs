@@ -14,6 +14,7 @@ mod command;
 mod encode;
 mod encoded;
 mod error;
+mod not_socks;
 mod parse;
 mod protocol;
 #[cfg(feature = "alloc")]
@@ -32,12 +33,13 @@ pub use command::Command;
 pub use encode::{Encode, EncodeError};
 pub use encoded::Encoded;
 pub use error::Error;
+pub use not_socks::NotSocks;
 pub use parse::Parsed;
 pub use protocol::Protocol;
 #[cfg(feature = "alloc")]
 pub use reassembly::{Reassembled, Reassembly};
 pub use responder::Responder;
-pub use server::{Authentication, NotSocks, ServerHandshake, SocksRequest, Step};
+pub use server::{Authentication, ServerHandshake, SocksRequest, Step};
 
 /// The size of an input buffer that every message of a SOCKS client fits into, except a SOCKS4a request whose host is longer
 /// than 255 bytes. Host names are never that long, but I2P destinations in base64 are; they need [`LONG_BUFFER_BYTES`].

@@ -1,8 +1,8 @@
 use core::fmt;
 
 use crate::{
-    address::Address, auth, command::Command, encoded::Encoded, error::Error, parse::Parsed,
-    protocol::Protocol, responder::Responder, v4, v5,
+    address::Address, auth, command::Command, encoded::Encoded, error::Error, not_socks::NotSocks,
+    parse::Parsed, protocol::Protocol, responder::Responder, v4, v5,
 };
 
 /// A client's request in any protocol.
@@ -53,18 +53,6 @@ pub enum Authentication {
     IsolationLast,
     /// Accepts only clients whose credentials the caller accepts. SOCKS4 has no credentials and is refused.
     Required,
-}
-
-/// The kind of protocol that a client speaks instead of SOCKS, judged by its first byte.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-#[non_exhaustive]
-pub enum NotSocks {
-    /// HTTP: an upper-case letter, the start of a method.
-    Http,
-    /// TLS: the start of a handshake record.
-    Tls,
-    /// Any other first byte.
-    Other(u8),
 }
 
 /// The caller's next action. Where the step has `taken`, the caller drops that many bytes from the front of its input, once it
@@ -197,9 +185,7 @@ impl ServerHandshake {
         };
         match first {
             v5::VERSION => self.greeting(input),
-            b'A'..=b'Z' => Step::NotSocks(NotSocks::Http),
-            0x16 => Step::NotSocks(NotSocks::Tls),
-            other => Step::NotSocks(NotSocks::Other(other)),
+            other => Step::NotSocks(NotSocks::of_first_byte(other)),
         }
     }
 

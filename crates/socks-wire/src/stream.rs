@@ -59,9 +59,10 @@ use crate::{
     client::{ClientError, ClientHandshake, ClientRequest, ClientStep},
     command::Command,
     error::Error,
+    not_socks::NotSocks,
     protocol::Protocol,
     responder::Responder,
-    server::{Authentication, NotSocks, ServerHandshake, Step},
+    server::{Authentication, ServerHandshake, Step},
     v4, v5,
 };
 

@@ -22,7 +22,7 @@ fn write(page: &mut String, report: &StatusReport) -> fmt::Result {
         "ready" => ("good", "Ready: I2P tunnels are built, and clients are served."),
         "starting" => ("bad", "Starting: the router is building I2P tunnels, which can take minutes."),
         "idle" => ("good", "Idle: no client needs a session. The next client gets a new one."),
-        "building" => ("good", "Building a session for the first client after an idle time."),
+        "building" => ("good", "Building an I2P session: the router answers, and clients wait for it."),
         "no-router" => ("bad", "No session is open, and the router does not answer."),
         "stopping" => ("bad", "Stopping: transfers in progress may continue for a while."),
         _ => ("bad", "No I2P session: clients are waiting for the router."),

@@ -4,6 +4,7 @@
 pub(crate) mod admin;
 mod embedded_router;
 pub(crate) mod i2p_url;
+mod isolate;
 pub(crate) mod limits;
 pub(crate) mod log;
 pub(crate) mod login;

@@ -83,7 +83,7 @@ fn all_keys_about_clients() {
          [[tunnel]]\nlisten = ['0.0.0.0:1', 'fd:some.socket', 'unix:/run/socks']\nunix-mode = '0660'\n\
          unix-group = '12'\nprotocols = ['socks5', 'http-connect']\nauth = 'required'\n\
          users-file = '{}'\nextended-errors = true\n\
-         [[tunnel]]\nname = 'b'\nlisten = ['0.0.0.0:2']\nopen-to-others = true\n",
+         [[tunnel]]\nname = 'b'\nlisten = ['0.0.0.0:2']\nopen-to-others = true\nprefer-no-auth = true\n",
         users.display()
     ))
     .unwrap();
@@ -99,6 +99,7 @@ fn all_keys_about_clients() {
     let terms = a.access_policy().unwrap();
     let protocols = Protocols { socks5: true, http_connect: true, ..Protocols::NONE };
     assert_eq!((terms.protocols, terms.extended_errors), (protocols, true));
+    assert!(!terms.prefer_no_authentication && b.access_policy().unwrap().prefer_no_authentication);
     assert!(matches!(terms.authentication, Authentication::Required(users) if users.len() == 1));
     assert!(
         a.accepts_other_machines()
@@ -211,6 +212,10 @@ fn values_that_contradict_each_other_are_said_so() {
         ),
         ("[[tunnel]]\nauth = 'required'\n".into(), "needs a users-file"),
         ("[[tunnel]]\nusers-file = '/x'\n".into(), "has no effect without auth"),
+        (
+            "[[tunnel]]\nauth = 'required'\nusers-file = '/x'\nprefer-no-auth = true\n".into(),
+            "prefer-no-auth has no effect",
+        ),
         ("[[tunnel]]\nlisten = ['fd:a', 'fd:a']\n".into(), "listed twice under listen"),
         ("[limits]\nkeepalive = '1s'\n".into(), "keepalive must be between 4s and 9h 6m 7s"),
         ("[limits]\nuser-timeout = '2days'\n".into(), "user-timeout must be between"),

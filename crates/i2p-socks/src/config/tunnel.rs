@@ -12,7 +12,10 @@ use i2p_tunnel::{
 };
 use serde::Deserialize;
 
-use super::values::{FileMode, ListenAddress, OneOrMore, some_in_range};
+use super::{
+    isolate::IsolateFields,
+    values::{FileMode, ListenAddress, OneOrMore, some_in_range},
+};
 use crate::command_error::CommandError;
 
 /// `[[tunnel]]`.
@@ -39,6 +42,8 @@ pub(crate) struct TunnelConfig {
     pub(super) protocols: ProtocolSet,
     /// What credentials mean, and whether they are required.
     pub(super) auth: Auth,
+    /// Whether a SOCKS5 client that can do without credentials is not asked for them.
+    pub(super) prefer_no_auth: bool,
     /// The file with its users, if passwords are required.
     pub(super) users_file: Option<PathBuf>,
     /// Whether SOCKS5 clients get the extended reply codes of Tor.
@@ -228,53 +233,6 @@ pub(crate) enum KeyMode {
     Persistent,
 }
 
-/// `isolate`. The default is `client` and `socks-auth`; with a persistent key, nothing.
-#[derive(Debug, Clone, Default, Deserialize)]
-#[serde(from = "OneOrMore<IsolateField>")]
-pub(super) struct IsolateFields(pub(super) Option<Vec<IsolateField>>);
-
-/// The default equals the same fields written out.
-impl PartialEq for IsolateFields {
-    fn eq(&self, other: &Self) -> bool {
-        let normalized = |fields: &Self| {
-            let mut fields = fields.0.clone().unwrap_or_else(|| DEFAULT_ISOLATE.to_vec());
-            fields.sort_unstable();
-            fields.dedup();
-            fields
-        };
-        normalized(self) == normalized(other)
-    }
-}
-
-impl Eq for IsolateFields {}
-
-impl From<OneOrMore<IsolateField>> for IsolateFields {
-    fn from(OneOrMore(fields): OneOrMore<IsolateField>) -> Self {
-        Self(Some(fields))
-    }
-}
-
-/// The default of `isolate` with transient keys.
-const DEFAULT_ISOLATE: [IsolateField; 2] = [IsolateField::Client, IsolateField::SocksAuth];
-
-/// One of `isolate`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub(super) enum IsolateField {
-    /// The address of the client.
-    Client,
-    /// Its credentials.
-    SocksAuth,
-    /// The listener that it connected to.
-    Listener,
-    /// The host that it asks for.
-    DestHost,
-    /// The port that it asks for.
-    DestPort,
-    /// The protocol that it speaks.
-    Protocol,
-}
-
 /// `listen`: at least one address.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 #[serde(try_from = "OneOrMore<ListenAddress>")]
@@ -371,6 +329,7 @@ impl TunnelConfig {
         Ok(AccessPolicy {
             protocols,
             authentication,
+            prefer_no_authentication: self.prefer_no_auth,
             extended_errors: self.extended_errors,
             status_page: None,
         })
@@ -423,20 +382,7 @@ impl TunnelConfig {
     }
 
     fn isolate(&self) -> Isolate {
-        let fields = match (&self.isolate.0, self.key) {
-            (Some(fields), _) => fields,
-            (None, KeyMode::Transient) => return Isolate::default(),
-            (None, KeyMode::Persistent) => return Isolate::NONE,
-        };
-        let has = |field| fields.contains(&field);
-        Isolate {
-            client: has(IsolateField::Client),
-            socks_auth: has(IsolateField::SocksAuth),
-            listener: has(IsolateField::Listener),
-            dest_host: has(IsolateField::DestHost),
-            dest_port: has(IsolateField::DestPort),
-            protocol: has(IsolateField::Protocol),
-        }
+        self.isolate.with_key(self.key)
     }
 
     /// Refuses an address that other machines can reach, unless the tunnel accepts them.
@@ -464,6 +410,13 @@ impl TunnelConfig {
                 ));
             }
             _ => {}
+        }
+        if self.auth == Auth::Required && self.prefer_no_auth {
+            return Some(format!(
+                "tunnel {}: prefer-no-auth has no effect with auth = \"required\", which demands a password of everyone: remove \
+                 prefer-no-auth",
+                self.name()
+            ));
         }
         let isolate = self.isolate();
         if (isolate.dest_host || isolate.dest_port) && (self.udp != Udp::Off || self.incoming) {

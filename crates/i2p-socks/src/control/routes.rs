@@ -41,17 +41,25 @@ impl Routes {
         self
     }
 
-    /// The response of the handler; 404 or 405 if there is none (RFC 9110 sections 15.5.5 and 15.5.6).
+    /// The response of the handler; 404 or 405 if there is none (RFC 9110 sections 15.5.5 and 15.5.6). HEAD has the handler of GET, and
+    /// hyper leaves out the content of the response (RFC 9110 section 9.3.2).
     pub(super) async fn respond(&self, request: HttpRequest) -> HttpResponse {
         let Some(handlers) = self.handlers.get(request.uri().path()) else {
             return error_response(StatusCode::NOT_FOUND, "there is nothing at this path");
         };
-        match handlers.iter().find(|(method, _)| method == request.method()) {
+        let asked = match *request.method() {
+            Method::HEAD => &Method::GET,
+            ref method => method,
+        };
+        match handlers.iter().find(|(method, _)| method == asked) {
             Some((_, handler)) => handler(request).await,
             None => {
                 let mut response =
                     error_response(StatusCode::METHOD_NOT_ALLOWED, "this path has other methods");
-                let allowed: Vec<_> = handlers.iter().map(|(method, _)| method.as_str()).collect();
+                let mut allowed: Vec<_> = handlers.iter().map(|(method, _)| method.as_str()).collect();
+                if allowed.contains(&Method::GET.as_str()) {
+                    allowed.push(Method::HEAD.as_str());
+                }
                 if let Ok(allowed) = HeaderValue::from_str(&allowed.join(", ")) {
                     response.headers_mut().insert(ALLOW, allowed);
                 }

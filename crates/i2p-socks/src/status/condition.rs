@@ -14,7 +14,7 @@ pub(super) enum Condition {
     Ready,
     /// No session is open because no client needs one, also after sessions were lost. The next client gets a new one.
     Idle,
-    /// A session for the first client since then is being built, and nothing has failed yet.
+    /// A session is being built for the first client since then, or with a new identity, and nothing has failed yet.
     Building,
     /// Sessions were lost or could not be built.
     NoSession,
@@ -50,8 +50,8 @@ impl Condition {
         matches!(self, Self::Idle | Self::Building)
     }
 
-    /// Whether new clients are served. Building a session for one takes a while if none is open, which is expected with `idle-close`
-    /// and no failure.
+    /// Whether new clients are served. Building a session takes a while if none is open, which is expected with `idle-close` and after
+    /// a change of identity, and no failure.
     pub(super) fn is_ready(self) -> bool {
         matches!(self, Self::Ready | Self::Idle | Self::Building)
     }
@@ -77,7 +77,7 @@ impl Condition {
                 return format!("Serving on {listeners} listener{}", if listeners == 1 { "" } else { "s" });
             }
             Self::Idle => "Idle: the router answers, and the next client gets a new session",
-            Self::Building => "Building a session for the first client after an idle time",
+            Self::Building => "Building an I2P session: the router answers, and clients wait for it",
             Self::NoSession => "No I2P session: waiting for the router",
             Self::NoRouter => "No I2P session is open, and the router does not answer",
             Self::Stopping => "Stopping: transfers in progress may continue for a while",
@@ -97,7 +97,7 @@ impl PoolCondition {
             sessions.iter().filter(|session| !matches!(session.state, SessionState::Lost)).collect();
         // Past this limit, the waiting request fails, and so this counts as a failure and not as a start.
         let is_recent = |time: Duration| time <= SessionLimits::default().tunnels;
-        match needed.iter().all(|session| session.built_for_client.is_some_and(is_recent)) {
+        match needed.iter().all(|session| session.first_build.is_some_and(is_recent)) {
             true if needed.is_empty() => Self::Idle,
             true => Self::Building,
             false => Self::NoSession,
@@ -117,7 +117,7 @@ mod tests {
             leases: 1,
             unused: None,
             spare: false,
-            built_for_client: for_client.map(Duration::from_secs),
+            first_build: for_client.map(Duration::from_secs),
         }
     }
 

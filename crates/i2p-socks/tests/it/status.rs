@@ -219,7 +219,8 @@ async fn idle_is_ready_while_the_router_answers() {
     // The first client after that waits for tunnels. The state stays ready, since no operator has to act.
     bridge.once("SESSION CREATE", Act::late(Duration::from_secs(2)));
     let client = thread::spawn(move || connect(address, "echo.i2p").0);
-    let answer = until_ready_says(admin, 200, "Building a session for the first client after an idle time");
+    let answer =
+        until_ready_says(admin, 200, "Building an I2P session: the router answers, and clients wait for it");
     assert!(!answer.contains("waiting for the router"), "{answer}");
     assert_eq!(client.join().unwrap(), 0);
 
@@ -244,6 +245,54 @@ async fn idle_is_ready_while_the_router_answers() {
     bridge.drop_control_connections();
     proxy.running.stderr_line("the router has closed an I2P session");
     until_ready_says(admin, 503, "No I2P session: waiting for the router\n");
+}
+
+/// A reload with other session options replaces all sessions at once, SIGUSR1 after a pause.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_change_of_identity_is_no_outage() {
+    let bridge = TestBridge::start().await;
+    let mut proxy = Proxy::start(&bridge, "");
+    proxy.running.ready();
+    let admin = proxy.admin();
+    bridge.once("SESSION CREATE", Act::late(Duration::from_secs(2)));
+    let config = proxy.dir.path().join("config.toml");
+    let text = fs::read_to_string(&config).unwrap() + "[session]\nquantity = 3\n";
+    fs::write(&config, text).unwrap();
+    proxy.running.send("HUP");
+    let begin = Instant::now();
+    let mut states = Vec::new();
+    while !states.ends_with(&["building".to_owned(), "ready".to_owned()]) {
+        assert!(begin.elapsed() < common::LIMIT, "{states:?}");
+        let (_, answer) = get(admin, "/status.json");
+        let json: serde_json::Value = serde_json::from_str(body(&answer)).unwrap();
+        assert_eq!(json["ready"], true, "{json:#}");
+        let state = json["state"].as_str().unwrap().to_owned();
+        if states.last() != Some(&state) {
+            states.push(state);
+        }
+    }
+}
+
+/// Health checks send HEAD: `wget --spider`, `curl -I`, load balancers.
+#[tokio::test(flavor = "multi_thread")]
+async fn head_is_answered_as_get_without_content() {
+    let bridge = TestBridge::start().await;
+    let mut proxy = Proxy::start(&bridge, "");
+    proxy.running.ready();
+    let admin = proxy.admin();
+    for path in ["/", "/live", "/ready", "/metrics", "/status.json", "/style.css", "/proxy.pac", "/nothing"] {
+        let request = |method: &str| {
+            let request = format!("{method} {path} HTTP/1.1\r\nHost: {admin}\r\n\r\n");
+            ask(TcpStream::connect(admin).unwrap(), &request)
+        };
+        let ((got, with_content), (headed, answer)) = (request("GET"), request("HEAD"));
+        assert_eq!(headed, got, "{path}");
+        assert_eq!(body(&answer), "", "{path}");
+        let type_of =
+            |answer: &str| answer.lines().find(|line| line.starts_with("content-type: ")).map(str::to_owned);
+        assert_eq!(type_of(&answer), type_of(&with_content), "{path}");
+        assert!(answer.contains("content-length: "), "{answer}");
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -442,7 +491,8 @@ async fn foreign_pages_and_floods_are_refused() {
     }
     assert_eq!(get("nothing HTTP/1.1\r\nHost: localhost").0, 404);
     let post = "POST /status.json HTTP/1.1\r\nHost: localhost\r\nContent-Length: 0\r\n\r\n";
-    assert_eq!(ask(TcpStream::connect(admin).unwrap(), post).0, 405);
+    let (status, answer) = ask(TcpStream::connect(admin).unwrap(), post);
+    assert!(status == 405 && answer.contains("allow: GET, HEAD\r\n"), "{answer}");
     assert_eq!(get(&format!("{} HTTP/1.1", "a".repeat(100_000))).0, 431);
     // More silent clients than are served at a time. They are closed after ten seconds, and others get their turn.
     let silent: Vec<_> = (0..40).map(|_| TcpStream::connect(admin).unwrap()).collect();

@@ -5,6 +5,10 @@ use crate::{failure::Failure, limits::Limit, log_throttle::LogThrottle};
 /// Log line for clients with wrong credentials.
 const UNAUTHORIZED: &str = "a client was refused: its user name or password is wrong or missing";
 
+/// Log line for clients that speak TLS.
+const TLS: &str = "a client spoke TLS, which the proxy does not speak, and was refused. Its program probably has the proxy as \
+    https://...: set http://... or socks5h://... there, also for sites with https";
+
 /// Log line for connections that panicked. It has no content: the text of a panic may quote what a client sent.
 const PANICKED: &str = "a connection panicked and was ended; other connections are not affected. This is a bug of the program: \
     please report it";
@@ -15,6 +19,7 @@ pub(crate) struct FailureLog {
     failures: LogThrottle<Failure>,
     limits: LogThrottle<Limit>,
     unauthorized: LogThrottle<()>,
+    tls: LogThrottle<()>,
     panics: LogThrottle<()>,
 }
 
@@ -41,6 +46,11 @@ impl FailureLog {
     /// Records a client with wrong or missing credentials. One may be a mistake; many are an attempt to guess a password.
     pub(crate) fn log_unauthorized(&self) {
         self.unauthorized.warn((), UNAUTHORIZED);
+    }
+
+    /// Records a client that spoke TLS.
+    pub(crate) fn log_tls(&self) {
+        self.tls.warn((), TLS);
     }
 
     /// Records a connection that panicked.

@@ -55,14 +55,23 @@ pub(crate) enum HandshakeFailure {
     Unauthorized,
     /// The client spoke HTTP without CONNECT and got a page.
     AnsweredHttp,
-    /// The client spoke neither SOCKS nor HTTP.
+    /// The client spoke TLS and got an alert.
+    AnsweredTls,
+    /// The client spoke neither SOCKS nor HTTP nor TLS.
     NotSocks,
 }
 
 impl HandshakeFailure {
     /// All variants in the order of declaration: counters are indexed by it.
-    const ALL: [Self; 6] =
-        [Self::TimedOut, Self::Broken, Self::Refused, Self::Unauthorized, Self::AnsweredHttp, Self::NotSocks];
+    const ALL: [Self; 7] = [
+        Self::TimedOut,
+        Self::Broken,
+        Self::Refused,
+        Self::Unauthorized,
+        Self::AnsweredHttp,
+        Self::AnsweredTls,
+        Self::NotSocks,
+    ];
 
     fn label(self) -> &'static str {
         match self {
@@ -71,6 +80,7 @@ impl HandshakeFailure {
             Self::Refused => "refused",
             Self::Unauthorized => "credentials",
             Self::AnsweredHttp => "http",
+            Self::AnsweredTls => "tls",
             Self::NotSocks => "not_socks",
         }
     }
@@ -167,8 +177,10 @@ impl Account {
 
     /// Records a handshake that ended without a request.
     pub(crate) fn handshake_failed(&self, failure: HandshakeFailure) {
-        if failure == HandshakeFailure::Unauthorized {
-            self.failures.log_unauthorized();
+        match failure {
+            HandshakeFailure::Unauthorized => self.failures.log_unauthorized(),
+            HandshakeFailure::AnsweredTls => self.failures.log_tls(),
+            _ => {}
         }
         if let Some(counter) = self.handshakes_failed.get(failure as usize) {
             counter.inc();

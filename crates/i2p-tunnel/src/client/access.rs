@@ -17,6 +17,9 @@ pub struct AccessPolicy {
     pub protocols: Protocols,
     /// The credentials that clients have to send.
     pub authentication: Authentication,
+    /// Whether a SOCKS5 client that offers to go without credentials does so, even if it also offers credentials. Such a client is
+    /// not isolated by credentials.
+    pub prefer_no_authentication: bool,
     /// Whether SOCKS5 replies use Tor's extended error codes (proposal 304) where one fits. RFC 1928 does not have them.
     pub extended_errors: bool,
     /// URL of the status page, shown to people who open the proxy's address in a browser.
@@ -80,10 +83,12 @@ impl Authentication {
         }
     }
 
-    /// The authentication that SOCKS5 method selection asks for (RFC 1928 section 3).
-    pub(crate) fn negotiation(&self) -> socks_wire::Authentication {
+    /// The authentication that SOCKS5 method selection asks for (RFC 1928 section 3). `asks_first`: a client that offers several
+    /// methods is asked for its credentials, if it may do without.
+    pub(crate) fn negotiation(&self, asks_first: bool) -> socks_wire::Authentication {
         match self {
-            Self::Isolation => socks_wire::Authentication::Isolation,
+            Self::Isolation if asks_first => socks_wire::Authentication::Isolation,
+            Self::Isolation => socks_wire::Authentication::IsolationLast,
             Self::Required(_) => socks_wire::Authentication::Required,
         }
     }

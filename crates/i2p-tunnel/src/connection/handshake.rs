@@ -3,13 +3,16 @@
 use std::io;
 
 use socks_wire::{
-    Command, Error, NotSocks, Protocol,
+    Authentication, Command, Error, NotSocks, Protocol,
     auth::Credentials,
     stream::{AcceptError, Accepted, OwnedAddress, accept_with_async_check},
 };
 use tokio::time::Instant;
 
-use super::http::{self, PendingConnect};
+use super::{
+    http::{self, PendingConnect},
+    tls,
+};
 use crate::{
     client::{AccessPolicy, ClientAddress, ClientCredentials, ClientProtocol},
     failure::Failure,
@@ -102,22 +105,24 @@ pub(crate) enum HandshakeOutcome {
     Unauthorized(Socket),
     /// The client got an HTTP answer instead of a stream. Its connection is to be closed gently.
     AnsweredHttp(Socket),
+    /// The client spoke TLS and was told so. Its connection is to be closed gently.
+    AnsweredTls(Socket),
     /// The client spoke another protocol, and is told nothing.
     NotSocks,
     /// A limit was reached.
     LimitReached(Limit),
 }
 
-/// Performs the handshake, until the deadline.
+/// Performs the handshake, until the deadline. `methods` are those that SOCKS5 clients can choose from.
 pub(crate) async fn perform(
     client: Socket,
     address: ClientAddress,
     deadline: Instant,
-    access: &AccessPolicy,
+    (access, methods): (&AccessPolicy, Authentication),
 ) -> io::Result<HandshakeOutcome> {
     let limit = deadline.saturating_duration_since(Instant::now());
     let check = |credentials: &Credentials<'_>| access.authentication.allows(address, credentials);
-    match accept_with_async_check(client, access.authentication.negotiation(), limit, check).await {
+    match accept_with_async_check(client, methods, limit, check).await {
         Ok(accepted) => Ok(HandshakeOutcome::Request(PendingRequest::Socks(accepted))),
         Err(AcceptError::Refused { stream, error }) => {
             tracing::debug!(%error, "the handshake failed");
@@ -143,8 +148,11 @@ pub(crate) async fn perform(
                 http::HttpOutcome::LimitReached(limit) => HandshakeOutcome::LimitReached(limit),
             })
         }
+        Err(AcceptError::NotSocks { stream, protocol: NotSocks::Tls, .. }) => {
+            tls::answer(stream).await.map(HandshakeOutcome::AnsweredTls)
+        }
         Err(AcceptError::NotSocks { .. }) => {
-            tracing::debug!("a client spoke neither SOCKS nor HTTP");
+            tracing::debug!("a client spoke neither SOCKS nor HTTP nor TLS");
             Ok(HandshakeOutcome::NotSocks)
         }
         Err(AcceptError::Timeout) => Ok(HandshakeOutcome::LimitReached(Limit::Handshake)),

@@ -108,15 +108,18 @@ impl Hold for Admitted {
 
 /// Refuses a connection because there are too many. The client is told so in its own protocol.
 pub(crate) async fn refuse_overload<D: Dial>(client: Socket, address: ClientAddress, service: &Service<D>) {
-    let anybody = AccessPolicy { extended_errors: service.access.extended_errors, ..AccessPolicy::default() };
+    let AccessPolicy { extended_errors, prefer_no_authentication, .. } = service.access;
+    let anybody = AccessPolicy { extended_errors, prefer_no_authentication, ..AccessPolicy::default() };
     let told = async {
         client.set_nodelay()?;
         let limit = OVERLOAD_HANDSHAKE_TIMEOUT.min(service.limits.handshake);
-        match handshake::perform(client, address, Instant::now() + limit, &anybody).await? {
+        let methods = service.methods_for(&anybody);
+        match handshake::perform(client, address, Instant::now() + limit, (&anybody, methods)).await? {
             HandshakeOutcome::Request(request) => refuse(request, Failure::TooManyConnections, service).await,
             HandshakeOutcome::Rejected(client)
             | HandshakeOutcome::Unauthorized(client)
-            | HandshakeOutcome::AnsweredHttp(client) => Ok(NextStep::Close(client)),
+            | HandshakeOutcome::AnsweredHttp(client)
+            | HandshakeOutcome::AnsweredTls(client) => Ok(NextStep::Close(client)),
             HandshakeOutcome::NotSocks | HandshakeOutcome::LimitReached(_) => Ok(NextStep::Done),
         }
     };
@@ -142,15 +145,16 @@ async fn handle_client<D: Dial>(
     client.set_nodelay()?;
     client.detect_loss(service.limits);
     let begin = Instant::now();
-    let handshake =
-        handshake::perform(client, arrival.address, begin + service.limits.handshake, &service.access);
+    let access = (&service.access, service.methods_for(&service.access));
+    let handshake = handshake::perform(client, arrival.address, begin + service.limits.handshake, access);
     let outcome = arrival.stop.unless_draining(handshake).await?;
     count_handshake(&outcome, begin, &service.account);
     match outcome? {
         HandshakeOutcome::Request(request) => handle_request(request, arrival, &service).await,
         HandshakeOutcome::Rejected(client)
         | HandshakeOutcome::Unauthorized(client)
-        | HandshakeOutcome::AnsweredHttp(client) => Ok(NextStep::Close(client)),
+        | HandshakeOutcome::AnsweredHttp(client)
+        | HandshakeOutcome::AnsweredTls(client) => Ok(NextStep::Close(client)),
         HandshakeOutcome::NotSocks => Ok(NextStep::Done),
         HandshakeOutcome::LimitReached(limit) => {
             service.account.limit(limit);
@@ -167,6 +171,7 @@ fn count_handshake(outcome: &io::Result<HandshakeOutcome>, begin: Instant, accou
         Ok(HandshakeOutcome::Rejected(_)) => HandshakeFailure::Refused,
         Ok(HandshakeOutcome::Unauthorized(_)) => HandshakeFailure::Unauthorized,
         Ok(HandshakeOutcome::AnsweredHttp(_)) => HandshakeFailure::AnsweredHttp,
+        Ok(HandshakeOutcome::AnsweredTls(_)) => HandshakeFailure::AnsweredTls,
         Ok(HandshakeOutcome::NotSocks) => HandshakeFailure::NotSocks,
         Err(_) => HandshakeFailure::Broken,
     });

@@ -10,6 +10,7 @@ mod life;
 mod outcome;
 mod resolve;
 mod service;
+mod tls;
 mod udp;
 
 #[cfg(feature = "fuzzing")]

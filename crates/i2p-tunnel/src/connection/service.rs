@@ -2,7 +2,9 @@ use std::{fmt, sync::Arc};
 
 use crate::{
     account::Account,
-    client::{AccessPolicy, Admission, Client, DatagramPolicy, LocalClients, SessionPolicy},
+    client::{
+        AccessPolicy, Admission, Client, ClientCredentials, DatagramPolicy, LocalClients, SessionPolicy,
+    },
     limits::Limits,
     names::{AddressOwner, AddressPool},
     outproxy::Routing,
@@ -53,9 +55,20 @@ impl<D> Service<D> {
         }
     }
 
-    /// The owner of the virtual addresses that this client gets and uses.
+    /// The owner of the virtual addresses that this client gets and uses. If credentials do not keep clients apart, they do not
+    /// keep their addresses apart either.
     pub(crate) fn address_owner(&self, client: &Client) -> AddressOwner {
-        AddressOwner::of_client(client)
+        if self.sessions.isolate.socks_auth {
+            return AddressOwner::of_client(client);
+        }
+        AddressOwner::of_client(&Client { credentials: ClientCredentials::None, ..client.clone() })
+    }
+
+    /// The methods that SOCKS5 clients can choose from. A client that offers to go without credentials goes without where they
+    /// would decide nothing: some programs offer credentials that they do not have, and give up when asked for them.
+    pub(crate) fn methods_for(&self, access: &AccessPolicy) -> socks_wire::Authentication {
+        let isolates = self.sessions.isolate.socks_auth;
+        access.authentication.negotiation(isolates && !access.prefer_no_authentication)
     }
 
     /// Sets how clients on this machine are told apart.

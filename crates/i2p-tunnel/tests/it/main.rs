@@ -20,6 +20,7 @@ mod idle_associations;
 mod last_resort;
 mod layered_streams;
 mod long_destinations;
+mod method_selection;
 mod metrics;
 mod name_isolation;
 mod odd_clients;

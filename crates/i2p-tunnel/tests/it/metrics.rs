@@ -101,9 +101,10 @@ async fn known_traffic_gives_known_values() {
     proxy.exchange(&socks5_command(0xf0, &domain("known.i2p"), 42)).await;
     proxy.exchange(b"GET / HTTP/1.1\r\n\r\n").await;
     proxy.exchange(b"\x16\x03\x01").await;
+    proxy.exchange(b"\x07").await;
     proxy.exchange(b"\x05\x01").await;
     for line in [
-        "connections_total{tunnel=\"main\"} 8",
+        "connections_total{tunnel=\"main\"} 9",
         "connections_active{tunnel=\"main\"} 0",
         "streams_active{tunnel=\"main\"} 0",
         "requests_total{tunnel=\"main\",protocol=\"socks5\",outcome=\"succeeded\"} 2",
@@ -113,6 +114,7 @@ async fn known_traffic_gives_known_values() {
         "requests_total{tunnel=\"main\",protocol=\"socks4\",outcome=\"succeeded\"} 0",
         "handshakes_failed_total{tunnel=\"main\",reason=\"http\"} 1",
         "handshakes_failed_total{tunnel=\"main\",reason=\"not_socks\"} 1",
+        "handshakes_failed_total{tunnel=\"main\",reason=\"tls\"} 1",
         "handshakes_failed_total{tunnel=\"main\",reason=\"timeout\"} 1",
         "handshake_duration_seconds_count{tunnel=\"main\"} 5",
         "handshake_duration_seconds_bucket{le=\"+Inf\",tunnel=\"main\"} 5",

@@ -32,7 +32,7 @@ async fn an_http_client_gets_an_explanation() {
 async fn clients_of_other_protocols_are_disconnected() {
     let bridge = TestBridge::start().await;
     let proxy = proxy(&bridge).await;
-    for bytes in [&b"\x16\x03\x01"[..], b"\x00", b"\xff\xff\xff"] {
+    for bytes in [&b"\x00"[..], b"\xff\xff\xff", b" GET / HTTP/1.1"] {
         let mut client = proxy.connect().await;
         client.write_all(bytes).await.unwrap();
         let mut answer = Vec::new();
@@ -40,6 +40,50 @@ async fn clients_of_other_protocols_are_disconnected() {
         let _ = client.read_to_end(&mut answer).await;
         assert!(answer.is_empty());
     }
+}
+
+/// Programs that have the proxy as `https://`. A real ClientHello is longer than what is read of it.
+#[tokio::test]
+async fn a_tls_client_gets_an_alert() {
+    let bridge = TestBridge::start().await;
+    let proxy = proxy(&bridge).await;
+    let hello = [&b"\x16\x03\x01\x08\xa5\x01\x00\x08\xa1\x03\x03"[..], &[b'r'; 2203]].concat();
+    for bytes in [&b"\x16"[..], b"\x16\x03\x01", &hello] {
+        // A fatal alert: unexpected_message.
+        assert_eq!(proxy.exchange_and_finish(bytes).await, [21, 3, 1, 0, 2, 2, 10]);
+    }
+}
+
+#[tokio::test]
+async fn http_is_answered_however_it_begins() {
+    let bridge = TestBridge::start().await;
+    let proxy = proxy(&bridge).await;
+    for (request, status) in [
+        ("\r\nCONNECT known.i2p:80 HTTP/1.1\r\n\r\n", "200 "),
+        ("\n\r\nCONNECT known.i2p:80 HTTP/1.1\n\n", "200 "),
+        ("\r\nGET / HTTP/1.1\r\n\r\n", "501 "),
+        ("connect known.i2p:80 HTTP/1.1\r\n\r\n", "501 "),
+        ("get / HTTP/1.1\r\n\r\n", "501 "),
+        ("\rCONNECT known.i2p:80 HTTP/1.1\r\n\r\n", "400 "),
+        ("*odd* / HTTP/1.1\r\n\r\n", "501 "),
+    ] {
+        let answer = proxy.exchange_and_finish(request.as_bytes()).await;
+        let answer = String::from_utf8_lossy(&answer);
+        assert!(answer.starts_with(&format!("HTTP/1.1 {status}")), "{request:?}: {answer}");
+    }
+}
+
+#[tokio::test]
+async fn head_is_answered_without_content() {
+    let bridge = TestBridge::start().await;
+    let proxy = proxy(&bridge).await;
+    let ask = async |method: &str| {
+        let answer = proxy.exchange(format!("{method} / HTTP/1.1\r\nHost: x\r\n\r\n").as_bytes()).await;
+        String::from_utf8(answer).unwrap()
+    };
+    let page = ask("GET").await;
+    let (head, _) = page.split_once("\r\n\r\n").unwrap();
+    assert_eq!(ask("HEAD").await, format!("{head}\r\n\r\n"));
 }
 
 #[tokio::test]

@@ -2,8 +2,8 @@
 
 use std::{num::NonZeroUsize, time::Duration};
 
-use i2p_sam::{BackOff, Identity, SessionOptions};
-use i2p_tunnel::{Isolate, Limits, PoolOptions, SessionPolicy};
+use i2p_sam::{BackOff, Identity, SessionOptions, SessionState};
+use i2p_tunnel::{Isolate, Limits, PoolOptions, SessionPolicy, SessionStatus};
 use sam_testkit::{Act, Endpoint, TestBridge};
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
@@ -167,6 +167,29 @@ async fn renewing_gives_new_identities_and_keeps_open_streams() {
     assert_eq!(bridge.open_sessions(), 2);
     drop(open);
     until("the old session ends with its last stream", || bridge.open_sessions() == 1).await;
+}
+
+/// A new identity for the next client is no sign of a failure. What replaces a lost session is.
+#[tokio::test]
+async fn a_spare_that_is_renewed_is_told_from_one_that_replaces_a_lost_session() {
+    for renew in [true, false] {
+        let bridge = TestBridge::start().await;
+        let back_off = BackOff { unasked: Duration::from_millis(10), ..BackOff::default() };
+        let proxy = start(&bridge, PoolOptions { back_off, ..options(8) }).await;
+        bridge.on("SESSION CREATE", Act::late(Duration::from_secs(60)));
+        if renew {
+            proxy.pool.renew_all();
+        } else {
+            bridge.drop_control_connections();
+        }
+        let is_first_build = || {
+            let sessions = proxy.pool.sessions();
+            let building = |session: &&SessionStatus| matches!(session.state, SessionState::Building { .. });
+            sessions.iter().find(building).map(|session| session.first_build.is_some())
+        };
+        until("a spare is being built", || is_first_build().is_some()).await;
+        assert_eq!(is_first_build(), Some(renew));
+    }
 }
 
 /// Old streams are no reason to refuse clients after a renewal.

@@ -190,9 +190,16 @@ fn socks4_fields_that_are_too_long_are_refused_before_their_end() {
 fn other_protocols_are_recognised() {
     for (first, what) in [
         (b'G', NotSocks::Http),
-        (b'C', NotSocks::Http),
+        (b'c', NotSocks::Http),
+        (b'\r', NotSocks::Http),
+        (b'\n', NotSocks::Http),
+        (b'1', NotSocks::Http),
+        (b'~', NotSocks::Http),
         (0x16, NotSocks::Tls),
         (0, NotSocks::Other(0)),
+        (b' ', NotSocks::Other(b' ')),
+        (b'"', NotSocks::Other(b'"')),
+        (b'\t', NotSocks::Other(b'\t')),
         (0xff, NotSocks::Other(0xff)),
     ] {
         assert_eq!(whole(&[first, 0, 0]), (End::NotSocks(what), vec![]));

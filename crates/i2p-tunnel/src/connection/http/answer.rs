@@ -26,6 +26,24 @@ pub(super) fn malformed() -> String {
     plain(400, "", "i2p-socks: the request is malformed. Expected CONNECT HOST:PORT HTTP/1.1.\n")
 }
 
+/// The method is CONNECT, but not in capital letters: an unknown method (RFC 9110 section 15.6.2).
+pub(super) fn method_in_lower_case() -> String {
+    plain(
+        501,
+        "",
+        "i2p-socks: the method of the request is unknown, because methods are case-sensitive.\nSend CONNECT in capital \
+         letters.\n",
+    )
+}
+
+/// The head of a response, which is the answer to HEAD (RFC 9110 section 9.3.2).
+pub(super) fn without_content(mut response: String) -> String {
+    if let Some(head) = response.find("\r\n\r\n") {
+        response.truncate(head + 4);
+    }
+    response
+}
+
 /// The head is too long.
 pub(super) fn too_long() -> String {
     plain(431, "", "i2p-socks: the head of the request is longer than 8 KiB, or has more than 64 fields.\n")

@@ -5,8 +5,10 @@ use socks_wire::stream::OwnedAddress;
 
 /// Most header fields of a request.
 const MAX_FIELDS: usize = 64;
-/// The only method that is served.
+/// The only method that is served. Methods are case-sensitive (RFC 9110 section 9.1).
 const CONNECT: &[u8] = b"CONNECT ";
+/// A method whose answer has no content (RFC 9110 section 9.3.2).
+const HEAD: &[u8] = b"HEAD ";
 
 /// What a buffer starts with.
 pub(super) enum Head {
@@ -20,6 +22,10 @@ pub(super) enum Head {
     },
     /// A request with another method.
     Other,
+    /// A HEAD request, whose answer has no content.
+    NoContent,
+    /// A request with the method CONNECT in other letters than capitals.
+    ConnectInLowerCase,
     /// An incomplete head.
     More,
     /// A head with too many fields.
@@ -39,8 +45,9 @@ pub(super) enum ProxyCredentials {
 
 /// Parses a head. A request other than CONNECT is recognised by its first bytes and not parsed any further.
 pub(super) fn parse(bytes: &[u8]) -> Head {
-    if !bytes.iter().zip(CONNECT).all(|(given, wanted)| given == wanted) {
-        return Head::Other;
+    let line = without_empty_lines(bytes);
+    if !begins(line, CONNECT, u8::eq) {
+        return other_request(line);
     }
     let mut fields = [httparse::EMPTY_HEADER; MAX_FIELDS];
     let mut request = httparse::Request::new(&mut fields);
@@ -52,6 +59,43 @@ pub(super) fn parse(bytes: &[u8]) -> Head {
     };
     let Some((address, port)) = request.path.and_then(target) else { return Head::Malformed };
     Head::Connect { address, port, credentials: proxy_credentials(request.headers), length }
+}
+
+/// Skips empty lines before the request line, which a server ignores (RFC 9112 section 2.2).
+fn without_empty_lines(mut bytes: &[u8]) -> &[u8] {
+    while let Some(rest) = bytes.strip_prefix(b"\r\n").or_else(|| bytes.strip_prefix(b"\n")) {
+        bytes = rest;
+    }
+    bytes
+}
+
+/// Tells what a request line is that does not begin with CONNECT.
+fn other_request(line: &[u8]) -> Head {
+    match line {
+        b"\r" => Head::More,
+        // The end of a line without its beginning.
+        [b'\r', ..] => Head::Malformed,
+        line if begins(line, HEAD, u8::eq) => {
+            if line.len() < HEAD.len() {
+                Head::More
+            } else {
+                Head::NoContent
+            }
+        }
+        line if begins(line, CONNECT, u8::eq_ignore_ascii_case) => {
+            if line.len() < CONNECT.len() {
+                Head::More
+            } else {
+                Head::ConnectInLowerCase
+            }
+        }
+        _ => Head::Other,
+    }
+}
+
+/// Whether a line begins with this method, as far as it has been received.
+fn begins(line: &[u8], method: &[u8], is_same: fn(&u8, &u8) -> bool) -> bool {
+    line.iter().zip(method).all(|(given, wanted)| is_same(given, wanted))
 }
 
 /// Parses `host:port`, the only form that CONNECT allows (RFC 9112 section 3.2.3). IPv6 addresses are in brackets. The host
@@ -153,16 +197,50 @@ mod tests {
         for end in 0..head.len() {
             assert!(matches!(parse(&head[..end]), Head::More), "{end}");
         }
-        for other in ["G", "CONNECTED", "COP", "POST / HTTP/1.1\r\n", "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"] {
+        for other in [
+            "G",
+            "CONNECTED",
+            "HEADS",
+            "connected",
+            "COP",
+            "POST / HTTP/1.1\r\n",
+            "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n",
+        ] {
             assert!(matches!(parse(other.as_bytes()), Head::Other), "{other}");
         }
-        for malformed in
-            ["CONNECT \r\n\r\n", "CONNECT a b c\r\n\r\n", "CONNECT a:1 HTTP/1.1\r\n\0: x\r\n\r\n"]
-        {
+        for malformed in [
+            "\rCONNECT",
+            "\r\n\r\r",
+            "CONNECT \r\n\r\n",
+            "CONNECT a b c\r\n\r\n",
+            "CONNECT a:1 HTTP/1.1\r\n\0: x\r\n\r\n",
+        ] {
             assert!(matches!(parse(malformed.as_bytes()), Head::Malformed), "{malformed}");
         }
         let many = format!("CONNECT a:1 HTTP/1.1\r\n{}\r\n", "a: b\r\n".repeat(MAX_FIELDS + 1));
         assert!(matches!(parse(many.as_bytes()), Head::TooLong));
+    }
+
+    #[test]
+    fn empty_lines_before_the_request_line_are_skipped() {
+        for empty in ["\r\n", "\n", "\r\n\r\n\n"] {
+            let head = format!("{empty}CONNECT a.i2p:80 HTTP/1.1\r\n\r\n");
+            assert_eq!(connect(&head), Some(("a.i2p".into(), 80)), "{empty:?}");
+            for end in 0..head.len() {
+                assert!(matches!(parse(&head.as_bytes()[..end]), Head::More), "{empty:?} {end}");
+            }
+            assert!(matches!(parse(format!("{empty}GET /").as_bytes()), Head::Other), "{empty:?}");
+        }
+    }
+
+    #[test]
+    fn head_and_lower_case_are_told_apart_from_other_methods() {
+        assert!(matches!(parse(b"HEAD / HTTP/1.1\r\n"), Head::NoContent));
+        assert!(matches!(parse(b"connect a.i2p:80 HTTP/1.1\r\n"), Head::ConnectInLowerCase));
+        assert!(matches!(parse(b"Connect a.i2p:80 HTTP/1.1\r\n"), Head::ConnectInLowerCase));
+        for incomplete in ["HEA", "HEAD", "connect", "Conn"] {
+            assert!(matches!(parse(incomplete.as_bytes()), Head::More), "{incomplete}");
+        }
     }
 
     #[test]

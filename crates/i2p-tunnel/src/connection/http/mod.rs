@@ -104,6 +104,11 @@ pub(crate) async fn read_request(
         Head::Other => {
             (page::explanation(access.status_page.as_deref()), "HTTP other than CONNECT: got the page")
         }
+        Head::NoContent => {
+            let page = page::explanation(access.status_page.as_deref());
+            (answer::without_content(page), "HTTP, with HEAD: got the head of the page")
+        }
+        Head::ConnectInLowerCase => (answer::method_in_lower_case(), "HTTP CONNECT in lower case"),
         Head::TooLong => (answer::too_long(), "HTTP with too long a head"),
         Head::Malformed | Head::More => (answer::malformed(), "malformed HTTP"),
     };

@@ -21,8 +21,8 @@ use crate::{
 /// One session of a pool, and how it is used.
 pub(super) struct Entry {
     supervised: Supervised,
-    /// When a client asked for it. `None` for a spare.
-    requested: Option<Instant>,
+    /// When it was begun; `None` if it replaces one that was lost.
+    begun: Option<Instant>,
     usage: Mutex<Usage>,
     /// Notified when it becomes unused, is used again or is lost.
     changed: Arc<Notify>,
@@ -46,6 +46,8 @@ pub(super) enum Purpose {
     Client,
     /// For a future client.
     Spare,
+    /// For a future client, because a session was lost.
+    SpareAfterLoss,
 }
 
 struct Usage {
@@ -73,9 +75,9 @@ impl Entry {
             holder: None,
             opened_by: None,
         });
-        let requested = (purpose == Purpose::Client).then_some(now);
+        let begun = (purpose != Purpose::SpareAfterLoss).then_some(now);
         tokio::spawn(notify_of_trouble(supervised.state(), Arc::clone(&changed)));
-        Self { supervised, requested, usage, changed, identity: Mutex::default() }
+        Self { supervised, begun, usage, changed, identity: Mutex::default() }
     }
 
     fn usage(&self) -> MutexGuard<'_, Usage> {
@@ -164,7 +166,7 @@ impl Entry {
             state,
             unready: self.supervised.unready_since().map(|since| since.elapsed()),
             owner: None,
-            built_for_client: self.requested.filter(|_| first_time).map(|since| since.elapsed()),
+            first_build: self.begun.filter(|_| first_time).map(|since| since.elapsed()),
             leases: usage.leases,
             unused: (usage.leases == 0).then(|| usage.since.elapsed()),
             spare: false,
@@ -229,8 +231,9 @@ pub struct SessionStatus {
     pub unused: Option<Duration>,
     /// Whether it is a spare for a future client.
     pub spare: bool,
-    /// How long its first build has taken so far, while a client waits for it and no attempt has failed. `None` otherwise.
-    pub built_for_client: Option<Duration>,
+    /// How long its first build has taken so far, while no attempt has failed. `None` otherwise, and for a spare that replaces a
+    /// session that was lost.
+    pub first_build: Option<Duration>,
 }
 
 /// For whom a session is, without what identifies a client.

@@ -43,6 +43,8 @@ pub(super) struct State {
     remembered: VecDeque<(IsolationKey, PrivateKey)>,
     /// Whether a session was lost and none was built since.
     has_lost: bool,
+    /// Whether a spare was replaced and none was built since.
+    has_renewed: bool,
     /// When the next missing spare is built.
     next_spare: Option<Instant>,
     /// How quickly each client opens sessions.
@@ -83,6 +85,7 @@ impl State {
             replaced: Vec::new(),
             remembered: VecDeque::new(),
             has_lost: false,
+            has_renewed: false,
             next_spare: None,
             early_losses: IdentityTable::new(MAX_IDENTITIES, EARLY_LOSSES_LIFETIME),
         }
@@ -152,6 +155,7 @@ impl State {
         entry.open_for(client);
         self.entries.insert(key.clone(), Arc::clone(&entry));
         self.has_lost = false;
+        self.has_renewed = false;
         self.plan_spare();
         Ok(SessionLease::new(entry))
     }
@@ -200,15 +204,17 @@ impl State {
     /// Begins to build a spare, if the cap allows it without closing another session.
     fn open_spare(&mut self) {
         if self.has_room() {
-            let spare = self.build(self.options.session.clone(), Purpose::Spare, EarlyLosses::default());
+            let purpose = if self.has_lost { Purpose::SpareAfterLoss } else { Purpose::Spare };
+            let spare = self.build(self.options.session.clone(), purpose, EarlyLosses::default());
             self.spares.push_back(spare);
         }
     }
 
-    /// Whether there are fewer spares than wanted. After a loss, a pool without sessions gets one for the next client, as at the
-    /// start.
+    /// Whether there are fewer spares than wanted. After a loss or a renewal, a pool without sessions gets one for the next client, as
+    /// at the start.
     fn lacks_spares(&self) -> bool {
-        let first = self.has_lost && self.entries.is_empty() && !self.options.delay_open;
+        let first =
+            (self.has_lost || self.has_renewed) && self.entries.is_empty() && !self.options.delay_open;
         self.spares.len() < self.options.warm_spares.max(usize::from(first))
     }
 
@@ -228,6 +234,7 @@ impl State {
                 self.open_spare();
             }
             self.has_lost = false;
+            self.has_renewed = false;
         }
         // Without room, it is planned again when a session closes.
         if self.has_room() {
@@ -304,7 +311,7 @@ impl State {
     /// See [`SessionPool::renew_all`](super::SessionPool::renew_all).
     pub(super) fn renew_all(&mut self) -> usize {
         let renewed = self.entries.len();
-        self.has_lost |= !self.spares.is_empty();
+        self.has_renewed |= !self.spares.is_empty();
         self.replace_all();
         self.plan_spare();
         renewed
