@@ -31,7 +31,7 @@ use programs::{Program, Workspace, install_missing};
 /// This suite.
 const SUITE: Suite = Suite { name: "interop", namespaces: Namespaces::Network };
 /// What it runs beside the proxy, the exits and the programs of the peers.
-const PROGRAMS: [Program; 12] = [
+const PROGRAMS: [Program; 13] = [
     ("i2pd", "i2pd"),
     ("curl", "curl"),
     ("torsocks", "torsocks"),
@@ -39,6 +39,7 @@ const PROGRAMS: [Program; 12] = [
     ("ip", "iproute2"),
     ("unshare", "util-linux"),
     ("chromium", "chromium"),
+    ("promtool", "prometheus"),
     ("node", "nodejs"),
     ("systemd-analyze", "systemd"),
     ("bash", "bash"),

@@ -59,9 +59,11 @@ struct Row {
 pub(crate) async fn check(checklist: &mut Checklist, workspace: &Workspace, lab: &Path, site: &Site) {
     let page = fs::read_to_string(workspace.root().join(PAGE_FILE)).unwrap_or_default();
     let rows = rows(&page);
-    checklist
-        .check(&format!("{PAGE_FILE} has commands"), async { Ok(ensure!(!rows.is_empty(), "none")) })
-        .await;
+    let has_commands = async {
+        ensure!(!rows.is_empty(), "there is no table below {SECTION:?}");
+        Ok(())
+    };
+    checklist.check(&format!("{PAGE_FILE} has commands"), has_commands).await;
     for (number, row) in rows.iter().enumerate() {
         let directory = lab.join(format!("programs/{number}"));
         checklist.check(&format!("{PAGE_FILE}: {}", row.program), run(row, &directory, site)).await;

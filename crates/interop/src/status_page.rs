@@ -1,6 +1,6 @@
 //! The status page as a browser shows it, in light and dark and on a narrow phone; and the systemd units.
 
-use std::{fs, path::Path};
+use std::{fs, path::Path, process::Stdio};
 
 use anyhow::{Context, Result, ensure};
 use lab::{
@@ -9,7 +9,7 @@ use lab::{
     requests::{SOCKS5_NAME, fetch},
 };
 use programs::Workspace;
-use tokio::process::Command;
+use tokio::{io::AsyncWriteExt, process::Command};
 
 use crate::{browser::Browser, checklist::Checklist};
 
@@ -37,6 +37,7 @@ pub(crate) async fn check(checklist: &mut Checklist, workspace: &Workspace, lab:
         let name = format!("the status page fits into {width} pixels");
         checklist.check(&name, fits(&browser, curl, width)).await;
     }
+    checklist.check("promtool finds nothing wrong with the metrics", check_metrics(curl)).await;
     checklist
         .check(
             "systemd accepts the units and rates the exposure of the service as low",
@@ -57,6 +58,24 @@ async fn is_ready(workspace: &Workspace, lab: &Path, curl: &Curl) -> Result<()> 
     let output = status.output().await?;
     let status = String::from_utf8_lossy(&output.stdout);
     ensure!(output.status.success() && status.contains("session ready: "), "{}: {status}", output.status);
+    Ok(())
+}
+
+/// Prometheus itself checks the text that it would read.
+async fn check_metrics(curl: &Curl) -> Result<()> {
+    let metrics = fetch_text(curl, "metrics").await?;
+    let mut promtool = Command::new("promtool");
+    promtool.args(["check", "metrics"]).stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    let mut promtool = promtool.spawn().context("promtool is needed: apt-get install prometheus")?;
+    promtool.stdin.take().context("no stdin")?.write_all(metrics.as_bytes()).await?;
+    let output = promtool.wait_with_output().await?;
+    let said = [output.stdout, output.stderr].concat();
+    ensure!(
+        output.status.success() && said.is_empty(),
+        "{}: {}",
+        output.status,
+        String::from_utf8_lossy(&said)
+    );
     Ok(())
 }
 

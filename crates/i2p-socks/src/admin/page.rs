@@ -38,6 +38,10 @@ fn write(page: &mut String, report: &StatusReport) -> fmt::Result {
         Text(&report.version),
         time(report.uptime),
     )?;
+    report
+        .warnings
+        .iter()
+        .try_for_each(|warning| writeln!(page, "<p class=\"bad\">Warning: {}.</p>", Text(warning)))?;
     page.push_str("<h2>Tunnels</h2>\n");
     report.tunnels.iter().try_for_each(|report| tunnel(page, report))?;
     writeln!(page, "<h2>I2P sessions</h2>\n<p class=\"faint\">At most {}.</p>", report.max_sessions)?;
@@ -253,6 +257,7 @@ mod tests {
             state: "no-session".into(),
             ready: false,
             uptime: 61,
+            warnings: vec!["<b>".into()],
             tunnels: Vec::new(),
             sessions: vec![session],
             max_sessions: 8,
@@ -263,6 +268,7 @@ mod tests {
         };
         let page = render(&report);
         assert!(page.contains("available, but skipped for up to"), "{page}");
+        assert!(page.contains("Warning: &lt;b&gt;."), "{page}");
         assert!(!page.contains("<script") && !page.contains('\u{1b}'), "{page}");
         assert!(
             page.contains("&lt;script&gt;alert(&#39;x&#39;)&lt;/script&gt;&amp;&quot;\u{fffd}"),

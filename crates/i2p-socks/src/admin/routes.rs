@@ -3,8 +3,12 @@
 use http_body_util::{BodyExt, Full};
 use hyper::{
     Method, Response, StatusCode,
-    header::{CACHE_CONTROL, CONTENT_SECURITY_POLICY, CONTENT_TYPE, HeaderName, HeaderValue},
+    header::{
+        ACCEPT, CACHE_CONTROL, CONTENT_SECURITY_POLICY, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue,
+        VARY,
+    },
 };
+use i2p_tunnel::metrics::Format;
 
 use super::{host, page};
 use crate::{
@@ -19,8 +23,6 @@ const STYLE: &str = include_str!("style.css");
 
 const HTML: &str = "text/html; charset=utf-8";
 const TEXT: &str = "text/plain; charset=utf-8";
-/// The format of the metrics.
-const OPEN_METRICS: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
 const PAC: &str = "application/x-ns-proxy-autoconfig";
 
 /// Who can send requests.
@@ -33,7 +35,7 @@ pub(crate) enum Visitors {
 }
 
 /// A path and its answer.
-type Page = (&'static str, fn(&Board) -> HttpResponse);
+type Page = (&'static str, fn(&Board, &HeaderMap) -> HttpResponse);
 
 /// Adds the paths of the admin endpoint to `routes`.
 #[must_use]
@@ -50,18 +52,18 @@ pub(crate) fn pages(routes: Routes, board: &Board, visitors: Visitors) -> Routes
                 if matches!(request.uri().path(), "/" | "/metrics" | "/ready" | "/status.json") {
                     board.check_router().await;
                 }
-                answer(&board)
+                answer(&board, request.headers())
             }
         })
     };
     let pages: [Page; 7] = [
-        ("/", |board| response(StatusCode::OK, HTML, page::render(&board.report()))),
-        ("/style.css", |_| response(StatusCode::OK, "text/css; charset=utf-8", STYLE.to_owned())),
-        ("/metrics", |board| response(StatusCode::OK, OPEN_METRICS, board.encode_metrics())),
-        ("/live", |_| response(StatusCode::OK, TEXT, "alive\n".to_owned())),
+        ("/", |board, _| response(StatusCode::OK, HTML, page::render(&board.report()))),
+        ("/style.css", |_, _| response(StatusCode::OK, "text/css; charset=utf-8", STYLE.to_owned())),
+        ("/metrics", metrics),
+        ("/live", |_, _| response(StatusCode::OK, TEXT, "alive\n".to_owned())),
         ("/ready", ready),
-        ("/status.json", |board| status(&board.report())),
-        ("/proxy.pac", |board| match board.proxy_auto_config() {
+        ("/status.json", |board, _| status(&board.report())),
+        ("/proxy.pac", |board, _| match board.proxy_auto_config() {
             Some(file) => response(StatusCode::OK, PAC, file),
             None => response(StatusCode::NOT_FOUND, TEXT, format!("{NO_TUNNEL}\n")),
         }),
@@ -69,8 +71,17 @@ pub(crate) fn pages(routes: Routes, board: &Board, visitors: Visitors) -> Routes
     pages.into_iter().fold(routes, page)
 }
 
+/// The metrics, in the format that the program asks for.
+fn metrics(board: &Board, fields: &HeaderMap) -> HttpResponse {
+    let accept: Vec<_> = fields.get_all(ACCEPT).iter().filter_map(|field| field.to_str().ok()).collect();
+    let format = Format::accepted(&accept.join(","));
+    let mut answer = response(StatusCode::OK, format.media_type(), board.encode_metrics(format));
+    answer.headers_mut().insert(VARY, HeaderValue::from_name(ACCEPT));
+    answer
+}
+
 /// 200 if new clients are served, otherwise 503.
-fn ready(board: &Board) -> HttpResponse {
+fn ready(board: &Board, _: &HeaderMap) -> HttpResponse {
     let status = if board.is_ready() { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
     response(status, TEXT, board.summary() + "\n")
 }

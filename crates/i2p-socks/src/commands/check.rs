@@ -32,6 +32,7 @@ pub(crate) async fn run(config: &Config, live: bool) -> Result<(), CommandError>
                 .map(|why| format!("if no other router is found, the proxy does not start: {why}\n")),
         );
     }
+    text.extend(config.risks().iter().map(|risk| format!("warning: {risk}\n")));
     let outcome = if live { ask(config).await } else { Ok(String::new()) };
     text += outcome.as_deref().unwrap_or_default();
     print(&text)?;

@@ -75,7 +75,8 @@ pub(crate) async fn run(
     let Demo { _network, visitors: sessions, .. } = demo;
     let tunnels = Tunnels::serve(bound, &config, inherited, &sessions, &Metrics::new())?;
     stop.cancelled().await;
-    drain(Running { config, sessions, tunnels, own_router: None }, &signals.stop_now).await;
+    drain(Running { config, sessions, tunnels, own_router: None, risks: Vec::new() }, &signals.stop_now)
+        .await;
     Ok(())
 }
 

@@ -62,9 +62,17 @@ pub(crate) async fn run(config: &Config, query: &StatusQuery) -> Result<(), Comm
         }
     };
     let report = outcome.map_err(|why| {
-        CommandError::run_time(format_args!(
-            "{why}. Start it, or name another one with --state-dir or --admin"
-        ))
+        CommandError::run_time(match why {
+            ControlError::NotPermitted(_) => why.to_string(),
+            ControlError::Broken(_) | ControlError::Refused(_) => {
+                format!(
+                    "{why}. Check that it runs, and its log, or name another one with --state-dir or --admin"
+                )
+            }
+            ControlError::NotRunning(_) | ControlError::NotADirectory(_) => {
+                format!("{why}. Start it, or name another one with --state-dir or --admin")
+            }
+        })
     })?;
     let text = query.format.render(&report, to_text)?;
     print(&text)?;
@@ -130,6 +138,9 @@ fn to_text(report: &StatusReport) -> String {
         humantime::format_duration(Duration::from_secs(report.uptime))
     );
     // Writing to a string does not fail.
+    for warning in &report.warnings {
+        let _ = writeln!(text, "warning: {}", warning.escape_debug());
+    }
     for tunnel in &report.tunnels {
         let _ = writeln!(
             text,
@@ -191,8 +202,9 @@ fn to_text(report: &StatusReport) -> String {
     for failure in &report.failures {
         let _ = writeln!(
             text,
-            "{} (last {} s ago): {}. {}",
+            "{} of tunnel {} (last {} s ago): {}. {}",
             counted(failure.count, "failure"),
+            failure.tunnel,
             failure.ago,
             failure.what,
             failure.advice

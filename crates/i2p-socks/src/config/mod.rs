@@ -13,6 +13,7 @@ pub(crate) mod names;
 pub(crate) mod options;
 pub(crate) mod outproxy;
 pub(crate) mod overrides;
+mod risks;
 pub(crate) mod route;
 pub(crate) mod session;
 pub(crate) mod shutdown;
@@ -89,6 +90,9 @@ pub(crate) struct Config {
     /// The state directory on the command line. `None`: that of systemd or of the platform.
     #[serde(skip)]
     state_dir: Option<PathBuf>,
+    /// The file that it was read from.
+    #[serde(skip)]
+    file: Option<PathBuf>,
 }
 
 /// `[router]`: how I2P is reached.
@@ -186,6 +190,7 @@ impl Config {
             config = apply_overrides(&file, &overrides)?;
         }
         config.state_dir.clone_from(&options.state_dir);
+        config.file.clone_from(&options.config);
         Ok(config)
     }
 

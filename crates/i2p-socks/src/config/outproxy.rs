@@ -145,6 +145,11 @@ fn over_tcp(text: &str) -> Result<Vec<SocketAddr>, String> {
 }
 
 impl OutproxyConfig {
+    /// The file with its password, if it has a login.
+    pub(super) fn password_file(&self) -> Option<&Path> {
+        self.login.as_ref().map(|(_, file)| file.as_path())
+    }
+
     /// Its name.
     pub(crate) fn name(&self) -> &str {
         self.name.as_str()

@@ -27,6 +27,8 @@ pub(crate) enum ControlError {
     NotRunning(PathBuf),
     /// The path of the state directory is not a directory.
     NotADirectory(PathBuf),
+    /// Only the user that runs the proxy, and root, may ask it.
+    NotPermitted(PathBuf),
     /// The connection or the answer is broken.
     Broken(String),
     /// The proxy refused the request, with this reason.
@@ -42,6 +44,11 @@ impl fmt::Display for ControlError {
             Self::NotADirectory(path) => {
                 write!(f, "the state directory {} is not a directory", path.display())
             }
+            Self::NotPermitted(state_dir) => write!(
+                f,
+                "this user may not use the state directory {}: run the command as the user of the proxy, or as root",
+                state_dir.display()
+            ),
             Self::Broken(why) => write!(f, "the running proxy does not answer: {why}"),
             Self::Refused(why) => f.write_str(why),
         }
@@ -135,6 +142,7 @@ impl ControlClient {
             match error.kind() {
                 // A killed proxy leaves a socket without a listener.
                 ErrorKind::NotFound | ErrorKind::ConnectionRefused => self.not_running(),
+                ErrorKind::PermissionDenied => ControlError::NotPermitted(self.state_dir.clone()),
                 ErrorKind::NotADirectory => ControlError::NotADirectory(self.state_dir.clone()),
                 _ => broken(format_args!("{}: {error}", self.state_dir.join(SOCKET).display())),
             }

@@ -20,7 +20,7 @@ use super::{
     router::Router,
     router_user::RouterUser,
     routing,
-    running::Running,
+    running::{Running, warn_of_new_risks},
     sessions::Sessions,
     signals::Signals,
     tunnels::{BoundListener, ListenerReload, Tunnels},
@@ -78,6 +78,8 @@ pub(crate) async fn run(
     state_directory.serve(routes, &listeners, &ended);
     tokio::spawn(ended.clone().run_until_cancelled_owned(report_to_service_manager(board.clone())));
     routing::warn_of_risks(&config);
+    let risks = config.risks();
+    warn_of_new_risks(&risks, &[]);
     let found =
         stop.run_until_cancelled(Router::find_or_start(RouterUser::Proxy, &config, progress, &names)).await;
     let Some(router) = found else { return Ok(()) };
@@ -88,7 +90,7 @@ pub(crate) async fn run(
     names.start_fetching(router.bridge(), &config.session);
     let tunnels = Tunnels::serve(bound, &config, inherited, &sessions, board.metrics())?;
     // Clients are served from here on. Until there is a session, they wait, and those who wait too long get an error with the reason.
-    let mut running = Running { config, sessions, tunnels, own_router: router.status() };
+    let mut running = Running { config, sessions, tunnels, own_router: router.status(), risks };
     running.update_status(&board);
     let context = ReloadContext { options, log, board: &board, state_directory: &state_directory, progress };
     let mut controls = Controls { signals: &mut signals, orders, router_deaths: router.deaths() };

@@ -1,7 +1,7 @@
 //! SIGHUP reloads the configuration: either all of the new one takes effect, or none of it.
 
 use super::{
-    datagram_support, preflight,
+    datagram_support, preflight, routing,
     sessions::Sessions,
     tunnels::{ListenerReload, Tunnels},
 };
@@ -19,6 +19,8 @@ pub(crate) struct Running {
     pub(crate) tunnels: Tunnels,
     /// The router, if the proxy runs it itself. Not every tunnel can use the embedded one.
     pub(crate) own_router: Option<OwnRouterSource>,
+    /// The risks of the configuration, which were warned of.
+    pub(crate) risks: Vec<String>,
 }
 
 impl Running {
@@ -46,6 +48,12 @@ impl Running {
         // Nothing fails from here on.
         sessions.apply_changes();
         self.sessions = sessions;
+        let risks = config.risks();
+        warn_of_new_risks(&risks, &self.risks);
+        self.risks = risks;
+        if (&config.outproxy, &config.route) != (&self.config.outproxy, &self.config.route) {
+            routing::warn_of_risks(&config);
+        }
         self.config = config;
         datagram_support::warn_of_refused(self.sessions.bridge(), &self.config);
         Ok(changed)
@@ -58,11 +66,19 @@ impl Running {
             bridge: Some(self.sessions.bridge().clone()),
             own_router: self.own_router.clone(),
             pools: self.sessions.pools().collect(),
+            warnings: self.risks.clone(),
             persistent_keys: self.config.persistent_keys(),
             max_sessions: self.config.session.max_sessions().get(),
             addresses: Some(self.tunnels.addresses().clone()),
             outproxies: self.sessions.outproxies().clone(),
             proxy_auto_config: ProxyAutoConfig::of(&self.config),
         });
+    }
+}
+
+/// Warns of what a configuration allows although hardly anybody wants it, except of what was warned of before.
+pub(crate) fn warn_of_new_risks(risks: &[String], before: &[String]) {
+    for risk in risks.iter().filter(|risk| !before.contains(risk)) {
+        tracing::warn!("{risk}");
     }
 }

@@ -17,6 +17,8 @@ pub(crate) struct ActiveParts {
     pub(crate) own_router: Option<OwnRouterSource>,
     /// The session pools.
     pub(crate) pools: Vec<TunnelPool>,
+    /// Warnings about the configuration.
+    pub(crate) warnings: Vec<String>,
     /// The tunnels with a persistent identity.
     pub(crate) persistent_keys: Vec<String>,
     /// The maximum of sessions.
@@ -27,6 +29,25 @@ pub(crate) struct ActiveParts {
     pub(crate) outproxies: Outproxies,
     /// The settings for `proxy.pac`.
     pub(crate) proxy_auto_config: ProxyAutoConfig,
+}
+
+impl ActiveParts {
+    /// The names of the tunnels, in the order of their listeners.
+    pub(super) fn tunnels(&self) -> Vec<&str> {
+        let mut names: Vec<&str> = Vec::new();
+        for listener in &self.listeners {
+            if !names.contains(&listener.tunnel.as_str()) {
+                names.push(&listener.tunnel);
+            }
+        }
+        names
+    }
+
+    /// The pool that a tunnel uses: its own, or the one that tunnels share.
+    pub(super) fn pool_of(&self, tunnel: &str) -> Option<&TunnelPool> {
+        let of = |owner: Option<&str>| self.pools.iter().find(|owned| owned.tunnel.as_deref() == owner);
+        of(Some(tunnel)).or_else(|| of(None))
+    }
 }
 
 /// A session pool, and the tunnel that it belongs to; `None` if tunnels share it.

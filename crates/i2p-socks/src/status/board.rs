@@ -5,7 +5,10 @@ use std::{
     time::Instant,
 };
 
-use i2p_tunnel::{Metrics, metrics::Snapshot};
+use i2p_tunnel::{
+    Metrics,
+    metrics::{Format, Snapshot},
+};
 use tokio::sync::watch;
 
 use super::{
@@ -51,10 +54,12 @@ impl Board {
         panics: fn() -> u64,
     ) -> Self {
         let active = ActiveParts { listeners, proxy_auto_config, ..ActiveParts::default() };
+        let metrics = Metrics::new();
+        metrics.describe_program(env!("CARGO_PKG_VERSION"), cfg!(feature = "embedded"));
         Self(Arc::new(Inner {
             started: Instant::now(),
             stage: watch::channel(Stage::Starting).0,
-            metrics: Metrics::new(),
+            metrics,
             router: RouterProbe::default(),
             active: Mutex::new(active),
             panics,
@@ -87,10 +92,18 @@ impl Board {
     /// Asks the router whether it answers, if no session shows it and the last answer is too old. Call it before reading the status.
     pub(crate) async fn check_router(&self) {
         let bridge = self.active().bridge.clone();
-        match bridge.filter(|_| self.sessions_condition().needs_router()) {
+        match bridge.filter(|_| self.depends_on_router()) {
             Some(bridge) => self.0.router.check(&bridge).await,
             None => self.0.router.forget(),
         }
+    }
+
+    /// Whether clients of some tunnel depend on a router of which no open session shows that it answers.
+    fn depends_on_router(&self) -> bool {
+        let conditions: Vec<_> = self.active().pools.iter().map(TunnelPool::condition).collect();
+        let lacks_session = |condition: &PoolCondition| *condition == PoolCondition::NoSession;
+        let all_lack_sessions = !conditions.is_empty() && conditions.iter().all(lacks_session);
+        self.stage() == Stage::Running && !conditions.contains(&PoolCondition::Ready) && !all_lack_sessions
     }
 
     /// The condition, with the result of [`Board::check_router`].
@@ -112,6 +125,20 @@ impl Board {
         }
     }
 
+    /// The tunnels, and whether each serves new clients.
+    fn tunnels_ready(&self, active: &ActiveParts) -> Vec<(String, bool)> {
+        let names = active.tunnels();
+        let is_ready = |name: &str| match self.stage() {
+            Stage::Starting | Stage::Stopping => false,
+            Stage::Running => {
+                let pool = active.pool_of(name).map(TunnelPool::condition);
+                let condition = Condition::of_pools(pool.into_iter());
+                condition.is_ready() && (!condition.needs_router() || self.0.router.is_answering())
+            }
+        };
+        names.into_iter().map(|name| (name.to_owned(), is_ready(name))).collect()
+    }
+
     /// Whether new clients are served.
     pub(crate) fn is_ready(&self) -> bool {
         self.condition().is_ready()
@@ -131,21 +158,24 @@ impl Board {
     /// The full report, for people and programs.
     pub(crate) fn report(&self) -> StatusReport {
         let active = self.active().clone();
-        collect::report(self.metrics(), self.condition(), self.0.started.elapsed(), &active)
+        let tunnels = self.tunnels_ready(&active);
+        collect::report(self.metrics(), (self.condition(), tunnels), self.0.started.elapsed(), &active)
     }
 
-    /// The metrics in the format of Prometheus.
-    pub(crate) fn encode_metrics(&self) -> String {
+    /// The metrics as text.
+    pub(crate) fn encode_metrics(&self, format: Format) -> String {
         let active = self.active().clone();
-        self.0.metrics.encode(&Snapshot {
+        let snapshot = Snapshot {
             ready: self.is_ready(),
+            tunnels: self.tunnels_ready(&active),
             sessions: active.pools.iter().flat_map(|owned| owned.pool.sessions()).collect(),
             max_sessions: active.max_sessions,
             virtual_addresses: active.addresses.map_or(0, |addresses| addresses.in_use()),
             outproxies: active.outproxies.status(),
             router_deaths: active.own_router.map_or(0, |router| router.read().deaths),
             panics: (self.0.panics)(),
-        })
+        };
+        self.0.metrics.encode_as(format, &snapshot)
     }
 }
 

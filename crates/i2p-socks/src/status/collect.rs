@@ -20,19 +20,13 @@ use super::{
 
 pub(super) fn report(
     metrics: &Metrics,
-    condition: Condition,
+    (condition, tunnels): (Condition, Vec<(String, bool)>),
     uptime: Duration,
     active: &ActiveParts,
 ) -> StatusReport {
-    let mut names: Vec<&str> = Vec::new();
-    for listener in &active.listeners {
-        if !names.contains(&listener.tunnel.as_str()) {
-            names.push(&listener.tunnel);
-        }
-    }
-    let mut failures: Vec<_> = names
+    let mut failures: Vec<_> = tunnels
         .iter()
-        .flat_map(|name| {
+        .flat_map(|(name, _)| {
             let recent = metrics.account(name).recent_failures();
             recent.into_iter().map(|recent| failure(name, recent))
         })
@@ -43,7 +37,8 @@ pub(super) fn report(
         state: condition.word().to_owned(),
         ready: condition.is_ready(),
         uptime: uptime.as_secs(),
-        tunnels: names.into_iter().map(|name| tunnel(metrics, name, active)).collect(),
+        warnings: active.warnings.clone(),
+        tunnels: tunnels.iter().map(|(name, ready)| tunnel(metrics, (name, *ready), active)).collect(),
         sessions: active.pools.iter().flat_map(sessions).collect(),
         max_sessions: active.max_sessions,
         virtual_addresses: active.addresses.as_ref().map_or(0, i2p_tunnel::AddressPool::in_use),
@@ -77,7 +72,7 @@ fn outproxy(status: &OutproxyStatus) -> OutproxyReport {
     }
 }
 
-fn tunnel(metrics: &Metrics, name: &str, active: &ActiveParts) -> TunnelReport {
+fn tunnel(metrics: &Metrics, (name, ready): (&str, bool), active: &ActiveParts) -> TunnelReport {
     let account = metrics.account(name);
     let ((succeeded, failed), (sent, received)) = (account.requests(), account.relayed());
     let listeners = active.listeners.iter().filter(|listener| listener.tunnel == name);
@@ -85,6 +80,7 @@ fn tunnel(metrics: &Metrics, name: &str, active: &ActiveParts) -> TunnelReport {
     let pool = own.find_map(|owned| owned.datagrams.as_ref());
     TunnelReport {
         name: name.to_owned(),
+        ready,
         listeners: listeners.map(|listener| listener.address.to_string()).collect(),
         persistent_key: active.persistent_keys.iter().any(|persistent| persistent == name),
         connections: account.open_connections(),

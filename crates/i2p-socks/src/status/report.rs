@@ -16,6 +16,9 @@ pub(crate) struct StatusReport {
     pub(crate) ready: bool,
     /// Seconds since the start.
     pub(crate) uptime: u64,
+    /// What the configuration allows although hardly anybody wants it.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub(crate) warnings: Vec<String>,
     pub(crate) tunnels: Vec<TunnelReport>,
     pub(crate) sessions: Vec<SessionReport>,
     /// The maximum of sessions.
@@ -36,6 +39,9 @@ pub(crate) struct StatusReport {
 #[serde(rename_all = "kebab-case")]
 pub(crate) struct TunnelReport {
     pub(crate) name: String,
+    /// Whether its new clients are served, at once or as soon as a session is built.
+    #[serde(default)]
+    pub(crate) ready: bool,
     pub(crate) listeners: Vec<String>,
     /// Whether it has a persistent identity.
     #[serde(default)]

@@ -91,6 +91,8 @@ async fn ready_means_tunnels_are_built() {
     let (status, answer) = proxy.get("/ready");
     assert_eq!(status, 503, "{answer}");
     assert!(answer.contains("waiting for I2P tunnels"), "{answer}");
+    let tunnel_ready = |ready: u8| format!("\ni2p_socks_tunnel_ready{{tunnel=\"main\"}} {ready}\n");
+    assert!(proxy.get("/metrics").1.contains(&tunnel_ready(0)));
     let state = proxy.state();
     let (code, stdout, stderr) = common::output(&["status", "--state-dir", &state]);
     assert_eq!(code, Some(1), "{stderr}");
@@ -104,9 +106,11 @@ async fn ready_means_tunnels_are_built() {
     assert_eq!(exit_code(waiting), Some(0), "who waits is told");
     let (status, answer) = proxy.get("/ready");
     assert_eq!((status, body(&answer)), (200, "Serving on 1 listener\n"));
+    assert!(proxy.get("/metrics").1.contains(&tunnel_ready(1)));
     bridge.kill().await;
     proxy.running.stderr_line("the router has closed an I2P session");
     assert_eq!(proxy.get("/ready").0, 503, "and not any more when the router is gone");
+    assert!(proxy.get("/metrics").1.contains(&tunnel_ready(0)));
 }
 
 /// Java I2P names destinations in its messages.
@@ -363,7 +367,19 @@ async fn all_interfaces_show_the_same_status() {
     let (_, style) = get(admin, "/style.css");
     assert!(style.contains("prefers-color-scheme: dark"), "{style}");
     let (_, metrics) = get(admin, "/metrics");
-    assert!(metrics.contains("content-type: application/openmetrics-text; version=1.0.0"), "{metrics}");
+    assert!(metrics.contains("content-type: text/plain; version=0.0.4; charset=utf-8"), "{metrics}");
+    assert!(metrics.contains("\r\nvary: accept\r\n"), "{metrics}");
+    let ask_open =
+        format!("GET /metrics HTTP/1.1\r\nHost: {admin}\r\nAccept: application/openmetrics-text\r\n\r\n");
+    let (_, open_metrics) = ask(TcpStream::connect(admin).unwrap(), &ask_open);
+    assert!(open_metrics.contains("content-type: application/openmetrics-text; version=1.0.0"));
+    assert!(open_metrics.ends_with("# EOF\n"), "{open_metrics}");
+    for line in ["i2p_socks_tunnel_ready{tunnel=\"main\"} 1\n", "i2p_socks_tunnel_ready{tunnel=\"kept\"} 1\n"]
+    {
+        assert!(metrics.contains(line), "{metrics}");
+    }
+    assert!(metrics.contains(concat!("build_info{version=\"", env!("CARGO_PKG_VERSION"))), "{metrics}");
+    assert_eq!(main["ready"], true);
     assert!(metrics.contains("i2p_socks_sessions{state=\"ready\"} 2\n"), "{metrics}");
     assert!(metrics.contains("i2p_socks_relayed_bytes_total{tunnel=\"main\",direction=\"to_peer\"} 1\n"));
     let (_, pac) = get(admin, "/proxy.pac");
@@ -386,6 +402,74 @@ async fn all_interfaces_show_the_same_status() {
     assert_eq!(code, Some(0));
     for part in ["tunnel main at 127.0.0.1:", "session of tunnel kept ready: ", "Check the spelling."] {
         assert!(stdout.contains(part), "{part} is not in\n{stdout}");
+    }
+}
+
+/// Root may use any directory, unless it has given up that right. CI runs this as root.
+#[test]
+fn a_user_who_may_not_use_the_state_directory_is_told_so() {
+    use std::{os::unix::fs::PermissionsExt, process::Command};
+
+    let dir = tempfile::tempdir().unwrap();
+    fs::set_permissions(dir.path(), fs::Permissions::from_mode(0o000)).unwrap();
+    let proxy = common::i2p_socks(&[]);
+    for arguments in [&["status"][..], &["names", "list"]] {
+        let mut command = Command::new("setpriv");
+        if rustix::process::geteuid().is_root() {
+            command.args(["--bounding-set=-dac_override,-dac_read_search"]);
+        }
+        command.arg(proxy.get_program()).args(arguments).arg("--state-dir").arg(dir.path());
+        let output = command.output().expect("setpriv is needed: apt-get install util-linux");
+        let stderr = String::from_utf8(output.stderr).unwrap();
+        assert_eq!(output.status.code(), Some(1), "{stderr}");
+        assert!(stderr.contains("run the command as the user of the proxy, or as root"), "{stderr}");
+        assert!(!stderr.contains("Start it"), "{stderr}");
+    }
+    fs::set_permissions(dir.path(), fs::Permissions::from_mode(0o700)).unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn failures_name_their_tunnel() {
+    let bridge = TestBridge::start().await;
+    let mut proxy = Proxy::start(&bridge, "[[tunnel]]\nname = 'second'\nlisten = ['127.0.0.1:0']\n");
+    for address in proxy.running.listeners(2) {
+        assert_eq!(connect(address, "unknown.i2p").0, 4);
+    }
+    let (_, stdout, _) = common::output(&["status", "--state-dir", &proxy.state()]);
+    for line in ["1 failure of tunnel main (last ", "1 failure of tunnel second (last "] {
+        assert!(stdout.contains(line), "{stdout}");
+    }
+}
+
+/// A configuration that nobody would want is warned of wherever people look, and once in each place.
+#[tokio::test(flavor = "multi_thread")]
+async fn risks_are_shown_once_in_each_place() {
+    use std::os::unix::fs::PermissionsExt;
+
+    let bridge = TestBridge::start().await;
+    let dir = tempfile::tempdir().unwrap();
+    let users = dir.path().join("users");
+    fs::write(&users, i2p_tunnel::Users::entry("anna", b"secret").unwrap()).unwrap();
+    fs::set_permissions(&users, fs::Permissions::from_mode(0o666)).unwrap();
+    let text = format!("auth = 'required'\nusers-file = '{}'\n[session]\nlength = 0\n", users.display());
+    let mut proxy = Proxy::start(&bridge, &text);
+    proxy.running.ready();
+    let hops = "clients of tunnel main are not anonymous: their I2P tunnels have no hops";
+    let file = format!("every user of this machine can change the users file {}", users.display());
+    let config = proxy.dir.path().join("config.toml");
+    let (code, checked, _) = common::output(&["check", "--config", config.to_str().unwrap()]);
+    assert_eq!(code, Some(0), "{checked}");
+    let (code, status, _) = common::output(&["status", "--state-dir", &proxy.state()]);
+    assert_eq!(code, Some(0), "{status}");
+    let (_, page) = proxy.get("/");
+    // A reload repeats nothing.
+    proxy.running.send("HUP");
+    proxy.running.stderr_line("the new configuration is in effect");
+    let log = proxy.running.said();
+    for text in [&checked, &status, &page, &log] {
+        for risk in [hops, &file] {
+            assert_eq!(text.matches(risk).count(), 1, "{risk} in\n{text}");
+        }
     }
 }
 

@@ -50,6 +50,12 @@ pub(crate) struct SessionLabels {
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+pub(crate) struct BuildLabels {
+    pub(crate) version: &'static str,
+    pub(crate) embedded_router: &'static str,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
 pub(crate) struct OutproxyLabels {
     pub(crate) outproxy: String,
 }
@@ -78,6 +84,8 @@ pub(crate) struct Families {
     pub(crate) datagram_bytes: Family<DirectionLabels, Counter>,
     pub(crate) datagrams_dropped: Family<DropLabels, Counter>,
     pub(crate) ready: Gauge,
+    pub(crate) tunnel_ready: Family<TunnelLabels, Gauge>,
+    pub(crate) build_info: Family<BuildLabels, Gauge>,
     pub(crate) sessions: Family<SessionLabels, Gauge>,
     pub(crate) session_leases: Gauge,
     pub(crate) sessions_max: Gauge,
@@ -142,6 +150,12 @@ impl Families {
             "1: new clients are served; 0: they have to wait for the router",
             self.ready.clone(),
         );
+        registry.register(
+            "tunnel_ready",
+            "1: new clients of the tunnel are served; 0: they have to wait for the router",
+            self.tunnel_ready.clone(),
+        );
+        registry.register("build_info", "The program: always 1", self.build_info.clone());
         registry.register("sessions", "I2P sessions by state", self.sessions.clone());
         registry.register(
             "session_leases",

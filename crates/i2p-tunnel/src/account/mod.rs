@@ -11,7 +11,9 @@ use std::{fmt, time::Duration};
 
 use prometheus_client::metrics::{counter::Counter, gauge::Gauge};
 
-pub(crate) use self::families::{Families, OutproxyLabels, OutproxyOutcomeLabels, SessionLabels};
+pub(crate) use self::families::{
+    BuildLabels, Families, OutproxyLabels, OutproxyOutcomeLabels, SessionLabels, TunnelLabels,
+};
 pub use self::{
     datagram_counts::{DatagramCounts, DropReason},
     failure_log::RecentFailure,
@@ -19,7 +21,7 @@ pub use self::{
 use self::{
     durations::Durations,
     failure_log::FailureLog,
-    families::{ActiveGuard, DirectionLabels, HandshakeLabels, LimitLabels, RequestLabels, TunnelLabels},
+    families::{ActiveGuard, DirectionLabels, HandshakeLabels, LimitLabels, RequestLabels},
 };
 use crate::{client::ClientProtocol, failure::Failure, limits::Limit};
 

@@ -6,7 +6,8 @@ use i2p_name::VirtualOptions;
 use i2p_sam::{BackOff, Bridge};
 use i2p_tunnel::{
     AddressPool, DropReason, Failure, Limit, Limits, Metrics, OutproxyFault, OutproxyStatus, PoolOptions,
-    SamDialler, Service, SessionPool, metrics::Snapshot,
+    SamDialler, Service, SessionPool,
+    metrics::{Format, Snapshot},
 };
 use sam_testkit::{Dialect, Endpoint, TestBridge};
 use tokio::{
@@ -59,6 +60,7 @@ impl Counted {
             max_sessions: 8,
             virtual_addresses: self.addresses.in_use(),
             outproxies: outproxies(),
+            tunnels: vec![("main".into(), true), ("other".into(), false)],
             router_deaths: 2,
             panics: 3,
         })
@@ -84,6 +86,7 @@ impl Counted {
 async fn known_traffic_gives_known_values() {
     let bridge = TestBridge::start().await;
     let counted = start(&bridge).await;
+    counted.metrics.describe_program("1.2.3", true);
     let proxy = &counted.proxy;
     let (mut stream, code) = proxy.socks5("echo.i2p", 80).await;
     assert_eq!(code, 0);
@@ -122,6 +125,9 @@ async fn known_traffic_gives_known_values() {
         "sessions{state=\"ready\"} 1",
         "sessions{state=\"building\"} 0",
         "sessions_max 8",
+        "tunnel_ready{tunnel=\"main\"} 1",
+        "tunnel_ready{tunnel=\"other\"} 0",
+        "build_info{version=\"1.2.3\",embedded_router=\"yes\"} 1",
         "virtual_addresses 1",
         "outproxy_available{outproxy=\"exit\"} 1",
         "outproxy_available{outproxy=\"other\"} 0",
@@ -133,7 +139,12 @@ async fn known_traffic_gives_known_values() {
         counted.has(line).await;
     }
     let text = counted.text();
-    assert!(text.ends_with("# EOF\n"), "OpenMetrics");
+    // Without a description of a counter under its whole name, Prometheus has no help text for it.
+    assert!(text.contains("# HELP i2p_socks_connections_total Accepted connections.\n"), "{text}");
+    assert!(text.contains("# TYPE i2p_socks_connections_total counter\n"), "{text}");
+    let open_metrics = counted.metrics.encode_as(Format::OpenMetrics, &Snapshot::default());
+    assert!(open_metrics.contains("# TYPE i2p_socks_connections counter\n"), "{open_metrics}");
+    assert!(open_metrics.ends_with("# EOF\n"), "{open_metrics}");
     for secret in ["known.i2p", "example", "b32", "127.0.0.1"] {
         assert!(!text.contains(secret), "{secret} is in\n{text}");
     }
@@ -190,6 +201,24 @@ async fn a_dead_router_shows_in_the_session_states() {
     counted.has("sessions{state=\"ready\"} 1").await;
 }
 
+/// What the system says of the process.
+#[cfg(target_os = "linux")]
+#[test]
+fn the_process_is_measured() {
+    let text = Metrics::new().encode(&Snapshot::default());
+    let value = |name: &str| -> f64 {
+        let found = text.lines().find_map(|line| line.strip_prefix(&format!("process_{name} ")));
+        found.unwrap_or_else(|| panic!("{name} is not in\n{text}")).parse().unwrap()
+    };
+    let open = value("open_fds");
+    assert!(open >= 3.0 && open < value("max_fds"), "{text}");
+    assert!(value("resident_memory_bytes") > 1e6, "{text}");
+    assert!(value("virtual_memory_bytes") > value("resident_memory_bytes"), "{text}");
+    assert!(value("threads") >= 1.0 && value("cpu_seconds_total") >= 0.0, "{text}");
+    let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap().as_secs_f64();
+    assert!((0.0..60.0).contains(&(now - value("start_time_seconds"))), "{text}");
+}
+
 /// The soak test relies on this to find leaked tasks.
 #[tokio::test]
 async fn the_task_of_a_connection_ends_with_it() {
@@ -221,20 +250,23 @@ fn a_tunnel_keeps_its_counters_over_a_reload() {
 fn every_metric_is_documented() {
     let metrics = Metrics::new();
     let _account = metrics.account("main");
-    let text = metrics.encode(&Snapshot { outproxies: outproxies(), ..Snapshot::default() });
+    metrics.describe_program("1.2.3", true);
+    let tunnels = vec![("main".into(), true)];
+    let text = metrics.encode(&Snapshot { outproxies: outproxies(), tunnels, ..Snapshot::default() });
     let described = text.lines().filter_map(|line| line.strip_prefix("# TYPE "));
     let mut described: Vec<_> = described
         .map(|line| {
             let (name, kind) = line.split_once(' ').unwrap();
-            format!("`{name}{}` | {kind}", if kind == "counter" { "_total" } else { "" })
+            format!("`{name}` | {kind}")
         })
         .collect();
     described.sort_unstable();
     let page = include_str!("../../../../docs/metrics.md");
     let mut documented: Vec<_> = page
         .lines()
-        .filter_map(|line| line.strip_prefix("| `i2p_socks_"))
-        .map(|line| format!("`i2p_socks_{}", line.split(" | ").take(2).collect::<Vec<_>>().join(" | ")))
+        .filter_map(|line| line.strip_prefix("| "))
+        .filter(|line| line.starts_with("`i2p_socks_") || line.starts_with("`process_"))
+        .map(|line| line.split(" | ").take(2).collect::<Vec<_>>().join(" | "))
         .collect();
     documented.sort_unstable();
     assert_eq!(described, documented);

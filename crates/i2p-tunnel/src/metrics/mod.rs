@@ -1,6 +1,9 @@
 //! Metrics for Prometheus. Labels are names of tunnels and outproxies from the configuration, and fixed words of this program.
 //! Nothing that a client sends becomes a label.
 
+mod format;
+mod process;
+
 use std::{
     collections::HashMap,
     fmt,
@@ -11,8 +14,12 @@ use i2p_sam::SessionState;
 use prometheus_client::{encoding::text, registry::Registry};
 use tokio::runtime::Handle;
 
+pub use self::format::Format;
+use self::process::Process;
 use crate::{
-    account::{Account, Families, OutproxyLabels, OutproxyOutcomeLabels, SessionLabels},
+    account::{
+        Account, BuildLabels, Families, OutproxyLabels, OutproxyOutcomeLabels, SessionLabels, TunnelLabels,
+    },
     outproxy::OutproxyStatus,
     sessions::SessionStatus,
 };
@@ -29,6 +36,7 @@ pub struct Metrics {
 struct Shared {
     registry: Registry,
     families: Families,
+    process: Process,
     accounts: Mutex<HashMap<Arc<str>, Arc<Account>>>,
     /// Held while a snapshot is written into the gauges and encoded.
     encoding: Mutex<()>,
@@ -39,6 +47,8 @@ struct Shared {
 pub struct Snapshot {
     /// Whether new clients are served.
     pub ready: bool,
+    /// The tunnels, and whether each serves new clients.
+    pub tunnels: Vec<(String, bool)>,
     /// The sessions of all pools.
     pub sessions: Vec<SessionStatus>,
     /// The limit of sessions.
@@ -71,6 +81,12 @@ impl Families {
     fn set(&self, snapshot: &Snapshot) {
         let count = |number: usize| i64::try_from(number).unwrap_or(i64::MAX);
         self.ready.set(i64::from(snapshot.ready));
+        // Tunnels that a reload has removed disappear.
+        self.tunnel_ready.clear();
+        for (tunnel, ready) in &snapshot.tunnels {
+            let labels = TunnelLabels { tunnel: tunnel.clone() };
+            self.tunnel_ready.get_or_create(&labels).set(i64::from(*ready));
+        }
         for state in SESSION_STATE_LABELS {
             let now = snapshot.sessions.iter().filter(|session| session_state_label(&session.state) == state);
             self.sessions.get_or_create(&SessionLabels { state }).set(count(now.count()));
@@ -107,6 +123,7 @@ impl Default for Metrics {
             shared: Arc::new(Shared {
                 registry,
                 families,
+                process: Process::starts_now(),
                 accounts: Mutex::default(),
                 encoding: Mutex::default(),
             }),
@@ -136,15 +153,29 @@ impl Metrics {
         }
     }
 
-    /// Encodes all metrics and the snapshot in the text format of Prometheus (OpenMetrics 1.0).
+    /// Sets what `build_info` says of the program: its version, and whether a router is built in.
+    pub fn describe_program(&self, version: &'static str, has_router: bool) {
+        let labels = BuildLabels { version, embedded_router: if has_router { "yes" } else { "no" } };
+        self.shared.families.build_info.get_or_create(&labels).set(1);
+    }
+
+    /// Encodes all metrics and the snapshot in the text format of Prometheus.
     #[must_use]
     pub fn encode(&self, snapshot: &Snapshot) -> String {
+        self.encode_as(Format::Prometheus, snapshot)
+    }
+
+    /// Encodes all metrics and the snapshot in this format.
+    #[must_use]
+    pub fn encode_as(&self, format: Format, snapshot: &Snapshot) -> String {
         let _one_at_a_time = self.shared.encoding.lock().unwrap_or_else(PoisonError::into_inner);
         self.shared.families.set(snapshot);
         let mut text = String::new();
         // Writing to a string does not fail.
-        let _ = text::encode(&mut text, &self.shared.registry);
-        text
+        for registry in [&self.shared.registry, self.shared.process.read()] {
+            let _ = text::encode_registry(&mut text, registry);
+        }
+        format.of_open_metrics(text)
     }
 }
 
