@@ -101,7 +101,7 @@ pub(crate) fn print(text: &str) -> Result<(), CommandError> {
     print_part(text.as_bytes()).map(drop)
 }
 
-/// Prints a part of a result, as [`print`] does. `Break`: the reader has left, so the rest need not be made.
+/// Prints a part of a result, as [`print()`] does. `Break`: the reader has left, so the rest need not be made.
 ///
 /// # Errors
 /// Stdout cannot be written for another reason.
