@@ -11,6 +11,7 @@ mod checklist;
 mod checks;
 mod completions;
 mod exits;
+mod metrics_page;
 mod names;
 mod peers;
 mod programs_page;
@@ -31,7 +32,7 @@ use programs::{Program, Workspace, install_missing};
 /// This suite.
 const SUITE: Suite = Suite { name: "interop", namespaces: Namespaces::Network };
 /// What it runs beside the proxy, the exits and the programs of the peers.
-const PROGRAMS: [Program; 13] = [
+const PROGRAMS: [Program; 14] = [
     ("i2pd", "i2pd"),
     ("curl", "curl"),
     ("torsocks", "torsocks"),
@@ -40,6 +41,7 @@ const PROGRAMS: [Program; 13] = [
     ("unshare", "util-linux"),
     ("chromium", "chromium"),
     ("promtool", "prometheus"),
+    ("prometheus", "prometheus"),
     ("node", "nodejs"),
     ("systemd-analyze", "systemd"),
     ("bash", "bash"),

@@ -16,7 +16,7 @@ use programs::Workspace;
 
 use crate::{
     checklist::Checklist,
-    checks, completions,
+    checks, completions, metrics_page,
     peers::{self, OwnRuntime, services::PeerServices},
     programs_page, proxy_pac, status_page,
 };
@@ -50,6 +50,7 @@ pub(crate) async fn run(workspace: &Workspace, lab: &Path) -> Result<()> {
     checks::check_first_page(&mut checklist, &curl, &site).await;
     proxy_pac::check(&mut checklist, workspace, lab, &site).await;
     programs_page::check(&mut checklist, workspace, lab, &site).await;
+    metrics_page::check(&mut checklist, workspace, lab, &curl, &site).await;
     checks::run(&mut checklist, &curl, &mut network, &site, &mut exit_programs, &proxy).await;
     // Held until the end: it keeps its routers running, through which the restarted one builds tunnels.
     let peers = peers.await.context("the checks of the peers did not finish")?;
