@@ -6,6 +6,8 @@ use clap::Args;
 use i2p_name::Target;
 use i2p_tunnel::{Failure as Cause, Verdict};
 
+#[cfg(unix)]
+use super::streams::fd_pass;
 use super::streams::{
     asked::ConnectTarget,
     datagrams,
@@ -41,6 +43,11 @@ pub(crate) struct ConnectCommand {
     /// With --udp: how long to wait for replies after the end of stdin.
     #[arg(long, value_name = "TIME", default_value = "10s", value_parser = humantime::parse_duration, requires = "udp")]
     linger: Duration,
+    /// Hand the open connection to the program that started this command, over its Unix socket on stdout, and end. For ssh with
+    /// ProxyUseFdpass, and nc with -F. This needs a running proxy.
+    #[cfg(unix)]
+    #[arg(long, conflicts_with = "udp")]
+    fd_pass: bool,
     /// Use this tunnel of the configuration [default: the first; with --udp, the first that carries datagrams].
     #[arg(long, value_name = "NAME")]
     tunnel: Option<TunnelName>,
@@ -62,12 +69,23 @@ pub(crate) async fn connect(
     if running.is_none() && is_refused_by_routes(&config, &asked) {
         return Err(CommandError::run_time(reply::explain(Cause::NotAllowed)));
     }
+    #[cfg(unix)]
+    if running.is_none() && command.fd_pass {
+        return Err(CommandError::run_time(
+            "no proxy is running with this state directory, and --fd-pass needs one: a stream of this command would end with it. \
+             Start i2p-socks run, or leave --fd-pass out (ssh: ProxyUseFdpass no)",
+        ));
+    }
     let purpose = if command.udp { SessionPurpose::Datagrams } else { SessionPurpose::Streams };
     let own = async || OwnSessions::open(config, command.tunnel.as_ref(), purpose, progress).await;
     match (running, command.udp) {
         (Some(proxy), false) => {
-            let (socket, early) = proxy.connect(&asked).await?;
-            stdio::relay(stdio::PeerStream::through_proxy(socket, early)).await
+            let stream = proxy.connect(&asked).await?;
+            #[cfg(unix)]
+            if command.fd_pass {
+                return fd_pass::pass(&stream);
+            }
+            stdio::relay(stdio::PeerStream::through_proxy(stream)).await
         }
         (Some(proxy), true) => datagrams::through_proxy(&proxy, &asked, command.linger).await,
         (None, false) => {

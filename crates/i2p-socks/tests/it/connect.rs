@@ -3,12 +3,19 @@
 
 use std::{
     fs,
-    io::{BufRead, BufReader, Read, Write},
+    io::{BufRead, BufReader, IoSliceMut, Read, Write},
+    mem::MaybeUninit,
+    net::TcpStream,
+    os::{fd::OwnedFd, unix::net::UnixStream},
     path::PathBuf,
     process::{Output, Stdio},
     time::Duration,
 };
 
+use rustix::{
+    cmsg_space,
+    net::{RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, recvmsg},
+};
 use sam_testkit::{Dialect, Endpoint};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
@@ -259,4 +266,48 @@ async fn refusals_are_explained() {
 fn offline_address() -> String {
     let bytes = [&[77; 384][..], &[5, 0, 4, 0, 7, 0, 4]].concat();
     i2p_name::Destination::from_bytes(bytes).unwrap().b32().to_string()
+}
+
+/// The descriptor that a command has sent over its stdout.
+fn passed(near: &UnixStream) -> OwnedFd {
+    let (mut byte, mut space) = ([0], [MaybeUninit::uninit(); cmsg_space!(ScmRights(1))]);
+    let mut ancillary = RecvAncillaryBuffer::new(&mut space);
+    let read = recvmsg(near, &mut [IoSliceMut::new(&mut byte)], &mut ancillary, RecvFlags::empty()).unwrap();
+    assert_eq!(read.bytes, 1);
+    match ancillary.drain().next() {
+        Some(RecvAncillaryMessage::ScmRights(mut descriptors)) => descriptors.next().unwrap(),
+        _ => panic!("no descriptor"),
+    }
+}
+
+/// ssh wants this with `ProxyUseFdpass`.
+#[tokio::test(flavor = "multi_thread")]
+async fn the_connection_itself_is_passed_to_a_program_that_wants_it() {
+    let lab = Lab::new(Dialect::I2pd245).await;
+    let mut proxy = lab.proxy(TCP);
+    // What the far end sends first must not be lost with the command.
+    for (host, sent, expected) in [("source.i2p", "", "all there is"), ("echo.i2p", "and back", "and back")] {
+        let (near, far) = UnixStream::pair().unwrap();
+        let mut command = lab.command(&["connect", "--fd-pass", host], TCP);
+        let status = command.stdin(Stdio::null()).stdout(OwnedFd::from(far)).status().unwrap();
+        assert_eq!(status.code(), Some(0), "{host}");
+        let mut stream = TcpStream::from(passed(&near));
+        stream.write_all(sent.as_bytes()).unwrap();
+        let mut received = vec![0; expected.len()];
+        stream.read_exact(&mut received).unwrap();
+        assert_eq!(received, expected.as_bytes(), "{host}");
+    }
+    assert_eq!(proxy.signal("TERM"), Some(0), "{}", proxy.said());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_connection_that_cannot_be_passed_is_explained() {
+    let lab = Lab::new(Dialect::I2pd245).await;
+    let (code, _, stderr) = lab.run(&["connect", "--fd-pass", "source.i2p"], TCP, b"");
+    assert_eq!(code, Some(1), "{stderr}");
+    assert!(stderr.contains("--fd-pass needs one"), "{stderr}");
+    let _proxy = lab.proxy(TCP);
+    let (code, stdout, stderr) = lab.run(&["connect", "--fd-pass", "source.i2p"], TCP, b"");
+    assert_eq!((code, stdout.as_slice()), (Some(64), &b""[..]), "{stderr}");
+    assert!(stderr.contains("--fd-pass needs a Unix socket as stdout"), "{stderr}");
 }

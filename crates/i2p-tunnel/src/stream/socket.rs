@@ -1,5 +1,7 @@
 #[cfg(target_os = "linux")]
 use std::os::fd::OwnedFd;
+#[cfg(unix)]
+use std::os::fd::{AsFd, BorrowedFd};
 use std::{
     future::{pending, poll_fn},
     io,
@@ -92,6 +94,13 @@ impl Socket {
     #[must_use]
     pub fn plain(stream: impl AsyncRead + AsyncWrite + Send + Unpin + 'static) -> Self {
         Self::layered(Plain(stream))
+    }
+
+    /// The descriptor of a TCP connection or a Unix socket. A layer has none: the bytes of its descriptor are not those of the stream.
+    #[cfg(unix)]
+    #[must_use]
+    pub fn descriptor(&self) -> Option<BorrowedFd<'_>> {
+        with!(&self.0, stream => Some(stream.as_fd()), _layer => None)
     }
 
     /// Whether the kernel can splice it. A layer cannot be spliced: the bytes of its descriptor are not those of the stream.

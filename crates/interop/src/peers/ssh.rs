@@ -37,6 +37,20 @@ const FINAL_FAILURES: [&str; 2] = ["Permission denied", "verification failed"];
 /// The directory in which sshd confines its part that faces the network. Debian's unit makes it, but we do not start that.
 const PRIVILEGE_SEPARATION_DIRECTORY: &str = "/run/sshd";
 
+/// How ssh gets its stream.
+struct Way {
+    name: &'static str,
+    /// An option of `i2p-socks connect`.
+    connect_option: &'static str,
+    /// Whether ssh takes over the connection of its command, for its option `ProxyUseFdpass`.
+    use_fd_pass: &'static str,
+}
+
+const WAYS: [Way; 2] = [
+    Way { name: "i2p-socks connect", connect_option: "", use_fd_pass: "no" },
+    Way { name: "i2p-socks connect --fd-pass", connect_option: "--fd-pass", use_fd_pass: "yes" },
+];
+
 /// Server tunnels that lead to the server.
 pub(super) fn tunnels() -> String {
     let tunnel = |keys| {
@@ -114,12 +128,20 @@ pub(super) async fn check(
     proxy: &Proxy,
     program: &Path,
 ) {
-    let name = "ssh with ProxyCommand i2p-socks connect, to sshd behind a tunnel of i2pd";
-    checklist.check(name, run_command(server, router, proxy, program)).await;
+    for way in &WAYS {
+        let name = format!("ssh with ProxyCommand {}, to sshd behind a tunnel of i2pd", way.name);
+        checklist.check(&name, run_command(server, router, proxy, program, way)).await;
+    }
 }
 
 /// Runs a command on the server with input from here, and checks its output.
-async fn run_command(server: &Server, router: &Router, proxy: &Proxy, program: &Path) -> Result<()> {
+async fn run_command(
+    server: &Server,
+    router: &Router,
+    proxy: &Proxy,
+    program: &Path,
+    way: &Way,
+) -> Result<()> {
     let input = payload::bytes("ssh", INPUT_BYTES);
     fs::write(server.directory.join("input"), &input)?;
     let expected = format!("{}  -\nended\n", payload::sum(&input));
@@ -127,7 +149,7 @@ async fn run_command(server: &Server, router: &Router, proxy: &Proxy, program: &
     for keys in KEYS {
         let host = router.tunnel_destination(keys)?.b32();
         let output = until_with("ssh connects", PATIENCE, async || {
-            Ok(attempt_of(ssh(server, &host, proxy, program).await?))
+            Ok(attempt_of(ssh(server, &host, proxy, program, way).await?))
         });
         match output.await {
             Ok(output) => return check_output(&output, &expected),
@@ -157,13 +179,14 @@ fn attempt_of(output: Output) -> Attempt<Output> {
     Attempt::Done(output)
 }
 
-async fn ssh(server: &Server, host: &B32, proxy: &Proxy, program: &Path) -> Result<Output> {
+async fn ssh(server: &Server, host: &B32, proxy: &Proxy, program: &Path, way: &Way) -> Result<Output> {
     let directory = &server.directory;
     let key = fs::read_to_string(directory.join("host-key.pub"))?;
     fs::write(directory.join("known_hosts"), format!("{host} {key}"))?;
     let line = format!(
-        "ProxyCommand='{}' connect --state-dir '{}' %h %p",
+        "ProxyCommand='{}' connect {} --state-dir '{}' %h %p",
         program.display(),
+        way.connect_option,
         proxy.state_dir().display()
     );
     let mut command = Command::new(find("ssh")?);
@@ -172,6 +195,8 @@ async fn ssh(server: &Server, host: &B32, proxy: &Proxy, program: &Path) -> Resu
         .arg(directory.join("user-key"))
         .arg("-o")
         .arg(format!("UserKnownHostsFile={}", directory.join("known_hosts").display()))
+        .arg("-o")
+        .arg(format!("ProxyUseFdpass={}", way.use_fd_pass))
         .args(["-o", "IdentitiesOnly=yes", "-l", "root", &host.to_string(), "sha256sum; echo ended; exit 7"])
         .stdin(fs::File::open(directory.join("input"))?)
         .kill_on_drop(true);

@@ -47,8 +47,7 @@ pub(in crate::commands) trait AcceptPeers {
 
 impl AcceptPeers for RunningProxy {
     async fn next(&self, port: u16, on_address: &mut dyn FnMut(&str)) -> Result<PeerStream, CommandError> {
-        let (socket, early) = self.bind(port, on_address).await?;
-        Ok(PeerStream::through_proxy(socket, early))
+        Ok(PeerStream::through_proxy(self.bind(port, on_address).await?))
     }
 }
 

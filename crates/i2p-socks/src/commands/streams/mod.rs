@@ -4,6 +4,8 @@
 
 pub(super) mod asked;
 pub(super) mod datagrams;
+#[cfg(unix)]
+pub(super) mod fd_pass;
 pub(super) mod incoming;
 pub(super) mod own;
 pub(super) mod reply;

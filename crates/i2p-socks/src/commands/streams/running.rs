@@ -55,8 +55,6 @@ pub(in crate::commands) struct GrantedRequest {
     /// BND.ADDR and BND.PORT.
     pub(in crate::commands) address: OwnedAddress,
     pub(in crate::commands) port: u16,
-    /// The data that followed the reply.
-    pub(in crate::commands) early: Vec<u8>,
 }
 
 /// Why a handshake with the proxy failed.
@@ -105,11 +103,8 @@ impl RunningProxy {
         }
     }
 
-    /// Opens a stream to a host. Also returns the data that has already arrived.
-    pub(in crate::commands) async fn connect(
-        &self,
-        asked: &ConnectTarget,
-    ) -> Result<(Socket, Vec<u8>), CommandError> {
+    /// Opens a stream to a host.
+    pub(in crate::commands) async fn connect(&self, asked: &ConnectTarget) -> Result<Socket, CommandError> {
         let hash = match &asked.target {
             // SOCKS4a has no passwords, and SOCKS5 has no room for a destination.
             Target::I2p(I2pName::Destination(destination)) if self.user.is_some() => {
@@ -134,7 +129,7 @@ impl RunningProxy {
         let socket = open(listener).await?;
         let asked_at = Instant::now();
         match within(handshake(socket, request, |_| {})).await {
-            Ok(granted) => Ok((granted.socket, granted.early)),
+            Ok(granted) => Ok(granted.socket),
             Err(error) => Err(self.explain(&listener.tunnel, RequestKind::Stream, error, asked_at).await),
         }
     }
@@ -178,12 +173,12 @@ impl RunningProxy {
         &self,
         port: u16,
         on_address: impl FnMut(&str),
-    ) -> Result<(Socket, Vec<u8>), CommandError> {
+    ) -> Result<Socket, CommandError> {
         let listener = self.first_listener()?;
         let socket = open(listener).await?;
         let asked_at = Instant::now();
         match handshake(socket, self.untargeted(Command::BIND, port), on_address).await {
-            Ok(granted) => Ok((granted.socket, granted.early)),
+            Ok(granted) => Ok(granted.socket),
             Err(error) => Err(self.explain(&listener.tunnel, RequestKind::Peers, error, asked_at).await),
         }
     }
@@ -281,8 +276,9 @@ async fn handshake(
                 socket.write_all(output.get(..length).unwrap_or_default()).await?;
                 taken
             }
-            ClientStep::Receive { .. } => {
-                if socket.read_buf(&mut input).await? == 0 {
+            ClientStep::Receive { at_least } => {
+                // And no more: what follows the reply stays in the socket, for the program that reads the stream.
+                if (&mut socket).take(at_least as u64).read_buf(&mut input).await? == 0 {
                     return Err(HandshakeError::Io(io::ErrorKind::UnexpectedEof.into()));
                 }
                 0
@@ -294,9 +290,8 @@ async fn handshake(
                 taken
             }
             ClientStep::Established { taken, reply } => {
-                let (address, port) = (reply.address.into(), reply.port);
-                input.drain(..taken);
-                return Ok(GrantedRequest { socket, address, port, early: input });
+                debug_assert_eq!(taken, input.len(), "nothing behind the reply was read");
+                return Ok(GrantedRequest { socket, address: reply.address.into(), port: reply.port });
             }
             ClientStep::Over => return Err(HandshakeError::Io(io::ErrorKind::UnexpectedEof.into())),
         };

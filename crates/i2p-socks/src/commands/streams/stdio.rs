@@ -23,8 +23,9 @@ pub(in crate::commands) struct PeerStream {
 
 impl PeerStream {
     /// A stream that the running proxy opened. The proxy is told of the end of our data and handles it.
-    pub(in crate::commands) fn through_proxy(socket: Socket, first_data: Vec<u8>) -> Self {
-        let opened = OpenStream { socket, first_data, client_fin: ClientFin::Forwarded, hold: None };
+    pub(in crate::commands) fn through_proxy(socket: Socket) -> Self {
+        let opened =
+            OpenStream { socket, first_data: Vec::new(), client_fin: ClientFin::Forwarded, hold: None };
         Self { opened, max_silence: Duration::ZERO }
     }
 
