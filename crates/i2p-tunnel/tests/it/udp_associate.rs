@@ -5,7 +5,7 @@ use std::{net::Ipv4Addr, time::Duration};
 use i2p_name::Destination;
 use i2p_sam::{Bridge, DatagramPeer, DatagramStyle, Ports, SessionOptions};
 use i2p_tunnel::{DatagramPolicy, DropReason, Isolate};
-use sam_testkit::{Act, Dialect, Endpoint, TestBridge};
+use sam_testkit::{Act, Dialect, Endpoint};
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::UdpSocket,
@@ -14,21 +14,11 @@ use tokio::{
 
 use crate::common::{
     Proxy, binary, domain, proxy as proxy_without_udp,
-    udp::{self, Client, TIMEOUT, UdpOptions},
+    udp::{self, Client, TIMEOUT, UdpOptions, bridge, proxy},
 };
 
 const ALL_ROUTERS: [Dialect; 5] =
     [Dialect::Java, Dialect::I2pd245, Dialect::I2pd256, Dialect::I2pd259, Dialect::Emissary];
-
-async fn bridge(dialect: Dialect) -> TestBridge {
-    let bridge = TestBridge::start_as(dialect).await;
-    bridge.host("echo.i2p", Endpoint::Echo);
-    bridge
-}
-
-async fn proxy(bridge: &TestBridge, options: UdpOptions) -> Proxy {
-    udp::proxy_with(&bridge.address(), &bridge.udp_address(), options).await
-}
 
 #[tokio::test]
 async fn datagrams_are_echoed_on_every_router() {

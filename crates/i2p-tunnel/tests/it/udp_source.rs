@@ -3,7 +3,7 @@
 use std::{net::Ipv4Addr, time::Duration};
 
 use i2p_tunnel::DropReason;
-use sam_testkit::{Dialect, Endpoint, TestBridge};
+use sam_testkit::Dialect;
 use tokio::net::UdpSocket;
 #[cfg(target_os = "linux")]
 use tokio::time::timeout;
@@ -11,19 +11,9 @@ use tokio::time::timeout;
 #[cfg(target_os = "linux")]
 use crate::common::udp::TIMEOUT;
 use crate::common::{
-    Proxy, binary, domain,
-    udp::{self, Client, UdpOptions},
+    binary, domain,
+    udp::{Client, UdpOptions, bridge, proxy},
 };
-
-async fn bridge(dialect: Dialect) -> TestBridge {
-    let bridge = TestBridge::start_as(dialect).await;
-    bridge.host("echo.i2p", Endpoint::Echo);
-    bridge
-}
-
-async fn proxy(bridge: &TestBridge, options: UdpOptions) -> Proxy {
-    udp::proxy_with(&bridge.address(), &bridge.udp_address(), options).await
-}
 
 #[tokio::test]
 async fn datagrams_from_other_senders_are_ignored() {

@@ -13,7 +13,7 @@ use i2p_tunnel::{
     Account, AddressPool, DatagramOptions, DatagramPolicy, DatagramPool, Isolate, Limits, Outproxies,
     OutproxyDefinition, PoolOptions, Route, Routes, Routing, SamDialler, Service, SessionPolicy, SessionPool,
 };
-use sam_testkit::TestBridge;
+use sam_testkit::{Dialect, Endpoint, TestBridge};
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::{TcpStream, UdpSocket},
@@ -49,6 +49,18 @@ impl Default for UdpOptions {
             addresses: VirtualOptions::default(),
         }
     }
+}
+
+/// A bridge with a host that echoes.
+pub(crate) async fn bridge(dialect: Dialect) -> TestBridge {
+    let bridge = TestBridge::start_as(dialect).await;
+    bridge.host("echo.i2p", Endpoint::Echo);
+    bridge
+}
+
+/// A proxy on this bridge.
+pub(crate) async fn proxy(bridge: &TestBridge, options: UdpOptions) -> Proxy {
+    proxy_with(&bridge.address(), &bridge.udp_address(), options).await
 }
 
 impl UdpOptions {
