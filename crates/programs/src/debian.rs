@@ -89,12 +89,12 @@ impl Place<'_> {
         options.iter().fold(apt_get, |apt_get, option| apt_get.arg("-o").arg(option))
     }
 
-    /// The Debian archive that this machine uses.
+    /// The Debian archive that this machine uses. Its package lists need not be there yet.
     fn archive(&self) -> Result<String> {
-        let sources =
-            Invocation::typed("apt-get indextargets --format $(REPO_URI)", self.workspace.root()).output()?;
-        let archive = sources.lines().find(|line| line.ends_with("/debian/"));
-        archive.map(str::to_owned).context("apt-get has no Debian archive here; run apt-get update first")
+        let indexes = Invocation::typed("apt-get --print-uris update", self.workspace.root()).output()?;
+        let archive =
+            archive_of(&indexes).context("the package sources of this machine name no Debian archive")?;
+        Ok(archive.to_owned())
     }
 
     fn unpack(&self) -> Result<()> {
@@ -166,9 +166,27 @@ fn script(Libraries { loader, directories }: &Libraries, program: &Path) -> Stri
     format!("#!/bin/sh\nexec {loader} --library-path {path} {program} \"$@\"\n")
 }
 
+/// The first Debian archive among the indexes that apt-get would download, each in quotation marks at the beginning of its line.
+fn archive_of(indexes: &str) -> Option<&str> {
+    let addresses = indexes.lines().filter_map(|line| line.strip_prefix('\''));
+    addresses
+        .filter_map(|address| address.split_once("dists/"))
+        .map(|(archive, _)| archive)
+        .find(|archive| archive.ends_with("/debian/"))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_archive_is_what_the_package_sources_name() {
+        let indexes = "'http://deb.debian.org/debian-security/dists/bookworm-security/InRelease' a 0 \n\
+                       'http://mirror.example/debian/dists/bookworm/InRelease' b 0 \n";
+        assert_eq!(archive_of(indexes), Some("http://mirror.example/debian/"));
+        assert_eq!(archive_of("'http://mirror.example/ubuntu/dists/noble/InRelease' c 0\n"), None);
+        assert_eq!(archive_of(""), None);
+    }
 
     #[test]
     fn the_loader_and_the_libraries_are_found_wherever_packages_put_them() {
