@@ -13,7 +13,7 @@ use tokio::{
 
 use crate::{
     command_error::CommandError,
-    config::Config,
+    config::{Config, admin::AdminListen},
     daemon::{
         run::{announce, drain},
         running::Running,
@@ -50,6 +50,8 @@ pub(crate) async fn run(
     inherited: InheritedSockets,
     progress: &Progress,
 ) -> Result<(), CommandError> {
+    refuse_admin_endpoint(&config)?;
+    refuse_dedicated_sessions(&config)?;
     let signals = Signals::catch()?;
     let stop = &signals.stop;
     let inherited = Arc::new(inherited);
@@ -78,6 +80,28 @@ pub(crate) async fn run(
     drain(Running { config, sessions, tunnels, own_router: None, risks: Vec::new() }, &signals.stop_now)
         .await;
     Ok(())
+}
+
+/// Refuses an admin endpoint, which the demo does not serve.
+fn refuse_admin_endpoint(config: &Config) -> Result<(), CommandError> {
+    match config.admin.listen {
+        AdminListen::Off => Ok(()),
+        _ => Err(CommandError::usage(
+            "the demo has no admin endpoint: leave listen under [admin] out, or use i2p-socks run",
+        )),
+    }
+}
+
+/// Refuses tunnels that need I2P sessions of their own: all tunnels of the demo share one pool, and its routers carry no UDP.
+fn refuse_dedicated_sessions(config: &Config) -> Result<(), CommandError> {
+    match config.tunnels().iter().find(|tunnel| tunnel.dedicated_sessions().is_some()) {
+        Some(tunnel) => Err(CommandError::usage(format_args!(
+            "tunnel {} has settings for I2P sessions of its own (udp, incoming, key, length, quantity or early-data), which the demo \
+             does not have. Leave them out, or use i2p-socks run",
+            tunnel.name()
+        ))),
+        None => Ok(()),
+    }
 }
 
 struct Demo {

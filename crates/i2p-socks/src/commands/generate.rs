@@ -1,6 +1,6 @@
 //! `generate`: files to install with the program.
 
-use std::path::PathBuf;
+use std::{fs, path::PathBuf};
 
 use clap::Subcommand;
 use clap_complete::Shell;
@@ -22,7 +22,7 @@ const SOCKET: &str = include_str!("../../dist/i2p-socks.socket");
 pub(crate) enum GenerateCommand {
     /// Manual page; with --dir, one for each command.
     Man {
-        /// Write the pages into this directory, which must exist.
+        /// Write the pages into this directory, which is created if it does not exist.
         #[arg(long, value_name = "DIR")]
         dir: Option<PathBuf>,
     },
@@ -68,7 +68,14 @@ pub(crate) fn run(
     let mut text = Vec::new();
     match command {
         GenerateCommand::Man { dir: Some(dir) } => {
-            return clap_mangen::generate_to(definition, dir).map_err(failed);
+            let definition = definition.version(env!("CARGO_PKG_VERSION"));
+            let written = fs::create_dir_all(dir).and_then(|()| clap_mangen::generate_to(definition, dir));
+            return written.map_err(|error| {
+                CommandError::run_time(format_args!(
+                    "cannot write manual pages to {}: {error}. Choose another directory with --dir",
+                    dir.display()
+                ))
+            });
         }
         GenerateCommand::Man { dir: None } => {
             let definition = definition.version(env!("CARGO_PKG_VERSION"));

@@ -6,7 +6,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use crate::common::Running;
+use crate::common::{Running, output};
 
 #[test]
 fn the_printed_curl_lines_fetch_the_page() {
@@ -34,6 +34,20 @@ fn the_printed_curl_lines_fetch_the_page() {
     }
     assert!(begin.elapsed() < Duration::from_secs(240), "the demo took too long to be one");
     assert_eq!(demo.signal("INT"), Some(0), "{}", demo.said());
+}
+
+#[test]
+fn settings_that_the_demo_cannot_follow_are_refused() {
+    let sessions = "tunnel default has settings for I2P sessions of its own";
+    for (setting, says) in [
+        ("tunnel.default.udp=datagram", sessions),
+        ("tunnel.default.incoming=true", sessions),
+        ("admin.listen=127.0.0.1:0", "the demo has no admin endpoint"),
+    ] {
+        let (code, stdout, stderr) = output(&["demo", "--listen", "127.0.0.1:0", "-o", setting]);
+        assert_eq!((code, stdout.as_str()), (Some(64), ""), "{stderr}");
+        assert!(stderr.contains(says), "{stderr}");
+    }
 }
 
 /// The curl commands of the README, with the address of this demo instead of the default one.
