@@ -7,10 +7,8 @@ const COMMIT_DIGITS: usize = 12;
 
 fn main() {
     let is_set = |name| env::var_os(name).is_some();
-    let router = match is_set("CARGO_FEATURE_EMBEDDED") && is_set("CARGO_CFG_UNIX") {
-        true => "with the embedded router",
-        false => "without the embedded router",
-    };
+    let has_router = is_set("CARGO_FEATURE_EMBEDDED") && is_set("CARGO_CFG_UNIX");
+    let router = if has_router { "with the embedded router" } else { "without the embedded router" };
     let version = env::var("CARGO_PKG_VERSION").unwrap_or_default();
     println!("cargo::rerun-if-changed=build.rs");
     println!("cargo::rustc-env=I2P_SOCKS_VERSION={version} ({}, {router})", origin());

@@ -97,9 +97,11 @@ pub(crate) async fn run(config: &Config, command: &KeysCommand) -> Result<(), Co
     let state_dir = config.state_dir()?;
     let text = match command {
         KeysCommand::List { json } => {
-            let used = match names(&state_dir).is_empty() {
-                true => Vec::new(),
-                false => used_identities(config, &state_dir).await,
+            // Without identities there is nothing to ask.
+            let used = if names(&state_dir).is_empty() {
+                Vec::new()
+            } else {
+                used_identities(config, &state_dir).await
             };
             list(&used, &state_dir, Format::json_if(*json))?
         }
@@ -126,12 +128,11 @@ pub(crate) async fn run(config: &Config, command: &KeysCommand) -> Result<(), Co
                     stored.name()
                 )));
             };
-            match json {
-                false => format!("{}\n", key.destination().b32()),
-                true => {
-                    let identity = Identity::of(&stored, &key, &used_identities(config, &state_dir).await);
-                    json::pretty(&identity).map_err(CommandError::run_time)?
-                }
+            if *json {
+                let identity = Identity::of(&stored, &key, &used_identities(config, &state_dir).await);
+                json::pretty(&identity).map_err(CommandError::run_time)?
+            } else {
+                format!("{}\n", key.destination().b32())
             }
         }
     };

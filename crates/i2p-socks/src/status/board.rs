@@ -55,7 +55,7 @@ impl Board {
     ) -> Self {
         let active = ActiveParts { listeners, proxy_auto_config, ..ActiveParts::default() };
         let metrics = Metrics::new();
-        metrics.describe_program(env!("CARGO_PKG_VERSION"), cfg!(feature = "embedded"));
+        metrics.describe_program(env!("CARGO_PKG_VERSION"), cfg!(all(feature = "embedded", unix)));
         Self(Arc::new(Inner {
             started: Instant::now(),
             stage: watch::channel(Stage::Starting).0,

@@ -37,8 +37,8 @@ const FINAL_FAILURES: [&str; 2] = ["Permission denied", "verification failed"];
 /// The directory in which sshd confines its part that faces the network. Debian's unit makes it, but we do not start that.
 const PRIVILEGE_SEPARATION_DIRECTORY: &str = "/run/sshd";
 
-/// How ssh gets its stream.
-struct Way {
+/// A `ProxyCommand` of ssh.
+struct ProxyCommand {
     name: &'static str,
     /// An option of `i2p-socks connect`.
     connect_option: &'static str,
@@ -46,9 +46,9 @@ struct Way {
     use_fd_pass: &'static str,
 }
 
-const WAYS: [Way; 2] = [
-    Way { name: "i2p-socks connect", connect_option: "", use_fd_pass: "no" },
-    Way { name: "i2p-socks connect --fd-pass", connect_option: "--fd-pass", use_fd_pass: "yes" },
+const PROXY_COMMANDS: [ProxyCommand; 2] = [
+    ProxyCommand { name: "i2p-socks connect", connect_option: "", use_fd_pass: "no" },
+    ProxyCommand { name: "i2p-socks connect --fd-pass", connect_option: "--fd-pass", use_fd_pass: "yes" },
 ];
 
 /// Server tunnels that lead to the server.
@@ -128,9 +128,9 @@ pub(super) async fn check(
     proxy: &Proxy,
     program: &Path,
 ) {
-    for way in &WAYS {
-        let name = format!("ssh with ProxyCommand {}, to sshd behind a tunnel of i2pd", way.name);
-        checklist.check(&name, run_command(server, router, proxy, program, way)).await;
+    for command in &PROXY_COMMANDS {
+        let name = format!("ssh with ProxyCommand {}, to sshd behind a tunnel of i2pd", command.name);
+        checklist.check(&name, run_command(server, router, proxy, program, command)).await;
     }
 }
 
@@ -140,7 +140,7 @@ async fn run_command(
     router: &Router,
     proxy: &Proxy,
     program: &Path,
-    way: &Way,
+    proxy_command: &ProxyCommand,
 ) -> Result<()> {
     let input = payload::bytes("ssh", INPUT_BYTES);
     fs::write(server.directory.join("input"), &input)?;
@@ -149,7 +149,7 @@ async fn run_command(
     for keys in KEYS {
         let host = router.tunnel_destination(keys)?.b32();
         let output = until_with("ssh connects", PATIENCE, async || {
-            Ok(attempt_of(ssh(server, &host, proxy, program, way).await?))
+            Ok(attempt_of(ssh(server, &host, proxy, program, proxy_command).await?))
         });
         match output.await {
             Ok(output) => return check_output(&output, &expected),
@@ -179,14 +179,20 @@ fn attempt_of(output: Output) -> Attempt<Output> {
     Attempt::Done(output)
 }
 
-async fn ssh(server: &Server, host: &B32, proxy: &Proxy, program: &Path, way: &Way) -> Result<Output> {
+async fn ssh(
+    server: &Server,
+    host: &B32,
+    proxy: &Proxy,
+    program: &Path,
+    proxy_command: &ProxyCommand,
+) -> Result<Output> {
     let directory = &server.directory;
     let key = fs::read_to_string(directory.join("host-key.pub"))?;
     fs::write(directory.join("known_hosts"), format!("{host} {key}"))?;
     let line = format!(
         "ProxyCommand='{}' connect {} --state-dir '{}' %h %p",
         program.display(),
-        way.connect_option,
+        proxy_command.connect_option,
         proxy.state_dir().display()
     );
     let mut command = Command::new(find("ssh")?);
@@ -196,7 +202,7 @@ async fn ssh(server: &Server, host: &B32, proxy: &Proxy, program: &Path, way: &W
         .arg("-o")
         .arg(format!("UserKnownHostsFile={}", directory.join("known_hosts").display()))
         .arg("-o")
-        .arg(format!("ProxyUseFdpass={}", way.use_fd_pass))
+        .arg(format!("ProxyUseFdpass={}", proxy_command.use_fd_pass))
         .args(["-o", "IdentitiesOnly=yes", "-l", "root", &host.to_string(), "sha256sum; echo ended; exit 7"])
         .stdin(fs::File::open(directory.join("input"))?)
         .kill_on_drop(true);
