@@ -20,8 +20,9 @@ pub struct BadLine {
 
 /// Iterates over the lines of a reader that are not empty and not comments, in bounded memory.
 ///
-/// Lines end with LF or CR LF, the last one with the end of the input. A byte order mark before the first line is ignored. `Ok(Err(..))` is a line that is not valid, after which the
-/// iteration goes on. `Err` is an error of the reader. A line that is too long is skipped without being stored.
+/// Lines end with LF or CR LF, the last one with the end of the input. A byte order mark before the first line is ignored.
+/// `Ok(Err(..))` is a line that is not valid, after which the iteration goes on. `Err` is an error of the reader. A line that is too
+/// long is skipped without being stored.
 #[derive(Debug)]
 pub struct Lines<R> {
     reader: R,

@@ -2,45 +2,16 @@
 #![cfg(unix)]
 
 use std::{
-    fs,
     io::{Read, Write},
     net::{SocketAddr, TcpStream},
 };
 
 use sam_testkit::{Endpoint, TestBridge};
 
-use crate::common::{Running, connect, echo, output};
-
-struct Proxy {
-    running: Running,
-    dir: tempfile::TempDir,
-    sam: String,
-}
-
-impl Proxy {
-    fn start(bridge: &TestBridge, text: &str) -> Self {
-        let dir = tempfile::tempdir().unwrap();
-        let (config, state) = (dir.path().join("config.toml"), dir.path().join("state"));
-        let sam = format!("[router]\nbackend = 'sam'\nsam = '{}'\n", bridge.address());
-        fs::write(&config, format!("{sam}{text}")).unwrap();
-        let args = ["--config", config.to_str().unwrap(), "--state-dir", state.to_str().unwrap()];
-        Self { running: Running::start(&args), dir, sam }
-    }
-
-    fn change(&self, text: &str) {
-        fs::write(self.dir.path().join("config.toml"), format!("{}{text}", self.sam)).unwrap();
-    }
-
-    /// Runs a command that reaches the proxy by its state directory alone.
-    fn command(&self, words: &[&str]) -> (Option<i32>, String, String) {
-        let state = self.dir.path().join("state");
-        output(&[words, &["--state-dir", state.to_str().unwrap()]].concat())
-    }
-}
-
-fn tunnel(name: &str, more: &str) -> String {
-    format!("[[tunnel]]\nname = '{name}'\nlisten = ['127.0.0.1:0']\n{more}\n")
-}
+use crate::common::{
+    connect, echo,
+    reloadable::{Proxy, tunnel},
+};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_reload_by_command_says_what_has_changed_or_why_it_is_refused() {

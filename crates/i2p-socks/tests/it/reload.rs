@@ -9,7 +9,7 @@ use std::{
         fs::{MetadataExt, PermissionsExt},
         net::UnixStream,
     },
-    path::{Path, PathBuf},
+    path::Path,
     sync::{
         Arc,
         atomic::{AtomicBool, AtomicUsize, Ordering::Relaxed},
@@ -20,59 +20,13 @@ use std::{
 
 use sam_testkit::TestBridge;
 
-use crate::common::{LIMIT, Running, activated, connect, echo};
+use crate::common::{
+    LIMIT, activated, connect, echo,
+    reloadable::{Proxy, tunnel},
+};
 
 const IN_FORCE: &str = "the new configuration is in effect";
 const REFUSED: &str = "the new configuration was refused";
-
-struct Proxy {
-    running: Running,
-    dir: tempfile::TempDir,
-    sam: String,
-}
-
-impl Proxy {
-    fn start(bridge: &TestBridge, text: &str) -> Self {
-        Self::start_with(bridge, text, &[])
-    }
-
-    /// Starts the proxy with further arguments.
-    fn start_with(bridge: &TestBridge, text: &str, more: &[&str]) -> Self {
-        Self::start_by(bridge, text, |args| Running::start(&[args, more].concat()))
-    }
-
-    fn start_by(bridge: &TestBridge, text: &str, start: impl FnOnce(&[&str]) -> Running) -> Self {
-        let dir = tempfile::tempdir().unwrap();
-        let sam = format!("[router]\nbackend = 'sam'\nsam = '{}'\n", bridge.address());
-        fs::write(dir.path().join("config.toml"), format!("{sam}{text}")).unwrap();
-        let (config, state) = (dir.path().join("config.toml"), dir.path().join("state"));
-        let args = ["--config", config.to_str().unwrap(), "--state-dir", state.to_str().unwrap()];
-        Self { running: start(&args), dir, sam }
-    }
-
-    fn config(&self) -> PathBuf {
-        self.dir.path().join("config.toml")
-    }
-
-    /// Writes the file, and reloads it.
-    fn reload(&self, text: &str) {
-        fs::write(self.config(), format!("{}{text}", self.sam)).unwrap();
-        self.running.send("HUP");
-    }
-
-    /// The address at which a tunnel listens, from ports.json, which is written before the line is printed.
-    fn address(&self, tunnel: &str) -> Option<SocketAddr> {
-        let text = fs::read_to_string(self.dir.path().join("state/ports.json")).unwrap();
-        let ports: serde_json::Value = serde_json::from_str(&text).unwrap();
-        let listeners = ports["listeners"].as_array().unwrap();
-        let found = listeners.iter().find(|listener| listener["tunnel"] == tunnel)?;
-        Some(found["address"].as_str().unwrap().parse().unwrap())
-    }
-}
-
-fn tunnel(name: &str, more: &str) -> String {
-    format!("[[tunnel]]\nname = '{name}'\nlisten = ['127.0.0.1:0']\n{more}\n")
-}
 
 fn sessions_created(bridge: &TestBridge) -> usize {
     bridge.commands().iter().filter(|line| line.starts_with("SESSION CREATE")).count()

@@ -6,6 +6,8 @@ pub(crate) mod lab;
 pub(crate) mod network;
 pub(crate) mod peers;
 pub(crate) mod processes;
+#[cfg(unix)]
+pub(crate) mod reloadable;
 pub(crate) mod site;
 #[cfg(unix)]
 pub(crate) mod stand_in;
