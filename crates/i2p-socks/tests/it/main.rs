@@ -5,6 +5,7 @@
 mod common;
 
 mod address_book_file;
+mod admin_endpoint;
 mod check;
 mod connect;
 mod connect_udp;
@@ -27,6 +28,7 @@ mod names;
 mod notify;
 mod orders;
 mod private_network;
+mod readiness;
 mod reload;
 mod router_process;
 mod shutdown;

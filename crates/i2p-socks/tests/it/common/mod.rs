@@ -1,5 +1,7 @@
 //! The binary as a user starts it.
 
+#[cfg(unix)]
+pub(crate) mod admin;
 pub(crate) mod fake_i2pd;
 #[cfg(unix)]
 pub(crate) mod lab;
