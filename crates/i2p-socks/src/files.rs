@@ -79,7 +79,8 @@ pub(crate) fn text_of(contents: &[u8]) -> Result<&str, ReadError> {
     str::from_utf8(without_mark(contents)).map_err(|_| ReadError::NotText)
 }
 
-/// Contents without the byte order mark with which some editors, and PowerShell, begin a file.
+/// Contents without the byte order mark with which some editors, and PowerShell, begin a file. Only `i2p-address-book` strips it a second
+/// time: it reads feeds line by line from the network, without a limit to the whole.
 pub(crate) fn without_mark(contents: &[u8]) -> &[u8] {
     contents.strip_prefix("\u{feff}".as_bytes()).unwrap_or(contents)
 }

@@ -5,7 +5,7 @@ use std::io::{self, BufRead, IsTerminal, Read, Write};
 use i2p_tunnel::Users;
 use zeroize::Zeroizing;
 
-use crate::{command_error::CommandError, terminal::output::print};
+use crate::{command_error::CommandError, files, terminal::output::print};
 
 /// Longer than a name or a password can be, with its end of line.
 const MAX_LINE_BYTES: usize = 512;
@@ -44,22 +44,22 @@ fn ask_twice() -> Result<Zeroizing<String>, CommandError> {
 
 /// One line of stdin, without its end.
 fn line() -> Result<Zeroizing<String>, CommandError> {
-    let mut line = Zeroizing::new(String::with_capacity(MAX_LINE_BYTES));
+    let mut line = Zeroizing::new(Vec::with_capacity(MAX_LINE_BYTES));
     let read = io::stdin()
         .lock()
         .take(MAX_LINE_BYTES as u64)
-        .read_line(&mut line)
+        .read_until(b'\n', &mut line)
         .map_err(|error| unread(&error))?;
-    if read == MAX_LINE_BYTES && !line.ends_with('\n') {
+    if read == MAX_LINE_BYTES && !line.ends_with(b"\n") {
         return Err(CommandError::usage(
             "a line on stdin is too long: a name or a password has at most 255 bytes",
         ));
     }
-    let text = line.trim_end_matches(['\r', '\n']);
-    // PowerShell begins what it writes into a pipe with a byte order mark.
-    Ok(Zeroizing::new(text.strip_prefix('\u{feff}').unwrap_or(text).to_owned()))
+    // PowerShell writes into a pipe as editors write into files.
+    let text = files::text_of(&line).map_err(|error| unread(&error))?;
+    Ok(Zeroizing::new(text.trim_end_matches(['\r', '\n']).to_owned()))
 }
 
-fn unread(error: &io::Error) -> CommandError {
+fn unread(error: &dyn std::fmt::Display) -> CommandError {
     CommandError::run_time(format_args!("cannot read the name or the password: {error}"))
 }

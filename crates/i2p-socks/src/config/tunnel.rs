@@ -16,7 +16,10 @@ use super::{
     isolate::IsolateFields,
     values::{FileMode, ListenAddress, OneOrMore, some_in_range},
 };
-use crate::command_error::CommandError;
+use crate::{command_error::CommandError, files};
+
+/// The largest users file that is read.
+const MAX_USERS_FILE_BYTES: u64 = 1024 * 1024;
 
 /// `[[tunnel]]`.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
@@ -337,10 +340,10 @@ impl TunnelConfig {
 
     fn users(&self, file: &std::path::Path) -> Result<Users, CommandError> {
         let (tunnel, shown) = (self.name(), file.display());
-        let users = Users::load(file).map_err(|error| {
-            CommandError::usage(format_args!(
-                "tunnel {tunnel}: the users file {shown} cannot be used: {error}"
-            ))
+        let text = files::read_text(file, MAX_USERS_FILE_BYTES).map_err(|error| error.to_string());
+        let users = text.and_then(|text| Users::parse(&text).map_err(|error| error.to_string()));
+        let users = users.map_err(|why| {
+            CommandError::usage(format_args!("tunnel {tunnel}: the users file {shown} cannot be used: {why}"))
         })?;
         if users.is_empty() {
             return Err(CommandError::usage(format_args!(

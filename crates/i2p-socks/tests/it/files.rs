@@ -54,7 +54,7 @@ fn endless_files_are_refused() {
         ),
         (
             &["check", "-o", "tunnel.default.auth=required", "-o", "tunnel.default.users-file=/dev/zero"],
-            "the users file /dev/zero cannot be used: the file is larger than 1 MiB",
+            "the users file /dev/zero cannot be used: it is larger than 1 MiB",
             64,
         ),
         (

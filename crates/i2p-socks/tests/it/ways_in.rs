@@ -189,7 +189,8 @@ async fn entries_of_passwd_admit_curl_by_socks_and_http() {
         let (code, stdout, stderr) = passwd(arguments, stdin);
         assert_eq!((code, stdout.as_str()), (Some(64), ""), "{stderr}");
     }
-    fs::write(&users, format!("# friends\n{anna}{bert}")).unwrap();
+    // As Notepad writes it.
+    fs::write(&users, format!("\u{feff}{anna}# friends\n{bert}").replace('\n', "\r\n")).unwrap();
     let config = format!(
         "[[tunnel]]\nlisten = ['127.0.0.1:0']\nauth = 'required'\nusers-file = '{}'\n",
         users.display()

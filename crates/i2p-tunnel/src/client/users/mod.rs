@@ -7,9 +7,7 @@ mod verifier;
 
 use std::{
     collections::HashMap,
-    fmt, fs, io,
-    io::Read,
-    path::Path,
+    fmt, io,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
@@ -25,10 +23,6 @@ use zeroize::Zeroizing;
 use self::verifier::Verifier;
 use super::identity::{ClientAddress, ClientOrigin};
 
-/// Largest users file.
-const MAX_FILE_BYTES: u64 = 1024 * 1024;
-/// With which some editors begin a file.
-const BYTE_ORDER_MARK: char = '\u{feff}';
 /// Longest user name and longest password: what fits into SOCKS5 (RFC 1929 section 2).
 const MAX_FIELD_BYTES: usize = 255;
 /// Most memory that a hash may need.
@@ -108,12 +102,9 @@ impl Drop for CheckShare<'_> {
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum UsersError {
-    /// The file cannot be read.
+    /// The operating system provides no random numbers.
     #[error(transparent)]
-    Read(#[from] io::Error),
-    /// The file is larger than 1 MiB.
-    #[error("the file is larger than 1 MiB")]
-    TooLarge,
+    Random(#[from] io::Error),
     /// A line is malformed.
     #[error("line {line}: {what}")]
     Line {
@@ -125,23 +116,12 @@ pub enum UsersError {
 }
 
 impl Users {
-    /// Reads a file of lines `name:$argon2id$...`, up to 1 MiB. Empty lines and lines that begin with `#` are ignored.
+    /// Reads the text of a users file: lines `name:$argon2id$...`. Empty lines and lines that begin with `#` are ignored.
     ///
     /// # Errors
-    /// [`UsersError`] if the file cannot be read, is too large or has a malformed line.
-    pub fn load(path: &Path) -> Result<Self, UsersError> {
-        let mut text = String::new();
-        fs::File::open(path)?.take(MAX_FILE_BYTES + 1).read_to_string(&mut text)?;
-        if text.len() as u64 > MAX_FILE_BYTES { Err(UsersError::TooLarge) } else { Self::parse(&text) }
-    }
-
-    /// Reads the text of a users file. A byte order mark before the first line is ignored.
-    ///
-    /// # Errors
-    /// [`UsersError::Line`] for a malformed line, [`UsersError::Read`] if the operating system provides no random numbers.
+    /// [`UsersError::Line`] for a malformed line, [`UsersError::Random`] if the operating system provides no random numbers.
     pub fn parse(text: &str) -> Result<Self, UsersError> {
         let mut known = HashMap::new();
-        let text = text.strip_prefix(BYTE_ORDER_MARK).unwrap_or(text);
         for (index, line) in text.lines().enumerate() {
             let line = line.trim_end();
             if line.is_empty() || line.starts_with('#') {

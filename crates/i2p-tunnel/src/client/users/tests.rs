@@ -55,13 +55,6 @@ async fn only_a_users_own_password_is_right() {
     }
 }
 
-#[tokio::test(start_paused = true)]
-async fn a_byte_order_mark_is_no_part_of_the_first_name() {
-    let users = Users::parse(&format!("\u{feff}{}\r\n", line("anna", "secret"))).unwrap();
-    assert!(users.check(CLIENT, b"anna", b"secret").await);
-    assert!(!users.check(CLIENT, "\u{feff}anna".as_bytes(), b"secret").await);
-}
-
 /// The costs of the hashes that these names are checked against. None of them is a user's.
 fn costs(users: &Users, names: &[String]) -> Vec<u32> {
     let cost = |name: &String| {
