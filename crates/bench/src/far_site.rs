@@ -51,9 +51,10 @@ pub(crate) struct Shape {
 }
 
 impl Shape {
-    /// A floodfill, tunnels without hops, one destination.
+    /// Tunnels without hops, one destination. Three floodfills, because i2pd 2.59 publishes nothing to a single one, and no longer
+    /// asks a floodfill that has not known a destination once.
     pub(crate) const SMALL: Self = Self {
-        floodfills: 1,
+        floodfills: 3,
         has_denying_floodfill: false,
         tunnels: Tunnels::NO_HOPS,
         destinations: 1,

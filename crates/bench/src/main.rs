@@ -25,7 +25,7 @@ mod table;
 mod targets;
 mod workloads;
 
-use std::process::ExitCode;
+use std::{path::PathBuf, process::ExitCode};
 
 use anyhow::{Result, bail};
 use lab::{
@@ -55,6 +55,8 @@ enum Mode {
     Write,
     /// Only the link with latency.
     Link,
+    /// Measure our proxy beside this program of an earlier commit.
+    Before(PathBuf),
     /// All lossy and slow networks.
     Networks(Networks),
     /// One of them, which has this name.
@@ -78,6 +80,7 @@ impl Mode {
             ["--short"] => Self::Short,
             ["--write"] => Self::Write,
             ["--link"] => Self::Link,
+            [BEFORE, program] => Self::Before(PathBuf::from(program)),
             ["--networks"] => Self::Networks(Networks::Print),
             ["--networks", "--short"] => Self::Networks(Networks::PrintShort),
             ["--networks", "--write"] => Self::Networks(Networks::Write),
@@ -89,8 +92,10 @@ impl Mode {
     }
 }
 
+/// The option with the program of an earlier commit.
+const BEFORE: &str = "--before";
 /// What the suite takes.
-const USAGE: &str = "--short, --link, --write, --networks, --networks --short, --networks --write, --network NAME or no argument";
+const USAGE: &str = "--short, --link, --before PROGRAM, --write, --networks, --networks --short, --networks --write, --network NAME or no argument";
 
 fn main() -> ExitCode {
     let CommandLine { is_inside, arguments } = CommandLine::of_this_process();
@@ -113,7 +118,7 @@ fn outside(workspace: &Workspace, mode: &Mode, arguments: &[String]) -> Result<(
             prepare_networks(workspace)?;
             SUITE.run_inside(workspace, &arguments)
         }
-        Mode::Full | Mode::Short | Mode::Write | Mode::Link => {
+        Mode::Full | Mode::Short | Mode::Write | Mode::Link | Mode::Before(_) => {
             install_missing(&[&PROGRAMS[..], &running::PROGRAMS].concat(), workspace)?;
             running::build(workspace)?;
             SUITE.run_inside(workspace, &arguments)
@@ -138,6 +143,7 @@ fn inside(workspace: &Workspace, mode: &Mode) -> Result<()> {
         Mode::Short => suite::print_all(workspace, &Plan::SHORT),
         Mode::Write => suite::write_page(workspace),
         Mode::Link => suite::print_link(workspace),
+        Mode::Before(program) => suite::print_comparison(workspace, program.clone()),
         Mode::Network { name, short } => {
             networks::measure_one(workspace, name, if *short { Extent::SHORT } else { Extent::FULL })
         }
@@ -154,11 +160,14 @@ mod tests {
         let parse = |line: &str| Mode::parse(&line.split_whitespace().map(str::to_owned).collect::<Vec<_>>());
         assert_eq!(parse(""), Some(Mode::Full));
         assert_eq!(parse("--link"), Some(Mode::Link));
+        assert_eq!(parse("--before /tmp/i2p-socks"), Some(Mode::Before("/tmp/i2p-socks".into())));
         assert_eq!(parse("--networks --write"), Some(Mode::Networks(Networks::Write)));
         let network = |short| Some(Mode::Network { name: "loss-1".into(), short });
         assert_eq!(parse("--network loss-1"), network(false));
         assert_eq!(parse("--network loss-1 --short"), network(true));
-        for wrong in ["--short --write", "--long", "--short --short", "--network", "--network none"] {
+        for wrong in
+            ["--short --write", "--before", "--long", "--short --short", "--network", "--network none"]
+        {
             assert_eq!(parse(wrong), None, "{wrong}");
         }
     }

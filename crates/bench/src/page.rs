@@ -216,7 +216,7 @@ through the SOCKS port of the same router.
 
 {table}
 * **The link** takes {one_way} ms each way, so a round trip takes {round_trip} ms. It connects two network namespaces. The client,
-  both proxies and their router are in one; the site, its router and a floodfill are in the other. `cargo xtask bench` itself
+  both proxies and their router are in one; the site, its router and the floodfills are in the other. `cargo xtask bench` itself
   carries the packets between a TUN device in each namespace, in their order and each with this delay
   (`crates/lab/src/namespace/latency.rs`; netem does the same on kernels that have it). No packet was dropped. Its clock ticks
   in milliseconds, so times that differ by less than 2 % are the same.
@@ -265,7 +265,8 @@ pub(crate) fn progress(results: &Results, measure: Measure) -> String {
         let last = results.values(measure, subject).last()?;
         Some(format!("{} {}", subject.title(), format_number(*last)))
     };
-    format!("  {measure}: {}", Subject::ALL.into_iter().filter_map(latest).collect::<Vec<_>>().join(", "))
+    let subjects = Subject::ALL.into_iter().chain([Subject::Before]);
+    format!("  {measure}: {}", subjects.filter_map(latest).collect::<Vec<_>>().join(", "))
 }
 
 #[cfg(test)]

@@ -53,6 +53,7 @@ pub(crate) fn program(subject: Subject, workspace: &Workspace) -> Result<PathBuf
         Subject::I2pd => debian(I2PD),
         Subject::FastSocks5 => Ok(built.join("release/fast-socks5-server")),
         Subject::Direct => std::env::current_exe().context("this program does not know where it lies"),
+        Subject::Before => bail!("the command line names it"),
     }
 }
 
@@ -63,7 +64,7 @@ pub(crate) fn version(subject: Subject, workspace: &Workspace) -> Result<Option<
             let version = Invocation::new(program(subject, workspace)?, workspace.root()).arg("--version");
             Some(version.output()?.trim().trim_start_matches("i2p-socks ").to_owned())
         }
-        Subject::Splice | Subject::Direct => None,
+        Subject::Splice | Subject::Direct | Subject::Before => None,
         Subject::Microsocks => Some(package_version(MICROSOCKS)),
         Subject::Dante => Some(package_version(DANTE)),
         Subject::I2pd => Some(package_version(I2PD)),
@@ -109,6 +110,8 @@ pub(crate) struct Setup {
     pub(crate) lab: PathBuf,
     pub(crate) service: Service,
     pub(crate) bridge: Bridge,
+    /// The program of [`Subject::Before`].
+    pub(crate) before: Option<PathBuf>,
 }
 
 /// A running subject. Dropping it ends the subject.
@@ -135,8 +138,8 @@ impl Setup {
         let (access, processes) = match subject {
             Subject::Direct => (Access::Direct, None),
             Subject::I2pd => bail!("it needs routers, which only the link with latency has"),
-            Subject::Ours => {
-                let mut processes = Processes::start(&mut self.our_command()?)?;
+            Subject::Ours | Subject::Before => {
+                let mut processes = Processes::start(&mut self.our_command(subject)?)?;
                 let address = wait_until_ready(&mut processes)?;
                 (Access::SocksName(address), Some(processes))
             }
@@ -164,20 +167,25 @@ impl Setup {
 
     fn command(&self, subject: Subject) -> Result<Command> {
         let log = File::create(self.lab.join(subject.title()).with_extension("log"))?;
-        let mut command = Command::new(program(subject, &self.workspace)?);
+        let program = match (subject, &self.before) {
+            (Subject::Before, Some(before)) => before.clone(),
+            _ => program(subject, &self.workspace)?,
+        };
+        let mut command = Command::new(program);
         command.stdin(Stdio::null()).stdout(log.try_clone()?).stderr(log);
         Ok(command)
     }
 
-    fn our_command(&self) -> Result<Command> {
+    /// The command of our proxy, of today or before.
+    fn our_command(&self, subject: Subject) -> Result<Command> {
         let configuration = self.lab.join("i2p-socks.toml");
         std::fs::write(&configuration, OUR_CONFIGURATION)?;
-        let mut command = self.command(Subject::Ours)?;
+        let mut command = self.command(subject)?;
         command
             .args(["run", "--router", "sam", "--sam", &self.bridge.address.to_string(), "--config"])
             .arg(configuration)
             .args(["--listen", "127.0.0.1:0", "--state-dir"])
-            .arg(self.lab.join("state"))
+            .arg(self.lab.join(format!("state of {}", subject.title())))
             .stdout(Stdio::piped());
         Ok(command)
     }

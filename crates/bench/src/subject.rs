@@ -14,6 +14,8 @@ pub(crate) enum Subject {
     Direct,
     /// i2pd's own SOCKS port, only in the measurement with real routers.
     I2pd,
+    /// Our proxy, built from an earlier commit, only in the comparison with it.
+    Before,
 }
 
 impl Subject {
@@ -22,6 +24,9 @@ impl Subject {
         [Self::Ours, Self::Splice, Self::Microsocks, Self::Dante, Self::FastSocks5, Self::Direct];
     /// The other SOCKS servers.
     pub(crate) const PEERS: [Self; 3] = [Self::Microsocks, Self::Dante, Self::FastSocks5];
+
+    /// The subjects of the comparison with an earlier commit. The last two show what noise does to programs that are the same.
+    pub(crate) const COMPARISON: [Self; 4] = [Self::Ours, Self::Before, Self::Splice, Self::Direct];
 
     /// The title of its column.
     pub(crate) fn title(self) -> &'static str {
@@ -33,6 +38,7 @@ impl Subject {
             Self::FastSocks5 => "fast-socks5",
             Self::Direct => "direct",
             Self::I2pd => "i2pd's SOCKS port",
+            Self::Before => "i2p-socks before",
         }
     }
 

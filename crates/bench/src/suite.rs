@@ -1,6 +1,9 @@
 //! The order of the measurements.
 
-use std::{fs, path::Path};
+use std::{
+    fs,
+    path::{Path, PathBuf},
+};
 
 use anyhow::{Context, Result};
 use lab::namespace;
@@ -21,7 +24,7 @@ use crate::{
     service::{Job, Service},
     statistics,
     subject::Subject,
-    workloads,
+    table, workloads,
 };
 
 /// The range of ports for outgoing connections. There are thousands of them in a second, and the kernel keeps each port for a
@@ -55,6 +58,36 @@ pub(crate) fn print_link(workspace: &Workspace) -> Result<()> {
     Ok(())
 }
 
+/// Measures our proxy beside the one of an earlier commit, and prints both.
+pub(crate) fn print_comparison(workspace: &Workspace, before: PathBuf) -> Result<()> {
+    let results = in_lab(workspace, move |workspace, lab| {
+        let plan = &Plan::FULL;
+        let setup = set_up(workspace, lab, plan, Some(before))?;
+        let mut results = Results::default();
+        for round in 1..=plan.rounds {
+            println!("round {round} of {}", plan.rounds);
+            compare_round(&setup, plan, &mut results)?;
+        }
+        Ok(results)
+    })?;
+    println!("\n{}", table::comparison(&results));
+    Ok(())
+}
+
+/// A round of everything that both can do.
+fn compare_round(setup: &Setup, plan: &Plan, results: &mut Results) -> Result<()> {
+    measure_side_by_side(setup, &Subject::COMPARISON, plan, results)?;
+    let both = [Subject::Ours, Subject::Before];
+    for subject in both {
+        let measured = growth::connections(setup, subject, plan, results);
+        measured.with_context(|| format!("{} holds connections", subject.title()))?;
+    }
+    for _ in 0..plan.starts {
+        both.into_iter().try_for_each(|subject| measure_start(setup, subject, results))?;
+    }
+    Ok(())
+}
+
 /// Does blocking work in the lab.
 pub(crate) fn in_lab<T: Send + 'static>(
     workspace: &Workspace,
@@ -66,15 +99,21 @@ pub(crate) fn in_lab<T: Send + 'static>(
     })
 }
 
-/// Measures all rounds, and then what has a network of its own.
-fn measure(workspace: &Workspace, lab: &Path, plan: &Plan) -> Result<(Results, LinkCheck)> {
+/// Starts what all subjects need.
+fn set_up(workspace: &Workspace, lab: &Path, plan: &Plan, before: Option<PathBuf>) -> Result<Setup> {
     namespace::set_up(&[])?;
     let (file, range) = PORT_RANGE;
     fs::write(file, range).with_context(|| format!("could not write {file}"))?;
     processes::allow_descriptors(plan.descriptors())?;
     let service = Service::start()?;
     let bridge = Bridge::start(&service)?;
-    let setup = Setup { workspace: workspace.clone(), lab: lab.to_path_buf(), service, bridge };
+    let setup = Setup { workspace: workspace.clone(), lab: lab.to_path_buf(), service, bridge, before };
+    Ok(setup)
+}
+
+/// Measures all rounds, and then what has a network of its own.
+fn measure(workspace: &Workspace, lab: &Path, plan: &Plan) -> Result<(Results, LinkCheck)> {
+    let setup = set_up(workspace, lab, plan, None)?;
     let mut results = Results::default();
     for round in 1..=plan.rounds {
         println!("round {round} of {}", plan.rounds);
@@ -92,7 +131,7 @@ fn measure(workspace: &Workspace, lab: &Path, plan: &Plan) -> Result<(Results, L
 }
 
 fn measure_round(setup: &Setup, plan: &Plan, results: &mut Results) -> Result<()> {
-    measure_side_by_side(setup, plan, results)?;
+    measure_side_by_side(setup, &Subject::ALL, plan, results)?;
     for subject in Subject::ALL.into_iter().filter(|subject| subject.is_proxy()) {
         let measured = growth::connections(setup, subject, plan, results);
         measured.with_context(|| format!("{} holds connections", subject.title()))?;
@@ -100,16 +139,24 @@ fn measure_round(setup: &Setup, plan: &Plan, results: &mut Results) -> Result<()
     println!("{}", page::progress(results, Measure::IdleMemory(plan.idle)));
     growth::sessions(setup, plan, results).context("sessions")?;
     for _ in 0..plan.starts {
-        let start_time = setup.start(Subject::Ours)?.start_time.as_secs_f64() * 1e3;
-        results.record(Measure::Start, Subject::Ours, start_time)?;
+        measure_start(setup, Subject::Ours, results)?;
     }
     println!("{}", page::progress(results, Measure::Start));
     Ok(())
 }
 
+fn measure_start(setup: &Setup, subject: Subject, results: &mut Results) -> Result<()> {
+    results.record(Measure::Start, subject, setup.start(subject)?.start_time.as_secs_f64() * 1e3)
+}
+
 /// The workloads for which all subjects run at the same time and take turns.
-fn measure_side_by_side(setup: &Setup, plan: &Plan, results: &mut Results) -> Result<()> {
-    let running = Subject::ALL.into_iter().map(|subject| setup.start(subject)).collect::<Result<Vec<_>>>()?;
+fn measure_side_by_side(
+    setup: &Setup,
+    subjects: &[Subject],
+    plan: &Plan,
+    results: &mut Results,
+) -> Result<()> {
+    let running = subjects.iter().map(|&subject| setup.start(subject)).collect::<Result<Vec<_>>>()?;
     let each = |work: &mut dyn FnMut(&Running) -> Result<()>| -> Result<()> {
         running.iter().try_for_each(|one| work(one).with_context(|| one.subject.title()))
     };

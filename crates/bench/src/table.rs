@@ -62,6 +62,18 @@ pub(crate) fn first_byte(results: &Results) -> String {
     text
 }
 
+/// Our proxy beside the one of an earlier commit.
+pub(crate) fn comparison(results: &Results) -> String {
+    let [now, before, splice] = [Subject::Ours, Subject::Before, Subject::Splice];
+    let mut text = String::from("| | now | before | ratio | splice relay |\n|---|--:|--:|--:|--:|\n");
+    for measure in results.measures() {
+        let [ours, theirs, relay] = [now, before, splice].map(|subject| cell(results, measure, subject));
+        let ratio = results.ratio(measure, now, before).map_or("–".into(), |ratio| format!("× {ratio:.2}"));
+        text += &format!("| {measure} | {ours} | {theirs} | {ratio} | {relay} |\n");
+    }
+    text
+}
+
 /// The numbers of the plot: medians.
 pub(crate) fn growth(results: &Results) -> String {
     let titles = Subject::ALL.into_iter().filter(|subject| subject.is_proxy());
@@ -143,6 +155,17 @@ mod tests {
         );
         assert_eq!(text.lines().count(), 3, "the other measures have their own tables:\n{text}");
         assert!(!results(&all).contains("first byte") && !growth(&all).contains("first byte"));
+    }
+
+    #[test]
+    fn an_earlier_commit_is_compared_by_ratio() {
+        let mut all = measured();
+        for value in [4000.0, 4000.0] {
+            all.record(Measure::Rate, Subject::Before, value).unwrap();
+        }
+        let text = comparison(&all);
+        let row = "| connections per second | 5000 (4000 to 6000) | 4000 | × 1.25 | 8000 |\n";
+        assert!(text.contains(row), "{text}");
     }
 
     #[test]

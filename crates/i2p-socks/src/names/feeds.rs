@@ -12,14 +12,13 @@ use hyper::{
     header::{ETAG, HeaderName, IF_MODIFIED_SINCE, IF_NONE_MATCH, LAST_MODIFIED},
 };
 use i2p_address_book::{AddressBook, FeedName, FeedState, ImportReport};
-use i2p_tunnel::{Resolver, Sensitive};
-use restart_schedule::again_after_panics;
+use i2p_tunnel::{OpenStreams, Resolver, Sensitive};
+use restart_schedule::{Panicked, again_after_panics, caught};
 use tokio::{sync::Notify, task::JoinSet, time::Instant};
 
 use super::{
     book::{SharedBook, was_followed_completely},
     fetch::{FetchError, Fetched, get_following_redirections},
-    own_client::OwnClient,
     schedule,
 };
 use crate::config::i2p_url::I2pUrl;
@@ -37,7 +36,7 @@ pub(crate) type FeedResult = Result<Option<ImportReport>, FetchError>;
 /// Reads the subscribed feeds of the running proxy.
 pub(crate) struct FeedReader {
     book: SharedBook,
-    client: Arc<OwnClient>,
+    client: Arc<dyn OpenStreams + Send>,
     /// The resolvers that must forget resolved names after names have changed.
     resolvers: Vec<Resolver>,
     /// The subscriptions in the configuration. Others are in the address book.
@@ -61,7 +60,7 @@ struct FeedSchedule {
 impl FeedReader {
     pub(super) fn new(
         book: SharedBook,
-        client: Arc<OwnClient>,
+        client: Arc<dyn OpenStreams + Send>,
         resolvers: Vec<Resolver>,
         configured: Vec<I2pUrl>,
         every: Option<Duration>,
@@ -146,7 +145,9 @@ impl FeedReader {
             for url in some {
                 let (feeds, url) = (Arc::clone(self), url.clone());
                 reading.spawn(async move {
-                    let outcome = feeds.read(&url).await;
+                    // Otherwise a feed that causes a panic would stay due, and would be read again and again.
+                    let outcome = caught(feeds.read(&url)).await;
+                    let outcome = outcome.unwrap_or_else(|Panicked| Err(FetchError::Panicked));
                     feeds.schedule_next(&url, &outcome);
                     (url, outcome)
                 });
@@ -253,4 +254,44 @@ fn conditions(known: &FeedState) -> Vec<(HeaderName, String)> {
 fn whole_lines(body: &[u8]) -> &[u8] {
     let end = body.iter().rposition(|&byte| byte == b'\n');
     end.and_then(|end| body.get(..end)).unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{error::Error, pin::Pin};
+
+    use i2p_name::I2pName;
+    use i2p_tunnel::{Failure, OpenStream};
+
+    use super::*;
+
+    struct PanickingClient;
+
+    impl OpenStreams for PanickingClient {
+        fn open<'a>(
+            &'a self,
+            _: &'a I2pName,
+            _: u16,
+        ) -> Pin<Box<dyn Future<Output = Result<OpenStream, Failure>> + Send + 'a>> {
+            Box::pin(async { panic!("a bug in reading a feed") })
+        }
+    }
+
+    #[tokio::test]
+    async fn a_read_that_panics_is_a_failed_read_and_waits_like_one() -> Result<(), Box<dyn Error>> {
+        let directory = tempfile::tempdir()?;
+        let book = SharedBook::open(directory.path().to_owned()).await?;
+        let url: I2pUrl = "http://feed.i2p/hosts.txt".parse()?;
+        let client = Arc::new(PanickingClient);
+        let every = Some(Duration::from_secs(3600));
+        let feeds = FeedReader::new(book, client, Vec::new(), vec![url.clone()], every);
+
+        let results = feeds.update(vec![url.clone()]).await;
+        assert!(matches!(results.as_slice(), [(_, Err(FetchError::Panicked))]), "{results:?}");
+        let error = feeds.last_error(&url).ok_or("the failure is remembered")?;
+        assert!(error.contains("bug"), "{error}");
+        let next = feeds.next_read(&url, Instant::now()).ok_or("it is read again")?;
+        assert!(next > Instant::now() + Duration::from_secs(60), "it waits after a failure");
+        Ok(())
+    }
 }

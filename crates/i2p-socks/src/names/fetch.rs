@@ -39,6 +39,8 @@ pub(crate) enum FetchError {
     TooSlow(Duration),
     /// The address book failed.
     Book(String),
+    /// The reader of feeds panicked.
+    Panicked,
 }
 
 impl fmt::Display for FetchError {
@@ -54,6 +56,7 @@ impl fmt::Display for FetchError {
             ),
             Self::TooSlow(timeout) => write!(f, "it took longer than {} s", timeout.as_secs()),
             Self::Book(why) => f.write_str(why),
+            Self::Panicked => f.write_str("reading it hit a bug of i2p-socks, which the log names: please report it"),
         }
     }
 }
