@@ -1,6 +1,10 @@
-use std::{ffi::OsString, time::Duration};
+//! The command line: commands, arguments and options.
 
-use clap::{Arg, CommandFactory, FromArgMatches, Parser, Subcommand, builder::Resettable};
+pub(crate) mod parse;
+
+use std::time::Duration;
+
+use clap::{Arg, CommandFactory, Parser, Subcommand, builder::Resettable};
 
 use crate::{
     commands::{
@@ -35,24 +39,16 @@ and in another shell:
   curl --socks5-hostname 127.0.0.1:4450 http://i2p-projekt.i2p/";
 
 impl Cli {
-    /// Parses the command line and the environment of this process. An empty variable counts as not set: environment files of
-    /// containers and services often have such lines.
-    pub(crate) fn try_parse_process() -> Result<Self, clap::Error> {
-        let mut command = Self::definition();
-        let empty =
-            |arg: &Arg| arg.get_env().and_then(std::env::var_os).is_some_and(|value| value.is_empty());
-        let ids: Vec<_> =
-            command.get_arguments().filter(|arg| empty(arg)).map(|arg| arg.get_id().clone()).collect();
-        for id in ids {
-            command = command.mut_arg(id, |arg| arg.env(Resettable::Reset));
-        }
-        let words = global_options_first(&command, std::env::args_os());
-        Self::from_arg_matches(&command.try_get_matches_from(words)?)
-    }
-
     /// The definition of the command line. Its help shows the options of all commands once, and those of a command at that command.
     pub(crate) fn definition() -> clap::Command {
+        Self::definition_without_variables(|_| false)
+    }
+
+    /// The definition, in which the variables of these options in the environment are ignored.
+    fn definition_without_variables(ignored: impl Fn(&Arg) -> bool) -> clap::Command {
         let definition = <Self as CommandFactory>::command();
+        let definition =
+            definition.mut_args(|arg| if ignored(&arg) { arg.env(Resettable::Reset) } else { arg });
         let shared = definition.get_arguments().filter(|arg| arg.is_global_set());
         let shared: Vec<_> = shared.map(|arg| arg.clone().hide(true)).collect();
         definition.mut_subcommands(|command| match command.get_name() {
@@ -67,6 +63,20 @@ impl Cli {
     }
 }
 
+impl Command {
+    /// Whether a configuration that is wrong is in its way. It is not if the answer comes from the running proxy, which the command
+    /// finds by its state directory, or has nothing to do with a configuration.
+    pub(crate) fn needs_configuration(&self) -> bool {
+        match self {
+            Self::Status { .. } | Self::Reload { .. } | Self::NewIdentity { .. } | Self::Passwd { .. } => {
+                false
+            }
+            Self::Generate(command) => *command == GenerateCommand::Pac,
+            _ => true,
+        }
+    }
+}
+
 /// Where the help of a command refers to for the options that it does not show.
 const SHARED_OPTIONS_HELP: &str = "\
 Options of all commands, such as --config FILE and --state-dir DIR: i2p-socks --help";
@@ -78,70 +88,6 @@ fn hide_shared_options(command: clap::Command, shared: &[Arg]) -> clap::Command 
         .args(shared)
         .after_help(SHARED_OPTIONS_HELP)
         .mut_subcommands(|command| hide_shared_options(command, shared))
-}
-
-/// A word of this length or longer is never a group of short options. Destinations in base64 are longer, and one of 64 begins
-/// with a hyphen.
-const MAX_SHORT_OPTIONS_BYTES: usize = 500;
-
-/// The words of a command line with the global options moved before the subcommand. clap forgets the values before the subcommand
-/// if the same option is repeated after it: values would be lost, and conflicts would go unnoticed.
-fn global_options_first(command: &clap::Command, words: impl IntoIterator<Item = OsString>) -> Vec<OsString> {
-    let options: Vec<_> = command.get_arguments().filter(|arg| arg.is_global_set()).collect();
-    let mut words = words.into_iter();
-    let mut first: Vec<_> = words.next().into_iter().collect();
-    let mut rest = Vec::new();
-    while let Some(word) = words.next() {
-        match word.to_str().and_then(|word| global_option(&options, word)) {
-            Some(OptionValue::SameWord) => first.push(word),
-            Some(OptionValue::NextWord) => match words.next() {
-                Some(value) => first.extend([word, value]),
-                // clap reports the missing value.
-                None => rest.push(word),
-            },
-            None if word == "--" => {
-                rest.push(word);
-                rest.extend(words.by_ref());
-            }
-            None => rest.push(word),
-        }
-    }
-    first.append(&mut rest);
-    first
-}
-
-/// Where the value of a global option is.
-enum OptionValue {
-    /// In the same word, or the option takes no value.
-    SameWord,
-    /// In the next word.
-    NextWord,
-}
-
-/// Where the value is, if `word` is a global option or a group of global short options.
-fn global_option(options: &[&Arg], word: &str) -> Option<OptionValue> {
-    let takes_value = |option: &Arg| option.get_action().takes_values();
-    if let Some(long) = word.strip_prefix("--") {
-        let name = long.split_once('=').map_or(long, |(name, _)| name);
-        let option = options.iter().find(|option| option.get_long() == Some(name))?;
-        return Some(if takes_value(option) && name == long {
-            OptionValue::NextWord
-        } else {
-            OptionValue::SameWord
-        });
-    }
-    let letters = word.strip_prefix('-').filter(|_| word.len() < MAX_SHORT_OPTIONS_BYTES)?;
-    for (at, letter) in letters.char_indices() {
-        let option = options.iter().find(|option| option.get_short() == Some(letter))?;
-        if takes_value(option) {
-            return Some(if at + letter.len_utf8() == letters.len() {
-                OptionValue::NextWord
-            } else {
-                OptionValue::SameWord
-            });
-        }
-    }
-    (!letters.is_empty()).then_some(OptionValue::SameWord)
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Subcommand)]
@@ -168,7 +114,7 @@ pub(crate) enum Command {
     },
     /// Show where a request would go, and which route of the configuration decides.
     ///
-    /// Reads only the configuration; sends nothing. A host outside I2P goes to the outproxies of the first route that matches, and
+    /// Reads only the configuration, and says if the running proxy has another one; sends nothing. A host outside I2P goes to the outproxies of the first route that matches, and
     /// is refused if none does.
     Explain {
         /// Host name or IP address that a client would ask for.
@@ -214,8 +160,8 @@ pub(crate) enum Command {
     },
     /// Make the running proxy read its configuration again, and say what has changed.
     ///
-    /// Either all of the new configuration takes effect, or none of it; then the exit code is 1. Open streams continue. SIGHUP does
-    /// the same.
+    /// The proxy reads the file that it was started with; options of this command do not change that. Either all of the new
+    /// configuration takes effect, or none of it; then the exit code is 1. Open streams continue. SIGHUP does the same.
     Reload {
         /// Print JSON.
         #[arg(long)]
@@ -268,9 +214,11 @@ pub(crate) enum Command {
 
 #[cfg(test)]
 mod tests {
+    use std::ffi::OsString;
+
     use clap::error::ErrorKind;
 
-    use super::*;
+    use super::{parse::global_options_first, *};
     use crate::config::verbosity::Verbosity;
 
     #[test]

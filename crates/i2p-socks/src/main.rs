@@ -23,13 +23,13 @@ mod terminal;
 
 use std::process::ExitCode;
 
-use cli::{Cli, Command};
+use cli::{Cli, Command, parse::UsageError};
 use command_error::CommandError;
 use commands::{
     check, connect, explain, generate, keys, listen, new_identity, passwd, reload, resolve,
     status::StatusQuery,
 };
-use config::Config;
+use config::{Config, file::ConfigFile, log::LogFormat, options::Options};
 use daemon::run::run as run_proxy;
 use i2p_tunnel::InheritedSockets;
 use terminal::{
@@ -46,34 +46,46 @@ fn main() -> ExitCode {
     #[cfg(target_os = "linux")]
     i2pd::become_i2pd_if_told();
     // Before anything that may read keys and passwords.
-    if let Err(error) = core_dumps::forbid() {
+    let core_dumps = core_dumps::forbid();
+    let cli = match Cli::try_parse_process() {
+        Ok(cli) => cli,
+        Err(UsageError { error, options }) => {
+            // --help and --version arrive here, too.
+            if error.use_stderr() {
+                output::set_stderr_format(asked_format(ConfigFile::read(&options).ok().as_ref(), &options));
+            }
+            return output::report_parse_error(&error);
+        }
+    };
+    let file = ConfigFile::read(&cli.options);
+    // What is said from here on is in the format of the log, even if it is that the configuration is wrong.
+    let format = asked_format(file.as_ref().ok(), &cli.options);
+    output::set_stderr_format(format);
+    if let Err(error) = core_dumps {
         output::remark(&format!(
             "core dumps cannot be forbidden: {error}. If this program crashes, its keys and passwords may end up in a file"
         ));
     }
-    let cli = match Cli::try_parse_process() {
-        Ok(cli) => cli,
-        Err(error) => return output::report_parse_error(&error),
-    };
-    match run(&cli) {
+    match run(&cli, file, format) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => output::report(&error),
     }
 }
 
-fn run(cli: &Cli) -> Result<(), CommandError> {
-    if let Command::Generate(command) = cli.command() {
-        return generate::run(&command, &cli.options, Cli::definition());
-    }
-    if let Command::Passwd { name } = cli.command() {
-        return passwd::run(name.as_deref());
-    }
+/// The format of the log that is asked for, as far as that can be read.
+fn asked_format(file: Option<&ConfigFile>, options: &Options) -> LogFormat {
+    file.unwrap_or(&ConfigFile::default()).log_format(options)
+}
+
+fn run(cli: &Cli, file: Result<ConfigFile, CommandError>, format: LogFormat) -> Result<(), CommandError> {
     // Before there are other threads, because it changes the environment: child processes must not take over our sockets.
     let inherited = InheritedSockets::from_environment();
-    let config = Config::read(&cli.options)?;
-    output::set_stderr_format(config.log.format);
+    let config = match file.and_then(|file| file.parse(&cli.options)) {
+        Err(_) if !cli.command().needs_configuration() => Config::without_file(&cli.options, format),
+        config => config?,
+    };
     // `check` reports this together with everything else.
-    if !matches!(cli.command(), Command::Check { .. }) {
+    if cli.command().needs_configuration() && !matches!(cli.command(), Command::Check { .. }) {
         config.check()?;
     }
     let progress = Progress::new(cli.options.verbosity(), config.log.format);
@@ -85,17 +97,17 @@ fn run(cli: &Cli) -> Result<(), CommandError> {
     let result = runtime.block_on(async {
         match cli.command() {
             Command::Run => run_proxy(config, inherited, &cli.options, &progress, &log).await,
-            Command::Explain { host, port, json } => explain::run(&config, &host, port, Format::json_if(json)),
+            Command::Explain { host, port, json } => explain::run(&config, &host, port, Format::json_if(json)).await,
             Command::Check { live } => check::run(&config, live).await,
             Command::Keys(command) => keys::run(&config, &command).await,
-            Command::Generate(command) => generate::run(&command, &cli.options, Cli::definition()),
+            Command::Generate(command) => generate::run(&command, &config, Cli::definition()).await,
             Command::Resolve { name, json } => resolve::run(&config, &name, Format::json_if(json)).await,
             Command::Passwd { name } => passwd::run(name.as_deref()),
             Command::Status { json, wait, limit, admin } => {
                 let query = StatusQuery { admin, wait: wait.then_some(limit), format: Format::json_if(json) };
                 commands::status::run(&config, &query).await
             }
-            Command::Reload { json } => reload::run(&config, Format::json_if(json)).await,
+            Command::Reload { json } => reload::run(&config, cli.options.config.as_deref(), Format::json_if(json)).await,
             Command::NewIdentity { credentials, json } => {
                 new_identity::run(&config, credentials.as_deref(), Format::json_if(json)).await
             }

@@ -1,4 +1,5 @@
-//! `explain HOST PORT`: where a request would go, and which route decides it. Everything is in the configuration; nothing is sent.
+//! `explain HOST PORT`: where a request would go, and which route decides it. Everything is in the configuration; nothing is sent to
+//! I2P.
 
 use std::net::IpAddr;
 
@@ -6,9 +7,11 @@ use i2p_name::{I2pName, NamedTarget, Target, VirtualOptions};
 use i2p_tunnel::{Comparison, OutsideHost, Routes, Verdict};
 use serde::Serialize;
 
+use super::remark_other_configuration;
 use crate::{
     command_error::CommandError,
     config::Config,
+    daemon::orders::ROUTING_PATH,
     terminal::output::{Format, print},
 };
 
@@ -56,8 +59,13 @@ struct Asked {
 }
 
 /// Prints where a request would go.
-pub(crate) fn run(config: &Config, host: &str, port: u16, format: Format) -> Result<(), CommandError> {
+pub(crate) async fn run(config: &Config, host: &str, port: u16, format: Format) -> Result<(), CommandError> {
     let explanation = Explanation::of(config, host, port)?;
+    remark_other_configuration(config, "other routes, outproxies or virtual addresses", |proxy| async move {
+        let number: u64 = proxy.ask(ROUTING_PATH, &()).await?;
+        Ok(number == config.routing_number())
+    })
+    .await;
     print(&format.render(&explanation, Explanation::to_text)?)
 }
 

@@ -5,9 +5,11 @@ use std::{fs, path::PathBuf};
 use clap::Subcommand;
 use clap_complete::Shell;
 
+use super::remark_other_configuration;
 use crate::{
     command_error::CommandError,
-    config::{Config, EXAMPLE, options::Options},
+    config::{Config, EXAMPLE},
+    control::client::{ControlError, read_whole},
     pac,
     terminal::output::print_part,
 };
@@ -35,7 +37,7 @@ pub(crate) enum GenerateCommand {
     Config,
     /// Proxy auto-config file, which tells browsers which hosts to reach through the proxy.
     ///
-    /// Made from the configuration, like /proxy.pac of the admin endpoint. Use it as a local file: a browser that fails to download
+    /// Made from the configuration, like /proxy.pac of the admin endpoint; says if the running proxy has another one. Use it as a local file: a browser that fails to download
     /// its auto-config file connects to all hosts directly.
     Pac,
     /// systemd service unit.
@@ -59,9 +61,9 @@ fn completions(shell: Shell, definition: &mut clap::Command) -> Vec<u8> {
 }
 
 /// Prints the file.
-pub(crate) fn run(
+pub(crate) async fn run(
     command: &GenerateCommand,
-    options: &Options,
+    config: &Config,
     mut definition: clap::Command,
 ) -> Result<(), CommandError> {
     let failed = |error| CommandError::run_time(format_args!("cannot write the output: {error}"));
@@ -86,7 +88,18 @@ pub(crate) fn run(
         }
         GenerateCommand::Config => text.extend_from_slice(EXAMPLE.as_bytes()),
         GenerateCommand::Pac => {
-            text.extend_from_slice(pac::from_configuration(&Config::load(options)?)?.as_bytes());
+            let file = pac::from_configuration(config)?;
+            remark_other_configuration(config, "another proxy.pac", |proxy| async {
+                let proxy = proxy;
+                match proxy.get("/proxy.pac").await {
+                    Ok(answer) => Ok(read_whole(answer).await? == file.as_bytes()),
+                    // Browsers can use none of its tunnels.
+                    Err(ControlError::Refused(_)) => Ok(false),
+                    Err(error) => Err(error),
+                }
+            })
+            .await;
+            text.extend_from_slice(file.as_bytes());
         }
         GenerateCommand::Unit { socket } => {
             text.extend_from_slice(if *socket { SOCKET } else { SERVICE }.as_bytes());

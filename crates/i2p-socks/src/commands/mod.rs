@@ -1,7 +1,15 @@
 //! One file for each subcommand: its arguments and what it does. `streams` is what `connect` and `listen` share.
 //! May import every other room but `cli`; no room imports this one.
 
-use crate::{control::client::ControlError, terminal::output::remark};
+use std::time::Duration;
+
+use tokio::time::timeout;
+
+use crate::{
+    config::Config,
+    control::client::{ControlClient, ControlError},
+    terminal::output::remark,
+};
 
 pub(crate) mod check;
 pub(crate) mod connect;
@@ -19,6 +27,32 @@ pub(crate) mod reload;
 pub(crate) mod resolve;
 pub(crate) mod status;
 mod streams;
+
+/// How long a command that goes by its own configuration waits for the running proxy.
+const COMPARISON_TIMEOUT: Duration = Duration::from_secs(2);
+
+/// Says that the running proxy would answer otherwise, if there is one and it does. The command goes by its own configuration: it may be
+/// one that the proxy is to get. `same` asks the proxy, and `what` it has that is different.
+async fn remark_other_configuration<Work>(
+    config: &Config,
+    what: &str,
+    same: impl FnOnce(ControlClient) -> Work,
+) where
+    Work: Future<Output = Result<bool, ControlError>>,
+{
+    let Ok(state_dir) = config.state_dir() else { return };
+    match timeout(COMPARISON_TIMEOUT, same(ControlClient::of(&state_dir))).await {
+        Ok(Ok(true) | Err(ControlError::NotRunning(_) | ControlError::NotADirectory(_))) => {}
+        Ok(Ok(false)) => remark(&format!(
+            "the running proxy has {what}: the answer is what the configuration of this command says"
+        )),
+        Ok(Err(why)) => remark_own_configuration(&why),
+        // It answers once it has found a router.
+        Err(_) => remark(&format!(
+            "the running proxy does not say whether it has {what}: the answer is what the configuration of this command says"
+        )),
+    }
+}
 
 /// Says that an answer comes from the configuration of this command, since no proxy has given one. A proxy may run with another one.
 fn remark_own_configuration(why: &ControlError) {

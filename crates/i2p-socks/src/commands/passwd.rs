@@ -1,11 +1,15 @@
 //! `passwd`: creates an entry for a users file.
 
-use std::io::{self, BufRead, IsTerminal, Read, Write};
+use std::io::{self, BufRead, IsTerminal, Read};
 
 use i2p_tunnel::Users;
 use zeroize::Zeroizing;
 
-use crate::{command_error::CommandError, files, terminal::output::print};
+use crate::{
+    command_error::CommandError,
+    files,
+    terminal::output::{self, print},
+};
 
 /// Longer than a name or a password can be, with its end of line.
 const MAX_LINE_BYTES: usize = 512;
@@ -25,8 +29,7 @@ pub(crate) fn run(name: Option<&str>) -> Result<(), CommandError> {
 /// A line of stdin, with a prompt if stdin is a terminal.
 fn ask(prompt: &str) -> Result<Zeroizing<String>, CommandError> {
     if io::stdin().is_terminal() {
-        // Without a prompt it works, too.
-        let _ = write!(io::stderr(), "{prompt}");
+        output::prompt(prompt);
     }
     line()
 }

@@ -1,15 +1,21 @@
 //! `reload`: makes the running proxy read its configuration again.
 
+use std::{fs, path::Path};
+
 use crate::{
     command_error::CommandError,
     config::Config,
     control::client::{ControlClient, ControlError},
     daemon::orders::{RELOAD_PATH, ReloadReply},
-    terminal::output::{Format, print},
+    terminal::output::{Format, print, remark},
 };
 
-/// Prints what the reload has changed.
-pub(crate) async fn run(config: &Config, format: Format) -> Result<(), CommandError> {
+/// Prints what the reload has changed. `expected`: the file that this command was given, which the proxy need not have read.
+pub(crate) async fn run(
+    config: &Config,
+    expected: Option<&Path>,
+    format: Format,
+) -> Result<(), CommandError> {
     let proxy = ControlClient::of(&config.state_dir()?);
     let reply: ReloadReply = proxy.ask(RELOAD_PATH, &()).await.map_err(|error| match error {
         ControlError::Refused(why) => CommandError::run_time(format_args!(
@@ -17,7 +23,27 @@ pub(crate) async fn run(config: &Config, format: Format) -> Result<(), CommandEr
         )),
         error => error_of_proxy(&error),
     })?;
+    if let Some(expected) = expected {
+        remark_other_file(expected, reply.file.as_deref());
+    }
     print(&format.render(&reply, to_text)?)
+}
+
+/// Says that the proxy has read another file than the one that this command was given.
+fn remark_other_file(expected: &Path, read: Option<&Path>) {
+    let real = |path: &Path| fs::canonicalize(path).unwrap_or_else(|_| path.to_owned());
+    match read {
+        Some(read) if real(read) == real(expected) => {}
+        Some(read) => remark(&format!(
+            "the proxy has read {}, the file that it was started with, and not {}",
+            read.display(),
+            expected.display()
+        )),
+        None => remark(&format!(
+            "the proxy was started without a configuration file, and has not read {}",
+            expected.display()
+        )),
+    }
 }
 
 /// The error if no running proxy answers.
@@ -31,7 +57,8 @@ pub(super) fn error_of_proxy(error: &ControlError) -> CommandError {
 }
 
 fn to_text(reply: &ReloadReply) -> String {
-    let mut text = "The new configuration is in effect. Open streams continue.\n".to_owned();
+    let from = reply.file.as_ref().map_or_else(String::new, |file| format!(", from {}", file.display()));
+    let mut text = format!("The new configuration is in effect{from}. Open streams continue.\n");
     for address in &reply.opened {
         text += &format!("opened {address}\n");
     }
@@ -52,9 +79,14 @@ mod tests {
     #[test]
     fn the_text_names_the_listeners_that_changed() {
         let (opened, closed) = (vec!["127.0.0.1:1".to_owned()], vec!["unix:/a".to_owned()]);
-        let text = to_text(&ReloadReply { kept: 1, opened, closed });
+        let text = to_text(&ReloadReply { file: None, kept: 1, opened, closed });
         assert!(text.ends_with("opened 127.0.0.1:1\nclosed unix:/a\n1 listener stays as it was\n"), "{text}");
-        let text = to_text(&ReloadReply { kept: 2, opened: Vec::new(), closed: Vec::new() });
+        let text = to_text(&ReloadReply {
+            file: Some("/a.toml".into()),
+            kept: 2,
+            opened: Vec::new(),
+            closed: Vec::new(),
+        });
         assert!(text.ends_with("continue.\n2 listeners stay as they were\n"), "{text}");
     }
 }

@@ -53,6 +53,17 @@ pub(crate) enum Journald {
     Never,
 }
 
+impl LogFormat {
+    /// The format with this name.
+    pub(super) fn of_word(word: &str) -> Option<Self> {
+        match word {
+            "text" => Some(Self::Text),
+            "json" => Some(Self::Json),
+            _ => None,
+        }
+    }
+}
+
 impl LogConfig {
     /// Whether both logs go to the same place in the same form.
     pub(super) fn same_output(&self, other: &Self) -> bool {

@@ -3,6 +3,7 @@
 
 pub(crate) mod admin;
 mod embedded_router;
+pub(crate) mod file;
 pub(crate) mod i2p_url;
 mod isolate;
 pub(crate) mod limits;
@@ -25,6 +26,7 @@ pub(crate) mod verbosity;
 pub(crate) mod virtual_addresses;
 
 use std::{
+    hash::{DefaultHasher, Hash, Hasher},
     net::SocketAddr,
     num::NonZeroUsize,
     path::{Path, PathBuf},
@@ -36,13 +38,13 @@ use serde::Deserialize;
 
 use self::{
     admin::AdminConfig,
+    file::ConfigFile,
     limits::LimitsConfig,
-    log::LogConfig,
-    mistakes::{errors_in_file, parse_with_all_mistakes},
+    log::{LogConfig, LogFormat},
     names::NamesConfig,
     options::Options,
     outproxy::OutproxyConfig,
-    overrides::{Override, apply_overrides},
+    overrides::Override,
     route::RouteConfig,
     session::SessionConfig,
     shutdown::ShutdownConfig,
@@ -50,13 +52,10 @@ use self::{
     values::{Backend, BridgeAddress, SamCertificate, in_range, tables},
     virtual_addresses::VirtualAddressesConfig,
 };
-use crate::{command_error::CommandError, files};
+use crate::command_error::CommandError;
 
 /// Every key with its default and its meaning, as `generate config` prints it.
 pub(crate) const EXAMPLE: &str = include_str!("../../dist/i2p-socks.toml");
-
-/// The largest configuration file that is read.
-const MAX_FILE_BYTES: u64 = 1024 * 1024;
 
 /// The network ID of I2P itself.
 pub(crate) const PUBLIC_NETWORK: u8 = 2;
@@ -173,25 +172,15 @@ impl RouterConfig {
 impl Config {
     /// Loads the configuration, and checks that its values fit together.
     pub(crate) fn load(options: &Options) -> Result<Self, CommandError> {
-        let config = Self::read(options)?;
+        let config = ConfigFile::read(options)?.parse(options)?;
         config.check()?;
         Ok(config)
     }
 
-    /// Reads the configuration: defaults, then the file, then environment and command line.
-    pub(crate) fn read(options: &Options) -> Result<Self, CommandError> {
-        let text = options.config.as_deref().map(text).transpose()?.unwrap_or_default();
-        // First the file alone, so that mistakes in it are reported with line and column.
-        let in_file = |errors: Vec<_>| errors_in_file(options.config.as_deref(), &text, &errors);
-        let mut config = parse_with_all_mistakes::<Self>(&text).map_err(in_file)?;
-        let overrides = config.overrides(options)?;
-        if !overrides.is_empty() {
-            let file = toml::from_str(&text).map_err(|error| in_file(vec![error]))?;
-            config = apply_overrides(&file, &overrides)?;
-        }
-        config.state_dir.clone_from(&options.state_dir);
-        config.file.clone_from(&options.config);
-        Ok(config)
+    /// The defaults, for a command that needs no more than the state directory and the format of the log.
+    pub(crate) fn without_file(options: &Options, format: LogFormat) -> Self {
+        let log = LogConfig { format, ..LogConfig::default() };
+        Self { log, state_dir: options.state_dir.clone(), ..Self::default() }
     }
 
     /// The keys that environment and command line set. `-o` comes last, so that it wins.
@@ -338,6 +327,13 @@ impl Config {
         Routes::new(self.route.iter().map(RouteConfig::route).collect())
     }
 
+    /// A number for where requests go: equal if routes, outproxies and virtual addresses are. It is for processes of one version.
+    pub(crate) fn routing_number(&self) -> u64 {
+        let mut hasher = DefaultHasher::new();
+        format!("{:?}", (&self.route, &self.outproxy, &self.virtual_addresses)).hash(&mut hasher);
+        hasher.finish()
+    }
+
     /// The first part that differs and that cannot change while the proxy is running, in the words of the configuration file.
     pub(crate) fn first_change_needing_restart(&self, other: &Self) -> Option<&'static str> {
         let differs = [
@@ -385,6 +381,11 @@ impl Config {
         toml::from_str(text)
     }
 
+    /// The file that it was read from, if there is one.
+    pub(crate) fn file(&self) -> Option<&Path> {
+        self.file.as_deref()
+    }
+
     /// The state directory: the one on the command line, else that of systemd, else the platform's directory for state.
     pub(crate) fn state_dir(&self) -> Result<PathBuf, CommandError> {
         if let Some(dir) = &self.state_dir {
@@ -414,11 +415,4 @@ impl Config {
             ))
         })
     }
-}
-
-/// The text of a configuration file.
-fn text(path: &Path) -> Result<String, CommandError> {
-    files::read_text(path, MAX_FILE_BYTES).map_err(|error| {
-        CommandError::usage(format_args!("cannot read the configuration file {}: {error}", path.display()))
-    })
 }

@@ -10,7 +10,7 @@ use super::{
     verbosity::Verbosity,
 };
 
-#[derive(Debug, Args)]
+#[derive(Debug, Default, Args)]
 pub(crate) struct Options {
     /// Listen for clients on IP:PORT, unix:/PATH or fd:NAME. For several addresses, repeat the option or separate them by commas
     /// [default: 127.0.0.1:4450]
@@ -52,7 +52,7 @@ pub(crate) struct Options {
 
     /// Log only problems
     #[arg(short, long, global = true)]
-    quiet: bool,
+    pub(super) quiet: bool,
 }
 
 impl Options {

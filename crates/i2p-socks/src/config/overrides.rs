@@ -6,7 +6,7 @@ use toml::{Table, Value};
 
 use serde::de::DeserializeOwned;
 
-use super::mistakes::without_quotation;
+use super::{log::LogFormat, mistakes::without_quotation};
 use crate::command_error::CommandError;
 
 /// Lists of tables. Those of the first two have names, and the third has numbers.
@@ -91,6 +91,22 @@ impl Override {
     pub(super) fn from_option(option: &str, path: &[&str], value: impl Into<Value>) -> Self {
         let path = path.iter().map(|name| (*name).to_owned()).collect();
         Self { origin: option.to_owned(), path, value: value.into() }
+    }
+
+    /// Whether it sets a key of this table, or the whole table.
+    pub(crate) fn is_of(&self, table: &str) -> bool {
+        self.path.first().is_some_and(|first| first == table)
+    }
+
+    /// The format of the log, if it sets that.
+    pub(super) fn log_format(&self) -> Option<LogFormat> {
+        let path: Vec<_> = self.path.iter().map(String::as_str).collect();
+        let value = match path.as_slice() {
+            ["log", "format"] => Some(&self.value),
+            ["log"] => self.value.get("format"),
+            _ => None,
+        };
+        value.and_then(Value::as_str).and_then(LogFormat::of_word)
     }
 
     /// What else the value can mean: a number, boolean or date as text, and any of these as a list of one.

@@ -6,7 +6,10 @@ use i2p_tunnel::{
     datagram_descriptors,
 };
 
-use super::*;
+use super::{
+    mistakes::{errors_in_file, parse_with_all_mistakes},
+    *,
+};
 
 #[test]
 fn an_empty_file_is_the_defaults() {

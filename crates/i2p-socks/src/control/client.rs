@@ -8,7 +8,11 @@ use std::{
 
 use http_body_util::{BodyExt, Empty, Full, Limited};
 use hyper::{
-    Method, Request, Response, body::Incoming, client::conn::http1, header::HOST, http::request::Builder,
+    Method, Request, Response,
+    body::{Bytes, Incoming},
+    client::conn::http1,
+    header::HOST,
+    http::request::Builder,
 };
 use hyper_util::rt::TokioIo;
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
@@ -164,10 +168,15 @@ fn broken(why: impl fmt::Display) -> ControlError {
     ControlError::Broken(why.to_string())
 }
 
+/// Reads an answer as a whole.
+pub(crate) async fn read_whole(answer: Response<Incoming>) -> Result<Bytes, ControlError> {
+    let body = Limited::new(answer.into_body(), MAX_ANSWER_BYTES).collect().await.map_err(broken)?;
+    Ok(body.to_bytes())
+}
+
 /// Reads an answer as a JSON value.
 pub(crate) async fn read_json<T: DeserializeOwned>(answer: Response<Incoming>) -> Result<T, ControlError> {
-    let body = Limited::new(answer.into_body(), MAX_ANSWER_BYTES).collect().await.map_err(broken)?;
-    serde_json::from_slice(&body.to_bytes()).map_err(broken)
+    serde_json::from_slice(&read_whole(answer).await?).map_err(broken)
 }
 
 /// The reason in an error answer of [`error_response`](super::routes::error_response).

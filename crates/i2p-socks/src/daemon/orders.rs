@@ -1,9 +1,12 @@
-//! What the commands `reload` and `new-identity` ask of the running proxy, over the control socket.
+//! What the commands `reload`, `new-identity` and `explain` ask of the running proxy, over the control socket.
 //!
 //! | request | response |
 //! |---|---|
 //! | `POST /reload` with `null` | a [`ReloadReply`]; 409 if the new configuration is refused |
 //! | `POST /new-identity` with a username, or `null` for all clients | a [`NewIdentityReply`] |
+//! | `POST /routing` with `null` | the [number](crate::config::Config::routing_number) of its routing |
+
+use std::path::{self, Path, PathBuf};
 
 use hyper::{Method, StatusCode};
 use serde::{Deserialize, Serialize};
@@ -17,6 +20,7 @@ use crate::{
 
 pub(crate) const RELOAD_PATH: &str = "/reload";
 pub(crate) const NEW_IDENTITY_PATH: &str = "/new-identity";
+pub(crate) const ROUTING_PATH: &str = "/routing";
 /// The largest request: a username of 255 bytes in JSON.
 const MAX_REQUEST_BYTES: usize = 4096;
 /// How many orders may wait for their turn. Further ones wait in their connections.
@@ -28,11 +32,16 @@ pub(super) enum Order {
     Reload(oneshot::Sender<Result<ReloadReply, String>>),
     /// Give clients new identities: those that send this username, or all.
     NewIdentity(Option<String>, oneshot::Sender<NewIdentityReply>),
+    /// Tell the number of the routing in effect.
+    Routing(oneshot::Sender<u64>),
 }
 
 /// What a reload has changed.
 #[derive(Debug, Serialize, Deserialize)]
 pub(crate) struct ReloadReply {
+    /// The configuration file that was read, if the proxy was started with one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) file: Option<PathBuf>,
     /// How many listeners stayed.
     pub(crate) kept: usize,
     /// The addresses of new listeners.
@@ -48,23 +57,29 @@ pub(crate) struct NewIdentityReply {
     pub(crate) renewed: usize,
 }
 
-impl From<&ListenerReload> for ReloadReply {
-    fn from(changed: &ListenerReload) -> Self {
+impl ReloadReply {
+    pub(super) fn new(changed: &ListenerReload, file: Option<&Path>) -> Self {
+        // Whoever reads the reply has another working directory.
+        let file = file.map(|file| path::absolute(file).unwrap_or_else(|_| file.to_owned()));
         let addresses =
             |listeners: &[Listener]| listeners.iter().map(|listener| listener.address.to_string()).collect();
-        Self { kept: changed.kept, opened: addresses(&changed.opened), closed: addresses(&changed.closed) }
+        Self {
+            file,
+            kept: changed.kept,
+            opened: addresses(&changed.opened),
+            closed: addresses(&changed.closed),
+        }
     }
 }
 
 /// Adds the paths of orders to `routes`. Orders arrive at the receiver.
 pub(super) fn add(routes: Routes) -> (Routes, mpsc::Receiver<Order>) {
     let (orders, receiver) = mpsc::channel(MAX_WAITING_ORDERS);
-    let of_reload = orders.clone();
-    let routes = routes.on(Method::POST, RELOAD_PATH, move |_| reload(of_reload.clone())).on(
-        Method::POST,
-        NEW_IDENTITY_PATH,
-        move |request| new_identity(orders.clone(), request),
-    );
+    let (of_reload, of_routing) = (orders.clone(), orders.clone());
+    let routes = routes
+        .on(Method::POST, RELOAD_PATH, move |_| reload(of_reload.clone()))
+        .on(Method::POST, NEW_IDENTITY_PATH, move |request| new_identity(orders.clone(), request))
+        .on(Method::POST, ROUTING_PATH, move |_| routing(of_routing.clone()));
     (routes, receiver)
 }
 
@@ -83,6 +98,13 @@ async fn new_identity(orders: mpsc::Sender<Order>, request: HttpRequest) -> Http
     };
     match carried_out(&orders, |reply| Order::NewIdentity(user, reply)).await {
         Some(reply) => json_response(StatusCode::OK, &reply),
+        None => stopping(),
+    }
+}
+
+async fn routing(orders: mpsc::Sender<Order>) -> HttpResponse {
+    match carried_out(&orders, Order::Routing).await {
+        Some(number) => json_response(StatusCode::OK, &number),
         None => stopping(),
     }
 }

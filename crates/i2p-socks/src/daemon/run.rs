@@ -149,6 +149,9 @@ async fn serve(
                     // The command may have ended.
                     let _ = reply.send(renew_identities(running, user.as_deref()));
                 }
+                Order::Routing(reply) => {
+                    let _ = reply.send(running.config.routing_number());
+                }
                 Order::Reload(reply) => {
                     let reloaded = context.reload(running, starting);
                     let Some(outcome) = stop.run_until_cancelled(reloaded).await else { return };
@@ -200,7 +203,9 @@ impl ReloadContext<'_> {
         if !starting {
             ServiceManager.ready(&status);
         }
-        outcome.map(|changed| ReloadReply::from(&changed)).map_err(|error| error.to_string())
+        outcome
+            .map(|changed| ReloadReply::new(&changed, running.config.file()))
+            .map_err(|error| error.to_string())
     }
 
     /// Brings everything else in line with the new configuration.

@@ -18,9 +18,19 @@ use crate::{
 
 /// Prints an error of clap and returns our exit code. `--help` and `--version` arrive here, too, and are no errors.
 pub(crate) fn report_parse_error(error: &clap::Error) -> ExitCode {
-    // If nobody reads stderr, the exit code still shows it.
-    let _ = error.print();
-    if error.use_stderr() { ExitCode::from(USAGE) } else { ExitCode::SUCCESS }
+    if !error.use_stderr() {
+        // A reader of stdout who has left has what it wanted.
+        let _ = error.print();
+        return ExitCode::SUCCESS;
+    }
+    let text = error.render().to_string();
+    let message = text.strip_prefix("error: ").unwrap_or(&text).trim_end();
+    match json_line("ERROR", message) {
+        Some(line) => drop(io::stderr().write_all(line.as_bytes())),
+        // If nobody reads stderr, the exit code still shows it.
+        None => drop(error.print()),
+    }
+    ExitCode::from(USAGE)
 }
 
 /// Whether every line on stderr is a JSON object: `format = "json"` under `[log]`.
@@ -59,10 +69,18 @@ pub(crate) fn remark(text: &str) {
 
 /// Prints an error on stderr and returns its exit code.
 pub(crate) fn report(error: &CommandError) -> ExitCode {
-    // If nobody reads stderr, the exit code still shows it.
     let line = json_line("ERROR", &error.to_string()).unwrap_or_else(|| format!("i2p-socks: {error}\n"));
+    // If nobody reads stderr, the exit code still shows it.
     let _ = io::stderr().write_all(line.as_bytes());
     error.exit_code()
+}
+
+/// Prints the prompt of a question to a person, without an end of line. Programs that read objects get none.
+pub(crate) fn prompt(text: &str) {
+    if !WRITES_JSON.load(Relaxed) {
+        // Without a prompt it works, too.
+        let _ = io::stderr().write_all(text.as_bytes());
+    }
 }
 
 /// The form in which a command prints its result.

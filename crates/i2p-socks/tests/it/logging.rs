@@ -5,7 +5,7 @@ use std::{fs, path::PathBuf};
 
 use sam_testkit::TestBridge;
 
-use crate::common::{Running, connect, output};
+use crate::common::{self, Running, connect, output};
 
 struct Proxy {
     running: Running,
@@ -105,4 +105,58 @@ async fn with_json_every_line_on_stderr_is_an_object() {
     }
     let lines = proxy.running.stderr_so_far();
     assert!(lines.iter().all(|line| serde_json::from_str::<serde_json::Value>(line).is_ok()), "{lines:#?}");
+}
+
+/// The lines on stderr, each of them an object with an error or a remark.
+fn objects(words: &[&str], environment: &[(&str, &str)]) -> (Option<i32>, Vec<serde_json::Value>) {
+    let mut command = common::i2p_socks(words);
+    command.envs(environment.iter().copied()).stdin(std::process::Stdio::null());
+    let output = command.output().unwrap();
+    let stderr = String::from_utf8(output.stderr).unwrap();
+    let object = |line: &str| serde_json::from_str(line).unwrap_or_else(|_| panic!("{words:?}: {line}"));
+    (output.status.code(), stderr.lines().map(object).collect())
+}
+
+#[test]
+fn with_json_mistakes_are_objects_too() {
+    let dir = tempfile::tempdir().unwrap();
+    let file = |name: &str, text: &str| {
+        let path = dir.path().join(name);
+        fs::write(&path, text).unwrap();
+        path.to_str().unwrap().to_owned()
+    };
+    let right = file("right", "[log]\nformat = 'json'\n");
+    let wrong_key = file("wrong-key", "[log]\nformat = 'json'\n[limits]\ndail = '1s'\ndial = 'x'\n");
+    let not_toml = file("not-toml", "[router\nsam = \n[log]\nformat = 'json'\n");
+    let json = ["-o", "log.format=json"];
+    for (words, code, says) in [
+        (&["run", "--bogus", json[0], json[1]][..], 64, "--bogus"),
+        (&["-olog.format=json", "nonsense"], 64, "nonsense"),
+        (&["resolve", json[0], json[1]], 64, "NAME"),
+        (&["run", "-o", "limits.dial", json[0], json[1]], 64, "expected KEY=VALUE"),
+        (&["names", json[0], json[1]], 64, "Usage"),
+        (&["run", "--config", &right, "--bogus"], 64, "--bogus"),
+        (&["run", "--config", &wrong_key], 64, "has 2 errors"),
+        (&["check", "--config", &wrong_key], 64, "has 2 errors"),
+        (&["run", "--config", &not_toml], 64, "the configuration file"),
+        (&["run", "--config", "/nonexistent/file", json[0], json[1]], 64, "cannot read the configuration"),
+        (&["run", "-o", "session.length=9", json[0], json[1]], 64, "9 is not between"),
+        (&["status", json[0], json[1]], 1, "no proxy is running"),
+        (&["passwd", json[0], json[1]], 64, "name"),
+        (&["generate", "pac", "--listen", "127.0.0.1:0", json[0], json[1]], 64, "browsers cannot use"),
+        (&["generate", "man", "--dir", "/dev/null/man", json[0], json[1]], 1, "cannot write manual pages"),
+        (&["reload", "--sam", "127.0.0.1:1", json[0], json[1]], 64, "has no effect on a running proxy"),
+    ] {
+        let (found, lines) = objects(words, &[]);
+        assert_eq!(found, Some(code), "{words:?}: {lines:?}");
+        let is_said = |line: &serde_json::Value| line["message"].as_str().unwrap().contains(says);
+        assert!(lines.iter().any(is_said), "{words:?}: {lines:?}");
+    }
+    let (code, lines) = objects(&["run", "--bogus"], &[("I2P_SOCKS_CONFIG", &right)]);
+    assert_eq!((code, lines.len(), &lines[0]["level"]), (Some(64), 1, &"ERROR".into()), "{lines:?}");
+    let (_, lines) = objects(&["run"], &[("I2P_SOCKS_SAM", "tcp:"), ("I2P_SOCKS_CONFIG", &right)]);
+    assert_eq!(lines.len(), 1, "{lines:?}");
+    // The command line has the last word.
+    let (_, _, stderr) = output(&["run", "--bogus", "--config", &right, "-o", "log.format=text"]);
+    assert!(stderr.starts_with("error: unexpected argument '--bogus'"), "{stderr}");
 }

@@ -27,6 +27,7 @@ mod malicious_clients;
 mod names;
 mod notify;
 mod orders;
+mod own_configuration;
 mod private_network;
 mod readiness;
 mod reload;

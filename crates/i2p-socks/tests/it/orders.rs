@@ -2,6 +2,7 @@
 #![cfg(unix)]
 
 use std::{
+    fs,
     io::{Read, Write},
     net::{SocketAddr, TcpStream},
 };
@@ -47,6 +48,53 @@ async fn a_reload_by_command_says_what_has_changed_or_why_it_is_refused() {
         assert_eq!((code, stdout.as_str()), (Some(1), ""));
         assert!(stderr.contains("no proxy is running") && stderr.contains("--state-dir"), "{stderr}");
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_reload_is_of_the_configuration_of_the_proxy_whatever_the_command_is_given() {
+    let bridge = TestBridge::start().await;
+    let mut proxy = Proxy::start(&bridge, &tunnel("a", ""));
+    proxy.running.ready();
+    let own = proxy.config().to_str().unwrap().to_owned();
+    let other = proxy.dir.path().join("other.toml");
+    fs::write(&other, "no-such-key = [").unwrap();
+    let other = other.to_str().unwrap();
+    let from_own = format!("The new configuration is in effect, from {own}. ");
+
+    let (code, stdout, stderr) = proxy.command(&["reload", "--config", other]);
+    assert_eq!(code, Some(0), "{stderr}");
+    assert!(stdout.starts_with(&from_own), "{stdout}");
+    assert!(stderr.contains(&format!("the proxy has read {own}, the file")), "{stderr}");
+    let (code, stdout, stderr) = proxy.command(&["reload", "--config", &own]);
+    assert_eq!((code, stderr.as_str()), (Some(0), ""));
+    assert!(stdout.starts_with(&from_own), "{stdout}");
+    for words in [&["status", "--config", other][..], &["new-identity", "--config", other]] {
+        let (code, _, stderr) = proxy.command(words);
+        assert_eq!((code, stderr.as_str()), (Some(0), ""), "{words:?}");
+    }
+
+    // It would look as if the proxy followed them.
+    for setting in [
+        &["-o", "limits.dial=3s"][..],
+        &["--sam", "127.0.0.1:1"],
+        &["--listen", "127.0.0.1:1"],
+        &["--router", "sam"],
+        &["--open-to-others"],
+    ] {
+        let (code, stdout, stderr) = proxy.command(&[&["reload"], setting].concat());
+        assert_eq!((code, stdout.as_str()), (Some(64), ""), "{setting:?}");
+        assert!(stderr.contains(&format!("{} has no effect on a running proxy", setting[0])), "{stderr}");
+    }
+    assert_eq!(proxy.command(&["reload", "-o", "log.format=json"]).0, Some(0));
+    let mut command = crate::common::i2p_socks(&["reload"]);
+    command.arg("--state-dir").arg(proxy.dir.path().join("state"));
+    command.envs([("I2P_SOCKS_SAM", "127.0.0.1:1"), ("I2P_SOCKS_LISTEN", "127.0.0.1:1")]);
+    assert_eq!(command.output().unwrap().status.code(), Some(0), "variables are for all commands");
+
+    proxy.change("no-such-key = [");
+    let (code, _, stderr) = proxy.command(&["reload", "--config", &own]);
+    assert_eq!(code, Some(1), "the answer is that of the proxy");
+    assert!(stderr.contains("was refused, and the old one stays in effect"), "{stderr}");
 }
 
 /// Connects with this username.

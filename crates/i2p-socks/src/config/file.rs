@@ -1,0 +1,95 @@
+//! The configuration file, read and not parsed yet. It is read once, because it may be a pipe.
+
+use std::path::PathBuf;
+
+use toml::de::DeTable;
+
+use super::{
+    Config,
+    log::LogFormat,
+    mistakes::{errors_in_file, parse_with_all_mistakes},
+    options::Options,
+    overrides::{Override, apply_overrides},
+};
+use crate::{command_error::CommandError, files};
+
+/// The largest configuration file that is read.
+const MAX_FILE_BYTES: u64 = 1024 * 1024;
+
+/// The text of a configuration file; empty if there is no file.
+#[derive(Debug, Default)]
+pub(crate) struct ConfigFile {
+    path: Option<PathBuf>,
+    text: String,
+}
+
+impl ConfigFile {
+    /// Reads the file that the options name.
+    pub(crate) fn read(options: &Options) -> Result<Self, CommandError> {
+        let path = options.config.clone();
+        let text = path.as_deref().map(|path| {
+            files::read_text(path, MAX_FILE_BYTES).map_err(|error| {
+                CommandError::usage(format_args!(
+                    "cannot read the configuration file {}: {error}",
+                    path.display()
+                ))
+            })
+        });
+        Ok(Self { text: text.transpose()?.unwrap_or_default(), path })
+    }
+
+    /// The format that the options and the file ask for, as far as they can be read: mistakes in them are reported in it.
+    pub(crate) fn log_format(&self, options: &Options) -> LogFormat {
+        let (document, _) = DeTable::parse_recoverable(&self.text);
+        let log = document.get_ref().get("log").and_then(|log| log.get_ref().as_table());
+        let in_file = log.and_then(|log| log.get("format")).and_then(|format| format.get_ref().as_str());
+        let on_command_line = options.overrides.iter().rev().find_map(Override::log_format);
+        on_command_line.or_else(|| in_file.and_then(LogFormat::of_word)).unwrap_or_default()
+    }
+
+    /// The configuration: defaults, then the file, then environment and command line.
+    ///
+    /// # Errors
+    /// What is wrong with the file or an option. Whether the values fit together, [`Config::check`] says.
+    pub(crate) fn parse(&self, options: &Options) -> Result<Config, CommandError> {
+        // First the file alone, so that mistakes in it are reported with line and column.
+        let in_file = |errors: Vec<_>| errors_in_file(self.path.as_deref(), &self.text, &errors);
+        let mut config = parse_with_all_mistakes::<Config>(&self.text).map_err(in_file)?;
+        let overrides = config.overrides(options)?;
+        if !overrides.is_empty() {
+            let file = toml::from_str(&self.text).map_err(|error| in_file(vec![error]))?;
+            config = apply_overrides(&file, &overrides)?;
+        }
+        config.state_dir.clone_from(&options.state_dir);
+        config.file.clone_from(&self.path);
+        Ok(config)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_format_is_found_in_spite_of_mistakes() {
+        use LogFormat::{Json, Text};
+        for (text, overrides, format) in [
+            ("", &[][..], Text),
+            ("[log]\nformat = 'json'", &[], Json),
+            ("[log]\nformat = 'json'\nlevle = 1\n[tunnel]", &[], Json),
+            ("[router]\nsam = = 1\n[log]\nformat = 'json'", &[], Json),
+            ("log = { format = 'json' }\n[[[", &[], Json),
+            ("[log]\nformat = 'jsno'", &[], Text),
+            ("log = 1", &[], Text),
+            ("", &["log.format=json"], Json),
+            ("[log]\nformat = 'json'", &["log.format=text"], Text),
+            ("[log]\nformat = 'text'", &["log={ format = 'json' }"], Json),
+            ("", &["log.format=text", "log.format=json", "log.format=jsno", "log.level=json"], Json),
+        ] {
+            let file = ConfigFile { path: None, text: text.to_owned() };
+            let overrides = overrides.iter().map(|text| text.parse().unwrap()).collect();
+            let options = Options { overrides, ..Options::default() };
+            assert_eq!(file.log_format(&options), format, "{text} {:?}", options.overrides);
+        }
+    }
+}
