@@ -64,6 +64,14 @@ impl Cli {
 }
 
 impl Command {
+    /// How long its end may take because nobody reads what it has written; `None`: as long as that takes.
+    pub(crate) fn patience(&self) -> Option<Duration> {
+        match self {
+            Self::Run | Self::Demo | Self::Listen(_) => Some(Duration::from_secs(1)),
+            _ => None,
+        }
+    }
+
     /// Whether a configuration that is wrong is in its way. It is not if the answer comes from the running proxy, which the command
     /// finds by its state directory, or has nothing to do with a configuration.
     pub(crate) fn needs_configuration(&self) -> bool {

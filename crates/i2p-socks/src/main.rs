@@ -54,7 +54,9 @@ fn main() -> ExitCode {
             if error.use_stderr() {
                 output::set_stderr_format(asked_format(ConfigFile::read(&options).ok().as_ref(), &options));
             }
-            return output::report_parse_error(&error);
+            let code = output::report_parse_error(&error);
+            output::flush(None);
+            return code;
         }
     };
     let file = ConfigFile::read(&cli.options);
@@ -66,10 +68,12 @@ fn main() -> ExitCode {
             "core dumps cannot be forbidden: {error}. If this program crashes, its keys and passwords may end up in a file"
         ));
     }
-    match run(&cli, file, format) {
+    let code = match run(&cli, file, format) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => output::report(&error),
-    }
+    };
+    output::flush(cli.command().patience());
+    code
 }
 
 /// The format of the log that is asked for, as far as that can be read.

@@ -1,6 +1,6 @@
 //! `run`: starts the proxy, serves clients, reloads, and stops.
 
-use std::{io::Write, sync::Arc, time::Duration};
+use std::{sync::Arc, time::Duration};
 
 use i2p_tunnel::InheritedSockets;
 use restart_schedule::again_after_panics;
@@ -39,7 +39,7 @@ use crate::{
     status::board::{Board, Stage},
     terminal::{
         log::Log,
-        panics,
+        output, panics,
         progress::{BUILDING_TUNNELS, Progress},
     },
 };
@@ -273,11 +273,10 @@ async fn report_for_ever(board: &Board) {
 /// Prints the line `socks ADDRESS ready` for each listener. Scripts wait for these lines. The proxy also serves if nobody can read
 /// them: a script may have closed the pipe after the first one, or the disk of the file may be full.
 pub(crate) fn announce(listeners: &[Listener]) {
-    let mut out = std::io::stdout().lock();
-    let mut lines = listeners.iter().map(|listener| writeln!(out, "socks {} ready", listener.address));
-    if let Err(error) = lines.try_for_each(|result| result).and_then(|()| out.flush()) {
+    let lines = listeners.iter().map(|listener| format!("socks {} ready\n", listener.address)).collect();
+    output::announce(lines, |error| {
         tracing::warn!(
             "cannot write to stdout that listeners are ready: {error}. They are served; i2p-socks status lists them"
         );
-    }
+    });
 }

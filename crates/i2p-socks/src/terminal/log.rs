@@ -135,8 +135,7 @@ struct Line<'a>(&'a Progress);
 
 impl io::Write for Line<'_> {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        // If nobody reads stderr any more, the proxy continues without a log.
-        let _ = self.0.beside(bytes);
+        self.0.beside(bytes.to_vec());
         Ok(bytes.len())
     }
 

@@ -5,3 +5,4 @@ pub(crate) mod log;
 pub(crate) mod output;
 pub(crate) mod panics;
 pub(crate) mod progress;
+pub(crate) mod side_channel;

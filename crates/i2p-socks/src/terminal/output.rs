@@ -5,11 +5,12 @@ use std::{
     ops::ControlFlow,
     process::ExitCode,
     sync::atomic::{AtomicBool, Ordering::Relaxed},
-    time::SystemTime,
+    time::{Duration, SystemTime},
 };
 
 use serde::Serialize;
 
+use super::side_channel::SideChannel;
 use crate::{
     command_error::{CommandError, USAGE},
     config::log::LogFormat,
@@ -26,7 +27,7 @@ pub(crate) fn report_parse_error(error: &clap::Error) -> ExitCode {
     let text = error.render().to_string();
     let message = text.strip_prefix("error: ").unwrap_or(&text).trim_end();
     match json_line("ERROR", message) {
-        Some(line) => drop(io::stderr().write_all(line.as_bytes())),
+        Some(line) => write_stderr(line.into_bytes()),
         // If nobody reads stderr, the exit code still shows it.
         None => drop(error.print()),
     }
@@ -41,9 +42,44 @@ pub(crate) fn set_stderr_format(format: LogFormat) {
     WRITES_JSON.store(format == LogFormat::Json, Relaxed);
 }
 
+static STDOUT: SideChannel = SideChannel::new("stdout", |_| ());
+static STDERR: SideChannel = SideChannel::new("stderr", |lost| {
+    let text = format!("{lost} lines are missing here, because nobody read stderr");
+    let line = json_line("WARN", &text).unwrap_or_else(|| format!("i2p-socks: {text}\n"));
+    let _ = io::stderr().write_all(line.as_bytes());
+});
+
 /// A line for stderr with its end: the text, or an object.
 pub(super) fn stderr_line(text: &str) -> String {
     json_line("INFO", text).unwrap_or_else(|| format!("{text}\n"))
+}
+
+/// Does this, which writes so many bytes to stderr, after all that is written there already. Does not wait.
+pub(super) fn on_stderr(bytes: usize, write: impl FnOnce() + Send + 'static) {
+    STDERR.send(bytes, write);
+}
+
+/// Writes to stderr. Does not wait.
+pub(super) fn write_stderr(bytes: Vec<u8>) {
+    // If nobody reads stderr, the exit code still shows it.
+    on_stderr(bytes.len(), move || drop(io::stderr().write_all(&bytes)));
+}
+
+/// Prints what a service tells on stdout, beside its work. Does not wait. `failed` is called if stdout cannot be written.
+pub(crate) fn announce(text: String, failed: impl FnOnce(io::Error) + Send + 'static) {
+    STDOUT.send(text.len(), move || {
+        let mut out = io::stdout().lock();
+        if let Err(error) = out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
+            failed(error);
+        }
+    });
+}
+
+/// Waits until all is written, at most this long. Call it at the end of the process.
+pub(crate) fn flush(limit: Option<Duration>) {
+    // Its failures go to stderr.
+    STDOUT.flush(limit);
+    STDERR.flush(limit);
 }
 
 /// An object like those of a log in JSON, with the end of the line; `None` if lines are text.
@@ -63,15 +99,13 @@ fn json_line(level: &str, message: &str) -> Option<String> {
 
 /// Prints a remark on stderr, for people who would otherwise see nothing at all. Programs read stdout.
 pub(crate) fn remark(text: &str) {
-    // If nobody reads stderr, the exit code still shows it.
-    let _ = io::stderr().write_all(stderr_line(text).as_bytes());
+    write_stderr(stderr_line(text).into_bytes());
 }
 
 /// Prints an error on stderr and returns its exit code.
 pub(crate) fn report(error: &CommandError) -> ExitCode {
     let line = json_line("ERROR", &error.to_string()).unwrap_or_else(|| format!("i2p-socks: {error}\n"));
-    // If nobody reads stderr, the exit code still shows it.
-    let _ = io::stderr().write_all(line.as_bytes());
+    write_stderr(line.into_bytes());
     error.exit_code()
 }
 

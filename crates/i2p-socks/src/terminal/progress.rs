@@ -11,7 +11,7 @@ use std::{
 
 use indicatif::{ProgressBar, ProgressStyle};
 
-use super::output::stderr_line;
+use super::output::{on_stderr, stderr_line, write_stderr};
 use crate::config::{log::LogFormat, verbosity::Verbosity};
 
 /// How many steps a start has: find a router, learn about the network, build tunnels.
@@ -62,18 +62,19 @@ impl Progress {
         if self.finished.load(Relaxed) {
             return;
         }
-        if let Some(bar) = &self.bar {
-            // The length of the bar is the number of finished steps.
-            bar.set_position(step.saturating_sub(1));
-            bar.set_message(text.to_owned());
+        if let Some(bar) = self.bar.clone() {
+            let text = text.to_owned();
+            on_stderr(text.len(), move || {
+                // The length of the bar is the number of finished steps.
+                bar.set_position(step.saturating_sub(1));
+                bar.set_message(text);
+            });
         }
         if let Some(plain) = &self.plain {
             let mut last = plain.lock().unwrap_or_else(PoisonError::into_inner);
             if last.is_none_or(|when| when.elapsed() >= not_before) {
                 *last = Some(Instant::now());
-                // If nobody reads stderr, the start continues.
-                let line = stderr_line(&format!("[{step}/{STEPS}] {text}"));
-                let _ = std::io::stderr().write_all(line.as_bytes());
+                write_stderr(stderr_line(&format!("[{step}/{STEPS}] {text}")).into_bytes());
             }
         }
     }
@@ -81,17 +82,18 @@ impl Progress {
     /// Ends the start: removes the bar, and ignores later steps.
     pub(crate) fn finish(&self) {
         self.finished.store(true, Relaxed);
-        if let Some(bar) = &self.bar {
-            bar.finish_and_clear();
+        if let Some(bar) = self.bar.clone() {
+            on_stderr(0, move || bar.finish_and_clear());
         }
     }
 
-    /// Writes to stderr without breaking the bar.
-    pub(crate) fn beside(&self, bytes: &[u8]) -> std::io::Result<()> {
-        let write = || std::io::stderr().lock().write_all(bytes);
-        match &self.bar {
-            Some(bar) if !bar.is_finished() => bar.suspend(write),
-            _ => write(),
-        }
+    /// Writes to stderr without breaking the bar. Does not wait.
+    pub(super) fn beside(&self, bytes: Vec<u8>) {
+        let Some(bar) = self.bar.clone() else { return write_stderr(bytes) };
+        on_stderr(bytes.len(), move || {
+            let write = || std::io::stderr().write_all(&bytes);
+            // If nobody reads stderr any more, the proxy continues without a log.
+            let _ = if bar.is_finished() { write() } else { bar.suspend(write) };
+        });
     }
 }

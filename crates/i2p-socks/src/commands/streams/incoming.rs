@@ -20,7 +20,7 @@ use crate::{
     command_error::CommandError,
     config::values::addresses_without_lookup,
     daemon::signals::Signals,
-    terminal::output::{print, remark},
+    terminal::output::{announce, remark},
 };
 
 /// How long to wait before accepting again, after it failed.
@@ -78,7 +78,7 @@ impl AddressPrinter {
         }
         // Nobody may be reading, and that does not end the stream.
         match self.output {
-            AddressOutput::Stdout => drop(print(&format!("{address}\n"))),
+            AddressOutput::Stdout => announce(format!("{address}\n"), drop),
             AddressOutput::Stderr => remark(address),
         }
         *printed = Some(address.to_owned());
