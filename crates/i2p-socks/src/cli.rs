@@ -104,8 +104,8 @@ pub(crate) enum Command {
     Run,
     /// Try the proxy without a router and without internet: start a private I2P network in this process.
     ///
-    /// The network has one page. The command prints curl commands that fetch it, and runs until interrupted. It uses --listen;
-    /// --router, --sam and --state-dir have no effect.
+    /// The network has one page. The command prints curl commands that fetch it, and runs until interrupted. If no proxy is running
+    /// with the same --state-dir, the commands status, resolve and new-identity ask the demo. --router and --sam have no effect.
     Demo,
     /// Look up a name, and show what each source of names answers.
     ///

@@ -2,27 +2,40 @@
 
 use std::{net::SocketAddr, sync::Arc, time::Duration};
 
-use i2p_embedded::{HostTable, PrivateNetwork};
-use i2p_name::{B32, HostName, I2pName};
-use i2p_sam::{Bridge, SamStream, Session, SessionOptions};
-use i2p_tunnel::{InheritedSockets, Metrics};
+use i2p_embedded::PrivateNetwork;
+use i2p_name::{Destination, HostName, I2pName};
+use i2p_sam::{Bridge, PrivateKey, SamStream, Session, SessionOptions};
+use i2p_tunnel::{InheritedSockets, Resolver};
 use tokio::{
     io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader},
+    sync::mpsc,
     time::{sleep, timeout},
 };
+use tokio_util::sync::CancellationToken;
 
 use crate::{
+    admin::routes::{Visitors, pages},
     command_error::CommandError,
-    config::{Config, admin::AdminListen},
+    config::{Config, admin::AdminListen, names::NamesConfig},
+    control::{DEMO_DIRECTORY, routes::Routes},
     daemon::{
-        run::{announce, drain},
+        home::StateDirectory,
+        orders::{self, Order},
+        run::{announce, drain, renew_identities},
         running::Running,
         sessions::Sessions,
         signals::Signals,
         tunnels::{BoundListener, Tunnels},
     },
+    listener::Listener,
+    names::{handlers, service::NameService},
+    pac::ProxyAutoConfig,
+    status::{
+        active::ActiveParts,
+        board::{Board, Stage},
+    },
     terminal::{
-        output::print,
+        output, panics,
         progress::{BUILDING_TUNNELS, Progress},
     },
 };
@@ -38,6 +51,12 @@ const CLOSE_TIMEOUT: Duration = Duration::from_secs(5);
 /// A longer request head is cut off.
 const MAX_REQUEST_BYTES: u64 = 8 * 1024;
 
+/// The warning in the status.
+const NOT_ANONYMOUS: &str =
+    "this is the demo: a private network inside one process, without anonymity and without the rest of I2P";
+/// The answer to a reload.
+const NO_RELOAD: &str = "the demo reads its configuration only once: end it, and start it again";
+
 const PAGE: &str = "<!doctype html>
 <html lang=\"en\"><meta charset=\"utf-8\"><title>It works</title>
 <h1>It works</h1>
@@ -52,8 +71,8 @@ pub(crate) async fn run(
 ) -> Result<(), CommandError> {
     refuse_admin_endpoint(&config)?;
     refuse_dedicated_sessions(&config)?;
-    let signals = Signals::catch()?;
-    let stop = &signals.stop;
+    let mut signals = Signals::catch()?;
+    let stop = signals.stop.clone();
     let inherited = Arc::new(inherited);
     let bound = BoundListener::bind_all(&config, &inherited).await?;
     let listeners: Vec<_> = bound.iter().flat_map(BoundListener::listeners).collect();
@@ -62,24 +81,88 @@ pub(crate) async fn run(
             "the curl commands of the demo need a port: give it one with --listen IP:PORT",
         ));
     };
+    // The proxy that may be running keeps its own.
+    let mut control = Control::open(config.within_state_dir(DEMO_DIRECTORY), listeners.clone())?;
     let start = async {
-        let demo = Demo::start(progress).await?;
+        let network = Network::start(progress).await?;
+        let (resolver, orders) = control.serve(&network, &listeners).await?;
+        let demo = network.publish(resolver, progress).await?;
         demo.wait_for_page(progress).await;
-        Ok(demo)
+        Ok((demo, orders))
     };
-    let Some(demo) = stop.run_until_cancelled(timeout(START_TIMEOUT, start)).await else { return Ok(()) };
-    let demo = demo.unwrap_or_else(|_| Err(too_slow()))?;
+    let Some(started) = stop.run_until_cancelled(timeout(START_TIMEOUT, start)).await else { return Ok(()) };
+    let (demo, orders) = started.unwrap_or_else(|_| Err(too_slow()))?;
     progress.finish();
+    let Demo { _network, page, visitors: sessions } = demo;
+    let Control { config, board, state_directory: _state_directory, ended } = control;
+    let _ended = ended.drop_guard();
+    let tunnels = Tunnels::serve(bound, &config, inherited, &sessions, board.metrics())?;
+    let risks = vec![NOT_ANONYMOUS.to_owned()];
+    let running = Running { config, sessions, tunnels, own_router: None, risks };
+    running.update_status(&board);
+    board.set_stage(Stage::Running);
     announce(&listeners);
-    if let Err(error) = demo.print_commands_to_try(address) {
-        tracing::warn!("{error}. The demo goes on");
-    }
-    let Demo { _network, visitors: sessions, .. } = demo;
-    let tunnels = Tunnels::serve(bound, &config, inherited, &sessions, &Metrics::new())?;
-    stop.cancelled().await;
-    drain(Running { config, sessions, tunnels, own_router: None, risks: Vec::new() }, &signals.stop_now)
-        .await;
+    print_commands_to_try(address, &page);
+    obey(&running, &mut signals, orders).await;
+    board.set_stage(Stage::Stopping);
+    drain(running, &signals.stop_now).await;
     Ok(())
+}
+
+/// Follows signals and orders until the demo is told to stop.
+async fn obey(running: &Running, signals: &mut Signals, mut orders: mpsc::Receiver<Order>) {
+    let stop = signals.stop.clone();
+    loop {
+        // A command that has ended needs no reply.
+        tokio::select! {
+            () = stop.cancelled() => return,
+            Some(()) = signals.new_identity.recv() => drop(renew_identities(running, None)),
+            Some(()) = signals.reload.recv() => tracing::warn!("{NO_RELOAD}"),
+            Some(order) = orders.recv() => match order {
+                Order::NewIdentity(user, reply) => drop(reply.send(renew_identities(running, user.as_deref()))),
+                Order::Reload(reply) => drop(reply.send(Err(NO_RELOAD.to_owned()))),
+                Order::Routing(reply) => drop(reply.send(running.config.routing_number())),
+            }
+        }
+    }
+}
+
+/// What commands ask the demo through.
+struct Control {
+    config: Config,
+    state_directory: StateDirectory,
+    board: Board,
+    ended: CancellationToken,
+}
+
+impl Control {
+    /// Takes the state directory of the demo. Commands wait for [`Control::serve`].
+    fn open(mut config: Config, listeners: Vec<Listener>) -> Result<Self, CommandError> {
+        // Its routers answer lookups only within sessions, and know no name.
+        config.names = NamesConfig { book: false, router: false, ..NamesConfig::default() };
+        let proxy_auto_config = ProxyAutoConfig::of(&config);
+        let board = Board::new(listeners.clone(), proxy_auto_config.clone(), panics::count);
+        let warnings = vec![NOT_ANONYMOUS.to_owned()];
+        board.set_active(ActiveParts { listeners, warnings, proxy_auto_config, ..ActiveParts::default() });
+        let state_directory = StateDirectory::take(&config, None)?;
+        Ok(Self { config, state_directory, board, ended: CancellationToken::new() })
+    }
+
+    /// Serves commands. Returns the resolver of the demo, which knows its page, and what commands order.
+    async fn serve(
+        &mut self,
+        network: &Network,
+        listeners: &[Listener],
+    ) -> Result<(Resolver, mpsc::Receiver<Order>), CommandError> {
+        let host: HostName = HOST.parse().map_err(CommandError::run_time)?;
+        let page = I2pName::from(network.key.destination().clone());
+        self.config.names.fixed = [(host, page)].into();
+        let names = NameService::open(&self.config, self.state_directory.path()).await;
+        let (routes, orders) = orders::add(handlers::add(&names, Routes::default()));
+        let routes = pages(routes, &self.board, Visitors::OfUnixSocket);
+        self.state_directory.serve(routes, listeners, &self.ended);
+        Ok((names.resolver().clone(), orders))
+    }
 }
 
 /// Refuses an admin endpoint, which the demo does not serve.
@@ -104,66 +187,76 @@ fn refuse_dedicated_sessions(config: &Config) -> Result<(), CommandError> {
     }
 }
 
+/// The private network, before anybody uses it.
+struct Network {
+    network: PrivateNetwork,
+    page_bridge: Bridge,
+    visitor_bridge: Bridge,
+    /// The keys of the page.
+    key: PrivateKey,
+}
+
+impl Network {
+    async fn start(progress: &Progress) -> Result<Self, CommandError> {
+        progress.step(1, "starting a private I2P network of four routers in this process");
+        let network = PrivateNetwork::builder().start().await.map_err(CommandError::run_time)?;
+        let &[page_side, visitor_side, ..] = network.sam_addresses() else {
+            return Err(CommandError::run_time("the private network has fewer SAM bridges than expected"));
+        };
+        let (page_bridge, visitor_bridge) =
+            (Bridge::new(page_side.to_string()), Bridge::new(visitor_side.to_string()));
+        let key = page_bridge.generate_keys().await.map_err(CommandError::run_time)?;
+        progress.step(2, "the private network is running");
+        Ok(Self { network, page_bridge, visitor_bridge, key })
+    }
+
+    /// Publishes the page, and opens sessions for its visitors, who resolve names with this resolver.
+    async fn publish(self, resolver: Resolver, progress: &Progress) -> Result<Demo, CommandError> {
+        progress.step(3, BUILDING_TUNNELS);
+        // Four routers allow one hop, and nobody here needs anonymity.
+        let options = SessionOptions::default().length(1);
+        let published = options.clone().publish(true).private_key(self.key);
+        let visitors = Sessions::shared_only(self.visitor_bridge, options, resolver);
+        let page = self.page_bridge.create_session(&published).await.map_err(|error| {
+            CommandError::run_time(format_args!(
+                "cannot open a session for the page on the private network: {error}"
+            ))
+        })?;
+        let destination = page.destination().clone();
+        tokio::spawn(host_page(page));
+        Ok(Demo { _network: self.network, page: destination, visitors })
+    }
+}
+
 struct Demo {
     _network: PrivateNetwork,
-    page: B32,
+    page: Destination,
     /// The sessions that the proxy uses for its clients.
     visitors: Sessions,
 }
 
 impl Demo {
-    async fn start(progress: &Progress) -> Result<Self, CommandError> {
-        let host: HostName = HOST.parse().map_err(CommandError::run_time)?;
-        let host_names = HostTable::new();
-        progress.step(1, "starting a private I2P network of four routers in this process");
-        let network = PrivateNetwork::builder()
-            .host_names(host_names.clone())
-            .start()
-            .await
-            .map_err(CommandError::run_time)?;
-        let &[page_side, visitor_side, ..] = network.sam_addresses() else {
-            return Err(CommandError::run_time("the private network has fewer SAM bridges than expected"));
-        };
-        progress.step(2, "the private network is running");
-        // Four routers allow one hop, and nobody here needs anonymity.
-        let options = SessionOptions::default().length(1);
-        let published = options.clone().publish(true);
-        let (page_bridge, visitor_bridge) =
-            (Bridge::new(page_side.to_string()), Bridge::new(visitor_side.to_string()));
-        progress.step(3, BUILDING_TUNNELS);
-        let visitors = Sessions::shared_only(visitor_bridge, options);
-        let page = page_bridge.create_session(&published).await.map_err(|error| {
-            CommandError::run_time(format_args!(
-                "cannot open a session for the page on the private network: {error}"
-            ))
-        })?;
-        host_names.insert(host, page.destination().clone());
-        let b32 = page.destination().b32();
-        tokio::spawn(host_page(page));
-        Ok(Self { _network: network, page: b32, visitors })
-    }
-
     /// Connects to the page until it succeeds: it takes a moment until all routers know a new destination.
     async fn wait_for_page(&self, progress: &Progress) {
         progress.step(3, "waiting until the page can be reached");
-        let page = I2pName::from(self.page);
+        let page = I2pName::from(self.page.b32());
         let Some(visitor) = self.visitors.shared().first_ready().await else { return };
         while visitor.connect(&page, 80).await.is_err() {
             sleep(Duration::from_millis(500)).await;
         }
     }
+}
 
-    fn print_commands_to_try(&self, proxy: SocketAddr) -> Result<(), CommandError> {
-        let text = format!(
-            "This process runs a private I2P network with one page. Try these commands in another shell:\n\n\
-             \x20 curl --socks4a {proxy} http://{HOST}/\n\
-             \x20 curl --socks5-hostname {proxy} http://{HOST}/\n\
-             \x20 curl --socks5-hostname {proxy} http://{}/\n\n\
-             Ctrl-C ends the demo.\n",
-            self.page
-        );
-        print(&text)
-    }
+fn print_commands_to_try(proxy: SocketAddr, page: &Destination) {
+    let text = format!(
+        "This process runs a private I2P network with one page. Try these commands in another shell:\n\n\
+         \x20 curl --socks4a {proxy} http://{HOST}/\n\
+         \x20 curl --socks5-hostname {proxy} http://{HOST}/\n\
+         \x20 curl --socks5-hostname {proxy} http://{}/\n\n\
+         Ctrl-C ends the demo.\n",
+        page.b32()
+    );
+    output::announce(text, |error| tracing::warn!("cannot write to stdout: {error}. The demo goes on"));
 }
 
 fn too_slow() -> CommandError {

@@ -6,6 +6,7 @@ use std::time::Duration;
 use tokio::time::timeout;
 
 use crate::{
+    command_error::CommandError,
     config::Config,
     control::client::{ControlClient, ControlError},
     terminal::output::remark,
@@ -27,6 +28,15 @@ pub(crate) mod reload;
 pub(crate) mod resolve;
 pub(crate) mod status;
 mod streams;
+
+/// The running proxy with the state directory of this command, or the demo, which is said.
+async fn proxy_or_demo(config: &Config) -> Result<ControlClient, CommandError> {
+    let asked = ControlClient::of_proxy_or_demo(&config.state_dir()?).await;
+    if asked.is_of_demo() {
+        remark("the demo answers, since no proxy is running with this state directory");
+    }
+    Ok(asked)
+}
 
 /// How long a command that goes by its own configuration waits for the running proxy.
 const COMPARISON_TIMEOUT: Duration = Duration::from_secs(2);

@@ -1,17 +1,16 @@
 //! `new-identity`: gives clients of the running proxy new identities.
 
-use super::reload::error_of_proxy;
+use super::{proxy_or_demo, reload::error_of_proxy};
 use crate::{
     command_error::CommandError,
     config::Config,
-    control::client::ControlClient,
     daemon::orders::{NEW_IDENTITY_PATH, NewIdentityReply},
     terminal::output::{Format, print},
 };
 
 /// Prints how many identities were replaced: those of clients that send this username, or all.
 pub(crate) async fn run(config: &Config, user: Option<&str>, format: Format) -> Result<(), CommandError> {
-    let proxy = ControlClient::of(&config.state_dir()?);
+    let proxy = proxy_or_demo(config).await?;
     let reply = proxy.ask(NEW_IDENTITY_PATH, &user).await;
     let reply: NewIdentityReply = reply.map_err(|error| error_of_proxy(&error))?;
     if reply.renewed == 0 && user.is_some() {

@@ -2,10 +2,11 @@
 
 use std::{fs, path::Path};
 
+use super::proxy_or_demo;
 use crate::{
     command_error::CommandError,
     config::Config,
-    control::client::{ControlClient, ControlError},
+    control::client::ControlError,
     daemon::orders::{RELOAD_PATH, ReloadReply},
     terminal::output::{Format, print, remark},
 };
@@ -16,7 +17,7 @@ pub(crate) async fn run(
     expected: Option<&Path>,
     format: Format,
 ) -> Result<(), CommandError> {
-    let proxy = ControlClient::of(&config.state_dir()?);
+    let proxy = proxy_or_demo(config).await?;
     let reply: ReloadReply = proxy.ask(RELOAD_PATH, &()).await.map_err(|error| match error {
         ControlError::Refused(why) => CommandError::run_time(format_args!(
             "the new configuration was refused, and the old one stays in effect: {why}"

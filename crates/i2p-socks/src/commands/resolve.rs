@@ -5,11 +5,11 @@ use std::collections::BTreeMap;
 use i2p_name::{B32, Destination, HostName, I2pName, Target};
 use serde::Serialize;
 
-use super::remark_own_configuration;
+use super::{proxy_or_demo, remark_own_configuration};
 use crate::{
     command_error::CommandError,
     config::Config,
-    control::client::{ControlClient, ControlError},
+    control::client::ControlError,
     daemon::bridge::bridge,
     names::{
         client,
@@ -134,10 +134,10 @@ impl Resolution {
     }
 }
 
-/// Asks the running proxy. If there is none, the sources are asked from here, as the configuration of this command says.
+/// Asks the running proxy, or the demo. If there is none, the sources are asked from here, as the configuration of this command says.
 async fn look_up(config: &Config, host: &HostName) -> Result<HostLookup, CommandError> {
-    let asked = match config.state_dir() {
-        Ok(state_dir) => ControlClient::of(&state_dir).ask(RESOLVE_PATH, &host.as_str()).await,
+    let asked = match proxy_or_demo(config).await {
+        Ok(proxy) => proxy.ask(RESOLVE_PATH, &host.as_str()).await,
         Err(_) => return look_up_here(config, host).await,
     };
     match asked {

@@ -96,8 +96,11 @@ async fn ask(
     Ok(match query.admin {
         Some(admin) => admin.report().await,
         None => {
-            let proxy = ControlClient::of(&config.state_dir()?);
-            let asked = async { read_json(proxy.get("/status.json").await?).await };
+            let state_dir = config.state_dir()?;
+            let asked = async {
+                let proxy = ControlClient::of_proxy_or_demo(&state_dir).await;
+                read_json(proxy.get("/status.json").await?).await
+            };
             timeout(ANSWER_TIMEOUT, asked).await.unwrap_or_else(|_| Err(too_slow()))
         }
     })

@@ -376,6 +376,14 @@ impl Config {
         if self.tunnel.is_empty() { vec![TunnelConfig::default()] } else { self.tunnel.clone() }
     }
 
+    /// The same with its state directory at this place within the one that it has.
+    #[cfg(feature = "embedded")]
+    pub(crate) fn within_state_dir(mut self, place: &str) -> Self {
+        // Without a state directory, whoever needs one says so.
+        self.state_dir = self.state_dir().ok().map(|state_dir| state_dir.join(place));
+        self
+    }
+
     #[cfg(test)]
     fn parse(text: &str) -> Result<Self, toml::de::Error> {
         toml::from_str(text)

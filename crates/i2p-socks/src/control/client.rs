@@ -17,7 +17,7 @@ use hyper::{
 use hyper_util::rt::TokioIo;
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 
-use super::{SOCKET, routes::Body};
+use super::{DEMO_DIRECTORY, SOCKET, routes::Body};
 
 /// The largest answer that is read as a whole.
 const MAX_ANSWER_BYTES: usize = 8 * 1024 * 1024;
@@ -63,11 +63,27 @@ impl fmt::Display for ControlError {
 #[derive(Debug, Clone)]
 pub(crate) struct ControlClient {
     state_dir: PathBuf,
+    is_demo: bool,
 }
 
 impl ControlClient {
     pub(crate) fn of(state_dir: &Path) -> Self {
-        Self { state_dir: state_dir.to_owned() }
+        Self { state_dir: state_dir.to_owned(), is_demo: false }
+    }
+
+    /// The proxy with a state directory; if none is running, the demo beside it, if that is.
+    pub(crate) async fn of_proxy_or_demo(state_dir: &Path) -> Self {
+        let proxy = Self::of(state_dir);
+        let demo = Self { state_dir: state_dir.join(DEMO_DIRECTORY), is_demo: true };
+        match (proxy.is_running().await, demo.is_running().await) {
+            (Ok(false), Ok(true)) => demo,
+            _ => proxy,
+        }
+    }
+
+    /// Whether it talks to the demo.
+    pub(crate) fn is_of_demo(&self) -> bool {
+        self.is_demo
     }
 
     fn not_running(&self) -> ControlError {

@@ -13,7 +13,7 @@ use crate::{
 };
 
 /// The state directory with the control socket and `ports.json`, if it can be used.
-pub(super) struct StateDirectory {
+pub(crate) struct StateDirectory {
     taken: Option<TakenDirectory>,
     /// The address of the admin endpoint, if there is one.
     admin: Option<String>,
@@ -29,7 +29,7 @@ struct TakenDirectory {
 impl StateDirectory {
     /// Takes the state directory for this proxy. If it cannot be used, the proxy runs without address book and control socket,
     /// unless the configuration has subscriptions.
-    pub(super) fn take(config: &Config, admin: Option<&str>) -> Result<Self, CommandError> {
+    pub(crate) fn take(config: &Config, admin: Option<&str>) -> Result<Self, CommandError> {
         let admin = admin.map(str::to_owned);
         let result = config.state_dir().map_err(|error| error.to_string()).and_then(|path| {
             let control = StateDirOwner::take(&path)
@@ -53,12 +53,12 @@ impl StateDirectory {
     }
 
     /// Its path, if this process has it.
-    pub(super) fn path(&self) -> Option<&Path> {
+    pub(crate) fn path(&self) -> Option<&Path> {
         self.taken.as_ref().map(|taken| taken.path.as_path())
     }
 
     /// Serves the control socket, and writes `ports.json`.
-    pub(super) fn serve(&mut self, routes: Routes, listeners: &[Listener], stop: &CancellationToken) {
+    pub(crate) fn serve(&mut self, routes: Routes, listeners: &[Listener], stop: &CancellationToken) {
         if let Some(taken) = &mut self.taken {
             taken.control.serve(routes, stop);
         }
@@ -66,7 +66,7 @@ impl StateDirectory {
     }
 
     /// Writes `ports.json`.
-    pub(super) fn write_ports(&self, listeners: &[Listener]) {
+    pub(crate) fn write_ports(&self, listeners: &[Listener]) {
         if let Some(TakenDirectory { ports, .. }) = &self.taken {
             ports.write(listeners, self.admin.as_deref());
         }

@@ -4,7 +4,7 @@
 pub(crate) mod bridge;
 pub(crate) mod datagram_support;
 mod file_descriptors;
-mod home;
+pub(crate) mod home;
 pub(crate) mod identities;
 mod listen;
 mod notify;

@@ -27,7 +27,7 @@ const MAX_REQUEST_BYTES: usize = 4096;
 const MAX_WAITING_ORDERS: usize = 8;
 
 /// An order to the running proxy, and where its reply goes.
-pub(super) enum Order {
+pub(crate) enum Order {
     /// Read the configuration again. The error says why it is refused.
     Reload(oneshot::Sender<Result<ReloadReply, String>>),
     /// Give clients new identities: those that send this username, or all.
@@ -73,7 +73,7 @@ impl ReloadReply {
 }
 
 /// Adds the paths of orders to `routes`. Orders arrive at the receiver.
-pub(super) fn add(routes: Routes) -> (Routes, mpsc::Receiver<Order>) {
+pub(crate) fn add(routes: Routes) -> (Routes, mpsc::Receiver<Order>) {
     let (orders, receiver) = mpsc::channel(MAX_WAITING_ORDERS);
     let (of_reload, of_routing) = (orders.clone(), orders.clone());
     let routes = routes

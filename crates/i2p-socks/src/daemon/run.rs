@@ -164,7 +164,7 @@ async fn serve(
 }
 
 /// Uses new identities for all requests from now on, or for those of clients that send this username.
-fn renew_identities(running: &Running, of: Option<&str>) -> NewIdentityReply {
+pub(crate) fn renew_identities(running: &Running, of: Option<&str>) -> NewIdentityReply {
     let renewed = running.sessions.renew_identities(of);
     tracing::info!(renewed, "switched to new identities; open streams keep the old ones");
     NewIdentityReply { renewed }

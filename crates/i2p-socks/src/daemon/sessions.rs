@@ -257,7 +257,7 @@ impl Sessions {
 
     /// One pool for all tunnels, with these session options.
     #[cfg(feature = "embedded")]
-    pub(crate) fn shared_only(bridge: Bridge, session: SessionOptions) -> Self {
+    pub(crate) fn shared_only(bridge: Bridge, session: SessionOptions, resolver: Resolver) -> Self {
         let options = PoolOptions { session, idle_close: None, ..PoolOptions::default() };
         Self {
             shared: SessionPool::new(bridge.clone(), options),
@@ -265,7 +265,7 @@ impl Sessions {
             dedicated: HashMap::new(),
             retired: HashMap::new(),
             changes: Vec::new(),
-            resolver: Resolver::default(),
+            resolver,
             routing: Routing::default(),
             inputs: PoolInputs::default(),
         }

@@ -6,7 +6,9 @@ use std::{
     time::{Duration, Instant},
 };
 
-use crate::common::{Running, output};
+use sam_testkit::TestBridge;
+
+use crate::common::{Running, connect, output};
 
 #[test]
 fn the_printed_curl_lines_fetch_the_page() {
@@ -34,6 +36,58 @@ fn the_printed_curl_lines_fetch_the_page() {
     }
     assert!(begin.elapsed() < Duration::from_secs(240), "the demo took too long to be one");
     assert_eq!(demo.signal("INT"), Some(0), "{}", demo.said());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn commands_ask_the_demo_if_no_proxy_is_running() {
+    let state = tempfile::tempdir().unwrap();
+    let with_state = ["--state-dir", state.path().to_str().unwrap()];
+    let command = |words: &[&str]| output(&[words, &with_state].concat());
+    let mut demo = Running::start(&[&["demo", "--listen", "127.0.0.1:0"][..], &with_state].concat());
+    demo.stderr_line("[3/3] building");
+    let (code, stdout, stderr) = command(&["status"]);
+    assert_eq!(code, Some(1), "{stderr}");
+    assert!(stdout.contains(": starting, ") && stdout.contains("warning: this is the demo"), "{stdout}");
+    let address = demo.ready();
+    let by_address = demo.stdout_line("  curl --socks5-hostname 127.0.0.1:");
+    assert!(by_address.contains("demo.i2p"));
+    demo.stdout_line("Ctrl-C ends the demo");
+    let lines = demo.stdout();
+    let b32 = lines.iter().find_map(|line| line.split("http://").nth(1)?.strip_suffix(".b32.i2p/")).unwrap();
+
+    let (code, stdout, stderr) = command(&["status"]);
+    assert_eq!((code, stderr.as_str()), (Some(0), ""));
+    assert!(stdout.contains(": ready, ") && stdout.contains("warning: this is the demo"), "{stdout}");
+    let (code, stdout, stderr) = command(&["resolve", "demo.i2p"]);
+    assert_eq!(code, Some(0), "{stderr}");
+    assert!(stdout.contains(&format!("base32: {b32}.b32.i2p\n")), "{stdout}");
+    assert!(stderr.contains("the demo answers"), "{stderr}");
+    assert_eq!(command(&["resolve", "nobody.i2p"]).0, Some(1));
+    let (code, _stream) = connect(address, "demo.i2p");
+    assert_eq!(code, 0);
+    let (code, stdout, stderr) = command(&["new-identity"]);
+    assert_eq!(code, Some(0), "{stderr}");
+    assert!(stdout.contains("1 identity is replaced"), "{stdout}");
+    let (code, _, stderr) = command(&["reload"]);
+    assert_eq!(code, Some(1), "{stderr}");
+    assert!(stderr.contains("the demo reads its configuration only once"), "{stderr}");
+
+    // A proxy has the state directory to itself, whichever of the two came first.
+    let bridge = TestBridge::start().await;
+    let args = ["run", "--router", "sam", "--sam", &bridge.address(), "--listen", "127.0.0.1:0"];
+    let mut proxy = Running::start(&[&args[..], &with_state].concat());
+    proxy.ready();
+    assert!(!proxy.said().contains("cannot be used"), "{}", proxy.said());
+    let (code, stdout, stderr) = command(&["status"]);
+    assert_eq!(code, Some(0), "{stderr}");
+    assert!(!stdout.contains("demo"), "{stdout}");
+    assert_eq!(command(&["resolve", "demo.i2p"]).0, Some(1), "the proxy does not know it");
+    assert_eq!(proxy.signal("TERM"), Some(0), "{}", proxy.said());
+    assert!(command(&["status"]).1.contains("this is the demo"));
+    assert_eq!(demo.signal("INT"), Some(0), "{}", demo.said());
+    let (code, _, stderr) = command(&["status"]);
+    assert_eq!(code, Some(1));
+    assert!(stderr.contains("no proxy is running with the state directory"), "{stderr}");
 }
 
 #[test]
