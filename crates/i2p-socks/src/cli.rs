@@ -347,12 +347,15 @@ mod tests {
             include_str!("../../../docs/ssh.md"),
             include_str!("../../../docs/outproxies.md"),
             include_str!("../../../docs/service.md"),
+            include_str!("../../../docs/operating.md"),
         ];
         let blocks = documents.iter().flat_map(|text| text.split("```sh\n").skip(1));
         let lines = blocks.filter_map(|rest| rest.split("```").next()).flat_map(str::lines);
         let commands: Vec<_> = lines
             .filter_map(|line| {
-                line.strip_prefix("cargo run --release -- ").or(line.strip_prefix("i2p-socks "))
+                let by_path = line.split_once("/i2p-socks ").filter(|(path, _)| !path.contains(' '));
+                let by_name = line.strip_prefix("i2p-socks ").or(by_path.map(|(_, command)| command));
+                line.strip_prefix("cargo run --release -- ").or(by_name)
             })
             .filter_map(|line| line.split(['#', '>']).next())
             .collect();

@@ -18,6 +18,7 @@ mod programs_page;
 mod proxy_pac;
 mod status_page;
 mod suite;
+mod units;
 mod wrappers;
 
 use std::process::ExitCode;

@@ -1,4 +1,4 @@
-//! The status page as a browser shows it, in light and dark and on a narrow phone; and the systemd units.
+//! The status page as a browser shows it, in light and dark and on a narrow phone.
 
 use std::{fs, path::Path, process::Stdio};
 
@@ -15,8 +15,6 @@ use crate::{browser::Browser, checklist::Checklist};
 
 /// The widths of the narrowest phones, in pixels.
 const NARROW_WIDTHS: [u32; 2] = [320, 360];
-/// The greatest exposure of the service, of 100, as `systemd-analyze security` counts it. It was 14 when this was written.
-const EXPOSURE: &str = "--threshold=15";
 
 /// Checks the status page of a proxy that is ready, and writes screenshots to `target/ci-files`.
 pub(crate) async fn check(checklist: &mut Checklist, workspace: &Workspace, lab: &Path, curl: &Curl) {
@@ -38,12 +36,6 @@ pub(crate) async fn check(checklist: &mut Checklist, workspace: &Workspace, lab:
         checklist.check(&name, fits(&browser, curl, width)).await;
     }
     checklist.check("promtool finds nothing wrong with the metrics", check_metrics(curl)).await;
-    checklist
-        .check(
-            "systemd accepts the units and rates the exposure of the service as low",
-            check_units(workspace, lab),
-        )
-        .await;
 }
 
 async fn fetch_text(curl: &Curl, path: &str) -> Result<String> {
@@ -118,41 +110,5 @@ async fn fits(browser: &Browser, curl: &Curl, width: u32) -> Result<()> {
     let expected = format!("<p>{width} of {width} pixels</p>");
     let found = measured.lines().find(|line| line.contains(" pixels</p>")).unwrap_or("nothing");
     ensure!(measured.contains(&expected), "the page is wider: {found}");
-    Ok(())
-}
-
-/// Analyses the units, with our build in place of the installed program.
-async fn check_units(workspace: &Workspace, lab: &Path) -> Result<()> {
-    let analyze = programs::find("systemd-analyze").context("systemd-analyze is missing")?;
-    let dist = workspace.root().join("dist");
-    let service = fs::read_to_string(dist.join("i2p-socks.service"))?;
-    ensure!(
-        !service.lines().any(|line| line.starts_with("PrivateUsers=")),
-        "the unit has PrivateUsers=, which makes all users of a Unix socket user 65534, who then share one identity in I2P"
-    );
-    let program = workspace.proxy().display().to_string();
-    let files = [lab.join("i2p-socks.service"), lab.join("i2p-socks.socket")];
-    let [unit, socket] = &files;
-    fs::write(unit, service.replace("/usr/bin/i2p-socks", &program))?;
-    fs::copy(dist.join("i2p-socks.socket"), socket)?;
-    for arguments in [&["verify", "--man=no"][..], &["security", "--offline=yes", EXPOSURE]] {
-        let mut command = Command::new(&analyze);
-        command.args(arguments).arg(unit);
-        if arguments.contains(&"verify") {
-            command.arg(socket);
-        }
-        let output = command.output().await.context("could not start systemd-analyze")?;
-        let errors = String::from_utf8_lossy(&output.stderr);
-        // The systemd of Debian 12, version 252, does not know Type=notify-reload; it uses the line before.
-        let complaints: Vec<_> = errors
-            .lines()
-            .filter(|line| !line.contains("notify-reload") && line.contains("i2p-socks"))
-            .collect();
-        ensure!(
-            output.status.success() && complaints.is_empty(),
-            "{arguments:?}: {}\n{errors}",
-            output.status
-        );
-    }
     Ok(())
 }

@@ -18,7 +18,7 @@ use crate::{
     checklist::Checklist,
     checks, completions, metrics_page,
     peers::{self, OwnRuntime, services::PeerServices},
-    programs_page, proxy_pac, status_page,
+    programs_page, proxy_pac, status_page, units,
 };
 
 /// Forms the network, starts the proxies, runs the checks and prints how many have passed.
@@ -47,6 +47,7 @@ pub(crate) async fn run(workspace: &Workspace, lab: &Path) -> Result<()> {
     let curl = Curl::new(lab)?;
     completions::check(&mut checklist, workspace, lab).await;
     status_page::check(&mut checklist, workspace, lab, &curl).await;
+    units::check(&mut checklist, workspace, lab).await;
     checks::check_first_page(&mut checklist, &curl, &site).await;
     proxy_pac::check(&mut checklist, workspace, lab, &site).await;
     programs_page::check(&mut checklist, workspace, lab, &site).await;

@@ -5,7 +5,7 @@ use std::{fs, path::PathBuf};
 use clap::Subcommand;
 use clap_complete::Shell;
 
-use super::remark_other_configuration;
+use super::{exec_path::ExecPath, remark_other_configuration};
 use crate::{
     command_error::CommandError,
     config::{Config, EXAMPLE},
@@ -16,6 +16,8 @@ use crate::{
 
 /// The systemd service unit.
 const SERVICE: &str = include_str!("../../dist/i2p-socks.service");
+/// How the line of the service unit begins that starts the program.
+const EXEC_START: &str = "ExecStart=/usr/bin/i2p-socks ";
 /// The systemd socket unit that starts the service.
 const SOCKET: &str = include_str!("../../dist/i2p-socks.socket");
 
@@ -45,7 +47,16 @@ pub(crate) enum GenerateCommand {
         /// Print the socket unit, with which systemd starts the service for the first client.
         #[arg(long)]
         socket: bool,
+        /// Where the program is installed: an absolute path [default: /usr/bin/i2p-socks].
+        #[arg(long, value_name = "PATH", conflicts_with = "socket")]
+        exec_path: Option<ExecPath>,
     },
+}
+
+/// The service unit for a program at this path.
+fn service_unit(exec_path: Option<&ExecPath>) -> String {
+    let Some(path) = exec_path else { return SERVICE.to_owned() };
+    SERVICE.replacen(EXEC_START, &format!("ExecStart={} ", path.escaped()), 1)
 }
 
 /// The completions for a shell.
@@ -101,8 +112,9 @@ pub(crate) async fn run(
             .await;
             text.extend_from_slice(file.as_bytes());
         }
-        GenerateCommand::Unit { socket } => {
-            text.extend_from_slice(if *socket { SOCKET } else { SERVICE }.as_bytes());
+        GenerateCommand::Unit { socket: true, .. } => text.extend_from_slice(SOCKET.as_bytes()),
+        GenerateCommand::Unit { socket: false, exec_path } => {
+            text.extend_from_slice(service_unit(exec_path.as_ref()).as_bytes());
         }
     }
     print_part(&text).map(drop)

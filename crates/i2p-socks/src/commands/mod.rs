@@ -16,6 +16,7 @@ pub(crate) mod check;
 pub(crate) mod connect;
 #[cfg(feature = "embedded")]
 pub(crate) mod demo;
+mod exec_path;
 pub(crate) mod explain;
 pub(crate) mod generate;
 pub(crate) mod keys;

@@ -267,6 +267,7 @@ fn the_configurations_of_the_documentation_are_valid() {
         include_str!("../../../../docs/datagrams.md"),
         include_str!("../../../../docs/outproxies.md"),
         include_str!("../../../../docs/service.md"),
+        include_str!("../../../../docs/operating.md"),
         include_str!("../../../../README.md"),
     ];
     let blocks = pages.iter().flat_map(|page| page.split("```toml\n").skip(1));

@@ -61,6 +61,22 @@ fn the_units_are_those_of_dist() {
     assert_eq!(generated(&["unit", "--socket"]), include_str!("../../dist/i2p-socks.socket"));
 }
 
+#[test]
+fn the_unit_starts_the_program_where_it_is_installed() {
+    let unit = generated(&["unit", "--exec-path", "/opt/i2p socks/50%/i2p-socks"]);
+    let line = "ExecStart=\"/opt/i2p socks/50%%/i2p-socks\" run";
+    assert_eq!(unit.lines().filter(|found| found.starts_with("ExecStart=")).collect::<Vec<_>>(), [line]);
+    let usual = "ExecStart=/usr/bin/i2p-socks run";
+    assert_eq!(unit.replace(line, usual), include_str!("../../dist/i2p-socks.service"));
+    let (code, _, stderr) = output(&["generate", "unit", "--exec-path", "/root/.cargo/bin/i2p-socks"]);
+    assert_eq!(code, Some(64), "{stderr}");
+    assert!(
+        stderr.contains("the service cannot see /root. Copy the program to /usr/local/bin first"),
+        "{stderr}"
+    );
+    assert_eq!(output(&["generate", "unit", "--socket", "--exec-path", "/usr/bin/a"]).0, Some(64));
+}
+
 /// Lets bash complete the last of these words. Returns what it offers.
 #[cfg(unix)]
 fn completed_by_bash(script: &str, words: &[&str]) -> Vec<String> {
