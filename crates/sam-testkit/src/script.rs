@@ -26,9 +26,10 @@ pub enum Act {
     Echo,
     /// Makes the connection a stream to a far end that reads until the client's FIN and then sends these bytes.
     AnswerAfterFin(Vec<u8>),
-    /// Treats the command as a STREAM CONNECT: connects to its `TO_PORT` on 127.0.0.1, answers whether that succeeded, and
+    /// Treats the command as a STREAM CONNECT: connects to its `TO_PORT` on 127.0.0.1, whatever its destination is (except a
+    /// base32 address that nobody has, which is refused), answers whether that succeeded, and
     /// makes the connection a stream to the server there. As on every router, the client's FIN ends both directions; the
-    /// server's does not.
+    /// server's does not. On Linux, the server sees an address of 127.0.0.0/8 that stands for the session's destination.
     Dial,
     /// Closes the connection.
     Close,

@@ -2,12 +2,13 @@
 
 use std::{
     io::{self, ErrorKind, Read, Write},
-    net::{IpAddr, Shutdown, SocketAddr, TcpStream},
+    net::{IpAddr, Ipv4Addr, Shutdown, SocketAddr, TcpStream},
     thread,
     time::{Duration, Instant},
 };
 
 use anyhow::{Context, Result, anyhow, bail, ensure};
+use socket2::{Domain, Socket, Type};
 
 /// How long a server may take to answer.
 pub(crate) const ANSWER_TIMEOUT: Duration = Duration::from_secs(15);
@@ -48,10 +49,21 @@ pub(crate) struct Client {
 impl Client {
     /// Connects and sends nothing.
     pub(crate) fn connect(proxy: SocketAddr) -> Result<Self> {
-        let stream = TcpStream::connect_timeout(&proxy, ANSWER_TIMEOUT).context("no connection")?;
+        Self::on(TcpStream::connect_timeout(&proxy, ANSWER_TIMEOUT).context("no connection")?)
+    }
+
+    fn on(stream: TcpStream) -> Result<Self> {
         stream.set_nodelay(true)?;
         stream.set_write_timeout(Some(ANSWER_TIMEOUT))?;
         Ok(Self { stream })
+    }
+
+    /// Connects from this address and sends nothing.
+    pub(crate) fn connect_from(source: Ipv4Addr, proxy: SocketAddr) -> Result<Self> {
+        let socket = Socket::new(Domain::IPV4, Type::STREAM, None)?;
+        socket.bind(&SocketAddr::from((source, 0)).into())?;
+        socket.connect_timeout(&proxy.into(), ANSWER_TIMEOUT).context("no connection")?;
+        Self::on(socket.into())
     }
 
     /// Connects and agrees on no authentication.
@@ -97,6 +109,21 @@ impl Client {
     /// Makes a second handle, for a thread that reads while this one writes.
     pub(crate) fn reader(&self) -> Result<Self> {
         Ok(Self { stream: self.stream.try_clone()? })
+    }
+
+    /// Agrees on a user name and a password, and sends them.
+    pub(crate) fn authenticate(&mut self, user: &[u8], password: &[u8]) -> Result<u8> {
+        self.send(&[5, 1, 2])?;
+        match *self.receive(2)?.as_slice() {
+            [5, 2] => {}
+            ref other => bail!("accepts no credentials: {}", hex(other)),
+        }
+        let length = |text: &[u8]| u8::try_from(text.len());
+        self.send(&[&[1, length(user)?][..], user, &[length(password)?], password].concat())?;
+        match *self.receive(2)?.as_slice() {
+            [1, status] => Ok(status),
+            ref other => bail!("{}", hex(other)),
+        }
     }
 
     /// Receives this many bytes.
@@ -156,7 +183,11 @@ impl Client {
 
     /// Receives a whole reply of SOCKS5 (RFC 1928 section 6). Fails unless its fields are valid.
     pub(crate) fn reply(&mut self) -> Result<Reply> {
-        let mut bytes = self.receive(4)?;
+        self.reply_within(ANSWER_TIMEOUT)
+    }
+
+    fn reply_within(&mut self, limit: Duration) -> Result<Reply> {
+        let mut bytes = self.receive_within(4, limit)?;
         let [version, code, reserved, address_type] = *bytes.as_slice() else { bail!("no reply") };
         ensure!(version == 5, "VER of the reply is {version}");
         ensure!(reserved == 0, "RSV of the reply is {reserved}");
@@ -190,7 +221,12 @@ impl Client {
 
     /// Receives a reply and fails unless it has this code.
     pub(crate) fn expect_refusal_with(&mut self, code: u8) -> Result<()> {
-        let reply = self.reply()?;
+        self.expect_refusal_within(code, ANSWER_TIMEOUT)
+    }
+
+    /// The same, if the reply begins within this time.
+    pub(crate) fn expect_refusal_within(&mut self, code: u8, limit: Duration) -> Result<()> {
+        let reply = self.reply_within(limit)?;
         ensure!(reply.code == code, "answered {:02x}", reply.code);
         Ok(())
     }

@@ -16,8 +16,48 @@ pub(crate) struct Server {
     pub(crate) reach: Reach,
     /// What it does not support.
     pub(crate) limitations: Limitations,
+    /// Where it requires [`USER`] and [`PASSWORD`].
+    pub(crate) with_password: Feature,
+    /// Where it serves metrics over HTTP.
+    pub(crate) metrics: Feature,
+    /// Where it supports BIND and UDP ASSOCIATE, if it does.
+    pub(crate) peer_to_peer: SocketAddr,
+    /// Its I2P router, if it needs one.
+    pub(crate) router: Option<Box<dyn Switch>>,
+    /// The router of the target, if it is another one.
+    pub(crate) far_router: Option<Box<dyn Switch>>,
     /// The lines of text that it has sent on behalf of clients, if it uses a protocol of lines.
     pub(crate) lines: Box<dyn Fn() -> Vec<String> + Send + Sync>,
+}
+
+/// The user of servers that require a password, and the password.
+pub(crate) const USER: &[u8] = b"anna";
+pub(crate) const PASSWORD: &[u8] = b"secret";
+
+/// What a server offers at an address of its own, because not every client wants it.
+pub(crate) enum Feature {
+    At(SocketAddr),
+    /// It does not offer that, which was looked up in its options.
+    Missing(&'static str),
+    /// Why the suite does not test it.
+    NotTested(&'static str),
+}
+
+impl Feature {
+    /// Its address. Ends a row if there is none.
+    pub(crate) fn address(&self) -> anyhow::Result<SocketAddr> {
+        match self {
+            Self::At(address) => Ok(*address),
+            Self::Missing(what) => Err(anyhow::anyhow!(*what)),
+            Self::NotTested(reason) => Err(NotApplicable::because(*reason)),
+        }
+    }
+}
+
+/// A router that rows switch off and on.
+pub(crate) trait Switch: Send + Sync {
+    fn off(&self) -> anyhow::Result<()>;
+    fn on(&self) -> anyhow::Result<()>;
 }
 
 /// Why rows cannot test a server: a reason for each thing that it does not support.
@@ -90,6 +130,14 @@ impl Server {
     /// The services. The row does not apply to a server that reaches none.
     pub(crate) fn target(&self) -> anyhow::Result<&Target> {
         self.target.as_ref().map_err(|reason| NotApplicable::because(reason.as_str()))
+    }
+
+    /// Ends a row if the server is not a way into I2P.
+    pub(crate) fn skip_outside_i2p(&self) -> anyhow::Result<()> {
+        match self.reach {
+            Reach::I2p => Ok(()),
+            Reach::Tcp => Err(NotApplicable::because("does not connect to I2P")),
+        }
     }
 
     /// Ends a row if the server has this limitation, one of [`Limitations`].

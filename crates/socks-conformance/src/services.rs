@@ -2,7 +2,7 @@
 
 use std::{
     io::{BufRead, BufReader, ErrorKind, Read, Write},
-    net::{Ipv4Addr, Shutdown, SocketAddr, TcpListener, TcpStream},
+    net::{IpAddr, Ipv4Addr, Shutdown, SocketAddr, TcpListener, TcpStream},
     sync::{Arc, Condvar, Mutex, PoisonError},
     thread,
     time::Duration,
@@ -33,6 +33,8 @@ pub(crate) struct Services {
     pub(crate) banner: u16,
     /// Sends first and half-closes. Then records what the client sends.
     pub(crate) farewell: u16,
+    /// Sends the four bytes of the address that it sees. An I2P router has one for each destination.
+    pub(crate) source: u16,
     /// Nobody listens here.
     pub(crate) refused: u16,
     /// Drops every attempt to connect.
@@ -59,6 +61,7 @@ impl Services {
             fin: serve(wait_for_fin)?,
             banner: serve(send_banner)?,
             farewell: serve(move |stream| say_farewell(stream, &received))?,
+            source: serve(send_source)?,
             refused: free_port()?,
             silent,
             after_farewell,
@@ -67,8 +70,8 @@ impl Services {
     }
 
     /// All ports, for a server that needs a tunnel to each.
-    pub(crate) fn ports(&self) -> [u16; 6] {
-        [self.echo, self.fin, self.banner, self.farewell, self.refused, self.silent]
+    pub(crate) fn ports(&self) -> [u16; 7] {
+        [self.echo, self.fin, self.banner, self.farewell, self.source, self.refused, self.silent]
     }
 
     /// Returns whether the farewell service receives this text within the limit.
@@ -113,6 +116,13 @@ fn echo(mut stream: TcpStream) -> std::io::Result<()> {
 fn send_banner(mut stream: TcpStream) -> std::io::Result<()> {
     stream.write_all(BANNER)?;
     echo(stream)
+}
+
+fn send_source(mut stream: TcpStream) -> std::io::Result<()> {
+    match stream.peer_addr()?.ip() {
+        IpAddr::V4(address) => stream.write_all(&address.octets()),
+        IpAddr::V6(address) => stream.write_all(&address.octets()),
+    }
 }
 
 fn wait_for_fin(stream: TcpStream) -> std::io::Result<()> {

@@ -51,23 +51,23 @@ pub(crate) async fn run(workspace: &Workspace, lab: &Path, kinds: &[Kind]) -> Re
 async fn test(kind: Kind, running: Running) -> Result<Column> {
     let rows = move || {
         let server = &running.server;
-        let marks = run_rows(server);
         let first_bytes = rows::relaying::time_to_first_bytes(server).ok();
+        let marks = run_rows(server);
         Column { title: kind.title(), version: server.version.clone(), marks, first_bytes }
     };
     tokio::task::spawn_blocking(rows).await.context("the rows panicked")
 }
 
-/// Runs the rows at the same time, and the last one after them.
+/// Runs the rows at the same time, and then, one after another, those that need the server for themselves.
 fn run_rows(server: &Server) -> Vec<Mark> {
-    thread::scope(|scope| {
-        let rows = rows::all().filter(|row| !std::ptr::eq(*row, &raw const rows::LAST));
-        let running: Vec<_> = rows.map(|row| scope.spawn(|| run_row(row, server))).collect();
+    let together = thread::scope(|scope| {
+        let start = |row: &'static Row| (!row.is_alone).then(|| scope.spawn(move || run_row(row, server)));
+        let running: Vec<_> = rows::all().map(start).collect();
         let panicked = |_| Mark::Fail(String::from("the row itself panicked"));
-        let mut marks: Vec<_> = running.into_iter().map(|row| row.join().unwrap_or_else(panicked)).collect();
-        marks.push(run_row(&rows::LAST, server));
-        marks
-    })
+        let join = |row: thread::ScopedJoinHandle<'_, Mark>| row.join().unwrap_or_else(panicked);
+        running.into_iter().map(|row| row.map(&join)).collect::<Vec<_>>()
+    });
+    rows::all().zip(together).map(|(row, mark)| mark.unwrap_or_else(|| run_row(row, server))).collect()
 }
 
 fn run_row(row: &Row, server: &Server) -> Mark {

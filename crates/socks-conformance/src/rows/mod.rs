@@ -3,8 +3,10 @@
 //! A function talks to a server in bytes. It fails with the first thing that is wrong, in words that fit into the notes of the
 //! table and are the same in every run.
 
+mod i2p;
 mod negotiation;
 mod not_socks;
+mod operation;
 pub(crate) mod relaying;
 mod requests;
 mod socks4;
@@ -21,25 +23,47 @@ pub(crate) struct Row {
     pub(crate) rule: &'static str,
     /// Fails with what happened instead, or with [`NotApplicable`](crate::server::NotApplicable).
     pub(crate) run: fn(&Server) -> Result<()>,
+    /// Whether it disturbs other rows, so that it runs after them.
+    pub(crate) is_alone: bool,
 }
 
 impl Row {
     const fn new(name: &'static str, rule: &'static str, run: fn(&Server) -> Result<()>) -> Self {
-        Self { name, rule, run }
+        Self { name, rule, run, is_alone: false }
+    }
+
+    const fn alone(name: &'static str, rule: &'static str, run: fn(&Server) -> Result<()>) -> Self {
+        Self { name, rule, run, is_alone: true }
     }
 }
 
-/// All rows, in the order of a connection's life. They may run at the same time, except for [`LAST`].
+/// All rows, in the order of a connection's life. Those that are not alone may run at the same time, and the others after them, in
+/// this order.
 pub(crate) fn all() -> impl Iterator<Item = &'static Row> {
-    [negotiation::ROWS, requests::ROWS, requests::ADDRESSES, socks4::ROWS, not_socks::ROWS, relaying::ROWS]
-        .into_iter()
-        .flatten()
-        .chain([&LAST])
+    [
+        negotiation::ROWS,
+        requests::ROWS,
+        requests::ADDRESSES,
+        socks4::ROWS,
+        not_socks::ROWS,
+        relaying::ROWS,
+        i2p::ROWS,
+        operation::ROWS,
+        LAST,
+    ]
+    .into_iter()
+    .flatten()
 }
 
-/// The row that runs after all others.
-pub(crate) static LAST: Row =
-    Row::new("still serves clients after all of this", "its other clients", still_serves);
+/// The rows that run after all others.
+const LAST: &[Row] = &[
+    Row::alone("still serves clients after all of this", "its other clients", still_serves),
+    Row::alone(
+        "a request that arrives while its router restarts is served",
+        "routers are restarted, and crash",
+        i2p::waits_for_router,
+    ),
+];
 
 fn still_serves(server: &Server) -> Result<()> {
     match &server.target {

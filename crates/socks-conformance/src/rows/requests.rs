@@ -39,7 +39,7 @@ pub(crate) const ROWS: &[Row] = &[
         one_segment,
     ),
     Row::new("the reply is complete, with VER 5, RSV 0 and a known ATYP", "RFC 1928 §6", success_reply),
-    Row::new(
+    Row::alone(
         "no success before the target is connected",
         "RFC 1928 §6: the reply is the outcome",
         no_early_success,
@@ -49,6 +49,8 @@ pub(crate) const ROWS: &[Row] = &[
     Row::new("unknown command: 07", "RFC 1928 §6", unknown_command),
     Row::new("BIND: 00, or 07 if unsupported", "RFC 1928 §6", bind),
     Row::new("UDP ASSOCIATE for 0.0.0.0:0: 00, or 07 if unsupported", "RFC 1928 §6 and §7", udp_associate),
+    Row::new("BIND, where it is allowed: 00", "file transfer, peer-to-peer programs", bind_granted),
+    Row::new("UDP ASSOCIATE, where it is allowed: 00 and a port", "games, voice, trackers", udp_granted),
     Row::new("unknown ATYP: 08", "RFC 1928 §6", unknown_address_type),
     Row::new("RSV other than 0: refused", "RFC 1928 §4: must be 0", reserved),
     Row::new("request of another version: refused or closed", "RFC 1928 §4: VER is 5", wrong_version),
@@ -137,11 +139,22 @@ fn success_reply(server: &Server) -> Result<()> {
 }
 
 fn no_early_success(server: &Server) -> Result<()> {
-    const SILENCE: Duration = Duration::from_secs(3);
-    server.skip_if(server.limitations.target_reply)?;
     let target = server.target()?;
+    match &server.far_router {
+        None => silent_target(server, target, target.services.silent),
+        Some(far) => {
+            far.off()?;
+            let outcome = silent_target(server, target, target.services.echo);
+            far.on()?;
+            outcome
+        }
+    }
+}
+
+fn silent_target(server: &Server, target: &Target, port: u16) -> Result<()> {
+    const SILENCE: Duration = Duration::from_secs(3);
     let mut client = server.greeted()?;
-    client.send(&request(CONNECT, &domain(target.host.as_bytes()), target.services.silent))?;
+    client.send(&request(CONNECT, &domain(target.host.as_bytes()), port))?;
     match client.read_once(SILENCE).as_deref() {
         Some([5, 0, ..]) => bail!("answered 00 while the target was silent"),
         _ => Ok(()),
@@ -183,6 +196,21 @@ fn bind(server: &Server) -> Result<()> {
 
 fn udp_associate(server: &Server) -> Result<()> {
     expect_supported_or_not(server, UDP_ASSOCIATE, IpAddr::V4(Ipv4Addr::UNSPECIFIED), 0)
+}
+
+fn bind_granted(server: &Server) -> Result<()> {
+    let mut client = Client::greeted(server.peer_to_peer)?;
+    client.send(&request(BIND, &domain(server.target()?.host.as_bytes()), 80))?;
+    client.expect_success()
+}
+
+fn udp_granted(server: &Server) -> Result<()> {
+    let mut client = Client::greeted(server.peer_to_peer)?;
+    client.send(&request(UDP_ASSOCIATE, &ip(IpAddr::V4(Ipv4Addr::UNSPECIFIED)), 0))?;
+    let reply = client.reply()?;
+    ensure!(reply.code == 0, "answered {:02x}", reply.code);
+    ensure!(!reply.bytes.ends_with(&[0, 0]), "BND.PORT is 0");
+    Ok(())
 }
 
 fn unknown_address_type(server: &Server) -> Result<()> {

@@ -6,18 +6,20 @@
 use std::{
     net::{Ipv4Addr, SocketAddr},
     path::Path,
+    slice,
     sync::Arc,
     time::Duration,
 };
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, bail};
 use lab::{
     formation,
     ports::free_port,
     router::{Router, Settings, Tunnels, introduce_all, start_all},
     wait::{Attempt, until},
 };
-use tokio::task::spawn_blocking;
+use programs::Invocation;
+use tokio::{runtime::Handle, sync::Mutex, task::spawn_blocking};
 
 use super::{
     Kind, Running, Setup,
@@ -25,7 +27,7 @@ use super::{
 };
 use crate::{
     client::Client,
-    server::{Limitations, Reach, Server, Target},
+    server::{Feature, Limitations, Reach, Server, Switch, Target},
 };
 
 /// The routers of this network.
@@ -49,17 +51,83 @@ pub(crate) async fn start(setup: &Setup) -> Result<Running> {
     });
     let formed = formed.await;
     let Some((address, routers)) = running else { return Err(formed.err().context("no routers")?) };
+    let routers = Arc::new(Mutex::new(routers));
+    let program = Kind::I2pd.program().context("no package")?;
+    let options = Invocation::new(program.0, &setup.lab).arg("--help").output()?;
     let server = Server {
         address,
-        version: programs::package_version(Kind::I2pd.program().context("no package")?),
+        version: programs::package_version(program),
         target: formed
             .map(|()| target)
             .map_err(|error| format!("not run: needs a network, and there is none ({error:#})")),
         reach: Reach::I2p,
         limitations: Limitations { target_reply: Some(ACCEPTS_FIRST), ..Limitations::default() },
+        with_password: missing(&options, |option| {
+            option.contains("socksproxy.")
+                && ["pass", "user", "auth"].iter().any(|word| option.contains(word))
+        })?,
+        metrics: missing(&options, |option| option.contains("metrics") || option.contains("prometheus"))?,
+        peer_to_peer: address,
+        router: Some(Box::new(Kill(RouterOf::new(&routers, 0)))),
+        far_router: Some(Box::new(Hang(RouterOf::new(&routers, 1)))),
         lines: Box::new(Vec::new),
     };
-    Ok(Running { server, _processes: Vec::new(), _routers: routers })
+    // The server owns the routers.
+    Ok(Running { server, processes: Vec::new() })
+}
+
+/// Looks for an option in the help of i2pd. If a version has one, the suite has to test what it does.
+fn missing(help: &str, is_option: impl Fn(&str) -> bool) -> Result<Feature> {
+    match help.lines().map(str::trim_start).filter(|line| line.starts_with("--")).find(|line| is_option(line))
+    {
+        None => Ok(Feature::Missing("has no option for that")),
+        Some(option) => bail!("i2pd has an option that the suite does not know: {option}"),
+    }
+}
+
+/// One of the routers.
+struct RouterOf {
+    routers: Arc<Mutex<Vec<Router>>>,
+    index: usize,
+    runtime: Handle,
+}
+
+impl RouterOf {
+    fn new(routers: &Arc<Mutex<Vec<Router>>>, index: usize) -> Self {
+        Self { routers: Arc::clone(routers), index, runtime: Handle::current() }
+    }
+
+    fn with(&self, action: impl AsyncFnOnce(&mut Router) -> Result<()>) -> Result<()> {
+        self.runtime.block_on(async {
+            action(self.routers.lock().await.get_mut(self.index).context("no such router")?).await
+        })
+    }
+}
+
+/// Ends the router, as a crash would, and starts it again.
+struct Kill(RouterOf);
+
+impl Switch for Kill {
+    fn off(&self) -> Result<()> {
+        self.0.with(Router::kill)
+    }
+
+    fn on(&self) -> Result<()> {
+        self.0.with(async |router| start_all(slice::from_mut(router), "i2pd answers again").await)
+    }
+}
+
+/// Stops the router, so that it does not answer, and lets it continue.
+struct Hang(RouterOf);
+
+impl Switch for Hang {
+    fn off(&self) -> Result<()> {
+        self.0.with(async |router| router.hang().await)
+    }
+
+    fn on(&self) -> Result<()> {
+        self.0.with(async |router| router.resume().await)
+    }
 }
 
 /// Starts a router with a SOCKS port, and one with server tunnels to these ports. Returns the address of the SOCKS port.

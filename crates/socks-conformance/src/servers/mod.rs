@@ -14,16 +14,13 @@ use std::{
 };
 
 use anyhow::{Context, Result, bail};
-use lab::{
-    router::Router,
-    wait::{Attempt, until},
-};
+use lab::wait::{Attempt, until};
 use programs::{Program, Workspace};
 use tokio::process::{Child, Command};
 
 use crate::{
     name_server,
-    server::{Limitations, Reach, Server, Target},
+    server::{Feature, Limitations, Reach, Server, Target},
     services::Services,
 };
 
@@ -50,8 +47,7 @@ pub(crate) struct Setup {
 /// A running server. Dropping it ends the server.
 pub(crate) struct Running {
     pub(crate) server: Server,
-    _processes: Vec<Child>,
-    _routers: Vec<Router>,
+    processes: Vec<Child>,
 }
 
 impl Kind {
@@ -108,7 +104,7 @@ impl Kind {
 }
 
 impl Running {
-    /// A server of the internet with one process.
+    /// A server of the internet.
     async fn on_tcp(
         kind: Kind,
         setup: &Setup,
@@ -126,9 +122,14 @@ impl Running {
             target: Ok(target),
             reach: Reach::Tcp,
             limitations,
+            with_password: Feature::NotTested("its users are those of the system"),
+            metrics: Feature::NotTested("does not connect to I2P"),
+            peer_to_peer: address,
+            router: None,
+            far_router: None,
             lines: Box::new(Vec::new),
         };
-        Ok(Self { server, _processes: vec![process], _routers: Vec::new() })
+        Ok(Self { server, processes: vec![process] })
     }
 }
 
