@@ -35,6 +35,11 @@ const OTHERS: &[Chore] = &[
         run: instructions::compare_with_peers,
     },
     Chore {
+        name: "recording",
+        description: "run the demo on a terminal and draw docs/demo.svg (not a step of ci)",
+        run: |workspace| suites::run("recording", workspace),
+    },
+    Chore {
         name: "soak",
         description: "run clients of every kind for an hour and see whether the proxy grows (not a step of ci; --minutes N)",
         run: |workspace| suites::run("soak", workspace),
