@@ -6,6 +6,8 @@
 #![forbid(unsafe_code)]
 
 mod client;
+#[cfg(test)]
+mod comparison;
 mod name_server;
 mod rows;
 mod server;

@@ -145,9 +145,9 @@ fn notes(text: &mut String, column: &Column) {
 }
 
 /// The marks on a page: by the title of the server, then by the name of the row.
-type Marks<'a> = BTreeMap<&'a str, BTreeMap<&'a str, &'a str>>;
+pub(crate) type Marks<'a> = BTreeMap<&'a str, BTreeMap<&'a str, &'a str>>;
 
-fn read(text: &str) -> Marks<'_> {
+pub(crate) fn read(text: &str) -> Marks<'_> {
     let mut table =
         text.lines().skip_while(|line| !line.starts_with(FIRST)).take_while(|line| line.starts_with('|'));
     let titles: Vec<_> = table.next().map_or(Vec::new(), columns_of);
