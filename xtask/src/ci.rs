@@ -56,7 +56,7 @@ const SUITES: &[Chore] = &[
     },
     Chore {
         name: "interop",
-        description: "test our proxy with real i2pd routers and real clients",
+        description: "test our proxy with real i2pd routers and real clients (--programs: only the commands of docs/programs.md; --all-programs: also those that are run by hand)",
         run: |workspace| suites::run("interop", workspace),
     },
     // Of the releases in between, CONTRIBUTING.md tells how to test one by hand.

@@ -11,17 +11,20 @@ mod checklist;
 mod checks;
 mod completions;
 mod exits;
+mod far_end;
 mod metrics_page;
+mod name_server;
 mod names;
 mod peers;
 mod programs_page;
 mod proxy_pac;
+mod sshd;
 mod status_page;
 mod suite;
 mod units;
 mod wrappers;
 
-use std::process::ExitCode;
+use std::{path::Path, process::ExitCode};
 
 use anyhow::Result;
 use lab::{
@@ -31,7 +34,10 @@ use lab::{
 use programs::{Program, Workspace, install_missing};
 
 /// This suite.
-const SUITE: Suite = Suite { name: "interop", namespaces: Namespaces::Network };
+const SUITE: Suite = Suite { name: "interop", namespaces: Namespaces::NetworkAndMounts };
+/// The options that run the commands of `docs/programs.md` and nothing else: those of each run, and also those by hand.
+const ONLY_PROGRAMS: &str = "--programs";
+const ALL_PROGRAMS: &str = "--all-programs";
 /// What it runs beside the proxy, the exits and the programs of the peers.
 const PROGRAMS: [Program; 14] = [
     ("i2pd", "i2pd"),
@@ -52,19 +58,84 @@ const PROGRAMS: [Program; 14] = [
 
 fn main() -> ExitCode {
     let CommandLine { is_inside, arguments } = CommandLine::of_this_process();
-    match arguments.as_slice() {
-        [] if is_inside => {
-            SUITE.run(|workspace| SUITE.in_lab(workspace, async |lab| suite::run(workspace, lab).await))
-        }
-        [] => SUITE.run(outside),
-        _ => SUITE.wrong_usage("no arguments"),
+    let options: Vec<_> = arguments.iter().map(String::as_str).collect();
+    let Some(scope) = Scope::of(&options) else {
+        return SUITE.wrong_usage(&format!("nothing, {ONLY_PROGRAMS} or {ALL_PROGRAMS}"));
+    };
+    if is_inside {
+        SUITE.run(|workspace| SUITE.in_lab(workspace, async |lab| scope.run(workspace, lab).await))
+    } else {
+        SUITE.run(|workspace| outside(workspace, scope, &options))
     }
 }
 
+/// Which checks run.
+#[derive(Clone, Copy, PartialEq)]
+enum Scope {
+    /// All but the commands that are run by hand.
+    Suite,
+    /// The commands of `docs/programs.md`.
+    Programs,
+    /// The same, and those that are run by hand.
+    AllPrograms,
+}
+
+impl Scope {
+    fn of(options: &[&str]) -> Option<Self> {
+        match options {
+            [] => Some(Self::Suite),
+            [ONLY_PROGRAMS] => Some(Self::Programs),
+            [ALL_PROGRAMS] => Some(Self::AllPrograms),
+            _ => None,
+        }
+    }
+
+    async fn run(self, workspace: &Workspace, lab: &Path) -> Result<()> {
+        match self {
+            Self::Suite => suite::run(workspace, lab).await,
+            Self::Programs => suite::run_programs(workspace, lab, false).await,
+            Self::AllPrograms => suite::run_programs(workspace, lab, true).await,
+        }
+    }
+}
+
+/// The programs that the suite runs.
+fn of_the_suite() -> Vec<Program> {
+    [&PROGRAMS[..], &lab::exits::PROGRAMS, &peers::PROGRAMS, &programs_page::PROGRAMS, &sshd::PROGRAMS]
+        .concat()
+}
+
 /// Prepares what needs the internet, then runs the rest inside the namespace.
-fn outside(workspace: &Workspace) -> Result<()> {
-    let all = [&PROGRAMS[..], &lab::exits::PROGRAMS, &peers::PROGRAMS, &programs_page::PROGRAMS];
-    install_missing(&all.concat(), workspace)?;
+fn outside(workspace: &Workspace, scope: Scope, options: &[&str]) -> Result<()> {
+    let mut all = of_the_suite();
+    if scope == Scope::AllPrograms {
+        all.extend(programs_page::BY_HAND_PROGRAMS);
+        programs::unpacked(programs_page::BITCOIN, programs_page::BITCOIN_RELEASE, workspace)?;
+    }
+    install_missing(&all, workspace)?;
     workspace.build_proxy()?;
-    SUITE.run_inside_despite_crashes(workspace, &[])
+    SUITE.run_inside_despite_crashes(workspace, options)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn contributors_are_told_of_each_package() {
+        let page = include_str!("../../../CONTRIBUTING.md");
+        // What each Debian machine has, and what comes with another package of the list.
+        let not_named = ["bash", "coreutils", "python3", "util-linux"];
+        for (_, package) in of_the_suite() {
+            assert!(page.contains(&format!("`{package}`")) || not_named.contains(&package), "{package}");
+        }
+    }
+
+    #[test]
+    fn an_option_chooses_what_runs() {
+        assert!(Scope::of(&[]) == Some(Scope::Suite));
+        assert!(Scope::of(&["--programs"]) == Some(Scope::Programs));
+        assert!(Scope::of(&["--all-programs"]) == Some(Scope::AllPrograms));
+        assert!(Scope::of(&["--programs", "--all-programs"]).is_none());
+    }
 }

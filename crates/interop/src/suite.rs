@@ -16,9 +16,13 @@ use programs::Workspace;
 
 use crate::{
     checklist::Checklist,
-    checks, completions, metrics_page,
+    checks, completions,
+    far_end::FarEnd,
+    metrics_page,
+    name_server::NameServer,
     peers::{self, OwnRuntime, services::PeerServices},
-    programs_page, proxy_pac, status_page, units,
+    programs_page::{self, Surroundings},
+    proxy_pac, status_page, units,
 };
 
 /// Forms the network, starts the proxies, runs the checks and prints how many have passed.
@@ -26,6 +30,8 @@ pub(crate) async fn run(workspace: &Workspace, lab: &Path) -> Result<()> {
     let extra = peers::routers();
     namespace::set_up(&[network::addresses(extra.len().try_into()?), exits::addresses()].concat())?;
     namespace::add_default_route()?;
+    let name_server = NameServer::start(lab).await?;
+    let far_end = FarEnd::start(programs_page::SSH_PORT).await?;
     let mut exit_programs = ExitPrograms::start(lab).await?;
     let peer_runtime = OwnRuntime::new()?;
     let formed = formation::form("the network", lab, async |directory| {
@@ -39,7 +45,8 @@ pub(crate) async fn run(workspace: &Workspace, lab: &Path) -> Result<()> {
         peer_services,
         site.b32.clone(),
     );
-    let configuration = proxy::configuration(&site, 1) + &exits.configuration();
+    let configuration =
+        proxy::configuration(&site, 1) + &exits.configuration() + &programs_page::configuration(&site);
     let (program, bridge) = (workspace.proxy(), network.client_bridge().clone());
     let starting = Proxy::start(&program, lab, &bridge, proxy::ADDRESS, &configuration);
     let mut proxy = restarting_the_router(&mut network, starting).await?;
@@ -50,7 +57,16 @@ pub(crate) async fn run(workspace: &Workspace, lab: &Path) -> Result<()> {
     units::check(&mut checklist, workspace, lab).await;
     checks::check_first_page(&mut checklist, &curl, &site).await;
     proxy_pac::check(&mut checklist, workspace, lab, &site).await;
-    programs_page::check(&mut checklist, workspace, lab, &site).await;
+    let surroundings = Surroundings {
+        workspace,
+        lab,
+        proxy: &proxy,
+        far_end: &far_end,
+        name_server: &name_server,
+        site: &site,
+        bridge: bridge.address().to_string(),
+    };
+    programs_page::check(&mut checklist, &surroundings, false).await;
     metrics_page::check(&mut checklist, workspace, lab, &curl, &site).await;
     checks::run(&mut checklist, &curl, &mut network, &site, &mut exit_programs, &proxy).await;
     // Held until the end: it keeps its routers running, through which the restarted one builds tunnels.
@@ -58,6 +74,42 @@ pub(crate) async fn run(workspace: &Workspace, lab: &Path) -> Result<()> {
     checklist.add(&peers.checklist);
     // The last one, since it kills a router, and with it the tunnels of others.
     checks::check_router_loss(&mut checklist, &curl, &mut network, &site, &mut proxy).await;
+    conclude(&checklist, &proxy)
+}
+
+/// Runs the commands of `docs/programs.md` alone, and those that are run by hand if asked to.
+pub(crate) async fn run_programs(workspace: &Workspace, lab: &Path, with_by_hand: bool) -> Result<()> {
+    namespace::set_up(&network::addresses(0))?;
+    namespace::add_default_route()?;
+    let name_server = NameServer::start(lab).await?;
+    let far_end = FarEnd::start(programs_page::SSH_PORT).await?;
+    let formed = formation::form("the network", lab, async |directory| {
+        let network = Network::start(directory, &[]).await?;
+        let site = Site::publish_with_services(&network, FarEnd::address()).await?;
+        Ok((network, site))
+    });
+    let (mut network, site) = formed.await?;
+    let configuration = proxy::configuration(&site, 1) + &programs_page::configuration(&site);
+    let (program, bridge) = (workspace.proxy(), network.client_bridge().clone());
+    let starting = Proxy::start(&program, lab, &bridge, proxy::ADDRESS, &configuration);
+    let proxy = restarting_the_router(&mut network, starting).await?;
+    let mut checklist = Checklist::default();
+    checks::check_first_page(&mut checklist, &Curl::new(lab)?, &site).await;
+    let surroundings = Surroundings {
+        workspace,
+        lab,
+        proxy: &proxy,
+        far_end: &far_end,
+        name_server: &name_server,
+        site: &site,
+        bridge: bridge.address().to_string(),
+    };
+    programs_page::check(&mut checklist, &surroundings, with_by_hand).await;
+    conclude(&checklist, &proxy)
+}
+
+/// Prints how many checks have passed, and the proxy's log if one has failed.
+fn conclude(checklist: &Checklist, proxy: &Proxy) -> Result<()> {
     if !checklist.all_passed() {
         eprintln!("\nthe proxy's log:\n{}", proxy.log());
     }
@@ -83,7 +135,7 @@ async fn form(
 ) -> Result<Formed> {
     let network = Network::start(directory, extra).await?;
     let (site, exits, peer_services) = tokio::try_join!(
-        Site::publish(&network),
+        Site::publish_with_services(&network, FarEnd::address()),
         exit_programs.publish(&network),
         peer_runtime.open_services(network.extra_routers())
     )?;

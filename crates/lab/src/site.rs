@@ -9,12 +9,15 @@
 //! | `GET /who` | the base32 address of the client |
 //! | `GET /project.git/info/refs` | [`BRANCH`], the only branch of a Git repository |
 //!
+//! A site with further services ([`Site::publish_with_services`]) hands each stream that begins in another way to a local
+//! address. A SAM session on i2pd accepts the streams of all ports alike.
+//!
 //! i2pd 2.45 tries to publish a lease set when an inbound tunnel is built, and gives up if there is no outbound tunnel yet
 //! ("Can't publish LeaseSet. Destination is not ready"). Both are built at the same time, and no later attempt was seen within
 //! two minutes: with two tunnels each way 8 of 16 sessions were published, with four 15 of 16. So the site has four, and if
 //! that is not enough, the next keys are tried: i2pd would treat a session with the same keys as the same destination.
 
-use std::time::Duration;
+use std::{net::SocketAddr, time::Duration};
 
 use anyhow::{Context, Result, bail, ensure};
 use data_encoding::HEXLOWER;
@@ -22,7 +25,8 @@ use i2p_name::{Destination, I2pName};
 use i2p_sam::{Accepted, SamStream, Session, SessionOptions};
 use sha2::{Digest, Sha256};
 use tokio::{
-    io::{AsyncReadExt, AsyncWriteExt},
+    io::{AsyncReadExt, AsyncWriteExt, copy_bidirectional},
+    net::TcpStream,
     task::JoinHandle,
     time::{sleep, timeout},
 };
@@ -52,6 +56,11 @@ const EXCHANGE_TIMEOUT: Duration = Duration::from_secs(120);
 const MAX_PAGE_BYTES: usize = 16 * 1024;
 /// How long a client has to close the connection after such a response.
 const PAGE_LINGER: Duration = Duration::from_secs(5);
+/// How the requests begin that the site answers itself.
+const OWN_REQUESTS: [&[u8]; 6] =
+    [b"GET / ", b"GET /large ", b"POST /sum ", b"GET /hosts.txt ", b"GET /who ", b"GET /project.git/"];
+/// If a client says nothing for this long, it expects the server to speak first.
+const SILENCE: Duration = Duration::from_secs(2);
 /// The pause after an accept that failed, so that a router in trouble gets no flood of requests.
 const RETRY_PAUSE: Duration = Duration::from_millis(100);
 
@@ -69,11 +78,20 @@ impl Site {
     ///
     /// The client is not our proxy: this depends on the network alone, so that later checks depend on the proxy.
     pub async fn publish(network: &Network) -> Result<Self> {
-        Self::publish_with(network, network.site_keys()).await
+        Self::publish_with(network, network.site_keys(), None).await
+    }
+
+    /// The same, and hands other streams than those of the site's own requests to `services`, an address of this machine.
+    pub async fn publish_with_services(network: &Network, services: SocketAddr) -> Result<Self> {
+        Self::publish_with(network, network.site_keys(), Some(services)).await
     }
 
     /// The same with the first of these keys that can be reached.
-    pub async fn publish_with(network: &Network, all_keys: &[ServiceKeys]) -> Result<Self> {
+    pub async fn publish_with(
+        network: &Network,
+        all_keys: &[ServiceKeys],
+        services: Option<SocketAddr>,
+    ) -> Result<Self> {
         let options = SessionOptions::default().length(1).quantity(4);
         let mut client = None;
         let mut failure = None;
@@ -86,7 +104,7 @@ impl Site {
                     None => open_session(network.client_bridge(), "a client's tunnels", &options).await,
                 }
             })?;
-            let site = Self::serve(session, keys);
+            let site = Self::serve(session, keys, services);
             let found = until_with("the site is found", LEASE_SET_PATIENCE, async || {
                 fetch_page(&fetcher, keys).await
             });
@@ -103,9 +121,9 @@ impl Site {
     }
 
     /// Serves the site on `session`, which has these keys.
-    fn serve(session: Session, keys: &ServiceKeys) -> Self {
+    fn serve(session: Session, keys: &ServiceKeys, services: Option<SocketAddr>) -> Self {
         let hosts = format!("{LISTED_HOST}={}\n", keys.destination.to_base64());
-        let task = tokio::spawn(accept(session, hosts));
+        let task = tokio::spawn(accept(session, hosts, services));
         Self { host: keys.host.clone(), b32: keys.destination.b32().to_string(), task }
     }
 }
@@ -116,22 +134,45 @@ impl Drop for Site {
     }
 }
 
-async fn accept(session: Session, hosts: String) {
+async fn accept(session: Session, hosts: String, services: Option<SocketAddr>) {
     while session.is_alive() {
         match session.accept().await {
-            Ok(accepted) => drop(tokio::spawn(serve(accepted, hosts.clone()))),
+            Ok(accepted) => drop(tokio::spawn(serve(accepted, hosts.clone(), services))),
             Err(_) => sleep(RETRY_PAUSE).await,
         }
     }
 }
 
 /// One exchange. The client notices whatever goes wrong.
-async fn serve(Accepted { mut stream, peer, .. }: Accepted, hosts: String) {
-    let _ = timeout(EXCHANGE_TIMEOUT, exchange(&mut stream, &peer, hosts)).await;
+async fn serve(Accepted { mut stream, peer, .. }: Accepted, hosts: String, services: Option<SocketAddr>) {
+    let _ = timeout(EXCHANGE_TIMEOUT, async {
+        let mut first = Vec::new();
+        match services {
+            Some(services) if !is_own_request(&mut stream, &mut first).await? => {
+                relay(&mut stream, &first, services).await
+            }
+            _ => exchange(&mut stream, &peer, hosts, first).await,
+        }
+    })
+    .await;
 }
 
-async fn exchange(stream: &mut SamStream, peer: &Destination, hosts: String) -> Result<()> {
-    let Head { method, path, length, etag, early_body } = Head::read(stream).await?;
+/// Reads the first bytes and checks whether the site answers them. There are none if the client waits for the server.
+async fn is_own_request(stream: &mut SamStream, first: &mut Vec<u8>) -> Result<bool> {
+    let Ok(read) = timeout(SILENCE, stream.read_buf(first)).await else { return Ok(false) };
+    read?;
+    Ok(OWN_REQUESTS.iter().any(|request| first.starts_with(request)))
+}
+
+async fn relay(stream: &mut SamStream, first: &[u8], services: SocketAddr) -> Result<()> {
+    let mut service = TcpStream::connect(services).await?;
+    service.write_all(first).await?;
+    copy_bidirectional(stream, &mut service).await?;
+    Ok(())
+}
+
+async fn exchange(stream: &mut SamStream, peer: &Destination, hosts: String, first: Vec<u8>) -> Result<()> {
+    let Head { method, path, length, etag, early_body } = Head::read(stream, first).await?;
     let (status, body) = match (method.as_str(), path.as_str()) {
         ("GET", "/") => ("200 OK", PAGE.into()),
         ("GET", "/large") => ("200 OK", payload::bytes(DOWNLOAD_SEED, payload::LARGE_BYTES)),
@@ -186,8 +227,8 @@ struct Head {
 }
 
 impl Head {
-    async fn read(stream: &mut SamStream) -> Result<Self> {
-        let mut bytes = Vec::new();
+    /// Reads a head of which some bytes may have been read.
+    async fn read(stream: &mut SamStream, mut bytes: Vec<u8>) -> Result<Self> {
         loop {
             if let Some(head) = Self::parse(&bytes)? {
                 return Ok(head);

@@ -93,6 +93,6 @@ async fn suite(workspace: &Workspace, lab: &Path) -> Result<()> {
 /// Starts the routers and waits until one reaches the other, with keys that the test does not use.
 async fn form(directory: &Path) -> Result<Network> {
     let network = Network::start(directory, &[]).await?;
-    Site::publish_with(&network, network.exit_keys()).await?;
+    Site::publish_with(&network, network.exit_keys(), None).await?;
     Ok(network)
 }

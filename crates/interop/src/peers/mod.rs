@@ -27,14 +27,12 @@ use self::{identities::Identities, services::PeerServices};
 use crate::checklist::Checklist;
 
 /// What these checks run.
-pub(crate) const PROGRAMS: [Program; 9] = [
+pub(crate) const PROGRAMS: [Program; 7] = [
     (udp_clients::PYTHON, "python3"),
     (udp_clients::PYSOCKS, "python3-socks"),
     ("node", "nodejs"),
     (udp_clients::NODE_SOCKS, "node-socks"),
-    ("sshd", "openssh-server"),
     ("ssh", "openssh-client"),
-    ("ssh-keygen", "openssh-client"),
     ("sha256sum", "coreutils"),
     ("setpriv", "util-linux"),
 ];
@@ -203,7 +201,7 @@ async fn run_once(
         let routers = Routers::of(routers)?;
         let (proxy, sshd) = tokio::try_join!(
             Proxy::start(program, &directory, routers.proxy.bridge(), ADDRESS, CONFIGURATION),
-            ssh::Server::start(&directory),
+            ssh::start_server(&directory),
         )?;
         started = Some((proxy, sshd, routers));
         Ok(())

@@ -1,27 +1,21 @@
 //! OpenSSH through `i2p-socks connect`, to a server behind a server tunnel of i2pd.
 
-use std::{
-    fs::{self, Permissions},
-    os::unix::fs::PermissionsExt,
-    path::{Path, PathBuf},
-    process::{Output, Stdio},
-    time::Duration,
-};
+use std::{fs, path::Path, process::Output, time::Duration};
 
-use anyhow::{Context, Result, bail, ensure};
+use anyhow::{Context, Result, ensure};
 use i2p_name::B32;
 use lab::{
     payload,
     proxy::Proxy,
     router::Router,
-    wait::{Attempt, Patience, until, until_with},
+    wait::{Attempt, Patience, until_with},
 };
-use tokio::{
-    net::TcpStream,
-    process::{Child, Command},
-};
+use tokio::process::Command;
 
-use crate::checklist::Checklist;
+use crate::{
+    checklist::Checklist,
+    sshd::{self, Server},
+};
 
 /// Where the server listens for the router. The namespace is ours, so that the port is free.
 const PORT: u16 = 2222;
@@ -29,13 +23,10 @@ const PORT: u16 = 2222;
 const KEYS: [&str; 2] = ["ssh-1.keys", "ssh-2.keys"];
 /// The input of the command on the server.
 const INPUT_BYTES: usize = 300_000;
-const START_TIMEOUT: Duration = Duration::from_secs(20);
 /// How long it may take until a command has run over a new path; a second is usual. A stream over a dead tunnel may hang.
 const PATIENCE: Patience = Patience { whole: Duration::from_secs(120), attempt: Duration::from_secs(40) };
 /// What ssh prints when the server or the proxy is at fault, not the path.
 const FINAL_FAILURES: [&str; 2] = ["Permission denied", "verification failed"];
-/// The directory in which sshd confines its part that faces the network. Debian's unit makes it, but we do not start that.
-const PRIVILEGE_SEPARATION_DIRECTORY: &str = "/run/sshd";
 
 /// A `ProxyCommand` of ssh.
 struct ProxyCommand {
@@ -62,63 +53,9 @@ pub(super) fn tunnels() -> String {
     KEYS.map(tunnel).concat()
 }
 
-/// A server with keys of its own. Dropping it kills the server.
-pub(super) struct Server {
-    directory: PathBuf,
-    _process: Child,
-}
-
-impl Server {
-    /// Starts it, with its files below `lab`. Returns once it listens.
-    pub(super) async fn start(lab: &Path) -> Result<Self> {
-        let directory = lab.join("ssh");
-        fs::create_dir_all(&directory)?;
-        fs::set_permissions(&directory, Permissions::from_mode(0o700))?;
-        fs::create_dir_all(PRIVILEGE_SEPARATION_DIRECTORY).with_context(|| {
-            format!(
-                "sshd needs {PRIVILEGE_SEPARATION_DIRECTORY}, which only root can make: run this as root, outside of user \
-                 namespaces"
-            )
-        })?;
-        for key in ["host-key", "user-key"] {
-            let path = directory.join(key);
-            let _from_an_earlier_attempt = fs::remove_file(&path);
-            let mut command = Command::new(find("ssh-keygen")?);
-            command.args(["-q", "-t", "ed25519", "-N", "", "-C", "interop", "-f"]).arg(&path);
-            let made = command.stdin(Stdio::null()).status().await?;
-            ensure!(made.success(), "ssh-keygen exited with {made}");
-        }
-        let at = |name: &str| directory.join(name).display().to_string();
-        let configuration = format!(
-            "ListenAddress 127.0.0.1:{PORT}\nHostKey {}\nAuthorizedKeysFile {}\nPidFile none\nStrictModes no\nUsePAM no\n\
-             PermitRootLogin prohibit-password\nPasswordAuthentication no\nKbdInteractiveAuthentication no\nPrintMotd no\n",
-            at("host-key"),
-            at("user-key.pub")
-        );
-        fs::write(directory.join("sshd_config"), configuration)?;
-        let output = fs::File::create(directory.join("sshd.log"))?;
-        let mut process = Command::new(find("sshd")?)
-            .args(["-D", "-e", "-f"])
-            .arg(directory.join("sshd_config"))
-            .stdin(Stdio::null())
-            .stdout(output.try_clone()?)
-            .stderr(output)
-            .kill_on_drop(true)
-            .spawn()
-            .context("could not start sshd")?;
-        until("sshd listens", START_TIMEOUT, async || {
-            if let Some(status) = process.try_wait()? {
-                bail!("it has exited ({status}): {}", fs::read_to_string(directory.join("sshd.log"))?);
-            }
-            Ok(Attempt::of(TcpStream::connect(("127.0.0.1", PORT)).await.map(drop)))
-        })
-        .await?;
-        Ok(Self { directory, _process: process })
-    }
-}
-
-fn find(program: &str) -> Result<PathBuf> {
-    programs::find(program).with_context(|| format!("{program} is missing"))
+/// Starts the server, with its files below `lab`.
+pub(super) async fn start_server(lab: &Path) -> Result<Server> {
+    Server::start(lab.join("ssh"), PORT).await
 }
 
 pub(super) async fn check(
@@ -143,7 +80,7 @@ async fn run_command(
     proxy_command: &ProxyCommand,
 ) -> Result<()> {
     let input = payload::bytes("ssh", INPUT_BYTES);
-    fs::write(server.directory.join("input"), &input)?;
+    fs::write(server.directory().join("input"), &input)?;
     let expected = format!("{}  -\nended\n", payload::sum(&input));
     let mut failure = None;
     for keys in KEYS {
@@ -186,19 +123,18 @@ async fn ssh(
     program: &Path,
     proxy_command: &ProxyCommand,
 ) -> Result<Output> {
-    let directory = &server.directory;
-    let key = fs::read_to_string(directory.join("host-key.pub"))?;
-    fs::write(directory.join("known_hosts"), format!("{host} {key}"))?;
+    let directory = server.directory();
+    fs::write(directory.join("known_hosts"), server.known_host(&host.to_string())?)?;
     let line = format!(
         "ProxyCommand='{}' connect {} --state-dir '{}' %h %p",
         program.display(),
         proxy_command.connect_option,
         proxy.state_dir().display()
     );
-    let mut command = Command::new(find("ssh")?);
+    let mut command = Command::new(sshd::find("ssh")?);
     command
         .args(["-F", "none", "-o", &line, "-o", "BatchMode=yes", "-o", "StrictHostKeyChecking=yes", "-i"])
-        .arg(directory.join("user-key"))
+        .arg(server.user_key())
         .arg("-o")
         .arg(format!("UserKnownHostsFile={}", directory.join("known_hosts").display()))
         .arg("-o")

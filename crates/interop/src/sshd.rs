@@ -1,0 +1,116 @@
+//! An OpenSSH server for the suite, with keys of its own.
+
+use std::{
+    fs::{self, Permissions},
+    os::unix::fs::PermissionsExt,
+    path::{Path, PathBuf},
+    process::Stdio,
+    time::Duration,
+};
+
+use anyhow::{Context, Result, bail, ensure};
+use lab::wait::{Attempt, until};
+use programs::Program;
+use tokio::{
+    net::TcpStream,
+    process::{Child, Command},
+};
+
+/// What it needs.
+pub(crate) const PROGRAMS: [Program; 2] = [("sshd", "openssh-server"), ("ssh-keygen", "openssh-client")];
+/// The files of its keys, in its directory. The part for others has the suffix `.pub`.
+const HOST_KEY: &str = "host-key";
+const USER_KEY: &str = "user-key";
+const START_TIMEOUT: Duration = Duration::from_secs(20);
+/// The directory in which sshd confines its part that faces the network. Debian's unit makes it, but we do not start that.
+const PRIVILEGE_SEPARATION_DIRECTORY: &str = "/run/sshd";
+
+/// A running server. Dropping it kills the server.
+pub(crate) struct Server {
+    directory: PathBuf,
+    _process: Child,
+}
+
+impl Server {
+    /// Starts it on this port of 127.0.0.1, with its files in `directory`. What clients ask for runs in the directory `home` below
+    /// that. Returns once it listens.
+    pub(crate) async fn start(directory: PathBuf, port: u16) -> Result<Self> {
+        fs::create_dir_all(directory.join("home"))?;
+        fs::set_permissions(&directory, Permissions::from_mode(0o700))?;
+        fs::create_dir_all(PRIVILEGE_SEPARATION_DIRECTORY).with_context(|| {
+            format!(
+                "sshd needs {PRIVILEGE_SEPARATION_DIRECTORY}, which only root can make: run this as root, outside of user \
+                 namespaces"
+            )
+        })?;
+        make_keys(&directory).await?;
+        fs::write(directory.join("sshd_config"), configuration(&directory, port))?;
+        let output = fs::File::create(directory.join("sshd.log"))?;
+        let mut process = Command::new(find("sshd")?)
+            .args(["-D", "-e", "-f"])
+            .arg(directory.join("sshd_config"))
+            .stdin(Stdio::null())
+            .stdout(output.try_clone()?)
+            .stderr(output)
+            .kill_on_drop(true)
+            .spawn()
+            .context("could not start sshd")?;
+        until("sshd listens", START_TIMEOUT, async || {
+            if let Some(status) = process.try_wait()? {
+                bail!("it has exited ({status}): {}", fs::read_to_string(directory.join("sshd.log"))?);
+            }
+            Ok(Attempt::of(TcpStream::connect(("127.0.0.1", port)).await.map(drop)))
+        })
+        .await?;
+        Ok(Self { directory, _process: process })
+    }
+
+    /// The directory of its files.
+    pub(crate) fn directory(&self) -> &Path {
+        &self.directory
+    }
+
+    /// The directory in which clients find themselves.
+    pub(crate) fn home(&self) -> PathBuf {
+        self.directory.join("home")
+    }
+
+    /// The key with which a client is admitted as root.
+    pub(crate) fn user_key(&self) -> PathBuf {
+        self.directory.join(USER_KEY)
+    }
+
+    /// A line of `known_hosts` for the server under this name.
+    pub(crate) fn known_host(&self, name: &str) -> Result<String> {
+        Ok(format!("{name} {}", fs::read_to_string(self.directory.join(HOST_KEY).with_extension("pub"))?))
+    }
+}
+
+async fn make_keys(directory: &Path) -> Result<()> {
+    for key in [HOST_KEY, USER_KEY] {
+        let path = directory.join(key);
+        let _from_an_earlier_attempt = fs::remove_file(&path);
+        let mut command = Command::new(find("ssh-keygen")?);
+        command.args(["-q", "-t", "ed25519", "-N", "", "-C", "interop", "-f"]).arg(&path);
+        let made = command.stdin(Stdio::null()).status().await?;
+        ensure!(made.success(), "ssh-keygen exited with {made}");
+    }
+    Ok(())
+}
+
+fn configuration(directory: &Path, port: u16) -> String {
+    let at = |name: &str| directory.join(name).display().to_string();
+    format!(
+        "ListenAddress 127.0.0.1:{port}\nHostKey {}\nAuthorizedKeysFile {}.pub\nPidFile none\nStrictModes no\nUsePAM no\n\
+         PermitRootLogin prohibit-password\nPasswordAuthentication no\nKbdInteractiveAuthentication no\nPrintMotd no\n\
+         Subsystem sftp /usr/lib/openssh/sftp-server\nForceCommand cd '{}' && eval \"$SSH_ORIGINAL_COMMAND\"\n",
+        at(HOST_KEY),
+        at(USER_KEY),
+        at("home"),
+    )
+}
+
+/// Finds a program of OpenSSH.
+pub(crate) fn find(program: &str) -> Result<PathBuf> {
+    programs::find(program).with_context(|| format!("{program} is missing"))
+}
