@@ -3,7 +3,7 @@
 use std::{
     io::{IsTerminal, Write},
     sync::{
-        Arc, Mutex, PoisonError,
+        Arc, Mutex, Once, PoisonError,
         atomic::{AtomicBool, Ordering::Relaxed},
     },
     time::{Duration, Instant},
@@ -19,6 +19,8 @@ const STEPS: u64 = 3;
 /// The text of the third step.
 pub(crate) const BUILDING_TUNNELS: &str =
     "building I2P tunnels; on a router that has just started, this takes minutes";
+/// How often a bar is drawn.
+const DRAW_INTERVAL: Duration = Duration::from_millis(120);
 /// How often changing numbers are printed, if there is no bar.
 #[cfg(feature = "embedded")]
 const REPEAT_INTERVAL: Duration = Duration::from_secs(5);
@@ -27,6 +29,8 @@ const REPEAT_INTERVAL: Duration = Duration::from_secs(5);
 #[derive(Clone)]
 pub(crate) struct Progress {
     bar: Option<ProgressBar>,
+    /// The bar is drawn. It is not for a command without a step, whose output it would stand in.
+    begun: Arc<Once>,
     /// Without a bar: when the last line was printed.
     plain: Option<Arc<Mutex<Option<Instant>>>>,
     /// Nothing is printed any more.
@@ -41,10 +45,10 @@ impl Progress {
             let style = ProgressStyle::with_template("{spinner} [{bar:20}] {msg} ({elapsed})");
             let bar = ProgressBar::new(STEPS);
             bar.set_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()).progress_chars("=> "));
-            bar.enable_steady_tick(Duration::from_millis(120));
             bar
         });
-        Self { bar, plain: (shown && !terminal).then(Arc::default), finished: Arc::default() }
+        let plain = (shown && !terminal).then(Arc::default);
+        Self { bar, begun: Arc::new(Once::new()), plain, finished: Arc::default() }
     }
 
     /// Shows the number and the text of the current step.
@@ -63,8 +67,9 @@ impl Progress {
             return;
         }
         if let Some(bar) = self.bar.clone() {
-            let text = text.to_owned();
+            let (text, begun) = (text.to_owned(), Arc::clone(&self.begun));
             on_stderr(text.len(), move || {
+                begun.call_once(|| bar.enable_steady_tick(DRAW_INTERVAL));
                 // The length of the bar is the number of finished steps.
                 bar.set_position(step.saturating_sub(1));
                 bar.set_message(text);
@@ -90,10 +95,11 @@ impl Progress {
     /// Writes to stderr without breaking the bar. Does not wait.
     pub(super) fn beside(&self, bytes: Vec<u8>) {
         let Some(bar) = self.bar.clone() else { return write_stderr(bytes) };
+        let begun = Arc::clone(&self.begun);
         on_stderr(bytes.len(), move || {
             let write = || std::io::stderr().write_all(&bytes);
             // If nobody reads stderr any more, the proxy continues without a log.
-            let _ = if bar.is_finished() { write() } else { bar.suspend(write) };
+            let _ = if bar.is_finished() || !begun.is_completed() { write() } else { bar.suspend(write) };
         });
     }
 }

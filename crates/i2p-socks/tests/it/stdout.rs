@@ -24,6 +24,25 @@ fn tunnels(names: &[&str]) -> String {
     names.iter().map(|name| format!("[[tunnel]]\nname = '{name}'\nlisten = ['127.0.0.1:0']\n")).collect()
 }
 
+/// What a command shows on a terminal. `script` of util-linux gives it one.
+fn on_terminal(arguments: &str) -> String {
+    let state = tempfile::tempdir().unwrap();
+    let program = common::i2p_socks(&[]);
+    let program = program.get_program().to_str().unwrap();
+    let line = format!("stty cols 80; exec {program} {arguments} --state-dir {}", state.path().display());
+    let mut script = Command::new("script");
+    let output = script.args(["--quiet", "--command", &line, "/dev/null"]).stdin(Stdio::null()).output();
+    String::from_utf8(output.unwrap().stdout).unwrap()
+}
+
+#[test]
+fn a_command_that_starts_nothing_draws_no_progress_on_a_terminal() {
+    let explained = on_terminal("explain a.i2p 80");
+    assert!(explained.contains("I2P") && !explained.contains(['[', '\u{1b}']), "{explained:?}");
+    let status = on_terminal("status");
+    assert!(status.starts_with("i2p-socks: no proxy is running"), "{status:?}");
+}
+
 /// Starts a proxy with a tunnel `a`. A shell redirects its stdout before.
 fn proxy(lab: &Lab, redirection: &str, stdin: impl Into<Stdio>) -> Running {
     let proxy = lab.command(&["run"], &tunnels(&["a"]));
