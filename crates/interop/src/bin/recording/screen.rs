@@ -3,13 +3,13 @@
 use std::time::Duration;
 
 /// The width of the terminal.
-pub(crate) const COLUMNS: usize = 92;
+pub(crate) const COLUMNS: usize = 100;
 /// How long a command stands at the prompt before it runs.
 const TYPING_TIME: Duration = Duration::from_millis(900);
 /// How long what a command has printed stands alone.
 const READING_TIME: Duration = Duration::from_millis(1500);
 /// Longer pauses of a program are cut to this. The demo needs some 12 s to start.
-const MAX_PAUSE: Duration = Duration::from_millis(150);
+const MAX_PAUSE: Duration = Duration::from_millis(40);
 /// A line that a program draws again and again is shown this often.
 const REDRAW_INTERVAL: Duration = Duration::from_millis(600);
 
@@ -143,8 +143,14 @@ impl Screen {
                 self.edit(row, Vec::truncate);
                 self.rows.truncate(row + 1);
             }
-            "[1A" | "[A" => self.row = row.saturating_sub(1),
-            _ => {}
+            sequence => {
+                let count = |end| Some(sequence.strip_prefix('[')?.strip_suffix(end)?.parse().unwrap_or(1));
+                if let Some(rows) = count('A') {
+                    self.row = row.saturating_sub(rows);
+                } else if let Some(rows) = count('B') {
+                    self.row = (row + rows).min(self.rows.len().saturating_sub(1));
+                }
+            }
         }
     }
 
@@ -197,9 +203,11 @@ mod tests {
     }
 
     #[test]
-    fn a_long_line_is_broken() {
+    fn a_long_line_is_broken_and_erased() {
         let mut screen = Screen::new();
         screen.print(&"x".repeat(COLUMNS + 1), seconds(0));
         assert_eq!(screen.text(), format!("{}\nx\n", "x".repeat(COLUMNS)));
+        screen.print("\u{1b}[1A\r\u{1b}[2K\u{1b}[1B\r\u{1b}[2K\u{1b}[1Ashort", seconds(0));
+        assert_eq!(screen.text(), "short\n\n");
     }
 }
