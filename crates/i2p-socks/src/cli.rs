@@ -49,12 +49,10 @@ impl Cli {
         let definition = <Self as CommandFactory>::command();
         let definition =
             definition.mut_args(|arg| if ignored(&arg) { arg.env(Resettable::Reset) } else { arg });
-        let shared = definition.get_arguments().filter(|arg| arg.is_global_set());
-        let shared: Vec<_> = shared.map(|arg| arg.clone().hide(true)).collect();
         definition.mut_subcommands(|command| match command.get_name() {
             // It does the same as no command, so these options are its own.
             "run" => command,
-            _ => hide_shared_options(command, &shared),
+            _ => command.defer(hide_shared_options),
         })
     }
 
@@ -89,13 +87,13 @@ impl Command {
 const SHARED_OPTIONS_HELP: &str = "\
 Options of all commands, such as --config FILE and --state-dir DIR: i2p-socks --help";
 
-/// Adds these hidden options to a command and to the commands below it. clap adds the options of all commands only where they are
-/// missing, so it shows none of them there.
-fn hide_shared_options(command: clap::Command, shared: &[Arg]) -> clap::Command {
+/// Hides the options of all commands in the help of this command and of those below it. clap has added them before it calls this,
+/// which it does for the command that is used alone.
+fn hide_shared_options(command: clap::Command) -> clap::Command {
     command
-        .args(shared)
+        .mut_args(|arg| if arg.is_global_set() { arg.hide(true) } else { arg })
         .after_help(SHARED_OPTIONS_HELP)
-        .mut_subcommands(|command| hide_shared_options(command, shared))
+        .mut_subcommands(|command| command.defer(hide_shared_options))
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Subcommand)]

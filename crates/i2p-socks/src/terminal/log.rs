@@ -4,7 +4,8 @@ use std::io;
 
 use i2p_tunnel::show_sensitive;
 use tracing_subscriber::{
-    EnvFilter, Layer, Registry,
+    Layer, Registry,
+    filter::{LevelFilter, Targets},
     fmt::{self, MakeWriter, format::FmtSpan},
     layer::{Layered, SubscriberExt},
     reload,
@@ -21,13 +22,13 @@ use crate::config::{
 pub(crate) struct Log {
     /// The verbosity on the command line.
     verbosity: Verbosity,
-    filter: reload::Handle<EnvFilter, Registry>,
+    filter: reload::Handle<Targets, Registry>,
 }
 
 impl Log {
     /// Starts logging, for the life of the process.
     pub(crate) fn start(config: LogConfig, verbosity: Verbosity, progress: &Progress) -> Self {
-        let (filter, handle) = reload::Layer::new(EnvFilter::new(filter(config.level, verbosity)));
+        let (filter, handle) = reload::Layer::new(filter(config.level, verbosity));
         let output = layer(config, verbosity, progress);
         tracing_subscriber::registry().with(filter).with(output).init();
         panics::count_and_log();
@@ -44,13 +45,13 @@ impl Log {
     /// Applies the level and `sensitive` of a reloaded configuration. Form and place of the log stay.
     pub(crate) fn change(&self, config: LogConfig) {
         // It only fails if the subscriber is gone, and that lives as long as the process.
-        let _ = self.filter.reload(EnvFilter::new(filter(config.level, self.verbosity)));
+        let _ = self.filter.reload(filter(config.level, self.verbosity));
         set_sensitive(config.sensitive);
     }
 }
 
 /// The layers below the output.
-type Filtered = Layered<reload::Layer<EnvFilter, Registry>, Registry>;
+type Filtered = Layered<reload::Layer<Targets, Registry>, Registry>;
 
 /// Sets whether the log names hosts and clients.
 fn set_sensitive(sensitive: bool) {
@@ -104,19 +105,21 @@ fn journal() -> Option<Box<dyn Layer<Filtered> + Send + Sync>> {
     None
 }
 
+/// The crates of this project that write to the log.
+const OUR_CRATES: [&str; 6] =
+    ["i2p_socks", "i2p_tunnel", "i2p_sam", "i2p_embedded", "i2p_address_book", "restart_schedule"];
+
 /// The filter: only crates of this project, because the logs of libraries may contain names and addresses. The command line overrides
 /// the configuration.
-fn filter(level: Level, verbosity: Verbosity) -> String {
-    let (rest, ours) = match (verbosity, level) {
-        (Verbosity::Quiet, _) | (Verbosity::Normal, Level::Warn) => ("off", "warn"),
-        (Verbosity::Normal, Level::Info) => ("off", "info"),
-        (Verbosity::Debug, _) | (Verbosity::Normal, Level::Debug) => ("off", "debug"),
-        (Verbosity::Trace, _) | (Verbosity::Normal, Level::Trace) => ("off", "trace"),
-        (Verbosity::Router, _) => ("info", "trace"),
+fn filter(level: Level, verbosity: Verbosity) -> Targets {
+    let (others, ours) = match (verbosity, level) {
+        (Verbosity::Quiet, _) | (Verbosity::Normal, Level::Warn) => (LevelFilter::OFF, LevelFilter::WARN),
+        (Verbosity::Normal, Level::Info) => (LevelFilter::OFF, LevelFilter::INFO),
+        (Verbosity::Debug, _) | (Verbosity::Normal, Level::Debug) => (LevelFilter::OFF, LevelFilter::DEBUG),
+        (Verbosity::Trace, _) | (Verbosity::Normal, Level::Trace) => (LevelFilter::OFF, LevelFilter::TRACE),
+        (Verbosity::Router, _) => (LevelFilter::INFO, LevelFilter::TRACE),
     };
-    format!(
-        "{rest},i2p_socks={ours},i2p_tunnel={ours},i2p_sam={ours},i2p_embedded={ours},i2p_address_book={ours},restart_schedule={ours}"
-    )
+    Targets::new().with_default(others).with_targets(OUR_CRATES.map(|name| (name, ours)))
 }
 
 /// Writes to stderr without breaking the progress bar.
