@@ -4,7 +4,7 @@ pub(crate) mod parse;
 
 use std::time::Duration;
 
-use clap::{Arg, CommandFactory, Parser, Subcommand, builder::Resettable};
+use clap::{Arg, Args, CommandFactory, Parser, Subcommand, builder::Resettable};
 
 use crate::{
     commands::{
@@ -90,8 +90,10 @@ Options of all commands, such as --config FILE and --state-dir DIR: i2p-socks --
 /// Hides the options of all commands in the help of this command and of those below it. clap has added them before it calls this,
 /// which it does for the command that is used alone.
 fn hide_shared_options(command: clap::Command) -> clap::Command {
+    let shared = Options::augment_args(clap::Command::default());
+    let is_shared = |arg: &Arg| shared.get_arguments().any(|one| one.get_id() == arg.get_id());
     command
-        .mut_args(|arg| if arg.is_global_set() { arg.hide(true) } else { arg })
+        .mut_args(|arg| if is_shared(&arg) { arg.hide(true) } else { arg })
         .after_help(SHARED_OPTIONS_HELP)
         .mut_subcommands(|command| command.defer(hide_shared_options))
 }
@@ -257,6 +259,11 @@ mod tests {
                 assert_eq!(shown, shows_all, "{option} in\n{help}");
             }
             assert!(shows_all || help.contains("Options of all commands, such as"), "{name}\n{help}");
+            let json_is_shown = help.lines().any(|line| line.trim_start() == "--json");
+            assert!(
+                json_is_shown || !matches!(name.as_str(), "names" | "add" | "subscribe"),
+                "{name}\n{help}"
+            );
         }
         let kept = parse("i2p-socks names --json list --state-dir /tmp -v a").unwrap();
         assert_eq!((kept.options.verbose, kept.options.state_dir), (1, Some("/tmp".into())));
