@@ -5,7 +5,9 @@
 mod program;
 
 pub use i2p_embedded::fuzzing::{reseed_archive, reseed_file, router_info};
-pub use i2p_tunnel::fuzzing::{http_head as http_connect_head, outproxy_datagram, outproxy_http_answer};
+pub use i2p_tunnel::fuzzing::{
+    http_head as http_connect_head, http_requests, outproxy_datagram, outproxy_http_answer,
+};
 
 pub use self::program::{feed_url, jump_answer};
 use i2p_address_book::feed::{self, Lines};
@@ -26,7 +28,7 @@ use socks_wire::{
 pub type FuzzTarget = (&'static str, fn(&[u8]));
 
 /// All targets, by the names of their corpus directories.
-pub const TARGETS: [FuzzTarget; 21] = [
+pub const TARGETS: [FuzzTarget; 23] = [
     ("socks_handshake", socks_handshake),
     ("socks_client", socks_client),
     ("socks_messages", socks_messages),
@@ -39,6 +41,8 @@ pub const TARGETS: [FuzzTarget; 21] = [
     ("destination", destination),
     ("address_book_feed", address_book_feed),
     ("http_connect_head", http_connect_head),
+    ("http_requests", http_requests),
+    ("http_fields", http_fields),
     ("outproxy_http_answer", outproxy_http_answer),
     ("outproxy_datagram", outproxy_datagram),
     ("jump_answer", jump_answer),
@@ -49,6 +53,28 @@ pub const TARGETS: [FuzzTarget; 21] = [
     ("reseed_archive", reseed_archive),
     ("router_info", router_info),
 ];
+
+/// A header field, name and value in lines of their own: whatever the rules make of it, the site learns no host but its own, and a
+/// second pass changes nothing more.
+///
+/// # Panics
+/// If the property does not hold.
+pub fn http_fields(input: &[u8]) {
+    use stream_filters::http::{Request, Verdict, Via, answer_field};
+    let Some(end) = input.iter().position(|&byte| byte == b'\n') else { return };
+    let (name, value) = input.split_at(end);
+    let Ok(name) = std::str::from_utf8(name) else { return };
+    let value = value.get(1..).unwrap_or_default();
+    let _ = answer_field(name);
+    for via in [Via::I2p, Via::Outproxy] {
+        let request = Request { via, authority: "site.i2p" };
+        if let Verdict::Replace(given) = request.field(name, value) {
+            let again = request.field(name, given);
+            let is_path = name.eq_ignore_ascii_case("referer") && given.starts_with(b"/");
+            assert!(is_path || matches!(again, Verdict::Replace(same) if same == given), "{name}: {again:?}");
+        }
+    }
+}
 
 /// The bytes of a client: the handshake ends, and it ends in the same way if the bytes arrive at once or one by one.
 ///

@@ -16,7 +16,7 @@ use crate::{
 
 /// A SOCKS proxy into the I2P anonymous network.
 ///
-/// Programs that speak SOCKS4, SOCKS4a, SOCKS5 or HTTP CONNECT reach .i2p hosts through it. It uses the SAM bridge of an I2P
+/// Programs that speak SOCKS4, SOCKS4a, SOCKS5 or HTTP reach .i2p hosts through it. It uses the SAM bridge of an I2P
 /// router (i2pd, Java I2P, emissary). If no router answers, it starts an embedded one. Without a command, it does the same as
 /// `run`.
 #[derive(Debug, Parser)]
@@ -347,6 +347,7 @@ mod tests {
             include_str!("../README.md"),
             include_str!("../../../docs/configuration.md"),
             include_str!("../../../docs/clients.md"),
+            include_str!("../../../docs/http.md"),
             include_str!("../../../docs/names.md"),
             include_str!("../../../docs/datagrams.md"),
             include_str!("../../../docs/ssh.md"),

@@ -3,5 +3,6 @@
 
 pub use crate::{
     connection::check_http_head as http_head,
+    http_message::check_http_requests as http_requests,
     outproxy::fuzzing::{datagram as outproxy_datagram, http_answer as outproxy_http_answer},
 };

@@ -9,6 +9,7 @@ mod failure;
 #[cfg(feature = "fuzzing")]
 #[doc(hidden)]
 pub mod fuzzing;
+mod http_message;
 mod limits;
 mod listen;
 mod log_throttle;
@@ -23,10 +24,10 @@ mod stream;
 pub use account::{Account, DatagramCounts, DropReason, RecentFailure};
 pub use client::{
     AccessPolicy, Admission, Authentication, Caps, Client, ClientAddress, ClientCredentials, ClientOrigin,
-    ClientProtocol, DatagramPolicy, EntryError, Isolate, IsolationKey, LocalClients, PerClient, Protocols,
-    SessionPolicy, Users, UsersError,
+    ClientProtocol, DatagramPolicy, EntryError, HeaderPolicy, Isolate, IsolationKey, LocalClients, PerClient,
+    Protocols, SessionPolicy, Users, UsersError,
 };
-pub use connection::{Service, datagram_descriptors, serve};
+pub use connection::{JumpService, Service, SiteStreams, datagram_descriptors, serve};
 pub use dial::{
     DatagramSender, Datagrams, Dial, IncomingStream, Listening, NoDatagrams, NoListening, ReceivedDatagram,
     SessionMark,

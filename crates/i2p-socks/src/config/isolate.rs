@@ -46,6 +46,8 @@ pub(super) enum IsolateField {
     Listener,
     /// The host that it asks for.
     DestHost,
+    /// The site of that host, or of the page that asks for it.
+    Site,
     /// The port that it asks for.
     DestPort,
     /// The protocol that it speaks.
@@ -66,6 +68,7 @@ impl IsolateFields {
             socks_auth: has(IsolateField::SocksAuth),
             listener: has(IsolateField::Listener),
             dest_host: has(IsolateField::DestHost),
+            site: has(IsolateField::Site),
             dest_port: has(IsolateField::DestPort),
             protocol: has(IsolateField::Protocol),
         }

@@ -2,7 +2,7 @@ use std::{fs, time::Duration};
 
 use i2p_sam::Identity;
 use i2p_tunnel::{
-    Authentication, Caps, Isolate, Limits, PerClient, PoolOptions, Protocols, SessionPolicy,
+    Authentication, Caps, HeaderPolicy, Isolate, Limits, PerClient, PoolOptions, Protocols, SessionPolicy,
     datagram_descriptors,
 };
 
@@ -84,7 +84,7 @@ fn all_keys_about_clients() {
         "[limits]\nconnections = 500\nper-client = 10\nper-tunnel = 20\nhandshake = '1s'\ndial = '2s'\n\
          half-close = '3s'\nlinger = '4s'\nidle = '5s'\nkeepalive = '6s'\nuser-timeout = '0'\n\
          [[tunnel]]\nlisten = ['0.0.0.0:1', 'fd:some.socket', 'unix:/run/socks']\nunix-mode = '0660'\n\
-         unix-group = '12'\nprotocols = ['socks5', 'http-connect']\nauth = 'required'\n\
+         unix-group = '12'\nprotocols = ['socks5', 'http-connect', 'http']\nheaders = 'as-sent'\nauth = 'required'\n\
          users-file = '{}'\nextended-errors = true\n\
          [[tunnel]]\nname = 'b'\nlisten = ['0.0.0.0:2']\nopen-to-others = true\nprefer-no-auth = true\n",
         users.display()
@@ -100,7 +100,8 @@ fn all_keys_about_clients() {
         assert_eq!(a.listen().unwrap()[2], ListenAt::Unix(file));
     }
     let terms = a.access_policy().unwrap();
-    let protocols = Protocols { socks5: true, http_connect: true, ..Protocols::NONE };
+    let protocols = Protocols { socks5: true, http_connect: true, http: true, ..Protocols::NONE };
+    assert_eq!([a.headers(), b.headers()], [HeaderPolicy::AsSent, HeaderPolicy::Filtered]);
     assert_eq!((terms.protocols, terms.extended_errors), (protocols, true));
     assert!(!terms.prefer_no_authentication && b.access_policy().unwrap().prefer_no_authentication);
     assert!(matches!(terms.authentication, Authentication::Required(users) if users.len() == 1));
@@ -184,7 +185,10 @@ fn mistakes_say_where_and_what_is_expected() {
         ("[[tunnel]]\nunix-mode = '1777'", "expected permissions"),
         ("[[tunnel]]\nunix-mode = 600", "line 2, column 13"),
         ("[[tunnel]]\nprotocols = []", "needs at least one protocol"),
-        ("[[tunnel]]\nprotocols = ['http']", "expected one of `socks4`, `socks4a`, `socks5`, `http-connect`"),
+        (
+            "[[tunnel]]\nprotocols = ['https']",
+            "expected one of `socks4`, `socks4a`, `socks5`, `http-connect`, `http`",
+        ),
         ("[[tunnel]]\nauth = 'none'", "expected `isolation` or `required`"),
         ("[limits]\nconnections = 0", "line 2, column 15"),
         ("[limits]\nhandshake = '0'", "greater than zero"),
@@ -263,6 +267,7 @@ fn the_configurations_of_the_documentation_are_valid() {
     let pages = [
         include_str!("../../../../docs/configuration.md"),
         include_str!("../../../../docs/clients.md"),
+        include_str!("../../../../docs/http.md"),
         include_str!("../../../../docs/names.md"),
         include_str!("../../../../docs/datagrams.md"),
         include_str!("../../../../docs/outproxies.md"),

@@ -8,7 +8,8 @@ use std::{
 
 use i2p_sam::DatagramStyle;
 use i2p_tunnel::{
-    AccessPolicy, Authentication, DatagramPolicy, Isolate, ListenAt, Protocols, SessionPolicy, Users,
+    AccessPolicy, Authentication, DatagramPolicy, HeaderPolicy, Isolate, ListenAt, Protocols, SessionPolicy,
+    Users,
 };
 use serde::Deserialize;
 
@@ -49,6 +50,8 @@ pub(crate) struct TunnelConfig {
     pub(super) prefer_no_auth: bool,
     /// The file with its users, if passwords are required.
     pub(super) users_file: Option<PathBuf>,
+    /// What happens to the header fields of plain HTTP.
+    pub(super) headers: Headers,
     /// Whether SOCKS5 clients get the extended reply codes of Tor.
     pub(super) extended_errors: bool,
     /// Hops of each I2P tunnel. `None`: as under `[session]`.
@@ -65,6 +68,17 @@ pub(crate) struct TunnelConfig {
     pub(super) udp_fragments: Fragments,
     /// Whether peers can open streams to its clients, and send datagrams to clients that have not written to them first.
     pub(super) incoming: bool,
+}
+
+/// `headers`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub(super) enum Headers {
+    /// What names the client's program, user or machine is removed or made the same for everybody.
+    #[default]
+    Filtered,
+    /// They pass as they are.
+    AsSent,
 }
 
 /// `udp`: the kind of datagrams in I2P.
@@ -147,6 +161,7 @@ enum Protocol {
     Socks4a,
     Socks5,
     HttpConnect,
+    Http,
 }
 
 impl TryFrom<OneOrMore<Protocol>> for ProtocolSet {
@@ -162,6 +177,7 @@ impl TryFrom<OneOrMore<Protocol>> for ProtocolSet {
             socks4a: has(Protocol::Socks4a),
             socks5: has(Protocol::Socks5),
             http_connect: has(Protocol::HttpConnect),
+            http: has(Protocol::Http),
         }))
     }
 }
@@ -384,6 +400,14 @@ impl TunnelConfig {
         }
     }
 
+    /// What it does with the header fields of plain HTTP.
+    pub(crate) fn headers(&self) -> HeaderPolicy {
+        match self.headers {
+            Headers::Filtered => HeaderPolicy::Filtered,
+            Headers::AsSent => HeaderPolicy::AsSent,
+        }
+    }
+
     fn isolate(&self) -> Isolate {
         self.isolate.with_key(self.key)
     }
@@ -422,10 +446,11 @@ impl TunnelConfig {
             ));
         }
         let isolate = self.isolate();
-        if (isolate.dest_host || isolate.dest_port) && (self.udp != Udp::Off || self.incoming) {
+        if (isolate.dest_host || isolate.site || isolate.dest_port) && (self.udp != Udp::Off || self.incoming)
+        {
             return Some(format!(
-                "tunnel {}: datagrams and incoming streams have no destination host or port, so \"dest-host\" and \"dest-port\" \
-                 cannot keep them apart: remove these from isolate, or set udp = \"off\" and incoming = false",
+                "tunnel {}: datagrams and incoming streams have no destination host or port, so \"dest-host\", \"site\" and \
+                 \"dest-port\" cannot keep them apart: remove these from isolate, or set udp = \"off\" and incoming = false",
                 self.name()
             ));
         }

@@ -3,8 +3,8 @@
 use std::{sync::Arc, time::Duration};
 
 use i2p_tunnel::{
-    AddressPool, Admission, BoundAddress, Caps, InheritedSockets, ListenAt, Listeners, Metrics, Service,
-    SocketPermissions, Stop, serve,
+    AddressPool, Admission, BoundAddress, Caps, InheritedSockets, JumpService, ListenAt, Listeners, Metrics,
+    Service, SocketPermissions, Stop, serve,
 };
 use tokio::{sync::watch, task::JoinHandle, time::timeout};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
@@ -196,7 +196,9 @@ impl Tunnels {
             .with_access(access)
             .with_admission(self.admission.clone())
             .with_account(self.metrics.account(tunnel.name()))
-            .with_datagrams(tunnel.datagrams());
+            .with_datagrams(tunnel.datagrams())
+            .with_headers(tunnel.headers())
+            .with_jump_services(jump_services(config));
         Ok(service.into())
     }
 
@@ -362,6 +364,12 @@ fn caps(config: &Config) -> Caps {
         );
     }
     caps
+}
+
+/// The jump services of a configuration, for links on error pages.
+fn jump_services(config: &Config) -> Arc<[JumpService]> {
+    let services = config.names.jump.iter();
+    services.map(|url| JumpService { host: url.host().to_string(), url: url.text() }).collect()
 }
 
 #[cfg(test)]

@@ -106,7 +106,10 @@ fn visit(proxy: SocketAddr, host: &str) {
         let head = format!("CONNECT {host}:80 HTTP/1.1\r\nProxy-Authorization: Basic {credentials}\r\n\r\n");
         exchange(proxy, head.as_bytes());
     }
-    exchange(proxy, format!("GET http://{host}/hush HTTP/1.1\r\n\r\n").as_bytes());
+    exchange(
+        proxy,
+        format!("GET http://{host}/hush HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n\r\n").as_bytes(),
+    );
 }
 
 /// Datagrams to all kinds of hosts.

@@ -151,7 +151,7 @@ impl DatagramCounts {
     }
 
     /// Counts an open UDP association until the guard is dropped.
-    pub(crate) fn association(&self) -> ActiveGuard<'_> {
+    pub(crate) fn association(&self) -> ActiveGuard {
         ActiveGuard::new(&self.associations)
     }
 

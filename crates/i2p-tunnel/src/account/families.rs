@@ -189,16 +189,16 @@ impl Families {
 }
 
 /// Increments a gauge, and decrements it when dropped.
-pub(crate) struct ActiveGuard<'a>(&'a Gauge);
+pub(crate) struct ActiveGuard(Gauge);
 
-impl<'a> ActiveGuard<'a> {
-    pub(crate) fn new(gauge: &'a Gauge) -> Self {
+impl ActiveGuard {
+    pub(crate) fn new(gauge: &Gauge) -> Self {
         gauge.inc();
-        Self(gauge)
+        Self(gauge.clone())
     }
 }
 
-impl Drop for ActiveGuard<'_> {
+impl Drop for ActiveGuard {
     fn drop(&mut self) {
         self.0.dec();
     }

@@ -12,7 +12,7 @@ use std::{fmt, time::Duration};
 use prometheus_client::metrics::{counter::Counter, gauge::Gauge};
 
 pub(crate) use self::families::{
-    BuildLabels, Families, OutproxyLabels, OutproxyOutcomeLabels, SessionLabels, TunnelLabels,
+    ActiveGuard, BuildLabels, Families, OutproxyLabels, OutproxyOutcomeLabels, SessionLabels, TunnelLabels,
 };
 pub use self::{
     datagram_counts::{DatagramCounts, DropReason},
@@ -21,7 +21,7 @@ pub use self::{
 use self::{
     durations::Durations,
     failure_log::FailureLog,
-    families::{ActiveGuard, DirectionLabels, HandshakeLabels, LimitLabels, RequestLabels},
+    families::{DirectionLabels, HandshakeLabels, LimitLabels, RequestLabels},
 };
 use crate::{client::ClientProtocol, failure::Failure, limits::Limit};
 
@@ -32,8 +32,13 @@ const SUCCEEDED: &str = "succeeded";
 const ABANDONED: &str = "abandoned";
 
 /// The protocols of clients, each with its own counters.
-const PROTOCOLS: [ClientProtocol; 4] =
-    [ClientProtocol::Socks4, ClientProtocol::Socks4a, ClientProtocol::Socks5, ClientProtocol::HttpConnect];
+const PROTOCOLS: [ClientProtocol; 5] = [
+    ClientProtocol::Socks4,
+    ClientProtocol::Socks4a,
+    ClientProtocol::Socks5,
+    ClientProtocol::HttpConnect,
+    ClientProtocol::Http,
+];
 
 fn protocol_label(protocol: ClientProtocol) -> &'static str {
     match protocol {
@@ -41,6 +46,7 @@ fn protocol_label(protocol: ClientProtocol) -> &'static str {
         ClientProtocol::Socks4a => "socks4a",
         ClientProtocol::Socks5 => "socks5",
         ClientProtocol::HttpConnect => "http-connect",
+        ClientProtocol::Http => "http",
     }
 }
 
@@ -161,7 +167,7 @@ impl Account {
     }
 
     /// Counts an accepted connection. It counts as open until the guard is dropped.
-    pub(crate) fn connection(&self) -> ActiveGuard<'_> {
+    pub(crate) fn connection(&self) -> ActiveGuard {
         self.accepted.inc();
         ActiveGuard::new(&self.active)
     }
@@ -232,7 +238,7 @@ impl Account {
     }
 
     /// Counts an open stream until the guard is dropped.
-    pub(crate) fn stream(&self) -> ActiveGuard<'_> {
+    pub(crate) fn stream(&self) -> ActiveGuard {
         ActiveGuard::new(&self.streams)
     }
 

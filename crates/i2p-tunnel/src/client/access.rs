@@ -36,19 +36,22 @@ pub struct Protocols {
     pub socks4a: bool,
     /// SOCKS5.
     pub socks5: bool,
-    /// HTTP, of which only CONNECT is served.
+    /// HTTP CONNECT.
     pub http_connect: bool,
+    /// Other HTTP requests, which name a URL.
+    pub http: bool,
 }
 
 impl Default for Protocols {
     fn default() -> Self {
-        Self { socks4: true, socks4a: true, socks5: true, http_connect: true }
+        Self { socks4: true, socks4a: true, socks5: true, http_connect: true, http: true }
     }
 }
 
 impl Protocols {
     /// No protocol.
-    pub const NONE: Self = Self { socks4: false, socks4a: false, socks5: false, http_connect: false };
+    pub const NONE: Self =
+        Self { socks4: false, socks4a: false, socks5: false, http_connect: false, http: false };
 
     pub(crate) fn has(self, protocol: ClientProtocol) -> bool {
         match protocol {
@@ -56,6 +59,7 @@ impl Protocols {
             ClientProtocol::Socks4a => self.socks4a,
             ClientProtocol::Socks5 => self.socks5,
             ClientProtocol::HttpConnect => self.http_connect,
+            ClientProtocol::Http => self.http,
         }
     }
 }

@@ -154,6 +154,8 @@ pub enum ClientProtocol {
     Socks5,
     /// HTTP CONNECT (RFC 9110 section 9.3.6).
     HttpConnect,
+    /// HTTP requests that name a URL (absolute form, RFC 9112 section 3.2.2).
+    Http,
 }
 
 /// The client of a request. `Debug` never identifies it.

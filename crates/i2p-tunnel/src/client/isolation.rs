@@ -7,7 +7,10 @@ use std::{
 
 use i2p_name::Target;
 
-use super::identity::{Client, ClientAddress, ClientCredentials, ClientOrigin, ClientProtocol};
+use super::{
+    identity::{Client, ClientAddress, ClientCredentials, ClientOrigin, ClientProtocol},
+    site::Site,
+};
 
 /// Which properties of a request isolate it. Two requests that differ in a chosen property never share an I2P session, so that
 /// destinations cannot link them to the same proxy.
@@ -21,6 +24,8 @@ pub struct Isolate {
     pub listener: bool,
     /// The requested host.
     pub dest_host: bool,
+    /// The site of the requested host, or of the page that asks for it where the client says so.
+    pub site: bool,
     /// The requested port.
     pub dest_port: bool,
     /// The protocol that the client speaks.
@@ -41,6 +46,7 @@ impl Isolate {
         socks_auth: false,
         listener: false,
         dest_host: false,
+        site: false,
         dest_port: false,
         protocol: false,
     };
@@ -63,6 +69,7 @@ struct Properties {
     credentials: ClientCredentials,
     listener: Option<Arc<str>>,
     dest_host: Option<Target>,
+    site: Option<Site>,
     dest_port: Option<u16>,
     protocol: Option<ClientProtocol>,
 }
@@ -79,6 +86,7 @@ impl IsolationKey {
     ) -> Self {
         let mut key = Self::of_client(isolate, tunnel, client);
         key.properties.dest_host = isolate.dest_host.then(|| target.clone());
+        key.properties.site = isolate.site.then(|| Site::of(target));
         key.properties.dest_port = isolate.dest_port.then_some(port);
         key
     }
@@ -94,10 +102,20 @@ impl IsolationKey {
             credentials,
             listener: isolate.listener.then(|| Arc::clone(&client.listener)),
             dest_host: None,
+            site: None,
             dest_port: None,
             protocol: isolate.protocol.then_some(client.protocol),
         };
         Self { properties, origin: Some(client.address.into()) }
+    }
+
+    /// The same key for a request that a page of this host makes. If it is isolated by site, the site is that of the page.
+    #[must_use]
+    pub fn for_page(mut self, page: &Target) -> Self {
+        if let Some(site) = &mut self.properties.site {
+            *site = Site::of(page);
+        }
+        self
     }
 
     /// Builds the single key of a dedicated tunnel without isolation.
@@ -110,13 +128,14 @@ impl IsolationKey {
     /// identify the client, are not among them.
     #[must_use]
     pub fn kept_apart_by(&self) -> Vec<&'static str> {
-        let Properties { tunnel: _, client, credentials, listener, dest_host, dest_port, protocol } =
+        let Properties { tunnel: _, client, credentials, listener, dest_host, site, dest_port, protocol } =
             &self.properties;
         let present = [
             ("client", client.is_some()),
             ("socks-auth", *credentials != ClientCredentials::None),
             ("listener", listener.is_some()),
             ("dest-host", dest_host.is_some()),
+            ("site", site.is_some()),
             ("dest-port", dest_port.is_some()),
             ("protocol", protocol.is_some()),
         ];
@@ -215,6 +234,17 @@ mod tests {
                 assert_eq!(equal, rule != field, "rule {rule}, field {field}");
             }
         }
+    }
+
+    #[test]
+    fn a_site_isolates_as_that_of_the_page_if_there_is_one() {
+        let target = |host: &str| Target::parse(host.as_bytes()).unwrap();
+        let by_site = |host: &str| key(Isolate { site: true, ..Isolate::NONE }, &client(), host, 80);
+        assert!(by_site("a.b.i2p") == by_site("b.i2p") && by_site("b.i2p") != by_site("c.i2p"));
+        assert!(by_site("pictures.i2p").for_page(&target("www.b.i2p")) == by_site("b.i2p"));
+        let by_nothing = |host: &str| key(Isolate::NONE, &client(), host, 80);
+        assert!(by_nothing("pictures.i2p").for_page(&target("b.i2p")) == by_nothing("c.i2p"));
+        assert_eq!(by_site("b.i2p").kept_apart_by(), ["site"]);
     }
 
     #[test]

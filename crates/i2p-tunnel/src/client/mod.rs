@@ -7,18 +7,21 @@ mod access;
 mod admission;
 mod datagram_policy;
 mod expendable;
+mod header_policy;
 mod identity;
 mod identity_table;
 mod isolation;
 mod rate;
 mod session_policy;
 mod shares;
+mod site;
 mod users;
 
 pub use self::{
     access::{AccessPolicy, Authentication, Protocols},
     admission::{Admission, Caps, PerClient},
     datagram_policy::DatagramPolicy,
+    header_policy::HeaderPolicy,
     identity::{Client, ClientAddress, ClientCredentials, ClientOrigin, ClientProtocol, LocalClients},
     isolation::{Isolate, IsolationKey},
     session_policy::SessionPolicy,

@@ -26,11 +26,11 @@ impl SessionPolicy {
     }
 
     /// Returns the isolation key of a client for requests without a target: its datagrams, and the peers that connect to it.
-    /// `None` if requests are isolated by host or port, since one session cannot serve several of them.
+    /// `None` if requests are isolated by host, site or port, since one session cannot serve several of them.
     #[must_use]
     pub fn client_key(&self, client: &Client) -> Option<IsolationKey> {
-        let Isolate { dest_host, dest_port, .. } = self.isolate;
-        (!dest_host && !dest_port)
+        let Isolate { dest_host, site, dest_port, .. } = self.isolate;
+        (!dest_host && !site && !dest_port)
             .then(|| IsolationKey::of_client(self.isolate, self.dedicated.clone(), client))
     }
 }

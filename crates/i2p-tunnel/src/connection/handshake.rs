@@ -99,6 +99,8 @@ impl PendingRequest {
 pub(crate) enum HandshakeOutcome {
     /// The client made a request.
     Request(PendingRequest),
+    /// The client has begun with an HTTP request that names a URL. This is what was read of it.
+    ForwardHttp(Socket, Vec<u8>),
     /// The client was refused and told so. Its connection is to be closed gently.
     Rejected(Socket),
     /// The client gave no valid credentials and was told so. Its connection is to be closed gently.
@@ -140,6 +142,7 @@ pub(crate) async fn perform(
                 http::HttpOutcome::Connect(connecting) => {
                     HandshakeOutcome::Request(PendingRequest::Http(connecting))
                 }
+                http::HttpOutcome::Forward(stream, read) => HandshakeOutcome::ForwardHttp(stream, read),
                 http::HttpOutcome::Answered(stream, why) => {
                     tracing::debug!("a client spoke {why}");
                     HandshakeOutcome::AnsweredHttp(stream)

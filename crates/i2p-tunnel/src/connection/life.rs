@@ -7,8 +7,9 @@ use tokio::{
 };
 
 use super::{
-    bind,
+    bind, forward,
     handshake::{self, HandshakeOutcome, PendingRequest},
+    http,
     outcome::{ActiveStream, Arrival, NextStep, refuse, with_dial_timeout},
     resolve,
     service::Service,
@@ -116,6 +117,9 @@ pub(crate) async fn refuse_overload<D: Dial>(client: Socket, address: ClientAddr
         let methods = service.methods_for(&anybody);
         match handshake::perform(client, address, Instant::now() + limit, (&anybody, methods)).await? {
             HandshakeOutcome::Request(request) => refuse(request, Failure::TooManyConnections, service).await,
+            HandshakeOutcome::ForwardHttp(client, _) => {
+                refuse_http(client, Failure::TooManyConnections, service).await
+            }
             HandshakeOutcome::Rejected(client)
             | HandshakeOutcome::Unauthorized(client)
             | HandshakeOutcome::AnsweredHttp(client)
@@ -146,11 +150,19 @@ async fn handle_client<D: Dial>(
     client.detect_loss(service.limits);
     let begin = Instant::now();
     let access = (&service.access, service.methods_for(&service.access));
-    let handshake = handshake::perform(client, arrival.address, begin + service.limits.handshake, access);
+    let deadline = begin + service.limits.handshake;
+    let handshake = handshake::perform(client, arrival.address, deadline, access);
     let outcome = arrival.stop.unless_draining(handshake).await?;
     count_handshake(&outcome, begin, &service.account);
     match outcome? {
         HandshakeOutcome::Request(request) => handle_request(request, arrival, &service).await,
+        HandshakeOutcome::ForwardHttp(client, _) if !service.access.protocols.has(ClientProtocol::Http) => {
+            refuse_http(client, Failure::ProtocolNotAllowed, &service).await
+        }
+        HandshakeOutcome::ForwardHttp(client, read) => {
+            // Boxed: this is large.
+            Box::pin(forward::serve(client, read, deadline, arrival, service)).await
+        }
         HandshakeOutcome::Rejected(client)
         | HandshakeOutcome::Unauthorized(client)
         | HandshakeOutcome::AnsweredHttp(client)
@@ -163,10 +175,18 @@ async fn handle_client<D: Dial>(
     }
 }
 
+/// Answers an HTTP request that names a URL with a failure, and counts it.
+async fn refuse_http<D>(client: Socket, failure: Failure, service: &Service<D>) -> io::Result<NextStep> {
+    service.account.failed(ClientProtocol::Http, failure);
+    http::refuse(client, failure).await.map(NextStep::Close)
+}
+
 /// Counts the outcome of a handshake.
 fn count_handshake(outcome: &io::Result<HandshakeOutcome>, begin: Instant, account: &Account) {
     account.handshake_failed(match outcome {
-        Ok(HandshakeOutcome::Request(_)) => return account.handshake_done(begin.elapsed()),
+        Ok(HandshakeOutcome::Request(_) | HandshakeOutcome::ForwardHttp(..)) => {
+            return account.handshake_done(begin.elapsed());
+        }
         Ok(HandshakeOutcome::LimitReached(_)) => HandshakeFailure::TimedOut,
         Ok(HandshakeOutcome::Rejected(_)) => HandshakeFailure::Refused,
         Ok(HandshakeOutcome::Unauthorized(_)) => HandshakeFailure::Unauthorized,

@@ -4,15 +4,22 @@
 
 mod accepting;
 mod bind;
+mod forward;
 mod handshake;
 mod http;
 mod life;
 mod outcome;
 mod resolve;
 mod service;
+mod site;
 mod tls;
 mod udp;
 
 #[cfg(feature = "fuzzing")]
 pub use self::http::check_http_head;
-pub use self::{accepting::serve, service::Service, udp::datagram_descriptors};
+pub use self::{
+    accepting::serve,
+    service::{JumpService, Service},
+    site::SiteStreams,
+    udp::datagram_descriptors,
+};

@@ -1,14 +1,25 @@
 use std::{fmt, sync::Arc};
 
+use super::site::SiteStreams;
 use crate::{
     account::Account,
     client::{
-        AccessPolicy, Admission, Client, ClientCredentials, DatagramPolicy, LocalClients, SessionPolicy,
+        AccessPolicy, Admission, Client, ClientCredentials, DatagramPolicy, HeaderPolicy, LocalClients,
+        SessionPolicy,
     },
     limits::Limits,
     names::{AddressOwner, AddressPool},
     outproxy::Routing,
 };
+
+/// A web site in I2P that may know the destination of a host name.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct JumpService {
+    /// Its host, for people.
+    pub host: String,
+    /// The URL of a question, to which the name is appended.
+    pub url: String,
+}
 
 /// What a tunnel provides to its clients: everything that a connection needs. A connection keeps the service that it started
 /// with.
@@ -27,6 +38,8 @@ pub struct Service<D> {
     pub sessions: SessionPolicy,
     /// How its clients use datagrams, if the dialler carries any.
     pub datagrams: DatagramPolicy,
+    /// What happens to the header fields of plain HTTP.
+    pub headers: HeaderPolicy,
     /// Counts what happens to its clients.
     pub account: Arc<Account>,
     /// Which clients it serves.
@@ -35,6 +48,10 @@ pub struct Service<D> {
     pub admission: Admission,
     /// How clients on this machine are told apart.
     pub local_clients: LocalClients,
+    /// Jump services that error pages of plain HTTP link to, if a name is unknown.
+    pub jump_services: Arc<[JumpService]>,
+    /// Streams to web sites that are kept for further requests.
+    pub site_streams: SiteStreams,
 }
 
 impl<D> Service<D> {
@@ -48,10 +65,13 @@ impl<D> Service<D> {
             limits: Limits::default(),
             sessions: SessionPolicy::default(),
             datagrams: DatagramPolicy::default(),
+            headers: HeaderPolicy::default(),
             account: Arc::default(),
             access: AccessPolicy::default(),
             admission: Admission::default(),
             local_clients: LocalClients::default(),
+            jump_services: Arc::default(),
+            site_streams: SiteStreams::default(),
         }
     }
 
@@ -99,6 +119,18 @@ impl<D> Service<D> {
     #[must_use]
     pub fn with_datagrams(self, datagrams: DatagramPolicy) -> Self {
         Self { datagrams, ..self }
+    }
+
+    /// Sets what happens to the header fields of plain HTTP.
+    #[must_use]
+    pub fn with_headers(self, headers: HeaderPolicy) -> Self {
+        Self { headers, ..self }
+    }
+
+    /// Sets the jump services that error pages link to.
+    #[must_use]
+    pub fn with_jump_services(self, jump_services: Arc<[JumpService]>) -> Self {
+        Self { jump_services, ..self }
     }
 
     /// Sets the time limits.

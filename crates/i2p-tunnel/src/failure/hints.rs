@@ -74,6 +74,9 @@ impl Failure {
                 "Allow the protocol with protocols under [[tunnel]], or set the program to another one."
             }
             Self::NoSocket => "Raise the limit of open files (ulimit -n, or LimitNOFILE= in systemd).",
+            Self::BadAnswer => {
+                "The service does not speak HTTP, or failed: check the port. Use SOCKS or CONNECT for other protocols."
+            }
         }
     }
 
@@ -123,6 +126,9 @@ impl Failure {
                 "Use another proxy protocol such as SOCKS5, or ask the operator to allow this one."
             }
             Self::NoSocket => "Close other connections, or try again later.",
+            Self::BadAnswer => {
+                "Try again. If it stays like this, the site has a problem, or no web site is at this address and port."
+            }
         }
     }
 }

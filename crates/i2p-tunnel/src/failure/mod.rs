@@ -56,6 +56,8 @@ pub enum Failure {
     ProtocolNotAllowed,
     /// The operating system provided no socket for the client's datagrams.
     NoSocket,
+    /// The site's answer to a plain HTTP request is not HTTP, or it ended before its head was complete.
+    BadAnswer,
 }
 
 /// A row of the failure table: how one failure is reported.
@@ -67,7 +69,7 @@ pub struct FailureRow {
     pub extended: v5::ReplyCode,
     /// CD of a SOCKS4 or SOCKS4a reply.
     pub socks4: v4::ReplyCode,
-    /// Status of the response to HTTP CONNECT (RFC 9110 section 15).
+    /// Status of the response to an HTTP request (RFC 9110 section 15).
     pub http: u16,
     /// Label in metrics: lower-case letters and underscores.
     pub label: &'static str,
@@ -77,7 +79,7 @@ pub struct FailureRow {
 
 impl Failure {
     /// All variants, for tables and tests.
-    pub const ALL: [Self; 22] = [
+    pub const ALL: [Self; 23] = [
         Self::MalformedName,
         Self::NameUnknown,
         Self::Unreachable,
@@ -100,6 +102,7 @@ impl Failure {
         Self::TooManyConnections,
         Self::ProtocolNotAllowed,
         Self::NoSocket,
+        Self::BadAnswer,
     ];
 
     /// Returns how this failure is reported.
@@ -250,6 +253,13 @@ impl Failure {
                 503,
                 "no_socket",
                 "the system has no socket left for datagrams: raise the limit of open files",
+            ),
+            Self::BadAnswer => (
+                Code::GENERAL_FAILURE,
+                None,
+                502,
+                "bad_answer",
+                "the destination's answer is not HTTP, or it closed the stream without one",
             ),
         };
         let extended = extended.unwrap_or(socks5);

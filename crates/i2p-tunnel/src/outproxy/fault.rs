@@ -122,7 +122,8 @@ impl OutproxyFailure {
             | Failure::OutproxiesFailed
             | Failure::TooManyConnections
             | Failure::ProtocolNotAllowed
-            | Failure::NoSocket => Self::Router(failure),
+            | Failure::NoSocket
+            | Failure::BadAnswer => Self::Router(failure),
         }
     }
 }

@@ -52,12 +52,12 @@ impl fmt::Debug for HalfClosedStream {
     }
 }
 
-/// The side of the relay of a [`HalfClosedStream`].
-pub(super) struct EarlyEnd(Arc<Notify>);
+/// The side of a [`HalfClosedStream`] that is to end it: the relay, or whoever keeps it unused.
+pub(crate) struct EarlyEnd(Arc<Notify>);
 
 impl EarlyEnd {
     /// Tells what the stream holds that it is half-closed from now on.
-    pub(super) fn offer(held: [&dyn Hold; 2]) -> Self {
+    pub(crate) fn offer(held: [&dyn Hold; 2]) -> Self {
         let end = Arc::new(Notify::new());
         let stream = HalfClosedStream { since: Instant::now(), end: Arc::downgrade(&end) };
         held.iter().for_each(|held| held.half_closed(&stream));
@@ -65,7 +65,7 @@ impl EarlyEnd {
     }
 
     /// Returns once the stream is to end because what it holds is needed.
-    pub(super) async fn requested(&self) {
+    pub(crate) async fn requested(&self) {
         self.0.notified().await;
     }
 }

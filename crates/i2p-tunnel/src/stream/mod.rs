@@ -12,14 +12,15 @@ mod socket;
 mod stop;
 mod tcp_options;
 
+pub(crate) use self::{
+    half_closed::EarlyEnd,
+    relay::{RelayEnd, discard, relay},
+    socket::any_port_on,
+};
 pub use self::{
     half_closed::{HalfClosedStream, Hold},
     layer::Layer,
     open_stream::{ClientFin, OpenStream},
     socket::Socket,
     stop::Stop,
-};
-pub(crate) use self::{
-    relay::{RelayEnd, discard, relay},
-    socket::any_port_on,
 };

@@ -7,7 +7,7 @@ use std::{
     io,
     net::{Shutdown, SocketAddr},
     pin::Pin,
-    task::{Context, Poll},
+    task::{Context, Poll, ready},
     time::Duration,
 };
 
@@ -112,40 +112,72 @@ impl Socket {
     /// Returns once there may be something to read. One task at a time may wait; of several, only the last is woken.
     pub(crate) async fn readable(&self) -> io::Result<()> {
         // This takes no space per connection; tokio's own future takes 170 bytes.
-        poll_fn(|context| {
-            with!(&self.0, stream => stream.poll_read_ready(context), layer => layer.poll_readable(context))
-        })
-        .await
+        poll_fn(|context| self.poll_readable(context)).await
     }
 
-    /// Returns once there may be room to write. One task at a time may wait. It may be another task than the one that reads.
-    pub(crate) async fn writable(&self) -> io::Result<()> {
-        poll_fn(|context| {
-            with!(&self.0, stream => stream.poll_write_ready(context), layer => layer.poll_flush(context))
-        })
-        .await
+    fn poll_readable(&self, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        with!(&self.0, stream => stream.poll_read_ready(context), layer => layer.poll_readable(context))
     }
 
-    /// Waits for room and writes some of the bytes. A layer may hold them back until [`flush`](Self::flush).
-    pub(crate) async fn write(&self, bytes: &[u8]) -> io::Result<usize> {
-        if let Kind::Layered(layer) = &self.0 {
-            return poll_fn(|context| layer.poll_write(context, bytes)).await;
-        }
+    /// Waits for data and reads some, although others may use the socket. Returns 0 at the end.
+    pub(crate) fn poll_read_shared(
+        &self,
+        context: &mut Context<'_>,
+        buffer: &mut [u8],
+    ) -> Poll<io::Result<usize>> {
         loop {
-            self.writable().await?;
-            match self.try_write(bytes) {
+            ready!(self.poll_readable(context))?;
+            match self.try_read(buffer) {
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
-                result => return result,
+                result => return Poll::Ready(result),
             }
         }
     }
 
+    /// Waits for room and writes some of the bytes, although others may use the socket. A layer may hold them back until it is
+    /// flushed.
+    pub(crate) fn poll_write_shared(
+        &self,
+        context: &mut Context<'_>,
+        bytes: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        if let Kind::Layered(layer) = &self.0 {
+            return layer.poll_write(context, bytes);
+        }
+        loop {
+            ready!(self.poll_writable(context))?;
+            match self.try_write(bytes) {
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+                result => return Poll::Ready(result),
+            }
+        }
+    }
+
+    /// Sends what a layer holds back.
+    pub(crate) fn poll_flush_shared(&self, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        match &self.0 {
+            Kind::Layered(layer) => layer.poll_flush(context),
+            _ => Poll::Ready(Ok(())),
+        }
+    }
+
+    /// Returns once there may be room to write. One task at a time may wait. It may be another task than the one that reads.
+    pub(crate) async fn writable(&self) -> io::Result<()> {
+        poll_fn(|context| self.poll_writable(context)).await
+    }
+
+    fn poll_writable(&self, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        with!(&self.0, stream => stream.poll_write_ready(context), layer => layer.poll_flush(context))
+    }
+
+    /// Waits for room and writes some of the bytes. A layer may hold them back until [`flush`](Self::flush).
+    pub(crate) async fn write(&self, bytes: &[u8]) -> io::Result<usize> {
+        poll_fn(|context| self.poll_write_shared(context, bytes)).await
+    }
+
     /// Sends what a layer holds back. Sockets hold nothing back.
     pub(crate) async fn flush(&self) -> io::Result<()> {
-        match &self.0 {
-            Kind::Layered(layer) => poll_fn(|context| layer.poll_flush(context)).await,
-            _ => Ok(()),
-        }
+        poll_fn(|context| self.poll_flush_shared(context)).await
     }
 
     /// Returns once the other side has closed the connection, and discards what it sends until then. Cancel-safe.

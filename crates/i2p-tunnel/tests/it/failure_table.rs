@@ -79,6 +79,7 @@ fn the_failure_table_has_these_codes() {
         (1, 1, 503),
         (2, 2, 403),
         (1, 1, 503),
+        (1, 1, 502),
     ];
     assert_eq!(codes, expected);
 }

@@ -83,7 +83,7 @@ async fn nothing_that_a_client_sends_is_logged() {
     let mut with_credentials = b"\x05\x01\x02\x01\x0bsecret-user\x0bsecret-pass".to_vec();
     with_credentials.extend(socks5_request("secret.i2p", 80).split_off(3));
     proxy.exchange(&with_credentials).await;
-    proxy.exchange(b"GET http://secret.i2p/ HTTP/1.1\r\n\r\n").await;
+    proxy.exchange(b"GET http://secret.i2p/ HTTP/1.1\r\nHost: secret.i2p\r\nConnection: close\r\n\r\n").await;
     for target in ["secret.i2p:80", "secret.example.com:443", "secret"] {
         // base64 of secret-user:secret-pass, and no base64.
         for credentials in ["c2VjcmV0LXVzZXI6c2VjcmV0LXBhc3M=", "secret"] {

@@ -10,6 +10,9 @@ const CONNECT: &[u8] = b"CONNECT ";
 /// A method whose answer has no content (RFC 9110 section 9.3.2).
 const HEAD: &[u8] = b"HEAD ";
 
+/// Longer than any registered method.
+const MAX_METHOD_BYTES: usize = 32;
+
 /// What a buffer starts with.
 pub(super) enum Head {
     /// A CONNECT request.
@@ -20,7 +23,9 @@ pub(super) enum Head {
         /// The length of the head in bytes.
         length: usize,
     },
-    /// A request with another method.
+    /// A request with another method, whose target begins like a URL.
+    Forwarded,
+    /// A request with another method and only a path, or no request at all.
     Other,
     /// A HEAD request, whose answer has no content.
     NoContent,
@@ -35,7 +40,7 @@ pub(super) enum Head {
 }
 
 /// The credentials of a client (`Proxy-Authorization`, RFC 9110 section 11.7.2).
-pub(super) enum ProxyCredentials {
+pub(crate) enum ProxyCredentials {
     Missing,
     /// Username and password (RFC 7617).
     Basic(Vec<u8>, Vec<u8>),
@@ -75,13 +80,6 @@ fn other_request(line: &[u8]) -> Head {
         b"\r" => Head::More,
         // The end of a line without its beginning.
         [b'\r', ..] => Head::Malformed,
-        line if begins(line, HEAD, u8::eq) => {
-            if line.len() < HEAD.len() {
-                Head::More
-            } else {
-                Head::NoContent
-            }
-        }
         line if begins(line, CONNECT, u8::eq_ignore_ascii_case) => {
             if line.len() < CONNECT.len() {
                 Head::More
@@ -89,7 +87,29 @@ fn other_request(line: &[u8]) -> Head {
                 Head::ConnectInLowerCase
             }
         }
-        _ => Head::Other,
+        line => match target_begins_with(line) {
+            Target::Url => Head::Forwarded,
+            Target::Unknown => Head::More,
+            Target::Other if begins(line, HEAD, u8::eq) => Head::NoContent,
+            Target::Other => Head::Other,
+        },
+    }
+}
+
+/// What the target of a request line is, as far as the line has been received.
+enum Target {
+    Url,
+    Other,
+    Unknown,
+}
+
+/// The method of a request is a word of letters, as all registered ones are. Nothing else is forwarded.
+fn target_begins_with(line: &[u8]) -> Target {
+    let method = line.iter().take_while(|byte| byte.is_ascii_alphabetic() || **byte == b'-').count();
+    match line.get(method..).unwrap_or_default() {
+        [] | [b' '] if method <= MAX_METHOD_BYTES => Target::Unknown,
+        [b' ', first, ..] if method > 0 && first.is_ascii_alphabetic() => Target::Url,
+        _ => Target::Other,
     }
 }
 
@@ -109,13 +129,19 @@ fn target(text: &str) -> Option<(OwnedAddress, u16)> {
     plain.then(|| (OwnedAddress::Domain(host.as_bytes().to_vec()), port))
 }
 
-/// There must be one field at most: with two, it is unclear which one counts.
 fn proxy_credentials(fields: &[httparse::Header<'_>]) -> ProxyCredentials {
-    let mut fields = fields.iter().filter(|field| field.name.eq_ignore_ascii_case("Proxy-Authorization"));
-    match (fields.next(), fields.next()) {
-        (None, _) => ProxyCredentials::Missing,
-        (Some(field), None) => basic(field.value).unwrap_or(ProxyCredentials::Other),
-        (Some(_), Some(_)) => ProxyCredentials::Other,
+    let fields = fields.iter().filter(|field| field.name.eq_ignore_ascii_case("Proxy-Authorization"));
+    ProxyCredentials::of(fields.map(|field| field.value))
+}
+
+impl ProxyCredentials {
+    /// Takes the values of `Proxy-Authorization`. There must be one at most: with two, it is unclear which one counts.
+    pub(crate) fn of<'a>(mut values: impl Iterator<Item = &'a [u8]>) -> Self {
+        match (values.next(), values.next()) {
+            (None, _) => Self::Missing,
+            (Some(value), None) => basic(value).unwrap_or(Self::Other),
+            (Some(_), Some(_)) => Self::Other,
+        }
     }
 }
 
@@ -198,15 +224,23 @@ mod tests {
             assert!(matches!(parse(&head[..end]), Head::More), "{end}");
         }
         for other in [
-            "G",
-            "CONNECTED",
-            "HEADS",
-            "connected",
-            "COP",
+            "CONNECTED /",
+            "HEADS /",
+            "connected\r\n",
+            "SSH-2.0-x",
+            "G\r\n",
+            "GET  http://a.i2p/",
+            &"G".repeat(MAX_METHOD_BYTES + 1),
             "POST / HTTP/1.1\r\n",
             "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n",
         ] {
             assert!(matches!(parse(other.as_bytes()), Head::Other), "{other}");
+        }
+        for url in ["GET http://a.i2p/ HTTP/1.1\r\n", "M-SEARCH h", "get HTTP:", "HEAD http://a.i2p/"] {
+            assert!(matches!(parse(url.as_bytes()), Head::Forwarded), "{url}");
+        }
+        for incomplete in ["G", "GET", "GET ", "CONNECTED", "HEADS "] {
+            assert!(matches!(parse(incomplete.as_bytes()), Head::More), "{incomplete}");
         }
         for malformed in [
             "\rCONNECT",

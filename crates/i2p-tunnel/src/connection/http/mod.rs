@@ -1,4 +1,5 @@
-//! Clients that speak HTTP. CONNECT (RFC 9110 section 9.3.6) is served; any other request is answered with a page.
+//! Clients that speak HTTP. CONNECT (RFC 9110 section 9.3.6) is served here, and requests that name a URL in `forward`. Any other
+//! request is answered with a page.
 
 mod answer;
 mod head;
@@ -13,6 +14,7 @@ use tokio::{
 };
 
 use self::head::Head;
+pub(crate) use self::head::ProxyCredentials;
 #[cfg(feature = "fuzzing")]
 pub use self::head::check_http_head;
 use crate::{
@@ -44,16 +46,23 @@ impl PendingConnect {
     }
 
     /// Answers with a failure. Returns the connection, which is to be closed.
-    pub(crate) async fn refuse(mut self, failure: Failure) -> io::Result<Socket> {
-        self.stream.write_all(answer::failed(failure).as_bytes()).await?;
-        Ok(self.stream)
+    pub(crate) async fn refuse(self, failure: Failure) -> io::Result<Socket> {
+        refuse(self.stream, failure).await
     }
+}
+
+/// Answers a request that is not served. Returns the connection, which is to be closed.
+pub(super) async fn refuse(mut stream: Socket, failure: Failure) -> io::Result<Socket> {
+    stream.write_all(answer::failed(failure).as_bytes()).await?;
+    Ok(stream)
 }
 
 /// The outcome of a request.
 pub(crate) enum HttpOutcome {
     /// A CONNECT.
     Connect(PendingConnect),
+    /// The beginning of a request that names a URL, and what was read of it.
+    Forward(Socket, Vec<u8>),
     /// The request was answered, and the connection is to be closed. The text is for the log.
     Answered(Socket, &'static str),
     /// The credentials are wrong and the client was told so. The connection is to be closed.
@@ -76,7 +85,7 @@ pub(crate) async fn read_request(
     };
     let (refusal, why) = match head {
         Head::Connect { address, port, credentials, length } => {
-            let given = !matches!(credentials, head::ProxyCredentials::Missing);
+            let given = !matches!(credentials, ProxyCredentials::Missing);
             let Ok(credentials) = timeout_at(deadline, authenticate(client, credentials, access)).await
             else {
                 return Ok(HttpOutcome::LimitReached(Limit::Handshake));
@@ -101,6 +110,7 @@ pub(crate) async fn read_request(
                 None => (answer::credentials_required(), "HTTP without credentials, which are required"),
             }
         }
+        Head::Forwarded => return Ok(HttpOutcome::Forward(stream, read)),
         Head::Other => {
             (page::explanation(access.status_page.as_deref()), "HTTP other than CONNECT: got the page")
         }
@@ -134,16 +144,16 @@ async fn read_head(stream: &mut Socket, read: &mut Vec<u8>) -> io::Result<Head> 
 }
 
 /// Returns the client's credentials if it may use the tunnel. It may do so without credentials only if none are required.
-async fn authenticate(
+pub(super) async fn authenticate(
     client: ClientAddress,
-    credentials: head::ProxyCredentials,
+    credentials: ProxyCredentials,
     access: &AccessPolicy,
 ) -> Option<ClientCredentials> {
     match credentials {
-        head::ProxyCredentials::Missing => {
+        ProxyCredentials::Missing => {
             access.authentication.allows_anonymous().then_some(ClientCredentials::None)
         }
-        head::ProxyCredentials::Basic(username, password) => {
+        ProxyCredentials::Basic(username, password) => {
             let credentials = Credentials { username: &username, password: &password };
             access
                 .authentication
@@ -151,6 +161,6 @@ async fn authenticate(
                 .await
                 .then(|| ClientCredentials::of_password(&credentials))
         }
-        head::ProxyCredentials::Other => None,
+        ProxyCredentials::Other => None,
     }
 }

@@ -6,13 +6,13 @@ const PAGE: &str = "<!doctype html>
 <html lang=\"en\"><meta charset=\"utf-8\"><meta name=\"viewport\" content=\"width=device-width\">
 <meta name=\"color-scheme\" content=\"light dark\"><title>This is a SOCKS proxy</title>
 <h1>This is a SOCKS proxy, not a web server</h1>
-<p>This port belongs to i2p-socks, a way into the I2P network for programs that speak SOCKS, or HTTP CONNECT. Your program
+<p>This port belongs to i2p-socks, a way into the I2P network for programs that know a SOCKS or HTTP proxy. Your program
 asked it for a page.</p>
 <ul>
 <li>In a browser: enter this address and port as <b>SOCKS host</b>, version 5, switch on \"Proxy DNS when using
-SOCKS v5\", and leave the HTTP proxy field empty.</li>
-<li>curl: <code>curl --socks5-hostname HOST:PORT http://example.i2p/</code>, or with HTTP CONNECT
-<code>curl -p -x http://HOST:PORT http://example.i2p/</code></li>
+SOCKS v5\", and leave the HTTP proxy field empty. Or enter it as <b>HTTP proxy</b>, also for HTTPS.</li>
+<li>curl: <code>curl --socks5-hostname HOST:PORT http://example.i2p/</code>, or
+<code>curl -x http://HOST:PORT http://example.i2p/</code></li>
 </ul>
 ";
 

@@ -1,6 +1,8 @@
 //! A proxy on a bridge of the test kit, and clients that send raw bytes.
 
 pub(crate) mod exit;
+pub(crate) mod http;
+pub(crate) mod site;
 pub(crate) mod udp;
 pub(crate) mod upstream;
 

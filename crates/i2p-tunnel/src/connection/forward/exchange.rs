@@ -1,0 +1,365 @@
+use std::{pin::pin, sync::Arc, time::Duration};
+
+use hyper::{
+    Request, Response, StatusCode, Version,
+    body::Incoming,
+    header::{self, HeaderMap, HeaderValue},
+    http::uri::Uri,
+};
+use i2p_name::{I2pName, Target};
+use socks_wire::stream::OwnedAddress;
+use tokio::time::{Instant, sleep, timeout};
+use tokio_util::sync::CancellationToken;
+
+use super::{
+    super::{
+        http,
+        service::Service,
+        site::{RequestBody, SiteKey, SiteStream},
+    },
+    answer::{Reader, Trouble},
+    asking_page,
+    body::{ClientBody, SiteBody},
+    fields, own_site,
+    shared::{InFlight, Shared},
+};
+use crate::{
+    account::HandshakeFailure,
+    client::{Client, ClientAddress, ClientCredentials, ClientProtocol, IsolationKey},
+    dial::Dial,
+    failure::Failure,
+    http_message::{Refusal, RequestHead, upgrade_token},
+    limits::Limit,
+    names::{self, AddressLease},
+    sensitive::Sensitive,
+};
+
+/// How long a body is held back for a site that was asked whether it wants it. Sites that do not know the question never answer
+/// it (RFC 9110 section 10.1.1).
+const MAX_EXPECT_WAIT: Duration = Duration::from_secs(5);
+
+/// How long a person waits for a session without being told.
+const MAX_SILENCE_TO_PEOPLE: Duration = Duration::from_secs(8);
+
+/// Answers the requests of one connection.
+pub(super) struct Forwarder<D> {
+    pub(super) service: Arc<Service<D>>,
+    pub(super) address: ClientAddress,
+    pub(super) listener: Arc<str>,
+    pub(super) shared: Arc<Shared>,
+}
+
+/// Where a request goes.
+struct Destination {
+    target: Target,
+    port: u16,
+    key: IsolationKey,
+    /// Keeps the virtual address that the client asked for from expiring.
+    lease: Option<AddressLease>,
+}
+
+impl Destination {
+    /// Where unused streams are kept, for a site in I2P.
+    fn site_key(&self) -> Option<SiteKey> {
+        let is_in_i2p = matches!(self.target, Target::I2p(_));
+        is_in_i2p.then(|| SiteKey {
+            identity: self.key.clone(),
+            target: self.target.clone(),
+            port: self.port,
+        })
+    }
+}
+
+impl<D: Dial> Forwarder<D> {
+    /// Answers a request: with what the site answers, or with a text that says why it does not.
+    pub(super) async fn answer(&self, request: Request<Incoming>) -> Response<ClientBody> {
+        let in_flight = InFlight::new(&self.shared);
+        // Every request that hyper reads has begun with a checked head.
+        let begun = self.shared.take_begun().unwrap_or(Err(Refusal::RequestLine));
+        let reader = Reader::of(request.headers());
+        let (answer, services) = match begun {
+            Err(refusal) => (Err(Trouble::Refused(refusal)), Vec::new()),
+            Ok(head) => {
+                let services = self.jump_services(&head.host);
+                (self.forward(*head, request, reader).await, services)
+            }
+        };
+        self.shared.answered();
+        let answer = answer.unwrap_or_else(|trouble| {
+            self.count(&trouble);
+            trouble.answer(reader, &services)
+        });
+        answer.map(|body| body.until_answered(in_flight))
+    }
+
+    /// The jump services with the URLs that ask them for a name; none for other hosts.
+    fn jump_services(&self, host: &[u8]) -> Vec<(String, String)> {
+        let Ok(Target::I2p(I2pName::Host(name))) = Target::parse(host) else { return Vec::new() };
+        let services = self.service.jump_services.iter();
+        services.map(|service| (service.host.clone(), format!("{}{}", service.url, name.as_str()))).collect()
+    }
+
+    fn count(&self, trouble: &Trouble) {
+        let account = &self.service.account;
+        match trouble {
+            Trouble::Failed(failure) => {
+                tracing::debug!("a request failed: {}", failure.row().log);
+                account.failed(ClientProtocol::Http, *failure);
+            }
+            Trouble::Refused(refusal) => {
+                tracing::debug!("a request was refused: {}", refusal.row().1);
+                account.handshake_failed(HandshakeFailure::Refused);
+            }
+            Trouble::Unauthorized { given: true } => account.handshake_failed(HandshakeFailure::Unauthorized),
+            // Browsers start without credentials. The answer makes them ask the user.
+            Trouble::Unauthorized { given: false } => {
+                account.handshake_failed(HandshakeFailure::AnsweredHttp);
+            }
+        }
+    }
+
+    async fn forward(
+        &self,
+        head: RequestHead,
+        mut request: Request<Incoming>,
+        reader: Reader,
+    ) -> Result<Response<ClientBody>, Trouble> {
+        let credentials = self.authenticate(request.headers()).await?;
+        if fields::max_forwards(&head.method, request.headers_mut()) == Some(0) {
+            return Ok(Response::new(ClientBody::empty()));
+        }
+        let client = Client {
+            address: self.address,
+            listener: Arc::clone(&self.listener),
+            protocol: ClientProtocol::Http,
+            credentials,
+        };
+        if own_site::is_asked(&head) {
+            return Ok(own_site::answer(&head, reader, self.has_tunnels(&client)));
+        }
+        let destination = self.destination(&head, request.headers(), &client)?;
+        let fields = fields::for_site(&head, request.headers(), &destination.target, self.service.headers);
+        let mut sent = Request::new(RequestBody::new(request.into_body(), Arc::clone(&self.service.account)));
+        *sent.method_mut() = head.method.clone();
+        *sent.uri_mut() = Uri::from(head.path.clone());
+        *sent.headers_mut() = fields;
+        let (answer, upstream) = self.send(&destination, ask_for_body(sent), reader).await?;
+        self.pass_on(&head, answer, upstream, destination.lease).await
+    }
+
+    /// Sends a request: on an unused stream of the same identity to the same site, or on a new one. A stream that has been unused may turn
+    /// out to be closed. The request is then sent on a new one, if it was not sent at all, or may be sent twice.
+    async fn send(
+        &self,
+        destination: &Destination,
+        request: Request<RequestBody>,
+        reader: Reader,
+    ) -> Result<(Response<Incoming>, SiteStream), Trouble> {
+        let again = repeated(&request);
+        let mut upstream = match self.unused_stream(destination) {
+            Some(upstream) => upstream,
+            None if reader == Reader::Person => self.open_or_say_that_tunnels_are_built(destination).await?,
+            None => self.open(destination).await?,
+        };
+        let mut failed = match self.within_limit(upstream.send(request)).await? {
+            Ok(answer) => return Ok((answer, upstream)),
+            Err(failed) => failed,
+        };
+        let retried = failed.take_message().or(again).filter(|_| upstream.is_reused());
+        let Some(request) = retried else { return Err(self.trouble_of(failed.error())) };
+        tracing::debug!("an unused stream to a site turned out closed; trying a new one");
+        let mut upstream = self.open(destination).await?;
+        let answer = self.within_limit(upstream.send(request)).await?;
+        answer.map(|answer| (answer, upstream)).map_err(|failed| self.trouble_of(failed.error()))
+    }
+
+    /// Takes an unused stream. Hosts outside I2P get a new one each time, since an outproxy chosen for one request may not be the
+    /// one for the next.
+    fn unused_stream(&self, destination: &Destination) -> Option<SiteStream> {
+        let key = destination.site_key()?;
+        let session = self.service.dialler.session_now(&destination.key);
+        self.service.site_streams.take(&key, session)
+    }
+
+    /// Whether a client has tunnels; `None` if its sites have sessions of their own.
+    fn has_tunnels(&self, client: &Client) -> Option<bool> {
+        let key = self.service.sessions.client_key(client)?;
+        Some(self.service.dialler.session_now(&key).is_some())
+    }
+
+    async fn authenticate(&self, fields: &HeaderMap) -> Result<ClientCredentials, Trouble> {
+        let values = fields.get_all(header::PROXY_AUTHORIZATION).iter().map(HeaderValue::as_bytes);
+        let credentials = http::ProxyCredentials::of(values);
+        let given = !matches!(credentials, http::ProxyCredentials::Missing);
+        let checked = http::authenticate(self.address, credentials, &self.service.access).await;
+        checked.ok_or(Trouble::Unauthorized { given })
+    }
+
+    fn destination(
+        &self,
+        head: &RequestHead,
+        fields: &HeaderMap,
+        client: &Client,
+    ) -> Result<Destination, Trouble> {
+        let owner = self.service.address_owner(client);
+        let address = OwnedAddress::Domain(head.host.clone());
+        let (target, lease) =
+            names::target_to_dial(&address, &owner, &self.service.addresses).map_err(Trouble::Failed)?;
+        let mut key = self.service.sessions.key(client, &target, head.port);
+        if self.service.sessions.isolate.site
+            && let Some(page) = asking_page::host_of_page(fields)
+            && let Ok((page, _)) = names::target_to_dial(&page, &owner, &self.service.addresses)
+        {
+            key = key.for_page(&page);
+        }
+        let shown = Sensitive(names::DisplayTarget(&target));
+        tracing::debug!(tunnel = %self.service.name, target = %shown, "a request");
+        Ok(Destination { target, port: head.port, key, lease })
+    }
+
+    /// Opens a stream to the site. If there is no session for it yet, a person learns that soon, on a page that loads itself again. The
+    /// session goes on being built meanwhile.
+    async fn open_or_say_that_tunnels_are_built(
+        &self,
+        destination: &Destination,
+    ) -> Result<SiteStream, Trouble> {
+        let mut opening = pin!(self.open(destination));
+        tokio::select! {
+            opened = &mut opening => return opened,
+            () = sleep(MAX_SILENCE_TO_PEOPLE) => {}
+        }
+        let is_in_i2p = matches!(destination.target, Target::I2p(_));
+        match is_in_i2p && self.service.dialler.session_now(&destination.key).is_none() {
+            true => Err(Trouble::Failed(Failure::NoTunnels)),
+            false => opening.await,
+        }
+    }
+
+    /// Opens a stream to the site.
+    async fn open(&self, destination: &Destination) -> Result<SiteStream, Trouble> {
+        let Service { routing, dialler, limits, account, site_streams, .. } = &*self.service;
+        let Destination { target, port, key, .. } = destination;
+        let site = destination.site_key();
+        let begin = Instant::now();
+        let opened = timeout(limits.dial, async {
+            let mut session = None;
+            if site.is_some() {
+                dialler.prepare(key).await?;
+                session = dialler.session_now(key);
+            }
+            Ok((routing.open(dialler, key, (target, *port), limits.dial).await?, session))
+        })
+        .await;
+        account.dialled(begin.elapsed());
+        let opened = opened.unwrap_or_else(|_| {
+            account.limit(Limit::Dial);
+            Err(Failure::TimedOut)
+        });
+        let (stream, session) = opened.map_err(Trouble::Failed)?;
+        stream.socket.detect_loss(*limits);
+        let mut upstream = SiteStream::over(stream).await.map_err(|_| Trouble::Failed(Failure::BadAnswer))?;
+        if let (Some(site), Some(session)) = (site, session) {
+            // Only a stream that was certainly opened by this session: a new identity must not get one of the old.
+            let is_same = dialler.session_now(key) == Some(session);
+            upstream.home = is_same.then(|| site_streams.home(site, session));
+        }
+        Ok(upstream)
+    }
+
+    /// Waits for the beginning of an answer, for as long as a dial may take, or as the client sends.
+    async fn within_limit<T>(&self, answer: impl Future<Output = T>) -> Result<T, Trouble> {
+        let mut answer = pin!(answer);
+        loop {
+            let before = self.shared.activity();
+            match timeout(self.service.limits.dial, &mut answer).await {
+                Ok(answer) => return Ok(answer),
+                Err(_) if self.shared.activity() != before => {}
+                Err(_) => {
+                    self.service.account.limit(Limit::Dial);
+                    return Err(Trouble::Failed(Failure::TimedOut));
+                }
+            }
+        }
+    }
+
+    /// Why a site did not answer.
+    fn trouble_of(&self, error: &hyper::Error) -> Trouble {
+        tracing::debug!(%error, "a site did not answer");
+        match self.shared.refused_body() {
+            Some(refusal) => Trouble::Refused(refusal),
+            // The body of the client ended before its end.
+            None if error.is_user() => Trouble::Refused(Refusal::Body),
+            None => Trouble::Failed(Failure::BadAnswer),
+        }
+    }
+
+    /// Makes the client's answer from the site's.
+    async fn pass_on(
+        &self,
+        head: &RequestHead,
+        mut answer: Response<Incoming>,
+        upstream: SiteStream,
+        lease: Option<AddressLease>,
+    ) -> Result<Response<ClientBody>, Trouble> {
+        let upgrade = upgrade_token(answer.headers());
+        fields::for_client(answer.headers_mut(), self.service.headers);
+        *answer.version_mut() = Version::HTTP_11;
+        let bad = Trouble::Failed(Failure::BadAnswer);
+        match (answer.status(), upgrade) {
+            (StatusCode::SWITCHING_PROTOCOLS, Some(protocol)) if head.upgrades => {
+                let stream = upstream.into_stream().await.ok_or(bad)?;
+                self.shared.set_upgraded(stream, lease);
+                self.service.account.succeeded(ClientProtocol::Http);
+                let fields = answer.headers_mut();
+                fields.insert(header::CONNECTION, HeaderValue::from_static("Upgrade"));
+                fields.insert(header::UPGRADE, protocol);
+                Ok(answer.map(|_| ClientBody::empty()))
+            }
+            // The client would answer such a site with its credentials for the proxy.
+            (StatusCode::SWITCHING_PROTOCOLS | StatusCode::PROXY_AUTHENTICATION_REQUIRED, _) => Err(bad),
+            _ => {
+                self.service.account.succeeded(ClientProtocol::Http);
+                if head.upgrades {
+                    // What follows the request may be of the other protocol.
+                    answer.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
+                }
+                let account = Arc::clone(&self.service.account);
+                Ok(answer
+                    .map(|incoming| ClientBody::of_site(SiteBody::new(incoming, upstream, lease, account))))
+            }
+        }
+    }
+}
+
+/// The same request again, if it may be sent twice: it has no body, asks for nothing to change (RFC 9110 section 9.2.1), and goes on
+/// with no other protocol.
+fn repeated(request: &Request<RequestBody>) -> Option<Request<RequestBody>> {
+    let may_be_repeated = request.method().is_safe() && !request.headers().contains_key(header::UPGRADE);
+    let mut again = Request::new(request.body().repeated().filter(|_| may_be_repeated)?);
+    *again.method_mut() = request.method().clone();
+    *again.uri_mut() = request.uri().clone();
+    *again.headers_mut() = request.headers().clone();
+    Some(again)
+}
+
+/// Holds the body back until the site wants it, if the client waits for that too.
+fn ask_for_body(mut request: Request<RequestBody>) -> Request<RequestBody> {
+    if !request.headers().contains_key(header::EXPECT) {
+        return request;
+    }
+    let wanted = CancellationToken::new();
+    let told = wanted.clone();
+    hyper::ext::on_informational(&mut request, move |answer| {
+        if answer.status() == StatusCode::CONTINUE {
+            told.cancel();
+        }
+    });
+    request.map(|body| {
+        body.once(async move {
+            tokio::select! {
+                () = wanted.cancelled() => {}
+                () = sleep(MAX_EXPECT_WAIT) => {}
+            }
+        })
+    })
+}

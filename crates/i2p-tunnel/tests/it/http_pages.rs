@@ -1,0 +1,118 @@
+//! What people and programs are told about requests of plain HTTP that fail.
+
+use std::{sync::Arc, time::Duration};
+
+use i2p_tunnel::{JumpService, PoolOptions, SamDialler, Service, SessionPool};
+use sam_testkit::{Act, TestBridge};
+use tokio::time::{Instant, timeout};
+
+use crate::common::{
+    http::{all_protocols, ask, http_proxy},
+    proxy_with_service, start_service,
+};
+
+const LONG: Duration = Duration::from_secs(30);
+const BROWSER: &str = "Accept: text/html,application/xhtml+xml,*/*;q=0.8\r\n";
+
+fn get(host: &str, fields: &str) -> String {
+    format!("GET http://{host}/ HTTP/1.1\r\nHost: x\r\n{fields}\r\n")
+}
+
+#[tokio::test]
+async fn people_get_pages_and_programs_get_text() {
+    let bridge = TestBridge::start().await;
+    let services: Arc<[JumpService]> =
+        [JumpService { host: "jump.i2p".into(), url: "http://jump.i2p/?a=".into() }].into();
+    let proxy = proxy_with_service(&bridge, |service| {
+        service.with_access(all_protocols()).with_jump_services(services)
+    })
+    .await;
+    let mut client = proxy.connect().await;
+    let (head, page) = ask(&mut client, &get("unknown.i2p", BROWSER)).await;
+    assert!(
+        head.starts_with("HTTP/1.1 404 ") && head.contains("Content-Type: text/html; charset=utf-8"),
+        "{head}"
+    );
+    for field in [
+        "Content-Security-Policy: default-src 'none'; style-src 'sha256-",
+        "frame-ancestors 'none'",
+        "Cache-Control: no-store",
+        "X-Content-Type-Options: nosniff",
+        "Referrer-Policy: no-referrer",
+    ] {
+        assert!(head.contains(field), "{field}: {head}");
+    }
+    assert!(
+        !head.contains("Set-Cookie") && !head.contains("Refresh") && !page.contains("<script"),
+        "{head}{page}"
+    );
+    assert!(page.contains("<h1>No address book knows this name</h1>"), "{page}");
+    assert!(page.contains("SOCKS 04/F0, name_unknown"), "{page}");
+    assert!(
+        page.contains("<a rel=\"noreferrer\" href=\"http://jump.i2p/?a=unknown.i2p\">jump.i2p</a>"),
+        "{page}"
+    );
+    assert!(!bridge.commands().iter().any(|line| line.contains("jump.i2p")), "nothing is asked by itself");
+    let (head, text) = ask(&mut client, &get("unknown.i2p", "Accept: */*\r\n")).await;
+    assert!(
+        head.contains("Content-Type: text/plain") && !text.contains('<') && !text.contains("unknown.i2p"),
+        "{text}"
+    );
+    let (_, page) = ask(&mut client, &get("secret.example.com", BROWSER)).await;
+    assert!(
+        page.contains("outside I2P") && !page.contains("example.com") && !page.contains("jump"),
+        "{page}"
+    );
+}
+
+#[tokio::test]
+async fn a_person_who_waits_for_tunnels_gets_a_page_that_loads_itself_again() {
+    let bridge = TestBridge::start().await;
+    bridge.on("SESSION CREATE", [Act::Wait(Duration::from_secs(12)), Act::Behave]);
+    let options = PoolOptions { delay_open: true, ..PoolOptions::default() };
+    let pool = SessionPool::new(i2p_sam::Bridge::new(bridge.address()), options);
+    let addresses = i2p_tunnel::AddressPool::new(i2p_name::VirtualOptions::default()).unwrap();
+    let service = Service::new("test", SamDialler::new(pool.clone()), addresses).with_access(all_protocols());
+    let proxy = start_service(service, pool).await;
+    let site =
+        crate::common::site::Site::start(&bridge, "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok").await;
+    let mut client = proxy.connect().await;
+    let begin = Instant::now();
+    let request = get(&format!("known.i2p:{}", site.port), BROWSER);
+    let (head, page) = timeout(LONG, ask(&mut client, &request)).await.unwrap();
+    assert!(head.starts_with("HTTP/1.1 503 ") && head.contains("Refresh: 5\r\n"), "{head}");
+    assert!(page.contains("tunnels are being built") && page.contains("loads itself"), "{page}");
+    assert!(begin.elapsed() < Duration::from_secs(11), "{:?}", begin.elapsed());
+    // The same session, and not another one.
+    let (head, body) = timeout(LONG, ask(&mut client, &request)).await.unwrap();
+    assert!(head.starts_with("HTTP/1.1 200 ") && body == "ok", "{head}{body}");
+    assert_eq!(bridge.commands().iter().filter(|line| line.starts_with("SESSION CREATE")).count(), 1);
+}
+
+/// Whoever owns that name: it is never looked up.
+#[tokio::test]
+async fn the_proxy_answers_for_itself() {
+    let bridge = TestBridge::start().await;
+    bridge.host("proxy.i2p", sam_testkit::Endpoint::Http("evil".into()));
+    let proxy = http_proxy(&bridge).await;
+    let mut client = proxy.connect().await;
+    let before = bridge.commands().len();
+    let (head, page) = ask(&mut client, &get("Proxy.i2p", BROWSER)).await;
+    assert!(head.starts_with("HTTP/1.1 200 ") && page.contains("tunnels for you are ready"), "{head}{page}");
+    let (head, text) = ask(&mut client, &get("proxy.i2p.:81", "")).await;
+    assert!(head.contains("text/plain") && text.contains("the proxy works"), "{head}{text}");
+    let (head, _) = ask(&mut client, &get("proxy.i2p/other", "")).await;
+    assert!(head.starts_with("HTTP/1.1 404 "), "{head}");
+    let (head, _) = ask(&mut client, &get("proxy.i2p", "").replace("GET", "POST")).await;
+    assert!(head.starts_with("HTTP/1.1 405 "), "{head}");
+    assert_eq!(bridge.commands().len(), before);
+}
+
+#[tokio::test]
+async fn refused_requests_are_told_why() {
+    let bridge = TestBridge::start().await;
+    let proxy = http_proxy(&bridge).await;
+    let request = format!("GET https://known.i2p/ HTTP/1.1\r\nHost: x\r\n{BROWSER}\r\n");
+    let answer = String::from_utf8(proxy.exchange(request.as_bytes()).await).unwrap();
+    assert!(answer.starts_with("HTTP/1.1 501 ") && answer.contains("CONNECT"), "{answer}");
+}
