@@ -105,7 +105,8 @@ pub(crate) enum Command {
     /// Try the proxy without a router and without internet: start a private I2P network in this process.
     ///
     /// The network has one page. The command prints curl commands that fetch it, and runs until interrupted. If no proxy is running
-    /// with the same --state-dir, the commands status, resolve and new-identity ask the demo. --router and --sam have no effect.
+    /// with the same --state-dir, the commands status, resolve, new-identity and connect use the demo. It has no address book and no
+    /// keys, and carries neither datagrams nor streams from peers. --router and --sam have no effect.
     Demo,
     /// Look up a name, and show what each source of names answers.
     ///
@@ -189,8 +190,9 @@ pub(crate) enum Command {
     },
     /// Connect stdin and stdout to a host in I2P, for example as the ProxyCommand of ssh.
     ///
-    /// Uses the running proxy with the same state directory. If none is running, opens a session of its own, which takes up to a
-    /// minute. Ends when the host closes the stream. Exit code 1 if the host cannot be reached.
+    /// Uses the running proxy with the same state directory, or the demo. If neither is running, opens a session of its own, which
+    /// takes up to a minute. It then needs a running router, or one that is named with --router: with --router auto it starts none.
+    /// Ends when the host closes the stream. Exit code 1 if the host cannot be reached.
     Connect(ConnectCommand),
     /// Accept streams from I2P, and print the address that peers connect to.
     ///
@@ -198,7 +200,8 @@ pub(crate) enum Command {
     /// interrupted, and prints the address on stdout.
     ///
     /// Uses the running proxy with the same state directory; its tunnel needs incoming = true. If none is running, opens a session
-    /// of its own, which takes up to a minute. The address changes each time unless the tunnel has key = "persistent".
+    /// of its own, which takes up to a minute, and needs a running router, or one that is named with --router: with --router auto it
+    /// starts none. The address changes each time unless the tunnel has key = "persistent".
     Listen(ListenCommand),
     /// Create an entry for a users file (auth = "required").
     ///

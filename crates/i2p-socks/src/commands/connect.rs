@@ -87,7 +87,10 @@ pub(crate) async fn connect(
             }
             stdio::relay(stdio::PeerStream::through_proxy(stream)).await
         }
-        (Some(proxy), true) => datagrams::through_proxy(&proxy, &asked, command.linger).await,
+        (Some(proxy), true) => {
+            proxy.refuse_demo("carries no datagrams")?;
+            datagrams::through_proxy(&proxy, &asked, command.linger).await
+        }
         (None, false) => {
             let own = own().await?;
             let stream = own.connect(&asked).await?;

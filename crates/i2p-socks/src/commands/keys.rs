@@ -7,7 +7,7 @@ use i2p_sam::PrivateKey;
 use serde::Serialize;
 use tokio::time::timeout;
 
-use super::remark_own_configuration;
+use super::{remark_demo_not_asked, remark_own_configuration};
 use crate::{
     command_error::CommandError,
     config::{Config, tunnel::TunnelName},
@@ -97,6 +97,7 @@ pub(crate) async fn run(config: &Config, command: &KeysCommand) -> Result<(), Co
     let state_dir = config.state_dir()?;
     let text = match command {
         KeysCommand::List { json } => {
+            remark_demo_not_asked(&state_dir, "the identities").await;
             // Without identities there is nothing to ask.
             let used = if names(&state_dir).is_empty() {
                 Vec::new()

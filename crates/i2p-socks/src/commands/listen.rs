@@ -43,7 +43,10 @@ pub(crate) async fn listen(
     let user = User::of(&command.user)?;
     let limits = config.limits.times();
     match RunningProxy::find(&config, command.tunnel.as_ref(), user).await? {
-        Some(proxy) => incoming::listen(&proxy, command.port, command.forward, limits).await,
+        Some(proxy) => {
+            proxy.refuse_demo("accepts no streams from peers")?;
+            incoming::listen(&proxy, command.port, command.forward, limits).await
+        }
         None => {
             let own = OwnSessions::open(config, command.tunnel.as_ref(), SessionPurpose::Incoming, progress)
                 .await?;

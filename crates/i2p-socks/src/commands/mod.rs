@@ -1,7 +1,7 @@
 //! One file for each subcommand: its arguments and what it does. `streams` is what `connect` and `listen` share.
 //! May import every other room but `cli`; no room imports this one.
 
-use std::time::Duration;
+use std::{path::Path, time::Duration};
 
 use tokio::time::timeout;
 
@@ -34,9 +34,23 @@ mod streams;
 async fn proxy_or_demo(config: &Config) -> Result<ControlClient, CommandError> {
     let asked = ControlClient::of_proxy_or_demo(&config.state_dir()?).await;
     if asked.is_of_demo() {
-        remark("the demo answers, since no proxy is running with this state directory");
+        remark_demo_answers();
     }
     Ok(asked)
+}
+
+fn remark_demo_answers() {
+    remark("the demo answers, since no proxy is running with this state directory");
+}
+
+/// Says that the demo is not asked, if no proxy is running but the demo. `what`: what the command goes by.
+async fn remark_demo_not_asked(state_dir: &Path, what: &str) {
+    if ControlClient::of_proxy_or_demo(state_dir).await.is_of_demo() {
+        remark(&format!(
+            "the demo is running, but is not asked: the answer is {what} in {}",
+            state_dir.display()
+        ));
+    }
 }
 
 /// How long a command that goes by its own configuration waits for the running proxy.

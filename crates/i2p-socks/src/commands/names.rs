@@ -12,7 +12,7 @@ use http_body_util::BodyExt;
 use i2p_address_book::BookError;
 use i2p_name::I2pName;
 
-use super::names_print;
+use super::{names_print, remark_demo_not_asked};
 use crate::{
     command_error::CommandError,
     config::{Config, i2p_url::I2pUrl},
@@ -94,6 +94,7 @@ pub(crate) enum NamesCommand {
 /// Runs the command and prints the result.
 pub(crate) async fn run(config: &Config, command: &NamesCommand, format: Format) -> Result<(), CommandError> {
     let mut book = BookClient::of(config)?;
+    remark_demo_not_asked(&config.state_dir()?, "the address book").await;
     match command {
         NamesCommand::List { prefix } => list(&mut book, prefix, format).await,
         NamesCommand::Add { name, destination, replace } => {

@@ -71,14 +71,23 @@ impl ControlClient {
         Self { state_dir: state_dir.to_owned(), is_demo: false }
     }
 
+    /// The demo that was started with a state directory.
+    pub(crate) fn of_demo_beside(state_dir: &Path) -> Self {
+        Self { state_dir: state_dir.join(DEMO_DIRECTORY), is_demo: true }
+    }
+
     /// The proxy with a state directory; if none is running, the demo beside it, if that is.
     pub(crate) async fn of_proxy_or_demo(state_dir: &Path) -> Self {
-        let proxy = Self::of(state_dir);
-        let demo = Self { state_dir: state_dir.join(DEMO_DIRECTORY), is_demo: true };
+        let (proxy, demo) = (Self::of(state_dir), Self::of_demo_beside(state_dir));
         match (proxy.is_running().await, demo.is_running().await) {
             (Ok(false), Ok(true)) => demo,
             _ => proxy,
         }
+    }
+
+    /// The state directory of what it talks to.
+    pub(crate) fn state_dir(&self) -> &Path {
+        &self.state_dir
     }
 
     /// Whether it talks to the demo.

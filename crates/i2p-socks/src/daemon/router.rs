@@ -82,8 +82,14 @@ impl Router {
         names: &NameService,
     ) -> Result<Self, CommandError> {
         let choice = OwnChoice::of(config);
+        if user == RouterUser::Command {
+            return match probe(&bridge, progress).await {
+                Ok(()) => Ok(Self::external(bridge, config)),
+                Err(error) => Err(CommandError::run_time(none_for_command(&error, &choice, config))),
+            };
+        }
         let used = UsedBridge::of(config);
-        let Err(error) = wait_for(&bridge, &used, (user, &choice), progress).await else {
+        let Err(error) = wait_for(&bridge, &used, &choice, progress).await else {
             return Ok(Self::external(bridge, config));
         };
         match choice {
@@ -178,6 +184,26 @@ fn can_replace_i2pd(config: &Config) -> bool {
     HAS_EMBEDDED_ROUTER && !i2pd_has_run_before(config)
 }
 
+/// Why a command has no router, and what to do. Under `auto` it starts none: that takes minutes, asks servers on the internet for first
+/// routers, and ends with the command.
+fn none_for_command(error: &Error, choice: &OwnChoice, config: &Config) -> String {
+    let advice = advice(error);
+    if needs_other_configuration(error) {
+        return format!("{error}. {advice}.");
+    }
+    let named = match choice {
+        OwnChoice::I2pd(_) => ", or let the command start i2pd with --router i2pd",
+        OwnChoice::Embedded(_) if config.refused_by_embedded_router().is_empty() => {
+            ", or let the command start the embedded router with --router embedded"
+        }
+        _ => "",
+    };
+    format!(
+        "{error}, and a command starts no router unless you name it, so nothing in I2P can be reached. Start i2p-socks run, whose \
+         sessions the command then uses{named}. {advice}."
+    )
+}
+
 /// What is started, as part of a sentence.
 impl fmt::Display for OwnChoice {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -194,7 +220,7 @@ impl fmt::Display for OwnChoice {
 async fn wait_for(
     bridge: &Bridge,
     used: &UsedBridge,
-    (user, choice): (RouterUser, &OwnChoice),
+    choice: &OwnChoice,
     progress: &Progress,
 ) -> Result<(), Error> {
     let how_at_once = match choice {
@@ -203,10 +229,7 @@ async fn wait_for(
         OwnChoice::None(_) => return probe(bridge, progress).await,
     };
     if let Some(file) = used.file() {
-        return match user {
-            RouterUser::Proxy => wait_for_used(bridge, file, progress).await,
-            RouterUser::Command => probe(bridge, progress).await,
-        };
+        return wait_for_used(bridge, file, progress).await;
     }
     let limit = if ServiceManager.exists() { AUTO_TIMEOUT_OF_SERVICE } else { AUTO_TIMEOUT };
     let until = Instant::now() + limit;

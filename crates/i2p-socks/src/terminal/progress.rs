@@ -84,6 +84,13 @@ impl Progress {
         }
     }
 
+    /// Says something before the first step.
+    pub(crate) fn remark(&self, text: &str) {
+        if self.bar.is_some() || self.plain.is_some() {
+            self.beside(stderr_line(text).into_bytes());
+        }
+    }
+
     /// Ends the start: removes the bar, and ignores later steps.
     pub(crate) fn finish(&self) {
         self.finished.store(true, Relaxed);

@@ -2,13 +2,14 @@
 #![cfg(feature = "embedded")]
 
 use std::{
-    process::Command,
+    io::Write,
+    process::{Command, Output, Stdio},
     time::{Duration, Instant},
 };
 
 use sam_testkit::TestBridge;
 
-use crate::common::{Running, connect, output};
+use crate::common::{Running, connect, i2p_socks, output};
 
 #[test]
 fn the_printed_curl_lines_fetch_the_page() {
@@ -72,6 +73,23 @@ async fn commands_ask_the_demo_if_no_proxy_is_running() {
     assert_eq!(code, Some(1), "{stderr}");
     assert!(stderr.contains("the demo reads its configuration only once"), "{stderr}");
 
+    let (code, stdout, stderr) = fetched(&with_state);
+    assert_eq!(code, Some(0), "{stderr}");
+    assert!(stdout.contains("<h1>It works</h1>") && stderr.contains("the demo answers"), "{stdout}{stderr}");
+    for (words, says) in [
+        (&["listen"][..], "the demo accepts no streams from peers"),
+        (&["connect", "--udp", "demo.i2p", "80"], "the demo carries no datagrams"),
+    ] {
+        let (code, _, stderr) = command(words);
+        assert_eq!(code, Some(1), "{stderr}");
+        assert!(stderr.contains(says), "{stderr}");
+    }
+    for words in [&["names", "list"][..], &["keys", "list"]] {
+        let (code, _, stderr) = command(words);
+        assert_eq!(code, Some(0), "{stderr}");
+        assert!(stderr.contains("the demo is running, but is not asked"), "{stderr}");
+    }
+
     // A proxy has the state directory to itself, whichever of the two came first.
     let bridge = TestBridge::start().await;
     let args = ["run", "--router", "sam", "--sam", &bridge.address(), "--listen", "127.0.0.1:0"];
@@ -102,6 +120,18 @@ fn settings_that_the_demo_cannot_follow_are_refused() {
         assert_eq!((code, stdout.as_str()), (Some(64), ""), "{stderr}");
         assert!(stderr.contains(says), "{stderr}");
     }
+}
+
+/// What `connect` gets from the page of the demo.
+fn fetched(with_state: &[&str]) -> (Option<i32>, String, String) {
+    let mut command = i2p_socks(&["connect", "demo.i2p", "80"]);
+    command.args(with_state).stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    let mut child = command.spawn().unwrap();
+    let mut stdin = child.stdin.take().unwrap();
+    stdin.write_all(b"GET / HTTP/1.1\r\nHost: demo.i2p\r\n\r\n").unwrap();
+    let Output { status, stdout, stderr } = child.wait_with_output().unwrap();
+    drop(stdin);
+    (status.code(), String::from_utf8(stdout).unwrap(), String::from_utf8(stderr).unwrap())
 }
 
 /// The curl commands of the README, with the address of this demo instead of the default one.

@@ -267,6 +267,26 @@ fn a_missing_i2pd_is_an_error_that_says_what_to_do() {
     }
 }
 
+/// It would take minutes, ask servers on the internet, and end with the command.
+#[test]
+fn a_command_starts_no_router_that_it_is_not_told_to_start() {
+    let lab = Lab::new(Fake::Healthy);
+    let free = nobody();
+    for command in [&["connect", "echo.i2p"][..], &["connect", "--udp", "echo.i2p"], &["listen"]] {
+        let stderr = error(&lab, 1, &[command, &["--sam", &free]].concat());
+        let first = stderr.lines().next().unwrap();
+        assert!(first.contains("no proxy is running with the state directory"), "{stderr}");
+        assert!(first.contains("opens I2P sessions of its own"), "{stderr}");
+        for part in ["starts no router unless you name it", "Start i2p-socks run", "--router i2pd"] {
+            assert!(stderr.contains(part), "{part} is not in {stderr}");
+        }
+        assert!(!lab.0.path().join("environment").exists(), "it was started");
+    }
+    let mut command = i2p_socks(&["listen", "--router", "i2pd"]);
+    command.args(lab.options()).stdin(Stdio::null());
+    Running::of(command).stderr_line("starting i2pd (");
+}
+
 #[test]
 fn an_i2pd_that_other_users_can_replace_is_not_started() {
     let lab = Lab::new(Fake::Healthy);

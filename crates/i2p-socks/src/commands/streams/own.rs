@@ -38,7 +38,7 @@ pub(in crate::commands) struct OwnSessions {
 }
 
 impl OwnSessions {
-    /// Finds a router or starts one, and begins to build sessions.
+    /// Finds a router, or starts the one that the configuration names, and begins to build sessions. Says so first.
     pub(in crate::commands) async fn open(
         config: Config,
         tunnel: Option<&TunnelName>,
@@ -46,7 +46,15 @@ impl OwnSessions {
         progress: &Progress,
     ) -> Result<Self, CommandError> {
         let config = config.for_command(tunnel, purpose)?;
-        let state_dir = config.state_dir().ok().filter(|path| path.is_dir());
+        let state_dir = config.state_dir().ok();
+        progress.remark(&match &state_dir {
+            Some(path) => format!(
+                "no proxy is running with the state directory {}: this command opens I2P sessions of its own, which takes up to a minute",
+                path.display()
+            ),
+            None => "this command opens I2P sessions of its own, which takes up to a minute".to_owned(),
+        });
+        let state_dir = state_dir.filter(|path| path.is_dir());
         let names = NameService::open(&config, state_dir.as_deref()).await;
         let router = Router::find_or_start(RouterUser::Command, &config, progress, &names).await?;
         progress.step(3, BUILDING_TUNNELS);

@@ -25,6 +25,7 @@ use super::{
 };
 use crate::{
     command_error::CommandError,
+    commands::remark_demo_answers,
     config::{Config, tunnel::TunnelName},
     control::client::{ControlClient, read_json},
     daemon::ports,
@@ -70,25 +71,20 @@ impl From<io::Error> for HandshakeError {
 }
 
 impl RunningProxy {
-    /// Finds the proxy with this state directory; `None` if none is running.
+    /// Finds the proxy with this state directory, or the demo, which is said; `None` if neither is running.
     pub(in crate::commands) async fn find(
         config: &Config,
         tunnel: Option<&TunnelName>,
         user: Option<User>,
     ) -> Result<Option<Self>, CommandError> {
         let Ok(state_dir) = config.state_dir() else { return Ok(None) };
-        let found = ports::read(&state_dir).map_err(|error| {
-            CommandError::run_time(format_args!(
-                "cannot find out where the proxy listens: ports.json in {} cannot be read: {error}. Check that the proxy runs as the same \
-                 user, or choose another proxy with --state-dir",
-                state_dir.display()
-            ))
-        })?;
-        let Some(mut listeners) = found else { return Ok(None) };
-        // A proxy that was killed leaves the file behind, and another program may have its port by now.
-        let control = ControlClient::of(&state_dir);
-        if cfg!(unix) && !control.is_running().await.map_err(CommandError::run_time)? {
-            return Ok(None);
+        let found = match Self::listening(ControlClient::of(&state_dir)).await? {
+            None => Self::listening(ControlClient::of_demo_beside(&state_dir)).await?,
+            found => found,
+        };
+        let Some((control, mut listeners)) = found else { return Ok(None) };
+        if control.is_of_demo() {
+            remark_demo_answers();
         }
         if let Some(name) = tunnel {
             listeners.retain(|listener| listener.tunnel == name.as_str());
@@ -101,6 +97,35 @@ impl RunningProxy {
             ))),
             (true, None) => Err(CommandError::run_time(NO_LISTENER)),
         }
+    }
+
+    /// The listeners of the proxy or the demo at the other end; `None` if it is not running.
+    async fn listening(
+        control: ControlClient,
+    ) -> Result<Option<(ControlClient, Vec<Listener>)>, CommandError> {
+        let found = ports::read(control.state_dir()).map_err(|error| {
+            CommandError::run_time(format_args!(
+                "cannot find out where the proxy listens: ports.json in {} cannot be read: {error}. Check that the proxy runs as the same \
+                 user, or choose another proxy with --state-dir",
+                control.state_dir().display()
+            ))
+        })?;
+        let Some(listeners) = found else { return Ok(None) };
+        // A proxy that was killed leaves the file behind, and another program may have its port by now.
+        if cfg!(unix) && !control.is_running().await.map_err(CommandError::run_time)? {
+            return Ok(None);
+        }
+        Ok(Some((control, listeners)))
+    }
+
+    /// Fails if it is the demo, whose routers carry streams to its page and nothing else.
+    pub(in crate::commands) fn refuse_demo(&self, what: &str) -> Result<(), CommandError> {
+        if !self.control.is_of_demo() {
+            return Ok(());
+        }
+        Err(CommandError::run_time(format_args!(
+            "the demo {what}: it only carries streams to its own page. Start a proxy with i2p-socks run"
+        )))
     }
 
     /// Opens a stream to a host.
