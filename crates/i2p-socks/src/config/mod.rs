@@ -13,6 +13,7 @@ mod mistakes;
 pub(crate) mod names;
 pub(crate) mod options;
 pub(crate) mod outproxy;
+pub(crate) mod overlap;
 pub(crate) mod overrides;
 mod risks;
 pub(crate) mod route;
@@ -33,7 +34,7 @@ use std::{
     sync::Arc,
 };
 
-use i2p_tunnel::{ListenAt, OutproxyDefinition, Routes, datagram_descriptors};
+use i2p_tunnel::{OutproxyDefinition, Routes, datagram_descriptors};
 use serde::Deserialize;
 
 use self::{
@@ -251,26 +252,14 @@ impl Config {
     pub(crate) fn contradictions(&self) -> Vec<String> {
         let tunnels = self.tunnels();
         let mut found = Vec::new();
-        let mut seen = Vec::new();
+        let mut places = Vec::new();
         for tunnel in &tunnels {
-            let places =
-                tunnel.listen().and_then(|places| tunnel.refuse_if_exposed(&places).map(|()| places));
-            let places = places.unwrap_or_else(|error| {
-                found.push(error.to_string());
-                Vec::new()
-            });
-            for at in places {
-                // Port 0 is a different port each time.
-                if matches!(&at, ListenAt::Tcp(address) if address.port() == 0) {
-                    continue;
-                }
-                let at = at.to_string();
-                if seen.contains(&at) {
-                    found.push(format!("{at} is listed twice under listen: list each address once"));
-                }
-                seen.push(at);
+            match tunnel.listen().and_then(|at| tunnel.refuse_if_exposed(&at).map(|()| at)) {
+                Ok(at) => places.extend(at),
+                Err(error) => found.push(error.to_string()),
             }
         }
+        found.extend(overlap::contradictions(&places, &self.admin.listen));
         found.extend(self.router.certificate_without_tls());
         found.extend(self.limits.mistake());
         for (index, tunnel) in tunnels.iter().enumerate() {

@@ -1,6 +1,8 @@
 use std::{fs, time::Duration};
 
 use i2p_sam::Identity;
+#[cfg(unix)]
+use i2p_tunnel::ListenAt;
 use i2p_tunnel::{
     Authentication, Caps, HeaderPolicy, Isolate, Limits, PerClient, PoolOptions, Protocols, SessionPolicy,
     datagram_descriptors,
@@ -210,6 +212,28 @@ fn values_that_contradict_each_other_are_said_so() {
         (
             format!("[[tunnel]]\nname = 'a'\n{0}[[tunnel]]\nname = 'b'\n{0}", listen(1)),
             "listed twice under listen",
+        ),
+        (
+            "[[tunnel]]\nlisten = ['127.0.0.1:1', '0.0.0.0:1']\nopen-to-others = true\n".into(),
+            "127.0.0.1:1 and 0.0.0.0:1 cannot both be under listen",
+        ),
+        #[cfg(target_os = "linux")]
+        (
+            format!("{persistent}[[tunnel]]\nlisten = '[::]:1'\nopen-to-others = true\n"),
+            "127.0.0.1:1 and [::]:1 cannot both be under listen",
+        ),
+        (
+            format!("[admin]\nlisten = '127.0.0.1:1'\n[[tunnel]]\n{}", listen(1)),
+            "listen under [admin] overlaps with 127.0.0.1:1",
+        ),
+        (
+            "[admin]\nlisten = '[::1]:1'\n[[tunnel]]\nlisten = '[::]:1'\nopen-to-others = true\n".into(),
+            "listen under [admin] overlaps with [::]:1",
+        ),
+        #[cfg(unix)]
+        (
+            "[admin]\nlisten = 'unix:/a'\n[[tunnel]]\nlisten = 'unix:/a'\n".into(),
+            "listen under [admin] overlaps with unix:/a",
         ),
         (format!("{persistent}isolate = ['client']\n"), "set isolate = []"),
         ("[[tunnel]]\nlisten = ['0.0.0.0:1']\n".into(), "open-to-others = true"),

@@ -4,7 +4,10 @@ use i2p_tunnel::{BindCause, BindError, BoundAddress, InheritedSockets, ListenAt,
 
 use crate::{
     command_error::CommandError,
-    config::tunnel::{TunnelConfig, exposed_to_others},
+    config::{
+        overlap::share_port,
+        tunnel::{TunnelConfig, exposed_to_others},
+    },
 };
 
 /// Opens a listener of a tunnel. `ours` are the addresses on which this process listens already.
@@ -60,10 +63,7 @@ fn is_in_use(cause: &BindCause) -> bool {
 /// Whether the two cannot both be listened on.
 fn overlap(at: &ListenAt, own: &BoundAddress) -> bool {
     match (at, own) {
-        (ListenAt::Tcp(at), BoundAddress::Tcp(own)) => {
-            let same_ip = at.ip() == own.ip() || at.ip().is_unspecified() || own.ip().is_unspecified();
-            same_ip && at.port() == own.port()
-        }
+        (ListenAt::Tcp(at), BoundAddress::Tcp(own)) => share_port(*at, *own),
         _ => at.to_string() == own.to_string(),
     }
 }

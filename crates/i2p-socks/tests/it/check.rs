@@ -37,6 +37,24 @@ fn all_errors_are_reported_at_once() {
     assert!(stderr.contains("line 2, column 1"), "{stderr}");
 }
 
+/// A restart with such a file would end the proxy.
+#[test]
+fn addresses_that_overlap_are_refused_before_anything_listens() {
+    let dir = tempfile::tempdir().unwrap();
+    let config = dir.path().join("config.toml");
+    let first = "[[tunnel]]\nlisten = ['127.0.0.1:4451']\n";
+    let second = "[[tunnel]]\nname = 'b'\nlisten = ['0.0.0.0:4451']\nopen-to-others = true\n";
+    let admin = "[admin]\nlisten = '127.0.0.1:4451'\n";
+    for (more, says) in [(second, "cannot both be under listen"), (admin, "listen under [admin] overlaps")] {
+        fs::write(&config, format!("{first}{more}")).unwrap();
+        for command in ["check", "run"] {
+            let (code, stdout, stderr) = common::output(&[command, "--config", config.to_str().unwrap()]);
+            assert_eq!((code, stdout.as_str()), (Some(64), ""), "{command}: {stderr}");
+            assert!(stderr.contains(says), "{stderr}");
+        }
+    }
+}
+
 /// A stranger could end the embedded router through such a tunnel.
 #[cfg(feature = "embedded")]
 #[test]
