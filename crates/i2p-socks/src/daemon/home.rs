@@ -28,7 +28,7 @@ struct TakenDirectory {
 
 impl StateDirectory {
     /// Takes the state directory for this proxy. If it cannot be used, the proxy runs without address book and control socket,
-    /// unless the configuration has subscriptions.
+    /// unless the configuration has subscriptions or persistent identities.
     pub(crate) fn take(config: &Config, admin: Option<&str>) -> Result<Self, CommandError> {
         let admin = admin.map(str::to_owned);
         let result = config.state_dir().map_err(|error| error.to_string()).and_then(|path| {
@@ -41,6 +41,12 @@ impl StateDirectory {
             Err(error) => error,
         };
         let advice = "choose another directory with --state-dir DIR";
+        if let Some(tunnel) = config.persistent_keys().first() {
+            return Err(CommandError::run_time(format_args!(
+                "{error}. Tunnel {tunnel} has key = \"persistent\", and the directory of its keys must not be shared, because two \
+                 proxies must not use one identity: stop the other proxy if there is one, or {advice}"
+            )));
+        }
         if !config.names.subscriptions.is_empty() {
             return Err(CommandError::run_time(format_args!(
                 "{error}. The subscriptions under [names] need it to store names: {advice}"
@@ -50,6 +56,18 @@ impl StateDirectory {
             "{error}. The proxy runs without its own address book, and commands such as status cannot reach it; {advice}"
         );
         Ok(Self { taken: None, admin })
+    }
+
+    /// Refuses a configuration with persistent identities if this process does not have the directory: another proxy could use the
+    /// same ones.
+    pub(crate) fn refuse_persistent_keys(&self, config: &Config) -> Result<(), CommandError> {
+        match config.persistent_keys().first() {
+            Some(tunnel) if self.taken.is_none() => Err(CommandError::run_time(format_args!(
+                "tunnel {tunnel} has key = \"persistent\", and this proxy could not use its state directory when it started: choose \
+                 another directory with --state-dir DIR, and restart it"
+            ))),
+            _ => Ok(()),
+        }
     }
 
     /// Its path, if this process has it.

@@ -186,7 +186,7 @@ impl ReloadContext<'_> {
         if !starting {
             ServiceManager.reloading();
         }
-        let outcome = running.reload(self.options).await;
+        let outcome = running.reload(self.options, self.state_directory).await;
         let status = match &outcome {
             Ok(changed) => {
                 self.apply(running, changed, starting);

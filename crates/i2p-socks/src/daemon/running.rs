@@ -1,7 +1,9 @@
 //! SIGHUP reloads the configuration: either all of the new one takes effect, or none of it.
 
 use super::{
-    datagram_support, preflight, routing,
+    datagram_support,
+    home::StateDirectory,
+    preflight, routing,
     sessions::Sessions,
     tunnels::{ListenerReload, Tunnels},
 };
@@ -28,9 +30,14 @@ impl Running {
     ///
     /// # Errors
     /// What is wrong with the configuration. Then the old one stays in effect.
-    pub(crate) async fn reload(&mut self, options: &Options) -> Result<ListenerReload, CommandError> {
+    pub(crate) async fn reload(
+        &mut self,
+        options: &Options,
+        state_directory: &StateDirectory,
+    ) -> Result<ListenerReload, CommandError> {
         let config = Config::load(options)?;
         preflight::check_files(&config)?;
+        state_directory.refuse_persistent_keys(&config)?;
         if let Some(fixed) = self.config.first_change_needing_restart(&config) {
             return Err(CommandError::usage(format_args!(
                 "{fixed} cannot change while the proxy is running: restart it"

@@ -108,3 +108,45 @@ async fn keys_new_refuses_the_state_directory_of_another_user() {
     assert!(bridge.commands().is_empty(), "the router is not asked for any");
     assert!(!dir.path().join("keys").exists());
 }
+
+/// Two proxies with one identity would take turns in losing it.
+#[cfg(unix)]
+#[tokio::test(flavor = "multi_thread")]
+async fn persistent_keys_are_refused_while_another_proxy_has_the_state_directory() {
+    const CAUSE: &str = "has key = \"persistent\"";
+    let bridge = TestBridge::start().await;
+    let dir = tempfile::tempdir().unwrap();
+    let config = dir.path().join("config.toml");
+    let tunnel = "[[tunnel]]\nlisten = ['127.0.0.1:0']\n";
+    let persistent = format!("{tunnel}key = 'persistent'\n");
+    fs::write(&config, &persistent).unwrap();
+    let (state, sam) = (dir.path().join("state"), bridge.address());
+    let args = [
+        "run",
+        "--router",
+        "sam",
+        "--sam",
+        &sam,
+        "--config",
+        config.to_str().unwrap(),
+        "--state-dir",
+        state.to_str().unwrap(),
+    ];
+    let mut first = Running::start(&args);
+    first.ready();
+    let commands = bridge.commands().len();
+    let (code, stdout, stderr) = common::output(&args);
+    assert_eq!((code, stdout.as_str()), (Some(1), ""), "{stderr}");
+    for part in ["another i2p-socks is running with it", CAUSE, "--state-dir DIR"] {
+        assert!(stderr.contains(part), "{part} is not in\n{stderr}");
+    }
+    assert_eq!(bridge.commands().len(), commands, "the router gets no key");
+    // Nor is one used after a reload.
+    fs::write(&config, tunnel).unwrap();
+    let mut second = Running::start(&args);
+    second.ready();
+    fs::write(&config, &persistent).unwrap();
+    second.send("HUP");
+    let refused = second.stderr_line("the new configuration was refused");
+    assert!(refused.contains(CAUSE), "{refused}");
+}
