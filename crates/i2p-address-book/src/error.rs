@@ -40,6 +40,9 @@ pub enum BookError {
     /// The disk has failed or is full.
     #[error("the address book cannot be read or written")]
     Storage(#[source] Box<dyn std::error::Error + Send + Sync>),
+    /// Writing has failed before, perhaps because the disk was full. Names are found; changes need the file to be opened again.
+    #[error("writing the address book has failed before, so it cannot be changed until it is opened again")]
+    FailedBefore,
     /// The input of an import cannot be read.
     #[error("the names to import cannot be read")]
     Read(#[source] io::Error),
@@ -67,4 +70,13 @@ macro_rules! storage {
     )*};
 }
 
-storage!(redb::TransactionError, redb::TableError, redb::StorageError, redb::CommitError);
+storage!(redb::TableError, redb::StorageError, redb::CommitError);
+
+impl From<redb::TransactionError> for BookError {
+    fn from(error: redb::TransactionError) -> Self {
+        match error {
+            redb::TransactionError::Storage(redb::StorageError::PreviousIo) => Self::FailedBefore,
+            error => Self::Storage(Box::new(error)),
+        }
+    }
+}

@@ -1,4 +1,4 @@
-//! Files: read up to a limit, and written whole or not at all.
+//! Files: read up to a limit, and written whole or not at all; who owns them.
 //! Imports nothing of this crate.
 
 use std::{
@@ -6,6 +6,19 @@ use std::{
     io::{self, Read, Write},
     path::Path,
 };
+
+/// The user that owns a file or directory, if it is another one than ours.
+#[cfg(unix)]
+pub(crate) fn other_owner(path: &Path) -> Option<u32> {
+    let owner = std::os::unix::fs::MetadataExt::uid(&fs::metadata(path).ok()?);
+    (owner != rustix::process::geteuid().as_raw()).then_some(owner)
+}
+
+/// Owners are not compared there.
+#[cfg(not(unix))]
+pub(crate) fn other_owner(_: &Path) -> Option<u32> {
+    None
+}
 
 /// Why a file was not read.
 #[derive(Debug)]

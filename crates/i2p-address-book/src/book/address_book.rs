@@ -1,4 +1,10 @@
-use std::{fmt, io::Write, ops::Bound, path::Path};
+use std::{
+    fmt,
+    io::Write,
+    ops::Bound,
+    path::Path,
+    sync::atomic::{AtomicBool, Ordering::Relaxed},
+};
 
 use i2p_name::{B32, Destination, HostName};
 use redb::{Database, ReadableDatabase, ReadableTableMetadata};
@@ -22,6 +28,7 @@ use crate::{error::BookError, feed::Entry, source::Source};
 pub struct AddressBook {
     pub(super) database: Database,
     pub(super) limits: Limits,
+    failed: AtomicBool,
 }
 
 impl AddressBook {
@@ -40,7 +47,7 @@ impl AddressBook {
     /// # Errors
     /// The errors of [`AddressBook::open`].
     pub fn open_with(path: impl AsRef<Path>, limits: Limits) -> Result<Self, BookError> {
-        let book = Self { database: open::open(path.as_ref())?, limits };
+        let book = Self { database: open::open(path.as_ref())?, limits, failed: AtomicBool::new(false) };
         // The first transaction creates the tables, so that readers find them, and checks the format.
         book.write(|_| Ok(()))?;
         Ok(book)
@@ -222,8 +229,32 @@ impl AddressBook {
         writer.flush().map_err(BookError::Write)
     }
 
+    /// Whether writing has failed, so that the book cannot be changed until it is opened again.
+    #[must_use]
+    pub fn has_failed(&self) -> bool {
+        self.failed.load(Relaxed)
+    }
+
     /// Changes the store in one transaction, which is committed only if `change` succeeds.
     pub(super) fn write<T>(
+        &self,
+        change: impl FnOnce(&mut Ledger<'_>) -> Result<T, BookError>,
+    ) -> Result<T, BookError> {
+        self.noting_failure(self.write_once(change))
+    }
+
+    /// Remembers that the book cannot be changed any more, if a write has ended so.
+    pub(super) fn noting_failure<T>(&self, written: Result<T, BookError>) -> Result<T, BookError> {
+        // The store accepts no more transactions after some errors, and tells only when the next one begins.
+        if matches!(written, Err(BookError::Storage(_)))
+            && matches!(self.database.begin_write().map_err(BookError::from), Err(BookError::FailedBefore))
+        {
+            self.failed.store(true, Relaxed);
+        }
+        written
+    }
+
+    fn write_once<T>(
         &self,
         change: impl FnOnce(&mut Ledger<'_>) -> Result<T, BookError>,
     ) -> Result<T, BookError> {

@@ -120,10 +120,13 @@ impl AddressBook {
         &self,
         change: impl FnOnce(&mut Table<'_, &'static str, &'static [u8]>, u64) -> Result<T, BookError>,
     ) -> Result<T, BookError> {
-        let transaction = self.database.begin_write()?;
-        let result = change(&mut transaction.open_table(FEEDS)?, self.limits.max_subscriptions)?;
-        transaction.commit()?;
-        Ok(result)
+        let written = || {
+            let transaction = self.database.begin_write()?;
+            let result = change(&mut transaction.open_table(FEEDS)?, self.limits.max_subscriptions)?;
+            transaction.commit()?;
+            Ok(result)
+        };
+        self.noting_failure(written())
     }
 }
 

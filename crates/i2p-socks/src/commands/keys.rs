@@ -1,6 +1,6 @@
 //! `keys`: shows and creates the identities in the state directory.
 
-use std::{fs, path::Path, time::Duration};
+use std::{path::Path, time::Duration};
 
 use clap::Subcommand;
 use i2p_sam::PrivateKey;
@@ -16,7 +16,7 @@ use crate::{
         bridge::bridge,
         identities::{StoredIdentity, names},
     },
-    json,
+    files, json,
     status::report::StatusReport,
     terminal::output::{Format, print, remark},
 };
@@ -78,11 +78,7 @@ impl Identity {
 
 /// Refuses a state directory of another user. Root could create keys there, which the proxy of that user could not read.
 fn refuse_directory_of_another_user(state_dir: &Path) -> Result<(), CommandError> {
-    #[cfg(unix)]
-    if let Ok(found) = fs::metadata(state_dir)
-        && let owner = std::os::unix::fs::MetadataExt::uid(&found)
-        && owner != rustix::process::geteuid().as_raw()
-    {
+    if let Some(owner) = files::other_owner(state_dir) {
         return Err(CommandError::run_time(format_args!(
             "the state directory {} belongs to user {owner}, whose proxy could not read keys that another user creates. The proxy \
              creates them itself when it starts or reloads: give the tunnel key = \"persistent\"",

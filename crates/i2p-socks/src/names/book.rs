@@ -21,12 +21,18 @@ pub(crate) const BOOK_FILE: &str = "names.redb";
 /// A file in the state directory that is imported at each start if it has changed. Also the source of its names.
 const HOSTS_FILE: &str = "hosts.txt";
 
+/// What follows from a failure to write, and what to do.
+const UNTIL_RESTART: &str = "Its names are found, but none is added or removed until the proxy restarts: make room on the disk, then \
+                             restart the service";
+
 /// The address book of the running proxy. Clones share it.
 #[derive(Clone)]
 pub(crate) struct SharedBook {
     file: Arc<AddressBook>,
     /// Whether a read error was logged already.
     error_logged: Arc<AtomicBool>,
+    /// Whether a failure to write was logged already. It lasts until the file is opened again.
+    failure_logged: Arc<AtomicBool>,
 }
 
 impl SharedBook {
@@ -38,7 +44,7 @@ impl SharedBook {
         let opened = tokio::task::spawn_blocking(move || {
             let file = open_book::open(&state_dir.join(BOOK_FILE)).map_err(|error| explain(&error))?;
             import_hosts(&file, &state_dir.join(HOSTS_FILE));
-            Ok(Self { file: Arc::new(file), error_logged: Arc::default() })
+            Ok(Self { file: Arc::new(file), error_logged: Arc::default(), failure_logged: Arc::default() })
         });
         opened.await.unwrap_or_else(|_| Err("the address book could not be opened".to_owned()))
     }
@@ -51,9 +57,22 @@ impl SharedBook {
         &self,
         work: impl FnOnce(&AddressBook) -> Result<T, BookError> + Send + 'static,
     ) -> Result<T, String> {
-        let file = Arc::clone(&self.file);
-        let done = tokio::task::spawn_blocking(move || work(&file).map_err(|error| explain(&error))).await;
-        done.unwrap_or_else(|_| Err("the address book could not be used".to_owned()))
+        let (file, failure_logged) = (Arc::clone(&self.file), Arc::clone(&self.failure_logged));
+        let work = move || {
+            let worked = work(&file);
+            if file.has_failed() && !failure_logged.swap(true, Relaxed) {
+                tracing::error!("the address book could not be written. {UNTIL_RESTART}");
+            }
+            worked.map_err(|error| explain(&error))
+        };
+        let done = tokio::task::spawn_blocking(work).await;
+        let done = done.unwrap_or_else(|_| Err("the address book could not be used".to_owned()));
+        done.map_err(|why| self.with_advice(why))
+    }
+
+    /// Why work on the book failed, with what to do if it cannot be changed any more.
+    pub(super) fn with_advice(&self, why: String) -> String {
+        if self.file.has_failed() { format!("{why}. {UNTIL_RESTART}") } else { why }
     }
 
     pub(crate) fn file(&self) -> &Arc<AddressBook> {

@@ -21,6 +21,7 @@ use crate::{
         client::{ControlClient, ControlError, read_json},
         streamed_body::{BodyWriter, streamed_body},
     },
+    files,
 };
 
 /// The file name that means stdin.
@@ -90,11 +91,25 @@ impl<'a> BookClient<'a> {
 
     /// The book, opened or created in this process.
     fn open_or_create(&mut self) -> Result<&AddressBook, CommandError> {
+        self.refuse_new_file_for_another_user()?;
         let book = match self.opened.take() {
             Some(book) => book,
             None => open_book::open(&self.path).map_err(|error| CommandError::run_time(explain(&error)))?,
         };
         Ok(self.opened.insert(book))
+    }
+
+    /// Refuses to create the file in a state directory of another user, whose proxy could not open it.
+    fn refuse_new_file_for_another_user(&self) -> Result<(), CommandError> {
+        let exists = fs::metadata(&self.path).is_ok_and(|found| found.len() > 0);
+        match self.path.parent().and_then(|state_dir| Some((state_dir, files::other_owner(state_dir)?))) {
+            Some((state_dir, owner)) if !exists => Err(CommandError::run_time(format_args!(
+                "the state directory {} has no address book yet, and belongs to user {owner}, whose proxy could not open one that \
+                 another user creates. The proxy creates it itself: start the proxy or the service, and repeat the command",
+                state_dir.display()
+            ))),
+            _ => Ok(()),
+        }
     }
 
     /// The destination that a text stands for, in base64: it is one, or a base32 address, which the router of the running proxy, or

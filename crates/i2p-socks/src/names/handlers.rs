@@ -168,11 +168,15 @@ fn feed_update(url: &I2pUrl, result: FeedResult) -> FeedUpdate {
 impl NameService {
     /// Runs a command on the address book, and applies its effects.
     async fn run(&self, command: BookCommand) -> Result<BookReply, BookCommandError> {
-        let book = self.book().map_err(|why| BookCommandError::Book(why.to_owned()))?;
+        let shared = self.book().map_err(|why| BookCommandError::Book(why.to_owned()))?;
         let configured = self.configured().to_vec();
         let (changes_names, changes_feeds) = (command.changes_names(), command.changes_feeds());
-        let answered = book.work(move |book| Ok(command.run(book, &configured))).await;
-        let mut reply = answered.map_err(BookCommandError::Book)??;
+        let answered = shared.work(move |book| Ok(command.run(book, &configured))).await;
+        let answered = answered.map_err(BookCommandError::Book)?;
+        let mut reply = answered.map_err(|error| match error {
+            BookCommandError::Book(why) => BookCommandError::Book(shared.with_advice(why)),
+            error => error,
+        })?;
         if changes_names {
             self.forget_resolved();
         }

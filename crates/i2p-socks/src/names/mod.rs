@@ -1,6 +1,6 @@
 //! Host names: the address book, its feeds, jump services, and the handlers for them on the control socket. `service` runs in the
 //! proxy; `client` is the side of the commands.
-//! May import `config`, `control` and `command_error`; never `daemon` or `commands`.
+//! May import `config`, `control`, `files` and `command_error`; never `daemon` or `commands`.
 
 pub(crate) mod book;
 pub(crate) mod client;

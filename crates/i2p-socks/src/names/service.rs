@@ -36,10 +36,11 @@ impl NameService {
         let book = match state_dir {
             _ if !config.names.book => Err("the proxy has no address book, because the configuration has book = false under [names]".to_owned()),
             None => Err("the proxy has no address book, because it could not use the state directory".to_owned()),
-            Some(state_dir) => SharedBook::open(state_dir.to_owned()).await.inspect_err(|error| {
+            Some(state_dir) => SharedBook::open(state_dir.to_owned()).await.map_err(|error| {
                 tracing::warn!(
                     "{error}. The proxy runs without its address book: no names are found in it or added to it. The file was not changed"
                 );
+                format!("{error}. The proxy found this when it started: correct it, then restart the proxy")
             }),
         };
         Arc::new(Self::with(config, book))

@@ -1,6 +1,9 @@
 //! The file of the address book, which one process at a time can have open.
 
-use std::{fs, process::Stdio};
+use std::{
+    fs,
+    process::{Command, Stdio},
+};
 
 use i2p_name::Destination;
 use sam_testkit::TestBridge;
@@ -54,4 +57,74 @@ async fn an_empty_file_in_place_of_the_address_book_is_reported_and_kept() {
     for number in 1..=2 {
         assert_eq!(fs::read(dir.path().join(format!("names.redb.empty-{number}"))).unwrap(), b"");
     }
+}
+
+/// Run as root, the test uses the directory of another user; otherwise, it uses root's.
+#[cfg(unix)]
+#[test]
+fn no_address_book_is_created_in_the_state_directory_of_another_user() {
+    let dir = tempfile::tempdir().unwrap();
+    let is_root = std::os::unix::fs::chown(dir.path(), Some(12_345), None).is_ok();
+    let state = if is_root { dir.path() } else { std::path::Path::new("/") }.to_str().unwrap();
+    let hosts = tempfile::NamedTempFile::new().unwrap();
+    let import = ["names", "import", hosts.path().to_str().unwrap()];
+    for words in [&["names", "add", "a.i2p", &destination(1)][..], &import] {
+        let (code, stdout, stderr) = output(&[words, &["--state-dir", state]].concat());
+        assert_eq!((code, stdout.as_str()), (Some(1), ""), "{stderr}");
+        assert!(stderr.contains("belongs to user") && stderr.contains("creates it itself"), "{stderr}");
+    }
+    assert!(!dir.path().join("names.redb").exists());
+}
+
+/// A limit on the size of files stands for a full disk.
+#[cfg(target_os = "linux")]
+#[tokio::test(flavor = "multi_thread")]
+async fn after_a_failure_to_write_the_log_and_commands_say_that_a_restart_is_needed() {
+    const RESTART: &str = "make room on the disk, then restart the service";
+    let bridge = TestBridge::start().await;
+    let dir = tempfile::tempdir().unwrap();
+    let state = dir.path().to_str().unwrap();
+    let names = |words: &[&str]| output(&[&["names"], words, &["--state-dir", state]].concat());
+    let mut proxy = Command::new("sh");
+    // A process that ignores this signal gets an error instead.
+    proxy.args(["-c", "trap '' XFSZ; exec \"$0\" \"$@\""]).arg(i2p_socks(&[]).get_program());
+    proxy.args(["run", "--router", "sam", "--sam", &bridge.address(), "--listen", "127.0.0.1:0"]);
+    let mut proxy = Running::of({
+        proxy.args(["--state-dir", state]);
+        proxy
+    });
+    proxy.ready();
+    let limit = |size: &str| {
+        let (id, size) = (proxy.id().to_string(), format!("--fsize={size}:"));
+        assert!(Command::new("prlimit").args(["--pid", &id, &size]).status().unwrap().success());
+    };
+    assert_eq!(names(&["add", "a.i2p", &destination(1)]).0, Some(0));
+    limit("1");
+    for name in ["b.i2p", "c.i2p"] {
+        let (code, _, stderr) = names(&["add", name, &destination(2)]);
+        assert_eq!(code, Some(1));
+        assert!(stderr.contains(RESTART), "{stderr}");
+    }
+    limit("unlimited");
+    let (code, _, stderr) = names(&["add", "d.i2p", &destination(2)]);
+    assert!(code == Some(1) && stderr.contains("has failed before") && stderr.contains(RESTART), "{stderr}");
+    assert!(names(&["list"]).1.contains("a.i2p"), "names are still found");
+    proxy.stderr_line(RESTART);
+    assert_eq!(proxy.said().matches(RESTART).count(), 1, "{}", proxy.said());
+    assert_eq!(proxy.signal("TERM"), Some(0));
+    drop(proxy);
+    let mut again = Running::start(&[
+        "run",
+        "--router",
+        "sam",
+        "--sam",
+        &bridge.address(),
+        "--listen",
+        "127.0.0.1:0",
+        "--state-dir",
+        state,
+    ]);
+    again.ready();
+    assert_eq!(names(&["add", "d.i2p", &destination(2)]).0, Some(0));
+    assert!(names(&["list"]).1.contains("a.i2p"));
 }

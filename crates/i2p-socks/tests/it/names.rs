@@ -571,7 +571,8 @@ async fn without_its_book_or_directory_the_proxy_warns_and_runs() {
     let said = damaged.stderr_line("is damaged or not an address book; move it away");
     assert!(said.contains("no names are found in it"), "{said}");
     known(&mut damaged);
-    assert!(place.fails(&["names", "list"]).contains("damaged"));
+    let why = place.fails(&["names", "list"]);
+    assert!(why.contains("damaged") && why.contains("restart the proxy"), "{why}");
     drop(damaged);
     assert!(place.fails(&["names", "list"]).contains("damaged"));
     assert_eq!(fs::read_to_string(place.state().join("names.redb")).unwrap(), "nonsense");
