@@ -27,7 +27,7 @@ mod workloads;
 
 use std::{path::PathBuf, process::ExitCode};
 
-use anyhow::{Result, bail};
+use anyhow::{Result, bail, ensure};
 use lab::{
     namespace::Namespaces,
     suite::{CommandLine, Suite},
@@ -133,8 +133,12 @@ fn prepare_networks(workspace: &Workspace) -> Result<()> {
 }
 
 fn measure_networks(workspace: &Workspace, networks: Networks) -> Result<()> {
-    let table = networks::measure_all(workspace, networks == Networks::PrintShort)?;
-    if networks == Networks::Write { page::replace_networks(workspace, &table) } else { Ok(()) }
+    let measured = networks::measure_all(workspace, networks == Networks::PrintShort)?;
+    if networks == Networks::Write {
+        page::replace_networks(workspace, &measured.section)?;
+    }
+    ensure!(measured.failures == 0, "{} networks were not measured", measured.failures);
+    Ok(())
 }
 
 fn inside(workspace: &Workspace, mode: &Mode) -> Result<()> {

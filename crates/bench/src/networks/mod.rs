@@ -11,7 +11,7 @@ mod visit;
 
 use std::{fs, path::PathBuf, thread};
 
-use anyhow::{Context, Result, anyhow, ensure};
+use anyhow::{Context, Result, anyhow};
 use lab::router::version::I2pdVersion;
 use programs::Workspace;
 
@@ -25,8 +25,16 @@ use crate::{SUITE, first_byte::no_tun};
 /// The option for one network, which the suite also gives to itself inside the namespaces.
 pub(crate) const NETWORK: &str = "--network";
 
-/// Measures all networks. Returns the section of the page for the i2pd that was measured.
-pub(crate) fn measure_all(workspace: &Workspace, short: bool) -> Result<String> {
+/// The networks of one i2pd.
+pub(crate) struct Measured {
+    /// The section of the page. A network that was not measured has a row that says so.
+    pub(crate) section: String,
+    /// How many networks were not measured. The reasons are on stderr.
+    pub(crate) failures: usize,
+}
+
+/// Measures all networks.
+pub(crate) fn measure_all(workspace: &Workspace, short: bool) -> Result<Measured> {
     if let Some(reason) = no_tun() {
         return Err(anyhow!("the links need TUN, which this machine does not have ({reason})"));
     }
@@ -44,11 +52,13 @@ pub(crate) fn measure_all(workspace: &Workspace, short: bool) -> Result<String> 
     for failure in &failures {
         eprintln!("error: {failure:#}");
     }
-    let rows: String =
-        kind::ALL.iter().filter_map(|kind| fs::read_to_string(file(workspace, kind)).ok()).collect();
+    let row = |kind: &Kind| {
+        fs::read_to_string(file(workspace, kind)).unwrap_or_else(|_| outcome::missing_row(kind.title))
+    };
+    let rows: String = kind::ALL.iter().map(row).collect();
     println!("\n{}{rows}", outcome::HEADER);
-    ensure!(failures.is_empty(), "{} networks were not measured", failures.len());
-    Ok(format!("### i2pd {version}\n\n{}{rows}", outcome::HEADER))
+    let section = format!("### i2pd {version}\n\n{}{rows}", outcome::HEADER);
+    Ok(Measured { section, failures: failures.len() })
 }
 
 /// Measures one network in namespaces of its own.

@@ -39,6 +39,12 @@ pub(crate) enum Session {
     New,
 }
 
+/// The row of a network that was not measured.
+pub(crate) fn missing_row(title: &str) -> String {
+    let cells = HEADER.lines().next().unwrap_or_default().matches('|').count().saturating_sub(3);
+    format!("| {title} | not measured |{}\n", " – |".repeat(cells))
+}
+
 /// All that was measured on a network.
 #[derive(Debug, Default)]
 pub(crate) struct Outcome {
@@ -167,6 +173,13 @@ mod tests {
         );
         let bars = |line: &str| line.matches('|').count();
         assert_eq!(bars(&outcome.row("x")), bars(HEADER.lines().next().unwrap()));
+    }
+
+    #[test]
+    fn a_network_that_was_not_measured_has_a_row_of_the_same_width() {
+        let (row, header) = (missing_row("x"), HEADER.lines().next().unwrap());
+        assert!(row.starts_with("| x | not measured | – |"), "{row}");
+        assert_eq!(row.matches('|').count(), header.matches('|').count(), "{row}");
     }
 
     #[test]
