@@ -1,12 +1,12 @@
 //! `run`: starts the proxy, serves clients, reloads, and stops.
 
-use std::{sync::Arc, time::Duration};
+use std::{pin::pin, sync::Arc, time::Duration};
 
 use i2p_tunnel::InheritedSockets;
 use restart_schedule::again_after_panics;
 use tokio::{
     sync::mpsc,
-    time::{MissedTickBehavior, interval},
+    time::{MissedTickBehavior, interval, sleep},
 };
 use tokio_util::sync::CancellationToken;
 
@@ -44,6 +44,9 @@ use crate::{
     },
 };
 
+/// How long the second signal may take to end the proxy in good order.
+const AT_ONCE: Duration = Duration::from_millis(500);
+
 /// How often the service manager gets the status, if it has changed.
 const STATUS_INTERVAL: Duration = Duration::from_secs(5);
 
@@ -58,6 +61,8 @@ pub(crate) async fn run(
     preflight::check_files(&config)?;
     let mut signals = Signals::catch()?;
     let stop = signals.stop.clone();
+    tokio::spawn(end_at_once(signals.stop_now.clone()));
+    tokio::spawn(finish_when_stopped(progress.clone(), stop.clone()));
     // Listeners first: a taken port is reported at once, not after minutes of building tunnels.
     let inherited = Arc::new(inherited);
     let bound = BoundListener::bind_all(&config, &inherited).await?;
@@ -80,9 +85,8 @@ pub(crate) async fn run(
     routing::warn_of_risks(&config);
     let risks = config.risks();
     warn_of_new_risks(&risks, &[]);
-    let found =
-        stop.run_until_cancelled(Router::find_or_start(RouterUser::Proxy, &config, progress, &names)).await;
-    let Some(router) = found else { return Ok(()) };
+    let router = Router::find_or_start(RouterUser::Proxy, &config, progress, &names);
+    let Some(router) = until_stopped(router, &stop).await else { return Ok(()) };
     let router = router?;
     progress.step(3, BUILDING_TUNNELS);
     let sessions = Sessions::open(&config, router.bridge(), names.resolver().clone()).await?;
@@ -98,7 +102,48 @@ pub(crate) async fn run(
     board.set_stage(Stage::Stopping);
     ServiceManager.stopping(&board.summary());
     drain(running, &signals.stop_now).await;
+    end(router, &signals.stop_now).await;
     Ok(())
+}
+
+/// Runs this part of the start until the proxy is told to stop, and then says what its end waits for.
+async fn until_stopped<T>(part: impl Future<Output = T>, stop: &CancellationToken) -> Option<T> {
+    let part = pin!(part);
+    tokio::select! {
+        done = part => Some(done),
+        () = stop.cancelled() => {
+            tracing::info!("stopping; a router that is being started ends first; a second signal ends the proxy at once");
+            None
+        }
+    }
+}
+
+/// Ends the router if the proxy runs it itself, and waits until it has ended or `now` is cancelled. The kernel ends what is left of it
+/// together with this process.
+async fn end(router: Router, now: &CancellationToken) {
+    if router.status().is_some() && !now.is_cancelled() {
+        tracing::info!("waiting until the router has ended; a second signal ends it at once");
+    }
+    let ending = tokio::task::spawn_blocking(move || drop(router));
+    tokio::select! {
+        _ = ending => {}
+        () = now.cancelled() => {}
+    }
+}
+
+/// Ends this process if the second signal has not done so within a moment: a router that is being started ends in its own time, which
+/// is waited for elsewhere.
+async fn end_at_once(now: CancellationToken) {
+    now.cancelled().await;
+    sleep(AT_ONCE).await;
+    output::flush(Some(AT_ONCE));
+    std::process::exit(0);
+}
+
+/// Ends the display of the start with the start.
+async fn finish_when_stopped(progress: Progress, stop: CancellationToken) {
+    stop.cancelled().await;
+    progress.finish();
 }
 
 /// What tells the running proxy to do something.

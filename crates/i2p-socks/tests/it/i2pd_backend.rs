@@ -7,7 +7,7 @@ use std::{
     os::unix::fs::PermissionsExt,
     path::PathBuf,
     process::{Command, Stdio},
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use i2p_sam::Bridge;
@@ -213,6 +213,39 @@ async fn i2pd_ends_when_the_proxy_is_killed() {
     // Without the kernel's help, it would end when it next writes to its log.
     let ended = until("i2pd is an orphan", || has_ended(id).then_some(()));
     timeout(Duration::from_secs(10), ended).await.expect("i2pd has survived the proxy");
+}
+
+/// An i2pd that takes no notice of the signal is waited for during 5 s, unless there is a second one.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_second_signal_ends_the_proxy_at_once_whatever_i2pd_does() {
+    for (fake, begun, says) in [
+        (
+            Fake::Lingers,
+            "building I2P tunnels",
+            "waiting until the router has ended; a second signal ends it at once",
+        ),
+        (
+            Fake::Mute,
+            "waiting for the SAM bridge of i2pd",
+            "stopping; a router that is being started ends first",
+        ),
+    ] {
+        let lab = Lab::new(fake);
+        let mut proxy = lab.start(&["--router", "i2pd"]);
+        block_in_place(|| {
+            proxy.stderr_line(begun);
+            if fake == Fake::Lingers {
+                proxy.ready();
+            }
+        });
+        let id = until("i2pd runs", || router_of(proxy.id())).await;
+        proxy.send("INT");
+        block_in_place(|| proxy.stderr_line(says));
+        let begin = Instant::now();
+        assert_eq!(block_in_place(|| proxy.signal("INT")), Some(0), "{}", proxy.said());
+        assert!(begin.elapsed() < Duration::from_secs(3), "{:?}: {}", begin.elapsed(), proxy.said());
+        until("i2pd has ended", || has_ended(id).then_some(())).await;
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -35,7 +35,9 @@ pub(crate) const VISITED: &str = "secret-site.i2p";
 pub(crate) enum Fake {
     /// It serves SAM.
     Healthy,
-    /// It never opens its SAM bridge.
+    /// It serves SAM, and takes no notice of SIGTERM.
+    Lingers,
+    /// It never opens its SAM bridge, and takes no notice of SIGTERM.
     Mute,
     /// It says why, and ends.
     Dies,
@@ -52,7 +54,8 @@ pub(crate) fn install(directory: &Path, fake: Fake) -> PathBuf {
     let start = format!("{} --exact {TEST} --nocapture -q", test.display());
     let play = match fake {
         Fake::Healthy => format!("exec {start}"),
-        Fake::Mute => "exec /bin/sleep 1000".to_owned(),
+        Fake::Lingers => format!("trap '' TERM\nexec {start}"),
+        Fake::Mute => "trap '' TERM\nexec /bin/sleep 1000".to_owned(),
         Fake::Dies => "echo '12:00:00@1/error - the disk is full'\nexit 3".to_owned(),
         Fake::Robbed => format!("{start} &\nexec /bin/sleep 1000"),
     };
