@@ -17,8 +17,8 @@ use crate::{
 /// A SOCKS proxy into the I2P anonymous network.
 ///
 /// Programs that speak SOCKS4, SOCKS4a, SOCKS5 or HTTP reach .i2p hosts through it. It uses the SAM bridge of an I2P
-/// router (i2pd, Java I2P, emissary). If no router answers, it starts an embedded one. Without a command, it does the same as
-/// `run`.
+/// router (i2pd, Java I2P, emissary). If none answers, it starts an installed i2pd, or if there is none, an embedded router.
+/// Without a command, it does the same as `run`.
 #[derive(Debug, Parser)]
 #[command(name = "i2p-socks", version = env!("I2P_SOCKS_VERSION"), max_term_width = 100, after_help = AFTER_HELP)]
 pub(crate) struct Cli {
