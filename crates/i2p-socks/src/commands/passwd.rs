@@ -14,6 +14,9 @@ use crate::{
 /// Longer than a name or a password can be, with its end of line.
 const MAX_LINE_BYTES: usize = 512;
 
+const NO_PASSWORD: &str = "no password was given. stdin has it in one line; without NAME, the first line is the user name and the \
+                           second the password";
+
 /// Asks for the password, and for the name if it is missing, and prints a line for a users file. The password is never an argument,
 /// because all users of a machine can see arguments.
 pub(crate) fn run(name: Option<&str>) -> Result<(), CommandError> {
@@ -22,6 +25,9 @@ pub(crate) fn run(name: Option<&str>) -> Result<(), CommandError> {
         None => ask("Name: ")?.to_string(),
     };
     let password = if io::stdin().is_terminal() { ask_twice()? } else { line()? };
+    if password.is_empty() {
+        return Err(CommandError::usage(NO_PASSWORD));
+    }
     let entry = Users::entry(&name, password.as_bytes()).map_err(CommandError::usage)?;
     print(&format!("{entry}\n"))
 }
