@@ -8,14 +8,17 @@ use i2p_tunnel::{Failure as Cause, Verdict};
 
 #[cfg(unix)]
 use super::streams::fd_pass;
-use super::streams::{
-    asked::ConnectTarget,
-    datagrams,
-    own::OwnSessions,
-    reply,
-    running::RunningProxy,
-    stdio,
-    user::{User, UserOptions},
+use super::{
+    PORT_IS_AN_ARGUMENT, host_advice,
+    streams::{
+        asked::ConnectTarget,
+        datagrams,
+        own::OwnSessions,
+        reply,
+        running::RunningProxy,
+        stdio,
+        user::{User, UserOptions},
+    },
 };
 use crate::{
     command_error::CommandError,
@@ -61,8 +64,10 @@ pub(crate) async fn connect(
     command: &ConnectCommand,
     progress: &Progress,
 ) -> Result<(), CommandError> {
-    let target = Target::parse(command.host.as_bytes())
-        .map_err(|error| CommandError::usage(format_args!("this host cannot be connected to: {error}")))?;
+    let target = Target::parse(command.host.as_bytes()).map_err(|error| {
+        let advice = host_advice(&command.host, PORT_IS_AN_ARGUMENT);
+        CommandError::usage(format_args!("this host cannot be connected to: {error}{advice}"))
+    })?;
     let asked = ConnectTarget { host: command.host.clone(), target, port: command.port };
     let user = User::of(&command.user)?;
     let running = RunningProxy::find(&config, command.tunnel.as_ref(), user).await?;

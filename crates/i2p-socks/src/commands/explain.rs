@@ -7,7 +7,7 @@ use i2p_name::{I2pName, NamedTarget, Target, VirtualOptions};
 use i2p_tunnel::{Comparison, OutsideHost, Routes, Verdict};
 use serde::Serialize;
 
-use super::remark_other_configuration;
+use super::{PORT_IS_AN_ARGUMENT, host_advice, remark_other_configuration};
 use crate::{
     command_error::CommandError,
     config::Config,
@@ -77,7 +77,8 @@ impl Explanation {
                 // Escaped as a Rust string, so that nothing in it controls a terminal.
                 let explanation =
                     Self::new(format!("{host:?}"), port, "neither a name nor an address".into());
-                return Ok(explanation.refused(format!("it is malformed: {error}")));
+                return Ok(explanation
+                    .refused(format!("it is malformed: {error}{}", host_advice(host, PORT_IS_AN_ARGUMENT))));
             }
         };
         Ok(match &target {
@@ -278,6 +279,8 @@ mod tests {
             ("192.0.2.80", 25, Decision::I2p, "stands for"),
             ("250.1.2.3", 80, Decision::I2p, "RESOLVE"),
             ("a b", 80, Decision::Refused, "malformed"),
+            ("http://a.i2p/", 80, Decision::Refused, "Give a host name, not a URL"),
+            ("a.i2p:80", 80, Decision::Refused, "the port is a second argument"),
             ("2130706433", 80, Decision::Refused, "malformed"),
         ] {
             let explanation = explanation(host, port);

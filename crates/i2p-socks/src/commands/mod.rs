@@ -39,6 +39,25 @@ async fn proxy_or_demo(config: &Config) -> Result<ControlClient, CommandError> {
     Ok(asked)
 }
 
+/// What a person who wrote a URL or HOST:PORT in place of a host is to write, as a sentence after that of the error; otherwise nothing.
+/// `port`: where the port belongs.
+fn host_advice(text: &str, port: &str) -> String {
+    if text.contains('/') {
+        let further = if text.contains("://") { "http:// or the like, and the path" } else { "the path" };
+        return format!(". Give a host name, not a URL: leave out {further}");
+    }
+    match text.rsplit_once(':') {
+        Some((host, number)) if !host.contains(':') && number.bytes().all(|byte| byte.is_ascii_digit()) => {
+            format!(". Leave out the colon and the port: {port}")
+        }
+        _ => String::new(),
+    }
+}
+
+/// For [`host_advice`].
+const PORT_IS_AN_ARGUMENT: &str = "the port is a second argument";
+const NO_PORT_HERE: &str = "this command needs no port";
+
 fn remark_demo_answers() {
     remark("the demo answers, since no proxy is running with this state directory");
 }

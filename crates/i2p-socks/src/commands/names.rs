@@ -10,9 +10,9 @@ use std::{
 use clap::Subcommand;
 use http_body_util::BodyExt;
 use i2p_address_book::BookError;
-use i2p_name::I2pName;
+use i2p_name::{HostName, I2pName};
 
-use super::{names_print, remark_demo_not_asked};
+use super::{NO_PORT_HERE, host_advice, names_print, remark_demo_not_asked};
 use crate::{
     command_error::CommandError,
     config::{Config, i2p_url::I2pUrl},
@@ -98,6 +98,8 @@ pub(crate) async fn run(config: &Config, command: &NamesCommand, format: Format)
     match command {
         NamesCommand::List { prefix } => list(&mut book, prefix, format).await,
         NamesCommand::Add { name, destination, replace } => {
+            // Before the router is asked for the destination.
+            check_name(name)?;
             let destination = book.destination(destination, router_lookup(config, destination)).await?;
             let command = BookCommand::Add { name: name.clone(), destination, replace: *replace };
             done(&mut book, command, format, "the name is already in the address book").await
@@ -140,6 +142,14 @@ pub(crate) async fn run(config: &Config, command: &NamesCommand, format: Format)
             done(&mut book, command, format, "there is no conflict about this name").await
         }
     }
+}
+
+/// Fails if the book cannot have this name.
+fn check_name(name: &str) -> Result<(), CommandError> {
+    name.parse::<HostName>().map(drop).map_err(|error| {
+        let advice = host_advice(name, NO_PORT_HERE);
+        CommandError::run_time(format_args!("not a host name in I2P: {error}{advice}"))
+    })
 }
 
 /// The destination behind an address in base64, looked up by the router of the configuration.

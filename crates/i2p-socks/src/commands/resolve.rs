@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use i2p_name::{B32, Destination, HostName, I2pName, Target};
 use serde::Serialize;
 
-use super::{proxy_or_demo, remark_own_configuration};
+use super::{NO_PORT_HERE, host_advice, proxy_or_demo, remark_own_configuration};
 use crate::{
     command_error::CommandError,
     config::Config,
@@ -47,8 +47,10 @@ struct Resolution {
 
 /// Prints what a name leads to; fails if it is unknown.
 pub(crate) async fn run(config: &Config, name: &str, format: Format) -> Result<(), CommandError> {
-    let target = Target::parse(name.as_bytes())
-        .map_err(|error| CommandError::run_time(format_args!("no client can ask for this name: {error}")))?;
+    let target = Target::parse(name.as_bytes()).map_err(|error| {
+        let advice = host_advice(name, NO_PORT_HERE);
+        CommandError::run_time(format_args!("no client can ask for this name: {error}{advice}"))
+    })?;
     let resolution = match target {
         Target::I2p(name) => Resolution::of(config, name).await?,
         Target::ClearNet(_) => Resolution::outside(name, "a host outside I2P"),

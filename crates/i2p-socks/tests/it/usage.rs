@@ -1,8 +1,13 @@
 //! Mistakes of the user: an exit code, what is wrong, and what to do.
 
-use std::{fs, net::TcpListener};
+use std::{
+    fs,
+    io::Write,
+    net::TcpListener,
+    process::{Output, Stdio},
+};
 
-use crate::common::{self, output};
+use crate::common::{self, i2p_socks, output};
 
 #[test]
 fn wrong_usage_and_configuration_exit_with_64() {
@@ -281,7 +286,69 @@ fn auto_falls_back_to_the_embedded_router_and_a_bad_reseed_file_is_named() {
         "router.i2pd=/nonexistent",
     ]);
     assert_eq!(code, Some(1), "{stderr}");
-    for part in ["trying for 5 s", "starting the embedded router", "i2pseeds.su3", "as reseed file"] {
+    let advice = format!("hosts.txt --state-dir {}, or put", dir.path().join("state").display());
+    for part in ["trying for 5 s", "starting the embedded router", &advice, "i2pseeds.su3", "as reseed file"]
+    {
         assert!(stderr.contains(part), "{part:?} is not in\n{stderr}");
     }
+}
+
+#[test]
+fn a_url_or_a_port_in_place_of_a_host_is_named() {
+    let state = tempfile::tempdir().unwrap();
+    let b32 = format!("{}.b32.i2p", "a".repeat(52));
+    let (url, path) = ("Give a host name, not a URL: leave out http://", "not a URL: leave out the path");
+    for (words, code, says) in [
+        (&["names", "add", "http://bar.i2p/", &b32][..], 1, url),
+        (
+            &["names", "add", "bar.i2p:80", &b32],
+            1,
+            "Leave out the colon and the port: this command needs no port",
+        ),
+        (&["resolve", "http://bar.i2p/"], 1, url),
+        (&["resolve", "bar.i2p:80"], 1, "this command needs no port"),
+        (&["connect", "http://bar.i2p:80/"], 64, url),
+        (&["connect", "bar.i2p/index.html"], 64, path),
+        (&["connect", "bar.i2p:80"], 64, "Leave out the colon and the port: the port is a second argument"),
+        (&["explain", "http://bar.i2p/", "80"], 0, url),
+        (&["explain", "bar.i2p:80", "80"], 0, "the port is a second argument"),
+    ] {
+        let with_state =
+            ["--router", "sam", "--sam", "127.0.0.1:1", "--state-dir", state.path().to_str().unwrap()];
+        let (found, stdout, stderr) = output(&[words, &with_state].concat());
+        assert_eq!(found, Some(code), "{words:?}: {stderr}");
+        assert!(format!("{stdout}{stderr}").contains(says), "{words:?}: {stdout}{stderr}");
+        assert!(!stderr.contains("127.0.0.1:1"), "the router has nothing to do with it: {stderr}");
+    }
+}
+
+#[test]
+fn a_missing_password_is_named() {
+    for (words, stdin) in [
+        (&["passwd"][..], ""),
+        (&["passwd"], "anna\n"),
+        (&["passwd", "anna"], ""),
+        (&["passwd", "anna"], "\n"),
+    ] {
+        let mut command = i2p_socks(words);
+        command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        let mut child = command.spawn().unwrap();
+        child.stdin.take().unwrap().write_all(stdin.as_bytes()).unwrap();
+        let Output { status, stdout, stderr } = child.wait_with_output().unwrap();
+        let stderr = String::from_utf8(stderr).unwrap();
+        assert_eq!((status.code(), stdout.as_slice()), (Some(64), &b""[..]), "{words:?} {stdin:?}: {stderr}");
+        assert!(stderr.contains("no password was given"), "{words:?} {stdin:?}: {stderr}");
+        assert!(stderr.contains("without NAME, the first line is the user name"), "{stderr}");
+    }
+}
+
+#[test]
+fn the_help_says_which_router_is_started() {
+    let (code, stdout, _) = output(&["--help"]);
+    let words = stdout.split_whitespace().collect::<Vec<_>>().join(" ");
+    assert_eq!(code, Some(0));
+    assert!(
+        words.contains("it starts an installed i2pd, or if there is none, an embedded router"),
+        "{stdout}"
+    );
 }
