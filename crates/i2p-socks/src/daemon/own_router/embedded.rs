@@ -80,8 +80,8 @@ fn warn_of_unknown_names(names: &NameService, state_dir: &Path) {
     match names.book() {
         Ok(book) if book.file().is_empty().unwrap_or(true) => tracing::warn!(
             "the address book is empty, so only .b32.i2p addresses can be reached. To get names, run i2p-socks names subscribe \
-             http://i2p-projekt.i2p/hosts.txt, or put a hosts.txt into {} and restart",
-            state_dir.display()
+             http://i2p-projekt.i2p/hosts.txt --state-dir {directory}, or put a hosts.txt into {directory} and restart",
+            directory = state_dir.display()
         ),
         Ok(_) => {}
         Err(why) => tracing::warn!(
