@@ -220,6 +220,10 @@ fn to_text(report: &StatusReport) -> String {
 fn unready(session: &SessionReport) -> String {
     let Some(seconds) = session.unready_for else { return String::new() };
     let time = humantime::format_duration(Duration::from_secs(seconds));
+    // Nobody but the start of the proxy waits for it.
+    if session.spare && session.client.is_none() {
+        return format!(" for {time}, for the next client");
+    }
     let owner = session.owner().map_or_else(String::new, |owner| format!(", {owner}"));
     format!(" for {time}{owner}; requests and streams that use it: {}", session.used_by)
 }

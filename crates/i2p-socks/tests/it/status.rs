@@ -346,6 +346,15 @@ async fn sessions_that_are_lost_together_are_one_line_and_the_status_says_whose_
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_session_for_the_next_client_is_used_by_nobody() {
+    let bridge = TestBridge::start().await;
+    bridge.on("SESSION CREATE", [Act::Hang]);
+    let proxy = Proxy::start(&bridge, "");
+    let text = status_with(&proxy, "\nsession building for ");
+    assert!(text.contains(", for the next client\n"), "{text}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_session_that_was_never_built_is_not_called_idle() {
     let bridge = TestBridge::start().await;
     bridge.on("SESSION CREATE", [Act::Hang]);
