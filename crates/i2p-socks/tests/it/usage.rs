@@ -7,7 +7,7 @@ use std::{
     process::{Output, Stdio},
 };
 
-use crate::common::{self, i2p_socks, output};
+use crate::common::{i2p_socks, output};
 
 #[test]
 fn wrong_usage_and_configuration_exit_with_64() {
@@ -106,7 +106,7 @@ fn settings_of_the_command_line_override_file_and_environment() {
     fs::write(&config, "[[tunnel]]\nname = 'a'\nlisten = ['127.0.0.1:1']\n[[route]]\nvia = 'reject'\n")
         .unwrap();
     let checked = |words: &[&str], variable: Option<&str>| {
-        let mut command = common::i2p_socks(&["check", "--config", config.to_str().unwrap()]);
+        let mut command = i2p_socks(&["check", "--config", config.to_str().unwrap()]);
         command.args(words).envs(variable.map(|value| ("I2P_SOCKS_LISTEN", value)));
         String::from_utf8(command.output().unwrap().stdout).unwrap()
     };
@@ -253,7 +253,7 @@ fn a_build_without_the_embedded_router_says_so() {
 fn an_empty_variable_counts_as_not_set() {
     let taken = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = taken.local_addr().unwrap().to_string();
-    let mut command = common::i2p_socks(&["run", "--listen", &address]);
+    let mut command = i2p_socks(&["run", "--listen", &address]);
     for name in ["LISTEN", "ROUTER", "SAM", "CONFIG", "STATE_DIR"] {
         command.env(format!("I2P_SOCKS_{name}"), "");
     }
