@@ -54,11 +54,18 @@ const MAX_HEAD_BYTES: usize = 16 * 1024;
 const EXCHANGE_TIMEOUT: Duration = Duration::from_secs(120);
 /// The largest response that has arrived after [`PAGE_LINGER`] at the latest.
 const MAX_PAGE_BYTES: usize = 16 * 1024;
-/// How long a client has to close the connection after such a response.
+/// How long a client has to close the connection after such a response, except for `/held`.
 const PAGE_LINGER: Duration = Duration::from_secs(5);
 /// How the requests begin that the site answers itself.
-const OWN_REQUESTS: [&[u8]; 6] =
-    [b"GET / ", b"GET /large ", b"POST /sum ", b"GET /hosts.txt ", b"GET /who ", b"GET /project.git/"];
+const OWN_REQUESTS: [&[u8]; 7] = [
+    b"GET / ",
+    b"GET /held ",
+    b"GET /large ",
+    b"POST /sum ",
+    b"GET /hosts.txt ",
+    b"GET /who ",
+    b"GET /project.git/",
+];
 /// If a client says nothing for this long, it expects the server to speak first.
 const SILENCE: Duration = Duration::from_secs(2);
 /// The pause after an accept that failed, so that a router in trouble gets no flood of requests.
@@ -174,7 +181,7 @@ async fn relay(stream: &mut SamStream, first: &[u8], services: SocketAddr) -> Re
 async fn exchange(stream: &mut SamStream, peer: &Destination, hosts: String, first: Vec<u8>) -> Result<()> {
     let Head { method, path, length, etag, early_body } = Head::read(stream, first).await?;
     let (status, body) = match (method.as_str(), path.as_str()) {
-        ("GET", "/") => ("200 OK", PAGE.into()),
+        ("GET", "/" | "/held") => ("200 OK", PAGE.into()),
         ("GET", "/large") => ("200 OK", payload::bytes(DOWNLOAD_SEED, payload::LARGE_BYTES)),
         ("POST", "/sum") => ("200 OK", sum_of_body(stream, &early_body, length).await?.into_bytes()),
         ("GET", "/hosts.txt") if etag.as_deref() == Some(ETAG) => ("304 Not Modified", Vec::new()),
@@ -190,7 +197,8 @@ async fn exchange(stream: &mut SamStream, peer: &Destination, hosts: String, fir
     stream.write_all(head.as_bytes()).await?;
     stream.write_all(&body).await?;
     // The client closes first: when our end closes, i2pd may drop what it still has to send. w3m waits for us instead.
-    let wait = if body.len() <= MAX_PAGE_BYTES { PAGE_LINGER } else { EXCHANGE_TIMEOUT };
+    let is_page = body.len() <= MAX_PAGE_BYTES && path != "/held";
+    let wait = if is_page { PAGE_LINGER } else { EXCHANGE_TIMEOUT };
     let _ =
         timeout(wait, async { while stream.read(&mut [0; 512]).await.is_ok_and(|count| count > 0) {} }).await;
     Ok(())

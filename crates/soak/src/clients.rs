@@ -32,6 +32,8 @@ const FIRST_DATAGRAM_ATTEMPTS: usize = 30;
 const DATAGRAM_TIMEOUT: Duration = Duration::from_secs(2);
 /// A request for the page, after which the site waits until the client closes.
 const REQUEST: &[u8] = b"GET / HTTP/1.1\r\nHost: site\r\nConnection: close\r\n\r\n";
+/// A request for the same page, after which the site waits longer: it closes other streams soon after a page.
+const HELD_REQUEST: &[u8] = b"GET /held HTTP/1.1\r\nHost: site\r\nConnection: close\r\n\r\n";
 
 /// Encodes a whole SOCKS5 handshake (RFC 1928): no authentication, CONNECT to port 80 of the host.
 fn handshake(host: &str) -> Result<Vec<u8>> {
@@ -65,7 +67,11 @@ async fn connect(host: &str) -> Result<TcpStream> {
 }
 
 async fn fetch_page(stream: &mut TcpStream) -> Result<()> {
-    stream.write_all(REQUEST).await?;
+    fetch(stream, REQUEST).await
+}
+
+async fn fetch(stream: &mut TcpStream, request: &[u8]) -> Result<()> {
+    stream.write_all(request).await?;
     let mut response = Vec::new();
     while !response.ends_with(PAGE.as_bytes()) {
         ensure!(stream.read_buf(&mut response).await? > 0, "the stream ends before the page does");
@@ -100,7 +106,7 @@ fn reset_on_close(stream: &TcpStream) -> Result<()> {
 /// Holds a stream open without a byte.
 pub(crate) async fn hold_open(host: &str) -> Result<()> {
     let mut stream = connect(host).await?;
-    fetch_page(&mut stream).await?;
+    fetch(&mut stream, HELD_REQUEST).await?;
     match timeout(HOLD_TIME, stream.read(&mut [0])).await {
         Err(_) => Ok(()),
         Ok(Ok(0)) => bail!("a silent stream has ended"),
