@@ -368,7 +368,7 @@ impl Config {
     /// The same with its state directory at this place within the one that it has.
     #[cfg(feature = "embedded")]
     pub(crate) fn within_state_dir(mut self, place: &str) -> Self {
-        // Without a state directory, whoever needs one says so.
+        // Without a state directory, the parts that need one report it.
         self.state_dir = self.state_dir().ok().map(|state_dir| state_dir.join(place));
         self
     }

@@ -59,7 +59,7 @@ pub(crate) struct NewIdentityReply {
 
 impl ReloadReply {
     pub(super) fn new(changed: &ListenerReload, file: Option<&Path>) -> Self {
-        // Whoever reads the reply has another working directory.
+        // The command that shows the reply may have another working directory.
         let file = file.map(|file| path::absolute(file).unwrap_or_else(|_| file.to_owned()));
         let addresses =
             |listeners: &[Listener]| listeners.iter().map(|listener| listener.address.to_string()).collect();

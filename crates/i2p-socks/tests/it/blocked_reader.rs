@@ -23,7 +23,7 @@ fn tunnels(names: &[&str]) -> String {
     names.iter().map(|name| format!("[[tunnel]]\nname = '{name}'\nlisten = ['127.0.0.1:0']\n")).collect()
 }
 
-/// The two ends of something like a pipe that is full. Whoever writes into the second waits until somebody reads the first.
+/// The two ends of a full pipe. A write into the second end waits until the first is read.
 fn full() -> (UnixStream, OwnedFd) {
     let (reader, mut writer) = UnixStream::pair().unwrap();
     writer.set_nonblocking(true).unwrap();
@@ -107,7 +107,7 @@ async fn a_full_stderr_delays_neither_clients_nor_reloads_nor_the_end() {
     check_that_nothing_waits(&lab, &mut running);
 }
 
-/// Whoever reads again gets what was said meanwhile.
+/// A reader that reads again gets what was written meanwhile.
 #[tokio::test(flavor = "multi_thread")]
 async fn what_was_said_meanwhile_can_be_read_later() {
     let lab = Lab::new(Dialect::Java).await;

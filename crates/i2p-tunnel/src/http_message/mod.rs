@@ -1,6 +1,6 @@
 //! Requests of HTTP/1.1 (RFC 9112), checked strictly and without I/O, and which fields of a message end at the proxy.
 //!
-//! Imports nothing from this crate. What passes here has one meaning only: whoever parses it next, however lenient, finds the same
+//! Imports nothing from this crate. What passes here has one meaning only: the next parser, however lenient, finds the same
 //! head and the same end of the body.
 
 mod chunked;

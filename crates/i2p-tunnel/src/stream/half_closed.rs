@@ -52,7 +52,7 @@ impl fmt::Debug for HalfClosedStream {
     }
 }
 
-/// The side of a [`HalfClosedStream`] that is to end it: the relay, or whoever keeps it unused.
+/// The side of a [`HalfClosedStream`] that is to end it: the relay, or the list of unused streams.
 pub(crate) struct EarlyEnd(Arc<Notify>);
 
 impl EarlyEnd {

@@ -89,7 +89,7 @@ async fn a_person_who_waits_for_tunnels_gets_a_page_that_loads_itself_again() {
     assert_eq!(bridge.commands().iter().filter(|line| line.starts_with("SESSION CREATE")).count(), 1);
 }
 
-/// Whoever owns that name: it is never looked up.
+/// The name is never looked up, even if a site in I2P has it.
 #[tokio::test]
 async fn the_proxy_answers_for_itself() {
     let bridge = TestBridge::start().await;
