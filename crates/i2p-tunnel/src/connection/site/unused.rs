@@ -102,7 +102,7 @@ impl SiteStreams {
             Unused { id, stream, session, since: Instant::now(), _watch: AbortOnDropHandle::new(watch) };
         let mut sites = self.sites();
         if sites.values().map(Vec::len).sum::<usize>() >= MAX_STREAMS {
-            remove_oldest(&mut sites);
+            remove_one(&mut sites);
         }
         let of_site = sites.entry(key).or_default();
         if of_site.len() >= MAX_PER_SITE {
@@ -145,8 +145,13 @@ fn end(shared: &Weak<Shared>, key: &SiteKey, id: u64) {
     }
 }
 
-fn remove_oldest(sites: &mut HashMap<SiteKey, Vec<Unused>>) {
-    let oldest = sites.iter().min_by_key(|(_, unused)| unused.first().map(|stream| stream.since));
+/// Removes the oldest stream of the identity that has the most, so that one client cannot end the unused streams of the others.
+fn remove_one(sites: &mut HashMap<SiteKey, Vec<Unused>>) {
+    let Some(identity) = with_most(sites.iter().map(|(key, unused)| (&key.identity, unused.len()))) else {
+        return;
+    };
+    let its_sites = sites.iter().filter(|(key, _)| key.identity == identity);
+    let oldest = its_sites.min_by_key(|(_, unused)| unused.first().map(|stream| stream.since));
     let Some(key) = oldest.map(|(key, _)| key.clone()) else { return };
     if let Some(unused) = sites.get_mut(&key) {
         unused.remove(0);
@@ -156,8 +161,30 @@ fn remove_oldest(sites: &mut HashMap<SiteKey, Vec<Unused>>) {
     }
 }
 
+/// The identity whose counts add up to the most.
+fn with_most<'a>(counts: impl Iterator<Item = (&'a IsolationKey, usize)>) -> Option<IsolationKey> {
+    let mut sums: HashMap<&IsolationKey, usize> = HashMap::new();
+    for (identity, count) in counts {
+        *sums.entry(identity).or_default() += count;
+    }
+    sums.into_iter().max_by_key(|(_, sum)| *sum).map(|(identity, _)| identity.clone())
+}
+
 impl fmt::Debug for SiteStreams {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("SiteStreams(..)")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_identity_with_the_most_streams_loses_one() {
+        let [busy, quiet] = ["busy", "quiet"].map(|name| IsolationKey::of_tunnel(name.into()));
+        let counts = [(&busy, 2), (&quiet, 3), (&busy, 2)];
+        assert_eq!(with_most(counts.into_iter()), Some(busy.clone()));
+        assert_eq!(with_most(std::iter::empty()), None);
     }
 }
