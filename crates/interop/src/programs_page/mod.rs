@@ -54,9 +54,9 @@ const COMMAND_TIMEOUT: Duration = Duration::from_secs(60);
 /// Where sshd listens. The namespace is ours, so that the port is free.
 pub(crate) const SSH_PORT: u16 = 2223;
 /// How many names of the site the proxy knows, one for each command.
-const NAMES: usize = 60;
+const NAMES: usize = 80;
 /// What the commands need.
-pub(crate) const PROGRAMS: [Program; 25] = [
+pub(crate) const PROGRAMS: [Program; 26] = [
     ("wget", "wget"),
     ("wget2", "wget2"),
     ("aria2c", "aria2"),
@@ -80,6 +80,7 @@ pub(crate) const PROGRAMS: [Program; 25] = [
     ("/usr/lib/python3/dist-packages/socks.py", "python3-socks"),
     ("/usr/lib/python3/dist-packages/httpx/__init__.py", "python3-httpx"),
     ("/usr/lib/python3/dist-packages/socksio/__init__.py", "python3-socksio"),
+    ("/usr/lib/python3/dist-packages/aiohttp/__init__.py", "python3-aiohttp"),
     ("/usr/lib/python3/dist-packages/aiohttp_socks/__init__.py", "python3-aiohttp-socks"),
     ("/usr/share/nodejs/undici/index.js", "node-undici"),
 ];
