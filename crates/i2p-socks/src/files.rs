@@ -1,4 +1,4 @@
-//! Files: read up to a limit, and written whole or not at all; who owns them.
+//! Files: read up to a limit, and written whole or not at all; who owns them, and who we are.
 //! Imports nothing of this crate.
 
 use std::{
@@ -17,6 +17,18 @@ pub(crate) fn other_owner(path: &Path) -> Option<u32> {
 /// Owners are not compared there.
 #[cfg(not(unix))]
 pub(crate) fn other_owner(_: &Path) -> Option<u32> {
+    None
+}
+
+/// The user that the program runs as.
+#[cfg(unix)]
+pub(crate) fn own_user() -> Option<u32> {
+    Some(rustix::process::geteuid().as_raw())
+}
+
+/// Users are not compared there.
+#[cfg(not(unix))]
+pub(crate) fn own_user() -> Option<u32> {
     None
 }
 

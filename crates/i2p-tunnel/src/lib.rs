@@ -23,11 +23,11 @@ mod stream;
 
 pub use account::{Account, DatagramCounts, DropReason, RecentFailure};
 pub use client::{
-    AccessPolicy, Admission, Authentication, Caps, Client, ClientAddress, ClientCredentials, ClientOrigin,
-    ClientProtocol, DatagramPolicy, EntryError, HeaderPolicy, Isolate, IsolationKey, LocalClients, PerClient,
-    Protocols, SessionPolicy, Users, UsersError,
+    AccessPolicy, Admission, Authentication, BookAccess, Caps, Client, ClientAddress, ClientCredentials,
+    ClientOrigin, ClientProtocol, DatagramPolicy, EntryError, HeaderPolicy, Isolate, IsolationKey,
+    LocalClients, PerClient, Protocols, SessionPolicy, Users, UsersError,
 };
-pub use connection::{JumpService, Service, SiteStreams, datagram_descriptors, serve};
+pub use connection::{ChosenNames, JumpService, Service, SiteStreams, datagram_descriptors, serve};
 pub use dial::{
     DatagramSender, Datagrams, Dial, IncomingStream, Listening, NoDatagrams, NoListening, ReceivedDatagram,
     SessionMark,
@@ -42,8 +42,8 @@ pub use listen::{
 pub use log_throttle::LogThrottle;
 pub use metrics::Metrics;
 pub use names::{
-    AddressOwner, AddressPool, LastResort, LookupIdentity, NameCache, NameSource, OpenStreams, Resolver,
-    ResolverTimes,
+    AddressOwner, AddressPool, BookAnswer, KnownName, LastResort, LookupIdentity, NameBook, NameCache,
+    NameOrigin, NameSource, OpenStreams, Resolver, ResolverTimes,
 };
 pub use outproxy::{
     DuplicateOutproxy, Outproxies, OutproxyAt, OutproxyCredentials, OutproxyDefinition, OutproxyFault,

@@ -85,18 +85,18 @@ pub(crate) async fn run(
     let mut control = Control::open(config.within_state_dir(DEMO_DIRECTORY), listeners.clone())?;
     let start = async {
         let network = Network::start(progress).await?;
-        let (resolver, orders) = control.serve(&network, &listeners).await?;
-        let demo = network.publish(resolver, progress).await?;
+        let (names, orders) = control.serve(&network, &listeners).await?;
+        let demo = network.publish(names.resolver().clone(), progress).await?;
         demo.wait_for_page(progress).await;
-        Ok((demo, orders))
+        Ok((demo, names, orders))
     };
     let Some(started) = stop.run_until_cancelled(timeout(START_TIMEOUT, start)).await else { return Ok(()) };
-    let (demo, orders) = started.unwrap_or_else(|_| Err(too_slow()))?;
+    let (demo, names, orders) = started.unwrap_or_else(|_| Err(too_slow()))?;
     progress.finish();
     let Demo { _network, page, visitors: sessions } = demo;
     let Control { config, board, state_directory: _state_directory, ended } = control;
     let _ended = ended.drop_guard();
-    let tunnels = Tunnels::serve(bound, &config, inherited, &sessions, board.metrics())?;
+    let tunnels = Tunnels::serve(bound, &config, inherited, &sessions, board.metrics(), names)?;
     let risks = vec![NOT_ANONYMOUS.to_owned()];
     let running = Running { config, sessions, tunnels, own_router: None, risks };
     running.update_status(&board);
@@ -148,12 +148,12 @@ impl Control {
         Ok(Self { config, state_directory, board, ended: CancellationToken::new() })
     }
 
-    /// Serves commands. Returns the resolver of the demo, which knows its page, and what commands order.
+    /// Serves commands. Returns the names of the demo, which include its page, and what commands order.
     async fn serve(
         &mut self,
         network: &Network,
         listeners: &[Listener],
-    ) -> Result<(Resolver, mpsc::Receiver<Order>), CommandError> {
+    ) -> Result<(Arc<NameService>, mpsc::Receiver<Order>), CommandError> {
         let host: HostName = HOST.parse().map_err(CommandError::run_time)?;
         let page = I2pName::from(network.key.destination().clone());
         self.config.names.fixed = [(host, page)].into();
@@ -161,7 +161,7 @@ impl Control {
         let (routes, orders) = orders::add(handlers::add(&names, Routes::default()));
         let routes = pages(routes, &self.board, Visitors::OfUnixSocket);
         self.state_directory.serve(routes, listeners, &self.ended);
-        Ok((names.resolver().clone(), orders))
+        Ok((names, orders))
     }
 }
 

@@ -4,8 +4,8 @@ use i2p_sam::Identity;
 #[cfg(unix)]
 use i2p_tunnel::ListenAt;
 use i2p_tunnel::{
-    Authentication, Caps, HeaderPolicy, Isolate, Limits, PerClient, PoolOptions, Protocols, SessionPolicy,
-    datagram_descriptors,
+    Authentication, BookAccess, Caps, HeaderPolicy, Isolate, Limits, PerClient, PoolOptions, Protocols,
+    SessionPolicy, datagram_descriptors,
 };
 
 use super::{
@@ -86,7 +86,7 @@ fn all_keys_about_clients() {
         "[limits]\nconnections = 500\nper-client = 10\nper-tunnel = 20\nhandshake = '1s'\ndial = '2s'\n\
          half-close = '3s'\nlinger = '4s'\nidle = '5s'\nkeepalive = '6s'\nuser-timeout = '0'\n\
          [[tunnel]]\nlisten = ['0.0.0.0:1', 'fd:some.socket', 'unix:/run/socks']\nunix-mode = '0660'\n\
-         unix-group = '12'\nprotocols = ['socks5', 'http-connect', 'http']\nheaders = 'as-sent'\nauth = 'required'\n\
+         unix-group = '12'\nprotocols = ['socks5', 'http-connect', 'http']\nheaders = 'as-sent'\nkeep-names = true\nauth = 'required'\n\
          users-file = '{}'\nextended-errors = true\n\
          [[tunnel]]\nname = 'b'\nlisten = ['0.0.0.0:2']\nopen-to-others = true\nprefer-no-auth = true\n",
         users.display()
@@ -104,6 +104,9 @@ fn all_keys_about_clients() {
     let terms = a.access_policy().unwrap();
     let protocols = Protocols { socks5: true, http_connect: true, http: true, ..Protocols::NONE };
     assert_eq!([a.headers(), b.headers()], [HeaderPolicy::AsSent, HeaderPolicy::Filtered]);
+    assert_eq!(a.book_access(), BookAccess::Everybody);
+    #[cfg(unix)]
+    assert_eq!(b.book_access(), BookAccess::User(rustix::process::geteuid().as_raw()));
     assert_eq!((terms.protocols, terms.extended_errors), (protocols, true));
     assert!(!terms.prefer_no_authentication && b.access_policy().unwrap().prefer_no_authentication);
     assert!(matches!(terms.authentication, Authentication::Required(users) if users.len() == 1));

@@ -8,8 +8,8 @@ use std::{
 
 use i2p_sam::DatagramStyle;
 use i2p_tunnel::{
-    AccessPolicy, Authentication, DatagramPolicy, HeaderPolicy, Isolate, ListenAt, Protocols, SessionPolicy,
-    Users,
+    AccessPolicy, Authentication, BookAccess, DatagramPolicy, HeaderPolicy, Isolate, ListenAt, Protocols,
+    SessionPolicy, Users,
 };
 use serde::Deserialize;
 
@@ -52,6 +52,8 @@ pub(crate) struct TunnelConfig {
     pub(super) users_file: Option<PathBuf>,
     /// What happens to the header fields of plain HTTP.
     pub(super) headers: Headers,
+    /// Whether every client can read the address book in a browser, and keep names in it.
+    pub(super) keep_names: bool,
     /// Whether SOCKS5 clients get the extended reply codes of Tor.
     pub(super) extended_errors: bool,
     /// Hops of each I2P tunnel. `None`: as under `[session]`.
@@ -405,6 +407,15 @@ impl TunnelConfig {
         match self.headers {
             Headers::Filtered => HeaderPolicy::Filtered,
             Headers::AsSent => HeaderPolicy::AsSent,
+        }
+    }
+
+    /// Which clients can read the address book in a browser, and keep names in it.
+    pub(crate) fn book_access(&self) -> BookAccess {
+        match (self.keep_names, files::own_user()) {
+            (true, _) => BookAccess::Everybody,
+            (false, Some(user)) => BookAccess::User(user),
+            (false, None) => BookAccess::Nobody,
         }
     }
 

@@ -92,7 +92,7 @@ pub(crate) async fn run(
     let sessions = Sessions::open(&config, router.bridge(), names.resolver().clone()).await?;
     datagram_support::warn_of_refused(router.bridge(), &config);
     names.start_fetching(router.bridge(), &config.session);
-    let tunnels = Tunnels::serve(bound, &config, inherited, &sessions, board.metrics())?;
+    let tunnels = Tunnels::serve(bound, &config, inherited, &sessions, board.metrics(), names)?;
     // Clients are served from here on. Until there is a session, they wait, and those who wait too long get an error with the reason.
     let mut running = Running { config, sessions, tunnels, own_router: router.status(), risks };
     running.update_status(&board);

@@ -4,7 +4,7 @@ use std::{sync::Arc, time::Duration};
 
 use i2p_tunnel::{
     AddressPool, Admission, BoundAddress, Caps, InheritedSockets, JumpService, ListenAt, Listeners, Metrics,
-    Service, SocketPermissions, Stop, serve,
+    NameBook, Service, SocketPermissions, Stop, serve,
 };
 use tokio::{sync::watch, task::JoinHandle, time::timeout};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
@@ -75,6 +75,8 @@ fn listeners(tunnel: &str, addresses: &[BoundAddress]) -> Vec<Listener> {
 pub(crate) struct Tunnels {
     served: Vec<ServedListener>,
     metrics: Metrics,
+    /// The names that pages show.
+    name_book: Arc<dyn NameBook>,
     admission: Admission,
     inherited: Arc<InheritedSockets>,
     virtual_addresses: VirtualAddressesConfig,
@@ -147,10 +149,12 @@ impl Tunnels {
         inherited: Arc<InheritedSockets>,
         sessions: &Sessions,
         metrics: &Metrics,
+        name_book: Arc<dyn NameBook>,
     ) -> Result<Self, CommandError> {
         let mut tunnels = Self {
             served: Vec::with_capacity(bound.len()),
             metrics: metrics.clone(),
+            name_book,
             admission: Admission::new(caps(config)),
             inherited,
             virtual_addresses: config.virtual_addresses.clone(),
@@ -188,6 +192,7 @@ impl Tunnels {
             let authentication = &before.service.borrow().access.authentication;
             access.authentication = access.authentication.with_verified_from(authentication);
         }
+        let chosen_names = before.map(|before| before.service.borrow().chosen_names.clone());
         access.status_page = config.admin.url().map(Into::into);
         let service = Service::new(tunnel.name(), sessions.dialler(tunnel), addresses.clone())
             .with_routing(sessions.routing().clone())
@@ -198,7 +203,9 @@ impl Tunnels {
             .with_account(self.metrics.account(tunnel.name()))
             .with_datagrams(tunnel.datagrams())
             .with_headers(tunnel.headers())
-            .with_jump_services(jump_services(config));
+            .with_jump_services(jump_services(config))
+            .with_name_book(Arc::clone(&self.name_book), tunnel.book_access())
+            .with_chosen_names(chosen_names.unwrap_or_default());
         Ok(service.into())
     }
 

@@ -12,6 +12,7 @@ mod jump_link;
 pub(crate) mod lookup;
 mod open_book;
 mod own_client;
+mod pages;
 pub(crate) mod protocol;
 mod schedule;
 pub(crate) mod service;

@@ -1,11 +1,12 @@
 //! Host names in the running proxy: the resolver, the address book, feeds and jump services.
 
 use std::{
+    collections::HashMap,
     path::Path,
     sync::{Arc, OnceLock},
 };
 
-use i2p_name::{B32, Destination, HostName};
+use i2p_name::{B32, Destination, HostName, I2pName};
 use i2p_sam::Bridge;
 use i2p_tunnel::{LogThrottle, NameSource, Resolver, ResolverTimes};
 
@@ -105,6 +106,17 @@ impl NameService {
     /// Why there is none.
     pub(crate) fn book(&self) -> Result<&SharedBook, &str> {
         self.book.as_ref().map_err(String::as_str)
+    }
+
+    /// The names in the configuration.
+    pub(super) fn fixed_names(&self) -> &HashMap<HostName, I2pName> {
+        &self.config.fixed
+    }
+
+    /// What the router's address book says of a name, if it is asked for names.
+    pub(super) async fn ask_router(&self, name: &HostName) -> Option<Destination> {
+        let bridge = self.bridge.get().filter(|_| self.config.router)?;
+        bridge.lookup(&name.clone().into()).await.ok()
     }
 
     pub(super) fn configured(&self) -> &[I2pUrl] {

@@ -29,6 +29,7 @@ mod names;
 mod notify;
 mod orders;
 mod own_configuration;
+mod own_pages;
 mod private_network;
 mod readiness;
 mod reload;

@@ -58,6 +58,15 @@ impl<V: Default> IdentityTable<V> {
         work(&mut slot.value)
     }
 
+    /// Runs `work` on the value of an identity that has one.
+    pub(crate) fn with_known<T>(&self, key: &IsolationKey, work: impl FnOnce(&mut V) -> T) -> Option<T> {
+        let now = Instant::now();
+        let mut slots = self.slots();
+        let slot = slots.get_mut(key).filter(|slot| slot.used + self.lifetime > now)?;
+        slot.used = now;
+        Some(work(&mut slot.value))
+    }
+
     /// Forgets these identities.
     pub(crate) fn forget_if(&self, is_forgotten: impl Fn(&IsolationKey) -> bool) {
         self.slots().retain(|key, _| !is_forgotten(key));

@@ -5,6 +5,7 @@
 
 mod access;
 mod admission;
+mod book_access;
 mod datagram_policy;
 mod expendable;
 mod header_policy;
@@ -20,6 +21,7 @@ mod users;
 pub use self::{
     access::{AccessPolicy, Authentication, Protocols},
     admission::{Admission, Caps, PerClient},
+    book_access::BookAccess,
     datagram_policy::DatagramPolicy,
     header_policy::HeaderPolicy,
     identity::{Client, ClientAddress, ClientCredentials, ClientOrigin, ClientProtocol, LocalClients},

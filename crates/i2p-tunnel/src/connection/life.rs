@@ -238,6 +238,7 @@ async fn connect<D: Dial>(
     tracing::debug!(tunnel = %service.name, target = %Sensitive(names::DisplayTarget(&target)), "a request");
     let port = request.port();
     let key = service.sessions.key(client, &target, port);
+    let target = service.chosen(&key, &target);
     let open = service.routing.open(&service.dialler, &key, (&target, port), service.limits.dial);
     let begin = Instant::now();
     let Some(dialled) = with_dial_timeout(open, request.stream(), client, service).await else {

@@ -4,6 +4,7 @@
 
 mod accepting;
 mod bind;
+mod chosen_names;
 mod forward;
 mod handshake;
 mod http;
@@ -15,11 +16,12 @@ mod site;
 mod tls;
 mod udp;
 
-#[cfg(feature = "fuzzing")]
-pub use self::http::check_http_head;
 pub use self::{
     accepting::serve,
+    chosen_names::ChosenNames,
     service::{JumpService, Service},
     site::SiteStreams,
     udp::datagram_descriptors,
 };
+#[cfg(feature = "fuzzing")]
+pub use self::{forward::check_address_helper, http::check_http_head};

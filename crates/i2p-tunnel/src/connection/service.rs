@@ -1,14 +1,17 @@
 use std::{fmt, sync::Arc};
 
-use super::site::SiteStreams;
+use i2p_name::{I2pName, Target};
+
+use super::{chosen_names::ChosenNames, site::SiteStreams};
 use crate::{
     account::Account,
     client::{
-        AccessPolicy, Admission, Client, ClientCredentials, DatagramPolicy, HeaderPolicy, LocalClients,
-        SessionPolicy,
+        AccessPolicy, Admission, BookAccess, Client, ClientCredentials, DatagramPolicy, HeaderPolicy,
+        IsolationKey, LocalClients, SessionPolicy,
     },
+    dial::Dial,
     limits::Limits,
-    names::{AddressOwner, AddressPool},
+    names::{AddressOwner, AddressPool, NameBook},
     outproxy::Routing,
 };
 
@@ -50,6 +53,12 @@ pub struct Service<D> {
     pub local_clients: LocalClients,
     /// Jump services that error pages of plain HTTP link to, if a name is unknown.
     pub jump_services: Arc<[JumpService]>,
+    /// The names that the proxy's own pages show and keep; `None`: they know no name.
+    pub name_book: Option<Arc<dyn NameBook>>,
+    /// Which clients may read the address book and keep names in it.
+    pub book_access: BookAccess,
+    /// Names that clients have followed address helpers for, without keeping them.
+    pub chosen_names: ChosenNames,
     /// Streams to web sites that are kept for further requests.
     pub site_streams: SiteStreams,
 }
@@ -71,6 +80,9 @@ impl<D> Service<D> {
             admission: Admission::default(),
             local_clients: LocalClients::default(),
             jump_services: Arc::default(),
+            name_book: None,
+            book_access: BookAccess::default(),
+            chosen_names: ChosenNames::default(),
             site_streams: SiteStreams::default(),
         }
     }
@@ -82,6 +94,16 @@ impl<D> Service<D> {
             return AddressOwner::of_client(client);
         }
         AddressOwner::of_client(&Client { credentials: ClientCredentials::None, ..client.clone() })
+    }
+
+    /// What is dialled for a target: the destination that the client has chosen for it, or the target itself.
+    pub(crate) fn chosen(&self, key: &IsolationKey, target: &Target) -> Target
+    where
+        D: Dial,
+    {
+        let Target::I2p(I2pName::Host(name)) = target else { return target.clone() };
+        let chosen = self.chosen_names.find(key, || self.dialler.session_now(key), name);
+        chosen.map_or_else(|| target.clone(), Target::I2p)
     }
 
     /// The methods that SOCKS5 clients can choose from. A client that offers to go without credentials goes without where they
@@ -131,6 +153,18 @@ impl<D> Service<D> {
     #[must_use]
     pub fn with_jump_services(self, jump_services: Arc<[JumpService]>) -> Self {
         Self { jump_services, ..self }
+    }
+
+    /// Sets the names that the proxy's own pages show, and which clients may read them and keep others.
+    #[must_use]
+    pub fn with_name_book(self, name_book: Arc<dyn NameBook>, book_access: BookAccess) -> Self {
+        Self { name_book: Some(name_book), book_access, ..self }
+    }
+
+    /// Sets the names that clients have chosen before, such as those of the service that this one replaces.
+    #[must_use]
+    pub fn with_chosen_names(self, chosen_names: ChosenNames) -> Self {
+        Self { chosen_names, ..self }
     }
 
     /// Sets the time limits.

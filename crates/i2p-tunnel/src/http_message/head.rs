@@ -113,6 +113,11 @@ impl<'a> RequestLine<'a> {
     }
 }
 
+/// Splits an `http://` URL into host, port, and path with query. Returns `None` for others, and for what is no URL.
+pub(crate) fn parse_url(url: &[u8]) -> Option<(&[u8], u16, PathAndQuery)> {
+    parse_target(&Method::GET, url).ok()
+}
+
 /// Splits an `http://` URL into host, port, and path with query.
 fn parse_target<'a>(method: &Method, target: &'a [u8]) -> Result<(&'a [u8], u16, PathAndQuery), Refusal> {
     let rest = without_scheme(target)?;

@@ -16,7 +16,7 @@ mod syntax;
 #[cfg(feature = "fuzzing")]
 pub use self::fuzzing::check_http_requests;
 pub(crate) use self::{
-    head::{Framing, HTTP_PORT, RequestHead},
+    head::{Framing, HTTP_PORT, RequestHead, parse_url},
     hop_by_hop::{remove_hop_by_hop, upgrade_token},
     refusal::Refusal,
     requests::{Event, Requests},

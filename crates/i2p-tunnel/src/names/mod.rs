@@ -3,16 +3,18 @@
 //! Imports `client`, `failure` and `stream`. It does not query routers itself: [`Resolver`] takes the query as a future.
 
 mod addresses;
+mod book;
 mod cache;
 mod resolver;
 mod target;
 
 pub(crate) use self::{
     addresses::AddressLease,
-    target::{DisplayTarget, parse_target, target_to_dial, unmapped_address},
+    target::{DisplayTarget, OWN_HOST, is_own_host, parse_target, target_to_dial, unmapped_address},
 };
 pub use self::{
     addresses::{AddressOwner, AddressPool},
+    book::{BookAnswer, KnownName, NameBook, NameOrigin},
     cache::NameCache,
     resolver::{LastResort, LookupIdentity, NameSource, OpenStreams, Resolver, ResolverTimes},
 };

@@ -2,11 +2,23 @@
 
 use std::{fmt, net::IpAddr};
 
-use i2p_name::{NameError, Target};
+use i2p_name::{I2pName, NameError, Target};
 use socks_wire::stream::OwnedAddress;
 
 use super::addresses::{AddressLease, AddressOwner, AddressPool};
 use crate::failure::Failure;
+
+/// The name of the proxy itself. Address books must not contain it, so nobody else can have it.
+pub(crate) const OWN_HOST: &str = "proxy.i2p";
+
+/// Whether a host is the proxy itself, in any spelling.
+pub(crate) fn is_own_host(host: &[u8]) -> bool {
+    Target::parse(host).is_ok_and(|target| is_own(&target))
+}
+
+fn is_own(target: &Target) -> bool {
+    matches!(target, Target::I2p(I2pName::Host(host)) if host.as_str() == OWN_HOST)
+}
 
 /// Displays a target as people write it. Wrap it in [`Sensitive`](crate::sensitive::Sensitive) before logging it.
 pub(crate) struct DisplayTarget<'a>(pub(crate) &'a Target);

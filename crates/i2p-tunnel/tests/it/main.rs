@@ -15,6 +15,7 @@ mod examples;
 mod extended_errors;
 mod failure_table;
 mod fair_shares;
+mod http_address_helper;
 mod http_connect;
 mod http_forward;
 mod http_headers;

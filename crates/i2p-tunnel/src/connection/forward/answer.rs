@@ -8,7 +8,7 @@ use hyper::{
 
 use super::{
     body::ClientBody,
-    html::{CONTENT_SECURITY_POLICY, Page},
+    html::{Block, Page, content_security_policy},
 };
 use crate::{failure::Failure, http_message::Refusal};
 
@@ -43,8 +43,8 @@ impl Reader {
 }
 
 impl Trouble {
-    /// The answer for the client. `services` are jump services, with the URLs that ask them for the name.
-    pub(super) fn answer(&self, reader: Reader, services: &[(String, String)]) -> Response<ClientBody> {
+    /// The answer for the client, with what else its page shows.
+    pub(super) fn answer(&self, reader: Reader, more: &[Block]) -> Response<ClientBody> {
         let (status, what, hint) = match self {
             Self::Failed(failure) => {
                 let row = failure.row();
@@ -64,7 +64,8 @@ impl Trouble {
             hint,
             code: &code,
             reloads: reader == Reader::Person && self.passes_by_itself(),
-            services: if self.is_unknown_name() { services } else { &[] },
+            more,
+            forms: None,
         };
         let mut answer =
             of_page(StatusCode::from_u16(status).unwrap_or(StatusCode::BAD_GATEWAY), &page, reader);
@@ -121,7 +122,7 @@ impl Trouble {
         matches!(self, Self::Failed(Failure::NoTunnels | Failure::RouterUnavailable))
     }
 
-    fn is_unknown_name(&self) -> bool {
+    pub(super) fn is_unknown_name(&self) -> bool {
         matches!(self, Self::Failed(Failure::NameUnknown))
     }
 }
@@ -142,17 +143,31 @@ pub(super) fn of_page(status: StatusCode, page: &Page<'_>, reader: Reader) -> Re
         (header::CACHE_CONTROL, "no-store"),
         (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
         (header::X_FRAME_OPTIONS, "DENY"),
-        (header::REFERRER_POLICY, "no-referrer"),
+        // A browser names the origin of a form only with this policy.
+        (header::REFERRER_POLICY, if page.forms.is_some() { "same-origin" } else { "no-referrer" }),
         (HeaderName::from_static("cross-origin-resource-policy"), "same-origin"),
     ] {
         fields.insert(name, HeaderValue::from_static(value));
     }
-    if let Ok(policy) = HeaderValue::from_str(&CONTENT_SECURITY_POLICY) {
+    if let Ok(policy) = HeaderValue::try_from(content_security_policy(page.forms)) {
         fields.insert(header::CONTENT_SECURITY_POLICY, policy);
     }
     if page.reloads {
         fields.insert(header::REFRESH, HeaderValue::from_static(RELOAD_AFTER_SECONDS));
     }
+    answer
+}
+
+/// An answer that sends the client on to another URL, by GET.
+pub(super) fn redirect(status: StatusCode, url: &str) -> Response<ClientBody> {
+    let mut answer = Response::new(ClientBody::empty());
+    *answer.status_mut() = status;
+    let fields = answer.headers_mut();
+    if let Ok(url) = HeaderValue::from_str(url) {
+        fields.insert(header::LOCATION, url);
+    }
+    fields.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    fields.insert(header::REFERRER_POLICY, HeaderValue::from_static("no-referrer"));
     answer
 }
 

@@ -14,14 +14,17 @@ use tokio_util::sync::CancellationToken;
 use super::{
     super::{
         http,
-        service::Service,
+        service::{JumpService, Service},
         site::{RequestBody, SiteKey, SiteStream},
     },
     answer::{Reader, Trouble},
     asking_page,
     body::{ClientBody, SiteBody},
-    fields, own_site,
+    fields, helper,
+    html::{Block, Link},
+    own_site,
     shared::{InFlight, Shared},
+    visit::Visit,
 };
 use crate::{
     account::HandshakeFailure,
@@ -52,6 +55,8 @@ pub(super) struct Forwarder<D> {
 /// Where a request goes.
 struct Destination {
     target: Target,
+    /// What is dialled: the target, or the destination that the client has chosen for it.
+    dialled: Target,
     port: u16,
     key: IsolationKey,
     /// Keeps the virtual address that the client asked for from expiring.
@@ -64,7 +69,7 @@ impl Destination {
         let is_in_i2p = matches!(self.target, Target::I2p(_));
         is_in_i2p.then(|| SiteKey {
             identity: self.key.clone(),
-            target: self.target.clone(),
+            target: self.dialled.clone(),
             port: self.port,
         })
     }
@@ -77,26 +82,32 @@ impl<D: Dial> Forwarder<D> {
         // Every request that hyper reads has begun with a checked head.
         let begun = self.shared.take_begun().unwrap_or(Err(Refusal::RequestLine));
         let reader = Reader::of(request.headers());
-        let (answer, services) = match begun {
+        let (answer, host) = match begun {
             Err(refusal) => (Err(Trouble::Refused(refusal)), Vec::new()),
             Ok(head) => {
-                let services = self.jump_services(&head.host);
-                (self.forward(*head, request, reader).await, services)
+                let host = head.host.clone();
+                (self.forward(*head, request, reader).await, host)
             }
         };
-        self.shared.answered();
         let answer = answer.unwrap_or_else(|trouble| {
             self.count(&trouble);
-            trouble.answer(reader, &services)
+            let more = if trouble.is_unknown_name() { self.other_ways_to(&host) } else { Vec::new() };
+            trouble.answer(reader, &more)
         });
+        self.shared.answered();
         answer.map(|body| body.until_answered(in_flight))
     }
 
-    /// The jump services with the URLs that ask them for a name; none for other hosts.
-    fn jump_services(&self, host: &[u8]) -> Vec<(String, String)> {
+    /// What a person can do about a name that is unknown. No jump service is asked before the person follows its link.
+    fn other_ways_to(&self, host: &[u8]) -> Vec<Block> {
         let Ok(Target::I2p(I2pName::Host(name))) = Target::parse(host) else { return Vec::new() };
-        let services = self.service.jump_services.iter();
-        services.map(|service| (service.host.clone(), format!("{}{}", service.url, name.as_str()))).collect()
+        let link = |service: &JumpService| Link {
+            text: service.host.clone(),
+            url: format!("{}{}", service.url, name.as_str()),
+        };
+        let links: Vec<_> = self.service.jump_services.iter().map(link).collect();
+        let intro = "A jump service may know the address. It learns the name that you ask for:";
+        if links.is_empty() { Vec::new() } else { vec![Block::Links(intro, links)] }
     }
 
     fn count(&self, trouble: &Trouble) {
@@ -120,7 +131,7 @@ impl<D: Dial> Forwarder<D> {
 
     async fn forward(
         &self,
-        head: RequestHead,
+        mut head: RequestHead,
         mut request: Request<Incoming>,
         reader: Reader,
     ) -> Result<Response<ClientBody>, Trouble> {
@@ -135,9 +146,14 @@ impl<D: Dial> Forwarder<D> {
             credentials,
         };
         if own_site::is_asked(&head) {
-            return Ok(own_site::answer(&head, reader, self.has_tunnels(&client)));
+            let visit = Visit { service: &self.service, client: &client, reader };
+            return Ok(own_site::answer(&visit, &head, request).await);
         }
         let destination = self.destination(&head, request.headers(), &client)?;
+        let goes_to = (&destination.target, &destination.key);
+        if let helper::Next::Answer(answer) = helper::check(&self.service, &mut head, goes_to, reader).await {
+            return Ok(answer);
+        }
         let fields = fields::for_site(&head, request.headers(), &destination.target, self.service.headers);
         let mut sent = Request::new(RequestBody::new(request.into_body(), Arc::clone(&self.service.account)));
         *sent.method_mut() = head.method.clone();
@@ -181,12 +197,6 @@ impl<D: Dial> Forwarder<D> {
         self.service.site_streams.take(&key, session)
     }
 
-    /// Whether a client has tunnels; `None` if its sites have sessions of their own.
-    fn has_tunnels(&self, client: &Client) -> Option<bool> {
-        let key = self.service.sessions.client_key(client)?;
-        Some(self.service.dialler.session_now(&key).is_some())
-    }
-
     async fn authenticate(&self, fields: &HeaderMap) -> Result<ClientCredentials, Trouble> {
         let values = fields.get_all(header::PROXY_AUTHORIZATION).iter().map(HeaderValue::as_bytes);
         let credentials = http::ProxyCredentials::of(values);
@@ -214,7 +224,8 @@ impl<D: Dial> Forwarder<D> {
         }
         let shown = Sensitive(names::DisplayTarget(&target));
         tracing::debug!(tunnel = %self.service.name, target = %shown, "a request");
-        Ok(Destination { target, port: head.port, key, lease })
+        let dialled = self.service.chosen(&key, &target);
+        Ok(Destination { target, dialled, port: head.port, key, lease })
     }
 
     /// Opens a stream to the site. If there is no session for it yet, a person learns that soon, on a page that loads itself again. The
@@ -238,7 +249,7 @@ impl<D: Dial> Forwarder<D> {
     /// Opens a stream to the site.
     async fn open(&self, destination: &Destination) -> Result<SiteStream, Trouble> {
         let Service { routing, dialler, limits, account, site_streams, .. } = &*self.service;
-        let Destination { target, port, key, .. } = destination;
+        let Destination { dialled, port, key, .. } = destination;
         let site = destination.site_key();
         let begin = Instant::now();
         let opened = timeout(limits.dial, async {
@@ -247,7 +258,7 @@ impl<D: Dial> Forwarder<D> {
                 dialler.prepare(key).await?;
                 session = dialler.session_now(key);
             }
-            Ok((routing.open(dialler, key, (target, *port), limits.dial).await?, session))
+            Ok((routing.open(dialler, key, (dialled, *port), limits.dial).await?, session))
         })
         .await;
         account.dialled(begin.elapsed());

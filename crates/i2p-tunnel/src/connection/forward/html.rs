@@ -5,20 +5,26 @@ use std::sync::LazyLock;
 use data_encoding::BASE64;
 use sha2::{Digest, Sha256};
 
-/// Readable without it. Colours follow the system.
+/// Readable without it. Colours follow the system. Buttons wait a moment before they can be clicked, so that a page which closes itself
+/// under a double click does not have the second one land on them.
 const STYLE: &str = ":root{color-scheme:light dark}\
 body{font:1.1rem/1.5 system-ui,sans-serif;max-width:38rem;margin:10vh auto;padding:0 1rem}\
-h1{font-size:1.5rem;line-height:1.25}small{opacity:.75}";
+h1{font-size:1.5rem;line-height:1.25}small{opacity:.75}dt{font-weight:600}dd{margin:0 0 .75rem;overflow-wrap:anywhere}\
+button{font:inherit;padding:.4rem .8rem;margin:0 .5rem .5rem 0;animation:arm 1s steps(1,end)}\
+@keyframes arm{from{pointer-events:none;opacity:.4}}";
 
-/// Nothing is loaded or run, except for this style. No site can show the page in a frame.
-pub(super) static CONTENT_SECURITY_POLICY: LazyLock<String> = LazyLock::new(|| {
-    let hash = BASE64.encode(&Sha256::digest(STYLE));
+/// The policy of a page: nothing is loaded or run, except for this style, and no site can show the page in a frame. `forms` is where
+/// its forms may lead.
+pub(super) fn content_security_policy(forms: Option<&str>) -> String {
+    static HASH: LazyLock<String> = LazyLock::new(|| BASE64.encode(&Sha256::digest(STYLE)));
+    let (hash, forms) = (&*HASH, forms.unwrap_or("'none'"));
     format!(
-        "default-src 'none'; style-src 'sha256-{hash}'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+        "default-src 'none'; style-src 'sha256-{hash}'; base-uri 'none'; form-action {forms}; frame-ancestors 'none'"
     )
-});
+}
 
 /// What a page says.
+#[derive(Default)]
 pub(super) struct Page<'a> {
     pub(super) title: &'a str,
     pub(super) what: &'a str,
@@ -27,44 +33,93 @@ pub(super) struct Page<'a> {
     pub(super) code: &'a str,
     /// Whether it loads itself again.
     pub(super) reloads: bool,
-    /// Services that may know the name: host of the service, URL that asks it.
-    pub(super) services: &'a [(String, String)],
+    /// What else it shows to people.
+    pub(super) more: &'a [Block],
+    /// Where its forms may lead, in the words of a `Content-Security-Policy`; `None` without forms.
+    pub(super) forms: Option<&'a str>,
+}
+
+/// A part of a page. All texts are escaped when it is printed.
+pub(super) enum Block {
+    /// Names with their values.
+    Facts(Vec<(&'static str, String)>),
+    /// A text and links.
+    Links(&'static str, Vec<Link>),
+    Form(Form),
+}
+
+/// A link that a person may follow.
+pub(super) struct Link {
+    pub(super) text: String,
+    pub(super) url: String,
+}
+
+/// A form whose buttons send a choice.
+pub(super) struct Form {
+    /// The path that it is sent to.
+    pub(super) action: &'static str,
+    pub(super) hidden: Vec<(&'static str, String)>,
+    /// The values of `choice` with what the buttons say.
+    pub(super) buttons: Vec<(&'static str, &'static str)>,
 }
 
 impl Page<'_> {
     pub(super) fn html(&self) -> String {
-        let Self { title, what, hint, code, reloads, services } = self;
+        let Self { title, what, hint, code, reloads, more, .. } = self;
         let (title, what, hint, code) = (escaped(title), sentence(what), escaped(hint), escaped(code));
         let reload = match reloads {
             true => "<p>This page loads itself again until the site can be opened.</p>\n",
             false => "",
         };
-        let services = links(services);
+        let more: String = more.iter().map(Block::html).collect();
         format!(
             "<!doctype html>\n<html lang=\"en\"><meta charset=\"utf-8\">\
              <meta name=\"viewport\" content=\"width=device-width,initial-scale=1\">\
              <title>{title}</title><style>{STYLE}</style>\n\
-             <h1>{title}</h1>\n<p>{what}</p>\n<p>{hint}</p>\n{reload}{services}\
+             <h1>{title}</h1>\n<p>{what}</p>\n<p>{hint}</p>\n{reload}{more}\
              <p><small>This page comes from i2p-socks, your proxy, and not from the site. {code}</small></p>\n"
         )
     }
 }
 
-/// Links to services. None is asked before the person follows one.
-fn links(services: &[(String, String)]) -> String {
-    if services.is_empty() {
-        return String::new();
+impl Block {
+    fn html(&self) -> String {
+        match self {
+            Self::Facts(facts) => {
+                let facts: String = facts
+                    .iter()
+                    .map(|(name, value)| format!("<dt>{}</dt><dd>{}</dd>\n", escaped(name), escaped(value)))
+                    .collect();
+                format!("<dl>\n{facts}</dl>\n")
+            }
+            Self::Links(intro, links) => {
+                let links: String = links.iter().map(Link::html).collect();
+                format!("<p>{}</p>\n<ul>\n{links}</ul>\n", escaped(intro))
+            }
+            Self::Form(form) => form.html(),
+        }
     }
-    let items: String = services
-        .iter()
-        .map(|(host, url)| {
-            let (host, url) = (escaped(host), escaped(url));
-            format!("<li><a rel=\"noreferrer\" href=\"{url}\">{host}</a></li>\n")
-        })
-        .collect();
-    format!(
-        "<p>A jump service may know the address. It learns the name that you ask for:</p>\n<ul>\n{items}</ul>\n"
-    )
+}
+
+impl Link {
+    fn html(&self) -> String {
+        let (text, url) = (escaped(&self.text), escaped(&self.url));
+        format!("<li><a rel=\"noreferrer\" href=\"{url}\">{text}</a></li>\n")
+    }
+}
+
+impl Form {
+    fn html(&self) -> String {
+        let hidden = self.hidden.iter().map(|(name, value)| {
+            format!("<input type=\"hidden\" name=\"{}\" value=\"{}\">", escaped(name), escaped(value))
+        });
+        let buttons = self.buttons.iter().map(|(value, text)| {
+            format!("<button name=\"choice\" value=\"{}\">{}</button>\n", escaped(value), escaped(text))
+        });
+        let (action, hidden, buttons) =
+            (escaped(self.action), hidden.collect::<String>(), buttons.collect::<String>());
+        format!("<form method=\"post\" action=\"{action}\">{hidden}\n{buttons}</form>\n")
+    }
 }
 
 /// Makes a sentence of a text for the log.
@@ -88,12 +143,15 @@ mod tests {
 
     #[test]
     fn nothing_of_a_page_is_markup_but_its_own() {
-        let services = [("<b>".to_owned(), "http://jump.i2p/?a=\"><script>".to_owned())];
         let evil = "<script>'\"&";
+        let link = Link { text: evil.to_owned(), url: "http://jump.i2p/?a=\"><script>".to_owned() };
+        let form = Form { action: evil, hidden: vec![(evil, evil.to_owned())], buttons: vec![(evil, evil)] };
+        let more =
+            [Block::Facts(vec![(evil, evil.to_owned())]), Block::Links(evil, vec![link]), Block::Form(form)];
         let page =
-            Page { title: evil, what: evil, hint: evil, code: evil, reloads: true, services: &services };
+            Page { title: evil, what: evil, hint: evil, code: evil, reloads: true, more: &more, forms: None };
         let html = page.html();
-        assert!(!html.contains("<script") && !html.contains("<b>") && !html.contains("a=\""), "{html}");
-        assert_eq!(html.matches("&lt;script&gt;").count(), 6, "{html}");
+        assert!(!html.contains("<script") && !html.contains("a=\"") && !html.contains("'\"&"), "{html}");
+        assert_eq!(html.matches("&lt;script&gt;").count(), 15, "{html}");
     }
 }

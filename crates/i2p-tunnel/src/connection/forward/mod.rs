@@ -9,10 +9,13 @@ mod body;
 mod checked_stream;
 mod exchange;
 mod fields;
+mod form;
+mod helper;
 mod html;
 mod own_site;
-
 mod shared;
+mod token;
+mod visit;
 
 use std::{
     convert::Infallible,
@@ -23,6 +26,8 @@ use std::{
     time::Duration,
 };
 
+#[cfg(feature = "fuzzing")]
+pub use self::helper::check_address_helper;
 use hyper::{Request, Response, body::Incoming, server::conn::http1, service::service_fn};
 use hyper_util::rt::TokioIo;
 use tokio::time::{Instant, sleep};

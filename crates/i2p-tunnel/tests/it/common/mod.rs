@@ -1,5 +1,6 @@
 //! A proxy on a bridge of the test kit, and clients that send raw bytes.
 
+pub(crate) mod book;
 pub(crate) mod exit;
 pub(crate) mod http;
 pub(crate) mod site;
