@@ -30,7 +30,7 @@ use commands::{
     status::StatusQuery,
 };
 use config::{Config, file::ConfigFile, log::LogFormat, options::Options};
-use daemon::run::run as run_proxy;
+use daemon::{preflight, run::run as run_proxy};
 use i2p_tunnel::InheritedSockets;
 use terminal::{
     log::Log,
@@ -81,17 +81,22 @@ fn asked_format(file: Option<&ConfigFile>, options: &Options) -> LogFormat {
     file.unwrap_or(&ConfigFile::default()).log_format(options)
 }
 
+/// The configuration, checked as far as the command needs it.
+fn load(cli: &Cli, file: &ConfigFile) -> Result<Config, CommandError> {
+    match cli.command() {
+        Command::Check { .. } => preflight::load_and_check_everything(file, &cli.options),
+        command if command.needs_configuration() => file.load(&cli.options),
+        _ => file.parse(&cli.options),
+    }
+}
+
 fn run(cli: &Cli, file: Result<ConfigFile, CommandError>, format: LogFormat) -> Result<(), CommandError> {
     // Before there are other threads, because it changes the environment: child processes must not take over our sockets.
     let inherited = InheritedSockets::from_environment();
-    let config = match file.and_then(|file| file.parse(&cli.options)) {
+    let config = match file.and_then(|file| load(cli, &file)) {
         Err(_) if !cli.command().needs_configuration() => Config::without_file(&cli.options, format),
         config => config?,
     };
-    // `check` reports this together with everything else.
-    if cli.command().needs_configuration() && !matches!(cli.command(), Command::Check { .. }) {
-        config.check()?;
-    }
     let progress = Progress::new(cli.options.verbosity(), config.log.format);
     let log = Log::start(config.log, cli.options.verbosity(), &progress);
     let runtime = tokio::runtime::Builder::new_multi_thread()

@@ -4,21 +4,19 @@ use i2p_sam::{Capabilities, Dialect, Error, Router};
 
 use crate::{
     command_error::CommandError,
-    config::{Config, values::Backend},
+    config::{Config, problem::Problem, values::Backend},
     daemon::{
         bridge::{advice, bridge, needs_other_configuration},
         datagram_support::DatagramKind,
         own_router::{installed_i2pd, no_i2pd},
-        preflight,
         router::OwnChoice,
         used_bridge::UsedBridge,
     },
     terminal::output::print,
 };
 
-/// Prints that the configuration is correct, and with `live` what the router supports.
+/// Prints that the configuration, which has been checked, is correct, and with `live` what the router supports.
 pub(crate) async fn run(config: &Config, live: bool) -> Result<(), CommandError> {
-    preflight::check_everything(config)?;
     let mut text = String::from("the configuration is correct\n");
     for tunnel in config.tunnels() {
         let listeners: Vec<_> = tunnel.listen()?.iter().map(ToString::to_string).collect();
@@ -26,11 +24,9 @@ pub(crate) async fn run(config: &Config, live: bool) -> Result<(), CommandError>
     }
     if config.router.backend == Backend::Auto && matches!(OwnChoice::of(config), OwnChoice::Embedded(_)) {
         let refused = config.refused_by_embedded_router();
-        text.extend(
-            refused
-                .iter()
-                .map(|why| format!("if no other router is found, the proxy does not start: {why}\n")),
-        );
+        text.extend(refused.iter().map(|Problem { text: why, .. }| {
+            format!("if no other router is found, the proxy does not start: {why}\n")
+        }));
     }
     text.extend(config.risks().iter().map(|risk| format!("warning: {risk}\n")));
     let outcome = if live { ask(config).await } else { Ok(String::new()) };

@@ -6,8 +6,9 @@ use toml::de::DeTable;
 
 use super::{
     Config,
+    findings::Findings,
     log::LogFormat,
-    mistakes::{errors_in_file, parse_with_all_mistakes},
+    mistakes::{Reading, read},
     options::Options,
     overrides::{Override, apply_overrides},
 };
@@ -50,19 +51,63 @@ impl ConfigFile {
     /// The configuration: defaults, then the file, then environment and command line.
     ///
     /// # Errors
-    /// What is wrong with the file or an option. Whether the values fit together, [`Config::check`] says.
+    /// What is wrong with the file or an option. Whether the values of a text without mistakes fit together, [`check`](Self::check)
+    /// says.
     pub(crate) fn parse(&self, options: &Options) -> Result<Config, CommandError> {
+        let (config, mut findings) = self.parse_as_far_as_possible(options)?;
+        match config {
+            Some(config) if findings.is_empty() => return Ok(config),
+            Some(rest) => rest.contradictions().into_iter().for_each(|problem| findings.add(problem)),
+            None => {}
+        }
+        Err(findings.into_error())
+    }
+
+    /// The configuration without the entries that have mistakes, unless these leave nothing to go by, and the mistakes.
+    ///
+    /// # Errors
+    /// What is wrong with an option.
+    pub(crate) fn parse_as_far_as_possible(
+        &self,
+        options: &Options,
+    ) -> Result<(Option<Config>, Findings<'_>), CommandError> {
         // First the file alone, so that mistakes in it are reported with line and column.
-        let in_file = |errors: Vec<_>| errors_in_file(self.path.as_deref(), &self.text, &errors);
-        let mut config = parse_with_all_mistakes::<Config>(&self.text).map_err(in_file)?;
+        let Reading { rest, mistakes, faulty } = read::<Config>(&self.text);
+        let findings = Findings::new(self.path.as_deref(), &self.text, mistakes, faulty);
+        let Some(mut config) = rest else { return Ok((None, findings)) };
         let overrides = config.overrides(options)?;
         if !overrides.is_empty() {
-            let file = toml::from_str(&self.text).map_err(|error| in_file(vec![error]))?;
+            // They change what fits together, and cannot be applied to a file with mistakes.
+            if !findings.is_empty() {
+                return Ok((None, findings));
+            }
+            let file = toml::from_str(&self.text).map_err(CommandError::usage)?;
             config = apply_overrides(&file, &overrides)?;
         }
         config.state_dir.clone_from(&options.state_dir);
         config.file.clone_from(&self.path);
+        Ok((Some(config), findings.without_lines_of(&overrides)))
+    }
+
+    /// The configuration, whose values fit together.
+    ///
+    /// # Errors
+    /// What is wrong with the file, with an option, or with what they say together.
+    pub(crate) fn load(&self, options: &Options) -> Result<Config, CommandError> {
+        let config = self.parse(options)?;
+        self.check(&config, options)?;
         Ok(config)
+    }
+
+    /// Checks that the values of a configuration from this file and these options fit together.
+    ///
+    /// # Errors
+    /// Every contradiction, with its line.
+    fn check(&self, config: &Config, options: &Options) -> Result<(), CommandError> {
+        let findings = Findings::new(self.path.as_deref(), &self.text, Vec::new(), Vec::new());
+        let mut findings = findings.without_lines_of(&config.overrides(options)?);
+        config.contradictions().into_iter().for_each(|problem| findings.add(problem));
+        findings.into_result()
     }
 }
 

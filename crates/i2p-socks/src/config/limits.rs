@@ -8,7 +8,10 @@ use std::{
 use i2p_tunnel::{Caps, Limits, PerClient};
 use serde::Deserialize;
 
-use super::values::{DurationOrNever, PositiveDuration};
+use super::{
+    problem::{Place, Problem},
+    values::{DurationOrNever, PositiveDuration},
+};
 
 /// The limit of connections if the configuration sets none.
 const DEFAULT_MAX_CONNECTIONS: usize = 65_536;
@@ -93,18 +96,19 @@ impl LimitsConfig {
         (caps, self.connections.and(Some(asked)).filter(|&asked| asked > connections))
     }
 
-    /// The first value that TCP does not accept.
-    pub(super) fn mistake(&self) -> Option<String> {
+    /// The values that TCP does not accept.
+    pub(super) fn mistakes(&self) -> Vec<Problem> {
         let outside = |name, time: DurationOrNever, (least, most): (Duration, Duration)| {
             time.0.filter(|time| !(least..=most).contains(time)).map(|_| {
-                format!(
+                let text = format!(
                     "[limits] {name} must be between {} and {}, or 0 for never",
                     humantime::format_duration(least),
                     humantime::format_duration(most)
-                )
+                );
+                Problem::new(text, [Place::of("limits", name)])
             })
         };
-        outside("keepalive", self.keepalive, KEEPALIVE_RANGE)
-            .or_else(|| outside("user-timeout", self.user_timeout, USER_TIMEOUT_RANGE))
+        let keepalive = outside("keepalive", self.keepalive, KEEPALIVE_RANGE);
+        keepalive.into_iter().chain(outside("user-timeout", self.user_timeout, USER_TIMEOUT_RANGE)).collect()
     }
 }

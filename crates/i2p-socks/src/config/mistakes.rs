@@ -1,6 +1,6 @@
 //! Mistakes in the text of a configuration file: all of them, in words for people.
 
-use std::{ops::Range, path::Path};
+use std::ops::Range;
 
 use serde::de::DeserializeOwned;
 use toml::{
@@ -8,35 +8,121 @@ use toml::{
     de::{DeArray, DeTable, DeValue, Deserializer, Error},
 };
 
-use crate::command_error::CommandError;
-
 /// How many mistakes are reported. A file with more of them is none of ours.
 const MAX_MISTAKES: usize = 20;
 
-/// Parses a configuration. After a mistake, goes on without the entry that has it.
-///
-/// # Errors
-/// Every mistake, in the order in which they were found; if the text is not TOML, only the first.
-pub(super) fn parse_with_all_mistakes<T: DeserializeOwned>(text: &str) -> Result<T, Vec<Error>> {
-    let mut document = DeTable::parse(text).map_err(|error| vec![error])?;
-    let mut mistakes = Vec::new();
-    loop {
-        let mut mistake = match T::deserialize(Deserializer::from(document.clone())) {
-            Ok(parsed) if mistakes.is_empty() => return Ok(parsed),
-            Ok(_) => return Err(mistakes),
-            Err(error) => error,
-        };
-        mistake.set_input(Some(text));
-        let removed = mistake.span().is_some_and(|span| remove_entry(document.get_mut(), &span));
-        mistakes.push(mistake);
-        if !removed || mistakes.len() == MAX_MISTAKES {
-            return Err(mistakes);
-        }
+/// What is wrong, and at which bytes of the text.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Mistake {
+    pub(super) span: Option<Range<usize>>,
+    /// For the user.
+    pub(super) text: String,
+    /// For the log, without what it quotes from the configuration.
+    pub(super) log: String,
+}
+
+impl From<Error> for Mistake {
+    fn from(error: Error) -> Self {
+        let (text, log) = (in_our_words(error.message()), without_quotation(error.message()));
+        Self { span: error.span(), text, log }
     }
 }
 
-/// Removes the innermost entry at this place of the text. Returns whether there was one.
-fn remove_entry(table: &mut DeTable<'_>, at: &Range<usize>) -> bool {
+/// A table with a mistake: its name, and its number if there is a list of such tables.
+pub(super) type FaultyTable = (String, Option<usize>);
+
+/// A text, read as far as it can be.
+#[derive(Debug)]
+pub(super) struct Reading<T> {
+    /// What it says without the entries that have mistakes. `None` if that cannot be read.
+    pub(super) rest: Option<T>,
+    pub(super) mistakes: Vec<Mistake>,
+    /// The tables of the mistakes. What the rest says of them may differ from what the user means.
+    pub(super) faulty: Vec<FaultyTable>,
+}
+
+/// Reads a configuration. After a mistake, goes on without the entry that has it.
+pub(super) fn read<T: DeserializeOwned>(text: &str) -> Reading<T> {
+    let (mut document, errors) = DeTable::parse_recoverable(text);
+    let syntax = SyntaxErrors::new(text, &errors);
+    let mut mistakes: Vec<_> = syntax.first_of_each_line(errors).map(Mistake::from).collect();
+    let mut faulty = Vec::new();
+    let rest = loop {
+        let mistake = match T::deserialize(Deserializer::from(document.clone())) {
+            Ok(rest) => break Some(rest),
+            Err(error) => error,
+        };
+        let removed = mistake.span().and_then(|span| remove_entry(document.get_mut(), &span));
+        if !syntax.explain(&mistake) {
+            mistakes.push(mistake.into());
+        }
+        match removed {
+            Some(table) if mistakes.len() < MAX_MISTAKES => faulty.push(table),
+            _ => break None,
+        }
+    };
+    Reading { rest: rest.filter(|_| syntax.lines.is_empty()), mistakes, faulty }
+}
+
+/// The lines of a text that are not TOML.
+struct SyntaxErrors<'a> {
+    text: &'a str,
+    lines: Vec<usize>,
+}
+
+impl<'a> SyntaxErrors<'a> {
+    fn new(text: &'a str, errors: &[Error]) -> Self {
+        let lines =
+            errors.iter().map(|error| line_at(text, error.span().map_or(0, |span| span.start))).collect();
+        Self { text, lines }
+    }
+
+    /// The parser finds several errors in what is one mistake to the user.
+    fn first_of_each_line(&self, errors: Vec<Error>) -> impl Iterator<Item = Error> {
+        let first =
+            |index: usize, line: &usize| !self.lines.iter().take(index).any(|earlier| earlier == line);
+        let kept: Vec<_> = self.lines.iter().enumerate().map(|(index, line)| first(index, line)).collect();
+        errors.into_iter().zip(kept).filter_map(|(error, kept)| kept.then_some(error))
+    }
+
+    /// Whether this mistake may be none once the lines are TOML: it is in such a line, or misses what is in one, or a line that
+    /// should begin a table has not.
+    fn explain(&self, mistake: &Error) -> bool {
+        let line = line_at(self.text, mistake.span().map_or(0, |span| span.start));
+        let begins_table = |number: &usize| {
+            self.text.lines().nth(number - 1).is_some_and(|line| line.trim_start().starts_with('['))
+        };
+        let misses_something = !self.lines.is_empty() && mistake.message().starts_with("missing field");
+        misses_something
+            || self.lines.contains(&line)
+            || self.lines.iter().any(|error| *error < line && begins_table(error))
+    }
+}
+
+/// The line of this byte, counted from 1.
+fn line_at(text: &str, byte: usize) -> usize {
+    text.bytes().take(byte).filter(|byte| *byte == b'\n').count() + 1
+}
+
+/// Removes the innermost entry at this place of the text. Returns the table that it was in, if there was one.
+fn remove_entry(document: &mut DeTable<'_>, at: &Range<usize>) -> Option<FaultyTable> {
+    for (name, value) in document.iter_mut() {
+        if let DeValue::Array(tables) = value.get_mut()
+            && let Some(index) = tables.iter_mut().position(|table| remove_within(table, at))
+        {
+            return Some((name.to_string(), Some(index)));
+        }
+        if remove_within(value, at) {
+            return Some((name.to_string(), None));
+        }
+    }
+    let name = document.iter().find(|(key, value)| covers(key, at) || covers(value, at))?.0.clone();
+    document.remove(&name);
+    Some((name.to_string(), None))
+}
+
+/// Removes the innermost entry at this place of a table. Returns whether there was one.
+fn remove_from(table: &mut DeTable<'_>, at: &Range<usize>) -> bool {
     if table.iter_mut().any(|(_, value)| remove_within(value, at)) {
         return true;
     }
@@ -47,7 +133,7 @@ fn remove_entry(table: &mut DeTable<'_>, at: &Range<usize>) -> bool {
 
 fn remove_within(value: &mut Spanned<DeValue<'_>>, at: &Range<usize>) -> bool {
     match value.get_mut() {
-        DeValue::Table(table) => remove_entry(table, at),
+        DeValue::Table(table) => remove_from(table, at),
         DeValue::Array(list) => {
             if list.iter_mut().any(|entry| remove_within(entry, at)) {
                 return true;
@@ -68,34 +154,12 @@ fn covers<T>(entry: &Spanned<T>, at: &Range<usize>) -> bool {
     entry.span().start <= at.start && at.end <= entry.span().end
 }
 
-/// The error that reports the mistakes in a file.
-pub(super) fn errors_in_file(path: Option<&Path>, text: &str, mistakes: &[Error]) -> CommandError {
-    let shown = path.unwrap_or(Path::new("")).display();
-    let count = match mistakes {
-        [_] => "an error".to_owned(),
-        _ => format!("{} errors", mistakes.len()),
-    };
-    let all: Vec<_> = mistakes.iter().map(described).collect();
-    let log: Vec<_> = mistakes.iter().map(|mistake| for_log(text, mistake)).collect();
-    CommandError::usage(format_args!("the configuration file {shown} has {count}\n{}", all.join("\n")))
-        .with_log(format_args!("the configuration file {shown} has {count} {}", log.join("; ")))
-}
-
-/// A mistake with its place, its line, and what is wrong in our words.
-fn described(mistake: &Error) -> String {
-    let text = mistake.to_string();
-    let text = text.strip_prefix("TOML parse error at ").unwrap_or(&text);
-    text.replace(mistake.message(), &in_our_words(mistake.message())).trim_end().to_owned()
-}
-
-fn for_log(text: &str, mistake: &Error) -> String {
-    let before = mistake.span().and_then(|span| text.get(..span.start)).unwrap_or_default();
-    let (line, message) = (before.matches('\n').count() + 1, without_quotation(mistake.message()));
-    format!("in line {line}: {message}")
-}
-
-/// What serde says of a value of the wrong type speaks of Rust. Other messages are as they are.
+/// What serde and toml say of a value of the wrong type speaks of Rust. Other messages are as they are.
 fn in_our_words(message: &str) -> String {
+    // One of several words.
+    if message == "wanted string or table" {
+        return "expected a text in quotes".to_owned();
+    }
     let types = message.strip_prefix("invalid type: ").and_then(|types| types.split_once(", expected "));
     let Some((found, expected)) = types else { return message.to_owned() };
     let found = match found.split_once(' ') {

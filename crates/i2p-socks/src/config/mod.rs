@@ -4,6 +4,7 @@
 pub(crate) mod admin;
 mod embedded_router;
 pub(crate) mod file;
+pub(crate) mod findings;
 pub(crate) mod i2p_url;
 mod isolate;
 pub(crate) mod limits;
@@ -15,6 +16,7 @@ pub(crate) mod options;
 pub(crate) mod outproxy;
 pub(crate) mod overlap;
 pub(crate) mod overrides;
+pub(crate) mod problem;
 mod risks;
 pub(crate) mod route;
 pub(crate) mod session;
@@ -46,6 +48,7 @@ use self::{
     options::Options,
     outproxy::OutproxyConfig,
     overrides::Override,
+    problem::{Place, Problem},
     route::RouteConfig,
     session::SessionConfig,
     shutdown::ShutdownConfig,
@@ -138,14 +141,14 @@ impl Default for RouterConfig {
 }
 
 impl RouterConfig {
-    /// What this tunnel needs and the router cannot give, as a sentence.
-    fn contradiction(&self, tunnel: &TunnelConfig) -> Option<String> {
+    /// What this tunnel, the one of this number, needs and the router cannot give.
+    fn contradiction(&self, tunnel: &TunnelConfig, index: usize) -> Option<Problem> {
         let datagrams = tunnel.dedicated_sessions().is_some_and(|sessions| sessions.datagrams.is_some());
         let has_udp_address = self.sam.tells_udp_address() || self.sam_udp.is_some();
         let uses_sam = matches!(self.backend, Backend::Auto | Backend::Sam);
         (datagrams && !has_udp_address && uses_sam).then(|| {
             let (name, address) = (tunnel.name(), &self.sam.0);
-            match self.sam.has_tls() {
+            let text = match self.sam.has_tls() {
                 true => format!(
                     "tunnel {name} carries datagrams, which the router exchanges over UDP, and TLS to {address} does not protect \
                      them: set udp = \"off\", or sam-udp to the UDP address of the SAM bridge if the way there is safe"
@@ -154,18 +157,20 @@ impl RouterConfig {
                     "tunnel {name} carries datagrams, which the router exchanges over UDP, and the Unix socket {address} has no UDP \
                      port: set sam-udp to the one of the SAM bridge, or udp = \"off\""
                 ),
-            }
+            };
+            Problem::new(text, [Place::nth("tunnel", index, "udp"), Place::of("router", "sam")])
         })
     }
 
-    /// A certificate that is named and would not be checked, as a sentence.
-    fn certificate_without_tls(&self) -> Option<String> {
+    /// A certificate that is named and would not be checked.
+    fn certificate_without_tls(&self) -> Option<Problem> {
         (self.sam_certificate.is_some() && !self.sam.has_tls()).then(|| {
-            format!(
+            let text = format!(
                 "sam-certificate is for a SAM bridge with TLS, and {} has none: write sam = \"tls:HOST:PORT\", or remove \
                  sam-certificate",
                 self.sam.0
-            )
+            );
+            Problem::new(text, [Place::of("router", "sam-certificate")])
         })
     }
 }
@@ -173,9 +178,7 @@ impl RouterConfig {
 impl Config {
     /// Loads the configuration, and checks that its values fit together.
     pub(crate) fn load(options: &Options) -> Result<Self, CommandError> {
-        let config = ConfigFile::read(options)?.parse(options)?;
-        config.check()?;
-        Ok(config)
+        ConfigFile::read(options)?.load(options)
     }
 
     /// The defaults, for a command that needs no more than the state directory and the format of the log.
@@ -240,69 +243,83 @@ impl Config {
         Ok(self)
     }
 
-    /// Checks that the values fit together.
-    pub(crate) fn check(&self) -> Result<(), CommandError> {
-        match self.contradictions().as_slice() {
-            [] => Ok(()),
-            contradictions => Err(CommandError::usage(contradictions.join("\n"))),
-        }
-    }
-
-    /// Every contradiction, as a sentence.
-    pub(crate) fn contradictions(&self) -> Vec<String> {
+    /// Every contradiction.
+    pub(crate) fn contradictions(&self) -> Vec<Problem> {
         let tunnels = self.tunnels();
-        let mut found = Vec::new();
-        let mut places = Vec::new();
-        for tunnel in &tunnels {
-            match tunnel.listen().and_then(|at| tunnel.refuse_if_exposed(&at).map(|()| at)) {
-                Ok(at) => places.extend(at),
-                Err(error) => found.push(error.to_string()),
-            }
-        }
-        found.extend(overlap::contradictions(&places, &self.admin.listen));
+        let mut found = self.contradictions_of_listeners(&tunnels);
         found.extend(self.router.certificate_without_tls());
-        found.extend(self.limits.mistake());
+        found.extend(self.limits.mistakes());
         for (index, tunnel) in tunnels.iter().enumerate() {
-            if tunnels.iter().take(index).any(|other| other.name() == tunnel.name()) {
-                found.push(format!("two tunnels are called {}: give each its own name", tunnel.name()));
+            if let Some(first) = tunnels.iter().take(index).position(|other| other.name() == tunnel.name()) {
+                found.push(Problem::new(
+                    format!("two tunnels are called {}: give each its own name", tunnel.name()),
+                    [index, first].map(|index| Place::nth("tunnel", index, "name")),
+                ));
             }
-            found.extend(tunnel.contradiction());
-            found.extend(self.router.contradiction(tunnel));
+            found.extend(tunnel.contradictions(index));
+            found.extend(self.router.contradiction(tunnel, index));
         }
         if self.router.backend == Backend::Embedded {
             found.extend(self.refused_by_embedded_router());
         }
         found.extend(self.route_contradictions());
-        found.extend(self.names.contradiction().map(str::to_owned));
+        found.extend(self.names.contradiction());
         if self.shared_sessions().is_none() {
-            found.push(format!(
+            let text = format!(
                 "max-sessions is {}, which is too low: each tunnel with a persistent key needs one session, and the other tunnels \
                  together need at least one",
                 self.session.max_sessions()
-            ));
+            );
+            found
+                .push(Problem::new(text, [Place::of("session", "max-sessions"), Place::of("tunnel", "key")]));
         }
         found
     }
 
+    /// What is wrong with the addresses that it listens on.
+    fn contradictions_of_listeners(&self, tunnels: &[TunnelConfig]) -> Vec<Problem> {
+        let (mut found, mut listeners) = (Vec::new(), Vec::new());
+        for (index, tunnel) in tunnels.iter().enumerate() {
+            let place = |key| Place::nth("tunnel", index, key);
+            match tunnel.listen() {
+                Ok(at) => match tunnel.refuse_if_exposed(&at) {
+                    Ok(()) => listeners.extend(at.into_iter().map(|at| (at, place("listen")))),
+                    Err(error) => found.push(Problem::new(error, [place("listen")])),
+                },
+                Err(error) => found.push(Problem::new(error, [place("unix-group")])),
+            }
+        }
+        found.extend(overlap::contradictions(&listeners, &self.admin.listen));
+        found
+    }
+
     /// Contradictions between outproxies and routes. A route that cannot be followed is an error, never skipped silently.
-    fn route_contradictions(&self) -> Vec<String> {
+    fn route_contradictions(&self) -> Vec<Problem> {
         let mut found = Vec::new();
         for (index, outproxy) in self.outproxy.iter().enumerate() {
-            if self.outproxy.iter().take(index).any(|other| other.name() == outproxy.name()) {
-                found.push(format!("two outproxies are called {}: give each its own name", outproxy.name()));
+            let same_name = |other: &OutproxyConfig| other.name() == outproxy.name();
+            if let Some(first) = self.outproxy.iter().take(index).position(same_name) {
+                found.push(Problem::new(
+                    format!("two outproxies are called {}: give each its own name", outproxy.name()),
+                    [index, first].map(|index| Place::nth("outproxy", index, "name")),
+                ));
             }
+            let password = Place::nth("outproxy", index, "password-file");
+            found.extend(outproxy.definition().err().map(|error| Problem::new(error, [password])));
         }
         for (index, route) in self.route.iter().enumerate() {
             let unknown =
                 |name: &&Arc<str>| !self.outproxy.iter().any(|outproxy| *outproxy.name() == ***name);
-            found.extend(route.outproxies().iter().find(unknown).map(|name| {
-                format!(
-                    "route {} names the outproxy {name}, but there is no [[outproxy]] of this name",
-                    index + 1
+            found.extend(route.outproxies().iter().filter(unknown).map(|name| {
+                Problem::new(
+                    format!(
+                        "route {} names the outproxy {name}, but there is no [[outproxy]] of this name",
+                        index + 1
+                    ),
+                    [Place::nth("route", index, "via"), Place::of("outproxy", "name")],
                 )
             }));
         }
-        found.extend(self.outproxies().err().map(|error| error.to_string()));
         found
     }
 
@@ -371,6 +388,13 @@ impl Config {
         // Without a state directory, the parts that need one report it.
         self.state_dir = self.state_dir().ok().map(|state_dir| state_dir.join(place));
         self
+    }
+
+    /// The contradictions of a text that has no other mistakes, one per line.
+    #[cfg(test)]
+    fn check(&self) -> Result<(), String> {
+        let texts: Vec<_> = self.contradictions().into_iter().map(|problem| problem.text).collect();
+        if texts.is_empty() { Ok(()) } else { Err(texts.join("\n")) }
     }
 
     #[cfg(test)]

@@ -7,6 +7,7 @@ use serde::{Deserialize, Deserializer, de::Error as _};
 
 use super::{
     i2p_url::I2pUrl,
+    problem::{Place, Problem},
     values::{DurationOrNever, OneOrMore},
 };
 
@@ -53,12 +54,12 @@ impl Default for NamesConfig {
 }
 
 impl NamesConfig {
-    /// The first contradiction between its values.
-    pub(super) fn contradiction(&self) -> Option<&'static str> {
-        (!self.subscriptions.is_empty() && !self.book).then_some(
-            "[names] has book = false, but subscriptions keep their names in the address book: remove either book = false or the \
-             subscriptions",
-        )
+    /// A contradiction between its values.
+    pub(super) fn contradiction(&self) -> Option<Problem> {
+        const TEXT: &str = "[names] has book = false, but subscriptions keep their names in the address book: remove either \
+                            book = false or the subscriptions";
+        (!self.subscriptions.is_empty() && !self.book)
+            .then(|| Problem::new(TEXT, [Place::of("names", "subscriptions")]))
     }
 }
 
@@ -81,22 +82,39 @@ fn every<'de, D: Deserializer<'de>>(from: D) -> Result<Option<Duration>, D::Erro
     }
 }
 
-/// `"example.i2p" = "ADDRESS"`. The address is a base32 address or a destination, never another host name, so that there are no
-/// loops.
+/// Where a name of `[names.static]` leads: a base32 address or a destination, never another host name, so that there are no loops.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(try_from = "String")]
+pub(crate) struct StaticAddress(pub(crate) I2pName);
+
+impl TryFrom<String> for StaticAddress {
+    type Error = String;
+
+    fn try_from(text: String) -> Result<Self, String> {
+        const EXPECTED: &str = "expected a .b32.i2p address or a destination in base64";
+        match I2pName::parse(&text) {
+            Ok(I2pName::Host(_)) => Err(format!("{text:?} is another name; {EXPECTED}")),
+            Ok(address) => Ok(Self(address)),
+            Err(error) => Err(format!("{error}; {EXPECTED}")),
+        }
+    }
+}
+
+/// A name of `[names.static]`.
+#[derive(Debug, PartialEq, Eq, Hash, Deserialize)]
+#[serde(try_from = "String")]
+struct StaticName(HostName);
+
+impl TryFrom<String> for StaticName {
+    type Error = String;
+
+    fn try_from(text: String) -> Result<Self, String> {
+        text.parse().map(Self).map_err(|error| format!("{text:?}: {error}"))
+    }
+}
+
+/// `"example.i2p" = "ADDRESS"`. Each name and each address is a type of its own, so that a mistake is reported in its line.
 fn names<'de, D: Deserializer<'de>>(from: D) -> Result<HashMap<HostName, I2pName>, D::Error> {
-    let texts = HashMap::<String, String>::deserialize(from)?;
-    texts
-        .into_iter()
-        .map(|(name, address)| {
-            let host: HostName =
-                name.parse().map_err(|error| D::Error::custom(format_args!("{name:?}: {error}")))?;
-            match I2pName::parse(&address) {
-                Ok(I2pName::Host(_)) => Err(D::Error::custom(format_args!(
-                    "{name:?} points to another name; expected a .b32.i2p address or a destination in base64"
-                ))),
-                Ok(address) => Ok((host, address)),
-                Err(error) => Err(D::Error::custom(format_args!("the address of {name:?}: {error}"))),
-            }
-        })
-        .collect()
+    let names = HashMap::<StaticName, StaticAddress>::deserialize(from)?;
+    Ok(names.into_iter().map(|(StaticName(name), StaticAddress(address))| (name, address)).collect())
 }

@@ -4,23 +4,28 @@ use std::net::SocketAddr;
 
 use i2p_tunnel::ListenAt;
 
-use super::admin::AdminListen;
+use super::{
+    admin::AdminListen,
+    problem::{Place, Problem},
+};
 
-/// The addresses of tunnels that cannot be listened on together, or not together with the admin endpoint, as sentences.
-pub(super) fn contradictions(places: &[ListenAt], admin: &AdminListen) -> Vec<String> {
+/// The addresses of tunnels, each with its place in the file, that cannot be listened on together, or not together with the admin
+/// endpoint.
+pub(super) fn contradictions(listeners: &[(ListenAt, Place)], admin: &AdminListen) -> Vec<Problem> {
     let mut found = Vec::new();
-    for (index, at) in places.iter().enumerate() {
-        let earlier = places.iter().take(index);
-        found.extend(earlier.filter(|earlier| overlap(at, earlier)).map(|earlier| {
+    for (index, (at, place)) in listeners.iter().enumerate() {
+        let earlier = listeners.iter().take(index);
+        found.extend(earlier.filter(|(earlier, _)| overlap(at, earlier)).map(|(earlier, other)| {
             let (at, earlier) = (at.to_string(), earlier.to_string());
-            if at == earlier {
+            let text = if at == earlier {
                 format!("{at} is listed twice under listen: list each address once")
             } else {
                 format!(
                     "{earlier} and {at} cannot both be under listen, because one includes the other: keep one of them, or choose \
                      another port"
                 )
-            }
+            };
+            Problem::new(text, [*place, *other])
         }));
     }
     let admin = match admin {
@@ -31,11 +36,12 @@ pub(super) fn contradictions(places: &[ListenAt], admin: &AdminListen) -> Vec<St
         AdminListen::Unix(_) => None,
         AdminListen::Off => None,
     };
-    let taken = admin.and_then(|admin| places.iter().find(|at| overlap(&admin, at)));
-    found.extend(taken.map(|at| {
-        format!(
+    let taken = admin.and_then(|admin| listeners.iter().find(|(at, _)| overlap(&admin, at)));
+    found.extend(taken.map(|(at, place)| {
+        let text = format!(
             "listen under [admin] overlaps with {at}, on which a tunnel listens: choose another address or port for one of them"
-        )
+        );
+        Problem::new(text, [Place::of("admin", "listen"), *place])
     }));
     found
 }

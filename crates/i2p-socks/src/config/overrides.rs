@@ -244,7 +244,7 @@ mod tests {
     #[test]
     fn the_log_shows_no_name_of_a_refused_override() {
         for (text, expected) in [
-            ("names.static.secret.i2p=secret.i2p", "[scrubbed] points to another name"),
+            ("names.static.secret.i2p=secret.i2p", "[scrubbed] is another name"),
             ("names.\"secret.i2p\"=1", "unknown field [scrubbed], expected one of `book`"),
         ] {
             let error = apply_overrides::<Config>(&Table::new(), &overrides(&[text])).unwrap_err();

@@ -9,9 +9,16 @@ use i2p_tunnel::{
 };
 
 use super::{
-    mistakes::{errors_in_file, parse_with_all_mistakes},
+    findings::Findings,
+    mistakes::{Reading, read},
     *,
 };
+
+/// The error for a text that has mistakes.
+fn error_of(text: &str) -> CommandError {
+    let Reading { mistakes, faulty, .. } = read::<Config>(text);
+    Findings::new(None, text, mistakes, faulty).into_error()
+}
 
 #[test]
 fn an_empty_file_is_the_defaults() {
@@ -248,7 +255,7 @@ fn values_that_contradict_each_other_are_said_so() {
         ("[[tunnel]]\nusers-file = '/x'\n".into(), "has no effect without auth"),
         (
             "[[tunnel]]\nauth = 'required'\nusers-file = '/x'\nprefer-no-auth = true\n".into(),
-            "prefer-no-auth has no effect",
+            "tunnel default: prefer-no-auth has no effect",
         ),
         ("[[tunnel]]\nlisten = ['fd:a', 'fd:a']\n".into(), "listed twice under listen"),
         ("[limits]\nkeepalive = '1s'\n".into(), "keepalive must be between 4s and 9h 6m 7s"),
@@ -352,17 +359,17 @@ fn the_example_has_every_key() {
 #[test]
 fn the_log_shows_no_name_of_a_refused_configuration() {
     let text = "[names.static]\n\"a.i2p\" = \"private.i2p\"\n";
-    let error = errors_in_file(None, text, &[Config::parse(text).unwrap_err()]);
-    assert!(error.to_string().contains("\"a.i2p\" points to another name"), "{error}");
+    let error = error_of(text);
+    assert!(error.to_string().contains("\"private.i2p\" is another name"), "{error}");
     let log = error.for_log();
-    assert!(!log.contains("a.i2p") && log.contains("[scrubbed] points to another name"), "{log}");
+    assert!(!log.contains("private") && log.contains("[scrubbed] is another name"), "{log}");
     for (text, expected) in [
         ("[names]\nrouter = 1\n", "in line 2: invalid type: integer [scrubbed], expected a boolean"),
         ("\n'secret.i2p' = 1\n", "in line 2: unknown field [scrubbed], expected one of `"),
         ("'x`, expected `secret.i2p' = 1\n", "in line 1: unknown field [scrubbed], expected one of `"),
         ("[[route]]\nhost = '*'\n", "missing field `via`"),
     ] {
-        let log = errors_in_file(None, text, &[Config::parse(text).unwrap_err()]).for_log().to_owned();
+        let log = error_of(text).for_log().to_owned();
         assert!(!log.contains("secret") && log.contains(expected), "{log}");
     }
 }
@@ -382,8 +389,8 @@ fn a_single_text_is_a_list_of_one() {
 fn all_mistakes_of_a_file_are_reported_in_our_words() {
     let text = "[limits]\nidle = 5\n[names]\nbook = 'yes'\nrooter = true\n\
                 [[tunnel]]\nlisten = [4459, '127.0.0.1:1', 'x']\nname = 'A B'\n[nonsense]\na = 1\n[log]\nlevel = ['debug']\n";
-    let mistakes = parse_with_all_mistakes::<Config>(text).unwrap_err();
-    let said = errors_in_file(None, text, &mistakes).to_string();
+    let error = error_of(text);
+    let said = error.to_string();
     for expected in [
         "has 8 errors",
         "line 2, column 8",
@@ -400,6 +407,6 @@ fn all_mistakes_of_a_file_are_reported_in_our_words() {
     for rust in ["invalid type", "sequence", "struct", "TOML parse error"] {
         assert!(!said.contains(rust), "{rust}:\n{said}");
     }
-    let log = errors_in_file(None, text, &mistakes).for_log().to_owned();
+    let log = error.for_log().to_owned();
     assert!(!log.contains("yes") && !log.contains("4459"), "{log}");
 }

@@ -15,6 +15,7 @@ use serde::Deserialize;
 
 use super::{
     isolate::IsolateFields,
+    problem::{Place, Problem},
     values::{FileMode, ListenAddress, OneOrMore, some_in_range},
 };
 use crate::{command_error::CommandError, files};
@@ -432,46 +433,51 @@ impl TunnelConfig {
         }
     }
 
-    /// The first contradiction between its values.
-    pub(super) fn contradiction(&self) -> Option<String> {
+    /// The contradictions between its values, if it is the tunnel of this number.
+    pub(super) fn contradictions(&self, index: usize) -> Vec<Problem> {
+        let of_users = self.contradiction_of_users();
+        let of_isolation = self.contradiction_of_isolation().map(|text| ("isolate", text));
+        let found = of_users.into_iter().chain(of_isolation);
+        let tunnel = self.name();
+        found
+            .map(|(key, text)| {
+                Problem::new(format!("tunnel {tunnel}: {text}"), [Place::nth("tunnel", index, key)])
+            })
+            .collect()
+    }
+
+    /// A key about users that contradicts another, and the reason.
+    fn contradiction_of_users(&self) -> Option<(&'static str, &'static str)> {
         match (self.auth, &self.users_file) {
             (Auth::Required, None) => {
-                return Some(format!(
-                    "tunnel {}: auth = \"required\" needs a users-file, with lines made by i2p-socks passwd",
-                    self.name()
-                ));
+                Some(("auth", "auth = \"required\" needs a users-file, with lines made by i2p-socks passwd"))
             }
-            (Auth::Isolation, Some(_)) => {
-                return Some(format!(
-                    "tunnel {}: users-file has no effect without auth = \"required\": set auth = \"required\", or remove users-file",
-                    self.name()
-                ));
-            }
-            _ => {}
-        }
-        if self.auth == Auth::Required && self.prefer_no_auth {
-            return Some(format!(
-                "tunnel {}: prefer-no-auth has no effect with auth = \"required\", which demands a password of everyone: remove \
+            (Auth::Isolation, Some(_)) => Some((
+                "users-file",
+                "users-file has no effect without auth = \"required\": set auth = \"required\", or remove users-file",
+            )),
+            (Auth::Required, _) if self.prefer_no_auth => Some((
+                "prefer-no-auth",
+                "prefer-no-auth has no effect with auth = \"required\", which demands a password of everyone: remove \
                  prefer-no-auth",
-                self.name()
-            ));
+            )),
+            _ => None,
         }
+    }
+
+    /// Why clients cannot be isolated as `isolate` says.
+    fn contradiction_of_isolation(&self) -> Option<&'static str> {
         let isolate = self.isolate();
         if (isolate.dest_host || isolate.site || isolate.dest_port) && (self.udp != Udp::Off || self.incoming)
         {
-            return Some(format!(
-                "tunnel {}: datagrams and incoming streams have no destination host or port, so \"dest-host\", \"site\" and \
-                 \"dest-port\" cannot keep them apart: remove these from isolate, or set udp = \"off\" and incoming = false",
-                self.name()
-            ));
+            return Some(
+                "datagrams and incoming streams have no destination host or port, so \"dest-host\", \"site\" and \"dest-port\" \
+                 cannot keep them apart: remove these from isolate, or set udp = \"off\" and incoming = false",
+            );
         }
-        (self.key == KeyMode::Persistent && self.isolate() != Isolate::NONE).then(|| {
-            format!(
-                "tunnel {}: a persistent key is one identity, which isolated clients cannot share: set isolate = [], or key = \
-                 \"transient\"",
-                self.name()
-            )
-        })
+        (self.key == KeyMode::Persistent && isolate != Isolate::NONE).then_some(
+            "a persistent key is one identity, which isolated clients cannot share: set isolate = [], or key = \"transient\"",
+        )
     }
 }
 

@@ -6,7 +6,14 @@ use super::{
 };
 use crate::{
     command_error::CommandError,
-    config::{Config, tunnel::KeyMode, values::Backend},
+    config::{
+        Config,
+        file::ConfigFile,
+        options::Options,
+        problem::{Place, Problem},
+        tunnel::KeyMode,
+        values::Backend,
+    },
 };
 
 /// Checks what the text of a configuration alone does not show: the files that it names, and whether this build has what it asks for.
@@ -15,7 +22,8 @@ use crate::{
 /// # Errors
 /// Every problem, one per line.
 pub(crate) fn check_files(config: &Config) -> Result<(), CommandError> {
-    match <[CommandError; 1]>::try_from(problems_of_files(config)) {
+    let errors = errors_of_files(config).into_iter().map(|(error, _)| error);
+    match <[CommandError; 1]>::try_from(errors.collect::<Vec<_>>()) {
         // A single problem keeps its exit code.
         Ok([problem]) => Err(problem),
         Err(problems) if problems.is_empty() => Ok(()),
@@ -26,35 +34,48 @@ pub(crate) fn check_files(config: &Config) -> Result<(), CommandError> {
     }
 }
 
-/// Checks that the values of a configuration fit together, and what [`check_files`] checks.
+/// Reads a configuration. Checks that its values fit together, and what [`check_files`] checks.
 ///
 /// # Errors
-/// Every problem, one per line.
-pub(crate) fn check_everything(config: &Config) -> Result<(), CommandError> {
-    let mut problems = config.contradictions();
-    for problem in problems_of_files(config) {
-        let problem = problem.to_string();
-        // Both checks see some problems.
-        if !problems.contains(&problem) {
-            problems.push(problem);
+/// Everything that is wrong, in the order of the file.
+pub(crate) fn load_and_check_everything(
+    file: &ConfigFile,
+    options: &Options,
+) -> Result<Config, CommandError> {
+    let (config, mut findings) = file.parse_as_far_as_possible(options)?;
+    if let Some(config) = &config {
+        config.contradictions().into_iter().for_each(|problem| findings.add(problem));
+        for (error, place) in errors_of_files(config) {
+            findings.add(Problem::new(error, [place]));
         }
     }
-    if problems.is_empty() { Ok(()) } else { Err(CommandError::usage(problems.join("\n"))) }
+    match config {
+        Some(config) if findings.is_empty() => Ok(config),
+        _ => Err(findings.into_error()),
+    }
 }
 
-fn problems_of_files(config: &Config) -> Vec<CommandError> {
-    let mut problems = Vec::new();
-    let mut note = |result: Result<(), CommandError>| problems.extend(result.err());
+/// The errors, each with the key that it follows from.
+fn errors_of_files(config: &Config) -> Vec<(CommandError, Place)> {
+    let mut errors = Vec::new();
+    let mut note =
+        |result: Result<(), CommandError>, place| errors.extend(result.err().map(|error| (error, place)));
     if config.router.backend == Backend::Embedded && !cfg!(feature = "embedded") {
-        note(Err(CommandError::usage(NO_EMBEDDED_ROUTER)));
+        note(Err(CommandError::usage(NO_EMBEDDED_ROUTER)), Place::of("router", "backend"));
     }
-    note(bridge(config).map(|_| ()));
-    note(config.virtual_addresses.options().map(|_| ()));
-    config.tunnels().iter().for_each(|tunnel| note(tunnel.access_policy().map(|_| ())));
-    for tunnel in config.tunnels().iter().filter(|tunnel| tunnel.key == KeyMode::Persistent) {
-        let keys =
-            config.state_dir().and_then(|state_dir| StoredIdentity::of(&state_dir, tunnel.name()).load());
-        note(keys.map(|_| ()));
+    let of_bridge = match config.router.password_file {
+        Some(_) => "password-file",
+        None => "sam-certificate",
+    };
+    note(bridge(config).map(|_| ()), Place::of("router", of_bridge));
+    note(config.virtual_addresses.options().map(|_| ()), Place::of("virtual-addresses", "ipv4"));
+    for (index, tunnel) in config.tunnels().iter().enumerate() {
+        note(tunnel.access_policy().map(|_| ()), Place::nth("tunnel", index, "users-file"));
+        if tunnel.key == KeyMode::Persistent {
+            let keys =
+                config.state_dir().and_then(|state_dir| StoredIdentity::of(&state_dir, tunnel.name()).load());
+            note(keys.map(|_| ()), Place::nth("tunnel", index, "key"));
+        }
     }
-    problems
+    errors
 }

@@ -46,7 +46,8 @@ impl Running {
         if self.own_router.as_ref().is_some_and(OwnRouterSource::is_embedded) {
             let refused = config.refused_by_embedded_router();
             if !refused.is_empty() {
-                return Err(CommandError::usage(refused.join("\n")));
+                let texts: Vec<_> = refused.into_iter().map(|problem| problem.text).collect();
+                return Err(CommandError::usage(texts.join("\n")));
             }
         }
         let mut sessions = self.sessions.reloaded(&config).await?;

@@ -37,6 +37,55 @@ fn all_errors_are_reported_at_once() {
     assert!(stderr.contains("line 2, column 1"), "{stderr}");
 }
 
+/// The lines at which mistakes are reported.
+fn lines(stderr: &str) -> Vec<usize> {
+    let numbers = stderr.lines().filter_map(|line| line.strip_prefix("line ")?.split_once(','));
+    numbers.map(|(number, _)| number.parse().unwrap()).collect()
+}
+
+#[test]
+fn mistakes_are_reported_in_the_order_of_the_file_each_with_its_line() {
+    let text = "[session]\nmax-sessions = 99\n\
+                [names.static]\n'bad name.i2p' = 'x'\n'a.i2p' = 'b.i2p'\n'c.i2p' = 'x'\n\
+                [limits]\nkeepalive = '1s'\n\
+                [[tunnel]]\nname = 'a'\nlisten = '192.0.2.1:1'\nauth = 'required'\nudp = 'raw'\nisolate = 'site'\n\
+                [[tunnel]]\nname = 'B'\nkey = 'persistent'\nisolate = 'client'\n\
+                [[route]]\nvia = 'exit'\n\
+                [router]\nuser = 'me'\npassword-file = '/nonexistent'\n\
+                [log]\nlevel = 5\n[virtual-addresses.map]\n'10.0.0.1' = 'x.com'\n";
+    let (code, stdout, stderr) = check(text, &[]);
+    assert_eq!((code, stdout.as_str()), (Some(64), ""));
+    // Line 9 has a contradiction of a table without mistakes. Those of the second tunnel may be gone once its name is mended.
+    assert_eq!(lines(&stderr), [2, 4, 5, 6, 8, 12, 14, 16, 20, 23, 25, 27], "{stderr}");
+    assert!(stderr.contains("has 12 errors\n"), "{stderr}");
+    assert!(stderr.contains("\n12 | auth = 'required'\n   | ^^^^\ntunnel a: auth ="), "{stderr}");
+    // Both name errors are in their own lines, and the first is about the name itself.
+    assert!(stderr.contains("\n4 | 'bad name.i2p' = 'x'\n  | ^^^^^^^^^^^^^^\n"), "{stderr}");
+    assert!(stderr.contains("\n5 | 'a.i2p' = 'b.i2p'\n  |           ^^^^^^^\n"), "{stderr}");
+    assert!(!stderr.contains("wanted string or table"), "{stderr}");
+}
+
+/// A text without quotes is the mistake that people make most, and it is not TOML.
+#[test]
+fn what_is_not_toml_does_not_hide_other_mistakes() {
+    let text = "[limits]\ndial = 30s\nidle = 'x'\n[[outproxy]]\nname = exit\nat = 'exit.i2p'\n\
+                protocol = 'socks5'\n[admin]\nlisten = 127.0.0.1:80\nx = 1\n";
+    let (code, _, stderr) = check(text, &[]);
+    assert_eq!((code, lines(&stderr)), (Some(64), vec![2, 3, 5, 9, 10]), "{stderr}");
+    // What follows a header that is not one belongs to another table.
+    let (_, _, stderr) = check("[log]\nlevel = 'x'\n[limits\ndial = '30s'\n", &[]);
+    assert_eq!(lines(&stderr), [2, 3], "{stderr}");
+}
+
+/// The line of the file does not show what an option has set.
+#[test]
+fn a_mistake_of_an_option_has_no_line() {
+    let text = "[limits]\nkeepalive = '1h'\n";
+    let (code, _, stderr) = check(text, &["-o", "limits.keepalive=1s"]);
+    assert_eq!((code, lines(&stderr)), (Some(64), vec![]), "{stderr}");
+    assert!(stderr.starts_with("i2p-socks: [limits] keepalive must be between"), "{stderr}");
+}
+
 /// A restart with such a file would end the proxy.
 #[test]
 fn addresses_that_overlap_are_refused_before_anything_listens() {

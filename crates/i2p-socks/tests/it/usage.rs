@@ -59,10 +59,10 @@ fn check_reports_everything_that_is_wrong() {
     let (code, _, stderr) = output(&["check", "--config", config.to_str().unwrap()]);
     assert_eq!(code, Some(64), "{stderr}");
     for says in [
-        "/nonexistent/password",
+        "the password file /nonexistent/password",
         "route 1 names the outproxy nobody",
         "127.0.0.1:7 is listed twice under listen",
-        "/nonexistent/users",
+        "the users file /nonexistent/users",
     ] {
         assert_eq!(stderr.matches(says).count(), 1, "{says}:\n{stderr}");
     }

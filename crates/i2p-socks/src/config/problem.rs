@@ -1,0 +1,33 @@
+//! Problems of a configuration whose text can be read: values that do not fit together, and files that cannot be used.
+
+/// A key in a table of the configuration file.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Place {
+    pub(super) table: &'static str,
+    /// Which one, counted from 0, if there is a list of such tables.
+    pub(super) index: Option<usize>,
+    pub(super) key: &'static str,
+}
+
+impl Place {
+    pub(crate) const fn of(table: &'static str, key: &'static str) -> Self {
+        Self { table, index: None, key }
+    }
+
+    pub(crate) const fn nth(table: &'static str, index: usize, key: &'static str) -> Self {
+        Self { table, index: Some(index), key }
+    }
+}
+
+/// What is wrong, as a sentence, and the keys that it follows from. It is shown at the first of them.
+#[derive(Debug)]
+pub(crate) struct Problem {
+    pub(crate) text: String,
+    pub(super) places: Vec<Place>,
+}
+
+impl Problem {
+    pub(crate) fn new(text: impl ToString, places: impl IntoIterator<Item = Place>) -> Self {
+        Self { text: text.to_string(), places: places.into_iter().collect() }
+    }
+}
