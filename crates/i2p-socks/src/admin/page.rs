@@ -42,6 +42,9 @@ fn write(page: &mut String, report: &StatusReport) -> fmt::Result {
         .warnings
         .iter()
         .try_for_each(|warning| writeln!(page, "<p class=\"bad\">Warning: {}.</p>", Text(warning)))?;
+    if let Some(refused) = &report.refused_reload {
+        writeln!(page, "<p class=\"bad\">{}.</p>", Text(&refused.line()))?;
+    }
     page.push_str("<h2>Tunnels</h2>\n");
     report.tunnels.iter().try_for_each(|report| tunnel(page, report))?;
     writeln!(page, "<h2>I2P sessions</h2>\n<p class=\"faint\">At most {}.</p>", report.max_sessions)?;
@@ -258,6 +261,7 @@ mod tests {
             ready: false,
             uptime: 61,
             warnings: vec!["<b>".into()],
+            refused_reload: None,
             tunnels: Vec::new(),
             sessions: vec![session],
             max_sessions: 8,

@@ -60,6 +60,11 @@ pub(super) fn error_of_proxy(error: &ControlError) -> CommandError {
 fn to_text(reply: &ReloadReply) -> String {
     let from = reply.file.as_ref().map_or_else(String::new, |file| format!(", from {}", file.display()));
     let mut text = format!("The new configuration is in effect{from}. Open streams continue.\n");
+    text += &match reply.changed.as_slice() {
+        [] => "no setting has changed; the files that settings name, such as users-file, were read again\n"
+            .to_owned(),
+        changed => format!("changed: {}\n", changed.join(", ")),
+    };
     for address in &reply.opened {
         text += &format!("opened {address}\n");
     }
@@ -78,16 +83,20 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_text_names_the_listeners_that_changed() {
+    fn the_text_names_the_settings_and_listeners_that_changed() {
         let (opened, closed) = (vec!["127.0.0.1:1".to_owned()], vec!["unix:/a".to_owned()]);
-        let text = to_text(&ReloadReply { file: None, kept: 1, opened, closed });
+        let changed = vec!["limits.dial".to_owned(), "tunnel.a.udp".to_owned()];
+        let text = to_text(&ReloadReply { file: None, changed, kept: 1, opened, closed });
+        assert!(text.contains("\nchanged: limits.dial, tunnel.a.udp\n"), "{text}");
         assert!(text.ends_with("opened 127.0.0.1:1\nclosed unix:/a\n1 listener stays as it was\n"), "{text}");
         let text = to_text(&ReloadReply {
             file: Some("/a.toml".into()),
+            changed: Vec::new(),
             kept: 2,
             opened: Vec::new(),
             closed: Vec::new(),
         });
-        assert!(text.ends_with("continue.\n2 listeners stay as they were\n"), "{text}");
+        assert!(text.contains("continue.\nno setting has changed; the files"), "{text}");
+        assert!(text.ends_with("read again\n2 listeners stay as they were\n"), "{text}");
     }
 }

@@ -144,6 +144,9 @@ fn to_text(report: &StatusReport) -> String {
     for warning in &report.warnings {
         let _ = writeln!(text, "warning: {}", warning.escape_debug());
     }
+    if let Some(refused) = &report.refused_reload {
+        let _ = writeln!(text, "{}", refused.line().escape_debug());
+    }
     for tunnel in &report.tunnels {
         let _ = writeln!(
             text,

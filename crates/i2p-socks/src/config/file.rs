@@ -10,7 +10,7 @@ use super::{
     log::LogFormat,
     mistakes::{Reading, read},
     options::Options,
-    overrides::{Override, apply_overrides},
+    overrides::{Override, apply_overrides, merged},
 };
 use crate::{command_error::CommandError, files};
 
@@ -76,13 +76,15 @@ impl ConfigFile {
         let findings = Findings::new(self.path.as_deref(), &self.text, mistakes, faulty);
         let Some(mut config) = rest else { return Ok((None, findings)) };
         let overrides = config.overrides(options)?;
-        if !overrides.is_empty() {
-            // They change what fits together, and cannot be applied to a file with mistakes.
-            if !findings.is_empty() {
-                return Ok((None, findings));
-            }
+        if findings.is_empty() {
             let file = toml::from_str(&self.text).map_err(CommandError::usage)?;
-            config = apply_overrides(&file, &overrides)?;
+            if !overrides.is_empty() {
+                config = apply_overrides(&file, &overrides)?;
+            }
+            config.settings = merged(&file, &overrides).map_err(CommandError::usage)?;
+        } else if !overrides.is_empty() {
+            // They change what fits together, and cannot be applied to a file with mistakes.
+            return Ok((None, findings));
         }
         config.state_dir.clone_from(&options.state_dir);
         config.file.clone_from(&self.path);

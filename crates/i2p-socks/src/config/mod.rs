@@ -2,6 +2,7 @@
 //! May import `command_error` and the libraries whose options it fills in; nothing else of this crate.
 
 pub(crate) mod admin;
+mod changes;
 mod embedded_router;
 pub(crate) mod file;
 pub(crate) mod findings;
@@ -38,6 +39,7 @@ use std::{
 
 use i2p_tunnel::{OutproxyDefinition, Routes, datagram_descriptors};
 use serde::Deserialize;
+use toml::Table;
 
 use self::{
     admin::AdminConfig,
@@ -96,6 +98,9 @@ pub(crate) struct Config {
     /// The file that it was read from.
     #[serde(skip)]
     file: Option<PathBuf>,
+    /// The keys that file, environment and command line set.
+    #[serde(skip)]
+    settings: Table,
 }
 
 /// `[router]`: how I2P is reached.

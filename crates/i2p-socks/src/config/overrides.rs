@@ -12,9 +12,9 @@ use crate::command_error::CommandError;
 /// Lists of tables. Those of the first two have names, and the third has numbers.
 const TABLE_LISTS: [&str; 3] = ["tunnel", "outproxy", "route"];
 /// The name of the tunnel if the file has none.
-const DEFAULT_TUNNEL: &str = "default";
+pub(super) const DEFAULT_TUNNEL: &str = "default";
 /// Tables whose keys are host names or addresses. A dot in such a key is part of it.
-const TABLES_OF_HOSTS: [[&str; 2]; 2] = [["names", "static"], ["virtual-addresses", "map"]];
+pub(super) const TABLES_OF_HOSTS: [[&str; 2]; 2] = [["names", "static"], ["virtual-addresses", "map"]];
 
 /// A key with its value: `limits.dial=30s`.
 #[derive(Debug, Clone, PartialEq)]
@@ -210,11 +210,16 @@ fn with_fitting_type<T: DeserializeOwned>(file: &Table, one: &Override) -> Overr
     candidates.find(has_fitting_type).unwrap_or_else(|| one.clone())
 }
 
-/// The file with these overrides in it.
-fn parse_with<T: DeserializeOwned>(file: &Table, overrides: &[Override]) -> Result<T, String> {
+/// The keys of the file and of these overrides.
+pub(super) fn merged(file: &Table, overrides: &[Override]) -> Result<Table, String> {
     let mut table = file.clone();
     overrides.iter().try_for_each(|one| one.apply_to(&mut table))?;
-    table.try_into().map_err(|error: toml::de::Error| error.message().to_owned())
+    Ok(table)
+}
+
+/// The file with these overrides in it.
+fn parse_with<T: DeserializeOwned>(file: &Table, overrides: &[Override]) -> Result<T, String> {
+    merged(file, overrides)?.try_into().map_err(|error: toml::de::Error| error.message().to_owned())
 }
 
 #[cfg(test)]

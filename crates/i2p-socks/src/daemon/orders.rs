@@ -12,7 +12,7 @@ use hyper::{Method, StatusCode};
 use serde::{Deserialize, Serialize};
 use tokio::sync::{mpsc, oneshot};
 
-use super::tunnels::ListenerReload;
+use super::running::Changes;
 use crate::{
     control::routes::{HttpRequest, HttpResponse, Routes, error_response, json_response, read_json_body},
     listener::Listener,
@@ -42,6 +42,9 @@ pub(crate) struct ReloadReply {
     /// The configuration file that was read, if the proxy was started with one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) file: Option<PathBuf>,
+    /// The settings whose values differ from those before, as in `limits.dial`. Files that settings name may differ, too.
+    #[serde(default)]
+    pub(crate) changed: Vec<String>,
     /// How many listeners stayed.
     pub(crate) kept: usize,
     /// The addresses of new listeners.
@@ -58,16 +61,17 @@ pub(crate) struct NewIdentityReply {
 }
 
 impl ReloadReply {
-    pub(super) fn new(changed: &ListenerReload, file: Option<&Path>) -> Self {
+    pub(super) fn new(Changes { settings, listeners }: Changes, file: Option<&Path>) -> Self {
         // The command that shows the reply may have another working directory.
         let file = file.map(|file| path::absolute(file).unwrap_or_else(|_| file.to_owned()));
         let addresses =
             |listeners: &[Listener]| listeners.iter().map(|listener| listener.address.to_string()).collect();
         Self {
             file,
-            kept: changed.kept,
-            opened: addresses(&changed.opened),
-            closed: addresses(&changed.closed),
+            changed: settings,
+            kept: listeners.kept,
+            opened: addresses(&listeners.opened),
+            closed: addresses(&listeners.closed),
         }
     }
 }

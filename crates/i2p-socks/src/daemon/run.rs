@@ -20,10 +20,10 @@ use super::{
     router::Router,
     router_user::RouterUser,
     routing,
-    running::{Running, warn_of_new_risks},
+    running::{Changes, Running, warn_of_new_risks},
     sessions::Sessions,
     signals::Signals,
-    tunnels::{BoundListener, ListenerReload, Tunnels},
+    tunnels::{BoundListener, Tunnels},
 };
 use crate::{
     admin::{
@@ -235,9 +235,11 @@ impl ReloadContext<'_> {
         let status = match &outcome {
             Ok(changed) => {
                 self.apply(running, changed, starting);
+                self.board.reload_applied();
                 self.board.summary()
             }
             Err(error) => {
+                self.board.reload_refused(error.for_log());
                 tracing::error!(
                     "the new configuration was refused, and the old one stays in effect: {}",
                     error.for_log()
@@ -249,25 +251,26 @@ impl ReloadContext<'_> {
             ServiceManager.ready(&status);
         }
         outcome
-            .map(|changed| ReloadReply::new(&changed, running.config.file()))
+            .map(|changed| ReloadReply::new(changed, running.config.file()))
             .map_err(|error| error.to_string())
     }
 
     /// Brings everything else in line with the new configuration.
-    fn apply(&self, running: &Running, changed: &ListenerReload, starting: bool) {
+    fn apply(&self, running: &Running, Changes { settings, listeners }: &Changes, starting: bool) {
         running.update_status(self.board);
         self.log.change(running.config.log);
         self.state_directory.write_ports(&running.tunnels.listeners());
         if !starting {
-            announce(&changed.opened);
+            announce(&listeners.opened);
         }
-        for gone in &changed.closed {
+        for gone in &listeners.closed {
             tracing::info!("{} accepts no more clients; open streams continue", gone.address);
         }
         tracing::info!(
-            kept = changed.kept,
-            opened = changed.opened.len(),
-            closed = changed.closed.len(),
+            kept = listeners.kept,
+            opened = listeners.opened.len(),
+            closed = listeners.closed.len(),
+            changed = settings.join(", "),
             "the new configuration is in effect"
         );
     }

@@ -14,6 +14,13 @@ use crate::{
     status::{active::ActiveParts, board::Board, own_router::OwnRouterSource},
 };
 
+/// What a reload has changed.
+pub(crate) struct Changes {
+    /// The keys whose values differ, as in `limits.dial`.
+    pub(crate) settings: Vec<String>,
+    pub(crate) listeners: ListenerReload,
+}
+
 /// The running parts, and their configuration.
 pub(crate) struct Running {
     pub(crate) config: Config,
@@ -34,7 +41,7 @@ impl Running {
         &mut self,
         options: &Options,
         state_directory: &StateDirectory,
-    ) -> Result<ListenerReload, CommandError> {
+    ) -> Result<Changes, CommandError> {
         let config = Config::load(options)?;
         preflight::check_files(&config)?;
         state_directory.refuse_persistent_keys(&config)?;
@@ -52,7 +59,7 @@ impl Running {
         }
         let mut sessions = self.sessions.reloaded(&config).await?;
         let changes = self.tunnels.prepare(&config, &sessions).await?;
-        let changed = self.tunnels.apply(changes, &config)?;
+        let listeners = self.tunnels.apply(changes, &config)?;
         // Nothing fails from here on.
         sessions.apply_changes();
         self.sessions = sessions;
@@ -62,9 +69,10 @@ impl Running {
         if (&config.outproxy, &config.route) != (&self.config.outproxy, &self.config.route) {
             routing::warn_of_risks(&config);
         }
+        let settings = self.config.changed_settings(&config);
         self.config = config;
         datagram_support::warn_of_refused(self.sessions.bridge(), &self.config);
-        Ok(changed)
+        Ok(Changes { settings, listeners })
     }
 
     /// Updates the status with the running parts.

@@ -15,6 +15,7 @@ use super::{
     active::{ActiveParts, TunnelPool},
     collect,
     condition::{Condition, PoolCondition},
+    reloads::ReloadHistory,
     report::StatusReport,
     router::RouterProbe,
 };
@@ -42,6 +43,7 @@ struct Inner {
     metrics: Metrics,
     router: RouterProbe,
     active: Mutex<ActiveParts>,
+    reloads: ReloadHistory,
     /// Returns the number of panics in this process.
     panics: fn() -> u64,
 }
@@ -62,6 +64,7 @@ impl Board {
             metrics,
             router: RouterProbe::default(),
             active: Mutex::new(active),
+            reloads: ReloadHistory::default(),
             panics,
         }))
     }
@@ -83,6 +86,16 @@ impl Board {
     /// Replaces the running parts, after the start or a reload.
     pub(crate) fn set_active(&self, active: ActiveParts) {
         *self.active() = active;
+    }
+
+    /// Counts a reload whose configuration is in effect now.
+    pub(crate) fn reload_applied(&self) {
+        self.0.reloads.applied();
+    }
+
+    /// Counts a reload that was refused. `why` names nothing of the configuration.
+    pub(crate) fn reload_refused(&self, why: &str) {
+        self.0.reloads.refused(why);
     }
 
     fn active(&self) -> MutexGuard<'_, ActiveParts> {
@@ -159,7 +172,9 @@ impl Board {
     pub(crate) fn report(&self) -> StatusReport {
         let active = self.active().clone();
         let tunnels = self.tunnels_ready(&active);
-        collect::report(self.metrics(), (self.condition(), tunnels), self.0.started.elapsed(), &active)
+        let uptime = self.0.started.elapsed();
+        let report = collect::report(self.metrics(), (self.condition(), tunnels), uptime, &active);
+        StatusReport { refused_reload: self.0.reloads.last_refused().map(collect::refused_reload), ..report }
     }
 
     /// The metrics as text.
@@ -174,6 +189,7 @@ impl Board {
             outproxies: active.outproxies.status(),
             router_deaths: active.own_router.map_or(0, |router| router.read().deaths),
             panics: (self.0.panics)(),
+            reloads: self.0.reloads.counts(),
         };
         self.0.metrics.encode_as(format, &snapshot)
     }

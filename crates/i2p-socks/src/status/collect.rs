@@ -12,9 +12,10 @@ use super::{
     active::{ActiveParts, TunnelPool},
     condition::Condition,
     own_router::{OwnRouterState, OwnRouterStatus},
+    reloads::Refused,
     report::{
-        DatagramReport, DatagramSessionReport, FailureReport, OutproxyReport, OwnRouterReport, SessionReport,
-        StatusReport, TunnelReport,
+        DatagramReport, DatagramSessionReport, FailureReport, OutproxyReport, OwnRouterReport,
+        RefusedReloadReport, SessionReport, StatusReport, TunnelReport,
     },
 };
 
@@ -38,6 +39,7 @@ pub(super) fn report(
         ready: condition.is_ready(),
         uptime: uptime.as_secs(),
         warnings: active.warnings.clone(),
+        refused_reload: None,
         tunnels: tunnels.iter().map(|(name, ready)| tunnel(metrics, (name, *ready), active)).collect(),
         sessions: active.pools.iter().flat_map(sessions).collect(),
         max_sessions: active.max_sessions,
@@ -46,6 +48,10 @@ pub(super) fn report(
         own_router: active.own_router.as_ref().map(|router| own_router(router.read())),
         failures,
     }
+}
+
+pub(super) fn refused_reload(Refused { at, why }: Refused) -> RefusedReloadReport {
+    RefusedReloadReport { ago: at.elapsed().as_secs(), why }
 }
 
 fn own_router(OwnRouterStatus { kind, state, deaths }: OwnRouterStatus) -> OwnRouterReport {

@@ -11,5 +11,6 @@ mod condition;
     expect(dead_code, reason = "the proxy runs no router of its own there")
 )]
 pub(crate) mod own_router;
+mod reloads;
 pub(crate) mod report;
 mod router;

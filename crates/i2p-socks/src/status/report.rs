@@ -1,6 +1,6 @@
 //! The report in `/status.json` and `i2p-socks status --json`: plain data.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, time::Duration};
 
 use serde::{Deserialize, Serialize};
 
@@ -19,6 +19,9 @@ pub(crate) struct StatusReport {
     /// What the configuration allows although hardly anybody wants it.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub(crate) warnings: Vec<String>,
+    /// The last reload, if it was refused.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) refused_reload: Option<RefusedReloadReport>,
     pub(crate) tunnels: Vec<TunnelReport>,
     pub(crate) sessions: Vec<SessionReport>,
     /// The maximum of sessions.
@@ -32,6 +35,24 @@ pub(crate) struct StatusReport {
     pub(crate) own_router: Option<OwnRouterReport>,
     /// Failures by kind, the most recent first.
     pub(crate) failures: Vec<FailureReport>,
+}
+
+/// A reload that was refused: the configuration file is not the one in effect.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub(crate) struct RefusedReloadReport {
+    /// Seconds since then.
+    pub(crate) ago: u64,
+    /// What is wrong, without names and addresses.
+    pub(crate) why: String,
+}
+
+impl RefusedReloadReport {
+    /// When it was and why, as a line without its end.
+    pub(crate) fn line(&self) -> String {
+        let ago = humantime::format_duration(Duration::from_secs(self.ago));
+        format!("the reload {ago} ago was refused, and the old configuration stays in effect: {}", self.why)
+    }
 }
 
 /// A tunnel.

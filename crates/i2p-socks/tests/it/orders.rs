@@ -10,6 +10,7 @@ use std::{
 use sam_testkit::{Endpoint, TestBridge};
 
 use crate::common::{
+    admin::get,
     connect, echo,
     reloadable::{Proxy, tunnel},
 };
@@ -23,7 +24,8 @@ async fn a_reload_by_command_says_what_has_changed_or_why_it_is_refused() {
     let (code, stdout, stderr) = proxy.command(&["reload"]);
     assert_eq!((code, stderr.as_str()), (Some(0), ""), "{}", proxy.running.said());
     let second = proxy.running.listeners(2)[1];
-    for part in ["is in effect", &format!("opened {second}\n"), "1 listener stays as it was\n"] {
+    let changed = "changed: tunnel.b.listen, tunnel.b.name\n";
+    for part in ["is in effect", changed, &format!("opened {second}\n"), "1 listener stays as it was\n"] {
         assert!(stdout.contains(part), "{part} is not in\n{stdout}");
     }
     assert_eq!(connect(second, "echo.i2p").0, 0);
@@ -36,6 +38,10 @@ async fn a_reload_by_command_says_what_has_changed_or_why_it_is_refused() {
     }
     assert_eq!(connect(second, "echo.i2p").0, 0);
 
+    proxy.change(&(tunnel("a", "") + &tunnel("b", "")));
+    let (_, stdout, _) = proxy.command(&["reload"]);
+    assert!(stdout.contains("no setting has changed; the files that settings name"), "{stdout}");
+
     proxy.change(&tunnel("a", ""));
     let (code, stdout, _) = proxy.command(&["reload", "--json"]);
     let json: serde_json::Value = serde_json::from_str(&stdout).unwrap();
@@ -47,6 +53,42 @@ async fn a_reload_by_command_says_what_has_changed_or_why_it_is_refused() {
         let (code, stdout, stderr) = proxy.command(words);
         assert_eq!((code, stdout.as_str()), (Some(1), ""));
         assert!(stderr.contains("no proxy is running") && stderr.contains("--state-dir"), "{stderr}");
+    }
+}
+
+/// Somebody who reloads by a signal sees no answer.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_refused_reload_stays_in_the_status_until_one_succeeds() {
+    let bridge = TestBridge::start().await;
+    let admin = "[admin]\nlisten = '127.0.0.1:0'\n";
+    let mut proxy = Proxy::start(&bridge, &(tunnel("a", "") + admin));
+    proxy.running.ready();
+    let line = proxy.running.stderr_line("status page and metrics: http://");
+    let address: SocketAddr =
+        line.split("http://").nth(1).unwrap().split('/').next().unwrap().parse().unwrap();
+    let page = |path: &str| get(address, path).1;
+    assert!(!page("/").contains("was refused"));
+    proxy.reload(&(tunnel("a", "") + admin + "[names.static]\n'secret.i2p' = 'x'\n"));
+    proxy.running.stderr_line("the new configuration was refused");
+    let (code, stdout, _) = proxy.command(&["status"]);
+    assert_eq!(code, Some(0));
+    for text in [&stdout, &page("/")] {
+        assert!(text.contains("ago was refused, and the old configuration stays in effect: "), "{text}");
+        assert!(text.contains("has an error in line ") && !text.contains("secret"), "{text}");
+    }
+    proxy.running.send("HUP");
+    proxy.running.stderr_lines("the new configuration was refused", 2);
+    let (_, stdout, _) = proxy.command(&["status", "--json"]);
+    let json: serde_json::Value = serde_json::from_str(&stdout).unwrap();
+    assert!(json["refused-reload"]["ago"].as_u64().unwrap() < 60, "{json}");
+
+    proxy.reload(&(tunnel("a", "") + admin + "[limits]\ndial = '7s'\n"));
+    let line = proxy.running.stderr_line("the new configuration is in effect");
+    assert!(line.contains("limits.dial") && !line.contains("7s"), "{line}");
+    assert!(!page("/").contains("was refused") && !proxy.command(&["status"]).1.contains("was refused"));
+    let metrics = page("/metrics");
+    for count in ["{result=\"applied\"} 1", "{result=\"refused\"} 2"] {
+        assert!(metrics.contains(&format!("i2p_socks_reloads_total{count}\n")), "{metrics}");
     }
 }
 

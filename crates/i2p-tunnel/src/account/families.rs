@@ -56,6 +56,11 @@ pub(crate) struct BuildLabels {
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+pub(crate) struct ReloadLabels {
+    pub(crate) result: &'static str,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
 pub(crate) struct OutproxyLabels {
     pub(crate) outproxy: String,
 }
@@ -91,6 +96,7 @@ pub(crate) struct Families {
     pub(crate) sessions_max: Gauge,
     pub(crate) router_deaths: Counter,
     pub(crate) panics: Counter,
+    pub(crate) reloads: Family<ReloadLabels, Counter>,
     pub(crate) virtual_addresses: Gauge,
     pub(crate) outproxy_available: Family<OutproxyLabels, Gauge>,
     pub(crate) outproxy_requests: Family<OutproxyOutcomeLabels, Counter>,
@@ -173,6 +179,7 @@ impl Families {
             "Bugs of the program that ended a connection, or a task that was then started again",
             self.panics.clone(),
         );
+        registry.register("reloads", "Reloads of the configuration by result", self.reloads.clone());
         registry.register("virtual_addresses", "Virtual addresses in use", self.virtual_addresses.clone());
         registry.register(
             "outproxy_available",

@@ -12,7 +12,8 @@ use std::{fmt, time::Duration};
 use prometheus_client::metrics::{counter::Counter, gauge::Gauge};
 
 pub(crate) use self::families::{
-    ActiveGuard, BuildLabels, Families, OutproxyLabels, OutproxyOutcomeLabels, SessionLabels, TunnelLabels,
+    ActiveGuard, BuildLabels, Families, OutproxyLabels, OutproxyOutcomeLabels, ReloadLabels, SessionLabels,
+    TunnelLabels,
 };
 pub use self::{
     datagram_counts::{DatagramCounts, DropReason},

@@ -18,7 +18,8 @@ pub use self::format::Format;
 use self::process::Process;
 use crate::{
     account::{
-        Account, BuildLabels, Families, OutproxyLabels, OutproxyOutcomeLabels, SessionLabels, TunnelLabels,
+        Account, BuildLabels, Families, OutproxyLabels, OutproxyOutcomeLabels, ReloadLabels, SessionLabels,
+        TunnelLabels,
     },
     outproxy::OutproxyStatus,
     sessions::SessionStatus,
@@ -61,6 +62,17 @@ pub struct Snapshot {
     pub router_deaths: u64,
     /// How many panics there were in this process.
     pub panics: u64,
+    /// How many reloads of the configuration there were.
+    pub reloads: Reloads,
+}
+
+/// How many reloads of the configuration there were since the start.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Reloads {
+    /// Those whose configuration is or was in effect.
+    pub applied: u64,
+    /// Those whose configuration was refused.
+    pub refused: u64,
 }
 
 /// Every label that [`session_state_label`] returns.
@@ -96,6 +108,10 @@ impl Families {
         self.virtual_addresses.set(count(snapshot.virtual_addresses));
         self.panics.inner().store(snapshot.panics, Ordering::Relaxed);
         self.router_deaths.inner().store(snapshot.router_deaths, Ordering::Relaxed);
+        let Reloads { applied, refused } = snapshot.reloads;
+        for (result, count) in [("applied", applied), ("refused", refused)] {
+            self.reloads.get_or_create(&ReloadLabels { result }).inner().store(count, Ordering::Relaxed);
+        }
         // Outproxies that a reload has removed disappear.
         self.outproxy_available.clear();
         self.outproxy_requests.clear();

@@ -7,7 +7,7 @@ use i2p_sam::{BackOff, Bridge};
 use i2p_tunnel::{
     AddressPool, DropReason, Failure, Limit, Limits, Metrics, OutproxyFault, OutproxyStatus, PoolOptions,
     SamDialler, Service, SessionPool,
-    metrics::{Format, Snapshot},
+    metrics::{Format, Reloads, Snapshot},
 };
 use sam_testkit::{Dialect, Endpoint, TestBridge};
 use tokio::{
@@ -63,6 +63,7 @@ impl Counted {
             tunnels: vec![("main".into(), true), ("other".into(), false)],
             router_deaths: 2,
             panics: 3,
+            reloads: Reloads { applied: 4, refused: 5 },
         })
     }
 
@@ -125,6 +126,8 @@ async fn known_traffic_gives_known_values() {
         "sessions{state=\"ready\"} 1",
         "sessions{state=\"building\"} 0",
         "sessions_max 8",
+        "reloads_total{result=\"applied\"} 4",
+        "reloads_total{result=\"refused\"} 5",
         "tunnel_ready{tunnel=\"main\"} 1",
         "tunnel_ready{tunnel=\"other\"} 0",
         "build_info{version=\"1.2.3\",embedded_router=\"yes\"} 1",
