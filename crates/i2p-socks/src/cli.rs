@@ -138,9 +138,9 @@ pub(crate) enum Command {
     },
     /// Check the configuration, and report everything that is wrong with it.
     ///
-    /// Does not listen for clients. Exit code 64 if the configuration is wrong, 1 if --live finds no router.
+    /// Does not listen for clients. Exit code 64 if the configuration is wrong, 1 if no router answers --live.
     Check {
-        /// Connect to the router as well, and show which features its SAM bridge supports.
+        /// Connect to the router as well, and show which features its SAM bridge supports. Without one, say what run would do.
         #[arg(long)]
         live: bool,
     },

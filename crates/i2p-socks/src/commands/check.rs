@@ -54,7 +54,9 @@ async fn ask(config: &Config) -> Result<String, CommandError> {
     match bridge.router().await {
         Ok(router) => Ok(found(&router, config).await),
         Err(error) => match without_bridge(config, &error) {
-            Some(what) => Ok(format!("{error}; the proxy would {what}\n")),
+            Some(what) => Err(CommandError::run_time(format_args!(
+                "no router answers: {error}. i2p-socks run would {what}"
+            ))),
             None => Err(CommandError::run_time(format_args!(
                 "{error}. Without a router, nothing in I2P can be reached. {}",
                 advice(&error)
@@ -95,6 +97,9 @@ fn without_bridge(config: &Config, error: &Error) -> Option<String> {
     }
     match OwnChoice::of(config) {
         OwnChoice::None(_) => None,
+        OwnChoice::Embedded(_) if !config.refused_by_embedded_router().is_empty() => {
+            Some("end, since the embedded router cannot serve these tunnels".to_owned())
+        }
         _ if UsedBridge::of(config).file().is_some() => Some(
             "wait for it and start no router of its own, since it has used a router's SAM bridge before"
                 .to_owned(),

@@ -183,6 +183,25 @@ async fn live_shows_what_the_router_supports() {
     assert!(stderr.contains("name the address of the bridge"), "{stderr}");
 }
 
+/// Scripts use the exit code to learn whether a router answers, and people read what would happen.
+#[cfg(feature = "embedded")]
+#[test]
+fn live_fails_if_no_router_answers_and_says_what_run_would_do() {
+    let free = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().to_string();
+    let state = tempfile::tempdir().unwrap();
+    let state = state.path().to_str().unwrap();
+    let live = ["--live", "--router", "auto", "--sam", &free, "-o", "router.i2pd=/nonexistent"];
+    for (text, says) in [
+        ("", "i2p-socks run would start the embedded router instead\n"),
+        ("[[tunnel]]\nudp = 'raw'\n", "i2p-socks run would end, since the embedded router cannot serve"),
+    ] {
+        let (code, stdout, stderr) = check(text, &[&live[..], &["--state-dir", state]].concat());
+        assert_eq!(code, Some(1), "{stdout}");
+        assert!(stdout.starts_with("the configuration is correct\n"), "{stdout}");
+        assert!(stderr.contains("no router answers: ") && stderr.contains(says), "{stderr}");
+    }
+}
+
 /// The version of Java I2P does not tell whether it supports these datagrams.
 #[tokio::test(flavor = "multi_thread")]
 async fn live_asks_for_the_datagrams_that_a_tunnel_carries() {

@@ -271,9 +271,9 @@ async fn auto_prefers_an_installed_i2pd_to_the_embedded_router() {
     }
     assert_eq!(lab.status("/own-router/kind"), "i2pd");
     let program = format!("router.i2pd={}", lab.0.path().join("i2pd").display());
-    let (code, stdout, _) = output(&["check", "--live", "--sam", &free, "-o", &program]);
-    assert_eq!(code, Some(0));
-    assert!(stdout.contains("the proxy would start i2pd ("), "{stdout}");
+    let (code, _, stderr) = output(&["check", "--live", "--sam", &free, "-o", &program]);
+    assert_eq!(code, Some(1));
+    assert!(stderr.contains("run would start i2pd ("), "{stderr}");
 }
 
 /// Runs a command to its end, which is an error of this code. Returns what it says.

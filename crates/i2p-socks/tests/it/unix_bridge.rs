@@ -65,8 +65,8 @@ async fn a_proxy_that_has_used_a_bridge_waits_for_it_and_starts_no_router_of_its
     assert_eq!(proxy.signal("TERM"), Some(0), "{}", proxy.said());
     bridge.kill().await;
     let (code, stdout, stderr) = output(&check);
-    assert_eq!(code, Some(0), "{stderr}");
-    assert!(stdout.contains("the proxy would wait for it and start no router of its own"), "{stdout}");
+    assert_eq!(code, Some(1), "{stdout}");
+    assert!(stderr.contains("run would wait for it and start no router of its own"), "{stderr}");
     // A person waits for this command, so it does not wait for the router.
     let (code, _, stderr) = output(&[&["connect", "known.i2p", "80"][..], &args].concat());
     assert_eq!(code, Some(1), "{stderr}");
