@@ -89,6 +89,9 @@ fn tunnel(page: &mut String, report: &TunnelReport) -> fmt::Result {
         size(report.sent),
         size(report.received),
     )?;
+    if let Some(refused) = report.refused_clients() {
+        writeln!(page, "<dt>refused</dt><dd>{refused}</dd>")?;
+    }
     report.datagrams.iter().try_for_each(|report| datagrams(page, report))?;
     page.push_str("</dl>\n</article>\n");
     Ok(())

@@ -150,13 +150,14 @@ fn to_text(report: &StatusReport) -> String {
     for tunnel in &report.tunnels {
         let _ = writeln!(
             text,
-            "tunnel {} at {}: {}, {}; {} succeeded, {} failed",
+            "tunnel {} at {}: {}, {}; {} succeeded, {} failed{}",
             tunnel.name,
             tunnel.listeners.join(", "),
             counted(tunnel.connections, "connection"),
             counted(tunnel.streams, "stream"),
             counted(tunnel.succeeded, "request"),
-            tunnel.failed
+            tunnel.failed,
+            tunnel.refused_clients().map_or_else(String::new, |refused| format!("; {refused}"))
         );
         if let Some(datagrams) = &tunnel.datagrams {
             let _ = writeln!(

@@ -93,6 +93,7 @@ fn tunnel(metrics: &Metrics, (name, ready): (&str, bool), active: &ActiveParts) 
         streams: account.open_streams(),
         succeeded,
         failed,
+        refused_credentials: account.refused_credentials(),
         sent,
         received,
         datagrams: pool.map(|pool| datagrams(account.datagrams(), pool)),

@@ -74,12 +74,23 @@ pub(crate) struct TunnelReport {
     /// Requests since the start.
     pub(crate) succeeded: u64,
     pub(crate) failed: u64,
+    /// Clients that were refused since the start, because their user name or password was wrong or missing.
+    #[serde(default)]
+    pub(crate) refused_credentials: u64,
     /// Bytes since the start.
     pub(crate) sent: u64,
     pub(crate) received: u64,
     /// The datagrams, if the tunnel carries any.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) datagrams: Option<DatagramReport>,
+}
+
+impl TunnelReport {
+    /// How many clients were refused for their credentials, as a part of a sentence, if there were any.
+    pub(crate) fn refused_clients(&self) -> Option<String> {
+        let count = self.refused_credentials;
+        (count > 0).then(|| format!("user name or password wrong or missing {}", counted(count, "time")))
+    }
 }
 
 /// The datagrams of a tunnel.

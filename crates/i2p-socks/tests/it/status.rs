@@ -173,6 +173,39 @@ async fn risks_are_shown_once_in_each_place() {
     }
 }
 
+/// The status says that somebody has the wrong password, and never who.
+#[tokio::test(flavor = "multi_thread")]
+async fn refused_passwords_are_counted_without_names() {
+    let bridge = TestBridge::start().await;
+    let dir = tempfile::tempdir().unwrap();
+    let users = dir.path().join("users");
+    fs::write(&users, i2p_tunnel::Users::entry("anna", b"secret").unwrap()).unwrap();
+    let mut proxy =
+        Proxy::start(&bridge, &format!("auth = 'required'\nusers-file = '{}'\n", users.display()));
+    let address = proxy.running.ready();
+    let status = || common::output(&["status", "--state-dir", &proxy.state()]).1;
+    assert!(!status().contains("password"), "{}", status());
+    for bytes in [
+        &b"\x04\x01\x00\x50\x00\x00\x00\x01\x00known.i2p\x00"[..],
+        b"\x05\x01\x00",
+        b"\x05\x01\x02\x01\x04anna\x05guess",
+        // base64 of anna:guess.
+        b"CONNECT known.i2p:80 HTTP/1.1\r\nProxy-Authorization: Basic YW5uYTpndWVzcw==\r\n\r\n",
+    ] {
+        let mut client = TcpStream::connect(address).unwrap();
+        client.write_all(bytes).unwrap();
+        assert!(client.read_to_end(&mut Vec::new()).unwrap() > 0, "it is told");
+    }
+    let words = "user name or password wrong or missing 4 times";
+    let shown = status();
+    assert!(shown.contains(&format!("0 failed; {words}\n")), "{shown}");
+    let page = proxy.get("/").1;
+    assert!(page.contains(words), "{page}");
+    for text in [shown, page, proxy.running.said()] {
+        assert!(!text.contains("anna"), "{text}");
+    }
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn the_origin_of_datagrams_is_shown_in_words() {
     for (dialect, shares, words) in [

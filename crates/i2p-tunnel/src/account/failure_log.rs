@@ -2,8 +2,34 @@ use std::time::Duration;
 
 use crate::{failure::Failure, limits::Limit, log_throttle::LogThrottle};
 
-/// Log line for clients with wrong credentials.
-const UNAUTHORIZED: &str = "a client was refused: its user name or password is wrong or missing";
+/// How the credentials of a client were refused. Each is mended in another way.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum RefusedCredentials {
+    /// The client spoke SOCKS4, which has no passwords.
+    Socks4,
+    /// The client spoke SOCKS5 and offered no password.
+    Socks5Missing,
+    /// The client sent a wrong user name or password over SOCKS5.
+    Socks5Wrong,
+    /// The client sent a wrong user name or password over HTTP.
+    HttpWrong,
+}
+
+impl RefusedCredentials {
+    /// The log line.
+    fn log(self) -> &'static str {
+        match self {
+            Self::Socks4 => {
+                "a client was refused: it spoke SOCKS4, which cannot send a password. Set its program to SOCKS5 or HTTP"
+            }
+            Self::Socks5Missing => {
+                "a client was refused: it sent no user name and password, which the tunnel requires. Set them in its program"
+            }
+            Self::Socks5Wrong => "a client was refused: its user name or password is wrong, over SOCKS5",
+            Self::HttpWrong => "a client was refused: its user name or password is wrong, over HTTP",
+        }
+    }
+}
 
 /// Log line for clients that speak TLS.
 const TLS: &str = "a client spoke TLS, which the proxy does not speak, and was refused. Its program probably has the proxy as \
@@ -18,7 +44,7 @@ const PANICKED: &str = "a connection panicked and was ended; other connections a
 pub(crate) struct FailureLog {
     failures: LogThrottle<Failure>,
     limits: LogThrottle<Limit>,
-    unauthorized: LogThrottle<()>,
+    unauthorized: LogThrottle<RefusedCredentials>,
     tls: LogThrottle<()>,
     panics: LogThrottle<()>,
 }
@@ -44,8 +70,8 @@ impl FailureLog {
     }
 
     /// Records a client with wrong or missing credentials. One may be a mistake; many are an attempt to guess a password.
-    pub(crate) fn log_unauthorized(&self) {
-        self.unauthorized.warn((), UNAUTHORIZED);
+    pub(crate) fn log_unauthorized(&self, how: RefusedCredentials) {
+        self.unauthorized.warn(how, how.log());
     }
 
     /// Records a client that spoke TLS.

@@ -11,10 +11,6 @@ use std::{fmt, time::Duration};
 
 use prometheus_client::metrics::{counter::Counter, gauge::Gauge};
 
-pub(crate) use self::families::{
-    ActiveGuard, BuildLabels, Families, OutproxyLabels, OutproxyOutcomeLabels, ReloadLabels, SessionLabels,
-    TunnelLabels,
-};
 pub use self::{
     datagram_counts::{DatagramCounts, DropReason},
     failure_log::RecentFailure,
@@ -23,6 +19,13 @@ use self::{
     durations::Durations,
     failure_log::FailureLog,
     families::{DirectionLabels, HandshakeLabels, LimitLabels, RequestLabels},
+};
+pub(crate) use self::{
+    failure_log::RefusedCredentials,
+    families::{
+        ActiveGuard, BuildLabels, Families, OutproxyLabels, OutproxyOutcomeLabels, ReloadLabels,
+        SessionLabels, TunnelLabels,
+    },
 };
 use crate::{client::ClientProtocol, failure::Failure, limits::Limit};
 
@@ -51,6 +54,9 @@ fn protocol_label(protocol: ClientProtocol) -> &'static str {
     }
 }
 
+/// The label of [`HandshakeFailure::Unauthorized`].
+const CREDENTIALS: &str = "credentials";
+
 /// Why a connection ended without a request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum HandshakeFailure {
@@ -61,7 +67,7 @@ pub(crate) enum HandshakeFailure {
     /// The client violated the protocol.
     Refused,
     /// The tunnel requires credentials, and the client's were wrong or missing.
-    Unauthorized,
+    Unauthorized(RefusedCredentials),
     /// The client spoke HTTP without CONNECT and got a page.
     AnsweredHttp,
     /// The client spoke TLS and got an alert.
@@ -71,23 +77,15 @@ pub(crate) enum HandshakeFailure {
 }
 
 impl HandshakeFailure {
-    /// All variants in the order of declaration: counters are indexed by it.
-    const ALL: [Self; 7] = [
-        Self::TimedOut,
-        Self::Broken,
-        Self::Refused,
-        Self::Unauthorized,
-        Self::AnsweredHttp,
-        Self::AnsweredTls,
-        Self::NotSocks,
-    ];
+    /// Every label that [`label`](Self::label) returns.
+    const LABELS: [&str; 7] = ["timeout", "broken", "refused", CREDENTIALS, "http", "tls", "not_socks"];
 
     fn label(self) -> &'static str {
         match self {
             Self::TimedOut => "timeout",
             Self::Broken => "broken",
             Self::Refused => "refused",
-            Self::Unauthorized => "credentials",
+            Self::Unauthorized(_) => CREDENTIALS,
             Self::AnsweredHttp => "http",
             Self::AnsweredTls => "tls",
             Self::NotSocks => "not_socks",
@@ -100,8 +98,8 @@ pub struct Account {
     accepted: Counter,
     active: Gauge,
     panics: Counter,
-    /// In the order of [`HandshakeFailure::ALL`].
-    handshakes_failed: [Counter; HandshakeFailure::ALL.len()],
+    /// In the order of [`HandshakeFailure::LABELS`].
+    handshakes_failed: [Counter; HandshakeFailure::LABELS.len()],
     /// In the order of [`Limit::ALL`].
     limits_reached: [Counter; Limit::ALL.len()],
     requests: Vec<RequestCounters>,
@@ -125,8 +123,8 @@ struct RequestCounters {
 impl Account {
     pub(crate) fn new(families: &Families, tunnel: &str) -> Self {
         let of_tunnel = TunnelLabels { tunnel: tunnel.to_owned() };
-        let handshake_failed = |failure: HandshakeFailure| {
-            let labels = HandshakeLabels { tunnel: tunnel.to_owned(), reason: failure.label() };
+        let handshake_failed = |reason| {
+            let labels = HandshakeLabels { tunnel: tunnel.to_owned(), reason };
             families.handshakes_failed.get_or_create_owned(&labels)
         };
         let limit = |limit: Limit| {
@@ -154,7 +152,7 @@ impl Account {
             accepted: families.connections.get_or_create_owned(&of_tunnel),
             active: families.connections_active.get_or_create_owned(&of_tunnel),
             panics: families.connection_panics.get_or_create_owned(&of_tunnel),
-            handshakes_failed: HandshakeFailure::ALL.map(handshake_failed),
+            handshakes_failed: HandshakeFailure::LABELS.map(handshake_failed),
             limits_reached: Limit::ALL.map(limit),
             requests: PROTOCOLS.into_iter().map(counters).collect(),
             handshake: families.handshake.get_or_create_owned(&of_tunnel),
@@ -187,13 +185,18 @@ impl Account {
     /// Records a handshake that ended without a request.
     pub(crate) fn handshake_failed(&self, failure: HandshakeFailure) {
         match failure {
-            HandshakeFailure::Unauthorized => self.failures.log_unauthorized(),
+            HandshakeFailure::Unauthorized(how) => self.failures.log_unauthorized(how),
             HandshakeFailure::AnsweredTls => self.failures.log_tls(),
             _ => {}
         }
-        if let Some(counter) = self.handshakes_failed.get(failure as usize) {
+        if let Some(counter) = self.handshakes_failed_for(failure.label()) {
             counter.inc();
         }
+    }
+
+    fn handshakes_failed_for(&self, label: &str) -> Option<&Counter> {
+        let mut all = HandshakeFailure::LABELS.iter().zip(&self.handshakes_failed);
+        all.find(|(of, _)| **of == label).map(|(_, counter)| counter)
     }
 
     /// Records a limit that a connection reached: counts it, and logs it at a bounded rate.
@@ -283,6 +286,12 @@ impl Account {
         let succeeded = self.requests.iter().map(|counters| counters.succeeded.get()).sum();
         let failed = self.requests.iter().flat_map(|counters| &counters.failed);
         (succeeded, failed.map(|(_, counter)| counter.get()).sum())
+    }
+
+    /// How often credentials were refused since the start, because they were wrong or missing.
+    #[must_use]
+    pub fn refused_credentials(&self) -> u64 {
+        self.handshakes_failed_for(CREDENTIALS).map_or(0, Counter::get)
     }
 
     /// Payload bytes passed on to the far end and to clients, since the start.

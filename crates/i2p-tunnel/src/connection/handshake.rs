@@ -14,6 +14,7 @@ use super::{
     tls,
 };
 use crate::{
+    account::RefusedCredentials,
     client::{AccessPolicy, ClientAddress, ClientCredentials, ClientProtocol},
     failure::Failure,
     limits::Limit,
@@ -104,7 +105,7 @@ pub(crate) enum HandshakeOutcome {
     /// The client was refused and told so. Its connection is to be closed gently.
     Rejected(Socket),
     /// The client gave no valid credentials and was told so. Its connection is to be closed gently.
-    Unauthorized(Socket),
+    Unauthorized(Socket, RefusedCredentials),
     /// The client got an HTTP answer instead of a stream. Its connection is to be closed gently.
     AnsweredHttp(Socket),
     /// The client spoke TLS and was told so. Its connection is to be closed gently.
@@ -123,17 +124,25 @@ pub(crate) async fn perform(
     (access, methods): (&AccessPolicy, Authentication),
 ) -> io::Result<HandshakeOutcome> {
     let limit = deadline.saturating_duration_since(Instant::now());
-    let check = |credentials: &Credentials<'_>| access.authentication.allows(address, credentials);
+    let mut has_sent = false;
+    let check = |credentials: &Credentials<'_>| {
+        has_sent = true;
+        access.authentication.allows(address, credentials)
+    };
     match accept_with_async_check(client, methods, limit, check).await {
         Ok(accepted) => Ok(HandshakeOutcome::Request(PendingRequest::Socks(accepted))),
         Err(AcceptError::Refused { stream, error }) => {
             tracing::debug!(%error, "the handshake failed");
-            let unknown = matches!(error, Error::WrongCredentials | Error::NoAcceptableMethod);
+            let refused = match error {
+                Error::WrongCredentials if has_sent => Some(RefusedCredentials::Socks5Wrong),
+                Error::WrongCredentials => Some(RefusedCredentials::Socks4),
+                Error::NoAcceptableMethod => Some(RefusedCredentials::Socks5Missing),
+                _ => None,
+            };
             let users_only = !access.authentication.allows_anonymous();
-            Ok(if unknown && users_only {
-                HandshakeOutcome::Unauthorized(stream)
-            } else {
-                HandshakeOutcome::Rejected(stream)
+            Ok(match refused {
+                Some(how) if users_only => HandshakeOutcome::Unauthorized(stream, how),
+                _ => HandshakeOutcome::Rejected(stream),
             })
         }
         Err(AcceptError::NotSocks { stream, protocol: NotSocks::Http, read }) => {
@@ -147,7 +156,9 @@ pub(crate) async fn perform(
                     tracing::debug!("a client spoke {why}");
                     HandshakeOutcome::AnsweredHttp(stream)
                 }
-                http::HttpOutcome::Unauthorized(stream) => HandshakeOutcome::Unauthorized(stream),
+                http::HttpOutcome::Unauthorized(stream) => {
+                    HandshakeOutcome::Unauthorized(stream, RefusedCredentials::HttpWrong)
+                }
                 http::HttpOutcome::LimitReached(limit) => HandshakeOutcome::LimitReached(limit),
             })
         }

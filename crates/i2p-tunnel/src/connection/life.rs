@@ -121,7 +121,7 @@ pub(crate) async fn refuse_overload<D: Dial>(client: Socket, address: ClientAddr
                 refuse_http(client, Failure::TooManyConnections, service).await
             }
             HandshakeOutcome::Rejected(client)
-            | HandshakeOutcome::Unauthorized(client)
+            | HandshakeOutcome::Unauthorized(client, _)
             | HandshakeOutcome::AnsweredHttp(client)
             | HandshakeOutcome::AnsweredTls(client) => Ok(NextStep::Close(client)),
             HandshakeOutcome::NotSocks | HandshakeOutcome::LimitReached(_) => Ok(NextStep::Done),
@@ -164,7 +164,7 @@ async fn handle_client<D: Dial>(
             Box::pin(forward::serve(client, read, deadline, arrival, service)).await
         }
         HandshakeOutcome::Rejected(client)
-        | HandshakeOutcome::Unauthorized(client)
+        | HandshakeOutcome::Unauthorized(client, _)
         | HandshakeOutcome::AnsweredHttp(client)
         | HandshakeOutcome::AnsweredTls(client) => Ok(NextStep::Close(client)),
         HandshakeOutcome::NotSocks => Ok(NextStep::Done),
@@ -189,7 +189,7 @@ fn count_handshake(outcome: &io::Result<HandshakeOutcome>, begin: Instant, accou
         }
         Ok(HandshakeOutcome::LimitReached(_)) => HandshakeFailure::TimedOut,
         Ok(HandshakeOutcome::Rejected(_)) => HandshakeFailure::Refused,
-        Ok(HandshakeOutcome::Unauthorized(_)) => HandshakeFailure::Unauthorized,
+        Ok(HandshakeOutcome::Unauthorized(_, how)) => HandshakeFailure::Unauthorized(*how),
         Ok(HandshakeOutcome::AnsweredHttp(_)) => HandshakeFailure::AnsweredHttp,
         Ok(HandshakeOutcome::AnsweredTls(_)) => HandshakeFailure::AnsweredTls,
         Ok(HandshakeOutcome::NotSocks) => HandshakeFailure::NotSocks,

@@ -20,7 +20,7 @@ fn http(field: &str) -> Vec<u8> {
 }
 
 #[tokio::test]
-async fn wrong_passwords_are_counted_and_logged_once() {
+async fn refused_credentials_are_counted_and_logged_by_kind() {
     alone();
     let lines = log::keep(LevelFilter::INFO);
     let bridge = TestBridge::start().await;
@@ -51,6 +51,9 @@ async fn wrong_passwords_are_counted_and_logged_once() {
     failed("http", 1);
     failed("refused", 0);
     let said = lines.text();
-    assert_eq!(said.matches("its user name or password is wrong").count(), 1, "{said}");
+    for line in ["is wrong, over SOCKS5", "it sent no user name", "it spoke SOCKS4", "is wrong, over HTTP"] {
+        assert_eq!(said.matches(line).count(), 1, "{line}: {said}");
+    }
+    assert_eq!(metrics.account("main").refused_credentials(), 4);
     assert!(said.contains("WARN") && !said.contains("anna") && !said.contains("127.0.0.1"), "{said}");
 }

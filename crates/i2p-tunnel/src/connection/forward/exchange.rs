@@ -27,7 +27,7 @@ use super::{
     visit::Visit,
 };
 use crate::{
-    account::HandshakeFailure,
+    account::{HandshakeFailure, RefusedCredentials},
     client::{Client, ClientAddress, ClientCredentials, ClientProtocol, IsolationKey},
     dial::Dial,
     failure::Failure,
@@ -121,7 +121,9 @@ impl<D: Dial> Forwarder<D> {
                 tracing::debug!("a request was refused: {}", refusal.row().1);
                 account.handshake_failed(HandshakeFailure::Refused);
             }
-            Trouble::Unauthorized { given: true } => account.handshake_failed(HandshakeFailure::Unauthorized),
+            Trouble::Unauthorized { given: true } => {
+                account.handshake_failed(HandshakeFailure::Unauthorized(RefusedCredentials::HttpWrong));
+            }
             // Browsers start without credentials. The answer makes them ask the user.
             Trouble::Unauthorized { given: false } => {
                 account.handshake_failed(HandshakeFailure::AnsweredHttp);
