@@ -6,11 +6,16 @@ use std::{
 
 use tokio::time::Instant;
 
-/// Shortest time between two log lines of one kind.
+/// The time after which one more line of a kind may be logged.
 const LOG_INTERVAL: Duration = Duration::from_secs(60);
+/// How many lines of a kind may be logged in a row: somebody who tries one program after another sees a line for each.
+const BURST: u32 = 5;
+/// The shortest time between two of these lines: a page with many images is one try.
+const SPACING: Duration = Duration::from_secs(1);
 
-/// Counts events by kind and bounds how often each kind is logged, since clients could otherwise fill the log: the first of a kind
-/// is logged at once, the next at least a minute later, with the number of those in between.
+/// Counts events by kind and bounds how often each kind is logged, since clients could otherwise fill the log: the first five of a
+/// kind are logged at once, one a second, and then one a minute, with the number of those in between. A minute without a line allows
+/// one more.
 ///
 /// Kinds are searched linearly and never removed, so there must be few of them.
 #[derive(Debug)]
@@ -25,6 +30,10 @@ pub(crate) struct Kind<K> {
     pub(crate) count: u64,
     pub(crate) last: Instant,
     logged: Instant,
+    /// How many lines may be logged.
+    allowed: u32,
+    /// Since when the time for one more counts.
+    counted_from: Instant,
     suppressed: u64,
 }
 
@@ -61,17 +70,33 @@ impl<K: PartialEq> LogThrottle<K> {
         let now = Instant::now();
         let mut kinds = self.kinds();
         let Some(kind) = kinds.iter_mut().find(|kind| kind.what == what) else {
-            kinds.push(Kind { what, count: 1, last: now, logged: now, suppressed: 0 });
+            let (allowed, suppressed) = (BURST - 1, 0);
+            let (last, logged, counted_from) = (now, now, now);
+            kinds.push(Kind { what, count: 1, last, logged, allowed, counted_from, suppressed });
             return Some(0);
         };
         kind.count += 1;
         kind.last = now;
-        if now - kind.logged < LOG_INTERVAL {
+        kind.allow_more(now);
+        if kind.allowed == 0 || now - kind.logged < SPACING {
             kind.suppressed += 1;
             return None;
         }
+        kind.allowed -= 1;
         kind.logged = now;
         Some(std::mem::take(&mut kind.suppressed))
+    }
+}
+
+impl<K> Kind<K> {
+    /// Allows a line for each interval that has passed.
+    fn allow_more(&mut self, now: Instant) {
+        let passed = (now - self.counted_from).as_secs() / LOG_INTERVAL.as_secs();
+        let passed = u32::try_from(passed).unwrap_or(u32::MAX).min(BURST);
+        self.allowed = (self.allowed + passed).min(BURST);
+        // Once all are allowed, time counts from the next line.
+        self.counted_from =
+            if self.allowed == BURST { now } else { self.counted_from + LOG_INTERVAL * passed };
     }
 }
 
@@ -80,15 +105,42 @@ mod tests {
     use super::*;
 
     #[tokio::test(start_paused = true)]
-    async fn the_first_of_a_kind_is_logged_and_later_ones_are_counted() {
+    async fn a_few_of_a_kind_are_logged_and_later_ones_are_counted() {
         let log = LogThrottle::default();
-        assert_eq!(log.record("unknown"), Some(0));
+        for _ in 0..BURST {
+            assert_eq!(log.record("unknown"), Some(0));
+            tokio::time::advance(SPACING).await;
+        }
         assert_eq!(log.record("unknown"), None);
-        assert_eq!(log.record("refused"), Some(0), "each kind has its own interval");
+        assert_eq!(log.record("refused"), Some(0), "each kind has its own lines");
         tokio::time::advance(LOG_INTERVAL / 2).await;
         assert_eq!(log.record("unknown"), None);
         tokio::time::advance(LOG_INTERVAL / 2).await;
         assert_eq!(log.record("unknown"), Some(2));
         assert_eq!(log.record("unknown"), None);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_happens_at_once_is_one_line() {
+        let log = LogThrottle::default();
+        assert_eq!((0..1000).filter(|_| log.record("storm").is_some()).count(), 1);
+        tokio::time::advance(SPACING).await;
+        assert_eq!(log.record("storm"), Some(999));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_flood_is_logged_once_a_minute_and_a_quiet_time_allows_no_more_than_the_first_lines() {
+        let log = LogThrottle::default();
+        let lines = async |seconds: usize| {
+            let mut lines = 0;
+            for _ in 0..seconds {
+                lines += usize::from(log.record("flood").is_some());
+                tokio::time::advance(Duration::from_secs(1)).await;
+            }
+            lines
+        };
+        assert_eq!(lines(600).await, 5 + 9);
+        tokio::time::advance(LOG_INTERVAL * 100).await;
+        assert_eq!(lines(50).await, 5);
     }
 }

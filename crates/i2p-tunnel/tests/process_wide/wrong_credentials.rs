@@ -55,5 +55,12 @@ async fn refused_credentials_are_counted_and_logged_by_kind() {
         assert_eq!(said.matches(line).count(), 1, "{line}: {said}");
     }
     assert_eq!(metrics.account("main").refused_credentials(), 4);
+    // Guessing does not fill the log.
+    for _ in 0..6 {
+        proxy.exchange(&socks5("anna", "guess")).await;
+    }
+    failed("credentials", 10);
+    let said = lines.text();
+    assert!((2..=5).contains(&said.matches("is wrong, over SOCKS5").count()), "{said}");
     assert!(said.contains("WARN") && !said.contains("anna") && !said.contains("127.0.0.1"), "{said}");
 }
