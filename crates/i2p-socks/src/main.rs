@@ -26,10 +26,10 @@ use std::process::ExitCode;
 use cli::{Cli, Command, parse::UsageError};
 use command_error::CommandError;
 use commands::{
-    check, connect, explain, generate, keys, listen, new_identity, passwd, reload, resolve,
-    status::StatusQuery,
+    check, connect, explain, generate, keys, listen, names_print::Manner, new_identity, passwd, reload,
+    resolve, status::StatusQuery,
 };
-use config::{Config, file::ConfigFile, log::LogFormat, options::Options};
+use config::{Config, file::ConfigFile, log::LogFormat, options::Options, verbosity::Verbosity};
 use daemon::{preflight, run::run as run_proxy};
 use i2p_tunnel::InheritedSockets;
 use terminal::{
@@ -122,7 +122,10 @@ fn run(cli: &Cli, file: Result<ConfigFile, CommandError>, format: LogFormat) -> 
             }
             Command::Connect(command) => connect::connect(config, &command, &progress).await,
             Command::Listen(command) => listen::listen(config, &command, &progress).await,
-            Command::Names { command, json } => commands::names::run(&config, &command, Format::json_if(json)).await,
+            Command::Names { command, json } => {
+                let quiet = cli.options.verbosity() == Verbosity::Quiet;
+                commands::names::run(&config, &command, Manner { format: Format::json_if(json), quiet }).await
+            }
             #[cfg(feature = "embedded")]
             Command::Demo => commands::demo::run(config, inherited, &progress).await,
             #[cfg(not(feature = "embedded"))]

@@ -22,7 +22,7 @@ pub(crate) mod generate;
 pub(crate) mod keys;
 pub(crate) mod listen;
 pub(crate) mod names;
-mod names_print;
+pub(crate) mod names_print;
 pub(crate) mod new_identity;
 pub(crate) mod passwd;
 pub(crate) mod reload;

@@ -12,7 +12,11 @@ use http_body_util::BodyExt;
 use i2p_address_book::BookError;
 use i2p_name::{HostName, I2pName};
 
-use super::{NO_PORT_HERE, host_advice, names_print, remark_demo_not_asked};
+use super::{
+    NO_PORT_HERE, host_advice,
+    names_print::{self, Manner},
+    remark_demo_not_asked,
+};
 use crate::{
     command_error::CommandError,
     config::{Config, i2p_url::I2pUrl},
@@ -23,7 +27,7 @@ use crate::{
         client::{BookClient, unexpected_reply},
         protocol::{self, BookCommand, BookReply, FeedUpdate, NameEntry},
     },
-    terminal::output::{Format, wanted},
+    terminal::output::{Format, remark, wanted},
 };
 
 /// How long a proxy may take to read all subscriptions.
@@ -92,7 +96,8 @@ pub(crate) enum NamesCommand {
 }
 
 /// Runs the command and prints the result.
-pub(crate) async fn run(config: &Config, command: &NamesCommand, format: Format) -> Result<(), CommandError> {
+pub(crate) async fn run(config: &Config, command: &NamesCommand, manner: Manner) -> Result<(), CommandError> {
+    let format = manner.format;
     let mut book = BookClient::of(config)?;
     remark_demo_not_asked(&config.state_dir()?, "the address book").await;
     match command {
@@ -102,25 +107,38 @@ pub(crate) async fn run(config: &Config, command: &NamesCommand, format: Format)
             check_name(name)?;
             let destination = book.destination(destination, router_lookup(config, destination)).await?;
             let command = BookCommand::Add { name: name.clone(), destination, replace: *replace };
-            done(&mut book, command, format, "the name is already in the address book").await
+            let said = (format!("added {name}"), "the name is already in the address book");
+            done(&mut book, command, said, manner).await
         }
         NamesCommand::Remove { name } => {
             let command = BookCommand::Remove { name: name.clone() };
-            done(&mut book, command, format, "the name is not in the address book").await
+            let said = (format!("removed {name}"), "the name is not in the address book");
+            done(&mut book, command, said, manner).await
         }
         NamesCommand::Import { file } => names_print::imported(&book.import(file).await?, format),
-        NamesCommand::Export { file } => export(&mut book, file.as_deref()).await,
+        NamesCommand::Export { file: None } => {
+            wanted(export_to(&mut book, &mut io::stdout().lock()).await?).map(drop)
+        }
+        NamesCommand::Export { file: Some(file) } => {
+            export(&mut book, file).await?;
+            if !manner.quiet {
+                remark(&format!("wrote all names to {}", file.display()));
+            }
+            Ok(())
+        }
         NamesCommand::Subscribe { url: None } => match book.run(BookCommand::Feeds).await? {
             BookReply::Feeds(feeds) => names_print::feeds(&feeds, format),
             other => Err(unexpected_reply(&other)),
         },
         NamesCommand::Subscribe { url: Some(url) } => {
             let command = BookCommand::Subscribe { url: url.clone() };
-            done(&mut book, command, format, "this subscription already exists").await
+            let said = (format!("subscribed to {}", url.text()), "this subscription already exists");
+            done(&mut book, command, said, manner).await
         }
         NamesCommand::Unsubscribe { url } => {
             let command = BookCommand::Unsubscribe { url: url.clone() };
-            done(&mut book, command, format, "there is no such subscription").await
+            let said = (format!("unsubscribed from {}", url.text()), "there is no such subscription");
+            done(&mut book, command, said, manner).await
         }
         NamesCommand::Update { url } => {
             let updated: Vec<FeedUpdate> =
@@ -139,7 +157,8 @@ pub(crate) async fn run(config: &Config, command: &NamesCommand, format: Format)
         },
         NamesCommand::Conflicts { settle: Some(name) } => {
             let command = BookCommand::Settle { name: name.clone() };
-            done(&mut book, command, format, "there is no conflict about this name").await
+            let said = (format!("settled {name}"), "there is no conflict about this name");
+            done(&mut book, command, said, manner).await
         }
     }
 }
@@ -183,23 +202,21 @@ async fn list(book: &mut BookClient<'_>, prefix: &str, format: Format) -> Result
     }
 }
 
+/// Runs a command that changes the book. Says what it has done, or fails with the reason why there was nothing to do.
 async fn done(
     book: &mut BookClient<'_>,
     command: BookCommand,
-    format: Format,
-    otherwise: &str,
+    (what, otherwise): (String, &str),
+    manner: Manner,
 ) -> Result<(), CommandError> {
     match book.run(command).await? {
-        BookReply::Done(true) => names_print::done(format),
+        BookReply::Done(true) => names_print::done(&what, manner),
         BookReply::Done(false) => Err(CommandError::run_time(otherwise)),
         other => Err(unexpected_reply(&other)),
     }
 }
 
-async fn export(book: &mut BookClient<'_>, file: Option<&Path>) -> Result<(), CommandError> {
-    let Some(path) = file else {
-        return wanted(export_to(book, &mut io::stdout().lock()).await?).map(drop);
-    };
+async fn export(book: &mut BookClient<'_>, path: &Path) -> Result<(), CommandError> {
     let mut options = File::options();
     options.write(true).create_new(true);
     // The names in a book tell whom its owner talks to.

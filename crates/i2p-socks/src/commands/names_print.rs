@@ -17,6 +17,14 @@ fn json_text(value: &impl Serialize) -> Result<String, CommandError> {
     json::pretty(value).map_err(CommandError::run_time)
 }
 
+/// How a command says what it has done.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Manner {
+    pub(crate) format: Format,
+    /// Nothing is said of success.
+    pub(crate) quiet: bool,
+}
+
 /// A list of any length, printed page by page.
 pub(super) struct NameList {
     format: Format,
@@ -62,8 +70,14 @@ impl NameList {
 }
 
 /// Confirms a change.
-pub(super) fn done(format: Format) -> Result<(), CommandError> {
-    if format == Format::Json { print("{\n  \"done\": true\n}\n") } else { Ok(()) }
+/// Says what a command has done: to programs on stdout, and to people on stderr, unless they want to hear of problems only.
+pub(super) fn done(what: &str, Manner { format, quiet }: Manner) -> Result<(), CommandError> {
+    match format {
+        Format::Json => print("{\n  \"done\": true\n}\n")?,
+        _ if quiet => {}
+        _ => remark(what),
+    }
+    Ok(())
 }
 
 pub(super) fn imported(imported: &ImportCounts, format: Format) -> Result<(), CommandError> {

@@ -26,6 +26,8 @@ mod log_privacy;
 mod logging;
 mod malicious_clients;
 mod names;
+mod names_feeds;
+mod names_jump;
 mod notify;
 mod orders;
 mod own_configuration;

@@ -7,6 +7,7 @@ pub(crate) mod fake_i2pd;
 pub(crate) mod lab;
 pub(crate) mod network;
 pub(crate) mod peers;
+pub(crate) mod place;
 pub(crate) mod processes;
 #[cfg(unix)]
 pub(crate) mod reloadable;
