@@ -40,8 +40,8 @@ pub enum BookError {
     /// The disk has failed or is full.
     #[error("the address book cannot be read or written")]
     Storage(#[source] Box<dyn std::error::Error + Send + Sync>),
-    /// Writing has failed before, perhaps because the disk was full. Names are found; changes need the file to be opened again.
-    #[error("writing the address book has failed before, so it cannot be changed until it is opened again")]
+    /// Writing has failed before, and the disk still takes no new data: perhaps it is full. Names are found.
+    #[error("writing the address book has failed before, and the disk still takes no new data")]
     FailedBefore,
     /// The input of an import cannot be read.
     #[error("the names to import cannot be read")]

@@ -1,13 +1,7 @@
-use std::{
-    fmt,
-    io::Write,
-    ops::Bound,
-    path::Path,
-    sync::atomic::{AtomicBool, Ordering::Relaxed},
-};
+use std::{fmt, io::Write, ops::Bound, path::Path};
 
 use i2p_name::{B32, Destination, HostName};
-use redb::{Database, ReadableDatabase, ReadableTableMetadata};
+use redb::ReadableTableMetadata;
 
 use super::{
     bounded_list,
@@ -16,8 +10,8 @@ use super::{
         self, CONFLICT_ORDER, CONFLICTS, ENTRIES, Ledger, NoRoom, REMOVED, REVERSE, Removal, host_name,
     },
     limits::Limits,
-    open,
     record::Record,
+    store::Store,
     time::now,
 };
 use crate::{error::BookError, feed::Entry, source::Source};
@@ -26,9 +20,8 @@ use crate::{error::BookError, feed::Entry, source::Source};
 ///
 /// Only one process can have it open at a time. All methods block on the disk; lookups never wait for a writer.
 pub struct AddressBook {
-    pub(super) database: Database,
+    pub(super) store: Store,
     pub(super) limits: Limits,
-    failed: AtomicBool,
 }
 
 impl AddressBook {
@@ -47,7 +40,7 @@ impl AddressBook {
     /// # Errors
     /// The errors of [`AddressBook::open`].
     pub fn open_with(path: impl AsRef<Path>, limits: Limits) -> Result<Self, BookError> {
-        let book = Self { database: open::open(path.as_ref())?, limits, failed: AtomicBool::new(false) };
+        let book = Self { store: Store::open(path.as_ref())?, limits };
         // The first transaction creates the tables, so that readers find them, and checks the format.
         book.write(|_| Ok(()))?;
         Ok(book)
@@ -58,7 +51,8 @@ impl AddressBook {
     /// # Errors
     /// [`BookError::Storage`], [`BookError::DamagedEntry`].
     pub fn lookup(&self, host: &HostName) -> Result<Option<Destination>, BookError> {
-        let table = self.database.begin_read()?.open_table(ENTRIES)?;
+        let reading = self.store.read()?;
+        let table = reading.open_table(ENTRIES)?;
         match table.get(host.as_str())? {
             Some(bytes) => Record::first_destination(bytes.value()).map(Some).ok_or(BookError::DamagedEntry),
             None => Ok(None),
@@ -70,7 +64,8 @@ impl AddressBook {
     /// # Errors
     /// The errors of [`AddressBook::lookup`].
     pub fn entry(&self, host: &HostName) -> Result<Option<BookEntry>, BookError> {
-        let table = self.database.begin_read()?.open_table(ENTRIES)?;
+        let reading = self.store.read()?;
+        let table = reading.open_table(ENTRIES)?;
         table.get(host.as_str())?.map(|bytes| BookEntry::decode(host.clone(), bytes.value())).transpose()
     }
 
@@ -79,7 +74,8 @@ impl AddressBook {
     /// # Errors
     /// The errors of [`AddressBook::lookup`].
     pub fn names_of(&self, destination: &B32, limit: usize) -> Result<Vec<HostName>, BookError> {
-        let table = self.database.begin_read()?.open_table(REVERSE)?;
+        let reading = self.store.read()?;
+        let table = reading.open_table(REVERSE)?;
         ledger::names_of(&table, destination, None, limit)
     }
 
@@ -88,7 +84,7 @@ impl AddressBook {
     /// # Errors
     /// [`BookError::Storage`].
     pub fn len(&self) -> Result<u64, BookError> {
-        Ok(self.database.begin_read()?.open_table(ENTRIES)?.len()?)
+        Ok(self.store.read()?.open_table(ENTRIES)?.len()?)
     }
 
     /// Returns whether the book has no names.
@@ -110,7 +106,8 @@ impl AddressBook {
         after: Option<&HostName>,
         limit: usize,
     ) -> Result<Vec<BookEntry>, BookError> {
-        let table = self.database.begin_read()?.open_table(ENTRIES)?;
+        let reading = self.store.read()?;
+        let table = reading.open_table(ENTRIES)?;
         let start = match after {
             Some(after) if after.as_str() >= prefix => Bound::Excluded(after.as_str()),
             _ => Bound::Included(prefix),
@@ -183,7 +180,8 @@ impl AddressBook {
     /// # Errors
     /// [`BookError::Storage`].
     pub fn was_removed(&self, host: &HostName, destination: &Destination) -> Result<bool, BookError> {
-        let removed = self.database.begin_read()?.open_table(REMOVED)?;
+        let reading = self.store.read()?;
+        let removed = reading.open_table(REMOVED)?;
         Ok(removed.get(bounded_list::key(host.as_str(), destination.b32().hash()).as_slice())?.is_some())
     }
 
@@ -192,7 +190,7 @@ impl AddressBook {
     /// # Errors
     /// The errors of [`AddressBook::lookup`].
     pub fn conflicts(&self, limit: usize) -> Result<Vec<Conflict>, BookError> {
-        let transaction = self.database.begin_read()?;
+        let transaction = self.store.read()?;
         let (items, order) = (transaction.open_table(CONFLICTS)?, transaction.open_table(CONFLICT_ORDER)?);
         let mut conflicts = Vec::new();
         for item in order.range::<u64>(..)?.rev().take(limit) {
@@ -219,7 +217,8 @@ impl AddressBook {
     /// # Errors
     /// [`BookError::Write`], and the errors of [`AddressBook::lookup`].
     pub fn export(&self, mut writer: impl Write) -> Result<(), BookError> {
-        let table = self.database.begin_read()?.open_table(ENTRIES)?;
+        let reading = self.store.read()?;
+        let table = reading.open_table(ENTRIES)?;
         for item in table.range::<&str>(..)? {
             let (host, bytes) = item?;
             let host = host_name(host.value().as_bytes())?;
@@ -229,42 +228,18 @@ impl AddressBook {
         writer.flush().map_err(BookError::Write)
     }
 
-    /// Whether writing has failed, so that the book cannot be changed until it is opened again.
+    /// Whether writing has failed, perhaps because the disk was full. The next change opens the file again if the disk takes new data.
     #[must_use]
     pub fn has_failed(&self) -> bool {
-        self.failed.load(Relaxed)
+        self.store.has_failed()
     }
 
-    /// Changes the store in one transaction, which is committed only if `change` succeeds.
+    /// Changes the book in one transaction, which is committed only if `change` succeeds.
     pub(super) fn write<T>(
         &self,
         change: impl FnOnce(&mut Ledger<'_>) -> Result<T, BookError>,
     ) -> Result<T, BookError> {
-        self.noting_failure(self.write_once(change))
-    }
-
-    /// Remembers that the book cannot be changed any more, if a write has ended so.
-    pub(super) fn noting_failure<T>(&self, written: Result<T, BookError>) -> Result<T, BookError> {
-        // The store accepts no more transactions after some errors, and tells only when the next one begins.
-        if matches!(written, Err(BookError::Storage(_)))
-            && matches!(self.database.begin_write().map_err(BookError::from), Err(BookError::FailedBefore))
-        {
-            self.failed.store(true, Relaxed);
-        }
-        written
-    }
-
-    fn write_once<T>(
-        &self,
-        change: impl FnOnce(&mut Ledger<'_>) -> Result<T, BookError>,
-    ) -> Result<T, BookError> {
-        let transaction = self.database.begin_write()?;
-        let result = {
-            let mut ledger = Ledger::open(&transaction, self.limits, now())?;
-            change(&mut ledger)?
-        };
-        transaction.commit()?;
-        Ok(result)
+        self.store.write(|transaction| change(&mut Ledger::open(transaction, self.limits, now())?))
     }
 }
 

@@ -1,7 +1,6 @@
 use std::io::BufRead;
 
 use i2p_name::{Destination, HostName};
-use redb::ReadableDatabase;
 
 use super::{
     address_book::AddressBook,
@@ -103,7 +102,8 @@ impl AddressBook {
 
     /// Whether a name in the book has this destination.
     fn has_destination(&self, host: &HostName, destination: &Destination) -> Result<bool, BookError> {
-        let table = self.database.begin_read()?.open_table(ENTRIES)?;
+        let reading = self.store.read()?;
+        let table = reading.open_table(ENTRIES)?;
         let bytes = table.get(host.as_str())?;
         Ok(bytes
             .and_then(|bytes| Record::decode(bytes.value()))

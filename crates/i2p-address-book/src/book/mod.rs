@@ -9,6 +9,7 @@ mod ledger;
 mod limits;
 mod open;
 mod record;
+mod store;
 mod subscriptions;
 mod time;
 

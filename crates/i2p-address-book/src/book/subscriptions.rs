@@ -2,7 +2,7 @@
 
 use std::time::SystemTime;
 
-use redb::{ReadableDatabase, ReadableTable, ReadableTableMetadata, Table, TableDefinition, TableError};
+use redb::{ReadableTable, ReadableTableMetadata, Table, TableDefinition, TableError};
 
 use super::{
     address_book::AddressBook,
@@ -77,7 +77,7 @@ impl AddressBook {
     /// # Errors
     /// [`BookError::Storage`], [`BookError::DamagedEntry`].
     pub fn subscriptions(&self) -> Result<Vec<FeedName>, BookError> {
-        let transaction = self.database.begin_read()?;
+        let transaction = self.store.read()?;
         let table = match transaction.open_table(FEEDS) {
             Ok(table) => table,
             Err(TableError::TableDoesNotExist(_)) => return Ok(Vec::new()),
@@ -98,7 +98,8 @@ impl AddressBook {
     /// # Errors
     /// [`BookError::Storage`], [`BookError::DamagedEntry`].
     pub fn feed_state(&self, feed: &FeedName) -> Result<FeedState, BookError> {
-        match self.database.begin_read()?.open_table(FEEDS) {
+        let reading = self.store.read()?;
+        match reading.open_table(FEEDS) {
             Ok(table) => Ok(get(&table, feed)?.state),
             Err(TableError::TableDoesNotExist(_)) => Ok(FeedState::default()),
             Err(error) => Err(error.into()),
@@ -120,13 +121,8 @@ impl AddressBook {
         &self,
         change: impl FnOnce(&mut Table<'_, &'static str, &'static [u8]>, u64) -> Result<T, BookError>,
     ) -> Result<T, BookError> {
-        let written = || {
-            let transaction = self.database.begin_write()?;
-            let result = change(&mut transaction.open_table(FEEDS)?, self.limits.max_subscriptions)?;
-            transaction.commit()?;
-            Ok(result)
-        };
-        self.noting_failure(written())
+        let most = self.limits.max_subscriptions;
+        self.store.write(|transaction| change(&mut transaction.open_table(FEEDS)?, most))
     }
 }
 

@@ -22,8 +22,8 @@ pub(crate) const BOOK_FILE: &str = "names.redb";
 const HOSTS_FILE: &str = "hosts.txt";
 
 /// What follows from a failure to write, and what to do.
-const UNTIL_RESTART: &str = "Its names are found, but none is added or removed until the proxy restarts: make room on the disk, then \
-                             restart the service";
+const UNTIL_WRITTEN: &str = "Its names are found, but none is added or removed as long as the disk takes no data: make room on the \
+                             disk. The next change then opens the address book again";
 
 /// The address book of the running proxy. Clones share it.
 #[derive(Clone)]
@@ -31,7 +31,7 @@ pub(crate) struct SharedBook {
     file: Arc<AddressBook>,
     /// Whether a read error was logged already.
     error_logged: Arc<AtomicBool>,
-    /// Whether a failure to write was logged already. It lasts until the file is opened again.
+    /// Whether a failure to write was logged already, and no change has succeeded since.
     failure_logged: Arc<AtomicBool>,
 }
 
@@ -60,8 +60,11 @@ impl SharedBook {
         let (file, failure_logged) = (Arc::clone(&self.file), Arc::clone(&self.failure_logged));
         let work = move || {
             let worked = work(&file);
-            if file.has_failed() && !failure_logged.swap(true, Relaxed) {
-                tracing::error!("the address book could not be written. {UNTIL_RESTART}");
+            let failed = file.has_failed();
+            match (failure_logged.swap(failed, Relaxed), failed) {
+                (false, true) => tracing::error!("the address book could not be written. {UNTIL_WRITTEN}"),
+                (true, false) => tracing::info!("the address book can be written again"),
+                _ => {}
             }
             worked.map_err(|error| explain(&error))
         };
@@ -72,7 +75,7 @@ impl SharedBook {
 
     /// Why work on the book failed, with what to do if it cannot be changed any more.
     pub(super) fn with_advice(&self, why: String) -> String {
-        if self.file.has_failed() { format!("{why}. {UNTIL_RESTART}") } else { why }
+        if self.file.has_failed() { format!("{why}. {UNTIL_WRITTEN}") } else { why }
     }
 
     pub(crate) fn file(&self) -> &Arc<AddressBook> {
