@@ -4,15 +4,15 @@ use std::{net::SocketAddr, sync::Arc, time::Duration};
 
 use i2p_embedded::PrivateNetwork;
 use i2p_name::{Destination, HostName, I2pName};
-use i2p_sam::{Bridge, PrivateKey, SamStream, Session, SessionOptions};
+use i2p_sam::{Bridge, PrivateKey, SessionOptions};
 use i2p_tunnel::{InheritedSockets, Resolver};
 use tokio::{
-    io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader},
     sync::mpsc,
     time::{sleep, timeout},
 };
 use tokio_util::sync::CancellationToken;
 
+use super::demo_page::host_page;
 use crate::{
     admin::routes::{Visitors, pages},
     command_error::CommandError,
@@ -44,24 +44,12 @@ use crate::{
 const HOST: &str = "demo.i2p";
 /// How long it may take until the page can be reached. On two cores it takes about 12 s.
 const START_TIMEOUT: Duration = Duration::from_secs(60);
-/// How long one visit to the page may take.
-const VISIT_TIMEOUT: Duration = Duration::from_secs(60);
-/// How long to wait for the client to close after it got the page.
-const CLOSE_TIMEOUT: Duration = Duration::from_secs(5);
-/// A longer request head is cut off.
-const MAX_REQUEST_BYTES: u64 = 8 * 1024;
 
 /// The warning in the status.
 const NOT_ANONYMOUS: &str =
     "this is the demo: a private network inside one process, without anonymity and without the rest of I2P";
 /// The answer to a reload.
 const NO_RELOAD: &str = "the demo reads its configuration only once: end it, and start it again";
-
-const PAGE: &str = "<!doctype html>
-<html lang=\"en\"><meta charset=\"utf-8\"><title>It works</title>
-<h1>It works</h1>
-<p>This page came through a SOCKS proxy and over a private I2P network, all inside one process.</p>
-";
 
 /// Runs the demonstration until SIGINT or SIGTERM.
 pub(crate) async fn run(
@@ -265,37 +253,4 @@ fn too_slow() -> CommandError {
          again.",
         START_TIMEOUT.as_secs()
     ))
-}
-
-/// Serves the page to every visitor, as long as the session lasts.
-async fn host_page(session: Session) {
-    while session.is_alive() {
-        match session.accept().await {
-            Ok(accepted) => {
-                tokio::spawn(timeout(VISIT_TIMEOUT, answer(accepted.stream)));
-            }
-            // Accepting can fail for a moment. The pause keeps it from failing in a tight loop.
-            Err(_) => sleep(Duration::from_millis(200)).await,
-        }
-    }
-}
-
-/// Reads the head of a request, whatever it asks for, and sends the page.
-async fn answer(stream: SamStream) -> std::io::Result<()> {
-    let mut stream = BufReader::new(stream);
-    let mut head = (&mut stream).take(MAX_REQUEST_BYTES);
-    let mut line = Vec::new();
-    while head.read_until(b'\n', &mut line).await? > 0 && !matches!(line.as_slice(), b"\r\n" | b"\n") {
-        line.clear();
-    }
-    let response = format!(
-        "HTTP/1.1 200 OK\r\nContent-Type: text/html; charset=utf-8\r\nContent-Length: {}\r\nConnection: close\r\n\r\n{PAGE}",
-        PAGE.len()
-    );
-    stream.write_all(response.as_bytes()).await?;
-    // If we close first, the router drops data that it has not sent yet. So wait until the client closes.
-    let mut rest = [0; 256];
-    let client_closes = async { while stream.read(&mut rest).await.is_ok_and(|count| count > 0) {} };
-    let _ = timeout(CLOSE_TIMEOUT, client_closes).await;
-    Ok(())
 }

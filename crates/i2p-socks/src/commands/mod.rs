@@ -16,6 +16,8 @@ pub(crate) mod check;
 pub(crate) mod connect;
 #[cfg(feature = "embedded")]
 pub(crate) mod demo;
+#[cfg(feature = "embedded")]
+mod demo_page;
 mod exec_path;
 pub(crate) mod explain;
 pub(crate) mod generate;

@@ -35,6 +35,17 @@ fn the_printed_curl_lines_fetch_the_page() {
         assert!(output.status.success(), "{line}: {stderr}\n{}", demo.said());
         assert!(String::from_utf8_lossy(&output.stdout).contains("<h1>It works</h1>"), "{line}");
     }
+    // The page has no TLS. That is an error at once, and 28 would be the time limit.
+    let mut https = Command::new("curl");
+    https.args([
+        "--silent",
+        "--max-time",
+        "60",
+        "--socks5-hostname",
+        &proxy.to_string(),
+        "https://demo.i2p/",
+    ]);
+    assert_eq!(https.output().unwrap().status.code(), Some(35), "{}", demo.said());
     assert!(begin.elapsed() < Duration::from_secs(240), "the demo took too long to be one");
     assert_eq!(demo.signal("INT"), Some(0), "{}", demo.said());
 }
