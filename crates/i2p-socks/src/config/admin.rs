@@ -4,6 +4,8 @@ use std::{net::SocketAddr, path::PathBuf, str::FromStr};
 
 use serde::Deserialize;
 
+use super::from_text::deserialize_from_text;
+
 /// `[admin]`.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
 #[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
@@ -35,9 +37,10 @@ impl AdminConfig {
     }
 }
 
+deserialize_from_text!(AdminListen);
+
 /// `listen`: on this machine only, because the pages show our addresses in I2P.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
-#[serde(try_from = "String")]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(crate) enum AdminListen {
     /// `off`.
     #[default]

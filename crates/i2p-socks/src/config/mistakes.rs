@@ -185,7 +185,19 @@ fn in_our_words(message: &str) -> String {
         table if table.starts_with("struct ") => "a table",
         other => other,
     };
-    format!("expected {expected}, found {found}")
+    let quoted = found.strip_prefix("the text ").map(|text| text.trim_matches('"'));
+    let bare = found.strip_prefix("the number ").unwrap_or(&found);
+    let advice = match (expected, quoted) {
+        ("true or false, without quotes", Some(word @ ("true" | "false"))) => format!(": write {word}"),
+        (expected, Some(number))
+            if expected.starts_with("a whole number") && number.parse::<u32>().is_ok() =>
+        {
+            format!(": write {number} without quotes")
+        }
+        ("a text in quotes", None) if !found.starts_with("a ") => format!(": write \"{bare}\""),
+        _ => String::new(),
+    };
+    format!("expected {expected}, found {found}{advice}")
 }
 
 /// A message without what it quotes from the configuration: names and addresses.

@@ -6,6 +6,7 @@ mod changes;
 mod embedded_router;
 pub(crate) mod file;
 pub(crate) mod findings;
+mod from_text;
 pub(crate) mod i2p_url;
 mod isolate;
 pub(crate) mod limits;

@@ -6,6 +6,7 @@ use i2p_name::{HostName, I2pName};
 use serde::{Deserialize, Deserializer, de::Error as _};
 
 use super::{
+    from_text::deserialize_from_text,
     i2p_url::I2pUrl,
     problem::{Place, Problem},
     values::{DurationOrNever, OneOrMore},
@@ -82,9 +83,10 @@ fn every<'de, D: Deserializer<'de>>(from: D) -> Result<Option<Duration>, D::Erro
     }
 }
 
+deserialize_from_text!(StaticAddress);
+
 /// Where a name of `[names.static]` leads: a base32 address or a destination, never another host name, so that there are no loops.
-#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
-#[serde(try_from = "String")]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct StaticAddress(pub(crate) I2pName);
 
 impl TryFrom<String> for StaticAddress {

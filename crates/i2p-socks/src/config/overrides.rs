@@ -308,8 +308,17 @@ mod tests {
     #[test]
     fn mistakes_say_which_option_and_what_is_expected() {
         for (file, texts, says) in [
-            ("", &["limits.dial=x"][..], "-o limits.dial: expected a duration greater than zero"),
-            ("", &["limits.dial=0"], "-o limits.dial: expected a duration greater than zero"),
+            (
+                "",
+                &["limits.dial=x"][..],
+                "-o limits.dial: \"x\" is not a duration, expected a duration greater than zero",
+            ),
+            (
+                "",
+                &["limits.dial=0"],
+                "-o limits.dial: \"0\" is not a duration, expected a duration greater than zero",
+            ),
+            ("", &["limits.dial=30"], "-o limits.dial: 30 is not a duration, expected \"30s\" for seconds"),
             ("", &["limits.dail=3s"], "-o limits.dail: unknown field `dail`, expected one of"),
             ("", &["limit.dial=3s"], "-o limit.dial: unknown field `limit`, expected one of `router`"),
             ("", &["session.length=8"], "-o session.length: 8 is not between 0 and 7"),

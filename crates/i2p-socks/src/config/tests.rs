@@ -176,7 +176,7 @@ fn mistakes_say_where_and_what_is_expected() {
         ("[session]\nlength = 8", "8 is not between 0 and 7"),
         ("[session]\nquantity = 0", "0 is not between 1 and 16"),
         ("[session]\nlenght = 1", "unknown field `lenght`, expected one of `length`, `quantity`"),
-        ("[session]\nidle-close = '30'", "expected a duration such as 30m"),
+        ("[session]\nidle-close = '30'", "30 is not a duration, expected \"30s\" for seconds"),
         ("[session]\nidle-close = 30", "line 2, column 14"),
         ("[session]\nmax-sessions = 0", "0 is not between 1 and 64"),
         ("[names]\nsubscriptions = ['http://example.com/hosts.txt']", "only hosts in I2P are contacted"),
@@ -204,7 +204,7 @@ fn mistakes_say_where_and_what_is_expected() {
         ("[[tunnel]]\nauth = 'none'", "expected `isolation` or `required`"),
         ("[limits]\nconnections = 0", "line 2, column 15"),
         ("[limits]\nhandshake = '0'", "greater than zero"),
-        ("[limits]\nidle = 'x'", "expected a duration such as"),
+        ("[limits]\nidle = 'x'", "\"x\" is not a duration, expected a duration such as"),
     ] {
         let error = Config::parse(text).unwrap_err().to_string();
         assert!(error.contains(says), "{text:?} says\n{error}");
@@ -374,6 +374,55 @@ fn the_log_shows_no_name_of_a_refused_configuration() {
     }
 }
 
+/// Somebody who sees one of these messages knows what to write.
+#[test]
+fn a_value_with_or_without_quotes_by_mistake_is_answered_with_what_to_write() {
+    for (text, says) in [
+        ("[limits]\ndial = 30", "30 is not a duration, expected \"30s\" for seconds"),
+        ("[limits]\ndial = '30'", "30 is not a duration, expected \"30s\" for seconds"),
+        (
+            "[limits]\ndial = 0",
+            "\"0\" is not a duration, expected a duration greater than zero, such as \"30s\"",
+        ),
+        ("[limits]\nidle = 90", "90 is not a duration, expected \"90s\" for seconds"),
+        ("[limits]\nidle = 0", "expected a text in quotes, found the number 0: write \"0\""),
+        ("[limits]\nidle = true", "\"true\" is not a duration, expected a duration such as \"90s\""),
+        ("[names]\nupdate-every = 12", "12 is not a duration, expected \"12s\" for seconds"),
+        ("[shutdown]\ngrace = 10", "10 is not a duration, expected \"10s\" for seconds"),
+        (
+            "[limits]\nconnections = '5'",
+            "expected a whole number greater than 0, found the text \"5\": write 5 without quotes",
+        ),
+        (
+            "[limits]\nper-client = '5'",
+            "expected a whole number, found the text \"5\": write 5 without quotes",
+        ),
+        ("[session]\nlength = '3'", "expected a whole number, found the text \"3\": write 3 without quotes"),
+        (
+            "[virtual-addresses]\nmax = '5'",
+            "expected a whole number, found the text \"5\": write 5 without quotes",
+        ),
+        (
+            "[names]\nbook = 'true'",
+            "expected true or false, without quotes, found the text \"true\": write true",
+        ),
+        ("[[tunnel]]\nearly-data = 'false'", "found the text \"false\": write false"),
+        ("[[tunnel]]\nname = 5", "expected a text in quotes, found the number 5: write \"5\""),
+        ("[[tunnel]]\nunix-mode = 660", "found the number 660: write \"660\""),
+        ("[[tunnel]]\nunix-mode = 6", "expected permissions such as \"0600\""),
+        ("[[tunnel]]\nlisten = 4450", "expected IP:PORT"),
+        ("[[tunnel]]\nlisten = [4450]", "expected IP:PORT"),
+        ("[router]\nsam = 7656", "expected HOST:PORT"),
+        ("[router]\nuser = 5", "expected a text in quotes, found the number 5: write \"5\""),
+        ("[admin]\nlisten = 4480", "expected off, IP:PORT"),
+        ("[log]\nlevel = 5", "expected a text in quotes"),
+    ] {
+        let said = error_of(text).to_string();
+        assert!(said.contains(says), "{text:?} says\n{said}\nand not {says}");
+        assert!(!said.contains("invalid type"), "{said}");
+    }
+}
+
 #[test]
 fn a_single_text_is_a_list_of_one() {
     let list = "[names]\nsubscriptions = ['http://a.i2p/']\njump = ['http://b.i2p/?a=']\n[[tunnel]]\n\
@@ -396,7 +445,7 @@ fn all_mistakes_of_a_file_are_reported_in_our_words() {
         "line 2, column 8",
         "expected true or false, without quotes, found the text \"yes\"",
         "unknown field `rooter`",
-        "expected a text in quotes, found the number 4459",
+        "line 7, column 11",
         "expected IP:PORT",
         "expected a name of 1 to 32",
         "unknown field `nonsense`",

@@ -14,6 +14,7 @@ use i2p_tunnel::{
 use serde::Deserialize;
 
 use super::{
+    from_text::deserialize_from_text,
     isolate::IsolateFields,
     problem::{Place, Problem},
     values::{FileMode, ListenAddress, OneOrMore, some_in_range},
@@ -196,9 +197,10 @@ pub(super) enum Auth {
     Required,
 }
 
+deserialize_from_text!(TunnelName);
+
 /// `name`: letters, digits and hyphens, because it is part of file names.
-#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
-#[serde(try_from = "String")]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct TunnelName(String);
 
 impl Default for TunnelName {

@@ -13,8 +13,10 @@ use i2p_sam::Fingerprint;
 use i2p_tunnel::ListenAt;
 use serde::{
     Deserialize, Deserializer,
-    de::{Error as _, IntoDeserializer, SeqAccess, Visitor},
+    de::{Error as _, IntoDeserializer, SeqAccess, Unexpected, Visitor},
 };
+
+use super::from_text::deserialize_from_text;
 
 /// Parses a port number. Names of services are not accepted.
 pub(crate) fn port(text: &str) -> Result<u16, &'static str> {
@@ -59,9 +61,17 @@ impl Backend {
     }
 }
 
+deserialize_from_text!(
+    SamCertificate,
+    BridgeAddress,
+    ListenAddress,
+    DurationOrNever,
+    PositiveDuration,
+    FileMode
+);
+
 /// `sam-certificate`: the certificate of a SAM bridge with TLS.
-#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
-#[serde(try_from = "String")]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum SamCertificate {
     /// `sha256:HEX`, the fingerprint.
     Fingerprint(Fingerprint),
@@ -81,8 +91,7 @@ impl TryFrom<String> for SamCertificate {
 }
 
 /// `HOST:PORT`, `tls:HOST:PORT` or `unix:/PATH` of a SAM bridge.
-#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
-#[serde(try_from = "String")]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct BridgeAddress(pub(crate) i2p_sam::BridgeAddress);
 
 impl BridgeAddress {
@@ -120,8 +129,7 @@ impl TryFrom<String> for BridgeAddress {
 }
 
 /// `IP:PORT`, `unix:/PATH` or `fd:NAME` to listen on. With port 0, the system chooses a free one.
-#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
-#[serde(try_from = "String")]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct ListenAddress(pub(super) ListenAt);
 
 impl FromStr for ListenAddress {
@@ -141,8 +149,7 @@ impl TryFrom<String> for ListenAddress {
 }
 
 /// A duration such as `30m` or `1h 30m`; `0` is "never".
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
-#[serde(try_from = "String")]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct DurationOrNever(pub(crate) Option<Duration>);
 
 impl TryFrom<String> for DurationOrNever {
@@ -155,16 +162,16 @@ impl TryFrom<String> for DurationOrNever {
         match humantime::parse_duration(&text) {
             Ok(Duration::ZERO) => Ok(Self(None)),
             Ok(time) => Ok(Self(Some(time))),
-            Err(error) => {
-                Err(format!("{error}; expected a duration such as 30m, 1h 30m or 90s, or 0 for never"))
-            }
+            Err(_) => Err(not_a_duration(
+                &text,
+                "a duration such as \"90s\", \"30m\" or \"1h 30m\", or \"0\" for never",
+            )),
         }
     }
 }
 
 /// A duration such as `30s`, greater than zero.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
-#[serde(try_from = "String")]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct PositiveDuration(pub(crate) Duration);
 
 impl TryFrom<String> for PositiveDuration {
@@ -173,14 +180,23 @@ impl TryFrom<String> for PositiveDuration {
     fn try_from(text: String) -> Result<Self, String> {
         match humantime::parse_duration(&text) {
             Ok(time) if time > Duration::ZERO => Ok(Self(time)),
-            _ => Err("expected a duration greater than zero, such as 30s or 2m".to_owned()),
+            _ => Err(not_a_duration(&text, "a duration greater than zero, such as \"30s\" or \"2m\"")),
         }
     }
 }
 
+/// What to say of a text that is no duration. A number is one without its unit.
+fn not_a_duration(text: &str, expected: &str) -> String {
+    match text.parse::<u64>() {
+        Ok(number @ 1..) => format!(
+            "{number} is not a duration, expected \"{number}s\" for seconds, \"{number}m\" for minutes or \"{number}h\" for hours"
+        ),
+        _ => format!("{text:?} is not a duration, expected {expected}"),
+    }
+}
+
 /// File permissions in octal: `0660`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
-#[serde(try_from = "String")]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct FileMode(pub(crate) u32);
 
 impl TryFrom<String> for FileMode {
@@ -230,6 +246,15 @@ impl<'de, T: Deserialize<'de>> Deserialize<'de> for OneOrMore<T> {
 
             fn visit_str<E: serde::de::Error>(self, text: &str) -> Result<Vec<T>, E> {
                 Ok(vec![T::deserialize(text.into_deserializer())?])
+            }
+
+            fn visit_i64<E: serde::de::Error>(self, number: i64) -> Result<Vec<T>, E> {
+                let read: Result<T, E> = T::deserialize(number.into_deserializer());
+                match read {
+                    // What it says as a text tells more than that quotes are missing.
+                    Err(error) if !error.to_string().starts_with("invalid type") => Err(error),
+                    _ => Err(E::invalid_type(Unexpected::Signed(number), &self)),
+                }
             }
 
             fn visit_seq<A: SeqAccess<'de>>(self, mut texts: A) -> Result<Vec<T>, A::Error> {

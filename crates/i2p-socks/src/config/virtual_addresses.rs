@@ -6,7 +6,7 @@ use i2p_name::{I2pName, VirtualOptions, VirtualRanges};
 use ipnet::{Ipv4Net, Ipv6Net};
 use serde::{Deserialize, Deserializer, de::Error as _};
 
-use super::values::DurationOrNever;
+use super::{from_text::deserialize_from_text, values::DurationOrNever};
 use crate::command_error::CommandError;
 
 /// The limit of `max`. That many addresses take a few tens of megabytes.
@@ -78,9 +78,10 @@ fn network<Network: FromStr>(text: &str, example: &str) -> Result<Option<Network
     text.parse().map(Some).map_err(|_| format!("expected a range such as {example}, or none"))
 }
 
+deserialize_from_text!(MappedName);
+
 /// A name in I2P.
-#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
-#[serde(try_from = "String")]
+#[derive(Debug, Clone, PartialEq, Eq)]
 struct MappedName(I2pName);
 
 impl TryFrom<String> for MappedName {
