@@ -123,8 +123,8 @@ pub(crate) enum Command {
     },
     /// Show where a request would go, and which route of the configuration decides.
     ///
-    /// Reads only the configuration, and says if the running proxy has another one; sends nothing. A host outside I2P goes to the outproxies of the first route that matches, and
-    /// is refused if none does.
+    /// Reads only the configuration, and says if the running proxy has another one; sends nothing. A host outside I2P goes to the
+    /// outproxies of the first route that matches, and is refused if none does.
     Explain {
         /// Host name or IP address that a client would ask for.
         #[arg(value_name = "HOST")]

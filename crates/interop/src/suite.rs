@@ -57,15 +57,8 @@ pub(crate) async fn run(workspace: &Workspace, lab: &Path) -> Result<()> {
     units::check(&mut checklist, workspace, lab).await;
     checks::check_first_page(&mut checklist, &curl, &site).await;
     proxy_pac::check(&mut checklist, workspace, lab, &site).await;
-    let surroundings = Surroundings {
-        workspace,
-        lab,
-        proxy: &proxy,
-        far_end: &far_end,
-        name_server: &name_server,
-        site: &site,
-        bridge: bridge.address().to_string(),
-    };
+    let surroundings =
+        Surroundings::new((workspace, lab), (&proxy, &bridge), (&far_end, &name_server), &site);
     programs_page::check(&mut checklist, &surroundings, false).await;
     metrics_page::check(&mut checklist, workspace, lab, &curl, &site).await;
     checks::run(&mut checklist, &curl, &mut network, &site, &mut exit_programs, &proxy).await;
@@ -95,15 +88,8 @@ pub(crate) async fn run_programs(workspace: &Workspace, lab: &Path, with_by_hand
     let proxy = restarting_the_router(&mut network, starting).await?;
     let mut checklist = Checklist::default();
     checks::check_first_page(&mut checklist, &Curl::new(lab)?, &site).await;
-    let surroundings = Surroundings {
-        workspace,
-        lab,
-        proxy: &proxy,
-        far_end: &far_end,
-        name_server: &name_server,
-        site: &site,
-        bridge: bridge.address().to_string(),
-    };
+    let surroundings =
+        Surroundings::new((workspace, lab), (&proxy, &bridge), (&far_end, &name_server), &site);
     programs_page::check(&mut checklist, &surroundings, with_by_hand).await;
     conclude(&checklist, &proxy)
 }

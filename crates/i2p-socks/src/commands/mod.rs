@@ -64,7 +64,7 @@ fn remark_demo_answers() {
     remark("the demo answers, since no proxy is running with this state directory");
 }
 
-/// Says that the demo is not asked, if no proxy is running but the demo. `what`: what the command goes by.
+/// Prints a remark if the demo is running and no proxy: this command does not ask the demo. `what` names what it reads instead.
 async fn remark_demo_not_asked(state_dir: &Path, what: &str) {
     if ControlClient::of_proxy_or_demo(state_dir).await.is_of_demo() {
         remark(&format!(
@@ -77,8 +77,8 @@ async fn remark_demo_not_asked(state_dir: &Path, what: &str) {
 /// How long a command that goes by its own configuration waits for the running proxy.
 const COMPARISON_TIMEOUT: Duration = Duration::from_secs(2);
 
-/// Says that the running proxy would answer otherwise, if there is one and it does. The command goes by its own configuration: it may be
-/// one that the proxy is to get. `same` asks the proxy, and `what` it has that is different.
+/// Prints a remark if the running proxy would give another answer. The command uses its own configuration, which the proxy may not
+/// have yet. `same` asks the proxy whether it has the same; `what` names the difference.
 async fn remark_other_configuration<Work>(
     config: &Config,
     what: &str,

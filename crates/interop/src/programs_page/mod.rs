@@ -14,6 +14,7 @@ use std::{
 };
 
 use anyhow::{Context, Result, bail, ensure};
+use i2p_sam::Bridge;
 use lab::{
     proxy::Proxy,
     site::Site,
@@ -109,6 +110,18 @@ pub(crate) struct Surroundings<'a> {
     pub(crate) site: &'a Site,
     /// The address of the SAM bridge that the proxy uses.
     pub(crate) bridge: String,
+}
+
+impl<'a> Surroundings<'a> {
+    /// Where the programs run, the proxy with its bridge, the services outside I2P, and the site in I2P.
+    pub(crate) fn new(
+        (workspace, lab): (&'a Workspace, &'a Path),
+        (proxy, bridge): (&'a Proxy, &Bridge),
+        (far_end, name_server): (&'a FarEnd, &'a NameServer),
+        site: &'a Site,
+    ) -> Self {
+        Self { workspace, lab, proxy, far_end, name_server, site, bridge: bridge.address().to_string() }
+    }
 }
 
 /// Configuration that gives the site one name for each command, so that a name shows which command asked for it.
