@@ -19,7 +19,7 @@ use lab::{
     namespace::second::SecondNamespace,
     ports::free_address,
     proxy::{self, Proxy},
-    router::{self, Router, Settings, Tunnels, introduce_all, start_all},
+    router::{self, Router, Settings, Tunnels, introduce_all, restart_in_turn, start_all},
     wait::{Attempt, until},
 };
 use tokio::task::spawn_blocking;
@@ -207,10 +207,18 @@ impl Formed {
             Ok(Attempt::of(sites.collect::<Result<Vec<Destination>>>()))
         });
         let sites = sites.await?;
-        introduce_all(&mut routers).await?;
         let first = sites.first().context("the site has no destination")?;
         routers.first().context("no routers")?.add_to_address_book(&[(HOST, first)])?;
-        start_all(&mut routers, "the routers on both sides of the link answer").await?;
+        let what = "the routers on both sides of the link answer";
+        if shape.ssu2 {
+            // The floodfills and the site first, the client last.
+            routers.rotate_left(1);
+            restart_in_turn(&mut routers, what).await?;
+            routers.rotate_right(1);
+        } else {
+            introduce_all(&mut routers).await?;
+            start_all(&mut routers, what).await?;
+        }
         let b32 = sites.iter().map(|site| site.b32().to_string()).collect();
         let formed = Self { routers, theirs, b32 };
         formed.wait_until_reached(Subject::I2pd, theirs).await?;

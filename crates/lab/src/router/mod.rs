@@ -127,14 +127,33 @@ pub async fn start_all(routers: &mut [Router], what: &str) -> Result<()> {
 /// Stops routers that have run once, so that each has its keys and its router info, and makes each one known to the others:
 /// they cannot reseed.
 pub async fn introduce_all(routers: &mut [Router]) -> Result<()> {
-    for router in &mut *routers {
-        router.kill().await?;
-    }
-    let infos = routers.iter().map(Router::info).collect::<Result<Vec<_>>>()?;
+    let infos = stop_all(routers).await?;
     for router in routers {
         infos.iter().try_for_each(|info| router.introduce(info))?;
     }
     Ok(())
+}
+
+/// Stops routers that have run once and starts them again in turn, each with the ones before it made known to it. Returns once the
+/// SAM bridge of the last one answers.
+///
+/// Routers with SSU2 alone need this. When i2pd 2.56 or later has tried in vain to reach a peer, it takes the next packet from that
+/// peer for an answer to its attempt, and drops it. So no router may know one that does not run yet.
+pub async fn restart_in_turn(routers: &mut [Router], what: &str) -> Result<()> {
+    let infos = stop_all(routers).await?;
+    for (number, router) in routers.iter_mut().enumerate() {
+        infos.iter().take(number).try_for_each(|info| router.introduce(info))?;
+        start_all(std::slice::from_mut(router), what).await?;
+    }
+    Ok(())
+}
+
+/// Stops routers. Returns the router info of each.
+async fn stop_all(routers: &mut [Router]) -> Result<Vec<Vec<u8>>> {
+    for router in &mut *routers {
+        router.kill().await?;
+    }
+    routers.iter().map(Router::info).collect()
 }
 
 impl Router {
