@@ -1,6 +1,6 @@
 //! Private I2P networks of real i2pd routers, in Linux namespaces that nothing leaves.
 //!
-//! The suites (`interop`, `socks-conformance`, `soak`, `bench`) are programs of their own, which `cargo xtask` starts. They
+//! The suites (`interop`, `socks-conformance`, `http-conformance`, `soak`, `bench`) are programs of their own, which `cargo xtask` starts. They
 //! share what is here:
 //!
 //! | module | what it does |

@@ -6,9 +6,8 @@
 
 use std::{fs, path::PathBuf};
 
+use conformance_table::page::{self, Marks};
 use programs::Workspace;
-
-use crate::table::{self, Marks};
 
 /// The heading of the README's table.
 const TABLE: &str = "| | i2p-socks | i2pd | Java I2P |";
@@ -146,8 +145,8 @@ fn has_check(proof: &str) -> bool {
 #[test]
 fn every_cell_of_the_readme_has_a_proof() {
     let read = |file: &str| fs::read_to_string(root().join(file)).unwrap();
-    let conformance = read(table::FILE);
-    let mistakes = mistakes(&read("README.md"), &read("docs/comparison.md"), &table::read(&conformance));
+    let conformance = read("docs/conformance.md");
+    let mistakes = mistakes(&read("README.md"), &read("docs/comparison.md"), &page::read(&conformance));
     assert!(mistakes.is_empty(), "{mistakes:#?}");
 }
 

@@ -9,16 +9,17 @@ mod client;
 #[cfg(test)]
 mod comparison;
 mod name_server;
+mod page;
 mod rows;
 mod server;
 mod servers;
 mod services;
 mod suite;
-mod table;
 
 use std::process::ExitCode;
 
 use anyhow::{Context, Result, ensure};
+use conformance_table::judge::WRITE;
 use lab::{
     namespace::Namespaces,
     suite::{CommandLine, Suite},
@@ -31,8 +32,6 @@ use self::servers::Kind;
 const SUITE: Suite = Suite { name: "socks-conformance", namespaces: Namespaces::NetworkAndMounts };
 /// What it runs beside the servers.
 const PROGRAMS: [Program; 3] = [("ip", "iproute2"), ("unshare", "util-linux"), ("mount", "mount")];
-/// The option that writes the table instead of comparing it.
-const WRITE: &str = "--write";
 /// The variable that chooses one server.
 const SERVER_VARIABLE: &str = "SOCKS_CONFORMANCE_SUBJECT";
 

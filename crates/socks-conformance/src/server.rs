@@ -1,6 +1,8 @@
 //! A SOCKS server under test.
 
-use std::{fmt, net::SocketAddr, sync::Arc};
+use std::{net::SocketAddr, sync::Arc};
+
+use conformance_table::mark::NotApplicable;
 
 use super::{client::Client, services::Services};
 
@@ -91,24 +93,6 @@ pub(crate) struct Target {
     pub(crate) unknown_host: &'static str,
     /// The services.
     pub(crate) services: Arc<Services>,
-}
-
-/// Why a row does not apply to a server. This is not a failure.
-#[derive(Debug)]
-pub(crate) struct NotApplicable(pub(crate) String);
-
-impl fmt::Display for NotApplicable {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
-    }
-}
-
-impl std::error::Error for NotApplicable {}
-
-impl NotApplicable {
-    fn because(reason: impl Into<String>) -> anyhow::Error {
-        Self(reason.into()).into()
-    }
 }
 
 impl Server {

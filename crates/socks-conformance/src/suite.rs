@@ -1,19 +1,23 @@
 //! Runs the rows on every server, and judges the results.
 
-use std::{fs, path::Path, sync::Arc, thread};
+use std::{path::Path, sync::Arc, thread};
 
-use anyhow::{Context, Result, bail, ensure};
+use anyhow::{Context, Result};
+use conformance_table::{
+    judge::{self, Advice},
+    mark::Mark,
+    page::Column,
+};
 use lab::{namespace, router};
 use programs::Workspace;
 use tokio::task::{JoinSet, LocalSet};
 
 use crate::{
-    SUITE, WRITE, name_server,
+    SUITE, name_server, page,
     rows::{self, Row},
-    server::{NotApplicable, Server},
+    server::Server,
     servers::{Kind, Running, Setup, i2pd},
     services::Services,
-    table::{self, Column, Differences, Mark},
 };
 
 /// Starts the servers and runs all rows on each.
@@ -51,9 +55,9 @@ pub(crate) async fn run(workspace: &Workspace, lab: &Path, kinds: &[Kind]) -> Re
 async fn test(kind: Kind, running: Running) -> Result<Column> {
     let rows = move || {
         let server = &running.server;
-        let first_bytes = rows::relaying::time_to_first_bytes(server).ok();
+        let measured = rows::relaying::time_to_first_bytes(server).ok().map(page::roughly);
         let marks = run_rows(server);
-        Column { title: kind.title(), version: server.version.clone(), marks, first_bytes }
+        Column { title: kind.title(), version: server.version.clone(), marks, measured }
     };
     tokio::task::spawn_blocking(rows).await.context("the rows panicked")
 }
@@ -71,59 +75,12 @@ fn run_rows(server: &Server) -> Vec<Mark> {
 }
 
 fn run_row(row: &Row, server: &Server) -> Mark {
-    match (row.run)(server) {
-        Ok(()) => Mark::Pass,
-        Err(error) => match error.downcast_ref::<NotApplicable>() {
-            Some(reason) => Mark::NotApplicable(reason.0.clone()),
-            None => Mark::Fail(format!("{error:#}")),
-        },
-    }
+    Mark::of((row.run)(server))
 }
 
 /// Prints the table and writes or compares it. Fails if our server does not pass.
 pub(crate) fn judge(workspace: &Workspace, columns: &[Column], write: bool) -> Result<()> {
-    let new = table::render(columns);
-    println!("{new}");
-    let ours = columns.iter().find(|column| column.title == Kind::Ours.title());
-    let failed: Vec<_> = ours.into_iter().flat_map(Column::failures).collect();
-    if !failed.is_empty() {
-        let lines: String = failed
-            .iter()
-            .map(|(row, failure)| format!("\n  {} ({}): {failure}", row.name, row.rule))
-            .collect();
-        bail!(
-            "i2p-socks does not pass; fix it (crates/socks-wire for messages, crates/i2p-tunnel for the rest), or the \
-             row in crates/socks-conformance/src/rows if it demands too much:{lines}"
-        );
-    }
-    let path = workspace.root().join(table::FILE);
-    if write {
-        fs::write(&path, new).with_context(|| format!("could not write {}", path.display()))?;
-        println!("written: {}", table::FILE);
-        return Ok(());
-    }
-    let committed =
-        fs::read_to_string(&path).with_context(|| format!("could not read {}", path.display()))?;
-    compare(&committed, &new, ours.is_some())
-}
-
-fn compare(committed: &str, new: &str, has_ours: bool) -> Result<()> {
-    let Differences { mut rows, ours, others } = table::compare(committed, new, Kind::Ours.title());
-    let lines = |of: &[String]| of.iter().map(|line| format!("\n  {line}")).collect::<String>();
-    if !others.is_empty() {
-        println!("differs from {}; another version, or another machine?{}", table::FILE, lines(&others));
-    }
-    rows.extend(ours);
-    ensure!(
-        rows.is_empty(),
-        "differs from {}; if the change is right, write it again with cargo xtask {} {WRITE}:{}",
-        table::FILE,
-        SUITE.name,
-        lines(&rows)
-    );
-    match has_ours {
-        true => println!("i2p-socks behaves as {} says", table::FILE),
-        false => println!("{} has the same rows", table::FILE),
-    }
-    Ok(())
+    let mend = "crates/socks-wire for messages, crates/i2p-tunnel for the rest, or the row in crates/socks-conformance/src/rows if \
+                it demands too much";
+    judge::judge(workspace, &page::page(), columns, write, &Advice { suite: SUITE.name, mend })
 }

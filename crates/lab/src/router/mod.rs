@@ -4,6 +4,7 @@
 //! through two addresses of one /16), and no clock, no reseeding, no internet.
 
 pub(crate) mod crash;
+pub mod pair;
 pub mod version;
 
 use std::{
@@ -55,6 +56,8 @@ pub struct Settings {
     pub socks_port: Option<u16>,
     /// The tunnels of this SOCKS proxy.
     pub socks_tunnels: Tunnels,
+    /// The port of its HTTP proxy on 127.0.0.1. Its tunnels have no hops.
+    pub http_port: Option<u16>,
     /// Whether routers reach it over SSU2, which is UDP, instead of NTCP2, which is TCP.
     pub ssu2: bool,
     /// The content of `tunnels.conf`.
@@ -330,16 +333,18 @@ const NO_FEED: &str = "http://aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa
 /// The address book stays on, since i2pd crashes at `STREAM CONNECT` without one. Its feeds have an address, since i2pd ends
 /// after three minutes with an empty `addressbook.defaulturl`, and with empty `addressbook.subscriptions` when it has names.
 fn configuration(index: u16, directory: &Path, settings: &Settings) -> String {
-    let &Settings { floodfill, exploratory_hops, socks_port, socks_tunnels, ssu2, .. } = settings;
+    let &Settings { floodfill, exploratory_hops, ssu2, .. } = settings;
     let ntcp2 = !ssu2;
     let (address, port) = (address(index), FIRST_ROUTER_PORT + index);
     let (sam_host, sam_port) = (sam_host(index, settings), FIRST_SAM_PORT + index);
-    let socks = match socks_port {
+    let client_port = |port: Option<u16>, tunnels: Tunnels| match port {
         None => String::from("enabled = false\n"),
         Some(port) => {
-            format!("enabled = true\naddress = 127.0.0.1\nport = {port}\n{}", socks_tunnels.options())
+            format!("enabled = true\naddress = 127.0.0.1\nport = {port}\n{}", tunnels.options())
         }
     };
+    let socks = client_port(settings.socks_port, settings.socks_tunnels);
+    let http = client_port(settings.http_port, Tunnels::NO_HOPS);
     let log = directory.join("i2pd.log");
     let log = log.display();
     format!(
@@ -371,8 +376,7 @@ enabled = false
 [http]
 enabled = false
 [httpproxy]
-enabled = false
-[socksproxy]
+{http}[socksproxy]
 {socks}[sam]
 enabled = true
 address = {sam_host}
@@ -439,11 +443,13 @@ mod tests {
     }
 
     #[test]
-    fn a_router_has_a_socks_port_when_asked_for() {
-        let text = |socks_port| {
-            let settings = Settings { socks_port, ..Settings::default() };
+    fn a_router_has_ports_for_clients_when_asked_for() {
+        let text = |port: Option<u16>| {
+            let settings = Settings { socks_port: port, http_port: port, ..Settings::default() };
             configuration(0, Path::new("/lab"), &settings)
         };
+        assert!(text(None).contains("[httpproxy]\nenabled = false\n"), "{}", text(None));
+        assert!(text(Some(4447)).contains("[httpproxy]\nenabled = true\naddress = 127.0.0.1\nport = 4447\n"));
         assert!(text(None).contains("[socksproxy]\nenabled = false\n[sam]"), "{}", text(None));
         let with = text(Some(4447));
         assert!(with.contains("[socksproxy]\nenabled = true\naddress = 127.0.0.1\nport = 4447\n"), "{with}");

@@ -12,16 +12,15 @@ mod requests;
 mod socks4;
 
 use anyhow::Result;
+use conformance_table::page::RowName;
 
 use crate::server::Server;
 
 /// A row of the table.
 pub(crate) struct Row {
-    /// The behaviour.
-    pub(crate) name: &'static str,
-    /// The rule that demands it, or why it matters.
-    pub(crate) rule: &'static str,
-    /// Fails with what happened instead, or with [`NotApplicable`](crate::server::NotApplicable).
+    /// The behaviour, and the rule that demands it or why it matters.
+    pub(crate) name: RowName,
+    /// Fails with what happened instead, or with [`NotApplicable`](conformance_table::mark::NotApplicable).
     pub(crate) run: fn(&Server) -> Result<()>,
     /// Whether it disturbs other rows, so that it runs after them.
     pub(crate) is_alone: bool,
@@ -29,11 +28,11 @@ pub(crate) struct Row {
 
 impl Row {
     const fn new(name: &'static str, rule: &'static str, run: fn(&Server) -> Result<()>) -> Self {
-        Self { name, rule, run, is_alone: false }
+        Self { name: RowName { name, rule }, run, is_alone: false }
     }
 
     const fn alone(name: &'static str, rule: &'static str, run: fn(&Server) -> Result<()>) -> Self {
-        Self { name, rule, run, is_alone: true }
+        Self { name: RowName { name, rule }, run, is_alone: true }
     }
 }
 
@@ -81,9 +80,9 @@ mod tests {
     #[test]
     fn every_row_has_a_name_of_its_own_that_fits_a_table() {
         let mut names = HashSet::new();
-        for row in all() {
-            assert!(names.insert(row.name), "twice: {}", row.name);
-            assert!(!row.name.contains('|') && !row.rule.contains('|'), "{}", row.name);
+        for RowName { name, rule } in all().map(|row| row.name) {
+            assert!(names.insert(name), "twice: {name}");
+            assert!(!name.contains('|') && !rule.contains('|'), "{name}");
         }
     }
 }

@@ -1,11 +1,7 @@
 //! i2pd's own SOCKS proxy, on a private network of two routers.
-//!
-//! Its tunnels have no hops, so that two routers are enough: one with the proxy, and one with the target, which is also the
-//! floodfill. With Debian's 2.45.1 the target is reached after 8 or 12 s. One router alone has nowhere to publish.
 
 use std::{
     net::{Ipv4Addr, SocketAddr},
-    path::Path,
     slice,
     sync::Arc,
     time::Duration,
@@ -15,7 +11,7 @@ use anyhow::{Context, Result, bail};
 use lab::{
     formation,
     ports::free_port,
-    router::{Router, Settings, Tunnels, introduce_all, start_all},
+    router::{Router, Settings, pair, start_all},
     wait::{Attempt, until},
 };
 use programs::Invocation;
@@ -34,8 +30,6 @@ use crate::{
 pub(crate) const ROUTERS: u16 = 2;
 /// How long it may take until the target is reached.
 const REACH_TIMEOUT: Duration = Duration::from_secs(90);
-/// The file of the target's keys, in the directory of its router.
-const KEYS: &str = "far.keys";
 /// Why its reply does not depend on the target.
 const ACCEPTS_FIRST: &str =
     "the target is behind a server tunnel of i2pd, which accepts every stream before it dials";
@@ -46,8 +40,12 @@ pub(crate) async fn start(setup: &Setup) -> Result<Running> {
     let mut running = None;
     let formed = formation::form("the network of i2pd", &setup.lab, async |directory| {
         running = None;
-        let (address, _) = running.insert(start_routers(directory, &target.services.ports()).await?);
-        wait_until_reached(*address, target.services.echo).await
+        let port = free_port()?;
+        let client = Settings { socks_port: Some(port), ..Settings::default() };
+        let routers = pair::start(directory, &client, HOST, &target.services.ports()).await?;
+        let address = SocketAddr::from((Ipv4Addr::LOCALHOST, port));
+        running = Some((address, routers));
+        wait_until_reached(address, target.services.echo).await
     });
     let formed = formed.await;
     let Some((address, routers)) = running else { return Err(formed.err().context("no routers")?) };
@@ -128,36 +126,6 @@ impl Switch for Hang {
     fn on(&self) -> Result<()> {
         self.0.with(async |router| router.resume().await)
     }
-}
-
-/// Starts a router with a SOCKS port, and one with server tunnels to these ports. Returns the address of the SOCKS port.
-async fn start_routers(directory: &Path, ports: &[u16]) -> Result<(SocketAddr, Vec<Router>)> {
-    let port = free_port()?;
-    let client = Settings { socks_port: Some(port), ..Settings::default() };
-    let target = Settings { floodfill: true, tunnels: tunnels(ports), ..Settings::default() };
-    let mut routers = vec![Router::new(directory, 0, &client)?, Router::new(directory, 1, &target)?];
-    start_all(&mut routers, "i2pd routers have keys").await?;
-    let target = routers.last().context("no routers")?;
-    let destination = until("the target has keys", REACH_TIMEOUT, async || {
-        Ok(Attempt::of(target.tunnel_destination(KEYS)))
-    })
-    .await?;
-    introduce_all(&mut routers).await?;
-    routers.first().context("no routers")?.add_to_address_book(&[(HOST, &destination)])?;
-    start_all(&mut routers, "i2pd routers answer").await?;
-    Ok((SocketAddr::from((Ipv4Addr::LOCALHOST, port)), routers))
-}
-
-/// Server tunnels of one destination. Each leads from a port of the destination to the same port of this machine. Without
-/// `inport`, i2pd would ignore all but the first one.
-fn tunnels(ports: &[u16]) -> String {
-    let tunnel = |port| {
-        format!(
-            "[far-{port}]\ntype = server\nhost = 127.0.0.1\nport = {port}\ninport = {port}\nkeys = {KEYS}\n{}",
-            Tunnels::NO_HOPS.options()
-        )
-    };
-    ports.iter().map(tunnel).collect()
 }
 
 /// Waits until the echo service responds through the proxy.

@@ -1,0 +1,15 @@
+//! A page that says which servers behave as they should: a table with a row for each behaviour and a column for each server.
+//!
+//! A suite runs the rows on the servers and writes the page, or compares it with what it has measured.
+//!
+//! | module | what it does |
+//! |---|---|
+//! | [`mark`] | the outcome of a row on a server |
+//! | [`page`] | writes, reads and compares the page |
+//! | [`judge`] | fails a suite if our server does not pass, or the page is out of date |
+
+#![forbid(unsafe_code)]
+
+pub mod judge;
+pub mod mark;
+pub mod page;
