@@ -19,6 +19,7 @@ mod http_address_helper;
 mod http_connect;
 mod http_forward;
 mod http_headers;
+mod http_interim;
 mod http_pages;
 mod http_sites;
 mod http_smuggling;

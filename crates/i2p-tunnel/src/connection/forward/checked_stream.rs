@@ -38,6 +38,10 @@ pub(super) struct CheckedStream {
     unread: BytesMut,
     /// What hyper is to read next.
     checked: Bytes,
+    /// Interim answers that the client is being sent.
+    interim: Bytes,
+    /// Whether the client has been sent whole answers only.
+    is_between_answers: bool,
     /// Nothing behind the last head is read: it was refused, or what follows may be another protocol.
     is_last: bool,
     pause: Option<Pause>,
@@ -66,6 +70,8 @@ impl CheckedStream {
             requests: Requests::default(),
             unread: read.into(),
             checked: Bytes::new(),
+            interim: Bytes::new(),
+            is_between_answers: true,
             is_last: false,
             pause: Some(Pause { begun: true, end: Box::pin(sleep_until(deadline)) }),
             head_limit: limits.handshake,
@@ -111,6 +117,16 @@ impl CheckedStream {
         self.is_last = true;
         self.checked = Bytes::from_static(REFUSED);
         self.shared.begin(Err(refusal));
+    }
+
+    /// Sends the rest of an interim answer. Nothing else may be sent before its end.
+    fn poll_send_interim(&mut self, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        while !self.interim.is_empty() {
+            let count = ready!(self.socket.poll_write_shared(context, &self.interim))?;
+            self.interim.advance(count);
+            self.shared.moved();
+        }
+        Poll::Ready(Ok(()))
     }
 
     /// Returns once the wait for a head has taken too long.
@@ -168,13 +184,26 @@ impl AsyncRead for CheckedStream {
 impl AsyncWrite for CheckedStream {
     fn poll_write(self: Pin<&mut Self>, context: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
         let this = self.get_mut();
+        ready!(this.poll_send_interim(context))?;
+        if this.is_between_answers {
+            this.interim = this.shared.take_interim().into();
+            ready!(this.poll_send_interim(context))?;
+        }
         let count = ready!(this.socket.poll_write_shared(context, bytes))?;
+        this.is_between_answers = false;
         this.shared.moved();
         Poll::Ready(Ok(count))
     }
 
+    /// hyper flushes once it has written all that it has, and goes on with the head of an answer or with a part of its body. While
+    /// there is no answer, interim answers go in between.
     fn poll_flush(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        self.socket.poll_flush_shared(context)
+        let this = self.get_mut();
+        ready!(this.poll_send_interim(context))?;
+        this.interim = this.shared.take_early_interim(context).into();
+        ready!(this.poll_send_interim(context))?;
+        this.is_between_answers = !this.shared.is_answering();
+        this.socket.poll_flush_shared(context)
     }
 
     /// The connection is closed where the client's socket is taken back.

@@ -22,6 +22,7 @@ use super::{
     body::{ClientBody, SiteBody},
     fields, helper,
     html::{Block, Link},
+    interim::pass_on_interim_answers,
     own_site,
     shared::{InFlight, Shared},
     visit::Visit,
@@ -156,12 +157,14 @@ impl<D: Dial> Forwarder<D> {
         if let helper::Next::Answer(answer) = helper::check(&self.service, &mut head, goes_to, reader).await {
             return Ok(answer);
         }
+        let of_client = request.version();
         let fields = fields::for_site(&head, request.headers(), &destination.target, self.service.headers);
         let mut sent = Request::new(RequestBody::new(request.into_body(), Arc::clone(&self.service.account)));
         *sent.method_mut() = head.method.clone();
         *sent.uri_mut() = Uri::from(head.path.clone());
         *sent.headers_mut() = fields;
-        let (answer, upstream) = self.send(&destination, ask_for_body(sent), reader).await?;
+        let wanted = pass_on_interim_answers(&mut sent, of_client, self.service.headers, &self.shared);
+        let (answer, upstream) = self.send(&destination, ask_for_body(sent, wanted), reader).await?;
         self.pass_on(&head, answer, upstream, destination.lease).await
     }
 
@@ -352,21 +355,15 @@ fn repeated(request: &Request<RequestBody>) -> Option<Request<RequestBody>> {
     *again.method_mut() = request.method().clone();
     *again.uri_mut() = request.uri().clone();
     *again.headers_mut() = request.headers().clone();
+    *again.extensions_mut() = request.extensions().clone();
     Some(again)
 }
 
 /// Holds the body back until the site wants it, if the client waits for that too.
-fn ask_for_body(mut request: Request<RequestBody>) -> Request<RequestBody> {
+fn ask_for_body(request: Request<RequestBody>, wanted: CancellationToken) -> Request<RequestBody> {
     if !request.headers().contains_key(header::EXPECT) {
         return request;
     }
-    let wanted = CancellationToken::new();
-    let told = wanted.clone();
-    hyper::ext::on_informational(&mut request, move |answer| {
-        if answer.status() == StatusCode::CONTINUE {
-            told.cancel();
-        }
-    });
     request.map(|body| {
         body.once(async move {
             tokio::select! {

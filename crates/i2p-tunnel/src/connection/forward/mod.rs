@@ -12,6 +12,7 @@ mod fields;
 mod form;
 mod helper;
 mod html;
+mod interim;
 mod own_site;
 mod shared;
 mod token;

@@ -12,6 +12,9 @@ use crate::{
     stream::OpenStream,
 };
 
+/// How many interim answers to one request are passed on. Sites send one or two.
+const MAX_INTERIM_ANSWERS: usize = 8;
+
 /// What the stream of a client and the exchange of its current request tell each other. There is one request at a time: the next one
 /// is not read before this one is answered in full.
 #[derive(Default)]
@@ -30,6 +33,10 @@ struct State {
     refused: Option<Refusal>,
     waiting: Option<Waker>,
     upgraded: Option<(OpenStream, Option<AddressLease>)>,
+    /// Interim answers to the current request that the client has not been sent, and how many there were.
+    interim: Vec<u8>,
+    interim_answers: usize,
+    writing: Option<Waker>,
 }
 
 impl Shared {
@@ -43,6 +50,8 @@ impl Shared {
         state.begun = Some(begun);
         state.in_flight = true;
         state.unanswered = true;
+        state.interim_answers = 0;
+        state.interim.clear();
     }
 
     /// Takes the request that was begun.
@@ -70,8 +79,41 @@ impl Shared {
         state.in_flight && !state.unanswered
     }
 
+    /// Notes that the answer begins.
     pub(super) fn answered(&self) {
         self.state().unanswered = false;
+    }
+
+    /// Adds an interim answer to the current request, if the answer has not begun.
+    pub(super) fn add_interim(&self, text: &[u8]) {
+        let writing = {
+            let mut state = self.state();
+            if !state.unanswered || state.interim_answers >= MAX_INTERIM_ANSWERS {
+                return;
+            }
+            state.interim_answers += 1;
+            state.interim.extend_from_slice(text);
+            state.writing.take()
+        };
+        if let Some(waker) = writing {
+            waker.wake();
+        }
+    }
+
+    /// Takes the interim answers that the client has not been sent, in front of the answer or of another one.
+    pub(super) fn take_interim(&self) -> Vec<u8> {
+        std::mem::take(&mut self.state().interim)
+    }
+
+    /// The same while there is no answer yet. If there are none, the task is woken once there are. Behind the beginning of the answer
+    /// they come too late.
+    pub(super) fn take_early_interim(&self, context: &Context<'_>) -> Vec<u8> {
+        let mut state = self.state();
+        let interim = std::mem::take(&mut state.interim);
+        if interim.is_empty() {
+            state.writing = Some(context.waker().clone());
+        }
+        if state.unanswered { interim } else { Vec::new() }
     }
 
     /// Notes why the body of the current request cannot go on.
