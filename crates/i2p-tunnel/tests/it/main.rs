@@ -17,6 +17,7 @@ mod failure_table;
 mod fair_shares;
 mod http_address_helper;
 mod http_connect;
+mod http_desync;
 mod http_forward;
 mod http_headers;
 mod http_interim;

@@ -321,6 +321,9 @@ impl<D: Dial> Forwarder<D> {
         fields::for_client(answer.headers_mut(), self.service.headers);
         *answer.version_mut() = Version::HTTP_11;
         let bad = Trouble::Failed(Failure::BadAnswer);
+        if fields::with_one_length(answer.headers_mut()).is_none() {
+            return Err(bad);
+        }
         match (answer.status(), upgrade) {
             (StatusCode::SWITCHING_PROTOCOLS, Some(protocol)) if head.upgrades => {
                 let stream = upstream.into_stream().await.ok_or(bad)?;

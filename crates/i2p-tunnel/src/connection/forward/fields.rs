@@ -104,6 +104,17 @@ pub(super) fn for_client(fields: &mut HeaderMap, policy: HeaderPolicy) {
     }
 }
 
+/// Leaves one length of the body, if there is any. hyper accepts one that is repeated, as a list or in several fields, which another
+/// client could read differently (RFC 9110 section 8.6). `None` if it is no number.
+pub(super) fn with_one_length(fields: &mut HeaderMap) -> Option<()> {
+    let Some(value) = fields.get(header::CONTENT_LENGTH) else { return Some(()) };
+    let first = value.as_bytes().split(|&byte| byte == b',').next().unwrap_or_default().trim_ascii();
+    let is_number = !first.is_empty() && first.iter().all(u8::is_ascii_digit);
+    let length = HeaderValue::from_bytes(first).ok().filter(|_| is_number)?;
+    fields.insert(header::CONTENT_LENGTH, length);
+    Some(())
+}
+
 /// The host as the site knows it: its name, whatever virtual address or spelling the client used.
 fn host_of(target: &Target, port: u16) -> Option<HeaderValue> {
     let host = match target {
