@@ -12,6 +12,7 @@ mod checks;
 mod completions;
 mod exits;
 mod far_end;
+mod header_fields;
 mod metrics_page;
 mod name_server;
 mod names;

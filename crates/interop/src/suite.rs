@@ -18,7 +18,7 @@ use crate::{
     checklist::Checklist,
     checks, completions,
     far_end::FarEnd,
-    metrics_page,
+    header_fields, metrics_page,
     name_server::NameServer,
     peers::{self, OwnRuntime, services::PeerServices},
     programs_page::{self, Surroundings},
@@ -60,6 +60,7 @@ pub(crate) async fn run(workspace: &Workspace, lab: &Path) -> Result<()> {
     let surroundings =
         Surroundings::new((workspace, lab), (&proxy, &bridge), (&far_end, &name_server), &site);
     programs_page::check(&mut checklist, &surroundings, false).await;
+    header_fields::check(&mut checklist, lab, &far_end, &site).await;
     metrics_page::check(&mut checklist, workspace, lab, &curl, &site).await;
     checks::run(&mut checklist, &curl, &mut network, &site, &mut exit_programs, &proxy).await;
     // Held until the end: it keeps its routers running, through which the restarted one builds tunnels.
@@ -91,6 +92,7 @@ pub(crate) async fn run_programs(workspace: &Workspace, lab: &Path, with_by_hand
     let surroundings =
         Surroundings::new((workspace, lab), (&proxy, &bridge), (&far_end, &name_server), &site);
     programs_page::check(&mut checklist, &surroundings, with_by_hand).await;
+    header_fields::check(&mut checklist, lab, &far_end, &site).await;
     conclude(&checklist, &proxy)
 }
 
