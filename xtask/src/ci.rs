@@ -55,6 +55,11 @@ const SUITES: &[Chore] = &[
         run: |workspace| suites::run("socks-conformance", workspace),
     },
     Chore {
+        name: "http-conformance",
+        description: "test our HTTP proxy and others byte by byte (--write: docs/http-conformance.md)",
+        run: |workspace| suites::run("http-conformance", workspace),
+    },
+    Chore {
         name: "interop",
         description: "test our proxy with real i2pd routers and real clients (--programs: only the commands of docs/programs.md; --all-programs: also those that are run by hand)",
         run: |workspace| suites::run("interop", workspace),

@@ -6,8 +6,17 @@ use anyhow::{Context, Result, ensure};
 use programs::{Invocation, Workspace};
 
 /// The suites. A chore and its program have the same name.
-const SUITES: [&str; 8] =
-    ["attack", "bench", "interop", "own-i2pd", "recording", "sam-routers", "soak", "socks-conformance"];
+const SUITES: [&str; 9] = [
+    "attack",
+    "bench",
+    "http-conformance",
+    "interop",
+    "own-i2pd",
+    "recording",
+    "sam-routers",
+    "soak",
+    "socks-conformance",
+];
 
 /// Builds programs as `cargo test --workspace` builds what they share with tests. Any other command enables other features of the
 /// dependencies, so that many of them would be built a second time.
