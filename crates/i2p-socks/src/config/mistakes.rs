@@ -45,13 +45,17 @@ pub(super) struct Reading<T> {
 pub(super) fn read<T: DeserializeOwned>(text: &str) -> Reading<T> {
     let (mut document, errors) = DeTable::parse_recoverable(text);
     let syntax = SyntaxErrors::new(text, &errors);
-    let mut mistakes: Vec<_> = syntax.first_of_each_line(errors).map(Mistake::from).collect();
+    let mut mistakes: Vec<_> =
+        syntax.first_of_each_line(errors).map(|error| of_syntax(text, error)).collect();
     let mut faulty = Vec::new();
     let rest = loop {
         let mistake = match T::deserialize(Deserializer::from(document.clone())) {
             Ok(rest) => break Some(rest),
             Err(error) => error,
         };
+        if mistake.message() == NO_WORD && put_in_quotes(document.get_mut(), text, &mistake) {
+            continue;
+        }
         let removed = mistake.span().and_then(|span| remove_entry(document.get_mut(), &span));
         if !syntax.explain(&mistake) {
             mistakes.push(mistake.into());
@@ -62,6 +66,55 @@ pub(super) fn read<T: DeserializeOwned>(text: &str) -> Reading<T> {
         }
     };
     Reading { rest: rest.filter(|_| syntax.lines.is_empty()), mistakes, faulty }
+}
+
+/// What toml says of a number or a boolean in place of one of several words.
+const NO_WORD: &str = "wanted string or table";
+
+/// Puts the value of a mistake in quotes, so that the next reading says which words there are. Returns whether it did.
+fn put_in_quotes(document: &mut DeTable<'_>, text: &str, mistake: &Error) -> bool {
+    let Some(span) = mistake.span() else { return false };
+    let Some(written) = text.get(span.clone()) else { return false };
+    value_at(document, &span).is_some_and(|value| {
+        let is_bare = !matches!(value, DeValue::String(_) | DeValue::Table(_) | DeValue::Array(_));
+        if is_bare {
+            *value = DeValue::String(written.to_owned().into());
+        }
+        is_bare
+    })
+}
+
+/// The value at this place of the text.
+fn value_at<'a, 'i>(table: &'a mut DeTable<'i>, at: &Range<usize>) -> Option<&'a mut DeValue<'i>> {
+    table.iter_mut().find_map(|(_, value)| within(value, at))
+}
+
+fn within<'a, 'i>(value: &'a mut Spanned<DeValue<'i>>, at: &Range<usize>) -> Option<&'a mut DeValue<'i>> {
+    if value.span() == *at {
+        return Some(value.get_mut());
+    }
+    match value.get_mut() {
+        DeValue::Table(table) => value_at(table, at),
+        DeValue::Array(list) => list.iter_mut().find_map(|entry| within(entry, at)),
+        _ => None,
+    }
+}
+
+/// A mistake in a line that is not TOML. Most often, a text has no quotes.
+fn of_syntax(text: &str, error: Error) -> Mistake {
+    let line = error.span().and_then(|span| text.lines().nth(line_at(text, span.start) - 1));
+    let mistake = Mistake::from(error);
+    match line.and_then(text_without_quotes) {
+        Some(value) => Mistake { text: format!("a text needs quotes: write \"{value}\""), ..mistake },
+        None => mistake,
+    }
+}
+
+/// The value of a line `KEY = VALUE`, if it is neither in quotes nor in brackets.
+fn text_without_quotes(line: &str) -> Option<&str> {
+    let (_, value) = line.split_once('=')?;
+    let value = value.split('#').next()?.trim();
+    (!value.is_empty() && !value.contains(['"', '\'', '[', ']', '{', '}', '=', '\\', ','])).then_some(value)
 }
 
 /// The lines of a text that are not TOML.
@@ -156,8 +209,7 @@ fn covers<T>(entry: &Spanned<T>, at: &Range<usize>) -> bool {
 
 /// What serde and toml say of a value of the wrong type speaks of Rust. Other messages are as they are.
 fn in_our_words(message: &str) -> String {
-    // One of several words.
-    if message == "wanted string or table" {
+    if message == NO_WORD {
         return "expected a text in quotes".to_owned();
     }
     let types = message.strip_prefix("invalid type: ").and_then(|types| types.split_once(", expected "));

@@ -415,7 +415,12 @@ fn a_value_with_or_without_quotes_by_mistake_is_answered_with_what_to_write() {
         ("[router]\nsam = 7656", "expected HOST:PORT"),
         ("[router]\nuser = 5", "expected a text in quotes, found the number 5: write \"5\""),
         ("[admin]\nlisten = 4480", "expected off, IP:PORT"),
-        ("[log]\nlevel = 5", "expected a text in quotes"),
+        ("[log]\nlevel = 5", "unknown variant `5`, expected one of `warn`, `info`"),
+        ("[[tunnel]]\nisolate = ['client', 5]", "unknown variant `5`, expected one of `client`"),
+        ("[limits]\ndial = 30s", "a text needs quotes: write \"30s\""),
+        ("[router]\nsam = 127.0.0.1:7656 # i2pd", "a text needs quotes: write \"127.0.0.1:7656\""),
+        ("[[tunnel]]\nname = web", "a text needs quotes: write \"web\""),
+        ("[[tunnel]]\nname = \"web", "invalid basic string"),
     ] {
         let said = error_of(text).to_string();
         assert!(said.contains(says), "{text:?} says\n{said}\nand not {says}");
