@@ -6,10 +6,12 @@
 //! |---|---|
 //! | [`mark`] | the outcome of a row on a server |
 //! | [`page`] | writes, reads and compares the page |
+//! | [`command`] | the command of a suite, and which servers it tests |
 //! | [`judge`] | fails a suite if our server does not pass, or the page is out of date |
 
 #![forbid(unsafe_code)]
 
+pub mod command;
 pub mod judge;
 pub mod mark;
 pub mod page;

@@ -10,7 +10,7 @@
 //! | [`router`] | runs i2pd routers |
 //! | [`network`], [`formation`] | forms a network of them; once more if the first one does not come up |
 //! | [`site`], [`echo`], [`exits`] | publishes services in the network: a web site, an echo for datagrams, ways out of I2P |
-//! | [`proxy`] | runs our proxy |
+//! | [`proxy`], [`server`] | runs our proxy, and other servers |
 //! | [`curl`], [`requests`], [`association`] | sends what clients of a proxy send |
 //! | [`signals`] | sends signals to processes |
 //! | [`wait`] | waits for a condition within a limit |
@@ -30,6 +30,7 @@ pub mod ports;
 pub mod proxy;
 pub mod requests;
 pub mod router;
+pub mod server;
 pub mod sessions;
 pub mod signals;
 pub mod site;

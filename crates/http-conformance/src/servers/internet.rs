@@ -3,9 +3,9 @@
 use std::fs;
 
 use anyhow::{Context, Result};
-use lab::ports::free_port;
+use lab::{ports::free_port, server::wait_until_listening};
 
-use super::{Kind, OTHER_NAMES, Running, Setup, local, wait_until_listening};
+use super::{Kind, OTHER_NAMES, Running, Setup, local};
 
 /// Privoxy with the actions of its Debian package.
 pub(crate) async fn privoxy(setup: &Setup) -> Result<Running> {

@@ -8,19 +8,16 @@ use std::{
     any::Any,
     net::{Ipv4Addr, SocketAddr, TcpListener},
     path::PathBuf,
-    process::Stdio,
-    time::Duration,
 };
 
-use anyhow::{Context, Result, bail};
-use lab::wait::{Attempt, until};
+use anyhow::{Context, Result};
+use conformance_table::command::Subject;
+use lab::server;
 use programs::{Program, Workspace};
-use tokio::process::{Child, Command};
+use tokio::process::Command;
 
 pub(crate) use self::i2pd::ROUTERS;
 
-/// How long a proxy may take to listen.
-const START_TIMEOUT: Duration = Duration::from_secs(20);
 /// The name of the sites in I2P, and one that nobody has.
 const I2P_NAMES: [&str; 2] = ["far.i2p", "nobody.i2p"];
 /// An address of the sites outside I2P, and a name that nobody has (RFC 6761).
@@ -54,11 +51,10 @@ pub(crate) struct Running {
     pub(crate) _parts: Vec<Box<dyn Any + Send + Sync>>,
 }
 
-impl Kind {
-    pub(crate) const ALL: [Self; 4] = [Self::Ours, Self::I2pd, Self::Privoxy, Self::Tinyproxy];
+impl Subject for Kind {
+    const ALL: &'static [Self] = &[Self::Ours, Self::I2pd, Self::Privoxy, Self::Tinyproxy];
 
-    /// Its name in the environment variable that chooses it.
-    pub(crate) fn name(self) -> &'static str {
+    fn name(self) -> &'static str {
         match self {
             Self::Ours => "ours",
             Self::I2pd => "i2pd",
@@ -67,21 +63,22 @@ impl Kind {
         }
     }
 
-    /// The title of its column.
-    pub(crate) fn title(self) -> &'static str {
-        match self {
-            Self::Ours => "i2p-socks",
-            other => other.name(),
-        }
-    }
-
-    /// Its program and the Debian package of that; nothing for ours.
-    pub(crate) fn program(self) -> Option<Program> {
+    fn program(self) -> Option<Program> {
         match self {
             Self::Ours => None,
             Self::I2pd => Some(("i2pd", "i2pd")),
             Self::Privoxy => Some(("privoxy", "privoxy")),
             Self::Tinyproxy => Some(("tinyproxy", "tinyproxy")),
+        }
+    }
+}
+
+impl Kind {
+    /// The title of its column.
+    pub(crate) fn title(self) -> &'static str {
+        match self {
+            Self::Ours => "i2p-socks",
+            other => other.name(),
         }
     }
 
@@ -103,12 +100,7 @@ impl Kind {
 
     /// A command line for its program, which is killed when dropped and has a log in the lab.
     fn command(self, setup: &Setup) -> Result<Command> {
-        let (program, _) = self.program().context("no program")?;
-        let path = programs::find(program).with_context(|| format!("{program} is missing"))?;
-        let log = std::fs::File::create(setup.lab.join(program).with_extension("log"))?;
-        let mut command = Command::new(path);
-        command.stdin(Stdio::null()).stdout(log.try_clone()?).stderr(log).kill_on_drop(true);
-        Ok(command)
+        server::command(self.program().context("no program")?, &setup.lab)
     }
 }
 
@@ -120,15 +112,4 @@ pub(crate) fn open_sites(count: usize) -> Result<Vec<TcpListener>> {
 
 fn local(port: u16) -> SocketAddr {
     SocketAddr::from((Ipv4Addr::LOCALHOST, port))
-}
-
-/// Waits until the process accepts connections at this address.
-async fn wait_until_listening(address: SocketAddr, process: &mut Child) -> Result<()> {
-    until("a proxy listens", START_TIMEOUT, async || {
-        if let Some(status) = process.try_wait()? {
-            bail!("it has exited ({status})");
-        }
-        Ok(Attempt::of(tokio::net::TcpStream::connect(address).await.map(drop)))
-    })
-    .await
 }

@@ -8,6 +8,7 @@ use std::{
 };
 
 use anyhow::{Context, Result, bail};
+use conformance_table::command::Subject;
 use lab::{
     formation,
     ports::free_port,

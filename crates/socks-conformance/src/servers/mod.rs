@@ -8,13 +8,12 @@ mod ours;
 use std::{
     net::{Ipv4Addr, SocketAddr},
     path::PathBuf,
-    process::Stdio,
     sync::Arc,
-    time::Duration,
 };
 
-use anyhow::{Context, Result, bail};
-use lab::wait::{Attempt, until};
+use anyhow::{Context, Result};
+use conformance_table::command::Subject;
+use lab::server::{self, wait_until_listening};
 use programs::{Program, Workspace};
 use tokio::process::{Child, Command};
 
@@ -23,9 +22,6 @@ use crate::{
     server::{Feature, Limitations, Reach, Server, Target},
     services::Services,
 };
-
-/// How long a server may take to listen.
-pub(crate) const START_TIMEOUT: Duration = Duration::from_secs(20);
 
 /// A SOCKS server that can be tested.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -50,11 +46,10 @@ pub(crate) struct Running {
     processes: Vec<Child>,
 }
 
-impl Kind {
-    pub(crate) const ALL: [Self; 4] = [Self::Ours, Self::Microsocks, Self::Dante, Self::I2pd];
+impl Subject for Kind {
+    const ALL: &'static [Self] = &[Self::Ours, Self::Microsocks, Self::Dante, Self::I2pd];
 
-    /// Its name in the environment variable that chooses it.
-    pub(crate) fn name(self) -> &'static str {
+    fn name(self) -> &'static str {
         match self {
             Self::Ours => "ours",
             Self::Microsocks => "microsocks",
@@ -63,21 +58,22 @@ impl Kind {
         }
     }
 
-    /// The title of its column.
-    pub(crate) fn title(self) -> &'static str {
-        match self {
-            Self::Ours => "i2p-socks",
-            other => other.name(),
-        }
-    }
-
-    /// Its program and the Debian package of that; nothing for ours.
-    pub(crate) fn program(self) -> Option<Program> {
+    fn program(self) -> Option<Program> {
         match self {
             Self::Ours => None,
             Self::Microsocks => Some(("microsocks", "microsocks")),
             Self::Dante => Some(("danted", "dante-server")),
             Self::I2pd => Some(("i2pd", "i2pd")),
+        }
+    }
+}
+
+impl Kind {
+    /// The title of its column.
+    pub(crate) fn title(self) -> &'static str {
+        match self {
+            Self::Ours => "i2p-socks",
+            other => other.name(),
         }
     }
 
@@ -94,12 +90,7 @@ impl Kind {
 
     /// A command line for its program, which is killed when dropped and has a log in the lab.
     fn command(self, setup: &Setup) -> Result<Command> {
-        let (program, _) = self.program().context("no program")?;
-        let path = programs::find(program).with_context(|| format!("{program} is missing"))?;
-        let log = std::fs::File::create(setup.lab.join(program).with_extension("log"))?;
-        let mut command = Command::new(path);
-        command.stdin(Stdio::null()).stdout(log.try_clone()?).stderr(log).kill_on_drop(true);
-        Ok(command)
+        server::command(self.program().context("no program")?, &setup.lab)
     }
 }
 
@@ -131,17 +122,4 @@ impl Running {
         };
         Ok(Self { server, processes: vec![process] })
     }
-}
-
-fn check_alive(process: &mut Child) -> Result<()> {
-    process.try_wait()?.map_or(Ok(()), |status| bail!("it has exited ({status})"))
-}
-
-/// Waits until the process accepts connections at this address.
-async fn wait_until_listening(address: SocketAddr, process: &mut Child) -> Result<()> {
-    until("a SOCKS server listens", START_TIMEOUT, async || {
-        check_alive(process)?;
-        Ok(Attempt::of(tokio::net::TcpStream::connect(address).await.map(drop)))
-    })
-    .await
 }

@@ -9,7 +9,7 @@ use std::{
 };
 
 use anyhow::{Context, Result, ensure};
-use lab::ports::free_port;
+use lab::{ports::free_port, server::START_TIMEOUT};
 use programs::Invocation;
 use sam_testkit::{Act, TestBridge, destination};
 use tokio::{
@@ -20,7 +20,7 @@ use tokio::{
     time::timeout,
 };
 
-use super::{Running, START_TIMEOUT, Setup};
+use super::{Running, Setup};
 use crate::server::{Feature, Limitations, PASSWORD, Reach, Server, Switch, Target, USER};
 
 /// The name of the services in the address book of the bridge.
