@@ -59,8 +59,8 @@ pub(crate) async fn run(workspace: &Workspace, lab: &Path) -> Result<()> {
     proxy_pac::check(&mut checklist, workspace, lab, &site).await;
     let surroundings =
         Surroundings::new((workspace, lab), (&proxy, &bridge), (&far_end, &name_server), &site);
-    programs_page::check(&mut checklist, &surroundings, false).await;
     header_fields::check(&mut checklist, lab, &far_end, &site).await;
+    programs_page::check(&mut checklist, &surroundings, false).await;
     metrics_page::check(&mut checklist, workspace, lab, &curl, &site).await;
     checks::run(&mut checklist, &curl, &mut network, &site, &mut exit_programs, &proxy).await;
     // Held until the end: it keeps its routers running, through which the restarted one builds tunnels.
@@ -91,8 +91,8 @@ pub(crate) async fn run_programs(workspace: &Workspace, lab: &Path, with_by_hand
     checks::check_first_page(&mut checklist, &Curl::new(lab)?, &site).await;
     let surroundings =
         Surroundings::new((workspace, lab), (&proxy, &bridge), (&far_end, &name_server), &site);
-    programs_page::check(&mut checklist, &surroundings, with_by_hand).await;
     header_fields::check(&mut checklist, lab, &far_end, &site).await;
+    programs_page::check(&mut checklist, &surroundings, with_by_hand).await;
     conclude(&checklist, &proxy)
 }
 
