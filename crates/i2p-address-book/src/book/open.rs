@@ -12,9 +12,19 @@ use crate::error::BookError;
 const CACHE_BYTES: usize = 16 * 1024 * 1024;
 
 /// Opens the store, and creates the file and its directory if they do not exist. Every page is checked, because redb would
-/// panic later on a damaged one.
+/// panic later on a damaged one. A new file that cannot be filled, such as on a full disk, is removed: it would be taken for a
+/// damaged one.
 pub(super) fn open(path: &Path) -> Result<Database, BookError> {
-    let file = open_file(path).map_err(|source| BookError::Open { path: path.into(), source })?;
+    let (file, is_new) = open_file(path).map_err(|source| BookError::Open { path: path.into(), source })?;
+    let opened = open_database(file, path);
+    if is_new && opened.is_err() {
+        // Where that fails, too, the error tells why the book cannot be used.
+        let _ = fs::remove_file(path);
+    }
+    opened
+}
+
+fn open_database(file: File, path: &Path) -> Result<Database, BookError> {
     let opened = FileBackend::new(file).and_then(|backend| {
         Builder::new()
             .set_cache_size(CACHE_BYTES)
@@ -35,8 +45,9 @@ fn is_about_content(error: &io::Error) -> bool {
     matches!(error.kind(), io::ErrorKind::InvalidData | io::ErrorKind::UnexpectedEof)
 }
 
-/// Opens or creates the file, readable by its owner only: the names that the user knows reveal whom the user talks to.
-fn open_file(path: &Path) -> io::Result<File> {
+/// Opens or creates the file, readable by its owner only: the names that the user knows reveal whom the user talks to. Also
+/// returns whether it is new.
+fn open_file(path: &Path) -> io::Result<(File, bool)> {
     if let Some(directory) = path.parent().filter(|directory| !directory.as_os_str().is_empty()) {
         create_directory(directory)?;
     }
@@ -45,9 +56,14 @@ fn open_file(path: &Path) -> io::Result<File> {
         return Err(io::Error::new(io::ErrorKind::InvalidInput, "it is not a file"));
     }
     let mut options = OpenOptions::new();
-    options.read(true).write(true).create(true).truncate(false);
+    options.read(true).write(true);
     #[cfg(unix)]
     std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+    match options.clone().create_new(true).open(path) {
+        Ok(file) => return Ok((file, true)),
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
+        Err(error) => return Err(error),
+    }
     let file = options.open(path)?;
     #[cfg(unix)]
     {
@@ -56,7 +72,7 @@ fn open_file(path: &Path) -> io::Result<File> {
             file.set_permissions(fs::Permissions::from_mode(0o600))?;
         }
     }
-    Ok(file)
+    Ok((file, false))
 }
 
 fn create_directory(directory: &Path) -> io::Result<()> {

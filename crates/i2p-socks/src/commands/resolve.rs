@@ -64,7 +64,7 @@ pub(crate) async fn run(config: &Config, name: &str, format: Format) -> Result<(
             "only names in I2P are looked up; i2p-socks explain HOST PORT shows whether a route leads to this host",
         )),
         None if resolution.router_silent => Err(CommandError::run_time(
-            "the name is unknown to the sources that answered, and the router did not answer: check that it is running",
+            "the name is unknown to the sources that answered; the router gave no answer, for the reason above",
         )),
         None => Err(CommandError::run_time(
             "the name is unknown: a client that asks for it gets an error, and nothing is sent",

@@ -78,6 +78,23 @@ fn no_address_book_is_created_in_the_state_directory_of_another_user() {
 
 /// A limit on the size of files stands for a full disk.
 #[cfg(target_os = "linux")]
+#[test]
+fn a_full_disk_leaves_no_damaged_address_book_behind() {
+    let dir = tempfile::tempdir().unwrap();
+    let state = dir.path().to_str().unwrap();
+    let add = ["names", "add", "a.i2p", &destination(1), "--state-dir", state];
+    let mut full = Command::new("sh");
+    full.args(["-c", "trap '' XFSZ; ulimit -f 1; exec \"$0\" \"$@\""]).arg(i2p_socks(&[]).get_program());
+    let full = full.args(add).output().unwrap();
+    let stderr = String::from_utf8_lossy(&full.stderr);
+    assert_eq!(full.status.code(), Some(1), "{stderr}");
+    assert!(!dir.path().join("names.redb").exists(), "{stderr}");
+    let (code, _, stderr) = output(&add);
+    assert_eq!(code, Some(0), "{stderr}");
+}
+
+/// A limit on the size of files stands for a full disk.
+#[cfg(target_os = "linux")]
 #[tokio::test(flavor = "multi_thread")]
 async fn after_a_failure_to_write_the_book_is_opened_again_once_there_is_room() {
     const ROOM: &str = "make room on the disk. The next change then opens the address book again";

@@ -9,8 +9,8 @@ impl Failure {
                 "A program asked for something that is not a host. Check that it sends host names, not whole URLs."
             }
             Self::NameUnknown => {
-                "Check the spelling. A new name has to be in an address book first: the router's, or [names.static]. \
-                A .b32.i2p address needs none."
+                "Check the spelling. A new name has to be in an address book first: add it with i2p-socks names add, or to the \
+                router's address book. A .b32.i2p address needs none."
             }
             Self::Unreachable => {
                 "The service is offline, or its lease set was not found yet: try again in a minute. If no service can be \
@@ -88,7 +88,8 @@ impl Failure {
                 "Check the address: names end in .i2p, base32 addresses end in .b32.i2p, and destinations are base64."
             }
             Self::NameUnknown => {
-                "Check the spelling, use the site's .b32.i2p address, or add the name to the router's address book."
+                "Check the spelling, use the site's .b32.i2p address, or add the name to the proxy's address book with i2p-socks \
+                names add."
             }
             Self::Unreachable | Self::TimedOut => {
                 "The site may be offline, or the router may have just started. Try again in a minute."
