@@ -80,6 +80,7 @@ pub(crate) async fn run(config: &Config, query: &StatusQuery) -> Result<(), Comm
         (true, _) => Ok(()),
         (false, None) => Err(CommandError::run_time(match report.state.as_str() {
             "no-router" => "the proxy is not ready: no session is open, and the router does not answer",
+            "stopping" => "the proxy is stopping: it takes no new clients",
             _ => "the proxy is not ready: clients have to wait for I2P tunnels",
         })),
         (false, Some(limit)) => Err(CommandError::run_time(format_args!(
