@@ -6,7 +6,7 @@ mod program;
 
 pub use i2p_embedded::fuzzing::{reseed_archive, reseed_file, router_info};
 pub use i2p_tunnel::fuzzing::{
-    http_head as http_connect_head, http_requests, outproxy_datagram, outproxy_http_answer,
+    address_helper, http_head as http_connect_head, http_requests, outproxy_datagram, outproxy_http_answer,
 };
 
 pub use self::program::{feed_url, jump_answer};
@@ -28,7 +28,7 @@ use socks_wire::{
 pub type FuzzTarget = (&'static str, fn(&[u8]));
 
 /// All targets, by the names of their corpus directories.
-pub const TARGETS: [FuzzTarget; 23] = [
+pub const TARGETS: [FuzzTarget; 24] = [
     ("socks_handshake", socks_handshake),
     ("socks_client", socks_client),
     ("socks_messages", socks_messages),
@@ -42,6 +42,7 @@ pub const TARGETS: [FuzzTarget; 23] = [
     ("address_book_feed", address_book_feed),
     ("http_connect_head", http_connect_head),
     ("http_requests", http_requests),
+    ("address_helper", address_helper),
     ("http_fields", http_fields),
     ("outproxy_http_answer", outproxy_http_answer),
     ("outproxy_datagram", outproxy_datagram),
