@@ -77,7 +77,7 @@ impl Command {
             Self::Status { .. } | Self::Reload { .. } | Self::NewIdentity { .. } | Self::Passwd { .. } => {
                 false
             }
-            Self::Generate(command) => *command == GenerateCommand::Pac,
+            Self::Generate(command) => matches!(command, GenerateCommand::Pac { .. }),
             _ => true,
         }
     }

@@ -10,7 +10,7 @@ use crate::{
     command_error::CommandError,
     config::{Config, EXAMPLE},
     control::client::{ControlError, read_whole},
-    pac,
+    pac::{self, BrowserProtocol},
     terminal::output::print_part,
 };
 
@@ -41,7 +41,11 @@ pub(crate) enum GenerateCommand {
     ///
     /// Made from the configuration, like /proxy.pac of the admin endpoint; says if the running proxy has another one. Use it as a local file: a browser that fails to download
     /// its auto-config file connects to all hosts directly.
-    Pac,
+    Pac {
+        /// Use the proxy as an HTTP proxy instead of SOCKS5: the browser can send a password, and shows why a site cannot be opened.
+        #[arg(long)]
+        http: bool,
+    },
     /// systemd service unit.
     Unit {
         /// Print the socket unit, with which systemd starts the service for the first client.
@@ -98,14 +102,20 @@ pub(crate) async fn run(
             text = completions(*shell, &mut definition);
         }
         GenerateCommand::Config => text.extend_from_slice(EXAMPLE.as_bytes()),
-        GenerateCommand::Pac => {
-            let file = pac::from_configuration(config)?;
+        GenerateCommand::Pac { http } => {
+            let protocol = if *http { BrowserProtocol::Http } else { BrowserProtocol::Socks5 };
+            let file = pac::from_configuration(config, protocol)?;
+            // The running proxy serves the one for SOCKS5.
+            let served = pac::from_configuration(config, BrowserProtocol::Socks5).ok();
             remark_other_configuration(config, "another proxy.pac", |proxy| async {
                 let proxy = proxy;
                 match proxy.get("/proxy.pac").await {
-                    Ok(answer) => Ok(read_whole(answer).await? == file.as_bytes()),
+                    Ok(answer) => {
+                        let whole = read_whole(answer).await?;
+                        Ok(served.as_deref().is_some_and(|served| whole == served.as_bytes()))
+                    }
                     // Browsers can use none of its tunnels.
-                    Err(ControlError::Refused(_)) => Ok(false),
+                    Err(ControlError::Refused(_)) => Ok(served.is_none()),
                     Err(error) => Err(error),
                 }
             })

@@ -338,6 +338,11 @@ impl TunnelConfig {
         self.protocols.0.socks5 && !self.requires_password()
     }
 
+    /// Whether browsers can use it as an HTTP proxy, for which they send passwords.
+    pub(crate) fn serves_browsers_by_http(&self) -> bool {
+        self.protocols.0.http && self.protocols.0.http_connect
+    }
+
     /// Whether it accepts only users with a password.
     pub(crate) fn requires_password(&self) -> bool {
         self.auth == Auth::Required

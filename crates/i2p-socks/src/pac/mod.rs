@@ -21,9 +21,42 @@ const HOSTS_SCRIPT: &str = include_str!("hosts.js");
 pub(crate) const NO_TUNNEL: &str = "browsers cannot use any tunnel: they need one with an IP:PORT under listen, with socks5 among its \
     protocols, and without auth = \"required\", because browsers send no password to SOCKS proxies";
 
+/// Why there is no file for HTTP.
+const NO_HTTP_TUNNEL: &str = "browsers cannot use any tunnel as an HTTP proxy: they need one with an IP:PORT under listen, with http \
+    and http-connect among its protocols";
+
+/// The protocol that browsers speak to the proxy.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(crate) enum BrowserProtocol {
+    /// Without passwords.
+    #[default]
+    Socks5,
+    /// With passwords, and with pages that say why a site cannot be opened.
+    Http,
+}
+
+impl BrowserProtocol {
+    /// Its word in the file.
+    fn word(self) -> &'static str {
+        match self {
+            Self::Socks5 => "SOCKS5",
+            Self::Http => "PROXY",
+        }
+    }
+
+    /// Why there is no file.
+    fn no_tunnel(self) -> &'static str {
+        match self {
+            Self::Socks5 => NO_TUNNEL,
+            Self::Http => NO_HTTP_TUNNEL,
+        }
+    }
+}
+
 /// The part of the configuration that concerns browsers.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct ProxyAutoConfig {
+    protocol: BrowserProtocol,
     /// The tunnels that browsers can use.
     tunnels: Vec<String>,
     /// The hosts that go through the proxy. `None`: all hosts.
@@ -57,16 +90,24 @@ struct ScriptRange {
 }
 
 impl ProxyAutoConfig {
-    /// Takes what concerns browsers from a configuration.
+    /// Takes what concerns browsers from a configuration. They speak SOCKS5.
     pub(crate) fn of(config: &Config) -> Self {
+        Self::by(BrowserProtocol::Socks5, config)
+    }
+
+    /// Takes what concerns browsers that speak this protocol.
+    fn by(protocol: BrowserProtocol, config: &Config) -> Self {
         let tunnels = config.tunnels();
-        let usable = tunnels.iter().filter(|tunnel| tunnel.serves_browsers());
+        let usable = tunnels.iter().filter(|tunnel| match protocol {
+            BrowserProtocol::Socks5 => tunnel.serves_browsers(),
+            BrowserProtocol::Http => tunnel.serves_browsers_by_http(),
+        });
         let proxied = match config.admin.pac_rest {
             PacRest::Proxy => None,
             // Invalid virtual addresses stop the proxy from starting; until then, all hosts go through it.
             PacRest::Direct => proxied_hosts(config).ok(),
         };
-        Self { tunnels: usable.map(|tunnel| tunnel.name().to_owned()).collect(), proxied }
+        Self { protocol, tunnels: usable.map(|tunnel| tunnel.name().to_owned()).collect(), proxied }
     }
 
     /// The file for a proxy with these listeners; `None` if browsers can use none of them. Listeners on loopback are preferred.
@@ -77,7 +118,7 @@ impl ProxyAutoConfig {
         let usable = listeners.iter().filter(|listener| self.tunnels.contains(&listener.tunnel));
         let usable = || usable.clone().filter_map(|listener| listener.address.tcp());
         let here = usable().find(|address| address.ip().is_loopback()).or_else(|| usable().next())?;
-        let here = js_literal(&format!("SOCKS5 {}", connectable(here)));
+        let here = js_literal(&format!("{} {}", self.protocol.word(), connectable(here)));
         Some(match &self.proxied {
             None => format!("function FindProxyForURL(url, host) {{\n  return {here};\n}}\n"),
             Some(rules) => {
@@ -98,7 +139,7 @@ impl ProxyAutoConfig {
 ///
 /// # Errors
 /// Browsers can use no listener with a known port.
-pub(crate) fn from_configuration(config: &Config) -> Result<String, CommandError> {
+pub(crate) fn from_configuration(config: &Config, protocol: BrowserProtocol) -> Result<String, CommandError> {
     let mut listeners = Vec::new();
     for tunnel in config.tunnels() {
         for at in tunnel.listen()? {
@@ -111,7 +152,8 @@ pub(crate) fn from_configuration(config: &Config) -> Result<String, CommandError
             }
         }
     }
-    ProxyAutoConfig::of(config).file(&listeners).ok_or_else(|| CommandError::usage(NO_TUNNEL))
+    let file = ProxyAutoConfig::by(protocol, config).file(&listeners);
+    file.ok_or_else(|| CommandError::usage(protocol.no_tunnel()))
 }
 
 /// The hosts that the proxy handles: those of any route, even if it rejects them, and virtual addresses. The order does not matter.
@@ -266,10 +308,28 @@ mod tests {
         assert_eq!(at(&[("users", "127.0.0.1:1"), ("http", "127.0.0.1:2")]), None);
         assert_eq!(at(&[]), None);
         let config = "[[tunnel]]\nlisten = ['unix:/x', '127.0.0.1:0', '[::1]:7']\n";
-        let file = from_configuration(&toml::from_str(config).unwrap()).unwrap();
+        let socks5 = BrowserProtocol::Socks5;
+        let file = from_configuration(&toml::from_str(config).unwrap(), socks5).unwrap();
         assert!(file.contains("\"SOCKS5 [::1]:7\""), "{file}");
-        let any = from_configuration(&toml::from_str("[[tunnel]]\nlisten = ['127.0.0.1:0']\n").unwrap());
+        let any = toml::from_str("[[tunnel]]\nlisten = ['127.0.0.1:0']\n").unwrap();
+        let any = from_configuration(&any, socks5);
         assert!(any.unwrap_err().to_string().contains("browsers cannot use any tunnel"));
+    }
+
+    #[test]
+    fn browsers_that_speak_http_can_send_passwords() {
+        let file = |more: &str| {
+            let text = format!("[[tunnel]]\nlisten = ['127.0.0.1:7']\n{more}\n");
+            from_configuration(&toml::from_str(&text).unwrap(), BrowserProtocol::Http)
+        };
+        for more in ["", "auth = 'required'\nusers-file = '/x'"] {
+            let expected = "function FindProxyForURL(url, host) {\n  return \"PROXY 127.0.0.1:7\";\n}\n";
+            assert_eq!(file(more).unwrap(), expected);
+        }
+        for protocol in ["http", "http-connect", "socks5"] {
+            let error = file(&format!("protocols = ['{protocol}']")).unwrap_err().to_string();
+            assert!(error.contains("http and http-connect"), "{error}");
+        }
     }
 
     #[test]
