@@ -8,7 +8,7 @@ mod report;
 mod signature;
 mod source;
 
-pub use book::{AddressBook, BookEntry, Conflict, FeedState, Limits};
+pub use book::{AddressBook, BookEntry, Conflict, FeedState, Limits, difference};
 pub use error::BookError;
 pub use report::{ImportReport, LineRefusal, RefusedLine};
 pub use source::{FeedName, Source};

@@ -137,6 +137,12 @@ impl SessionOptions {
     }
 
     /// The keys, if they are set.
+    /// Whether sessions have given keys, and with them one identity.
+    #[must_use]
+    pub fn has_private_key(&self) -> bool {
+        self.private_key.is_some()
+    }
+
     pub(crate) fn key(&self) -> Option<&PrivateKey> {
         self.private_key.as_ref()
     }

@@ -2,7 +2,7 @@
 
 use std::{future::ready, time::Duration};
 
-use i2p_address_book::{AddressBook, BookError};
+use i2p_address_book::{AddressBook, BookEntry, BookError, difference};
 use i2p_name::{B32, Destination, HostName, I2pName};
 use i2p_tunnel::{BookAnswer, KnownName, NameBook, NameOrigin, NameSource};
 use tokio::time::timeout;
@@ -49,6 +49,39 @@ impl NameBook for NameService {
         Box::pin(async move {
             let Ok(book) = self.book() else { return Vec::new() };
             book.work(move |book| book.names_of(&destination, limit)).await.unwrap_or_default()
+        })
+    }
+
+    fn similar<'a>(&'a self, name: &'a HostName, limit: usize) -> BookAnswer<'a, Vec<HostName>> {
+        Box::pin(async move {
+            let searched = name.clone();
+            let book = match self.book() {
+                Ok(book) => book.work(move |book| book.similar(&searched, limit)).await.unwrap_or_default(),
+                Err(_) => Vec::new(),
+            };
+            let fixed = self.fixed_names().keys().cloned();
+            let mut all: Vec<_> = fixed
+                .chain(book)
+                .filter_map(|found| Some((difference(found.as_str(), name.as_str())?, found)))
+                .collect();
+            all.sort();
+            all.dedup();
+            all.into_iter().map(|(_, found)| found).take(limit).collect()
+        })
+    }
+
+    fn list<'a>(
+        &'a self,
+        start: &'a str,
+        after: Option<&'a HostName>,
+        limit: usize,
+    ) -> BookAnswer<'a, Result<Vec<(HostName, B32)>, String>> {
+        let (start, after) = (start.to_owned(), after.cloned());
+        Box::pin(async move {
+            let listed = self.book()?.work(move |book| book.list(&start, after.as_ref(), limit)).await?;
+            let b32 = |entry: &BookEntry| entry.destinations.first().map(Destination::b32);
+            let named = |entry: BookEntry| b32(&entry).map(|b32| (entry.host, b32));
+            Ok(listed.into_iter().filter_map(named).collect())
         })
     }
 

@@ -229,13 +229,30 @@ pub(crate) struct Admitted {
 }
 
 impl Admitted {
-    /// From now on, this connection may be ended early to make room for others. `end` must end it soon, and must not wait.
+    /// From now on, this connection may be ended early to make room for others. `end` must end it soon, and must not wait. Does nothing
+    /// if it may be ended already.
     pub(crate) fn make_expendable(&self, end: impl FnOnce() + Send + 'static) {
         let mut counts = self.admission.counts();
+        if self.expendable.load(Relaxed) != NOT_EXPENDABLE {
+            return;
+        }
         let Self { client, tunnel, .. } = self;
         let connection = Expendable { client: *client, tunnel: Arc::clone(tunnel), end: Box::new(end) };
         let number = counts.expendable.add(connection);
         self.expendable.store(number, Relaxed);
+    }
+
+    /// From now on, this connection must not be ended early any more. Returns `false` if it was ended meanwhile.
+    pub(crate) fn keep(&self) -> bool {
+        let mut counts = self.admission.counts();
+        let number = self.expendable.load(Relaxed);
+        if number != NOT_EXPENDABLE {
+            if counts.expendable.remove(number).is_none() {
+                return false;
+            }
+            self.expendable.store(NOT_EXPENDABLE, Relaxed);
+        }
+        true
     }
 }
 
@@ -349,6 +366,26 @@ mod tests {
         drop(all);
         assert_eq!(admission.connections(), 2);
         assert!(!admission.end_oldest_expendable(1), "nothing is kept of those that have ended");
+    }
+
+    #[test]
+    fn a_connection_that_is_used_again_is_kept_unless_it_was_ended() {
+        let tunnel: Arc<str> = "a".into();
+        let admission = Admission::new(Caps { connections: 2, ..Caps::default() });
+        let admit = |client| admission.admit(&tunnel, client);
+        let all = [admit(ANNA).unwrap(), admit(BERT).unwrap()];
+        let first: Vec<_> = all.iter().map(ended).collect();
+        assert!(all[0].keep() && all[0].keep());
+        let _berts = admit(BERT).unwrap();
+        assert_eq!(which(&first), [0, 1]);
+        assert!(!all[1].keep(), "it was ended");
+        let again = ended(&all[1]);
+        assert_eq!(admit(ANNA).err(), Some(Limit::Connections), "one that was ended makes no more room");
+        let again = [again, ended(&all[0])];
+        let _annas = admit(ANNA).unwrap();
+        assert_eq!(which(&again), [0, 1]);
+        drop(all);
+        assert_eq!(admission.connections(), 2);
     }
 
     #[test]

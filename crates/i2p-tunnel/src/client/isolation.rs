@@ -147,6 +147,17 @@ impl IsolationKey {
         self.properties.credentials.user() == Some(user)
     }
 
+    /// Whether it is of the same client, whatever host, site or port either is for.
+    pub(crate) fn is_of_client_of(&self, other: &Self) -> bool {
+        let without_target = |key: &Self| Properties {
+            dest_host: None,
+            site: None,
+            dest_port: None,
+            ..key.properties.clone()
+        };
+        without_target(self) == without_target(other)
+    }
+
     /// The client that makes the request. What the request uses counts towards the share of this client, even if the key does
     /// not isolate clients. `None`: the program itself makes it.
     #[must_use]
@@ -245,6 +256,17 @@ mod tests {
         let by_nothing = |host: &str| key(Isolate::NONE, &client(), host, 80);
         assert!(by_nothing("pictures.i2p").for_page(&target("b.i2p")) == by_nothing("c.i2p"));
         assert_eq!(by_site("b.i2p").kept_apart_by(), ["site"]);
+    }
+
+    #[test]
+    fn the_sites_of_a_client_are_found_together_and_those_of_others_are_not() {
+        let isolate = Isolate { site: true, dest_host: true, dest_port: true, ..Isolate::default() };
+        let (anna, mut bert) = (client(), client());
+        bert.credentials = ClientCredentials::None;
+        let (a, b) = (key(isolate, &anna, "a.i2p", 80), key(isolate, &anna, "b.i2p", 81));
+        assert!(a != b && a.is_of_client_of(&b));
+        assert!(!a.is_of_client_of(&key(isolate, &bert, "a.i2p", 80)));
+        assert!(!a.is_of_client_of(&IsolationKey::of_tunnel("x".into())));
     }
 
     #[test]

@@ -80,6 +80,11 @@ impl ChosenNames {
         found.flatten()
     }
 
+    /// Forgets what these identities have chosen.
+    pub(crate) fn forget_if(&self, is_forgotten: impl Fn(&IsolationKey) -> bool) {
+        self.0.forget_if(is_forgotten);
+    }
+
     /// Forgets what an identity has chosen for a name.
     pub(crate) fn forget(&self, key: &IsolationKey, name: &HostName) {
         self.0.with_known(key, |chosen| chosen.names.retain(|chosen| chosen.name != *name));

@@ -40,7 +40,8 @@ pub(crate) fn run<D: Dial>(
     admitted: Admitted,
 ) -> impl Future<Output = ()> + Send {
     let stop = arrival.stop.clone();
-    let next = Box::pin(handle_client(client, arrival, Arc::clone(&service)));
+    let admitted = Arc::new(admitted);
+    let next = Box::pin(handle_client(client, arrival, Arc::clone(&service), Arc::clone(&admitted)));
     let connection = Connection { service, stop, admitted };
     async move {
         let _active = connection.service.account.connection();
@@ -52,7 +53,7 @@ pub(crate) fn run<D: Dial>(
 struct Connection<D> {
     service: Arc<Service<D>>,
     stop: Stop,
-    admitted: Admitted,
+    admitted: Arc<Admitted>,
 }
 
 impl<D: Dial> Connection<D> {
@@ -79,7 +80,7 @@ impl<D: Dial> Connection<D> {
             let ActiveStream { client, peer, early_data, .. } = &mut streaming;
             let early_data = std::mem::take(early_data);
             let (relayed, end) =
-                relay(client, peer, early_data, (limits, &self.admitted), counters, &self.stop).await;
+                relay(client, peer, early_data, (limits, &*self.admitted), counters, &self.stop).await;
             let ActiveStream { client, peer, address, .. } = streaming;
             drop((stream, peer, address));
             if let RelayEnd::Limit(limit) = end {
@@ -144,6 +145,7 @@ async fn handle_client<D: Dial>(
     client: Socket,
     arrival: Arrival,
     service: Arc<Service<D>>,
+    admitted: Arc<Admitted>,
 ) -> io::Result<NextStep> {
     // A reply and the first data behind it are two small writes.
     client.set_nodelay()?;
@@ -161,7 +163,7 @@ async fn handle_client<D: Dial>(
         }
         HandshakeOutcome::ForwardHttp(client, read) => {
             // Boxed: this is large.
-            Box::pin(forward::serve(client, read, deadline, arrival, service)).await
+            Box::pin(forward::serve(client, (read, deadline), arrival, service, admitted)).await
         }
         HandshakeOutcome::Rejected(client)
         | HandshakeOutcome::Unauthorized(client, _)
@@ -305,7 +307,7 @@ mod tests {
         let (client, _other) = tokio::net::UnixStream::pair().unwrap();
         let arrival = Arrival { address: ClientAddress::User(0), listener: "x".into(), stop: Stop::new() };
         let admitted = service.admission.admit(&service.name, arrival.address).unwrap();
-        let size = size_of_val(&run(client.into(), arrival, service, admitted)) - size_of::<Admitted>();
+        let size = size_of_val(&run(client.into(), arrival, service, admitted));
         assert!(size < 128, "{size} bytes");
     }
 }

@@ -6,7 +6,7 @@
 mod datagrams;
 mod listening;
 
-use i2p_name::I2pName;
+use i2p_name::{B32, I2pName};
 
 pub use self::{
     datagrams::{DatagramSender, Datagrams, NoDatagrams, ReceivedDatagram},
@@ -64,6 +64,23 @@ pub trait Dial: Send + Sync + 'static {
     /// The default is for implementations without sessions: always the same.
     fn session_now(&self, _key: &IsolationKey) -> Option<SessionMark> {
         Some(SessionMark::default())
+    }
+
+    /// The address of the identity by which streams can be opened now; `None` if there is none. Like
+    /// [`session_now`](Self::session_now), it does not wait.
+    fn address_now(&self, _key: &IsolationKey) -> Option<B32> {
+        None
+    }
+
+    /// Gives the identities that `is_renewed` chooses new addresses for their next requests. Open streams stay. Returns how many had
+    /// a session.
+    fn renew(&self, _is_renewed: &(dyn Fn(&IsolationKey) -> bool + Sync)) -> usize {
+        0
+    }
+
+    /// What the router says of itself, for people; `None` if it does not answer.
+    fn router(&self) -> impl Future<Output = Option<String>> + Send {
+        std::future::ready(None)
     }
 
     /// Checks that a name exists, without opening a stream. It also succeeds if only a connection could tell.

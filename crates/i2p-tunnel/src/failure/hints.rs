@@ -77,6 +77,9 @@ impl Failure {
             Self::BadAnswer => {
                 "The service does not speak HTTP, or failed: check the port. Use SOCKS or CONNECT for other protocols."
             }
+            Self::ProxyItself => {
+                "A program asked for proxy.i2p by SOCKS or CONNECT. Set it to use the port as an HTTP proxy."
+            }
         }
     }
 
@@ -129,6 +132,9 @@ impl Failure {
             Self::NoSocket => "Close other connections, or try again later.",
             Self::BadAnswer => {
                 "Try again. If it stays like this, the site has a problem, or no web site is at this address and port."
+            }
+            Self::ProxyItself => {
+                "Set your program to use the proxy as an HTTP proxy, and open http://proxy.i2p/ (not https)."
             }
         }
     }

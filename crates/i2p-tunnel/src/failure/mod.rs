@@ -58,6 +58,8 @@ pub enum Failure {
     NoSocket,
     /// The site's answer to a plain HTTP request is not HTTP, or it ended before its head was complete.
     BadAnswer,
+    /// The host is the proxy itself (`proxy.i2p`), which answers plain HTTP only. The name never reaches I2P.
+    ProxyItself,
 }
 
 /// A row of the failure table: how one failure is reported.
@@ -79,7 +81,7 @@ pub struct FailureRow {
 
 impl Failure {
     /// All variants, for tables and tests.
-    pub const ALL: [Self; 23] = [
+    pub const ALL: [Self; 24] = [
         Self::MalformedName,
         Self::NameUnknown,
         Self::Unreachable,
@@ -103,6 +105,7 @@ impl Failure {
         Self::ProtocolNotAllowed,
         Self::NoSocket,
         Self::BadAnswer,
+        Self::ProxyItself,
     ];
 
     /// Returns how this failure is reported.
@@ -260,6 +263,13 @@ impl Failure {
                 502,
                 "bad_answer",
                 "the destination's answer is not HTTP, or it closed the stream without one",
+            ),
+            Self::ProxyItself => (
+                Code::NOT_ALLOWED,
+                None,
+                403,
+                "proxy_itself",
+                "the name belongs to the proxy itself, which answers plain HTTP only",
             ),
         };
         let extended = extended.unwrap_or(socks5);

@@ -21,6 +21,20 @@ pub trait NameBook: Send + Sync + 'static {
     /// The names of a destination in the address book, at most `limit`.
     fn names_of(&self, destination: B32, limit: usize) -> BookAnswer<'_, Vec<HostName>>;
 
+    /// Names that are spelt almost like this one, the most similar first, at most `limit`.
+    fn similar<'a>(&'a self, name: &'a HostName, limit: usize) -> BookAnswer<'a, Vec<HostName>>;
+
+    /// A page of the address book in alphabetical order: names that begin with `start` and come after `after`, at most `limit`.
+    ///
+    /// # Errors
+    /// Why it cannot be read.
+    fn list<'a>(
+        &'a self,
+        start: &'a str,
+        after: Option<&'a HostName>,
+        limit: usize,
+    ) -> BookAnswer<'a, Result<Vec<(HostName, B32)>, String>>;
+
     /// Keeps a name in the address book, where no feed changes it any more. It replaces the destination `shown`, which the person
     /// was shown as that of the address book; without one, it must not replace any.
     ///

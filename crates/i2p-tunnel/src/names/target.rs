@@ -40,6 +40,9 @@ pub(crate) fn parse_target(address: &OwnedAddress) -> Result<Target, Failure> {
         OwnedAddress::Ip(address) => Ok(Target::from_ip(*address)),
         OwnedAddress::Domain(name) => Target::parse(name),
     };
+    if target.as_ref().is_ok_and(is_own) {
+        return Err(Failure::ProxyItself);
+    }
     target.map_err(|error| match error {
         // A numeric host, such as 2130706433, is an IP address in disguise.
         NameError::NumericHost => Failure::NotAllowed,

@@ -123,7 +123,8 @@ impl OutproxyFailure {
             | Failure::TooManyConnections
             | Failure::ProtocolNotAllowed
             | Failure::NoSocket
-            | Failure::BadAnswer => Self::Router(failure),
+            | Failure::BadAnswer
+            | Failure::ProxyItself => Self::Router(failure),
         }
     }
 }

@@ -171,8 +171,13 @@ impl Outproxies {
 
     /// The same for clients that send this user ID or username, if their credentials keep them apart.
     pub fn renew_of(&self, user: &[u8]) {
-        self.identities.forget_if(|key| key.is_of_user(user));
-        self.all.iter().for_each(|outproxy| outproxy.tokens.renew_of(user));
+        self.renew_if(|key| key.is_of_user(user));
+    }
+
+    /// The same for the identities that `is_renewed` chooses.
+    pub(crate) fn renew_if(&self, is_renewed: impl Fn(&IsolationKey) -> bool) {
+        self.identities.forget_if(&is_renewed);
+        self.all.iter().for_each(|outproxy| outproxy.tokens.renew_if(&is_renewed));
     }
 
     /// Whether there is an outproxy of this name.

@@ -34,9 +34,9 @@ impl IsolationTokens {
         })
     }
 
-    /// Forgets the tokens of clients that send this username.
-    pub(super) fn renew_of(&self, user: &[u8]) {
-        self.0.forget_if(|key| key.is_of_user(user));
+    /// Forgets the tokens of these identities.
+    pub(super) fn renew_if(&self, is_renewed: impl Fn(&IsolationKey) -> bool) {
+        self.0.forget_if(is_renewed);
     }
 
     /// Forgets all tokens, so that every client gets a new one.

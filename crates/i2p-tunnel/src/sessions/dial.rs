@@ -1,6 +1,6 @@
 //! [`Dial`] over SAM.
 
-use i2p_name::I2pName;
+use i2p_name::{B32, I2pName};
 
 use super::{datagrams::SamDatagrams, dialler::SamDialler, listening::SamListening, names::SessionIdentity};
 use crate::{
@@ -26,6 +26,18 @@ impl Dial for SamDialler {
 
     fn session_now(&self, key: &IsolationKey) -> Option<SessionMark> {
         self.current_session(key).map(|session| SessionMark::new(session.number()))
+    }
+
+    fn address_now(&self, key: &IsolationKey) -> Option<B32> {
+        self.current_session(key).map(|session| session.destination().b32())
+    }
+
+    fn renew(&self, is_renewed: &(dyn Fn(&IsolationKey) -> bool + Sync)) -> usize {
+        self.renew_sessions(is_renewed)
+    }
+
+    async fn router(&self) -> Option<String> {
+        self.describe_router().await
     }
 
     async fn lookup(&self, key: &IsolationKey, name: &I2pName) -> Result<(), Failure> {

@@ -1,8 +1,8 @@
 use std::time::Duration;
 
 use i2p_name::I2pName;
-use i2p_sam::{SamStream, Session};
-use tokio::time::Instant;
+use i2p_sam::{SamStream, Session, wire::Dialect};
+use tokio::time::{Instant, timeout};
 
 use super::{
     attempt_error::AttemptError,
@@ -15,6 +15,9 @@ use crate::{client::IsolationKey, failure::Failure, limits::SessionLimits, names
 /// The longest time until a destination's refusal arrives. It takes one round trip, and Java I2P repeats a lost packet after 9 s. Java
 /// I2P also reports "Connection reset" when it gives up, after 60 s in which nothing has answered.
 const LONGEST_REFUSAL: Duration = Duration::from_secs(20);
+
+/// How long the router may take to say what it is.
+const ROUTER_ANSWER_TIMEOUT: Duration = Duration::from_secs(3);
 
 /// Dials over SAM, on the sessions of a pool.
 #[derive(Debug, Clone)]
@@ -71,6 +74,24 @@ impl SamDialler {
     /// The session of a key, if it can be used now. If there is none, it begins to be built.
     pub(super) fn current_session(&self, key: &IsolationKey) -> Option<Session> {
         self.pool.lease(key).ok()?.current()
+    }
+
+    /// Replaces the sessions of these keys.
+    pub(super) fn renew_sessions(&self, is_renewed: &dyn Fn(&IsolationKey) -> bool) -> usize {
+        self.pool.renew_if(is_renewed)
+    }
+
+    /// Asks the router what it is, for people.
+    pub(super) async fn describe_router(&self) -> Option<String> {
+        let bridge = self.pool.bridge();
+        let asked = timeout(ROUTER_ANSWER_TIMEOUT, bridge.probe()).await;
+        let router = asked.ok()?.ok()?;
+        let kind = match router.dialect() {
+            Dialect::I2pd => "i2pd",
+            Dialect::Emissary => "emissary",
+            _ => "Java I2P, or another router",
+        };
+        Some(format!("{kind} (SAM {})", router.version()))
     }
 
     /// Waits for the session of a key.

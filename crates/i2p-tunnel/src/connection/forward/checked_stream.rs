@@ -100,23 +100,28 @@ impl CheckedStream {
                 self.pause = None;
                 self.is_last = head.upgrades;
                 self.checked = head.take_for_hyper().into();
-                self.shared.begin(Ok(head));
+                if !self.shared.begin(Ok(head)) {
+                    return Err(io::ErrorKind::ConnectionAborted.into());
+                }
             }
             Event::Refused(refusal) if is_body => {
                 self.is_last = true;
                 self.shared.refuse_body(refusal);
                 return Err(io::ErrorKind::InvalidData.into());
             }
-            Event::Refused(refusal) => self.refuse(refusal),
+            Event::Refused(refusal) => self.refuse(refusal)?,
         }
         Ok(true)
     }
 
-    fn refuse(&mut self, refusal: Refusal) {
+    fn refuse(&mut self, refusal: Refusal) -> io::Result<()> {
         self.pause = None;
         self.is_last = true;
         self.checked = Bytes::from_static(REFUSED);
-        self.shared.begin(Err(refusal));
+        match self.shared.begin(Err(refusal)) {
+            true => Ok(()),
+            false => Err(io::ErrorKind::ConnectionAborted.into()),
+        }
     }
 
     /// Sends the rest of an interim answer. Nothing else may be sent before its end.
@@ -167,7 +172,7 @@ impl AsyncRead for CheckedStream {
                 if this.unread.is_empty() {
                     return Poll::Ready(Ok(()));
                 }
-                this.refuse(Refusal::TooSlow);
+                this.refuse(Refusal::TooSlow)?;
                 continue;
             }
             let mut chunk = [0; CHUNK_BYTES];
@@ -203,7 +208,9 @@ impl AsyncWrite for CheckedStream {
         this.interim = this.shared.take_early_interim(context).into();
         ready!(this.poll_send_interim(context))?;
         this.is_between_answers = !this.shared.is_answering();
-        this.socket.poll_flush_shared(context)
+        ready!(this.socket.poll_flush_shared(context))?;
+        this.shared.rest();
+        Poll::Ready(Ok(()))
     }
 
     /// The connection is closed where the client's socket is taken back.

@@ -6,7 +6,7 @@ use hyper::{
     header::{self, HeaderMap, HeaderValue},
     http::uri::Uri,
 };
-use i2p_name::{I2pName, Target};
+use i2p_name::{HostName, I2pName, Target};
 use socks_wire::stream::OwnedAddress;
 use tokio::time::{Instant, sleep, timeout};
 use tokio_util::sync::CancellationToken;
@@ -44,6 +44,9 @@ const MAX_EXPECT_WAIT: Duration = Duration::from_secs(5);
 
 /// How long a person waits for a session without being told.
 const MAX_SILENCE_TO_PEOPLE: Duration = Duration::from_secs(8);
+
+/// Similar names that the page about an unknown one shows.
+const MAX_SIMILAR_NAMES: usize = 5;
 
 /// Answers the requests of one connection.
 pub(super) struct Forwarder<D> {
@@ -90,25 +93,45 @@ impl<D: Dial> Forwarder<D> {
                 (self.forward(*head, request, reader).await, host)
             }
         };
-        let answer = answer.unwrap_or_else(|trouble| {
-            self.count(&trouble);
-            let more = if trouble.is_unknown_name() { self.other_ways_to(&host) } else { Vec::new() };
-            trouble.answer(reader, &more)
-        });
+        let answer = match answer {
+            Ok(answer) => answer,
+            Err(trouble) => {
+                self.count(&trouble);
+                let shows_ways = trouble.is_unknown_name() && reader == Reader::Person;
+                let more = if shows_ways { self.other_ways_to(&host).await } else { Vec::new() };
+                trouble.answer(reader, &more)
+            }
+        };
         self.shared.answered();
         answer.map(|body| body.until_answered(in_flight))
     }
 
     /// What a person can do about a name that is unknown. No jump service is asked before the person follows its link.
-    fn other_ways_to(&self, host: &[u8]) -> Vec<Block> {
+    async fn other_ways_to(&self, host: &[u8]) -> Vec<Block> {
         let Ok(Target::I2p(I2pName::Host(name))) = Target::parse(host) else { return Vec::new() };
+        let mut ways = Vec::new();
+        let book = self.service.name_book.as_ref().filter(|_| self.service.book_access.allows(self.address));
+        if let Some(book) = book {
+            let similar = book.similar(&name, MAX_SIMILAR_NAMES).await;
+            let link = |name: &HostName| Link {
+                text: name.as_str().to_owned(),
+                url: format!("http://{}/", name.as_str()),
+                ..Link::default()
+            };
+            add_links(&mut ways, "Your address book has similar names:", similar.iter().map(link).collect());
+        }
         let link = |service: &JumpService| Link {
             text: service.host.clone(),
             url: format!("{}{}", service.url, name.as_str()),
+            ..Link::default()
         };
-        let links: Vec<_> = self.service.jump_services.iter().map(link).collect();
-        let intro = "A jump service may know the address. It learns the name that you ask for:";
-        if links.is_empty() { Vec::new() } else { vec![Block::Links(intro, links)] }
+        let links = self.service.jump_services.iter().map(link).collect();
+        add_links(
+            &mut ways,
+            "A jump service may know the address. It learns the name that you ask for:",
+            links,
+        );
+        ways
     }
 
     fn count(&self, trouble: &Trouble) {
@@ -347,6 +370,12 @@ impl<D: Dial> Forwarder<D> {
                     .map(|incoming| ClientBody::of_site(SiteBody::new(incoming, upstream, lease, account))))
             }
         }
+    }
+}
+
+fn add_links(blocks: &mut Vec<Block>, intro: &'static str, links: Vec<Link>) {
+    if !links.is_empty() {
+        blocks.push(Block::Links(intro, links));
     }
 }
 

@@ -49,15 +49,22 @@ pub(super) enum Block {
 }
 
 /// A link that a person may follow.
+#[derive(Default)]
 pub(super) struct Link {
     pub(super) text: String,
     pub(super) url: String,
+    /// What stands below it.
+    pub(super) note: String,
 }
 
 /// A form whose buttons send a choice.
 pub(super) struct Form {
     /// The path that it is sent to.
     pub(super) action: &'static str,
+    /// Whether it only asks for a page.
+    pub(super) asks: bool,
+    /// The name, the label and the value of a text that people type.
+    pub(super) field: Option<(&'static str, &'static str, String)>,
     pub(super) hidden: Vec<(&'static str, String)>,
     /// The values of `choice` with what the buttons say.
     pub(super) buttons: Vec<(&'static str, &'static str)>,
@@ -104,7 +111,11 @@ impl Block {
 impl Link {
     fn html(&self) -> String {
         let (text, url) = (escaped(&self.text), escaped(&self.url));
-        format!("<li><a rel=\"noreferrer\" href=\"{url}\">{text}</a></li>\n")
+        let note = match self.note.as_str() {
+            "" => String::new(),
+            note => format!("<br><small>{}</small>", escaped(note)),
+        };
+        format!("<li><a rel=\"noreferrer\" href=\"{url}\">{text}</a>{note}</li>\n")
     }
 }
 
@@ -116,9 +127,14 @@ impl Form {
         let buttons = self.buttons.iter().map(|(value, text)| {
             format!("<button name=\"choice\" value=\"{}\">{}</button>\n", escaped(value), escaped(text))
         });
-        let (action, hidden, buttons) =
-            (escaped(self.action), hidden.collect::<String>(), buttons.collect::<String>());
-        format!("<form method=\"post\" action=\"{action}\">{hidden}\n{buttons}</form>\n")
+        let field = self.field.as_ref().map(|(name, label, value)| {
+            let (name, label, value) = (escaped(name), escaped(label), escaped(value));
+            format!("<p><label>{label} <input name=\"{name}\" value=\"{value}\"></label></p>\n")
+        });
+        let (action, field) = (escaped(self.action), field.unwrap_or_default());
+        let (hidden, buttons) = (hidden.collect::<String>(), buttons.collect::<String>());
+        let method = if self.asks { "get" } else { "post" };
+        format!("<form method=\"{method}\" action=\"{action}\">{hidden}\n{field}{buttons}</form>\n")
     }
 }
 
@@ -144,14 +160,24 @@ mod tests {
     #[test]
     fn nothing_of_a_page_is_markup_but_its_own() {
         let evil = "<script>'\"&";
-        let link = Link { text: evil.to_owned(), url: "http://jump.i2p/?a=\"><script>".to_owned() };
-        let form = Form { action: evil, hidden: vec![(evil, evil.to_owned())], buttons: vec![(evil, evil)] };
+        let link = Link {
+            text: evil.to_owned(),
+            url: "http://jump.i2p/?a=\"><script>".to_owned(),
+            note: evil.to_owned(),
+        };
+        let form = Form {
+            action: evil,
+            asks: false,
+            field: Some((evil, evil, evil.to_owned())),
+            hidden: vec![(evil, evil.to_owned())],
+            buttons: vec![(evil, evil)],
+        };
         let more =
             [Block::Facts(vec![(evil, evil.to_owned())]), Block::Links(evil, vec![link]), Block::Form(form)];
         let page =
             Page { title: evil, what: evil, hint: evil, code: evil, reloads: true, more: &more, forms: None };
         let html = page.html();
         assert!(!html.contains("<script") && !html.contains("a=\"") && !html.contains("'\"&"), "{html}");
-        assert_eq!(html.matches("&lt;script&gt;").count(), 15, "{html}");
+        assert_eq!(html.matches("&lt;script&gt;").count(), 19, "{html}");
     }
 }

@@ -32,13 +32,20 @@ pub use self::helper::check_address_helper;
 use hyper::{Request, Response, body::Incoming, server::conn::http1, service::service_fn};
 use hyper_util::rt::TokioIo;
 use tokio::time::{Instant, sleep};
+use tokio_util::sync::CancellationToken;
 
 use self::{body::ClientBody, checked_stream::CheckedStream, exchange::Forwarder, shared::Shared};
 use super::{
     outcome::{ActiveStream, Arrival, NextStep},
     service::Service,
 };
-use crate::{client::ClientProtocol, dial::Dial, http_message, limits::Limit, stream::Socket};
+use crate::{
+    client::{Admitted, ClientProtocol},
+    dial::Dial,
+    http_message,
+    limits::Limit,
+    stream::Socket,
+};
 
 type Answer = Pin<Box<dyn Future<Output = Result<Response<ClientBody>, Infallible>> + Send>>;
 
@@ -46,14 +53,15 @@ type Answer = Pin<Box<dyn Future<Output = Result<Response<ClientBody>, Infallibl
 /// sent already; its first head has to be complete at the deadline.
 pub(crate) async fn serve<D: Dial>(
     client: Socket,
-    read: Vec<u8>,
-    deadline: Instant,
+    (read, deadline): (Vec<u8>, Instant),
     arrival: Arrival,
     service: Arc<Service<D>>,
+    admitted: Arc<Admitted>,
 ) -> io::Result<NextStep> {
     let Arrival { address, listener, stop } = arrival;
     let client = Arc::new(client);
-    let shared = Arc::new(Shared::default());
+    let ended = CancellationToken::new();
+    let shared = Arc::new(Shared::new(admitted, ended.clone()));
     let stream =
         CheckedStream::new(Arc::clone(&client), Arc::clone(&shared), &read, deadline, service.limits);
     let (account, limits) = (Arc::clone(&service.account), service.limits);
@@ -88,6 +96,10 @@ pub(crate) async fn serve<D: Dial>(
                     draining = true;
                     Pin::new(&mut connection).graceful_shutdown();
                 }
+                () = ended.cancelled() => {
+                    tracing::debug!("a connection without a request ended, since its place was needed");
+                    return Ok(NextStep::Done);
+                }
                 () = &mut silent => {
                     account.limit(Limit::Idle);
                     client.reset_on_close(true);
@@ -102,8 +114,10 @@ pub(crate) async fn serve<D: Dial>(
     drop(parts.service);
     // Nobody else has it: hyper and the exchange are gone.
     let Ok(client) = Arc::try_unwrap(client) else { return Ok(NextStep::Done) };
-    if let Some(upgraded) = shared.take_upgraded() {
-        let (peer, address) = upgraded;
+    if let Some((peer, address)) = shared.take_upgraded() {
+        if !shared.is_kept() {
+            return Ok(NextStep::Done);
+        }
         return Ok(NextStep::Relay(ActiveStream { client, peer, early_data: ahead, address }));
     }
     if let Err(error) = served {

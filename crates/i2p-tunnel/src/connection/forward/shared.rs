@@ -6,7 +6,10 @@ use std::{
     task::{Context, Waker},
 };
 
+use tokio_util::sync::CancellationToken;
+
 use crate::{
+    client::Admitted,
     http_message::{Refusal, RequestHead},
     names::AddressLease,
     stream::OpenStream,
@@ -17,10 +20,13 @@ const MAX_INTERIM_ANSWERS: usize = 8;
 
 /// What the stream of a client and the exchange of its current request tell each other. There is one request at a time: the next one
 /// is not read before this one is answered in full.
-#[derive(Default)]
 pub(super) struct Shared {
     state: Mutex<State>,
     activity: AtomicU64,
+    /// The place of the connection. While there is no request, others may have it.
+    admitted: Arc<Admitted>,
+    /// Cancelled once the connection has to end because others need its place.
+    ended: CancellationToken,
 }
 
 #[derive(Default)]
@@ -40,18 +46,39 @@ struct State {
 }
 
 impl Shared {
+    pub(super) fn new(admitted: Arc<Admitted>, ended: CancellationToken) -> Self {
+        Self { state: Mutex::default(), activity: AtomicU64::new(0), admitted, ended }
+    }
+
     fn state(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Begins a request, or its refusal.
-    pub(super) fn begin(&self, begun: Result<Box<RequestHead>, Refusal>) {
+    /// Begins a request, or its refusal. Returns `false` if the connection is about to end, because others need its place.
+    pub(super) fn begin(&self, begun: Result<Box<RequestHead>, Refusal>) -> bool {
+        if !self.is_kept() {
+            return false;
+        }
         let mut state = self.state();
         state.begun = Some(begun);
         state.in_flight = true;
         state.unanswered = true;
         state.interim_answers = 0;
         state.interim.clear();
+        true
+    }
+
+    /// Lets others have the place of the connection, unless a request is in flight. All that was sent must have reached the socket.
+    pub(super) fn rest(&self) {
+        if !self.state().in_flight {
+            let ended = self.ended.clone();
+            self.admitted.make_expendable(move || ended.cancel());
+        }
+    }
+
+    /// Takes the place back. Returns `false` if others have it.
+    pub(super) fn is_kept(&self) -> bool {
+        self.admitted.keep()
     }
 
     /// Takes the request that was begun.

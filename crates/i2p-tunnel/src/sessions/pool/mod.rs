@@ -131,6 +131,16 @@ impl SessionPool {
         self.shared.state().renew_of(user)
     }
 
+    /// Does the same for the keys that `is_renewed` chooses. A pool whose sessions all have one persistent identity keeps it.
+    pub(crate) fn renew_if(&self, is_renewed: &dyn Fn(&IsolationKey) -> bool) -> usize {
+        self.shared.state().renew_if(is_renewed)
+    }
+
+    /// The bridge of its sessions.
+    pub(crate) fn bridge(&self) -> Bridge {
+        self.shared.state().bridge().clone()
+    }
+
     /// Changes the settings of this pool and of its clones. If they build other sessions than before, all sessions and spares are
     /// replaced as by [`renew_all`](Self::renew_all). If [`PoolOptions::max_sessions`] is lower than before, unused sessions are
     /// closed at once, and no session is opened until enough of the others have ended.

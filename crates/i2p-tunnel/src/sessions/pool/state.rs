@@ -319,10 +319,23 @@ impl State {
 
     /// See [`SessionPool::renew_of`](super::SessionPool::renew_of).
     pub(super) fn renew_of(&mut self, user: &[u8]) -> usize {
-        self.remembered.retain(|(key, _)| !key.is_of_user(user));
-        let renewed: Vec<_> = self.entries.extract_if(|key, _| key.is_of_user(user)).collect();
-        renewed.iter().for_each(|(_, entry)| self.set_aside(entry));
-        renewed.len()
+        self.replace_if(|key| key.is_of_user(user))
+    }
+
+    /// See [`SessionPool::renew_if`](super::SessionPool::renew_if).
+    pub(super) fn renew_if(&mut self, is_renewed: impl Fn(&IsolationKey) -> bool) -> usize {
+        if self.options.session.has_private_key() { 0 } else { self.replace_if(is_renewed) }
+    }
+
+    pub(super) fn bridge(&self) -> &Bridge {
+        &self.bridge
+    }
+
+    fn replace_if(&mut self, is_replaced: impl Fn(&IsolationKey) -> bool) -> usize {
+        self.remembered.retain(|(key, _)| !is_replaced(key));
+        let replaced: Vec<_> = self.entries.extract_if(|key, _| is_replaced(key)).collect();
+        replaced.iter().for_each(|(_, entry)| self.set_aside(entry));
+        replaced.len()
     }
 
     /// Closes unused sessions and spares, and sets the others aside until their last stream ends.

@@ -53,6 +53,26 @@ impl NameBook for Book {
         Box::pin(ready(of.take(limit).map(|(name, _)| name.parse().unwrap()).collect()))
     }
 
+    fn similar<'a>(&'a self, name: &'a HostName, limit: usize) -> BookAnswer<'a, Vec<HostName>> {
+        let names = self.0.lock().unwrap();
+        let similar = names.keys().filter(|known| known.len() == name.as_str().len());
+        Box::pin(ready(similar.take(limit).map(|name| name.parse().unwrap()).collect()))
+    }
+
+    fn list<'a>(
+        &'a self,
+        start: &'a str,
+        after: Option<&'a HostName>,
+        limit: usize,
+    ) -> BookAnswer<'a, Result<Vec<(HostName, B32)>, String>> {
+        let names = self.0.lock().unwrap();
+        let listed = names.iter().filter(|(name, _)| {
+            name.starts_with(start) && after.is_none_or(|after| name.as_str() > after.as_str())
+        });
+        let listed = listed.take(limit).map(|(name, (known, _))| (name.parse().unwrap(), b32(known)));
+        Box::pin(ready(Ok(listed.collect())))
+    }
+
     fn keep<'a>(
         &'a self,
         name: &'a HostName,

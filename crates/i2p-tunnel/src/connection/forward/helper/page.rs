@@ -168,18 +168,25 @@ impl Question {
                 if is_in_book { "Replace it in the address book" } else { "Keep it in the address book" },
             ));
         }
-        Form { action: PATH, hidden: vec![("url", self.link.url_with_helper()), ("token", token)], buttons }
+        Form {
+            action: PATH,
+            asks: false,
+            field: None,
+            hidden: vec![("url", self.link.url_with_helper()), ("token", token)],
+            buttons,
+        }
     }
 
     /// Links for those who do not follow the link.
     fn ways_out(&self) -> Block {
-        let leave = Link { text: "Leave it".to_owned(), url: "/".to_owned() };
+        let leave = Link { text: "Leave it".to_owned(), url: "/".to_owned(), ..Link::default() };
         match self.known {
             None => Block::Links("Or do nothing:", vec![leave]),
             Some(_) => {
                 let as_known = Link {
                     text: format!("Open {} with the destination that it has here", self.link.name.as_str()),
                     url: self.link.url(),
+                    ..Link::default()
                 };
                 Block::Links("Or do not follow the link:", vec![as_known, leave])
             }

@@ -85,7 +85,8 @@ impl HelperLink {
                 "If you trust whoever made the link, keep the name: i2p-socks names add{replace} {name} {destination}"
             ),
         };
-        let link = Link { text: "Choose where this name leads".to_owned(), url: self.page() };
+        let link =
+            Link { text: "Choose where this name leads".to_owned(), url: self.page(), ..Link::default() };
         let more =
             [Block::Links("This request was not sent. Send it again once you have chosen:", vec![link])];
         let title = "The link has an address helper";

@@ -3,7 +3,9 @@
 //! No page in I2P can have an effect here: each form carries a token that only the proxy's own pages contain, no page of another
 //! origin can read those, and none can show them in a frame.
 
+mod book;
 mod home;
+mod identity;
 mod sent_form;
 
 use hyper::{Method, Request, Response, body::Incoming};
@@ -25,14 +27,18 @@ pub(super) async fn answer<D: Dial>(
 ) -> Response<ClientBody> {
     let query = head.path.query().unwrap_or_default();
     match (&head.method, head.path.path()) {
-        (&Method::GET | &Method::HEAD, "/") => home::show(visit),
+        (&Method::GET | &Method::HEAD, "/") => home::show(visit).await,
+        (&Method::GET | &Method::HEAD, identity::PATH) => identity::show(visit, query),
+        (&Method::GET | &Method::HEAD, book::PATH) => book::show(visit, query).await,
         (&Method::GET | &Method::HEAD, helper::PATH) => helper::show(visit, query).await,
-        (&Method::POST, path @ helper::PATH) => match read_form(visit, head, request).await {
-            Ok(form) => take_form(visit, path, &form).await,
-            Err(BadForm::FromElsewhere) => visit.forgotten(),
-            Err(BadForm::Malformed) => visit.malformed(),
-        },
-        (_, "/" | helper::PATH) => visit.wrong_method(),
+        (&Method::POST, path @ (helper::PATH | identity::PATH)) => {
+            match read_form(visit, head, request).await {
+                Ok(form) => take_form(visit, path, &form).await,
+                Err(BadForm::FromElsewhere) => visit.forgotten(),
+                Err(BadForm::Malformed) => visit.malformed(),
+            }
+        }
+        (_, "/" | helper::PATH | identity::PATH | book::PATH) => visit.wrong_method(),
         _ => visit.no_such_page(),
     }
 }
@@ -50,6 +56,7 @@ async fn read_form<D>(
 async fn take_form<D: Dial>(visit: &Visit<'_, D>, path: &str, form: &str) -> Response<ClientBody> {
     match path {
         helper::PATH => helper::choose(visit, form).await,
+        identity::PATH => identity::act(visit, form).await,
         _ => visit.no_such_page(),
     }
 }
