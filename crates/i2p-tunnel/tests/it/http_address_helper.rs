@@ -130,7 +130,7 @@ async fn a_link_is_followed_once_after_the_person_has_agreed_and_by_nobody_else(
     assert_eq!(location(&head), clean);
     let (head, body) = ask(&mut client, &get(&clean, BROWSER)).await;
     assert!(head.starts_with("HTTP/1.1 200 ") && body == "ok", "{head}");
-    assert_eq!(place.dialled(), [place.one.clone()]);
+    assert_eq!(place.dialled(), std::slice::from_ref(&place.one));
     let seen = place.site.text(0);
     assert!(seen.starts_with("GET /path?a=b&c HTTP/1.1\r\nHost: new.i2p:"), "{seen}");
     // The same link again is no question any more.
@@ -283,7 +283,7 @@ async fn helpers_that_say_nothing_of_a_name_are_dropped_or_refused() {
     let (head, _) = ask(&mut client, &get(&url, BROWSER)).await;
     assert!(head.starts_with("HTTP/1.1 200 "), "{head}");
     assert!(place.site.text(0).starts_with("GET /?a=b HTTP/1.1\r\n"), "{}", place.site.text(0));
-    assert_eq!(place.dialled(), [b32.clone()]);
+    assert_eq!(place.dialled(), std::slice::from_ref(&b32));
     for (name, query, status) in [
         ("new.i2p", format!("?i2paddresshelper={b32}&i2paddresshelper={b32}"), "400"),
         ("new.i2p", "?i2paddresshelper=".to_owned(), "400"),
