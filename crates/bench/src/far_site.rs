@@ -8,7 +8,6 @@ use std::{
     net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream},
     path::Path,
     sync::Arc,
-    thread,
     time::{Duration, Instant},
 };
 
@@ -24,7 +23,12 @@ use lab::{
 };
 use tokio::task::spawn_blocking;
 
-use crate::{client, measure::Address, subject::Subject};
+use crate::{
+    client,
+    measure::Address,
+    site_server::{self, RESPONSE, Streams},
+    subject::Subject,
+};
 
 /// The name of the first site in the address book of the client's router.
 const HOST: &str = "site.i2p";
@@ -33,7 +37,6 @@ const PORT: u16 = 80;
 /// How long it may take until the site has keys, and then until it is reached. 15 s were seen without hops.
 const SITE_TIMEOUT: Duration = Duration::from_secs(180);
 const REQUEST: &[u8] = b"GET / HTTP/1.1\r\nHost: site\r\n\r\n";
-const RESPONSE: &[u8] = b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\npage\n";
 
 /// The routers of a network beside those of the client and of the site, and its tunnels.
 #[derive(Debug, Clone, Copy)]
@@ -93,11 +96,16 @@ impl Shape {
     }
 
     /// The settings of all routers, in the order of their numbers.
-    fn settings(self, socks_port: u16, sites: &str, second: &Arc<SecondNamespace>) -> Vec<Settings> {
+    fn settings(self, ports: Ports, sites: &str, second: &Arc<SecondNamespace>) -> Vec<Settings> {
         let common =
             || Settings { ssu2: self.ssu2, exploratory_hops: self.tunnels.hops, ..Settings::default() };
         let far = || Settings { second_namespace: Some(Arc::clone(second)), ..common() };
-        let client = Settings { socks_port: Some(socks_port), socks_tunnels: self.tunnels, ..common() };
+        let client = Settings {
+            socks_port: Some(ports.socks.port()),
+            http_port: Some(ports.http.port()),
+            proxy_tunnels: self.tunnels,
+            ..common()
+        };
         let floodfills = (0..self.floodfills).map(|_| Settings { floodfill: true, ..far() });
         let site = Settings { tunnels: sites.to_owned(), ..far() };
         let denying = self.has_denying_floodfill.then(|| Settings { floodfill: true, ..common() });
@@ -119,6 +127,13 @@ impl Shape {
     }
 }
 
+/// Where the proxies of the client's router listen.
+#[derive(Debug, Clone, Copy)]
+struct Ports {
+    socks: SocketAddr,
+    http: SocketAddr,
+}
+
 /// The file of the keys of a destination, in the directory of its router.
 fn keys(number: u16) -> String {
     format!("site-{number}.keys")
@@ -127,6 +142,7 @@ fn keys(number: u16) -> String {
 /// The routers, the site, and the two proxies on the router of the client.
 pub(crate) struct FarSite {
     formed: Formed,
+    streams: Arc<Streams>,
     _proxy: Proxy,
     ours: SocketAddr,
 }
@@ -141,7 +157,7 @@ impl FarSite {
     ) -> Result<Self> {
         let site = second.run(|| Ok(TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?))?;
         let site_port = site.local_addr()?.port();
-        thread::spawn(move || serve(&site));
+        let streams = site_server::start(site);
         let what = "the network on both sides of the link";
         let formed = formation::form(what, lab, async |directory| {
             Formed::start(directory, second, site_port, shape).await
@@ -153,12 +169,22 @@ impl FarSite {
         let proxy = Proxy::start(program, lab, bridge, proxy::ADDRESS, &configuration).await?;
         let ours = proxy::ADDRESS.parse().context("the address of our proxy is not valid")?;
         formed.wait_until_reached(Subject::Ours, ours).await?;
-        Ok(Self { formed, _proxy: proxy, ours })
+        Ok(Self { formed, streams, _proxy: proxy, ours })
     }
 
     /// The address of a proxy.
     pub(crate) fn proxy(&self, subject: Subject) -> SocketAddr {
-        if subject == Subject::Ours { self.ours } else { self.formed.theirs }
+        if subject == Subject::Ours { self.ours } else { self.formed.ports.socks }
+    }
+
+    /// The address of the HTTP proxy: of our proxy, or of the client's router.
+    pub(crate) fn http_proxy(&self, subject: Subject) -> SocketAddr {
+        if subject == Subject::Ours { self.ours } else { self.formed.ports.http }
+    }
+
+    /// The streams of clients to the site.
+    pub(crate) fn streams(&self) -> &Streams {
+        &self.streams
     }
 
     /// The first destination in this form.
@@ -181,8 +207,7 @@ impl FarSite {
 /// The routers, and the site, which was reached without our proxy.
 struct Formed {
     routers: Vec<Router>,
-    /// The SOCKS port of the client's router.
-    theirs: SocketAddr,
+    ports: Ports,
     b32: Vec<String>,
 }
 
@@ -194,8 +219,8 @@ impl Formed {
         site_port: u16,
         shape: Shape,
     ) -> Result<Self> {
-        let theirs = free_address()?;
-        let settings = shape.settings(theirs.port(), &shape.server_tunnels(site_port), second);
+        let ports = Ports { socks: free_address()?, http: free_address()? };
+        let settings = shape.settings(ports, &shape.server_tunnels(site_port), second);
         let mut routers = (0..)
             .zip(&settings)
             .map(|(index, settings)| Router::new(directory, index, settings))
@@ -220,8 +245,8 @@ impl Formed {
             start_all(&mut routers, what).await?;
         }
         let b32 = sites.iter().map(|site| site.b32().to_string()).collect();
-        let formed = Self { routers, theirs, b32 };
-        formed.wait_until_reached(Subject::I2pd, theirs).await?;
+        let formed = Self { routers, ports, b32 };
+        formed.wait_until_reached(Subject::I2pd, ports.socks).await?;
         Ok(formed)
     }
 
@@ -269,26 +294,6 @@ pub(crate) fn read_page(stream: &mut TcpStream) -> Result<Instant> {
     Ok(arrived)
 }
 
-/// Serves the site until the process ends.
-fn serve(listener: &TcpListener) {
-    for stream in listener.incoming() {
-        let Ok(stream) = stream else { continue };
-        // The client notices whatever goes wrong.
-        thread::spawn(move || drop(respond(stream)));
-    }
-}
-
-/// Serves requests until the client closes. It closes first: when our end closes, i2pd may drop what it still has to send.
-fn respond(mut stream: TcpStream) -> Result<()> {
-    stream.set_nodelay(true)?;
-    let mut request = vec![0; REQUEST.len()];
-    loop {
-        stream.read_exact(&mut request)?;
-        ensure!(request == REQUEST, "unexpected request");
-        stream.write_all(RESPONSE)?;
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -308,15 +313,5 @@ mod tests {
         let text = Shape { destinations: 2, ..Shape::SMALL }.server_tunnels(8080);
         assert!(text.contains("port = 8080\nkeys = site-0.keys\ninbound.length = 0\n"), "{text}");
         assert!(text.contains("[site-1]\n") && text.contains("keys = site-1.keys\n"), "{text}");
-    }
-
-    #[test]
-    fn the_site_responds_to_each_request_of_a_connection() {
-        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
-        let address = listener.local_addr().unwrap();
-        thread::spawn(move || serve(&listener));
-        let mut stream = TcpStream::connect(address).unwrap();
-        read_page(&mut stream).unwrap();
-        read_page(&mut stream).unwrap();
     }
 }

@@ -17,12 +17,15 @@ mod plan;
 mod plot;
 mod processes;
 mod running;
+mod section;
 mod service;
+mod site_server;
 mod statistics;
 mod subject;
 mod suite;
 mod table;
 mod targets;
+mod web_page;
 mod workloads;
 
 use std::{path::PathBuf, process::ExitCode};
@@ -61,6 +64,16 @@ enum Mode {
     Networks(Networks),
     /// One of them, which has this name.
     Network { name: String, short: bool },
+    /// A page with objects, through HTTP proxies.
+    Page(PageVisits),
+}
+
+/// How often a page with objects is visited, and what happens to the table.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum PageVisits {
+    Print,
+    PrintShort,
+    Write,
 }
 
 /// What happens to the table of all networks.
@@ -84,6 +97,9 @@ impl Mode {
             ["--networks"] => Self::Networks(Networks::Print),
             ["--networks", "--short"] => Self::Networks(Networks::PrintShort),
             ["--networks", "--write"] => Self::Networks(Networks::Write),
+            ["--page"] => Self::Page(PageVisits::Print),
+            ["--page", "--short"] => Self::Page(PageVisits::PrintShort),
+            ["--page", "--write"] => Self::Page(PageVisits::Write),
             [NETWORK, name, rest @ ..] if networks::exists(name) && matches!(rest, [] | ["--short"]) => {
                 Self::Network { name: (*name).to_owned(), short: !rest.is_empty() }
             }
@@ -95,7 +111,7 @@ impl Mode {
 /// The option with the program of an earlier commit.
 const BEFORE: &str = "--before";
 /// What the suite takes.
-const USAGE: &str = "--short, --link, --before PROGRAM, --write, --networks, --networks --short, --networks --write, --network NAME or no argument";
+const USAGE: &str = "--short, --link, --before PROGRAM, --write, --networks, --networks --short, --networks --write, --network NAME, --page, --page --short, --page --write or no argument";
 
 fn main() -> ExitCode {
     let CommandLine { is_inside, arguments } = CommandLine::of_this_process();
@@ -114,7 +130,7 @@ fn outside(workspace: &Workspace, mode: &Mode, arguments: &[String]) -> Result<(
             prepare_networks(workspace)?;
             measure_networks(workspace, *networks)
         }
-        Mode::Network { .. } => {
+        Mode::Network { .. } | Mode::Page(_) => {
             prepare_networks(workspace)?;
             SUITE.run_inside(workspace, &arguments)
         }
@@ -135,7 +151,7 @@ fn prepare_networks(workspace: &Workspace) -> Result<()> {
 fn measure_networks(workspace: &Workspace, networks: Networks) -> Result<()> {
     let measured = networks::measure_all(workspace, networks == Networks::PrintShort)?;
     if networks == Networks::Write {
-        page::replace_networks(workspace, &measured.section)?;
+        page::replace_table(workspace, &networks::SECTION, &measured.section)?;
     }
     ensure!(measured.failures == 0, "{} networks were not measured", measured.failures);
     Ok(())
@@ -150,6 +166,14 @@ fn inside(workspace: &Workspace, mode: &Mode) -> Result<()> {
         Mode::Before(program) => suite::print_comparison(workspace, program.clone()),
         Mode::Network { name, short } => {
             networks::measure_one(workspace, name, if *short { Extent::SHORT } else { Extent::FULL })
+        }
+        Mode::Page(visits) => {
+            let turns = if *visits == PageVisits::PrintShort { web_page::SHORT } else { web_page::FULL };
+            let table = web_page::measure(workspace, turns)?;
+            match visits {
+                PageVisits::Write => page::replace_table(workspace, &web_page::SECTION, &table),
+                PageVisits::Print | PageVisits::PrintShort => Ok(()),
+            }
         }
         Mode::Networks(_) => bail!("each network has namespaces of its own"),
     }
@@ -166,6 +190,7 @@ mod tests {
         assert_eq!(parse("--link"), Some(Mode::Link));
         assert_eq!(parse("--before /tmp/i2p-socks"), Some(Mode::Before("/tmp/i2p-socks".into())));
         assert_eq!(parse("--networks --write"), Some(Mode::Networks(Networks::Write)));
+        assert_eq!(parse("--page --short"), Some(Mode::Page(PageVisits::PrintShort)));
         let network = |short| Some(Mode::Network { name: "loss-1".into(), short });
         assert_eq!(parse("--network loss-1"), network(false));
         assert_eq!(parse("--network loss-1 --short"), network(true));

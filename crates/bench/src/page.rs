@@ -12,9 +12,10 @@ use crate::{
     plan::{MANY, Plan},
     plot,
     running::version,
+    section::Section,
     statistics::format_number,
     subject::Subject,
-    table,
+    table, web_page,
 };
 
 /// The page and its picture, below the root of the workspace.
@@ -101,7 +102,8 @@ pub(crate) fn write(
     link: &LinkCheck,
 ) -> Result<()> {
     let old = fs::read_to_string(workspace.root().join(FILE)).unwrap_or_default();
-    let page = render(results, plan, environment, link, &networks::carry_over(&old));
+    let carried_over = [&web_page::SECTION, &networks::SECTION].map(|section| section.carry_over(&old));
+    let page = render(results, plan, environment, link, &carried_over.concat());
     for (file, text) in [(FILE, page), (PICTURE, plot::svg(results))] {
         let path = workspace.root().join(file);
         fs::write(&path, text).with_context(|| format!("could not write {}", path.display()))?;
@@ -110,11 +112,11 @@ pub(crate) fn write(
     Ok(())
 }
 
-/// Replaces the table of the networks of one version of i2pd on the page.
-pub(crate) fn replace_networks(workspace: &Workspace, table: &str) -> Result<()> {
+/// Replaces the table of one version of i2pd in a section of the page.
+pub(crate) fn replace_table(workspace: &Workspace, section: &Section, table: &str) -> Result<()> {
     let path = workspace.root().join(FILE);
     let page = fs::read_to_string(&path).with_context(|| format!("could not read {}", path.display()))?;
-    fs::write(&path, networks::replace(&page, table))
+    fs::write(&path, section.replace(&page, table))
         .with_context(|| format!("could not write {}", path.display()))?;
     println!("written: {FILE}");
     Ok(())
@@ -129,10 +131,10 @@ fn render(
     plan: &Plan,
     environment: &Environment,
     link: &LinkCheck,
-    networks: &str,
+    carried_over: &str,
 ) -> String {
     format!(
-        "{}{}{}{networks}{}{PROFILES}\n{}",
+        "{}{}{}{carried_over}{}{PROFILES}\n{}",
         targets(results, plan),
         all_results(results, plan),
         link_with_latency(results, plan, link),
@@ -149,8 +151,9 @@ fn targets(results: &Results, plan: &Plan) -> String {
 
 Written by `cargo xtask bench --write`; do not edit. `cargo xtask bench` measures again and prints the same tables.
 `cargo xtask bench --short`, a step of `cargo xtask ci`, takes a minute and checks that everything still runs. `--link` measures
-only the time to first byte on a link with latency. The tables of lossy and slow networks are written by `--networks --write`,
-and `--write` keeps them. Results depend on the machine, so a number fails a run only if it is impossible.
+only the time to first byte on a link with latency. The tables of a page with objects are written by `--page --write`, and those
+of lossy and slow networks by `--networks --write`; `--write` keeps both. Results depend on the machine, so a number fails a run
+only if it is impossible.
 
 ## Targets
 
@@ -290,8 +293,8 @@ mod tests {
         let environment = Environment { lines: vec![("machine".into(), "a small one".into())] };
         results.record(Measure::FirstByte(Address::Name), Subject::I2pd, 202.5).unwrap();
         let link = LinkCheck::RoundTrips([Duration::from_micros(101_250), Duration::from_micros(100_500)]);
-        let networks = networks::carry_over("");
-        let text = render(&results, &Plan::FULL, &environment, &link, &networks);
+        let sections = [&web_page::SECTION, &networks::SECTION].map(|section| section.carry_over(""));
+        let text = render(&results, &Plan::FULL, &environment, &link, &sections.concat());
         for part in [
             "cargo xtask bench --write",
             "| connections per second | 5000 |",
@@ -302,6 +305,7 @@ mod tests {
             "| time to first byte by name, ms | – | 202 | – |\n",
             "takes 50 ms each way, so a round trip takes 100 ms",
             "101.2 ms before, 100.5 ms after.\n",
+            "## A page with 30 objects\n",
             "## Lossy and slow networks\n",
         ] {
             assert!(text.contains(part), "{part}:\n{text}");

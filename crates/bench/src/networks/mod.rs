@@ -6,7 +6,6 @@
 mod kind;
 mod measure;
 mod outcome;
-mod section;
 mod visit;
 
 use std::{fs, path::PathBuf, thread};
@@ -16,11 +15,15 @@ use lab::router::version::I2pdVersion;
 use programs::Workspace;
 
 use self::kind::Kind;
-pub(crate) use self::{
-    measure::Extent,
-    section::{carry_over, replace},
+pub(crate) use self::measure::Extent;
+use crate::{SUITE, first_byte::no_tun, section::Section};
+
+/// The section of the page about these networks.
+pub(crate) const SECTION: Section = Section {
+    heading: "## Lossy and slow networks\n",
+    next_heading: "## How it grows\n",
+    explanation: include_str!("explanation.md"),
 };
-use crate::{SUITE, first_byte::no_tun};
 
 /// The option for one network, which the suite also gives to itself inside the namespaces.
 pub(crate) const NETWORK: &str = "--network";

@@ -54,10 +54,10 @@ pub struct Settings {
     pub exploratory_hops: u8,
     /// The port of its SOCKS proxy on 127.0.0.1.
     pub socks_port: Option<u16>,
-    /// The tunnels of this SOCKS proxy.
-    pub socks_tunnels: Tunnels,
-    /// The port of its HTTP proxy on 127.0.0.1. Its tunnels have no hops.
+    /// The port of its HTTP proxy on 127.0.0.1.
     pub http_port: Option<u16>,
+    /// The tunnels of these two proxies.
+    pub proxy_tunnels: Tunnels,
     /// Whether routers reach it over SSU2, which is UDP, instead of NTCP2, which is TCP.
     pub ssu2: bool,
     /// The content of `tunnels.conf`.
@@ -333,18 +333,11 @@ const NO_FEED: &str = "http://aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa
 /// The address book stays on, since i2pd crashes at `STREAM CONNECT` without one. Its feeds have an address, since i2pd ends
 /// after three minutes with an empty `addressbook.defaulturl`, and with empty `addressbook.subscriptions` when it has names.
 fn configuration(index: u16, directory: &Path, settings: &Settings) -> String {
-    let &Settings { floodfill, exploratory_hops, ssu2, .. } = settings;
+    let &Settings { floodfill, exploratory_hops, socks_port, http_port, proxy_tunnels, ssu2, .. } = settings;
     let ntcp2 = !ssu2;
     let (address, port) = (address(index), FIRST_ROUTER_PORT + index);
     let (sam_host, sam_port) = (sam_host(index, settings), FIRST_SAM_PORT + index);
-    let client_port = |port: Option<u16>, tunnels: Tunnels| match port {
-        None => String::from("enabled = false\n"),
-        Some(port) => {
-            format!("enabled = true\naddress = 127.0.0.1\nport = {port}\n{}", tunnels.options())
-        }
-    };
-    let socks = client_port(settings.socks_port, settings.socks_tunnels);
-    let http = client_port(settings.http_port, Tunnels::NO_HOPS);
+    let [socks, http] = [socks_port, http_port].map(|port| proxy_options(port, proxy_tunnels));
     let log = directory.join("i2pd.log");
     let log = log.display();
     format!(
@@ -405,6 +398,14 @@ profiles = false
     )
 }
 
+/// The options of a proxy of the router at this port of 127.0.0.1.
+fn proxy_options(port: Option<u16>, tunnels: Tunnels) -> String {
+    match port {
+        None => "enabled = false\n".into(),
+        Some(port) => format!("enabled = true\naddress = 127.0.0.1\nport = {port}\n{}", tunnels.options()),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -443,15 +444,19 @@ mod tests {
     }
 
     #[test]
-    fn a_router_has_ports_for_clients_when_asked_for() {
-        let text = |port: Option<u16>| {
-            let settings = Settings { socks_port: port, http_port: port, ..Settings::default() };
+    fn a_router_has_proxies_when_asked_for() {
+        let text = |socks_port, http_port| {
+            let settings = Settings { socks_port, http_port, ..Settings::default() };
             configuration(0, Path::new("/lab"), &settings)
         };
-        assert!(text(None).contains("[httpproxy]\nenabled = false\n"), "{}", text(None));
-        assert!(text(Some(4447)).contains("[httpproxy]\nenabled = true\naddress = 127.0.0.1\nport = 4447\n"));
-        assert!(text(None).contains("[socksproxy]\nenabled = false\n[sam]"), "{}", text(None));
-        let with = text(Some(4447));
+        let without = text(None, None);
+        assert!(
+            without.contains("[httpproxy]\nenabled = false\n[socksproxy]\nenabled = false\n[sam]"),
+            "{without}"
+        );
+        let with = text(None, Some(4444));
+        assert!(with.contains("[httpproxy]\nenabled = true\naddress = 127.0.0.1\nport = 4444\n"), "{with}");
+        let with = text(Some(4447), None);
         assert!(with.contains("[socksproxy]\nenabled = true\naddress = 127.0.0.1\nport = 4447\n"), "{with}");
         assert!(with.contains("outbound.quantity = 1\n[sam]"), "{with}");
     }
