@@ -7,6 +7,7 @@
 
 mod addresses;
 mod browser;
+mod browsers;
 mod checklist;
 mod checks;
 mod completions;
@@ -39,6 +40,8 @@ const SUITE: Suite = Suite { name: "interop", namespaces: Namespaces::NetworkAnd
 /// The options that run the commands of `docs/programs.md` and nothing else: those of each run, and also those by hand.
 const ONLY_PROGRAMS: &str = "--programs";
 const ALL_PROGRAMS: &str = "--all-programs";
+/// The option that only drives browsers.
+const ONLY_BROWSERS: &str = "--browsers";
 /// What it runs beside the proxy, the exits and the programs of the peers.
 const PROGRAMS: [Program; 14] = [
     ("i2pd", "i2pd"),
@@ -61,7 +64,7 @@ fn main() -> ExitCode {
     let CommandLine { is_inside, arguments } = CommandLine::of_this_process();
     let options: Vec<_> = arguments.iter().map(String::as_str).collect();
     let Some(scope) = Scope::of(&options) else {
-        return SUITE.wrong_usage(&format!("nothing, {ONLY_PROGRAMS} or {ALL_PROGRAMS}"));
+        return SUITE.wrong_usage(&format!("nothing, {ONLY_PROGRAMS}, {ONLY_BROWSERS} or {ALL_PROGRAMS}"));
     };
     if is_inside {
         SUITE.run(|workspace| SUITE.in_lab(workspace, async |lab| scope.run(workspace, lab).await))
@@ -77,7 +80,9 @@ enum Scope {
     Suite,
     /// The commands of `docs/programs.md`.
     Programs,
-    /// The same, and those that are run by hand.
+    /// The browsers.
+    Browsers,
+    /// The commands of `docs/programs.md`, and those that are run by hand.
     AllPrograms,
 }
 
@@ -87,6 +92,7 @@ impl Scope {
             [] => Some(Self::Suite),
             [ONLY_PROGRAMS] => Some(Self::Programs),
             [ALL_PROGRAMS] => Some(Self::AllPrograms),
+            [ONLY_BROWSERS] => Some(Self::Browsers),
             _ => None,
         }
     }
@@ -96,6 +102,7 @@ impl Scope {
             Self::Suite => suite::run(workspace, lab).await,
             Self::Programs => suite::run_programs(workspace, lab, false).await,
             Self::AllPrograms => suite::run_programs(workspace, lab, true).await,
+            Self::Browsers => suite::run_browsers(workspace, lab).await,
         }
     }
 }
@@ -109,6 +116,9 @@ fn of_the_suite() -> Vec<Program> {
 /// Prepares what needs the internet, then runs the rest inside the namespace.
 fn outside(workspace: &Workspace, scope: Scope, options: &[&str]) -> Result<()> {
     let mut all = of_the_suite();
+    if scope == Scope::Browsers {
+        all.extend(browsers::PROGRAMS);
+    }
     if scope == Scope::AllPrograms {
         all.extend(programs_page::BY_HAND_PROGRAMS);
         programs::unpacked(programs_page::BITCOIN, programs_page::BITCOIN_RELEASE, workspace)?;
@@ -137,6 +147,7 @@ mod tests {
         assert!(Scope::of(&[]) == Some(Scope::Suite));
         assert!(Scope::of(&["--programs"]) == Some(Scope::Programs));
         assert!(Scope::of(&["--all-programs"]) == Some(Scope::AllPrograms));
+        assert!(Scope::of(&["--browsers"]) == Some(Scope::Browsers));
         assert!(Scope::of(&["--programs", "--all-programs"]).is_none());
     }
 }

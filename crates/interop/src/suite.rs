@@ -15,6 +15,7 @@ use lab::{
 use programs::Workspace;
 
 use crate::{
+    browsers::{self, BrowserProxy, Extent},
     checklist::Checklist,
     checks, completions,
     far_end::FarEnd,
@@ -49,7 +50,9 @@ pub(crate) async fn run(workspace: &Workspace, lab: &Path) -> Result<()> {
         proxy::configuration(&site, 1) + &exits.configuration() + &programs_page::configuration(&site);
     let (program, bridge) = (workspace.proxy(), network.client_bridge().clone());
     let starting = Proxy::start(&program, lab, &bridge, proxy::ADDRESS, &configuration);
-    let mut proxy = restarting_the_router(&mut network, starting).await?;
+    // Side by side, since each of them waits for sessions.
+    let starting = async { tokio::try_join!(starting, BrowserProxy::start(workspace, lab, &bridge, &site)) };
+    let (mut proxy, browser_proxy) = restarting_the_router(&mut network, starting).await?;
     let mut checklist = Checklist::default();
     let curl = Curl::new(lab)?;
     completions::check(&mut checklist, workspace, lab).await;
@@ -57,6 +60,8 @@ pub(crate) async fn run(workspace: &Workspace, lab: &Path) -> Result<()> {
     units::check(&mut checklist, workspace, lab).await;
     checks::check_first_page(&mut checklist, &curl, &site).await;
     proxy_pac::check(&mut checklist, workspace, lab, &site).await;
+    browsers::check(&mut checklist, workspace, &browser_proxy, &name_server, Extent::Short).await;
+    drop(browser_proxy);
     let surroundings =
         Surroundings::new((workspace, lab), (&proxy, &bridge), (&far_end, &name_server), &site);
     header_fields::check(&mut checklist, lab, &far_end, &site).await;
@@ -96,6 +101,26 @@ pub(crate) async fn run_programs(workspace: &Workspace, lab: &Path, with_by_hand
     conclude(&checklist, &proxy)
 }
 
+/// Drives the browsers alone.
+pub(crate) async fn run_browsers(workspace: &Workspace, lab: &Path) -> Result<()> {
+    namespace::set_up(&network::addresses(0))?;
+    namespace::add_default_route()?;
+    let name_server = NameServer::start(lab).await?;
+    let _far_end = FarEnd::start(programs_page::SSH_PORT).await?;
+    let formed = formation::form("the network", lab, async |directory| {
+        let network = Network::start(directory, &[]).await?;
+        let site = Site::publish_with_services(&network, FarEnd::address()).await?;
+        Ok((network, site))
+    });
+    let (mut network, site) = formed.await?;
+    let bridge = network.client_bridge().clone();
+    let starting = BrowserProxy::start(workspace, lab, &bridge, &site);
+    let proxy = restarting_the_router(&mut network, starting).await?;
+    let mut checklist = Checklist::default();
+    browsers::check(&mut checklist, workspace, &proxy, &name_server, Extent::Full).await;
+    conclude(&checklist, proxy.proxy())
+}
+
 /// Prints how many checks have passed, and the proxy's log if one has failed.
 fn conclude(checklist: &Checklist, proxy: &Proxy) -> Result<()> {
     if !checklist.all_passed() {
@@ -132,10 +157,10 @@ async fn form(
 
 /// Waits until a proxy is ready. i2pd 2.45 now and then crashes while it builds several sessions at once, as our proxy asks it
 /// to. It is then started again, and the proxy has to recover from that.
-async fn restarting_the_router(
+async fn restarting_the_router<T>(
     network: &mut Network,
-    starting: impl Future<Output = Result<Proxy>>,
-) -> Result<Proxy> {
+    starting: impl Future<Output = Result<T>>,
+) -> Result<T> {
     tokio::pin!(starting);
     loop {
         tokio::select! {

@@ -6,7 +6,9 @@
 //! | `GET /large` | [`payload::LARGE_BYTES`] bytes |
 //! | `POST /sum` | the SHA-256 of the body |
 //! | `GET /hosts.txt` | [`LISTED_HOST`] with the site's destination; 304 if the client has it already |
+//! | `GET /huge` | [`HUGE_BYTES`] bytes |
 //! | `GET /who` | the base32 address of the client |
+//! | `GET /who.svg` | a picture whose width and height depend on that address |
 //! | `GET /project.git/info/refs` | [`BRANCH`], the only branch of a Git repository |
 //!
 //! A site with further services ([`Site::publish_with_services`]) hands each stream that begins in another way to a local
@@ -40,6 +42,12 @@ use crate::{
 
 /// The page.
 pub const PAGE: &str = "<!doctype html><title>interop</title><p>Hello from the far end of I2P.\n";
+/// What a browser shows of it.
+pub const PAGE_TEXT: &str = "Hello from the far end of I2P.";
+/// The path of the picture whose size shows who has fetched it. Pages of other sites can see the size.
+pub const PICTURE: &str = "/who.svg";
+/// A very large transfer.
+pub const HUGE_BYTES: usize = 100_000_000;
 /// The branch of the site's Git repository.
 pub const BRANCH: &str = "refs/heads/far-end";
 /// The name of the site in its own `hosts.txt`. No router knows it.
@@ -51,19 +59,23 @@ pub const DOWNLOAD_SEED: &str = "download";
 /// Longer than any request head of curl.
 const MAX_HEAD_BYTES: usize = 16 * 1024;
 /// How long one exchange may take.
-const EXCHANGE_TIMEOUT: Duration = Duration::from_secs(120);
+const EXCHANGE_TIMEOUT: Duration = Duration::from_secs(900);
+/// How long a client has to close the connection after a large response.
+const LARGE_LINGER: Duration = Duration::from_secs(120);
 /// The largest response that has arrived after [`PAGE_LINGER`] at the latest.
 const MAX_PAGE_BYTES: usize = 16 * 1024;
 /// How long a client has to close the connection after such a response, except for `/held`.
 const PAGE_LINGER: Duration = Duration::from_secs(5);
 /// How the requests begin that the site answers itself.
-const OWN_REQUESTS: [&[u8]; 7] = [
+const OWN_REQUESTS: [&[u8]; 9] = [
     b"GET / ",
     b"GET /held ",
     b"GET /large ",
+    b"GET /huge ",
     b"POST /sum ",
     b"GET /hosts.txt ",
     b"GET /who ",
+    b"GET /who.svg ",
     b"GET /project.git/",
 ];
 /// If a client says nothing for this long, it expects the server to speak first.
@@ -183,25 +195,38 @@ async fn exchange(stream: &mut SamStream, peer: &Destination, hosts: String, fir
     let (status, body) = match (method.as_str(), path.as_str()) {
         ("GET", "/" | "/held") => ("200 OK", PAGE.into()),
         ("GET", "/large") => ("200 OK", payload::bytes(DOWNLOAD_SEED, payload::LARGE_BYTES)),
+        ("GET", "/huge") => ("200 OK", payload::bytes(DOWNLOAD_SEED, HUGE_BYTES)),
         ("POST", "/sum") => ("200 OK", sum_of_body(stream, &early_body, length).await?.into_bytes()),
         ("GET", "/hosts.txt") if etag.as_deref() == Some(ETAG) => ("304 Not Modified", Vec::new()),
         ("GET", "/hosts.txt") => ("200 OK", hosts.into_bytes()),
         ("GET", "/who") => ("200 OK", peer.b32().to_string().into_bytes()),
+        ("GET", PICTURE) => ("200 OK", picture(&peer.b32().to_string()).into_bytes()),
         ("GET", path) if path.starts_with("/project.git/info/refs") => ("200 OK", refs().into_bytes()),
         _ => ("404 Not Found", Vec::new()),
     };
+    let kind =
+        if path == PICTURE { "Content-Type: image/svg+xml\r\nCache-Control: no-store\r\n" } else { "" };
     let head = format!(
-        "HTTP/1.1 {status}\r\nETag: {ETAG}\r\nContent-Length: {}\r\nConnection: close\r\n\r\n",
+        "HTTP/1.1 {status}\r\nETag: {ETAG}\r\n{kind}Content-Length: {}\r\nConnection: close\r\n\r\n",
         body.len()
     );
     stream.write_all(head.as_bytes()).await?;
     stream.write_all(&body).await?;
     // The client closes first: when our end closes, i2pd may drop what it still has to send. w3m waits for us instead.
     let is_page = body.len() <= MAX_PAGE_BYTES && path != "/held";
-    let wait = if is_page { PAGE_LINGER } else { EXCHANGE_TIMEOUT };
+    let wait = if is_page { PAGE_LINGER } else { LARGE_LINGER };
     let _ =
         timeout(wait, async { while stream.read(&mut [0; 512]).await.is_ok_and(|count| count > 0) {} }).await;
     Ok(())
+}
+
+/// A picture whose size is made from a base32 address.
+fn picture(b32: &str) -> String {
+    let letters =
+        b32.bytes().take(8).map(|letter| u64::from(letter.to_ascii_lowercase().saturating_sub(b'2')));
+    let number = letters.fold(0, |number, letter| number * 128 + letter);
+    let (width, height) = (1 + number % 997, 1 + number / 997 % 991);
+    format!("<svg xmlns=\"http://www.w3.org/2000/svg\" width=\"{width}\" height=\"{height}\"/>")
 }
 
 /// The branches of the repository, as a server of files shows them (gitprotocol-http(5), "dumb server").
@@ -302,6 +327,13 @@ mod tests {
         let head = Head::parse(whole).unwrap().unwrap();
         assert_eq!((head.method.as_str(), head.path.as_str(), head.length), ("POST", "/sum", 12));
         assert_eq!((head.etag.as_deref(), head.early_body.as_slice()), (Some(ETAG), &b"body"[..]));
+    }
+
+    #[test]
+    fn pictures_of_two_clients_differ() {
+        assert_eq!(picture("abcdefgh.b32.i2p"), picture("abcdefgh.b32.i2p"));
+        assert_ne!(picture("abcdefgh.b32.i2p"), picture("abcdefgi.b32.i2p"));
+        assert_ne!(picture("abcdefgh.b32.i2p"), picture("7bcdefgh.b32.i2p"));
     }
 
     #[test]

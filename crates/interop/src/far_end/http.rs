@@ -1,4 +1,4 @@
-//! Pages, videos, and the tracker of BitTorrent.
+//! Pages, videos, the tracker of BitTorrent, a WebSocket, and an answer that is no HTTP.
 
 use std::{net::Ipv4Addr, time::Duration};
 
@@ -10,7 +10,7 @@ use tokio::{
     time::timeout,
 };
 
-use super::Received;
+use super::{Received, web_socket};
 
 /// The port of the peer that the tracker names.
 const PEER_PORT: u16 = 6881;
@@ -26,6 +26,14 @@ pub(super) async fn serve(mut stream: TcpStream, first: Vec<u8>, received: &Rece
     let head = String::from_utf8_lossy(&head);
     received.add(&head);
     let path = head.split(' ').nth(1).unwrap_or_default();
+    match path {
+        "/echo" => return web_socket::echo(stream, &head).await,
+        "/garbage" => {
+            stream.write_all(b"what?\r\n\r\n").await?;
+            return linger(stream).await;
+        }
+        _ => {}
+    }
     let (content_type, body) = match path {
         _ if path.starts_with("/announce?") => ("text/plain", tracker_answer()?),
         _ if path.ends_with(".mp4") => ("video/mp4", PAGE.into()),
@@ -39,7 +47,11 @@ pub(super) async fn serve(mut stream: TcpStream, first: Vec<u8>, received: &Rece
     if !head.starts_with("HEAD") {
         stream.write_all(&body).await?;
     }
-    // The client closes first, as at the site itself.
+    linger(stream).await
+}
+
+/// Lets the client close first, as at the site itself.
+async fn linger(mut stream: TcpStream) -> Result<()> {
     let _ = timeout(LINGER, stream.read_to_end(&mut Vec::new())).await;
     Ok(())
 }

@@ -4,6 +4,7 @@
 mod http;
 mod irc;
 mod smtp;
+mod web_socket;
 
 use std::{
     net::SocketAddr,
