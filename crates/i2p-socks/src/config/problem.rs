@@ -27,6 +27,10 @@ pub(crate) struct Problem {
 }
 
 impl Problem {
+    #[expect(
+        clippy::needless_pass_by_value,
+        reason = "callers have made the sentence or the error for this call"
+    )]
     pub(crate) fn new(text: impl ToString, places: impl IntoIterator<Item = Place>) -> Self {
         Self { text: text.to_string(), places: places.into_iter().collect() }
     }
