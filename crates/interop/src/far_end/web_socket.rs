@@ -13,9 +13,7 @@ const GUID: &str = "258EAFA5-E914-47DA-95CA-C5AB0DC85B11";
 
 /// Answers the request with this head, and sends back each short frame without the mask, also the one that closes.
 pub(super) async fn echo(mut stream: TcpStream, head: &str) -> Result<()> {
-    let key = head
-        .lines()
-        .find_map(|line| line.to_ascii_lowercase().starts_with("sec-websocket-key:").then_some(line));
+    let key = head.lines().find(|line| line.to_ascii_lowercase().starts_with("sec-websocket-key:"));
     let key = key.and_then(|line| line.split_once(": ")).context("no key of a WebSocket")?.1;
     let accept = accept(key);
     let answer = format!(
