@@ -234,8 +234,9 @@ impl ReloadContext<'_> {
         let outcome = running.reload(self.options, self.state_directory).await;
         let status = match &outcome {
             Ok(changed) => {
-                self.apply(running, changed, starting);
+                // Before the log tells of it, because readers of the log look at the status next.
                 self.board.reload_applied();
+                self.apply(running, changed, starting);
                 self.board.summary()
             }
             Err(error) => {

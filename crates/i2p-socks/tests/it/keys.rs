@@ -87,7 +87,7 @@ async fn a_tunnel_uses_the_identity_of_its_name_and_commands_ask_the_running_pro
     drop(proxy);
     assert_eq!(elsewhere(&["keys", "list"]).1, format!("mine {} (no tunnel uses it)\n", made.trim()));
     let alone = elsewhere(&["resolve", "known.i2p"]).2;
-    assert!(alone.contains("the router did not answer") && alone.contains(OWN_CONFIGURATION), "{alone}");
+    assert!(alone.contains("the router gave no answer") && alone.contains(OWN_CONFIGURATION), "{alone}");
     assert!(elsewhere(&["keys", "list"]).2.contains(OWN_CONFIGURATION));
     let json = elsewhere(&["keys", "list", "--json"]);
     assert!(json.2.contains(OWN_CONFIGURATION) && json.1.starts_with('['), "{json:?}");
