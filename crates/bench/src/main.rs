@@ -10,6 +10,7 @@ mod client;
 mod far_site;
 mod first_byte;
 mod growth;
+mod in_lab;
 mod measure;
 mod networks;
 mod page;

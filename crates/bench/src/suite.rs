@@ -8,14 +8,14 @@ use std::{
 use anyhow::{Context, Result};
 use lab::namespace;
 use programs::Workspace;
-use tokio::task::spawn_blocking;
 
 use crate::{
-    SUITE, address_book,
+    address_book,
     bridge::Bridge,
     client::Connection,
     first_byte::{self, LinkCheck},
     growth,
+    in_lab::in_lab,
     measure::{Direction, Measure, Results},
     page::{self, Environment},
     plan::{MANY, Plan},
@@ -86,17 +86,6 @@ fn compare_round(setup: &Setup, plan: &Plan, results: &mut Results) -> Result<()
         both.into_iter().try_for_each(|subject| measure_start(setup, subject, results))?;
     }
     Ok(())
-}
-
-/// Does blocking work in the lab.
-pub(crate) fn in_lab<T: Send + 'static>(
-    workspace: &Workspace,
-    work: impl FnOnce(&Workspace, &Path) -> Result<T> + Send + 'static,
-) -> Result<T> {
-    SUITE.in_lab(workspace, async |lab| {
-        let (workspace, lab) = (workspace.clone(), lab.to_path_buf());
-        spawn_blocking(move || work(&workspace, &lab)).await.context("the measurement panicked")?
-    })
 }
 
 /// Starts what all subjects need.

@@ -16,7 +16,7 @@ use programs::Workspace;
 
 use self::kind::Kind;
 pub(crate) use self::measure::Extent;
-use crate::{SUITE, first_byte::no_tun, section::Section};
+use crate::{SUITE, first_byte::no_tun, in_lab::in_lab, section::Section};
 
 /// The section of the page about these networks.
 pub(crate) const SECTION: Section = Section {
@@ -76,9 +76,7 @@ fn run_inside(workspace: &Workspace, kind: &Kind, short: bool) -> Result<()> {
 /// Measures one network inside its namespaces and writes its row for the process outside.
 pub(crate) fn measure_one(workspace: &Workspace, name: &str, extent: Extent) -> Result<()> {
     let kind = kind::find(name).with_context(|| format!("no network has the name {name}"))?;
-    let outcome = crate::suite::in_lab(workspace, move |workspace, lab| {
-        measure::measure(workspace, lab, &kind, extent)
-    })?;
+    let outcome = in_lab(workspace, move |workspace, lab| measure::measure(workspace, lab, &kind, extent))?;
     let row = outcome.row(kind.title);
     println!("{}{row}", outcome::HEADER);
     let file = file(workspace, &kind);

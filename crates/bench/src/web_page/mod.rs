@@ -27,11 +27,11 @@ use self::{
 use crate::{
     far_site::{FarSite, Shape, connect},
     first_byte::{LATENCY, join_sides, no_tun},
+    in_lab::in_lab,
     measure::Address,
     section::Section,
     site_server::{KEEP_ALIVE, ONCE},
     subject::Subject,
-    suite,
 };
 
 /// The section of the page about this.
@@ -55,7 +55,7 @@ pub(crate) fn measure(workspace: &Workspace, turns: usize) -> Result<String> {
     if let Some(reason) = no_tun() {
         return Err(anyhow!("the link needs TUN, which this machine does not have ({reason})"));
     }
-    let outcome = suite::in_lab(workspace, move |workspace, lab| visit_in_turns(workspace, lab, turns))?;
+    let outcome = in_lab(workspace, move |workspace, lab| visit_in_turns(workspace, lab, turns))?;
     let table = format!("### i2pd {}\n\n{}", I2pdVersion::of_routers()?, outcome.table());
     println!("\n{table}");
     Ok(table)
