@@ -42,7 +42,7 @@ pub(crate) const ROWS: &[Row] = &[
         }
         Ok(())
     }),
-    row("a Host that is none: refused", "RFC 9112 §3.2: must be 400", |talk| {
+    row("a malformed Host: refused", "RFC 9112 §3.2: must be 400", |talk| {
         for host in ["a b", "a/b", "a@b", "http://a"] {
             let request = format!("GET {{url}}/ HTTP/1.1\r\nHost: {host}\r\n\r\n");
             talk.expect_refusal(&request).context(host)?;

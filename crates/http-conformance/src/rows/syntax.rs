@@ -56,13 +56,13 @@ pub(crate) const ROWS: &[Row] = &[
             Ok(())
         })
     }),
-    row("a name that is none: refused", "RFC 9110 §5.1: a token", |talk| {
+    row("a malformed name of a field: refused", "RFC 9110 §5.1: a token", |talk| {
         expect_refusals(
             talk,
             &["X Own: a\r\n", ": a\r\n", "X-Own\r\n", "X(Own): a\r\n", "X\u{b}Own: a\r\n", "X-\u{e9}: a\r\n"],
         )
     }),
-    row("a method that is none: refused", "RFC 9110 §9.1: a token", |talk| {
+    row("a malformed method: refused", "RFC 9110 §9.1: a token", |talk| {
         for method in ["G(T", "GE\u{0}T", "G\u{e9}T", ""] {
             let request = format!("{method} {{url}}/ HTTP/1.1\r\nHost: {{host}}\r\n\r\n");
             talk.expect_refusal(&request).with_context(|| method.escape_debug().to_string())?;

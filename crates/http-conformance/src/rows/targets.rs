@@ -95,7 +95,7 @@ pub(crate) const ROWS: &[Row] = &[
     row("HTTP/2 and HTTP/3 in the first line: refused", "RFC 9110 §2.5: 505", |talk| {
         expect_all_refused(talk, &["GET {url}/ HTTP/2.0", "GET {url}/ HTTP/3"])
     }),
-    row("a version that is none: refused", "RFC 9112 §2.3", |talk| {
+    row("a malformed version: refused", "RFC 9112 §2.3", |talk| {
         expect_all_refused(talk, &["GET {url}/ HTTQ/1.1", "GET {url}/ HTTP/1.1x", "GET {url}/ HTTP/1"])
     }),
     row("the preface of HTTP/2: an error, or closed", "RFC 9113 §3.4: must fail on other servers", |talk| {

@@ -9,7 +9,7 @@ use tokio_util::sync::CancellationToken;
 use super::{super::site::RequestBody, fields, shared::Shared};
 use crate::client::HeaderPolicy;
 
-/// Has the interim answers (1xx) of a site told: `100 Continue` to whoever waits for `wanted`, others to the client, in front of the
+/// Passes the interim answers (1xx) of a site on: `100 Continue` ends the wait for `wanted`, others go to the client in front of the
 /// answer. Clients of HTTP/1.0 know none (RFC 9110 section 15.2).
 pub(super) fn pass_on_interim_answers(
     request: &mut Request<RequestBody>,
