@@ -109,9 +109,11 @@ impl NameService {
             I2pName::Destination(destination) => Ok((**destination).clone()),
             I2pName::B32(b32) => {
                 let found = timeout(LEASE_SET_TIMEOUT, self.destination_of(*b32)).await;
-                found.ok().and_then(Result::ok).ok_or_else(|| {
-                    "the link has only a hash of the destination, and the site cannot be found in I2P at the moment"
-                        .to_owned()
+                let found = found.unwrap_or_else(|_| Err("the router does not find it in time".to_owned()));
+                found.map_err(|why| {
+                    format!(
+                        "the link has only a hash of the destination, and the destination is not known: {why}"
+                    )
                 })
             }
             _ => Err("the address book cannot keep the address of an encrypted lease set".to_owned()),

@@ -147,6 +147,16 @@ impl IsolationKey {
         self.properties.credentials.user() == Some(user)
     }
 
+    /// Whether clients with different addresses, or users of this machine, never share it.
+    pub(crate) fn keeps_clients_apart(&self) -> bool {
+        self.properties.client.is_some()
+    }
+
+    /// Whether only clients that send the same credentials share it.
+    pub(crate) fn keeps_credentials_apart(&self) -> bool {
+        self.properties.credentials != ClientCredentials::None
+    }
+
     /// Whether it is of the same client, whatever host, site or port either is for.
     pub(crate) fn is_of_client_of(&self, other: &Self) -> bool {
         let without_target = |key: &Self| Properties {

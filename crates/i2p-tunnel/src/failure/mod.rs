@@ -56,7 +56,7 @@ pub enum Failure {
     ProtocolNotAllowed,
     /// The operating system provided no socket for the client's datagrams.
     NoSocket,
-    /// The site's answer to a plain HTTP request is not HTTP, or it ended before its head was complete.
+    /// The site's answer to a plain HTTP request is not HTTP, ended before its head was complete, or asks for the proxy's password.
     BadAnswer,
     /// The host is the proxy itself (`proxy.i2p`), which answers plain HTTP only. The name never reaches I2P.
     ProxyItself,
@@ -262,7 +262,7 @@ impl Failure {
                 None,
                 502,
                 "bad_answer",
-                "the destination's answer is not HTTP, or it closed the stream without one",
+                "the destination's answer is not HTTP, breaks off in its head, or asks for the proxy's password",
             ),
             Self::ProxyItself => (
                 Code::NOT_ALLOWED,

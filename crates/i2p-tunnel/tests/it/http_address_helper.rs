@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use i2p_name::I2pName;
-use i2p_tunnel::{BookAccess, NameOrigin};
+use i2p_tunnel::{BookAccess, Isolate, NameOrigin, SessionPolicy};
 use sam_testkit::{Endpoint, TestBridge};
 use tokio::net::TcpStream;
 
@@ -31,13 +31,18 @@ struct Place {
 
 impl Place {
     async fn new(access: BookAccess) -> Self {
+        Self::with(access, Isolate::default()).await
+    }
+
+    async fn with(access: BookAccess, isolate: Isolate) -> Self {
         let bridge = TestBridge::start().await;
         let [one, other] = ["one.i2p", "other.i2p"].map(|name| bridge.host(name, Endpoint::Echo));
         let site = Site::start(&bridge, OK).await;
         let book = Book::default();
         let shared = Arc::new(book.clone());
         let proxy = proxy_with_service(&bridge, |service| {
-            service.with_access(all_protocols()).with_name_book(shared, access)
+            let sessions = SessionPolicy { isolate, ..SessionPolicy::default() };
+            service.with_access(all_protocols()).with_sessions(sessions).with_name_book(shared, access)
         })
         .await;
         Self { bridge, site, book, proxy, one, other }
@@ -147,6 +152,26 @@ async fn a_link_is_followed_once_after_the_person_has_agreed_and_by_nobody_else(
     let (head, _) = ask(&mut client, &get(&clean, BROWSER)).await;
     assert!(head.starts_with("HTTP/1.1 404 "), "{head}");
     assert_eq!(place.book.find("new.i2p"), None);
+}
+
+/// Otherwise, one client could send all others to a destination of its choice.
+#[tokio::test]
+async fn a_client_that_shares_its_identity_decides_for_nobody() {
+    for access in [BookAccess::Nobody, BookAccess::Everybody] {
+        let place = Place::with(access, Isolate::NONE).await;
+        let mut client = place.proxy.connect().await;
+        let link = place.url("new.i2p", &format!("?i2paddresshelper={}", place.one));
+        let (_, html) = place.question(&mut client, &link).await;
+        assert!(!html.contains("value=\"once\""), "{html}");
+        assert_eq!(html.contains("<form"), access == BookAccess::Everybody, "{html}");
+        if access == BookAccess::Everybody {
+            let (head, _) = ask(&mut client, &post(&form(&html, "once"), FORM)).await;
+            assert!(head.starts_with("HTTP/1.1 403 "), "{head}");
+        }
+        let (head, _) = ask(&mut client, &get(&place.url("new.i2p", ""), BROWSER)).await;
+        assert!(head.starts_with("HTTP/1.1 404 "), "{head}");
+        assert_eq!(place.dialled(), [""; 0]);
+    }
 }
 
 #[tokio::test]
@@ -271,6 +296,12 @@ async fn what_is_known_needs_no_question_and_programs_get_text() {
             "{head}{page}"
         );
     }
+    // The address book cannot change what the configuration says.
+    place.book.add("fixed.i2p", &place.one, NameOrigin::Configuration);
+    let link = place.url("fixed.i2p", &format!("?i2paddresshelper={}", place.other));
+    let (_, text) = ask(&mut client, &get(&link, "")).await;
+    let itself = format!("http://{}/", b32_of(&place.other));
+    assert!(text.contains(&itself) && !text.contains("names add"), "{text}");
     assert_eq!(place.dialled().len(), 1);
 }
 

@@ -129,6 +129,30 @@ async fn each_site_has_an_identity_to_change() {
     }
 }
 
+/// One client could otherwise take the tunnels of all others again and again.
+#[tokio::test]
+async fn a_shared_identity_is_changed_by_no_client() {
+    let bridge = TestBridge::start().await;
+    for isolate in [Isolate::NONE, Isolate { client: false, ..Isolate::default() }] {
+        let sessions = SessionPolicy { isolate, ..SessionPolicy::default() };
+        let proxy = proxy_with_service(&bridge, |service| {
+            service.with_access(all_protocols()).with_sessions(sessions)
+        })
+        .await;
+        let mut client = proxy.connect().await;
+        // Nobody checks these credentials, so others can send them too.
+        let bert = "Proxy-Authorization: Basic YmVydDp4\r\n";
+        let own = address(&mut client, "", bert).await;
+        let (_, page) = ask(&mut client, &get("/identity", bert)).await;
+        assert!(page.contains("value=\"show\"") && !page.contains("renew"), "{page}");
+        for choice in ["renew", "renew-all"] {
+            let page = renew(&mut client, "", choice, bert).await;
+            assert!(page.contains("ther clients of the proxy have the same identity"), "{page}");
+        }
+        assert_eq!(address(&mut client, "", bert).await, own);
+    }
+}
+
 #[tokio::test]
 async fn an_identity_is_changed_by_nobody_else() {
     let bridge = TestBridge::start().await;

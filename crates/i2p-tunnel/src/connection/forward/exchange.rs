@@ -150,6 +150,7 @@ impl<D: Dial> Forwarder<D> {
             }
             // Browsers start without credentials. The answer makes them ask the user.
             Trouble::Unauthorized { given: false } => {
+                tracing::debug!("a request without credentials was answered with 407");
                 account.handshake_failed(HandshakeFailure::AnsweredHttp);
             }
         }

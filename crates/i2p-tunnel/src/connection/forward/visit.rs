@@ -8,7 +8,10 @@ use super::{
     body::ClientBody,
     html::Page,
 };
-use crate::{client::Client, names::NameBook};
+use crate::{
+    client::{Authentication, Client, IsolationKey},
+    names::NameBook,
+};
 
 /// Who asks for a page of the proxy.
 pub(super) struct Visit<'a, D> {
@@ -22,6 +25,13 @@ impl<'a, D> Visit<'a, D> {
     pub(super) fn book(&self) -> Option<&'a dyn NameBook> {
         let book = self.service.name_book.as_deref()?;
         self.service.book_access.allows(self.client.address).then_some(book)
+    }
+
+    /// Whether an identity is the client's alone. Where clients share one, none of them may change it, or decide for the others where a
+    /// name leads. Credentials that nobody checks can be guessed.
+    pub(super) fn owns(&self, key: &IsolationKey) -> bool {
+        let checks_passwords = matches!(self.service.access.authentication, Authentication::Required(_));
+        key.keeps_clients_apart() || (checks_passwords && key.keeps_credentials_apart())
     }
 
     /// A short page.
@@ -54,6 +64,16 @@ impl<'a, D> Visit<'a, D> {
             "Nothing was done",
             "the form is too old, or it does not come from a page of the proxy that you were shown",
             "Go back, load the page again, and choose again.",
+        )
+    }
+
+    /// The answer to a client that wants to change what it shares with others.
+    pub(super) fn shared(&self) -> Response<ClientBody> {
+        self.page(
+            StatusCode::FORBIDDEN,
+            "Nothing was done",
+            "other clients of the proxy have the same identity as you",
+            "The operator of the proxy can give all of you a new one, with i2p-socks new-identity.",
         )
     }
 

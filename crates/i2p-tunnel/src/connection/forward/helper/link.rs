@@ -11,7 +11,7 @@ use crate::{
     client::{Client, IsolationKey},
     dial::Dial,
     http_message::{self, HTTP_PORT},
-    names::{KnownName, NameOrigin},
+    names::{KnownName, NameBook, NameOrigin},
 };
 
 /// A URL with an address helper for a host name.
@@ -57,6 +57,13 @@ impl HelperLink {
     /// The identity by which a client visits the site.
     pub(super) fn identity<D>(&self, service: &Service<D>, client: &Client) -> IsolationKey {
         service.sessions.key(client, &Target::I2p(self.name.clone().into()), self.port)
+    }
+
+    /// Whether the address book can have the name, and would then decide. It holds destinations, and nobody can tell that of an
+    /// encrypted lease set.
+    pub(super) fn can_be_kept(&self, book: &dyn NameBook, known: Option<&Known>) -> bool {
+        let is_fixed = known.is_some_and(|known| known.by == Says::Source(NameOrigin::Configuration));
+        book.keeps_names() && !is_fixed && !matches!(self.destination, I2pName::Blinded(_))
     }
 
     /// What the name of the link leads to now.

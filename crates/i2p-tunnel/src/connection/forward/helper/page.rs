@@ -30,7 +30,7 @@ const KEEP: &str = "keep";
 const MAX_OTHER_NAMES: usize = 5;
 
 /// Answers a request for the page.
-pub(in super::super) async fn show<D: Dial>(visit: &Visit<'_, D>, query: &str) -> Response<ClientBody> {
+pub(crate) async fn show<D: Dial>(visit: &Visit<'_, D>, query: &str) -> Response<ClientBody> {
     match question(visit, query).await {
         Ok(question) => question.answer(visit).await,
         Err(answer) => answer,
@@ -38,7 +38,7 @@ pub(in super::super) async fn show<D: Dial>(visit: &Visit<'_, D>, query: &str) -
 }
 
 /// Answers a form that was sent from the page.
-pub(in super::super) async fn choose<D: Dial>(visit: &Visit<'_, D>, form: &str) -> Response<ClientBody> {
+pub(crate) async fn choose<D: Dial>(visit: &Visit<'_, D>, form: &str) -> Response<ClientBody> {
     let question = match question(visit, form).await {
         Ok(question) => question,
         Err(answer) => return answer,
@@ -48,7 +48,8 @@ pub(in super::super) async fn choose<D: Dial>(visit: &Visit<'_, D>, form: &str) 
         return visit.forgotten();
     }
     match value(form, "choice").as_deref() {
-        Some(ONCE) => question.follow_once(visit),
+        Some(ONCE) if visit.owns(&question.key) => question.follow_once(visit),
+        Some(ONCE) => visit.shared(),
         Some(KEEP) => match question.keeper(visit) {
             Some(book) => question.keep(visit, book).await,
             None => visit.not_allowed(),
@@ -96,10 +97,7 @@ impl Question {
 
     /// The address book, if this client may keep the name in it.
     fn keeper<'a, D>(&self, visit: &Visit<'a, D>) -> Option<&'a dyn NameBook> {
-        let is_fixed = self.known.as_ref().is_some_and(|it| it.by == Says::Source(NameOrigin::Configuration));
-        // An address book holds destinations, and nobody can tell that of an encrypted lease set.
-        let can_be_kept = !is_fixed && !matches!(self.link.destination, I2pName::Blinded(_));
-        visit.book().filter(|book| can_be_kept && book.keeps_names())
+        visit.book().filter(|book| self.link.can_be_kept(*book, self.known.as_ref()))
     }
 
     async fn answer<D: Dial>(&self, visit: &Visit<'_, D>) -> Response<ClientBody> {
@@ -108,7 +106,7 @@ impl Question {
             None => (
                 "Where should this name lead?",
                 "a link says which destination this name has, and no address book here knows the name",
-                "Whoever made the link decides where it leads. Trust it as far as you trust them.",
+                "Nobody has checked this. Follow the link only if you trust its author.",
             ),
             Some(_) => (
                 "Careful: this name is known with another destination",
@@ -118,9 +116,8 @@ impl Question {
             ),
         };
         let mut more = vec![Block::Facts(self.facts(visit).await)];
-        if let Some(token) = self.token().issue() {
-            more.push(Block::Form(self.form(visit, token)));
-        }
+        let form = self.token().issue().map(|token| self.form(visit, token));
+        more.extend(form.filter(|form| !form.buttons.is_empty()).map(Block::Form));
         more.push(self.ways_out());
         // Some browsers follow a redirect after a form only to where forms may lead.
         let forms = format!("'self' {}", link.origin());
@@ -159,7 +156,10 @@ impl Question {
     }
 
     fn form<D>(&self, visit: &Visit<'_, D>, token: String) -> Form {
-        let mut buttons = vec![(ONCE, "Open it, and forget it soon")];
+        let mut buttons = Vec::new();
+        if visit.owns(&self.key) {
+            buttons.push((ONCE, "Open it, and forget it soon"));
+        }
         if self.keeper(visit).is_some() {
             let is_in_book =
                 self.known.as_ref().is_some_and(|it| it.by == Says::Source(NameOrigin::AddressBook));

@@ -17,17 +17,17 @@ use super::{
 use crate::{client::IsolationKey, dial::Dial, http_message::RequestHead, names::OWN_HOST};
 
 /// The path of the page of the proxy that asks what to do with a link.
-pub(in super::super) const PATH: &str = "/address";
+pub(crate) const PATH: &str = "/address";
 
 /// What happens to a request.
-pub(in super::super) enum Next {
+pub(crate) enum Next {
     /// It goes on to the site. Its URL has no address helper any more.
     Forward,
     Answer(Response<ClientBody>),
 }
 
 /// Looks for an address helper in a request. Hosts outside I2P get theirs: there, it is a parameter like any other.
-pub(in super::super) async fn check<D: Dial>(
+pub(crate) async fn check<D: Dial>(
     service: &Service<D>,
     head: &mut RequestHead,
     (target, key): (&Target, &IsolationKey),
@@ -56,7 +56,7 @@ pub(in super::super) async fn check<D: Dial>(
             Next::Forward
         }
         (false, true) => Next::Answer(redirect(StatusCode::FOUND, &link.page())),
-        (false, false) => Next::Answer(link.conflict(known.as_ref(), reader)),
+        (false, false) => Next::Answer(link.conflict(service, known.as_ref(), reader)),
     }
 }
 
@@ -67,7 +67,12 @@ impl HelperLink {
     }
 
     /// Tells a program what to do, and a person who did not follow a link.
-    fn conflict(&self, known: Option<&Known>, reader: Reader) -> Response<ClientBody> {
+    fn conflict<D>(
+        &self,
+        service: &Service<D>,
+        known: Option<&Known>,
+        reader: Reader,
+    ) -> Response<ClientBody> {
         let (name, address) = (self.name.as_str(), address_of(&self.destination));
         let what = match known {
             None => format!("the URL says that {name} is {address}, which no address book here knows"),
@@ -77,13 +82,12 @@ impl HelperLink {
             ),
         };
         let replace = if known.is_some() { " --replace" } else { "" };
-        let hint = match &self.destination {
-            I2pName::Blinded(_) => {
-                format!("Use the address itself, http://{address}/, in place of the name.")
-            }
-            destination => format!(
-                "If you trust whoever made the link, keep the name: i2p-socks names add{replace} {name} {destination}"
+        let hint = match service.name_book.as_deref() {
+            Some(book) if self.can_be_kept(book, known) => format!(
+                "If you trust the author of the link, keep the name: i2p-socks names add{replace} {name} {}",
+                self.destination
             ),
+            _ => format!("If you trust the author of the link, use the address itself: http://{address}/"),
         };
         let link =
             Link { text: "Choose where this name leads".to_owned(), url: self.page(), ..Link::default() };

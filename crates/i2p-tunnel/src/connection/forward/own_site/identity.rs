@@ -52,6 +52,7 @@ pub(super) async fn act<D: Dial>(visit: &Visit<'_, D>, form: &str) -> Response<C
     }
     match value(form, "choice").as_deref() {
         Some(SHOW) => identity.show_address(visit, key).await,
+        Some(RENEW | RENEW_ALL) if !visit.owns(key) => visit.shared(),
         Some(RENEW) => identity.renew(visit, &|other| other == key),
         Some(RENEW_ALL) => identity.renew(visit, &|other| other.is_of_client_of(key)),
         _ => visit.malformed(),
@@ -150,11 +151,13 @@ impl Identity {
         {
             let hidden = vec![("site", self.site.clone()), ("token", token)];
             let mut buttons = vec![(SHOW, "Show the address")];
-            if self.is_by_site {
-                buttons.push((RENEW, "New identity for this site"));
-                buttons.push((RENEW_ALL, "New identities for all sites"));
-            } else {
-                buttons.push((RENEW, "New identity"));
+            match (visit.owns(key), self.is_by_site) {
+                (false, _) => {}
+                (true, false) => buttons.push((RENEW, "New identity")),
+                (true, true) => buttons.extend([
+                    (RENEW, "New identity for this site"),
+                    (RENEW_ALL, "New identities for all sites"),
+                ]),
             }
             more.push(Block::Form(Form { action: PATH, asks: false, field: None, hidden, buttons }));
         }
