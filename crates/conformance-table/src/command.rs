@@ -19,6 +19,11 @@ pub trait Subject: Copy + 'static {
 
     /// Its program and the Debian package of that; nothing for ours.
     fn program(self) -> Option<Program>;
+
+    /// The title of its column.
+    fn title(self) -> &'static str {
+        if self.program().is_some() { self.name() } else { "i2p-socks" }
+    }
 }
 
 /// A suite that compares servers.

@@ -1,6 +1,6 @@
 //! What is on `docs/http-conformance.md` beside the results.
 
-use conformance_table::page::Page;
+use conformance_table::{command::Subject, page::Page};
 
 use crate::{rows, servers::Kind};
 

@@ -12,6 +12,7 @@ use std::{
 
 use anyhow::{Context, Result};
 use conformance_table::{
+    command::Subject,
     judge::{self, Advice},
     mark::Mark,
     page::Column,

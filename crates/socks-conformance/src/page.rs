@@ -2,7 +2,10 @@
 
 use std::time::Duration;
 
-use conformance_table::page::{Measured, Page};
+use conformance_table::{
+    command::Subject,
+    page::{Measured, Page},
+};
 
 use crate::{rows, servers::Kind};
 

@@ -4,6 +4,7 @@ use std::{path::Path, sync::Arc, thread};
 
 use anyhow::{Context, Result};
 use conformance_table::{
+    command::Subject,
     judge::{self, Advice},
     mark::Mark,
     page::Column,

@@ -69,14 +69,6 @@ impl Subject for Kind {
 }
 
 impl Kind {
-    /// The title of its column.
-    pub(crate) fn title(self) -> &'static str {
-        match self {
-            Self::Ours => "i2p-socks",
-            other => other.name(),
-        }
-    }
-
     /// Starts it. Returns once it serves.
     pub(crate) async fn start(self, setup: &Setup) -> Result<Running> {
         let started = match self {
