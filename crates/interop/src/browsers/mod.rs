@@ -4,6 +4,7 @@ mod chromium;
 mod content;
 mod driver;
 mod firefox;
+mod gate;
 mod helper;
 mod outproxy;
 mod pages;
@@ -32,6 +33,7 @@ use self::{
     content::{identity_at, transfer, web_socket},
     driver::Driver,
     firefox::Firefox,
+    gate::Gate,
     helper::Names,
     outproxy::FailingOutproxy,
     pages::OwnPage,
@@ -64,6 +66,8 @@ const BUILDING_TIMEOUT: Duration = Duration::from_secs(15);
 /// The proxy for browsers, and the outproxy behind it.
 pub(crate) struct BrowserProxy {
     proxy: Proxy,
+    /// Before its SAM bridge.
+    gate: Gate,
     _outproxy: FailingOutproxy,
     directory: PathBuf,
     /// The base32 address of the site.
@@ -90,10 +94,11 @@ impl BrowserProxy {
         let outproxy = FailingOutproxy::start().await?;
         let places = [PLAIN, SITES, PASSWORDS].map(str::to_owned);
         let configuration = configuration(&users, site);
+        let gate = Gate::start(bridge).await?;
+        let (program, bridge) = (workspace.proxy(), gate.bridge());
         let proxy =
-            Proxy::start_as_configured(&workspace.proxy(), &directory, bridge, &places, &configuration)
-                .await?;
-        Ok(Self { proxy, _outproxy: outproxy, directory, b32: site.b32.clone() })
+            Proxy::start_as_configured(&program, &directory, &bridge, &places, &configuration).await?;
+        Ok(Self { proxy, gate, _outproxy: outproxy, directory, b32: site.b32.clone() })
     }
 }
 
@@ -157,6 +162,7 @@ pub(crate) async fn check(
             sites: OF_CHROMIUM,
             helped,
             b32: &proxy.b32,
+            gate: &proxy.gate,
             pictures: &pictures,
             extent,
         };
@@ -177,6 +183,7 @@ pub(crate) async fn check(
                 sites: OF_FIREFOX,
                 helped: Names { once: "once-2.i2p", keep: "keep-2.i2p" },
                 b32: &proxy.b32,
+                gate: &proxy.gate,
                 pictures: &pictures.join("firefox"),
                 extent,
             };
@@ -199,13 +206,14 @@ struct Checks<'a> {
     /// Names that links explain.
     helped: Names,
     b32: &'a str,
+    gate: &'a Gate,
     pictures: &'a Path,
     extent: Extent,
 }
 
 impl Checks<'_> {
     async fn run(&self, checklist: &mut Checklist, browser: &mut impl Driver) {
-        let Self { name, sites: [site, second], ref helped, b32, pictures, extent } = *self;
+        let Self { name, sites: [site, second], ref helped, b32, pictures, extent, .. } = *self;
         let what = format!("{name}, a site without a session: a page that waits");
         // Builds the sessions of the other site and of the jump service at the same time.
         let [unknown, second] =
@@ -253,10 +261,18 @@ impl Checks<'_> {
     async fn waits(&self, browser: &mut impl Driver) -> Result<()> {
         let url = format!("http://{}/", self.sites[0]);
         browser.through(SITES).await?;
-        browser.run(&format!("location.href = '{url}'")).await?;
-        browser.wait_for_text(BUILDING, BUILDING_TIMEOUT).await?;
-        let page = OwnPage { url, name: "building", status: "503", texts: &[BUILDING, "loads itself again"] };
-        pages::check_shown(browser, &page, self.pictures).await?;
+        // Else a session may be there before the page is.
+        self.gate.close();
+        let page_is_shown = async {
+            browser.run(&format!("location.href = '{url}'")).await?;
+            browser.wait_for_text(BUILDING, BUILDING_TIMEOUT).await?;
+            let texts = &[BUILDING, "loads itself again"];
+            let page = OwnPage { url: url.clone(), name: "building", status: "503", texts };
+            pages::check_shown(browser, &page, self.pictures).await
+        };
+        let result = page_is_shown.await;
+        self.gate.open();
+        result?;
         browser.wait_for_text(PAGE_TEXT, SESSION_TIMEOUT).await
     }
 
