@@ -124,6 +124,13 @@ fn read_head(reader: &mut impl BufRead) -> Result<String> {
     Ok(head.to_ascii_lowercase())
 }
 
+/// Fetches only the page through an HTTP proxy. Returns the time until its first byte.
+pub(crate) fn first_byte_through_http(proxy: SocketAddr, host: &str, folder: &str) -> Result<Duration> {
+    let start = Instant::now();
+    let arrived = Connection::new(proxy).get(&format!("http://{host}{folder}/page"), PAGE_BYTES)?;
+    Ok(arrived - start)
+}
+
 /// Fetches the page through a SOCKS proxy. Returns the time until its first byte.
 pub(crate) fn first_byte_through_socks(mut connect: impl FnMut() -> Result<TcpStream>) -> Result<Duration> {
     let start = Instant::now();

@@ -21,7 +21,7 @@ use programs::Workspace;
 use tokio::runtime::Handle;
 
 use self::{
-    browser::{first_byte_through_socks, visit},
+    browser::{first_byte_through_http, first_byte_through_socks, visit},
     outcome::{Outcome, Row, Sample},
 };
 use crate::{
@@ -45,6 +45,8 @@ pub(crate) const FULL: usize = 10;
 pub(crate) const SHORT: usize = 3;
 /// How long the streams of a visit may take to end.
 const END_TIMEOUT: Duration = Duration::from_secs(KEEP_ALIVE.as_secs() + 20);
+/// How often in a turn only the page is fetched, over HTTP and over SOCKS.
+const PAGES_PER_TURN: usize = 4;
 const LOOK_INTERVAL: Duration = Duration::from_millis(20);
 /// After the end of a stream, i2pd acknowledges it within 200 ms. A packet that comes then delays the next ones in its routers (Nagle's
 /// algorithm), as in the measurement of the first byte.
@@ -97,11 +99,25 @@ impl Visits<'_> {
         outcome.record(Row::Again, subject, self.visit(proxy, "")?);
         self.wait_until_idle()?;
         outcome.record(Row::Once, subject, self.visit(proxy, ONCE)?);
-        self.wait_until_idle()?;
-        let (proxy, host) = (self.site.proxy(subject), self.host());
-        let first_byte = first_byte_through_socks(|| connect(proxy, host, None))?;
-        outcome.record(Row::Socks, subject, Sample { first_byte, whole: None, streams: 1 });
+        for page in 0..PAGES_PER_TURN {
+            let mut rows = [Row::Http, Row::Socks];
+            rows.rotate_left(page % 2);
+            for row in rows {
+                self.wait_until_idle()?;
+                let first_byte = self.fetch(row, subject)?;
+                outcome.record(row, subject, Sample { first_byte, whole: None, streams: 1 });
+            }
+        }
         Ok(())
+    }
+
+    /// Fetches only the page, on a stream that ends with it.
+    fn fetch(&self, row: Row, subject: Subject) -> Result<Duration> {
+        let (proxy, host) = (self.site.proxy(subject), self.host());
+        match row {
+            Row::Socks => first_byte_through_socks(|| connect(proxy, host, None)),
+            _ => first_byte_through_http(self.site.http_proxy(subject), host, ONCE),
+        }
     }
 
     fn visit(&self, proxy: SocketAddr, folder: &str) -> Result<Sample> {

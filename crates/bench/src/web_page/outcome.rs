@@ -16,18 +16,21 @@ pub(crate) enum Row {
     Again,
     /// The site closes each stream after its response.
     Once,
+    /// Only the page, through HTTP.
+    Http,
     /// Only the page, through SOCKS.
     Socks,
 }
 
 impl Row {
-    const ALL: [Self; 4] = [Self::First, Self::Again, Self::Once, Self::Socks];
+    const ALL: [Self; 5] = [Self::First, Self::Again, Self::Once, Self::Http, Self::Socks];
 
     fn title(self) -> &'static str {
         match self {
             Self::First => "no stream to the site is open",
             Self::Again => "the same page again",
             Self::Once => "a site that closes each stream",
+            Self::Http => "only the page, through HTTP",
             Self::Socks => "only the page, through SOCKS",
         }
     }
@@ -74,7 +77,7 @@ impl Outcome {
             &self.of(Row::First, Subject::I2pd, whole),
         ));
         let first_byte = median(&ratios(
-            &self.of(Row::First, Subject::Ours, first_byte),
+            &self.of(Row::Http, Subject::Ours, first_byte),
             &self.of(Row::Socks, Subject::Ours, first_byte),
         ));
         format!(
@@ -154,6 +157,7 @@ mod tests {
         for (ours, theirs) in [(600, 1200), (700, 1000), (650, 1300)] {
             outcome.record(Row::First, Subject::Ours, sample(200, Some(ours), 6));
             outcome.record(Row::First, Subject::I2pd, sample(250, Some(theirs), 31));
+            outcome.record(Row::Http, Subject::Ours, sample(200, None, 1));
             outcome.record(Row::Socks, Subject::Ours, sample(160, None, 1));
         }
         let table = outcome.table();
