@@ -52,6 +52,9 @@ impl fmt::Display for Phase {
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {
+    /// The bridge is [undecided](crate::Bridge::undecided).
+    #[error("no router has been found yet")]
+    NotDecided,
     /// The connection to the bridge failed.
     #[error("no SAM bridge answers at {address}: {source}")]
     Unreachable {
@@ -173,7 +176,8 @@ impl Error {
     #[must_use]
     pub fn is_unreachable(&self) -> bool {
         match self {
-            Self::Unreachable { .. }
+            Self::NotDecided
+            | Self::Unreachable { .. }
             | Self::NotSam { .. }
             | Self::ExpectsTls { .. }
             | Self::NoTls { .. }

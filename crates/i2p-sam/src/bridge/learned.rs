@@ -50,6 +50,11 @@ impl Learned {
         known
     }
 
+    /// Remembers a router that answered at another bridge which is the same place.
+    pub(super) fn adopt(&self, known: Known) {
+        self.lock().get_or_insert(known);
+    }
+
     /// Forgets this router and closes its spare connections. A router that has answered since is remembered.
     pub(super) fn forget(&self, known: &Known) {
         known.spares.clear();

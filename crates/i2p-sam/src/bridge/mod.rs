@@ -14,6 +14,7 @@ pub(crate) mod style_trials;
 use std::{io, net::SocketAddr, sync::Arc, time::Duration};
 
 use bytes::BytesMut;
+use tokio::sync::SetOnce;
 
 use self::{
     connection::{Connection, LineRead, within},
@@ -25,6 +26,7 @@ use self::{
 use crate::tls::TlsFailure;
 use crate::{
     address::BridgeAddress,
+    changing::ChangingAddress,
     error::{Error, Phase},
     wire::{Dialect, Hello, Login, Reply, ResultWord, Version},
 };
@@ -67,6 +69,8 @@ impl Default for Timeouts {
 #[derive(Debug, Clone)]
 pub struct Bridge {
     place: Arc<Place>,
+    /// For a bridge that is known later: where it is then, in place of the above.
+    later: Option<Arc<SetOnce<Arc<Place>>>>,
     learned: Arc<Learned>,
 }
 
@@ -93,7 +97,45 @@ impl Bridge {
             timeouts: Timeouts::default(),
             max_spares: 0,
         };
-        Self { place: Arc::new(place), learned: Arc::default() }
+        Self { place: Arc::new(place), later: None, learned: Arc::default() }
+    }
+
+    /// A bridge that is known later, when [`decide`](Self::decide) is called, for a program that still looks for a router or starts
+    /// one. Until then nothing is connected to, requests fail with [`Error::NotDecided`], and a [`Supervised`](crate::Supervised)
+    /// session waits.
+    #[must_use]
+    pub fn undecided() -> Self {
+        let nowhere = ChangingAddress::new("an address that is not known yet");
+        Self { later: Some(Arc::default()), ..Self::new(nowhere) }
+    }
+
+    /// Uses the address, the login and the limits of `bridge` from now on, if this one or a clone of it is
+    /// [undecided](Self::undecided). Otherwise nothing changes.
+    pub fn decide(&self, bridge: &Self) {
+        let Some(later) = &self.later else { return };
+        if later.set(Arc::clone(bridge.known_place())).is_ok()
+            && let Some(known) = bridge.learned.latest()
+        {
+            self.learned.adopt(known);
+        }
+    }
+
+    /// Whether it is known where the bridge may be: always, except for one that is [undecided](Self::undecided).
+    #[must_use]
+    pub fn is_decided(&self) -> bool {
+        self.later.as_ref().is_none_or(|later| later.initialized())
+    }
+
+    /// Returns once it is known where the bridge may be.
+    pub async fn decided(&self) {
+        if let Some(later) = &self.later {
+            later.wait().await;
+        }
+    }
+
+    /// Where the bridge may be, as far as it is known.
+    fn known_place(&self) -> &Arc<Place> {
+        self.later.as_ref().and_then(|later| later.get()).unwrap_or(&self.place)
     }
 
     /// Replaces the default time limits, for a program that cannot wait as long or has a slower router.
@@ -132,20 +174,20 @@ impl Bridge {
     /// The same bridge with one thing changed. Nothing is kept of what was learned: with another login or another limit the
     /// router may answer differently.
     fn with_place(self, change: impl FnOnce(&mut Place)) -> Self {
-        let mut place = Arc::unwrap_or_clone(self.place);
+        let mut place = Place::clone(self.known_place());
         change(&mut place);
-        Self { place: Arc::new(place), learned: Arc::default() }
+        Self { place: Arc::new(place), later: None, learned: Arc::default() }
     }
 
     /// The bridge's address, as given to [`Bridge::new`].
     #[must_use]
     pub fn address(&self) -> &BridgeAddress {
-        &self.place.address
+        &self.known_place().address
     }
 
     /// The address that takes datagrams, as given to [`Bridge::with_udp_address`].
     pub(crate) fn udp_address(&self) -> Option<SocketAddr> {
-        self.place.udp_address
+        self.known_place().udp_address
     }
 
     /// Where clones of this bridge log what happens to their sessions.
@@ -156,7 +198,7 @@ impl Bridge {
     /// The time limits in force.
     #[must_use]
     pub fn timeouts(&self) -> Timeouts {
-        self.place.timeouts
+        self.known_place().timeouts
     }
 
     /// The number of connections that are kept ready now.
@@ -167,11 +209,14 @@ impl Bridge {
 
     /// Opens a connection, says HELLO, and returns the version that the router chose.
     async fn connect_as(&self, dialect: Dialect) -> Result<(Connection, Version), Error> {
-        within(self.place.timeouts.hello, Phase::Hello, self.connect_and_hello(dialect)).await
+        if !self.is_decided() {
+            return Err(Error::NotDecided);
+        }
+        within(self.timeouts().hello, Phase::Hello, self.connect_and_hello(dialect)).await
     }
 
     async fn connect_and_hello(&self, dialect: Dialect) -> Result<(Connection, Version), Error> {
-        let Place { address, login, .. } = &*self.place;
+        let Place { address, login, .. } = &**self.known_place();
         let stream = SamStream::connect(address).await.map_err(|source| not_connected(address, source))?;
         let mut connection = Connection::new(stream, dialect);
         connection.send(&Hello { login: login.as_ref() }, Phase::Hello).await?;

@@ -78,8 +78,8 @@ impl Bridge {
             let line = connection.answer(Phase::Hello).await?;
             Ok(Capabilities::learn(version, Reply::parse(&line).ok()))
         };
-        let capabilities = within(self.place.timeouts.hello, Phase::Hello, ask).await?;
-        let known = self.learned.remember(capabilities, self.place.max_spares);
+        let capabilities = within(self.timeouts().hello, Phase::Hello, ask).await?;
+        let known = self.learned.remember(capabilities, self.known_place().max_spares);
         Ok(Router { bridge: self.clone(), known })
     }
 }

@@ -311,11 +311,21 @@ impl Supervision {
 
     async fn build_for_ever(&mut self) {
         loop {
+            self.wait_for_decision().await;
             self.state.send_replace(SessionState::Building { failures: self.failures });
             match self.bridge.create_session(&self.options).await {
                 Ok(session) => self.keep(session).await,
                 Err(error) => self.wait_after(error).await,
             }
+        }
+    }
+
+    /// Waits until it is known where the bridge may be.
+    async fn wait_for_decision(&self) {
+        if !self.bridge.is_decided() {
+            let error = Arc::new(Error::NotDecided);
+            self.state.send_replace(SessionState::Waiting { failures: 0, error, until: Instant::now() });
+            self.bridge.decided().await;
         }
     }
 

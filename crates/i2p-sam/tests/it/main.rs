@@ -19,5 +19,6 @@ mod routers;
 mod spares;
 mod subsessions;
 mod tls;
+mod undecided;
 mod unix_sockets;
 mod wrong_answers;

@@ -46,6 +46,7 @@ pub(crate) fn failure_of(error: &Error) -> Failure {
         Error::Timeout { phase: Phase::StreamConnect, .. } => Failure::TimedOut,
         Error::WrongDestination { .. } => Failure::WrongDestination,
         Error::SessionLost
+        | Error::NotDecided
         | Error::Unreachable { .. }
         | Error::NotSam { .. }
         | Error::ExpectsTls { .. }

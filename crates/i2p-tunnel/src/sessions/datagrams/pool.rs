@@ -437,6 +437,7 @@ fn open_failure(error: &Error) -> Failure {
     match error {
         Error::Unsupported { .. } | Error::NoUdpAddress => Failure::CommandNotSupported,
         Error::SessionLost
+        | Error::NotDecided
         | Error::Unreachable { .. }
         | Error::NotSam { .. }
         | Error::ExpectsTls { .. }
