@@ -2,15 +2,17 @@
 
 use std::sync::Arc;
 
-use i2p_tunnel::{BookAccess, Isolate, NameOrigin, SessionPolicy};
-use sam_testkit::{Endpoint, TestBridge};
+use i2p_tunnel::{
+    BookAccess, Isolate, NameOrigin, PoolOptions, SamDialler, Service, SessionPolicy, SessionPool,
+};
+use sam_testkit::{Act, Endpoint, TestBridge};
 use tokio::net::TcpStream;
 
 use crate::common::{
     Proxy,
     book::{Book, b32},
     http::{all_protocols, ask, http_proxy},
-    proxy_with_service,
+    proxy_with_service, start_service,
 };
 
 const BROWSER: &str = "Accept: text/html,application/xhtml+xml,*/*;q=0.8\r\n";
@@ -44,6 +46,24 @@ async fn renew(client: &mut TcpStream, site: &str, choice: &str, fields: &str) -
     let (_, page) = ask(client, &get(&format!("/identity?site={site}"), fields)).await;
     let form = format!("site={site}&token={}&choice={choice}", token(&page));
     ask(client, &post(&form, &format!("{FORM}{fields}"))).await.1
+}
+
+#[tokio::test]
+async fn a_person_without_an_identity_is_told_whether_the_router_or_tunnels_are_missing() {
+    for (hangs, says) in [("HELLO", "I2P router is not available"), ("SESSION CREATE", "are being built")] {
+        let bridge = TestBridge::start().await;
+        bridge.on(hangs, [Act::Hang]);
+        let options = PoolOptions { delay_open: true, ..PoolOptions::default() };
+        let pool = SessionPool::new(i2p_sam::Bridge::new(bridge.address()), options);
+        let addresses = i2p_tunnel::AddressPool::new(i2p_name::VirtualOptions::default()).unwrap();
+        let service = Service::new("test", SamDialler::new(pool.clone()), addresses);
+        let proxy = start_service(service.with_access(all_protocols()), pool).await;
+        let mut client = proxy.connect().await;
+        let (_, page) = ask(&mut client, &get("/identity", "")).await;
+        let form = format!("token={}&choice=show", token(&page));
+        let (_, page) = ask(&mut client, &post(&form, FORM)).await;
+        assert!(page.contains(says), "{page}");
+    }
 }
 
 /// A proxy whose clients have an identity for each site.

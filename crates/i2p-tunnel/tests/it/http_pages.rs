@@ -89,6 +89,21 @@ async fn a_person_who_waits_for_tunnels_gets_a_page_that_loads_itself_again() {
     assert_eq!(bridge.commands().iter().filter(|line| line.starts_with("SESSION CREATE")).count(), 1);
 }
 
+/// Tunnels are not what is missing.
+#[tokio::test]
+async fn a_person_who_waits_for_the_router_is_told_that_and_not_of_tunnels() {
+    let bridge = TestBridge::start().await;
+    let proxy = http_proxy(&bridge).await;
+    bridge.on("HELLO", [Act::Hang]);
+    bridge.drop_control_connections();
+    let mut client = proxy.connect().await;
+    let begin = Instant::now();
+    let (head, page) = timeout(LONG, ask(&mut client, &get("known.i2p", BROWSER))).await.unwrap();
+    assert!(head.starts_with("HTTP/1.1 503 ") && head.contains("Refresh: 5\r\n"), "{head}");
+    assert!(page.contains("The I2P router cannot be reached") && !page.contains("being built"), "{page}");
+    assert!(begin.elapsed() < Duration::from_secs(10), "{:?}", begin.elapsed());
+}
+
 /// The name is never looked up, even if a site in I2P has it.
 #[tokio::test]
 async fn the_proxy_answers_for_itself() {

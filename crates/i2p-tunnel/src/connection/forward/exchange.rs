@@ -42,8 +42,9 @@ use crate::{
 /// it (RFC 9110 section 10.1.1).
 const MAX_EXPECT_WAIT: Duration = Duration::from_secs(5);
 
-/// How long a person waits for a session without being told.
-const MAX_SILENCE_TO_PEOPLE: Duration = Duration::from_secs(8);
+/// How long a person waits for a session without being told: until the router is asked, and while it may answer.
+const MAX_SILENCE_TO_PEOPLE: Duration = Duration::from_secs(5 + 3);
+const ROUTER_ANSWER_TIME: Duration = Duration::from_secs(3);
 
 /// Similar names that the page about an unknown one shows.
 const MAX_SIMILAR_NAMES: usize = 5;
@@ -257,21 +258,29 @@ impl<D: Dial> Forwarder<D> {
         Ok(Destination { target, dialled, port: head.port, key, lease })
     }
 
-    /// Opens a stream to the site. If there is no session for it yet, a person learns that soon, on a page that loads itself again. The
-    /// session goes on being built meanwhile.
+    /// Opens a stream to the site. If there is no session for it yet, a person learns that soon, and whether the router answers, on a
+    /// page that loads itself again. The session goes on being built meanwhile.
     async fn open_or_say_that_tunnels_are_built(
         &self,
         destination: &Destination,
     ) -> Result<SiteStream, Trouble> {
-        let mut opening = pin!(self.open(destination));
-        tokio::select! {
-            opened = &mut opening => return opened,
-            () = sleep(MAX_SILENCE_TO_PEOPLE) => {}
+        if !matches!(destination.target, Target::I2p(_)) {
+            return self.open(destination).await;
         }
-        let is_in_i2p = matches!(destination.target, Target::I2p(_));
-        match is_in_i2p && self.service.dialler.session_now(&destination.key).is_none() {
-            true => Err(Trouble::Failed(Failure::NoTunnels)),
-            false => opening.await,
+        let dialler = &self.service.dialler;
+        let mut opening = pin!(self.open(destination));
+        let silence = async {
+            sleep(MAX_SILENCE_TO_PEOPLE - ROUTER_ANSWER_TIME).await;
+            tokio::join!(dialler.router(), sleep(ROUTER_ANSWER_TIME)).0
+        };
+        let router = tokio::select! {
+            opened = &mut opening => return opened,
+            router = silence => router,
+        };
+        match (dialler.session_now(&destination.key), router) {
+            (Some(_), _) => opening.await,
+            (None, Some(_)) => Err(Trouble::Failed(Failure::NoTunnels)),
+            (None, None) => Err(Trouble::Failed(Failure::RouterUnavailable)),
         }
     }
 

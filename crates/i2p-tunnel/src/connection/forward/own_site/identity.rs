@@ -17,6 +17,7 @@ use super::super::{
 use crate::{
     client::IsolationKey,
     dial::Dial,
+    failure::Failure,
     http_message::{self, HTTP_PORT},
     names,
 };
@@ -104,6 +105,10 @@ impl Identity {
                 self.page(visit, (title, what, "Nobody can find you by it who has not met you."), facts)
             }
             (None, Ok(Err(failure))) => {
+                self.page(visit, (title, failure.row().log, failure.client_hint()), Vec::new())
+            }
+            (None, _) if dialler.router().await.is_none() => {
+                let failure = Failure::RouterUnavailable;
                 self.page(visit, (title, failure.row().log, failure.client_hint()), Vec::new())
             }
             (None, _) => {
