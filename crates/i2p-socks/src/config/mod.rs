@@ -68,7 +68,7 @@ pub(crate) const EXAMPLE: &str = include_str!("../../dist/i2p-socks.toml");
 pub(crate) const PUBLIC_NETWORK: u8 = 2;
 
 /// The whole configuration file. Every key has a default.
-#[derive(Debug, Default, PartialEq, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Deserialize)]
 #[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
 pub(crate) struct Config {
     pub(crate) router: RouterConfig,
@@ -105,7 +105,7 @@ pub(crate) struct Config {
 }
 
 /// `[router]`: how I2P is reached.
-#[derive(Debug, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 #[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
 pub(crate) struct RouterConfig {
     /// Which router.

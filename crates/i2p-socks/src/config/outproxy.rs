@@ -19,7 +19,7 @@ use super::{
 use crate::command_error::CommandError;
 
 /// `[[outproxy]]`.
-#[derive(Debug, Deserialize, PartialEq)]
+#[derive(Debug, Clone, Deserialize, PartialEq)]
 #[serde(try_from = "Keys")]
 pub(crate) struct OutproxyConfig {
     name: TunnelName,

@@ -7,7 +7,11 @@ use std::{
 
 use i2p_sam::{Bridge, KeyFile, PrivateKey};
 
-use crate::{command_error::CommandError, config::tunnel::TunnelName, files};
+use crate::{
+    command_error::CommandError,
+    config::{Config, tunnel::TunnelName},
+    files,
+};
 
 /// The directory of identities, in the state directory.
 const DIRECTORY: &str = "keys";
@@ -76,6 +80,12 @@ impl StoredIdentity {
             _ => files::replace(&self.hostname(), line.as_bytes()),
         }
     }
+}
+
+/// Whether tunnels have persistent identities that do not exist yet.
+pub(crate) fn are_missing(config: &Config) -> bool {
+    let Ok(state_dir) = config.state_dir() else { return false };
+    config.persistent_keys().iter().any(|name| !StoredIdentity::of(&state_dir, name).path().exists())
 }
 
 /// The names of all identities in a state directory, in order.

@@ -13,6 +13,7 @@ pub(crate) mod own_router;
 pub(crate) mod ports;
 pub(crate) mod preflight;
 pub(crate) mod router;
+mod router_search;
 pub(crate) mod router_user;
 mod routing;
 pub(crate) mod run;

@@ -7,7 +7,7 @@ use std::{
 };
 
 use i2p_sam::{Bridge, Capabilities, Error};
-use tokio::time::{Instant, sleep};
+use tokio::time::{Instant, sleep, timeout_at};
 
 use super::{
     bridge::{SPARE_CONNECTIONS, advice, bridge, needs_other_configuration},
@@ -100,11 +100,6 @@ impl Router {
             OwnChoice::None(why) => {
                 Err(CommandError::run_time(format_args!("{error}, and {why}. {}.", advice(&error))))
             }
-            _ if used.file().is_some() => Err(CommandError::run_time(format_args!(
-                "{error}. The proxy has used a router's SAM bridge before, so {choice} is not started. {}, or use --router i2pd or \
-                 --router embedded.",
-                advice(&error)
-            ))),
             OwnChoice::I2pd(program) => {
                 tracing::warn!(
                     "{error}; starting i2pd ({}), which is used until i2p-socks is restarted",
@@ -231,22 +226,29 @@ async fn wait_for(
     if let Some(file) = used.file() {
         return wait_for_used(bridge, file, progress).await;
     }
+    let mut error = match probe(bridge, progress).await {
+        Err(error) if is_worth_waiting(&error) => error,
+        outcome => return outcome,
+    };
+    // From here on: a bridge that accepts and does not answer has cost time already.
     let limit = if ServiceManager.exists() { AUTO_TIMEOUT_OF_SERVICE } else { AUTO_TIMEOUT };
+    tracing::info!(
+        "{error}; trying for {} s before {choice} is started ({how_at_once}: start it at once; --router sam: never)",
+        limit.as_secs()
+    );
     let until = Instant::now() + limit;
-    let mut outcome = probe(bridge, progress).await;
-    if let Err(error) = &outcome
-        && is_worth_waiting(error)
-    {
-        tracing::info!(
-            "{error}; trying for {} s before {choice} is started ({how_at_once}: start it at once; --router sam: never)",
-            limit.as_secs()
-        );
-        while outcome.as_ref().is_err_and(is_worth_waiting) && Instant::now() < until {
-            sleep(PROBE_INTERVAL).await;
-            outcome = bridge.capabilities().await.map(|found| show_found(bridge, found, progress));
+    loop {
+        sleep(PROBE_INTERVAL).await;
+        match timeout_at(until, bridge.capabilities()).await {
+            Ok(Ok(found)) => {
+                show_found(bridge, found, progress);
+                return Ok(());
+            }
+            Ok(Err(other)) if is_worth_waiting(&other) => error = other,
+            Ok(Err(other)) => return Err(other),
+            Err(_) => return Err(error),
         }
     }
-    outcome
 }
 
 /// Looks for a bridge until one answers.

@@ -1,6 +1,6 @@
 //! `run`: starts the proxy, serves clients, reloads, and stops.
 
-use std::{pin::pin, sync::Arc, time::Duration};
+use std::{sync::Arc, time::Duration};
 
 use i2p_tunnel::InheritedSockets;
 use restart_schedule::again_after_panics;
@@ -13,12 +13,11 @@ use tokio_util::sync::CancellationToken;
 use super::{
     datagram_support,
     home::StateDirectory,
+    identities,
     notify::ServiceManager,
     orders::{self, NewIdentityReply, Order, ReloadReply},
-    own_router::Deaths,
     preflight,
-    router::Router,
-    router_user::RouterUser,
+    router_search::{RouterEvent, RouterSearch},
     routing,
     running::{Changes, Running, warn_of_new_risks},
     sessions::Sessions,
@@ -85,50 +84,36 @@ pub(crate) async fn run(
     routing::warn_of_risks(&config);
     let risks = config.risks();
     warn_of_new_risks(&risks, &[]);
-    let router = Router::find_or_start(RouterUser::Proxy, &config, progress, &names);
-    let Some(router) = until_stopped(router, &stop).await else { return Ok(()) };
-    let router = router?;
-    progress.step(3, BUILDING_TUNNELS);
+    let at_start = config.clone();
+    let mut router = RouterSearch::new(&at_start, progress, &names);
+    if identities::are_missing(&config) {
+        // The router makes their keys. Without them, their tunnels would be served with other identities.
+        let Some(found) = stop.run_until_cancelled(router.next()).await else {
+            router.end(&signals.stop_now).await;
+            return Ok(());
+        };
+        found?;
+    }
     let sessions = Sessions::open(&config, router.bridge(), names.resolver().clone()).await?;
-    datagram_support::warn_of_refused(router.bridge(), &config);
-    names.start_fetching(router.bridge(), &config.session);
-    let tunnels = Tunnels::serve(bound, &config, inherited, &sessions, board.metrics(), names)?;
+    let tunnels = Tunnels::serve(bound, &config, inherited, &sessions, board.metrics(), names.clone())?;
     // Clients are served from here on. Until there is a session, they wait, and those who wait too long get an error with the reason.
-    let mut running = Running { config, sessions, tunnels, own_router: router.status(), risks };
-    running.update_status(&board);
-    let context = ReloadContext { options, log, board: &board, state_directory: &state_directory, progress };
-    let mut controls = Controls { signals: &mut signals, orders, router_deaths: router.deaths() };
-    serve(&mut running, &mut controls, &context).await;
+    let mut running = Running { config, sessions, tunnels, own_router: None, risks };
+    let context = RunContext {
+        options,
+        log,
+        board: &board,
+        state_directory: &state_directory,
+        progress,
+        names: &names,
+    };
+    context.update_router(&mut running, &router)?;
+    let mut controls = Controls { signals: &mut signals, orders, router: &mut router };
+    serve(&mut running, &mut controls, &context).await?;
     board.set_stage(Stage::Stopping);
     ServiceManager.stopping(&board.summary());
     drain(running, &signals.stop_now).await;
-    end(router, &signals.stop_now).await;
+    router.end(&signals.stop_now).await;
     Ok(())
-}
-
-/// Runs this part of the start until the proxy is told to stop, and then says what its end waits for.
-async fn until_stopped<T>(part: impl Future<Output = T>, stop: &CancellationToken) -> Option<T> {
-    let part = pin!(part);
-    tokio::select! {
-        done = part => Some(done),
-        () = stop.cancelled() => {
-            tracing::info!("stopping; a router that is being started ends first; a second signal ends the proxy at once");
-            None
-        }
-    }
-}
-
-/// Ends the router if the proxy runs it itself, and waits until it has ended or `now` is cancelled. The kernel ends what is left of it
-/// together with this process.
-async fn end(router: Router, now: &CancellationToken) {
-    if router.status().is_some() && !now.is_cancelled() {
-        tracing::info!("waiting until the router has ended; a second signal ends it at once");
-    }
-    let ending = tokio::task::spawn_blocking(move || drop(router));
-    tokio::select! {
-        _ = ending => {}
-        () = now.cancelled() => {}
-    }
 }
 
 /// Ends this process if the second signal has not done so within a moment: a router that is being started ends in its own time, which
@@ -147,33 +132,40 @@ async fn finish_when_stopped(progress: Progress, stop: CancellationToken) {
 }
 
 /// What tells the running proxy to do something.
-struct Controls<'a> {
+struct Controls<'a, 'b> {
     signals: &'a mut Signals,
     orders: mpsc::Receiver<Order>,
-    router_deaths: Deaths,
+    router: &'a mut RouterSearch<'b>,
 }
 
 /// Announces the first sessions, and handles signals and orders until the proxy is told to stop.
+///
+/// # Errors
+/// There is no router, and why.
 async fn serve(
     running: &mut Running,
-    Controls { signals, orders, router_deaths }: &mut Controls<'_>,
-    context: &ReloadContext<'_>,
-) {
+    Controls { signals, orders, router }: &mut Controls<'_, '_>,
+    context: &RunContext<'_>,
+) -> Result<(), CommandError> {
     let stop = signals.stop.clone();
     let mut ready = Box::pin(running.sessions.ready());
     let mut starting = true;
     loop {
         tokio::select! {
-            () = stop.cancelled() => return,
-            // Identities that ended in the same instant are known to belong together, so none comes back. Sessions without a client
-            // are built again when one needs them.
-            () = router_deaths.next() => {
-                running.sessions.renew_identities(None);
-                if starting {
-                    ready = Box::pin(running.sessions.ready());
+            () = stop.cancelled() => return Ok(()),
+            event = router.next() => match event? {
+                RouterEvent::Found => context.update_router(running, router)?,
+                // Identities that ended in the same instant are known to belong together, so none comes back. Sessions without a
+                // client are built again when one needs them.
+                RouterEvent::Died => {
+                    running.sessions.renew_identities(None);
+                    if starting {
+                        ready = Box::pin(running.sessions.ready());
+                    }
                 }
-            }
-            () = &mut ready, if starting => {
+            },
+            // Pools without a session are ready at once, also without a router.
+            () = &mut ready, if starting && router.is_over() => {
                 starting = false;
                 context.progress.finish();
                 context.board.set_stage(Stage::Running);
@@ -185,7 +177,7 @@ async fn serve(
             }
             Some(()) = signals.reload.recv() => {
                 if stop.run_until_cancelled(context.reload(running, starting)).await.is_none() {
-                    return;
+                    return Ok(());
                 }
                 ready = Box::pin(running.sessions.ready());
             }
@@ -199,7 +191,7 @@ async fn serve(
                 }
                 Order::Reload(reply) => {
                     let reloaded = context.reload(running, starting);
-                    let Some(outcome) = stop.run_until_cancelled(reloaded).await else { return };
+                    let Some(outcome) = stop.run_until_cancelled(reloaded).await else { return Ok(()) };
                     let _ = reply.send(outcome);
                     ready = Box::pin(running.sessions.ready());
                 }
@@ -215,16 +207,33 @@ pub(crate) fn renew_identities(running: &Running, of: Option<&str>) -> NewIdenti
     NewIdentityReply { renewed }
 }
 
-/// What a reload needs besides the running parts.
-struct ReloadContext<'a> {
+/// What a reload and the end of the search for a router need besides the running parts.
+struct RunContext<'a> {
     options: &'a Options,
     log: &'a Log,
     board: &'a Board,
     state_directory: &'a StateDirectory,
     progress: &'a Progress,
+    names: &'a NameService,
 }
 
-impl ReloadContext<'_> {
+impl RunContext<'_> {
+    /// Tells everything else of the router, if there is one.
+    ///
+    /// # Errors
+    /// A reload during the search has brought tunnels that the router cannot carry.
+    fn update_router(&self, running: &mut Running, router: &RouterSearch<'_>) -> Result<(), CommandError> {
+        running.own_router = router.own_router();
+        running.update_status(self.board);
+        if router.is_over() {
+            running.refuse_what_the_router_lacks(&running.config)?;
+            self.progress.step(3, BUILDING_TUNNELS);
+            datagram_support::warn_of_refused(router.bridge(), &running.config);
+            self.names.start_fetching(router.bridge(), &running.config.session);
+        }
+        Ok(())
+    }
+
     /// Reloads the configuration, and logs the outcome. `starting`: the service manager and scripts still wait for the end of the
     /// start, and for nothing else.
     async fn reload(&self, running: &mut Running, starting: bool) -> Result<ReloadReply, String> {

@@ -50,13 +50,7 @@ impl Running {
                 "{fixed} cannot change while the proxy is running: restart it"
             )));
         }
-        if self.own_router.as_ref().is_some_and(OwnRouterSource::is_embedded) {
-            let refused = config.refused_by_embedded_router();
-            if !refused.is_empty() {
-                let texts: Vec<_> = refused.into_iter().map(|problem| problem.text).collect();
-                return Err(CommandError::usage(texts.join("\n")));
-            }
-        }
+        self.refuse_what_the_router_lacks(&config)?;
         let mut sessions = self.sessions.reloaded(&config).await?;
         let changes = self.tunnels.prepare(&config, &sessions).await?;
         let listeners = self.tunnels.apply(changes, &config)?;
@@ -73,6 +67,16 @@ impl Running {
         self.config = config;
         datagram_support::warn_of_refused(self.sessions.bridge(), &self.config);
         Ok(Changes { settings, listeners })
+    }
+
+    /// Refuses tunnels that the router cannot carry.
+    pub(crate) fn refuse_what_the_router_lacks(&self, config: &Config) -> Result<(), CommandError> {
+        if !self.own_router.as_ref().is_some_and(OwnRouterSource::is_embedded) {
+            return Ok(());
+        }
+        let refused: Vec<_> =
+            config.refused_by_embedded_router().into_iter().map(|problem| problem.text).collect();
+        if refused.is_empty() { Ok(()) } else { Err(CommandError::usage(refused.join("\n"))) }
     }
 
     /// Updates the status with the running parts.

@@ -105,7 +105,7 @@ impl Board {
     /// Asks the router whether it answers, if no session shows it and the last answer is too old. Call it before reading the status.
     pub(crate) async fn check_router(&self) {
         let bridge = self.active().bridge.clone();
-        match bridge.filter(|_| self.depends_on_router()) {
+        match bridge.filter(|bridge| bridge.is_decided() && self.depends_on_router()) {
             Some(bridge) => self.0.router.check(&bridge).await,
             None => self.0.router.forget(),
         }
@@ -116,17 +116,23 @@ impl Board {
         let conditions: Vec<_> = self.active().pools.iter().map(TunnelPool::condition).collect();
         let lacks_session = |condition: &PoolCondition| *condition == PoolCondition::NoSession;
         let all_lack_sessions = !conditions.is_empty() && conditions.iter().all(lacks_session);
-        self.stage() == Stage::Running && !conditions.contains(&PoolCondition::Ready) && !all_lack_sessions
+        match self.stage() {
+            Stage::Starting => true,
+            Stage::Running => !conditions.contains(&PoolCondition::Ready) && !all_lack_sessions,
+            Stage::Stopping => false,
+        }
+    }
+
+    /// Whether no router answers: the proxy still looks for one or starts it, or it did not answer [`Board::check_router`].
+    fn lacks_router(&self) -> bool {
+        let undecided = self.active().bridge.as_ref().is_some_and(|bridge| !bridge.is_decided());
+        undecided || !self.0.router.is_answering()
     }
 
     /// The condition, with the result of [`Board::check_router`].
     fn condition(&self) -> Condition {
         let condition = self.sessions_condition();
-        if condition.needs_router() && !self.0.router.is_answering() {
-            Condition::NoRouter
-        } else {
-            condition
-        }
+        if condition.needs_router() && self.lacks_router() { Condition::NoRouter } else { condition }
     }
 
     /// The condition if the router answers.

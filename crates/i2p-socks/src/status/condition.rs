@@ -8,7 +8,7 @@ use i2p_tunnel::{SessionLimits, SessionStatus, metrics::session_state_label};
 /// The condition of the proxy.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Condition {
-    /// No session has been ready yet.
+    /// The router builds the first tunnels.
     Starting,
     /// Tunnels are built.
     Ready,
@@ -18,7 +18,7 @@ pub(super) enum Condition {
     Building,
     /// Sessions were lost or could not be built.
     NoSession,
-    /// No session is open, and the router does not answer, so none could be built.
+    /// No session is open, and no router answers, so none could be built.
     NoRouter,
     /// It was told to stop.
     Stopping,
@@ -47,7 +47,7 @@ impl Condition {
 
     /// Whether the router has to be asked if it answers, because no open session shows it.
     pub(super) fn needs_router(self) -> bool {
-        matches!(self, Self::Idle | Self::Building)
+        matches!(self, Self::Starting | Self::Idle | Self::Building)
     }
 
     /// Whether new clients are served. Building a session takes a while if none is open, which is expected with `idle-close` and after

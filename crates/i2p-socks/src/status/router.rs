@@ -33,6 +33,10 @@ impl RouterProbe {
     /// Forgets the result, because sessions show how the router is.
     pub(super) fn forget(&self) {
         self.missing.store(false, Ordering::Relaxed);
+        // Whoever asks it at this moment gets a new result anyway.
+        if let Ok(mut asked) = self.asked.try_lock() {
+            *asked = None;
+        }
     }
 
     /// Asks the router, unless the last result is recent.

@@ -224,11 +224,7 @@ async fn a_second_signal_ends_the_proxy_at_once_whatever_i2pd_does() {
             "building I2P tunnels",
             "waiting until the router has ended; a second signal ends it at once",
         ),
-        (
-            Fake::Mute,
-            "waiting for the SAM bridge of i2pd",
-            "stopping; a router that is being started ends first",
-        ),
+        (Fake::Mute, "waiting for the SAM bridge of i2pd", "a router that is being started ends first"),
     ] {
         let lab = Lab::new(fake);
         let mut proxy = lab.start(&["--router", "i2pd"]);

@@ -6,6 +6,7 @@ mod common;
 
 mod address_book_file;
 mod admin_endpoint;
+mod before_the_router;
 mod blocked_reader;
 mod check;
 mod connect;
