@@ -1,4 +1,5 @@
-//! A gate between the proxy and the SAM bridge. While it is closed, the router reads nothing, so no session is built.
+//! A gate between the proxy and the SAM bridge. While it is closed, no session is built. Otherwise the router answers: the page
+//! that waits for tunnels is not the one for a router that is away.
 
 use std::net::SocketAddr;
 
@@ -10,6 +11,9 @@ use tokio::{
     sync::watch,
     task::{JoinHandle, JoinSet},
 };
+
+/// The command that is held back.
+const CREATES_SESSION: &[u8] = b"SESSION CREATE ";
 
 /// An open gate. Its connections end when this is dropped.
 pub(super) struct Gate {
@@ -33,7 +37,7 @@ impl Gate {
         Bridge::new(self.address)
     }
 
-    /// Passes nothing to the router until [`Gate::open`].
+    /// Passes no request for a session to the router until [`Gate::open`].
     pub(super) fn close(&self) {
         self.is_open.send_replace(false);
     }
@@ -58,14 +62,16 @@ async fn serve(listener: TcpListener, bridge: String, is_open: watch::Receiver<b
     }
 }
 
-/// Copies both ways. What the client sends waits while the gate is closed.
+/// Copies both ways. A request for a session, and what follows it, waits while the gate is closed.
 async fn relay(client: TcpStream, bridge: String, mut is_open: watch::Receiver<bool>) -> Result<()> {
     let (mut from_client, mut to_client) = client.into_split();
     let (mut from_bridge, mut to_bridge) = TcpStream::connect(bridge).await?.into_split();
     let requests = async {
         let mut buffer = Vec::with_capacity(16 * 1024);
         while from_client.read_buf(&mut buffer).await? > 0 {
-            is_open.wait_for(|is_open| *is_open).await?;
+            if buffer.starts_with(CREATES_SESSION) {
+                is_open.wait_for(|is_open| *is_open).await?;
+            }
             to_bridge.write_all(&buffer).await?;
             buffer.clear();
         }
