@@ -45,8 +45,11 @@ fn write(page: &mut String, report: &StatusReport) -> fmt::Result {
     if let Some(refused) = &report.refused_reload {
         writeln!(page, "<p class=\"bad\">{}.</p>", Text(&refused.line()))?;
     }
+    if let Some(failure) = &report.address_book_failure {
+        writeln!(page, "<p class=\"bad\">Address book: {}.</p>", Text(failure))?;
+    }
     page.push_str("<h2>Tunnels</h2>\n");
-    report.tunnels.iter().try_for_each(|report| tunnel(page, report))?;
+    report.tunnels.iter().try_for_each(|tunnel| self::tunnel(page, tunnel, &report.state))?;
     writeln!(page, "<h2>I2P sessions</h2>\n<p class=\"faint\">At most {}.</p>", report.max_sessions)?;
     if report.sessions.is_empty() {
         page.push_str("<p>None. The next client gets a new one.</p>\n");
@@ -72,8 +75,12 @@ fn write(page: &mut String, report: &StatusReport) -> fmt::Result {
     Ok(())
 }
 
-fn tunnel(page: &mut String, report: &TunnelReport) -> fmt::Result {
-    write!(page, "<article>\n<h3>{}</h3>\n<dl>\n<dt>listens on</dt><dd>", Text(&report.name))?;
+fn tunnel(page: &mut String, report: &TunnelReport, whole: &str) -> fmt::Result {
+    writeln!(page, "<article>\n<h3>{}</h3>", Text(&report.name))?;
+    if let Some(lacks) = report.lacks(whole) {
+        writeln!(page, "<p class=\"bad\">{lacks}</p>")?;
+    }
+    page.push_str("<dl>\n<dt>listens on</dt><dd>");
     for (index, listener) in report.listeners.iter().enumerate() {
         write!(page, "{}<code>{}</code>", if index == 0 { "" } else { ", " }, Text(listener))?;
     }
@@ -265,6 +272,7 @@ mod tests {
             uptime: 61,
             warnings: vec!["<b>".into()],
             refused_reload: None,
+            address_book_failure: Some("the <disk> is full".into()),
             tunnels: Vec::new(),
             sessions: vec![session],
             max_sessions: 8,
@@ -276,6 +284,7 @@ mod tests {
         let page = render(&report);
         assert!(page.contains("available, but skipped for up to"), "{page}");
         assert!(page.contains("Warning: &lt;b&gt;."), "{page}");
+        assert!(page.contains("Address book: the &lt;disk&gt; is full."), "{page}");
         assert!(!page.contains("<script") && !page.contains('\u{1b}'), "{page}");
         assert!(
             page.contains("&lt;script&gt;alert(&#39;x&#39;)&lt;/script&gt;&amp;&quot;\u{fffd}"),

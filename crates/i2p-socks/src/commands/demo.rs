@@ -86,7 +86,7 @@ pub(crate) async fn run(
     let _ended = ended.drop_guard();
     let tunnels = Tunnels::serve(bound, &config, inherited, &sessions, board.metrics(), names)?;
     let risks = vec![NOT_ANONYMOUS.to_owned()];
-    let running = Running { config, sessions, tunnels, own_router: None, risks };
+    let running = Running { config, sessions, tunnels, own_router: None, address_book: None, risks };
     running.update_status(&board);
     board.set_stage(Stage::Running);
     announce(&listeners);

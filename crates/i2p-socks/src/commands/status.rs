@@ -148,10 +148,14 @@ fn to_text(report: &StatusReport) -> String {
     if let Some(refused) = &report.refused_reload {
         let _ = writeln!(text, "{}", refused.line().escape_debug());
     }
+    if let Some(failure) = &report.address_book_failure {
+        let _ = writeln!(text, "address book: {}", failure.escape_debug());
+    }
     for tunnel in &report.tunnels {
+        let lacks = tunnel.lacks(&report.state).map_or_else(String::new, |lacks| format!("{lacks}; "));
         let _ = writeln!(
             text,
-            "tunnel {} at {}: {}, {}; {} succeeded, {} failed{}",
+            "tunnel {} at {}: {lacks}{}, {}; {} succeeded, {} failed{}",
             tunnel.name,
             tunnel.listeners.join(", "),
             counted(tunnel.connections, "connection"),

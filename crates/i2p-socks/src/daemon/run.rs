@@ -35,7 +35,10 @@ use crate::{
     listener::Listener,
     names::{handlers, service::NameService},
     pac::ProxyAutoConfig,
-    status::board::{Board, Stage},
+    status::{
+        address_book::AddressBookSource,
+        board::{Board, Stage},
+    },
     terminal::{
         log::Log,
         output, panics,
@@ -97,7 +100,12 @@ pub(crate) async fn run(
     let sessions = Sessions::open(&config, router.bridge(), names.resolver().clone()).await?;
     let tunnels = Tunnels::serve(bound, &config, inherited, &sessions, board.metrics(), names.clone())?;
     // Clients are served from here on. Until there is a session, they wait, and those who wait too long get an error with the reason.
-    let mut running = Running { config, sessions, tunnels, own_router: None, risks };
+    let address_book = AddressBookSource::new({
+        let names = Arc::clone(&names);
+        move || names.book_failure()
+    });
+    let mut running =
+        Running { config, sessions, tunnels, own_router: None, address_book: Some(address_book), risks };
     let context = RunContext {
         options,
         log,

@@ -11,7 +11,9 @@ use crate::{
     command_error::CommandError,
     config::{Config, options::Options},
     pac::ProxyAutoConfig,
-    status::{active::ActiveParts, board::Board, own_router::OwnRouterSource},
+    status::{
+        active::ActiveParts, address_book::AddressBookSource, board::Board, own_router::OwnRouterSource,
+    },
 };
 
 /// What a reload has changed.
@@ -28,6 +30,8 @@ pub(crate) struct Running {
     pub(crate) tunnels: Tunnels,
     /// The router, if the proxy runs it itself. Not every tunnel can use the embedded one.
     pub(crate) own_router: Option<OwnRouterSource>,
+    /// What is wrong with the address book.
+    pub(crate) address_book: Option<AddressBookSource>,
     /// The risks of the configuration, which were warned of.
     pub(crate) risks: Vec<String>,
 }
@@ -85,6 +89,7 @@ impl Running {
             listeners: self.tunnels.listeners(),
             bridge: Some(self.sessions.bridge().clone()),
             own_router: self.own_router.clone(),
+            address_book: self.address_book.clone(),
             pools: self.sessions.pools().collect(),
             warnings: self.risks.clone(),
             persistent_keys: self.config.persistent_keys(),

@@ -25,6 +25,10 @@ const HOSTS_FILE: &str = "hosts.txt";
 const UNTIL_WRITTEN: &str = "Its names are found, but none is added or removed as long as the disk takes no data: make room on the \
                              disk. The next change then opens the address book again";
 
+/// The same for the status.
+const CANNOT_BE_WRITTEN: &str = "it could not be written. Its names are found, but none is added or removed as long as the disk takes \
+                                 no data: make room on the disk. The next change then opens it again";
+
 /// The address book of the running proxy. Clones share it.
 #[derive(Clone)]
 pub(crate) struct SharedBook {
@@ -76,6 +80,17 @@ impl SharedBook {
     /// Why work on the book failed, with what to do if it cannot be changed any more.
     pub(super) fn with_advice(&self, why: String) -> String {
         if self.file.has_failed() { format!("{why}. {UNTIL_WRITTEN}") } else { why }
+    }
+
+    /// What is wrong with it now, without the end of the sentence.
+    pub(super) fn failure(&self) -> Option<&'static str> {
+        if self.file.has_failed() {
+            Some(CANNOT_BE_WRITTEN)
+        } else if self.error_logged.load(Relaxed) {
+            Some("it cannot be read, so names are looked up without it. The log says why")
+        } else {
+            None
+        }
     }
 
     pub(crate) fn file(&self) -> &Arc<AddressBook> {

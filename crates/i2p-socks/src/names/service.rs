@@ -108,6 +108,14 @@ impl NameService {
         self.book.as_ref().map_err(String::as_str)
     }
 
+    /// What is wrong with the address book, if the configuration wants one.
+    pub(crate) fn book_failure(&self) -> Option<String> {
+        match &self.book {
+            Ok(book) => book.failure().map(str::to_owned),
+            Err(why) => self.config.book.then(|| why.clone()),
+        }
+    }
+
     /// The names in the configuration.
     pub(super) fn fixed_names(&self) -> &HashMap<HostName, I2pName> {
         &self.config.fixed

@@ -3,7 +3,7 @@
 use i2p_sam::Bridge;
 use i2p_tunnel::{AddressPool, DatagramPool, Outproxies, SessionPool};
 
-use super::own_router::OwnRouterSource;
+use super::{address_book::AddressBookSource, own_router::OwnRouterSource};
 use crate::{listener::Listener, pac::ProxyAutoConfig};
 
 /// The running parts. A reload replaces them.
@@ -15,6 +15,8 @@ pub(crate) struct ActiveParts {
     pub(crate) bridge: Option<Bridge>,
     /// The router, if the proxy runs it itself.
     pub(crate) own_router: Option<OwnRouterSource>,
+    /// What is wrong with the address book.
+    pub(crate) address_book: Option<AddressBookSource>,
     /// The session pools.
     pub(crate) pools: Vec<TunnelPool>,
     /// Warnings about the configuration.

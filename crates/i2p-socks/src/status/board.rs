@@ -124,48 +124,54 @@ impl Board {
     }
 
     /// Whether no router answers: the proxy still looks for one or starts it, or it did not answer [`Board::check_router`].
-    fn lacks_router(&self) -> bool {
-        let undecided = self.active().bridge.as_ref().is_some_and(|bridge| !bridge.is_decided());
+    fn lacks_router(&self, active: &ActiveParts) -> bool {
+        let undecided = active.bridge.as_ref().is_some_and(|bridge| !bridge.is_decided());
         undecided || !self.0.router.is_answering()
     }
 
     /// The condition, with the result of [`Board::check_router`].
     fn condition(&self) -> Condition {
-        let condition = self.sessions_condition();
-        if condition.needs_router() && self.lacks_router() { Condition::NoRouter } else { condition }
+        let active = self.active().clone();
+        let tunnels = self.tunnel_conditions(&active).into_iter().map(|(_, condition)| condition);
+        Condition::of_tunnels(tunnels).unwrap_or_else(|| self.condition_of(None, &active))
     }
 
-    /// The condition if the router answers.
-    fn sessions_condition(&self) -> Condition {
-        match self.stage() {
+    /// The tunnels and their conditions, with the result of [`Board::check_router`].
+    fn tunnel_conditions(&self, active: &ActiveParts) -> Vec<(String, Condition)> {
+        let condition = |name: &str| self.condition_of(active.pool_of(name), active);
+        active.tunnels().into_iter().map(|name| (name.to_owned(), condition(name))).collect()
+    }
+
+    /// The condition of tunnels with this pool. `None`: they have no session.
+    fn condition_of(&self, pool: Option<&TunnelPool>, active: &ActiveParts) -> Condition {
+        let condition = match self.stage() {
             Stage::Starting => Condition::Starting,
             Stage::Stopping => Condition::Stopping,
-            Stage::Running => Condition::of_pools(self.active().pools.iter().map(TunnelPool::condition)),
+            Stage::Running => Condition::of_pool(pool.map_or(PoolCondition::Idle, TunnelPool::condition)),
+        };
+        match condition.needs_router() && self.lacks_router(active) {
+            true => Condition::NoRouter,
+            false => condition,
         }
     }
 
-    /// The tunnels, and whether each serves new clients.
-    fn tunnels_ready(&self, active: &ActiveParts) -> Vec<(String, bool)> {
-        let names = active.tunnels();
-        let is_ready = |name: &str| match self.stage() {
-            Stage::Starting | Stage::Stopping => false,
-            Stage::Running => {
-                let pool = active.pool_of(name).map(TunnelPool::condition);
-                let condition = Condition::of_pools(pool.into_iter());
-                condition.is_ready() && (!condition.needs_router() || self.0.router.is_answering())
-            }
-        };
-        names.into_iter().map(|name| (name.to_owned(), is_ready(name))).collect()
-    }
-
-    /// Whether new clients are served.
+    /// Whether new clients of a tunnel are served.
     pub(crate) fn is_ready(&self) -> bool {
         self.condition().is_ready()
     }
 
-    /// The condition as a line, for the service manager.
+    /// The condition as a line, for the service manager. Names the tunnels whose clients are not served, if others are.
     pub(crate) fn summary(&self) -> String {
-        self.condition().summary(self.active().listeners.len())
+        let active = self.active().clone();
+        let condition = self.condition();
+        let line = condition.summary(active.listeners.len());
+        let waiting = self.tunnel_conditions(&active).into_iter().filter(|(_, tunnel)| !tunnel.is_ready());
+        let waiting: Vec<_> = waiting.map(|(name, _)| name).collect();
+        match (condition.is_ready(), waiting.as_slice()) {
+            (false, _) | (true, []) => line,
+            (true, [tunnel]) => format!("{line}; tunnel {tunnel} has no I2P session"),
+            (true, tunnels) => format!("{line}; tunnels {} have no I2P session", tunnels.join(", ")),
+        }
     }
 
     /// The file `proxy.pac`; `None` if browsers can use no tunnel.
@@ -177,7 +183,7 @@ impl Board {
     /// The full report, for people and programs.
     pub(crate) fn report(&self) -> StatusReport {
         let active = self.active().clone();
-        let tunnels = self.tunnels_ready(&active);
+        let tunnels = self.tunnel_conditions(&active);
         let uptime = self.0.started.elapsed();
         let report = collect::report(self.metrics(), (self.condition(), tunnels), uptime, &active);
         StatusReport { refused_reload: self.0.reloads.last_refused().map(collect::refused_reload), ..report }
@@ -188,7 +194,12 @@ impl Board {
         let active = self.active().clone();
         let snapshot = Snapshot {
             ready: self.is_ready(),
-            tunnels: self.tunnels_ready(&active),
+            tunnels: self
+                .tunnel_conditions(&active)
+                .into_iter()
+                .map(|(name, condition)| (name, condition.is_ready()))
+                .collect(),
+            address_book_fails: active.address_book.as_ref().is_some_and(|book| book.read().is_some()),
             sessions: active.pools.iter().flat_map(|owned| owned.pool.sessions()).collect(),
             max_sessions: active.max_sessions,
             virtual_addresses: active.addresses.map_or(0, |addresses| addresses.in_use()),

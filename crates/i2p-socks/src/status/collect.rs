@@ -10,6 +10,7 @@ use i2p_tunnel::{
 
 use super::{
     active::{ActiveParts, TunnelPool},
+    address_book::AddressBookSource,
     condition::Condition,
     own_router::{OwnRouterState, OwnRouterStatus},
     reloads::Refused,
@@ -21,7 +22,7 @@ use super::{
 
 pub(super) fn report(
     metrics: &Metrics,
-    (condition, tunnels): (Condition, Vec<(String, bool)>),
+    (condition, tunnels): (Condition, Vec<(String, Condition)>),
     uptime: Duration,
     active: &ActiveParts,
 ) -> StatusReport {
@@ -40,7 +41,11 @@ pub(super) fn report(
         uptime: uptime.as_secs(),
         warnings: active.warnings.clone(),
         refused_reload: None,
-        tunnels: tunnels.iter().map(|(name, ready)| tunnel(metrics, (name, *ready), active)).collect(),
+        address_book_failure: active.address_book.as_ref().and_then(AddressBookSource::read),
+        tunnels: tunnels
+            .iter()
+            .map(|(name, condition)| tunnel(metrics, (name, *condition), active))
+            .collect(),
         sessions: active.pools.iter().flat_map(sessions).collect(),
         max_sessions: active.max_sessions,
         virtual_addresses: active.addresses.as_ref().map_or(0, i2p_tunnel::AddressPool::in_use),
@@ -78,7 +83,7 @@ fn outproxy(status: &OutproxyStatus) -> OutproxyReport {
     }
 }
 
-fn tunnel(metrics: &Metrics, (name, ready): (&str, bool), active: &ActiveParts) -> TunnelReport {
+fn tunnel(metrics: &Metrics, (name, condition): (&str, Condition), active: &ActiveParts) -> TunnelReport {
     let account = metrics.account(name);
     let ((succeeded, failed), (sent, received)) = (account.requests(), account.relayed());
     let listeners = active.listeners.iter().filter(|listener| listener.tunnel == name);
@@ -86,7 +91,8 @@ fn tunnel(metrics: &Metrics, (name, ready): (&str, bool), active: &ActiveParts) 
     let pool = own.find_map(|owned| owned.datagrams.as_ref());
     TunnelReport {
         name: name.to_owned(),
-        ready,
+        state: condition.word().to_owned(),
+        ready: condition.is_ready(),
         listeners: listeners.map(|listener| listener.address.to_string()).collect(),
         persistent_key: active.persistent_keys.iter().any(|persistent| persistent == name),
         connections: account.open_connections(),

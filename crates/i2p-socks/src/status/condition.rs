@@ -34,14 +34,25 @@ pub(super) enum PoolCondition {
 }
 
 impl Condition {
-    /// The condition of all pools together. A pool that lacks a session that it needs decides; an unused pool does not count.
-    pub(super) fn of_pools(pools: impl Iterator<Item = PoolCondition>) -> Self {
-        pools.fold(Self::Idle, |so_far, pool| match (so_far, pool) {
-            (Self::NoSession, _) | (_, PoolCondition::NoSession) => Self::NoSession,
-            // A pool that is ready shows that the router works for the others, too.
-            (Self::Ready, _) | (_, PoolCondition::Ready) => Self::Ready,
-            (Self::Building, _) | (_, PoolCondition::Building) => Self::Building,
-            (so_far, PoolCondition::Idle) => so_far,
+    /// The condition of one tunnel, by that of its pool, if a router answers.
+    pub(super) fn of_pool(pool: PoolCondition) -> Self {
+        match pool {
+            PoolCondition::Ready => Self::Ready,
+            PoolCondition::Idle => Self::Idle,
+            PoolCondition::Building => Self::Building,
+            PoolCondition::NoSession => Self::NoSession,
+        }
+    }
+
+    /// The condition of all tunnels together: that of the one whose clients are served best. What is missing for the others is told
+    /// for each of them.
+    pub(super) fn of_tunnels(tunnels: impl Iterator<Item = Self>) -> Option<Self> {
+        tunnels.max_by_key(|tunnel| match tunnel {
+            Self::Ready => 4,
+            Self::Building => 3,
+            Self::Idle => 2,
+            Self::NoRouter => 1,
+            Self::NoSession | Self::Starting | Self::Stopping => 0,
         })
     }
 
@@ -132,16 +143,19 @@ mod tests {
     }
 
     #[test]
-    fn the_worst_pool_decides_and_idle_is_fine() {
-        use PoolCondition::{Building, Idle, NoSession, Ready};
-        for (pools, condition) in [
-            (vec![], Condition::Idle),
-            (vec![Idle, Idle], Condition::Idle),
-            (vec![Idle, Building, Idle], Condition::Building),
-            (vec![Building, Ready, Idle], Condition::Ready),
-            (vec![Ready, NoSession, Ready], Condition::NoSession),
+    fn the_tunnel_whose_clients_are_served_best_decides() {
+        use Condition::{Building, Idle, NoRouter, NoSession, Ready};
+        for (tunnels, condition) in [
+            (vec![], None),
+            (vec![Idle, Idle], Some(Idle)),
+            (vec![Idle, Building, Idle], Some(Building)),
+            (vec![Building, Ready, Idle], Some(Ready)),
+            (vec![NoSession, Ready, NoSession], Some(Ready)),
+            (vec![NoSession, Idle], Some(Idle)),
+            (vec![NoSession, NoRouter], Some(NoRouter)),
+            (vec![NoSession, NoSession], Some(NoSession)),
         ] {
-            assert_eq!(Condition::of_pools(pools.into_iter()), condition);
+            assert_eq!(Condition::of_tunnels(tunnels.into_iter()), condition);
         }
     }
 }

@@ -3,6 +3,7 @@
 //! May import `pac`, `listener` and the libraries; never `daemon`, `commands` or `admin`, which import it.
 
 pub(crate) mod active;
+pub(crate) mod address_book;
 pub(crate) mod board;
 mod collect;
 mod condition;

@@ -12,7 +12,7 @@ pub(crate) struct StatusReport {
     pub(crate) version: String,
     /// `starting`, `ready`, `idle`, `building`, `no-session`, `no-router` or `stopping`.
     pub(crate) state: String,
-    /// Whether new clients are served: at once, or, if no session is open, as soon as their tunnels are built.
+    /// Whether new clients of a tunnel are served: at once, or, if no session is open, as soon as their tunnels are built.
     pub(crate) ready: bool,
     /// Seconds since the start.
     pub(crate) uptime: u64,
@@ -22,6 +22,9 @@ pub(crate) struct StatusReport {
     /// The last reload, if it was refused.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) refused_reload: Option<RefusedReloadReport>,
+    /// Why the proxy runs without its address book, or cannot change it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) address_book_failure: Option<String>,
     pub(crate) tunnels: Vec<TunnelReport>,
     pub(crate) sessions: Vec<SessionReport>,
     /// The maximum of sessions.
@@ -60,6 +63,9 @@ impl RefusedReloadReport {
 #[serde(rename_all = "kebab-case")]
 pub(crate) struct TunnelReport {
     pub(crate) name: String,
+    /// One of the words for the state of the proxy.
+    #[serde(default)]
+    pub(crate) state: String,
     /// Whether its new clients are served, at once or as soon as a session is built.
     #[serde(default)]
     pub(crate) ready: bool,
@@ -86,6 +92,16 @@ pub(crate) struct TunnelReport {
 }
 
 impl TunnelReport {
+    /// What its clients lack, as a part of a sentence, if it is not the same for the whole proxy, which is in state `whole`.
+    pub(crate) fn lacks(&self, whole: &str) -> Option<&'static str> {
+        match self.state.as_str() {
+            state if state == whole => None,
+            "no-session" => Some("no I2P session, its clients wait for the router"),
+            "no-router" => Some("no I2P session is open, and the router does not answer"),
+            _ => None,
+        }
+    }
+
     /// How many clients were refused for their credentials, as a part of a sentence, if there were any.
     pub(crate) fn refused_clients(&self) -> Option<String> {
         let count = self.refused_credentials;

@@ -8,7 +8,11 @@ use std::{
 use i2p_name::Destination;
 use sam_testkit::TestBridge;
 
-use crate::common::{Running, i2p_socks, output};
+use crate::common::{
+    Running,
+    admin::{Proxy, body},
+    i2p_socks, output,
+};
 
 fn destination(fill: u8) -> String {
     Destination::from_bytes([&[fill; 384][..], &[5, 0, 4, 0, 7, 0, 4]].concat()).unwrap().to_base64()
@@ -59,6 +63,38 @@ async fn an_empty_file_in_place_of_the_address_book_is_reported_and_kept() {
     }
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn a_proxy_without_its_address_book_says_so_wherever_its_state_is_read() {
+    let bridge = TestBridge::start().await;
+    let mut proxy = Proxy::start(&bridge, "");
+    proxy.running.ready();
+    let fails = |proxy: &mut Proxy, value: u8| {
+        let metrics = proxy.get("/metrics").1;
+        assert!(metrics.contains(&format!("\ni2p_socks_address_book_fails {value}\n")), "{metrics}");
+    };
+    fails(&mut proxy, 0);
+    assert!(!proxy.get("/status.json").1.contains("address-book-failure"));
+    assert_eq!(proxy.running.signal("TERM"), Some(0));
+    fs::write(proxy.dir.path().join("state/names.redb"), "not an address book").unwrap();
+    proxy.start_again();
+    proxy.running.stderr_line("The proxy runs without its address book");
+    proxy.running.ready();
+    fails(&mut proxy, 1);
+    let json: serde_json::Value = serde_json::from_str(body(&proxy.get("/status.json").1)).unwrap();
+    let why = json["address-book-failure"].as_str().unwrap();
+    assert!(why.contains("names.redb") && why.contains("restart the proxy"), "{why}");
+    let (code, stdout, stderr) = output(&["status", "--state-dir", &proxy.state()]);
+    assert_eq!(code, Some(0), "clients are served: {stderr}");
+    assert!(stdout.contains(&format!("\naddress book: {why}\n")), "{stdout}");
+    assert!(proxy.get("/").1.contains("<p class=\"bad\">Address book: "));
+    // Where the configuration wants none, nothing is wrong.
+    assert_eq!(proxy.running.signal("TERM"), Some(0));
+    proxy.configure("[names]\nbook = false\n");
+    proxy.start_again();
+    proxy.running.ready();
+    fails(&mut proxy, 0);
+}
+
 /// Run as root, the test uses the directory of another user; otherwise, it uses root's.
 #[cfg(unix)]
 #[test]
@@ -102,6 +138,7 @@ async fn after_a_failure_to_write_the_book_is_opened_again_once_there_is_room() 
     let dir = tempfile::tempdir().unwrap();
     let state = dir.path().to_str().unwrap();
     let names = |words: &[&str]| output(&[&["names"], words, &["--state-dir", state]].concat());
+    let status = || output(&["status", "--state-dir", state]).1;
     let mut proxy = Command::new("sh");
     // A process that ignores this signal gets an error instead.
     proxy.args(["-c", "trap '' XFSZ; exec \"$0\" \"$@\""]).arg(i2p_socks(&[]).get_program());
@@ -118,6 +155,7 @@ async fn after_a_failure_to_write_the_book_is_opened_again_once_there_is_room() 
     };
     assert_eq!(names(&["add", "a.i2p", &destination(1)]).0, Some(0));
     for round in 1..=2 {
+        assert!(!status().contains("address book"), "{}", status());
         limit("1");
         for name in ["b.i2p", "c.i2p"] {
             let (code, _, stderr) = names(&["add", name, &destination(2)]);
@@ -126,6 +164,11 @@ async fn after_a_failure_to_write_the_book_is_opened_again_once_there_is_room() 
         }
         assert!(names(&["list"]).1.contains("a.i2p"), "names are still found");
         proxy.stderr_lines(ROOM, round);
+        assert!(
+            status().contains("\naddress book: it could not be written. Its names are found"),
+            "{}",
+            status()
+        );
         limit("unlimited");
         let name = format!("d{round}.i2p");
         let (code, _, stderr) = names(&["add", &name, &destination(2)]);

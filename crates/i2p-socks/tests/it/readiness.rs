@@ -176,6 +176,42 @@ async fn a_change_of_identity_is_no_outage() {
     }
 }
 
+/// One tunnel without a session is no reason to take the others' clients away.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_tunnel_whose_clients_wait_is_named_and_the_proxy_serves_the_others() {
+    let bridge = TestBridge::start().await;
+    let own =
+        "[[tunnel]]\nname = 'own'\nlisten = ['127.0.0.1:0']\nquantity = 3\n[session]\ndelay-open = true\n";
+    let mut proxy = Proxy::start(&bridge, own);
+    let [main, own] = proxy.running.listeners(2)[..] else { panic!("two listeners") };
+    let admin = proxy.admin();
+    let (code, mut stream) = connect(main, "echo.i2p");
+    assert_eq!(code, 0);
+    assert_eq!(body(&get(admin, "/ready").1), "Serving on 2 listeners\n");
+    bridge.on("SESSION CREATE", [Act::Close]);
+    let waiting = thread::spawn(move || connect(own, "echo.i2p").0);
+    let line = until_ready_says(admin, 200, "Serving on 2 listeners; tunnel own has no I2P session\n");
+    assert!(!line.contains("main"), "{line}");
+    let json: serde_json::Value = serde_json::from_str(body(&get(admin, "/status.json").1)).unwrap();
+    let state = |tunnel: usize| (&json["tunnels"][tunnel]["state"], &json["tunnels"][tunnel]["ready"]);
+    assert_eq!((&json["state"], &json["ready"]), (&"ready".into(), &true.into()), "{json:#}");
+    assert_eq!(state(0), (&"ready".into(), &true.into()), "{json:#}");
+    assert_eq!(state(1), (&"no-session".into(), &false.into()), "{json:#}");
+    let metrics = get(admin, "/metrics").1;
+    for line in ["ready 1", "tunnel_ready{tunnel=\"main\"} 1", "tunnel_ready{tunnel=\"own\"} 0"] {
+        assert!(metrics.contains(&format!("\ni2p_socks_{line}\n")), "{line}: {metrics}");
+    }
+    let (code, stdout, stderr) = common::output(&["status", "--state-dir", &proxy.state()]);
+    assert_eq!(code, Some(0), "{stderr}");
+    assert!(stdout.contains(": no I2P session, its clients wait for the router; 1 connection"), "{stdout}");
+    let page = get(admin, "/").1;
+    assert!(page.contains("<p class=\"bad\">no I2P session, its clients wait for the router</p>"), "{page}");
+    echo(&mut stream);
+    bridge.on("SESSION CREATE", [Act::Behave]);
+    assert_eq!(waiting.join().unwrap(), 0);
+    until_ready_says(admin, 200, "Serving on 2 listeners\n");
+}
+
 /// The pages that show the state of the router wait for its answer. Health does not wait for them.
 #[tokio::test(flavor = "multi_thread")]
 async fn requests_that_wait_for_the_router_do_not_delay_health() {

@@ -94,6 +94,7 @@ pub(crate) struct Families {
     pub(crate) sessions: Family<SessionLabels, Gauge>,
     pub(crate) session_leases: Gauge,
     pub(crate) sessions_max: Gauge,
+    pub(crate) address_book_fails: Gauge,
     pub(crate) router_deaths: Counter,
     pub(crate) panics: Counter,
     pub(crate) reloads: Family<ReloadLabels, Counter>,
@@ -153,7 +154,7 @@ impl Families {
         registry.register("datagrams_dropped", "Dropped datagrams by reason", self.datagrams_dropped.clone());
         registry.register(
             "ready",
-            "1: new clients are served; 0: they have to wait for the router",
+            "1: new clients of a tunnel are served; 0: those of all tunnels have to wait for the router",
             self.ready.clone(),
         );
         registry.register(
@@ -169,6 +170,11 @@ impl Families {
             self.session_leases.clone(),
         );
         registry.register("sessions_max", "Limit of I2P sessions", self.sessions_max.clone());
+        registry.register(
+            "address_book_fails",
+            "1: the proxy runs without its address book, or cannot change it",
+            self.address_book_fails.clone(),
+        );
         registry.register(
             "router_deaths",
             "How often the router that the program runs itself has died",

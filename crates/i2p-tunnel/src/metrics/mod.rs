@@ -58,6 +58,8 @@ pub struct Snapshot {
     pub virtual_addresses: usize,
     /// The state of each outproxy.
     pub outproxies: Vec<OutproxyStatus>,
+    /// Whether the program runs without the address book that its configuration wants, or cannot change it.
+    pub address_book_fails: bool,
     /// How often a router that the program runs itself has died.
     pub router_deaths: u64,
     /// How many panics there were in this process.
@@ -106,6 +108,7 @@ impl Families {
         self.session_leases.set(count(snapshot.sessions.iter().map(|session| session.leases).sum()));
         self.sessions_max.set(count(snapshot.max_sessions));
         self.virtual_addresses.set(count(snapshot.virtual_addresses));
+        self.address_book_fails.set(i64::from(snapshot.address_book_fails));
         self.panics.inner().store(snapshot.panics, Ordering::Relaxed);
         self.router_deaths.inner().store(snapshot.router_deaths, Ordering::Relaxed);
         let Reloads { applied, refused } = snapshot.reloads;

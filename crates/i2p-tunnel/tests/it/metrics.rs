@@ -61,6 +61,7 @@ impl Counted {
             virtual_addresses: self.addresses.in_use(),
             outproxies: outproxies(),
             tunnels: vec![("main".into(), true), ("other".into(), false)],
+            address_book_fails: true,
             router_deaths: 2,
             panics: 3,
             reloads: Reloads { applied: 4, refused: 5 },
@@ -108,6 +109,7 @@ async fn known_traffic_gives_known_values() {
     proxy.exchange(b"\x07").await;
     proxy.exchange(b"\x05\x01").await;
     for line in [
+        "address_book_fails 1",
         "connections_total{tunnel=\"main\"} 9",
         "connections_active{tunnel=\"main\"} 0",
         "streams_active{tunnel=\"main\"} 0",

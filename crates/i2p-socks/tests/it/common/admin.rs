@@ -4,6 +4,7 @@ use std::{
     fs,
     io::{Read, Write},
     net::{SocketAddr, TcpStream},
+    path::Path,
 };
 
 use sam_testkit::TestBridge;
@@ -28,9 +29,19 @@ impl Proxy {
             bridge.udp_address()
         );
         fs::write(&config, text).unwrap();
-        let state = dir.path().join("state");
-        let args = ["--config", config.to_str().unwrap(), "--state-dir", state.to_str().unwrap()];
-        Self { running: Running::start(&args), dir }
+        Self { running: start_in(dir.path()), dir }
+    }
+
+    /// Adds lines to its configuration.
+    pub(crate) fn configure(&self, more: &str) {
+        let config = self.dir.path().join("config.toml");
+        let text = fs::read_to_string(&config).unwrap() + more;
+        fs::write(&config, text).unwrap();
+    }
+
+    /// Starts it again after its end.
+    pub(crate) fn start_again(&mut self) {
+        self.running = start_in(self.dir.path());
     }
 
     pub(crate) fn state(&self) -> String {
@@ -46,6 +57,11 @@ impl Proxy {
     pub(crate) fn get(&mut self, path: &str) -> (u16, String) {
         get(self.admin(), path)
     }
+}
+
+fn start_in(dir: &Path) -> Running {
+    let (config, state) = (dir.join("config.toml"), dir.join("state"));
+    Running::start(&["--config", config.to_str().unwrap(), "--state-dir", state.to_str().unwrap()])
 }
 
 pub(crate) fn get(admin: SocketAddr, path: &str) -> (u16, String) {
