@@ -100,6 +100,7 @@ fn tunnel(metrics: &Metrics, (name, condition): (&str, Condition), active: &Acti
         succeeded,
         failed,
         refused_credentials: account.refused_credentials(),
+        unchecked_credentials: account.unchecked_credentials(),
         sent,
         received,
         datagrams: pool.map(|pool| datagrams(account.datagrams(), pool)),

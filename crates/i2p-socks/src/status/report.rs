@@ -83,6 +83,9 @@ pub(crate) struct TunnelReport {
     /// Clients that were refused since the start, because their user name or password was wrong or missing.
     #[serde(default)]
     pub(crate) refused_credentials: u64,
+    /// Clients whose user name and password were refused without a check, because they had sent too many others.
+    #[serde(default)]
+    pub(crate) unchecked_credentials: u64,
     /// Bytes since the start.
     pub(crate) sent: u64,
     pub(crate) received: u64,
@@ -104,8 +107,13 @@ impl TunnelReport {
 
     /// How many clients were refused for their credentials, as a part of a sentence, if there were any.
     pub(crate) fn refused_clients(&self) -> Option<String> {
-        let count = self.refused_credentials;
-        (count > 0).then(|| format!("user name or password wrong or missing {}", counted(count, "time")))
+        let part = |what, count| (count > 0).then(|| format!("{what} {}", counted(count, "time")));
+        let parts = [
+            part("user name or password wrong or missing", self.refused_credentials),
+            part("refused unchecked after too many passwords at once", self.unchecked_credentials),
+        ];
+        let parts: Vec<_> = parts.into_iter().flatten().collect();
+        (!parts.is_empty()).then(|| parts.join("; "))
     }
 }
 

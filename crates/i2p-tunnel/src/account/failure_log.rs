@@ -13,6 +13,8 @@ pub(crate) enum RefusedCredentials {
     Socks5Wrong,
     /// The client sent a wrong user name or password over HTTP.
     HttpWrong,
+    /// The client sent a user name and password while too many others of its were under check.
+    Unchecked,
 }
 
 impl RefusedCredentials {
@@ -27,6 +29,10 @@ impl RefusedCredentials {
             }
             Self::Socks5Wrong => "a client was refused: its user name or password is wrong, over SOCKS5",
             Self::HttpWrong => "a client was refused: its user name or password is wrong, over HTTP",
+            Self::Unchecked => {
+                "a client was refused and its password was not checked: the proxy checks 16 different ones of a client at one time, \
+                 and this client has sent more. Somebody may be guessing"
+            }
         }
     }
 }

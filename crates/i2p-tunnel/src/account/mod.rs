@@ -57,6 +57,9 @@ fn protocol_label(protocol: ClientProtocol) -> &'static str {
 /// The label of [`HandshakeFailure::Unauthorized`].
 const CREDENTIALS: &str = "credentials";
 
+/// The label of [`RefusedCredentials::Unchecked`].
+const UNCHECKED: &str = "credentials_unchecked";
+
 /// Why a connection ended without a request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum HandshakeFailure {
@@ -66,7 +69,7 @@ pub(crate) enum HandshakeFailure {
     Broken,
     /// The client violated the protocol.
     Refused,
-    /// The tunnel requires credentials, and the client's were wrong or missing.
+    /// The tunnel requires credentials, and the client's were wrong, missing, or not checked.
     Unauthorized(RefusedCredentials),
     /// The client spoke HTTP without CONNECT and got a page.
     AnsweredHttp,
@@ -78,13 +81,15 @@ pub(crate) enum HandshakeFailure {
 
 impl HandshakeFailure {
     /// Every label that [`label`](Self::label) returns.
-    const LABELS: [&str; 7] = ["timeout", "broken", "refused", CREDENTIALS, "http", "tls", "not_socks"];
+    const LABELS: [&str; 8] =
+        ["timeout", "broken", "refused", CREDENTIALS, UNCHECKED, "http", "tls", "not_socks"];
 
     fn label(self) -> &'static str {
         match self {
             Self::TimedOut => "timeout",
             Self::Broken => "broken",
             Self::Refused => "refused",
+            Self::Unauthorized(RefusedCredentials::Unchecked) => UNCHECKED,
             Self::Unauthorized(_) => CREDENTIALS,
             Self::AnsweredHttp => "http",
             Self::AnsweredTls => "tls",
@@ -292,6 +297,12 @@ impl Account {
     #[must_use]
     pub fn refused_credentials(&self) -> u64 {
         self.handshakes_failed_for(CREDENTIALS).map_or(0, Counter::get)
+    }
+
+    /// How often credentials were refused without a check since the start, because the client had too many others under check.
+    #[must_use]
+    pub fn unchecked_credentials(&self) -> u64 {
+        self.handshakes_failed_for(UNCHECKED).map_or(0, Counter::get)
     }
 
     /// Payload bytes passed on to the far end and to clients, since the start.

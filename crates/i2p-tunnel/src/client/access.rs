@@ -7,7 +7,7 @@ use zeroize::Zeroizing;
 
 use super::{
     identity::{ClientAddress, ClientProtocol},
-    users::Users,
+    users::{Users, Verdict},
 };
 
 /// Which clients a tunnel serves, and what it tells them.
@@ -102,16 +102,19 @@ impl Authentication {
         matches!(self, Self::Isolation)
     }
 
-    /// Checks whether a client with these credentials is allowed.
+    /// Checks the credentials of a client.
     ///
     /// Credentials in a form of Tor's extensions that is not implemented here are refused, as Tor refuses them: they may ask for
     /// isolation that the client would not get.
-    pub(crate) fn allows(
+    pub(crate) fn check(
         &self,
         client: ClientAddress,
         credentials: &Credentials<'_>,
-    ) -> impl Future<Output = bool> + Send + use<> {
-        let supported = credentials.isolation() != Isolation::Unsupported;
+    ) -> impl Future<Output = Verdict> + Send + use<> {
+        let unchecked = match credentials.isolation() {
+            Isolation::Unsupported => Verdict::Wrong,
+            _ => Verdict::Right,
+        };
         let required = match self {
             Self::Isolation => None,
             Self::Required(users) => {
@@ -122,8 +125,8 @@ impl Authentication {
         async move {
             match required {
                 // Boxed: the future is large and rarely runs.
-                Some((users, name, password)) => Box::pin(users.check(client, &name, &password)).await,
-                None => supported,
+                Some((users, name, password)) => Box::pin(users.verdict(client, &name, &password)).await,
+                None => unchecked,
             }
         }
     }

@@ -34,4 +34,5 @@ pub(crate) use self::{
     identity_table::IdentityTable,
     rate::ClientRate,
     shares::{HeldSession, has_its_share, held_by, others_unused_to_close, own_unused_to_close},
+    users::Verdict,
 };

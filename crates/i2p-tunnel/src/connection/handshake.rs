@@ -1,6 +1,6 @@
 //! The handshake with a client, in any protocol, up to its request.
 
-use std::io;
+use std::{io, sync::OnceLock};
 
 use socks_wire::{
     Authentication, Command, Error, NotSocks, Protocol,
@@ -15,7 +15,7 @@ use super::{
 };
 use crate::{
     account::RefusedCredentials,
-    client::{AccessPolicy, ClientAddress, ClientCredentials, ClientProtocol},
+    client::{AccessPolicy, ClientAddress, ClientCredentials, ClientProtocol, Verdict},
     failure::Failure,
     limits::Limit,
     stream::Socket,
@@ -116,30 +116,47 @@ pub(crate) enum HandshakeOutcome {
     LimitReached(Limit),
 }
 
-/// Performs the handshake, until the deadline. `methods` are those that SOCKS5 clients can choose from.
+/// What a client is asked for.
+pub(crate) struct Terms<'a> {
+    /// The clients that are accepted.
+    pub(crate) access: &'a AccessPolicy,
+    /// The methods that SOCKS5 clients can choose from.
+    pub(crate) methods: Authentication,
+    /// Whether credentials over SOCKS5 are refused without a check. To accept them would tell the client that they are right.
+    pub(crate) refuses_credentials: bool,
+}
+
+/// Performs the handshake, until the deadline.
 pub(crate) async fn perform(
     client: Socket,
     address: ClientAddress,
     deadline: Instant,
-    (access, methods): (&AccessPolicy, Authentication),
+    Terms { access, methods, refuses_credentials }: Terms<'_>,
 ) -> io::Result<HandshakeOutcome> {
     let limit = deadline.saturating_duration_since(Instant::now());
-    let mut has_sent = false;
+    let verdict = OnceLock::new();
     let check = |credentials: &Credentials<'_>| {
-        has_sent = true;
-        access.authentication.allows(address, credentials)
+        let checked = access.authentication.check(address, credentials);
+        let verdict = &verdict;
+        async move {
+            let checked = if refuses_credentials { Verdict::Unchecked } else { checked.await };
+            *verdict.get_or_init(|| checked) == Verdict::Right
+        }
     };
     match accept_with_async_check(client, methods, limit, check).await {
         Ok(accepted) => Ok(HandshakeOutcome::Request(PendingRequest::Socks(accepted))),
         Err(AcceptError::Refused { stream, error }) => {
             tracing::debug!(%error, "the handshake failed");
             let refused = match error {
-                Error::WrongCredentials if has_sent => Some(RefusedCredentials::Socks5Wrong),
-                Error::WrongCredentials => Some(RefusedCredentials::Socks4),
+                Error::WrongCredentials => Some(match verdict.get() {
+                    None => RefusedCredentials::Socks4,
+                    Some(Verdict::Unchecked) => RefusedCredentials::Unchecked,
+                    Some(_) => RefusedCredentials::Socks5Wrong,
+                }),
                 Error::NoAcceptableMethod => Some(RefusedCredentials::Socks5Missing),
                 _ => None,
             };
-            let users_only = !access.authentication.allows_anonymous();
+            let users_only = refuses_credentials || !access.authentication.allows_anonymous();
             Ok(match refused {
                 Some(how) if users_only => HandshakeOutcome::Unauthorized(stream, how),
                 _ => HandshakeOutcome::Rejected(stream),
@@ -156,9 +173,7 @@ pub(crate) async fn perform(
                     tracing::debug!("a client spoke {why}");
                     HandshakeOutcome::AnsweredHttp(stream)
                 }
-                http::HttpOutcome::Unauthorized(stream) => {
-                    HandshakeOutcome::Unauthorized(stream, RefusedCredentials::HttpWrong)
-                }
+                http::HttpOutcome::Unauthorized(stream, how) => HandshakeOutcome::Unauthorized(stream, how),
                 http::HttpOutcome::LimitReached(limit) => HandshakeOutcome::LimitReached(limit),
             })
         }

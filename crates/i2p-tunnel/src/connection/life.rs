@@ -8,7 +8,7 @@ use tokio::{
 
 use super::{
     bind, forward,
-    handshake::{self, HandshakeOutcome, PendingRequest},
+    handshake::{self, HandshakeOutcome, PendingRequest, Terms},
     http,
     outcome::{ActiveStream, Arrival, NextStep, refuse, with_dial_timeout},
     resolve,
@@ -109,20 +109,31 @@ impl Hold for Admitted {
 }
 
 /// Refuses a connection because there are too many. The client is told so in its own protocol.
+///
+/// Passwords are not checked. Where they are required, a SOCKS5 client is asked for none if it can do without: status 00 of RFC 1929
+/// would tell it that any password is right. One that insists gets another status, which says nothing of the reason.
 pub(crate) async fn refuse_overload<D: Dial>(client: Socket, address: ClientAddress, service: &Service<D>) {
     let AccessPolicy { extended_errors, prefer_no_authentication, .. } = service.access;
     let anybody = AccessPolicy { extended_errors, prefer_no_authentication, ..AccessPolicy::default() };
     let told = async {
         client.set_nodelay()?;
         let limit = OVERLOAD_HANDSHAKE_TIMEOUT.min(service.limits.handshake);
-        let methods = service.methods_for(&anybody);
-        match handshake::perform(client, address, Instant::now() + limit, (&anybody, methods)).await? {
+        let refuses_credentials = !service.access.authentication.allows_anonymous();
+        let methods = match refuses_credentials {
+            true => socks_wire::Authentication::IsolationLast,
+            false => service.methods_for(&anybody),
+        };
+        let terms = Terms { access: &anybody, methods, refuses_credentials };
+        match handshake::perform(client, address, Instant::now() + limit, terms).await? {
             HandshakeOutcome::Request(request) => refuse(request, Failure::TooManyConnections, service).await,
             HandshakeOutcome::ForwardHttp(client, _) => {
                 refuse_http(client, Failure::TooManyConnections, service).await
             }
+            HandshakeOutcome::Unauthorized(client, _) => {
+                service.account.failed(ClientProtocol::Socks5, Failure::TooManyConnections);
+                Ok(NextStep::Close(client))
+            }
             HandshakeOutcome::Rejected(client)
-            | HandshakeOutcome::Unauthorized(client, _)
             | HandshakeOutcome::AnsweredHttp(client)
             | HandshakeOutcome::AnsweredTls(client) => Ok(NextStep::Close(client)),
             HandshakeOutcome::NotSocks | HandshakeOutcome::LimitReached(_) => Ok(NextStep::Done),
@@ -151,9 +162,13 @@ async fn handle_client<D: Dial>(
     client.set_nodelay()?;
     client.detect_loss(service.limits);
     let begin = Instant::now();
-    let access = (&service.access, service.methods_for(&service.access));
+    let terms = Terms {
+        access: &service.access,
+        methods: service.methods_for(&service.access),
+        refuses_credentials: false,
+    };
     let deadline = begin + service.limits.handshake;
-    let handshake = handshake::perform(client, arrival.address, deadline, access);
+    let handshake = handshake::perform(client, arrival.address, deadline, terms);
     let outcome = arrival.stop.unless_draining(handshake).await?;
     count_handshake(&outcome, begin, &service.account);
     match outcome? {

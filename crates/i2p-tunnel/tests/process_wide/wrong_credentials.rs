@@ -1,7 +1,10 @@
 //! Clients with wrong credentials are counted, and one log line reports them without names.
 
+use std::sync::Arc;
+
 use i2p_tunnel::{AccessPolicy, Authentication, Metrics, Users, metrics::Snapshot};
 use sam_testkit::TestBridge;
+use tokio::task::JoinSet;
 use tracing_subscriber::filter::LevelFilter;
 
 use crate::{
@@ -62,5 +65,19 @@ async fn refused_credentials_are_counted_and_logged_by_kind() {
     failed("credentials", 10);
     let said = lines.text();
     assert!((2..=5).contains(&said.matches("is wrong, over SOCKS5").count()), "{said}");
+    assert!(!said.contains("not checked"), "{said}");
+    // Another password while 16 are under check is not wrong: nobody knows.
+    let proxy = Arc::new(proxy);
+    let mut guesses = JoinSet::new();
+    for guess in 0..18 {
+        let proxy = Arc::clone(&proxy);
+        guesses.spawn(async move { proxy.exchange(&socks5("anna", &format!("guess {guess}"))).await });
+    }
+    assert!(guesses.join_all().await.iter().all(|answer| answer == &[5, 2, 1, 1]));
+    failed("credentials", 26);
+    failed("credentials_unchecked", 2);
+    assert_eq!(metrics.account("main").unchecked_credentials(), 2);
+    let said = lines.text();
+    assert_eq!(said.matches("its password was not checked").count(), 1, "{said}");
     assert!(said.contains("WARN") && !said.contains("anna") && !said.contains("127.0.0.1"), "{said}");
 }

@@ -35,6 +35,17 @@ const MAX_CHECKS_PER_CLIENT: usize = 16;
 /// Delay before a client learns that its password is wrong.
 const FAILURE_DELAY: Duration = Duration::from_secs(1);
 
+/// What is known of a client's credentials.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Verdict {
+    /// They are accepted.
+    Right,
+    /// They are refused.
+    Wrong,
+    /// They are refused without a check, because the client has too many others under check.
+    Unchecked,
+}
+
 /// The users of a tunnel. Clones share their state.
 #[derive(Clone)]
 pub struct Users(Arc<Inner>);
@@ -190,20 +201,19 @@ impl Users {
 
     /// Checks a user's password. A wrong password is reported after [`FAILURE_DELAY`]; a client with
     /// [`MAX_CHECKS_PER_CLIENT`] checks under way is refused at once, without a check.
-    pub(crate) async fn check(&self, client: ClientAddress, name: &[u8], password: &[u8]) -> bool {
+    pub(crate) async fn verdict(&self, client: ClientAddress, name: &[u8], password: &[u8]) -> Verdict {
         let digest = self.digest(name, password);
         if self.is_verified(name, &digest) {
-            return true;
+            return Verdict::Right;
         }
         let client = client.into();
-        let Some(share) = self.share_check(client, digest) else { return false };
-        let right = *share.result.get_or_init(|| self.verify(client, name, password)).await;
-        if right {
+        let Some(share) = self.share_check(client, digest) else { return Verdict::Unchecked };
+        if *share.result.get_or_init(|| self.verify(client, name, password)).await {
             self.verified().insert(name.to_vec(), digest);
-        } else {
-            sleep(FAILURE_DELAY).await;
+            return Verdict::Right;
         }
-        right
+        sleep(FAILURE_DELAY).await;
+        Verdict::Wrong
     }
 
     /// Joins the client's check of this digest, or begins one. Returns `None` if the client has too many others.

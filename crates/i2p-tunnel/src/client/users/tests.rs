@@ -3,6 +3,12 @@ use super::*;
 const CLIENT: ClientAddress = ClientAddress::User(1);
 const OTHER: ClientAddress = ClientAddress::User(2);
 
+impl Users {
+    async fn check(&self, client: ClientAddress, name: &[u8], password: &[u8]) -> bool {
+        self.verdict(client, name, password).await == Verdict::Right
+    }
+}
+
 /// A line with a cheap hash, so that tests are quick.
 fn line(name: &str, password: &str) -> String {
     line_of_cost(name, password, 1)

@@ -10,7 +10,7 @@ use super::{
     body::ClientBody,
     html::{Block, Page, content_security_policy},
 };
-use crate::{failure::Failure, http_message::Refusal};
+use crate::{connection::http, failure::Failure, http_message::Refusal};
 
 /// After how long a page loads itself again.
 const RELOAD_AFTER_SECONDS: &str = "5";
@@ -21,8 +21,8 @@ pub(super) enum Trouble {
     Failed(Failure),
     /// It is not passed on.
     Refused(Refusal),
-    /// The client must send credentials, or others if it has given some.
-    Unauthorized { given: bool },
+    /// The client must send credentials, or others, or the same again later.
+    Unauthorized(http::Refusal),
 }
 
 /// Who reads an answer.
@@ -51,7 +51,11 @@ impl Trouble {
                 (row.http, row.log, failure.client_hint())
             }
             Self::Refused(refusal) => refusal.row(),
-            Self::Unauthorized { .. } => (
+            Self::Unauthorized(http::Refusal::Unchecked) => {
+                let (what, hint) = http::TOO_MANY_ATTEMPTS;
+                (429, what, hint)
+            }
+            Self::Unauthorized(_) => (
                 407,
                 "the credentials are missing or wrong",
                 "Give your program the user name and password of the proxy.",
@@ -74,7 +78,10 @@ impl Trouble {
             Self::Refused(_) => {
                 fields.insert(header::CONNECTION, HeaderValue::from_static("close"));
             }
-            Self::Unauthorized { .. } => {
+            Self::Unauthorized(http::Refusal::Unchecked) => {
+                fields.insert(header::RETRY_AFTER, HeaderValue::from_static("1"));
+            }
+            Self::Unauthorized(_) => {
                 let challenge = HeaderValue::from_static("Basic realm=\"i2p-socks\", charset=\"UTF-8\"");
                 fields.insert(header::PROXY_AUTHENTICATE, challenge);
             }
@@ -97,7 +104,8 @@ impl Trouble {
     fn title(&self) -> &'static str {
         match self {
             Self::Refused(_) => "The proxy refused this request",
-            Self::Unauthorized { .. } => "The proxy needs a password",
+            Self::Unauthorized(http::Refusal::Unchecked) => "Too many passwords at once",
+            Self::Unauthorized(_) => "The proxy needs a password",
             Self::Failed(failure) => match failure {
                 Failure::NameUnknown => "No address book knows this name",
                 Failure::MalformedName => "This is not an address",
@@ -180,7 +188,9 @@ mod tests {
     fn every_answer_has_its_status_and_says_what_to_do() {
         let failures = Failure::ALL.into_iter().map(Trouble::Failed);
         let refusals = Refusal::ALL.into_iter().map(Trouble::Refused);
-        let all = failures.chain(refusals).chain([Trouble::Unauthorized { given: true }]);
+        let all = failures
+            .chain(refusals)
+            .chain([http::Refusal::Wrong, http::Refusal::Unchecked].map(Trouble::Unauthorized));
         for trouble in all {
             for reader in [Reader::Person, Reader::Program] {
                 let answer = trouble.answer(reader, &[]);

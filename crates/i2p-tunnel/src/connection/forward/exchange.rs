@@ -146,11 +146,14 @@ impl<D: Dial> Forwarder<D> {
                 tracing::debug!("a request was refused: {}", refusal.row().1);
                 account.handshake_failed(HandshakeFailure::Refused);
             }
-            Trouble::Unauthorized { given: true } => {
+            Trouble::Unauthorized(http::Refusal::Wrong) => {
                 account.handshake_failed(HandshakeFailure::Unauthorized(RefusedCredentials::HttpWrong));
             }
+            Trouble::Unauthorized(http::Refusal::Unchecked) => {
+                account.handshake_failed(HandshakeFailure::Unauthorized(RefusedCredentials::Unchecked));
+            }
             // Browsers start without credentials. The answer makes them ask the user.
-            Trouble::Unauthorized { given: false } => {
+            Trouble::Unauthorized(http::Refusal::Missing) => {
                 tracing::debug!("a request without credentials was answered with 407");
                 account.handshake_failed(HandshakeFailure::AnsweredHttp);
             }
@@ -230,9 +233,8 @@ impl<D: Dial> Forwarder<D> {
     async fn authenticate(&self, fields: &HeaderMap) -> Result<ClientCredentials, Trouble> {
         let values = fields.get_all(header::PROXY_AUTHORIZATION).iter().map(HeaderValue::as_bytes);
         let credentials = http::ProxyCredentials::of(values);
-        let given = !matches!(credentials, http::ProxyCredentials::Missing);
         let checked = http::authenticate(self.address, credentials, &self.service.access).await;
-        checked.ok_or(Trouble::Unauthorized { given })
+        checked.map_err(Trouble::Unauthorized)
     }
 
     fn destination(

@@ -5,6 +5,12 @@ use crate::failure::Failure;
 /// The target is connected: what follows is its data (RFC 9110 section 9.3.6).
 pub(super) const CONNECTED: &[u8] = b"HTTP/1.1 200 Connection established\r\n\r\n";
 
+/// Why credentials were not checked, and what to do.
+pub(crate) const TOO_MANY_ATTEMPTS: (&str, &str) = (
+    "the credentials were not checked, because too many others from the same client are being checked",
+    "Try again in a few seconds, with one request at first.",
+);
+
 /// The stream was not opened: the status of the failure table, and a hint for the client.
 pub(super) fn failed(failure: Failure) -> String {
     let row = failure.row();
@@ -19,6 +25,12 @@ pub(super) fn credentials_required() -> String {
         "i2p-socks: the credentials are missing or wrong.\nGive your program the user name and password \
          of the proxy.\n",
     )
+}
+
+/// The credentials were not checked (RFC 6585 section 4).
+pub(super) fn too_many_attempts() -> String {
+    let (what, hint) = TOO_MANY_ATTEMPTS;
+    plain(429, "Retry-After: 1\r\n", &format!("i2p-socks: {what}.\n{hint}\n"))
 }
 
 /// The head is malformed.
@@ -76,6 +88,7 @@ fn reason(status: u16) -> &'static str {
         403 => "Forbidden",
         404 => "Not Found",
         407 => "Proxy Authentication Required",
+        429 => "Too Many Requests",
         431 => "Request Header Fields Too Large",
         501 => "Not Implemented",
         502 => "Bad Gateway",

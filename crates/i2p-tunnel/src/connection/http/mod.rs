@@ -14,11 +14,12 @@ use tokio::{
 };
 
 use self::head::Head;
-pub(crate) use self::head::ProxyCredentials;
 #[cfg(feature = "fuzzing")]
 pub use self::head::check_http_head;
+pub(crate) use self::{answer::TOO_MANY_ATTEMPTS, head::ProxyCredentials};
 use crate::{
-    client::{AccessPolicy, ClientAddress, ClientCredentials},
+    account::RefusedCredentials,
+    client::{AccessPolicy, ClientAddress, ClientCredentials, Verdict},
     failure::Failure,
     limits::Limit,
     stream::Socket,
@@ -65,8 +66,8 @@ pub(crate) enum HttpOutcome {
     Forward(Socket, Vec<u8>),
     /// The request was answered, and the connection is to be closed. The text is for the log.
     Answered(Socket, &'static str),
-    /// The credentials are wrong and the client was told so. The connection is to be closed.
-    Unauthorized(Socket),
+    /// The credentials were refused and the client was told so. The connection is to be closed.
+    Unauthorized(Socket, RefusedCredentials),
     /// A limit was reached.
     LimitReached(Limit),
 }
@@ -85,13 +86,12 @@ pub(crate) async fn read_request(
     };
     let (refusal, why) = match head {
         Head::Connect { address, port, credentials, length } => {
-            let given = !matches!(credentials, ProxyCredentials::Missing);
             let Ok(credentials) = timeout_at(deadline, authenticate(client, credentials, access)).await
             else {
                 return Ok(HttpOutcome::LimitReached(Limit::Handshake));
             };
             match credentials {
-                Some(credentials) => {
+                Ok(credentials) => {
                     let early_data = read.split_off(length);
                     return Ok(HttpOutcome::Connect(PendingConnect {
                         stream,
@@ -101,13 +101,19 @@ pub(crate) async fn read_request(
                         early_data,
                     }));
                 }
-                None if given => {
+                Err(Refusal::Wrong) => {
                     tracing::debug!("a client spoke HTTP with wrong credentials");
                     stream.write_all(answer::credentials_required().as_bytes()).await?;
-                    return Ok(HttpOutcome::Unauthorized(stream));
+                    return Ok(HttpOutcome::Unauthorized(stream, RefusedCredentials::HttpWrong));
+                }
+                Err(Refusal::Unchecked) => {
+                    stream.write_all(answer::too_many_attempts().as_bytes()).await?;
+                    return Ok(HttpOutcome::Unauthorized(stream, RefusedCredentials::Unchecked));
                 }
                 // Browsers start without credentials. This answer makes them ask the user.
-                None => (answer::credentials_required(), "HTTP without credentials, which are required"),
+                Err(Refusal::Missing) => {
+                    (answer::credentials_required(), "HTTP without credentials, which are required")
+                }
             }
         }
         Head::Forwarded => return Ok(HttpOutcome::Forward(stream, read)),
@@ -143,24 +149,34 @@ async fn read_head(stream: &mut Socket, read: &mut Vec<u8>) -> io::Result<Head> 
     }
 }
 
+/// Why credentials are refused.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Refusal {
+    /// There are none.
+    Missing,
+    /// They are wrong.
+    Wrong,
+    /// They were not checked, because the client has too many others under check.
+    Unchecked,
+}
+
 /// Returns the client's credentials if it may use the tunnel. It may do so without credentials only if none are required.
 pub(super) async fn authenticate(
     client: ClientAddress,
     credentials: ProxyCredentials,
     access: &AccessPolicy,
-) -> Option<ClientCredentials> {
+) -> Result<ClientCredentials, Refusal> {
     match credentials {
-        ProxyCredentials::Missing => {
-            access.authentication.allows_anonymous().then_some(ClientCredentials::None)
-        }
+        ProxyCredentials::Missing if access.authentication.allows_anonymous() => Ok(ClientCredentials::None),
+        ProxyCredentials::Missing => Err(Refusal::Missing),
         ProxyCredentials::Basic(username, password) => {
             let credentials = Credentials { username: &username, password: &password };
-            access
-                .authentication
-                .allows(client, &credentials)
-                .await
-                .then(|| ClientCredentials::of_password(&credentials))
+            match access.authentication.check(client, &credentials).await {
+                Verdict::Right => Ok(ClientCredentials::of_password(&credentials)),
+                Verdict::Wrong => Err(Refusal::Wrong),
+                Verdict::Unchecked => Err(Refusal::Unchecked),
+            }
         }
-        ProxyCredentials::Other => None,
+        ProxyCredentials::Other => Err(Refusal::Wrong),
     }
 }
