@@ -54,6 +54,44 @@ pub fn open(path: &Path) -> Result<PathBuf, DirectoryError> {
     Ok(real)
 }
 
+/// Checks whether [`open`] would return this directory, and whether this process can then create files in it. Creates nothing. Blocks.
+///
+/// # Errors
+/// The [`DirectoryError`] of [`open`], or the reason why no file can be created.
+pub fn check(path: &Path) -> Result<(), DirectoryError> {
+    match fs::symlink_metadata(path) {
+        Ok(_) => {
+            let real = open(path)?;
+            check_access(&real).map_err(DirectoryError::from)
+        }
+        Err(error) if error.kind() == io::ErrorKind::NotFound => check_creation(path),
+        Err(error) => Err(error.into()),
+    }
+}
+
+/// Checks whether directories can be created in the nearest one above that exists.
+fn check_creation(path: &Path) -> Result<(), DirectoryError> {
+    let mut above = path.ancestors().skip(1).filter(|above| above.symlink_metadata().is_ok());
+    let nearest = above.next().filter(|above| !above.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    if !fs::metadata(nearest)?.is_dir() {
+        return Err(DirectoryError::Io(io::ErrorKind::NotADirectory.into()));
+    }
+    check_access(nearest).map_err(DirectoryError::from)
+}
+
+/// Checks whether this process can create something in a directory.
+#[cfg(unix)]
+fn check_access(directory: &Path) -> io::Result<()> {
+    use rustix::fs::{Access, access};
+
+    access(directory, Access::WRITE_OK | Access::EXEC_OK).map_err(Into::into)
+}
+
+#[cfg(not(unix))]
+fn check_access(_: &Path) -> io::Result<()> {
+    Ok(())
+}
+
 #[cfg(unix)]
 fn check_link(link: &Metadata) -> Result<(), DirectoryError> {
     use std::os::unix::fs::MetadataExt;
@@ -125,6 +163,24 @@ mod tests {
         assert_eq!(open(&path).unwrap(), fs::canonicalize(&path).unwrap());
         assert_eq!(mode(&path), 0o700);
         open(&path).unwrap();
+    }
+
+    #[test]
+    fn a_check_creates_nothing_and_refuses_what_open_refuses() {
+        let temp = tempfile::tempdir().unwrap();
+        let missing = temp.path().join("a/b");
+        check(&missing).unwrap();
+        assert!(!temp.path().join("a").exists());
+        fs::write(temp.path().join("file"), "").unwrap();
+        for below in ["file", "file/b"] {
+            assert!(check(&temp.path().join(below)).is_err(), "{below}");
+        }
+        fs::set_permissions(temp.path(), fs::Permissions::from_mode(0o777)).unwrap();
+        assert!(matches!(check(temp.path()), Err(DirectoryError::WritableByOthers)));
+        fs::set_permissions(temp.path(), fs::Permissions::from_mode(0o500)).unwrap();
+        // Root can write everywhere.
+        let is_root = us() == 0;
+        assert_eq!((check(temp.path()).is_ok(), check(&missing).is_ok()), (is_root, is_root));
     }
 
     #[test]

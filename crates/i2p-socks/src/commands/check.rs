@@ -8,6 +8,7 @@ use crate::{
     daemon::{
         bridge::{advice, bridge, needs_other_configuration},
         datagram_support::DatagramKind,
+        home::{Consequence, StateDirectory},
         own_router::{installed_i2pd, no_i2pd},
         router::OwnChoice,
         used_bridge::UsedBridge,
@@ -27,6 +28,9 @@ pub(crate) async fn run(config: &Config, live: bool) -> Result<(), CommandError>
         text.extend(refused.iter().map(|Problem { text: why, .. }| {
             format!("if no other router is found, the proxy does not start: {why}\n")
         }));
+    }
+    if let Some(Consequence::Without(what)) = StateDirectory::examine(config) {
+        text += &format!("warning: {what}\n");
     }
     text.extend(config.risks().iter().map(|risk| format!("warning: {risk}\n")));
     let outcome = if live { ask(config).await } else { Ok(String::new()) };

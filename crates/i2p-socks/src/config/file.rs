@@ -73,13 +73,19 @@ impl ConfigFile {
     ) -> Result<(Option<Config>, Findings<'_>), CommandError> {
         // First the file alone, so that mistakes in it are reported with line and column.
         let Reading { rest, mistakes, faulty } = read::<Config>(&self.text);
-        let findings = Findings::new(self.path.as_deref(), &self.text, mistakes, faulty);
+        let mut findings = Findings::new(self.path.as_deref(), &self.text, mistakes, faulty);
         let Some(mut config) = rest else { return Ok((None, findings)) };
         let overrides = config.overrides(options)?;
         if findings.is_empty() {
             let file = toml::from_str(&self.text).map_err(CommandError::usage)?;
             if !overrides.is_empty() {
-                config = apply_overrides(&file, &overrides)?;
+                config = match apply_overrides(&file, &overrides) {
+                    Ok(config) => config,
+                    Err(mistakes) => {
+                        findings.extend(mistakes);
+                        return Ok((None, findings));
+                    }
+                };
             }
             config.settings = merged(&file, &overrides).map_err(CommandError::usage)?;
         } else if !overrides.is_empty() {

@@ -42,6 +42,11 @@ impl<'a> Findings<'a> {
         self
     }
 
+    /// Adds mistakes of options.
+    pub(super) fn extend(&mut self, mistakes: Vec<Mistake>) {
+        self.found.extend(mistakes);
+    }
+
     pub(crate) fn is_empty(&self) -> bool {
         self.found.is_empty()
     }
@@ -55,12 +60,15 @@ impl<'a> Findings<'a> {
             })
         };
         let Problem { text, places } = problem;
-        if places.iter().any(is_faulty) || self.found.iter().any(|found| found.text == text) {
+        if places.iter().any(is_faulty) {
             return;
         }
         let is_overridden = |place: &Place| self.overrides.iter().any(|one| one.is_of(place.table));
         let in_file = places.first().filter(|place| !is_overridden(place));
         let span = in_file.and_then(|place| span_of(self.text, *place));
+        if self.found.iter().any(|found| found.text == text && found.span == span) {
+            return;
+        }
         self.found.push(Mistake { span, log: text.clone(), text });
     }
 

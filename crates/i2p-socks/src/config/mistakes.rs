@@ -56,9 +56,22 @@ pub(super) fn read<T: DeserializeOwned>(text: &str) -> Reading<T> {
         if mistake.message() == NO_WORD && put_in_quotes(document.get_mut(), text, &mistake) {
             continue;
         }
-        let removed = mistake.span().and_then(|span| remove_entry(document.get_mut(), &span));
+        if let Some(table) = add_what_is_missing(document.get_mut(), &mistake) {
+            if !syntax.explain(&mistake) {
+                mistakes.push(mistake.into());
+            }
+            faulty.push(table);
+            continue;
+        }
+        let single =
+            mistake.span().and_then(|span| list_of_a_single_table(document.get_ref(), &span, &mistake));
+        let at = single.as_ref().map(|(_, whole)| whole.clone()).or_else(|| mistake.span());
+        let removed = at.and_then(|span| remove_entry(document.get_mut(), &span));
         if !syntax.explain(&mistake) {
-            mistakes.push(mistake.into());
+            mistakes.push(match single {
+                Some((name, _)) => in_single_brackets(&name, mistake),
+                None => mistake.into(),
+            });
         }
         match removed {
             Some(table) if mistakes.len() < MAX_MISTAKES => faulty.push(table),
@@ -66,6 +79,50 @@ pub(super) fn read<T: DeserializeOwned>(text: &str) -> Reading<T> {
         }
     };
     Reading { rest: rest.filter(|_| syntax.lines.is_empty()), mistakes, faulty }
+}
+
+/// What stands in for a key that a table lacks, so that its number stays, and the tables behind it are read.
+const STAND_INS: [(&str, &str); 3] = [("name", "unnamed"), ("at", "missing.i2p"), ("protocol", "socks5")];
+
+/// Adds a key to the table that lacks it. Returns the table, if there is something that can stand in.
+fn add_what_is_missing(document: &mut DeTable<'_>, mistake: &Error) -> Option<FaultyTable> {
+    let missing = mistake.message().strip_prefix("missing field `")?.strip_suffix('`')?;
+    let (key, stand_in) = STAND_INS.into_iter().find(|(key, _)| *key == missing)?;
+    let at = mistake.span()?;
+    document.iter_mut().find_map(|(list, value)| {
+        let DeValue::Array(tables) = value.get_mut() else { return None };
+        let index = tables.iter().position(|table| table.span() == at)?;
+        let DeValue::Table(table) = tables.get_mut(index)?.get_mut() else { return None };
+        let value = format!("{stand_in}-{index}");
+        let value = if key == "name" { value } else { stand_in.to_owned() };
+        table.insert(
+            Spanned::new(at.clone(), key.into()),
+            Spanned::new(at.clone(), DeValue::String(value.into())),
+        );
+        Some((list.to_string(), Some(index)))
+    })
+}
+
+/// The name of a table, and the place of its name in the text, if this mistake is that the text has a list of such tables, and there is
+/// one of them.
+fn list_of_a_single_table(
+    document: &DeTable<'_>,
+    at: &Range<usize>,
+    mistake: &Error,
+) -> Option<(String, Range<usize>)> {
+    if !mistake.message().starts_with("invalid type: map") {
+        return None;
+    }
+    document.iter().find_map(|(name, value)| {
+        let DeValue::Array(tables) = value.get_ref() else { return None };
+        let is_here = tables.iter().any(|table| table.span() == *at && table.get_ref().is_table());
+        is_here.then(|| (name.get_ref().to_string(), name.span()))
+    })
+}
+
+fn in_single_brackets(name: &str, mistake: Error) -> Mistake {
+    let text = format!("there is one table {name}: write [{name}] in single brackets, once");
+    Mistake { log: text.clone(), text, ..mistake.into() }
 }
 
 /// What toml says of a number or a boolean in place of one of several words.
@@ -159,6 +216,9 @@ fn line_at(text: &str, byte: usize) -> usize {
 
 /// Removes the innermost entry at this place of the text. Returns the table that it was in, if there was one.
 fn remove_entry(document: &mut DeTable<'_>, at: &Range<usize>) -> Option<FaultyTable> {
+    if let Some(name) = remove_key(document, at) {
+        return Some((name, None));
+    }
     for (name, value) in document.iter_mut() {
         if let DeValue::Array(tables) = value.get_mut()
             && let Some(index) = tables.iter_mut().position(|table| remove_within(table, at))
@@ -174,8 +234,18 @@ fn remove_entry(document: &mut DeTable<'_>, at: &Range<usize>) -> Option<FaultyT
     Some((name.to_string(), None))
 }
 
+/// Removes the entry whose key is at this place of the text, with all that it holds: every table of a mistyped name is one mistake.
+fn remove_key(table: &mut DeTable<'_>, at: &Range<usize>) -> Option<String> {
+    let key = table.iter().find(|(key, _)| key.span() == *at)?.0.clone();
+    table.remove(&key);
+    Some(key.to_string())
+}
+
 /// Removes the innermost entry at this place of a table. Returns whether there was one.
 fn remove_from(table: &mut DeTable<'_>, at: &Range<usize>) -> bool {
+    if remove_key(table, at).is_some() {
+        return true;
+    }
     if table.iter_mut().any(|(_, value)| remove_within(value, at)) {
         return true;
     }

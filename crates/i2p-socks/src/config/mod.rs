@@ -50,7 +50,7 @@ use self::{
     names::NamesConfig,
     options::Options,
     outproxy::OutproxyConfig,
-    overrides::Override,
+    overrides::{DEFAULT_TUNNEL, Override},
     problem::{Place, Problem},
     route::RouteConfig,
     session::SessionConfig,
@@ -181,6 +181,19 @@ impl RouterConfig {
     }
 }
 
+/// The same problem with each earlier table that has the same name as this one. A mistake in one of them does not hide the others.
+fn with_earlier<T>(
+    list: &'static str,
+    index: usize,
+    tables: &[T],
+    same_name: impl Fn(&T) -> bool,
+    text: impl Fn() -> String,
+) -> Vec<Problem> {
+    let earlier = tables.iter().take(index).enumerate().filter(|(_, other)| same_name(other));
+    let place = |index| Place::nth(list, index, "name");
+    earlier.map(|(first, _)| Problem::new(text(), [place(index), place(first)])).collect()
+}
+
 impl Config {
     /// Loads the configuration, and checks that its values fit together.
     pub(crate) fn load(options: &Options) -> Result<Self, CommandError> {
@@ -256,12 +269,15 @@ impl Config {
         found.extend(self.router.certificate_without_tls());
         found.extend(self.limits.mistakes());
         for (index, tunnel) in tunnels.iter().enumerate() {
-            if let Some(first) = tunnels.iter().take(index).position(|other| other.name() == tunnel.name()) {
-                found.push(Problem::new(
-                    format!("two tunnels are called {}: give each its own name", tunnel.name()),
-                    [index, first].map(|index| Place::nth("tunnel", index, "name")),
-                ));
-            }
+            let same_name = |other: &TunnelConfig| other.name() == tunnel.name();
+            let text = || match tunnel.name() {
+                DEFAULT_TUNNEL => {
+                    "two tunnels are called default, as one without a name is: give each its own name"
+                        .to_owned()
+                }
+                name => format!("two tunnels are called {name}: give each its own name"),
+            };
+            found.extend(with_earlier("tunnel", index, &tunnels, same_name, text));
             found.extend(tunnel.contradictions(index));
             found.extend(self.router.contradiction(tunnel, index));
         }
@@ -304,14 +320,18 @@ impl Config {
         let mut found = Vec::new();
         for (index, outproxy) in self.outproxy.iter().enumerate() {
             let same_name = |other: &OutproxyConfig| other.name() == outproxy.name();
-            if let Some(first) = self.outproxy.iter().take(index).position(same_name) {
-                found.push(Problem::new(
-                    format!("two outproxies are called {}: give each its own name", outproxy.name()),
-                    [index, first].map(|index| Place::nth("outproxy", index, "name")),
-                ));
+            let text = || format!("two outproxies are called {}: give each its own name", outproxy.name());
+            found.extend(with_earlier("outproxy", index, &self.outproxy, same_name, text));
+            let mistakes = outproxy.mistakes();
+            if mistakes.is_empty() {
+                let password = Place::nth("outproxy", index, "password-file");
+                found.extend(outproxy.definition().err().map(|error| Problem::new(error, [password])));
             }
-            let password = Place::nth("outproxy", index, "password-file");
-            found.extend(outproxy.definition().err().map(|error| Problem::new(error, [password])));
+            found.extend(
+                mistakes
+                    .into_iter()
+                    .map(|(key, text)| Problem::new(text, [Place::nth("outproxy", index, key)])),
+            );
         }
         for (index, route) in self.route.iter().enumerate() {
             let unknown =

@@ -20,21 +20,8 @@ use crate::command_error::CommandError;
 
 /// `[[outproxy]]`.
 #[derive(Debug, Clone, Deserialize, PartialEq)]
-#[serde(try_from = "Keys")]
-pub(crate) struct OutproxyConfig {
-    name: TunnelName,
-    /// `at` as the user wrote it.
-    at_text: String,
-    at: OutproxyAt,
-    protocol: OutproxyProtocol,
-    login: Option<(String, PathBuf)>,
-    pass_isolation: bool,
-}
-
-/// The keys as the user wrote them.
-#[derive(Deserialize)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
-struct Keys {
+pub(crate) struct OutproxyConfig {
     name: TunnelName,
     at: String,
     #[serde(default)]
@@ -63,49 +50,6 @@ enum Via {
 fn protocol<'de, D: Deserializer<'de>>(deserializer: D) -> Result<OutproxyProtocol, D::Error> {
     let text = String::deserialize(deserializer)?;
     text.parse().map_err(|_| D::Error::unknown_variant(&text, &OutproxyProtocol::NAMES))
-}
-
-impl TryFrom<Keys> for OutproxyConfig {
-    type Error = String;
-
-    fn try_from(keys: Keys) -> Result<Self, String> {
-        let Keys { name, at: at_text, via, protocol, username, password_file, pass_isolation } = keys;
-        let shown = name.as_str();
-        let mistake = |what: &str| Err(format!("outproxy {shown}: {what}"));
-        if shown == "reject" {
-            return mistake(
-                "the name is reserved: via = \"reject\" in a route refuses requests; choose another name",
-            );
-        }
-        let at = match at(via, &at_text) {
-            Ok(at) => at,
-            Err(what) => return mistake(&format!("at = {at_text:?}: {what}")),
-        };
-        let login = match (username, password_file) {
-            (Some(username), Some(file)) => Some((username, file)),
-            (None, None) => None,
-            _ => return mistake("username and password-file go together: set both or neither"),
-        };
-        if let Some((username, _)) = &login {
-            if let Err(what) = check("username", username) {
-                return mistake(&what);
-            }
-            if let Err(what) = protocol.check_username(username) {
-                return mistake(what);
-            }
-        }
-        let can_pass = protocol.passes_isolation() && via != Via::I2p && login.is_none();
-        if pass_isolation == Some(true) && !can_pass {
-            let passing = OutproxyProtocol::ALL.into_iter().filter(|protocol| protocol.passes_isolation());
-            let names: Vec<_> = passing.map(|protocol| format!("{:?}", protocol.name())).collect();
-            return mistake(&format!(
-                "pass-isolation = true needs protocol = {}, via = \"tcp\" or \"unix\", and no username",
-                names.join(" or ")
-            ));
-        }
-        let pass_isolation = pass_isolation.unwrap_or(can_pass);
-        Ok(Self { name, at_text, at, protocol, login, pass_isolation })
-    }
 }
 
 fn at(via: Via, text: &str) -> Result<OutproxyAt, String> {
@@ -145,9 +89,47 @@ fn over_tcp(text: &str) -> Result<Vec<SocketAddr>, String> {
 }
 
 impl OutproxyConfig {
+    /// What is wrong with it, each with the key that it is about.
+    pub(super) fn mistakes(&self) -> Vec<(&'static str, String)> {
+        let mut found = Vec::new();
+        if self.name() == "reject" {
+            let what =
+                "the name is reserved: via = \"reject\" in a route refuses requests; choose another name";
+            found.push(("name", what.to_owned()));
+        }
+        if let Err(what) = at(self.via, &self.at) {
+            found.push(("at", format!("at = {:?}: {what}", self.at)));
+        }
+        let together = || "username and password-file go together: set both or neither".to_owned();
+        match (&self.username, &self.password_file) {
+            (Some(_), None) => found.push(("username", together())),
+            (None, Some(_)) => found.push(("password-file", together())),
+            _ => {}
+        }
+        if let Some(username) = &self.username {
+            let carried = check("username", username)
+                .and_then(|()| self.protocol.check_username(username).map_err(str::to_owned));
+            found.extend(carried.err().map(|what| ("username", what)));
+        }
+        if self.pass_isolation == Some(true) && !self.can_pass_isolation() {
+            let passing = OutproxyProtocol::ALL.into_iter().filter(|protocol| protocol.passes_isolation());
+            let names: Vec<_> = passing.map(|protocol| format!("{:?}", protocol.name())).collect();
+            let what = format!(
+                "pass-isolation = true needs protocol = {}, via = \"tcp\" or \"unix\", and no username",
+                names.join(" or ")
+            );
+            found.push(("pass-isolation", what));
+        }
+        found.into_iter().map(|(key, what)| (key, format!("outproxy {}: {what}", self.name()))).collect()
+    }
+
+    fn can_pass_isolation(&self) -> bool {
+        self.protocol.passes_isolation() && self.via != Via::I2p && self.username.is_none()
+    }
+
     /// The file with its password, if it has a login.
     pub(super) fn password_file(&self) -> Option<&Path> {
-        self.login.as_ref().map(|(_, file)| file.as_path())
+        self.password_file.as_deref()
     }
 
     /// Its name.
@@ -157,9 +139,9 @@ impl OutproxyConfig {
 
     /// Its address, if it is reached outside I2P on another machine.
     pub(crate) fn address_on_another_machine(&self) -> Option<SocketAddr> {
-        match &self.at {
-            OutproxyAt::Tcp(addresses) => {
-                addresses.iter().find(|address| !address.ip().is_loopback()).copied()
+        match at(self.via, &self.at) {
+            Ok(OutproxyAt::Tcp(addresses)) => {
+                addresses.into_iter().find(|address| !address.ip().is_loopback())
             }
             _ => None,
         }
@@ -167,19 +149,22 @@ impl OutproxyConfig {
 
     /// The outproxy for the tunnel server. Reads the password file.
     pub(crate) fn definition(&self) -> Result<OutproxyDefinition, CommandError> {
-        let credentials = match &self.login {
-            None => None,
-            Some((username, file)) => {
+        if let Some((_, mistake)) = self.mistakes().into_iter().next() {
+            return Err(CommandError::usage(mistake));
+        }
+        let credentials = match (&self.username, &self.password_file) {
+            (Some(username), Some(file)) => {
                 let password = self.password(file)?;
                 Some(OutproxyCredentials { username: username.clone(), password })
             }
+            _ => None,
         };
         Ok(OutproxyDefinition {
             name: self.name().into(),
-            at: self.at.clone(),
+            at: at(self.via, &self.at).map_err(CommandError::usage)?,
             protocol: self.protocol,
             credentials,
-            pass_isolation: self.pass_isolation,
+            pass_isolation: self.pass_isolation.unwrap_or_else(|| self.can_pass_isolation()),
         })
     }
 
@@ -194,12 +179,12 @@ impl OutproxyConfig {
 /// Protocol and address, for people.
 impl fmt::Display for OutproxyConfig {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let transport = match self.at {
-            OutproxyAt::I2p(..) => "through I2P",
-            OutproxyAt::Tcp(_) => "over TCP",
-            _ => "over a Unix socket",
+        let transport = match self.via {
+            Via::I2p => "through I2P",
+            Via::Tcp => "over TCP",
+            Via::Unix => "over a Unix socket",
         };
-        write!(f, "{}, {transport}: {}", self.protocol, self.at_text)
+        write!(f, "{}, {transport}: {}", self.protocol, self.at)
     }
 }
 
@@ -210,7 +195,8 @@ mod tests {
     use super::*;
 
     fn parse(text: &str) -> Result<OutproxyConfig, String> {
-        toml::from_str(text).map_err(|error| error.to_string())
+        let config: OutproxyConfig = toml::from_str(text).map_err(|error| error.to_string())?;
+        config.mistakes().into_iter().next().map_or(Ok(config), |(_, mistake)| Err(mistake))
     }
 
     #[test]

@@ -6,8 +6,10 @@ use toml::{Table, Value};
 
 use serde::de::DeserializeOwned;
 
-use super::{log::LogFormat, mistakes::without_quotation};
-use crate::command_error::CommandError;
+use super::{
+    log::LogFormat,
+    mistakes::{Mistake, without_quotation},
+};
 
 /// Lists of tables. Those of the first two have names, and the third has numbers.
 const TABLE_LISTS: [&str; 3] = ["tunnel", "outproxy", "route"];
@@ -169,17 +171,36 @@ fn table_in_list<'a>(table: &'a mut Table, list: &str, which: &str) -> Result<&'
 /// The configuration of a file with these overrides. If two set the same key, the later one wins.
 ///
 /// # Errors
-/// The first mistake, with the option that made it.
+/// Every mistake, with the option that made it.
 pub(super) fn apply_overrides<T: DeserializeOwned>(
     file: &Table,
     overrides: &[Override],
-) -> Result<T, CommandError> {
-    let overrides: Vec<_> = overrides.iter().map(|one| with_fitting_type::<T>(file, one)).collect();
-    let error = match parse_with(file, &overrides) {
-        Ok(config) => return Ok(config),
-        Err(error) => error,
-    };
-    // Find the override with the error: the only one whose removal mends the configuration, or else the first that breaks it.
+) -> Result<T, Vec<Mistake>> {
+    let mut overrides: Vec<_> = overrides.iter().map(|one| with_fitting_type::<T>(file, one)).collect();
+    let mut mistakes = Vec::new();
+    loop {
+        match parse_with(file, &overrides) {
+            Ok(config) if mistakes.is_empty() => return Ok(config),
+            Ok(_) => return Err(mistakes),
+            Err(error) => {
+                let index = culprit::<T>(file, &overrides, &error);
+                let origin = index.map_or_else(|| "-o".to_owned(), |index| overrides.remove(index).origin);
+                // The key of the override may be a host name too.
+                let log = format!(
+                    "a key of the command line or the environment is wrong: {}",
+                    without_quotation(&error)
+                );
+                mistakes.push(Mistake { span: None, text: format!("{origin}: {error}"), log });
+                if index.is_none() {
+                    return Err(mistakes);
+                }
+            }
+        }
+    }
+}
+
+/// The override with this error: the only one whose removal mends the configuration, or else the first that breaks it.
+fn culprit<T: DeserializeOwned>(file: &Table, overrides: &[Override], error: &str) -> Option<usize> {
     let is_right_without = |index: usize| {
         let others = overrides.iter().enumerate().filter(|(other, _)| *other != index);
         parse_with::<T>(file, &others.map(|(_, one)| one.clone()).collect::<Vec<_>>()).is_ok()
@@ -189,15 +210,7 @@ pub(super) fn apply_overrides<T: DeserializeOwned>(
         parse_with::<T>(file, up_to).is_err_and(|other| other == error)
     };
     let indexes = || 0..overrides.len();
-    let index = indexes()
-        .find(|index| is_right_without(*index))
-        .or_else(|| indexes().find(|index| appears_with(*index)));
-    let origin = index.and_then(|index| overrides.get(index)).map_or("-o", |one| one.origin.as_str());
-    // The key of the override may be a host name too.
-    Err(CommandError::usage(format_args!("{origin}: {error}")).with_log(format_args!(
-        "a key of the command line or the environment is wrong: {}",
-        without_quotation(&error)
-    )))
+    indexes().find(|index| is_right_without(*index)).or_else(|| indexes().find(|index| appears_with(*index)))
 }
 
 /// The override with its value in the type that its key takes: `0` is a number for one key and a text for another.
@@ -234,12 +247,15 @@ mod tests {
     /// Checks that the overrides give the same configuration as a file with the same keys.
     fn is_like(file: &str, texts: &[&str], expected: &str) {
         let config = apply_overrides::<Config>(&toml::from_str(file).unwrap(), &overrides(texts));
-        let config = config.unwrap_or_else(|error| panic!("{texts:?}: {error}"));
+        let config = config.unwrap_or_else(|error| panic!("{texts:?}: {error:?}"));
         assert_eq!(config, Config::parse(expected).unwrap(), "{texts:?}");
     }
 
     fn mistake(file: &str, texts: &[&str]) -> String {
-        apply_overrides::<Config>(&toml::from_str(file).unwrap(), &overrides(texts)).unwrap_err().to_string()
+        let mistakes =
+            apply_overrides::<Config>(&toml::from_str(file).unwrap(), &overrides(texts)).unwrap_err();
+        let texts: Vec<_> = mistakes.into_iter().map(|mistake| mistake.text).collect();
+        texts.join("\n")
     }
 
     const TWO: &str = "[[tunnel]]\nname = 'a'\n[[tunnel]]\nlisten = ['127.0.0.1:1']\n";
@@ -252,9 +268,9 @@ mod tests {
             ("names.static.secret.i2p=secret.i2p", "[scrubbed] is another name"),
             ("names.\"secret.i2p\"=1", "unknown field [scrubbed], expected one of `book`"),
         ] {
-            let error = apply_overrides::<Config>(&Table::new(), &overrides(&[text])).unwrap_err();
-            assert!(error.to_string().contains("secret"), "{error}");
-            let log = error.for_log();
+            let mistakes = apply_overrides::<Config>(&Table::new(), &overrides(&[text])).unwrap_err();
+            let [Mistake { text, log, .. }] = &mistakes[..] else { panic!("{mistakes:?}") };
+            assert!(text.contains("secret"), "{text}");
             assert!(!log.contains("secret") && log.contains(expected), "{log}");
         }
     }
@@ -340,11 +356,6 @@ mod tests {
             (EXIT, &["route.2.via=reject"], "there is no [[route]] 2; there are: 1"),
             (
                 EXIT,
-                &["outproxy.exit.username=me"],
-                "-o outproxy.exit.username: outproxy exit: username and password-file",
-            ),
-            (
-                EXIT,
                 &["outproxy.exit.username=me", "outproxy.exit.password-file=/x", "outproxy.exit.via=x"],
                 "-o outproxy.exit.via: unknown variant",
             ),
@@ -352,6 +363,11 @@ mod tests {
             let mistake = mistake(file, texts);
             assert!(mistake.contains(says), "{texts:?}\n{mistake}\n{says}");
         }
+        let all = mistake("", &["limits.dial=x", "session.length=9", "names.book=true", "log.level=loud"]);
+        let origins = all.lines().map(|line| line.split(": ").next().unwrap());
+        let mut origins: Vec<_> = origins.collect();
+        origins.sort_unstable();
+        assert_eq!(origins, ["-o limits.dial", "-o log.level", "-o session.length"], "{all}");
         for text in ["", "limits.dial", "=3", "a..b=1", "a b=1", "a\nb=1", "'a=1", "a#=1"] {
             let error = text.parse::<Override>().unwrap_err();
             assert!(error.contains("expected KEY=VALUE, such as limits.dial=30s"), "{text}: {error}");

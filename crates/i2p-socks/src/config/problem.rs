@@ -14,6 +14,11 @@ impl Place {
         Self { table, index: None, key }
     }
 
+    /// Whether both are the same key of a table of one kind.
+    pub(crate) fn is_same_key(&self, other: Self) -> bool {
+        (self.table, self.key) == (other.table, other.key)
+    }
+
     pub(crate) const fn nth(table: &'static str, index: usize, key: &'static str) -> Self {
         Self { table, index: Some(index), key }
     }

@@ -1,5 +1,7 @@
 //! `[[tunnel]]`: one SOCKS tunnel.
 
+mod contradictions;
+
 use std::{
     net::{Ipv4Addr, SocketAddr},
     path::PathBuf,
@@ -16,7 +18,6 @@ use serde::Deserialize;
 use super::{
     from_text::deserialize_from_text,
     isolate::IsolateFields,
-    problem::{Place, Problem},
     values::{FileMode, ListenAddress, OneOrMore, some_in_range},
 };
 use crate::{command_error::CommandError, files};
@@ -438,53 +439,6 @@ impl TunnelConfig {
             Some(at) if !self.accepts_other_machines() => Err(exposed_to_others(self.name(), at)),
             _ => Ok(()),
         }
-    }
-
-    /// The contradictions between its values, if it is the tunnel of this number.
-    pub(super) fn contradictions(&self, index: usize) -> Vec<Problem> {
-        let of_users = self.contradiction_of_users();
-        let of_isolation = self.contradiction_of_isolation().map(|text| ("isolate", text));
-        let found = of_users.into_iter().chain(of_isolation);
-        let tunnel = self.name();
-        found
-            .map(|(key, text)| {
-                Problem::new(format!("tunnel {tunnel}: {text}"), [Place::nth("tunnel", index, key)])
-            })
-            .collect()
-    }
-
-    /// A key about users that contradicts another, and the reason.
-    fn contradiction_of_users(&self) -> Option<(&'static str, &'static str)> {
-        match (self.auth, &self.users_file) {
-            (Auth::Required, None) => {
-                Some(("auth", "auth = \"required\" needs a users-file, with lines made by i2p-socks passwd"))
-            }
-            (Auth::Isolation, Some(_)) => Some((
-                "users-file",
-                "users-file has no effect without auth = \"required\": set auth = \"required\", or remove users-file",
-            )),
-            (Auth::Required, _) if self.prefer_no_auth => Some((
-                "prefer-no-auth",
-                "prefer-no-auth has no effect with auth = \"required\", which demands a password of everyone: remove \
-                 prefer-no-auth",
-            )),
-            _ => None,
-        }
-    }
-
-    /// Why clients cannot be isolated as `isolate` says.
-    fn contradiction_of_isolation(&self) -> Option<&'static str> {
-        let isolate = self.isolate();
-        if (isolate.dest_host || isolate.site || isolate.dest_port) && (self.udp != Udp::Off || self.incoming)
-        {
-            return Some(
-                "datagrams and incoming streams have no destination host or port, so \"dest-host\", \"site\" and \"dest-port\" \
-                 cannot keep them apart: remove these from isolate, or set udp = \"off\" and incoming = false",
-            );
-        }
-        (self.key == KeyMode::Persistent && isolate != Isolate::NONE).then_some(
-            "a persistent key is one identity, which isolated clients cannot share: set isolate = [], or key = \"transient\"",
-        )
     }
 }
 

@@ -7,7 +7,7 @@ use tokio_util::sync::CancellationToken;
 use super::ports::PortsFile;
 use crate::{
     command_error::CommandError,
-    config::Config,
+    config::{Config, problem::Place, tunnel::KeyMode},
     control::{routes::Routes, state_dir::StateDirOwner},
     listener::Listener,
 };
@@ -17,6 +17,38 @@ pub(crate) struct StateDirectory {
     taken: Option<TakenDirectory>,
     /// The address of the admin endpoint, if there is one.
     admin: Option<String>,
+}
+
+/// What follows from a state directory that cannot be used, in a sentence that also says what to do.
+pub(crate) enum Consequence {
+    /// The proxy does not start, because of this key.
+    Refused(String, Place),
+    /// It runs without what is in the directory.
+    Without(String),
+}
+
+impl Consequence {
+    fn of(config: &Config, error: &str) -> Self {
+        let advice = "choose another directory with --state-dir DIR";
+        let tunnels = config.tunnels();
+        if let Some((index, tunnel)) =
+            tunnels.iter().enumerate().find(|(_, tunnel)| tunnel.key == KeyMode::Persistent)
+        {
+            let text = format!(
+                "{error}. Tunnel {} has key = \"persistent\", and the directory of its keys must not be shared, because two \
+                 proxies must not use one identity: stop the other proxy if there is one, or {advice}",
+                tunnel.name()
+            );
+            return Self::Refused(text, Place::nth("tunnel", index, "key"));
+        }
+        if !config.names.subscriptions.is_empty() {
+            let text = format!("{error}. The subscriptions under [names] need it to store names: {advice}");
+            return Self::Refused(text, Place::of("names", "subscriptions"));
+        }
+        Self::Without(format!(
+            "{error}. The proxy runs without its own address book, and commands such as status cannot reach it; {advice}"
+        ))
+    }
 }
 
 /// A state directory that belongs to this process.
@@ -36,26 +68,29 @@ impl StateDirectory {
                 .map_err(|error| format!("the state directory {} cannot be used: {error}", path.display()))?;
             Ok(TakenDirectory { control, ports: PortsFile::new(&path), path })
         });
-        let error = match result {
-            Ok(directory) => return Ok(Self { taken: Some(directory), admin }),
-            Err(error) => error,
+        match result {
+            Ok(directory) => Ok(Self { taken: Some(directory), admin }),
+            Err(error) => match Consequence::of(config, &error) {
+                Consequence::Refused(text, _) => Err(CommandError::run_time(text)),
+                Consequence::Without(text) => {
+                    tracing::warn!("{text}");
+                    Ok(Self { taken: None, admin })
+                }
+            },
+        }
+    }
+
+    /// What [`take`](Self::take) would say if the state directory cannot be used. Creates nothing; another proxy that uses the directory
+    /// does not matter.
+    pub(crate) fn examine(config: &Config) -> Option<Consequence> {
+        let error = match config.state_dir() {
+            Ok(path) => {
+                let error = private_directory::check(&path).err()?;
+                format!("the state directory {} cannot be used: {error}", path.display())
+            }
+            Err(error) => error.to_string(),
         };
-        let advice = "choose another directory with --state-dir DIR";
-        if let Some(tunnel) = config.persistent_keys().first() {
-            return Err(CommandError::run_time(format_args!(
-                "{error}. Tunnel {tunnel} has key = \"persistent\", and the directory of its keys must not be shared, because two \
-                 proxies must not use one identity: stop the other proxy if there is one, or {advice}"
-            )));
-        }
-        if !config.names.subscriptions.is_empty() {
-            return Err(CommandError::run_time(format_args!(
-                "{error}. The subscriptions under [names] need it to store names: {advice}"
-            )));
-        }
-        tracing::warn!(
-            "{error}. The proxy runs without its own address book, and commands such as status cannot reach it; {advice}"
-        );
-        Ok(Self { taken: None, admin })
+        Some(Consequence::of(config, &error))
     }
 
     /// Refuses a configuration with persistent identities if this process does not have the directory: another proxy could use the

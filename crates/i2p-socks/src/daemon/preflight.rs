@@ -2,6 +2,7 @@
 
 use super::{
     bridge::{NO_EMBEDDED_ROUTER, bridge},
+    home::{Consequence, StateDirectory},
     identities::StoredIdentity,
 };
 use crate::{
@@ -45,8 +46,18 @@ pub(crate) fn load_and_check_everything(
     let (config, mut findings) = file.parse_as_far_as_possible(options)?;
     if let Some(config) = &config {
         config.contradictions().into_iter().for_each(|problem| findings.add(problem));
+        let of_directory = match StateDirectory::examine(config) {
+            Some(Consequence::Refused(text, place)) => Some((text, place)),
+            _ => None,
+        };
         for (error, place) in errors_of_files(config) {
-            findings.add(Problem::new(error, [place]));
+            // Keys in a directory that cannot be used cannot be read, either.
+            if of_directory.as_ref().is_none_or(|(_, of)| !place.is_same_key(*of)) {
+                findings.add(Problem::new(error, [place]));
+            }
+        }
+        if let Some((text, place)) = of_directory {
+            findings.add(Problem::new(text, [place]));
         }
     }
     match config {

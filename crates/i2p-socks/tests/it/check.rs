@@ -65,6 +65,105 @@ fn mistakes_are_reported_in_the_order_of_the_file_each_with_its_line() {
     assert!(!stderr.contains("wanted string or table"), "{stderr}");
 }
 
+#[test]
+fn a_mistyped_table_is_one_mistake() {
+    for (text, at) in [
+        ("[[tunel]]\nname = 'a'\n[[tunel]]\nname = 'b'\n[[tunel]]\n", vec![1]),
+        ("[sesion.a]\nlength = 1\n[log]\nlevel = 5\n[sesion.b]\nlength = 1\n", vec![1, 4]),
+        ("[log]\nx = { y = 1 }\n", vec![2]),
+    ] {
+        let (code, _, stderr) = check(text, &[]);
+        assert_eq!((code, lines(&stderr)), (Some(64), at), "{text}\n{stderr}");
+    }
+    let (_, _, stderr) = check("[[session]]\nlength = 1\n[[session]]\nlength = 'x'\n[log]\nlevel = 5\n", &[]);
+    assert_eq!(lines(&stderr), [1, 6], "{stderr}");
+    assert!(stderr.contains("there is one table session: write [session] in single brackets"), "{stderr}");
+}
+
+#[test]
+fn a_mistake_in_one_table_does_not_hide_that_others_have_the_same_name() {
+    let tunnel = |name: &str, port: u16| format!("[[tunnel]]\nlisten = '127.0.0.1:{port}'\n{name}\n");
+    let text = [("name = 'B'", 1), ("", 2), ("", 3), ("name = 'a'", 4), ("name = 'a'", 5), ("name = 'a'", 6)];
+    let text: String = text.into_iter().map(|(name, port)| tunnel(name, port)).collect();
+    let (_, _, stderr) = check(&text, &[]);
+    assert_eq!(lines(&stderr), [3, 7, 15, 18], "{stderr}");
+    assert!(stderr.contains("two tunnels are called default, as one without a name is"), "{stderr}");
+    let exit = |name: &str| format!("[[outproxy]]\nat = 'exit.i2p'\nprotocol = 'socks5'\n{name}\n");
+    let text = exit("") + &exit("name = 'b'") + &exit("name = 'b'");
+    let (_, _, stderr) = check(&text, &[]);
+    assert_eq!(lines(&stderr), [1, 12], "{stderr}");
+}
+
+/// Each in the line of the key that is wrong, and all of them.
+#[test]
+fn mistakes_of_an_outproxy_are_shown_at_their_keys() {
+    let text = "[[outproxy]]\nname = 'reject'\nprotocol = 'http-connect'\nat = 'example.com'\n\
+                username = 'a:b'\npass-isolation = true\n\
+                [[outproxy]]\nname = 'b'\nprotocol = 'socks5'\nat = 'b.i2p'\npassword-file = '/nonexistent'\n";
+    let (code, _, stderr) = check(text, &[]);
+    assert_eq!((code, lines(&stderr)), (Some(64), vec![2, 4, 5, 5, 6, 11]), "{stderr}");
+    assert!(stderr.contains("\n4 | at = 'example.com'\n  | ^^\noutproxy reject: at = "), "{stderr}");
+}
+
+#[test]
+fn a_tunnel_that_nobody_can_use_is_refused() {
+    let dir = tempfile::tempdir().unwrap();
+    let users = dir.path().join("users");
+    fs::write(&users, i2p_tunnel::Users::entry("anna", b"secret").unwrap()).unwrap();
+    let tunnel = |protocols: &str| {
+        format!(
+            "[[tunnel]]\nauth = 'required'\nusers-file = '{}'\nprotocols = {protocols}\n",
+            users.display()
+        )
+    };
+    let (code, _, stderr) = check(&tunnel("['socks4', 'socks4a']"), &[]);
+    assert_eq!((code, lines(&stderr)), (Some(64), vec![4]), "{stderr}");
+    assert!(stderr.contains("tunnel default: nobody could connect: protocols allows SOCKS4"), "{stderr}");
+    assert_eq!(check(&tunnel("['socks4', 'http']"), &[]).0, Some(0));
+}
+
+#[test]
+fn all_mistakes_of_options_are_reported() {
+    let (code, _, stderr) =
+        check("[log]\nlevel = 'info'\n", &["-o", "limits.dial=x", "-o", "session.length=9"]);
+    assert_eq!(code, Some(64), "{stderr}");
+    for origin in ["-o limits.dial: ", "-o session.length: "] {
+        assert_eq!(stderr.matches(origin).count(), 1, "{stderr}");
+    }
+}
+
+/// What `run` would do with it.
+#[cfg(unix)]
+#[test]
+fn a_state_directory_that_cannot_be_used_is_reported() {
+    use std::os::unix::fs::PermissionsExt;
+
+    let temp = tempfile::tempdir().unwrap();
+    let (open, file, missing) = (temp.path().join("open"), temp.path().join("file"), temp.path().join("a/b"));
+    fs::create_dir(&open).unwrap();
+    fs::set_permissions(&open, fs::Permissions::from_mode(0o777)).unwrap();
+    fs::write(&file, "").unwrap();
+    let persistent = "[[tunnel]]\nname = 'me'\nkey = 'persistent'\nisolate = []\n";
+    let subscribed = "[names]\nsubscriptions = 'http://a.i2p/hosts.txt'\n";
+    for (dir, why) in [(&open, "other users can write to it"), (&file, "it is not a directory")] {
+        let option = ["--state-dir", dir.to_str().unwrap()];
+        let (code, stdout, stderr) = check("", &option);
+        assert_eq!((code, stderr.as_str()), (Some(0), ""));
+        assert!(stdout.contains("\nwarning: the state directory ") && stdout.contains(why), "{stdout}");
+        for (text, line) in [(persistent, 3), (subscribed, 2)] {
+            let (code, _, stderr) = check(text, &option);
+            assert_eq!((code, lines(&stderr)), (Some(64), vec![line]), "{stderr}");
+            assert!(stderr.contains(why), "{stderr}");
+        }
+    }
+    for text in ["", persistent] {
+        let (code, stdout, stderr) = check(text, &["--state-dir", missing.to_str().unwrap()]);
+        assert_eq!((code, stderr.as_str()), (Some(0), ""));
+        assert!(!stdout.contains("warning"), "{stdout}");
+    }
+    assert!(!temp.path().join("a").exists(), "check creates nothing");
+}
+
 /// A text without quotes is the mistake that people make most, and it is not TOML.
 #[test]
 fn what_is_not_toml_does_not_hide_other_mistakes() {
