@@ -2,8 +2,9 @@
 
 use std::{
     fs::File,
-    io::{self, Write},
+    io::{self, IsTerminal, Write},
     path::{Path, PathBuf},
+    pin::pin,
     time::Duration,
 };
 
@@ -11,6 +12,8 @@ use clap::Subcommand;
 use http_body_util::BodyExt;
 use i2p_address_book::BookError;
 use i2p_name::{HostName, I2pName};
+use i2p_sam::Error;
+use tokio::time::timeout;
 
 use super::{
     NO_PORT_HERE, host_advice,
@@ -30,6 +33,8 @@ use crate::{
     terminal::output::{Format, remark, wanted},
 };
 
+/// How long a command waits in silence for the proxy, unless it writes to a terminal.
+const SILENT_WAIT: Duration = Duration::from_secs(2);
 /// How long a proxy may take to read all subscriptions.
 const UPDATE_TIMEOUT: Duration = Duration::from_secs(15 * 60);
 
@@ -141,8 +146,9 @@ pub(crate) async fn run(config: &Config, command: &NamesCommand, manner: Manner)
             done(&mut book, command, said, manner).await
         }
         NamesCommand::Update { url } => {
+            let asked = book.client.ask_within(UPDATE_TIMEOUT, protocol::UPDATE_PATH, url);
             let updated: Vec<FeedUpdate> =
-                book.client.ask_within(UPDATE_TIMEOUT, protocol::UPDATE_PATH, url).await.map_err(|error| match error {
+                with_remark(asked, manner.quiet).await.map_err(|error| match error {
                     ControlError::NotRunning(_) => CommandError::run_time(
                         "no proxy is running with this state directory, and only a running proxy can read feeds: start one with \
                          i2p-socks run, or import a file with i2p-socks names import",
@@ -163,6 +169,22 @@ pub(crate) async fn run(config: &Config, command: &NamesCommand, manner: Manner)
     }
 }
 
+/// Does this work, and says what it waits for if it is not done soon: a person would take silence for a hang.
+async fn with_remark<T>(work: impl Future<Output = T>, quiet: bool) -> T {
+    let mut work = pin!(work);
+    if !quiet {
+        let soon = if io::stderr().is_terminal() { Duration::ZERO } else { SILENT_WAIT };
+        match timeout(soon, &mut work).await {
+            Ok(done) => return done,
+            Err(_) => remark(
+                "waiting for the proxy, which reads the subscriptions through I2P. Its first I2P session can take minutes; Ctrl-C ends \
+                 only this command",
+            ),
+        }
+    }
+    work.await
+}
+
 /// Fails if the book cannot have this name.
 fn check_name(name: &str) -> Result<(), CommandError> {
     name.parse::<HostName>().map(drop).map_err(|error| {
@@ -175,8 +197,15 @@ fn check_name(name: &str) -> Result<(), CommandError> {
 async fn router_lookup(config: &Config, address: &str) -> Result<String, String> {
     let name = I2pName::parse(address).map_err(|error| error.to_string())?;
     let bridge = bridge(config).map_err(|error| error.to_string())?;
-    let found = bridge.lookup(&name).await.map_err(|error| error.to_string())?;
-    Ok(found.to_base64())
+    match bridge.lookup(&name).await {
+        Ok(found) => Ok(found.to_base64()),
+        Err(Error::Unsupported { .. }) => {
+            Err("no proxy is running, and this router, emissary, looks addresses up for a running proxy \
+                                               only: start i2p-socks run and repeat the command"
+                .to_owned())
+        }
+        Err(error) => Err(error.to_string()),
+    }
 }
 
 async fn list(book: &mut BookClient<'_>, prefix: &str, format: Format) -> Result<(), CommandError> {

@@ -2,7 +2,7 @@
 
 use std::{num::NonZeroUsize, pin::Pin, time::Duration};
 
-use i2p_name::I2pName;
+use i2p_name::{B32, Destination, I2pName};
 use i2p_sam::{Bridge, Identity};
 use i2p_tunnel::{
     Dial, Failure, IsolationKey, OpenStream, OpenStreams, PoolOptions, Resolver, SamDialler, SessionPool,
@@ -33,6 +33,16 @@ impl OwnClient {
         };
         let dialler = SamDialler::new(SessionPool::new(bridge, options)).with_resolver(resolver);
         Self { dialler, key: IsolationKey::of_tunnel("names".into()) }
+    }
+}
+
+impl OwnClient {
+    /// The destination behind a base32 address, looked up for the session of this client.
+    ///
+    /// # Errors
+    /// Why it is not known.
+    pub(super) async fn destination_of(&self, b32: B32) -> Result<Destination, Failure> {
+        self.dialler.destination_of(&self.key, &b32.into()).await
     }
 }
 

@@ -13,7 +13,7 @@ use super::service::NameService;
 const ROUTER_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// How long the router may take to find the destination behind a base32 address.
-const LEASE_SET_TIMEOUT: Duration = Duration::from_secs(30);
+const LEASE_SET_TIMEOUT: Duration = Duration::from_secs(60);
 
 impl NameBook for NameService {
     fn keeps_names(&self) -> bool {

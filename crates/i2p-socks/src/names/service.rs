@@ -7,8 +7,8 @@ use std::{
 };
 
 use i2p_name::{B32, Destination, HostName, I2pName};
-use i2p_sam::Bridge;
-use i2p_tunnel::{LogThrottle, NameSource, Resolver, ResolverTimes};
+use i2p_sam::{Bridge, Error};
+use i2p_tunnel::{Failure, LogThrottle, NameSource, Resolver, ResolverTimes};
 
 use super::{
     book::SharedBook, feeds::FeedReader, jump::JumpServices, lookup::HostLookup, own_client::OwnClient,
@@ -27,6 +27,8 @@ pub(crate) struct NameService {
     config: NamesConfig,
     /// The bridge of the router, once there is one.
     bridge: OnceLock<Bridge>,
+    /// Asks for what only a session can, once there is a router.
+    client: OnceLock<Arc<OwnClient>>,
     feeds: OnceLock<Arc<FeedReader>>,
 }
 
@@ -72,6 +74,7 @@ impl NameService {
             own_resolver,
             config: names.clone(),
             bridge: OnceLock::new(),
+            client: OnceLock::new(),
             feeds: OnceLock::new(),
         }
     }
@@ -80,12 +83,13 @@ impl NameService {
     pub(crate) fn start_fetching(&self, bridge: &Bridge, session: &SessionConfig) {
         self.bridge.get_or_init(|| bridge.clone());
         let Ok(book) = &self.book else { return };
+        let own = || Arc::new(OwnClient::new(bridge.clone(), session, self.own_resolver.clone()));
+        let client = Arc::clone(self.client.get_or_init(own));
         self.feeds.get_or_init(|| {
-            let client = OwnClient::new(bridge.clone(), session, self.own_resolver.clone());
             let resolvers = vec![self.resolver.clone(), self.own_resolver.clone()];
             let feeds = FeedReader::new(
                 book.clone(),
-                Arc::new(client),
+                client,
                 resolvers,
                 self.config.subscriptions.clone(),
                 self.config.update_every,
@@ -141,13 +145,22 @@ impl NameService {
         HostLookup::of(host, &self.config, book, bridge).await
     }
 
-    /// The destination behind a base32 address, from the router.
+    /// The destination behind a base32 address, from the router. emissary looks addresses up for sessions only.
     ///
     /// # Errors
     /// Why it is not known, for people.
     pub(super) async fn destination_of(&self, b32: B32) -> Result<Destination, String> {
         let bridge = self.bridge.get().ok_or_else(|| "the proxy has no router yet".to_owned())?;
-        bridge.lookup(&b32.into()).await.map_err(|error| error.to_string())
+        match (bridge.lookup(&b32.into()).await, self.client.get()) {
+            (Err(Error::Unsupported { .. }), Some(client)) => {
+                client.destination_of(b32).await.map_err(|failure| match failure {
+                    // No address book has base32 addresses.
+                    Failure::NameUnknown => Failure::Unreachable.row().log.to_owned(),
+                    failure => failure.row().log.to_owned(),
+                })
+            }
+            (found, _) => found.map_err(|error| error.to_string()),
+        }
     }
 
     pub(super) fn feeds(&self) -> Option<&Arc<FeedReader>> {

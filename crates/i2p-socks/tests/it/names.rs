@@ -3,7 +3,7 @@
 use std::{fs, io::Read};
 
 use i2p_name::Destination;
-use sam_testkit::{Endpoint, TestBridge};
+use sam_testkit::{Dialect, Endpoint, TestBridge};
 
 use crate::common::{
     Running, connect,
@@ -219,6 +219,28 @@ async fn a_name_may_point_at_what_the_configuration_lets_it_point_at() {
         }
     }
     assert_eq!(connect(address, "by-b32.i2p").0, 0);
+}
+
+/// emissary looks an address up for sessions only.
+#[tokio::test(flavor = "multi_thread")]
+async fn an_address_is_looked_up_over_a_session_where_the_router_wants_one() {
+    let bridge = TestBridge::start_as(Dialect::Emissary).await;
+    let there: Destination = bridge.host("page.i2p", Endpoint::Echo).parse().unwrap();
+    let b32 = there.b32().to_string();
+    let place = Place::new(&bridge);
+    let said = place.fails(&["names", "add", "alone.i2p", &b32]);
+    assert!(said.contains("start i2p-socks run and repeat the command"), "{said}");
+    let mut proxy = place.run();
+    let address = proxy.ready();
+    place.says(&["names", "add", "by-b32.i2p", &b32]);
+    assert!(place.says(&["names", "list"]).contains(&b32));
+    assert_eq!(connect(address, "by-b32.i2p").0, 0);
+    let gone = destination(9).b32().to_string();
+    let said = place.fails(&["names", "add", "gone.i2p", &gone]);
+    assert!(
+        said.contains("the destination cannot be reached") && !said.contains("address book knows"),
+        "{said}"
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -30,6 +30,32 @@ async fn feed(bridge: &TestBridge, place: &Place, more: &str) -> (Site, Next) {
     (site, next)
 }
 
+/// A person would take silence for a hang.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_command_that_waits_for_a_feed_says_so() {
+    let bridge = TestBridge::start().await;
+    let place = Place::new(&bridge);
+    let site = Site::start(&bridge.address(), |_| {
+        // Longer than the command waits in silence.
+        std::thread::sleep(std::time::Duration::from_secs(3));
+        response("200 OK", "", &hosts(&[("a.i2p", 1)]))
+    })
+    .await;
+    place.configure(&format!(
+        "[names.static]\n'feed.i2p' = '{}'\n[names]\nupdate-every = '0'\n",
+        site.destination
+    ));
+    let mut proxy = place.run();
+    proxy.ready();
+    place.says(&["names", "subscribe", FEED]);
+    let (code, stdout, stderr) = place.command(&["names", "update"]);
+    assert_eq!(code, Some(0), "{stderr}");
+    assert_eq!(stderr.matches("waiting for the proxy, which reads").count(), 1, "{stderr}");
+    assert!(!stdout.contains("waiting"), "{stdout}");
+    let (_, _, stderr) = place.command(&["names", "update", "-q"]);
+    assert!(!stderr.contains("waiting"), "{stderr}");
+}
+
 fn hosts(names: &[(&str, u8)]) -> String {
     names.iter().map(|(name, fill)| format!("{name}={}\n", destination(*fill).to_base64())).collect()
 }

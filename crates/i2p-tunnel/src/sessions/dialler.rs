@@ -1,6 +1,6 @@
 use std::time::Duration;
 
-use i2p_name::I2pName;
+use i2p_name::{Destination, I2pName};
 use i2p_sam::{SamStream, Session, wire::Dialect};
 use tokio::time::{Instant, timeout};
 
@@ -104,6 +104,17 @@ impl SamDialler {
         let session = lease.session_within(deadlines).await?;
         let identity = SessionIdentity::of(&lease, session);
         Ok((lease, identity))
+    }
+
+    /// Returns the full destination of a name, which the router looks up for the session of a key: emissary looks names up for sessions
+    /// only. Waits for the session.
+    ///
+    /// # Errors
+    /// Why it is not known.
+    pub async fn destination_of(&self, key: &IsolationKey, name: &I2pName) -> Result<Destination, Failure> {
+        // The lease keeps the session open.
+        let (_lease, identity) = self.identity(key).await?;
+        self.resolver.destination(&identity, name).await
     }
 
     /// Runs `work` on the session of a key. Runs it again on a new session if the session was lost or the router forgot it:
