@@ -163,8 +163,8 @@ pub(crate) enum Command {
         /// Longest time to wait.
         #[arg(long, value_name = "TIME", default_value = "10m", value_parser = humantime::parse_duration)]
         limit: Duration,
-        /// Ask this admin endpoint (http://IP:PORT/) instead of the control socket.
-        #[arg(long, value_name = "URL")]
+        /// Ask this admin endpoint (http://IP:PORT/ or unix:PATH) instead of the control socket.
+        #[arg(long, value_name = "ADDRESS")]
         admin: Option<AdminUrl>,
     },
     /// Make the running proxy read its configuration again, and say what has changed.

@@ -2,6 +2,8 @@
 
 use std::{fs, path::Path};
 
+use serde::Serialize;
+
 use super::proxy_or_demo;
 use crate::{
     command_error::CommandError,
@@ -18,16 +20,29 @@ pub(crate) async fn run(
     format: Format,
 ) -> Result<(), CommandError> {
     let proxy = proxy_or_demo(config).await?;
-    let reply: ReloadReply = proxy.ask(RELOAD_PATH, &()).await.map_err(|error| match error {
-        ControlError::Refused(why) => CommandError::run_time(format_args!(
-            "the new configuration was refused, and the old one stays in effect: {why}"
-        )),
-        error => error_of_proxy(&error),
-    })?;
+    let reply: ReloadReply = match proxy.ask(RELOAD_PATH, &()).await {
+        Ok(reply) => reply,
+        Err(ControlError::Refused(why)) => {
+            if format == Format::Json {
+                print(&format.render(&Refusal { refused: &why }, |_| String::new())?)?;
+            }
+            return Err(CommandError::run_time(format_args!(
+                "the new configuration was refused, and the old one stays in effect: {why}"
+            )));
+        }
+        Err(error) => return Err(error_of_proxy(&error)),
+    };
     if let Some(expected) = expected {
         remark_other_file(expected, reply.file.as_deref());
     }
     print(&format.render(&reply, to_text)?)
+}
+
+/// A configuration that the proxy has refused, for programs.
+#[derive(Serialize)]
+struct Refusal<'a> {
+    /// Why.
+    refused: &'a str,
 }
 
 /// Says that the proxy has read another file than the one that this command was given.

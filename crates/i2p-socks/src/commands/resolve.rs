@@ -26,6 +26,9 @@ struct Resolution {
     name: String,
     /// What kind of name it is.
     form: &'static str,
+    /// What the answer does not say.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    note: Option<&'static str>,
     /// The sources that were asked, with their answers.
     steps: Vec<Step>,
     /// The base32 address that the name leads to, if it is known.
@@ -77,13 +80,17 @@ impl Resolution {
         let shown = name.to_string();
         Ok(match name {
             I2pName::Host(host) => Self::new(shown, "a host name").found(look_up(config, &host).await?),
-            I2pName::B32(b32) => Self::new(shown, "a base32 address: the hash of a destination").at(b32),
+            I2pName::B32(b32) => {
+                Self::new(shown, "a base32 address: the hash of a destination").at(b32).unasked()
+            }
             I2pName::Blinded(_) => {
                 let mut resolution = Self::new(shown.clone(), "a base32 address of an encrypted lease set");
                 resolution.b32 = Some(shown);
-                resolution
+                resolution.unasked()
             }
-            I2pName::Destination(destination) => Self::new(shown, "a destination").with(&destination),
+            I2pName::Destination(destination) => {
+                Self::new(shown, "a destination").with(&destination).unasked()
+            }
         })
     }
 
@@ -91,6 +98,7 @@ impl Resolution {
         Self {
             name,
             form,
+            note: None,
             steps: Vec::new(),
             b32: None,
             destination: None,
@@ -103,6 +111,12 @@ impl Resolution {
     fn outside(name: &str, form: &'static str) -> Self {
         // Parsed, so nothing in it controls a terminal.
         Self { outside: true, ..Self::new(name.to_owned(), form) }
+    }
+
+    /// It is an address already.
+    fn unasked(self) -> Self {
+        let note = "an address needs no lookup, so nobody was asked; whether something answers there, only a connection shows";
+        Self { note: Some(note), ..self }
     }
 
     fn at(self, b32: B32) -> Self {
@@ -121,6 +135,7 @@ impl Resolution {
 
     fn to_text(&self) -> String {
         let mut text = format!("{} is {}\n", self.name, self.form);
+        text.extend(self.note.iter().map(|note| format!("{note}\n")));
         for Step { step, answer } in &self.steps {
             text += &format!("  {step}: {answer}\n");
         }

@@ -1,11 +1,22 @@
 //! `status`: shows the status of the running proxy.
 
-use std::{fmt::Write as _, net::SocketAddr, str::FromStr, time::Duration};
+#[cfg(unix)]
+use std::path::{Path, PathBuf};
+use std::{
+    fmt::{self, Write as _},
+    io,
+    net::SocketAddr,
+    str::FromStr,
+    time::Duration,
+};
 
 use http_body_util::{BodyExt, Empty, Limited};
 use hyper::{Request, StatusCode, client::conn::http1};
 use hyper_util::rt::TokioIo;
+#[cfg(unix)]
+use tokio::net::UnixStream;
 use tokio::{
+    io::{AsyncRead, AsyncWrite},
     net::TcpStream,
     time::{Instant, sleep, timeout},
 };
@@ -25,17 +36,34 @@ const ANSWER_TIMEOUT: Duration = Duration::from_secs(10);
 /// The largest answer that is read.
 const MAX_ANSWER_BYTES: usize = 1024 * 1024;
 
-/// `http://IP:PORT/` of an admin endpoint.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct AdminUrl(SocketAddr);
+/// The place of an admin endpoint: `http://IP:PORT/`, or `unix:PATH` as under `[admin]`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum AdminUrl {
+    Tcp(SocketAddr),
+    #[cfg(unix)]
+    Unix(PathBuf),
+}
 
 impl FromStr for AdminUrl {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {
+        #[cfg(unix)]
+        if let Some(path) = text.strip_prefix("unix:").map(Path::new) {
+            return match path.is_absolute() {
+                true => Ok(Self::Unix(path.to_owned())),
+                false => {
+                    Err("expected the absolute path of a socket, such as unix:/run/i2p-socks/admin"
+                        .to_owned())
+                }
+            };
+        }
         let bare = text.strip_prefix("http://").map(|rest| rest.strip_suffix('/').unwrap_or(rest));
         let address = bare.and_then(|bare| addresses_without_lookup(bare).into_iter().next());
-        address.map(Self).ok_or_else(|| "expected http://IP:PORT/, such as http://127.0.0.1:4480/".to_owned())
+        address.map(Self::Tcp).ok_or_else(|| {
+            "expected http://IP:PORT/, such as http://127.0.0.1:4480/, or unix:PATH, as listen under [admin] says"
+                .to_owned()
+        })
     }
 }
 
@@ -94,7 +122,7 @@ async fn ask(
     config: &Config,
     query: &StatusQuery,
 ) -> Result<Result<StatusReport, ControlError>, CommandError> {
-    Ok(match query.admin {
+    Ok(match &query.admin {
         Some(admin) => admin.report().await,
         None => {
             let state_dir = config.state_dir()?;
@@ -107,18 +135,44 @@ async fn ask(
     })
 }
 
+impl fmt::Display for AdminUrl {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Tcp(address) => address.fmt(f),
+            #[cfg(unix)]
+            Self::Unix(path) => path.display().fmt(f),
+        }
+    }
+}
+
 impl AdminUrl {
-    async fn report(self) -> Result<StatusReport, ControlError> {
+    async fn report(&self) -> Result<StatusReport, ControlError> {
         timeout(ANSWER_TIMEOUT, self.fetch()).await.unwrap_or_else(|_| Err(too_slow()))
     }
 
-    async fn fetch(self) -> Result<StatusReport, ControlError> {
-        let broken = |error: &dyn std::fmt::Display| ControlError::Broken(format!("{}: {error}", self.0));
-        let stream = TcpStream::connect(self.0).await.map_err(|error| broken(&error))?;
+    async fn fetch(&self) -> Result<StatusReport, ControlError> {
+        match self {
+            Self::Tcp(address) => self.fetch_over(TcpStream::connect(address).await).await,
+            #[cfg(unix)]
+            Self::Unix(path) => self.fetch_over(UnixStream::connect(path).await).await,
+        }
+    }
+
+    async fn fetch_over<S: AsyncRead + AsyncWrite + Send + Unpin + 'static>(
+        &self,
+        connected: io::Result<S>,
+    ) -> Result<StatusReport, ControlError> {
+        let broken = |error: &dyn fmt::Display| ControlError::Broken(format!("{self}: {error}"));
+        let stream = connected.map_err(|error| broken(&error))?;
+        let host = match self {
+            Self::Tcp(address) => address.to_string(),
+            #[cfg(unix)]
+            Self::Unix(_) => "localhost".to_owned(),
+        };
         let (mut sender, connection) =
             http1::handshake(TokioIo::new(stream)).await.map_err(|error| broken(&error))?;
         tokio::spawn(connection);
-        let request = Request::get("/status.json").header("host", self.0.to_string());
+        let request = Request::get("/status.json").header("host", host);
         let request = request.body(Empty::<&[u8]>::new()).map_err(|error| broken(&error))?;
         let answer = sender.send_request(request).await.map_err(|error| broken(&error))?;
         if answer.status() != StatusCode::OK {
@@ -244,11 +298,16 @@ mod tests {
     #[test]
     fn an_admin_url_is_an_address_and_never_a_name_to_look_up() {
         for text in ["http://127.0.0.1:4480/", "http://127.0.0.1:4480", "http://localhost:4480/"] {
-            assert_eq!(text.parse(), Ok(AdminUrl("127.0.0.1:4480".parse().unwrap())), "{text}");
+            assert_eq!(text.parse(), Ok(AdminUrl::Tcp("127.0.0.1:4480".parse().unwrap())), "{text}");
         }
-        for text in
-            ["127.0.0.1:4480", "https://127.0.0.1:4480/", "http://example.com:80/", "http://127.0.0.1/"]
-        {
+        for text in [
+            "127.0.0.1:4480",
+            "unix:admin",
+            "unix://admin",
+            "https://127.0.0.1:4480/",
+            "http://example.com:80/",
+            "http://127.0.0.1/",
+        ] {
             assert!(text.parse::<AdminUrl>().is_err(), "{text}");
         }
     }

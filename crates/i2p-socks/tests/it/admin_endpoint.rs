@@ -100,6 +100,13 @@ async fn a_unix_socket_serves_the_pages_to_its_owner() {
     assert_eq!(fs::metadata(&at).unwrap().permissions().mode() & 0o777, 0o600);
     let ready = ask(UnixStream::connect(&at).unwrap(), "GET /ready HTTP/1.1\r\nHost: anything\r\n\r\n");
     assert_eq!(ready.0, 200, "{}", ready.1);
+    let asked = |admin: &str| common::output(&["status", "--admin", admin]);
+    let (code, stdout, stderr) = asked(&format!("unix:{}", at.display()));
+    assert_eq!((code, stderr.as_str()), (Some(0), ""));
+    assert!(stdout.contains("tunnel default"), "{stdout}");
+    let (code, _, stderr) = asked("unix:/nonexistent/admin");
+    assert!(code == Some(1) && stderr.contains("/nonexistent/admin: No such file"), "{stderr}");
+    assert!(asked("unix:admin").2.contains("expected the absolute path"));
     let (code, _, stderr) = common::output(&args);
     assert_eq!(code, Some(1));
     assert!(stderr.contains("for the admin pages"), "a live one is not taken away: {stderr}");

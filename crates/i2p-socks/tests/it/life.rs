@@ -223,7 +223,7 @@ async fn resolve_shows_where_a_name_leads() {
     assert_eq!(json["steps"][0]["answer"], b32.as_str());
     assert_eq!(json["steps"][1]["answer"], "not there");
     for (name, code, says) in [
-        (b32.as_str(), 0, "is a base32 address"),
+        (b32.as_str(), 0, "so nobody was asked; whether something answers there, only a connection shows"),
         (page.as_str(), 0, "is a destination"),
         ("nobody.i2p", 1, "the router's address book: not there"),
         ("example.com", 1, "a host outside I2P"),

@@ -36,6 +36,9 @@ async fn a_reload_by_command_says_what_has_changed_or_why_it_is_refused() {
     for part in ["was refused, and the old one stays in effect: ", "no-such-key"] {
         assert!(stderr.contains(part), "{part} is not in\n{stderr}");
     }
+    let (code, stdout, _) = proxy.command(&["reload", "--json"]);
+    let json: serde_json::Value = serde_json::from_str(&stdout).unwrap();
+    assert!(code == Some(1) && json["refused"].as_str().unwrap().contains("no-such-key"), "{json}");
     assert_eq!(connect(second, "echo.i2p").0, 0);
 
     proxy.change(&(tunnel("a", "") + &tunnel("b", "")));

@@ -134,7 +134,8 @@ impl Failure {
                 "Try again. If it stays like this, the site has a problem, or no web site is at this address and port."
             }
             Self::ProxyItself => {
-                "Set your program to use the proxy as an HTTP proxy, and open http://proxy.i2p/ (not https)."
+                "Set your program to use the proxy as an HTTP proxy, not by SOCKS or CONNECT, and open http://proxy.i2p/, not https. \
+                With curl: curl -x http://HOST:PORT http://proxy.i2p/"
             }
         }
     }

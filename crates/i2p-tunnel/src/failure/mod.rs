@@ -269,7 +269,7 @@ impl Failure {
                 None,
                 403,
                 "proxy_itself",
-                "the name belongs to the proxy itself, which answers plain HTTP only",
+                "proxy.i2p is the proxy itself: its pages are for programs that use it as an HTTP proxy, over http:// without a tunnel",
             ),
         };
         let extended = extended.unwrap_or(socks5);

@@ -160,6 +160,6 @@ async fn a_browser_gets_a_link_to_the_status_page_if_there_is_one() {
     let bridge = TestBridge::start().await;
     let access = AccessPolicy { status_page: Some("http://127.0.0.1:9/".into()), ..AccessPolicy::default() };
     let proxy = proxy_with_service(&bridge, |service| service.with_access(access)).await;
-    let page = response(&proxy, "GET / HTTP/1.1\r\n\r\n").await;
+    let page = response(&proxy, "GET / HTTP/1.1\r\nAccept: text/html\r\n\r\n").await;
     assert!(page.starts_with("HTTP/1.1 501 ") && page.contains("href=\"http://127.0.0.1:9/\""), "{page}");
 }

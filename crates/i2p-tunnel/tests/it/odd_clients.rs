@@ -14,12 +14,23 @@ use crate::common::{proxy, socks5_request};
 async fn an_http_client_gets_an_explanation() {
     let bridge = TestBridge::start().await;
     let proxy = proxy(&bridge).await;
-    for request in ["POST /secret HTTP/1.1\r\n", "CONNECTION /secret", "GET * HTTP/1.1\r\n"] {
+    for (request, kind, says) in [
+        (
+            "POST /secret HTTP/1.1\r\nAccept: */*\r\n\r\n",
+            "text/plain",
+            "a SOCKS and HTTP proxy into I2P, and not",
+        ),
+        ("CONNECTION /secret\n", "text/plain", "curl -x http://HOST:PORT"),
+        ("GET * HTTP/1.1\r\n\r\n", "text/plain", "curl --socks5-hostname HOST:PORT"),
+        ("*odd* /secret", "text/plain", "not a web server"),
+        ("GET /secret HTTP/1.1\r\nAccept: text/html,*/*;q=0.8\r\n\r\n", "text/html", "This is a SOCKS proxy"),
+    ] {
         let page = String::from_utf8(proxy.exchange(request.as_bytes()).await).unwrap();
         assert!(page.starts_with("HTTP/1.1 501 Not Implemented\r\n"), "{page}");
         let (head, body) = page.split_once("\r\n\r\n").unwrap();
         assert!(head.contains(&format!("Content-Length: {}\r\n", body.len())), "{head}");
-        assert!(body.contains("This is a SOCKS proxy"), "{body}");
+        assert!(head.contains(&format!("Content-Type: {kind};")) && body.contains(says), "{page}");
+        assert_eq!(body.contains('<'), kind == "text/html", "{body}");
         assert!(!page.contains("secret"), "the page repeats the request");
     }
 }

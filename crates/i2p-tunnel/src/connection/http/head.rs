@@ -25,10 +25,15 @@ pub(super) enum Head {
     },
     /// A request with another method, whose target begins like a URL.
     Forwarded,
-    /// A request with another method and only a path, or no request at all.
+    /// A request with another method and only a path.
+    Path {
+        /// Whether its answer has content: not that to HEAD.
+        has_content: bool,
+        /// Whether the client is a browser: it accepts HTML.
+        accepts_html: bool,
+    },
+    /// No request at all.
     Other,
-    /// A HEAD request, whose answer has no content.
-    NoContent,
     /// A request with the method CONNECT in other letters than capitals.
     ConnectInLowerCase,
     /// An incomplete head.
@@ -90,15 +95,36 @@ fn other_request(line: &[u8]) -> Head {
         line => match target_begins_with(line) {
             Target::Url => Head::Forwarded,
             Target::Unknown => Head::More,
-            Target::Other if begins(line, HEAD, u8::eq) => Head::NoContent,
+            Target::Path => path_request(line),
             Target::Other => Head::Other,
         },
     }
 }
 
+/// Reads a request for a path up to the end of its head, if there is one: a line alone, as people type it, gets its answer at once.
+fn path_request(head: &[u8]) -> Head {
+    let has_content = !begins(head, HEAD, u8::eq);
+    let is_alone = || {
+        let line = head.split(|byte| *byte == b'\n').next().unwrap_or_default();
+        line.len() < head.len() && !line.windows(6).any(|part| part == b" HTTP/")
+    };
+    let mut fields = [httparse::EMPTY_HEADER; MAX_FIELDS];
+    let mut request = httparse::Request::new(&mut fields);
+    match request.parse(head) {
+        Ok(httparse::Status::Partial) if !is_alone() => Head::More,
+        Ok(_) | Err(_) => Head::Path { has_content, accepts_html: accepts_html(request.headers) },
+    }
+}
+
+fn accepts_html(fields: &[httparse::Header<'_>]) -> bool {
+    let mut accepted = fields.iter().filter(|field| field.name.eq_ignore_ascii_case("Accept"));
+    accepted.any(|field| field.value.windows(9).any(|part| part.eq_ignore_ascii_case(b"text/html")))
+}
+
 /// What the target of a request line is, as far as the line has been received.
 enum Target {
     Url,
+    Path,
     Other,
     Unknown,
 }
@@ -109,6 +135,7 @@ fn target_begins_with(line: &[u8]) -> Target {
     match line.get(method..).unwrap_or_default() {
         [] | [b' '] if method <= MAX_METHOD_BYTES => Target::Unknown,
         [b' ', first, ..] if method > 0 && first.is_ascii_alphabetic() => Target::Url,
+        [b' ', b'/' | b'*', ..] if method > 0 => Target::Path,
         _ => Target::Other,
     }
 }
@@ -223,23 +250,27 @@ mod tests {
         for end in 0..head.len() {
             assert!(matches!(parse(&head[..end]), Head::More), "{end}");
         }
-        for other in [
-            "CONNECTED /",
-            "HEADS /",
-            "connected\r\n",
-            "SSH-2.0-x",
-            "G\r\n",
-            "GET  http://a.i2p/",
-            &"G".repeat(MAX_METHOD_BYTES + 1),
-            "POST / HTTP/1.1\r\n",
-            "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n",
-        ] {
+        for other in
+            ["connected\r\n", "SSH-2.0-x", "G\r\n", "GET  http://a.i2p/", &"G".repeat(MAX_METHOD_BYTES + 1)]
+        {
             assert!(matches!(parse(other.as_bytes()), Head::Other), "{other}");
         }
         for url in ["GET http://a.i2p/ HTTP/1.1\r\n", "M-SEARCH h", "get HTTP:", "HEAD http://a.i2p/"] {
             assert!(matches!(parse(url.as_bytes()), Head::Forwarded), "{url}");
         }
-        for incomplete in ["G", "GET", "GET ", "CONNECTED", "HEADS "] {
+        for path in [
+            "GET /\n",
+            "get /x\r\n",
+            "POST / HTTP/1.1\r\n\r\n",
+            "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n",
+            "GET /\0",
+            "HEADS /\n",
+            "CONNECTED /\n",
+        ] {
+            let parsed = parse(path.as_bytes());
+            assert!(matches!(parsed, Head::Path { has_content: true, accepts_html: false }), "{path}");
+        }
+        for incomplete in ["G", "GET", "GET ", "CONNECTED", "HEADS ", "GET /", "GET / HTTP/1.1\r\nAccept: "] {
             assert!(matches!(parse(incomplete.as_bytes()), Head::More), "{incomplete}");
         }
         for malformed in [
@@ -263,13 +294,15 @@ mod tests {
             for end in 0..head.len() {
                 assert!(matches!(parse(&head.as_bytes()[..end]), Head::More), "{empty:?} {end}");
             }
-            assert!(matches!(parse(format!("{empty}GET /").as_bytes()), Head::Other), "{empty:?}");
+            let path = format!("{empty}GET / HTTP/1.1\r\n\r\n");
+            assert!(matches!(parse(path.as_bytes()), Head::Path { .. }), "{empty:?}");
         }
     }
 
     #[test]
     fn head_and_lower_case_are_told_apart_from_other_methods() {
-        assert!(matches!(parse(b"HEAD / HTTP/1.1\r\n"), Head::NoContent));
+        let head = parse(b"HEAD / HTTP/1.1\r\naccept: a/b, Text/HTML;q=1\r\n\r\n");
+        assert!(matches!(head, Head::Path { has_content: false, accepts_html: true }));
         assert!(matches!(parse(b"connect a.i2p:80 HTTP/1.1\r\n"), Head::ConnectInLowerCase));
         assert!(matches!(parse(b"Connect a.i2p:80 HTTP/1.1\r\n"), Head::ConnectInLowerCase));
         for incomplete in ["HEA", "HEAD", "connect", "Conn"] {

@@ -117,12 +117,13 @@ pub(crate) async fn read_request(
             }
         }
         Head::Forwarded => return Ok(HttpOutcome::Forward(stream, read)),
-        Head::Other => {
-            (page::explanation(access.status_page.as_deref()), "HTTP other than CONNECT: got the page")
+        Head::Path { has_content, accepts_html } => {
+            let page = page::explanation(access.status_page.as_deref(), accepts_html);
+            let answer = if has_content { page } else { answer::without_content(page) };
+            (answer, "HTTP other than CONNECT: got the page")
         }
-        Head::NoContent => {
-            let page = page::explanation(access.status_page.as_deref());
-            (answer::without_content(page), "HTTP, with HEAD: got the head of the page")
+        Head::Other => {
+            (page::explanation(access.status_page.as_deref(), false), "no HTTP that is served: got the page")
         }
         Head::ConnectInLowerCase => (answer::method_in_lower_case(), "HTTP CONNECT in lower case"),
         Head::TooLong => (answer::too_long(), "HTTP with too long a head"),
