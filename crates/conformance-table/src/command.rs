@@ -11,8 +11,10 @@ use crate::judge::WRITE;
 
 /// Something that a suite tests.
 pub trait Subject: Copy + 'static {
-    /// All of them.
+    /// Those that every run tests.
     const ALL: &'static [Self];
+    /// Those that run only when they are chosen. Their results are recorded.
+    const BY_HAND: &'static [Self];
 
     /// Its name in the environment variable that chooses it.
     fn name(self) -> &'static str;
@@ -80,8 +82,9 @@ fn choose<S: Subject>(variable: &str, name: &str) -> Result<Vec<S>> {
     if name.is_empty() {
         return Ok(S::ALL.to_vec());
     }
-    let known = S::ALL.iter().map(|subject| subject.name()).collect::<Vec<_>>().join(", ");
-    let subject = S::ALL.iter().copied().find(|subject| subject.name() == name);
+    let all = || S::ALL.iter().chain(S::BY_HAND).copied();
+    let known = all().map(S::name).collect::<Vec<_>>().join(", ");
+    let subject = all().find(|subject| subject.name() == name);
     subject.map(|subject| vec![subject]).with_context(|| format!("{variable}={name} is none of {known}"))
 }
 
@@ -94,6 +97,7 @@ mod tests {
 
     impl Subject for Named {
         const ALL: &'static [Self] = &[Self("ours"), Self("theirs")];
+        const BY_HAND: &'static [Self] = &[Self("rare")];
 
         fn name(self) -> &'static str {
             self.0
@@ -108,7 +112,8 @@ mod tests {
     fn one_server_or_all_of_them() {
         assert_eq!(choose::<Named>("V", "").unwrap(), Named::ALL);
         assert_eq!(choose::<Named>("V", "theirs").unwrap(), [Named("theirs")]);
+        assert_eq!(choose::<Named>("V", "rare").unwrap(), [Named("rare")]);
         let error = choose::<Named>("V", "ss5").unwrap_err().to_string();
-        assert_eq!(error, "V=ss5 is none of ours, theirs");
+        assert_eq!(error, "V=ss5 is none of ours, theirs, rare");
     }
 }

@@ -7,6 +7,7 @@
 //! | [`mark`] | the outcome of a row on a server |
 //! | [`page`] | writes, reads and compares the page |
 //! | [`command`] | the command of a suite, and which servers it tests |
+//! | [`recorded`] | the results of a server that is not installed where the suites run |
 //! | [`judge`] | fails a suite if our server does not pass, or the page is out of date |
 
 #![forbid(unsafe_code)]
@@ -15,3 +16,4 @@ pub mod command;
 pub mod judge;
 pub mod mark;
 pub mod page;
+pub mod recorded;

@@ -66,7 +66,8 @@ impl Page<'_> {
     }
 
     /// The whole file.
-    pub(crate) fn render(&self, columns: &[Column]) -> String {
+    #[must_use]
+    pub fn render(&self, columns: &[Column]) -> String {
         let mut text = self.introduction.to_owned();
         let (title, line_below) = match &self.measured {
             Some(measured) => (format!(" {} |", measured.title), "---|"),

@@ -1,7 +1,7 @@
 //! `cargo xtask http-conformance`: how HTTP proxies behave, ours among them, in raw bytes.
 //!
-//! The environment variable `HTTP_CONFORMANCE_SUBJECT` chooses one proxy. Otherwise all proxies run at the same time, and so do the
-//! rows of each.
+//! The environment variable `HTTP_CONFORMANCE_SUBJECT` chooses one proxy. Otherwise all proxies that Debian has run at the same time,
+//! and so do the rows of each. The results of Java I2P are recorded: `java` records them again.
 
 #![forbid(unsafe_code)]
 
@@ -30,6 +30,6 @@ fn main() -> ExitCode {
     };
     comparison.run(async |workspace, lab, kinds, write| {
         let results = suite::run(workspace, lab, kinds).await?;
-        suite::judge(workspace, &results, write)
+        suite::judge(workspace, results, write)
     })
 }

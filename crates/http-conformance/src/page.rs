@@ -1,8 +1,12 @@
 //! What is on `docs/http-conformance.md` beside the results.
 
-use conformance_table::{command::Subject, page::Page};
+use conformance_table::{command::Subject, page::Page, recorded::Recording};
 
 use crate::{rows, servers::Kind};
+
+/// What Java I2P's proxy has done.
+pub(crate) const JAVA: Recording =
+    Recording { file: "crates/http-conformance/recorded/java.txt", title: "Java I2P" };
 
 const INTRODUCTION: &str = "\
 # How HTTP proxies behave
@@ -16,7 +20,16 @@ Each row is a conversation in raw bytes (`crates/http-conformance/src/rows/`): a
 `http://` URLs, and the site, which records what it gets. All proxies run on one machine, in a network namespace that no
 packet leaves. i2p-socks uses the project's test SAM bridge. i2pd's HTTP proxy has a private network of two routers with tunnels
 of no hops, so its rows show the behaviour of its streams too. privoxy and tinyproxy are configured as in Debian, and dial the
-sites. The HTTP proxy of Java I2P is not here: Java is not installed where the suite runs.
+sites.
+
+Debian has no Java I2P, so its column is a recording (`crates/http-conformance/recorded/java.txt`) of a router that has the proxy
+and the sites on two destinations. Its tunnels have no hops, and its server accepts any number of streams. To record again, build
+Java I2P in a checkout of its sources, and run the suite with the jars. Then write this page.
+
+```sh
+ant -Dno.bundle=true buildrouter buildI2PTunnelJars buildAddressbookJar
+JAVA_I2P=CHECKOUT/build HTTP_CONFORMANCE_SUBJECT=java cargo xtask http-conformance
+```
 
 | mark | meaning |
 |---|---|
@@ -37,5 +50,27 @@ pub(crate) fn page() -> Page<'static> {
         measured: None,
         ours: Kind::Ours.title(),
         rows: rows::all().map(|row| row.name).collect(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+
+    use conformance_table::page::read;
+    use programs::Workspace;
+
+    use super::*;
+
+    #[test]
+    fn the_page_has_the_recording() {
+        let workspace = Workspace::of_this_program().unwrap();
+        let recorded = JAVA.read(&workspace, &page()).unwrap();
+        let committed = fs::read_to_string(workspace.root().join(page().file)).unwrap();
+        let text = page().render(&[recorded]);
+        let marks = |page| read(page).remove(JAVA.title).unwrap_or_default();
+        let differ: Vec<_> =
+            marks(&text).into_iter().filter(|mark| marks(&committed).get(mark.0) != Some(&mark.1)).collect();
+        assert!(differ.is_empty(), "write the page again: {differ:?}");
     }
 }

@@ -32,6 +32,6 @@ fn main() -> ExitCode {
     };
     comparison.run(async |workspace, lab, kinds, write| {
         let results = suite::run(workspace, lab, kinds).await?;
-        suite::judge(workspace, &results, write)
+        suite::judge(workspace, results, write)
     })
 }

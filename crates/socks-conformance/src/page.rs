@@ -5,9 +5,14 @@ use std::time::Duration;
 use conformance_table::{
     command::Subject,
     page::{Measured, Page},
+    recorded::Recording,
 };
 
 use crate::{rows, servers::Kind};
+
+/// What Java I2P's proxy has done.
+pub(crate) const JAVA: Recording =
+    Recording { file: "crates/socks-conformance/recorded/java.txt", title: "Java I2P" };
 
 const INTRODUCTION: &str = "\
 # How SOCKS servers behave
@@ -21,6 +26,10 @@ Each row is a conversation in raw bytes (`crates/socks-conformance/src/rows/`). 
 namespace that no packet leaves. They are all asked to connect to the same services on loopback. microsocks and Dante dial these
 services and resolve their name with a name server of the suite. i2p-socks uses the project's test SAM bridge. i2pd has a
 private network of two routers with tunnels of no hops, so its rows on relaying show the behaviour of both routers.
+
+Debian has no Java I2P, so its column is a recording (`crates/socks-conformance/recorded/java.txt`) of a router that has the proxy
+and the services on two destinations. [http-conformance.md](http-conformance.md) has how Java I2P is built. With its jars,
+`JAVA_I2P=CHECKOUT/build SOCKS_CONFORMANCE_SUBJECT=java cargo xtask socks-conformance` records again; then write this page.
 
 | mark | meaning |
 |---|---|
@@ -54,5 +63,27 @@ pub(crate) fn roughly(time: Duration) -> String {
         0..5 => "under 5 ms".into(),
         5..20 => "under 20 ms".into(),
         more => format!("about {} ms", (more + 5) / 10 * 10),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+
+    use conformance_table::page::read;
+    use programs::Workspace;
+
+    use super::*;
+
+    #[test]
+    fn the_page_has_the_recording() {
+        let workspace = Workspace::of_this_program().unwrap();
+        let recorded = JAVA.read(&workspace, &page()).unwrap();
+        let committed = fs::read_to_string(workspace.root().join(page().file)).unwrap();
+        let text = page().render(&[recorded]);
+        let marks = |page| read(page).remove(JAVA.title).unwrap_or_default();
+        let differ: Vec<_> =
+            marks(&text).into_iter().filter(|mark| marks(&committed).get(mark.0) != Some(&mark.1)).collect();
+        assert!(differ.is_empty(), "write the page again: {differ:?}");
     }
 }

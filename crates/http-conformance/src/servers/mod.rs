@@ -2,7 +2,9 @@
 
 mod i2pd;
 mod internet;
+mod java;
 mod ours;
+mod probe;
 
 use std::{
     any::Any,
@@ -30,6 +32,7 @@ pub(crate) enum Kind {
     I2pd,
     Privoxy,
     Tinyproxy,
+    Java,
 }
 
 /// What every proxy needs to start.
@@ -53,6 +56,7 @@ pub(crate) struct Running {
 
 impl Subject for Kind {
     const ALL: &'static [Self] = &[Self::Ours, Self::I2pd, Self::Privoxy, Self::Tinyproxy];
+    const BY_HAND: &'static [Self] = &[Self::Java];
 
     fn name(self) -> &'static str {
         match self {
@@ -60,6 +64,7 @@ impl Subject for Kind {
             Self::I2pd => "i2pd",
             Self::Privoxy => "privoxy",
             Self::Tinyproxy => "tinyproxy",
+            Self::Java => "java",
         }
     }
 
@@ -69,6 +74,15 @@ impl Subject for Kind {
             Self::I2pd => Some(("i2pd", "i2pd")),
             Self::Privoxy => Some(("privoxy", "privoxy")),
             Self::Tinyproxy => Some(("tinyproxy", "tinyproxy")),
+            Self::Java => Some(("java", "default-jre-headless")),
+        }
+    }
+
+    fn title(self) -> &'static str {
+        match self {
+            Self::Ours => "i2p-socks",
+            Self::Java => "Java I2P",
+            other => other.name(),
         }
     }
 }
@@ -81,6 +95,7 @@ impl Kind {
             Self::I2pd => i2pd::start(setup).await,
             Self::Privoxy => internet::privoxy(setup).await,
             Self::Tinyproxy => internet::tinyproxy(setup).await,
+            Self::Java => java::start(setup).await,
         };
         started.with_context(|| format!("{} did not start", self.title()))
     }

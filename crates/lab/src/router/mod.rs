@@ -4,6 +4,7 @@
 //! through two addresses of one /16), and no clock, no reseeding, no internet.
 
 pub(crate) mod crash;
+pub mod java;
 pub mod pair;
 pub mod version;
 
@@ -261,13 +262,9 @@ impl Router {
         Ok(status)
     }
 
-    /// The destination of its server tunnel with this file of keys. i2pd makes the file at its first start and begins it with the
-    /// destination.
+    /// The destination of its server tunnel with this file of keys. i2pd makes the file at its first start.
     pub fn tunnel_destination(&self, keys: &str) -> Result<Destination> {
-        let path = self.directory.join(keys);
-        let keys = fs::read(&path).with_context(|| format!("no {}", path.display()))?;
-        let destination = identity(&keys).context("the keys are cut off")?;
-        BASE64.encode(destination).replace('+', "-").replace('/', "~").parse().context("no destination")
+        destination_in(&self.directory.join(keys))
     }
 
     fn info(&self) -> Result<Vec<u8>> {
@@ -309,6 +306,13 @@ impl Drop for Router {
 /// Where the SAM bridge of a router listens.
 fn sam_host(index: u16, settings: &Settings) -> String {
     if settings.second_namespace.is_some() { address(index) } else { "127.0.0.1".into() }
+}
+
+/// The destination at the front of a file of keys.
+fn destination_in(path: &Path) -> Result<Destination> {
+    let keys = fs::read(path).with_context(|| format!("no {}", path.display()))?;
+    let destination = identity(&keys).context("the keys are cut off")?;
+    BASE64.encode(destination).replace('+', "-").replace('/', "~").parse().context("no destination")
 }
 
 /// The identity at the front of a router info or of a file of keys: 384 bytes of keys and a certificate of three bytes or more,

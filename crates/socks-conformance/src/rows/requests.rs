@@ -141,7 +141,10 @@ fn success_reply(server: &Server) -> Result<()> {
 fn no_early_success(server: &Server) -> Result<()> {
     let target = server.target()?;
     match &server.far_router {
-        None => silent_target(server, target, target.services.silent),
+        None => {
+            server.skip_if(server.limitations.target_reply)?;
+            silent_target(server, target, target.services.silent)
+        }
         Some(far) => {
             far.off()?;
             let outcome = silent_target(server, target, target.services.echo);

@@ -130,8 +130,8 @@ impl Switch for Hang {
 }
 
 /// Waits until the echo service responds through the proxy.
-async fn wait_until_reached(proxy: SocketAddr, echo: u16) -> Result<()> {
-    until("i2pd reaches the target", REACH_TIMEOUT, async || {
+pub(super) async fn wait_until_reached(proxy: SocketAddr, echo: u16) -> Result<()> {
+    until("the proxy reaches the target", REACH_TIMEOUT, async || {
         let attempt = spawn_blocking(move || Client::connected(proxy, HOST, echo)?.expect_echo());
         Ok(Attempt::of(attempt.await?))
     })

@@ -2,6 +2,7 @@
 
 mod dante;
 pub(crate) mod i2pd;
+mod java;
 mod microsocks;
 mod ours;
 
@@ -30,6 +31,7 @@ pub(crate) enum Kind {
     Microsocks,
     Dante,
     I2pd,
+    Java,
 }
 
 /// What every server needs to start.
@@ -48,6 +50,7 @@ pub(crate) struct Running {
 
 impl Subject for Kind {
     const ALL: &'static [Self] = &[Self::Ours, Self::Microsocks, Self::Dante, Self::I2pd];
+    const BY_HAND: &'static [Self] = &[Self::Java];
 
     fn name(self) -> &'static str {
         match self {
@@ -55,6 +58,7 @@ impl Subject for Kind {
             Self::Microsocks => "microsocks",
             Self::Dante => "dante",
             Self::I2pd => "i2pd",
+            Self::Java => "java",
         }
     }
 
@@ -64,6 +68,15 @@ impl Subject for Kind {
             Self::Microsocks => Some(("microsocks", "microsocks")),
             Self::Dante => Some(("danted", "dante-server")),
             Self::I2pd => Some(("i2pd", "i2pd")),
+            Self::Java => Some(("java", "default-jre-headless")),
+        }
+    }
+
+    fn title(self) -> &'static str {
+        match self {
+            Self::Ours => "i2p-socks",
+            Self::Java => "Java I2P",
+            other => other.name(),
         }
     }
 }
@@ -76,6 +89,7 @@ impl Kind {
             Self::Microsocks => microsocks::start(setup).await,
             Self::Dante => dante::start(setup).await,
             Self::I2pd => i2pd::start(setup).await,
+            Self::Java => java::start(setup).await,
         };
         started.with_context(|| format!("{} did not start", self.title()))
     }
