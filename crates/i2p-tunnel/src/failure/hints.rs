@@ -1,20 +1,42 @@
 use super::Failure;
 
 impl Failure {
+    /// What happened, in a few words: the title of a page, and the reason phrase of an answer to CONNECT. It has no full stop.
+    #[must_use]
+    pub(crate) fn title(self) -> &'static str {
+        match self {
+            Self::NameUnknown => "No address book knows this name",
+            Self::MalformedName => "This is not an address",
+            Self::Unreachable | Self::ClientKeyMissing => "The site cannot be reached",
+            Self::TimedOut => "The site did not answer in time",
+            Self::Refused => "The site refused the connection",
+            Self::BadAnswer => "The site did not answer properly",
+            Self::NotAllowed => "This address is outside I2P",
+            Self::LocalHost => "This host is on your machine or network",
+            Self::RouteRejects => "The proxy refuses this host",
+            Self::NoTunnels => "I2P tunnels are being built",
+            Self::RouterUnavailable => "The I2P router cannot be reached",
+            Self::OutproxiesFailed => "No way out of I2P works",
+            Self::TooManySessions | Self::SessionShare | Self::TooManyConnections => "The proxy is busy",
+            _ => "The proxy could not open this site",
+        }
+    }
+
     /// Tells the operator of the proxy what to do about this failure. The text never names the target.
     #[must_use]
     pub fn operator_hint(self) -> &'static str {
         match self {
             Self::MalformedName => {
-                "A program asked for something that is not a host. Check that it sends host names, not whole URLs."
+                "A program asked for something that is not a host: a name with other characters than letters, digits, hyphens and \
+                dots, a mistyped base32 address, or a whole URL."
             }
             Self::NameUnknown => {
                 "Check the spelling. A new name has to be in an address book first: add it with i2p-socks names add, or to the \
                 router's address book. A .b32.i2p address needs none."
             }
             Self::Unreachable => {
-                "The service is offline, or its lease set was not found yet: try again in a minute. If no service can be \
-                reached, check that the router has tunnels."
+                "The service is offline, or in I2P its lease set was not found yet: try again in a minute. If no service in I2P \
+                can be reached, check that the router has tunnels."
             }
             Self::TimedOut => "The service or a tunnel on the way to it is slow or overloaded: try again.",
             Self::Refused => {
@@ -23,6 +45,13 @@ impl Failure {
             Self::NotAllowed => {
                 "Only .i2p goes to I2P. To reach other hosts, add an [[outproxy]] and a [[route]]; requests without a \
                 route are refused and never sent anywhere."
+            }
+            Self::LocalHost => {
+                "A program sends hosts of this machine or of a local network to the proxy. Let it connect to them itself, for \
+                example with no_proxy=localhost,127.0.0.1,::1. A route leads there only if its host names them."
+            }
+            Self::RouteRejects => {
+                "A [[route]] with via = \"reject\" decides about this host. i2p-socks explain HOST PORT says which one."
             }
             Self::RouterUnavailable => {
                 "The router is not running, or its SAM bridge is off or refuses the login: start the router, enable the bridge, and \
@@ -88,19 +117,25 @@ impl Failure {
     pub fn client_hint(self) -> &'static str {
         match self {
             Self::MalformedName => {
-                "Check the address: names end in .i2p, base32 addresses end in .b32.i2p, and destinations are base64."
+                "Check the address. Names have letters, digits, hyphens and dots, and end in .i2p. Base32 addresses have 52 or more \
+                of the characters a to z and 2 to 7 before .b32.i2p."
             }
             Self::NameUnknown => {
                 "Check the spelling, use the site's .b32.i2p address, or add the name to the proxy's address book with i2p-socks \
                 names add."
             }
             Self::Unreachable | Self::TimedOut => {
-                "The site may be offline, or the router may have just started. Try again in a minute."
+                "The site may be offline, or, if it is in I2P, the router may have just started. Try again in a minute."
             }
             Self::Refused => "The site is online and refused the connection. Check the port.",
             Self::NotAllowed => {
                 "This proxy leads to I2P. Use an .i2p name, or ask the operator to configure a route to the outside."
             }
+            Self::LocalHost => {
+                "Set your program to connect to such hosts without the proxy, for example with \
+                no_proxy=localhost,127.0.0.1,::1."
+            }
+            Self::RouteRejects => "The operator of the proxy has excluded this host.",
             Self::RouterUnavailable => "Start the I2P router, or wait until it is back, and try again.",
             Self::NoTunnels => "The router is building its tunnels. Try again in a minute or two.",
             Self::SessionRefused | Self::RouterError => {

@@ -22,6 +22,10 @@ pub enum Failure {
     Refused,
     /// The host is outside I2P and no route leads to it: a clear-net name, or an IP address that is not a virtual one.
     NotAllowed,
+    /// The same for a host of this machine or of a local network, which programs should reach without the proxy.
+    LocalHost,
+    /// The host is outside I2P, and a route refuses it.
+    RouteRejects,
     /// The router cannot be reached, or the session with it was lost.
     RouterUnavailable,
     /// The router did not finish building tunnels within the limit.
@@ -81,13 +85,15 @@ pub struct FailureRow {
 
 impl Failure {
     /// All variants, for tables and tests.
-    pub const ALL: [Self; 24] = [
+    pub const ALL: [Self; 26] = [
         Self::MalformedName,
         Self::NameUnknown,
         Self::Unreachable,
         Self::TimedOut,
         Self::Refused,
         Self::NotAllowed,
+        Self::LocalHost,
+        Self::RouteRejects,
         Self::RouterUnavailable,
         Self::NoTunnels,
         Self::SessionRefused,
@@ -151,6 +157,16 @@ impl Failure {
             ),
             Self::NotAllowed => {
                 (Code::NOT_ALLOWED, None, 403, "not_allowed", "not an I2P name, and no route leads there")
+            }
+            Self::LocalHost => (
+                Code::NOT_ALLOWED,
+                None,
+                403,
+                "local_host",
+                "a host of this machine or of a local network, and no route leads there",
+            ),
+            Self::RouteRejects => {
+                (Code::NOT_ALLOWED, None, 403, "route_rejects", "not an I2P name, and a route refuses it")
             }
             Self::RouterUnavailable => {
                 (Code::GENERAL_FAILURE, None, 503, "router_unavailable", "the I2P router is not available")

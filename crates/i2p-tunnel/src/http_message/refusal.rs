@@ -98,7 +98,7 @@ impl Refusal {
             Self::Target => (
                 400,
                 "the address of the request is malformed",
-                "Check the address: it begins with http:// and has no spaces, and no # behind the host.",
+                "Check the address: it begins with http://, has no spaces and no # behind the host, and its port is from 1 to 65535.",
             ),
             Self::UserInfo => (
                 400,

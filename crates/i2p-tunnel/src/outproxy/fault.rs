@@ -108,6 +108,8 @@ impl OutproxyFailure {
             }
             Failure::MalformedName
             | Failure::NotAllowed
+            | Failure::LocalHost
+            | Failure::RouteRejects
             | Failure::RouterUnavailable
             | Failure::NoTunnels
             | Failure::SessionRefused

@@ -86,6 +86,8 @@ impl Routing {
                 let request = OutproxyRequest { host, port, key, dialler, proven_session };
                 Box::pin(self.try_outproxies(request, target, names, limit)).await
             }
+            (Verdict::Rejected { .. }, _) => Err(Failure::RouteRejects),
+            _ if OutsideHost::of(target).is_some_and(OutsideHost::is_near) => Err(Failure::LocalHost),
             _ => Err(Failure::NotAllowed),
         }
     }
@@ -155,6 +157,28 @@ mod tests {
         let routes = Routes::new(vec![route(Via::Reject), route(Via::Outproxies(vec!["a".into()]))]);
         let error = Routing::new(routes.into(), Outproxies::default()).unwrap_err();
         assert_eq!(error.to_string(), "route 2 names the outproxy a, which does not exist");
+    }
+
+    #[tokio::test]
+    async fn refusals_say_whether_a_route_or_its_absence_decides() {
+        let options = PoolOptions { delay_open: true, ..PoolOptions::default() };
+        let dialler = SamDialler::new(SessionPool::new(i2p_sam::Bridge::new("127.0.0.1:9"), options));
+        let rejects = Route { host: "*".parse().unwrap(), ports: "25".parse().unwrap(), via: Via::Reject };
+        let routing = Routing::new(Routes::new(vec![rejects]).into(), Outproxies::default()).unwrap();
+        for (host, port, failure) in [
+            ("example.com", 25, Failure::RouteRejects),
+            ("example.com", 80, Failure::NotAllowed),
+            ("a.onion", 80, Failure::NotAllowed),
+            ("nas", 80, Failure::LocalHost),
+            ("localhost", 25, Failure::RouteRejects),
+            ("192.168.0.1", 80, Failure::LocalHost),
+            ("198.51.100.7", 80, Failure::NotAllowed),
+        ] {
+            let target = Target::parse(host.as_bytes()).unwrap();
+            let opened =
+                routing.open(&dialler, &IsolationKey::default(), (&target, port), MAX_ATTEMPT_TIME).await;
+            assert_eq!(opened.err(), Some(failure), "{host}:{port}");
+        }
     }
 
     /// Every connection holds this future at all times. If it were kilobytes, thousands of idle connections would pay for it.

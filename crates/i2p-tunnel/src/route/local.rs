@@ -62,6 +62,14 @@ pub(super) fn is_local(host: OutsideHost<'_>) -> bool {
     }
 }
 
+/// Those of [`LOCAL_DOMAINS`] that are on no network.
+const NOWHERE: [&str; 2] = ["invalid", "onion"];
+
+/// Whether a host is on this machine or on a network that it is in.
+pub(super) fn is_near(host: OutsideHost<'_>) -> bool {
+    is_local(host) && !host.name().is_some_and(|name| NOWHERE.iter().any(|domain| is_below(name, domain)))
+}
+
 /// Whether a name has no dot, or is one of [`LOCAL_DOMAINS`] or below one.
 pub(super) fn is_local_name(name: &str) -> bool {
     !name.contains('.') || LOCAL_DOMAINS.iter().any(|domain| name == *domain || is_below(name, domain))

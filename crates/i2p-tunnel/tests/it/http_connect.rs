@@ -71,13 +71,13 @@ async fn failures_have_a_status_and_a_hint_and_never_name_the_target() {
     let proxy = proxy(&bridge).await;
     let b32 = b32();
     for (target, status, says) in [
-        ("secret.example.com:80", "403 Forbidden", "leads to I2P"),
-        ("198.51.100.7:80", "403 Forbidden", "no route leads there"),
-        ("[2001:db8::7]:80", "403 Forbidden", "no route leads there"),
-        ("localhost:80", "403 Forbidden", "no route leads there"),
-        ("unknown.i2p:80", "404 Not Found", "Check the spelling"),
-        ("a_secret.i2p:80", "400 Bad Request", "Check the address"),
-        (&format!("{b32}:80"), "502 Bad Gateway", "offline"),
+        ("secret.example.com:80", "403 This address is outside I2P", "leads to I2P"),
+        ("198.51.100.7:80", "403 This address is outside I2P", "no route leads there"),
+        ("[2001:db8::7]:80", "403 This address is outside I2P", "no route leads there"),
+        ("localhost:80", "403 This host is on your machine or network", "no_proxy"),
+        ("unknown.i2p:80", "404 No address book knows this name", "Check the spelling"),
+        ("a_secret.i2p:80", "400 This is not an address", "Check the address"),
+        (&format!("{b32}:80"), "502 The site cannot be reached", "offline"),
         ("known.i2p", "400 Bad Request", "CONNECT HOST:PORT"),
         ("known.i2p:0", "400 Bad Request", "CONNECT HOST:PORT"),
     ] {

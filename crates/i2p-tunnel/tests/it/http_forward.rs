@@ -93,7 +93,7 @@ async fn failures_are_told_and_the_connection_goes_on() {
         ("secret.example.com", "403", "leads to I2P"),
         ("198.51.100.7", "403", "no route leads there"),
         ("[2001:db8::7]", "403", "no route leads there"),
-        ("localhost", "403", "no route leads there"),
+        ("a.localhost", "403", "of this machine"),
         ("unknown.i2p", "404", "Check the spelling"),
         ("a_secret.i2p", "400", "Check the address"),
     ] {

@@ -76,13 +76,20 @@ async fn a_person_who_waits_for_tunnels_gets_a_page_that_loads_itself_again() {
     let proxy = start_service(service, pool).await;
     let site =
         crate::common::site::Site::start(&bridge, "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok").await;
-    let mut client = proxy.connect().await;
+    let (mut client, mut sender) = (proxy.connect().await, proxy.connect().await);
     let begin = Instant::now();
     let request = get(&format!("known.i2p:{}", site.port), BROWSER);
-    let (head, page) = timeout(LONG, ask(&mut client, &request)).await.unwrap();
-    assert!(head.starts_with("HTTP/1.1 503 ") && head.contains("Refresh: 5\r\n"), "{head}");
-    assert!(page.contains("tunnels are being built") && page.contains("loads itself"), "{page}");
-    assert!(begin.elapsed() < Duration::from_secs(11), "{:?}", begin.elapsed());
+    let page = async {
+        let (head, page) = timeout(LONG, ask(&mut client, &request)).await.unwrap();
+        assert!(head.starts_with("HTTP/1.1 503 ") && head.contains("Refresh: 5\r\n"), "{head}");
+        assert!(page.contains("tunnels are being built") && page.contains("loads itself"), "{page}");
+        assert!(begin.elapsed() < Duration::from_secs(11), "{:?}", begin.elapsed());
+    };
+    // The page would be loaded again without what a form has sent.
+    let sent = request.replacen("GET", "POST", 1).replacen("\r\n\r\n", "\r\nContent-Length: 1\r\n\r\nx", 1);
+    let form = async { timeout(LONG, ask(&mut sender, &sent)).await.unwrap() };
+    let ((), (head, body)) = tokio::join!(page, form);
+    assert!(head.starts_with("HTTP/1.1 200 ") && body == "ok", "{head}{body}");
     // The same session, and not another one.
     let (head, body) = timeout(LONG, ask(&mut client, &request)).await.unwrap();
     assert!(head.starts_with("HTTP/1.1 200 ") && body == "ok", "{head}{body}");

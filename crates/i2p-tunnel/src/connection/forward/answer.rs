@@ -2,7 +2,7 @@
 //! asked for.
 
 use hyper::{
-    Response, StatusCode,
+    Method, Response, StatusCode,
     header::{self, HeaderMap, HeaderName, HeaderValue},
 };
 
@@ -43,8 +43,8 @@ impl Reader {
 }
 
 impl Trouble {
-    /// The answer for the client, with what else its page shows.
-    pub(super) fn answer(&self, reader: Reader, more: &[Block]) -> Response<ClientBody> {
+    /// The answer to a request with this method, with what else its page shows.
+    pub(super) fn answer(&self, reader: Reader, method: &Method, more: &[Block]) -> Response<ClientBody> {
         let (status, what, hint) = match self {
             Self::Failed(failure) => {
                 let row = failure.row();
@@ -61,13 +61,17 @@ impl Trouble {
                 "Give your program the user name and password of the proxy.",
             ),
         };
+        // A browser would load the page without what it has sent.
+        let is_lost = self.passes_by_itself() && !method.is_safe();
+        let hint =
+            if is_lost { "What you sent did not reach the site. Go back, and send it again." } else { hint };
         let code = self.code(status);
         let page = Page {
             title: self.title(),
             what,
             hint,
             code: &code,
-            reloads: reader == Reader::Person && self.passes_by_itself(),
+            reloads: reader == Reader::Person && self.passes_by_itself() && !is_lost,
             more,
             forms: None,
         };
@@ -106,22 +110,7 @@ impl Trouble {
             Self::Refused(_) => "The proxy refused this request",
             Self::Unauthorized(http::Refusal::Unchecked) => "Too many passwords at once",
             Self::Unauthorized(_) => "The proxy needs a password",
-            Self::Failed(failure) => match failure {
-                Failure::NameUnknown => "No address book knows this name",
-                Failure::MalformedName => "This is not an address",
-                Failure::Unreachable | Failure::ClientKeyMissing => "The site cannot be reached",
-                Failure::TimedOut => "The site did not answer in time",
-                Failure::Refused => "The site refused the connection",
-                Failure::BadAnswer => "The site did not answer properly",
-                Failure::NotAllowed => "This address is outside I2P",
-                Failure::NoTunnels => "I2P tunnels are being built",
-                Failure::RouterUnavailable => "The I2P router cannot be reached",
-                Failure::OutproxiesFailed => "No way out of I2P works",
-                Failure::TooManySessions | Failure::SessionShare | Failure::TooManyConnections => {
-                    "The proxy is busy"
-                }
-                _ => "The proxy could not open this site",
-            },
+            Self::Failed(failure) => failure.title(),
         }
     }
 
@@ -139,9 +128,7 @@ impl Trouble {
 pub(super) fn of_page(status: StatusCode, page: &Page<'_>, reader: Reader) -> Response<ClientBody> {
     let (kind, text) = match reader {
         Reader::Person => ("text/html; charset=utf-8", page.html()),
-        Reader::Program => {
-            ("text/plain; charset=utf-8", format!("i2p-socks: {}.\n{}\n", page.what, page.hint))
-        }
+        Reader::Program => ("text/plain; charset=utf-8", page.text()),
     };
     let mut answer = Response::new(ClientBody::text(text));
     *answer.status_mut() = status;
@@ -193,7 +180,7 @@ mod tests {
             .chain([http::Refusal::Wrong, http::Refusal::Unchecked].map(Trouble::Unauthorized));
         for trouble in all {
             for reader in [Reader::Person, Reader::Program] {
-                let answer = trouble.answer(reader, &[]);
+                let answer = trouble.answer(reader, &Method::GET, &[]);
                 assert!(answer.status().is_client_error() || answer.status().is_server_error());
                 assert!(answer.status().canonical_reason().is_some(), "{}", answer.status());
                 let policy = answer.headers()[header::CONTENT_SECURITY_POLICY].to_str().unwrap().to_owned();
@@ -202,6 +189,8 @@ mod tests {
                 assert_eq!(kind.starts_with("text/html"), reader == Reader::Person, "{kind}");
                 let refresh = answer.headers().contains_key(header::REFRESH);
                 assert_eq!(refresh, reader == Reader::Person && trouble.passes_by_itself());
+                let sent = trouble.answer(reader, &Method::POST, &[]);
+                assert!(!sent.headers().contains_key(header::REFRESH), "it would be loaded by GET");
             }
         }
     }

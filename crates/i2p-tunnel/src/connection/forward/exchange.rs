@@ -86,7 +86,7 @@ impl<D: Dial> Forwarder<D> {
         let in_flight = InFlight::new(&self.shared);
         // Every request that hyper reads has begun with a checked head.
         let begun = self.shared.take_begun().unwrap_or(Err(Refusal::RequestLine));
-        let reader = Reader::of(request.headers());
+        let (reader, method) = (Reader::of(request.headers()), request.method().clone());
         let (answer, host) = match begun {
             Err(refusal) => (Err(Trouble::Refused(refusal)), Vec::new()),
             Ok(head) => {
@@ -100,7 +100,7 @@ impl<D: Dial> Forwarder<D> {
                 self.count(&trouble);
                 let shows_ways = trouble.is_unknown_name() && reader == Reader::Person;
                 let more = if shows_ways { self.other_ways_to(&host).await } else { Vec::new() };
-                trouble.answer(reader, &more)
+                trouble.answer(reader, &method, &more)
             }
         };
         self.shared.answered();
@@ -207,7 +207,10 @@ impl<D: Dial> Forwarder<D> {
         let again = repeated(&request);
         let mut upstream = match self.unused_stream(destination) {
             Some(upstream) => upstream,
-            None if reader == Reader::Person => self.open_or_say_that_tunnels_are_built(destination).await?,
+            // What a form sends would be lost with the page that loads itself again.
+            None if reader == Reader::Person && request.method().is_safe() => {
+                self.open_or_say_that_tunnels_are_built(destination).await?
+            }
             None => self.open(destination).await?,
         };
         let mut failed = match self.within_limit(upstream.send(request)).await? {

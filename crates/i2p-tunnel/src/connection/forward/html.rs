@@ -33,7 +33,7 @@ pub(super) struct Page<'a> {
     pub(super) code: &'a str,
     /// Whether it loads itself again.
     pub(super) reloads: bool,
-    /// What else it shows to people.
+    /// What else it shows.
     pub(super) more: &'a [Block],
     /// Where its forms may lead, in the words of a `Content-Security-Policy`; `None` without forms.
     pub(super) forms: Option<&'a str>,
@@ -71,6 +71,12 @@ pub(super) struct Form {
 }
 
 impl Page<'_> {
+    /// What programs get.
+    pub(super) fn text(&self) -> String {
+        let more: String = self.more.iter().map(Block::text).collect();
+        format!("i2p-socks: {}.\n{}\n{more}", self.what, self.hint)
+    }
+
     pub(super) fn html(&self) -> String {
         let Self { title, what, hint, code, reloads, more, .. } = self;
         let (title, what, hint, code) = (escaped(title), sentence(what), escaped(hint), escaped(code));
@@ -90,6 +96,20 @@ impl Page<'_> {
 }
 
 impl Block {
+    /// Forms are left out: a program sends none.
+    fn text(&self) -> String {
+        match self {
+            Self::Facts(facts) => facts.iter().map(|(name, value)| format!("{name}: {value}\n")).collect(),
+            Self::Links(intro, links) => {
+                let lines = links
+                    .iter()
+                    .map(|Link { text, note, .. }| format!("{text} {note}").trim_end().to_owned() + "\n");
+                std::iter::once(format!("{intro}\n")).chain(lines).collect()
+            }
+            Self::Form(_) => String::new(),
+        }
+    }
+
     fn html(&self) -> String {
         match self {
             Self::Facts(facts) => {

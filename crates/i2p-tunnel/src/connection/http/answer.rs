@@ -14,7 +14,9 @@ pub(crate) const TOO_MANY_ATTEMPTS: (&str, &str) = (
 /// The stream was not opened: the status of the failure table, and a hint for the client.
 pub(super) fn failed(failure: Failure) -> String {
     let row = failure.row();
-    plain(row.http, "", &format!("i2p-socks: {}.\n{}\n", row.log, failure.client_hint()))
+    let text = format!("i2p-socks: {}.\n{}\n", row.log, failure.client_hint());
+    // Many programs show nothing but the reason.
+    with_reason((row.http, failure.title()), "", "text/plain", &text)
 }
 
 /// The client must send credentials (RFC 9110 section 15.5.8).
@@ -67,8 +69,12 @@ fn plain(status: u16, fields: &str, text: &str) -> String {
 
 /// Encodes a response that ends the connection.
 pub(super) fn response(status: u16, fields: &str, kind: &str, body: &str) -> String {
+    with_reason((status, reason(status)), fields, kind, body)
+}
+
+fn with_reason((status, reason): (u16, &str), fields: &str, kind: &str, body: &str) -> String {
     format!(
-        "HTTP/1.1 {status} {}\r\n\
+        "HTTP/1.1 {status} {reason}\r\n\
          {fields}\
          Content-Type: {kind}; charset=utf-8\r\n\
          Content-Length: {}\r\n\
@@ -76,7 +82,6 @@ pub(super) fn response(status: u16, fields: &str, kind: &str, body: &str) -> Str
          Connection: close\r\n\
          \r\n\
          {body}",
-        reason(status),
         body.len()
     )
 }
@@ -109,7 +114,7 @@ mod tests {
             let (head, body) = answer.split_once("\r\n\r\n").unwrap();
             let row = failure.row();
             assert!(head.starts_with(&format!("HTTP/1.1 {} ", row.http)), "{head}");
-            assert!(!head.contains(" Error\r\n"), "{failure:?} has a status without a name");
+            assert!(head.contains(&format!(" {}\r\n", failure.title())) && head.is_ascii(), "{head}");
             assert!(head.contains(&format!("Content-Length: {}\r\n", body.len())), "{head}");
             assert!(body.contains(row.log) && body.contains(failure.client_hint()), "{body}");
         }

@@ -7,7 +7,7 @@ use i2p_name::Target;
 use tokio::time::timeout;
 
 use super::super::{
-    answer::of_page,
+    answer::{Reader, of_page},
     body::ClientBody,
     form::value,
     html::{Block, Form, Page},
@@ -40,7 +40,14 @@ pub(super) fn show<D: Dial>(visit: &Visit<'_, D>, query: &str) -> Response<Clien
     } else {
         "all sites know you by one I2P address"
     };
-    let hint = "To see it, I2P tunnels are built if you have none yet. A new one ends with no open download.";
+    let hint = match visit.reader {
+        Reader::Person => {
+            "To show it, the proxy builds I2P tunnels if you have none yet. A new identity does not interrupt open downloads."
+        }
+        Reader::Program => {
+            "To see or change it, open this page in a browser, or use i2p-socks status and i2p-socks new-identity."
+        }
+    };
     identity.page(visit, ("Your identity in I2P", what, hint), Vec::new())
 }
 
@@ -102,7 +109,11 @@ impl Identity {
             (Some(address), _) => {
                 let facts = vec![Block::Facts(vec![("Your address", address.to_string())])];
                 let what = "this is the I2P address by which sites know you now";
-                self.page(visit, (title, what, "Nobody can find you by it who has not met you."), facts)
+                let hint = match visit.service.sessions.incoming {
+                    true => "It is published, so that others can connect to your programs.",
+                    false => "It is not published: only the sites that you visit know it.",
+                };
+                self.page(visit, (title, what, hint), facts)
             }
             (None, Ok(Err(failure))) => {
                 self.page(visit, (title, failure.row().log, failure.client_hint()), Vec::new())
