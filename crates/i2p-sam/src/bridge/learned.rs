@@ -26,6 +26,8 @@ pub(super) struct Known {
     pub(super) spares: Arc<Spares>,
     /// The kinds of datagrams that it was asked for.
     pub(super) style_trials: Arc<StyleTrials>,
+    /// Whether it has refused a session because of its post-quantum encryption.
+    pub(super) refuses_post_quantum: Arc<AtomicBool>,
 }
 
 impl Learned {
@@ -40,8 +42,12 @@ impl Learned {
         if let Some(known) = latest.as_ref().filter(|known| known.capabilities == capabilities) {
             return known.clone();
         }
-        let (spares, style_trials) = (Spares::new(max_spares), Arc::default());
-        let known = Known { capabilities, spares, style_trials };
+        let known = Known {
+            capabilities,
+            spares: Spares::new(max_spares),
+            style_trials: Arc::default(),
+            refuses_post_quantum: Arc::default(),
+        };
         let replaced = latest.replace(known.clone());
         drop(latest);
         if let Some(replaced) = replaced {

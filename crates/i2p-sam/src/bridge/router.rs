@@ -1,6 +1,9 @@
 //! The router that answers at a bridge.
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::{Arc, atomic::Ordering},
+    time::Duration,
+};
 
 use tokio::time::Instant;
 
@@ -14,7 +17,7 @@ use super::{
 };
 use crate::{
     error::{Error, Phase},
-    wire::{Dialect, LookupName, NamingLookup, Reply},
+    wire::{Dialect, LeaseSetDialect, LeaseSetEncryption, LookupName, NamingLookup, Reply},
 };
 
 /// A spare connection that the router closes within this time after a command had been closed before the command. A router that
@@ -100,6 +103,22 @@ impl Router {
     /// The kinds of datagrams that this router was asked for.
     pub(crate) fn style_trials(&self) -> &StyleTrials {
         &self.known.style_trials
+    }
+
+    /// How this router reads the options of a session's lease set on this connection.
+    pub(crate) fn lease_set_dialect(&self, connection: &Connection) -> LeaseSetDialect {
+        let mut lease_set = connection.lease_set_dialect();
+        if self.known.refuses_post_quantum.load(Ordering::Relaxed) {
+            lease_set.encryption = LeaseSetEncryption::Classic;
+        }
+        lease_set
+    }
+
+    /// Asks this router for no post-quantum encryption from now on.
+    pub(crate) fn forgo_post_quantum(&self) {
+        if !self.known.refuses_post_quantum.swap(true, Ordering::Relaxed) {
+            tracing::info!("the router refuses post-quantum encryption: sessions use X25519 alone");
+        }
     }
 
     /// Forgets this router: behind a connection that was lost another router may come up, or another version of it. Sessions

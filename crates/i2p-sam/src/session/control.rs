@@ -23,8 +23,8 @@ use crate::{
     },
     error::{Error, Phase},
     wire::{
-        Command, DatagramStyle, PrivateKey, Reply, ResultWord, SessionAdd, SessionCreate, SessionId,
-        SessionOptions, SessionRemove, Style,
+        Command, DatagramStyle, LeaseSetEncryption, PrivateKey, Reply, ResultWord, SessionAdd, SessionCreate,
+        SessionId, SessionOptions, SessionRemove, Style,
     },
 };
 
@@ -68,40 +68,41 @@ impl ControlConnection {
     /// Opens a connection to the router and creates a session on it.
     pub(crate) async fn create(
         router: &Router,
-        id: &SessionId,
         style: Style,
         options: &SessionOptions,
-    ) -> Result<(Self, PrivateKey), Error> {
+    ) -> Result<(Self, SessionId, PrivateKey), Error> {
         let connection = router.connect().await?;
-        Self::create_on(connection, router, id, style, options).await
+        Self::create_on(connection, router, style, options).await
     }
 
-    /// Creates a session on this connection to the router, which has said HELLO.
+    /// Creates a session on this connection to the router, which has said HELLO. A router that does not know the encryption types is
+    /// asked again for those that each router knows, on another connection: the session ID of the first one stays taken.
     pub(crate) async fn create_on(
         mut connection: Connection,
         router: &Router,
-        id: &SessionId,
         style: Style,
         options: &SessionOptions,
-    ) -> Result<(Self, PrivateKey), Error> {
+    ) -> Result<(Self, SessionId, PrivateKey), Error> {
         let phase = Phase::SessionCreate;
         if options.has_early_data() && !router.capabilities().early_data() {
             router.warn_once_no_early_data();
         }
         let limits = router.bridge().timeouts();
         let create = async {
-            let lease_set = connection.lease_set_dialect();
-            connection.send(&SessionCreate { id, style, lease_set, options }, phase).await?;
             loop {
-                let mut line = connection.answer(phase).await?;
-                let key = created(&line, options.key());
-                line.zeroize();
-                if let Some(key) = key {
-                    return key;
+                let id = SessionId::random().map_err(Error::Random)?;
+                let lease_set = router.lease_set_dialect(&connection);
+                connection.send(&SessionCreate { id: &id, style, lease_set, options }, phase).await?;
+                let (created, is_unknown) = answer(&mut connection, options.key()).await?;
+                if is_unknown && lease_set.encryption == LeaseSetEncryption::PostQuantum {
+                    router.forgo_post_quantum();
+                    connection = router.connect().await?;
+                    continue;
                 }
+                return created.map(|key| (id, key, connection));
             }
         };
-        let key = within(limits.session_create, phase, create).await?;
+        let (id, key, connection) = within(limits.session_create, phase, create).await?;
         let (requests, queue) = mpsc::channel(MAX_QUEUED_REQUESTS);
         let (lost_sender, lost) = watch::channel(false);
         let task = ControlTask { connection, queue, limit: limits.naming_lookup, late: VecDeque::new() };
@@ -113,7 +114,7 @@ impl ControlConnection {
             }
             lost_sender.send_replace(true);
         });
-        Ok((Self { requests, lost, router: router.clone(), unused: Mutex::default() }, key))
+        Ok((Self { requests, lost, router: router.clone(), unused: Mutex::default() }, id, key))
     }
 
     /// The router that made the session.
@@ -215,6 +216,21 @@ impl Drop for RemoveOnDrop<'_> {
 /// The key of the session that is being created, or the reason why it is not. `None` for a PING that crossed our command: the
 /// command is answered next. A session that was asked for with a key must have its destination. If the router repeats that key,
 /// the result shares the secret keys with `asked`, so that there is one copy of them in memory.
+/// Waits for the answer to SESSION CREATE. The second part tells whether the router does not know an encryption type.
+async fn answer(
+    connection: &mut Connection,
+    asked: Option<&PrivateKey>,
+) -> Result<(Result<PrivateKey, Error>, bool), Error> {
+    loop {
+        let mut line = connection.answer(Phase::SessionCreate).await?;
+        let (created, is_unknown) = (created(&line, asked), LeaseSetEncryption::is_unknown(&line));
+        line.zeroize();
+        if let Some(created) = created {
+            return Ok((created, is_unknown));
+        }
+    }
+}
+
 fn created(line: &[u8], asked: Option<&PrivateKey>) -> Option<Result<PrivateKey, Error>> {
     let phase = Phase::SessionCreate;
     Some(match Reply::parse(line) {

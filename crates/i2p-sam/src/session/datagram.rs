@@ -13,7 +13,7 @@ use super::{
 use crate::{
     bridge::router::Router,
     error::{Error, Phase},
-    wire::{DatagramStyle, Ports, Received, SessionId, SessionOptions, write_send_header},
+    wire::{DatagramStyle, Ports, Received, SessionOptions, write_send_header},
 };
 
 /// The longest packet that a bridge sends, in bytes: 32 KiB of payload and a line before it.
@@ -59,10 +59,9 @@ impl DatagramSession {
         router.try_datagrams(style).await?;
         let connection = router.connect().await?;
         let socket = DatagramSocket::open(&connection, router.bridge()).await?;
-        let id = SessionId::random().map_err(Error::Random)?;
         let with_socket = socket.style(style, ports);
-        let (control, key) =
-            ControlConnection::create_on(connection, router, &id, with_socket, options).await?;
+        let (control, id, key) =
+            ControlConnection::create_on(connection, router, with_socket, options).await?;
         let session = Session::on(Arc::new(control), id, key, SessionKind::Whole);
         Ok(Self::on(session, style, ports.from, Arc::new(socket)))
     }

@@ -8,7 +8,7 @@ use super::{
 use crate::{
     bridge::{Bridge, router::Router},
     error::Error,
-    wire::{DatagramStyle, Ports, SessionId, SessionOptions, Style},
+    wire::{DatagramStyle, Ports, SessionOptions, Style},
 };
 
 impl Bridge {
@@ -51,8 +51,7 @@ impl Router {
         if options.lends() && self.capabilities().datagrams_beside_streams(DatagramStyle::Datagram) {
             return self.create_primary(options).await?.add_streams(0).await;
         }
-        let id = SessionId::random().map_err(Error::Random)?;
-        let (control, key) = ControlConnection::create(self, &id, Style::Stream, options).await?;
+        let (control, id, key) = ControlConnection::create(self, Style::Stream, options).await?;
         Ok(Session::on(Arc::new(control), id, key, SessionKind::Whole))
     }
 

@@ -28,8 +28,7 @@ impl PrimarySession {
         let unsupported =
             || Error::Unsupported { what: "sessions with subsessions", dialect: capabilities.dialect() };
         let word = capabilities.primary().ok_or_else(unsupported)?;
-        let id = SessionId::random().map_err(Error::Random)?;
-        let (control, key) = ControlConnection::create(router, &id, Style::Primary(word), options).await?;
+        let (control, _, key) = ControlConnection::create(router, Style::Primary(word), options).await?;
         Ok(Self::on(Arc::new(control), key))
     }
 

@@ -8,7 +8,7 @@ use super::{control::ControlConnection, udp_socket::DatagramSocket};
 use crate::{
     bridge::{capabilities::DatagramSupport, router::Router, style_trials::StyleTrial},
     error::{Error, Phase},
-    wire::{DatagramStyle, Ports, ResultWord, SessionId, SessionOptions},
+    wire::{DatagramStyle, Ports, ResultWord, SessionOptions},
 };
 
 /// How long to wait for a refusal. A router refuses a style before it builds tunnels.
@@ -47,10 +47,9 @@ impl Router {
 async fn ask(router: &Router, style: DatagramStyle) -> Result<StyleTrial, Error> {
     let connection = router.connect().await?;
     let socket = DatagramSocket::open(&connection, router.bridge()).await?;
-    let id = SessionId::random().map_err(Error::Random)?;
     let options = SessionOptions::default().length(0).quantity(1).publish(false);
     let with_socket = socket.style(style, Ports::default());
-    let create = ControlConnection::create_on(connection, router, &id, with_socket, &options);
+    let create = ControlConnection::create_on(connection, router, with_socket, &options);
     match timeout(REFUSAL_TIMEOUT, create).await {
         Ok(Ok(_)) | Err(_) => Ok(StyleTrial::Accepted),
         // Other words, such as DUPLICATED_ID, tell nothing about the style.

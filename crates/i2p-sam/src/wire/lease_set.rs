@@ -28,7 +28,7 @@ impl LeaseSetDialect {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum LeaseSetEncryption {
     /// ML-KEM-768 with X25519 (6), and X25519 alone (4). Recorded traffic stays secret from quantum computers, if the far end
-    /// supports ML-KEM too. A Java I2P that does not know 6 uses only 4, and writes a line into its log (from its sources).
+    /// supports ML-KEM too. A Java I2P that does not know 6 refuses the session ([`Self::is_unknown`]).
     PostQuantum,
     /// X25519 (4), and ElGamal (0) for far ends of before 2020. For routers that may not know 6: i2pd 2.45 and 2.56 crash when a
     /// list begins with it.
@@ -38,8 +38,8 @@ pub enum LeaseSetEncryption {
 impl LeaseSetEncryption {
     /// What a router supports, by the SAM version that it answers and the dialect of its lines.
     ///
-    /// i2pd with SAM 3.3 (2.58 and later) and Java I2P with SAM 3.3 accept 6, and so does emissary, which alone answers 3.2. A
-    /// router that answers less, or whose version is unknown, is never sent 6.
+    /// i2pd with SAM 3.3 (2.58 and later) accepts 6, and so does emissary, which alone answers 3.2. A Java I2P with SAM 3.3 accepts or
+    /// refuses it. A router that answers less, or whose version is unknown, is never sent 6.
     #[must_use]
     pub fn of_router(version: Option<Version>, dialect: Dialect) -> Self {
         match (version, dialect) {
@@ -47,6 +47,16 @@ impl LeaseSetEncryption {
             | (Some(Version { major: 3, minor: 2 }), Dialect::Emissary) => Self::PostQuantum,
             _ => Self::Classic,
         }
+    }
+}
+
+impl LeaseSetEncryption {
+    /// Whether an answer to SESSION CREATE means that the router does not know an encryption type. Java I2P 2.7.0 ends such a message
+    /// with `Unsupported crypto type: 6`.
+    pub(crate) fn is_unknown(answer: &[u8]) -> bool {
+        const WORDS: &[u8] = b"Unsupported crypto type";
+        answer.starts_with(b"SESSION STATUS RESULT=I2P_ERROR")
+            && answer.windows(WORDS.len()).any(|part| part == WORDS)
     }
 }
 

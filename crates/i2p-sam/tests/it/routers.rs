@@ -54,6 +54,32 @@ async fn post_quantum_encryption_is_asked_for_where_the_router_accepts_it() {
     }
 }
 
+/// As Java I2P 2.7.0 answers.
+#[tokio::test]
+async fn a_router_that_does_not_know_post_quantum_encryption_is_asked_without_it_from_then_on() {
+    const REFUSAL: &str = "SESSION STATUS RESULT=I2P_ERROR MESSAGE=\"Error creating I2PSocketManager: [x(CLOSED)]: Failed to \
+                           build tunnels - Disconnected from router while waiting for tunnels: Unsupported crypto type: 6\"";
+    let kit = TestBridge::start_as(sam_testkit::Dialect::Java).await;
+    kit.once("SESSION CREATE", [Act::line(REFUSAL)]);
+    let bridge = Bridge::new(kit.address());
+    for _ in 0..2 {
+        bridge.create_session(&SessionOptions::default()).await.unwrap();
+    }
+    let commands = kit.commands();
+    let creates = commands.iter().filter(|line| line.starts_with("SESSION CREATE"));
+    let word =
+        |line: &str, key: &str| line.split(' ').find_map(|pair| pair.strip_prefix(key)).unwrap().to_owned();
+    let asked: Vec<_> =
+        creates.map(|line| (word(line, "i2cp.leaseSetEncType="), word(line, "ID="))).collect();
+    let types: Vec<_> = asked.iter().map(|(types, _)| types.as_str()).collect();
+    assert_eq!(types, ["6,4", "4,0", "4,0"]);
+    assert_ne!(asked[0].1, asked[1].1, "the first ID stays taken");
+
+    // Another reason is no reason to ask again.
+    kit.once("SESSION CREATE", [Act::line("SESSION STATUS RESULT=I2P_ERROR MESSAGE=\"tunnels failed\"")]);
+    Bridge::new(kit.address()).create_session(&SessionOptions::default()).await.unwrap_err();
+}
+
 /// A server that is not published is not found, and a client that is published can be found by everybody.
 #[tokio::test]
 async fn a_lease_set_is_published_or_hidden_as_the_router_reads_the_option() {
