@@ -102,7 +102,8 @@ pub fn check_address_helper(input: &[u8]) {
     assert_eq!(rest.path(), path.path());
     assert_eq!(AddressHelper::of(&rest), None, "one is left");
     match AddressHelper::of(&path) {
-        None => assert_eq!(rest, path, "something else was removed"),
+        // A path that is left out is "/".
+        None => assert_eq!(rest.to_string(), path.to_string(), "something else was removed"),
         Some(Err(_)) => {}
         Some(Ok(helper)) => {
             assert_eq!(helper.rest, rest);
