@@ -66,7 +66,7 @@ pub(super) fn is_local(host: OutsideHost<'_>) -> bool {
 const NOWHERE: [&str; 2] = ["invalid", "onion"];
 
 /// Whether a host is on this machine or on a network that it is in.
-pub(super) fn is_near(host: OutsideHost<'_>) -> bool {
+pub(crate) fn is_near(host: OutsideHost<'_>) -> bool {
     is_local(host) && !host.name().is_some_and(|name| NOWHERE.iter().any(|domain| is_below(name, domain)))
 }
 

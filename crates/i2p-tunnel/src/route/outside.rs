@@ -2,8 +2,6 @@ use std::{fmt, net::IpAddr};
 
 use i2p_name::{ClearNetHost, Target};
 
-use super::local::is_near;
-
 /// A host outside I2P. Outproxies can be asked for nothing else.
 ///
 /// This type cannot hold an I2P target. So no mistake in a route, a configuration or the code of an outproxy protocol can send an
@@ -41,11 +39,6 @@ impl<'a> OutsideHost<'a> {
             Host::Name(host) => Some(host.as_str()),
             Host::Address(_) => None,
         }
-    }
-
-    /// Whether it is on this machine or on a network that the machine is in, by its address or name.
-    pub(crate) fn is_near(self) -> bool {
-        is_near(self)
     }
 
     /// The address. `None` for a name.
