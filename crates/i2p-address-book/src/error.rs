@@ -1,5 +1,7 @@
 use std::{io, path::PathBuf};
 
+use i2p_name::ImportRefusal;
+
 /// Why an operation on an address book failed.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
@@ -49,6 +51,9 @@ pub enum BookError {
     /// The output of an export cannot be written.
     #[error("the names cannot be written")]
     Write(#[source] io::Error),
+    /// No address book may have the name.
+    #[error("{0}")]
+    NotImportable(ImportRefusal),
     /// The name has another destination already. Remove or replace it.
     #[error("the name has another destination already")]
     NameTaken,

@@ -73,7 +73,9 @@ impl HostName {
 #[non_exhaustive]
 pub enum ImportRefusal {
     /// `proxy.i2p`, `router.i2p`, `console.i2p`, `mail.i2p` and their subdomains belong to the router itself.
-    #[error("the name is reserved for the router itself")]
+    #[error(
+        "the name is reserved: proxy.i2p, router.i2p, console.i2p, mail.i2p and the names below them stand for the router or the proxy"
+    )]
     Reserved,
     /// `<52 characters of base32>.i2p`, which a reader may mistake for a base32 address.
     #[error("the name looks like a base32 address but is not one")]

@@ -43,7 +43,7 @@ pub use log_throttle::LogThrottle;
 pub use metrics::Metrics;
 pub use names::{
     AddressOwner, AddressPool, BookAnswer, KnownName, LastResort, LookupIdentity, NameBook, NameCache,
-    NameOrigin, NameSource, OpenStreams, Resolver, ResolverTimes,
+    NameOrigin, NameSource, OpenStreams, Resolver, ResolverTimes, is_own_host,
 };
 pub use outproxy::{
     DuplicateOutproxy, Outproxies, OutproxyAt, OutproxyCredentials, OutproxyDefinition, OutproxyFault,

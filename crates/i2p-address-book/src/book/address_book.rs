@@ -126,8 +126,10 @@ impl AddressBook {
     /// Adds a name by hand, or confirms an existing entry. After that no feed changes it.
     ///
     /// # Errors
-    /// [`BookError::NameTaken`] if the name has another destination, [`BookError::Full`], [`BookError::Storage`].
+    /// [`BookError::NotImportable`], [`BookError::NameTaken`] if the name has another destination, [`BookError::Full`],
+    /// [`BookError::Storage`].
     pub fn add(&self, host: &HostName, destination: &Destination) -> Result<(), BookError> {
+        host.check_importable().map_err(BookError::NotImportable)?;
         self.write(|ledger| {
             let record = Record::new(destination.clone(), Source::Hand, ledger.now, 0);
             match ledger.get(host)? {
@@ -142,8 +144,9 @@ impl AddressBook {
     /// lines of feeds with the old destination are outdated, not conflicts.
     ///
     /// # Errors
-    /// [`BookError::Full`], [`BookError::Storage`].
+    /// [`BookError::NotImportable`], [`BookError::Full`], [`BookError::Storage`].
     pub fn replace(&self, host: &HostName, destination: &Destination) -> Result<(), BookError> {
+        host.check_importable().map_err(BookError::NotImportable)?;
         self.write(|ledger| {
             let mut record = Record::new(destination.clone(), Source::Hand, ledger.now, 0);
             ledger.drop_conflicts(host)?;

@@ -42,6 +42,22 @@ fn the_oldest_conflicts_are_dropped_first() {
     assert_eq!(shelf.book.conflicts(1).unwrap().len(), 1);
 }
 
+/// They would be in the way of the router or the proxy, or mistaken for an address.
+#[test]
+fn the_user_cannot_add_what_no_feed_can() {
+    let holder = Holder::new(1);
+    let shelf = Shelf::new();
+    for name in ["proxy.i2p", "www.mail.i2p", &format!("{}.i2p", "a".repeat(52))] {
+        let (added, replaced) = (
+            shelf.book.add(&host(name), &holder.destination),
+            shelf.book.replace(&host(name), &holder.destination),
+        );
+        assert!(matches!(added, Err(BookError::NotImportable(_))), "{name}: {added:?}");
+        assert!(matches!(replaced, Err(BookError::NotImportable(_))), "{name}: {replaced:?}");
+    }
+    assert!(shelf.book.is_empty().unwrap());
+}
+
 #[test]
 fn the_user_can_replace_a_taken_name_but_not_add_it() {
     let (first, second) = (Holder::new(1), Holder::new(2));

@@ -4,7 +4,7 @@
 use std::net::IpAddr;
 
 use i2p_name::{I2pName, NamedTarget, Target, VirtualOptions};
-use i2p_tunnel::{Comparison, OutsideHost, Routes, Verdict};
+use i2p_tunnel::{Comparison, OutsideHost, Routes, Verdict, is_own_host};
 use serde::Serialize;
 
 use super::{PORT_IS_AN_ARGUMENT, host_advice, remark_other_configuration};
@@ -36,6 +36,8 @@ struct Explanation {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "kebab-case")]
 enum Decision {
+    /// The proxy answers itself.
+    Proxy,
     I2p,
     Outproxies,
     Refused,
@@ -82,6 +84,11 @@ impl Explanation {
             }
         };
         Ok(match &target {
+            Target::I2p(name) if is_own_host(host.as_bytes()) => {
+                let why = "plain HTTP requests get its own pages, which never leave it; SOCKS and CONNECT requests are refused";
+                let own = Self::new(name.to_string(), port, "the proxy itself".into());
+                Self { decision: Decision::Proxy, why: why.into(), ..own }
+            }
             Target::I2p(name) => Self::new(name.to_string(), port, form(name).into())
                 .into_i2p("names in I2P go there and nowhere else"),
             Target::Ip(address) => {
@@ -186,6 +193,7 @@ impl Explanation {
             text += &format!("  route {route} ({says}) {outcome}\n");
         }
         let decision = match self.decision {
+            Decision::Proxy => "is answered by the proxy",
             Decision::I2p => "goes to I2P",
             Decision::Outproxies => "goes to an outproxy",
             Decision::Refused => "is refused",
@@ -276,6 +284,7 @@ mod tests {
             ("example.com", 22, Decision::Refused, "no route"),
             ("10.0.0.1", 80, Decision::Refused, "no route"),
             ("KNOWN.i2p.", 25, Decision::I2p, "nowhere else"),
+            ("Proxy.i2p.", 80, Decision::Proxy, "SOCKS and CONNECT requests are refused"),
             ("192.0.2.80", 25, Decision::I2p, "stands for"),
             ("250.1.2.3", 80, Decision::I2p, "RESOLVE"),
             ("a b", 80, Decision::Refused, "malformed"),

@@ -1,7 +1,7 @@
 //! `names`: manages the address book.
 
 use std::{
-    fs::File,
+    fs::{self, File},
     io::{self, IsTerminal, Write},
     path::{Path, PathBuf},
     pin::pin,
@@ -27,7 +27,7 @@ use crate::{
     daemon::bridge::bridge,
     names::{
         book::explain,
-        client::{BookClient, unexpected_reply},
+        client::{BookClient, STANDARD_STREAM, unexpected_reply},
         protocol::{self, BookCommand, BookReply, FeedUpdate, NameEntry},
     },
     terminal::output::{Format, remark, wanted},
@@ -72,9 +72,9 @@ pub(crate) enum NamesCommand {
         /// File to read; - for stdin.
         file: PathBuf,
     },
-    /// Export all names as a hosts.txt.
+    /// Export all names as a hosts.txt. On stdout, it is one with --json, too.
     Export {
-        /// File to create; it must not exist yet [default: stdout].
+        /// File to create; it must not exist yet; - for stdout [default: stdout].
         file: Option<PathBuf>,
     },
     /// Subscribe to a feed, which the proxy reads regularly through I2P. Without a URL, list the subscriptions.
@@ -112,7 +112,9 @@ pub(crate) async fn run(config: &Config, command: &NamesCommand, manner: Manner)
             check_name(name)?;
             let destination = book.destination(destination, router_lookup(config, destination)).await?;
             let command = BookCommand::Add { name: name.clone(), destination, replace: *replace };
-            let said = (format!("added {name}"), "the name is already in the address book");
+            let what =
+                if *replace { format!("set the destination of {name}") } else { format!("added {name}") };
+            let said = (what, "the name is already in the address book");
             done(&mut book, command, said, manner).await
         }
         NamesCommand::Remove { name } => {
@@ -121,15 +123,12 @@ pub(crate) async fn run(config: &Config, command: &NamesCommand, manner: Manner)
             done(&mut book, command, said, manner).await
         }
         NamesCommand::Import { file } => names_print::imported(&book.import(file).await?, format),
-        NamesCommand::Export { file: None } => {
-            wanted(export_to(&mut book, &mut io::stdout().lock()).await?).map(drop)
-        }
-        NamesCommand::Export { file: Some(file) } => {
+        NamesCommand::Export { file: Some(file) } if file != Path::new(STANDARD_STREAM) => {
             export(&mut book, file).await?;
-            if !manner.quiet {
-                remark(&format!("wrote all names to {}", file.display()));
-            }
-            Ok(())
+            names_print::done(&format!("wrote all names to {}", file.display()), manner)
+        }
+        NamesCommand::Export { .. } => {
+            wanted(export_to(&mut book, &mut io::stdout().lock()).await?).map(drop)
         }
         NamesCommand::Subscribe { url: None } => match book.run(BookCommand::Feeds).await? {
             BookReply::Feeds(feeds) => names_print::feeds(&feeds, format),
@@ -149,10 +148,10 @@ pub(crate) async fn run(config: &Config, command: &NamesCommand, manner: Manner)
             let asked = book.client.ask_within(UPDATE_TIMEOUT, protocol::UPDATE_PATH, url);
             let updated: Vec<FeedUpdate> =
                 with_remark(asked, manner.quiet).await.map_err(|error| match error {
-                    ControlError::NotRunning(_) => CommandError::run_time(
-                        "no proxy is running with this state directory, and only a running proxy can read feeds: start one with \
-                         i2p-socks run, or import a file with i2p-socks names import",
-                    ),
+                    ControlError::NotRunning(_) => CommandError::run_time(format_args!(
+                        "{error}, and only a running proxy can read feeds: start one with i2p-socks run, name the state directory of \
+                         another one with --state-dir, or import a file with i2p-socks names import"
+                    )),
                     error => CommandError::run_time(error),
                 })?;
             names_print::updated(&updated, format)
@@ -187,10 +186,11 @@ async fn with_remark<T>(work: impl Future<Output = T>, quiet: bool) -> T {
 
 /// Fails if the book cannot have this name.
 fn check_name(name: &str) -> Result<(), CommandError> {
-    name.parse::<HostName>().map(drop).map_err(|error| {
+    let host: HostName = name.parse().map_err(|error| {
         let advice = host_advice(name, NO_PORT_HERE);
         CommandError::run_time(format_args!("not a host name in I2P: {error}{advice}"))
-    })
+    })?;
+    host.check_importable().map_err(CommandError::run_time)
 }
 
 /// The destination behind an address in base64, looked up by the router of the configuration.
@@ -245,6 +245,7 @@ async fn done(
     }
 }
 
+/// Writes all names to a new file, or leaves none.
 async fn export(book: &mut BookClient<'_>, path: &Path) -> Result<(), CommandError> {
     let mut options = File::options();
     options.write(true).create_new(true);
@@ -254,7 +255,13 @@ async fn export(book: &mut BookClient<'_>, path: &Path) -> Result<(), CommandErr
     let failed =
         |what, error| CommandError::run_time(format_args!("cannot {what} {}: {error}", path.display()));
     let mut out = options.open(path).map_err(|error| failed("create", error))?;
-    export_to(book, &mut out).await?.map_err(|error| failed("write", error))
+    let written = export_to(book, &mut out).await;
+    let written = written.and_then(|written| written.map_err(|error| failed("write", error)));
+    if written.is_err() {
+        // Part of the names would look like all of them, and the next export would find the file in its way.
+        let _ = fs::remove_file(path);
+    }
+    written
 }
 
 /// Writes all names. The inner result is that of writing, which ends at the first failure.

@@ -69,7 +69,6 @@ impl NameList {
     }
 }
 
-/// Confirms a change.
 /// Says what a command has done: to programs on stdout, and to people on stderr, unless they want to hear of problems only.
 pub(super) fn done(what: &str, Manner { format, quiet }: Manner) -> Result<(), CommandError> {
     match format {
@@ -99,6 +98,9 @@ fn sum(imported: &ImportCounts) -> String {
     );
     if *cut {
         text += "the input was larger than the limit; the rest was not read\n";
+    }
+    if *superseded > 0 {
+        text += "superseded lines are outdated: their names were changed or removed since\n";
     }
     if *conflicts > 0 {
         text += "i2p-socks names conflicts lists the conflicts\n";

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use i2p_name::{B32, Destination, HostName, I2pName, Target};
+use i2p_tunnel::is_own_host;
 use serde::Serialize;
 
 use super::{NO_PORT_HERE, host_advice, proxy_or_demo, remark_own_configuration};
@@ -54,7 +55,11 @@ pub(crate) async fn run(config: &Config, name: &str, format: Format) -> Result<(
         let advice = host_advice(name, NO_PORT_HERE);
         CommandError::run_time(format_args!("no client can ask for this name: {error}{advice}"))
     })?;
+    let is_own = is_own_host(name.as_bytes());
     let resolution = match target {
+        Target::I2p(name) if is_own => {
+            Resolution::new(name.to_string(), "the proxy itself, which is never looked up")
+        }
         Target::I2p(name) => Resolution::of(config, name).await?,
         Target::ClearNet(_) => Resolution::outside(name, "a host outside I2P"),
         Target::Ip(_) => Resolution::outside(name, "an IP address"),
@@ -63,6 +68,9 @@ pub(crate) async fn run(config: &Config, name: &str, format: Format) -> Result<(
     print(&format.render(&resolution, Resolution::to_text)?)?;
     match resolution.b32 {
         Some(_) => Ok(()),
+        None if is_own => Err(CommandError::run_time(
+            "the proxy has no address in I2P: programs that use it as an HTTP proxy get its pages at http://proxy.i2p/",
+        )),
         None if resolution.outside => Err(CommandError::run_time(
             "only names in I2P are looked up; i2p-socks explain HOST PORT shows whether a route leads to this host",
         )),

@@ -111,7 +111,9 @@ impl TryFrom<String> for StaticName {
     type Error = String;
 
     fn try_from(text: String) -> Result<Self, String> {
-        text.parse().map(Self).map_err(|error| format!("{text:?}: {error}"))
+        let name: HostName = text.parse().map_err(|error| format!("{text:?}: {error}"))?;
+        name.check_importable().map_err(|error| format!("{text:?}: {error}"))?;
+        Ok(Self(name))
     }
 }
 

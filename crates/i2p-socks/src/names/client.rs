@@ -24,8 +24,8 @@ use crate::{
     files,
 };
 
-/// The file name that means stdin.
-const STDIN: &str = "-";
+/// The file name that means stdin, or stdout.
+pub(crate) const STANDARD_STREAM: &str = "-";
 
 /// The first destination of a name in base64, or `None` if the book does not have the name.
 pub(crate) async fn find(config: &Config, host: &HostName) -> Result<Option<String>, CommandError> {
@@ -140,7 +140,7 @@ impl<'a> BookClient<'a> {
     /// Imports a file, or stdin, in the proxy or in this process.
     pub(crate) async fn import(&mut self, path: &Path) -> Result<ImportCounts, CommandError> {
         let cannot = |error| CommandError::run_time(format_args!("cannot read {}: {error}", path.display()));
-        let mut input: Box<dyn Read + Send> = if path == Path::new(STDIN) {
+        let mut input: Box<dyn Read + Send> = if path == Path::new(STANDARD_STREAM) {
             Box::new(std::io::stdin())
         } else {
             if fs::metadata(path).map_err(cannot)?.is_dir() {
@@ -149,7 +149,7 @@ impl<'a> BookClient<'a> {
             Box::new(File::open(path).map_err(cannot)?)
         };
         let feed = match path.file_name().and_then(|name| name.to_str()) {
-            Some(name) if path != Path::new(STDIN) => FeedName::new(name),
+            Some(name) if path != Path::new(STANDARD_STREAM) => FeedName::new(name),
             _ => FeedName::new("stdin"),
         };
         if !self.client.is_running().await.map_err(CommandError::run_time)? {

@@ -53,6 +53,10 @@ fn check_all_commands(place: &Place) {
     let _ = fs::remove_file(&file);
     place.says(&["names", "export", text(&file)]);
     assert_eq!(fs::read_to_string(&file).unwrap(), exported);
+    assert_eq!(place.says(&["names", "export", "-"]), exported);
+    let second = place.dir.path().join("exported for a program");
+    let _ = fs::remove_file(&second);
+    assert_eq!(place.json(&["names", "export", text(&second)]), serde_json::json!({ "done": true }));
     assert!(place.fails(&["names", "export", text(&file)]).contains("File exists"));
 
     let resolved = place.json(&["resolve", "two.i2p"]);
@@ -60,12 +64,15 @@ fn check_all_commands(place: &Place) {
         (&resolved["steps"][1]["step"], &resolved["b32"]),
         (&"the address book".into(), &two.b32().to_string().into())
     );
-    place.says(&["names", "add", "--replace", "two.i2p", &one.to_base64()]);
+    let replaced = place.remarks(&["names", "add", "--replace", "two.i2p", &one.to_base64()]);
+    assert_eq!(replaced, "set the destination of two.i2p\n");
     assert_eq!(place.json(&["resolve", "two.i2p"])["destination"], one.to_base64().as_str());
 
     for (words, says) in [
         (&["names", "add", "example.com", "AAAA"][..], "not a host name in I2P"),
         (&["names", "add", "a.i2p", "AAAA"], "not a destination in base64"),
+        (&["names", "add", "proxy.i2p", &one.to_base64()], "the name is reserved"),
+        (&["resolve", "Proxy.i2p"], "the proxy has no address in I2P"),
         (&["names", "remove", "nobody.i2p"], "the name is not in the address book"),
         (&["names", "conflicts", "--settle", "one.i2p"], "no conflict"),
         (&["names", "import", "/nonexistent"], "cannot read /nonexistent"),
@@ -110,7 +117,9 @@ async fn commands_work_alike_with_and_without_a_running_proxy() {
     }
     assert!(!alone.state().exists(), "looking makes nothing");
     check_all_commands(&alone);
-    assert!(alone.fails(&["names", "update"]).contains("no proxy is running"));
+    let update = alone.fails(&["names", "update"]);
+    let state_dir = format!("no proxy is running with the state directory {}", alone.state().display());
+    assert!(update.contains(&state_dir), "{update}");
     assert!(alone.state().join("names.redb").exists());
 
     let mut proxy = beside.run();
@@ -125,6 +134,28 @@ async fn commands_work_alike_with_and_without_a_running_proxy() {
     assert!(beside.state().join("control.sock").exists());
     assert_eq!(beside.says(&["names", "list"]), "");
     beside.run().ready();
+}
+
+/// The next export would find the file in its way.
+#[cfg(target_os = "linux")]
+#[tokio::test(flavor = "multi_thread")]
+async fn an_export_that_fails_leaves_no_file() {
+    let bridge = TestBridge::start().await;
+    let place = Place::new(&bridge);
+    place.says(&["names", "add", "web.i2p", &destination(1).to_base64()]);
+    let mut proxy = place.run();
+    proxy.ready();
+    let file = place.dir.path().join("exported");
+    // No file of this process may have a byte.
+    let limited = "trap '' XFSZ; ulimit -f 0; exec \"$@\"";
+    let exported = std::process::Command::new("sh")
+        .args(["-c", limited, "sh", env!("CARGO_BIN_EXE_i2p-socks"), "names", "export", text(&file)])
+        .args(["--state-dir", text(&place.state())])
+        .output()
+        .unwrap();
+    let said = String::from_utf8(exported.stderr).unwrap();
+    assert!(exported.status.code() == Some(1) && said.contains("cannot write"), "{said}");
+    assert!(!file.exists());
 }
 
 /// Without a word, somebody wonders whether the command has done anything.

@@ -10,11 +10,12 @@ mod target;
 
 pub(crate) use self::{
     addresses::AddressLease,
-    target::{DisplayTarget, OWN_HOST, is_own_host, parse_target, target_to_dial, unmapped_address},
+    target::{DisplayTarget, OWN_HOST, parse_target, target_to_dial, unmapped_address},
 };
 pub use self::{
     addresses::{AddressOwner, AddressPool},
     book::{BookAnswer, KnownName, NameBook, NameOrigin},
     cache::NameCache,
     resolver::{LastResort, LookupIdentity, NameSource, OpenStreams, Resolver, ResolverTimes},
+    target::is_own_host,
 };

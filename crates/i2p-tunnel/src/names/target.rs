@@ -11,8 +11,9 @@ use crate::failure::Failure;
 /// The name of the proxy itself. Address books must not contain it, so nobody else can have it.
 pub(crate) const OWN_HOST: &str = "proxy.i2p";
 
-/// Whether a host is the proxy itself, in any spelling.
-pub(crate) fn is_own_host(host: &[u8]) -> bool {
+/// Whether a host is the proxy itself, `proxy.i2p`, in any spelling. It is never looked up.
+#[must_use]
+pub fn is_own_host(host: &[u8]) -> bool {
     Target::parse(host).is_ok_and(|target| is_own(&target))
 }
 
