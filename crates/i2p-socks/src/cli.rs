@@ -11,7 +11,10 @@ use crate::{
         connect::ConnectCommand, generate::GenerateCommand, keys::KeysCommand, listen::ListenCommand,
         names::NamesCommand, status::AdminUrl,
     },
-    config::{options::Options, values::port},
+    config::{
+        options::Options,
+        values::{duration, port},
+    },
 };
 
 /// A SOCKS proxy into the I2P anonymous network.
@@ -161,7 +164,7 @@ pub(crate) enum Command {
         #[arg(long)]
         wait: bool,
         /// Longest time to wait.
-        #[arg(long, value_name = "TIME", default_value = "10m", value_parser = humantime::parse_duration)]
+        #[arg(long, value_name = "TIME", default_value = "10m", value_parser = duration)]
         limit: Duration,
         /// Ask this admin endpoint (http://IP:PORT/ or unix:PATH) instead of the control socket.
         #[arg(long, value_name = "ADDRESS")]

@@ -9,10 +9,11 @@ use crate::{
         bridge::{advice, bridge, needs_other_configuration},
         datagram_support::DatagramKind,
         home::{Consequence, StateDirectory},
-        own_router::{installed_i2pd, no_i2pd},
+        own_router::{faults_of_files, installed_i2pd, no_i2pd},
         router::OwnChoice,
         used_bridge::UsedBridge,
     },
+    status::own_router::OwnRouterKind,
     terminal::output::print,
 };
 
@@ -23,20 +24,35 @@ pub(crate) async fn run(config: &Config, live: bool) -> Result<(), CommandError>
         let listeners: Vec<_> = tunnel.listen()?.iter().map(ToString::to_string).collect();
         text += &format!("tunnel {} listens on {}\n", tunnel.name(), listeners.join(", "));
     }
-    if config.router.backend == Backend::Auto && matches!(OwnChoice::of(config), OwnChoice::Embedded(_)) {
-        let refused = config.refused_by_embedded_router();
-        text.extend(refused.iter().map(|Problem { text: why, .. }| {
-            format!("if no other router is found, the proxy does not start: {why}\n")
-        }));
+    if config.router.backend == Backend::Auto {
+        text.extend(
+            faults_of_own_router(config)
+                .into_iter()
+                .map(|why| format!("if no other router is found, the proxy does not start: {why}\n")),
+        );
     }
     if let Some(Consequence::Without(what)) = StateDirectory::examine(config) {
         text += &format!("warning: {what}\n");
     }
-    text.extend(config.risks().iter().map(|risk| format!("warning: {risk}\n")));
+    let warnings = config.risks().into_iter().chain(config.without_effect());
+    text.extend(warnings.map(|warning| format!("warning: {warning}\n")));
     let outcome = if live { ask(config).await } else { Ok(String::new()) };
     text += outcome.as_deref().unwrap_or_default();
     print(&text)?;
     outcome.map(|_| ())
+}
+
+/// Why the router of our own that `auto` would choose would not start.
+fn faults_of_own_router(config: &Config) -> Vec<String> {
+    let of_files = |own| faults_of_files(config, own).into_iter().map(|(_, fault)| fault);
+    match OwnChoice::of(config) {
+        OwnChoice::Embedded(_) => {
+            let refused = config.refused_by_embedded_router().into_iter().map(|Problem { text, .. }| text);
+            refused.chain(of_files(OwnRouterKind::Embedded)).collect()
+        }
+        OwnChoice::I2pd(_) => of_files(OwnRouterKind::I2pd).collect(),
+        OwnChoice::None(_) => Vec::new(),
+    }
 }
 
 /// What the router supports, in words.

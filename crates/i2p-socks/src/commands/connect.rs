@@ -25,7 +25,7 @@ use crate::{
     config::{
         Config,
         tunnel::{SessionPurpose, TunnelName},
-        values::port,
+        values::{duration, port},
     },
     terminal::progress::Progress,
 };
@@ -44,7 +44,7 @@ pub(crate) struct ConnectCommand {
     #[arg(long)]
     udp: bool,
     /// With --udp: how long to wait for replies after the end of stdin.
-    #[arg(long, value_name = "TIME", default_value = "10s", value_parser = humantime::parse_duration, requires = "udp")]
+    #[arg(long, value_name = "TIME", default_value = "10s", value_parser = duration, requires = "udp")]
     linger: Duration,
     /// Hand the open connection to the program that started this command, over its Unix socket on stdout, and end. For ssh with
     /// ProxyUseFdpass, and nc with -F. This needs a running proxy.

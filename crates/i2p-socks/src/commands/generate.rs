@@ -104,7 +104,14 @@ pub(crate) async fn run(
         GenerateCommand::Config => text.extend_from_slice(EXAMPLE.as_bytes()),
         GenerateCommand::Pac { http } => {
             let protocol = if *http { BrowserProtocol::Http } else { BrowserProtocol::Socks5 };
-            let file = pac::from_configuration(config, protocol)?;
+            let file = pac::from_configuration(config, protocol).map_err(|error| {
+                match !*http && pac::from_configuration(config, BrowserProtocol::Http).is_ok() {
+                    true => CommandError::usage(format_args!(
+                        "{error}. There is a tunnel that browsers can use as an HTTP proxy: add --http"
+                    )),
+                    false => error,
+                }
+            })?;
             // The running proxy serves the one for SOCKS5.
             let served = pac::from_configuration(config, BrowserProtocol::Socks5).ok();
             remark_other_configuration(config, "another proxy.pac", |proxy| async {

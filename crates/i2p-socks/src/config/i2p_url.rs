@@ -4,15 +4,15 @@ use std::fmt;
 
 use hyper::Uri;
 use i2p_name::{HostName, I2pName};
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
 
 /// The longest URL: the address book stores this much of a source.
 const MAX_URL_BYTES: usize = 200;
 
 /// A URL in I2P, in canonical form. It tells what a user reads, so it implements no `Display`: to log it, wrap its
 /// [`text`](Self::text) in `Sensitive`.
-#[derive(Clone, PartialEq, Eq, Hash, Deserialize, Serialize)]
-#[serde(try_from = "String", into = "String")]
+#[derive(Clone, PartialEq, Eq, Hash, Serialize)]
+#[serde(into = "String")]
 pub(crate) struct I2pUrl {
     host: I2pName,
     port: u16,
@@ -68,7 +68,7 @@ impl TryFrom<String> for I2pUrl {
     type Error = String;
 
     fn try_from(text: String) -> Result<Self, String> {
-        let expected = "expected a URL in I2P, such as http://example.i2p/hosts.txt";
+        let expected = "expected a URL in I2P, such as http://example.i2p/path";
         if text.len() > MAX_URL_BYTES {
             return Err(format!("{expected}, of at most {MAX_URL_BYTES} characters"));
         }
@@ -76,6 +76,9 @@ impl TryFrom<String> for I2pUrl {
             return Err(expected.to_owned());
         }
         let uri: Uri = text.parse().map_err(|_| expected.to_owned())?;
+        if uri.scheme_str() == Some("https") {
+            return Err(format!("{expected}: https is not needed, since I2P encrypts what goes through it"));
+        }
         let authority = uri.authority().filter(|_| uri.scheme_str() == Some("http"));
         let authority = authority.filter(|authority| !authority.as_str().contains('@'));
         let Some(authority) = authority else { return Err(expected.to_owned()) };
@@ -155,6 +158,7 @@ mod tests {
         ] {
             assert!(url(text).is_err(), "{text:?} is {}", url(text).unwrap().text());
         }
+        assert!(url("https://example.i2p/").unwrap_err().contains("https is not needed"));
         assert!(url(&format!("http://example.i2p/{}", "a".repeat(200))).unwrap_err().contains("200"));
     }
 

@@ -44,6 +44,7 @@ pub(super) struct Reading<T> {
 /// Reads a configuration. After a mistake, goes on without the entry that has it.
 pub(super) fn read<T: DeserializeOwned>(text: &str) -> Reading<T> {
     let (mut document, errors) = DeTable::parse_recoverable(text);
+    let written = document.clone();
     let syntax = SyntaxErrors::new(text, &errors);
     let mut mistakes: Vec<_> =
         syntax.first_of_each_line(errors).map(|error| of_syntax(text, error)).collect();
@@ -56,8 +57,10 @@ pub(super) fn read<T: DeserializeOwned>(text: &str) -> Reading<T> {
         if mistake.message() == NO_WORD && put_in_quotes(document.get_mut(), text, &mistake) {
             continue;
         }
+        // What it says of the value has been reported, and the key was removed.
+        let is_known = misses_what_is_written(written.get_ref(), &mistake);
         if let Some(table) = add_what_is_missing(document.get_mut(), &mistake) {
-            if !syntax.explain(&mistake) {
+            if !is_known && !syntax.explain(&mistake) {
                 mistakes.push(mistake.into());
             }
             faulty.push(table);
@@ -67,7 +70,7 @@ pub(super) fn read<T: DeserializeOwned>(text: &str) -> Reading<T> {
             mistake.span().and_then(|span| list_of_a_single_table(document.get_ref(), &span, &mistake));
         let at = single.as_ref().map(|(_, whole)| whole.clone()).or_else(|| mistake.span());
         let removed = at.and_then(|span| remove_entry(document.get_mut(), &span));
-        if !syntax.explain(&mistake) {
+        if !is_known && !syntax.explain(&mistake) {
             mistakes.push(match single {
                 Some((name, _)) => in_single_brackets(&name, mistake),
                 None => mistake.into(),
@@ -82,11 +85,27 @@ pub(super) fn read<T: DeserializeOwned>(text: &str) -> Reading<T> {
 }
 
 /// What stands in for a key that a table lacks, so that its number stays, and the tables behind it are read.
-const STAND_INS: [(&str, &str); 3] = [("name", "unnamed"), ("at", "missing.i2p"), ("protocol", "socks5")];
+const STAND_INS: [(&str, &str); 4] =
+    [("name", "unnamed"), ("at", "missing.i2p"), ("protocol", "socks5"), ("via", "reject")];
+
+/// The key that a table lacks, if this mistake is that.
+fn missing_key(mistake: &Error) -> Option<&str> {
+    mistake.message().strip_prefix("missing field `")?.strip_suffix('`')
+}
+
+/// Whether the table of a list that lacks a key has it in the text.
+fn misses_what_is_written(written: &DeTable<'_>, mistake: &Error) -> bool {
+    let (Some(key), Some(at)) = (missing_key(mistake), mistake.span()) else { return false };
+    let mut lists = written.values().filter_map(|value| value.get_ref().as_array());
+    lists.any(|tables| {
+        let mut same = tables.iter().filter(|table| table.span() == at);
+        same.any(|table| table.get_ref().as_table().is_some_and(|table| table.contains_key(key)))
+    })
+}
 
 /// Adds a key to the table that lacks it. Returns the table, if there is something that can stand in.
 fn add_what_is_missing(document: &mut DeTable<'_>, mistake: &Error) -> Option<FaultyTable> {
-    let missing = mistake.message().strip_prefix("missing field `")?.strip_suffix('`')?;
+    let missing = missing_key(mistake)?;
     let (key, stand_in) = STAND_INS.into_iter().find(|(key, _)| *key == missing)?;
     let at = mistake.span()?;
     document.iter_mut().find_map(|(list, value)| {
@@ -278,15 +297,17 @@ fn covers<T>(entry: &Spanned<T>, at: &Range<usize>) -> bool {
 }
 
 /// What serde and toml say of a value of the wrong type speaks of Rust. Other messages are as they are.
-fn in_our_words(message: &str) -> String {
+pub(super) fn in_our_words(message: &str) -> String {
     if message == NO_WORD {
         return "expected a text in quotes".to_owned();
     }
-    let types = message.strip_prefix("invalid type: ").and_then(|types| types.split_once(", expected "));
+    let types = message.strip_prefix("invalid type: ").or_else(|| message.strip_prefix("invalid value: "));
+    let types = types.and_then(|types| types.split_once(", expected "));
     let Some((found, expected)) = types else { return message.to_owned() };
     let found = match found.split_once(' ') {
         Some(("string", text)) => format!("the text {text}"),
-        Some(("integer", number)) => format!("the number {}", number.trim_matches('`')),
+        // Large ones are followed by a type.
+        Some(("integer", number)) => format!("the number {}", number.split('`').nth(1).unwrap_or(number)),
         Some(("floating", number)) => {
             format!("the number {}", number.trim_start_matches("point ").trim_matches('`'))
         }
@@ -300,9 +321,11 @@ fn in_our_words(message: &str) -> String {
         "a string" => "a text in quotes",
         "a sequence" => "a list in brackets",
         "a map" => "a table",
-        number if number.trim_start_matches(['u', 'i']).starts_with(['8', '1', '3', '6', 's']) => {
-            "a whole number"
-        }
+        "u8" => "a whole number from 0 to 255",
+        "u16" => "a whole number from 0 to 65535",
+        "u32" => "a whole number from 0 to 4294967295",
+        "u64" | "usize" | "i64" => "a whole number",
+        "a nonzero u32" => "a whole number from 1 to 4294967295",
         number if number.starts_with("a nonzero ") => "a whole number greater than 0",
         table if table.starts_with("struct ") => "a table",
         other => other,

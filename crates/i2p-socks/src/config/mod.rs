@@ -29,6 +29,7 @@ pub(crate) mod tunnel;
 pub(crate) mod values;
 pub(crate) mod verbosity;
 pub(crate) mod virtual_addresses;
+mod without_effect;
 
 use std::{
     hash::{DefaultHasher, Hash, Hasher},

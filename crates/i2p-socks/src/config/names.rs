@@ -83,7 +83,8 @@ fn every<'de, D: Deserializer<'de>>(from: D) -> Result<Option<Duration>, D::Erro
     }
 }
 
-deserialize_from_text!(StaticAddress);
+// Not beside the type, whose file is also part of the fuzzed code.
+deserialize_from_text!(I2pUrl, StaticAddress);
 
 /// Where a name of `[names.static]` leads: a base32 address or a destination, never another host name, so that there are no loops.
 #[derive(Debug, Clone, PartialEq, Eq)]

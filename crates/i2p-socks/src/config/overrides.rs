@@ -8,7 +8,7 @@ use serde::de::DeserializeOwned;
 
 use super::{
     log::LogFormat,
-    mistakes::{Mistake, without_quotation},
+    mistakes::{Mistake, in_our_words, without_quotation},
 };
 
 /// Lists of tables. Those of the first two have names, and the third has numbers.
@@ -190,7 +190,11 @@ pub(super) fn apply_overrides<T: DeserializeOwned>(
                     "a key of the command line or the environment is wrong: {}",
                     without_quotation(&error)
                 );
-                mistakes.push(Mistake { span: None, text: format!("{origin}: {error}"), log });
+                mistakes.push(Mistake {
+                    span: None,
+                    text: format!("{origin}: {}", in_our_words(&error)),
+                    log,
+                });
                 if index.is_none() {
                     return Err(mistakes);
                 }
@@ -338,16 +342,28 @@ mod tests {
             ("", &["limits.dail=3s"], "-o limits.dail: unknown field `dail`, expected one of"),
             ("", &["limit.dial=3s"], "-o limit.dial: unknown field `limit`, expected one of `router`"),
             ("", &["session.length=8"], "-o session.length: 8 is not between 0 and 7"),
-            ("", &["session.length=three"], "-o session.length: invalid type: string \"three\""),
-            ("", &["names.book=1"], "-o names.book: invalid type"),
-            ("", &["names=1"], "-o names: invalid type"),
+            (
+                "",
+                &["session.length=three"],
+                "-o session.length: expected a whole number, found the text \"three\"",
+            ),
+            (
+                "",
+                &["names.book=1"],
+                "-o names.book: expected true or false, without quotes, found the number 1",
+            ),
+            ("", &["names=1"], "-o names: expected a table, found the number 1"),
             (
                 "",
                 &["session.length=1", "session.quantity=0", "names.book=true"],
                 "-o session.quantity: 0 is not between",
             ),
             ("", &["session.quantity=0", "session.length=9"], "-o session.length: 9 is not between"),
-            ("", &["names.book.x=1"], "-o names.book.x: invalid type"),
+            (
+                "",
+                &["names.book.x=1"],
+                "-o names.book.x: expected true or false, without quotes, found a table",
+            ),
             ("[limits]\ndial = '1s'", &["limits.dial.x=1"], "-o limits.dial.x: dial is not a table"),
             ("", &["tunnel.udp=raw"], "-o tunnel.udp: add the name of the tunnel: -o tunnel.NAME.KEY=VALUE"),
             ("", &["tunnel.a.udp=raw"], "-o tunnel.a.udp: there is no [[tunnel]] a; there are: default"),

@@ -54,8 +54,8 @@ fn open_file(kind: &str, path: &Path, is_secret: bool) -> Option<String> {
 
     const READABLE: u32 = 0o004;
     const WRITABLE: u32 = 0o002;
-    // A file that cannot be found is reported as an error elsewhere.
-    let mode = std::fs::metadata(path).ok()?.mode();
+    // A file that cannot be found is reported as an error elsewhere. A device such as /dev/null is everybody's.
+    let mode = std::fs::metadata(path).ok().filter(std::fs::Metadata::is_file)?.mode();
     let what = match (mode & WRITABLE != 0, mode & READABLE != 0) {
         (true, _) => "change",
         (false, true) if is_secret => "read",
@@ -113,6 +113,7 @@ mod tests {
             assert_eq!(found.is_some(), says.is_some(), "{mode:o}");
             assert!(found.is_none_or(|found| found.contains(says.unwrap()) && found.contains(&shown)));
         }
+        assert_eq!(open_file("configuration", Path::new("/dev/null"), false), None);
         let text = format!(
             "[router]\nuser = 'me'\npassword-file = '{shown}'\n\
              [[tunnel]]\nauth = 'required'\nusers-file = '{shown}'\n\

@@ -391,11 +391,11 @@ fn a_value_with_or_without_quotes_by_mistake_is_answered_with_what_to_write() {
         ("[shutdown]\ngrace = 10", "10 is not a duration, expected \"10s\" for seconds"),
         (
             "[limits]\nconnections = '5'",
-            "expected a whole number greater than 0, found the text \"5\": write 5 without quotes",
+            "expected a whole number from 1 to 4294967295, found the text \"5\": write 5 without quotes",
         ),
         (
             "[limits]\nper-client = '5'",
-            "expected a whole number, found the text \"5\": write 5 without quotes",
+            "expected a whole number from 0 to 4294967295, found the text \"5\": write 5 without quotes",
         ),
         ("[session]\nlength = '3'", "expected a whole number, found the text \"3\": write 3 without quotes"),
         (
@@ -420,11 +420,32 @@ fn a_value_with_or_without_quotes_by_mistake_is_answered_with_what_to_write() {
         ("[limits]\ndial = 30s", "a text needs quotes: write \"30s\""),
         ("[router]\nsam = 127.0.0.1:7656 # i2pd", "a text needs quotes: write \"127.0.0.1:7656\""),
         ("[[tunnel]]\nname = web", "a text needs quotes: write \"web\""),
+        ("limits = 3", "expected a table, found the number 3"),
+        ("session = 'x'", "expected a table, found the text \"x\""),
+        ("[limits]\nconnections = -1", "expected a whole number from 1 to 4294967295, found the number -1"),
+        ("[limits]\nconnections = 99999999999999999999", "found the number 99999999999999999999"),
+        ("[names]\nsubscriptions = ['https://a.i2p/']", "https is not needed"),
+        ("[names.static]\n'mail.i2p' = 'x'", "\"mail.i2p\": the name is reserved"),
         ("[[tunnel]]\nname = \"web", "invalid basic string"),
     ] {
         let said = error_of(text).to_string();
         assert!(said.contains(says), "{text:?} says\n{said}\nand not {says}");
         assert!(!said.contains("invalid type"), "{said}");
+    }
+}
+
+/// That it is missing would be one mistake more than there is.
+#[test]
+fn a_wrong_value_is_not_also_missing() {
+    for (text, mistakes, says) in [
+        ("[[outproxy]]\nname = 'o'\nat = 'o.i2p'\nprotocol = 'http'\n", 1, "unknown variant `http`"),
+        ("[[route]]\nvia = []\n[[route]]\nvia = 'reject'\nport = 'x'\n", 2, "line 2, column 7"),
+        ("[[outproxy]]\nname = 'o'\nat = 'o.i2p'\n", 1, "missing field `protocol`"),
+        ("[names]\nsubscriptions = ['https://a.i2p/', 'http://b.i2p/', 'x']\n", 2, "line 2, column 53"),
+    ] {
+        let said = error_of(text).to_string();
+        assert_eq!(said.matches("line ").count(), mistakes, "{said}");
+        assert!(said.contains(says), "{says}:\n{said}");
     }
 }
 

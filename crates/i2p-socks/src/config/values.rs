@@ -23,6 +23,15 @@ pub(crate) fn port(text: &str) -> Result<u16, &'static str> {
     text.parse().map_err(|_| "expected a number from 0 to 65535, such as 443")
 }
 
+/// Parses a duration on the command line; `0` is none.
+pub(crate) fn duration(text: &str) -> Result<Duration, String> {
+    match text {
+        "0" => Ok(Duration::ZERO),
+        text => humantime::parse_duration(text)
+            .map_err(|_| not_a_duration(text, "a duration such as \"90s\", \"30m\" or \"1h 30m\"")),
+    }
+}
+
 /// The addresses that `IP:PORT` or `localhost:PORT` stands for, the IPv4 one first; none for any other text. Other names are never
 /// looked up: a DNS server could decide where a connection goes.
 pub(crate) fn addresses_without_lookup(text: &str) -> Vec<SocketAddr> {

@@ -4,6 +4,7 @@ use super::{
     bridge::{NO_EMBEDDED_ROUTER, bridge},
     home::{Consequence, StateDirectory},
     identities::StoredIdentity,
+    own_router::faults_of_files,
 };
 use crate::{
     command_error::CommandError,
@@ -15,6 +16,7 @@ use crate::{
         tunnel::KeyMode,
         values::Backend,
     },
+    status::own_router::OwnRouterKind,
 };
 
 /// Checks what the text of a configuration alone does not show: the files that it names, and whether this build has what it asks for.
@@ -56,6 +58,9 @@ pub(crate) fn load_and_check_everything(
                 findings.add(Problem::new(error, [place]));
             }
         }
+        for (key, fault) in own_router(config).into_iter().flat_map(|own| faults_of_files(config, own)) {
+            findings.add(Problem::new(fault, [Place::of("router", key)]));
+        }
         if let Some((text, place)) = of_directory {
             findings.add(Problem::new(text, [place]));
         }
@@ -63,6 +68,15 @@ pub(crate) fn load_and_check_everything(
     match config {
         Some(config) if findings.is_empty() => Ok(config),
         _ => Err(findings.into_error()),
+    }
+}
+
+/// The router of our own that is started in any case. Its files are needed when it starts, and not for a reload.
+fn own_router(config: &Config) -> Option<OwnRouterKind> {
+    match config.router.backend {
+        Backend::I2pd => Some(OwnRouterKind::I2pd),
+        Backend::Embedded => Some(OwnRouterKind::Embedded),
+        Backend::Auto | Backend::Sam => None,
     }
 }
 

@@ -230,6 +230,29 @@ fn udp_and_incoming_are_refused_with_the_embedded_router() {
     assert_eq!(check(embedded, &[]).0, Some(0));
 }
 
+/// `run` would end with it.
+#[test]
+fn files_of_a_router_of_its_own_are_looked_at() {
+    let state = tempfile::tempdir().unwrap();
+    let state = state.path().to_str().unwrap();
+    let file = |key: &str| format!("[router]\n{key} = '/nonexistent/file'\n");
+    for (key, backends) in [("reseed-file", &["i2pd", "embedded"][..]), ("i2pd", &["i2pd"])] {
+        for backend in backends.iter().filter(|backend| cfg!(feature = "embedded") || **backend == "i2pd") {
+            let (code, _, stderr) = check(&file(key), &["--router", backend, "--state-dir", state]);
+            assert_eq!(code, Some(64), "{key} {backend}: {stderr}");
+            assert!(stderr.contains("/nonexistent/file") && stderr.contains(key), "{stderr}");
+        }
+        assert_eq!(check(&file(key), &["--router", "sam", "--state-dir", state]).0, Some(0), "{key}");
+    }
+    #[cfg(feature = "embedded")]
+    {
+        let (code, stdout, _) = check(&file("reseed-file"), &["--state-dir", state]);
+        assert_eq!(code, Some(0));
+        let says = "if no other router is found, the proxy does not start: reseed-file /nonexistent/file";
+        assert!(stdout.contains(says), "{stdout}");
+    }
+}
+
 #[test]
 fn nothing_is_bound() {
     let taken = TcpListener::bind("127.0.0.1:0").unwrap();

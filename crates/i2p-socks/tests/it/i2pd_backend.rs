@@ -284,8 +284,10 @@ fn error(lab: &Lab, code: i32, words: &[&str]) -> String {
 fn a_missing_i2pd_is_an_error_that_says_what_to_do() {
     let lab = Lab::new(Fake::Healthy);
     lab.configure("/nonexistent/i2pd");
-    for command in [&["run", "--listen", "127.0.0.1:0"][..], &["check", "--live"]] {
-        let stderr = error(&lab, 1, &[command, &["--router", "i2pd"]].concat());
+    for (command, code) in
+        [(&["run", "--listen", "127.0.0.1:0"][..], 1), (&["check"], 64), (&["check", "--live"], 64)]
+    {
+        let stderr = error(&lab, code, &[command, &["--router", "i2pd"]].concat());
         for part in [
             "/nonexistent/i2pd cannot be run: No such file",
             "Without a router, nothing in I2P can be reached",

@@ -5,7 +5,7 @@ use std::{path::Path, time::Instant};
 use i2p_embedded::{ProcessCondition, ProcessStatus, Progress as Event, RouterProcess};
 use i2p_sam::{BridgeAddress, Connector};
 
-use super::private_network::warn_of_private_network;
+use super::{EMBEDDED_DIRECTORY, private_network::warn_of_private_network};
 use crate::{
     command_error::CommandError,
     config::{Config, values::Backend},
@@ -46,7 +46,7 @@ pub(super) async fn start(
     warn_of_private_network(config.router.network_id);
     warn_of_unknown_names(names, &state_dir);
     let report = progress.clone();
-    let mut builder = RouterProcess::builder(state_dir.join("router"))
+    let mut builder = RouterProcess::builder(state_dir.join(EMBEDDED_DIRECTORY))
         .network_id(config.router.network_id)
         .on_progress(move |event| show(&report, event));
     if let Some(file) = &config.router.reseed_file {

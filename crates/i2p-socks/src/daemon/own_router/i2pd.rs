@@ -5,7 +5,7 @@ use std::{
     time::Instant,
 };
 
-use super::private_network::warn_of_private_network;
+use super::{fault_of_reseed_file, private_network::warn_of_private_network};
 use crate::{
     command_error::CommandError,
     config::Config,
@@ -55,12 +55,8 @@ pub(super) async fn start(
 
 /// A reseed file as i2pd takes it.
 fn reseed_file(file: &Path) -> Result<PathBuf, CommandError> {
-    if !file.is_file() {
-        return Err(CommandError::usage(format_args!(
-            "reseed-file {} is not a file. i2pd reads its first routers from an i2pseeds.su3 file and from nothing else: name one, or \
-             leave reseed-file out so that it asks reseed servers on the internet",
-            file.display()
-        )));
+    if let Some(fault) = fault_of_reseed_file(file, OwnRouterKind::I2pd) {
+        return Err(CommandError::usage(fault));
     }
     std::path::absolute(file)
         .map_err(|error| CommandError::usage(format_args!("reseed-file {}: {error}", file.display())))

@@ -9,7 +9,10 @@ mod i2pd;
 #[cfg(any(target_os = "linux", all(unix, feature = "embedded")))]
 mod private_network;
 
-use std::path::{Path, PathBuf};
+use std::{
+    fs,
+    path::{Path, PathBuf},
+};
 
 use i2p_sam::BridgeAddress;
 
@@ -20,9 +23,15 @@ pub(crate) use self::deaths::Deaths;
 use super::bridge::NO_EMBEDDED_ROUTER;
 use super::router_user::RouterUser;
 use crate::{
-    command_error::CommandError, config::Config, names::service::NameService,
-    status::own_router::OwnRouterSource, terminal::progress::Progress,
+    command_error::CommandError,
+    config::Config,
+    names::service::NameService,
+    status::own_router::{OwnRouterKind, OwnRouterSource},
+    terminal::progress::Progress,
 };
+
+/// Where the embedded router keeps its files, in the state directory.
+const EMBEDDED_DIRECTORY: &str = "router";
 
 /// The error for `backend = "i2pd"` where it cannot be started.
 #[cfg(not(target_os = "linux"))]
@@ -59,6 +68,40 @@ pub(crate) fn no_i2pd(fault: &str) -> CommandError {
         "{fault}. Without a router, nothing in I2P can be reached. Install i2pd, name the program with i2pd under [router], or use \
          another backend"
     ))
+}
+
+/// What is wrong with the files that a router of our own is started with: each key under `[router]`, and why that router would not
+/// start, as a sentence. `own`: which router would.
+pub(crate) fn faults_of_files(config: &Config, own: OwnRouterKind) -> Vec<(&'static str, String)> {
+    let router = &config.router;
+    let program = router.i2pd.as_ref().filter(|_| own == OwnRouterKind::I2pd);
+    let program = program.and_then(|_| installed_i2pd(config).err());
+    let program = program.map(|fault| ("i2pd", no_i2pd(&fault).to_string()));
+    let needs_reseed_file = own == OwnRouterKind::I2pd || !embedded_has_run_before(config);
+    let reseed_file = router.reseed_file.as_deref().filter(|_| needs_reseed_file);
+    let reseed_file = reseed_file.and_then(|file| fault_of_reseed_file(file, own));
+    program.into_iter().chain(reseed_file.map(|fault| ("reseed-file", fault))).collect()
+}
+
+/// Returns whether the embedded router has run with this state directory. Then it may know routers enough.
+fn embedded_has_run_before(config: &Config) -> bool {
+    config.state_dir().is_ok_and(|state_dir| state_dir.join(EMBEDDED_DIRECTORY).exists())
+}
+
+/// Why a router of our own cannot read its first routers from this file. What the file holds, the router finds out.
+fn fault_of_reseed_file(file: &Path, own: OwnRouterKind) -> Option<String> {
+    let shown = file.display();
+    match (fs::metadata(file), own) {
+        (Ok(found), OwnRouterKind::I2pd) if !found.is_file() => Some(format!(
+            "reseed-file {shown} is not a file. i2pd reads its first routers from an i2pseeds.su3 file and from nothing else: name one, \
+             or leave reseed-file out so that it asks reseed servers on the internet"
+        )),
+        (Ok(_), _) => None,
+        (Err(error), _) => Some(format!(
+            "reseed-file {shown} cannot be read: {error}. Name an i2pseeds.su3 file, or leave reseed-file out so that reseed servers on \
+             the internet are asked"
+        )),
+    }
 }
 
 /// Returns whether an i2pd of this proxy has run with this state directory. Then `auto` starts no other router.
