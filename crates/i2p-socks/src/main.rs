@@ -21,7 +21,10 @@ mod pac;
 mod status;
 mod terminal;
 
-use std::process::ExitCode;
+use std::{
+    io::{self, IsTerminal},
+    process::ExitCode,
+};
 
 use cli::{Cli, Command, parse::UsageError};
 use command_error::CommandError;
@@ -52,7 +55,8 @@ fn main() -> ExitCode {
         Err(UsageError { error, options }) => {
             // --help and --version arrive here, too.
             if error.use_stderr() {
-                output::set_stderr_format(asked_format(ConfigFile::read(&options).ok().as_ref(), &options));
+                let file = ConfigFile::read(&options).ok();
+                output::set_stderr_format(format_of_stderr(file.as_ref(), &options, None));
             }
             let code = output::report_parse_error(&error);
             output::flush(None);
@@ -61,7 +65,7 @@ fn main() -> ExitCode {
     };
     let file = ConfigFile::read(&cli.options);
     // What is said from here on is in the format of the log, even if it is that the configuration is wrong.
-    let format = asked_format(file.as_ref().ok(), &cli.options);
+    let format = format_of_stderr(file.as_ref().ok(), &cli.options, Some(&cli.command()));
     output::set_stderr_format(format);
     if let Err(error) = core_dumps {
         output::remark(&format!(
@@ -76,9 +80,15 @@ fn main() -> ExitCode {
     code
 }
 
-/// The format of the log that is asked for, as far as that can be read.
-fn asked_format(file: Option<&ConfigFile>, options: &Options) -> LogFormat {
-    file.unwrap_or(&ConfigFile::default()).log_format(options)
+/// The format of the log that is asked for, as far as that can be read. A person at a terminal gets text from every command but `run`.
+fn format_of_stderr(file: Option<&ConfigFile>, options: &Options, command: Option<&Command>) -> LogFormat {
+    let asked = file.unwrap_or(&ConfigFile::default()).log_format(options);
+    if is_for_people(command, io::stderr().is_terminal()) { LogFormat::Text } else { asked }
+}
+
+/// Whether a person reads what this command says. `None`: a command line that cannot be parsed.
+fn is_for_people(command: Option<&Command>, at_terminal: bool) -> bool {
+    at_terminal && command != Some(&Command::Run)
 }
 
 /// The configuration, checked as far as the command needs it.
@@ -93,10 +103,11 @@ fn load(cli: &Cli, file: &ConfigFile) -> Result<Config, CommandError> {
 fn run(cli: &Cli, file: Result<ConfigFile, CommandError>, format: LogFormat) -> Result<(), CommandError> {
     // Before there are other threads, because it changes the environment: child processes must not take over our sockets.
     let inherited = InheritedSockets::from_environment();
-    let config = match file.and_then(|file| load(cli, &file)) {
+    let mut config = match file.and_then(|file| load(cli, &file)) {
         Err(_) if !cli.command().needs_configuration() => Config::without_file(&cli.options, format),
         config => config?,
     };
+    config.log.format = format;
     let progress = Progress::new(cli.options.verbosity(), config.log.format);
     let log = Log::start(config.log, cli.options.verbosity(), &progress);
     let runtime = tokio::runtime::Builder::new_multi_thread()
@@ -138,4 +149,19 @@ fn run(cli: &Cli, file: Result<ConfigFile, CommandError>, format: LogFormat) -> 
     // Blocking work, such as reading stdin, is not waited for.
     runtime.shutdown_background();
     result
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_the_log_of_run_is_json_at_a_terminal() {
+        let check = Command::Check { live: false };
+        assert!(is_for_people(Some(&check), true) && is_for_people(None, true));
+        assert!(!is_for_people(Some(&Command::Run), true));
+        for command in [None, Some(&check), Some(&Command::Run)] {
+            assert!(!is_for_people(command, false));
+        }
+    }
 }

@@ -2,7 +2,11 @@
 
 use std::ffi::OsString;
 
-use clap::{Arg, ArgMatches, FromArgMatches, error::ErrorKind, parser::ValueSource};
+use clap::{
+    Arg, ArgMatches, FromArgMatches,
+    error::{ContextKind, ContextValue, ErrorKind},
+    parser::ValueSource,
+};
 
 use super::{Cli, Command};
 use crate::config::options::Options;
@@ -22,11 +26,31 @@ impl Cli {
         let is_empty =
             |arg: &Arg| arg.get_env().and_then(std::env::var_os).is_some_and(|value| value.is_empty());
         let words: Vec<_> = std::env::args_os().collect();
-        parse(Self::definition_without_variables(is_empty), words.clone()).map_err(|error| {
+        let definition = Self::definition_without_variables(is_empty);
+        parse(definition.clone(), words.clone()).map_err(|mut error| {
+            name_variable(&mut error, &definition);
             let of_config =
                 Self::definition_without_variables(|arg| is_empty(arg) || arg.get_id() != "config");
             UsageError { error, options: Box::new(readable_options(&of_config, words)) }
         })
+    }
+}
+
+/// Names the variable of the environment in an error about its value, in place of the option that it stands for.
+fn name_variable(error: &mut clap::Error, definition: &clap::Command) {
+    let text_of = |kind| match error.get(kind) {
+        Some(ContextValue::String(text)) => Some(text.as_str()),
+        _ => None,
+    };
+    // The option is shown as --listen <ADDR>. Some take a list.
+    let long = text_of(ContextKind::InvalidArg).and_then(|shown| shown.strip_prefix("--")?.split(' ').next());
+    let (Some(long), Some(wrong)) = (long, text_of(ContextKind::InvalidValue)) else { return };
+    let option = definition.get_arguments().find(|arg| arg.get_long() == Some(long));
+    let Some(variable) = option.and_then(|option| option.get_env()?.to_str()) else { return };
+    let is_of_variable =
+        std::env::var(variable).is_ok_and(|value| value == wrong || value.split(',').any(|one| one == wrong));
+    if is_of_variable {
+        error.insert(ContextKind::InvalidArg, ContextValue::String(variable.to_owned()));
     }
 }
 

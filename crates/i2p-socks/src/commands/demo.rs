@@ -58,6 +58,7 @@ pub(crate) async fn run(
     progress: &Progress,
 ) -> Result<(), CommandError> {
     refuse_admin_endpoint(&config)?;
+    refuse_routes(&config)?;
     refuse_dedicated_sessions(&config)?;
     let mut signals = Signals::catch()?;
     let stop = signals.stop.clone();
@@ -159,6 +160,16 @@ fn refuse_admin_endpoint(config: &Config) -> Result<(), CommandError> {
         AdminListen::Off => Ok(()),
         _ => Err(CommandError::usage(
             "the demo has no admin endpoint: leave listen under [admin] out, or use i2p-socks run",
+        )),
+    }
+}
+
+/// Refuses outproxies and routes, which lead out of the private network.
+fn refuse_routes(config: &Config) -> Result<(), CommandError> {
+    match (config.outproxy.as_slice(), config.route.as_slice()) {
+        ([], []) => Ok(()),
+        _ => Err(CommandError::usage(
+            "the demo has no way out of its private network: leave [[outproxy]] and [[route]] out, or use i2p-socks run",
         )),
     }
 }

@@ -24,8 +24,8 @@ pub(crate) struct ListenCommand {
     /// Port of the BIND request to the running proxy. Has no effect on I2P: peers can connect to any port of the address.
     #[arg(value_name = "PORT", default_value_t = 0, value_parser = port)]
     port: u16,
-    /// Connect each stream to this address, such as localhost:22, until interrupted.
-    #[arg(long, value_name = "HOST:PORT")]
+    /// Connect each stream to this address, IP:PORT or localhost:PORT, such as localhost:22, until interrupted.
+    #[arg(long, value_name = "IP:PORT")]
     forward: Option<ForwardTo>,
     /// Use this tunnel of the configuration [default: the first].
     #[arg(long, value_name = "NAME")]

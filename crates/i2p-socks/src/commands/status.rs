@@ -1,7 +1,7 @@
 //! `status`: shows the status of the running proxy.
 
 #[cfg(unix)]
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::{
     fmt::{self, Write as _},
     io,
@@ -49,9 +49,10 @@ impl FromStr for AdminUrl {
 
     fn from_str(text: &str) -> Result<Self, String> {
         #[cfg(unix)]
-        if let Some(path) = text.strip_prefix("unix:").map(Path::new) {
-            return match path.is_absolute() {
-                true => Ok(Self::Unix(path.to_owned())),
+        if let Some(path) = text.strip_prefix("unix:") {
+            // Two slashes are a mistaken URL.
+            return match path.starts_with('/') && !path.starts_with("//") {
+                true => Ok(Self::Unix(path.into())),
                 false => {
                     Err("expected the absolute path of a socket, such as unix:/run/i2p-socks/admin"
                         .to_owned())
@@ -91,8 +92,8 @@ pub(crate) async fn run(config: &Config, query: &StatusQuery) -> Result<(), Comm
     };
     let report = outcome.map_err(|why| {
         CommandError::run_time(match why {
-            ControlError::NotPermitted(_) => why.to_string(),
-            ControlError::Broken(_) | ControlError::Refused(_) => {
+            ControlError::NotPermitted(_) | ControlError::Refused(_) => why.to_string(),
+            ControlError::Broken(_) => {
                 format!(
                     "{why}. Check that it runs, and its log, or name another one with --state-dir or --admin"
                 )
@@ -158,6 +159,14 @@ impl AdminUrl {
         }
     }
 
+    /// What to say of something else than a status.
+    fn no_admin_endpoint(&self) -> String {
+        format!(
+            "what answers at {self} is not the admin endpoint of an i2p-socks. Name its address, which is listen under [admin] and not \
+             the port of a tunnel"
+        )
+    }
+
     async fn fetch_over<S: AsyncRead + AsyncWrite + Send + Unpin + 'static>(
         &self,
         connected: io::Result<S>,
@@ -176,11 +185,11 @@ impl AdminUrl {
         let request = request.body(Empty::<&[u8]>::new()).map_err(|error| broken(&error))?;
         let answer = sender.send_request(request).await.map_err(|error| broken(&error))?;
         if answer.status() != StatusCode::OK {
-            return Err(broken(&answer.status()));
+            return Err(ControlError::Refused(self.no_admin_endpoint()));
         }
         let body = Limited::new(answer.into_body(), MAX_ANSWER_BYTES).collect().await;
         let body = body.map_err(|error| broken(&error))?.to_bytes();
-        serde_json::from_slice(&body).map_err(|error| broken(&error))
+        serde_json::from_slice(&body).map_err(|_| ControlError::Refused(self.no_admin_endpoint()))
     }
 }
 

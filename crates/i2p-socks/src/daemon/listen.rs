@@ -49,6 +49,11 @@ fn cannot_listen(error: &BindError, ours: &[BoundAddress]) -> CommandError {
         Some(own) => CommandError::run_time(format_args!(
             "cannot listen on {at} while this proxy listens on {own}: restart i2p-socks, or choose another port or path"
         )),
+        // A reload goes by the file.
+        None if !ours.is_empty() => {
+            let advice = advice(at, cause).replace("--listen IP:PORT", "listen under [[tunnel]]");
+            CommandError::run_time(format_args!("{error}. {advice}"))
+        }
         None => CommandError::run_time(format_args!("{error}. {}", advice(at, cause))),
     }
 }

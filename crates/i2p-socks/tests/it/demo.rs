@@ -126,6 +126,8 @@ fn settings_that_the_demo_cannot_follow_are_refused() {
         ("tunnel.default.udp=datagram", sessions),
         ("tunnel.default.incoming=true", sessions),
         ("admin.listen=127.0.0.1:0", "the demo has no admin endpoint"),
+        ("route=[{ via = 'reject' }]", "the demo has no way out of its private network"),
+        ("outproxy=[{ name = 'o', at = 'o.i2p', protocol = 'socks5' }]", "the demo has no way out"),
     ] {
         let (code, stdout, stderr) = output(&["demo", "--listen", "127.0.0.1:0", "-o", setting]);
         assert_eq!((code, stdout.as_str()), (Some(64), ""), "{stderr}");

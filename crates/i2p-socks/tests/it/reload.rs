@@ -105,7 +105,10 @@ async fn a_bad_configuration_changes_nothing_and_is_reported() {
     for (count, (text, says)) in [
         (format!("{new}nonsense = 1\n"), "unknown field [scrubbed]"),
         (new.clone() + &tunnel("new", ""), "two tunnels are called new"),
-        (format!("{new}[[tunnel]]\nname = 'x'\nlisten = ['{taken}']\n"), "cannot listen on"),
+        (
+            format!("{new}[[tunnel]]\nname = 'x'\nlisten = ['{taken}']\n"),
+            "choose another port with listen under [[tunnel]]",
+        ),
         (format!("{new}[admin]\nlisten = '127.0.0.1:0'\n"), "[admin] cannot change"),
         (tunnel("new", "key = 'persistent'") + "[names]\nrouter = 1\n", "expected a boolean"),
     ]

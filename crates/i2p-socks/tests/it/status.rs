@@ -50,6 +50,10 @@ async fn all_interfaces_show_the_same_status() {
     let b32 = sessions.iter().find(|session| session["tunnel"] == "kept").unwrap()["b32"].as_str().unwrap();
     assert!(b32.ends_with(".b32.i2p"), "{b32}");
 
+    let (code, _, stderr) = common::output(&["status", "--admin", &format!("http://{address}/")]);
+    assert_eq!(code, Some(1));
+    assert!(stderr.contains(&format!("what answers at {address} is not the admin endpoint")), "{stderr}");
+
     let (_, page) = get(admin, "/");
     for part in [
         "Ready: I2P tunnels are built",

@@ -35,6 +35,11 @@ fn wrong_usage_and_configuration_exit_with_64() {
             &["-o", "session.length=8", "explain", "a.i2p", "80"],
             "-o session.length: 8 is not between 0 and 7",
         ),
+        (&["check", "-o", "limits=3"], "-o limits: expected a table, found the number 3"),
+        (&["status", "--wait", "--limit", "abc"], "\"abc\" is not a duration, expected a duration such as"),
+        (&["connect", "a.i2p", "--udp", "--linger", "5"], "5 is not a duration, expected \"5s\" for seconds"),
+        (&["listen", "--forward", "foo:22"], "for '--forward <IP:PORT>': expected IP:PORT or localhost:PORT"),
+        (&["reload", "-o", "limits.dial=1s"], "-o has no effect on a running proxy"),
         (&["run", "-o", "limits.dial"], "expected KEY=VALUE, such as limits.dial=30s"),
         (
             &["check", "-o", "tunnel.default.listen=[\"0.0.0.0:1\"]"],
@@ -45,6 +50,19 @@ fn wrong_usage_and_configuration_exit_with_64() {
         assert_eq!(code, Some(64), "{args:?}\n{stderr}");
         assert!(stderr.contains(says), "{args:?}\n{stderr}");
         assert!(stdout.is_empty(), "{args:?}\n{stdout}");
+    }
+}
+
+#[test]
+fn a_wrong_variable_is_named() {
+    for (value, words, says) in [
+        ("foo", &["check"][..], "invalid value 'foo' for 'I2P_SOCKS_LISTEN': expected IP:PORT"),
+        ("127.0.0.1:1,foo", &["check"], "invalid value 'foo' for 'I2P_SOCKS_LISTEN'"),
+        ("127.0.0.1:1", &["check", "--listen", "bar"], "invalid value 'bar' for '--listen <ADDR>'"),
+    ] {
+        let result = i2p_socks(words).env("I2P_SOCKS_LISTEN", value).output().unwrap();
+        let stderr = String::from_utf8(result.stderr).unwrap();
+        assert!(result.status.code() == Some(64) && stderr.contains(says), "{words:?}\n{stderr}");
     }
 }
 
