@@ -33,7 +33,7 @@ impl RouterProbe {
     /// Forgets the result, because sessions show how the router is.
     pub(super) fn forget(&self) {
         self.missing.store(false, Ordering::Relaxed);
-        // Whoever asks it at this moment gets a new result anyway.
+        // If a task asks it at this moment, that task gets a new result anyway.
         if let Ok(mut asked) = self.asked.try_lock() {
             *asked = None;
         }

@@ -45,8 +45,12 @@ const HEADER_BYTES: usize = 16;
 const REQUEST_BYTES: usize = HEADER_BYTES + 56;
 /// Where an answer has `idiag_state`: in `struct inet_diag_msg`, behind the family.
 const STATE_AT: usize = HEADER_BYTES + 1;
-/// Where an answer has `idiag_uid`: behind 52 bytes of addresses and 12 of queues.
-const UID_AT: usize = HEADER_BYTES + 64;
+/// Where an answer has `idiag_rqueue`: behind 52 bytes of addresses and the time of a timer.
+const UNREAD_AT: usize = HEADER_BYTES + 56;
+/// Where an answer has `idiag_wqueue`.
+const UNSENT_AT: usize = UNREAD_AT + 4;
+/// Where an answer has `idiag_uid`.
+const UID_AT: usize = UNSENT_AT + 4;
 /// Where an answer has `idiag_inode`.
 const INODE_AT: usize = UID_AT + 4;
 /// More than an answer about one socket takes.
@@ -61,6 +65,15 @@ pub(crate) struct SocketOwner {
     pub(crate) is_open: bool,
 }
 
+/// The bytes that wait at a socket.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Queues {
+    /// Received, and not read by the program.
+    pub(crate) unread: u32,
+    /// Written by the program, and not acknowledged by the other side.
+    pub(crate) unsent: u32,
+}
+
 /// Returns the owner of the socket at `address` that receives what `peer` sends; `None` if there is no such socket in this network
 /// namespace. Does not block.
 ///
@@ -70,14 +83,31 @@ pub(crate) fn owner(
     address: SocketAddr,
     peer: SocketAddr,
 ) -> io::Result<Option<SocketOwner>> {
+    let mut answer = [0; MAX_ANSWER_BYTES];
+    owner_in(ask(transport, address, peer, &mut answer)?)
+}
+
+/// Returns what waits at the TCP socket at `address` that is connected to `peer`; `None` if there is no such socket in this network
+/// namespace. Does not block.
+pub(crate) fn queues(address: SocketAddr, peer: SocketAddr) -> io::Result<Option<Queues>> {
+    let mut answer = [0; MAX_ANSWER_BYTES];
+    queues_in(ask(Transport::Tcp, address, peer, &mut answer)?)
+}
+
+/// Returns what the kernel answers.
+fn ask(
+    transport: Transport,
+    address: SocketAddr,
+    peer: SocketAddr,
+    answer: &mut [u8; MAX_ANSWER_BYTES],
+) -> io::Result<&[u8]> {
     let socket =
         socket_with(AddressFamily::NETLINK, SocketType::DGRAM, SocketFlags::CLOEXEC, Some(SOCK_DIAG))?;
     let request = request(transport, address, peer);
     sendto(&socket, &request, SendFlags::empty(), &SocketAddrNetlink::new(0, 0))?;
-    let mut answer = [0; MAX_ANSWER_BYTES];
     // The kernel has answered before it returns from sending.
-    let (length, _) = recv(&socket, &mut answer, RecvFlags::DONTWAIT)?;
-    owner_in(answer.get(..length).unwrap_or_default())
+    let (length, _) = recv(&socket, &mut answer[..], RecvFlags::DONTWAIT)?;
+    Ok(answer.get(..length).unwrap_or_default())
 }
 
 fn request(transport: Transport, address: SocketAddr, peer: SocketAddr) -> [u8; REQUEST_BYTES] {
@@ -128,14 +158,26 @@ fn octets(ip: IpAddr) -> [u8; 16] {
 
 /// The owner that an answer names.
 fn owner_in(answer: &[u8]) -> io::Result<Option<SocketOwner>> {
+    let owner = socket_in(answer, [UID_AT, INODE_AT])?;
+    Ok(owner.map(|[user, inode]| SocketOwner { user, is_open: inode != 0 }))
+}
+
+/// The queues that an answer names.
+fn queues_in(answer: &[u8]) -> io::Result<Option<Queues>> {
+    let queues = socket_in(answer, [UNREAD_AT, UNSENT_AT])?;
+    Ok(queues.map(|[unread, unsent]| Queues { unread, unsent }))
+}
+
+/// Two fields of an answer, if it names a connected socket.
+fn socket_in(answer: &[u8], fields: [usize; 2]) -> io::Result<Option<[u32; 2]>> {
     let malformed = || io::Error::new(io::ErrorKind::InvalidData, "the kernel's answer is malformed");
     let two = |at: usize| answer.get(at..)?.first_chunk().map(|bytes| u16::from_ne_bytes(*bytes));
     let four = |at: usize| answer.get(at..)?.first_chunk().map(|bytes| u32::from_ne_bytes(*bytes));
     match two(4).ok_or_else(malformed)? {
         // Without a connected socket, the kernel finds one that listens on the port.
         BY_FAMILY if answer.get(STATE_AT) == Some(&LISTENING) => Ok(None),
-        BY_FAMILY => match (four(UID_AT), four(INODE_AT)) {
-            (Some(user), Some(inode)) => Ok(Some(SocketOwner { user, is_open: inode != 0 })),
+        BY_FAMILY => match fields.map(four) {
+            [Some(first), Some(second)] => Ok(Some([first, second])),
             _ => Err(malformed()),
         },
         ERROR => match four(HEADER_BYTES).map(u32::cast_signed).ok_or_else(malformed)? {
@@ -148,7 +190,10 @@ fn owner_in(answer: &[u8]) -> io::Result<Option<SocketOwner>> {
 
 #[cfg(test)]
 mod tests {
-    use std::net::{Shutdown, TcpListener, TcpStream, UdpSocket};
+    use std::{
+        io::{Read, Write},
+        net::{Shutdown, TcpListener, TcpStream, UdpSocket},
+    };
 
     use super::*;
 
@@ -208,6 +253,24 @@ mod tests {
                 "it listens"
             );
         }
+    }
+
+    #[test]
+    fn what_a_program_has_not_read_waits_at_its_socket() {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let mut client = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+        let (mut server, _) = listener.accept().unwrap();
+        let (client_at, server_at) = (server.peer_addr().unwrap(), server.local_addr().unwrap());
+        let waiting = || queues(client_at, server_at).unwrap().unwrap();
+        server.write_all(b"four").unwrap();
+        assert_eq!(waiting(), Queues { unread: 4, unsent: 0 });
+        client.read_exact(&mut [0; 3]).unwrap();
+        assert_eq!(waiting(), Queues { unread: 1, unsent: 0 });
+        // Until both buffers are full.
+        server.set_nonblocking(true).unwrap();
+        while server.write(&[0; 65536]).is_ok() {}
+        assert!(queues(server_at, client_at).unwrap().unwrap().unsent > 0);
+        assert_eq!(queues(client_at, ([127, 0, 0, 1], 1).into()).unwrap(), None);
     }
 
     #[test]

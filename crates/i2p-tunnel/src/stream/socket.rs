@@ -23,7 +23,7 @@ use tokio::{
 };
 
 #[cfg(target_os = "linux")]
-use super::sock_diag::{SocketOwner, Transport, owner};
+use super::sock_diag::{SocketOwner, Transport, owner, queues};
 use super::{
     layer::{Layer, Layered, Plain},
     tcp_options,
@@ -241,6 +241,21 @@ impl Socket {
             }
         }
         pending::<()>().await;
+    }
+
+    /// How many bytes that were written here the other side has not acknowledged, and how many its program has not read. While it reads
+    /// slowly, these change, although nothing more can be written. `None` where the system does not know it, as for what programs on
+    /// other machines have read.
+    pub(crate) fn untaken(&self) -> [Option<u32>; 2] {
+        #[cfg(target_os = "linux")]
+        if let Some((local, remote)) = self.tcp_addresses() {
+            let queues = |address, peer| queues(address, peer).ok().flatten();
+            return [
+                queues(local, remote).map(|own| own.unsent),
+                queues(remote, local).map(|other| other.unread),
+            ];
+        }
+        [None; 2]
     }
 
     /// Whether the connection is lost. For a layer, whether the socket below it is.

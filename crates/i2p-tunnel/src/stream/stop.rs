@@ -30,7 +30,7 @@ impl Stop {
     }
 
     /// Accepts no more clients and ends idle connections: those without a request yet, and streams that have moved no data for
-    /// `quiet`. Requests and transfers under way continue.
+    /// `quiet`. Data moves as long as the other side takes what was sent, even if there is room for more only later. Requests and transfers under way continue.
     pub fn drain(&self, quiet: Duration) {
         // If this is the second call, the first value stays in force.
         let _ = self.quiet.set(quiet);
@@ -60,21 +60,24 @@ impl Stop {
         self.draining.run_until_cancelled(work).await.ok_or_else(stopped)
     }
 
-    /// Returns once draining has started and `activity` has not changed for the quiet time. Thousands of streams wait here, so
+    /// Returns once draining has started and `moved` has not changed for the quiet time. It is not asked before. Thousands of streams wait here, so
     /// this future is small.
     #[expect(clippy::manual_async_fn, reason = "the arguments of an async fn are in its future twice")]
-    pub(crate) fn until_idle(&self, moved: impl Fn() -> u64) -> impl Future<Output = io::Error> {
+    pub(crate) fn until_idle<T: PartialEq>(&self, moved: impl Fn() -> T) -> impl Future<Output = io::Error> {
         async move {
             self.draining.cancelled().await;
             let quiet = self.quiet.get().copied().unwrap_or_default();
-            loop {
-                let before = moved();
-                // Boxed: few streams ever get here.
-                Box::pin(sleep(quiet)).await;
-                if moved() == before {
-                    return stopped();
+            // Boxed: few streams ever get here.
+            Box::pin(async {
+                loop {
+                    let before = moved();
+                    sleep(quiet).await;
+                    if moved() == before {
+                        return stopped();
+                    }
                 }
-            }
+            })
+            .await
         }
     }
 }

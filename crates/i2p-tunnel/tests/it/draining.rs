@@ -7,13 +7,13 @@ use i2p_sam::Bridge;
 use i2p_tunnel::{
     AddressPool, Limits, Listeners, PoolOptions, SamDialler, Service, SessionPool, Stop, serve,
 };
-use sam_testkit::TestBridge;
+use sam_testkit::{Endpoint, TestBridge};
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::TcpStream,
     sync::watch,
     task::JoinHandle,
-    time::timeout,
+    time::{Instant, sleep, timeout},
 };
 
 use crate::common::socks5_request;
@@ -76,6 +76,36 @@ async fn draining_keeps_transfers_and_cuts_idle_connections() {
     timeout(TIMEOUT, serving).await.unwrap().unwrap();
 }
 
+/// The kernel tells the proxy that it may write again only once a third of its buffer is free, which takes such a client longer.
+#[cfg(target_os = "linux")]
+#[tokio::test]
+async fn draining_keeps_transfers_to_clients_that_read_slowly_until_they_stop_reading() {
+    let bridge = TestBridge::start().await;
+    const LENGTH: usize = 64 * 1024 * 1024;
+    bridge.host("source.i2p", Endpoint::Source(vec![b'x'; LENGTH]));
+    bridge.host("page.i2p", Endpoint::Http("x".repeat(LENGTH)));
+    for request in [
+        socks5_request("source.i2p", 80),
+        b"GET http://page.i2p/ HTTP/1.1\r\nHost: page.i2p\r\n\r\n".to_vec(),
+    ] {
+        let (address, stop, serving) = start(&bridge).await;
+        let mut client = TcpStream::connect(address).await.unwrap();
+        client.write_all(&request).await.unwrap();
+        let mut read = vec![0; 64 * 1024];
+        client.read_exact(&mut read).await.unwrap();
+        // The buffers are full.
+        sleep(QUIET * 3).await;
+        stop.drain(QUIET);
+        let begin = Instant::now();
+        while begin.elapsed() < QUIET * 7 {
+            client.read_exact(&mut read).await.unwrap();
+            sleep(QUIET / 10).await;
+        }
+        assert!(!serving.is_finished(), "the client reads");
+        timeout(TIMEOUT, serving).await.unwrap().unwrap();
+    }
+}
+
 #[tokio::test]
 async fn ending_cuts_transfers_too() {
     let bridge = TestBridge::start().await;
@@ -100,7 +130,7 @@ async fn closing_a_listener_keeps_its_connections() {
         }
     };
     timeout(TIMEOUT, refused).await.unwrap();
-    tokio::time::sleep(QUIET * 2).await;
+    sleep(QUIET * 2).await;
     echo(&mut open).await;
     assert!(!serving.is_finished());
     drop(open);

@@ -79,7 +79,7 @@ pub(crate) async fn serve<D: Dial>(
         .serve_connection(TokioIo::new(stream), service_fn(answer));
     let served = {
         let mut gone = pin!(client.until_gone());
-        let mut idle = pin!(stop.until_idle(|| shared.activity()));
+        let mut idle = pin!(stop.until_idle(|| (shared.activity(), client.untaken())));
         let mut silent = pin!(until_silent(&shared, limits.idle));
         let mut draining = false;
         loop {
