@@ -132,8 +132,8 @@ impl Failure {
                 "This proxy leads to I2P. Use an .i2p name, or ask the operator to configure a route to the outside."
             }
             Self::LocalHost => {
-                "Set your program to connect to such hosts without the proxy, for example with \
-                no_proxy=localhost,127.0.0.1,::1."
+                "Set your program to connect to this host without the proxy: add it to no_proxy, which should have \
+                localhost,127.0.0.1,::1 in any case."
             }
             Self::RouteRejects => "The operator of the proxy has excluded this host.",
             Self::RouterUnavailable => "Start the I2P router, or wait until it is back, and try again.",

@@ -2,7 +2,7 @@
 
 use std::{sync::Arc, time::Duration};
 
-use i2p_tunnel::{JumpService, PoolOptions, SamDialler, Service, SessionPool};
+use i2p_tunnel::{JumpService, Limits, PoolOptions, SamDialler, Service, SessionPool};
 use sam_testkit::{Act, TestBridge};
 use tokio::time::{Instant, timeout};
 
@@ -109,6 +109,30 @@ async fn a_person_who_waits_for_the_router_is_told_that_and_not_of_tunnels() {
     assert!(head.starts_with("HTTP/1.1 503 ") && head.contains("Refresh: 5\r\n"), "{head}");
     assert!(page.contains("The I2P router cannot be reached") && !page.contains("being built"), "{page}");
     assert!(begin.elapsed() < Duration::from_secs(10), "{:?}", begin.elapsed());
+}
+
+/// A dial that ends before there is a session never reached the destination.
+#[tokio::test]
+async fn a_short_limit_blames_no_destination_for_missing_tunnels_or_router() {
+    let mut bridge = TestBridge::start().await;
+    bridge.on("SESSION CREATE", [Act::Hang]);
+    let options = PoolOptions { delay_open: true, ..PoolOptions::default() };
+    let pool = SessionPool::new(i2p_sam::Bridge::new(bridge.address()), options);
+    let addresses = i2p_tunnel::AddressPool::new(i2p_name::VirtualOptions::default()).unwrap();
+    let limits = Limits { dial: Duration::from_millis(300), ..Limits::default() };
+    let service = Service::new("test", SamDialler::new(pool.clone()), addresses);
+    let proxy = start_service(service.with_access(all_protocols()).with_limits(limits), pool).await;
+    for says in ["has not built tunnels", "router is not available"] {
+        for request in
+            [get("known.i2p", ""), "CONNECT known.i2p:80 HTTP/1.1\r\nHost: known.i2p:80\r\n\r\n".into()]
+        {
+            let mut client = proxy.connect().await;
+            let (head, text) = timeout(LONG, ask(&mut client, &request)).await.unwrap();
+            assert!(head.starts_with("HTTP/1.1 503 "), "{head}");
+            assert!(text.contains(says), "{says}: {text}");
+        }
+        bridge.kill().await;
+    }
 }
 
 /// The name is never looked up, even if a site in I2P has it.

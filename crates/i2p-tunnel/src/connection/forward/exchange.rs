@@ -14,6 +14,7 @@ use tokio_util::sync::CancellationToken;
 use super::{
     super::{
         http,
+        outcome::{ROUTER_ANSWER_TIME, cause_of_delay},
         service::{JumpService, Service},
         site::{RequestBody, SiteKey, SiteStream},
     },
@@ -44,7 +45,6 @@ const MAX_EXPECT_WAIT: Duration = Duration::from_secs(5);
 
 /// How long a person waits for a session without being told: until the router is asked, and while it may answer.
 const MAX_SILENCE_TO_PEOPLE: Duration = Duration::from_secs(5 + 3);
-const ROUTER_ANSWER_TIME: Duration = Duration::from_secs(3);
 
 /// Similar names that the page about an unknown one shows.
 const MAX_SIMILAR_NAMES: usize = 5;
@@ -309,7 +309,13 @@ impl<D: Dial> Forwarder<D> {
             account.limit(Limit::Dial);
             Err(Failure::TimedOut)
         });
-        let (stream, session) = opened.map_err(Trouble::Failed)?;
+        let (stream, session) = match opened {
+            Ok(opened) => opened,
+            Err(Failure::TimedOut) if site.is_some() => {
+                return Err(Trouble::Failed(cause_of_delay(dialler, key).await));
+            }
+            Err(failure) => return Err(Trouble::Failed(failure)),
+        };
         stream.socket.detect_loss(*limits);
         let mut upstream = SiteStream::over(stream).await.map_err(|_| Trouble::Failed(Failure::BadAnswer))?;
         if let (Some(site), Some(session)) = (site, session) {

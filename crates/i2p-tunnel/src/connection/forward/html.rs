@@ -101,10 +101,7 @@ impl Block {
         match self {
             Self::Facts(facts) => facts.iter().map(|(name, value)| format!("{name}: {value}\n")).collect(),
             Self::Links(intro, links) => {
-                let lines = links
-                    .iter()
-                    .map(|Link { text, note, .. }| format!("{text} {note}").trim_end().to_owned() + "\n");
-                std::iter::once(format!("{intro}\n")).chain(lines).collect()
+                std::iter::once(format!("{intro}\n")).chain(links.iter().map(Link::text)).collect()
             }
             Self::Form(_) => String::new(),
         }
@@ -129,6 +126,14 @@ impl Block {
 }
 
 impl Link {
+    fn text(&self) -> String {
+        let Self { text, url, note } = self;
+        // A path is one of the proxy's own site.
+        let site = if url.starts_with('/') { "http://proxy.i2p" } else { "" };
+        let note = if note.is_empty() { String::new() } else { format!("  {note}\n") };
+        format!("{text}: {site}{url}\n{note}")
+    }
+
     fn html(&self) -> String {
         let (text, url) = (escaped(&self.text), escaped(&self.url));
         let note = match self.note.as_str() {
@@ -176,6 +181,15 @@ fn escaped(text: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn links_of_a_text_have_their_addresses() {
+        let link = |url: &str| Link { text: "A".to_owned(), url: url.to_owned(), note: "b".to_owned() };
+        let more = [Block::Links("More:", vec![link("/c"), link("http://d.i2p/")])];
+        let page = Page { what: "e", hint: "F.", more: &more, ..Page::default() };
+        let text = "i2p-socks: e.\nF.\nMore:\nA: http://proxy.i2p/c\n  b\nA: http://d.i2p/\n  b\n";
+        assert_eq!(page.text(), text);
+    }
 
     #[test]
     fn nothing_of_a_page_is_markup_but_its_own() {

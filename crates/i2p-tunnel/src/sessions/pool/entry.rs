@@ -4,7 +4,7 @@ use std::{
 };
 
 use i2p_name::Destination;
-use i2p_sam::{Session, SessionState, Supervised};
+use i2p_sam::{Error, Session, SessionState, Supervised};
 use tokio::{
     sync::{Notify, watch},
     time::{Instant, sleep_until},
@@ -317,12 +317,16 @@ impl SessionLease {
     /// Returns once the deadline for the session's current state has passed.
     async fn deadline_passed(&self, deadlines: SessionDeadlines) -> Failure {
         let mut state = self.entry.supervised.state();
-        // None while no attempt has failed: the router is building tunnels.
+        // None while nothing but tunnels is missing.
         let mut trouble = None;
         loop {
             match &*state.borrow_and_update() {
                 SessionState::Waiting { error, .. } if error.is_unreachable() => {
                     trouble = Some(Failure::RouterUnavailable);
+                }
+                // It said nothing: its tunnels were not built.
+                SessionState::Waiting { error, .. } if matches!(**error, Error::Timeout { .. }) => {
+                    trouble = None
                 }
                 SessionState::Waiting { .. } => trouble = Some(Failure::SessionRefused),
                 SessionState::Building { failures: 0 } => trouble = None,

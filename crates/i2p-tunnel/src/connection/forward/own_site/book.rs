@@ -39,7 +39,11 @@ pub(super) async fn show<D>(visit: &Visit<'_, D>, query: &str) -> Response<Clien
         url: format!("http://{}/", name.as_str()),
         note: address.to_string(),
     });
-    let intro = if names.is_empty() { "There is no such name." } else { "Names and their addresses:" };
+    let intro = match names.is_empty() {
+        true if start.is_empty() && after.is_none() => "The address book is empty.",
+        true => "There is no such name.",
+        false => "Names and their addresses:",
+    };
     let field = Some(("start", "Names that begin with", start.clone()));
     let find = Form { action: PATH, asks: true, field, hidden: Vec::new(), buttons: vec![("find", "Find")] };
     let mut more = vec![Block::Form(find), Block::Links(intro, links.collect())];

@@ -78,7 +78,12 @@ fn protocols<D>(visit: &Visit<'_, D>) -> Vec<&'static str> {
         (ClientProtocol::HttpConnect, "HTTP CONNECT"),
         (ClientProtocol::Http, "HTTP"),
     ];
-    let has = |protocol| visit.service.access.protocols.has(protocol);
+    let access = &visit.service.access;
+    let needs_password = matches!(access.authentication, Authentication::Required(_));
+    // SOCKS4 cannot send one.
+    let is_lost =
+        |protocol| needs_password && matches!(protocol, ClientProtocol::Socks4 | ClientProtocol::Socks4a);
+    let has = |protocol| access.protocols.has(protocol) && !is_lost(protocol);
     all.into_iter().filter(|(protocol, _)| has(*protocol)).map(|(_, name)| name).collect()
 }
 
