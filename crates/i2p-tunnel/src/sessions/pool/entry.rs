@@ -326,7 +326,7 @@ impl SessionLease {
                 }
                 // It said nothing: its tunnels were not built.
                 SessionState::Waiting { error, .. } if matches!(**error, Error::Timeout { .. }) => {
-                    trouble = None
+                    trouble = None;
                 }
                 SessionState::Waiting { .. } => trouble = Some(Failure::SessionRefused),
                 SessionState::Building { failures: 0 } => trouble = None,
