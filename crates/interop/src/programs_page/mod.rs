@@ -16,7 +16,7 @@ use std::{
 use anyhow::{Context, Result, bail, ensure};
 use i2p_sam::Bridge;
 use lab::{
-    proxy::Proxy,
+    proxy::{ADMIN_URL, Proxy},
     site::Site,
     wait::{Attempt, until},
 };
@@ -39,6 +39,8 @@ const SAFE: &str = "## Run by our tests\n";
 const UNSAFE: &str = "## Settings that ask your DNS server\n";
 /// The section with commands that take long to install.
 const BY_HAND: &str = "## Run by hand\n";
+/// How the setting for a whole shell begins.
+const SETTING: &str = "export http_proxy=";
 /// What the result of such a command says if the command asks a name server.
 const ASKS: &str = "asks your DNS server";
 /// The site of the page's commands, and its base32 address.
@@ -193,10 +195,19 @@ fn all_commands(page: &str, with_by_hand: bool) -> Result<Vec<(Row, bool)>> {
         let asks = row.program.contains(ASKS);
         (row, asks)
     });
-    let safe = safe.into_iter().map(|row| (row, false));
+    let safe = safe.into_iter().chain([shell_setting(page)?]).map(|row| (row, false));
     let all: Vec<_> = safe.chain(not_safe.into_iter().map(|row| (row, true))).chain(by_hand).collect();
     ensure!(all.len() <= NAMES, "there are more commands than names");
     Ok(all)
+}
+
+/// The setting for a whole shell, with a command that fetches from the site through the proxy, and from a server of this machine
+/// without it.
+fn shell_setting(page: &str) -> Result<Row> {
+    let setting =
+        page.lines().find(|line| line.starts_with(SETTING)).context("no setting for a whole shell")?;
+    let command = format!("{setting}; curl -sf {ADMIN_URL}live && curl -s http://{EXAMPLE_HOST}/");
+    Ok(Row { program: "one setting for a whole shell".to_owned(), command })
 }
 
 /// One command.
