@@ -5,7 +5,10 @@ use std::fs;
 use anyhow::{Context, Result, bail, ensure};
 use programs::Workspace;
 
-use crate::page::{self, Column, Differences, Page};
+use crate::{
+    page::{self, Column, Differences, Page},
+    recorded::Recording,
+};
 
 /// The option of a suite that writes the page instead of comparing it.
 pub const WRITE: &str = "--write";
@@ -18,15 +21,22 @@ pub struct Advice<'a> {
     pub mend: &'a str,
 }
 
-/// Prints the page, and writes or compares it. Fails if our server does not pass.
+/// Prints the page, with the recorded column, and writes or compares it. Fails if our server does not pass. If the server of the
+/// recording was the only one, its column is recorded instead.
 pub fn judge(
     workspace: &Workspace,
-    page: &Page<'_>,
-    columns: &[Column],
+    (page, recording): (&Page<'_>, &Recording),
+    mut columns: Vec<Column>,
     write: bool,
     advice: &Advice<'_>,
 ) -> Result<()> {
-    let new = page.render(columns);
+    if let [column] = columns.as_slice()
+        && column.title == recording.title
+    {
+        return recording.write(workspace, page, column);
+    }
+    columns.push(recording.read(workspace, page)?);
+    let new = page.render(&columns);
     println!("{new}");
     let ours = columns.iter().find(|column| column.title == page.ours);
     let failed: Vec<_> = ours.into_iter().flat_map(|ours| page.failures(ours)).collect();

@@ -10,7 +10,7 @@ use programs::Workspace;
 
 use crate::{
     mark::Mark,
-    page::{Column, Page, RowName},
+    page::{self, Column, Page, RowName},
 };
 
 /// A recording.
@@ -39,6 +39,18 @@ impl Recording {
             .with_context(|| format!("could not write {}", path.display()))?;
         println!("written: {}", self.file);
         Ok(())
+    }
+
+    /// The rows whose mark on the committed page is another one, with the recorded mark.
+    pub fn differences(&self, workspace: &Workspace, page: &Page<'_>) -> Result<Vec<(String, String)>> {
+        let recorded = page.render(&[self.read(workspace, page)?]);
+        let committed = fs::read_to_string(workspace.root().join(page.file))
+            .with_context(|| format!("could not read {}", page.file))?;
+        let mut on_page = page::read(&committed);
+        let on_page = on_page.remove(self.title).unwrap_or_default();
+        let marks = page::read(&recorded).remove(self.title).unwrap_or_default();
+        let differ = marks.into_iter().filter(|(row, mark)| on_page.get(row) != Some(mark));
+        Ok(differ.map(|(row, mark)| (row.to_owned(), mark.to_owned())).collect())
     }
 }
 

@@ -55,22 +55,13 @@ pub(crate) fn page() -> Page<'static> {
 
 #[cfg(test)]
 mod tests {
-    use std::fs;
-
-    use conformance_table::page::read;
     use programs::Workspace;
 
     use super::*;
 
     #[test]
     fn the_page_has_the_recording() {
-        let workspace = Workspace::of_this_program().unwrap();
-        let recorded = JAVA.read(&workspace, &page()).unwrap();
-        let committed = fs::read_to_string(workspace.root().join(page().file)).unwrap();
-        let text = page().render(&[recorded]);
-        let marks = |page| read(page).remove(JAVA.title).unwrap_or_default();
-        let differ: Vec<_> =
-            marks(&text).into_iter().filter(|mark| marks(&committed).get(mark.0) != Some(&mark.1)).collect();
+        let differ = JAVA.differences(&Workspace::of_this_program().unwrap(), &page()).unwrap();
         assert!(differ.is_empty(), "write the page again: {differ:?}");
     }
 }

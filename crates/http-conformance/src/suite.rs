@@ -104,15 +104,9 @@ fn run_row(row: &Row, running: &Running, site: &TcpListener) -> Mark {
 }
 
 /// Prints the table and writes or compares it. Fails if our proxy does not pass.
-pub(crate) fn judge(workspace: &Workspace, mut columns: Vec<Column>, write: bool) -> Result<()> {
+pub(crate) fn judge(workspace: &Workspace, columns: Vec<Column>, write: bool) -> Result<()> {
     let mend = "crates/i2p-tunnel, the rooms http_message and connection, or the row in crates/http-conformance/src/rows if it \
                 demands too much";
-    let page = page::page();
-    if let [column] = columns.as_slice()
-        && column.title == page::JAVA.title
-    {
-        return page::JAVA.write(workspace, &page, column);
-    }
-    columns.push(page::JAVA.read(workspace, &page)?);
-    judge::judge(workspace, &page, &columns, write, &Advice { suite: SUITE.name, mend })
+    let advice = Advice { suite: SUITE.name, mend };
+    judge::judge(workspace, (&page::page(), &page::JAVA), columns, write, &advice)
 }

@@ -80,15 +80,9 @@ fn run_row(row: &Row, server: &Server) -> Mark {
 }
 
 /// Prints the table and writes or compares it. Fails if our server does not pass.
-pub(crate) fn judge(workspace: &Workspace, mut columns: Vec<Column>, write: bool) -> Result<()> {
+pub(crate) fn judge(workspace: &Workspace, columns: Vec<Column>, write: bool) -> Result<()> {
     let mend = "crates/socks-wire for messages, crates/i2p-tunnel for the rest, or the row in crates/socks-conformance/src/rows if \
                 it demands too much";
-    let page = page::page();
-    if let [column] = columns.as_slice()
-        && column.title == page::JAVA.title
-    {
-        return page::JAVA.write(workspace, &page, column);
-    }
-    columns.push(page::JAVA.read(workspace, &page)?);
-    judge::judge(workspace, &page, &columns, write, &Advice { suite: SUITE.name, mend })
+    let advice = Advice { suite: SUITE.name, mend };
+    judge::judge(workspace, (&page::page(), &page::JAVA), columns, write, &advice)
 }
