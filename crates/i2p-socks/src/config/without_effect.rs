@@ -1,4 +1,4 @@
-//! Settings that have no effect, although whoever wrote them expected one. `check` says it.
+//! Finds settings that have no effect. `check` warns of them.
 
 use i2p_tunnel::ListenAt;
 

@@ -1,5 +1,7 @@
 //! Opens the listeners of tunnels, and refuses or warns if other machines can reach them.
 
+use std::io::ErrorKind;
+
 use i2p_tunnel::{BindCause, BindError, BoundAddress, InheritedSockets, ListenAt, Listeners};
 
 use crate::{
@@ -49,18 +51,17 @@ fn cannot_listen(error: &BindError, ours: &[BoundAddress]) -> CommandError {
         Some(own) => CommandError::run_time(format_args!(
             "cannot listen on {at} while this proxy listens on {own}: restart i2p-socks, or choose another port or path"
         )),
-        // A reload goes by the file.
-        None if !ours.is_empty() => {
-            let advice = advice(at, cause).replace("--listen IP:PORT", "listen under [[tunnel]]");
-            CommandError::run_time(format_args!("{error}. {advice}"))
+        None => {
+            // A reload goes by the file.
+            let setting = if ours.is_empty() { "--listen IP:PORT" } else { "listen under [[tunnel]]" };
+            CommandError::run_time(format_args!("{error}. {}", advice(at, cause, setting)))
         }
-        None => CommandError::run_time(format_args!("{error}. {}", advice(at, cause))),
     }
 }
 
 fn is_in_use(cause: &BindCause) -> bool {
     match cause {
-        BindCause::System(error) => error.kind() == std::io::ErrorKind::AddrInUse,
+        BindCause::System(error) => error.kind() == ErrorKind::AddrInUse,
         cause => matches!(cause, BindCause::InUse),
     }
 }
@@ -73,26 +74,33 @@ fn overlap(at: &ListenAt, own: &BoundAddress) -> bool {
     }
 }
 
-fn advice(at: &ListenAt, cause: &BindCause) -> &'static str {
-    use std::io::ErrorKind;
+/// What to do about a place that cannot be listened on; `setting` is where people choose another address.
+fn advice(at: &ListenAt, cause: &BindCause, setting: &str) -> String {
     match (cause, at) {
-        (BindCause::System(error), ListenAt::Tcp(address)) => match error.kind() {
-            ErrorKind::AddrInUse if address.port() == 4447 => {
-                "Another program uses this port, probably the SOCKS proxy of i2pd; choose another port with --listen IP:PORT."
-            }
-            ErrorKind::AddrInUse => {
-                "Another program uses this port, perhaps another i2p-socks; stop it, or choose another port with --listen \
-                 IP:PORT."
-            }
-            ErrorKind::AddrNotAvailable => {
-                "This machine does not have this address; choose one that it has with --listen IP:PORT."
-            }
-            ErrorKind::PermissionDenied => {
-                "Ports below 1024 need privileges; choose a higher one with --listen IP:PORT."
-            }
-            _ => "Choose another address with --listen IP:PORT.",
-        },
-        (BindCause::System(error), _) => match error.kind() {
+        (BindCause::System(error), ListenAt::Tcp(address)) => {
+            format!("{} with {setting}.", advice_on_address(address.port(), error.kind()))
+        }
+        _ => advice_on_socket(cause).to_owned(),
+    }
+}
+
+fn advice_on_address(port: u16, error: ErrorKind) -> &'static str {
+    match error {
+        ErrorKind::AddrInUse if port == 4447 => {
+            "Another program uses this port, probably the SOCKS proxy of i2pd; choose another port"
+        }
+        ErrorKind::AddrInUse => {
+            "Another program uses this port, perhaps another i2p-socks; stop it, or choose another port"
+        }
+        ErrorKind::AddrNotAvailable => "This machine does not have this address; choose one that it has",
+        ErrorKind::PermissionDenied => "Ports below 1024 need privileges; choose a higher one",
+        _ => "Choose another address",
+    }
+}
+
+fn advice_on_socket(cause: &BindCause) -> &'static str {
+    match cause {
+        BindCause::System(error) => match error.kind() {
             ErrorKind::NotFound => "Create the directory of the socket first, or choose another path.",
             ErrorKind::PermissionDenied => {
                 "The user that the program runs as needs write permission for the directory of the socket, and must be a \
@@ -100,15 +108,15 @@ fn advice(at: &ListenAt, cause: &BindCause) -> &'static str {
             }
             _ => "Choose another path; the path of a socket has at most 107 bytes.",
         },
-        (BindCause::InUse, _) => "Stop that process, perhaps another i2p-socks, or choose another path.",
-        (BindCause::NotASocket, _) => {
+        BindCause::InUse => "Stop that process, perhaps another i2p-socks, or choose another path.",
+        BindCause::NotASocket => {
             "The file was not changed; remove it if nobody needs it, or choose another path."
         }
-        (BindCause::NotInherited, _) => {
+        BindCause::NotInherited => {
             "fd:NAME takes a socket from systemd: NAME is FileDescriptorName= of the socket unit, or the name of the unit, such \
              as fd:i2p-socks.socket; each name can be used once."
         }
-        (BindCause::NotListening, _) => "The socket unit needs ListenStream= and Accept=no.",
+        BindCause::NotListening => "The socket unit needs ListenStream= and Accept=no.",
         _ => "Choose another address to listen on.",
     }
 }
