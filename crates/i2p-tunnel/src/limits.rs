@@ -51,6 +51,16 @@ pub struct SessionLimits {
     pub tunnels: Duration,
 }
 
+impl SessionLimits {
+    /// The default limits, or less: a request that may take as long as `dial` ([`Limits::dial`]) waits for its session a little less
+    /// long, so that the client is told what is missing, and not that its destination did not answer.
+    #[must_use]
+    pub fn within(dial: Duration) -> Self {
+        let (most, Self { router, tunnels }) = (dial - dial / 24, Self::default());
+        Self { router: router.min(most), tunnels: tunnels.min(most) }
+    }
+}
+
 impl Default for SessionLimits {
     fn default() -> Self {
         // Routers restart within half a minute. A router that has just started needs a minute or more to build tunnels.

@@ -1,12 +1,13 @@
 //! The session pools of all tunnels.
 
-use std::{collections::HashMap, num::NonZeroUsize};
+use std::{collections::HashMap, num::NonZeroUsize, time::Duration};
 
 use i2p_sam::Bridge;
 #[cfg(feature = "embedded")]
 use i2p_sam::SessionOptions;
 use i2p_tunnel::{
-    DatagramOptions, DatagramPool, Outproxies, PoolOptions, Resolver, Routing, SamDialler, SessionPool,
+    DatagramOptions, DatagramPool, Outproxies, PoolOptions, Resolver, Routing, SamDialler, SessionLimits,
+    SessionPool,
 };
 
 use super::{identities::StoredIdentity, routing};
@@ -277,11 +278,12 @@ impl Sessions {
         &self.shared
     }
 
-    /// The dialler of a tunnel into I2P.
-    pub(crate) fn dialler(&self, tunnel: &TunnelConfig) -> Dialler {
+    /// The dialler of a tunnel into I2P. A request may take as long as `dial`.
+    pub(crate) fn dialler(&self, tunnel: &TunnelConfig, dial: Duration) -> Dialler {
         let own = self.dedicated.get(tunnel.name());
         let pool = own.map_or(&self.shared, |own| &own.sessions);
-        let dialler = SamDialler::new(pool.clone()).with_resolver(self.resolver.clone());
+        let limits = SessionLimits::within(dial);
+        let dialler = SamDialler::new(pool.clone()).with_limits(limits).with_resolver(self.resolver.clone());
         match own.filter(|own| own.wants.datagrams.is_some()).and_then(|own| own.datagrams.clone()) {
             Some(datagrams) => dialler.with_datagrams(datagrams),
             None => dialler,

@@ -194,10 +194,12 @@ impl Tunnels {
         }
         let chosen_names = before.map(|before| before.service.borrow().chosen_names.clone());
         access.status_page = config.admin.url().map(Into::into);
-        let service = Service::new(tunnel.name(), sessions.dialler(tunnel), addresses.clone())
+        let limits = config.limits.times();
+        let dialler = sessions.dialler(tunnel, limits.dial);
+        let service = Service::new(tunnel.name(), dialler, addresses.clone())
             .with_routing(sessions.routing().clone())
             .with_sessions(tunnel.session_policy())
-            .with_limits(config.limits.times())
+            .with_limits(limits)
             .with_access(access)
             .with_admission(self.admission.clone())
             .with_account(self.metrics.account(tunnel.name()))

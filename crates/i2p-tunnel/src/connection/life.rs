@@ -1,6 +1,5 @@
 use std::{future::ready, io, pin::Pin, sync::Arc, time::Duration};
 
-use i2p_name::Target;
 use socks_wire::{Command, stream::Accepted};
 use tokio::{
     io::AsyncWriteExt,
@@ -11,7 +10,7 @@ use super::{
     bind, forward,
     handshake::{self, HandshakeOutcome, PendingRequest, Terms},
     http,
-    outcome::{ActiveStream, Arrival, NextStep, cause_of_delay, refuse, with_dial_timeout},
+    outcome::{ActiveStream, Arrival, NextStep, refuse, with_dial_timeout},
     resolve,
     service::Service,
     udp,
@@ -265,10 +264,6 @@ async fn connect<D: Dial>(
     service.account.dialled(begin.elapsed());
     let peer = match dialled {
         Ok(dialled) => dialled,
-        Err(Failure::TimedOut) if matches!(target, Target::I2p(_)) => {
-            let cause = Box::pin(cause_of_delay(&service.dialler, &key)).await;
-            return refuse(request, cause, service).await;
-        }
         Err(failure) => return refuse(request, failure, service).await,
     };
     service.account.succeeded(request.protocol());

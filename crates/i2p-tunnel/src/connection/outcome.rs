@@ -1,21 +1,17 @@
 //! What happens after a request: relaying, or a refusal.
 
-use std::{io, sync::Arc, time::Duration};
+use std::{io, sync::Arc};
 
 use tokio::time::timeout;
 
 use super::{handshake::PendingRequest, service::Service};
 use crate::{
-    client::{Client, ClientAddress, IsolationKey},
-    dial::Dial,
+    client::{Client, ClientAddress},
     failure::Failure,
     limits::Limit,
     names::AddressLease,
     stream::{OpenStream, Socket, Stop},
 };
-
-/// How long a router may take to say that it is there.
-pub(crate) const ROUTER_ANSWER_TIME: Duration = Duration::from_secs(3);
 
 /// Where a client has come from and which listener it has connected to.
 pub(crate) struct Arrival {
@@ -53,17 +49,6 @@ pub(crate) async fn refuse<D>(
     tracing::debug!("a request failed: {}", failure.row().log);
     service.account.failed(request.protocol(), failure);
     request.refuse(failure, &service.access).await.map(NextStep::Close)
-}
-
-/// Why a stream to a host in I2P was not open in time. Without a session, no destination is at fault.
-pub(crate) async fn cause_of_delay<D: Dial>(dialler: &D, key: &IsolationKey) -> Failure {
-    if dialler.session_now(key).is_some() {
-        return Failure::TimedOut;
-    }
-    match timeout(ROUTER_ANSWER_TIME, dialler.router()).await {
-        Ok(Some(_)) => Failure::NoTunnels,
-        Ok(None) | Err(_) => Failure::RouterUnavailable,
-    }
 }
 
 /// Runs `work` for a client within the dial timeout. Returns `None` if the client goes meanwhile: it would keep others out of its

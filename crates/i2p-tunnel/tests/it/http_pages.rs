@@ -2,7 +2,7 @@
 
 use std::{sync::Arc, time::Duration};
 
-use i2p_tunnel::{JumpService, Limits, PoolOptions, SamDialler, Service, SessionPool};
+use i2p_tunnel::{JumpService, Limits, PoolOptions, SamDialler, Service, SessionLimits, SessionPool};
 use sam_testkit::{Act, TestBridge};
 use tokio::time::{Instant, timeout};
 
@@ -120,8 +120,9 @@ async fn a_short_limit_blames_no_destination_for_missing_tunnels_or_router() {
     let pool = SessionPool::new(i2p_sam::Bridge::new(bridge.address()), options);
     let addresses = i2p_tunnel::AddressPool::new(i2p_name::VirtualOptions::default()).unwrap();
     let limits = Limits { dial: Duration::from_millis(300), ..Limits::default() };
-    let service = Service::new("test", SamDialler::new(pool.clone()), addresses);
-    let proxy = start_service(service.with_access(all_protocols()).with_limits(limits), pool).await;
+    let dialler = SamDialler::new(pool.clone()).with_limits(SessionLimits::within(limits.dial));
+    let service = Service::new("test", dialler, addresses).with_access(all_protocols());
+    let proxy = start_service(service.with_limits(limits), pool).await;
     for says in ["has not built tunnels", "router is not available"] {
         for request in
             [get("known.i2p", ""), "CONNECT known.i2p:80 HTTP/1.1\r\nHost: known.i2p:80\r\n\r\n".into()]

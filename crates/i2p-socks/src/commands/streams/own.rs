@@ -66,7 +66,7 @@ impl OwnSessions {
         };
         let limits = config.limits.times();
         Ok(Self {
-            dialler: sessions.dialler(tunnel),
+            dialler: sessions.dialler(tunnel, limits.dial),
             routing: sessions.routing().clone(),
             policy: tunnel.session_policy(),
             client: this_process(),

@@ -8,7 +8,7 @@ use hyper::{
 
 use super::{
     body::ClientBody,
-    html::{Block, Page, content_security_policy},
+    page::{Block, Page, content_security_policy},
 };
 use crate::{connection::http, failure::Failure, http_message::Refusal};
 

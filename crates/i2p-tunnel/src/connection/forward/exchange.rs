@@ -14,7 +14,6 @@ use tokio_util::sync::CancellationToken;
 use super::{
     super::{
         http,
-        outcome::{ROUTER_ANSWER_TIME, cause_of_delay},
         service::{JumpService, Service},
         site::{RequestBody, SiteKey, SiteStream},
     },
@@ -22,9 +21,9 @@ use super::{
     asking_page,
     body::{ClientBody, SiteBody},
     fields, helper,
-    html::{Block, Link},
     interim::pass_on_interim_answers,
     own_site,
+    page::{Block, Link},
     shared::{InFlight, Shared},
     visit::Visit,
 };
@@ -45,6 +44,7 @@ const MAX_EXPECT_WAIT: Duration = Duration::from_secs(5);
 
 /// How long a person waits for a session without being told: until the router is asked, and while it may answer.
 const MAX_SILENCE_TO_PEOPLE: Duration = Duration::from_secs(5 + 3);
+const ROUTER_ANSWER_TIME: Duration = Duration::from_secs(3);
 
 /// Similar names that the page about an unknown one shows.
 const MAX_SIMILAR_NAMES: usize = 5;
@@ -309,13 +309,7 @@ impl<D: Dial> Forwarder<D> {
             account.limit(Limit::Dial);
             Err(Failure::TimedOut)
         });
-        let (stream, session) = match opened {
-            Ok(opened) => opened,
-            Err(Failure::TimedOut) if site.is_some() => {
-                return Err(Trouble::Failed(cause_of_delay(dialler, key).await));
-            }
-            Err(failure) => return Err(Trouble::Failed(failure)),
-        };
+        let (stream, session) = opened.map_err(Trouble::Failed)?;
         stream.socket.detect_loss(*limits);
         let mut upstream = SiteStream::over(stream).await.map_err(|_| Trouble::Failed(Failure::BadAnswer))?;
         if let (Some(site), Some(session)) = (site, session) {

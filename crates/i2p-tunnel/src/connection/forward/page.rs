@@ -1,4 +1,4 @@
-//! The proxy's own pages, for people. They need no script, and nothing from elsewhere.
+//! The pages of the proxy: as HTML for people, which needs no script and nothing from elsewhere, and as text for programs.
 
 use std::sync::LazyLock;
 

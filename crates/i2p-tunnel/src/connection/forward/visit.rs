@@ -6,7 +6,7 @@ use super::{
     super::service::Service,
     answer::{self, Reader},
     body::ClientBody,
-    html::Page,
+    page::Page,
 };
 use crate::{
     client::{Authentication, Client, IsolationKey},

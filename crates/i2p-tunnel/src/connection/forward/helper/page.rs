@@ -9,7 +9,7 @@ use super::{
         answer::{of_page, redirect},
         body::ClientBody,
         form::value,
-        html::{Block, Form, Link, Page},
+        page::{Block, Form, Link, Page},
         token::Token,
         visit::Visit,
     },

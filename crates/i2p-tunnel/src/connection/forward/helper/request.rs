@@ -9,7 +9,7 @@ use super::{
         answer::{Reader, of_page, redirect},
         body::ClientBody,
         form::encoded,
-        html::{Block, Link, Page},
+        page::{Block, Link, Page},
     },
     link::{HelperLink, Known},
     url::{AddressHelper, BadHelper, address_of, without},

@@ -7,7 +7,7 @@ use super::super::{
     answer::of_page,
     body::ClientBody,
     form::{encoded, value},
-    html::{Block, Form, Link, Page},
+    page::{Block, Form, Link, Page},
     visit::Visit,
 };
 

@@ -6,7 +6,7 @@ use super::{
     super::{
         answer::of_page,
         body::ClientBody,
-        html::{Block, Link, Page},
+        page::{Block, Link, Page},
         visit::Visit,
     },
     book, identity,

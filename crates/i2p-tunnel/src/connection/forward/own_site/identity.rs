@@ -10,7 +10,7 @@ use super::super::{
     answer::{Reader, of_page},
     body::ClientBody,
     form::value,
-    html::{Block, Form, Page},
+    page::{Block, Form, Page},
     token::Token,
     visit::Visit,
 };
