@@ -28,7 +28,7 @@ impl LeaseSetDialect {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum LeaseSetEncryption {
     /// ML-KEM-768 with X25519 (6), and X25519 alone (4). Recorded traffic stays secret from quantum computers, if the far end
-    /// supports ML-KEM too. A Java I2P that does not know 6 refuses the session ([`Self::is_unknown`]).
+    /// supports ML-KEM too. A Java I2P that does not know 6 refuses the session.
     PostQuantum,
     /// X25519 (4), and ElGamal (0) for far ends of before 2020. For routers that may not know 6: i2pd 2.45 and 2.56 crash when a
     /// list begins with it.
