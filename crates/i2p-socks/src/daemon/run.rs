@@ -83,6 +83,8 @@ pub(crate) async fn run(
     let (routes, orders) = orders::add(handlers::add(&names, Routes::default()));
     let routes = pages(routes, &board, Visitors::OfUnixSocket);
     state_directory.serve(routes, &listeners, &ended);
+    // Nothing is known of the router yet.
+    ServiceManager.status("Starting: looking for an I2P router");
     tokio::spawn(ended.clone().run_until_cancelled_owned(report_to_service_manager(board.clone())));
     routing::warn_of_risks(&config);
     let risks = config.risks();

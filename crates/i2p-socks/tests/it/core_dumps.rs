@@ -48,7 +48,10 @@ fn other_processes_of_the_same_user_cannot_read_the_memory() {
     fs::set_permissions(directory.path(), fs::Permissions::from_mode(0o755)).unwrap();
     // The other user may have no way to where the program is built.
     let program = directory.path().join("i2p-socks");
-    fs::copy(common::i2p_socks(&[]).get_program(), &program).unwrap();
+    // By another process: while this one writes a program, one that another test starts has it open for writing, and then it cannot
+    // be run (ETXTBSY).
+    let copied = Command::new("cp").arg(common::i2p_socks(&[]).get_program()).arg(&program).status().unwrap();
+    assert!(copied.success());
     let mut command = Command::new(&program);
     // It waits for a password on stdin.
     command.args(["passwd", "somebody"]).env_clear().current_dir("/").uid(OTHER).gid(OTHER);

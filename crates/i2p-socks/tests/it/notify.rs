@@ -11,7 +11,7 @@ use std::{
 
 use sam_testkit::{Act, TestBridge};
 
-use crate::common::{self, LIMIT, Running};
+use crate::common::{self, LIMIT, Running, processes::until};
 
 /// Stands in for systemd.
 struct Manager {
@@ -56,7 +56,7 @@ async fn the_service_manager_is_told_each_state() {
     let mut command = common::i2p_socks(&["--config", config.to_str().unwrap()]);
     command.env("NOTIFY_SOCKET", &at).env("WATCHDOG_USEC", "400000");
     let mut proxy = Running::of(command);
-    manager.told("STATUS=Starting");
+    manager.told("STATUS=Starting: looking for an I2P router");
     let ready = manager.told("READY=1");
     assert!(ready.contains("STATUS=Serving on 1 listener\n"), "{ready}");
     let create = bridge.commands().iter().filter(|line| line.starts_with("SESSION CREATE")).count();
@@ -94,6 +94,8 @@ async fn a_reload_before_the_first_session_ends_before_ready_is_sent() {
     command.env("NOTIFY_SOCKET", dir.path().join("notify"));
     let mut proxy = Running::of(command);
     proxy.stderr_line("[3/3] building I2P tunnels");
+    let asks = || (!bridge.times("SESSION CREATE").is_empty()).then_some(());
+    until("a session is asked for", asks).await;
     fs::write(&config, "nonsense").unwrap();
     proxy.send("HUP");
     proxy.stderr_line("the new configuration was refused");
