@@ -2,6 +2,7 @@
 
 #![forbid(unsafe_code)]
 
+mod dns;
 mod program;
 
 pub use i2p_embedded::fuzzing::{reseed_archive, reseed_file, router_info};
@@ -9,7 +10,10 @@ pub use i2p_tunnel::fuzzing::{
     address_helper, http_head as http_connect_head, http_requests, outproxy_datagram, outproxy_http_answer,
 };
 
-pub use self::program::{feed_url, jump_answer};
+pub use self::{
+    dns::dns_query,
+    program::{feed_url, jump_answer},
+};
 use i2p_address_book::feed::{self, Lines};
 use i2p_name::{BlindedName, Destination, I2pName, ServiceRecord, Target};
 use i2p_sam::wire::{
@@ -28,7 +32,7 @@ use socks_wire::{
 pub type FuzzTarget = (&'static str, fn(&[u8]));
 
 /// All targets, by the names of their corpus directories.
-pub const TARGETS: [FuzzTarget; 24] = [
+pub const TARGETS: [FuzzTarget; 25] = [
     ("socks_handshake", socks_handshake),
     ("socks_client", socks_client),
     ("socks_messages", socks_messages),
@@ -44,6 +48,7 @@ pub const TARGETS: [FuzzTarget; 24] = [
     ("http_requests", http_requests),
     ("address_helper", address_helper),
     ("http_fields", http_fields),
+    ("dns_query", dns_query),
     ("outproxy_http_answer", outproxy_http_answer),
     ("outproxy_datagram", outproxy_datagram),
     ("jump_answer", jump_answer),
