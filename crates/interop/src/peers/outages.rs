@@ -15,8 +15,9 @@ use tokio::time::Instant;
 const PATH_TIMEOUT: Duration = Duration::from_secs(150);
 /// When the next probe is sent.
 const RESEND_INTERVAL: Duration = Duration::from_secs(1);
-/// If a probe does not come back for this long, the path is interrupted.
-const PROBE_TIMEOUT: Duration = Duration::from_secs(3);
+/// If a probe does not come back for this long, the path is interrupted. The routers of a machine that also compiles were seen to
+/// hold datagrams for up to 5 s.
+const PROBE_TIMEOUT: Duration = Duration::from_secs(8);
 /// More than these in one check are not chance.
 const MAX_OUTAGES: u32 = 3;
 /// The start of each probe. No other datagram of the checks starts like this.
