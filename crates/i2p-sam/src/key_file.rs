@@ -104,7 +104,7 @@ impl KeyFile {
         };
         let write = || {
             // Created with mode 0600, and removed unless it is renamed to the key file.
-            let mut file = NamedTempFile::new_in(directory)?;
+            let mut file = NamedTempFile::new_in(directory).map_err(without_temporary_name)?;
             file.write_all(&key.to_bytes())?;
             file.as_file().sync_all()?;
             file.persist(&self.0).map_err(|error| error.error)?;
@@ -158,6 +158,14 @@ impl KeyFile {
 
     fn io(&self, what: &'static str, source: io::Error) -> KeyFileError {
         KeyFileError::Io { what, path: self.0.clone(), source }
+    }
+}
+
+/// The error without the name of a temporary file, which `tempfile` adds to it and nobody can look for.
+fn without_temporary_name(error: io::Error) -> io::Error {
+    match error.to_string().split_once(" at path \"") {
+        Some((cause, _)) => io::Error::new(error.kind(), cause),
+        None => error,
     }
 }
 

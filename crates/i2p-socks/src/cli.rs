@@ -73,6 +73,11 @@ impl Command {
         }
     }
 
+    /// Whether it prints an answer and ends, and is no connection or service.
+    pub(crate) fn answers(&self) -> bool {
+        !matches!(self, Self::Run | Self::Demo | Self::Listen(_) | Self::Connect(_))
+    }
+
     /// Whether a configuration that is wrong is in its way. It is not if the answer comes from the running proxy, which the command
     /// finds by its state directory, or has nothing to do with a configuration.
     pub(crate) fn needs_configuration(&self) -> bool {

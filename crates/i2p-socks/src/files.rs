@@ -115,10 +115,19 @@ pub(crate) fn without_mark(contents: &[u8]) -> &[u8] {
 /// # Errors
 /// The system refused it; then the file is as it was.
 pub(crate) fn replace(path: &Path, contents: &[u8]) -> io::Result<()> {
-    let mut file = tempfile::NamedTempFile::new_in(path.parent().unwrap_or(Path::new(".")))?;
+    let mut file = tempfile::NamedTempFile::new_in(path.parent().unwrap_or(Path::new(".")))
+        .map_err(without_temporary_name)?;
     file.write_all(contents)?;
     file.persist(path).map_err(|error| error.error)?;
     Ok(())
+}
+
+/// The error without the name of a temporary file, which `tempfile` adds to it and nobody can look for.
+pub(crate) fn without_temporary_name(error: io::Error) -> io::Error {
+    match error.to_string().split_once(" at path \"") {
+        Some((cause, _)) => io::Error::new(error.kind(), cause),
+        None => error,
+    }
 }
 
 #[cfg(test)]
@@ -154,5 +163,8 @@ mod tests {
             assert_eq!(read_text(&path, 100).unwrap(), contents);
         }
         assert_eq!(fs::read_dir(directory.path()).unwrap().count(), 1, "nothing is left beside it");
+        let error = replace(&directory.path().join("missing/file"), b"").unwrap_err();
+        assert!(error.to_string().ends_with("(os error 2)"), "{error}");
+        assert_eq!(error.kind(), io::ErrorKind::NotFound);
     }
 }

@@ -109,7 +109,7 @@ fn run(cli: &Cli, file: Result<ConfigFile, CommandError>, format: LogFormat) -> 
     };
     config.log.format = format;
     let progress = Progress::new(cli.options.verbosity(), config.log.format);
-    let log = Log::start(config.log, cli.options.verbosity(), &progress);
+    let log = Log::start(config.log, cli.options.verbosity(), &progress, cli.command().answers());
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .build()

@@ -332,7 +332,8 @@ impl Supervision {
     /// Hands out a session until it is lost. Returns once a task asks for another one.
     async fn keep(&mut self, session: Session) {
         if self.failures > 0 {
-            tracing::info!("the I2P session is built, after {} failed attempts", self.failures);
+            let s = if self.failures == 1 { "" } else { "s" };
+            tracing::info!("the I2P session is built, after {} failed attempt{s}", self.failures);
         }
         self.failures = 0;
         if self.identity == Identity::Same {

@@ -1,12 +1,10 @@
 //! The status page: HTML without scripts, readable on a phone.
 
-use std::{
-    fmt::{self, Write},
-    time::Duration,
-};
+use std::fmt::{self, Write};
 
 use crate::status::report::{
     DatagramReport, FailureReport, OutproxyReport, SessionReport, StatusReport, TunnelReport, counted,
+    duration,
 };
 
 /// The page for a report.
@@ -36,7 +34,7 @@ fn write(page: &mut String, report: &StatusReport) -> fmt::Result {
          <p class=\"faint\">Version {}, running for {}.</p>\n</header>\n<main>\n",
         Text(&report.state),
         Text(&report.version),
-        time(report.uptime),
+        duration(report.uptime),
     )?;
     report
         .warnings
@@ -50,7 +48,11 @@ fn write(page: &mut String, report: &StatusReport) -> fmt::Result {
     }
     page.push_str("<h2>Tunnels</h2>\n");
     report.tunnels.iter().try_for_each(|tunnel| self::tunnel(page, tunnel, &report.state))?;
-    writeln!(page, "<h2>I2P sessions</h2>\n<p class=\"faint\">At most {}.</p>", report.max_sessions)?;
+    page.push_str("<h2>I2P sessions</h2>\n");
+    // The demo has no maximum.
+    if report.max_sessions > 0 {
+        writeln!(page, "<p class=\"faint\">At most {}.</p>", report.max_sessions)?;
+    }
     if report.sessions.is_empty() {
         page.push_str("<p>None. The next client gets a new one.</p>\n");
     }
@@ -142,11 +144,12 @@ fn session(page: &mut String, report: &SessionReport) -> fmt::Result {
         writeln!(page, "<dt>of tunnel</dt><dd>{}</dd>", Text(tunnel))?;
     }
     if let Some(seconds) = report.unready_for {
-        let time = humantime::format_duration(Duration::from_secs(seconds));
-        writeln!(page, "<dt>not ready for</dt><dd>{time}</dd>")?;
+        writeln!(page, "<dt>not ready for</dt><dd>{}</dd>", duration(seconds))?;
     }
     if let Some(owner) = report.owner() {
         writeln!(page, "<dt>whose</dt><dd>{}</dd>", Text(&owner))?;
+    } else if !report.kept_apart_by.is_empty() {
+        writeln!(page, "<dt>kept apart by</dt><dd>{}</dd>", Text(&report.kept_apart_by.join(", ")))?;
     }
     if let Some(b32) = &report.b32 {
         writeln!(page, "<dt>our address</dt><dd><code>{}</code></dd>", Text(b32))?;
@@ -154,7 +157,12 @@ fn session(page: &mut String, report: &SessionReport) -> fmt::Result {
     if let Some(trouble) = &report.trouble {
         writeln!(page, "<dt>why</dt><dd>{}</dd>", Text(trouble))?;
     }
-    write!(page, "<dt>used by</dt><dd>{} requests and streams</dd>\n</dl>\n</article>\n", report.used_by)
+    let uses = if report.used_by == 1 { "request or stream" } else { "requests and streams" };
+    write!(
+        page,
+        "<dt>used by</dt><dd>{} {uses}, with streams to sites that are kept open for the next request</dd>\n</dl>\n</article>\n",
+        report.used_by
+    )
 }
 
 fn outproxy(page: &mut String, report: &OutproxyReport) -> fmt::Result {
@@ -165,14 +173,14 @@ fn outproxy(page: &mut String, report: &OutproxyReport) -> fmt::Result {
             writeln!(
                 page,
                 "<p class=\"bad\">available, but skipped for up to {} by clients that it failed</p>",
-                time(seconds)
+                duration(seconds)
             )?;
         }
         (Some(seconds), _) => {
             writeln!(
                 page,
                 "<p class=\"bad\">skipped after repeated failures, tried again in {}</p>",
-                time(seconds)
+                duration(seconds)
             )?;
         }
     }
@@ -202,7 +210,7 @@ fn failure(page: &mut String, report: &FailureReport) -> fmt::Result {
         Text(&report.kind),
         Text(&report.tunnel),
         counted(report.count, "time"),
-        time(report.ago),
+        duration(report.ago),
     )
 }
 
@@ -221,10 +229,6 @@ impl fmt::Display for Text<'_> {
             char => f.write_char(char),
         })
     }
-}
-
-fn time(seconds: u64) -> impl fmt::Display {
-    humantime::format_duration(Duration::from_secs(seconds))
 }
 
 /// A number of bytes, for people.

@@ -12,7 +12,7 @@ use tokio::{
 };
 use tokio_util::sync::CancellationToken;
 
-use super::demo_page::host_page;
+use super::{demo_page::host_page, reload::DEMO_RELOADS_NOTHING};
 use crate::{
     admin::routes::{Visitors, pages},
     command_error::CommandError,
@@ -34,10 +34,7 @@ use crate::{
         active::ActiveParts,
         board::{Board, Stage},
     },
-    terminal::{
-        output, panics,
-        progress::{BUILDING_TUNNELS, Progress},
-    },
+    terminal::{output, panics, progress::Progress},
 };
 
 /// The host name of the page on the private network.
@@ -48,8 +45,6 @@ const START_TIMEOUT: Duration = Duration::from_secs(60);
 /// The warning in the status.
 const NOT_ANONYMOUS: &str =
     "this is the demo: a private network inside one process, without anonymity and without the rest of I2P";
-/// The answer to a reload.
-const NO_RELOAD: &str = "the demo reads its configuration only once: end it, and start it again";
 
 /// Runs the demonstration until SIGINT or SIGTERM.
 pub(crate) async fn run(
@@ -106,10 +101,10 @@ async fn obey(running: &Running, signals: &mut Signals, mut orders: mpsc::Receiv
         tokio::select! {
             () = stop.cancelled() => return,
             Some(()) = signals.new_identity.recv() => drop(renew_identities(running, None)),
-            Some(()) = signals.reload.recv() => tracing::warn!("{NO_RELOAD}"),
+            Some(()) = signals.reload.recv() => tracing::warn!("{DEMO_RELOADS_NOTHING}"),
             Some(order) = orders.recv() => match order {
                 Order::NewIdentity(user, reply) => drop(reply.send(renew_identities(running, user.as_deref()))),
-                Order::Reload(reply) => drop(reply.send(Err(NO_RELOAD.to_owned()))),
+                Order::Reload(reply) => drop(reply.send(Err(DEMO_RELOADS_NOTHING.to_owned()))),
                 Order::Routing(reply) => drop(reply.send(running.config.routing_number())),
             }
         }
@@ -211,7 +206,7 @@ impl Network {
 
     /// Publishes the page, and opens sessions for its visitors, who resolve names with this resolver.
     async fn publish(self, resolver: Resolver, progress: &Progress) -> Result<Demo, CommandError> {
-        progress.step(3, BUILDING_TUNNELS);
+        progress.step(3, "building I2P tunnels in the private network, which takes about 15 s");
         // Four routers allow one hop, and nobody here needs anonymity.
         let options = SessionOptions::default().length(1);
         let published = options.clone().publish(true).private_key(self.key);

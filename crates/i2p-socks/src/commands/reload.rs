@@ -13,6 +13,10 @@ use crate::{
     terminal::output::{Format, print, remark},
 };
 
+/// The answer of the demo.
+pub(super) const DEMO_RELOADS_NOTHING: &str =
+    "the demo reads its configuration only once: end it, and start it again";
+
 /// Prints what the reload has changed. `expected`: the file that this command was given, which the proxy need not have read.
 pub(crate) async fn run(
     config: &Config,
@@ -20,7 +24,12 @@ pub(crate) async fn run(
     format: Format,
 ) -> Result<(), CommandError> {
     let proxy = proxy_or_demo(config).await?;
-    let reply: ReloadReply = match proxy.ask(RELOAD_PATH, &()).await {
+    let reloaded = match proxy.is_of_demo() {
+        // A demo that starts answers only later.
+        true => Err(ControlError::Refused(DEMO_RELOADS_NOTHING.to_owned())),
+        false => proxy.ask(RELOAD_PATH, &()).await,
+    };
+    let reply: ReloadReply = match reloaded {
         Ok(reply) => reply,
         Err(ControlError::Refused(why)) => {
             if format == Format::Json {

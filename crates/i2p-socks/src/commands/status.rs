@@ -25,7 +25,7 @@ use crate::{
     command_error::CommandError,
     config::{Config, values::addresses_without_lookup},
     control::client::{ControlClient, ControlError, read_json},
-    status::report::{SessionReport, StatusReport, counted},
+    status::report::{SessionReport, StatusReport, counted, duration},
     terminal::output::{Format, print},
 };
 
@@ -198,12 +198,8 @@ fn too_slow() -> ControlError {
 }
 
 fn to_text(report: &StatusReport) -> String {
-    let mut text = format!(
-        "i2p-socks {}: {}, running for {}\n",
-        report.version,
-        report.state,
-        humantime::format_duration(Duration::from_secs(report.uptime))
-    );
+    let mut text =
+        format!("i2p-socks {}: {}, running for {}\n", report.version, report.state, duration(report.uptime));
     // Writing to a string does not fail.
     for warning in &report.warnings {
         let _ = writeln!(text, "warning: {}", warning.escape_debug());
@@ -255,16 +251,16 @@ fn to_text(report: &StatusReport) -> String {
         let of = session.tunnel.as_ref().map_or_else(String::new, |tunnel| format!(" of tunnel {tunnel}"));
         let more = session.b32.as_ref().or(session.trouble.as_ref());
         let more = more.map_or_else(String::new, |more| format!(": {}", more.escape_debug()));
-        let _ = writeln!(text, "session{of} {}{}{more}", session.state, unready(session));
+        let (state, unready, whose) = (&session.state, unready(session), whose(session));
+        let _ = writeln!(text, "session{of} {state}{unready}{more}{whose}");
     }
     for outproxy in &report.outproxies {
-        let time = |seconds| humantime::format_duration(Duration::from_secs(seconds));
         let state = match (outproxy.left_alone_for, outproxy.left_alone_by_some_for) {
             (Some(seconds), _) => {
-                format!("skipped after repeated failures, tried again in {}", time(seconds))
+                format!("skipped after repeated failures, tried again in {}", duration(seconds))
             }
             (None, Some(seconds)) => {
-                format!("available, but skipped for up to {} by clients that it failed", time(seconds))
+                format!("available, but skipped for up to {} by clients that it failed", duration(seconds))
             }
             (None, None) => "available".to_owned(),
         };
@@ -277,10 +273,10 @@ fn to_text(report: &StatusReport) -> String {
     for failure in &report.failures {
         let _ = writeln!(
             text,
-            "{} of tunnel {} (last {} s ago): {}. {}",
+            "{} of tunnel {} (last {} ago): {}. {}",
             counted(failure.count, "failure"),
             failure.tunnel,
-            failure.ago,
+            duration(failure.ago),
             failure.what,
             failure.advice
         );
@@ -291,13 +287,23 @@ fn to_text(report: &StatusReport) -> String {
 /// Since when a session is not ready, for whom it is, and what uses it.
 fn unready(session: &SessionReport) -> String {
     let Some(seconds) = session.unready_for else { return String::new() };
-    let time = humantime::format_duration(Duration::from_secs(seconds));
+    let time = duration(seconds);
     // Nobody but the start of the proxy waits for it.
     if session.spare && session.client.is_none() {
         return format!(" for {time}, for the next client");
     }
     let owner = session.owner().map_or_else(String::new, |owner| format!(", {owner}"));
     format!(" for {time}{owner}; requests and streams that use it: {}", session.used_by)
+}
+
+/// What keeps a session apart from others, if that is not told with the time for which it is not ready.
+fn whose(session: &SessionReport) -> String {
+    match session.kept_apart() {
+        _ if session.unready_for.is_some() => String::new(),
+        Some(kept_apart) => format!(", {kept_apart}"),
+        None if session.spare => ", for the next client".to_owned(),
+        None => String::new(),
+    }
 }
 
 #[cfg(test)]

@@ -9,6 +9,8 @@ use std::{
 
 use tokio::net::UnixListener;
 
+use crate::files::without_temporary_name;
+
 /// Listens at a path, and replaces any file there. The socket is created in a private directory, gets mode 0600, and is moved to
 /// its path only then, so another user can never connect. Must be called within a tokio runtime.
 pub(crate) fn bind(path: &Path) -> io::Result<UnixListener> {
@@ -17,7 +19,8 @@ pub(crate) fn bind(path: &Path) -> io::Result<UnixListener> {
         .prefix(".s")
         .rand_bytes(4)
         .permissions(Permissions::from_mode(0o700))
-        .tempdir_in(parent)?;
+        .tempdir_in(parent)
+        .map_err(without_temporary_name)?;
     let new = private.path().join("s");
     let listener = UnixListener::bind(&new)?;
     fs::set_permissions(&new, Permissions::from_mode(0o600))?;

@@ -6,7 +6,7 @@ use std::{
     time::Duration,
 };
 
-use i2p_sam::{Bridge, Capabilities, Error};
+use i2p_sam::{Bridge, BridgeAddress, Capabilities, Error};
 use tokio::time::{Instant, sleep, timeout_at};
 
 use super::{
@@ -51,11 +51,11 @@ impl Router {
         let bridge = bridge(config)?;
         match config.router.backend {
             Backend::Embedded => {
-                OwnRouter::start_embedded(user, config, progress, names).await.map(Self::own)
+                start_own(user, OwnRouter::start_embedded(user, config, progress, names)).await
             }
             Backend::I2pd => {
                 let program = installed_i2pd(config).map_err(|fault| no_i2pd(&fault))?;
-                OwnRouter::start_i2pd(config, &program, progress).await.map(Self::own)
+                start_own(user, OwnRouter::start_i2pd(config, &program, progress)).await
             }
             Backend::Sam => match probe(&bridge, progress).await {
                 Ok(()) => Ok(Self::external(bridge, config)),
@@ -105,20 +105,20 @@ impl Router {
                     "{error}; starting i2pd ({}), which is used until i2p-socks is restarted",
                     program.display()
                 );
-                match OwnRouter::start_i2pd(config, &program, progress).await {
+                match start_own(user, OwnRouter::start_i2pd(config, &program, progress)).await {
                     Err(error) if can_replace_i2pd(config) => {
                         tracing::warn!("{error}");
                         tracing::warn!("starting the embedded router instead of i2pd");
-                        OwnRouter::start_embedded(user, config, progress, names).await.map(Self::own)
+                        start_own(user, OwnRouter::start_embedded(user, config, progress, names)).await
                     }
-                    started => started.map(Self::own),
+                    started => started,
                 }
             }
             OwnChoice::Embedded(why) => {
                 tracing::warn!(
                     "{error}, and {why}; starting the embedded router, which is used until i2p-socks is restarted"
                 );
-                OwnRouter::start_embedded(user, config, progress, names).await.map(Self::own)
+                start_own(user, OwnRouter::start_embedded(user, config, progress, names)).await
             }
         }
     }
@@ -146,6 +146,32 @@ impl Router {
     /// Its deaths, if the proxy runs it itself.
     pub(crate) fn deaths(&self) -> Deaths {
         self.own.as_ref().map_or(Deaths::None, OwnRouter::deaths)
+    }
+}
+
+/// Starts a router of the proxy's own. If this is dropped before that is done, the router ends first, and a proxy says so.
+async fn start_own(
+    user: RouterUser,
+    start: impl Future<Output = Result<OwnRouter, CommandError>>,
+) -> Result<Router, CommandError> {
+    let mut start = Box::pin(start);
+    // Dropped before the router, whose end takes time.
+    let mut unfinished = Unfinished(user == RouterUser::Proxy);
+    let started = start.as_mut().await;
+    unfinished.0 = false;
+    started.map(Router::own)
+}
+
+/// Says when it is dropped that a router is being started, unless that is done.
+struct Unfinished(bool);
+
+impl Drop for Unfinished {
+    fn drop(&mut self) {
+        if self.0 {
+            tracing::info!(
+                "a router that is being started ends first; a second signal ends the proxy at once"
+            );
+        }
     }
 }
 
@@ -182,9 +208,8 @@ fn can_replace_i2pd(config: &Config) -> bool {
 /// Why a command has no router, and what to do. Under `auto` it starts none: that takes minutes, asks servers on the internet for first
 /// routers, and ends with the command.
 fn none_for_command(error: &Error, choice: &OwnChoice, config: &Config) -> String {
-    let advice = advice(error);
     if needs_other_configuration(error) {
-        return format!("{error}. {advice}.");
+        return format!("{error}. {}.", advice(error));
     }
     let named = match choice {
         OwnChoice::I2pd(_) => ", or let the command start i2pd with --router i2pd",
@@ -193,9 +218,15 @@ fn none_for_command(error: &Error, choice: &OwnChoice, config: &Config) -> Strin
         }
         _ => "",
     };
+    let other = match error {
+        Error::Unreachable { address: BridgeAddress::Tcp(_) | BridgeAddress::Tls(_), .. } => {
+            ", or name the SAM bridge of a running router with --sam HOST:PORT".to_owned()
+        }
+        _ => format!(". {}", advice(error)),
+    };
     format!(
         "{error}, and a command starts no router unless you name it, so nothing in I2P can be reached. Start i2p-socks run, whose \
-         sessions the command then uses{named}. {advice}."
+         sessions the command then uses{named}{other}."
     )
 }
 

@@ -78,12 +78,8 @@ impl<'a> RouterSearch<'a> {
     /// Ends the search, and the router if the proxy runs it itself. Waits until it has ended or `now` is cancelled. The kernel ends
     /// what is left of it together with this process.
     pub(crate) async fn end(self, now: &CancellationToken) {
-        if let Some(searching) = self.searching {
-            tracing::info!(
-                "a router that is being started ends first; a second signal ends the proxy at once"
-            );
-            drop(searching);
-        }
+        // Waits for the end of a router that is being started.
+        drop(self.searching);
         let Some(router) = self.found else { return };
         if router.status().is_some() && !now.is_cancelled() {
             tracing::info!("waiting until the router has ended; a second signal ends it at once");

@@ -69,6 +69,7 @@ impl DedicatedOptions {
         // One identity is one session.
         let max = if wants.persistent_key { NonZeroUsize::MIN } else { config.session.max_sessions() };
         let mut options = config.session.pool(max);
+        options.whose = format!("for tunnel {tunnel}");
         if let Some(length) = wants.length {
             options.session = options.session.length(length);
         }
@@ -150,6 +151,9 @@ impl PoolInputs {
     fn shared_options(&self, config: &Config) -> PoolOptions {
         let (max, used) = self.shared.unwrap_or((NonZeroUsize::MIN, true));
         let mut options = config.session.pool(max);
+        if config.tunnels().iter().any(|tunnel| tunnel.dedicated_sessions().is_some()) {
+            options.whose = "for tunnels without sessions of their own".to_owned();
+        }
         if !used {
             options.delay_open = true;
             options.warm_spares = 0;

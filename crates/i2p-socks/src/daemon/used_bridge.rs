@@ -34,12 +34,12 @@ impl UsedBridge {
         if file.exists() {
             return;
         }
-        let write = || {
-            let state_dir = private_directory::open(state_dir).map_err(|error| error.to_string())?;
-            let line = format!("{address}\n");
-            files::replace(&state_dir.join(FILE), line.as_bytes()).map_err(|error| error.to_string())
+        let state_dir = match private_directory::open(state_dir) {
+            Ok(state_dir) => state_dir,
+            // The start of the proxy has warned of it.
+            Err(error) => return tracing::debug!("cannot write {}: {error}", file.display()),
         };
-        if let Err(error) = write() {
+        if let Err(error) = files::replace(&state_dir.join(FILE), format!("{address}\n").as_bytes()) {
             tracing::warn!(
                 "cannot write {}: {error}. If the router is away at a later start, backend = \"auto\" starts a router of its own \
                  instead of waiting",

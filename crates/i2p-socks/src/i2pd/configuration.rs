@@ -90,8 +90,14 @@ fn may_ask_servers(settings: &Settings) -> bool {
 /// Whether i2pd asks reseed servers on the internet when it starts, because it knows too few routers. It answers nothing before they
 /// do.
 pub(super) fn asks_reseed_servers(settings: &Settings) -> bool {
-    may_ask_servers(settings)
-        && known_routers(&settings.directory).take(RESEED_THRESHOLD).count() < RESEED_THRESHOLD
+    too_few_routers(settings).is_some()
+}
+
+/// How many other routers i2pd has stored, if it has to ask reseed servers on the internet for more. It stores those that it has heard
+/// of within a minute or two.
+pub(super) fn too_few_routers(settings: &Settings) -> Option<usize> {
+    let known = known_routers(&settings.directory).take(RESEED_THRESHOLD).count();
+    (may_ask_servers(settings) && known < RESEED_THRESHOLD).then_some(known)
 }
 
 /// The files of its netDb, in their directories.
@@ -164,6 +170,7 @@ mod tests {
         }
         for number in 0..RESEED_THRESHOLD {
             assert!(asks_reseed_servers(&public), "{number} routers");
+            assert_eq!(too_few_routers(&public), Some(number));
             let part = if number % 2 == 0 { "rA" } else { "rB" };
             fs::write(temp.path().join(format!("netDb/{part}/routerInfo-{number}.dat")), "").unwrap();
         }

@@ -67,7 +67,11 @@ impl I2pd {
         let settings = Settings { directory, ..settings };
         let asks_reseed_servers = configuration::asks_reseed_servers(&settings);
         let address = ChangingAddress::new(NAME);
-        let (shown, status) = watch::channel(I2pdStatus { condition: I2pdCondition::Starting, deaths: 0 });
+        let (shown, status) = watch::channel(I2pdStatus {
+            condition: I2pdCondition::Starting,
+            deaths: 0,
+            too_few_routers: None,
+        });
         let (first, started) = oneshot::channel();
         let (events, told) = mpsc::channel();
         let (bridge, for_child) = (address.clone(), events.clone());

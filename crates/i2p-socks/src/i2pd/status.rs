@@ -8,6 +8,8 @@ pub(crate) struct I2pdStatus {
     pub(crate) condition: I2pdCondition,
     /// How often it has died since the first start.
     pub(crate) deaths: u64,
+    /// How many other routers it knows, if they are too few although it has had time to find more.
+    pub(crate) too_few_routers: Option<usize>,
 }
 
 /// What an i2pd does now.

@@ -14,7 +14,7 @@ use tokio::sync::{oneshot, watch};
 
 use super::{
     child::{BridgeState, Process},
-    configuration::asks_reseed_servers,
+    configuration::{asks_reseed_servers, too_few_routers},
     log::I2pdLog,
     ports::{self, Listener},
     settings::Settings,
@@ -37,6 +37,10 @@ const ALIVE_INTERVAL: Duration = Duration::from_secs(10);
 
 /// An i2pd whose SAM bridge does not answer for so long hangs.
 const SILENCE_LIMIT: Duration = Duration::from_secs(60);
+
+/// How long an i2pd may know too few routers after its SAM bridge answers. It asks reseed servers before, and stores the routers that it
+/// has got from them within two minutes.
+const FIRST_ROUTERS_TIME: Duration = Duration::from_secs(180);
 
 /// How often in a row another program may take the chosen port before that counts as a death.
 const MAX_TAKEN_PORTS: u32 = 5;
@@ -158,7 +162,10 @@ impl Supervisor<'_> {
 
     /// Starts an i2pd and follows it to its end.
     fn watch(&mut self) -> Ending {
-        self.status.send_modify(|status| status.condition = I2pdCondition::Starting);
+        self.status.send_modify(|status| {
+            status.condition = I2pdCondition::Starting;
+            status.too_few_routers = None;
+        });
         self.log.begin_start();
         let limit = if asks_reseed_servers(self.settings) { RESEED_TIMEOUT } else { START_TIMEOUT };
         let mut process = match self.start() {
@@ -188,8 +195,12 @@ impl Supervisor<'_> {
     }
 
     fn wait_for_end(&self, process: &mut Process) -> Ending {
-        let mut answered = Instant::now();
+        let begin = Instant::now();
+        let mut answered = begin;
         loop {
+            if begin.elapsed() >= FIRST_ROUTERS_TIME {
+                self.show_routers(too_few_routers(self.settings));
+            }
             match self.events.recv_timeout(ALIVE_INTERVAL) {
                 Ok(Event::Stop) | Err(RecvTimeoutError::Disconnected) => return Ending::Stopped,
                 Ok(Event::Ended(number)) if number == self.number => {
@@ -205,6 +216,22 @@ impl Supervisor<'_> {
                     }
                 },
             }
+        }
+    }
+
+    /// Shows and logs whether it knows too few routers, and how many it knows then.
+    fn show_routers(&self, too_few: Option<usize>) {
+        let before = self.status.borrow().too_few_routers;
+        match (before, too_few) {
+            (None, Some(known)) => tracing::warn!(
+                "i2pd knows too few other routers to build I2P tunnels ({known}). It asks reseed servers on the internet when \
+                 it starts: check that this machine reaches them, or set reseed-file under [router], then restart i2p-socks"
+            ),
+            (Some(_), None) => tracing::info!("i2pd knows enough other routers now"),
+            _ => {}
+        }
+        if before != too_few {
+            self.status.send_modify(|status| status.too_few_routers = too_few);
         }
     }
 

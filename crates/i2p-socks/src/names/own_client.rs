@@ -29,6 +29,7 @@ impl OwnClient {
             idle_close: Some(IDLE_CLOSE),
             warm_spares: 0,
             delay_open: true,
+            whose: "for reading feeds".to_owned(),
             ..session.pool(NonZeroUsize::MIN)
         };
         let dialler = SamDialler::new(SessionPool::new(bridge, options)).with_resolver(resolver);

@@ -59,12 +59,19 @@ pub(super) fn refused_reload(Refused { at, why }: Refused) -> RefusedReloadRepor
     RefusedReloadReport { ago: at.elapsed().as_secs(), why }
 }
 
-fn own_router(OwnRouterStatus { kind, state, deaths }: OwnRouterStatus) -> OwnRouterReport {
+fn own_router(status: OwnRouterStatus) -> OwnRouterReport {
+    let OwnRouterStatus { kind, state, deaths, too_few_routers } = status;
     let down_for = match state {
         OwnRouterState::Down(time) => Some(time.as_secs()),
         OwnRouterState::Starting | OwnRouterState::Running => None,
     };
-    OwnRouterReport { kind: kind.word().to_owned(), state: state.word().to_owned(), deaths, down_for }
+    OwnRouterReport {
+        kind: kind.word().to_owned(),
+        state: state.word().to_owned(),
+        deaths,
+        down_for,
+        too_few_routers,
+    }
 }
 
 fn outproxy(status: &OutproxyStatus) -> OutproxyReport {

@@ -31,6 +31,8 @@ pub(crate) struct OwnRouterStatus {
     pub(crate) state: OwnRouterState,
     /// How often it has died since the start of the proxy.
     pub(crate) deaths: u64,
+    /// How many other routers it knows, if it is known that they are too few.
+    pub(crate) too_few_routers: Option<usize>,
 }
 
 /// What a router that the proxy runs itself does now.

@@ -1,6 +1,6 @@
 //! The report in `/status.json` and `i2p-socks status --json`: plain data.
 
-use std::{collections::BTreeMap, time::Duration};
+use std::{collections::BTreeMap, fmt, time::Duration};
 
 use serde::{Deserialize, Serialize};
 
@@ -53,7 +53,7 @@ pub(crate) struct RefusedReloadReport {
 impl RefusedReloadReport {
     /// When it was and why, as a line without its end.
     pub(crate) fn line(&self) -> String {
-        let ago = humantime::format_duration(Duration::from_secs(self.ago));
+        let ago = duration(self.ago);
         format!("the reload {ago} ago was refused, and the old configuration stays in effect: {}", self.why)
     }
 }
@@ -210,14 +210,22 @@ pub(crate) struct OwnRouterReport {
     /// Seconds until it is started again, while it is down.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) down_for: Option<u64>,
+    /// How many other routers it knows, if they are too few to build tunnels. Known of i2pd only.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) too_few_routers: Option<usize>,
 }
 
 impl OwnRouterReport {
     /// Its state and its deaths, as a line without its end.
     pub(crate) fn line(&self) -> String {
-        let state = match self.down_for {
-            Some(seconds) => format!("down after it died, started again in {seconds} s"),
-            None => self.state.clone(),
+        let state = match (self.down_for, self.too_few_routers) {
+            (Some(seconds), _) => format!("down after it died, started again in {}", duration(seconds)),
+            (None, Some(known)) => format!(
+                "{}, but knows too few other routers ({known}): check that this machine reaches reseed servers on the internet, or set \
+                 reseed-file under [router], then restart i2p-socks",
+                self.state
+            ),
+            (None, None) => self.state.clone(),
         };
         let (name, advice) = match self.kind.as_str() {
             "embedded" => (
@@ -263,8 +271,15 @@ impl SessionReport {
             None if self.spare => "for the next client".to_owned(),
             None => return None,
         };
-        let kept_apart_by = self.kept_apart_by.join(", ");
-        Some(if kept_apart_by.is_empty() { owner } else { format!("{owner}, kept apart by {kept_apart_by}") })
+        Some(match self.kept_apart() {
+            Some(kept_apart) => format!("{owner}, {kept_apart}"),
+            None => owner,
+        })
+    }
+
+    /// What keeps it apart from other sessions, as a part of a sentence.
+    pub(crate) fn kept_apart(&self) -> Option<String> {
+        (!self.kept_apart_by.is_empty()).then(|| format!("kept apart by {}", self.kept_apart_by.join(", ")))
     }
 }
 
@@ -278,7 +293,31 @@ impl DatagramSessionReport {
     }
 }
 
+/// A time in seconds, for people: "29m 15s".
+pub(crate) fn duration(seconds: u64) -> impl fmt::Display {
+    humantime::format_duration(Duration::from_secs(seconds))
+}
+
 /// A number with its noun: "1 stream", "2 streams".
 pub(crate) fn counted(number: u64, noun: &str) -> String {
     format!("{number} {noun}{}", if number == 1 { "" } else { "s" })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_line_of_an_own_router_says_what_it_lacks() {
+        let line = |state: &str, down_for, too_few_routers| {
+            let (kind, state) = ("i2pd".into(), state.into());
+            OwnRouterReport { kind, state, deaths: 0, down_for, too_few_routers }.line()
+        };
+        assert_eq!(line("running", None, None), "i2pd: running");
+        assert!(
+            line("running", None, Some(0))
+                .starts_with("i2pd: running, but knows too few other routers (0): ")
+        );
+        assert_eq!(line("down", Some(61), None), "i2pd: down after it died, started again in 1m 1s");
+    }
 }

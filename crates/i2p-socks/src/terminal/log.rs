@@ -12,7 +12,7 @@ use tracing_subscriber::{
     util::SubscriberInitExt,
 };
 
-use super::{panics, progress::Progress};
+use super::{log_fields::WithCommas, panics, progress::Progress};
 use crate::config::{
     log::{Journald, Level, LogConfig, LogFormat},
     verbosity::Verbosity,
@@ -26,9 +26,14 @@ pub(crate) struct Log {
 }
 
 impl Log {
-    /// Starts logging, for the life of the process.
-    pub(crate) fn start(config: LogConfig, verbosity: Verbosity, progress: &Progress) -> Self {
-        let (filter, handle) = reload::Layer::new(filter(config.level, verbosity));
+    /// Starts logging, for the life of the process. `answers`: the command prints an answer and ends, so the log does not say in between
+    /// what the router can do.
+    pub(crate) fn start(config: LogConfig, verbosity: Verbosity, progress: &Progress, answers: bool) -> Self {
+        let mut targets = filter(config.level, verbosity);
+        if answers && verbosity <= Verbosity::Normal {
+            targets = targets.with_target(ROUTER_FOUND, LevelFilter::WARN);
+        }
+        let (filter, handle) = reload::Layer::new(targets);
         let output = layer(config, verbosity, progress);
         tracing_subscriber::registry().with(filter).with(output).init();
         panics::count_and_log();
@@ -84,6 +89,7 @@ fn layer(
         LogFormat::Text => lines
             .with_ansi(io::IsTerminal::is_terminal(&io::stderr()))
             .with_target(verbosity > Verbosity::Normal)
+            .fmt_fields(WithCommas)
             .boxed(),
     }
 }
@@ -108,6 +114,9 @@ fn journal() -> Option<Box<dyn Layer<Filtered> + Send + Sync>> {
 /// The crates of this project that write to the log.
 const OUR_CRATES: [&str; 6] =
     ["i2p_socks", "i2p_tunnel", "i2p_sam", "i2p_embedded", "i2p_address_book", "restart_schedule"];
+
+/// The part of `i2p-sam` that says what a router can do.
+const ROUTER_FOUND: &str = "i2p_sam::bridge::router";
 
 /// The filter: only crates of this project, because the logs of libraries may contain names and addresses. The command line overrides
 /// the configuration.

@@ -135,6 +135,11 @@ async fn while_a_used_bridge_is_away() {
     assert_eq!(code, 0, "{}", proxy.said());
     echo(&mut stream);
     assert_eq!(proxy.signal("TERM"), Some(0), "{}", proxy.said());
+    bridge.kill().await;
+    let mut proxy = lab.start(&[]);
+    proxy.stderr_line("so it waits for it");
+    assert_eq!(proxy.signal("INT"), Some(0), "{}", proxy.said());
+    assert!(!proxy.said().contains("a router that is being started"), "{}", proxy.said());
 }
 
 /// Without sessions that are built in advance, nothing else shows that there is no router.

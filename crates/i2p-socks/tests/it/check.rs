@@ -290,6 +290,7 @@ async fn live_shows_what_the_router_supports() {
         let bridge = TestBridge::start_as(dialect).await;
         let (code, stdout, stderr) = check("", &["--live", "--router", "sam", "--sam", &bridge.address()]);
         assert_eq!(code, Some(0), "{stderr}");
+        assert!(!stderr.contains("the router's bridge"), "stdout says it: {stderr}");
         for part in says {
             assert!(stdout.contains(part), "{part} is not in\n{stdout}");
         }

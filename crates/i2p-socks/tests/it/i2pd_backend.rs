@@ -308,9 +308,12 @@ fn a_command_starts_no_router_that_it_is_not_told_to_start() {
         let first = stderr.lines().next().unwrap();
         assert!(first.contains("no proxy is running with the state directory"), "{stderr}");
         assert!(first.contains("opens I2P sessions of its own"), "{stderr}");
-        for part in ["starts no router unless you name it", "Start i2p-socks run", "--router i2pd"] {
+        for part in
+            ["starts no router unless you name it", "Start i2p-socks run", "--router i2pd", "--sam HOST"]
+        {
             assert!(stderr.contains(part), "{part} is not in {stderr}");
         }
+        assert!(!stderr.contains("Start i2pd"), "one advice is enough: {stderr}");
         assert!(!lab.0.path().join("environment").exists(), "it was started");
     }
     let mut command = i2p_socks(&["listen", "--router", "i2pd"]);

@@ -73,7 +73,8 @@ async fn a_tunnel_uses_the_identity_of_its_name_and_commands_ask_the_running_pro
     proxy.ready();
     assert_eq!(fs::read_to_string(&hostname).unwrap(), made);
     let (_, status, _) = common::output(&[&["status"], &args[..]].concat());
-    assert!(status.contains(&format!("session of tunnel mine ready: {made}")), "{status}");
+    let line = format!("session of tunnel mine ready: {}, for the next client\n", made.trim_end());
+    assert!(status.contains(&line), "{status}");
     let (_, list, _) = common::output(&[&["keys", "list"], &args[..]].concat());
     assert_eq!(list, format!("mine {made}"), "used");
     // The running proxy knows which tunnels it has, even if the command has another configuration.

@@ -123,7 +123,8 @@ async fn sigusr1_gives_new_identities() {
     let before = seen(address);
     assert_eq!(seen(address), before);
     proxy.send("USR1");
-    proxy.stderr_line("new identities");
+    let line = proxy.stderr_line("new identities");
+    assert!(line.ends_with("open streams keep the old ones, renewed=1"), "{line}");
     assert_ne!(seen(address), before);
 }
 

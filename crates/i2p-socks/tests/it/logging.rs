@@ -39,6 +39,7 @@ async fn json_is_one_object_per_line() {
     let address = proxy.running.ready();
     assert_eq!(connect(address, "unknown.i2p").0, 4);
     let line = proxy.running.stderr_line("a request failed");
+    assert_eq!(proxy.running.said().matches("a request failed").count(), 1, "{}", proxy.running.said());
     let object: serde_json::Value = serde_json::from_str(&line).unwrap();
     let span = &object["span"];
     assert_eq!((&span["name"], &span["client"]), (&"connection".into(), &"[scrubbed]".into()), "{object:#}");

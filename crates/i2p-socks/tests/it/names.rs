@@ -328,6 +328,22 @@ async fn without_its_book_or_directory_the_proxy_warns_and_runs() {
     nowhere.stderr_line("cannot be used");
     known(&mut nowhere);
     drop(nowhere);
+
+    // That other users can write to it is said once.
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::PermissionsExt;
+        fs::remove_file(place.state()).unwrap();
+        fs::create_dir(place.state()).unwrap();
+        fs::set_permissions(place.state(), fs::Permissions::from_mode(0o777)).unwrap();
+        let mut open = place.run();
+        open.stderr_line("cannot be used");
+        known(&mut open);
+        assert_eq!(open.said().matches("WARN").count(), 1, "{}", open.said());
+        drop(open);
+        fs::remove_dir_all(place.state()).unwrap();
+        fs::write(place.state(), "no directory").unwrap();
+    }
     place.configure("[names]\nsubscriptions = ['http://feed.i2p/hosts.txt']\n");
     let needed = place.fails(&["run", "--router", "sam", "--listen", "127.0.0.1:0"]);
     assert!(needed.contains("cannot be used") && needed.contains("need it to store names"), "{needed}");

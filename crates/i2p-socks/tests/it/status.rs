@@ -62,6 +62,9 @@ async fn all_interfaces_show_the_same_status() {
         "the name is in no address book",
         "Check the spelling.",
         "of tunnel</dt><dd>kept",
+        "kept apart by</dt><dd>client<",
+        "<dd>1 request or stream, with",
+        "<dd>0 requests and streams, with",
         "<meta name=\"viewport\"",
     ] {
         assert!(page.contains(part), "{part} is not in\n{page}");
@@ -105,6 +108,9 @@ async fn all_interfaces_show_the_same_status() {
     for part in ["tunnel main at 127.0.0.1:", "session of tunnel kept ready: ", "Check the spelling."] {
         assert!(stdout.contains(part), "{part} is not in\n{stdout}");
     }
+    let shared = stdout.lines().find(|line| line.starts_with("session ready: ")).unwrap();
+    assert!(shared.ends_with(".b32.i2p, kept apart by client"), "{shared}");
+    assert!(stdout.contains("1 failure of tunnel main (last ") && !stdout.contains(" s ago)"), "{stdout}");
 }
 
 /// Java I2P names destinations in its messages.
@@ -283,9 +289,7 @@ async fn outcomes_of_outproxies_are_shown_everywhere() {
     let json: serde_json::Value = serde_json::from_str(body(&get(admin, "/status.json").1)).unwrap();
     assert_eq!(json["outproxies"][0]["outcomes"], serde_json::json!({ "unreachable": 1 }));
     let page = get(admin, "/").1;
-    for part in
-        ["<h2>Outproxies</h2>", "1 <code>unreachable</code>", "see the state of each under Outproxies"]
-    {
+    for part in ["<h2>Outproxies</h2>", "1 <code>unreachable</code>", "shows the state of each outproxy"] {
         assert!(page.contains(part), "{part} is not in\n{page}");
     }
     let (_, stdout, _) = common::output(&["status", "--state-dir", &proxy.state()]);

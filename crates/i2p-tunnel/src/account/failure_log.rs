@@ -58,12 +58,11 @@ pub(crate) struct FailureLog {
 impl FailureLog {
     /// Records the failure of a request.
     pub(crate) fn log_failure(&self, failure: Failure) {
-        if let Some(suppressed) = self.failures.record(failure) {
-            let reason = failure.row().log;
-            match suppressed {
-                0 => tracing::info!("a request failed: {reason}"),
-                more => tracing::info!("a request failed: {reason} ({more} more since the last such line)"),
-            }
+        let reason = failure.row().log;
+        match self.failures.record(failure) {
+            Some(0) => tracing::info!("a request failed: {reason}"),
+            Some(more) => tracing::info!("a request failed: {reason} ({more} more since the last such line)"),
+            None => tracing::debug!("a request failed: {reason}"),
         }
     }
 

@@ -46,7 +46,6 @@ pub(crate) async fn refuse<D>(
     failure: Failure,
     service: &Service<D>,
 ) -> io::Result<NextStep> {
-    tracing::debug!("a request failed: {}", failure.row().log);
     service.account.failed(request.protocol(), failure);
     request.refuse(failure, &service.access).await.map(NextStep::Close)
 }

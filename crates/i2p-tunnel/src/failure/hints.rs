@@ -94,7 +94,7 @@ impl Failure {
                 "The service accepts only clients with a key: ask its operator for one, and enter it in the router."
             }
             Self::OutproxiesFailed => {
-                "No outproxy of the route connected: see the state of each under Outproxies, or add another one to via."
+                "The status shows the state of each outproxy. Add another one to via of the route."
             }
             Self::TooManyConnections => {
                 "Raise the limit under [limits], or find the program that opens so many connections."

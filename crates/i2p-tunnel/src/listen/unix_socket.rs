@@ -62,10 +62,19 @@ pub(crate) async fn bind(file: &SocketFile) -> Result<UnixSocket, BindCause> {
         .prefix(".")
         .rand_bytes(4)
         .permissions(fs::Permissions::from_mode(0o700))
-        .tempdir_in(parent)?;
+        .tempdir_in(parent)
+        .map_err(without_temporary_name)?;
     let temporary = private.path().join("s");
     let listener = UnixListener::bind(&temporary)?;
     Ok(UnixSocket { listener, file: Some(put_in_place(file, temporary)?) })
+}
+
+/// The error without the name of a temporary file, which `tempfile` adds to it and nobody can look for.
+fn without_temporary_name(error: io::Error) -> io::Error {
+    match error.to_string().split_once(" at path \"") {
+        Some((cause, _)) => io::Error::new(error.kind(), cause),
+        None => error,
+    }
 }
 
 /// Sets the permissions of the socket at `temporary` and moves it to its path.

@@ -222,6 +222,7 @@ async fn an_impossible_place_is_an_error() {
     let directory = Directory::new();
     let none = directory.0.path().join("no directory/socks");
     let error = Listeners::bind(&at(&none)).await.unwrap_err();
+    assert!(!error.to_string().contains("at path"), "no name of a temporary file: {error}");
     assert!(
         matches!(&error.cause, BindCause::System(error) if error.kind() == std::io::ErrorKind::NotFound),
         "{error}"

@@ -74,7 +74,7 @@ pub(super) fn status(status: ProcessStatus) -> OwnRouterStatus {
         }
         _ => OwnRouterState::Starting,
     };
-    OwnRouterStatus { kind: OwnRouterKind::Embedded, state, deaths: status.deaths }
+    OwnRouterStatus { kind: OwnRouterKind::Embedded, state, deaths: status.deaths, too_few_routers: None }
 }
 
 /// Warns if host names will not be found: the embedded router knows none.

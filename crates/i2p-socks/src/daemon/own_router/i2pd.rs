@@ -71,5 +71,10 @@ pub(super) fn status(status: I2pdStatus) -> OwnRouterStatus {
             OwnRouterState::Down(until.saturating_duration_since(Instant::now()))
         }
     };
-    OwnRouterStatus { kind: OwnRouterKind::I2pd, state, deaths: status.deaths }
+    OwnRouterStatus {
+        kind: OwnRouterKind::I2pd,
+        state,
+        deaths: status.deaths,
+        too_few_routers: status.too_few_routers,
+    }
 }

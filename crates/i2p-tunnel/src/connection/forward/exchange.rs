@@ -138,10 +138,7 @@ impl<D: Dial> Forwarder<D> {
     fn count(&self, trouble: &Trouble) {
         let account = &self.service.account;
         match trouble {
-            Trouble::Failed(failure) => {
-                tracing::debug!("a request failed: {}", failure.row().log);
-                account.failed(ClientProtocol::Http, *failure);
-            }
+            Trouble::Failed(failure) => account.failed(ClientProtocol::Http, *failure),
             Trouble::Refused(refusal) => {
                 tracing::debug!("a request was refused: {}", refusal.row().1);
                 account.handshake_failed(HandshakeFailure::Refused);

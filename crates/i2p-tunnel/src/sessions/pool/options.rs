@@ -30,6 +30,8 @@ pub struct PoolOptions {
     pub delay_open: bool,
     /// Delays between attempts to build a session.
     pub back_off: BackOff,
+    /// Whose the sessions are, for the log, as the end of a sentence: `for tunnel main`. Empty if there is only one pool.
+    pub whose: String,
 }
 
 impl Default for PoolOptions {
@@ -42,6 +44,7 @@ impl Default for PoolOptions {
             warm_spares: 0,
             delay_open: false,
             back_off: BackOff::default(),
+            whose: String::new(),
         }
     }
 }

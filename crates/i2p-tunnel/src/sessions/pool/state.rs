@@ -177,11 +177,9 @@ impl State {
             Some(private_key) => options.private_key(private_key),
             None => options,
         };
-        tracing::info!(
-            "building I2P session {} of at most {}",
-            self.current() + 1,
-            self.options.max_sessions
-        );
+        let PoolOptions { max_sessions, whose, .. } = &self.options;
+        let space = if whose.is_empty() { "" } else { " " };
+        tracing::info!("building I2P session {} of at most {max_sessions}{space}{whose}", self.current() + 1);
         let early_losses = self.early_losses.with(key, |losses| losses.clone());
         self.build(options, Purpose::Client, early_losses)
     }
