@@ -131,8 +131,8 @@ pub(crate) enum Command {
     },
     /// Show where a request would go, and which route of the configuration decides.
     ///
-    /// Reads only the configuration, and says if the running proxy has another one; sends nothing. A host outside I2P goes to the
-    /// outproxies of the first route that matches, and is refused if none does.
+    /// Reads only the configuration, and contacts no host and no router. If the running proxy has another configuration, says so. A
+    /// host outside I2P goes to the outproxies of the first route that matches, and is refused if no route matches.
     Explain {
         /// Host name or IP address that a client would ask for.
         #[arg(value_name = "HOST")]
@@ -148,7 +148,7 @@ pub(crate) enum Command {
     ///
     /// Does not listen for clients. Exit code 64 if the configuration is wrong, 1 if no router answers --live.
     Check {
-        /// Connect to the router as well, and show which features its SAM bridge supports. Without one, say what run would do.
+        /// Connect to the router as well, and show which features its SAM bridge supports. If none answers, say what run would do.
         #[arg(long)]
         live: bool,
     },
@@ -168,7 +168,7 @@ pub(crate) enum Command {
         /// Wait until the proxy serves clients.
         #[arg(long)]
         wait: bool,
-        /// Longest time to wait.
+        /// With --wait: longest time to wait.
         #[arg(long, value_name = "TIME", default_value = "10m", value_parser = duration)]
         limit: Duration,
         /// Ask this admin endpoint (http://IP:PORT/ or unix:PATH) instead of the control socket.
@@ -178,7 +178,7 @@ pub(crate) enum Command {
     /// Make the running proxy read its configuration again, and say what has changed.
     ///
     /// The proxy reads the file that it was started with; options of this command do not change that. Either all of the new
-    /// configuration takes effect, or none of it; then the exit code is 1. Open streams continue. SIGHUP does the same.
+    /// configuration takes effect, or none of it. If none of it does, the exit code is 1. Open streams continue. SIGHUP does the same.
     Reload {
         /// Print JSON.
         #[arg(long)]
@@ -199,17 +199,17 @@ pub(crate) enum Command {
     /// Connect stdin and stdout to a host in I2P, for example as the ProxyCommand of ssh.
     ///
     /// Uses the running proxy with the same state directory, or the demo. If neither is running, opens a session of its own, which
-    /// takes up to a minute. It then needs a running router, or one that is named with --router: with --router auto it starts none.
-    /// Ends when the host closes the stream. Exit code 1 if the host cannot be reached.
+    /// takes up to a minute. That session needs a running router, or --router i2pd or --router embedded: with --router auto, the
+    /// command starts no router. Ends when the host closes the stream. Exit code 1 if the host cannot be reached.
     Connect(ConnectCommand),
     /// Accept streams from I2P, and print the address that peers connect to.
     ///
     /// Accepts one stream, connects it to stdin and stdout, and prints the address on stderr. With --forward, accepts streams until
     /// interrupted, and prints the address on stdout.
     ///
-    /// Uses the running proxy with the same state directory; its tunnel needs incoming = true. If none is running, opens a session
-    /// of its own, which takes up to a minute, and needs a running router, or one that is named with --router: with --router auto it
-    /// starts none. The address changes each time unless the tunnel has key = "persistent".
+    /// Uses the running proxy with the same state directory; its tunnel needs incoming = true. If no proxy is running, opens a
+    /// session of its own, which takes up to a minute. That session needs a running router, or --router i2pd or --router embedded:
+    /// with --router auto, the command starts no router. The address changes each time unless the tunnel has key = "persistent".
     Listen(ListenCommand),
     /// Create an entry for a users file (auth = "required").
     ///

@@ -46,8 +46,8 @@ pub(crate) struct ConnectCommand {
     /// With --udp: how long to wait for replies after the end of stdin.
     #[arg(long, value_name = "TIME", default_value = "10s", value_parser = duration, requires = "udp")]
     linger: Duration,
-    /// Hand the open connection to the program that started this command, over its Unix socket on stdout, and end. For ssh with
-    /// ProxyUseFdpass, and nc with -F. This needs a running proxy.
+    /// Hand the open connection to the program that started this command, over the Unix socket that is its stdout, and end. For ssh
+    /// with ProxyUseFdpass, and nc with -F. This needs a running proxy.
     #[cfg(unix)]
     #[arg(long, conflicts_with = "udp")]
     fd_pass: bool,

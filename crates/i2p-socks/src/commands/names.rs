@@ -49,7 +49,7 @@ pub(crate) enum NamesCommand {
     /// Add a name. Feeds cannot change a name that you added.
     ///
     /// SOCKS5 has no room for a destination in base64. To use one from a SOCKS5 program, give it a name with this command. The book
-    /// keeps destinations: that of a .b32.i2p address is looked up once, so its host has to be online.
+    /// keeps destinations. So the destination of a .b32.i2p address is looked up once, and its host has to be online.
     Add {
         /// Name, such as example.i2p.
         name: String,
@@ -72,7 +72,7 @@ pub(crate) enum NamesCommand {
         /// File to read; - for stdin.
         file: PathBuf,
     },
-    /// Export all names as a hosts.txt. On stdout, it is one with --json, too.
+    /// Export all names as a hosts.txt. On stdout, --json does not change that.
     Export {
         /// File to create; it must not exist yet; - for stdout [default: stdout].
         file: Option<PathBuf>,
