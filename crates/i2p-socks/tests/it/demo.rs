@@ -3,6 +3,7 @@
 
 use std::{
     io::Write,
+    net::SocketAddr,
     process::{Command, Output, Stdio},
     time::{Duration, Instant},
 };
@@ -84,6 +85,12 @@ async fn commands_ask_the_demo_if_no_proxy_is_running() {
     assert_eq!(code, Some(1), "{stderr}");
     assert!(stderr.contains("the demo reads its configuration only once"), "{stderr}");
 
+    // It has no address book to offer.
+    let (page, unknown) = (browse(address, "proxy.i2p"), browse(address, "nobody.i2p"));
+    assert!(page.contains("the proxy works") && !page.contains("book"), "{page}");
+    assert!(unknown.contains("If the proxy has an address book"), "{unknown}");
+    assert!(browse(address, "proxy.i2p/book").contains("the proxy has no address book"));
+
     let (code, stdout, stderr) = fetched(&with_state);
     assert_eq!(code, Some(0), "{stderr}");
     assert!(stdout.contains("<h1>It works</h1>") && stderr.contains("the demo answers"), "{stdout}{stderr}");
@@ -133,6 +140,13 @@ fn settings_that_the_demo_cannot_follow_are_refused() {
         assert_eq!((code, stdout.as_str()), (Some(64), ""), "{stderr}");
         assert!(stderr.contains(says), "{stderr}");
     }
+}
+
+/// What curl gets through the demo as an HTTP proxy.
+fn browse(proxy: SocketAddr, url: &str) -> String {
+    let mut curl = Command::new("curl");
+    curl.args(["-q", "--silent", "--max-time", "60", "--proxy", &format!("http://{proxy}"), url]);
+    String::from_utf8(curl.output().expect("curl is needed: apt-get install curl").stdout).unwrap()
 }
 
 /// What `connect` gets from the page of the demo.

@@ -11,6 +11,8 @@ impl Failure {
             Self::TimedOut => "The site did not answer in time",
             Self::Refused => "The site refused the connection",
             Self::BadAnswer => "The site did not answer properly",
+            Self::AnswerBrokeOff => "The site did not answer to the end",
+            Self::PasswordAsked => "The site asks for the proxy's password",
             Self::NotAllowed => "This address is outside I2P",
             Self::LocalHost => "This host is on your machine or network",
             Self::RouteRejects => "The proxy refuses this host",
@@ -31,8 +33,8 @@ impl Failure {
                 dots, a mistyped base32 address, or a whole URL."
             }
             Self::NameUnknown => {
-                "Check the spelling. A new name has to be in an address book first: add it with i2p-socks names add, or to the \
-                router's address book. A .b32.i2p address needs none."
+                "Check the spelling. A new name has to be in an address book first: the router's, or the proxy's own if it has one (i2p-socks \
+                names add). A .b32.i2p address needs none."
             }
             Self::Unreachable => {
                 "The service is offline, or in I2P its lease set was not found yet: try again in a minute. If no service in I2P \
@@ -104,7 +106,15 @@ impl Failure {
             }
             Self::NoSocket => "Raise the limit of open files (ulimit -n, or LimitNOFILE= in systemd).",
             Self::BadAnswer => {
-                "The service does not speak HTTP, or failed: check the port. Use SOCKS or CONNECT for other protocols."
+                "The service does not speak HTTP: check the port. Use SOCKS or CONNECT for other protocols."
+            }
+            Self::AnswerBrokeOff => {
+                "The service ended the connection, as one does that fails, restarts, or expects another protocol at this port: try \
+                again, then ask its operator."
+            }
+            Self::PasswordAsked => {
+                "The service answered with status 407, as only a proxy may. A program would have sent it the password of i2p-socks, \
+                so the answer was not passed on."
             }
             Self::ProxyItself => {
                 "A program asked for proxy.i2p by SOCKS or CONNECT. Set it to use the port as an HTTP proxy."
@@ -121,8 +131,8 @@ impl Failure {
                 of the characters a to z and 2 to 7 before .b32.i2p."
             }
             Self::NameUnknown => {
-                "Check the spelling, use the site's .b32.i2p address, or add the name to the proxy's address book with i2p-socks \
-                names add."
+                "Check the spelling, or use the site's .b32.i2p address. If the proxy has an address book, its user can add the name with \
+                i2p-socks names add."
             }
             Self::Unreachable | Self::TimedOut => {
                 "The site may be offline, or, if it is in I2P, the router may have just started. Try again in a minute."
@@ -166,7 +176,13 @@ impl Failure {
             }
             Self::NoSocket => "Close other connections, or try again later.",
             Self::BadAnswer => {
+                "No web site is at this address and port, or the site has a problem. Check the port."
+            }
+            Self::AnswerBrokeOff => {
                 "Try again. If it stays like this, the site has a problem, or no web site is at this address and port."
+            }
+            Self::PasswordAsked => {
+                "Do not give it to the site. The proxy did not pass this answer on, because your program would have sent the password."
             }
             Self::ProxyItself => {
                 "Set your program to use the proxy as an HTTP proxy, not by SOCKS or CONNECT, and open http://proxy.i2p/, not https. \

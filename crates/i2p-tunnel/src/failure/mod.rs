@@ -60,8 +60,12 @@ pub enum Failure {
     ProtocolNotAllowed,
     /// The operating system provided no socket for the client's datagrams.
     NoSocket,
-    /// The site's answer to a plain HTTP request is not HTTP, ended before its head was complete, or asks for the proxy's password.
+    /// The site's answer to a plain HTTP request is not HTTP, or is malformed or ambiguous.
     BadAnswer,
+    /// The site closed the stream before the head of its answer to a plain HTTP request was complete, or before any of it.
+    AnswerBrokeOff,
+    /// The site asks for the proxy's password, which the client would send it.
+    PasswordAsked,
     /// The host is the proxy itself (`proxy.i2p`), which answers plain HTTP only. The name never reaches I2P.
     ProxyItself,
 }
@@ -85,7 +89,7 @@ pub struct FailureRow {
 
 impl Failure {
     /// All variants, for tables and tests.
-    pub const ALL: [Self; 26] = [
+    pub const ALL: [Self; 28] = [
         Self::MalformedName,
         Self::NameUnknown,
         Self::Unreachable,
@@ -111,6 +115,8 @@ impl Failure {
         Self::ProtocolNotAllowed,
         Self::NoSocket,
         Self::BadAnswer,
+        Self::AnswerBrokeOff,
+        Self::PasswordAsked,
         Self::ProxyItself,
     ];
 
@@ -278,7 +284,21 @@ impl Failure {
                 None,
                 502,
                 "bad_answer",
-                "the destination's answer is not HTTP, breaks off in its head, or asks for the proxy's password",
+                "the destination's answer is not HTTP, or malformed",
+            ),
+            Self::AnswerBrokeOff => (
+                Code::GENERAL_FAILURE,
+                None,
+                502,
+                "answer_broke_off",
+                "the destination closed the stream before it had answered",
+            ),
+            Self::PasswordAsked => (
+                Code::GENERAL_FAILURE,
+                None,
+                502,
+                "password_asked",
+                "the destination asks for the password of the proxy, which it must not get",
             ),
             Self::ProxyItself => (
                 Code::NOT_ALLOWED,

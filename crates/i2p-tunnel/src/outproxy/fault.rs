@@ -126,6 +126,8 @@ impl OutproxyFailure {
             | Failure::ProtocolNotAllowed
             | Failure::NoSocket
             | Failure::BadAnswer
+            | Failure::AnswerBrokeOff
+            | Failure::PasswordAsked
             | Failure::ProxyItself => Self::Router(failure),
         }
     }

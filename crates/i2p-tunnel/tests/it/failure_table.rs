@@ -82,6 +82,8 @@ fn the_failure_table_has_these_codes() {
         (2, 2, 403),
         (1, 1, 503),
         (1, 1, 502),
+        (1, 1, 502),
+        (1, 1, 502),
         (2, 2, 403),
     ];
     assert_eq!(codes, expected);

@@ -308,7 +308,8 @@ impl<D: Dial> Forwarder<D> {
         });
         let (stream, session) = opened.map_err(Trouble::Failed)?;
         stream.socket.detect_loss(*limits);
-        let mut upstream = SiteStream::over(stream).await.map_err(|_| Trouble::Failed(Failure::BadAnswer))?;
+        let mut upstream =
+            SiteStream::over(stream).await.map_err(|_| Trouble::Failed(Failure::AnswerBrokeOff))?;
         if let (Some(site), Some(session)) = (site, session) {
             // Only a stream that was certainly opened by this session: a new identity must not get one of the old.
             let is_same = dialler.session_now(key) == Some(session);
@@ -340,7 +341,8 @@ impl<D: Dial> Forwarder<D> {
             Some(refusal) => Trouble::Refused(refusal),
             // The body of the client ended before its end.
             None if error.is_user() => Trouble::Refused(Refusal::Body),
-            None => Trouble::Failed(Failure::BadAnswer),
+            None if error.is_parse() => Trouble::Failed(Failure::BadAnswer),
+            None => Trouble::Failed(Failure::AnswerBrokeOff),
         }
     }
 
@@ -369,8 +371,9 @@ impl<D: Dial> Forwarder<D> {
                 fields.insert(header::UPGRADE, protocol);
                 Ok(answer.map(|_| ClientBody::empty()))
             }
+            (StatusCode::SWITCHING_PROTOCOLS, _) => Err(bad),
             // The client would answer such a site with its credentials for the proxy.
-            (StatusCode::SWITCHING_PROTOCOLS | StatusCode::PROXY_AUTHENTICATION_REQUIRED, _) => Err(bad),
+            (StatusCode::PROXY_AUTHENTICATION_REQUIRED, _) => Err(Trouble::Failed(Failure::PasswordAsked)),
             _ => {
                 self.service.account.succeeded(ClientProtocol::Http);
                 if head.upgrades {

@@ -26,6 +26,10 @@ pub(super) async fn show<D>(visit: &Visit<'_, D>, query: &str) -> Response<Clien
         let hint = "It tells what others have kept. The setting keep-names shows it to everybody.";
         return visit.page(StatusCode::FORBIDDEN, TITLE, what, hint);
     };
+    if !book.keeps_names() {
+        let hint = "Names are looked up in its configuration and in the router. The log says why, if it should have one.";
+        return visit.page(StatusCode::NOT_FOUND, TITLE, "the proxy has no address book", hint);
+    }
     let start = value(query, "start").unwrap_or_default().trim().to_ascii_lowercase();
     let after: Option<HostName> = value(query, "after").and_then(|name| name.parse().ok());
     let names = match book.list(&start, after.as_ref(), MAX_NAMES).await {

@@ -14,6 +14,7 @@ use super::{
 use crate::{
     client::{Authentication, ClientProtocol, HeaderPolicy, Isolate},
     dial::Dial,
+    names::NameBook,
 };
 
 /// Answers a request for the page.
@@ -36,7 +37,7 @@ pub(super) async fn show<D: Dial>(visit: &Visit<'_, D>) -> Response<ClientBody> 
         url: identity::PATH.to_owned(),
         note: "See the address that sites know you by, or change it.".to_owned(),
     }];
-    if visit.book().is_some() {
+    if visit.book().is_some_and(NameBook::keeps_names) {
         links.push(Link {
             text: "The address book".to_owned(),
             url: book::PATH.to_owned(),
