@@ -32,7 +32,8 @@ pub(crate) struct Cli {
 }
 
 const AFTER_HELP: &str = "\
-Exit codes: 0 success, or stopped as requested; 1 failure; 64 wrong usage or configuration.
+Exit codes: 0 success, or stopped as requested; 64 wrong usage or configuration, found before anything is sent; 1 any other
+failure.
 
 To see it work without a router:
   i2p-socks demo
@@ -317,7 +318,6 @@ mod tests {
     fn a_mistake_is_found_on_either_side_of_the_command() {
         for (line, kind) in [
             ("i2p-socks --sam h:1 run --sam h:2", ErrorKind::ArgumentConflict),
-            ("i2p-socks -v run -q", ErrorKind::ArgumentConflict),
             ("i2p-socks run -o", ErrorKind::InvalidValue),
             ("i2p-socks status --state-dir", ErrorKind::InvalidValue),
             ("i2p-socks -o limits.dial run", ErrorKind::ValueValidation),

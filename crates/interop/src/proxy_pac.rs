@@ -127,8 +127,9 @@ impl PacFile {
     async fn expected(&self, host: &str, port: u16) -> Result<&'static str> {
         let output = self.proxy_command(&["explain", "--json", "--", host, &port.to_string()]).await?;
         let decision: Value = serde_json::from_slice(&output)?;
-        let has = |key, word| decision.get(key).and_then(Value::as_str) == Some(word);
-        let has_no_route = has("decision", "refused") && has("why", "no route matches");
+        let begins =
+            |key, with| decision.get(key).and_then(Value::as_str).is_some_and(|text| text.starts_with(with));
+        let has_no_route = begins("decision", "refused") && begins("why", "no route ");
         let onion = host.trim_end_matches('.').to_lowercase();
         let onion = onion == "onion" || onion.ends_with(".onion");
         Ok(if has_no_route && !onion { DIRECT } else { PROXY })

@@ -54,7 +54,8 @@ pub fn open(path: &Path) -> Result<PathBuf, DirectoryError> {
     Ok(real)
 }
 
-/// Checks whether [`open`] would return this directory, and whether this process can then create files in it. Creates nothing. Blocks.
+/// Checks whether [`open`] would return this directory, and whether this process can then create files in it. Leaves nothing behind.
+/// Blocks.
 ///
 /// # Errors
 /// The [`DirectoryError`] of [`open`], or the reason why no file can be created.
@@ -84,7 +85,31 @@ fn check_creation(path: &Path) -> Result<(), DirectoryError> {
 fn check_access(directory: &Path) -> io::Result<()> {
     use rustix::fs::{Access, access};
 
-    access(directory, Access::WRITE_OK | Access::EXEC_OK).map_err(Into::into)
+    access(directory, Access::WRITE_OK | Access::EXEC_OK)?;
+    check_file_system(directory)
+}
+
+/// Checks whether the file system lets programs create something. Those of the kernel, such as `/proc`, do not, and root has all
+/// permissions there.
+#[cfg(target_os = "linux")]
+fn check_file_system(directory: &Path) -> io::Result<()> {
+    use rustix::fs::{Mode, OFlags, open};
+
+    // A file without a name, which ends with this function.
+    if open(directory, OFlags::TMPFILE | OFlags::WRONLY | OFlags::CLOEXEC, Mode::RUSR | Mode::WUSR).is_ok() {
+        return Ok(());
+    }
+    // Not every file system has such files.
+    let probe = directory.join(format!(".check-{}", std::process::id()));
+    match create(&probe) {
+        Ok(()) => fs::remove_dir(probe),
+        Err(error) => Err(error),
+    }
+}
+
+#[cfg(all(unix, not(target_os = "linux")))]
+fn check_file_system(_: &Path) -> io::Result<()> {
+    Ok(())
 }
 
 #[cfg(not(unix))]
@@ -124,7 +149,12 @@ fn us() -> u32 {
 fn create(path: &Path) -> io::Result<()> {
     use std::os::unix::fs::DirBuilderExt;
 
-    fs::DirBuilder::new().recursive(true).mode(0o700).create(path)
+    let created = fs::DirBuilder::new().recursive(true).mode(0o700).create(path);
+    created.map_err(|error| match error.kind() {
+        // All directories above are there by now.
+        io::ErrorKind::NotFound => io::Error::other("nothing can be created in this place"),
+        _ => error,
+    })
 }
 
 #[cfg(not(unix))]
@@ -181,6 +211,20 @@ mod tests {
         // Root can write everywhere.
         let is_root = us() == 0;
         assert_eq!((check(temp.path()).is_ok(), check(&missing).is_ok()), (is_root, is_root));
+    }
+
+    #[cfg(target_os = "linux")]
+    #[test]
+    fn where_nothing_can_be_created_is_found_before() {
+        for place in ["/proc/state", "/proc/self/fd"] {
+            let refused = check(Path::new(place)).unwrap_err().to_string();
+            assert!(!refused.contains("No such file"), "{place}: {refused}");
+        }
+        assert_eq!(
+            check(Path::new("/proc/state")).unwrap_err().to_string(),
+            open(Path::new("/proc/state")).unwrap_err().to_string(),
+            "as when it is opened"
+        );
     }
 
     #[test]

@@ -58,6 +58,11 @@ fn parse(mut definition: clap::Command, words: Vec<OsString>) -> Result<Cli, cla
     let words = global_options_first(&definition, words);
     let matches = definition.try_get_matches_from_mut(words)?;
     let cli = Cli::from_arg_matches(&matches)?;
+    if cli.options.quiet && cli.options.verbose > 0 {
+        let both = "-q and -v cannot be used together: one logs less, the other more";
+        // The usage of clap's own error would be that of one of them.
+        return Err(definition.error(ErrorKind::ArgumentConflict, both));
+    }
     match refused_settings(&cli, &matches) {
         Some(option) => Err(definition.error(
             ErrorKind::ArgumentConflict,

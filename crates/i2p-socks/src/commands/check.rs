@@ -9,6 +9,7 @@ use crate::{
         bridge::{advice, bridge, needs_other_configuration},
         datagram_support::DatagramKind,
         home::{Consequence, StateDirectory},
+        identities,
         own_router::{faults_of_files, installed_i2pd, no_i2pd},
         router::OwnChoice,
         used_bridge::UsedBridge,
@@ -31,6 +32,11 @@ pub(crate) async fn run(config: &Config, live: bool) -> Result<(), CommandError>
                 .map(|why| format!("if no other router is found, the proxy does not start: {why}\n")),
         );
     }
+    if let Some(which) = without_keys(config) {
+        text += &format!(
+            "{which}: the router makes them at the first start of the proxy, or now with i2p-socks keys new\n"
+        );
+    }
     if let Some(Consequence::Without(what)) = StateDirectory::examine(config) {
         text += &format!("warning: {what}\n");
     }
@@ -40,6 +46,13 @@ pub(crate) async fn run(config: &Config, live: bool) -> Result<(), CommandError>
     text += outcome.as_deref().unwrap_or_default();
     print(&text)?;
     outcome.map(|_| ())
+}
+
+/// The tunnels of which nobody knows the address yet, in words.
+fn without_keys(config: &Config) -> Option<String> {
+    let names = config.persistent_keys();
+    let missing = identities::missing(&config.state_dir().ok()?, &names);
+    (!missing.is_empty()).then(|| identities::have_no_keys(&missing))
 }
 
 /// Why the router of our own that `auto` would choose would not start.
@@ -94,7 +107,9 @@ async fn found(router: &Router, config: &Config) -> String {
         name(capabilities),
         delays(capabilities)
     );
-    let mut not_tried = vec!["sessions for streams".to_owned()];
+    // Every router has them, and one takes minutes right after the start of the router.
+    let mut not_tried =
+        vec!["whether a stream can be opened, which i2p-socks status tells once the proxy runs".to_owned()];
     for kind in DatagramKind::all(config) {
         let (support, tunnels) = (kind.support(router).await, kind.tunnels.join(", "));
         match support {

@@ -112,7 +112,11 @@ impl Explanation {
                 }
             }
             Target::ClearNet(name) => {
-                Self::new(name.as_str().into(), port, "a host outside I2P".into()).routed(config, &target)
+                let form = match is_near(&target) {
+                    true => "a host of this machine or of a local network",
+                    false => "a host outside I2P",
+                };
+                Self::new(name.as_str().into(), port, form.into()).routed(config, &target)
             }
             _ => Self::new(host.into(), port, "something else".into())
                 .refused("this version does not know this kind of host".into()),
@@ -162,6 +166,12 @@ impl Explanation {
                 (Decision::Outproxies, why)
             }
             Verdict::Rejected { route } => (Decision::Refused, format!("route {} refuses it", route + 1)),
+            Verdict::NoRoute if is_near(target) => (
+                Decision::Refused,
+                "no route leads to this machine or to its network. Programs reach such hosts without a proxy: see no_proxy in \
+                 docs/programs.md"
+                    .into(),
+            ),
             Verdict::NoRoute if routes.as_slice().is_empty() => (
                 Decision::Refused,
                 "the configuration has no [[route]], so only names in I2P are served".into(),
@@ -204,6 +214,11 @@ impl Explanation {
         }
         text
     }
+}
+
+/// Whether programs should reach a host without a proxy.
+fn is_near(target: &Target) -> bool {
+    OutsideHost::of(target).is_some_and(OutsideHost::is_near)
 }
 
 /// Why a route leaves out this host, and how to write one that includes it.
@@ -282,7 +297,9 @@ mod tests {
             ("a.onion", 1, Decision::Outproxies, "route 1"),
             ("example.com", 25, Decision::Refused, "route 2"),
             ("example.com", 22, Decision::Refused, "no route"),
-            ("10.0.0.1", 80, Decision::Refused, "no route"),
+            ("10.0.0.1", 80, Decision::Refused, "no route leads to this machine or to its network"),
+            ("localhost", 443, Decision::Refused, "reach such hosts without a proxy"),
+            ("a.invalid", 443, Decision::Refused, "no route matches"),
             ("KNOWN.i2p.", 25, Decision::I2p, "nowhere else"),
             ("Proxy.i2p.", 80, Decision::Proxy, "SOCKS and CONNECT requests are refused"),
             ("192.0.2.80", 25, Decision::I2p, "stands for"),
@@ -325,6 +342,11 @@ mod tests {
         let onion = Explanation::of(&toml::from_str(&exit).unwrap(), "abc.onion", 80).unwrap();
         assert_eq!(onion.decision, Decision::Refused);
         assert!(onion.to_text().contains("leaves out Tor's names (RFC 7686)"), "{onion:?}");
+        assert!(
+            explanation("LocalHost", 80)
+                .to_text()
+                .starts_with("localhost is a host of this machine or of a local network\n")
+        );
         let nothing = Explanation::of(&Config::default(), "example.com", 80).unwrap().to_text();
         assert_eq!(
             nothing,

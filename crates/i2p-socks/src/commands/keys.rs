@@ -14,7 +14,7 @@ use crate::{
     control::client::{ControlClient, ControlError, read_json},
     daemon::{
         bridge::bridge,
-        identities::{StoredIdentity, names},
+        identities::{StoredIdentity, have_no_keys, missing, names},
     },
     files, json,
     status::report::StatusReport,
@@ -49,6 +49,9 @@ pub(crate) enum KeysCommand {
         json: bool,
     },
 }
+
+/// What becomes of the keys that a tunnel needs and that are not there.
+const MADE_BY_ROUTER: &str = "the router makes them once it answers the proxy";
 
 /// The public part of an identity.
 #[derive(Debug, Serialize)]
@@ -95,11 +98,15 @@ pub(crate) async fn run(config: &Config, command: &KeysCommand) -> Result<(), Co
         KeysCommand::List { json } => {
             remark_demo_not_asked(&state_dir, "the identities").await;
             // Without identities there is nothing to ask.
-            let used = if names(&state_dir).is_empty() {
+            let used = if names(&state_dir).is_empty() && config.persistent_keys().is_empty() {
                 Vec::new()
             } else {
                 used_identities(config, &state_dir).await
             };
+            let missing = missing(&state_dir, &used);
+            if !missing.is_empty() {
+                remark(&format!("{}: {MADE_BY_ROUTER}", have_no_keys(&missing)));
+            }
             list(&used, &state_dir, Format::json_if(*json))?
         }
         KeysCommand::New { name } => {
@@ -119,7 +126,8 @@ pub(crate) async fn run(config: &Config, command: &KeysCommand) -> Result<(), Co
             let stored = StoredIdentity::of(&state_dir, name.as_str());
             let Some(key) = stored.load()? else {
                 return Err(CommandError::run_time(format_args!(
-                    "there is no identity called {} in {}: create it with i2p-socks keys new {}",
+                    "there is no identity called {} in {}: create it with i2p-socks keys new {}. For a tunnel with key = \"persistent\", \
+                     {MADE_BY_ROUTER}",
                     stored.name(),
                     stored.directory().display(),
                     stored.name()
@@ -167,7 +175,7 @@ fn list(used: &[String], state_dir: &Path, format: Format) -> Result<String, Com
             identities.push(Identity::of(&stored, &key, used));
         }
     }
-    if identities.is_empty() && format == Format::Text {
+    if identities.is_empty() && used.is_empty() && format == Format::Text {
         remark("there are no identities");
     }
     format.render(&identities, |identities| identities.iter().map(Identity::line).collect())

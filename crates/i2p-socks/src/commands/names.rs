@@ -188,9 +188,9 @@ async fn with_remark<T>(work: impl Future<Output = T>, quiet: bool) -> T {
 fn check_name(name: &str) -> Result<(), CommandError> {
     let host: HostName = name.parse().map_err(|error| {
         let advice = host_advice(name, NO_PORT_HERE);
-        CommandError::run_time(format_args!("not a host name in I2P: {error}{advice}"))
+        CommandError::usage(format_args!("not a host name in I2P: {error}{advice}"))
     })?;
-    host.check_importable().map_err(CommandError::run_time)
+    host.check_importable().map_err(CommandError::usage)
 }
 
 /// The destination behind an address in base64, looked up by the router of the configuration.

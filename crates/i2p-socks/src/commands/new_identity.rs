@@ -25,7 +25,9 @@ pub(crate) async fn run(config: &Config, user: Option<&str>, format: Format) -> 
 fn to_text(reply: &NewIdentityReply) -> String {
     match reply.renewed {
         0 => {
-            "No client has an identity at the moment; each gets a new one with its next request.\n".to_owned()
+            "There was nothing to change: no identity that can change is in use. A client gets a new one with its next request, except \
+             from a tunnel with key = \"persistent\".\n"
+                .to_owned()
         }
         1 => "1 identity is replaced for new requests. Open streams keep the old one.\n".to_owned(),
         renewed => {

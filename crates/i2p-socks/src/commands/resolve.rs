@@ -53,7 +53,7 @@ struct Resolution {
 pub(crate) async fn run(config: &Config, name: &str, format: Format) -> Result<(), CommandError> {
     let target = Target::parse(name.as_bytes()).map_err(|error| {
         let advice = host_advice(name, NO_PORT_HERE);
-        CommandError::run_time(format_args!("no client can ask for this name: {error}{advice}"))
+        CommandError::usage(format_args!("no client can ask for this name: {error}{advice}"))
     })?;
     let is_own = is_own_host(name.as_bytes());
     let resolution = match target {

@@ -54,9 +54,7 @@ pub(super) fn read<T: DeserializeOwned>(text: &str) -> Reading<T> {
             Ok(rest) => break Some(rest),
             Err(error) => error,
         };
-        if mistake.message() == NO_WORD && put_in_quotes(document.get_mut(), text, &mistake) {
-            continue;
-        }
+        let mistake = as_text::<T>(&document, text, &mistake).unwrap_or(mistake);
         // What it says of the value has been reported, and the key was removed.
         let is_known = misses_what_is_written(written.get_ref(), &mistake);
         if let Some(table) = add_what_is_missing(document.get_mut(), &mistake) {
@@ -147,17 +145,23 @@ fn in_single_brackets(name: &str, mistake: Error) -> Mistake {
 /// What toml says of a number or a boolean in place of one of several words.
 const NO_WORD: &str = "wanted string or table";
 
-/// Puts the value of a mistake in quotes, so that the next reading says which words there are. Returns whether it did.
-fn put_in_quotes(document: &mut DeTable<'_>, text: &str, mistake: &Error) -> bool {
-    let Some(span) = mistake.span() else { return false };
-    let Some(written) = text.get(span.clone()) else { return false };
-    value_at(document, &span).is_some_and(|value| {
-        let is_bare = !matches!(value, DeValue::String(_) | DeValue::Table(_) | DeValue::Array(_));
-        if is_bare {
-            *value = DeValue::String(written.to_owned().into());
-        }
-        is_bare
-    })
+/// What is wrong with the value of a mistake even in quotes, if a text is expected: which words there are, or which texts.
+fn as_text<T: DeserializeOwned>(
+    document: &Spanned<DeTable<'_>>,
+    text: &str,
+    mistake: &Error,
+) -> Option<Error> {
+    if mistake.message() != NO_WORD && !mistake.message().ends_with(", expected a string") {
+        return None;
+    }
+    let span = mistake.span()?;
+    let mut quoted = document.clone();
+    let value = value_at(quoted.get_mut(), &span)?;
+    if matches!(value, DeValue::String(_) | DeValue::Table(_) | DeValue::Array(_)) {
+        return None;
+    }
+    *value = DeValue::String(text.get(span.clone())?.to_owned().into());
+    T::deserialize(Deserializer::from(quoted)).err().filter(|error| error.span() == Some(span))
 }
 
 /// The value at this place of the text.
@@ -181,8 +185,18 @@ fn of_syntax(text: &str, error: Error) -> Mistake {
     let line = error.span().and_then(|span| text.lines().nth(line_at(text, span.start) - 1));
     let mistake = Mistake::from(error);
     match line.and_then(text_without_quotes) {
-        Some(value) => Mistake { text: format!("a text needs quotes: write \"{value}\""), ..mistake },
+        Some(value) => Mistake { text: quotes_needed(value), ..mistake },
         None => mistake,
+    }
+}
+
+fn quotes_needed(value: &str) -> String {
+    let without_zeros = value.trim_start_matches('0');
+    match without_zeros.parse::<u64>() {
+        Ok(number) if without_zeros.len() < value.len() => {
+            format!("a number has no zeros in front: write {number}, or \"{value}\" if a text is expected")
+        }
+        _ => format!("a text needs quotes: write \"{value}\""),
     }
 }
 
@@ -296,14 +310,14 @@ fn covers<T>(entry: &Spanned<T>, at: &Range<usize>) -> bool {
     entry.span().start <= at.start && at.end <= entry.span().end
 }
 
-/// What serde and toml say of a value of the wrong type speaks of Rust. Other messages are as they are.
+/// What serde and toml say of a value of the wrong type speaks of Rust, and so do the names that they have for keys and values.
 pub(super) fn in_our_words(message: &str) -> String {
     if message == NO_WORD {
         return "expected a text in quotes".to_owned();
     }
     let types = message.strip_prefix("invalid type: ").or_else(|| message.strip_prefix("invalid value: "));
     let types = types.and_then(|types| types.split_once(", expected "));
-    let Some((found, expected)) = types else { return message.to_owned() };
+    let Some((found, expected)) = types else { return of_keys_and_values(message) };
     let found = match found.split_once(' ') {
         Some(("string", text)) => format!("the text {text}"),
         // Large ones are followed by a type.
@@ -331,18 +345,38 @@ pub(super) fn in_our_words(message: &str) -> String {
         other => other,
     };
     let quoted = found.strip_prefix("the text ").map(|text| text.trim_matches('"'));
+    let number = quoted.and_then(|text| text.parse::<u32>().ok());
     let bare = found.strip_prefix("the number ").unwrap_or(&found);
     let advice = match (expected, quoted) {
         ("true or false, without quotes", Some(word @ ("true" | "false"))) => format!(": write {word}"),
-        (expected, Some(number))
-            if expected.starts_with("a whole number") && number.parse::<u32>().is_ok() =>
-        {
-            format!(": write {number} without quotes")
+        (expected, Some(_)) if number.is_some_and(|number| is_in_range(expected, number)) => {
+            // Without zeros in front, which TOML refuses.
+            format!(": write {} without quotes", number.unwrap_or_default())
         }
         ("a text in quotes", None) if !found.starts_with("a ") => format!(": write \"{bare}\""),
         _ => String::new(),
     };
     format!("expected {expected}, found {found}{advice}")
+}
+
+/// Whether a number is one that is expected in these words.
+fn is_in_range(expected: &str, number: u32) -> bool {
+    let Some(range) = expected.strip_prefix("a whole number") else { return false };
+    let Some((min, max)) = range.strip_prefix(" from ").and_then(|range| range.split_once(" to ")) else {
+        return number > 0 || range.is_empty();
+    };
+    min.parse().is_ok_and(|min| number >= min) && max.parse().is_ok_and(|max| number <= max)
+}
+
+/// A message with the words of the documentation: keys and values.
+fn of_keys_and_values(message: &str) -> String {
+    let words = [
+        ("unknown field ", "unknown key "),
+        ("unknown variant ", "unknown value "),
+        ("missing field ", "missing key "),
+    ];
+    let found = words.into_iter().find_map(|(theirs, ours)| Some((ours, message.strip_prefix(theirs)?)));
+    found.map_or_else(|| message.to_owned(), |(ours, rest)| format!("{ours}{rest}"))
 }
 
 /// A message without what it quotes from the configuration: names and addresses.
@@ -351,8 +385,9 @@ pub(super) fn in_our_words(message: &str) -> String {
 pub(super) fn without_quotation(message: &str) -> String {
     const QUOTES: [char; 2] = ['"', '`'];
     if message.starts_with("missing field `") {
-        return message.to_owned();
+        return of_keys_and_values(message);
     }
+    let message = of_keys_and_values(message);
     let expected = message.rfind(", expected").unwrap_or(message.len());
     let (quoting, expected) = message.split_at(expected);
     match (quoting.find(QUOTES), quoting.rfind(QUOTES)) {
@@ -360,6 +395,6 @@ pub(super) fn without_quotation(message: &str) -> String {
             let rest = quoting.get(last..).unwrap_or_default().trim_start_matches(QUOTES);
             format!("{}[scrubbed]{rest}{expected}", quoting.get(..first).unwrap_or_default())
         }
-        _ => message.to_owned(),
+        _ => message.clone(),
     }
 }

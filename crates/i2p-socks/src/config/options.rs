@@ -47,12 +47,12 @@ pub(crate) struct Options {
 
     /// Log more: -v debugging messages, -vv everything, -vvv also the log of a router that the proxy runs itself, which names
     /// visited hosts
-    #[arg(short, long, global = true, action = ArgAction::Count, conflicts_with = "quiet")]
+    #[arg(short, long, global = true, action = ArgAction::Count)]
     pub(crate) verbose: u8,
 
     /// Log only problems
     #[arg(short, long, global = true)]
-    pub(super) quiet: bool,
+    pub(crate) quiet: bool,
 }
 
 impl Options {

@@ -270,7 +270,7 @@ mod tests {
     fn the_log_shows_no_name_of_a_refused_override() {
         for (text, expected) in [
             ("names.static.secret.i2p=secret.i2p", "[scrubbed] is another name"),
-            ("names.\"secret.i2p\"=1", "unknown field [scrubbed], expected one of `book`"),
+            ("names.\"secret.i2p\"=1", "unknown key [scrubbed], expected one of `book`"),
         ] {
             let mistakes = apply_overrides::<Config>(&Table::new(), &overrides(&[text])).unwrap_err();
             let [Mistake { text, log, .. }] = &mistakes[..] else { panic!("{mistakes:?}") };
@@ -339,13 +339,13 @@ mod tests {
                 "-o limits.dial: \"0\" is not a duration, expected a duration greater than zero",
             ),
             ("", &["limits.dial=30"], "-o limits.dial: 30 is not a duration, expected \"30s\" for seconds"),
-            ("", &["limits.dail=3s"], "-o limits.dail: unknown field `dail`, expected one of"),
-            ("", &["limit.dial=3s"], "-o limit.dial: unknown field `limit`, expected one of `router`"),
+            ("", &["limits.dail=3s"], "-o limits.dail: unknown key `dail`, expected one of"),
+            ("", &["limit.dial=3s"], "-o limit.dial: unknown key `limit`, expected one of `router`"),
             ("", &["session.length=8"], "-o session.length: 8 is not between 0 and 7"),
             (
                 "",
                 &["session.length=three"],
-                "-o session.length: expected a whole number, found the text \"three\"",
+                "-o session.length: expected a whole number from 0 to 7, found the text \"three\"",
             ),
             (
                 "",
@@ -373,7 +373,7 @@ mod tests {
             (
                 EXIT,
                 &["outproxy.exit.username=me", "outproxy.exit.password-file=/x", "outproxy.exit.via=x"],
-                "-o outproxy.exit.via: unknown variant",
+                "-o outproxy.exit.via: unknown value",
             ),
         ] {
             let mistake = mistake(file, texts);

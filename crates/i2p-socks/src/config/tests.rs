@@ -365,9 +365,9 @@ fn the_log_shows_no_name_of_a_refused_configuration() {
     assert!(!log.contains("private") && log.contains("[scrubbed] is another name"), "{log}");
     for (text, expected) in [
         ("[names]\nrouter = 1\n", "in line 2: invalid type: integer [scrubbed], expected a boolean"),
-        ("\n'secret.i2p' = 1\n", "in line 2: unknown field [scrubbed], expected one of `"),
-        ("'x`, expected `secret.i2p' = 1\n", "in line 1: unknown field [scrubbed], expected one of `"),
-        ("[[route]]\nhost = '*'\n", "missing field `via`"),
+        ("\n'secret.i2p' = 1\n", "in line 2: unknown key [scrubbed], expected one of `"),
+        ("'x`, expected `secret.i2p' = 1\n", "in line 1: unknown key [scrubbed], expected one of `"),
+        ("[[route]]\nhost = '*'\n", "missing key `via`"),
     ] {
         let log = error_of(text).for_log().to_owned();
         assert!(!log.contains("secret") && log.contains(expected), "{log}");
@@ -397,7 +397,10 @@ fn a_value_with_or_without_quotes_by_mistake_is_answered_with_what_to_write() {
             "[limits]\nper-client = '5'",
             "expected a whole number from 0 to 4294967295, found the text \"5\": write 5 without quotes",
         ),
-        ("[session]\nlength = '3'", "expected a whole number, found the text \"3\": write 3 without quotes"),
+        (
+            "[session]\nlength = '3'",
+            "expected a whole number from 0 to 7, found the text \"3\": write 3 without quotes",
+        ),
         (
             "[virtual-addresses]\nmax = '5'",
             "expected a whole number, found the text \"5\": write 5 without quotes",
@@ -409,14 +412,21 @@ fn a_value_with_or_without_quotes_by_mistake_is_answered_with_what_to_write() {
         ("[[tunnel]]\nearly-data = 'false'", "found the text \"false\": write false"),
         ("[[tunnel]]\nname = 5", "expected a text in quotes, found the number 5: write \"5\""),
         ("[[tunnel]]\nunix-mode = 660", "found the number 660: write \"660\""),
+        (
+            "[session]\nlength = '3'",
+            "expected a whole number from 0 to 7, found the text \"3\": write 3 without quotes",
+        ),
+        ("[session]\nquantity = '03'", "write 3 without quotes"),
+        ("[session]\nquantity = 03", "write 3, or \"03\" if a text is expected"),
+        ("[virtual-addresses]\nipv4 = 0\n", "expected a range such as 250.0.0.0/8"),
         ("[[tunnel]]\nunix-mode = 6", "expected permissions such as \"0600\""),
         ("[[tunnel]]\nlisten = 4450", "expected IP:PORT"),
         ("[[tunnel]]\nlisten = [4450]", "expected IP:PORT"),
         ("[router]\nsam = 7656", "expected HOST:PORT"),
         ("[router]\nuser = 5", "expected a text in quotes, found the number 5: write \"5\""),
         ("[admin]\nlisten = 4480", "expected off, IP:PORT"),
-        ("[log]\nlevel = 5", "unknown variant `5`, expected one of `warn`, `info`"),
-        ("[[tunnel]]\nisolate = ['client', 5]", "unknown variant `5`, expected one of `client`"),
+        ("[log]\nlevel = 5", "unknown value `5`, expected one of `warn`, `info`"),
+        ("[[tunnel]]\nisolate = ['client', 5]", "unknown value `5`, expected one of `client`"),
         ("[limits]\ndial = 30s", "a text needs quotes: write \"30s\""),
         ("[router]\nsam = 127.0.0.1:7656 # i2pd", "a text needs quotes: write \"127.0.0.1:7656\""),
         ("[[tunnel]]\nname = web", "a text needs quotes: write \"web\""),
@@ -432,15 +442,20 @@ fn a_value_with_or_without_quotes_by_mistake_is_answered_with_what_to_write() {
         assert!(said.contains(says), "{text:?} says\n{said}\nand not {says}");
         assert!(!said.contains("invalid type"), "{said}");
     }
+    // Without quotes, they would be wrong as well.
+    for text in ["[session]\nlength = '8'", "[limits]\nconnections = '0'", "[session]\nquantity = '-1'"] {
+        let said = error_of(text).to_string();
+        assert!(said.contains("expected a whole number from ") && !said.contains("without quotes"), "{said}");
+    }
 }
 
 /// That it is missing would be one mistake more than there is.
 #[test]
 fn a_wrong_value_is_not_also_missing() {
     for (text, mistakes, says) in [
-        ("[[outproxy]]\nname = 'o'\nat = 'o.i2p'\nprotocol = 'http'\n", 1, "unknown variant `http`"),
+        ("[[outproxy]]\nname = 'o'\nat = 'o.i2p'\nprotocol = 'http'\n", 1, "unknown value `http`"),
         ("[[route]]\nvia = []\n[[route]]\nvia = 'reject'\nport = 'x'\n", 2, "line 2, column 7"),
-        ("[[outproxy]]\nname = 'o'\nat = 'o.i2p'\n", 1, "missing field `protocol`"),
+        ("[[outproxy]]\nname = 'o'\nat = 'o.i2p'\n", 1, "missing key `protocol`"),
         ("[names]\nsubscriptions = ['https://a.i2p/', 'http://b.i2p/', 'x']\n", 2, "line 2, column 53"),
     ] {
         let said = error_of(text).to_string();
@@ -470,11 +485,11 @@ fn all_mistakes_of_a_file_are_reported_in_our_words() {
         "has 8 errors",
         "line 2, column 8",
         "expected true or false, without quotes, found the text \"yes\"",
-        "unknown field `rooter`",
+        "unknown key `rooter`",
         "line 7, column 11",
         "expected IP:PORT",
         "expected a name of 1 to 32",
-        "unknown field `nonsense`",
+        "unknown key `nonsense`",
         "line 12, column 9",
     ] {
         assert!(said.contains(expected), "{expected}:\n{said}");

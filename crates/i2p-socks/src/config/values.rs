@@ -13,7 +13,7 @@ use i2p_sam::Fingerprint;
 use i2p_tunnel::ListenAt;
 use serde::{
     Deserialize, Deserializer,
-    de::{Error as _, IntoDeserializer, SeqAccess, Unexpected, Visitor},
+    de::{IntoDeserializer, SeqAccess, Unexpected, Visitor},
 };
 
 use super::from_text::deserialize_from_text;
@@ -231,11 +231,24 @@ pub(super) fn some_in_range<'de, D: Deserializer<'de>, const MIN: u8, const MAX:
 pub(super) fn in_range<'de, D: Deserializer<'de>, const MIN: u8, const MAX: u8>(
     from: D,
 ) -> Result<u8, D::Error> {
-    let number = i64::deserialize(from)?;
-    match u8::try_from(number) {
-        Ok(number) if (MIN..=MAX).contains(&number) => Ok(number),
-        _ => Err(D::Error::custom(format_args!("{number} is not between {MIN} and {MAX}"))),
+    struct Range<const MIN: u8, const MAX: u8>;
+
+    impl<const MIN: u8, const MAX: u8> Visitor<'_> for Range<MIN, MAX> {
+        type Value = u8;
+
+        fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+            write!(f, "a whole number from {MIN} to {MAX}")
+        }
+
+        fn visit_i64<E: serde::de::Error>(self, number: i64) -> Result<u8, E> {
+            match u8::try_from(number) {
+                Ok(number) if (MIN..=MAX).contains(&number) => Ok(number),
+                _ => Err(E::custom(format_args!("{number} is not between {MIN} and {MAX}"))),
+            }
+        }
     }
+
+    from.deserialize_i64(Range::<MIN, MAX>)
 }
 
 /// A list whose only entry may stand without brackets.

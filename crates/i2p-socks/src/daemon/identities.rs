@@ -7,11 +7,7 @@ use std::{
 
 use i2p_sam::{Bridge, KeyFile, PrivateKey};
 
-use crate::{
-    command_error::CommandError,
-    config::{Config, tunnel::TunnelName},
-    files,
-};
+use crate::{command_error::CommandError, config::tunnel::TunnelName, files};
 
 /// The directory of identities, in the state directory.
 const DIRECTORY: &str = "keys";
@@ -82,10 +78,18 @@ impl StoredIdentity {
     }
 }
 
-/// Whether tunnels have persistent identities that do not exist yet.
-pub(crate) fn are_missing(config: &Config) -> bool {
-    let Ok(state_dir) = config.state_dir() else { return false };
-    config.persistent_keys().iter().any(|name| !StoredIdentity::of(&state_dir, name).path().exists())
+/// Those of these identities that do not exist yet.
+pub(crate) fn missing<'a>(state_dir: &Path, names: &'a [String]) -> Vec<&'a str> {
+    let is_missing = |name: &&str| !StoredIdentity::of(state_dir, name).path().exists();
+    names.iter().map(String::as_str).filter(is_missing).collect()
+}
+
+/// Says of tunnels that their identities do not exist yet, as the end of a sentence.
+pub(crate) fn have_no_keys(tunnels: &[&str]) -> String {
+    match tunnels {
+        [tunnel] => format!("tunnel {tunnel} has no keys yet"),
+        tunnels => format!("tunnels {} have no keys yet", tunnels.join(", ")),
+    }
 }
 
 /// The names of all identities in a state directory, in order.

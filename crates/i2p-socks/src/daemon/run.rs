@@ -36,6 +36,7 @@ use crate::{
     names::{handlers, service::NameService},
     pac::ProxyAutoConfig,
     status::{
+        active::ActiveParts,
         address_book::AddressBookSource,
         board::{Board, Stage},
     },
@@ -91,8 +92,12 @@ pub(crate) async fn run(
     warn_of_new_risks(&risks, &[]);
     let at_start = config.clone();
     let mut router = RouterSearch::new(&at_start, progress, &names);
-    if identities::are_missing(&config) {
+    if let Some(why) = lack_of_keys(&config) {
         // The router makes their keys. Without them, their tunnels would be served with other identities.
+        tracing::info!("{why}");
+        let (listeners, proxy_auto_config) = (listeners.clone(), ProxyAutoConfig::of(&config));
+        let warnings = risks.iter().cloned().chain([why]).collect();
+        board.set_active(ActiveParts { listeners, warnings, proxy_auto_config, ..ActiveParts::default() });
         let Some(found) = stop.run_until_cancelled(router.next()).await else {
             router.end(&signals.stop_now).await;
             return Ok(());
@@ -124,6 +129,18 @@ pub(crate) async fn run(
     drain(running, &signals.stop_now).await;
     router.end(&signals.stop_now).await;
     Ok(())
+}
+
+/// That clients wait until a router has made the keys of tunnels, if it has to.
+fn lack_of_keys(config: &Config) -> Option<String> {
+    let names = config.persistent_keys();
+    let missing = identities::missing(&config.state_dir().ok()?, &names);
+    (!missing.is_empty()).then(|| {
+        format!(
+            "{}: a router makes them. Until one answers, their addresses are not known, and no client is served",
+            identities::have_no_keys(&missing)
+        )
+    })
 }
 
 /// Ends this process if the second signal has not done so within a moment: a router that is being started ends in its own time, which
@@ -213,7 +230,10 @@ async fn serve(
 /// Uses new identities for all requests from now on, or for those of clients that send this username.
 pub(crate) fn renew_identities(running: &Running, of: Option<&str>) -> NewIdentityReply {
     let renewed = running.sessions.renew_identities(of);
-    tracing::info!(renewed, "switched to new identities; open streams keep the old ones");
+    match renewed {
+        0 => tracing::info!("new identities were asked for, but none that can change was in use"),
+        _ => tracing::info!(renewed, "switched to new identities; open streams keep the old ones"),
+    }
     NewIdentityReply { renewed }
 }
 

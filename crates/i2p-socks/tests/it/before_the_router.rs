@@ -180,7 +180,10 @@ async fn a_tunnel_whose_persistent_keys_do_not_exist_yet_waits_for_the_router() 
     let persistent = "[[tunnel]]\nname = 'main'\nkey = 'persistent'\n";
     fs::write(lab.path("config.toml"), persistent).unwrap();
     let mut proxy = lab.start(&[]);
+    proxy.stderr_line("tunnel main has no keys yet");
     proxy.stderr_line("so it waits for it");
+    let (_, status, _) = output(&["status", "--state-dir", &lab.path("state")]);
+    assert!(status.contains("warning: tunnel main has no keys yet: a router makes them."), "{status}");
     assert!(!Path::new(&lab.path("state/keys/main.dat")).exists());
     bridge.restart().await;
     assert_eq!(connect(proxy.ready(), "echo.i2p").0, 0);

@@ -1,6 +1,6 @@
 //! `check`: reports every error of the configuration, and what the router supports.
 
-use std::{fs, net::TcpListener};
+use std::{fs, net::TcpListener, path::PathBuf};
 
 use sam_testkit::{Act, Dialect, TestBridge};
 
@@ -145,7 +145,14 @@ fn a_state_directory_that_cannot_be_used_is_reported() {
     fs::write(&file, "").unwrap();
     let persistent = "[[tunnel]]\nname = 'me'\nkey = 'persistent'\nisolate = []\n";
     let subscribed = "[names]\nsubscriptions = 'http://a.i2p/hosts.txt'\n";
-    for (dir, why) in [(&open, "other users can write to it"), (&file, "it is not a directory")] {
+    let places = [
+        (&open, "other users can write to it"),
+        (&file, "it is not a directory"),
+        // Root has all permissions there.
+        #[cfg(target_os = "linux")]
+        (&PathBuf::from("/proc/state"), "cannot be used"),
+    ];
+    for (dir, why) in places {
         let option = ["--state-dir", dir.to_str().unwrap()];
         let (code, stdout, stderr) = check("", &option);
         assert_eq!((code, stderr.as_str()), (Some(0), ""));
@@ -336,7 +343,7 @@ async fn live_asks_for_the_datagrams_that_a_tunnel_carries() {
     let refused = "DATAGRAM2, which games uses: UDP does not work: the router answered I2P_ERROR (Unrecognized SESSION STYLE)";
     assert!(stdout.contains(refused), "{stdout}");
     assert!(
-        stdout.ends_with("not tried: sessions for streams; DATAGRAM3, which no tunnel uses\n"),
+        stdout.ends_with("not tried: whether a stream can be opened, which i2p-socks status tells once the proxy runs; DATAGRAM3, which no tunnel uses\n"),
         "{stdout}"
     );
     bridge.newer_datagrams();

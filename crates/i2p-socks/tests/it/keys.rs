@@ -65,7 +65,12 @@ async fn a_tunnel_uses_the_identity_of_its_name_and_commands_ask_the_running_pro
         "--state-dir",
         state.to_str().unwrap(),
     ];
+    let (_, checked, _) = common::output(&[&["check"], &args[..]].concat());
+    assert!(checked.contains("tunnel mine has no keys yet") && !checked.contains("warning"), "{checked}");
+    let (_, list, stderr) = common::output(&[&["keys", "list"], &args[..]].concat());
+    assert!(list.is_empty() && stderr.contains("tunnel mine has no keys yet"), "{stderr}");
     let (_, made, _) = common::output(&[&["keys", "new", "mine"], &args[..]].concat());
+    assert!(!common::output(&[&["check"], &args[..]].concat()).1.contains("no keys"));
     // The file with the address was lost: it is written again.
     let hostname = state.join("keys/mine.hostname");
     fs::remove_file(&hostname).unwrap();

@@ -120,12 +120,17 @@ async fn sigusr1_gives_new_identities() {
     bridge.host("whoami.i2p", Endpoint::Whoami);
     let mut proxy = start(&bridge);
     let address = proxy.ready();
+    proxy.send("USR1");
+    proxy.stderr_line("none that can change was in use");
+    assert!(!proxy.said().contains("switched"), "{}", proxy.said());
     let before = seen(address);
     assert_eq!(seen(address), before);
     proxy.send("USR1");
-    let line = proxy.stderr_line("new identities");
+    let line = proxy.stderr_line("switched to new identities");
     assert!(line.ends_with("open streams keep the old ones, renewed=1"), "{line}");
     assert_ne!(seen(address), before);
+    assert_eq!(proxy.signal("TERM"), Some(0), "{}", proxy.said());
+    assert!(!proxy.said().contains("idle"), "an end is not idleness: {}", proxy.said());
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -243,7 +248,7 @@ async fn resolve_shows_where_a_name_leads() {
     assert_eq!(code, Some(0), "{stderr}");
     assert!(stdout.ends_with("service _smtp._tcp: port 25\n"), "{stdout}");
     let (code, stdout, stderr) = resolve("a b.i2p", &[]);
-    assert_eq!((code, stdout.as_str()), (Some(1), ""));
+    assert_eq!((code, stdout.as_str()), (Some(64), ""));
     assert!(stderr.contains("byte 0x20 at position 1"), "{stderr}");
     let (code, _, stderr) = common::output(&["resolve", "nobody.i2p", "--sam", "127.0.0.1:9"]);
     assert_eq!(code, Some(1), "{stderr}");

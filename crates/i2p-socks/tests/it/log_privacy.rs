@@ -229,7 +229,7 @@ async fn nothing_that_anybody_does_is_in_the_most_verbose_log() {
         proxy.send("HUP");
         proxy.stderr_line("the new configuration is in effect");
         proxy.send("USR1");
-        proxy.stderr_line("switched to new identities");
+        proxy.stderr_line("new identities");
         visit(address, "hush.example.com");
         place.command(&["status"]);
         assert_eq!(proxy.signal("TERM"), Some(0), "{}", proxy.said());

@@ -100,7 +100,7 @@ async fn a_reload_before_the_first_session_ends_before_ready_is_sent() {
     proxy.send("HUP");
     proxy.stderr_line("the new configuration was refused");
     proxy.send("USR1");
-    proxy.stderr_line("switched to new identities");
+    proxy.stderr_line("new identities");
     assert!(proxy.stdout().is_empty(), "{}", proxy.said());
     // The new tunnel needs sessions with other options, which are built at once.
     let more = "[[tunnel]]\nname = 'more'\nlisten = ['127.0.0.1:0']\n[session]\nquantity = 3\n";

@@ -169,6 +169,9 @@ async fn new_identities_by_command_are_for_all_or_for_clients_with_a_username() 
     bridge.host("whoami.i2p", Endpoint::Whoami);
     let mut proxy = Proxy::start(&bridge, &tunnel("a", ""));
     let address = proxy.running.ready();
+    let (code, stdout, stderr) = proxy.command(&["new-identity"]);
+    assert_eq!((code, stderr.as_str()), (Some(0), ""));
+    assert!(stdout.starts_with("There was nothing to change"), "{stdout}");
     let mut open = connect_as(address, "work", "echo.i2p");
     let before = (seen(address, "work"), seen(address, "home"));
 

@@ -103,7 +103,7 @@ async fn a_bad_configuration_changes_nothing_and_is_reported() {
     let (_, mut open) = connect(address, "echo.i2p");
     let new = tunnel("new", "");
     for (count, (text, says)) in [
-        (format!("{new}nonsense = 1\n"), "unknown field [scrubbed]"),
+        (format!("{new}nonsense = 1\n"), "unknown key [scrubbed]"),
         (new.clone() + &tunnel("new", ""), "two tunnels are called new"),
         (
             format!("{new}[[tunnel]]\nname = 'x'\nlisten = ['{taken}']\n"),
@@ -187,7 +187,7 @@ async fn sessions_of_earlier_configurations_are_bounded_and_end_with_their_strea
                 open.extend((code == 0).then_some(stream));
             }
             proxy.running.send("USR1");
-            proxy.running.stderr_lines("switched to new identities", 2 * round - 1 + part);
+            proxy.running.stderr_lines("new identities", 2 * round - 1 + part);
         }
         most = most.max(bridge.open_sessions());
     }

@@ -12,7 +12,7 @@ use crate::{
     client::IsolationKey,
     dial::Dial,
     failure::Failure,
-    route::{OutsideHost, Routes, Verdict, Via, is_near},
+    route::{OutsideHost, Routes, Verdict, Via},
     stream::OpenStream,
 };
 
@@ -87,7 +87,7 @@ impl Routing {
                 Box::pin(self.try_outproxies(request, target, names, limit)).await
             }
             (Verdict::Rejected { .. }, _) => Err(Failure::RouteRejects),
-            _ if OutsideHost::of(target).is_some_and(is_near) => Err(Failure::LocalHost),
+            _ if OutsideHost::of(target).is_some_and(OutsideHost::is_near) => Err(Failure::LocalHost),
             _ => Err(Failure::NotAllowed),
         }
     }

@@ -65,9 +65,12 @@ pub(super) fn is_local(host: OutsideHost<'_>) -> bool {
 /// Those of [`LOCAL_DOMAINS`] that are on no network.
 const NOWHERE: [&str; 2] = ["invalid", "onion"];
 
-/// Whether a host is on this machine or on a network that it is in.
-pub(crate) fn is_near(host: OutsideHost<'_>) -> bool {
-    is_local(host) && !host.name().is_some_and(|name| NOWHERE.iter().any(|domain| is_below(name, domain)))
+impl OutsideHost<'_> {
+    /// Whether the host is on this machine or on a network that it is in, by its name or address.
+    #[must_use]
+    pub fn is_near(self) -> bool {
+        is_local(self) && !self.name().is_some_and(|name| NOWHERE.iter().any(|domain| is_below(name, domain)))
+    }
 }
 
 /// Whether a name has no dot, or is one of [`LOCAL_DOMAINS`] or below one.

@@ -11,7 +11,6 @@ use std::{fmt, sync::Arc};
 
 use i2p_name::Target;
 
-pub(crate) use self::local::is_near;
 pub use self::{
     host::{HostPattern, HostPatternError, HostPatternKind},
     local::{LOCAL_DOMAINS, LOCAL_NETWORKS},

@@ -14,7 +14,7 @@ use i2p_sam::{Bridge, Session};
 use restart_schedule::again_after_panics;
 use tokio::{sync::Notify, task::JoinHandle, time::Instant};
 
-use self::state::State;
+use self::state::{ClosedSessions, State};
 pub(crate) use self::{
     entry::{SessionDeadlines, SessionLease},
     options::NoLease,
@@ -69,23 +69,37 @@ impl Shared {
         state.close_lost();
         let next_close = state.options().idle_close.and_then(|idle_close| {
             let closed = state.close_unused(now, idle_close);
-            let seconds = idle_close.as_secs();
-            if closed.idle > 0 {
-                let (closed, left) = (closed.idle, state.count());
-                tracing::info!(closed, left, "closed idle I2P sessions: unused for {seconds} s");
-            }
-            if closed.never_ready > 0 {
-                let (closed, left) = (closed.never_ready, state.count());
-                tracing::info!(
-                    closed,
-                    left,
-                    "gave up I2P sessions that were never built: no client has asked for them for {seconds} s"
-                );
-            }
+            log_closed(&closed, state.count(), idle_close);
             state.next_close(idle_close)
         });
         let next_spare = state.build_spare_if_due(now);
         next_close.into_iter().chain(next_spare).min()
+    }
+}
+
+/// Logs that sessions were closed after `unused`, and how many are left. A pool that ends closes them at once.
+fn log_closed(closed: &ClosedSessions, left: usize, unused: Duration) {
+    let &ClosedSessions { idle, never_ready } = closed;
+    if unused.is_zero() {
+        if idle + never_ready > 0 {
+            tracing::debug!(
+                closed = idle + never_ready,
+                left,
+                "closed unused I2P sessions of a pool that ends"
+            );
+        }
+        return;
+    }
+    let seconds = unused.as_secs();
+    if idle > 0 {
+        tracing::info!(closed = idle, left, "closed idle I2P sessions: unused for {seconds} s");
+    }
+    if never_ready > 0 {
+        tracing::info!(
+            closed = never_ready,
+            left,
+            "gave up I2P sessions that were never built: no client has asked for them for {seconds} s"
+        );
     }
 }
 
