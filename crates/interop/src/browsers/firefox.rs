@@ -18,6 +18,9 @@ use super::driver::{Driver, Look};
 /// Where it waits for commands. The namespace is ours, so that the port is free.
 const ADDRESS: &str = "127.0.0.1:2828";
 const START_TIMEOUT: Duration = Duration::from_secs(60);
+/// The values of `network.proxy.type`.
+const PROXY_BY_HAND: &str = "1";
+const PROXY_BY_PAC: &str = "2";
 /// How long an answer may take, and a script in a page.
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(600);
 const SCRIPT_TIMEOUT_MS: u64 = 590_000;
@@ -37,6 +40,27 @@ user_pref(\"dom.security.https_only_mode\", false);
 user_pref(\"browser.shell.checkDefaultBrowser\", false);
 user_pref(\"datareporting.policy.dataSubmissionEnabled\", false);
 ";
+
+/// Answers the prompts for a password in turn, as a person does, and cancels those behind the last answer. Keeps what they say.
+const ANSWER_PROMPTS: &str = "\
+const [answers] = arguments;
+const browser = Services.wm.getMostRecentWindow('navigator:browser');
+browser.promptsSeen = [];
+Services.obs.addObserver((prompt) => {
+  const part = (name) => prompt.document.getElementById(name);
+  browser.promptsSeen.push(part('infoBody').textContent);
+  const answer = answers.shift();
+  if (!answer) {
+    part('commonDialog').cancelDialog();
+    return;
+  }
+  [part('loginTextbox').value, part('password1Textbox').value] = answer;
+  part('commonDialog').acceptDialog();
+}, 'common-dialog-loaded');
+";
+/// What they said.
+const PROMPTS_SEEN: &str =
+    "return Services.wm.getMostRecentWindow('navigator:browser').promptsSeen.join('\\n');";
 
 /// A running browser. Dropping it kills it.
 pub(super) struct Firefox {
@@ -74,13 +98,38 @@ impl Firefox {
         Ok(firefox)
     }
 
+    /// Answers the next prompts for a password with these names and passwords, as a person does. Call it before there is one, and once.
+    pub(super) async fn answer_prompts(&mut self, answers: &[(&str, &str)]) -> Result<()> {
+        self.in_browser(ANSWER_PROMPTS, json!([answers])).await?;
+        Ok(())
+    }
+
+    /// What the prompts have said, a line each.
+    pub(super) async fn prompts(&mut self) -> Result<String> {
+        let seen = self.in_browser(PROMPTS_SEEN, json!([])).await?;
+        Ok(seen.get("value").and_then(Value::as_str).context("no text")?.to_owned())
+    }
+
+    /// Lets the `proxy.pac` at this URL choose the proxy from now on.
+    pub(super) async fn through_pac(&mut self, url: &str) -> Result<()> {
+        let script = "Services.prefs.setStringPref('network.proxy.autoconfig_url', arguments[0]);";
+        self.in_browser(script, json!([url])).await?;
+        self.prefer("network.proxy.type", PROXY_BY_PAC).await
+    }
+
     /// Sets a number among the preferences of the browser.
     async fn prefer(&mut self, name: &str, value: &str) -> Result<()> {
-        self.call("Marionette:SetContext", json!({"value": "chrome"})).await?;
-        let script = format!("Services.prefs.setIntPref('{name}', {value});");
-        self.call("WebDriver:ExecuteScript", json!({"script": script, "args": []})).await?;
-        self.call("Marionette:SetContext", json!({"value": "content"})).await?;
+        self.in_browser(&format!("Services.prefs.setIntPref('{name}', {value});"), json!([])).await?;
         Ok(())
+    }
+
+    /// Runs a script in the browser itself, and not in a page.
+    async fn in_browser(&mut self, script: &str, arguments: Value) -> Result<Value> {
+        self.call("Marionette:SetContext", json!({"value": "chrome"})).await?;
+        let parameters = json!({"script": script, "args": arguments});
+        let result = self.call("WebDriver:ExecuteScript", parameters).await?;
+        self.call("Marionette:SetContext", json!({"value": "content"})).await?;
+        Ok(result)
     }
 
     async fn call(&mut self, method: &str, parameters: Value) -> Result<Value> {
@@ -111,7 +160,7 @@ impl Driver for Firefox {
         for name in ["network.proxy.http_port", "network.proxy.ssl_port"] {
             self.prefer(name, port).await?;
         }
-        Ok(())
+        self.prefer("network.proxy.type", PROXY_BY_HAND).await
     }
 
     async fn open(&mut self, url: &str) -> Result<()> {

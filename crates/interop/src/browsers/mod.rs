@@ -8,6 +8,8 @@ mod gate;
 mod helper;
 mod outproxy;
 mod pages;
+mod passwords;
+mod proxy_pac;
 
 use std::{
     fs,
@@ -167,7 +169,7 @@ pub(crate) async fn check(
             extent,
         };
         checks.run(checklist, &mut chromium).await;
-        let password = password(&mut chromium, &pictures);
+        let password = passwords::in_chromium(&mut chromium, &pictures);
         checklist.check("Chromium asks for the password of a tunnel", password).await;
     }
     if extent == Extent::Full {
@@ -188,6 +190,12 @@ pub(crate) async fn check(
                 extent,
             };
             checks.run(checklist, &mut firefox).await;
+            let pac = proxy_pac::check(&mut firefox, workspace, &proxy.directory);
+            checklist.check("Firefox with a proxy.pac that names an HTTP proxy", pac).await;
+            let password = passwords::in_firefox(&mut firefox);
+            checklist
+                .check("Firefox asks for the password of a tunnel, again after a wrong one", password)
+                .await;
         }
     }
     let quiet = async {
@@ -290,17 +298,4 @@ impl Checks<'_> {
         ensure!(page != alone, "the second site sees {alone} in a page of its own as well");
         Ok(())
     }
-}
-
-/// Gives a wrong password and then the right one.
-async fn password(browser: &mut Chromium, pictures: &Path) -> Result<()> {
-    let url = format!("http://{}/", OF_CHROMIUM[0]);
-    browser.through(PASSWORDS).await?;
-    browser.answer_prompts(USER, "wrong").await?;
-    let texts = &["The proxy needs a password"];
-    let page = OwnPage { url: url.clone(), name: "wrong-password", status: "407", texts };
-    pages::check(browser, &page, pictures).await?;
-    browser.answer_prompts(USER, PASSWORD).await?;
-    browser.open(&url).await?;
-    browser.wait_for_text(PAGE_TEXT, SESSION_TIMEOUT).await
 }
