@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use clap::Args;
 use i2p_name::Target;
-use i2p_tunnel::{Failure as Cause, Verdict};
+use i2p_tunnel::{Failure as Cause, OutsideHost, Verdict};
 
 #[cfg(unix)]
 use super::streams::fd_pass;
@@ -71,8 +71,10 @@ pub(crate) async fn connect(
     let asked = ConnectTarget { host: command.host.clone(), target, port: command.port };
     let user = User::of(&command.user)?;
     let running = RunningProxy::find(&config, command.tunnel.as_ref(), user).await?;
-    if running.is_none() && is_refused_by_routes(&config, &asked) {
-        return Err(CommandError::run_time(reply::explain(Cause::NotAllowed)));
+    if running.is_none()
+        && let Some(cause) = refused_by_routes(&config, &asked)
+    {
+        return Err(CommandError::run_time(reply::explain(cause)));
     }
     #[cfg(unix)]
     if running.is_none() && command.fd_pass {
@@ -111,8 +113,14 @@ pub(crate) async fn connect(
     }
 }
 
-/// Whether the routes refuse the target. No router has to be found or started to know.
-fn is_refused_by_routes(config: &Config, asked: &ConnectTarget) -> bool {
-    let routes = config.routes();
-    matches!(routes.decide(&asked.target, asked.port), Verdict::Rejected { .. } | Verdict::NoRoute)
+/// Why the routes refuse the target, if they do. No router has to be found or started to know.
+fn refused_by_routes(config: &Config, asked: &ConnectTarget) -> Option<Cause> {
+    match config.routes().decide(&asked.target, asked.port) {
+        Verdict::Rejected { .. } => Some(Cause::RouteRejects),
+        Verdict::NoRoute if OutsideHost::of(&asked.target).is_some_and(OutsideHost::is_near) => {
+            Some(Cause::LocalHost)
+        }
+        Verdict::NoRoute => Some(Cause::NotAllowed),
+        _ => None,
+    }
 }

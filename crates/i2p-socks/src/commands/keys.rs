@@ -127,7 +127,7 @@ pub(crate) async fn run(config: &Config, command: &KeysCommand) -> Result<(), Co
             let Some(key) = stored.load()? else {
                 return Err(CommandError::run_time(format_args!(
                     "there is no identity called {} in {}: create it with i2p-socks keys new {}. For a tunnel with key = \"persistent\", \
-                     {MADE_BY_ROUTER}",
+                     that is not needed: {MADE_BY_ROUTER}",
                     stored.name(),
                     stored.directory().display(),
                     stored.name()

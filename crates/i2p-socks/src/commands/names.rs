@@ -110,6 +110,7 @@ pub(crate) async fn run(config: &Config, command: &NamesCommand, manner: Manner)
         NamesCommand::Add { name, destination, replace } => {
             // Before the router is asked for the destination.
             check_name(name)?;
+            check_destination(destination)?;
             let destination = book.destination(destination, router_lookup(config, destination)).await?;
             let command = BookCommand::Add { name: name.clone(), destination, replace: *replace };
             let what =
@@ -191,6 +192,16 @@ fn check_name(name: &str) -> Result<(), CommandError> {
         CommandError::usage(format_args!("not a host name in I2P: {error}{advice}"))
     })?;
     host.check_importable().map_err(CommandError::usage)
+}
+
+/// Fails if no name can point at this.
+fn check_destination(text: &str) -> Result<(), CommandError> {
+    match I2pName::parse(text) {
+        Ok(I2pName::Host(_)) | Err(_) => {
+            protocol::destination_of(text).map(drop).map_err(CommandError::usage)
+        }
+        Ok(_) => Ok(()),
+    }
 }
 
 /// The destination behind an address in base64, looked up by the router of the configuration.

@@ -200,7 +200,8 @@ impl BookCommand {
             }
             Self::Find { name } => BookReply::Name(book.entry(&host(&name)?)?.map(NameEntry::from)),
             Self::Add { name, destination, replace } => {
-                let (host, destination) = (host(&name)?, destination_of(&destination)?);
+                let (host, destination) =
+                    (host(&name)?, destination_of(&destination).map_err(BookCommandError::Command)?);
                 if replace {
                     book.replace(&host, &destination)?;
                 } else {
@@ -229,10 +230,12 @@ fn host(name: &str) -> Result<HostName, BookCommandError> {
     name.parse().map_err(|error| BookCommandError::Command(format!("not a host name in I2P: {error}")))
 }
 
-fn destination_of(text: &str) -> Result<Destination, BookCommandError> {
-    text.parse().map_err(|error| {
-        BookCommandError::Command(format!("not a destination in base64, and not a .b32.i2p address: {error}"))
-    })
+/// A destination in base64.
+///
+/// # Errors
+/// Why it is none, for people.
+pub(crate) fn destination_of(text: &str) -> Result<Destination, String> {
+    text.parse().map_err(|error| format!("not a destination in base64, and not a .b32.i2p address: {error}"))
 }
 
 fn feeds(book: &AddressBook, configured: &[I2pUrl]) -> Result<Vec<Subscription>, BookError> {

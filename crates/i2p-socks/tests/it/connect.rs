@@ -240,6 +240,10 @@ async fn refusals_are_explained() {
     let (code, _, stderr) = lab.run(&["connect", "example.com", "80"], TCP, b"");
     assert!(code == Some(1) && stderr.contains("Only .i2p goes to I2P"), "{stderr}");
     assert!(!stderr.contains("SAM bridge"), "no router is needed to say so: {stderr}");
+    // The reason is that of a running proxy.
+    check(&["connect", "localhost", "80"], TCP, &["a host of this machine or of a local network"], 1);
+    let route = format!("{TCP}[[route]]\nvia = 'reject'\n");
+    check(&["connect", "example.com", "80"], &route, &["a route refuses it"], 1);
     check(&["connect", "--udp", "nosuch.i2p"], TCP, &["in no address book"], 1);
     check(&["connect", "no such host"], TCP, &["this host cannot be connected to"], 64);
     check(&["connect", "echo.i2p", "--linger", "1s"], TCP, &["--udp"], 64);
