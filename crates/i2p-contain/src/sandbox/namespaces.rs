@@ -1,0 +1,200 @@
+//! The first stage: makes the namespaces, opens the link in them, and waits for the second stage, which runs in them.
+
+use std::{
+    fs, io,
+    os::{
+        fd::{AsFd, OwnedFd},
+        unix::process::ExitStatusExt,
+    },
+    process::{Child, ExitStatus},
+};
+
+use nix::sched::{CloneFlags, unshare};
+use rustix::{
+    event::{PollFd, PollFlags, poll},
+    process::{Pid, PidfdFlags, getgid, getuid, pidfd_open, setsid},
+    thread::{CapabilitySet, ClockId, capabilities, configure_capability_in_ambient_set, set_capabilities},
+    time::clock_gettime,
+};
+
+use super::{
+    control::Control,
+    layout,
+    plan::Plan,
+    privileges, raw,
+    refusal::{OrRefuse, Refusal},
+    stage::{REFUSED, Stage},
+    wall::Wall,
+};
+
+/// What the second stage needs capabilities for: mounts, the host name, dropping capabilities; the link needs the
+/// network's.
+const NEEDED: [CapabilitySet; 4] = [
+    CapabilitySet::SYS_ADMIN,
+    CapabilitySet::NET_ADMIN,
+    CapabilitySet::NET_BIND_SERVICE,
+    CapabilitySet::SETPCAP,
+];
+
+/// Runs the stage. Returns the exit code of the program.
+pub(super) fn run(link: impl FnOnce() -> Result<Vec<OwnedFd>, Refusal>) -> io::Result<u8> {
+    let control = Control::of_stage()?;
+    let (plan, _) = control.receive::<Plan>()?;
+    let prepared = prepare(&plan).and_then(|()| link());
+    match prepared {
+        Ok(descriptors) => {
+            let borrowed: Vec<_> = descriptors.iter().map(AsFd::as_fd).collect();
+            control.send(&Ok::<(), Refusal>(()), &borrowed)?;
+        }
+        Err(refusal) => {
+            control.send(&Err::<(), _>(refusal), &[])?;
+            return Ok(REFUSED);
+        }
+    }
+    // The link's descriptors are closed here: when the process outside ends, programs inside get an error and do not hang.
+    // It now serves the link, and says so.
+    control.receive::<()>()?;
+    match prepare_for_init(&plan).and_then(|()| start_init(&control)) {
+        Ok((child, pidfd)) => {
+            control.send(&Ok::<(), Refusal>(()), &[pidfd.as_fd()])?;
+            privileges::drop_capabilities()?;
+            watch(&control, child, &pidfd)
+        }
+        Err(refusal) => {
+            control.send(&Err::<(), _>(refusal), &[])?;
+            Ok(REFUSED)
+        }
+    }
+}
+
+fn prepare(plan: &Plan) -> Result<(), Refusal> {
+    if plan.has(Wall::Descriptors) {
+        raw::close_from_on_exec(3).or_refuse(Wall::Descriptors, "closing inherited descriptors")?;
+    }
+    if plan.has(Wall::Terminal) {
+        // The user's terminal sends signals to its own session only, and cannot be opened by others as theirs.
+        setsid().or_refuse(Wall::Terminal, "leaving the session")?;
+    }
+    make_user_namespace()?;
+    make_namespaces(
+        plan,
+        &[
+            (Wall::Network, CloneFlags::CLONE_NEWNET),
+            (Wall::Ipc, CloneFlags::CLONE_NEWIPC),
+            (Wall::HostName, CloneFlags::CLONE_NEWUTS),
+            (Wall::ControlGroups, CloneFlags::CLONE_NEWCGROUP),
+        ],
+    )?;
+    if plan.has(Wall::Network) {
+        allow_ping().or_refuse(Wall::Network, "allowing ping")?;
+    }
+    keep_capabilities().or_refuse(Wall::Users, "keeping capabilities for the next stage")
+}
+
+/// Makes the namespaces that hold for the processes that this one starts, after those that the link may need.
+fn prepare_for_init(plan: &Plan) -> Result<(), Refusal> {
+    make_namespaces(
+        plan,
+        &[
+            (Wall::Uptime, CloneFlags::from_bits_retain(libc::CLONE_NEWTIME)),
+            (Wall::Processes, CloneFlags::CLONE_NEWPID),
+        ],
+    )?;
+    if plan.has(Wall::Uptime) {
+        start_clocks_at_zero().or_refuse(Wall::Uptime, "setting the clocks")?;
+    }
+    Ok(())
+}
+
+fn make_namespaces(plan: &Plan, namespaces: &[(Wall, CloneFlags)]) -> Result<(), Refusal> {
+    for (wall, flag) in namespaces.iter().filter(|(wall, _)| plan.has(*wall)) {
+        unshare(*flag).or_refuse(*wall, "making the namespace")?;
+    }
+    Ok(())
+}
+
+/// Makes a user namespace in which this user is the same one for everybody.
+fn make_user_namespace() -> Result<(), Refusal> {
+    let (user, group) = (getuid(), getgid());
+    unshare(CloneFlags::CLONE_NEWUSER).or_refuse(Wall::Users, "making the namespace")?;
+    fs::write("/proc/self/setgroups", "deny").or_refuse(Wall::Users, "fixing the groups")?;
+    let id = layout::USER_ID;
+    fs::write("/proc/self/uid_map", format!("{id} {} 1", user.as_raw()))
+        .or_refuse(Wall::Users, "mapping the user")?;
+    fs::write("/proc/self/gid_map", format!("{id} {} 1", group.as_raw()))
+        .or_refuse(Wall::Users, "mapping the group")
+}
+
+/// Makes the clocks that count since the start of the machine start with the sandbox.
+fn start_clocks_at_zero() -> io::Result<()> {
+    let monotonic = clock_gettime(ClockId::Monotonic).tv_sec;
+    let boot = clock_gettime(ClockId::Boottime).tv_sec;
+    fs::write("/proc/self/timens_offsets", format!("monotonic -{monotonic} 0\nboottime -{boot} 0\n"))
+}
+
+/// Lets the program use ICMP echo sockets, which need no capability.
+fn allow_ping() -> io::Result<()> {
+    let group = layout::USER_ID;
+    fs::write("/proc/sys/net/ipv4/ping_group_range", format!("{group} {group}"))
+}
+
+/// Capabilities are lost when a user other than root executes a program, unless they are ambient.
+fn keep_capabilities() -> io::Result<()> {
+    let mut sets = capabilities(None)?;
+    sets.inheritable = sets.permitted;
+    set_capabilities(None, sets)?;
+    for capability in NEEDED {
+        configure_capability_in_ambient_set(capability, true)?;
+    }
+    Ok(())
+}
+
+fn start_init(control: &Control) -> Result<(Child, OwnedFd), Refusal> {
+    let connection = control.for_stage().or_refuse(Wall::Processes, "starting the next stage")?;
+    let child = Stage::Init.command().stdin(connection).spawn();
+    let mut child = child.or_refuse(Wall::Processes, "starting the next stage")?;
+    let pid = i32::try_from(child.id()).ok().and_then(Pid::from_raw);
+    let pidfd = pid.map_or(Err(rustix::io::Errno::SRCH), |pid| pidfd_open(pid, PidfdFlags::empty()));
+    if pidfd.is_err() {
+        let _ = child.kill();
+    }
+    Ok((child, pidfd.or_refuse(Wall::Processes, "watching the next stage")?))
+}
+
+/// Waits for the end of the second stage, or of the process outside, which ends it, too.
+fn watch(control: &Control, mut child: Child, pidfd: &OwnedFd) -> io::Result<u8> {
+    loop {
+        let outside = control.descriptor();
+        let mut events =
+            [PollFd::new(pidfd, PollFlags::IN), PollFd::from_borrowed_fd(outside, PollFlags::RDHUP)];
+        match poll(&mut events, None) {
+            Err(rustix::io::Errno::INTR) => continue,
+            result => result?,
+        };
+        let [ended, outside_ended] = events.map(|event| !event.revents().is_empty());
+        if outside_ended {
+            child.kill()?;
+        }
+        if ended || outside_ended {
+            return child.wait().map(exit_code);
+        }
+    }
+}
+
+/// The exit code that stands for this end: the program's own, or 128 and the number of the signal that ended it.
+pub(super) fn exit_code(status: ExitStatus) -> u8 {
+    let code = status.code().or_else(|| status.signal().map(|signal| 128 + signal));
+    code.and_then(|code| u8::try_from(code).ok()).unwrap_or(u8::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn exit_codes_are_those_of_a_shell() {
+        assert_eq!(exit_code(ExitStatus::from_raw(0)), 0);
+        assert_eq!(exit_code(ExitStatus::from_raw(7 << 8)), 7);
+        assert_eq!(exit_code(ExitStatus::from_raw(15)), 143);
+    }
+}

@@ -1,0 +1,209 @@
+//! A sandbox as the process outside sees it: started, fed, signalled, waited for.
+
+use std::{
+    io,
+    os::fd::{AsFd, BorrowedFd, OwnedFd},
+    process::{Child, Stdio},
+    sync::Arc,
+    thread::{self, JoinHandle},
+};
+
+use rustix::process::{Signal, pidfd_send_signal};
+use serde::Serialize;
+use signal_hook::{
+    consts::{SIGALRM, SIGCONT, SIGHUP, SIGINT, SIGQUIT, SIGTERM, SIGTSTP, SIGUSR1, SIGUSR2, SIGWINCH},
+    iterator::{Handle, Signals},
+    low_level::emulate_default_handler,
+};
+
+use super::{
+    control::Control,
+    init::InitOrders,
+    namespaces::exit_code,
+    plan::Plan,
+    refusal::{OrRefuse, Refusal},
+    stage::Stage,
+    streams::Streams,
+    terminal::TerminalRelay,
+    wall::Wall,
+};
+
+/// Namespaces with a link, in which nothing runs yet. Dropping it takes them down.
+pub struct Prepared {
+    plan: Plan,
+    stage: FirstStage,
+    link: Vec<OwnedFd>,
+}
+
+/// A contained program. Dropping it ends the program, and everything that it has started.
+pub struct Running {
+    stage: FirstStage,
+    init: Arc<OwnedFd>,
+    terminal: Option<Arc<TerminalRelay>>,
+    outputs: Vec<JoinHandle<()>>,
+    signals: Option<(Handle, JoinHandle<()>)>,
+}
+
+/// The process of the first stage, which ends everything inside when the connection ends.
+struct FirstStage {
+    control: Option<Control>,
+    process: Child,
+}
+
+impl FirstStage {
+    fn start() -> io::Result<Self> {
+        let (control, other) = Control::pair()?;
+        // Its errors come over the connection. It must not hold the user's streams open.
+        let mut command = Stage::Namespaces.command();
+        command.stdin(other.for_stage()?).stdout(Stdio::null()).stderr(Stdio::null());
+        Ok(Self { control: Some(control), process: command.spawn()? })
+    }
+
+    fn tell(&self, message: &impl Serialize, descriptors: &[BorrowedFd<'_>]) -> Result<(), Refusal> {
+        let control = self.control.as_ref().ok_or_else(|| ended("it was ended"))?;
+        control.send(message, descriptors).map_err(|error| ended(&error.to_string()))
+    }
+
+    /// Waits for the answer of a stage: its descriptors, or why it has refused.
+    fn answer(&self) -> Result<Vec<OwnedFd>, Refusal> {
+        let control = self.control.as_ref().ok_or_else(|| ended("it was ended"))?;
+        let answer = control.receive::<Result<(), Refusal>>();
+        let (answer, descriptors) = answer.map_err(|error| ended(&error.to_string()))?;
+        answer.map(|()| descriptors)
+    }
+}
+
+impl Drop for FirstStage {
+    fn drop(&mut self) {
+        self.control = None;
+        let _ = self.process.wait();
+    }
+}
+
+impl Prepared {
+    /// Makes the namespaces and the link in them.
+    ///
+    /// # Errors
+    ///
+    /// A wall could not be built. Nothing is left behind.
+    pub fn new(plan: Plan) -> Result<Self, Refusal> {
+        let stage = FirstStage::start().or_refuse(Wall::Users, "starting the first stage")?;
+        stage.tell(&plan, &[])?;
+        let link = stage.answer()?;
+        Ok(Self { plan, stage, link })
+    }
+
+    /// The descriptors that the link has handed over. The caller serves them from now on. They are closed here once
+    /// they are dropped: nobody else has them.
+    pub fn take_link(&mut self) -> Vec<OwnedFd> {
+        std::mem::take(&mut self.link)
+    }
+
+    /// Builds the other walls, and starts the program once all stand. Its standard streams are those of this process,
+    /// or are relayed by threads of it. Signals that end or stop a process are passed on to the program from now on.
+    ///
+    /// # Errors
+    ///
+    /// A wall could not be built. The program has not been started, and nothing is left behind.
+    pub fn start(self) -> Result<Running, Refusal> {
+        let streams = Streams::of_this_process(&self.plan).or_refuse(Wall::Streams, "making pipes")?;
+        self.stage.tell(&(), &[])?;
+        let init = self.stage.answer()?.into_iter().next();
+        let init = Arc::new(init.ok_or_else(|| ended("the first stage has not told its process"))?);
+        let [input, output, errors] = streams.kinds.as_slice() else {
+            return Err(Refusal::because(Wall::Streams, "a standard stream is missing"));
+        };
+        let orders = InitOrders { plan: self.plan.clone(), streams: [*input, *output, *errors] };
+        let given: Vec<_> = streams.given.iter().map(AsFd::as_fd).collect();
+        self.stage.tell(&orders, &given)?;
+        let terminal = self.stage.answer()?.into_iter().next();
+        let terminal = terminal.map(TerminalRelay::start).transpose();
+        let terminal = terminal.or_refuse(Wall::Terminal, "relaying the terminal")?.map(Arc::new);
+        let signals = pass_signals_on(Arc::clone(&init), terminal.clone());
+        let signals = signals.or_refuse(Wall::Terminal, "passing signals on")?;
+        let mut running =
+            Running { stage: self.stage, init, terminal, outputs: Vec::new(), signals: Some(signals) };
+        running.stage.tell(&(), &[])?;
+        running.outputs = streams.relay();
+        Ok(running)
+    }
+}
+
+impl Running {
+    /// Waits until the program has ended and its output is written. Returns its exit code: its own, or 128 and the
+    /// number of the signal that ended it. A program that is not there inside has 127, and one that cannot be run 126,
+    /// as in a shell.
+    ///
+    /// # Errors
+    ///
+    /// The system does not tell.
+    pub fn wait(mut self) -> io::Result<u8> {
+        let status = self.stage.process.wait()?;
+        self.stop_passing_signals_on();
+        for output in self.outputs.drain(..) {
+            let _ = output.join();
+        }
+        if let Some(terminal) = self.terminal.take().and_then(Arc::into_inner) {
+            terminal.finish();
+        }
+        Ok(exit_code(status))
+    }
+
+    /// Sends a signal to the program.
+    ///
+    /// # Errors
+    ///
+    /// It has ended.
+    pub fn signal(&self, signal: Signal) -> io::Result<()> {
+        Ok(pidfd_send_signal(&self.init, signal)?)
+    }
+
+    fn stop_passing_signals_on(&mut self) {
+        if let Some((handle, thread)) = self.signals.take() {
+            handle.close();
+            let _ = thread.join();
+        }
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        self.stop_passing_signals_on();
+    }
+}
+
+/// Passes signals on to the program, in a thread of its own.
+fn pass_signals_on(
+    init: Arc<OwnedFd>,
+    terminal: Option<Arc<TerminalRelay>>,
+) -> io::Result<(Handle, JoinHandle<()>)> {
+    let mut signals = Signals::new([
+        SIGHUP, SIGINT, SIGQUIT, SIGTERM, SIGUSR1, SIGUSR2, SIGALRM, SIGCONT, SIGTSTP, SIGWINCH,
+    ])?;
+    let handle = signals.handle();
+    let thread = thread::spawn(move || {
+        for number in signals.forever() {
+            if number == SIGWINCH {
+                if let Some(terminal) = &terminal {
+                    terminal.resize();
+                }
+                continue;
+            }
+            if let Some(signal) = Signal::from_named_raw(number) {
+                // It may have ended.
+                let _ = pidfd_send_signal(&init, signal);
+            }
+            if number == SIGTSTP {
+                terminal.iter().for_each(|terminal| terminal.give_back());
+                // It returns once this process goes on.
+                let _ = emulate_default_handler(number);
+                terminal.iter().for_each(|terminal| terminal.take_over());
+            }
+        }
+    });
+    Ok((handle, thread))
+}
+
+fn ended(cause: &str) -> Refusal {
+    Refusal::because(Wall::Users, format!("a stage of the sandbox has ended early: {cause}"))
+}

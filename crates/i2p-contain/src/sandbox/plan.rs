@@ -1,0 +1,344 @@
+//! The plan of a sandbox: pure data, from what the user asks for and what is known of the machine.
+
+use std::{
+    collections::BTreeSet,
+    ffi::OsString,
+    path::{Component, Path, PathBuf},
+};
+
+use serde::{Deserialize, Serialize};
+
+use super::{
+    environment::environment,
+    layout,
+    request::{Home, Host, Program, Request},
+    root::{self, FileStep},
+    wall::Wall,
+};
+
+/// Everything that the stages of a sandbox do, in order.
+#[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
+pub struct Plan {
+    pub(super) walls: BTreeSet<Wall>,
+    pub(super) files: Vec<FileStep>,
+    pub(super) environment: Vec<(OsString, OsString)>,
+    pub(super) working_directory: OsString,
+    pub(super) program: Program,
+    warnings: Vec<String>,
+}
+
+/// Why a request makes no plan.
+#[derive(Clone, Debug, Eq, PartialEq, thiserror::Error)]
+#[non_exhaustive]
+pub enum PlanError {
+    /// Such a path would open a wall.
+    #[error("{0} cannot be shown to a contained program: the sandbox has its own")]
+    ReservedPath(String),
+    /// A path is relative, or goes up.
+    #[error("{0} is not an absolute path without `..`")]
+    NotAbsolute(String),
+    /// A variable that no environment can hold.
+    #[error("{0} is no name of an environment variable")]
+    VariableName(String),
+}
+
+impl Plan {
+    /// Looks at this machine, and makes the plan of a sandbox with all walls that the request leaves.
+    ///
+    /// # Errors
+    ///
+    /// The request cannot be granted, or a path of it cannot be read.
+    pub fn for_this_machine(request: &Request) -> std::io::Result<Self> {
+        let candidates: Vec<_> = layout::SHOWN.iter().chain(layout::SHOWN_HARDWARE).copied().collect();
+        let host = Host::read(request, &candidates)?;
+        Self::new(request, &host)
+            .map_err(|error| std::io::Error::new(std::io::ErrorKind::InvalidInput, error))
+    }
+
+    /// Makes the plan of a sandbox with all walls that the request leaves.
+    ///
+    /// # Errors
+    ///
+    /// The request cannot be granted.
+    pub fn new(request: &Request, host: &Host) -> Result<Self, PlanError> {
+        Self::with_walls(request, host, Wall::ALL.into())
+    }
+
+    /// Makes a plan without some of the walls: only tests may, which show what each wall is for.
+    ///
+    /// # Errors
+    ///
+    /// The request cannot be granted, or a path of it cannot be read.
+    #[cfg(feature = "leave-out-walls")]
+    pub fn leaving_out(request: &Request, missing: &[Wall]) -> std::io::Result<Self> {
+        let candidates: Vec<_> = layout::SHOWN.iter().chain(layout::SHOWN_HARDWARE).copied().collect();
+        let host = Host::read(request, &candidates)?;
+        let walls = Wall::ALL.into_iter().filter(|wall| !missing.contains(wall)).collect();
+        Self::with_walls(request, &host, walls)
+            .map_err(|error| std::io::Error::new(std::io::ErrorKind::InvalidInput, error))
+    }
+
+    /// What the user should know before the program starts.
+    pub fn warnings(&self) -> &[String] {
+        &self.warnings
+    }
+
+    /// The walls that the sandbox will have.
+    pub fn walls(&self) -> impl Iterator<Item = Wall> + '_ {
+        self.walls.iter().copied()
+    }
+
+    pub(super) fn has(&self, wall: Wall) -> bool {
+        self.walls.contains(&wall)
+    }
+
+    fn with_walls(request: &Request, host: &Host, mut walls: BTreeSet<Wall>) -> Result<Self, PlanError> {
+        check_paths(request)?;
+        check_variables(&request.environment)?;
+        if request.allow_unix {
+            walls.remove(&Wall::UnixSockets);
+        }
+        if let Home::Share(_) = request.home {
+            walls.remove(&Wall::Home);
+        }
+        let home = home_path(request);
+        let environment = if walls.contains(&Wall::Environment) {
+            environment(
+                &host.environment,
+                &request.environment,
+                home.as_os_str(),
+                &shown(request, host, &home),
+            )
+        } else {
+            host.environment.clone()
+        };
+        Ok(Self {
+            files: if walls.contains(&Wall::Files) {
+                root::steps(request, host, &walls, &home)
+            } else {
+                Vec::new()
+            },
+            environment,
+            working_directory: working_directory(request, host, &walls, &home).into(),
+            program: request.program.clone(),
+            warnings: warnings(request, host),
+            walls,
+        })
+    }
+}
+
+/// Directories that the program sees.
+fn shown<'a>(request: &'a Request, host: &'a Host, home: &'a Path) -> Vec<&'a Path> {
+    let system = host.entries.iter().map(|entry| entry.path.as_path());
+    system.chain(request.binds.iter().map(|bind| bind.path.as_path())).chain([home]).collect()
+}
+
+/// The home directory as the program sees it.
+fn home_path(request: &Request) -> PathBuf {
+    match &request.home {
+        Home::Share(path) => path.clone(),
+        Home::Temporary | Home::Private(_) => layout::HOME.into(),
+    }
+}
+
+fn check_paths(request: &Request) -> Result<(), PlanError> {
+    let home = match &request.home {
+        Home::Share(path) => Some(path),
+        Home::Temporary | Home::Private(_) => None,
+    };
+    for path in request.binds.iter().map(|bind| &bind.path).chain(home) {
+        let shown = path.display().to_string();
+        let plain = path.components().all(|part| matches!(part, Component::RootDir | Component::Normal(_)));
+        if !path.is_absolute() || !plain {
+            return Err(PlanError::NotAbsolute(shown));
+        }
+        let reserved = ["/proc", "/sys", "/dev"].iter().any(|own| path.starts_with(own));
+        // Whoever sees these sees everything below.
+        let whole = ["/", "/run", "/etc", "/tmp", "/var", "/var/run", "/home"]
+            .iter()
+            .any(|own| path == Path::new(own));
+        if reserved || whole {
+            return Err(PlanError::ReservedPath(shown));
+        }
+    }
+    Ok(())
+}
+
+fn check_variables(variables: &[(OsString, OsString)]) -> Result<(), PlanError> {
+    let wrong = |name: &&OsString| {
+        let bytes = name.as_encoded_bytes();
+        bytes.is_empty() || bytes.contains(&b'=') || bytes.contains(&0)
+    };
+    match variables.iter().map(|(name, _)| name).find(wrong) {
+        Some(name) => Err(PlanError::VariableName(name.display().to_string())),
+        None => Ok(()),
+    }
+}
+
+fn warnings(request: &Request, host: &Host) -> Vec<String> {
+    let mut warnings = Vec::new();
+    let home = host.environment.iter().find(|(name, _)| name == "HOME").map(|(_, value)| Path::new(value));
+    let home_is_below = |path: &Path| home.is_some_and(|home| home.starts_with(path));
+    let shared = match &request.home {
+        Home::Share(path) => Some(path),
+        Home::Temporary | Home::Private(_) => None,
+    };
+    let bound = request.binds.iter().filter(|bind| bind.writable && home_is_below(&bind.path));
+    for path in shared.into_iter().chain(bound.map(|bind| &bind.path)) {
+        warnings.push(format!(
+            "the program can write in {} what other programs run: it is contained no more if it does",
+            path.display()
+        ));
+    }
+    if request.allow_unix {
+        warnings.push(
+            "the program can make Unix sockets, and reach whoever listens on one in the paths that it sees"
+                .to_owned(),
+        );
+    }
+    warnings
+}
+
+/// The user's own directory if the program sees it, and its home otherwise.
+fn working_directory(request: &Request, host: &Host, walls: &BTreeSet<Wall>, home: &Path) -> PathBuf {
+    let current = &host.working_directory;
+    let bound = request.binds.iter().any(|bind| current.starts_with(&bind.path));
+    let shared = matches!(request.home, Home::Share(_)) && current.starts_with(home);
+    if bound || shared || !walls.contains(&Wall::Files) { current.clone() } else { home.to_owned() }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{
+        super::{
+            request::{Bind, Entry, EntryKind},
+            root::FileAction,
+        },
+        *,
+    };
+
+    fn request() -> Request {
+        Request {
+            program: Program::Command { name: "true".into(), arguments: Vec::new() },
+            home: Home::Temporary,
+            binds: Vec::new(),
+            allow_unix: false,
+            environment: Vec::new(),
+            name_server: [10, 64, 0, 1].into(),
+        }
+    }
+
+    fn host() -> Host {
+        let entry = |path: &str, kind| Entry { path: path.into(), kind };
+        Host {
+            working_directory: "/home/alice/src/project".into(),
+            entries: vec![
+                entry("/usr", EntryKind::Directory),
+                entry("/bin", EntryKind::Link("usr/bin".into())),
+                entry("/etc/ssl", EntryKind::Directory),
+                entry("/etc/services", EntryKind::File),
+                entry("/sys/devices/system/cpu", EntryKind::Directory),
+            ],
+            resolved: vec![
+                ("/home/alice".into(), entry("/home/alice", EntryKind::Directory)),
+                ("/home/alice/src".into(), entry("/mnt/src", EntryKind::Directory)),
+                ("/srv/file".into(), entry("/srv/file", EntryKind::File)),
+            ],
+            random_ids: ["01234567-89ab-cdef-0123-456789abcdef".into(), "another".into()],
+            ..Host::default()
+        }
+    }
+
+    fn actions<'a>(plan: &'a Plan, path: &str) -> Vec<&'a FileAction> {
+        plan.files.iter().filter(|step| step.path == path).map(|step| &step.action).collect()
+    }
+
+    #[test]
+    fn a_plain_request_gets_every_wall_and_no_warning() {
+        let plan = Plan::new(&request(), &host()).unwrap();
+        assert_eq!(plan.walls().collect::<BTreeSet<_>>(), Wall::ALL.into());
+        assert!(plan.warnings().is_empty());
+        assert_eq!(plan.working_directory, "/home/user");
+        assert_eq!(actions(&plan, "/home/user"), [&FileAction::Memory(0o700)]);
+        assert_eq!(actions(&plan, "/run"), [&FileAction::Memory(0o755)]);
+        assert_eq!(actions(&plan, "/bin"), [&FileAction::Link("usr/bin".into())]);
+        let usr = FileAction::Bind { source: "/usr".into(), directory: true, writable: false };
+        assert_eq!(actions(&plan, "/usr"), [&usr]);
+    }
+
+    #[test]
+    fn nothing_of_the_host_is_writable_unless_the_request_says_so() {
+        let writable = |plan: &Plan| {
+            let is_writable =
+                |step: &&FileStep| matches!(step.action, FileAction::Bind { writable: true, .. });
+            plan.files.iter().filter(is_writable).map(|step| step.path.clone()).collect::<Vec<_>>()
+        };
+        assert!(writable(&Plan::new(&request(), &host()).unwrap()).is_empty());
+        let mut request = request();
+        request.binds = vec![
+            Bind { path: "/srv/file".into(), writable: false },
+            Bind { path: "/home/alice/src".into(), writable: true },
+        ];
+        let plan = Plan::new(&request, &host()).unwrap();
+        assert_eq!(writable(&plan), ["/home/alice/src"]);
+        let file = FileAction::Bind { source: "/srv/file".into(), directory: false, writable: false };
+        assert_eq!(actions(&plan, "/srv/file"), [&file]);
+        // What is mounted is what the path leads to, so that a link inside cannot lead elsewhere.
+        let source = FileAction::Bind { source: "/mnt/src".into(), directory: true, writable: true };
+        assert_eq!(actions(&plan, "/home/alice/src"), [&source]);
+        assert_eq!(plan.working_directory, "/home/alice/src/project");
+    }
+
+    #[test]
+    fn a_shared_home_and_unix_sockets_take_down_their_walls_with_a_warning() {
+        let request = Request { home: Home::Share("/home/alice".into()), allow_unix: true, ..request() };
+        let plan = Plan::new(&request, &host()).unwrap();
+        let missing: Vec<_> = Wall::ALL.into_iter().filter(|wall| !plan.has(*wall)).collect();
+        assert_eq!(missing, [Wall::Home, Wall::UnixSockets]);
+        assert_eq!(plan.warnings().len(), 2);
+        assert_eq!(plan.working_directory, "/home/alice/src/project");
+        assert!(plan.environment.contains(&("HOME".into(), "/home/alice".into())));
+    }
+
+    #[test]
+    fn a_writable_bind_of_the_users_home_directory_is_warned_of() {
+        let host = Host { environment: vec![("HOME".into(), "/home/alice".into())], ..host() };
+        for (path, writable, warnings) in
+            [("/home/alice", true, 1), ("/home/alice", false, 0), ("/home/alice/src", true, 0)]
+        {
+            let request = Request { binds: vec![Bind { path: path.into(), writable }], ..request() };
+            assert_eq!(Plan::new(&request, &host).unwrap().warnings().len(), warnings, "{path} {writable}");
+        }
+    }
+
+    #[test]
+    fn paths_that_would_open_a_wall_are_refused() {
+        for path in ["/", "/proc/1", "/sys", "/dev/net/tun", "/run", "/home", "/etc"] {
+            let request = Request { binds: vec![Bind { path: path.into(), writable: false }], ..request() };
+            assert_eq!(Plan::new(&request, &host()), Err(PlanError::ReservedPath(path.to_owned())));
+        }
+        for path in ["home", "/home/../etc", "./x"] {
+            let request = Request { binds: vec![Bind { path: path.into(), writable: false }], ..request() };
+            assert_eq!(Plan::new(&request, &host()), Err(PlanError::NotAbsolute(path.to_owned())));
+        }
+        let share = Request { home: Home::Share("/".into()), ..request() };
+        assert_eq!(Plan::new(&share, &host()), Err(PlanError::ReservedPath("/".to_owned())));
+    }
+
+    #[test]
+    fn variables_without_a_name_are_refused() {
+        for name in ["", "A=B"] {
+            let request = Request { environment: vec![(name.into(), "x".into())], ..request() };
+            assert_eq!(Plan::new(&request, &host()), Err(PlanError::VariableName(name.to_owned())));
+        }
+    }
+
+    #[test]
+    fn identifiers_of_the_machine_are_new_in_each_run() {
+        let plan = Plan::new(&request(), &host()).unwrap();
+        let machine_id = FileAction::File("0123456789abcdef0123456789abcdef\n".to_owned());
+        assert_eq!(actions(&plan, "/etc/machine-id"), [&machine_id]);
+        let boot_id = FileAction::Cover("another\n".to_owned());
+        assert_eq!(actions(&plan, "/proc/sys/kernel/random/boot_id"), [&boot_id]);
+    }
+}

@@ -1,0 +1,48 @@
+//! Tries descriptors that whoever started the program has left open.
+
+use std::{
+    fs::{self, OpenOptions},
+    io,
+    net::{Ipv4Addr, SocketAddr, TcpStream},
+    os::fd::{AsFd, OwnedFd},
+    time::Duration,
+};
+
+use rustix::{
+    fs::{FileType, fstat},
+    net::{connect, connect_unspec},
+};
+
+use super::{
+    super::raw,
+    network::listen_to,
+    rows::{Rows, worked},
+    targets::Targets,
+};
+
+pub(super) fn try_all(rows: &mut Rows, targets: &Targets) {
+    let inherited = raw::hostile::inherited(targets.inherited);
+    rows.add("a socket that was left open", inherited.and_then(|socket| connect_anew(socket, targets)));
+    let input = io::stdin().as_fd().try_clone_to_owned();
+    rows.add("standard input", input.and_then(|input| try_input(input, targets)));
+}
+
+fn try_input(input: OwnedFd, targets: &Targets) -> io::Result<String> {
+    match FileType::from_raw_mode(fstat(&input)?.st_mode) {
+        FileType::Socket => connect_anew(input, targets),
+        // Its parents are those of the host.
+        FileType::Directory => worked(fs::read_dir("/proc/self/fd/0/..")),
+        FileType::RegularFile => worked(OpenOptions::new().append(true).open("/proc/self/fd/0")),
+        kind => Err(io::Error::other(format!("{kind:?}"))),
+    }
+}
+
+/// A socket belongs to the network in which it was made, wherever it is connected to later.
+fn connect_anew(socket: OwnedFd, targets: &Targets) -> io::Result<String> {
+    let address: SocketAddr = (Ipv4Addr::LOCALHOST, targets.tcp).into();
+    connect_unspec(&socket)?;
+    connect(&socket, &address)?;
+    let stream = TcpStream::from(socket);
+    stream.set_read_timeout(Some(Duration::from_secs(1)))?;
+    listen_to(stream)
+}

@@ -1,0 +1,101 @@
+//! Tries to recognise the machine and its user.
+
+use std::{env, fs, io, os::fd::AsFd};
+
+use rustix::{
+    fs::fstat,
+    system::uname,
+    time::{ClockId, clock_gettime},
+};
+
+use super::{rows::Rows, targets::Targets};
+
+/// Variables that name hosts, sessions, sockets and users.
+const TELLING: [&str; 10] = [
+    "DBUS_SESSION_BUS_ADDRESS",
+    "DISPLAY",
+    "HOSTNAME",
+    "SSH_AUTH_SOCK",
+    "SSH_CLIENT",
+    "SSH_CONNECTION",
+    "SUDO_USER",
+    "WAYLAND_DISPLAY",
+    "XAUTHORITY",
+    "http_proxy",
+];
+
+pub(super) fn try_all(rows: &mut Rows, targets: &Targets) {
+    let host_name = uname().nodename().to_string_lossy().into_owned();
+    rows.add("host name", same(&host_name, &targets.host_name));
+    rows.add("machine-id", same(&read("/etc/machine-id"), &targets.machine_id));
+    rows.add("boot_id", same(&read("/proc/sys/kernel/random/boot_id"), &targets.boot_id));
+    rows.add("accounts of the machine", same(&read("/etc/passwd"), &targets.accounts));
+    rows.add("control group", same(&read("/proc/self/cgroup"), &targets.control_group));
+    if let Some(users) = targets.terminal {
+        rows.add("terminal of the user", terminal(users));
+    }
+    rows.add_found("network interfaces", &common(&interfaces(), &targets.interfaces));
+    let telling = TELLING.iter().filter(|name| env::var_os(name).is_some());
+    rows.add_found("telling environment", &telling.map(|name| (*name).to_owned()).collect::<Vec<_>>());
+    rows.add("time since the start of the machine", {
+        let seconds = clock_gettime(ClockId::Boottime).tv_sec;
+        if seconds < targets.seconds_since_boot {
+            Err(format!("{seconds} s"))
+        } else {
+            Ok(format!("{seconds} s"))
+        }
+    });
+    rows.add(
+        "command line of the kernel",
+        match read("/proc/cmdline") {
+            line if line.is_empty() => Err("empty".to_owned()),
+            line => Ok(line),
+        },
+    );
+    rows.add(
+        "time zone",
+        match env::var("TZ") {
+            Ok(zone) if zone == "UTC" => Err(zone),
+            zone => Ok(format!("{zone:?}")),
+        },
+    );
+}
+
+/// The file system and the number of a terminal.
+pub(super) fn device(terminal: impl AsFd) -> io::Result<(u64, u64)> {
+    let found = fstat(terminal)?;
+    Ok((found.st_dev, found.st_rdev))
+}
+
+/// Whether a standard stream is the user's terminal.
+fn terminal(users: (u64, u64)) -> Result<String, String> {
+    let (input, output, errors) = (io::stdin(), io::stdout(), io::stderr());
+    let streams = [input.as_fd(), output.as_fd(), errors.as_fd()];
+    if streams.into_iter().any(|stream| device(stream).is_ok_and(|found| found == users)) {
+        return Ok("it is a standard stream".to_owned());
+    }
+    Err("none of the standard streams".to_owned())
+}
+
+/// The names of interfaces but the loopback, with their hardware addresses, as the file system tells them.
+pub(super) fn interfaces() -> Vec<String> {
+    let entries = fs::read_dir("/sys/class/net").into_iter().flatten().flatten();
+    let named = entries.map(|entry| {
+        let address = fs::read_to_string(entry.path().join("address")).unwrap_or_default();
+        format!("{}={}", entry.file_name().display(), address.trim())
+    });
+    named.filter(|entry| !entry.starts_with("lo=")).collect()
+}
+
+/// A text file, or nothing.
+pub(super) fn read(path: &str) -> String {
+    fs::read_to_string(path).unwrap_or_default().trim().to_owned()
+}
+
+fn same(found: &str, outside: &str) -> Result<String, String> {
+    if !found.is_empty() && found == outside { Ok(found.to_owned()) } else { Err(found.to_owned()) }
+}
+
+fn common(found: &[String], outside: &[String]) -> Vec<String> {
+    found.iter().filter(|entry| outside.contains(entry)).cloned().collect()
+}

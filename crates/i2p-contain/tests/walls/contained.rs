@@ -1,0 +1,216 @@
+//! How contained programs behave: streams, files, signals, ends.
+
+use std::{
+    fs::{self, File, OpenOptions},
+    io::{BufRead, BufReader, Read, Write},
+    net::Shutdown,
+    os::{fd::OwnedFd, unix::net::UnixStream},
+    process::{Child, Command, Output, Stdio},
+    thread,
+    time::{Duration, Instant},
+};
+
+use i2p_contain::sandbox::Program;
+use libtest_mimic::{Failed, Trial};
+use rustix::process::{Pid, Signal, kill_process};
+
+use crate::harness::{Directories, LINK, Orders, REFUSED, check};
+
+pub(crate) fn trials() -> Vec<Trial> {
+    type Test = (&'static str, fn() -> Result<(), Failed>);
+    let tests: [Test; 15] = [
+        ("exit_codes_are_the_programs", exit_codes),
+        ("a_program_that_is_not_there_is_named", not_found),
+        ("a_socket_as_input_and_output_is_relayed", socket_streams),
+        ("a_file_as_output_is_relayed_and_appended_to", file_output),
+        ("megabytes_pass_unchanged", megabytes),
+        ("signals_reach_the_program", signals),
+        ("an_interrupt_reaches_the_whole_process_group", interrupt),
+        ("children_that_are_left_behind_are_reaped_and_ended", left_behind),
+        ("killing_the_process_outside_ends_everything", || killed(0, None)),
+        ("killing_the_first_stage_ends_everything", || killed(1, Some(137))),
+        ("killing_process_1_ends_everything", || killed(2, Some(137))),
+        ("a_private_home_stays_and_a_temporary_one_does_not", homes),
+        ("binds_are_writable_only_if_asked", binds),
+        ("the_link_is_handed_over_and_serves_the_program", link),
+        ("without_user_namespaces_nothing_starts", no_namespaces),
+    ];
+    tests.into_iter().map(|(name, test)| Trial::test(format!("contained::{name}"), test)).collect()
+}
+
+fn run(orders: &Orders) -> Result<Output, Failed> {
+    Ok(orders.command().stdin(Stdio::null()).output()?)
+}
+
+/// Starts a sandbox, and waits until its program has said that it is ready.
+fn start(line: &str) -> Result<(Child, BufReader<std::process::ChildStdout>), Failed> {
+    let mut child = Orders::shell(line).command().stdin(Stdio::null()).stdout(Stdio::piped()).spawn()?;
+    let mut output = BufReader::new(child.stdout.take().unwrap());
+    let mut said = String::new();
+    output.read_line(&mut said)?;
+    if said == "ready\n" { Ok((child, output)) } else { Err(format!("{said:?}, {:?}", child.wait()).into()) }
+}
+
+fn pid(number: u32) -> Pid {
+    Pid::from_raw(number.try_into().unwrap()).unwrap()
+}
+
+fn exit_codes() -> Result<(), Failed> {
+    for (line, code) in [("exit 0", 0), ("exit 7", 7), ("kill -TERM $$", 143), ("kill -KILL $$", 137)] {
+        let output = run(&Orders::shell(line))?;
+        check(output.status.code() == Some(code), &output)?;
+    }
+    Ok(())
+}
+
+fn not_found() -> Result<(), Failed> {
+    for (name, code) in [("/home/nobody/program", 127), ("no-such-program", 127), ("/etc", 126)] {
+        let program = Some(Program::Command { name: name.into(), arguments: Vec::new() });
+        let output = run(&Orders { program, ..Orders::default() })?;
+        let errors = String::from_utf8_lossy(&output.stderr);
+        check(output.status.code() == Some(code) && errors.contains(name), &output)?;
+        check((code == 127) == errors.contains("--ro-bind"), &output)?;
+    }
+    Ok(())
+}
+
+fn socket_streams() -> Result<(), Failed> {
+    let (mut ours, theirs) = UnixStream::pair()?;
+    let other = OwnedFd::from(theirs.try_clone()?);
+    let line = "cat; test -p /dev/stdin && test -p /dev/stdout && echo pipes";
+    let mut child = Orders::shell(line).command().stdin(OwnedFd::from(theirs)).stdout(other).spawn()?;
+    ours.write_all(b"through\n")?;
+    ours.shutdown(Shutdown::Write)?;
+    let mut received = String::new();
+    ours.read_to_string(&mut received)?;
+    let status = child.wait()?;
+    check(received == "through\npipes\n" && status.success(), &(received, status))
+}
+
+fn file_output() -> Result<(), Failed> {
+    let directories = Directories::new();
+    let path = directories.write("output", "before\n");
+    let file = OpenOptions::new().append(true).open(&path)?;
+    let line = "echo first; echo second >> /proc/self/fd/1; cat /proc/self/fd/1 & sleep 0.1; kill $!";
+    let status = Orders::shell(line).command().stdin(Stdio::null()).stdout(file).status()?;
+    let written = fs::read_to_string(path)?;
+    // The program can neither read the file nor cut it off.
+    check(written == "before\nfirst\nsecond\n", &(written, status))
+}
+
+fn megabytes() -> Result<(), Failed> {
+    let directories = Directories::new();
+    let bytes: Vec<u8> =
+        (0..8_000_000_u32).map(|number| number.to_le_bytes()[usize::from(number % 2 == 0)]).collect();
+    fs::write(directories.home().join("input"), &bytes)?;
+    let file = File::open(directories.home().join("input"))?;
+    let output = Orders::shell("cat").command().stdin(file).output()?;
+    check(output.stdout == bytes, &(output.stdout.len(), output.status))
+}
+
+fn signals() -> Result<(), Failed> {
+    for (signal, code) in [(Signal::TERM, 3), (Signal::HUP, 4), (Signal::USR1, 5)] {
+        let line = "trap 'exit 3' TERM; trap 'exit 4' HUP; trap 'exit 5' USR1; echo ready; while :; do sleep 0.01; done";
+        let (mut child, _) = start(line)?;
+        kill_process(pid(child.id()), signal)?;
+        let status = child.wait()?;
+        check(status.code() == Some(code), &(signal, status))?;
+    }
+    Ok(())
+}
+
+fn interrupt() -> Result<(), Failed> {
+    let (mut child, mut output) =
+        start("echo ready; sh -c 'trap \"echo inner; exit\" INT; while :; do sleep 0.01; done'; echo after")?;
+    thread::sleep(Duration::from_millis(50));
+    kill_process(pid(child.id()), Signal::INT)?;
+    let mut said = String::new();
+    output.read_to_string(&mut said)?;
+    check(said.starts_with("inner\n"), &(said, child.wait()?))
+}
+
+fn left_behind() -> Result<(), Failed> {
+    let started = Instant::now();
+    let line = "(sleep 0.01 &) ; (setsid sleep 1000 &) ; sleep 0.1; ps -o stat= -A | grep -c Z; echo end";
+    let output = run(&Orders::shell(line))?;
+    check(output.stdout == b"0\nend\n" && started.elapsed() < Duration::from_secs(60), &output)
+}
+
+/// Kills the process outside, or a descendant of it, and sees that nothing inside holds the output open any more.
+fn killed(generation: u32, code: Option<i32>) -> Result<(), Failed> {
+    let (mut child, mut output) = start("echo ready; setsid sleep 1000 & sleep 1000")?;
+    let mut victim = child.id();
+    for _ in 0..generation {
+        let children = fs::read_to_string(format!("/proc/{victim}/task/{victim}/children"))?;
+        victim = children.split_whitespace().next().ok_or("no child")?.parse()?;
+    }
+    let started = Instant::now();
+    kill_process(pid(victim), Signal::KILL)?;
+    output.read_to_end(&mut Vec::new())?;
+    let status = child.wait()?;
+    check(status.code() == code && started.elapsed() < Duration::from_secs(1), &(status, started.elapsed()))
+}
+
+fn homes() -> Result<(), Failed> {
+    let directories = Directories::new();
+    let line = "cat file 2> /dev/null; echo kept > file; pwd; echo $HOME";
+    for (private, second) in [
+        (Some(directories.home().to_owned()), "kept\n/home/user\n/home/user\n"),
+        (None, "/home/user\n/home/user\n"),
+    ] {
+        let orders = Orders { private, ..Orders::shell(line) };
+        let first = run(&orders)?;
+        check(first.stdout == b"/home/user\n/home/user\n", &first)?;
+        let output = run(&orders)?;
+        check(output.stdout == second.as_bytes(), &output)?;
+    }
+    check(fs::read_to_string(directories.home().join("file"))? == "kept\n", &"the file stays")
+}
+
+fn binds() -> Result<(), Failed> {
+    let directories = Directories::new();
+    let (one, other) = (directories.home().join("one"), directories.home().join("other"));
+    fs::create_dir(&one)?;
+    fs::create_dir(&other)?;
+    let hidden = directories.write("hidden", "text");
+    let file = directories.write("file", "shown");
+    let line = format!(
+        "cd {home} && cat file; echo x > one/new; echo x > other/new; echo x > file; ls {hidden}; touch /usr/new /new",
+        home = directories.home().display(),
+        hidden = hidden.display()
+    );
+    let orders = Orders {
+        read_only: vec![one.clone(), file.clone()],
+        writable: vec![other.clone()],
+        ..Orders::shell(&line)
+    };
+    let output = run(&orders)?;
+    check(output.stdout == b"shown", &output)?;
+    check(!one.join("new").exists() && other.join("new").exists(), &output)?;
+    check(fs::read_to_string(file)? == "shown", &output)
+}
+
+fn link() -> Result<(), Failed> {
+    let program = Some(Program::Command {
+        name: "bash".into(),
+        arguments: vec!["-c".into(), "exec 3<>/dev/tcp/127.0.0.1/9040 && cat <&3".into()],
+    });
+    let orders = Orders { program, ..Orders::default() };
+    let output = orders.command().env(LINK, "1").stdin(Stdio::null()).output()?;
+    check(output.stdout == b"through the link", &output)
+}
+
+fn no_namespaces() -> Result<(), Failed> {
+    let starter = Orders::shell("echo started").command();
+    let mut command = Command::new("unshare");
+    command.args(["--user", "--map-root-user", "sh", "-c"]);
+    command.arg("echo 0 > /proc/sys/user/max_user_namespaces && exec \"$0\" \"$@\"");
+    let output = command
+        .arg("/proc/self/fd/0")
+        .args(starter.get_args())
+        .stdin(File::open("/proc/self/exe")?)
+        .output()?;
+    let errors = String::from_utf8_lossy(&output.stderr);
+    check(output.status.code() == Some(REFUSED) && output.stdout.is_empty(), &output)?;
+    check(errors.contains("user namespace") && errors.contains("sysctl user.max_user_namespaces"), &output)
+}

@@ -1,0 +1,279 @@
+//! The hostile program under no walls, under namespaces only, under all walls, and under all but one.
+
+use std::{
+    collections::BTreeSet,
+    fs::File,
+    net::{Ipv4Addr, TcpStream},
+    os::fd::OwnedFd,
+    process::{Command, Stdio},
+    sync::LazyLock,
+};
+
+use i2p_contain::sandbox::{
+    Wall,
+    probes::{self, Accomplice, Row},
+};
+use libtest_mimic::{Failed, Trial};
+
+use crate::harness::{Directories, LINK, Orders};
+
+/// What oniux has: user, network, mount and PID namespaces. The link is there in all.
+const NAMESPACES: [Wall; 4] = [Wall::Users, Wall::Network, Wall::Processes, Wall::Link];
+
+/// A wall that is left out, what else the user has allowed, and what gets out then.
+struct Breach {
+    wall: Wall,
+    allow_unix: bool,
+    share_home: bool,
+    gets_out: &'static [&'static str],
+}
+
+const fn breach(wall: Wall, gets_out: &'static [&'static str]) -> Breach {
+    Breach { wall, allow_unix: false, share_home: false, gets_out }
+}
+
+/// Tries whose outcome without walls depends on the kernel's configuration and on the machine. The others get out
+/// everywhere.
+const DEPEND_ON_MACHINE: [&str; 7] = [
+    "BPF",
+    "Unix socket in /run",
+    "files of /run",
+    "log of the kernel",
+    "network interfaces",
+    "performance counters",
+    "vsock",
+];
+
+const BREACHES: &[Breach] = &[
+    breach(
+        Wall::Network,
+        &[
+            "TCP to 127.0.0.1 of the host",
+            "TCP Fast Open to the host",
+            "UDP to 127.0.0.1 of the host",
+            "UDP to the host by sendmmsg",
+        ],
+    ),
+    Breach { allow_unix: true, ..breach(Wall::Network, &["abstract Unix socket"]) },
+    breach(Wall::Processes, &["signal to a process outside"]),
+    breach(Wall::Ipc, &["System V shared memory"]),
+    breach(Wall::HostName, &["host name"]),
+    breach(Wall::ControlGroups, &["control group"]),
+    breach(Wall::Uptime, &["time since the start of the machine"]),
+    breach(
+        Wall::Files,
+        &[
+            "a file that a program outside executes",
+            "a FIFO that a program outside reads",
+            "shared memory in /dev/shm",
+            "files of /run",
+            "machine-id",
+            "boot_id",
+            "accounts of the machine",
+            "network interfaces",
+            "command line of the kernel",
+            "devices of the machine",
+        ],
+    ),
+    breach(Wall::Run, &["files of /run"]),
+    breach(Wall::Temporary, &["shared memory in /dev/shm"]),
+    Breach { allow_unix: true, ..breach(Wall::Temporary, &["Unix socket in /tmp"]) },
+    Breach {
+        share_home: true,
+        ..breach(
+            Wall::Home,
+            &["a file that a program outside executes", "a FIFO that a program outside reads"],
+        )
+    },
+    Breach {
+        share_home: true,
+        allow_unix: true,
+        ..breach(
+            Wall::Home,
+            &[
+                "Unix socket in the home directory",
+                "a descriptor from a process outside",
+                "Unix datagram",
+                "Unix datagram through a pair",
+            ],
+        )
+    },
+    breach(Wall::Devices, &["devices of the machine"]),
+    breach(Wall::Configuration, &["machine-id", "accounts of the machine"]),
+    breach(Wall::Proc, &["boot_id", "command line of the kernel"]),
+    breach(Wall::Hardware, &["network interfaces"]),
+    breach(Wall::Descriptors, &["a socket that was left open"]),
+    breach(Wall::Streams, &["standard input"]),
+    breach(Wall::Environment, &["telling environment", "time zone"]),
+    breach(Wall::CoreDumps, &["core dump handler"]),
+    breach(Wall::Privileges, &["capabilities or setuid programs"]),
+    breach(Wall::SocketFamilies, &["vsock", "netlink protocols"]),
+    Breach {
+        share_home: true,
+        ..breach(
+            Wall::UnixSockets,
+            &[
+                "Unix socket in the home directory",
+                "a descriptor from a process outside",
+                "Unix datagram",
+                "Unix datagram through a pair",
+            ],
+        )
+    },
+    breach(Wall::IoUring, &["io_uring"]),
+    breach(Wall::Keyrings, &["keyring of the session", "request_key"]),
+    breach(Wall::KernelInterfaces, &["performance counters"]),
+    #[cfg(target_arch = "x86_64")]
+    breach(Wall::OtherAbis, &["i386 system call"]),
+];
+
+pub(crate) fn trials() -> Vec<Trial> {
+    let mut trials = vec![
+        Trial::test("hostile::without_walls_nearly_everything_gets_out", without_walls),
+        Trial::test("hostile::namespaces_alone_let_sockets_and_the_kernel_out", namespaces_alone),
+        Trial::test("hostile::every_wall_but_link_has_a_breach", every_wall_is_tried),
+    ];
+    for input in [Input::Pipe, Input::Socket, Input::Directory, Input::File] {
+        let name = format!("hostile::all_walls_hold_with_{input:?}_as_input").to_lowercase();
+        trials.push(Trial::test(name, move || all_walls(input)));
+    }
+    for breach in BREACHES {
+        let also = match (breach.allow_unix, breach.share_home) {
+            (false, false) => "",
+            (true, false) => "_and_unix_sockets_allowed",
+            (false, true) => "_and_a_shared_home",
+            (true, true) => "_and_unix_sockets_and_a_shared_home",
+        };
+        let name = format!("hostile::without_{:?}{also}", breach.wall).to_lowercase();
+        trials.push(Trial::test(name, move || one_missing(breach)));
+    }
+    trials
+}
+
+/// What standard input is.
+#[derive(Clone, Copy, Debug)]
+enum Input {
+    Pipe,
+    Socket,
+    Directory,
+    File,
+}
+
+/// Runs the hostile program in a sandbox with these orders, or without one.
+fn run_hostile(orders: Option<Orders>, input: Input, share_home: bool) -> Result<Vec<Row>, Failed> {
+    let directories = Directories::new();
+    let accomplice = Accomplice::start(directories.home(), directories.temporary.path())?;
+    let targets = accomplice.targets();
+    let mut command: Command = match orders {
+        Some(mut orders) => {
+            orders.program = Some(probes::program(targets));
+            orders.share = share_home.then(|| directories.home().to_owned());
+            let mut command = orders.command();
+            if !orders.missing.contains(&Wall::Network) {
+                // So that the loopback inside is up.
+                command.env(LINK, "1");
+            }
+            command
+        }
+        None => probes::without_walls(targets)?,
+    };
+    let script = directories.write("input", "text");
+    let input: Stdio = match input {
+        Input::Pipe => Stdio::piped(),
+        Input::Socket => {
+            let stream = TcpStream::connect((Ipv4Addr::LOCALHOST, targets.tcp_port()))?;
+            OwnedFd::from(stream).into()
+        }
+        Input::Directory => File::open(directories.home())?.into(),
+        Input::File => File::open(script)?.into(),
+    };
+    let telling = [("SSH_CLIENT", "192.0.2.1 1 22"), ("DISPLAY", ":0"), ("TZ", "Europe/Berlin")];
+    let output = command.stdin(input).envs(telling).stderr(Stdio::piped()).output()?;
+    probes::parse(&output.stdout).map_err(|error| {
+        format!("{error}: {}, {}", output.status, String::from_utf8_lossy(&output.stderr)).into()
+    })
+}
+
+fn got_out(rows: &[Row]) -> BTreeSet<&str> {
+    rows.iter().filter(|row| !row.held).map(|row| row.name.as_str()).collect()
+}
+
+/// Fails unless all of `expected` got out, but for what depends on the machine and is held here without walls, too.
+fn expect_out(rows: &[Row], expected: &[&str]) -> Result<(), Failed> {
+    static WITHOUT_WALLS: LazyLock<Vec<Row>> =
+        LazyLock::new(|| run_hostile(None, Input::Socket, false).expect("the hostile program runs"));
+    let possible = got_out(&WITHOUT_WALLS);
+    let possible = |name: &&&str| !DEPEND_ON_MACHINE.contains(*name) || possible.contains(**name);
+    let out = got_out(rows);
+    let missing: Vec<_> = expected.iter().filter(possible).filter(|name| !out.contains(**name)).collect();
+    if missing.is_empty() {
+        return Ok(());
+    }
+    let details: Vec<_> = rows.iter().filter(|row| missing.contains(&&row.name.as_str())).collect();
+    Err(format!("should have got out: {missing:?}, {details:#?}. Got out: {out:?}").into())
+}
+
+fn without_walls() -> Result<(), Failed> {
+    let rows = run_hostile(None, Input::Socket, false)?;
+    let mut expected = vec!["Unix socket in /run", "signal to a process outside", "abstract Unix socket"];
+    expected.extend(BREACHES.iter().flat_map(|breach| breach.gets_out));
+    expect_out(&rows, &expected)
+}
+
+fn namespaces_alone() -> Result<(), Failed> {
+    let missing = Wall::ALL.into_iter().filter(|wall| !NAMESPACES.contains(wall)).collect();
+    let rows = run_hostile(Some(Orders { missing, ..Orders::default() }), Input::Socket, false)?;
+    expect_out(
+        &rows,
+        &[
+            "Unix socket in the home directory",
+            "Unix socket in /tmp",
+            "Unix socket in /run",
+            "a descriptor from a process outside",
+            "a file that a program outside executes",
+            "a socket that was left open",
+            "boot_id",
+            "host name",
+            "io_uring",
+            "keyring of the session",
+            "request_key",
+            "shared memory in /dev/shm",
+            "standard input",
+            "telling environment",
+            "vsock",
+        ],
+    )?;
+    let held = ["TCP to 127.0.0.1 of the host", "abstract Unix socket", "ptrace of a process outside"];
+    let out = got_out(&rows);
+    match held.iter().find(|name| out.contains(*name)) {
+        Some(name) => Err(format!("{name} got out of namespaces").into()),
+        None => Ok(()),
+    }
+}
+
+fn all_walls(input: Input) -> Result<(), Failed> {
+    let rows = run_hostile(Some(Orders::default()), input, false)?;
+    let out: Vec<_> = rows.iter().filter(|row| !row.held).collect();
+    if out.is_empty() && rows.len() > 40 {
+        Ok(())
+    } else {
+        Err(format!("{} rows, got out: {out:#?}", rows.len()).into())
+    }
+}
+
+/// What the wall is for gets out.
+fn one_missing(breach: &Breach) -> Result<(), Failed> {
+    let missing = vec![breach.wall];
+    let orders = Orders { missing, allow_unix: breach.allow_unix, ..Orders::default() };
+    let rows = run_hostile(Some(orders), Input::Socket, breach.share_home)?;
+    expect_out(&rows, breach.gets_out)
+}
+
+fn every_wall_is_tried() -> Result<(), Failed> {
+    let tried: BTreeSet<_> = BREACHES.iter().map(|breach| breach.wall).collect();
+    // All others rest on user namespaces; the link is another room's. Terminals are tried where there is one.
+    let elsewhere = [Wall::Users, Wall::Link, Wall::Terminal, Wall::TerminalInput];
+    let missing: Vec<_> =
+        Wall::ALL.into_iter().filter(|wall| !tried.contains(wall) && !elsewhere.contains(wall)).collect();
+    if missing.is_empty() { Ok(()) } else { Err(format!("{missing:?}").into()) }
+}
