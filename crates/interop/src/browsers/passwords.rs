@@ -32,6 +32,8 @@ pub(super) async fn in_chromium(browser: &mut Chromium, pictures: &Path) -> Resu
 /// Gives a wrong password, is asked again, and gives the right one.
 pub(super) async fn in_firefox(browser: &mut Firefox) -> Result<()> {
     browser.answer_prompts(&[(USER, "wrong"), (USER, PASSWORD)]).await?;
+    // The page of the check before has the same text.
+    browser.open("about:blank").await?;
     browser.through(PASSWORDS).await?;
     browser.open(&format!("http://{}/", OF_FIREFOX[0])).await?;
     browser.wait_for_text(PAGE_TEXT, SESSION_TIMEOUT).await?;
