@@ -84,7 +84,7 @@ pub(crate) async fn run(
     let risks = vec![NOT_ANONYMOUS.to_owned()];
     let running = Running { config, sessions, tunnels, own_router: None, address_book: None, risks };
     running.update_status(&board);
-    board.set_stage(Stage::Running);
+    board.set_stage(Stage::Running { starting: Vec::new() });
     announce(&listeners);
     print_commands_to_try(address, &page);
     obey(&running, &mut signals, orders).await;

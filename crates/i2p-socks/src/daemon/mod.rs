@@ -20,5 +20,6 @@ pub(crate) mod run;
 pub(crate) mod running;
 pub(crate) mod sessions;
 pub(crate) mod signals;
+mod start;
 pub(crate) mod tunnels;
 pub(crate) mod used_bridge;

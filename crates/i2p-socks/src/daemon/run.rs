@@ -22,6 +22,7 @@ use super::{
     running::{Changes, Running, warn_of_new_risks},
     sessions::Sessions,
     signals::Signals,
+    start::Start,
     tunnels::{BoundListener, Tunnels},
 };
 use crate::{
@@ -165,7 +166,7 @@ struct Controls<'a, 'b> {
     router: &'a mut RouterSearch<'b>,
 }
 
-/// Announces the first sessions, and handles signals and orders until the proxy is told to stop.
+/// Announces each tunnel when its first session is ready, and handles signals and orders until the proxy is told to stop.
 ///
 /// # Errors
 /// There is no router, and why.
@@ -175,8 +176,7 @@ async fn serve(
     context: &RunContext<'_>,
 ) -> Result<(), CommandError> {
     let stop = signals.stop.clone();
-    let mut ready = Box::pin(running.sessions.ready());
-    let mut starting = true;
+    let mut start = Start::of(running.tunnels.names(), &running.sessions);
     loop {
         tokio::select! {
             () = stop.cancelled() => return Ok(()),
@@ -186,27 +186,18 @@ async fn serve(
                 // client are built again when one needs them.
                 RouterEvent::Died => {
                     running.sessions.renew_identities(None);
-                    if starting {
-                        ready = Box::pin(running.sessions.ready());
-                    }
+                    start.go_on_with(running.tunnels.names(), &running.sessions);
                 }
             },
             // Pools without a session are ready at once, also without a router.
-            () = &mut ready, if starting && router.is_over() => {
-                starting = false;
-                context.progress.finish();
-                context.board.set_stage(Stage::Running);
-                announce(&running.tunnels.listeners());
-                ServiceManager.ready(&context.board.summary());
-            }
+            started = start.next(), if router.is_over() => context.tunnels_started(running, &started, &start),
             Some(()) = signals.new_identity.recv() => {
                 renew_identities(running, None);
             }
             Some(()) = signals.reload.recv() => {
-                if stop.run_until_cancelled(context.reload(running, starting)).await.is_none() {
+                if stop.run_until_cancelled(context.reload(running, &mut start)).await.is_none() {
                     return Ok(());
                 }
-                ready = Box::pin(running.sessions.ready());
             }
             Some(order) = orders.recv() => match order {
                 Order::NewIdentity(user, reply) => {
@@ -217,10 +208,9 @@ async fn serve(
                     let _ = reply.send(running.config.routing_number());
                 }
                 Order::Reload(reply) => {
-                    let reloaded = context.reload(running, starting);
+                    let reloaded = context.reload(running, &mut start);
                     let Some(outcome) = stop.run_until_cancelled(reloaded).await else { return Ok(()) };
                     let _ = reply.send(outcome);
-                    ready = Box::pin(running.sessions.ready());
                 }
             }
         }
@@ -264,10 +254,22 @@ impl RunContext<'_> {
         Ok(())
     }
 
-    /// Reloads the configuration, and logs the outcome. `starting`: the service manager and scripts still wait for the end of the
-    /// start, and for nothing else.
-    async fn reload(&self, running: &mut Running, starting: bool) -> Result<ReloadReply, String> {
-        if !starting {
+    /// Announces tunnels whose first session is ready. Clients are served from the first one on.
+    fn tunnels_started(&self, running: &Running, started: &[String], start: &Start) {
+        let is_first = self.board.is_starting();
+        self.progress.finish();
+        self.board.set_stage(Stage::Running { starting: start.waiting() });
+        let of_started = |listener: &Listener| started.contains(&listener.tunnel);
+        announce(&running.tunnels.listeners().into_iter().filter(of_started).collect::<Vec<_>>());
+        if is_first {
+            ServiceManager.ready(&self.board.summary());
+        }
+    }
+
+    /// Reloads the configuration, and logs the outcome. Before the first tunnel has started, the service manager and scripts wait for
+    /// that, and for nothing else.
+    async fn reload(&self, running: &mut Running, start: &mut Start) -> Result<ReloadReply, String> {
+        if start.has_begun() {
             ServiceManager.reloading();
         }
         let outcome = running.reload(self.options, self.state_directory).await;
@@ -275,7 +277,8 @@ impl RunContext<'_> {
             Ok(changed) => {
                 // Before the log tells of it, because readers of the log look at the status next.
                 self.board.reload_applied();
-                self.apply(running, changed, starting);
+                start.go_on_with(running.tunnels.names(), &running.sessions);
+                self.apply(running, changed, start);
                 self.board.summary()
             }
             Err(error) => {
@@ -287,7 +290,7 @@ impl RunContext<'_> {
                 "The last reload was refused; the old configuration stays in effect".to_owned()
             }
         };
-        if !starting {
+        if start.has_begun() {
             ServiceManager.ready(&status);
         }
         outcome
@@ -296,13 +299,15 @@ impl RunContext<'_> {
     }
 
     /// Brings everything else in line with the new configuration.
-    fn apply(&self, running: &Running, Changes { settings, listeners }: &Changes, starting: bool) {
+    fn apply(&self, running: &Running, Changes { settings, listeners }: &Changes, start: &Start) {
         running.update_status(self.board);
+        if start.has_begun() {
+            self.board.set_stage(Stage::Running { starting: start.waiting() });
+        }
         self.log.change(running.config.log);
         self.state_directory.write_ports(&running.tunnels.listeners());
-        if !starting {
-            announce(&listeners.opened);
-        }
+        let opened = listeners.opened.iter().filter(|listener| !start.waits(&listener.tunnel));
+        announce(&opened.cloned().collect::<Vec<_>>());
         for gone in &listeners.closed {
             tracing::info!("{} accepts no more clients; open streams continue", gone.address);
         }

@@ -342,14 +342,11 @@ impl Sessions {
         shared.into_iter().chain(own).chain(retired)
     }
 
-    /// Returns once every session that is built at the start is ready.
-    pub(crate) fn ready(&self) -> impl Future<Output = ()> + Send + use<> {
-        let own = self.dedicated.values().map(|own| own.sessions.clone());
-        let pools: Vec<_> = own.chain([self.shared.clone()]).collect();
+    /// Returns once a session of a tunnel is ready that is built at the start; at once if none is.
+    pub(crate) fn first_ready(&self, tunnel: &str) -> impl Future<Output = ()> + Send + use<> {
+        let pool = self.dedicated.get(tunnel).map_or(&self.shared, |own| &own.sessions).clone();
         async move {
-            for pool in pools {
-                pool.first_ready().await;
-            }
+            pool.first_ready().await;
         }
     }
 }

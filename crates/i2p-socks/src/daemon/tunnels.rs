@@ -216,6 +216,14 @@ impl Tunnels {
         self.served.iter().flat_map(ServedListener::listeners).collect()
     }
 
+    /// The names of all tunnels, each once.
+    pub(crate) fn names(&self) -> Vec<String> {
+        let mut names: Vec<_> = self.served.iter().map(|served| served.tunnel.clone()).collect();
+        names.sort_unstable();
+        names.dedup();
+        names
+    }
+
     /// The pool of virtual addresses.
     pub(crate) fn addresses(&self) -> &AddressPool {
         &self.addresses

@@ -22,12 +22,15 @@ use super::{
 use crate::{listener::Listener, pac::ProxyAutoConfig};
 
 /// The stage in the life of the proxy.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Stage {
     /// No session has been ready yet.
     Starting,
     /// Clients are served.
-    Running,
+    Running {
+        /// The tunnels of which no session has been ready yet.
+        starting: Vec<String>,
+    },
     /// It was told to stop.
     Stopping,
 }
@@ -80,7 +83,12 @@ impl Board {
     }
 
     fn stage(&self) -> Stage {
-        *self.0.stage.borrow()
+        self.0.stage.borrow().clone()
+    }
+
+    /// Whether no session has been ready yet.
+    pub(crate) fn is_starting(&self) -> bool {
+        self.stage() == Stage::Starting
     }
 
     /// Replaces the running parts, after the start or a reload.
@@ -118,7 +126,7 @@ impl Board {
         let all_lack_sessions = !conditions.is_empty() && conditions.iter().all(lacks_session);
         match self.stage() {
             Stage::Starting => true,
-            Stage::Running => !conditions.contains(&PoolCondition::Ready) && !all_lack_sessions,
+            Stage::Running { .. } => !conditions.contains(&PoolCondition::Ready) && !all_lack_sessions,
             Stage::Stopping => false,
         }
     }
@@ -133,21 +141,23 @@ impl Board {
     fn condition(&self) -> Condition {
         let active = self.active().clone();
         let tunnels = self.tunnel_conditions(&active).into_iter().map(|(_, condition)| condition);
-        Condition::of_tunnels(tunnels).unwrap_or_else(|| self.condition_of(None, &active))
+        Condition::of_tunnels(tunnels).unwrap_or_else(|| self.condition_of("", &active))
     }
 
     /// The tunnels and their conditions, with the result of [`Board::check_router`].
     fn tunnel_conditions(&self, active: &ActiveParts) -> Vec<(String, Condition)> {
-        let condition = |name: &str| self.condition_of(active.pool_of(name), active);
+        let condition = |name: &str| self.condition_of(name, active);
         active.tunnels().into_iter().map(|name| (name.to_owned(), condition(name))).collect()
     }
 
-    /// The condition of tunnels with this pool. `None`: they have no session.
-    fn condition_of(&self, pool: Option<&TunnelPool>, active: &ActiveParts) -> Condition {
+    /// The condition of a tunnel. One that does not exist has no session.
+    fn condition_of(&self, tunnel: &str, active: &ActiveParts) -> Condition {
+        let pool = active.pool_of(tunnel).map_or(PoolCondition::Idle, TunnelPool::condition);
         let condition = match self.stage() {
             Stage::Starting => Condition::Starting,
+            Stage::Running { starting } if starting.iter().any(|name| name == tunnel) => Condition::Starting,
+            Stage::Running { .. } => Condition::of_pool(pool),
             Stage::Stopping => Condition::Stopping,
-            Stage::Running => Condition::of_pool(pool.map_or(PoolCondition::Idle, TunnelPool::condition)),
         };
         match condition.needs_router() && self.lacks_router(active) {
             true => Condition::NoRouter,

@@ -99,6 +99,7 @@ impl TunnelReport {
     pub(crate) fn lacks(&self, whole: &str) -> Option<&'static str> {
         match self.state.as_str() {
             state if state == whole => None,
+            "starting" => Some("the router is building its first I2P tunnels, its clients wait"),
             "no-session" => Some("no I2P session, its clients wait for the router"),
             "no-router" => Some("no I2P session is open, and the router does not answer"),
             _ => None,

@@ -118,6 +118,32 @@ async fn a_reload_before_the_first_session_ends_before_ready_is_sent() {
     assert_eq!(proxy.stdout().iter().filter(|line| line.ends_with(" ready")).count(), 2, "{}", proxy.said());
 }
 
+/// Clients of one tunnel are served, so units that depend on this one may start.
+#[tokio::test(flavor = "multi_thread")]
+async fn ready_is_sent_once_when_the_first_of_several_tunnels_is_served() {
+    let bridge = TestBridge::start().await;
+    bridge.once("SESSION CREATE", Act::late(Duration::from_secs(6)));
+    let dir = tempfile::tempdir().unwrap();
+    let mut manager = Manager::listen(dir.path());
+    let config = dir.path().join("config.toml");
+    let tunnels = "[[tunnel]]\nlisten = ['127.0.0.1:0']\n[[tunnel]]\nname = 'own'\nlisten = ['127.0.0.1:0']\nquantity = 3\n";
+    fs::write(&config, format!("[router]\nsam = '{}'\n{tunnels}", bridge.address())).unwrap();
+    let mut command = common::i2p_socks(&["--config", config.to_str().unwrap()]);
+    command.env("NOTIFY_SOCKET", dir.path().join("notify"));
+    let proxy = Running::of(command);
+    let ready = manager.told("READY=1");
+    assert!(ready.contains("STATUS=Serving on 2 listeners; tunnel "), "{ready}");
+    assert!(ready.ends_with(" has no I2P session") || ready.contains(" has no I2P session\n"), "{ready}");
+    manager.told("STATUS=Serving on 2 listeners");
+    drop(proxy);
+    assert_eq!(
+        manager.said.iter().filter(|message| message.contains("READY=1")).count(),
+        1,
+        "{:?}",
+        manager.said
+    );
+}
+
 /// At boot the router's unit runs long before its bridge answers.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_service_waits_for_a_router_that_is_slow_to_start() {

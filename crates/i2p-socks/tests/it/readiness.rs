@@ -212,6 +212,52 @@ async fn a_tunnel_whose_clients_wait_is_named_and_the_proxy_serves_the_others() 
     until_ready_says(admin, 200, "Serving on 2 listeners\n");
 }
 
+/// The tunnel whose session is built first is served, and says so. The others are named until theirs is.
+#[tokio::test(flavor = "multi_thread")]
+async fn at_the_start_a_tunnel_that_is_served_does_not_wait_for_the_others() {
+    let bridge = TestBridge::start().await;
+    let late = Duration::from_secs(12);
+    bridge.once("SESSION CREATE", Act::late(late));
+    let mut proxy =
+        Proxy::start(&bridge, "[[tunnel]]\nname = 'own'\nlisten = ['127.0.0.1:0']\nquantity = 3\n");
+    let begin = Instant::now();
+    let first = proxy.running.ready();
+    assert_eq!(connect(first, "echo.i2p").0, 0);
+    let admin = proxy.admin();
+    let json: serde_json::Value = serde_json::from_str(body(&get(admin, "/status.json").1)).unwrap();
+    let serves = |tunnel: &serde_json::Value| tunnel["listeners"][0] == first.to_string().as_str();
+    let tunnels = json["tunnels"].as_array().unwrap();
+    let (served, waiting) = if serves(&tunnels[0]) { (0, 1) } else { (1, 0) };
+    let state = |tunnel: usize| (&tunnels[tunnel]["state"], &tunnels[tunnel]["ready"]);
+    assert_eq!((&json["state"], &json["ready"]), (&"ready".into(), &true.into()), "{json:#}");
+    assert_eq!(state(served), (&"ready".into(), &true.into()), "{json:#}");
+    assert_eq!(state(waiting), (&"starting".into(), &false.into()), "{json:#}");
+    let name = tunnels[waiting]["name"].as_str().unwrap().to_owned();
+    let (status, answer) = get(admin, "/ready");
+    let line = format!("Serving on 2 listeners; tunnel {name} has no I2P session\n");
+    assert_eq!((status, body(&answer)), (200, line.as_str()));
+    let metrics = get(admin, "/metrics").1;
+    for line in ["ready 1".to_owned(), format!("tunnel_ready{{tunnel=\"{name}\"}} 0")] {
+        assert!(metrics.contains(&format!("\ni2p_socks_{line}\n")), "{line}: {metrics}");
+    }
+    let (code, stdout, stderr) = common::output(&["status", "--state-dir", &proxy.state()]);
+    assert_eq!(code, Some(0), "{stderr}");
+    assert!(
+        stdout.contains(": the router is building its first I2P tunnels, its clients wait; 0"),
+        "{stdout}"
+    );
+    // A reload meanwhile ends the start of no tunnel, and says no line twice.
+    proxy.configure("[limits]\ndial = '50s'\n");
+    proxy.running.send("HUP");
+    proxy.running.stderr_line("the new configuration is in effect");
+    assert_eq!(body(&get(admin, "/ready").1), line);
+    assert!(begin.elapsed() < late, "the session was late enough");
+    until_ready_says(admin, 200, "Serving on 2 listeners\n");
+    let [one, other] = proxy.running.listeners(2)[..] else { panic!("two listeners") };
+    assert_ne!(one, other);
+    assert_eq!(proxy.running.stdout().len(), 2, "{}", proxy.running.said());
+}
+
 /// The pages that show the state of the router wait for its answer. Health does not wait for them.
 #[tokio::test(flavor = "multi_thread")]
 async fn requests_that_wait_for_the_router_do_not_delay_health() {
