@@ -39,8 +39,12 @@ pub enum DirectoryError {
 /// # Errors
 /// [`DirectoryError`] if another user could read or replace what is put there.
 pub fn open(path: &Path) -> Result<PathBuf, DirectoryError> {
+    open_as(path, us())
+}
+
+fn open_as(path: &Path, user: u32) -> Result<PathBuf, DirectoryError> {
     match fs::symlink_metadata(path) {
-        Ok(link) if link.is_symlink() => check_link(&link)?,
+        Ok(link) if link.is_symlink() => check_link(&link, user)?,
         Ok(_) => {}
         Err(error) if error.kind() == io::ErrorKind::NotFound => create(path)?,
         Err(error) => return Err(error.into()),
@@ -50,19 +54,23 @@ pub fn open(path: &Path) -> Result<PathBuf, DirectoryError> {
     if !found.is_dir() {
         return Err(DirectoryError::NotADirectory);
     }
-    check_directory(&found)?;
+    check_directory(&found, user)?;
     Ok(real)
 }
 
 /// Checks whether [`open`] would return this directory, and whether this process can then create files in it. Leaves nothing behind.
 /// Blocks.
 ///
+/// Root examines the directory of another user as that user: whether a program of that user could open it and create files in it.
+///
 /// # Errors
 /// The [`DirectoryError`] of [`open`], or the reason why no file can be created.
 pub fn check(path: &Path) -> Result<(), DirectoryError> {
     match fs::symlink_metadata(path) {
         Ok(_) => {
-            let real = open(path)?;
+            let user = examined_user(path);
+            let real = open_as(path, user)?;
+            check_rights_of_owner(&real, user)?;
             check_access(&real).map_err(DirectoryError::from)
         }
         Err(error) if error.kind() == io::ErrorKind::NotFound => check_creation(path),
@@ -78,6 +86,40 @@ fn check_creation(path: &Path) -> Result<(), DirectoryError> {
         return Err(DirectoryError::Io(io::ErrorKind::NotADirectory.into()));
     }
     check_access(nearest).map_err(DirectoryError::from)
+}
+
+/// The user as whom this process examines a directory: root as its owner, others as themselves.
+#[cfg(unix)]
+fn examined_user(directory: &Path) -> u32 {
+    use std::os::unix::fs::MetadataExt;
+
+    match (us(), fs::metadata(directory)) {
+        (0, Ok(found)) => found.uid(),
+        (us, _) => us,
+    }
+}
+
+#[cfg(not(unix))]
+fn examined_user(_: &Path) -> u32 {
+    us()
+}
+
+/// Checks whether the owner of a directory can create something in it, if that is another user than this one, who is root and has all
+/// permissions. Directories above are not checked: with systemd's `DynamicUser=`, a service reaches its own past one that is root's.
+#[cfg(unix)]
+fn check_rights_of_owner(directory: &Path, owner: u32) -> io::Result<()> {
+    use std::os::unix::fs::MetadataExt;
+
+    let needed = 0o300;
+    match owner == us() || fs::metadata(directory)?.mode() & needed == needed {
+        true => Ok(()),
+        false => Err(io::ErrorKind::PermissionDenied.into()),
+    }
+}
+
+#[cfg(not(unix))]
+fn check_rights_of_owner(_: &Path, _: u32) -> io::Result<()> {
+    Ok(())
 }
 
 /// Checks whether this process can create something in a directory.
@@ -118,20 +160,20 @@ fn check_access(_: &Path) -> io::Result<()> {
 }
 
 #[cfg(unix)]
-fn check_link(link: &Metadata) -> Result<(), DirectoryError> {
+fn check_link(link: &Metadata, user: u32) -> Result<(), DirectoryError> {
     use std::os::unix::fs::MetadataExt;
 
     match link.uid() {
-        owner if owner == 0 || owner == us() => Ok(()),
+        owner if owner == 0 || owner == user => Ok(()),
         owner => Err(DirectoryError::LinkOwner { owner }),
     }
 }
 
 #[cfg(unix)]
-fn check_directory(found: &Metadata) -> Result<(), DirectoryError> {
+fn check_directory(found: &Metadata, user: u32) -> Result<(), DirectoryError> {
     use std::os::unix::fs::MetadataExt;
 
-    if found.uid() != us() {
+    if found.uid() != user {
         return Err(DirectoryError::Owner { owner: found.uid() });
     }
     if found.mode() & 0o022 != 0 {
@@ -157,13 +199,19 @@ fn create(path: &Path) -> io::Result<()> {
     })
 }
 
+/// Users are not compared there.
 #[cfg(not(unix))]
-fn check_link(_: &Metadata) -> Result<(), DirectoryError> {
+fn us() -> u32 {
+    0
+}
+
+#[cfg(not(unix))]
+fn check_link(_: &Metadata, _: u32) -> Result<(), DirectoryError> {
     Ok(())
 }
 
 #[cfg(not(unix))]
-fn check_directory(_: &Metadata) -> Result<(), DirectoryError> {
+fn check_directory(_: &Metadata, _: u32) -> Result<(), DirectoryError> {
     Ok(())
 }
 
@@ -265,5 +313,26 @@ mod tests {
         assert!(matches!(open(&link), Err(DirectoryError::LinkOwner { owner: OTHER })));
         lchown(&path, Some(OTHER), None).unwrap();
         assert!(matches!(open(&path), Err(DirectoryError::Owner { owner: OTHER })));
+    }
+
+    /// Only root can give something away, and only root examines what belongs to another user as that user.
+    #[test]
+    fn root_examines_the_directory_of_another_user_as_that_user() {
+        if us() != 0 {
+            assert!(matches!(check(Path::new("/")), Err(DirectoryError::Owner { owner: 0 })));
+            return;
+        }
+        let temp = tempfile::tempdir().unwrap();
+        let (path, link) = (temp.path().join("state"), temp.path().join("link"));
+        fs::create_dir(&path).unwrap();
+        lchown(&path, Some(OTHER), None).unwrap();
+        symlink(&path, &link).unwrap();
+        for (bits, usable) in [(0o700, true), (0o755, true), (0o500, false), (0o770, false)] {
+            fs::set_permissions(&path, fs::Permissions::from_mode(bits)).unwrap();
+            assert_eq!((check(&path).is_ok(), check(&link).is_ok()), (usable, usable), "{bits:o}");
+        }
+        fs::set_permissions(&path, fs::Permissions::from_mode(0o700)).unwrap();
+        lchown(&link, Some(OTHER + 1), None).unwrap();
+        assert!(matches!(check(&link), Err(DirectoryError::LinkOwner { owner }) if owner == OTHER + 1));
     }
 }

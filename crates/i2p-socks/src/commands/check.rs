@@ -14,6 +14,7 @@ use crate::{
         router::OwnChoice,
         used_bridge::UsedBridge,
     },
+    files,
     status::own_router::OwnRouterKind,
     terminal::output::print,
 };
@@ -37,8 +38,10 @@ pub(crate) async fn run(config: &Config, live: bool) -> Result<(), CommandError>
             "{which}: the router makes them at the first start of the proxy, or now with i2p-socks keys new\n"
         );
     }
-    if let Some(Consequence::Without(what)) = StateDirectory::examine(config) {
-        text += &format!("warning: {what}\n");
+    match StateDirectory::examine(config) {
+        Some(Consequence::Without(what)) => text += &format!("warning: {what}\n"),
+        Some(Consequence::Refused(..)) => {}
+        None => text.extend(user_of_state_directory(config)),
     }
     let warnings = config.risks().into_iter().chain(config.without_effect());
     text.extend(warnings.map(|warning| format!("warning: {warning}\n")));
@@ -46,6 +49,16 @@ pub(crate) async fn run(config: &Config, live: bool) -> Result<(), CommandError>
     text += outcome.as_deref().unwrap_or_default();
     print(&text)?;
     outcome.map(|_| ())
+}
+
+/// As whom the proxy has to run, if the state directory, which root has found usable, is that of another user.
+fn user_of_state_directory(config: &Config) -> Option<String> {
+    let state_dir = config.state_dir().ok()?;
+    let owner = files::other_owner(&state_dir)?;
+    Some(format!(
+        "the state directory {} belongs to user {owner}: only a proxy that runs as this user can use it\n",
+        state_dir.display()
+    ))
 }
 
 /// The tunnels of which nobody knows the address yet, in words.

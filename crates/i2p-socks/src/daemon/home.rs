@@ -81,7 +81,7 @@ impl StateDirectory {
     }
 
     /// What [`take`](Self::take) would say if the state directory cannot be used. Creates nothing; another proxy that uses the directory
-    /// does not matter.
+    /// does not matter. Root examines the directory of another user as that user.
     pub(crate) fn examine(config: &Config) -> Option<Consequence> {
         let error = match config.state_dir() {
             Ok(path) => {

@@ -403,3 +403,39 @@ async fn a_bridge_that_expects_tls_and_one_that_is_being_stopped_are_named() {
         assert!(!stderr.contains("does not speak SAM"), "{stderr}");
     }
 }
+
+/// The service runs as a user of its own, and its administrator checks its configuration as root. Run by another user, the test uses
+/// root's directory.
+#[cfg(unix)]
+#[test]
+fn root_checks_the_state_directory_of_the_service_as_its_user() {
+    use std::os::unix::fs::{PermissionsExt, chown};
+
+    let dir = tempfile::tempdir().unwrap();
+    let state = dir.path().join("state");
+    fs::create_dir(&state).unwrap();
+    let is_root = chown(&state, Some(12_345), None).is_ok();
+    let of = |state: &str, text: &str| check(text, &["--state-dir", state]);
+    if !is_root {
+        assert!(of("/", "").1.contains("it belongs to user 0"), "another user's is refused");
+        return;
+    }
+    let persistent = "[[tunnel]]\nkey = 'persistent'\n";
+    let place = state.to_str().unwrap();
+    for text in ["", persistent] {
+        let (code, stdout, stderr) = of(place, text);
+        assert_eq!((code, stderr.as_str()), (Some(0), ""), "{stdout}");
+        assert!(
+            stdout.contains(" belongs to user 12345: only a proxy that runs as this user can"),
+            "{stdout}"
+        );
+        assert!(!stdout.contains("cannot be used"), "{stdout}");
+    }
+    fs::set_permissions(&state, fs::Permissions::from_mode(0o500)).unwrap();
+    let (code, stdout, stderr) = of(place, "");
+    assert_eq!((code, stderr.as_str()), (Some(0), ""), "{stdout}");
+    assert!(stdout.contains("cannot be used: ") && !stdout.contains("only a proxy"), "{stdout}");
+    let (code, _, stderr) = of(place, persistent);
+    assert_eq!(code, Some(64), "{stderr}");
+    assert!(stderr.contains("cannot be used: "), "{stderr}");
+}
