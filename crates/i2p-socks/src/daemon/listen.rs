@@ -13,15 +13,16 @@ use crate::{
 };
 
 /// Opens a listener of a tunnel. `ours` are the addresses on which this process listens already.
+/// `only`: the configuration has no other tunnel.
 pub(crate) async fn bind(
-    tunnel: &TunnelConfig,
+    (tunnel, only): (&TunnelConfig, bool),
     at: &ListenAt,
     inherited: &InheritedSockets,
     ours: &[BoundAddress],
 ) -> Result<Listeners, CommandError> {
     let listeners = Listeners::bind_or_inherit(std::slice::from_ref(at), inherited)
         .await
-        .map_err(|error| cannot_listen(&error, ours))?;
+        .map_err(|error| cannot_listen(&error, ours, (tunnel.name(), only)))?;
     // The addresses of inherited sockets are known only now.
     refuse_or_warn_if_exposed(tunnel, &listeners.addresses().map_err(CommandError::run_time)?)?;
     Ok(listeners)
@@ -45,16 +46,20 @@ pub(crate) fn refuse_or_warn_if_exposed(
     Ok(())
 }
 
-fn cannot_listen(error: &BindError, ours: &[BoundAddress]) -> CommandError {
+fn cannot_listen(error: &BindError, ours: &[BoundAddress], (tunnel, only): (&str, bool)) -> CommandError {
     let BindError { at, cause } = error;
     match ours.iter().find(|own| is_in_use(cause) && overlap(at, own)) {
         Some(own) => CommandError::run_time(format_args!(
             "cannot listen on {at} while this proxy listens on {own}: restart i2p-socks, or choose another port or path"
         )),
         None => {
-            // A reload goes by the file.
-            let setting = if ours.is_empty() { "--listen IP:PORT" } else { "listen under [[tunnel]]" };
-            CommandError::run_time(format_args!("{error}. {}", advice(at, cause, setting)))
+            // A reload goes by the file. With several tunnels, --listen is ambiguous.
+            let setting = match (only, ours) {
+                (true, []) => "--listen IP:PORT".to_owned(),
+                (true, _) => "listen under [[tunnel]]".to_owned(),
+                (false, _) => format!("listen under [[tunnel]], in the one with name = \"{tunnel}\""),
+            };
+            CommandError::run_time(format_args!("{error}. {}", advice(at, cause, &setting)))
         }
     }
 }

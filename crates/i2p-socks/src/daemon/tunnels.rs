@@ -38,24 +38,24 @@ impl BoundListener {
         config: &Config,
         inherited: &InheritedSockets,
     ) -> Result<Vec<Self>, CommandError> {
-        let mut bound = Vec::new();
-        for tunnel in config.tunnels() {
+        let (mut bound, tunnels) = (Vec::new(), config.tunnels());
+        for tunnel in &tunnels {
             // Mistakes in a users file are reported before the first port is taken.
             tunnel.access_policy()?;
             for configured in tunnel.listen()? {
-                bound.push(Self::bind(&tunnel, configured, inherited, &[]).await?);
+                bound.push(Self::bind((tunnel, tunnels.len() == 1), configured, inherited, &[]).await?);
             }
         }
         Ok(bound)
     }
 
     async fn bind(
-        tunnel: &TunnelConfig,
+        (tunnel, only): (&TunnelConfig, bool),
         configured: ListenAt,
         inherited: &InheritedSockets,
         ours: &[BoundAddress],
     ) -> Result<Self, CommandError> {
-        let listeners = listen::bind(tunnel, &configured, inherited, ours).await?;
+        let listeners = listen::bind((tunnel, only), &configured, inherited, ours).await?;
         let addresses = listeners.addresses().map_err(CommandError::run_time)?;
         Ok(Self { tunnel: tunnel.clone(), configured, addresses, listeners })
     }
@@ -245,7 +245,9 @@ impl Tunnels {
         };
         let ours: Vec<_> = self.listeners().into_iter().map(|listener| listener.address).collect();
         let (mut kept, mut opened) = (Vec::<KeptListener>::new(), Vec::new());
-        for tunnel in config.tunnels() {
+        let tunnels = config.tunnels();
+        let only = tunnels.len() == 1;
+        for tunnel in tunnels {
             let service = self.service(&tunnel, config, sessions, &addresses)?;
             for configured in tunnel.listen()? {
                 let service = Arc::clone(&service);
@@ -264,7 +266,7 @@ impl Tunnels {
                     }
                     None => {
                         opened.push((
-                            BoundListener::bind(&tunnel, configured, &self.inherited, &ours).await?,
+                            BoundListener::bind((&tunnel, only), configured, &self.inherited, &ours).await?,
                             service,
                         ));
                     }

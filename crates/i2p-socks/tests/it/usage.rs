@@ -218,6 +218,16 @@ fn a_taken_port_is_reported_at_once_with_advice() {
     assert!(stdout.is_empty());
     assert!(stderr.contains(&format!("cannot listen on {address}")), "{stderr}");
     assert!(stderr.contains("choose another port with --listen IP:PORT"), "{stderr}");
+    // With several tunnels, --listen is refused.
+    let tunnels =
+        format!("[[tunnel]]\nlisten = '127.0.0.1:0'\n[[tunnel]]\nname = 'lan'\nlisten = '{address}'\n");
+    let dir = tempfile::tempdir().unwrap();
+    let config = dir.path().join("config.toml");
+    fs::write(&config, tunnels).unwrap();
+    let (code, _, stderr) = output(&["run", "--config", config.to_str().unwrap()]);
+    assert_eq!(code, Some(1), "{stderr}");
+    let advice = "choose another port with listen under [[tunnel]], in the one with name = \"lan\".";
+    assert!(stderr.contains(advice), "{stderr}");
 }
 
 /// A file where the state directory should be, and a directory without a proxy: the error names the path.
