@@ -63,18 +63,36 @@ struct Identity {
     used: bool,
 }
 
+/// The tunnels with persistent identities, by their names.
+struct Users {
+    tunnels: Vec<String>,
+    /// Whether the running proxy named them. Otherwise they are those of this command's configuration, and a proxy that is stopped may
+    /// have others.
+    of_proxy: bool,
+}
+
+impl Users {
+    /// What is said of an identity that none of them uses.
+    fn none(&self) -> &'static str {
+        match self.of_proxy {
+            true => " (no tunnel uses it)",
+            false => " (no tunnel of this command's configuration uses it)",
+        }
+    }
+}
+
 impl Identity {
-    fn of(stored: &StoredIdentity, key: &PrivateKey, used: &[String]) -> Self {
+    fn of(stored: &StoredIdentity, key: &PrivateKey, users: &Users) -> Self {
         Self {
             name: stored.name().to_owned(),
             b32: key.destination().b32().to_string(),
             destination: key.destination().to_base64(),
-            used: used.iter().any(|tunnel| tunnel == stored.name()),
+            used: users.tunnels.iter().any(|tunnel| tunnel == stored.name()),
         }
     }
 
-    fn line(&self) -> String {
-        let note = if self.used { "" } else { " (no tunnel uses it)" };
+    fn line(&self, users: &Users) -> String {
+        let note = if self.used { "" } else { users.none() };
         format!("{} {}{note}\n", self.name, self.b32)
     }
 }
@@ -98,16 +116,16 @@ pub(crate) async fn run(config: &Config, command: &KeysCommand) -> Result<(), Co
         KeysCommand::List { json } => {
             remark_demo_not_asked(&state_dir, "the identities").await;
             // Without identities there is nothing to ask.
-            let used = if names(&state_dir).is_empty() && config.persistent_keys().is_empty() {
-                Vec::new()
+            let users = if names(&state_dir).is_empty() && config.persistent_keys().is_empty() {
+                Users { tunnels: Vec::new(), of_proxy: false }
             } else {
-                used_identities(config, &state_dir).await
+                users(config, &state_dir).await
             };
-            let missing = missing(&state_dir, &used);
+            let missing = missing(&state_dir, &users.tunnels);
             if !missing.is_empty() {
                 remark(&format!("{}: {MADE_BY_ROUTER}", have_no_keys(&missing)));
             }
-            list(&used, &state_dir, Format::json_if(*json))?
+            list(&users, &state_dir, Format::json_if(*json))?
         }
         KeysCommand::New { name } => {
             refuse_directory_of_another_user(&state_dir)?;
@@ -134,7 +152,7 @@ pub(crate) async fn run(config: &Config, command: &KeysCommand) -> Result<(), Co
                 )));
             };
             if *json {
-                let identity = Identity::of(&stored, &key, &used_identities(config, &state_dir).await);
+                let identity = Identity::of(&stored, &key, &users(config, &state_dir).await);
                 json::pretty(&identity).map_err(CommandError::run_time)?
             } else {
                 format!("{}\n", key.destination().b32())
@@ -144,9 +162,9 @@ pub(crate) async fn run(config: &Config, command: &KeysCommand) -> Result<(), Co
     print(&text)
 }
 
-/// The identities that tunnels use. The proxy that runs with this state directory may have another configuration than this command, so
+/// The tunnels that use identities. The proxy that runs with this state directory may have another configuration than this command, so
 /// it is asked, and a remark tells if it did not answer.
-async fn used_identities(config: &Config, state_dir: &Path) -> Vec<String> {
+async fn users(config: &Config, state_dir: &Path) -> Users {
     let proxy = ControlClient::of(state_dir);
     let report = async { read_json::<StatusReport>(proxy.get(STATUS_PATH).await?).await };
     let too_slow = || {
@@ -158,25 +176,25 @@ async fn used_identities(config: &Config, state_dir: &Path) -> Vec<String> {
     match timeout(STATUS_TIMEOUT, report).await.unwrap_or_else(|_| Err(too_slow())) {
         Ok(report) => {
             let persistent = report.tunnels.into_iter().filter(|tunnel| tunnel.persistent_key);
-            persistent.map(|tunnel| tunnel.name).collect()
+            Users { tunnels: persistent.map(|tunnel| tunnel.name).collect(), of_proxy: true }
         }
         Err(why) => {
             remark_own_configuration(&why);
-            config.persistent_keys()
+            Users { tunnels: config.persistent_keys(), of_proxy: false }
         }
     }
 }
 
-fn list(used: &[String], state_dir: &Path, format: Format) -> Result<String, CommandError> {
+fn list(users: &Users, state_dir: &Path, format: Format) -> Result<String, CommandError> {
     let mut identities = Vec::new();
     for name in names(state_dir) {
         let stored = StoredIdentity::of(state_dir, &name);
         if let Some(key) = stored.load()? {
-            identities.push(Identity::of(&stored, &key, used));
+            identities.push(Identity::of(&stored, &key, users));
         }
     }
-    if identities.is_empty() && used.is_empty() && format == Format::Text {
+    if identities.is_empty() && users.tunnels.is_empty() && format == Format::Text {
         remark("there are no identities");
     }
-    format.render(&identities, |identities| identities.iter().map(Identity::line).collect())
+    format.render(&identities, |identities| identities.iter().map(|identity| identity.line(users)).collect())
 }

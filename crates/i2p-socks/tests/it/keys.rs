@@ -30,7 +30,10 @@ async fn an_identity_is_created_once_and_its_address_is_shown() {
     assert_eq!(fs::read_to_string(&hostname).unwrap(), made);
 
     assert_eq!(keys(&["show", "mine"]), (Some(0), made.clone(), String::new()));
-    assert_eq!(keys(&["list"]).1, format!("mine {b32} (no tunnel uses it)\n"));
+    assert_eq!(
+        keys(&["list"]).1,
+        format!("mine {b32} (no tunnel of this command's configuration uses it)\n")
+    );
     let (_, json, _) = keys(&["show", "mine", "--json"]);
     let shown: serde_json::Value = serde_json::from_str(&json).unwrap();
     assert_eq!((&shown["b32"], &shown["used"]), (&b32.into(), &false.into()));
@@ -91,7 +94,10 @@ async fn a_tunnel_uses_the_identity_of_its_name_and_commands_ask_the_running_pro
     assert_eq!(code, Some(0), "{resolved}{stderr}");
     assert!(resolved.contains("the router's address book: ") && resolved.contains("base32: "), "{resolved}");
     drop(proxy);
-    assert_eq!(elsewhere(&["keys", "list"]).1, format!("mine {} (no tunnel uses it)\n", made.trim()));
+    assert_eq!(
+        elsewhere(&["keys", "list"]).1,
+        format!("mine {} (no tunnel of this command's configuration uses it)\n", made.trim())
+    );
     let alone = elsewhere(&["resolve", "known.i2p"]).2;
     assert!(alone.contains("the router gave no answer") && alone.contains(OWN_CONFIGURATION), "{alone}");
     assert!(elsewhere(&["keys", "list"]).2.contains(OWN_CONFIGURATION));
