@@ -49,6 +49,8 @@ pub(super) fn try_all(rows: &mut Rows, targets: &Targets) {
     rows.add("files of a process outside", worked(fs::read_dir(format!("/proc/{pid}/root/"))));
     let namespace = File::open(format!("/proc/{pid}/ns/net"));
     let enter = |file| setns(file, CloneFlags::CLONE_NEWNET).map_err(io::Error::from);
+    // Inside a sandbox, it is the only process that was there before the walls.
+    rows.add("process 1", worked(fs::read_link("/proc/1/exe")));
     rows.add("network of a process outside", worked(namespace.and_then(enter)));
     rows.add("a descriptor of a process outside", take_descriptor(targets.process));
     rows.add("System V shared memory", worked(raw::hostile::shared_memory(targets.shared_memory_key, false)));
