@@ -2,6 +2,7 @@
 
 #![forbid(unsafe_code)]
 
+mod contained;
 mod dns;
 mod program;
 
@@ -11,6 +12,7 @@ pub use i2p_tunnel::fuzzing::{
 };
 
 pub use self::{
+    contained::{contained_flows, contained_packet},
     dns::dns_query,
     program::{feed_url, jump_answer},
 };
@@ -32,7 +34,7 @@ use socks_wire::{
 pub type FuzzTarget = (&'static str, fn(&[u8]));
 
 /// All targets, by the names of their corpus directories.
-pub const TARGETS: [FuzzTarget; 25] = [
+pub const TARGETS: [FuzzTarget; 27] = [
     ("socks_handshake", socks_handshake),
     ("socks_client", socks_client),
     ("socks_messages", socks_messages),
@@ -58,6 +60,8 @@ pub const TARGETS: [FuzzTarget; 25] = [
     ("reseed_file", reseed_file),
     ("reseed_archive", reseed_archive),
     ("router_info", router_info),
+    ("contained_packet", contained_packet),
+    ("contained_flows", contained_flows),
 ];
 
 /// A header field, name and value in lines of their own: whatever the rules make of it, the site learns no host but its own, and a
