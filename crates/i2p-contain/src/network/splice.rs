@@ -1,0 +1,132 @@
+//! Relays between two sockets in the kernel, with splice(2). An idle relay has neither pipe nor buffer.
+
+use std::{
+    io,
+    net::Shutdown,
+    os::fd::{AsFd, BorrowedFd, OwnedFd},
+};
+
+use rustix::pipe::{SpliceFlags, splice};
+use socket2::SockRef;
+use tokio::{
+    io::Interest,
+    net::{TcpStream, UnixStream},
+};
+
+use super::pipe::Pipe;
+
+/// Move pages where possible, and never wait.
+const FLAGS: SpliceFlags = SpliceFlags::MOVE.union(SpliceFlags::NONBLOCK);
+/// How much is moved at a time without a pipe.
+const COPY_BYTES: usize = 64 * 1024;
+
+/// A socket that the kernel can relay.
+#[derive(Debug, Clone, Copy)]
+pub enum Socket<'a> {
+    /// A TCP connection.
+    Tcp(&'a TcpStream),
+    /// A Unix socket.
+    Unix(&'a UnixStream),
+}
+
+impl Socket<'_> {
+    async fn ready(self, interest: Interest) -> io::Result<()> {
+        match self {
+            Self::Tcp(stream) => stream.ready(interest).await,
+            Self::Unix(stream) => stream.ready(interest).await,
+        }?;
+        Ok(())
+    }
+
+    /// Tries something, or returns `None` if the socket is not ready for it.
+    fn attempt(
+        self,
+        interest: Interest,
+        operation: impl FnOnce(BorrowedFd<'_>) -> rustix::io::Result<usize>,
+    ) -> io::Result<Option<usize>> {
+        let result = match self {
+            Self::Tcp(stream) => stream.try_io(interest, || Ok(operation(stream.as_fd())?)),
+            Self::Unix(stream) => stream.try_io(interest, || Ok(operation(stream.as_fd())?)),
+        };
+        match result {
+            Ok(count) => Ok(Some(count)),
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
+
+    fn finish(self) -> io::Result<()> {
+        match self {
+            Self::Tcp(stream) => SockRef::from(stream).shutdown(Shutdown::Write),
+            Self::Unix(stream) => SockRef::from(stream).shutdown(Shutdown::Write),
+        }
+    }
+}
+
+/// Relays both ways until both ends have finished.
+pub(super) async fn relay(one: Socket<'_>, other: Socket<'_>) -> io::Result<()> {
+    tokio::try_join!(one_way(one, other), one_way(other, one)).map(|_| ())
+}
+
+async fn one_way(from: Socket<'_>, to: Socket<'_>) -> io::Result<()> {
+    loop {
+        from.ready(Interest::READABLE).await?;
+        let has_finished = match Pipe::take() {
+            Some(pipe) => {
+                let has_finished = through_pipe(&pipe, from, to).await?;
+                pipe.give_back();
+                has_finished
+            }
+            None => through_buffer(from, to).await?,
+        };
+        if has_finished {
+            return to.finish();
+        }
+    }
+}
+
+/// Moves data until there is none for now. Returns whether the sender has finished. The pipe is empty then.
+async fn through_pipe(pipe: &Pipe, from: Socket<'_>, to: Socket<'_>) -> io::Result<bool> {
+    let into_pipe = |socket: BorrowedFd<'_>| splice(socket, None, &pipe.write, None, pipe.capacity, FLAGS);
+    while let Some(mut waiting) = from.attempt(Interest::READABLE, into_pipe)? {
+        if waiting == 0 {
+            return Ok(true);
+        }
+        while waiting > 0 {
+            waiting -= out_of_pipe(&pipe.read, waiting, to).await?;
+        }
+        tokio::task::consume_budget().await;
+    }
+    Ok(false)
+}
+
+async fn out_of_pipe(pipe: &OwnedFd, waiting: usize, to: Socket<'_>) -> io::Result<usize> {
+    loop {
+        let out = |socket: BorrowedFd<'_>| splice(pipe, None, socket, None, waiting, FLAGS);
+        match to.attempt(Interest::WRITABLE, out)? {
+            Some(count) => return Ok(count),
+            None => to.ready(Interest::WRITABLE).await?,
+        }
+    }
+}
+
+/// The same without a pipe.
+async fn through_buffer(from: Socket<'_>, to: Socket<'_>) -> io::Result<bool> {
+    let mut buffer = vec![0; COPY_BYTES];
+    while let Some(count) =
+        from.attempt(Interest::READABLE, |socket| rustix::io::read(socket, &mut buffer[..]))?
+    {
+        let mut data = buffer.get(..count).unwrap_or_default();
+        if data.is_empty() {
+            return Ok(true);
+        }
+        while !data.is_empty() {
+            match to.attempt(Interest::WRITABLE, |socket| rustix::io::write(socket, data))? {
+                Some(count) => data = data.get(count..).unwrap_or_default(),
+                None => to.ready(Interest::WRITABLE).await?,
+            }
+        }
+        tokio::task::consume_budget().await;
+    }
+    Ok(false)
+}
