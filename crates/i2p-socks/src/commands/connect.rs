@@ -1,10 +1,11 @@
 //! `connect`: connects stdin and stdout to a host in I2P, by a stream or by datagrams.
 
-use std::time::Duration;
+use std::{pin::pin, time::Duration};
 
 use clap::Args;
 use i2p_name::Target;
 use i2p_tunnel::{Failure as Cause, OutsideHost, Verdict};
+use tokio::time::timeout;
 
 #[cfg(unix)]
 use super::streams::fd_pass;
@@ -58,6 +59,9 @@ pub(crate) struct ConnectCommand {
     user: UserOptions,
 }
 
+/// An answer that takes longer is explained. A new stream through I2P often takes a few seconds.
+const SLOW: Duration = Duration::from_secs(5);
+
 /// Connects stdin and stdout to a host, by a stream or by datagrams.
 pub(crate) async fn connect(
     config: Config,
@@ -87,7 +91,11 @@ pub(crate) async fn connect(
     let own = async || OwnSessions::open(config, command.tunnel.as_ref(), purpose, progress).await;
     match (running, command.udp) {
         (Some(proxy), false) => {
-            let stream = proxy.connect(&asked).await?;
+            #[cfg(unix)]
+            if command.fd_pass {
+                fd_pass::check_stdout()?;
+            }
+            let stream = remark_if_slow(progress, proxy.connect(&asked)).await?;
             #[cfg(unix)]
             if command.fd_pass {
                 return fd_pass::pass(&stream);
@@ -111,6 +119,18 @@ pub(crate) async fn connect(
             datagrams::through_session(&way, &asked, command.linger).await
         }
     }
+}
+
+/// Waits for the proxy. Says what it may be waiting for if that takes long.
+async fn remark_if_slow<T>(progress: &Progress, answer: impl Future<Output = T>) -> T {
+    let mut answer = pin!(answer);
+    if let Ok(answered) = timeout(SLOW, &mut answer).await {
+        return answered;
+    }
+    progress.remark(
+        "still waiting for the proxy: it may be building I2P tunnels (i2p-socks status shows that), or the host is slow",
+    );
+    answer.await
 }
 
 /// Why the routes refuse the target, if they do. No router has to be found or started to know.

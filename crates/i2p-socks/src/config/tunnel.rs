@@ -411,6 +411,11 @@ impl TunnelConfig {
         }
     }
 
+    /// Whether it would put fragments together, but carries no datagrams.
+    pub(super) fn reassembles_nothing(&self) -> bool {
+        self.udp_fragments == Fragments::Reassemble && self.udp.style().is_none()
+    }
+
     /// What it does with the header fields of plain HTTP.
     pub(crate) fn headers(&self) -> HeaderPolicy {
         match self.headers {

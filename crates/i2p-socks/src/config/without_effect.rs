@@ -2,13 +2,14 @@
 
 use i2p_tunnel::ListenAt;
 
-use super::{Config, tunnel::TunnelConfig};
+use super::{Config, RouterConfig, tunnel::TunnelConfig, values::Backend};
 
 impl Config {
     /// Every setting without effect, as a sentence.
     pub(crate) fn without_effect(&self) -> Vec<String> {
         let sockets = self.tunnels().iter().filter_map(permissions_without_socket).collect::<Vec<_>>();
-        self.routes_behind_others().into_iter().chain(self.spares_without_room()).chain(sockets).collect()
+        let others = self.spares_without_room().into_iter().chain(self.keys_of_other_routers());
+        self.routes_behind_others().into_iter().chain(others).chain(sockets).chain(self.fragments()).collect()
     }
 
     /// Routes that no request reaches, because an earlier one takes all of theirs.
@@ -34,6 +35,43 @@ impl Config {
                  lower warm-spares"
             )
         })
+    }
+
+    /// Keys of `[router]` that the chosen router does not have.
+    fn keys_of_other_routers(&self) -> Vec<String> {
+        let (router, default) = (&self.router, RouterConfig::default());
+        let (sam, i2pd, embedded) = match router.backend {
+            Backend::Auto => return Vec::new(),
+            Backend::Sam => (true, false, false),
+            Backend::I2pd => (false, true, false),
+            Backend::Embedded => (false, false, true),
+        };
+        [
+            ("network-id", i2pd || embedded, router.network_id != default.network_id),
+            ("reseed-file", i2pd || embedded, router.reseed_file.is_some()),
+            ("i2pd", i2pd, router.i2pd.is_some()),
+            ("sam", sam, router.sam != default.sam),
+            ("sam-certificate", sam, router.sam_certificate.is_some()),
+            ("sam-udp", sam, router.sam_udp.is_some()),
+            ("user", sam, router.user.is_some()),
+        ]
+        .into_iter()
+        .filter(|(_, is_used, is_set)| *is_set && !is_used)
+        .map(|(key, ..)| {
+            let backend = router.backend.as_str();
+            format!("{key} under [router] has no effect with backend = \"{backend}\"")
+        })
+        .collect()
+    }
+
+    /// What happens to fragments, for tunnels without datagrams.
+    fn fragments(&self) -> Vec<String> {
+        let without = self.tunnels().into_iter().filter(TunnelConfig::reassembles_nothing);
+        without
+            .map(|tunnel| {
+                format!("udp-fragments of tunnel {} has no effect, because its udp is false", tunnel.name())
+            })
+            .collect()
     }
 }
 
@@ -84,6 +122,15 @@ mod tests {
             (
                 "[[tunnel]]\nunix-mode = '0660'\n".to_owned(),
                 Some("unix-mode of tunnel default has no effect"),
+            ),
+            ("[router]\nbackend = 'sam'\nnetwork-id = 77\n".to_owned(), Some("network-id under [router]")),
+            ("[router]\nbackend = 'sam'\nreseed-file = '/a'\n".to_owned(), Some("with backend = \"sam\"")),
+            ("[router]\nbackend = 'embedded'\nsam = '10.0.0.1:1'\n".to_owned(), Some("sam under [router]")),
+            ("[router]\nbackend = 'i2pd'\ni2pd = '/a'\nnetwork-id = 77\n".to_owned(), None),
+            ("[router]\nsam = '10.0.0.1:1'\nnetwork-id = 77\n".to_owned(), None),
+            (
+                "[[tunnel]]\nudp-fragments = 'reassemble'\n".to_owned(),
+                Some("udp-fragments of tunnel default has no effect"),
             ),
         ] {
             let found = without_effect(&text);

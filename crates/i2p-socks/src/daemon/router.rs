@@ -1,10 +1,6 @@
 //! The router: a running one with a SAM bridge, or one that the proxy starts.
 
-use std::{
-    fmt,
-    path::{Path, PathBuf},
-    time::Duration,
-};
+use std::{fmt, path::PathBuf, time::Duration};
 
 use i2p_sam::{Bridge, BridgeAddress, Capabilities, Error};
 use tokio::time::{Instant, sleep, timeout_at};
@@ -57,7 +53,7 @@ impl Router {
                 let program = installed_i2pd(config).map_err(|fault| no_i2pd(&fault))?;
                 start_own(user, OwnRouter::start_i2pd(config, &program, progress)).await
             }
-            Backend::Sam => match probe(&bridge, progress).await {
+            Backend::Sam => match find_or_wait(&bridge, user, config, progress).await {
                 Ok(()) => Ok(Self::external(bridge, config)),
                 Err(error) => Err(CommandError::run_time(format_args!(
                     "{error}. Without a router, nothing in I2P can be reached. {}{}.",
@@ -241,6 +237,23 @@ impl fmt::Display for OwnChoice {
     }
 }
 
+/// `sam`: a proxy waits for the bridge if it is a service or has used one before. Otherwise there is one attempt: somebody who has just
+/// typed a wrong address is told so.
+async fn find_or_wait(
+    bridge: &Bridge,
+    user: RouterUser,
+    config: &Config,
+    progress: &Progress,
+) -> Result<(), Error> {
+    let has_used_one = UsedBridge::of(config).file().is_some();
+    if user == RouterUser::Proxy && (has_used_one || ServiceManager.exists()) {
+        let why_it_waits = "The proxy waits until it does, as backend = \"sam\" says";
+        wait_for_answer(bridge, why_it_waits, "", progress).await
+    } else {
+        probe(bridge, progress).await
+    }
+}
+
 /// Looks for a bridge until one answers or the time is over. The router that is started then stays until the next restart. If a
 /// bridge has been used before, the proxy waits without a limit. If there is no router to start, there is one attempt.
 async fn wait_for(
@@ -255,7 +268,12 @@ async fn wait_for(
         OwnChoice::None(_) => return probe(bridge, progress).await,
     };
     if let Some(file) = used.file() {
-        return wait_for_used(bridge, file, progress).await;
+        let why_it_waits = "This proxy has used a router's SAM bridge before, so it waits for it and starts no router of its own";
+        let or_else = format!(
+            ". To start one from now on, use --router i2pd or --router embedded, or remove {} and restart",
+            file.display()
+        );
+        return wait_for_answer(bridge, why_it_waits, &or_else, progress).await;
     }
     let mut error = match probe(bridge, progress).await {
         Err(error) if is_worth_waiting(&error) => error,
@@ -268,7 +286,8 @@ async fn wait_for(
         limit.as_secs()
     );
     let until = Instant::now() + limit;
-    loop {
+    // A refused connection fails at once, so that `timeout_at` alone would never end.
+    while Instant::now() < until {
         sleep(PROBE_INTERVAL).await;
         match timeout_at(until, bridge.capabilities()).await {
             Ok(Ok(found)) => {
@@ -277,23 +296,24 @@ async fn wait_for(
             }
             Ok(Err(other)) if is_worth_waiting(&other) => error = other,
             Ok(Err(other)) => return Err(other),
-            Err(_) => return Err(error),
+            Err(_) => break,
         }
     }
+    Err(error)
 }
 
-/// Looks for a bridge until one answers.
-async fn wait_for_used(bridge: &Bridge, used: &Path, progress: &Progress) -> Result<(), Error> {
+/// Looks for a bridge until one answers. Says why, what to do about the router, and what else there is to do.
+async fn wait_for_answer(
+    bridge: &Bridge,
+    why_it_waits: &str,
+    or_else: &str,
+    progress: &Progress,
+) -> Result<(), Error> {
     let mut outcome = probe(bridge, progress).await;
     if let Err(error) = &outcome
         && is_worth_waiting(error)
     {
-        tracing::warn!(
-            "{error}. This proxy has used a router's SAM bridge before, so it waits for it and starts no router of its own. {}. To \
-             start one from now on, use --router i2pd or --router embedded, or remove {} and restart",
-            advice(error),
-            used.display()
-        );
+        tracing::warn!("{error}. {why_it_waits}. {}{or_else}", advice(error));
     }
     while outcome.as_ref().is_err_and(is_worth_waiting) {
         sleep(PROBE_INTERVAL).await;
@@ -314,4 +334,29 @@ async fn probe(bridge: &Bridge, progress: &Progress) -> Result<(), Error> {
 
 fn show_found(bridge: &Bridge, found: Capabilities, progress: &Progress) {
     progress.step(2, &format!("SAM {} bridge found at {}", found.version(), bridge.address()));
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io;
+
+    use i2p_sam::Connector;
+    use tokio::time::timeout;
+
+    use super::*;
+    use crate::config::{log::LogFormat, verbosity::Verbosity};
+
+    /// The answer of a port that nobody listens on comes at once.
+    #[tokio::test(start_paused = true)]
+    async fn the_search_for_a_bridge_ends_when_it_has_said() {
+        let nobody = Connector::new("nobody", || async { Err(io::ErrorKind::ConnectionRefused.into()) });
+        let bridge = Bridge::new(nobody);
+        let progress = Progress::new(Verbosity::Quiet, LogFormat::Text);
+        let choice = OwnChoice::Embedded("there is no i2pd".to_owned());
+        let begin = Instant::now();
+        let used = UsedBridge::none();
+        let search = wait_for(&bridge, &used, &choice, &progress);
+        assert!(timeout(AUTO_TIMEOUT + PROBE_INTERVAL, search).await.expect("in time").is_err());
+        assert!(begin.elapsed() >= AUTO_TIMEOUT);
+    }
 }

@@ -22,6 +22,12 @@ impl UsedBridge {
         Self(config.state_dir().ok().map(|state_dir| state_dir.join(FILE)))
     }
 
+    /// No bridge has been used.
+    #[cfg(test)]
+    pub(super) fn none() -> Self {
+        Self(None)
+    }
+
     /// The file, if a bridge has been used before.
     pub(crate) fn file(&self) -> Option<&Path> {
         self.0.as_deref().filter(|file| file.exists())

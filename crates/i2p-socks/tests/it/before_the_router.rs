@@ -102,7 +102,7 @@ fn get(proxy: SocketAddr, url: &str) -> String {
 fn is_served(lab: &Lab, proxy: SocketAddr) {
     let begin = Instant::now();
     assert_eq!(get(proxy, "http://proxy.i2p/"), "HTTP/1.1 200 OK");
-    assert_eq!(get(proxy, "http://example.com/"), "HTTP/1.1 403 Forbidden");
+    assert_eq!(get(proxy, "http://example.com/"), "HTTP/1.1 403 This address is outside I2P");
     assert_eq!(connect(proxy, "example.com").0, 2);
     assert!(begin.elapsed() < AT_ONCE, "{:?}", begin.elapsed());
     assert_eq!(connect(proxy, "echo.i2p").0, 1, "the router is missing, and no site is at fault");
@@ -116,6 +116,25 @@ fn is_served(lab: &Lab, proxy: SocketAddr) {
         sessions.iter().all(|session| session["trouble"] == "no router has been found yet"),
         "{status:#}"
     );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn while_the_only_bridge_is_away() {
+    let mut bridge = TestBridge::start().await;
+    bridge.kill().await;
+    let lab = Lab::used(&bridge.address());
+    let mut proxy = lab.start(&["--router", "sam"]);
+    let line = proxy.stderr_line("The proxy waits until it does");
+    assert!(!line.contains("--router embedded"), "{line}");
+    is_served(&lab, lab.listener());
+    bridge.restart().await;
+    let (code, mut stream) = connect(proxy.ready(), "echo.i2p");
+    assert_eq!(code, 0, "{}", proxy.said());
+    echo(&mut stream);
+    // Somebody who has just typed a wrong address is told so.
+    let lab = Lab::new(&nobody());
+    let mut proxy = lab.start(&["--router", "sam"]);
+    assert_eq!(proxy.ended("nothing"), Some(1), "{}", proxy.said());
 }
 
 #[tokio::test(flavor = "multi_thread")]

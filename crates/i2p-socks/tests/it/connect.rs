@@ -311,7 +311,8 @@ async fn a_connection_that_cannot_be_passed_is_explained() {
     assert_eq!(code, Some(1), "{stderr}");
     assert!(stderr.contains("--fd-pass needs one"), "{stderr}");
     let _proxy = lab.proxy(TCP);
-    let (code, stdout, stderr) = lab.run(&["connect", "--fd-pass", "source.i2p"], TCP, b"");
+    // Said before anything is connected.
+    let (code, stdout, stderr) = lab.run(&["connect", "--fd-pass", "unknown.i2p"], TCP, b"");
     assert_eq!((code, stdout.as_slice()), (Some(64), &b""[..]), "{stderr}");
     assert!(stderr.contains("--fd-pass needs a Unix socket as stdout"), "{stderr}");
 }

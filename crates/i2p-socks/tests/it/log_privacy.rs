@@ -250,7 +250,7 @@ fn use_names(place: &Place) {
 }
 
 fn check(said: &str, place: &Place) {
-    for shown in ["client=[scrubbed]", "target=[scrubbed]", "url=[scrubbed]", "a jump service knew"] {
+    for shown in ["client=[scrubbed]", "requested=[scrubbed]", "url=[scrubbed]", "a jump service knew"] {
         assert!(said.contains(shown), "{shown} is not in the log: {said}");
     }
     let secrets = place.secrets.iter().map(String::as_str);

@@ -45,6 +45,11 @@ async fn json_is_one_object_per_line() {
     assert_eq!((&span["name"], &span["client"]), (&"connection".into(), &"[scrubbed]".into()), "{object:#}");
     assert!(span["id"].is_u64() && object["timestamp"].is_string(), "{object:#}");
     assert!(!proxy.running.said().contains("unknown.i2p"), "{}", proxy.running.said());
+    // The module is called `target`, and JSON readers keep one of two fields with the same name.
+    let line = proxy.running.stderr_line("\"a request\"");
+    let object: serde_json::Value = serde_json::from_str(&line).unwrap();
+    assert_eq!(object["requested"], "[scrubbed]", "{line}");
+    assert_eq!(line.matches("\"target\":").count(), 1, "{line}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -59,7 +64,7 @@ async fn a_reload_changes_the_level() {
     assert!(line.contains("WARN"), "{line}");
     proxy.running.stderr_line("the new configuration is in effect");
     assert_eq!(connect(address, "second.i2p").0, 4);
-    let line = proxy.running.stderr_line("target=second.i2p");
+    let line = proxy.running.stderr_line("requested=second.i2p");
     assert!(line.contains("client=127.0.0.1"), "{line}");
     assert!(!proxy.running.said().contains("first.i2p"), "{}", proxy.running.said());
     fs::write(proxy.config(), Proxy::text("format = 'json'")).unwrap();

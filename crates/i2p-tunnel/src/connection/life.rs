@@ -252,7 +252,7 @@ async fn connect<D: Dial>(
         Ok(dialled) => dialled,
         Err(failure) => return refuse(request, failure, service).await,
     };
-    tracing::debug!(tunnel = %service.name, target = %Sensitive(names::DisplayTarget(&target)), "a request");
+    tracing::debug!(tunnel = %service.name, requested = %Sensitive(names::DisplayTarget(&target)), "a request");
     let port = request.port();
     let key = service.sessions.key(client, &target, port);
     let target = service.chosen(&key, &target);

@@ -1,7 +1,7 @@
 use super::Failure;
 
 impl Failure {
-    /// What happened, in a few words: the title of a page, and the reason phrase of an answer to CONNECT. It has no full stop.
+    /// What happened, in a few words: the title of a page, and the reason phrase of an answer. It has no full stop.
     #[must_use]
     pub(crate) fn title(self) -> &'static str {
         match self {
@@ -143,7 +143,7 @@ impl Failure {
             }
             Self::LocalHost => {
                 "Set your program to connect to this host without the proxy: add it to no_proxy, which should have \
-                localhost,127.0.0.1,::1 in any case."
+                localhost,127.0.0.1,::1 in any case. If you mean a site in I2P, write its whole name, which ends in .i2p."
             }
             Self::RouteRejects => "The operator of the proxy has excluded this host.",
             Self::RouterUnavailable => "Start the I2P router, or wait until it is back, and try again.",

@@ -107,7 +107,7 @@ async fn nothing_that_a_client_sends_is_logged() {
     assert!(forbidden.is_empty(), "{forbidden:#?}");
     let log = lines.text();
     assert!(log.contains("a request failed"), "the log is captured: {log}");
-    assert!(log.contains("target=[scrubbed]"), "targets are scrubbed: {log}");
+    assert!(log.contains("requested=[scrubbed]"), "targets are scrubbed: {log}");
     for secret in SECRETS {
         assert!(!log.contains(secret), "{secret:?} is in the log:\n{log}");
     }

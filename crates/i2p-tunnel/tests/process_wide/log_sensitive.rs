@@ -18,11 +18,11 @@ async fn hosts_and_clients_are_logged_only_after_show_sensitive() {
     let proxy = proxy(&bridge).await;
     proxy.exchange(&socks5_request("unknown.i2p", 80)).await;
     let before = lines.text();
-    assert!(before.contains("client=[scrubbed]") && before.contains("target=[scrubbed]"), "{before}");
+    assert!(before.contains("client=[scrubbed]") && before.contains("requested=[scrubbed]"), "{before}");
     assert!(!before.contains("unknown.i2p") && !before.contains("127.0.0.1"), "{before}");
     show_sensitive(true);
     proxy.exchange(&socks5_request("unknown.i2p", 80)).await;
     let after = lines.text();
     show_sensitive(false);
-    assert!(after.contains("client=127.0.0.1") && after.contains("target=unknown.i2p"), "{after}");
+    assert!(after.contains("client=127.0.0.1") && after.contains("requested=unknown.i2p"), "{after}");
 }

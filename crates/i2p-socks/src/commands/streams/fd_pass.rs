@@ -10,13 +10,28 @@ use i2p_tunnel::Socket;
 use rustix::{
     cmsg_space,
     io::{Errno, ioctl_fionbio},
-    net::{SendAncillaryBuffer, SendAncillaryMessage, SendFlags, sendmsg},
+    net::{AddressFamily, SendAncillaryBuffer, SendAncillaryMessage, SendFlags, getsockname, sendmsg},
 };
 
 use crate::command_error::CommandError;
 
 /// The byte that the descriptor travels with. Its value means nothing.
 const BYTE: [u8; 1] = [0];
+
+/// Fails if stdout cannot carry a descriptor, so that nothing is connected in vain.
+pub(in crate::commands) fn check_stdout() -> Result<(), CommandError> {
+    match getsockname(io::stdout()) {
+        Ok(address) if address.address_family() == AddressFamily::UNIX => Ok(()),
+        _ => Err(no_socket()),
+    }
+}
+
+fn no_socket() -> CommandError {
+    CommandError::usage(
+        "--fd-pass needs a Unix socket as stdout: it is for programs that start this command themselves, such as ssh with \
+         ProxyUseFdpass. Leave it out to use stdin and stdout",
+    )
+}
 
 /// Sends the descriptor of a stream over stdout, which has to be a Unix socket (unix(7), `SCM_RIGHTS`). The stream then belongs to the
 /// program at the other end, and this process can end.
@@ -26,10 +41,7 @@ pub(in crate::commands) fn pass(stream: &Socket) -> Result<(), CommandError> {
         None => Err(io::ErrorKind::Unsupported.into()),
     };
     sent.map_err(|error| match Errno::from_io_error(&error) {
-        Some(Errno::NOTSOCK) => CommandError::usage(
-            "--fd-pass needs a Unix socket as stdout: it is for programs that start this command themselves, such as ssh with \
-             ProxyUseFdpass. Leave it out to use stdin and stdout",
-        ),
+        Some(Errno::NOTSOCK) => no_socket(),
         _ => CommandError::run_time(format_args!("cannot pass on the connection: {error}")),
     })
 }

@@ -3,6 +3,7 @@
 
 use hyper::{
     Method, Response, StatusCode,
+    ext::ReasonPhrase,
     header::{self, HeaderMap, HeaderName, HeaderValue},
 };
 
@@ -51,15 +52,10 @@ impl Trouble {
                 (row.http, row.log, failure.client_hint())
             }
             Self::Refused(refusal) => refusal.row(),
-            Self::Unauthorized(http::Refusal::Unchecked) => {
-                let (what, hint) = http::TOO_MANY_ATTEMPTS;
-                (429, what, hint)
+            Self::Unauthorized(refusal) => {
+                let (what, hint) = refusal.explanation();
+                (if *refusal == http::Refusal::Unchecked { 429 } else { 407 }, what, hint)
             }
-            Self::Unauthorized(_) => (
-                407,
-                "the credentials are missing or wrong",
-                "Give your program the user name and password of the proxy.",
-            ),
         };
         // A browser would load the page without what it has sent.
         let is_lost = self.passes_by_itself() && !method.is_safe();
@@ -77,6 +73,10 @@ impl Trouble {
         };
         let mut answer =
             of_page(StatusCode::from_u16(status).unwrap_or(StatusCode::BAD_GATEWAY), &page, reader);
+        // Many programs show nothing but the reason, and would take "Not Found" for the site's answer.
+        if let Ok(reason) = ReasonPhrase::try_from(self.title().as_bytes()) {
+            answer.extensions_mut().insert(reason);
+        }
         let fields = answer.headers_mut();
         match self {
             Self::Refused(_) => {
@@ -108,8 +108,7 @@ impl Trouble {
     fn title(&self) -> &'static str {
         match self {
             Self::Refused(_) => "The proxy refused this request",
-            Self::Unauthorized(http::Refusal::Unchecked) => "Too many passwords at once",
-            Self::Unauthorized(_) => "The proxy needs a password",
+            Self::Unauthorized(refusal) => refusal.title(),
             Self::Failed(failure) => failure.title(),
         }
     }
@@ -183,6 +182,8 @@ mod tests {
                 let answer = trouble.answer(reader, &Method::GET, &[]);
                 assert!(answer.status().is_client_error() || answer.status().is_server_error());
                 assert!(answer.status().canonical_reason().is_some(), "{}", answer.status());
+                let reason = answer.extensions().get::<ReasonPhrase>().unwrap();
+                assert_eq!(reason.as_bytes(), trouble.title().as_bytes());
                 let policy = answer.headers()[header::CONTENT_SECURITY_POLICY].to_str().unwrap().to_owned();
                 assert!(policy.starts_with("default-src 'none'; style-src 'sha256-"), "{policy}");
                 let kind = answer.headers()[header::CONTENT_TYPE].to_str().unwrap();

@@ -255,7 +255,7 @@ impl<D: Dial> Forwarder<D> {
             key = key.for_page(&page);
         }
         let shown = Sensitive(names::DisplayTarget(&target));
-        tracing::debug!(tunnel = %self.service.name, target = %shown, "a request");
+        tracing::debug!(tunnel = %self.service.name, requested = %shown, "a request");
         let dialled = self.service.chosen(&key, &target);
         Ok(Destination { target, dialled, port: head.port, key, lease })
     }

@@ -1,15 +1,10 @@
 //! Answers to CONNECT. None of them repeats what the client asked for.
 
+use super::Refusal;
 use crate::failure::Failure;
 
 /// The target is connected: what follows is its data (RFC 9110 section 9.3.6).
 pub(super) const CONNECTED: &[u8] = b"HTTP/1.1 200 Connection established\r\n\r\n";
-
-/// Why credentials were not checked, and what to do.
-pub(crate) const TOO_MANY_ATTEMPTS: (&str, &str) = (
-    "the credentials were not checked, because too many others from the same client are being checked",
-    "Try again in a few seconds, with one request at first.",
-);
 
 /// The stream was not opened: the status of the failure table, and a hint for the client.
 pub(super) fn failed(failure: Failure) -> String {
@@ -19,20 +14,17 @@ pub(super) fn failed(failure: Failure) -> String {
     with_reason((row.http, failure.title()), "", "text/plain", &text)
 }
 
-/// The client must send credentials (RFC 9110 section 15.5.8).
-pub(super) fn credentials_required() -> String {
-    plain(
-        407,
-        "Proxy-Authenticate: Basic realm=\"i2p-socks\", charset=\"UTF-8\"\r\n",
-        "i2p-socks: the credentials are missing or wrong.\nGive your program the user name and password \
-         of the proxy.\n",
-    )
-}
-
-/// The credentials were not checked (RFC 6585 section 4).
-pub(super) fn too_many_attempts() -> String {
-    let (what, hint) = TOO_MANY_ATTEMPTS;
-    plain(429, "Retry-After: 1\r\n", &format!("i2p-socks: {what}.\n{hint}\n"))
+/// The credentials are refused (RFC 9110 section 15.5.8, RFC 6585 section 4).
+pub(super) fn unauthorized(refusal: Refusal) -> String {
+    let (what, hint) = refusal.explanation();
+    let (status, fields) = match refusal {
+        Refusal::Missing | Refusal::Wrong => {
+            (407, "Proxy-Authenticate: Basic realm=\"i2p-socks\", charset=\"UTF-8\"\r\n")
+        }
+        Refusal::Unchecked => (429, "Retry-After: 1\r\n"),
+    };
+    let text = format!("i2p-socks: {what}.\n{hint}\n");
+    with_reason((status, refusal.title()), fields, "text/plain", &text)
 }
 
 /// The head is malformed.
@@ -92,8 +84,6 @@ fn reason(status: u16) -> &'static str {
         400 => "Bad Request",
         403 => "Forbidden",
         404 => "Not Found",
-        407 => "Proxy Authentication Required",
-        429 => "Too Many Requests",
         431 => "Request Header Fields Too Large",
         501 => "Not Implemented",
         502 => "Bad Gateway",

@@ -14,9 +14,9 @@ use tokio::{
 };
 
 use self::head::Head;
+pub(crate) use self::head::ProxyCredentials;
 #[cfg(feature = "fuzzing")]
 pub use self::head::check_http_head;
-pub(crate) use self::{answer::TOO_MANY_ATTEMPTS, head::ProxyCredentials};
 use crate::{
     account::RefusedCredentials,
     client::{AccessPolicy, ClientAddress, ClientCredentials, Verdict},
@@ -103,16 +103,16 @@ pub(crate) async fn read_request(
                 }
                 Err(Refusal::Wrong) => {
                     tracing::debug!("a client spoke HTTP with wrong credentials");
-                    stream.write_all(answer::credentials_required().as_bytes()).await?;
+                    stream.write_all(answer::unauthorized(Refusal::Wrong).as_bytes()).await?;
                     return Ok(HttpOutcome::Unauthorized(stream, RefusedCredentials::HttpWrong));
                 }
                 Err(Refusal::Unchecked) => {
-                    stream.write_all(answer::too_many_attempts().as_bytes()).await?;
+                    stream.write_all(answer::unauthorized(Refusal::Unchecked).as_bytes()).await?;
                     return Ok(HttpOutcome::Unauthorized(stream, RefusedCredentials::Unchecked));
                 }
                 // Browsers start without credentials. This answer makes them ask the user.
                 Err(Refusal::Missing) => {
-                    (answer::credentials_required(), "HTTP without credentials, which are required")
+                    (answer::unauthorized(Refusal::Missing), "HTTP without credentials, which are required")
                 }
             }
         }
@@ -159,6 +159,35 @@ pub(crate) enum Refusal {
     Wrong,
     /// They were not checked, because the client has too many others under check.
     Unchecked,
+}
+
+impl Refusal {
+    /// In a few words, without a full stop: the reason phrase, and the title of a page.
+    pub(crate) fn title(self) -> &'static str {
+        match self {
+            Self::Missing => "The proxy needs a password",
+            Self::Wrong => "The user name or the password of the proxy is wrong",
+            Self::Unchecked => "Too many passwords at once",
+        }
+    }
+
+    /// What happened, and what the client should do.
+    pub(crate) fn explanation(self) -> (&'static str, &'static str) {
+        match self {
+            Self::Missing => (
+                "the proxy needs a user name and a password, and this request has none",
+                "Give your program the user name and password of the proxy.",
+            ),
+            Self::Wrong => (
+                "the user name or the password of the proxy is wrong",
+                "Check both. In the address of a proxy, special characters are written as %XX, such as %40 for @.",
+            ),
+            Self::Unchecked => (
+                "the credentials were not checked, because too many others from the same client are being checked",
+                "Try again in a few seconds, with one request at first.",
+            ),
+        }
+    }
 }
 
 /// Returns the client's credentials if it may use the tunnel. It may do so without credentials only if none are required.
