@@ -361,6 +361,7 @@ mod tests {
             include_str!("../../../docs/http.md"),
             include_str!("../../../docs/names.md"),
             include_str!("../../../docs/datagrams.md"),
+            include_str!("../../../docs/gateway.md"),
             include_str!("../../../docs/ssh.md"),
             include_str!("../../../docs/outproxies.md"),
             include_str!("../../../docs/service.md"),

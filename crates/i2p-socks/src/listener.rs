@@ -3,7 +3,7 @@
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
-use i2p_tunnel::BoundAddress;
+use i2p_tunnel::{BoundAddress, ListenAt};
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de::Error as _};
 
 /// A listener of a tunnel.
@@ -24,7 +24,29 @@ fn from_text<'de, D: Deserializer<'de>>(from: D) -> Result<BoundAddress, D::Erro
     let text = String::deserialize(from)?;
     match text.strip_prefix("unix:") {
         Some(path) => Ok(BoundAddress::Unix(path.to_owned())),
-        None => text.parse().map(BoundAddress::Tcp).map_err(D::Error::custom),
+        None => match text.parse() {
+            Ok(ListenAt::Tcp(address)) => Ok(BoundAddress::Tcp(address)),
+            Ok(ListenAt::Transparent(how, address)) => Ok(BoundAddress::Transparent(how, address)),
+            Ok(ListenAt::Dns(address)) => Ok(BoundAddress::Dns(address)),
+            Ok(_) => Err(D::Error::custom("not the address of a listener")),
+            Err(error) => Err(D::Error::custom(error)),
+        },
+    }
+}
+
+impl Listener {
+    /// Whether its clients speak SOCKS or HTTP.
+    pub(crate) fn is_proxy(&self) -> bool {
+        matches!(self.address, BoundAddress::Tcp(_) | BoundAddress::Unix(_))
+    }
+
+    /// The line that says that it is ready: what it is and where.
+    pub(crate) fn ready_line(&self) -> String {
+        match self.is_proxy() {
+            true => format!("socks {} ready\n", self.address),
+            // `dns:IP:PORT` and the like begin with what they are.
+            false => format!("{} ready\n", self.address.to_string().replacen(':', " ", 1)),
+        }
     }
 }
 

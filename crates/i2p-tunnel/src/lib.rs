@@ -37,7 +37,8 @@ pub use limits::{Limit, Limits, SessionLimits};
 #[cfg(unix)]
 pub use listen::SocketFile;
 pub use listen::{
-    BindCause, BindError, BoundAddress, InheritedSockets, ListenAt, Listeners, SocketPermissions,
+    BindCause, BindError, BoundAddress, InheritedSockets, Interception, ListenAt, Listeners,
+    SocketPermissions,
 };
 pub use log_throttle::LogThrottle;
 pub use metrics::Metrics;

@@ -48,8 +48,8 @@ pub(super) fn contradictions(listeners: &[(ListenAt, Place)], admin: &AdminListe
 
 /// Whether one process cannot listen on both. Port 0 is a different port each time.
 fn overlap(at: &ListenAt, other: &ListenAt) -> bool {
-    match (at, other) {
-        (ListenAt::Tcp(at), ListenAt::Tcp(other)) => at.port() != 0 && share_port(*at, *other),
+    match (at.socket_address(), other.socket_address()) {
+        (Some(at), Some(other)) => at.port() != 0 && share_port(at, other),
         _ => at.is_same_place(other),
     }
 }

@@ -254,6 +254,12 @@ fn values_that_contradict_each_other_are_said_so() {
         ("[[tunnel]]\nauth = 'required'\n".into(), "needs a users-file"),
         ("[[tunnel]]\nusers-file = '/x'\n".into(), "has no effect without auth"),
         (
+            "[[tunnel]]\nauth = 'required'\nusers-file = '/x'\nlisten = 'dns:127.0.0.1:1'\n".into(),
+            "cannot send the password that auth",
+        ),
+        ("[[tunnel]]\nlisten = 'dns:0.0.0.0:1'\n".into(), "open-to-others = true"),
+        ("[[tunnel]]\nlisten = ['dns:127.0.0.1:1', '127.0.0.1:1']\n".into(), "cannot both be under listen"),
+        (
             "[[tunnel]]\nauth = 'required'\nusers-file = '/x'\nprefer-no-auth = true\n".into(),
             "tunnel default: prefer-no-auth has no effect",
         ),
@@ -304,6 +310,7 @@ fn the_configurations_of_the_documentation_are_valid() {
         include_str!("../../../../docs/http.md"),
         include_str!("../../../../docs/names.md"),
         include_str!("../../../../docs/datagrams.md"),
+        include_str!("../../../../docs/gateway.md"),
         include_str!("../../../../docs/outproxies.md"),
         include_str!("../../../../docs/service.md"),
         include_str!("../../../../docs/operating.md"),

@@ -439,7 +439,9 @@ impl TunnelConfig {
 
     /// Refuses an address that other machines can reach, unless the tunnel accepts them.
     pub(super) fn refuse_if_exposed(&self, places: &[ListenAt]) -> Result<(), CommandError> {
-        let is_exposed = |at: &&ListenAt| matches!(at, ListenAt::Tcp(address) if !address.ip().to_canonical().is_loopback());
+        let is_exposed = |at: &&ListenAt| {
+            at.socket_address().is_some_and(|address| !address.ip().to_canonical().is_loopback())
+        };
         match places.iter().find(is_exposed) {
             Some(at) if !self.accepts_other_machines() => Err(exposed_to_others(self.name(), at)),
             _ => Ok(()),

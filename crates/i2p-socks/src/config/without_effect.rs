@@ -8,8 +8,10 @@ impl Config {
     /// Every setting without effect, as a sentence.
     pub(crate) fn without_effect(&self) -> Vec<String> {
         let sockets = self.tunnels().iter().filter_map(permissions_without_socket).collect::<Vec<_>>();
+        let dns = self.tunnels().iter().filter_map(addresses_that_nobody_takes).collect::<Vec<_>>();
         let others = self.spares_without_room().into_iter().chain(self.keys_of_other_routers());
-        self.routes_behind_others().into_iter().chain(others).chain(sockets).chain(self.fragments()).collect()
+        let of_tunnels = sockets.into_iter().chain(self.fragments()).chain(dns);
+        self.routes_behind_others().into_iter().chain(others).chain(of_tunnels).collect()
     }
 
     /// Routes that no request reaches, because an earlier one takes all of theirs.
@@ -75,6 +77,20 @@ impl Config {
     }
 }
 
+/// Answers to DNS for a tunnel that takes no connections to what it answers.
+fn addresses_that_nobody_takes(tunnel: &TunnelConfig) -> Option<String> {
+    let listen = tunnel.listen().ok()?;
+    let has = |kind: fn(&ListenAt) -> bool| listen.iter().any(kind);
+    let answers = has(|at| matches!(at, ListenAt::Dns(_)));
+    (answers && !has(|at| matches!(at, ListenAt::Transparent(..)))).then(|| {
+        format!(
+            "dns: of tunnel {} answers with addresses that lead nowhere, because the tunnel has no transparent listener: add \
+             redirect:IP:PORT or tproxy:IP:PORT to listen",
+            tunnel.name()
+        )
+    })
+}
+
 /// Permissions of Unix sockets for a tunnel that has none.
 fn permissions_without_socket(tunnel: &TunnelConfig) -> Option<String> {
     let key = match (&tunnel.unix_mode, &tunnel.unix_group) {
@@ -136,6 +152,18 @@ mod tests {
             let found = without_effect(&text);
             assert_eq!(found.len(), usize::from(says.is_some()), "{text}: {found:?}");
             assert!(found.iter().all(|found| found.contains(says.unwrap_or_default())), "{text}: {found:?}");
+        }
+        #[cfg(target_os = "linux")]
+        {
+            let [one] = &without_effect("[[tunnel]]\nlisten = 'dns:127.0.0.1:53'\n")[..] else {
+                panic!("one")
+            };
+            assert!(
+                one.starts_with("dns: of tunnel default answers with addresses that lead nowhere"),
+                "{one}"
+            );
+            let both = "[[tunnel]]\nlisten = ['dns:127.0.0.1:53', 'redirect:127.0.0.1:1']\n";
+            assert!(without_effect(both).is_empty());
         }
         #[cfg(unix)]
         assert!(without_effect("[[tunnel]]\nunix-mode = '0660'\nlisten = 'unix:/a'\n").is_empty());

@@ -2,7 +2,7 @@
 
 use std::io::ErrorKind;
 
-use i2p_tunnel::{BindCause, BindError, BoundAddress, InheritedSockets, ListenAt, Listeners};
+use i2p_tunnel::{BindCause, BindError, BoundAddress, InheritedSockets, Interception, ListenAt, Listeners};
 
 use crate::{
     command_error::CommandError,
@@ -73,16 +73,22 @@ fn is_in_use(cause: &BindCause) -> bool {
 
 /// Whether the two cannot both be listened on.
 fn overlap(at: &ListenAt, own: &BoundAddress) -> bool {
-    match (at, own) {
-        (ListenAt::Tcp(at), BoundAddress::Tcp(own)) => share_port(*at, *own),
+    match (at.socket_address(), own.socket_address()) {
+        (Some(at), Some(own)) => share_port(at, own),
         _ => at.to_string() == own.to_string(),
     }
 }
 
 /// What to do about a place that cannot be listened on; `setting` is where people choose another address.
 fn advice(at: &ListenAt, cause: &BindCause, setting: &str) -> String {
-    match (cause, at) {
-        (BindCause::System(error), ListenAt::Tcp(address)) => {
+    match (cause, at.socket_address()) {
+        (BindCause::System(error), Some(_))
+            if error.kind() == ErrorKind::PermissionDenied
+                && matches!(at, ListenAt::Transparent(Interception::Tproxy, _)) =>
+        {
+            "tproxy: needs the capability CAP_NET_ADMIN: give it to the service with AmbientCapabilities=, or use redirect:".to_owned()
+        }
+        (BindCause::System(error), Some(address)) => {
             format!("{} with {setting}.", advice_on_address(address.port(), error.kind()))
         }
         _ => advice_on_socket(cause).to_owned(),

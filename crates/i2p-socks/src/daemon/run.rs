@@ -363,10 +363,10 @@ async fn report_for_ever(board: &Board) {
     }
 }
 
-/// Prints the line `socks ADDRESS ready` for each listener. Scripts wait for these lines. The proxy also serves if nobody can read
+/// Prints a line for each listener: `socks ADDRESS ready`, or `redirect`, `tproxy` or `dns` in place of `socks`. Scripts wait for these lines. The proxy also serves if nobody can read
 /// them: a script may have closed the pipe after the first one, or the disk of the file may be full.
 pub(crate) fn announce(listeners: &[Listener]) {
-    let lines = listeners.iter().map(|listener| format!("socks {} ready\n", listener.address)).collect();
+    let lines = listeners.iter().map(Listener::ready_line).collect();
     output::announce(lines, |error| {
         tracing::warn!(
             "cannot write to stdout that listeners are ready: {error}. They are served; i2p-socks status lists them"

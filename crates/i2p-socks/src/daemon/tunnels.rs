@@ -360,7 +360,7 @@ fn address_pool(config: &VirtualAddressesConfig) -> Result<AddressPool, CommandE
 
 /// Whether the system chooses the port.
 fn is_any_port(at: &ListenAt) -> bool {
-    matches!(at, ListenAt::Tcp(address) if address.port() == 0)
+    at.socket_address().is_some_and(|address| address.port() == 0)
 }
 
 /// The caps on connections, from the configuration and the file descriptors of this process.

@@ -41,6 +41,10 @@ impl RefusedCredentials {
 const TLS: &str = "a client spoke TLS, which the proxy does not speak, and was refused. Its program probably has the proxy as \
     https://...: set http://... or socks5h://... there, also for sites with https";
 
+/// Log line for clients that connect to a transparent listener.
+const NOT_REDIRECTED: &str = "a client connected to a transparent listener itself, and was refused: only a firewall can send connections \
+    there that lead elsewhere";
+
 /// Log line for connections that panicked. It has no content: the text of a panic may quote what a client sent.
 const PANICKED: &str = "a connection panicked and was ended; other connections are not affected. This is a bug of the program: \
     please report it";
@@ -52,6 +56,7 @@ pub(crate) struct FailureLog {
     limits: LogThrottle<Limit>,
     unauthorized: LogThrottle<RefusedCredentials>,
     tls: LogThrottle<()>,
+    not_redirected: LogThrottle<()>,
     panics: LogThrottle<()>,
 }
 
@@ -82,6 +87,11 @@ impl FailureLog {
     /// Records a client that spoke TLS.
     pub(crate) fn log_tls(&self) {
         self.tls.warn((), TLS);
+    }
+
+    /// Records a client that connected to a transparent listener itself.
+    pub(crate) fn log_not_redirected(&self) {
+        self.not_redirected.warn((), NOT_REDIRECTED);
     }
 
     /// Records a connection that panicked.

@@ -36,12 +36,14 @@ const SUCCEEDED: &str = "succeeded";
 const ABANDONED: &str = "abandoned";
 
 /// The protocols of clients, each with its own counters.
-const PROTOCOLS: [ClientProtocol; 5] = [
+const PROTOCOLS: [ClientProtocol; 7] = [
     ClientProtocol::Socks4,
     ClientProtocol::Socks4a,
     ClientProtocol::Socks5,
     ClientProtocol::HttpConnect,
     ClientProtocol::Http,
+    ClientProtocol::Transparent,
+    ClientProtocol::Dns,
 ];
 
 fn protocol_label(protocol: ClientProtocol) -> &'static str {
@@ -51,6 +53,8 @@ fn protocol_label(protocol: ClientProtocol) -> &'static str {
         ClientProtocol::Socks5 => "socks5",
         ClientProtocol::HttpConnect => "http-connect",
         ClientProtocol::Http => "http",
+        ClientProtocol::Transparent => "transparent",
+        ClientProtocol::Dns => "dns",
     }
 }
 
@@ -77,12 +81,23 @@ pub(crate) enum HandshakeFailure {
     AnsweredTls,
     /// The client spoke neither SOCKS nor HTTP nor TLS.
     NotSocks,
+    /// The client connected to a transparent listener itself.
+    NotRedirected,
 }
 
 impl HandshakeFailure {
     /// Every label that [`label`](Self::label) returns.
-    const LABELS: [&str; 8] =
-        ["timeout", "broken", "refused", CREDENTIALS, UNCHECKED, "http", "tls", "not_socks"];
+    const LABELS: [&str; 9] = [
+        "timeout",
+        "broken",
+        "refused",
+        CREDENTIALS,
+        UNCHECKED,
+        "http",
+        "tls",
+        "not_socks",
+        "not_redirected",
+    ];
 
     fn label(self) -> &'static str {
         match self {
@@ -94,6 +109,7 @@ impl HandshakeFailure {
             Self::AnsweredHttp => "http",
             Self::AnsweredTls => "tls",
             Self::NotSocks => "not_socks",
+            Self::NotRedirected => "not_redirected",
         }
     }
 }
@@ -192,6 +208,7 @@ impl Account {
         match failure {
             HandshakeFailure::Unauthorized(how) => self.failures.log_unauthorized(how),
             HandshakeFailure::AnsweredTls => self.failures.log_tls(),
+            HandshakeFailure::NotRedirected => self.failures.log_not_redirected(),
             _ => {}
         }
         if let Some(counter) = self.handshakes_failed_for(failure.label()) {
@@ -232,14 +249,19 @@ impl Account {
         }
     }
 
-    /// Records a request that failed: counts it, and logs it at a bounded rate.
+    /// Counts the failure of a request, and logs it.
     pub(crate) fn failed(&self, protocol: ClientProtocol, failure: Failure) {
+        self.declined(protocol, failure);
+        self.failures.log_failure(failure);
+    }
+
+    /// Counts a failure that says nothing of what the client wants, such as the names that every system asks for by itself.
+    pub(crate) fn declined(&self, protocol: ClientProtocol, failure: Failure) {
         let counters = self.counters(protocol);
         let failed = counters.and_then(|counters| counters.failed.iter().find(|(of, _)| *of == failure));
         if let Some((_, counter)) = failed {
             counter.inc();
         }
-        self.failures.log_failure(failure);
     }
 
     fn counters(&self, protocol: ClientProtocol) -> Option<&RequestCounters> {

@@ -60,6 +60,8 @@ impl Protocols {
             ClientProtocol::Socks5 => self.socks5,
             ClientProtocol::HttpConnect => self.http_connect,
             ClientProtocol::Http => self.http,
+            // The listener decides.
+            ClientProtocol::Transparent | ClientProtocol::Dns => true,
         }
     }
 }

@@ -45,6 +45,17 @@ impl ClientAddress {
     }
 }
 
+impl ClientAddress {
+    /// The client of a gateway at this address. A program on this machine asks DNS from one address and connects from another, so only
+    /// its user identifies it.
+    pub(crate) fn of_gateway(self) -> Self {
+        match self {
+            Self::Local { user: Some(user), .. } => Self::User(user),
+            address => address,
+        }
+    }
+}
+
 /// Identifies the client: wrap it in `Sensitive` before logging it.
 impl fmt::Display for ClientAddress {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -156,6 +167,10 @@ pub enum ClientProtocol {
     HttpConnect,
     /// HTTP requests that name a URL (absolute form, RFC 9112 section 3.2.2).
     Http,
+    /// None: the connection was on its way elsewhere when a transparent listener took it.
+    Transparent,
+    /// DNS.
+    Dns,
 }
 
 /// The client of a request. `Debug` never identifies it.

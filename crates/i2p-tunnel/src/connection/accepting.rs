@@ -9,13 +9,13 @@ use tokio::{sync::watch, task::JoinSet, time::sleep};
 use tokio_util::task::TaskTracker;
 use tracing::Instrument;
 
-use super::{life, outcome::Arrival, service::Service};
+use super::{dns, life, outcome::Arrival, service::Service};
 use crate::{
     account::Account,
     client::ClientAddress,
     dial::Dial,
     limits::Limit,
-    listen::{Listener, Listeners},
+    listen::{Accepted, Listener, Listeners, Purpose},
     sensitive::Sensitive,
     stream::{Socket, Stop},
 };
@@ -42,6 +42,12 @@ pub async fn serve<D: Dial>(
     let server = Arc::new(Server { service, stop, connections: TaskTracker::new() });
     let mut accepting = JoinSet::new();
     for listener in listeners.into_each() {
+        if let Some(socket) = listener.datagrams() {
+            let server = Arc::clone(&server);
+            accepting.spawn(async move {
+                dns::serve_datagrams(socket, &server.service, &server.stop, &server.connections).await;
+            });
+        }
         accepting.spawn(Arc::clone(&server).accept(listener));
     }
     accepting.join_all().await;
@@ -70,13 +76,15 @@ impl<D: Dial> Server<D> {
         let mut back_off = FIRST_BACK_OFF;
         loop {
             match listener.accept().await {
-                Ok((client, address)) => {
+                Ok(Accepted { client, address, purpose }) => {
                     back_off = FIRST_BACK_OFF;
-                    let address = address.with_local(self.service.borrow().local_clients);
-                    self.admit(
-                        client,
-                        Arrival { address, listener: Arc::clone(&name), stop: self.stop.clone() },
-                    );
+                    let service = Arc::clone(&self.service.borrow());
+                    let (address, listener) = match purpose {
+                        Purpose::Proxy => (address.with_local(service.local_clients), Arc::clone(&name)),
+                        _ => service.gateway_client(address),
+                    };
+                    let stop = self.stop.clone();
+                    self.admit(client, Arrival { address, listener, purpose, stop }, service);
                 }
                 // The client has gone again.
                 Err(error) if error.kind() == io::ErrorKind::ConnectionAborted => {}
@@ -97,11 +105,14 @@ impl<D: Dial> Server<D> {
     }
 
     /// Serves a client, or refuses it if there are too many. If even refusals are too many, the connection is closed.
-    fn admit(&self, client: Socket, arrival: Arrival) {
-        let service = Arc::clone(&self.service.borrow());
-        let (address, account) = (arrival.address, Arc::clone(&service.account));
+    fn admit(&self, client: Socket, arrival: Arrival, service: Arc<Service<D>>) {
+        let (address, purpose, account) = (arrival.address, arrival.purpose, Arc::clone(&service.account));
         match service.admission.admit(&service.name, arrival.address) {
             Ok(admitted) => self.spawn(address, account, life::run(client, arrival, service, admitted)),
+            Err(limit) if purpose != Purpose::Proxy => {
+                service.account.limit(limit);
+                client.reset_on_close(true);
+            }
             Err(limit) => {
                 service.account.limit(limit);
                 if let Some(told) = service.admission.permit_refusal() {

@@ -1,6 +1,6 @@
 //! The handshake with a client, in any protocol, up to its request.
 
-use std::{io, sync::OnceLock};
+use std::{io, net::SocketAddr, sync::OnceLock};
 
 use socks_wire::{
     Authentication, Command, Error, NotSocks, Protocol,
@@ -25,6 +25,20 @@ use crate::{
 pub(crate) enum PendingRequest {
     Socks(Accepted<Socket>),
     Http(PendingConnect),
+    Transparent(PendingTransparent),
+}
+
+/// A connection that leads elsewhere.
+pub(crate) struct PendingTransparent {
+    stream: Socket,
+    address: OwnedAddress,
+    port: u16,
+}
+
+impl PendingTransparent {
+    pub(crate) fn new(stream: Socket, target: SocketAddr) -> Self {
+        Self { stream, address: OwnedAddress::Ip(target.ip()), port: target.port() }
+    }
 }
 
 impl PendingRequest {
@@ -36,13 +50,14 @@ impl PendingRequest {
                 _ => ClientProtocol::Socks5,
             },
             Self::Http(_) => ClientProtocol::HttpConnect,
+            Self::Transparent(_) => ClientProtocol::Transparent,
         }
     }
 
     pub(crate) fn command(&self) -> Command {
         match self {
             Self::Socks(accepted) => accepted.request().command,
-            Self::Http(_) => Command::CONNECT,
+            Self::Http(_) | Self::Transparent(_) => Command::CONNECT,
         }
     }
 
@@ -50,6 +65,7 @@ impl PendingRequest {
         match self {
             Self::Socks(accepted) => &accepted.request().address,
             Self::Http(connecting) => &connecting.address,
+            Self::Transparent(connecting) => &connecting.address,
         }
     }
 
@@ -57,6 +73,7 @@ impl PendingRequest {
         match self {
             Self::Socks(accepted) => accepted.request().port,
             Self::Http(connecting) => connecting.port,
+            Self::Transparent(connecting) => connecting.port,
         }
     }
 
@@ -64,6 +81,7 @@ impl PendingRequest {
         match self {
             Self::Socks(accepted) => ClientCredentials::of(accepted.request()),
             Self::Http(connecting) => connecting.credentials.clone(),
+            Self::Transparent(_) => ClientCredentials::None,
         }
     }
 
@@ -72,6 +90,7 @@ impl PendingRequest {
         match self {
             Self::Socks(accepted) => accepted.stream(),
             Self::Http(connecting) => &connecting.stream,
+            Self::Transparent(connecting) => &connecting.stream,
         }
     }
 
@@ -80,18 +99,25 @@ impl PendingRequest {
         match self {
             Self::Socks(accepted) => accepted.grant().await,
             Self::Http(connecting) => connecting.grant().await,
+            // Its kernel has connected it long ago.
+            Self::Transparent(connecting) => Ok((connecting.stream, Vec::new())),
         }
     }
 
-    /// Replies with a failure, in the client's protocol. Returns the connection, which is to be closed.
-    pub(crate) async fn refuse(self, failure: Failure, access: &AccessPolicy) -> io::Result<Socket> {
+    /// Replies with a failure, in the client's protocol. Returns the connection, which is to be closed; `None` if it is.
+    pub(crate) async fn refuse(self, failure: Failure, access: &AccessPolicy) -> io::Result<Option<Socket>> {
         let row = failure.row();
         match self {
             Self::Socks(accepted) => {
                 let socks5 = if access.extended_errors { row.extended } else { row.socks5 };
-                accepted.refuse(socks5, row.socks4).await
+                accepted.refuse(socks5, row.socks4).await.map(Some)
             }
-            Self::Http(connecting) => connecting.refuse(failure).await,
+            Self::Http(connecting) => connecting.refuse(failure).await.map(Some),
+            // A reset is all that can be said.
+            Self::Transparent(connecting) => {
+                connecting.stream.reset_on_close(true);
+                Ok(None)
+            }
         }
     }
 }

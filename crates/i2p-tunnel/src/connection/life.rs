@@ -1,4 +1,4 @@
-use std::{future::ready, io, pin::Pin, sync::Arc, time::Duration};
+use std::{future::ready, io, net::SocketAddr, pin::Pin, sync::Arc, time::Duration};
 
 use socks_wire::{Command, stream::Accepted};
 use tokio::{
@@ -7,8 +7,8 @@ use tokio::{
 };
 
 use super::{
-    bind, forward,
-    handshake::{self, HandshakeOutcome, PendingRequest, Terms},
+    bind, dns, forward,
+    handshake::{self, HandshakeOutcome, PendingRequest, PendingTransparent, Terms},
     http,
     outcome::{ActiveStream, Arrival, NextStep, refuse, with_dial_timeout},
     resolve,
@@ -21,6 +21,7 @@ use crate::{
     dial::Dial,
     failure::Failure,
     limits::Limit,
+    listen::Purpose,
     names,
     sensitive::Sensitive,
     stream::{HalfClosedStream, Hold, RelayEnd, Socket, Stop, discard, relay},
@@ -161,6 +162,12 @@ async fn handle_client<D: Dial>(
     // A reply and the first data behind it are two small writes.
     client.set_nodelay()?;
     client.detect_loss(service.limits);
+    match arrival.purpose {
+        Purpose::Proxy => {}
+        Purpose::StreamTo(target) => return transparent(client, target, arrival, &service).await,
+        // Boxed: few connections need it.
+        Purpose::Dns => return Box::pin(dns::serve_stream(client, arrival, &service)).await,
+    }
     let begin = Instant::now();
     let terms = Terms {
         access: &service.access,
@@ -192,6 +199,22 @@ async fn handle_client<D: Dial>(
     }
 }
 
+/// Handles a connection that leads elsewhere, up to the open stream.
+async fn transparent<D: Dial>(
+    client: Socket,
+    target: Option<SocketAddr>,
+    arrival: Arrival,
+    service: &Service<D>,
+) -> io::Result<NextStep> {
+    let Some(target) = target else {
+        service.account.handshake_failed(HandshakeFailure::NotRedirected);
+        client.reset_on_close(true);
+        return Ok(NextStep::Done);
+    };
+    handle_request(PendingRequest::Transparent(PendingTransparent::new(client, target)), arrival, service)
+        .await
+}
+
 /// Answers an HTTP request that names a URL with a failure, and counts it.
 async fn refuse_http<D>(client: Socket, failure: Failure, service: &Service<D>) -> io::Result<NextStep> {
     service.account.failed(ClientProtocol::Http, failure);
@@ -219,7 +242,7 @@ async fn handle_request<D: Dial>(
     arrival: Arrival,
     service: &Service<D>,
 ) -> io::Result<NextStep> {
-    let Arrival { address, listener, stop } = arrival;
+    let Arrival { address, listener, stop, .. } = arrival;
     let (protocol, credentials) = (request.protocol(), request.credentials());
     let client = Client { address, listener, protocol, credentials };
     if !service.access.protocols.has(protocol) {
@@ -320,7 +343,12 @@ mod tests {
         let addresses = AddressPool::new(VirtualOptions::default()).unwrap();
         let service = Arc::new(Service::new("test", SamDialler::new(pool), addresses));
         let (client, _other) = tokio::net::UnixStream::pair().unwrap();
-        let arrival = Arrival { address: ClientAddress::User(0), listener: "x".into(), stop: Stop::new() };
+        let arrival = Arrival {
+            address: ClientAddress::User(0),
+            listener: "x".into(),
+            purpose: Purpose::Proxy,
+            stop: Stop::new(),
+        };
         let admitted = service.admission.admit(&service.name, arrival.address).unwrap();
         let size = size_of_val(&run(client.into(), arrival, service, admitted));
         assert!(size < 128, "{size} bytes");

@@ -5,6 +5,7 @@
 mod accepting;
 mod bind;
 mod chosen_names;
+mod dns;
 mod forward;
 mod handshake;
 mod http;

@@ -9,6 +9,7 @@ use crate::{
     client::{Client, ClientAddress},
     failure::Failure,
     limits::Limit,
+    listen::Purpose,
     names::AddressLease,
     stream::{OpenStream, Socket, Stop},
 };
@@ -17,6 +18,7 @@ use crate::{
 pub(crate) struct Arrival {
     pub(crate) address: ClientAddress,
     pub(crate) listener: Arc<str>,
+    pub(crate) purpose: Purpose,
     pub(crate) stop: Stop,
 }
 
@@ -47,7 +49,10 @@ pub(crate) async fn refuse<D>(
     service: &Service<D>,
 ) -> io::Result<NextStep> {
     service.account.failed(request.protocol(), failure);
-    request.refuse(failure, &service.access).await.map(NextStep::Close)
+    Ok(match request.refuse(failure, &service.access).await? {
+        Some(client) => NextStep::Close(client),
+        None => NextStep::Done,
+    })
 }
 
 /// Runs `work` for a client within the dial timeout. Returns `None` if the client goes meanwhile: it would keep others out of its

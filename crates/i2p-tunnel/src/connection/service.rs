@@ -6,8 +6,8 @@ use super::{chosen_names::ChosenNames, site::SiteStreams};
 use crate::{
     account::Account,
     client::{
-        AccessPolicy, Admission, BookAccess, Client, ClientCredentials, DatagramPolicy, HeaderPolicy,
-        IsolationKey, LocalClients, SessionPolicy,
+        AccessPolicy, Admission, BookAccess, Client, ClientAddress, ClientCredentials, DatagramPolicy,
+        HeaderPolicy, IsolationKey, LocalClients, SessionPolicy,
     },
     dial::Dial,
     limits::Limits,
@@ -94,6 +94,12 @@ impl<D> Service<D> {
             return AddressOwner::of_client(client);
         }
         AddressOwner::of_client(&Client { credentials: ClientCredentials::None, ..client.clone() })
+    }
+
+    /// The address of a client of this tunnel's transparent and DNS listeners, and their name. They are one listener, since what one
+    /// tells a client is used at another.
+    pub(crate) fn gateway_client(&self, address: ClientAddress) -> (ClientAddress, Arc<str>) {
+        (address.with_local(self.local_clients).of_gateway(), format!("gateway of {}", self.name).into())
     }
 
     /// What is dialled for a target: the destination that the client has chosen for it, or the target itself.

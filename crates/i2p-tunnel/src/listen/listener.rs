@@ -1,10 +1,13 @@
 use std::{io, net::SocketAddr, sync::Arc};
 
-use tokio::net::TcpListener;
+use tokio::net::{TcpListener, UdpSocket};
 
-use super::place::BoundAddress;
 #[cfg(unix)]
 use super::unix_socket::{BoundFile, UnixSocket};
+use super::{
+    gateway,
+    place::{BoundAddress, Interception},
+};
 #[cfg(target_os = "linux")]
 use crate::stream::sock_diag::{self, Transport};
 use crate::{client::ClientAddress, stream::Socket};
@@ -15,6 +18,28 @@ pub(crate) enum Listener {
     Tcp(TcpListener),
     #[cfg(unix)]
     Unix(UnixSocket),
+    /// Connections that lead elsewhere.
+    Transparent(Interception, TcpListener),
+    /// DNS.
+    Dns(TcpListener, Arc<UdpSocket>),
+}
+
+/// A connection that a listener has accepted.
+pub(crate) struct Accepted {
+    pub(crate) client: Socket,
+    pub(crate) address: ClientAddress,
+    pub(crate) purpose: Purpose,
+}
+
+/// What a client wants of a connection.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Purpose {
+    /// It says so in a handshake.
+    Proxy,
+    /// A stream to this address. `None`: the kernel does not know one, or it is the listener itself.
+    StreamTo(Option<SocketAddr>),
+    /// Answers to DNS queries.
+    Dns,
 }
 
 impl Listener {
@@ -23,14 +48,18 @@ impl Listener {
             Self::Tcp(listener) => listener.local_addr().map(BoundAddress::Tcp),
             #[cfg(unix)]
             Self::Unix(socket) => socket.path().map(BoundAddress::Unix),
+            Self::Transparent(how, listener) => {
+                listener.local_addr().map(|address| BoundAddress::Transparent(*how, address))
+            }
+            Self::Dns(listener, _) => listener.local_addr().map(BoundAddress::Dns),
         }
     }
 
     #[cfg(unix)]
     pub(super) fn file(&self) -> Option<BoundFile> {
         match self {
-            Self::Tcp(_) => None,
             Self::Unix(socket) => socket.file(),
+            _ => None,
         }
     }
 
@@ -40,21 +69,34 @@ impl Listener {
         self.address().map(|address| address.to_string()).unwrap_or_default().into()
     }
 
-    /// Waits for the next client. Returns its connection and address. Cancel-safe: no connection is lost.
-    pub(crate) async fn accept(&self) -> io::Result<(Socket, ClientAddress)> {
+    /// The socket for datagrams, if it has one.
+    pub(crate) fn datagrams(&self) -> Option<Arc<UdpSocket>> {
         match self {
-            Self::Tcp(listener) => {
-                let (stream, from) = listener.accept().await?;
-                let address = client_address(from, stream.local_addr().ok());
-                Ok((stream.into(), address))
-            }
+            Self::Dns(_, socket) => Some(Arc::clone(socket)),
+            _ => None,
+        }
+    }
+
+    /// Waits for the next client. Cancel-safe: no connection is lost.
+    pub(crate) async fn accept(&self) -> io::Result<Accepted> {
+        match self {
+            Self::Tcp(listener) => accept_tcp(listener, Purpose::Proxy).await,
+            Self::Dns(listener, _) => accept_tcp(listener, Purpose::Dns).await,
+            Self::Transparent(how, listener) => gateway::accept(*how, listener).await,
             #[cfg(unix)]
             Self::Unix(socket) => {
                 let (stream, user) = socket.accept().await?;
-                Ok((stream.into(), ClientAddress::User(user)))
+                let address = ClientAddress::User(user);
+                Ok(Accepted { client: stream.into(), address, purpose: Purpose::Proxy })
             }
         }
     }
+}
+
+async fn accept_tcp(listener: &TcpListener, purpose: Purpose) -> io::Result<Accepted> {
+    let (stream, from) = listener.accept().await?;
+    let address = client_address(from, stream.local_addr().ok());
+    Ok(Accepted { client: stream.into(), address, purpose })
 }
 
 /// The address of a client that connects from `from` to `own`.
@@ -69,13 +111,13 @@ fn client_address(from: SocketAddr, own: Option<SocketAddr>) -> ClientAddress {
 
 /// The user of the client at `from`, a socket of this machine. `None` if it is closed already: then the kernel names root.
 #[cfg(target_os = "linux")]
-fn user(from: SocketAddr, own: SocketAddr) -> Option<u32> {
-    let owner = sock_diag::owner(Transport::Tcp, from, own).ok().flatten()?;
+pub(super) fn user(from: SocketAddr, to: SocketAddr) -> Option<u32> {
+    let owner = sock_diag::owner(Transport::Tcp, from, to).ok().flatten()?;
     owner.is_open.then_some(owner.user)
 }
 
 #[cfg(not(target_os = "linux"))]
-fn user(_: SocketAddr, _: SocketAddr) -> Option<u32> {
+pub(super) fn user(_: SocketAddr, _: SocketAddr) -> Option<u32> {
     None
 }
 
@@ -93,7 +135,7 @@ mod tests {
         let (client, accepted) =
             tokio::join!(socket.connect(to), async { Listener::Tcp(listener).accept().await.unwrap() });
         drop(client.unwrap());
-        accepted.1
+        accepted.address
     }
 
     #[tokio::test]

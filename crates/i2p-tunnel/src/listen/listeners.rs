@@ -5,6 +5,7 @@ use tokio::net::TcpListener;
 #[cfg(unix)]
 use super::unix_socket::{self, BoundFile};
 use super::{
+    gateway,
     inherited::InheritedSockets,
     listener::Listener,
     place::{BindError, BoundAddress, ListenAt},
@@ -40,6 +41,12 @@ impl Listeners {
                 #[cfg(unix)]
                 ListenAt::Unix(file) => unix_socket::bind(file).await.map(|it| vec![Listener::Unix(it)]),
                 ListenAt::Inherited(name) => inherited.take(name),
+                ListenAt::Transparent(how, address) => {
+                    gateway::bind_transparent(*how, *address).map(|it| vec![it]).map_err(Into::into)
+                }
+                ListenAt::Dns(address) => {
+                    gateway::bind_dns(*address).await.map(|it| vec![it]).map_err(Into::into)
+                }
             };
             listeners.extend(bound.map_err(|cause| BindError { at: at.clone(), cause })?);
         }

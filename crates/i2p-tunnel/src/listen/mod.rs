@@ -1,7 +1,9 @@
-//! Listening sockets: TCP, Unix sockets created here, and sockets inherited from the parent process.
+//! Listening sockets: TCP, Unix sockets created here, sockets inherited from the parent process, and those of gateways: DNS and
+//! connections that lead elsewhere.
 //!
 //! Imports `client` (addresses) and `stream` (sockets). Nothing here knows how a connection is served.
 
+mod gateway;
 mod inherited;
 mod listener;
 mod listeners;
@@ -9,11 +11,14 @@ mod place;
 #[cfg(unix)]
 mod unix_socket;
 
-pub(crate) use self::listener::Listener;
 #[cfg(unix)]
 pub use self::place::SocketFile;
+pub(crate) use self::{
+    gateway::datagram_client,
+    listener::{Accepted, Listener, Purpose},
+};
 pub use self::{
     inherited::InheritedSockets,
     listeners::{Listeners, SocketPermissions},
-    place::{BindCause, BindError, BoundAddress, ListenAt},
+    place::{BindCause, BindError, BoundAddress, Interception, ListenAt},
 };

@@ -17,6 +17,29 @@ pub enum ListenAt {
     Unix(SocketFile),
     /// On inherited sockets of this name, for instance those of a systemd socket unit.
     Inherited(String),
+    /// On an address of this machine, for connections that the kernel sends here although they lead elsewhere. Linux only.
+    Transparent(Interception, SocketAddr),
+    /// On an address of this machine, for DNS queries over UDP and TCP. With port 0, both have the same one.
+    Dns(SocketAddr),
+}
+
+/// How the kernel sends a connection to a listener that it does not lead to, and how the listener learns where it leads.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Interception {
+    /// `redirect` and `dnat` of nftables replace the address, and connection tracking remembers it.
+    Redirect,
+    /// `tproxy` of nftables leaves the address as it is. The listener needs the capability `CAP_NET_ADMIN`.
+    Tproxy,
+}
+
+impl Interception {
+    /// Its prefix in the text of a listener.
+    fn prefix(self) -> &'static str {
+        match self {
+            Self::Redirect => "redirect:",
+            Self::Tproxy => "tproxy:",
+        }
+    }
 }
 
 impl ListenAt {
@@ -27,6 +50,17 @@ impl ListenAt {
             #[cfg(unix)]
             (Self::Unix(file), Self::Unix(other)) => file.path == other.path,
             _ => self == other,
+        }
+    }
+
+    /// The IP address and port, if the system is to listen on one.
+    #[must_use]
+    pub fn socket_address(&self) -> Option<SocketAddr> {
+        match self {
+            Self::Tcp(address) | Self::Transparent(_, address) | Self::Dns(address) => Some(*address),
+            #[cfg(unix)]
+            Self::Unix(_) => None,
+            Self::Inherited(_) => None,
         }
     }
 }
@@ -40,8 +74,17 @@ impl From<SocketAddr> for ListenAt {
 impl FromStr for ListenAt {
     type Err = &'static str;
 
-    /// Parses `IP:PORT`, `unix:/PATH` or `fd:NAME`.
+    /// Parses `IP:PORT`, `unix:/PATH`, `fd:NAME`, `redirect:IP:PORT`, `tproxy:IP:PORT` or `dns:IP:PORT`.
     fn from_str(text: &str) -> Result<Self, Self::Err> {
+        if let Some(address) = text.strip_prefix("dns:") {
+            let address = address.parse().map(Self::Dns);
+            return address.map_err(|_| "expected dns:IP:PORT, such as dns:127.0.0.1:5353");
+        }
+        for how in [Interception::Redirect, Interception::Tproxy] {
+            if let Some(address) = text.strip_prefix(how.prefix()) {
+                return transparent(how, address);
+            }
+        }
         if let Some(name) = text.strip_prefix("fd:") {
             // systemd.socket(5), FileDescriptorName=.
             let valid = (1..=255).contains(&name.len())
@@ -63,6 +106,19 @@ impl FromStr for ListenAt {
     }
 }
 
+fn transparent(how: Interception, address: &str) -> Result<ListenAt, &'static str> {
+    if !cfg!(target_os = "linux") {
+        return Err(
+            "only Linux can send connections to a transparent listener: leave redirect: and tproxy: out",
+        );
+    }
+    let address = address.parse().map(|address| ListenAt::Transparent(how, address));
+    address.map_err(|_| match how {
+        Interception::Redirect => "expected redirect:IP:PORT, such as redirect:192.168.7.1:4451",
+        Interception::Tproxy => "expected tproxy:IP:PORT, such as tproxy:127.0.0.1:4451",
+    })
+}
+
 /// Writes the form that [`FromStr`] parses.
 impl fmt::Display for ListenAt {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -71,6 +127,8 @@ impl fmt::Display for ListenAt {
             #[cfg(unix)]
             Self::Unix(file) => write!(f, "unix:{}", file.path.display()),
             Self::Inherited(name) => write!(f, "fd:{name}"),
+            Self::Transparent(how, address) => write!(f, "{}{address}", how.prefix()),
+            Self::Dns(address) => write!(f, "dns:{address}"),
         }
     }
 }
@@ -114,22 +172,35 @@ pub enum BoundAddress {
     Tcp(SocketAddr),
     /// The path of a Unix socket.
     Unix(String),
+    /// The address of a transparent listener.
+    Transparent(Interception, SocketAddr),
+    /// The address of a DNS listener.
+    Dns(SocketAddr),
 }
 
 impl BoundAddress {
-    /// The TCP address, if this is one.
+    /// The TCP address at which clients speak a proxy's protocol, if this is one.
     #[must_use]
     pub fn tcp(&self) -> Option<SocketAddr> {
         match self {
             Self::Tcp(address) => Some(*address),
+            _ => None,
+        }
+    }
+
+    /// The IP address and port of any listener that has one.
+    #[must_use]
+    pub fn socket_address(&self) -> Option<SocketAddr> {
+        match self {
+            Self::Tcp(address) | Self::Transparent(_, address) | Self::Dns(address) => Some(*address),
             Self::Unix(_) => None,
         }
     }
 
-    /// Whether other machines can reach it: TCP on any address except loopback.
+    /// Whether other machines can reach it: any address except loopback.
     #[must_use]
     pub fn is_exposed(&self) -> bool {
-        self.tcp().is_some_and(|address| !address.ip().to_canonical().is_loopback())
+        self.socket_address().is_some_and(|address| !address.ip().to_canonical().is_loopback())
     }
 }
 
@@ -138,6 +209,8 @@ impl fmt::Display for BoundAddress {
         match self {
             Self::Tcp(address) => address.fmt(f),
             Self::Unix(path) => write!(f, "unix:{path}"),
+            Self::Transparent(how, address) => write!(f, "{}{address}", how.prefix()),
+            Self::Dns(address) => write!(f, "dns:{address}"),
         }
     }
 }

@@ -10,6 +10,9 @@ use tokio::time::Instant;
 
 use crate::client::{Client, ClientAddress, ClientCredentials, ClientOrigin, IsolationKey};
 
+/// How long an address is kept unused, however many are needed, if it does not expire earlier: see [`VirtualAddresses`].
+const MIN_UNUSED: Duration = Duration::from_secs(60);
+
 /// The virtual addresses that stand for targets which clients have looked up. Clones share one pool; tunnels may share one too.
 ///
 /// A virtual address belongs to one [`AddressOwner`]; others cannot use it, and get another one for the same target.
@@ -20,6 +23,7 @@ pub struct AddressPool {
 
 struct Shared {
     table: Mutex<VirtualAddresses<AddressOwner, Option<ClientOrigin>>>,
+    expire_after: Option<Duration>,
     start: Instant,
 }
 
@@ -87,8 +91,9 @@ impl AddressPool {
     pub fn new(options: VirtualOptions) -> io::Result<Self> {
         let mut seed = [0; 32];
         getrandom::fill(&mut seed).map_err(io::Error::other)?;
+        let expire_after = options.expire_after;
         let table = Mutex::new(VirtualAddresses::with_clients(options, seed, AddressOwner::origin));
-        Ok(Self { shared: Arc::new(Shared { table, start: Instant::now() }) })
+        Ok(Self { shared: Arc::new(Shared { table, expire_after, start: Instant::now() }) })
     }
 
     /// Returns the owner's virtual address of a target: a static one, the one assigned before, or a new one.
@@ -114,6 +119,11 @@ impl AddressPool {
     pub(crate) fn lease(&self, owner: &AddressOwner, address: IpAddr) -> Option<(NamedTarget, AddressLease)> {
         let target = self.shared.table().acquire(owner, address, self.shared.now())?;
         Some((target, AddressLease { shared: Arc::clone(&self.shared), address }))
+    }
+
+    /// How long after it was given an address may be used for the first time.
+    pub(crate) fn first_use_within(&self) -> Duration {
+        MIN_UNUSED.min(self.shared.expire_after.unwrap_or(MIN_UNUSED))
     }
 
     /// The number of addresses that stand for a target.

@@ -64,6 +64,18 @@ impl Routing {
         !self.routes.as_slice().is_empty()
     }
 
+    /// Checks that a request for a host outside I2P may be granted, for some port.
+    ///
+    /// # Errors
+    /// The [`Failure`] of every such request.
+    pub(crate) fn check_outside(&self, target: &Target) -> Result<(), Failure> {
+        match self.routes.may_lead_out(target) {
+            true => Ok(()),
+            false if OutsideHost::of(target).is_some_and(OutsideHost::is_near) => Err(Failure::LocalHost),
+            false => Err(Failure::NotAllowed),
+        }
+    }
+
     /// Opens a stream to a target: with the dialler, or through an outproxy. Outproxies in I2P are reached with the dialler too.
     ///
     /// `limit` is how long the client waits. Trying outproxies ends a little earlier. While there are others left to try, each

@@ -157,6 +157,20 @@ impl Routes {
         routes.filter_map(shadowed).collect()
     }
 
+    /// Whether a request for this target can go to outproxies, for some port.
+    #[must_use]
+    pub fn may_lead_out(&self, target: &Target) -> bool {
+        let Some(host) = OutsideHost::of(target) else { return false };
+        for route in self.0.iter().filter(|route| route.host.covers(host)) {
+            match route.leads_out() {
+                true if !(route.excludes_local_hosts() && local::is_local(host)) => return true,
+                false if route.ports == PortSet::all() => return false,
+                _ => {}
+            }
+        }
+        false
+    }
+
     /// Decides where a request goes. I2P targets are never compared with routes: see [`OutsideHost::of`].
     #[must_use]
     pub fn decide<'a>(&'a self, target: &'a Target, port: u16) -> Verdict<'a> {

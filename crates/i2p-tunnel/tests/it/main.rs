@@ -10,6 +10,7 @@ mod bind;
 mod caps;
 mod closed_clients;
 mod dial_from_outside;
+mod dns;
 mod draining;
 mod examples;
 mod extended_errors;

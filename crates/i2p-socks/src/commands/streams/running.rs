@@ -249,7 +249,10 @@ impl RunningProxy {
 
     /// The listener to ask for streams.
     fn first_listener(&self) -> Result<&Listener, CommandError> {
-        self.listeners.first().ok_or_else(|| CommandError::run_time(NO_LISTENER))
+        self.listeners
+            .iter()
+            .find(|listener| listener.is_proxy())
+            .ok_or_else(|| CommandError::run_time(NO_LISTENER))
     }
 }
 

@@ -1,6 +1,6 @@
 //! Values of a tunnel that contradict each other.
 
-use i2p_tunnel::{Isolate, Protocols};
+use i2p_tunnel::{Isolate, ListenAt, Protocols};
 
 use super::{Auth, KeyMode, TunnelConfig, Udp};
 use crate::config::problem::{Place, Problem};
@@ -10,7 +10,8 @@ impl TunnelConfig {
     pub(in crate::config) fn contradictions(&self, index: usize) -> Vec<Problem> {
         let of_users = self.contradiction_of_users().into_iter().chain(self.nobody_can_log_in());
         let of_isolation = self.contradiction_of_isolation().map(|text| ("isolate", text));
-        let found = of_users.chain(of_isolation);
+        let of_gateway = self.gateway_with_passwords().map(|text| ("auth", text));
+        let found = of_users.chain(of_isolation).chain(of_gateway);
         let tunnel = self.name();
         found
             .map(|(key, text)| {
@@ -36,6 +37,16 @@ impl TunnelConfig {
             )),
             _ => None,
         }
+    }
+
+    /// Passwords that are required of clients who know nothing of the proxy.
+    fn gateway_with_passwords(&self) -> Option<&'static str> {
+        let is_gateway =
+            self.listen.0.iter().any(|at| matches!(at.0, ListenAt::Transparent(..) | ListenAt::Dns(_)));
+        (self.requires_password() && is_gateway).then_some(
+            "clients of a redirect:, tproxy: or dns: listener cannot send the password that auth = \"required\" demands: give these \
+             listeners a tunnel of their own, without auth",
+        )
     }
 
     /// Passwords that are required of clients whose protocol has none.

@@ -58,7 +58,7 @@ pub(crate) async fn serve<D: Dial>(
     service: Arc<Service<D>>,
     admitted: Arc<Admitted>,
 ) -> io::Result<NextStep> {
-    let Arrival { address, listener, stop } = arrival;
+    let Arrival { address, listener, stop, .. } = arrival;
     let client = Arc::new(client);
     let ended = CancellationToken::new();
     let shared = Arc::new(Shared::new(admitted, ended.clone()));

@@ -111,7 +111,7 @@ pub(crate) async fn start_service<D: Dial>(service: Service<D>, pool: SessionPoo
 /// Like [`start_service`], listening on this address. Each address of loopback is a client of its own.
 pub(crate) async fn start_service_at<D: Dial>(listen: &str, service: Service<D>, pool: SessionPool) -> Proxy {
     let listeners = Listeners::bind(&[listen.parse().unwrap()]).await.unwrap();
-    let address = listeners.addresses().unwrap()[0].tcp().unwrap();
+    let address = listeners.addresses().unwrap()[0].socket_address().unwrap();
     let stop = CancellationToken::new();
     let datagram_counts = service.account.datagrams().clone();
     let service = service.with_local_clients(LocalClients::ByAddress);

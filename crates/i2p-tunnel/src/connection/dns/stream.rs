@@ -1,0 +1,62 @@
+//! DNS over TCP: each message comes with its length in front (RFC 1035 section 4.2.2).
+
+use std::io;
+
+use dns_answers::MAX_QUERY_BYTES;
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    time::timeout,
+};
+
+use super::{
+    super::{
+        outcome::{Arrival, NextStep},
+        service::Service,
+    },
+    answers::{self, Reply},
+};
+use crate::{
+    client::{Client, ClientCredentials, ClientProtocol},
+    dial::Dial,
+    stream::Socket,
+};
+
+/// Answers the queries of a connection, one after the other, until the client ends it or asks nothing for the time of a handshake.
+pub(in super::super) async fn serve_stream<D: Dial>(
+    mut socket: Socket,
+    arrival: Arrival,
+    service: &Service<D>,
+) -> io::Result<NextStep> {
+    let Arrival { address, listener, stop, .. } = arrival;
+    let protocol = ClientProtocol::Transparent;
+    let client = Client { address, listener, protocol, credentials: ClientCredentials::None };
+    loop {
+        let next = timeout(service.limits.handshake, read_message(&mut socket));
+        let Ok(Some(message)) = stop.unless_draining(next).await?.unwrap_or(Ok(None)) else {
+            return Ok(NextStep::Close(socket));
+        };
+        let answer = match answers::reply(&message, &client, service) {
+            Reply::Nothing => return Ok(NextStep::Close(socket)),
+            Reply::Now(answer) => answer,
+            Reply::AfterLookup(lookup) => {
+                tokio::select! {
+                    answer = lookup.finish(&client, service) => answer,
+                    () = Box::pin(socket.until_gone()) => return Ok(NextStep::Done),
+                }
+            }
+        };
+        let length = u16::try_from(answer.len()).map_err(io::Error::other)?;
+        socket.write_all(&[&length.to_be_bytes(), answer.as_slice()].concat()).await?;
+    }
+}
+
+/// Reads a message; `None` if it is longer than any query.
+async fn read_message(socket: &mut Socket) -> io::Result<Option<Vec<u8>>> {
+    let length = usize::from(socket.read_u16().await?);
+    if length > MAX_QUERY_BYTES {
+        return Ok(None);
+    }
+    let mut message = vec![0; length];
+    socket.read_exact(&mut message).await?;
+    Ok(Some(message))
+}
