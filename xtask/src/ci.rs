@@ -66,6 +66,11 @@ const SUITES: &[Chore] = &[
         run: |workspace| suites::run("http-conformance", workspace),
     },
     Chore {
+        name: "gateway",
+        description: "send the whole traffic of namespaces and machines through our proxy, and count what leaves",
+        run: |workspace| suites::run("gateway", workspace),
+    },
+    Chore {
         name: "interop",
         description: "test our proxy with real i2pd routers and real clients (--programs: only the commands of docs/programs.md; --all-programs: also those that are run by hand)",
         run: |workspace| suites::run("interop", workspace),

@@ -86,7 +86,9 @@ impl Command {
             Self::Status { .. } | Self::Reload { .. } | Self::NewIdentity { .. } | Self::Passwd { .. } => {
                 false
             }
-            Self::Generate(command) => matches!(command, GenerateCommand::Pac { .. }),
+            Self::Generate(command) => {
+                matches!(command, GenerateCommand::Pac { .. } | GenerateCommand::Nftables { .. })
+            }
             _ => true,
         }
     }

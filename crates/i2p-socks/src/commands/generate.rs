@@ -5,7 +5,11 @@ use std::{fs, path::PathBuf};
 use clap::Subcommand;
 use clap_complete::Shell;
 
-use super::{exec_path::ExecPath, remark_other_configuration};
+use super::{
+    exec_path::ExecPath,
+    nftables::{self, Interface},
+    remark_other_configuration,
+};
 use crate::{
     command_error::CommandError,
     config::{Config, EXAMPLE},
@@ -45,6 +49,18 @@ pub(crate) enum GenerateCommand {
         /// Use the proxy as an HTTP proxy instead of SOCKS5: the browser can send a password, and shows why a site cannot be opened.
         #[arg(long)]
         http: bool,
+    },
+    /// Firewall rules that send everything of a network interface to a tunnel, or reject it (Linux).
+    ///
+    /// For a gateway: TCP goes to the tunnel's listener redirect:IP:PORT, DNS to dns:IP:PORT. Everything else is rejected. Load the
+    /// rules with nft -f.
+    Nftables {
+        /// The interface by which the clients are reached, such as a bridge.
+        #[arg(long, value_name = "INTERFACE")]
+        interface: Interface,
+        /// The tunnel that serves them.
+        #[arg(long, value_name = "NAME")]
+        tunnel: String,
     },
     /// systemd service unit.
     Unit {
@@ -128,6 +144,9 @@ pub(crate) async fn run(
             })
             .await;
             text.extend_from_slice(file.as_bytes());
+        }
+        GenerateCommand::Nftables { interface, tunnel } => {
+            text.extend_from_slice(nftables::rules(config, tunnel, interface)?.as_bytes());
         }
         GenerateCommand::Unit { socket: true, .. } => text.extend_from_slice(SOCKET.as_bytes()),
         GenerateCommand::Unit { socket: false, exec_path } => {

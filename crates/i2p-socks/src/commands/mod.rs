@@ -26,6 +26,7 @@ pub(crate) mod listen;
 pub(crate) mod names;
 pub(crate) mod names_print;
 pub(crate) mod new_identity;
+mod nftables;
 pub(crate) mod passwd;
 pub(crate) mod reload;
 pub(crate) mod resolve;

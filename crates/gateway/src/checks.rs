@@ -1,0 +1,197 @@
+//! What hosts behind the gateway can do, and what leaves meanwhile.
+//!
+//! Commands on hosts block their thread. The runtime has others for the router and the site.
+
+use std::{fs, path::Path, process::Command, thread};
+
+use anyhow::{Context, Result, bail, ensure};
+
+use crate::{
+    network::{Cable, Host, Uplink, gateway, load},
+    proxy::{self, SITE},
+};
+
+/// The configuration of `docs/gateway.md`, for both recipes.
+const CONFIGURATION: &str = "[[tunnel]]\nname = \"lan\"\nopen-to-others = true\n\
+    listen = [\"redirect:192.168.7.1:4451\", \"dns:192.168.7.1:5353\", \"redirect:[fd07::1]:4451\", \"dns:[fd07::1]:5353\"]\n\
+    [[tunnel]]\nname = \"box\"\nopen-to-others = true\n\
+    listen = [\"redirect:10.77.0.1:4451\", \"dns:10.77.0.1:5353\"]\n\
+    [[tunnel]]\nname = \"tproxy\"\nopen-to-others = true\n\
+    listen = [\"tproxy:10.78.0.1:4451\", \"dns:10.78.0.1:53\"]\n";
+const LISTENERS: usize = 8;
+
+/// Rules for a listener of the other kind, which somebody has written by hand. They do not change the address of a connection, so
+/// its packets need a route to this machine.
+const TPROXY_RULES: &str = "table inet by_hand {\n\
+    chain divert {\n type filter hook prerouting priority mangle;\n\
+    iifname \"box1\" meta l4proto tcp fib daddr type != local tproxy ip to 10.78.0.1:4451 meta mark set 1 accept\n }\n\
+    chain dns {\n type nat hook prerouting priority dstnat;\n\
+    iifname \"box1\" meta l4proto { tcp, udp } th dport 53 dnat ip to 10.78.0.1:53\n }\n\
+    chain forward {\n type filter hook forward priority filter;\n iifname \"box1\" reject\n }\n }\n";
+
+/// Exit codes of curl: the name does not exist; the connection was reset, before or after curl has seen that it was there.
+const NOT_RESOLVED: &[i32] = &[6];
+const RESET: &[i32] = &[7, 56];
+
+/// What a host tries that must not leave: TCP and UDP, by name and by address, to the outside and to the gateway's neighbour.
+const ATTEMPTS: [&str; 9] = [
+    "curl -s -m 4 http://198.51.100.7/",
+    "curl -s -m 4 http://192.0.2.2/",
+    "curl -s -m 4 http://example.com/",
+    "curl -s -m 4 'http://[2001:db8:1::7]/'",
+    "curl -s -m 4 'http://[fd91:cbed:4d7e::1]/'",
+    "curl -s -m 1 tftp://198.51.100.7/x",
+    "curl -s -m 1 'tftp://[2001:db8:1::7]/x'",
+    "ping -c 1 -W 1 198.51.100.7",
+    "getent hosts example.com",
+];
+
+pub(crate) async fn run(program: &Path, lab: &Path) -> Result<()> {
+    let uplink = Uplink::new(lab)?;
+    gateway("ip link add br0 type bridge && ip link set br0 up")?;
+    gateway("ip address add 192.168.7.1/24 dev br0 && ip address add fd07::1/64 dev br0 nodad")?;
+    let on_bridge = |name, port, addresses: &[&str]| {
+        let routers = &["192.168.7.1", "fd07::1"];
+        Host::new(name, lab, &Cable { port, bridge: Some("br0"), addresses, routers })
+    };
+    let anna = on_bridge("anna", "lan1", &["192.168.7.11/24", "fd07::11/64"])?;
+    let bert = on_bridge("bert", "lan2", &["192.168.7.12/24", "fd07::12/64"])?;
+    let cable = Cable { port: "box0", bridge: None, addresses: &["10.77.0.2/30"], routers: &["10.77.0.1"] };
+    let namespace = Host::new("namespace", lab, &cable)?;
+    gateway("ip address add 10.77.0.1/30 dev box0")?;
+    let cable = Cable { port: "box1", bridge: None, addresses: &["10.78.0.2/30"], routers: &["10.78.0.1"] };
+    let tproxied = Host::new("tproxied", lab, &cable)?;
+    gateway("ip address add 10.78.0.1/30 dev box1")?;
+    gateway("ip rule add fwmark 1 lookup 100 && ip route add local default dev lo table 100")?;
+
+    check_that_packets_are_counted(&anna, &uplink)?;
+    let before = uplink.left()?;
+
+    let file = lab.join("i2p-socks.toml");
+    fs::write(&file, CONFIGURATION)?;
+    for (interface, tunnel) in [("br0", "lan"), ("box0", "box")] {
+        load(&generated(program, &file, interface, tunnel)?)?;
+    }
+    load(TPROXY_RULES)?;
+    let bridge = proxy::router().await;
+    proxy::serve_site().await?;
+    let mut proxy = proxy::start(program, lab, &bridge, &file, LISTENERS).await?;
+
+    let hosts = [&anna, &bert, &namespace, &tproxied];
+    let mut identities = Vec::new();
+    for host in hosts {
+        identities.push(tokio::task::block_in_place(|| check_host(host))?);
+    }
+    identities.sort_unstable();
+    identities.dedup();
+    ensure!(identities.len() == hosts.len(), "hosts share an I2P identity: {identities:?}");
+    println!("ok   each of {} hosts has its own I2P identity", hosts.len());
+    tokio::task::block_in_place(|| -> Result<()> {
+        check_ipv6(&anna)?;
+        check_address_of_another(&anna, &bert)?;
+        try_to_leave(&hosts)
+    })?;
+    ensure!(uplink.left()? == before, "{} packets left", uplink.left()? - before);
+    println!("ok   nothing left the gateway");
+
+    proxy.kill().await?;
+    tokio::task::block_in_place(|| try_to_leave(&hosts))?;
+    ensure!(curl(&anna, &format!("http://{SITE}/"))?.0 != Some(0), "a page without a proxy");
+    ensure!(uplink.left()? == before, "{} packets left without the proxy", uplink.left()? - before);
+    println!("ok   nothing left after the proxy was killed");
+    Ok(())
+}
+
+/// The rules that the program writes.
+fn generated(program: &Path, file: &Path, interface: &str, tunnel: &str) -> Result<String> {
+    let output = Command::new(program)
+        .args(["generate", "nftables", "--interface", interface, "--tunnel", tunnel, "--config"])
+        .arg(file)
+        .output()?;
+    ensure!(output.status.success(), "generate: {}", String::from_utf8_lossy(&output.stderr));
+    String::from_utf8(output.stdout).context("not text")
+}
+
+/// Without rules, the gateway forwards: the counter has to see it.
+fn check_that_packets_are_counted(host: &Host, uplink: &Uplink) -> Result<()> {
+    host.run("curl -s -m 1 http://198.51.100.7/; curl -s -m 1 tftp://198.51.100.7/x")?;
+    host.run("curl -s -m 1 'http://[2001:db8:1::7]/'")?;
+    ensure!(uplink.left()? >= 3, "the counter of the uplink does not count");
+    println!("ok   without rules, the gateway lets packets out");
+    Ok(())
+}
+
+fn is_one_of(code: Option<i32>, codes: &[i32]) -> bool {
+    code.is_some_and(|code| codes.contains(&code))
+}
+
+/// Runs curl and returns its exit code and what it printed.
+fn curl(host: &Host, arguments: &str) -> Result<(Option<i32>, String)> {
+    let output = host.run(&format!("curl -s -m 10 {arguments}"))?;
+    Ok((output.status.code(), String::from_utf8_lossy(&output.stdout).into()))
+}
+
+/// What every host gets. Returns its I2P identity, as the site sees it.
+fn check_host(host: &Host) -> Result<String> {
+    let (code, identity) = curl(host, &format!("http://{SITE}/"))?;
+    ensure!(code == Some(0) && identity.starts_with("identity 127."), "{}: {code:?} {identity:?}", host.name);
+    let (code, again) = curl(host, &format!("http://{}/", SITE.to_uppercase()))?;
+    ensure!(code == Some(0) && again == identity, "{}: another identity: {again:?}", host.name);
+    for (unknown, expected) in [
+        ("http://unknown.i2p/", NOT_RESOLVED),
+        ("http://example.com/", NOT_RESOLVED),
+        ("http://use-application-dns.net/", NOT_RESOLVED),
+        // Accepted by the gateway's kernel, and reset once the proxy has refused it.
+        ("http://198.51.100.7/", RESET),
+        ("http://250.1.2.3/", RESET),
+    ] {
+        let (code, text) = curl(host, unknown)?;
+        ensure!(is_one_of(code, expected), "{}: {unknown} ends with {code:?} {text:?}", host.name);
+    }
+    let output =
+        host.run_with("nameserver 198.51.100.53\noptions use-vc\n", &format!("getent hosts {SITE}"))?;
+    ensure!(output.status.success() && output.stdout.starts_with(b"250."), "{}: no DNS over TCP", host.name);
+    println!("ok   {}: names, unknown names, hosts outside, DNS over TCP", host.name);
+    Ok(identity)
+}
+
+/// A host that asks DNS over IPv6 connects over IPv6.
+fn check_ipv6(host: &Host) -> Result<()> {
+    let page = format!("curl -s -m 10 -w \" %{{remote_ip}}\" http://{SITE}/");
+    let resolved = host.run_with("nameserver 2001:db8:53::53\n", &page)?;
+    let text = String::from_utf8_lossy(&resolved.stdout);
+    ensure!(text.starts_with("identity 127.") && text.contains(" fd91:"), "IPv6: {text:?}");
+    let (code, text) = curl(host, "'http://[fd91:cbed:4d7e::1]/'")?;
+    ensure!(is_one_of(code, RESET), "an address of nobody: {code:?} {text:?}");
+    println!("ok   {}: IPv6", host.name);
+    Ok(())
+}
+
+/// An address that one host was given leads nowhere for another.
+fn check_address_of_another(owner: &Host, other: &Host) -> Result<()> {
+    let output = owner.run(&format!("getent ahostsv4 {SITE}"))?;
+    let text = String::from_utf8_lossy(&output.stdout).into_owned();
+    let address = text.split_whitespace().next().context("no address")?;
+    let (code, _) = curl(owner, &format!("http://{address}/"))?;
+    ensure!(code == Some(0), "the owner cannot use {address}: {code:?}");
+    let (code, _) = curl(other, &format!("http://{address}/"))?;
+    ensure!(is_one_of(code, RESET), "another host can use {address}: {code:?}");
+    let named = other.run(&format!("getent hosts {address}"))?;
+    ensure!(!named.status.success(), "another host learns the name of {address}");
+    println!("ok   {} cannot use an address of {}", other.name, owner.name);
+    Ok(())
+}
+
+/// All hosts try to leave, side by side.
+fn try_to_leave(hosts: &[&Host]) -> Result<()> {
+    let tries = |host: &Host| {
+        ATTEMPTS.iter().try_for_each(|attempt| {
+            ensure!(!host.run(attempt)?.status.success(), "{}: {attempt} succeeds", host.name);
+            Ok(())
+        })
+    };
+    thread::scope(|scope| {
+        let running: Vec<_> = hosts.iter().map(|host| scope.spawn(|| tries(host))).collect();
+        running.into_iter().try_for_each(|run| run.join().unwrap_or_else(|_| bail!("an attempt panicked")))
+    })
+}
