@@ -24,7 +24,7 @@ const LISTENERS: usize = 8;
 /// its packets need a route to this machine.
 const TPROXY_RULES: &str = "table inet by_hand {\n\
     chain divert {\n type filter hook prerouting priority mangle;\n\
-    iifname \"box1\" meta l4proto tcp fib daddr type != local tproxy ip to 10.78.0.1:4451 meta mark set 1 accept\n }\n\
+    iifname \"box1\" tcp dport != 53 fib daddr type != local tproxy ip to 10.78.0.1:4451 meta mark set 1 accept\n }\n\
     chain dns {\n type nat hook prerouting priority dstnat;\n\
     iifname \"box1\" meta l4proto { tcp, udp } th dport 53 dnat ip to 10.78.0.1:53\n }\n\
     chain forward {\n type filter hook forward priority filter;\n iifname \"box1\" reject\n }\n }\n";
