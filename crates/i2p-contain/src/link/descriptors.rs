@@ -9,7 +9,10 @@ use std::{
 
 use tun_rs::DeviceBuilder;
 
-use super::{LinkError, LinkSettings, MTU, connect_timeout, routes};
+use super::{
+    connect_timeout, routes,
+    settings::{LinkError, LinkSettings, MTU},
+};
 use crate::gate::Addresses;
 
 /// The name of the device. It is the same for everybody.

@@ -1,6 +1,6 @@
 //! Systems without network namespaces.
 
-use super::{LinkError, LinkSettings};
+use super::settings::{LinkError, LinkSettings};
 
 /// The network of a namespace, which exists on Linux only.
 #[derive(Debug)]

@@ -17,7 +17,7 @@ use rtnetlink::{
     },
 };
 
-use super::LinkError;
+use super::settings::LinkError;
 use crate::gate::Addresses;
 
 /// How many packets the device queues before it drops some: the kernel's own value is 500, which a burst of connections exceeds.
