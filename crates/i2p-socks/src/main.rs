@@ -124,7 +124,9 @@ fn run(cli: &Cli, file: Result<ConfigFile, CommandError>, format: LogFormat) -> 
             Command::Resolve { name, json } => resolve::run(&config, &name, Format::json_if(json)).await,
             Command::Passwd { name } => passwd::run(name.as_deref()),
             Command::Status { json, wait, limit, admin } => {
-                let query = StatusQuery { admin, wait: wait.then_some(limit), format: Format::json_if(json) };
+                let needs_options = cli.options.config.is_some() || cli.options.state_dir.is_some();
+                let (wait, format) = (wait.then_some(limit), Format::json_if(json));
+                let query = StatusQuery { admin, wait, format, needs_options };
                 commands::status::run(&config, &query).await
             }
             Command::Reload { json } => reload::run(&config, cli.options.config.as_deref(), Format::json_if(json)).await,

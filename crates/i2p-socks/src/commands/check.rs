@@ -5,6 +5,7 @@ use i2p_sam::{Capabilities, Dialect, Error, Router};
 use crate::{
     command_error::CommandError,
     config::{Config, problem::Problem, values::Backend},
+    control::client::ControlClient,
     daemon::{
         bridge::{advice, bridge, needs_other_configuration},
         datagram_support::DatagramKind,
@@ -99,6 +100,9 @@ async fn ask(config: &Config) -> Result<String, CommandError> {
     let bridge = bridge(config)?;
     match bridge.router().await {
         Ok(router) => Ok(found(&router, config).await),
+        Err(error) if is_running(config).await => Ok(format!(
+            "{error}, but a proxy is running with this state directory: i2p-socks status shows its router\n"
+        )),
         Err(error) => match without_bridge(config, &error) {
             Some(what) => Err(CommandError::run_time(format_args!(
                 "no router answers: {error}. i2p-socks run would {what}"
@@ -109,6 +113,12 @@ async fn ask(config: &Config) -> Result<String, CommandError> {
             ))),
         },
     }
+}
+
+/// Whether a proxy is running with this state directory. It may run a router of its own, which only it can ask.
+async fn is_running(config: &Config) -> bool {
+    let Ok(state_dir) = config.state_dir() else { return false };
+    ControlClient::of(&state_dir).is_running().await.unwrap_or_default()
 }
 
 /// What is known of a router, what it was asked for, and what not.

@@ -3,7 +3,7 @@
 use std::{net::SocketAddr, sync::Arc, time::Duration};
 
 use i2p_embedded::PrivateNetwork;
-use i2p_name::{Destination, HostName, I2pName};
+use i2p_name::{B32, Destination, HostName, I2pName};
 use i2p_sam::{Bridge, PrivateKey, SessionOptions};
 use i2p_tunnel::{InheritedSockets, Resolver};
 use tokio::{
@@ -16,7 +16,7 @@ use super::{demo_page::host_page, reload::DEMO_RELOADS_NOTHING};
 use crate::{
     admin::routes::{Visitors, pages},
     command_error::CommandError,
-    config::{Config, admin::AdminListen, names::NamesConfig},
+    config::{Config, admin::AdminListen, names::NamesConfig, tunnel::TunnelConfig},
     control::{DEMO_DIRECTORY, routes::Routes},
     daemon::{
         home::StateDirectory,
@@ -60,6 +60,7 @@ pub(crate) async fn run(
     let inherited = Arc::new(inherited);
     let bound = BoundListener::bind_all(&config, &inherited).await?;
     let listeners: Vec<_> = bound.iter().flat_map(BoundListener::listeners).collect();
+    let needs_password = config.tunnels().first().is_some_and(TunnelConfig::requires_password);
     let Some(address) = listeners.iter().find_map(|listener| listener.address.tcp()) else {
         return Err(CommandError::usage(
             "the curl commands of the demo need a port: give it one with --listen IP:PORT",
@@ -86,7 +87,8 @@ pub(crate) async fn run(
     running.update_status(&board);
     board.set_stage(Stage::Running { starting: Vec::new() });
     announce(&listeners);
-    print_commands_to_try(address, &page);
+    let commands = commands_to_try(address, &page.b32(), needs_password);
+    output::announce(commands, |error| tracing::warn!("cannot write to stdout: {error}. The demo goes on"));
     obey(&running, &mut signals, orders).await;
     board.set_stage(Stage::Stopping);
     drain(running, &signals.stop_now).await;
@@ -241,16 +243,19 @@ impl Demo {
     }
 }
 
-fn print_commands_to_try(proxy: SocketAddr, page: &Destination) {
-    let text = format!(
+fn commands_to_try(proxy: SocketAddr, page: &B32, needs_password: bool) -> String {
+    let (first, user) = match needs_password {
+        // SOCKS4a has no passwords.
+        true => (format!("curl -x http://{proxy} -U USER:PASSWORD"), " -U USER:PASSWORD"),
+        false => (format!("curl --socks4a {proxy}"), ""),
+    };
+    format!(
         "This process runs a private I2P network with one page. Try these commands in another shell:\n\n\
-         \x20 curl --socks4a {proxy} http://{HOST}/\n\
-         \x20 curl --socks5-hostname {proxy} http://{HOST}/\n\
-         \x20 curl --socks5-hostname {proxy} http://{}/\n\n\
-         Ctrl-C ends the demo.\n",
-        page.b32()
-    );
-    output::announce(text, |error| tracing::warn!("cannot write to stdout: {error}. The demo goes on"));
+         \x20 {first} http://{HOST}/\n\
+         \x20 curl --socks5-hostname {proxy}{user} http://{HOST}/\n\
+         \x20 curl --socks5-hostname {proxy}{user} http://{page}/\n\n\
+         Ctrl-C ends the demo.\n"
+    )
 }
 
 fn too_slow() -> CommandError {
@@ -259,4 +264,20 @@ fn too_slow() -> CommandError {
          again.",
         START_TIMEOUT.as_secs()
     ))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_commands_to_try_have_a_password_if_the_tunnel_requires_one() {
+        let proxy = "127.0.0.1:4450".parse().unwrap();
+        let page = format!("{}.b32.i2p", "a".repeat(52)).parse().unwrap();
+        let with = commands_to_try(proxy, &page, true);
+        assert_eq!(with.matches(" -U USER:PASSWORD http://").count(), 3, "{with}");
+        assert!(!with.contains("socks4"), "SOCKS4a has no passwords: {with}");
+        let without = commands_to_try(proxy, &page, false);
+        assert!(without.contains("--socks4a") && !without.contains("-U"), "{without}");
+    }
 }

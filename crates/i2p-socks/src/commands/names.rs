@@ -28,6 +28,7 @@ use crate::{
     names::{
         book::explain,
         client::{BookClient, STANDARD_STREAM, unexpected_reply},
+        lookup::why_unknown,
         protocol::{self, BookCommand, BookReply, FeedUpdate, NameEntry},
     },
     terminal::output::{Format, remark, wanted},
@@ -215,7 +216,7 @@ async fn router_lookup(config: &Config, address: &str) -> Result<String, String>
                                                only: start i2p-socks run and repeat the command"
                 .to_owned())
         }
-        Err(error) => Err(error.to_string()),
+        Err(error) => Err(why_unknown(&error)),
     }
 }
 

@@ -76,6 +76,8 @@ pub(crate) struct StatusQuery {
     pub(crate) wait: Option<Duration>,
     /// The form of the output.
     pub(crate) format: Format,
+    /// Whether this command was told by options which proxy is meant, so that the commands of its advice need them, too.
+    pub(crate) needs_options: bool,
 }
 
 /// Prints the status; fails if the proxy is not ready.
@@ -103,7 +105,7 @@ pub(crate) async fn run(config: &Config, query: &StatusQuery) -> Result<(), Comm
             }
         })
     })?;
-    let text = query.format.render(&report, to_text)?;
+    let text = query.format.render(&report, |report| to_text(report, query.needs_options))?;
     print(&text)?;
     match (report.ready, query.wait) {
         (true, _) => Ok(()),
@@ -197,7 +199,7 @@ fn too_slow() -> ControlError {
     ControlError::Broken(format!("no answer within {} s", ANSWER_TIMEOUT.as_secs()))
 }
 
-fn to_text(report: &StatusReport) -> String {
+fn to_text(report: &StatusReport, needs_options: bool) -> String {
     let mut text =
         format!("i2p-socks {}: {}, running for {}\n", report.version, report.state, duration(report.uptime));
     // Writing to a string does not fail.
@@ -280,6 +282,9 @@ fn to_text(report: &StatusReport) -> String {
             failure.what,
             failure.advice
         );
+    }
+    if needs_options && report.failures.iter().any(|failure| failure.advice.contains("i2p-socks ")) {
+        text += "The commands named here need the --config and --state-dir that this one was given.\n";
     }
     text
 }

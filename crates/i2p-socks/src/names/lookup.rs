@@ -124,6 +124,19 @@ fn place(record: &ServiceRecord) -> String {
     }
 }
 
+/// Why the destination of an address is not known, for people. Routers answer with different words if they do not find it.
+pub(crate) fn why_unknown(error: &Error) -> String {
+    match error {
+        Error::Refused {
+            phase: Phase::NamingLookup,
+            result: ResultWord::KeyNotFound | ResultWord::InvalidKey | ResultWord::CantReachPeer,
+            ..
+        } => "the router does not find it. Its service may be offline, or the router may have no tunnels yet"
+            .to_owned(),
+        error => error.to_string(),
+    }
+}
+
 /// The answer of the router's address book; `None` if it does not have the name.
 async fn ask(bridge: &Bridge, host: &HostName) -> Result<Option<Destination>, Error> {
     match bridge.lookup(&host.clone().into()).await {
@@ -134,5 +147,19 @@ async fn ask(bridge: &Bridge, host: &HostName) -> Result<Option<Destination>, Er
             ..
         }) => Ok(None),
         Err(error) => Err(error),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_address_that_is_not_found_is_told_without_the_words_of_routers() {
+        let refused = |result| Error::Refused { phase: Phase::NamingLookup, result, message: None };
+        for result in [ResultWord::InvalidKey, ResultWord::KeyNotFound, ResultWord::CantReachPeer] {
+            assert!(why_unknown(&refused(result)).starts_with("the router does not find it. "));
+        }
+        assert!(why_unknown(&refused(ResultWord::I2pError)).contains("I2P_ERROR"));
     }
 }

@@ -11,7 +11,11 @@ use i2p_sam::{Bridge, Error};
 use i2p_tunnel::{Failure, LogThrottle, NameSource, Resolver, ResolverTimes};
 
 use super::{
-    book::SharedBook, feeds::FeedReader, jump::JumpServices, lookup::HostLookup, own_client::OwnClient,
+    book::SharedBook,
+    feeds::FeedReader,
+    jump::JumpServices,
+    lookup::{HostLookup, why_unknown},
+    own_client::OwnClient,
     well_known::WellKnownFeeds,
 };
 use crate::config::{Config, i2p_url::I2pUrl, names::NamesConfig, session::SessionConfig};
@@ -159,7 +163,7 @@ impl NameService {
                     failure => failure.row().log.to_owned(),
                 })
             }
-            (found, _) => found.map_err(|error| error.to_string()),
+            (found, _) => found.map_err(|error| why_unknown(&error)),
         }
     }
 
