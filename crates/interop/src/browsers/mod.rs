@@ -14,6 +14,7 @@ mod proxy_pac;
 use std::{
     fs,
     path::{Path, PathBuf},
+    pin::pin,
     process::Stdio,
     time::Duration,
 };
@@ -28,7 +29,7 @@ use lab::{
     site::{HUGE_BYTES, PAGE_TEXT, Site},
 };
 use programs::{Program, Workspace};
-use tokio::{io::AsyncWriteExt, process::Command};
+use tokio::{io::AsyncWriteExt, process::Command, time::timeout};
 
 use self::{
     chromium::Chromium,
@@ -64,6 +65,9 @@ const SESSION_TIMEOUT: Duration = Duration::from_secs(120);
 const BUILDING: &str = "I2P tunnels are being built";
 /// A page that people get is shown after 8 s without a session.
 const BUILDING_TIMEOUT: Duration = Duration::from_secs(15);
+
+/// After how long a request that has got no session waits for one that is not ready.
+const READY_SESSION_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// The proxy for browsers, and the outproxy behind it.
 pub(crate) struct BrowserProxy {
@@ -223,10 +227,19 @@ impl Checks<'_> {
     async fn run(&self, checklist: &mut Checklist, browser: &mut impl Driver) {
         let Self { name, sites: [site, second], ref helped, b32, pictures, extent, .. } = *self;
         let what = format!("{name}, a site without a session: a page that waits");
-        // Builds the sessions of the other site and of the jump service at the same time.
+        // Takes the sessions that are ready: else the browser may get one of them, and a page that does not wait.
+        self.gate.close();
         let [unknown, second] =
             [(PLAIN, pages::UNKNOWN), (SITES, second)].map(|(proxy, host)| self.visit(proxy, host));
-        let (_, _, ()) = tokio::join!(unknown, second, checklist.check(&what, self.waits(browser)));
+        let mut visits = pin!(async { tokio::join!(unknown, second) });
+        let are_over = timeout(READY_SESSION_TIMEOUT, &mut visits).await.is_ok();
+        // They get sessions together with the browser.
+        let rest = async {
+            if !are_over {
+                let _ = visits.await;
+            }
+        };
+        tokio::join!(rest, checklist.check(&what, self.waits(browser)));
         let own_pages = async {
             browser.through(PLAIN).await?;
             for page in pages::own_pages(site) {
@@ -265,13 +278,12 @@ impl Checks<'_> {
         Ok(())
     }
 
-    /// Opens a site for which there is no session: a page says so, and loads itself until the site is there.
+    /// Opens a site for which there is no session: a page says so, and loads itself until the site is there. The gate is closed; it is
+    /// opened once the page is shown.
     async fn waits(&self, browser: &mut impl Driver) -> Result<()> {
         let url = format!("http://{}/", self.sites[0]);
-        browser.through(SITES).await?;
-        // Else a session may be there before the page is.
-        self.gate.close();
         let page_is_shown = async {
+            browser.through(SITES).await?;
             browser.run(&format!("location.href = '{url}'")).await?;
             browser.wait_for_text(BUILDING, BUILDING_TIMEOUT).await?;
             let texts = &[BUILDING, "loads itself again"];

@@ -21,7 +21,7 @@ pub(super) async fn in_chromium(browser: &mut Chromium, pictures: &Path) -> Resu
     let url = format!("http://{}/", OF_CHROMIUM[0]);
     browser.through(PASSWORDS).await?;
     browser.answer_prompts(USER, "wrong").await?;
-    let texts = &["The proxy needs a password"];
+    let texts = &["The user name or the password of the proxy is wrong"];
     let page = OwnPage { url: url.clone(), name: "wrong-password", status: "407", texts };
     pages::check(browser, &page, pictures).await?;
     browser.answer_prompts(USER, PASSWORD).await?;
