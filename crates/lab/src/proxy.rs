@@ -95,10 +95,14 @@ impl Proxy {
         let (stdout, program) = (BufReader::new(stdout).lines(), program.to_owned());
         let mut proxy = Self { process, stdout, log, program, state_dir };
         let ready = until("the proxy is ready", READY_TIMEOUT, async || {
-            for place in places {
-                let expected = format!("socks {place} ready");
+            // Tunnels with sessions of their own are ready in any order.
+            let mut expected: Vec<_> = places.iter().map(|place| format!("socks {place} ready")).collect();
+            while !expected.is_empty() {
                 let line = proxy.stdout.next_line().await?.context("the proxy exited before it was ready")?;
-                ensure!(line == expected, "the proxy wrote {line:?} where {expected:?} was expected");
+                let found = expected.iter().position(|expected| *expected == line);
+                let found =
+                    found.with_context(|| format!("the proxy wrote {line:?}, not one of {expected:?}"))?;
+                expected.swap_remove(found);
             }
             Ok(Attempt::Done(()))
         });

@@ -39,7 +39,7 @@ async fn only_java_reports_success_before_the_connection_and_only_if_configured(
     let dir = tempfile::tempdir().unwrap();
     let bridge = TestBridge::start().await;
     let configuration = "[session]\nearly-data = true\n[[tunnel]]\nlisten = ['127.0.0.1:0']\n\
-                         [[tunnel]]\nname = 'true'\nlisten = ['127.0.0.1:0']\nearly-data = false\n";
+                         [[tunnel]]\nname = 'true'\nlisten = ['127.0.0.2:0']\nearly-data = false\n";
     let mut proxy = start(&bridge, &dir, configuration);
     let tunnels = proxy.listeners(2);
     let nobody = nobody(&bridge);

@@ -140,7 +140,7 @@ async fn persistent_keys_survive_a_restart_and_are_private() {
     let dir = tempfile::tempdir().unwrap();
     let config = dir.path().join("i2p-socks.toml");
     let text = "[[tunnel]]\nname = 'kept'\nkey = 'persistent'\nlisten = ['127.0.0.1:0']\n\
-                [[tunnel]]\nname = 'other'\nlisten = ['127.0.0.1:0']\n";
+                [[tunnel]]\nname = 'other'\nlisten = ['127.0.0.2:0']\n";
     std::fs::write(&config, text).unwrap();
     let state = dir.path().join("state");
     let args = [

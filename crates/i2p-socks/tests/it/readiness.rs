@@ -181,7 +181,7 @@ async fn a_change_of_identity_is_no_outage() {
 async fn a_tunnel_whose_clients_wait_is_named_and_the_proxy_serves_the_others() {
     let bridge = TestBridge::start().await;
     let own =
-        "[[tunnel]]\nname = 'own'\nlisten = ['127.0.0.1:0']\nquantity = 3\n[session]\ndelay-open = true\n";
+        "[[tunnel]]\nname = 'own'\nlisten = ['127.0.0.2:0']\nquantity = 3\n[session]\ndelay-open = true\n";
     let mut proxy = Proxy::start(&bridge, own);
     let [main, own] = proxy.running.listeners(2)[..] else { panic!("two listeners") };
     let admin = proxy.admin();

@@ -174,11 +174,14 @@ impl Running {
         assert!(found.is_some(), "the lines did not come; {}", self.said());
     }
 
-    /// Waits for the addresses of this many listeners, in the order of the configuration.
+    /// Waits for this many listeners. Returns their addresses in the order of their IP addresses, and those of one IP address as they were
+    /// printed: tunnels with sessions of their own are ready in any order.
     pub(crate) fn listeners(&mut self, count: usize) -> Vec<SocketAddr> {
         let found = self.out.wait(LIMIT, |lines| (lines.len() >= count).then(|| lines.to_vec()));
         let lines = found.unwrap_or_else(|| panic!("the listeners did not come; {}", self.said()));
-        lines.iter().map(|line| address_in(line)).collect()
+        let mut addresses: Vec<_> = lines.iter().map(|line| address_in(line)).collect();
+        addresses.sort_by_key(SocketAddr::ip);
+        addresses
     }
 
     /// Waits for the proxy's first listener. Returns its address.
