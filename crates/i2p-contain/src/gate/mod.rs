@@ -12,7 +12,7 @@
 //! * UDP datagrams are handed out ([`Verdict::Datagrams`]), and their answers are made by [`Gate::datagram`].
 //! * Everything else is answered with "administratively prohibited", or dropped if an answer is forbidden.
 //!
-//! Whoever drives the gate writes what it is given back to the device, and calls [`Gate::expire`] at [`Gate::next_expiry`].
+//! The user of the gate writes the packets that it returns to the device, and calls [`Gate::expire`] at [`Gate::next_expiry`].
 
 mod addresses;
 mod flow;

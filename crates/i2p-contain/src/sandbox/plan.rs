@@ -153,7 +153,7 @@ fn check_paths(request: &Request) -> Result<(), PlanError> {
             return Err(PlanError::NotAbsolute(shown));
         }
         let reserved = ["/proc", "/sys", "/dev"].iter().any(|own| path.starts_with(own));
-        // Whoever sees these sees everything below.
+        // A program that sees one of these sees everything below it.
         let whole = ["/", "/run", "/etc", "/tmp", "/var", "/var/run", "/home"]
             .iter()
             .any(|own| path == Path::new(own));
@@ -192,7 +192,7 @@ fn warnings(request: &Request, host: &Host) -> Vec<String> {
     }
     if request.allow_unix {
         warnings.push(
-            "the program can make Unix sockets, and reach whoever listens on one in the paths that it sees"
+            "the program can make Unix sockets, and reach every program that listens on one in a directory that it sees"
                 .to_owned(),
         );
     }

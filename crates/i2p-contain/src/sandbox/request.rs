@@ -19,7 +19,8 @@ pub struct Request {
     pub home: Home,
     /// Further paths that the program sees.
     pub binds: Vec<Bind>,
-    /// Whether the program may make Unix sockets. It then reaches whoever listens on one in the paths that it sees.
+    /// Whether the program may make Unix sockets. It then reaches every program that listens on one in a
+    /// directory that it sees.
     pub allow_unix: bool,
     /// Variables of the environment, beside the harmless ones that are passed on.
     pub environment: Vec<(OsString, OsString)>,

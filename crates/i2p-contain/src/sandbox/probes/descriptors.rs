@@ -1,4 +1,4 @@
-//! Tries descriptors that whoever started the program has left open.
+//! Tries inherited descriptors.
 
 use std::{
     fs::{self, OpenOptions},

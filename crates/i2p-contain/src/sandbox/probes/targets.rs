@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
-/// What an outside process says to whoever reaches it.
+/// What an outside process says to each process that reaches it.
 pub(super) const GREETING: &[u8] = b"OUTSIDE";
 
 /// What to try to reach, and what to recognise the machine by.
@@ -32,7 +32,7 @@ pub struct Targets {
     pub(super) shared_memory_key: i32,
     /// A process.
     pub(super) process: i32,
-    /// A socket, connected to the TCP listener, that whoever started the program has left open.
+    /// An inherited socket, connected to the TCP listener.
     pub(super) inherited: i32,
     /// The user's terminal.
     pub(super) terminal: Option<(u64, u64)>,

@@ -7,10 +7,10 @@ use i2p_name::{AddressError, I2pName, NamedTarget, Target};
 use socks_wire::stream::OwnedAddress;
 use tokio::time::timeout;
 
-use super::super::service::Service;
 use crate::{
     account::HandshakeFailure,
     client::{Client, ClientAddress, ClientCredentials, ClientProtocol},
+    connection::service::Service,
     dial::Dial,
     failure::Failure,
     limits::Limit,

@@ -7,17 +7,16 @@ use restart_schedule::{Panicked, again_after_panics, caught};
 use tokio::{net::UdpSocket, sync::watch, time::sleep};
 use tokio_util::task::TaskTracker;
 
-use super::{
-    super::service::Service,
-    answers::{self, Lookup, Reply},
+use super::answers::{self, Lookup, Reply};
+use crate::{
+    client::Client, connection::service::Service, dial::Dial, listen::datagram_client, stream::Stop,
 };
-use crate::{client::Client, dial::Dial, listen::datagram_client, stream::Stop};
 
 /// The pause after an error that may not go away by itself, so that it does not keep a core busy.
 const PAUSE_AFTER_ERROR: Duration = Duration::from_millis(100);
 
 /// Answers datagrams until it is stopped. Lookups run beside each other as `lookups`; each takes the place of a connection.
-pub(in super::super) async fn serve_datagrams<D: Dial>(
+pub(crate) async fn serve_datagrams<D: Dial>(
     socket: Arc<UdpSocket>,
     service: &watch::Receiver<Arc<Service<D>>>,
     stop: &Stop,

@@ -8,21 +8,19 @@ use tokio::{
     time::timeout,
 };
 
-use super::{
-    super::{
+use super::answers::{self, Reply};
+use crate::{
+    client::{Client, ClientCredentials, ClientProtocol},
+    connection::{
         outcome::{Arrival, NextStep},
         service::Service,
     },
-    answers::{self, Reply},
-};
-use crate::{
-    client::{Client, ClientCredentials, ClientProtocol},
     dial::Dial,
     stream::Socket,
 };
 
 /// Answers the queries of a connection, one after the other, until the client ends it or asks nothing for the time of a handshake.
-pub(in super::super) async fn serve_stream<D: Dial>(
+pub(crate) async fn serve_stream<D: Dial>(
     mut socket: Socket,
     arrival: Arrival,
     service: &Service<D>,
