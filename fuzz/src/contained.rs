@@ -71,7 +71,7 @@ pub fn contained_flows(input: &[u8]) {
                 0 => None,
                 1 => gate.refuse(now, flow, Refusal::Refused),
                 2 => gate.refuse(now, flow, Refusal::Denied),
-                _ => gate.open(flow),
+                _ => gate.open(now, flow),
             },
             Verdict::Datagrams(datagrams) => {
                 assert!(datagrams.payloads().count() > 0);

@@ -2,7 +2,7 @@
 
 use std::{net::SocketAddr, time::Instant};
 
-use super::verdict::Refusal;
+use super::{expiries::Expiry, verdict::Refusal};
 use crate::packet::TcpFlags;
 
 /// The number of a flow.
@@ -29,10 +29,8 @@ pub(super) struct Flow {
     /// The number of the program's SYN, which tells a repeated SYN from that of a new connection.
     pub(super) sequence: u32,
     pub(super) phase: Phase,
-    /// The listener has accepted the stream.
-    pub(super) is_accepted: bool,
     /// When the flow is forgotten.
-    pub(super) expires: Option<Instant>,
+    pub(super) expires: Option<Expiry>,
 }
 
 #[derive(Debug)]
@@ -42,7 +40,11 @@ pub(super) enum Phase {
     /// The dial has failed.
     Refused(Refusal),
     /// Segments pass.
-    Open(Progress),
+    Open {
+        progress: Progress,
+        /// Until when the listener has to accept the stream; `None` once it has.
+        accept_by: Option<Instant>,
+    },
 }
 
 /// What has passed of the end of a connection.
@@ -80,6 +82,6 @@ impl Progress {
 impl Flow {
     /// Checks whether segments pass.
     pub(super) fn is_open(&self) -> bool {
-        matches!(self.phase, Phase::Open(_))
+        matches!(self.phase, Phase::Open { .. })
     }
 }

@@ -15,18 +15,18 @@
 //! The user of the gate writes the packets that it returns to the device, and calls [`Gate::expire`] at [`Gate::next_expiry`].
 
 mod addresses;
+mod expiries;
 mod flow;
+mod limits;
 mod table;
 mod verdict;
 
-use std::{
-    net::SocketAddr,
-    time::{Duration, Instant},
-};
+use std::{net::SocketAddr, time::Instant};
 
 pub use self::{
     addresses::Addresses,
     flow::FlowId,
+    limits::Limits,
     verdict::{Datagrams, Dropped, Refusal, Verdict},
 };
 use self::{
@@ -37,27 +37,6 @@ use crate::packet::{
     self, Headers, TcpFlags, TcpHeader, TooLong, Transport, UdpHeader, Unreachable, VIRTIO_HEADER_BYTES,
     VirtioHeader,
 };
-
-/// Bounds of what a gate remembers.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-#[non_exhaustive]
-pub struct Limits {
-    /// Most flows. Once there are as many, the flow that ended first is forgotten; if none has ended, a SYN waits: it is dropped,
-    /// and the kernel repeats it.
-    pub flows: usize,
-    /// Most dials under way. Further SYNs wait likewise.
-    pub dials: usize,
-    /// How long a dial may take. Longer ones are given up, in silence as for [`Refusal::TimedOut`].
-    pub dial: Duration,
-    /// How long a flow that has ended, or was refused, is remembered for late packets.
-    pub linger: Duration,
-}
-
-impl Default for Limits {
-    fn default() -> Self {
-        Self { flows: 65_536, dials: 1_024, dial: Duration::from_secs(300), linger: Duration::from_secs(10) }
-    }
-}
 
 /// The state of all flows.
 #[derive(Debug)]
@@ -88,7 +67,11 @@ impl Gate {
         }
         match &headers.transport {
             Transport::Tcp(tcp) => self.segment(now, frame, &virtio, &headers, tcp),
-            Transport::Udp(udp) => self.datagrams(frame, &virtio, &headers, udp),
+            Transport::Udp(udp) => {
+                // Borrowed anew, for as long as the verdict lives.
+                let packet = frame.get(VIRTIO_HEADER_BYTES..).unwrap_or_default();
+                self.datagrams(packet, &virtio, &headers, udp)
+            }
             // An error is never answered with an error (RFC 1122 section 3.2.2); an echo request is no error.
             Transport::Icmp { kind: 8 | 128 } | Transport::Other(_) => prohibited(&headers, packet),
             Transport::Icmp { .. } => Verdict::Drop(Dropped::Icmp),
@@ -97,13 +80,13 @@ impl Gate {
 
     /// The dial has succeeded: the frame to write, which brings the SYN to the listener. `None` if the flow has ended meanwhile;
     /// nobody will come for the stream then.
-    pub fn open(&mut self, flow: FlowId) -> Option<Vec<u8>> {
+    pub fn open(&mut self, now: Instant, flow: FlowId) -> Option<Vec<u8>> {
         let held = self.flows.get_mut(flow)?;
         let Phase::Dialling { syn } = &mut held.phase else { return None };
         let mut frame = std::mem::take(syn);
         let (source, pair) = (self.addresses.of_flow(flow, held.pair.target), held.pair);
         let listener = self.addresses.listener(pair.target)?;
-        self.flows.become_open(flow);
+        self.flows.become_open(now + self.limits.dial, flow);
         let (virtio, packet) = VirtioHeader::split(&frame)?;
         let headers = Headers::parse(packet).ok()?;
         let packet = frame.get_mut(VIRTIO_HEADER_BYTES..)?;
@@ -117,7 +100,7 @@ impl Gate {
         let held = self.flows.get_mut(flow)?;
         let Phase::Dialling { syn } = &mut held.phase else { return None };
         let answer = answer_to_syn(syn, refusal);
-        self.flows.become_refused(now + self.limits.linger, flow, refusal);
+        self.flows.become_refused(&self.limits, now, flow, refusal);
         answer
     }
 
@@ -135,7 +118,7 @@ impl Gate {
 
     /// Forgets what has expired.
     pub fn expire(&mut self, now: Instant) {
-        self.flows.expire(now, self.limits.linger);
+        self.flows.expire(&self.limits, now);
     }
 
     /// When to call [`expire`](Self::expire) next; `None` if nothing expires.
@@ -166,14 +149,11 @@ impl Gate {
 
     fn datagrams<'a>(
         &self,
-        frame: &'a [u8],
+        packet: &'a [u8],
         virtio: &VirtioHeader,
         headers: &Headers,
         udp: &UdpHeader,
     ) -> Verdict<'a> {
-        let Some(packet) = frame.get(VIRTIO_HEADER_BYTES..) else {
-            return Verdict::Drop(Dropped::NotUnicast);
-        };
         if self.addresses.is_of_flows(headers.destination) {
             return prohibited(headers, packet);
         }
@@ -247,13 +227,13 @@ impl Gate {
                     return Some(Verdict::Drop(Dropped::Waiting));
                 }
                 Phase::Refused(refusal) if repeats => {
-                    let answer = answer_to_syn(frame, *refusal);
-                    self.flows.keep_until(now + self.limits.linger, id);
+                    let (answer, refusal) = (answer_to_syn(frame, *refusal), *refusal);
+                    self.flows.become_refused(&self.limits, now, id, refusal);
                     return Some(answer.map_or(Verdict::Drop(Dropped::Waiting), Verdict::Reply));
                 }
-                Phase::Open(_) if repeats => return None,
+                Phase::Open { .. } if repeats => return None,
                 // The program's end of the old connection is gone, or it would not use its port again.
-                Phase::Refused(_) | Phase::Open(_) => self.flows.remove(id),
+                Phase::Refused(_) | Phase::Open { .. } => self.flows.remove(id),
             }
         }
         Some(self.admit(now, frame, headers, tcp, pair))
@@ -275,8 +255,7 @@ impl Gate {
         if tcp.payload_bytes > 0 {
             return Verdict::Drop(Dropped::Waiting);
         }
-        let give_up = now + self.limits.dial;
-        match self.flows.admit(&self.limits, give_up, pair, tcp.sequence, frame) {
+        match self.flows.admit(&self.limits, now, pair, tcp.sequence, frame) {
             Admission::Admitted(flow) => Verdict::Dial { flow, client: pair.client, target: pair.target },
             Admission::Full => Verdict::Drop(Dropped::Full),
         }

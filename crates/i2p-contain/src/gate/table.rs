@@ -1,14 +1,16 @@
 //! All flows, found by number and by addresses, and forgotten in time.
 
 use std::{
-    collections::{BTreeSet, HashMap, VecDeque},
-    time::{Duration, Instant},
+    collections::{HashMap, VecDeque},
+    time::Instant,
 };
 
 use super::{
-    Limits, Refusal,
     addresses::FLOW_NUMBERS,
+    expiries::{Expiries, Expiry},
     flow::{Flow, FlowId, Pair, Phase, Progress, Side},
+    limits::Limits,
+    verdict::Refusal,
 };
 use crate::packet::TcpFlags;
 
@@ -23,7 +25,7 @@ pub(super) enum Admission {
 pub(super) struct FlowTable {
     flows: HashMap<FlowId, Flow>,
     by_pair: HashMap<Pair, FlowId>,
-    expiries: BTreeSet<(Instant, FlowId)>,
+    expiries: Expiries,
     /// Flows that have ended before their stream was accepted.
     ended: VecDeque<FlowId>,
     dials: usize,
@@ -35,7 +37,7 @@ impl FlowTable {
         Self {
             flows: HashMap::new(),
             by_pair: HashMap::new(),
-            expiries: BTreeSet::new(),
+            expiries: Expiries::default(),
             ended: VecDeque::new(),
             dials: 0,
             next: 0,
@@ -67,7 +69,7 @@ impl FlowTable {
     pub(super) fn admit(
         &mut self,
         limits: &Limits,
-        give_up: Instant,
+        now: Instant,
         pair: Pair,
         sequence: u32,
         syn: &[u8],
@@ -77,9 +79,10 @@ impl FlowTable {
         }
         let id = self.unused();
         let phase = Phase::Dialling { syn: syn.to_vec() };
-        self.flows.insert(id, Flow { pair, sequence, phase, is_accepted: false, expires: Some(give_up) });
+        let give_up = Expiry::Deadline(now + limits.dial);
+        self.flows.insert(id, Flow { pair, sequence, phase, expires: Some(give_up) });
         self.by_pair.insert(pair, id);
-        self.expiries.insert((give_up, id));
+        self.expiries.insert(give_up, id);
         self.dials += 1;
         Admission::Admitted(id)
     }
@@ -92,45 +95,46 @@ impl FlowTable {
         }
     }
 
-    pub(super) fn become_open(&mut self, id: FlowId) {
-        self.become_phase(id, Phase::Open(Progress::default()), None);
+    pub(super) fn become_open(&mut self, accept_by: Instant, id: FlowId) {
+        let phase = Phase::Open { progress: Progress::default(), accept_by: Some(accept_by) };
+        self.become_phase(id, phase, Expiry::Deadline(accept_by));
     }
 
-    pub(super) fn become_refused(&mut self, until: Instant, id: FlowId, refusal: Refusal) {
-        self.become_phase(id, Phase::Refused(refusal), Some(until));
+    pub(super) fn become_refused(&mut self, limits: &Limits, now: Instant, id: FlowId, refusal: Refusal) {
+        self.become_phase(id, Phase::Refused(refusal), Expiry::Linger(now + limits.refusal(refusal)));
     }
 
-    /// Remembers a refusal for longer.
-    pub(super) fn keep_until(&mut self, until: Instant, id: FlowId) {
-        if let Some(flow) = self.flows.get_mut(&id) {
-            reschedule(&mut self.expiries, id, flow, Some(until));
-        }
-    }
-
-    fn become_phase(&mut self, id: FlowId, phase: Phase, expires: Option<Instant>) {
+    fn become_phase(&mut self, id: FlowId, phase: Phase, expires: Expiry) {
         let Some(flow) = self.flows.get_mut(&id) else { return };
         if matches!(flow.phase, Phase::Dialling { .. }) {
             self.dials -= 1;
         }
         flow.phase = phase;
-        reschedule(&mut self.expiries, id, flow, expires);
+        reschedule(&mut self.expiries, id, flow, Some(expires));
     }
 
     /// Takes note of a segment. A flow that has ended is forgotten at `linger_until`.
     pub(super) fn saw(&mut self, linger_until: Instant, id: FlowId, side: Side, flags: TcpFlags) {
         let Some(flow) = self.flows.get_mut(&id) else { return };
-        let Phase::Open(progress) = &mut flow.phase else { return };
+        let Phase::Open { progress, accept_by } = &mut flow.phase else { return };
         let had_ended = progress.has_ended();
         progress.saw(side, flags);
         if progress.has_ended() != had_ended {
-            reschedule(&mut self.expiries, id, flow, (!had_ended).then_some(linger_until));
+            let lives_until = accept_by.map(Expiry::Deadline);
+            let expires = if had_ended { lives_until } else { Some(Expiry::Linger(linger_until)) };
+            reschedule(&mut self.expiries, id, flow, expires);
         }
     }
 
     /// Marks the stream of a flow as accepted; `false` if the flow is not open or its stream was accepted before.
     pub(super) fn accept(&mut self, id: FlowId) -> bool {
-        let Some(flow) = self.flows.get_mut(&id).filter(|flow| flow.is_open()) else { return false };
-        !std::mem::replace(&mut flow.is_accepted, true)
+        let Some(flow) = self.flows.get_mut(&id) else { return false };
+        let Phase::Open { progress, accept_by } = &mut flow.phase else { return false };
+        let is_first = accept_by.take().is_some();
+        if !progress.has_ended() {
+            reschedule(&mut self.expiries, id, flow, None);
+        }
+        is_first
     }
 
     pub(super) fn next_ended(&mut self) -> Option<FlowId> {
@@ -138,17 +142,17 @@ impl FlowTable {
     }
 
     pub(super) fn next_expiry(&self) -> Option<Instant> {
-        self.expiries.first().map(|(at, _)| *at)
+        self.expiries.first().map(|(at, _)| at)
     }
 
     /// Forgets what has expired, and gives up dials that take too long: the program hears as much as if the target were silent.
-    pub(super) fn expire(&mut self, now: Instant, linger: Duration) {
-        while let Some(&(at, id)) = self.expiries.first()
+    pub(super) fn expire(&mut self, limits: &Limits, now: Instant) {
+        while let Some((at, id)) = self.expiries.first()
             && at <= now
         {
             if self.is_dialled(id) {
                 self.ended.push_back(id);
-                self.become_refused(now + linger, id, Refusal::TimedOut);
+                self.become_refused(limits, now, id, Refusal::TimedOut);
             } else {
                 self.remove(id);
             }
@@ -159,19 +163,17 @@ impl FlowTable {
     pub(super) fn remove(&mut self, id: FlowId) {
         let Some(flow) = self.flows.remove(&id) else { return };
         if let Some(expires) = flow.expires {
-            self.expiries.remove(&(expires, id));
+            self.expiries.remove(expires, id);
         }
         if self.by_pair.get(&flow.pair) == Some(&id) {
             self.by_pair.remove(&flow.pair);
         }
         match flow.phase {
             Phase::Dialling { .. } => self.dials -= 1,
-            Phase::Refused(_) => return,
-            Phase::Open(_) => {}
+            Phase::Refused(_) | Phase::Open { accept_by: None, .. } => return,
+            Phase::Open { accept_by: Some(_), .. } => {}
         }
-        if !flow.is_accepted {
-            self.ended.push_back(id);
-        }
+        self.ended.push_back(id);
     }
 
     fn is_dialled(&self, id: FlowId) -> bool {
@@ -180,8 +182,7 @@ impl FlowTable {
 
     /// Makes room for a flow: removes the one that expires first, of those that have ended or were refused.
     fn evict(&mut self) -> bool {
-        let ended = self.expiries.iter().map(|(_, id)| *id).find(|id| !self.is_dialled(*id));
-        ended.inspect(|id| self.remove(*id)).is_some()
+        self.expiries.first_lingering().inspect(|id| self.remove(*id)).is_some()
     }
 
     /// The next flow number without a flow.
@@ -196,17 +197,12 @@ impl FlowTable {
     }
 }
 
-fn reschedule(
-    expiries: &mut BTreeSet<(Instant, FlowId)>,
-    id: FlowId,
-    flow: &mut Flow,
-    expires: Option<Instant>,
-) {
+fn reschedule(expiries: &mut Expiries, id: FlowId, flow: &mut Flow, expires: Option<Expiry>) {
     if let Some(old) = flow.expires {
-        expiries.remove(&(old, id));
+        expiries.remove(old, id);
     }
     if let Some(new) = expires {
-        expiries.insert((new, id));
+        expiries.insert(new, id);
     }
     flow.expires = expires;
 }

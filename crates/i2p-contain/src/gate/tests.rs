@@ -59,7 +59,7 @@ impl Setup {
     /// Dials, opens and accepts. Returns where the flow comes from.
     fn open(&mut self, from: SocketAddr, to: SocketAddr, sequence: u32) -> SocketAddr {
         let flow = self.dial(from, to, sequence);
-        let (source, ..) = read(&self.gate.open(flow).unwrap());
+        let (source, ..) = read(&self.gate.open(self.now, flow).unwrap());
         assert_eq!(self.gate.accepted(source), Some(flow));
         source
     }
@@ -139,9 +139,9 @@ fn a_syn_waits_for_the_dial_and_then_reaches_the_listener() {
         for _ in 0..3 {
             assert_eq!(setup.segment(program, target, SYN, 7), Verdict::Drop(Dropped::Waiting));
         }
-        let (source, destination, flags, sequence) = read(&setup.gate.open(flow).unwrap());
+        let (source, destination, flags, sequence) = read(&setup.gate.open(setup.now, flow).unwrap());
         assert_eq!((destination, flags, sequence), (listener, SYN, 7));
-        assert_eq!(setup.gate.open(flow), None, "once");
+        assert_eq!(setup.gate.open(setup.now, flow), None, "once");
         assert_eq!(setup.gate.refuse(setup.now, flow, Refusal::Refused), None, "it is open");
         // The kernel's SYN is repeated although the dial is over: it goes the same way.
         assert_eq!(setup.written(program, target, SYN, 7), (source, listener, SYN, 7));
@@ -174,7 +174,7 @@ fn a_refusal_answers_the_syn_and_those_that_repeat_it() {
         let flow = setup.dial(program, target, 7);
         let answer = setup.gate.refuse(setup.now, flow, Refusal::Refused).unwrap();
         assert_eq!(read(&answer), (target, program, RST | ACK, 0));
-        assert_eq!(setup.gate.open(flow), None);
+        assert_eq!(setup.gate.open(setup.now, flow), None);
     }
 }
 
@@ -184,13 +184,18 @@ fn silence_lasts_as_long_as_the_kernel_repeats_the_syn() {
     let mut setup = Setup::new(Limits::default());
     let flow = setup.dial(program, target, 7);
     assert_eq!(setup.gate.refuse(setup.now, flow, Refusal::TimedOut), None);
-    for _ in 0..10 {
-        setup.wait(Duration::from_secs(5));
-        assert_eq!(setup.segment(program, target, SYN, 7), Verdict::Drop(Dropped::Waiting));
+    for _ in 0..2 {
+        for seconds in [16, 32, 64] {
+            setup.wait(Duration::from_secs(seconds));
+            assert_eq!(setup.segment(program, target, SYN, 7), Verdict::Drop(Dropped::Waiting), "{seconds}");
+        }
+        assert_eq!(setup.gate.flow_count(), 1);
+        setup.wait(Duration::from_secs(70));
+        assert_eq!(setup.gate.flow_count(), 0);
+        // A dial that is given up is silence, too.
+        setup.dial(program, target, 7);
+        setup.wait(Limits::default().dial);
     }
-    assert_eq!(setup.gate.flow_count(), 1);
-    setup.wait(Duration::from_secs(11));
-    assert_eq!(setup.gate.flow_count(), 0);
 }
 
 #[test]
@@ -202,7 +207,7 @@ fn a_port_that_is_used_again_at_once_is_another_flow() {
         setup.written(listener, old, FIN_ACK, 100);
         setup.written(program, target, FIN_ACK, 8);
         let flow = setup.dial(program, target, 1_000);
-        let new = read(&setup.gate.open(flow).unwrap()).0;
+        let new = read(&setup.gate.open(setup.now, flow).unwrap()).0;
         assert_ne!(new, old);
         assert_eq!(setup.gate.accepted(new), Some(flow));
         // Late packets of the old half reach nobody.
@@ -219,7 +224,7 @@ fn a_program_that_gives_up_and_tries_again_gets_the_dial_under_way() {
     let flow = setup.dial(program, target, 7);
     assert_eq!(setup.segment(program, target, SYN, 1_000), Verdict::Drop(Dropped::Waiting));
     assert_eq!(setup.gate.dial_count(), 1);
-    assert_eq!(read(&setup.gate.open(flow).unwrap()).3, 1_000, "the new SYN");
+    assert_eq!(read(&setup.gate.open(setup.now, flow).unwrap()).3, 1_000, "the new SYN");
 }
 
 #[test]
@@ -270,7 +275,7 @@ fn what_was_dialled_in_vain_is_reported_once() {
     let [(program, target, listener), _] = versions();
     let mut setup = Setup::new(Limits::default());
     let flow = setup.dial(program, target, 7);
-    let source = read(&setup.gate.open(flow).unwrap()).0;
+    let source = read(&setup.gate.open(setup.now, flow).unwrap()).0;
     // The program is gone: its kernel resets what it does not know.
     setup.written(listener, source, SYN_ACK, 99);
     setup.written(program, target, RST, 8);
@@ -281,8 +286,36 @@ fn what_was_dialled_in_vain_is_reported_once() {
     let flow = setup.dial(program, target, 7);
     setup.wait(Limits::default().dial);
     assert_eq!((setup.gate.next_ended(), setup.gate.dial_count()), (Some(flow), 0));
-    assert_eq!(setup.gate.open(flow), None, "too late");
+    assert_eq!(setup.gate.open(setup.now, flow), None, "too late");
     assert_eq!(setup.segment(program, target, SYN, 7), Verdict::Drop(Dropped::Waiting));
+}
+
+#[test]
+fn a_flow_that_nobody_accepts_is_forgotten() {
+    let [(program, target, listener), _] = versions();
+    let wait = Limits::default().dial;
+    let mut setup = Setup::new(Limits::default());
+    let flow = setup.dial(program, target, 7);
+    let source = read(&setup.gate.open(setup.now, flow).unwrap()).0;
+    let until = setup.now + wait;
+    assert_eq!(setup.gate.next_expiry(), Some(until));
+    // A reset that was none makes it live no longer.
+    setup.written(listener, source, RST, 8);
+    setup.written(listener, source, SYN_ACK, 99);
+    assert_eq!(setup.gate.next_expiry(), Some(until));
+    setup.wait(wait);
+    assert_eq!((setup.gate.next_ended(), setup.gate.flow_count()), (Some(flow), 0));
+    assert_eq!(setup.gate.accepted(source), None, "too late");
+
+    setup.open(program, target, 7);
+    assert_eq!(setup.gate.next_expiry(), None, "it was accepted");
+
+    // One that has ended before it was accepted lingers no longer for that.
+    let flow = setup.dial(program, target, 1_000);
+    let source = read(&setup.gate.open(setup.now, flow).unwrap()).0;
+    setup.written(program, target, RST, 1_001);
+    assert_eq!(setup.gate.accepted(source), Some(flow));
+    assert_eq!(setup.gate.next_expiry(), Some(setup.now + Limits::default().linger));
 }
 
 #[test]
@@ -294,9 +327,9 @@ fn limits_make_syns_wait_and_ended_flows_go_first() {
     let first = setup.dial(from(1), target, 7);
     setup.dial(from(2), target, 7);
     assert_eq!(setup.segment(from(3), target, SYN, 7), Verdict::Drop(Dropped::Full));
-    setup.gate.open(first).unwrap();
+    setup.gate.open(setup.now, first).unwrap();
     let third = setup.dial(from(3), target, 7);
-    setup.gate.open(third).unwrap();
+    setup.gate.open(setup.now, third).unwrap();
     assert_eq!(setup.segment(from(4), target, SYN, 7), Verdict::Drop(Dropped::Full), "none has ended");
     let _ = setup.segment(from(3), target, RST, 8);
     setup.dial(from(4), target, 7);
@@ -454,7 +487,7 @@ proptest! {
                     let _ = setup.segment(listener, to, flags, 5);
                 }
                 Act::Open(flow) => {
-                    if setup.gate.open(FlowId(flow)).is_some() {
+                    if setup.gate.open(setup.now, FlowId(flow)).is_some() {
                         opened.push(FlowId(flow));
                     }
                 }
@@ -473,7 +506,7 @@ proptest! {
             let _ = setup.segment(SocketAddr::new(program.ip(), port), target, RST, 9);
         }
         setup.wait(limits.dial);
-        setup.wait(limits.linger);
+        setup.wait(limits.refusal(Refusal::TimedOut));
         ended.extend(std::iter::from_fn(|| setup.gate.next_ended()));
         prop_assert_eq!((setup.gate.flow_count(), setup.gate.dial_count()), (0, 0));
         for flow in opened {

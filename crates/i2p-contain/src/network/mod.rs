@@ -227,7 +227,7 @@ impl<O: Outside> Network<O> {
     }
 
     fn open(&mut self, flow: FlowId, far: FarEnd<O::Stream>) {
-        if let Some(syn) = self.gate.open(flow) {
+        if let Some(syn) = self.gate.open(Instant::now().into_std(), flow) {
             self.dialled.insert(flow, far);
             self.device.write(&syn);
         } else if let FarEnd::Stream(far) = far {
