@@ -217,8 +217,16 @@ impl Gate {
         tcp: &TcpHeader,
         pair: Pair,
     ) -> Option<Verdict<'static>> {
-        if let Some((id, flow)) = self.flows.find(pair) {
-            let repeats = flow.sequence == tcp.sequence;
+        let held = self.flows.find(pair);
+        let repeats = held.is_some_and(|(_, flow)| flow.sequence == tcp.sequence);
+        if repeats && held.is_some_and(|(_, flow)| flow.is_open()) {
+            return None;
+        }
+        // A SYN with data (TCP Fast Open) is repeated without: the kernel does so if it gets no answer.
+        if tcp.payload_bytes > 0 {
+            return Some(Verdict::Drop(Dropped::Waiting));
+        }
+        if let Some((id, flow)) = held {
             match &flow.phase {
                 Phase::Dialling { .. } if repeats => return Some(Verdict::Drop(Dropped::Waiting)),
                 // The program has given up and connects again from the same port. The dial under way serves the new attempt.
@@ -231,7 +239,6 @@ impl Gate {
                     self.flows.become_refused(&self.limits, now, id, refusal);
                     return Some(answer.map_or(Verdict::Drop(Dropped::Waiting), Verdict::Reply));
                 }
-                Phase::Open { .. } if repeats => return None,
                 // The program's end of the old connection is gone, or it would not use its port again.
                 Phase::Refused(_) | Phase::Open { .. } => self.flows.remove(id),
             }
@@ -250,10 +257,6 @@ impl Gate {
         let packet = frame.get(VIRTIO_HEADER_BYTES..).unwrap_or_default();
         if self.addresses.is_of_flows(headers.destination) || self.addresses.listener(pair.target).is_none() {
             return prohibited(headers, packet);
-        }
-        // A SYN with data (TCP Fast Open) is repeated without: the kernel does so if it gets no answer.
-        if tcp.payload_bytes > 0 {
-            return Verdict::Drop(Dropped::Waiting);
         }
         match self.flows.admit(&self.limits, now, pair, tcp.sequence, frame) {
             Admission::Admitted(flow) => Verdict::Dial { flow, client: pair.client, target: pair.target },

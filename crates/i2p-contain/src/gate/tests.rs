@@ -344,7 +344,18 @@ fn a_syn_with_data_is_repeated_without() {
     let mut setup = Setup::new(Limits::default());
     let mut fast_open = segment(program, target, SYN, 7, b"early");
     assert_eq!(setup.gate.frame(setup.now, &mut fast_open), Verdict::Drop(Dropped::Waiting));
-    setup.dial(program, target, 7);
+    let flow = setup.dial(program, target, 7);
+    // Nor does one replace the SYN that is held, or get an answer.
+    let mut fast_open = segment(program, target, SYN, 1_000, b"early");
+    assert_eq!(setup.gate.frame(setup.now, &mut fast_open), Verdict::Drop(Dropped::Waiting));
+    assert_eq!(read(&setup.gate.open(setup.now, flow).unwrap()).3, 7);
+    // That of an open flow goes the same way as the first; that of another connection leaves the flow alone.
+    assert_eq!(setup.gate.frame(setup.now, &mut fast_open), Verdict::Drop(Dropped::Waiting));
+    let mut repeated = segment(program, target, SYN, 7, b"early");
+    assert_eq!(setup.gate.frame(setup.now, &mut repeated), Verdict::Forward);
+    let flow = setup.dial(program, target, 1_000);
+    assert!(setup.gate.refuse(setup.now, flow, Refusal::Refused).is_some());
+    assert_eq!(setup.gate.frame(setup.now, &mut fast_open), Verdict::Drop(Dropped::Waiting));
 }
 
 #[test]
