@@ -27,7 +27,7 @@ pub struct Limits {
 
 impl Default for Limits {
     fn default() -> Self {
-        Self { flows: 65_536, dials: 1_024, dial: Duration::from_secs(300), linger: Duration::from_secs(10) }
+        Self { flows: 65_536, dials: 1_024, dial: Duration::from_secs(120), linger: Duration::from_secs(10) }
     }
 }
 

@@ -55,3 +55,14 @@ pub enum LinkError {
     #[error("programs can be contained on Linux only")]
     NotLinux,
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::gate::Limits;
+
+    #[test]
+    fn connect_waits_longer_than_a_dial_may_take() {
+        assert!(LinkSettings::default().connect_timeout > Limits::default().dial);
+    }
+}

@@ -22,8 +22,8 @@ use std::{collections::HashMap, io, net::SocketAddr, sync::Arc, time::Duration};
 use tokio::{
     net::TcpStream,
     sync::{Semaphore, mpsc},
-    task::JoinSet,
-    time::{Instant, sleep_until, timeout},
+    task::{AbortHandle, JoinSet},
+    time::{Instant, sleep_until},
 };
 
 use self::{
@@ -56,8 +56,9 @@ pub struct Network<O: Outside> {
     listener_v4: Listener,
     listener_v6: Listener,
     gate: Gate,
-    limits: Limits,
     outside: Arc<O>,
+    /// Dials under way.
+    dials: HashMap<FlowId, AbortHandle>,
     /// Far ends whose flow is open and was not accepted yet.
     dialled: HashMap<FlowId, FarEnd<O::Stream>>,
     tasks: JoinSet<Finished<O::Stream>>,
@@ -96,8 +97,8 @@ impl<O: Outside> Network<O> {
             listener_v4: Listener::new(Some(descriptors.listener_v4))?,
             listener_v6: Listener::new(descriptors.listener_v6)?,
             gate,
-            limits,
             outside: Arc::new(outside),
+            dials: HashMap::new(),
             dialled: HashMap::new(),
             tasks: JoinSet::new(),
             queries: Arc::new(Semaphore::new(MAX_QUERIES)),
@@ -113,18 +114,16 @@ impl<O: Outside> Network<O> {
     /// Why the device cannot be read any more.
     pub async fn run(mut self) -> io::Result<()> {
         let device = self.device.clone();
-        let mut expiry = None;
+        let mut soonest = Instant::now();
         loop {
-            if expiry.is_none() {
-                let soonest = Instant::now() + EXPIRY_PAUSE;
-                expiry = self.gate.next_expiry().map(|at| soonest.max(at.into()));
-            }
+            let expiry = self.gate.next_expiry().map(|at| soonest.max(at.into()));
             // Frames come last: there may always be more of them.
             tokio::select! {
                 biased;
                 () = at(expiry) => {
-                    expiry = None;
-                    self.gate.expire(Instant::now().into_std());
+                    let now = Instant::now();
+                    self.gate.expire(now.into_std());
+                    soonest = now + EXPIRY_PAUSE;
                 }
                 Some(finished) = self.tasks.join_next() => {
                     // A dial that panicked stays unanswered: the gate gives it up.
@@ -138,9 +137,7 @@ impl<O: Outside> Network<O> {
                 ready = device.ready() => self.read_frames(ready?)?,
             }
             while let Some(flow) = self.gate.next_ended() {
-                if let Some(FarEnd::Stream(far)) = self.dialled.remove(&flow) {
-                    far.abort();
-                }
+                self.give_up(flow);
             }
         }
     }
@@ -178,11 +175,20 @@ impl<O: Outside> Network<O> {
             self.open(flow, FarEnd::Dns);
             return;
         }
-        let (outside, limit) = (self.outside.clone(), self.limits.dial);
-        self.tasks.spawn(async move {
-            let dial = timeout(limit, outside.dial(target, client)).await;
-            Finished::Dial(flow, dial.unwrap_or(Err(Refusal::TimedOut)))
-        });
+        let outside = self.outside.clone();
+        // The gate limits its time.
+        let dial = self.tasks.spawn(async move { Finished::Dial(flow, outside.dial(client, target).await) });
+        self.dials.insert(flow, dial);
+    }
+
+    /// Ends what was done for a flow that has ended before its stream was accepted.
+    fn give_up(&mut self, flow: FlowId) {
+        if let Some(dial) = self.dials.remove(&flow) {
+            dial.abort();
+        }
+        if let Some(FarEnd::Stream(far)) = self.dialled.remove(&flow) {
+            far.abort();
+        }
     }
 
     fn datagrams(&mut self, datagrams: &Datagrams<'_>) {
@@ -214,6 +220,9 @@ impl<O: Outside> Network<O> {
     }
 
     fn finished(&mut self, finished: Finished<O::Stream>) {
+        if let Finished::Dial(flow, _) = &finished {
+            self.dials.remove(flow);
+        }
         match finished {
             Finished::Dial(flow, Ok(far)) => self.open(flow, FarEnd::Stream(far)),
             Finished::Dial(flow, Err(refusal)) => {

@@ -21,8 +21,8 @@ pub trait Outside: Send + Sync + 'static {
     /// A dial that is given up is dropped.
     fn dial(
         &self,
-        target: SocketAddr,
         client: SocketAddr,
+        target: SocketAddr,
     ) -> impl Future<Output = Result<Self::Stream, Refusal>> + Send;
 
     /// Answers a DNS message, whatever server the program has sent it to. Without an answer, the program waits until it gives up.

@@ -12,6 +12,7 @@
 mod connect_errors;
 mod costs;
 mod datagrams;
+mod dials;
 mod namespace;
 mod outside;
 mod port_reuse;

@@ -4,6 +4,7 @@ use std::{
     io,
     net::{IpAddr, Ipv4Addr, SocketAddr},
     pin::Pin,
+    sync::atomic::{AtomicUsize, Ordering::Relaxed},
     task::{Context, Poll},
     time::Duration,
 };
@@ -27,11 +28,36 @@ pub(crate) const DENIED: u8 = 5;
 pub(crate) const NO_NETWORK: u8 = 6;
 /// Open as well, as a stream that is not just a socket to the network.
 pub(crate) const LAYERED: u8 = 7;
+/// Never answers. [`SILENT_DIALS`] counts them.
+pub(crate) const SILENT: u8 = 8;
+/// Open, but only after [`SLOW_DIAL`].
+pub(crate) const SLOW: u8 = 9;
 /// Datagrams to this port come back. Other ports are prohibited.
 pub(crate) const ECHO_PORT: u16 = 7;
 
 /// As long as a short dial takes. A program that connects is asleep by then.
 const DIAL: Duration = Duration::from_millis(20);
+/// Time for a program to connect and to go away.
+const SLOW_DIAL: Duration = Duration::from_millis(500);
+
+/// The dials of [`SILENT`] that were not given up yet.
+pub(crate) static SILENT_DIALS: AtomicUsize = AtomicUsize::new(0);
+
+/// Counts a dial for as long as it lasts.
+struct SilentDial;
+
+impl SilentDial {
+    fn new() -> Self {
+        SILENT_DIALS.fetch_add(1, Relaxed);
+        Self
+    }
+}
+
+impl Drop for SilentDial {
+    fn drop(&mut self) {
+        SILENT_DIALS.fetch_sub(1, Relaxed);
+    }
+}
 
 #[derive(Debug)]
 pub(crate) struct TestOutside;
@@ -84,17 +110,24 @@ impl AsyncWrite for TestStream {
 impl Outside for TestOutside {
     type Stream = TestStream;
 
-    async fn dial(&self, target: SocketAddr, _client: SocketAddr) -> Result<TestStream, Refusal> {
+    async fn dial(&self, _client: SocketAddr, target: SocketAddr) -> Result<TestStream, Refusal> {
         let fate = match target.ip() {
             IpAddr::V4(address) => address.octets()[3],
             IpAddr::V6(address) => address.octets()[15],
         };
         let refusal = match fate {
-            OPEN | LAYERED => {
+            OPEN | LAYERED | SLOW => {
+                if fate == SLOW {
+                    sleep(SLOW_DIAL).await;
+                }
                 let stream = TcpStream::connect((Ipv4Addr::LOCALHOST, target.port())).await;
                 let stream = stream.map_err(|_| Refusal::Refused)?;
                 stream.set_nodelay(true).unwrap();
                 return Ok(TestStream { stream, is_layered: fate == LAYERED });
+            }
+            SILENT => {
+                let _counted = SilentDial::new();
+                return std::future::pending().await;
             }
             REFUSED => Refusal::Refused,
             UNREACHABLE => Refusal::HostUnreachable,

@@ -23,8 +23,8 @@ pub(crate) struct World {
 }
 
 impl World {
-    /// Makes the network, with this limit of `connect`.
-    pub(crate) fn with_connect_timeout(timeout: Duration) -> Self {
+    /// Makes the network, with this limit of `connect` and these of the gate.
+    fn with(timeout: Duration, limits: Limits) -> Self {
         let (sender, receiver) = mpsc::channel();
         thread::spawn(move || {
             let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
@@ -32,7 +32,7 @@ impl World {
                 let mut settings = LinkSettings::default();
                 settings.connect_timeout = timeout;
                 let link = Link::open(&settings).await.unwrap();
-                let network = Network::new(link, TestOutside, Limits::default()).unwrap();
+                let network = Network::new(link, TestOutside, limits).unwrap();
                 let thread = fs::read_link("/proc/thread-self").unwrap();
                 sender.send(thread.file_name().unwrap().to_str().unwrap().to_owned()).unwrap();
                 network.run().await.unwrap();
@@ -43,6 +43,14 @@ impl World {
 
     pub(crate) fn new() -> Self {
         Self::with_connect_timeout(Duration::from_secs(60))
+    }
+
+    pub(crate) fn with_connect_timeout(timeout: Duration) -> Self {
+        Self::with(timeout, Limits::default())
+    }
+
+    pub(crate) fn with_limits(limits: Limits) -> Self {
+        Self::with(Duration::from_secs(60), limits)
     }
 
     /// The CPU time of the network so far.
