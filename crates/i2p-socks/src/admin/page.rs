@@ -49,7 +49,7 @@ fn write(page: &mut String, report: &StatusReport) -> fmt::Result {
     page.push_str("<h2>Tunnels</h2>\n");
     report.tunnels.iter().try_for_each(|tunnel| self::tunnel(page, tunnel, &report.state))?;
     page.push_str("<h2>I2P sessions</h2>\n");
-    // The demo has no maximum.
+    // It is not known before there is a router.
     if report.max_sessions > 0 {
         writeln!(page, "<p class=\"faint\">At most {}.</p>", report.max_sessions)?;
     }
@@ -160,7 +160,7 @@ fn session(page: &mut String, report: &SessionReport) -> fmt::Result {
     let uses = if report.used_by == 1 { "request or stream" } else { "requests and streams" };
     write!(
         page,
-        "<dt>used by</dt><dd>{} {uses}, with streams to sites that are kept open for the next request</dd>\n</dl>\n</article>\n",
+        "<dt>used by</dt><dd>{} {uses} (unused streams that are kept for the next request count, too)</dd>\n</dl>\n</article>\n",
         report.used_by
     )
 }

@@ -2,6 +2,7 @@
 
 use i2p_sam::{Capabilities, Dialect, Error, Router};
 
+use super::status::report_of;
 use crate::{
     command_error::CommandError,
     config::{Config, problem::Problem, values::Backend},
@@ -34,7 +35,7 @@ pub(crate) async fn run(config: &Config, live: bool) -> Result<(), CommandError>
                 .map(|why| format!("if no other router is found, the proxy does not start: {why}\n")),
         );
     }
-    if let Some(which) = without_keys(config) {
+    if let Some(which) = identities::tunnels_without_keys(config) {
         text += &format!(
             "{which}: the router makes them at the first start of the proxy, or now with i2p-socks keys new\n"
         );
@@ -60,13 +61,6 @@ fn user_of_state_directory(config: &Config) -> Option<String> {
         "the state directory {} belongs to user {owner}: only a proxy that runs as this user can use it\n",
         state_dir.display()
     ))
-}
-
-/// The tunnels of which nobody knows the address yet, in words.
-fn without_keys(config: &Config) -> Option<String> {
-    let names = config.persistent_keys();
-    let missing = identities::missing(&config.state_dir().ok()?, &names);
-    (!missing.is_empty()).then(|| identities::have_no_keys(&missing))
 }
 
 /// Why the router of our own that `auto` would choose would not start.
@@ -100,9 +94,16 @@ async fn ask(config: &Config) -> Result<String, CommandError> {
     let bridge = bridge(config)?;
     match bridge.router().await {
         Ok(router) => Ok(found(&router, config).await),
-        Err(error) if is_running(config).await => Ok(format!(
-            "{error}, but a proxy is running with this state directory: i2p-socks status shows its router\n"
-        )),
+        // Its SAM bridge answers only the proxy.
+        Err(error)
+            if config.router.backend == Backend::Auto
+                && !needs_other_configuration(&error)
+                && a_running_proxy_has_own_router(config).await =>
+        {
+            Ok(format!(
+                "{error}, but the running proxy runs a router of its own, which i2p-socks status shows\n"
+            ))
+        }
         Err(error) => match without_bridge(config, &error) {
             Some(what) => Err(CommandError::run_time(format_args!(
                 "no router answers: {error}. i2p-socks run would {what}"
@@ -115,10 +116,10 @@ async fn ask(config: &Config) -> Result<String, CommandError> {
     }
 }
 
-/// Whether a proxy is running with this state directory. It may run a router of its own, which only it can ask.
-async fn is_running(config: &Config) -> bool {
+/// Whether the proxy that is running with this state directory, if there is one, runs a router of its own.
+async fn a_running_proxy_has_own_router(config: &Config) -> bool {
     let Ok(state_dir) = config.state_dir() else { return false };
-    ControlClient::of(&state_dir).is_running().await.unwrap_or_default()
+    report_of(&ControlClient::of(&state_dir)).await.is_ok_and(|report| report.own_router.is_some())
 }
 
 /// What is known of a router, what it was asked for, and what not.

@@ -137,9 +137,7 @@ async fn remark_if_slow<T>(progress: &Progress, answer: impl Future<Output = T>)
 fn refused_by_routes(config: &Config, asked: &ConnectTarget) -> Option<Cause> {
     match config.routes().decide(&asked.target, asked.port) {
         Verdict::Rejected { .. } => Some(Cause::RouteRejects),
-        Verdict::NoRoute if OutsideHost::of(&asked.target).is_some_and(OutsideHost::is_near) => {
-            Some(Cause::LocalHost)
-        }
+        Verdict::NoRoute if OutsideHost::is_near_target(&asked.target) => Some(Cause::LocalHost),
         Verdict::NoRoute => Some(Cause::NotAllowed),
         _ => None,
     }

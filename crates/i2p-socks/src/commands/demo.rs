@@ -60,12 +60,15 @@ pub(crate) async fn run(
     let inherited = Arc::new(inherited);
     let bound = BoundListener::bind_all(&config, &inherited).await?;
     let listeners: Vec<_> = bound.iter().flat_map(BoundListener::listeners).collect();
-    let needs_password = config.tunnels().first().is_some_and(TunnelConfig::requires_password);
-    let Some(address) = listeners.iter().find_map(|listener| listener.address.tcp()) else {
+    let with_port = |listener: &Listener| Some((listener.tunnel.clone(), listener.address.tcp()?));
+    let Some((tunnel, address)) = listeners.iter().filter(|listener| listener.is_proxy()).find_map(with_port)
+    else {
         return Err(CommandError::usage(
             "the curl commands of the demo need a port: give it one with --listen IP:PORT",
         ));
     };
+    let asks_for_password = |its: &TunnelConfig| its.name() == tunnel && its.requires_password();
+    let needs_password = config.tunnels().iter().any(asks_for_password);
     // The proxy that may be running keeps its own.
     let mut control = Control::open(config.within_state_dir(DEMO_DIRECTORY), listeners.clone())?;
     let start = async {

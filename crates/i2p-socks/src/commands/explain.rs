@@ -112,7 +112,7 @@ impl Explanation {
                 }
             }
             Target::ClearNet(name) => {
-                let form = match is_near(&target) {
+                let form = match OutsideHost::is_near_target(&target) {
                     true => "a host of this machine or of a local network",
                     false => "a host outside I2P",
                 };
@@ -166,7 +166,7 @@ impl Explanation {
                 (Decision::Outproxies, why)
             }
             Verdict::Rejected { route } => (Decision::Refused, format!("route {} refuses it", route + 1)),
-            Verdict::NoRoute if is_near(target) => (
+            Verdict::NoRoute if OutsideHost::is_near_target(target) => (
                 Decision::Refused,
                 "no route leads to this machine or to its network. Programs reach such hosts without a proxy: see no_proxy in \
                  docs/programs.md"
@@ -214,11 +214,6 @@ impl Explanation {
         }
         text
     }
-}
-
-/// Whether programs should reach a host without a proxy.
-fn is_near(target: &Target) -> bool {
-    OutsideHost::of(target).is_some_and(OutsideHost::is_near)
 }
 
 /// Why a route leaves out this host, and how to write one that includes it.

@@ -1,30 +1,23 @@
 //! `keys`: shows and creates the identities in the state directory.
 
-use std::{path::Path, time::Duration};
+use std::path::Path;
 
 use clap::Subcommand;
 use i2p_sam::PrivateKey;
 use serde::Serialize;
-use tokio::time::timeout;
 
-use super::{remark_demo_not_asked, remark_own_configuration};
+use super::{remark_demo_not_asked, remark_own_configuration, status::report_of};
 use crate::{
     command_error::CommandError,
     config::{Config, tunnel::TunnelName},
-    control::client::{ControlClient, ControlError, read_json},
+    control::client::ControlClient,
     daemon::{
         bridge::bridge,
-        identities::{StoredIdentity, have_no_keys, missing, names},
+        identities::{StoredIdentity, names, without_keys},
     },
     files, json,
-    status::report::StatusReport,
     terminal::output::{Format, print, remark},
 };
-
-/// Where the running proxy shows its status.
-const STATUS_PATH: &str = "/status.json";
-/// How long its answer may take. It may ask the router first.
-const STATUS_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// What to do with the identities.
 #[derive(Debug, Clone, PartialEq, Eq, Subcommand)]
@@ -121,9 +114,8 @@ pub(crate) async fn run(config: &Config, command: &KeysCommand) -> Result<(), Co
             } else {
                 users(config, &state_dir).await
             };
-            let missing = missing(&state_dir, &users.tunnels);
-            if !missing.is_empty() {
-                remark(&format!("{}: {MADE_BY_ROUTER}", have_no_keys(&missing)));
+            if let Some(which) = without_keys(&state_dir, &users.tunnels) {
+                remark(&format!("{which}: {MADE_BY_ROUTER}"));
             }
             list(&users, &state_dir, Format::json_if(*json))?
         }
@@ -165,15 +157,7 @@ pub(crate) async fn run(config: &Config, command: &KeysCommand) -> Result<(), Co
 /// The tunnels that use identities. The proxy that runs with this state directory may have another configuration than this command, so
 /// it is asked, and a remark tells if it did not answer.
 async fn users(config: &Config, state_dir: &Path) -> Users {
-    let proxy = ControlClient::of(state_dir);
-    let report = async { read_json::<StatusReport>(proxy.get(STATUS_PATH).await?).await };
-    let too_slow = || {
-        ControlError::Broken(format!(
-            "the running proxy gave no answer within {} s",
-            STATUS_TIMEOUT.as_secs()
-        ))
-    };
-    match timeout(STATUS_TIMEOUT, report).await.unwrap_or_else(|_| Err(too_slow())) {
+    match report_of(&ControlClient::of(state_dir)).await {
         Ok(report) => {
             let persistent = report.tunnels.into_iter().filter(|tunnel| tunnel.persistent_key);
             Users { tunnels: persistent.map(|tunnel| tunnel.name).collect(), of_proxy: true }

@@ -129,11 +129,7 @@ async fn ask(
         Some(admin) => admin.report().await,
         None => {
             let state_dir = config.state_dir()?;
-            let asked = async {
-                let proxy = ControlClient::of_proxy_or_demo(&state_dir).await;
-                read_json(proxy.get("/status.json").await?).await
-            };
-            timeout(ANSWER_TIMEOUT, asked).await.unwrap_or_else(|_| Err(too_slow()))
+            report_of(&ControlClient::of_proxy_or_demo(&state_dir).await).await
         }
     })
 }
@@ -195,8 +191,14 @@ impl AdminUrl {
     }
 }
 
+/// The status of a proxy, by its control socket.
+pub(super) async fn report_of(proxy: &ControlClient) -> Result<StatusReport, ControlError> {
+    let asked = async { read_json(proxy.get("/status.json").await?).await };
+    timeout(ANSWER_TIMEOUT, asked).await.unwrap_or_else(|_| Err(too_slow()))
+}
+
 fn too_slow() -> ControlError {
-    ControlError::Broken(format!("no answer within {} s", ANSWER_TIMEOUT.as_secs()))
+    ControlError::Broken(format!("the running proxy gave no answer within {} s", ANSWER_TIMEOUT.as_secs()))
 }
 
 fn to_text(report: &StatusReport, needs_options: bool) -> String {
@@ -284,7 +286,7 @@ fn to_text(report: &StatusReport, needs_options: bool) -> String {
         );
     }
     if needs_options && report.failures.iter().any(|failure| failure.advice.contains("i2p-socks ")) {
-        text += "The commands named here need the --config and --state-dir that this one was given.\n";
+        text += "Give the commands named here the same --config or --state-dir as this one.\n";
     }
     text
 }

@@ -137,7 +137,8 @@ impl TryFrom<String> for BridgeAddress {
     }
 }
 
-/// `IP:PORT`, `unix:/PATH`, `fd:NAME`, `redirect:IP:PORT`, `tproxy:IP:PORT` or `dns:IP:PORT` to listen on. With port 0, the system chooses a free one.
+/// `IP:PORT`, `unix:/PATH`, `fd:NAME`, `redirect:IP:PORT`, `tproxy:IP:PORT` or `dns:IP:PORT` to listen on. With port 0, the system
+/// chooses a free one.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct ListenAddress(pub(super) ListenAt);
 

@@ -71,7 +71,7 @@ impl Config {
         let without = self.tunnels().into_iter().filter(TunnelConfig::reassembles_nothing);
         without
             .map(|tunnel| {
-                format!("udp-fragments of tunnel {} has no effect, because its udp is false", tunnel.name())
+                format!("udp-fragments of tunnel {} has no effect, because its udp is \"off\"", tunnel.name())
             })
             .collect()
     }
@@ -146,7 +146,7 @@ mod tests {
             ("[router]\nsam = '10.0.0.1:1'\nnetwork-id = 77\n".to_owned(), None),
             (
                 "[[tunnel]]\nudp-fragments = 'reassemble'\n".to_owned(),
-                Some("udp-fragments of tunnel default has no effect"),
+                Some("udp-fragments of tunnel default has no effect, because its udp is \"off\""),
             ),
         ] {
             let found = without_effect(&text);

@@ -7,7 +7,11 @@ use std::{
 
 use i2p_sam::{Bridge, KeyFile, PrivateKey};
 
-use crate::{command_error::CommandError, config::tunnel::TunnelName, files};
+use crate::{
+    command_error::CommandError,
+    config::{Config, tunnel::TunnelName},
+    files,
+};
 
 /// The directory of identities, in the state directory.
 const DIRECTORY: &str = "keys";
@@ -78,18 +82,19 @@ impl StoredIdentity {
     }
 }
 
-/// Those of these identities that do not exist yet.
-pub(crate) fn missing<'a>(state_dir: &Path, names: &'a [String]) -> Vec<&'a str> {
-    let is_missing = |name: &&str| !StoredIdentity::of(state_dir, name).path().exists();
-    names.iter().map(String::as_str).filter(is_missing).collect()
+/// Says which of these tunnels have no identity yet, as the end of a sentence; `None` if all have one.
+pub(crate) fn without_keys(state_dir: &Path, tunnels: &[String]) -> Option<String> {
+    let has_none = |name: &&str| !StoredIdentity::of(state_dir, name).path().exists();
+    match tunnels.iter().map(String::as_str).filter(has_none).collect::<Vec<_>>()[..] {
+        [] => None,
+        [tunnel] => Some(format!("tunnel {tunnel} has no keys yet")),
+        ref tunnels => Some(format!("tunnels {} have no keys yet", tunnels.join(", "))),
+    }
 }
 
-/// Says of tunnels that their identities do not exist yet, as the end of a sentence.
-pub(crate) fn have_no_keys(tunnels: &[&str]) -> String {
-    match tunnels {
-        [tunnel] => format!("tunnel {tunnel} has no keys yet"),
-        tunnels => format!("tunnels {} have no keys yet", tunnels.join(", ")),
-    }
+/// The same of the tunnels of a configuration.
+pub(crate) fn tunnels_without_keys(config: &Config) -> Option<String> {
+    without_keys(&config.state_dir().ok()?, &config.persistent_keys())
 }
 
 /// The names of all identities in a state directory, in order.

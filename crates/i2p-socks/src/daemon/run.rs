@@ -134,14 +134,10 @@ pub(crate) async fn run(
 
 /// That clients wait until a router has made the keys of tunnels, if it has to.
 fn lack_of_keys(config: &Config) -> Option<String> {
-    let names = config.persistent_keys();
-    let missing = identities::missing(&config.state_dir().ok()?, &names);
-    (!missing.is_empty()).then(|| {
-        format!(
-            "{}: a router makes them. Until one answers, their addresses are not known, and no client is served",
-            identities::have_no_keys(&missing)
-        )
-    })
+    let which = identities::tunnels_without_keys(config)?;
+    Some(format!(
+        "{which}: a router makes them. Until one answers, their addresses are not known, and no client is served"
+    ))
 }
 
 /// Ends this process if the second signal has not done so within a moment: a router that is being started ends in its own time, which
@@ -363,8 +359,8 @@ async fn report_for_ever(board: &Board) {
     }
 }
 
-/// Prints a line for each listener: `socks ADDRESS ready`, or `redirect`, `tproxy` or `dns` in place of `socks`. Scripts wait for these lines. The proxy also serves if nobody can read
-/// them: a script may have closed the pipe after the first one, or the disk of the file may be full.
+/// Prints a line for each listener: `socks ADDRESS ready`, or `redirect`, `tproxy` or `dns` in place of `socks`. Scripts wait for these
+/// lines. The proxy also serves if nobody can read them: a script may have closed the pipe after the first one, or the disk of the file may be full.
 pub(crate) fn announce(listeners: &[Listener]) {
     let lines = listeners.iter().map(Listener::ready_line).collect();
     output::announce(lines, |error| {

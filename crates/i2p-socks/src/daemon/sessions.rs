@@ -137,6 +137,8 @@ struct PoolInputs {
     session: SessionConfig,
     /// The maximum of sessions in the shared pool, and whether a tunnel uses it.
     shared: Option<(NonZeroUsize, bool)>,
+    /// Whether a tunnel has sessions of its own, so that the log says which pool is the shared one.
+    has_dedicated: bool,
 }
 
 impl PoolInputs {
@@ -144,14 +146,15 @@ impl PoolInputs {
         let tunnels = config.tunnels();
         let used = tunnels.iter().any(|tunnel| tunnel.dedicated_sessions().is_none());
         let max = config.shared_sessions().unwrap_or(NonZeroUsize::MIN);
-        Self { session: config.session.clone(), shared: Some((max, used)) }
+        let has_dedicated = tunnels.iter().any(|tunnel| tunnel.dedicated_sessions().is_some());
+        Self { session: config.session.clone(), shared: Some((max, used)), has_dedicated }
     }
 
     /// The settings of the pool that tunnels share.
     fn shared_options(&self, config: &Config) -> PoolOptions {
         let (max, used) = self.shared.unwrap_or((NonZeroUsize::MIN, true));
         let mut options = config.session.pool(max);
-        if config.tunnels().iter().any(|tunnel| tunnel.dedicated_sessions().is_some()) {
+        if self.has_dedicated {
             options.whose = "for tunnels without sessions of their own".to_owned();
         }
         if !used {

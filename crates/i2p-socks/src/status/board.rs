@@ -141,21 +141,24 @@ impl Board {
     fn condition(&self) -> Condition {
         let active = self.active().clone();
         let tunnels = self.tunnel_conditions(&active).into_iter().map(|(_, condition)| condition);
-        Condition::of_tunnels(tunnels).unwrap_or_else(|| self.condition_of("", &active))
+        Condition::of_tunnels(tunnels).unwrap_or_else(|| self.condition_of(None, &active))
     }
 
     /// The tunnels and their conditions, with the result of [`Board::check_router`].
     fn tunnel_conditions(&self, active: &ActiveParts) -> Vec<(String, Condition)> {
-        let condition = |name: &str| self.condition_of(name, active);
+        let condition = |name: &str| self.condition_of(Some(name), active);
         active.tunnels().into_iter().map(|name| (name.to_owned(), condition(name))).collect()
     }
 
-    /// The condition of a tunnel. One that does not exist has no session.
-    fn condition_of(&self, tunnel: &str, active: &ActiveParts) -> Condition {
-        let pool = active.pool_of(tunnel).map_or(PoolCondition::Idle, TunnelPool::condition);
+    /// The condition of a tunnel, or of a proxy that has none yet.
+    fn condition_of(&self, tunnel: Option<&str>, active: &ActiveParts) -> Condition {
+        let pool =
+            tunnel.and_then(|name| active.pool_of(name)).map_or(PoolCondition::Idle, TunnelPool::condition);
         let condition = match self.stage() {
             Stage::Starting => Condition::Starting,
-            Stage::Running { starting } if starting.iter().any(|name| name == tunnel) => Condition::Starting,
+            Stage::Running { starting } if starting.iter().any(|name| Some(name.as_str()) == tunnel) => {
+                Condition::Starting
+            }
             Stage::Running { .. } => Condition::of_pool(pool),
             Stage::Stopping => Condition::Stopping,
         };

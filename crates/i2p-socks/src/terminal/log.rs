@@ -30,7 +30,7 @@ impl Log {
     /// what the router can do.
     pub(crate) fn start(config: LogConfig, verbosity: Verbosity, progress: &Progress, answers: bool) -> Self {
         let mut targets = filter(config.level, verbosity);
-        if answers && verbosity <= Verbosity::Normal {
+        if answers && verbosity <= Verbosity::Normal && matches!(config.level, Level::Warn | Level::Info) {
             targets = targets.with_target(ROUTER_FOUND, LevelFilter::WARN);
         }
         let (filter, handle) = reload::Layer::new(targets);

@@ -91,7 +91,7 @@ async fn commands_ask_the_demo_if_no_proxy_is_running() {
     assert!(unknown.contains("If the proxy has an address book"), "{unknown}");
     assert!(browse(address, "proxy.i2p/book").contains("the proxy has no address book"));
     let (_, stdout, _) = command(&["status"]);
-    assert!(stdout.contains("need the --config and --state-dir"), "{stdout}");
+    assert!(stdout.contains("the same --config or --state-dir as this one"), "{stdout}");
 
     let (code, stdout, stderr) = fetched(&with_state);
     assert_eq!(code, Some(0), "{stderr}");

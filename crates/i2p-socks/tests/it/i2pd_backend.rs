@@ -112,6 +112,22 @@ async fn the_fake_i2pd_answers_where_its_configuration_says() {
     }
 }
 
+/// Its SAM bridge answers only the proxy.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_live_check_beside_it_sends_people_to_status() {
+    let lab = Lab::new(Fake::Healthy);
+    let mut proxy = lab.start(&["--router", "i2pd"]);
+    block_in_place(|| proxy.ready());
+    let free = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().to_string();
+    for (backend, expected) in [("auto", Some(0)), ("sam", Some(1))] {
+        let mut check = i2p_socks(&["check", "--live", "--router", backend, "--sam", &free]);
+        let output = block_in_place(|| check.args(lab.options()).output().unwrap());
+        let said = String::from_utf8_lossy(&output.stdout);
+        assert_eq!(output.status.code(), expected, "{backend}: {said}");
+        assert_eq!(said.contains("the running proxy runs a router of its own"), backend == "auto", "{said}");
+    }
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn i2pd_is_started_with_nothing_of_the_proxy_and_ends_with_it() {
     let lab = Lab::new(Fake::Healthy);

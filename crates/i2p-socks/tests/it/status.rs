@@ -63,7 +63,7 @@ async fn all_interfaces_show_the_same_status() {
         "Check the spelling.",
         "of tunnel</dt><dd>kept",
         "kept apart by</dt><dd>client<",
-        "<dd>1 request or stream, with",
+        "<dd>1 request or stream (unused streams that are kept for the next request count, too)",
         "<dd>0 requests and streams, with",
         "<meta name=\"viewport\"",
     ] {

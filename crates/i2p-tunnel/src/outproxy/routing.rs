@@ -71,7 +71,7 @@ impl Routing {
     pub(crate) fn check_outside(&self, target: &Target) -> Result<(), Failure> {
         match self.routes.may_lead_out(target) {
             true => Ok(()),
-            false if OutsideHost::of(target).is_some_and(OutsideHost::is_near) => Err(Failure::LocalHost),
+            false if OutsideHost::is_near_target(target) => Err(Failure::LocalHost),
             false => Err(Failure::NotAllowed),
         }
     }
@@ -99,7 +99,7 @@ impl Routing {
                 Box::pin(self.try_outproxies(request, target, names, limit)).await
             }
             (Verdict::Rejected { .. }, _) => Err(Failure::RouteRejects),
-            _ if OutsideHost::of(target).is_some_and(OutsideHost::is_near) => Err(Failure::LocalHost),
+            _ if OutsideHost::is_near_target(target) => Err(Failure::LocalHost),
             _ => Err(Failure::NotAllowed),
         }
     }

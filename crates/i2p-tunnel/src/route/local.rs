@@ -3,6 +3,7 @@
 
 use std::net::{Ipv4Addr, Ipv6Addr};
 
+use i2p_name::Target;
 use ipnet::{IpNet, Ipv4Net, Ipv6Net};
 
 use super::outside::OutsideHost;
@@ -66,6 +67,12 @@ pub(super) fn is_local(host: OutsideHost<'_>) -> bool {
 const NOWHERE: [&str; 2] = ["invalid", "onion"];
 
 impl OutsideHost<'_> {
+    /// Whether a target is a host outside I2P that [is near](Self::is_near).
+    #[must_use]
+    pub fn is_near_target(target: &Target) -> bool {
+        OutsideHost::of(target).is_some_and(OutsideHost::is_near)
+    }
+
     /// Whether the host is on this machine or on a network that it is in, by its name or address.
     #[must_use]
     pub fn is_near(self) -> bool {

@@ -9,7 +9,7 @@ use std::{
 use i2p_tunnel::Socket;
 use rustix::{
     cmsg_space,
-    io::{Errno, ioctl_fionbio},
+    io::ioctl_fionbio,
     net::{AddressFamily, SendAncillaryBuffer, SendAncillaryMessage, SendFlags, getsockname, sendmsg},
 };
 
@@ -22,15 +22,11 @@ const BYTE: [u8; 1] = [0];
 pub(in crate::commands) fn check_stdout() -> Result<(), CommandError> {
     match getsockname(io::stdout()) {
         Ok(address) if address.address_family() == AddressFamily::UNIX => Ok(()),
-        _ => Err(no_socket()),
-    }
-}
-
-fn no_socket() -> CommandError {
-    CommandError::usage(
-        "--fd-pass needs a Unix socket as stdout: it is for programs that start this command themselves, such as ssh with \
+        _ => Err(CommandError::usage(
+            "--fd-pass needs a Unix socket as stdout: it is for programs that start this command themselves, such as ssh with \
          ProxyUseFdpass. Leave it out to use stdin and stdout",
-    )
+        )),
+    }
 }
 
 /// Sends the descriptor of a stream over stdout, which has to be a Unix socket (unix(7), `SCM_RIGHTS`). The stream then belongs to the
@@ -40,10 +36,7 @@ pub(in crate::commands) fn pass(stream: &Socket) -> Result<(), CommandError> {
         Some(descriptor) => send(descriptor, io::stdout().as_fd()),
         None => Err(io::ErrorKind::Unsupported.into()),
     };
-    sent.map_err(|error| match Errno::from_io_error(&error) {
-        Some(Errno::NOTSOCK) => no_socket(),
-        _ => CommandError::run_time(format_args!("cannot pass on the connection: {error}")),
-    })
+    sent.map_err(|error| CommandError::run_time(format_args!("cannot pass on the connection: {error}")))
 }
 
 fn send(descriptor: BorrowedFd<'_>, to: BorrowedFd<'_>) -> io::Result<()> {

@@ -19,6 +19,7 @@ use tokio::{
 };
 
 use super::{
+    super::status::report_of,
     asked::ConnectTarget,
     reply::{RequestKind, explain_reply},
     user::User,
@@ -27,17 +28,18 @@ use crate::{
     command_error::CommandError,
     commands::remark_demo_answers,
     config::{Config, tunnel::TunnelName},
-    control::client::{ControlClient, read_json},
+    control::client::ControlClient,
     daemon::ports,
     listener::{Listener, connectable},
-    status::report::{FailureReport, StatusReport},
+    status::report::FailureReport,
 };
 
 /// How long to wait for a reply. Longer than any limit of the proxy itself, but for BIND, which is not limited here.
 const REPLY_TIMEOUT: Duration = Duration::from_secs(10 * 60);
 /// SOCKS5 cannot carry longer names.
 const MAX_DOMAIN_BYTES: usize = 255;
-const NO_LISTENER: &str = "the running proxy has no listener";
+const NO_LISTENER: &str =
+    "the running proxy has no listener for SOCKS clients: add IP:PORT or unix:/PATH to listen";
 
 /// How long the proxy may take to say why it refused a request. It may ask its router first.
 const REASON_TIMEOUT: Duration = Duration::from_secs(5);
@@ -188,7 +190,8 @@ impl RunningProxy {
                 self.explain(&listener.tunnel, RequestKind::Datagrams, error, asked_at).await
             }
             None => CommandError::run_time(
-                "the proxy listens on Unix sockets only, and they carry no datagrams: add an IP:PORT to listen",
+                "the proxy listens for SOCKS clients on Unix sockets only or not at all, and only a listener at IP:PORT carries datagrams: add \
+                 one to listen",
             ),
         })
     }
@@ -228,8 +231,9 @@ impl RunningProxy {
 
     /// The kinds of failures that the proxy has counted on a tunnel since then; none if it does not tell.
     async fn failures_since(&self, tunnel: &str, then: Instant) -> Vec<Failure> {
-        let report = async { read_json::<StatusReport>(self.control.get("/status.json").await?).await };
-        let Ok(Ok(report)) = timeout(REASON_TIMEOUT, report).await else { return Vec::new() };
+        let Ok(Ok(report)) = timeout(REASON_TIMEOUT, report_of(&self.control)).await else {
+            return Vec::new();
+        };
         let since = then.elapsed().as_millis();
         let recent =
             report.failures.iter().filter(|one| one.tunnel == tunnel && u128::from(one.ago_ms) <= since);
