@@ -8,8 +8,30 @@ use std::{
 
 use super::layout::USER_NAME;
 
-/// Variables that are passed on. Those that start with `LC_` are, too.
-const PASSED_ON: [&str; 7] = ["COLORTERM", "COLUMNS", "LANG", "LANGUAGE", "LINES", "NO_COLOR", "TERM"];
+/// Variables that are passed on. Of those that start with `LC_`, the ones that POSIX and glibc know: SSH servers take
+/// any from their clients.
+const PASSED_ON: [&str; 20] = [
+    "COLORTERM",
+    "COLUMNS",
+    "LANG",
+    "LANGUAGE",
+    "LC_ADDRESS",
+    "LC_ALL",
+    "LC_COLLATE",
+    "LC_CTYPE",
+    "LC_IDENTIFICATION",
+    "LC_MEASUREMENT",
+    "LC_MESSAGES",
+    "LC_MONETARY",
+    "LC_NAME",
+    "LC_NUMERIC",
+    "LC_PAPER",
+    "LC_TELEPHONE",
+    "LC_TIME",
+    "LINES",
+    "NO_COLOR",
+    "TERM",
+];
 
 /// Where programs are looked for if the user's environment does not say it.
 const DEFAULT_PATH: &str = "/usr/local/bin:/usr/bin:/bin";
@@ -25,9 +47,7 @@ pub(super) fn environment(
     let mut environment = Vec::new();
     let path = host.iter().find(|(name, _)| name == "PATH").map(|(_, value)| value.as_os_str());
     let path = (OsString::from("PATH"), shown_path(path.unwrap_or_default(), shown));
-    let harmless = host.iter().filter(|(name, _)| {
-        PASSED_ON.iter().any(|passed| name == passed) || name.as_encoded_bytes().starts_with(b"LC_")
-    });
+    let harmless = host.iter().filter(|(name, _)| PASSED_ON.iter().any(|passed| name == passed));
     let own = [
         ("HOME", home),
         ("LOGNAME", OsStr::new(USER_NAME)),
@@ -67,6 +87,7 @@ mod tests {
             ("DISPLAY", ":0"),
             ("HOME", "/home/alice"),
             ("LD_PRELOAD", "/x"),
+            ("LC_ORIGIN", "alice@192.0.2.1"),
             ("LC_TIME", "C"),
             ("PATH", "/home/alice/bin:/usr/local/bin:/bin:/usrlocal"),
             ("TZ", "Europe/Berlin"),

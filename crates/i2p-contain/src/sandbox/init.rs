@@ -82,6 +82,8 @@ fn build(orders: &InitOrders, given: Vec<OwnedFd>) -> Result<([OwnedFd; 3], Opti
     }
     if plan.has(Wall::HostName) {
         rustix::system::sethostname(layout::HOST_NAME.as_bytes()).or_refuse(Wall::HostName, "setting it")?;
+        let domain = layout::DOMAIN_NAME.as_bytes();
+        rustix::system::setdomainname(domain).or_refuse(Wall::HostName, "setting the domain")?;
     }
     mounts::enter_root(plan)?;
     let built = streams(orders, given)?;

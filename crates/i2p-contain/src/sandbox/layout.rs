@@ -12,6 +12,8 @@ pub(super) const HOME: &str = "/home/user";
 pub(super) const RUNTIME_DIR: &str = "/run/user/1000";
 /// The name of the machine.
 pub(super) const HOST_NAME: &str = "localhost";
+/// The name of its NIS domain: that of a kernel that was never told one.
+pub(super) const DOMAIN_NAME: &str = "(none)";
 
 /// Directories and entries of `/etc` that are shown if they exist, read-only: programs and what they need to run.
 pub(super) const SHOWN: &[&str] = &[
@@ -42,7 +44,6 @@ pub(super) const SHOWN: &[&str] = &[
     "/etc/firefox-esr",
     "/etc/fonts",
     "/etc/gai.conf",
-    "/etc/gitconfig",
     "/etc/gnutls",
     "/etc/inputrc",
     "/etc/java-11-openjdk",
@@ -78,13 +79,19 @@ pub(super) const SHOWN: &[&str] = &[
     "/etc/ssh/ssh_config",
     "/etc/ssh/ssh_config.d",
     "/etc/ssl",
-    "/etc/static",
     "/etc/terminfo",
     "/etc/vim",
-    "/etc/wgetrc",
     "/etc/xdg",
     "/etc/zsh",
 ];
+
+/// Directories of `/etc` with keys and licences of the machine: shown empty.
+pub(super) const MASKED_KEYS: &[&str] =
+    &["/etc/pki/consumer", "/etc/pki/entitlement", "/etc/pki/tls/private", "/etc/ssl/private"];
+
+/// Certificates that installers make for the machine, with its name in them: shown empty.
+pub(super) const MASKED_CERTIFICATES: &[&str] =
+    &["/etc/pki/tls/certs/localhost.crt", "/etc/ssl/certs/ssl-cert-snakeoil.pem"];
 
 /// Parts of `/sys` that are shown, read-only: how many processors there are, which libraries want to know.
 pub(super) const SHOWN_HARDWARE: &[&str] = &["/sys/devices/system/cpu", "/sys/devices/system/node"];
@@ -105,9 +112,9 @@ pub(super) const MASKED_PROC_FILES: &[&str] = &[
     "/proc/timer_list",
 ];
 
-/// Directories of `/proc` that tell machines apart: shown empty.
+/// Directories of `/proc` that tell machines apart, or act on the whole machine: shown empty.
 pub(super) const MASKED_PROC_DIRECTORIES: &[&str] =
-    &["/proc/acpi", "/proc/asound", "/proc/bus", "/proc/driver", "/proc/fs", "/proc/scsi"];
+    &["/proc/acpi", "/proc/asound", "/proc/bus", "/proc/driver", "/proc/fs", "/proc/irq", "/proc/scsi"];
 
 /// The devices of `/dev` that are shown.
 pub(super) const DEVICES: &[&str] = &["full", "null", "random", "tty", "urandom", "zero"];

@@ -13,8 +13,7 @@ use nix::sched::{CloneFlags, unshare};
 use rustix::{
     event::{PollFd, PollFlags, poll},
     process::{Pid, PidfdFlags, getgid, getuid, pidfd_open, setsid},
-    thread::{CapabilitySet, ClockId, capabilities, configure_capability_in_ambient_set, set_capabilities},
-    time::clock_gettime,
+    thread::{CapabilitySet, capabilities, configure_capability_in_ambient_set, set_capabilities},
 };
 
 use super::{
@@ -88,22 +87,15 @@ fn prepare(plan: &Plan) -> Result<(), Refusal> {
     if plan.has(Wall::Network) {
         allow_ping().or_refuse(Wall::Network, "allowing ping")?;
     }
+    if plan.has(Wall::ControlGroups) {
+        forbid_control_groups().or_refuse(Wall::ControlGroups, "forbidding others")?;
+    }
     keep_capabilities().or_refuse(Wall::Users, "keeping capabilities for the next stage")
 }
 
-/// Makes the namespaces that hold for the processes that this one starts, after those that the link may need.
+/// Makes the namespace that holds for the processes that this one starts, after those that the link may need.
 fn prepare_for_init(plan: &Plan) -> Result<(), Refusal> {
-    make_namespaces(
-        plan,
-        &[
-            (Wall::Uptime, CloneFlags::from_bits_retain(libc::CLONE_NEWTIME)),
-            (Wall::Processes, CloneFlags::CLONE_NEWPID),
-        ],
-    )?;
-    if plan.has(Wall::Uptime) {
-        start_clocks_at_zero().or_refuse(Wall::Uptime, "setting the clocks")?;
-    }
-    Ok(())
+    make_namespaces(plan, &[(Wall::Processes, CloneFlags::CLONE_NEWPID)])
 }
 
 fn make_namespaces(plan: &Plan, namespaces: &[(Wall, CloneFlags)]) -> Result<(), Refusal> {
@@ -125,17 +117,16 @@ fn make_user_namespace() -> Result<(), Refusal> {
         .or_refuse(Wall::Users, "mapping the group")
 }
 
-/// Makes the clocks that count since the start of the machine start with the sandbox.
-fn start_clocks_at_zero() -> io::Result<()> {
-    let monotonic = clock_gettime(ClockId::Monotonic).tv_sec;
-    let boot = clock_gettime(ClockId::Boottime).tv_sec;
-    fs::write("/proc/self/timens_offsets", format!("monotonic -{monotonic} 0\nboottime -{boot} 0\n"))
-}
-
 /// Lets the program use ICMP echo sockets, which need no capability.
 fn allow_ping() -> io::Result<()> {
     let group = layout::USER_ID;
     fs::write("/proc/sys/net/ipv4/ping_group_range", format!("{group} {group}"))
+}
+
+/// Who owns a control group namespace can mount the control groups of its processes, and freeze or end what else is in
+/// them. So the program must not make any, nor any user namespace inside.
+fn forbid_control_groups() -> io::Result<()> {
+    fs::write("/proc/sys/user/max_cgroup_namespaces", "0")
 }
 
 /// Capabilities are lost when a user other than root executes a program, unless they are ambient.

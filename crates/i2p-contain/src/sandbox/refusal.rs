@@ -144,7 +144,7 @@ mod tests {
             assert!(found.contains(part), "{wall}, {kind}: {found:?} instead of {part:?}");
         }
         assert_eq!(advice(Wall::Users, PermissionDenied, &Settings::default()), None);
-        assert_eq!(advice(Wall::Uptime, Unsupported, &debian), None);
+        assert_eq!(advice(Wall::Ipc, Unsupported, &debian), None);
     }
 
     #[test]

@@ -143,6 +143,12 @@ impl Steps<'_> {
         for entry in host.entries.iter().filter(|entry| entry.path.starts_with("/etc")) {
             self.show(Wall::Configuration, entry);
         }
+        for path in layout::MASKED_KEYS {
+            self.add(Wall::Configuration, *path, FileAction::CoverDirectory);
+        }
+        for path in layout::MASKED_CERTIFICATES {
+            self.add(Wall::Configuration, *path, FileAction::Cover(String::new()));
+        }
         let [machine_id, _] = &host.random_ids;
         let machine_id = machine_id.replace('-', "");
         let home = home.to_string_lossy();

@@ -1,8 +1,8 @@
 //! The standard streams of a contained program.
 //!
-//! Pipes pass as they are, a terminal becomes one of the sandbox's own, and everything else becomes a pipe, which is
-//! relayed here: a socket could be connected elsewhere, a directory leads to its parents, and a file could be opened
-//! again for writing.
+//! A terminal becomes one of the sandbox's own, and everything else becomes a pipe, which is relayed here: a socket could
+//! be connected elsewhere, a directory leads to its parents, and a file or a pipe could be opened again the other way,
+//! to read what other programs write into it.
 
 use std::{
     fs::File,
@@ -13,7 +13,6 @@ use std::{
 
 use rustix::{
     event::{PollFd, PollFlags, poll},
-    fs::{FileType, fstat},
     pipe::{PipeFlags, pipe_with},
 };
 
@@ -50,8 +49,7 @@ impl Streams {
         }
         self.kinds.push(Stream::Given);
         let own = stream.try_clone_to_owned()?;
-        let passes = FileType::from_raw_mode(fstat(&own)?.st_mode) == FileType::Fifo || own.is_terminal();
-        if passes || !plan.has(Wall::Streams) {
+        if own.is_terminal() || !plan.has(Wall::Streams) {
             self.given.push(own);
             return Ok(());
         }

@@ -6,8 +6,8 @@ use std::collections::BTreeMap;
 
 use libc::{
     AF_INET, AF_INET6, AF_NETLINK, AF_UNIX, EACCES, EAFNOSUPPORT, ENOSYS, EPERM, EPROTONOSUPPORT,
-    IPPROTO_ICMP, IPPROTO_ICMPV6, IPPROTO_TCP, IPPROTO_UDP, NETLINK_ROUTE, SOCK_SEQPACKET, SOCK_STREAM,
-    TIOCLINUX, TIOCSTI,
+    IPPROTO_ICMP, IPPROTO_ICMPV6, IPPROTO_TCP, IPPROTO_UDP, NETLINK_ROUTE, SOCK_DGRAM, SOCK_RAW,
+    SOCK_SEQPACKET, SOCK_STREAM, TIOCLINUX, TIOCSTI,
 };
 use seccompiler::{
     BackendError, BpfProgram, SeccompAction, SeccompCmpArgLen, SeccompCmpOp, SeccompCondition, SeccompFilter,
@@ -103,8 +103,9 @@ fn families() -> Result<Rules, BackendError> {
     Ok([(libc::SYS_socket, vec![SeccompRule::new(others)?]), (libc::SYS_socketpair, vec![pairs])].into())
 }
 
-/// Protocols but TCP, UDP, ICMP echo, and route netlink, with which programs look at their own interfaces. Others would
-/// make the kernel load modules.
+/// Protocols but TCP, UDP, ICMP echo, and route netlink, with which programs look at their own interfaces; and types of
+/// internet sockets but streams, datagrams and raw ones, which name a protocol, too. Others would make the kernel load
+/// modules.
 fn protocols() -> Result<Rules, BackendError> {
     let internet = [0, IPPROTO_TCP, IPPROTO_UDP, IPPROTO_ICMP, IPPROTO_ICMPV6];
     let others = |family| {
@@ -115,22 +116,34 @@ fn protocols() -> Result<Rules, BackendError> {
         SeccompRule::new(conditions)
     };
     let netlink = SeccompRule::new(vec![is(0, AF_NETLINK)?, is_not(2, NETLINK_ROUTE)?])?;
-    Ok([(libc::SYS_socket, vec![others(AF_INET)?, others(AF_INET6)?, netlink])].into())
+    let mut rules = vec![others(AF_INET)?, others(AF_INET6)?, netlink];
+    for kind in types_but(&[SOCK_STREAM, SOCK_DGRAM, SOCK_RAW]) {
+        for family in [AF_INET, AF_INET6] {
+            rules.push(SeccompRule::new(vec![is(0, family)?, is_type(kind)?])?);
+        }
+    }
+    Ok([(libc::SYS_socket, rules)].into())
 }
 
 /// Unix sockets that could reach another process than the one at the other end of a pair. A pair for datagrams can: it
 /// sends to whatever address it is given.
 fn unix_sockets() -> Result<Rules, BackendError> {
     let socket = SeccompRule::new(vec![is(0, AF_UNIX)?])?;
-    let is_not_type = |kind: i32| {
-        let compare = SeccompCmpOp::MaskedEq(SOCKET_TYPE);
-        SeccompCondition::new(1, SeccompCmpArgLen::Dword, compare, number(kind))
-    };
     // All types but streams and sequenced packets: the kernel takes raw ones for datagrams.
-    let forbidden = (0..=i32::try_from(SOCKET_TYPE).unwrap_or_default())
-        .filter(|kind| ![SOCK_STREAM, SOCK_SEQPACKET].contains(kind));
-    let pairs = forbidden.map(|kind| SeccompRule::new(vec![is_not_type(kind)?])).collect::<Result<_, _>>()?;
+    let forbidden = types_but(&[SOCK_STREAM, SOCK_SEQPACKET]);
+    let pairs = forbidden.map(|kind| SeccompRule::new(vec![is_type(kind)?])).collect::<Result<_, _>>()?;
     Ok([(libc::SYS_socket, vec![socket]), (libc::SYS_socketpair, pairs)].into())
+}
+
+/// Every type that a socket's bits for it can hold, but those that are allowed.
+fn types_but(allowed: &[i32]) -> impl Iterator<Item = i32> {
+    (0..=i32::try_from(SOCKET_TYPE).unwrap_or_default()).filter(|kind| !allowed.contains(kind))
+}
+
+/// Whether the second argument is this type of socket, with any flags.
+fn is_type(kind: i32) -> Result<SeccompCondition, BackendError> {
+    let compare = SeccompCmpOp::MaskedEq(SOCKET_TYPE);
+    SeccompCondition::new(1, SeccompCmpArgLen::Dword, compare, number(kind))
 }
 
 fn is(argument: u8, value: impl Into<Argument>) -> Result<SeccompCondition, BackendError> {

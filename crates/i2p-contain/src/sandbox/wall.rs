@@ -20,8 +20,6 @@ pub enum Wall {
     HostName,
     /// A control group namespace: the names of the user's session and services.
     ControlGroups,
-    /// A time namespace: how long the machine has been running.
-    Uptime,
     /// A mount namespace whose root shows system programs and what the user has asked for.
     Files,
     /// An own `/run`, where services and the desktop listen on Unix sockets.
@@ -40,7 +38,7 @@ pub enum Wall {
     Hardware,
     /// Descriptors that were left open are closed.
     Descriptors,
-    /// Sockets and files in the place of the standard streams are replaced by pipes.
+    /// Whatever is in the place of the standard streams is replaced by pipes of its own.
     Streams,
     /// A session and a pseudoterminal of its own.
     Terminal,
@@ -70,14 +68,13 @@ pub enum Wall {
 
 impl Wall {
     /// Every wall, in the order in which they are built.
-    pub const ALL: [Self; 29] = [
+    pub const ALL: [Self; 28] = [
         Self::Users,
         Self::Network,
         Self::Processes,
         Self::Ipc,
         Self::HostName,
         Self::ControlGroups,
-        Self::Uptime,
         Self::Link,
         Self::Files,
         Self::Run,
@@ -111,7 +108,6 @@ impl Wall {
             Self::Ipc => "IPC namespace",
             Self::HostName => "own host name",
             Self::ControlGroups => "control group namespace",
-            Self::Uptime => "time namespace",
             Self::Files => "own root directory",
             Self::Run => "own /run",
             Self::Temporary => "own /tmp and /dev/shm",

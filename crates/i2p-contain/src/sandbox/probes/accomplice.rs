@@ -17,11 +17,10 @@ use std::{
 };
 
 use rustix::{
-    fs::{CWD, FileType, Mode, mknodat},
+    fs::{CWD, FileType, Mode, fstat, mknodat},
     io::{FdFlags, fcntl_setfd},
     net::{SendAncillaryBuffer, SendAncillaryMessage, SendFlags, sendmsg},
     system::uname,
-    time::{ClockId, clock_gettime},
 };
 
 use super::{
@@ -86,6 +85,17 @@ impl Accomplice {
         &self.targets
     }
 
+    /// Tells the hostile program which pipe other programs have, too.
+    ///
+    /// # Errors
+    ///
+    /// The system does not tell what it is.
+    pub fn add_pipe(&mut self, pipe: impl AsFd) -> io::Result<()> {
+        let found = fstat(pipe)?;
+        self.targets.pipes.push((found.st_dev, found.st_ino));
+        Ok(())
+    }
+
     /// Tells the hostile program which terminal is the user's.
     ///
     /// # Errors
@@ -134,12 +144,13 @@ fn targets_of_this_machine(home: &Path, temporary: &Path) -> Targets {
         shared_memory_key: i32::try_from(pid << 8 | number).unwrap_or(1),
         process: i32::try_from(pid).unwrap_or_default(),
         host_name: uname().nodename().to_string_lossy().into_owned(),
+        domain_name: uname().domainname().to_string_lossy().into_owned(),
+        names: identity::names(home),
         machine_id: identity::read("/etc/machine-id"),
         boot_id: identity::read("/proc/sys/kernel/random/boot_id"),
         accounts: identity::read("/etc/passwd"),
         control_group: identity::read("/proc/self/cgroup"),
         interfaces: identity::interfaces(),
-        seconds_since_boot: clock_gettime(ClockId::Boottime).tv_sec,
         ..Targets::default()
     }
 }

@@ -1,20 +1,17 @@
 //! Tries to recognise the machine and its user.
 
-use std::{env, fs, io, os::fd::AsFd};
+use std::{env, fs, io, os::fd::AsFd, path::Path};
 
-use rustix::{
-    fs::fstat,
-    system::uname,
-    time::{ClockId, clock_gettime},
-};
+use rustix::{fs::fstat, system::uname};
 
-use super::{rows::Rows, targets::Targets};
+use super::{super::layout, rows::Rows, targets::Targets};
 
 /// Variables that name hosts, sessions, sockets and users.
-const TELLING: [&str; 10] = [
+const TELLING: [&str; 11] = [
     "DBUS_SESSION_BUS_ADDRESS",
     "DISPLAY",
     "HOSTNAME",
+    "LC_ORIGIN",
     "SSH_AUTH_SOCK",
     "SSH_CLIENT",
     "SSH_CONNECTION",
@@ -24,9 +21,26 @@ const TELLING: [&str; 10] = [
     "http_proxy",
 ];
 
+/// Certificates in which installers put the machine's name.
+const CERTIFICATES: [&str; 2] = ["/etc/pki/tls/certs/localhost.crt", "/etc/ssl/certs/ssl-cert-snakeoil.pem"];
+
+/// Directories of keys and licences.
+const KEYS: [&str; 4] =
+    ["/etc/pki/consumer", "/etc/pki/entitlement", "/etc/pki/tls/private", "/etc/ssl/private"];
+
 pub(super) fn try_all(rows: &mut Rows, targets: &Targets) {
-    let host_name = uname().nodename().to_string_lossy().into_owned();
-    rows.add("host name", same(&host_name, &targets.host_name));
+    rows.add("host name", host_name(targets));
+    let mounts = read("/proc/self/mountinfo");
+    let told = targets.names.iter().filter(|name| mounts.contains(name.as_str()));
+    rows.add_found("names in the list of mounts", &told.cloned().collect::<Vec<_>>());
+    let certificates = CERTIFICATES.iter().filter(|path| fs::read(path).is_ok_and(|text| !text.is_empty()));
+    rows.add_found(
+        "certificates of the machine",
+        &certificates.map(|path| (*path).to_owned()).collect::<Vec<_>>(),
+    );
+    let keys =
+        KEYS.iter().filter(|path| fs::read_dir(path).is_ok_and(|mut entries| entries.next().is_some()));
+    rows.add_found("private keys of the machine", &keys.map(|path| (*path).to_owned()).collect::<Vec<_>>());
     rows.add("machine-id", same(&read("/etc/machine-id"), &targets.machine_id));
     rows.add("boot_id", same(&read("/proc/sys/kernel/random/boot_id"), &targets.boot_id));
     rows.add("accounts of the machine", same(&read("/etc/passwd"), &targets.accounts));
@@ -37,14 +51,6 @@ pub(super) fn try_all(rows: &mut Rows, targets: &Targets) {
     rows.add_found("network interfaces", &common(&interfaces(), &targets.interfaces));
     let telling = TELLING.iter().filter(|name| env::var_os(name).is_some());
     rows.add_found("telling environment", &telling.map(|name| (*name).to_owned()).collect::<Vec<_>>());
-    rows.add("time since the start of the machine", {
-        let seconds = clock_gettime(ClockId::Boottime).tv_sec;
-        if seconds < targets.seconds_since_boot {
-            Err(format!("{seconds} s"))
-        } else {
-            Ok(format!("{seconds} s"))
-        }
-    });
     rows.add(
         "command line of the kernel",
         match read("/proc/cmdline") {
@@ -59,6 +65,29 @@ pub(super) fn try_all(rows: &mut Rows, targets: &Targets) {
             zone => Ok(format!("{zone:?}")),
         },
     );
+}
+
+/// The names of the machine, and of its NIS domain, which most machines lack.
+fn host_name(targets: &Targets) -> Result<String, String> {
+    let found = uname();
+    let domain = found.domainname().to_string_lossy().into_owned();
+    if domain != layout::DOMAIN_NAME && same(&domain, &targets.domain_name).is_ok() {
+        return Ok(domain);
+    }
+    same(&found.nodename().to_string_lossy(), &targets.host_name)
+}
+
+/// The names of this machine, and of a home directory: without those that its devices and file systems have, too, and
+/// the one that sandboxes have.
+pub(super) fn names(home: &Path) -> Vec<String> {
+    let mounts = read("/proc/self/mountinfo");
+    let devices = |name: &str| {
+        mounts.lines().filter_map(|line| line.split_once(" - ")).any(|(_, device)| device.contains(name))
+    };
+    let host = uname().nodename().to_string_lossy().into_owned();
+    let home = home.file_name().map(|name| name.to_string_lossy().into_owned());
+    let telling = |name: &String| !name.is_empty() && name != layout::HOST_NAME && !devices(name);
+    [Some(host), home].into_iter().flatten().filter(telling).collect()
 }
 
 /// The file system and the number of a terminal.

@@ -17,7 +17,7 @@ use std::{ffi::OsString, io, process::Command};
 
 pub use accomplice::Accomplice;
 pub use rows::Row;
-use rows::{I386, Rows, UNMOUNT};
+use rows::{CONTROL_GROUPS, I386, Rows, UNMOUNT};
 pub use targets::Targets;
 
 use super::{
@@ -55,6 +55,7 @@ pub(super) fn run_apart(arguments: &[OsString]) -> io::Result<u8> {
     match arguments.first().and_then(|name| name.to_str()) {
         Some(I386) => kernel::i386_call()?,
         Some(UNMOUNT) => processes::unmount_mask()?,
+        Some(CONTROL_GROUPS) => processes::mount_control_groups()?,
         _ => return Err(io::ErrorKind::InvalidInput.into()),
     }
     Ok(0)

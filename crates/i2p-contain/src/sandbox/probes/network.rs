@@ -62,6 +62,7 @@ pub(super) fn try_all(rows: &mut Rows, targets: &Targets) {
     let found: Vec<_> =
         FAMILIES.iter().filter(|(family, _)| opens(*family)).map(|(_, name)| (*name).to_owned()).collect();
     rows.add_found("other socket families", &found);
+    rows.add_found("modules for other types of sockets", &other_types());
     let found: Vec<_> = (0..NETLINK_PROTOCOLS)
         .filter(|protocol| *protocol != NETLINK_ROUTE)
         .filter(|protocol| open(libc::AF_NETLINK, SocketType::RAW, *protocol).is_ok())
@@ -111,6 +112,18 @@ fn several_at_once(socket: &UdpSocket) -> io::Result<()> {
     let (mut one, mut other) = (SendAncillaryBuffer::default(), SendAncillaryBuffer::default());
     let mut messages = [MMsgHdr::new(&text, &mut one), MMsgHdr::new(&text, &mut other)];
     Ok(sendmmsg(socket.as_fd(), &mut messages, SendFlags::NOSIGNAL).map(drop)?)
+}
+
+/// Types of internet sockets for which the kernel loads a module, such as that of DCCP. That it knows no such type is
+/// its answer once it has looked for one.
+fn other_types() -> Vec<String> {
+    let types = (0..16).filter(|kind| ![libc::SOCK_STREAM, libc::SOCK_DGRAM, libc::SOCK_RAW].contains(kind));
+    let tries = types.flat_map(|kind| [(libc::AF_INET, kind), (libc::AF_INET6, kind)]);
+    let looked = tries.filter(|(family, kind)| {
+        let opened = open(*family, SocketType::from_raw(kind.cast_unsigned()), 0);
+        opened.map_or_else(|error| error.raw_os_error() == Some(libc::ESOCKTNOSUPPORT), |_| true)
+    });
+    looked.map(|(family, kind)| format!("{family}/{kind}")).collect()
 }
 
 /// Makes a socket.

@@ -15,13 +15,13 @@ use nix::{
     unistd::Pid,
 };
 use rustix::{
-    mount::{UnmountFlags, unmount},
+    mount::{MountFlags, UnmountFlags, mount, unmount},
     process::{PidfdFlags, PidfdGetfdFlags, getrlimit, pidfd_getfd, pidfd_open},
 };
 
 use super::{
     super::raw,
-    rows::{Rows, UNMOUNT, worked},
+    rows::{CONTROL_GROUPS, Rows, UNMOUNT, worked},
     targets::Targets,
 };
 
@@ -62,6 +62,10 @@ pub(super) fn try_all(rows: &mut Rows, targets: &Targets) {
     rows.add("core dump handler", core_dumps());
     rows.add("capabilities or setuid programs", privileges());
     rows.add_apart("unmounting in another user namespace", UNMOUNT);
+    rows.add_apart("control groups of the machine in another namespace", CONTROL_GROUPS);
+    let interrupts = fs::read_dir("/proc/irq").into_iter().flatten().flatten();
+    let interrupts: Vec<_> = interrupts.map(|entry| entry.path().display().to_string()).collect();
+    rows.add_found("interrupts of the machine", &interrupts);
 }
 
 fn trace(pid: Pid) -> io::Result<String> {
@@ -103,6 +107,12 @@ fn privileges() -> io::Result<String> {
         return Err(io::Error::other("no capabilities, no new privileges"));
     }
     Ok("setuid programs gain privileges".to_owned())
+}
+
+/// Mounts the machine's control groups, through which processes outside can be ended and stopped.
+pub(super) fn mount_control_groups() -> io::Result<()> {
+    unshare(CloneFlags::CLONE_NEWUSER | CloneFlags::CLONE_NEWNS | CloneFlags::CLONE_NEWCGROUP)?;
+    Ok(mount("cgroup2", "/tmp", "cgroup2", MountFlags::empty(), c"")?)
 }
 
 /// Uncovers what a sandbox has covered, as the owner of another user namespace.

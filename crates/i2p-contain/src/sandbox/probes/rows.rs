@@ -20,6 +20,7 @@ pub struct Row {
 /// Tries that run in processes of their own.
 pub(super) const I386: &str = "i386";
 pub(super) const UNMOUNT: &str = "unmount";
+pub(super) const CONTROL_GROUPS: &str = "control-groups";
 
 /// The tries so far.
 pub(super) struct Rows(pub(super) Vec<Row>);

@@ -34,16 +34,20 @@ pub struct Targets {
     pub(super) process: i32,
     /// An inherited socket, connected to the TCP listener.
     pub(super) inherited: i32,
+    /// Pipes that other programs outside have, too.
+    pub(super) pipes: Vec<(u64, u64)>,
     /// The user's terminal.
     pub(super) terminal: Option<(u64, u64)>,
     /// What tells the machine and its user.
     pub(super) host_name: String,
+    pub(super) domain_name: String,
+    /// Names of the machine and its user that its devices and file systems do not have anyway.
+    pub(super) names: Vec<String>,
     pub(super) machine_id: String,
     pub(super) boot_id: String,
     pub(super) accounts: String,
     pub(super) interfaces: Vec<String>,
     pub(super) control_group: String,
-    pub(super) seconds_since_boot: i64,
 }
 
 impl Targets {
