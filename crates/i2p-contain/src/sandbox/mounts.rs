@@ -4,17 +4,22 @@ use std::{
     ffi::{CString, OsStr, OsString},
     fs::{self, DirBuilder, File, OpenOptions, Permissions},
     io::{self, Write},
-    os::unix::{
-        ffi::{OsStrExt, OsStringExt},
-        fs::{DirBuilderExt, PermissionsExt, symlink},
+    os::{
+        fd::OwnedFd,
+        unix::{
+            ffi::{OsStrExt, OsStringExt},
+            fs::{DirBuilderExt, PermissionsExt, symlink},
+        },
     },
     path::{Path, PathBuf},
 };
 
 use nix::sched::{CloneFlags, unshare};
 use rustix::{
+    fs::{CWD, Mode, OFlags, ResolveFlags, openat2},
     mount::{
-        MountFlags, MountPropagationFlags, UnmountFlags, mount, mount_bind_recursive, mount_change, unmount,
+        MountFlags, MountPropagationFlags, MoveMountFlags, OpenTreeFlags, UnmountFlags, mount,
+        mount_bind_recursive, mount_change, move_mount, open_tree, unmount,
     },
     process::{chdir, pivot_root},
 };
@@ -90,9 +95,14 @@ fn make(step: &FileStep) -> io::Result<()> {
             make_directory(&path, 0o755)?;
             mount_memory(&path, *mode)
         }
-        FileAction::Bind { source, directory, writable } => {
+        FileAction::Bind { source, directory, writable, users } => {
             make_target(&path, *directory)?;
-            bind(&below(HOST, source), &path, *writable)
+            let source = below(HOST, source);
+            if !*users {
+                return bind(&source, &path, *writable);
+            }
+            let attached = attach(&without_links(&source)?, &path);
+            attached.and_then(|()| restrict(&path, *writable))
         }
         FileAction::Hosts => {
             make_target(&path, true)?;
@@ -152,6 +162,26 @@ fn mount_memory(path: &Path, mode: u32) -> io::Result<()> {
 /// Shows `source` at `target`, with everything mounted below: a part of it could be hidden for a reason.
 fn bind(source: &Path, target: &Path, writable: bool) -> io::Result<()> {
     mount_bind_recursive(source, target)?;
+    restrict(target, writable)
+}
+
+/// Opens a path in which no link is followed: one may have been put there since the path was judged.
+fn without_links(path: &Path) -> io::Result<OwnedFd> {
+    let flags = OFlags::PATH | OFlags::CLOEXEC;
+    Ok(openat2(CWD, path, flags, Mode::empty(), ResolveFlags::NO_SYMLINKS)?)
+}
+
+/// Shows what is open at `target`, with everything mounted below.
+fn attach(source: &OwnedFd, target: &Path) -> io::Result<()> {
+    let flags = OpenTreeFlags::OPEN_TREE_CLONE
+        | OpenTreeFlags::OPEN_TREE_CLOEXEC
+        | OpenTreeFlags::AT_EMPTY_PATH
+        | OpenTreeFlags::AT_RECURSIVE;
+    let tree = open_tree(source, "", flags)?;
+    Ok(move_mount(&tree, "", CWD, target, MoveMountFlags::MOVE_MOUNT_F_EMPTY_PATH)?)
+}
+
+fn restrict(target: &Path, writable: bool) -> io::Result<()> {
     let read_only = if writable { 0 } else { libc::MOUNT_ATTR_RDONLY };
     add_attributes(target, libc::MOUNT_ATTR_NOSUID | libc::MOUNT_ATTR_NODEV | read_only)
 }
@@ -205,6 +235,18 @@ fn make_directory(path: &Path, mode: u32) -> io::Result<()> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_path_with_a_link_in_it_is_not_opened() {
+        let directory = tempfile::tempdir().unwrap();
+        let place = directory.path().canonicalize().unwrap();
+        fs::create_dir_all(place.join("real/deep")).unwrap();
+        symlink("real", place.join("link")).unwrap();
+        assert!(without_links(&place.join("real/deep")).is_ok());
+        for path in ["link", "link/deep"] {
+            assert!(without_links(&place.join(path)).is_err(), "{path}");
+        }
+    }
 
     #[test]
     fn links_that_lead_out_of_the_root_are_found() {

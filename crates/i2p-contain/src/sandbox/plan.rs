@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 use super::{
     environment::environment,
     layout,
-    request::{Home, Host, Program, Request},
+    request::{EntryKind, Home, Host, Program, Request},
     root::{self, FileStep},
     wall::Wall,
 };
@@ -34,6 +34,9 @@ pub enum PlanError {
     /// Such a path would open a wall.
     #[error("{0} cannot be shown to a contained program: the sandbox has its own")]
     ReservedPath(String),
+    /// A path is a link to one that would open a wall: a program may have left it there in an earlier run.
+    #[error("{0} leads to {1}, which cannot be shown to a contained program: the sandbox has its own")]
+    LeadsToReservedPath(String, String),
     /// A path is relative, or goes up.
     #[error("{0} is not an absolute path without `..`")]
     NotAbsolute(String),
@@ -93,7 +96,7 @@ impl Plan {
     }
 
     fn with_walls(request: &Request, host: &Host, mut walls: BTreeSet<Wall>) -> Result<Self, PlanError> {
-        check_paths(request)?;
+        check_paths(request, host)?;
         check_variables(&request.environment)?;
         if request.allow_unix {
             walls.remove(&Wall::UnixSockets);
@@ -141,27 +144,45 @@ fn home_path(request: &Request) -> PathBuf {
     }
 }
 
-fn check_paths(request: &Request) -> Result<(), PlanError> {
-    let home = match &request.home {
-        Home::Share(path) => Some(path),
-        Home::Temporary | Home::Private(_) => None,
+fn check_paths(request: &Request, host: &Host) -> Result<(), PlanError> {
+    let (shared, private) = match &request.home {
+        Home::Share(path) => (Some(path), None),
+        Home::Private(path) => (None, Some(path)),
+        Home::Temporary => (None, None),
     };
-    for path in request.binds.iter().map(|bind| &bind.path).chain(home) {
+    let seen = request.binds.iter().map(|bind| &bind.path).chain(shared);
+    for path in seen.clone() {
         let shown = path.display().to_string();
         let plain = path.components().all(|part| matches!(part, Component::RootDir | Component::Normal(_)));
         if !path.is_absolute() || !plain {
             return Err(PlanError::NotAbsolute(shown));
         }
-        let reserved = ["/proc", "/sys", "/dev"].iter().any(|own| path.starts_with(own));
-        // A program that sees one of these sees everything below it.
-        let whole = ["/", "/run", "/etc", "/tmp", "/var", "/var/run", "/home"]
-            .iter()
-            .any(|own| path == Path::new(own));
-        if reserved || whole {
+        if is_reserved(path) {
             return Err(PlanError::ReservedPath(shown));
         }
     }
+    for path in seen.chain(private) {
+        let real = real_path(host, path);
+        if is_reserved(real) {
+            return Err(PlanError::LeadsToReservedPath(
+                path.display().to_string(),
+                real.display().to_string(),
+            ));
+        }
+    }
     Ok(())
+}
+
+fn is_reserved(path: &Path) -> bool {
+    let reserved = ["/proc", "/sys", "/dev"].iter().any(|own| path.starts_with(own));
+    // A program that sees one of these sees everything below it.
+    let whole = ["/", "/run", "/etc", "/tmp", "/var", "/var/run", "/home"];
+    reserved || whole.iter().any(|own| path == Path::new(own))
+}
+
+/// What is shown for a path of the request.
+fn real_path<'a>(host: &'a Host, path: &'a Path) -> &'a Path {
+    root::resolved(host, path).map_or(path, |entry| &entry.path)
 }
 
 fn check_variables(variables: &[(OsString, OsString)]) -> Result<(), PlanError> {
@@ -178,17 +199,38 @@ fn check_variables(variables: &[(OsString, OsString)]) -> Result<(), PlanError> 
 fn warnings(request: &Request, host: &Host) -> Vec<String> {
     let mut warnings = Vec::new();
     let home = host.environment.iter().find(|(name, _)| name == "HOME").map(|(_, value)| Path::new(value));
-    let home_is_below = |path: &Path| home.is_some_and(|home| home.starts_with(path));
-    let shared = match &request.home {
-        Home::Share(path) => Some(path),
-        Home::Temporary | Home::Private(_) => None,
+    let home_is_below = |path: &Path| {
+        let real = real_path(host, path);
+        home.is_some_and(|home| home.starts_with(real) || real_path(host, home).starts_with(real))
+    };
+    let (shared, private) = match &request.home {
+        Home::Share(path) => (Some(path), None),
+        Home::Private(path) => (None, Some(path)),
+        Home::Temporary => (None, None),
     };
     let bound = request.binds.iter().filter(|bind| bind.writable && home_is_below(&bind.path));
-    for path in shared.into_iter().chain(bound.map(|bind| &bind.path)) {
+    let private_is_own = private.filter(|path| home_is_below(path));
+    for path in shared.into_iter().chain(bound.map(|bind| &bind.path)).chain(private_is_own) {
         warnings.push(format!(
             "the program can write in {} what other programs run: it is contained no more if it does",
             path.display()
         ));
+    }
+    for path in request.binds.iter().map(|bind| &bind.path).chain(shared).chain(private) {
+        let real = real_path(host, path);
+        if real != path {
+            warnings.push(format!("{} leads to {}: the program sees that", path.display(), real.display()));
+        }
+    }
+    for bind in request.binds.iter().filter(|bind| !bind.writable) {
+        let found = root::resolved(host, &bind.path).filter(|entry| entry.kind == EntryKind::Directory);
+        let Some(real) = found.map(|entry| &entry.path) else { continue };
+        if !layout::SHOWN.iter().any(|system| real.starts_with(system)) {
+            warnings.push(format!(
+                "the program can write into FIFOs in {}, although it is shown read-only",
+                bind.path.display()
+            ));
+        }
     }
     if request.allow_unix {
         warnings.push(
@@ -211,7 +253,7 @@ fn working_directory(request: &Request, host: &Host, walls: &BTreeSet<Wall>, hom
 mod tests {
     use super::{
         super::{
-            request::{Bind, Entry, EntryKind},
+            request::{Bind, Entry},
             root::FileAction,
         },
         *,
@@ -262,7 +304,7 @@ mod tests {
         assert_eq!(actions(&plan, "/home/user"), [&FileAction::Memory(0o700)]);
         assert_eq!(actions(&plan, "/run"), [&FileAction::Memory(0o755)]);
         assert_eq!(actions(&plan, "/bin"), [&FileAction::Link("usr/bin".into())]);
-        let usr = FileAction::Bind { source: "/usr".into(), directory: true, writable: false };
+        let usr = FileAction::Bind { source: "/usr".into(), directory: true, writable: false, users: false };
         assert_eq!(actions(&plan, "/usr"), [&usr]);
     }
 
@@ -281,10 +323,12 @@ mod tests {
         ];
         let plan = Plan::new(&request, &host()).unwrap();
         assert_eq!(writable(&plan), ["/home/alice/src"]);
-        let file = FileAction::Bind { source: "/srv/file".into(), directory: false, writable: false };
+        let file =
+            FileAction::Bind { source: "/srv/file".into(), directory: false, writable: false, users: true };
         assert_eq!(actions(&plan, "/srv/file"), [&file]);
         // What is mounted is what the path leads to, so that a link inside cannot lead elsewhere.
-        let source = FileAction::Bind { source: "/mnt/src".into(), directory: true, writable: true };
+        let source =
+            FileAction::Bind { source: "/mnt/src".into(), directory: true, writable: true, users: true };
         assert_eq!(actions(&plan, "/home/alice/src"), [&source]);
         assert_eq!(plan.working_directory, "/home/alice/src/project");
     }
@@ -303,11 +347,80 @@ mod tests {
     #[test]
     fn a_writable_bind_of_the_users_home_directory_is_warned_of() {
         let host = Host { environment: vec![("HOME".into(), "/home/alice".into())], ..host() };
-        for (path, writable, warnings) in
-            [("/home/alice", true, 1), ("/home/alice", false, 0), ("/home/alice/src", true, 0)]
+        for (path, writable, warned) in
+            [("/home/alice", true, true), ("/home/alice", false, false), ("/home/alice/src", true, false)]
         {
             let request = Request { binds: vec![Bind { path: path.into(), writable }], ..request() };
-            assert_eq!(Plan::new(&request, &host).unwrap().warnings().len(), warnings, "{path} {writable}");
+            let plan = Plan::new(&request, &host).unwrap();
+            let found = plan.warnings().iter().any(|warning| warning.contains("contained no more"));
+            assert_eq!(found, warned, "{path} {writable}: {:?}", plan.warnings());
+        }
+    }
+
+    #[test]
+    fn links_are_followed_before_paths_are_judged() {
+        // Planted in an earlier run by a program that could write there.
+        let led = |real: &str| {
+            let entry = Entry { path: real.into(), kind: EntryKind::Directory };
+            let own = Entry { path: "/data/alice".into(), kind: EntryKind::Directory };
+            Host {
+                environment: vec![("HOME".into(), "/home/alice".into())],
+                resolved: vec![("/srv/out".into(), entry), ("/home/alice".into(), own)],
+                ..host()
+            }
+        };
+        let bind = Request { binds: vec![Bind { path: "/srv/out".into(), writable: true }], ..request() };
+        let share = Request { home: Home::Share("/srv/out".into()), ..request() };
+        let private = Request { home: Home::Private("/srv/out".into()), ..request() };
+        for request in [&bind, &share, &private] {
+            for real in ["/", "/etc", "/proc/1/root", "/run", "/home"] {
+                let error = PlanError::LeadsToReservedPath("/srv/out".to_owned(), real.to_owned());
+                assert_eq!(Plan::new(request, &led(real)), Err(error));
+            }
+            // The user's home directory, which may be a link itself.
+            for real in ["/home/alice", "/data/alice", "/data"] {
+                let plan = Plan::new(request, &led(real)).unwrap();
+                let said = |part: &str| plan.warnings().iter().any(|warning| warning.contains(part));
+                assert!(said("contained no more"), "{real}");
+                assert!(said(&format!("/srv/out leads to {real}")), "{:?}", plan.warnings());
+            }
+            assert_eq!(
+                Plan::new(request, &led("/srv/out")).unwrap().warnings().len(),
+                usize::from(matches!(request.home, Home::Share(_)))
+            );
+        }
+    }
+
+    #[test]
+    fn fifos_of_directories_that_are_not_the_systems_are_warned_of() {
+        let entry = |path: &str, kind| (path.into(), Entry { path: path.into(), kind });
+        let host = Host {
+            resolved: vec![
+                entry("/srv", EntryKind::Directory),
+                entry("/usr/share", EntryKind::Directory),
+                entry("/srv/file", EntryKind::File),
+            ],
+            ..host()
+        };
+        for (path, warned) in [("/srv", true), ("/usr/share", false), ("/srv/file", false)] {
+            let request = Request { binds: vec![Bind { path: path.into(), writable: false }], ..request() };
+            let plan = Plan::new(&request, &host).unwrap();
+            assert_eq!(plan.warnings().iter().any(|warning| warning.contains("FIFOs")), warned, "{path}");
+        }
+    }
+
+    #[test]
+    fn keys_and_certificates_of_the_machine_are_covered() {
+        let plan = Plan::new(&request(), &host()).unwrap();
+        for path in ["/etc/ssl/private", "/etc/pki/tls/private", "/etc/pki/consumer", "/etc/pki/entitlement"]
+        {
+            assert_eq!(actions(&plan, path), [&FileAction::CoverDirectory], "{path}");
+        }
+        for path in ["/etc/ssl/certs/ssl-cert-snakeoil.pem", "/etc/pki/tls/certs/localhost.crt"] {
+            assert_eq!(actions(&plan, path), [&FileAction::Cover(String::new())], "{path}");
+        }
+        for secret in ["/etc/static", "/etc/wgetrc", "/etc/gitconfig"] {
+            assert!(!layout::SHOWN.contains(&secret), "{secret}");
         }
     }
 

@@ -74,7 +74,7 @@ pub struct Host {
     pub working_directory: PathBuf,
     /// Directories of system programs, and entries of `/etc`, that exist here.
     pub entries: Vec<Entry>,
-    /// What user's paths lead to, without symbolic links.
+    /// What user's paths lead to, without symbolic links, and what `HOME` does.
     pub resolved: Vec<(PathBuf, Entry)>,
     /// Two numbers that nobody else has, as UUIDs: for `machine-id` and `boot_id`.
     pub random_ids: [String; 2],
@@ -117,6 +117,9 @@ impl Host {
             let kind = if real.is_dir() { EntryKind::Directory } else { EntryKind::File };
             Ok((path.to_owned(), Entry { path: real, kind }))
         };
+        // It may be missing: then nobody can write there.
+        let home = env::var_os("HOME").map(PathBuf::from).filter(|home| home.exists());
+        let asked = asked.chain(home.as_deref());
         Ok(Self {
             environment: env::vars_os().collect(),
             working_directory: env::current_dir()?,

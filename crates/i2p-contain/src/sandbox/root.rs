@@ -32,8 +32,9 @@ pub(super) enum FileAction {
     Link(OsString),
     /// A file system in memory, whose root has this mode.
     Memory(u32),
-    /// A path of the host, with everything that is mounted below it.
-    Bind { source: OsString, directory: bool, writable: bool },
+    /// A path of the host, with everything that is mounted below it. No part of one of the user's is a link: it has
+    /// been resolved.
+    Bind { source: OsString, directory: bool, writable: bool, users: bool },
     /// The host's own, as it is: for tests that leave out a wall.
     Hosts,
     /// A device of the host.
@@ -105,6 +106,7 @@ impl Steps<'_> {
                 source: source.clone(),
                 directory: *kind == EntryKind::Directory,
                 writable: false,
+                users: false,
             },
         };
         self.add(wall, source, action);
@@ -187,6 +189,7 @@ impl Steps<'_> {
             source: resolved(host, path).map_or(path, |entry| &entry.path).into(),
             directory: true,
             writable: true,
+            users: true,
         };
         let action = match &request.home {
             Home::Temporary => FileAction::Memory(0o700),
@@ -204,6 +207,7 @@ impl Steps<'_> {
                 source: entry.path.clone().into(),
                 directory: entry.kind == EntryKind::Directory,
                 writable: bind.writable,
+                users: true,
             };
             self.add(Wall::Files, bind.path.clone(), action);
         }
@@ -211,6 +215,6 @@ impl Steps<'_> {
 }
 
 /// What a path of the request leads to.
-fn resolved<'a>(host: &'a Host, path: &Path) -> Option<&'a Entry> {
+pub(super) fn resolved<'a>(host: &'a Host, path: &Path) -> Option<&'a Entry> {
     host.resolved.iter().find(|(asked, _)| asked == path).map(|(_, entry)| entry)
 }
