@@ -64,7 +64,7 @@ async fn all_interfaces_show_the_same_status() {
         "of tunnel</dt><dd>kept",
         "kept apart by</dt><dd>client<",
         "<dd>1 request or stream (unused streams that are kept for the next request count, too)",
-        "<dd>0 requests and streams, with",
+        "<dd>0 requests and streams (unused streams",
         "<meta name=\"viewport\"",
     ] {
         assert!(page.contains(part), "{part} is not in\n{page}");
