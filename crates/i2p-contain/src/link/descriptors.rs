@@ -7,6 +7,8 @@ use std::{
     path::Path,
 };
 
+use socket2::{Domain, Socket};
+use tokio::runtime::{Handle, RuntimeFlavor};
 use tun_rs::DeviceBuilder;
 
 use super::{
@@ -39,20 +41,30 @@ pub struct Descriptors {
 }
 
 impl Link {
-    /// Makes the network inside the network namespace of this thread. It has to run in a Tokio runtime with I/O.
+    /// Makes the network inside the network namespace of this thread. It has to run in a current-thread runtime of Tokio with I/O:
+    /// another one may go on in a thread that has another namespace.
     ///
     /// This needs `CAP_NET_ADMIN` in the user namespace that owns the network namespace. Who made the namespace has it.
     ///
     /// # Errors
     /// See [`LinkError`].
     pub async fn open(settings: &LinkSettings) -> Result<Self, LinkError> {
+        let flavor = Handle::try_current().map(|runtime| runtime.runtime_flavor());
+        if !flavor.is_ok_and(|flavor| flavor == RuntimeFlavor::CurrentThread) {
+            return Err(LinkError::Runtime);
+        }
+        // A socket stays with the namespace in which it was made, so all are made before anything is waited for.
         let (device, index) = open_device()?;
-        let has_ipv6 = Path::new("/proc/net/if_inet6").exists();
-        routes::set_up(index, has_ipv6).await?;
         connect_timeout::set(settings.connect_timeout);
-        let listener_v4 = listen((Addresses::PROGRAM_V4, 0).into()).map_err(LinkError::Listener)?;
-        let listener_v6 = has_ipv6
-            .then(|| listen((Addresses::PROGRAM_V6, 0).into()))
+        let has_ipv6 = Path::new("/proc/net/if_inet6").exists();
+        let socket_v4 = tcp_socket(Domain::IPV4).map_err(LinkError::Listener)?;
+        let socket_v6 =
+            has_ipv6.then(|| tcp_socket(Domain::IPV6)).transpose().map_err(LinkError::Listener)?;
+        routes::set_up(index, has_ipv6).await?;
+        let listener_v4 =
+            listen(socket_v4, (Addresses::PROGRAM_V4, 0).into()).map_err(LinkError::Listener)?;
+        let listener_v6 = socket_v6
+            .map(|socket| listen(socket, (Addresses::PROGRAM_V6, 0).into()))
             .transpose()
             .map_err(LinkError::Listener)?;
         Self::from_descriptors(Descriptors { device, listener_v4, listener_v6 }).map_err(LinkError::Listener)
@@ -107,13 +119,16 @@ fn open_device() -> Result<(OwnedFd, u32), LinkError> {
     Ok((copy, index))
 }
 
-fn listen(address: SocketAddr) -> io::Result<TcpListener> {
-    let domain = socket2::Domain::for_address(address);
-    let socket = socket2::Socket::new(domain, socket2::Type::STREAM, Some(socket2::Protocol::TCP))?;
-    if address.is_ipv6() {
+fn tcp_socket(domain: Domain) -> io::Result<Socket> {
+    let socket = Socket::new(domain, socket2::Type::STREAM, Some(socket2::Protocol::TCP))?;
+    if domain == Domain::IPV6 {
         socket.set_only_v6(true)?;
     }
     socket.set_nonblocking(true)?;
+    Ok(socket)
+}
+
+fn listen(socket: Socket, address: SocketAddr) -> io::Result<TcpListener> {
     socket.bind(&address.into())?;
     socket.listen(BACKLOG)?;
     Ok(socket.into())

@@ -2,8 +2,9 @@
 //!
 //! [`Link::open`] makes all of it inside the network namespace of the calling thread, which has to be an empty one. The descriptors
 //! can then be handed to a process outside ([`Link::into_descriptors`], [`Link::from_descriptors`]): a descriptor stays with the
-//! namespace in which it was made. Every other copy of the device has to be closed. Then programs get errors, and do not hang, once
-//! the process that drives the network is gone.
+//! namespace in which it was made. Every other copy of the device has to be closed. Then the device is gone once the process that
+//! drives the network is, and new connections fail. A program gets no error on an open connection while it waits for data there, so
+//! the programs have to be ended then, as [`sandbox`](crate::sandbox) does.
 
 #[cfg(target_os = "linux")]
 mod connect_timeout;

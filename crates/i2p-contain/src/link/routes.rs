@@ -28,7 +28,8 @@ const LOOPBACK: u32 = 1;
 const LOCAL_ROUTE_PAUSE: Duration = Duration::from_millis(2);
 const LOCAL_ROUTE_ATTEMPTS: u32 = 1_000;
 
-/// Brings up `lo` and the device, gives the device the programs' addresses, and routes everything to it.
+/// Brings up `lo` and the device, gives the device the programs' addresses, and routes everything to it, in the network namespace of
+/// the thread that polls this first: the socket to the kernel is made before anything is waited for.
 pub(super) async fn set_up(device: u32, has_ipv6: bool) -> Result<(), LinkError> {
     let (connection, handle, _) = rtnetlink::new_connection().map_err(failed("netlink"))?;
     let connection = tokio::spawn(connection);

@@ -51,6 +51,9 @@ pub enum LinkError {
     /// The listener could not be made.
     #[error("could not listen inside the namespace: {0}")]
     Listener(#[source] io::Error),
+    /// No runtime, or one that may go on in another thread, which may have another namespace.
+    #[error("the network has to be made in a current-thread runtime")]
+    Runtime,
     /// Another system than Linux.
     #[error("programs can be contained on Linux only")]
     NotLinux,

@@ -13,6 +13,7 @@ mod connect_errors;
 mod costs;
 mod datagrams;
 mod dials;
+mod making;
 mod namespace;
 mod outside;
 mod port_reuse;
