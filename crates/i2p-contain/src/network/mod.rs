@@ -12,6 +12,7 @@
 mod accepting;
 mod device;
 mod dns;
+mod ending;
 mod outside;
 mod pipe;
 mod relay;

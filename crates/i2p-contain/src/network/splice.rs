@@ -4,6 +4,7 @@ use std::{
     io,
     net::Shutdown,
     os::fd::{AsFd, BorrowedFd, OwnedFd},
+    sync::OnceLock,
 };
 
 use rustix::pipe::{SpliceFlags, splice};
@@ -13,12 +14,17 @@ use tokio::{
     net::{TcpStream, UnixStream},
 };
 
-use super::pipe::Pipe;
+use super::{
+    ending::{Broken, Ending},
+    pipe::Pipe,
+};
 
 /// Move pages where possible, and never wait.
 const FLAGS: SpliceFlags = SpliceFlags::MOVE.union(SpliceFlags::NONBLOCK);
 /// How much is moved at a time without a pipe.
 const COPY_BYTES: usize = 64 * 1024;
+/// How much is discarded at a time, on the stack.
+const DISCARD_BYTES: usize = 16 * 1024;
 
 /// A socket that the kernel can relay.
 #[derive(Debug, Clone, Copy)]
@@ -65,35 +71,76 @@ impl Socket<'_> {
 
 /// Relays both ways until both ends have finished.
 pub(super) async fn relay(one: Socket<'_>, other: Socket<'_>) -> io::Result<()> {
-    tokio::try_join!(one_way(one, other), one_way(other, one)).map(|_| ())
+    let (out, back) = (OnceLock::new(), OnceLock::new());
+    tokio::try_join!(one_way(one, other, &out, &back), one_way(other, one, &back, &out)).map(|_| ())
 }
 
-async fn one_way(from: Socket<'_>, to: Socket<'_>) -> io::Result<()> {
+/// Relays one way. The endings are that of this direction and that of the opposite one.
+async fn one_way(
+    from: Socket<'_>,
+    to: Socket<'_>,
+    own: &OnceLock<Ending>,
+    opposite: &OnceLock<Ending>,
+) -> io::Result<()> {
+    let moved = match move_all(from, to).await {
+        Ok(()) => {
+            opposite.get().map_or(Ok(()), |ending| ending.believe_end())?;
+            to.finish().map_err(Broken::Sink)
+        }
+        broken => broken,
+    };
+    let ending = match moved {
+        Ok(()) => Ending::Finished,
+        Err(Broken::Source(error)) => return Err(error),
+        Err(Broken::Sink(error)) => error.into(),
+    };
+    if let Some(opposite) = opposite.get() {
+        return opposite.result().and(ending.result());
+    }
+    let _ = own.set(ending);
+    if ending == Ending::Finished { Ok(()) } else { Box::pin(discard(from)).await }
+}
+
+/// Discards data until the sender has finished.
+async fn discard(from: Socket<'_>) -> io::Result<()> {
     loop {
         from.ready(Interest::READABLE).await?;
-        let has_finished = match Pipe::take() {
-            Some(pipe) => {
-                let has_finished = through_pipe(&pipe, from, to).await?;
-                pipe.give_back();
-                has_finished
-            }
-            None => through_buffer(from, to).await?,
-        };
-        if has_finished {
-            return to.finish();
+        let discarded =
+            from.attempt(Interest::READABLE, |socket| rustix::io::read(socket, &mut [0; DISCARD_BYTES][..]));
+        if discarded? == Some(0) {
+            return Ok(());
         }
     }
 }
 
+/// Moves data until the sender has finished.
+async fn move_all(from: Socket<'_>, to: Socket<'_>) -> Result<(), Broken> {
+    loop {
+        from.ready(Interest::READABLE).await.map_err(Broken::Source)?;
+        // Boxed, so that an idle relay takes no space for it.
+        if Box::pin(move_waiting(from, to)).await? {
+            return Ok(());
+        }
+    }
+}
+
+/// Moves what there is for now. Returns whether the sender has finished.
+async fn move_waiting(from: Socket<'_>, to: Socket<'_>) -> Result<bool, Broken> {
+    let Some(pipe) = Pipe::take() else { return through_buffer(from, to).await };
+    let has_finished = through_pipe(&pipe, from, to).await?;
+    pipe.give_back();
+    Ok(has_finished)
+}
+
 /// Moves data until there is none for now. Returns whether the sender has finished. The pipe is empty then.
-async fn through_pipe(pipe: &Pipe, from: Socket<'_>, to: Socket<'_>) -> io::Result<bool> {
+async fn through_pipe(pipe: &Pipe, from: Socket<'_>, to: Socket<'_>) -> Result<bool, Broken> {
     let into_pipe = |socket: BorrowedFd<'_>| splice(socket, None, &pipe.write, None, pipe.capacity, FLAGS);
-    while let Some(mut waiting) = from.attempt(Interest::READABLE, into_pipe)? {
+    while let Some(mut waiting) = from.attempt(Interest::READABLE, into_pipe).map_err(Broken::Source)? {
         if waiting == 0 {
             return Ok(true);
         }
         while waiting > 0 {
-            waiting -= out_of_pipe(&pipe.read, waiting, to).await?;
+            waiting -= out_of_pipe(&pipe.read, waiting, to).await.map_err(Broken::Sink)?;
         }
         tokio::task::consume_budget().await;
     }
@@ -111,22 +158,28 @@ async fn out_of_pipe(pipe: &OwnedFd, waiting: usize, to: Socket<'_>) -> io::Resu
 }
 
 /// The same without a pipe.
-async fn through_buffer(from: Socket<'_>, to: Socket<'_>) -> io::Result<bool> {
+async fn through_buffer(from: Socket<'_>, to: Socket<'_>) -> Result<bool, Broken> {
     let mut buffer = vec![0; COPY_BYTES];
-    while let Some(count) =
-        from.attempt(Interest::READABLE, |socket| rustix::io::read(socket, &mut buffer[..]))?
+    while let Some(count) = from
+        .attempt(Interest::READABLE, |socket| rustix::io::read(socket, &mut buffer[..]))
+        .map_err(Broken::Source)?
     {
-        let mut data = buffer.get(..count).unwrap_or_default();
+        let data = buffer.get(..count).unwrap_or_default();
         if data.is_empty() {
             return Ok(true);
         }
-        while !data.is_empty() {
-            match to.attempt(Interest::WRITABLE, |socket| rustix::io::write(socket, data))? {
-                Some(count) => data = data.get(count..).unwrap_or_default(),
-                None => to.ready(Interest::WRITABLE).await?,
-            }
-        }
+        write_all(data, to).await.map_err(Broken::Sink)?;
         tokio::task::consume_budget().await;
     }
     Ok(false)
+}
+
+async fn write_all(mut data: &[u8], to: Socket<'_>) -> io::Result<()> {
+    while !data.is_empty() {
+        match to.attempt(Interest::WRITABLE, |socket| rustix::io::write(socket, data))? {
+            Some(count) => data = data.get(count..).unwrap_or_default(),
+            None => to.ready(Interest::WRITABLE).await?,
+        }
+    }
+    Ok(())
 }
