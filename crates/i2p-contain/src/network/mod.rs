@@ -41,7 +41,7 @@ use crate::{
     packet::MAX_FRAME_BYTES,
 };
 
-/// Most DNS messages that are being answered. Further ones are dropped, and programs repeat them.
+/// Most DNS messages that are being answered. Further ones are dropped, and programs repeat them; those of streams wait.
 const MAX_QUERIES: usize = 1_024;
 /// Most datagrams that wait to be written to the device.
 const MAX_REPLIES: usize = 1_024;
@@ -211,6 +211,9 @@ impl<O: Outside> Network<O> {
     }
 
     fn resolve(&mut self, client: SocketAddr, target: SocketAddr, query: Vec<u8>) {
+        if query.len() > dns::MAX_QUERY_BYTES {
+            return;
+        }
         let Ok(permit) = self.queries.clone().try_acquire_owned() else { return };
         let outside = self.outside.clone();
         self.tasks.spawn(async move {
@@ -255,9 +258,9 @@ impl<O: Outside> Network<O> {
                 });
             }
             Some(FarEnd::Dns) => {
-                let outside = self.outside.clone();
+                let (outside, queries) = (self.outside.clone(), self.queries.clone());
                 self.tasks.spawn(async move {
-                    dns::serve(program, &*outside).await;
+                    dns::serve(program, &*outside, &queries).await;
                     Finished::Relay
                 });
             }
