@@ -2,12 +2,12 @@
 //!
 //! Commands on hosts block their thread. The runtime has others for the router and the site.
 
-use std::{fs, path::Path, process::Command, thread};
+use std::{fs, net::UdpSocket, path::Path, process::Command, thread, time::Duration};
 
 use anyhow::{Context, Result, bail, ensure};
 
 use crate::{
-    network::{Cable, Host, Uplink, gateway, load},
+    network::{Cable, Host, Uplink, check_rules, gateway, load},
     proxy::{self, SITE},
 };
 
@@ -23,6 +23,8 @@ const LISTENERS: usize = 8;
 /// Rules for a listener of the other kind, which somebody has written by hand. They do not change the address of a connection, so
 /// its packets need a route to this machine.
 const TPROXY_RULES: &str = "table inet by_hand {\n\
+    chain forged_senders {\n type filter hook prerouting priority raw;\n\
+    iifname \"box1\" fib saddr . iif oif missing drop\n }\n\
     chain divert {\n type filter hook prerouting priority mangle;\n\
     iifname \"box1\" tcp dport != 53 fib daddr type != local tproxy ip to 10.78.0.1:4451 meta mark set 1 accept\n }\n\
     chain dns {\n type nat hook prerouting priority dstnat;\n\
@@ -33,25 +35,52 @@ const TPROXY_RULES: &str = "table inet by_hand {\n\
 const NOT_RESOLVED: &[i32] = &[6];
 const RESET: &[i32] = &[7, 56];
 
-/// What a host tries that must not leave: TCP and UDP, by name and by address, to the outside and to the gateway's neighbour.
-const ATTEMPTS: [&str; 9] = [
-    "curl -s -m 4 http://198.51.100.7/",
-    "curl -s -m 4 http://192.0.2.2/",
-    "curl -s -m 4 http://example.com/",
-    "curl -s -m 4 'http://[2001:db8:1::7]/'",
-    "curl -s -m 4 'http://[fd91:cbed:4d7e::1]/'",
+/// How long a packet of a host may take to the gateway.
+const ARRIVAL_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// Sends what a host without an address sends to find a server of DHCP, in Python.
+const ASK_FOR_ADDRESS: &str = "from socket import *; s = socket(AF_INET, SOCK_DGRAM); \
+    s.setsockopt(SOL_SOCKET, SO_BROADCAST, 1); s.setsockopt(SOL_SOCKET, SO_BINDTODEVICE, b\"eth0\"); \
+    s.bind((\"0.0.0.0\", 68)); s.sendto(b\"address?\", (\"255.255.255.255\", 67))";
+
+/// What a host tries that must not leave, by address: TCP and UDP, to the outside and to the gateway's neighbour. Nobody answers
+/// there, so only the counter of the uplink tells whether it has left.
+const BY_ADDRESS: [&str; 7] = [
+    "curl -s -m 1 http://198.51.100.7/",
+    "curl -s -m 1 http://192.0.2.2/",
+    "curl -s -m 1 'http://[2001:db8:1::7]/'",
+    "curl -s -m 1 'http://[fd91:cbed:4d7e::1]/'",
     "curl -s -m 1 tftp://198.51.100.7/x",
     "curl -s -m 1 'tftp://[2001:db8:1::7]/x'",
     "ping -c 1 -W 1 198.51.100.7",
-    "getent hosts example.com",
 ];
+
+/// The same, by a name that nobody may find. DNS is asked over UDP and over TCP.
+const BY_NAME: [&str; 3] = [
+    "curl -s -m 4 http://example.com/",
+    "RES_OPTIONS='timeout:1 attempts:1' getent hosts example.com",
+    "RES_OPTIONS=use-vc timeout 1 getent hosts example.com",
+];
+
+/// Senders that are somebody else: an answer to them would leave.
+const FORGED: [&str; 2] = ["203.0.113.66/32", "2001:db8:66::66/128"];
+
+/// What a host sends to the gateway itself, so that it answers: to a closed port of UDP and of TCP, and an echo request.
+fn to_gateway(router: &str) -> [String; 3] {
+    let host = if router.contains(':') { format!("[{router}]") } else { router.to_owned() };
+    [
+        format!("curl -s -m 1 'tftp://{host}/x'"),
+        format!("curl -s -m 1 'http://{host}:9/'"),
+        format!("ping -c 1 -W 1 {router}"),
+    ]
+}
 
 pub(crate) async fn run(program: &Path, lab: &Path) -> Result<()> {
     let uplink = Uplink::new(lab)?;
-    gateway("ip link add br0 type bridge && ip link set br0 up")?;
+    gateway("ip link add br0 address 02:00:00:00:07:01 type bridge && ip link set br0 up")?;
     gateway("ip address add 192.168.7.1/24 dev br0 && ip address add fd07::1/64 dev br0 nodad")?;
-    let on_bridge = |name, port, addresses: &[&str]| {
-        let routers = &["192.168.7.1", "fd07::1"];
+    let on_bridge = |name, port, addresses: &'static [&'static str]| {
+        let routers: &[&str] = &["192.168.7.1", "fd07::1"];
         Host::new(name, lab, &Cable { port, bridge: Some("br0"), addresses, routers })
     };
     let anna = on_bridge("anna", "lan1", &["192.168.7.11/24", "fd07::11/64"])?;
@@ -65,14 +94,14 @@ pub(crate) async fn run(program: &Path, lab: &Path) -> Result<()> {
     gateway("ip rule add fwmark 1 lookup 100 && ip route add local default dev lo table 100")?;
 
     check_that_packets_are_counted(&anna, &uplink)?;
-    let before = uplink.left()?;
-
     let file = lab.join("i2p-socks.toml");
     fs::write(&file, CONFIGURATION)?;
     for (interface, tunnel) in [("br0", "lan"), ("box0", "box")] {
         load(&generated(program, &file, interface, tunnel)?)?;
     }
     load(TPROXY_RULES)?;
+    check_other_rules(program, lab, &file)?;
+    let before = uplink.left()?;
     let bridge = proxy::router().await;
     proxy::serve_site().await?;
     let mut proxy = proxy::start(program, lab, &bridge, &file, LISTENERS).await?;
@@ -89,15 +118,14 @@ pub(crate) async fn run(program: &Path, lab: &Path) -> Result<()> {
     tokio::task::block_in_place(|| -> Result<()> {
         check_ipv6(&anna)?;
         check_address_of_another(&anna, &bert)?;
-        try_to_leave(&hosts)
+        check_hosts_without_address(&anna)?;
+        check_that_nothing_leaves(&hosts, &uplink, before)
     })?;
-    ensure!(uplink.left()? == before, "{} packets left", uplink.left()? - before);
     println!("ok   nothing left the gateway");
 
     proxy.kill().await?;
-    tokio::task::block_in_place(|| try_to_leave(&hosts))?;
     ensure!(curl(&anna, &format!("http://{SITE}/"))?.0 != Some(0), "a page without a proxy");
-    ensure!(uplink.left()? == before, "{} packets left without the proxy", uplink.left()? - before);
+    tokio::task::block_in_place(|| check_that_nothing_leaves(&hosts, &uplink, before))?;
     println!("ok   nothing left after the proxy was killed");
     Ok(())
 }
@@ -114,10 +142,46 @@ fn generated(program: &Path, file: &Path, interface: &str, tunnel: &str) -> Resu
 
 /// Without rules, the gateway forwards: the counter has to see it.
 fn check_that_packets_are_counted(host: &Host, uplink: &Uplink) -> Result<()> {
-    host.run("curl -s -m 1 http://198.51.100.7/; curl -s -m 1 tftp://198.51.100.7/x")?;
-    host.run("curl -s -m 1 'http://[2001:db8:1::7]/'")?;
-    ensure!(uplink.left()? >= 3, "the counter of the uplink does not count");
-    println!("ok   without rules, the gateway lets packets out");
+    let check = |line: &str, addresses: &[&str]| {
+        let before = uplink.left()?;
+        host.run(line)?;
+        ensure!(uplink.left()? > before, "without rules, nothing leaves from {addresses:?}: {line}");
+        Ok(())
+    };
+    BY_ADDRESS.iter().chain(&BY_NAME).try_for_each(|line| check(line, host.addresses))?;
+    host.use_addresses(&FORGED)?;
+    let forged = attempts(host);
+    forged.iter().try_for_each(|line| check(line, &FORGED))?;
+    host.use_addresses(host.addresses)?;
+    println!("ok   without rules, the gateway lets {} sorts of packets out", BY_ADDRESS.len() + forged.len());
+    Ok(())
+}
+
+/// All that a host with a forged address tries.
+fn attempts(host: &Host) -> Vec<String> {
+    let to_gateway = host.routers.iter().flat_map(|router| to_gateway(router));
+    BY_ADDRESS.iter().chain(&BY_NAME).map(|line| (*line).to_owned()).chain(to_gateway).collect()
+}
+
+/// Rules for other configurations and names of interfaces are rules, and those of one interface do not replace those of another.
+fn check_other_rules(program: &Path, lab: &Path, file: &Path) -> Result<()> {
+    for address in ["0.0.0.0", "[::]"] {
+        let file = lab.join("any.toml");
+        let listen = format!("listen = [\"redirect:{address}:4451\", \"dns:{address}:5353\"]\n");
+        fs::write(&file, format!("[[tunnel]]\nname = \"any\"\nopen-to-others = true\n{listen}"))?;
+        check_rules(&generated(program, &file, "br0", "any")?)?;
+    }
+    let interfaces = ["br-lan", "br_lan", "br.lan", "7.-_"];
+    for interface in interfaces {
+        load(&generated(program, file, interface, "lan")?)?;
+    }
+    let tables = gateway("nft list tables inet")?;
+    for interface in interfaces {
+        let table = format!("table inet i2p_socks_{interface}");
+        ensure!(tables.lines().any(|line| line == table), "no {table} in {tables}");
+        gateway(&format!("nft delete {table}"))?;
+    }
+    println!("ok   rules for any address and for other names");
     Ok(())
 }
 
@@ -182,16 +246,45 @@ fn check_address_of_another(owner: &Host, other: &Host) -> Result<()> {
     Ok(())
 }
 
-/// All hosts try to leave, side by side.
-fn try_to_leave(hosts: &[&Host]) -> Result<()> {
+/// A host that has no address yet can still ask for one, and ask whether somebody else has it.
+fn check_hosts_without_address(host: &Host) -> Result<()> {
+    let dhcp = UdpSocket::bind("0.0.0.0:67")?;
+    dhcp.set_read_timeout(Some(ARRIVAL_TIMEOUT))?;
+    host.succeed("ip address flush dev eth0 scope global")?;
+    host.succeed(&format!("python3 -c '{ASK_FOR_ADDRESS}'"))?;
+    let mut message = [0; 16];
+    let (length, from) = dhcp.recv_from(&mut message).context("DHCP does not get to the gateway")?;
+    ensure!(message.get(..length) == Some(b"address?") && from.ip().is_unspecified(), "DHCP from {from}");
+    // The gateway's own address.
+    let taken = "ip address add fd07::1/64 dev eth0 && \
+        for i in $(seq 50); do ip address show dev eth0 | grep dadfailed && exit; sleep 0.1; done; exit 1";
+    host.succeed(taken).context("a host cannot find out that an address of IPv6 is taken")?;
+    host.use_addresses(host.addresses)?;
+    println!("ok   {}: DHCP, and IPv6 addresses that are taken", host.name);
+    Ok(())
+}
+
+/// All hosts try to leave, side by side, with their own addresses and then with those of somebody else.
+fn check_that_nothing_leaves(hosts: &[&Host], uplink: &Uplink, before: u64) -> Result<()> {
     let tries = |host: &Host| {
-        ATTEMPTS.iter().try_for_each(|attempt| {
-            ensure!(!host.run(attempt)?.status.success(), "{}: {attempt} succeeds", host.name);
-            Ok(())
+        for line in attempts(host) {
+            let found = host.run(&line)?.status.success();
+            ensure!(!found || !BY_NAME.contains(&line.as_str()), "{}: {line} succeeds", host.name);
+        }
+        Ok(())
+    };
+    let all_try = || {
+        thread::scope(|scope| {
+            let running: Vec<_> = hosts.iter().map(|host| scope.spawn(|| tries(host))).collect();
+            running
+                .into_iter()
+                .try_for_each(|run| run.join().unwrap_or_else(|_| bail!("an attempt panicked")))
         })
     };
-    thread::scope(|scope| {
-        let running: Vec<_> = hosts.iter().map(|host| scope.spawn(|| tries(host))).collect();
-        running.into_iter().try_for_each(|run| run.join().unwrap_or_else(|_| bail!("an attempt panicked")))
-    })
+    all_try()?;
+    ensure!(uplink.left()? == before, "{} packets left", uplink.left()? - before);
+    hosts.iter().try_for_each(|host| host.use_addresses(&FORGED))?;
+    all_try()?;
+    ensure!(uplink.left()? == before, "{} packets left to forged senders", uplink.left()? - before);
+    hosts.iter().try_for_each(|host| host.use_addresses(host.addresses))
 }

@@ -21,11 +21,13 @@ use programs::{Program, Workspace, install_missing};
 /// Hosts are namespaces that are entered by process number, with an `/etc/resolv.conf` of their own.
 const SUITE: Suite = Suite { name: "gateway", namespaces: Namespaces::NetworkAndProcesses };
 
-const PROGRAMS: [Program; 5] = [
+const PROGRAMS: [Program; 7] = [
     ("curl", "curl"),
     ("getent", "libc-bin"),
     ("ip", "iproute2"),
     ("nft", "nftables"),
+    ("ping", "iputils-ping"),
+    ("python3", "python3"),
     ("unshare", "util-linux"),
 ];
 

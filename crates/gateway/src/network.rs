@@ -17,18 +17,21 @@ pub(crate) struct Host {
     holder: Child,
     resolv_conf: PathBuf,
     pub(crate) name: &'static str,
+    pub(crate) addresses: &'static [&'static str],
+    pub(crate) routers: &'static [&'static str],
+    router_mac: String,
 }
 
 /// How a host is connected.
-pub(crate) struct Cable<'a> {
+pub(crate) struct Cable {
     /// The name of the end at the gateway.
-    pub(crate) port: &'a str,
+    pub(crate) port: &'static str,
     /// The bridge that this end belongs to.
-    pub(crate) bridge: Option<&'a str>,
+    pub(crate) bridge: Option<&'static str>,
     /// Addresses of the host, with prefix lengths.
-    pub(crate) addresses: &'a [&'a str],
+    pub(crate) addresses: &'static [&'static str],
     /// Addresses of the gateway.
-    pub(crate) routers: &'a [&'a str],
+    pub(crate) routers: &'static [&'static str],
 }
 
 impl Host {
@@ -50,23 +53,41 @@ impl Host {
             BufReader::new(stdout).read_line(&mut line)?;
         }
         ensure!(line == "ready\n", "no namespace for {name}");
-        Ok(Self { holder, resolv_conf, name })
+        Ok(Self { holder, resolv_conf, name, addresses: &[], routers: &[], router_mac: String::new() })
     }
 
     /// A host with a cable to the gateway. The end there is up.
-    pub(crate) fn new(name: &'static str, lab: &Path, cable: &Cable<'_>) -> Result<Self> {
-        let host = Self::without_cable(name, lab)?;
+    pub(crate) fn new(name: &'static str, lab: &Path, cable: &Cable) -> Result<Self> {
+        let mut host = Self::without_cable(name, lab)?;
+        (host.addresses, host.routers) = (cable.addresses, cable.routers);
         host.connect(cable.port)?;
         if let Some(bridge) = cable.bridge {
             gateway(&format!("ip link set {} master {bridge}", cable.port))?;
         }
-        for address in cable.addresses {
-            host.succeed(&format!("ip address add {address} dev eth0 nodad"))?;
-        }
-        for router in cable.routers {
-            host.succeed(&format!("ip route add default via {router}"))?;
-        }
+        let link = gateway(&format!("ip link show dev {}", cable.bridge.unwrap_or(cable.port)))?;
+        let mac = link.split_whitespace().skip_while(|word| *word != "link/ether").nth(1);
+        mac.with_context(|| link.clone())?.clone_into(&mut host.router_mac);
+        host.use_addresses(cable.addresses)?;
         Ok(host)
+    }
+
+    /// Gives the host these addresses instead of those that it has.
+    pub(crate) fn use_addresses(&self, addresses: &[&str]) -> Result<()> {
+        self.succeed(
+            "ip address flush dev eth0 scope global && ip route flush default && ip -6 route flush default",
+        )?;
+        self.succeed("ip neighbour flush dev eth0 nud all")?;
+        for address in addresses {
+            self.succeed(&format!("ip address add {address} dev eth0 nodad"))?;
+        }
+        for router in self.routers {
+            self.succeed(&format!("ip route add default via {router} dev eth0 onlink"))?;
+            // A gateway does not have to tell a forged sender where it is.
+            if addresses != self.addresses {
+                self.succeed(&format!("ip neighbour add {router} lladdr {} dev eth0", self.router_mac))?;
+            }
+        }
+        Ok(())
     }
 
     fn connect(&self, port: &str) -> Result<()> {
@@ -91,7 +112,7 @@ impl Host {
     }
 
     /// Runs a command line that has to succeed.
-    fn succeed(&self, line: &str) -> Result<()> {
+    pub(crate) fn succeed(&self, line: &str) -> Result<()> {
         succeed(line, &self.run(line)?)
     }
 }
@@ -118,12 +139,20 @@ fn succeed(line: &str, output: &Output) -> Result<()> {
 
 /// Loads rules of nftables on the gateway.
 pub(crate) fn load(rules: &str) -> Result<()> {
-    let mut nft =
-        Command::new("nft").args(["-f", "-"]).stdin(Stdio::piped()).stderr(Stdio::piped()).spawn()?;
+    nft(&["-f", "-"], rules)
+}
+
+/// Checks that rules could be loaded.
+pub(crate) fn check_rules(rules: &str) -> Result<()> {
+    nft(&["-c", "-f", "-"], rules)
+}
+
+fn nft(arguments: &[&str], rules: &str) -> Result<()> {
+    let mut nft = Command::new("nft").args(arguments).stdin(Stdio::piped()).stderr(Stdio::piped()).spawn()?;
     if let Some(mut stdin) = nft.stdin.take() {
         stdin.write_all(rules.as_bytes())?;
     }
-    succeed("nft -f", &nft.wait_with_output()?).with_context(|| rules.to_owned())
+    succeed("nft", &nft.wait_with_output()?).with_context(|| rules.to_owned())
 }
 
 /// The way to the internet, which counts what leaves. The hosts of IPv6 look for each other on it; that does not count.
@@ -144,6 +173,8 @@ impl Uplink {
             "ip route add default via 192.0.2.2",
             "ip -6 route add default via 2001:db8::2",
             "echo 1 > /proc/sys/net/ipv4/ip_forward",
+            // Here, only the rules look at senders.
+            "for all in /proc/sys/net/ipv4/conf/*/rp_filter; do echo 0 > $all; done",
             "echo 1 > /proc/sys/net/ipv6/conf/all/forwarding",
         ] {
             gateway(line)?;

@@ -16,7 +16,8 @@ use crate::{
 /// The longest name of an interface (`IFNAMSIZ`, without the final zero).
 const MAX_INTERFACE_BYTES: usize = 15;
 
-/// The name of a network interface.
+/// The name of a network interface, of letters that mean nothing else in nftables. A rule for a name that no interface can have would
+/// match nothing, and so let everything through.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Interface(String);
 
@@ -24,19 +25,21 @@ impl FromStr for Interface {
     type Err = &'static str;
 
     fn from_str(name: &str) -> Result<Self, Self::Err> {
-        let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"._-@:".contains(&byte);
-        match (1..=MAX_INTERFACE_BYTES).contains(&name.len()) && name.bytes().all(plain) {
+        let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"._-".contains(&byte);
+        let is_name = (1..=MAX_INTERFACE_BYTES).contains(&name.len()) && name.bytes().all(plain);
+        match is_name && !matches!(name, "." | "..") {
             true => Ok(Self(name.to_owned())),
-            false => Err("expected the name of a network interface, such as br0 or docker0"),
+            false => Err(
+                "expected the name of a network interface, such as br0 or docker0, without what `ip link` shows after @",
+            ),
         }
     }
 }
 
 impl Interface {
-    /// The name of a table of its own.
+    /// The name of a table that no other interface has.
     fn table(&self) -> String {
-        let plain = |letter: char| if letter.is_ascii_alphanumeric() { letter } else { '_' };
-        format!("i2p_socks_{}", self.0.chars().map(plain).collect::<String>())
+        format!("i2p_socks_{}", self.0)
     }
 }
 
@@ -122,6 +125,14 @@ fn file(tunnel: &str, interface: &Interface, families: &[FamilyRules]) -> String
          table inet {table}\n\
          delete table inet {table}\n\
          table inet {table} {{\n\
+         \t# An answer to a forged sender would leave for the host that it names. A host without an address sends from none.\n\
+         \tchain forged_senders {{\n\
+         \t\ttype filter hook prerouting priority raw; policy accept;\n\
+         \t\tiifname != \"{name}\" return\n\
+         \t\tip saddr 0.0.0.0 udp sport 68 udp dport 67 accept\n\
+         \t\tip6 saddr :: icmpv6 type {{ nd-router-solicit, nd-neighbor-solicit, mld-listener-report, mld2-listener-report }} accept\n\
+         \t\tfib saddr . iif oif missing drop\n\
+         \t}}\n\n\
          \tchain to_proxy {{\n\
          \t\ttype nat hook prerouting priority dstnat; policy accept;\n\
          \t\tiifname != \"{name}\" return\n\
@@ -218,7 +229,7 @@ mod tests {
         assert!(v4.contains("fib daddr type != local dnat ip to 192.168.7.1:4451\n"), "{v4}");
         assert!(v4.contains("th dport 53 dnat ip to 192.168.7.1:5353\n") && !v4.contains("dnat ip6"), "{v4}");
         assert!(
-            v4.contains("table inet i2p_socks_br_lan {") && v4.contains("iifname \"br-lan\" jump refuse")
+            v4.contains("table inet i2p_socks_br-lan {") && v4.contains("iifname \"br-lan\" jump refuse")
         );
         let v6 = of("['redirect:[fd07::1]:4451', 'dns:[fd07::1]:5353']").unwrap();
         assert!(v6.contains("dnat ip6 to [fd07::1]:4451\n") && !v6.contains("dnat ip to"), "{v6}");
@@ -228,9 +239,19 @@ mod tests {
 
     #[test]
     fn the_name_of_an_interface_cannot_be_more_than_a_name() {
-        for name in ["", "a b", "a\"", "a\n", "a/b", "*", "0123456789abcdef"] {
+        let refused =
+            ["", ".", "..", "a b", "a\"", "a\n", "a/b", "*", "0123456789abcdef", "enp0s31f6.7@if2", "eth0:1"];
+        for name in refused {
             assert!(name.parse::<Interface>().is_err(), "{name:?}");
         }
-        assert!("enp0s31f6.7@if2".parse::<Interface>().is_ok());
+        let tables = ["enp0s31f6.7", "br-lan", "br_lan", "br.lan"]
+            .map(|name| (name, name.parse::<Interface>().unwrap().table()));
+        for (name, table) in tables {
+            assert_eq!(
+                table,
+                format!("i2p_socks_{name}"),
+                "the rules of one interface replace those of another"
+            );
+        }
     }
 }
