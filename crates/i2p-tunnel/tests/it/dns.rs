@@ -13,17 +13,16 @@ use hickory_proto::{
 use i2p_name::VirtualOptions;
 use i2p_sam::Bridge;
 use i2p_tunnel::{
-    AddressPool, Admission, Caps, Listeners, LocalClients, Metrics, Outproxies, OutproxyDefinition,
-    PoolOptions, Route, Routes, Routing, SamDialler, Service, SessionPool, serve,
+    AddressPool, Admission, Caps, Limits, Listeners, LocalClients, Metrics, Outproxies, OutproxyDefinition,
+    PoolOptions, Route, Routes, Routing, SamDialler, Service, SessionPool, Stop, serve,
 };
 use sam_testkit::{Act, Endpoint, TestBridge};
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
-    net::{TcpStream, UdpSocket},
+    net::{TcpSocket, TcpStream, UdpSocket},
     sync::watch,
     time::timeout,
 };
-use tokio_util::sync::CancellationToken;
 
 use crate::common::{
     b32,
@@ -39,7 +38,7 @@ struct Dns {
     address: SocketAddr,
     addresses: AddressPool,
     metrics: Metrics,
-    _stop: tokio_util::sync::DropGuard,
+    stop: Stop,
 }
 
 /// Starts a DNS listener on an address of loopback, each of which is a client, unless `change` says otherwise.
@@ -57,16 +56,30 @@ async fn start(
         .with_local_clients(LocalClients::ByAddress);
     let listeners = Listeners::bind(&[listen.parse().unwrap()]).await.unwrap();
     let address = listeners.addresses().unwrap()[0].socket_address().unwrap();
-    let stop = CancellationToken::new();
+    let stop = Stop::new();
     let (_, service) = watch::channel(Arc::new(change(service)));
     tokio::spawn(serve(listeners, service, stop.clone()));
-    Dns { address, addresses, metrics, _stop: stop.drop_guard() }
+    Dns { address, addresses, metrics, stop }
 }
 
 fn query(name: &str, kind: RecordType) -> Vec<u8> {
     let mut message = Message::new(7, MessageType::Query, OpCode::Query);
     message.add_query(Query::query(Name::from_ascii(name).unwrap(), kind));
     message.to_vec().unwrap()
+}
+
+async fn until(holds: impl Fn() -> bool) {
+    let wait = async {
+        while !holds() {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    };
+    timeout(TIMEOUT, wait).await.unwrap();
+}
+
+/// A query as it goes over TCP.
+fn framed(query: Vec<u8>) -> Vec<u8> {
+    [&u16::try_from(query.len()).unwrap().to_be_bytes()[..], &query].concat()
 }
 
 fn pointer(address: IpAddr) -> Vec<u8> {
@@ -251,7 +264,6 @@ async fn hosts_outside_i2p_get_addresses_where_a_route_leads_to_an_outproxy() {
 async fn tcp_carries_queries_one_after_the_other_in_any_pieces() {
     let bridge = TestBridge::start().await;
     let dns = start(&bridge, "dns:127.0.0.1:0", |service| service).await;
-    let framed = |query: Vec<u8>| [&u16::try_from(query.len()).unwrap().to_be_bytes()[..], &query].concat();
     let bytes = [framed(query(&b32(), RecordType::A)), framed(query("example.com", RecordType::A))].concat();
     let mut client = TcpStream::connect(dns.address).await.unwrap();
     client.set_nodelay(true).unwrap();
@@ -277,6 +289,40 @@ async fn tcp_carries_queries_one_after_the_other_in_any_pieces() {
     }
 }
 
+/// Such a client would keep its place for ever.
+#[tokio::test]
+async fn a_client_over_tcp_that_reads_no_answers_is_disconnected() {
+    let (short, long) = (Duration::from_millis(200), TIMEOUT * 3);
+    for (handshake, is_stopped) in [(short, false), (long, true)] {
+        let bridge = TestBridge::start().await;
+        let limits = Limits { handshake, ..Limits::default() };
+        let dns = start(&bridge, "dns:127.0.0.1:0", |service| service.with_limits(limits)).await;
+        let socket = TcpSocket::new_v4().unwrap();
+        socket.set_recv_buffer_size(4096).unwrap();
+        let mut client = socket.connect(dns.address).await.unwrap();
+        let queries = framed(query("example.com", RecordType::A)).repeat(100);
+        if is_stopped {
+            while timeout(short, client.write_all(&queries)).await.is_ok() {}
+            dns.stop.drain(Duration::ZERO);
+        }
+        let until_cut = async { while client.write_all(&queries).await.is_ok() {} };
+        assert!(timeout(TIMEOUT, until_cut).await.is_ok(), "handshake {handshake:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_client_over_tcp_that_leaves_before_its_answer_is_counted() {
+    let bridge = TestBridge::start().await;
+    let dns = start(&bridge, "dns:127.0.0.1:0", |service| service).await;
+    bridge.on("NAMING LOOKUP", [Act::Hang]);
+    let mut client = TcpStream::connect(dns.address).await.unwrap();
+    client.write_all(&framed(query("slow.i2p", RecordType::A))).await.unwrap();
+    until(|| bridge.commands().iter().any(|command| command.contains("slow.i2p"))).await;
+    drop(client);
+    let left = "i2p_socks_requests_total{tunnel=\"lan\",protocol=\"dns\",outcome=\"abandoned\"}";
+    until(|| dns.count(left) == 1).await;
+}
+
 #[tokio::test]
 async fn lookups_of_one_client_leave_places_to_others() {
     let bridge = TestBridge::start().await;
@@ -288,12 +334,7 @@ async fn lookups_of_one_client_leave_places_to_others() {
         eve.send_to(&query(&format!("slow{number}.i2p"), RecordType::A), dns.address).await.unwrap();
     }
     let limit = "i2p_socks_limits_reached_total{tunnel=\"lan\",limit=\"per_client\"}";
-    let waited = async {
-        while dns.count(limit) < 14 {
-            tokio::time::sleep(Duration::from_millis(5)).await;
-        }
-    };
-    timeout(TIMEOUT, waited).await.unwrap();
+    until(|| dns.count(limit) >= 14).await;
     dns.address_from(BERT, &b32()).await;
     assert_eq!(dns.count(limit), 14, "six of eight places");
 }

@@ -1,6 +1,11 @@
 //! DNS over UDP.
 
-use std::{io, net::SocketAddr, sync::Arc, time::Duration};
+use std::{
+    io::{self, ErrorKind},
+    net::SocketAddr,
+    sync::Arc,
+    time::Duration,
+};
 
 use dns_answers::MAX_QUERY_BYTES;
 use restart_schedule::{Panicked, again_after_panics, caught};
@@ -45,8 +50,10 @@ async fn serve_next<D: Dial>(
     lookups: &TaskTracker,
 ) -> io::Result<()> {
     let (length, from) = match socket.recv_from(buffer).await {
-        // The client of an earlier answer has gone.
-        Err(error) if error.kind() == io::ErrorKind::ConnectionRefused => return Ok(()),
+        // The client of an earlier answer has gone. Windows says that it has reset the connection.
+        Err(error) if matches!(error.kind(), ErrorKind::ConnectionRefused | ErrorKind::ConnectionReset) => {
+            return Ok(());
+        }
         received => received?,
     };
     let service = Arc::clone(&service.borrow());

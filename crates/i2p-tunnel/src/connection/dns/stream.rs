@@ -19,7 +19,8 @@ use crate::{
     stream::Socket,
 };
 
-/// Answers the queries of a connection, one after the other, until the client ends it or asks nothing for the time of a handshake.
+/// Answers the queries of a connection, one after the other, until the client ends it, or asks nothing or takes no answer for the
+/// time of a handshake.
 pub(crate) async fn serve_stream<D: Dial>(
     mut socket: Socket,
     arrival: Arrival,
@@ -39,12 +40,17 @@ pub(crate) async fn serve_stream<D: Dial>(
             Reply::AfterLookup(lookup) => {
                 tokio::select! {
                     answer = lookup.finish(&client, service) => answer,
-                    () = Box::pin(socket.until_gone()) => return Ok(NextStep::Done),
+                    () = Box::pin(socket.until_gone()) => {
+                        service.account.abandoned(ClientProtocol::Dns);
+                        return Ok(NextStep::Done);
+                    }
                 }
             }
         };
         let length = u16::try_from(answer.len()).map_err(io::Error::other)?;
-        socket.write_all(&[&length.to_be_bytes(), answer.as_slice()].concat()).await?;
+        let message = [&length.to_be_bytes(), answer.as_slice()].concat();
+        let written = async { timeout(service.limits.handshake, socket.write_all(&message)).await? };
+        stop.unless_draining(written).await??;
     }
 }
 
