@@ -254,6 +254,21 @@ fn values_that_contradict_each_other_are_said_so() {
     Config::parse(udp).unwrap().check().unwrap();
 }
 
+#[test]
+fn an_exposed_listener_is_told_of_passwords_if_its_clients_can_send_them() {
+    for (listen, has_passwords) in [
+        ("192.168.7.1:4450", true),
+        ("dns:192.168.7.1:5353", false),
+        ("redirect:192.168.7.1:4451", false),
+        ("tproxy:192.168.7.1:4451", false),
+    ] {
+        let config = Config::parse(&format!("[[tunnel]]\nlisten = '{listen}'\n")).unwrap();
+        let error = format!("{:?}", config.check().unwrap_err());
+        assert!(error.contains("set open-to-others = true"), "{listen}: {error}");
+        assert_eq!(error.contains("require passwords"), has_passwords, "{listen}: {error}");
+    }
+}
+
 /// Every configuration in the documentation is valid, and the first one is the example.
 #[test]
 fn the_configurations_of_the_documentation_are_valid() {

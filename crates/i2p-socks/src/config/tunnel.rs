@@ -443,17 +443,27 @@ impl TunnelConfig {
             at.socket_address().is_some_and(|address| !address.ip().to_canonical().is_loopback())
         };
         match places.iter().find(is_exposed) {
-            Some(at) if !self.accepts_other_machines() => Err(exposed_to_others(self.name(), at)),
+            Some(at) if !self.accepts_other_machines() => Err(self.exposed_to_others(at)),
             _ => Ok(()),
         }
     }
-}
 
-/// The error for an address that other machines can reach, on a tunnel that does not accept them.
-pub(crate) fn exposed_to_others(tunnel: &str, address: &impl std::fmt::Display) -> CommandError {
-    CommandError::usage(format_args!(
-        "tunnel {tunnel}: {address} can be reached from other machines, and anyone who can reach it could use I2P in your name. \
-         Listen on 127.0.0.1 or [::1]; or require passwords with auth = \"required\" and a users-file; or, to accept everyone, \
-         set open-to-others = true in the tunnel's configuration, or use --open-to-others."
-    ))
+    /// The error for an address that other machines can reach, if it does not accept them.
+    pub(crate) fn exposed_to_others(&self, address: &impl std::fmt::Display) -> CommandError {
+        let passwords = match self.is_gateway() {
+            true => "",
+            false => "require passwords with auth = \"required\" and a users-file; or, ",
+        };
+        CommandError::usage(format_args!(
+            "tunnel {}: {address} can be reached from other machines, and anyone who can reach it could use I2P in your name. \
+             Listen on 127.0.0.1 or [::1]; or {passwords}to accept everyone, set open-to-others = true in the tunnel's \
+             configuration, or use --open-to-others.",
+            self.name()
+        ))
+    }
+
+    /// Whether it has listeners whose clients know nothing of the proxy, and so send no passwords.
+    fn is_gateway(&self) -> bool {
+        self.listen.0.iter().any(|at| matches!(at.0, ListenAt::Transparent(..) | ListenAt::Dns(_)))
+    }
 }

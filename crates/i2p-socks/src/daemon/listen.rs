@@ -6,10 +6,7 @@ use i2p_tunnel::{BindCause, BindError, BoundAddress, InheritedSockets, Intercept
 
 use crate::{
     command_error::CommandError,
-    config::{
-        overlap::share_port,
-        tunnel::{TunnelConfig, exposed_to_others},
-    },
+    config::{overlap::share_port, tunnel::TunnelConfig},
 };
 
 /// Opens a listener of a tunnel. `ours` are the addresses on which this process listens already.
@@ -35,7 +32,7 @@ pub(crate) fn refuse_or_warn_if_exposed(
 ) -> Result<(), CommandError> {
     for address in addresses.iter().filter(|address| address.is_exposed()) {
         if !tunnel.accepts_other_machines() {
-            return Err(exposed_to_others(tunnel.name(), address));
+            return Err(tunnel.exposed_to_others(address));
         }
         tracing::warn!(
             "{address} can be reached from other machines: anyone who can reach it{} can use I2P in your name, and \

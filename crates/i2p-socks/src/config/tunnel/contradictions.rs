@@ -1,6 +1,6 @@
 //! Values of a tunnel that contradict each other.
 
-use i2p_tunnel::{Isolate, ListenAt, Protocols};
+use i2p_tunnel::{Isolate, Protocols};
 
 use super::{Auth, KeyMode, TunnelConfig, Udp};
 use crate::config::problem::{Place, Problem};
@@ -41,9 +41,7 @@ impl TunnelConfig {
 
     /// Passwords that are required of clients who know nothing of the proxy.
     fn gateway_with_passwords(&self) -> Option<&'static str> {
-        let is_gateway =
-            self.listen.0.iter().any(|at| matches!(at.0, ListenAt::Transparent(..) | ListenAt::Dns(_)));
-        (self.requires_password() && is_gateway).then_some(
+        (self.requires_password() && self.is_gateway()).then_some(
             "clients of a redirect:, tproxy: or dns: listener cannot send the password that auth = \"required\" demands: give these \
              listeners a tunnel of their own, without auth",
         )
