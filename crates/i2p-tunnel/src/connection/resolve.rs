@@ -2,7 +2,7 @@
 
 use std::net::IpAddr;
 
-use i2p_name::{Family, I2pName, NamedTarget, Target};
+use i2p_name::{Family, NamedTarget, Target};
 use socks_wire::{
     Command, Protocol,
     stream::{OwnedAddress, OwnedRequest},
@@ -13,7 +13,7 @@ use crate::{
     client::Client,
     dial::Dial,
     failure::Failure,
-    names::{AddressOwner, AddressPool, parse_target, unmapped_address},
+    names::{AddressOwner, AddressPool, name_of, parse_target},
 };
 
 /// Whether a command is one of these two.
@@ -75,10 +75,5 @@ fn resolve_pointer(
     let Target::Ip(address) = parse_target(&request.address)? else {
         return Err(Failure::AddressTypeNotSupported);
     };
-    match addresses.target_of(owner, address) {
-        // A destination in base64 would not fit into a reply.
-        Some(NamedTarget::I2p(I2pName::Destination(destination))) => Ok(destination.b32().to_string()),
-        Some(target) => Ok(target.to_string()),
-        None => Err(unmapped_address(address, addresses)),
-    }
+    name_of(address, owner, addresses)
 }

@@ -10,7 +10,7 @@ mod target;
 
 pub(crate) use self::{
     addresses::AddressLease,
-    target::{DisplayTarget, OWN_HOST, parse_target, target_to_dial, unmapped_address},
+    target::{DisplayTarget, OWN_HOST, name_of, parse_target, target_to_dial},
 };
 pub use self::{
     addresses::{AddressOwner, AddressPool},

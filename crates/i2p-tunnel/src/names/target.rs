@@ -2,7 +2,7 @@
 
 use std::{fmt, net::IpAddr};
 
-use i2p_name::{I2pName, NameError, Target};
+use i2p_name::{I2pName, NameError, NamedTarget, Target};
 use socks_wire::stream::OwnedAddress;
 
 use super::addresses::{AddressLease, AddressOwner, AddressPool};
@@ -69,7 +69,18 @@ pub(crate) fn target_to_dial(
     }
 }
 
-/// Returns why an address stands for no target: a virtual one has expired or belongs to another client; any other never does.
-pub(crate) fn unmapped_address(address: IpAddr, addresses: &AddressPool) -> Failure {
-    if addresses.is_virtual(address) { Failure::VirtualAddressUnknown } else { Failure::NotAllowed }
+/// Returns the name that an address of this owner stands for, as an answer can hold it.
+pub(crate) fn name_of(
+    address: IpAddr,
+    owner: &AddressOwner,
+    addresses: &AddressPool,
+) -> Result<String, Failure> {
+    match addresses.target_of(owner, address) {
+        // A destination in base64 would not fit.
+        Some(NamedTarget::I2p(I2pName::Destination(destination))) => Ok(destination.b32().to_string()),
+        Some(target) => Ok(target.to_string()),
+        // It has expired or belongs to another client.
+        None if addresses.is_virtual(address) => Err(Failure::VirtualAddressUnknown),
+        None => Err(Failure::NotAllowed),
+    }
 }

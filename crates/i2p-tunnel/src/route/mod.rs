@@ -86,11 +86,16 @@ impl Route {
             Comparison::OtherHost
         } else if !self.ports.contains(port) {
             Comparison::OtherPort
-        } else if self.excludes_local_hosts() && local::is_local(host) {
+        } else if !self.matches_host(host) {
             Comparison::LocalHost
         } else {
             Comparison::Matches
         }
+    }
+
+    /// Whether this route matches requests for this host, on its ports.
+    fn matches_host(&self, host: OutsideHost<'_>) -> bool {
+        self.host.covers(host) && !(self.excludes_local_hosts() && local::is_local(host))
     }
 
     /// Whether this route excludes local hosts: addresses in [`LOCAL_NETWORKS`], names without a dot and names below
@@ -161,14 +166,9 @@ impl Routes {
     #[must_use]
     pub fn may_lead_out(&self, target: &Target) -> bool {
         let Some(host) = OutsideHost::of(target) else { return false };
-        for route in self.0.iter().filter(|route| route.host.covers(host)) {
-            match route.leads_out() {
-                true if !(route.excludes_local_hosts() && local::is_local(host)) => return true,
-                false if route.ports == PortSet::all() => return false,
-                _ => {}
-            }
-        }
-        false
+        let mut routes = self.0.iter().filter(|route| route.matches_host(host));
+        let decides = routes.find(|route| route.leads_out() || route.ports == PortSet::all());
+        decides.is_some_and(Route::leads_out)
     }
 
     /// Decides where a request goes. I2P targets are never compared with routes: see [`OutsideHost::of`].

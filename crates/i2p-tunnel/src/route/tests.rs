@@ -208,6 +208,44 @@ fn i2p_spelling() -> impl Strategy<Value = String> {
     })
 }
 
+/// Hosts that patterns of [`overlapping_routes`] tell apart. All ports there are as one from 78 to 82.
+const HOSTS: [&str; 11] = [
+    "a.com",
+    "b.com",
+    "com",
+    "localhost",
+    "a.localhost",
+    "x.onion",
+    "a.home.arpa",
+    "10.1.0.1",
+    "10.2.0.1",
+    "198.51.100.1",
+    "::1",
+];
+
+fn overlapping_routes() -> impl Strategy<Value = Routes> {
+    let patterns = [
+        "*",
+        "*.com",
+        "a.com",
+        ".com",
+        "localhost",
+        "*.onion",
+        "*n",
+        ".arpa",
+        ".home.arpa",
+        "10.0.0.0/8",
+        "10.1.0.0/16",
+        "0.0.0.0/0",
+        "198.51.100.0/24",
+    ];
+    let host = prop::sample::select(patterns.to_vec());
+    let ports = prop::sample::select(vec!["1-65535", "80", "79-80", "79,81"]);
+    let one = (host, ports, any::<bool>())
+        .prop_map(|(host, ports, out)| route(host, ports, if out { &["out"] } else { &[] }));
+    prop::collection::vec(one, 2..6).prop_map(Routes::new)
+}
+
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(2000))]
 
@@ -236,20 +274,23 @@ proptest! {
     /// A route that is reported as shadowed decides no request.
     #[test]
     fn a_shadowed_rule_never_decides(
-        routes in prop::collection::vec((0..13_usize, 0..4_usize, any::<bool>()), 2..6), host in 0..11_usize, port in 79..82_u16
+        routes in overlapping_routes(), host in prop::sample::select(&HOSTS[..]), port in 79..82_u16
     ) {
-        let patterns = ["*", "*.com", "a.com", ".com", "localhost", "*.onion", "*n", ".arpa", ".home.arpa", "10.0.0.0/8", "10.1.0.0/16", "0.0.0.0/0", "198.51.100.0/24"];
-        let hosts = ["a.com", "b.com", "com", "localhost", "a.localhost", "x.onion", "a.home.arpa", "10.1.0.1", "10.2.0.1", "198.51.100.1", "::1"];
-        let ports = ["1-65535", "80", "79-80", "79,81"];
-        let routes = routes.iter().map(|(host, ports_of, out)| {
-            route(patterns[*host], ports[*ports_of], if *out { &["out"] } else { &[] })
-        });
-        let routes = Routes::new(routes.collect());
-        let decides = match routes.decide(&Target::parse(hosts[host].as_bytes()).unwrap(), port) {
+        let decides = match routes.decide(&Target::parse(host.as_bytes()).unwrap(), port) {
             Verdict::Outproxies { route, .. } | Verdict::Rejected { route } => Some(route),
             _ => None,
         };
         prop_assert!(routes.shadowed_routes().iter().all(|(shadowed, _)| Some(*shadowed) != decides));
+    }
+
+    /// DNS gives an address to a host that some port leads out of.
+    #[test]
+    fn a_host_that_cannot_lead_out_does_so_at_no_port(
+        routes in overlapping_routes(), host in prop::sample::select(&HOSTS[..])
+    ) {
+        let target = Target::parse(host.as_bytes()).unwrap();
+        let leads_out = (78..=82).any(|port| matches!(routes.decide(&target, port), Verdict::Outproxies { .. }));
+        prop_assert!(routes.may_lead_out(&target) || !leads_out);
     }
 
     /// Names that a search list, multicast DNS or a home router resolves never leave unless a route names them.

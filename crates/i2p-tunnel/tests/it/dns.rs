@@ -78,8 +78,8 @@ async fn until(holds: impl Fn() -> bool) {
 }
 
 /// A query as it goes over TCP.
-fn framed(query: Vec<u8>) -> Vec<u8> {
-    [&u16::try_from(query.len()).unwrap().to_be_bytes()[..], &query].concat()
+fn framed(query: &[u8]) -> Vec<u8> {
+    [&u16::try_from(query.len()).unwrap().to_be_bytes()[..], query].concat()
 }
 
 fn pointer(address: IpAddr) -> Vec<u8> {
@@ -264,7 +264,8 @@ async fn hosts_outside_i2p_get_addresses_where_a_route_leads_to_an_outproxy() {
 async fn tcp_carries_queries_one_after_the_other_in_any_pieces() {
     let bridge = TestBridge::start().await;
     let dns = start(&bridge, "dns:127.0.0.1:0", |service| service).await;
-    let bytes = [framed(query(&b32(), RecordType::A)), framed(query("example.com", RecordType::A))].concat();
+    let bytes =
+        [framed(&query(&b32(), RecordType::A)), framed(&query("example.com", RecordType::A))].concat();
     let mut client = TcpStream::connect(dns.address).await.unwrap();
     client.set_nodelay(true).unwrap();
     for piece in bytes.chunks(7) {
@@ -280,7 +281,7 @@ async fn tcp_carries_queries_one_after_the_other_in_any_pieces() {
     }
     assert!(matches!(answers[..], [Ok(RData::A(_)), Err(ResponseCode::NXDomain)]), "{answers:?}");
     // More than any query has, a query of no bytes, and an answer: the connection ends.
-    for message in [vec![0xff; 64], vec![0; 2], framed(vec![0xff; 12])] {
+    for message in [vec![0xff; 64], vec![0; 2], framed(&vec![0xff; 12])] {
         let mut client = TcpStream::connect(dns.address).await.unwrap();
         client.write_all(&message).await.unwrap();
         let mut answer = Vec::new();
@@ -300,7 +301,7 @@ async fn a_client_over_tcp_that_reads_no_answers_is_disconnected() {
         let socket = TcpSocket::new_v4().unwrap();
         socket.set_recv_buffer_size(4096).unwrap();
         let mut client = socket.connect(dns.address).await.unwrap();
-        let queries = framed(query("example.com", RecordType::A)).repeat(100);
+        let queries = framed(&query("example.com", RecordType::A)).repeat(100);
         if is_stopped {
             while timeout(short, client.write_all(&queries)).await.is_ok() {}
             dns.stop.drain(Duration::ZERO);
@@ -316,7 +317,7 @@ async fn a_client_over_tcp_that_leaves_before_its_answer_is_counted() {
     let dns = start(&bridge, "dns:127.0.0.1:0", |service| service).await;
     bridge.on("NAMING LOOKUP", [Act::Hang]);
     let mut client = TcpStream::connect(dns.address).await.unwrap();
-    client.write_all(&framed(query("slow.i2p", RecordType::A))).await.unwrap();
+    client.write_all(&framed(&query("slow.i2p", RecordType::A))).await.unwrap();
     until(|| bridge.commands().iter().any(|command| command.contains("slow.i2p"))).await;
     drop(client);
     let left = "i2p_socks_requests_total{tunnel=\"lan\",protocol=\"dns\",outcome=\"abandoned\"}";

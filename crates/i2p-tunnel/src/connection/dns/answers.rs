@@ -14,7 +14,7 @@ use crate::{
     dial::Dial,
     failure::Failure,
     limits::Limit,
-    names::{parse_target, unmapped_address},
+    names::{name_of, parse_target},
 };
 
 /// What a query is answered with.
@@ -137,13 +137,8 @@ fn address<D>(target: &NamedTarget, family: Family, client: &Client, service: &S
 }
 
 fn pointer<D>(address: IpAddr, client: &Client, service: &Service<D>) -> Outcome {
-    match service.addresses.target_of(&service.address_owner(client), address) {
-        Some(NamedTarget::I2p(I2pName::Destination(destination))) => {
-            Outcome::Name(destination.b32().to_string())
-        }
-        Some(target) => Outcome::Name(target.to_string()),
-        None => Outcome::Unknown(unmapped_address(address, &service.addresses)),
-    }
+    let name = name_of(address, &service.address_owner(client), &service.addresses);
+    name.map_or_else(Outcome::Unknown, Outcome::Name)
 }
 
 /// Encodes an answer, and counts it.
