@@ -281,7 +281,7 @@ async fn tcp_carries_queries_one_after_the_other_in_any_pieces() {
     }
     assert!(matches!(answers[..], [Ok(RData::A(_)), Err(ResponseCode::NXDomain)]), "{answers:?}");
     // More than any query has, a query of no bytes, and an answer: the connection ends.
-    for message in [vec![0xff; 64], vec![0; 2], framed(&vec![0xff; 12])] {
+    for message in [vec![0xff; 64], vec![0; 2], framed(&[0xff; 12])] {
         let mut client = TcpStream::connect(dns.address).await.unwrap();
         client.write_all(&message).await.unwrap();
         let mut answer = Vec::new();
