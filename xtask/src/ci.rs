@@ -7,9 +7,8 @@ use crate::{cargo_deny, no_std, steps, suites};
 /// The stages.
 pub(crate) const CI: Pipeline = Pipeline { stages: &[CHECK, MEASURE] };
 
-/// Tests and suites mostly wait for tunnels and time limits. The compilers of the last lane use the processors meanwhile.
+/// Tests and suites mostly wait for tunnels and time limits. Compilers use the processors meanwhile.
 const CHECK: &[Lane] = &[
-    // Fast steps are first, so that the most frequent mistakes are found early.
     Lane { nice: false, waits: None, steps: DEBUG_STEPS },
     Lane { nice: false, waits: Some(Wait { step: "socks-conformance", after: "build" }), steps: SUITES },
     Lane { nice: true, waits: Some(Wait { step: "installed", after: "build" }), steps: RELEASE_STEPS },
@@ -18,6 +17,12 @@ const CHECK: &[Lane] = &[
 /// The steps whose compilers write to `target/debug`, and those that use what is there.
 const DEBUG_STEPS: &[Chore] = &[
     Chore { name: "fmt", description: "check the formatting", run: steps::fmt },
+    // Before the lints, so that the suites of the other lane, which mostly wait for tunnels, run while this lane compiles.
+    Chore {
+        name: "build",
+        description: "build all tests, and the programs that the tests and suites start",
+        run: steps::build,
+    },
     Chore {
         name: "clippy",
         description: "check the lints, with and without the embedded router",
@@ -28,11 +33,6 @@ const DEBUG_STEPS: &[Chore] = &[
         name: "no-std",
         description: "check that socks-wire links neither std nor alloc",
         run: no_std::run,
-    },
-    Chore {
-        name: "build",
-        description: "build all tests, and the programs that the tests and suites start",
-        run: steps::build,
     },
     Chore { name: "test", description: "run all tests, also on the fuzz corpus", run: steps::test },
     Chore {
