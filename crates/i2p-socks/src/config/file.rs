@@ -10,7 +10,7 @@ use super::{
     log::LogFormat,
     mistakes::{Reading, read},
     options::Options,
-    overrides::{Override, apply_overrides, merged},
+    overrides::{Overridden, Override, apply_overrides},
 };
 use crate::{command_error::CommandError, files};
 
@@ -48,74 +48,48 @@ impl ConfigFile {
         on_command_line.or_else(|| in_file.and_then(LogFormat::of_word)).unwrap_or_default()
     }
 
-    /// The configuration: defaults, then the file, then environment and command line.
+    /// The configuration: defaults, then the file, then environment and command line. Whether the values of a text without mistakes
+    /// fit together is not checked.
     ///
     /// # Errors
-    /// What is wrong with the file or an option. Whether the values of a text without mistakes fit together, [`check`](Self::check)
-    /// says.
+    /// Everything that is wrong with the file or an option.
     pub(crate) fn parse(&self, options: &Options) -> Result<Config, CommandError> {
-        let (config, mut findings) = self.parse_as_far_as_possible(options)?;
-        match config {
-            Some(config) if findings.is_empty() => return Ok(config),
-            Some(rest) => rest.contradictions().into_iter().for_each(|problem| findings.add(problem)),
-            None => {}
+        match self.parse_as_far_as_possible(options) {
+            (Some(config), findings) if findings.is_empty() => Ok(config),
+            _ => self.load(options),
         }
-        Err(findings.into_error())
-    }
-
-    /// The configuration without the entries that have mistakes, unless these leave nothing to go by, and the mistakes.
-    ///
-    /// # Errors
-    /// What is wrong with an option.
-    pub(crate) fn parse_as_far_as_possible(
-        &self,
-        options: &Options,
-    ) -> Result<(Option<Config>, Findings<'_>), CommandError> {
-        // First the file alone, so that mistakes in it are reported with line and column.
-        let Reading { rest, mistakes, faulty } = read::<Config>(&self.text);
-        let mut findings = Findings::new(self.path.as_deref(), &self.text, mistakes, faulty);
-        let Some(mut config) = rest else { return Ok((None, findings)) };
-        let overrides = config.overrides(options)?;
-        if findings.is_empty() {
-            let file = toml::from_str(&self.text).map_err(CommandError::usage)?;
-            if !overrides.is_empty() {
-                config = match apply_overrides(&file, &overrides) {
-                    Ok(config) => config,
-                    Err(mistakes) => {
-                        findings.extend(mistakes);
-                        return Ok((None, findings));
-                    }
-                };
-            }
-            config.settings = merged(&file, &overrides).map_err(CommandError::usage)?;
-        } else if !overrides.is_empty() {
-            // They change what fits together, and cannot be applied to a file with mistakes.
-            return Ok((None, findings));
-        }
-        config.state_dir.clone_from(&options.state_dir);
-        config.file.clone_from(&self.path);
-        Ok((Some(config), findings.without_lines_of(&overrides)))
     }
 
     /// The configuration, whose values fit together.
     ///
     /// # Errors
-    /// What is wrong with the file, with an option, or with what they say together.
+    /// Everything that is wrong with the file, with an option, or with what they say together.
     pub(crate) fn load(&self, options: &Options) -> Result<Config, CommandError> {
-        let config = self.parse(options)?;
-        self.check(&config, options)?;
-        Ok(config)
+        let (config, mut findings) = self.parse_as_far_as_possible(options);
+        if let Some(config) = &config {
+            config.contradictions().into_iter().for_each(|problem| findings.add(problem));
+        }
+        findings.into_result(config)
     }
 
-    /// Checks that the values of a configuration from this file and these options fit together.
-    ///
-    /// # Errors
-    /// Every contradiction, with its line.
-    fn check(&self, config: &Config, options: &Options) -> Result<(), CommandError> {
-        let findings = Findings::new(self.path.as_deref(), &self.text, Vec::new(), Vec::new());
-        let mut findings = findings.without_lines_of(&config.overrides(options)?);
-        config.contradictions().into_iter().for_each(|problem| findings.add(problem));
-        findings.into_result()
+    /// The configuration without the entries and options that have mistakes, unless these leave nothing to go by, and the mistakes.
+    pub(crate) fn parse_as_far_as_possible(&self, options: &Options) -> (Option<Config>, Findings<'_>) {
+        // First the file alone, so that mistakes in it are reported with line and column.
+        let Reading { rest, keys, mistakes, faulty } = read::<Config>(&self.text);
+        let mut findings = Findings::new(self.path.as_deref(), &self.text, mistakes, faulty, keys.clone());
+        let Some(rest) = rest else { return (None, findings) };
+        let (overrides, ambiguous) = rest.overrides(options);
+        ambiguous.into_iter().for_each(|mistake| findings.add_of_options(mistake, None));
+        let Overridden { config, keys, set, mistakes } = apply_overrides::<Config>(&keys, &overrides);
+        mistakes.into_iter().for_each(|(mistake, faulty)| findings.add_of_options(mistake, faulty));
+        findings.set_keys(keys.clone(), set);
+        let config = config.map(|config| Config {
+            state_dir: options.state_dir.clone(),
+            file: self.path.clone(),
+            settings: keys,
+            ..config
+        });
+        (config, findings)
     }
 }
 

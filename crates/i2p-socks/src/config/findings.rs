@@ -3,96 +3,128 @@
 use std::{fmt::Write as _, ops::Range, path::Path};
 
 use toml::{
-    Spanned,
+    Spanned, Table,
     de::{DeTable, DeValue},
 };
 
 use super::{
-    mistakes::{FaultyTable, Mistake},
-    overrides::Override,
+    Config,
+    faulty::Faulty,
+    mistakes::Mistake,
+    overrides::SetKey,
     problem::{Place, Problem},
 };
 use crate::command_error::CommandError;
 
-/// Mistakes in the text of a file, and problems of what it says.
+/// Mistakes in the text of a file, and problems of what it says together with the options.
 #[derive(Debug)]
 pub(crate) struct Findings<'a> {
     path: Option<&'a Path>,
     text: &'a str,
-    faulty: Vec<FaultyTable>,
+    /// What is missing because of mistakes.
+    faulty: Vec<Faulty>,
+    /// The keys of file and options without mistakes.
+    keys: Table,
     /// What environment and command line set. The lines of the file do not show these values.
-    overrides: Vec<Override>,
-    found: Vec<Mistake>,
+    overrides: Vec<SetKey>,
+    of_file: Vec<Mistake>,
+    of_options: Vec<Mistake>,
+    warnings: Vec<String>,
 }
 
 impl<'a> Findings<'a> {
-    /// No problem, or these mistakes in the text, with the tables in which they are.
+    /// No problem, or these mistakes in the text, with what the keys lack because of them.
     pub(super) fn new(
         path: Option<&'a Path>,
         text: &'a str,
         mistakes: Vec<Mistake>,
-        faulty: Vec<FaultyTable>,
+        faulty: Vec<Faulty>,
+        keys: Table,
     ) -> Self {
-        Self { path, text, faulty, overrides: Vec::new(), found: mistakes }
+        let (overrides, of_options, warnings) = (Vec::new(), Vec::new(), Vec::new());
+        Self { path, text, faulty, keys, overrides, of_file: mistakes, of_options, warnings }
     }
 
-    /// Shows no line for what is wrong with a table of which these set a key.
-    pub(super) fn without_lines_of(mut self, overrides: &[Override]) -> Self {
-        self.overrides = overrides.to_vec();
-        self
+    /// Adds a mistake of an option, which has set nothing.
+    pub(super) fn add_of_options(&mut self, mistake: Mistake, faulty: Option<Faulty>) {
+        // It may name a table that the file names with a mistake.
+        let is_unsure = |faulty: &Faulty| {
+            faulty.index.is_none() && self.faulty.iter().any(|of_file| of_file.may_rename(&faulty.table))
+        };
+        if !faulty.as_ref().is_some_and(is_unsure) {
+            self.of_options.push(mistake);
+        }
+        self.faulty.extend(faulty);
     }
 
-    /// Adds mistakes of options.
-    pub(super) fn extend(&mut self, mistakes: Vec<Mistake>) {
-        self.found.extend(mistakes);
+    /// Has all keys, and those that options have set.
+    pub(super) fn set_keys(&mut self, keys: Table, overrides: Vec<SetKey>) {
+        (self.keys, self.overrides) = (keys, overrides);
     }
 
     pub(crate) fn is_empty(&self) -> bool {
-        self.found.is_empty()
+        self.of_file.is_empty() && self.of_options.is_empty()
     }
 
-    /// Adds a problem, unless it may be gone once the mistakes in the text are. Both checks of files see some problems: each is
-    /// reported once.
+    /// Adds a problem, unless it may be gone once the mistakes are. Both checks of files see some problems: each is reported once.
+    /// It is shown in the line of its first key, unless an option has set that. The options that set its keys are named.
     pub(crate) fn add(&mut self, problem: Problem) {
-        let is_faulty = |place: &Place| {
-            self.faulty.iter().any(|(table, index)| {
-                table == place.table && (index.is_none() || place.index.is_none() || *index == place.index)
-            })
-        };
-        let Problem { text, places } = problem;
-        if places.iter().any(is_faulty) {
+        let Problem { mut text, places } = problem;
+        if places.iter().any(|place| self.faulty.iter().any(|faulty| faulty.may_change(*place, &self.keys))) {
             return;
         }
-        let is_overridden = |place: &Place| self.overrides.iter().any(|one| one.is_of(place.table));
-        let in_file = places.first().filter(|place| !is_overridden(place));
+        // If several options set a key, the last one wins.
+        let set_by = |place: &Place| self.overrides.iter().rev().find(|set| set.is_at(*place));
+        let mut origins: Vec<_> = places.iter().filter_map(set_by).map(|set| set.origin.as_str()).collect();
+        origins.dedup();
+        let in_file = places.first().filter(|place| set_by(place).is_none());
         let span = in_file.and_then(|place| span_of(self.text, *place));
-        if self.found.iter().any(|found| found.text == text && found.span == span) {
-            return;
+        let is_of_file = span.is_some() || origins.is_empty();
+        if !origins.is_empty() {
+            text = format!("{}: {text}", origins.join(", "));
         }
-        self.found.push(Mistake { span, log: text.clone(), text });
+        let found = Mistake { span, log: text.clone(), text };
+        let list = if is_of_file { &mut self.of_file } else { &mut self.of_options };
+        if !list.iter().any(|other| other.text == found.text && other.span == found.span) {
+            list.push(found);
+        }
     }
 
+    /// Adds a warning, which is shown if there are problems.
+    pub(crate) fn warn(&mut self, warning: &str) {
+        self.warnings.push(format!("warning: {warning}"));
+    }
+
+    /// The configuration that was examined, if there is no finding.
+    ///
     /// # Errors
-    /// Every finding, if there is one.
-    pub(crate) fn into_result(self) -> Result<(), CommandError> {
-        if self.is_empty() { Ok(()) } else { Err(self.into_error()) }
+    /// Every finding.
+    pub(crate) fn into_result(self, config: Option<Config>) -> Result<Config, CommandError> {
+        match config {
+            Some(config) if self.is_empty() => Ok(config),
+            _ => Err(self.into_error()),
+        }
     }
 
     /// The error that reports every finding.
-    pub(crate) fn into_error(mut self) -> CommandError {
-        self.found.sort_by_key(|found| found.span.as_ref().map_or(usize::MAX, |span| span.start));
-        let shown: Vec<_> = self.found.iter().map(|found| self.shown(found)).collect();
-        let log: Vec<_> = self.found.iter().map(|found| self.for_log(found)).collect();
-        if self.found.iter().all(|found| found.span.is_none()) {
-            return CommandError::usage(shown.join("\n")).with_log(log.join("\n"));
+    pub(super) fn into_error(mut self) -> CommandError {
+        self.of_file.sort_by_key(|found| found.span.as_ref().map_or(usize::MAX, |span| span.start));
+        let of_options = || self.of_options.iter();
+        let shown = self.of_file.iter().map(|found| self.shown(found));
+        let shown = shown.chain(of_options().map(|found| found.text.clone())).chain(self.warnings.clone());
+        let log = self.of_file.iter().map(|found| self.for_log(found));
+        let log = log.chain(of_options().map(|found| found.log.clone()));
+        let (shown, log) = (shown.collect::<Vec<_>>().join("\n"), log.collect::<Vec<_>>().join("; "));
+        if self.of_file.iter().all(|found| found.span.is_none()) {
+            return CommandError::usage(shown).with_log(log);
         }
         let name = self.path.unwrap_or(Path::new("")).display();
-        let count = match shown.len() {
+        let count = match self.of_file.len() {
             1 => "an error".to_owned(),
             count => format!("{count} errors"),
         };
-        CommandError::usage(format_args!("the configuration file {name} has {count}\n{}", shown.join("\n")))
-            .with_log(format_args!("the configuration file {name} has {count} {}", log.join("; ")))
+        let heading = format!("the configuration file {name} has {count}");
+        CommandError::usage(format_args!("{heading}\n{shown}")).with_log(format_args!("{heading} {log}"))
     }
 
     /// The line with a finding, with the place marked, and what is wrong.

@@ -2,11 +2,13 @@
 
 use std::ops::Range;
 
-use serde::de::DeserializeOwned;
+use serde::{Deserialize as _, de::DeserializeOwned};
 use toml::{
-    Spanned,
+    Spanned, Table,
     de::{DeArray, DeTable, DeValue, Deserializer, Error},
 };
+
+use super::faulty::{Faulty, FaultyPart};
 
 /// How many mistakes are reported. A file with more of them is none of ours.
 const MAX_MISTAKES: usize = 20;
@@ -28,17 +30,16 @@ impl From<Error> for Mistake {
     }
 }
 
-/// A table with a mistake: its name, and its number if there is a list of such tables.
-pub(super) type FaultyTable = (String, Option<usize>);
-
 /// A text, read as far as it can be.
 #[derive(Debug)]
 pub(super) struct Reading<T> {
     /// What it says without the entries that have mistakes. `None` if that cannot be read.
     pub(super) rest: Option<T>,
+    /// The keys of the rest.
+    pub(super) keys: Table,
     pub(super) mistakes: Vec<Mistake>,
-    /// The tables of the mistakes. What the rest says of them may differ from what the user means.
-    pub(super) faulty: Vec<FaultyTable>,
+    /// What the rest lacks because of them.
+    pub(super) faulty: Vec<Faulty>,
 }
 
 /// Reads a configuration. After a mistake, goes on without the entry that has it.
@@ -57,17 +58,18 @@ pub(super) fn read<T: DeserializeOwned>(text: &str) -> Reading<T> {
         let mistake = as_text::<T>(&document, text, &mistake).unwrap_or(mistake);
         // What it says of the value has been reported, and the key was removed.
         let is_known = misses_what_is_written(written.get_ref(), &mistake);
-        if let Some(table) = add_what_is_missing(document.get_mut(), &mistake) {
+        if let Some(missing) = add_what_is_missing(document.get_mut(), &mistake) {
             if !is_known && !syntax.explain(&mistake) {
                 mistakes.push(mistake.into());
             }
-            faulty.push(table);
+            faulty.push(missing);
             continue;
         }
         let single =
             mistake.span().and_then(|span| list_of_a_single_table(document.get_ref(), &span, &mistake));
         let at = single.as_ref().map(|(_, whole)| whole.clone()).or_else(|| mistake.span());
-        let removed = at.and_then(|span| remove_entry(document.get_mut(), &span));
+        let is_unknown = mistake.message().starts_with(UNKNOWN_KEY);
+        let removed = at.and_then(|span| remove_entry(document.get_mut(), &span, is_unknown));
         if !is_known && !syntax.explain(&mistake) {
             mistakes.push(match single {
                 Some((name, _)) => in_single_brackets(&name, mistake),
@@ -75,11 +77,40 @@ pub(super) fn read<T: DeserializeOwned>(text: &str) -> Reading<T> {
             });
         }
         match removed {
-            Some(table) if mistakes.len() < MAX_MISTAKES => faulty.push(table),
+            Some(removed) if mistakes.len() < MAX_MISTAKES => {
+                name_without(document.get_mut(), &removed);
+                faulty.push(removed);
+            }
             _ => break None,
         }
     };
-    Reading { rest: rest.filter(|_| syntax.lines.is_empty()), mistakes, faulty }
+    let keys = Table::deserialize(Deserializer::from(document)).unwrap_or_default();
+    Reading { rest: rest.filter(|_| syntax.lines.is_empty()), keys, mistakes, faulty }
+}
+
+/// How serde begins to say that a key does not exist.
+pub(super) const UNKNOWN_KEY: &str = "unknown field ";
+
+/// Gives a tunnel a name in place of one with a mistake, so that it is not taken for the one without a name.
+fn name_without(document: &mut DeTable<'_>, removed: &Faulty) {
+    let Faulty { table: list, index: Some(index), part: FaultyPart::Value(key) } = removed else { return };
+    if list != "tunnel" || key != "name" {
+        return;
+    }
+    let tunnels = document.get_mut("tunnel").and_then(|tunnels| match tunnels.get_mut() {
+        DeValue::Array(tunnels) => tunnels.get_mut(*index),
+        _ => None,
+    });
+    if let Some(tunnel) = tunnels {
+        let at = tunnel.span();
+        if let DeValue::Table(table) = tunnel.get_mut() {
+            insert(table, at, "name", format!("unnamed-{index}"));
+        }
+    }
+}
+
+fn insert(table: &mut DeTable<'_>, at: Range<usize>, key: &'static str, value: String) {
+    table.insert(Spanned::new(at.clone(), key.into()), Spanned::new(at, DeValue::String(value.into())));
 }
 
 /// What stands in for a key that a table lacks, so that its number stays, and the tables behind it are read.
@@ -102,7 +133,7 @@ fn misses_what_is_written(written: &DeTable<'_>, mistake: &Error) -> bool {
 }
 
 /// Adds a key to the table that lacks it. Returns the table, if there is something that can stand in.
-fn add_what_is_missing(document: &mut DeTable<'_>, mistake: &Error) -> Option<FaultyTable> {
+fn add_what_is_missing(document: &mut DeTable<'_>, mistake: &Error) -> Option<Faulty> {
     let missing = missing_key(mistake)?;
     let (key, stand_in) = STAND_INS.into_iter().find(|(key, _)| *key == missing)?;
     let at = mistake.span()?;
@@ -112,11 +143,8 @@ fn add_what_is_missing(document: &mut DeTable<'_>, mistake: &Error) -> Option<Fa
         let DeValue::Table(table) = tables.get_mut(index)?.get_mut() else { return None };
         let value = format!("{stand_in}-{index}");
         let value = if key == "name" { value } else { stand_in.to_owned() };
-        table.insert(
-            Spanned::new(at.clone(), key.into()),
-            Spanned::new(at.clone(), DeValue::String(value.into())),
-        );
-        Some((list.to_string(), Some(index)))
+        insert(table, at.clone(), key, value);
+        Some(Faulty { table: list.to_string(), index: Some(index), part: FaultyPart::Value(key.to_owned()) })
     })
 }
 
@@ -247,24 +275,40 @@ fn line_at(text: &str, byte: usize) -> usize {
     text.bytes().take(byte).filter(|byte| *byte == b'\n').count() + 1
 }
 
-/// Removes the innermost entry at this place of the text. Returns the table that it was in, if there was one.
-fn remove_entry(document: &mut DeTable<'_>, at: &Range<usize>) -> Option<FaultyTable> {
-    if let Some(name) = remove_key(document, at) {
-        return Some((name, None));
+/// Removes the innermost entry at this place of the text. Returns what was removed, if there was something.
+fn remove_entry(document: &mut DeTable<'_>, at: &Range<usize>, is_unknown: bool) -> Option<Faulty> {
+    if let Some(table) = remove_key(document, at) {
+        let part = if is_unknown { FaultyPart::UnknownTable } else { FaultyPart::Table };
+        return Some(Faulty { table, index: None, part });
     }
     for (name, value) in document.iter_mut() {
-        if let DeValue::Array(tables) = value.get_mut()
-            && let Some(index) = tables.iter_mut().position(|table| remove_within(table, at))
-        {
-            return Some((name.to_string(), Some(index)));
+        let name = name.get_ref().to_string();
+        if let DeValue::Array(tables) = value.get_mut() {
+            for (index, table) in tables.iter_mut().enumerate() {
+                let part = part_at(table, at, is_unknown);
+                if remove_within(table, at) {
+                    return Some(Faulty { table: name, index: Some(index), part });
+                }
+            }
         }
+        let part = part_at(value, at, is_unknown);
         if remove_within(value, at) {
-            return Some((name.to_string(), None));
+            return Some(Faulty { table: name, index: None, part });
         }
     }
     let name = document.iter().find(|(key, value)| covers(key, at) || covers(value, at))?.0.clone();
     document.remove(&name);
-    Some((name.to_string(), None))
+    Some(Faulty { table: name.get_ref().to_string(), index: None, part: FaultyPart::Table })
+}
+
+/// What is wrong with this table, if there is a mistake at this place of the text.
+fn part_at(table: &Spanned<DeValue<'_>>, at: &Range<usize>, is_unknown: bool) -> FaultyPart {
+    let mut entries = table.get_ref().as_table().into_iter().flatten();
+    match entries.find(|(key, value)| covers(key, at) || covers(value, at)) {
+        Some((key, _)) if is_unknown && key.span() == *at => FaultyPart::UnknownKey,
+        Some((key, _)) => FaultyPart::Value(key.get_ref().to_string()),
+        None => FaultyPart::Table,
+    }
 }
 
 /// Removes the entry whose key is at this place of the text, with all that it holds: every table of a mistyped name is one mistake.

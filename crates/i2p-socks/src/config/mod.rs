@@ -4,6 +4,7 @@
 pub(crate) mod admin;
 mod changes;
 mod embedded_router;
+mod faulty;
 pub(crate) mod file;
 pub(crate) mod findings;
 mod from_text;
@@ -41,13 +42,14 @@ use std::{
 
 use i2p_tunnel::{OutproxyDefinition, Routes, datagram_descriptors};
 use serde::Deserialize;
-use toml::Table;
+use toml::{Table, Value};
 
 use self::{
     admin::AdminConfig,
     file::ConfigFile,
     limits::LimitsConfig,
     log::{LogConfig, LogFormat},
+    mistakes::Mistake,
     names::NamesConfig,
     options::Options,
     outproxy::OutproxyConfig,
@@ -165,7 +167,8 @@ impl RouterConfig {
                      port: set sam-udp to the one of the SAM bridge, or udp = \"off\""
                 ),
             };
-            Problem::new(text, [Place::nth("tunnel", index, "udp"), Place::of("router", "sam")])
+            let of_router = ["sam", "sam-udp", "backend"].map(|key| Place::of("router", key));
+            Problem::new(text, [Place::nth("tunnel", index, "udp")].into_iter().chain(of_router))
         })
     }
 
@@ -177,7 +180,7 @@ impl RouterConfig {
                  sam-certificate",
                 self.sam.0
             );
-            Problem::new(text, [Place::of("router", "sam-certificate")])
+            Problem::new(text, ["sam-certificate", "sam"].map(|key| Place::of("router", key)))
         })
     }
 }
@@ -207,44 +210,46 @@ impl Config {
         Self { log, state_dir: options.state_dir.clone(), ..Self::default() }
     }
 
-    /// The keys that environment and command line set. `-o` comes last, so that it wins.
-    fn overrides(&self, options: &Options) -> Result<Vec<Override>, CommandError> {
-        let mut overrides = Vec::new();
+    /// The keys that environment and command line set, and what is wrong with options. `-o` comes last, so that it wins.
+    fn overrides(&self, options: &Options) -> (Vec<Override>, Vec<Mistake>) {
+        let (mut overrides, mut mistakes) = (Vec::new(), Vec::new());
+        let mut of_tunnel = |option, variable, key, value: Value| match self.only_tunnel(option) {
+            Ok(tunnel) => overrides.push(Override::from_option(
+                option,
+                variable,
+                &["tunnel", tunnel.name(), key],
+                value,
+            )),
+            Err(text) => mistakes.push(Mistake { span: None, log: text.clone(), text }),
+        };
         if !options.listen.is_empty() {
             let places: Vec<_> = options.listen.iter().map(|place| place.0.to_string()).collect();
-            overrides.push(Override::from_option(
-                "--listen",
-                &["tunnel", self.only_tunnel("--listen")?.name(), "listen"],
-                places,
-            ));
+            of_tunnel("--listen", Some("I2P_SOCKS_LISTEN"), "listen", places.into());
         }
         if options.open_to_others {
-            let tunnel = self.only_tunnel("--open-to-others")?;
-            overrides.push(Override::from_option(
-                "--open-to-others",
-                &["tunnel", tunnel.name(), "open-to-others"],
-                true,
-            ));
+            of_tunnel("--open-to-others", None, "open-to-others", true.into());
         }
-        if let Some(backend) = options.router {
-            overrides.push(Override::from_option("--router", &["router", "backend"], backend.as_str()));
-        }
-        if let Some(sam) = &options.sam {
-            overrides.push(Override::from_option("--sam", &["router", "sam"], sam.0.to_string()));
-        }
+        let of_router = |option, variable, key, value: String| {
+            Override::from_option(option, Some(variable), &["router", key], value)
+        };
+        overrides.extend(options.router.map(|backend| {
+            of_router("--router", "I2P_SOCKS_ROUTER", "backend", backend.as_str().to_owned())
+        }));
+        let sam = options.sam.as_ref();
+        overrides.extend(sam.map(|sam| of_router("--sam", "I2P_SOCKS_SAM", "sam", sam.0.to_string())));
         overrides.extend(options.overrides.iter().cloned());
-        Ok(overrides)
+        (overrides, mistakes)
     }
 
     /// The tunnel that an option such as `--listen` changes. With several tunnels, the option is ambiguous.
-    fn only_tunnel(&self, option: &str) -> Result<TunnelConfig, CommandError> {
+    fn only_tunnel(&self, option: &str) -> Result<TunnelConfig, String> {
         match <[TunnelConfig; 1]>::try_from(self.tunnels()) {
             Ok([tunnel]) => Ok(tunnel),
-            Err(tunnels) => Err(CommandError::usage(format_args!(
+            Err(tunnels) => Err(format!(
                 "{option} is ambiguous, because the configuration file has {} tunnels: set the key in the file, or with -o \
                  tunnel.NAME.KEY=VALUE",
                 tunnels.len()
-            ))),
+            )),
         }
     }
 
@@ -304,12 +309,16 @@ impl Config {
         let (mut found, mut listeners) = (Vec::new(), Vec::new());
         for (index, tunnel) in tunnels.iter().enumerate() {
             let place = |key| Place::nth("tunnel", index, key);
-            match tunnel.listen() {
-                Ok(at) => match tunnel.refuse_if_exposed(&at) {
-                    Ok(()) => listeners.extend(at.into_iter().map(|at| (at, place("listen")))),
-                    Err(error) => found.push(Problem::new(error, [place("listen")])),
-                },
-                Err(error) => found.push(Problem::new(error, [place("unix-group")])),
+            if let Err(error) = tunnel.listen() {
+                found.push(Problem::new(error, [place("unix-group")]));
+            }
+            let at = tunnel.addresses();
+            match tunnel.refuse_if_exposed(&at) {
+                Ok(()) => listeners.extend(at.into_iter().map(|at| (at, place("listen")))),
+                Err(error) => {
+                    let places = ["listen", "open-to-others", "auth"].map(place);
+                    found.push(Problem::new(error, places));
+                }
             }
         }
         found.extend(overlap::contradictions(&listeners, &self.admin.listen));
@@ -323,16 +332,15 @@ impl Config {
             let same_name = |other: &OutproxyConfig| other.name() == outproxy.name();
             let text = || format!("two outproxies are called {}: give each its own name", outproxy.name());
             found.extend(with_earlier("outproxy", index, &self.outproxy, same_name, text));
-            let mistakes = outproxy.mistakes();
-            if mistakes.is_empty() {
-                let password = Place::nth("outproxy", index, "password-file");
-                found.extend(outproxy.definition().err().map(|error| Problem::new(error, [password])));
-            }
+            let place = |key: &&'static str| Place::nth("outproxy", index, key);
             found.extend(
-                mistakes
+                outproxy
+                    .mistakes()
                     .into_iter()
-                    .map(|(key, text)| Problem::new(text, [Place::nth("outproxy", index, key)])),
+                    .map(|(keys, text)| Problem::new(text, keys.iter().map(place))),
             );
+            let password = outproxy.credentials().err();
+            found.extend(password.map(|error| Problem::new(error, [place(&"password-file")])));
         }
         for (index, route) in self.route.iter().enumerate() {
             let unknown =

@@ -60,7 +60,7 @@ impl NamesConfig {
         const TEXT: &str = "[names] has book = false, but subscriptions keep their names in the address book: remove either \
                             book = false or the subscriptions";
         (!self.subscriptions.is_empty() && !self.book)
-            .then(|| Problem::new(TEXT, [Place::of("names", "subscriptions")]))
+            .then(|| Problem::new(TEXT, ["subscriptions", "book"].map(|key| Place::of("names", key))))
     }
 }
 

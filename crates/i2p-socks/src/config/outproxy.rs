@@ -89,27 +89,27 @@ fn over_tcp(text: &str) -> Result<Vec<SocketAddr>, String> {
 }
 
 impl OutproxyConfig {
-    /// What is wrong with it, each with the key that it is about.
-    pub(super) fn mistakes(&self) -> Vec<(&'static str, String)> {
-        let mut found = Vec::new();
+    /// What is wrong with it, each with the keys that it follows from. The first is the one that it is about.
+    pub(super) fn mistakes(&self) -> Vec<(&'static [&'static str], String)> {
+        let mut found: Vec<(&[_], _)> = Vec::new();
         if self.name() == "reject" {
             let what =
                 "the name is reserved: via = \"reject\" in a route refuses requests; choose another name";
-            found.push(("name", what.to_owned()));
+            found.push((&["name"], what.to_owned()));
         }
         if let Err(what) = at(self.via, &self.at) {
-            found.push(("at", format!("at = {:?}: {what}", self.at)));
+            found.push((&["at", "via"], format!("at = {:?}: {what}", self.at)));
         }
         let together = || "username and password-file go together: set both or neither".to_owned();
         match (&self.username, &self.password_file) {
-            (Some(_), None) => found.push(("username", together())),
-            (None, Some(_)) => found.push(("password-file", together())),
+            (Some(_), None) => found.push((&["username", "password-file"], together())),
+            (None, Some(_)) => found.push((&["password-file", "username"], together())),
             _ => {}
         }
         if let Some(username) = &self.username {
             let carried = check("username", username)
                 .and_then(|()| self.protocol.check_username(username).map_err(str::to_owned));
-            found.extend(carried.err().map(|what| ("username", what)));
+            found.extend(carried.err().map(|what| (&["username", "protocol"][..], what)));
         }
         if self.pass_isolation == Some(true) && !self.can_pass_isolation() {
             let passing = OutproxyProtocol::ALL.into_iter().filter(|protocol| protocol.passes_isolation());
@@ -118,9 +118,9 @@ impl OutproxyConfig {
                 "pass-isolation = true needs protocol = {}, via = \"tcp\" or \"unix\", and no username",
                 names.join(" or ")
             );
-            found.push(("pass-isolation", what));
+            found.push((&["pass-isolation", "protocol", "via", "username"], what));
         }
-        found.into_iter().map(|(key, what)| (key, format!("outproxy {}: {what}", self.name()))).collect()
+        found.into_iter().map(|(keys, what)| (keys, format!("outproxy {}: {what}", self.name()))).collect()
     }
 
     fn can_pass_isolation(&self) -> bool {
@@ -152,20 +152,19 @@ impl OutproxyConfig {
         if let Some((_, mistake)) = self.mistakes().into_iter().next() {
             return Err(CommandError::usage(mistake));
         }
-        let credentials = match (&self.username, &self.password_file) {
-            (Some(username), Some(file)) => {
-                let password = self.password(file)?;
-                Some(OutproxyCredentials { username: username.clone(), password })
-            }
-            _ => None,
-        };
         Ok(OutproxyDefinition {
             name: self.name().into(),
             at: at(self.via, &self.at).map_err(CommandError::usage)?,
             protocol: self.protocol,
-            credentials,
+            credentials: self.credentials()?,
             pass_isolation: self.pass_isolation.unwrap_or_else(|| self.can_pass_isolation()),
         })
+    }
+
+    /// Its login, if it has one. Reads the password file.
+    pub(super) fn credentials(&self) -> Result<Option<OutproxyCredentials>, CommandError> {
+        let (Some(username), Some(file)) = (&self.username, &self.password_file) else { return Ok(None) };
+        Ok(Some(OutproxyCredentials { username: username.clone(), password: self.password(file)? }))
     }
 
     fn password(&self, file: &Path) -> Result<Zeroizing<String>, CommandError> {

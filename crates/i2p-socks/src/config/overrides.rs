@@ -7,8 +7,10 @@ use toml::{Table, Value};
 use serde::de::DeserializeOwned;
 
 use super::{
+    faulty::{Faulty, FaultyPart},
     log::LogFormat,
-    mistakes::{Mistake, in_our_words, without_quotation},
+    mistakes::{Mistake, UNKNOWN_KEY, in_our_words, without_quotation},
+    problem::Place,
 };
 
 /// Lists of tables. Those of the first two have names, and the third has numbers.
@@ -25,6 +27,37 @@ pub(crate) struct Override {
     origin: String,
     path: Vec<String>,
     value: Value,
+}
+
+/// A key that an override sets.
+#[derive(Debug)]
+pub(super) struct SetKey {
+    /// The option, for error messages.
+    pub(super) origin: String,
+    table: String,
+    /// Which of a list of tables, counted from 0. `None`: there is no such list, or no such table in it.
+    index: Option<usize>,
+    /// `None`: the whole table.
+    key: Option<String>,
+}
+
+impl SetKey {
+    pub(super) fn is_at(&self, place: Place) -> bool {
+        self.table == place.table
+            && (self.index.is_none() || place.index.is_none() || self.index == place.index)
+            && self.key.as_ref().is_none_or(|key| key == place.key)
+    }
+
+    /// What is missing without it. `is_unknown`: its key does not exist.
+    fn set_aside(self, is_unknown: bool) -> Faulty {
+        let part = match self.key {
+            None if is_unknown => FaultyPart::UnknownTable,
+            None => FaultyPart::Table,
+            Some(_) if is_unknown => FaultyPart::UnknownKey,
+            Some(key) => FaultyPart::Value(key),
+        };
+        Faulty { table: self.table, index: self.index, part }
+    }
 }
 
 /// `-o`.
@@ -89,15 +122,36 @@ fn parse_value(text: &str) -> Value {
 }
 
 impl Override {
-    /// A key that has an option of its own, such as `--sam`.
-    pub(super) fn from_option(option: &str, path: &[&str], value: impl Into<Value>) -> Self {
+    /// A key that has an option of its own, such as `--sam`, and perhaps a variable of the environment.
+    pub(super) fn from_option(
+        option: &str,
+        variable: Option<&str>,
+        path: &[&str],
+        value: impl Into<Value>,
+    ) -> Self {
         let path = path.iter().map(|name| (*name).to_owned()).collect();
-        Self { origin: option.to_owned(), path, value: value.into() }
+        let variable = variable.filter(|variable| std::env::var_os(variable).is_some());
+        let origin = variable.map_or_else(|| option.to_owned(), |variable| format!("{option} or {variable}"));
+        Self { origin, path, value: value.into() }
     }
 
     /// Whether it sets a key of this table, or the whole table.
     pub(crate) fn is_of(&self, table: &str) -> bool {
         self.path.first().is_some_and(|first| first == table)
+    }
+
+    /// The key that it sets in these tables.
+    fn set_key(&self, tables: &Table) -> SetKey {
+        let mut path = self.path.iter();
+        let table = path.next().cloned().unwrap_or_default();
+        let index = match (TABLE_LISTS.contains(&table.as_str()), tables.get(&table)) {
+            (true, Some(Value::Array(all))) => {
+                path.next().and_then(|which| names_in_list(all, &table).iter().position(|name| name == which))
+            }
+            (true, _) => path.next().and(None),
+            (false, _) => None,
+        };
+        SetKey { origin: self.origin.clone(), table, index, key: path.next().cloned() }
     }
 
     /// The format of the log, if it sets that.
@@ -157,50 +211,61 @@ fn table_in_list<'a>(table: &'a mut Table, list: &str, which: &str) -> Result<&'
     let Some(all) = table.get_mut(list).and_then(Value::as_array_mut) else {
         return Err(format!("there is no [[{list}]] to change"));
     };
-    let name = |index: usize, one: &Value| match (list, one.get("name").and_then(Value::as_str)) {
-        ("route", _) => (index + 1).to_string(),
-        (_, Some(name)) => name.to_owned(),
-        _ => DEFAULT_TUNNEL.to_owned(),
-    };
-    let names: Vec<_> = all.iter().enumerate().map(|(index, one)| name(index, one)).collect();
+    let names = names_in_list(all, list);
     let found = names.iter().position(|name| name == which).and_then(|index| all.get_mut(index));
     let unknown = || format!("there is no [[{list}]] {which}; there are: {}", names.join(", "));
     found.and_then(Value::as_table_mut).ok_or_else(unknown)
 }
 
+/// What overrides call the tables of a list: their names, or the numbers of routes.
+fn names_in_list(tables: &[Value], list: &str) -> Vec<String> {
+    let name = |(index, one): (usize, &Value)| match (list, one.get("name").and_then(Value::as_str)) {
+        ("route", _) => (index + 1).to_string(),
+        (_, Some(name)) => name.to_owned(),
+        _ => DEFAULT_TUNNEL.to_owned(),
+    };
+    tables.iter().enumerate().map(name).collect()
+}
+
+/// A configuration with overrides. Those with mistakes are set aside.
+#[derive(Debug)]
+pub(super) struct Overridden<T> {
+    /// `None` if the mistakes leave nothing to go by.
+    pub(super) config: Option<T>,
+    /// The keys of the file and of the overrides.
+    pub(super) keys: Table,
+    /// What the overrides set.
+    pub(super) set: Vec<SetKey>,
+    /// The mistakes, each with the option that made it, and what is missing because of it.
+    pub(super) mistakes: Vec<(Mistake, Option<Faulty>)>,
+}
+
 /// The configuration of a file with these overrides. If two set the same key, the later one wins.
-///
-/// # Errors
-/// Every mistake, with the option that made it.
-pub(super) fn apply_overrides<T: DeserializeOwned>(
-    file: &Table,
-    overrides: &[Override],
-) -> Result<T, Vec<Mistake>> {
+pub(super) fn apply_overrides<T: DeserializeOwned>(file: &Table, overrides: &[Override]) -> Overridden<T> {
     let mut overrides: Vec<_> = overrides.iter().map(|one| with_fitting_type::<T>(file, one)).collect();
     let mut mistakes = Vec::new();
-    loop {
-        match parse_with(file, &overrides) {
-            Ok(config) if mistakes.is_empty() => return Ok(config),
-            Ok(_) => return Err(mistakes),
-            Err(error) => {
-                let index = culprit::<T>(file, &overrides, &error);
-                let origin = index.map_or_else(|| "-o".to_owned(), |index| overrides.remove(index).origin);
-                // The key of the override may be a host name too.
-                let log = format!(
-                    "a key of the command line or the environment is wrong: {}",
-                    without_quotation(&error)
-                );
-                mistakes.push(Mistake {
-                    span: None,
-                    text: format!("{origin}: {}", in_our_words(&error)),
-                    log,
-                });
-                if index.is_none() {
-                    return Err(mistakes);
-                }
-            }
+    let config = loop {
+        let error = match parse_with(file, &overrides) {
+            Ok(config) => break Some(config),
+            Err(error) => error,
+        };
+        let culprit = culprit::<T>(file, &overrides, &error).map(|index| overrides.remove(index));
+        let origin = culprit.as_ref().map_or("-o", |culprit| &culprit.origin);
+        // The key of the override may be a host name too.
+        let log =
+            format!("a key of the command line or the environment is wrong: {}", without_quotation(&error));
+        let mistake = Mistake { span: None, text: format!("{origin}: {}", in_our_words(&error)), log };
+        let is_unknown = error.starts_with(UNKNOWN_KEY);
+        let faulty = culprit.map(|culprit| culprit.set_key(file).set_aside(is_unknown));
+        let is_last = faulty.is_none();
+        mistakes.push((mistake, faulty));
+        if is_last {
+            break None;
         }
-    }
+    };
+    let keys = merged(file, &overrides).unwrap_or_default();
+    let set = overrides.iter().map(|one| one.set_key(&keys)).collect();
+    Overridden { config, keys, set, mistakes }
 }
 
 /// The override with this error: the only one whose removal mends the configuration, or else the first that breaks it.
@@ -228,7 +293,7 @@ fn with_fitting_type<T: DeserializeOwned>(file: &Table, one: &Override) -> Overr
 }
 
 /// The keys of the file and of these overrides.
-pub(super) fn merged(file: &Table, overrides: &[Override]) -> Result<Table, String> {
+fn merged(file: &Table, overrides: &[Override]) -> Result<Table, String> {
     let mut table = file.clone();
     overrides.iter().try_for_each(|one| one.apply_to(&mut table))?;
     Ok(table)
@@ -251,14 +316,14 @@ mod tests {
     /// Checks that the overrides give the same configuration as a file with the same keys.
     fn is_like(file: &str, texts: &[&str], expected: &str) {
         let config = apply_overrides::<Config>(&toml::from_str(file).unwrap(), &overrides(texts));
-        let config = config.unwrap_or_else(|error| panic!("{texts:?}: {error:?}"));
-        assert_eq!(config, Config::parse(expected).unwrap(), "{texts:?}");
+        assert!(config.mistakes.is_empty(), "{texts:?}: {:?}", config.mistakes);
+        assert_eq!(config.config, Some(Config::parse(expected).unwrap()), "{texts:?}");
     }
 
     fn mistake(file: &str, texts: &[&str]) -> String {
-        let mistakes =
-            apply_overrides::<Config>(&toml::from_str(file).unwrap(), &overrides(texts)).unwrap_err();
-        let texts: Vec<_> = mistakes.into_iter().map(|mistake| mistake.text).collect();
+        let Overridden { mistakes, .. } =
+            apply_overrides::<Config>(&toml::from_str(file).unwrap(), &overrides(texts));
+        let texts: Vec<_> = mistakes.into_iter().map(|(mistake, _)| mistake.text).collect();
         texts.join("\n")
     }
 
@@ -272,8 +337,8 @@ mod tests {
             ("names.static.secret.i2p=secret.i2p", "[scrubbed] is another name"),
             ("names.\"secret.i2p\"=1", "unknown key [scrubbed], expected one of `book`"),
         ] {
-            let mistakes = apply_overrides::<Config>(&Table::new(), &overrides(&[text])).unwrap_err();
-            let [Mistake { text, log, .. }] = &mistakes[..] else { panic!("{mistakes:?}") };
+            let Overridden { mistakes, .. } = apply_overrides::<Config>(&Table::new(), &overrides(&[text]));
+            let [(Mistake { text, log, .. }, Some(_))] = &mistakes[..] else { panic!("{mistakes:?}") };
             assert!(text.contains("secret"), "{text}");
             assert!(!log.contains("secret") && log.contains(expected), "{log}");
         }

@@ -18,8 +18,8 @@ use super::{
 
 /// The error for a text that has mistakes.
 fn error_of(text: &str) -> CommandError {
-    let Reading { mistakes, faulty, .. } = read::<Config>(text);
-    Findings::new(None, text, mistakes, faulty).into_error()
+    let Reading { mistakes, faulty, keys, .. } = read::<Config>(text);
+    Findings::new(None, text, mistakes, faulty, keys).into_error()
 }
 
 #[test]

@@ -299,6 +299,11 @@ impl TunnelConfig {
         self.name.as_str()
     }
 
+    /// The addresses that it listens on, without the permissions of Unix sockets.
+    pub(super) fn addresses(&self) -> Vec<ListenAt> {
+        self.listen.0.iter().map(|ListenAddress(at)| at.clone()).collect()
+    }
+
     /// The addresses that it listens on.
     pub(crate) fn listen(&self) -> Result<Vec<ListenAt>, CommandError> {
         #[cfg(unix)]

@@ -6,7 +6,7 @@ use i2p_sam::{Bridge, BridgeAddress, Error, Fingerprint, Login, ResultWord, Trus
 
 use crate::{
     command_error::CommandError,
-    config::{Config, login::password_in, values::SamCertificate},
+    config::{Config, RouterConfig, login::password_in, values::SamCertificate},
     files,
 };
 
@@ -23,21 +23,20 @@ const MAX_CERTIFICATE_FILE_BYTES: u64 = 256 * 1024;
 /// The SAM bridge of the configuration. Reads the files of the password and of the certificate.
 pub(crate) fn bridge(config: &Config) -> Result<Bridge, CommandError> {
     let router = &config.router;
-    let mut bridge = Bridge::new(address(config)?).with_spares(SPARE_CONNECTIONS);
+    let mut bridge = Bridge::new(address(router)?).with_spares(SPARE_CONNECTIONS);
     if let Some(address) = router.sam_udp {
         bridge = bridge.with_udp_address(address);
     }
-    match (&router.user, &router.password_file) {
-        (Some(user), Some(file)) => Ok(bridge.with_login(login(user, file)?)),
-        (None, None) => Ok(bridge),
-        _ => Err(CommandError::usage("user and password-file of [router] go together: set both or neither")),
-    }
+    Ok(match login(router)? {
+        Some(login) => bridge.with_login(login),
+        None => bridge,
+    })
 }
 
 /// The address of the bridge, with the certificate that it must have.
-fn address(config: &Config) -> Result<BridgeAddress, CommandError> {
-    let address = config.router.sam.0.clone();
-    let (BridgeAddress::Tls(tls), Some(certificate)) = (&address, &config.router.sam_certificate) else {
+pub(super) fn address(router: &RouterConfig) -> Result<BridgeAddress, CommandError> {
+    let address = router.sam.0.clone();
+    let (BridgeAddress::Tls(tls), Some(certificate)) = (&address, &router.sam_certificate) else {
         return Ok(address);
     };
     let pinned = match certificate {
@@ -108,12 +107,22 @@ pub(crate) fn advice(error: &Error) -> &'static str {
     }
 }
 
-fn login(user: &str, file: &Path) -> Result<Login, CommandError> {
+/// The login for the bridge, if it has one.
+pub(super) fn login(router: &RouterConfig) -> Result<Option<Login>, CommandError> {
+    let (user, file) = match (&router.user, &router.password_file) {
+        (Some(user), Some(file)) => (user, file),
+        (None, None) => return Ok(None),
+        _ => {
+            return Err(CommandError::usage(
+                "user and password-file of [router] go together: set both or neither",
+            ));
+        }
+    };
     let mistake = |what: String| CommandError::usage(format_args!("[router] {what}"));
     let text = |what: &str, value: &str| {
         Text::new(value).map_err(|error| mistake(format!("the {what} cannot be used: {error}")))
     };
     let password = password_in(file)
         .map_err(|what| mistake(format!("cannot use the password file {}: {what}", file.display())))?;
-    Ok(Login { user: text("user", user)?, password: text("password", &password)? })
+    Ok(Some(Login { user: text("user", user)?, password: text("password", &password)? }))
 }

@@ -1,7 +1,7 @@
 //! Checks of a configuration before anything is bound.
 
 use super::{
-    bridge::{NO_EMBEDDED_ROUTER, bridge},
+    bridge::{NO_EMBEDDED_ROUTER, address, login},
     home::{Consequence, StateDirectory},
     identities::StoredIdentity,
     own_router::faults_of_files,
@@ -45,30 +45,27 @@ pub(crate) fn load_and_check_everything(
     file: &ConfigFile,
     options: &Options,
 ) -> Result<Config, CommandError> {
-    let (config, mut findings) = file.parse_as_far_as_possible(options)?;
+    let (config, mut findings) = file.parse_as_far_as_possible(options);
     if let Some(config) = &config {
         config.contradictions().into_iter().for_each(|problem| findings.add(problem));
-        let of_directory = match StateDirectory::examine(config) {
-            Some(Consequence::Refused(text, place)) => Some((text, place)),
-            _ => None,
-        };
-        for (error, place) in errors_of_files(config) {
+        let of_directory = StateDirectory::examine(config);
+        let is_of_directory = |place: &Place| matches!(&of_directory, Some(Consequence::Refused(_, of)) if place.is_same_key(*of));
+        for (error, places) in errors_of_files(config) {
             // Keys in a directory that cannot be used cannot be read, either.
-            if of_directory.as_ref().is_none_or(|(_, of)| !place.is_same_key(*of)) {
-                findings.add(Problem::new(error, [place]));
+            if !places.iter().any(is_of_directory) {
+                findings.add(Problem::new(error, places));
             }
         }
         for (key, fault) in own_router(config).into_iter().flat_map(|own| faults_of_files(config, own)) {
-            findings.add(Problem::new(fault, [Place::of("router", key)]));
+            findings.add(Problem::new(fault, [key, "backend"].map(|key| Place::of("router", key))));
         }
-        if let Some((text, place)) = of_directory {
-            findings.add(Problem::new(text, [place]));
+        match of_directory {
+            Some(Consequence::Refused(text, place)) => findings.add(Problem::new(text, [place])),
+            Some(Consequence::Without(what)) => findings.warn(&what),
+            None => {}
         }
     }
-    match config {
-        Some(config) if findings.is_empty() => Ok(config),
-        _ => Err(findings.into_error()),
-    }
+    findings.into_result(config)
 }
 
 /// The router of our own that is started in any case. Its files are needed when it starts, and not for a reload.
@@ -80,26 +77,32 @@ fn own_router(config: &Config) -> Option<OwnRouterKind> {
     }
 }
 
-/// The errors, each with the key that it follows from.
-fn errors_of_files(config: &Config) -> Vec<(CommandError, Place)> {
+/// The errors, each with the keys that it follows from.
+fn errors_of_files(config: &Config) -> Vec<(CommandError, Vec<Place>)> {
     let mut errors = Vec::new();
-    let mut note =
-        |result: Result<(), CommandError>, place| errors.extend(result.err().map(|error| (error, place)));
-    if config.router.backend == Backend::Embedded && !cfg!(feature = "embedded") {
-        note(Err(CommandError::usage(NO_EMBEDDED_ROUTER)), Place::of("router", "backend"));
-    }
-    let of_bridge = match config.router.password_file {
-        Some(_) => "password-file",
-        None => "sam-certificate",
+    let mut note = |result: Result<(), CommandError>, places: &[Place]| {
+        errors.extend(result.err().map(|error| (error, places.to_vec())));
     };
-    note(bridge(config).map(|_| ()), Place::of("router", of_bridge));
-    note(config.virtual_addresses.options().map(|_| ()), Place::of("virtual-addresses", "ipv4"));
+    let router = &config.router;
+    let of_router =
+        |keys: &[&'static str]| keys.iter().map(|key| Place::of("router", key)).collect::<Vec<_>>();
+    if router.backend == Backend::Embedded && !cfg!(feature = "embedded") {
+        note(Err(CommandError::usage(NO_EMBEDDED_ROUTER)), &of_router(&["backend"]));
+    }
+    note(address(router).map(drop), &of_router(&["sam-certificate"]));
+    let of_login = match router.password_file {
+        Some(_) => ["password-file", "user"],
+        None => ["user", "password-file"],
+    };
+    note(login(router).map(drop), &of_router(&of_login));
+    let of_ranges = ["ipv4", "ipv6"].map(|key| Place::of("virtual-addresses", key));
+    note(config.virtual_addresses.options().map(drop), &of_ranges);
     for (index, tunnel) in config.tunnels().iter().enumerate() {
-        note(tunnel.access_policy().map(|_| ()), Place::nth("tunnel", index, "users-file"));
+        note(tunnel.access_policy().map(drop), &[Place::nth("tunnel", index, "users-file")]);
         if tunnel.key == KeyMode::Persistent {
             let keys =
                 config.state_dir().and_then(|state_dir| StoredIdentity::of(&state_dir, tunnel.name()).load());
-            note(keys.map(|_| ()), Place::nth("tunnel", index, "key"));
+            note(keys.map(drop), &["key", "name"].map(|key| Place::nth("tunnel", index, key)));
         }
     }
     errors
