@@ -53,6 +53,10 @@ pub(super) struct InitOrders {
 pub(super) fn run() -> io::Result<u8> {
     let control = Control::of_stage()?;
     end_with_parent()?;
+    // A signal that arrives before there is a program waits for it. The third stage unblocks them for the program.
+    let mut signals = SigSet::from_iter(PASSED_ON);
+    signals.add(Signal::SIGCHLD);
+    signals.thread_block()?;
     let (orders, given) = control.receive::<InitOrders>()?;
     let (streams, terminal) = match build(&orders, given) {
         Ok(built) => built,
@@ -66,7 +70,7 @@ pub(super) fn run() -> io::Result<u8> {
     control.receive::<()>()?;
     // The program must find no connection to the outside here.
     drop((control, terminal));
-    start(&orders.plan, streams)
+    start(&orders.plan, streams, &signals)
 }
 
 /// The first stage has one thread, so its end is that of the process.
@@ -133,11 +137,7 @@ const PASSED_ON: [Signal; 9] = [
     Signal::SIGALRM,
 ];
 
-fn start(plan: &Plan, [input, output, errors]: [OwnedFd; 3]) -> io::Result<u8> {
-    // Signals that arrive from now on are waited for. The third stage unblocks them for the program.
-    let mut signals = SigSet::from_iter(PASSED_ON);
-    signals.add(Signal::SIGCHLD);
-    signals.thread_block()?;
+fn start(plan: &Plan, [input, output, errors]: [OwnedFd; 3], signals: &SigSet) -> io::Result<u8> {
     let mut command = Stage::Program.command();
     program::add_arguments(&mut command, plan);
     let child = command
@@ -180,11 +180,13 @@ fn reap(program: Pid) -> io::Result<Option<u8>> {
 
 /// Signals of a keyboard go to the program's process group, as a terminal sends them; others to the program.
 fn pass_on(signal: Signal, program: Pid) {
+    // The third stage may not have made the group yet.
+    let to_group = |signal| killpg(program, signal).or_else(|_| kill(program, signal));
     // It may have ended: then its end is next.
     let _ = match signal {
         // The group has no parent that could continue it, so the kernel would ignore the signal of the keyboard.
-        Signal::SIGTSTP => killpg(program, Signal::SIGSTOP),
-        Signal::SIGINT | Signal::SIGQUIT | Signal::SIGCONT => killpg(program, signal),
+        Signal::SIGTSTP => to_group(Signal::SIGSTOP),
+        Signal::SIGINT | Signal::SIGQUIT | Signal::SIGCONT => to_group(signal),
         other => kill(program, other),
     };
 }

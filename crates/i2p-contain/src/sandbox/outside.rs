@@ -8,7 +8,10 @@ use std::{
     thread::{self, JoinHandle},
 };
 
-use rustix::process::{Signal, pidfd_send_signal};
+use rustix::{
+    io::Errno,
+    process::{Signal, pidfd_send_signal},
+};
 use serde::Serialize;
 use signal_hook::{
     consts::{SIGALRM, SIGCONT, SIGHUP, SIGINT, SIGQUIT, SIGTERM, SIGTSTP, SIGUSR1, SIGUSR2, SIGWINCH},
@@ -39,7 +42,6 @@ pub struct Prepared {
 pub struct Running {
     stage: FirstStage,
     init: Arc<OwnedFd>,
-    terminal: Option<Arc<TerminalRelay>>,
     outputs: Vec<JoinHandle<()>>,
     signals: Option<(Handle, JoinHandle<()>)>,
 }
@@ -118,13 +120,14 @@ impl Prepared {
         self.stage.tell(&orders, &given)?;
         let terminal = self.stage.answer()?.into_iter().next();
         let terminal = terminal.map(TerminalRelay::start).transpose();
-        let terminal = terminal.or_refuse(Wall::Terminal, "relaying the terminal")?.map(Arc::new);
-        let signals = pass_signals_on(Arc::clone(&init), terminal.clone());
+        let terminal = terminal.or_refuse(Wall::Terminal, "relaying the terminal")?;
+        let (terminal, shown) = terminal.unzip();
+        let signals = pass_signals_on(Arc::clone(&init), terminal);
         let signals = signals.or_refuse(Wall::Terminal, "passing signals on")?;
-        let mut running =
-            Running { stage: self.stage, init, terminal, outputs: Vec::new(), signals: Some(signals) };
+        let mut running = Running { stage: self.stage, init, outputs: Vec::new(), signals: Some(signals) };
         running.stage.tell(&(), &[])?;
         running.outputs = streams.relay();
+        running.outputs.extend(shown);
         Ok(running)
     }
 }
@@ -139,13 +142,11 @@ impl Running {
     /// The system does not tell.
     pub fn wait(mut self) -> io::Result<u8> {
         let status = self.stage.process.wait()?;
-        self.stop_passing_signals_on();
+        // Whoever reads it may be slow: meanwhile, a signal ends this process.
         for output in self.outputs.drain(..) {
             let _ = output.join();
         }
-        if let Some(terminal) = self.terminal.take().and_then(Arc::into_inner) {
-            terminal.finish();
-        }
+        self.stop_passing_signals_on();
         Ok(exit_code(status))
     }
 
@@ -172,10 +173,11 @@ impl Drop for Running {
     }
 }
 
-/// Passes signals on to the program, in a thread of its own.
+/// Passes signals on to the program, in a thread of its own. Once it has ended, they do to this process what they would
+/// do anyway.
 fn pass_signals_on(
     init: Arc<OwnedFd>,
-    terminal: Option<Arc<TerminalRelay>>,
+    terminal: Option<TerminalRelay>,
 ) -> io::Result<(Handle, JoinHandle<()>)> {
     let mut signals = Signals::new([
         SIGHUP, SIGINT, SIGQUIT, SIGTERM, SIGUSR1, SIGUSR2, SIGALRM, SIGCONT, SIGTSTP, SIGWINCH,
@@ -189,15 +191,12 @@ fn pass_signals_on(
                 }
                 continue;
             }
-            if let Some(signal) = Signal::from_named_raw(number) {
-                // It may have ended.
-                let _ = pidfd_send_signal(&init, signal);
-            }
-            if number == SIGTSTP {
-                terminal.iter().for_each(|terminal| terminal.give_back());
-                // It returns once this process goes on.
+            let sent = Signal::from_named_raw(number).map(|signal| pidfd_send_signal(&init, signal));
+            if number == SIGTSTP || matches!(sent, Some(Err(Errno::SRCH))) {
+                terminal.iter().for_each(TerminalRelay::give_back);
+                // It returns once this process goes on, if it does.
                 let _ = emulate_default_handler(number);
-                terminal.iter().for_each(|terminal| terminal.take_over());
+                terminal.iter().for_each(TerminalRelay::take_over);
             }
         }
     });

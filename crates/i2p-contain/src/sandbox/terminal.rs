@@ -24,15 +24,14 @@ pub(super) struct TerminalRelay {
     program: File,
     /// What the modes of the user's terminal were, and what they are meanwhile, if it is read.
     modes: Option<(Termios, Termios)>,
-    output: Option<JoinHandle<()>>,
 }
 
 impl TerminalRelay {
-    /// Starts to relay to the first standard stream that is a terminal, and from standard input if it is one.
-    pub(super) fn start(program: OwnedFd) -> io::Result<Self> {
+    /// Starts to relay to the first standard stream that is a terminal, and from standard input if it is one. Returns the
+    /// thread that ends once all output of the program, which has ended then, is on the user's terminal.
+    pub(super) fn start(program: OwnedFd) -> io::Result<(Self, JoinHandle<()>)> {
         let user = user_terminal()?;
-        let mut relay =
-            Self { user: File::from(user), program: File::from(program), modes: None, output: None };
+        let mut relay = Self { user: File::from(user), program: File::from(program), modes: None };
         relay.resize();
         let modes = tcgetattr(&relay.user)?;
         if stdin().is_terminal() && tcgetpgrp(&relay.user).is_ok_and(|group| group == getpgrp()) {
@@ -52,8 +51,7 @@ impl TerminalRelay {
             tcsetattr(&relay.program, OptionalActions::Now, &plain)?;
         }
         let (from, to) = (relay.program.try_clone()?, relay.user.try_clone()?);
-        relay.output = Some(thread::spawn(move || pump(from.into(), to.into())));
-        Ok(relay)
+        Ok((relay, thread::spawn(move || pump(from.into(), to.into()))))
     }
 
     /// Gives the program's terminal the size of the user's. The kernel tells the program.
@@ -74,13 +72,6 @@ impl TerminalRelay {
     pub(super) fn give_back(&self) {
         if let Some((former, _)) = &self.modes {
             let _ = tcsetattr(&self.user, OptionalActions::Drain, former);
-        }
-    }
-
-    /// Waits until all output of the program, which has ended, is on the user's terminal.
-    pub(super) fn finish(mut self) {
-        if let Some(output) = self.output.take() {
-            let _ = output.join();
         }
     }
 }

@@ -4,7 +4,10 @@ use std::{
     fs::{self, File, OpenOptions},
     io::{BufRead, BufReader, Read, Write},
     net::Shutdown,
-    os::{fd::OwnedFd, unix::net::UnixStream},
+    os::{
+        fd::OwnedFd,
+        unix::{net::UnixStream, process::ExitStatusExt},
+    },
     process::{Child, Command, Output, Stdio},
     thread,
     time::{Duration, Instant},
@@ -18,13 +21,15 @@ use crate::harness::{Directories, LINK, Orders, REFUSED, check};
 
 pub(crate) fn trials() -> Vec<Trial> {
     type Test = (&'static str, fn() -> Result<(), Failed>);
-    let tests: [Test; 15] = [
+    let tests: [Test; 17] = [
         ("exit_codes_are_the_programs", exit_codes),
         ("a_program_that_is_not_there_is_named", not_found),
         ("a_socket_as_input_and_output_is_relayed", socket_streams),
         ("a_file_as_output_is_relayed_and_appended_to", file_output),
         ("megabytes_pass_unchanged", megabytes),
         ("signals_reach_the_program", signals),
+        ("a_signal_right_after_the_start_is_not_lost", early_signal),
+        ("a_signal_ends_what_waits_for_output_to_be_read", stalled_output),
         ("an_interrupt_reaches_the_whole_process_group", interrupt),
         ("children_that_are_left_behind_are_reaped_and_ended", left_behind),
         ("killing_the_process_outside_ends_everything", || killed(0, None)),
@@ -119,10 +124,44 @@ fn signals() -> Result<(), Failed> {
     Ok(())
 }
 
+fn early_signal() -> Result<(), Failed> {
+    for _ in 0..5 {
+        let output = run(&Orders { terminate: true, ..Orders::shell("exec sleep 5") })?;
+        check(output.status.code() == Some(143), &output)?;
+    }
+    Ok(())
+}
+
+fn stalled_output() -> Result<(), Failed> {
+    // More than a pipe holds, and less than two do.
+    let line = "head -c 100000 /dev/zero";
+    let mut child = Orders::shell(line).command().stdin(Stdio::null()).stdout(Stdio::piped()).spawn()?;
+    let started = Instant::now();
+    let children = format!("/proc/{0}/task/{0}/children", child.id());
+    // The program has been there, and has ended.
+    let mut seen = false;
+    while !(seen && fs::read_to_string(&children)?.is_empty()) {
+        seen |= !fs::read_to_string(&children)?.is_empty();
+        check(started.elapsed() < Duration::from_secs(20), &"the program has not ended")?;
+        thread::sleep(Duration::from_millis(10));
+    }
+    thread::sleep(Duration::from_millis(100));
+    check(child.try_wait()?.is_none(), &"output is still to be read")?;
+    kill_process(pid(child.id()), Signal::TERM)?;
+    while child.try_wait()?.is_none() {
+        if started.elapsed() > Duration::from_secs(30) {
+            child.kill()?;
+            return Err("the signal was lost".into());
+        }
+        thread::sleep(Duration::from_millis(10));
+    }
+    let status = child.wait()?;
+    check(status.signal() == Some(Signal::TERM.as_raw()), &status)
+}
+
 fn interrupt() -> Result<(), Failed> {
     let (mut child, mut output) =
-        start("echo ready; sh -c 'trap \"echo inner; exit\" INT; while :; do sleep 0.01; done'; echo after")?;
-    thread::sleep(Duration::from_millis(50));
+        start("sh -c 'trap \"echo inner; exit\" INT; echo ready; while :; do sleep 0.01; done'; echo after")?;
     kill_process(pid(child.id()), Signal::INT)?;
     let mut said = String::new();
     output.read_to_string(&mut said)?;

@@ -15,7 +15,7 @@ use std::{
 
 use i2p_contain::sandbox::{Bind, Home, Plan, Prepared, Program, Refusal, Request, Wall};
 use libtest_mimic::Failed;
-use rustix::process::{ioctl_tiocsctty, setsid};
+use rustix::process::{Signal, ioctl_tiocsctty, setsid};
 use serde::{Deserialize, Serialize};
 use tempfile::TempDir;
 
@@ -41,6 +41,8 @@ pub(crate) struct Orders {
     pub(crate) program: Option<Program>,
     /// Whether the process outside leads the session of the terminal that is its input.
     pub(crate) leads_session: bool,
+    /// Whether the program gets `SIGTERM` as soon as it has been started.
+    pub(crate) terminate: bool,
 }
 
 impl Orders {
@@ -96,7 +98,7 @@ fn start(orders: Orders) -> Result<u8, Refusal> {
         setsid().unwrap();
         ioctl_tiocsctty(io::stdin()).unwrap();
     }
-    let missing = orders.missing.clone();
+    let (missing, terminate) = (orders.missing.clone(), orders.terminate);
     let plan = Plan::leaving_out(&orders.request(), &missing).unwrap();
     let mut prepared = Prepared::new(plan)?;
     for listener in prepared.take_link().into_iter().map(TcpListener::from) {
@@ -105,7 +107,11 @@ fn start(orders: Orders) -> Result<u8, Refusal> {
             client.write_all(b"through the link").unwrap();
         });
     }
-    Ok(prepared.start()?.wait().unwrap())
+    let running = prepared.start()?;
+    if terminate {
+        running.signal(Signal::TERM).unwrap();
+    }
+    Ok(running.wait().unwrap())
 }
 
 /// Tells the first stage to make a link: a listener that the process outside serves.
