@@ -1,6 +1,7 @@
 //! A sandbox as the process outside sees it: started, fed, signalled, waited for.
 
 use std::{
+    fs::File,
     io,
     os::fd::{AsFd, BorrowedFd, OwnedFd},
     process::{Child, Stdio},
@@ -109,6 +110,16 @@ impl Prepared {
     /// A wall could not be built. The program has not been started, and nothing is left behind.
     pub fn start(self) -> Result<Running, Refusal> {
         let streams = Streams::of_this_process(&self.plan).or_refuse(Wall::Streams, "making pipes")?;
+        self.start_on(streams)
+    }
+
+    /// Starts the program with empty standard input. Returns what it prints, too; its errors go where those of this process go.
+    pub(super) fn start_captured(self) -> Result<(Running, File), Refusal> {
+        let (streams, output) = Streams::captured().or_refuse(Wall::Streams, "making pipes")?;
+        Ok((self.start_on(streams)?, output))
+    }
+
+    fn start_on(self, streams: Streams) -> Result<Running, Refusal> {
         self.stage.tell(&(), &[])?;
         let init = self.stage.answer()?.into_iter().next();
         let init = Arc::new(init.ok_or_else(|| ended("the first stage has not told its process"))?);

@@ -42,6 +42,20 @@ impl Streams {
         Ok(streams)
     }
 
+    /// Gives the program empty input, and lets its output be read here.
+    pub(super) fn captured() -> io::Result<(Self, File)> {
+        let pipe = || pipe_with(PipeFlags::CLOEXEC);
+        let ((input, _), (output, written), (errors, errors_written)) = (pipe()?, pipe()?, pipe()?);
+        let own_errors = stderr().as_fd().try_clone_to_owned()?;
+        let streams = Self {
+            kinds: vec![Stream::Given; 3],
+            given: vec![input, written, errors_written],
+            input: None,
+            outputs: vec![(errors, own_errors)],
+        };
+        Ok((streams, output.into()))
+    }
+
     fn add(&mut self, plan: &Plan, stream: BorrowedFd<'_>, is_input: bool) -> io::Result<()> {
         if plan.has(Wall::Terminal) && stream.is_terminal() {
             self.kinds.push(Stream::OwnTerminal);

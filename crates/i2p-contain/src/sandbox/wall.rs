@@ -132,6 +132,58 @@ impl Wall {
             Self::Link => "link",
         }
     }
+
+    /// What it keeps in or out: one sentence.
+    pub const fn purpose(self) -> &'static str {
+        match self {
+            Self::Users => "The program sees one user and one group, the same on every machine.",
+            Self::Network => "The program has no network of this machine. The link is its only way out.",
+            Self::Processes => "The program sees no process outside, and cannot signal or trace one.",
+            Self::Ipc => {
+                "The program shares no System V memory and no message queues with processes outside."
+            }
+            Self::HostName => "The program does not learn the name of this machine.",
+            Self::ControlGroups => "The program cannot see or change the control groups of this machine.",
+            Self::Files => {
+                "The program sees system programs, read-only, and no other files that it was not shown."
+            }
+            Self::Run => "The program does not see /run, where services and the desktop listen.",
+            Self::Temporary => "The program shares no /tmp, /var/tmp or /dev/shm with programs outside.",
+            Self::Home => "The program does not see the user's home directory.",
+            Self::Devices => "The program has no devices but the harmless ones, such as /dev/null.",
+            Self::Configuration => {
+                "The program does not learn the accounts and the machine-id of this machine."
+            }
+            Self::Proc => {
+                "The program cannot change the kernel's settings, nor read its command line or boot ID."
+            }
+            Self::Hardware => {
+                "The program sees no network interfaces of this machine, and no hardware but processors."
+            }
+            Self::Descriptors => "The program inherits no open files and sockets but its standard streams.",
+            Self::Streams => "The program cannot open or connect anew what is behind its standard streams.",
+            Self::Terminal => "The program has a terminal of its own, and cannot open the user's.",
+            Self::Environment => "The program gets no variables that name hosts, sessions or users.",
+            Self::CoreDumps => "If the program crashes, no handler of core dumps starts outside.",
+            Self::Privileges => "The program has no capabilities, and setuid programs give it none.",
+            Self::SocketFamilies => "The program can make sockets of TCP, UDP, ICMP and route netlink only.",
+            Self::UnixSockets => "The program cannot connect to Unix sockets, such as those of the desktop.",
+            Self::IoUring => {
+                "The program cannot use io_uring, which would get past the filter of system calls."
+            }
+            Self::Keyrings => {
+                "The program cannot use the kernel's keyrings, which are shared with the outside."
+            }
+            Self::TerminalInput => "The program cannot type into a terminal in the user's name.",
+            Self::KernelInterfaces => {
+                "The program cannot use BPF, performance counters and the kernel's log."
+            }
+            Self::OtherAbis => "The program cannot make system calls of other ABIs, such as 32-bit ones.",
+            Self::Link => {
+                "The program's packets go to the process outside, which decides where each connection leads."
+            }
+        }
+    }
 }
 
 impl fmt::Display for Wall {
@@ -151,5 +203,14 @@ mod tests {
         let names: BTreeSet<_> = Wall::ALL.iter().map(|wall| wall.name()).collect();
         assert_eq!(names.len(), Wall::ALL.len());
         assert_eq!(Wall::ALL.iter().collect::<BTreeSet<_>>().len(), Wall::ALL.len());
+    }
+
+    #[test]
+    fn every_wall_says_what_it_is_for_in_words_of_its_own() {
+        let purposes: BTreeSet<_> = Wall::ALL.iter().map(|wall| wall.purpose()).collect();
+        assert_eq!(purposes.len(), Wall::ALL.len());
+        for purpose in purposes {
+            assert!(purpose.ends_with('.') && purpose.len() < 100, "{purpose}");
+        }
     }
 }

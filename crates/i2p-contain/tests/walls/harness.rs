@@ -13,7 +13,10 @@ use std::{
     thread,
 };
 
-use i2p_contain::sandbox::{Bind, Home, Plan, Prepared, Program, Refusal, Request, Wall};
+use i2p_contain::sandbox::{
+    Bind, Home, Plan, Prepared, Program, Refusal, Request, Wall,
+    probes::{Accomplice, Check},
+};
 use libtest_mimic::Failed;
 use rustix::process::{Signal, ioctl_tiocsctty, setsid};
 use serde::{Deserialize, Serialize};
@@ -43,6 +46,8 @@ pub(crate) struct Orders {
     pub(crate) leads_session: bool,
     /// Whether the program gets `SIGTERM` as soon as it has been started.
     pub(crate) terminate: bool,
+    /// Whether the program is the hostile one of a check, whose rows are printed.
+    pub(crate) check: bool,
 }
 
 impl Orders {
@@ -93,12 +98,16 @@ pub(crate) fn run_if_starter() -> Option<ExitCode> {
     })
 }
 
-fn start(orders: Orders) -> Result<u8, Refusal> {
+fn start(mut orders: Orders) -> Result<u8, Refusal> {
     if orders.leads_session {
         setsid().unwrap();
         ioctl_tiocsctty(io::stdin()).unwrap();
     }
     let (missing, terminate) = (orders.missing.clone(), orders.terminate);
+    let check = orders.check.then(|| Check::prepare().unwrap());
+    if let Some(check) = &check {
+        orders.program = Some(check.program());
+    }
     let plan = Plan::leaving_out(&orders.request(), &missing).unwrap();
     let mut prepared = Prepared::new(plan)?;
     for listener in prepared.take_link().into_iter().map(TcpListener::from) {
@@ -106,6 +115,10 @@ fn start(orders: Orders) -> Result<u8, Refusal> {
             let (mut client, _) = listener.accept().unwrap();
             client.write_all(b"through the link").unwrap();
         });
+    }
+    if let Some(check) = check {
+        serde_json::to_writer(io::stdout(), &check.run(prepared).unwrap()).unwrap();
+        return Ok(0);
     }
     let running = prepared.start()?;
     if terminate {
@@ -129,6 +142,15 @@ pub(crate) fn open_link() -> Result<Vec<OwnedFd>, Refusal> {
         return Err(Refusal::because(Wall::Link, "ip has failed"));
     }
     Ok(vec![TcpListener::bind("127.0.0.1:9040").map_err(refuse)?.into()])
+}
+
+/// Tells where in `/run` this user may make sockets.
+pub(crate) const RUN: &str = "I2P_CONTAIN_TEST_RUN";
+
+/// Starts the process outside that a hostile program tries to reach.
+pub(crate) fn accomplice(directories: &Directories) -> io::Result<Accomplice> {
+    let run = env::var_os(RUN).unwrap_or_else(|| "/run".into());
+    Accomplice::start(directories.home(), directories.temporary.path(), Path::new(&run))
 }
 
 /// Fails with what was found.

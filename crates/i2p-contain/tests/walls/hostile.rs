@@ -12,11 +12,11 @@ use std::{
 
 use i2p_contain::sandbox::{
     Wall,
-    probes::{self, Accomplice, Row},
+    probes::{self, Row},
 };
 use libtest_mimic::{Failed, Trial};
 
-use crate::harness::{Directories, LINK, Orders};
+use crate::harness::{Directories, LINK, Orders, accomplice};
 
 /// What oniux has: user, network, mount and PID namespaces. The link is there in all.
 const NAMESPACES: [Wall; 4] = [Wall::Users, Wall::Network, Wall::Processes, Wall::Link];
@@ -158,6 +158,7 @@ pub(crate) fn trials() -> Vec<Trial> {
         Trial::test("hostile::namespaces_alone_let_sockets_and_the_kernel_out", namespaces_alone),
         Trial::test("hostile::every_wall_but_link_has_a_breach", every_wall_is_tried),
     ];
+    trials.push(Trial::test("hostile::a_check_tells_which_walls_hold", check));
     for input in [Input::Pipe, Input::Socket, Input::Directory, Input::File] {
         let name = format!("hostile::all_walls_hold_with_{input:?}_as_input").to_lowercase();
         trials.push(Trial::test(name, move || all_walls(input)));
@@ -205,7 +206,7 @@ enum Shown {
 /// Runs the hostile program in a sandbox with these orders, or without one.
 fn run_hostile(orders: Option<Orders>, input: Input, shown: Shown) -> Result<Vec<Row>, Failed> {
     let directories = Directories::new();
-    let mut accomplice = Accomplice::start(directories.home(), directories.temporary.path())?;
+    let mut accomplice = accomplice(&directories)?;
     let (input_end, _other_end) = pipe()?;
     let (mut output, output_end) = pipe()?;
     accomplice.add_pipe(&input_end)?;
@@ -253,6 +254,36 @@ fn run_hostile(orders: Option<Orders>, input: Input, shown: Shown) -> Result<Vec
     })
 }
 
+/// The check that users can run: by a process with a home directory, which the check leaves as it was.
+fn check() -> Result<(), Failed> {
+    let directories = Directories::new();
+    let shared = &[
+        "a file that a program outside executes",
+        "a FIFO that a program outside reads",
+        "names in the list of mounts",
+    ];
+    for (missing, share, gets_out) in [
+        (vec![], false, &[][..]),
+        (vec![Wall::HostName, Wall::IoUring], false, &["io_uring", "host name"]),
+        (vec![], true, shared.as_slice()),
+    ] {
+        let share = share.then(|| directories.home().to_owned());
+        let orders = Orders { missing, share, check: true, ..Orders::default() };
+        let mut command = orders.command();
+        command.env(LINK, "1").env("HOME", directories.home()).stdin(Stdio::null());
+        let output = command.output()?;
+        let rows = probes::parse(&output.stdout).map_err(|error| format!("{error}: {output:?}"))?;
+        let out: Vec<_> = rows.iter().filter(|row| !row.held).collect();
+        if !out.iter().map(|row| row.name.as_str()).eq(gets_out.iter().copied()) || rows.len() < 45 {
+            return Err(format!("{} rows, got out: {out:#?}", rows.len()).into());
+        }
+        if directories.home().read_dir()?.next().is_some() {
+            return Err("the check has left something behind".into());
+        }
+    }
+    Ok(())
+}
+
 fn got_out(rows: &[Row]) -> BTreeSet<&str> {
     rows.iter().filter(|row| !row.held).map(|row| row.name.as_str()).collect()
 }
@@ -275,6 +306,8 @@ fn expect_out(rows: &[Row], expected: &[&str]) -> Result<(), Failed> {
 fn without_walls() -> Result<(), Failed> {
     let rows = run_hostile(None, Input::Socket, Shown::Nothing)?;
     let mut expected = vec!["Unix socket in /run", "signal to a process outside", "abstract Unix socket"];
+    // The test program lets one listen, if root runs it.
+    expected.push("services of the machine and the desktop");
     expected.extend(BREACHES.iter().flat_map(|breach| breach.gets_out));
     expect_out(&rows, &expected)
 }

@@ -1,7 +1,7 @@
 //! Sandboxes as they run: which tries of the hostile program get out of which walls, and how contained programs behave.
 //!
 //! This program is also the stages of its sandboxes, and the programs that start them: so it has a main function of its
-//! own. As root, it runs everything a second time as a user.
+//! own. As root, it lets a service of the machine listen, and runs everything a second time as a user.
 
 // Clippy does not know a program without the standard harness as a test.
 #![allow(clippy::expect_used, clippy::indexing_slicing, clippy::unwrap_used)]
@@ -13,18 +13,24 @@ mod terminals;
 
 use std::{
     env,
-    os::unix::process::CommandExt,
+    fs::{self, Permissions},
+    os::unix::{
+        fs::{PermissionsExt, chown},
+        net::{UnixListener, UnixStream},
+        process::CommandExt,
+    },
     process::{Command, ExitCode},
+    thread,
 };
 
 use i2p_contain::sandbox::run_if_stage;
 use libtest_mimic::{Arguments, Trial};
+use tempfile::TempDir;
+
+use crate::harness::RUN;
 
 /// The user that no other program runs as.
 const NOBODY: u32 = 65534;
-
-/// Tells this program that it runs as the user.
-const AS_USER: &str = "I2P_CONTAIN_TEST_AS_USER";
 
 fn main() -> ExitCode {
     if let Some(code) = run_if_stage(harness::open_link) {
@@ -39,21 +45,51 @@ fn main() -> ExitCode {
     let mut trials: Vec<Trial> = hostile::trials();
     trials.extend(contained::trials());
     trials.extend(terminals::trials());
+    if arguments.list || !rustix::process::getuid().is_root() {
+        return libtest_mimic::run(&arguments, trials).exit_code();
+    }
+    let _service = Service::start();
     if libtest_mimic::run(&arguments, trials).has_failed() {
         return ExitCode::from(101);
     }
-    if arguments.list || env::var_os(AS_USER).is_some() || !rustix::process::getuid().is_root() {
-        return ExitCode::SUCCESS;
-    }
-    let again = Command::new("/proc/self/exe")
+    let run = TempDir::with_prefix_in("i2p-contain-", "/run").expect("root may write there");
+    chown(run.path(), Some(NOBODY), Some(NOBODY)).expect("root may give it away");
+    let as_user = Command::new("/proc/self/exe")
         .args(env::args_os().skip(1))
-        .env(AS_USER, "1")
+        .env(RUN, run.path())
         .current_dir("/")
         .uid(NOBODY)
         .gid(NOBODY)
         .status();
-    match again {
+    match as_user {
         Ok(status) if status.success() => ExitCode::SUCCESS,
         _ => ExitCode::from(101),
+    }
+}
+
+/// The smart cards' service, which hostile programs know, if the machine has none.
+struct Service;
+
+impl Service {
+    const DIRECTORY: &str = "/run/pcscd";
+    const SOCKET: &str = "/run/pcscd/pcscd.comm";
+
+    fn start() -> Option<Self> {
+        if UnixStream::connect(Self::SOCKET).is_ok() {
+            return None;
+        }
+        // A service that was ended may have left both.
+        let _ = (fs::create_dir(Self::DIRECTORY), fs::remove_file(Self::SOCKET));
+        let listener = UnixListener::bind(Self::SOCKET).expect("root may listen there");
+        fs::set_permissions(Self::SOCKET, Permissions::from_mode(0o666)).expect("it is root's");
+        // It takes clients until this process ends.
+        thread::spawn(move || listener.incoming().for_each(drop));
+        Some(Self)
+    }
+}
+
+impl Drop for Service {
+    fn drop(&mut self) {
+        let _ = (fs::remove_file(Self::SOCKET), fs::remove_dir(Self::DIRECTORY));
     }
 }

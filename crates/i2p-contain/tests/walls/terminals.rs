@@ -8,17 +8,14 @@ use std::{
     thread::{self, JoinHandle},
 };
 
-use i2p_contain::sandbox::{
-    Wall,
-    probes::{self, Accomplice},
-};
+use i2p_contain::sandbox::{Wall, probes};
 use libtest_mimic::{Failed, Trial};
 use rustix::{
     pty::{OpenptFlags, ioctl_tiocgptpeer, openpt, unlockpt},
     termios::{LocalModes, Winsize, tcgetattr, tcsetwinsize},
 };
 
-use crate::harness::{Directories, Orders, check};
+use crate::harness::{Directories, Orders, accomplice, check};
 
 pub(crate) fn trials() -> Vec<Trial> {
     type Test = (&'static str, fn() -> Result<(), Failed>);
@@ -157,7 +154,7 @@ fn job_control() -> Result<(), Failed> {
 fn hostile(missing: &[Wall], gets_out: &[&str]) -> Result<(), Failed> {
     let directories = Directories::new();
     let terminal = Terminal::open()?;
-    let mut accomplice = Accomplice::start(directories.home(), directories.temporary.path())?;
+    let mut accomplice = accomplice(&directories)?;
     accomplice.set_terminal(&terminal.inside)?;
     let program = Some(probes::program(accomplice.targets()));
     let orders = Orders { missing: missing.to_vec(), program, ..Orders::default() };

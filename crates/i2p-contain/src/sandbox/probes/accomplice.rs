@@ -40,18 +40,18 @@ pub struct Accomplice {
 
 impl Accomplice {
     /// Opens everything. `home` is a directory that belongs to this user, in the place of a home directory; `temporary`
-    /// is one in `/tmp`. Sockets in `/run` are left out if this user may not make any there.
+    /// is one in `/tmp`, and `run` is `/run` or one in it. Sockets in it are left out if this user may not make any there.
     ///
     /// # Errors
     ///
     /// Something could not be opened.
-    pub fn start(home: &Path, temporary: &Path) -> io::Result<Self> {
+    pub fn start(home: &Path, temporary: &Path, run: &Path) -> io::Result<Self> {
         let tcp = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?;
         let inherited = TcpStream::connect(tcp.local_addr()?)?;
         // Programs that this process starts get it: that is the point.
         fcntl_setfd(&inherited, FdFlags::empty())?;
         let udp = UdpSocket::bind((Ipv4Addr::LOCALHOST, 0))?;
-        let mut targets = targets_of_this_machine(home, temporary);
+        let mut targets = targets_of_this_machine(home, temporary, run);
         targets.tcp = tcp.local_addr()?.port();
         targets.udp = udp.local_addr()?.port();
         targets.inherited = inherited.as_raw_fd();
@@ -121,7 +121,7 @@ impl Drop for Accomplice {
 /// How many accomplices this process has had: their names differ.
 static STARTED: AtomicU32 = AtomicU32::new(0);
 
-fn targets_of_this_machine(home: &Path, temporary: &Path) -> Targets {
+fn targets_of_this_machine(home: &Path, temporary: &Path, run: &Path) -> Targets {
     let pid = process::id();
     let number = STARTED.fetch_add(1, Ordering::Relaxed);
     let name = format!("i2p-contain-{pid}-{number}");
@@ -130,7 +130,7 @@ fn targets_of_this_machine(home: &Path, temporary: &Path) -> Targets {
         let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
         !["lock", "user"].contains(&name.as_str()) && !name.starts_with("i2p-contain-")
     };
-    let run = fs::read_dir("/run").into_iter().flatten().flatten().map(|entry| entry.path());
+    let entries = fs::read_dir("/run").into_iter().flatten().flatten().map(|entry| entry.path());
     Targets {
         abstract_socket: name.clone(),
         home_socket: home.join("socket"),
@@ -138,8 +138,8 @@ fn targets_of_this_machine(home: &Path, temporary: &Path) -> Targets {
         home_script: home.join("script"),
         home_fifo: home.join("fifo"),
         temporary_socket: temporary.join("socket"),
-        run_socket: Some(Path::new("/run").join(&name)),
-        run_entry: { run }.find(stays),
+        run_socket: Some(run.join(&name)),
+        run_entry: { entries }.find(stays),
         shared_file: Path::new("/dev/shm").join(&name),
         shared_memory_key: i32::try_from(pid << 8 | number).unwrap_or(1),
         process: i32::try_from(pid).unwrap_or_default(),

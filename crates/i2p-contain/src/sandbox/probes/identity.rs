@@ -1,6 +1,10 @@
 //! Tries to recognise the machine and its user.
 
-use std::{env, fs, io, os::fd::AsFd, path::Path};
+use std::{
+    env, fs, io,
+    os::fd::AsFd,
+    path::{Path, PathBuf},
+};
 
 use rustix::{fs::fstat, system::uname};
 
@@ -31,7 +35,8 @@ const KEYS: [&str; 4] =
 pub(super) fn try_all(rows: &mut Rows, targets: &Targets) {
     rows.add("host name", host_name(targets));
     let mounts = read("/proc/self/mountinfo");
-    let told = targets.names.iter().filter(|name| mounts.contains(name.as_str()));
+    let parts: Vec<_> = mounts.split(['/', ' ', ',', '=', ':', '\n']).collect();
+    let told = targets.names.iter().filter(|name| parts.contains(&name.as_str()));
     rows.add_found("names in the list of mounts", &told.cloned().collect::<Vec<_>>());
     let certificates = CERTIFICATES.iter().filter(|path| fs::read(path).is_ok_and(|text| !text.is_empty()));
     rows.add_found(
@@ -77,17 +82,19 @@ fn host_name(targets: &Targets) -> Result<String, String> {
     same(&found.nodename().to_string_lossy(), &targets.host_name)
 }
 
-/// The names of this machine, and of a home directory: without those that its devices and file systems have, too, and
-/// the one that sandboxes have.
+/// The names of this machine, of a home directory and of the user's: without those that its devices and file systems
+/// have, too, and those that sandboxes have or everybody knows.
 pub(super) fn names(home: &Path) -> Vec<String> {
     let mounts = read("/proc/self/mountinfo");
     let devices = |name: &str| {
         mounts.lines().filter_map(|line| line.split_once(" - ")).any(|(_, device)| device.contains(name))
     };
     let host = uname().nodename().to_string_lossy().into_owned();
-    let home = home.file_name().map(|name| name.to_string_lossy().into_owned());
-    let telling = |name: &String| !name.is_empty() && name != layout::HOST_NAME && !devices(name);
-    [Some(host), home].into_iter().flatten().filter(telling).collect()
+    let users = env::var_os("HOME").map(PathBuf::from);
+    let homes = [Some(home), users.as_deref()].into_iter().flatten().filter_map(Path::file_name);
+    let homes = homes.map(|name| name.to_string_lossy().into_owned());
+    let known = |name: &str| ["", "root", layout::HOST_NAME, layout::USER_NAME].contains(&name);
+    [host].into_iter().chain(homes).filter(|name| !known(name) && !devices(name)).collect()
 }
 
 /// The file system and the number of a terminal.

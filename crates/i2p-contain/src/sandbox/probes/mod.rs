@@ -2,45 +2,28 @@
 //!
 //! An [`Accomplice`] outside offers what a desktop or server would: listeners, sockets in files, a process to look
 //! into. Its [`Targets`] are handed to the program of [`program`], which prints a [`Row`] for each try, as JSON.
+//! [`Check`] does all this for a sandbox of this machine.
 
 mod accomplice;
+mod check;
 mod descriptors;
 mod identity;
 mod kernel;
 mod network;
 mod processes;
+mod program;
 mod rows;
 mod targets;
 mod unix;
 
-use std::{ffi::OsString, io, process::Command};
+use std::{ffi::OsString, io};
 
 pub use accomplice::Accomplice;
+pub use check::{Check, CheckError};
+pub use program::{parse, program, without_walls};
 pub use rows::Row;
 use rows::{CONTROL_GROUPS, I386, Rows, UNMOUNT};
 pub use targets::Targets;
-
-use super::{
-    request::Program,
-    stage::{STAGE, Stage},
-};
-
-/// The program that tries everything, for a [`Request`](super::Request). It prints what [`parse`] reads.
-pub fn program(targets: &Targets) -> Program {
-    let targets = serde_json::to_string(targets).unwrap_or_default();
-    Program::Itself { arguments: vec![STAGE.into(), Stage::Probes.name().into(), targets.into()] }
-}
-
-/// Reads what the program has printed.
-///
-/// # Errors
-///
-/// It has printed something else, because it was ended early.
-pub fn parse(printed: &[u8]) -> io::Result<Vec<Row>> {
-    // Something may come after it, such as the line end of a terminal.
-    let mut found = serde_json::Deserializer::from_slice(printed).into_iter();
-    Ok(found.next().ok_or(io::ErrorKind::UnexpectedEof)??)
-}
 
 /// Runs as the program.
 pub(super) fn run(arguments: &[OsString]) -> io::Result<u8> {
@@ -71,15 +54,4 @@ fn rows(targets: &Targets) -> Vec<Row> {
     kernel::try_all(&mut rows);
     identity::try_all(&mut rows, targets);
     rows.0
-}
-
-/// The command that runs the program without any walls, to see that the tries are real.
-///
-/// # Errors
-///
-/// This program is gone.
-pub fn without_walls(targets: &Targets) -> io::Result<Command> {
-    let mut command = Stage::Probes.command();
-    command.arg(serde_json::to_string(targets)?);
-    Ok(command)
 }
