@@ -26,6 +26,20 @@ pub struct AccessPolicy {
     pub status_page: Option<Arc<str>>,
 }
 
+impl AccessPolicy {
+    /// For contained programs, whose clients are let in by the file permissions of their socket. Each sends the credentials of its run,
+    /// and has to know each failure as exactly as possible.
+    pub(crate) fn of_contained_programs() -> Self {
+        Self {
+            protocols: Protocols::SOCKS5,
+            authentication: Authentication::AnyPassword,
+            prefer_no_authentication: false,
+            extended_errors: true,
+            status_page: None,
+        }
+    }
+}
+
 /// The set of protocols that clients are allowed to speak. Default: all.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[expect(clippy::struct_excessive_bools, reason = "a set with names")]
@@ -52,6 +66,8 @@ impl Protocols {
     /// No protocol.
     pub const NONE: Self =
         Self { socks4: false, socks4a: false, socks5: false, http_connect: false, http: false };
+    /// What the process outside of a contained program speaks.
+    pub(crate) const SOCKS5: Self = Self { socks5: true, ..Self::NONE };
 
     pub(crate) fn has(self, protocol: ClientProtocol) -> bool {
         match protocol {
@@ -74,6 +90,8 @@ pub enum Authentication {
     Isolation,
     /// The name and password of one of these users. SOCKS4 clients are refused, since SOCKS4 has no passwords.
     Required(Users),
+    /// Any name and password, but not none: they isolate the client.
+    AnyPassword,
 }
 
 impl Authentication {
@@ -95,8 +113,13 @@ impl Authentication {
         match self {
             Self::Isolation if asks_first => socks_wire::Authentication::Isolation,
             Self::Isolation => socks_wire::Authentication::IsolationLast,
-            Self::Required(_) => socks_wire::Authentication::Required,
+            Self::Required(_) | Self::AnyPassword => socks_wire::Authentication::Required,
         }
+    }
+
+    /// Whether passwords can be wrong.
+    pub(crate) fn has_users(&self) -> bool {
+        matches!(self, Self::Required(_))
     }
 
     /// Whether clients without credentials are allowed.
@@ -118,7 +141,7 @@ impl Authentication {
             _ => Verdict::Right,
         };
         let required = match self {
-            Self::Isolation => None,
+            Self::Isolation | Self::AnyPassword => None,
             Self::Required(users) => {
                 let password = Zeroizing::new(credentials.password.to_vec());
                 Some((users.clone(), credentials.username.to_vec(), password))

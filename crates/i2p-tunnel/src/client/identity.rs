@@ -23,6 +23,9 @@ pub enum ClientAddress {
     },
     /// Over a Unix socket, as this user.
     User(u32),
+    /// Over the socket for contained programs, from the process with this number. It runs as our user or as root, and carries the
+    /// connections of one program, which cannot reach the socket itself.
+    Contained(u32),
 }
 
 /// How clients on this machine that come over TCP are told apart, for their shares and where `client` isolates.
@@ -63,12 +66,14 @@ impl fmt::Display for ClientAddress {
             Self::Ip(ip) | Self::Local { ip, user: None } => ip.fmt(f),
             Self::Local { ip, user: Some(user) } => write!(f, "{ip} (user {user})"),
             Self::User(user) => write!(f, "user {user}"),
+            Self::Contained(process) => write!(f, "process {process}"),
         }
     }
 }
 
 /// The client that a share of a limited resource belongs to: an IPv4 address, the /64 network of an IPv6 address, since a single
-/// machine usually has a whole one, or a user of this machine, by TCP as well as by Unix sockets.
+/// machine usually has a whole one, or a user of this machine, by TCP as well as by Unix sockets. A contained program is a client of
+/// its own: what it takes is not taken from its user.
 ///
 /// What a client can choose does not count: credentials, the listener, and on this machine the address, of which loopback has 16
 /// million. `Debug` never identifies the client.
@@ -82,6 +87,8 @@ enum Origin {
     V6(u64),
     /// A user of this machine.
     User(u32),
+    /// The program that a process contains.
+    Contained(u32),
     /// Everybody on this machine whose user the kernel does not tell.
     ThisMachine,
 }
@@ -99,6 +106,7 @@ impl From<ClientAddress> for ClientOrigin {
             },
             ClientAddress::User(user) | ClientAddress::Local { user: Some(user), .. } => Origin::User(user),
             ClientAddress::Local { user: None, .. } => Origin::ThisMachine,
+            ClientAddress::Contained(process) => Origin::Contained(process),
         })
     }
 }
@@ -124,6 +132,8 @@ pub enum ClientCredentials {
     Password(Vec<u8>, Vec<u8>),
     /// The password sent with the username `<torS0X>0` (Tor's SOCKS extensions, section 1).
     Tor(Vec<u8>),
+    /// Username and password of the run of a contained program. They isolate it whatever the tunnel isolates by.
+    Run(Vec<u8>, Vec<u8>),
 }
 
 impl ClientCredentials {
@@ -136,10 +146,26 @@ impl ClientCredentials {
         }
     }
 
-    /// The user ID or the username, as the client sent it.
+    /// The same as the credentials of a contained program, which differ from all that another client can send.
+    pub(crate) fn of_run(self) -> Self {
+        match self {
+            Self::Password(username, password) => Self::Run(username, password),
+            Self::Tor(password) => Self::Run(TOR_USERNAME.to_vec(), password),
+            Self::UserId(user) => Self::Run(user, Vec::new()),
+            Self::None => Self::Run(Vec::new(), Vec::new()),
+            run @ Self::Run(..) => run,
+        }
+    }
+
+    /// Whether they are of a contained program.
+    pub(super) fn is_of_run(&self) -> bool {
+        matches!(self, Self::Run(..))
+    }
+
+    /// The user ID or the username, as the client sent it. Nobody has typed that of a run.
     pub(crate) fn user(&self) -> Option<&[u8]> {
         match self {
-            Self::None => None,
+            Self::None | Self::Run(..) => None,
             Self::UserId(user) | Self::Password(user, _) => Some(user),
             Self::Tor(_) => Some(TOR_USERNAME),
         }

@@ -94,11 +94,13 @@ impl IsolationKey {
     /// Builds the key of a client for requests without a target, such as BIND and UDP ASSOCIATE.
     #[must_use]
     pub fn of_client(isolate: Isolate, tunnel: Option<Arc<str>>, client: &Client) -> Self {
+        // A run is one client, whatever else isolates: several processes can have one identity by name.
+        let is_run = client.credentials.is_of_run();
         let credentials =
-            if isolate.socks_auth { client.credentials.clone() } else { ClientCredentials::None };
+            if isolate.socks_auth || is_run { client.credentials.clone() } else { ClientCredentials::None };
         let properties = Properties {
             tunnel,
-            client: isolate.client.then_some(client.address),
+            client: (isolate.client && !is_run).then_some(client.address),
             credentials,
             listener: isolate.listener.then(|| Arc::clone(&client.listener)),
             dest_host: None,
@@ -124,15 +126,16 @@ impl IsolationKey {
         Self { properties: Properties { tunnel: Some(tunnel), ..Properties::default() }, origin: None }
     }
 
-    /// The properties that keep its session apart from others, in the words of `isolate` in the configuration. Their values, which
-    /// identify the client, are not among them.
+    /// The properties that keep its session apart from others, in the words of `isolate` in the configuration, and `exec` for the run
+    /// of a contained program. Their values, which identify the client, are not among them.
     #[must_use]
     pub fn kept_apart_by(&self) -> Vec<&'static str> {
         let Properties { tunnel: _, client, credentials, listener, dest_host, site, dest_port, protocol } =
             &self.properties;
         let present = [
             ("client", client.is_some()),
-            ("socks-auth", *credentials != ClientCredentials::None),
+            ("socks-auth", *credentials != ClientCredentials::None && !credentials.is_of_run()),
+            ("exec", credentials.is_of_run()),
             ("listener", listener.is_some()),
             ("dest-host", dest_host.is_some()),
             ("site", site.is_some()),
@@ -305,6 +308,30 @@ mod tests {
             }
         }
         assert!(of(b"", Some((b"<torS0X>0", b"x"))) == ClientCredentials::Tor(b"x".to_vec()));
+        let runs = all.each_ref().map(|credentials| credentials.clone().of_run());
+        for (run, as_run) in all.iter().zip(&runs) {
+            assert!(run != as_run && !runs[..].contains(run), "no ordinary client is a run");
+        }
+    }
+
+    #[test]
+    fn a_run_is_one_client_whatever_isolates_the_others() {
+        let run = |process, identity: &[u8]| Client {
+            address: ClientAddress::Contained(process),
+            credentials: ClientCredentials::Password(b"u".to_vec(), identity.to_vec()).of_run(),
+            ..client()
+        };
+        let all = Isolate { client: true, socks_auth: true, ..Isolate::NONE };
+        for isolate in [Isolate::NONE, Isolate { client: true, ..Isolate::NONE }, all] {
+            let of = |client: &Client| key(isolate, client, "a.i2p", 80);
+            assert!(of(&run(1, b"p")) == of(&run(2, b"p")), "two processes, one identity");
+            assert!(of(&run(1, b"p")) != of(&run(1, b"q")));
+            assert!(of(&run(1, b"p")) != of(&client()), "the same name and password of another client");
+            assert!(!of(&run(1, b"p")).is_of_user(b"u"));
+            assert_eq!(of(&run(1, b"p")).kept_apart_by(), ["exec"]);
+        }
+        let by_host = Isolate { dest_host: true, ..Isolate::NONE };
+        assert!(key(by_host, &run(1, b"p"), "a.i2p", 80) != key(by_host, &run(1, b"p"), "b.i2p", 80));
     }
 
     #[test]

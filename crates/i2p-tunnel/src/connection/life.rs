@@ -119,7 +119,7 @@ pub(crate) async fn refuse_overload<D: Dial>(client: Socket, address: ClientAddr
     let told = async {
         client.set_nodelay()?;
         let limit = OVERLOAD_HANDSHAKE_TIMEOUT.min(service.limits.handshake);
-        let refuses_credentials = !service.access.authentication.allows_anonymous();
+        let refuses_credentials = service.access.authentication.has_users();
         let methods = match refuses_credentials {
             true => socks_wire::Authentication::IsolationLast,
             false => service.methods_for(&anybody),
@@ -243,7 +243,10 @@ async fn handle_request<D: Dial>(
     service: &Service<D>,
 ) -> io::Result<NextStep> {
     let Arrival { address, listener, stop, .. } = arrival;
-    let (protocol, credentials) = (request.protocol(), request.credentials());
+    let (protocol, mut credentials) = (request.protocol(), request.credentials());
+    if matches!(address, ClientAddress::Contained(_)) {
+        credentials = credentials.of_run();
+    }
     let client = Client { address, listener, protocol, credentials };
     if !service.access.protocols.has(protocol) {
         return refuse(request, Failure::ProtocolNotAllowed, service).await;

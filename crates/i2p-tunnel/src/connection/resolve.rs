@@ -1,6 +1,6 @@
 //! RESOLVE and RESOLVE_PTR of Tor's SOCKS extensions (section 2), with virtual addresses instead of real ones.
 
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv4Addr};
 
 use i2p_name::{Family, NamedTarget, Target};
 use socks_wire::{
@@ -10,7 +10,7 @@ use socks_wire::{
 
 use super::service::Service;
 use crate::{
-    client::Client,
+    client::{Client, ClientAddress},
     dial::Dial,
     failure::Failure,
     names::{AddressOwner, AddressPool, name_of, parse_target},
@@ -38,8 +38,8 @@ pub(crate) async fn resolve<D: Dial>(
     }
 }
 
-/// Handles RESOLVE. The name is looked up, so that a client gets an address only for a name that exists, as far as this can be
-/// known without a connection.
+/// Handles RESOLVE. A name of I2P is looked up, so that a client gets an address only for a name that exists, as far as this can be
+/// known without a connection. A host outside I2P gets one if a route leads there at some port: the outproxy looks it up.
 async fn resolve_name<D: Dial>(
     request: &OwnedRequest,
     client: &Client,
@@ -53,17 +53,34 @@ async fn resolve_name<D: Dial>(
         Target::Ip(address) => Ok(address),
         Target::I2p(name) => {
             service.dialler.lookup(&key, &name).await?;
-            let target = NamedTarget::I2p(name);
-            let owner = service.address_owner(client);
-            let of = |family| service.addresses.address_of(&owner, &target, family);
-            let address = match of(Family::V4) {
-                Err(_) if !v4_only => of(Family::V6),
-                address => address,
-            };
-            address.map_err(|_| Failure::NoVirtualAddress)
+            virtual_address(&NamedTarget::I2p(name), v4_only, client, service)
+        }
+        Target::ClearNet(ref host) => {
+            service.routing.check_outside(&target)?;
+            virtual_address(&NamedTarget::ClearNet(host.clone()), v4_only, client, service)
         }
         _ => Err(Failure::NotAllowed),
     }
+}
+
+/// The address that stands for a name. Contained programs have addresses of their run, which are not kept here: they get one without a
+/// meaning.
+fn virtual_address<D>(
+    target: &NamedTarget,
+    v4_only: bool,
+    client: &Client,
+    service: &Service<D>,
+) -> Result<IpAddr, Failure> {
+    if matches!(client.address, ClientAddress::Contained(_)) {
+        return Ok(Ipv4Addr::UNSPECIFIED.into());
+    }
+    let owner = service.address_owner(client);
+    let of = |family| service.addresses.address_of(&owner, target, family);
+    let address = match of(Family::V4) {
+        Err(_) if !v4_only => of(Family::V6),
+        address => address,
+    };
+    address.map_err(|_| Failure::NoVirtualAddress)
 }
 
 /// Handles RESOLVE_PTR. The address may also be given as text.

@@ -119,6 +119,14 @@ impl<D> Service<D> {
         access.authentication.negotiation(isolates && !access.prefer_no_authentication)
     }
 
+    /// The same service for contained programs, at [their listener](crate::Listeners::bind_for_contained_programs). Its clients need no
+    /// password that grants access. Each is isolated by the username and password that it sends, and so are its names, whatever the
+    /// tunnel isolates by. It is told failures by Tor's extended codes.
+    #[must_use]
+    pub fn for_contained_programs(self) -> Self {
+        Self { access: AccessPolicy::of_contained_programs(), ..self }
+    }
+
     /// Sets how clients on this machine are told apart.
     #[must_use]
     pub fn with_local_clients(self, local_clients: LocalClients) -> Self {

@@ -18,6 +18,9 @@ pub(crate) enum Listener {
     Tcp(TcpListener),
     #[cfg(unix)]
     Unix(UnixSocket),
+    /// A Unix socket for contained programs.
+    #[cfg(unix)]
+    Contained(UnixSocket),
     /// Connections that lead elsewhere.
     Transparent(Interception, TcpListener),
     /// DNS.
@@ -47,7 +50,7 @@ impl Listener {
         match self {
             Self::Tcp(listener) => listener.local_addr().map(BoundAddress::Tcp),
             #[cfg(unix)]
-            Self::Unix(socket) => socket.path().map(BoundAddress::Unix),
+            Self::Unix(socket) | Self::Contained(socket) => socket.path().map(BoundAddress::Unix),
             Self::Transparent(how, listener) => {
                 listener.local_addr().map(|address| BoundAddress::Transparent(*how, address))
             }
@@ -85,8 +88,14 @@ impl Listener {
             Self::Transparent(how, listener) => gateway::accept(*how, listener).await,
             #[cfg(unix)]
             Self::Unix(socket) => {
-                let (stream, user) = socket.accept().await?;
-                let address = ClientAddress::User(user);
+                let (stream, peer) = socket.accept().await?;
+                let address = ClientAddress::User(peer.uid());
+                Ok(Accepted { client: stream.into(), address, purpose: Purpose::Proxy })
+            }
+            #[cfg(unix)]
+            Self::Contained(socket) => {
+                let (stream, process) = socket.accept_own().await?;
+                let address = ClientAddress::Contained(process);
                 Ok(Accepted { client: stream.into(), address, purpose: Purpose::Proxy })
             }
         }

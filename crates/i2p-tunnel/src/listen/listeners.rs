@@ -53,6 +53,20 @@ impl Listeners {
         Ok(Self(listeners))
     }
 
+    /// Listens on a Unix socket for contained programs, as which [`for_contained_programs`](crate::Service::for_contained_programs)
+    /// serves its clients. Only our own user and root can connect. A process that connects is one client, with a share of its own.
+    ///
+    /// # Errors
+    /// [`BindError`], as for [`ListenAt::Unix`].
+    #[cfg(unix)]
+    pub async fn bind_for_contained_programs(path: &std::path::Path) -> Result<Self, BindError> {
+        let file = super::place::SocketFile::new(path);
+        match unix_socket::bind(&file).await {
+            Ok(socket) => Ok(Self(vec![Listener::Contained(socket)])),
+            Err(cause) => Err(BindError { at: ListenAt::Unix(file), cause }),
+        }
+    }
+
     /// The addresses of all sockets, in the order of the places. A place has several if its name was inherited several times.
     ///
     /// # Errors

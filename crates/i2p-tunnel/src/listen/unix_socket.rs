@@ -9,9 +9,12 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use tokio::net::{UnixListener, UnixStream};
+use tokio::net::{UnixListener, UnixStream, unix::UCred};
 
 use super::place::{BindCause, SocketFile};
+
+/// A program of root can do anything as any user anyway.
+const ROOT: u32 = 0;
 
 /// A listening Unix socket.
 #[derive(Debug)]
@@ -41,11 +44,24 @@ impl UnixSocket {
         self.file.as_ref().map(|file| file.0.clone())
     }
 
-    /// Waits for the next client. Returns its connection and the user id that it runs as (`SO_PEERCRED`).
-    pub(crate) async fn accept(&self) -> io::Result<(UnixStream, u32)> {
+    /// Waits for the next client. Returns its connection, and the user and the process that it runs as (`SO_PEERCRED`).
+    pub(crate) async fn accept(&self) -> io::Result<(UnixStream, UCred)> {
         let (stream, _) = self.listener.accept().await?;
-        let user = stream.peer_cred()?.uid();
-        Ok((stream, user))
+        let peer = stream.peer_cred()?;
+        Ok((stream, peer))
+    }
+
+    /// Waits for the next client that runs as the owner of the socket or as root. Returns its connection and the number of its process;
+    /// 0 if the system does not tell. The permissions of the file keep others out. Should they change, a stranger is let go without a word.
+    pub(crate) async fn accept_own(&self) -> io::Result<(UnixStream, u32)> {
+        loop {
+            let (stream, peer) = self.accept().await?;
+            let owner = self.file.as_ref().map(|file| file.0.owner);
+            if owner == Some(peer.uid()) || peer.uid() == ROOT {
+                let process = peer.pid().and_then(|process| u32::try_from(process).ok());
+                return Ok((stream, process.unwrap_or_default()));
+            }
+        }
     }
 }
 
@@ -81,7 +97,8 @@ fn without_temporary_name(error: io::Error) -> io::Error {
 fn put_in_place(file: &SocketFile, temporary: PathBuf) -> io::Result<RemovedOnDrop> {
     let metadata = fs::symlink_metadata(&temporary)?;
     let identity = (metadata.dev(), metadata.ino());
-    let mut bound = BoundFile { path: temporary, identity, own_group: metadata.gid() };
+    let (owner, own_group) = (metadata.uid(), metadata.gid());
+    let mut bound = BoundFile { path: temporary, identity, owner, own_group };
     bound.change(file)?;
     fs::rename(&bound.path, &file.path)?;
     bound.path.clone_from(&file.path);
@@ -110,6 +127,8 @@ pub(crate) struct BoundFile {
     path: PathBuf,
     /// Device and inode. They show whether another process has put its own socket at the path.
     identity: (u64, u64),
+    /// Our own user.
+    owner: u32,
     /// The group that it was created with.
     own_group: u32,
 }

@@ -9,6 +9,8 @@ mod authentication;
 mod bind;
 mod caps;
 mod closed_clients;
+#[cfg(unix)]
+mod contained;
 mod dial_from_outside;
 mod dns;
 mod draining;

@@ -151,13 +151,3 @@ async fn i2p_names_never_reach_an_outproxy() {
     assert!(exit.requests().is_empty(), "{:?}", exit.requests());
     assert_eq!(routed.outproxy_for("example.com", 80).await.unwrap(), "exit", "the outproxy works");
 }
-
-/// RESOLVE is for I2P names only.
-#[tokio::test]
-async fn resolve_never_reaches_an_outproxy() {
-    let bridge = TestBridge::start().await;
-    let exit = Exit::start("exit", GRANTED).await;
-    let routed = routed(&bridge, all_via(&["exit"]), vec![exit.over_tcp(Socks5)]).await;
-    assert_eq!(routed.proxy.resolve("example.com").await, Err(2));
-    assert!(exit.requests().is_empty());
-}

@@ -1,11 +1,17 @@
-//! RESOLVE and RESOLVE_PTR: I2P names get virtual addresses, those give the names back, and everything else is refused.
+//! RESOLVE and RESOLVE_PTR: I2P names and hosts to which a route leads get virtual addresses, those give the names back, and everything
+//! else is refused.
 
 use std::{net::IpAddr, num::NonZeroUsize};
 
 use i2p_name::{VirtualOptions, VirtualRanges};
+use i2p_tunnel::OutproxyProtocol::Socks5;
 use sam_testkit::{Act, Dialect, TestBridge};
 
-use crate::common::{self, b32, domain, proxy, proxy_with_addresses, socks5_command};
+use crate::common::{
+    self, b32, domain,
+    exit::{Exit, GRANTED, route, routed},
+    proxy, proxy_with_addresses, socks5_command,
+};
 
 /// A SOCKS4a RESOLVE request.
 fn socks4a_resolve(host: &str) -> Vec<u8> {
@@ -91,6 +97,26 @@ async fn hosts_outside_i2p_are_not_resolved() {
         assert_eq!(common::address_in(&answer[2..]), Err(8), "{name} is not an address");
     }
     assert_eq!(bridge.commands().len(), before, "the router was asked");
+}
+
+#[tokio::test]
+async fn hosts_to_which_a_route_leads_are_resolved_by_the_outproxy_when_it_connects() {
+    let bridge = TestBridge::start().await;
+    let exit = Exit::start("exit", GRANTED).await;
+    let routes = vec![route("bad.example", "1-65535", &[]), route("*.example", "443", &["exit"])];
+    let routed = routed(&bridge, routes, vec![exit.over_tcp(Socks5)]).await;
+    let address = routed.proxy.resolve("WWW.example.").await.unwrap();
+    assert!(matches!(address, IpAddr::V4(v4) if v4.octets()[0] == 250), "{address}");
+    assert_eq!(routed.proxy.resolve_ptr(address).await.unwrap(), "www.example");
+    for host in ["bad.example", "example.com", "localhost", "a.localhost"] {
+        assert_eq!(routed.proxy.resolve(host).await, Err(2), "{host}");
+    }
+    assert!(exit.requests().is_empty(), "it is asked only to connect");
+    let text = address.to_string();
+    assert_eq!(routed.outproxy_for(&text, 80).await, Err(2), "no route leads to this port");
+    assert_eq!(routed.outproxy_for(&text, 443).await, Ok("exit".to_owned()));
+    assert_eq!(exit.requests(), ["www.example:443"]);
+    assert_eq!(routed.proxy.exchange(&socks4a_resolve("www.example")).await[..2], [0, 90]);
 }
 
 #[tokio::test]

@@ -119,7 +119,7 @@ fn target<D>(name: &[u8], service: &Service<D>) -> Result<NamedTarget, Failure> 
 /// identifies it, and so only to addresses of the same family. A user of this machine is identified by the kernel.
 fn has_family(client: &Client, family: Family) -> bool {
     match client.address {
-        ClientAddress::User(_) => true,
+        ClientAddress::User(_) | ClientAddress::Contained(_) => true,
         ClientAddress::Ip(ip) | ClientAddress::Local { ip, .. } => ip.is_ipv4() == (family == Family::V4),
     }
 }

@@ -2,7 +2,10 @@
 
 use std::{io, net::SocketAddr, sync::Arc, time::Duration};
 
-use socks_wire::{Address, stream::Accepted};
+use socks_wire::{
+    Address,
+    stream::{Accepted, OwnedAddress, OwnedRequest},
+};
 use tokio::{net::UdpSocket, sync::Notify, time::timeout};
 
 use super::{
@@ -12,7 +15,7 @@ use super::{
     source::ClientSource,
 };
 use crate::{
-    client::{Client, IsolationKey},
+    client::{Client, ClientAddress, IsolationKey},
     connection::{
         handshake::PendingRequest,
         outcome::{NextStep, refuse, with_dial_timeout},
@@ -34,7 +37,7 @@ pub(crate) async fn associate<D: Dial>(
     service: &Service<D>,
     stop: &Stop,
 ) -> io::Result<NextStep> {
-    let (tcp, mut source, key) = match parties(&accepted, client, service) {
+    let (own, mut source, key) = match parties(&accepted, client, service) {
         Ok(parties) => parties,
         Err(failure) => return refuse(PendingRequest::Socks(accepted), failure, service).await,
     };
@@ -44,7 +47,7 @@ pub(crate) async fn associate<D: Dial>(
         Some(Err(failure)) => return refuse(PendingRequest::Socks(accepted), failure, service).await,
         None => return Ok(NextStep::Done),
     };
-    let (socket, relay) = match bind(tcp).await {
+    let (socket, relay) = match bind(own).await {
         Ok(bound) => bound,
         Err(error) => {
             tracing::debug!(%error, "no socket for datagrams");
@@ -65,19 +68,34 @@ pub(crate) async fn associate<D: Dial>(
     Ok(NextStep::Close(control))
 }
 
-/// The address that the client has connected to, the source of its datagrams, and the key that isolates it.
+/// The address whose host the relay is bound to, the source of the client's datagrams, and the key that isolates it.
 fn parties<D: Dial>(
     accepted: &Accepted<Socket>,
     client: &Client,
     service: &Service<D>,
 ) -> Result<(SocketAddr, ClientSource, IsolationKey), Failure> {
-    // A client on a Unix socket has no address by which its datagrams could be recognised.
-    let tcp = accepted.stream().tcp_addresses().ok_or(Failure::CommandNotSupported)?;
     let key = service.sessions.client_key(client).ok_or(Failure::CommandNotSupported)?;
-    Ok((tcp.0, ClientSource::of(accepted.request(), tcp), key))
+    let (own, source) = match (accepted.stream().tcp_addresses(), client.address) {
+        (Some(tcp), _) => (tcp.0, ClientSource::of(accepted.request(), tcp)),
+        (None, ClientAddress::Contained(_)) => {
+            let socket = socket_on_loopback(accepted.request()).ok_or(Failure::AddressTypeNotSupported)?;
+            (socket, ClientSource::at(socket))
+        }
+        // A client on another Unix socket has no address by which its datagrams could be recognised.
+        (None, _) => return Err(Failure::CommandNotSupported),
+    };
+    Ok((own, source, key))
 }
 
-/// Binds the relay's socket, and returns its address: one of the address that the client has connected to.
+/// The client's socket for datagrams, if the request names one that other machines cannot send from.
+fn socket_on_loopback(request: &OwnedRequest) -> Option<SocketAddr> {
+    match request.address {
+        OwnedAddress::Ip(ip) if ip.is_loopback() && request.port != 0 => Some((ip, request.port).into()),
+        _ => None,
+    }
+}
+
+/// Binds the relay's socket, and returns its address: one of the host of `own`.
 async fn bind(own: SocketAddr) -> io::Result<(UdpSocket, SocketAddr)> {
     let socket = UdpSocket::bind(any_port_on(own)).await?;
     let relay = socket.local_addr()?;

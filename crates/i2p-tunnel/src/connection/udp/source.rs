@@ -47,10 +47,11 @@ impl ReturnAddress {
     }
 }
 
-/// Decides which datagrams are the client's: those from the address of its TCP connection, and from one port at a time.
+/// Decides which datagrams are the client's: those from the address of its TCP connection, and from one port at a time; or those from
+/// the socket that it names, if it has no TCP connection.
 pub(super) struct ClientSource {
     /// Our end of the client's TCP connection, and the client's end.
-    tcp: (SocketAddr, SocketAddr),
+    tcp: Option<(SocketAddr, SocketAddr)>,
     address: ReturnAddress,
     /// Whether the client announced its port. No other port takes its place.
     is_announced: bool,
@@ -72,9 +73,18 @@ impl ClientSource {
             OwnedAddress::Ip(ip) if ip.is_unspecified() || ip.to_canonical() == client.ip() => request.port,
             OwnedAddress::Ip(_) | OwnedAddress::Domain(_) => 0,
         };
+        Self { tcp: Some(tcp), ..Self::new(client, announced) }
+    }
+
+    /// The socket at this address and no other. As long as the client has it open, no other program can have its address.
+    pub(super) fn at(socket: SocketAddr) -> Self {
+        Self::new(any_port_on(socket), socket.port())
+    }
+
+    fn new(host: SocketAddr, announced: u16) -> Self {
         Self {
-            tcp,
-            address: ReturnAddress::new(client, announced),
+            tcp: None,
+            address: ReturnAddress::new(host, announced),
             is_announced: announced != 0,
             last_heard: Instant::now(),
             relay: None,
@@ -123,7 +133,10 @@ impl ClientSource {
     /// client's machine knows: `true` if that is another machine.
     fn is_of_clients_user(&self, from: SocketAddr) -> bool {
         #[cfg(target_os = "linux")]
-        return self.relay.is_some_and(|relay| local_users::are_the_same(self.tcp, relay, from));
+        return self
+            .tcp
+            .zip(self.relay)
+            .is_some_and(|(tcp, relay)| local_users::are_the_same(tcp, relay, from));
         #[cfg(not(target_os = "linux"))]
         {
             let _ = (self.tcp, self.relay, from);
@@ -245,6 +258,23 @@ mod tests {
         assert!(hears(&mut source, new));
         assert_eq!(source.address().get(), Some(new.parse().unwrap()));
         assert!(!hears(&mut source, old), "one port at a time");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_socket_that_the_client_named_is_its_only_one() {
+        for (socket, others) in [
+            ("127.0.0.1:60000", ["127.0.0.1:60001", "127.0.0.2:60000", "[::1]:60000"]),
+            ("[::1]:60000", ["[::1]:60001", "[::2]:60000", "127.0.0.1:60000"]),
+        ] {
+            let mut source = ClientSource::at(socket.parse().unwrap());
+            source.relayed_at("127.0.0.1:5000".parse().unwrap());
+            assert_eq!(source.address().get(), Some(socket.parse().unwrap()));
+            for other in others {
+                advance(PORT_SILENCE * 100).await;
+                assert!(!hears(&mut source, other), "{other}");
+            }
+            assert!(hears(&mut source, socket));
+        }
     }
 
     #[tokio::test(start_paused = true)]

@@ -55,7 +55,7 @@ fn facts<D>(visit: &Visit<'_, D>, router: Option<String>) -> Vec<(&'static str, 
     let service = visit.service;
     let credentials = match service.access.authentication {
         Authentication::Isolation => "not needed; different ones get different identities",
-        Authentication::Required(_) => "needed",
+        Authentication::Required(_) | Authentication::AnyPassword => "needed",
     };
     let headers = match service.headers {
         HeaderPolicy::Filtered => "what names you or your program is removed",
