@@ -56,6 +56,10 @@ pub(crate) async fn run(config: &Config, name: &str, format: Format) -> Result<(
         CommandError::usage(format_args!("no client can ask for this name: {error}{advice}"))
     })?;
     let is_own = is_own_host(name.as_bytes());
+    let refusal = match &target {
+        Target::I2p(I2pName::Host(host)) => host.check_importable().err(),
+        _ => None,
+    };
     let resolution = match target {
         Target::I2p(name) if is_own => {
             Resolution::new(name.to_string(), "the proxy itself, which is never looked up")
@@ -77,9 +81,12 @@ pub(crate) async fn run(config: &Config, name: &str, format: Format) -> Result<(
         None if resolution.router_silent => Err(CommandError::run_time(
             "the name is unknown to the sources that answered; the router gave no answer, for the reason above",
         )),
-        None => Err(CommandError::run_time(
-            "the name is unknown: a client that asks for it gets an error, and nothing is sent",
-        )),
+        None => Err(CommandError::run_time(match refusal {
+            Some(refusal) => format!("the name is unknown, and no address book accepts it: {refusal}"),
+            None => {
+                "the name is unknown: a client that asks for it gets an error, and nothing is sent".to_owned()
+            }
+        })),
     }
 }
 

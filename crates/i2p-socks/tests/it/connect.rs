@@ -245,6 +245,12 @@ async fn refusals_are_explained() {
     let route = format!("{TCP}[[route]]\nvia = 'reject'\n");
     check(&["connect", "example.com", "80"], &route, &["a route refuses it"], 1);
     check(&["connect", "--udp", "nosuch.i2p"], TCP, &["in no address book"], 1);
+    check(
+        &["connect", "router.i2p"],
+        TCP,
+        &["no site in I2P", "are reserved, so no address book accepts them"],
+        1,
+    );
     check(&["connect", "no such host"], TCP, &["this host cannot be connected to"], 64);
     check(&["connect", "echo.i2p", "--linger", "1s"], TCP, &["--udp"], 64);
     check(&["connect", "echo.i2p", "--tunnel", "other"], TCP, &["no tunnel of this name"], 64);

@@ -247,6 +247,12 @@ async fn resolve_shows_where_a_name_leads() {
     let (code, stdout, stderr) = resolve("mail.i2p", &[]);
     assert_eq!(code, Some(0), "{stderr}");
     assert!(stdout.ends_with("service _smtp._tcp: port 25\n"), "{stdout}");
+    let (code, _, stderr) = resolve("router.i2p", &[]);
+    assert_eq!(code, Some(1), "{stderr}");
+    assert!(
+        stderr.contains("no address book accepts it: the name is reserved: proxy.i2p, router.i2p"),
+        "{stderr}"
+    );
     let (code, stdout, stderr) = resolve("a b.i2p", &[]);
     assert_eq!((code, stdout.as_str()), (Some(64), ""));
     assert!(stderr.contains("byte 0x20 at position 1"), "{stderr}");

@@ -6,6 +6,7 @@ impl Failure {
     pub(crate) fn title(self) -> &'static str {
         match self {
             Self::NameUnknown => "No address book knows this name",
+            Self::NameReserved => "This name is no site in I2P",
             Self::MalformedName => "This is not an address",
             Self::Unreachable | Self::ClientKeyMissing => "The site cannot be reached",
             Self::TimedOut => "The site did not answer in time",
@@ -35,6 +36,10 @@ impl Failure {
             Self::NameUnknown => {
                 "Check the spelling. A new name has to be in an address book first: the router's, or the proxy's own if it has one (i2p-socks \
                 names add). A .b32.i2p address needs none."
+            }
+            Self::NameReserved => {
+                "router.i2p, console.i2p, mail.i2p, proxy.i2p and the names below them are reserved, so no address book accepts them. \
+                Open the router's console at its own address, without the proxy; the proxy's pages are at http://proxy.i2p/."
             }
             Self::Unreachable => {
                 "The service is offline, or in I2P its lease set was not found yet: try again in a minute. If no service in I2P \
@@ -133,6 +138,10 @@ impl Failure {
             Self::NameUnknown => {
                 "Check the spelling, or use the site's .b32.i2p address. If the proxy has an address book, its user can add the name with \
                 i2p-socks names add."
+            }
+            Self::NameReserved => {
+                "It is reserved for the router and the proxy. Open the router's console at its own address, without the proxy. The \
+                proxy's pages are at http://proxy.i2p/."
             }
             Self::Unreachable | Self::TimedOut => {
                 "The site may be offline, or, if it is in I2P, the router may have just started. Try again in a minute."

@@ -14,6 +14,8 @@ pub enum Failure {
     MalformedName,
     /// The name is in no address book.
     NameUnknown,
+    /// The same for a name that no address book may have, since it stands for the router or the proxy.
+    NameReserved,
     /// The destination's lease set was not found, or the destination does not answer.
     Unreachable,
     /// The destination did not answer in time.
@@ -89,9 +91,10 @@ pub struct FailureRow {
 
 impl Failure {
     /// All variants, for tables and tests.
-    pub const ALL: [Self; 28] = [
+    pub const ALL: [Self; 29] = [
         Self::MalformedName,
         Self::NameUnknown,
+        Self::NameReserved,
         Self::Unreachable,
         Self::TimedOut,
         Self::Refused,
@@ -139,6 +142,13 @@ impl Failure {
                 404,
                 "name_unknown",
                 "the name is in no address book",
+            ),
+            Self::NameReserved => (
+                Code::HOST_UNREACHABLE,
+                Some(Code::DESCRIPTOR_NOT_FOUND),
+                404,
+                "name_reserved",
+                "the name stands for the router or the proxy, and is no site in I2P",
             ),
             Self::Unreachable => (
                 Code::HOST_UNREACHABLE,

@@ -101,7 +101,7 @@ impl OutproxyFailure {
     /// The failure for an outproxy that could not be reached over I2P.
     pub(super) fn reaching_outproxy(failure: Failure) -> Self {
         match failure {
-            Failure::NameUnknown => Self::Outproxy(OutproxyFault::NameUnknown),
+            Failure::NameUnknown | Failure::NameReserved => Self::Outproxy(OutproxyFault::NameUnknown),
             Failure::TimedOut => Self::Outproxy(OutproxyFault::TimedOut),
             Failure::Unreachable | Failure::Refused | Failure::ClientKeyMissing => {
                 Self::Outproxy(OutproxyFault::Unreachable)

@@ -2,7 +2,7 @@
 
 use std::{pin::Pin, sync::Arc};
 
-use i2p_name::{B32, Destination, HostName, I2pName};
+use i2p_name::{B32, Destination, HostName, I2pName, ImportRefusal};
 use i2p_sam::{Error, Session};
 
 use super::{attempt_error::AttemptError, pool::SessionLease};
@@ -123,7 +123,17 @@ impl Resolver {
         let found = self.resolve(lookup, host, identity.ask_router(host)).await;
         match found.map_err(|error| if streams.are_lost() { AttemptError::SessionLost } else { error })? {
             Some(found) => Ok(found),
-            None => Err(AttemptError::Failed(Failure::NameUnknown)),
+            None => Err(AttemptError::Failed(failure_of_unknown(host))),
         }
+    }
+}
+
+/// What a name is that no source knows. Names that no address book may have must not be advised to be added to one.
+fn failure_of_unknown(host: &HostName) -> Failure {
+    match host.check_importable() {
+        Ok(()) => Failure::NameUnknown,
+        // The `.b32` is missing.
+        Err(ImportRefusal::LooksLikeBase32) => Failure::MalformedName,
+        Err(_) => Failure::NameReserved,
     }
 }

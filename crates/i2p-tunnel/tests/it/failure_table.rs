@@ -59,6 +59,7 @@ fn the_failure_table_has_these_codes() {
     let expected = [
         (1, 0xf6, 400),
         (4, 0xf0, 404),
+        (4, 0xf0, 404),
         (4, 0xf0, 502),
         (6, 0xf7, 504),
         (5, 0xf2, 502),

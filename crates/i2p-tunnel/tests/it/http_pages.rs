@@ -65,6 +65,37 @@ async fn people_get_pages_and_programs_get_text() {
     );
 }
 
+/// No address book would accept them.
+#[tokio::test]
+async fn nobody_is_advised_to_add_a_reserved_name() {
+    let bridge = TestBridge::start().await;
+    for name in ["router.i2p", "console.i2p", "webmail.mail.i2p", "a.proxy.i2p"] {
+        bridge.on(&format!("NAMING LOOKUP NAME={name}"), [Act::line("NAMING REPLY RESULT=KEY_NOT_FOUND")]);
+    }
+    let jump = || [JumpService { host: "jump.i2p".into(), url: "http://jump.i2p/?a=".into() }].into();
+    let proxy = proxy_with_service(&bridge, |service| {
+        service.with_access(all_protocols()).with_jump_services(jump())
+    })
+    .await;
+    let mut client = proxy.connect().await;
+    for name in ["router.i2p", "Console.I2P.", "webmail.mail.i2p", "a.proxy.i2p"] {
+        for fields in [BROWSER, "Accept: */*\r\n"] {
+            let (head, text) = ask(&mut client, &get(name, fields)).await;
+            assert!(head.starts_with("HTTP/1.1 404 This name is no site in I2P\r\n"), "{head}");
+            assert!(fields != BROWSER || text.contains("SOCKS 04/F0, name_reserved"), "{text}");
+            for advice in ["names add", "in an address book", "jump.i2p"] {
+                assert!(!text.contains(advice), "{advice}: {text}");
+            }
+        }
+    }
+    // The .b32 is missing, which no address book makes up for.
+    let name = format!("{}.i2p", "a".repeat(52));
+    bridge.on(&format!("NAMING LOOKUP NAME={name}"), [Act::line("NAMING REPLY RESULT=KEY_NOT_FOUND")]);
+    let (head, text) = ask(&mut client, &get(&name, BROWSER)).await;
+    assert!(head.starts_with("HTTP/1.1 400 This is not an address\r\n"), "{head}");
+    assert!(text.contains("before .b32.i2p") && !text.contains("names add"), "{text}");
+}
+
 #[tokio::test]
 async fn a_person_who_waits_for_tunnels_gets_a_page_that_loads_itself_again() {
     let bridge = TestBridge::start().await;

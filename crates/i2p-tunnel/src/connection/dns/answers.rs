@@ -154,7 +154,8 @@ fn encode<D>(query: &Query, outcome: &Outcome, service: &Service<D>) -> Vec<u8> 
         Outcome::Address(address) => Answer::Address { address: *address, ttl_seconds },
         Outcome::Name(name) => Answer::Name { name, ttl_seconds },
         Outcome::NoData => Answer::NoData,
-        Outcome::Unknown(_) | Outcome::Failed(Failure::NameUnknown | Failure::MalformedName) => {
+        Outcome::Unknown(_)
+        | Outcome::Failed(Failure::NameUnknown | Failure::NameReserved | Failure::MalformedName) => {
             Answer::NoSuchName
         }
         Outcome::Failed(_) => Answer::Failure,
