@@ -7,14 +7,15 @@ use tokio_util::sync::CancellationToken;
 use super::ports::PortsFile;
 use crate::{
     command_error::CommandError,
-    config::{Config, problem::Place, tunnel::KeyMode},
+    config::{Config, problem::Place, tunnel::KeyMode, values::Backend},
     control::{routes::Routes, state_dir::StateDirOwner},
     listener::Listener,
 };
 
 /// The state directory with the control socket and `ports.json`, if it can be used.
 pub(crate) struct StateDirectory {
-    taken: Option<TakenDirectory>,
+    /// It, or why it cannot be used.
+    taken: Result<TakenDirectory, String>,
     /// The address of the admin endpoint, if there is one.
     admin: Option<String>,
 }
@@ -45,6 +46,13 @@ impl Consequence {
             let text = format!("{error}. The subscriptions under [names] need it to store names: {advice}");
             return Self::Refused(text, Place::of("names", "subscriptions"));
         }
+        if matches!(config.router.backend, Backend::I2pd | Backend::Embedded) {
+            let text = format!(
+                "{error}. The router that the proxy starts keeps its files there, which no two routers can share: stop the other proxy \
+                 if there is one, or {advice}"
+            );
+            return Self::Refused(text, Place::of("router", "backend"));
+        }
         Self::Without(format!(
             "{error}. The proxy runs without its own address book, and commands such as status cannot reach it; {advice}"
         ))
@@ -60,7 +68,7 @@ struct TakenDirectory {
 
 impl StateDirectory {
     /// Takes the state directory for this proxy. If it cannot be used, the proxy runs without address book and control socket,
-    /// unless the configuration has subscriptions or persistent identities.
+    /// unless the configuration has subscriptions or persistent identities, or a router of the proxy's own.
     pub(crate) fn take(config: &Config, admin: Option<&str>) -> Result<Self, CommandError> {
         let admin = admin.map(str::to_owned);
         let result = config.state_dir().map_err(|error| error.to_string()).and_then(|path| {
@@ -69,12 +77,12 @@ impl StateDirectory {
             Ok(TakenDirectory { control, ports: PortsFile::new(&path), path })
         });
         match result {
-            Ok(directory) => Ok(Self { taken: Some(directory), admin }),
+            Ok(directory) => Ok(Self { taken: Ok(directory), admin }),
             Err(error) => match Consequence::of(config, &error) {
                 Consequence::Refused(text, _) => Err(CommandError::run_time(text)),
                 Consequence::Without(text) => {
                     tracing::warn!("{text}");
-                    Ok(Self { taken: None, admin })
+                    Ok(Self { taken: Err(error), admin })
                 }
             },
         }
@@ -97,7 +105,7 @@ impl StateDirectory {
     /// same ones.
     pub(crate) fn refuse_persistent_keys(&self, config: &Config) -> Result<(), CommandError> {
         match config.persistent_keys().first() {
-            Some(tunnel) if self.taken.is_none() => Err(CommandError::run_time(format_args!(
+            Some(tunnel) if self.taken.is_err() => Err(CommandError::run_time(format_args!(
                 "tunnel {tunnel} has key = \"persistent\", and this proxy could not use its state directory when it started: choose \
                  another directory with --state-dir DIR, and restart it"
             ))),
@@ -107,12 +115,21 @@ impl StateDirectory {
 
     /// Its path, if this process has it.
     pub(crate) fn path(&self) -> Option<&Path> {
-        self.taken.as_ref().map(|taken| taken.path.as_path())
+        self.taken.as_ref().ok().map(|taken| taken.path.as_path())
+    }
+
+    /// Why no router that keeps its files there can be started; `None` if one can.
+    pub(crate) fn refuses_router(&self) -> Option<String> {
+        let error = self.taken.as_ref().err()?;
+        Some(format!(
+            "no router of the proxy's own is started, because its files would be in the state directory. {error}: stop the other proxy \
+             if there is one, or choose another directory with --state-dir DIR"
+        ))
     }
 
     /// Serves the control socket, and writes `ports.json`.
     pub(crate) fn serve(&mut self, routes: Routes, listeners: &[Listener], stop: &CancellationToken) {
-        if let Some(taken) = &mut self.taken {
+        if let Ok(taken) = &mut self.taken {
             taken.control.serve(routes, stop);
         }
         self.write_ports(listeners);
@@ -120,7 +137,7 @@ impl StateDirectory {
 
     /// Writes `ports.json`.
     pub(crate) fn write_ports(&self, listeners: &[Listener]) {
-        if let Some(TakenDirectory { ports, .. }) = &self.taken {
+        if let Ok(TakenDirectory { ports, .. }) = &self.taken {
             ports.write(listeners, self.admin.as_deref());
         }
     }

@@ -37,12 +37,13 @@ pub(crate) struct Router {
 }
 
 impl Router {
-    /// Finds a router or starts one.
+    /// Finds a router or starts one. `no_own_router`: why `auto` cannot start one, if it cannot.
     pub(crate) async fn find_or_start(
         user: RouterUser,
         config: &Config,
         progress: &Progress,
         names: &NameService,
+        no_own_router: Option<String>,
     ) -> Result<Self, CommandError> {
         let bridge = bridge(config)?;
         match config.router.backend {
@@ -65,19 +66,24 @@ impl Router {
                     }
                 ))),
             },
-            Backend::Auto => Self::find_or_start_any(bridge, user, config, progress, names).await,
+            Backend::Auto => {
+                // A proxy that waits for the bridge that it has used before starts no router in any case.
+                let none = no_own_router.filter(|_| UsedBridge::of(config).file().is_none());
+                let choice = none.map_or_else(|| OwnChoice::of(config), OwnChoice::None);
+                Self::find_or_start_any(bridge, choice, user, config, progress, names).await
+            }
         }
     }
 
     /// `auto`: a running router, else an installed i2pd, else the embedded router.
     async fn find_or_start_any(
         bridge: Bridge,
+        choice: OwnChoice,
         user: RouterUser,
         config: &Config,
         progress: &Progress,
         names: &NameService,
     ) -> Result<Self, CommandError> {
-        let choice = OwnChoice::of(config);
         if user == RouterUser::Command {
             return match probe(&bridge, progress).await {
                 Ok(()) => Ok(Self::external(bridge, config)),

@@ -31,9 +31,14 @@ pub(crate) enum RouterEvent {
 }
 
 impl<'a> RouterSearch<'a> {
-    /// Begins with the first [`next`](Self::next).
-    pub(crate) fn new(config: &'a Config, progress: &'a Progress, names: &'a NameService) -> Self {
-        let search = Router::find_or_start(RouterUser::Proxy, config, progress, names);
+    /// Begins with the first [`next`](Self::next). `no_own_router`: why the proxy cannot start one itself, if it cannot.
+    pub(crate) fn new(
+        config: &'a Config,
+        progress: &'a Progress,
+        names: &'a NameService,
+        no_own_router: Option<String>,
+    ) -> Self {
+        let search = Router::find_or_start(RouterUser::Proxy, config, progress, names, no_own_router);
         Self {
             bridge: Bridge::undecided(),
             searching: Some(Box::pin(search)),

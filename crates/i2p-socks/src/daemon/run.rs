@@ -92,7 +92,7 @@ pub(crate) async fn run(
     let risks = config.risks();
     warn_of_new_risks(&risks, &[]);
     let at_start = config.clone();
-    let mut router = RouterSearch::new(&at_start, progress, &names);
+    let mut router = RouterSearch::new(&at_start, progress, &names, state_directory.refuses_router());
     if let Some(why) = lack_of_keys(&config) {
         // The router makes their keys. Without them, their tunnels would be served with other identities.
         tracing::info!("{why}");

@@ -267,8 +267,38 @@ async fn a_second_proxy_does_not_start_i2pd_in_the_same_directory() {
     block_in_place(|| proxy.ready());
     let before = lab.sam();
     let mut second = lab.start(&["--router", "i2pd"]);
-    block_in_place(|| second.stderr_line("same state directory"));
+    block_in_place(|| {
+        second.stderr_line("another i2p-socks is running with it. The router that the proxy starts")
+    });
     assert_eq!(lab.sam(), before, "the configuration was overwritten");
+}
+
+/// It could start none of its own, so it looks once, and waits for nothing.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_second_proxy_that_finds_no_bridge_ends_at_once_and_starts_nothing() {
+    let lab = Lab::new(Fake::Healthy);
+    let free = nobody();
+    let mut proxy = lab.start(&["--router", "i2pd"]);
+    block_in_place(|| proxy.ready());
+    let before = lab.sam();
+    let begin = Instant::now();
+    let stderr = block_in_place(|| {
+        error(&lab, 1, &["run", "--router", "auto", "--sam", &free, "--listen", "127.0.0.1:0"])
+    });
+    assert!(begin.elapsed() < Duration::from_secs(4), "{:?}: {stderr}", begin.elapsed());
+    for part in
+        ["no SAM bridge answers at", "no router of the proxy's own is started", "choose another directory"]
+    {
+        assert!(stderr.contains(part), "{part} is not in {stderr}");
+    }
+    for part in ["trying for", "starting"] {
+        assert!(!stderr.contains(part), "{part} is in {stderr}");
+    }
+    assert_eq!(lab.sam(), before, "the configuration was overwritten");
+    // A bridge that answers serves it, as before.
+    let bridge = sam_testkit::TestBridge::start().await;
+    let mut second = lab.start(&["--router", "auto", "--sam", &bridge.address()]);
+    block_in_place(|| second.ready());
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -56,7 +56,7 @@ impl OwnSessions {
         });
         let state_dir = state_dir.filter(|path| path.is_dir());
         let names = NameService::open(&config, state_dir.as_deref()).await;
-        let router = Router::find_or_start(RouterUser::Command, &config, progress, &names).await?;
+        let router = Router::find_or_start(RouterUser::Command, &config, progress, &names, None).await?;
         progress.step(3, BUILDING_TUNNELS);
         let sessions = Sessions::open(&config, router.bridge(), names.resolver().clone()).await?;
         names.start_fetching(router.bridge(), &config.session);
