@@ -19,6 +19,7 @@ use crate::{
     config::{Config, admin::AdminListen, names::NamesConfig, tunnel::TunnelConfig},
     control::{DEMO_DIRECTORY, routes::Routes},
     daemon::{
+        exec_directory::ExecDirectory,
         home::StateDirectory,
         orders::{self, Order},
         run::{announce, drain, renew_identities},
@@ -84,7 +85,9 @@ pub(crate) async fn run(
     let Demo { _network, page, visitors: sessions } = demo;
     let Control { config, board, state_directory: _state_directory, ended } = control;
     let _ended = ended.drop_guard();
-    let tunnels = Tunnels::serve(bound, &config, inherited, &sessions, board.metrics(), names)?;
+    // Its network is no I2P, so no program is contained with it.
+    let sockets = (inherited, ExecDirectory::none());
+    let tunnels = Tunnels::serve(bound, &config, sockets, &sessions, board.metrics(), names)?;
     let risks = vec![NOT_ANONYMOUS.to_owned()];
     let running = Running { config, sessions, tunnels, own_router: None, address_book: None, risks };
     running.update_status(&board);
@@ -149,7 +152,7 @@ impl Control {
         let names = NameService::open(&self.config, self.state_directory.path()).await;
         let (routes, orders) = orders::add(handlers::add(&names, Routes::default()));
         let routes = pages(routes, &self.board, Visitors::OfUnixSocket);
-        self.state_directory.serve(routes, listeners, &self.ended);
+        self.state_directory.serve(routes, listeners, &[], &self.ended);
         Ok((names, orders))
     }
 }

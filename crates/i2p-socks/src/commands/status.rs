@@ -248,6 +248,11 @@ fn to_text(report: &StatusReport, needs_options: bool) -> String {
             }
         }
     }
+    let of_exec: Vec<_> =
+        report.tunnels.iter().filter(|tunnel| tunnel.exec).map(|tunnel| tunnel.name.as_str()).collect();
+    if !of_exec.is_empty() {
+        let _ = writeln!(text, "i2p-socks exec can use tunnel {}", of_exec.join(", "));
+    }
     if let Some(router) = &report.own_router {
         let _ = writeln!(text, "{}", router.line().escape_debug());
     }

@@ -339,6 +339,13 @@ impl TunnelConfig {
         self.open_to_others || self.requires_password()
     }
 
+    /// Whether `exec` can use it: it has a port or socket for SOCKS. Runs are kept apart, so one persistent identity for all is no choice.
+    pub(crate) fn serves_contained_programs(&self) -> bool {
+        let Protocols { socks4, socks4a, socks5, .. } = self.protocols.0;
+        let is_proxy = |at: &ListenAddress| !matches!(at.0, ListenAt::Transparent(..) | ListenAt::Dns(_));
+        (socks4 || socks4a || socks5) && self.key == KeyMode::Transient && self.listen.0.iter().any(is_proxy)
+    }
+
     /// Whether browsers can use it: they speak SOCKS5 and send no password.
     pub(crate) fn serves_browsers(&self) -> bool {
         self.protocols.0.socks5 && !self.requires_password()

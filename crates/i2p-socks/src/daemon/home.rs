@@ -128,17 +128,23 @@ impl StateDirectory {
     }
 
     /// Serves the control socket, and writes `ports.json`.
-    pub(crate) fn serve(&mut self, routes: Routes, listeners: &[Listener], stop: &CancellationToken) {
+    pub(crate) fn serve(
+        &mut self,
+        routes: Routes,
+        listeners: &[Listener],
+        exec: &[Listener],
+        stop: &CancellationToken,
+    ) {
         if let Ok(taken) = &mut self.taken {
             taken.control.serve(routes, stop);
         }
-        self.write_ports(listeners);
+        self.write_ports(listeners, exec);
     }
 
-    /// Writes `ports.json`.
-    pub(crate) fn write_ports(&self, listeners: &[Listener]) {
+    /// Writes `ports.json`. `exec` are the sockets of that command.
+    pub(crate) fn write_ports(&self, listeners: &[Listener], exec: &[Listener]) {
         if let Ok(TakenDirectory { ports, .. }) = &self.taken {
-            ports.write(listeners, self.admin.as_deref());
+            ports.write(listeners, exec, self.admin.as_deref());
         }
     }
 }

@@ -3,6 +3,7 @@
 
 pub(crate) mod bridge;
 pub(crate) mod datagram_support;
+pub(crate) mod exec_directory;
 mod file_descriptors;
 pub(crate) mod home;
 pub(crate) mod identities;

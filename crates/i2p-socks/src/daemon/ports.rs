@@ -24,6 +24,9 @@ struct Ports<'a> {
     pid: u32,
     /// The listeners of all tunnels.
     listeners: &'a [Listener],
+    /// The sockets of `exec`, for that command alone.
+    #[serde(skip_serializing_if = "<[_]>::is_empty")]
+    exec: &'a [Listener],
     /// The address of the admin endpoint.
     #[serde(skip_serializing_if = "Option::is_none")]
     admin: Option<&'a str>,
@@ -36,8 +39,8 @@ impl PortsFile {
     }
 
     /// Writes the file, whole or not at all.
-    pub(crate) fn write(&self, listeners: &[Listener], admin: Option<&str>) {
-        if let Err(error) = self.try_write(&Ports { pid: std::process::id(), listeners, admin }) {
+    pub(crate) fn write(&self, listeners: &[Listener], exec: &[Listener], admin: Option<&str>) {
+        if let Err(error) = self.try_write(&Ports { pid: std::process::id(), listeners, exec, admin }) {
             tracing::warn!(
                 "cannot write {}: {error}. Programs that look there for the address of the proxy will not find it",
                 self.0.display()
@@ -50,19 +53,20 @@ impl PortsFile {
     }
 }
 
+/// Where the proxy listens.
+#[derive(Debug, Deserialize)]
+pub(crate) struct ListeningAt {
+    pub(crate) listeners: Vec<Listener>,
+}
+
 /// The listeners of the proxy with this state directory; those of its last run if it was killed. `None` if there is no file.
-pub(crate) fn read(state_dir: &Path) -> Result<Option<Vec<Listener>>, String> {
-    #[derive(Deserialize)]
-    struct Read {
-        listeners: Vec<Listener>,
-    }
+pub(crate) fn read(state_dir: &Path) -> Result<Option<ListeningAt>, String> {
     let text = match files::read(&state_dir.join(FILE), MAX_FILE_BYTES) {
         Ok(text) => text,
         Err(error) if error.is_not_found() => return Ok(None),
         Err(error) => return Err(error.to_string()),
     };
-    let read: Read = serde_json::from_slice(&text).map_err(|error| error.to_string())?;
-    Ok(Some(read.listeners))
+    serde_json::from_slice(&text).map(Some).map_err(|error| error.to_string())
 }
 
 impl Drop for PortsFile {

@@ -12,6 +12,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::{
     datagram_support,
+    exec_directory::ExecDirectory,
     home::StateDirectory,
     identities,
     notify::ServiceManager,
@@ -80,11 +81,15 @@ pub(crate) async fn run(
         admin.serve(&board, &ended);
     }
     let mut state_directory = StateDirectory::take(&config, admin.as_ref().map(AdminEndpoint::address))?;
+    let exec_directory = ExecDirectory::open(state_directory.path());
+    let for_exec = BoundListener::bind_for_exec(&config, &exec_directory).await;
+    let exec_sockets: Vec<_> = for_exec.iter().flat_map(BoundListener::listeners).collect();
+    let bound: Vec<_> = bound.into_iter().chain(for_exec).collect();
     let open = NameService::open(&config, state_directory.path());
     let Some(names) = stop.run_until_cancelled(open).await else { return Ok(()) };
     let (routes, orders) = orders::add(handlers::add(&names, Routes::default()));
     let routes = pages(routes, &board, Visitors::OfUnixSocket);
-    state_directory.serve(routes, &listeners, &ended);
+    state_directory.serve(routes, &listeners, &exec_sockets, &ended);
     // Nothing is known of the router yet.
     ServiceManager.status("Starting: looking for an I2P router");
     tokio::spawn(ended.clone().run_until_cancelled_owned(report_to_service_manager(board.clone())));
@@ -106,7 +111,8 @@ pub(crate) async fn run(
         found?;
     }
     let sessions = Sessions::open(&config, router.bridge(), names.resolver().clone()).await?;
-    let tunnels = Tunnels::serve(bound, &config, inherited, &sessions, board.metrics(), names.clone())?;
+    let sockets = (inherited, exec_directory);
+    let tunnels = Tunnels::serve(bound, &config, sockets, &sessions, board.metrics(), names.clone())?;
     // Clients are served from here on. Until there is a session, they wait, and those who wait too long get an error with the reason.
     let address_book = AddressBookSource::new({
         let names = Arc::clone(&names);
@@ -301,7 +307,7 @@ impl RunContext<'_> {
             self.board.set_stage(Stage::Running { starting: start.waiting() });
         }
         self.log.change(running.config.log);
-        self.state_directory.write_ports(&running.tunnels.listeners());
+        self.state_directory.write_ports(&running.tunnels.listeners(), &running.tunnels.exec_sockets());
         let opened = listeners.opened.iter().filter(|listener| !start.waits(&listener.tunnel));
         announce(&opened.cloned().collect::<Vec<_>>());
         for gone in &listeners.closed {

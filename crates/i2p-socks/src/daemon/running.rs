@@ -87,6 +87,7 @@ impl Running {
     pub(crate) fn update_status(&self, board: &Board) {
         board.set_active(ActiveParts {
             listeners: self.tunnels.listeners(),
+            exec: self.tunnels.exec_sockets().into_iter().map(|socket| socket.tunnel).collect(),
             bridge: Some(self.sessions.bridge().clone()),
             own_router: self.own_router.clone(),
             address_book: self.address_book.clone(),

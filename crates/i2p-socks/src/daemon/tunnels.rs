@@ -1,6 +1,6 @@
 //! The listeners of all tunnels: bound at the start, changed by a reload, drained at the end.
 
-use std::{sync::Arc, time::Duration};
+use std::{path::Path, sync::Arc, time::Duration};
 
 use i2p_tunnel::{
     AddressPool, Admission, BoundAddress, Caps, InheritedSockets, JumpService, ListenAt, Listeners, Metrics,
@@ -10,6 +10,7 @@ use tokio::{sync::watch, task::JoinHandle, time::timeout};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use super::{
+    exec_directory::ExecDirectory,
     file_descriptors, listen,
     sessions::{Dialler, Sessions},
 };
@@ -25,11 +26,47 @@ type TunnelService = Service<Dialler>;
 /// A listener that is open but not served yet. Clients that connect already wait.
 pub(crate) struct BoundListener {
     tunnel: TunnelConfig,
-    /// The address in the configuration, perhaps with port 0.
-    configured: ListenAt,
+    place: Place,
     /// The actual addresses. systemd can pass several sockets under one name.
     addresses: Vec<BoundAddress>,
     listeners: Listeners,
+}
+
+/// Where a listener is, and for whom.
+#[derive(Debug, Clone, PartialEq, Eq)]
+enum Place {
+    /// For everybody, at this address of the configuration, perhaps with port 0.
+    Configured(ListenAt),
+    /// For contained programs, in the [`ExecDirectory`].
+    OfExec(ListenAt),
+}
+
+impl Place {
+    #[cfg(unix)]
+    fn of_exec(path: &Path) -> Self {
+        Self::OfExec(ListenAt::Unix(i2p_tunnel::SocketFile::new(path)))
+    }
+
+    /// There are none.
+    #[cfg(not(unix))]
+    fn of_exec(path: &Path) -> Self {
+        Self::OfExec(ListenAt::Inherited(path.display().to_string()))
+    }
+
+    fn at(&self) -> &ListenAt {
+        match self {
+            Self::Configured(at) | Self::OfExec(at) => at,
+        }
+    }
+
+    fn is_of_exec(&self) -> bool {
+        matches!(self, Self::OfExec(_))
+    }
+
+    /// Whether a listener at this place stays if the configuration has that one. Permissions are not compared.
+    fn is_kept_for(&self, other: &Self) -> bool {
+        self.is_of_exec() == other.is_of_exec() && self.at().is_same_place(other.at())
+    }
 }
 
 impl BoundListener {
@@ -56,8 +93,26 @@ impl BoundListener {
         ours: &[BoundAddress],
     ) -> Result<Self, CommandError> {
         let listeners = listen::bind((tunnel, only), &configured, inherited, ours).await?;
+        Self::of(tunnel, Place::Configured(configured), listeners)
+    }
+
+    /// Opens the sockets of `exec`. A failure is warned of.
+    pub(crate) async fn bind_for_exec(config: &Config, directory: &ExecDirectory) -> Vec<Self> {
+        let mut bound = Vec::new();
+        for tunnel in config.tunnels() {
+            bound.extend(Self::bind_one_for_exec(&tunnel, directory).await);
+        }
+        bound
+    }
+
+    async fn bind_one_for_exec(tunnel: &TunnelConfig, directory: &ExecDirectory) -> Option<Self> {
+        let (path, listeners) = directory.bind(tunnel).await?;
+        Self::of(tunnel, Place::of_exec(&path), listeners).ok()
+    }
+
+    fn of(tunnel: &TunnelConfig, place: Place, listeners: Listeners) -> Result<Self, CommandError> {
         let addresses = listeners.addresses().map_err(CommandError::run_time)?;
-        Ok(Self { tunnel: tunnel.clone(), configured, addresses, listeners })
+        Ok(Self { tunnel: tunnel.clone(), place, addresses, listeners })
     }
 
     /// Its addresses.
@@ -79,6 +134,7 @@ pub(crate) struct Tunnels {
     name_book: Arc<dyn NameBook>,
     admission: Admission,
     inherited: Arc<InheritedSockets>,
+    exec_directory: ExecDirectory,
     virtual_addresses: VirtualAddressesConfig,
     addresses: AddressPool,
     tasks: TaskTracker,
@@ -89,7 +145,7 @@ pub(crate) struct Tunnels {
 /// One listener, served.
 struct ServedListener {
     tunnel: String,
-    configured: ListenAt,
+    place: Place,
     addresses: Vec<BoundAddress>,
     permissions: SocketPermissions,
     service: watch::Sender<Arc<TunnelService>>,
@@ -126,7 +182,7 @@ struct KeptListener {
     index: usize,
     tunnel: TunnelConfig,
     /// The same address, perhaps with other permissions.
-    configured: ListenAt,
+    place: Place,
     service: Arc<TunnelService>,
 }
 
@@ -142,11 +198,11 @@ pub(crate) struct ListenerReload {
 }
 
 impl Tunnels {
-    /// Serves the open listeners.
+    /// Serves the open listeners, among them those in `exec_directory`.
     pub(crate) fn serve(
         bound: Vec<BoundListener>,
         config: &Config,
-        inherited: Arc<InheritedSockets>,
+        (inherited, exec_directory): (Arc<InheritedSockets>, ExecDirectory),
         sessions: &Sessions,
         metrics: &Metrics,
         name_book: Arc<dyn NameBook>,
@@ -157,26 +213,30 @@ impl Tunnels {
             name_book,
             admission: Admission::new(caps(config)),
             inherited,
+            exec_directory,
             virtual_addresses: config.virtual_addresses.clone(),
             addresses: address_pool(&config.virtual_addresses)?,
             tasks: TaskTracker::new(),
             closed: Vec::new(),
         };
         for bound in bound {
-            let service = tunnels.service(&bound.tunnel, config, sessions, &tunnels.addresses)?;
-            tunnels.add(bound, service);
+            let mut service = tunnels.service(&bound.tunnel, config, sessions, &tunnels.addresses)?;
+            if bound.place.is_of_exec() {
+                service = service.for_contained_programs();
+            }
+            tunnels.add(bound, service.into());
         }
         Ok(tunnels)
     }
 
     fn add(&mut self, bound: BoundListener, service: Arc<TunnelService>) {
-        let BoundListener { tunnel, configured, addresses, listeners } = bound;
+        let BoundListener { tunnel, place, addresses, listeners } = bound;
         let permissions = listeners.permissions();
         let (service, receiver) = watch::channel(service);
         let stop = Stop::new();
         let task = self.tasks.spawn(serve(listeners, receiver, stop.clone()));
         let (tunnel, task) = (tunnel.name().to_owned(), ListenerTask { stop, task });
-        self.served.push(ServedListener { tunnel, configured, addresses, permissions, service, task });
+        self.served.push(ServedListener { tunnel, place, addresses, permissions, service, task });
     }
 
     fn service(
@@ -185,9 +245,9 @@ impl Tunnels {
         config: &Config,
         sessions: &Sessions,
         addresses: &AddressPool,
-    ) -> Result<Arc<TunnelService>, CommandError> {
+    ) -> Result<TunnelService, CommandError> {
         let mut access = tunnel.access_policy()?;
-        let before = self.served.iter().find(|served| served.tunnel == tunnel.name());
+        let before = self.configured().find(|served| served.tunnel == tunnel.name());
         if let Some(before) = before {
             let authentication = &before.service.borrow().access.authentication;
             access.authentication = access.authentication.with_verified_from(authentication);
@@ -196,7 +256,7 @@ impl Tunnels {
         access.status_page = config.admin.url().map(Into::into);
         let limits = config.limits.times();
         let dialler = sessions.dialler(tunnel, limits.dial);
-        let service = Service::new(tunnel.name(), dialler, addresses.clone())
+        Ok(Service::new(tunnel.name(), dialler, addresses.clone())
             .with_routing(sessions.routing().clone())
             .with_sessions(tunnel.session_policy())
             .with_limits(limits)
@@ -207,13 +267,23 @@ impl Tunnels {
             .with_headers(tunnel.headers())
             .with_jump_services(jump_services(config))
             .with_name_book(Arc::clone(&self.name_book), tunnel.book_access())
-            .with_chosen_names(chosen_names.unwrap_or_default());
-        Ok(service.into())
+            .with_chosen_names(chosen_names.unwrap_or_default()))
     }
 
-    /// The addresses of all listeners, in the order of the configuration.
+    /// The listeners of the configuration.
+    fn configured(&self) -> impl Iterator<Item = &ServedListener> {
+        self.served.iter().filter(|served| !served.place.is_of_exec())
+    }
+
+    /// The addresses of all listeners, in the order of their tunnels in the configuration.
     pub(crate) fn listeners(&self) -> Vec<Listener> {
-        self.served.iter().flat_map(ServedListener::listeners).collect()
+        self.configured().flat_map(ServedListener::listeners).collect()
+    }
+
+    /// The sockets of `exec`, in the order of their tunnels.
+    pub(crate) fn exec_sockets(&self) -> Vec<Listener> {
+        let of_exec = self.served.iter().filter(|served| served.place.is_of_exec());
+        of_exec.flat_map(ServedListener::listeners).collect()
     }
 
     /// The names of all tunnels, each once.
@@ -248,12 +318,13 @@ impl Tunnels {
         let tunnels = config.tunnels();
         let only = tunnels.len() == 1;
         for tunnel in tunnels {
-            let service = self.service(&tunnel, config, sessions, &addresses)?;
+            let service = Arc::new(self.service(&tunnel, config, sessions, &addresses)?);
             for configured in tunnel.listen()? {
                 let service = Arc::clone(&service);
+                let place = Place::Configured(configured.clone());
                 // A port that the system chose stays with its tunnel. A configured port can move to another tunnel.
                 let stays = |(index, served): &(usize, &ServedListener)| {
-                    served.configured.is_same_place(&configured)
+                    served.place.is_kept_for(&place)
                         && (!is_any_port(&configured) || served.tunnel == tunnel.name())
                         && kept.iter().all(|kept| kept.index != *index)
                 };
@@ -262,7 +333,7 @@ impl Tunnels {
                         // It may now serve a tunnel that accepts fewer clients, and the configuration does not show the addresses of
                         // inherited sockets.
                         listen::refuse_or_warn_if_exposed(&tunnel, &served.addresses)?;
-                        kept.push(KeptListener { index, tunnel: tunnel.clone(), configured, service });
+                        kept.push(KeptListener { index, tunnel: tunnel.clone(), place, service });
                     }
                     None => {
                         opened.push((
@@ -270,6 +341,17 @@ impl Tunnels {
                             service,
                         ));
                     }
+                }
+            }
+            let Some(path) = self.exec_directory.path_of(&tunnel) else { continue };
+            let service =
+                self.service(&tunnel, config, sessions, &addresses)?.for_contained_programs().into();
+            let place = Place::of_exec(&path);
+            match self.served.iter().position(|served| served.place.is_kept_for(&place)) {
+                Some(index) => kept.push(KeptListener { index, tunnel, place, service }),
+                None => {
+                    let bound = BoundListener::bind_one_for_exec(&tunnel, &self.exec_directory).await;
+                    opened.extend(bound.map(|bound| (bound, service)));
                 }
             }
         }
@@ -292,11 +374,12 @@ impl Tunnels {
         self.addresses = addresses;
         self.admission.set_caps(caps(config));
         let mut before: Vec<_> = std::mem::take(&mut self.served).into_iter().map(Some).collect();
-        let mut changed = ListenerReload { kept: kept.len(), ..ListenerReload::default() };
-        for KeptListener { index, tunnel, configured, service } in kept {
+        let of_configuration = kept.iter().filter(|kept| !kept.place.is_of_exec());
+        let mut changed = ListenerReload { kept: of_configuration.count(), ..ListenerReload::default() };
+        for KeptListener { index, tunnel, place, service } in kept {
             let Some(mut served) = before.get_mut(index).and_then(Option::take) else { continue };
             served.tunnel = tunnel.name().to_owned();
-            served.configured = configured;
+            served.place = place;
             served.service.send_replace(service);
             self.served.push(served);
         }
@@ -304,28 +387,35 @@ impl Tunnels {
         self.closed.retain(|closed| !closed.has_ended());
         for gone in before.into_iter().flatten() {
             gone.task.stop.close();
-            changed.closed.extend(gone.listeners());
+            if !gone.place.is_of_exec() {
+                changed.closed.extend(gone.listeners());
+            }
             self.closed.push(gone.task);
         }
         for (bound, service) in opened {
-            changed.opened.extend(bound.listeners());
+            if !bound.place.is_of_exec() {
+                changed.opened.extend(bound.listeners());
+            }
             self.add(bound, service);
         }
+        // Commands use the first tunnel of the configuration.
+        let names: Vec<_> = config.tunnels().iter().map(|tunnel| tunnel.name().to_owned()).collect();
+        self.served.sort_by_key(|served| names.iter().position(|name| *name == served.tunnel));
         Ok(changed)
     }
 
     /// Sets the permissions of Unix sockets as configured: of all, or of none if one fails.
     fn change_permissions(&self, kept: &[KeptListener]) -> Result<(), CommandError> {
         let mut done: Vec<&ServedListener> = Vec::new();
-        for KeptListener { index, configured, .. } in kept {
-            let Some(served) = self.served.get(*index).filter(|served| served.configured != *configured)
-            else {
+        for KeptListener { index, place, .. } in kept {
+            let Some(served) = self.served.get(*index).filter(|served| served.place != *place) else {
                 continue;
             };
+            let configured = place.at();
             if let Err(error) = served.permissions.change(configured) {
                 for undone in done {
                     // The first error is the one to report.
-                    let _ = undone.permissions.change(&undone.configured);
+                    let _ = undone.permissions.change(undone.place.at());
                 }
                 return Err(CommandError::run_time(format_args!(
                     "cannot change the permissions of {configured}: {error}. The user that the program runs as must be a member of its \

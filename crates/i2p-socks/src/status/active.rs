@@ -21,6 +21,8 @@ pub(crate) struct ActiveParts {
     pub(crate) pools: Vec<TunnelPool>,
     /// Warnings about the configuration.
     pub(crate) warnings: Vec<String>,
+    /// The tunnels that `exec` can use.
+    pub(crate) exec: Vec<String>,
     /// The tunnels with a persistent identity.
     pub(crate) persistent_keys: Vec<String>,
     /// The maximum of sessions.

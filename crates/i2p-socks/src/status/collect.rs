@@ -101,6 +101,7 @@ fn tunnel(metrics: &Metrics, (name, condition): (&str, Condition), active: &Acti
         state: condition.word().to_owned(),
         ready: condition.is_ready(),
         listeners: listeners.map(|listener| listener.address.to_string()).collect(),
+        exec: active.exec.iter().any(|tunnel| tunnel == name),
         persistent_key: active.persistent_keys.iter().any(|persistent| persistent == name),
         connections: account.open_connections(),
         streams: account.open_streams(),

@@ -70,6 +70,9 @@ pub(crate) struct TunnelReport {
     #[serde(default)]
     pub(crate) ready: bool,
     pub(crate) listeners: Vec<String>,
+    /// Whether `i2p-socks exec` can contain programs with it.
+    #[serde(default)]
+    pub(crate) exec: bool,
     /// Whether it has a persistent identity.
     #[serde(default)]
     pub(crate) persistent_key: bool,

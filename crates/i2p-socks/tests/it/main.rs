@@ -16,6 +16,8 @@ mod datagram_support;
 mod demo;
 mod early_data;
 mod embedded_router;
+#[cfg(target_os = "linux")]
+mod exec_sockets;
 mod files;
 mod generate;
 mod i2pd_backend;

@@ -29,7 +29,7 @@ use crate::{
     commands::remark_demo_answers,
     config::{Config, tunnel::TunnelName},
     control::client::ControlClient,
-    daemon::ports,
+    daemon::ports::{self, ListeningAt},
     listener::{Listener, connectable},
     status::report::FailureReport,
 };
@@ -112,7 +112,7 @@ impl RunningProxy {
                 control.state_dir().display()
             ))
         })?;
-        let Some(listeners) = found else { return Ok(None) };
+        let Some(ListeningAt { listeners, .. }) = found else { return Ok(None) };
         // A proxy that was killed leaves the file behind, and another program may have its port by now.
         if cfg!(unix) && !control.is_running().await.map_err(CommandError::run_time)? {
             return Ok(None);
