@@ -203,3 +203,39 @@ fn other_abis() -> BpfProgram {
         instruction(libc::BPF_RET, 0, 0, libc::SECCOMP_RET_ALLOW),
     ]
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// What the filter answers to a call with this number. Most kernels have no x32 that could be called.
+    fn answer(filter: &BpfProgram, number: u32) -> Option<u32> {
+        let (mut position, mut loaded) = (0, 0);
+        loop {
+            let found = filter.get(position)?;
+            position += 1;
+            match u32::from(found.code) {
+                code if code == libc::BPF_LD | libc::BPF_W | libc::BPF_ABS && found.k == 0 => loaded = number,
+                code if code == libc::BPF_JMP | libc::BPF_JGE | libc::BPF_K => {
+                    position += usize::from(if loaded >= found.k { found.jt } else { found.jf });
+                }
+                code if code == libc::BPF_RET => return Some(found.k),
+                _ => return None,
+            }
+        }
+    }
+
+    #[test]
+    fn calls_in_the_numbering_of_x32_are_unknown_and_others_pass() {
+        let unknown = Some(libc::SECCOMP_RET_ERRNO | ENOSYS.cast_unsigned());
+        for (number, expected) in [
+            (0, Some(libc::SECCOMP_RET_ALLOW)),
+            (X32 - 1, Some(libc::SECCOMP_RET_ALLOW)),
+            (X32, unknown),
+            (X32 + 41, unknown),
+            (u32::MAX, unknown),
+        ] {
+            assert_eq!(answer(&other_abis(), number), expected, "{number:#x}");
+        }
+    }
+}

@@ -16,10 +16,7 @@ pub(super) fn try_all(rows: &mut Rows) {
     rows.add("log of the kernel", worked(hostile::kernel_log()));
     rows.add("typing into the terminal", type_into_terminal());
     #[cfg(target_arch = "x86_64")]
-    {
-        rows.add("x32 system call", worked(hostile::x32_call()));
-        rows.add_apart("i386 system call", I386);
-    }
+    rows.add_apart("i386 system call", I386);
 }
 
 /// That there is no such key is the answer of a program that the kernel has started outside.

@@ -86,13 +86,6 @@ pub(crate) fn type_into(terminal: RawFd) -> io::Result<()> {
     check(unsafe { libc::ioctl(terminal, libc::TIOCSTI, c"x".as_ptr()) }.into())
 }
 
-/// `getpid` in the numbering of the x32 ABI.
-#[cfg(target_arch = "x86_64")]
-pub(crate) fn x32_call() -> io::Result<()> {
-    // SAFETY: the call takes no arguments.
-    check(unsafe { libc::syscall(0x4000_0000 + libc::SYS_getpid) })
-}
-
 /// `socket(AF_VSOCK, SOCK_STREAM, 0)` in the numbering of i386. Where it is forbidden, the process ends with `SIGSYS`.
 #[cfg(target_arch = "x86_64")]
 pub(crate) fn i386_call() -> io::Result<()> {
