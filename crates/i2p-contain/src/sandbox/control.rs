@@ -19,8 +19,8 @@ use rustix::{
 };
 use serde::{Serialize, de::DeserializeOwned};
 
-/// Descriptors in one message: three streams, or what a link hands over.
-pub(super) const MAX_DESCRIPTORS: usize = 8;
+/// Descriptors in one message: what a link hands over, or three streams and what root shows. The kernel takes up to 253.
+pub(super) const MAX_DESCRIPTORS: usize = 64;
 
 /// A command line has at most 2 MiB, and each byte takes up to four as JSON.
 const MAX_MESSAGE_BYTES: usize = 16 * 1024 * 1024;

@@ -15,7 +15,7 @@ use super::{
 ///
 /// `link` is called inside the new network namespace, with the capabilities of its owner (`CAP_NET_ADMIN` there, for
 /// example) and the files of the host. It makes the way out, such as a TUN device with addresses and a listening
-/// socket, and returns at most 8 descriptors. They are handed over to the process outside
+/// socket, and returns at most 64 descriptors. They are handed over to the process outside
 /// ([`Prepared::take_link`](super::Prepared::take_link)), and closed here.
 pub fn run_if_stage(link: impl FnOnce() -> Result<Vec<OwnedFd>, Refusal>) -> Option<ExitCode> {
     let mut arguments = env::args_os().skip(1);

@@ -2,6 +2,7 @@
 //! signals on to it, and reaps what it leaves behind. When it ends, the kernel ends everything inside.
 
 use std::{
+    collections::BTreeMap,
     io,
     os::fd::{AsFd, OwnedFd},
     process::Stdio,
@@ -16,7 +17,7 @@ use nix::{
     unistd::Pid,
 };
 use rustix::{
-    process::set_parent_process_death_signal,
+    process::{chdir, set_parent_process_death_signal},
     pty::{OpenptFlags, ioctl_tiocgptpeer, openpt, unlockpt},
 };
 
@@ -47,6 +48,8 @@ pub(super) struct InitOrders {
     pub(super) plan: Plan,
     /// Standard input, output and errors.
     pub(super) streams: [Stream; 3],
+    /// The steps for which root has opened what they show. Its descriptors come after those of the streams.
+    pub(super) opened: Vec<usize>,
 }
 
 /// Runs the stage. Returns the exit code of the program.
@@ -79,7 +82,7 @@ fn end_with_parent() -> io::Result<()> {
 }
 
 /// Builds the walls. Returns the streams of the program, and the outside end of its terminal if it gets one.
-fn build(orders: &InitOrders, given: Vec<OwnedFd>) -> Result<([OwnedFd; 3], Option<OwnedFd>), Refusal> {
+fn build(orders: &InitOrders, mut given: Vec<OwnedFd>) -> Result<([OwnedFd; 3], Option<OwnedFd>), Refusal> {
     let plan = &orders.plan;
     if plan.has(Wall::Descriptors) {
         raw::close_from_on_exec(3).or_refuse(Wall::Descriptors, "closing inherited descriptors")?;
@@ -89,7 +92,12 @@ fn build(orders: &InitOrders, given: Vec<OwnedFd>) -> Result<([OwnedFd; 3], Opti
         let domain = layout::DOMAIN_NAME.as_bytes();
         rustix::system::setdomainname(domain).or_refuse(Wall::HostName, "setting the domain")?;
     }
-    mounts::enter_root(plan)?;
+    let opened = given.split_off(given.len().saturating_sub(orders.opened.len()));
+    let opened: BTreeMap<_, _> = orders.opened.iter().copied().zip(opened).collect();
+    mounts::enter_root(plan, &opened)?;
+    drop(opened);
+    let directory = &plan.working_directory;
+    chdir(directory).or_refuse(Wall::Files, &format!("entering {}", directory.display()))?;
     let built = streams(orders, given)?;
     privileges::give_up(plan)?;
     // The end of the parent is forgotten when privileges change.
@@ -143,7 +151,6 @@ fn start(plan: &Plan, [input, output, errors]: [OwnedFd; 3], signals: &SigSet) -
     let child = command
         .env_clear()
         .envs(plan.environment.iter().map(|(name, value)| (name, value)))
-        .current_dir(&plan.working_directory)
         .stdin(Stdio::from(input))
         .stdout(Stdio::from(output))
         .stderr(Stdio::from(errors))

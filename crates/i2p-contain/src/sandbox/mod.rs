@@ -15,6 +15,7 @@ mod plan;
 mod refusal;
 mod request;
 mod root;
+mod users;
 mod wall;
 
 #[cfg(target_os = "linux")]
@@ -37,6 +38,8 @@ pub mod probes;
 mod program;
 #[cfg(target_os = "linux")]
 mod raw;
+#[cfg(target_os = "linux")]
+mod shown_by_root;
 #[cfg(target_os = "linux")]
 mod stage;
 #[cfg(target_os = "linux")]

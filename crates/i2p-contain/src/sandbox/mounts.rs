@@ -1,6 +1,7 @@
 //! Makes the root directory of a contained program in a mount namespace of its own, step by step as the plan says.
 
 use std::{
+    collections::BTreeMap,
     ffi::{CString, OsStr, OsString},
     fs::{self, DirBuilder, File, OpenOptions, Permissions},
     io::{self, Write},
@@ -41,15 +42,16 @@ const ROOT: &str = "/root";
 /// Texts that cover files.
 const COVERS: &str = "/covers";
 
-/// Makes the root, and moves this process into it. The host's files are gone then.
-pub(super) fn enter_root(plan: &Plan) -> Result<(), Refusal> {
+/// Makes the root, and moves this process into it. The host's files are gone then. `opened` has what root has opened
+/// for some of the steps.
+pub(super) fn enter_root(plan: &Plan, opened: &BTreeMap<usize, OwnedFd>) -> Result<(), Refusal> {
     if !plan.has(Wall::Files) {
         return Ok(());
     }
     open_site().or_refuse(Wall::Files, "making a place for the root directory")?;
-    for step in &plan.files {
+    for (number, step) in plan.files.iter().enumerate() {
         let doing = || step.path.display().to_string();
-        make(step).map_err(|error| Refusal::new(step.wall, &doing(), &error))?;
+        make(step, opened.get(&number)).map_err(|error| Refusal::new(step.wall, &doing(), &error))?;
     }
     close_site().or_refuse(Wall::Files, "leaving the host's files")
 }
@@ -78,7 +80,7 @@ fn close_site() -> io::Result<()> {
     raw::add_mount_attributes(c"/", libc::MOUNT_ATTR_RDONLY, false)
 }
 
-fn make(step: &FileStep) -> io::Result<()> {
+fn make(step: &FileStep, opened: Option<&OwnedFd>) -> io::Result<()> {
     let path = below(ROOT, &step.path);
     check_inside(Path::new(ROOT), &path)?;
     match &step.action {
@@ -98,11 +100,12 @@ fn make(step: &FileStep) -> io::Result<()> {
         FileAction::Bind { source, directory, writable, users } => {
             make_target(&path, *directory)?;
             let source = below(HOST, source);
-            if !*users {
-                return bind(&source, &path, *writable);
+            match opened {
+                Some(tree) => attach(tree, &path)?,
+                None if *users => attach(&open_shown(&source)?, &path)?,
+                None => return bind(&source, &path, *writable),
             }
-            let attached = attach(&without_links(&source)?, &path);
-            attached.and_then(|()| restrict(&path, *writable))
+            restrict(&path, *writable)
         }
         FileAction::Hosts => {
             make_target(&path, true)?;
@@ -171,14 +174,20 @@ fn without_links(path: &Path) -> io::Result<OwnedFd> {
     Ok(openat2(CWD, path, flags, Mode::empty(), ResolveFlags::NO_SYMLINKS)?)
 }
 
-/// Shows what is open at `target`, with everything mounted below.
-fn attach(source: &OwnedFd, target: &Path) -> io::Result<()> {
+/// Opens what a path without links shows, with everything mounted below, to be attached elsewhere.
+pub(super) fn open_shown(path: &Path) -> io::Result<OwnedFd> {
     let flags = OpenTreeFlags::OPEN_TREE_CLONE
         | OpenTreeFlags::OPEN_TREE_CLOEXEC
         | OpenTreeFlags::AT_EMPTY_PATH
         | OpenTreeFlags::AT_RECURSIVE;
-    let tree = open_tree(source, "", flags)?;
-    Ok(move_mount(&tree, "", CWD, target, MoveMountFlags::MOVE_MOUNT_F_EMPTY_PATH)?)
+    Ok(open_tree(without_links(path)?, "", flags)?)
+}
+
+/// Attaches what was opened.
+fn attach(tree: &OwnedFd, target: &Path) -> io::Result<()> {
+    move_mount(tree, "", CWD, target, MoveMountFlags::MOVE_MOUNT_F_EMPTY_PATH)?;
+    // What is mounted on it must not appear on the host's, which it may be a copy of.
+    Ok(mount_change(target, MountPropagationFlags::PRIVATE | MountPropagationFlags::REC)?)
 }
 
 fn restrict(target: &Path, writable: bool) -> io::Result<()> {

@@ -9,10 +9,13 @@ use std::{
     process::{Child, ExitStatus},
 };
 
-use nix::sched::{CloneFlags, unshare};
+use nix::{
+    sched::{CloneFlags, unshare},
+    unistd::{Gid, Uid, setgroups, setresgid, setresuid},
+};
 use rustix::{
     event::{PollFd, PollFlags, poll},
-    process::{Pid, PidfdFlags, getgid, getuid, pidfd_open, setsid},
+    process::{DumpableBehavior, Pid, PidfdFlags, getgid, getuid, pidfd_open, set_dumpable_behavior, setsid},
     thread::{CapabilitySet, capabilities, configure_capability_in_ambient_set, set_capabilities},
 };
 
@@ -23,6 +26,7 @@ use super::{
     privileges, raw,
     refusal::{OrRefuse, Refusal},
     stage::{REFUSED, Stage},
+    users::{self, UNPRIVILEGED},
     wall::Wall,
 };
 
@@ -105,8 +109,14 @@ fn make_namespaces(plan: &Plan, namespaces: &[(Wall, CloneFlags)]) -> Result<(),
     Ok(())
 }
 
-/// Makes a user namespace in which this user is the same one for everybody.
+/// Makes a user namespace in which this user is the same one for everybody. It is never root to the kernel.
 fn make_user_namespace() -> Result<(), Refusal> {
+    if users::is_root().or_refuse(Wall::Users, "finding out who this user is")? {
+        become_unprivileged().map_err(|error| {
+            let cause = format!("root cannot become the user {UNPRIVILEGED}: {error}");
+            Refusal::because(Wall::Users, cause).advising("Start it as another user")
+        })?;
+    }
     let (user, group) = (getuid(), getgid());
     unshare(CloneFlags::CLONE_NEWUSER).or_refuse(Wall::Users, "making the namespace")?;
     fs::write("/proc/self/setgroups", "deny").or_refuse(Wall::Users, "fixing the groups")?;
@@ -115,6 +125,16 @@ fn make_user_namespace() -> Result<(), Refusal> {
         .or_refuse(Wall::Users, "mapping the user")?;
     fs::write("/proc/self/gid_map", format!("{id} {} 1", group.as_raw()))
         .or_refuse(Wall::Users, "mapping the group")
+}
+
+/// Becomes a user without privileges, who may make a user namespace and write its maps.
+fn become_unprivileged() -> io::Result<()> {
+    let (user, group) = (Uid::from_raw(UNPRIVILEGED), Gid::from_raw(UNPRIVILEGED));
+    setgroups(&[])?;
+    setresgid(group, group, group)?;
+    setresuid(user, user, user)?;
+    // The files of this process in /proc are root's from then on, unless it says this.
+    Ok(set_dumpable_behavior(DumpableBehavior::Dumpable)?)
 }
 
 /// Lets the program use ICMP echo sockets, which need no capability.
@@ -143,7 +163,14 @@ fn keep_capabilities() -> io::Result<()> {
 fn start_init(control: &Control) -> Result<(Child, OwnedFd), Refusal> {
     let connection = control.for_stage().or_refuse(Wall::Processes, "starting the next stage")?;
     let child = Stage::Init.command().stdin(connection).spawn();
-    let mut child = child.or_refuse(Wall::Processes, "starting the next stage")?;
+    let mut child = child.map_err(|error| {
+        let refusal = Refusal::new(Wall::Processes, "starting the next stage", &error);
+        // It runs already, but maybe as root, whom it does not run as any more.
+        match error.kind() {
+            io::ErrorKind::PermissionDenied => refusal.advising("Let all users execute this program"),
+            _ => refusal,
+        }
+    })?;
     let pid = i32::try_from(child.id()).ok().and_then(Pid::from_raw);
     let pidfd = pid.map_or(Err(rustix::io::Errno::SRCH), |pid| pidfd_open(pid, PidfdFlags::empty()));
     if pidfd.is_err() {

@@ -21,11 +21,12 @@ use signal_hook::{
 };
 
 use super::{
-    control::Control,
+    control::{Control, MAX_DESCRIPTORS},
     init::InitOrders,
     namespaces::exit_code,
     plan::Plan,
     refusal::{OrRefuse, Refusal},
+    shown_by_root,
     stage::Stage,
     streams::Streams,
     terminal::TerminalRelay,
@@ -90,6 +91,9 @@ impl Prepared {
     ///
     /// A wall could not be built. Nothing is left behind.
     pub fn new(plan: Plan) -> Result<Self, Refusal> {
+        if plan.is_root {
+            shown_by_root::give_away_home(&plan)?;
+        }
         let stage = FirstStage::start().or_refuse(Wall::Users, "starting the first stage")?;
         stage.tell(&plan, &[])?;
         let link = stage.answer()?;
@@ -115,7 +119,7 @@ impl Prepared {
 
     /// Starts the program with empty standard input. Returns what it prints, too; its errors go where those of this process go.
     pub(super) fn start_captured(self) -> Result<(Running, File), Refusal> {
-        let (streams, output) = Streams::captured().or_refuse(Wall::Streams, "making pipes")?;
+        let (streams, output) = Streams::captured(&self.plan).or_refuse(Wall::Streams, "making pipes")?;
         Ok((self.start_on(streams)?, output))
     }
 
@@ -126,8 +130,14 @@ impl Prepared {
         let [input, output, errors] = streams.kinds.as_slice() else {
             return Err(Refusal::because(Wall::Streams, "a standard stream is missing"));
         };
-        let orders = InitOrders { plan: self.plan.clone(), streams: [*input, *output, *errors] };
-        let given: Vec<_> = streams.given.iter().map(AsFd::as_fd).collect();
+        let (opened, trees): (Vec<_>, Vec<_>) = if self.plan.is_root {
+            let room = MAX_DESCRIPTORS - streams.given.len();
+            shown_by_root::open(&self.plan, room).into_iter().unzip()
+        } else {
+            Default::default()
+        };
+        let orders = InitOrders { plan: self.plan.clone(), streams: [*input, *output, *errors], opened };
+        let given: Vec<_> = streams.given.iter().chain(&trees).map(AsFd::as_fd).collect();
         self.stage.tell(&orders, &given)?;
         let terminal = self.stage.answer()?.into_iter().next();
         let terminal = terminal.map(TerminalRelay::start).transpose();

@@ -13,6 +13,7 @@ use super::{
     layout,
     request::{EntryKind, Home, Host, Program, Request},
     root::{self, FileStep},
+    users::UNPRIVILEGED,
     wall::Wall,
 };
 
@@ -24,6 +25,10 @@ pub struct Plan {
     pub(super) environment: Vec<(OsString, OsString)>,
     pub(super) working_directory: OsString,
     pub(super) program: Program,
+    /// Whether root starts it, and the program runs as somebody else.
+    pub(super) is_root: bool,
+    /// The path of the host's that is the program's home directory alone.
+    pub(super) private_home: Option<OsString>,
     warnings: Vec<String>,
 }
 
@@ -124,6 +129,11 @@ impl Plan {
             environment,
             working_directory: working_directory(request, host, &walls, &home).into(),
             program: request.program.clone(),
+            is_root: host.is_root,
+            private_home: match &request.home {
+                Home::Private(path) => Some(real_path(host, path).into()),
+                Home::Temporary | Home::Share(_) => None,
+            },
             warnings: warnings(request, host),
             walls,
         })
@@ -231,6 +241,12 @@ fn warnings(request: &Request, host: &Host) -> Vec<String> {
                 bind.path.display()
             ));
         }
+    }
+    if host.is_root && (shared.is_some() || !request.binds.is_empty()) {
+        warnings.push(format!(
+            "root's program runs as the user {UNPRIVILEGED}: what this user may not read or change is closed to the \
+             program, although you show it"
+        ));
     }
     if request.allow_unix {
         warnings.push(
@@ -407,6 +423,19 @@ mod tests {
             let plan = Plan::new(&request, &host).unwrap();
             assert_eq!(plan.warnings().iter().any(|warning| warning.contains("FIFOs")), warned, "{path}");
         }
+    }
+
+    #[test]
+    fn root_is_told_that_its_program_is_another_user() {
+        let warned = |request: &Request, is_root| {
+            let plan = Plan::new(request, &Host { is_root, ..host() }).unwrap();
+            plan.warnings().iter().any(|warning| warning.contains("runs as the user 65521"))
+        };
+        let bind = Bind { path: "/srv/file".into(), writable: false };
+        let shown = Request { binds: vec![bind], ..request() };
+        let shared = Request { home: Home::Share("/home/alice".into()), ..request() };
+        assert!(warned(&shown, true) && warned(&shared, true));
+        assert!(!warned(&shown, false) && !warned(&shared, false) && !warned(&request(), true));
     }
 
     #[test]

@@ -28,10 +28,12 @@ pub(super) fn give_up(plan: &Plan) -> Result<(), Refusal> {
     }
     // Filters of system calls need it, even if a test leaves out the wall.
     set_no_new_privs(true).or_refuse(Wall::Privileges, "forbidding new privileges")?;
-    // The program, which runs as the same user, must not take over this process. Programs that this one executes are
-    // not affected.
-    set_dumpable_behavior(DumpableBehavior::NotDumpable)
-        .or_refuse(Wall::Privileges, "protecting the first process")?;
+    if plan.has(Wall::Privileges) {
+        // The program, which runs as the same user, must not take over this process. Programs that this one executes are
+        // not affected.
+        set_dumpable_behavior(DumpableBehavior::NotDumpable)
+            .or_refuse(Wall::Privileges, "protecting the first process")?;
+    }
     if plan.has(Wall::Processes) && plan.has(Wall::Network) {
         limit_scope();
     }

@@ -27,6 +27,11 @@ impl Refusal {
         Self { wall, cause: cause.into(), advice: None }
     }
 
+    /// The same, with what to do about it.
+    pub(super) fn advising(self, advice: &str) -> Self {
+        Self { advice: Some(advice.to_owned()), ..self }
+    }
+
     /// The wall that could not be built.
     pub const fn wall(&self) -> Wall {
         self.wall
@@ -103,8 +108,8 @@ fn advice(wall: Wall, kind: io::ErrorKind, settings: &Settings) -> Option<&'stat
             Some("Allow user namespaces, as root: `sysctl kernel.unprivileged_userns_clone=1`")
         }
         _ if is(&settings.apparmor_restriction, "1") => Some(
-            "AppArmor restricts user namespaces: install an AppArmor profile that allows `userns` to this program, \
-             or, as root: `sysctl kernel.apparmor_restrict_unprivileged_userns=0`",
+            "AppArmor restricts user namespaces: install the profile that `i2p-socks generate apparmor` prints, which \
+             says how, or allow them to all programs, as root: `sysctl kernel.apparmor_restrict_unprivileged_userns=0`",
         ),
         _ if settings.in_container => Some(
             "The container's seccomp profile forbids namespaces: start it with `--security-opt seccomp=unconfined`",
@@ -131,7 +136,8 @@ mod tests {
         let container = Settings { in_container: true, ..Default::default() };
         for (wall, kind, settings, part) in [
             (Wall::Users, PermissionDenied, &debian, "kernel.unprivileged_userns_clone=1"),
-            (Wall::Users, PermissionDenied, &ubuntu, "AppArmor"),
+            (Wall::Users, PermissionDenied, &ubuntu, "`i2p-socks generate apparmor`"),
+            (Wall::Users, PermissionDenied, &ubuntu, "kernel.apparmor_restrict_unprivileged_userns=0"),
             (Wall::Users, StorageFull, &none, "user.max_user_namespaces"),
             (Wall::Users, PermissionDenied, &container, "seccomp=unconfined"),
             (Wall::Link, NotFound, &container, "--device /dev/net/tun"),

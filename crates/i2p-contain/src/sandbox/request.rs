@@ -10,6 +10,8 @@ use std::{
 
 use serde::{Deserialize, Serialize};
 
+use super::users;
+
 /// What to run, and what it may see.
 #[derive(Clone, Debug)]
 pub struct Request {
@@ -50,7 +52,8 @@ pub enum Program {
 pub enum Home {
     /// An empty one, which is gone when the program ends.
     Temporary,
-    /// This directory of the host, which exists and belongs to the user. It stays.
+    /// This directory of the host, which exists and belongs to the user. It stays. One of root's has to be empty at first:
+    /// it is given to the user whom root's programs run as.
     Private(PathBuf),
     /// The user's own, at this path. What the program writes there, programs outside may run.
     Share(PathBuf),
@@ -76,6 +79,8 @@ pub struct Host {
     pub entries: Vec<Entry>,
     /// What user's paths lead to, without symbolic links, and what `HOME` does.
     pub resolved: Vec<(PathBuf, Entry)>,
+    /// Whether this process is root to the kernel. The program then runs as another user.
+    pub is_root: bool,
     /// Two numbers that nobody else has, as UUIDs: for `machine-id` and `boot_id`.
     pub random_ids: [String; 2],
 }
@@ -125,6 +130,7 @@ impl Host {
             working_directory: env::current_dir()?,
             entries: candidates.iter().filter_map(|path| entry(Path::new(path))).collect(),
             resolved: asked.map(resolve).collect::<io::Result<_>>()?,
+            is_root: users::is_root()?,
             random_ids: [random_id()?, random_id()?],
         })
     }

@@ -13,10 +13,11 @@ use std::{
 
 use rustix::{
     event::{PollFd, PollFlags, poll},
+    fs::{Gid, Uid, fchown},
     pipe::{PipeFlags, pipe_with},
 };
 
-use super::{init::Stream, plan::Plan, wall::Wall};
+use super::{init::Stream, plan::Plan, users::UNPRIVILEGED, wall::Wall};
 
 const BUFFER_BYTES: usize = 64 * 1024;
 
@@ -43,8 +44,8 @@ impl Streams {
     }
 
     /// Gives the program empty input, and lets its output be read here.
-    pub(super) fn captured() -> io::Result<(Self, File)> {
-        let pipe = || pipe_with(PipeFlags::CLOEXEC);
+    pub(super) fn captured(plan: &Plan) -> io::Result<(Self, File)> {
+        let pipe = || open_pipe(plan);
         let ((input, _), (output, written), (errors, errors_written)) = (pipe()?, pipe()?, pipe()?);
         let own_errors = stderr().as_fd().try_clone_to_owned()?;
         let streams = Self {
@@ -67,7 +68,7 @@ impl Streams {
             self.given.push(own);
             return Ok(());
         }
-        let (reader, writer) = pipe_with(PipeFlags::CLOEXEC)?;
+        let (reader, writer) = open_pipe(plan)?;
         if is_input {
             self.given.push(reader);
             self.input = Some((own, writer));
@@ -86,6 +87,15 @@ impl Streams {
         }
         self.outputs.into_iter().map(|(from, to)| thread::spawn(move || pump(from, to))).collect()
     }
+}
+
+/// Makes a pipe that the program can open by its path, such as `/dev/stdout`.
+fn open_pipe(plan: &Plan) -> io::Result<(OwnedFd, OwnedFd)> {
+    let (reader, writer) = pipe_with(PipeFlags::CLOEXEC)?;
+    if plan.is_root {
+        fchown(&writer, Some(Uid::from_raw(UNPRIVILEGED)), Some(Gid::from_raw(UNPRIVILEGED)))?;
+    }
+    Ok((reader, writer))
 }
 
 /// Copies until either end is closed.

@@ -7,7 +7,7 @@ use std::{
     fs,
     io::{self, Write},
     net::TcpListener,
-    os::fd::OwnedFd,
+    os::{fd::OwnedFd, unix::fs::chown},
     path::{Path, PathBuf},
     process::{Command, ExitCode, Stdio},
     thread,
@@ -18,7 +18,7 @@ use i2p_contain::sandbox::{
     probes::{Accomplice, Check},
 };
 use libtest_mimic::Failed;
-use rustix::process::{Signal, ioctl_tiocsctty, setsid};
+use rustix::process::{Signal, getuid, ioctl_tiocsctty, setsid};
 use serde::{Deserialize, Serialize};
 use tempfile::TempDir;
 
@@ -158,7 +158,21 @@ pub(crate) fn check(condition: bool, found: &impl Debug) -> Result<(), Failed> {
     if condition { Ok(()) } else { Err(format!("{found:?}").into()) }
 }
 
-/// Directories of the user: one in the place of a home directory, and one in `/tmp`.
+/// The user whom the programs of root are.
+pub(crate) const PROGRAM_OF_ROOT: u32 = 65_521;
+
+/// Gives a path to the user whom the program is: root's is another one.
+pub(crate) fn give_to_program(path: &Path) {
+    if is_root() {
+        chown(path, Some(PROGRAM_OF_ROOT), Some(PROGRAM_OF_ROOT)).unwrap();
+    }
+}
+
+pub(crate) fn is_root() -> bool {
+    getuid().is_root()
+}
+
+/// Directories of the program's user: one in the place of a home directory, and one in `/tmp`.
 pub(crate) struct Directories {
     pub(crate) home: TempDir,
     pub(crate) temporary: TempDir,
@@ -171,6 +185,8 @@ impl Directories {
         let make = |place: &&str| TempDir::with_prefix_in("i2p-contain-", place).ok();
         let home = places.iter().find_map(make).expect("a place for a home directory");
         let temporary = TempDir::with_prefix_in("i2p-contain-", "/tmp").unwrap();
+        give_to_program(home.path());
+        give_to_program(temporary.path());
         Self { home, temporary }
     }
 
@@ -178,6 +194,15 @@ impl Directories {
     pub(crate) fn write(&self, name: &str, text: &str) -> PathBuf {
         let path = self.home().join(name);
         fs::write(&path, text).unwrap();
+        give_to_program(&path);
+        path
+    }
+
+    /// Makes a directory in the home directory.
+    pub(crate) fn make(&self, name: &str) -> PathBuf {
+        let path = self.home().join(name);
+        fs::create_dir(&path).unwrap();
+        give_to_program(&path);
         path
     }
 

@@ -9,6 +9,7 @@
 mod contained;
 mod harness;
 mod hostile;
+mod root;
 mod terminals;
 
 use std::{
@@ -45,6 +46,7 @@ fn main() -> ExitCode {
     let mut trials: Vec<Trial> = hostile::trials();
     trials.extend(contained::trials());
     trials.extend(terminals::trials());
+    trials.extend(root::trials());
     if arguments.list || !rustix::process::getuid().is_root() {
         return libtest_mimic::run(&arguments, trials).exit_code();
     }

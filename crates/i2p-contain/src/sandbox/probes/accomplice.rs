@@ -1,14 +1,17 @@
 //! The process outside that hostile programs try to reach.
 
 use std::{
-    fs::{self, File},
+    fs::{self, File, Permissions},
     io::{self, IoSlice, Write},
     mem::MaybeUninit,
     net::{Ipv4Addr, Ipv6Addr, TcpListener, TcpStream, UdpSocket},
     os::{
         fd::{AsFd, AsRawFd},
         linux::net::SocketAddrExt,
-        unix::net::{SocketAddr, UnixDatagram, UnixListener, UnixStream},
+        unix::{
+            fs::PermissionsExt,
+            net::{SocketAddr, UnixDatagram, UnixListener, UnixStream},
+        },
     },
     path::{Path, PathBuf},
     process,
@@ -39,7 +42,7 @@ pub struct Accomplice {
 }
 
 impl Accomplice {
-    /// Opens everything. `home` is a directory that belongs to this user, in the place of a home directory; `temporary`
+    /// Opens everything, for all users, so that nothing but walls holds. `home` is a directory that belongs to this user, in the place of a home directory; `temporary`
     /// is one in `/tmp`, and `run` is `/run` or one in it. Sockets in it are left out if this user may not make any there.
     ///
     /// # Errors
@@ -74,6 +77,11 @@ impl Accomplice {
         fs::write(&targets.home_script, "")?;
         fs::write(&targets.shared_file, "")?;
         mknodat(CWD, &targets.home_fifo, FileType::Fifo, Mode::RUSR | Mode::WUSR, 0)?;
+        let files = [&targets.home_socket, &targets.temporary_socket, &targets.home_datagrams];
+        let files = files.into_iter().chain(&targets.run_socket);
+        for path in files.chain([&targets.home_script, &targets.shared_file, &targets.home_fifo]) {
+            fs::set_permissions(path, Permissions::from_mode(0o666))?;
+        }
         let fifo = File::options().read(true).write(true).open(&targets.home_fifo)?;
         let shared_memory = raw::hostile::shared_memory(targets.shared_memory_key, true).ok();
         let files = [targets.shared_file.clone()].into_iter().chain(targets.run_socket.clone()).collect();

@@ -4,12 +4,17 @@ use std::{
     env,
     fs::{self, DirBuilder},
     io::{self, Read},
-    os::unix::fs::DirBuilderExt,
+    os::unix::fs::{DirBuilderExt, chown},
     path::{Path, PathBuf},
 };
 
 use super::{
-    super::{outside::Prepared, refusal::Refusal, request::Program},
+    super::{
+        outside::Prepared,
+        refusal::Refusal,
+        request::Program,
+        users::{UNPRIVILEGED, is_root},
+    },
     accomplice::Accomplice,
     program::{parse, program},
     rows::Row,
@@ -76,7 +81,7 @@ impl Check {
     }
 }
 
-/// A directory of the check.
+/// A directory of the check, which belongs to the user whom the program is.
 struct Directory(PathBuf);
 
 impl Directory {
@@ -84,6 +89,9 @@ impl Directory {
         let random = fs::read_to_string("/proc/sys/kernel/random/uuid")?;
         let path = place.join(format!(".i2p-contain-{}", random.trim()));
         DirBuilder::new().mode(0o700).create(&path)?;
+        if is_root()? {
+            chown(&path, Some(UNPRIVILEGED), Some(UNPRIVILEGED))?;
+        }
         Ok(Self(path))
     }
 }

@@ -6,9 +6,13 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use rustix::{fs::fstat, system::uname};
+use rustix::{fs::fstat, process::getuid, system::uname};
 
-use super::{super::layout, rows::Rows, targets::Targets};
+use super::{
+    super::{layout, users::user_outside},
+    rows::Rows,
+    targets::Targets,
+};
 
 /// Variables that name hosts, sessions, sockets and users.
 const TELLING: [&str; 11] = [
@@ -33,6 +37,7 @@ const KEYS: [&str; 4] =
     ["/etc/pki/consumer", "/etc/pki/entitlement", "/etc/pki/tls/private", "/etc/ssl/private"];
 
 pub(super) fn try_all(rows: &mut Rows, targets: &Targets) {
+    rows.add("root of the machine", root());
     rows.add("host name", host_name(targets));
     let mounts = read("/proc/self/mountinfo");
     let parts: Vec<_> = mounts.split(['/', ' ', ',', '=', ':', '\n']).collect();
@@ -70,6 +75,14 @@ pub(super) fn try_all(rows: &mut Rows, targets: &Targets) {
             zone => Ok(format!("{zone:?}")),
         },
     );
+}
+
+/// Whom the kernel takes this user for where it decides about files.
+fn root() -> Result<String, String> {
+    match user_outside(&read("/proc/self/uid_map"), getuid().as_raw()) {
+        Some(0) => Ok("root".to_owned()),
+        other => Err(format!("{other:?}")),
+    }
 }
 
 /// The names of the machine, and of its NIS domain, which most machines lack.
