@@ -8,8 +8,8 @@ use clap::{Arg, Args, CommandFactory, Parser, Subcommand, builder::Resettable};
 
 use crate::{
     commands::{
-        connect::ConnectCommand, generate::GenerateCommand, keys::KeysCommand, listen::ListenCommand,
-        names::NamesCommand, status::AdminUrl,
+        connect::ConnectCommand, exec::ExecCommand, generate::GenerateCommand, keys::KeysCommand,
+        listen::ListenCommand, names::NamesCommand, status::AdminUrl,
     },
     config::{
         options::Options,
@@ -76,7 +76,7 @@ impl Command {
 
     /// Whether it prints an answer and ends, and is no connection or service.
     pub(crate) fn answers(&self) -> bool {
-        !matches!(self, Self::Run | Self::Demo | Self::Listen(_) | Self::Connect(_))
+        !matches!(self, Self::Run | Self::Demo | Self::Listen(_) | Self::Connect(_) | Self::Exec(_))
     }
 
     /// Whether a configuration that is wrong is in its way. It is not if the answer comes from the running proxy, which the command
@@ -214,6 +214,17 @@ pub(crate) enum Command {
     /// session of its own, which takes up to a minute. That session needs a running router, or --router i2pd or --router embedded:
     /// with --router auto, the command starts no router. The address changes each time unless the tunnel has key = "persistent".
     Listen(ListenCommand),
+    /// Run a program so that all its traffic goes through I2P and nothing else leaves. Linux only.
+    ///
+    /// The program runs in a sandbox with a network of its own. It needs no proxy settings: every connection is dialled through I2P
+    /// before the program sees it open, and names are answered by the proxy. What cannot go through I2P fails. It sees system
+    /// programs, a home directory of its own, and what --bind and --ro-bind show. If one wall of the sandbox cannot be built, the
+    /// program is not started.
+    ///
+    /// Uses the running proxy with the same state directory. If none is running, opens sessions of its own, and starts a router if
+    /// none answers, as run does. The exit code is the program's, or 128 and the number of the signal that ended it; 127 if the
+    /// program is not there, and 126 if it cannot be run; 69 or 64 if it was not started, which is said.
+    Exec(ExecCommand),
     /// Create an entry for a users file (auth = "required").
     ///
     /// Asks for the password, or reads it from stdin if that is not a terminal. Prints a line to add to the users file.
@@ -364,6 +375,7 @@ mod tests {
             include_str!("../../../docs/names.md"),
             include_str!("../../../docs/datagrams.md"),
             include_str!("../../../docs/gateway.md"),
+            include_str!("../../../docs/exec.md"),
             include_str!("../../../docs/ssh.md"),
             include_str!("../../../docs/outproxies.md"),
             include_str!("../../../docs/service.md"),

@@ -5,6 +5,8 @@ use std::{fmt, process::ExitCode};
 
 /// The exit code for wrong usage or configuration (EX_USAGE of sysexits.h).
 pub(crate) const USAGE: u8 = 64;
+/// The exit code if a program of the user's could not be started (EX_UNAVAILABLE): not one that such programs often have themselves.
+const UNAVAILABLE: u8 = 69;
 /// The exit code for everything else.
 const RUN_TIME: u8 = 1;
 
@@ -26,6 +28,15 @@ impl CommandError {
     /// Anything else: exit code 1.
     pub(crate) fn run_time(text: impl fmt::Display) -> Self {
         Self { code: RUN_TIME, text: text.to_string(), log: None }
+    }
+
+    /// The same, if it means that a program of the user's was not started: says so, and exit code 69 in place of 1.
+    pub(crate) fn without_start(self) -> Self {
+        let code = if self.code == RUN_TIME { UNAVAILABLE } else { self.code };
+        let with_end = |text: String| {
+            format!("{text}{} The program was not started", if text.ends_with('.') { "" } else { "." })
+        };
+        Self { code, text: with_end(self.text), log: self.log.map(with_end) }
     }
 
     /// Sets what is logged in place of the text, which quotes the configuration: names and addresses in it are for the user's eyes

@@ -13,9 +13,11 @@ pub(crate) fn forbid() -> io::Result<()> {
     }
     #[cfg(unix)]
     {
-        use rustix::process::{Resource, Rlimit, setrlimit};
-        // Child processes inherit the limit.
-        let forbidden = setrlimit(Resource::Core, Rlimit { current: Some(0), maximum: Some(0) });
+        use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+        // Child processes inherit the limit. Below the size of any dump, 1 is as good as 0, and Linux then does not even start the
+        // program that takes dumps from a pipe (core(5)). A limit of 0 that cannot be raised forbids dumps already.
+        let limit = getrlimit(Resource::Core).maximum.map_or(1, |maximum| maximum.min(1));
+        let forbidden = setrlimit(Resource::Core, Rlimit { current: Some(limit), maximum: Some(limit) });
         outcome = outcome.and(forbidden.map_err(io::Error::from));
     }
     outcome

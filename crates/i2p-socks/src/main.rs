@@ -29,7 +29,7 @@ use std::{
 use cli::{Cli, Command, parse::UsageError};
 use command_error::CommandError;
 use commands::{
-    check, connect, explain, generate, keys, listen, names_print::Manner, new_identity, passwd, reload,
+    check, connect, exec, explain, generate, keys, listen, names_print::Manner, new_identity, passwd, reload,
     resolve, status::StatusQuery,
 };
 use config::{Config, file::ConfigFile, log::LogFormat, options::Options, verbosity::Verbosity};
@@ -42,6 +42,10 @@ use terminal::{
 };
 
 fn main() -> ExitCode {
+    // In the process of a stage of a sandbox, this is all that is done.
+    if let Some(code) = exec::run_if_stage() {
+        return code;
+    }
     // In the process of the embedded router, this does not return.
     #[cfg(all(unix, feature = "embedded"))]
     i2p_embedded::run_child();
@@ -73,7 +77,7 @@ fn main() -> ExitCode {
         ));
     }
     let code = match run(&cli, file, format) {
-        Ok(()) => ExitCode::SUCCESS,
+        Ok(code) => code,
         Err(error) => output::report(&error),
     };
     output::flush(cli.command().patience());
@@ -100,7 +104,11 @@ fn load(cli: &Cli, file: &ConfigFile) -> Result<Config, CommandError> {
     }
 }
 
-fn run(cli: &Cli, file: Result<ConfigFile, CommandError>, format: LogFormat) -> Result<(), CommandError> {
+fn run(
+    cli: &Cli,
+    file: Result<ConfigFile, CommandError>,
+    format: LogFormat,
+) -> Result<ExitCode, CommandError> {
     // Before there are other threads, because it changes the environment: child processes must not take over our sockets.
     let inherited = InheritedSockets::from_environment();
     let mut config = match file.and_then(|file| load(cli, &file)) {
@@ -115,7 +123,7 @@ fn run(cli: &Cli, file: Result<ConfigFile, CommandError>, format: LogFormat) -> 
         .build()
         .map_err(|error| CommandError::run_time(format!("cannot start worker threads: {error}")))?;
     let result = runtime.block_on(async {
-        match cli.command() {
+        let done = match cli.command() {
             Command::Run => run_proxy(config, inherited, &cli.options, &progress, &log).await,
             Command::Explain { host, port, json } => explain::run(&config, &host, port, Format::json_if(json)).await,
             Command::Check { live } => check::run(&config, live).await,
@@ -134,6 +142,7 @@ fn run(cli: &Cli, file: Result<ConfigFile, CommandError>, format: LogFormat) -> 
                 new_identity::run(&config, credentials.as_deref(), Format::json_if(json)).await
             }
             Command::Connect(command) => connect::connect(config, &command, &progress).await,
+            Command::Exec(command) => return exec::exec(config, &command, &progress).await,
             Command::Listen(command) => listen::listen(config, &command, &progress).await,
             Command::Names { command, json } => {
                 let quiet = cli.options.verbosity() == Verbosity::Quiet;
@@ -145,7 +154,8 @@ fn run(cli: &Cli, file: Result<ConfigFile, CommandError>, format: LogFormat) -> 
             Command::Demo => Err(CommandError::usage(
                 "this build has no embedded router, which the demo needs: install i2p-socks with its default features",
             )),
-        }
+        };
+        done.map(|()| ExitCode::SUCCESS)
     });
     progress.finish();
     // Blocking work, such as reading stdin, is not waited for.

@@ -32,7 +32,7 @@ pub use dial::{
     DatagramSender, Datagrams, Dial, IncomingStream, Listening, NoDatagrams, NoListening, ReceivedDatagram,
     SessionMark,
 };
-pub use failure::{Failure, FailureRow};
+pub use failure::{ConnectError, Failure, FailureRow};
 pub use limits::{Limit, Limits, SessionLimits};
 #[cfg(unix)]
 pub use listen::SocketFile;
@@ -43,8 +43,8 @@ pub use listen::{
 pub use log_throttle::LogThrottle;
 pub use metrics::Metrics;
 pub use names::{
-    AddressOwner, AddressPool, BookAnswer, KnownName, LastResort, LookupIdentity, NameBook, NameCache,
-    NameOrigin, NameSource, OpenStreams, Resolver, ResolverTimes, is_own_host,
+    AddressLease, AddressOwner, AddressPool, BookAnswer, KnownName, LastResort, LookupIdentity, NameBook,
+    NameCache, NameOrigin, NameSource, OpenStreams, Resolver, ResolverTimes, is_own_host,
 };
 pub use outproxy::{
     DuplicateOutproxy, Outproxies, OutproxyAt, OutproxyCredentials, OutproxyDefinition, OutproxyFault,

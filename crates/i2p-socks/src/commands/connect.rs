@@ -14,7 +14,7 @@ use super::{
     streams::{
         asked::ConnectTarget,
         datagrams,
-        own::OwnSessions,
+        own::{OwnSessions, explained},
         reply,
         running::RunningProxy,
         stdio,
@@ -114,7 +114,7 @@ pub(crate) async fn connect(
         }
         (None, true) => {
             let own = own().await?;
-            let way = own.associate().await?;
+            let way = explained(own.associate().await)?;
             progress.finish();
             datagrams::through_session(&way, &asked, command.linger).await
         }

@@ -20,6 +20,8 @@ use crate::{
 
 /// The systemd service unit.
 const SERVICE: &str = include_str!("../../dist/i2p-socks.service");
+/// The AppArmor profile.
+const APPARMOR: &str = include_str!("../../dist/i2p-socks.apparmor");
 /// How the line of the service unit begins that starts the program.
 const EXEC_START: &str = "ExecStart=/usr/bin/i2p-socks ";
 /// The systemd socket unit that starts the service.
@@ -62,6 +64,8 @@ pub(crate) enum GenerateCommand {
         #[arg(long, value_name = "NAME")]
         tunnel: String,
     },
+    /// AppArmor profile that lets exec build its sandbox where AppArmor restricts user namespaces, as on Ubuntu.
+    Apparmor,
     /// systemd service unit.
     Unit {
         /// Print the socket unit, with which systemd starts the service for the first client.
@@ -148,6 +152,7 @@ pub(crate) async fn run(
         GenerateCommand::Nftables { interface, tunnel } => {
             text.extend_from_slice(nftables::rules(config, tunnel, interface)?.as_bytes());
         }
+        GenerateCommand::Apparmor => text.extend_from_slice(APPARMOR.as_bytes()),
         GenerateCommand::Unit { socket: true, .. } => text.extend_from_slice(SOCKET.as_bytes()),
         GenerateCommand::Unit { socket: false, exec_path } => {
             text.extend_from_slice(service_unit(exec_path.as_ref()).as_bytes());

@@ -18,6 +18,7 @@ pub(crate) mod connect;
 pub(crate) mod demo;
 #[cfg(feature = "embedded")]
 mod demo_page;
+pub(crate) mod exec;
 mod exec_path;
 pub(crate) mod explain;
 pub(crate) mod generate;

@@ -135,6 +135,8 @@ pub(crate) enum SessionPurpose {
     Datagrams,
     /// Streams of peers.
     Incoming,
+    /// Whatever a contained program does and the tunnel carries.
+    Program,
 }
 
 /// How the sessions of a tunnel differ from those that tunnels share.
@@ -287,7 +289,7 @@ impl TunnelConfig {
     pub(super) fn prepare_for_command(&mut self, purpose: SessionPurpose) {
         self.isolate = IsolateFields(Some(Vec::new()));
         match purpose {
-            SessionPurpose::Streams => {}
+            SessionPurpose::Streams | SessionPurpose::Program => {}
             SessionPurpose::Datagrams if self.udp == Udp::Off => self.udp = Udp::Datagram,
             SessionPurpose::Datagrams => {}
             SessionPurpose::Incoming => self.incoming = true,

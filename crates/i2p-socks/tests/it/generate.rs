@@ -58,6 +58,7 @@ fn the_units_are_those_of_dist() {
     assert!(!unit.lines().any(|line| line.starts_with("PrivateUsers=")), "{unit}");
     let filters: Vec<_> = unit.lines().filter(|line| line.starts_with("SystemCallFilter=")).collect();
     assert_eq!(filters.last(), Some(&"SystemCallFilter=@chown"), "after what takes it away: for unix-group");
+    assert_eq!(generated(&["apparmor"]), include_str!("../../dist/i2p-socks.apparmor"));
     assert_eq!(generated(&["unit", "--socket"]), include_str!("../../dist/i2p-socks.socket"));
 }
 

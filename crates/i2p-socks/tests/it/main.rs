@@ -16,6 +16,7 @@ mod datagram_support;
 mod demo;
 mod early_data;
 mod embedded_router;
+mod exec;
 #[cfg(target_os = "linux")]
 mod exec_sockets;
 mod files;

@@ -1,4 +1,4 @@
-//! The failure table: for each way a request can fail, its reply codes, HTTP status, metric label, log text and hints.
+//! The failure table: for each way a request can fail, its reply codes, HTTP status, error of connect(2), metric label, log text and hints.
 //!
 //! Imports nothing from this crate.
 
@@ -72,6 +72,20 @@ pub enum Failure {
     ProxyItself,
 }
 
+/// What connect(2) reports to a program whose connections are intercepted, as those of a contained program are.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum ConnectError {
+    /// `ECONNREFUSED`.
+    Refused,
+    /// `EHOSTUNREACH`.
+    HostUnreachable,
+    /// Forbidden: `EACCES`, or `EHOSTUNREACH` where the system knows no better.
+    Denied,
+    /// `ETIMEDOUT`.
+    TimedOut,
+}
+
 /// A row of the failure table: how one failure is reported.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct FailureRow {
@@ -83,6 +97,8 @@ pub struct FailureRow {
     pub socks4: v4::ReplyCode,
     /// Status of the response to an HTTP request (RFC 9110 section 15).
     pub http: u16,
+    /// What connect(2) of an intercepted connection reports.
+    pub connect: ConnectError,
     /// Label in metrics: lower-case letters and underscores.
     pub label: &'static str,
     /// Text for logs and the status page. It never names the target.
@@ -319,6 +335,49 @@ impl Failure {
             ),
         };
         let extended = extended.unwrap_or(socks5);
-        FailureRow { socks5, extended, socks4: v4::ReplyCode::REJECTED, http, label, log }
+        FailureRow {
+            socks5,
+            extended,
+            socks4: v4::ReplyCode::REJECTED,
+            http,
+            connect: self.connect_error(),
+            label,
+            log,
+        }
+    }
+
+    /// What connect(2) reports: a refusal or silence of the far end, a rule of this side, or that nothing leads there now.
+    fn connect_error(self) -> ConnectError {
+        match self {
+            Self::Refused => ConnectError::Refused,
+            Self::TimedOut => ConnectError::TimedOut,
+            Self::NotAllowed
+            | Self::LocalHost
+            | Self::RouteRejects
+            | Self::CommandNotSupported
+            | Self::ProtocolNotAllowed
+            | Self::ProxyItself => ConnectError::Denied,
+            Self::MalformedName
+            | Self::NameUnknown
+            | Self::NameReserved
+            | Self::Unreachable
+            | Self::RouterUnavailable
+            | Self::NoTunnels
+            | Self::SessionRefused
+            | Self::TooManySessions
+            | Self::SessionShare
+            | Self::RouterError
+            | Self::WrongDestination
+            | Self::VirtualAddressUnknown
+            | Self::NoVirtualAddress
+            | Self::AddressTypeNotSupported
+            | Self::ClientKeyMissing
+            | Self::OutproxiesFailed
+            | Self::TooManyConnections
+            | Self::NoSocket
+            | Self::BadAnswer
+            | Self::AnswerBrokeOff
+            | Self::PasswordAsked => ConnectError::HostUnreachable,
+        }
     }
 }

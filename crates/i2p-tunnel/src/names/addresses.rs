@@ -116,13 +116,15 @@ impl AddressPool {
     }
 
     /// Like [`target_of`](Self::target_of), with a lease that keeps the address from expiring.
-    pub(crate) fn lease(&self, owner: &AddressOwner, address: IpAddr) -> Option<(NamedTarget, AddressLease)> {
+    #[must_use]
+    pub fn lease(&self, owner: &AddressOwner, address: IpAddr) -> Option<(NamedTarget, AddressLease)> {
         let target = self.shared.table().acquire(owner, address, self.shared.now())?;
         Some((target, AddressLease { shared: Arc::clone(&self.shared), address }))
     }
 
     /// How long after it was given an address may be used for the first time.
-    pub(crate) fn first_use_within(&self) -> Duration {
+    #[must_use]
+    pub fn first_use_within(&self) -> Duration {
         MIN_UNUSED.min(self.shared.expire_after.unwrap_or(MIN_UNUSED))
     }
 
@@ -147,7 +149,7 @@ impl fmt::Debug for AddressPool {
 
 /// Keeps a virtual address from expiring until dropped.
 #[must_use = "the address may expire without it"]
-pub(crate) struct AddressLease {
+pub struct AddressLease {
     shared: Arc<Shared>,
     address: IpAddr,
 }

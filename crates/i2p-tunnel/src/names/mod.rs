@@ -8,12 +8,9 @@ mod cache;
 mod resolver;
 mod target;
 
-pub(crate) use self::{
-    addresses::AddressLease,
-    target::{DisplayTarget, OWN_HOST, name_of, parse_target, target_to_dial},
-};
+pub(crate) use self::target::{DisplayTarget, OWN_HOST, name_of, parse_target, target_to_dial};
 pub use self::{
-    addresses::{AddressOwner, AddressPool},
+    addresses::{AddressLease, AddressOwner, AddressPool},
     book::{BookAnswer, KnownName, NameBook, NameOrigin},
     cache::NameCache,
     resolver::{LastResort, LookupIdentity, NameSource, OpenStreams, Resolver, ResolverTimes},

@@ -68,7 +68,7 @@ impl Routing {
     ///
     /// # Errors
     /// The [`Failure`] of every such request.
-    pub(crate) fn check_outside(&self, target: &Target) -> Result<(), Failure> {
+    pub fn check_outside(&self, target: &Target) -> Result<(), Failure> {
         match self.routes.may_lead_out(target) {
             true => Ok(()),
             false if OutsideHost::is_near_target(target) => Err(Failure::LocalHost),

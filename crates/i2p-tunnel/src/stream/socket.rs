@@ -358,7 +358,7 @@ impl Socket {
 
     /// Sets what the other side sees if this is dropped: a reset, or an orderly end. The operating system does it, so it also
     /// holds if this process dies. Unix sockets have no reset.
-    pub(crate) fn reset_on_close(&self, reset: bool) {
+    pub fn reset_on_close(&self, reset: bool) {
         match &self.0 {
             Kind::Tcp(stream) => tcp_options::reset_on_close(stream, reset),
             #[cfg(unix)]

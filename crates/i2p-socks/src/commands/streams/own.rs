@@ -2,9 +2,10 @@
 
 use std::{sync::Arc, time::Duration};
 
+use i2p_name::{NamedTarget, Target};
 use i2p_tunnel::{
-    Client, ClientAddress, ClientCredentials, ClientProtocol, Dial, IsolationKey, Listening, Routing,
-    SessionPolicy,
+    Client, ClientAddress, ClientCredentials, ClientProtocol, Dial, Failure, IsolationKey, Listening,
+    OpenStream, Routing, SessionPolicy,
 };
 use tokio::time::timeout;
 
@@ -32,6 +33,7 @@ pub(in crate::commands) struct OwnSessions {
     client: Client,
     dial: Duration,
     half_close: Duration,
+    carries_datagrams: bool,
     _sessions: Sessions,
     _router: Router,
     _names: Arc<NameService>,
@@ -45,6 +47,11 @@ impl OwnSessions {
         purpose: SessionPurpose,
         progress: &Progress,
     ) -> Result<Self, CommandError> {
+        // A contained program is worth the start of a router; a single stream is not.
+        let user = match purpose {
+            SessionPurpose::Program => RouterUser::Proxy,
+            _ => RouterUser::Command,
+        };
         let config = config.for_command(tunnel, purpose)?;
         let state_dir = config.state_dir().ok();
         progress.remark(&match &state_dir {
@@ -56,7 +63,7 @@ impl OwnSessions {
         });
         let state_dir = state_dir.filter(|path| path.is_dir());
         let names = NameService::open(&config, state_dir.as_deref()).await;
-        let router = Router::find_or_start(RouterUser::Command, &config, progress, &names, None).await?;
+        let router = Router::find_or_start(user, &config, progress, &names, None).await?;
         progress.step(3, BUILDING_TUNNELS);
         let sessions = Sessions::open(&config, router.bridge(), names.resolver().clone()).await?;
         names.start_fetching(router.bridge(), &config.session);
@@ -72,6 +79,7 @@ impl OwnSessions {
             client: this_process(),
             dial: limits.dial,
             half_close: limits.half_close,
+            carries_datagrams: tunnel.dedicated_sessions().is_some_and(|wants| wants.datagrams.is_some()),
             _sessions: sessions,
             _router: router,
             _names: names,
@@ -83,15 +91,48 @@ impl OwnSessions {
         &self,
         asked: &ConnectTarget,
     ) -> Result<PeerStream, CommandError> {
-        let key = self.policy.key(&self.client, &asked.target, asked.port);
-        let open = self.routing.open(&self.dialler, &key, (&asked.target, asked.port), self.dial);
-        let opened = self.within(open).await?;
+        let opened = explained(self.dial(&asked.target, asked.port).await)?;
         Ok(PeerStream::of_session(opened, self.half_close))
     }
 
+    /// Opens a stream to a target: in I2P, or where a route leads.
+    pub(in crate::commands) async fn dial(&self, target: &Target, port: u16) -> Result<OpenStream, Failure> {
+        let key = self.policy.key(&self.client, target, port);
+        self.in_time(self.routing.open(&self.dialler, &key, (target, port), self.dial)).await
+    }
+
+    /// Checks that a name exists, as far as this can be known without a stream, or that a route leads to it.
+    pub(in crate::commands) async fn lookup(&self, name: &NamedTarget) -> Result<(), Failure> {
+        let target = Target::from(name.clone());
+        match name {
+            // The port is not known yet.
+            NamedTarget::I2p(name) => {
+                let key = self.policy.key(&self.client, &target, 0);
+                self.in_time(self.dialler.lookup(&key, name)).await
+            }
+            NamedTarget::ClearNet(_) => self.routing.check_outside(&target),
+        }
+    }
+
+    /// Waits until streams can be opened.
+    pub(in crate::commands) async fn prepare(&self) -> Result<(), Failure> {
+        let key = self.key()?;
+        self.in_time(self.dialler.prepare(&key)).await
+    }
+
+    /// Whether the tunnel carries datagrams.
+    pub(in crate::commands) fn carries_datagrams(&self) -> bool {
+        self.carries_datagrams
+    }
+
+    /// How long a peer may be silent after the end of our data, which it is not told of.
+    pub(in crate::commands) fn half_close(&self) -> Duration {
+        self.half_close
+    }
+
     /// Opens a session for datagrams.
-    pub(in crate::commands) async fn associate(&self) -> Result<<Dialler as Dial>::Datagrams, CommandError> {
-        self.within(async { self.dialler.associate(&self.key()?).await }).await
+    pub(in crate::commands) async fn associate(&self) -> Result<<Dialler as Dial>::Datagrams, Failure> {
+        self.in_time(async { self.dialler.associate(&self.key()?).await }).await
     }
 
     /// The next stream of a peer. `on_address` gets the address to connect to, once peers can connect.
@@ -99,29 +140,30 @@ impl OwnSessions {
         &self,
         on_address: impl FnOnce(&str),
     ) -> Result<PeerStream, CommandError> {
-        let listening = self.within(async { self.dialler.listen(&self.key()?, None).await }).await?;
+        let listening = self.in_time(async { self.dialler.listen(&self.key()?, None).await });
+        let listening = explained(listening.await)?;
         on_address(&listening.address().to_string());
-        let incoming =
-            listening.accept().await.map_err(|cause| CommandError::run_time(reply::explain(cause)))?;
+        let incoming = explained(listening.accept().await)?;
         Ok(PeerStream::of_session(incoming.stream, self.half_close))
     }
 
     /// The isolation key for datagrams and incoming streams, which have no destination host.
-    fn key(&self) -> Result<IsolationKey, i2p_tunnel::Failure> {
-        self.policy.client_key(&self.client).ok_or(i2p_tunnel::Failure::CommandNotSupported)
+    fn key(&self) -> Result<IsolationKey, Failure> {
+        self.policy.client_key(&self.client).ok_or(Failure::CommandNotSupported)
     }
 
-    async fn within<T>(
-        &self,
-        work: impl Future<Output = Result<T, i2p_tunnel::Failure>>,
-    ) -> Result<T, CommandError> {
-        let done = timeout(self.dial, work).await.unwrap_or(Err(i2p_tunnel::Failure::TimedOut));
-        done.map_err(|cause| CommandError::run_time(reply::explain(cause)))
+    async fn in_time<T>(&self, work: impl Future<Output = Result<T, Failure>>) -> Result<T, Failure> {
+        timeout(self.dial, work).await.unwrap_or(Err(Failure::TimedOut))
     }
 }
 
+/// A failure in words.
+pub(in crate::commands) fn explained<T>(outcome: Result<T, Failure>) -> Result<T, CommandError> {
+    outcome.map_err(|cause| CommandError::run_time(reply::explain(cause)))
+}
+
 /// This process as a client of its sessions.
-fn this_process() -> Client {
+pub(in crate::commands) fn this_process() -> Client {
     Client {
         address: ClientAddress::User(0),
         listener: Arc::from("command"),

@@ -1,0 +1,132 @@
+//! Connections: what is fetched, and what the program is told of a dial that fails.
+
+use sam_testkit::{Act, Dialect, Endpoint};
+
+use super::{python, run};
+use crate::common::lab::{Lab, TCP};
+
+/// Connects to each host, and prints the host and the outcome.
+const OUTCOMES: &str = "
+import errno, socket
+for host in HOSTS:
+    try:
+        # The first address alone: a failure of one would be followed by an attempt at the other.
+        family, _, _, _, address = socket.getaddrinfo(host, 80, type=socket.SOCK_STREAM)[0]
+        stream = socket.socket(family)
+        stream.settimeout(5)
+        stream.connect(address)
+        print(host, 'open')
+    except TimeoutError:
+        print(host, 'silent')
+    except OSError as error:
+        print(host, errno.errorcode.get(error.errno, error.errno))
+";
+
+fn outcomes(lab: &Lab, config: &str, hosts: &[&str]) -> Vec<String> {
+    let script = format!("HOSTS = {hosts:?}\n{OUTCOMES}");
+    python(lab, config, &[], &script).lines().map(ToOwned::to_owned).collect()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_program_fetches_a_page_without_any_setting() {
+    let lab = Lab::new(Dialect::I2pd245).await;
+    let page = lab.bridge.host("page.i2p", Endpoint::Http("a page in I2P".to_owned()));
+    let b32 = page.parse::<i2p_name::Destination>().unwrap().b32().to_string();
+    for host in ["page.i2p", &b32] {
+        let (code, stdout, stderr) = run(&lab, TCP, &[], &["curl", "-sS", &format!("http://{host}/")]);
+        assert_eq!((code, stdout.as_str()), (Some(0), "a page in I2P"), "{stderr}");
+    }
+    let (code, stdout, stderr) = run(&lab, TCP, &[], &["curl", "-6", "-sS", "http://page.i2p/"]);
+    assert_eq!((code, stdout.as_str()), (Some(0), "a page in I2P"), "{stderr}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_the_program_is_told_is_what_happened() {
+    let lab = Lab::new(Dialect::Java).await;
+    let mut expected = Vec::new();
+    for (host, result, outcome) in [
+        ("refused.i2p", "CONNECTION_REFUSED", "ECONNREFUSED"),
+        ("gone.i2p", "CANT_REACH_PEER", "EHOSTUNREACH"),
+        ("broken.i2p", "I2P_ERROR", "EHOSTUNREACH"),
+        // Its SYN stays unanswered until the kernel gives up, after two minutes.
+        ("slow.i2p", "TIMEOUT", "silent"),
+    ] {
+        lab.bridge.host(host, Endpoint::Echo);
+        lab.bridge.once("STREAM CONNECT", Act::refuse(&format!("STREAM STATUS RESULT={result}")));
+        expected.push(format!("{host} {outcome}"));
+    }
+    lab.bridge.once("STREAM CONNECT", [Act::Behave]);
+    expected.push("echo.i2p open".to_owned());
+    let hosts: Vec<_> = expected.iter().filter_map(|line| line.split(' ').next()).collect();
+    assert_eq!(outcomes(&lab, TCP, &hosts), expected);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn hosts_outside_i2p_are_denied_where_no_route_leads_out() {
+    let lab = Lab::new(Dialect::I2pd245).await;
+    // IPv4 has no packet that Linux reports as EACCES.
+    let hosts = ["198.51.100.7", "192.168.0.1", "2001:db8::1", "250.1.2.3"];
+    let expected = [
+        "198.51.100.7 EHOSTUNREACH",
+        "192.168.0.1 EHOSTUNREACH",
+        "2001:db8::1 EACCES",
+        "250.1.2.3 EHOSTUNREACH",
+    ];
+    assert_eq!(outcomes(&lab, TCP, &hosts), expected);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_program_reaches_its_own_listeners_and_no_others() {
+    let lab = Lab::new(Dialect::I2pd245).await;
+    let outside = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = outside.local_addr().unwrap().port();
+    let script = format!(
+        "
+import errno, socket
+own = socket.create_server(('127.0.0.1', 0))
+client = socket.create_connection(own.getsockname())
+own.accept()[0].sendall(b'own')
+print(client.recv(3).decode())
+print(errno.errorcode[socket.socket().connect_ex(('127.0.0.1', {port}))])
+"
+    );
+    assert_eq!(python(&lab, TCP, &[], &script), "own\nECONNREFUSED\n");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_megabyte_goes_and_returns() {
+    let lab = Lab::new(Dialect::I2pd245).await;
+    let script = "
+import hashlib, os, socket, threading
+data = os.urandom(1 << 20)
+stream = socket.create_connection(('echo.i2p', 7))
+threading.Thread(target=lambda: stream.sendall(data)).start()
+back = b''
+while len(back) < len(data):
+    back += stream.recv(1 << 16)
+print(back == data)
+";
+    assert_eq!(python(&lab, TCP, &[], script), "True\n");
+}
+
+/// The end of the program's data is held back, since routers would drop what the far end still sends.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_far_end_may_answer_after_the_program_has_finished_sending() {
+    let lab = Lab::new(Dialect::Java).await;
+    let config = format!("[limits]\nhalf-close = '300ms'\n{TCP}");
+    let script = "
+import socket
+stream = socket.create_connection(('echo.i2p', 7))
+stream.sendall(b'question')
+stream.shutdown(socket.SHUT_WR)
+back = b''
+try:
+    while len(back) < 9:
+        back += stream.recv(100) or b'|'
+except ConnectionResetError:
+    back += b'reset'
+print(back.decode())
+";
+    // The echo waits for the end of our data, which it never gets.
+    assert_eq!(python(&lab, &config, &[], script), "questionreset\n");
+}

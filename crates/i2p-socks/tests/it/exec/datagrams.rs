@@ -1,0 +1,80 @@
+//! Datagrams: they go where the tunnel's datagrams go.
+
+use sam_testkit::{Dialect, Endpoint};
+
+use super::python;
+use crate::common::lab::{ALL, Lab, TCP};
+
+#[tokio::test(flavor = "multi_thread")]
+async fn datagrams_go_to_a_name_and_return_from_its_address() {
+    let lab = Lab::new(Dialect::I2pd245).await;
+    let script = "
+import socket
+udp = socket.socket(type=socket.SOCK_DGRAM)
+echo = (socket.gethostbyname('echo.i2p'), 7)
+for size in (1, 500, 10000):
+    udp.sendto(b'x' * size, echo)
+    data, sender = udp.recvfrom(65535)
+    print(len(data), sender[0] == echo[0])
+connected = socket.socket(type=socket.SOCK_DGRAM)
+connected.connect(echo)
+connected.send(b'connected')
+print(connected.recv(100).decode())
+";
+    assert_eq!(python(&lab, ALL, &[], script), "1 True\n500 True\n10000 True\nconnected\n");
+}
+
+/// Two sockets of the program get their own answers.
+#[tokio::test(flavor = "multi_thread")]
+async fn each_socket_gets_its_own_answers() {
+    let lab = Lab::new(Dialect::I2pd245).await;
+    lab.bridge.host("other.i2p", Endpoint::Echo);
+    let script = "
+import socket
+sockets = [socket.socket(type=socket.SOCK_DGRAM) for _ in range(3)]
+hosts = ['echo.i2p', 'other.i2p', 'echo.i2p']
+addresses = [(socket.gethostbyname(host), 7) for host in hosts]
+for number, one in enumerate(sockets):
+    one.sendto(str(number).encode(), addresses[number])
+for number, one in enumerate(sockets):
+    data, sender = one.recvfrom(100)
+    print(data.decode(), sender[0] == addresses[number][0])
+";
+    assert_eq!(python(&lab, ALL, &[], script), "0 True\n1 True\n2 True\n");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn without_datagrams_the_program_is_told_so() {
+    let lab = Lab::new(Dialect::I2pd245).await;
+    let script = "
+import errno, socket
+for family, host in ((socket.AF_INET, 'echo.i2p'), (socket.AF_INET6, 'echo.i2p')):
+    udp = socket.socket(family, socket.SOCK_DGRAM)
+    udp.settimeout(20)
+    udp.connect(socket.getaddrinfo(host, 7, family)[0][4])
+    udp.send(b'x')
+    try:
+        udp.recv(1)
+    except OSError as error:
+        print(errno.errorcode[error.errno])
+";
+    assert_eq!(python(&lab, TCP, &[], script), "EHOSTUNREACH\nEACCES\n");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn datagrams_to_hosts_outside_are_prohibited() {
+    let lab = Lab::new(Dialect::I2pd245).await;
+    let script = "
+import errno, socket
+for family, host in ((socket.AF_INET, '198.51.100.7'), (socket.AF_INET6, '2001:db8::1')):
+    udp = socket.socket(family, socket.SOCK_DGRAM)
+    udp.settimeout(20)
+    udp.connect((host, 7))
+    udp.send(b'x')
+    try:
+        udp.recv(1)
+    except OSError as error:
+        print(errno.errorcode[error.errno])
+";
+    assert_eq!(python(&lab, ALL, &[], script), "EHOSTUNREACH\nEACCES\n");
+}

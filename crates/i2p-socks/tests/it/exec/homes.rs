@@ -1,0 +1,68 @@
+//! Identities, their addresses in I2P and their home directories; what else the program sees.
+
+use std::{fs, os::unix::fs::PermissionsExt};
+
+use sam_testkit::Dialect;
+
+use super::run;
+use crate::common::lab::{Lab, TCP};
+
+const WHO: [&str; 3] =
+    ["python3", "-c", "import socket; print(socket.create_connection(('whoami.i2p', 80)).recv(9999))"];
+
+#[tokio::test(flavor = "multi_thread")]
+async fn two_runs_have_two_addresses() {
+    let lab = Lab::new(Dialect::I2pd245).await;
+    let addresses: Vec<_> = (0..2).map(|_| run(&lab, TCP, &[], &WHO).1).collect();
+    assert!(addresses[0].len() > 500 && addresses[0] != addresses[1], "{addresses:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_identity_keeps_a_home_directory_of_its_own() {
+    let lab = Lab::new(Dialect::I2pd245).await;
+    let write = ["sh", "-c", "cat file 2> /dev/null; echo kept > file; echo $HOME"];
+    let home = |options: &[&str]| run(&lab, TCP, options, &write).1;
+    assert_eq!(home(&["--identity", "one"]), "/home/user\n");
+    assert_eq!(home(&["--identity", "one"]), "kept\n/home/user\n");
+    assert_eq!(home(&["--identity", "two"]), "/home/user\n");
+    assert_eq!(home(&[]), "/home/user\n");
+    assert_eq!(home(&[]), "/home/user\n", "nothing is kept without a name");
+    let kept = lab.state().join("exec/one");
+    assert_eq!(fs::metadata(&kept).unwrap().permissions().mode() & 0o777, 0o700);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_opens_a_wall_is_said_once() {
+    let lab = Lab::new(Dialect::I2pd245).await;
+    for (options, says) in [
+        (&[][..], None),
+        (&["--home", "share"], Some("contained no more")),
+        (&["--allow-unix"], Some("can make Unix sockets")),
+    ] {
+        let (code, _, stderr) = run(&lab, TCP, options, &["true"]);
+        assert_eq!(code, Some(0), "{stderr}");
+        assert_eq!(stderr.matches("the program").count(), usize::from(says.is_some()), "{stderr}");
+        assert!(says.is_none_or(|says| stderr.contains(says)), "{stderr}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn only_what_is_shown_is_seen() {
+    let lab = Lab::new(Dialect::I2pd245).await;
+    let shown = lab.state().join("shown");
+    fs::create_dir(&shown).unwrap();
+    fs::write(shown.join("file"), "shown\n").unwrap();
+    let path = shown.to_str().unwrap();
+    let line = format!("cat {path}/file; echo new > {path}/new; echo $SECRET$GIVEN");
+    for (options, said, writable) in [
+        (&["--ro-bind", path, "--env", "GIVEN=given"][..], "shown\ngiven\n", false),
+        (&["--bind", path], "shown\n\n", true),
+        (&[], "\n", true),
+    ] {
+        let mut command = super::exec(&lab, TCP, options, &["sh", "-c", &line]);
+        command.env("SECRET", "secret");
+        let (_, stdout, stderr) = super::ended(command);
+        assert_eq!(stdout, said, "{options:?} {stderr}");
+        assert_eq!(shown.join("new").exists(), writable, "{options:?}");
+    }
+}
