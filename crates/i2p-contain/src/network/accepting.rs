@@ -51,7 +51,6 @@ impl Listener {
 }
 
 #[cfg(test)]
-#[allow(clippy::unwrap_used, reason = "tests fail by panicking")]
 mod tests {
     use std::net::Ipv4Addr;
 

@@ -42,7 +42,6 @@ async fn read(program: &mut TcpStream) -> Option<Vec<u8>> {
 }
 
 #[cfg(test)]
-#[allow(clippy::unwrap_used, reason = "tests fail by panicking")]
 mod tests {
     use std::{
         net::{Ipv4Addr, SocketAddr},

@@ -190,7 +190,6 @@ fn write_some(count: usize) -> io::Result<usize> {
 }
 
 #[cfg(test)]
-#[allow(clippy::unwrap_used, reason = "tests fail by panicking")]
 mod tests {
     use std::net::Ipv4Addr;
 
