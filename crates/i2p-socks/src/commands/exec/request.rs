@@ -1,7 +1,10 @@
 //! What the sandbox is asked for.
 
 use std::{
+    fs::{self, DirBuilder},
+    io,
     net::Ipv4Addr,
+    os::unix::fs::DirBuilderExt,
     path::{Path, PathBuf},
 };
 
@@ -62,16 +65,24 @@ fn home(config: &Config, command: &ExecCommand) -> Result<Home, CommandError> {
     }
 }
 
-/// The home directory of an identity, which only this user can enter.
+/// The home directory of an identity, in a directory that only this user can enter. If this is root, the home belongs to the user as
+/// whom root's programs run.
 fn home_of(config: &Config, identity: &TunnelName) -> Result<PathBuf, CommandError> {
-    let open = |path: PathBuf| {
-        private_directory::open(&path).map_err(|error| {
-            CommandError::run_time(format_args!(
-                "the home directory {} cannot be used: {error}",
-                path.display()
-            ))
-        })
-    };
-    let homes = open(config.private_state_dir()?.join(HOMES))?;
-    open(homes.join(identity.as_str()))
+    let homes = config.private_state_dir()?.join(HOMES);
+    let home = homes.join(identity.as_str());
+    let made = private_directory::open(&homes).map_err(|error| error.to_string());
+    made.and_then(|_| make_directory(&home).map_err(|error| error.to_string())).map_err(|error| {
+        CommandError::run_time(format_args!("the home directory {} cannot be used: {error}", home.display()))
+    })?;
+    Ok(home)
+}
+
+/// Makes a directory that only its owner can enter, unless there is one.
+fn make_directory(path: &Path) -> io::Result<()> {
+    match DirBuilder::new().mode(0o700).create(path) {
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
+        made => return made,
+    }
+    let is_directory = fs::symlink_metadata(path)?.is_dir();
+    if is_directory { Ok(()) } else { Err(io::ErrorKind::NotADirectory.into()) }
 }
