@@ -91,6 +91,8 @@ pub enum SessionState {
     Building {
         /// Failed attempts since it was last ready.
         failures: u32,
+        /// Why the last one of them failed.
+        error: Option<Arc<Error>>,
     },
     /// It can be used.
     Ready(Session),
@@ -212,7 +214,7 @@ impl Supervised {
         identity: Identity,
         back_off: BackOff,
     ) -> Self {
-        let (sender, state) = watch::channel(SessionState::Building { failures: 0 });
+        let (sender, state) = watch::channel(SessionState::Building { failures: 0, error: None });
         let shared = Arc::new(Shared::default());
         shared.set_ready(false);
         let supervision = Supervision {
@@ -223,6 +225,7 @@ impl Supervised {
             state: sender,
             shared: Arc::clone(&shared),
             failures: 0,
+            last_error: None,
             early_losses,
         };
         let task = tokio::spawn(supervision.run());
@@ -293,6 +296,8 @@ struct Supervision {
     shared: Arc<Shared>,
     /// Failed attempts since it was last ready.
     failures: u32,
+    /// Why the last one of them failed.
+    last_error: Option<Arc<Error>>,
     early_losses: EarlyLosses,
 }
 
@@ -312,7 +317,8 @@ impl Supervision {
     async fn build_for_ever(&mut self) {
         loop {
             self.wait_for_decision().await;
-            self.state.send_replace(SessionState::Building { failures: self.failures });
+            let (failures, error) = (self.failures, self.last_error.clone());
+            self.state.send_replace(SessionState::Building { failures, error });
             match self.bridge.create_session(&self.options).await {
                 Ok(session) => self.keep(session).await,
                 Err(error) => self.wait_after(error).await,
@@ -336,6 +342,7 @@ impl Supervision {
             tracing::info!("the I2P session is built, after {} failed attempt{s}", self.failures);
         }
         self.failures = 0;
+        self.last_error = None;
         if self.identity == Identity::Same {
             let key = self.shared.kept_key.get_or_init(|| PrivateKey::clone(session.private_key()));
             self.options = self.options.clone().private_key(PrivateKey::clone(key));
@@ -382,11 +389,9 @@ impl Supervision {
         }
         let wait = self.back_off.wait(self.failures, &error);
         let until = Instant::now() + wait;
-        self.state.send_replace(SessionState::Waiting {
-            failures: self.failures,
-            error: Arc::new(error),
-            until,
-        });
+        let error = Arc::new(error);
+        self.last_error = Some(Arc::clone(&error));
+        self.state.send_replace(SessionState::Waiting { failures: self.failures, error, until });
         self.shared.pause(wait, self.back_off.unasked).await;
     }
 }

@@ -46,6 +46,9 @@ fn write(page: &mut String, report: &StatusReport) -> fmt::Result {
     if let Some(failure) = &report.address_book_failure {
         writeln!(page, "<p class=\"bad\">Address book: {}.</p>", Text(failure))?;
     }
+    if let Some(failure) = &report.router_failure {
+        writeln!(page, "<p class=\"bad\">{}.</p>", Text(&failure.line()))?;
+    }
     page.push_str("<h2>Tunnels</h2>\n");
     report.tunnels.iter().try_for_each(|tunnel| self::tunnel(page, tunnel, &report.state))?;
     page.push_str("<h2>I2P sessions</h2>\n");
@@ -81,6 +84,10 @@ fn tunnel(page: &mut String, report: &TunnelReport, whole: &str) -> fmt::Result 
     writeln!(page, "<article>\n<h3>{}</h3>", Text(&report.name))?;
     if let Some(lacks) = report.lacks(whole) {
         writeln!(page, "<p class=\"bad\">{lacks}</p>")?;
+    }
+    if let Some(failed) = report.failed() {
+        let trouble = report.trouble.as_deref().unwrap_or_default();
+        writeln!(page, "<p class=\"bad\">{failed}, the last one: {}</p>", Text(trouble))?;
     }
     page.push_str("<dl>\n<dt>listens on</dt><dd>");
     for (index, listener) in report.listeners.iter().enumerate() {
@@ -154,8 +161,8 @@ fn session(page: &mut String, report: &SessionReport) -> fmt::Result {
     if let Some(b32) = &report.b32 {
         writeln!(page, "<dt>our address</dt><dd><code>{}</code></dd>", Text(b32))?;
     }
-    if let Some(trouble) = &report.trouble {
-        writeln!(page, "<dt>why</dt><dd>{}</dd>", Text(trouble))?;
+    if let Some(failed) = report.failed() {
+        writeln!(page, "<dt>why</dt><dd>{}</dd>", Text(&failed))?;
     }
     let uses = if report.used_by == 1 { "request or stream" } else { "requests and streams" };
     write!(
@@ -258,6 +265,7 @@ mod tests {
             b32: None,
             used_by: 0,
             spare: false,
+            failed_attempts: 3,
             trouble: Some("<script>alert('x')</script>&\"\u{1b}".into()),
         };
         let outproxy = |name: &str, all: Option<u64>, some: Option<u64>| OutproxyReport {
@@ -276,6 +284,7 @@ mod tests {
             uptime: 61,
             warnings: vec!["<b>".into()],
             refused_reload: None,
+            router_failure: None,
             address_book_failure: Some("the <disk> is full".into()),
             tunnels: Vec::new(),
             sessions: vec![session],
@@ -291,7 +300,7 @@ mod tests {
         assert!(page.contains("Address book: the &lt;disk&gt; is full."), "{page}");
         assert!(!page.contains("<script") && !page.contains('\u{1b}'), "{page}");
         assert!(
-            page.contains("&lt;script&gt;alert(&#39;x&#39;)&lt;/script&gt;&amp;&quot;\u{fffd}"),
+            page.contains("3 attempts failed, the last one: &lt;script&gt;alert(&#39;x&#39;)&lt;/script&gt;&amp;&quot;\u{fffd}"),
             "{page}"
         );
         assert!(page.contains("running for 1m 1s"), "{page}");

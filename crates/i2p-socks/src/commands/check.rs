@@ -8,7 +8,7 @@ use crate::{
     config::{Config, problem::Problem, values::Backend},
     control::client::ControlClient,
     daemon::{
-        bridge::{advice, bridge, needs_other_configuration},
+        bridge::{bridge, needs_other_configuration},
         datagram_support::DatagramKind,
         home::{Consequence, StateDirectory},
         identities,
@@ -17,7 +17,7 @@ use crate::{
         used_bridge::UsedBridge,
     },
     files,
-    status::own_router::OwnRouterKind,
+    status::{bridge_advice::advice, own_router::OwnRouterKind},
     terminal::output::print,
 };
 

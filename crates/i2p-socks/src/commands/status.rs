@@ -206,16 +206,20 @@ fn to_text(report: &StatusReport, needs_options: bool) -> String {
         format!("i2p-socks {}: {}, running for {}\n", report.version, report.state, duration(report.uptime));
     // Writing to a string does not fail.
     for warning in &report.warnings {
-        let _ = writeln!(text, "warning: {}", warning.escape_debug());
+        let _ = writeln!(text, "warning: {}", printable(&warning));
     }
     if let Some(refused) = &report.refused_reload {
-        let _ = writeln!(text, "{}", refused.line().escape_debug());
+        let _ = writeln!(text, "{}", printable(&refused.line()));
     }
     if let Some(failure) = &report.address_book_failure {
-        let _ = writeln!(text, "address book: {}", failure.escape_debug());
+        let _ = writeln!(text, "address book: {}", printable(&failure));
+    }
+    if let Some(failure) = &report.router_failure {
+        let _ = writeln!(text, "{}", printable(&failure.line()));
     }
     for tunnel in &report.tunnels {
-        let lacks = tunnel.lacks(&report.state).map_or_else(String::new, |lacks| format!("{lacks}; "));
+        let lacks = tunnel.lacks(&report.state).map(str::to_owned).into_iter().chain(tunnel.failed());
+        let lacks: String = lacks.map(|lacks| format!("{lacks}; ")).collect();
         let _ = writeln!(
             text,
             "tunnel {} at {}: {lacks}{}, {}; {} succeeded, {} failed{}",
@@ -238,7 +242,7 @@ fn to_text(report: &StatusReport, needs_options: bool) -> String {
                 counted(datagrams.associations, "client")
             );
             for session in &datagrams.sessions {
-                let b32 = session.b32.escape_debug();
+                let b32 = printable(&session.b32);
                 let _ = writeln!(
                     text,
                     "datagrams of tunnel {} are sent {}: {b32}",
@@ -254,12 +258,12 @@ fn to_text(report: &StatusReport, needs_options: bool) -> String {
         let _ = writeln!(text, "i2p-socks exec can use tunnel {}", of_exec.join(", "));
     }
     if let Some(router) = &report.own_router {
-        let _ = writeln!(text, "{}", router.line().escape_debug());
+        let _ = writeln!(text, "{}", printable(&router.line()));
     }
     for session in &report.sessions {
         let of = session.tunnel.as_ref().map_or_else(String::new, |tunnel| format!(" of tunnel {tunnel}"));
-        let more = session.b32.as_ref().or(session.trouble.as_ref());
-        let more = more.map_or_else(String::new, |more| format!(": {}", more.escape_debug()));
+        let more = session.b32.clone().or_else(|| session.failed());
+        let more = more.map_or_else(String::new, |more| format!(": {}", printable(&more)));
         let (state, unready, whose) = (&session.state, unready(session), whose(session));
         let _ = writeln!(text, "session{of} {state}{unready}{more}{whose}");
     }
@@ -296,6 +300,18 @@ fn to_text(report: &StatusReport, needs_options: bool) -> String {
     text
 }
 
+/// A text without what controls a terminal. A router can put anything into its messages.
+fn printable(text: &str) -> String {
+    let mut shown = String::with_capacity(text.len());
+    for char in text.chars() {
+        match char {
+            '\'' | '"' => shown.push(char),
+            char => shown.extend(char.escape_debug()),
+        }
+    }
+    shown
+}
+
 /// Since when a session is not ready, for whom it is, and what uses it.
 fn unready(session: &SessionReport) -> String {
     let Some(seconds) = session.unready_for else { return String::new() };
@@ -321,6 +337,11 @@ fn whose(session: &SessionReport) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_controls_a_terminal_is_shown_and_quotes_stay_as_they_are() {
+        assert_eq!(printable("the router's \"word\"\u{1b}[2J\n"), "the router's \"word\"\\u{1b}[2J\\n");
+    }
 
     #[test]
     fn an_admin_url_is_an_address_and_never_a_name_to_look_up() {

@@ -6,7 +6,7 @@ use i2p_sam::{Bridge, BridgeAddress, Capabilities, Error};
 use tokio::time::{Instant, sleep, timeout_at};
 
 use super::{
-    bridge::{SPARE_CONNECTIONS, advice, bridge, needs_other_configuration},
+    bridge::{SPARE_CONNECTIONS, bridge, needs_other_configuration},
     notify::ServiceManager,
     own_router::{Deaths, OwnRouter, i2pd_has_run_before, installed_i2pd, no_i2pd},
     router_user::RouterUser,
@@ -16,7 +16,7 @@ use crate::{
     command_error::CommandError,
     config::{Config, values::Backend},
     names::service::NameService,
-    status::own_router::OwnRouterSource,
+    status::{bridge_advice::advice, own_router::OwnRouterSource},
     terminal::progress::Progress,
 };
 

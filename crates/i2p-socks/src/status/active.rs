@@ -1,9 +1,11 @@
 //! The running parts that the status is read from.
 
-use i2p_sam::Bridge;
+use std::sync::Arc;
+
+use i2p_sam::{Bridge, Error, SessionState};
 use i2p_tunnel::{AddressPool, DatagramPool, Outproxies, SessionPool};
 
-use super::{address_book::AddressBookSource, own_router::OwnRouterSource};
+use super::{address_book::AddressBookSource, bridge_advice::is_of_bridge, own_router::OwnRouterSource};
 use crate::{listener::Listener, pac::ProxyAutoConfig};
 
 /// The running parts. A reload replaces them.
@@ -47,6 +49,12 @@ impl ActiveParts {
         names
     }
 
+    /// Why a session is not built, if that is because of the SAM bridge.
+    pub(super) fn bridge_failure(&self) -> Option<Arc<Error>> {
+        let sessions = self.pools.iter().flat_map(|owned| owned.pool.sessions());
+        sessions.filter_map(|session| last_error(&session.state).cloned()).find(|error| is_of_bridge(error))
+    }
+
     /// The pool that a tunnel uses: its own, or the one that tunnels share.
     pub(super) fn pool_of(&self, tunnel: &str) -> Option<&TunnelPool> {
         let of = |owner: Option<&str>| self.pools.iter().find(|owned| owned.tunnel.as_deref() == owner);
@@ -61,4 +69,13 @@ pub(crate) struct TunnelPool {
     pub(crate) pool: SessionPool,
     /// Its sessions for datagrams, if it has any.
     pub(crate) datagrams: Option<DatagramPool>,
+}
+
+/// Why the last attempt to build a session failed, if it did.
+pub(super) fn last_error(state: &SessionState) -> Option<&Arc<Error>> {
+    match state {
+        SessionState::Waiting { error, .. } => Some(error),
+        SessionState::Building { error, .. } => error.as_ref(),
+        _ => None,
+    }
 }

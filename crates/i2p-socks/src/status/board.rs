@@ -199,7 +199,16 @@ impl Board {
         let tunnels = self.tunnel_conditions(&active);
         let uptime = self.0.started.elapsed();
         let report = collect::report(self.metrics(), (self.condition(), tunnels), uptime, &active);
-        StatusReport { refused_reload: self.0.reloads.last_refused().map(collect::refused_reload), ..report }
+        let router_failure = match &active.own_router {
+            None => self.0.router.last_failure().or_else(|| active.bridge_failure()),
+            // The line about it says what it lacks.
+            Some(_) => None,
+        };
+        StatusReport {
+            refused_reload: self.0.reloads.last_refused().map(collect::refused_reload),
+            router_failure: router_failure.as_deref().map(collect::router_failure),
+            ..report
+        }
     }
 
     /// The metrics as text.

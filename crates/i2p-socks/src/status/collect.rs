@@ -2,21 +2,22 @@
 
 use std::time::Duration;
 
-use i2p_sam::SessionState;
+use i2p_sam::{Error, SessionState};
 use i2p_tunnel::{
     DatagramCounts, DatagramPool, DatagramSessionStatus, DropReason, Metrics, OutproxyStatus, RecentFailure,
     SessionStatus, metrics::session_state_label,
 };
 
 use super::{
-    active::{ActiveParts, TunnelPool},
+    active::{ActiveParts, TunnelPool, last_error},
     address_book::AddressBookSource,
+    bridge_advice::advice,
     condition::Condition,
     own_router::{OwnRouterState, OwnRouterStatus},
     reloads::Refused,
     report::{
         DatagramReport, DatagramSessionReport, FailureReport, OutproxyReport, OwnRouterReport,
-        RefusedReloadReport, SessionReport, StatusReport, TunnelReport,
+        RefusedReloadReport, RouterFailureReport, SessionReport, StatusReport, TunnelReport,
     },
 };
 
@@ -41,6 +42,7 @@ pub(super) fn report(
         uptime: uptime.as_secs(),
         warnings: active.warnings.clone(),
         refused_reload: None,
+        router_failure: None,
         address_book_failure: active.address_book.as_ref().and_then(AddressBookSource::read),
         tunnels: tunnels
             .iter()
@@ -57,6 +59,10 @@ pub(super) fn report(
 
 pub(super) fn refused_reload(Refused { at, why }: Refused) -> RefusedReloadReport {
     RefusedReloadReport { ago: at.elapsed().as_secs(), why }
+}
+
+pub(super) fn router_failure(error: &Error) -> RouterFailureReport {
+    RouterFailureReport { what: error.for_log().to_string(), advice: advice(error).to_owned() }
 }
 
 fn own_router(status: OwnRouterStatus) -> OwnRouterReport {
@@ -96,10 +102,16 @@ fn tunnel(metrics: &Metrics, (name, condition): (&str, Condition), active: &Acti
     let listeners = active.listeners.iter().filter(|listener| listener.tunnel == name);
     let mut own = active.pools.iter().filter(|owned| owned.tunnel.as_deref() == Some(name));
     let pool = own.find_map(|owned| owned.datagrams.as_ref());
+    let (failed_attempts, trouble) = match condition {
+        Condition::Ready => (0, None),
+        _ => active.pool_of(name).map_or((0, None), |owned| failed_attempts(&owned.pool.sessions())),
+    };
     TunnelReport {
         name: name.to_owned(),
         state: condition.word().to_owned(),
         ready: condition.is_ready(),
+        failed_attempts,
+        trouble,
         listeners: listeners.map(|listener| listener.address.to_string()).collect(),
         exec: active.exec.iter().any(|tunnel| tunnel == name),
         persistent_key: active.persistent_keys.iter().any(|persistent| persistent == name),
@@ -152,12 +164,30 @@ fn sessions(owned: &TunnelPool) -> Vec<SessionReport> {
         },
         used_by: status.leases,
         spare: status.spare,
-        trouble: match &status.state {
-            SessionState::Waiting { error, .. } => Some(error.for_log().to_string()),
-            _ => None,
-        },
+        failed_attempts: failures(&status.state),
+        trouble: trouble(&status.state),
     };
     owned.pool.sessions().into_iter().map(of).collect()
+}
+
+/// How many attempts to build a session have failed since it was last ready.
+fn failures(state: &SessionState) -> u32 {
+    match state {
+        SessionState::Building { failures, .. } | SessionState::Waiting { failures, .. } => *failures,
+        _ => 0,
+    }
+}
+
+/// Why the last one failed.
+fn trouble(state: &SessionState) -> Option<String> {
+    last_error(state).map(|error| error.for_log().to_string())
+}
+
+/// The same of the session with the most failed attempts.
+fn failed_attempts(sessions: &[SessionStatus]) -> (u32, Option<String>) {
+    let worst = sessions.iter().max_by_key(|session| failures(&session.state));
+    let worst = worst.filter(|session| failures(&session.state) > 0);
+    worst.map_or((0, None), |session| (failures(&session.state), trouble(&session.state)))
 }
 
 fn failure(tunnel: &str, RecentFailure { failure, count, ago }: RecentFailure) -> FailureReport {

@@ -122,7 +122,7 @@ mod tests {
 
     fn building(for_client: Option<u64>) -> SessionStatus {
         SessionStatus {
-            state: SessionState::Building { failures: 0 },
+            state: SessionState::Building { failures: 0, error: None },
             unready: Some(Duration::ZERO),
             owner: None,
             leases: 1,

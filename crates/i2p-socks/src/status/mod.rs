@@ -5,6 +5,7 @@
 pub(crate) mod active;
 pub(crate) mod address_book;
 pub(crate) mod board;
+pub(crate) mod bridge_advice;
 mod collect;
 mod condition;
 #[cfg_attr(

@@ -22,6 +22,9 @@ pub(crate) struct StatusReport {
     /// The last reload, if it was refused.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) refused_reload: Option<RefusedReloadReport>,
+    /// Why the router's SAM bridge cannot be used.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) router_failure: Option<RouterFailureReport>,
     /// Why the proxy runs without its address book, or cannot change it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) address_book_failure: Option<String>,
@@ -38,6 +41,23 @@ pub(crate) struct StatusReport {
     pub(crate) own_router: Option<OwnRouterReport>,
     /// Failures by kind, the most recent first.
     pub(crate) failures: Vec<FailureReport>,
+}
+
+/// A SAM bridge that cannot be used.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub(crate) struct RouterFailureReport {
+    /// Why not.
+    pub(crate) what: String,
+    /// What to do.
+    pub(crate) advice: String,
+}
+
+impl RouterFailureReport {
+    /// Both, as a line without its end.
+    pub(crate) fn line(&self) -> String {
+        format!("router: {}. {}", self.what, self.advice)
+    }
 }
 
 /// A reload that was refused: the configuration file is not the one in effect.
@@ -69,6 +89,12 @@ pub(crate) struct TunnelReport {
     /// Whether its new clients are served, at once or as soon as a session is built.
     #[serde(default)]
     pub(crate) ready: bool,
+    /// How many attempts to build an I2P session for its clients have failed in a row, while it has none.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub(crate) failed_attempts: u32,
+    /// Why the last one failed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) trouble: Option<String>,
     pub(crate) listeners: Vec<String>,
     /// Whether `i2p-socks exec` can contain programs with it.
     #[serde(default)]
@@ -175,7 +201,10 @@ pub(crate) struct SessionReport {
     pub(crate) used_by: usize,
     /// Whether it was built in advance and has no client yet.
     pub(crate) spare: bool,
-    /// Why it is not ready.
+    /// How many attempts to build it have failed since it was last ready.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub(crate) failed_attempts: u32,
+    /// Why it is not ready: why the last attempt failed.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) trouble: Option<String>,
 }
@@ -266,7 +295,30 @@ pub(crate) struct FailureReport {
     pub(crate) advice: String,
 }
 
+/// For fields that are left out then.
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde calls it like this")]
+fn is_zero(number: &u32) -> bool {
+    *number == 0
+}
+
+impl TunnelReport {
+    /// How many attempts to build a session for its clients have failed, as a part of a sentence, if any have.
+    pub(crate) fn failed(&self) -> Option<String> {
+        let attempts = counted(self.failed_attempts.into(), "attempt");
+        (self.failed_attempts > 0).then(|| format!("{attempts} to build an I2P session failed"))
+    }
+}
+
 impl SessionReport {
+    /// Why it is not ready, as a sentence without its end.
+    pub(crate) fn failed(&self) -> Option<String> {
+        let trouble = self.trouble.as_ref()?;
+        Some(match self.failed_attempts {
+            0 => trouble.clone(),
+            count => format!("{} failed, the last one: {trouble}", counted(count.into(), "attempt")),
+        })
+    }
+
     /// For whom it is, without what identifies a client, while it is not ready.
     pub(crate) fn owner(&self) -> Option<String> {
         self.unready_for?;

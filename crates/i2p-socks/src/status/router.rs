@@ -1,11 +1,11 @@
 //! Whether the router answers, while no open session shows it.
 
 use std::{
-    sync::atomic::{AtomicBool, Ordering},
+    sync::{Arc, Mutex as StdMutex, MutexGuard, PoisonError},
     time::Duration,
 };
 
-use i2p_sam::Bridge;
+use i2p_sam::{Bridge, Error, Phase};
 use tokio::{
     sync::Mutex,
     time::{Instant, timeout},
@@ -21,18 +21,28 @@ const ANSWER_TIMEOUT: Duration = Duration::from_secs(3);
 pub(super) struct RouterProbe {
     /// When it was asked last. Locked while it is asked, so that there is one question at a time.
     asked: Mutex<Option<Instant>>,
-    missing: AtomicBool,
+    /// Why it did not answer.
+    failure: StdMutex<Option<Arc<Error>>>,
 }
 
 impl RouterProbe {
     /// Whether the router answered the last time.
     pub(super) fn is_answering(&self) -> bool {
-        !self.missing.load(Ordering::Relaxed)
+        self.failure().is_none()
+    }
+
+    /// Why the router did not answer the last time, if it did not.
+    pub(super) fn last_failure(&self) -> Option<Arc<Error>> {
+        self.failure().clone()
+    }
+
+    fn failure(&self) -> MutexGuard<'_, Option<Arc<Error>>> {
+        self.failure.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Forgets the result, because sessions show how the router is.
     pub(super) fn forget(&self) {
-        self.missing.store(false, Ordering::Relaxed);
+        *self.failure() = None;
         // If a task asks it at this moment, that task gets a new result anyway.
         if let Ok(mut asked) = self.asked.try_lock() {
             *asked = None;
@@ -45,17 +55,20 @@ impl RouterProbe {
         if asked.is_some_and(|asked| asked.elapsed() < RESULT_LIFETIME) {
             return;
         }
-        let why = match timeout(ANSWER_TIMEOUT, bridge.probe()).await {
+        let failure = match timeout(ANSWER_TIMEOUT, bridge.probe()).await {
             Ok(Ok(_)) => None,
-            Ok(Err(error)) => Some(error.to_string()),
-            Err(_) => Some(format!("no answer within {} s", ANSWER_TIMEOUT.as_secs())),
+            Ok(Err(error)) => Some(Arc::new(error)),
+            Err(_) => Some(Arc::new(Error::Timeout { phase: Phase::Hello, limit: ANSWER_TIMEOUT })),
         };
-        let before = self.missing.swap(why.is_some(), Ordering::Relaxed);
-        match why {
-            Some(why) if !before => {
-                tracing::warn!("no I2P session is open, and the router does not answer: {why}");
+        let before = std::mem::replace(&mut *self.failure(), failure.clone());
+        match (before, failure) {
+            (None, Some(failure)) => {
+                tracing::warn!(
+                    "no I2P session is open, and the router does not answer: {}",
+                    failure.for_log()
+                );
             }
-            None if before => tracing::info!("the router answers again"),
+            (Some(_), None) => tracing::info!("the router answers again"),
             _ => {}
         }
         *asked = Some(Instant::now());

@@ -7,7 +7,7 @@ use std::{
     net::{SocketAddr, TcpStream, UdpSocket},
     os::unix::net::UnixStream,
     path::Path,
-    time::Instant,
+    time::{Duration, Instant},
 };
 
 use sam_testkit::{Act, Dialect, Endpoint, TestBridge};
@@ -34,7 +34,8 @@ async fn all_interfaces_show_the_same_status() {
         let (status, answer) = get(admin, "/status.json");
         assert_eq!(status, 200);
         let json: serde_json::Value = serde_json::from_str(body(&answer)).unwrap();
-        if json["tunnels"][0]["connections"] == 1 {
+        let main = &json["tunnels"][0];
+        if (&main["connections"], &main["received"]) == (&1.into(), &1.into()) {
             break (json, answer);
         }
         assert!(begin.elapsed() < common::LIMIT, "{json:#}");
@@ -129,13 +130,44 @@ async fn what_the_router_says_of_a_session_is_shown_without_names() {
     let pages: [&mut dyn FnMut() -> String; 2] = [&mut page, &mut report];
     for page in pages {
         let begin = Instant::now();
-        // It is not shown while another attempt is being made.
         let shown = std::iter::repeat_with(page).find(|shown| {
             assert!(begin.elapsed() < common::LIMIT, "{shown}");
             shown.contains("is in use")
         });
         assert!(shown.is_some_and(|shown| !shown.contains("secret")));
     }
+}
+
+/// While the router works on the second attempt, which may take minutes, the failure of the first is told.
+#[tokio::test(flavor = "multi_thread")]
+async fn that_a_first_attempt_has_failed_is_told_while_the_next_is_made() {
+    let bridge = TestBridge::start().await;
+    bridge.on("SESSION CREATE", [Act::Wait(Duration::from_secs(60)), Act::Behave]);
+    bridge.once("SESSION CREATE", Act::refuse("SESSION STATUS RESULT=I2P_ERROR MESSAGE=\"too few peers\""));
+    let mut proxy = Proxy::start(&bridge, "");
+    let begin = Instant::now();
+    let report = loop {
+        let report: serde_json::Value = serde_json::from_str(body(&proxy.get("/status.json").1)).unwrap();
+        if report["sessions"][0]["state"] == "building" && report["sessions"][0]["failed-attempts"] == 1 {
+            break report;
+        }
+        assert!(begin.elapsed() < common::LIMIT, "{report}");
+        std::thread::sleep(Duration::from_millis(50));
+    };
+    let why = "the router answered I2P_ERROR (too few peers) while creating a session";
+    assert_eq!((&report["state"], &report["sessions"][0]["trouble"]), (&"starting".into(), &why.into()));
+    let tunnel = &report["tunnels"][0];
+    assert_eq!((&tunnel["failed-attempts"], &tunnel["trouble"]), (&1.into(), &why.into()), "{report}");
+    assert_eq!(report["router-failure"], serde_json::Value::Null, "the bridge answers");
+    let (_, text, _) = common::output(&["status", "--state-dir", &proxy.state()]);
+    let session = text.lines().find(|line| line.starts_with("session building for ")).unwrap();
+    assert!(session.ends_with(&format!(": 1 attempt failed, the last one: {why}")), "{session}");
+    assert!(text.contains(": 1 attempt to build an I2P session failed; 0 connections"), "{text}");
+    let page = proxy.get("/").1;
+    assert!(
+        page.contains(&format!("1 attempt to build an I2P session failed, the last one: {why}")),
+        "{page}"
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]

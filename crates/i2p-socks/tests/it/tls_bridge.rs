@@ -3,14 +3,16 @@
 use std::{
     fs,
     io::{Read, Write},
-    net::Shutdown,
+    net::{Shutdown, TcpListener, TcpStream},
+    os::unix::net::UnixStream,
     thread,
+    time::{Duration, Instant},
 };
 
 use i2p_sam::Fingerprint;
 use sam_testkit::{Endpoint, TestBridge, TlsFront};
 
-use crate::common::{self, Running, connect, output};
+use crate::common::{self, Running, admin::ask, connect, output};
 
 /// A configuration file with this `[router]`.
 struct Config(tempfile::TempDir);
@@ -149,6 +151,75 @@ async fn tls_at_one_end_only_is_explained() {
         stderr.contains("HOST:PORT, under [router]") || stderr.contains("one without has HOST:PORT"),
         "{stderr}"
     );
+}
+
+/// A router that is set up anew may lose its TLS while the proxy runs. Who looks at the status need not read the log.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_bridge_that_speaks_no_tls_any_more_is_told_in_the_status_with_what_to_do() {
+    let bridge = TestBridge::start().await;
+    let front = TlsFront::start(&bridge).await;
+    let config = Config::new(&front.address(), "sam-certificate = 'DIR/sam.pem'\n");
+    let (path, state) = (config.path(), config.0.path().join("state"));
+    let state = state.to_str().unwrap();
+    let mut proxy = Running::start(&[&config.args(&RUN, &path)[..], &["--state-dir", state]].concat());
+    let address = proxy.ready();
+    let tcp = front.tcp_address();
+    let at = tcp.clone();
+    drop(front);
+    thread::spawn(move || {
+        // Until the front has given up the port.
+        let begin = Instant::now();
+        let plain = loop {
+            match TcpListener::bind(&at) {
+                Ok(plain) => break plain,
+                Err(error) => assert!(begin.elapsed() < common::LIMIT, "{error}"),
+            }
+            thread::sleep(Duration::from_millis(20));
+        };
+        for mut stream in plain.incoming().flatten() {
+            let _ = stream.write_all(b"HELLO, and no TLS\n");
+            let _ = stream.shutdown(Shutdown::Write);
+            let _ = stream.read_to_end(&mut Vec::new());
+        }
+    });
+    let line = format!(
+        "router: the program at tls:{tcp} does not speak TLS. If this is the router's SAM bridge without TLS, write its address as \
+         HOST:PORT, under [router] or with --sam"
+    );
+    let status = |more: &[&str]| output(&[&["status", "--state-dir", state], more].concat()).1;
+    let until_it_has = |wanted: &dyn Fn(&str) -> bool| {
+        let begin = Instant::now();
+        loop {
+            let text = status(&[]);
+            if text.lines().any(wanted) {
+                return text;
+            }
+            assert!(begin.elapsed() < common::LIMIT, "{text}");
+            thread::sleep(Duration::from_millis(100));
+        }
+    };
+    until_it_has(&|found| found == line);
+    // A client waits for a session, which cannot be built.
+    let mut client = TcpStream::connect(address).unwrap();
+    client.write_all(&[&[4, 1, 0, 80, 0, 0, 0, 1, 0][..], b"echo.i2p\0"].concat()).unwrap();
+    let failed = "attempts failed, the last one: the program at ";
+    let text = until_it_has(&|found| found.starts_with("session ") && found.contains(failed));
+    assert!(text.lines().any(|found| found == line), "{text}");
+    assert!(text.contains(" attempts to build an I2P session failed; "), "{text}");
+    let report: serde_json::Value = serde_json::from_str(&status(&["--json"])).unwrap();
+    assert!(report["router-failure"]["what"].as_str().unwrap().ends_with("does not speak TLS"), "{report}");
+    for of in [&report["tunnels"][0], &report["sessions"][0]] {
+        assert!(of["failed-attempts"].as_u64().unwrap() > 1, "{report}");
+        assert!(of["trouble"].as_str().unwrap().ends_with("does not speak TLS"), "{report}");
+    }
+    let socket = UnixStream::connect(format!("{state}/control.sock")).unwrap();
+    let (_, page) = ask(socket, "GET / HTTP/1.1\r\nHost: x\r\n\r\n");
+    assert!(
+        page.contains("<p class=\"bad\">router: the program at ")
+            && page.contains("write its address as HOST:PORT"),
+        "{page}"
+    );
+    assert!(page.contains(" to build an I2P session failed, the last one: the program at "), "{page}");
 }
 
 #[test]

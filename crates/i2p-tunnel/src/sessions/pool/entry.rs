@@ -160,7 +160,7 @@ impl Entry {
     pub(super) fn status(&self) -> SessionStatus {
         let state = self.supervised.state().borrow().clone();
         let first_time =
-            matches!(state, SessionState::Building { failures: 0 }) && !self.supervised.was_ready();
+            matches!(state, SessionState::Building { failures: 0, .. }) && !self.supervised.was_ready();
         let usage = self.usage();
         SessionStatus {
             state,
@@ -329,7 +329,7 @@ impl SessionLease {
                     trouble = None;
                 }
                 SessionState::Waiting { .. } => trouble = Some(Failure::SessionRefused),
-                SessionState::Building { failures: 0 } => trouble = None,
+                SessionState::Building { failures: 0, .. } => trouble = None,
                 _ => {}
             }
             let (until, failure) = match trouble {

@@ -1,0 +1,65 @@
+//! What to do about a SAM bridge that does not answer or that refuses.
+
+use std::io::ErrorKind;
+
+use i2p_sam::{BridgeAddress, Error, Phase, ResultWord};
+
+/// Whether an error of a session is one of its bridge: the program at its address is not reached, or is not the expected one.
+pub(super) fn is_of_bridge(error: &Error) -> bool {
+    match error {
+        Error::Unreachable { .. }
+        | Error::NotSam { .. }
+        | Error::ExpectsTls { .. }
+        | Error::NoTls { .. }
+        | Error::Certificate { .. } => true,
+        Error::Closed { phase } | Error::Timeout { phase, .. } | Error::Refused { phase, .. } => {
+            *phase == Phase::Hello
+        }
+        _ => false,
+    }
+}
+
+/// What to do about a bridge that does not answer or that refuses, as a sentence without its end.
+pub(crate) fn advice(error: &Error) -> &'static str {
+    match error {
+        Error::Refused { result: ResultWord::NoVersion, .. } => {
+            "Update the router: its SAM bridge is too old"
+        }
+        Error::Refused { .. } => {
+            "Set user and password-file under [router] to a user name and a password that the SAM bridge accepts"
+        }
+        Error::Unreachable { address: BridgeAddress::Tcp(_) | BridgeAddress::Tls(_), .. } => {
+            "Start i2pd, or Java I2P with its SAM bridge enabled, or name the address of the bridge with --sam HOST:PORT"
+        }
+        Error::Unreachable { source, .. } => match source.kind() {
+            ErrorKind::PermissionDenied => {
+                "Give the user of i2p-socks write permission for the socket and search permission for its directories, for \
+                 example through a group"
+            }
+            ErrorKind::InvalidInput => "Name the socket of the SAM bridge with --sam unix:/PATH",
+            _ => {
+                "Start the router, and the program that forwards this socket to its SAM bridge, or name another address with \
+                 --sam unix:/PATH or --sam HOST:PORT"
+            }
+        },
+        Error::ExpectsTls { .. } => {
+            "If this is the router's SAM bridge with TLS, write its address as tls:HOST:PORT, under [router] or with --sam"
+        }
+        Error::NoTls { .. } => {
+            "If this is the router's SAM bridge without TLS, write its address as HOST:PORT, under [router] or with --sam"
+        }
+        Error::Certificate { .. } => {
+            "If the fingerprint is that of the router's certificate, pin it with sam-certificate under [router], as sha256:HEX or as \
+             a file. Look it up on the router's own machine: if it differs, another program answers in place of the router"
+        }
+        Error::Closed { .. } => {
+            "The router may be stopping or starting: try again once it runs. A SAM bridge with TLS has the address tls:HOST:PORT, \
+             and one without has HOST:PORT"
+        }
+        Error::Timeout { .. } => {
+            "Check that the router's SAM bridge is at this address and not overloaded. A SAM bridge with TLS has the address \
+             tls:HOST:PORT, and one without has HOST:PORT"
+        }
+        _ => "Name the address of the router's SAM bridge with --sam HOST:PORT or --sam unix:/PATH",
+    }
+}
