@@ -6,6 +6,7 @@
 #![forbid(unsafe_code)]
 
 mod addresses;
+mod apparmor;
 mod browser;
 mod browsers;
 mod checklist;
@@ -122,6 +123,9 @@ fn outside(workspace: &Workspace, scope: Scope, options: &[&str]) -> Result<()> 
     if scope == Scope::AllPrograms {
         all.extend(programs_page::BY_HAND_PROGRAMS);
         programs::unpacked(programs_page::BITCOIN, programs_page::BITCOIN_RELEASE, workspace)?;
+    }
+    if scope == Scope::Suite {
+        programs::unpacked(apparmor::PARSER, apparmor::PARSER_RELEASE, workspace)?;
     }
     install_missing(&all, workspace)?;
     workspace.build_proxy()?;

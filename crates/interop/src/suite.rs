@@ -15,6 +15,7 @@ use lab::{
 use programs::Workspace;
 
 use crate::{
+    apparmor,
     browsers::{self, BrowserProxy, Extent},
     checklist::Checklist,
     checks, completions,
@@ -58,6 +59,7 @@ pub(crate) async fn run(workspace: &Workspace, lab: &Path) -> Result<()> {
     completions::check(&mut checklist, workspace, lab).await;
     status_page::check(&mut checklist, workspace, lab, &curl).await;
     units::check(&mut checklist, workspace, lab).await;
+    apparmor::check(&mut checklist, workspace, lab).await;
     checks::check_first_page(&mut checklist, &curl, &site).await;
     proxy_pac::check(&mut checklist, workspace, lab, &site).await;
     browsers::check(&mut checklist, workspace, &browser_proxy, &name_server, Extent::Short).await;
