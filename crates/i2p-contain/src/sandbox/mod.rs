@@ -48,6 +48,8 @@ mod streams;
 mod system_calls;
 #[cfg(target_os = "linux")]
 mod terminal;
+#[cfg(target_os = "linux")]
+mod tun_of_root;
 
 #[cfg(not(target_os = "linux"))]
 mod elsewhere;

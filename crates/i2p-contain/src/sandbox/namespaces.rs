@@ -26,6 +26,7 @@ use super::{
     privileges, raw,
     refusal::{OrRefuse, Refusal},
     stage::{REFUSED, Stage},
+    tun_of_root,
     users::{self, UNPRIVILEGED},
     wall::Wall,
 };
@@ -112,6 +113,7 @@ fn make_namespaces(plan: &Plan, namespaces: &[(Wall, CloneFlags)]) -> Result<(),
 /// Makes a user namespace in which this user is the same one for everybody. It is never root to the kernel.
 fn make_user_namespace() -> Result<(), Refusal> {
     if users::is_root().or_refuse(Wall::Users, "finding out who this user is")? {
+        tun_of_root::give_to(UNPRIVILEGED).or_refuse(Wall::Link, "opening /dev/net/tun for another user")?;
         become_unprivileged().map_err(|error| {
             let cause = format!("root cannot become the user {UNPRIVILEGED}: {error}");
             Refusal::because(Wall::Users, cause).advising("Start it as another user")

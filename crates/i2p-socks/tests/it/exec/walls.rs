@@ -10,7 +10,7 @@ use std::{
 use sam_testkit::Dialect;
 use tempfile::TempDir;
 
-use super::ended;
+use super::{ended, exec};
 use crate::common::{self, lab::Lab};
 
 /// A user who is nobody else here.
@@ -130,4 +130,17 @@ async fn no_privileges_are_needed() {
     let (code, stdout, stderr) = ended(user.exec(&lab, [device("600"), NOTHING], &words));
     assert_eq!((code, stdout.as_str()), (Some(69), ""), "{stderr}");
     assert!(stderr.contains("link") && stderr.contains("chmod 666 /dev/net/tun"), "{stderr}");
+}
+
+/// Root's program runs as another user, who could not open a device that is root's alone.
+#[tokio::test(flavor = "multi_thread")]
+async fn root_needs_no_device_that_everybody_may_open() {
+    let lab = Lab::new(Dialect::I2pd245).await;
+    let (line, options) = device("600");
+    let exec = exec(&lab, "", &[], &["true"]);
+    let mut command = Command::new("unshare");
+    command.args(options).args(["sh", "-c", &format!("{line} && exec \"$0\" \"$@\"")]);
+    command.arg(exec.get_program()).args(exec.get_args());
+    let (code, _, stderr) = ended(command);
+    assert_eq!(code, Some(0), "{stderr}");
 }
