@@ -10,7 +10,7 @@ use i2p_tunnel::Listeners;
 use crate::config::tunnel::TunnelConfig;
 
 /// The folder's name.
-const FOLDER: &str = "exec";
+const FOLDER: &str = "exec-sockets";
 
 /// The folder, which only our own user can enter. It is removed when this value is dropped.
 #[derive(Debug)]
@@ -61,7 +61,7 @@ impl ExecDirectory {
     }
 }
 
-/// The state directory belongs to this process alone, so whatever is in the folder is a leftover.
+/// The state directory belongs to this process alone, so whatever socket is in the folder is a leftover.
 fn make_empty(folder: &Path) -> io::Result<()> {
     let mut builder = fs::DirBuilder::new();
     #[cfg(unix)]
@@ -70,8 +70,12 @@ fn make_empty(folder: &Path) -> io::Result<()> {
         Err(error) if error.kind() == io::ErrorKind::AlreadyExists && is_folder(folder) => {}
         created => return created,
     }
-    for leftover in fs::read_dir(folder)? {
-        fs::remove_file(leftover?.path())?;
+    #[cfg(unix)]
+    for file in fs::read_dir(folder)? {
+        let file = file?;
+        if std::os::unix::fs::FileTypeExt::is_socket(&file.file_type()?) {
+            fs::remove_file(file.path())?;
+        }
     }
     #[cfg(unix)]
     fs::set_permissions(folder, std::os::unix::fs::PermissionsExt::from_mode(0o700))?;
@@ -107,8 +111,10 @@ mod tests {
         fs::create_dir(&folder).unwrap();
         fs::set_permissions(&folder, fs::Permissions::from_mode(0o755)).unwrap();
         drop(UnixListener::bind(folder.join("gone.sock")).unwrap());
+        fs::write(folder.join("mine"), "").unwrap();
         let opened = ExecDirectory::open(Some(temp.path()));
-        assert_eq!(fs::read_dir(&folder).unwrap().count(), 0);
+        assert!(!folder.join("gone.sock").exists());
+        fs::remove_file(folder.join("mine")).expect("it is not touched");
         assert_eq!(fs::metadata(&folder).unwrap().mode() & 0o777, 0o700);
         drop(opened);
         assert!(!folder.exists());

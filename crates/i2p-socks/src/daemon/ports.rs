@@ -57,6 +57,9 @@ impl PortsFile {
 #[derive(Debug, Deserialize)]
 pub(crate) struct ListeningAt {
     pub(crate) listeners: Vec<Listener>,
+    /// The sockets of `exec`.
+    #[serde(default)]
+    pub(crate) exec: Vec<Listener>,
 }
 
 /// The listeners of the proxy with this state directory; those of its last run if it was killed. `None` if there is no file.

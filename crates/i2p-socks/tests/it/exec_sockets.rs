@@ -25,12 +25,12 @@ const IN_FORCE: &str = "the new configuration is in effect";
 
 /// The socket of a tunnel.
 fn socket(state: &Path, tunnel: &str) -> PathBuf {
-    state.join(format!("exec/{tunnel}.sock"))
+    state.join(format!("exec-sockets/{tunnel}.sock"))
 }
 
 /// The files in the folder of the sockets, in order.
 fn sockets(state: &Path) -> Vec<String> {
-    let files = fs::read_dir(state.join("exec")).unwrap();
+    let files = fs::read_dir(state.join("exec-sockets")).unwrap();
     let mut names: Vec<_> = files.map(|file| file.unwrap().file_name().into_string().unwrap()).collect();
     names.sort();
     names
@@ -113,14 +113,14 @@ async fn a_socket_is_its_owners_and_lives_as_long_as_its_proxy() {
     let socket = socket(&state, "default");
     let mut killed = start();
     let mode = |path: &Path| fs::metadata(path).unwrap().mode() & 0o777;
-    assert_eq!((mode(&state.join("exec")), mode(&socket)), (0o700, 0o600));
+    assert_eq!((mode(&state.join("exec-sockets")), mode(&socket)), (0o700, 0o600));
     let listed = ports(&state)["exec"].clone();
     assert_eq!(listed[0]["address"], format!("unix:{}", socket.display()), "{listed}");
     assert_eq!(ports(&state)["listeners"].as_array().unwrap().len(), 1, "it is no listener for others");
     if rustix::process::geteuid().is_root() {
         let tries = "! test -x \"$0\" && ! test -w \"$1\"";
         let mut stranger = Command::new("sh");
-        stranger.args(["-c", tries]).arg(state.join("exec")).arg(&socket).uid(65_534).gid(65_534);
+        stranger.args(["-c", tries]).arg(state.join("exec-sockets")).arg(&socket).uid(65_534).gid(65_534);
         assert!(stranger.status().unwrap().success(), "another user gets neither there nor in");
     }
     destination(&socket, "first");
@@ -128,12 +128,12 @@ async fn a_socket_is_its_owners_and_lives_as_long_as_its_proxy() {
     killed.ended_by("KILL");
     assert!(fs::metadata(&socket).unwrap().file_type().is_socket(), "it was left behind");
     assert!(UnixStream::connect(&socket).is_err());
-    fs::rename(&socket, state.join("exec/gone.sock")).unwrap();
+    fs::rename(&socket, state.join("exec-sockets/gone.sock")).unwrap();
     let mut stopped = start();
     assert_eq!(sockets(&state), ["default.sock"], "leftovers are removed");
     destination(&socket, "first");
     assert_eq!(stopped.signal("TERM"), Some(0), "{}", stopped.said());
-    assert!(!state.join("exec").exists());
+    assert!(!state.join("exec-sockets").exists());
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -183,7 +183,7 @@ async fn a_proxy_that_cannot_have_the_sockets_serves_everybody_else() {
     let dir = tempfile::tempdir().unwrap();
     let state = dir.path().join("state");
     fs::create_dir(&state).unwrap();
-    fs::write(state.join("exec"), "precious").unwrap();
+    fs::write(state.join("exec-sockets"), "precious").unwrap();
     let address = bridge.address();
     let state_dir = state.to_str().unwrap();
     let run =
@@ -191,7 +191,7 @@ async fn a_proxy_that_cannot_have_the_sockets_serves_everybody_else() {
     let mut proxy = Running::start(&run);
     proxy.ready();
     proxy.stderr_line("i2p-socks exec cannot use this proxy");
-    assert_eq!(fs::read_to_string(state.join("exec")).unwrap(), "precious");
+    assert_eq!(fs::read_to_string(state.join("exec-sockets")).unwrap(), "precious");
     assert!(ports(&state).get("exec").is_none());
     let (code, report, _) = output(&["status", "--state-dir", state_dir]);
     assert!(code == Some(0) && !report.contains("exec"), "{report}");

@@ -2,7 +2,7 @@
 //!
 //! This process stays outside the sandbox (`sandbox`, of the crate i2p-contain) and is the only way out of it. It owns the TUN device
 //! and the listener inside (`link`), answers DNS (`names`), and dials, resolves and carries datagrams for the program (`outside`).
-//! All of that goes over a [`Way`](way::Way): through the running proxy, or by sessions of this process (`own`). What a way needs to
+//! All of that goes over a [`Way`](way::Way): through the running proxy (`proxy`), or by sessions of this process (`own`). What a way needs to
 //! know is in `way`; there is nothing else to implement for another one.
 //!
 //! Virtual addresses belong to the run. They are kept here, so a way is only told names, and addresses that the program has not got
@@ -25,6 +25,8 @@ mod options;
 mod outside;
 #[cfg(target_os = "linux")]
 mod own;
+#[cfg(target_os = "linux")]
+mod proxy;
 #[cfg(target_os = "linux")]
 mod request;
 #[cfg(target_os = "linux")]

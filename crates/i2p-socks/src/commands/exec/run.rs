@@ -15,6 +15,7 @@ use super::{
     names::Names,
     options::ExecCommand,
     outside::WayOut,
+    proxy::ThroughProxy,
     request::{program, request},
     way::Way,
 };
@@ -40,14 +41,18 @@ pub(super) async fn run(
     plan.warnings().iter().for_each(|warning| remark(warning));
     // First, so that a machine on which no wall can be built is reported before anything is sent.
     let prepared = blocking(move || Prepared::new(plan)).await?.map_err(refused)?;
-    if let Some(identity) = &command.identity {
+    let (tunnel, identity) = (command.tunnel.as_ref(), command.identity.as_ref());
+    if let Some(way) = ThroughProxy::find(&config, tunnel, identity).await? {
+        return contain(prepared, way, addresses, command.dns_only_i2p).await;
+    }
+    if let Some(identity) = identity {
         remark(&format!(
             "no proxy is running, so the identity {} has another address in I2P in each run. To give all its runs one address, start \
              i2p-socks run first",
             identity.as_str()
         ));
     }
-    let way = OwnSessions::open(config, command.tunnel.as_ref(), SessionPurpose::Program, progress).await?;
+    let way = OwnSessions::open(config, tunnel, SessionPurpose::Program, progress).await?;
     explained(way.prepare().await)?;
     progress.finish();
     contain(prepared, way, addresses, command.dns_only_i2p).await

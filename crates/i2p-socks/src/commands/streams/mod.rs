@@ -1,6 +1,6 @@
 //! What `connect` and `listen` share: streams and datagrams of I2P for programs without SOCKS. They go through the running proxy
 //! (`running`) or, if there is none, through sessions of this process (`own`).
-//! May import what `commands` may; only `connect` and `listen` import it.
+//! May import what `commands` may; only `connect`, `listen` and `exec` import it.
 
 pub(super) mod asked;
 pub(super) mod datagrams;

@@ -3,6 +3,7 @@
 use std::{
     io,
     net::{IpAddr, Ipv4Addr},
+    path::PathBuf,
     time::Duration,
 };
 
@@ -13,7 +14,7 @@ use socks_wire::{
     auth::Credentials, stream::OwnedAddress, v5::ReplyCode,
 };
 use tokio::{
-    io::{AsyncReadExt, AsyncWriteExt},
+    io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt},
     net::TcpStream,
     time::{Instant, timeout},
 };
@@ -41,6 +42,10 @@ const MAX_DOMAIN_BYTES: usize = 255;
 const NO_LISTENER: &str =
     "the running proxy has no listener for SOCKS clients: add IP:PORT or unix:/PATH to listen";
 
+/// What a tunnel lacks that has no socket for `exec`.
+const NEEDS_FOR_EXEC: &str = "needs a listener at IP:PORT or unix:/PATH, SOCKS among its protocols, and key = \"transient\". If it has them, the \
+                              proxy's log says why exec cannot use it";
+
 /// How long the proxy may take to say why it refused a request. It may ask its router first.
 const REASON_TIMEOUT: Duration = Duration::from_secs(5);
 
@@ -53,15 +58,15 @@ pub(in crate::commands) struct RunningProxy {
 }
 
 /// A request that the proxy granted.
-pub(in crate::commands) struct GrantedRequest {
-    pub(in crate::commands) socket: Socket,
+pub(in crate::commands) struct GrantedRequest<S = Socket> {
+    pub(in crate::commands) socket: S,
     /// BND.ADDR and BND.PORT.
     pub(in crate::commands) address: OwnedAddress,
     pub(in crate::commands) port: u16,
 }
 
 /// Why a handshake with the proxy failed.
-enum HandshakeError {
+pub(in crate::commands) enum HandshakeError {
     Io(io::Error),
     Refused(ClientError),
 }
@@ -79,12 +84,9 @@ impl RunningProxy {
         tunnel: Option<&TunnelName>,
         user: Option<User>,
     ) -> Result<Option<Self>, CommandError> {
-        let Ok(state_dir) = config.state_dir() else { return Ok(None) };
-        let found = match Self::listening(ControlClient::of(&state_dir)).await? {
-            None => Self::listening(ControlClient::of_demo_beside(&state_dir)).await?,
-            found => found,
+        let Some((control, ListeningAt { mut listeners, .. })) = running(config).await? else {
+            return Ok(None);
         };
-        let Some((control, mut listeners)) = found else { return Ok(None) };
         if control.is_of_demo() {
             remark_demo_answers();
         }
@@ -93,41 +95,14 @@ impl RunningProxy {
         }
         match (listeners.is_empty(), tunnel) {
             (false, _) => Ok(Some(Self { control, listeners, user })),
-            (true, Some(name)) => Err(CommandError::usage(format_args!(
-                "the running proxy has no tunnel called {}: i2p-socks status lists its tunnels",
-                name.as_str()
-            ))),
+            (true, Some(name)) => Err(no_tunnel(name)),
             (true, None) => Err(CommandError::run_time(NO_LISTENER)),
         }
     }
 
-    /// The listeners of the proxy or the demo at the other end; `None` if it is not running.
-    async fn listening(
-        control: ControlClient,
-    ) -> Result<Option<(ControlClient, Vec<Listener>)>, CommandError> {
-        let found = ports::read(control.state_dir()).map_err(|error| {
-            CommandError::run_time(format_args!(
-                "cannot find out where the proxy listens: ports.json in {} cannot be read: {error}. Check that the proxy runs as the same \
-                 user, or choose another proxy with --state-dir",
-                control.state_dir().display()
-            ))
-        })?;
-        let Some(ListeningAt { listeners, .. }) = found else { return Ok(None) };
-        // A proxy that was killed leaves the file behind, and another program may have its port by now.
-        if cfg!(unix) && !control.is_running().await.map_err(CommandError::run_time)? {
-            return Ok(None);
-        }
-        Ok(Some((control, listeners)))
-    }
-
     /// Fails if it is the demo, whose routers carry streams to its page and nothing else.
     pub(in crate::commands) fn refuse_demo(&self, what: &str) -> Result<(), CommandError> {
-        if !self.control.is_of_demo() {
-            return Ok(());
-        }
-        Err(CommandError::run_time(format_args!(
-            "the demo {what}: it only carries streams to its own page. Start a proxy with i2p-socks run"
-        )))
+        refuse_demo(&self.control, what)
     }
 
     /// Opens a stream to a host.
@@ -260,6 +235,87 @@ impl RunningProxy {
     }
 }
 
+/// A tunnel of the running proxy that programs can be contained with.
+pub(in crate::commands) struct ExecTunnel {
+    /// Its socket for them.
+    pub(in crate::commands) socket: PathBuf,
+    pub(in crate::commands) carries_datagrams: bool,
+}
+
+impl ExecTunnel {
+    /// Finds it at the proxy with this state directory: the one with this name, or the first. `None` if no proxy is running.
+    ///
+    /// # Errors
+    /// There is no such tunnel, or the demo is running.
+    pub(in crate::commands) async fn find(
+        config: &Config,
+        tunnel: Option<&TunnelName>,
+    ) -> Result<Option<Self>, CommandError> {
+        let Some((control, ListeningAt { exec, .. })) = running(config).await? else { return Ok(None) };
+        refuse_demo(&control, "contains no programs")?;
+        let report = report_of(&control).await.map_err(CommandError::run_time)?;
+        let named = |name: &str| report.tunnels.iter().find(|report| report.name == name);
+        let wanted = |socket: &&Listener| tunnel.is_none_or(|name| socket.tunnel == name.as_str());
+        let Some(Listener { tunnel: name, address: BoundAddress::Unix(socket) }) = exec.iter().find(wanted)
+        else {
+            return Err(match tunnel {
+                Some(name) if named(name.as_str()).is_none() => no_tunnel(name),
+                Some(name) => CommandError::usage(format_args!(
+                    "exec cannot use tunnel {} of the running proxy: it {NEEDS_FOR_EXEC}",
+                    name.as_str()
+                )),
+                None => CommandError::run_time(format_args!(
+                    "the running proxy has no tunnel that exec can use: one {NEEDS_FOR_EXEC}"
+                )),
+            });
+        };
+        let carries_datagrams = named(name).is_some_and(|report| report.datagrams.is_some());
+        Ok(Some(Self { socket: socket.into(), carries_datagrams }))
+    }
+}
+
+fn no_tunnel(name: &TunnelName) -> CommandError {
+    CommandError::usage(format_args!(
+        "the running proxy has no tunnel called {}: i2p-socks status lists its tunnels",
+        name.as_str()
+    ))
+}
+
+/// The proxy with this state directory, or the demo, and its listeners; `None` if neither is running.
+async fn running(config: &Config) -> Result<Option<(ControlClient, ListeningAt)>, CommandError> {
+    let Ok(state_dir) = config.state_dir() else { return Ok(None) };
+    match listening(ControlClient::of(&state_dir)).await? {
+        None => listening(ControlClient::of_demo_beside(&state_dir)).await,
+        found => Ok(found),
+    }
+}
+
+/// The listeners of the proxy or the demo at the other end; `None` if it is not running.
+async fn listening(control: ControlClient) -> Result<Option<(ControlClient, ListeningAt)>, CommandError> {
+    let found = ports::read(control.state_dir()).map_err(|error| {
+        CommandError::run_time(format_args!(
+            "cannot find out where the proxy listens: ports.json in {} cannot be read: {error}. Check that the proxy runs as the same \
+             user, or choose another proxy with --state-dir",
+            control.state_dir().display()
+        ))
+    })?;
+    let Some(listeners) = found else { return Ok(None) };
+    // A proxy that was killed leaves the file behind, and another program may have its port by now.
+    if cfg!(unix) && !control.is_running().await.map_err(CommandError::run_time)? {
+        return Ok(None);
+    }
+    Ok(Some((control, listeners)))
+}
+
+fn refuse_demo(control: &ControlClient, what: &str) -> Result<(), CommandError> {
+    if !control.is_of_demo() {
+        return Ok(());
+    }
+    Err(CommandError::run_time(format_args!(
+        "the demo {what}: it only carries streams to its own page. Start a proxy with i2p-socks run"
+    )))
+}
+
 /// Limits the time of a handshake.
 async fn within(
     handshake: impl Future<Output = Result<GrantedRequest, HandshakeError>>,
@@ -293,11 +349,11 @@ async fn open_at(address: &BoundAddress) -> io::Result<Socket> {
 
 /// Runs the handshake of a SOCKS client. For BIND it returns once a peer has connected; before that, `on_address` gets the address
 /// that the proxy listens at.
-async fn handshake(
-    mut socket: Socket,
+pub(in crate::commands) async fn handshake<S: AsyncRead + AsyncWrite + Unpin>(
+    mut socket: S,
     request: ClientRequest<'_>,
     mut on_address: impl FnMut(&str),
-) -> Result<GrantedRequest, HandshakeError> {
+) -> Result<GrantedRequest<S>, HandshakeError> {
     let mut handshake = ClientHandshake::new(request);
     let mut input = Vec::new();
     // Room for a destination in base64, the longest thing that a client sends.

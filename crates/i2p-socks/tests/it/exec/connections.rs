@@ -42,7 +42,10 @@ async fn a_program_fetches_a_page_without_any_setting() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn what_the_program_is_told_is_what_happened() {
-    let lab = Lab::new(Dialect::Java).await;
+    outcomes_are_those_of_the_router(&Lab::new(Dialect::Java).await);
+}
+
+pub(super) fn outcomes_are_those_of_the_router(lab: &Lab) {
     let mut expected = Vec::new();
     for (host, result, outcome) in [
         ("refused.i2p", "CONNECTION_REFUSED", "ECONNREFUSED"),
@@ -58,12 +61,15 @@ async fn what_the_program_is_told_is_what_happened() {
     lab.bridge.once("STREAM CONNECT", [Act::Behave]);
     expected.push("echo.i2p open".to_owned());
     let hosts: Vec<_> = expected.iter().filter_map(|line| line.split(' ').next()).collect();
-    assert_eq!(outcomes(&lab, TCP, &hosts), expected);
+    assert_eq!(outcomes(lab, TCP, &hosts), expected);
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn hosts_outside_i2p_are_denied_where_no_route_leads_out() {
-    let lab = Lab::new(Dialect::I2pd245).await;
+    hosts_outside_are_denied(&Lab::new(Dialect::I2pd245).await);
+}
+
+pub(super) fn hosts_outside_are_denied(lab: &Lab) {
     // IPv4 has no packet that Linux reports as EACCES.
     let hosts = ["198.51.100.7", "192.168.0.1", "2001:db8::1", "250.1.2.3"];
     let expected = [
@@ -72,7 +78,7 @@ async fn hosts_outside_i2p_are_denied_where_no_route_leads_out() {
         "2001:db8::1 EACCES",
         "250.1.2.3 EHOSTUNREACH",
     ];
-    assert_eq!(outcomes(&lab, TCP, &hosts), expected);
+    assert_eq!(outcomes(lab, TCP, &hosts), expected);
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -7,7 +7,10 @@ use crate::common::lab::{ALL, Lab, TCP};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn datagrams_go_to_a_name_and_return_from_its_address() {
-    let lab = Lab::new(Dialect::I2pd245).await;
+    return_from_their_targets(&Lab::new(Dialect::I2pd245).await);
+}
+
+pub(super) fn return_from_their_targets(lab: &Lab) {
     let script = "
 import socket
 udp = socket.socket(type=socket.SOCK_DGRAM)
@@ -21,13 +24,16 @@ connected.connect(echo)
 connected.send(b'connected')
 print(connected.recv(100).decode())
 ";
-    assert_eq!(python(&lab, ALL, &[], script), "1 True\n500 True\n10000 True\nconnected\n");
+    assert_eq!(python(lab, ALL, &[], script), "1 True\n500 True\n10000 True\nconnected\n");
 }
 
 /// Two sockets of the program get their own answers.
 #[tokio::test(flavor = "multi_thread")]
 async fn each_socket_gets_its_own_answers() {
-    let lab = Lab::new(Dialect::I2pd245).await;
+    belong_to_their_sockets(&Lab::new(Dialect::I2pd245).await);
+}
+
+pub(super) fn belong_to_their_sockets(lab: &Lab) {
     lab.bridge.host("other.i2p", Endpoint::Echo);
     let script = "
 import socket
@@ -40,12 +46,15 @@ for number, one in enumerate(sockets):
     data, sender = one.recvfrom(100)
     print(data.decode(), sender[0] == addresses[number][0])
 ";
-    assert_eq!(python(&lab, ALL, &[], script), "0 True\n1 True\n2 True\n");
+    assert_eq!(python(lab, ALL, &[], script), "0 True\n1 True\n2 True\n");
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn without_datagrams_the_program_is_told_so() {
-    let lab = Lab::new(Dialect::I2pd245).await;
+    are_rejected(&Lab::new(Dialect::I2pd245).await);
+}
+
+pub(super) fn are_rejected(lab: &Lab) {
     let script = "
 import errno, socket
 for family, host in ((socket.AF_INET, 'echo.i2p'), (socket.AF_INET6, 'echo.i2p')):
@@ -58,7 +67,7 @@ for family, host in ((socket.AF_INET, 'echo.i2p'), (socket.AF_INET6, 'echo.i2p')
     except OSError as error:
         print(errno.errorcode[error.errno])
 ";
-    assert_eq!(python(&lab, TCP, &[], script), "EHOSTUNREACH\nEACCES\n");
+    assert_eq!(python(lab, TCP, &[], script), "EHOSTUNREACH\nEACCES\n");
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -7,6 +7,7 @@ mod documented;
 mod homes;
 mod life;
 mod names;
+mod through_proxy;
 mod walls;
 
 use std::process::{Command, Output};

@@ -26,7 +26,10 @@ fn lookups(lab: &Lab, config: &str, options: &[&str], names: &[&str]) -> Vec<Str
 
 #[tokio::test(flavor = "multi_thread")]
 async fn names_have_virtual_addresses_of_both_families_or_do_not_exist() {
-    let lab = Lab::new(Dialect::I2pd245).await;
+    exist_or_do_not(&Lab::new(Dialect::I2pd245).await);
+}
+
+pub(super) fn exist_or_do_not(lab: &Lab) {
     let names =
         ["echo.i2p", "missing.i2p", "proxy.i2p", "example.com", "use-application-dns.net", "nas.local"];
     let expected = [
@@ -37,7 +40,7 @@ async fn names_have_virtual_addresses_of_both_families_or_do_not_exist() {
         "use-application-dns.net unknown",
         "nas.local unknown",
     ];
-    assert_eq!(lookups(&lab, TCP, &[], &names), expected);
+    assert_eq!(lookups(lab, TCP, &[], &names), expected);
     let commands = lab.bridge.commands();
     for never in ["example.com", "proxy.i2p", "use-application-dns", "nas"] {
         assert!(!commands.iter().any(|line| line.contains(never)), "{commands:?}");
@@ -46,16 +49,23 @@ async fn names_have_virtual_addresses_of_both_families_or_do_not_exist() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn hosts_to_which_a_route_leads_have_addresses_unless_only_i2p_is_wanted() {
-    let lab = Lab::new(Dialect::I2pd245).await;
-    let config = format!("{ROUTE}{TCP}");
+    routes_are_known(&Lab::new(Dialect::I2pd245).await, &with_route());
+}
+
+/// A configuration with a route to `example.com`.
+pub(super) fn with_route() -> String {
+    format!("{ROUTE}{TCP}")
+}
+
+pub(super) fn routes_are_known(lab: &Lab, config: &str) {
     let names = ["example.com", "example.org", "echo.i2p"];
     let i2p = "echo.i2p AF_INET AF_INET6";
     assert_eq!(
-        lookups(&lab, &config, &[], &names),
+        lookups(lab, config, &[], &names),
         ["example.com AF_INET AF_INET6", "example.org unknown", i2p]
     );
     assert_eq!(
-        lookups(&lab, &config, &["--dns-only-i2p"], &names),
+        lookups(lab, config, &["--dns-only-i2p"], &names),
         ["example.com unknown", "example.org unknown", i2p]
     );
 }
