@@ -207,6 +207,8 @@ impl Network {
         };
         let (page_bridge, visitor_bridge) =
             (Bridge::new(page_side.to_string()), Bridge::new(visitor_side.to_string()));
+        // The log names the router that a session is opened on, unless it was asked before. One of the two sides is enough.
+        page_bridge.probe().await.map_err(CommandError::run_time)?;
         let key = page_bridge.generate_keys().await.map_err(CommandError::run_time)?;
         progress.step(2, "the private network is running");
         Ok(Self { network, page_bridge, visitor_bridge, key })

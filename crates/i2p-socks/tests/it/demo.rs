@@ -48,6 +48,7 @@ fn the_printed_curl_lines_fetch_the_page() {
     ]);
     assert_eq!(https.output().unwrap().status.code(), Some(35), "{}", demo.said());
     assert!(begin.elapsed() < Duration::from_secs(240), "the demo took too long to be one");
+    assert_eq!(demo.said().matches("the router's bridge: ").count(), 1, "{}", demo.said());
     assert_eq!(demo.signal("INT"), Some(0), "{}", demo.said());
 }
 

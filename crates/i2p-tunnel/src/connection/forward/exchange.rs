@@ -363,7 +363,9 @@ impl<D: Dial> Forwarder<D> {
         }
         match (answer.status(), upgrade) {
             (StatusCode::SWITCHING_PROTOCOLS, Some(protocol)) if head.upgrades => {
-                let stream = upstream.into_stream().await.ok_or(bad)?;
+                // The answer was right. The stream has broken since.
+                let broke_off = Trouble::Failed(Failure::AnswerBrokeOff);
+                let stream = upstream.into_stream().await.ok_or(broke_off)?;
                 self.shared.set_upgraded(stream, lease);
                 self.service.account.succeeded(ClientProtocol::Http);
                 let fields = answer.headers_mut();
