@@ -206,13 +206,13 @@ fn to_text(report: &StatusReport, needs_options: bool) -> String {
         format!("i2p-socks {}: {}, running for {}\n", report.version, report.state, duration(report.uptime));
     // Writing to a string does not fail.
     for warning in &report.warnings {
-        let _ = writeln!(text, "warning: {}", printable(&warning));
+        let _ = writeln!(text, "warning: {}", printable(warning));
     }
     if let Some(refused) = &report.refused_reload {
         let _ = writeln!(text, "{}", printable(&refused.line()));
     }
     if let Some(failure) = &report.address_book_failure {
-        let _ = writeln!(text, "address book: {}", printable(&failure));
+        let _ = writeln!(text, "address book: {}", printable(failure));
     }
     if let Some(failure) = &report.router_failure {
         let _ = writeln!(text, "{}", printable(&failure.line()));
