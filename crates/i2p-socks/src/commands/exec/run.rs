@@ -5,7 +5,7 @@ use std::io;
 use i2p_contain::{
     gate::Limits,
     network::Network,
-    sandbox::{Plan, Prepared, Refusal},
+    sandbox::{Plan, Prepared, Refusal, Running},
 };
 use i2p_tunnel::{AddressOwner, AddressPool};
 use tokio::task::JoinHandle;
@@ -66,7 +66,7 @@ async fn contain(
     dns_only_i2p: bool,
 ) -> Result<u8, CommandError> {
     let network = serve(&mut prepared, way, addresses, dns_only_i2p)?;
-    let ended = blocking(move || prepared.start().map(|running| running.wait())).await?;
+    let ended = blocking(move || prepared.start().map(Running::wait)).await?;
     network.abort();
     Ok(ended.map_err(refused)?.unwrap_or_else(|error| {
         remark(&format!("the exit code of the program cannot be read: {error}"));

@@ -27,6 +27,8 @@ pub(super) struct Turns {
 type Attempt = (Target, u16, bool);
 /// How the dial has ended; `None` while it lasts.
 type Outcome = watch::Receiver<Option<Result<(), Failure>>>;
+/// Tells it.
+type Announcement = watch::Sender<Option<Result<(), Failure>>>;
 
 impl Turns {
     /// Dials, after a dial of the same target over the other family has ended. If that one has failed, this one fails alike.
@@ -61,7 +63,7 @@ impl Turns {
 struct Turn {
     dials: Arc<Mutex<HashMap<Attempt, Outcome>>>,
     /// `None` if there is another dial of this kind already.
-    first: Option<(Attempt, watch::Sender<Option<Result<(), Failure>>>)>,
+    first: Option<(Attempt, Announcement)>,
 }
 
 impl Turn {
