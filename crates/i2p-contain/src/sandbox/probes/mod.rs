@@ -1,7 +1,7 @@
 //! The hostile program: tries every way out that is known, and tells which ones held.
 //!
 //! An [`Accomplice`] outside offers what a desktop or server would: listeners, sockets in files, a process to look
-//! into. Its [`Targets`] are handed to the program of [`program`], which prints a [`Row`] for each try, as JSON.
+//! into. Its [`Targets`] are handed to the program of [`program()`], which prints a [`Row`] for each try, as JSON.
 //! [`Check`] does all this for a sandbox of this machine.
 
 mod accomplice;

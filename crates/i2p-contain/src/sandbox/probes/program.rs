@@ -11,7 +11,7 @@ use super::{
     targets::Targets,
 };
 
-/// The program that tries everything, for a [`Request`](super::Request). It prints what [`parse`] reads.
+/// The program that tries everything, for a [`Request`](crate::sandbox::Request). It prints what [`parse`] reads.
 pub fn program(targets: &Targets) -> Program {
     let targets = serde_json::to_string(targets).unwrap_or_default();
     Program::Itself { arguments: vec![STAGE.into(), Stage::Probes.name().into(), targets.into()] }
