@@ -9,8 +9,8 @@ pub const MTU: u16 = 65_535;
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct LinkSettings {
-    /// After how long the kernel reports `ETIMEDOUT` if a SYN stays unanswered: 3 to 130 whole seconds. Before Linux 6.5, the next of
-    /// 3, 7, 15, 31, 63 and 127 seconds.
+    /// After how long the kernel reports `ETIMEDOUT` if a SYN stays unanswered: 3, 7, 15, 31, 63 or 127 seconds, the next of them that
+    /// is not shorter, and 127 at most.
     ///
     /// It should be a little longer than a dial may take. No packet can make `connect` report `ETIMEDOUT`, so the kernel's own limit
     /// has to.
