@@ -8,7 +8,7 @@ use std::{
 use nix::sched::{CloneFlags, unshare};
 use rustix::{
     fs::{CWD, FileType, Mode, mknodat},
-    mount::{MountFlags, MountPropagationFlags, mount, mount_change},
+    mount::{MountFlags, MountPropagationFlags, UnmountFlags, mount, mount_change, unmount},
 };
 
 /// The directory of the device.
@@ -20,6 +20,9 @@ const FOR_EVERYBODY: u32 = 0o006;
 
 /// Gives a user a node of their own for the device, unless everybody may open it, as on most machines. Only this process sees it, in
 /// a mount namespace of its own, and what it starts. Does nothing if there is no device.
+///
+/// # Errors
+/// Root may not do that here, as in most containers.
 pub(super) fn give_to(user: u32) -> io::Result<()> {
     let Ok(device) = std::fs::metadata(DEVICE) else { return Ok(()) };
     if device.mode() & FOR_EVERYBODY == FOR_EVERYBODY {
@@ -28,6 +31,15 @@ pub(super) fn give_to(user: u32) -> io::Result<()> {
     unshare(CloneFlags::CLONE_NEWNS)?;
     mount_change("/", MountPropagationFlags::PRIVATE | MountPropagationFlags::REC)?;
     mount("tmpfs", DIRECTORY, "tmpfs", MountFlags::NOSUID | MountFlags::NOEXEC, c"mode=755")?;
-    mknodat(CWD, DEVICE, FileType::CharacterDevice, Mode::RUSR | Mode::WUSR, device.rdev())?;
+    let made = make_node(user, device.rdev());
+    if made.is_err() {
+        // What is opened instead tells the user what is wrong.
+        unmount(DIRECTORY, UnmountFlags::DETACH)?;
+    }
+    made
+}
+
+fn make_node(user: u32, device: u64) -> io::Result<()> {
+    mknodat(CWD, DEVICE, FileType::CharacterDevice, Mode::RUSR | Mode::WUSR, device)?;
     chown(DEVICE, Some(user), Some(user))
 }
