@@ -101,20 +101,32 @@ pub(super) const MASKED_PROC_FILES: &[&str] = &[
     "/proc/cmdline",
     "/proc/config.gz",
     "/proc/diskstats",
+    "/proc/interrupts",
     "/proc/kcore",
     "/proc/key-users",
     "/proc/keys",
     "/proc/kmsg",
+    "/proc/locks",
     "/proc/mdstat",
+    "/proc/misc",
     "/proc/partitions",
+    "/proc/softirqs",
     "/proc/swaps",
     "/proc/sysrq-trigger",
     "/proc/timer_list",
 ];
 
 /// Directories of `/proc` that tell machines apart, or act on the whole machine: shown empty.
-pub(super) const MASKED_PROC_DIRECTORIES: &[&str] =
-    &["/proc/acpi", "/proc/asound", "/proc/bus", "/proc/driver", "/proc/fs", "/proc/irq", "/proc/scsi"];
+pub(super) const MASKED_PROC_DIRECTORIES: &[&str] = &[
+    "/proc/acpi",
+    "/proc/asound",
+    "/proc/bus",
+    "/proc/driver",
+    "/proc/fs",
+    "/proc/irq",
+    "/proc/pressure",
+    "/proc/scsi",
+];
 
 /// The devices of `/dev` that are shown.
 pub(super) const DEVICES: &[&str] = &["full", "null", "random", "tty", "urandom", "zero"];

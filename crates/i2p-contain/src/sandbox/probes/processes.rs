@@ -21,6 +21,7 @@ use rustix::{
 
 use super::{
     super::raw,
+    identity::read,
     rows::{CONTROL_GROUPS, Rows, UNMOUNT, worked},
     targets::Targets,
 };
@@ -64,7 +65,10 @@ pub(super) fn try_all(rows: &mut Rows, targets: &Targets) {
     rows.add_apart("unmounting in another user namespace", UNMOUNT);
     rows.add_apart("control groups of the machine in another namespace", CONTROL_GROUPS);
     let interrupts = fs::read_dir("/proc/irq").into_iter().flatten().flatten();
-    let interrupts: Vec<_> = interrupts.map(|entry| entry.path().display().to_string()).collect();
+    let mut interrupts: Vec<_> = interrupts.map(|entry| entry.path().display().to_string()).collect();
+    // Their counters tell of cards, disks and keys.
+    let counters = ["/proc/interrupts", "/proc/softirqs"];
+    interrupts.extend(counters.into_iter().filter(|file| !read(file).is_empty()).map(str::to_owned));
     rows.add_found("interrupts of the machine", &interrupts);
 }
 
