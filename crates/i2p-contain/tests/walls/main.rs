@@ -15,17 +15,20 @@ mod terminals;
 use std::{
     env,
     fs::{self, Permissions},
+    io,
     os::unix::{
         fs::{PermissionsExt, chown},
         net::{UnixListener, UnixStream},
         process::CommandExt,
     },
     process::{Command, ExitCode},
+    sync::Arc,
     thread,
 };
 
 use i2p_contain::sandbox::run_if_stage;
 use libtest_mimic::{Arguments, Trial};
+use signal_hook::consts::{SIGHUP, SIGINT, SIGQUIT};
 use tempfile::TempDir;
 
 use crate::harness::RUN;
@@ -40,6 +43,7 @@ fn main() -> ExitCode {
     if let Some(code) = harness::run_if_starter() {
         return code;
     }
+    heed_ignored_signals().expect("handlers can be set");
     let mut arguments = Arguments::from_args();
     // Each starts several processes.
     arguments.test_threads.get_or_insert(4);
@@ -67,6 +71,18 @@ fn main() -> ExitCode {
         Ok(status) if status.success() => ExitCode::SUCCESS,
         _ => ExitCode::from(101),
     }
+}
+
+/// Lets programs of the tests have the usual effect of signals that this process was started to ignore, as nohup(1) and jobs of a
+/// shell in the background are: a program that is executed inherits what is ignored, but no handlers.
+fn heed_ignored_signals() -> io::Result<()> {
+    let status = fs::read_to_string("/proc/self/status")?;
+    let ignored = status.lines().find_map(|line| line.strip_prefix("SigIgn:"));
+    let ignored = ignored.and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok()).unwrap_or_default();
+    for signal in [SIGHUP, SIGINT, SIGQUIT].into_iter().filter(|signal| ignored >> (signal - 1) & 1 == 1) {
+        signal_hook::flag::register(signal, Arc::default())?;
+    }
+    Ok(())
 }
 
 /// The smart cards' service, which hostile programs know, if the machine has none.
