@@ -163,7 +163,7 @@ impl Running {
     /// The system does not tell.
     pub fn wait(mut self) -> io::Result<u8> {
         let status = self.stage.process.wait()?;
-        // Whoever reads it may be slow: meanwhile, a signal ends this process.
+        // Its reader may be slow: meanwhile, a signal ends this process.
         for output in self.outputs.drain(..) {
             let _ = output.join();
         }
