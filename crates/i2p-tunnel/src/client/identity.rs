@@ -73,7 +73,8 @@ impl fmt::Display for ClientAddress {
 
 /// The client that a share of a limited resource belongs to: an IPv4 address, the /64 network of an IPv6 address, since a single
 /// machine usually has a whole one, or a user of this machine, by TCP as well as by Unix sockets. A contained program is a client of
-/// its own: what it takes is not taken from its user.
+/// its own: what it takes is not taken from its user. Since a user can start any number of them, all together have no more than a
+/// share, either.
 ///
 /// What a client can choose does not count: credentials, the listener, and on this machine the address, of which loopback has 16
 /// million. `Debug` never identifies the client.
@@ -91,6 +92,13 @@ enum Origin {
     Contained(u32),
     /// Everybody on this machine whose user the kernel does not tell.
     ThisMachine,
+}
+
+impl ClientOrigin {
+    /// Whether this is one of the contained programs, which have a share together.
+    pub(super) fn is_contained(self) -> bool {
+        matches!(self.0, Origin::Contained(_))
+    }
 }
 
 impl From<ClientAddress> for ClientOrigin {

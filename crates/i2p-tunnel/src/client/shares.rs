@@ -23,6 +23,8 @@ const KEPT_UNUSED: Duration = Duration::from_secs(5 * 60);
 #[derive(Default)]
 pub(super) struct Holdings {
     total: usize,
+    /// Those of contained programs.
+    contained: usize,
     clients: HashMap<ClientOrigin, usize>,
 }
 
@@ -37,11 +39,14 @@ impl Holdings {
 
     /// Whether one more leaves enough to others, if there can be `limit` in total and there is room for one more.
     pub(super) fn leave_room_for_others(&self, client: ClientOrigin, limit: usize) -> bool {
-        is_within_share(self.of(client), limit.saturating_sub(self.total))
+        let free = limit.saturating_sub(self.total);
+        is_within_share(self.of(client), free)
+            && (!client.is_contained() || is_within_share(self.contained, free))
     }
 
     pub(super) fn add(&mut self, client: ClientOrigin) {
         self.total += 1;
+        self.contained += usize::from(client.is_contained());
         *self.clients.entry(client).or_default() += 1;
     }
 
@@ -49,6 +54,7 @@ impl Holdings {
     pub(super) fn remove(&mut self, client: ClientOrigin) {
         let Some(held) = self.clients.get_mut(&client) else { return };
         self.total -= 1;
+        self.contained -= usize::from(client.is_contained());
         *held -= 1;
         if *held == 0 {
             self.clients.remove(&client);
@@ -78,11 +84,18 @@ pub(crate) struct HeldSession {
     pub(crate) unused_since: Option<Instant>,
 }
 
-/// Whether a client has its share of at most `max` sessions. Unused sessions of others count as free.
+/// Whether a client has its share of at most `max` sessions, or contained programs have theirs together and it is one of them. Unused
+/// sessions of others count as free.
 pub(crate) fn has_its_share(all: &[HeldSession], client: Option<ClientOrigin>, max: usize) -> bool {
-    let own = held_by(all, client);
-    let taken =
-        all.iter().filter(|session| session.holder == client || session.unused_since.is_none()).count();
+    let is_contained = |holder: Option<ClientOrigin>| holder.is_some_and(ClientOrigin::is_contained);
+    have_a_share(all, |holder| holder == client, max)
+        || (is_contained(client) && have_a_share(all, is_contained, max))
+}
+
+/// Whether these holders have a share together.
+fn have_a_share(all: &[HeldSession], is_one: impl Fn(Option<ClientOrigin>) -> bool, max: usize) -> bool {
+    let own = all.iter().filter(|session| is_one(session.holder)).count();
+    let taken = all.iter().filter(|session| is_one(session.holder) || session.unused_since.is_none()).count();
     !is_within_share(own, max.saturating_sub(taken))
 }
 
@@ -191,6 +204,28 @@ mod tests {
             }
             assert_eq!(own, gets, "{used} used, {unused} unused");
         }
+    }
+
+    #[test]
+    fn contained_programs_together_get_no_more_than_a_client() {
+        let run = |process| Some(ClientAddress::Contained(process).into());
+        let mut all = Vec::new();
+        while !has_its_share(&all, run(u32::try_from(all.len()).unwrap()), 12) {
+            all.push(HeldSession { holder: run(u32::try_from(all.len()).unwrap()), unused_since: None });
+        }
+        assert_eq!(all.len(), 9);
+        assert!(!has_its_share(&all, client(1), 12), "three are left for others");
+        let mut holdings = Holdings::default();
+        while holdings.leave_room_for_others(
+            ClientAddress::Contained(u32::try_from(holdings.total()).unwrap()).into(),
+            384,
+        ) {
+            holdings.add(ClientAddress::Contained(u32::try_from(holdings.total()).unwrap()).into());
+        }
+        assert_eq!(holdings.total(), 288);
+        assert!(holdings.leave_room_for_others(ClientAddress::User(1).into(), 384));
+        holdings.remove(ClientAddress::Contained(0).into());
+        assert!(holdings.leave_room_for_others(ClientAddress::Contained(1000).into(), 384));
     }
 
     #[test]
