@@ -42,8 +42,9 @@ pub struct Accomplice {
 }
 
 impl Accomplice {
-    /// Opens everything, for all users, so that nothing but walls holds. `home` is a directory that belongs to this user, in the place of a home directory; `temporary`
-    /// is one in `/tmp`, and `run` is `/run` or one in it. Sockets in it are left out if this user may not make any there.
+    /// Opens everything, for all users, so that nothing but walls holds. `home` is a directory that belongs to this user, in the place
+    /// of a home directory; `temporary` is one in `/tmp`, and `run` is `/run` or one in it. Sockets in it are left out if this user may
+    /// not make any there.
     ///
     /// # Errors
     ///
@@ -70,19 +71,21 @@ impl Accomplice {
         for path in [&targets.home_socket, &targets.temporary_socket] {
             greet_unix(UnixListener::bind(path)?, targets.tcp);
         }
-        targets.run_socket = targets.run_socket.filter(|path| {
-            UnixListener::bind(path).map(|listener| greet_unix(listener, targets.tcp)).is_ok()
-        });
         let datagrams = UnixDatagram::bind(&targets.home_datagrams)?;
         fs::write(&targets.home_script, "")?;
-        fs::write(&targets.shared_file, "")?;
         mknodat(CWD, &targets.home_fifo, FileType::Fifo, Mode::RUSR | Mode::WUSR, 0)?;
-        let files = [&targets.home_socket, &targets.temporary_socket, &targets.home_datagrams];
-        let files = files.into_iter().chain(&targets.run_socket);
-        for path in files.chain([&targets.home_script, &targets.shared_file, &targets.home_fifo]) {
-            fs::set_permissions(path, Permissions::from_mode(0o666))?;
+        let sockets = [&targets.home_socket, &targets.temporary_socket, &targets.home_datagrams];
+        for path in sockets.into_iter().chain([&targets.home_script, &targets.home_fifo]) {
+            open_to_all(path)?;
         }
         let fifo = File::options().read(true).write(true).open(&targets.home_fifo)?;
+        // Last, since they are not in directories of this user alone. Others can put links to other files there.
+        let shared = File::options().write(true).create_new(true).open(&targets.shared_file)?;
+        shared.set_permissions(Permissions::from_mode(0o666))?;
+        targets.run_socket = targets.run_socket.filter(|path| {
+            let listener = UnixListener::bind(path).and_then(|listener| open_to_all(path).map(|()| listener));
+            listener.map(|listener| greet_unix(listener, targets.tcp)).is_ok()
+        });
         let shared_memory = raw::hostile::shared_memory(targets.shared_memory_key, true).ok();
         let files = [targets.shared_file.clone()].into_iter().chain(targets.run_socket.clone()).collect();
         Ok(Self { targets, files, shared_memory, _open: (inherited, datagrams, fifo) })
@@ -132,7 +135,9 @@ static STARTED: AtomicU32 = AtomicU32::new(0);
 fn targets_of_this_machine(home: &Path, temporary: &Path, run: &Path) -> Targets {
     let pid = process::id();
     let number = STARTED.fetch_add(1, Ordering::Relaxed);
-    let name = format!("i2p-contain-{pid}-{number}");
+    // Nobody can guess it, and have it before.
+    let random = identity::read("/proc/sys/kernel/random/uuid");
+    let name = format!("i2p-contain-{pid}-{number}-{}", random.trim());
     // Not what a sandbox has, too, and nothing that may be gone soon.
     let stays = |path: &PathBuf| {
         let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
@@ -161,6 +166,10 @@ fn targets_of_this_machine(home: &Path, temporary: &Path, run: &Path) -> Targets
         interfaces: identity::interfaces(),
         ..Targets::default()
     }
+}
+
+fn open_to_all(path: &Path) -> io::Result<()> {
+    fs::set_permissions(path, Permissions::from_mode(0o666))
 }
 
 fn greet_tcp(listener: TcpListener) {

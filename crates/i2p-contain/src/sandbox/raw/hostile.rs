@@ -66,9 +66,9 @@ pub(crate) fn kernel_log() -> io::Result<()> {
     check(unsafe { libc::syscall(libc::SYS_syslog, SIZE_UNREAD_BUFFER, 0, 0) })
 }
 
-/// Makes or opens System V shared memory with this key, and returns its number.
+/// Makes System V shared memory with this key, or opens what is there, and returns its number.
 pub(crate) fn shared_memory(key: i32, make: bool) -> io::Result<i32> {
-    let flags = if make { libc::IPC_CREAT | 0o600 } else { 0 };
+    let flags = if make { libc::IPC_CREAT | libc::IPC_EXCL | 0o600 } else { 0 };
     // SAFETY: the call takes numbers only, and maps nothing.
     let id = unsafe { libc::shmget(key, 4096, flags) };
     check(id.into()).map(|()| id)
