@@ -110,6 +110,7 @@ async fn discard(from: Socket<'_>) -> io::Result<()> {
         if discarded? == Some(0) {
             return Ok(());
         }
+        tokio::task::consume_budget().await;
     }
 }
 
@@ -182,4 +183,27 @@ async fn write_all(mut data: &[u8], to: Socket<'_>) -> io::Result<()> {
         }
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use rustix::net::{AddressFamily, SocketFlags, SocketType, socketpair};
+    use tokio::time::timeout;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn discarding_leaves_others_their_turn() {
+        let flags = SocketFlags::NONBLOCK | SocketFlags::CLOEXEC;
+        let (near, far) = socketpair(AddressFamily::UNIX, SocketType::SEQPACKET, flags, None).unwrap();
+        let near = UnixStream::from_std(near.into()).unwrap();
+        // Each message takes a read, and a task has 128 of them at a time.
+        let sent = (0..).take_while(|_| rustix::io::write(&far, &[0]).is_ok()).count();
+        assert!(sent > 150, "{sent}");
+        near.readable().await.unwrap();
+        timeout(Duration::ZERO, discard(Socket::Unix(&near))).await.unwrap_err();
+        assert!(rustix::io::read(&near, &mut [0; 1]).is_ok(), "all was discarded at once");
+    }
 }
