@@ -12,8 +12,9 @@ use std::{
 use rustix::{
     io::Errno,
     net::{
-        AddressFamily, RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, SendAncillaryBuffer,
-        SendAncillaryMessage, SendFlags, SocketFlags, SocketType, recv, recvmsg, send, sendmsg, socketpair,
+        AddressFamily, RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, ReturnFlags,
+        SendAncillaryBuffer, SendAncillaryMessage, SendFlags, SocketFlags, SocketType, recv, recvmsg, send,
+        sendmsg, socketpair,
     },
     stdio::dup2_stdin,
 };
@@ -86,6 +87,9 @@ impl Control {
         })?;
         if received.bytes != length.len() {
             return Err(io::ErrorKind::UnexpectedEof.into());
+        }
+        if received.flags.contains(ReturnFlags::CTRUNC) {
+            return Err(io::Error::other("this process may not have so many descriptors"));
         }
         let rights = |message| match message {
             RecvAncillaryMessage::ScmRights(rights) => Some(rights),

@@ -92,7 +92,8 @@ fn build(orders: &InitOrders, mut given: Vec<OwnedFd>) -> Result<([OwnedFd; 3], 
         let domain = layout::DOMAIN_NAME.as_bytes();
         rustix::system::setdomainname(domain).or_refuse(Wall::HostName, "setting the domain")?;
     }
-    let opened = given.split_off(given.len().saturating_sub(orders.opened.len()));
+    let of_streams = orders.streams.iter().filter(|stream| **stream != Stream::OwnTerminal).count();
+    let opened = given.split_off(of_streams.min(given.len()));
     let opened: BTreeMap<_, _> = orders.opened.iter().copied().zip(opened).collect();
     mounts::enter_root(plan, &opened)?;
     drop(opened);
@@ -133,7 +134,7 @@ fn open_terminal() -> io::Result<(OwnedFd, OwnedFd)> {
 }
 
 /// Signals that are passed on to the program.
-const PASSED_ON: [Signal; 9] = [
+pub(super) const PASSED_ON: [Signal; 9] = [
     Signal::SIGHUP,
     Signal::SIGINT,
     Signal::SIGQUIT,
