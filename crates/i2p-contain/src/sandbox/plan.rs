@@ -42,6 +42,9 @@ pub enum PlanError {
     /// A path is a link to one that would open a wall: a program may have left it there in an earlier run.
     #[error("{0} leads to {1}, which cannot be shown to a contained program: the sandbox has its own")]
     LeadsToReservedPath(String, String),
+    /// A path is a closed directory, or in one.
+    #[error("{0} cannot be shown to a contained program: {1} is closed to it")]
+    Closed(String, String),
     /// A path is relative, or goes up.
     #[error("{0} is not an absolute path without `..`")]
     NotAbsolute(String),
@@ -57,10 +60,7 @@ impl Plan {
     ///
     /// The request cannot be granted, or a path of it cannot be read.
     pub fn for_this_machine(request: &Request) -> std::io::Result<Self> {
-        let candidates: Vec<_> = layout::SHOWN.iter().chain(layout::SHOWN_HARDWARE).copied().collect();
-        let host = Host::read(request, &candidates)?;
-        Self::new(request, &host)
-            .map_err(|error| std::io::Error::new(std::io::ErrorKind::InvalidInput, error))
+        Self::on_this_machine(request, Wall::ALL.into())
     }
 
     /// Makes the plan of a sandbox with all walls that the request leaves.
@@ -79,9 +79,12 @@ impl Plan {
     /// The request cannot be granted, or a path of it cannot be read.
     #[cfg(feature = "leave-out-walls")]
     pub fn leaving_out(request: &Request, missing: &[Wall]) -> std::io::Result<Self> {
+        Self::on_this_machine(request, Wall::ALL.into_iter().filter(|wall| !missing.contains(wall)).collect())
+    }
+
+    fn on_this_machine(request: &Request, walls: BTreeSet<Wall>) -> std::io::Result<Self> {
         let candidates: Vec<_> = layout::SHOWN.iter().chain(layout::SHOWN_HARDWARE).copied().collect();
         let host = Host::read(request, &candidates)?;
-        let walls = Wall::ALL.into_iter().filter(|wall| !missing.contains(wall)).collect();
         Self::with_walls(request, &host, walls)
             .map_err(|error| std::io::Error::new(std::io::ErrorKind::InvalidInput, error))
     }
@@ -130,10 +133,7 @@ impl Plan {
             working_directory: working_directory(request, host, &walls, &home).into(),
             program: request.program.clone(),
             is_root: host.is_root,
-            private_home: match &request.home {
-                Home::Private(path) => Some(real_path(host, path).into()),
-                Home::Temporary | Home::Share(_) => None,
-            },
+            private_home: request.private_home().map(|path| real_path(host, path).into()),
             warnings: warnings(request, host),
             walls,
         })
@@ -155,13 +155,7 @@ fn home_path(request: &Request) -> PathBuf {
 }
 
 fn check_paths(request: &Request, host: &Host) -> Result<(), PlanError> {
-    let (shared, private) = match &request.home {
-        Home::Share(path) => (Some(path), None),
-        Home::Private(path) => (None, Some(path)),
-        Home::Temporary => (None, None),
-    };
-    let seen = request.binds.iter().map(|bind| &bind.path).chain(shared);
-    for path in seen.clone() {
+    for path in request.shown() {
         let shown = path.display().to_string();
         let plain = path.components().all(|part| matches!(part, Component::RootDir | Component::Normal(_)));
         if !path.is_absolute() || !plain {
@@ -171,7 +165,14 @@ fn check_paths(request: &Request, host: &Host) -> Result<(), PlanError> {
             return Err(PlanError::ReservedPath(shown));
         }
     }
-    for path in seen.chain(private) {
+    for path in request.shown() {
+        let closed =
+            request.closed.iter().find(|closed| real_path(host, path).starts_with(real_path(host, closed)));
+        if let Some(closed) = closed {
+            return Err(PlanError::Closed(path.display().to_string(), closed.display().to_string()));
+        }
+    }
+    for path in request.shown().chain(request.private_home()) {
         let real = real_path(host, path);
         if is_reserved(real) {
             return Err(PlanError::LeadsToReservedPath(
@@ -213,20 +214,17 @@ fn warnings(request: &Request, host: &Host) -> Vec<String> {
         let real = real_path(host, path);
         home.is_some_and(|home| home.starts_with(real) || real_path(host, home).starts_with(real))
     };
-    let (shared, private) = match &request.home {
-        Home::Share(path) => (Some(path), None),
-        Home::Private(path) => (None, Some(path)),
-        Home::Temporary => (None, None),
-    };
     let bound = request.binds.iter().filter(|bind| bind.writable && home_is_below(&bind.path));
-    let private_is_own = private.filter(|path| home_is_below(path));
-    for path in shared.into_iter().chain(bound.map(|bind| &bind.path)).chain(private_is_own) {
+    let private_is_own = request.private_home().filter(|path| home_is_below(path));
+    for path in
+        request.shared_home().into_iter().chain(bound.map(|bind| bind.path.as_path())).chain(private_is_own)
+    {
         warnings.push(format!(
             "the program can write in {} what other programs run: it is contained no more if it does",
             path.display()
         ));
     }
-    for path in request.binds.iter().map(|bind| &bind.path).chain(shared).chain(private) {
+    for path in request.shown().chain(request.private_home()) {
         let real = real_path(host, path);
         if real != path {
             warnings.push(format!("{} leads to {}: the program sees that", path.display(), real.display()));
@@ -242,7 +240,7 @@ fn warnings(request: &Request, host: &Host) -> Vec<String> {
             ));
         }
     }
-    if host.is_root && (shared.is_some() || !request.binds.is_empty()) {
+    if host.is_root && request.shown().next().is_some() {
         warnings.push(format!(
             "root's program runs as the user {UNPRIVILEGED}: what this user may not read or change is closed to the \
              program, although you show it"
@@ -280,6 +278,7 @@ mod tests {
             program: Program::Command { name: "true".into(), arguments: Vec::new() },
             home: Home::Temporary,
             binds: Vec::new(),
+            closed: Vec::new(),
             allow_unix: false,
             environment: Vec::new(),
             name_server: [10, 64, 0, 1].into(),
@@ -322,6 +321,24 @@ mod tests {
         assert_eq!(actions(&plan, "/bin"), [&FileAction::Link("usr/bin".into())]);
         let usr = FileAction::Bind { source: "/usr".into(), directory: true, writable: false, users: false };
         assert_eq!(actions(&plan, "/usr"), [&usr]);
+    }
+
+    #[test]
+    fn a_closed_directory_is_covered_wherever_it_is_shown() {
+        let mut host = host();
+        let directory = |path: &str| Entry { path: path.into(), kind: EntryKind::Directory };
+        host.resolved.push(("/state".into(), directory("/mnt/src/state")));
+        host.resolved.push(("/mnt/src/state/keys".into(), directory("/mnt/src/state/keys")));
+        let bind = |path: &str| vec![Bind { path: path.into(), writable: true }];
+        let closed = vec!["/state".into(), "/missing".into()];
+        let shows = Request { binds: bind("/home/alice/src"), closed: closed.clone(), ..request() };
+        let plan = Plan::new(&shows, &host).unwrap();
+        assert_eq!(actions(&plan, "/home/alice/src/state"), [&FileAction::CoverDirectory]);
+        let within = Request { binds: bind("/mnt/src/state/keys"), closed: closed.clone(), ..request() };
+        let error = Plan::new(&within, &host).unwrap_err();
+        assert_eq!(error, PlanError::Closed("/mnt/src/state/keys".into(), "/state".into()));
+        let private = Request { home: Home::Private("/mnt/src/state/keys".into()), closed, ..request() };
+        assert!(Plan::new(&private, &host).is_ok(), "a home may be there");
     }
 
     #[test]

@@ -21,6 +21,8 @@ pub struct Request {
     pub home: Home,
     /// Further paths that the program sees.
     pub binds: Vec<Bind>,
+    /// Directories that are empty for the program, even where it sees what they are in. A private home may be in one.
+    pub closed: Vec<PathBuf>,
     /// Whether the program may make Unix sockets. It then reaches every program that listens on one in a
     /// directory that it sees.
     pub allow_unix: bool,
@@ -28,6 +30,29 @@ pub struct Request {
     pub environment: Vec<(OsString, OsString)>,
     /// Where DNS is answered inside.
     pub name_server: IpAddr,
+}
+
+impl Request {
+    /// The paths that the program sees, at the same place as this user.
+    pub(super) fn shown(&self) -> impl Iterator<Item = &Path> + Clone {
+        self.binds.iter().map(|bind| bind.path.as_path()).chain(self.shared_home())
+    }
+
+    /// The path of the user's home directory, if the program sees that.
+    pub(super) fn shared_home(&self) -> Option<&Path> {
+        match &self.home {
+            Home::Share(path) => Some(path),
+            Home::Private(_) | Home::Temporary => None,
+        }
+    }
+
+    /// The path of a home directory for contained programs only.
+    pub(super) fn private_home(&self) -> Option<&Path> {
+        match &self.home {
+            Home::Private(path) => Some(path),
+            Home::Share(_) | Home::Temporary => None,
+        }
+    }
 }
 
 /// What runs inside.
@@ -112,10 +137,6 @@ impl Host {
     ///
     /// There is no working directory, a path of the request cannot be read, or the kernel gives no random number.
     pub fn read(request: &Request, candidates: &[&str]) -> io::Result<Self> {
-        let asked = request.binds.iter().map(|bind| bind.path.as_path()).chain(match &request.home {
-            Home::Temporary => None,
-            Home::Private(path) | Home::Share(path) => Some(path.as_path()),
-        });
         let resolve = |path: &Path| {
             let real = fs::canonicalize(path)
                 .map_err(|error| io::Error::new(error.kind(), format!("{}: {error}", path.display())))?;
@@ -124,7 +145,8 @@ impl Host {
         };
         // It may be missing: then nobody can write there.
         let home = env::var_os("HOME").map(PathBuf::from).filter(|home| home.exists());
-        let asked = asked.chain(home.as_deref());
+        let closed = request.closed.iter().map(PathBuf::as_path).filter(|path| path.exists());
+        let asked = request.shown().chain(request.private_home()).chain(home.as_deref()).chain(closed);
         Ok(Self {
             environment: env::vars_os().collect(),
             working_directory: env::current_dir()?,

@@ -73,6 +73,7 @@ pub(super) fn steps(request: &Request, host: &Host, walls: &BTreeSet<Wall>, home
     }
     steps.home(request, host, home);
     steps.binds(request, host);
+    steps.close(request, host);
     if walls.contains(&Wall::Devices) {
         steps.add(Wall::Devices, "/dev", FileAction::ReadOnlyMount);
     }
@@ -210,6 +211,17 @@ impl Steps<'_> {
                 users: true,
             };
             self.add(Wall::Files, bind.path.clone(), action);
+        }
+    }
+
+    /// Covers the closed directories wherever they are shown.
+    fn close(&mut self, request: &Request, host: &Host) {
+        let closed: Vec<_> = request.closed.iter().filter_map(|path| resolved(host, path)).collect();
+        for path in request.shown() {
+            let Some(entry) = resolved(host, path) else { continue };
+            for below in closed.iter().filter_map(|closed| closed.path.strip_prefix(&entry.path).ok()) {
+                self.add(Wall::Files, path.join(below), FileAction::CoverDirectory);
+            }
         }
     }
 }

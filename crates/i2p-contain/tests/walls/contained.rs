@@ -8,7 +8,7 @@ use std::{
         fd::OwnedFd,
         unix::{net::UnixStream, process::ExitStatusExt},
     },
-    process::{Child, Command, Output, Stdio},
+    process::{Child, Command, Stdio},
     thread,
     time::{Duration, Instant},
 };
@@ -24,7 +24,7 @@ const OF_USERS: &str = "without_user_namespaces_nothing_starts";
 
 pub(crate) fn trials() -> Vec<Trial> {
     type Test = (&'static str, fn() -> Result<(), Failed>);
-    let tests: [Test; 17] = [
+    let tests: [Test; 18] = [
         ("exit_codes_are_the_programs", exit_codes),
         ("a_program_that_is_not_there_is_named", not_found),
         ("a_socket_as_input_and_output_is_relayed", socket_streams),
@@ -40,16 +40,13 @@ pub(crate) fn trials() -> Vec<Trial> {
         ("killing_process_1_ends_everything", || killed(2, Some(137))),
         ("a_private_home_stays_and_a_temporary_one_does_not", homes),
         ("binds_are_writable_only_if_asked", binds),
+        ("a_closed_directory_is_empty_where_it_is_shown", closed_directory),
         ("the_link_is_handed_over_and_serves_the_program", link),
         (OF_USERS, no_namespaces),
     ];
     // Root is tried in `root`.
     let tests = tests.into_iter().filter(|(name, _)| !is_root() || *name != OF_USERS);
     tests.map(|(name, test)| Trial::test(format!("contained::{name}"), test)).collect()
-}
-
-fn run(orders: &Orders) -> Result<Output, Failed> {
-    Ok(orders.command().stdin(Stdio::null()).output()?)
 }
 
 /// Starts a sandbox, and waits until its program has said that it is ready.
@@ -67,7 +64,7 @@ fn pid(number: u32) -> Pid {
 
 fn exit_codes() -> Result<(), Failed> {
     for (line, code) in [("exit 0", 0), ("exit 7", 7), ("kill -TERM $$", 143), ("kill -KILL $$", 137)] {
-        let output = run(&Orders::shell(line))?;
+        let output = Orders::shell(line).output()?;
         check(output.status.code() == Some(code), &output)?;
     }
     Ok(())
@@ -76,7 +73,7 @@ fn exit_codes() -> Result<(), Failed> {
 fn not_found() -> Result<(), Failed> {
     for (name, code) in [("/home/nobody/program", 127), ("no-such-program", 127), ("/etc", 126)] {
         let program = Some(Program::Command { name: name.into(), arguments: Vec::new() });
-        let output = run(&Orders { program, ..Orders::default() })?;
+        let output = Orders { program, ..Orders::default() }.output()?;
         let errors = String::from_utf8_lossy(&output.stderr);
         check(output.status.code() == Some(code) && errors.contains(name), &output)?;
         check((code == 127) == errors.contains("--ro-bind"), &output)?;
@@ -131,27 +128,21 @@ fn signals() -> Result<(), Failed> {
 
 fn early_signal() -> Result<(), Failed> {
     for _ in 0..5 {
-        let output = run(&Orders { terminate: true, ..Orders::shell("exec sleep 5") })?;
+        let output = Orders { terminate: true, ..Orders::shell("exec sleep 5") }.output()?;
         check(output.status.code() == Some(143), &output)?;
     }
     Ok(())
 }
 
 fn stalled_output() -> Result<(), Failed> {
-    // More than a pipe holds, and less than two do.
-    let line = "head -c 100000 /dev/zero";
-    let mut child = Orders::shell(line).command().stdin(Stdio::null()).stdout(Stdio::piped()).spawn()?;
+    // More than a pipe holds and is read with the first line, and less than two pipes hold.
+    let (mut child, _output) = start("echo ready; head -c 100000 /dev/zero")?;
     let started = Instant::now();
     let children = format!("/proc/{0}/task/{0}/children", child.id());
-    // The program has been there, and has ended.
-    let mut seen = false;
-    while !(seen && fs::read_to_string(&children)?.is_empty()) {
-        seen |= !fs::read_to_string(&children)?.is_empty();
+    while !fs::read_to_string(&children)?.is_empty() {
         check(started.elapsed() < Duration::from_secs(20), &"the program has not ended")?;
         thread::sleep(Duration::from_millis(10));
     }
-    thread::sleep(Duration::from_millis(100));
-    check(child.try_wait()?.is_none(), &"output is still to be read")?;
     kill_process(pid(child.id()), Signal::TERM)?;
     while child.try_wait()?.is_none() {
         if started.elapsed() > Duration::from_secs(30) {
@@ -176,7 +167,7 @@ fn interrupt() -> Result<(), Failed> {
 fn left_behind() -> Result<(), Failed> {
     let started = Instant::now();
     let line = "(sleep 0.01 &) ; (setsid sleep 1000 &) ; sleep 0.1; ps -o stat= -A | grep -c Z; echo end";
-    let output = run(&Orders::shell(line))?;
+    let output = Orders::shell(line).output()?;
     check(output.stdout == b"0\nend\n" && started.elapsed() < Duration::from_secs(60), &output)
 }
 
@@ -203,9 +194,9 @@ fn homes() -> Result<(), Failed> {
         (None, "/home/user\n/home/user\n"),
     ] {
         let orders = Orders { private, ..Orders::shell(line) };
-        let first = run(&orders)?;
+        let first = orders.output()?;
         check(first.stdout == b"/home/user\n/home/user\n", &first)?;
-        let output = run(&orders)?;
+        let output = orders.output()?;
         check(output.stdout == second.as_bytes(), &output)?;
     }
     check(fs::read_to_string(directories.home().join("file"))? == "kept\n", &"the file stays")
@@ -226,10 +217,26 @@ fn binds() -> Result<(), Failed> {
         writable: vec![other.clone()],
         ..Orders::shell(&line)
     };
-    let output = run(&orders)?;
+    let output = orders.output()?;
     check(output.stdout == b"shown", &output)?;
     check(!one.join("new").exists() && other.join("new").exists(), &output)?;
     check(fs::read_to_string(file)? == "shown", &output)
+}
+
+fn closed_directory() -> Result<(), Failed> {
+    let directories = Directories::new();
+    let (shown, closed) = (directories.make("shown"), directories.make("shown/closed"));
+    fs::write(closed.join("secret"), "text")?;
+    let line = format!(
+        "cd {}; cat closed/secret; mv closed elsewhere; rmdir closed; touch closed/new; ls -A closed; echo end",
+        shown.display()
+    );
+    let orders = Orders { writable: vec![shown], closed: vec![closed.clone()], ..Orders::shell(&line) };
+    let output = orders.output()?;
+    check(output.stdout == b"end\n", &output)?;
+    check(fs::read_dir(&closed)?.count() == 1, &"nothing was made there")?;
+    let output = Orders { read_only: vec![closed.clone()], closed: vec![closed], ..orders }.output()?;
+    check(output.status.code() != Some(0) && output.stdout.is_empty(), &output)
 }
 
 fn link() -> Result<(), Failed> {

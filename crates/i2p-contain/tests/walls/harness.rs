@@ -9,7 +9,7 @@ use std::{
     net::TcpListener,
     os::{fd::OwnedFd, unix::fs::chown},
     path::{Path, PathBuf},
-    process::{Command, ExitCode, Stdio},
+    process::{Command, ExitCode, Output, Stdio},
     thread,
 };
 
@@ -40,6 +40,7 @@ pub(crate) struct Orders {
     pub(crate) private: Option<PathBuf>,
     pub(crate) read_only: Vec<PathBuf>,
     pub(crate) writable: Vec<PathBuf>,
+    pub(crate) closed: Vec<PathBuf>,
     pub(crate) environment: Vec<(OsString, OsString)>,
     pub(crate) program: Option<Program>,
     /// Whether the process outside leads the session of the terminal that is its input.
@@ -64,6 +65,11 @@ impl Orders {
         command
     }
 
+    /// Runs it to its end, without input.
+    pub(crate) fn output(&self) -> Result<Output, Failed> {
+        Ok(self.command().stdin(Stdio::null()).output()?)
+    }
+
     fn request(self) -> Request {
         let bind = |writable| move |path| Bind { path, writable };
         let binds = self.read_only.into_iter().map(bind(false));
@@ -75,6 +81,7 @@ impl Orders {
                 (None, None) => Home::Temporary,
             },
             binds: binds.chain(self.writable.into_iter().map(bind(true))).collect(),
+            closed: self.closed,
             allow_unix: self.allow_unix,
             environment: self.environment,
             name_server: [10, 64, 0, 1].into(),

@@ -39,10 +39,6 @@ fn closed_directory() -> Result<TempDir, Failed> {
     Ok(directory)
 }
 
-fn run(orders: &Orders) -> Result<Output, Failed> {
-    Ok(orders.command().stdin(Stdio::null()).output()?)
-}
-
 fn is_refused(output: &Output, parts: &[&str]) -> Result<(), Failed> {
     let errors = String::from_utf8_lossy(&output.stderr);
     check(output.status.code() == Some(REFUSED) && output.stdout.is_empty(), &output)?;
@@ -60,12 +56,12 @@ fn another_user() -> Result<(), Failed> {
     fs::create_dir(&home)?;
     let orders =
         Orders { private: Some(home.clone()), ..Orders::shell("id -u; id -G; cat file; echo kept > file") };
-    let output = run(&orders)?;
+    let output = orders.output()?;
     check(output.stdout == b"1000\n1000\n", &output)?;
     for path in [home.clone(), home.join("file")] {
         check(owner(&path)? == (PROGRAM_OF_ROOT, PROGRAM_OF_ROOT), &(path.clone(), owner(&path)?))?;
     }
-    let output = run(&orders)?;
+    let output = orders.output()?;
     check(output.stdout == b"1000\n1000\nkept\n", &output)
 }
 
@@ -79,7 +75,7 @@ fn closed_files() -> Result<(), Failed> {
         fs::set_permissions(&path, Permissions::from_mode(0o600))?;
     }
     let line = format!("cd {} && cat open closed {}; echo new > new", shown.display(), only_roots.display());
-    let output = run(&Orders { writable: vec![shown.clone(), only_roots], ..Orders::shell(&line) })?;
+    let output = Orders { writable: vec![shown.clone(), only_roots], ..Orders::shell(&line) }.output()?;
     check(output.stdout == b"open\n" && !shown.join("new").exists(), &output)
 }
 
@@ -106,7 +102,7 @@ fn used_homes() -> Result<(), Failed> {
     fs::create_dir(&others)?;
     chown(&others, Some(1), Some(1))?;
     for (home, user) in [(full, 0), (others, 1)] {
-        let output = run(&Orders { private: Some(home.clone()), ..Orders::shell("echo started") })?;
+        let output = Orders { private: Some(home.clone()), ..Orders::shell("echo started") }.output()?;
         is_refused(&output, &["home directory", "65521", "Choose an empty directory"])?;
         check(owner(&home)? == (user, user), &owner(&home)?)?;
     }
