@@ -96,3 +96,27 @@ impl Addresses {
         })
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_flow_number_has_an_address_of_its_own() {
+        let of = |text: &str| text.parse::<SocketAddr>().unwrap();
+        let addresses = Addresses::new(4_000, None);
+        let last = FLOW_NUMBERS - 1;
+        for like in [of("1.2.3.4:5"), of("[::5]:5")] {
+            for number in [0, 1, 65_534, 65_535, 65_536, 1_000_000, last] {
+                let source = addresses.of_flow(FlowId(number), like);
+                assert_ne!(source.port(), 0);
+                assert_eq!(addresses.flow_of(source), Some(FlowId(number)), "{source}");
+            }
+            assert_ne!(addresses.of_flow(FlowId(65_534), like), addresses.of_flow(FlowId(65_535), like));
+        }
+        for other in ["10.65.0.0:0", "10.64.255.255:9", "10.66.0.0:9", "[fd00:65::1:0]:9", "[fd00:64::1]:9"] {
+            assert_eq!(addresses.flow_of(of(other)), None, "{other}");
+        }
+        assert_eq!(addresses.of_flow(FlowId(last), of("1.2.3.4:5")), of("10.65.255.255:65535"));
+    }
+}
