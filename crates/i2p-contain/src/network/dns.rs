@@ -90,7 +90,7 @@ mod tests {
         (one, listener.accept().await.unwrap().0)
     }
 
-    #[tokio::test]
+    #[tokio::test(start_paused = true)]
     async fn a_query_waits_while_too_many_are_answered() {
         let (mut program, stream) = pair().await;
         let (outside, queries) = (resolver(3), Semaphore::new(0));

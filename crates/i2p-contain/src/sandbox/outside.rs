@@ -1,7 +1,7 @@
 //! A sandbox as the process outside sees it: started, fed, signalled, waited for.
 
 use std::{
-    fs::File,
+    fs::{self, File},
     io,
     os::fd::{AsFd, BorrowedFd, OwnedFd},
     process::{Child, Stdio},
@@ -15,14 +15,14 @@ use rustix::{
 };
 use serde::Serialize;
 use signal_hook::{
-    consts::{SIGALRM, SIGCONT, SIGHUP, SIGINT, SIGQUIT, SIGTERM, SIGTSTP, SIGUSR1, SIGUSR2, SIGWINCH},
+    consts::{SIGTSTP, SIGWINCH},
     iterator::{Handle, Signals},
     low_level::emulate_default_handler,
 };
 
 use super::{
     control::{Control, MAX_DESCRIPTORS},
-    init::InitOrders,
+    init::{InitOrders, PASSED_ON},
     namespaces::exit_code,
     plan::Plan,
     refusal::{OrRefuse, Refusal},
@@ -89,7 +89,8 @@ impl Prepared {
     ///
     /// # Errors
     ///
-    /// A wall could not be built. Nothing is left behind.
+    /// A wall could not be built. Nothing is left behind, but that a private home of root's belongs to the user whom its programs run
+    /// as.
     pub fn new(plan: Plan) -> Result<Self, Refusal> {
         if plan.is_root {
             shown_by_root::give_away_home(&plan)?;
@@ -200,9 +201,8 @@ fn pass_signals_on(
     init: Arc<OwnedFd>,
     terminal: Option<TerminalRelay>,
 ) -> io::Result<(Handle, JoinHandle<()>)> {
-    let mut signals = Signals::new([
-        SIGHUP, SIGINT, SIGQUIT, SIGTERM, SIGUSR1, SIGUSR2, SIGALRM, SIGCONT, SIGTSTP, SIGWINCH,
-    ])?;
+    let ignored = ignored_signals()?;
+    let mut signals = Signals::new(PASSED_ON.iter().map(|signal| *signal as i32).chain([SIGWINCH]))?;
     let handle = signals.handle();
     let thread = thread::spawn(move || {
         for number in signals.forever() {
@@ -213,7 +213,8 @@ fn pass_signals_on(
                 continue;
             }
             let sent = Signal::from_named_raw(number).map(|signal| pidfd_send_signal(&init, signal));
-            if number == SIGTSTP || matches!(sent, Some(Err(Errno::SRCH))) {
+            let has_ended = matches!(sent, Some(Err(Errno::SRCH)));
+            if number == SIGTSTP || (has_ended && ignored >> (number - 1) & 1 == 0) {
                 terminal.iter().for_each(TerminalRelay::give_back);
                 // It returns once this process goes on, if it does.
                 let _ = emulate_default_handler(number);
@@ -222,6 +223,13 @@ fn pass_signals_on(
         }
     });
     Ok((handle, thread))
+}
+
+/// The signals that this process was started to ignore, such as SIGHUP by nohup(1): a bit for each.
+fn ignored_signals() -> io::Result<u64> {
+    let status = fs::read_to_string("/proc/self/status")?;
+    let mask = status.lines().find_map(|line| line.strip_prefix("SigIgn:"));
+    Ok(mask.and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok()).unwrap_or_default())
 }
 
 fn ended(cause: &str) -> Refusal {

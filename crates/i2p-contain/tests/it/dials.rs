@@ -13,7 +13,7 @@ use socket2::{Domain, Socket, Type};
 
 use crate::{
     namespace::inside,
-    outside::{SILENT, SILENT_DIALS, SLOW},
+    outside::{LET_GO, SILENT, SILENT_DIALS, SLOW},
     world::{World, v4},
 };
 
@@ -48,6 +48,7 @@ fn a_silent_target_keeps_no_other_connection_from_ending() {
 
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
         drop(begin(v4(SLOW, listener.local_addr().unwrap().port())));
+        LET_GO.add_permits(1);
         let (mut far, _) = listener.accept().unwrap();
         far.set_read_timeout(Some(PATIENCE)).unwrap();
         let start = Instant::now();

@@ -17,6 +17,7 @@ use i2p_contain::{
 use tokio::{
     io::{AsyncRead, AsyncWrite, ReadBuf},
     net::TcpStream,
+    sync::Semaphore,
     time::sleep,
 };
 
@@ -30,15 +31,15 @@ pub(crate) const NO_NETWORK: u8 = 6;
 pub(crate) const LAYERED: u8 = 7;
 /// Never answers. [`SILENT_DIALS`] counts them.
 pub(crate) const SILENT: u8 = 8;
-/// Open, but only after [`SLOW_DIAL`].
+/// Open, once [`LET_GO`] lets it.
 pub(crate) const SLOW: u8 = 9;
 /// Datagrams to this port come back. Other ports are prohibited.
 pub(crate) const ECHO_PORT: u16 = 7;
 
 /// As long as a short dial takes. A program that connects is asleep by then.
 const DIAL: Duration = Duration::from_millis(20);
-/// Time for a program to connect and to go away.
-const SLOW_DIAL: Duration = Duration::from_millis(500);
+/// Lets dials of [`SLOW`] end, one for each permit.
+pub(crate) static LET_GO: Semaphore = Semaphore::const_new(0);
 
 /// The dials of [`SILENT`] that were not given up yet.
 pub(crate) static SILENT_DIALS: AtomicUsize = AtomicUsize::new(0);
@@ -118,7 +119,7 @@ impl Outside for TestOutside {
         let refusal = match fate {
             OPEN | LAYERED | SLOW => {
                 if fate == SLOW {
-                    sleep(SLOW_DIAL).await;
+                    LET_GO.acquire().await.unwrap().forget();
                 }
                 let stream = TcpStream::connect((Ipv4Addr::LOCALHOST, target.port())).await;
                 let stream = stream.map_err(|_| Refusal::Refused)?;
