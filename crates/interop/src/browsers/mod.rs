@@ -25,7 +25,6 @@ use lab::{
     curl::Curl,
     payload,
     proxy::Proxy,
-    requests::fetch,
     site::{HUGE_BYTES, PAGE_TEXT, Site},
 };
 use programs::{Program, Workspace};
@@ -76,6 +75,8 @@ pub(crate) struct BrowserProxy {
     gate: Gate,
     _outproxy: FailingOutproxy,
     directory: PathBuf,
+    /// Makes requests beside the browsers.
+    curl: Curl,
     /// The base32 address of the site.
     b32: String,
 }
@@ -104,7 +105,8 @@ impl BrowserProxy {
         let (program, bridge) = (workspace.proxy(), gate.bridge());
         let proxy =
             Proxy::start_as_configured(&program, &directory, &bridge, &places, &configuration).await?;
-        Ok(Self { proxy, gate, _outproxy: outproxy, directory, b32: site.b32.clone() })
+        let curl = Curl::new(&directory)?;
+        Ok(Self { proxy, gate, _outproxy: outproxy, directory, curl, b32: site.b32.clone() })
     }
 }
 
@@ -169,6 +171,7 @@ pub(crate) async fn check(
             helped,
             b32: &proxy.b32,
             gate: &proxy.gate,
+            curl: &proxy.curl,
             pictures: &pictures,
             extent,
         };
@@ -190,6 +193,7 @@ pub(crate) async fn check(
                 helped: Names { once: "once-2.i2p", keep: "keep-2.i2p" },
                 b32: &proxy.b32,
                 gate: &proxy.gate,
+                curl: &proxy.curl,
                 pictures: &pictures.join("firefox"),
                 extent,
             };
@@ -219,6 +223,7 @@ struct Checks<'a> {
     helped: Names,
     b32: &'a str,
     gate: &'a Gate,
+    curl: &'a Curl,
     pictures: &'a Path,
     extent: Extent,
 }
@@ -231,15 +236,20 @@ impl Checks<'_> {
         self.gate.close();
         let [unknown, second] =
             [(PLAIN, pages::UNKNOWN), (SITES, second)].map(|(proxy, host)| self.visit(proxy, host));
-        let mut visits = pin!(async { tokio::join!(unknown, second) });
-        let are_over = timeout(READY_SESSION_TIMEOUT, &mut visits).await.is_ok();
-        // They get sessions together with the browser.
-        let rest = async {
-            if !are_over {
-                let _ = visits.await;
-            }
+        let mut visits = pin!(async { tokio::try_join!(unknown, second) });
+        let over = timeout(READY_SESSION_TIMEOUT, &mut visits).await;
+        let waits = async {
+            // Visits that are not over get sessions together with the browser.
+            let rest = async {
+                match over {
+                    Ok(result) => result,
+                    Err(_) => visits.await,
+                }
+            };
+            let (visited, waited) = tokio::join!(rest, self.waits(browser));
+            visited.map(|_| ()).and(waited)
         };
-        tokio::join!(rest, checklist.check(&what, self.waits(browser)));
+        checklist.check(&what, waits).await;
         let own_pages = async {
             browser.through(PLAIN).await?;
             for page in pages::own_pages(site) {
@@ -271,10 +281,12 @@ impl Checks<'_> {
         checklist.check(&what, self.isolation(browser)).await;
     }
 
-    /// Opens a site with curl. Whether that works is not checked: the browser opens it later.
+    /// Opens a site with curl. What comes back is not checked: the browser opens it later.
+    ///
+    /// # Errors
+    /// Curl could not be run.
     async fn visit(&self, proxy: &str, host: &str) -> Result<()> {
-        let curl = Curl::new(self.pictures.parent().context("no directory")?)?;
-        fetch(&curl, &["--proxy", proxy, &format!("http://{host}/")]).await?;
+        self.curl.run(&["--proxy", proxy, &format!("http://{host}/")]).await?;
         Ok(())
     }
 
