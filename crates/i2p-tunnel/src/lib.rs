@@ -44,7 +44,8 @@ pub use log_throttle::LogThrottle;
 pub use metrics::Metrics;
 pub use names::{
     AddressLease, AddressOwner, AddressPool, BookAnswer, KnownName, LastResort, LookupIdentity, NameBook,
-    NameCache, NameOrigin, NameSource, OpenStreams, Resolver, ResolverTimes, is_own_host,
+    NameCache, NameOrigin, NameSource, OpenStreams, Resolver, ResolverTimes, is_own_host, name_of,
+    target_to_dial,
 };
 pub use outproxy::{
     DuplicateOutproxy, Outproxies, OutproxyAt, OutproxyCredentials, OutproxyDefinition, OutproxyFault,

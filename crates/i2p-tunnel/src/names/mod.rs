@@ -8,11 +8,11 @@ mod cache;
 mod resolver;
 mod target;
 
-pub(crate) use self::target::{DisplayTarget, OWN_HOST, name_of, parse_target, target_to_dial};
+pub(crate) use self::target::{DisplayTarget, OWN_HOST, parse_target};
 pub use self::{
     addresses::{AddressLease, AddressOwner, AddressPool},
     book::{BookAnswer, KnownName, NameBook, NameOrigin},
     cache::NameCache,
     resolver::{LastResort, LookupIdentity, NameSource, OpenStreams, Resolver, ResolverTimes},
-    target::is_own_host,
+    target::{is_own_host, name_of, target_to_dial},
 };

@@ -55,7 +55,10 @@ pub(crate) fn parse_target(address: &OwnedAddress) -> Result<Target, Failure> {
 /// address from expiring; hold it while the stream is open.
 ///
 /// Never returns an address of the virtual ranges, so none can leave for the internet.
-pub(crate) fn target_to_dial(
+///
+/// # Errors
+/// The host is malformed or the proxy itself, or a virtual address stands for nothing of this owner's.
+pub fn target_to_dial(
     address: &OwnedAddress,
     owner: &AddressOwner,
     addresses: &AddressPool,
@@ -69,12 +72,11 @@ pub(crate) fn target_to_dial(
     }
 }
 
-/// Returns the name that an address of this owner stands for, as an answer can hold it.
-pub(crate) fn name_of(
-    address: IpAddr,
-    owner: &AddressOwner,
-    addresses: &AddressPool,
-) -> Result<String, Failure> {
+/// Returns the name that an address of this owner stands for, as an answer of DNS or SOCKS can hold it: of a destination, its hash.
+///
+/// # Errors
+/// The address stands for nothing of this owner's.
+pub fn name_of(address: IpAddr, owner: &AddressOwner, addresses: &AddressPool) -> Result<String, Failure> {
     match addresses.target_of(owner, address) {
         // A destination in base64 would not fit.
         Some(NamedTarget::I2p(I2pName::Destination(destination))) => Ok(destination.b32().to_string()),

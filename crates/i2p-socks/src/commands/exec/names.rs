@@ -3,8 +3,9 @@
 use std::net::IpAddr;
 
 use dns_answers::{Answer, Family, Query, Question, Rejected};
-use i2p_name::{AddressError, I2pName, NamedTarget, Target};
-use i2p_tunnel::{AddressLease, AddressOwner, AddressPool, Failure, is_own_host};
+use i2p_name::{AddressError, NamedTarget, Target};
+use i2p_tunnel::{AddressLease, AddressOwner, AddressPool, Failure, is_own_host, name_of, target_to_dial};
+use socks_wire::stream::OwnedAddress;
 
 use super::way::Way;
 
@@ -34,12 +35,7 @@ impl Names {
 
     /// What the program means by an address. A virtual address becomes its name again. The lease keeps it from expiring.
     pub(super) fn target_of(&self, address: IpAddr) -> Result<(Target, Option<AddressLease>), Failure> {
-        let Target::Ip(address) = Target::from_ip(address) else { return Err(Failure::MalformedName) };
-        match self.addresses.lease(&self.owner, address) {
-            Some((name, lease)) => Ok((name.into(), Some(lease))),
-            None if self.addresses.is_virtual(address) => Err(Failure::VirtualAddressUnknown),
-            None => Ok((Target::Ip(address), None)),
-        }
+        target_to_dial(&OwnedAddress::Ip(address), &self.owner, &self.addresses)
     }
 
     /// Answers a DNS message; `None`: with nothing.
@@ -102,14 +98,7 @@ impl Names {
     }
 
     fn pointer(&self, address: IpAddr) -> Outcome {
-        match self.addresses.target_of(&self.owner, address) {
-            // A destination in base64 would not fit.
-            Some(NamedTarget::I2p(I2pName::Destination(destination))) => {
-                Outcome::Name(destination.b32().to_string())
-            }
-            Some(target) => Outcome::Name(target.to_string()),
-            None => Outcome::Unknown,
-        }
+        name_of(address, &self.owner, &self.addresses).map_or(Outcome::Unknown, Outcome::Name)
     }
 }
 
