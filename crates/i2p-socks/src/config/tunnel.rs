@@ -289,7 +289,9 @@ impl TunnelConfig {
     pub(super) fn prepare_for_command(&mut self, purpose: SessionPurpose) {
         self.isolate = IsolateFields(Some(Vec::new()));
         match purpose {
-            SessionPurpose::Streams | SessionPurpose::Program => {}
+            SessionPurpose::Streams => {}
+            // Runs are kept apart, so one persistent identity for all is no choice.
+            SessionPurpose::Program => self.key = KeyMode::Transient,
             SessionPurpose::Datagrams if self.udp == Udp::Off => self.udp = Udp::Datagram,
             SessionPurpose::Datagrams => {}
             SessionPurpose::Incoming => self.incoming = true,

@@ -84,13 +84,14 @@ impl Router {
         progress: &Progress,
         names: &NameService,
     ) -> Result<Self, CommandError> {
-        if user == RouterUser::Command {
+        let used = UsedBridge::of(config);
+        // A proxy that has used a bridge waits for it, and nobody starts a router in its place.
+        if user == RouterUser::Command || (user == RouterUser::Program && used.file().is_some()) {
             return match probe(&bridge, progress).await {
                 Ok(()) => Ok(Self::external(bridge, config)),
                 Err(error) => Err(CommandError::run_time(none_for_command(&error, &choice, config))),
             };
         }
-        let used = UsedBridge::of(config);
         let Err(error) = wait_for(&bridge, &used, &choice, progress).await else {
             return Ok(Self::external(bridge, config));
         };

@@ -5,6 +5,8 @@
 pub(crate) enum RouterUser {
     /// The proxy, which can wait.
     Proxy,
+    /// A contained program, which is worth the start of a router, and which a person waits for.
+    Program,
     /// A command that a person or a program waits for.
     Command,
 }

@@ -41,6 +41,8 @@ pub(super) fn request(
         program,
         home: home(config, command)?,
         binds: binds.collect::<Result<_, _>>()?,
+        // It holds keys, and sockets that carry requests of any identity.
+        closed: config.state_dir().into_iter().collect(),
         allow_unix: command.allow_unix,
         environment: command.env.iter().map(|one| (one.0.clone().into(), one.1.clone().into())).collect(),
         name_server: NAME_SERVER.into(),

@@ -47,9 +47,8 @@ impl OwnSessions {
         purpose: SessionPurpose,
         progress: &Progress,
     ) -> Result<Self, CommandError> {
-        // A contained program is worth the start of a router; a single stream is not.
         let user = match purpose {
-            SessionPurpose::Program => RouterUser::Proxy,
+            SessionPurpose::Program => RouterUser::Program,
             _ => RouterUser::Command,
         };
         let config = config.for_command(tunnel, purpose)?;

@@ -30,7 +30,7 @@ pub(super) async fn start(
     let refused = config.refused_by_embedded_router();
     if !refused.is_empty() {
         let why = match user {
-            RouterUser::Proxy => {
+            RouterUser::Proxy | RouterUser::Program => {
                 refused.into_iter().map(|problem| problem.text).collect::<Vec<_>>().join("\n")
             }
             // Its tunnel is not one that the user has configured.

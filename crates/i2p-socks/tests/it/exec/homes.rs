@@ -17,8 +17,10 @@ const WHO: [&str; 3] =
 #[tokio::test(flavor = "multi_thread")]
 async fn two_runs_have_two_addresses() {
     let lab = Lab::new(Dialect::I2pd245).await;
-    let addresses: Vec<_> = (0..2).map(|_| run(&lab, TCP, &[], &WHO).1).collect();
-    assert!(addresses[0].len() > 500 && addresses[0] != addresses[1], "{addresses:?}");
+    for config in [TCP.to_owned(), format!("{TCP}key = 'persistent'\nisolate = []\n")] {
+        let addresses: Vec<_> = (0..2).map(|_| run(&lab, &config, &[], &WHO).1).collect();
+        assert!(addresses[0].len() > 500 && addresses[0] != addresses[1], "{config}: {addresses:?}");
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -66,7 +68,8 @@ async fn what_opens_a_wall_is_said_once() {
 #[tokio::test(flavor = "multi_thread")]
 async fn only_what_is_shown_is_seen() {
     let lab = Lab::new(Dialect::I2pd245).await;
-    let shown = lab.state().join("shown");
+    let directory = TempDir::new().unwrap();
+    let shown = directory.path().join("shown");
     fs::create_dir(&shown).unwrap();
     fs::write(shown.join("file"), "shown\n").unwrap();
     // Root's programs run as another user.
@@ -84,4 +87,9 @@ async fn only_what_is_shown_is_seen() {
         assert_eq!(stdout, said, "{options:?} {stderr}");
         assert_eq!(shown.join("new").exists(), writable, "{options:?}");
     }
+    // Not the sockets and keys of the proxy.
+    let state = lab.state().to_str().unwrap();
+    let (code, stdout, stderr) = super::ended(super::exec(&lab, TCP, &["--ro-bind", state], &["true"]));
+    assert_eq!((code, stdout.as_str()), (Some(64), ""), "{stderr}");
+    assert!(stderr.contains("is closed to it"), "{stderr}");
 }

@@ -30,8 +30,10 @@ impl User {
         let directory = tempfile::tempdir().unwrap();
         fs::set_permissions(directory.path(), Permissions::from_mode(0o755)).unwrap();
         let user = Self { directory };
-        fs::create_dir(user.own()).unwrap();
-        chown(user.own(), Some(NOBODY), Some(NOBODY)).unwrap();
+        for directory in [user.own(), user.state()] {
+            fs::create_dir(&directory).unwrap();
+            chown(&directory, Some(NOBODY), Some(NOBODY)).unwrap();
+        }
         // The user may have no way to where the program is built.
         let installed = common::i2p_socks(&[]);
         let copied = Command::new("cp").arg(installed.get_program()).arg(user.program()).status().unwrap();
@@ -42,6 +44,11 @@ impl User {
     /// His directory.
     fn own(&self) -> PathBuf {
         self.directory.path().join("own")
+    }
+
+    /// His state directory, which is closed to contained programs.
+    fn state(&self) -> PathBuf {
+        self.directory.path().join("state")
     }
 
     fn program(&self) -> PathBuf {
@@ -73,7 +80,7 @@ impl User {
             &lab.bridge.address(),
             "--state-dir",
         ]);
-        command.arg(self.own()).args(words);
+        command.arg(self.state()).args(words);
         command
     }
 }
