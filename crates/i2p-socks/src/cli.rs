@@ -223,7 +223,7 @@ pub(crate) enum Command {
     ///
     /// Uses the running proxy with the same state directory. If none is running, opens sessions of its own, and starts a router if
     /// none answers, as run does. The exit code is the program's, or 128 and the number of the signal that ended it; 127 if the
-    /// program is not there, and 126 if it cannot be run; 69 or 64 if it was not started, which is said.
+    /// program is not there, and 126 if it cannot be run; 69 or 64 if it was not started, and stderr says why.
     Exec(ExecCommand),
     /// Create an entry for a users file (auth = "required").
     ///

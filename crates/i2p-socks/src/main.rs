@@ -113,6 +113,7 @@ fn run(
     let inherited = InheritedSockets::from_environment();
     let mut config = match file.and_then(|file| load(cli, &file)) {
         Err(_) if !cli.command().needs_configuration() => Config::without_file(&cli.options, format),
+        Err(error) if matches!(cli.command(), Command::Exec(_)) => return Err(error.without_start()),
         config => config?,
     };
     config.log.format = format;

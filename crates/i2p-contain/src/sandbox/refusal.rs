@@ -87,6 +87,9 @@ impl Settings {
 fn advice(wall: Wall, kind: io::ErrorKind, settings: &Settings) -> Option<&'static str> {
     let is = |setting: &Option<String>, value: &str| setting.as_deref() == Some(value);
     match wall {
+        Wall::CoreDumps => Some(
+            "The hard limit of core dumps is 0, and 1 is needed: remove `core 0` from /etc/security/limits.conf",
+        ),
         Wall::Link if kind == io::ErrorKind::NotFound && settings.in_container => {
             Some("Start the container with `--device /dev/net/tun`")
         }
@@ -145,6 +148,7 @@ mod tests {
             (Wall::Link, PermissionDenied, &ubuntu, "chmod 666 /dev/net/tun"),
             (Wall::Proc, PermissionDenied, &container, "systempaths=unconfined"),
             (Wall::Proc, PermissionDenied, &ubuntu, "AppArmor"),
+            (Wall::CoreDumps, PermissionDenied, &ubuntu, "limits.conf"),
         ] {
             let found = advice(wall, kind, settings).unwrap_or_default();
             assert!(found.contains(part), "{wall}, {kind}: {found:?} instead of {part:?}");

@@ -364,7 +364,8 @@ impl Supervision {
         self.shared.asked().await;
         if let Some(wait) = self.wait_after_early_losses() {
             self.state.send_replace(SessionState::Waiting {
-                failures: self.early_losses.count(),
+                // It was built each time.
+                failures: 0,
                 error: Arc::new(Error::SessionLost),
                 until: Instant::now() + wait,
             });

@@ -11,7 +11,7 @@ use super::{
     Config,
     faulty::Faulty,
     mistakes::Mistake,
-    overrides::SetKey,
+    overrides::{SetKey, TABLE_LISTS},
     problem::{Place, Problem},
 };
 use crate::command_error::CommandError;
@@ -49,7 +49,8 @@ impl<'a> Findings<'a> {
     pub(super) fn add_of_options(&mut self, mistake: Mistake, faulty: Option<Faulty>) {
         // It may name a table that the file names with a mistake.
         let is_unsure = |faulty: &Faulty| {
-            faulty.index.is_none() && self.faulty.iter().any(|of_file| of_file.may_rename(&faulty.table))
+            let names_none = TABLE_LISTS.contains(&faulty.table.as_str()) && faulty.index.is_none();
+            names_none && self.faulty.iter().any(|of_file| of_file.may_rename(&faulty.table))
         };
         if !faulty.as_ref().is_some_and(is_unsure) {
             self.of_options.push(mistake);

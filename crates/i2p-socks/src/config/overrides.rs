@@ -14,7 +14,7 @@ use super::{
 };
 
 /// Lists of tables. Those of the first two have names, and the third has numbers.
-const TABLE_LISTS: [&str; 3] = ["tunnel", "outproxy", "route"];
+pub(super) const TABLE_LISTS: [&str; 3] = ["tunnel", "outproxy", "route"];
 /// The name of the tunnel if the file has none.
 pub(super) const DEFAULT_TUNNEL: &str = "default";
 /// Tables whose keys are host names or addresses. A dot in such a key is part of it.
@@ -148,7 +148,11 @@ impl Override {
             (true, Some(Value::Array(all))) => {
                 path.next().and_then(|which| names_in_list(all, &table).iter().position(|name| name == which))
             }
-            (true, _) => path.next().and(None),
+            (true, _) => {
+                // The name of a table that is not there.
+                path.next();
+                None
+            }
             (false, _) => None,
         };
         SetKey { origin: self.origin.clone(), table, index, key: path.next().cloned() }

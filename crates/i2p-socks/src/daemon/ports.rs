@@ -24,7 +24,7 @@ struct Ports<'a> {
     pid: u32,
     /// The listeners of all tunnels.
     listeners: &'a [Listener],
-    /// The sockets of `exec`, for that command alone.
+    /// The sockets for `exec`, for that command alone.
     #[serde(skip_serializing_if = "<[_]>::is_empty")]
     exec: &'a [Listener],
     /// The address of the admin endpoint.
@@ -57,7 +57,7 @@ impl PortsFile {
 #[derive(Debug, Deserialize)]
 pub(crate) struct ListeningAt {
     pub(crate) listeners: Vec<Listener>,
-    /// The sockets of `exec`.
+    /// The sockets for `exec`.
     #[serde(default)]
     pub(crate) exec: Vec<Listener>,
 }

@@ -96,7 +96,7 @@ impl BoundListener {
         Self::of(tunnel, Place::Configured(configured), listeners)
     }
 
-    /// Opens the sockets of `exec`. A failure is warned of.
+    /// Opens the sockets for `exec`. A failure is warned of.
     pub(crate) async fn bind_for_exec(config: &Config, directory: &ExecDirectory) -> Vec<Self> {
         let mut bound = Vec::new();
         for tunnel in config.tunnels() {
@@ -280,7 +280,7 @@ impl Tunnels {
         self.configured().flat_map(ServedListener::listeners).collect()
     }
 
-    /// The sockets of `exec`, in the order of their tunnels.
+    /// The sockets for `exec`, in the order of their tunnels.
     pub(crate) fn exec_sockets(&self) -> Vec<Listener> {
         let of_exec = self.served.iter().filter(|served| served.place.is_of_exec());
         of_exec.flat_map(ServedListener::listeners).collect()

@@ -123,11 +123,13 @@ fn a_tunnel_that_nobody_can_use_is_refused() {
 
 #[test]
 fn all_mistakes_of_options_are_reported() {
-    let (code, _, stderr) =
-        check("[log]\nlevel = 'info'\n", &["-o", "limits.dial=x", "-o", "session.length=9"]);
-    assert_eq!(code, Some(64), "{stderr}");
-    for origin in ["-o limits.dial: ", "-o session.length: "] {
-        assert_eq!(stderr.matches(origin).count(), 1, "{stderr}");
+    // Also if the file has a mistake elsewhere.
+    for file in ["[log]\nlevel = 'info'\n", "[sesion]\nquantity = 1\n"] {
+        let (code, _, stderr) = check(file, &["-o", "limits.dial=x", "-o", "session.length=9"]);
+        assert_eq!(code, Some(64), "{stderr}");
+        for origin in ["-o limits.dial: ", "-o session.length: "] {
+            assert_eq!(stderr.matches(origin).count(), 1, "{stderr}");
+        }
     }
 }
 

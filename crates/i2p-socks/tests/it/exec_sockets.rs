@@ -176,7 +176,7 @@ async fn a_reload_brings_and_removes_sockets() {
     assert!(!stdout.contains("exec"), "{stdout}");
 }
 
-/// A path that is too long, or a file in the way, costs `exec` and nothing else.
+/// A file in the way costs `exec` and nothing else.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_proxy_that_cannot_have_the_sockets_serves_everybody_else() {
     let bridge = TestBridge::start().await;

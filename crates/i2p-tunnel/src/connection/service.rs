@@ -120,8 +120,7 @@ impl<D> Service<D> {
     }
 
     /// The same service for contained programs, at [their listener](crate::Listeners::bind_for_contained_programs). Its clients need no
-    /// password that grants access. Each is isolated by the username and password that it sends, and so are its names, whatever the
-    /// tunnel isolates by. It is told failures by Tor's extended codes.
+    /// password that grants access. Each is isolated by the username and password that it sends, whatever the tunnel isolates by. It is told failures by Tor's extended codes.
     #[must_use]
     pub fn for_contained_programs(self) -> Self {
         Self { access: AccessPolicy::of_contained_programs(), ..self }

@@ -44,7 +44,7 @@ impl UnixSocket {
         self.file.as_ref().map(|file| file.0.clone())
     }
 
-    /// Waits for the next client. Returns its connection, and the user and the process that it runs as (`SO_PEERCRED`).
+    /// Waits for the next client. Returns its connection, the user that it runs as, and its process (`SO_PEERCRED`).
     pub(crate) async fn accept(&self) -> io::Result<(UnixStream, UCred)> {
         let (stream, _) = self.listener.accept().await?;
         let peer = stream.peer_cred()?;

@@ -49,7 +49,7 @@ pub(super) async fn run(config: &Config, command: &ExecCommand) -> Result<(), Co
     match (missing, out) {
         (0, 0) => Ok(()),
         (missing, out) => {
-            Err(CommandError::run_time(format_args!("{missing} walls are left out, and {out} tries got out")))
+            Err(CommandError::run_time(format_args!("walls left out: {missing}; tries that got out: {out}")))
         }
     }
 }

@@ -9,8 +9,8 @@ use crate::config::tunnel::TunnelName;
 /// `exec`.
 #[derive(Debug, Clone, PartialEq, Eq, Args)]
 pub(crate) struct ExecCommand {
-    /// Name an identity: runs with the same name have one address in I2P and one home directory. Without a name, each run has an
-    /// address of its own, and an empty home directory that is gone afterwards.
+    /// Name an identity: runs with the same name have one home directory and, through a running proxy, one address in I2P. Without
+    /// a name, each run has an address of its own, and an empty home directory that is gone afterwards.
     #[arg(long, value_name = "NAME")]
     pub(super) identity: Option<TunnelName>,
     /// The home directory that the program sees: one of its own, or yours. What it writes into yours, programs outside may run.
@@ -34,7 +34,8 @@ pub(crate) struct ExecCommand {
     /// Use this tunnel of the configuration [default: the first].
     #[arg(long, value_name = "NAME")]
     pub(super) tunnel: Option<TunnelName>,
-    /// Start no program. Say for each wall whether it stands, and try every way out that is known. Exit code 1 if something got out.
+    /// Start no program. Say for each wall whether it stands, and try every way out that is known. Exit code 1 if a wall is missing or
+    /// a try got out.
     #[arg(long, conflicts_with = "program")]
     pub(super) check: bool,
     /// The program and its arguments.

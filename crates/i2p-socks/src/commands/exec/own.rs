@@ -5,7 +5,7 @@ use std::{
     io,
     pin::Pin,
     sync::{Mutex, MutexGuard, PoisonError},
-    task::{Context, Poll},
+    task::{Context, Poll, ready},
     time::Duration,
 };
 
@@ -53,8 +53,8 @@ impl Way for OwnSessions {
 /// A stream of a session of this process.
 pub(in crate::commands) struct OwnStream {
     socket: Socket,
-    /// What the far end had sent when the stream was opened, and how much of it was read.
-    first_data: (Vec<u8>, usize),
+    /// What the far end had sent when the stream was opened.
+    first_data: io::Cursor<Vec<u8>>,
     fin: ClientFin,
     half_close: Duration,
     /// When to give up waiting for the far end, if the end of the program's data was held back.
@@ -67,7 +67,14 @@ impl OwnStream {
         let OpenStream { socket, first_data, client_fin: fin, hold } = opened;
         // A failure only makes the stream slower.
         let _ = socket.set_nodelay();
-        Self { socket, first_data: (first_data, 0), fin, half_close, silent_at: None, _hold: hold }
+        Self {
+            socket,
+            first_data: io::Cursor::new(first_data),
+            fin,
+            half_close,
+            silent_at: None,
+            _hold: hold,
+        }
     }
 }
 
@@ -84,11 +91,9 @@ impl AsyncRead for OwnStream {
         buffer: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
         let this = self.get_mut();
-        let (data, read) = &mut this.first_data;
-        if let Some(rest) = data.get(*read..).filter(|rest| !rest.is_empty()) {
-            let count = rest.len().min(buffer.remaining());
-            buffer.put_slice(rest.get(..count).unwrap_or_default());
-            *read += count;
+        let before = buffer.filled().len();
+        ready!(Pin::new(&mut this.first_data).poll_read(context, buffer))?;
+        if buffer.filled().len() > before {
             return Poll::Ready(Ok(()));
         }
         let read = Pin::new(&mut this.socket).poll_read(context, buffer);

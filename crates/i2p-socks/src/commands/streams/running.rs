@@ -269,7 +269,8 @@ impl ExecTunnel {
                 )),
             });
         };
-        let carries_datagrams = named(name).is_some_and(|report| report.datagrams.is_some());
+        // As long as the proxy starts, its report may not tell: then it is asked.
+        let carries_datagrams = named(name).is_some_and(|report| report.datagrams.is_some() || !report.ready);
         Ok(Some(Self { socket: socket.into(), carries_datagrams }))
     }
 }

@@ -119,19 +119,26 @@ print(back == data)
 async fn a_far_end_may_answer_after_the_program_has_finished_sending() {
     let lab = Lab::new(Dialect::Java).await;
     let config = format!("[limits]\nhalf-close = '300ms'\n{TCP}");
+    // Nobody sends anything any more, so the stream is given up.
+    assert_eq!(answer_after_the_end(&lab, &config), "questionreset True\n");
+}
+
+/// What an echo sends to a program that has finished sending, how that ends, and whether it does so no earlier than after 300 ms. The
+/// echo waits for the end of our data, which it does not get before.
+pub(super) fn answer_after_the_end(lab: &Lab, config: &str) -> String {
     let script = "
-import socket
+import socket, time
 stream = socket.create_connection(('echo.i2p', 7))
 stream.sendall(b'question')
 stream.shutdown(socket.SHUT_WR)
+begin = time.monotonic()
 back = b''
 try:
     while len(back) < 9:
         back += stream.recv(100) or b'|'
 except ConnectionResetError:
     back += b'reset'
-print(back.decode())
+print(back.decode(), time.monotonic() - begin >= 0.3)
 ";
-    // The echo waits for the end of our data, which it never gets.
-    assert_eq!(python(&lab, &config, &[], script), "questionreset\n");
+    python(lab, config, &[], script)
 }

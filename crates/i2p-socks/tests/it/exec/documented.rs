@@ -48,6 +48,6 @@ async fn a_check_says_what_an_option_opens() {
     let (code, stdout, stderr) = ended(command);
     assert_eq!(code, Some(1), "{stderr}");
     assert!(stdout.contains("LEFT OUT  no Unix sockets"), "{stdout}");
-    assert!(stderr.contains("1 walls are left out"), "{stderr}");
+    assert!(stderr.contains("walls left out: 1; tries that got out: 0"), "{stderr}");
     assert!(lab.bridge.commands().is_empty(), "no router is asked");
 }

@@ -33,9 +33,14 @@ fn ended(command: Command) -> (Option<i32>, String, String) {
     (status.code(), String::from_utf8(stdout).unwrap(), String::from_utf8(stderr).unwrap())
 }
 
-/// Runs a script of Python. Returns what it prints.
+/// What stderr says of a run that has sessions of its own.
+const OWN: &str = "no proxy is running";
+
+/// Runs a script of Python, through the proxy if one is running. Returns what it prints.
 fn python(lab: &Lab, config: &str, options: &[&str], script: &str) -> String {
     let (code, stdout, stderr) = run(lab, config, options, &["python3", "-c", script]);
     assert_eq!(code, Some(0), "{stdout}\n{stderr}");
+    let has_proxy = lab.state().join("control.sock").exists();
+    assert_eq!(stderr.contains(OWN), !has_proxy, "{stderr}");
     stdout
 }

@@ -7,7 +7,7 @@ use std::{
 
 use sam_testkit::Dialect;
 
-use super::{connections, datagrams, exec, names, python, run};
+use super::{OWN, connections, datagrams, exec, names, python, run};
 use crate::common::lab::{ALL, Lab, TCP, started};
 
 /// Prints the destination that a host sees.
@@ -16,9 +16,6 @@ import socket
 stream = socket.create_connection(('whoami.i2p', 80))
 print(stream.makefile().read())
 ";
-
-/// What nobody may read on stderr: the run has sessions of its own.
-const OWN: &str = "no proxy is running";
 
 fn destination(lab: &Lab, options: &[&str]) -> String {
     let (code, stdout, stderr) = run(lab, TCP, options, &["python3", "-c", WHOAMI]);
@@ -72,14 +69,35 @@ async fn datagrams_go_through_the_relay_of_the_proxy() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_far_end_answers_after_the_program_has_finished_sending() {
     let lab = Lab::new(Dialect::Java).await;
-    let _proxy = lab.proxy(TCP);
+    let config = format!("[limits]\nhalf-close = '300ms'\n{TCP}");
+    let _proxy = lab.proxy(&config);
+    // A Unix socket has no reset.
+    assert_eq!(connections::answer_after_the_end(&lab, &config), "question| True\n");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_tunnel_that_is_named_is_used() {
+    let lab = Lab::new(Dialect::I2pd245).await;
+    let config = format!("{TCP}name = 'plain'\n{ALL}name = 'all'\n");
+    let _proxy = lab.proxy(&config);
     let script = "
-import socket
-stream = socket.create_connection(('source.i2p', 7))
-stream.shutdown(socket.SHUT_WR)
-print(stream.makefile().read())
+import errno, socket
+udp = socket.socket(type=socket.SOCK_DGRAM)
+udp.settimeout(20)
+udp.connect((socket.gethostbyname('echo.i2p'), 7))
+udp.send(b'x')
+try:
+    print(udp.recv(1))
+except OSError as error:
+    print(errno.errorcode[error.errno])
 ";
-    assert_eq!(python(&lab, TCP, &[], script), "all there is\n");
+    for (options, said) in [
+        (&[][..], "EHOSTUNREACH\n"),
+        (&["--tunnel", "plain"], "EHOSTUNREACH\n"),
+        (&["--tunnel", "all"], "b'x'\n"),
+    ] {
+        assert_eq!(python(&lab, &config, options, script), said, "{options:?}");
+    }
 }
 
 /// The proxy is killed and started again while the program runs.
@@ -143,14 +161,14 @@ for _ in range(60):
 async fn a_proxy_that_cannot_serve_the_run_is_not_gone_around() {
     let lab = Lab::new(Dialect::I2pd245).await;
     let unfit = "[[tunnel]]\nname = 'unfit'\nlisten = ['127.0.0.1:0']\nprotocols = ['http']\n";
-    let refused = |options: &[&str]| {
+    let refused = |options: &[&str], expected| {
         let (code, stdout, stderr) = run(&lab, unfit, options, &["echo", "started"]);
-        assert!(code.is_some_and(|code| code != 0) && stdout.is_empty(), "{stderr}");
+        assert_eq!((code, stdout.as_str()), (Some(expected), ""), "{stderr}");
         assert!(stderr.contains("The program was not started") && !stderr.contains(OWN), "{stderr}");
         stderr
     };
     let _proxy = lab.proxy(unfit);
-    assert!(refused(&[]).contains("has no tunnel that exec can use"));
-    assert!(refused(&["--tunnel", "unfit"]).contains("exec cannot use tunnel unfit"));
-    assert!(refused(&["--tunnel", "missing"]).contains("has no tunnel called missing"));
+    assert!(refused(&[], 69).contains("has no tunnel that exec can use"));
+    assert!(refused(&["--tunnel", "unfit"], 64).contains("exec cannot use tunnel unfit"));
+    assert!(refused(&["--tunnel", "missing"], 64).contains("has no tunnel called missing"));
 }
