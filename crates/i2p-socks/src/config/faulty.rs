@@ -54,7 +54,7 @@ impl Faulty {
 }
 
 /// Whether this key is set; one of a list of tables without a number: in all of them.
-fn is_written(place: Place, written: &Table) -> bool {
+pub(super) fn is_written(place: Place, written: &Table) -> bool {
     let has_key = |table: &Value| table.get(place.key).is_some();
     match (written.get(place.table), place.index) {
         (Some(Value::Array(tables)), Some(index)) => tables.get(index).is_some_and(has_key),

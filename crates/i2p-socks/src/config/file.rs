@@ -84,6 +84,7 @@ impl ConfigFile {
         mistakes.into_iter().for_each(|(mistake, faulty)| findings.add_of_options(mistake, faulty));
         findings.set_keys(keys.clone(), set);
         let config = config.map(|config| Config {
+            lost_gateway: rest.gateway_lost_in(&config, options),
             state_dir: options.state_dir.clone(),
             file: self.path.clone(),
             settings: keys,

@@ -46,6 +46,7 @@ use toml::{Table, Value};
 
 use self::{
     admin::AdminConfig,
+    faulty::is_written,
     file::ConfigFile,
     limits::LimitsConfig,
     log::{LogConfig, LogFormat},
@@ -53,7 +54,8 @@ use self::{
     names::NamesConfig,
     options::Options,
     outproxy::OutproxyConfig,
-    overrides::{DEFAULT_TUNNEL, Override},
+    overlap::TunnelListener,
+    overrides::{DEFAULT_TUNNEL, LISTEN_VARIABLE, Override, origin},
     problem::{Place, Problem},
     route::RouteConfig,
     session::SessionConfig,
@@ -105,6 +107,9 @@ pub(crate) struct Config {
     /// The keys that file, environment and command line set.
     #[serde(skip)]
     settings: Table,
+    /// That `--listen` has replaced listeners of a gateway, as a sentence.
+    #[serde(skip)]
+    lost_gateway: Option<String>,
 }
 
 /// `[router]`: how I2P is reached.
@@ -213,18 +218,19 @@ impl Config {
     /// The keys that environment and command line set, and what is wrong with options. `-o` comes last, so that it wins.
     fn overrides(&self, options: &Options) -> (Vec<Override>, Vec<Mistake>) {
         let (mut overrides, mut mistakes) = (Vec::new(), Vec::new());
-        let mut of_tunnel = |option, variable, key, value: Value| match self.only_tunnel(option) {
-            Ok(tunnel) => overrides.push(Override::from_option(
-                option,
-                variable,
-                &["tunnel", tunnel.name(), key],
-                value,
-            )),
-            Err(text) => mistakes.push(Mistake { span: None, log: text.clone(), text }),
-        };
+        let mut of_tunnel =
+            |option, variable, key, value: Value| match self.only_tunnel(&origin(option, variable)) {
+                Ok(tunnel) => overrides.push(Override::from_option(
+                    option,
+                    variable,
+                    &["tunnel", tunnel.name(), key],
+                    value,
+                )),
+                Err(text) => mistakes.push(Mistake { span: None, log: text.clone(), text }),
+            };
         if !options.listen.is_empty() {
             let places: Vec<_> = options.listen.iter().map(|place| place.0.to_string()).collect();
-            of_tunnel("--listen", Some("I2P_SOCKS_LISTEN"), "listen", places.into());
+            of_tunnel("--listen", Some(LISTEN_VARIABLE), "listen", places.into());
         }
         if options.open_to_others {
             of_tunnel("--open-to-others", None, "open-to-others", true.into());
@@ -309,12 +315,15 @@ impl Config {
         let (mut found, mut listeners) = (Vec::new(), Vec::new());
         for (index, tunnel) in tunnels.iter().enumerate() {
             let place = |key| Place::nth("tunnel", index, key);
+            let is_default = !is_written(place("listen"), &self.settings);
+            let of_tunnel =
+                |at| TunnelListener { at, tunnel: tunnel.name(), place: place("listen"), is_default };
             if let Err(error) = tunnel.listen() {
                 found.push(Problem::new(error, [place("unix-group")]));
             }
             let at = tunnel.addresses();
             match tunnel.refuse_if_exposed(&at) {
-                Ok(()) => listeners.extend(at.into_iter().map(|at| (at, place("listen")))),
+                Ok(()) => listeners.extend(at.into_iter().map(of_tunnel)),
                 Err(error) => {
                     let places = ["listen", "open-to-others", "auth"].map(place);
                     found.push(Problem::new(error, places));

@@ -9,23 +9,25 @@ use super::{
     problem::{Place, Problem},
 };
 
-/// The addresses of tunnels, each with its place in the file, that cannot be listened on together, or not together with the admin
-/// endpoint.
-pub(super) fn contradictions(listeners: &[(ListenAt, Place)], admin: &AdminListen) -> Vec<Problem> {
+/// An address of a tunnel.
+#[derive(Debug)]
+pub(super) struct TunnelListener<'a> {
+    pub(super) at: ListenAt,
+    /// The name of the tunnel.
+    pub(super) tunnel: &'a str,
+    pub(super) place: Place,
+    /// Whether the tunnel has no `listen`.
+    pub(super) is_default: bool,
+}
+
+/// The addresses of tunnels that cannot be listened on together, or not together with the admin endpoint.
+pub(super) fn contradictions(listeners: &[TunnelListener<'_>], admin: &AdminListen) -> Vec<Problem> {
     let mut found = Vec::new();
-    for (index, (at, place)) in listeners.iter().enumerate() {
-        let earlier = listeners.iter().take(index);
-        found.extend(earlier.filter(|(earlier, _)| overlap(at, earlier)).map(|(earlier, other)| {
-            let (at, earlier) = (at.to_string(), earlier.to_string());
-            let text = if at == earlier {
-                format!("{at} is listed twice under listen: list each address once")
-            } else {
-                format!(
-                    "{earlier} and {at} cannot both be under listen, because one includes the other: keep one of them, or choose \
-                     another port"
-                )
-            };
-            Problem::new(text, [*place, *other])
+    for (index, one) in listeners.iter().enumerate() {
+        let earlier = listeners.iter().take(index).filter(|earlier| overlap(&one.at, &earlier.at));
+        found.extend(earlier.map(|earlier| {
+            let text = listened_on_twice(earlier, one) + &who_has_the_default(&[earlier, one]);
+            Problem::new(text, [one.place, earlier.place])
         }));
     }
     let admin = match admin {
@@ -36,14 +38,38 @@ pub(super) fn contradictions(listeners: &[(ListenAt, Place)], admin: &AdminListe
         AdminListen::Unix(_) => None,
         AdminListen::Off => None,
     };
-    let taken = admin.and_then(|admin| listeners.iter().find(|(at, _)| overlap(&admin, at)));
-    found.extend(taken.map(|(at, place)| {
+    let taken = admin.and_then(|admin| listeners.iter().find(|one| overlap(&admin, &one.at)));
+    found.extend(taken.map(|TunnelListener { at, place, .. }| {
         let text = format!(
             "listen under [admin] overlaps with {at}, on which a tunnel listens: choose another address or port for one of them"
         );
         Problem::new(text, [Place::of("admin", "listen"), *place])
     }));
     found
+}
+
+/// Why one process cannot listen on both, and what to do.
+fn listened_on_twice(earlier: &TunnelListener<'_>, one: &TunnelListener<'_>) -> String {
+    let (first, at) = (earlier.at.to_string(), one.at.to_string());
+    match (first == at, earlier.place == one.place, earlier.tunnel == one.tunnel) {
+        (false, ..) => format!(
+            "{first} and {at} cannot both be under listen, because one includes the other: keep one of them, or choose another port"
+        ),
+        (true, true, _) => format!("{at} is listed twice under listen: list each address once"),
+        (true, false, true) => format!("two tunnels listen on {at}: choose another address for one of them"),
+        (true, false, false) => format!(
+            "tunnels {} and {} both listen on {at}: choose another address for one of them",
+            earlier.tunnel, one.tunnel
+        ),
+    }
+}
+
+/// Which of these tunnels have an address that nobody has written, as a sentence after another.
+fn who_has_the_default(listeners: &[&TunnelListener<'_>]) -> String {
+    let with_default: Vec<_> = listeners.iter().filter(|one| one.is_default).collect();
+    let Some(one) = with_default.first() else { return String::new() };
+    let names: Vec<_> = with_default.iter().map(|one| one.tunnel).collect();
+    format!(". Without listen, as in {}, a tunnel listens on {}", names.join(" and "), one.at)
 }
 
 /// Whether one process cannot listen on both. Port 0 is a different port each time.

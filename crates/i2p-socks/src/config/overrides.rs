@@ -15,6 +15,8 @@ use super::{
 
 /// Lists of tables. Those of the first two have names, and the third has numbers.
 pub(super) const TABLE_LISTS: [&str; 3] = ["tunnel", "outproxy", "route"];
+/// The variable for `--listen`.
+pub(super) const LISTEN_VARIABLE: &str = "I2P_SOCKS_LISTEN";
 /// The name of the tunnel if the file has none.
 pub(super) const DEFAULT_TUNNEL: &str = "default";
 /// Tables whose keys are host names or addresses. A dot in such a key is part of it.
@@ -121,6 +123,12 @@ fn parse_value(text: &str) -> Value {
     one.unwrap_or_else(|| Value::String(text.trim().to_owned()))
 }
 
+/// What messages call an option: also by its variable of the environment, if that is set.
+pub(super) fn origin(option: &str, variable: Option<&str>) -> String {
+    let variable = variable.filter(|variable| std::env::var_os(variable).is_some());
+    variable.map_or_else(|| option.to_owned(), |variable| format!("{option} or {variable}"))
+}
+
 impl Override {
     /// A key that has an option of its own, such as `--sam`, and perhaps a variable of the environment.
     pub(super) fn from_option(
@@ -130,9 +138,7 @@ impl Override {
         value: impl Into<Value>,
     ) -> Self {
         let path = path.iter().map(|name| (*name).to_owned()).collect();
-        let variable = variable.filter(|variable| std::env::var_os(variable).is_some());
-        let origin = variable.map_or_else(|| option.to_owned(), |variable| format!("{option} or {variable}"));
-        Self { origin, path, value: value.into() }
+        Self { origin: origin(option, variable), path, value: value.into() }
     }
 
     /// Whether it sets a key of this table, or the whole table.

@@ -2,12 +2,37 @@
 
 use std::path::Path;
 
-use super::{Config, PUBLIC_NETWORK};
+use i2p_tunnel::ListenAt;
+
+use super::{
+    Config, PUBLIC_NETWORK,
+    options::Options,
+    overrides::{LISTEN_VARIABLE, origin},
+    tunnel::{TunnelConfig, is_of_gateway},
+};
 
 impl Config {
     /// Every risk, as a sentence.
     pub(crate) fn risks(&self) -> Vec<String> {
-        self.lack_of_hops().into_iter().chain(self.open_files()).collect()
+        let lost_gateway = self.lost_gateway.iter().cloned();
+        self.lack_of_hops().into_iter().chain(self.open_files()).chain(lost_gateway).collect()
+    }
+
+    /// That `--listen` has replaced listeners of a gateway, as a sentence, if this is the file and `overridden` is what options have
+    /// made of it.
+    pub(super) fn gateway_lost_in(&self, overridden: &Self, options: &Options) -> Option<String> {
+        let addresses = |config: &Self| config.tunnels().iter().flat_map(TunnelConfig::addresses).collect();
+        let (written, kept): (Vec<ListenAt>, Vec<_>) = (addresses(self), addresses(overridden));
+        let lost = written.iter().filter(|at| is_of_gateway(at) && !kept.contains(at));
+        let lost: Vec<_> = lost.map(ToString::to_string).collect();
+        (!options.listen.is_empty() && !lost.is_empty()).then(|| {
+            format!(
+                "{} replaces all listeners of the configuration file, also {}: what a firewall sends there is not served. Leave it \
+                 out, and set listen in the file",
+                origin("--listen", Some(LISTEN_VARIABLE)),
+                lost.join(", ")
+            )
+        })
     }
 
     /// Tunnels whose I2P tunnels have no hops. In a private network, nobody expects to be anonymous.
@@ -16,7 +41,7 @@ impl Config {
         let bare: Vec<_> = tunnels
             .iter()
             .filter(|tunnel| tunnel.length.unwrap_or(self.session.length) == 0)
-            .map(super::tunnel::TunnelConfig::name)
+            .map(TunnelConfig::name)
             .collect();
         (!bare.is_empty() && self.router.network_id == PUBLIC_NETWORK).then(|| {
             let noun = if bare.len() == 1 { "tunnel" } else { "tunnels" };

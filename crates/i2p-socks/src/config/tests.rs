@@ -174,7 +174,7 @@ fn values_that_contradict_each_other_are_said_so() {
         (format!("[[tunnel]]\n{}[[tunnel]]\n{}", listen(1), listen(2)), "two tunnels are called default"),
         (
             format!("[[tunnel]]\nname = 'a'\n{0}[[tunnel]]\nname = 'b'\n{0}", listen(1)),
-            "listed twice under listen",
+            "tunnels a and b both listen on 127.0.0.1:1: choose another address for one of them",
         ),
         (
             "[[tunnel]]\nlisten = ['127.0.0.1:1', '0.0.0.0:1']\nopen-to-others = true\n".into(),

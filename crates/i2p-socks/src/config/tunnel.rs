@@ -284,6 +284,11 @@ impl TryFrom<OneOrMore<ListenAddress>> for Listen {
     }
 }
 
+/// Whether the clients of a listener know nothing of the proxy.
+pub(super) fn is_of_gateway(at: &ListenAt) -> bool {
+    matches!(at, ListenAt::Transparent(..) | ListenAt::Dns(_))
+}
+
 impl TunnelConfig {
     /// Changes it for a command with sessions of its own: there is one client, so nothing has to be isolated.
     pub(super) fn prepare_for_command(&mut self, purpose: SessionPurpose) {
@@ -346,8 +351,8 @@ impl TunnelConfig {
     /// Whether `exec` can use it: it has a port or socket for SOCKS. Runs are kept apart, so one persistent identity for all is no choice.
     pub(crate) fn serves_contained_programs(&self) -> bool {
         let Protocols { socks4, socks4a, socks5, .. } = self.protocols.0;
-        let is_proxy = |at: &ListenAddress| !matches!(at.0, ListenAt::Transparent(..) | ListenAt::Dns(_));
-        (socks4 || socks4a || socks5) && self.key == KeyMode::Transient && self.listen.0.iter().any(is_proxy)
+        let has_proxy = !self.addresses().iter().all(is_of_gateway);
+        (socks4 || socks4a || socks5) && self.key == KeyMode::Transient && has_proxy
     }
 
     /// Whether browsers can use it: they speak SOCKS5 and send no password.
@@ -480,6 +485,11 @@ impl TunnelConfig {
 
     /// Whether it has listeners whose clients know nothing of the proxy, and so send no passwords.
     fn is_gateway(&self) -> bool {
-        self.listen.0.iter().any(|at| matches!(at.0, ListenAt::Transparent(..) | ListenAt::Dns(_)))
+        self.addresses().iter().any(is_of_gateway)
+    }
+
+    /// Whether `--listen IP:PORT` replaces no listener of another kind.
+    pub(crate) fn listens_on_tcp_alone(&self) -> bool {
+        self.addresses().iter().all(|at| matches!(at, ListenAt::Tcp(_)))
     }
 }

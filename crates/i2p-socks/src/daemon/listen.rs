@@ -19,7 +19,7 @@ pub(crate) async fn bind(
 ) -> Result<Listeners, CommandError> {
     let listeners = Listeners::bind_or_inherit(std::slice::from_ref(at), inherited)
         .await
-        .map_err(|error| cannot_listen(&error, ours, (tunnel.name(), only)))?;
+        .map_err(|error| cannot_listen(&error, ours, (tunnel, only)))?;
     // The addresses of inherited sockets are known only now.
     refuse_or_warn_if_exposed(tunnel, &listeners.addresses().map_err(CommandError::run_time)?)?;
     Ok(listeners)
@@ -43,18 +43,21 @@ pub(crate) fn refuse_or_warn_if_exposed(
     Ok(())
 }
 
-fn cannot_listen(error: &BindError, ours: &[BoundAddress], (tunnel, only): (&str, bool)) -> CommandError {
+fn cannot_listen(
+    error: &BindError,
+    ours: &[BoundAddress],
+    (tunnel, only): (&TunnelConfig, bool),
+) -> CommandError {
     let BindError { at, cause } = error;
     match ours.iter().find(|own| is_in_use(cause) && overlap(at, own)) {
         Some(own) => CommandError::run_time(format_args!(
             "cannot listen on {at} while this proxy listens on {own}: restart i2p-socks, or choose another port or path"
         )),
         None => {
-            // A reload goes by the file. With several tunnels, --listen is ambiguous.
-            let setting = match (only, ours) {
-                (true, []) => "--listen IP:PORT".to_owned(),
-                (true, _) => "listen under [[tunnel]]".to_owned(),
-                (false, _) => format!("listen under [[tunnel]], in the one with name = \"{tunnel}\""),
+            // A reload goes by the file. With several tunnels, --listen is ambiguous, and it would replace listeners of other kinds.
+            let setting = match ours.is_empty() && only && tunnel.listens_on_tcp_alone() {
+                true => "--listen IP:PORT".to_owned(),
+                false => format!("listen under [[tunnel]] {}, in place of {at}", tunnel.name()),
             };
             CommandError::run_time(format_args!("{error}. {}", advice(at, cause, &setting)))
         }

@@ -22,7 +22,7 @@ fn all_errors_are_reported_at_once() {
     let (code, stdout, stderr) = check(&format!("[session]\nmax-sessions = 1\n{twice}{twice}"), &[]);
     assert_eq!((code, stdout.as_str()), (Some(64), ""));
     for part in
-        ["127.0.0.1:1 is listed twice under listen", "two tunnels are called", "set isolate = []", "too low"]
+        ["two tunnels listen on 127.0.0.1:1: choose", "two tunnels are called", "set isolate = []", "too low"]
     {
         assert!(stderr.contains(part), "{part} is not in\n{stderr}");
     }
@@ -292,6 +292,39 @@ fn addresses_that_overlap_are_refused_before_anything_listens() {
             assert_eq!((code, stdout.as_str()), (Some(64), ""), "{command}: {stderr}");
             assert!(stderr.contains(says), "{stderr}");
         }
+    }
+}
+
+/// A tunnel without `listen` has an address that is nowhere in the file.
+#[test]
+fn two_tunnels_with_one_address_are_named() {
+    let same = "tunnels a and b both listen on 127.0.0.1:4450: choose another address for one of them";
+    let listen = |tunnel: &str, address: &str| {
+        let listen = if address.is_empty() { String::new() } else { format!("listen = '{address}'\n") };
+        format!("[[tunnel]]\nname = '{tunnel}'\n{listen}")
+    };
+    for (first, second, at, says) in [
+        ("127.0.0.1:4450", "127.0.0.1:4450", 6, format!("{same}\n")),
+        (
+            "127.0.0.1:4450",
+            "",
+            4,
+            format!("{same}. Without listen, as in b, a tunnel listens on 127.0.0.1:4450\n"),
+        ),
+        ("", "", 3, format!("{same}. Without listen, as in a and b, a tunnel listens on 127.0.0.1:4450\n")),
+        (
+            "",
+            "0.0.0.0:4450",
+            5,
+            "127.0.0.1:4450 and 0.0.0.0:4450 cannot both be under listen, because one includes the other: keep one of them, or choose \
+             another port. Without listen, as in a, a tunnel listens on 127.0.0.1:4450\n"
+                .to_owned(),
+        ),
+    ] {
+        let text = listen("a", first) + &listen("b", second) + "open-to-others = true\n";
+        let (code, _, stderr) = check(&text, &[]);
+        assert_eq!((code, lines(&stderr)), (Some(64), vec![at]), "{text}\n{stderr}");
+        assert!(stderr.contains(&format!("\n{says}")), "{text}\n{stderr}");
     }
 }
 

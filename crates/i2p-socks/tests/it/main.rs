@@ -9,6 +9,7 @@ mod admin_endpoint;
 mod before_the_router;
 mod blocked_reader;
 mod check;
+mod check_warnings;
 mod connect;
 mod connect_udp;
 mod core_dumps;

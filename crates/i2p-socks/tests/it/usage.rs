@@ -62,11 +62,27 @@ fn a_wrong_variable_is_named() {
         ("foo", &["check"][..], "invalid value 'foo' for 'I2P_SOCKS_LISTEN': expected IP:PORT"),
         ("127.0.0.1:1,foo", &["check"], "invalid value 'foo' for 'I2P_SOCKS_LISTEN'"),
         ("127.0.0.1:1", &["check", "--listen", "bar"], "invalid value 'bar' for '--listen <ADDR>'"),
+        (
+            "redirct:127.0.0.1:1",
+            &["check"],
+            "unix:/PATH, fd:NAME, redirect:IP:PORT, tproxy:IP:PORT or dns:IP:PORT",
+        ),
     ] {
         let result = i2p_socks(words).env("I2P_SOCKS_LISTEN", value).output().unwrap();
         let stderr = String::from_utf8(result.stderr).unwrap();
         assert!(result.status.code() == Some(64) && stderr.contains(says), "{words:?}\n{stderr}");
     }
+}
+
+#[test]
+fn a_variable_that_several_tunnels_make_ambiguous_is_named() {
+    let dir = tempfile::tempdir().unwrap();
+    let config = dir.path().join("config.toml");
+    fs::write(&config, "[[tunnel]]\n[[tunnel]]\nname = 'b'\nlisten = '127.0.0.1:1'\n").unwrap();
+    let mut command = i2p_socks(&["check", "--config", config.to_str().unwrap()]);
+    let result = command.env("I2P_SOCKS_LISTEN", "127.0.0.1:2").output().unwrap();
+    let stderr = String::from_utf8(result.stderr).unwrap();
+    assert!(stderr.contains("--listen or I2P_SOCKS_LISTEN is ambiguous, because the"), "{stderr}");
 }
 
 #[test]
@@ -82,7 +98,7 @@ fn check_reports_everything_that_is_wrong() {
     for says in [
         "the password file /nonexistent/password",
         "route 1 names the outproxy nobody",
-        "127.0.0.1:7 is listed twice under listen",
+        "tunnels default and b both listen on 127.0.0.1:7: choose another address for one of them",
         "the users file /nonexistent/users",
     ] {
         assert_eq!(stderr.matches(says).count(), 1, "{says}:\n{stderr}");
@@ -226,8 +242,35 @@ fn a_taken_port_is_reported_at_once_with_advice() {
     fs::write(&config, tunnels).unwrap();
     let (code, _, stderr) = output(&["run", "--config", config.to_str().unwrap()]);
     assert_eq!(code, Some(1), "{stderr}");
-    let advice = "choose another port with listen under [[tunnel]], in the one with name = \"lan\".";
-    assert!(stderr.contains(advice), "{stderr}");
+    let advice = format!("choose another port with listen under [[tunnel]] lan, in place of {address}.");
+    assert!(stderr.contains(&advice), "{stderr}");
+}
+
+/// --listen IP:PORT would replace a gateway's listeners by an open SOCKS port.
+#[cfg(target_os = "linux")]
+#[test]
+fn advice_for_an_address_that_is_missing_names_the_listener_and_never_replaces_others() {
+    let dir = tempfile::tempdir().unwrap();
+    let config = dir.path().join("config.toml");
+    for (listen, missing) in [
+        ("'redirect:192.0.2.1:4451'", Some("redirect:192.0.2.1:4451")),
+        ("'dns:192.0.2.1:5353'", Some("dns:192.0.2.1:5353")),
+        ("['192.0.2.1:4450', 'dns:127.0.0.1:0']", Some("192.0.2.1:4450")),
+        ("['192.0.2.1:4450', 'unix:/nonexistent/socks']", Some("192.0.2.1:4450")),
+        ("['192.0.2.1:4450', '127.0.0.1:0']", None),
+    ] {
+        let text = format!("[[tunnel]]\nname = 'lan'\nlisten = {listen}\nopen-to-others = true\n");
+        fs::write(&config, text).unwrap();
+        let (code, stdout, stderr) = output(&["run", "--config", config.to_str().unwrap()]);
+        assert_eq!((code, stdout.as_str()), (Some(1), ""), "{listen}: {stderr}");
+        let with = match missing {
+            Some(missing) => format!("listen under [[tunnel]] lan, in place of {missing}."),
+            None => "--listen IP:PORT.".to_owned(),
+        };
+        let advice = format!("This machine does not have this address; choose one that it has with {with}");
+        assert!(stderr.contains(&advice), "{listen}: {stderr}");
+        assert_eq!(stderr.contains("--listen"), missing.is_none(), "{listen}: {stderr}");
+    }
 }
 
 /// A file where the state directory should be, and a directory without a proxy: the error names the path.

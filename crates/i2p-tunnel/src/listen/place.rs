@@ -100,9 +100,10 @@ impl FromStr for ListenAt {
                 .then(|| Self::Unix(SocketFile::new(path)))
                 .ok_or("expected unix:/PATH with an absolute path");
         }
-        text.parse()
-            .map(Self::Tcp)
-            .map_err(|_| "expected IP:PORT, such as 127.0.0.1:4450 or [::1]:4450, unix:/PATH or fd:NAME")
+        text.parse().map(Self::Tcp).map_err(|_| {
+            "expected IP:PORT, such as 127.0.0.1:4450 or [::1]:4450, unix:/PATH, fd:NAME, redirect:IP:PORT, tproxy:IP:PORT or \
+             dns:IP:PORT"
+        })
     }
 }
 
