@@ -43,7 +43,10 @@ pub(crate) async fn run(config: &Config, live: bool) -> Result<(), CommandError>
     match StateDirectory::examine(config) {
         Some(Consequence::Without(what)) => text += &format!("warning: {what}\n"),
         Some(Consequence::Refused(..)) => {}
-        None => text.extend(user_of_state_directory(config)),
+        None => {
+            text.extend(user_of_state_directory(config));
+            text.extend(proxy_with_state_directory(config).await);
+        }
     }
     let warnings = config.risks().into_iter().chain(config.without_effect());
     text.extend(warnings.map(|warning| format!("warning: {warning}\n")));
@@ -61,6 +64,23 @@ fn user_of_state_directory(config: &Config) -> Option<String> {
         "the state directory {} belongs to user {owner}: only a proxy that runs as this user can use it\n",
         state_dir.display()
     ))
+}
+
+/// That a proxy is running with the state directory, and what a second one would do. It may be the one whose file is checked.
+async fn proxy_with_state_directory(config: &Config) -> Option<String> {
+    let state_dir = config.state_dir().ok()?;
+    let is_running = ControlClient::of(&state_dir).is_running().await.unwrap_or(false);
+    is_running.then(|| {
+        let would = match StateDirectory::if_shared(config, &state_dir) {
+            Consequence::Refused(why, _) => format!("end: {why}"),
+            Consequence::Without(what) => {
+                format!("end if one of its addresses is in use, and otherwise warn: {what}")
+            }
+        };
+        format!(
+            "warning: a proxy is running with this state directory. A second i2p-socks run would {would}\n"
+        )
+    })
 }
 
 /// Why the router of our own that `auto` would choose would not start.

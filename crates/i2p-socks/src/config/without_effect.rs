@@ -2,7 +2,9 @@
 
 use i2p_tunnel::ListenAt;
 
-use super::{Config, RouterConfig, tunnel::TunnelConfig, values::Backend};
+use super::{
+    Config, RouterConfig, outproxy::OutproxyConfig, route::RouteConfig, tunnel::TunnelConfig, values::Backend,
+};
 
 impl Config {
     /// Every setting without effect, as a sentence.
@@ -11,7 +13,22 @@ impl Config {
         let dns = self.tunnels().iter().filter_map(addresses_that_nobody_takes).collect::<Vec<_>>();
         let others = self.spares_without_room().into_iter().chain(self.keys_of_other_routers());
         let of_tunnels = sockets.into_iter().chain(self.fragments()).chain(dns);
-        self.routes_behind_others().into_iter().chain(others).chain(of_tunnels).collect()
+        let outproxies = self.outproxies_without_route();
+        self.routes_behind_others().into_iter().chain(outproxies).chain(others).chain(of_tunnels).collect()
+    }
+
+    /// Outproxies that no route names.
+    pub(crate) fn outproxies_without_route(&self) -> Option<String> {
+        let unused = self.outproxy.iter().map(OutproxyConfig::name).filter(|name| !self.has_route_to(name));
+        let unused: Vec<_> = unused.collect();
+        (!unused.is_empty()).then(|| {
+            format!("these outproxies are never used, because no route names them: {}", unused.join(", "))
+        })
+    }
+
+    /// Whether a route names this outproxy.
+    pub(crate) fn has_route_to(&self, outproxy: &str) -> bool {
+        self.route.iter().flat_map(RouteConfig::outproxies).any(|name| **name == *outproxy)
     }
 
     /// Routes that no request reaches, because an earlier one takes all of theirs.
@@ -130,6 +147,7 @@ mod tests {
     fn settings_without_effect_are_named() {
         let reject = "[[route]]\nvia = 'reject'\n".to_owned();
         let one = reject.clone() + "host = 'example.com'\n";
+        let exit = |name| format!("[[outproxy]]\nname = '{name}'\nat = 'exit.i2p'\nprotocol = 'socks5'\n");
         for (text, says) in [
             (reject.clone() + &one, Some("route 2 is never used: route 1 comes before it")),
             (one + &reject, None),
@@ -139,6 +157,11 @@ mod tests {
                 "[[tunnel]]\nunix-mode = '0660'\n".to_owned(),
                 Some("unix-mode of tunnel default has no effect"),
             ),
+            (
+                exit("a") + &exit("b") + &exit("c") + "[[route]]\nvia = 'b'\n",
+                Some("no route names them: a, c"),
+            ),
+            (exit("a") + "[[route]]\nvia = ['a']\n", None),
             ("[router]\nbackend = 'sam'\nnetwork-id = 77\n".to_owned(), Some("network-id under [router]")),
             ("[router]\nbackend = 'sam'\nreseed-file = '/a'\n".to_owned(), Some("with backend = \"sam\"")),
             ("[router]\nbackend = 'embedded'\nsam = '10.0.0.1:1'\n".to_owned(), Some("sam under [router]")),

@@ -101,6 +101,17 @@ impl StateDirectory {
         Some(Consequence::of(config, &error))
     }
 
+    /// What [`take`](Self::take) would say while another proxy is running with this state directory.
+    pub(crate) fn if_shared(config: &Config, path: &Path) -> Consequence {
+        Consequence::of(
+            config,
+            &format!(
+                "the state directory {} cannot be used: another i2p-socks is running with it",
+                path.display()
+            ),
+        )
+    }
+
     /// Refuses a configuration with persistent identities if this process does not have the directory: another proxy could use the
     /// same ones.
     pub(crate) fn refuse_persistent_keys(&self, config: &Config) -> Result<(), CommandError> {

@@ -4,10 +4,7 @@ use std::sync::Arc;
 
 use i2p_tunnel::{Outproxies, Routing};
 
-use crate::{
-    command_error::CommandError,
-    config::{Config, outproxy::OutproxyConfig},
-};
+use crate::{command_error::CommandError, config::Config};
 
 /// The routing of a configuration, the same for all tunnels. Reads the password files. Outproxies that `before` has too keep their
 /// counts and their state.
@@ -26,17 +23,13 @@ pub(crate) fn from_configuration(
 
 /// Warns of the risks of outproxies, and of outproxies and routes that are never used.
 pub(crate) fn warn_of_risks(config: &Config) {
-    let (used, unused): (Vec<_>, Vec<_>) = config.outproxy.iter().partition(|outproxy| {
-        config.route.iter().any(|route| route.outproxies().iter().any(|name| **name == *outproxy.name()))
-    });
-    let names = |outproxies: &[&OutproxyConfig]| {
-        outproxies.iter().map(|outproxy| outproxy.name()).collect::<Vec<_>>().join(", ")
-    };
+    let used: Vec<_> =
+        config.outproxy.iter().filter(|outproxy| config.has_route_to(outproxy.name())).collect();
     if !used.is_empty() {
         tracing::warn!(
             "requests for hosts outside I2P go through outproxies ({}). The operator of an outproxy sees which hosts are visited, \
              and can read and change everything that is not encrypted: use HTTPS or other encryption",
-            names(&used)
+            used.iter().map(|outproxy| outproxy.name()).collect::<Vec<_>>().join(", ")
         );
     }
     for outproxy in &used {
@@ -55,7 +48,7 @@ pub(crate) fn warn_of_risks(config: &Config) {
             first + 1
         );
     }
-    if !unused.is_empty() {
-        tracing::warn!("these outproxies are never used, because no route names them: {}", names(&unused));
+    if let Some(unused) = config.outproxies_without_route() {
+        tracing::warn!("{unused}");
     }
 }

@@ -2,7 +2,9 @@
 
 use std::{fs, net::TcpListener};
 
-use crate::common::i2p_socks;
+use sam_testkit::TestBridge;
+
+use crate::common::{Running, i2p_socks, output};
 
 /// The service has the variable in its environment, or a person tries another port.
 #[cfg(target_os = "linux")]
@@ -44,4 +46,55 @@ fn listeners_of_a_gateway_that_listen_replaces_are_warned_of() {
     let (code, [_, stderr]) =
         of("run", &["--listen", "127.0.0.1:0", "--router", "sam", "--sam", &free], None);
     assert_eq!((code, stderr.matches(&format!("{replaces}{all}")).count()), (Some(1), 1), "{stderr}");
+}
+
+#[cfg(unix)]
+#[tokio::test(flavor = "multi_thread")]
+async fn a_proxy_that_is_running_with_the_state_directory_is_warned_of() {
+    let bridge = TestBridge::start().await;
+    let dir = tempfile::tempdir().unwrap();
+    let (state, config) = (dir.path().join("state"), dir.path().join("config.toml"));
+    let shared = ["--state-dir", state.to_str().unwrap(), "--config", config.to_str().unwrap()];
+    let sam = bridge.address();
+    let listen = ["--router", "sam", "--sam", &sam, "--listen", "127.0.0.1:0"];
+    let warning = "\nwarning: a proxy is running with this state directory. A second i2p-socks run would ";
+    let cause = format!(
+        "the state directory {} cannot be used: another i2p-socks is running with it. ",
+        state.display()
+    );
+    fs::write(&config, "").unwrap();
+    let checked = || output(&[&["check"][..], &shared].concat());
+    let (_, before, _) = checked();
+    assert!(!before.contains("warning"), "{before}");
+    let mut first = Running::start(&[&["run"][..], &shared, &listen].concat());
+    first.ready();
+    let (code, stdout, stderr) = checked();
+    assert_eq!((code, stderr.as_str()), (Some(0), ""));
+    let what =
+        stdout.split_once(&format!("{warning}end if one of its addresses is in use, and otherwise warn: "));
+    let what = what.unwrap_or_else(|| panic!("{stdout}")).1.trim_end().to_owned();
+    assert!(what.starts_with(&cause), "{stdout}");
+    let mut second = Running::start(&[&["run"][..], &shared, &listen].concat());
+    second.stderr_line(&what);
+    drop(second);
+    fs::write(&config, "[[tunnel]]\nkey = 'persistent'\n").unwrap();
+    let (code, stdout, _) = checked();
+    let why =
+        stdout.split_once(&format!("{warning}end: ")).unwrap_or_else(|| panic!("{stdout}")).1.trim_end();
+    assert!(code == Some(0) && why.starts_with(&format!("{cause}Tunnel default has key")), "{stdout}");
+    let (code, _, stderr) = output(&[&["run"][..], &shared, &listen].concat());
+    assert!(code == Some(1) && stderr.contains(why), "{stderr}");
+}
+
+#[test]
+fn an_outproxy_without_a_route_is_warned_of() {
+    let dir = tempfile::tempdir().unwrap();
+    let config = dir.path().join("config.toml");
+    let exit = "[[outproxy]]\nname = 'exit'\nat = 'exit.i2p'\nprotocol = 'socks5'\n";
+    for (text, is_unused) in [(exit.to_owned(), true), (format!("{exit}[[route]]\nvia = 'exit'\n"), false)] {
+        fs::write(&config, &text).unwrap();
+        let (code, stdout, _) = output(&["check", "--config", config.to_str().unwrap()]);
+        let says = "\nwarning: these outproxies are never used, because no route names them: exit\n";
+        assert_eq!((code, stdout.contains(says)), (Some(0), is_unused), "{stdout}");
+    }
 }
