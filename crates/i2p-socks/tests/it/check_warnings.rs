@@ -98,3 +98,15 @@ fn an_outproxy_without_a_route_is_warned_of() {
         assert_eq!((code, stdout.contains(says)), (Some(0), is_unused), "{stdout}");
     }
 }
+
+/// Each has to be mended, and nobody has to check once for each.
+#[test]
+fn all_malformed_lines_of_a_users_file_are_reported_and_not_quoted() {
+    let dir = tempfile::tempdir().unwrap();
+    let users = dir.path().join("users");
+    fs::write(&users, "anna\n# a friend\nb:secret\n").unwrap();
+    let file = format!("tunnel.default.users-file={}", users.display());
+    let (code, _, stderr) = output(&["check", "-o", "tunnel.default.auth=required", "-o", &file]);
+    let says = "cannot be used: line 1: expected name:$argon2id$..., as `i2p-socks passwd` prints it; line 3: expected a hash";
+    assert!(code == Some(64) && stderr.contains(says) && !stderr.contains("secret"), "{stderr}");
+}

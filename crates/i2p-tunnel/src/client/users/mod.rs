@@ -32,6 +32,8 @@ const MAX_HASH_PASSES: u32 = 16;
 /// Pairs of name and password that one client may have under check at one time, the delay after a failure included. Others are
 /// refused unchecked, so that a client that guesses neither delays other clients nor tries more than this per second.
 const MAX_CHECKS_PER_CLIENT: usize = 16;
+/// How many malformed lines of a users file are reported.
+const MAX_REPORTED_LINES: usize = 20;
 /// Delay before a client learns that its password is wrong.
 const FAILURE_DELAY: Duration = Duration::from_secs(1);
 
@@ -116,33 +118,44 @@ pub enum UsersError {
     /// The operating system provides no random numbers.
     #[error(transparent)]
     Random(#[from] io::Error),
-    /// A line is malformed.
-    #[error("line {line}: {what}")]
-    Line {
-        /// Number of the line, from 1.
-        line: usize,
-        /// The mistake. Never quotes the line.
-        what: &'static str,
-    },
+    /// Lines are malformed: the number of each, from 1, and its mistake, which never quotes the line. Lines after the first of them
+    /// may be left out.
+    #[error("{}", in_words(.0))]
+    Lines(Vec<(usize, &'static str)>),
+}
+
+/// The first malformed lines, and that there are more.
+fn in_words(lines: &[(usize, &'static str)]) -> String {
+    let shown: Vec<_> =
+        lines.iter().take(MAX_REPORTED_LINES).map(|(line, what)| format!("line {line}: {what}")).collect();
+    shown.join("; ") + if lines.len() > MAX_REPORTED_LINES { "; and more lines" } else { "" }
 }
 
 impl Users {
     /// Reads the text of a users file: lines `name:$argon2id$...`. Empty lines and lines that begin with `#` are ignored.
     ///
     /// # Errors
-    /// [`UsersError::Line`] for a malformed line, [`UsersError::Random`] if the operating system provides no random numbers.
+    /// [`UsersError::Lines`] for malformed lines, [`UsersError::Random`] if the operating system provides no random numbers.
     pub fn parse(text: &str) -> Result<Self, UsersError> {
-        let mut known = HashMap::new();
+        let (mut known, mut malformed) = (HashMap::new(), Vec::new());
         for (index, line) in text.lines().enumerate() {
             let line = line.trim_end();
             if line.is_empty() || line.starts_with('#') {
                 continue;
             }
-            let at = |what| UsersError::Line { line: index + 1, what };
-            let (name, hash) = parse_line(line).map_err(at)?;
-            if known.insert(name.as_bytes().to_vec(), KnownUser::new(hash)).is_some() {
-                return Err(at("an earlier line has the same name"));
+            let mistake = match parse_line(line) {
+                Ok((name, hash)) => known
+                    .insert(name.as_bytes().to_vec(), KnownUser::new(hash))
+                    .map(|_| "an earlier line has the same name"),
+                Err(mistake) => Some(mistake),
+            };
+            malformed.extend(mistake.map(|what| (index + 1, what)));
+            if malformed.len() > MAX_REPORTED_LINES {
+                break;
             }
+        }
+        if !malformed.is_empty() {
+            return Err(UsersError::Lines(malformed));
         }
         let mut key = [0; 32];
         getrandom::fill(&mut key).map_err(io::Error::other)?;

@@ -232,7 +232,7 @@ fn errors_name_the_malformed_line_and_do_not_quote_it() {
     ] {
         let error = Users::parse(text).unwrap_err();
         assert!(
-            matches!(error, UsersError::Line { line: at, what } if at == line && what.contains(says)),
+            matches!(&error, UsersError::Lines(lines) if matches!(&lines[..], [(at, what)] if *at == line && what.contains(says))),
             "{text}: {error}"
         );
         assert!(!error.to_string().contains("secret"));
@@ -241,6 +241,22 @@ fn errors_name_the_malformed_line_and_do_not_quote_it() {
     assert!(
         Users::parse(&twice).unwrap_err().to_string().contains("line 2: an earlier line has the same name")
     );
+}
+
+#[test]
+fn all_malformed_lines_are_named_up_to_a_limit() {
+    let text = format!("anna\n{}\nb:secret\n", line("c", "secret"));
+    let expected = "line 1: expected name:$argon2id$..., as `i2p-socks passwd` prints it; \
+                    line 3: expected a hash that begins with $argon2id$ after the name";
+    assert_eq!(Users::parse(&text).unwrap_err().to_string(), expected);
+    for (lines, is_cut) in [(MAX_REPORTED_LINES, false), (MAX_REPORTED_LINES + 9, true)] {
+        let said = Users::parse(&"anna\n".repeat(lines)).unwrap_err().to_string();
+        assert_eq!(
+            (said.matches("line ").count(), said.ends_with("; and more lines")),
+            (20, is_cut),
+            "{said}"
+        );
+    }
 }
 
 #[tokio::test]
