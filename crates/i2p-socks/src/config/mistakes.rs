@@ -208,10 +208,17 @@ fn within<'a, 'i>(value: &'a mut Spanned<DeValue<'i>>, at: &Range<usize>) -> Opt
     }
 }
 
+/// What toml says of a key or a table that there is already.
+const DUPLICATE_KEY: &str = "duplicate key";
+
 /// A mistake in a line that is not TOML. Most often, a text has no quotes.
 fn of_syntax(text: &str, error: Error) -> Mistake {
     let line = error.span().and_then(|span| text.lines().nth(line_at(text, span.start) - 1));
     let mistake = Mistake::from(error);
+    if mistake.text == DUPLICATE_KEY {
+        let text = format!("{DUPLICATE_KEY}: an earlier line has it as well; keep one of them");
+        return Mistake { text, ..mistake };
+    }
     match line.and_then(text_without_quotes) {
         Some(value) => Mistake { text: quotes_needed(value), ..mistake },
         None => mistake,
