@@ -59,13 +59,24 @@ struct FamilyRules {
 pub(crate) fn rules(config: &Config, tunnel: &str, interface: &Interface) -> Result<String, CommandError> {
     let tunnels = config.tunnels();
     let found = tunnels.iter().find(|found| found.name() == tunnel);
-    let found = found.ok_or_else(|| {
-        CommandError::usage(format_args!(
-            "there is no [[tunnel]] with the name {tunnel}: choose another --tunnel"
-        ))
-    })?;
+    let found = found.ok_or_else(|| no_tunnel(config, tunnel))?;
     let families = families(found)?;
     Ok(file(tunnel, interface, &families))
+}
+
+fn no_tunnel(config: &Config, tunnel: &str) -> CommandError {
+    let tunnels = config.tunnels();
+    let names = tunnels.iter().map(TunnelConfig::name).collect::<Vec<_>>().join(", ");
+    match config.file() {
+        Some(file) => CommandError::usage(format_args!(
+            "there is no [[tunnel]] with the name {tunnel} in {}, only {names}: choose another --tunnel or --config",
+            file.display()
+        )),
+        None => CommandError::usage(format_args!(
+            "there is no [[tunnel]] with the name {tunnel}: no configuration file was read, and by default there is only {names}. \
+             Name the file with --config FILE"
+        )),
+    }
 }
 
 fn families(tunnel: &TunnelConfig) -> Result<Vec<FamilyRules>, CommandError> {
@@ -220,7 +231,8 @@ mod tests {
         }
         let config = Config::default();
         let error = rules(&config, "lan", &Interface("br0".into())).unwrap_err().to_string();
-        assert!(error.contains("there is no [[tunnel]] with the name lan"), "{error}");
+        let says = "there is no [[tunnel]] with the name lan: no configuration file was read, and by default there is only default.";
+        assert!(error.contains(says), "{error}");
     }
 
     #[test]

@@ -46,6 +46,30 @@ fn manual_pages_and_completions_know_the_commands() {
 }
 
 #[test]
+fn a_tunnel_for_rules_that_is_not_there_is_answered_with_where_it_was_looked_for() {
+    let dir = tempfile::tempdir().unwrap();
+    let config = dir.path().join("config.toml");
+    fs::write(&config, "[[tunnel]]\nname = 'a'\n[[tunnel]]\nname = 'b'\nlisten = '127.0.0.1:1'\n").unwrap();
+    let config = config.to_str().unwrap();
+    let words = ["generate", "nftables", "--interface", "br0", "--tunnel", "lan"];
+    for (more, says) in [
+        (
+            &["--config", config][..],
+            format!(" with the name lan in {config}, only a, b: choose another --tunnel or --config\n"),
+        ),
+        (
+            &[],
+            " with the name lan: no configuration file was read, and by default there is only default. Name"
+                .to_owned(),
+        ),
+    ] {
+        let (code, stdout, stderr) = output(&[&words[..], more].concat());
+        assert_eq!((code, stdout.as_str()), (Some(64), ""), "{stderr}");
+        assert!(stderr.contains(&says), "{stderr}");
+    }
+}
+
+#[test]
 fn the_units_are_those_of_dist() {
     let unit = generated(&["unit"]);
     assert_eq!(unit, include_str!("../../dist/i2p-socks.service"));
