@@ -2,4 +2,19 @@
 #![no_std]
 #![forbid(unsafe_code)]
 
+extern crate alloc;
+
+mod filter;
 pub mod http;
+mod irc;
+mod line;
+mod output;
+mod report;
+mod rule;
+
+pub use self::{
+    filter::{Filter, Protocol},
+    output::{Next, Output},
+    report::{Action, Cut, Event, Subject},
+    rule::{ListedRule, Place, Rule, Side},
+};

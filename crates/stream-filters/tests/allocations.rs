@@ -1,4 +1,4 @@
-//! Deciding on a field allocates nothing.
+//! Deciding on a field allocates nothing, and a filter holds little, whatever comes.
 //!
 //! This is a program of its own, because a counting allocator replaces the global allocator of the whole process.
 #![allow(unsafe_code, reason = "the trait of allocators is unsafe; this one forwards every call")]
@@ -8,24 +8,31 @@ use std::{
     cell::Cell,
 };
 
-use stream_filters::http::{Request, Via, answer_field};
+use stream_filters::{
+    Filter, Output, Protocol,
+    http::{Request, Via, answer_field},
+};
 
 struct Counting;
 
 thread_local! {
     /// Allocations of this thread only: the test harness allocates on others.
     static COUNT: Cell<usize> = const { Cell::new(0) };
+    /// Bytes that this thread has allocated and not given back.
+    static LIVE: Cell<usize> = const { Cell::new(0) };
 }
 
 // SAFETY: both methods forward their arguments unchanged to the system's allocator.
 unsafe impl GlobalAlloc for Counting {
     unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
         COUNT.set(COUNT.get() + 1);
+        LIVE.set(LIVE.get().wrapping_add(layout.size()));
         // SAFETY: the caller keeps the trait's promises.
         unsafe { System.alloc(layout) }
     }
 
     unsafe fn dealloc(&self, pointer: *mut u8, layout: Layout) {
+        LIVE.set(LIVE.get().wrapping_sub(layout.size()));
         // SAFETY: the caller keeps the trait's promises.
         unsafe { System.dealloc(pointer, layout) }
     }
@@ -67,3 +74,39 @@ fn deciding_on_fields_allocates_nothing() {
     });
     assert_eq!(count, 0);
 }
+
+/// What a filter may hold: the longest line of each direction, twice, since a vector doubles, and some more.
+const MAX_HELD_BYTES: usize = 64 * 1024;
+
+#[test]
+fn filters_hold_little() {
+    let mut output = Output::default();
+    for protocol in Protocol::ALL {
+        for text in ENDLESS {
+            let chunk = text.repeat(4096 / text.len());
+            let mut filter = Filter::new(*protocol);
+            let before = LIVE.get();
+            for _ in 0..60 {
+                let is_cut = filter.client(chunk.as_bytes(), &mut output).is_err()
+                    || filter.server(chunk.as_bytes(), &mut output).is_err();
+                output = Output::default();
+                let held = LIVE.get().wrapping_sub(before);
+                assert!(held <= MAX_HELD_BYTES, "{protocol:?} holds {held} bytes of {text:?}");
+                if is_cut {
+                    break;
+                }
+            }
+        }
+    }
+}
+
+/// Texts that say the same for ever.
+const ENDLESS: &[&str] = &[
+    "x",
+    " ",
+    "\n",
+    "a\r\n",
+    "PING 123456789012345678901234567890123456789012345678901234567890\r\n",
+    "@a=b;c;d;e PRIVMSG #c :hi\r\n",
+    "PRIVMSG #c :\x01VERSION\x01\r\n",
+];

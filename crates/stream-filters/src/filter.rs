@@ -1,0 +1,117 @@
+use alloc::vec::Vec;
+
+use crate::{Cut, ListedRule, Next, Output, irc};
+
+/// The protocols that a [`Filter`] knows.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum Protocol {
+    /// Internet Relay Chat: RFC 1459, RFC 2812, IRCv3.
+    Irc,
+}
+
+impl Protocol {
+    /// All protocols.
+    pub const ALL: &'static [Self] = &[Self::Irc];
+
+    /// The protocol's name in lower case, for configuration and logs.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Irc => "irc",
+        }
+    }
+
+    /// The rules of the filter, with their reasons and an example each. What no rule names does not pass.
+    #[must_use]
+    pub fn rules(self) -> Vec<ListedRule> {
+        match self {
+            Self::Irc => irc::rules(),
+        }
+    }
+}
+
+/// A filter for one connection, for both of its directions.
+///
+/// The caller gives it each chunk that it has read, in the order in which it reads them, and sends on what it gets in place of it. How
+/// the bytes are split into chunks does not matter. A line is held until its end has come, so a line without an end does not pass.
+/// [`Next::Release`] is for both directions.
+#[derive(Debug)]
+pub struct Filter {
+    machine: Machine,
+    state: State,
+}
+
+#[derive(Debug, Clone, Copy)]
+enum State {
+    /// The client has not sent anything.
+    New,
+    Open,
+    Released,
+    Cut(Cut),
+}
+
+#[derive(Debug)]
+enum Machine {
+    Irc(irc::Irc),
+}
+
+/// The first byte of TLS records with a ClientHello. No line of a protocol begins with it.
+const TLS_HANDSHAKE: u8 = 0x16;
+
+impl Filter {
+    /// A filter for a new connection.
+    #[must_use]
+    pub fn new(protocol: Protocol) -> Self {
+        let machine = match protocol {
+            Protocol::Irc => Machine::Irc(irc::Irc::default()),
+        };
+        Self { machine, state: State::New }
+    }
+
+    /// Filters a chunk from the client, and appends to the output what the server gets.
+    ///
+    /// # Errors
+    /// If the stream must end. The server still gets what is in the output. Each further call fails, too.
+    pub fn client(&mut self, chunk: &[u8], output: &mut Output) -> Result<Next, Cut> {
+        if let (State::New, Some(first)) = (self.state, chunk.first()) {
+            self.state = if *first == TLS_HANDSHAKE { State::Cut(Cut::Tls) } else { State::Open };
+        }
+        self.step(chunk, output, |machine, output| match machine {
+            Machine::Irc(irc) => irc.client(chunk, output),
+        })
+    }
+
+    /// Filters a chunk from the server, and appends to the output what the client gets.
+    ///
+    /// # Errors
+    /// If the stream must end. The client still gets what is in the output. Each further call fails, too.
+    pub fn server(&mut self, chunk: &[u8], output: &mut Output) -> Result<Next, Cut> {
+        self.step(chunk, output, |machine, output| match machine {
+            Machine::Irc(irc) => irc.server(chunk, output),
+        })
+    }
+
+    fn step(
+        &mut self,
+        chunk: &[u8],
+        output: &mut Output,
+        filter: impl FnOnce(&mut Machine, &mut Output) -> Result<Next, Cut>,
+    ) -> Result<Next, Cut> {
+        match self.state {
+            State::Cut(cut) => return Err(cut),
+            State::Released => {
+                output.bytes.extend_from_slice(chunk);
+                return Ok(Next::Release);
+            }
+            State::New | State::Open => {}
+        }
+        let next = filter(&mut self.machine, output);
+        match next {
+            Ok(Next::Filter) => {}
+            Ok(Next::Release) => self.state = State::Released,
+            Err(cut) => self.state = State::Cut(cut),
+        }
+        next
+    }
+}

@@ -1,0 +1,99 @@
+use alloc::vec::Vec;
+
+use crate::Cut;
+
+/// Takes lines out of chunks. It holds a line whose end has not come yet, up to a limit, and copies nothing else.
+///
+/// A line ends at CR, LF or both. Programs disagree on whether one of them alone ends a line; what one takes for the middle of a line
+/// must not be a command for the other. So a filter takes every end, and writes CR LF.
+#[derive(Debug)]
+pub(crate) struct Lines {
+    held: Vec<u8>,
+    limit: usize,
+    /// The line that is held was given to the caller.
+    is_given: bool,
+    /// The last line ended at a CR. An LF that follows belongs to it.
+    is_after_cr: bool,
+}
+
+impl Lines {
+    /// Lines of at most this many bytes, without their ends.
+    pub(crate) const fn new(limit: usize) -> Self {
+        Self { held: Vec::new(), limit, is_given: false, is_after_cr: false }
+    }
+
+    /// Takes the next line out of the chunk, without its end. `None` once the chunk is used up; the rest of it is held.
+    ///
+    /// # Errors
+    /// If the line is too long.
+    pub(crate) fn next<'l, 'c: 'l>(&'l mut self, chunk: &mut &'c [u8]) -> Result<Option<&'l [u8]>, Cut> {
+        if self.is_given {
+            self.held.clear();
+            self.is_given = false;
+        }
+        self.skip_end(chunk);
+        let end = chunk.iter().position(|byte| matches!(byte, b'\r' | b'\n'));
+        let (line, tail) = chunk.split_at(end.unwrap_or(chunk.len()));
+        if self.held.len() + line.len() > self.limit {
+            return Err(Cut::LineTooLong { limit: self.limit });
+        }
+        let Some((last, tail)) = tail.split_first() else {
+            self.held.extend_from_slice(line);
+            *chunk = tail;
+            return Ok(None);
+        };
+        *chunk = tail;
+        self.is_after_cr = *last == b'\r';
+        if self.held.is_empty() {
+            return Ok(Some(line));
+        }
+        self.held.extend_from_slice(line);
+        self.is_given = true;
+        Ok(Some(&self.held))
+    }
+
+    /// Takes the rest of the last line's end out of the chunk. Whoever reads bytes that are no lines calls it first.
+    pub(crate) fn skip_end(&mut self, chunk: &mut &[u8]) {
+        if let (true, Some((first, tail))) = (self.is_after_cr, chunk.split_first()) {
+            self.is_after_cr = false;
+            if *first == b'\n' {
+                *chunk = tail;
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use alloc::{vec, vec::Vec};
+
+    use super::*;
+
+    fn lines(chunks: &[&[u8]]) -> Result<Vec<Vec<u8>>, Cut> {
+        let (mut reader, mut lines) = (Lines::new(5), vec![]);
+        for mut chunk in chunks.iter().copied() {
+            while let Some(line) = reader.next(&mut chunk)? {
+                lines.push(line.to_vec());
+            }
+        }
+        Ok(lines)
+    }
+
+    #[test]
+    fn every_end_is_an_end() {
+        let input = b"a\r\nb\rc\n\r\n\n\r\rd\r\n";
+        let expected: Vec<Vec<u8>> =
+            [&b"a"[..], b"b", b"c", b"", b"", b"", b"", b"d"].iter().map(|line| line.to_vec()).collect();
+        assert_eq!(lines(&[input]).unwrap(), expected);
+        let single: Vec<&[u8]> = input.chunks(1).collect();
+        assert_eq!(lines(&single).unwrap(), expected);
+    }
+
+    #[test]
+    fn a_line_has_a_limit() {
+        assert_eq!(lines(&[b"12345\n12345", b"\n"]).unwrap(), [b"12345", b"12345"]);
+        for chunks in [&[&b"123456"[..]][..], &[b"123456\n"], &[b"123", b"456"], &[b"12345", b"6\n"]] {
+            assert_eq!(lines(chunks), Err(Cut::LineTooLong { limit: 5 }));
+        }
+    }
+}

@@ -1,0 +1,135 @@
+//! What a filter tells its caller: events, and the reason for ending a stream. Neither holds anything of what was said.
+
+use core::{error::Error, fmt};
+
+/// Something that a filter did.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct Event {
+    /// What was done.
+    pub action: Action,
+    /// What it was done to.
+    pub subject: Subject,
+}
+
+impl Event {
+    pub(crate) const fn removed(subject: Subject) -> Self {
+        Self { action: Action::Removed, subject }
+    }
+
+    pub(crate) const fn replaced(subject: Subject) -> Self {
+        Self { action: Action::Replaced, subject }
+    }
+}
+
+impl fmt::Display for Event {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: {}", self.action, self.subject)
+    }
+}
+
+/// What a filter does to what it does not pass.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum Action {
+    /// The other side does not get it.
+    Removed,
+    /// The other side gets the same in place of it, whoever the user is.
+    Replaced,
+}
+
+impl fmt::Display for Action {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Removed => "removed",
+            Self::Replaced => "replaced",
+        })
+    }
+}
+
+/// Declares the subjects with the words that name them.
+macro_rules! subjects {
+    ($($(#[$doc:meta])* $name:ident = $words:literal,)*) => {
+        /// What a filter removes or replaces. It is a kind, never a value, so it can be logged, counted and shown.
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+        #[non_exhaustive]
+        pub enum Subject {
+            $($(#[$doc])* $name,)*
+        }
+
+        impl Subject {
+            /// All subjects.
+            pub const ALL: &'static [Self] = &[$(Self::$name,)*];
+
+            /// The words that name it.
+            #[must_use]
+            pub const fn as_str(self) -> &'static str {
+                match self {
+                    $(Self::$name => $words,)*
+                }
+            }
+        }
+    };
+}
+
+subjects! {
+    /// The name of the user's account on this machine.
+    UserName = "user name",
+    /// The name of a person, as this machine knows it.
+    RealName = "real name",
+    /// The name of this machine.
+    HostName = "host name",
+    /// A text that programs fill in by themselves, such as the one with which a person leaves.
+    FarewellText = "farewell text",
+    /// A text by which a program measures a delay. Many hold the time of this machine.
+    PingText = "text of a ping",
+    /// A question to a program, or its answer.
+    ProgramQuery = "question to a program, or its answer",
+    /// An offer to connect to an address of this machine, or a request to connect to another one.
+    DirectConnection = "offer of a direct connection",
+    /// When a person types.
+    Typing = "typing notification",
+    /// A tag of a message that the filter does not know.
+    UnknownTag = "unknown tag",
+    /// A command that the filter does not know.
+    UnknownCommand = "unknown command",
+    /// A command that names this machine or another address.
+    RefusedCommand = "refused command",
+    /// A line that is not one of the protocol.
+    Malformed = "malformed line",
+    /// A capability of the server that the filter cannot look into.
+    Capability = "capability",
+    /// A way to log in that names this machine or its user.
+    LoginMechanism = "login mechanism",
+    /// A request of the server to connect to another one.
+    Redirect = "redirect to another server",
+}
+
+impl fmt::Display for Subject {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+/// Why a filter ends a stream.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum Cut {
+    /// A line has no end within the limit of the protocol.
+    LineTooLong {
+        /// The limit in bytes, without the line's end.
+        limit: usize,
+    },
+    /// The client speaks TLS where the filter expects the protocol in clear text. It could look at nothing.
+    Tls,
+}
+
+impl fmt::Display for Cut {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::LineTooLong { limit } => write!(f, "a line is longer than {limit} bytes"),
+            Self::Tls => f.write_str("the client speaks TLS, into which a filter cannot look"),
+        }
+    }
+}
+
+impl Error for Cut {}

@@ -1,0 +1,57 @@
+//! Filters of streams. In the input, the byte FF stands for "now the other side speaks"; the client begins.
+
+use stream_filters::{Cut, Event, Filter, Next, Output, Protocol};
+
+/// What came out: the bytes for the server, those for the client, the events, and how it ended.
+type Outcome = (Vec<u8>, Vec<u8>, Vec<Event>, Result<Next, Cut>);
+
+fn run(protocol: Protocol, input: &[u8], piece: usize) -> Outcome {
+    let mut filter = Filter::new(protocol);
+    let (mut to_server, mut to_client, mut events) = (Output::default(), Output::default(), vec![]);
+    let mut end = Ok(Next::Filter);
+    for (turn, words) in input.split(|&byte| byte == 0xff).enumerate() {
+        for chunk in words.chunks(piece) {
+            let is_client = turn % 2 == 0;
+            let output = if is_client { &mut to_server } else { &mut to_client };
+            end = if is_client { filter.client(chunk, output) } else { filter.server(chunk, output) };
+            events.append(&mut output.events);
+            if end.is_err() {
+                return (to_server.bytes, to_client.bytes, events, end);
+            }
+        }
+    }
+    (to_server.bytes, to_client.bytes, events, end)
+}
+
+/// Runs the filter over the whole, and over single bytes.
+fn run_both(protocol: Protocol, input: &[u8]) -> Outcome {
+    let outcome = run(protocol, input, usize::MAX);
+    assert_eq!(outcome, run(protocol, input, 1), "the result depends on the chunks");
+    outcome
+}
+
+/// A conversation on IRC: chunks change nothing, each line out is one of IRC, and the only message between programs is an action.
+///
+/// # Panics
+/// If the property does not hold.
+pub fn filter_irc(input: &[u8]) {
+    let (to_server, to_client, _, _) = run_both(Protocol::Irc, input);
+    for bytes in [&to_server, &to_client] {
+        for line in bytes.split_inclusive(|&byte| byte == b'\n') {
+            let line = line.strip_suffix(b"\r\n").unwrap_or_default();
+            assert!(!line.is_empty(), "a line without its end, or without words");
+            assert!(!line.iter().any(|byte| matches!(byte, 0 | 0x10 | b'\r')), "a reserved byte");
+            if let Some(start) = line.iter().position(|&byte| byte == 1) {
+                let name = line.get(start + 1..start + 7).unwrap_or_default();
+                assert!(name.eq_ignore_ascii_case(b"ACTION"), "a message to a program");
+            }
+        }
+    }
+    let again = run(Protocol::Irc, &to_server, usize::MAX).0;
+    assert_eq!(lines_without_pings(&to_server), lines_without_pings(&again), "a second pass changes more");
+}
+
+/// The number of a ping may change.
+fn lines_without_pings(bytes: &[u8]) -> Vec<&[u8]> {
+    bytes.split(|&byte| byte == b'\n').filter(|line| !line.windows(5).any(|part| part == b"PING ")).collect()
+}
