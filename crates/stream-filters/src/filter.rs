@@ -1,6 +1,6 @@
 use alloc::vec::Vec;
 
-use crate::{Cut, ListedRule, Next, Output, irc};
+use crate::{Cut, ListedRule, Next, Output, irc, smtp};
 
 /// The protocols that a [`Filter`] knows.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -8,17 +8,20 @@ use crate::{Cut, ListedRule, Next, Output, irc};
 pub enum Protocol {
     /// Internet Relay Chat: RFC 1459, RFC 2812, IRCv3.
     Irc,
+    /// Submission of mail: RFC 5321, RFC 6409.
+    Smtp,
 }
 
 impl Protocol {
     /// All protocols.
-    pub const ALL: &'static [Self] = &[Self::Irc];
+    pub const ALL: &'static [Self] = &[Self::Irc, Self::Smtp];
 
     /// The protocol's name in lower case, for configuration and logs.
     #[must_use]
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::Irc => "irc",
+            Self::Smtp => "smtp",
         }
     }
 
@@ -27,6 +30,7 @@ impl Protocol {
     pub fn rules(self) -> Vec<ListedRule> {
         match self {
             Self::Irc => irc::rules(),
+            Self::Smtp => smtp::rules(),
         }
     }
 }
@@ -54,6 +58,7 @@ enum State {
 #[derive(Debug)]
 enum Machine {
     Irc(irc::Irc),
+    Smtp(smtp::Smtp),
 }
 
 /// The first byte of TLS records with a ClientHello. No line of a protocol begins with it.
@@ -65,6 +70,7 @@ impl Filter {
     pub fn new(protocol: Protocol) -> Self {
         let machine = match protocol {
             Protocol::Irc => Machine::Irc(irc::Irc::default()),
+            Protocol::Smtp => Machine::Smtp(smtp::Smtp::default()),
         };
         Self { machine, state: State::New }
     }
@@ -79,6 +85,7 @@ impl Filter {
         }
         self.step(chunk, output, |machine, output| match machine {
             Machine::Irc(irc) => irc.client(chunk, output),
+            Machine::Smtp(smtp) => smtp.client(chunk, output),
         })
     }
 
@@ -89,6 +96,7 @@ impl Filter {
     pub fn server(&mut self, chunk: &[u8], output: &mut Output) -> Result<Next, Cut> {
         self.step(chunk, output, |machine, output| match machine {
             Machine::Irc(irc) => irc.server(chunk, output),
+            Machine::Smtp(smtp) => smtp.server(chunk, output),
         })
     }
 

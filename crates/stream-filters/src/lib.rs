@@ -11,6 +11,8 @@ mod line;
 mod output;
 mod report;
 mod rule;
+mod sasl;
+mod smtp;
 
 pub use self::{
     filter::{Filter, Protocol},

@@ -5,24 +5,25 @@ use crate::Cut;
 /// Takes lines out of chunks. It holds a line whose end has not come yet, up to a limit, and copies nothing else.
 ///
 /// A line ends at CR, LF or both. Programs disagree on whether one of them alone ends a line; what one takes for the middle of a line
-/// must not be a command for the other. So a filter takes every end, and writes CR LF.
+/// must not be a command for the other. So a filter takes every end, and writes CR LF. The byte after a CR decides which end it is, so
+/// a line is held until that has come.
 #[derive(Debug)]
 pub(crate) struct Lines {
+    /// The line so far, with its CR if that came last.
     held: Vec<u8>,
     limit: usize,
     /// The line that is held was given to the caller.
     is_given: bool,
-    /// The last line ended at a CR. An LF that follows belongs to it.
-    is_after_cr: bool,
 }
 
 impl Lines {
     /// Lines of at most this many bytes, without their ends.
     pub(crate) const fn new(limit: usize) -> Self {
-        Self { held: Vec::new(), limit, is_given: false, is_after_cr: false }
+        Self { held: Vec::new(), limit, is_given: false }
     }
 
-    /// Takes the next line out of the chunk, without its end. `None` once the chunk is used up; the rest of it is held.
+    /// Takes the next line out of the chunk, without its end. `None` once the chunk is used up; the rest of it is held. After a line,
+    /// the chunk begins with the byte that follows its end.
     ///
     /// # Errors
     /// If the line is too long.
@@ -31,35 +32,34 @@ impl Lines {
             self.held.clear();
             self.is_given = false;
         }
-        self.skip_end(chunk);
+        if chunk.is_empty() {
+            return Ok(None);
+        }
+        if self.held.last() == Some(&b'\r') {
+            *chunk = chunk.strip_prefix(b"\n").unwrap_or(chunk);
+            self.held.pop();
+            self.is_given = true;
+            return Ok(Some(&self.held));
+        }
         let end = chunk.iter().position(|byte| matches!(byte, b'\r' | b'\n'));
         let (line, tail) = chunk.split_at(end.unwrap_or(chunk.len()));
         if self.held.len() + line.len() > self.limit {
             return Err(Cut::LineTooLong { limit: self.limit });
         }
-        let Some((last, tail)) = tail.split_first() else {
-            self.held.extend_from_slice(line);
-            *chunk = tail;
-            return Ok(None);
-        };
-        *chunk = tail;
-        self.is_after_cr = *last == b'\r';
+        match tail {
+            [] | [b'\r'] => {
+                self.held.extend_from_slice(chunk);
+                *chunk = &[];
+                return Ok(None);
+            }
+            [b'\r', b'\n', rest @ ..] | [_, rest @ ..] => *chunk = rest,
+        }
         if self.held.is_empty() {
             return Ok(Some(line));
         }
         self.held.extend_from_slice(line);
         self.is_given = true;
         Ok(Some(&self.held))
-    }
-
-    /// Takes the rest of the last line's end out of the chunk. Whoever reads bytes that are no lines calls it first.
-    pub(crate) fn skip_end(&mut self, chunk: &mut &[u8]) {
-        if let (true, Some((first, tail))) = (self.is_after_cr, chunk.split_first()) {
-            self.is_after_cr = false;
-            if *first == b'\n' {
-                *chunk = tail;
-            }
-        }
     }
 }
 
@@ -81,7 +81,7 @@ mod tests {
 
     #[test]
     fn every_end_is_an_end() {
-        let input = b"a\r\nb\rc\n\r\n\n\r\rd\r\n";
+        let input = b"a\r\nb\rc\n\r\n\n\r\rd\r\n\r";
         let expected: Vec<Vec<u8>> =
             [&b"a"[..], b"b", b"c", b"", b"", b"", b"", b"d"].iter().map(|line| line.to_vec()).collect();
         assert_eq!(lines(&[input]).unwrap(), expected);

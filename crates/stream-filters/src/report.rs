@@ -92,8 +92,22 @@ subjects! {
     UnknownTag = "unknown tag",
     /// A command that the filter does not know.
     UnknownCommand = "unknown command",
-    /// A command that names this machine or another address.
-    RefusedCommand = "refused command",
+    /// An address of this machine or of another one, in a command.
+    Address = "address in a command",
+    /// Words that a command does not need.
+    Words = "words after a command",
+    /// A parameter that the filter does not know.
+    UnknownParameter = "unknown parameter",
+    /// A header field that the filter does not know.
+    UnknownField = "unknown header field",
+    /// The name of a program, and its version.
+    Program = "name of a program",
+    /// The time zone of this machine.
+    TimeZone = "time zone",
+    /// What a message is called. Most programs put the name of this machine into it.
+    MessageId = "identifier of a message",
+    /// A record of the way that a message has taken.
+    Trace = "record of a message's way",
     /// A line that is not one of the protocol.
     Malformed = "malformed line",
     /// A capability of the server that the filter cannot look into.
@@ -119,6 +133,15 @@ pub enum Cut {
         /// The limit in bytes, without the line's end.
         limit: usize,
     },
+    /// A client sent more before the server had answered a command after which it has to wait. What that is depends on the answer.
+    EarlyData,
+    /// More commands than this wait for answers.
+    TooManyCommands {
+        /// The limit.
+        limit: usize,
+    },
+    /// A client sends parts of a message whose bytes are no lines. No server offered that.
+    Chunking,
     /// The client speaks TLS where the filter expects the protocol in clear text. It could look at nothing.
     Tls,
 }
@@ -127,6 +150,13 @@ impl fmt::Display for Cut {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::LineTooLong { limit } => write!(f, "a line is longer than {limit} bytes"),
+            Self::EarlyData => {
+                f.write_str("the client sent more before it had the answer that it has to wait for")
+            }
+            Self::TooManyCommands { limit } => write!(f, "more than {limit} commands wait for answers"),
+            Self::Chunking => f.write_str(
+                "the client sends a message in chunks, which the filter had left out of the capabilities",
+            ),
             Self::Tls => f.write_str("the client speaks TLS, into which a filter cannot look"),
         }
     }

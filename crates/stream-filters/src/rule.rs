@@ -17,6 +17,12 @@ pub enum Place {
     Command,
     /// A tag before a message.
     Tag,
+    /// A parameter of a command.
+    Parameter,
+    /// A header field of a message.
+    Field,
+    /// A capability that the server offers.
+    Capability,
 }
 
 /// One rule of a filter.

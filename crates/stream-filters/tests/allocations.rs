@@ -9,7 +9,7 @@ use std::{
 };
 
 use stream_filters::{
-    Filter, Output, Protocol,
+    Filter, Output, Protocol, Side,
     http::{Request, Via, answer_field},
 };
 
@@ -81,11 +81,18 @@ const MAX_HELD_BYTES: usize = 64 * 1024;
 #[test]
 fn filters_hold_little() {
     let mut output = Output::default();
-    for protocol in Protocol::ALL {
+    let plain = Protocol::ALL.iter().map(|protocol| (*protocol, &[][..]));
+    for (protocol, beginning) in plain.chain(BEGINNINGS.iter().copied()) {
         for text in ENDLESS {
             let chunk = text.repeat(4096 / text.len());
-            let mut filter = Filter::new(*protocol);
             let before = LIVE.get();
+            let mut filter = Filter::new(protocol);
+            for (side, words) in beginning {
+                match side {
+                    Side::Client => filter.client(words.as_bytes(), &mut output).unwrap(),
+                    Side::Server => filter.server(words.as_bytes(), &mut output).unwrap(),
+                };
+            }
             for _ in 0..60 {
                 let is_cut = filter.client(chunk.as_bytes(), &mut output).is_err()
                     || filter.server(chunk.as_bytes(), &mut output).is_err();
@@ -100,12 +107,28 @@ fn filters_hold_little() {
     }
 }
 
+/// Conversations after which other bytes are expected.
+const BEGINNINGS: &[(Protocol, &[(Side, &str)])] = &[
+    (
+        Protocol::Smtp,
+        &[(Side::Client, "DATA\r\n"), (Side::Server, "220 hi\r\n354 go\r\n"), (Side::Client, "Date:")],
+    ),
+    (
+        Protocol::Smtp,
+        &[(Side::Client, "DATA\r\n"), (Side::Server, "220 hi\r\n354 go\r\n"), (Side::Client, "\r\n")],
+    ),
+];
+
 /// Texts that say the same for ever.
 const ENDLESS: &[&str] = &[
     "x",
     " ",
     "\n",
     "a\r\n",
+    "250-x\r\n",
+    "References: <a@b.i2p>\r\n <c@d.i2p>\r\n",
+    " x\r\n",
+    "RSET\r\n",
     "PING 123456789012345678901234567890123456789012345678901234567890\r\n",
     "@a=b;c;d;e PRIVMSG #c :hi\r\n",
     "PRIVMSG #c :\x01VERSION\x01\r\n",

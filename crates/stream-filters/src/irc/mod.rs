@@ -13,12 +13,13 @@ use alloc::vec::Vec;
 use self::{
     message::Message,
     ping::Pings,
-    rules::{CLIENT, FromClient, FromServer, REFUSED_CAPABILITIES, REFUSED_MECHANISMS, SERVER, TAGS},
+    rules::{CLIENT, FromClient, FromServer, REFUSED_CAPABILITIES, SERVER, TAGS},
 };
 use crate::{
     Cut, ListedRule, Next, Output, Subject,
     line::Lines,
     rule::{Place, Side, find, listed},
+    sasl,
 };
 
 /// 4,096 bytes of tags and 512 of the message, with CR LF.
@@ -98,6 +99,9 @@ fn client_line(line: &[u8], pings: &mut Pings, output: &mut Output) -> Result<()
         }
         FromClient::Pong => {
             let text = parameters.last().ok_or(Subject::Malformed)?;
+            if parameters.get(1).is_some() {
+                output.removed(Subject::Words);
+            }
             output.line(&[&command, b" :", text]);
         }
         FromClient::Quit => {
@@ -178,10 +182,10 @@ fn asks_to_be_invisible(mode: Option<&[u8]>) -> bool {
 /// A mechanism, or base64 in pieces.
 fn authenticate(message: &Message<'_>, command: &[u8], output: &mut Output) -> Result<(), Subject> {
     let [data] = message.parameters.exactly().ok_or(Subject::Malformed)?;
-    if !data.iter().all(|byte| byte.is_ascii_alphanumeric() || b"+/=*-_".contains(byte)) {
+    if !sasl::is_data(data) {
         return Err(Subject::Malformed);
     }
-    let is_refused = REFUSED_MECHANISMS.iter().any(|name| name.as_bytes().eq_ignore_ascii_case(data));
+    let is_refused = sasl::is_refused(data);
     if is_refused {
         output.replaced(Subject::LoginMechanism);
     }

@@ -316,9 +316,5 @@ pub(super) const TAGS: &[Entry<()>] = &[
     ),
 ];
 
-/// Mechanisms of SASL in which a client names its machine, its domain, or the account on it.
-pub(super) const REFUSED_MECHANISMS: &[&str] =
-    &["NTLM", "GSSAPI", "GSS-SPNEGO", "GS2-KRB5", "KERBEROS_V4", "KERBEROS_V5", "SPNEGO", "ANONYMOUS"];
-
 /// Capabilities that a client does not get to see.
 pub(super) const REFUSED_CAPABILITIES: &[&str] = &["tls", "sts", "starttls"];

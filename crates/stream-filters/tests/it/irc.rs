@@ -245,7 +245,7 @@ proptest! {
 
     #[test]
     fn what_a_rule_removes_does_not_go_out(lines in prop::collection::vec(lines_with_secrets(), 1..12)) {
-        let outcome = run(IRC, &[client(&lines.concat())]);
+        let outcome = run(IRC, &[client(&lines.concat()), client("\r\n")]);
         prop_assert!(!holds(&outcome.to_server, "laptop"), "{}", outcome.server_text());
         prop_assert!(!outcome.events.is_empty());
     }

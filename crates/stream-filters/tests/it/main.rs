@@ -5,3 +5,4 @@ mod http;
 mod irc;
 mod rules;
 mod session;
+mod smtp;

@@ -2,9 +2,9 @@
 
 use std::collections::BTreeSet;
 
-use stream_filters::{Cut, Event, Filter, ListedRule, Next, Output, Protocol, Side, Subject};
+use stream_filters::{Cut, Event, Filter, ListedRule, Next, Output, Place, Protocol, Side, Subject};
 
-use crate::session::{Words, run};
+use crate::session::{Words, client, run, server};
 
 const README: &str = include_str!("../../README.md");
 
@@ -13,19 +13,50 @@ fn with_name(text: &str, rule: &ListedRule, name: &str) -> String {
     text.replacen(rule.rule.names[0], name, 1)
 }
 
+/// A conversation in which a line stands where such lines stand, and what stands around it in the output.
+struct Frame {
+    before: Vec<Words>,
+    after: &'static str,
+    output_before: &'static str,
+    output_after: &'static str,
+}
+
+fn frame(protocol: Protocol, rule: &ListedRule) -> Frame {
+    let plain = Frame { before: vec![], after: "\r\n", output_before: "", output_after: "" };
+    match (protocol, rule.place) {
+        (Protocol::Smtp, Place::Field) => Frame {
+            before: vec![client("DATA\r\n"), server("220 hi\r\n354 go\r\n")],
+            after: "\r\n\r\n.\r\n",
+            output_before: "DATA\r\n",
+            output_after: "\r\n.\r\n",
+        },
+        (Protocol::Smtp, Place::Capability) => Frame {
+            before: vec![client("EHLO a\r\n"), server("220 hi\r\n250-hi\r\n250-")],
+            after: "\r\n250 OK\r\n",
+            output_before: "220 hi\r\n250-hi\r\n250-",
+            output_after: "250 OK\r\n",
+        },
+        _ => plain,
+    }
+}
+
 #[test]
 fn every_rule_does_what_its_example_says() {
-    for rule in Protocol::Irc.rules() {
+    for (protocol, rule) in
+        Protocol::ALL.iter().flat_map(|all| all.rules().into_iter().map(|rule| (*all, rule)))
+    {
         for name in rule.rule.names {
+            let frame = frame(protocol, &rule);
             let example = with_name(rule.rule.example, &rule, name);
-            let mut expected = with_name(rule.rule.becomes, &rule, name).into_bytes();
+            let mut expected = with_name(rule.rule.becomes, &rule, name);
             if !expected.is_empty() {
-                expected.extend_from_slice(b"\r\n");
+                expected += "\r\n";
             }
-            let words: Words = (rule.from, format!("{example}\r\n").into_bytes());
-            let outcome = run(Protocol::Irc, &[words]);
-            let got = if rule.from == Side::Client { outcome.to_server } else { outcome.to_client };
-            assert_eq!(got, expected, "{example:?} became {:?}", String::from_utf8_lossy(&got));
+            let mut words = frame.before;
+            words.push((rule.from, format!("{example}{}", frame.after).into_bytes()));
+            let outcome = run(protocol, &words);
+            let got = if rule.from == Side::Client { outcome.server_text() } else { outcome.client_text() };
+            assert_eq!(got, frame.output_before.to_owned() + &expected + frame.output_after, "{example}");
         }
     }
 }

@@ -1,0 +1,256 @@
+//! What passes in SMTP. A command, header field or capability that is not here does not.
+
+use crate::{Subject, rule::Entry};
+
+/// What the client's commands become.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Command {
+    /// It passes.
+    Pass,
+    /// It passes without what follows it.
+    Bare,
+    /// The name of the machine is replaced.
+    Hello,
+    /// Parameters that are not known are left out.
+    Envelope,
+    /// Mechanisms that name the machine are refused.
+    Authenticate,
+    /// The header fields of a message follow.
+    Data,
+    /// Both ends go over to TLS.
+    StartTls,
+    /// It ends the connection: bytes follow that are no lines.
+    Chunk,
+}
+
+/// What the client's header fields become.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Field {
+    /// It passes.
+    Pass,
+    /// It does not pass, because it says this.
+    Drop(Subject),
+    /// The same instant in UTC.
+    Date,
+    /// Without words in it.
+    MimeVersion,
+    /// Without the messages that name the machine.
+    Messages,
+}
+
+/// What the server's capabilities become.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Capability {
+    /// It passes.
+    Pass,
+    /// Without mechanisms that name the machine.
+    Mechanisms,
+}
+
+/// The commands of the client.
+pub(super) const COMMANDS: &[Entry<Command>] = &[
+    Entry::new(
+        Command::Hello,
+        &["EHLO", "HELO"],
+        "Programs fill in the name or the address of the machine. All users get the same.",
+        ["EHLO laptop.example", "EHLO localhost"],
+    ),
+    Entry::new(
+        Command::Envelope,
+        &["MAIL"],
+        "The address is the person's. Parameters can hold identifiers with the name of the machine.",
+        ["MAIL FROM:<anon@mail.i2p> SIZE=9 ENVID=laptop", "MAIL FROM:<anon@mail.i2p> SIZE=9"],
+    ),
+    Entry::new(
+        Command::Envelope,
+        &["RCPT"],
+        "Likewise.",
+        ["RCPT TO:<bob@mail.i2p> ORCPT=rfc822;bob@laptop", "RCPT TO:<bob@mail.i2p>"],
+    ),
+    Entry::same(
+        Command::Data,
+        &["DATA"],
+        "The header of the message is filtered. The body is the person's.",
+        "DATA",
+    ),
+    Entry::same(
+        Command::StartTls,
+        &["STARTTLS"],
+        "Once the server agrees, the filter lets go: it can see nothing more.",
+        "STARTTLS",
+    ),
+    Entry::new(
+        Command::Authenticate,
+        &["AUTH"],
+        "Passwords are the person's. Mechanisms of Windows and Kerberos name the machine and its domain. The server refuses what is left.",
+        ["AUTH NTLM TlRMTVNTUA==", "AUTH"],
+    ),
+    Entry::new(
+        Command::Bare,
+        &["NOOP", "RSET", "QUIT", "HELP"],
+        "They need no words; programs can add some.",
+        ["NOOP swaks", "NOOP"],
+    ),
+    Entry::new(
+        Command::Bare,
+        &["XCLIENT", "XFORWARD"],
+        "They name the address of a client. The server refuses what is left.",
+        ["XCLIENT ADDR=192.0.2.1", "XCLIENT"],
+    ),
+    Entry::same(Command::Pass, &["VRFY", "EXPN"], "Questions to the server.", "VRFY bob"),
+    Entry::new(
+        Command::Chunk,
+        &["BDAT"],
+        "Its bytes are no lines. No server offers it through the filter; a client that sends it is cut.",
+        ["BDAT 1000 LAST", ""],
+    ),
+];
+
+/// The parameters of MAIL and RCPT.
+pub(super) const PARAMETERS: &[Entry<()>] = &[
+    Entry::same((), &["SIZE"], "The length of the message.", "MAIL FROM:<a@b.i2p> SIZE=1000"),
+    Entry::same(
+        (),
+        &["BODY"],
+        "Whether the message has bytes above 127.",
+        "MAIL FROM:<a@b.i2p> BODY=8BITMIME",
+    ),
+    Entry::same(
+        (),
+        &["SMTPUTF8", "REQUIRETLS"],
+        "How the server passes it on.",
+        "MAIL FROM:<a@b.i2p> SMTPUTF8",
+    ),
+    Entry::same((), &["RET", "NOTIFY"], "Which reports the person wants.", "RCPT TO:<a@b.i2p> NOTIFY=NEVER"),
+];
+
+/// The header fields of a message.
+pub(super) const FIELDS: &[Entry<Field>] = &[
+    Entry::same(
+        Field::Pass,
+        &[
+            "From",
+            "Reply-To",
+            "To",
+            "Cc",
+            "Bcc",
+            "Subject",
+            "Comments",
+            "Keywords",
+            "Organization",
+            "Newsgroups",
+        ],
+        "The person chooses what it holds.",
+        "From: anon <anon@mail.i2p>",
+    ),
+    Entry::same(
+        Field::Pass,
+        &["Resent-From", "Resent-To", "Resent-Cc", "Resent-Bcc"],
+        "Likewise.",
+        "Resent-From: anon@mail.i2p",
+    ),
+    Entry::new(
+        Field::Date,
+        &["Date", "Resent-Date"],
+        "The time zone of the machine says where it is.",
+        ["Date: Mon, 30 Nov 2026 16:36:24 +0100 (CET)", "Date: Mon, 30 Nov 2026 15:36:24 +0000"],
+    ),
+    Entry::new(
+        Field::Messages,
+        &["In-Reply-To", "References"],
+        "Answers need it. Messages of a machine without a public name are left out: that can be this one.",
+        ["In-Reply-To: <1@mail.i2p> <2@laptop>", "In-Reply-To: <1@mail.i2p>"],
+    ),
+    Entry::new(
+        Field::MimeVersion,
+        &["MIME-Version"],
+        "Some programs put their version into it.",
+        ["MIME-Version: 1.0 (Mac OS X Mail 16.0)", "MIME-Version: 1.0"],
+    ),
+    Entry::same(
+        Field::Pass,
+        &[
+            "Content-Type",
+            "Content-Transfer-Encoding",
+            "Content-Disposition",
+            "Content-ID",
+            "Content-Description",
+        ],
+        "The reader needs it to show the body.",
+        "Content-Type: text/plain; charset=utf-8",
+    ),
+    Entry::same(
+        Field::Pass,
+        &["Importance", "Priority", "X-Priority", "Disposition-Notification-To", "Autocrypt"],
+        "The person asked for it.",
+        "Importance: high",
+    ),
+    Entry::same(
+        Field::Pass,
+        &[
+            "List-Id",
+            "List-Post",
+            "List-Help",
+            "List-Subscribe",
+            "List-Unsubscribe",
+            "List-Archive",
+            "Precedence",
+        ],
+        "Mailing lists need it.",
+        "List-Id: <list.mail.i2p>",
+    ),
+    Entry::new(
+        Field::Drop(Subject::MessageId),
+        &["Message-ID", "Resent-Message-ID"],
+        "Most programs put the name of the machine, the time and the number of a process into it. The server gives one (RFC 6409 section 8.3).",
+        ["Message-ID: <20261130163624.4711@laptop.example>", ""],
+    ),
+    Entry::new(
+        Field::Drop(Subject::Program),
+        &["User-Agent", "X-Mailer", "X-MimeOLE", "X-Newsreader"],
+        "They name the program, its version and the system.",
+        ["User-Agent: Mutt/2.2.13 (2024-03-09)", ""],
+    ),
+    Entry::new(
+        Field::Drop(Subject::Trace),
+        &["Received", "X-Received", "X-Originating-IP", "Return-Path", "Delivered-To"],
+        "They name the machines that a message has passed, this one first.",
+        ["Received: from laptop.example ([192.0.2.1]) by relay; Mon, 30 Nov 2026 16:36:24 +0100", ""],
+    ),
+    Entry::new(
+        Field::Drop(Subject::UserName),
+        &["Sender", "Resent-Sender"],
+        "Programs fill in the account and the machine. The server adds it where it differs from From.",
+        ["Sender: mary@laptop.example", ""],
+    ),
+];
+
+/// The capabilities of the server.
+pub(super) const CAPABILITIES: &[Entry<Capability>] = &[
+    Entry::same(
+        Capability::Pass,
+        &[
+            "PIPELINING",
+            "SIZE",
+            "8BITMIME",
+            "SMTPUTF8",
+            "STARTTLS",
+            "ENHANCEDSTATUSCODES",
+            "DSN",
+            "HELP",
+            "VRFY",
+            "EXPN",
+            "REQUIRETLS",
+            "LIMITS",
+            "OK",
+        ],
+        "The filter knows what clients do with it. CHUNKING, XCLIENT and others are left out.",
+        "PIPELINING",
+    ),
+    Entry::new(
+        Capability::Mechanisms,
+        &["AUTH"],
+        "The client does not try mechanisms that name the machine.",
+        ["AUTH PLAIN NTLM LOGIN GSSAPI", "AUTH PLAIN LOGIN"],
+    ),
+];
