@@ -72,6 +72,31 @@ fn holds_half_an_end(bytes: &[u8]) -> bool {
     lines.into_iter().any(|line| line.iter().any(|byte| matches!(byte, b'\r' | b'\n')))
 }
 
+/// Reading of mail with POP3: chunks change nothing, and both ends see the same lines until the filter lets go.
+///
+/// # Panics
+/// If the property does not hold.
+pub fn filter_pop3(input: &[u8]) {
+    let (to_server, to_client, _, end) = run_both(Protocol::Pop3, input);
+    if end != Ok(Next::Release) {
+        assert!(
+            !holds_half_an_end(&to_server) && !holds_half_an_end(&to_client),
+            "the ends can see other lines"
+        );
+    }
+}
+
+/// Reading of mail with IMAP: chunks change nothing, and what goes out is not longer than what came, but for the ends of lines.
+///
+/// # Panics
+/// If the property does not hold.
+pub fn filter_imap(input: &[u8]) {
+    let (to_server, to_client, _, _) = run_both(Protocol::Imap, input);
+    // The longest word that the filter writes is REFUSED, in place of one letter.
+    let lines = input.iter().filter(|byte| matches!(byte, b'\r' | b'\n')).count();
+    assert!(to_server.len() + to_client.len() <= input.len() + 8 * lines, "longer than what came");
+}
+
 /// The number of a ping may change.
 fn lines_without_pings(bytes: &[u8]) -> Vec<&[u8]> {
     bytes.split(|&byte| byte == b'\n').filter(|line| !line.windows(5).any(|part| part == b"PING ")).collect()

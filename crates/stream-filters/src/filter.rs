@@ -1,6 +1,9 @@
 use alloc::vec::Vec;
 
-use crate::{Cut, ListedRule, Next, Output, irc, smtp};
+use crate::{
+    Cut, ListedRule, Next, Output, irc,
+    mail::{imap, pop3, smtp},
+};
 
 /// The protocols that a [`Filter`] knows.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -10,11 +13,15 @@ pub enum Protocol {
     Irc,
     /// Submission of mail: RFC 5321, RFC 6409.
     Smtp,
+    /// Reading of mail: RFC 1939.
+    Pop3,
+    /// Reading of mail: RFC 3501, RFC 9051.
+    Imap,
 }
 
 impl Protocol {
     /// All protocols.
-    pub const ALL: &'static [Self] = &[Self::Irc, Self::Smtp];
+    pub const ALL: &'static [Self] = &[Self::Irc, Self::Smtp, Self::Pop3, Self::Imap];
 
     /// The protocol's name in lower case, for configuration and logs.
     #[must_use]
@@ -22,6 +29,8 @@ impl Protocol {
         match self {
             Self::Irc => "irc",
             Self::Smtp => "smtp",
+            Self::Pop3 => "pop3",
+            Self::Imap => "imap",
         }
     }
 
@@ -31,6 +40,8 @@ impl Protocol {
         match self {
             Self::Irc => irc::rules(),
             Self::Smtp => smtp::rules(),
+            Self::Pop3 => pop3::rules(),
+            Self::Imap => imap::rules(),
         }
     }
 }
@@ -59,6 +70,8 @@ enum State {
 enum Machine {
     Irc(irc::Irc),
     Smtp(smtp::Smtp),
+    Pop3(pop3::Pop3),
+    Imap(imap::Imap),
 }
 
 /// The first byte of TLS records with a ClientHello. No line of a protocol begins with it.
@@ -71,6 +84,8 @@ impl Filter {
         let machine = match protocol {
             Protocol::Irc => Machine::Irc(irc::Irc::default()),
             Protocol::Smtp => Machine::Smtp(smtp::Smtp::default()),
+            Protocol::Pop3 => Machine::Pop3(pop3::Pop3::default()),
+            Protocol::Imap => Machine::Imap(imap::Imap::default()),
         };
         Self { machine, state: State::New }
     }
@@ -86,6 +101,8 @@ impl Filter {
         self.step(chunk, output, |machine, output| match machine {
             Machine::Irc(irc) => irc.client(chunk, output),
             Machine::Smtp(smtp) => smtp.client(chunk, output),
+            Machine::Pop3(pop3) => pop3.client(chunk, output),
+            Machine::Imap(imap) => imap.client(chunk, output),
         })
     }
 
@@ -97,6 +114,8 @@ impl Filter {
         self.step(chunk, output, |machine, output| match machine {
             Machine::Irc(irc) => irc.server(chunk, output),
             Machine::Smtp(smtp) => smtp.server(chunk, output),
+            Machine::Pop3(pop3) => pop3.server(chunk, output),
+            Machine::Imap(imap) => imap.server(chunk, output),
         })
     }
 

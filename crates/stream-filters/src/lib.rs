@@ -8,11 +8,11 @@ mod filter;
 pub mod http;
 mod irc;
 mod line;
+mod mail;
 mod output;
 mod report;
 mod rule;
 mod sasl;
-mod smtp;
 
 pub use self::{
     filter::{Filter, Protocol},

@@ -142,6 +142,8 @@ pub enum Cut {
     },
     /// A client sends parts of a message whose bytes are no lines. No server offered that.
     Chunking,
+    /// A command that does not pass announces bytes that are no line.
+    Literal,
     /// The client speaks TLS where the filter expects the protocol in clear text. It could look at nothing.
     Tls,
 }
@@ -157,6 +159,7 @@ impl fmt::Display for Cut {
             Self::Chunking => f.write_str(
                 "the client sends a message in chunks, which the filter had left out of the capabilities",
             ),
+            Self::Literal => f.write_str("a command that does not pass announces bytes that are no line"),
             Self::Tls => f.write_str("the client speaks TLS, into which a filter cannot look"),
         }
     }

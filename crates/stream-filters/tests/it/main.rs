@@ -2,7 +2,9 @@
 #![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing)]
 
 mod http;
+mod imap;
 mod irc;
+mod pop3;
 mod rules;
 mod session;
 mod smtp;

@@ -36,6 +36,18 @@ fn frame(protocol: Protocol, rule: &ListedRule) -> Frame {
             output_before: "220 hi\r\n250-hi\r\n250-",
             output_after: "250 OK\r\n",
         },
+        (Protocol::Pop3, Place::Capability) => Frame {
+            before: vec![client("CAPA\r\n"), server("+OK hi\r\n+OK\r\n")],
+            after: "\r\n.\r\n",
+            output_before: "+OK hi\r\n+OK\r\n",
+            output_after: ".\r\n",
+        },
+        (Protocol::Imap, Place::Capability) => Frame {
+            before: vec![server("* CAPABILITY ")],
+            after: " IMAP4rev1\r\n",
+            output_before: "* CAPABILITY ",
+            output_after: "IMAP4rev1\r\n",
+        },
         _ => plain,
     }
 }
@@ -77,7 +89,7 @@ fn a_word_has_one_rule() {
 
 /// A table of the README: a row for each rule.
 fn table(protocol: Protocol) -> String {
-    let code = |text: &str| format!("`{}`", text.replace('\u{1}', "\\x01"));
+    let code = |text: &str| format!("`{}`", text.replace('\u{1}', "\\x01").replace("\r\n", "\\r\\n"));
     let rows = protocol.rules().into_iter().map(|ListedRule { from, place, rule }| {
         let place = format!("{from:?}, {place:?}").to_lowercase();
         let becomes = match rule.becomes {

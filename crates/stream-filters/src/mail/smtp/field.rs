@@ -2,11 +2,14 @@
 
 use alloc::vec::Vec;
 
-use super::{
-    date,
-    rules::{FIELDS, Field},
+use crate::{
+    Output, Subject,
+    mail::{
+        date,
+        fields::{FIELDS, Field, names_a_public_host},
+    },
+    rule::find,
 };
-use crate::{Output, Subject, rule::find};
 
 /// Fields that are rewritten are held for as long as they continue. A longer one does not pass.
 const MAX_HELD_BYTES: usize = 16 * 1024;
@@ -122,17 +125,4 @@ fn messages(name: &[u8], value: &[u8], output: &mut Output) {
             output.line(&[]);
         }
     }
-}
-
-/// Whether what follows the last `@` is a name that many machines know.
-fn names_a_public_host(id: &[u8]) -> bool {
-    const LOCAL: [&[u8]; 7] = [b"local", b"localdomain", b"lan", b"home", b"internal", b"intranet", b"arpa"];
-    let Some(at) = id.iter().rposition(|&byte| byte == b'@') else { return false };
-    let (_, host) = id.split_at(at + 1);
-    let Some(dot) = host.iter().rposition(|&byte| byte == b'.') else { return false };
-    let (_, top) = host.split_at(dot + 1);
-    let is_word = !top.is_empty() && top.iter().all(|byte| byte.is_ascii_alphanumeric() || *byte == b'-');
-    is_word
-        && !top.iter().all(u8::is_ascii_digit)
-        && !LOCAL.iter().any(|local| local.eq_ignore_ascii_case(top))
 }

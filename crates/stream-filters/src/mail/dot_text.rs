@@ -1,11 +1,11 @@
 use crate::Output;
 
-/// The body of a message in DATA, up to the line with nothing but a dot (RFC 5321 section 4.1.1.4). It passes, whatever its lines are.
+/// Lines up to one with nothing but a dot (RFC 5321 section 4.1.1.4, RFC 1939 section 3). They pass, whatever they are.
 ///
 /// Each end of a line becomes CR LF: if the two ends saw different lines, one of them could take for commands what is text for the
 /// other.
 #[derive(Debug, Default)]
-pub(super) struct Body {
+pub(super) struct DotText {
     place: Place,
 }
 
@@ -22,8 +22,8 @@ enum Place {
     },
 }
 
-impl Body {
-    /// Takes what belongs to the body out of the chunk. Returns whether it has ended.
+impl DotText {
+    /// Takes what belongs to the text out of the chunk. Returns whether it has ended.
     pub(super) fn take(&mut self, chunk: &mut &[u8], output: &mut Output) -> bool {
         while let Some((&byte, rest)) = chunk.split_first() {
             if let Place::Cr { is_dot } = self.place {

@@ -3,8 +3,6 @@
 //! A command that does not pass becomes another one that the server refuses, so each command gets its answer, also when the client
 //! sends several at once (RFC 2920). Once a server has agreed to STARTTLS, both directions are let go.
 
-mod body;
-mod date;
 mod field;
 mod replies;
 mod rules;
@@ -12,14 +10,14 @@ mod rules;
 use alloc::vec::Vec;
 
 use self::{
-    body::Body,
     field::Header,
     replies::{Kind, Replies},
-    rules::{CAPABILITIES, COMMANDS, Command, FIELDS, PARAMETERS},
+    rules::{CAPABILITIES, COMMANDS, Command, PARAMETERS},
 };
 use crate::{
     Cut, ListedRule, Next, Output, Subject,
     line::Lines,
+    mail::{dot_text::DotText, fields::FIELDS},
     rule::{Place, Side, find, listed},
     sasl,
 };
@@ -52,7 +50,7 @@ enum Client {
     /// One line of data for the mechanism.
     Authentication,
     Header(Header),
-    Body(Body),
+    Body(DotText),
 }
 
 impl Default for Smtp {
@@ -88,12 +86,8 @@ impl Smtp {
                     }
                 }
                 Client::Authentication => {
-                    // An asterisk stops it.
-                    let is_data = sasl::is_data(line);
-                    if !is_data {
-                        output.removed(Subject::Malformed);
-                    }
-                    output.line(&[if is_data { line } else { b"*" }]);
+                    let data = sasl::data(line, output);
+                    output.line(&[data]);
                     self.replies.expect(Kind::Authentication)?;
                     self.client = Client::Waits;
                 }
@@ -101,7 +95,7 @@ impl Smtp {
                     b"" => {
                         header.end(output);
                         output.line(&[]);
-                        self.client = Client::Body(Body::default());
+                        self.client = Client::Body(DotText::default());
                     }
                     b"." => {
                         header.end(output);
@@ -202,21 +196,14 @@ fn envelope(verb: &[u8], words: &[u8], output: &mut Output) {
 
 /// A mechanism, and its first data. Without a mechanism, the server refuses it.
 fn authenticate(verb: &[u8], words: &[u8], output: &mut Output) -> Kind {
-    let mut words = words.split(|&byte| byte == b' ').filter(|word| !word.is_empty());
-    let (mechanism, data) = (words.next().unwrap_or_default(), words.next());
-    if sasl::is_refused(mechanism) || words.next().is_some() || !sasl::is_data(mechanism) {
-        output.removed(Subject::LoginMechanism);
-        output.line(&[verb]);
-        return Kind::Other;
-    }
-    output.bytes.extend_from_slice(&[verb, b" ", mechanism].concat());
-    match data {
-        None => output.line(&[]),
-        Some(data) if sasl::is_data(data) => output.line(&[b" ", data]),
-        Some(_) => {
-            output.removed(Subject::Malformed);
-            output.line(&[b" *"]);
+    match sasl::begin(words, output) {
+        None => {
+            output.line(&[verb]);
+            Kind::Other
+        }
+        Some(words) => {
+            output.line(&[verb, b" ", &words]);
+            Kind::Authentication
         }
     }
-    Kind::Authentication
 }

@@ -9,6 +9,24 @@ const WEEKDAYS: [&str; 7] = ["Thu", "Fri", "Sat", "Sun", "Mon", "Tue", "Wed"];
 
 /// The same instant in UTC. `None` if the text is not a date.
 pub(super) fn in_utc(text: &[u8]) -> Option<String> {
+    seconds_of(text).map(print)
+}
+
+/// The same for a date of IMAP, `30-Nov-2026 16:36:24 +0100` (RFC 9051, `date-time`).
+pub(super) fn of_imap_in_utc(text: &[u8]) -> Option<String> {
+    let text: Vec<u8> = text
+        .iter()
+        .enumerate()
+        .map(|(at, byte)| if at < 11 && *byte == b'-' { b' ' } else { *byte })
+        .collect();
+    let utc = print(seconds_of(&text)?);
+    let words: Vec<&str> = utc.split(' ').collect();
+    let [_, day, month, year, time, zone] = words.as_slice() else { return None };
+    Some(format!("{day:>2}-{month}-{year} {time} {zone}"))
+}
+
+/// Seconds since 1970.
+fn seconds_of(text: &[u8]) -> Option<i64> {
     let text = core::str::from_utf8(text).ok()?;
     // The name of the zone stands in a comment.
     let text = text.split('(').next()?;
@@ -27,7 +45,7 @@ pub(super) fn in_utc(text: &[u8]) -> Option<String> {
     }
     let month = i64::try_from(month).ok()? + 1;
     let local = days_before(year, month, day) * 86_400 + hour * 3600 + minute * 60 + second;
-    Some(print(local - offset(zone)?))
+    Some(local - offset(zone)?)
 }
 
 /// A number of at most four digits.
@@ -89,6 +107,18 @@ mod tests {
             ("Sat, 31 Dec 2101 12:00:00 -0000", "Sat, 31 Dec 2101 12:00:00 +0000"),
         ] {
             assert_eq!(in_utc(given.as_bytes()).as_deref(), Some(utc), "{given}");
+        }
+    }
+
+    #[test]
+    fn dates_of_imap_keep_their_form() {
+        for (given, utc) in [
+            ("30-Nov-2026 16:36:24 +0100", Some("30-Nov-2026 15:36:24 +0000")),
+            (" 1-Nov-2026 00:36:24 +0100", Some("31-Oct-2026 23:36:24 +0000")),
+            ("31-Oct-2026 23:36:24 -0100", Some(" 1-Nov-2026 00:36:24 +0000")),
+            ("laptop", None),
+        ] {
+            assert_eq!(of_imap_in_utc(given.as_bytes()).as_deref(), utc, "{given}");
         }
     }
 

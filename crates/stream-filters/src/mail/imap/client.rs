@@ -1,0 +1,258 @@
+use alloc::vec::Vec;
+
+use super::{
+    literal,
+    masked::Masked,
+    rules::{COMMANDS, Command},
+};
+use crate::{Cut, Output, Subject, line::Lines, mail::date, rule::find, sasl};
+
+/// Clients name many messages in a line.
+const MAX_LINE_BYTES: usize = 32 * 1024;
+/// Tags are short.
+const MAX_TAG_BYTES: usize = 32;
+
+/// The client's direction.
+#[derive(Debug)]
+pub(super) struct Client {
+    lines: Lines,
+    state: State,
+    /// The command that is not complete, or that waits.
+    tag: Vec<u8>,
+    /// Parts of the command that are still to come hold messages.
+    holds_messages: bool,
+}
+
+/// What comes next.
+#[derive(Debug)]
+enum State {
+    Command,
+    /// The client has to wait.
+    Waits(Announced),
+    Authentication,
+    Idle,
+    /// Bytes of a literal.
+    Literal(u64),
+    /// The same, of a message.
+    Message(u64, Masked),
+    /// The command goes on after a literal.
+    Rest,
+}
+
+/// What comes once the server agrees.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Announced {
+    Literal { length: u64, is_message: bool },
+    Authentication,
+    Tls,
+}
+
+impl Default for Client {
+    fn default() -> Self {
+        Self {
+            lines: Lines::new(MAX_LINE_BYTES),
+            state: State::Command,
+            tag: Vec::new(),
+            holds_messages: false,
+        }
+    }
+}
+
+impl Client {
+    /// Takes all of the chunk.
+    pub(super) fn take(&mut self, chunk: &mut &[u8], output: &mut Output) -> Result<(), Cut> {
+        loop {
+            match &mut self.state {
+                State::Waits(_) if !chunk.is_empty() => return Err(Cut::EarlyData),
+                State::Literal(left) => {
+                    let bytes = take_at_most(chunk, left);
+                    output.bytes.extend_from_slice(bytes);
+                    if *left > 0 {
+                        return Ok(());
+                    }
+                    self.state = State::Rest;
+                }
+                State::Message(left, masked) => {
+                    let bytes = take_at_most(chunk, left);
+                    masked.take(bytes, output);
+                    if *left > 0 {
+                        return Ok(());
+                    }
+                    masked.end(output);
+                    self.state = State::Rest;
+                }
+                _ => {}
+            }
+            let Some(line) = self.lines.next(chunk)? else { return Ok(()) };
+            match &self.state {
+                State::Authentication => {
+                    let data = sasl::data(line, output);
+                    output.line(&[data]);
+                    self.state = State::Waits(Announced::Authentication);
+                }
+                State::Idle => {
+                    if !line.eq_ignore_ascii_case(b"DONE") {
+                        output.removed(Subject::Malformed);
+                    }
+                    output.line(&[b"DONE"]);
+                    self.state = State::Command;
+                }
+                State::Rest => {
+                    let line = line.to_vec();
+                    self.rest_of_command(&line, output);
+                }
+                _ => {
+                    let line = line.to_vec();
+                    self.command(&line, output)?;
+                }
+            }
+        }
+    }
+
+    /// The server wants what was announced.
+    pub(super) fn go_on(&mut self) {
+        self.state = match core::mem::replace(&mut self.state, State::Command) {
+            State::Waits(Announced::Literal { length, is_message: true }) => {
+                State::Message(length, Masked::default())
+            }
+            State::Waits(Announced::Literal { length, is_message: false }) => State::Literal(length),
+            State::Waits(Announced::Authentication) => State::Authentication,
+            other => other,
+        };
+    }
+
+    /// A command has its answer. Returns whether both ends go over to TLS.
+    pub(super) fn is_answered(&mut self, tag: &[u8], is_ok: bool) -> bool {
+        let is_waiting = matches!(self.state, State::Waits(_) | State::Authentication | State::Idle);
+        if !is_waiting || tag != self.tag {
+            return false;
+        }
+        let is_tls = matches!(self.state, State::Waits(Announced::Tls));
+        self.state = State::Command;
+        is_tls && is_ok
+    }
+
+    fn command(&mut self, line: &[u8], output: &mut Output) -> Result<(), Cut> {
+        let Some((tag, verb, words)) = split(line) else {
+            // Some clients end IDLE when it has ended.
+            if !line.is_empty() {
+                output.removed(Subject::Malformed);
+            }
+            return match literal(line) {
+                Some(_) => Err(Cut::Literal),
+                None => Ok(()),
+            };
+        };
+        self.tag = tag.to_vec();
+        let action = find(COMMANDS, verb).filter(|_| !line.contains(&0));
+        let passes = matches!(action, Some(Command::Pass | Command::Append));
+        if !passes && literal(line).is_some() {
+            return Err(Cut::Literal);
+        }
+        let verb = verb.to_ascii_uppercase();
+        let start = [tag, b" ", &verb].concat();
+        match action {
+            None => {
+                output.removed(Subject::UnknownCommand);
+                output.line(&[tag, b" REFUSED"]);
+            }
+            Some(Command::Pass) => {
+                output.line(&[&start, words]);
+                self.announce(line, false);
+            }
+            Some(Command::Append) => {
+                output.bytes.extend_from_slice(&start);
+                // The first literal can be the name of the mailbox.
+                let announcement = words.iter().rposition(|&byte| byte == b'{').unwrap_or(0);
+                let has_mailbox =
+                    words.get(..announcement).is_some_and(|before| !before.trim_ascii().is_empty());
+                put_with_date_in_utc(words, output);
+                self.announce(line, has_mailbox);
+                self.holds_messages = true;
+            }
+            Some(Command::Id) => {
+                output.replaced(Subject::Program);
+                output.line(&[&start, b" NIL"]);
+            }
+            Some(Command::Idle) => {
+                output.line(&[&start]);
+                self.state = State::Idle;
+            }
+            Some(Command::StartTls) => {
+                output.line(&[&start]);
+                self.state = State::Waits(Announced::Tls);
+            }
+            Some(Command::Authenticate) => match sasl::begin(words, output) {
+                Some(words) => {
+                    output.line(&[&start, b" ", &words]);
+                    self.state = State::Waits(Announced::Authentication);
+                }
+                None => output.line(&[tag, b" REFUSED"]),
+            },
+        }
+        Ok(())
+    }
+
+    fn rest_of_command(&mut self, line: &[u8], output: &mut Output) {
+        if self.holds_messages {
+            put_with_date_in_utc(line, output);
+        } else {
+            output.line(&[line]);
+        }
+        self.announce(line, self.holds_messages);
+    }
+
+    /// A line of a command ends it, or announces a literal.
+    fn announce(&mut self, line: &[u8], is_message: bool) {
+        self.state = match literal(line) {
+            None => {
+                self.holds_messages = false;
+                State::Command
+            }
+            Some((length, true)) => State::Waits(Announced::Literal { length, is_message }),
+            Some((length, false)) if is_message => State::Message(length, Masked::default()),
+            Some((length, false)) => State::Literal(length),
+        };
+    }
+}
+
+/// Takes bytes out of the chunk, and counts them.
+fn take_at_most<'a>(chunk: &mut &'a [u8], left: &mut u64) -> &'a [u8] {
+    let length = usize::try_from(*left).unwrap_or(usize::MAX).min(chunk.len());
+    let (bytes, rest) = chunk.split_at(length);
+    *left -= u64::try_from(length).unwrap_or(*left);
+    *chunk = rest;
+    bytes
+}
+
+/// The tag, the command, and what follows with its blank.
+fn split(line: &[u8]) -> Option<(&[u8], &[u8], &[u8])> {
+    let blank = line.iter().position(|&byte| byte == b' ')?;
+    let (tag, rest) = line.split_at(blank);
+    let rest = rest.get(1..)?;
+    let end = rest.iter().position(|&byte| byte == b' ').unwrap_or(rest.len());
+    let (verb, words) = rest.split_at(end);
+    let is_tag = (1..=MAX_TAG_BYTES).contains(&tag.len())
+        && tag.iter().all(|byte| byte.is_ascii_alphanumeric() || b".-_".contains(byte));
+    (is_tag && !verb.is_empty()).then_some((tag, verb, words))
+}
+
+/// Writes a line of APPEND. The date stands in quotes before the literal.
+fn put_with_date_in_utc(line: &[u8], output: &mut Output) {
+    const QUOTED_DATE_BYTES: usize = 28;
+    let dated = || {
+        let (before, literal) = line.split_at(line.iter().rposition(|&byte| byte == b'{')?);
+        let (before, mark) = before.strip_suffix(b"~").map_or((before, &b""[..]), |before| (before, b"~"));
+        let before = before.trim_ascii_end();
+        let (before, date) = before.split_at(before.len().checked_sub(QUOTED_DATE_BYTES)?);
+        let date = date.strip_prefix(b"\"")?.strip_suffix(b"\"")?;
+        Some((before, date::of_imap_in_utc(date)?, mark, literal))
+    };
+    match dated() {
+        Some((before, date, mark, literal)) => {
+            output.replaced(Subject::TimeZone);
+            output.line(&[before, b"\"", date.as_bytes(), b"\" ", mark, literal]);
+        }
+        None => output.line(&[line]),
+    }
+}

@@ -1,0 +1,69 @@
+//! IMAP (RFC 3501, RFC 9051), with LITERAL+ (RFC 7888), IDLE (RFC 2177) and ID (RFC 2971).
+//!
+//! A command that does not pass becomes one that the server refuses, so each command has its answer. What the server says passes, but
+//! for capabilities: the filter follows it to know when a literal, data of a mechanism or TLS begins.
+
+mod client;
+mod masked;
+mod rules;
+mod server;
+
+use alloc::vec::Vec;
+
+use self::{
+    client::Client,
+    rules::{CAPABILITIES, COMMANDS},
+    server::{Answer, Server},
+};
+use crate::{
+    Cut, ListedRule, Next, Output,
+    rule::{Place, Side, listed},
+};
+
+pub(crate) fn rules() -> Vec<ListedRule> {
+    let commands = listed(COMMANDS, Side::Client, Place::Command);
+    commands.chain(listed(CAPABILITIES, Side::Server, Place::Capability)).collect()
+}
+
+/// The filter of a connection.
+#[derive(Debug, Default)]
+pub(crate) struct Imap {
+    client: Client,
+    server: Server,
+}
+
+impl Imap {
+    pub(crate) fn client(&mut self, mut chunk: &[u8], output: &mut Output) -> Result<Next, Cut> {
+        self.client.take(&mut chunk, output)?;
+        Ok(Next::Filter)
+    }
+
+    pub(crate) fn server(&mut self, mut chunk: &[u8], output: &mut Output) -> Result<Next, Cut> {
+        while let Some(answer) = self.server.next(&mut chunk, output)? {
+            match answer {
+                Answer::GoOn => self.client.go_on(),
+                Answer::Tagged { tag, is_ok } => {
+                    if self.client.is_answered(&tag, is_ok) {
+                        output.bytes.extend_from_slice(chunk);
+                        return Ok(Next::Release);
+                    }
+                }
+            }
+        }
+        Ok(Next::Filter)
+    }
+}
+
+/// The length of the literal that a line announces at its end, and whether the server has to agree first.
+fn literal(line: &[u8]) -> Option<(u64, bool)> {
+    let inner = line.strip_suffix(b"}")?;
+    let start = inner.iter().rposition(|&byte| byte == b'{')?;
+    let (_, number) = inner.split_at(start + 1);
+    let (digits, waits) = match number.strip_suffix(b"+").or(number.strip_suffix(b"-")) {
+        Some(digits) => (digits, false),
+        None => (number, true),
+    };
+    let is_number = digits.iter().all(u8::is_ascii_digit);
+    let number = core::str::from_utf8(digits).ok().filter(|_| is_number)?;
+    number.parse().ok().map(|length| (length, waits))
+}

@@ -1,0 +1,8 @@
+//! Protocols of mail.
+
+mod date;
+mod dot_text;
+mod fields;
+pub(crate) mod imap;
+pub(crate) mod pop3;
+pub(crate) mod smtp;

@@ -1,0 +1,228 @@
+//! POP3 (RFC 1939, and RFC 2449, 2595, 5034).
+//!
+//! A command that does not pass becomes one that the server refuses, so each command has its answer. Messages pass to the client, with
+//! CR LF at the end of each line, so that both ends agree on where one ends.
+
+mod rules;
+
+use alloc::{collections::VecDeque, vec::Vec};
+
+use self::rules::{CAPABILITIES, COMMANDS, Capability, Command};
+use crate::{
+    Cut, ListedRule, Next, Output, Subject,
+    line::Lines,
+    mail::dot_text::DotText,
+    rule::{Place, Side, find, listed},
+    sasl,
+};
+
+/// As in SMTP, the longest lines hold data of mechanisms.
+const MAX_CLIENT_LINE_BYTES: usize = 12_288;
+/// Lines of replies have 512 bytes. Some servers write more.
+const MAX_SERVER_LINE_BYTES: usize = 4096;
+/// Commands that a client sends at once: those to delete many messages.
+const MAX_WAITING: usize = 4096;
+
+pub(crate) fn rules() -> Vec<ListedRule> {
+    let commands = listed(COMMANDS, Side::Client, Place::Command);
+    commands.chain(listed(CAPABILITIES, Side::Server, Place::Capability)).collect()
+}
+
+/// The answer that a command gets if the server agrees.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Kind {
+    Line,
+    Text,
+    Capabilities,
+    Authentication,
+    StartTls,
+}
+
+/// What the client says next.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Client {
+    Commands,
+    /// It has to wait for the answer.
+    Waits,
+    /// One line of data for the mechanism.
+    Authentication,
+}
+
+/// What the server says next.
+#[derive(Debug)]
+enum Server {
+    Reply,
+    Text(DotText),
+    Capabilities,
+}
+
+/// The filter of a connection.
+#[derive(Debug)]
+pub(crate) struct Pop3 {
+    client_lines: Lines,
+    server_lines: Lines,
+    client: Client,
+    server: Server,
+    /// The commands without an answer.
+    waiting: VecDeque<Kind>,
+}
+
+impl Default for Pop3 {
+    fn default() -> Self {
+        Self {
+            client_lines: Lines::new(MAX_CLIENT_LINE_BYTES),
+            server_lines: Lines::new(MAX_SERVER_LINE_BYTES),
+            client: Client::Commands,
+            server: Server::Reply,
+            // The server greets first.
+            waiting: [Kind::Line].into(),
+        }
+    }
+}
+
+impl Pop3 {
+    pub(crate) fn client(&mut self, mut chunk: &[u8], output: &mut Output) -> Result<Next, Cut> {
+        loop {
+            if self.client == Client::Waits && !chunk.is_empty() {
+                return Err(Cut::EarlyData);
+            }
+            let Some(line) = self.client_lines.next(&mut chunk)? else { return Ok(Next::Filter) };
+            if self.client == Client::Authentication {
+                let data = sasl::data(line, output);
+                output.line(&[data]);
+                // The command itself still waits for its answer.
+                self.client = Client::Waits;
+                continue;
+            }
+            let kind = command(line, output);
+            if self.waiting.len() == MAX_WAITING {
+                return Err(Cut::TooManyCommands { limit: MAX_WAITING });
+            }
+            self.waiting.push_back(kind);
+            if matches!(kind, Kind::Authentication | Kind::StartTls) {
+                self.client = Client::Waits;
+            }
+        }
+    }
+
+    pub(crate) fn server(&mut self, mut chunk: &[u8], output: &mut Output) -> Result<Next, Cut> {
+        loop {
+            if let Server::Text(text) = &mut self.server {
+                if !text.take(&mut chunk, output) {
+                    return Ok(Next::Filter);
+                }
+                self.server = Server::Reply;
+            }
+            let Some(line) = self.server_lines.next(&mut chunk)? else { return Ok(Next::Filter) };
+            if matches!(self.server, Server::Capabilities) {
+                if line == b"." {
+                    self.server = Server::Reply;
+                    output.line(&[line]);
+                } else {
+                    capability(line, output);
+                }
+                continue;
+            }
+            if reply(line, &mut self.waiting, &mut self.client, &mut self.server, output) == Next::Release {
+                output.bytes.extend_from_slice(chunk);
+                return Ok(Next::Release);
+            }
+        }
+    }
+}
+
+/// Passes a line that is no part of a text, and does what it says about the command that waits.
+fn reply(
+    line: &[u8],
+    waiting: &mut VecDeque<Kind>,
+    client: &mut Client,
+    server: &mut Server,
+    output: &mut Output,
+) -> Next {
+    let status = line.split(|&byte| byte == b' ').next().unwrap_or_default();
+    let kind = waiting.front().copied().unwrap_or(Kind::Line);
+    // Programs compare them with and without regard to case.
+    let is_ok = status.eq_ignore_ascii_case(b"+OK");
+    if status == b"+" {
+        // The last command is the one that waits: its line is for the mechanism.
+        if kind == Kind::Authentication {
+            *client = Client::Authentication;
+            output.line(&[line]);
+        } else {
+            output.removed(Subject::Malformed);
+        }
+        return Next::Filter;
+    }
+    if !is_ok && !status.eq_ignore_ascii_case(b"-ERR") {
+        output.removed(Subject::Malformed);
+        return Next::Filter;
+    }
+    output.line(&[line]);
+    waiting.pop_front();
+    match kind {
+        Kind::StartTls if is_ok => return Next::Release,
+        Kind::Authentication | Kind::StartTls => *client = Client::Commands,
+        Kind::Text if is_ok => *server = Server::Text(DotText::default()),
+        Kind::Capabilities if is_ok => *server = Server::Capabilities,
+        Kind::Text | Kind::Capabilities | Kind::Line => {}
+    }
+    Next::Filter
+}
+
+/// A word that no server knows.
+const REFUSED: &[u8] = b"REFUSED";
+
+/// Writes what a command becomes. Returns what kind of answer it gets.
+fn command(line: &[u8], output: &mut Output) -> Kind {
+    let end = line.iter().position(|&byte| byte == b' ').unwrap_or(line.len());
+    let (verb, words) = line.split_at(end);
+    let action = find(COMMANDS, verb).filter(|_| !line.contains(&0));
+    let Some(action) = action else {
+        output.removed(Subject::UnknownCommand);
+        output.line(&[REFUSED]);
+        return Kind::Line;
+    };
+    let verb = verb.to_ascii_uppercase();
+    let count = words.split(|&byte| byte == b' ').filter(|word| !word.is_empty()).count();
+    let kind = match action {
+        Command::Pass => Kind::Line,
+        Command::Text { most_words } if count <= most_words => Kind::Text,
+        Command::Text { .. } => Kind::Line,
+        Command::Capabilities => Kind::Capabilities,
+        Command::StartTls => Kind::StartTls,
+        Command::Authenticate => {
+            let Some(words) = sasl::begin(words, output) else {
+                output.line(&[REFUSED]);
+                return Kind::Line;
+            };
+            output.line(&[&verb, b" ", &words]);
+            return Kind::Authentication;
+        }
+    };
+    // A password may begin or end with blanks.
+    let words = if matches!(kind, Kind::Capabilities | Kind::StartTls) { &b""[..] } else { words };
+    output.line(&[&verb, words]);
+    kind
+}
+
+/// Writes what a line with a capability becomes.
+fn capability(line: &[u8], output: &mut Output) {
+    let mut words = line.split(|&byte| byte == b' ').filter(|word| !word.is_empty());
+    let name = words.next().unwrap_or_default();
+    match find(CAPABILITIES, name) {
+        None => output.removed(Subject::Capability),
+        Some(Capability::Pass) => output.line(&[line]),
+        Some(Capability::Mechanisms) => {
+            output.bytes.extend_from_slice(name);
+            for mechanism in words {
+                if sasl::is_refused(mechanism) {
+                    output.removed(Subject::LoginMechanism);
+                } else {
+                    output.bytes.push(b' ');
+                    output.bytes.extend_from_slice(mechanism);
+                }
+            }
+            output.line(&[]);
+        }
+    }
+}
