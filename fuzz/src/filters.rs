@@ -97,6 +97,23 @@ pub fn filter_imap(input: &[u8]) {
     assert!(to_server.len() + to_client.len() <= input.len() + 8 * lines, "longer than what came");
 }
 
+/// A control connection of FTP: chunks change nothing, and both ends see the same lines until the filter lets go.
+///
+/// # Panics
+/// If the property does not hold.
+pub fn filter_ftp(input: &[u8]) {
+    let (to_server, to_client, _, end) = run_both(Protocol::Ftp, input);
+    if end != Ok(Next::Release) {
+        assert!(
+            !holds_half_an_end(&to_server) && !holds_half_an_end(&to_client),
+            "the ends can see other lines"
+        );
+        for line in to_server.split(|&byte| byte == b'\n') {
+            assert!(!line.starts_with(b"PORT ") && !line.starts_with(b"EPRT "), "an address");
+        }
+    }
+}
+
 /// The number of a ping may change.
 fn lines_without_pings(bytes: &[u8]) -> Vec<&[u8]> {
     bytes.split(|&byte| byte == b'\n').filter(|line| !line.windows(5).any(|part| part == b"PING ")).collect()

@@ -1,7 +1,8 @@
 use alloc::vec::Vec;
+use core::net::Ipv4Addr;
 
 use crate::{
-    Cut, ListedRule, Next, Output, irc,
+    Cut, ListedRule, Next, Output, ftp, irc,
     mail::{imap, pop3, smtp},
 };
 
@@ -17,11 +18,13 @@ pub enum Protocol {
     Pop3,
     /// Reading of mail: RFC 3501, RFC 9051.
     Imap,
+    /// The control connection of FTP: RFC 959.
+    Ftp,
 }
 
 impl Protocol {
     /// All protocols.
-    pub const ALL: &'static [Self] = &[Self::Irc, Self::Smtp, Self::Pop3, Self::Imap];
+    pub const ALL: &'static [Self] = &[Self::Irc, Self::Smtp, Self::Pop3, Self::Imap, Self::Ftp];
 
     /// The protocol's name in lower case, for configuration and logs.
     #[must_use]
@@ -31,6 +34,7 @@ impl Protocol {
             Self::Smtp => "smtp",
             Self::Pop3 => "pop3",
             Self::Imap => "imap",
+            Self::Ftp => "ftp",
         }
     }
 
@@ -42,6 +46,7 @@ impl Protocol {
             Self::Smtp => smtp::rules(),
             Self::Pop3 => pop3::rules(),
             Self::Imap => imap::rules(),
+            Self::Ftp => ftp::rules(),
         }
     }
 }
@@ -72,6 +77,7 @@ enum Machine {
     Smtp(smtp::Smtp),
     Pop3(pop3::Pop3),
     Imap(imap::Imap),
+    Ftp(ftp::Ftp),
 }
 
 /// The first byte of TLS records with a ClientHello. No line of a protocol begins with it.
@@ -86,8 +92,19 @@ impl Filter {
             Protocol::Smtp => Machine::Smtp(smtp::Smtp::default()),
             Protocol::Pop3 => Machine::Pop3(pop3::Pop3::default()),
             Protocol::Imap => Machine::Imap(imap::Imap::default()),
+            Protocol::Ftp => Machine::Ftp(ftp::Ftp::default()),
         };
         Self { machine, state: State::New }
+    }
+
+    /// Sets the address that a client of FTP gets in place of the server's own, when it asks where to connect for a file. Without it,
+    /// that is 0.0.0.0, for which clients take the address of the control connection. Other protocols have no such address.
+    #[must_use]
+    pub fn with_passive_address(mut self, address: Ipv4Addr) -> Self {
+        if let Machine::Ftp(ftp) = &mut self.machine {
+            ftp.set_passive_address(address);
+        }
+        self
     }
 
     /// Filters a chunk from the client, and appends to the output what the server gets.
@@ -103,6 +120,7 @@ impl Filter {
             Machine::Smtp(smtp) => smtp.client(chunk, output),
             Machine::Pop3(pop3) => pop3.client(chunk, output),
             Machine::Imap(imap) => imap.client(chunk, output),
+            Machine::Ftp(ftp) => ftp.client(chunk, output),
         })
     }
 
@@ -116,6 +134,7 @@ impl Filter {
             Machine::Smtp(smtp) => smtp.server(chunk, output),
             Machine::Pop3(pop3) => pop3.server(chunk, output),
             Machine::Imap(imap) => imap.server(chunk, output),
+            Machine::Ftp(ftp) => ftp.server(chunk, output),
         })
     }
 

@@ -5,6 +5,7 @@
 extern crate alloc;
 
 mod filter;
+mod ftp;
 pub mod http;
 mod irc;
 mod line;

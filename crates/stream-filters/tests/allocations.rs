@@ -128,6 +128,7 @@ const ENDLESS: &[&str] = &[
     "\n",
     "a\r\n",
     "250-x\r\n",
+    "227 (1,2,3,4,5,6)\r\n",
     "References: <a@b.i2p>\r\n <c@d.i2p>\r\n",
     " x\r\n",
     "RSET\r\n",

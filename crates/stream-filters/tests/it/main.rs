@@ -1,6 +1,7 @@
 //! What the filters promise.
 #![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing)]
 
+mod ftp;
 mod http;
 mod imap;
 mod irc;

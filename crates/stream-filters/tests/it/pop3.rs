@@ -41,6 +41,9 @@ fn stls_lets_go_once_the_server_agrees() {
     let outcome =
         run(POP3, &[server("+OK hi\r\n"), client("STLS\r\n"), server("-ERR\r\n"), client("FOO laptop\r\n")]);
     assert_eq!((outcome.server_text().as_str(), outcome.end), ("STLS\r\nREFUSED\r\n", Ok(Next::Filter)));
+    // With a number, the answer to LIST is a line.
+    let words = [server("+OK hi\r\n"), client("LIST 1\r\nSTLS\r\n"), server("+OK 1 10\r\n+OK\r\n")];
+    assert_eq!(run(POP3, &words).end, Ok(Next::Release));
     // A line of a message is no answer.
     let words = [
         server("+OK hi\r\n"),

@@ -48,6 +48,12 @@ fn frame(protocol: Protocol, rule: &ListedRule) -> Frame {
             output_before: "* CAPABILITY ",
             output_after: "IMAP4rev1\r\n",
         },
+        (Protocol::Ftp, Place::Capability) => Frame {
+            before: vec![server("211-Features:\r\n")],
+            after: "\r\n211 End\r\n",
+            output_before: "211-Features:\r\n",
+            output_after: "211 End\r\n",
+        },
         _ => plain,
     }
 }

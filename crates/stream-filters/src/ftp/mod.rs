@@ -1,0 +1,217 @@
+//! The control connection of FTP (RFC 959, RFC 2228, RFC 2389, RFC 2428, RFC 4217).
+//!
+//! A command that does not pass becomes one that the server refuses, so each command has its answer. Files have connections of their
+//! own, which the client opens; no filter looks into them.
+
+mod rules;
+
+use alloc::{collections::VecDeque, vec::Vec};
+use core::net::Ipv4Addr;
+
+use self::rules::{COMMANDS, Command, FEATURES};
+use crate::{
+    Cut, ListedRule, Next, Output, Subject,
+    line::Lines,
+    rule::{Place, Side, find, listed},
+};
+
+/// RFC 959 has no limit. Names of files have up to 4096 bytes.
+const MAX_LINE_BYTES: usize = 8192;
+/// Commands that a client sends at once: those to remove many files.
+const MAX_WAITING: usize = 4096;
+
+pub(crate) fn rules() -> Vec<ListedRule> {
+    let commands = listed(COMMANDS, Side::Client, Place::Command);
+    commands.chain(listed(FEATURES, Side::Server, Place::Capability)).collect()
+}
+
+/// The filter of a connection.
+#[derive(Debug)]
+pub(crate) struct Ftp {
+    client: Lines,
+    server: Lines,
+    is_guest: bool,
+    /// The client has to wait for the answer to AUTH.
+    waits: bool,
+    /// The commands without an answer: whether each is AUTH.
+    waiting: VecDeque<bool>,
+    /// The code of a reply with several lines.
+    continued: Option<[u8; 3]>,
+    passive_address: Ipv4Addr,
+}
+
+impl Default for Ftp {
+    fn default() -> Self {
+        Self {
+            client: Lines::new(MAX_LINE_BYTES),
+            server: Lines::new(MAX_LINE_BYTES),
+            is_guest: false,
+            waits: false,
+            // The server greets first.
+            waiting: [false].into(),
+            continued: None,
+            passive_address: Ipv4Addr::UNSPECIFIED,
+        }
+    }
+}
+
+impl Ftp {
+    pub(crate) fn set_passive_address(&mut self, address: Ipv4Addr) {
+        self.passive_address = address;
+    }
+
+    pub(crate) fn client(&mut self, mut chunk: &[u8], output: &mut Output) -> Result<Next, Cut> {
+        loop {
+            if self.waits && !chunk.is_empty() {
+                return Err(Cut::EarlyData);
+            }
+            let Some(line) = self.client.next(&mut chunk)? else { return Ok(Next::Filter) };
+            if self.waiting.len() == MAX_WAITING {
+                return Err(Cut::TooManyCommands { limit: MAX_WAITING });
+            }
+            self.waits = command(line, &mut self.is_guest, output);
+            self.waiting.push_back(self.waits);
+        }
+    }
+
+    pub(crate) fn server(&mut self, mut chunk: &[u8], output: &mut Output) -> Result<Next, Cut> {
+        while let Some(line) = self.server.next(&mut chunk)? {
+            let Some(code) = reply(line, &mut self.continued, self.passive_address, output) else { continue };
+            // The first digit 1 means that another reply follows.
+            if code.first() == Some(&b'1') {
+                continue;
+            }
+            let is_auth = self.waiting.pop_front().unwrap_or(false);
+            self.waits = self.waits && !is_auth;
+            if is_auth && &code == b"234" {
+                output.bytes.extend_from_slice(chunk);
+                return Ok(Next::Release);
+            }
+        }
+        Ok(Next::Filter)
+    }
+}
+
+/// A word that no server knows.
+const REFUSED: &[u8] = b"REFUSED";
+
+/// Writes what a command becomes. Returns whether the client has to wait for the answer.
+fn command(line: &[u8], is_guest: &mut bool, output: &mut Output) -> bool {
+    let line = without_telnet(line);
+    let end = line.iter().position(|&byte| byte == b' ').unwrap_or(line.len());
+    let (verb, words) = line.split_at(end);
+    let argument = words.strip_prefix(b" ").unwrap_or(words);
+    let Some(action) = find(COMMANDS, verb).filter(|_| !line.contains(&0)) else {
+        output.removed(Subject::UnknownCommand);
+        output.line(&[REFUSED]);
+        return false;
+    };
+    let verb = verb.to_ascii_uppercase();
+    match action {
+        Command::Pass => output.line(&[&verb, words]),
+        Command::User => {
+            *is_guest = [&b"anonymous"[..], b"ftp"]
+                .iter()
+                .any(|name| name.eq_ignore_ascii_case(argument.trim_ascii()));
+            output.line(&[&verb, words]);
+        }
+        Command::Password if *is_guest => {
+            output.replaced(Subject::UserName);
+            output.line(&[&verb, b" anonymous@"]);
+        }
+        Command::Password => output.line(&[&verb, words]),
+        Command::Bare => {
+            if !argument.is_empty() {
+                output.removed(Subject::Words);
+            }
+            output.line(&[&verb]);
+        }
+        Command::Refuse => {
+            let is_address = verb.ends_with(b"RT");
+            output.removed(if is_address { Subject::DirectConnection } else { Subject::Program });
+            output.line(&[&verb]);
+        }
+        Command::Authenticate => {
+            let argument = argument.trim_ascii();
+            let is_tls = [&b"TLS"[..], b"SSL", b"TLS-C", b"TLS-P"]
+                .iter()
+                .any(|name| name.eq_ignore_ascii_case(argument));
+            if is_tls {
+                output.line(&[&verb, b" ", argument]);
+                return true;
+            }
+            output.removed(Subject::LoginMechanism);
+            output.line(&[&verb]);
+        }
+    }
+    false
+}
+
+/// Commands of Telnet before one of FTP, such as those with which a client interrupts the server.
+fn without_telnet(mut line: &[u8]) -> &[u8] {
+    const INTERPRET_AS_COMMAND: u8 = 0xff;
+    while let [INTERPRET_AS_COMMAND, _, rest @ ..] | [0xf2, rest @ ..] = line {
+        line = rest;
+    }
+    line
+}
+
+/// Passes a line of a reply. Returns the code with the last line of one.
+fn reply(
+    line: &[u8],
+    continued: &mut Option<[u8; 3]>,
+    passive_address: Ipv4Addr,
+    output: &mut Output,
+) -> Option<[u8; 3]> {
+    let code = line.split_first_chunk::<3>().filter(|(code, _)| code.iter().all(u8::is_ascii_digit));
+    match (code, *continued) {
+        // Such a reply ends at a line with the same code and a blank. What is before is text.
+        (Some((code, [] | [b' ', ..])), Some(of)) if *code == of => *continued = None,
+        (_, Some(of)) => {
+            let name = line.trim_ascii_start().split(|&byte| byte == b' ').next().unwrap_or_default();
+            if &of == b"211" && find(FEATURES, name).is_some() {
+                output.removed(Subject::Capability);
+            } else {
+                output.line(&[line]);
+            }
+            return None;
+        }
+        (Some((code, [b'-', ..])), None) => {
+            *continued = Some(*code);
+            output.line(&[line]);
+            return None;
+        }
+        (Some((_, [] | [b' ', ..])), None) => {}
+        _ => {
+            output.removed(Subject::Malformed);
+            return None;
+        }
+    }
+    let (code, text) = code?;
+    if code == b"227" {
+        passive(code, text, passive_address, output);
+    } else {
+        output.line(&[line]);
+    }
+    Some(*code)
+}
+
+/// Writes the reply to PASV with another address. The server's own means nothing outside of its machine, or leads the client elsewhere.
+fn passive(code: &[u8], text: &[u8], address: Ipv4Addr, output: &mut Output) {
+    let is_number = |byte: &u8| byte.is_ascii_digit() || *byte == b',';
+    let mut runs = text.split(|byte| !is_number(byte));
+    let ports = runs.find_map(|run| {
+        let numbers: Vec<&[u8]> = run.split(|&byte| byte == b',').collect();
+        let [_, _, _, _, high, low] = numbers.as_slice() else { return None };
+        let number = |digits: &[u8]| core::str::from_utf8(digits).ok()?.parse::<u8>().ok();
+        Some((number(high)?, number(low)?))
+    });
+    let Some((high, low)) = ports else {
+        output.removed(Subject::Redirect);
+        return output.line(&[b"502 The server has named no port."]);
+    };
+    let [a, b, c, d] = address.octets();
+    output.replaced(Subject::Redirect);
+    let place = alloc::format!(" Entering Passive Mode ({a},{b},{c},{d},{high},{low}).");
+    output.line(&[code, place.as_bytes()]);
+}
