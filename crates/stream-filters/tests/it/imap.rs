@@ -78,7 +78,7 @@ fn a_stored_message_keeps_its_length() {
         )
     );
     // The next command has no message.
-    let raw = "a1 APPEND a {3+}\r\nabc\r\na2 SEARCH BODY {9+}\r\nX: laptop\r\n";
+    let raw = "a1 APPEND a {3+}\r\nabc\r\na2 SEARCH BODY {9+}\r\nX: laptop BODY {9+}\r\nX: laptop\r\n";
     assert_eq!(sent(IMAP, raw), raw.replace("abc", "xxx"));
     let long = format!("X: {}\r\n\r\nlaptop", "y".repeat(40_000));
     let sent = sent(IMAP, &format!("a1 APPEND a {{{}+}}\r\n{long}\r\n", long.len()));
@@ -104,6 +104,8 @@ fn starttls_lets_go_once_the_server_agrees() {
     // Neither a literal nor the text of another answer is an answer.
     for said in [
         "* 1 FETCH ({9}\r\na1 OK\r\n  )\r\n",
+        "* 1 FETCH ({0}\r\na1 OK x\r\n",
+        "a2 OK\r\n",
         "* OK a1 OK\r\n",
         "* OK x\ra1 OK\r\n",
         "+ go\r\n",
@@ -125,6 +127,8 @@ fn a_literal_waits_for_the_server() {
         let sent = run(IMAP, &words).server_text();
         assert!(sent.starts_with(&format!("a1 LOGIN {{16}}\r\n{becomes}")), "{sent}");
     }
+    let words = [client("a1 NOOP\r\na2 LOGIN {4}\r\n"), server("a1 NO\r\n+ go\r\n"), client("anon\r\n")];
+    assert_eq!(run(IMAP, &words).server_text(), "a1 NOOP\r\na2 LOGIN {4}\r\nanon\r\n");
     assert_eq!(run(IMAP, &[client("a1 LOGIN {4}\r\nanon")]).end, Err(Cut::EarlyData));
     for line in
         ["a1 ID (\"name\" {6+}", "a1 FOO {6+}", "a1 FOO {6}", "foo{6}", "a1 IDLE {6+}", "a1 STARTTLS {6}"]
