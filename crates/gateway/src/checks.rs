@@ -5,10 +5,14 @@
 use std::{fs, net::UdpSocket, path::Path, process::Command, thread, time::Duration};
 
 use anyhow::{Context, Result, bail, ensure};
+use lab::{
+    namespace::host::{Cable, Host},
+    nftables, shell,
+};
 
 use crate::{
-    network::{Cable, Host, Uplink, check_rules, gateway, load},
     proxy::{self, SITE},
+    uplink::Uplink,
 };
 
 /// The configuration of `docs/gateway.md`, for both recipes.
@@ -77,8 +81,8 @@ fn to_gateway(router: &str) -> [String; 3] {
 
 pub(crate) async fn run(program: &Path, lab: &Path) -> Result<()> {
     let uplink = Uplink::new(lab)?;
-    gateway("ip link add br0 address 02:00:00:00:07:01 type bridge && ip link set br0 up")?;
-    gateway("ip address add 192.168.7.1/24 dev br0 && ip address add fd07::1/64 dev br0 nodad")?;
+    shell::run("ip link add br0 address 02:00:00:00:07:01 type bridge && ip link set br0 up")?;
+    shell::run("ip address add 192.168.7.1/24 dev br0 && ip address add fd07::1/64 dev br0 nodad")?;
     let on_bridge = |name, port, addresses: &'static [&'static str]| {
         let routers: &[&str] = &["192.168.7.1", "fd07::1"];
         Host::new(name, lab, &Cable { port, bridge: Some("br0"), addresses, routers })
@@ -87,19 +91,19 @@ pub(crate) async fn run(program: &Path, lab: &Path) -> Result<()> {
     let bert = on_bridge("bert", "lan2", &["192.168.7.12/24", "fd07::12/64"])?;
     let cable = Cable { port: "box0", bridge: None, addresses: &["10.77.0.2/30"], routers: &["10.77.0.1"] };
     let namespace = Host::new("namespace", lab, &cable)?;
-    gateway("ip address add 10.77.0.1/30 dev box0")?;
+    shell::run("ip address add 10.77.0.1/30 dev box0")?;
     let cable = Cable { port: "box1", bridge: None, addresses: &["10.78.0.2/30"], routers: &["10.78.0.1"] };
     let tproxied = Host::new("tproxied", lab, &cable)?;
-    gateway("ip address add 10.78.0.1/30 dev box1")?;
-    gateway("ip rule add fwmark 1 lookup 100 && ip route add local default dev lo table 100")?;
+    shell::run("ip address add 10.78.0.1/30 dev box1")?;
+    shell::run("ip rule add fwmark 1 lookup 100 && ip route add local default dev lo table 100")?;
 
     check_that_packets_are_counted(&anna, &uplink)?;
     let file = lab.join("i2p-socks.toml");
     fs::write(&file, CONFIGURATION)?;
     for (interface, tunnel) in [("br0", "lan"), ("box0", "box")] {
-        load(&generated(program, &file, interface, tunnel)?)?;
+        nftables::load(&generated(program, &file, interface, tunnel)?)?;
     }
-    load(TPROXY_RULES)?;
+    nftables::load(TPROXY_RULES)?;
     check_other_rules(program, lab, &file)?;
     let before = uplink.left()?;
     let bridge = proxy::router().await;
@@ -169,17 +173,17 @@ fn check_other_rules(program: &Path, lab: &Path, file: &Path) -> Result<()> {
         let file = lab.join("any.toml");
         let listen = format!("listen = [\"redirect:{address}:4451\", \"dns:{address}:5353\"]\n");
         fs::write(&file, format!("[[tunnel]]\nname = \"any\"\nopen-to-others = true\n{listen}"))?;
-        check_rules(&generated(program, &file, "br0", "any")?)?;
+        nftables::check(&generated(program, &file, "br0", "any")?)?;
     }
     let interfaces = ["br-lan", "br_lan", "br.lan", "7.-_"];
     for interface in interfaces {
-        load(&generated(program, file, interface, "lan")?)?;
+        nftables::load(&generated(program, file, interface, "lan")?)?;
     }
-    let tables = gateway("nft list tables inet")?;
+    let tables = shell::run("nft list tables inet")?;
     for interface in interfaces {
         let table = format!("table inet i2p_socks_{interface}");
         ensure!(tables.lines().any(|line| line == table), "no {table} in {tables}");
-        gateway(&format!("nft delete {table}"))?;
+        shell::run(&format!("nft delete {table}"))?;
     }
     println!("ok   rules for any address and for other names");
     Ok(())

@@ -6,8 +6,9 @@
 #![forbid(unsafe_code)]
 
 mod checks;
-mod network;
+
 mod proxy;
+mod uplink;
 
 use std::process::ExitCode;
 

@@ -21,7 +21,7 @@ mod names;
 mod peers;
 mod programs_page;
 mod proxy_pac;
-mod sshd;
+
 mod status_page;
 mod suite;
 mod units;
@@ -110,7 +110,7 @@ impl Scope {
 
 /// The programs that the suite runs.
 fn of_the_suite() -> Vec<Program> {
-    [&PROGRAMS[..], &lab::exits::PROGRAMS, &peers::PROGRAMS, &programs_page::PROGRAMS, &sshd::PROGRAMS]
+    [&PROGRAMS[..], &lab::exits::PROGRAMS, &peers::PROGRAMS, &programs_page::PROGRAMS, &lab::sshd::PROGRAMS]
         .concat()
 }
 

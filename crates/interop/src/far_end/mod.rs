@@ -2,7 +2,6 @@
 //! They share one destination, so that the first bytes of a stream tell which service it is for.
 
 mod http;
-mod irc;
 mod smtp;
 mod web_socket;
 
@@ -13,6 +12,7 @@ use std::{
 };
 
 use anyhow::{Context, Result};
+use lab::irc;
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt, copy_bidirectional},
     net::{TcpListener, TcpStream},
@@ -101,7 +101,7 @@ async fn serve(mut stream: TcpStream, received: &Received, ssh_port: u16) -> Res
         return Ok(());
     }
     if IRC_COMMANDS.iter().any(|command| first.starts_with(command)) {
-        return irc::serve(stream, first, received).await;
+        return irc::serve(stream, first, |line| received.add(line)).await;
     }
     if first.starts_with(b"GET ") || first.starts_with(b"HEAD ") {
         return http::serve(stream, first, received).await;

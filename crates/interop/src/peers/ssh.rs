@@ -1,6 +1,6 @@
 //! OpenSSH through `i2p-socks connect`, to a server behind a server tunnel of i2pd.
 
-use std::{fs, path::Path, process::Output, time::Duration};
+use std::{fs, net::Ipv4Addr, path::Path, process::Output, time::Duration};
 
 use anyhow::{Context, Result, ensure};
 use i2p_name::B32;
@@ -8,14 +8,12 @@ use lab::{
     payload,
     proxy::Proxy,
     router::Router,
+    sshd::{self, Server},
     wait::{Attempt, Patience, until_with},
 };
 use tokio::process::Command;
 
-use crate::{
-    checklist::Checklist,
-    sshd::{self, Server},
-};
+use crate::checklist::Checklist;
 
 /// Where the server listens for the router. The namespace is ours, so that the port is free.
 const PORT: u16 = 2222;
@@ -55,7 +53,7 @@ pub(super) fn tunnels() -> String {
 
 /// Starts the server, with its files below `lab`.
 pub(super) async fn start_server(lab: &Path) -> Result<Server> {
-    Server::start(lab.join("ssh"), PORT).await
+    Server::start(lab.join("ssh"), (Ipv4Addr::LOCALHOST, PORT).into()).await
 }
 
 pub(super) async fn check(

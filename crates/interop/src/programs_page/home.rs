@@ -7,12 +7,11 @@ use std::{
 };
 
 use anyhow::{Context, Result, ensure};
-use lab::{proxy::Proxy, site};
+use lab::{proxy::Proxy, site, sshd::Server};
 use programs::Workspace;
 use tokio::process::Command;
 
 use super::{BITCOIN, BITCOIN_RELEASE, EXAMPLE_HOST, GREETING, LETTER, torrent};
-use crate::sshd::Server;
 
 /// The page with the setup of ssh, whose first block is the configuration.
 const SSH_PAGE: &str = "docs/ssh.md";

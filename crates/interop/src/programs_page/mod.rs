@@ -9,6 +9,7 @@ mod torrent;
 
 use std::{
     fs,
+    net::Ipv4Addr,
     path::{Path, PathBuf},
     time::Duration,
 };
@@ -18,6 +19,7 @@ use i2p_sam::Bridge;
 use lab::{
     proxy::{ADMIN_URL, Proxy},
     site::Site,
+    sshd::Server,
     wait::{Attempt, until},
 };
 use programs::{Program, Workspace};
@@ -29,7 +31,7 @@ use self::{
     home::Machine,
     table::{Row, rows},
 };
-use crate::{checklist::Checklist, far_end::FarEnd, name_server::NameServer, sshd::Server};
+use crate::{checklist::Checklist, far_end::FarEnd, name_server::NameServer};
 
 /// The page, from the workspace's root.
 const PAGE_FILE: &str = "docs/programs.md";
@@ -144,7 +146,7 @@ pub(crate) async fn check(checklist: &mut Checklist, surroundings: &Surroundings
     let mut server = None;
     let start = async {
         fs::create_dir_all(&directory)?;
-        server = Some(Server::start(directory.join("ssh"), SSH_PORT).await?);
+        server = Some(Server::start(directory.join("ssh"), (Ipv4Addr::LOCALHOST, SSH_PORT).into()).await?);
         Ok(())
     };
     checklist.check("a server for ssh starts", start).await;

@@ -1,7 +1,8 @@
-//! An OpenSSH server for the suite, with keys of its own.
+//! An OpenSSH server with keys of its own.
 
 use std::{
     fs::{self, Permissions},
+    net::SocketAddr,
     os::unix::fs::PermissionsExt,
     path::{Path, PathBuf},
     process::Stdio,
@@ -9,15 +10,16 @@ use std::{
 };
 
 use anyhow::{Context, Result, bail, ensure};
-use lab::wait::{Attempt, until};
 use programs::Program;
 use tokio::{
     net::TcpStream,
     process::{Child, Command},
 };
 
+use crate::wait::{Attempt, until};
+
 /// What it needs.
-pub(crate) const PROGRAMS: [Program; 2] = [("sshd", "openssh-server"), ("ssh-keygen", "openssh-client")];
+pub const PROGRAMS: [Program; 2] = [("sshd", "openssh-server"), ("ssh-keygen", "openssh-client")];
 /// The files of its keys, in its directory. The part for others has the suffix `.pub`.
 const HOST_KEY: &str = "host-key";
 const USER_KEY: &str = "user-key";
@@ -26,15 +28,15 @@ const START_TIMEOUT: Duration = Duration::from_secs(20);
 const PRIVILEGE_SEPARATION_DIRECTORY: &str = "/run/sshd";
 
 /// A running server. Dropping it kills the server.
-pub(crate) struct Server {
+pub struct Server {
     directory: PathBuf,
     _process: Child,
 }
 
 impl Server {
-    /// Starts it on this port of 127.0.0.1, with its files in `directory`. What clients ask for runs in the directory `home` below
+    /// Starts it at this address, with its files in `directory`. What clients ask for runs in the directory `home` below
     /// that. Returns once it listens.
-    pub(crate) async fn start(directory: PathBuf, port: u16) -> Result<Self> {
+    pub async fn start(directory: PathBuf, address: SocketAddr) -> Result<Self> {
         fs::create_dir_all(directory.join("home"))?;
         fs::set_permissions(&directory, Permissions::from_mode(0o700))?;
         fs::create_dir_all(PRIVILEGE_SEPARATION_DIRECTORY).with_context(|| {
@@ -44,7 +46,7 @@ impl Server {
             )
         })?;
         make_keys(&directory).await?;
-        fs::write(directory.join("sshd_config"), configuration(&directory, port))?;
+        fs::write(directory.join("sshd_config"), configuration(&directory, address))?;
         let output = fs::File::create(directory.join("sshd.log"))?;
         let mut process = Command::new(find("sshd")?)
             .args(["-D", "-e", "-f"])
@@ -59,29 +61,29 @@ impl Server {
             if let Some(status) = process.try_wait()? {
                 bail!("it has exited ({status}): {}", fs::read_to_string(directory.join("sshd.log"))?);
             }
-            Ok(Attempt::of(TcpStream::connect(("127.0.0.1", port)).await.map(drop)))
+            Ok(Attempt::of(TcpStream::connect(address).await.map(drop)))
         })
         .await?;
         Ok(Self { directory, _process: process })
     }
 
     /// The directory of its files.
-    pub(crate) fn directory(&self) -> &Path {
+    pub fn directory(&self) -> &Path {
         &self.directory
     }
 
     /// The directory in which clients find themselves.
-    pub(crate) fn home(&self) -> PathBuf {
+    pub fn home(&self) -> PathBuf {
         self.directory.join("home")
     }
 
     /// The key with which a client is admitted as root.
-    pub(crate) fn user_key(&self) -> PathBuf {
+    pub fn user_key(&self) -> PathBuf {
         self.directory.join(USER_KEY)
     }
 
     /// A line of `known_hosts` for the server under this name.
-    pub(crate) fn known_host(&self, name: &str) -> Result<String> {
+    pub fn known_host(&self, name: &str) -> Result<String> {
         Ok(format!("{name} {}", fs::read_to_string(self.directory.join(HOST_KEY).with_extension("pub"))?))
     }
 }
@@ -91,17 +93,17 @@ async fn make_keys(directory: &Path) -> Result<()> {
         let path = directory.join(key);
         let _from_an_earlier_attempt = fs::remove_file(&path);
         let mut command = Command::new(find("ssh-keygen")?);
-        command.args(["-q", "-t", "ed25519", "-N", "", "-C", "interop", "-f"]).arg(&path);
+        command.args(["-q", "-t", "ed25519", "-N", "", "-C", "lab", "-f"]).arg(&path);
         let made = command.stdin(Stdio::null()).status().await?;
         ensure!(made.success(), "ssh-keygen exited with {made}");
     }
     Ok(())
 }
 
-fn configuration(directory: &Path, port: u16) -> String {
+fn configuration(directory: &Path, address: SocketAddr) -> String {
     let at = |name: &str| directory.join(name).display().to_string();
     format!(
-        "ListenAddress 127.0.0.1:{port}\nHostKey {}\nAuthorizedKeysFile {}.pub\nPidFile none\nStrictModes no\nUsePAM no\n\
+        "ListenAddress {address}\nHostKey {}\nAuthorizedKeysFile {}.pub\nPidFile none\nStrictModes no\nUsePAM no\n\
          PermitRootLogin prohibit-password\nPasswordAuthentication no\nKbdInteractiveAuthentication no\nPrintMotd no\n\
          Subsystem sftp /usr/lib/openssh/sftp-server\nForceCommand cd '{}' && eval \"$SSH_ORIGINAL_COMMAND\"\n",
         at(HOST_KEY),
@@ -111,6 +113,6 @@ fn configuration(directory: &Path, port: u16) -> String {
 }
 
 /// Finds a program of OpenSSH.
-pub(crate) fn find(program: &str) -> Result<PathBuf> {
+pub fn find(program: &str) -> Result<PathBuf> {
     programs::find(program).with_context(|| format!("{program} is missing"))
 }

@@ -6,17 +6,15 @@ use tokio::{
     net::TcpStream,
 };
 
-use super::Received;
-
 /// What a client that is registered sends back.
-pub(super) const TOKEN: &str = "are-you-there";
+pub const TOKEN: &str = "are-you-there";
 
-/// Serves one client, which has sent these first bytes. Each line that it sends is recorded.
-pub(super) async fn serve(stream: TcpStream, first: Vec<u8>, received: &Received) -> Result<()> {
+/// Serves one client, which has sent these first bytes. Calls `received` with each line that it sends.
+pub async fn serve(stream: TcpStream, first: Vec<u8>, mut received: impl FnMut(&str)) -> Result<()> {
     let (reader, mut writer) = stream.into_split();
     let mut lines = BufReader::new(first.as_slice().chain(reader)).lines();
     while let Some(line) = lines.next_line().await? {
-        received.add(&format!("{line}\n"));
+        received(&format!("{line}\n"));
         let answer = match line.split(' ').next() {
             Some("CAP") if line.starts_with("CAP LS") => ":far.end CAP * LS :\r\n".to_owned(),
             // The last command of a registration.
