@@ -87,9 +87,13 @@ pub(crate) struct HeldSession {
 /// Whether a client has its share of at most `max` sessions, or contained programs have theirs together and it is one of them. Unused
 /// sessions of others count as free.
 pub(crate) fn has_its_share(all: &[HeldSession], client: Option<ClientOrigin>, max: usize) -> bool {
-    let is_contained = |holder: Option<ClientOrigin>| holder.is_some_and(ClientOrigin::is_contained);
     have_a_share(all, |holder| holder == client, max)
         || (is_contained(client) && have_a_share(all, is_contained, max))
+}
+
+/// Whether this is one of the contained programs.
+fn is_contained(client: Option<ClientOrigin>) -> bool {
+    client.is_some_and(ClientOrigin::is_contained)
 }
 
 /// Whether these holders have a share together.
@@ -105,9 +109,12 @@ pub(crate) fn held_by(all: &[HeldSession], client: Option<ClientOrigin>) -> usiz
 }
 
 /// Chooses the unused session to close for `client`, by its place in `all`. Its own go first, and of those the one that has been unused
-/// for longest.
+/// for longest. A contained program then takes that of another one: they have a share together, and those that have ended never use
+/// theirs again.
 pub(crate) fn own_unused_to_close(all: &[HeldSession], client: Option<ClientOrigin>) -> Option<usize> {
+    let of_contained = || longest_unused(all, |session| is_contained(session.holder));
     longest_unused(all, |session| session.holder == client)
+        .or_else(|| is_contained(client).then(of_contained).flatten())
 }
 
 /// Chooses the unused session of another client to close for `client`, which has none itself: of the client that holds most, if it
@@ -165,6 +172,18 @@ mod tests {
         ] {
             assert_eq!(own_unused_to_close(&sessions(of), client(asks)), closed, "{of:?} {asks}");
         }
+    }
+
+    #[test]
+    fn a_contained_program_that_needs_a_session_closes_that_of_another() {
+        let run = |process| Some(ClientAddress::Contained(process).into());
+        let mut all = sessions(&[(1, UNUSED), (2, UNUSED), (3, USED), (4, UNUSED)]);
+        for (session, process) in all.iter_mut().skip(1).zip(2..) {
+            session.holder = run(process);
+        }
+        assert_eq!(own_unused_to_close(&all, run(9)), Some(1), "the one unused for longest");
+        assert_eq!(own_unused_to_close(&all, run(4)), Some(3), "its own first");
+        assert_eq!(own_unused_to_close(&all, client(9)), None, "others have shares of their own");
     }
 
     #[test]

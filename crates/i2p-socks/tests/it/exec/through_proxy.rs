@@ -40,6 +40,15 @@ async fn a_run_is_one_identity_and_a_name_gives_several_runs_the_same() {
     }
 }
 
+/// Runs that have ended leave sessions that nobody uses.
+#[tokio::test(flavor = "multi_thread")]
+async fn any_number_of_runs_in_a_row_gets_through() {
+    let lab = Lab::new(Dialect::I2pd245).await;
+    let _proxy = lab.proxy(&format!("[session]\nmax-sessions = 4\n{TCP}"));
+    let runs = [(); 5].map(|()| destination(&lab, &[]));
+    assert!(runs.is_sorted_by(|one, next| one != next), "each has an address of its own");
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_program_is_told_the_same_as_without_a_proxy() {
     let lab = Lab::new(Dialect::Java).await;
