@@ -71,6 +71,11 @@ const SUITES: &[Chore] = &[
         run: |workspace| suites::run("gateway", workspace),
     },
     Chore {
+        name: "contained",
+        description: "run programs that people use under exec, and count what leaves",
+        run: |workspace| suites::run("contained", workspace),
+    },
+    Chore {
         name: "interop",
         description: "test our proxy with real i2pd routers and real clients (--programs: only the commands of docs/programs.md; --all-programs: also those that are run by hand)",
         run: |workspace| suites::run("interop", workspace),

@@ -6,9 +6,10 @@ use anyhow::{Context, Result, ensure};
 use programs::{Invocation, Workspace};
 
 /// The suites. A chore and its program have the same name.
-const SUITES: [&str; 10] = [
+const SUITES: [&str; 11] = [
     "attack",
     "bench",
+    "contained",
     "gateway",
     "http-conformance",
     "interop",
