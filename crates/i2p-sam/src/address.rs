@@ -39,6 +39,16 @@ pub enum BridgeAddress {
 }
 
 /// Writes the form that [`FromStr`] reads, or the name of a bridge that has none.
+impl BridgeAddress {
+    /// Whether TLS is spoken to this bridge.
+    pub(crate) fn expects_tls(&self) -> bool {
+        #[cfg(feature = "tls")]
+        return matches!(self, Self::Tls(_));
+        #[cfg(not(feature = "tls"))]
+        return false;
+    }
+}
+
 impl fmt::Display for BridgeAddress {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {

@@ -97,6 +97,13 @@ pub enum Error {
         /// The limit that was reached.
         limit: Duration,
     },
+    /// The program at the address closed the connection instead of answering HELLO. One end may speak TLS and the other not, or the
+    /// router is stopping or starting.
+    #[error("the program at {address} closed the connection instead of answering HELLO")]
+    ClosedAtHello {
+        /// The bridge's address.
+        address: BridgeAddress,
+    },
     /// The router closed the connection instead of answering.
     #[error("the router closed the connection while {phase}")]
     Closed {
@@ -182,10 +189,53 @@ impl Error {
             | Self::ExpectsTls { .. }
             | Self::NoTls { .. }
             | Self::Certificate { .. }
+            | Self::ClosedAtHello { .. }
             | Self::SessionLost
             | Self::Closed { .. } => true,
             Self::Timeout { phase, .. } => *phase == Phase::Hello,
             _ => false,
+        }
+    }
+
+    /// Whether the bridge is at fault, and not a session: no program is reached at its address, or not the expected one, or it refuses
+    /// this client.
+    #[must_use]
+    pub fn is_of_bridge(&self) -> bool {
+        match self {
+            Self::Unreachable { .. }
+            | Self::NotSam { .. }
+            | Self::ExpectsTls { .. }
+            | Self::NoTls { .. }
+            | Self::Certificate { .. }
+            | Self::ClosedAtHello { .. } => true,
+            Self::Closed { phase } | Self::Timeout { phase, .. } | Self::Refused { phase, .. } => {
+                *phase == Phase::Hello
+            }
+            _ => false,
+        }
+    }
+
+    /// Whether only another configuration helps: waiting does not.
+    #[must_use]
+    pub fn needs_other_configuration(&self) -> bool {
+        matches!(
+            self,
+            Self::Refused { phase: Phase::Hello, .. }
+                | Self::ExpectsTls { .. }
+                | Self::NoTls { .. }
+                | Self::Certificate { .. }
+        )
+    }
+
+    /// Whether what listens at this address of a bridge may be a router's, although it cannot be used now. A router of the program's
+    /// own would run beside that router. A program that is silent counts only if TLS is spoken to it: a bridge without TLS waits for the
+    /// end of a line then.
+    #[must_use]
+    pub fn may_be_of_router_at(&self, address: &BridgeAddress) -> bool {
+        match self {
+            Self::ClosedAtHello { .. } | Self::Closed { phase: Phase::Hello } => true,
+            Self::Timeout { phase: Phase::Hello, .. } => address.expects_tls(),
+            _ => self.needs_other_configuration(),
         }
     }
 }

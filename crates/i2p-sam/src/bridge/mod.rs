@@ -14,10 +14,10 @@ pub(crate) mod style_trials;
 use std::{io, net::SocketAddr, sync::Arc, time::Duration};
 
 use bytes::BytesMut;
-use tokio::sync::SetOnce;
+use tokio::{sync::SetOnce, time::timeout};
 
 use self::{
-    connection::{Connection, LineRead, within},
+    connection::{Connection, LineRead},
     learned::Learned,
     session_log::SessionLog,
     stream::SamStream,
@@ -212,14 +212,35 @@ impl Bridge {
         if !self.is_decided() {
             return Err(Error::NotDecided);
         }
-        within(self.timeouts().hello, Phase::Hello, self.connect_and_hello(dialect)).await
+        let (limit, mut is_accepted) = (self.timeouts().hello, false);
+        let connected = timeout(limit, self.connect_and_hello(dialect, &mut is_accepted)).await;
+        match connected {
+            Ok(connected) => connected,
+            Err(_) if is_accepted => Err(Error::Timeout { phase: Phase::Hello, limit }),
+            Err(_) => {
+                let what = format!("no connection within {} s", limit.as_secs());
+                let source = io::Error::new(io::ErrorKind::TimedOut, what);
+                Err(Error::Unreachable { address: self.known_place().address.clone(), source })
+            }
+        }
     }
 
-    async fn connect_and_hello(&self, dialect: Dialect) -> Result<(Connection, Version), Error> {
+    /// Connects and says HELLO. Sets `is_accepted` once a program has accepted the connection.
+    async fn connect_and_hello(
+        &self,
+        dialect: Dialect,
+        is_accepted: &mut bool,
+    ) -> Result<(Connection, Version), Error> {
         let Place { address, login, .. } = &**self.known_place();
-        let stream = SamStream::connect(address).await.map_err(|source| not_connected(address, source))?;
+        let stream = SamStream::connect(address, is_accepted).await;
+        let stream = stream.map_err(|source| not_connected(address, source))?;
         let mut connection = Connection::new(stream, dialect);
-        connection.send(&Hello { login: login.as_ref() }, Phase::Hello).await?;
+        connection.send(&Hello { login: login.as_ref() }, Phase::Hello).await.map_err(
+            |error| match error {
+                Error::Closed { .. } => Error::ClosedAtHello { address: address.clone() },
+                error => error,
+            },
+        )?;
         let line = hello_reply(&mut connection, address).await?;
         match Reply::parse(&line) {
             Ok(Reply::Hello { status, version: Some(version) }) if status.result == ResultWord::Ok => {
@@ -241,7 +262,7 @@ fn not_connected(address: &BridgeAddress, source: io::Error) -> Error {
     match TlsFailure::of(&source) {
         Some(TlsFailure::NoTls) => return Error::NoTls { address },
         Some(TlsFailure::Certificate(why)) => return Error::Certificate { address, why: why.clone() },
-        Some(TlsFailure::Closed) => return Error::Closed { phase: Phase::Hello },
+        Some(TlsFailure::Closed) => return Error::ClosedAtHello { address },
         None => {}
     }
     Error::Unreachable { address, source }
@@ -259,6 +280,6 @@ async fn hello_reply(connection: &mut Connection, address: &BridgeAddress) -> Re
             Err(Error::ExpectsTls { address: address() })
         }
         Err(error) if error.kind() == io::ErrorKind::InvalidData => Err(Error::NotSam { address: address() }),
-        Ok(LineRead::End) | Err(_) => Err(Error::Closed { phase: Phase::Hello }),
+        Ok(LineRead::End) | Err(_) => Err(Error::ClosedAtHello { address: address() }),
     }
 }

@@ -59,20 +59,27 @@ macro_rules! with {
 }
 
 impl SamStream {
-    /// Connects to a bridge. One that is slow to accept is waited for: the caller sets the limit.
-    pub(super) async fn connect(address: &BridgeAddress) -> io::Result<Self> {
-        match address {
+    /// Connects to a bridge. One that is slow to accept is waited for: the caller sets the limit. Sets `is_accepted` as soon as a program
+    /// has accepted the connection, also if a handshake of TLS follows.
+    pub(super) async fn connect(address: &BridgeAddress, is_accepted: &mut bool) -> io::Result<Self> {
+        let stream = match address {
             BridgeAddress::Tcp(address) => without_delay(TcpStream::connect(address).await?),
             BridgeAddress::Changing(address) => without_delay(address.connect().await?),
             #[cfg(feature = "tls")]
-            BridgeAddress::Tls(address) => address.connect().await.map(Self::Tls),
+            BridgeAddress::Tls(address) => {
+                let stream = address.connect().await?;
+                *is_accepted = true;
+                address.handshake(stream).await.map(Self::Tls)
+            }
             #[cfg(unix)]
             BridgeAddress::Unix(path) => {
                 connect_unix(path).await.map(Self::Unix).map_err(|error| explain(path, error))
             }
             #[cfg(unix)]
             BridgeAddress::Connector(connector) => connector.connect().await.map(Self::Unix),
-        }
+        };
+        *is_accepted |= stream.is_ok();
+        stream
     }
 
     /// Our own address and the bridge's, where the bridge is reached over TCP without TLS.
@@ -220,8 +227,9 @@ mod tests {
         listener.bind(&SockAddr::unix(&path).unwrap()).unwrap();
         listener.listen(0).unwrap();
         let address = BridgeAddress::from(path.as_path());
-        let _first = SamStream::connect(&address).await.unwrap();
-        let (second, ()) = tokio::join!(SamStream::connect(&address), async {
+        let mut is_accepted = false;
+        let _first = SamStream::connect(&address, &mut is_accepted).await.unwrap();
+        let (second, ()) = tokio::join!(SamStream::connect(&address, &mut is_accepted), async {
             sleep(QUEUE_PAUSE * 4).await;
             listener.accept().unwrap();
         });
@@ -239,7 +247,7 @@ mod tests {
             ("file", io::ErrorKind::InvalidInput, "the file is not a socket"),
             ("left", io::ErrorKind::ConnectionRefused, "no program listens on this socket"),
         ] {
-            let error = SamStream::connect(&at(name)).await.unwrap_err();
+            let error = SamStream::connect(&at(name), &mut false).await.unwrap_err();
             assert_eq!((error.kind(), error.to_string().as_str()), (kind, text));
         }
     }

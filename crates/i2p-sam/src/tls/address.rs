@@ -63,12 +63,17 @@ impl TlsAddress {
         &self.trust
     }
 
-    /// Connects to the bridge. Nothing is sent to a program whose certificate is not trusted.
-    pub(crate) async fn connect(&self) -> io::Result<TlsStream> {
-        let config = self.config.get_or_try_init(|| config(self.trust.clone())).await?;
-        let name = self.server_name()?;
+    /// Connects to the bridge, without TLS yet.
+    pub(crate) async fn connect(&self) -> io::Result<TcpStream> {
         let stream = TcpStream::connect(&*self.address).await?;
         stream.set_nodelay(true)?;
+        Ok(stream)
+    }
+
+    /// Begins to speak TLS. Nothing is sent to a program whose certificate is not trusted.
+    pub(crate) async fn handshake(&self, stream: TcpStream) -> io::Result<TlsStream> {
+        let config = self.config.get_or_try_init(|| config(self.trust.clone())).await?;
+        let name = self.server_name()?;
         let connected = TlsConnector::from(Arc::clone(config)).connect(name, stream).await;
         connected.map(TlsStream::new).map_err(TlsFailure::explain)
     }

@@ -203,8 +203,8 @@ async fn a_connection_that_ends_during_hello_is_reported_as_closed() {
     let bridge = TestBridge::start().await;
     bridge.on("HELLO", [Act::Close]);
     let error = session(&bridge).await.unwrap_err();
-    assert!(matches!(error, Error::Closed { phase: Phase::Hello }), "{error}");
-    assert!(error.is_unreachable());
+    assert!(matches!(error, Error::ClosedAtHello { .. }), "{error}");
+    assert!(error.is_unreachable() && !error.needs_other_configuration());
 }
 
 #[tokio::test]

@@ -94,7 +94,7 @@ async fn tls_at_one_end_only_is_recognised() {
             &b"HELLO REPLY RESULT=I2P_ERROR\n"[..],
             (|error| matches!(error, Error::NoTls { .. })) as fn(&Error) -> bool,
         ),
-        (&b""[..], |error| matches!(error, Error::Closed { phase: Phase::Hello })),
+        (&b""[..], |error| matches!(error, Error::ClosedAtHello { .. })),
     ] {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = format!("tls:{}", listener.local_addr().unwrap());
@@ -107,7 +107,42 @@ async fn tls_at_one_end_only_is_recognised() {
         let client = Bridge::new(address);
         let (probed, ()) = tokio::join!(client.probe(), served);
         let error = probed.unwrap_err();
-        assert!(is_expected(&error), "{error}");
+        assert!(
+            is_expected(&error) && error.may_be_of_router_at(client.address()) && error.is_of_bridge(),
+            "{error}"
+        );
+        let is_certain = matches!(error, Error::NoTls { .. });
+        assert_eq!(error.needs_other_configuration(), is_certain, "waiting helps against the other: {error}");
+    }
+}
+
+/// A program that answers late may be a router. An address where nobody accepts is none.
+#[cfg(target_os = "linux")]
+#[tokio::test]
+async fn a_connection_that_is_not_accepted_in_time_is_told_from_an_answer_that_does_not_come() {
+    let queue = socket2::Socket::new(socket2::Domain::IPV4, socket2::Type::STREAM, None).unwrap();
+    queue.bind(&std::net::SocketAddr::from(([127, 0, 0, 1], 0)).into()).unwrap();
+    queue.listen(0).unwrap();
+    let full = queue.local_addr().unwrap().as_socket().unwrap();
+    let _waiting: Vec<_> = (0..2).map(|_| tokio::spawn(tokio::net::TcpStream::connect(full))).collect();
+    let silent = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    tokio::time::sleep(Duration::from_millis(100)).await;
+    let timeouts = Timeouts { hello: Duration::from_millis(300), ..Timeouts::default() };
+    for (address, is_accepted) in [(full, false), (silent.local_addr().unwrap(), true)] {
+        for prefix in ["", "tls:"] {
+            let client =
+                Bridge::new(BridgeAddress::from(format!("{prefix}{address}"))).with_timeouts(timeouts);
+            let error = client.probe().await.unwrap_err();
+            let is_timeout = matches!(error, Error::Timeout { phase: Phase::Hello, .. });
+            let is_unreachable = matches!(error, Error::Unreachable { .. });
+            assert_eq!(
+                (is_timeout, is_unreachable),
+                (is_accepted, !is_accepted),
+                "{prefix}{address}: {error}"
+            );
+            let may_be_router = error.may_be_of_router_at(client.address());
+            assert_eq!(may_be_router, is_accepted && !prefix.is_empty(), "{prefix}{address}: {error}");
+        }
     }
 }
 

@@ -8,7 +8,7 @@ use crate::{
     config::{Config, problem::Problem, values::Backend},
     control::client::ControlClient,
     daemon::{
-        bridge::{bridge, needs_other_configuration},
+        bridge::bridge,
         datagram_support::DatagramKind,
         home::{Consequence, StateDirectory},
         identities,
@@ -117,7 +117,7 @@ async fn ask(config: &Config) -> Result<String, CommandError> {
         // Its SAM bridge answers only the proxy.
         Err(error)
             if config.router.backend == Backend::Auto
-                && !needs_other_configuration(&error)
+                && !error.needs_other_configuration()
                 && a_running_proxy_has_own_router(config).await =>
         {
             Ok(format!(
@@ -171,7 +171,7 @@ async fn found(router: &Router, config: &Config) -> String {
 
 /// What the proxy would do without a SAM bridge, if it would not end.
 fn without_bridge(config: &Config, error: &Error) -> Option<String> {
-    if config.router.backend != Backend::Auto || needs_other_configuration(error) {
+    if config.router.backend != Backend::Auto || error.needs_other_configuration() {
         return None;
     }
     match OwnChoice::of(config) {
@@ -183,6 +183,7 @@ fn without_bridge(config: &Config, error: &Error) -> Option<String> {
             "wait for it and start no router of its own, since it has used a router's SAM bridge before"
                 .to_owned(),
         ),
+        _ if error.may_be_of_router_at(&config.router.sam.0) => None,
         own => Some(format!("start {own} instead")),
     }
 }

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use i2p_sam::{Bridge, BridgeAddress, Error, Fingerprint, Login, Trust, wire::Text};
+use i2p_sam::{Bridge, BridgeAddress, Fingerprint, Login, Trust, wire::Text};
 
 use crate::{
     command_error::CommandError,
@@ -54,12 +54,6 @@ pub(super) fn address(router: &RouterConfig) -> Result<BridgeAddress, CommandErr
 fn fingerprints(file: &Path) -> Result<Vec<Fingerprint>, String> {
     let contents = files::read(file, MAX_CERTIFICATE_FILE_BYTES).map_err(|error| error.to_string())?;
     Fingerprint::all_in(files::without_mark(&contents)).map_err(|error| error.to_string())
-}
-
-/// Whether a router answers at the address and only another configuration helps. Waiting does not help then, and a router of the
-/// proxy's own would run beside the one that the user has chosen.
-pub(crate) fn needs_other_configuration(error: &Error) -> bool {
-    matches!(error, Error::Refused { .. } | Error::ExpectsTls { .. } | Error::Certificate { .. })
 }
 
 /// The login for the bridge, if it has one.

@@ -6,7 +6,7 @@ use i2p_sam::{Bridge, BridgeAddress, Capabilities, Error};
 use tokio::time::{Instant, sleep, timeout_at};
 
 use super::{
-    bridge::{SPARE_CONNECTIONS, bridge, needs_other_configuration},
+    bridge::{SPARE_CONNECTIONS, bridge},
     notify::ServiceManager,
     own_router::{Deaths, OwnRouter, i2pd_has_run_before, installed_i2pd, no_i2pd},
     router_user::RouterUser,
@@ -96,8 +96,9 @@ impl Router {
             return Ok(Self::external(bridge, config));
         };
         match choice {
-            _ if needs_other_configuration(&error) => Err(CommandError::run_time(format_args!(
-                "{error}. No router of the proxy's own is started beside the one that answers there. {}.",
+            _ if error.may_be_of_router_at(bridge.address()) => Err(CommandError::run_time(format_args!(
+                "{error}. No router of the proxy's own is started beside the one that listens there. {}. To start one in any case, use \
+                 --router i2pd or --router embedded.",
                 advice(&error)
             ))),
             OwnChoice::None(why) => {
@@ -211,7 +212,7 @@ fn can_replace_i2pd(config: &Config) -> bool {
 /// Why a command has no router, and what to do. Under `auto` it starts none: that takes minutes, asks servers on the internet for first
 /// routers, and ends with the command.
 fn none_for_command(error: &Error, choice: &OwnChoice, config: &Config) -> String {
-    if needs_other_configuration(error) {
+    if error.may_be_of_router_at(&config.router.sam.0) {
         return format!("{error}. {}.", advice(error));
     }
     let named = match choice {
@@ -289,8 +290,13 @@ async fn wait_for(
     // From here on: a bridge that accepts and does not answer has cost time already.
     let limit = if ServiceManager.exists() { AUTO_TIMEOUT_OF_SERVICE } else { AUTO_TIMEOUT };
     tracing::info!(
-        "{error}; trying for {} s before {choice} is started ({how_at_once}: start it at once; --router sam: never)",
-        limit.as_secs()
+        "{error}; trying for {} s before {} ({how_at_once}: start it at once; --router sam: never)",
+        limit.as_secs(),
+        if error.may_be_of_router_at(bridge.address()) {
+            "the proxy ends".to_owned()
+        } else {
+            format!("{choice} is started")
+        }
     );
     let until = Instant::now() + limit;
     // A refused connection fails at once, so that `timeout_at` alone would never end.
@@ -330,7 +336,7 @@ async fn wait_for_answer(
 }
 
 fn is_worth_waiting(error: &Error) -> bool {
-    !needs_other_configuration(error)
+    !error.needs_other_configuration()
 }
 
 async fn probe(bridge: &Bridge, progress: &Progress) -> Result<(), Error> {

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use i2p_sam::{Bridge, Error, SessionState};
 use i2p_tunnel::{AddressPool, DatagramPool, Outproxies, SessionPool};
 
-use super::{address_book::AddressBookSource, bridge_advice::is_of_bridge, own_router::OwnRouterSource};
+use super::{address_book::AddressBookSource, own_router::OwnRouterSource};
 use crate::{listener::Listener, pac::ProxyAutoConfig};
 
 /// The running parts. A reload replaces them.
@@ -52,7 +52,7 @@ impl ActiveParts {
     /// Why a session is not built, if that is because of the SAM bridge.
     pub(super) fn bridge_failure(&self) -> Option<Arc<Error>> {
         let sessions = self.pools.iter().flat_map(|owned| owned.pool.sessions());
-        sessions.filter_map(|session| last_error(&session.state).cloned()).find(|error| is_of_bridge(error))
+        sessions.filter_map(|session| last_error(&session.state).cloned()).find(|error| error.is_of_bridge())
     }
 
     /// The pool that a tunnel uses: its own, or the one that tunnels share.

@@ -2,22 +2,7 @@
 
 use std::io::ErrorKind;
 
-use i2p_sam::{BridgeAddress, Error, Phase, ResultWord};
-
-/// Whether an error of a session is one of its bridge: the program at its address is not reached, or is not the expected one.
-pub(super) fn is_of_bridge(error: &Error) -> bool {
-    match error {
-        Error::Unreachable { .. }
-        | Error::NotSam { .. }
-        | Error::ExpectsTls { .. }
-        | Error::NoTls { .. }
-        | Error::Certificate { .. } => true,
-        Error::Closed { phase } | Error::Timeout { phase, .. } | Error::Refused { phase, .. } => {
-            *phase == Phase::Hello
-        }
-        _ => false,
-    }
-}
+use i2p_sam::{BridgeAddress, Error, ResultWord};
 
 /// What to do about a bridge that does not answer or that refuses, as a sentence without its end.
 pub(crate) fn advice(error: &Error) -> &'static str {
@@ -52,9 +37,16 @@ pub(crate) fn advice(error: &Error) -> &'static str {
             "If the fingerprint is that of the router's certificate, pin it with sam-certificate under [router], as sha256:HEX or as \
              a file. Look it up on the router's own machine: if it differs, another program answers in place of the router"
         }
-        Error::Closed { .. } => {
-            "The router may be stopping or starting: try again once it runs. A SAM bridge with TLS has the address tls:HOST:PORT, \
-             and one without has HOST:PORT"
+        Error::ClosedAtHello { address: BridgeAddress::Tls(_) } => {
+            "The proxy speaks TLS there, and the SAM bridge may not: then write its address as HOST:PORT, under [router] or with --sam. \
+             If it does, the router may be stopping or starting: try again once it runs"
+        }
+        Error::ClosedAtHello { address: BridgeAddress::Tcp(_) } => {
+            "The SAM bridge may speak TLS, and the proxy does not there: then write its address as tls:HOST:PORT, under [router] or with \
+             --sam. If it does not, the router may be stopping or starting: try again once it runs"
+        }
+        Error::ClosedAtHello { .. } | Error::Closed { .. } => {
+            "The router may be stopping or starting: try again once it runs"
         }
         Error::Timeout { .. } => {
             "Check that the router's SAM bridge is at this address and not overloaded. A SAM bridge with TLS has the address \

@@ -528,7 +528,7 @@ async fn a_bridge_that_expects_tls_and_one_that_is_being_stopped_are_named() {
     let args = ["check", "--live", "--router", "sam", "--sam", &bridge.address()];
     for (acts, cause, advice) in [
         (vec![Act::Send(vec![21, 3, 3, 0, 2, 2, 80])], "expects TLS", "as tls:HOST:PORT"),
-        (vec![], "closed the connection while saying HELLO", "stopping or starting"),
+        (vec![], "closed the connection instead of answering HELLO", "stopping or starting"),
     ] {
         bridge.on("HELLO", [acts, vec![Act::Close]].concat());
         let (code, _, stderr) = common::output(&args);

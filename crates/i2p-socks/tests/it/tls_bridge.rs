@@ -153,6 +153,47 @@ async fn tls_at_one_end_only_is_explained() {
     );
 }
 
+/// Both ends of such a mistake may only close the connection. A router that is there is not doubled.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_connection_that_is_closed_at_hello_may_be_tls_at_one_end_and_starts_no_router() {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let tcp = listener.local_addr().unwrap().to_string();
+    thread::spawn(move || {
+        for mut stream in listener.incoming().flatten() {
+            let _ = stream.read(&mut [0; 4096]);
+        }
+    });
+    for (sam, advice) in [
+        (
+            tcp.clone(),
+            "The SAM bridge may speak TLS, and the proxy does not there: then write its address as tls:HOST:PORT",
+        ),
+        (
+            format!("tls:{tcp}"),
+            "The proxy speaks TLS there, and the SAM bridge may not: then write its address as HOST:PORT",
+        ),
+    ] {
+        let config = Config::new(&sam, "");
+        for backend in ["sam", "auto"] {
+            for command in [&["check", "--live"][..], &RUN] {
+                let (code, _, stderr) = config.run(&[command, &["--router", backend]].concat());
+                assert_eq!(code, Some(1), "{stderr}");
+                let closed = format!("the program at {sam} closed the connection instead of answering HELLO");
+                for part in [&closed, advice] {
+                    assert!(stderr.contains(part), "{command:?} {backend}: {part} is not in\n{stderr}");
+                }
+                assert!(
+                    backend == "sam" || command[0] == "check" || stderr.contains("before the proxy ends"),
+                    "{stderr}"
+                );
+                for started in ["starting i2pd", "starting the embedded", "is started (", "would start"] {
+                    assert!(!stderr.contains(started), "{command:?} {backend}:\n{stderr}");
+                }
+            }
+        }
+    }
+}
+
 /// A router that is set up anew may lose its TLS while the proxy runs. Who looks at the status need not read the log.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_bridge_that_speaks_no_tls_any_more_is_told_in_the_status_with_what_to_do() {

@@ -51,7 +51,8 @@ pub(crate) fn failure_of(error: &Error) -> Failure {
         | Error::NotSam { .. }
         | Error::ExpectsTls { .. }
         | Error::NoTls { .. }
-        | Error::Certificate { .. } => Failure::RouterUnavailable,
+        | Error::Certificate { .. }
+        | Error::ClosedAtHello { .. } => Failure::RouterUnavailable,
         Error::Timeout { phase: Phase::Hello, .. } | Error::Closed { phase: Phase::Hello } => {
             Failure::RouterUnavailable
         }

@@ -443,6 +443,7 @@ fn open_failure(error: &Error) -> Failure {
         | Error::ExpectsTls { .. }
         | Error::NoTls { .. }
         | Error::Certificate { .. }
+        | Error::ClosedAtHello { .. }
         | Error::Closed { phase: Phase::Hello } => Failure::RouterUnavailable,
         Error::Refused { .. } => Failure::SessionRefused,
         Error::Timeout { .. } => Failure::NoTunnels,
