@@ -2,6 +2,7 @@
 //! May import every room but `commands` and `cli`, which start it.
 
 pub(crate) mod bridge;
+mod connections;
 pub(crate) mod datagram_support;
 pub(crate) mod exec_directory;
 mod file_descriptors;

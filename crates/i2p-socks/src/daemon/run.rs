@@ -130,7 +130,10 @@ pub(crate) async fn run(
     };
     context.update_router(&mut running, &router)?;
     let mut controls = Controls { signals: &mut signals, orders, router: &mut router };
-    serve(&mut running, &mut controls, &context).await?;
+    if let Err(error) = serve(&mut running, &mut controls, &context).await {
+        running.tunnels.into_connections().end().await;
+        return Err(error);
+    }
     board.set_stage(Stage::Stopping);
     ServiceManager.stopping(&board.summary());
     drain(running, &signals.stop_now).await;
@@ -332,7 +335,7 @@ pub(crate) async fn drain(running: Running, now: &CancellationToken) {
          them at once",
         grace.as_secs()
     );
-    if tunnels.drain(grace, idle, now).await {
+    if tunnels.into_connections().drain(grace, idle, now).await {
         tracing::warn!("all connections are closed; some transfers were cut off before they ended");
     } else {
         tracing::info!("all connections are closed");

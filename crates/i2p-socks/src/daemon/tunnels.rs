@@ -1,15 +1,16 @@
 //! The listeners of all tunnels: bound at the start, changed by a reload, drained at the end.
 
-use std::{path::Path, sync::Arc, time::Duration};
+use std::{path::Path, sync::Arc};
 
 use i2p_tunnel::{
     AddressPool, Admission, BoundAddress, Caps, InheritedSockets, JumpService, ListenAt, Listeners, Metrics,
     NameBook, Service, SocketPermissions, Stop, serve,
 };
-use tokio::{sync::watch, task::JoinHandle, time::timeout};
-use tokio_util::{sync::CancellationToken, task::TaskTracker};
+use tokio::{sync::watch, task::JoinHandle};
+use tokio_util::task::TaskTracker;
 
 use super::{
+    connections::Connections,
     exec_directory::ExecDirectory,
     file_descriptors, listen,
     sessions::{Dialler, Sessions},
@@ -427,18 +428,10 @@ impl Tunnels {
         Ok(())
     }
 
-    /// Stops accepting clients, lets requests and transfers continue for `grace` or until `now` is cancelled, and returns once every
-    /// connection is closed. A stream without traffic for `max_idle` is closed earlier. Returns whether connections had to be cut.
-    pub(crate) async fn drain(self, grace: Duration, max_idle: Duration, now: &CancellationToken) -> bool {
+    /// All connections, to end them.
+    pub(crate) fn into_connections(self) -> Connections {
         let tasks = self.served.into_iter().map(|listener| listener.task).chain(self.closed);
-        let stops: Vec<_> = tasks.map(|task| task.stop).collect();
-        stops.iter().for_each(|stop| stop.drain(max_idle));
-        self.tasks.close();
-        let by_itself = now.run_until_cancelled(timeout(grace, self.tasks.wait())).await;
-        let forced = !matches!(by_itself, Some(Ok(())));
-        stops.iter().for_each(Stop::end);
-        self.tasks.wait().await;
-        forced
+        Connections::new(tasks.map(|task| task.stop).collect(), self.tasks)
     }
 }
 
@@ -483,6 +476,8 @@ fn jump_services(config: &Config) -> Arc<[JumpService]> {
 
 #[cfg(test)]
 mod tests {
+    use tokio_util::sync::CancellationToken;
+
     use super::*;
 
     #[tokio::test]

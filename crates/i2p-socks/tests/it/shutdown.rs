@@ -3,13 +3,13 @@
 
 use std::{
     fs,
-    io::Read,
-    net::{Shutdown, TcpStream},
+    io::{Read, Write},
+    net::{Shutdown, TcpListener, TcpStream},
     thread,
     time::{Duration, Instant},
 };
 
-use sam_testkit::TestBridge;
+use sam_testkit::{Act, TestBridge};
 
 use crate::common::{Running, connect, echo};
 
@@ -86,4 +86,75 @@ async fn a_second_signal_ends_it_at_once() {
     echo(&mut stream);
     assert_eq!(proxy.signal("TERM"), Some(0), "{}", proxy.said());
     is_cut(stream);
+}
+
+/// A client of SOCKS5 and one of HTTP that ask for a site, and what each of them is told at the end.
+struct Waiting([TcpStream; 2]);
+
+impl Waiting {
+    fn ask(proxy: std::net::SocketAddr) -> Self {
+        let ask = |request: &[u8]| {
+            let mut client = TcpStream::connect(proxy).unwrap();
+            client.write_all(request).unwrap();
+            client
+        };
+        let socks = [&[5, 1, 0, 5, 1, 0, 3, 8][..], b"echo.i2p", &[0, 80]].concat();
+        let http = b"GET http://echo.i2p/ HTTP/1.1\r\nHost: echo.i2p\r\n\r\n";
+        Self([ask(&socks), ask(http)])
+    }
+
+    fn are_told_that_the_proxy_stops(self) {
+        for (mut client, expected) in
+            self.0.into_iter().zip([&b"\x05\x00\x05\x01"[..], b"HTTP/1.1 503 The proxy is stopping\r\n"])
+        {
+            let mut answer = Vec::new();
+            client.set_read_timeout(Some(Duration::from_secs(20))).unwrap();
+            client.read_to_end(&mut answer).unwrap();
+            assert!(answer.starts_with(expected), "{}", answer.escape_ascii());
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn clients_that_wait_for_a_session_learn_at_the_end_of_the_grace_time_that_the_proxy_stops() {
+    for (grace, signals) in [("1s", 1), ("1h", 2)] {
+        let bridge = TestBridge::start().await;
+        let dir = tempfile::tempdir().unwrap();
+        let mut proxy = start(&bridge, &dir, grace, "100ms");
+        let address = proxy.ready();
+        bridge.on("SESSION CREATE", [Act::Hang]);
+        proxy.send("USR1");
+        proxy.stderr_line("new identities");
+        let waiting = Waiting::ask(address);
+        // Both requests have been read.
+        thread::sleep(Duration::from_millis(300));
+        let begin = Instant::now();
+        proxy.send("TERM");
+        proxy.stderr_line("stopping: no more clients");
+        if signals == 2 {
+            proxy.send("TERM");
+        }
+        waiting.are_told_that_the_proxy_stops();
+        assert_eq!(proxy.ended("TERM"), Some(0), "{}", proxy.said());
+        assert_eq!(begin.elapsed() >= Duration::from_secs(1), signals == 1, "{:?}", begin.elapsed());
+    }
+}
+
+/// Nobody has told it to stop: it has found no router that it can use.
+#[tokio::test(flavor = "multi_thread")]
+async fn clients_that_wait_are_told_when_the_proxy_ends_with_an_error() {
+    let bridge = TestBridge::start().await;
+    let refused = Act::line("HELLO REPLY RESULT=NOVERSION");
+    bridge.on("HELLO", [Act::Wait(Duration::from_secs(2)), refused, Act::Close]);
+    let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    let listen = port.to_string();
+    let mut proxy = Running::start(&["--router", "sam", "--sam", &bridge.address(), "--listen", &listen]);
+    let begin = Instant::now();
+    while TcpStream::connect(port).is_err() {
+        assert!(begin.elapsed() < Duration::from_secs(20), "{}", proxy.said());
+        thread::sleep(Duration::from_millis(10));
+    }
+    Waiting::ask(port).are_told_that_the_proxy_stops();
+    assert_eq!(proxy.ended("itself"), Some(1), "{}", proxy.said());
+    assert!(proxy.said().contains("NOVERSION"), "{}", proxy.said());
 }

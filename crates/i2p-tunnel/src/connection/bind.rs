@@ -11,7 +11,7 @@ use tokio::time::timeout;
 
 use super::{
     handshake::PendingRequest,
-    outcome::{self, ActiveStream, NextStep, refuse},
+    outcome::{ActiveStream, NextStep, refuse, with_dial_timeout},
     service::Service,
 };
 use crate::{
@@ -44,8 +44,8 @@ pub(crate) async fn bind<D: Dial>(
             return refuse(PendingRequest::Socks(accepted), Failure::TooManyConnections, service).await;
         }
     };
-    let listening =
-        outcome::with_dial_timeout(listen(&accepted, client, service), accepted.stream(), client, service);
+    let listening = listen(&accepted, client, service);
+    let listening = with_dial_timeout(listening, accepted.stream(), client, service, stop);
     let listening = match listening.await {
         Some(Ok(listening)) => listening,
         Some(Err(failure)) => return refuse(PendingRequest::Socks(accepted), failure, service).await,
@@ -61,7 +61,11 @@ pub(crate) async fn bind<D: Dial>(
             () = client_gone(accepted.stream(), &mut early) => None,
         }
     };
-    let Some(incoming) = stop.unless_draining(accepting).await? else { return Ok(NextStep::Done) };
+    let incoming = match stop.unless_draining(accepting).await {
+        Ok(Some(incoming)) => incoming,
+        Ok(None) => return Ok(NextStep::Done),
+        Err(_) => Err(Failure::Stopping),
+    };
     let IncomingStream { peer, port, stream } = match incoming {
         Ok(incoming) => incoming,
         Err(failure) => return refuse(PendingRequest::Socks(accepted), failure, service).await,

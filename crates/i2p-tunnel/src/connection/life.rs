@@ -252,7 +252,7 @@ async fn handle_request<D: Dial>(
         return refuse(request, Failure::ProtocolNotAllowed, service).await;
     }
     match (request.command(), request) {
-        (Command::CONNECT, request) => connect(request, &client, service).await,
+        (Command::CONNECT, request) => connect(request, &client, service, &stop).await,
         (Command::BIND, PendingRequest::Socks(accepted)) => {
             bind::bind(accepted, &client, service, &stop).await
         }
@@ -261,7 +261,7 @@ async fn handle_request<D: Dial>(
             udp::associate(accepted, &client, service, &stop).await
         }
         (command, PendingRequest::Socks(accepted)) if resolve::is_resolve_command(command) => {
-            answer_resolve(accepted, &client, service).await
+            answer_resolve(accepted, &client, service, &stop).await
         }
         (_, request) => refuse(request, Failure::CommandNotSupported, service).await,
     }
@@ -272,6 +272,7 @@ async fn connect<D: Dial>(
     request: PendingRequest,
     client: &Client,
     service: &Service<D>,
+    stop: &Stop,
 ) -> io::Result<NextStep> {
     let owner = service.address_owner(client);
     let (target, address) = match names::target_to_dial(request.address(), &owner, &service.addresses) {
@@ -284,7 +285,7 @@ async fn connect<D: Dial>(
     let target = service.chosen(&key, &target);
     let open = service.routing.open(&service.dialler, &key, (&target, port), service.limits.dial);
     let begin = Instant::now();
-    let Some(dialled) = with_dial_timeout(open, request.stream(), client, service).await else {
+    let Some(dialled) = with_dial_timeout(open, request.stream(), client, service, stop).await else {
         return Ok(NextStep::Done);
     };
     service.account.dialled(begin.elapsed());
@@ -302,9 +303,10 @@ async fn answer_resolve<D: Dial>(
     accepted: Accepted<Socket>,
     client: &Client,
     service: &Service<D>,
+    stop: &Stop,
 ) -> io::Result<NextStep> {
     let answer = resolve::resolve(accepted.request(), client, service);
-    let Some(answer) = with_dial_timeout(answer, accepted.stream(), client, service).await else {
+    let Some(answer) = with_dial_timeout(answer, accepted.stream(), client, service, stop).await else {
         return Ok(NextStep::Done);
     };
     match answer {

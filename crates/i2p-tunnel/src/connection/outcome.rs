@@ -55,19 +55,21 @@ pub(crate) async fn refuse<D>(
     })
 }
 
-/// Runs `work` for a client within the dial timeout. Returns `None` if the client goes meanwhile: it would keep others out of its
-/// place until the far end answers.
+/// Runs `work` for a client within the dial timeout, and until the proxy stops. Returns `None` if the client goes meanwhile: it would
+/// keep others out of its place until the far end answers.
 pub(crate) async fn with_dial_timeout<T, D>(
     work: impl Future<Output = Result<T, Failure>>,
     stream: &Socket,
     client: &Client,
     service: &Service<D>,
+    stop: &Stop,
 ) -> Option<Result<T, Failure>> {
     tokio::select! {
         done = timeout(service.limits.dial, work) => Some(done.unwrap_or_else(|_| {
             service.account.limit(Limit::Dial);
             Err(Failure::TimedOut)
         })),
+        () = Box::pin(stop.until_refusing()) => Some(Err(Failure::Stopping)),
         () = Box::pin(stream.until_gone()) => {
             tracing::debug!("the client left before it got an answer");
             service.account.abandoned(client.protocol);

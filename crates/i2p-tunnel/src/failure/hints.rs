@@ -20,6 +20,8 @@ impl Failure {
             Self::NoTunnels => "I2P tunnels are being built",
             Self::RouterUnavailable => "The I2P router cannot be reached",
             Self::OutproxiesFailed => "No way out of I2P works",
+            Self::OutproxiesUnknown => "The proxy's way out of I2P is unknown",
+            Self::Stopping => "The proxy is stopping",
             Self::TooManySessions | Self::SessionShare | Self::TooManyConnections => "The proxy is busy",
             _ => "The proxy could not open this site",
         }
@@ -103,6 +105,9 @@ impl Failure {
             Self::OutproxiesFailed => {
                 "The status shows the state of each outproxy. Add another one to via of the route."
             }
+            Self::OutproxiesUnknown => {
+                "Set at under [[outproxy]] to the .b32.i2p address of the outproxy, or add its name with i2p-socks names add."
+            }
             Self::TooManyConnections => {
                 "Raise the limit under [limits], or find the program that opens so many connections."
             }
@@ -123,6 +128,9 @@ impl Failure {
             }
             Self::ProxyItself => {
                 "A program asked for proxy.i2p by SOCKS or CONNECT. Set it to use the port as an HTTP proxy."
+            }
+            Self::Stopping => {
+                "The proxy was told to stop before the request could be served. Raise grace under [shutdown] to give requests more time."
             }
         }
     }
@@ -197,6 +205,11 @@ impl Failure {
                 "Set your program to use the proxy as an HTTP proxy, not by SOCKS or CONNECT, and open http://proxy.i2p/, not https. \
                 With curl: curl -x http://HOST:PORT http://proxy.i2p/"
             }
+            Self::OutproxiesUnknown => {
+                "Ask the operator of the proxy to write the .b32.i2p address of the outproxy in the configuration, or to add its name to \
+                 the address book."
+            }
+            Self::Stopping => "Try again once the proxy runs again.",
         }
     }
 }

@@ -70,6 +70,10 @@ pub enum Failure {
     PasswordAsked,
     /// The host is the proxy itself (`proxy.i2p`), which answers plain HTTP only. The name never reaches I2P.
     ProxyItself,
+    /// The proxy was told to stop while the request waited.
+    Stopping,
+    /// A route leads to the host, and the outproxies of the route have names that no address book knows.
+    OutproxiesUnknown,
 }
 
 /// What connect(2) reports to a program whose connections are intercepted, as those of a contained program are.
@@ -107,7 +111,7 @@ pub struct FailureRow {
 
 impl Failure {
     /// All variants, for tables and tests.
-    pub const ALL: [Self; 29] = [
+    pub const ALL: [Self; 31] = [
         Self::MalformedName,
         Self::NameUnknown,
         Self::NameReserved,
@@ -137,6 +141,8 @@ impl Failure {
         Self::AnswerBrokeOff,
         Self::PasswordAsked,
         Self::ProxyItself,
+        Self::Stopping,
+        Self::OutproxiesUnknown,
     ];
 
     /// Returns how this failure is reported.
@@ -333,6 +339,20 @@ impl Failure {
                 "proxy_itself",
                 "proxy.i2p is the proxy itself: its pages are for programs that use it as an HTTP proxy, over http:// without a tunnel",
             ),
+            Self::OutproxiesUnknown => (
+                Code::HOST_UNREACHABLE,
+                None,
+                502,
+                "outproxies_unknown",
+                "the route's outproxy has a name that is in no address book: see at under [[outproxy]]",
+            ),
+            Self::Stopping => (
+                Code::GENERAL_FAILURE,
+                None,
+                503,
+                "stopping",
+                "the proxy is stopping, and the request still waited",
+            ),
         };
         let extended = extended.unwrap_or(socks5);
         FailureRow {
@@ -377,7 +397,9 @@ impl Failure {
             | Self::NoSocket
             | Self::BadAnswer
             | Self::AnswerBrokeOff
-            | Self::PasswordAsked => ConnectError::HostUnreachable,
+            | Self::PasswordAsked
+            | Self::Stopping
+            | Self::OutproxiesUnknown => ConnectError::HostUnreachable,
         }
     }
 }

@@ -128,7 +128,9 @@ impl OutproxyFailure {
             | Failure::BadAnswer
             | Failure::AnswerBrokeOff
             | Failure::PasswordAsked
-            | Failure::ProxyItself => Self::Router(failure),
+            | Failure::ProxyItself
+            | Failure::Stopping
+            | Failure::OutproxiesUnknown => Self::Router(failure),
         }
     }
 }

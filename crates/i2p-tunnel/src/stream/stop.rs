@@ -7,12 +7,13 @@ use std::{
 use tokio::time::sleep;
 use tokio_util::sync::CancellationToken;
 
-/// Stops a listener and its connections in three steps: no new clients ([`Stop::close`]), no idle connections ([`Stop::drain`]),
-/// no connections ([`Stop::end`]). Later steps include the earlier ones. Clones share the state.
+/// Stops a listener and its connections in four steps: no new clients ([`Stop::close`]), no idle connections ([`Stop::drain`]), no
+/// requests that wait ([`Stop::refuse`]), no connections ([`Stop::end`]). Later steps include the earlier ones. Clones share the state.
 #[derive(Debug, Clone, Default)]
 pub struct Stop {
     closed: CancellationToken,
     draining: CancellationToken,
+    refusing: CancellationToken,
     ended: CancellationToken,
     quiet: Arc<OnceLock<Duration>>,
 }
@@ -38,10 +39,17 @@ impl Stop {
         self.draining.cancel();
     }
 
-    /// Ends all connections.
-    pub fn end(&self) {
+    /// Refuses requests that wait for a session or for the far end, so that their clients learn why, and ends streams. Connections then
+    /// end by themselves as soon as their clients have read that.
+    pub fn refuse(&self) {
         self.closed.cancel();
         self.draining.cancel();
+        self.refusing.cancel();
+    }
+
+    /// Ends all connections.
+    pub fn end(&self) {
+        self.refuse();
         self.ended.cancel();
     }
 
@@ -60,24 +68,30 @@ impl Stop {
         self.draining.run_until_cancelled(work).await.ok_or_else(stopped)
     }
 
-    /// Returns once draining has started and `moved` has not changed for the quiet time. It is not asked before. Thousands of streams wait here, so
-    /// this future is small.
+    /// Returns once requests that wait are to be refused.
+    pub(crate) async fn until_refusing(&self) {
+        self.refusing.cancelled().await;
+    }
+
+    /// Returns once draining has started and `moved` has not changed for the quiet time, or streams are to end. It is not asked before
+    /// draining has started. Thousands of streams wait here, so this future is small.
     #[expect(clippy::manual_async_fn, reason = "the arguments of an async fn are in its future twice")]
     pub(crate) fn until_idle<T: PartialEq>(&self, moved: impl Fn() -> T) -> impl Future<Output = io::Error> {
         async move {
             self.draining.cancelled().await;
             let quiet = self.quiet.get().copied().unwrap_or_default();
             // Boxed: few streams ever get here.
-            Box::pin(async {
+            Box::pin(self.refusing.run_until_cancelled(async {
                 loop {
                     let before = moved();
                     sleep(quiet).await;
                     if moved() == before {
-                        return stopped();
+                        return;
                     }
                 }
-            })
-            .await
+            }))
+            .await;
+            stopped()
         }
     }
 }
@@ -86,12 +100,13 @@ fn stopped() -> io::Error {
     io::Error::new(io::ErrorKind::ConnectionAborted, "told to stop")
 }
 
-/// Cancelling the token triggers all three steps at once.
+/// Cancelling the token triggers all steps at once.
 impl From<CancellationToken> for Stop {
     fn from(token: CancellationToken) -> Self {
         Self {
             closed: token.child_token(),
             draining: token.child_token(),
+            refusing: token.child_token(),
             ended: token,
             quiet: Arc::default(),
         }
@@ -116,6 +131,14 @@ mod tests {
         assert!(timeout(LONG, stop.unless_draining(std::future::pending::<()>())).await.is_err());
         stop.drain(Duration::from_secs(2));
         assert!(stop.unless_draining(std::future::pending::<()>()).await.is_err());
+        assert!(timeout(LONG, stop.until_refusing()).await.is_err());
+        let moved = AtomicU64::new(0);
+        let busy = stop.until_idle(|| moved.fetch_add(1, Relaxed));
+        let mut busy = std::pin::pin!(busy);
+        assert!(timeout(LONG, busy.as_mut()).await.is_err());
+        stop.refuse();
+        stop.until_refusing().await;
+        busy.await;
         assert!(timeout(LONG, stop.run_until_end(std::future::pending::<()>())).await.is_err());
         stop.end();
         assert!(stop.run_until_end(std::future::pending::<()>()).await.is_none());

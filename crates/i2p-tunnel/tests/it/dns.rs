@@ -357,3 +357,29 @@ async fn a_connection_to_a_transparent_listener_itself_is_reset() {
         1
     );
 }
+
+/// A resolver asks the next server, or tells the program, at once.
+#[tokio::test]
+async fn a_query_that_waits_is_answered_when_the_proxy_stops() {
+    let bridge = TestBridge::start().await;
+    bridge.on("NAMING LOOKUP NAME=slow.i2p", [Act::Hang]);
+    let dns = start(&bridge, "dns:127.0.0.1:0", |service| service).await;
+    let query = query("slow.i2p", RecordType::A);
+    let over_tcp = async {
+        let mut client = TcpStream::connect(dns.address).await.unwrap();
+        client.write_all(&framed(&query)).await.unwrap();
+        let mut answer = Vec::new();
+        let length = timeout(TIMEOUT, client.read_u16()).await.unwrap().unwrap();
+        client.take(length.into()).read_to_end(&mut answer).await.unwrap();
+        said(&answer)
+    };
+    let stopping = async {
+        until(|| bridge.times("NAMING LOOKUP NAME=slow.i2p").len() >= 1).await;
+        tokio::time::sleep(Duration::from_millis(200)).await;
+        dns.stop.drain(Duration::from_millis(100));
+        tokio::time::sleep(Duration::from_millis(300)).await;
+        dns.stop.refuse();
+    };
+    let (over_udp, over_tcp, ()) = tokio::join!(dns.ask_from(ANNA, &query), over_tcp, stopping);
+    assert_eq!([over_udp.unwrap_err(), over_tcp.unwrap_err()], [ResponseCode::ServFail; 2]);
+}

@@ -3,11 +3,11 @@
 use std::{sync::Arc, time::Duration};
 
 use i2p_name::VirtualOptions;
-use i2p_sam::Bridge;
+use i2p_sam::{Bridge, SessionOptions};
 use i2p_tunnel::{
-    AddressPool, Limits, Listeners, PoolOptions, SamDialler, Service, SessionPool, Stop, serve,
+    AddressPool, Limits, Listeners, PoolOptions, SamDialler, Service, SessionPolicy, SessionPool, Stop, serve,
 };
-use sam_testkit::{Endpoint, TestBridge};
+use sam_testkit::{Act, Endpoint, TestBridge};
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::TcpStream,
@@ -16,18 +16,26 @@ use tokio::{
     time::{Instant, sleep, timeout},
 };
 
-use crate::common::socks5_request;
+use crate::common::{socks5_command, socks5_request};
 
 const TIMEOUT: Duration = Duration::from_secs(20);
 const QUIET: Duration = Duration::from_millis(300);
 
 /// Starts a proxy. Returns its address, its stop handle, and the task that ends with the last connection.
 async fn start(bridge: &TestBridge) -> (std::net::SocketAddr, Stop, JoinHandle<()>) {
-    let pool = SessionPool::new(Bridge::new(bridge.address()), PoolOptions::default());
+    start_with(bridge, PoolOptions::default(), SessionPolicy::default()).await
+}
+
+async fn start_with(
+    bridge: &TestBridge,
+    options: PoolOptions,
+    sessions: SessionPolicy,
+) -> (std::net::SocketAddr, Stop, JoinHandle<()>) {
+    let pool = SessionPool::new(Bridge::new(bridge.address()), options);
     let dialler = SamDialler::new(pool);
     let limits = Limits { half_close: QUIET, linger: QUIET, ..Limits::default() };
     let addresses = AddressPool::new(VirtualOptions::default()).unwrap();
-    let service = Service::new("test", dialler, addresses).with_limits(limits);
+    let service = Service::new("test", dialler, addresses).with_limits(limits).with_sessions(sessions);
     let listeners = Listeners::bind(&["127.0.0.1:0".parse().unwrap()]).await.unwrap();
     let (address, stop) = (listeners.addresses().unwrap()[0].tcp().unwrap(), Stop::new());
     let serving = tokio::spawn(serve(listeners, watch::channel(Arc::new(service)).1, stop.clone()));
@@ -104,6 +112,95 @@ async fn draining_keeps_transfers_to_clients_that_read_slowly_until_they_stop_re
         assert!(!serving.is_finished(), "the client reads");
         timeout(TIMEOUT, serving).await.unwrap().unwrap();
     }
+}
+
+/// Programs report a closed connection as a defect of the proxy, and a code or a status as what it is.
+#[tokio::test]
+async fn requests_that_wait_are_not_idle_and_get_an_answer_before_their_connections_end() {
+    let bridge = TestBridge::start().await;
+    bridge.on("SESSION CREATE", [Act::Hang]);
+    let (address, stop, serving) = start(&bridge).await;
+    let mut resolve = socks5_request("echo.i2p", 0);
+    resolve[4] = 0xF0;
+    let socks4 = [&[4, 1, 0, 80, 0, 0, 0, 1, 0][..], b"echo.i2p\0"].concat();
+    let status = "HTTP/1.1 503 The proxy is stopping\r\n";
+    let requests = [
+        (socks5_request("echo.i2p", 80), b"\x05\x00\x05\x01".to_vec()),
+        (resolve, b"\x05\x00\x05\x01".to_vec()),
+        (socks4, vec![0, 91]),
+        (b"CONNECT echo.i2p:80 HTTP/1.1\r\nHost: echo.i2p:80\r\n\r\n".to_vec(), status.into()),
+        (b"GET http://echo.i2p/ HTTP/1.1\r\nHost: echo.i2p\r\n\r\n".to_vec(), status.into()),
+        (
+            b"POST http://echo.i2p/ HTTP/1.1\r\nHost: echo.i2p\r\nContent-Length: 3\r\n\r\nabc".to_vec(),
+            status.into(),
+        ),
+    ];
+    let mut clients = Vec::new();
+    for (request, expected) in requests {
+        let mut client = TcpStream::connect(address).await.unwrap();
+        client.write_all(&request).await.unwrap();
+        clients.push((client, expected));
+    }
+    sleep(QUIET).await;
+    stop.drain(QUIET);
+    sleep(QUIET * 5).await;
+    assert!(!serving.is_finished(), "requests wait");
+    stop.refuse();
+    for (mut client, expected) in clients {
+        let mut answer = Vec::new();
+        timeout(TIMEOUT, client.read_to_end(&mut answer)).await.unwrap().unwrap();
+        assert!(
+            answer.starts_with(&expected),
+            "{:?}: {:?}",
+            expected.escape_ascii().to_string(),
+            answer.escape_ascii().to_string()
+        );
+    }
+    timeout(TIMEOUT, serving).await.unwrap().unwrap();
+}
+
+/// No peer is expected any more.
+#[tokio::test]
+async fn a_client_that_waits_for_a_peer_is_refused_when_draining_begins() {
+    let bridge = TestBridge::start().await;
+    let options = PoolOptions { session: SessionOptions::default().publish(true), ..PoolOptions::default() };
+    let sessions = SessionPolicy { incoming: true, ..SessionPolicy::default() };
+    let (address, stop, serving) = start_with(&bridge, options, sessions).await;
+    let mut client = TcpStream::connect(address).await.unwrap();
+    client.write_all(&socks5_command(2, &[1, 0, 0, 0, 0], 7)).await.unwrap();
+    let mut waits = [0; 7];
+    timeout(TIMEOUT, client.read_exact(&mut waits)).await.unwrap().unwrap();
+    assert_eq!(waits[..6], [5, 0, 5, 0, 0, 3]);
+    let mut own = vec![0; usize::from(waits[6]) + 2];
+    client.read_exact(&mut own).await.unwrap();
+    stop.drain(Duration::from_secs(3600));
+    let mut answer = Vec::new();
+    timeout(TIMEOUT, client.read_to_end(&mut answer)).await.unwrap().unwrap();
+    assert!(answer.starts_with(&[5, 1, 0]), "{answer:?}");
+    timeout(TIMEOUT, serving).await.unwrap().unwrap();
+}
+
+#[tokio::test]
+async fn streams_end_when_requests_that_wait_are_refused() {
+    let bridge = TestBridge::start().await;
+    bridge.host("source.i2p", Endpoint::Source(vec![b'x'; 64 * 1024 * 1024]));
+    bridge.host("page.i2p", Endpoint::Http("x".repeat(64 * 1024 * 1024)));
+    let (address, stop, serving) = start(&bridge).await;
+    let mut clients = vec![open(address).await];
+    for request in [
+        socks5_request("source.i2p", 80),
+        b"GET http://page.i2p/ HTTP/1.1\r\nHost: page.i2p\r\n\r\n".to_vec(),
+    ] {
+        let mut client = TcpStream::connect(address).await.unwrap();
+        client.write_all(&request).await.unwrap();
+        client.read_exact(&mut [0; 1024]).await.unwrap();
+        clients.push(client);
+    }
+    stop.drain(Duration::from_secs(3600));
+    echo(&mut clients[0]).await;
+    stop.refuse();
+    timeout(TIMEOUT, serving).await.unwrap().unwrap();
+    drop(clients);
 }
 
 #[tokio::test]

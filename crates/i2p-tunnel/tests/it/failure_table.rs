@@ -86,6 +86,8 @@ fn the_failure_table_has_these_codes() {
         (1, 1, 502),
         (1, 1, 502),
         (2, 2, 403),
+        (1, 1, 503),
+        (4, 4, 502),
     ];
     assert_eq!(codes, expected);
 }

@@ -121,6 +121,8 @@ mod tests {
             (F::AnswerBrokeOff, unreachable_host),
             (F::PasswordAsked, unreachable_host),
             (F::ProxyItself, denied),
+            (F::Stopping, unreachable_host),
+            (F::OutproxiesUnknown, unreachable_host),
         ];
         assert_eq!(table.map(|(failure, _)| failure), F::ALL, "one row for each, in order");
         for (failure, expected) in table {

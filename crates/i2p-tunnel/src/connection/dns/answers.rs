@@ -15,6 +15,7 @@ use crate::{
     failure::Failure,
     limits::Limit,
     names::{name_of, parse_target},
+    stream::Stop,
 };
 
 /// What a query is answered with.
@@ -77,16 +78,20 @@ pub(super) fn reply<D: Dial>(message: &[u8], client: &Client, service: &Service<
 }
 
 impl Lookup {
-    /// Looks the name up as the client, and answers.
-    pub(super) async fn finish<D: Dial>(self, client: &Client, service: &Service<D>) -> Vec<u8> {
+    /// Looks the name up as the client, and answers. If the proxy stops meanwhile, the answer is a failure.
+    pub(super) async fn finish<D: Dial>(self, client: &Client, service: &Service<D>, stop: &Stop) -> Vec<u8> {
         let target = NamedTarget::I2p(self.name.clone());
         // The port is not known yet. A client that is isolated by it looks names up with an identity of their own.
         let key = service.sessions.key(client, &target.clone().into(), 0);
-        let found = timeout(service.limits.dial, service.dialler.lookup(&key, &self.name)).await;
-        let found = found.unwrap_or_else(|_| {
-            service.account.limit(Limit::Dial);
-            Err(Failure::TimedOut)
-        });
+        let found = tokio::select! {
+            found = timeout(service.limits.dial, service.dialler.lookup(&key, &self.name)) => {
+                found.unwrap_or_else(|_| {
+                    service.account.limit(Limit::Dial);
+                    Err(Failure::TimedOut)
+                })
+            }
+            () = stop.until_refusing() => Err(Failure::Stopping),
+        };
         let outcome = match found {
             Ok(()) => address(&target, self.family, client, service),
             Err(failure) => Outcome::Failed(failure),

@@ -84,11 +84,11 @@ fn look_up<D: Dial>(
     };
     let stop = stop.clone();
     lookups.spawn(async move {
-        let mut finish = Box::pin(lookup.finish(&client, &service));
-        match stop.unless_draining(caught(finish.as_mut())).await {
-            Ok(Ok(answer)) => send(&socket, &answer, from),
-            Ok(Err(Panicked)) => service.account.panicked(),
-            Err(_) => {}
+        let mut finish = Box::pin(lookup.finish(&client, &service, &stop));
+        match stop.run_until_end(caught(finish.as_mut())).await {
+            Some(Ok(answer)) => send(&socket, &answer, from),
+            Some(Err(Panicked)) => service.account.panicked(),
+            None => {}
         }
         drop(admitted);
     });

@@ -39,7 +39,7 @@ pub(crate) async fn serve_stream<D: Dial>(
             Reply::Now(answer) => answer,
             Reply::AfterLookup(lookup) => {
                 tokio::select! {
-                    answer = lookup.finish(&client, service) => answer,
+                    answer = lookup.finish(&client, service, &stop) => answer,
                     () = Box::pin(socket.until_gone()) => {
                         service.account.abandoned(ClientProtocol::Dns);
                         return Ok(NextStep::Done);
@@ -49,8 +49,8 @@ pub(crate) async fn serve_stream<D: Dial>(
         };
         let length = u16::try_from(answer.len()).map_err(io::Error::other)?;
         let message = [&length.to_be_bytes(), answer.as_slice()].concat();
-        let written = async { timeout(service.limits.handshake, socket.write_all(&message)).await? };
-        stop.unless_draining(written).await??;
+        // Also while it stops: this may be the answer that says so.
+        timeout(service.limits.handshake, socket.write_all(&message)).await??;
     }
 }
 

@@ -36,6 +36,7 @@ use crate::{
     limits::Limit,
     names::{self, AddressLease},
     sensitive::Sensitive,
+    stream::Stop,
 };
 
 /// How long a body is held back for a site that was asked whether it wants it. Sites that do not know the question never answer
@@ -55,6 +56,7 @@ pub(super) struct Forwarder<D> {
     pub(super) address: ClientAddress,
     pub(super) listener: Arc<str>,
     pub(super) shared: Arc<Shared>,
+    pub(super) stop: Stop,
 }
 
 /// Where a request goes.
@@ -91,7 +93,11 @@ impl<D: Dial> Forwarder<D> {
             Err(refusal) => (Err(Trouble::Refused(refusal)), Vec::new()),
             Ok(head) => {
                 let host = head.host.clone();
-                (self.forward(*head, request, reader).await, host)
+                let answer = tokio::select! {
+                    answer = self.forward(*head, request, reader) => answer,
+                    () = self.stop.until_refusing() => Err(Trouble::Failed(Failure::Stopping)),
+                };
+                (answer, host)
             }
         };
         let answer = match answer {

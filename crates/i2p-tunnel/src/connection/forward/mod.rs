@@ -65,7 +65,8 @@ pub(crate) async fn serve<D: Dial>(
     let stream =
         CheckedStream::new(Arc::clone(&client), Arc::clone(&shared), &read, deadline, service.limits);
     let (account, limits) = (Arc::clone(&service.account), service.limits);
-    let forwarder = Arc::new(Forwarder { service, address, listener, shared: Arc::clone(&shared) });
+    let forwarder =
+        Arc::new(Forwarder { service, address, listener, shared: Arc::clone(&shared), stop: stop.clone() });
     let answer = move |request: Request<Incoming>| -> Answer {
         let forwarder = Arc::clone(&forwarder);
         Box::pin(async move { Ok(forwarder.answer(request).await) })
@@ -79,11 +80,21 @@ pub(crate) async fn serve<D: Dial>(
         .serve_connection(TokioIo::new(stream), service_fn(answer));
     let served = {
         let mut gone = pin!(client.until_gone());
-        let mut idle = pin!(stop.until_idle(|| (shared.activity(), client.untaken())));
+        // A request that waits for its answer is not idle: no two moments are the same.
+        let waiting = || shared.is_unanswered().then(Instant::now);
+        let mut idle = pin!(stop.until_idle(|| (shared.activity(), client.untaken(), waiting())));
         let mut silent = pin!(until_silent(&shared, limits.idle));
-        let mut draining = false;
+        let (mut draining, mut refusing) = (false, false);
         loop {
             tokio::select! {
+                // First, so that a request that is refused next still counts as waiting.
+                biased;
+                stopped = &mut idle, if !refusing => {
+                    if !shared.is_unanswered() {
+                        return Err(stopped);
+                    }
+                    refusing = true;
+                }
                 served = poll_fn(|context| connection.poll_without_shutdown(context)) => break served,
                 () = &mut gone => {
                     if shared.is_unanswered() {
@@ -105,7 +116,6 @@ pub(crate) async fn serve<D: Dial>(
                     client.reset_on_close(true);
                     return Ok(NextStep::Done);
                 }
-                stopped = &mut idle => return Err(stopped),
             }
         }
     };

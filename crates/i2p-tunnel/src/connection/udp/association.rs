@@ -42,7 +42,7 @@ pub(crate) async fn associate<D: Dial>(
         Err(failure) => return refuse(PendingRequest::Socks(accepted), failure, service).await,
     };
     let channel = service.dialler.associate(&key);
-    let channel = match with_dial_timeout(channel, accepted.stream(), client, service).await {
+    let channel = match with_dial_timeout(channel, accepted.stream(), client, service, stop).await {
         Some(Ok(channel)) => channel,
         Some(Err(failure)) => return refuse(PendingRequest::Socks(accepted), failure, service).await,
         None => return Ok(NextStep::Done),
