@@ -1,7 +1,12 @@
 //! The log as configured: level, format, and no hosts or clients unless `sensitive` is set.
 #![cfg(unix)]
 
-use std::{fs, path::PathBuf};
+use std::{
+    fs,
+    io::{Read, Write},
+    net::TcpStream,
+    path::PathBuf,
+};
 
 use sam_testkit::TestBridge;
 
@@ -165,4 +170,50 @@ fn with_json_mistakes_are_objects_too() {
     // The command line has the last word.
     let (_, _, stderr) = output(&["run", "--bogus", "--config", &right, "-o", "log.format=text"]);
     assert!(stderr.starts_with("error: unexpected argument '--bogus'"), "{stderr}");
+}
+
+/// Whoever mistyped the name of an outproxy looks for a failure of the outproxy otherwise.
+#[tokio::test(flavor = "multi_thread")]
+async fn an_outproxy_whose_name_nobody_knows_is_told_from_one_that_fails() {
+    let bridge = TestBridge::start().await;
+    let (dir, closed) = (tempfile::tempdir().unwrap(), std::net::TcpListener::bind("127.0.0.1:0").unwrap());
+    let config = dir.path().join("config.toml");
+    let nameless = "[[outproxy]]\nname = 'a'\nat = 'nosuch.i2p'\nprotocol = 'socks5'\n".to_owned();
+    let failing = format!(
+        "[[outproxy]]\nname = 'b'\nvia = 'tcp'\nat = '{}'\nprotocol = 'socks5'\n",
+        closed.local_addr().unwrap()
+    );
+    drop(closed);
+    let unknown = "the route's outproxy has a name that is in no address book";
+    for (text, status, logged) in [
+        (nameless.clone() + "[[route]]\nvia = 'a'\n", "502 The proxy's way out of I2P is unknown", unknown),
+        (
+            nameless + &failing + "[[route]]\nvia = ['a', 'b']\n",
+            "502 No way out of I2P works",
+            "no outproxy of the route",
+        ),
+    ] {
+        fs::write(&config, text).unwrap();
+        let sam = bridge.address();
+        let more = [
+            "--router",
+            "sam",
+            "--sam",
+            &sam,
+            "--listen",
+            "127.0.0.1:0",
+            "--config",
+            config.to_str().unwrap(),
+        ];
+        let mut proxy = Running::start(&more);
+        let mut client = TcpStream::connect(proxy.ready()).unwrap();
+        client
+            .write_all(b"GET http://example.com/ HTTP/1.1\r\nHost: example.com\r\nConnection: close\r\n\r\n")
+            .unwrap();
+        let mut answer = String::new();
+        client.read_to_string(&mut answer).unwrap();
+        assert!(answer.starts_with(&format!("HTTP/1.1 {status}\r\n")), "{answer}");
+        proxy.stderr_line(logged);
+        assert!(!proxy.said().contains("nosuch") && !answer.contains("nosuch"), "{}", proxy.said());
+    }
 }

@@ -5,7 +5,7 @@ use tokio::time::{Instant, timeout_at};
 
 use super::{
     connect::{Outproxy, OutproxyRequest},
-    fault::OutproxyFailure,
+    fault::{OutproxyFailure, OutproxyFault},
     set::{ChoiceKey, Outproxies},
 };
 use crate::{
@@ -128,7 +128,7 @@ impl Routing {
         let deadline = Instant::now() + (limit - limit / 24);
         let choice = ChoiceKey { target: target.clone(), names: names.to_vec() };
         let mut left = self.outproxies.ordered_for(request.key, &choice).into_iter().peekable();
-        let mut router = None;
+        let (mut router, mut are_unknown) = (None, None);
         while let Some(outproxy) = left.next() {
             let rest = deadline.saturating_duration_since(Instant::now());
             // Our router would fail again.
@@ -144,12 +144,18 @@ impl Routing {
                 Ok(opened) => return Ok(opened),
                 Err(OutproxyFailure::Target(failure)) => return Err(failure),
                 Err(OutproxyFailure::Router(failure)) => router = Some(failure),
+                Err(OutproxyFailure::Outproxy(OutproxyFault::NameUnknown)) => {
+                    are_unknown = are_unknown.or(Some(true));
+                }
                 Err(
                     OutproxyFailure::Declined | OutproxyFailure::Request(_) | OutproxyFailure::Outproxy(_),
-                ) => {}
+                ) => are_unknown = Some(false),
             }
         }
-        Err(router.unwrap_or(Failure::OutproxiesFailed))
+        Err(router.unwrap_or(match are_unknown {
+            Some(true) => Failure::OutproxiesUnknown,
+            _ => Failure::OutproxiesFailed,
+        }))
     }
 }
 
