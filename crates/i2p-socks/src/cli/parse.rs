@@ -36,6 +36,18 @@ impl Cli {
     }
 }
 
+/// Says where the program of `exec` has to be, if it is where an option is expected. Its own options could be those of `exec`.
+fn with_advice_for_program(mut error: clap::Error) -> clap::Error {
+    if error.kind() == ErrorKind::UnknownArgument
+        && let Some(ContextValue::String(word)) = error.get(ContextKind::InvalidArg)
+        && !word.starts_with('-')
+    {
+        let tip = format!("put -- before the program: i2p-socks exec -- {word}");
+        error.insert(ContextKind::Suggested, ContextValue::StyledStrs(vec![tip.into()]));
+    }
+    error
+}
+
 /// Names the variable of the environment in an error about its value, in place of the option that it stands for.
 fn name_variable(error: &mut clap::Error, definition: &clap::Command) {
     let text_of = |kind| match error.get(kind) {
@@ -55,8 +67,12 @@ fn name_variable(error: &mut clap::Error, definition: &clap::Command) {
 }
 
 fn parse(mut definition: clap::Command, words: Vec<OsString>) -> Result<Cli, clap::Error> {
+    let command = CommandLine::of(&definition, words.clone()).rest.into_iter().next();
     let words = global_options_first(&definition, words);
-    let matches = definition.try_get_matches_from_mut(words)?;
+    let matches = definition.try_get_matches_from_mut(words).map_err(|error| match command {
+        Some(command) if command == "exec" => with_advice_for_program(error),
+        _ => error,
+    })?;
     let cli = Cli::from_arg_matches(&matches)?;
     if cli.options.quiet && cli.options.verbose > 0 {
         let both = "-q and -v cannot be used together: one logs less, the other more";

@@ -85,6 +85,22 @@ fn a_variable_that_several_tunnels_make_ambiguous_is_named() {
     assert!(stderr.contains("--listen or I2P_SOCKS_LISTEN is ambiguous, because the"), "{stderr}");
 }
 
+/// Its own options could be those of i2p-socks, so the program has to be marked.
+#[test]
+fn a_program_of_exec_without_hyphens_is_answered_with_where_they_belong() {
+    for (words, says) in [
+        (&["exec", "curl", "http://a.i2p"][..], Some("put -- before the program: i2p-socks exec -- curl")),
+        (&["-q", "exec", "--home", "share", "curl", "-L"], Some("i2p-socks exec -- curl")),
+        (&["exec", "--hom", "share", "--", "curl"], None),
+        (&["resolve", "a.i2p", "curl"], None),
+    ] {
+        let (code, stdout, stderr) = output(words);
+        assert_eq!((code, stdout.as_str()), (Some(64), ""), "{words:?}: {stderr}");
+        assert_eq!(stderr.contains("put -- before"), says.is_some(), "{words:?}: {stderr}");
+        assert!(says.is_none_or(|says| stderr.contains(says)), "{words:?}: {stderr}");
+    }
+}
+
 #[test]
 fn check_reports_everything_that_is_wrong() {
     let dir = tempfile::tempdir().unwrap();

@@ -13,7 +13,8 @@ pub(crate) struct ExecCommand {
     /// a name, each run has an address of its own, and an empty home directory that is gone afterwards.
     #[arg(long, value_name = "NAME")]
     pub(super) identity: Option<TunnelName>,
-    /// The home directory that the program sees: one of its own, or yours. What it writes into yours, programs outside may run.
+    /// The home directory that the program sees: one of its own, or yours. What it writes into yours, programs outside may run. Root's
+    /// programs run as another user, so root's own home is refused.
     #[arg(long, value_enum, default_value_t)]
     pub(super) home: HomeChoice,
     /// Show this file or directory to the program, which may change it.
@@ -38,7 +39,7 @@ pub(crate) struct ExecCommand {
     /// a try got out.
     #[arg(long, conflicts_with = "program")]
     pub(super) check: bool,
-    /// The program and its arguments.
+    /// The program and its arguments, after `--`: options before it are those of i2p-socks.
     #[arg(last = true, required_unless_present = "check", value_name = "PROGRAM")]
     pub(super) program: Vec<OsString>,
 }

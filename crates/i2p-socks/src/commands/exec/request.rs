@@ -4,11 +4,12 @@ use std::{
     fs::{self, DirBuilder},
     io,
     net::Ipv4Addr,
-    os::unix::fs::DirBuilderExt,
+    os::unix::fs::{DirBuilderExt, MetadataExt},
     path::{Path, PathBuf},
 };
 
 use i2p_contain::sandbox::{Bind, Home, Program, Request};
+use rustix::process::geteuid;
 
 use super::options::{ExecCommand, HomeChoice};
 use crate::{
@@ -19,6 +20,8 @@ use crate::{
 /// The name server of the program: any address that leads to the TUN device, since queries are answered whatever server they are sent to.
 /// The address of the program itself does not.
 const NAME_SERVER: Ipv4Addr = Ipv4Addr::new(10, 64, 0, 53);
+/// The permissions to read and to enter a directory that others have.
+const FOR_OTHERS: u32 = 0o005;
 /// Where the homes of identities are, in the state directory.
 const HOMES: &str = "exec";
 
@@ -59,12 +62,26 @@ fn home(config: &Config, command: &ExecCommand) -> Result<Home, CommandError> {
     match (command.home, &command.identity) {
         (HomeChoice::Share, _) => {
             let home = std::env::var_os("HOME").filter(|home| !home.is_empty());
-            home.map(|home| Home::Share(home.into()))
-                .ok_or_else(|| CommandError::usage("--home share needs the variable HOME"))
+            let home = home.ok_or_else(|| CommandError::usage("--home share needs the variable HOME"))?;
+            refuse_closed_home_of_root(Path::new(&home))?;
+            Ok(Home::Share(home.into()))
         }
         (HomeChoice::Private, Some(identity)) => home_of(config, identity).map(Home::Private),
         (HomeChoice::Private, None) => Ok(Home::Temporary),
     }
+}
+
+/// Refuses a home directory that root's program cannot enter, since it runs as another user: it would have no home at all.
+fn refuse_closed_home_of_root(home: &Path) -> Result<(), CommandError> {
+    let is_open = |found: fs::Metadata| found.mode() & FOR_OTHERS == FOR_OTHERS;
+    if !geteuid().is_root() || fs::metadata(home).map_or(true, is_open) {
+        return Ok(());
+    }
+    Err(CommandError::usage(format_args!(
+        "root's program runs as another user, who may not enter {}: leave --home share out and show single directories with --bind, or \
+         run exec as the user whose home it is",
+        home.display()
+    )))
 }
 
 /// The home directory of an identity, in a directory that only this user can enter. If this is root, the home belongs to the user as

@@ -65,6 +65,21 @@ async fn what_opens_a_wall_is_said_once() {
     }
 }
 
+/// Root's programs run as another user. Run by another user, the test uses a home that is not closed to its program.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_home_that_roots_program_could_not_enter_is_refused_with_what_to_do() {
+    let lab = Lab::new(Dialect::I2pd245).await;
+    let home = home();
+    fs::set_permissions(home.path(), Permissions::from_mode(0o700)).unwrap();
+    let is_root = rustix::process::geteuid().is_root();
+    let mut command = super::exec(&lab, TCP, &["--home", "share"], &["true"]);
+    command.env("HOME", home.path());
+    let (code, _, stderr) = super::ended(command);
+    assert_eq!(code, Some(if is_root { 64 } else { 0 }), "{stderr}");
+    assert_eq!(stderr.contains("who may not enter"), is_root, "{stderr}");
+    assert_eq!(stderr.contains("with --bind, or run exec as the user whose home it is"), is_root, "{stderr}");
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn only_what_is_shown_is_seen() {
     let lab = Lab::new(Dialect::I2pd245).await;
