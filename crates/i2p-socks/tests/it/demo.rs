@@ -12,6 +12,9 @@ use sam_testkit::TestBridge;
 
 use crate::common::{Running, connect, i2p_socks, output};
 
+/// What to do if the demo refuses something.
+const INSTEAD: &str = "End the demo, and start a proxy with i2p-socks run";
+
 #[test]
 fn the_printed_curl_lines_fetch_the_page() {
     let begin = Instant::now();
@@ -56,7 +59,11 @@ fn the_printed_curl_lines_fetch_the_page() {
 async fn commands_ask_the_demo_if_no_proxy_is_running() {
     let state = tempfile::tempdir().unwrap();
     let with_state = ["--state-dir", state.path().to_str().unwrap()];
-    let command = |words: &[&str]| output(&[words, &with_state].concat());
+    let command = |words: &[&str]| {
+        let (options, program) =
+            words.split_at(words.iter().position(|word| *word == "--").unwrap_or(words.len()));
+        output(&[options, &with_state, program].concat())
+    };
     let mut demo = Running::start(&[&["demo", "--listen", "127.0.0.1:0"][..], &with_state].concat());
     demo.stderr_line("[3/3] building");
     let (code, stdout, stderr) = command(&["status"]);
@@ -87,10 +94,13 @@ async fn commands_ask_the_demo_if_no_proxy_is_running() {
     assert!(stderr.contains("the demo reads its configuration only once"), "{stderr}");
 
     // It has no address book to offer.
-    let (page, unknown) = (browse(address, "proxy.i2p"), browse(address, "nobody.i2p"));
+    let (page, unknown) = (browse(address, "proxy.i2p", &[]), browse(address, "nobody.i2p", &[]));
     assert!(page.contains("the proxy works") && !page.contains("book"), "{page}");
     assert!(unknown.contains("If the proxy has an address book"), "{unknown}");
-    assert!(browse(address, "proxy.i2p/book").contains("the proxy has no address book"));
+    let similar = browse(address, "demi.i2p", &["-H", "Accept: text/html"]);
+    assert!(similar.contains("similar names") && similar.contains("http://demo.i2p/"), "{similar}");
+    assert!(!similar.contains("Your address book"), "{similar}");
+    assert!(browse(address, "proxy.i2p/book", &[]).contains("the proxy has no address book"));
     let (_, stdout, _) = command(&["status"]);
     assert!(stdout.contains("the same --config or --state-dir as this one"), "{stdout}");
 
@@ -103,7 +113,13 @@ async fn commands_ask_the_demo_if_no_proxy_is_running() {
     ] {
         let (code, _, stderr) = command(words);
         assert_eq!(code, Some(1), "{stderr}");
-        assert!(stderr.contains(says), "{stderr}");
+        assert!(stderr.contains(says) && stderr.contains(INSTEAD), "{stderr}");
+    }
+    #[cfg(target_os = "linux")]
+    {
+        let (code, _, stderr) = command(&["exec", "--", "true"]);
+        assert_eq!(code, Some(69), "{stderr}");
+        assert!(stderr.contains("the demo contains no programs") && stderr.contains(INSTEAD), "{stderr}");
     }
     for words in [&["names", "list"][..], &["keys", "list"]] {
         let (code, _, stderr) = command(words);
@@ -146,9 +162,9 @@ fn settings_that_the_demo_cannot_follow_are_refused() {
 }
 
 /// What curl gets through the demo as an HTTP proxy.
-fn browse(proxy: SocketAddr, url: &str) -> String {
+fn browse(proxy: SocketAddr, url: &str, more: &[&str]) -> String {
     let mut curl = Command::new("curl");
-    curl.args(["-q", "--silent", "--max-time", "60", "--proxy", &format!("http://{proxy}"), url]);
+    curl.args(["-q", "--silent", "--max-time", "60", "--proxy", &format!("http://{proxy}"), url]).args(more);
     String::from_utf8(curl.output().expect("curl is needed: apt-get install curl").stdout).unwrap()
 }
 

@@ -313,7 +313,7 @@ fn refuse_demo(control: &ControlClient, what: &str) -> Result<(), CommandError> 
         return Ok(());
     }
     Err(CommandError::run_time(format_args!(
-        "the demo {what}: it only carries streams to its own page. Start a proxy with i2p-socks run"
+        "the demo {what}: it only carries streams to its own page. End the demo, and start a proxy with i2p-socks run"
     )))
 }
 

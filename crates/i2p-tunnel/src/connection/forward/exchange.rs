@@ -125,7 +125,7 @@ impl<D: Dial> Forwarder<D> {
                 url: format!("http://{}/", name.as_str()),
                 ..Link::default()
             };
-            add_links(&mut ways, "Your address book has similar names:", similar.iter().map(link).collect());
+            add_links(&mut ways, "The proxy knows similar names:", similar.iter().map(link).collect());
         }
         let link = |service: &JumpService| Link {
             text: service.host.clone(),
