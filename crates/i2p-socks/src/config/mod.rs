@@ -384,15 +384,15 @@ impl Config {
         hasher.finish()
     }
 
-    /// The first part that differs and that cannot change while the proxy is running, in the words of the configuration file.
-    pub(crate) fn first_change_needing_restart(&self, other: &Self) -> Option<&'static str> {
+    /// The parts that differ and that cannot change while the proxy is running, in the words of the configuration file.
+    pub(crate) fn changes_needing_restart(&self, other: &Self) -> Vec<&'static str> {
         let differs = [
             ("[router]", self.router != other.router),
             ("[names]", self.names != other.names),
             ("listen of [admin]", self.admin.listen != other.admin.listen),
             ("format or journald of [log]", !self.log.same_output(&other.log)),
         ];
-        differs.into_iter().find(|(_, differs)| *differs).map(|(what, _)| what)
+        differs.into_iter().filter(|(_, differs)| *differs).map(|(what, _)| what).collect()
     }
 
     /// The maximum of sessions with transient keys: `max-sessions` less one for each tunnel with a persistent key.

@@ -49,9 +49,11 @@ impl Running {
         let config = Config::load(options)?;
         preflight::check_files(&config)?;
         state_directory.refuse_persistent_keys(&config)?;
-        if let Some(fixed) = self.config.first_change_needing_restart(&config) {
+        let fixed = self.config.changes_needing_restart(&config);
+        if !fixed.is_empty() {
             return Err(CommandError::usage(format_args!(
-                "{fixed} cannot change while the proxy is running: restart it"
+                "{} cannot change while the proxy is running: restart it",
+                fixed.join(", ")
             )));
         }
         self.refuse_what_the_router_lacks(&config)?;

@@ -112,6 +112,10 @@ async fn a_bad_configuration_changes_nothing_and_is_reported() {
             "choose another port with listen under [[tunnel]]",
         ),
         (format!("{new}[admin]\nlisten = '127.0.0.1:0'\n"), "[admin] cannot change"),
+        (
+            format!("{new}[admin]\nlisten = '127.0.0.1:0'\n[names]\nrouter = false\n[log]\nformat = 'json'\n"),
+            ": [names], listen of [admin], format or journald of [log] cannot change while the proxy is running: restart it",
+        ),
         (tunnel("new", "key = 'persistent'") + "[names]\nrouter = 1\n", "expected a boolean"),
     ]
     .into_iter()
