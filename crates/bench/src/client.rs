@@ -1,8 +1,9 @@
 //! A client of the service: through a SOCKS proxy, through the relay, or direct.
 
 use std::{
+    fmt,
     io::{Read, Write},
-    net::{SocketAddr, TcpStream},
+    net::{SocketAddr, TcpStream, ToSocketAddrs},
     time::Duration,
 };
 
@@ -22,6 +23,8 @@ const ANSWER_TIMEOUT: Duration = Duration::from_secs(60);
 pub(crate) enum Access {
     /// At its own address.
     Direct,
+    /// By the name of the service, as programs connect that know of no proxy.
+    Name,
     /// Through the relay, which listens at these addresses.
     Relay { work: SocketAddr, greeting: SocketAddr },
     /// Through a SOCKS5 proxy, by the address of the service.
@@ -70,6 +73,7 @@ impl Client {
     fn open(&self, target: SocketAddr, user: Option<&str>) -> Result<TcpStream> {
         match self.access {
             Access::Direct | Access::Relay { .. } => open(target),
+            Access::Name => open((HOST, target.port())),
             Access::SocksAddress(proxy) => handshake(open(proxy)?, &connect_to_address(target)?, user),
             Access::SocksName(proxy) => handshake(open(proxy)?, &connect_to_name(HOST, target.port())?, user),
         }
@@ -102,8 +106,8 @@ impl Connection {
     }
 }
 
-fn open(address: SocketAddr) -> Result<TcpStream> {
-    let stream = TcpStream::connect(address).with_context(|| format!("no connection to {address}"))?;
+fn open(address: impl ToSocketAddrs + fmt::Debug) -> Result<TcpStream> {
+    let stream = TcpStream::connect(&address).with_context(|| format!("no connection to {address:?}"))?;
     stream.set_nodelay(true)?;
     stream.set_read_timeout(Some(ANSWER_TIMEOUT))?;
     Ok(stream)

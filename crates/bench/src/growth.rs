@@ -111,7 +111,7 @@ fn open(client: &Client, count: usize) -> Result<Vec<Connection>> {
 }
 
 /// The memory of the proxy once it has stopped shrinking.
-fn stable_memory(proxy: &Processes) -> Result<u64> {
+pub(crate) fn stable_memory(proxy: &Processes) -> Result<u64> {
     let start = Instant::now();
     let (mut least, mut readings) = (proxy.memory()?, 0);
     while readings < STABLE_READINGS && start.elapsed() < MEMORY_TIMEOUT {

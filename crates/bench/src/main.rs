@@ -7,6 +7,7 @@
 mod address_book;
 mod bridge;
 mod client;
+mod contained;
 mod far_site;
 mod first_byte;
 mod growth;
@@ -39,6 +40,7 @@ use lab::{
 use programs::{Program, Workspace, install_missing};
 
 use self::{
+    contained::client::CLIENT,
     networks::{Extent, NETWORK},
     plan::Plan,
 };
@@ -67,6 +69,16 @@ enum Mode {
     Network { name: String, short: bool },
     /// A page with objects, through HTTP proxies.
     Page(PageVisits),
+    /// A contained program.
+    Contained(Containment),
+}
+
+/// How long a contained program is measured, and what happens to the table.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Containment {
+    Print,
+    PrintShort,
+    Write,
 }
 
 /// How often a page with objects is visited, and what happens to the table.
@@ -98,6 +110,9 @@ impl Mode {
             ["--networks"] => Self::Networks(Networks::Print),
             ["--networks", "--short"] => Self::Networks(Networks::PrintShort),
             ["--networks", "--write"] => Self::Networks(Networks::Write),
+            ["--contained"] => Self::Contained(Containment::Print),
+            ["--contained", "--short"] => Self::Contained(Containment::PrintShort),
+            ["--contained", "--write"] => Self::Contained(Containment::Write),
             ["--page"] => Self::Page(PageVisits::Print),
             ["--page", "--short"] => Self::Page(PageVisits::PrintShort),
             ["--page", "--write"] => Self::Page(PageVisits::Write),
@@ -112,10 +127,14 @@ impl Mode {
 /// The option with the program of an earlier commit.
 const BEFORE: &str = "--before";
 /// What the suite takes.
-const USAGE: &str = "--short, --link, --before PROGRAM, --write, --networks, --networks --short, --networks --write, --network NAME, --page, --page --short, --page --write or no argument";
+const USAGE: &str = "--short, --link, --before PROGRAM, --write, --networks, --networks --short, --networks --write, --network NAME, --contained, --contained --short, --contained --write, --page, --page --short, --page --write or no argument";
 
 fn main() -> ExitCode {
     let CommandLine { is_inside, arguments } = CommandLine::of_this_process();
+    let words: Vec<_> = arguments.iter().map(String::as_str).collect();
+    if let [CLIENT, rest @ ..] = words.as_slice() {
+        return SUITE.run(|_| contained::client::run(rest));
+    }
     match Mode::parse(&arguments) {
         Some(mode) if is_inside => SUITE.run(|workspace| inside(workspace, &mode)),
         Some(mode) => SUITE.run(|workspace| outside(workspace, &mode, &arguments)),
@@ -135,7 +154,7 @@ fn outside(workspace: &Workspace, mode: &Mode, arguments: &[String]) -> Result<(
             prepare_networks(workspace)?;
             SUITE.run_inside(workspace, &arguments)
         }
-        Mode::Full | Mode::Short | Mode::Write | Mode::Link | Mode::Before(_) => {
+        Mode::Full | Mode::Short | Mode::Write | Mode::Link | Mode::Before(_) | Mode::Contained(_) => {
             install_missing(&[&PROGRAMS[..], &running::PROGRAMS].concat(), workspace)?;
             running::build(workspace)?;
             SUITE.run_inside(workspace, &arguments)
@@ -161,7 +180,10 @@ fn measure_networks(workspace: &Workspace, networks: Networks) -> Result<()> {
 fn inside(workspace: &Workspace, mode: &Mode) -> Result<()> {
     match mode {
         Mode::Full => suite::print_all(workspace, &Plan::FULL),
-        Mode::Short => suite::print_all(workspace, &Plan::SHORT),
+        Mode::Short => {
+            suite::print_all(workspace, &Plan::SHORT)?;
+            contained::measure(workspace, &Plan::SHORT).map(drop)
+        }
         Mode::Write => suite::write_page(workspace),
         Mode::Link => suite::print_link(workspace),
         Mode::Before(program) => suite::print_comparison(workspace, program.clone()),
@@ -175,6 +197,12 @@ fn inside(workspace: &Workspace, mode: &Mode) -> Result<()> {
                 PageVisits::Write => page::replace_table(workspace, &web_page::SECTION, &table),
                 PageVisits::Print | PageVisits::PrintShort => Ok(()),
             }
+        }
+        Mode::Contained(Containment::Print) => contained::measure(workspace, &Plan::FULL).map(drop),
+        Mode::Contained(Containment::PrintShort) => contained::measure(workspace, &Plan::SHORT).map(drop),
+        Mode::Contained(Containment::Write) => {
+            let table = contained::measure(workspace, &Plan::FULL)?;
+            page::replace_table(workspace, &contained::SECTION, &table)
         }
         Mode::Networks(_) => bail!("each network has namespaces of its own"),
     }
@@ -192,6 +220,7 @@ mod tests {
         assert_eq!(parse("--before /tmp/i2p-socks"), Some(Mode::Before("/tmp/i2p-socks".into())));
         assert_eq!(parse("--networks --write"), Some(Mode::Networks(Networks::Write)));
         assert_eq!(parse("--page --short"), Some(Mode::Page(PageVisits::PrintShort)));
+        assert_eq!(parse("--contained --write"), Some(Mode::Contained(Containment::Write)));
         let network = |short| Some(Mode::Network { name: "loss-1".into(), short });
         assert_eq!(parse("--network loss-1"), network(false));
         assert_eq!(parse("--network loss-1 --short"), network(true));

@@ -6,6 +6,7 @@ use anyhow::{Context, Result};
 use programs::{Invocation, Workspace};
 
 use crate::{
+    contained,
     first_byte::{LATENCY, LinkCheck},
     measure::{Measure, Results},
     networks,
@@ -102,7 +103,8 @@ pub(crate) fn write(
     link: &LinkCheck,
 ) -> Result<()> {
     let old = fs::read_to_string(workspace.root().join(FILE)).unwrap_or_default();
-    let carried_over = [&web_page::SECTION, &networks::SECTION].map(|section| section.carry_over(&old));
+    let carried_over =
+        [&contained::SECTION, &web_page::SECTION, &networks::SECTION].map(|section| section.carry_over(&old));
     let page = render(results, plan, environment, link, &carried_over.concat());
     for (file, text) in [(FILE, page), (PICTURE, plot::svg(results))] {
         let path = workspace.root().join(file);
@@ -151,9 +153,9 @@ fn targets(results: &Results, plan: &Plan) -> String {
 
 Written by `cargo xtask bench --write`; do not edit. `cargo xtask bench` measures again and prints the same tables.
 `cargo xtask bench --short`, a step of `cargo xtask ci`, takes a minute and checks that everything still runs. `--link` measures
-only the time to first byte on a link with latency. The tables of a page with objects are written by `--page --write`, and those
-of lossy and slow networks by `--networks --write`; `--write` keeps both. Results depend on the machine, so a number fails a run
-only if it is impossible.
+only the time to first byte on a link with latency. Three sections are written by commands of their own: a contained program by
+`--contained --write`, a page with objects by `--page --write`, lossy and slow networks by `--networks --write`. `--write` keeps
+them. Results depend on the machine, so a number fails a run only if it is impossible.
 
 ## Targets
 
@@ -293,7 +295,8 @@ mod tests {
         let environment = Environment { lines: vec![("machine".into(), "a small one".into())] };
         results.record(Measure::FirstByte(Address::Name), Subject::I2pd, 202.5).unwrap();
         let link = LinkCheck::RoundTrips([Duration::from_micros(101_250), Duration::from_micros(100_500)]);
-        let sections = [&web_page::SECTION, &networks::SECTION].map(|section| section.carry_over(""));
+        let sections = [&contained::SECTION, &web_page::SECTION, &networks::SECTION]
+            .map(|section| section.carry_over(""));
         let text = render(&results, &Plan::FULL, &environment, &link, &sections.concat());
         for part in [
             "cargo xtask bench --write",
@@ -305,6 +308,7 @@ mod tests {
             "| time to first byte by name, ms | – | 202 | – |\n",
             "takes 50 ms each way, so a round trip takes 100 ms",
             "101.2 ms before, 100.5 ms after.\n",
+            "## A contained program\n",
             "## A page with 30 objects\n",
             "## Lossy and slow networks\n",
         ] {

@@ -15,11 +15,15 @@ use rustix::{
 /// A running program with its children. Dropping it kills them.
 pub(crate) struct Processes {
     root: Child,
+    /// The name of those that count. All if `None`.
+    counted: Option<&'static str>,
 }
 
 /// The fields of `/proc/PID/stat` that matter here (proc(5)).
 #[derive(Debug, PartialEq, Eq)]
 struct Stat {
+    /// Its first 15 bytes.
+    name: String,
     parent: u32,
     /// Clock ticks in user and kernel mode, of the process and of its children that have exited.
     ticks: u64,
@@ -31,7 +35,13 @@ impl Processes {
         let root = command
             .spawn()
             .with_context(|| format!("could not start {}", command.get_program().display()))?;
-        Ok(Self { root })
+        Ok(Self { root, counted: None })
+    }
+
+    /// Counts only processes with this name: not those of another program that it runs.
+    pub(crate) fn counting_only(mut self, name: &'static str) -> Self {
+        self.counted = Some(name);
+        self
     }
 
     /// The process that was started, for its pipes.
@@ -46,7 +56,7 @@ impl Processes {
 
     /// The CPU time so far in user and kernel mode. The kernel counts it in clock ticks, 10 ms on most machines.
     pub(crate) fn cpu(&self) -> Result<Duration> {
-        let ticks: u64 = self.family()?.iter().map(|(_, stat)| stat.ticks).sum();
+        let ticks: u64 = self.counted()?.iter().map(|(_, stat)| stat.ticks).sum();
         let per_second = clock_ticks_per_second();
         Ok(Duration::from_millis(ticks.saturating_mul(1000) / per_second.max(1)))
     }
@@ -54,7 +64,7 @@ impl Processes {
     /// The resident memory in bytes. A page that several processes share counts once (`Pss` of `smaps_rollup`).
     pub(crate) fn memory(&self) -> Result<u64> {
         let mut sum = 0;
-        for (process, _) in self.family()? {
+        for (process, _) in self.counted()? {
             // A process that has just exited holds nothing.
             let Ok(text) = fs::read_to_string(format!("/proc/{process}/smaps_rollup")) else { continue };
             sum += kibibytes(&text, "Pss:").with_context(|| format!("no Pss of process {process}"))? * 1024;
@@ -65,7 +75,14 @@ impl Processes {
     /// The number of open file descriptors.
     pub(crate) fn descriptors(&self) -> Result<usize> {
         let of = |process: &u32| fs::read_dir(format!("/proc/{process}/fd")).map_or(0, Iterator::count);
-        Ok(self.family()?.iter().map(|(process, _)| of(process)).sum())
+        Ok(self.counted()?.iter().map(|(process, _)| of(process)).sum())
+    }
+
+    /// Those of the family that count.
+    fn counted(&self) -> Result<Vec<(u32, Stat)>> {
+        let mut family = self.family()?;
+        family.retain(|(_, stat)| self.counted.is_none_or(|name| stat.name == name));
+        Ok(family)
     }
 
     /// The program and its descendants.
@@ -112,11 +129,13 @@ fn all() -> Result<Vec<(u32, Stat)>> {
 
 /// Parses a line of `/proc/PID/stat`. Its second field is a name in parentheses, which may itself contain parentheses.
 fn parse(stat: &str) -> Option<Stat> {
-    let fields: Vec<_> = stat.rsplit_once(')')?.1.split_whitespace().collect();
+    let (start, fields) = stat.rsplit_once(')')?;
+    let (_, name) = start.split_once('(')?;
+    let fields: Vec<_> = fields.split_whitespace().collect();
     let number = |index: usize| fields.get(index)?.parse::<u64>().ok();
     // State is field 3 of proc(5) and the first here; parent 4, utime 14, stime 15, cutime 16, cstime 17.
     let ticks = (11..15).map(number).sum::<Option<u64>>()?;
-    Some(Stat { parent: u32::try_from(number(1)?).ok()?, ticks })
+    Some(Stat { name: name.to_owned(), parent: u32::try_from(number(1)?).ok()?, ticks })
 }
 
 /// Reads a value of `smaps_rollup`.
@@ -143,7 +162,7 @@ mod tests {
     #[test]
     fn a_stat_line_with_parentheses_in_the_name() {
         let line = "7 (a) S 9 (b) R 3 7 7 0 -1 4194560 100 0 0 0 11 22 33 44 20 0 1 0 5 1000 100";
-        assert_eq!(parse(line), Some(Stat { parent: 3, ticks: 110 }));
+        assert_eq!(parse(line), Some(Stat { name: "a) S 9 (b".into(), parent: 3, ticks: 110 }));
         assert_eq!(parse("7 (a) R 3"), None);
         assert_eq!(parse(""), None);
     }
@@ -167,6 +186,8 @@ mod tests {
         let family = processes.family().unwrap();
         assert_eq!(family.iter().map(|(id, _)| *id).collect::<Vec<_>>(), [processes.root.id(), child]);
         assert!(processes.memory().unwrap() > 0 && processes.descriptors().unwrap() >= 6);
+        let processes = processes.counting_only("sleep");
+        assert_eq!(processes.counted().unwrap().iter().map(|(id, _)| *id).collect::<Vec<_>>(), [child]);
         drop(processes);
         assert!(died(child));
     }

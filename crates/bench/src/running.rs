@@ -176,6 +176,11 @@ impl Setup {
         Ok(command)
     }
 
+    /// The state directory of our proxy.
+    pub(crate) fn state_directory(&self, subject: Subject) -> PathBuf {
+        self.lab.join(format!("state of {}", subject.title()))
+    }
+
     /// The command of our proxy, of today or before.
     fn our_command(&self, subject: Subject) -> Result<Command> {
         let configuration = self.lab.join("i2p-socks.toml");
@@ -185,7 +190,7 @@ impl Setup {
             .args(["run", "--router", "sam", "--sam", &self.bridge.address.to_string(), "--config"])
             .arg(configuration)
             .args(["--listen", "127.0.0.1:0", "--state-dir"])
-            .arg(self.lab.join(format!("state of {}", subject.title())))
+            .arg(self.state_directory(subject))
             .stdout(Stdio::piped());
         Ok(command)
     }

@@ -1,4 +1,5 @@
-//! Sections of `docs/performance.md` that a command of their own writes: an explanation, and a table for each version of i2pd.
+//! Sections of `docs/performance.md` that a command of their own writes: an explanation, and tables, such as one for each version of
+//! i2pd.
 
 /// A section.
 pub(crate) struct Section {
@@ -7,10 +8,12 @@ pub(crate) struct Section {
     pub(crate) next_heading: &'static str,
     /// What a reader needs to judge the tables, and what was found by hand. The page shows it beside the results of any run.
     pub(crate) explanation: &'static str,
+    /// The heading of a table begins so.
+    pub(crate) table_heading: &'static str,
 }
 
-/// A heading of the table of a version begins so.
-const TABLE: &str = "### i2pd ";
+/// How the heading of a table begins that is for a version of i2pd.
+pub(crate) const OF_I2PD: &str = "### i2pd ";
 
 impl Section {
     /// The section with the tables of this page.
@@ -36,7 +39,7 @@ impl Section {
     fn tables<'a>(&self, page: &'a str) -> Vec<&'a str> {
         let Some((_, section)) = page.split_once(self.heading) else { return Vec::new() };
         let section = section.split_once(self.next_heading).map_or(section, |(section, _)| section);
-        let starts: Vec<_> = section.match_indices(TABLE).map(|(start, _)| start).collect();
+        let starts: Vec<_> = section.match_indices(self.table_heading).map(|(start, _)| start).collect();
         let ends = starts.iter().skip(1).copied().chain([section.len()]);
         let tables = starts.iter().zip(ends).filter_map(|(start, end)| section.get(*start..end));
         tables.map(str::trim_end).collect()
@@ -56,6 +59,7 @@ mod tests {
         heading: "## Lossy and slow networks\n",
         next_heading: "## How it grows\n",
         explanation: "What it means.\n",
+        table_heading: OF_I2PD,
     };
 
     #[test]

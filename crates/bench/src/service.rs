@@ -94,6 +94,12 @@ impl Service {
         Ok(service)
     }
 
+    /// A service in another process, of which only the port for jobs is used.
+    pub(crate) fn elsewhere(port: u16) -> Self {
+        let work = SocketAddr::from((Ipv4Addr::LOCALHOST, port));
+        Self { work, greeting: work, received: Arc::default() }
+    }
+
     /// The bytes that it has received from all clients.
     pub(crate) fn received(&self) -> u64 {
         self.received.load(Ordering::Relaxed)

@@ -89,7 +89,12 @@ fn compare_round(setup: &Setup, plan: &Plan, results: &mut Results) -> Result<()
 }
 
 /// Starts what all subjects need.
-fn set_up(workspace: &Workspace, lab: &Path, plan: &Plan, before: Option<PathBuf>) -> Result<Setup> {
+pub(crate) fn set_up(
+    workspace: &Workspace,
+    lab: &Path,
+    plan: &Plan,
+    before: Option<PathBuf>,
+) -> Result<Setup> {
     namespace::set_up(&[])?;
     let (file, range) = PORT_RANGE;
     fs::write(file, range).with_context(|| format!("could not write {file}"))?;

@@ -28,7 +28,12 @@ pub(crate) fn results(results: &Results) -> String {
 
 /// The median, and the range unless all values are equal.
 fn cell(results: &Results, measure: Measure, subject: Subject) -> String {
-    match results.spread(measure, subject) {
+    spread(results.spread(measure, subject))
+}
+
+/// The same of these values.
+pub(crate) fn spread(values: Option<Spread>) -> String {
+    match values {
         None => "–".into(),
         Some(Spread { median, min, max }) if min.total_cmp(&max).is_eq() => format_number(median),
         Some(Spread { median, min, max }) => {

@@ -19,7 +19,7 @@ use crate::{
 };
 
 /// The least CPU time to measure: the kernel counts in steps of 10 ms.
-const MIN_CPU_TIME: Duration = Duration::from_millis(50);
+pub(crate) const MIN_CPU_TIME: Duration = Duration::from_millis(50);
 /// How long to wait for enough work on a busy machine.
 const MAX_WINDOW: Duration = Duration::from_secs(20);
 
@@ -39,13 +39,18 @@ struct Reading {
     cpu: Option<Duration>,
 }
 
-/// Sends bulk data over this many connections at once, until the window has passed.
-pub(crate) fn bulk(running: &Running, direction: Direction, count: usize, plan: &Plan) -> Result<Bulk> {
-    let job = match direction {
+/// What the service is asked for.
+pub(crate) fn job(direction: Direction) -> Job {
+    match direction {
         Direction::Down => Job::Send,
         Direction::Up => Job::Receive,
         Direction::Both => Job::Both,
-    };
+    }
+}
+
+/// Sends bulk data over this many connections at once, until the window has passed.
+pub(crate) fn bulk(running: &Running, direction: Direction, count: usize, plan: &Plan) -> Result<Bulk> {
+    let job = job(direction);
     let mut connections = (0..count).map(|_| running.client.connect(None)).collect::<Result<Vec<_>>>()?;
     connections.iter_mut().try_for_each(|connection| connection.send_job(job))?;
     let received = AtomicU64::new(0);
@@ -97,7 +102,7 @@ fn measure_bulk(
 }
 
 /// Reads after the window has passed, and again after another window until it is enough, as on a busy machine.
-fn read_after_window<T>(
+pub(crate) fn read_after_window<T>(
     plan: &Plan,
     mut read: impl FnMut() -> Result<T>,
     is_enough: impl Fn(&T) -> bool,

@@ -16,13 +16,19 @@ use programs::Workspace;
 
 use self::kind::Kind;
 pub(crate) use self::measure::Extent;
-use crate::{SUITE, first_byte::no_tun, in_lab::in_lab, section::Section};
+use crate::{
+    SUITE,
+    first_byte::no_tun,
+    in_lab::in_lab,
+    section::{OF_I2PD, Section},
+};
 
 /// The section of the page about these networks.
 pub(crate) const SECTION: Section = Section {
     heading: "## Lossy and slow networks\n",
     next_heading: "## How it grows\n",
     explanation: include_str!("explanation.md"),
+    table_heading: OF_I2PD,
 };
 
 /// The option for one network, which the suite also gives to itself inside the namespaces.

@@ -29,7 +29,7 @@ use crate::{
     first_byte::{LATENCY, join_sides, no_tun},
     in_lab::in_lab,
     measure::Address,
-    section::Section,
+    section::{OF_I2PD, Section},
     site_server::{KEEP_ALIVE, ONCE},
     subject::Subject,
 };
@@ -39,6 +39,7 @@ pub(crate) const SECTION: Section = Section {
     heading: "## A page with 30 objects\n",
     next_heading: "## Lossy and slow networks\n",
     explanation: include_str!("explanation.md"),
+    table_heading: OF_I2PD,
 };
 /// How often each proxy visits the page: for published numbers, and to see that everything works.
 pub(crate) const FULL: usize = 10;

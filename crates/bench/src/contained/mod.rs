@@ -1,0 +1,203 @@
+//! `cargo xtask bench --contained`: what `i2p-socks exec` costs, beside the SOCKS port.
+
+pub(crate) mod client;
+mod outcome;
+mod worker;
+
+use std::{
+    path::Path,
+    process::{Command, Stdio},
+    thread,
+    time::{Duration, Instant},
+};
+
+use anyhow::{Context, Result, ensure};
+use programs::Workspace;
+
+use self::{
+    client::Order,
+    outcome::{Outcome, Row},
+    worker::Worker,
+};
+use crate::{
+    first_byte::no_tun,
+    growth::stable_memory,
+    in_lab::in_lab,
+    measure::Direction,
+    plan::{MANY, Plan},
+    running::{self, Running, Setup},
+    section::Section,
+    subject::Subject,
+    suite::set_up,
+    workloads::{MIN_CPU_TIME, read_after_window},
+};
+
+/// The section of the page about this.
+pub(crate) const SECTION: Section = Section {
+    heading: "## A contained program\n",
+    next_heading: "## A page with 30 objects\n",
+    explanation: include_str!("explanation.md"),
+    table_heading: TABLE_HEADING,
+};
+const TABLE_HEADING: &str = "### Beside the SOCKS port";
+
+/// How the program reaches the service.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Way {
+    /// As a client of the SOCKS port.
+    Socks,
+    /// Contained, through the running proxy.
+    Proxy,
+    /// Contained, with sessions of its own.
+    Own,
+}
+
+impl Way {
+    const ALL: [Self; 3] = [Self::Socks, Self::Proxy, Self::Own];
+
+    /// The title of its column.
+    fn title(self) -> &'static str {
+        match self {
+            Self::Socks => "SOCKS port",
+            Self::Proxy => "exec, through the proxy",
+            Self::Own => "exec, own sessions",
+        }
+    }
+}
+
+/// Measures, and returns and prints the table. Blocks.
+pub(crate) fn measure(workspace: &Workspace, plan: &'static Plan) -> Result<String> {
+    if let Some(reason) = no_tun() {
+        let text = format!(
+            "{TABLE_HEADING}\n\nNot measured: it needs TUN, which this machine does not have ({reason}).\n"
+        );
+        println!("\n{text}");
+        return Ok(text);
+    }
+    let outcome = in_lab(workspace, move |workspace, lab| {
+        let setup = set_up(workspace, lab, plan, None)?;
+        let mut outcome = Outcome::default();
+        for round in 1..=plan.rounds {
+            measure_round(&setup, plan, &mut outcome)?;
+            println!("round {round} of {}\n{}", plan.rounds, outcome.table());
+        }
+        Ok(outcome)
+    })?;
+    let text = format!("{TABLE_HEADING}\n\n{}", outcome.table());
+    println!("\n{text}");
+    Ok(text)
+}
+
+fn measure_round(setup: &Setup, plan: &Plan, outcome: &mut Outcome) -> Result<()> {
+    let proxy = setup.start(Subject::Ours)?;
+    for direction in Direction::ALL {
+        for count in [1, MANY] {
+            for way in Way::ALL {
+                bulk(setup, &proxy, (way, direction, count), plan, outcome).context(way.title())?;
+            }
+        }
+    }
+    for way in Way::ALL {
+        let mut worker = Worker::start(setup, &proxy, way)?;
+        let median: f64 = worker.ask(Order::RoundTrips(plan.round_trips))?.parse()?;
+        outcome.record(Row::RoundTrip, way, median)?;
+    }
+    for way in [Way::Proxy, Way::Own] {
+        let mut worker = Worker::start(setup, &proxy, way)?;
+        let mut hold = |count| -> Result<f64> {
+            worker.ask(Order::Hold(count))?;
+            Ok(stable_memory(&worker.processes)? as f64 / 1024.0)
+        };
+        let (least, most) = (hold(1)?, hold(plan.idle)?);
+        outcome.record(Row::IdleMemory(plan.idle), way, (most - least) / (plan.idle - 1) as f64)?;
+    }
+    for _ in 0..plan.starts {
+        let mut namespaces = Command::new("unshare");
+        namespaces
+            .args("--user --map-root-user --net --mount --uts --ipc --cgroup --pid --fork true".split(' '));
+        outcome.record(Row::Start, Way::Socks, run_to_end(&mut namespaces)?)?;
+        for way in [Way::Proxy, Way::Own] {
+            let mut command = exec(setup, way)?;
+            command.args(["--", "true"]);
+            outcome.record(Row::Start, way, run_to_end(&mut command)?)?;
+        }
+    }
+    Ok(())
+}
+
+/// The time in ms from the start of a program to its end.
+fn run_to_end(command: &mut Command) -> Result<f64> {
+    let start = Instant::now();
+    let status = command.stdin(Stdio::null()).status()?;
+    let time = start.elapsed();
+    ensure!(status.success(), "{command:?}: {status}");
+    Ok(time.as_secs_f64() * 1e3)
+}
+
+/// `i2p-socks exec` with the options of a way.
+fn exec(setup: &Setup, way: Way) -> Result<Command> {
+    let mut command = Command::new(running::program(Subject::Ours, &setup.workspace)?);
+    command.arg("exec").args(["--router", "sam", "--sam", &setup.bridge.address.to_string(), "--state-dir"]);
+    match way {
+        Way::Own => command.arg(setup.lab.join("state of the own sessions")),
+        _ => command.arg(setup.state_directory(Subject::Ours)),
+    };
+    Ok(command)
+}
+
+/// Places in [`Reading::cpu`].
+const EXEC: usize = 0;
+const PROXY: usize = 1;
+
+/// The clock, the bytes and the CPU time at one moment.
+struct Reading {
+    time: Instant,
+    bytes: u64,
+    /// Of `exec`, and of the proxy.
+    cpu: [Duration; 2],
+}
+
+/// Transfers bulk data, and records its rate and its cost.
+fn bulk(
+    setup: &Setup,
+    proxy: &Running,
+    (way, direction, count): (Way, Direction, usize),
+    plan: &Plan,
+    outcome: &mut Outcome,
+) -> Result<()> {
+    let mut worker = Worker::start(setup, proxy, way)?;
+    worker.ask(Order::Bulk(direction, count))?;
+    thread::sleep(plan.ramp);
+    let proxy = proxy.processes.as_ref().context("it has no process")?;
+    let mut read = || -> Result<Reading> {
+        let down: u64 = worker.ask(Order::Bytes)?.parse()?;
+        let bytes = down + setup.service.received();
+        Ok(Reading { time: Instant::now(), bytes, cpu: [worker.processes.cpu()?, proxy.cpu()?] })
+    };
+    let start = read()?;
+    // What works in each way.
+    let measured = if way == Way::Socks { PROXY } else { EXEC };
+    let spent = |end: &Reading, which: usize| -> Duration {
+        let [before, after] =
+            [&start, end].map(|reading| reading.cpu.get(which).copied().unwrap_or_default());
+        after.saturating_sub(before)
+    };
+    let end =
+        read_after_window(plan, read, |end| spent(end, measured) >= MIN_CPU_TIME && end.bytes > start.bytes)?;
+    let gibibytes = (end.bytes - start.bytes) as f64 / f64::from(1 << 30);
+    let throughput = gibibytes / (end.time - start.time).as_secs_f64();
+    outcome.record(Row::Throughput(direction, count), way, throughput)?;
+    let per_gibibyte = |which| spent(&end, which).as_secs_f64() / gibibytes;
+    if way != Way::Own {
+        outcome.record(Row::ProxyCpu(direction, count), way, per_gibibyte(PROXY))?;
+    }
+    if way != Way::Socks {
+        outcome.record(Row::Cpu(direction, count), way, per_gibibyte(EXEC))?;
+    }
+    Ok(())
+}
+
+/// The directory of a program, which a contained one does not see by itself.
+fn directory_of(program: &Path) -> Result<&Path> {
+    program.parent().context("a program without a directory")
+}
