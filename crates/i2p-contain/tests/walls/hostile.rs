@@ -17,7 +17,10 @@ use i2p_contain::sandbox::{
 };
 use libtest_mimic::{Failed, Trial};
 
-use crate::harness::{Directories, LINK, Orders, RUN, accomplice, is_root};
+use crate::{
+    example,
+    harness::{Directories, LINK, Orders, RUN, accomplice, is_root},
+};
 
 /// What oniux has: user, network, mount and PID namespaces. The link is there in all.
 const NAMESPACES: [Wall; 4] = [Wall::Users, Wall::Network, Wall::Processes, Wall::Link];
@@ -191,6 +194,7 @@ pub(crate) fn trials() -> Vec<Trial> {
         Trial::test("hostile::without_walls_everything_gets_out", without_walls),
         Trial::test("hostile::namespaces_alone_let_sockets_and_the_kernel_out", namespaces_alone),
         Trial::test("hostile::every_wall_but_link_has_a_breach", every_wall_is_tried),
+        Trial::test("hostile::the_example_tells_what_another_tool_lets_out", behind_another_tool),
     ];
     trials.push(Trial::test("hostile::a_check_tells_which_walls_hold", check));
     for input in [Input::Pipe, Input::Socket, Input::Directory, Input::File] {
@@ -348,6 +352,24 @@ fn without_walls() -> Result<(), Failed> {
         Ok(())
     } else {
         Err(format!("{} rows, held: {held:#?}", rows.len()).into())
+    }
+}
+
+/// What `examples/hostile.rs` prints.
+fn behind_another_tool() -> Result<(), Failed> {
+    let words = |line: &str| line.split(' ').map(str::to_owned).collect::<Vec<_>>();
+    // The home directory of a user that the tests become.
+    let directories = Directories::new();
+    let rows = |tool: &[String]| -> Result<Vec<Row>, Failed> {
+        example::rows_behind(directories.home(), tool).map_err(|error| error.to_string().into())
+    };
+    expect_out(&rows(&[])?, &["io_uring", "host name", "abstract Unix socket"])?;
+    let user = if is_root() { "" } else { "--user --map-root-user " };
+    let rows = rows(&words(&format!("unshare {user}--net --uts")))?;
+    expect_out(&rows, &["io_uring", "Unix socket in the home directory"])?;
+    match got_out(&rows).contains("abstract Unix socket") {
+        true => Err("an abstract socket was reached in another network namespace".into()),
+        false => Ok(()),
     }
 }
 

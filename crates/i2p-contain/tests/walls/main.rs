@@ -7,6 +7,9 @@
 #![allow(clippy::expect_used, clippy::indexing_slicing, clippy::unwrap_used)]
 
 mod contained;
+#[path = "../../examples/hostile.rs"]
+#[allow(dead_code, reason = "its main function runs only when the example is a program of its own")]
+mod example;
 mod harness;
 mod hostile;
 mod root;

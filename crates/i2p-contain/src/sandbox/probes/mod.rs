@@ -20,7 +20,7 @@ use std::{ffi::OsString, io};
 
 pub use accomplice::Accomplice;
 pub use check::{Check, CheckError};
-pub use program::{parse, program, without_walls};
+pub use program::{behind, parse, program, without_walls};
 pub use rows::Row;
 use rows::{CONTROL_GROUPS, I386, Rows, UNMOUNT};
 pub use targets::Targets;

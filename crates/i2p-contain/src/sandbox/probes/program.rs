@@ -1,6 +1,6 @@
 //! How the hostile program is started, and how what it prints is read.
 
-use std::{io, process::Command};
+use std::{env, io, process::Command};
 
 use super::{
     super::{
@@ -36,5 +36,20 @@ pub fn parse(printed: &[u8]) -> io::Result<Vec<Row>> {
 pub fn without_walls(targets: &Targets) -> io::Result<Command> {
     let mut command = Stage::Probes.command();
     command.arg(serde_json::to_string(targets)?);
+    Ok(command)
+}
+
+/// The command that runs the program behind another tool: the tool's words, and then the words of [`without_walls`]. Without words, it
+/// is the same as that.
+///
+/// # Errors
+///
+/// This program is gone.
+pub fn behind(tool: &[String], targets: &Targets) -> io::Result<Command> {
+    let program = without_walls(targets)?;
+    let [name, options @ ..] = tool else { return Ok(program) };
+    let mut command = Command::new(name);
+    // Inside the tool, /proc/self is the tool.
+    command.args(options).arg(env::current_exe()?).args(program.get_args());
     Ok(command)
 }
