@@ -1,6 +1,14 @@
 //! Filters of streams. In the input, the byte FF stands for "now the other side speaks"; the client begins.
 
-use stream_filters::{Cut, Event, Filter, Next, Output, Protocol};
+use std::{
+    net::{IpAddr, Ipv4Addr},
+    sync::LazyLock,
+};
+
+use stream_filters::{
+    Cut, Event, Filter, Next, Output, Protocol,
+    leak::{Leak, LeakGuard, LeakPatterns, Machine},
+};
 
 /// What came out: the bytes for the server, those for the client, the events, and how it ended.
 type Outcome = (Vec<u8>, Vec<u8>, Vec<Event>, Result<Next, Cut>);
@@ -112,6 +120,37 @@ pub fn filter_ftp(input: &[u8]) {
             assert!(!line.starts_with(b"PORT ") && !line.starts_with(b"EPRT "), "an address");
         }
     }
+}
+
+/// Any bytes: the guard finds the same however they are split, and it finds a word that stands alone behind them.
+///
+/// # Panics
+/// If the property does not hold.
+pub fn leak_guard(input: &[u8]) {
+    static PATTERNS: LazyLock<Option<LeakPatterns>> = LazyLock::new(|| {
+        let machine = Machine {
+            addresses: &[IpAddr::V4(Ipv4Addr::new(192, 0, 2, 35))],
+            host_names: &["host"],
+            logins: &["login"],
+            ..Machine::default()
+        };
+        LeakPatterns::new(&machine).ok()
+    });
+    let Some(patterns) = PATTERNS.as_ref() else { return };
+    let find = |size: usize| -> (Vec<Leak>, bool) {
+        let mut guard = LeakGuard::new(patterns);
+        let looks: Vec<_> = input.chunks(size).map(|chunk| guard.look(chunk)).collect();
+        let is_open = looks.iter().all(|(_, next)| *next == Next::Filter);
+        let (later, _) = if is_open { guard.look(b" host ") } else { Default::default() };
+        let leaks = looks.into_iter().flat_map(|(leaks, _)| leaks).chain(later).chain(guard.end());
+        (leaks.collect(), is_open)
+    };
+    let (leaks, is_open) = find(usize::MAX);
+    assert_eq!((leaks.clone(), is_open), find(1), "the result depends on the chunks");
+    assert!(
+        !is_open || input.len() + 6 > LeakGuard::BYTES || leaks.contains(&Leak::HostName),
+        "a word was missed"
+    );
 }
 
 /// The number of a ping may change.

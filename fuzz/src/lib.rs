@@ -15,7 +15,7 @@ pub use i2p_tunnel::fuzzing::{
 pub use self::{
     contained::{contained_flows, contained_packet},
     dns::dns_query,
-    filters::{filter_ftp, filter_imap, filter_irc, filter_pop3, filter_smtp},
+    filters::{filter_ftp, filter_imap, filter_irc, filter_pop3, filter_smtp, leak_guard},
     program::{feed_url, jump_answer},
 };
 use i2p_address_book::feed::{self, Lines};
@@ -36,7 +36,7 @@ use socks_wire::{
 pub type FuzzTarget = (&'static str, fn(&[u8]));
 
 /// All targets, by the names of their corpus directories.
-pub const TARGETS: [FuzzTarget; 32] = [
+pub const TARGETS: [FuzzTarget; 33] = [
     ("socks_handshake", socks_handshake),
     ("socks_client", socks_client),
     ("socks_messages", socks_messages),
@@ -69,6 +69,7 @@ pub const TARGETS: [FuzzTarget; 32] = [
     ("filter_pop3", filter_pop3),
     ("filter_imap", filter_imap),
     ("filter_ftp", filter_ftp),
+    ("leak_guard", leak_guard),
 ];
 
 /// A header field, name and value in lines of their own: whatever the rules make of it, the site learns no host but its own, and a

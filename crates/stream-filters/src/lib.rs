@@ -8,6 +8,7 @@ mod filter;
 mod ftp;
 pub mod http;
 mod irc;
+pub mod leak;
 mod line;
 mod mail;
 mod output;

@@ -11,6 +11,7 @@ use std::{
 use stream_filters::{
     Filter, Output, Protocol, Side,
     http::{Request, Via, answer_field},
+    leak::{LeakGuard, LeakPatterns, Machine},
 };
 
 struct Counting;
@@ -104,6 +105,18 @@ fn filters_hold_little() {
                 }
             }
         }
+    }
+}
+
+#[test]
+fn a_leak_guard_holds_little() {
+    let patterns =
+        LeakPatterns::new(&Machine { host_names: &["laptop.example"], ..Machine::default() }).unwrap();
+    let before = LIVE.get();
+    let mut guard = LeakGuard::new(&patterns);
+    for _ in 0..20 {
+        guard.look(&[b'x'; 4096]);
+        assert!(LIVE.get().wrapping_sub(before) <= 8192);
     }
 }
 

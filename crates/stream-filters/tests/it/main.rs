@@ -5,6 +5,7 @@ mod ftp;
 mod http;
 mod imap;
 mod irc;
+mod leak;
 mod pop3;
 mod rules;
 mod session;
