@@ -141,7 +141,7 @@ pub fn leak_guard(input: &[u8]) {
         let mut guard = LeakGuard::new(patterns);
         let looks: Vec<_> = input.chunks(size).map(|chunk| guard.look(chunk)).collect();
         let is_open = looks.iter().all(|(_, next)| *next == Next::Filter);
-        let (later, _) = if is_open { guard.look(b" host ") } else { Default::default() };
+        let later = if is_open { guard.look(b" host ").0 } else { Vec::new() };
         let leaks = looks.into_iter().flat_map(|(leaks, _)| leaks).chain(later).chain(guard.end());
         (leaks.collect(), is_open)
     };
