@@ -1,6 +1,6 @@
 //! Where a process that is a stage of a sandbox begins.
 
-use std::{env, ffi::OsString, io, os::fd::OwnedFd, process::ExitCode};
+use std::{env, ffi::OsString, io, os::fd::OwnedFd, process::ExitCode, time::Duration};
 
 use super::{
     init, namespaces, probes, program,
@@ -14,10 +14,10 @@ use super::{
 /// or opens files.
 ///
 /// `link` is called inside the new network namespace, with the capabilities of its owner (`CAP_NET_ADMIN` there, for
-/// example) and the files of the host. It makes the way out, such as a TUN device with addresses and a listening
+/// example) and the files of the host. It gets the [`connect_timeout`](super::Request::connect_timeout) of the request. It makes the way out, such as a TUN device with addresses and a listening
 /// socket, and returns at most 64 descriptors. They are handed over to the process outside
 /// ([`Prepared::take_link`](super::Prepared::take_link)), and closed here.
-pub fn run_if_stage(link: impl FnOnce() -> Result<Vec<OwnedFd>, Refusal>) -> Option<ExitCode> {
+pub fn run_if_stage(link: impl FnOnce(Duration) -> Result<Vec<OwnedFd>, Refusal>) -> Option<ExitCode> {
     let mut arguments = env::args_os().skip(1);
     if arguments.next()? != STAGE {
         return None;
@@ -36,7 +36,7 @@ pub fn run_if_stage(link: impl FnOnce() -> Result<Vec<OwnedFd>, Refusal>) -> Opt
 
 fn run(
     stage: Stage,
-    link: impl FnOnce() -> Result<Vec<OwnedFd>, Refusal>,
+    link: impl FnOnce(Duration) -> Result<Vec<OwnedFd>, Refusal>,
     arguments: Vec<OsString>,
 ) -> io::Result<u8> {
     match stage {
@@ -55,6 +55,6 @@ mod tests {
     #[test]
     fn a_program_with_other_arguments_is_no_stage() {
         // The arguments of a test program.
-        assert!(run_if_stage(|| Ok(Vec::new())).is_none());
+        assert!(run_if_stage(|_| Ok(Vec::new())).is_none());
     }
 }

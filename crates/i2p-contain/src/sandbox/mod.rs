@@ -12,6 +12,7 @@
 mod environment;
 mod layout;
 mod plan;
+mod plan_error;
 mod refusal;
 mod request;
 mod root;
@@ -54,7 +55,8 @@ mod tun_of_root;
 #[cfg(not(target_os = "linux"))]
 mod elsewhere;
 
-pub use plan::{Plan, PlanError};
+pub use plan::Plan;
+pub use plan_error::PlanError;
 pub use refusal::Refusal;
 pub use request::{Bind, Entry, EntryKind, Home, Host, Program, Request};
 pub use wall::Wall;

@@ -7,6 +7,7 @@ use std::{
         unix::process::ExitStatusExt,
     },
     process::{Child, ExitStatus},
+    time::Duration,
 };
 
 use nix::{
@@ -41,10 +42,10 @@ const NEEDED: [CapabilitySet; 4] = [
 ];
 
 /// Runs the stage. Returns the exit code of the program.
-pub(super) fn run(link: impl FnOnce() -> Result<Vec<OwnedFd>, Refusal>) -> io::Result<u8> {
+pub(super) fn run(link: impl FnOnce(Duration) -> Result<Vec<OwnedFd>, Refusal>) -> io::Result<u8> {
     let control = Control::of_stage()?;
     let (plan, _) = control.receive::<Plan>()?;
-    let prepared = prepare(&plan).and_then(|()| link());
+    let prepared = prepare(&plan).and_then(|()| link(plan.connect_timeout));
     match prepared {
         Ok(descriptors) => {
             let borrowed: Vec<_> = descriptors.iter().map(AsFd::as_fd).collect();

@@ -4,6 +4,7 @@ use std::{
     collections::BTreeSet,
     ffi::OsString,
     path::{Component, Path, PathBuf},
+    time::Duration,
 };
 
 use serde::{Deserialize, Serialize};
@@ -11,6 +12,7 @@ use serde::{Deserialize, Serialize};
 use super::{
     environment::environment,
     layout,
+    plan_error::PlanError,
     request::{EntryKind, Home, Host, Program, Request},
     root::{self, FileStep},
     users::UNPRIVILEGED,
@@ -29,28 +31,8 @@ pub struct Plan {
     pub(super) is_root: bool,
     /// The path of the host's that is the program's home directory alone.
     pub(super) private_home: Option<OsString>,
+    pub(super) connect_timeout: Duration,
     warnings: Vec<String>,
-}
-
-/// Why a request makes no plan.
-#[derive(Clone, Debug, Eq, PartialEq, thiserror::Error)]
-#[non_exhaustive]
-pub enum PlanError {
-    /// Such a path would open a wall.
-    #[error("{0} cannot be shown to a contained program: the sandbox has its own")]
-    ReservedPath(String),
-    /// A path is a link to one that would open a wall: a program may have left it there in an earlier run.
-    #[error("{0} leads to {1}, which cannot be shown to a contained program: the sandbox has its own")]
-    LeadsToReservedPath(String, String),
-    /// A path is a closed directory, or in one.
-    #[error("{0} cannot be shown to a contained program: {1} is closed to it")]
-    Closed(String, String),
-    /// A path is relative, or goes up.
-    #[error("{0} is not an absolute path without `..`")]
-    NotAbsolute(String),
-    /// A variable that no environment can hold.
-    #[error("{0} is no name of an environment variable")]
-    VariableName(String),
 }
 
 impl Plan {
@@ -134,6 +116,7 @@ impl Plan {
             program: request.program.clone(),
             is_root: host.is_root,
             private_home: request.private_home().map(|path| real_path(host, path).into()),
+            connect_timeout: request.connect_timeout,
             warnings: warnings(request, host),
             walls,
         })
@@ -282,6 +265,7 @@ mod tests {
             allow_unix: false,
             environment: Vec::new(),
             name_server: [10, 64, 0, 1].into(),
+            connect_timeout: Duration::from_secs(127),
         }
     }
 

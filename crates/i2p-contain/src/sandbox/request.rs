@@ -6,6 +6,7 @@ use std::{
     fs, io,
     net::IpAddr,
     path::{Path, PathBuf},
+    time::Duration,
 };
 
 use serde::{Deserialize, Serialize};
@@ -30,6 +31,8 @@ pub struct Request {
     pub environment: Vec<(OsString, OsString)>,
     /// Where DNS is answered inside.
     pub name_server: IpAddr,
+    /// What the link is told: after how long `connect` reports `ETIMEDOUT`, see [`LinkSettings`](crate::link::LinkSettings).
+    pub connect_timeout: Duration,
 }
 
 impl Request {

@@ -85,6 +85,7 @@ impl Orders {
             allow_unix: self.allow_unix,
             environment: self.environment,
             name_server: [10, 64, 0, 1].into(),
+            connect_timeout: std::time::Duration::from_secs(127),
         }
     }
 }

@@ -40,7 +40,7 @@ use crate::harness::RUN;
 const NOBODY: u32 = 65534;
 
 fn main() -> ExitCode {
-    if let Some(code) = run_if_stage(harness::open_link) {
+    if let Some(code) = run_if_stage(|_| harness::open_link()) {
         return code;
     }
     if let Some(code) = harness::run_if_starter() {

@@ -4,6 +4,7 @@ use std::{
     io,
     net::TcpListener,
     os::fd::{AsFd, OwnedFd},
+    time::Duration,
 };
 
 use i2p_contain::{
@@ -12,11 +13,13 @@ use i2p_contain::{
 };
 
 /// Makes the link in the network namespace of this process, which is a stage of the sandbox. Returns the device and its listeners.
-pub(super) fn open() -> Result<Vec<OwnedFd>, Refusal> {
+pub(super) fn open(connect_timeout: Duration) -> Result<Vec<OwnedFd>, Refusal> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
     let runtime =
         runtime.map_err(|error| Refusal::new(Wall::Link, "starting to wait for the kernel", &error))?;
-    let link = runtime.block_on(Link::open(&LinkSettings::default())).map_err(|error| refusal(&error))?;
+    let mut settings = LinkSettings::default();
+    settings.connect_timeout = connect_timeout;
+    let link = runtime.block_on(Link::open(&settings)).map_err(|error| refusal(&error))?;
     let Descriptors { device, listener_v4, listener_v6 } = link.into_descriptors();
     Ok([device, listener_v4.into()].into_iter().chain(listener_v6.map(Into::into)).collect())
 }

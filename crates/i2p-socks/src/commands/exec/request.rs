@@ -49,6 +49,7 @@ pub(super) fn request(
         allow_unix: command.allow_unix,
         environment: command.env.iter().map(|one| (one.0.clone().into(), one.1.clone().into())).collect(),
         name_server: NAME_SERVER.into(),
+        connect_timeout: config.limits.times().dial,
     })
 }
 

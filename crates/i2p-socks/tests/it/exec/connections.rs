@@ -64,6 +64,16 @@ pub(super) fn outcomes_are_those_of_the_router(lab: &Lab) {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_dial_that_is_given_up_is_reported_soon_after_its_limit() {
+    let lab = Lab::new(Dialect::Java).await;
+    lab.bridge.host("slow.i2p", Endpoint::Echo);
+    lab.bridge.once("STREAM CONNECT", Act::refuse("STREAM STATUS RESULT=TIMEOUT"));
+    // The kernel gives up after three seconds.
+    let config = format!("[limits]\ndial = '2s'\n{TCP}");
+    assert_eq!(outcomes(&lab, &config, &["slow.i2p"]), ["slow.i2p ETIMEDOUT"]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn hosts_outside_i2p_are_denied_where_no_route_leads_out() {
     hosts_outside_are_denied(&Lab::new(Dialect::I2pd245).await);
 }
