@@ -10,7 +10,10 @@ use anyhow::{Context, Result, ensure};
 use tokio::process::Command;
 
 /// The sources, with the names that their languages want.
-const SOURCES: [(&str, &str); 5] = [
+const SOURCES: [(&str, &str); 8] = [
+    ("errors.go", include_str!("../programs/errors.go")),
+    ("Errors.java", include_str!("../programs/Errors.java")),
+    ("errors.js", include_str!("../programs/errors.js")),
     ("fetch.c", include_str!("../programs/fetch.c")),
     ("fetch.go", include_str!("../programs/fetch.go")),
     ("Fetch.java", include_str!("../programs/Fetch.java")),
@@ -20,8 +23,8 @@ const SOURCES: [(&str, &str); 5] = [
 /// What makes programs of them.
 const COMPILERS: [&str; 3] = [
     "musl-gcc -static -O -Wall -Werror -o fetch-c fetch.c",
-    "CGO_ENABLED=0 GOCACHE=$PWD/go-cache GO111MODULE=off go build -o fetch-go fetch.go",
-    "ecj -11 -proc:none -d . Fetch.java",
+    "export CGO_ENABLED=0 GOCACHE=$PWD/go-cache GO111MODULE=off && go build -o fetch-go fetch.go && go build -o errors-go errors.go",
+    "ecj -11 -proc:none -d . Fetch.java Errors.java",
 ];
 
 /// Compiles them, side by side. Returns the directory that contains them.

@@ -25,8 +25,9 @@ use tokio::{
 
 use crate::far_end::SITE;
 
-/// The address of the bridge, as the machine knows it.
-const BRIDGE: &str = "192.0.2.1:7656";
+/// The address and port of the bridge, as the machine knows them.
+const ADDRESS: &str = "192.0.2.1";
+const PORT: u16 = 7656;
 const CONFIGURATION: &str = "[[tunnel]]\nlisten = ['127.0.0.1:4450']\n";
 /// How long the proxy may take to be ready.
 const READY_TIMEOUT: Duration = Duration::from_secs(20);
@@ -36,7 +37,7 @@ const CABLE_RULES: &str = "table netdev cable {\n counter sam {}\n counter elsew
     type filter hook ingress device \"machine\" priority 0; policy accept;\n\
     ether type arp return\n\
     icmpv6 type { nd-router-solicit, nd-neighbor-solicit, nd-neighbor-advert, mld-listener-report, mld2-listener-report } return\n\
-    ip daddr 192.0.2.1 tcp dport 7656 counter name sam return\n\
+    ip daddr 192.0.2.1 tcp dport 7656-7659 counter name sam return\n\
     counter name elsewhere\n }\n}\n";
 /// Counts what the machine sends to itself.
 const OWN_RULES: &str = "table inet own { counter elsewhere {}; chain leaves { type filter hook output priority 0; policy accept; \
@@ -73,11 +74,13 @@ impl Machine {
         let bridge = TestBridge::start().await;
         bridge.host(SITE, Endpoint::Sink);
         bridge.on("STREAM CONNECT", [Act::Dial]);
-        let host = connect(lab, &bridge)?;
+        let host = connect(lab)?;
+        publish(&bridge, PORT)?;
         let program = workspace.proxy();
         let directory = lab.to_path_buf();
         fs::write(directory.join("i2p-socks.toml"), CONFIGURATION)?;
-        let mut command = i2p_socks(&host, &program, &directory, "run", Way::Proxy);
+        let mut command = i2p_socks(&host, &program, &directory, "run", (Way::Proxy, PORT));
+        command.arg("--config").arg(directory.join("i2p-socks.toml"));
         command.stdout(Stdio::piped()).stderr(fs::File::create(directory.join("i2p-socks.log"))?);
         let mut proxy = AsyncCommand::from(command).kill_on_drop(true).spawn()?;
         let mut lines = BufReader::new(proxy.stdout.take().context("no stdout")?).lines();
@@ -88,9 +91,24 @@ impl Machine {
 
     /// A command of `exec` on the machine, without the program. What is in the directory `shown` is shown to it.
     pub(crate) fn exec(&self, way: Way, shown: &Path) -> Command {
-        let mut command = i2p_socks(&self.host, &self.program, &self.directory, "exec", way);
-        command.arg("--ro-bind").arg(shown);
+        let mut command = i2p_socks(&self.host, &self.program, &self.directory, "exec", (way, PORT));
+        command.arg("--config").arg(self.directory.join("i2p-socks.toml")).arg("--ro-bind").arg(shown);
         command
+    }
+
+    /// The same with another bridge, which the machine gets at this port, up to 7659, and another configuration.
+    pub(crate) fn exec_on(
+        &self,
+        (bridge, port): (&TestBridge, u16),
+        configuration: &str,
+        shown: &Path,
+    ) -> Result<Command> {
+        publish(bridge, port)?;
+        let file = self.directory.join(format!("i2p-socks-{port}.toml"));
+        fs::write(&file, configuration)?;
+        let mut command = i2p_socks(&self.host, &self.program, &self.directory, "exec", (Way::Own, port));
+        command.arg("--config").arg(file).arg("--ro-bind").arg(shown);
+        Ok(command)
     }
 
     /// A command on the machine that `exec` does not contain, with a home directory of its own.
@@ -129,7 +147,7 @@ impl Machine {
 }
 
 /// Makes the machine and its cable.
-fn connect(lab: &Path, bridge: &TestBridge) -> Result<Host> {
+fn connect(lab: &Path) -> Result<Host> {
     let cable = Cable {
         port: "machine",
         bridge: None,
@@ -140,23 +158,32 @@ fn connect(lab: &Path, bridge: &TestBridge) -> Result<Host> {
     shell::run(
         "ip address add 192.0.2.1/24 dev machine && ip address add 2001:db8:1::1/64 dev machine nodad",
     )?;
-    // The bridge listens on the loopback interface.
+    // Bridges listen on the loopback interface.
     shell::run("echo 1 > /proc/sys/net/ipv4/conf/machine/route_localnet")?;
-    nftables::load(&format!(
-        "table ip sam {{ chain arrives {{ type nat hook prerouting priority dstnat; \
-         ip daddr 192.0.2.1 tcp dport 7656 dnat to {}; }}; }}",
-        bridge.address()
-    ))?;
     nftables::load(CABLE_RULES)?;
     host.succeed(&format!("nft '{OWN_RULES}'"))?;
     Ok(host)
 }
 
+/// Lets the machine reach a bridge at a port of the other end of its cable.
+fn publish(bridge: &TestBridge, port: u16) -> Result<()> {
+    nftables::load(&format!(
+        "table ip sam{port} {{ chain arrives {{ type nat hook prerouting priority dstnat; \
+         ip daddr {ADDRESS} tcp dport {port} dnat to {}; }}; }}",
+        bridge.address()
+    ))
+}
+
 /// A subcommand on the machine, with the options that all have.
-fn i2p_socks(host: &Host, program: &Path, directory: &Path, subcommand: &str, way: Way) -> Command {
-    let state = directory.join(format!("state-{way:?}"));
+fn i2p_socks(
+    host: &Host,
+    program: &Path,
+    directory: &Path,
+    subcommand: &str,
+    (way, port): (Way, u16),
+) -> Command {
     let mut command = host.command(program);
-    command.args([subcommand, "--router", "sam", "--sam", BRIDGE, "--state-dir"]).arg(state);
-    command.arg("--config").arg(directory.join("i2p-socks.toml"));
+    command.args([subcommand, "--router", "sam", "--sam", &format!("{ADDRESS}:{port}")]);
+    command.arg("--state-dir").arg(directory.join(format!("state-{way:?}-{port}")));
     command
 }

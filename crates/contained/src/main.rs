@@ -2,10 +2,13 @@
 //!
 //! Each program tries to reach a site in I2P, and a host outside by its name and by its address. The same commands then run without
 //! `exec`, and have to reach the host outside: this shows that they try, and that the counters see it.
+//!
+//! Programs in other languages are then told what came of connections that fail.
 
 #![forbid(unsafe_code)]
 
 mod built;
+mod errors;
 mod far_end;
 mod fetchers;
 mod machine;
@@ -25,7 +28,7 @@ use crate::{far_end::FarEnd, machine::Machine};
 /// The machine is a namespace that is entered by process number, with an `/etc/resolv.conf` of its own.
 const SUITE: Suite = Suite { name: "contained", namespaces: Namespaces::NetworkAndProcesses };
 
-const PROGRAMS: [Program; 16] = [
+const PROGRAMS: [Program; 17] = [
     ("curl", "curl"),
     ("wget", "wget"),
     ("git", "git"),
@@ -34,6 +37,7 @@ const PROGRAMS: [Program; 16] = [
     ("musl-gcc", "musl-tools"),
     ("ecj", "ecj"),
     ("java", "default-jre-headless"),
+    ("node", "nodejs"),
     ("python3", "python3"),
     ("firefox-esr", "firefox-esr"),
     ("chromium", "chromium"),
@@ -73,7 +77,8 @@ async fn suite(workspace: &Workspace, lab: &Path) -> Result<()> {
     let (programs, far_end, machine) =
         tokio::try_join!(built::build(lab), FarEnd::start(lab), Machine::start(workspace, lab))?;
     fetchers::check(&machine, &far_end, &programs).await?;
-    people::check(&machine, &far_end, &programs).await
+    people::check(&machine, &far_end, &programs).await?;
+    errors::check(&machine, &programs).await
 }
 
 #[cfg(test)]
