@@ -138,7 +138,7 @@ mod tests {
         assert!(timeout(LONG, busy.as_mut()).await.is_err());
         stop.refuse();
         stop.until_refusing().await;
-        busy.await;
+        timeout(LONG, busy).await.unwrap();
         assert!(timeout(LONG, stop.run_until_end(std::future::pending::<()>())).await.is_err());
         stop.end();
         assert!(stop.run_until_end(std::future::pending::<()>()).await.is_none());
