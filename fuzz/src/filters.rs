@@ -7,6 +7,7 @@ use std::{
 
 use stream_filters::{
     Cut, Event, Filter, Next, Output, Protocol,
+    http::announce,
     leak::{Leak, LeakGuard, LeakPatterns, Machine},
 };
 
@@ -151,6 +152,18 @@ pub fn leak_guard(input: &[u8]) {
         !is_open || input.len() + 6 > LeakGuard::BYTES || leaks.contains(&Leak::HostName),
         "a word was missed"
     );
+}
+
+/// The target of a request: what is left of an announce is one, and holds no address that a second pass would find.
+///
+/// # Panics
+/// If the property does not hold.
+pub fn tracker_announce(input: &[u8]) {
+    let Ok(target) = std::str::from_utf8(input) else { return };
+    let Some(parts) = announce(target) else { return };
+    let left: String = parts.collect();
+    assert!(left.len() <= target.len(), "longer than what came");
+    assert_eq!(announce(&left).map(Iterator::collect), Some(left), "a second pass changes more");
 }
 
 /// The number of a ping may change.

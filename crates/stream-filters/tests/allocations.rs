@@ -10,7 +10,7 @@ use std::{
 
 use stream_filters::{
     Filter, Output, Protocol, Side,
-    http::{Request, Via, answer_field},
+    http::{Request, Via, announce, answer_field},
     leak::{LeakGuard, LeakPatterns, Machine},
 };
 
@@ -72,6 +72,8 @@ fn deciding_on_fields_allocates_nothing() {
             std::hint::black_box(request.field(name, value));
             std::hint::black_box(answer_field(name));
         }
+        let target = announce("/announce?info_hash=x&ip=192.0.2.1&port=1");
+        std::hint::black_box(target.map(Iterator::count));
     });
     assert_eq!(count, 0);
 }

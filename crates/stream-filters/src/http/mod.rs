@@ -1,10 +1,16 @@
-//! Header fields of HTTP (RFC 9110 section 5). The names are compared without regard to case.
+//! Header fields of HTTP (RFC 9110 section 5), and targets of requests to BitTorrent trackers. Names are compared without regard to
+//! case.
 
+mod announce;
 mod answer;
 mod origin;
 mod request;
 
-pub use self::{answer::answer_field, request::Request};
+pub use self::{
+    announce::{Announce, announce},
+    answer::answer_field,
+    request::Request,
+};
 
 /// What happens to a field.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -86,7 +86,14 @@ fn auth_lets_go_once_the_server_agrees() {
         &[server("220 hi\r\n"), client("AUTH TLS\r\n"), server("534 no\r\n"), client("CLNT laptop\r\n")],
     );
     assert_eq!((outcome.server_text().as_str(), outcome.end), ("AUTH TLS\r\nCLNT\r\n", Ok(Next::Filter)));
-    for said in ["", "220 hi\r\n120 wait\r\n", "234 hi\r\n", "220-hi\r\n234 go\r\n", "220 hi\r\n234-go\r\n"] {
+    for said in [
+        "",
+        "220 hi\r\n120 wait\r\n",
+        "234 hi\r\n",
+        "220-hi\r\n234 go\r\n",
+        "220 hi\r\n234-go\r\n",
+        "220 hi\r\n211-x\r\n234 go\r\n",
+    ] {
         let outcome = run(FTP, &[client("AUTH TLS\r\n"), server(said), client("laptop")]);
         assert_eq!(
             (outcome.server_text().as_str(), outcome.end),

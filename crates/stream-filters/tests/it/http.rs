@@ -2,7 +2,8 @@
 
 use std::collections::BTreeSet;
 
-use stream_filters::http::{Request, Verdict, Via, answer_field};
+use proptest::prelude::*;
+use stream_filters::http::{Request, Verdict, Via, announce, answer_field};
 
 const REQUEST: Request<'static> = Request { via: Via::I2p, authority: "Forum.i2p" };
 
@@ -123,5 +124,52 @@ fn sites_cannot_send_browsers_elsewhere_unseen() {
     }
     for name in ["Content-Type", "Set-Cookie", "Location", "Content-Security-Policy", "WWW-Authenticate"] {
         assert_eq!(answer_field(name), Verdict::Pass, "{name}");
+    }
+}
+
+fn announced(target: &str) -> Option<String> {
+    announce(target).map(Iterator::collect)
+}
+
+#[test]
+fn trackers_learn_no_address() {
+    let own = format!("{}.i2p", "A".repeat(516));
+    for (target, becomes) in [
+        ("/announce?info_hash=%12ip&ip=192.0.2.1&port=6881", "/announce?info_hash=%12ip&port=6881"),
+        ("/a?ip=laptop&info_hash=x", "/a?info_hash=x"),
+        ("/a?info_hash=x&ipv4=192.0.2.1:6881;ipv6=%5B2001:db8::1%5D&localip=10.0.0.1", "/a?info_hash=x"),
+        ("/a?info_hash=x&%69P=192.0.2.1&%69%70v%34=1&IPV6=2001:db8::1", "/a?info_hash=x"),
+        ("/a?info_hash=x&ip=&ip", "/a?info_hash=x"),
+        ("/a?info_hash=x&ip=a.i2p&ip=192.0.2.1", "/a?info_hash=x&ip=a.i2p"),
+        ("/a?info_hash=x&zip=1&ipx=2&i=3&peer_id=ip&&a", "/a?info_hash=x&zip=1&ipx=2&i=3&peer_id=ip&&a"),
+        ("/a?%69nfo_hash=x&ip=192.0.2.1", "/a?%69nfo_hash=x"),
+    ] {
+        assert_eq!(announced(target).as_deref(), Some(becomes), "{target}");
+    }
+    let target = format!("http://tracker.i2p/a?info_hash=x&ip={own}");
+    assert_eq!(announced(&target), Some(target));
+    for other in ["/announce", "/a?ip=192.0.2.1", "/a?x=info_hash&ip=1", ""] {
+        assert_eq!(announced(other), None, "{other}");
+    }
+}
+
+proptest! {
+    #[test]
+    fn no_address_is_left_in_an_announce(
+        parameters in prop::collection::vec(
+            prop::sample::select(&["ip", "IP", "i%70", "%69p", "ipv4", "ip%56%34", "ipv6", "localip", "port", "", "%", "%4"][..]),
+            0..10,
+        ),
+        separator in prop::sample::select(&["&", ";"][..]),
+    ) {
+        let query: Vec<String> = parameters
+            .iter()
+            .map(|name| if name.contains(['i', 'I']) || name.contains("69") { format!("{name}=laptop") } else { format!("{name}=1") })
+            .collect();
+        let target = format!("/announce?{}{separator}info_hash=x", query.join(separator));
+        let got = announced(&target).unwrap();
+        prop_assert!(!got.contains("laptop"), "{}", got);
+        prop_assert!(got.ends_with("info_hash=x"));
+        prop_assert_eq!(announced(&got), Some(got));
     }
 }

@@ -21,7 +21,7 @@ fn patterns() -> LeakPatterns {
     LeakPatterns::new(&Machine {
         addresses: &addresses,
         hardware_addresses: &[[0x52, 0x54, 0x00, 0x0a, 0xbc, 0xde]],
-        host_names: &["laptop", "laptop.example.", "pc", "localhost"],
+        host_names: &["laptop", "tower.example.", "pc", "localhost"],
         logins: &["marysmith", "root"],
         machine_ids: &[ID, "short"],
     })
@@ -82,6 +82,7 @@ fn every_written_form_is_found() {
         ("EHLO laptop\r\n", Leak::HostName),
         ("laptop.local", Leak::HostName),
         ("LAPTOP", Leak::HostName),
+        ("tower.example", Leak::HostName),
         ("USER marysmith 0", Leak::Login),
         ("/home/marysmith/x", Leak::Login),
         (ID, Leak::MachineId),
