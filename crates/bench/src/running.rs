@@ -13,7 +13,7 @@ use std::{
 
 use anyhow::{Context, Result, bail, ensure};
 use lab::{
-    dante,
+    dante, namespace,
     ports::{free_address, free_port},
 };
 use programs::{Invocation, Program, Workspace, package_version};
@@ -21,7 +21,8 @@ use programs::{Invocation, Program, Workspace, package_version};
 use crate::{
     bridge::Bridge,
     client::{Access, Client},
-    processes::Processes,
+    plan::Plan,
+    processes::{self, Processes},
     service::Service,
     subject::Subject,
 };
@@ -103,6 +104,10 @@ pub(crate) fn build(workspace: &Workspace) -> Result<()> {
 /// The configuration of our proxy. All clients of the benchmark connect from one address, and would get the share of one client.
 const OUR_CONFIGURATION: &str = "[limits]\nper-client = 0\n[session]\nmax-sessions = 16\n";
 
+/// The range of ports for outgoing connections. There are thousands of them in a second, and the kernel keeps each port for a
+/// while after the connection (ip-sysctl).
+const PORT_RANGE: (&str, &str) = ("/proc/sys/net/ipv4/ip_local_port_range", "10000 65000\n");
+
 /// What every subject needs to start.
 pub(crate) struct Setup {
     pub(crate) workspace: Workspace,
@@ -126,6 +131,22 @@ pub(crate) struct Running {
 }
 
 impl Setup {
+    /// Prepares the network of this process, and starts what all subjects need.
+    pub(crate) fn new(
+        workspace: &Workspace,
+        lab: &Path,
+        plan: &Plan,
+        before: Option<PathBuf>,
+    ) -> Result<Self> {
+        namespace::set_up(&[])?;
+        let (file, range) = PORT_RANGE;
+        std::fs::write(file, range).with_context(|| format!("could not write {file}"))?;
+        processes::allow_descriptors(plan.descriptors())?;
+        let service = Service::start()?;
+        let bridge = Bridge::start(&service)?;
+        Ok(Self { workspace: workspace.clone(), lab: lab.to_path_buf(), service, bridge, before })
+    }
+
     /// Starts a subject. Returns once it serves.
     pub(crate) fn start(&self, subject: Subject) -> Result<Running> {
         self.try_start(subject).with_context(|| {

@@ -1,17 +1,12 @@
 //! The order of the measurements.
 
-use std::{
-    fs,
-    path::{Path, PathBuf},
-};
+use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
-use lab::namespace;
 use programs::Workspace;
 
 use crate::{
     address_book,
-    bridge::Bridge,
     client::Connection,
     first_byte::{self, LinkCheck},
     growth,
@@ -19,17 +14,12 @@ use crate::{
     measure::{Direction, Measure, Results},
     page::{self, Environment},
     plan::{MANY, Plan},
-    processes,
     running::{self, Running, Setup},
-    service::{Job, Service},
+    service::Job,
     statistics,
     subject::Subject,
     table, workloads,
 };
-
-/// The range of ports for outgoing connections. There are thousands of them in a second, and the kernel keeps each port for a
-/// while after the connection (ip-sysctl).
-const PORT_RANGE: (&str, &str) = ("/proc/sys/net/ipv4/ip_local_port_range", "10000 65000\n");
 
 /// Measures everything and prints it.
 pub(crate) fn print_all(workspace: &Workspace, plan: &'static Plan) -> Result<()> {
@@ -62,7 +52,7 @@ pub(crate) fn print_link(workspace: &Workspace) -> Result<()> {
 pub(crate) fn print_comparison(workspace: &Workspace, before: PathBuf) -> Result<()> {
     let results = in_lab(workspace, move |workspace, lab| {
         let plan = &Plan::FULL;
-        let setup = set_up(workspace, lab, plan, Some(before))?;
+        let setup = Setup::new(workspace, lab, plan, Some(before))?;
         let mut results = Results::default();
         for round in 1..=plan.rounds {
             println!("round {round} of {}", plan.rounds);
@@ -88,26 +78,9 @@ fn compare_round(setup: &Setup, plan: &Plan, results: &mut Results) -> Result<()
     Ok(())
 }
 
-/// Starts what all subjects need.
-pub(crate) fn set_up(
-    workspace: &Workspace,
-    lab: &Path,
-    plan: &Plan,
-    before: Option<PathBuf>,
-) -> Result<Setup> {
-    namespace::set_up(&[])?;
-    let (file, range) = PORT_RANGE;
-    fs::write(file, range).with_context(|| format!("could not write {file}"))?;
-    processes::allow_descriptors(plan.descriptors())?;
-    let service = Service::start()?;
-    let bridge = Bridge::start(&service)?;
-    let setup = Setup { workspace: workspace.clone(), lab: lab.to_path_buf(), service, bridge, before };
-    Ok(setup)
-}
-
 /// Measures all rounds, and then what has a network of its own.
 fn measure(workspace: &Workspace, lab: &Path, plan: &Plan) -> Result<(Results, LinkCheck)> {
-    let setup = set_up(workspace, lab, plan, None)?;
+    let setup = Setup::new(workspace, lab, plan, None)?;
     let mut results = Results::default();
     for round in 1..=plan.rounds {
         println!("round {round} of {}", plan.rounds);

@@ -2,10 +2,10 @@
 
 pub(crate) mod client;
 mod outcome;
+mod way;
 mod worker;
 
 use std::{
-    path::Path,
     process::{Command, Stdio},
     thread,
     time::{Duration, Instant},
@@ -17,6 +17,7 @@ use programs::Workspace;
 use self::{
     client::Order,
     outcome::{Outcome, Row},
+    way::Way,
     worker::Worker,
 };
 use crate::{
@@ -25,10 +26,9 @@ use crate::{
     in_lab::in_lab,
     measure::Direction,
     plan::{MANY, Plan},
-    running::{self, Running, Setup},
+    running::{Running, Setup},
     section::Section,
     subject::Subject,
-    suite::set_up,
     workloads::{MIN_CPU_TIME, read_after_window},
 };
 
@@ -41,30 +41,6 @@ pub(crate) const SECTION: Section = Section {
 };
 const TABLE_HEADING: &str = "### Beside the SOCKS port";
 
-/// How the program reaches the service.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-enum Way {
-    /// As a client of the SOCKS port.
-    Socks,
-    /// Contained, through the running proxy.
-    Proxy,
-    /// Contained, with sessions of its own.
-    Own,
-}
-
-impl Way {
-    const ALL: [Self; 3] = [Self::Socks, Self::Proxy, Self::Own];
-
-    /// The title of its column.
-    fn title(self) -> &'static str {
-        match self {
-            Self::Socks => "SOCKS port",
-            Self::Proxy => "exec, through the proxy",
-            Self::Own => "exec, own sessions",
-        }
-    }
-}
-
 /// Measures, and returns and prints the table. Blocks.
 pub(crate) fn measure(workspace: &Workspace, plan: &'static Plan) -> Result<String> {
     if let Some(reason) = no_tun() {
@@ -75,7 +51,7 @@ pub(crate) fn measure(workspace: &Workspace, plan: &'static Plan) -> Result<Stri
         return Ok(text);
     }
     let outcome = in_lab(workspace, move |workspace, lab| {
-        let setup = set_up(workspace, lab, plan, None)?;
+        let setup = Setup::new(workspace, lab, plan, None)?;
         let mut outcome = Outcome::default();
         for round in 1..=plan.rounds {
             measure_round(&setup, plan, &mut outcome)?;
@@ -117,7 +93,7 @@ fn measure_round(setup: &Setup, plan: &Plan, outcome: &mut Outcome) -> Result<()
             .args("--user --map-root-user --net --mount --uts --ipc --cgroup --pid --fork true".split(' '));
         outcome.record(Row::Start, Way::Socks, run_to_end(&mut namespaces)?)?;
         for way in [Way::Proxy, Way::Own] {
-            let mut command = exec(setup, way)?;
+            let mut command = way.exec(setup)?;
             command.args(["--", "true"]);
             outcome.record(Row::Start, way, run_to_end(&mut command)?)?;
         }
@@ -132,17 +108,6 @@ fn run_to_end(command: &mut Command) -> Result<f64> {
     let time = start.elapsed();
     ensure!(status.success(), "{command:?}: {status}");
     Ok(time.as_secs_f64() * 1e3)
-}
-
-/// `i2p-socks exec` with the options of a way.
-fn exec(setup: &Setup, way: Way) -> Result<Command> {
-    let mut command = Command::new(running::program(Subject::Ours, &setup.workspace)?);
-    command.arg("exec").args(["--router", "sam", "--sam", &setup.bridge.address.to_string(), "--state-dir"]);
-    match way {
-        Way::Own => command.arg(setup.lab.join("state of the own sessions")),
-        _ => command.arg(setup.state_directory(Subject::Ours)),
-    };
-    Ok(command)
 }
 
 /// Places in [`Reading::cpu`].
@@ -195,9 +160,4 @@ fn bulk(
         outcome.record(Row::Cpu(direction, count), way, per_gibibyte(EXEC))?;
     }
     Ok(())
-}
-
-/// The directory of a program, which a contained one does not see by itself.
-fn directory_of(program: &Path) -> Result<&Path> {
-    program.parent().context("a program without a directory")
 }

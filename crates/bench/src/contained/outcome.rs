@@ -4,7 +4,7 @@ use std::{collections::BTreeMap, fmt};
 
 use anyhow::{Result, ensure};
 
-use super::Way;
+use super::way::Way;
 use crate::{
     measure::Direction,
     statistics::{Spread, format_number},

@@ -13,9 +13,8 @@ use std::{
 use anyhow::{Context, Result, ensure};
 
 use super::{
-    Way,
     client::{CLIENT, CONTAINED, Order},
-    directory_of, exec,
+    way::Way,
 };
 use crate::{
     client::Access,
@@ -48,8 +47,7 @@ impl Worker {
                 command
             }
             _ => {
-                let mut command = exec(setup, way)?;
-                command.arg("--ro-bind").arg(directory_of(&program)?).arg("--").arg(&program);
+                let mut command = way.exec_program(setup, &program)?;
                 command.args([CLIENT, CONTAINED, &port]);
                 command
             }
