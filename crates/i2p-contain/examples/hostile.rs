@@ -16,7 +16,7 @@ use i2p_contain::sandbox::{
 
 fn main() -> ExitCode {
     // The hostile program is this one, started again.
-    if let Some(code) = run_if_stage(|| Ok(Vec::new())) {
+    if let Some(code) = run_if_stage(|_| Ok(Vec::new())) {
         return code;
     }
     let tool: Vec<String> = env::args().skip(1).collect();
