@@ -12,6 +12,7 @@ mod browsers;
 mod checklist;
 mod checks;
 mod completions;
+mod contained;
 mod exits;
 mod far_end;
 mod header_fields;
@@ -21,7 +22,6 @@ mod names;
 mod peers;
 mod programs_page;
 mod proxy_pac;
-
 mod status_page;
 mod suite;
 mod units;

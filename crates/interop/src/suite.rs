@@ -19,6 +19,7 @@ use crate::{
     browsers::{self, BrowserProxy, Extent},
     checklist::Checklist,
     checks, completions,
+    contained::Fetch,
     far_end::FarEnd,
     header_fields, metrics_page,
     name_server::NameServer,
@@ -61,6 +62,7 @@ pub(crate) async fn run(workspace: &Workspace, lab: &Path) -> Result<()> {
     units::check(&mut checklist, workspace, lab).await;
     apparmor::check(&mut checklist, workspace, lab).await;
     checks::check_first_page(&mut checklist, &curl, &site).await;
+    let contained = Fetch::start(workspace.proxy(), &proxy, &site);
     proxy_pac::check(&mut checklist, workspace, lab, &site).await;
     browsers::check(&mut checklist, workspace, &browser_proxy, &name_server, Extent::Short).await;
     drop(browser_proxy);
@@ -68,6 +70,7 @@ pub(crate) async fn run(workspace: &Workspace, lab: &Path) -> Result<()> {
         Surroundings::new((workspace, lab), (&proxy, &bridge), (&far_end, &name_server), &site);
     header_fields::check(&mut checklist, lab, &far_end, &site).await;
     programs_page::check(&mut checklist, &surroundings, false).await;
+    contained.check(&mut checklist).await;
     metrics_page::check(&mut checklist, workspace, lab, &curl, &site).await;
     checks::run(&mut checklist, &curl, &mut network, &site, &mut exit_programs, &proxy).await;
     // Held until the end: it keeps its routers running, through which the restarted one builds tunnels.
