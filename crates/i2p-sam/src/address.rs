@@ -38,7 +38,6 @@ pub enum BridgeAddress {
     Changing(ChangingAddress),
 }
 
-/// Writes the form that [`FromStr`] reads, or the name of a bridge that has none.
 impl BridgeAddress {
     /// Whether TLS is spoken to this bridge.
     pub(crate) fn expects_tls(&self) -> bool {
@@ -49,6 +48,7 @@ impl BridgeAddress {
     }
 }
 
+/// Writes the form that [`FromStr`] reads, or the name of a bridge that has none.
 impl fmt::Display for BridgeAddress {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {

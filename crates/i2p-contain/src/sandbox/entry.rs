@@ -14,9 +14,9 @@ use super::{
 /// or opens files.
 ///
 /// `link` is called inside the new network namespace, with the capabilities of its owner (`CAP_NET_ADMIN` there, for
-/// example) and the files of the host. It gets the [`connect_timeout`](super::Request::connect_timeout) of the request. It makes the way out, such as a TUN device with addresses and a listening
-/// socket, and returns at most 64 descriptors. They are handed over to the process outside
-/// ([`Prepared::take_link`](super::Prepared::take_link)), and closed here.
+/// example) and the files of the host. It gets the [`connect_timeout`](super::Request::connect_timeout) of the request, makes
+/// the way out, such as a TUN device with addresses and a listening socket, and returns at most 64 descriptors. They are handed
+/// over to the process outside ([`Prepared::take_link`](super::Prepared::take_link)), and closed here.
 pub fn run_if_stage(link: impl FnOnce(Duration) -> Result<Vec<OwnedFd>, Refusal>) -> Option<ExitCode> {
     let mut arguments = env::args_os().skip(1);
     if arguments.next()? != STAGE {
