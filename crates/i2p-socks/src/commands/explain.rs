@@ -79,8 +79,10 @@ impl Explanation {
                 // Escaped as a Rust string, so that nothing in it controls a terminal.
                 let explanation =
                     Self::new(format!("{host:?}"), port, "neither a name nor an address".into());
-                return Ok(explanation
-                    .refused(format!("it is malformed: {error}{}", host_advice(host, PORT_IS_AN_ARGUMENT))));
+                let error = error.to_string();
+                let why =
+                    if error.contains("malformed") { error } else { format!("it is malformed: {error}") };
+                return Ok(explanation.refused(format!("{why}{}", host_advice(host, PORT_IS_AN_ARGUMENT))));
             }
         };
         Ok(match &target {
@@ -303,6 +305,7 @@ mod tests {
             ("http://a.i2p/", 80, Decision::Refused, "Give a host name, not a URL"),
             ("a.i2p:80", 80, Decision::Refused, "the port is a second argument"),
             ("2130706433", 80, Decision::Refused, "malformed"),
+            ("bad_name..i2p", 80, Decision::Refused, "the host name is malformed: a character"),
         ] {
             let explanation = explanation(host, port);
             assert_eq!(explanation.decision, decision, "{host}:{port} {explanation:?}");

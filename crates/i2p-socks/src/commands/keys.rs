@@ -130,6 +130,13 @@ pub(crate) async fn run(config: &Config, command: &KeysCommand) -> Result<(), Co
                 )));
             }
             let key = stored.load_or_generate(&bridge(config)?).await?;
+            if !config.persistent_keys().iter().any(|tunnel| tunnel == stored.name()) {
+                remark(&format!(
+                    "no tunnel of this command's configuration uses this identity. For that, a [[tunnel]] needs name = \"{}\" and key = \
+                     \"persistent\"",
+                    stored.name()
+                ));
+            }
             format!("{}\n", key.destination().b32())
         }
         KeysCommand::Show { name, json } => {

@@ -28,6 +28,9 @@ impl FromStr for Interface {
         let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"._-".contains(&byte);
         let is_name = (1..=MAX_INTERFACE_BYTES).contains(&name.len()) && name.bytes().all(plain);
         match is_name && !matches!(name, "." | "..") {
+            true if name == "lo" => {
+                Err("lo carries this machine's own traffic, which the rules would reject")
+            }
             true => Ok(Self(name.to_owned())),
             false => Err(
                 "expected the name of a network interface, such as br0 or docker0, without what `ip link` shows after @",
@@ -94,7 +97,7 @@ fn families(tunnel: &TunnelConfig) -> Result<Vec<FamilyRules>, CommandError> {
     let complete: Vec<_> = complete.collect();
     if complete.is_empty() {
         return Err(missing(
-            tunnel.name(),
+            (tunnel.name(), tunnel.requires_password()),
             dns(true).or(dns(false)),
             transparent(true).or(transparent(false)),
         ));
@@ -109,7 +112,11 @@ fn serves(address: SocketAddr, is_v4: bool) -> bool {
     !ip.is_loopback() && address.port() != 0 && (is_any || ip.is_ipv4() == is_v4)
 }
 
-fn missing(tunnel: &str, dns: Option<SocketAddr>, transparent: Option<SocketAddr>) -> CommandError {
+fn missing(
+    (tunnel, has_passwords): (&str, bool),
+    dns: Option<SocketAddr>,
+    transparent: Option<SocketAddr>,
+) -> CommandError {
     let add = match (transparent, dns) {
         (None, None) => "redirect:IP:PORT and dns:IP:PORT",
         (None, Some(_)) => "redirect:IP:PORT",
@@ -118,7 +125,12 @@ fn missing(tunnel: &str, dns: Option<SocketAddr>, transparent: Option<SocketAddr
     };
     CommandError::usage(format_args!(
         "tunnel {tunnel} cannot serve an interface: add {add} to its listen, where IP is the address of this machine on that interface, \
-         not one of loopback, and PORT is not 0; and set open-to-others = true"
+         not one of loopback, and PORT is not 0; and set open-to-others = true.{}",
+        if has_passwords {
+            " These listeners cannot ask for passwords: give them a [[tunnel]] of their own"
+        } else {
+            ""
+        }
     ))
 }
 
@@ -251,8 +263,20 @@ mod tests {
 
     #[test]
     fn the_name_of_an_interface_cannot_be_more_than_a_name() {
-        let refused =
-            ["", ".", "..", "a b", "a\"", "a\n", "a/b", "*", "0123456789abcdef", "enp0s31f6.7@if2", "eth0:1"];
+        let refused = [
+            "",
+            ".",
+            "..",
+            "lo",
+            "a b",
+            "a\"",
+            "a\n",
+            "a/b",
+            "*",
+            "0123456789abcdef",
+            "enp0s31f6.7@if2",
+            "eth0:1",
+        ];
         for name in refused {
             assert!(name.parse::<Interface>().is_err(), "{name:?}");
         }

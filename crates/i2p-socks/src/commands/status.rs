@@ -4,7 +4,7 @@
 use std::path::PathBuf;
 use std::{
     fmt::{self, Write as _},
-    io,
+    io::{self, IsTerminal},
     net::SocketAddr,
     str::FromStr,
     time::Duration,
@@ -26,7 +26,7 @@ use crate::{
     config::{Config, values::addresses_without_lookup},
     control::client::{ControlClient, ControlError, read_json},
     status::report::{SessionReport, StatusReport, counted, duration},
-    terminal::output::{Format, print},
+    terminal::output::{Format, print, remark},
 };
 
 /// How often `--wait` asks.
@@ -83,14 +83,24 @@ pub(crate) struct StatusQuery {
 /// Prints the status; fails if the proxy is not ready.
 pub(crate) async fn run(config: &Config, query: &StatusQuery) -> Result<(), CommandError> {
     let begin = Instant::now();
+    let mut waits = false;
     let outcome = loop {
         let outcome = ask(config, query).await?;
         let left = query.wait.and_then(|limit| limit.checked_sub(begin.elapsed()));
-        match (&outcome, left) {
+        let left = match (&outcome, left) {
             (Ok(report), _) if report.ready => break outcome,
             (_, None) => break outcome,
-            (_, Some(left)) => sleep(POLL_INTERVAL.min(left)).await,
+            (_, Some(left)) => left,
+        };
+        // A person would take silence for a hang.
+        if !waits && io::stderr().is_terminal() {
+            waits = true;
+            remark(match outcome {
+                Ok(_) => "waiting for the proxy, which is not ready; Ctrl-C ends only this command",
+                Err(_) => "waiting for a proxy to start; Ctrl-C ends only this command",
+            });
         }
+        sleep(POLL_INTERVAL.min(left)).await;
     };
     let report = outcome.map_err(|why| {
         CommandError::run_time(match why {

@@ -61,7 +61,7 @@ use self::{
     session::SessionConfig,
     shutdown::ShutdownConfig,
     tunnel::{KeyMode, SessionPurpose, TunnelConfig, TunnelName},
-    values::{Backend, BridgeAddress, SamCertificate, in_range, tables},
+    values::{Backend, BridgeAddress, SamCertificate, in_range, socket_address, tables},
     virtual_addresses::VirtualAddressesConfig,
 };
 use crate::command_error::CommandError;
@@ -123,6 +123,7 @@ pub(crate) struct RouterConfig {
     /// The certificate of a bridge with TLS. `None`: one that an authority of the system has signed.
     pub(crate) sam_certificate: Option<SamCertificate>,
     /// The UDP address of the bridge, for datagrams. `None`: one port below `sam`; a Unix socket and TLS have none.
+    #[serde(deserialize_with = "socket_address")]
     pub(crate) sam_udp: Option<SocketAddr>,
     /// The user name for a bridge with a login.
     pub(crate) user: Option<String>,

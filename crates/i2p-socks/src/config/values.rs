@@ -16,7 +16,7 @@ use serde::{
     de::{IntoDeserializer, SeqAccess, Unexpected, Visitor},
 };
 
-use super::from_text::deserialize_from_text;
+use super::from_text::{self, deserialize_from_text};
 
 /// Parses a port number. Names of services are not accepted.
 pub(crate) fn port(text: &str) -> Result<u16, &'static str> {
@@ -226,6 +226,21 @@ pub(super) fn some_in_range<'de, D: Deserializer<'de>, const MIN: u8, const MAX:
     from: D,
 ) -> Result<Option<u8>, D::Error> {
     in_range::<D, MIN, MAX>(from).map(Some)
+}
+
+/// The address of a socket, or none.
+pub(super) fn socket_address<'de, D: Deserializer<'de>>(from: D) -> Result<Option<SocketAddr>, D::Error> {
+    struct Address(SocketAddr);
+
+    impl TryFrom<String> for Address {
+        type Error = &'static str;
+
+        fn try_from(text: String) -> Result<Self, Self::Error> {
+            text.parse().map(Self).map_err(|_| "expected IP:PORT, such as 127.0.0.1:7655")
+        }
+    }
+
+    from_text::deserialize(from).map(|Address(address)| Some(address))
 }
 
 /// A whole number from `MIN` to `MAX`.

@@ -60,8 +60,8 @@ impl Router {
                     "{error}. Without a router, nothing in I2P can be reached. {}{}.",
                     advice(&error),
                     match OwnChoice::of(config) {
-                        OwnChoice::I2pd(_) => ", or use --router i2pd",
-                        OwnChoice::Embedded(_) => ", or use --router embedded",
+                        OwnChoice::I2pd(_) => ". Or use --router i2pd",
+                        OwnChoice::Embedded(_) => ". Or use --router embedded",
                         OwnChoice::None(_) => "",
                     }
                 ))),

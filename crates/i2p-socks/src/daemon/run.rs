@@ -33,7 +33,7 @@ use crate::{
     },
     command_error::CommandError,
     config::{Config, options::Options},
-    control::routes::Routes,
+    control::{client::ControlClient, routes::Routes},
     listener::Listener,
     names::{handlers, service::NameService},
     pac::ProxyAutoConfig,
@@ -70,7 +70,16 @@ pub(crate) async fn run(
     tokio::spawn(finish_when_stopped(progress.clone(), stop.clone()));
     // Listeners first: a taken port is reported at once, not after minutes of building tunnels.
     let inherited = Arc::new(inherited);
-    let bound = BoundListener::bind_all(&config, &inherited).await?;
+    let bound = match BoundListener::bind_all(&config, &inherited).await {
+        Ok(bound) => bound,
+        Err(error) if is_running_already(&config).await => {
+            return Err(CommandError::run_time(format_args!(
+                "{}. A proxy is running with this state directory already: i2p-socks status shows it",
+                error.to_string().trim_end_matches('.')
+            )));
+        }
+        Err(error) => return Err(error),
+    };
     let listeners: Vec<_> = bound.iter().flat_map(BoundListener::listeners).collect();
     let board = Board::new(listeners.clone(), ProxyAutoConfig::of(&config), panics::count);
     let mut admin = AdminEndpoint::bind(&config.admin.listen).await?;
@@ -136,9 +145,16 @@ pub(crate) async fn run(
     }
     board.set_stage(Stage::Stopping);
     ServiceManager.stopping(&board.summary());
+    names.stop_reading();
     drain(running, &signals.stop_now).await;
     router.end(&signals.stop_now).await;
     Ok(())
+}
+
+/// Whether another proxy is running with the state directory.
+async fn is_running_already(config: &Config) -> bool {
+    let Ok(state_dir) = config.state_dir() else { return false };
+    ControlClient::of(&state_dir).is_running().await.unwrap_or(false)
 }
 
 /// That clients wait until a router has made the keys of tunnels, if it has to.

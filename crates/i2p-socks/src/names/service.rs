@@ -34,6 +34,8 @@ pub(crate) struct NameService {
     /// Asks for what only a session can, once there is a router.
     client: OnceLock<Arc<OwnClient>>,
     feeds: OnceLock<Arc<FeedReader>>,
+    /// The task that reads them.
+    reading: OnceLock<tokio::task::AbortHandle>,
 }
 
 impl NameService {
@@ -80,6 +82,7 @@ impl NameService {
             bridge: OnceLock::new(),
             client: OnceLock::new(),
             feeds: OnceLock::new(),
+            reading: OnceLock::new(),
         }
     }
 
@@ -98,9 +101,18 @@ impl NameService {
                 self.config.subscriptions.clone(),
                 self.config.update_every,
             );
-            tokio::spawn(Arc::clone(&feeds).run());
+            let reading = tokio::spawn(Arc::clone(&feeds).run());
+            // It is set once, like the feeds.
+            let _ = self.reading.set(reading.abort_handle());
             feeds
         });
+    }
+
+    /// Reads no more feeds: the proxy is stopping, and its router with it.
+    pub(crate) fn stop_reading(&self) {
+        if let Some(reading) = self.reading.get() {
+            reading.abort();
+        }
     }
 
     /// The resolver for the names that clients ask for.

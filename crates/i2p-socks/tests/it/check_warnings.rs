@@ -67,7 +67,7 @@ async fn a_proxy_that_is_running_with_the_state_directory_is_warned_of() {
     let (_, before, _) = checked();
     assert!(!before.contains("warning"), "{before}");
     let mut first = Running::start(&[&["run"][..], &shared, &listen].concat());
-    first.ready();
+    let address = first.ready();
     let (code, stdout, stderr) = checked();
     assert_eq!((code, stderr.as_str()), (Some(0), ""));
     let what =
@@ -77,6 +77,12 @@ async fn a_proxy_that_is_running_with_the_state_directory_is_warned_of() {
     let mut second = Running::start(&[&["run"][..], &shared, &listen].concat());
     second.stderr_line(&what);
     drop(second);
+    let taken = address.to_string();
+    let (code, _, stderr) =
+        output(&[&["run"][..], &shared, &["--router", "sam", "--sam", &sam, "--listen", &taken]].concat());
+    let says =
+        "--listen IP:PORT. A proxy is running with this state directory already: i2p-socks status shows it\n";
+    assert!(code == Some(1) && stderr.ends_with(says), "{stderr}");
     fs::write(&config, "[[tunnel]]\nkey = 'persistent'\n").unwrap();
     let (code, stdout, _) = checked();
     let why =

@@ -235,7 +235,10 @@ async fn refusals_are_explained() {
     };
     let two = format!("{TCP}[[tunnel]]\nname = 'locked'\nlisten = ['127.0.0.1:0']\nauth = 'required'\n");
     let users = users(&lab);
-    let two = format!("{two}users-file = '{}'\n", users.display());
+    let two = format!(
+        "{two}users-file = '{}'\n[[tunnel]]\nname = 'lan'\nlisten = 'dns:127.0.0.1:0'\n",
+        users.display()
+    );
     check(&["connect", "nosuch.i2p"], TCP, &["in no address book. Check the spelling"], 1);
     let (code, _, stderr) = lab.run(&["connect", "example.com", "80"], TCP, b"");
     assert!(code == Some(1) && stderr.contains("Only .i2p goes to I2P"), "{stderr}");
@@ -269,6 +272,8 @@ async fn refusals_are_explained() {
     check(&["connect", "--udp", "example.com"], TCP, &["outside I2P"], 1);
     check(&["listen"], TCP, &["accepts no streams from I2P: set incoming = true"], 1);
     check(&["connect", "echo.i2p", "--tunnel", "other"], TCP, &["has no tunnel called other"], 64);
+    let not_socks = ["the listeners of tunnel lan are not for SOCKS clients: choose another --tunnel"];
+    check(&["connect", "echo.i2p", "--tunnel", "lan"], TCP, &not_socks, 64);
     check(&["connect", "echo.i2p", "--tunnel", "locked"], TCP, &["requires a user name and a password"], 1);
 }
 

@@ -119,7 +119,7 @@ async fn commands_ask_the_demo_if_no_proxy_is_running() {
     {
         let (code, _, stderr) = command(&["exec", "--", "true"]);
         assert_eq!(code, Some(69), "{stderr}");
-        assert!(stderr.contains("the demo contains no programs") && stderr.contains(INSTEAD), "{stderr}");
+        assert!(stderr.contains("the demo cannot be used by exec") && stderr.contains(INSTEAD), "{stderr}");
     }
     for words in [&["names", "list"][..], &["keys", "list"]] {
         let (code, _, stderr) = command(words);

@@ -22,6 +22,7 @@ async fn an_identity_is_created_once_and_its_address_is_shown() {
     assert_eq!(keys(&["list"]), (Some(0), String::new(), "there are no identities\n".into()));
     let (code, made, stderr) = keys(&["new", "mine"]);
     assert_eq!(code, Some(0), "{stderr}");
+    assert!(stderr.contains("needs name = \"mine\" and key = \"persistent\""), "{stderr}");
     let b32 = made.trim();
     assert!(b32.len() == 60 && b32.ends_with(".b32.i2p"), "{made}");
     let (file, hostname) = (state.join("keys/mine.dat"), state.join("keys/mine.hostname"));

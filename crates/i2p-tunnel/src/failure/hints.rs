@@ -52,8 +52,8 @@ impl Failure {
                 "The service is online and refused the connection: check the port, or ask the service's operator."
             }
             Self::NotAllowed => {
-                "Only .i2p goes to I2P. To reach other hosts, add an [[outproxy]] and a [[route]]; requests without a \
-                route are refused and never sent anywhere."
+                "Only .i2p goes to I2P. To reach other hosts, add an [[outproxy]] and a [[route]] for the host and its port; requests \
+                without a route are refused and never sent anywhere. i2p-socks explain HOST PORT shows which routes apply."
             }
             Self::LocalHost => {
                 "A program sends hosts of this machine or of a local network to the proxy. Let it connect to them itself, for \

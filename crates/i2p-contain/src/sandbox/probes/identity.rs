@@ -36,6 +36,12 @@ const CERTIFICATES: [&str; 2] = ["/etc/pki/tls/certs/localhost.crt", "/etc/ssl/c
 const KEYS: [&str; 4] =
     ["/etc/pki/consumer", "/etc/pki/entitlement", "/etc/pki/tls/private", "/etc/ssl/private"];
 
+/// Directories of sandboxes that a machine or its user may be named after.
+const PARTS_OF_SANDBOXES: [&str; 16] = [
+    "bin", "dev", "etc", "home", "lib", "lib64", "opt", "proc", "root", "run", "sbin", "shm", "sys", "tmp",
+    "usr", "var",
+];
+
 pub(super) fn try_all(rows: &mut Rows, targets: &Targets) {
     rows.add("root of the machine", root());
     rows.add("host name", host_name(targets));
@@ -106,7 +112,9 @@ pub(super) fn names(home: &Path) -> Vec<String> {
     let users = env::var_os("HOME").map(PathBuf::from);
     let homes = [Some(home), users.as_deref()].into_iter().flatten().filter_map(Path::file_name);
     let homes = homes.map(|name| name.to_string_lossy().into_owned());
-    let known = |name: &str| ["", "root", layout::HOST_NAME, layout::USER_NAME].contains(&name);
+    let known = |name: &str| {
+        ["", layout::HOST_NAME, layout::USER_NAME].contains(&name) || PARTS_OF_SANDBOXES.contains(&name)
+    };
     [host].into_iter().chain(homes).filter(|name| !known(name) && !devices(name)).collect()
 }
 
@@ -147,4 +155,15 @@ fn same(found: &str, outside: &str) -> Result<String, String> {
 
 fn common(found: &[String], outside: &[String]) -> Vec<String> {
     found.iter().filter(|entry| outside.contains(entry)).cloned().collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_home_that_is_named_after_a_directory_of_sandboxes_tells_nothing() {
+        assert!(!names(Path::new("/srv/home")).contains(&"home".to_owned()));
+        assert!(names(Path::new("/srv/alice-of-this-test")).contains(&"alice-of-this-test".to_owned()));
+    }
 }

@@ -53,6 +53,8 @@ const REASON_TIMEOUT: Duration = Duration::from_secs(5);
 pub(in crate::commands) struct RunningProxy {
     control: ControlClient,
     listeners: Vec<Listener>,
+    /// The tunnel that the user has chosen.
+    tunnel: Option<TunnelName>,
     /// The user name and password to send, if there are any.
     user: Option<User>,
 }
@@ -94,7 +96,7 @@ impl RunningProxy {
             listeners.retain(|listener| listener.tunnel == name.as_str());
         }
         match (listeners.is_empty(), tunnel) {
-            (false, _) => Ok(Some(Self { control, listeners, user })),
+            (false, _) => Ok(Some(Self { control, listeners, tunnel: tunnel.cloned(), user })),
             (true, Some(name)) => Err(no_tunnel(name)),
             (true, None) => Err(CommandError::run_time(NO_LISTENER)),
         }
@@ -228,10 +230,17 @@ impl RunningProxy {
 
     /// The listener to ask for streams.
     fn first_listener(&self) -> Result<&Listener, CommandError> {
-        self.listeners
-            .iter()
-            .find(|listener| listener.is_proxy())
-            .ok_or_else(|| CommandError::run_time(NO_LISTENER))
+        self.listeners.iter().find(|listener| listener.is_proxy()).ok_or_else(|| self.no_proxy_listener())
+    }
+
+    fn no_proxy_listener(&self) -> CommandError {
+        match (&self.tunnel, self.listeners.first()) {
+            (Some(name), Some(_)) => CommandError::usage(format_args!(
+                "the listeners of tunnel {} are not for SOCKS clients: choose another --tunnel, or add IP:PORT or unix:/PATH to its listen",
+                name.as_str()
+            )),
+            _ => CommandError::run_time(NO_LISTENER),
+        }
     }
 }
 
@@ -252,7 +261,7 @@ impl ExecTunnel {
         tunnel: Option<&TunnelName>,
     ) -> Result<Option<Self>, CommandError> {
         let Some((control, ListeningAt { exec, .. })) = running(config).await? else { return Ok(None) };
-        refuse_demo(&control, "contains no programs")?;
+        refuse_demo(&control, "cannot be used by exec")?;
         let report = report_of(&control).await.map_err(CommandError::run_time)?;
         let named = |name: &str| report.tunnels.iter().find(|report| report.name == name);
         let wanted = |socket: &&Listener| tunnel.is_none_or(|name| socket.tunnel == name.as_str());

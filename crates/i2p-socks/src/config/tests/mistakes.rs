@@ -27,6 +27,7 @@ fn mistakes_say_where_and_what_is_expected() {
         ("[[tunnel]]\nisolate = ['user']", "unknown variant `user`, expected one of `client`, `socks-auth`"),
         ("[router]\nsam-udp = 'x'", "line 2, column 11"),
         ("[[tunnel]]\nlisten = ['localhost:4450']", "expected IP:PORT"),
+        ("[router]\nsam-udp = 'localhost'", "expected IP:PORT, such as 127.0.0.1:7655"),
         ("[[tunnel]]\nlisten = []", "needs at least one address"),
         ("[tunnel]\nlisten = ['127.0.0.1:1']", "line 1, column 1"),
         ("[tunnel]\nlisten = ['127.0.0.1:1']", "in double brackets"),

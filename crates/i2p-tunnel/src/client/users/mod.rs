@@ -313,7 +313,11 @@ fn parse_line(line: &str) -> Result<(&str, PasswordHash), &'static str> {
         line.split_once(':').ok_or("expected name:$argon2id$..., as `i2p-socks passwd` prints it")?;
     check_name(name)?;
     let hash =
-        PasswordHash::new(hash).map_err(|_| "expected a hash that begins with $argon2id$ after the name")?;
+        PasswordHash::new(hash).map_err(|_| match (hash.starts_with("$argon2id$"), hash.contains(':')) {
+            (true, true) => "another name and hash follow on the same line: each entry has a line of its own",
+            (true, false) => "the hash is damaged: make a new one with `i2p-socks passwd`",
+            (false, _) => "expected a hash that begins with $argon2id$ after the name",
+        })?;
     if Algorithm::try_from(hash.algorithm.as_str()) != Ok(Algorithm::Argon2id) || hash.salt.is_none() {
         return Err("expected a hash that begins with $argon2id$ after the name");
     }

@@ -218,11 +218,14 @@ async fn a_reload_verifies_again_only_users_whose_password_has_changed() {
 #[test]
 fn errors_name_the_malformed_line_and_do_not_quote_it() {
     let long = format!("{}:x", "n".repeat(256));
+    let joined = format!("{}{}", line("anna", "secret").trim_end(), line("carl", "secret"));
     for (text, line, says) in [
         ("anna", 1, "expected name:$argon2id$"),
         ("\n#\nanna:secret", 3, "begins with $argon2id$"),
         ("anna:$argon2i$v=19$m=8,t=1,p=1$c2FsdHNhbHQ$MDEyMzQ1Njc4OWFiY2RlZg", 1, "begins with $argon2id$"),
         ("anna:$argon2id$v=19$m=8,t=1,p=1$c2FsdHNhbHQ", 1, "is missing"),
+        ("anna:$argon2id$v=19$m=8,t=1,p=1$!$!", 1, "is damaged"),
+        (joined.as_str(), 1, "a line of its own"),
         ("anna:$argon2id$v=19$m=8,t=17,p=1$c2FsdHNhbHQ$MDEyMzQ1Njc4OWFiY2RlZg", 1, "too costly"),
         ("anna:$argon2id$v=19$m=262145,t=1,p=1$c2FsdHNhbHQ$MDEyMzQ1Njc4OWFiY2RlZg", 1, "too costly"),
         (":$argon2id$", 1, "1 to 255 bytes"),
