@@ -104,7 +104,7 @@ fn name_without(document: &mut DeTable<'_>, removed: &Faulty) {
     if let Some(tunnel) = tunnels {
         let at = tunnel.span();
         if let DeValue::Table(table) = tunnel.get_mut() {
-            insert(table, at, "name", format!("unnamed-{index}"));
+            insert(table, at, "name", format!("number-{}", index + 1));
         }
     }
 }

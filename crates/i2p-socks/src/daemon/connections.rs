@@ -6,6 +6,8 @@ use i2p_tunnel::Stop;
 use tokio::time::timeout;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
+use super::exec_directory::ExecDirectory;
+
 /// How long clients may take to read why their requests are not served any more.
 const ANSWER_TIMEOUT: Duration = Duration::from_millis(250);
 
@@ -14,12 +16,14 @@ pub(crate) struct Connections {
     stops: Vec<Stop>,
     /// They end with the last connection.
     tasks: TaskTracker,
+    /// It is removed last: until then, its sockets are in it.
+    _exec_directory: ExecDirectory,
 }
 
 impl Connections {
-    pub(super) fn new(stops: Vec<Stop>, tasks: TaskTracker) -> Self {
+    pub(super) fn new(stops: Vec<Stop>, tasks: TaskTracker, exec_directory: ExecDirectory) -> Self {
         tasks.close();
-        Self { stops, tasks }
+        Self { stops, tasks, _exec_directory: exec_directory }
     }
 
     /// Stops accepting clients, lets requests and transfers continue for `grace` or until `now` is cancelled, and returns once every

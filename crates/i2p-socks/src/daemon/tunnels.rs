@@ -431,7 +431,7 @@ impl Tunnels {
     /// All connections, to end them.
     pub(crate) fn into_connections(self) -> Connections {
         let tasks = self.served.into_iter().map(|listener| listener.task).chain(self.closed);
-        Connections::new(tasks.map(|task| task.stop).collect(), self.tasks)
+        Connections::new(tasks.map(|task| task.stop).collect(), self.tasks, self.exec_directory)
     }
 }
 
