@@ -65,7 +65,7 @@ impl LeakPatterns {
     /// Everything by which this machine can be told, in all written forms.
     ///
     /// # Errors
-    /// If there are too many. It takes millions.
+    /// If there are more patterns than an automaton can hold. That takes millions.
     pub fn new(machine: &Machine<'_>) -> Result<Self, TooManyLiterals> {
         let (kinds, texts): (Vec<Leak>, Vec<_>) = literals::literals(machine).into_iter().unzip();
         let automaton = AhoCorasick::builder().ascii_case_insensitive(true).build(&texts);
@@ -96,7 +96,8 @@ impl Error for TooManyLiterals {}
 /// Looks at what one connection sends.
 ///
 /// A thing counts if it stands alone: `10.0.0.1` is not in `10.0.0.12`. So a guard has to see the byte after it, or the end of the
-/// connection. What it finds has then left, or leaves with the chunk: whoever wants to cut, drops that chunk.
+/// connection. By then, the thing has been sent, or is in the current chunk. A caller that ends the connection must not send that
+/// chunk.
 #[derive(Clone)]
 pub struct LeakGuard {
     patterns: LeakPatterns,
@@ -160,7 +161,7 @@ impl LeakGuard {
         for hit in self.patterns.automaton.find_overlapping_iter(text) {
             let Some(leak) = self.patterns.kinds.get(hit.pattern().as_usize()) else { continue };
             let is_new = (decided + 1..=limit).contains(&hit.end()) && !self.found.contains(leak);
-            if is_new && stands_alone(text, hit.start(), hit.end()) {
+            if is_new && stands_alone(*leak, text, hit.start(), hit.end()) {
                 self.found.push(*leak);
                 leaks.push(*leak);
             }
@@ -178,9 +179,11 @@ impl fmt::Debug for LeakGuard {
     }
 }
 
-/// Whether no letter, digit or hyphen touches it. Bytes of other alphabets are letters.
-fn stands_alone(text: &[u8], start: usize, end: usize) -> bool {
-    let is_part = |byte: &u8| byte.is_ascii_alphanumeric() || *byte >= 0x80 || matches!(byte, b'-' | b'_');
+/// Whether no letter, digit, hyphen or underscore touches it. Bytes of other alphabets are letters. Names of machines are made from
+/// an address with hyphens or underscores around it, such as `ip-192-0-2-35`, so these may touch an address.
+fn stands_alone(leak: Leak, text: &[u8], start: usize, end: usize) -> bool {
+    let is_mark = |byte: &u8| leak != Leak::Address && matches!(byte, b'-' | b'_');
+    let is_part = |byte: &u8| byte.is_ascii_alphanumeric() || *byte >= 0x80 || is_mark(byte);
     let before = start.checked_sub(1).and_then(|at| text.get(at));
     !before.is_some_and(is_part) && !text.get(end).is_some_and(is_part)
 }
@@ -188,7 +191,7 @@ fn stands_alone(text: &[u8], start: usize, end: usize) -> bool {
 /// A record of TLS up to the type of its message.
 const TLS_START_BYTES: usize = 6;
 
-/// Where a ClientHello begins (RFC 8446 section 5.1).
+/// Where a ClientHello begins (RFC 8446 section 5.1). A record has at most 16 KiB.
 fn tls_start(text: &[u8]) -> Option<usize> {
-    text.windows(TLS_START_BYTES).position(|part| matches!(part, [0x16, 3, 0..=4, _, _, 1]))
+    text.windows(TLS_START_BYTES).position(|part| matches!(part, [0x16, 3, 0..=4, 0..=0x40, _, 1]))
 }

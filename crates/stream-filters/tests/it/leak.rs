@@ -61,11 +61,15 @@ fn every_written_form_is_found() {
         "2001:db8::a:1",
         "2001:DB8:0:0:0:0:A:1",
         "2001:0db8:0000:0000:0000:0000:000a:0001",
-        "20010db800000000000000000000000a0001",
+        "20010db80000000000000000000a0001",
         "1.0.0.0.a.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.8.b.d.0.1.0.0.2.ip6.arpa",
+        // Names that providers and clouds make from an address.
+        "ip-192-0-2-35.example",
+        "c-192-0-2-35-pool",
+        "host_192_0_2_35",
+        "ip-192.0.2.35_1",
     ] {
-        let form = form.replace("20010db800000000000000000000000a0001", "20010db80000000000000000000a0001");
-        assert_eq!(found(&form), [Leak::Address], "{form}");
+        assert_eq!(found(form), [Leak::Address], "{form}");
         assert_eq!(found(&format!("PORT <{form}>\r\n")), [Leak::Address], "{form}");
     }
     for form in [
@@ -103,6 +107,12 @@ fn what_only_looks_like_it_is_not_found() {
         "32212260190",
         "laptops",
         "my-laptop",
+        "my_laptop",
+        "laptop_2",
+        "a-marysmith",
+        "x-5254000abcde",
+        "ip-192-0-2-351",
+        "ip-1192-0-2-35",
         "laptop-2",
         "marysmithers",
         "\u{e9}marysmith",
@@ -125,6 +135,10 @@ fn a_guard_stops_at_tls_and_after_its_bytes() {
         // The record begins right after the word.
         ([&b"laptop"[..], hello].concat(), vec![Leak::HostName]),
         (b"\x16\x03\x01\x02\x00\x02 laptop ".to_vec(), vec![Leak::HostName]),
+        (b"\x16\x03\x01\x40\x00\x01 laptop ".to_vec(), vec![]),
+        (b"\x16\x03\x01\x41\x00\x01 laptop ".to_vec(), vec![Leak::HostName]),
+        // Colours and an action of IRC.
+        (b"PRIVMSG #c :\x16\x03\x02hi\x01 laptop ".to_vec(), vec![Leak::HostName]),
     ] {
         for size in [1, 7, usize::MAX] {
             assert_eq!(found_in(&text, size), expected, "{text:?}");
@@ -155,7 +169,8 @@ proptest! {
     #[test]
     fn chunks_change_nothing(
         pieces in prop::collection::vec(prop::sample::select(&[
-            "laptop", "marysmith", "192.0.2.35", ".example", " ", "-", "x", "5254000abcde", "1", "\r\n", "\u{16}\u{3}\u{1}ab", "\u{1}",
+            "laptop", "marysmith", "192.0.2.35", ".example", " ", "-", "x", "5254000abcde", "1", "\r\n", "\u{16}\u{3}\u{1}ab",
+            "\u{16}\u{3}\u{1}\u{2}b", "\u{1}",
         ][..]), 0..30),
         size in 1_usize..20,
     ) {
