@@ -112,7 +112,7 @@ subjects! {
     Malformed = "malformed line",
     /// A capability of the server that the filter cannot look into.
     Capability = "capability",
-    /// A way to log in that names this machine or its user.
+    /// A way to log in that can name this machine or its user.
     LoginMechanism = "login mechanism",
     /// A request of the server to connect to another one.
     Redirect = "redirect to another server",

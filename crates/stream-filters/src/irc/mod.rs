@@ -38,7 +38,15 @@ pub(crate) fn rules() -> Vec<ListedRule> {
 pub(crate) struct Irc {
     client: Lines,
     server: Lines,
+    session: Session,
+}
+
+/// What one line says about another.
+#[derive(Debug, Default)]
+struct Session {
     pings: Pings,
+    /// The client has named a mechanism, so AUTHENTICATE has its data.
+    is_authenticating: bool,
 }
 
 impl Default for Irc {
@@ -46,7 +54,7 @@ impl Default for Irc {
         Self {
             client: Lines::new(MAX_CLIENT_LINE_BYTES),
             server: Lines::new(MAX_SERVER_LINE_BYTES),
-            pings: Pings::default(),
+            session: Session::default(),
         }
     }
 }
@@ -54,7 +62,7 @@ impl Default for Irc {
 impl Irc {
     pub(crate) fn client(&mut self, mut chunk: &[u8], output: &mut Output) -> Result<Next, Cut> {
         while let Some(line) = self.client.next(&mut chunk)? {
-            if let Err(subject) = client_line(line, &mut self.pings, output) {
+            if let Err(subject) = self.session.client_line(line, output) {
                 output.removed(subject);
             }
         }
@@ -63,7 +71,7 @@ impl Irc {
 
     pub(crate) fn server(&mut self, mut chunk: &[u8], output: &mut Output) -> Result<Next, Cut> {
         while let Some(line) = self.server.next(&mut chunk)? {
-            if let Err(subject) = server_line(line, &mut self.pings, output) {
+            if let Err(subject) = self.session.server_line(line, output) {
                 output.removed(subject);
             }
         }
@@ -71,95 +79,122 @@ impl Irc {
     }
 }
 
-fn client_line(line: &[u8], pings: &mut Pings, output: &mut Output) -> Result<(), Subject> {
-    if line.is_empty() {
-        return Ok(());
-    }
-    // A client has no need to say who it is.
-    let message =
-        Message::parse(line).filter(|message| message.source.is_none()).ok_or(Subject::Malformed)?;
-    let action = find(CLIENT, message.command).ok_or(Subject::UnknownCommand)?;
-    if !matches!(action, FromClient::Text { .. }) && text::has_reserved_byte(line) {
-        return Err(Subject::Malformed);
-    }
-    let (parameters, tags) = (message.parameters, known_tags(&message, output));
-    let command = [tags.as_slice(), &message.command.to_ascii_uppercase()].concat();
-    match action {
-        FromClient::Pass => put(output, &command, parameters.words()),
-        FromClient::User => {
-            output.replaced(Subject::UserName);
-            let mode = if asks_to_be_invisible(parameters.get(1)) { &b"8"[..] } else { b"0" };
-            put(output, &command, [&b"user"[..], mode, b"*", b":user"]);
+impl Session {
+    fn client_line(&mut self, line: &[u8], output: &mut Output) -> Result<(), Subject> {
+        if line.is_empty() {
+            return Ok(());
         }
-        FromClient::Ping => {
-            let text = parameters.get(0).filter(|text| text.len() <= ping::MAX_TEXT_BYTES);
-            let number = pings.keep(text.ok_or(Subject::Malformed)?);
-            output.replaced(Subject::PingText);
-            put(output, &command, [number.as_slice()]);
+        // A client has no need to say who it is.
+        let message =
+            Message::parse(line).filter(|message| message.source.is_none()).ok_or(Subject::Malformed)?;
+        let action = find(CLIENT, message.command).ok_or(Subject::UnknownCommand)?;
+        if !matches!(action, FromClient::Text { .. }) && text::has_reserved_byte(line) {
+            return Err(Subject::Malformed);
         }
-        FromClient::Pong => {
-            let text = parameters.last().ok_or(Subject::Malformed)?;
-            if parameters.get(1).is_some() {
-                output.removed(Subject::Words);
+        let (parameters, tags) = (message.parameters, known_tags(&message, output));
+        let command = [tags.as_slice(), &message.command.to_ascii_uppercase()].concat();
+        match action {
+            FromClient::Pass => put(output, &command, parameters.words()),
+            FromClient::User => {
+                output.replaced(Subject::UserName);
+                let mode = if asks_to_be_invisible(parameters.get(1)) { &b"8"[..] } else { b"0" };
+                put(output, &command, [&b"user"[..], mode, b"*", b":user"]);
             }
-            output.line(&[&command, b" :", text]);
-        }
-        FromClient::Quit => {
-            output.replaced(Subject::FarewellText);
-            put(output, &command, [&b":leaving"[..]]);
-        }
-        FromClient::Part => {
-            let channels =
-                parameters.get(0).filter(|channels| !channels.is_empty()).ok_or(Subject::Malformed)?;
-            let channels = channels.split(|&byte| byte == b' ').next().unwrap_or_default();
-            output.replaced(Subject::FarewellText);
-            put(output, &command, [channels, b":leaving"]);
-        }
-        FromClient::Text { is_notice } => {
-            text_line(&message, is_notice)?;
-            put(output, &command, parameters.words());
-        }
-        FromClient::Authenticate => authenticate(&message, &command, output)?,
-        FromClient::TagMessage => {
-            let [_] = parameters.exactly().ok_or(Subject::Malformed)?;
-            // Without its tags, it says nothing.
-            if !tags.is_empty() {
+            FromClient::Ping => {
+                let text = parameters.get(0).filter(|text| text.len() <= ping::MAX_TEXT_BYTES);
+                let number = self.pings.keep(text.ok_or(Subject::Malformed)?);
+                output.replaced(Subject::PingText);
+                put(output, &command, [number.as_slice()]);
+            }
+            FromClient::Pong => {
+                let text = parameters.last().ok_or(Subject::Malformed)?;
+                if parameters.get(1).is_some() {
+                    output.removed(Subject::Words);
+                }
+                output.line(&[&command, b" :", text]);
+            }
+            FromClient::Quit => {
+                output.replaced(Subject::FarewellText);
+                put(output, &command, [&b":leaving"[..]]);
+            }
+            FromClient::Part => {
+                let channels =
+                    parameters.get(0).filter(|channels| !channels.is_empty()).ok_or(Subject::Malformed)?;
+                let channels = channels.split(|&byte| byte == b' ').next().unwrap_or_default();
+                output.replaced(Subject::FarewellText);
+                put(output, &command, [channels, b":leaving"]);
+            }
+            FromClient::Text { is_notice } => {
+                text_line(&message, is_notice)?;
                 put(output, &command, parameters.words());
             }
-        }
-    }
-    Ok(())
-}
-
-fn server_line(line: &[u8], pings: &mut Pings, output: &mut Output) -> Result<(), Subject> {
-    if line.is_empty() {
-        return Ok(());
-    }
-    let message = Message::parse(line).ok_or(Subject::Malformed)?;
-    let is_number = message.command.first().is_some_and(u8::is_ascii_digit);
-    let action = find(SERVER, message.command).or(is_number.then_some(FromServer::Pass));
-    let action = action.ok_or(Subject::UnknownCommand)?;
-    if !matches!(action, FromServer::Text { .. }) && text::has_reserved_byte(line) {
-        return Err(Subject::Malformed);
-    }
-    match action {
-        FromServer::Pass => output.line(&[line]),
-        FromServer::Text { is_notice } => {
-            text_line(&message, is_notice)?;
-            output.line(&[line]);
-        }
-        FromServer::Pong => match message.parameters.last().and_then(|number| pings.restore(number)) {
-            Some(text) => {
-                let names: Vec<_> = message.parameters.words().collect();
-                let (_, names) = names.split_last().unwrap_or((&&b""[..], &[]));
-                put_from(output, &message, names, &text);
+            FromClient::Authenticate => self.authenticate(&message, &command, output)?,
+            FromClient::TagMessage => {
+                let [_] = parameters.exactly().ok_or(Subject::Malformed)?;
+                // Without its tags, it says nothing.
+                if !tags.is_empty() {
+                    put(output, &command, parameters.words());
+                }
             }
-            None => output.line(&[line]),
-        },
-        FromServer::Capabilities => capabilities(&message, output),
-        FromServer::Redirect => return Err(Subject::Redirect),
+        }
+        Ok(())
     }
-    Ok(())
+
+    fn server_line(&mut self, line: &[u8], output: &mut Output) -> Result<(), Subject> {
+        if line.is_empty() {
+            return Ok(());
+        }
+        let message = Message::parse(line).ok_or(Subject::Malformed)?;
+        let is_number = message.command.first().is_some_and(u8::is_ascii_digit);
+        let action = find(SERVER, message.command).or(is_number.then_some(FromServer::Pass));
+        let action = action.ok_or(Subject::UnknownCommand)?;
+        if !matches!(action, FromServer::Text { .. }) && text::has_reserved_byte(line) {
+            return Err(Subject::Malformed);
+        }
+        if ends_authentication(&message) {
+            self.is_authenticating = false;
+        }
+        match action {
+            FromServer::Pass => output.line(&[line]),
+            FromServer::Text { is_notice } => {
+                text_line(&message, is_notice)?;
+                output.line(&[line]);
+            }
+            FromServer::Pong => match message.parameters.last().and_then(|number| self.pings.restore(number))
+            {
+                Some(text) => {
+                    let names: Vec<_> = message.parameters.words().collect();
+                    let (_, names) = names.split_last().unwrap_or((&&b""[..], &[]));
+                    put_from(output, &message, names, &text);
+                }
+                None => output.line(&[line]),
+            },
+            FromServer::Capabilities => capabilities(&message, output),
+            FromServer::Redirect => return Err(Subject::Redirect),
+        }
+        Ok(())
+    }
+
+    /// A mechanism, or base64 in pieces. An asterisk stops the mechanism.
+    fn authenticate(
+        &mut self,
+        message: &Message<'_>,
+        command: &[u8],
+        output: &mut Output,
+    ) -> Result<(), Subject> {
+        let [data] = message.parameters.exactly().ok_or(Subject::Malformed)?;
+        if !sasl::is_data(data) {
+            return Err(Subject::Malformed);
+        }
+        let is_stop = data == b"*";
+        let passes = is_stop || self.is_authenticating || sasl::is_known(data);
+        self.is_authenticating = passes && !is_stop;
+        if !passes {
+            output.replaced(Subject::LoginMechanism);
+        }
+        put(output, command, [if passes { data } else { b"*" }]);
+        Ok(())
+    }
 }
 
 /// Checks a line with a text for people.
@@ -179,18 +214,15 @@ fn asks_to_be_invisible(mode: Option<&[u8]>) -> bool {
     number.is_some_and(|number| number & 8 != 0)
 }
 
-/// A mechanism, or base64 in pieces.
-fn authenticate(message: &Message<'_>, command: &[u8], output: &mut Output) -> Result<(), Subject> {
-    let [data] = message.parameters.exactly().ok_or(Subject::Malformed)?;
-    if !sasl::is_data(data) {
-        return Err(Subject::Malformed);
+/// Whether a mechanism has succeeded or failed (the numbers of IRCv3's SASL), or the server knows none.
+fn ends_authentication(message: &Message<'_>) -> bool {
+    let is_unknown =
+        || message.parameters.get(1).is_some_and(|name| name.eq_ignore_ascii_case(b"AUTHENTICATE"));
+    match message.command {
+        [b'9', b'0', b'2'..=b'8'] => true,
+        b"421" => is_unknown(),
+        _ => false,
     }
-    let is_refused = sasl::is_refused(data);
-    if is_refused {
-        output.replaced(Subject::LoginMechanism);
-    }
-    put(output, command, [if is_refused { b"*" } else { data }]);
-    Ok(())
 }
 
 /// Leaves out capabilities of the list, which is the last parameter. The other subcommands have no such words in theirs.

@@ -22,7 +22,7 @@ pub(super) enum FromClient {
         /// A notice, to which no program answers.
         is_notice: bool,
     },
-    /// Mechanisms that name the machine are refused.
+    /// Mechanisms that are not known are refused.
     Authenticate,
     /// A message that is nothing but tags.
     TagMessage,
@@ -104,7 +104,7 @@ pub(super) const CLIENT: &[Entry<FromClient>] = &[
     Entry::new(
         C::Authenticate,
         &["AUTHENTICATE"],
-        "Passwords and keys are the person's. Mechanisms of Windows and Kerberos name the machine and its domain.",
+        "Passwords and keys are the person's. Other mechanisms, such as those of Windows and Kerberos, can name the machine.",
         ["AUTHENTICATE NTLM", "AUTHENTICATE *"],
     ),
     Entry::same(

@@ -95,6 +95,42 @@ fn all_users_say_the_same_of_themselves() {
 }
 
 #[test]
+fn only_data_of_a_known_mechanism_passes() {
+    for (said, becomes) in [
+        ("AUTHENTICATE PLAIN\r\nAUTHENTICATE YWJj\r\n", "AUTHENTICATE PLAIN\r\nAUTHENTICATE YWJj\r\n"),
+        ("authenticate scram-sha-256\r\n", "AUTHENTICATE scram-sha-256\r\n"),
+        ("AUTHENTICATE gs2-krb5-plus\r\nAUTHENTICATE YIIB\r\n", "AUTHENTICATE *\r\nAUTHENTICATE *\r\n"),
+        ("AUTHENTICATE XFOO\r\n", "AUTHENTICATE *\r\n"),
+        ("AUTHENTICATE YWJj\r\n", "AUTHENTICATE *\r\n"),
+        (
+            "AUTHENTICATE PLAIN\r\nAUTHENTICATE *\r\nAUTHENTICATE NTLM\r\n",
+            "AUTHENTICATE PLAIN\r\nAUTHENTICATE *\r\nAUTHENTICATE *\r\n",
+        ),
+    ] {
+        assert_eq!(sent(IRC, said), becomes, "{said}");
+    }
+    // Once the server has answered, the next word is a mechanism again.
+    for (answer, becomes) in [
+        ("AUTHENTICATE +", "YWJj"),
+        ("900 a a!b@c a :in", "YWJj"),
+        ("421 a FOO :Unknown", "YWJj"),
+        ("421 a AUTHENTICATE :Unknown", "*"),
+        ("902 a :no", "*"),
+        ("903 a :yes", "*"),
+        ("904 a :no", "*"),
+        ("908 a PLAIN :no", "*"),
+    ] {
+        let words = [
+            client("AUTHENTICATE PLAIN\r\n"),
+            server(&format!(":s {answer}\r\n")),
+            client("AUTHENTICATE YWJj\r\n"),
+        ];
+        let expected = format!("AUTHENTICATE PLAIN\r\nAUTHENTICATE {becomes}\r\n");
+        assert_eq!(run(IRC, &words).server_text(), expected, "{answer}");
+    }
+}
+
+#[test]
 fn commands_that_are_not_known_do_not_pass() {
     for line in [
         "WEBIRC pw gw laptop 192.0.2.1",
@@ -188,6 +224,8 @@ const PIECES: &[&str] = &[
     "PART #c :bye",
     "CAP * LS :tls sasl",
     "AUTHENTICATE NTLM",
+    "AUTHENTICATE PLAIN",
+    "904 a :no",
     "TAGMSG #c",
     "001 a :x",
     "010 a b",
@@ -224,6 +262,7 @@ fn lines_with_secrets() -> impl Strategy<Value = String> {
             ":{} NICK a",
             "{} NICK a",
             "AUTHENTICATE :x {}",
+            "AUTHENTICATE {}",
             "@+x={} NICK a",
             "@+typing={};label=1 TAGMSG #c",
             "TAGMSG #c {}",

@@ -14,7 +14,7 @@ fn a_mailbox_is_read() {
         &[
             server("+OK hi <1@mail.i2p>\r\n"),
             client("CAPA laptop\r\n"),
-            server("+OK\r\nTOP\r\nLANG\r\nSASL NTLM PLAIN\r\n.\r\n"),
+            server("+OK\r\nTOP\r\nLANG\r\nSASL NTLM PLAIN XFOO LOGIN\r\n.\r\n"),
             client("user anon\r\nPASS a  b \r\nLIST\r\nRETR 1\r\nLIST 1\r\n"),
             server("+OK\r\n+OK\r\n+OK\r\n1 10\r\n.\r\n+OK\r\nA: b\n-ERR\r\n+ \r\n..\r\n.\r\n+OK 1 10\r\n"),
             client("XFOO laptop\r\nLANG de\r\nDELE 1\r\nQUIT\r\n"),
@@ -27,7 +27,7 @@ fn a_mailbox_is_read() {
     );
     assert_eq!(
         outcome.client_text(),
-        "+OK hi <1@mail.i2p>\r\n+OK\r\nTOP\r\nSASL PLAIN\r\n.\r\n+OK\r\n+OK\r\n+OK\r\n1 10\r\n.\r\n\
+        "+OK hi <1@mail.i2p>\r\n+OK\r\nTOP\r\nSASL PLAIN LOGIN\r\n.\r\n+OK\r\n+OK\r\n+OK\r\n1 10\r\n.\r\n\
          +OK\r\nA: b\r\n-ERR\r\n+ \r\n..\r\n.\r\n+OK 1 10\r\n-ERR\r\n-ERR\r\n+OK\r\n+OK bye\r\n"
     );
 }
@@ -105,7 +105,7 @@ proptest! {
     #[test]
     fn what_a_rule_removes_does_not_go_out(
         verbs in prop::collection::vec(
-            prop::sample::select(&["FOO", "LANG", "AUTH NTLM", "AUTH GSSAPI", "CAPA", "XTND", "laptop", "\tUSER", ""][..]),
+            prop::sample::select(&["FOO", "LANG", "AUTH NTLM", "AUTH GSSAPI", "AUTH gs2-krb5-plus", "AUTH XFOO", "CAPA", "XTND", "laptop", "\tUSER", ""][..]),
             1..9,
         ),
     ) {

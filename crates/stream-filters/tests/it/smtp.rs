@@ -70,6 +70,10 @@ fn a_command_that_does_not_pass_is_refused_by_the_server() {
         ("mail from: <a@b.i2p> body=8BITMIME X=laptop", "MAIL FROM:<a@b.i2p> body=8BITMIME\r\n"),
         ("RCPT TO:<a@b.i2p> ORCPT=rfc822;laptop NOTIFY=NEVER", "RCPT TO:<a@b.i2p> NOTIFY=NEVER\r\n"),
         ("AUTH GSSAPI laptop", "AUTH\r\n"),
+        ("AUTH gs2-krb5-plus YIIB", "AUTH\r\n"),
+        ("AUTH XFOO YIIB", "AUTH\r\n"),
+        ("AUTH", "AUTH\r\n"),
+        ("AUTH scram-sha-256 YIIB", "AUTH scram-sha-256 YIIB\r\n"),
         ("AUTH PLAIN a b", "AUTH\r\n"),
         ("AUTH PLAIN \u{e4}", "AUTH PLAIN *\r\n"),
         ("QUIT laptop", "QUIT\r\n"),
@@ -189,9 +193,12 @@ fn replies_have_a_form() {
     );
     let outcome = run(
         SMTP,
-        &[client("EHLO a\r\n"), server("220 hi\r\n250-hi\r\n250-AUTH=NTLM PLAIN\r\n250 AUTH NTLM\r\n")],
+        &[
+            client("EHLO a\r\n"),
+            server("220 hi\r\n250-hi\r\n250-AUTH=NTLM XFOO PLAIN SCRAM-SHA-1\r\n250 AUTH NTLM\r\n"),
+        ],
     );
-    assert_eq!(outcome.client_text(), "220 hi\r\n250-hi\r\n250-AUTH=PLAIN\r\n250 AUTH\r\n");
+    assert_eq!(outcome.client_text(), "220 hi\r\n250-hi\r\n250-AUTH=PLAIN SCRAM-SHA-1\r\n250 AUTH\r\n");
     let outcome = run(SMTP, &[server(&"x".repeat(4097))]);
     assert_eq!(outcome.end, Err(Cut::LineTooLong { limit: 4096 }));
 }
@@ -235,6 +242,8 @@ fn sessions() -> impl Strategy<Value = Vec<Words>> {
             "MAIL {}",
             "AUTH NTLM {}",
             "AUTH GSSAPI {}",
+            "AUTH gs2-krb5-plus {}",
+            "AUTH XFOO {}",
         ][..],
     );
     let field = prop::sample::select(

@@ -11,7 +11,7 @@ pub(super) enum Command {
     Id,
     /// The date and the header of the message are filtered.
     Append,
-    /// Mechanisms that name the machine are refused.
+    /// Mechanisms that are not known are refused.
     Authenticate,
     /// One line follows, at any time.
     Idle,
@@ -24,7 +24,7 @@ pub(super) enum Command {
 pub(super) enum Capability {
     /// The client does not see it.
     Drop,
-    /// Unless the mechanism names the machine, it passes.
+    /// It passes if the mechanism is known.
     Mechanism,
 }
 
@@ -48,7 +48,7 @@ pub(super) const COMMANDS: &[Entry<Command>] = &[
     Entry::new(
         Command::Authenticate,
         &["AUTHENTICATE"],
-        "Mechanisms of Windows and Kerberos name the machine and its domain. The server refuses what is left.",
+        "Mechanisms that the filter does not know, such as those of Windows and Kerberos, can name the machine. The server refuses what is left.",
         ["a1 AUTHENTICATE NTLM", "a1 REFUSED"],
     ),
     Entry::same(
@@ -130,7 +130,7 @@ pub(super) const CAPABILITIES: &[Entry<Capability>] = &[
     Entry::new(
         Capability::Mechanism,
         &["AUTH"],
-        "The client does not try mechanisms that name the machine.",
+        "The client does not try mechanisms that can name the machine.",
         ["AUTH=NTLM", ""],
     ),
 ];

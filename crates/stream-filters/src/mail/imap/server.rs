@@ -145,7 +145,7 @@ fn without_capabilities(line: &[u8], output: &mut Output) {
         match find(CAPABILITIES, name) {
             None => true,
             Some(Capability::Drop) => false,
-            Some(Capability::Mechanism) => !value.is_some_and(sasl::is_refused),
+            Some(Capability::Mechanism) => value.is_none_or(sasl::is_known),
         }
     };
     let (kept, left): (Vec<&[u8]>, Vec<&[u8]>) =

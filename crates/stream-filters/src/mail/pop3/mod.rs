@@ -207,22 +207,14 @@ fn command(line: &[u8], output: &mut Output) -> Kind {
 
 /// Writes what a line with a capability becomes.
 fn capability(line: &[u8], output: &mut Output) {
-    let mut words = line.split(|&byte| byte == b' ').filter(|word| !word.is_empty());
-    let name = words.next().unwrap_or_default();
+    let line = line.trim_ascii_start();
+    let (name, words) = line.split_at(line.iter().position(|&byte| byte == b' ').unwrap_or(line.len()));
     match find(CAPABILITIES, name) {
         None => output.removed(Subject::Capability),
         Some(Capability::Pass) => output.line(&[line]),
         Some(Capability::Mechanisms) => {
-            output.bytes.extend_from_slice(name);
-            for mechanism in words {
-                if sasl::is_refused(mechanism) {
-                    output.removed(Subject::LoginMechanism);
-                } else {
-                    output.bytes.push(b' ');
-                    output.bytes.extend_from_slice(mechanism);
-                }
-            }
-            output.line(&[]);
+            let known = sasl::known_of(words, output);
+            output.line(&[name, &known]);
         }
     }
 }

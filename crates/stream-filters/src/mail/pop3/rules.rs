@@ -14,7 +14,7 @@ pub(super) enum Command {
     },
     /// The answer lists the capabilities.
     Capabilities,
-    /// Mechanisms that name the machine are refused.
+    /// Mechanisms that are not known are refused.
     Authenticate,
     /// Both ends go over to TLS.
     StartTls,
@@ -25,7 +25,7 @@ pub(super) enum Command {
 pub(super) enum Capability {
     /// It passes.
     Pass,
-    /// Without mechanisms that name the machine.
+    /// Without mechanisms that are not known.
     Mechanisms,
 }
 
@@ -40,7 +40,7 @@ pub(super) const COMMANDS: &[Entry<Command>] = &[
     Entry::new(
         Command::Authenticate,
         &["AUTH"],
-        "Mechanisms of Windows and Kerberos name the machine and its domain. The server refuses what is left.",
+        "Mechanisms that the filter does not know, such as those of Windows and Kerberos, can name the machine. The server refuses what is left.",
         ["AUTH NTLM", "REFUSED"],
     ),
     Entry::same(
@@ -84,7 +84,7 @@ pub(super) const CAPABILITIES: &[Entry<Capability>] = &[
     Entry::new(
         Capability::Mechanisms,
         &["SASL"],
-        "The client does not try mechanisms that name the machine.",
+        "The client does not try mechanisms that can name the machine.",
         ["SASL PLAIN NTLM", "SASL PLAIN"],
     ),
 ];

@@ -100,18 +100,6 @@ fn capability(text: &[u8], output: &mut Output) -> Option<alloc::vec::Vec<u8>> {
             None
         }
         Some(Capability::Pass) => Some(text.to_vec()),
-        Some(Capability::Mechanisms) => {
-            let mut kept = name.to_vec();
-            for mechanism in words.split(|byte| matches!(byte, b' ' | b'=')).filter(|word| !word.is_empty()) {
-                if sasl::is_refused(mechanism) {
-                    output.removed(Subject::LoginMechanism);
-                } else {
-                    let mark = if kept.len() == name.len() { words.first().copied() } else { None };
-                    kept.push(mark.unwrap_or(b' '));
-                    kept.extend_from_slice(mechanism);
-                }
-            }
-            Some(kept)
-        }
+        Some(Capability::Mechanisms) => Some([name, &sasl::known_of(words, output)].concat()),
     }
 }

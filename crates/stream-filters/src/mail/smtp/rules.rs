@@ -13,7 +13,7 @@ pub(super) enum Command {
     Hello,
     /// Parameters that are not known are left out.
     Envelope,
-    /// Mechanisms that name the machine are refused.
+    /// Mechanisms that are not known are refused.
     Authenticate,
     /// The header fields of a message follow.
     Data,
@@ -28,7 +28,7 @@ pub(super) enum Command {
 pub(super) enum Capability {
     /// It passes.
     Pass,
-    /// Without mechanisms that name the machine.
+    /// Without mechanisms that are not known.
     Mechanisms,
 }
 
@@ -67,7 +67,7 @@ pub(super) const COMMANDS: &[Entry<Command>] = &[
     Entry::new(
         Command::Authenticate,
         &["AUTH"],
-        "Passwords are the person's. Mechanisms of Windows and Kerberos name the machine and its domain. The server refuses what is left.",
+        "Passwords are the person's. Other mechanisms, such as those of Windows and Kerberos, can name the machine. The server refuses what is left.",
         ["AUTH NTLM TlRMTVNTUA==", "AUTH"],
     ),
     Entry::new(
@@ -134,7 +134,7 @@ pub(super) const CAPABILITIES: &[Entry<Capability>] = &[
     Entry::new(
         Capability::Mechanisms,
         &["AUTH"],
-        "The client does not try mechanisms that name the machine.",
+        "The client does not try mechanisms that can name the machine.",
         ["AUTH PLAIN NTLM LOGIN GSSAPI", "AUTH PLAIN LOGIN"],
     ),
 ];
