@@ -12,8 +12,8 @@ use alloc::vec::Vec;
 
 use self::{
     message::Message,
-    ping::Pings,
-    rules::{CLIENT, FromClient, FromServer, REFUSED_CAPABILITIES, SERVER, TAGS},
+    ping::{Pings, ServerPings},
+    rules::{CAPABILITIES, CLIENT, FromClient, FromServer, SERVER, TAGS},
 };
 use crate::{
     Cut, ListedRule, Next, Output, Subject,
@@ -30,7 +30,9 @@ const MAX_SERVER_LINE_BYTES: usize = 8191 + 510;
 pub(crate) fn rules() -> Vec<ListedRule> {
     let client = listed(CLIENT, Side::Client, Place::Command);
     let tags = listed(TAGS, Side::Client, Place::Tag);
-    client.chain(tags).chain(listed(SERVER, Side::Server, Place::Command)).collect()
+    let server = listed(SERVER, Side::Server, Place::Command);
+    let capabilities = listed(CAPABILITIES, Side::Server, Place::Capability);
+    client.chain(tags).chain(server).chain(capabilities).collect()
 }
 
 /// The filter of a connection.
@@ -45,6 +47,7 @@ pub(crate) struct Irc {
 #[derive(Debug, Default)]
 struct Session {
     pings: Pings,
+    server_pings: ServerPings,
     /// The client has named a mechanism, so AUTHENTICATE has its data.
     is_authenticating: bool,
 }
@@ -107,7 +110,8 @@ impl Session {
                 put(output, &command, [number.as_slice()]);
             }
             FromClient::Pong => {
-                let text = parameters.last().ok_or(Subject::Malformed)?;
+                let texts = parameters.words().map(|word| word.strip_prefix(b":").unwrap_or(word));
+                let text = self.server_pings.answer(texts).ok_or(Subject::PingText)?;
                 if parameters.get(1).is_some() {
                     output.removed(Subject::Words);
                 }
@@ -160,11 +164,16 @@ impl Session {
                 text_line(&message, is_notice)?;
                 output.line(&[line]);
             }
+            FromServer::Ping => {
+                let texts = [message.parameters.get(0), message.parameters.get(1)];
+                texts.into_iter().flatten().for_each(|text| self.server_pings.keep(text));
+                output.line(&[line]);
+            }
             FromServer::Pong => match message.parameters.last().and_then(|number| self.pings.restore(number))
             {
                 Some(text) => {
-                    let names: Vec<_> = message.parameters.words().collect();
-                    let (_, names) = names.split_last().unwrap_or((&&b""[..], &[]));
+                    let words: Vec<_> = message.parameters.words().collect();
+                    let Some((_, names)) = words.split_last() else { return Ok(()) };
                     put_from(output, &message, names, &text);
                 }
                 None => output.line(&[line]),
@@ -230,16 +239,13 @@ fn capabilities(message: &Message<'_>, output: &mut Output) {
     let words: Vec<_> = message.parameters.words().collect();
     let Some((list, before)) = words.split_last() else { return };
     let list = list.strip_prefix(b":").unwrap_or(list);
-    let name_of = |capability: &[u8]| -> Vec<u8> {
-        let name = capability.split(|&byte| byte == b'=').next().unwrap_or_default();
-        name.to_ascii_lowercase()
-    };
     let is_refused = |capability: &&[u8]| {
-        REFUSED_CAPABILITIES.iter().any(|refused| refused.as_bytes() == name_of(capability).as_slice())
+        let name = capability.split(|&byte| byte == b'=').next().unwrap_or_default();
+        find(CAPABILITIES, name).is_some()
     };
-    let given = || list.split(|&byte| byte == b' ').filter(|capability| !capability.is_empty());
-    given().filter(|capability| is_refused(capability)).for_each(|_| output.removed(Subject::Capability));
-    let kept: Vec<_> = given().filter(|capability| !is_refused(capability)).collect();
+    let (refused, kept): (Vec<&[u8]>, Vec<&[u8]>) =
+        list.split(|&byte| byte == b' ').filter(|word| !word.is_empty()).partition(is_refused);
+    refused.iter().for_each(|_| output.removed(Subject::Capability));
     put_from(output, message, before, &kept.join(&b' '));
 }
 

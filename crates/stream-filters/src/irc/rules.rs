@@ -11,7 +11,7 @@ pub(super) enum FromClient {
     User,
     /// The text is kept here, and a number goes out.
     Ping,
-    /// Only the text of the ping goes out.
+    /// Only the text of a ping of the server goes out.
     Pong,
     /// All leave with the same words.
     Quit,
@@ -33,6 +33,8 @@ pub(super) enum FromClient {
 pub(super) enum FromServer {
     /// It passes.
     Pass,
+    /// It passes. The client may send its text back.
+    Ping,
     /// It gets the text back that the client sent.
     Pong,
     /// The text is looked at.
@@ -68,7 +70,7 @@ pub(super) const CLIENT: &[Entry<FromClient>] = &[
     Entry::new(
         C::Pong,
         &["PONG"],
-        "The server needs its own text back, and nothing else.",
+        "The server needs its own text back. What no ping of the server had does not pass.",
         ["PONG laptop.example :token", "PONG :token"],
     ),
     Entry::new(
@@ -215,6 +217,12 @@ pub(super) const CLIENT: &[Entry<FromClient>] = &[
 
 /// What reaches the client.
 pub(super) const SERVER: &[Entry<FromServer>] = &[
+    Entry::same(
+        S::Ping,
+        &["PING"],
+        "The server asks whether the client is there. The filter keeps the text, to know it in the answer.",
+        "PING :token",
+    ),
     Entry::new(
         S::Pong,
         &["PONG"],
@@ -236,7 +244,7 @@ pub(super) const SERVER: &[Entry<FromServer>] = &[
     Entry::new(
         S::Capabilities,
         &["CAP"],
-        "The connection is encrypted by I2P. With TLS in it, or on another port, no filter could look.",
+        "Capabilities that lead to TLS are left out of the list: no filter could look into it.",
         [":irc.i2p CAP * LS :sts=port=6697 sasl=PLAIN tls", ":irc.i2p CAP * LS :sasl=PLAIN"],
     ),
     Entry::new(
@@ -248,7 +256,6 @@ pub(super) const SERVER: &[Entry<FromServer>] = &[
     Entry::same(
         S::Pass,
         &[
-            "PING",
             "ERROR",
             "MODE",
             "JOIN",
@@ -268,7 +275,7 @@ pub(super) const SERVER: &[Entry<FromServer>] = &[
             "CHGHOST",
         ],
         "What happens on the network.",
-        "PING :token",
+        "ERROR :closing",
     ),
     Entry::same(
         S::Pass,
@@ -316,5 +323,11 @@ pub(super) const TAGS: &[Entry<()>] = &[
     ),
 ];
 
-/// Capabilities that a client does not get to see.
-pub(super) const REFUSED_CAPABILITIES: &[&str] = &["tls", "sts", "starttls"];
+/// Capabilities that a client does not get to see. Others pass: a client's commands pass by the table above, whatever the server
+/// offers.
+pub(super) const CAPABILITIES: &[Entry<()>] = &[Entry::new(
+    (),
+    &["tls", "sts", "starttls"],
+    "The connection is encrypted by I2P. With TLS in it, or on another port, no filter could look.",
+    ["tls", ""],
+)];

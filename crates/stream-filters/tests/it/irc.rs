@@ -196,6 +196,26 @@ fn a_ping_gets_its_text_back() {
 }
 
 #[test]
+fn only_the_text_of_a_ping_goes_back() {
+    for (asked, said, becomes) in [
+        ("", "PONG laptop.example", ""),
+        ("", "PONG :x", ""),
+        ("PING :irc.i2p", "PONG irc.i2p laptop.example", "PONG :irc.i2p\r\n"),
+        ("PING :irc.i2p", "PONG laptop.example :irc.i2p", "PONG :irc.i2p\r\n"),
+        ("PING :irc.i2p", "PONG laptop.example", ""),
+        (":s PING a b", "pong a b", "PONG :b\r\n"),
+        ("PING :a b", "PONG :a b", "PONG :a b\r\n"),
+        ("PING :", "PONG :", "PONG :\r\n"),
+        ("PING :a\r\nPING :b", "PONG :a\r\nPONG :b\r\nPONG :a", "PONG :a\r\nPONG :b\r\n"),
+    ] {
+        let outcome = run(IRC, &[server(&format!("{asked}\r\n")), client(&format!("{said}\r\n"))]);
+        assert_eq!(outcome.server_text(), becomes, "{asked} {said}");
+        let is_reported = subjects(&outcome).contains(&Subject::PingText);
+        assert_eq!(is_reported, becomes.lines().count() < said.lines().count(), "{asked} {said}");
+    }
+}
+
+#[test]
 fn a_line_over_the_limit_ends_the_stream() {
     let longest = |length: usize| format!("PRIVMSG #c :{}\r\n", "x".repeat(length - 12));
     assert_eq!(sent(IRC, &longest(4606)), longest(4606));
@@ -219,6 +239,8 @@ const PIECES: &[&str] = &[
     ":a!b@c ",
     "PING ",
     "PONG s :",
+    "PING :a\r\n",
+    "PONG :a\r\n",
     "0",
     "QUIT",
     "PART #c :bye",
@@ -246,6 +268,9 @@ fn lines_with_secrets() -> impl Strategy<Value = String> {
             "PING {}",
             "PING :{}",
             "PONG {} :x",
+            "PONG {}",
+            "PONG s {}",
+            "PONG :{}",
             "PRIVMSG #c :\x01VERSION {}\x01",
             "PRIVMSG #c :{}\x01TIME\x01",
             "PRIVMSG #c :\x01ACTION x\x01{}\x01",
@@ -284,7 +309,8 @@ proptest! {
 
     #[test]
     fn what_a_rule_removes_does_not_go_out(lines in prop::collection::vec(lines_with_secrets(), 1..12)) {
-        let outcome = run(IRC, &[client(&lines.concat()), client("\r\n")]);
+        let asked = server("PING :x\r\nPING s\r\n");
+        let outcome = run(IRC, &[asked, client(&lines.concat()), client("\r\n")]);
         prop_assert!(!holds(&outcome.to_server, "laptop"), "{}", outcome.server_text());
         prop_assert!(!outcome.events.is_empty());
     }

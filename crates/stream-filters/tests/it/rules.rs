@@ -24,6 +24,15 @@ struct Frame {
 fn frame(protocol: Protocol, rule: &ListedRule) -> Frame {
     let plain = Frame { before: vec![], after: "\r\n", output_before: "", output_after: "" };
     match (protocol, rule.place) {
+        (Protocol::Irc, Place::Command) if rule.rule.names == ["PONG"] && rule.from == Side::Client => {
+            Frame { before: vec![server("PING :token\r\n")], ..plain }
+        }
+        (Protocol::Irc, Place::Capability) => Frame {
+            before: vec![server(":irc.i2p CAP * LS :")],
+            after: " sasl\r\n",
+            output_before: ":irc.i2p CAP * LS :",
+            output_after: "sasl\r\n",
+        },
         (Protocol::Smtp, Place::Field) => Frame {
             before: vec![client("DATA\r\n"), server("220 hi\r\n354 go\r\n")],
             after: "\r\n\r\n.\r\n",
