@@ -12,8 +12,11 @@ pub(super) fn in_utc(text: &[u8]) -> Option<String> {
     seconds_of(text).map(print)
 }
 
-/// The same for a date of IMAP, `30-Nov-2026 16:36:24 +0100` (RFC 9051, `date-time`).
+/// The same for a date of IMAP, `30-Nov-2026 16:36:24 +0100` (RFC 9051, `date-time`). Some programs write one digit for the day.
 pub(super) fn of_imap_in_utc(text: &[u8]) -> Option<String> {
+    if !(25..=26).contains(&text.len()) {
+        return None;
+    }
     let text: Vec<u8> = text
         .iter()
         .enumerate()
@@ -116,6 +119,9 @@ mod tests {
             ("30-Nov-2026 16:36:24 +0100", Some("30-Nov-2026 15:36:24 +0000")),
             (" 1-Nov-2026 00:36:24 +0100", Some("31-Oct-2026 23:36:24 +0000")),
             ("31-Oct-2026 23:36:24 -0100", Some(" 1-Nov-2026 00:36:24 +0000")),
+            ("1-Nov-2026 00:36:24 +0000", Some(" 1-Nov-2026 00:36:24 +0000")),
+            ("1-Nov-2026 00:36 +0000", None),
+            ("30-Nov-2026 16:36:24 +0100 (CET)", None),
             ("laptop", None),
         ] {
             assert_eq!(of_imap_in_utc(given.as_bytes()).as_deref(), utc, "{given}");

@@ -13,7 +13,7 @@ fn a_mailbox_is_read() {
         IMAP,
         &[
             server(
-                "* OK [CAPABILITY IMAP4rev1 LITERAL+ COMPRESS=DEFLATE AUTH=NTLM AUTH=XFOO auth=plain ID] hi {9}\r\n",
+                "* OK [CAPABILITY IMAP4rev1 LITERAL+ REPLACE COMPRESS=DEFLATE AUTH=NTLM AUTH=XFOO auth=plain ID] hi {9}\r\n",
             ),
             client("a1 ID (\"name\" \"Thunderbird\" \"version\" \"140\")\r\n"),
             server("* ID NIL\r\na1 OK done\r\n"),
@@ -83,6 +83,84 @@ fn a_stored_message_keeps_its_length() {
     let long = format!("X: {}\r\n\r\nlaptop", "y".repeat(40_000));
     let sent = sent(IMAP, &format!("a1 APPEND a {{{}+}}\r\n{long}\r\n", long.len()));
     assert_eq!((sent.matches('y').count(), sent.len()), (0, long.len() + 22 + 2));
+}
+
+#[test]
+fn a_line_of_append_has_a_form() {
+    for (said, (becomes, event)) in [
+        ("Sent {2}", ("Sent {2}", "")),
+        ("\"my \\\"30-Nov\" {2}", ("\"my \\\"30-Nov\" {2}", "")),
+        // The name of the mailbox is no date.
+        ("\"30-Nov-2026 16:36:24 +0100\" {2}", ("\"30-Nov-2026 16:36:24 +0100\" {2}", "")),
+        ("Sent  (\\Seen $x )  ~{2}", ("Sent (\\Seen $x ) ~{2}", "")),
+        (
+            "Sent () \"30-Nov-2026 16:36:24 +0100\" {2}",
+            ("Sent () \"30-Nov-2026 15:36:24 +0000\" {2}", "replaced: time zone"),
+        ),
+        // What is no date is left out.
+        ("Sent \"30-Nov-2026 16:36:24 CET\" {2}", ("Sent {2}", "removed: time zone")),
+        ("Sent \"Mon, 30 Nov 2026 16:36:24 +0100 (CET)\" {2}", ("Sent {2}", "removed: time zone")),
+        ("Sent \"30-Nov-2026 16:36:24 +0199\" {2}", ("Sent {2}", "removed: time zone")),
+        ("Sent (\\Seen) \"\" {2}", ("Sent (\\Seen) {2}", "removed: time zone")),
+        ("Sent \"laptop\" utf8 (~{2}", ("Sent UTF8 (~{2}", "removed: time zone")),
+        // The filter knows no other forms.
+        ("Sent +0100 {2}", ("", "")),
+        ("Sent \"a\\\" b\" {2}", ("", "")),
+        ("Sent \"30-Nov-2026 16:36:24 +0100\" \"30-Nov-2026 16:36:24 +0100\" {2}", ("", "")),
+        ("Sent \"30-Nov-2026 16:36:24 +0100\" (\\Seen) {2}", ("", "")),
+        ("Sent \"30-Nov-2026 16:36:24 +0100\"{2}", ("", "")),
+        ("Sent (+0100 {2}", ("", "")),
+        ("Sent CATENATE (TEXT {2}", ("", "")),
+        ("\"Sent {2}", ("", "")),
+        ("Sent{2}", ("", "")),
+        ("(a) {2}", ("", "")),
+        ("{1} {2}", ("", "")),
+    ] {
+        let outcome = run(IMAP, &[client(&format!("a1 APPEND {said}\r\n"))]);
+        let is_line = !becomes.is_empty();
+        let expected = if is_line { format!("a1 APPEND {becomes}\r\n") } else { String::new() };
+        assert_eq!(outcome.server_text(), expected, "{said}");
+        assert_eq!(outcome.end.is_ok(), is_line, "{said}");
+        let events: Vec<_> = outcome.events.iter().map(ToString::to_string).collect();
+        assert_eq!(events.concat(), event, "{said}");
+    }
+    // What announces no literal is refused.
+    for said in ["", " ", "Sent", "Sent \"30-Nov-2026 16:36:24 +0100\"", "Sent (laptop)", "Sent {+}"] {
+        let outcome = run(IMAP, &[client(&format!("a1 APPEND {said}\r\na2 NOOP\r\n"))]);
+        assert_eq!(outcome.server_text(), "a1 REFUSED\r\na2 NOOP\r\n", "{said}");
+        assert_eq!(outcome.events.len(), 1, "{said}");
+    }
+    for (rest, becomes) in [
+        ("", ""),
+        (" laptop", " REFUSED"),
+        (")", " REFUSED"),
+        (" \"30-Nov-2026 16:36:24 +0100\"", " REFUSED"),
+    ] {
+        let said = format!("a1 APPEND a {{3+}}\r\nabc{rest}\r\na2 NOOP\r\n");
+        assert_eq!(sent(IMAP, &said), format!("a1 APPEND a {{3+}}\r\nxxx{becomes}\r\na2 NOOP\r\n"), "{rest}");
+    }
+    let said = "a1 APPEND a UTF8 (~{3+}\r\nabc) (\\Seen) \"x\" {3+}\r\nabc\r\n";
+    assert_eq!(sent(IMAP, said), said.replace("abc", "xxx").replace(" \"x\"", ""));
+    for end in ["", " laptop {3+}"] {
+        let outcome = run(IMAP, &[client(&format!("a1 APPEND a UTF8 (~{{3+}}\r\nabc{end}\r\n"))]);
+        assert_eq!(outcome.end, if end.is_empty() { Ok(Next::Filter) } else { Err(Cut::Literal) });
+        assert_eq!(outcome.server_text().ends_with("xxx REFUSED\r\n"), end.is_empty());
+    }
+}
+
+#[test]
+fn uid_passes_with_known_words() {
+    for (said, becomes) in [
+        ("a1 uid fetch 1:* (FLAGS)", "a1 UID fetch 1:* (FLAGS)"),
+        ("a1 UID REPLACE 4 Sent \"laptop\"", "a1 REFUSED"),
+        ("a1 UID", "a1 REFUSED"),
+        ("a1 UID  FETCH laptop", "a1 REFUSED"),
+        ("a1 REPLACE 4 Sent \"laptop\"", "a1 REFUSED"),
+    ] {
+        assert_eq!(sent(IMAP, &format!("{said}\r\n")), format!("{becomes}\r\n"));
+    }
+    let outcome = run(IMAP, &[client("a1 UID REPLACE 4 Sent {6+}\r\nlaptop\r\n")]);
+    assert_eq!((outcome.server_text().as_str(), outcome.end), ("", Err(Cut::Literal)));
 }
 
 #[test]

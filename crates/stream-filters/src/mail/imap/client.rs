@@ -1,11 +1,11 @@
 use alloc::vec::Vec;
 
 use super::{
-    literal,
+    append, literal,
     masked::Masked,
-    rules::{COMMANDS, Command},
+    rules::{COMMANDS, Command, UID_COMMANDS},
 };
-use crate::{Cut, Output, Subject, line::Lines, mail::date, rule::find, sasl};
+use crate::{Cut, Output, Subject, line::Lines, rule::find, sasl};
 
 /// Clients name many messages in a line.
 const MAX_LINE_BYTES: usize = 32 * 1024;
@@ -19,8 +19,8 @@ pub(super) struct Client {
     state: State,
     /// The command that is not complete, or that waits.
     tag: Vec<u8>,
-    /// Parts of the command that are still to come hold messages.
-    holds_messages: bool,
+    /// The command is an APPEND that goes on after a literal.
+    append: Option<append::Before>,
 }
 
 /// What comes next.
@@ -49,12 +49,7 @@ enum Announced {
 
 impl Default for Client {
     fn default() -> Self {
-        Self {
-            lines: Lines::new(MAX_LINE_BYTES),
-            state: State::Command,
-            tag: Vec::new(),
-            holds_messages: false,
-        }
+        Self { lines: Lines::new(MAX_LINE_BYTES), state: State::Command, tag: Vec::new(), append: None }
     }
 }
 
@@ -99,7 +94,7 @@ impl Client {
                 }
                 State::Rest => {
                     let line = line.to_vec();
-                    self.rest_of_command(&line, output);
+                    self.rest_of_command(&line, output)?;
                 }
                 _ => {
                     let line = line.to_vec();
@@ -144,31 +139,24 @@ impl Client {
             };
         };
         self.tag = tag.to_vec();
-        let action = find(COMMANDS, verb).filter(|_| !line.contains(&0));
-        let passes = matches!(action, Some(Command::Pass | Command::Append));
-        if !passes && literal(line).is_some() {
-            return Err(Cut::Literal);
-        }
         let verb = verb.to_ascii_uppercase();
         let start = [tag, b" ", &verb].concat();
+        let passes = |action: &Command| *action != Command::Uid || is_uid_command(words);
+        let action = find(COMMANDS, &verb).filter(passes).filter(|_| !line.contains(&0));
         match action {
-            None => {
-                output.removed(Subject::UnknownCommand);
-                output.line(&[tag, b" REFUSED"]);
-            }
-            Some(Command::Pass) => {
+            Some(Command::Pass | Command::Uid) => {
                 output.line(&[&start, words]);
                 self.announce(line, false);
             }
             Some(Command::Append) => {
-                output.bytes.extend_from_slice(&start);
-                // The first literal can be the name of the mailbox.
-                let announcement = words.iter().rposition(|&byte| byte == b'{').unwrap_or(0);
-                let has_mailbox =
-                    words.get(..announcement).is_some_and(|before| !before.trim_ascii().is_empty());
-                put_with_date_in_utc(words, output);
-                self.announce(line, has_mailbox);
-                self.holds_messages = true;
+                if !self.append(append::Before::Command, &start, words, output)? {
+                    output.line(&[tag, b" REFUSED"]);
+                }
+            }
+            _ if literal(line).is_some() => return Err(Cut::Literal),
+            None => {
+                output.removed(Subject::UnknownCommand);
+                output.line(&[tag, b" REFUSED"]);
             }
             Some(Command::Id) => {
                 output.replaced(Subject::Program);
@@ -193,20 +181,48 @@ impl Client {
         Ok(())
     }
 
-    fn rest_of_command(&mut self, line: &[u8], output: &mut Output) {
-        if self.holds_messages {
-            put_with_date_in_utc(line, output);
-        } else {
-            output.line(&[line]);
+    fn rest_of_command(&mut self, line: &[u8], output: &mut Output) -> Result<(), Cut> {
+        match self.append {
+            Some(before) => {
+                if !self.append(before, b"", line, output)? {
+                    output.line(&[b" REFUSED"]);
+                }
+            }
+            None => {
+                output.line(&[line]);
+                self.announce(line, false);
+            }
         }
-        self.announce(line, self.holds_messages);
+        Ok(())
+    }
+
+    /// Writes a line of APPEND. Returns whether it is one: otherwise, the caller writes a line that the server refuses.
+    fn append(
+        &mut self,
+        before: append::Before,
+        start: &[u8],
+        line: &[u8],
+        output: &mut Output,
+    ) -> Result<bool, Cut> {
+        let Some((becomes, next)) = append::line(line, before, output) else {
+            if literal(line).is_some() {
+                return Err(Cut::Literal);
+            }
+            output.removed(Subject::Malformed);
+            self.announce(b"", false);
+            return Ok(false);
+        };
+        output.line(&[start, &becomes]);
+        self.append = Some(next);
+        self.announce(line, next != append::Before::Mailbox);
+        Ok(true)
     }
 
     /// A line of a command ends it, or announces a literal.
     fn announce(&mut self, line: &[u8], is_message: bool) {
         self.state = match literal(line) {
             None => {
-                self.holds_messages = false;
+                self.append = None;
                 State::Command
             }
             Some((length, true)) => State::Waits(Announced::Literal { length, is_message }),
@@ -237,22 +253,8 @@ fn split(line: &[u8]) -> Option<(&[u8], &[u8], &[u8])> {
     (is_tag && !verb.is_empty()).then_some((tag, verb, words))
 }
 
-/// Writes a line of APPEND. The date stands in quotes before the literal.
-fn put_with_date_in_utc(line: &[u8], output: &mut Output) {
-    const QUOTED_DATE_BYTES: usize = 28;
-    let dated = || {
-        let (before, literal) = line.split_at(line.iter().rposition(|&byte| byte == b'{')?);
-        let (before, mark) = before.strip_suffix(b"~").map_or((before, &b""[..]), |before| (before, b"~"));
-        let before = before.trim_ascii_end();
-        let (before, date) = before.split_at(before.len().checked_sub(QUOTED_DATE_BYTES)?);
-        let date = date.strip_prefix(b"\"")?.strip_suffix(b"\"")?;
-        Some((before, date::of_imap_in_utc(date)?, mark, literal))
-    };
-    match dated() {
-        Some((before, date, mark, literal)) => {
-            output.replaced(Subject::TimeZone);
-            output.line(&[before, b"\"", date.as_bytes(), b"\" ", mark, literal]);
-        }
-        None => output.line(&[line]),
-    }
+/// Whether the word after UID is that of a command that passes.
+fn is_uid_command(words: &[u8]) -> bool {
+    let name = words.strip_prefix(b" ").and_then(|words| words.split(|&byte| byte == b' ').next());
+    name.is_some_and(|name| find(UID_COMMANDS, name).is_some())
 }

@@ -3,6 +3,7 @@
 //! A command that does not pass becomes one that the server refuses, so each command has its answer. What the server says passes, but
 //! for capabilities: the filter follows it to know when a literal, data of a mechanism or TLS begins.
 
+mod append;
 mod client;
 mod masked;
 mod rules;
@@ -12,7 +13,7 @@ use alloc::vec::Vec;
 
 use self::{
     client::Client,
-    rules::{CAPABILITIES, COMMANDS},
+    rules::{CAPABILITIES, COMMANDS, UID_COMMANDS},
     server::{Answer, Server},
 };
 use crate::{
@@ -22,7 +23,8 @@ use crate::{
 
 pub(crate) fn rules() -> Vec<ListedRule> {
     let commands = listed(COMMANDS, Side::Client, Place::Command);
-    commands.chain(listed(CAPABILITIES, Side::Server, Place::Capability)).collect()
+    let uid_commands = listed(UID_COMMANDS, Side::Client, Place::Parameter);
+    commands.chain(uid_commands).chain(listed(CAPABILITIES, Side::Server, Place::Capability)).collect()
 }
 
 /// The filter of a connection.

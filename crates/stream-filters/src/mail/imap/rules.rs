@@ -11,6 +11,8 @@ pub(super) enum Command {
     Id,
     /// The date and the header of the message are filtered.
     Append,
+    /// It passes with a word of the table below.
+    Uid,
     /// Mechanisms that are not known are refused.
     Authenticate,
     /// One line follows, at any time.
@@ -39,7 +41,7 @@ pub(super) const COMMANDS: &[Entry<Command>] = &[
     Entry::new(
         Command::Append,
         &["APPEND"],
-        "The time zone says where the machine is. Of the message's header, what SMTP would not send becomes the letter x.",
+        "The time zone says where the machine is; a date that the filter cannot read is left out. Of the message's header, what SMTP would not send becomes the letter x.",
         [
             "a1 APPEND Sent (\\Seen) \"30-Nov-2026 16:36:24 +0100\" {15+}\r\nX-Mailer: a\r\n\r\n",
             "a1 APPEND Sent (\\Seen) \"30-Nov-2026 15:36:24 +0000\" {15+}\r\nxxxxxxxx:xx\r\n\r\n",
@@ -71,6 +73,12 @@ pub(super) const COMMANDS: &[Entry<Command>] = &[
         "a1 CAPABILITY",
     ),
     Entry::same(
+        Command::Uid,
+        &["UID"],
+        "It names messages by numbers that stay. The word after it decides.",
+        "a1 UID FETCH 1 FLAGS",
+    ),
+    Entry::same(
         Command::Pass,
         &[
             "SELECT",
@@ -95,7 +103,6 @@ pub(super) const COMMANDS: &[Entry<Command>] = &[
             "STORE",
             "COPY",
             "MOVE",
-            "UID",
             "GETQUOTA",
             "GETQUOTAROOT",
             "SETQUOTA",
@@ -112,6 +119,14 @@ pub(super) const COMMANDS: &[Entry<Command>] = &[
     ),
 ];
 
+/// The words after UID.
+pub(super) const UID_COMMANDS: &[Entry<()>] = &[Entry::same(
+    (),
+    &["FETCH", "STORE", "COPY", "MOVE", "EXPUNGE", "SEARCH", "SORT", "THREAD"],
+    "They name messages, which the server knows. REPLACE, which holds a message, does not pass.",
+    "a1 UID FETCH 1 FLAGS",
+)];
+
 /// Capabilities of the server that are not passed as they are. Others are: a client's commands pass by the table above, whatever the
 /// server offers.
 pub(super) const CAPABILITIES: &[Entry<Capability>] = &[
@@ -123,9 +138,15 @@ pub(super) const CAPABILITIES: &[Entry<Capability>] = &[
     ),
     Entry::new(
         Capability::Drop,
-        &["CATENATE", "LANGUAGE", "XAPPLEPUSHSERVICE"],
-        "Their commands do not pass. They name the language and the device of the person, or hold messages in parts.",
-        ["CATENATE", ""],
+        &["REPLACE", "CATENATE"],
+        "Their commands do not pass: they hold messages in ways that the filter does not read.",
+        ["REPLACE", ""],
+    ),
+    Entry::new(
+        Capability::Drop,
+        &["LANGUAGE", "XAPPLEPUSHSERVICE"],
+        "Their commands do not pass: they name the language and the device of the person.",
+        ["LANGUAGE", ""],
     ),
     Entry::new(
         Capability::Mechanism,
