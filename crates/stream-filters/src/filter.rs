@@ -97,8 +97,9 @@ impl Filter {
         Self { machine, state: State::New }
     }
 
-    /// Sets the address that a client of FTP gets in place of the server's own, when it asks where to connect for a file. Without it,
-    /// that is 0.0.0.0, for which clients take the address of the control connection. Other protocols have no such address.
+    /// Sets the address that a client of FTP gets in place of the server's own, when it asks with PASV where to connect for a file.
+    /// Without it, that is 0.0.0.0, for which curl, lftp and Python take the address of the control connection; wget does not. Other
+    /// protocols have no such address.
     #[must_use]
     pub fn with_passive_address(mut self, address: Ipv4Addr) -> Self {
         if let Machine::Ftp(ftp) = &mut self.machine {

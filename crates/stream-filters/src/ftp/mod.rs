@@ -3,12 +3,16 @@
 //! A command that does not pass becomes one that the server refuses, so each command has its answer. Files have connections of their
 //! own, which the client opens; no filter looks into them.
 
+mod replies;
 mod rules;
 
 use alloc::{collections::VecDeque, vec::Vec};
 use core::net::Ipv4Addr;
 
-use self::rules::{COMMANDS, Command, FEATURES};
+use self::{
+    replies::Replies,
+    rules::{COMMANDS, Command, FEATURES, SITE_COMMANDS},
+};
 use crate::{
     Cut, ListedRule, Next, Output, Subject,
     line::Lines,
@@ -22,7 +26,8 @@ const MAX_WAITING: usize = 4096;
 
 pub(crate) fn rules() -> Vec<ListedRule> {
     let commands = listed(COMMANDS, Side::Client, Place::Command);
-    commands.chain(listed(FEATURES, Side::Server, Place::Capability)).collect()
+    let site_commands = listed(SITE_COMMANDS, Side::Client, Place::Parameter);
+    commands.chain(site_commands).chain(listed(FEATURES, Side::Server, Place::Capability)).collect()
 }
 
 /// The filter of a connection.
@@ -35,9 +40,7 @@ pub(crate) struct Ftp {
     waits: bool,
     /// The commands without an answer: whether each is AUTH.
     waiting: VecDeque<bool>,
-    /// The code of a reply with several lines.
-    continued: Option<[u8; 3]>,
-    passive_address: Ipv4Addr,
+    replies: Replies,
 }
 
 impl Default for Ftp {
@@ -49,15 +52,14 @@ impl Default for Ftp {
             waits: false,
             // The server greets first.
             waiting: [false].into(),
-            continued: None,
-            passive_address: Ipv4Addr::UNSPECIFIED,
+            replies: Replies::default(),
         }
     }
 }
 
 impl Ftp {
     pub(crate) fn set_passive_address(&mut self, address: Ipv4Addr) {
-        self.passive_address = address;
+        self.replies.set_passive_address(address);
     }
 
     pub(crate) fn client(&mut self, mut chunk: &[u8], output: &mut Output) -> Result<Next, Cut> {
@@ -76,7 +78,7 @@ impl Ftp {
 
     pub(crate) fn server(&mut self, mut chunk: &[u8], output: &mut Output) -> Result<Next, Cut> {
         while let Some(line) = self.server.next(&mut chunk)? {
-            let Some(code) = reply(line, &mut self.continued, self.passive_address, output) else { continue };
+            let Some(code) = self.replies.line(line, output) else { continue };
             // The first digit 1 means that another reply follows.
             if code.first() == Some(&b'1') {
                 continue;
@@ -131,6 +133,20 @@ fn command(line: &[u8], is_guest: &mut bool, output: &mut Output) -> bool {
             output.removed(if is_address { Subject::DirectConnection } else { Subject::Program });
             output.line(&[&verb]);
         }
+        Command::Time if has_time_zone(argument) => {
+            output.removed(Subject::TimeZone);
+            output.line(&[&verb]);
+        }
+        Command::Time => output.line(&[&verb, words]),
+        Command::Site => {
+            let name = argument.split(|&byte| byte == b' ').next().unwrap_or_default();
+            if find(SITE_COMMANDS, name).is_some() {
+                output.line(&[&verb, words]);
+            } else {
+                output.removed(Subject::UnknownCommand);
+                output.line(&[&verb]);
+            }
+        }
         Command::Authenticate => {
             let argument = argument.trim_ascii();
             let is_tls = [&b"TLS"[..], b"SSL", b"TLS-C", b"TLS-P"]
@@ -156,62 +172,13 @@ fn without_telnet(mut line: &[u8]) -> &[u8] {
     line
 }
 
-/// Passes a line of a reply. Returns the code with the last line of one.
-fn reply(
-    line: &[u8],
-    continued: &mut Option<[u8; 3]>,
-    passive_address: Ipv4Addr,
-    output: &mut Output,
-) -> Option<[u8; 3]> {
-    let code = line.split_first_chunk::<3>().filter(|(code, _)| code.iter().all(u8::is_ascii_digit));
-    match (code, *continued) {
-        // Such a reply ends at a line with the same code and a blank. What is before is text.
-        (Some((code, [] | [b' ', ..])), Some(of)) if *code == of => *continued = None,
-        (_, Some(of)) => {
-            let name = line.trim_ascii_start().split(|&byte| byte == b' ').next().unwrap_or_default();
-            if &of == b"211" && find(FEATURES, name).is_some() {
-                output.removed(Subject::Capability);
-            } else {
-                output.line(&[line]);
-            }
-            return None;
-        }
-        (Some((code, [b'-', ..])), None) => {
-            *continued = Some(*code);
-            output.line(&[line]);
-            return None;
-        }
-        (Some((_, [] | [b' ', ..])), None) => {}
-        _ => {
-            output.removed(Subject::Malformed);
-            return None;
-        }
-    }
-    let (code, text) = code?;
-    if code == b"227" {
-        passive(code, text, passive_address, output);
-    } else {
-        output.line(&[line]);
-    }
-    Some(*code)
-}
-
-/// Writes the reply to PASV with another address. The server's own means nothing outside of its machine, or leads the client elsewhere.
-fn passive(code: &[u8], text: &[u8], address: Ipv4Addr, output: &mut Output) {
-    let is_number = |byte: &u8| byte.is_ascii_digit() || *byte == b',';
-    let mut runs = text.split(|byte| !is_number(byte));
-    let ports = runs.find_map(|run| {
-        let numbers: Vec<&[u8]> = run.split(|&byte| byte == b',').collect();
-        let [_, _, _, _, high, low] = numbers.as_slice() else { return None };
-        let number = |digits: &[u8]| core::str::from_utf8(digits).ok()?.parse::<u8>().ok();
-        Some((number(high)?, number(low)?))
-    });
-    let Some((high, low)) = ports else {
-        output.removed(Subject::Redirect);
-        return output.line(&[b"502 The server has named no port."]);
-    };
-    let [a, b, c, d] = address.octets();
-    output.replaced(Subject::Redirect);
-    let place = alloc::format!(" Entering Passive Mode ({a},{b},{c},{d},{high},{low}).");
-    output.line(&[code, place.as_bytes()]);
+/// Whether a file gets a time with a time zone: 14 digits, perhaps a fraction, and the zone.
+fn has_time_zone(argument: &[u8]) -> bool {
+    let is_digit = |byte: &&u8| byte.is_ascii_digit();
+    let digits = argument.iter().take_while(is_digit).count();
+    let zone = argument.get(digits..).unwrap_or_default();
+    let fraction = zone.strip_prefix(b".").map_or(0, |rest| 1 + rest.iter().take_while(is_digit).count());
+    let Some([b'+' | b'-', rest @ ..]) = zone.get(fraction..) else { return false };
+    let name = rest.get(rest.iter().take_while(is_digit).count()..).unwrap_or_default();
+    digits == 14 && matches!(name, [b' ' | b';', ..])
 }

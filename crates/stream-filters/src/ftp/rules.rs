@@ -15,6 +15,10 @@ pub(super) enum Command {
     Password,
     /// The server connects to nobody; it refuses what is left.
     Refuse,
+    /// It passes without a time zone.
+    Time,
+    /// It passes with a word of the table below.
+    Site,
     /// Both ends go over to TLS.
     Authenticate,
 }
@@ -62,13 +66,36 @@ pub(super) const COMMANDS: &[Entry<Command>] = &[
         Command::Pass,
         &[
             "ACCT", "CWD", "XCWD", "RETR", "STOR", "STOU", "APPE", "RNFR", "RNTO", "DELE", "RMD", "XRMD",
-            "MKD", "XMKD", "LIST", "NLST", "MLST", "MLSD", "SIZE", "MDTM", "MFMT", "STAT", "HELP", "SITE",
-            "HASH", "XCRC", "XMD5", "XSHA1", "XSHA256",
+            "MKD", "XMKD", "LIST", "NLST", "MLST", "MLSD", "SIZE", "STAT", "HELP", "HASH", "XCRC", "XMD5",
+            "XSHA1", "XSHA256",
         ],
-        "They name files, which the person chooses. Times are in UTC.",
+        "They name files, which the person chooses.",
         "RETR file",
     ),
+    Entry::new(
+        Command::Time,
+        &["MDTM", "MFMT"],
+        "Times are in UTC (RFC 3659 section 3). Some programs add a time zone, which says where the machine is. The server refuses what is left.",
+        ["MDTM 20261130163624+60 file", "MDTM"],
+    ),
+    Entry::same(
+        Command::Site,
+        &["SITE"],
+        "Servers have commands of their own. The word after it decides. The server refuses what is left of others.",
+        "SITE CHMOD 644 file",
+    ),
 ];
+
+/// The words after SITE.
+pub(super) const SITE_COMMANDS: &[Entry<()>] = &[Entry::same(
+    (),
+    &[
+        "CHMOD", "CHGRP", "UMASK", "UTIME", "SYMLINK", "MKDIR", "RMDIR", "COPY", "CPFR", "CPTO", "QUOTA",
+        "IDLE", "HELP",
+    ],
+    "They name files, which the person chooses, or ask the server.",
+    "SITE CHMOD 644 file",
+)];
 
 /// Features that a client does not get to see. Others pass: a client's commands pass by the table above, whatever the server offers.
 pub(super) const FEATURES: &[Entry<()>] = &[Entry::new(

@@ -41,16 +41,76 @@ fn a_file_is_fetched() {
     assert_eq!(outcome.end, Ok(Next::Filter));
 }
 
-#[test]
-fn the_caller_sets_the_passive_address() {
+/// What a client gets for a reply of the server.
+fn received(text: &str) -> String {
     let mut filter = Filter::new(FTP).with_passive_address(Ipv4Addr::new(240, 0, 0, 7));
     let mut output = Output::default();
-    filter.server(b"227 =10,0,0,1,1,2\r\n227 (10,0,0,1,1)\r\n227 (10,0,0,1,1,256)\r\n227-a\r\n 10,0,0,1,1,2\r\n227\r\n", &mut output).unwrap();
-    assert_eq!(
-        String::from_utf8(output.bytes).unwrap(),
-        "227 Entering Passive Mode (240,0,0,7,1,2).\r\n502 The server has named no port.\r\n502 The server has named no port.\r\n\
-         227-a\r\n 10,0,0,1,1,2\r\n502 The server has named no port.\r\n"
-    );
+    filter.server(text.as_bytes(), &mut output).unwrap();
+    String::from_utf8(output.bytes).unwrap()
+}
+
+#[test]
+fn the_client_gets_no_address_of_the_server() {
+    const NO_PORT: &str = "502 The server has named no port.\r\n";
+    let passive = "227 Entering Passive Mode (240,0,0,7,1,2).\r\n";
+    let extended = "229 Entering Extended Passive Mode (|||258|)\r\n";
+    for (said, becomes) in [
+        ("227 =10,0,0,1,1,2", passive),
+        ("227 (10,0,0,1,1)", NO_PORT),
+        ("227 (10,0,0,1,1,256)", NO_PORT),
+        ("227 (10,0,0,1,1,)", NO_PORT),
+        ("227", NO_PORT),
+        ("227-a\r\n 10,0,0,1,1,2\r\n227", passive),
+        ("227-10,0,0,1,1,2\r\n227 10.0.0.1", passive),
+        ("227-10.0.0.1\r\n10.0.0.1\r\n227-10.0.0.1\r\n227 10,0,0,1,1,2", passive),
+        ("227-10.0.0.1\r\n227 10.0.0.1\r\n227 10,0,0,1,1,2", &[NO_PORT, passive].concat()),
+        ("228 Entering Long Passive Mode (4,4,10,0,0,1,2,1,2)", NO_PORT),
+        ("229 ok (|||258|)", extended),
+        ("229 (!1!10.0.0.1!258!) see 10.0.0.1", extended),
+        ("229 (|2|fe80::1|258|)", extended),
+        ("229-10.0.0.1\r\n (|||258|)\r\n229 10.0.0.1", extended),
+        ("229 (|||65536|)", NO_PORT),
+        ("229 (|||+258|)", NO_PORT),
+        ("229 (|||258)", NO_PORT),
+        ("229 10.0.0.1 |||258|", NO_PORT),
+        ("229 (258)", NO_PORT),
+        ("229 (1112581)", NO_PORT),
+        ("229", NO_PORT),
+    ] {
+        assert_eq!(received(&format!("{said}\r\n")), becomes, "{said}");
+    }
+    let events = |said| run(FTP, &[server(said)]).events.iter().map(ToString::to_string).collect::<String>();
+    assert_eq!(events("229 (|||258|)\r\n"), "");
+    assert_eq!(events("229 (|1||258|)\r\n"), "replaced: redirect to another server");
+    assert_eq!(events("227-a\r\n227 1,2,3,4,5,6\r\n"), "replaced: redirect to another server");
+    assert_eq!(events("229\r\n"), "removed: redirect to another server");
+}
+
+#[test]
+fn times_have_no_zone() {
+    for (said, passes) in [
+        ("MDTM file", true),
+        ("MDTM 20261130163624 file", true),
+        ("MDTM 20261130163624.5 file", true),
+        ("MDTM 20261130163624-1.tar", true),
+        ("MDTM 20261130-1 file", true),
+        ("MDTM 20261130163624+60 file", false),
+        ("mdtm 20261130163624-0330 file", false),
+        ("MFMT 20261130163624.500+1 file", false),
+        ("MDTM 20261130163624+60;file", false),
+        ("SITE chmod 644 file", true),
+        ("SITE ZONE +60", false),
+        ("SITE  CHMOD", false),
+        ("SITE", false),
+    ] {
+        let verb = said.get(..4).unwrap().to_ascii_uppercase();
+        let expected = if passes { [&verb, said.get(4..).unwrap()].concat() } else { verb };
+        let outcome = run(FTP, &[client(&format!("{said}\r\n"))]);
+        assert_eq!(outcome.server_text(), format!("{expected}\r\n"), "{said}");
+        let event = if said.starts_with('S') { "removed: unknown command" } else { "removed: time zone" };
+        let events: Vec<_> = outcome.events.iter().map(ToString::to_string).collect();
+        assert_eq!(events.concat(), if passes { "" } else { event }, "{said}");
+    }
 }
 
 #[test]
@@ -114,6 +174,9 @@ const PIECES: &[&str] = &[
     " EPRT\r\n",
     "211 b\r\n",
     "227 (1,2,3,4,5,6)\r\n",
+    "227-a\r\n",
+    "229 (|1|::1|5|)\r\n",
+    "MDTM 20261130163624+1 a\r\n",
     "USER ftp\r\n",
     "PASS a\r\n",
     "AUTH TLS\r\n",
@@ -132,7 +195,7 @@ proptest! {
     fn what_a_rule_removes_does_not_go_out(
         verbs in prop::collection::vec(
             prop::sample::select(&[
-                "PORT", "eprt", "LPRT", "CLNT", "LANG", "CSID", "FOO", "", "laptop", "\tUSER", "PASS", "PASV", "FEAT", "AUTH", "AUTH GSSAPI",
+                "PORT", "eprt", "LPRT", "CLNT", "LANG", "CSID", "FOO", "", "laptop", "\tUSER", "PASS", "PASV", "FEAT", "AUTH", "AUTH GSSAPI", "SITE", "SITE ZONE", "MDTM 20261130163624+1",
             ][..]),
             1..9,
         ),
