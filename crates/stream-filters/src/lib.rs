@@ -10,6 +10,7 @@ pub mod http;
 mod irc;
 pub mod leak;
 mod line;
+mod local_name;
 mod mail;
 mod output;
 mod report;

@@ -2,6 +2,7 @@ use alloc::{format, string::String, vec::Vec};
 use core::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use super::Leak;
+use crate::local_name::{is_local, is_of_every_machine};
 
 /// What identifies a machine and its user.
 #[derive(Default, Clone, Copy)]
@@ -10,7 +11,8 @@ pub struct Machine<'a> {
     pub addresses: &'a [IpAddr],
     /// The hardware addresses of its interfaces.
     pub hardware_addresses: &'a [[u8; 6]],
-    /// Its name, with its domain and without. Names of fewer than 4 characters are left out, since they appear by chance.
+    /// Its names, with a public domain and without. Of a name in a local domain, such as `.lan`, the first word is looked for, too. Names
+    /// of fewer than 4 characters are left out, since they appear by chance, and so are those that every machine has.
     pub host_names: &'a [&'a str],
     /// The names of accounts. Names of fewer than 5 characters are left out, for the same reason.
     pub logins: &'a [&'a str],
@@ -40,9 +42,10 @@ pub(super) fn literals(machine: &Machine<'_>) -> Vec<(Leak, String)> {
     }
     for name in machine.host_names {
         let name = name.trim_end_matches('.');
-        if name.len() >= MIN_HOST_NAME && !name.eq_ignore_ascii_case("localhost") {
-            add(Leak::HostName, [name.into()].into());
-        }
+        let first = name.split('.').next().filter(|_| is_local(name.as_bytes()));
+        let names = [Some(name), first].into_iter().flatten();
+        let telling = names.filter(|name| name.len() >= MIN_HOST_NAME && !is_of_every_machine(name));
+        add(Leak::HostName, telling.map(String::from).collect());
     }
     for name in machine.logins {
         if name.len() >= MIN_LOGIN {

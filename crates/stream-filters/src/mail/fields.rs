@@ -62,13 +62,7 @@ pub(super) const FIELDS: &[Entry<Field>] = &[
     ),
     Entry::same(
         Field::Pass,
-        &[
-            "Content-Type",
-            "Content-Transfer-Encoding",
-            "Content-Disposition",
-            "Content-ID",
-            "Content-Description",
-        ],
+        &["Content-Type", "Content-Transfer-Encoding", "Content-Disposition", "Content-Description"],
         "The reader needs it to show the body.",
         "Content-Type: text/plain; charset=utf-8",
     ),
@@ -99,6 +93,12 @@ pub(super) const FIELDS: &[Entry<Field>] = &[
         ["Message-ID: <20261130163624.4711@laptop.example>", ""],
     ),
     Entry::new(
+        Field::Drop(Subject::MessageId),
+        &["Content-ID"],
+        "Many programs put the name of the machine into it. Nothing refers to that of a whole message.",
+        ["Content-ID: <1@laptop.example>", ""],
+    ),
+    Entry::new(
         Field::Drop(Subject::Program),
         &["User-Agent", "X-Mailer", "X-MimeOLE", "X-Newsreader"],
         "They name the program, its version and the system.",
@@ -117,16 +117,3 @@ pub(super) const FIELDS: &[Entry<Field>] = &[
         ["Sender: mary@laptop.example", ""],
     ),
 ];
-
-/// Whether what follows the last `@` is a name that many machines know.
-pub(super) fn names_a_public_host(id: &[u8]) -> bool {
-    const LOCAL: [&[u8]; 7] = [b"local", b"localdomain", b"lan", b"home", b"internal", b"intranet", b"arpa"];
-    let Some(at) = id.iter().rposition(|&byte| byte == b'@') else { return false };
-    let (_, host) = id.split_at(at + 1);
-    let Some(dot) = host.iter().rposition(|&byte| byte == b'.') else { return false };
-    let (_, top) = host.split_at(dot + 1);
-    let is_word = !top.is_empty() && top.iter().all(|byte| byte.is_ascii_alphanumeric() || *byte == b'-');
-    is_word
-        && !top.iter().all(u8::is_ascii_digit)
-        && !LOCAL.iter().any(|local| local.eq_ignore_ascii_case(top))
-}

@@ -77,6 +77,10 @@ fn a_stored_message_keeps_its_length() {
              {expected}{body}\r\na2 NOOP\r\n"
         )
     );
+    let events =
+        run(IMAP, &[client("a1 APPEND a {11+}\r\nReferences:\r\na2 APPEND a {15+}\r\nReferences: a b\r\n")])
+            .events;
+    assert_eq!(events.iter().map(|event| event.subject).collect::<Vec<_>>(), [Subject::MessageId]);
     // The next command has no message.
     let raw = "a1 APPEND a {3+}\r\nabc\r\na2 SEARCH BODY {9+}\r\nX: laptop BODY {9+}\r\nX: laptop\r\n";
     assert_eq!(sent(IMAP, raw), raw.replace("abc", "xxx"));
@@ -295,7 +299,7 @@ proptest! {
         fields in prop::collection::vec(
             prop::sample::select(&[
                 "X-Mailer: laptop\r\n", "Message-ID:\r\n <1@laptop>\r\n", "laptop\r\n", "References: <1@laptop> <a@b.i2p>\r\n",
-                "References: <laptop\r\n\tlaptop>\r\n", "Date: laptop\r\n", "MIME-Version: 1.0 (laptop)\n", "To: a\r\n b\r\n",
+                "References: <laptop\r\n\tlaptop>\r\n", "Content-ID: <1@laptop>\r\n", "Date: laptop\r\n", "MIME-Version: 1.0 (laptop)\n", "To: a\r\n b\r\n",
                 "Date: Mon, 30 Nov 2026 16:36:24 +0100 (laptop)\r\n", "To: a\rX-Mailer: laptop\r\n", "To\r: laptop\r\n",
                 ":laptop\r\n", "Sender : laptop\r\n",
             ][..]),

@@ -152,13 +152,16 @@ fn folded_fields_share_their_fate() {
         (".X-Foo: laptop\r\n\r\n", "\r\n"),
         ("To\0: laptop\r\n\r\n", "\r\n"),
         (
-            "References: <a@b.i2p>\r\n <b@laptop>\r\n <c@d.i2p> laptop <e@f.lan> <g@[192.0.2.1]> <h@192.0.2.1>\r\n\r\n",
+            "References: <a@b.i2p>\r\n <b@laptop>\r\n <c@d.i2p> laptop <e@f.lan> <e@f.home.arpa> <e@f.fritz.box> <g@[192.0.2.1]> <h@192.0.2.1>\r\n\r\n",
             "References: <a@b.i2p> <c@d.i2p>\r\n\r\n",
         ),
         ("References: <b@laptop>\r\n\r\n", "\r\n"),
     ] {
         assert_eq!(message(given), becomes, "{given}");
     }
+    let words = [client("DATA\r\n"), server("220 hi\r\n354 go\r\n"), client("In-Reply-To: laptop's\r\n\r\n")];
+    let events = run(SMTP, &words).events;
+    assert_eq!(events.iter().map(|event| event.subject).collect::<Vec<_>>(), [Subject::MessageId]);
     let long = format!("Date: {}\r\n\r\n", "x\r\n ".repeat(20_000));
     assert_eq!(message(&long), "\r\n");
     let ids = "<abcdefghij@mail.i2p>\r\n ".repeat(7);
@@ -249,6 +252,7 @@ fn sessions() -> impl Strategy<Value = Vec<Words>> {
     let field = prop::sample::select(
         &[
             "Message-ID: {}",
+            "Content-ID: {}",
             "User-Agent: {}",
             "X-Mailer:\r\n {}",
             "Received: {}\r\n\t{}",

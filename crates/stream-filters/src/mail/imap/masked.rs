@@ -4,7 +4,8 @@ use crate::{
     Output, Subject,
     mail::{
         date,
-        fields::{FIELDS, Field, names_a_public_host},
+        fields::{FIELDS, Field},
+        identifiers::{self, Part},
     },
     rule::find,
 };
@@ -147,28 +148,26 @@ fn mask(line: &[u8]) -> Vec<u8> {
     masked.collect()
 }
 
-/// Identifiers of messages that name a machine without a public name, and words outside of brackets, are masked.
+/// Identifiers of local machines are masked, but for their brackets, and so are words outside of identifiers.
 fn mask_messages(text: &[u8], output: &mut Output) -> Vec<u8> {
     let mut masked = Vec::with_capacity(text.len());
-    let mut rest = text;
-    while let Some((first, tail)) = rest.split_first() {
-        let end = tail.iter().position(|&byte| byte == b'>').filter(|_| *first == b'<');
-        let id = end.and_then(|end| tail.get(..end)).filter(|id| id.iter().all(u8::is_ascii_graphic));
-        let Some(id) = id.filter(|id| !id.contains(&b'<')) else {
-            masked.push(if matches!(first, b' ' | b'\t') { *first } else { b'x' });
-            rest = tail;
-            continue;
-        };
-        let (_, after) = tail.split_at(id.len() + 1);
-        rest = after;
-        masked.push(b'<');
-        if names_a_public_host(id) {
-            masked.extend_from_slice(id);
-        } else {
-            output.removed(Subject::MessageId);
-            masked.extend(id.iter().map(|_| b'x'));
+    let mut has_words = false;
+    for part in identifiers::parts(text) {
+        match part {
+            Part::Public(id) => masked.extend_from_slice(id),
+            Part::Local(id) => {
+                output.removed(Subject::MessageId);
+                masked.extend(id.iter().map(|byte| if matches!(byte, b'<' | b'>') { *byte } else { b'x' }));
+            }
+            Part::Other(blank @ (b' ' | b'\t')) => masked.push(blank),
+            Part::Other(_) => {
+                has_words = true;
+                masked.push(b'x');
+            }
         }
-        masked.push(b'>');
+    }
+    if has_words {
+        output.removed(Subject::MessageId);
     }
     masked
 }

@@ -6,7 +6,8 @@ use crate::{
     Output, Subject,
     mail::{
         date,
-        fields::{FIELDS, Field, names_a_public_host},
+        fields::{FIELDS, Field},
+        identifiers::{self, Part},
     },
     rule::find,
 };
@@ -104,23 +105,24 @@ fn split(line: &[u8]) -> Option<(&[u8], &[u8])> {
     is_name.then_some((name, value.get(1..)?))
 }
 
-/// Identifiers in angle brackets, one line each. Words outside of brackets do not pass.
+/// Identifiers of public machines, one or two in a line.
 fn messages(name: &[u8], value: &[u8], output: &mut Output) {
     let mut kept: Vec<&[u8]> = Vec::new();
-    for part in value.split(|&byte| byte == b'>') {
-        let Some(start) = part.iter().rposition(|&byte| byte == b'<') else { continue };
-        let (_, inner) = part.split_at(start);
-        if names_a_public_host(inner) && inner.iter().all(u8::is_ascii_graphic) {
-            kept.push(inner);
-        } else {
-            output.removed(Subject::MessageId);
+    let mut has_words = false;
+    for part in identifiers::parts(value) {
+        match part {
+            Part::Public(id) => kept.push(id),
+            Part::Local(_) => output.removed(Subject::MessageId),
+            Part::Other(byte) => has_words |= !matches!(byte, b' ' | b'\t'),
         }
+    }
+    if has_words {
+        output.removed(Subject::MessageId);
     }
     for (position, id) in kept.iter().enumerate() {
         let before = if position == 0 { [name, &b": "[..]].concat() } else { b" ".to_vec() };
         output.bytes.extend_from_slice(&before);
         output.bytes.extend_from_slice(id);
-        output.bytes.push(b'>');
         if position + 1 == kept.len() || id.len() > 60 || position % 2 == 1 {
             output.line(&[]);
         }
