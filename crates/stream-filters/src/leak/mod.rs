@@ -188,10 +188,11 @@ fn stands_alone(leak: Leak, text: &[u8], start: usize, end: usize) -> bool {
     !before.is_some_and(is_part) && !text.get(end).is_some_and(is_part)
 }
 
-/// A record of TLS up to the type of its message.
-const TLS_START_BYTES: usize = 6;
+/// A record of TLS up to the version in its message.
+const TLS_START_BYTES: usize = 11;
 
-/// Where a ClientHello begins (RFC 8446 section 5.1). A record has at most 16 KiB.
+/// Where a ClientHello begins (RFC 8446 sections 4 and 5.1): a record of at most 16 KiB, in it the message with its length and version.
 fn tls_start(text: &[u8]) -> Option<usize> {
-    text.windows(TLS_START_BYTES).position(|part| matches!(part, [0x16, 3, 0..=4, 0..=0x40, _, 1]))
+    let is_hello = |part: &[u8]| matches!(part, [0x16, 3, 0..=4, 0..=0x40, _, 1, 0, _, _, 3, 0..=4]);
+    text.windows(TLS_START_BYTES).position(is_hello)
 }

@@ -142,16 +142,22 @@ fn what_only_looks_like_it_is_not_found() {
 
 #[test]
 fn a_guard_stops_at_tls_and_after_its_bytes() {
-    let hello = b"\x16\x03\x01\x02\x00\x01 laptop ";
+    let hello = b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03 laptop ";
     for (text, expected) in [
         (hello.to_vec(), vec![]),
         ([&b"STARTTLS\r\n"[..], hello].concat(), vec![]),
         ([&b"EHLO laptop\r\n"[..], hello].concat(), vec![Leak::HostName]),
         // The record begins right after the word.
         ([&b"laptop"[..], hello].concat(), vec![Leak::HostName]),
-        (b"\x16\x03\x01\x02\x00\x02 laptop ".to_vec(), vec![Leak::HostName]),
-        (b"\x16\x03\x01\x40\x00\x01 laptop ".to_vec(), vec![]),
-        (b"\x16\x03\x01\x41\x00\x01 laptop ".to_vec(), vec![Leak::HostName]),
+        (b"\x16\x03\x04\x40\x00\x01\x00\xff\xff\x03\x00 laptop ".to_vec(), vec![]),
+        // Something is not as in a ClientHello: version, length or type of the record, length or version of the message.
+        (b"\x16\x03\x05\x02\x00\x01\x00\x01\xfc\x03\x03 laptop ".to_vec(), vec![Leak::HostName]),
+        (b"\x16\x03\x01\x41\x00\x01\x00\x01\xfc\x03\x03 laptop ".to_vec(), vec![Leak::HostName]),
+        (b"\x16\x03\x01\x02\x00\x02\x00\x01\xfc\x03\x03 laptop ".to_vec(), vec![Leak::HostName]),
+        (b"\x16\x03\x01\x02\x00\x01\x01\x01\xfc\x03\x03 laptop ".to_vec(), vec![Leak::HostName]),
+        (b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x05 laptop ".to_vec(), vec![Leak::HostName]),
+        (b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x02\x03 laptop ".to_vec(), vec![Leak::HostName]),
+        (b"\x16\x03\x01\x02\x00\x01 laptop ".to_vec(), vec![Leak::HostName]),
         // Colours and an action of IRC.
         (b"PRIVMSG #c :\x16\x03\x02hi\x01 laptop ".to_vec(), vec![Leak::HostName]),
     ] {
@@ -159,6 +165,9 @@ fn a_guard_stops_at_tls_and_after_its_bytes() {
             assert_eq!(found_in(&text, size), expected, "{text:?}");
         }
     }
+    let short = LeakPatterns::new(&Machine { host_names: &["desk"], ..Machine::default() }).unwrap();
+    let mut guard = LeakGuard::new(&short);
+    assert!(hello.iter().chain(b" desk ").all(|byte| guard.look(&[*byte]).0.is_empty()));
     let mut guard = LeakGuard::new(&PATTERNS);
     assert_eq!(guard.look(&[b'x'; LeakGuard::BYTES - 1]), (vec![], Next::Filter));
     assert_eq!(guard.look(b" laptop "), (vec![], Next::Release));
@@ -185,7 +194,7 @@ proptest! {
     fn chunks_change_nothing(
         pieces in prop::collection::vec(prop::sample::select(&[
             "laptop", "marysmith", "192.0.2.35", ".example", " ", "-", "x", "5254000abcde", "1", "\r\n", "\u{16}\u{3}\u{1}ab",
-            "\u{16}\u{3}\u{1}\u{2}b", "\u{1}",
+            "\u{16}\u{3}\u{1}\u{2}b", "\u{1}", "\u{1}\0ab\u{3}\u{3}",
         ][..]), 0..30),
         size in 1_usize..20,
     ) {
