@@ -23,7 +23,7 @@ use std::{collections::HashMap, io, net::SocketAddr, sync::Arc, time::Duration};
 use tokio::{
     net::TcpStream,
     sync::{Semaphore, mpsc},
-    task::{AbortHandle, JoinSet},
+    task::{AbortHandle, JoinSet, yield_now},
     time::{Instant, sleep_until},
 };
 
@@ -135,7 +135,12 @@ impl<O: Outside> Network<O> {
                 (program, peer) = self.listener_v4.accept() => self.accepted(program, peer),
                 (program, peer) = self.listener_v6.accept() => self.accepted(program, peer),
                 Some(answer) = self.answers.recv() => self.answer(&answer),
-                ready = device.ready() => self.read_frames(ready?)?,
+                ready = device.ready() => {
+                    // So that the runtime also looks for new events while there are always frames.
+                    if self.read_frames(ready?)? == FRAMES_PER_TURN {
+                        yield_now().await;
+                    }
+                }
             }
             while let Some(flow) = self.gate.next_ended() {
                 self.give_up(flow);
@@ -143,16 +148,16 @@ impl<O: Outside> Network<O> {
         }
     }
 
-    fn read_frames(&mut self, mut ready: Ready<'_>) -> io::Result<()> {
+    /// Reads the frames of a turn. Returns their number.
+    fn read_frames(&mut self, mut ready: Ready<'_>) -> io::Result<usize> {
         let mut buffer = std::mem::take(&mut self.buffer);
         let now = Instant::now().into_std();
-        let mut result = Ok(());
-        for _ in 0..FRAMES_PER_TURN {
+        let mut result = Ok(FRAMES_PER_TURN);
+        for read in 0..FRAMES_PER_TURN {
             match ready.read(&mut buffer) {
                 Ok(Some(length)) => self.frame(now, buffer.get_mut(..length).unwrap_or_default()),
-                Ok(None) => break,
-                Err(error) => {
-                    result = Err(error);
+                none => {
+                    result = none.map(|_| read);
                     break;
                 }
             }
