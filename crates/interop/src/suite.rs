@@ -10,7 +10,7 @@ use lab::{
     network::{self, Network},
     proxy::{self, Proxy},
     router::Settings,
-    site::Site,
+    site::{Services, Site},
 };
 use programs::Workspace;
 
@@ -38,7 +38,7 @@ pub(crate) async fn run(workspace: &Workspace, lab: &Path) -> Result<()> {
     let mut exit_programs = ExitPrograms::start(lab).await?;
     let peer_runtime = OwnRuntime::new()?;
     let formed = formation::form("the network", lab, async |directory| {
-        form(directory, &extra, &exit_programs, &peer_runtime).await
+        form(directory, &extra, far_end.services(), &exit_programs, &peer_runtime).await
     });
     let Formed { mut network, site, exits, peer_services } = formed.await?;
     let peers = peer_runtime.start_checks(
@@ -89,7 +89,7 @@ pub(crate) async fn run_programs(workspace: &Workspace, lab: &Path, with_by_hand
     let far_end = FarEnd::start(programs_page::SSH_PORT).await?;
     let formed = formation::form("the network", lab, async |directory| {
         let network = Network::start(directory, &[]).await?;
-        let site = Site::publish_with_services(&network, FarEnd::address()).await?;
+        let site = Site::publish_with_services(&network, far_end.services()).await?;
         Ok((network, site))
     });
     let (mut network, site) = formed.await?;
@@ -111,10 +111,10 @@ pub(crate) async fn run_browsers(workspace: &Workspace, lab: &Path) -> Result<()
     namespace::set_up(&network::addresses(0))?;
     namespace::add_default_route()?;
     let name_server = NameServer::start(lab).await?;
-    let _far_end = FarEnd::start(programs_page::SSH_PORT).await?;
+    let far_end = FarEnd::start(programs_page::SSH_PORT).await?;
     let formed = formation::form("the network", lab, async |directory| {
         let network = Network::start(directory, &[]).await?;
-        let site = Site::publish_with_services(&network, FarEnd::address()).await?;
+        let site = Site::publish_with_services(&network, far_end.services()).await?;
         Ok((network, site))
     });
     let (mut network, site) = formed.await?;
@@ -148,12 +148,13 @@ struct Formed {
 async fn form(
     directory: &Path,
     extra: &[Settings],
+    services: Services,
     exit_programs: &ExitPrograms,
     peer_runtime: &OwnRuntime,
 ) -> Result<Formed> {
     let network = Network::start(directory, extra).await?;
     let (site, exits, peer_services) = tokio::try_join!(
-        Site::publish_with_services(&network, FarEnd::address()),
+        Site::publish_with_services(&network, services),
         exit_programs.publish(&network),
         peer_runtime.open_services(network.extra_routers())
     )?;

@@ -11,8 +11,8 @@
 //! | `GET /who.svg` | a picture whose width and height depend on that address |
 //! | `GET /project.git/info/refs` | [`BRANCH`], the only branch of a Git repository |
 //!
-//! A site with further services ([`Site::publish_with_services`]) hands each stream that begins in another way to a local
-//! address. A SAM session on i2pd accepts the streams of all ports alike.
+//! A site with further [`Services`] hands each stream that begins in another way to them. A SAM session on i2pd accepts the
+//! streams of all ports alike.
 //!
 //! i2pd 2.45 tries to publish a lease set when an inbound tunnel is built, and gives up if there is no outbound tunnel yet
 //! ("Can't publish LeaseSet. Destination is not ready"). Both are built at the same time, and no later attempt was seen within
@@ -29,6 +29,7 @@ use sha2::{Digest, Sha256};
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt, copy_bidirectional},
     net::TcpStream,
+    sync::watch,
     task::JoinHandle,
     time::{sleep, timeout},
 };
@@ -78,10 +79,30 @@ const OWN_REQUESTS: [&[u8]; 9] = [
     b"GET /who.svg ",
     b"GET /project.git/",
 ];
-/// If a client says nothing for this long, it expects the server to speak first.
+/// If a client says nothing for this long, it expects the server to speak first, unless its first packet has been lost.
 const SILENCE: Duration = Duration::from_secs(2);
 /// The pause after an accept that failed, so that a router in trouble gets no flood of requests.
 const RETRY_PAUSE: Duration = Duration::from_millis(100);
+
+/// What a site does not answer itself.
+#[derive(Clone)]
+pub struct Services {
+    /// Where the streams are handed to: an address of this machine.
+    pub address: SocketAddr,
+    /// Whether a client that waits for the server to speak is expected now. Only then does a silent stream go to the services: at
+    /// any other time it is one whose request is late.
+    pub speak_first: watch::Receiver<bool>,
+}
+
+impl Services {
+    /// Waits until a stream on which the client has said nothing is one of a client that waits for the server.
+    async fn are_to_speak_first(&mut self) {
+        if self.speak_first.wait_for(|expected| *expected).await.is_err() {
+            std::future::pending::<()>().await;
+        }
+        sleep(SILENCE).await;
+    }
+}
 
 /// A running site. It ends when this is dropped.
 pub struct Site {
@@ -100,8 +121,8 @@ impl Site {
         Self::publish_with(network, network.site_keys(), None).await
     }
 
-    /// The same, and hands other streams than those of the site's own requests to `services`, an address of this machine.
-    pub async fn publish_with_services(network: &Network, services: SocketAddr) -> Result<Self> {
+    /// The same, and hands other streams than those of the site's own requests to `services`.
+    pub async fn publish_with_services(network: &Network, services: Services) -> Result<Self> {
         Self::publish_with(network, network.site_keys(), Some(services)).await
     }
 
@@ -109,7 +130,7 @@ impl Site {
     pub async fn publish_with(
         network: &Network,
         all_keys: &[ServiceKeys],
-        services: Option<SocketAddr>,
+        services: Option<Services>,
     ) -> Result<Self> {
         let options = SessionOptions::default().length(1).quantity(4);
         let mut client = None;
@@ -123,7 +144,7 @@ impl Site {
                     None => open_session(network.client_bridge(), "a client's tunnels", &options).await,
                 }
             })?;
-            let site = Self::serve(session, keys, services);
+            let site = Self::serve(session, keys, services.clone());
             let found = until_with("the site is found", LEASE_SET_PATIENCE, async || {
                 fetch_page(&fetcher, keys).await
             });
@@ -140,7 +161,7 @@ impl Site {
     }
 
     /// Serves the site on `session`, which has these keys.
-    fn serve(session: Session, keys: &ServiceKeys, services: Option<SocketAddr>) -> Self {
+    fn serve(session: Session, keys: &ServiceKeys, services: Option<Services>) -> Self {
         let hosts = format!("{LISTED_HOST}={}\n", keys.destination.to_base64());
         let task = tokio::spawn(accept(session, hosts, services));
         Self { host: keys.host.clone(), b32: keys.destination.b32().to_string(), task }
@@ -153,33 +174,40 @@ impl Drop for Site {
     }
 }
 
-async fn accept(session: Session, hosts: String, services: Option<SocketAddr>) {
+async fn accept(session: Session, hosts: String, services: Option<Services>) {
     while session.is_alive() {
         match session.accept().await {
-            Ok(accepted) => drop(tokio::spawn(serve(accepted, hosts.clone(), services))),
+            Ok(accepted) => drop(tokio::spawn(serve(accepted, hosts.clone(), services.clone()))),
             Err(_) => sleep(RETRY_PAUSE).await,
         }
     }
 }
 
 /// One exchange. The client notices whatever goes wrong.
-async fn serve(Accepted { mut stream, peer, .. }: Accepted, hosts: String, services: Option<SocketAddr>) {
+async fn serve(Accepted { mut stream, peer, .. }: Accepted, hosts: String, services: Option<Services>) {
     let _ = timeout(EXCHANGE_TIMEOUT, async {
         let mut first = Vec::new();
-        match services {
-            Some(services) if !is_own_request(&mut stream, &mut first).await? => {
-                relay(&mut stream, &first, services).await
-            }
-            _ => exchange(&mut stream, &peer, hosts, first).await,
+        if let Some(mut services) = services
+            && !is_own_request(&mut stream, &mut first, &mut services).await?
+        {
+            return relay(&mut stream, &first, services.address).await;
         }
+        exchange(&mut stream, &peer, hosts, first).await
     })
     .await;
 }
 
 /// Reads the first bytes and checks whether the site answers them. There are none if the client waits for the server.
-async fn is_own_request(stream: &mut SamStream, first: &mut Vec<u8>) -> Result<bool> {
-    let Ok(read) = timeout(SILENCE, stream.read_buf(first)).await else { return Ok(false) };
-    read?;
+async fn is_own_request(
+    stream: &mut SamStream,
+    first: &mut Vec<u8>,
+    services: &mut Services,
+) -> Result<bool> {
+    tokio::select! {
+        biased;
+        read = stream.read_buf(first) => drop(read?),
+        () = services.are_to_speak_first() => return Ok(false),
+    }
     Ok(OWN_REQUESTS.iter().any(|request| first.starts_with(request)))
 }
 

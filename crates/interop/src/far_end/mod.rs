@@ -12,10 +12,11 @@ use std::{
 };
 
 use anyhow::{Context, Result};
-use lab::irc;
+use lab::{irc, site::Services};
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt, copy_bidirectional},
     net::{TcpListener, TcpStream},
+    sync::watch,
     task::JoinHandle,
     time::timeout,
 };
@@ -23,7 +24,7 @@ use tokio::{
 /// Where it listens for the site. The namespace is ours, so that the port is free.
 const ADDRESS: ([u8; 4], u16) = ([127, 0, 0, 1], 7000);
 /// If the site hands on nothing for this long, the client waits for the server.
-const SILENCE: Duration = Duration::from_millis(100);
+const SILENCE: Duration = Duration::from_secs(1);
 /// The commands with which IRC clients begin.
 const IRC_COMMANDS: [&[u8]; 4] = [b"CAP ", b"NICK ", b"USER ", b"PASS "];
 
@@ -33,6 +34,8 @@ pub(crate) const IRC_TOKEN: &str = irc::TOKEN;
 /// The running services. They end when this is dropped.
 pub(crate) struct FarEnd {
     received: Received,
+    /// Whether a client that waits for the mail server to speak is expected.
+    mail_is_expected: watch::Sender<bool>,
     task: JoinHandle<()>,
 }
 
@@ -47,17 +50,24 @@ impl Received {
 }
 
 impl FarEnd {
-    /// Where the site hands streams to.
-    pub(crate) fn address() -> SocketAddr {
-        ADDRESS.into()
+    /// What the site hands streams to.
+    pub(crate) fn services(&self) -> Services {
+        Services { address: ADDRESS.into(), speak_first: self.mail_is_expected.subscribe() }
+    }
+
+    /// Lets the mail server greet clients that say nothing, until the guard is dropped.
+    pub(crate) fn expect_mail(&self) -> MailIsExpected<'_> {
+        self.mail_is_expected.send_replace(true);
+        MailIsExpected(self)
     }
 
     /// Starts the services. Streams of ssh go to this port of 127.0.0.1.
     pub(crate) async fn start(ssh_port: u16) -> Result<Self> {
-        let listener = TcpListener::bind(Self::address()).await.context("no socket for the far end")?;
+        let listener =
+            TcpListener::bind(SocketAddr::from(ADDRESS)).await.context("no socket for the far end")?;
         let received = Received::default();
         let task = tokio::spawn(accept(listener, received.clone(), ssh_port));
-        Ok(Self { received, task })
+        Ok(Self { received, mail_is_expected: watch::Sender::new(false), task })
     }
 
     /// How much was received so far, for [`received_since`](Self::received_since).
@@ -75,6 +85,15 @@ impl FarEnd {
 impl Drop for FarEnd {
     fn drop(&mut self) {
         self.task.abort();
+    }
+}
+
+/// While this exists, the mail server greets clients that say nothing.
+pub(crate) struct MailIsExpected<'a>(&'a FarEnd);
+
+impl Drop for MailIsExpected<'_> {
+    fn drop(&mut self) {
+        self.0.mail_is_expected.send_replace(false);
     }
 }
 

@@ -28,6 +28,11 @@ impl Evidence {
             Self::Shown(GREETING)
         }
     }
+
+    /// Whether the mail server has to receive something, which speaks first.
+    pub(super) fn is_mail(&self) -> bool {
+        matches!(self, Self::Received(LETTER))
+    }
 }
 
 /// What the site receives from programs that show no page.

@@ -238,9 +238,10 @@ impl Run<'_> {
     }
 
     async fn attempt(&self) -> Result<()> {
-        let mark = self.surroundings.far_end.mark();
+        let (far_end, evidence) = (self.surroundings.far_end, Evidence::of(&self.row));
+        let mark = far_end.mark();
+        let _mail = evidence.is_mail().then(|| far_end.expect_mail());
         let mut running = self.start().await?;
-        let evidence = Evidence::of(&self.row);
         let outcome = until("the result", COMMAND_TIMEOUT, async || {
             if self.is_there(&running, &evidence, mark)? {
                 return Ok(Attempt::Done(()));
