@@ -36,68 +36,51 @@ struct Fetcher {
     errors: [&'static str; 2],
 }
 
+impl Fetcher {
+    /// One that uses the running proxy.
+    const fn new(name: &'static str, line: &'static str, errors: [&'static str; 2]) -> Self {
+        Self { name, way: Way::Proxy, line, errors }
+    }
+
+    /// The same with sessions of its own.
+    const fn with_own_sessions(self, name: &'static str) -> Self {
+        Self { name, way: Way::Own, ..self }
+    }
+}
+
+const CURL: Fetcher =
+    Fetcher::new("curl", "curl -sS -v http://$host/", ["Could not resolve host", "No route to host"]);
+const JAVA: Fetcher =
+    Fetcher::new("Java", "java -cp $0 Fetch $host", ["UnknownHostException", "NoRouteToHostException"]);
+
 const FETCHERS: [Fetcher; 10] = [
-    Fetcher {
-        name: "curl",
-        way: Way::Proxy,
-        line: "curl -sS -v http://$host/",
-        errors: ["Could not resolve host", "No route to host"],
-    },
-    Fetcher {
-        name: "curl with sessions of its own",
-        way: Way::Own,
-        line: "curl -sS -v http://$host/",
-        errors: ["Could not resolve host", "No route to host"],
-    },
-    Fetcher {
-        name: "wget",
-        way: Way::Proxy,
-        line: "wget -t 1 -O - http://$host/",
-        errors: ["unable to resolve host address", "No route to host"],
-    },
-    Fetcher {
-        name: "git",
-        way: Way::Proxy,
-        line: "git clone --quiet git://$host/project.git $host && git -C $host log",
-        errors: ["unable to look up", "No route to host"],
-    },
-    Fetcher {
-        name: "ssh",
-        way: Way::Proxy,
-        line: "cp $0/key . && chmod 600 key && ssh -F none -o BatchMode=yes -o StrictHostKeyChecking=yes -o UserKnownHostsFile=$0/known_hosts -o IdentitiesOnly=yes \
-               -i key root@$host cat page",
-        errors: ["Could not resolve hostname", "No route to host"],
-    },
-    Fetcher {
-        name: "a Go program without C",
-        way: Way::Proxy,
-        line: "$0/fetch-go $host",
-        errors: ["no such host", "no route to host"],
-    },
-    Fetcher {
-        name: "a C program with musl",
-        way: Way::Proxy,
-        line: "$0/fetch-c $host",
-        errors: ["Name does not resolve", "Host is unreachable"],
-    },
-    Fetcher {
-        name: "Python's asyncio",
-        way: Way::Proxy,
-        line: "python3 $0/fetch.py $host",
-        errors: ["Name or service not known", "Errno 113"],
-    },
-    Fetcher {
-        name: "Java",
-        way: Way::Proxy,
-        line: "java -cp $0 Fetch $host",
-        errors: ["UnknownHostException", "NoRouteToHostException"],
-    },
-    Fetcher {
-        name: "Java with sessions of its own",
-        way: Way::Own,
-        line: "java -cp $0 Fetch $host",
-        errors: ["UnknownHostException", "NoRouteToHostException"],
-    },
+    CURL,
+    CURL.with_own_sessions("curl with sessions of its own"),
+    Fetcher::new(
+        "wget",
+        "wget -t 1 -O - http://$host/",
+        ["unable to resolve host address", "No route to host"],
+    ),
+    Fetcher::new(
+        "git",
+        "git clone --quiet git://$host/project.git $host && git -C $host log",
+        ["unable to look up", "No route to host"],
+    ),
+    Fetcher::new(
+        "ssh",
+        "cp $0/key . && chmod 600 key && ssh -F none -o BatchMode=yes -o StrictHostKeyChecking=yes -o UserKnownHostsFile=$0/known_hosts \
+         -o IdentitiesOnly=yes -i key root@$host cat page",
+        ["Could not resolve hostname", "No route to host"],
+    ),
+    Fetcher::new("a Go program without C", "$0/fetch-go $host", ["no such host", "no route to host"]),
+    Fetcher::new(
+        "a C program with musl",
+        "$0/fetch-c $host",
+        ["Name does not resolve", "Host is unreachable"],
+    ),
+    Fetcher::new("Python's asyncio", "python3 $0/fetch.py $host", ["Name or service not known", "Errno 113"]),
+    JAVA,
+    JAVA.with_own_sessions("Java with sessions of its own"),
 ];
 
 /// Precedes what a program says of a host.

@@ -3,7 +3,7 @@
 //! Each program tries to reach a site in I2P, and a host outside by its name and by its address. The same commands then run without
 //! `exec`, and have to reach the host outside: this shows that they try, and that the counters see it.
 //!
-//! Programs in other languages are then told what came of connections that fail.
+//! Programs in Go, Java and JavaScript then report why connections of theirs failed.
 
 #![forbid(unsafe_code)]
 
@@ -19,7 +19,7 @@ use std::{path::Path, process::ExitCode};
 use anyhow::Result;
 use lab::{
     namespace::{self, Namespaces},
-    suite::{CommandLine, Suite},
+    suite::Suite,
 };
 use programs::{Program, Workspace, install_missing};
 
@@ -49,14 +49,7 @@ const PROGRAMS: [Program; 17] = [
 ];
 
 fn main() -> ExitCode {
-    let CommandLine { is_inside, arguments } = CommandLine::of_this_process();
-    match arguments.as_slice() {
-        [] if is_inside => {
-            SUITE.run(|workspace| SUITE.in_lab(workspace, async |lab| suite(workspace, lab).await))
-        }
-        [] => SUITE.run(outside),
-        _ => SUITE.wrong_usage("no arguments"),
-    }
+    SUITE.main(outside, suite)
 }
 
 /// The programs that the suite runs.
@@ -66,9 +59,7 @@ fn of_the_suite() -> Vec<Program> {
 
 fn outside(workspace: &Workspace) -> Result<()> {
     install_missing(&of_the_suite(), workspace)?;
-    if !workspace.proxy().exists() {
-        workspace.build_proxy()?;
-    }
+    workspace.build_proxy()?;
     SUITE.run_inside(workspace, &[])
 }
 

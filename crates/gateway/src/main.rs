@@ -33,21 +33,14 @@ const PROGRAMS: [Program; 7] = [
 ];
 
 fn main() -> ExitCode {
-    let lab::suite::CommandLine { is_inside, arguments } = lab::suite::CommandLine::of_this_process();
-    match arguments.is_empty() {
-        true => SUITE.run(|workspace| run(workspace, is_inside)),
-        false => SUITE.wrong_usage("no arguments"),
-    }
+    SUITE.main(outside, async |workspace, lab| {
+        namespace::set_up(&[])?;
+        checks::run(&workspace.proxy(), lab).await
+    })
 }
 
-fn run(workspace: &Workspace, is_inside: bool) -> Result<()> {
-    if !is_inside {
-        install_missing(&PROGRAMS, workspace)?;
-        if !workspace.proxy().exists() {
-            workspace.build_proxy()?;
-        }
-        return SUITE.run_inside(workspace, &[]);
-    }
-    namespace::set_up(&[])?;
-    SUITE.in_lab(workspace, async |lab| checks::run(&workspace.proxy(), lab).await)
+fn outside(workspace: &Workspace) -> Result<()> {
+    install_missing(&PROGRAMS, workspace)?;
+    workspace.build_proxy()?;
+    SUITE.run_inside(workspace, &[])
 }

@@ -53,6 +53,23 @@ impl CommandLine {
 }
 
 impl Suite {
+    /// The main function of a suite without arguments. `outside` prepares what needs the internet and ends with
+    /// [`Suite::run_inside`]; `inside` is the suite.
+    pub fn main(
+        &self,
+        outside: impl FnOnce(&Workspace) -> Result<()>,
+        inside: impl AsyncFnOnce(&Workspace, &Path) -> Result<()>,
+    ) -> ExitCode {
+        let CommandLine { is_inside, arguments } = CommandLine::of_this_process();
+        match (arguments.is_empty(), is_inside) {
+            (false, _) => self.wrong_usage("no arguments"),
+            (true, true) => {
+                self.run(|workspace| self.in_lab(workspace, async |lab| inside(workspace, lab).await))
+            }
+            (true, false) => self.run(outside),
+        }
+    }
+
     /// Does one half of the suite and returns the exit code of the process.
     pub fn run(&self, half: impl FnOnce(&Workspace) -> Result<()>) -> ExitCode {
         match Workspace::of_this_program().and_then(|workspace| half(&workspace)) {

@@ -7,7 +7,7 @@ use tokio::{
 
 use super::{OUTSIDE_ADDRESS, OUTSIDE_IPV6, OUTSIDE_NAME, PAGE, SITE, reports::Reports};
 
-/// The page that a browser opens. It is reported what came of its attempts.
+/// The page that a browser opens. Its script tries the other hosts, and reports the result of each try.
 const BROWSER: &str = include_str!("../../programs/browser.html");
 
 /// Answers each request with a page.

@@ -34,7 +34,7 @@ pub(crate) const OUTSIDE_ADDRESS: Ipv4Addr = Ipv4Addr::new(198, 51, 100, 7);
 pub(crate) const OUTSIDE_IPV6: &str = "[2001:db8:7::7]";
 /// Where machines of the lab ask for names.
 const NAME_SERVER: &str = "198.51.100.53:53";
-/// What every server gives whoever gets through to it.
+/// What each server sends to a client that reaches it.
 pub(crate) const PAGE: &str = "the page of the far end";
 
 /// What is reported of a browser that asks for its own address.

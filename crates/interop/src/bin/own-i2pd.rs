@@ -17,7 +17,7 @@ use anyhow::{Context, Result, ensure};
 use lab::{
     namespace::{self, Namespaces},
     signals::signal,
-    suite::{CommandLine, Suite},
+    suite::Suite,
     wait::{Attempt, until},
 };
 use programs::{Program, Workspace, install_missing};
@@ -49,14 +49,7 @@ const CONFIGURATION: &str = "[router]\nbackend = \"i2pd\"\nnetwork-id = 77\n[ses
                              incoming = true\n";
 
 fn main() -> ExitCode {
-    let CommandLine { is_inside, arguments } = CommandLine::of_this_process();
-    match arguments.as_slice() {
-        [] if is_inside => {
-            SUITE.run(|workspace| SUITE.in_lab(workspace, async |lab| suite(workspace, lab).await))
-        }
-        [] => SUITE.run(outside),
-        _ => SUITE.wrong_usage("no arguments"),
-    }
+    SUITE.main(outside, suite)
 }
 
 /// Prepares what needs the internet. The rest runs inside, without.

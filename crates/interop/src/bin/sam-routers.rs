@@ -12,7 +12,7 @@ use lab::{
     network::{self, Network},
     router::version::I2pdVersion,
     site::Site,
-    suite::{CommandLine, Suite},
+    suite::Suite,
 };
 use programs::{Invocation, Program, Workspace, install_missing};
 use tokio::process::Command;
@@ -34,14 +34,7 @@ const CAPABILITIES: &str =
 const NEWER_SAM: I2pdVersion = I2pdVersion::new(2, 58);
 
 fn main() -> ExitCode {
-    let CommandLine { is_inside, arguments } = CommandLine::of_this_process();
-    match arguments.as_slice() {
-        [] if is_inside => {
-            SUITE.run(|workspace| SUITE.in_lab(workspace, async |lab| suite(workspace, lab).await))
-        }
-        [] => SUITE.run(outside),
-        _ => SUITE.wrong_usage("no arguments"),
-    }
+    SUITE.main(outside, suite)
 }
 
 /// Builds the test outside, with internet. It then runs inside, without.

@@ -3,13 +3,13 @@
 use std::{
     ffi::OsStr,
     fs,
-    io::{BufRead, BufReader},
     path::{Path, PathBuf},
     process::{Child, Command, Output, Stdio},
 };
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Context, Result};
 
+use super::holder;
 use crate::shell;
 
 /// A server that no host can reach: any server will do, since the gateway answers.
@@ -45,21 +45,9 @@ impl Host {
     pub fn without_cable(name: &'static str, lab: &Path) -> Result<Self> {
         let resolv_conf = lab.join(format!("{name}.resolv.conf"));
         fs::write(&resolv_conf, SOME_DNS_SERVER)?;
-        let script = format!(
-            "mount --bind {} /etc/resolv.conf && ip link set lo up && echo ready && exec cat",
-            resolv_conf.display()
-        );
-        let mut holder = Command::new("unshare")
-            .args(["--net", "--mount", "sh", "-c", &script])
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .spawn()
-            .context("could not start unshare")?;
-        let mut line = String::new();
-        if let Some(stdout) = holder.stdout.as_mut() {
-            BufReader::new(stdout).read_line(&mut line)?;
-        }
-        ensure!(line == "ready\n", "no namespace for {name}");
+        let line = format!("mount --bind {} /etc/resolv.conf && ip link set lo up", resolv_conf.display());
+        let holder =
+            holder::start(&["--net", "--mount"], &line).with_context(|| format!("no host {name}"))?;
         Ok(Self { holder, resolv_conf, name, addresses: &[], routers: &[], router_mac: String::new() })
     }
 

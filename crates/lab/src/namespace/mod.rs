@@ -8,6 +8,7 @@
 //! process ends for whatever reason, the kernel kills the routers and the proxy and removes the network. There is nothing to
 //! clean up, and a crash leaves nothing behind.
 
+mod holder;
 pub mod host;
 pub mod latency;
 pub mod link;

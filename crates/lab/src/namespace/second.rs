@@ -3,16 +3,12 @@
 //! A network namespace is a property of a thread (setns(2)). What a thread opens or starts belongs to the namespace of the
 //! thread and stays there, even if another thread uses it later. So only the opening has to happen in the second namespace.
 
-use std::{
-    fs::File,
-    io::{BufRead, BufReader},
-    os::fd::AsFd,
-    process::{Command, Stdio},
-    thread,
-};
+use std::{fs::File, os::fd::AsFd, thread};
 
-use anyhow::{Context, Result, anyhow, ensure};
+use anyhow::{Context, Result, anyhow};
 use rustix::thread::{LinkNameSpaceType, move_into_link_name_space};
+
+use super::holder;
 
 /// A network namespace in which nothing runs at first, and whose loopback interface is down. It ends together with this value
 /// and the last process inside.
@@ -23,23 +19,12 @@ pub struct SecondNamespace {
 impl SecondNamespace {
     /// Makes a new one.
     pub fn new() -> Result<Self> {
-        let unshare = programs::find("unshare").context("unshare is missing")?;
-        // The shell reports that the namespace exists, and then keeps it until we have opened it.
-        let mut holder = Command::new(unshare)
-            .args(["--net", "sh", "-c", "echo ready && exec cat"])
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .spawn()
-            .context("could not start unshare")?;
-        let mut line = String::new();
-        if let Some(stdout) = holder.stdout.as_mut() {
-            BufReader::new(stdout).read_line(&mut line)?;
-        }
+        // It keeps the namespace until we have opened it.
+        let mut holder = holder::start(&["--net"], "true")?;
         let path = format!("/proc/{}/ns/net", holder.id());
         let namespace = File::open(&path);
         drop(holder.stdin.take());
         holder.wait().context("lost track of unshare")?;
-        ensure!(line == "ready\n", "no second network namespace can be made");
         Ok(Self { namespace: namespace.with_context(|| format!("could not open {path}"))? })
     }
 

@@ -17,7 +17,7 @@ use std::{
 use anyhow::{Context, Result, bail};
 use lab::{
     namespace::{self, Namespaces},
-    suite::{CommandLine, Suite},
+    suite::Suite,
 };
 use programs::{Program, Workspace, install_missing};
 use tokio::{
@@ -47,18 +47,13 @@ const COMMANDS: [&str; 3] = [
 const LIMIT: Duration = Duration::from_secs(90);
 
 fn main() -> ExitCode {
-    let CommandLine { is_inside, arguments } = CommandLine::of_this_process();
-    match arguments.as_slice() {
-        [] if is_inside => SUITE.run(|workspace| {
-            let picture = SUITE.in_lab(workspace, async |lab| record(workspace, lab).await)?;
-            let path = workspace.root().join(FILE);
-            fs::write(&path, picture).with_context(|| format!("could not write {}", path.display()))?;
-            println!("written: {FILE}");
-            Ok(())
-        }),
-        [] => SUITE.run(outside),
-        _ => SUITE.wrong_usage("no arguments"),
-    }
+    SUITE.main(outside, async |workspace, lab| {
+        let picture = record(workspace, lab).await?;
+        let path = workspace.root().join(FILE);
+        fs::write(&path, picture).with_context(|| format!("could not write {}", path.display()))?;
+        println!("written: {FILE}");
+        Ok(())
+    })
 }
 
 /// Prepares what needs the internet. The rest runs inside, without.
