@@ -7,6 +7,8 @@
 //! the programs have to be ended then, as [`sandbox`](crate::sandbox) does.
 
 #[cfg(target_os = "linux")]
+mod buffers;
+#[cfg(target_os = "linux")]
 mod connect_timeout;
 #[cfg(target_os = "linux")]
 mod descriptors;
@@ -15,6 +17,8 @@ mod elsewhere;
 #[cfg(target_os = "linux")]
 mod routes;
 mod settings;
+#[cfg(target_os = "linux")]
+mod sysctl;
 
 #[cfg(target_os = "linux")]
 pub use self::descriptors::{Descriptors, Link};
