@@ -41,7 +41,7 @@ fn main() -> ExitCode {
     }
 }
 
-/// Runs the hostile program behind a tool, and returns what each of its tries came to. `home` is the user's home directory.
+/// Runs the hostile program behind a tool, and returns the outcome of each try. `home` is the user's home directory.
 ///
 /// # Errors
 /// The tool could not be started, or has not let the program run.

@@ -89,7 +89,9 @@ impl Control {
             return Err(io::ErrorKind::UnexpectedEof.into());
         }
         if received.flags.contains(ReturnFlags::CTRUNC) {
-            return Err(io::Error::other("this process may not have so many descriptors"));
+            return Err(io::Error::other(
+                "this process may not open that many descriptors: raise its limit (ulimit -n)",
+            ));
         }
         let rights = |message| match message {
             RecvAncillaryMessage::ScmRights(rights) => Some(rights),

@@ -89,7 +89,7 @@ impl Prepared {
     ///
     /// # Errors
     ///
-    /// A wall could not be built. Nothing is left behind, but that a private home of root's belongs to the user whom its programs run
+    /// A wall could not be built. Nothing is left behind, except that a private home of root's now belongs to the user that its programs run
     /// as.
     pub fn new(plan: Plan) -> Result<Self, Refusal> {
         if plan.is_root {

@@ -314,7 +314,7 @@ mod tests {
         host.resolved.push(("/state".into(), directory("/mnt/src/state")));
         host.resolved.push(("/mnt/src/state/keys".into(), directory("/mnt/src/state/keys")));
         let bind = |path: &str| vec![Bind { path: path.into(), writable: true }];
-        let closed = vec!["/state".into(), "/missing".into()];
+        let closed = vec![PathBuf::from("/state")];
         let shows = Request { binds: bind("/home/alice/src"), closed: closed.clone(), ..request() };
         let plan = Plan::new(&shows, &host).unwrap();
         assert_eq!(actions(&plan, "/home/alice/src/state"), [&FileAction::CoverDirectory]);

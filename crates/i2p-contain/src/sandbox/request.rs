@@ -22,7 +22,8 @@ pub struct Request {
     pub home: Home,
     /// Further paths that the program sees.
     pub binds: Vec<Bind>,
-    /// Directories that are empty for the program, even where it sees what they are in. A private home may be in one.
+    /// Directories that are empty for the program, even where it sees what they are in. They must exist: one that is made later would not
+    /// be empty. A private home may be in one.
     pub closed: Vec<PathBuf>,
     /// Whether the program may make Unix sockets. It then reaches every program that listens on one in a
     /// directory that it sees.
@@ -148,7 +149,7 @@ impl Host {
         };
         // It may be missing: then nobody can write there.
         let home = env::var_os("HOME").map(PathBuf::from).filter(|home| home.exists());
-        let closed = request.closed.iter().map(PathBuf::as_path).filter(|path| path.exists());
+        let closed = request.closed.iter().map(PathBuf::as_path);
         let asked = request.shown().chain(request.private_home()).chain(home.as_deref()).chain(closed);
         Ok(Self {
             environment: env::vars_os().collect(),

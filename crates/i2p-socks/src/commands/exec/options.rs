@@ -36,7 +36,7 @@ pub(crate) struct ExecCommand {
     #[arg(long, value_name = "NAME")]
     pub(super) tunnel: Option<TunnelName>,
     /// Start no program. Say for each wall whether it stands, and try every way out that is known. Exit code 1 if a wall is missing or
-    /// a try got out.
+    /// something got out.
     #[arg(long, conflicts_with = "program")]
     pub(super) check: bool,
     /// The program and its arguments, after `--`: options before it are those of i2p-socks.

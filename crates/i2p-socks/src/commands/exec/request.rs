@@ -40,17 +40,28 @@ pub(super) fn request(
 ) -> Result<Request, CommandError> {
     let read_only = command.ro_bind.iter().map(|path| bind(path, false));
     let binds = read_only.chain(command.bind.iter().map(|path| bind(path, true)));
+    let (home, binds) = (home(config, command)?, binds.collect::<Result<Vec<_>, _>>()?);
+    let shows_nothing = binds.is_empty() && !matches!(home, Home::Share(_));
     Ok(Request {
         program,
-        home: home(config, command)?,
-        binds: binds.collect::<Result<_, _>>()?,
-        // It holds keys, and sockets that carry requests of any identity.
-        closed: config.state_dir().into_iter().collect(),
+        home,
+        binds,
+        closed: if shows_nothing { Vec::new() } else { closed(config)? },
         allow_unix: command.allow_unix,
         environment: command.env.iter().map(|one| (one.0.clone().into(), one.1.clone().into())).collect(),
         name_server: NAME_SERVER.into(),
         connect_timeout: config.limits.times().dial,
     })
+}
+
+/// The state directory, if there can be one: it holds keys, and sockets that carry requests of any identity. It is made now, since one
+/// that a proxy makes later would be seen.
+fn closed(config: &Config) -> Result<Vec<PathBuf>, CommandError> {
+    let Ok(state_dir) = config.state_dir() else { return Ok(Vec::new()) };
+    if !state_dir.exists() {
+        config.private_state_dir()?;
+    }
+    Ok(vec![state_dir])
 }
 
 fn bind(path: &Path, writable: bool) -> Result<Bind, CommandError> {

@@ -2,6 +2,7 @@
 
 use std::{
     fs::{self, Permissions},
+    io::{BufRead, BufReader},
     os::unix::fs::PermissionsExt,
 };
 
@@ -9,7 +10,10 @@ use sam_testkit::Dialect;
 use tempfile::TempDir;
 
 use super::run;
-use crate::common::lab::{Lab, TCP};
+use crate::common::{
+    self,
+    lab::{Lab, TCP, started},
+};
 
 const WHO: [&str; 3] =
     ["python3", "-c", "import socket; print(socket.create_connection(('whoami.i2p', 80)).recv(9999))"];
@@ -63,6 +67,26 @@ async fn what_opens_a_wall_is_said_once() {
         assert_eq!(warnings.count(), usize::from(says.is_some()), "{stderr}");
         assert!(says.is_none_or(|says| stderr.contains(says)), "{stderr}");
     }
+}
+
+/// A proxy that starts later has its keys and its sockets there.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_state_directory_that_did_not_exist_is_closed_too() {
+    let lab = Lab::new(Dialect::I2pd245).await;
+    let home = home();
+    let (state, go) = (home.path().join("state"), home.path().join("go"));
+    let line = "echo started; until test -e $HOME/go; do sleep 0.01; done; ls -A $HOME/state; echo end";
+    let mut command =
+        common::i2p_socks(&["exec", "--router", "sam", "--sam", &lab.bridge.address(), "--state-dir"]);
+    command.arg(&state).args(["--home", "share", "--", "sh", "-c", line]).env("HOME", home.path());
+    let mut child = started(command);
+    let mut lines = BufReader::new(child.stdout.take().unwrap()).lines().map(Result::unwrap);
+    assert_eq!(lines.next().as_deref(), Some("started"));
+    fs::set_permissions(&state, Permissions::from_mode(0o777)).unwrap();
+    fs::write(state.join("secret"), "").unwrap();
+    fs::write(go, "").unwrap();
+    assert_eq!(lines.collect::<Vec<_>>(), ["end"]);
+    assert!(child.ended().status.success());
 }
 
 /// Root's programs run as another user. Run by another user, the test uses a home that is not closed to its program.
