@@ -40,7 +40,8 @@ pub enum BridgeAddress {
 
 impl BridgeAddress {
     /// Whether TLS is spoken to this bridge.
-    pub(crate) fn expects_tls(&self) -> bool {
+    #[must_use]
+    pub fn expects_tls(&self) -> bool {
         #[cfg(feature = "tls")]
         return matches!(self, Self::Tls(_));
         #[cfg(not(feature = "tls"))]

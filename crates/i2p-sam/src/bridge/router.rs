@@ -77,11 +77,11 @@ impl Bridge {
         let (mut connection, version) = self.connect_as(Dialect::Standard).await?;
         let ask = async {
             let lookup = NamingLookup { name: LookupName::Nonexistent, options: false };
-            connection.send(&lookup, Phase::Hello).await?;
-            let line = connection.answer(Phase::Hello).await?;
+            connection.send(&lookup, Phase::NamingLookup).await?;
+            let line = connection.answer(Phase::NamingLookup).await?;
             Ok(Capabilities::learn(version, Reply::parse(&line).ok()))
         };
-        let capabilities = within(self.timeouts().hello, Phase::Hello, ask).await?;
+        let capabilities = within(self.timeouts().hello, Phase::NamingLookup, ask).await?;
         let known = self.learned.remember(capabilities, self.known_place().max_spares);
         Ok(Router { bridge: self.clone(), known })
     }

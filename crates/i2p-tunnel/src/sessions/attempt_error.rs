@@ -52,10 +52,8 @@ pub(crate) fn failure_of(error: &Error) -> Failure {
         | Error::ExpectsTls { .. }
         | Error::NoTls { .. }
         | Error::Certificate { .. }
-        | Error::ClosedAtHello { .. } => Failure::RouterUnavailable,
-        Error::Timeout { phase: Phase::Hello, .. } | Error::Closed { phase: Phase::Hello } => {
-            Failure::RouterUnavailable
-        }
+        | Error::ClosedAtHello { .. }
+        | Error::Timeout { phase: Phase::Hello, .. } => Failure::RouterUnavailable,
         _ => Failure::RouterError,
     }
 }
